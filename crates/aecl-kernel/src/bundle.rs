@@ -1,0 +1,301 @@
+//! A bundle: catalogue, agents, rules and examples, validated as a whole and named by its content.
+//!
+//! A bundle that does not compile, or whose own examples come out wrong, does not load; the running one
+//! stays.
+
+mod examples;
+
+use crate::catalogue::{ActionManifest, Catalogue, TypedAction, nearest};
+use crate::digest::Digest;
+use crate::id::AgentId;
+use crate::json::{Document, Limits};
+use crate::manifest::{AgentManifest, DAYS};
+use crate::policy::{Policies, RuleText};
+use crate::risk::Weights;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// One file of a bundle: JSON (YAML is turned into JSON before) or Cedar.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Source {
+    /// Its path inside the bundle, such as `agents/finance.json`.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// Something wrong or doubtful in a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Which file.
+    pub path: String,
+    /// What.
+    pub message: String,
+    /// It does not load because of this; otherwise it is only doubtful.
+    pub fatal: bool,
+}
+
+impl Problem {
+    pub(crate) fn error(path: impl Into<String>, message: String) -> Self {
+        Self { path: path.into(), message, fatal: true }
+    }
+    pub(crate) fn warning(path: impl Into<String>, message: String) -> Self {
+        Self { path: path.into(), message, fatal: false }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.path, if self.fatal { "error" } else { "warning" }, self.message)
+    }
+}
+
+/// Everything that was decided about what agents may do, compiled.
+#[derive(Debug)]
+pub struct Bundle {
+    hash: Digest,
+    catalogue: Catalogue,
+    agents: BTreeMap<AgentId, Arc<AgentManifest>>,
+    policies: Policies,
+    weights: Weights,
+    warnings: Vec<Problem>,
+    sources: Vec<Source>,
+    examples: usize,
+}
+
+impl Bundle {
+    /// Compiles sources, runs their examples, and gives the bundle or everything that is wrong.
+    pub fn compile(mut sources: Vec<Source>) -> Result<Self, Vec<Problem>> {
+        sources.sort();
+        let mut problems = Vec::new();
+        let mut catalogue = Catalogue::default();
+        let mut agents = BTreeMap::new();
+        let mut weights = Weights::default();
+        let mut rules = Vec::new();
+        let mut examples = Vec::new();
+        for source in &sources {
+            let path = source.path.as_str();
+            match path.split_once('/').map_or((path, ""), |(folder, rest)| (folder, rest)) {
+                ("actions", _) => {
+                    for manifest in read_each::<ActionManifest>(source, &mut problems) {
+                        add_action(path, manifest, &mut catalogue, &mut problems);
+                    }
+                }
+                ("agents", _) => {
+                    for manifest in read_each::<AgentManifest>(source, &mut problems) {
+                        let id = manifest.agent_id.clone();
+                        if agents.insert(id.clone(), Arc::new(manifest)).is_some() {
+                            problems.push(Problem::error(path, format!("the agent `{id}` is declared twice")));
+                        }
+                    }
+                }
+                ("rules", _) => rules.push(RuleText { path, text: &source.text }),
+                ("examples", _) => examples.extend(read_each::<examples::Example>(source, &mut problems).into_iter().map(|e| (path, e))),
+                ("risk.json", "") => weights = read_each(source, &mut problems).pop().unwrap_or_default(),
+                _ => problems.push(Problem::error(
+                    path,
+                    "not a place that a bundle has; known are agents/, actions/, rules/, examples/ and risk.json".into(),
+                )),
+            }
+        }
+        check_compensations(&catalogue, &mut problems);
+        for manifest in agents.values() {
+            check_manifest(manifest, &catalogue, &mut problems);
+        }
+        let policies = Policies::compile(&catalogue, &agents, &rules, &mut problems);
+        let fatal = |problems: &[Problem]| problems.iter().any(|p| p.fatal);
+        let Some(policies) = policies.filter(|_| !fatal(&problems)) else { return Err(problems) };
+        let hash = hash(&sources);
+        let mut bundle =
+            Self { hash, catalogue, agents, policies, weights, warnings: Vec::new(), examples: examples.len(), sources: Vec::new() };
+        for (path, example) in &examples {
+            if let Err(message) = example.check(&bundle) {
+                problems.push(Problem::error(*path, message));
+            }
+        }
+        if fatal(&problems) {
+            return Err(problems);
+        }
+        bundle.warnings = problems;
+        bundle.sources = sources;
+        Ok(bundle)
+    }
+
+    /// The hash of its content.
+    pub fn hash(&self) -> Digest {
+        self.hash
+    }
+    /// Every action that exists.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+    /// The manifest of an agent.
+    pub fn agent(&self, agent: &AgentId) -> Option<&Arc<AgentManifest>> {
+        self.agents.get(agent)
+    }
+    /// All agents.
+    pub fn agents(&self) -> impl Iterator<Item = &Arc<AgentManifest>> {
+        self.agents.values()
+    }
+    /// The policies.
+    pub fn policies(&self) -> &Policies {
+        &self.policies
+    }
+    /// The weights of risk factors.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+    /// What is doubtful.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+    /// What it was compiled from.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+    /// How many examples came out right.
+    pub fn examples(&self) -> usize {
+        self.examples
+    }
+}
+
+fn hash(sources: &[Source]) -> Digest {
+    let parts: Vec<&[u8]> = sources.iter().flat_map(|s| [s.path.as_bytes(), s.text.as_bytes()]).collect();
+    Digest::of_parts("aecl/bundle/v1", &parts)
+}
+
+/// Reads a file that holds one thing or a list of them.
+fn read_each<T: DeserializeOwned>(source: &Source, problems: &mut Vec<Problem>) -> Vec<T> {
+    let limits = Limits { bytes_max: 16 << 20, ..Limits::default() };
+    let document = match Document::parse(source.text.as_bytes(), &limits) {
+        Ok(document) => document,
+        Err(e) => {
+            problems.push(Problem::error(&source.path, e.to_string()));
+            return Vec::new();
+        }
+    };
+    let items = match document.value() {
+        Value::Array(items) => items.clone(),
+        other => vec![other.clone()],
+    };
+    let mut out = Vec::new();
+    for (i, item) in items.into_iter().enumerate() {
+        let named = ["name", "agent_id"].iter().find_map(|k| item.get(*k).and_then(Value::as_str).map(str::to_owned));
+        match serde_json::from_value(item) {
+            Ok(read) => out.push(read),
+            Err(e) => {
+                let what = named.map_or_else(|| format!("item {}", i + 1), |n| format!("`{n}`"));
+                problems.push(Problem::error(&source.path, format!("{what}: {}", with_hint(&e.to_string()))));
+            }
+        }
+    }
+    out
+}
+
+/// Adds "did you mean" to an error about an unknown key.
+fn with_hint(error: &str) -> String {
+    let mut quoted = error.split('`').skip(1).step_by(2);
+    let near = match quoted.next() {
+        Some(unknown) if error.starts_with("unknown field") || error.starts_with("unknown variant") => nearest(unknown, quoted),
+        _ => None,
+    };
+    near.map_or_else(|| error.to_owned(), |near| format!("{error}; did you mean `{near}`?"))
+}
+
+fn add_action(path: &str, manifest: ActionManifest, catalogue: &mut Catalogue, problems: &mut Vec<Problem>) {
+    let name = manifest.name.clone();
+    for (what, pointer) in pointers(&manifest) {
+        if !pointer.starts_with('/') {
+            problems.push(Problem::error(path, format!("`{name}`: `{what}` must be a JSON pointer such as `/{pointer}`")));
+        }
+    }
+    if let Some(amount) = &manifest.fields.amount
+        && amount.unit.is_some() == amount.unit_at.is_some()
+    {
+        problems.push(Problem::error(path, format!("`{name}`: `fields.amount` needs either `unit` or `unit_at`")));
+    }
+    if !(1..=3_600_000).contains(&manifest.timeout_ms) {
+        problems.push(Problem::error(path, format!("`{name}`: `timeout_ms` must be between 1 and 3,600,000")));
+    }
+    if let Err(e) = TypedAction::compile(manifest).and_then(|typed| catalogue.add(typed)) {
+        problems.push(Problem::error(path, format!("`{name}`: {e}")));
+    }
+}
+
+fn pointers(manifest: &ActionManifest) -> Vec<(&'static str, &str)> {
+    let fields = &manifest.fields;
+    let mut out = Vec::new();
+    out.extend(fields.resource.as_deref().map(|p| ("fields.resource", p)));
+    out.extend(fields.rows.as_deref().map(|p| ("fields.rows", p)));
+    out.extend(fields.tenant.as_deref().map(|p| ("fields.tenant", p)));
+    out.extend(fields.destination.as_ref().map(|d| ("fields.destination.value", d.value.as_str())));
+    out.extend(fields.amount.as_ref().map(|a| ("fields.amount.value", a.value.as_str())));
+    out.extend(fields.amount.as_ref().and_then(|a| a.unit_at.as_deref()).map(|p| ("fields.amount.unit_at", p)));
+    out
+}
+
+fn check_compensations(catalogue: &Catalogue, problems: &mut Vec<Problem>) {
+    for (name, typed) in catalogue.iter() {
+        let manifest = &typed.manifest;
+        if let Some(compensation) = &manifest.compensation {
+            if catalogue.find(compensation.action.as_str()).is_none() {
+                let hint = catalogue.nearest(compensation.action.as_str()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+                problems.push(Problem::error("actions", format!("`{name}`: its compensation `{}` is not in the catalogue{hint}", compensation.action)));
+            }
+            if let Err(e) = compensation.check() {
+                problems.push(Problem::error("actions", format!("`{name}`: {e}")));
+            }
+        } else if manifest.effect.changes_something() && manifest.reversibility() != crate::catalogue::Reversibility::Reversible {
+            problems.push(Problem::warning("actions", format!("`{name}` names no compensation, so it always waits for a person")));
+        }
+    }
+}
+
+fn check_manifest(manifest: &AgentManifest, catalogue: &Catalogue, problems: &mut Vec<Problem>) {
+    let path = format!("agents ({})", manifest.agent_id);
+    let named = manifest.allowed_actions.iter().map(|a| ("allowed_actions", a));
+    let named = named.chain(manifest.blocked_actions.iter().map(|a| ("blocked_actions", a)));
+    let named = named.chain(manifest.context_rules.keys().map(|a| ("context_rules", a)));
+    for (list, action) in named {
+        if action.ends_with('*') && list != "context_rules" {
+            problems.push(Problem::warning(&path, format!("`{list}` has the wildcard `{action}`: it also covers what is added later")));
+        } else if catalogue.find(action).is_none() {
+            let hint = catalogue.nearest(action).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+            problems.push(Problem::warning(&path, format!("`{list}` names `{action}`, which the catalogue does not have{hint}")));
+        }
+    }
+    for action in manifest.context_rules.keys() {
+        if AgentManifest::lists(&manifest.blocked_actions, action) {
+            problems.push(Problem::warning(&path, format!("the context rule for `{action}` is unreachable: `blocked_actions` beats it")));
+        }
+    }
+    for (action, rule) in &manifest.context_rules {
+        if rule.count == 0 || rule.expires_s == 0 {
+            problems.push(Problem::error(&path, format!("the context rule for `{action}` needs a `count` and `expires_s` above 0")));
+        }
+    }
+    let threshold = manifest.auto_approve_threshold;
+    if threshold.is_sign_negative() || threshold > rust_decimal::Decimal::ONE {
+        problems.push(Problem::error(&path, "`auto_approve_threshold` must be between 0.00 and 1.00".into()));
+    }
+    for budget in &manifest.budgets {
+        if budget.limit.is_sign_negative() {
+            problems.push(Problem::error(&path, format!("the budget in `{}` is negative", budget.unit)));
+        }
+    }
+    if manifest.token_ttl_seconds == 0 || manifest.token_ttl_seconds > 86_400 {
+        problems.push(Problem::error(&path, "`token_ttl_seconds` must be between 1 and 86,400".into()));
+    }
+    if let Some(hours) = &manifest.hours {
+        if let Err(e) = hours.minutes() {
+            problems.push(Problem::error(&path, format!("`hours`: {e}")));
+        }
+        for day in hours.days.iter().filter(|d| !DAYS.contains(&d.as_str())) {
+            problems.push(Problem::error(&path, format!("`hours`: `{day}` is no day; write {}", DAYS.join(", "))));
+        }
+    }
+}

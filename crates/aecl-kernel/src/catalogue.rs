@@ -1,0 +1,416 @@
+//! The catalogue: every action that exists, typed. What is not in it cannot happen.
+
+use crate::amount;
+use crate::digest::Digest;
+use crate::id::{ActionName, Environment};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+/// What kind of change an action makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Effect {
+    Read,
+    Write,
+    Delete,
+    Send,
+    Pay,
+    Execute,
+    Deploy,
+    Grant,
+}
+
+impl Effect {
+    /// Everything but a read changes something.
+    pub fn changes_something(self) -> bool {
+        match self {
+            Effect::Read => false,
+            Effect::Write
+            | Effect::Delete
+            | Effect::Send
+            | Effect::Pay
+            | Effect::Execute
+            | Effect::Deploy
+            | Effect::Grant => true,
+        }
+    }
+
+    /// The name as manifests write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Effect::Read => "read",
+            Effect::Write => "write",
+            Effect::Delete => "delete",
+            Effect::Send => "send",
+            Effect::Pay => "pay",
+            Effect::Execute => "execute",
+            Effect::Deploy => "deploy",
+            Effect::Grant => "grant",
+        }
+    }
+}
+
+/// Whether an action can be taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reversibility {
+    /// Nothing to undo, or undone by simply doing the opposite.
+    Reversible,
+    /// Undone by the compensation that the manifest names.
+    Compensatable,
+    /// Cannot be undone.
+    Irreversible,
+}
+
+impl Reversibility {
+    /// The name as manifests write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reversibility::Reversible => "reversible",
+            Reversibility::Compensatable => "compensatable",
+            Reversibility::Irreversible => "irreversible",
+        }
+    }
+}
+
+/// What may be done when an attempt ends without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Idempotency {
+    /// No effect: it may simply be done again.
+    Pure,
+    /// The target deduplicates by the key that we send.
+    Keyed,
+    /// A look-up at the target tells whether it happened.
+    Verifiable,
+    /// At most once; a person resolves what is unknown.
+    #[default]
+    Opaque,
+}
+
+/// Who must agree, always.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalRule {
+    /// Ask a person every time.
+    #[serde(default = "yes")]
+    pub always: bool,
+    /// Groups whose members may agree; empty means the default group of the agent.
+    #[serde(default)]
+    pub approvers: BTreeSet<String>,
+    /// How many distinct people.
+    #[serde(default = "one")]
+    pub count: u32,
+    /// Seconds until the request expires, which rejects it.
+    #[serde(default = "an_hour")]
+    pub expires_s: u64,
+}
+
+fn yes() -> bool {
+    true
+}
+fn one() -> u32 {
+    1
+}
+fn an_hour() -> u64 {
+    3600
+}
+
+/// Which argument is the amount, and in which unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AmountField {
+    /// JSON pointer to the value.
+    pub value: String,
+    /// The unit, if it is always the same.
+    #[serde(default)]
+    pub unit: Option<String>,
+    /// JSON pointer to the unit, if an argument names it.
+    #[serde(default)]
+    pub unit_at: Option<String>,
+    /// Digits after the point; by default those of the currency.
+    #[serde(default)]
+    pub scale: Option<u32>,
+}
+
+/// How a destination is written and compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DestinationKind {
+    /// A URL; compared by host, and by port when the list names one.
+    Url,
+    /// A host name.
+    Host,
+    /// A mail address; compared whole, or by `@domain`.
+    Email,
+    /// Any other name; compared exactly.
+    Name,
+}
+
+/// Which argument says where the effect lands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DestinationField {
+    /// JSON pointer to a string or a list of strings.
+    pub value: String,
+    /// How it is written.
+    pub kind: DestinationKind,
+    /// Where it may go. Absent: anywhere that policy allows; empty: nowhere.
+    #[serde(default)]
+    pub allowed: Option<BTreeSet<String>>,
+}
+
+/// Which arguments mean what.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Fields {
+    /// JSON pointer to what the action touches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// Where the effect lands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<DestinationField>,
+    /// How much.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<AmountField>,
+    /// JSON pointer to a number of rows, recipients or items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<String>,
+    /// JSON pointer to the tenant; it must be the principal's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+}
+
+/// What an action's output carries into the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Output {
+    /// It may carry text that a stranger wrote.
+    pub untrusted: bool,
+    /// It may carry private data.
+    pub private: bool,
+    /// Data classes that it carries.
+    pub classes: BTreeSet<String>,
+}
+
+impl Default for Output {
+    // Unknown is third-party and private: the strict reading.
+    fn default() -> Self {
+        Self { untrusted: true, private: true, classes: BTreeSet::new() }
+    }
+}
+
+/// The action that undoes another, fed from the original's arguments and result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compensation {
+    /// The action to propose.
+    pub action: ActionName,
+    /// Its arguments: constants, `{"from": "arguments", "at": "/pointer"}` or `{"from": "result", "at": …}`.
+    pub arguments: Map<String, Value>,
+    /// Seconds for which the target can undo; absent: without limit.
+    #[serde(default)]
+    pub window_s: Option<u64>,
+}
+
+/// A typed action: what it is called, what it takes, what it does and how it is undone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionManifest {
+    /// The exact name.
+    pub name: ActionName,
+    /// What it does, for people.
+    #[serde(default)]
+    pub description: String,
+    /// What kind of change it makes.
+    pub effect: Effect,
+    /// Whether it can be taken back. Reads are reversible; anything else has to say.
+    #[serde(default)]
+    pub reversibility: Option<Reversibility>,
+    /// JSON Schema of the arguments, closed unless it says otherwise.
+    pub arguments: Value,
+    /// Which arguments mean what.
+    #[serde(default)]
+    pub fields: Fields,
+    /// What its output carries.
+    #[serde(default)]
+    pub output: Output,
+    /// Environments in which it exists; empty means all.
+    #[serde(default)]
+    pub environments: BTreeSet<Environment>,
+    /// What one call costs, charged to budgets in that unit.
+    #[serde(default)]
+    pub cost: Option<crate::amount::Amount>,
+    /// Touches many things at once whatever the arguments say.
+    #[serde(default)]
+    pub bulk: bool,
+    /// What may be done when an attempt ends without an answer.
+    #[serde(default)]
+    pub idempotency: Idempotency,
+    /// Longest time for one attempt, in milliseconds.
+    #[serde(default = "half_a_minute")]
+    pub timeout_ms: u64,
+    /// Who must agree, always.
+    #[serde(default)]
+    pub approval: Option<ApprovalRule>,
+    /// How it is undone.
+    #[serde(default)]
+    pub compensation: Option<Compensation>,
+    /// How it is carried out. Only the executor reads it.
+    #[serde(default)]
+    pub connector: Value,
+    /// For an imported tool: the digest of name, description and schema that a person accepted.
+    #[serde(default)]
+    pub pin: Option<Digest>,
+}
+
+fn half_a_minute() -> u64 {
+    30_000
+}
+
+impl ActionManifest {
+    /// Whether it can be taken back; what does not say counts as irreversible.
+    pub fn reversibility(&self) -> Reversibility {
+        match self.reversibility {
+            Some(said) => said,
+            None if !self.effect.changes_something() => Reversibility::Reversible,
+            None if self.compensation.is_some() => Reversibility::Compensatable,
+            None => Reversibility::Irreversible,
+        }
+    }
+
+    /// Digits after the point of its amounts in this unit.
+    pub fn scale(&self, unit: &str) -> u32 {
+        let said = self.fields.amount.as_ref().and_then(|a| a.scale);
+        said.unwrap_or_else(|| amount::scale_of(unit))
+    }
+
+    /// Who must agree, if somebody always must.
+    pub fn always_approval(&self) -> Option<&ApprovalRule> {
+        self.approval.as_ref().filter(|rule| rule.always)
+    }
+}
+
+/// A manifest with its compiled schema.
+pub struct TypedAction {
+    /// The manifest.
+    pub manifest: ActionManifest,
+    /// SHA-256 of the manifest's canonical JSON: which definition was judged.
+    pub digest: Digest,
+    /// The schema as it is enforced.
+    pub schema: Value,
+    pub(crate) validator: jsonschema::Validator,
+}
+
+impl fmt::Debug for TypedAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TypedAction({} {})", self.manifest.name, self.digest.short())
+    }
+}
+
+impl TypedAction {
+    /// Compiles a manifest. The error names what is wrong with it.
+    pub fn compile(manifest: ActionManifest) -> Result<Self, String> {
+        let mut schema = manifest.arguments.clone();
+        close(&mut schema);
+        if schema.pointer("/type") != Some(&Value::String("object".into())) {
+            return Err("`arguments` must be a JSON Schema with `\"type\": \"object\"`".into());
+        }
+        // The default build of the validator has no way to fetch a remote `$ref`: such a schema fails here.
+        let validator = jsonschema::options().build(&schema).map_err(|e| format!("`arguments`: {e}"))?;
+        let value = serde_json::to_value(&manifest).map_err(|e| e.to_string())?;
+        let digest = crate::json::Document::from_value(value).map_err(|e| e.to_string())?.digest();
+        Ok(Self { manifest, digest, schema, validator })
+    }
+
+    /// What is wrong with these arguments, as `path: message`; at most eight lines.
+    pub fn violations(&self, arguments: &Value) -> Vec<String> {
+        if self.validator.is_valid(arguments) {
+            return Vec::new();
+        }
+        let mut found: Vec<String> = self
+            .validator
+            .iter_errors(arguments)
+            .take(8)
+            .map(|e| {
+                let path = e.instance_path().to_string();
+                let at = if path.is_empty() { "arguments".to_owned() } else { format!("`{path}`") };
+                let message: String = e.to_string().chars().take(300).collect();
+                format!("{at}: {message}")
+            })
+            .collect();
+        if found.is_empty() {
+            found.push("arguments: do not fit the schema".into());
+        }
+        found
+    }
+}
+
+/// Closes every object schema that lists its properties and does not say what else may be there.
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            let listed = map.contains_key("properties");
+            let says = ["additionalProperties", "unevaluatedProperties", "$ref", "allOf", "anyOf", "oneOf", "patternProperties"]
+                .iter()
+                .any(|k| map.contains_key(*k));
+            if listed && !says {
+                map.insert("additionalProperties".into(), Value::Bool(false));
+            }
+            for (key, item) in map.iter_mut() {
+                // Data, not schemas.
+                if !matches!(key.as_str(), "enum" | "const" | "default" | "examples") {
+                    close(item);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Every action that exists.
+#[derive(Debug, Default, Clone)]
+pub struct Catalogue {
+    actions: BTreeMap<ActionName, Arc<TypedAction>>,
+}
+
+impl Catalogue {
+    /// Adds an action; a name that is taken is refused.
+    pub fn add(&mut self, action: TypedAction) -> Result<(), String> {
+        let name = action.manifest.name.clone();
+        if self.actions.contains_key(&name) {
+            return Err(format!("the action `{name}` is declared twice"));
+        }
+        self.actions.insert(name, Arc::new(action));
+        Ok(())
+    }
+
+    /// The action of this exact name.
+    pub fn find(&self, name: &str) -> Option<&Arc<TypedAction>> {
+        self.actions.get(name)
+    }
+
+    /// All actions, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&ActionName, &Arc<TypedAction>)> {
+        self.actions.iter()
+    }
+
+    /// The known name nearest to an unknown one, for a "did you mean".
+    pub fn nearest(&self, name: &str) -> Option<&ActionName> {
+        nearest(name, self.actions.keys())
+    }
+}
+
+/// The candidate nearest to an unknown name, if one is near.
+pub fn nearest<T: fmt::Display>(name: &str, candidates: impl Iterator<Item = T>) -> Option<T> {
+    candidates
+        .map(|c| (strsim::damerau_levenshtein(name, &c.to_string()), c))
+        .filter(|(distance, c)| *distance <= 1 + c.to_string().chars().count() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, c)| c)
+}

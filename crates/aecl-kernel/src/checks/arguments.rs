@@ -1,0 +1,11 @@
+//! Do the arguments fit? Unknown, missing and mistyped ones, and amounts that are none, end here:
+//! a value that a rule cannot read must never make a rule go quiet.
+
+use crate::code;
+use crate::decide::{Findings, Question};
+
+pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+    for problem in q.action.problems.iter().filter(|p| p.code != code::ACTION_UNKNOWN && p.code != code::DESTINATION_INVALID) {
+        findings.block(problem.code, problem.message.clone());
+    }
+}

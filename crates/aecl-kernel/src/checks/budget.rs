@@ -1,0 +1,87 @@
+//! Does the budget cover it? What is used and held is read, compared and held in the same step as the
+//! decision, so fifty calls at once cannot spend one euro twice. Cost comes from the catalogue and the
+//! amount from the judged arguments, never from what the agent says it costs.
+
+use crate::code;
+use crate::decide::{Findings, Question};
+use crate::facts::{Hold, Meter, applies, meter_of, window_of};
+use crate::manifest::Per;
+use rust_decimal::Decimal;
+
+pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+    let (action, principal) = (q.action, &q.action.principal);
+    let Some(manifest) = q.bundle.agent(&principal.agent) else { return };
+    // Undoing is never starved by an exhausted budget.
+    if action.compensates.is_some() {
+        return;
+    }
+    if let (Some(most), Some(run)) = (manifest.max_tool_calls_per_run, &q.facts.run)
+        && run.calls >= most
+    {
+        findings.block(code::CALLS_EXHAUSTED, format!("the run has made its {most} calls"));
+    }
+    let budgets: Vec<_> = manifest.budgets.iter().filter(|b| applies(&b.actions, &action.name)).collect();
+    let charges = charges(q);
+    // A budget in euros is no leave to spend dollars.
+    for (unit, amount) in charges.iter().filter(|(unit, _)| is_money(unit)) {
+        let any_money = budgets.iter().any(|b| is_money(&b.unit));
+        if any_money && !budgets.iter().any(|b| b.unit == *unit) {
+            findings.block(code::BUDGET_EXCEEDED, format!("`{}` has no budget in {unit}; {amount} {unit} asked for", principal.agent));
+        }
+    }
+    for budget in budgets {
+        let amount: Decimal = charges.iter().filter(|(unit, _)| *unit == budget.unit).map(|(_, a)| *a).sum();
+        if amount.is_zero() {
+            continue;
+        }
+        let unit = &budget.unit;
+        let Some(meter) = meter_of(budget, principal) else {
+            if amount > budget.limit {
+                findings.block(code::BUDGET_EXCEEDED, format!("{amount} {unit} is above the {} {unit} for one call", budget.limit));
+            }
+            continue;
+        };
+        let window = window_of(budget.per, q.now);
+        let state = q.facts.meters.get(&meter).map_or(Meter { window, ..Meter::default() }, |m| m.rolled_to(window));
+        let taken = state.used.checked_add(state.held);
+        match taken.and_then(|t| t.checked_add(amount)) {
+            Some(total) if total <= budget.limit => {
+                if !findings.holds.iter().any(|h| h.meter == meter) {
+                    findings.holds.push(Hold { meter, window: state.window, amount });
+                }
+            }
+            _ => {
+                let per = match budget.per {
+                    Per::Call => "call",
+                    Per::Run => "run",
+                    Per::Hour => "hour",
+                    Per::Day => "day",
+                };
+                let left = (budget.limit - state.used - state.held).max(Decimal::ZERO);
+                findings.block(
+                    code::BUDGET_EXCEEDED,
+                    format!("{amount} {unit} asked for; {left} of {} {unit} per {per} is left ({} used, {} held)", budget.limit, state.used, state.held),
+                );
+            }
+        }
+    }
+}
+
+/// What the action takes, by unit.
+fn charges<'q>(q: &Question<'q>) -> Vec<(&'q str, Decimal)> {
+    let mut charges = vec![("calls", Decimal::ONE)];
+    if let Some(rows) = q.action.rows {
+        charges.push(("rows", Decimal::from(rows)));
+    }
+    if let Some(amount) = &q.action.amount {
+        charges.push((&amount.unit, amount.value));
+    }
+    if let Some(cost) = q.action.typed.as_ref().and_then(|t| t.manifest.cost.as_ref()) {
+        charges.push((&cost.unit, cost.value));
+    }
+    charges
+}
+
+fn is_money(unit: &str) -> bool {
+    !matches!(unit, "calls" | "rows" | "bytes" | "recipients")
+}

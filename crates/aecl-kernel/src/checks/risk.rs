@@ -1,0 +1,38 @@
+//! How much is at stake? Points add up; above the one threshold a person is asked.
+
+use crate::code;
+use crate::decide::{Findings, Question};
+use crate::risk::{Exposure, assess};
+
+pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+    let Some(typed) = &q.action.typed else { return };
+    let manifest = &typed.manifest;
+    let compensation = manifest.compensation.as_ref();
+    findings.risk = assess(
+        &Exposure {
+            amount: q.action.amount.as_ref(),
+            reversibility: manifest.reversibility(),
+            window: compensation.is_some_and(|c| c.window_s.is_some()),
+            changes: manifest.effect.changes_something(),
+            environment: q.action.principal.environment.as_str(),
+            rows: q.action.rows,
+            bulk: manifest.bulk,
+            untrusted: q.facts.run.as_ref().is_some_and(|r| r.labels.untrusted),
+            evidence: q.evidence,
+        },
+        q.bundle.weights(),
+    );
+    let Some(agent) = q.bundle.agent(&q.action.principal.agent) else { return };
+    let threshold = agent.auto_approve_points();
+    if findings.risk.points > threshold {
+        let why: Vec<_> = findings.risk.factors.iter().map(|f| format!("{} ({})", f.value, f.points)).collect();
+        let text = format!(
+            "risk {} is above {}.{:02}: {}",
+            findings.risk.score(),
+            threshold / 100,
+            threshold % 100,
+            why.join("; ")
+        );
+        findings.ask(code::RISK_ABOVE_THRESHOLD, text, super::approvers(q), 3600);
+    }
+}

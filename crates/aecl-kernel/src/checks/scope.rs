@@ -1,0 +1,40 @@
+//! Is the agent inside its scope: tenant, project, user, hours? An argument that names another tenant
+//! than the principal's is a step across a border, whatever the agent says about it.
+
+use crate::code;
+use crate::decide::{Findings, Question};
+use crate::manifest::DAYS;
+
+pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+    let principal = &q.action.principal;
+    if let Some(named) = &q.action.tenant
+        && named != principal.tenant.as_str()
+    {
+        findings.block(code::OUT_OF_SCOPE, format!("the arguments name tenant `{named}`; the run belongs to `{}`", principal.tenant));
+    }
+    let Some(manifest) = q.bundle.agent(&principal.agent) else { return };
+    let scopes = &manifest.scopes;
+    if !scopes.tenants.is_empty() && !scopes.tenants.contains(&principal.tenant) {
+        findings.block(code::OUT_OF_SCOPE, format!("`{}` may not act for tenant `{}`", principal.agent, principal.tenant));
+    }
+    if !scopes.projects.is_empty() && !principal.project.as_ref().is_some_and(|p| scopes.projects.contains(p)) {
+        let project = principal.project.as_ref().map_or("no project", |p| p.as_str());
+        findings.block(code::OUT_OF_SCOPE, format!("`{}` may not act in project `{project}`", principal.agent));
+    }
+    if !manifest.on_behalf_of.is_empty() && !principal.user.as_ref().is_some_and(|u| manifest.on_behalf_of.contains(u)) {
+        let user = principal.user.as_ref().map_or("nobody", |u| u.as_str());
+        findings.block(code::OUT_OF_SCOPE, format!("`{}` may not act for `{user}`", principal.agent));
+    }
+    if let Some(hours) = &manifest.hours {
+        let (minute, weekday) = q.now.minute_and_weekday();
+        let day = DAYS.get(weekday as usize).copied().unwrap_or_default();
+        let inside = match hours.minutes() {
+            Ok((from, to)) if from <= to => (from..to).contains(&minute),
+            Ok((from, to)) => minute >= from || minute < to,
+            Err(_) => false,
+        };
+        if !inside || (!hours.days.is_empty() && !hours.days.contains(day)) {
+            findings.block(code::OUT_OF_HOURS, format!("`{}` acts from {} to {} UTC only", principal.agent, hours.from, hours.to));
+        }
+    }
+}

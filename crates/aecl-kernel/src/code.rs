@@ -1,0 +1,161 @@
+//! Stable codes. Every refusal and error that leaves AECL carries one; `docs/reference/errors.md` has a
+//! paragraph for each, with cause, meaning and way out.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+
+/// A stable code, such as `budget_exceeded`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Code(&'static str);
+
+impl Code {
+    /// The code as text.
+    pub fn as_str(self) -> &'static str {
+        self.0
+    }
+
+    /// The known code of this text.
+    pub fn parse(text: &str) -> Option<Code> {
+        ALL.iter().copied().find(|c| c.0 == text)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        Code::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no known code")))
+    }
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        $($(#[$doc])* pub const $name: Code = Code($text);)*
+        /// Every code there is.
+        pub const ALL: &[Code] = &[$($name),*];
+    };
+}
+
+codes! {
+    /// The text is no JSON.
+    JSON_INVALID = "json_invalid";
+    /// A key stands twice in one object.
+    JSON_DUPLICATE_KEY = "json_duplicate_key";
+    /// A number that not every reader keeps.
+    JSON_NUMBER = "json_number";
+    /// Longer or with more values than accepted.
+    JSON_TOO_LARGE = "json_too_large";
+    /// Nested deeper than accepted.
+    JSON_TOO_DEEP = "json_too_deep";
+    /// The arguments are no JSON object.
+    ARGUMENTS_NOT_OBJECT = "arguments_not_object";
+    /// The arguments do not fit the action's schema.
+    ARGUMENTS_INVALID = "arguments_invalid";
+    /// The amount is missing, negative, too precise or no number.
+    AMOUNT_INVALID = "amount_invalid";
+    /// The action is not in the catalogue.
+    ACTION_UNKNOWN = "action_unknown";
+    /// An imported tool is no longer what was accepted.
+    TOOL_CHANGED = "tool_changed";
+    /// The agent has no manifest.
+    AGENT_UNKNOWN = "agent_unknown";
+    /// The credential is no valid run token or key.
+    TOKEN_INVALID = "token_invalid";
+    /// The run token has expired.
+    TOKEN_EXPIRED = "token_expired";
+    /// The run token was revoked.
+    TOKEN_REVOKED = "token_revoked";
+    /// The token belongs to another run or agent.
+    TOKEN_FOREIGN = "token_foreign";
+    /// There is no such run.
+    RUN_UNKNOWN = "run_unknown";
+    /// The run has ended.
+    RUN_CLOSED = "run_closed";
+    /// The run is older than it may get.
+    RUN_EXPIRED = "run_expired";
+    /// A kill switch is on.
+    KILLED = "killed";
+    /// The same key was used for something else.
+    REPLAY_CONFLICT = "replay_conflict";
+    /// The recorded outcome, again; nothing was executed.
+    REPLAYED = "replayed";
+    /// The agent's manifest does not list the action.
+    NOT_ALLOWED = "not_allowed";
+    /// The agent's manifest blocks the action.
+    ACTION_BLOCKED = "action_blocked";
+    /// A rule forbids it.
+    POLICY_FORBIDS = "policy_forbids";
+    /// A rule could not be evaluated.
+    POLICY_ERROR = "policy_error";
+    /// A rule asks for a person's yes.
+    APPROVAL_RULE = "approval_rule";
+    /// Tenant, project or user is out of the agent's scope.
+    OUT_OF_SCOPE = "out_of_scope";
+    /// Outside the hours of the agent.
+    OUT_OF_HOURS = "out_of_hours";
+    /// Not in this environment.
+    ENVIRONMENT_REFUSED = "environment_refused";
+    /// The destination is not on the list.
+    DESTINATION_REFUSED = "destination_refused";
+    /// The destination cannot be understood.
+    DESTINATION_INVALID = "destination_invalid";
+    /// The budget does not cover it.
+    BUDGET_EXCEEDED = "budget_exceeded";
+    /// The run has made all its calls.
+    CALLS_EXHAUSTED = "calls_exhausted";
+    /// Too many calls in a short time.
+    RATE_LIMITED = "rate_limited";
+    /// Too many calls at once.
+    TOO_MANY_AT_ONCE = "too_many_at_once";
+    /// The same call has failed too often in a row.
+    BREAKER_OPEN = "breaker_open";
+    /// The risk is above what goes through by itself.
+    RISK_ABOVE_THRESHOLD = "risk_above_threshold";
+    /// It cannot be undone.
+    IRREVERSIBLE = "irreversible";
+    /// It names no compensation.
+    UNCOMPENSATED = "uncompensated";
+    /// Undoing what is not known to have happened, or is undone already.
+    UNDO_REFUSED = "undo_refused";
+    /// A person said no.
+    APPROVAL_REJECTED = "approval_rejected";
+    /// Nobody answered in time.
+    APPROVAL_EXPIRED = "approval_expired";
+    /// There is no such approval.
+    APPROVAL_UNKNOWN = "approval_unknown";
+    /// The approval has been answered or used.
+    APPROVAL_CLOSED = "approval_closed";
+    /// This person may not answer this approval.
+    APPROVER_REFUSED = "approver_refused";
+    /// This person has answered already.
+    APPROVER_TWICE = "approver_twice";
+    /// Waiting for a person; nothing was executed.
+    APPROVAL_PENDING = "approval_pending";
+    /// The arguments or results of the entry are more than is kept.
+    ENTRY_TOO_LARGE = "entry_too_large";
+    /// The bundle does not compile.
+    BUNDLE_INVALID = "bundle_invalid";
+    /// There is no such action on record.
+    RECORD_UNKNOWN = "record_unknown";
+    /// The principal may not do this.
+    FORBIDDEN = "forbidden";
+    /// The request is not understood.
+    REQUEST_INVALID = "request_invalid";
+    /// The ledger cannot record, so nothing is done.
+    LEDGER_UNAVAILABLE = "ledger_unavailable";
+    /// More waiting than is accepted.
+    OVERLOADED = "overloaded";
+    /// Our own failure.
+    INTERNAL = "internal";
+}

@@ -1,0 +1,425 @@
+//! The one place that says yes.
+//!
+//! `decide` is a pure function of an action, the facts, the policy, the evidence and the time. All checks
+//! that can run do run; the strictest finding decides, and the first of the strictest is the headline.
+//! A person's yes is one more fact: it answers findings that ask for a person, and nothing else.
+
+use crate::action::Action;
+use crate::approval::{Ask, AskState, Need, Requirement};
+use crate::bundle::Bundle;
+use crate::checks;
+use crate::code::{self, Code};
+use crate::evidence::Evidence;
+use crate::facts::{ActionState, Facts, Hold, Rate};
+use crate::id::{ActionId, ApprovalId};
+use crate::risk::Risk;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What a finding or a decision says. Later is stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It may happen.
+    Allow,
+    /// A person has to agree first.
+    RequireApproval,
+    /// It does not happen.
+    Block,
+}
+
+impl Verdict {
+    /// The name in records and answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Allow => "allow",
+            Verdict::RequireApproval => "require_approval",
+            Verdict::Block => "block",
+        }
+    }
+}
+
+/// What one check says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Which check.
+    pub check: String,
+    /// The stable code.
+    pub code: Code,
+    /// How strict.
+    pub verdict: Verdict,
+    /// In words, for the person who has to understand it.
+    pub message: String,
+    /// Who must agree, if the finding asks for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asks: Option<Requirement>,
+    /// Seconds until that request expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_s: Option<u64>,
+}
+
+/// What comes with an allow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Obligation {
+    /// End the attempt after this time.
+    Timeout {
+        /// In milliseconds.
+        timeout_ms: u64,
+    },
+    /// Carry it out at least this isolated.
+    Tier {
+        /// The name of the tier.
+        tier: String,
+    },
+}
+
+/// What was decided, and everything that follows from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Allow, require approval or block.
+    pub verdict: Verdict,
+    /// The first of the strictest findings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headline: Option<Code>,
+    /// All findings, in the order of the checks.
+    pub findings: Vec<Finding>,
+    /// The risk.
+    pub risk: Risk,
+    /// The policies that decided.
+    pub policies: Vec<String>,
+    /// What comes with an allow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub obligations: Vec<Obligation>,
+    /// Who must agree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub need: Option<Need>,
+    /// The yes that was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalId>,
+    /// What is taken from budgets until the outcome is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
+    /// How the rates stand afterwards.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rates: Vec<(String, Rate)>,
+    /// The action whose recorded outcome is the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replays: Option<ActionId>,
+}
+
+impl Decision {
+    /// The headline in words.
+    pub fn reason(&self) -> &str {
+        self.findings
+            .iter()
+            .find(|f| f.verdict == self.verdict && Some(f.code) == self.headline)
+            .map_or("nothing speaks against it", |f| f.message.as_str())
+    }
+}
+
+/// A question to the kernel.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// What is proposed.
+    pub action: &'a Action,
+    /// What is known.
+    pub facts: &'a Facts,
+    /// The policy in force.
+    pub bundle: &'a Bundle,
+    /// What outside judges said.
+    pub evidence: &'a [Evidence],
+    /// The time: the later of the wall clock and the last recorded time.
+    pub now: Timestamp,
+}
+
+/// Names for what a decision may create. Randomness comes from outside.
+#[derive(Debug, Clone)]
+pub struct Fresh {
+    /// For a new action.
+    pub action: ActionId,
+    /// For a new request for approval.
+    pub approval: ApprovalId,
+}
+
+/// Leave to act once, for exactly this action.
+///
+/// Only [`decide`] makes one; there is no constructor and no `Clone`, and spending it moves it:
+///
+/// ```compile_fail
+/// fn twice(p: aecl_kernel::decide::Permit) { let a = p.clone(); }
+/// ```
+/// ```compile_fail
+/// let forged = aecl_kernel::decide::Permit { id: todo!(), action: todo!(), decision: todo!(), at: todo!() };
+/// ```
+#[derive(Debug)]
+pub struct Permit {
+    id: ActionId,
+    action: Arc<Action>,
+    decision: Arc<Decision>,
+    at: Timestamp,
+}
+
+impl Permit {
+    /// The action's name on record.
+    pub fn id(&self) -> &ActionId {
+        &self.id
+    }
+    /// What may be done: exactly this.
+    pub fn action(&self) -> &Arc<Action> {
+        &self.action
+    }
+    /// Why.
+    pub fn decision(&self) -> &Arc<Decision> {
+        &self.decision
+    }
+    /// When it was given.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+}
+
+/// A no, with its reasons.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// The action's name on record.
+    pub id: ActionId,
+    /// What was refused.
+    pub action: Arc<Action>,
+    /// Why.
+    pub decision: Arc<Decision>,
+}
+
+/// A wait for a person.
+#[derive(Debug, Clone)]
+pub struct Wait {
+    /// The action's name on record.
+    pub id: ActionId,
+    /// What waits.
+    pub action: Arc<Action>,
+    /// Why.
+    pub decision: Arc<Decision>,
+    /// The request, new or the one that is already open for this digest.
+    pub ask: Ask,
+}
+
+/// The recorded outcome, again.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    /// The action that was recorded then.
+    pub original: ActionId,
+    /// What was proposed again.
+    pub action: Arc<Action>,
+    /// Why nothing is executed.
+    pub decision: Arc<Decision>,
+}
+
+/// What follows from a decision.
+#[derive(Debug)]
+pub enum Ruling {
+    /// Act.
+    Allowed(Permit),
+    /// Do not.
+    Blocked(Refusal),
+    /// Ask a person first.
+    Waiting(Wait),
+    /// Nothing more to do: it was done before.
+    Replayed(Replay),
+    /// A dry run: only the decision was wanted.
+    Answered(Refusal),
+}
+
+impl Ruling {
+    /// The decision.
+    pub fn decision(&self) -> &Arc<Decision> {
+        match self {
+            Ruling::Allowed(permit) => &permit.decision,
+            Ruling::Blocked(refusal) | Ruling::Answered(refusal) => &refusal.decision,
+            Ruling::Waiting(wait) => &wait.decision,
+            Ruling::Replayed(replay) => &replay.decision,
+        }
+    }
+}
+
+/// Decides what happens with an action.
+pub fn decide(question: &Question<'_>, action: &Arc<Action>, fresh: Fresh) -> Ruling {
+    debug_assert!(std::ptr::eq(question.action, &**action), "the question is about this action");
+    let (decision, ask) = judge(question, &fresh);
+    let decision = Arc::new(decision);
+    let action = action.clone();
+    // An identical proposal that waits already is the same action, not a second one.
+    let id = ask.as_ref().map_or(fresh.action, |ask| ask.action.clone());
+    if let Some(original) = decision.replays.clone() {
+        return Ruling::Replayed(Replay { original, action, decision });
+    }
+    if action.mode == crate::action::Mode::DryRun {
+        return Ruling::Answered(Refusal { id, action, decision });
+    }
+    match (decision.verdict, ask) {
+        (Verdict::Allow, _) => Ruling::Allowed(Permit { id, action, decision, at: question.now }),
+        (Verdict::RequireApproval, Some(ask)) => Ruling::Waiting(Wait { id, action, decision, ask }),
+        // A wait without a request for approval cannot end, so it is a no.
+        (Verdict::Block | Verdict::RequireApproval, _) => Ruling::Blocked(Refusal { id, action, decision }),
+    }
+}
+
+/// What the checks have found so far.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// The findings, in order.
+    pub list: Vec<Finding>,
+    /// The policies that decided.
+    pub policies: Vec<String>,
+    /// The risk.
+    pub risk: Risk,
+    /// What an allow takes from budgets.
+    pub holds: Vec<Hold>,
+    /// How an allow leaves the rates.
+    pub rates: Vec<(String, Rate)>,
+    check: &'static str,
+}
+
+impl Findings {
+    /// It does not happen.
+    pub fn block(&mut self, code: Code, message: impl Into<String>) {
+        self.add(code, Verdict::Block, message.into(), None, None);
+    }
+
+    /// A person has to agree.
+    pub fn ask(&mut self, code: Code, message: impl Into<String>, asks: Requirement, expires_s: u64) {
+        self.add(code, Verdict::RequireApproval, message.into(), Some(asks), Some(expires_s));
+    }
+
+    /// Worth knowing; changes nothing.
+    pub fn note(&mut self, code: Code, message: impl Into<String>) {
+        self.add(code, Verdict::Allow, message.into(), None, None);
+    }
+
+    fn add(&mut self, code: Code, verdict: Verdict, message: String, asks: Option<Requirement>, expires_s: Option<u64>) {
+        self.list.push(Finding { check: self.check.into(), code, verdict, message, asks, expires_s });
+    }
+}
+
+fn judge(question: &Question<'_>, fresh: &Fresh) -> (Decision, Option<Ask>) {
+    let mut findings = Findings::default();
+    for check in checks::ALL {
+        findings.check = check.name;
+        (check.run)(question, &mut findings);
+    }
+    findings.check = "replay";
+    let Findings { list, policies, risk, holds, rates, .. } = findings;
+    let verdict = list.iter().map(|f| f.verdict).max().unwrap_or(Verdict::Allow);
+    let mut decision = Decision {
+        verdict,
+        headline: list.iter().find(|f| f.verdict == verdict && verdict != Verdict::Allow).map(|f| f.code),
+        findings: list,
+        risk,
+        policies,
+        obligations: obligations(question),
+        need: None,
+        approval: None,
+        holds,
+        rates,
+        replays: None,
+    };
+    if let Some(original) = replayed(question, &decision) {
+        decision.verdict = Verdict::Allow;
+        decision.headline = Some(code::REPLAYED);
+        decision.replays = Some(original);
+    }
+    let ask = if decision.verdict == Verdict::RequireApproval { answer(question, &mut decision, fresh) } else { None };
+    if decision.verdict != Verdict::Allow || decision.replays.is_some() {
+        decision.holds.clear();
+        decision.rates.clear();
+        decision.obligations.clear();
+    }
+    (decision, ask)
+}
+
+/// The recorded action, if this is the same proposal again and its proposer may still be answered.
+fn replayed(question: &Question<'_>, decision: &Decision) -> Option<ActionId> {
+    let (used, state) = question.facts.used.as_ref()?;
+    let barred = decision.findings.iter().any(|f| {
+        f.verdict == Verdict::Block
+            && matches!(f.check.as_str(), "token" | "kill_switch" | "catalogue" | "arguments" | "replay")
+    });
+    let over = match state {
+        ActionState::Started | ActionState::Done | ActionState::Failed | ActionState::Unknown => true,
+        ActionState::Blocked | ActionState::Waiting | ActionState::Rejected | ActionState::Asked => false,
+    };
+    (over && !barred && used.digest == question.action.digest).then(|| used.action.clone())
+}
+
+fn obligations(question: &Question<'_>) -> Vec<Obligation> {
+    let timeout_ms = question.action.typed.as_ref().map_or(30_000, |t| t.manifest.timeout_ms);
+    vec![Obligation::Timeout { timeout_ms }]
+}
+
+/// Sets the request for approval of this digest beside what the current policy asks.
+fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Option<Ask> {
+    let mut need = Need::default();
+    for finding in decision.findings.iter().filter(|f| f.verdict == Verdict::RequireApproval) {
+        if let (Some(asks), Some(expires_s)) = (&finding.asks, finding.expires_s) {
+            need.add(asks.clone(), expires_s);
+        }
+    }
+    decision.need = Some(need.clone());
+    let open = question.facts.ask.as_ref().filter(|ask| ask.digest == question.action.digest);
+    match open.map(|ask| (ask, ask.state_at(question.now))) {
+        Some((ask, AskState::Approved)) if need.met_by(&ask.votes) => {
+            // INVARIANT: the only way from a person's yes to an allow. Every other finding was an allow.
+            decision.verdict = Verdict::Allow;
+            decision.headline = None;
+            decision.approval = Some(ask.approval.clone());
+            Some(ask.clone())
+        }
+        Some((ask, AskState::Approved | AskState::Pending)) => {
+            // The policy may ask for more people now than when the request was made.
+            Some(Ask { need, state: AskState::Pending, ..ask.clone() })
+        }
+        Some((ask, AskState::Rejected)) if question.now < ask.expires_at => {
+            let who = ask.votes.iter().find(|v| !v.yes).map_or("somebody".into(), |v| v.person.to_string());
+            decision.verdict = Verdict::Block;
+            decision.headline = Some(code::APPROVAL_REJECTED);
+            decision.findings.push(Finding {
+                check: "approval".into(),
+                code: code::APPROVAL_REJECTED,
+                verdict: Verdict::Block,
+                message: format!("`{who}` has rejected exactly this; do not propose it again"),
+                asks: None,
+                expires_s: None,
+            });
+            None
+        }
+        Some((_, AskState::Rejected | AskState::Expired | AskState::Used)) | None => {
+            Some(new_ask(question, need, fresh))
+        }
+    }
+}
+
+fn new_ask(question: &Question<'_>, need: Need, fresh: &Fresh) -> Ask {
+    let principal = &question.action.principal;
+    let manifest = question.bundle.agent(&principal.agent);
+    let mut excluded: std::collections::BTreeSet<String> =
+        manifest.iter().flat_map(|m| m.excluded_approvers.iter().map(|p| p.to_string())).collect();
+    // The proposer never answers its own request.
+    excluded.insert(principal.agent.to_string());
+    if let Some(user) = &principal.user
+        && !manifest.is_some_and(|m| m.self_approval)
+    {
+        excluded.insert(user.to_string());
+    }
+    Ask {
+        approval: fresh.approval.clone(),
+        action: fresh.action.clone(),
+        run: principal.run.clone(),
+        digest: question.action.digest,
+        expires_at: question.now.plus_s(need.expires_s),
+        need,
+        excluded,
+        votes: Vec::new(),
+        state: AskState::Pending,
+        asked_at: question.now,
+    }
+}

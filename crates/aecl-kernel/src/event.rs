@@ -1,0 +1,665 @@
+//! Events: the persisted truth. Closed, versioned; a reader refuses a kind it does not know. Facts are a
+//! fold over them.
+
+use crate::action::{Mode, Problem};
+use crate::approval::{Ask, AskState, Vote};
+use crate::catalogue::Compensation;
+use crate::code::Code;
+use crate::decide::{Decision, Verdict};
+use crate::digest::Digest;
+use crate::evidence::Evidence;
+use crate::facts::{ActionFact, ActionState, Fact, Facts, Goal, Key, Kill, KillScope, Meter, RunFact, Space, Undo, Used};
+use crate::id::{ActionId, ApprovalId, RunId};
+use crate::labels::Labels;
+use crate::principal::Principal;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The version of the entry format.
+pub const VERSION: u8 = 1;
+
+/// One entry of the ledger. Its bytes are serialised once and hashed as they are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The version of this format.
+    pub v: u8,
+    /// Its place in the ledger; no gaps.
+    pub position: u64,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// The run it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// Its place in that run; no gaps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// A bundle came into force.
+    BundleLoaded(BundleLoaded),
+    /// A run began.
+    RunOpened(Box<RunOpened>),
+    /// A run ended.
+    RunClosed(RunClosed),
+    /// A run token was given out.
+    TokenIssued(TokenIssued),
+    /// A run token was revoked.
+    TokenRevoked(TokenRevoked),
+    /// A decision was made.
+    Ruled(Box<Ruled>),
+    /// A person was asked.
+    Asked(Box<Ask>),
+    /// A person answered.
+    Answered(Answered),
+    /// Nobody answered in time.
+    Expired(Expired),
+    /// An attempt began. Its effect may happen from here on.
+    Started(Started),
+    /// An attempt ended, or an unknown outcome was resolved.
+    Concluded(Box<Concluded>),
+    /// A kill switch was pulled.
+    Kill(KillChanged),
+    /// A kill switch was lifted.
+    Lift(KillChanged),
+    /// A budget was corrected by a person.
+    BudgetAdjusted(BudgetAdjusted),
+    /// A payload was erased.
+    Erased(Erased),
+    /// A signing key came into use.
+    KeyChanged(KeyChanged),
+    /// Nothing else happened for a while; the ledger is alive.
+    Heartbeat(Heartbeat),
+    /// Something is wrong with ourselves.
+    Fault(Fault),
+}
+
+/// A bundle came into force.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BundleLoaded {
+    /// Its content hash.
+    pub bundle: Digest,
+    /// Commitment to its sources.
+    pub sources: Digest,
+    /// How many agents it has.
+    pub agents: u64,
+    /// How many actions.
+    pub actions: u64,
+}
+
+/// A run began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunOpened {
+    /// Who acts.
+    pub principal: Principal,
+    /// SHA-256 of the goal.
+    pub goal: Digest,
+    /// Commitment to goal and plan.
+    pub stated: Digest,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+    /// Runs that it was delegated from, nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<RunId>,
+    /// What it inherits of what they have seen.
+    pub labels: Labels,
+    /// Who opened it.
+    pub by: String,
+}
+
+/// A run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunClosed {
+    /// Why.
+    pub reason: String,
+    /// Who ended it.
+    pub by: String,
+}
+
+/// A run token was given out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenIssued {
+    /// Its id, never the token.
+    pub token: String,
+    /// When it expires.
+    pub expires_at: Timestamp,
+}
+
+/// A run token was revoked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenRevoked {
+    /// Its id.
+    pub token: String,
+    /// Who revoked it.
+    pub by: String,
+}
+
+/// A decision, with everything it was based on: it can be made again from this and the payloads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ruled {
+    /// The action.
+    pub action: ActionId,
+    /// `approved`, `blocked`, `escalated`, `replayed` or `asked`.
+    pub outcome: String,
+    /// The name of the action, as sent.
+    pub name: String,
+    /// Its digest.
+    pub digest: Digest,
+    /// Who acts.
+    pub principal: Principal,
+    /// With which credential.
+    pub credential: crate::action::Credential,
+    /// Commitment to the arguments.
+    pub arguments: Digest,
+    /// Their length in bytes.
+    pub arguments_bytes: u64,
+    /// What the proposer wanted.
+    pub mode: Mode,
+    /// Carry on by itself after a yes.
+    #[serde(default)]
+    pub resume: bool,
+    /// The proposer's idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    /// The definition that the tool's server offered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered: Option<Digest>,
+    /// The definition in the catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<Digest>,
+    /// The action that this one undoes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensates: Option<ActionId>,
+    /// Why it was not understood, if it was not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
+    /// The policy that was asked.
+    pub bundle: Digest,
+    /// The time that was used.
+    pub now: Timestamp,
+    /// What was known.
+    pub facts: Facts,
+    /// What outside judges said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
+    /// What was decided. Shared with the permit, not copied.
+    pub decision: Arc<Decision>,
+    /// How it is undone, bound before it happens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensation: Option<Compensation>,
+}
+
+/// A person answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answered {
+    /// Which request.
+    pub approval: ApprovalId,
+    /// About which action.
+    pub action: ActionId,
+    /// Who answered what.
+    pub vote: Vote,
+    /// Where the request stands now.
+    pub state: AskState,
+    /// SHA-256 of the view that was shown, if the surface reported it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<Digest>,
+}
+
+/// Nobody answered in time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Expired {
+    /// Which request.
+    pub approval: ApprovalId,
+    /// About which action.
+    pub action: ActionId,
+}
+
+/// An attempt began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    /// The action.
+    pub action: ActionId,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// The stable key that a deduplicating target gets.
+    pub key: String,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeKind {
+    /// It happened.
+    Done,
+    /// It did not happen, or the target said that it failed.
+    Failed,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl OutcomeKind {
+    /// The name in records and answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            OutcomeKind::Done => "done",
+            OutcomeKind::Failed => "failed",
+            OutcomeKind::Unknown => "unknown",
+        }
+    }
+}
+
+/// An attempt ended, or an unknown outcome was resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Concluded {
+    /// The action.
+    pub action: ActionId,
+    /// How.
+    pub outcome: OutcomeKind,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The same in words, without secrets.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Commitment to the output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Digest>,
+    /// Its length in bytes.
+    #[serde(default)]
+    pub output_bytes: u64,
+    /// What the output carries into the run.
+    pub labels: Labels,
+    /// From the permit to here, in milliseconds.
+    pub latency_ms: u64,
+    /// Where it ran.
+    pub sandbox: String,
+    /// The yes that was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalId>,
+    /// By what it can be undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_token: Option<String>,
+    /// Who resolved it, if it was unknown before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_by: Option<String>,
+}
+
+/// A kill switch was pulled or lifted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KillChanged {
+    /// What it stops.
+    pub scope: KillScope,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A budget was corrected by a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BudgetAdjusted {
+    /// The meter.
+    pub meter: String,
+    /// Its new state.
+    pub now: Meter,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A payload was erased.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Erased {
+    /// Its commitment.
+    pub payload: Digest,
+    /// On which ground.
+    pub ground: String,
+    /// Who.
+    pub by: String,
+}
+
+/// A signing key came into use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeyChanged {
+    /// The public key, as a verifier key.
+    pub key: String,
+}
+
+/// The ledger is alive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Actions that are started and not concluded.
+    pub in_flight: u64,
+}
+
+/// Something is wrong with ourselves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fault {
+    /// What.
+    pub code: String,
+    /// In words.
+    pub message: String,
+}
+
+impl Event {
+    /// The kind, as entries write it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Event::BundleLoaded(_) => "bundle_loaded",
+            Event::RunOpened(_) => "run_opened",
+            Event::RunClosed(_) => "run_closed",
+            Event::TokenIssued(_) => "token_issued",
+            Event::TokenRevoked(_) => "token_revoked",
+            Event::Ruled(_) => "ruled",
+            Event::Asked(_) => "asked",
+            Event::Answered(_) => "answered",
+            Event::Expired(_) => "expired",
+            Event::Started(_) => "started",
+            Event::Concluded(_) => "concluded",
+            Event::Kill(_) => "kill",
+            Event::Lift(_) => "lift",
+            Event::BudgetAdjusted(_) => "budget_adjusted",
+            Event::Erased(_) => "erased",
+            Event::KeyChanged(_) => "key_changed",
+            Event::Heartbeat(_) => "heartbeat",
+            Event::Fault(_) => "fault",
+        }
+    }
+
+    /// The action it is about.
+    pub fn action(&self) -> Option<&ActionId> {
+        match self {
+            Event::Ruled(e) => Some(&e.action),
+            Event::Asked(e) => Some(&e.action),
+            Event::Answered(e) => Some(&e.action),
+            Event::Expired(e) => Some(&e.action),
+            Event::Started(e) => Some(&e.action),
+            Event::Concluded(e) => Some(&e.action),
+            Event::BundleLoaded(_)
+            | Event::RunOpened(_)
+            | Event::RunClosed(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRevoked(_)
+            | Event::Kill(_)
+            | Event::Lift(_)
+            | Event::BudgetAdjusted(_)
+            | Event::Erased(_)
+            | Event::KeyChanged(_)
+            | Event::Heartbeat(_)
+            | Event::Fault(_) => None,
+        }
+    }
+}
+
+impl Entry {
+    /// Folds the entry into the facts. This is the only way in which facts change.
+    ///
+    /// The goal's text is not in the entry; whoever opens a run puts it beside (`Key::Goal`).
+    pub fn apply<S: Space>(&self, space: &mut S) -> Result<(), S::Error> {
+        if let (Some(run), Some(seq)) = (&self.run, self.seq)
+            && let Some(Fact::Run(mut fact)) = space.fact(&Key::Run(run.clone()))?
+        {
+            fact.next_seq = seq + 1;
+            space.put(Key::Run(run.clone()), Some(Fact::Run(fact)));
+        }
+        match &self.event {
+            Event::RunOpened(e) => self.run_opened(e, space),
+            Event::RunClosed(e) => self.change_run(space, |run| run.closed = Some(e.reason.clone()))?,
+            Event::TokenRevoked(e) => space.put(Key::Revoked(e.token.clone()), Some(Fact::Revoked(self.at))),
+            Event::Ruled(e) => self.ruled(e, space)?,
+            Event::Asked(ask) => {
+                space.put(Key::AskOf(ask.digest), Some(Fact::AskOf(ask.approval.clone())));
+                space.put(Key::Open(ask.approval.clone()), Some(Fact::Open(ask.expires_at)));
+                space.put(Key::Approval(ask.approval.clone()), Some(Fact::Approval((**ask).clone())));
+            }
+            Event::Answered(e) => self.answered(e, space)?,
+            Event::Expired(e) => {
+                self.close_ask(&e.approval, AskState::Expired, space)?;
+                self.reject(&e.action, crate::code::APPROVAL_EXPIRED, "nobody answered in time", space)?;
+            }
+            Event::Started(e) => {
+                space.put(Key::InFlight(e.action.clone()), Some(Fact::InFlight(self.at)));
+                self.change_action(&e.action, space, |a| a.state = ActionState::Started)?;
+            }
+            Event::Concluded(e) => self.concluded(e, space)?,
+            Event::Kill(e) => {
+                let kill = Kill { by: e.by.clone(), reason: e.reason.clone(), at: self.at };
+                space.put(Key::Kill(e.scope.clone()), Some(Fact::Kill(kill)));
+            }
+            Event::Lift(e) => space.put(Key::Kill(e.scope.clone()), None),
+            Event::BudgetAdjusted(e) => space.put(Key::Meter(e.meter.clone()), Some(Fact::Meter(e.now.clone()))),
+            Event::BundleLoaded(_)
+            | Event::TokenIssued(_)
+            | Event::Erased(_)
+            | Event::KeyChanged(_)
+            | Event::Heartbeat(_)
+            | Event::Fault(_) => {}
+        }
+        Ok(())
+    }
+
+    fn run_opened<S: Space>(&self, e: &RunOpened, space: &mut S) {
+        let Some(run) = &self.run else { return };
+        let fact = RunFact {
+            principal: e.principal.clone(),
+            goal: e.goal,
+            opened_at: self.at,
+            expires_at: e.expires_at,
+            closed: None,
+            ancestors: e.ancestors.clone(),
+            calls: 0,
+            labels: e.labels.clone(),
+            failing: None,
+            failures: 0,
+            next_seq: self.seq.map_or(0, |s| s + 1),
+        };
+        space.put(Key::Run(run.clone()), Some(Fact::Run(fact)));
+    }
+
+    fn ruled<S: Space>(&self, e: &Ruled, space: &mut S) -> Result<(), S::Error> {
+        if e.decision.replays.is_some() || e.mode == Mode::DryRun {
+            return Ok(());
+        }
+        let key = Key::Action(e.action.clone());
+        let before = match space.fact(&key)? {
+            Some(Fact::Action(before)) => Some(before),
+            _ => None,
+        };
+        let allowed = e.decision.verdict == Verdict::Allow;
+        let state = match e.decision.verdict {
+            Verdict::Allow => ActionState::Started,
+            Verdict::RequireApproval => ActionState::Waiting,
+            Verdict::Block => ActionState::Blocked,
+        };
+        let fact = ActionFact {
+            run: e.principal.run.clone(),
+            agent: e.principal.agent.clone(),
+            name: e.name.clone(),
+            digest: e.digest,
+            mode: e.mode,
+            state,
+            code: e.decision.headline,
+            message: if allowed { String::new() } else { e.decision.reason().to_owned() },
+            proposed_at: before.as_ref().map_or(self.at, |b| b.proposed_at),
+            changed_at: self.at,
+            approval: e.decision.approval.clone().or_else(|| before.as_ref().and_then(|b| b.approval.clone())),
+            resume: e.resume || before.as_ref().is_some_and(|b| b.resume),
+            idempotency_key: e.idempotency_key.clone(),
+            holds: e.decision.holds.clone(),
+            arguments: e.arguments,
+            output: None,
+            compensation: e.compensation.clone(),
+            undo: Undo::No,
+            compensates: e.compensates.clone(),
+            definition: e.definition,
+            position: self.position,
+        };
+        space.put(key, Some(Fact::Action(Box::new(fact))));
+        if let (Some(idempotency_key), false) = (&e.idempotency_key, state == ActionState::Blocked) {
+            let used = Used { digest: e.digest, action: e.action.clone() };
+            let key = Key::Idempotency(e.principal.run.clone(), idempotency_key.clone());
+            space.put(key, Some(Fact::Idempotency(used)));
+        }
+        if !allowed {
+            return Ok(());
+        }
+        self.change_run(space, |run| run.calls += 1)?;
+        if let Some(approval) = &e.decision.approval {
+            self.close_ask(approval, AskState::Used, space)?;
+        }
+        for hold in &e.decision.holds {
+            let key = Key::Meter(hold.meter.clone());
+            let meter = match space.fact(&key)? {
+                Some(Fact::Meter(meter)) => meter,
+                _ => Meter::default(),
+            };
+            let mut meter = meter.rolled_to(hold.window);
+            meter.held += hold.amount;
+            space.put(key, Some(Fact::Meter(meter)));
+        }
+        for (name, rate) in &e.decision.rates {
+            space.put(Key::Rate(name.clone()), Some(Fact::Rate(*rate)));
+        }
+        let key = Key::Active(e.principal.agent.clone());
+        let active = match space.fact(&key)? {
+            Some(Fact::Active(n)) => n,
+            _ => 0,
+        };
+        space.put(key, Some(Fact::Active(active + 1)));
+        if let Some(original) = &e.compensates {
+            self.change_action(original, space, |a| a.undo = Undo::Underway(e.action.clone()))?;
+        }
+        Ok(())
+    }
+
+    fn answered<S: Space>(&self, e: &Answered, space: &mut S) -> Result<(), S::Error> {
+        let key = Key::Approval(e.approval.clone());
+        if let Some(Fact::Approval(mut ask)) = space.fact(&key)? {
+            ask.votes.push(e.vote.clone());
+            ask.state = e.state;
+            space.put(key, Some(Fact::Approval(ask)));
+        }
+        if e.state == AskState::Rejected {
+            space.put(Key::Open(e.approval.clone()), None);
+            let message = format!("`{}` said no: {}", e.vote.person, e.vote.reason);
+            self.reject(&e.action, crate::code::APPROVAL_REJECTED, message.trim_end_matches(": "), space)?;
+        }
+        Ok(())
+    }
+
+    fn concluded<S: Space>(&self, e: &Concluded, space: &mut S) -> Result<(), S::Error> {
+        let key = Key::Action(e.action.clone());
+        let Some(Fact::Action(mut action)) = space.fact(&key)? else { return Ok(()) };
+        let was_started = action.state == ActionState::Started;
+        action.state = match e.outcome {
+            OutcomeKind::Done => ActionState::Done,
+            OutcomeKind::Failed => ActionState::Failed,
+            OutcomeKind::Unknown => ActionState::Unknown,
+        };
+        action.code = e.code.as_deref().and_then(Code::parse);
+        action.message = e.message.clone();
+        action.output = e.output.or(action.output);
+        action.changed_at = self.at;
+        action.position = self.position;
+        // An unknown outcome keeps what it holds: the money may be gone.
+        let holds = if e.outcome == OutcomeKind::Unknown { Vec::new() } else { std::mem::take(&mut action.holds) };
+        let (compensates, agent, digest) = (action.compensates.clone(), action.agent.clone(), action.digest);
+        space.put(key, Some(Fact::Action(action)));
+        space.put(Key::InFlight(e.action.clone()), None);
+        for hold in holds {
+            let key = Key::Meter(hold.meter.clone());
+            if let Some(Fact::Meter(mut meter)) = space.fact(&key)? {
+                meter.held -= hold.amount;
+                if e.outcome == OutcomeKind::Done && meter.window == hold.window {
+                    meter.used += hold.amount;
+                }
+                space.put(key, Some(Fact::Meter(meter)));
+            }
+        }
+        if was_started {
+            let key = Key::Active(agent);
+            if let Some(Fact::Active(n)) = space.fact(&key)? {
+                let n = n.saturating_sub(1);
+                space.put(key, (n > 0).then_some(Fact::Active(n)));
+            }
+        }
+        self.change_run(space, |run| {
+            run.labels.join(&e.labels);
+            match e.outcome {
+                OutcomeKind::Failed if run.failing == Some(digest) => run.failures += 1,
+                OutcomeKind::Failed => (run.failing, run.failures) = (Some(digest), 1),
+                OutcomeKind::Done => (run.failing, run.failures) = (None, 0),
+                OutcomeKind::Unknown => {}
+            }
+        })?;
+        if let Some(original) = compensates {
+            self.change_action(&original, space, |a| {
+                a.undo = match e.outcome {
+                    OutcomeKind::Done => Undo::Done(e.action.clone()),
+                    OutcomeKind::Failed => Undo::Failed(e.action.clone()),
+                    OutcomeKind::Unknown => Undo::Underway(e.action.clone()),
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    fn reject<S: Space>(&self, id: &ActionId, code: Code, message: &str, space: &mut S) -> Result<(), S::Error> {
+        self.change_action(id, space, |action| {
+            if action.state == ActionState::Waiting {
+                action.state = ActionState::Rejected;
+                action.code = Some(code);
+                action.message = message.to_owned();
+            }
+        })
+    }
+
+    fn close_ask<S: Space>(&self, id: &ApprovalId, state: AskState, space: &mut S) -> Result<(), S::Error> {
+        let key = Key::Approval(id.clone());
+        if let Some(Fact::Approval(mut ask)) = space.fact(&key)? {
+            ask.state = state;
+            space.put(key, Some(Fact::Approval(ask)));
+        }
+        space.put(Key::Open(id.clone()), None);
+        Ok(())
+    }
+
+    fn change_run<S: Space>(&self, space: &mut S, change: impl FnOnce(&mut RunFact)) -> Result<(), S::Error> {
+        let Some(run) = &self.run else { return Ok(()) };
+        let key = Key::Run(run.clone());
+        if let Some(Fact::Run(mut fact)) = space.fact(&key)? {
+            change(&mut fact);
+            space.put(key, Some(Fact::Run(fact)));
+        }
+        Ok(())
+    }
+
+    fn change_action<S: Space>(
+        &self,
+        id: &ActionId,
+        space: &mut S,
+        change: impl FnOnce(&mut ActionFact),
+    ) -> Result<(), S::Error> {
+        let key = Key::Action(id.clone());
+        if let Some(Fact::Action(mut fact)) = space.fact(&key)? {
+            change(&mut fact);
+            fact.changed_at = self.at;
+            fact.position = self.position;
+            space.put(key, Some(Fact::Action(fact)));
+        }
+        Ok(())
+    }
+}
+
+/// Puts the goal of a run beside it, where it can be erased.
+pub fn state_goal<S: Space>(run: &RunId, goal: Goal, space: &mut S) {
+    space.put(Key::Goal(run.clone()), Some(Fact::Goal(goal)));
+}

@@ -1,0 +1,493 @@
+//! Facts: what the ledger knows. Each is stored under a key, read before a decision, and changed only by
+//! folding over events, so the table can be rebuilt from the entries.
+
+use crate::action::Action;
+use crate::approval::Ask;
+use crate::bundle::Bundle;
+use crate::catalogue::Compensation;
+use crate::code::Code;
+use crate::digest::Digest;
+use crate::id::{ActionId, AgentId, ApprovalId, RunId, TenantId};
+use crate::labels::Labels;
+use crate::manifest::{Budget, Of, Per, RateLimit};
+use crate::principal::Principal;
+use crate::time::Timestamp;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Where a fact is kept.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Key {
+    Run(RunId),
+    Goal(RunId),
+    Kill(KillScope),
+    Meter(String),
+    Rate(String),
+    Active(AgentId),
+    Idempotency(RunId, String),
+    AskOf(Digest),
+    Approval(ApprovalId),
+    Open(ApprovalId),
+    Action(ActionId),
+    InFlight(ActionId),
+    Revoked(String),
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::Run(run) => write!(f, "run/{run}"),
+            Key::Goal(run) => write!(f, "goal/{run}"),
+            Key::Kill(scope) => write!(f, "kill/{scope}"),
+            Key::Meter(name) => write!(f, "meter/{name}"),
+            Key::Rate(name) => write!(f, "rate/{name}"),
+            Key::Active(agent) => write!(f, "active/{agent}"),
+            Key::Idempotency(run, key) => write!(f, "idem/{run}/{key}"),
+            Key::AskOf(digest) => write!(f, "ask/{}", digest.hex()),
+            Key::Approval(id) => write!(f, "approval/{id}"),
+            Key::Open(id) => write!(f, "open/{id}"),
+            Key::Action(id) => write!(f, "action/{id}"),
+            Key::InFlight(id) => write!(f, "flight/{id}"),
+            Key::Revoked(token) => write!(f, "revoked/{token}"),
+        }
+    }
+}
+
+/// What a kill switch stops.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum KillScope {
+    All,
+    Tenant(TenantId),
+    Agent(AgentId),
+    Run(RunId),
+}
+
+impl fmt::Display for KillScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KillScope::All => f.write_str("all"),
+            KillScope::Tenant(id) => write!(f, "tenant:{id}"),
+            KillScope::Agent(id) => write!(f, "agent:{id}"),
+            KillScope::Run(id) => write!(f, "run:{id}"),
+        }
+    }
+}
+
+/// A fact, as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Fact {
+    Run(RunFact),
+    Goal(Goal),
+    Kill(Kill),
+    Meter(Meter),
+    Rate(Rate),
+    Active(u64),
+    Idempotency(Used),
+    AskOf(ApprovalId),
+    Approval(Ask),
+    Open(Timestamp),
+    Action(Box<ActionFact>),
+    InFlight(Timestamp),
+    Revoked(Timestamp),
+}
+
+/// A run, as decisions need it. Its goal is kept apart, since it may be personal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunFact {
+    /// Who acts.
+    pub principal: Principal,
+    /// SHA-256 of the goal.
+    pub goal: Digest,
+    /// When it began.
+    pub opened_at: Timestamp,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+    /// Why it ended, if it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<String>,
+    /// Runs that it was delegated from, nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<RunId>,
+    /// Calls permitted so far.
+    pub calls: u64,
+    /// What it has seen.
+    pub labels: Labels,
+    /// The digest of the last call, if it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<Digest>,
+    /// How often in a row that call has failed.
+    #[serde(default)]
+    pub failures: u32,
+    /// The next number in the run's own sequence.
+    pub next_seq: u64,
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Goal {
+    /// In words.
+    pub text: String,
+    /// Ordered steps, if the planner declared them.
+    #[serde(default)]
+    pub plan: Option<Value>,
+}
+
+/// A kill switch that is on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kill {
+    /// Who pulled it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What of a budget is used and held.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meter {
+    /// The number of the window that `used` counts: hours or days since 1970; 0 without a window.
+    pub window: i64,
+    /// Used in that window.
+    pub used: Decimal,
+    /// Held by actions that are not concluded; it moves with the window.
+    pub held: Decimal,
+}
+
+impl Meter {
+    /// The meter at the start of another window: what is held stays held.
+    #[must_use]
+    pub fn rolled_to(&self, window: i64) -> Meter {
+        if self.window >= window {
+            return self.clone();
+        }
+        Meter { window, used: Decimal::ZERO, held: self.held }
+    }
+}
+
+/// A rate limit's theoretical arrival time (generic cell rate algorithm), in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// When the bucket is full again.
+    pub full_at_us: i64,
+}
+
+/// A used idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// For what.
+    pub digest: Digest,
+    /// By which action.
+    pub action: ActionId,
+}
+
+/// Where an action stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionState {
+    /// Refused.
+    Blocked,
+    /// Waiting for a person.
+    Waiting,
+    /// A person said no, or nobody answered in time.
+    Rejected,
+    /// Permitted and started; its effect may be happening.
+    Started,
+    /// Done.
+    Done,
+    /// It failed, and surely had no effect, or a reported one.
+    Failed,
+    /// Nobody knows yet.
+    Unknown,
+    /// Only asked about.
+    Asked,
+}
+
+impl ActionState {
+    /// The name in records and answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            ActionState::Blocked => "blocked",
+            ActionState::Waiting => "waiting",
+            ActionState::Rejected => "rejected",
+            ActionState::Started => "started",
+            ActionState::Done => "done",
+            ActionState::Failed => "failed",
+            ActionState::Unknown => "unknown",
+            ActionState::Asked => "asked",
+        }
+    }
+}
+
+/// Whether an action has been undone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undo {
+    /// Not undone.
+    #[default]
+    No,
+    /// Being undone by this action.
+    Underway(ActionId),
+    /// Undone by this action.
+    Done(ActionId),
+    /// This action tried to undo it and its outcome is not good; a person has to look.
+    Failed(ActionId),
+}
+
+/// An action on record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActionFact {
+    /// Its run.
+    pub run: RunId,
+    /// Its agent.
+    pub agent: AgentId,
+    /// Its name.
+    pub name: String,
+    /// Its digest.
+    pub digest: Digest,
+    /// What the proposer wanted.
+    pub mode: crate::action::Mode,
+    /// Where it stands.
+    pub state: ActionState,
+    /// The headline: why it was refused, or how it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// The same in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// When it was first proposed.
+    pub proposed_at: Timestamp,
+    /// When its present state began.
+    pub changed_at: Timestamp,
+    /// The approval it waits for or has used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalId>,
+    /// Carry on by itself after a yes.
+    #[serde(default)]
+    pub resume: bool,
+    /// The proposer's idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    /// What it holds of budgets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
+    /// Commitment to the arguments.
+    pub arguments: Digest,
+    /// Commitment to the output, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Digest>,
+    /// How it is undone, as declared when it was permitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensation: Option<Compensation>,
+    /// Whether it has been undone.
+    #[serde(default)]
+    pub undo: Undo,
+    /// The action that this one undoes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensates: Option<ActionId>,
+    /// The definition that was judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<Digest>,
+    /// The position of its last entry.
+    pub position: u64,
+}
+
+/// A part of a budget that an action holds until it is concluded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// The meter.
+    pub meter: String,
+    /// The window in which it was taken.
+    pub window: i64,
+    /// How much.
+    pub amount: Decimal,
+}
+
+/// What one decision was based on. It is recorded with the decision.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Facts {
+    /// The run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunFact>,
+    /// Kill switches that are on and reach this action.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kills: BTreeMap<String, Kill>,
+    /// Meters of the budgets that apply.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub meters: BTreeMap<String, Meter>,
+    /// Rates that apply.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rates: BTreeMap<String, Rate>,
+    /// Calls of the agent that are in flight.
+    pub active: u64,
+    /// The earlier use of the idempotency key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used: Option<(Used, ActionState)>,
+    /// The request for approval of this digest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ask: Option<Ask>,
+    /// The action that this one undoes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original: Option<Original>,
+    /// The token was revoked.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub revoked: bool,
+}
+
+/// What a decision about an undo needs to know of the original.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Original {
+    /// Where it stands.
+    pub state: ActionState,
+    /// Whether it is undone.
+    pub undo: Undo,
+    /// How it is undone.
+    pub compensation: Option<Compensation>,
+    /// When it was done.
+    pub changed_at: Timestamp,
+    /// Whose it was.
+    pub agent: AgentId,
+}
+
+/// Where facts come from and go to: the writer's cache, a store, a map in a test.
+pub trait Space {
+    /// Why a fact cannot be read.
+    type Error;
+    /// The fact under a key.
+    fn fact(&mut self, key: &Key) -> Result<Option<Fact>, Self::Error>;
+    /// Puts a fact under a key, or takes it away.
+    fn put(&mut self, key: Key, fact: Option<Fact>);
+}
+
+/// Facts in memory, for examples and tests.
+impl Space for BTreeMap<Key, Fact> {
+    type Error = std::convert::Infallible;
+    fn fact(&mut self, key: &Key) -> Result<Option<Fact>, Self::Error> {
+        Ok(self.get(key).cloned())
+    }
+    fn put(&mut self, key: Key, fact: Option<Fact>) {
+        match fact {
+            Some(fact) => drop(self.insert(key, fact)),
+            None => drop(self.remove(&key)),
+        }
+    }
+}
+
+/// The meter that a budget is counted on, unless it is per call.
+pub fn meter_of(budget: &Budget, principal: &Principal) -> Option<String> {
+    let whose = match (budget.of, budget.per) {
+        (_, Per::Call) => return None,
+        (Of::Run, _) | (_, Per::Run) => format!("run:{}", principal.run),
+        (Of::Agent, _) => format!("agent:{}", principal.agent),
+        (Of::Tenant, _) => format!("tenant:{}", principal.tenant),
+    };
+    let per = match budget.per {
+        Per::Call | Per::Run => "run",
+        Per::Hour => "hour",
+        Per::Day => "day",
+    };
+    let only: Vec<&str> = budget.actions.iter().map(String::as_str).collect();
+    Some(format!("{whose}/{}/{per}/{}", budget.unit, only.join("+")))
+}
+
+/// The number of the window at this moment.
+pub fn window_of(per: Per, now: Timestamp) -> i64 {
+    match per {
+        Per::Call | Per::Run => 0,
+        Per::Hour => now.0.div_euclid(3_600_000),
+        Per::Day => now.0.div_euclid(86_400_000),
+    }
+}
+
+/// The name under which a rate is counted.
+pub fn rate_of(limit: &RateLimit, principal: &Principal) -> String {
+    let only: Vec<&str> = limit.actions.iter().map(String::as_str).collect();
+    format!("agent:{}/{}in{}s/{}", principal.agent, limit.calls, limit.per_s, only.join("+"))
+}
+
+impl Facts {
+    /// Reads what a decision about this action needs. The number of reads depends on the agent's own
+    /// limits, not on how many agents, runs, rules or entries there are.
+    pub fn gather<S: Space>(action: &Action, bundle: &Bundle, space: &mut S) -> Result<Self, S::Error> {
+        let principal = &action.principal;
+        let mut facts = Facts::default();
+        if let Some(Fact::Run(run)) = space.fact(&Key::Run(principal.run.clone()))? {
+            facts.run = Some(run);
+        }
+        let mut scopes = vec![
+            KillScope::All,
+            KillScope::Tenant(principal.tenant.clone()),
+            KillScope::Agent(principal.agent.clone()),
+            KillScope::Run(principal.run.clone()),
+        ];
+        scopes.extend(facts.run.iter().flat_map(|r| r.ancestors.iter().cloned().map(KillScope::Run)));
+        for scope in scopes {
+            if let Some(Fact::Kill(kill)) = space.fact(&Key::Kill(scope.clone()))? {
+                facts.kills.insert(scope.to_string(), kill);
+            }
+        }
+        if let Some(manifest) = bundle.agent(&principal.agent) {
+            for budget in manifest.budgets.iter().filter(|b| applies(&b.actions, &action.name)) {
+                if let Some(name) = meter_of(budget, principal) {
+                    let meter = match space.fact(&Key::Meter(name.clone()))? {
+                        Some(Fact::Meter(meter)) => meter,
+                        _ => Meter::default(),
+                    };
+                    facts.meters.insert(name, meter);
+                }
+            }
+            for limit in manifest.rate_limits.iter().filter(|l| applies(&l.actions, &action.name)) {
+                let name = rate_of(limit, principal);
+                let rate = match space.fact(&Key::Rate(name.clone()))? {
+                    Some(Fact::Rate(rate)) => rate,
+                    _ => Rate::default(),
+                };
+                facts.rates.insert(name, rate);
+            }
+            if manifest.max_concurrent_calls.is_some()
+                && let Some(Fact::Active(n)) = space.fact(&Key::Active(principal.agent.clone()))?
+            {
+                facts.active = n;
+            }
+        }
+        if let Some(key) = &action.idempotency_key
+            && let Some(Fact::Idempotency(used)) =
+                space.fact(&Key::Idempotency(principal.run.clone(), key.clone()))?
+            && let Some(Fact::Action(fact)) = space.fact(&Key::Action(used.action.clone()))?
+        {
+            facts.used = Some((used, fact.state));
+        }
+        if let Some(Fact::AskOf(id)) = space.fact(&Key::AskOf(action.digest))?
+            && let Some(Fact::Approval(ask)) = space.fact(&Key::Approval(id))?
+        {
+            facts.ask = Some(ask);
+        }
+        if let Some(id) = &action.compensates
+            && let Some(Fact::Action(fact)) = space.fact(&Key::Action(id.clone()))?
+        {
+            facts.original = Some(Original {
+                state: fact.state,
+                undo: fact.undo.clone(),
+                compensation: fact.compensation.clone(),
+                changed_at: fact.changed_at,
+                agent: fact.agent.clone(),
+            });
+        }
+        facts.revoked = space.fact(&Key::Revoked(action.credential.id.clone()))?.is_some();
+        Ok(facts)
+    }
+}
+
+/// Whether a limit for some actions applies to this one; a limit that names none applies to all.
+pub fn applies(only: &std::collections::BTreeSet<String>, action: &str) -> bool {
+    only.is_empty() || only.contains(action)
+}

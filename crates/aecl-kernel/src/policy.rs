@@ -1,0 +1,194 @@
+//! Policy: manifests and rules as Cedar, typed against the catalogue, sliced by agent and action.
+//!
+//! "Needs approval" is not a third answer. The request is asked with `context.approval.granted` false; if
+//! that is refused it is asked once more with true, and what only the second allows needs a person.
+//! Slicing happens when a bundle loads, so a decision costs the same with ten rules and ten thousand.
+
+mod compile;
+mod typing;
+
+pub(crate) use compile::RuleText;
+
+use crate::decide::Question;
+use crate::id::{ActionName, AgentId};
+use cedar_policy::{Authorizer, Context, Decision, Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Request, RestrictedExpression, Schema};
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+use typing::ArgumentType;
+
+/// Why a policy forbids, or asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// The policy.
+    pub id: String,
+    /// In words.
+    pub text: String,
+    /// Groups whose members may agree; empty means the agent's own.
+    pub approvers: BTreeSet<String>,
+    /// How many distinct people.
+    pub count: u32,
+    /// Seconds until the request expires.
+    pub expires_s: u64,
+}
+
+/// What policy says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Something permits and nothing forbids.
+    Allow,
+    /// Nothing permits.
+    NotAllowed,
+    /// Something forbids, whoever agrees.
+    Forbid(Vec<Reason>),
+    /// Allowed once people have agreed.
+    NeedsApproval(Vec<Reason>),
+    /// It could not be evaluated, so it is a no.
+    Error(String),
+}
+
+/// The policies that can matter for one agent and one action.
+struct Slice {
+    set: PolicySet,
+    reasons: BTreeMap<String, Reason>,
+}
+
+/// All policies of a bundle.
+pub struct Policies {
+    authorizer: Authorizer,
+    entities: Entities,
+    schema: Schema,
+    slices: BTreeMap<AgentId, BTreeMap<ActionName, Slice>>,
+    types: BTreeMap<ActionName, ArgumentType>,
+}
+
+impl std::fmt::Debug for Policies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Policies({} agents)", self.slices.len())
+    }
+}
+
+impl Policies {
+    /// The schema that rules are checked against: one action for each in the catalogue, with typed arguments.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// How many policies can matter for this agent and action.
+    pub fn slice_len(&self, agent: &AgentId, action: &str) -> usize {
+        self.slice(agent, action).map_or(0, |s| s.set.policies().count())
+    }
+
+    fn slice(&self, agent: &AgentId, action: &str) -> Option<&Slice> {
+        self.slices.get(agent)?.get(action)
+    }
+
+    /// Asks about an action that was understood. Also gives the ids of the policies that decided.
+    pub fn ask(&self, q: &Question<'_>) -> (Answer, Vec<String>) {
+        let agent = &q.action.principal.agent;
+        let Some(slice) = self.slice(agent, &q.action.name) else {
+            return (Answer::NotAllowed, Vec::new());
+        };
+        let first = match self.evaluate(slice, q, false) {
+            Ok(response) => response,
+            Err(message) => return (Answer::Error(message), Vec::new()),
+        };
+        if first.allowed {
+            return (Answer::Allow, first.policies);
+        }
+        if first.policies.is_empty() {
+            return (Answer::NotAllowed, Vec::new());
+        }
+        let second = match self.evaluate(slice, q, true) {
+            Ok(response) => response,
+            Err(message) => return (Answer::Error(message), Vec::new()),
+        };
+        let reasons = |ids: &[String]| ids.iter().filter_map(|id| slice.reasons.get(id)).cloned().collect::<Vec<_>>();
+        if second.allowed {
+            return (Answer::NeedsApproval(reasons(&first.policies)), first.policies);
+        }
+        if second.policies.is_empty() {
+            return (Answer::NotAllowed, first.policies);
+        }
+        (Answer::Forbid(reasons(&second.policies)), second.policies)
+    }
+
+    /// One evaluation of the slice, without anything else around it: the unit of the speed promise.
+    #[doc(hidden)]
+    pub fn evaluate_bare(&self, q: &Question<'_>) -> Option<impl Fn() -> bool + '_> {
+        let slice = self.slice(&q.action.principal.agent, &q.action.name)?;
+        let request = self.request(q, false).ok()?;
+        Some(move || self.authorizer.is_authorized(&request, &slice.set, &self.entities).decision() == Decision::Allow)
+    }
+
+    fn evaluate(&self, slice: &Slice, q: &Question<'_>, granted: bool) -> Result<Response, String> {
+        let request = self.request(q, granted)?;
+        let response = self.authorizer.is_authorized(&request, &slice.set, &self.entities);
+        // An error makes Cedar skip the policy. A forbid that is skipped is a deny gone quiet, so any
+        // error is a no.
+        if let Some(error) = response.diagnostics().errors().next() {
+            return Err(format!("a policy could not be evaluated: {error}"));
+        }
+        let mut policies: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+        policies.sort();
+        Ok(Response { allowed: response.decision() == Decision::Allow, policies })
+    }
+
+    fn request(&self, q: &Question<'_>, granted: bool) -> Result<Request, String> {
+        let action = q.action;
+        let resource = uid("Resource", action.resource.as_deref().unwrap_or("none"))?;
+        let context = self.context(q, granted)?;
+        Request::new(uid("Agent", action.principal.agent.as_str())?, uid("Action", &action.name)?, resource, context, None)
+            .map_err(|e| format!("the request cannot be built: {e}"))
+    }
+
+    fn context(&self, q: &Question<'_>, granted: bool) -> Result<Context, String> {
+        let action = q.action;
+        let string = |s: &str| RestrictedExpression::new_string(s.to_owned());
+        let flag = RestrictedExpression::new_bool;
+        let record = |fields: Vec<(String, RestrictedExpression)>| {
+            RestrictedExpression::new_record(fields).map_err(|e| format!("the context cannot be built: {e}"))
+        };
+        let mut pairs: Vec<(String, RestrictedExpression)> = Vec::with_capacity(12);
+        if let Some(argument_type) = self.types.get(action.name.as_str()) {
+            pairs.push(("args".into(), argument_type.expression(action.arguments.value())?.ok_or("the arguments are no record")?));
+        }
+        pairs.push(("tenant".into(), string(action.principal.tenant.as_str())));
+        pairs.push(("environment".into(), string(action.principal.environment.as_str())));
+        if let Some(project) = &action.principal.project {
+            pairs.push(("project".into(), string(project.as_str())));
+        }
+        if let Some(user) = &action.principal.user {
+            pairs.push(("user".into(), string(user.as_str())));
+        }
+        if let Some(amount) = &action.amount {
+            pairs.push(("amount".into(), typing::decimal(&amount.value)?));
+            pairs.push(("unit".into(), string(&amount.unit)));
+        }
+        if let Some(rows) = action.rows {
+            pairs.push(("rows".into(), RestrictedExpression::new_long(i64::try_from(rows).unwrap_or(i64::MAX))));
+        }
+        pairs.push(("destinations".into(), RestrictedExpression::new_set(action.destinations.iter().map(|d| string(d)))));
+        pairs.push(("compensating".into(), flag(action.compensates.is_some())));
+        let run = q.facts.run.as_ref();
+        pairs.push((
+            "run".into(),
+            record(vec![
+                ("untrusted".into(), flag(run.is_some_and(|r| r.labels.untrusted))),
+                ("private".into(), flag(run.is_some_and(|r| r.labels.private))),
+                ("calls".into(), RestrictedExpression::new_long(run.map_or(0, |r| i64::try_from(r.calls).unwrap_or(i64::MAX)))),
+            ])?,
+        ));
+        pairs.push(("approval".into(), record(vec![("granted".into(), flag(granted))])?));
+        Context::from_pairs(pairs).map_err(|e| format!("the context cannot be built: {e}"))
+    }
+}
+
+struct Response {
+    allowed: bool,
+    policies: Vec<String>,
+}
+
+fn uid(kind: &str, id: &str) -> Result<EntityUid, String> {
+    let kind = EntityTypeName::from_str(kind).map_err(|e| e.to_string())?;
+    Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
+}

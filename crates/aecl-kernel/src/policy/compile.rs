@@ -1,0 +1,291 @@
+//! Manifests and rules become one Cedar policy set, checked against the schema, then sliced.
+
+use super::typing::ArgumentType;
+use super::{Policies, Reason, Slice, uid};
+use crate::bundle::Problem;
+use crate::catalogue::{ApprovalRule, Catalogue};
+use crate::id::{ActionName, AgentId};
+use crate::manifest::{AgentManifest, Consent};
+use cedar_policy::{ActionConstraint, Authorizer, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint, Schema, ValidationMode, Validator};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A file of Cedar rules.
+#[derive(Debug)]
+pub(crate) struct RuleText<'a> {
+    /// Where it came from, for errors and ids.
+    pub path: &'a str,
+    /// The rules.
+    pub text: &'a str,
+}
+
+impl Policies {
+    /// Compiles everything, or says everything that is wrong.
+    pub(crate) fn compile(
+        catalogue: &Catalogue,
+        agents: &BTreeMap<AgentId, Arc<AgentManifest>>,
+        rules: &[RuleText<'_>],
+        problems: &mut Vec<Problem>,
+    ) -> Option<Self> {
+        let types: BTreeMap<ActionName, ArgumentType> =
+            catalogue.iter().map(|(name, typed)| (name.clone(), ArgumentType::record(&typed.schema))).collect();
+        let schema = match Schema::from_json_value(schema(catalogue, &types)) {
+            Ok(schema) => schema,
+            Err(e) => {
+                problems.push(Problem::error("actions", format!("the policy schema cannot be built: {e}")));
+                return None;
+            }
+        };
+        let entities = match schema.action_entities() {
+            Ok(entities) => entities,
+            Err(e) => {
+                problems.push(Problem::error("actions", format!("the policy schema cannot be built: {e}")));
+                return None;
+            }
+        };
+        let validator = Validator::new(schema.clone());
+        let written = read_rules(rules, &validator, problems);
+        let mut slices = BTreeMap::new();
+        for (agent, manifest) in agents {
+            // Rules that cannot match the agent are left out once, not once for each action.
+            let for_agent: Vec<&Rule> = written.iter().filter(|r| may_match_principal(&r.policy, agent)).collect();
+            let mut by_action = BTreeMap::new();
+            for (name, typed) in catalogue.iter() {
+                let mut policies = generated(manifest, name, typed.manifest.always_approval(), catalogue, problems);
+                // Nothing permits: the answer is `NotAllowed` without asking.
+                if policies.is_empty() {
+                    continue;
+                }
+                let groups = groups(typed.manifest.effect.name(), typed.manifest.reversibility().name());
+                for rule in &for_agent {
+                    if may_match_action(&rule.policy, name, &groups) {
+                        policies.push((rule.policy.clone(), rule.reason.clone()));
+                    }
+                }
+                let reasons = policies.iter().map(|(_, r)| (r.id.clone(), r.clone())).collect();
+                match PolicySet::from_policies(policies.into_iter().map(|(p, _)| p)) {
+                    Ok(set) => drop(by_action.insert(name.clone(), Slice { set, reasons })),
+                    Err(e) => problems.push(Problem::error(format!("agents ({agent})"), e.to_string())),
+                }
+            }
+            slices.insert(agent.clone(), by_action);
+        }
+        Some(Self { authorizer: Authorizer::new(), entities, schema, slices, types })
+    }
+}
+
+struct Rule {
+    policy: Policy,
+    reason: Reason,
+}
+
+fn read_rules(rules: &[RuleText<'_>], validator: &Validator, problems: &mut Vec<Problem>) -> Vec<Rule> {
+    let mut all = Vec::new();
+    let mut ids = BTreeSet::new();
+    for file in rules {
+        let set: PolicySet = match file.text.parse() {
+            Ok(set) => set,
+            Err(e) => {
+                problems.push(Problem::error(file.path, format!("the rules cannot be read: {e}")));
+                continue;
+            }
+        };
+        if set.templates().next().is_some() {
+            problems.push(Problem::error(file.path, "templates are not supported; write the policy out".to_owned()));
+            continue;
+        }
+        let result = validator.validate(&set, ValidationMode::Strict);
+        for e in result.validation_errors() {
+            problems.push(Problem::error(file.path, e.to_string()));
+        }
+        for w in result.validation_warnings() {
+            problems.push(Problem::warning(file.path, w.to_string()));
+        }
+        for policy in set.policies() {
+            let name = policy.annotation("id").map_or_else(|| policy.id().to_string(), str::to_owned);
+            let id = format!("{}#{name}", file.path);
+            if !ids.insert(id.clone()) {
+                problems.push(Problem::error(file.path, format!("the id `{name}` stands twice")));
+                continue;
+            }
+            if let Some(reason) = reason_of(policy, &id, file.path, problems) {
+                all.push(Rule { policy: policy.new_id(PolicyId::new(id)), reason });
+            }
+        }
+    }
+    all
+}
+
+fn reason_of(policy: &Policy, id: &str, path: &str, problems: &mut Vec<Problem>) -> Option<Reason> {
+    for (key, _) in policy.annotations() {
+        if !["id", "reason", "approvers", "count", "expires_s"].contains(&key) {
+            problems.push(Problem::error(path, format!("`{id}`: unknown annotation `@{key}`; known are @id @reason @approvers @count @expires_s")));
+        }
+    }
+    let number = |key: &str, default: u64| match policy.annotation(key).map(|t| t.parse::<u64>().ok().filter(|n| *n > 0)) {
+        None => Ok(default),
+        Some(Some(n)) => Ok(n),
+        Some(None) => Err(format!("`{id}`: `@{key}` must be a whole number above 0")),
+    };
+    match (number("count", 1), number("expires_s", 3600)) {
+        (Ok(count), Ok(expires_s)) => Some(Reason {
+            id: id.to_owned(),
+            text: policy.annotation("reason").unwrap_or("a rule forbids it").to_owned(),
+            approvers: policy.annotation("approvers").into_iter().flat_map(words).collect(),
+            count: u32::try_from(count).unwrap_or(u32::MAX),
+            expires_s,
+        }),
+        (count, expires) => {
+            problems.extend([count.err(), expires.err()].into_iter().flatten().map(|e| Problem::error(path, e)));
+            None
+        }
+    }
+}
+
+fn words(list: &str) -> impl Iterator<Item = String> + '_ {
+    list.split([',', ' ']).filter(|w| !w.is_empty()).map(str::to_owned)
+}
+
+/// The policies that a manifest means for one action.
+fn generated(
+    manifest: &AgentManifest,
+    action: &ActionName,
+    always: Option<&ApprovalRule>,
+    catalogue: &Catalogue,
+    problems: &mut Vec<Problem>,
+) -> Vec<(Policy, Reason)> {
+    let agent = &manifest.agent_id;
+    let name = action.as_str();
+    let rule = manifest.context_rules.get(name);
+    let blocked = AgentManifest::lists(&manifest.blocked_actions, name);
+    let listed = AgentManifest::lists(&manifest.allowed_actions, name) || rule.is_some();
+    // What undoes an action that the agent may do may be done, too, but only to undo.
+    let undoes = catalogue.iter().any(|(other, typed)| {
+        typed.manifest.compensation.as_ref().is_some_and(|c| c.action == *action)
+            && (AgentManifest::lists(&manifest.allowed_actions, other.as_str()) || manifest.context_rules.contains_key(other.as_str()))
+            && !AgentManifest::lists(&manifest.blocked_actions, other.as_str())
+    });
+    let mut out = Vec::new();
+    if !listed && !blocked && !undoes {
+        return out;
+    }
+    let principal = format!("principal == Agent::{}", quote(agent.as_str()));
+    let head = format!("{principal}, action == Action::{}, resource", quote(name));
+    let mut add = |id: &str, text: String, body: String, approval: Option<(&BTreeSet<String>, u32, u64)>| {
+        let id = format!("agents/{agent}/{name}/{id}");
+        let (approvers, count, expires_s) = approval.map_or((BTreeSet::new(), 1, 3600), |(g, c, e)| (g.clone(), c, e));
+        let reason = Reason { id: id.clone(), text, approvers, count, expires_s };
+        match Policy::parse(Some(PolicyId::new(&id)), body) {
+            Ok(policy) => out.push((policy, reason)),
+            Err(e) => problems.push(Problem::error(format!("agents ({agent})"), format!("`{id}`: {e}"))),
+        }
+    };
+    if listed {
+        add("allowed", format!("`{agent}` may do `{name}`"), format!("permit({head});"), None);
+    } else if undoes {
+        add("undo", format!("`{agent}` may undo with `{name}`"), format!("permit({head}) when {{ context.compensating }};"), None);
+    }
+    if blocked {
+        add("blocked", format!("the manifest of `{agent}` blocks `{name}`"), format!("forbid({head});"), None);
+    }
+    let unless = "unless { context.approval.granted }";
+    if let Some(rule) = rule {
+        let owners = BTreeSet::from(["data_owners".to_owned()]);
+        let (text, groups) = match rule.requires {
+            Consent::HumanApproval => (format!("`{name}` requires a person's approval"), &rule.approvers),
+            Consent::DataOwnerConsent if rule.approvers.is_empty() => (format!("`{name}` requires the data owner's consent"), &owners),
+            Consent::DataOwnerConsent => (format!("`{name}` requires the data owner's consent"), &rule.approvers),
+        };
+        add("context_rule", text, format!("forbid({head}) {unless};"), Some((groups, rule.count, rule.expires_s)));
+    }
+    // Undoing is what a person has asked for or agreed to with the original.
+    if let Some(rule) = always {
+        let text = format!("`{name}` always requires approval");
+        let body = format!("forbid({head}) {unless};");
+        add("always_approval", text, body, Some((&rule.approvers, rule.count, rule.expires_s)));
+    }
+    out
+}
+
+fn quote(text: &str) -> String {
+    // Names are ASCII letters, digits and a few signs, so nothing needs escaping; JSON quoting is the same.
+    Value::String(text.to_owned()).to_string()
+}
+
+/// The groups of actions that rules can name: `Action::"effect:pay"`, `Action::"reversibility:irreversible"`.
+fn groups(effect: &str, reversibility: &str) -> [String; 2] {
+    [format!("effect:{effect}"), format!("reversibility:{reversibility}")]
+}
+
+fn schema(catalogue: &Catalogue, types: &BTreeMap<ActionName, ArgumentType>) -> Value {
+    let mut actions = Map::new();
+    for (name, typed) in catalogue.iter() {
+        let manifest = &typed.manifest;
+        let groups = groups(manifest.effect.name(), manifest.reversibility().name());
+        for group in &groups {
+            actions.entry(group.clone()).or_insert_with(|| json!({}));
+        }
+        let optional = |kind: &str| json!({"type": kind, "required": false});
+        let args = types.get(name).map_or_else(|| json!({"type": "Record", "attributes": {}}), ArgumentType::schema);
+        let mut context = json!({
+            "args": args,
+            "tenant": {"type": "String"},
+            "environment": {"type": "String"},
+            "project": optional("String"),
+            "user": optional("String"),
+            "destinations": {"type": "Set", "element": {"type": "String"}},
+            "compensating": {"type": "Boolean"},
+            "run": {"type": "Record", "attributes": {
+                "untrusted": {"type": "Boolean"}, "private": {"type": "Boolean"}, "calls": {"type": "Long"},
+            }},
+            "approval": {"type": "Record", "attributes": {"granted": {"type": "Boolean"}}},
+        });
+        if let Some(context) = context.as_object_mut() {
+            // An action with an amount always has one when rules are asked: without it, it is blocked before.
+            if manifest.fields.amount.is_some() {
+                context.insert("amount".into(), json!({"type": "Extension", "name": "decimal"}));
+                context.insert("unit".into(), json!({"type": "String"}));
+            }
+            if manifest.fields.rows.is_some() {
+                context.insert("rows".into(), optional("Long"));
+            }
+        }
+        actions.insert(
+            name.to_string(),
+            json!({
+                "memberOf": groups.iter().map(|g| json!({"id": g})).collect::<Vec<_>>(),
+                "appliesTo": {
+                    "principalTypes": ["Agent"],
+                    "resourceTypes": ["Resource"],
+                    "context": {"type": "Record", "attributes": context},
+                },
+            }),
+        );
+    }
+    json!({"": {"entityTypes": {"Agent": {}, "Resource": {}}, "actions": actions}})
+}
+
+fn may_match_principal(policy: &Policy, agent: &AgentId) -> bool {
+    let is = |uid: &EntityUid| uid.id().unescaped() == agent.as_str();
+    match policy.principal_constraint() {
+        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => true,
+        PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => is(&uid),
+    }
+}
+
+fn may_match_action(policy: &Policy, action: &ActionName, groups: &[String]) -> bool {
+    let is = |uid: &EntityUid| {
+        let id = uid.id().unescaped();
+        id == action.as_str() || groups.iter().any(|g| g == id)
+    };
+    match policy.action_constraint() {
+        ActionConstraint::Any => true,
+        ActionConstraint::Eq(uid) => uid_is(&uid, action),
+        ActionConstraint::In(uids) => uids.iter().any(is),
+    }
+}
+
+fn uid_is(given: &EntityUid, action: &ActionName) -> bool {
+    uid("Action", action.as_str()).is_ok_and(|own| own == *given)
+}
