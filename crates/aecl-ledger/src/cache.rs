@@ -1,0 +1,108 @@
+//! Hot facts, as the writer sees them: what this group has changed, over a bounded cache, over the store.
+
+use crate::error::LedgerError;
+use crate::store::Store;
+use aecl_kernel::facts::{Fact, Key, Space};
+use std::collections::{BTreeMap, HashMap};
+
+/// A bounded cache in two generations: what is used moves to the young one, what is not falls out with the
+/// old one. Memory stays the same however many runs and actions there have been.
+#[derive(Default)]
+pub(crate) struct Cache {
+    young: HashMap<Key, Option<Fact>>,
+    old: HashMap<Key, Option<Fact>>,
+}
+
+/// Facts in one generation.
+const GENERATION: usize = 4096;
+
+impl Cache {
+    fn find(&mut self, key: &Key) -> Option<Option<Fact>> {
+        if let Some(fact) = self.young.get(key) {
+            return Some(fact.clone());
+        }
+        let fact = self.old.remove(key)?;
+        self.keep(key.clone(), fact.clone());
+        Some(fact)
+    }
+
+    fn keep(&mut self, key: Key, fact: Option<Fact>) {
+        if self.young.len() >= GENERATION {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, fact);
+    }
+}
+
+/// The facts during one group. Changes go to the cache only after the group is durable.
+pub(crate) struct Group<'a> {
+    store: &'a mut dyn Store,
+    cache: &'a mut Cache,
+    changes: BTreeMap<Key, Option<Fact>>,
+}
+
+impl<'a> Group<'a> {
+    pub(crate) fn new(store: &'a mut dyn Store, cache: &'a mut Cache) -> Self {
+        Self { store, cache, changes: BTreeMap::new() }
+    }
+
+    /// What the group changes, as rows.
+    pub(crate) fn rows(&self) -> Result<Vec<(String, Option<Vec<u8>>)>, LedgerError> {
+        self.changes
+            .iter()
+            .map(|(key, fact)| {
+                let name = key.to_string();
+                let bytes = fact.as_ref().map(serde_json::to_vec).transpose();
+                let bytes = bytes.map_err(|source| LedgerError::Unreadable { key: name.clone(), source })?;
+                Ok((name, bytes))
+            })
+            .collect()
+    }
+
+    /// What the group changes; with it the group ends.
+    pub(crate) fn into_changes(self) -> BTreeMap<Key, Option<Fact>> {
+        self.changes
+    }
+}
+
+impl Cache {
+    /// Takes over what a durable group has changed.
+    pub(crate) fn absorb(&mut self, changes: BTreeMap<Key, Option<Fact>>) {
+        for (key, fact) in changes {
+            self.old.remove(&key);
+            self.keep(key, fact);
+        }
+    }
+}
+
+impl Space for Group<'_> {
+    type Error = LedgerError;
+
+    fn fact(&mut self, key: &Key) -> Result<Option<Fact>, LedgerError> {
+        if let Some(fact) = self.changes.get(key) {
+            return Ok(fact.clone());
+        }
+        if let Some(fact) = self.cache.find(key) {
+            return Ok(fact);
+        }
+        let fact = load(self.store, key)?;
+        self.cache.keep(key.clone(), fact.clone());
+        Ok(fact)
+    }
+
+    fn put(&mut self, key: Key, fact: Option<Fact>) {
+        self.changes.insert(key, fact);
+    }
+}
+
+/// The fact under a key in a store.
+pub(crate) fn load(store: &mut dyn Store, key: &Key) -> Result<Option<Fact>, LedgerError> {
+    let name = key.to_string();
+    let found = store.load(std::slice::from_ref(&name))?.into_iter().next().flatten();
+    found.map(|bytes| read(&name, &bytes)).transpose()
+}
+
+/// Reads a stored fact. One that cannot be read is an error, never "not there".
+pub(crate) fn read(key: &str, bytes: &[u8]) -> Result<Fact, LedgerError> {
+    serde_json::from_slice(bytes).map_err(|source| LedgerError::Unreadable { key: key.to_owned(), source })
+}

@@ -1,0 +1,446 @@
+//! The jobs of the writer. Each reads what it needs, refuses what cannot be true, and appends; nothing of
+//! it is answered before the group is durable.
+
+use crate::error::LedgerError;
+use crate::payload::PayloadKind;
+use crate::recorded::{Receipt, Recorded, target_key};
+use crate::writer::Page;
+use aecl_kernel::action::{Action, Mode};
+use aecl_kernel::approval::{AskState, Vote};
+use aecl_kernel::bundle::Bundle;
+use aecl_kernel::decide::{Fresh, Permit, Question, Refusal, Replay, Ruling as Decided, Wait, decide};
+use aecl_kernel::digest::Digest;
+use aecl_kernel::event::{
+    self, Answered, BundleLoaded, Concluded, Event, Expired, OutcomeKind, Ruled, Started,
+};
+use aecl_kernel::evidence::Evidence;
+use aecl_kernel::facts::{ActionState, Fact, Facts, Goal, Key, KillScope, Space};
+use aecl_kernel::id::{ActionId, ApprovalId, RunId};
+use aecl_kernel::labels::Labels;
+use aecl_kernel::principal::Principal;
+use aecl_kernel::time::Timestamp;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// A question to be decided on the record.
+#[derive(Debug)]
+pub struct Rule {
+    /// What is proposed.
+    pub action: Arc<Action>,
+    /// What outside judges said.
+    pub evidence: Vec<Evidence>,
+    /// The policy in force.
+    pub bundle: Arc<Bundle>,
+    /// Names for what the decision may create.
+    pub fresh: Fresh,
+    /// The wall clock.
+    pub now: Timestamp,
+}
+
+/// What was decided, on the record.
+#[derive(Debug)]
+pub enum Ruling {
+    /// Act: this is the only key to the executor.
+    Allowed(Recorded<Permit>),
+    /// Do not.
+    Blocked(Recorded<Refusal>),
+    /// Ask a person first.
+    Waiting(Recorded<Wait>),
+    /// It was done before.
+    Replayed(Recorded<Replay>),
+    /// A dry run was answered.
+    Answered(Recorded<Refusal>),
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub struct Conclusion {
+    /// Which action.
+    pub action: ActionId,
+    /// How.
+    pub outcome: OutcomeKind,
+    /// What went wrong, as a code.
+    pub code: Option<String>,
+    /// What went wrong, in words, without secrets.
+    pub message: String,
+    /// What came back.
+    pub output: Option<Vec<u8>>,
+    /// What the output carries.
+    pub labels: Labels,
+    /// From the permit to here, in milliseconds.
+    pub latency_ms: u64,
+    /// Where it ran.
+    pub sandbox: String,
+    /// Who resolved it, if its outcome was unknown.
+    pub resolved_by: Option<String>,
+}
+
+/// A run to be opened.
+#[derive(Debug)]
+pub struct OpenRun {
+    /// Who will act.
+    pub principal: Principal,
+    /// What for.
+    pub goal: Goal,
+    /// When it ends at the latest; never later than the run it comes from.
+    pub expires_at: Timestamp,
+    /// The run it is delegated from.
+    pub parent: Option<RunId>,
+    /// Who opens it.
+    pub by: String,
+}
+
+type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
+
+pub(crate) enum Job {
+    Rule(Rule, Reply<Ruling>),
+    Conclude(Conclusion, Timestamp, Reply<Recorded<Concluded>>),
+    Answer(ApprovalId, Vote, Option<Digest>, Reply<Recorded<Answered>>),
+    Expire(ApprovalId, Timestamp, Reply<bool>),
+    OpenRun(Box<OpenRun>, Timestamp, Reply<Recorded<()>>),
+    CloseRun(RunId, event::RunClosed, Timestamp, Reply<Recorded<()>>),
+    Bundle(Arc<Bundle>, Timestamp, Reply<Recorded<()>>),
+    /// An event that is true by itself.
+    Note(Option<RunId>, Event, Timestamp, Reply<Recorded<()>>),
+}
+
+/// A job that is written, waiting for the flush.
+pub(crate) struct Done(Box<dyn FnOnce(Result<&[Receipt], LedgerError>) + Send>);
+
+impl Done {
+    pub(crate) fn answer(self, receipts: &[Receipt]) {
+        (self.0)(Ok(receipts));
+    }
+
+    pub(crate) fn fail(self, error: LedgerError) {
+        (self.0)(Err(error));
+    }
+
+    /// Answers with `make(receipt of the entry)`. Whoever has stopped listening is not an error: what was
+    /// recorded stays recorded.
+    fn with_receipt<T: Send + 'static>(
+        reply: Reply<T>,
+        index: usize,
+        make: impl FnOnce(Receipt) -> T + Send + 'static,
+    ) -> Self {
+        Self(Box::new(move |result| {
+            let answer = result.and_then(|receipts| {
+                let receipt = receipts.get(index).cloned();
+                receipt.map(make).ok_or_else(|| LedgerError::Stopped("an entry has no receipt".into()))
+            });
+            drop(reply.send(answer));
+        }))
+    }
+
+    fn refused<T: Send + 'static>(reply: Reply<T>, error: LedgerError) -> Self {
+        Self(Box::new(move |result| drop(reply.send(Err(result.err().unwrap_or(error))))))
+    }
+
+    fn plain<T: Send + 'static>(reply: Reply<T>, value: T) -> Self {
+        Self(Box::new(move |result| drop(reply.send(result.map(|_| value)))))
+    }
+}
+
+/// What a job that is refused gives: an error for its own caller. Errors of the store end the group.
+enum Stop {
+    Refuse(LedgerError),
+    Break(LedgerError),
+}
+
+impl From<LedgerError> for Stop {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Store(_)
+            | LedgerError::Unreadable { .. }
+            | LedgerError::Tampered(_)
+            | LedgerError::Stopped(_) => Stop::Break(error),
+            LedgerError::Overloaded(_)
+            | LedgerError::TooLarge { .. }
+            | LedgerError::NoRun(_)
+            | LedgerError::RunClosed(_)
+            | LedgerError::NoAction(_)
+            | LedgerError::WrongState { .. }
+            | LedgerError::NoApproval(_)
+            | LedgerError::AnswerRefused { .. } => Stop::Refuse(error),
+        }
+    }
+}
+
+impl Job {
+    /// Writes the job onto the page. `Err` means that the whole group cannot be recorded.
+    pub(crate) fn write(self, page: &mut Page<'_>) -> Result<Done, LedgerError> {
+        fn settle<T: Send + 'static>(
+            reply: Reply<T>,
+            written: Result<(usize, Box<dyn FnOnce(Receipt) -> T + Send>), Stop>,
+        ) -> Result<Done, LedgerError> {
+            match written {
+                Ok((index, make)) => Ok(Done::with_receipt(reply, index, make)),
+                Err(Stop::Refuse(error)) => Ok(Done::refused(reply, error)),
+                Err(Stop::Break(error)) => {
+                    drop(reply.send(Err(LedgerError::Stopped(error.to_string()))));
+                    Err(error)
+                }
+            }
+        }
+        match self {
+            Job::Rule(rule, reply) => settle(reply, write_rule(rule, page)),
+            Job::Conclude(c, now, reply) => settle(reply, write_conclusion(c, now, page)),
+            Job::Answer(id, vote, view, reply) => settle(reply, write_answer(&id, vote, view, page)),
+            Job::Expire(id, now, reply) => match write_expiry(&id, now, page) {
+                Ok(expired) => Ok(Done::plain(reply, expired)),
+                Err(error) => {
+                    drop(reply.send(Err(LedgerError::Stopped(error.to_string()))));
+                    Err(error)
+                }
+            },
+            Job::OpenRun(open, now, reply) => settle(reply, write_run(*open, now, page)),
+            Job::CloseRun(run, closed, now, reply) => settle(reply, write_close(&run, closed, now, page)),
+            Job::Bundle(bundle, now, reply) => settle(reply, write_bundle(&bundle, now, page)),
+            Job::Note(run, event, now, reply) => settle(reply, write_note(run.as_ref(), event, now, page)),
+        }
+    }
+
+    /// Answers that nothing was recorded.
+    pub(crate) fn fail(self, error: LedgerError) {
+        match self {
+            Job::Rule(_, reply) => drop(reply.send(Err(error))),
+            Job::Conclude(_, _, reply) => drop(reply.send(Err(error))),
+            Job::Answer(_, _, _, reply) => drop(reply.send(Err(error))),
+            Job::Expire(_, _, reply) => drop(reply.send(Err(error))),
+            Job::OpenRun(_, _, reply)
+            | Job::CloseRun(_, _, _, reply)
+            | Job::Bundle(_, _, reply)
+            | Job::Note(_, _, _, reply) => {
+                drop(reply.send(Err(error)));
+            }
+        }
+    }
+}
+
+type Written<T> = Result<(usize, Box<dyn FnOnce(Receipt) -> T + Send>), Stop>;
+
+/// Reads the facts, decides and records, in one step: nothing can change in between.
+fn write_rule(rule: Rule, page: &mut Page<'_>) -> Written<Ruling> {
+    let Rule { action, evidence, bundle, fresh, now } = rule;
+    let now = page.time(now)?;
+    let facts = Facts::gather(&action, &bundle, &mut page.group)?;
+    let question = Question { action: &action, facts: &facts, bundle: &bundle, evidence: &evidence, now };
+    let fresh_id = fresh.action.clone();
+    let ruling = decide(&question, &action, fresh);
+    let (id, outcome) = match &ruling {
+        Decided::Allowed(permit) => (permit.id().clone(), "approved"),
+        Decided::Blocked(refusal) => (refusal.id.clone(), "blocked"),
+        Decided::Waiting(wait) => (wait.id.clone(), "escalated"),
+        Decided::Replayed(_) => (fresh_id, "replayed"),
+        Decided::Answered(refusal) => (refusal.id.clone(), "asked"),
+    };
+    let principal = &action.principal;
+    let content = action.arguments.canonical().to_vec();
+    let arguments_bytes = content.len() as u64;
+    let known_ask = facts.ask.clone();
+    let typed = action.typed.as_ref();
+    let ruled = Ruled {
+        action: id.clone(),
+        outcome: outcome.into(),
+        name: action.name.clone(),
+        digest: action.digest,
+        principal: principal.clone(),
+        credential: action.credential.clone(),
+        arguments: page.payload(PayloadKind::Arguments, content, principal.run.as_str()),
+        arguments_bytes,
+        mode: action.mode,
+        resume: action.resume,
+        idempotency_key: action.idempotency_key.clone(),
+        offered: action.offered,
+        definition: typed.map(|t| t.digest),
+        compensates: action.compensates.clone(),
+        problems: action.problems.clone(),
+        bundle: bundle.hash(),
+        now,
+        facts,
+        evidence,
+        decision: ruling.decision().clone(),
+        compensation: typed.and_then(|t| t.manifest.compensation.clone()),
+    };
+    let run = &principal.run;
+    let index = page.append(Some(run), now, Event::Ruled(Box::new(ruled)))?;
+    match &ruling {
+        Decided::Waiting(wait) => {
+            // The request stands once, however often the same thing is proposed while it waits.
+            if known_ask.as_ref() != Some(&wait.ask) {
+                page.append(Some(run), now, Event::Asked(Box::new(wait.ask.clone())))?;
+            }
+        }
+        Decided::Allowed(permit) => {
+            let key = target_key(page.origin, permit.id());
+            page.append(Some(run), now, Event::Started(Started { action: id, attempt: 1, key }))?;
+        }
+        Decided::Blocked(_) | Decided::Replayed(_) | Decided::Answered(_) => {}
+    }
+    Ok((
+        index,
+        Box::new(move |receipt| match ruling {
+            Decided::Allowed(permit) => Ruling::Allowed(Recorded::new(permit, receipt)),
+            Decided::Blocked(refusal) => Ruling::Blocked(Recorded::new(refusal, receipt)),
+            Decided::Waiting(wait) => Ruling::Waiting(Recorded::new(wait, receipt)),
+            Decided::Replayed(replay) => Ruling::Replayed(Recorded::new(replay, receipt)),
+            Decided::Answered(refusal) => Ruling::Answered(Recorded::new(refusal, receipt)),
+        }),
+    ))
+}
+
+fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page<'_>) -> Written<Recorded<Concluded>> {
+    let now = page.time(now)?;
+    let Some(Fact::Action(fact)) = page.group.fact(&Key::Action(c.action.clone()))? else {
+        return Err(LedgerError::NoAction(c.action).into());
+    };
+    let open = match fact.state {
+        ActionState::Started => true,
+        ActionState::Unknown => c.resolved_by.is_some() && c.outcome != OutcomeKind::Unknown,
+        ActionState::Blocked
+        | ActionState::Waiting
+        | ActionState::Rejected
+        | ActionState::Done
+        | ActionState::Failed
+        | ActionState::Asked => false,
+    };
+    if !open {
+        let state = fact.state.name();
+        return Err(LedgerError::WrongState { action: c.action, state, wanted: c.outcome.name() }.into());
+    }
+    let output_bytes = c.output.as_ref().map_or(0, |o| o.len() as u64);
+    let output = c.output.map(|o| page.payload(PayloadKind::Output, o, fact.run.as_str()));
+    let undoable = c.outcome == OutcomeKind::Done && fact.compensation.is_some() && fact.mode != Mode::DryRun;
+    let concluded = Concluded {
+        rollback_token: undoable.then(|| format!("rbk_{}", c.action)),
+        action: c.action,
+        outcome: c.outcome,
+        code: c.code,
+        message: c.message.chars().take(2000).collect(),
+        output,
+        output_bytes,
+        labels: c.labels,
+        latency_ms: c.latency_ms,
+        sandbox: c.sandbox,
+        approval: fact.approval.clone(),
+        resolved_by: c.resolved_by,
+    };
+    let index = page.append(Some(&fact.run), now, Event::Concluded(Box::new(concluded.clone())))?;
+    Ok((index, Box::new(move |receipt| Recorded::new(concluded, receipt))))
+}
+
+fn write_answer(
+    id: &ApprovalId,
+    mut vote: Vote,
+    view: Option<Digest>,
+    page: &mut Page<'_>,
+) -> Written<Recorded<Answered>> {
+    vote.at = page.time(vote.at)?;
+    vote.reason = vote.reason.chars().take(2000).collect();
+    let Some(Fact::Approval(ask)) = page.group.fact(&Key::Approval(id.clone()))? else {
+        return Err(LedgerError::NoApproval(id.clone()).into());
+    };
+    let state = ask
+        .admit(&vote)
+        .map_err(|(code, message)| Stop::Refuse(LedgerError::AnswerRefused { code, message }))?;
+    let at = vote.at;
+    let answered = Answered { approval: id.clone(), action: ask.action.clone(), vote, state, view };
+    let index = page.append(Some(&ask.run), at, Event::Answered(answered.clone()))?;
+    Ok((index, Box::new(move |receipt| Recorded::new(answered, receipt))))
+}
+
+/// Puts on record that nobody answered in time. Gives whether that is so.
+fn write_expiry(id: &ApprovalId, now: Timestamp, page: &mut Page<'_>) -> Result<bool, LedgerError> {
+    let now = page.time(now)?;
+    let Some(Fact::Approval(ask)) = page.group.fact(&Key::Approval(id.clone()))? else { return Ok(false) };
+    let open = matches!(ask.state, AskState::Pending | AskState::Approved);
+    if !open || ask.state_at(now) != AskState::Expired {
+        return Ok(false);
+    }
+    let expired = Expired { approval: id.clone(), action: ask.action.clone() };
+    page.append(Some(&ask.run), now, Event::Expired(expired))?;
+    Ok(true)
+}
+
+fn write_run(open: OpenRun, now: Timestamp, page: &mut Page<'_>) -> Written<Recorded<()>> {
+    let now = page.time(now)?;
+    let run = open.principal.run.clone();
+    let (mut ancestors, mut labels, mut expires_at) = (Vec::new(), Labels::default(), open.expires_at);
+    if let Some(parent) = open.parent {
+        let Some(Fact::Run(fact)) = page.group.fact(&Key::Run(parent.clone()))? else {
+            return Err(LedgerError::NoRun(parent).into());
+        };
+        if fact.closed.is_some() || now >= fact.expires_at {
+            return Err(LedgerError::RunClosed(parent).into());
+        }
+        labels = fact.labels;
+        expires_at = expires_at.min(fact.expires_at);
+        ancestors.push(parent);
+        ancestors.extend(fact.ancestors);
+    }
+    let stated = serde_json::to_vec(&open.goal)
+        .map_err(|source| LedgerError::Unreadable { key: "goal".into(), source })?;
+    let opened = event::RunOpened {
+        goal: Digest::of(open.goal.text.as_bytes()),
+        stated: page.payload(PayloadKind::Stated, stated, run.as_str()),
+        principal: open.principal,
+        expires_at,
+        ancestors,
+        labels,
+        by: open.by,
+    };
+    let index = page.append(Some(&run), now, Event::RunOpened(Box::new(opened)))?;
+    event::state_goal(&run, open.goal, &mut page.group);
+    Ok((index, Box::new(|receipt| Recorded::new((), receipt))))
+}
+
+fn write_close(
+    run: &RunId,
+    closed: event::RunClosed,
+    now: Timestamp,
+    page: &mut Page<'_>,
+) -> Written<Recorded<()>> {
+    let now = page.time(now)?;
+    match page.group.fact(&Key::Run(run.clone()))? {
+        Some(Fact::Run(fact)) if fact.closed.is_none() => {}
+        Some(Fact::Run(_)) => return Err(LedgerError::RunClosed(run.clone()).into()),
+        _ => return Err(LedgerError::NoRun(run.clone()).into()),
+    }
+    let index = page.append(Some(run), now, Event::RunClosed(closed))?;
+    Ok((index, Box::new(|receipt| Recorded::new((), receipt))))
+}
+
+fn write_bundle(bundle: &Bundle, now: Timestamp, page: &mut Page<'_>) -> Written<Recorded<()>> {
+    let now = page.time(now)?;
+    let sources = serde_json::to_vec(bundle.sources())
+        .map_err(|source| LedgerError::Unreadable { key: "bundle".into(), source })?;
+    let loaded = BundleLoaded {
+        bundle: bundle.hash(),
+        sources: page.payload(PayloadKind::Bundle, sources, "bundle"),
+        agents: bundle.agents().count() as u64,
+        actions: bundle.catalogue().iter().count() as u64,
+    };
+    let index = page.append(None, now, Event::BundleLoaded(loaded))?;
+    Ok((index, Box::new(|receipt| Recorded::new((), receipt))))
+}
+
+fn write_note(
+    run: Option<&RunId>,
+    event: Event,
+    now: Timestamp,
+    page: &mut Page<'_>,
+) -> Written<Recorded<()>> {
+    let now = page.time(now)?;
+    if let Event::Lift(lift) = &event
+        && page.group.fact(&Key::Kill(lift.scope.clone()))?.is_none()
+    {
+        let scope: &KillScope = &lift.scope;
+        let message = format!("no kill switch is on for {scope}");
+        return Err(Stop::Refuse(LedgerError::AnswerRefused {
+            code: aecl_kernel::code::REQUEST_INVALID,
+            message,
+        }));
+    }
+    let index = page.append(run, now, event)?;
+    Ok((index, Box::new(|receipt| Recorded::new((), receipt))))
+}

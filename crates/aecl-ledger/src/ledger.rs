@@ -1,0 +1,374 @@
+//! The ledger as the other rooms see it: writes that are on record when they return, and reads.
+
+use crate::cache;
+use crate::error::LedgerError;
+use crate::job::{Conclusion, Job, OpenRun, Rule, Ruling};
+use crate::payload::{PayloadKind, commitment};
+use crate::recorded::Recorded;
+use crate::store::{Head, Store};
+use crate::writer::{Signer, Writer};
+use aecl_kernel::approval::{Ask, Vote};
+use aecl_kernel::bundle::Bundle;
+use aecl_kernel::digest::Digest;
+use aecl_kernel::event::{
+    Answered, BudgetAdjusted, Concluded, Entry, Event, Fault, Heartbeat, KillChanged, RunClosed, TokenIssued,
+    TokenRevoked,
+};
+use aecl_kernel::facts::{ActionFact, Fact, Goal, Key, RunFact};
+use aecl_kernel::id::{ActionId, ApprovalId, RunId};
+use aecl_kernel::proof::{Hash, VerifierKey};
+use aecl_kernel::time::Timestamp;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+
+/// Most jobs that may wait for the writer.
+const QUEUE_MAX: usize = 8192;
+
+/// The ledger. Cheap to clone; the last clone that goes ends the writer.
+#[derive(Clone)]
+pub struct Ledger {
+    jobs: SyncSender<Job>,
+    reader: Arc<Mutex<Box<dyn Store>>>,
+    origin: Arc<str>,
+    verifier: VerifierKey,
+    stopped: Arc<OnceLock<String>>,
+    writer: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Ledger({})", self.origin)
+    }
+}
+
+impl Ledger {
+    /// Opens the ledger in a store, after checking that its head is what was signed.
+    pub fn open(store: Box<dyn Store>, signer: Signer) -> Result<Self, LedgerError> {
+        let verifier = signer.verifier()?;
+        let origin: Arc<str> = signer.origin.as_str().into();
+        let writer = Writer::open(store, signer)?;
+        let reader = writer.store().reader()?;
+        let (jobs, queue) = sync_channel(QUEUE_MAX);
+        let stopped = Arc::new(OnceLock::new());
+        let why = stopped.clone();
+        let work = move || {
+            if let Err(because) = writer.work(&queue) {
+                // The first reason is the one that counts.
+                drop(why.set(because));
+            }
+        };
+        let handle = std::thread::Builder::new()
+            .name("ledger-writer".into())
+            .spawn(work)
+            .map_err(|e| LedgerError::Stopped(format!("the writer's thread cannot start: {e}")))?;
+        let writer = Arc::new(Mutex::new(Some(handle)));
+        Ok(Self { jobs, reader: Arc::new(Mutex::new(reader)), origin, verifier, stopped, writer })
+    }
+
+    /// The name of this ledger.
+    pub fn origin(&self) -> &Arc<str> {
+        &self.origin
+    }
+
+    /// The key that verifies it.
+    pub fn verifier(&self) -> &VerifierKey {
+        &self.verifier
+    }
+
+    /// Why the writer has stopped, if it has. Nothing is recorded any more then, so nothing may be done.
+    pub fn stopped(&self) -> Option<&str> {
+        self.stopped.get().map(String::as_str)
+    }
+
+    /// Ends the writer after everything that was accepted is on record. Needs to be the last handle.
+    pub fn close(self) {
+        let Self { jobs, writer, .. } = self;
+        drop(jobs);
+        let handle = writer.lock().ok().and_then(|mut w| w.take());
+        if let Some(handle) = handle {
+            drop(handle.join());
+        }
+    }
+
+    async fn ask<T>(
+        &self,
+        make: impl FnOnce(oneshot::Sender<Result<T, LedgerError>>) -> Job,
+    ) -> Result<T, LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || LedgerError::Stopped(self.stopped().unwrap_or("the writer is gone").to_owned());
+        match self.jobs.try_send(make(reply)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Err(LedgerError::Overloaded(QUEUE_MAX)),
+            Err(TrySendError::Disconnected(_)) => return Err(gone()),
+        }
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Reads the facts, decides and records: one step. What comes back is durable.
+    pub async fn rule(&self, rule: Rule) -> Result<Ruling, LedgerError> {
+        self.ask(|reply| Job::Rule(rule, reply)).await
+    }
+
+    /// Records how an attempt ended, or what an unknown outcome turned out to be.
+    pub async fn conclude(
+        &self,
+        conclusion: Conclusion,
+        now: Timestamp,
+    ) -> Result<Recorded<Concluded>, LedgerError> {
+        self.ask(|reply| Job::Conclude(conclusion, now, reply)).await
+    }
+
+    /// Records a person's answer, if it counts. `vote.at` is the wall clock.
+    pub async fn answer(
+        &self,
+        id: ApprovalId,
+        vote: Vote,
+        view: Option<Digest>,
+    ) -> Result<Recorded<Answered>, LedgerError> {
+        self.ask(|reply| Job::Answer(id, vote, view, reply)).await
+    }
+
+    /// Records that nobody answered in time. Gives whether that is so.
+    pub async fn expire(&self, id: ApprovalId, now: Timestamp) -> Result<bool, LedgerError> {
+        self.ask(|reply| Job::Expire(id, now, reply)).await
+    }
+
+    /// Opens a run.
+    pub async fn open_run(&self, open: OpenRun, now: Timestamp) -> Result<Recorded<()>, LedgerError> {
+        self.ask(|reply| Job::OpenRun(Box::new(open), now, reply)).await
+    }
+
+    /// Ends a run.
+    pub async fn close_run(
+        &self,
+        run: RunId,
+        reason: String,
+        by: String,
+        now: Timestamp,
+    ) -> Result<Recorded<()>, LedgerError> {
+        self.ask(|reply| Job::CloseRun(run, RunClosed { reason, by }, now, reply)).await
+    }
+
+    /// Records that a bundle came into force, with its sources.
+    pub async fn bundle_loaded(
+        &self,
+        bundle: Arc<Bundle>,
+        now: Timestamp,
+    ) -> Result<Recorded<()>, LedgerError> {
+        self.ask(|reply| Job::Bundle(bundle, now, reply)).await
+    }
+
+    /// Records that a token was given out.
+    pub async fn token_issued(
+        &self,
+        run: RunId,
+        token: String,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Recorded<()>, LedgerError> {
+        let event = Event::TokenIssued(TokenIssued { token, expires_at });
+        self.ask(|reply| Job::Note(Some(run), event, now, reply)).await
+    }
+
+    /// Revokes a token.
+    pub async fn revoke_token(
+        &self,
+        run: RunId,
+        token: String,
+        by: String,
+        now: Timestamp,
+    ) -> Result<Recorded<()>, LedgerError> {
+        let event = Event::TokenRevoked(TokenRevoked { token, by });
+        self.ask(|reply| Job::Note(Some(run), event, now, reply)).await
+    }
+
+    /// Pulls a kill switch.
+    pub async fn kill(&self, kill: KillChanged, now: Timestamp) -> Result<Recorded<()>, LedgerError> {
+        self.ask(|reply| Job::Note(None, Event::Kill(kill), now, reply)).await
+    }
+
+    /// Lifts a kill switch.
+    pub async fn lift(&self, kill: KillChanged, now: Timestamp) -> Result<Recorded<()>, LedgerError> {
+        self.ask(|reply| Job::Note(None, Event::Lift(kill), now, reply)).await
+    }
+
+    /// Corrects a budget.
+    pub async fn adjust_budget(
+        &self,
+        adjusted: BudgetAdjusted,
+        now: Timestamp,
+    ) -> Result<Recorded<()>, LedgerError> {
+        self.ask(|reply| Job::Note(None, Event::BudgetAdjusted(adjusted), now, reply)).await
+    }
+
+    /// Shows that the ledger is alive.
+    pub async fn heartbeat(&self, in_flight: u64, now: Timestamp) -> Result<Recorded<()>, LedgerError> {
+        self.ask(|reply| Job::Note(None, Event::Heartbeat(Heartbeat { in_flight }), now, reply)).await
+    }
+
+    /// Records that something is wrong with ourselves.
+    pub async fn fault(
+        &self,
+        code: &str,
+        message: String,
+        now: Timestamp,
+    ) -> Result<Recorded<()>, LedgerError> {
+        let event = Event::Fault(Fault { code: code.into(), message: message.chars().take(4000).collect() });
+        self.ask(|reply| Job::Note(None, event, now, reply)).await
+    }
+
+    /// Reads from a second view of the store. No decision may rest on it.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut dyn Store) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let reader = self.reader.clone();
+        let work = move || {
+            let mut store =
+                reader.lock().map_err(|_| LedgerError::Stopped("a reader has panicked".into()))?;
+            read(&mut **store)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|e| LedgerError::Stopped(e.to_string()))?
+    }
+
+    async fn fact(&self, key: Key) -> Result<Option<Fact>, LedgerError> {
+        self.read(move |store| cache::load(store, &key)).await
+    }
+
+    /// A run.
+    pub async fn run(&self, id: &RunId) -> Result<Option<RunFact>, LedgerError> {
+        Ok(match self.fact(Key::Run(id.clone())).await? {
+            Some(Fact::Run(run)) => Some(run),
+            _ => None,
+        })
+    }
+
+    /// What a run is for.
+    pub async fn goal(&self, id: &RunId) -> Result<Option<Goal>, LedgerError> {
+        Ok(match self.fact(Key::Goal(id.clone())).await? {
+            Some(Fact::Goal(goal)) => Some(goal),
+            _ => None,
+        })
+    }
+
+    /// An action.
+    pub async fn action(&self, id: &ActionId) -> Result<Option<ActionFact>, LedgerError> {
+        Ok(match self.fact(Key::Action(id.clone())).await? {
+            Some(Fact::Action(action)) => Some(*action),
+            _ => None,
+        })
+    }
+
+    /// A request for approval.
+    pub async fn approval(&self, id: &ApprovalId) -> Result<Option<Ask>, LedgerError> {
+        Ok(match self.fact(Key::Approval(id.clone())).await? {
+            Some(Fact::Approval(ask)) => Some(ask),
+            _ => None,
+        })
+    }
+
+    /// Requests for approval that are open, by id, at most `limit`.
+    pub async fn open_approvals(&self, limit: usize) -> Result<Vec<Ask>, LedgerError> {
+        self.read(move |store| {
+            let mut asks = Vec::new();
+            for (name, _) in store.scan("open/", None, limit)? {
+                let id = ApprovalId::new(name.trim_start_matches("open/"));
+                let ask = id.ok().map(|id| cache::load(store, &Key::Approval(id))).transpose()?.flatten();
+                if let Some(Fact::Approval(ask)) = ask {
+                    asks.push(ask);
+                }
+            }
+            Ok(asks)
+        })
+        .await
+    }
+
+    /// Actions that are started and not concluded, at most `limit`.
+    pub async fn in_flight(&self, limit: usize) -> Result<Vec<ActionId>, LedgerError> {
+        self.names("flight/", limit, |name| ActionId::new(name).ok()).await
+    }
+
+    /// Kill switches that are on, by scope.
+    pub async fn kills(&self, limit: usize) -> Result<Vec<(String, Fact)>, LedgerError> {
+        self.read(move |store| {
+            let found = store.scan("kill/", None, limit)?;
+            found
+                .into_iter()
+                .map(|(name, bytes)| {
+                    Ok((name.trim_start_matches("kill/").to_owned(), cache::read(&name, &bytes)?))
+                })
+                .collect()
+        })
+        .await
+    }
+
+    async fn names<T: Send + 'static>(
+        &self,
+        prefix: &'static str,
+        limit: usize,
+        make: fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, LedgerError> {
+        self.read(move |store| {
+            let found = store.scan(prefix, None, limit)?;
+            Ok(found.iter().filter_map(|(name, _)| name.strip_prefix(prefix).and_then(make)).collect())
+        })
+        .await
+    }
+
+    /// Entries from a position on, at most `limit`.
+    pub async fn entries(&self, from: u64, limit: usize) -> Result<Vec<Entry>, LedgerError> {
+        self.read(move |store| store.entries(from, limit)?.into_iter().map(parse).collect()).await
+    }
+
+    /// Entries of a run after a position, at most `limit`.
+    pub async fn entries_of_run(
+        &self,
+        run: &RunId,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, LedgerError> {
+        let run = run.to_string();
+        self.read(move |store| store.entries_of_run(&run, after, limit)?.into_iter().map(parse).collect())
+            .await
+    }
+
+    /// Entries about an action.
+    pub async fn entries_of_action(&self, action: &ActionId) -> Result<Vec<Entry>, LedgerError> {
+        let action = action.to_string();
+        self.read(move |store| store.entries_of_action(&action)?.into_iter().map(parse).collect()).await
+    }
+
+    /// The content behind a commitment, if it is still there and is what was committed to.
+    pub async fn payload(&self, kind: PayloadKind, digest: &Digest) -> Result<Option<Vec<u8>>, LedgerError> {
+        let digest = *digest;
+        self.read(move |store| payload(store, kind, &digest)).await
+    }
+
+    /// How far the ledger has come.
+    pub async fn head(&self) -> Result<Head, LedgerError> {
+        self.read(|store| Ok(store.head()?)).await
+    }
+}
+
+/// The content behind a commitment in a store, checked against it.
+pub fn payload(
+    store: &mut dyn Store,
+    kind: PayloadKind,
+    digest: &Digest,
+) -> Result<Option<Vec<u8>>, LedgerError> {
+    let Some(row) = store.payload(&Hash(*digest.bytes()))? else { return Ok(None) };
+    if commitment(&row.salt, kind, &row.content) != *digest {
+        return Err(LedgerError::Tampered(format!(
+            "the payload {} is not what was committed to",
+            digest.short()
+        )));
+    }
+    Ok(Some(row.content))
+}
+
+fn parse((position, bytes): (u64, Vec<u8>)) -> Result<Entry, LedgerError> {
+    serde_json::from_slice(&bytes)
+        .map_err(|source| LedgerError::Unreadable { key: format!("entry {position}"), source })
+}

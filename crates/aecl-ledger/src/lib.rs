@@ -1,0 +1,22 @@
+//! **The ledger remembers.** Facts and signed entries are written in one step, by one writer, for many at
+//! once.
+//!
+//! **Invariant:** it does not know what a policy means, how an action is carried out, or over which protocol
+//! it came. What it gives out as [`Recorded`] is durable. The facts that a decision rests on are read, decided
+//! on and changed inside one group: nobody can spend in between.
+
+mod cache;
+pub mod error;
+mod job;
+mod ledger;
+mod payload;
+mod recorded;
+pub mod store;
+mod writer;
+
+pub use error::LedgerError;
+pub use job::{Conclusion, OpenRun, Rule, Ruling};
+pub use ledger::{Ledger, payload};
+pub use payload::{PayloadKind, commitment};
+pub use recorded::{Receipt, Recorded};
+pub use writer::{ENTRY_BYTES_MAX, Signer};

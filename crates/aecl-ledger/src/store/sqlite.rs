@@ -1,0 +1,198 @@
+//! The store inside the binary: one SQLite file, one writing process.
+//!
+//! WAL with `synchronous=FULL`: a commit returns after its flush. The data directory belongs to one process,
+//! by a lock file; entries and nodes are append-only, by triggers. Neither keeps out somebody who may write to
+//! the file: that is what the signed tree is for.
+
+use super::poison::Poison;
+use super::{Batch, Head, PayloadRow, Store, StoreError};
+use aecl_kernel::proof::Hash;
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, TransactionBehavior};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+mod open;
+mod schema;
+mod write;
+
+/// A store in `<dir>/ledger.db`.
+#[derive(Debug)]
+pub struct Sqlite {
+    // Closed before the lock is given back: fields are dropped in this order.
+    connection: Connection,
+    poison: Poison,
+    // `None` is a read-only view.
+    lock: Option<File>,
+    dir: PathBuf,
+}
+
+impl Sqlite {
+    /// Opens the store in this directory for reading and writing. What is missing is created, readable by this
+    /// user only. Refused while another process has it open, and if it was made by another schema version.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let lock = open::lock(dir)?;
+        let connection = open::read_write(dir)?;
+        Ok(Self { connection, poison: Poison::default(), lock: Some(lock), dir: dir.to_owned() })
+    }
+
+    /// Opens an existing store for reading, also while a server has it open or where nothing can be written.
+    pub fn open_existing_read_only(dir: &Path) -> Result<Self, StoreError> {
+        let connection = open::read_only(dir)?;
+        Ok(Self { connection, poison: Poison::default(), lock: None, dir: dir.to_owned() })
+    }
+
+    fn row<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        self.poison.check()?;
+        let find = || self.connection.prepare_cached(sql)?.query_row(params, read).optional();
+        find().map_err(failed("read a row"))
+    }
+
+    fn numbered(&self, sql: &str, params: impl Params) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        self.poison.check()?;
+        let find = || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let rows = statement.query_map(params, |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect::<Result<Vec<(i64, Vec<u8>)>, _>>()
+        };
+        let rows = find().map_err(failed("read entries"))?;
+        rows.into_iter().map(|(position, bytes)| Ok((unsigned(position)?, bytes))).collect()
+    }
+}
+
+impl Store for Sqlite {
+    fn head(&mut self) -> Result<Head, StoreError> {
+        let head = self.row(schema::HEAD, (), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (size, checkpoint) = head.ok_or_else(|| corrupt("there is no head"))?;
+        Ok(Head { size: unsigned(size)?, checkpoint })
+    }
+
+    fn load(&mut self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.poison.check()?;
+        let find = || {
+            let mut statement = self.connection.prepare_cached(schema::FACT)?;
+            let fact = |key: &String| statement.query_row([key], |row| row.get(0)).optional();
+            keys.iter().map(fact).collect::<rusqlite::Result<_>>()
+        };
+        find().map_err(failed("load facts"))
+    }
+
+    fn scan(
+        &mut self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        self.poison.check()?;
+        let (sql, start) = match after {
+            Some(after) if after >= prefix => (schema::FACTS_AFTER, after),
+            Some(_) | None => (schema::FACTS_FROM, prefix),
+        };
+        let find = || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut rows = statement.query((start, bound(limit)))?;
+            let mut facts: Vec<(String, Vec<u8>)> = Vec::new();
+            // Rows come one by one, so leaving at the first foreign key reads no more than that one.
+            while let Some(row) = rows.next()? {
+                let key: String = row.get(0)?;
+                if !key.starts_with(prefix) {
+                    break;
+                }
+                facts.push((key, row.get(1)?));
+            }
+            Ok(facts)
+        };
+        find().map_err(failed("scan facts"))
+    }
+
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.poison.check()?;
+        if self.lock.is_none() {
+            return Err(StoreError::ReadOnly);
+        }
+        let outcome = self.write(batch);
+        self.poison.after(outcome)
+    }
+
+    fn entries(&mut self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        self.numbered(schema::ENTRIES, (capped(from), bound(limit)))
+    }
+
+    fn entries_of_run(
+        &mut self,
+        run: &str,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        self.numbered(schema::ENTRIES_OF_RUN, (run, after.map_or(-1, capped), bound(limit)))
+    }
+
+    fn entries_of_action(&mut self, action: &str) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        self.numbered(schema::ENTRIES_OF_ACTION, [action])
+    }
+
+    fn payload(&mut self, commitment: &Hash) -> Result<Option<PayloadRow>, StoreError> {
+        self.row(schema::PAYLOAD, [commitment.0], |row| {
+            let (salt, content, subject) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(PayloadRow { commitment: *commitment, salt, content, subject })
+        })
+    }
+
+    fn node(&mut self, level: u8, index: u64) -> Result<Option<Hash>, StoreError> {
+        self.row(schema::NODE, (level, capped(index)), |row| row.get(0).map(Hash))
+    }
+
+    fn reader(&self) -> Result<Box<dyn Store>, StoreError> {
+        self.poison.check()?;
+        Ok(Box::new(Self::open_existing_read_only(&self.dir)?))
+    }
+}
+
+impl Sqlite {
+    fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed("begin a transaction"))?;
+        // When this fails, the transaction is rolled back as it is dropped.
+        write::batch(&transaction, batch)?;
+        transaction.commit().map_err(failed("commit a batch"))
+    }
+}
+
+/// Sorts SQLite's errors into ours.
+fn failed(tried: &'static str) -> impl FnOnce(rusqlite::Error) -> StoreError {
+    move |source| match source.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => StoreError::Full { tried },
+        Some(
+            rusqlite::ErrorCode::DatabaseCorrupt
+            | rusqlite::ErrorCode::NotADatabase
+            | rusqlite::ErrorCode::ConstraintViolation,
+        ) => StoreError::Corrupt { what: format!("could not {tried}: {source}") },
+        Some(_) | None => StoreError::Sqlite { tried, source },
+    }
+}
+
+fn corrupt(what: impl Into<String>) -> StoreError {
+    StoreError::Corrupt { what: what.into() }
+}
+
+fn unsigned(number: i64) -> Result<u64, StoreError> {
+    u64::try_from(number).map_err(|_| corrupt(format!("position {number} is negative")))
+}
+
+/// SQLite's integers end at 2^63 - 1. Where a number is only compared, the last of them stands for all beyond.
+fn capped(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn bound(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! From a directory to a connection that keeps its promises.
+
+use super::{corrupt, failed, schema, unsigned};
+use crate::store::StoreError;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::time::Duration;
+
+const DATABASE: &str = "ledger.db";
+const SIDES: [&str; 2] = ["ledger.db-wal", "ledger.db-shm"];
+const LOCK: &str = "lock";
+
+/// Takes the directory for this process; it is free again when the file is closed, also by a crash.
+pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io("create", dir))?;
+    let path = dir.join(LOCK);
+    let mut options = OpenOptions::new();
+    // Not truncated: it may hold the number of the process that has the lock.
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let mut file = options.open(&path).map_err(io("open", &path))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut text = String::new();
+            let holder = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+            return Err(StoreError::Locked { dir: dir.to_owned(), holder });
+        }
+        Err(error) => return Err(io("lock", &path)(error.into())),
+    }
+    let note = |file: &mut File| {
+        file.set_len(0)?;
+        writeln!(file, "{}", std::process::id())
+    };
+    note(&mut file).map_err(io("write", &path))?;
+    Ok(file)
+}
+
+/// The writing connection. The caller holds the lock.
+pub(super) fn read_write(dir: &Path) -> Result<Connection, StoreError> {
+    let path = dir.join(DATABASE);
+    // SQLite would create the file with the permissions of the umask; its side files take after this one.
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+        // The name of a new file is durable only when its directory is.
+        Ok(_) => File::open(dir).and_then(|dir| dir.sync_all()).map_err(io("flush", dir))?,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(io("create", &path)(error)),
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(&path, flags).map_err(failed("open the database"))?;
+    harden(&connection).map_err(failed("set up the connection"))?;
+    durable(&connection)?;
+    if is_empty(&connection)? {
+        create(&mut connection).map_err(failed("create the tables"))?;
+    }
+    check(&connection)?;
+    Ok(connection)
+}
+
+/// A reading connection to a store that exists.
+pub(super) fn read_only(dir: &Path) -> Result<Connection, StoreError> {
+    let path = dir.join(DATABASE);
+    path.metadata().map_err(io("open", &path))?;
+    let attempt = connect_read_only(&path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+    let no_place = |error: &rusqlite::Error| {
+        matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+    };
+    match attempt {
+        // A directory where nothing can be written has no place for SQLite's side files. That is no loss if
+        // there were none: then the file was closed in order, is the whole truth, and nobody is writing it.
+        Err(StoreError::Sqlite { ref source, .. })
+            if no_place(source) && !SIDES.iter().any(|side| dir.join(side).exists()) =>
+        {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            connect_read_only(Path::new(&immutable_uri(&path)), flags)
+        }
+        Ok(_) | Err(_) => attempt,
+    }
+}
+
+fn connect_read_only(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed("open the database"))?;
+    harden(&connection).map_err(failed("set up the connection"))?;
+    connection.pragma_update(None, "query_only", true).map_err(failed("set up the connection"))?;
+    check(&connection)?;
+    Ok(connection)
+}
+
+pub(super) fn immutable_uri(path: &Path) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(byte);
+    let encode = |byte: &u8| if plain(byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") };
+    let path: String = path.as_os_str().as_bytes().iter().map(encode).collect();
+    format!("file:{path}?immutable=1")
+}
+
+/// What holds for every connection, before it reads the first page.
+fn harden(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(32);
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    // Without this, `INSERT OR REPLACE` deletes and asks no trigger.
+    connection.pragma_update(None, "recursive_triggers", true)?;
+    // A disk error under a memory map is a signal, not an error code.
+    connection.pragma_update(None, "mmap_size", 0)?;
+    connection.pragma_update(None, "cache_size", -32_768)?;
+    connection.pragma_update(None, "temp_store", "memory")
+}
+
+/// Asks for durability, and looks whether we got it.
+fn durable(connection: &Connection) -> Result<(), StoreError> {
+    let ask = || {
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        // macOS: without these a flush ends in the cache of the disk. Elsewhere they do nothing.
+        connection.pragma_update(None, "fullfsync", true)?;
+        connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+        // 16 MB of log before it is copied into the file; a log that a slow reader made longer is cut again.
+        connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+        connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        // Erasing deletes a key from the facts; its bytes must not stay behind in the page.
+        connection.pragma_update(None, "secure_delete", true)?;
+        let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+        Ok((mode, synchronous))
+    };
+    match ask().map_err(failed("switch to durable mode"))? {
+        (mode, 2) if mode == "wal" => Ok(()),
+        (mode, level) => Err(corrupt(format!(
+            "SQLite runs with journal mode `{mode}` and synchronous level {level}, not with `wal` and 2"
+        ))),
+    }
+}
+
+fn is_empty(connection: &Connection) -> Result<bool, StoreError> {
+    let count = |sql| connection.query_row(sql, (), |row| row.get::<_, i64>(0));
+    let ours = pragma(connection, "application_id")? != 0 || pragma(connection, "user_version")? != 0;
+    Ok(!ours && count("SELECT count(*) FROM sqlite_schema").map_err(failed("read the schema"))? == 0)
+}
+
+fn create(connection: &mut Connection) -> rusqlite::Result<()> {
+    // In one transaction with the marks, so that a crash leaves an empty file or a whole one.
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(schema::CREATE)?;
+    transaction.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", schema::VERSION)?;
+    transaction.commit()
+}
+
+/// Whether this is our file, of our version, and ends where its head says. Takes the same time at any size.
+fn check(connection: &Connection) -> Result<(), StoreError> {
+    if pragma(connection, "application_id")? != schema::APPLICATION_ID {
+        return Err(corrupt(format!("`{DATABASE}` is not a ledger")));
+    }
+    let found = pragma(connection, "user_version")?;
+    if found != schema::VERSION {
+        return Err(StoreError::Version { found, known: schema::VERSION });
+    }
+    let (size, first, last) = ends(connection).map_err(failed("read the head"))?;
+    let expected = unsigned(size)?.checked_sub(1).map(|last| (0, last));
+    let real = first.zip(last).map(|(first, last)| Ok((unsigned(first)?, unsigned(last)?))).transpose()?;
+    if expected != real {
+        return Err(corrupt(format!("the head says {size} entries, but there are {real:?} (first, last)")));
+    }
+    Ok(())
+}
+
+fn ends(connection: &Connection) -> rusqlite::Result<(i64, Option<i64>, Option<i64>)> {
+    // One transaction, so that a reader does not see head and entries of different commits.
+    let transaction = connection.unchecked_transaction()?;
+    let size = transaction.query_row(schema::HEAD, (), |row| row.get(0))?;
+    let (first, last) = transaction.query_row(schema::ENDS, (), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok((size, first, last))
+}
+
+fn pragma(connection: &Connection, name: &str) -> Result<i64, StoreError> {
+    connection.pragma_query_value(None, name, |row| row.get(0)).map_err(failed("read the file's marks"))
+}
+
+fn io(what: &str, path: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
+    let tried = format!("{what} `{}`", path.display());
+    move |source| StoreError::Io { tried, source }
+}

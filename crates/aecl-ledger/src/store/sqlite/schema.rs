@@ -1,0 +1,91 @@
+//! The tables, and every statement on them.
+
+/// `AECL` in ASCII: tells our file from any other SQLite file.
+pub(super) const APPLICATION_ID: i64 = 0x4145_434c;
+/// The only schema version so far.
+pub(super) const VERSION: i64 = 1;
+
+/// The schema. Small rows that are found by their key only have no rowid; rows with large values have one,
+/// because a tree without rowid keeps its values in the inner pages.
+pub(super) const CREATE: &str = "
+CREATE TABLE head (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    size INTEGER NOT NULL CHECK (size >= 0),
+    checkpoint TEXT
+) STRICT;
+INSERT INTO head VALUES (1, 0, NULL);
+
+CREATE TABLE entries (position INTEGER PRIMARY KEY, bytes BLOB NOT NULL, run TEXT, action TEXT) STRICT;
+CREATE INDEX entries_by_run ON entries (run, position) WHERE run IS NOT NULL;
+CREATE INDEX entries_by_action ON entries (action, position) WHERE action IS NOT NULL;
+
+CREATE TABLE facts (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE payloads (
+    commitment BLOB PRIMARY KEY NOT NULL CHECK (length(commitment) = 32),
+    salt BLOB NOT NULL CHECK (length(salt) = 32),
+    content BLOB NOT NULL,
+    subject TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE nodes (
+    level INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
+    PRIMARY KEY (level, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER entries_stay BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'entries are append-only'); END;
+CREATE TRIGGER entries_remain BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'entries are append-only'); END;
+CREATE TRIGGER nodes_stay BEFORE UPDATE ON nodes BEGIN SELECT RAISE(ABORT, 'nodes are append-only'); END;
+CREATE TRIGGER nodes_remain BEFORE DELETE ON nodes BEGIN SELECT RAISE(ABORT, 'nodes are append-only'); END;
+";
+
+pub(super) const HEAD: &str = "SELECT size, checkpoint FROM head WHERE id = 1";
+/// The swap is the safety: it changes a row only if the ledger ends where the batch starts.
+pub(super) const MOVE_HEAD: &str =
+    "UPDATE head SET size = ?2, checkpoint = coalesce(?3, checkpoint) WHERE id = 1 AND size = ?1";
+pub(super) const ENDS: &str =
+    "SELECT (SELECT min(position) FROM entries), (SELECT max(position) FROM entries)";
+
+pub(super) const FACT: &str = "SELECT value FROM facts WHERE key = ?1";
+pub(super) const FACTS_FROM: &str = "SELECT key, value FROM facts WHERE key >= ?1 ORDER BY key LIMIT ?2";
+pub(super) const FACTS_AFTER: &str = "SELECT key, value FROM facts WHERE key > ?1 ORDER BY key LIMIT ?2";
+pub(super) const SET_FACT: &str =
+    "INSERT INTO facts VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+pub(super) const DELETE_FACT: &str = "DELETE FROM facts WHERE key = ?1";
+
+pub(super) const ENTRIES: &str =
+    "SELECT position, bytes FROM entries WHERE position >= ?1 ORDER BY position LIMIT ?2";
+pub(super) const ENTRIES_OF_RUN: &str =
+    "SELECT position, bytes FROM entries WHERE run = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
+pub(super) const ENTRIES_OF_ACTION: &str =
+    "SELECT position, bytes FROM entries WHERE action = ?1 ORDER BY position";
+pub(super) const ADD_ENTRY: &str = "INSERT INTO entries VALUES (?1, ?2, ?3, ?4)";
+
+pub(super) const PAYLOAD: &str = "SELECT salt, content, subject FROM payloads WHERE commitment = ?1";
+pub(super) const ADD_PAYLOAD: &str =
+    "INSERT INTO payloads VALUES (?1, ?2, ?3, ?4) ON CONFLICT (commitment) DO NOTHING";
+
+pub(super) const NODE: &str = "SELECT hash FROM nodes WHERE level = ?1 AND position = ?2";
+pub(super) const ADD_NODE: &str = "INSERT INTO nodes VALUES (?1, ?2, ?3)";
+
+/// Every statement that runs while a ledger is in use.
+#[cfg(test)]
+pub(super) const ALL: [&str; 15] = [
+    HEAD,
+    MOVE_HEAD,
+    ENDS,
+    FACT,
+    FACTS_FROM,
+    FACTS_AFTER,
+    SET_FACT,
+    DELETE_FACT,
+    ENTRIES,
+    ENTRIES_OF_RUN,
+    ENTRIES_OF_ACTION,
+    ADD_ENTRY,
+    PAYLOAD,
+    ADD_PAYLOAD,
+    NODE,
+];

@@ -1,0 +1,253 @@
+use super::*;
+use crate::store::suite;
+use proptest::prelude::*;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+fn new() -> suite::Opened {
+    let dir = TempDir::new().unwrap();
+    (Box::new(Sqlite::open(dir.path()).unwrap()), Some(dir))
+}
+
+suite::on!(new);
+
+fn raw(dir: &TempDir) -> Connection {
+    Connection::open(dir.path().join("ledger.db")).unwrap()
+}
+
+#[test]
+fn reopening_finds_what_was_committed() {
+    let dir = TempDir::new().unwrap();
+    for first in 0..4 {
+        let mut store = Sqlite::open(dir.path()).unwrap();
+        assert_eq!(store.head().unwrap().size, first);
+        store.commit(&suite::batch(first, 1)).unwrap();
+    }
+}
+
+#[test]
+fn a_second_opener_is_refused_by_name_and_number() {
+    let dir = TempDir::new().unwrap();
+    let first = Sqlite::open(dir.path()).unwrap();
+    let error = Sqlite::open(dir.path()).unwrap_err();
+    let (path, pid) = (dir.path().display(), std::process::id());
+    assert_eq!(error.to_string(), format!("the data directory `{path}` is in use by process {pid}"));
+    std::fs::write(dir.path().join("lock"), "?").unwrap();
+    let error = Sqlite::open(dir.path()).unwrap_err();
+    assert_eq!(error.to_string(), format!("the data directory `{path}` is in use by another process"));
+    // Offline tools may read meanwhile.
+    assert_eq!(Sqlite::open_existing_read_only(dir.path()).unwrap().head().unwrap().size, 0);
+    drop(first);
+    Sqlite::open(dir.path()).unwrap();
+}
+
+#[test]
+fn files_are_for_this_user_only() {
+    let parent = TempDir::new().unwrap();
+    let dir = parent.path().join("a/b");
+    let mut store = Sqlite::open(&dir).unwrap();
+    store.commit(&suite::batch(0, 1)).unwrap();
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&dir), 0o700);
+    for file in ["ledger.db", "ledger.db-wal", "ledger.db-shm", "lock"] {
+        assert_eq!(mode(&dir.join(file)), 0o600, "{file}");
+    }
+}
+
+#[test]
+fn entries_and_nodes_are_append_only() {
+    let dir = TempDir::new().unwrap();
+    let mut store = Sqlite::open(dir.path()).unwrap();
+    store.commit(&suite::batch(0, 4)).unwrap();
+    let statements = [
+        "UPDATE entries SET bytes = x'00'",
+        "UPDATE entries SET run = NULL WHERE position = 1",
+        "DELETE FROM entries WHERE position = 3",
+        "INSERT OR REPLACE INTO entries VALUES (1, x'00', NULL, NULL)",
+        "UPDATE nodes SET hash = zeroblob(32)",
+        "DELETE FROM nodes",
+        "REPLACE INTO nodes VALUES (0, 0, zeroblob(32))",
+        "INSERT INTO nodes VALUES (0, 0, zeroblob(32)) ON CONFLICT DO UPDATE SET hash = excluded.hash",
+    ];
+    for statement in statements {
+        let error = store.connection.execute(statement, ()).expect_err(statement).to_string();
+        assert!(error.contains("append-only"), "{statement}: {error}");
+    }
+    // The triggers are in the file and hold for others too.
+    for statement in statements.iter().filter(|statement| !statement.contains("REPLACE")) {
+        raw(&dir).execute(statement, ()).expect_err(statement);
+    }
+}
+
+#[test]
+fn a_foreign_or_unknown_file_is_refused_and_left_alone() {
+    let check = |prepare: &str, expected: &str| {
+        let dir = TempDir::new().unwrap();
+        drop(Sqlite::open(dir.path()).unwrap());
+        raw(&dir).execute_batch(prepare).unwrap();
+        for opened in [Sqlite::open(dir.path()), Sqlite::open_existing_read_only(dir.path())] {
+            let error = opened.unwrap_err().to_string();
+            assert!(error.contains(expected), "{prepare}: {error}");
+        }
+    };
+    check("PRAGMA user_version = 2", "the store has schema version 2, this program knows 1");
+    check("PRAGMA user_version = 0", "the store has schema version 0, this program knows 1");
+    check("PRAGMA application_id = 7", "`ledger.db` is not a ledger");
+    check("UPDATE head SET size = 1", "the head says 1 entries");
+    check("INSERT INTO entries VALUES (0, x'', NULL, NULL)", "the head says 0 entries");
+    check("DELETE FROM head", "could not read the head");
+
+    let dir = TempDir::new().unwrap();
+    assert!(matches!(Sqlite::open_existing_read_only(dir.path()), Err(StoreError::Io { .. })));
+    assert!(!dir.path().join("ledger.db").exists(), "reading creates nothing");
+    std::fs::write(
+        dir.path().join("ledger.db"),
+        "not a database, but long enough to look like one".repeat(99),
+    )
+    .unwrap();
+    assert!(matches!(Sqlite::open(dir.path()), Err(StoreError::Corrupt { .. })));
+}
+
+#[test]
+fn a_copy_on_a_read_only_medium_can_be_read() {
+    let dir = TempDir::new().unwrap();
+    Sqlite::open(dir.path()).unwrap().commit(&suite::batch(0, 4)).unwrap();
+    let odd = dir.path().join("a copy?#%é");
+    std::fs::create_dir(&odd).unwrap();
+    std::fs::copy(dir.path().join("ledger.db"), odd.join("ledger.db")).unwrap();
+    let uri = open::immutable_uri(&odd.join("ledger.db"));
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(uri, flags).unwrap();
+    assert_eq!(connection.query_row(schema::HEAD, (), |row| row.get::<_, i64>(0)).unwrap(), 4);
+    assert!(!odd.join("ledger.db-shm").exists());
+    assert_eq!(Sqlite::open_existing_read_only(&odd).unwrap().head().unwrap().size, 4);
+}
+
+#[test]
+fn no_statement_reads_a_whole_table() {
+    let dir = TempDir::new().unwrap();
+    drop(Sqlite::open(dir.path()).unwrap());
+    let raw = raw(&dir);
+    for sql in schema::ALL.into_iter().chain([schema::ADD_NODE]) {
+        let mut plan = raw.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let count = plan.parameter_count();
+        let params = rusqlite::params_from_iter(std::iter::repeat_n(1, count));
+        let steps = plan.query_map(params, |row| row.get::<_, String>(3)).unwrap();
+        for step in steps.map(Result::unwrap) {
+            let fine = !step.contains("SCAN") || step == "SCAN CONSTANT ROW";
+            assert!(fine && !step.contains("TEMP B-TREE"), "{sql}: {step}");
+        }
+    }
+}
+
+#[test]
+fn a_deleted_fact_leaves_no_bytes_in_the_file() {
+    let dir = TempDir::new().unwrap();
+    let secret = b"the key of a person who asked to be forgotten";
+    let mut store = Sqlite::open(dir.path()).unwrap();
+    let facts = (0..200).map(|n| (format!("key/{n}"), Some(secret.to_vec()))).collect();
+    store.commit(&Batch { facts, ..Batch::default() }).unwrap();
+    let facts = (0..200).map(|n| (format!("key/{n}"), None)).collect();
+    store.commit(&Batch { facts, ..Batch::default() }).unwrap();
+    // Closing moves the log into the file and deletes the log.
+    drop(store);
+    assert!(!dir.path().join("ledger.db-wal").exists());
+    let file = std::fs::read(dir.path().join("ledger.db")).unwrap();
+    assert!(!file.windows(secret.len()).any(|window| window == secret));
+}
+
+#[test]
+fn a_full_disk_ends_the_writing_and_loses_nothing() {
+    let dir = TempDir::new().unwrap();
+    let mut store = Sqlite::open(dir.path()).unwrap();
+    store.connection.pragma_update(None, "max_page_count", 60).unwrap();
+    let mut size = 0;
+    let error = loop {
+        match store.commit(&suite::batch(size, 16)) {
+            Ok(()) => size += 16,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, StoreError::Full { .. }) && size > 0, "{error} at {size}");
+    let again = store.commit(&Batch { first: size, ..Batch::default() }).unwrap_err().to_string();
+    assert!(again.ends_with("since a commit failed: the disk is full: could not write a batch"), "{again}");
+    drop(store);
+    let mut store = Sqlite::open(dir.path()).unwrap();
+    assert_eq!(store.head().unwrap().size, size);
+    store.commit(&suite::batch(size, 16)).unwrap();
+}
+
+const CHILD: &str = "AECL_TEST_STORE_CHILD";
+
+/// Runs as two processes: the child commits until it is killed, and says after each commit how far it got.
+#[test]
+fn what_was_acknowledged_survives_kill_9() {
+    if let Some(dir) = std::env::var_os(CHILD) {
+        let mut store = Sqlite::open(Path::new(&dir)).unwrap();
+        for first in store.head().unwrap().size.. {
+            store.commit(&suite::batch(first, 1)).unwrap();
+            println!("\nacknowledged {}", first + 1);
+        }
+    }
+    let dir = TempDir::new().unwrap();
+    let mut size = 0;
+    for round in 1..=5u64 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::sqlite::tests::what_was_acknowledged_survives_kill_9", "--nocapture"])
+            .env(CHILD, dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let acknowledged = lines.filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok());
+        let last = acknowledged.take(round as usize * 7).last().unwrap();
+        let error = Sqlite::open(dir.path()).unwrap_err();
+        assert!(
+            matches!(error, StoreError::Locked { holder: Some(pid), .. } if pid == child.id()),
+            "{error}"
+        );
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        let mut store = Sqlite::open(dir.path()).unwrap();
+        let head = store.head().unwrap();
+        assert!(head.size >= last && last > size, "{} after {last}", head.size);
+        assert_eq!(head.checkpoint, Some(format!("checkpoint {}", head.size)));
+        assert_eq!(store.entries(0, usize::MAX).unwrap().len() as u64, head.size);
+        assert_eq!(store.load(&["size".into()]).unwrap(), [Some(head.size.to_string().into_bytes())]);
+        size = head.size;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn sqlite_and_memory_agree(
+        steps in prop::collection::vec((0u64..5, prop::collection::vec(("[ab]{0,2}", any::<Option<u8>>()), 0..9)), 1..9),
+        prefix in "[ab]{0,2}",
+        after in prop::option::of("[ab]{0,3}"),
+        limit in 0usize..6,
+    ) {
+        let (mut sqlite, _dir) = new();
+        let mut memory = crate::store::Memory::new();
+        let mut first = 0;
+        for (count, facts) in steps {
+            let facts = facts.into_iter().map(|(key, value)| (key, value.map(|byte| vec![byte])));
+            let batch = Batch { facts: facts.collect(), ..suite::batch(first, count) };
+            sqlite.commit(&batch).unwrap();
+            memory.commit(&batch).unwrap();
+            first += count;
+        }
+        let after = after.as_deref();
+        prop_assert_eq!(sqlite.head().unwrap(), memory.head().unwrap());
+        prop_assert_eq!(sqlite.scan(&prefix, after, limit).unwrap(), memory.scan(&prefix, after, limit).unwrap());
+        prop_assert_eq!(sqlite.entries(1, limit).unwrap(), memory.entries(1, limit).unwrap());
+        for run in ["run-1", "run-2"] {
+            let (a, b) = (sqlite.entries_of_run(run, Some(1), limit), memory.entries_of_run(run, Some(1), limit));
+            prop_assert_eq!(a.unwrap(), b.unwrap());
+        }
+    }
+}
