@@ -1,0 +1,66 @@
+//! What to do, already judged: exactly these bytes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+
+use crate::connectors::http::HttpSpec;
+use crate::connectors::sql::SqlSpec;
+
+/// One attempt to act. Nobody judges it again; nobody may change it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The action's identifier, for logs and look-ups.
+    pub action_id: String,
+    /// The action's name in the catalogue.
+    pub action: String,
+    /// The arguments: the canonical bytes of one JSON object.
+    pub arguments: Arc<[u8]>,
+    /// How it is carried out.
+    pub connector: ConnectorSpec,
+    /// How long the attempt may take.
+    pub timeout_ms: u64,
+    /// The same for every attempt at the same action, so that a target can recognise a repetition.
+    pub idempotency_key: String,
+    /// MCP `_meta` to pass on (progress token, trace context).
+    pub meta: Option<Box<RawValue>>,
+    /// MCP: further members of `params`, such as `inputResponses` and `requestState` of a retried call.
+    pub extra: Option<Box<RawValue>>,
+    /// MCP: the client session whose own upstream connection is used, when there is one.
+    pub session: Option<String>,
+    /// The largest output that is handed back.
+    pub max_output_bytes: usize,
+    /// Fires when nobody waits for the answer any more.
+    pub cancel: CancellationToken,
+}
+
+impl Call {
+    /// The time-out as a duration.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+}
+
+/// How an action reaches the world, as its catalogue entry says it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ConnectorSpec {
+    /// A tool of an upstream MCP server.
+    Mcp {
+        /// The server's name in the configuration.
+        server: String,
+        /// The tool's name on that server.
+        tool: String,
+        /// Another method than `tools/call`, such as `resources/read`; then the arguments are its params.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        method: Option<String>,
+    },
+    /// A REST request from a template.
+    Http(Box<HttpSpec>),
+    /// One SQL statement with named parameters.
+    Sql(SqlSpec),
+}

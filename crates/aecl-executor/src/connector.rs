@@ -1,0 +1,123 @@
+//! What every way of acting can do, and what it says afterwards.
+
+use async_trait::async_trait;
+
+use crate::Call;
+
+/// A way to act on the world.
+#[async_trait]
+pub trait Connector: Send + Sync {
+    /// Acts once.
+    async fn perform(&self, call: &Call) -> Performed;
+    /// Says what acting would do, and changes nothing.
+    async fn dry_run(&self, call: &Call) -> DryRun;
+    /// Finds out what an attempt with an unknown outcome did. Changes nothing.
+    async fn reconcile(&self, call: &Call) -> Reconciled;
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Performed {
+    /// It happened, and the target said so.
+    Done {
+        /// JSON; for MCP the upstream's own bytes.
+        output: Vec<u8>,
+        /// What we noticed on the way.
+        seen: Seen,
+    },
+    /// It went wrong, and we know that.
+    Failed {
+        /// Our code; each has a page in the reference.
+        code: &'static str,
+        /// What was tried, what went wrong, the way out.
+        message: String,
+        /// What the target answered, to be relayed as it is.
+        output: Option<Vec<u8>>,
+        /// What may have happened in spite of that.
+        effect: Effect,
+    },
+    /// The request may have left and nothing reliable came back. Somebody has to find out.
+    Unknown {
+        /// Our code; each has a page in the reference.
+        code: &'static str,
+        /// What was tried and where the trail ends.
+        message: String,
+        /// What the target answered, when it did answer: a task still running, a failing gateway's page.
+        output: Option<Vec<u8>>,
+    },
+}
+
+/// What a failed attempt may have done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Surely nothing: it never left, or the target refused it.
+    None,
+    /// The target tried and reported an error; how far it got is not known.
+    Possible,
+}
+
+/// What was noticed on the way to an outcome.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The HTTP status, where there is one.
+    pub status: Option<u16>,
+    /// How many bytes the target answered.
+    pub output_bytes: usize,
+    /// Whether the answer was longer than allowed, so that the output is not all of it.
+    pub truncated: bool,
+}
+
+/// What a dry run found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DryRun {
+    /// This would happen.
+    Would {
+        /// A JSON object that says it.
+        output: Vec<u8>,
+        /// How many rows it would touch, where that means something.
+        rows: Option<u64>,
+    },
+    /// This connector cannot tell without acting.
+    Unsupported {
+        /// Why not.
+        message: String,
+    },
+    /// It would fail, or we could not ask.
+    Failed {
+        /// Our code.
+        code: &'static str,
+        /// What went wrong.
+        message: String,
+    },
+}
+
+/// What looking it up found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reconciled {
+    /// It did happen.
+    Done {
+        /// What the look-up answered.
+        output: Vec<u8>,
+    },
+    /// It did not happen.
+    NotDone,
+    /// Still nobody knows.
+    StillUnknown {
+        /// Why not, and who could find out.
+        message: String,
+    },
+}
+
+impl Performed {
+    /// Nothing left this house: refused before the target could have heard of it.
+    #[must_use]
+    pub fn not_sent(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Failed { code, message: message.into(), output: None, effect: Effect::None }
+    }
+
+    /// Something may have left, and no reliable answer came.
+    #[must_use]
+    pub fn unknown(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Unknown { code, message: message.into(), output: None }
+    }
+}

@@ -1,0 +1,53 @@
+//! The ways of acting, one file each, and the desk that picks one by the action's own description.
+
+pub mod http;
+pub mod mcp;
+pub mod sql;
+
+use async_trait::async_trait;
+
+use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Reconciled};
+
+/// All ways of acting.
+#[derive(Default)]
+pub struct Connectors {
+    /// Upstream MCP servers.
+    pub mcp: mcp::McpConnector,
+    /// REST endpoints.
+    pub http: http::HttpConnector,
+    /// SQL databases.
+    pub sql: sql::SqlConnector,
+}
+
+impl Connectors {
+    fn for_call(&self, call: &Call) -> &dyn Connector {
+        match call.connector {
+            ConnectorSpec::Mcp { .. } => &self.mcp,
+            ConnectorSpec::Http(_) => &self.http,
+            ConnectorSpec::Sql(_) => &self.sql,
+        }
+    }
+}
+
+#[async_trait]
+impl Connector for Connectors {
+    async fn perform(&self, call: &Call) -> Performed {
+        self.for_call(call).perform(call).await
+    }
+
+    async fn dry_run(&self, call: &Call) -> DryRun {
+        self.for_call(call).dry_run(call).await
+    }
+
+    async fn reconcile(&self, call: &Call) -> Reconciled {
+        self.for_call(call).reconcile(call).await
+    }
+}
+
+/// What a connector says to an action that belongs to another one.
+pub(crate) fn wrong_desk(call: &Call) -> (&'static str, String) {
+    (
+        "connector_mismatch",
+        format!("`{}` was handed to a connector of another kind; report this", call.action),
+    )
+}

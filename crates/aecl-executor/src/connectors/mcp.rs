@@ -1,0 +1,203 @@
+//! Tools of upstream MCP servers.
+//!
+//! The relay is ours and raw: an envelope is parsed, what is inside keeps its bytes. A typed relay would
+//! lose fields and round numbers.
+
+mod board;
+mod envelope;
+mod error;
+mod handshake;
+mod headers;
+mod line;
+mod link;
+mod params;
+mod spec;
+mod sse;
+mod stdio;
+mod streamable;
+mod tools;
+mod upstream;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+pub use board::Counters;
+pub use envelope::{Inbound, RawReply};
+pub use error::{UpstreamError, Why};
+pub use handshake::{ClientFace, Era, Handshake, Hello, LEGACY, MODERN};
+pub use spec::{Transport, UpstreamSpec};
+pub use tools::Tool;
+pub use upstream::{ACTING, Upstream};
+
+use super::wrong_desk;
+use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
+use params::{ObjectText, members};
+
+/// Acts through upstream servers, by their name.
+#[derive(Default)]
+pub struct McpConnector {
+    upstreams: RwLock<BTreeMap<(Option<String>, String), Upstream>>,
+}
+
+impl McpConnector {
+    /// Adds or replaces a server, for everybody or for one client session. The former one comes back.
+    pub fn insert(&self, session: Option<&str>, upstream: Upstream) -> Option<Upstream> {
+        let key = (session.map(str::to_owned), upstream.name().to_owned());
+        self.upstreams.write().unwrap_or_else(PoisonError::into_inner).insert(key, upstream)
+    }
+
+    /// Takes a server away. Dropping what comes back ends its connection.
+    pub fn remove(&self, session: Option<&str>, server: &str) -> Option<Upstream> {
+        let key = (session.map(str::to_owned), server.to_owned());
+        self.upstreams.write().unwrap_or_else(PoisonError::into_inner).remove(&key)
+    }
+
+    /// The server as this session sees it: its own connection, or else the shared one.
+    #[must_use]
+    pub fn upstream(&self, session: Option<&str>, server: &str) -> Option<Upstream> {
+        let upstreams = self.upstreams.read().unwrap_or_else(PoisonError::into_inner);
+        let own = session.and_then(|session| upstreams.get(&(Some(session.to_owned()), server.to_owned())));
+        own.or_else(|| upstreams.get(&(None, server.to_owned()))).cloned()
+    }
+}
+
+#[async_trait]
+impl Connector for McpConnector {
+    async fn perform(&self, call: &Call) -> Performed {
+        let ConnectorSpec::Mcp { server, tool, method } = &call.connector else {
+            let (code, message) = wrong_desk(call);
+            return Performed::not_sent(code, message);
+        };
+        let Some(upstream) = self.upstream(call.session.as_deref(), server) else {
+            let message = format!("`{server}` is no configured server; add it or change the catalogue entry");
+            return Performed::not_sent("upstream_unknown", message);
+        };
+        let method = method.as_deref().unwrap_or("tools/call");
+        let params = match params_of(call, method, tool) {
+            Ok(params) => params,
+            Err(error) => {
+                let message = format!("the arguments of `{}` make no request: {error}", call.action);
+                return Performed::not_sent("arguments_garbled", message);
+            }
+        };
+        match upstream.request(method, Some(&params), call.timeout(), &call.cancel).await {
+            Ok(RawReply::Result(result)) => concluded(call, server, &result),
+            Ok(reply @ RawReply::Error(_)) => failed(call, server, &reply),
+            Err(error) if error.may_have_left => Performed::unknown(error.code(), error.to_string()),
+            Err(error) => Performed::not_sent(error.code(), error.to_string()),
+        }
+    }
+
+    async fn dry_run(&self, call: &Call) -> DryRun {
+        let message =
+            format!("`{}` is an mcp tool; the protocol has no way to ask without acting", call.action);
+        DryRun::Unsupported { message }
+    }
+
+    async fn reconcile(&self, call: &Call) -> Reconciled {
+        let message = format!(
+            "`{}` is an mcp tool; the protocol has no look-up, so somebody has to check at the target",
+            call.action
+        );
+        Reconciled::StillUnknown { message }
+    }
+}
+
+fn params_of(call: &Call, method: &str, tool: &str) -> serde_json::Result<Box<RawValue>> {
+    let arguments: &RawValue = serde_json::from_slice(&call.arguments)?;
+    let mut params = ObjectText::new();
+    if method == "tools/call" {
+        params.member("name", &serde_json::Value::from(tool).to_string());
+        params.member("arguments", arguments.get());
+    } else {
+        for (name, value) in members(arguments.get())? {
+            if name == "_meta" {
+                return Err(serde::de::Error::custom("`_meta` is no argument"));
+            }
+            params.member(&name, value.get());
+        }
+    }
+    if let Some(extra) = &call.extra {
+        for (name, value) in members(extra.get())? {
+            if matches!(name.as_str(), "inputResponses" | "requestState" | "task") {
+                params.member(&name, value.get());
+            } else {
+                // Anything else could replace the name or the arguments that were judged.
+                return Err(serde::de::Error::custom(format!("`{name}` is no member of a retried request")));
+            }
+        }
+    }
+    if let Some(meta) = &call.meta {
+        params.member("_meta", meta.get());
+    }
+    RawValue::from_string(params.finish())
+}
+
+/// A result is the server's word. Whether it means "done" is in two of its fields.
+fn concluded(call: &Call, server: &str, result: &RawValue) -> Performed {
+    #[derive(Deserialize)]
+    struct Verdict {
+        #[serde(rename = "isError", default)]
+        is_error: bool,
+        #[serde(rename = "resultType", default)]
+        kind: Option<String>,
+    }
+    let bytes = result.get().as_bytes();
+    let verdict = serde_json::from_str::<Verdict>(result.get()).ok().filter(|_| bytes.starts_with(b"{"));
+    let Some(verdict) = verdict else {
+        let message = format!("`{server}` answered `{}` with a result that is no object", call.action);
+        return Performed::unknown("upstream_garbage", message);
+    };
+    let output = Some(bytes.to_vec()).filter(|bytes| bytes.len() <= call.max_output_bytes);
+    match verdict.kind.as_deref() {
+        None | Some("complete") if verdict.is_error => Performed::Failed {
+            code: "tool_error",
+            message: format!("`{server}` reports that `{}` failed", call.action),
+            output,
+            effect: Effect::Possible,
+        },
+        None | Some("complete") => {
+            let seen = Seen { status: None, output_bytes: bytes.len(), truncated: output.is_none() };
+            Performed::Done { output: output.unwrap_or_else(|| withheld(call, bytes.len())), seen }
+        }
+        Some("input_required") => Performed::Failed {
+            code: "input_required",
+            message: format!("`{server}` wants input before it goes on with `{}`", call.action),
+            output,
+            effect: Effect::Possible,
+        },
+        Some(other) => Performed::Unknown {
+            code: "not_concluded",
+            message: format!("`{server}` answered `{}` with a `{other}`, which is no end of it", call.action),
+            output,
+        },
+    }
+}
+
+/// It was done; only what it said is too long to hand on.
+fn withheld(call: &Call, bytes: usize) -> Vec<u8> {
+    let text = format!(
+        "done, but the output of {bytes} bytes is longer than the {} allowed and was withheld",
+        call.max_output_bytes
+    );
+    serde_json::json!({ "content": [{ "type": "text", "text": text }], "isError": false })
+        .to_string()
+        .into_bytes()
+}
+
+fn failed(call: &Call, server: &str, reply: &RawReply) -> Performed {
+    // These codes say that the request was refused before anybody looked at what it wanted.
+    let refused = matches!(reply.error_code(), Some(-32700 | -32600 | -32601 | -32602 | -32022..=-32020));
+    let raw = reply.raw().get();
+    Performed::Failed {
+        code: "upstream_error",
+        message: format!("`{server}` answered `{}` with an error", call.action),
+        output: Some(raw.as_bytes().to_vec()).filter(|bytes| bytes.len() <= call.max_output_bytes),
+        effect: if refused { Effect::None } else { Effect::Possible },
+    }
+}

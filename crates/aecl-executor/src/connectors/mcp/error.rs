@@ -1,0 +1,101 @@
+//! What goes wrong between us and an upstream, and the one thing that matters then: did it leave?
+
+use std::fmt;
+
+/// A request that got no answer.
+#[derive(Debug, Clone)]
+pub struct UpstreamError {
+    /// The server's name.
+    pub server: String,
+    /// What was asked.
+    pub method: String,
+    /// Why there is no answer.
+    pub why: Why,
+    /// Whether the bytes of the request may have left. If so, nobody knows what happened.
+    pub may_have_left: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Why {
+    /// It took too long.
+    #[error("did not answer within {after_ms} ms")]
+    TimedOut {
+        /// How long we waited.
+        after_ms: u64,
+    },
+    /// Nobody waits for the answer any more.
+    #[error("was not waited for: the call was cancelled")]
+    Cancelled,
+    /// There is no connection.
+    #[error("is not connected: {0}")]
+    NotConnected(String),
+    /// The connection broke.
+    #[error("broke the connection: {0}")]
+    Lost(String),
+    /// The answer is none.
+    #[error("answered with something that is no answer: {0}")]
+    Garbage(String),
+    /// It refused the request before looking at it.
+    #[error("refused the request with status {status}: {text}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What it said, shortened.
+        text: String,
+    },
+    /// This method acts, so it goes through `Connector::perform` only.
+    #[error("is not asked this way: what acts goes through `perform`, after a permit")]
+    ActsOnlyByPerform,
+}
+
+impl UpstreamError {
+    /// The code under which the reference explains it.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self.why {
+            Why::TimedOut { .. } => "upstream_timeout",
+            Why::Cancelled => "upstream_cancelled",
+            Why::NotConnected(_) => "upstream_not_connected",
+            Why::Lost(_) => "upstream_lost",
+            Why::Garbage(_) => "upstream_garbage",
+            Why::Refused { .. } => "upstream_refused",
+            Why::ActsOnlyByPerform => "upstream_acts_only_by_perform",
+        }
+    }
+}
+
+impl std::error::Error for UpstreamError {}
+
+impl fmt::Display for UpstreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = if self.may_have_left { "the request may have arrived" } else { "nothing was sent" };
+        write!(f, "`{}` {} (`{}`); {end}", self.server, self.why, self.method)
+    }
+}
+
+/// A fault on a link, before it knows for which server and method.
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    pub why: Why,
+    pub may_have_left: bool,
+}
+
+impl Fault {
+    pub(crate) fn before(why: Why) -> Self {
+        Self { why, may_have_left: false }
+    }
+
+    pub(crate) fn after(why: Why) -> Self {
+        Self { why, may_have_left: true }
+    }
+
+    pub(crate) fn on(self, server: &str, method: &str) -> UpstreamError {
+        UpstreamError {
+            server: server.to_owned(),
+            method: method.to_owned(),
+            why: self.why,
+            may_have_left: self.may_have_left,
+        }
+    }
+}

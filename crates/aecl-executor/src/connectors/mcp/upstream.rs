@@ -1,0 +1,329 @@
+//! One upstream server: connected when needed, connected again when it broke.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use tokio::sync::{Mutex, broadcast};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::board::{Board, Counters, Shared};
+use super::envelope::{Inbound, RawReply, answer, notification};
+use super::error::{Fault, UpstreamError, Why};
+use super::handshake::{Era, Handshake, Hello, Patience, shake};
+use super::link::{Ask, Link};
+use super::params::with_meta;
+use super::spec::{Transport, UpstreamSpec};
+use super::stdio::{Start, StdioLink};
+use super::streamable::StreamableLink;
+use super::tools::{Tool, Tools};
+use crate::egress::{Egress, parse_url};
+
+/// Methods by which a server acts or gives data away. They go through `Connector::perform` only.
+pub const ACTING: [&str; 3] = ["tools/call", "resources/read", "prompts/get"];
+
+/// A handle on one upstream server. Clones share the connection.
+#[derive(Clone)]
+pub struct Upstream(Arc<Inner>);
+
+struct Inner {
+    spec: UpstreamSpec,
+    handshake: Handshake,
+    egress: Egress,
+    shared: Arc<Shared>,
+    current: RwLock<Option<Live>>,
+    connecting: Mutex<Attempts>,
+    tools: Tools,
+}
+
+#[derive(Clone)]
+struct Live {
+    link: Arc<dyn Link>,
+    hello: Arc<Hello>,
+}
+
+/// Failed attempts in a row. The pause between them grows, so that a broken server is not hammered.
+#[derive(Default)]
+struct Attempts {
+    failed: u32,
+    not_before: Option<Instant>,
+    connections: u64,
+}
+
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+impl Upstream {
+    /// A handle which connects at the first request.
+    #[must_use]
+    pub fn lazy(spec: UpstreamSpec, handshake: Handshake, egress: Egress) -> Self {
+        Self(Arc::new(Inner {
+            spec,
+            handshake,
+            egress,
+            shared: Arc::new(Shared::new()),
+            current: RwLock::default(),
+            connecting: Mutex::default(),
+            tools: Tools::default(),
+        }))
+    }
+
+    /// A connected handle.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or the handshake fails.
+    pub async fn connect(
+        spec: UpstreamSpec,
+        handshake: Handshake,
+        egress: Egress,
+    ) -> Result<Self, UpstreamError> {
+        let upstream = Self::lazy(spec, handshake, egress);
+        upstream.hello().await?;
+        Ok(upstream)
+    }
+
+    /// The server's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.spec.name
+    }
+
+    /// What the server said when it was greeted; connects when it has to.
+    ///
+    /// # Errors
+    /// When it is not connected and cannot be.
+    pub async fn hello(&self) -> Result<Arc<Hello>, UpstreamError> {
+        let live = self.live().await.map_err(|fault| fault.on(self.name(), "initialize"))?;
+        Ok(live.hello)
+    }
+
+    /// Whether there is a connection right now.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.usable().is_some()
+    }
+
+    /// What the server says unasked, from now on. Requests among it are answered with [`Self::reply_raw`];
+    /// as long as nobody listens they are refused on the spot.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Inbound>> {
+        self.0.shared.inbound.subscribe()
+    }
+
+    /// What the server did that it should not have done.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.0.shared.counters
+    }
+
+    /// Grows whenever the tools may have changed. Compare, then ask [`Self::tools`] again.
+    #[must_use]
+    pub fn tools_generation(&self) -> u64 {
+        self.0.shared.tools_generation.load(Ordering::Relaxed)
+    }
+
+    /// Every tool with its raw definition, over all pages.
+    ///
+    /// # Errors
+    /// When the server does not list them.
+    pub async fn tools(&self, timeout: Duration) -> Result<Vec<Tool>, UpstreamError> {
+        let generation = self.tools_generation();
+        let listed = super::tools::list(self, timeout).await?;
+        self.0.tools.remember(generation, &listed);
+        Ok(listed)
+    }
+
+    /// Passes on a request that neither acts nor gives data away. The caller keeps the closed list of
+    /// such methods; the three that act are refused here in any case.
+    ///
+    /// # Errors
+    /// When the method acts, or there is no answer.
+    pub async fn relay(
+        &self,
+        method: &str,
+        params: Option<&RawValue>,
+        timeout: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<RawReply, UpstreamError> {
+        if ACTING.contains(&method) {
+            return Err(Fault::before(Why::ActsOnlyByPerform).on(self.name(), method));
+        }
+        self.request(method, params, timeout, cancel).await
+    }
+
+    /// Passes on a notification of the client.
+    ///
+    /// # Errors
+    /// When it could not be sent.
+    pub async fn notify(&self, method: &str, params: Option<&RawValue>) -> Result<(), UpstreamError> {
+        let on = |fault: Fault| fault.on(self.name(), method);
+        let live = self.live().await.map_err(on)?;
+        live.link.send(notification(method, params), Some(method), live.hello.era.speech()).await.map_err(on)
+    }
+
+    /// Answers a request of the server, in the client's own bytes.
+    ///
+    /// # Errors
+    /// When it wants no answer, or the connection on which it asked is gone.
+    pub async fn reply_raw(&self, to: &Inbound, reply: &RawReply) -> Result<(), UpstreamError> {
+        let on = |fault: Fault| fault.on(self.name(), &to.method);
+        let gone = || on(Fault::before(Why::NotConnected("nobody waits for this answer any more".into())));
+        let id = to.id.as_deref().ok_or_else(gone)?;
+        let live = self.usable().filter(|live| live.link.generation() == to.generation).ok_or_else(gone)?;
+        live.link.send(answer(id, reply), None, live.hello.era.speech()).await.map_err(on)
+    }
+
+    /// Ends the connection in good order. The next request would connect again.
+    pub async fn close(&self) {
+        let live = self.0.current.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(live) = live {
+            live.link.close().await;
+        }
+    }
+
+    /// Sends a request and waits. Within this crate only: what acts is asked for by the connector.
+    pub(crate) async fn request(
+        &self,
+        method: &str,
+        params: Option<&RawValue>,
+        timeout: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<RawReply, UpstreamError> {
+        let deadline = Instant::now() + timeout;
+        let on = |fault: Fault| fault.on(self.name(), method);
+        let too_late = || Why::TimedOut { after_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX) };
+        let live = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(on(Fault::before(Why::Cancelled))),
+            live = tokio::time::timeout_at(deadline, self.live()) => match live {
+                Ok(live) => live.map_err(on)?,
+                Err(_) => return Err(on(Fault::before(too_late()))),
+            },
+        };
+        let stateless = matches!(live.hello.era, Era::Modern(_));
+        let completed = if stateless {
+            let garbled = |error: serde_json::Error| Fault::before(Why::Garbage(error.to_string()));
+            Some(with_meta(params, &live.hello.meta).map_err(|error| on(garbled(error)))?)
+        } else {
+            None
+        };
+        let params = completed.as_deref().or(params);
+        let headers = if stateless && self.is_http() && method == "tools/call" {
+            self.parameter_headers(params, deadline).await?
+        } else {
+            Vec::new()
+        };
+        let speech = live.hello.era.speech();
+        live.link
+            .exchange(&Ask { method, params, speech, headers, timeout, deadline, cancel })
+            .await
+            .map_err(on)
+    }
+
+    /// The headers that the called tool wants repeated; its definition is fetched when we do not have it.
+    async fn parameter_headers(
+        &self,
+        params: Option<&RawValue>,
+        deadline: Instant,
+    ) -> Result<Vec<(String, String)>, UpstreamError> {
+        if !self.0.tools.is_fresh(self.tools_generation()) {
+            // The failure of a listing is no reason to fail a call: most tools ask for no headers.
+            let _ = Box::pin(self.tools(deadline.saturating_duration_since(Instant::now()))).await;
+        }
+        Ok(self.0.tools.headers(params))
+    }
+
+    fn is_http(&self) -> bool {
+        matches!(self.0.spec.transport, Transport::Http { .. })
+    }
+
+    fn usable(&self) -> Option<Live> {
+        let current = self.0.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().filter(|live| live.link.closed().is_none()).cloned()
+    }
+
+    async fn live(&self) -> Result<Live, Fault> {
+        if let Some(live) = self.usable() {
+            return Ok(live);
+        }
+        // A task of its own: a caller that gives up must not start a slow server all over again.
+        let upstream = self.clone();
+        let connecting = tokio::spawn(async move { upstream.connect_once().await });
+        connecting.await.unwrap_or_else(|error| Err(Fault::before(Why::NotConnected(error.to_string()))))
+    }
+
+    async fn connect_once(&self) -> Result<Live, Fault> {
+        let mut attempts = self.0.connecting.lock().await;
+        if let Some(live) = self.usable() {
+            return Ok(live);
+        }
+        if let Some(not_before) = attempts.not_before {
+            let left = not_before.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                let reason = format!(
+                    "{} attempts failed; the next one is in {} ms",
+                    attempts.failed,
+                    left.as_millis()
+                );
+                return Err(Fault::before(Why::NotConnected(reason)));
+            }
+        }
+        attempts.connections += 1;
+        match self.open(attempts.connections).await {
+            Ok(live) => {
+                (attempts.failed, attempts.not_before) = (0, None);
+                *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = Some(live.clone());
+                self.0.shared.counters.connections.fetch_add(1, Ordering::Relaxed);
+                self.0.shared.tools_generation.fetch_add(1, Ordering::Relaxed);
+                Ok(live)
+            }
+            Err(fault) => {
+                let pause = PAUSE_MIN.saturating_mul(1 << attempts.failed.min(9)).min(PAUSE_MAX);
+                attempts.failed = attempts.failed.saturating_add(1);
+                attempts.not_before = Some(Instant::now() + pause);
+                tracing::warn!(server = self.name(), why = %fault.why, "an upstream did not connect");
+                // A handshake acts on nothing: whatever became of it, the caller's request never left.
+                let reason = match fault.why {
+                    Why::NotConnected(reason) => reason,
+                    other => format!("the handshake failed: it {other}"),
+                };
+                Err(Fault::before(Why::NotConnected(reason)))
+            }
+        }
+    }
+
+    async fn open(&self, generation: u64) -> Result<Live, Fault> {
+        let spec = &self.0.spec;
+        let board = Board::new(spec.name.clone(), generation, Arc::clone(&self.0.shared));
+        let link: Arc<dyn Link> = match &spec.transport {
+            Transport::Stdio { command, args, env, cwd } => {
+                let message_max_bytes = spec.message_max_bytes;
+                let (server, cwd) = (spec.name.as_str(), cwd.as_ref());
+                let start = Start { server, command, args, env, cwd, message_max_bytes };
+                Arc::new(StdioLink::start(start, board).await?)
+            }
+            Transport::Http { url, headers, allow_private, listen } => {
+                let refused =
+                    |error: crate::egress::EgressError| Fault::before(Why::NotConnected(error.to_string()));
+                let url = parse_url(url).map_err(refused)?;
+                let client = self.0.egress.client(&url, *allow_private).map_err(refused)?;
+                let (headers, max) = (headers.clone(), spec.message_max_bytes);
+                Arc::new(StreamableLink::new(client, url, headers, *listen, max, board))
+            }
+        };
+        let patience = Patience {
+            probe: Duration::from_millis(spec.probe_timeout_ms.min(spec.connect_timeout_ms)),
+            whole: Duration::from_millis(spec.connect_timeout_ms),
+        };
+        let hello = Arc::new(shake(link.as_ref(), &self.0.handshake, &patience).await?);
+        Ok(Live { link, hello })
+    }
+}

@@ -1,0 +1,295 @@
+//! The HTTP under Streamable HTTP: posts, streams of events, and picking a broken stream up again.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use tokio::sync::oneshot;
+use url::Url;
+
+use super::board::{Answer, Board};
+use super::envelope::{Envelope, RawReply, our_id, request};
+use super::error::{Fault, Why};
+use super::headers;
+use super::link::{Ask, Speech};
+use super::sse::Events;
+use crate::{egress, vault};
+
+const JSON: &str = "application/json";
+const EVENTS: &str = "text/event-stream";
+/// How often a broken stream is picked up again for one request.
+const RESUMPTIONS_MAX: u32 = 5;
+
+/// What a background task needs to talk to the server.
+pub(super) struct Wire {
+    pub(super) client: reqwest::Client,
+    pub(super) url: Url,
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) board: Arc<Board>,
+    pub(super) session: RwLock<Option<String>>,
+    pub(super) version: Mutex<Option<String>>,
+    pub(super) message_max_bytes: usize,
+}
+
+/// Where a stream stands, so that it can be picked up again.
+#[derive(Default)]
+struct Place {
+    last_event: Option<String>,
+    retry: Option<Duration>,
+}
+
+impl Wire {
+    pub(super) fn session(&self) -> Option<String> {
+        self.session.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Headers of every request, with the secrets resolved now and kept out of every debug output.
+    fn request(&self, method: Method, speech: Speech<'_>) -> Result<RequestBuilder, Fault> {
+        let odd = |what: String| Fault::before(Why::NotConnected(what));
+        let mut all = HeaderMap::new();
+        for (name, template) in &self.headers {
+            let value = vault::fill(template).map_err(|error| odd(error.to_string()))?;
+            let name: HeaderName = name.parse().map_err(|_| odd(format!("`{name}` is no header name")))?;
+            let mut value = HeaderValue::from_str(&value)
+                .map_err(|_| odd(format!("the header `{name}` holds odd characters")))?;
+            value.set_sensitive(true);
+            all.insert(name, value);
+        }
+        let settled = self.version.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut request = self.client.request(method, self.url.clone()).headers(all);
+        if let Some(version) = speech.version.map(str::to_owned).or(settled) {
+            request = request.header(headers::VERSION, version);
+        }
+        if let Some(session) = self.session().filter(|_| !speech.stateless) {
+            request = request.header(headers::SESSION, session);
+        }
+        Ok(request)
+    }
+
+    fn post(&self, text: String, method: Option<&str>, speech: Speech<'_>) -> Result<RequestBuilder, Fault> {
+        let mut request = self.request(Method::POST, speech)?;
+        if let Some(method) = method.filter(|_| speech.stateless) {
+            request = request.header(headers::METHOD, method);
+        }
+        Ok(request.header(ACCEPT, format!("{JSON}, {EVENTS}")).header(CONTENT_TYPE, JSON).body(text))
+    }
+
+    pub(super) async fn ask(
+        &self,
+        ask: &Ask<'_>,
+        id: u64,
+        mut answer: oneshot::Receiver<Answer>,
+        sent: &AtomicBool,
+    ) -> Result<RawReply, Fault> {
+        let mut post = self.post(request(id, ask.method, ask.params), Some(ask.method), ask.speech)?;
+        if ask.speech.stateless {
+            if let Some(name) = headers::name_of(ask.method, ask.params.map(|params| params.get())) {
+                post = post.header(headers::NAME, headers::encoded(&name));
+            }
+            for (name, value) in &ask.headers {
+                post = post.header(name, value);
+            }
+        }
+        sent.store(true, Ordering::Release);
+        let response = post.send().await.map_err(|error| {
+            sent.store(!error.is_connect(), Ordering::Release);
+            fault_of(&error)
+        })?;
+        if ask.method == "initialize" {
+            self.keep_session(&response);
+        }
+        let status = response.status();
+        if !status.is_success() {
+            return self.refused(response, id).await;
+        }
+        let mut place = Place::default();
+        let reading = self.read(response, id, &mut place);
+        let ended = tokio::select! {
+            biased;
+            reply = &mut answer => return outcome(reply),
+            ended = reading => ended,
+        };
+        match answer.try_recv() {
+            Ok(reply) => return outcome(Ok(reply)),
+            Err(_) if place.last_event.is_none() => return Err(ended.err().unwrap_or_else(no_answer)),
+            Err(_) => {}
+        }
+        let resuming = self.resume(id, &mut place, ask.speech);
+        tokio::select! {
+            biased;
+            reply = &mut answer => outcome(reply),
+            () = resuming => answer.try_recv().map_or_else(|_| Err(no_answer()), |reply| outcome(Ok(reply))),
+        }
+    }
+
+    fn keep_session(&self, response: &Response) {
+        let session = response.headers().get(headers::SESSION).and_then(|value| value.to_str().ok());
+        *self.session.write().unwrap_or_else(PoisonError::into_inner) = session.map(str::to_owned);
+    }
+
+    /// An error status. If it carries a JSON-RPC error, that is the server's answer.
+    async fn refused(&self, response: Response, id: u64) -> Result<RawReply, Fault> {
+        let status = response.status();
+        if status == StatusCode::NOT_FOUND && self.session().is_some() {
+            self.board.close("its session ended");
+        }
+        let body = self.body(response).await.unwrap_or_default();
+        let text = String::from_utf8_lossy(&body);
+        if let Some(envelope) = Envelope::read(&text)
+            && let Some(error) = envelope.error
+            && envelope.id.is_none_or(|raw| our_id(raw) == Some(id))
+        {
+            return Ok(RawReply::Error(error.to_owned()));
+        }
+        let text = text.chars().take(200).collect();
+        let why = Why::Refused { status: status.as_u16(), text };
+        // A gateway on the way reports 5xx also when the server behind it went on working.
+        let may_have_left = !status.is_client_error();
+        Err(Fault { why, may_have_left })
+    }
+
+    /// Reads a response to its end; messages go to the board.
+    async fn read(&self, response: Response, id: u64, place: &mut Place) -> Result<(), Fault> {
+        if !content_type(&response).starts_with(EVENTS) {
+            let body = self.body(response).await?;
+            let text = std::str::from_utf8(&body)
+                .map_err(|_| Fault::after(Why::Garbage("the body is no utf-8 text".into())))?;
+            self.take(text, Some(id)).await;
+            return Ok(());
+        }
+        self.events(response, Some(id), place).await
+    }
+
+    async fn events(&self, response: Response, of: Option<u64>, place: &mut Place) -> Result<(), Fault> {
+        let mut stream = response.bytes_stream();
+        let mut events = Events::new(self.message_max_bytes);
+        while let Some(bytes) = stream.next().await {
+            let bytes = bytes.map_err(|error| fault_of(&error))?;
+            let whole = events.push(&bytes).map_err(|_| self.too_long())?;
+            for event in whole {
+                if let Some(id) = event.id {
+                    place.last_event = Some(id);
+                }
+                place.retry = event.retry_ms.map(Duration::from_millis).or(place.retry);
+                if !event.data.is_empty() {
+                    self.take(&event.data, of).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&self, text: &str, of: Option<u64>) {
+        if let Some(reply) = self.board.receive(text, of) {
+            let _ = self.tell(reply, None, Speech::default()).await;
+        }
+    }
+
+    async fn body(&self, response: Response) -> Result<Vec<u8>, Fault> {
+        let mut body = Vec::new();
+        let mut stream = response.bytes_stream();
+        while let Some(bytes) = stream.next().await {
+            let bytes = bytes.map_err(|error| fault_of(&error))?;
+            if body.len() + bytes.len() > self.message_max_bytes {
+                return Err(self.too_long());
+            }
+            body.extend_from_slice(&bytes);
+        }
+        Ok(body)
+    }
+
+    fn too_long(&self) -> Fault {
+        Fault::after(Why::Garbage(format!("a message is longer than {} bytes", self.message_max_bytes)))
+    }
+
+    /// Picks a broken stream up where it stood, as the 2025 revisions allow.
+    async fn resume(&self, id: u64, place: &mut Place, speech: Speech<'_>) {
+        for _ in 0..RESUMPTIONS_MAX {
+            tokio::time::sleep(place.retry.unwrap_or(Duration::from_millis(500))).await;
+            let Some(last) = place.last_event.clone() else { return };
+            let Ok(request) = self.request(Method::GET, speech) else { return };
+            let asked = request.header(ACCEPT, EVENTS).header("last-event-id", last).send().await;
+            match asked {
+                Ok(response) if response.status().is_success() => {
+                    let _ = self.events(response, Some(id), place).await;
+                }
+                Ok(_) => return,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Keeps a stream open for what the server says unasked. A server without one answers 405.
+    pub(super) async fn listen(&self) {
+        let mut place = Place::default();
+        let mut pause = Duration::from_millis(250);
+        while self.board.closed().is_none() {
+            let Ok(mut request) = self.request(Method::GET, Speech::default()) else { return };
+            request = request.header(ACCEPT, EVENTS);
+            if let Some(last) = &place.last_event {
+                request = request.header("last-event-id", last);
+            }
+            match request.send().await {
+                Ok(response) if response.status().is_success() => {
+                    pause = Duration::from_millis(250);
+                    let _ = self.events(response, None, &mut place).await;
+                }
+                Ok(response) if response.status().is_client_error() => return,
+                Ok(_) | Err(_) => pause = (pause * 2).min(Duration::from_secs(30)),
+            }
+            tokio::time::sleep(place.retry.unwrap_or(pause)).await;
+        }
+    }
+
+    pub(super) async fn tell(
+        &self,
+        text: String,
+        method: Option<&str>,
+        speech: Speech<'_>,
+    ) -> Result<(), Fault> {
+        let post = self.post(text, method, speech)?.timeout(Duration::from_secs(30));
+        let response = post.send().await.map_err(|error| fault_of(&error))?;
+        match response.status() {
+            status if status.is_success() => Ok(()),
+            status => Err(Fault::after(Why::Refused { status: status.as_u16(), text: String::new() })),
+        }
+    }
+
+    pub(super) async fn end_session(&self) {
+        if self.session().is_some()
+            && let Ok(request) = self.request(Method::DELETE, Speech::default())
+        {
+            let _ = request.timeout(Duration::from_secs(2)).send().await;
+            *self.session.write().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+}
+
+fn content_type(response: &Response) -> &str {
+    response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn outcome(answer: Result<Answer, oneshot::error::RecvError>) -> Result<RawReply, Fault> {
+    match answer {
+        Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(why)) => Err(Fault::after(why)),
+        Err(_) => Err(no_answer()),
+    }
+}
+
+fn no_answer() -> Fault {
+    Fault::after(Why::Garbage("the response ended without an answer".into()))
+}
+
+fn fault_of(error: &reqwest::Error) -> Fault {
+    let cause = egress::refusal(error).map_or_else(|| egress::innermost(error), ToString::to_string);
+    if error.is_connect() || error.is_builder() {
+        Fault::before(Why::NotConnected(cause))
+    } else {
+        Fault::after(Why::Lost(cause))
+    }
+}

@@ -1,0 +1,257 @@
+//! One SQL statement with named parameters, on SQLite.
+//!
+//! The statement is the operator's; arguments are bound, never pasted. A statement runs in a transaction,
+//! so an interrupted one has surely changed nothing; only a commit that broke leaves an unknown.
+
+mod rows;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use super::wrong_desk;
+use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Reconciled, Seen};
+use rows::{bind, changed, rows};
+
+/// One SQL statement, as the catalogue entry writes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SqlSpec {
+    /// The database file. It must exist.
+    pub database: PathBuf,
+    /// One statement; `:name` stands for an argument, `:idempotency_key` for the key of the attempt.
+    pub statement: String,
+    /// Whether it may write.
+    pub mode: SqlMode,
+    /// The most rows that are handed back.
+    #[serde(default = "default_max_rows")]
+    pub max_rows: usize,
+    /// A `SELECT` that finds out later whether it happened: a row means yes, none means no.
+    #[serde(default)]
+    pub lookup: Option<String>,
+}
+
+/// Whether a statement may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SqlMode {
+    /// The database is opened read-only.
+    Read,
+    /// The statement runs in a transaction of its own.
+    Write,
+}
+
+fn default_max_rows() -> usize {
+    1_000
+}
+
+/// Acts on SQLite databases.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SqlConnector;
+
+/// How a statement may begin. What steers transactions, settings or other files is not among them.
+const BEGINNINGS: [&str; 10] =
+    ["SELECT", "WITH", "VALUES", "INSERT", "REPLACE", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP"];
+
+#[derive(Debug, thiserror::Error)]
+enum SqlError {
+    #[error("the database `{0}` does not open: {1}")]
+    Open(String, rusqlite::Error),
+    #[error("the statement begins with `{0}`; write one of {list}", list = BEGINNINGS.join(", "))]
+    Beginning(String),
+    #[error("more than one statement; write one")]
+    ManyStatements,
+    #[error("the statement does not compile: {0}")]
+    Compile(rusqlite::Error),
+    #[error("the statement writes, but its `mode` is `read`")]
+    WritesInReadMode,
+    #[error("the statement needs `{0}`, which the arguments do not have; make it required in the schema")]
+    Missing(String),
+    #[error("`{0}` is a number that sqlite cannot hold exactly")]
+    Number(String),
+    #[error("the parameter number {0} has no name; write `:name`")]
+    Nameless(usize),
+    #[error("the arguments are no json object: {0}")]
+    Arguments(String),
+    #[error("the statement failed and was rolled back: {0}")]
+    Run(rusqlite::Error),
+    #[error("the statement took longer than {0} ms; it was interrupted and rolled back")]
+    Interrupted(u128),
+    #[error("the call was cancelled; the statement was interrupted and rolled back")]
+    Cancelled,
+    #[error("the commit broke: {0}; nobody knows whether it holds")]
+    Commit(rusqlite::Error),
+    #[error("the worker that ran the statement broke; nobody knows how far it got")]
+    Worker,
+}
+
+impl SqlError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Open(..) => "sql_open",
+            Self::Interrupted(_) => "sql_timeout",
+            Self::Cancelled => "sql_cancelled",
+            Self::Run(_) => "sql_failed",
+            Self::Commit(_) | Self::Worker => "sql_commit",
+            _ => "sql_statement",
+        }
+    }
+}
+
+/// What becomes of the transaction.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Commit,
+    Rollback,
+}
+
+struct Ran {
+    output: Value,
+    rows: u64,
+    truncated: bool,
+}
+
+#[async_trait]
+impl Connector for SqlConnector {
+    async fn perform(&self, call: &Call) -> Performed {
+        let ConnectorSpec::Sql(spec) = &call.connector else {
+            let (code, message) = wrong_desk(call);
+            return Performed::not_sent(code, message);
+        };
+        match run(call, spec, &spec.statement, spec.mode, End::Commit).await {
+            Ok(ran) => {
+                let mut output = ran.output.to_string().into_bytes();
+                let truncated = ran.truncated || output.len() > call.max_output_bytes;
+                if output.len() > call.max_output_bytes {
+                    output = br#"{"truncated":true}"#.to_vec();
+                }
+                let seen = Seen { status: None, output_bytes: output.len(), truncated };
+                Performed::Done { output, seen }
+            }
+            Err(error @ (SqlError::Commit(_) | SqlError::Worker)) if spec.mode == SqlMode::Write => {
+                Performed::unknown(error.code(), format!("`{}`: {error}", call.action))
+            }
+            Err(error) => Performed::not_sent(error.code(), format!("`{}`: {error}", call.action)),
+        }
+    }
+
+    async fn dry_run(&self, call: &Call) -> DryRun {
+        let ConnectorSpec::Sql(spec) = &call.connector else {
+            let (code, message) = wrong_desk(call);
+            return DryRun::Failed { code, message };
+        };
+        match run(call, spec, &spec.statement, spec.mode, End::Rollback).await {
+            Ok(ran) => DryRun::Would { output: ran.output.to_string().into_bytes(), rows: Some(ran.rows) },
+            Err(error) => DryRun::Failed { code: error.code(), message: error.to_string() },
+        }
+    }
+
+    async fn reconcile(&self, call: &Call) -> Reconciled {
+        let unknown = |message: String| Reconciled::StillUnknown { message };
+        let ConnectorSpec::Sql(spec) = &call.connector else { return unknown(wrong_desk(call).1) };
+        let Some(lookup) = &spec.lookup else {
+            return unknown(format!("`{}` names no `lookup`; check in the database", call.action));
+        };
+        match run(call, spec, lookup, SqlMode::Read, End::Rollback).await {
+            Ok(ran) if ran.rows > 0 => Reconciled::Done { output: ran.output.to_string().into_bytes() },
+            Ok(_) => Reconciled::NotDone,
+            Err(error) => unknown(format!("the look-up failed: {error}")),
+        }
+    }
+}
+
+async fn run(call: &Call, spec: &SqlSpec, statement: &str, mode: SqlMode, end: End) -> Result<Ran, SqlError> {
+    if call.cancel.is_cancelled() {
+        return Err(SqlError::Cancelled);
+    }
+    let (call_inside, database) = (call.clone(), spec.database.clone());
+    let (statement, max_rows, timeout) = (statement.to_owned(), spec.max_rows, call.timeout());
+    let (hand_over, handle) = oneshot::channel();
+    let mut work = tokio::task::spawn_blocking(move || {
+        let connection = open(&database, mode, timeout)?;
+        let _ = hand_over.send(connection.get_interrupt_handle());
+        in_transaction(&connection, &call_inside, &statement, mode, max_rows, end)
+    });
+    let stopped = tokio::select! {
+        biased;
+        ran = &mut work => return ran.unwrap_or(Err(SqlError::Worker)),
+        () = tokio::time::sleep(timeout) => SqlError::Interrupted(timeout.as_millis()),
+        () = call.cancel.cancelled() => SqlError::Cancelled,
+    };
+    let ran = interrupt(handle, work).await;
+    match ran {
+        // Interrupted inside the statement: rolled back. What finished in spite of it stands.
+        Err(SqlError::Run(error)) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+            Err(stopped)
+        }
+        other => other,
+    }
+}
+
+/// Interrupts until the worker is back: a single interrupt is lost when no statement runs at that moment.
+async fn interrupt(
+    handle: oneshot::Receiver<InterruptHandle>,
+    mut work: tokio::task::JoinHandle<Result<Ran, SqlError>>,
+) -> Result<Ran, SqlError> {
+    let Ok(handle) = handle.await else { return work.await.unwrap_or(Err(SqlError::Worker)) };
+    loop {
+        handle.interrupt();
+        tokio::select! {
+            ran = &mut work => return ran.unwrap_or(Err(SqlError::Worker)),
+            () = tokio::time::sleep(Duration::from_millis(10)) => {}
+        }
+    }
+}
+
+fn open(database: &Path, mode: SqlMode, timeout: Duration) -> Result<Connection, SqlError> {
+    let flags = match mode {
+        SqlMode::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        SqlMode::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+    } | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let error = |error| SqlError::Open(database.display().to_string(), error);
+    let connection = Connection::open_with_flags(database, flags).map_err(error)?;
+    connection.busy_timeout(timeout.min(Duration::from_secs(5))).map_err(error)?;
+    connection.pragma_update(None, "foreign_keys", true).map_err(error)?;
+    connection.pragma_update(None, "query_only", mode == SqlMode::Read).map_err(error)?;
+    Ok(connection)
+}
+
+fn in_transaction(
+    connection: &Connection,
+    call: &Call,
+    statement: &str,
+    mode: SqlMode,
+    max_rows: usize,
+    end: End,
+) -> Result<Ran, SqlError> {
+    let begin = if mode == SqlMode::Write { "BEGIN IMMEDIATE" } else { "BEGIN" };
+    let first = statement.split_whitespace().next().unwrap_or_default();
+    if !BEGINNINGS.iter().any(|word| first.eq_ignore_ascii_case(word)) {
+        return Err(SqlError::Beginning(first.to_owned()));
+    }
+    connection.execute_batch(begin).map_err(SqlError::Run)?;
+    // From here on every way out but a commit is a rollback: the connection closes with us.
+    let ran = {
+        let mut prepared = connection.prepare(statement).map_err(|error| match error {
+            rusqlite::Error::MultipleStatement => SqlError::ManyStatements,
+            other => SqlError::Compile(other),
+        })?;
+        if mode == SqlMode::Read && !prepared.readonly() {
+            return Err(SqlError::WritesInReadMode);
+        }
+        bind(&mut prepared, call)?;
+        let before = connection.total_changes();
+        let ran = rows(&mut prepared, max_rows)?;
+        changed(ran, connection.total_changes() - before, &prepared)
+    };
+    match end {
+        End::Commit => connection.execute_batch("COMMIT").map_err(SqlError::Commit)?,
+        End::Rollback => connection.execute_batch("ROLLBACK").map_err(SqlError::Run)?,
+    }
+    Ok(ran)
+}

@@ -1,0 +1,134 @@
+//! The door of this room: only a permit that is on record opens it, and it opens once.
+
+use crate::{Call, Connector, Connectors, ConnectorSpec, DryRun, Effect, Performed, Reconciled};
+use aecl_kernel::action::Action;
+use aecl_kernel::decide::Permit;
+use aecl_kernel::event::OutcomeKind;
+use aecl_kernel::labels::Labels;
+use aecl_ledger::Recorded;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Acts, and says what happened.
+#[derive(Default)]
+pub struct Executor {
+    connectors: Connectors,
+}
+
+/// What goes along with a call and is not part of what was judged.
+#[derive(Debug, Clone, Default)]
+pub struct Carry {
+    /// MCP `_meta`: progress token, trace context.
+    pub meta: Option<Box<RawValue>>,
+    /// MCP: `inputResponses` and `requestState` of a retried call.
+    pub extra: Option<Box<RawValue>>,
+    /// MCP: the client session whose own upstream connection is used.
+    pub session: Option<String>,
+    /// Fires when nobody waits for the answer any more.
+    pub cancel: CancellationToken,
+}
+
+/// What came of it. Never an error: what goes wrong out there is an outcome.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Done, failed or unknown.
+    pub kind: OutcomeKind,
+    /// What went wrong, as a code.
+    pub code: Option<String>,
+    /// What went wrong, in words, without secrets.
+    pub message: String,
+    /// What the target answered.
+    pub output: Option<Vec<u8>>,
+    /// What the output carries into the run.
+    pub labels: Labels,
+    /// Where it ran.
+    pub sandbox: String,
+}
+
+impl Executor {
+    /// An executor with these ways of acting.
+    pub fn new(connectors: Connectors) -> Self {
+        Self { connectors }
+    }
+
+    /// The ways of acting, to set up servers and to relay what acts on nothing.
+    pub fn connectors(&self) -> &Connectors {
+        &self.connectors
+    }
+
+    /// Checks how an action is to be carried out, when its manifest is loaded.
+    pub fn check(connector: &serde_json::Value) -> Result<ConnectorSpec, String> {
+        serde_json::from_value(connector.clone()).map_err(|e| format!("`connector`: {e}"))
+    }
+
+    /// Acts once. The permit is spent by the call.
+    ///
+    /// ```compile_fail
+    /// async fn act(e: &aecl_executor::Executor, bare: aecl_kernel::decide::Permit) {
+    ///     e.perform(bare, Default::default(), 1).await; // not on record
+    /// }
+    /// ```
+    pub async fn perform(&self, permit: Recorded<Permit>, carry: Carry, max_output_bytes: usize) -> Outcome {
+        let key = permit.key_for(permit.get().id());
+        let action = permit.get().action().clone();
+        match call(permit.get().id().as_str(), &action, key, carry, max_output_bytes) {
+            Ok(call) => outcome(&action, self.connectors.perform(&call).await),
+            Err(message) => {
+                let not_sent = Performed::Failed { code: "connector_invalid", message, output: None, effect: Effect::None };
+                outcome(&action, not_sent)
+            }
+        }
+    }
+
+    /// Says what acting would do, and changes nothing.
+    pub async fn dry_run(&self, id: &str, action: &Arc<Action>, max_output_bytes: usize) -> DryRun {
+        match call(id, action, String::new(), Carry::default(), max_output_bytes) {
+            Ok(call) => self.connectors.dry_run(&call).await,
+            Err(message) => DryRun::Unsupported { message },
+        }
+    }
+
+    /// Finds out what an attempt did whose end nobody saw. Changes nothing.
+    pub async fn reconcile(&self, id: &str, action: &Arc<Action>, key: String, max_output_bytes: usize) -> Reconciled {
+        match call(id, action, key, Carry::default(), max_output_bytes) {
+            Ok(call) => self.connectors.reconcile(&call).await,
+            Err(message) => Reconciled::StillUnknown { message },
+        }
+    }
+}
+
+fn call(id: &str, action: &Action, key: String, carry: Carry, max_output_bytes: usize) -> Result<Call, String> {
+    let typed = action.typed.as_ref().ok_or_else(|| format!("`{}` is not in the catalogue", action.name))?;
+    Ok(Call {
+        action_id: id.to_owned(),
+        action: action.name.clone(),
+        arguments: action.arguments.canonical().clone(),
+        connector: Executor::check(&typed.manifest.connector)?,
+        timeout_ms: typed.manifest.timeout_ms,
+        idempotency_key: key,
+        meta: carry.meta,
+        extra: carry.extra,
+        session: carry.session,
+        max_output_bytes,
+        cancel: carry.cancel,
+    })
+}
+
+fn outcome(action: &Action, performed: Performed) -> Outcome {
+    let (kind, code, message, output) = match performed {
+        Performed::Done { output, .. } => (OutcomeKind::Done, None, String::new(), Some(output)),
+        Performed::Failed { code, message, output, effect } => {
+            // A target that tried and reported an error has answered; how far a write got is in its words.
+            let _: Effect = effect;
+            (OutcomeKind::Failed, Some(code.to_owned()), message, output)
+        }
+        Performed::Unknown { code, message, output } => (OutcomeKind::Unknown, Some(code.to_owned()), message, output),
+    };
+    // An error text of a target is its text like any other: it may carry what a stranger wrote.
+    let labels = match (&output, &action.typed) {
+        (Some(_), Some(typed)) => Labels::of(&typed.manifest.output),
+        _ => Labels::default(),
+    };
+    Outcome { kind, code, message, output, labels, sandbox: "none".into() }
+}

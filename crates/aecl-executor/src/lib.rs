@@ -1,0 +1,23 @@
+//! AECL acts: given something that was allowed and recorded, this room performs it and says what happened.
+//!
+//! What goes wrong out there is an outcome, not an error of ours. **Unknown is not failed**: once the bytes
+//! of a request may have left, only an answer can say what happened; a time-out, a lost connection, a
+//! killed upstream or garbage leaves [`Performed::Unknown`]. What is refused before anything was sent is
+//! [`Performed::Failed`] with [`Effect::None`].
+//!
+//! **Invariant:** this room never learns why something was allowed, and no secret leaves it in an error,
+//! a log line or a `Debug` output.
+
+mod arguments;
+mod call;
+mod connector;
+pub mod connectors;
+pub mod egress;
+mod executor;
+pub mod fake;
+pub mod vault;
+
+pub use call::{Call, ConnectorSpec};
+pub use connector::{Connector, DryRun, Effect, Performed, Reconciled, Seen};
+pub use connectors::Connectors;
+pub use executor::{Carry, Executor, Outcome};

@@ -1,0 +1,146 @@
+//! SQL statements against a real SQLite file.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+use aecl_executor::connectors::sql::{SqlConnector, SqlMode, SqlSpec};
+use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, fake};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+struct World {
+    file: tempfile::NamedTempFile,
+}
+
+fn world() -> World {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let connection = Connection::open(file.path()).unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, last_login INTEGER, key TEXT);
+             INSERT INTO users VALUES (1, 'ann', 2020, NULL), (2, 'bob', 2021, NULL), (3, 'cy', 2024, NULL);",
+        )
+        .unwrap();
+    World { file }
+}
+
+impl World {
+    fn call(&self, mode: SqlMode, statement: &str, arguments: &str) -> Call {
+        let database = self.file.path().to_owned();
+        let lookup = Some("SELECT id FROM users WHERE key = :idempotency_key".to_owned());
+        let mut call = fake::call("users", arguments);
+        let statement = statement.to_owned();
+        call.connector = ConnectorSpec::Sql(SqlSpec { database, statement, mode, max_rows: 2, lookup });
+        call
+    }
+
+    fn count(&self) -> i64 {
+        let connection = Connection::open(self.file.path()).unwrap();
+        connection.query_row("SELECT count(*) FROM users", [], |row| row.get(0)).unwrap()
+    }
+}
+
+async fn output(call: &Call) -> Value {
+    match SqlConnector.perform(call).await {
+        Performed::Done { output, .. } => serde_json::from_slice(&output).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn refusal(call: &Call) -> String {
+    match SqlConnector.perform(call).await {
+        Performed::Failed { code, message, effect: Effect::None, .. } => format!("{code}: {message}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+const DELETE_OLD: &str = "DELETE FROM users WHERE last_login < :before";
+
+#[tokio::test]
+async fn rows_come_back_as_objects_up_to_the_limit() {
+    let world = world();
+    let call = world.call(SqlMode::Read, "SELECT id, name, name FROM users ORDER BY id", "{}");
+    let expected = json!({ "rows": [
+        { "id": 1, "name": "ann", "name_2": "ann" }, { "id": 2, "name": "bob", "name_2": "bob" },
+    ], "truncated": true });
+    assert_eq!(output(&call).await, expected);
+}
+
+#[tokio::test]
+async fn arguments_are_bound_and_never_read_as_sql() {
+    let world = world();
+    let arguments = json!({ "name": "x' OR 1=1 --" }).to_string();
+    let call = world.call(SqlMode::Read, "SELECT id FROM users WHERE name = :name", &arguments);
+    assert_eq!(output(&call).await, json!({ "rows": [] }));
+}
+
+#[tokio::test]
+async fn a_dry_run_counts_and_changes_nothing_and_then_it_happens() {
+    let world = world();
+    let call = world.call(SqlMode::Write, DELETE_OLD, r#"{"before":2023}"#);
+    let DryRun::Would { output: would, rows } = SqlConnector.dry_run(&call).await else { panic!() };
+    assert_eq!((rows, world.count()), (Some(2), 3));
+    assert_eq!(would, br#"{"changed":2}"#);
+    assert_eq!(output(&call).await, json!({ "changed": 2 }));
+    assert_eq!(world.count(), 1);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_refused_and_nothing_happens() {
+    let world = world();
+    for (mode, statement, arguments, expected) in [
+        (SqlMode::Read, DELETE_OLD, r#"{"before":2023}"#, "`mode` is `read`"),
+        (SqlMode::Write, "DELETE FROM users WHERE id = 1; DROP TABLE users", "{}", "more than one statement"),
+        (SqlMode::Write, DELETE_OLD, "{}", "needs `before`"),
+        (SqlMode::Write, DELETE_OLD, r#"{"before":99999999999999999999}"#, "cannot hold exactly"),
+        (SqlMode::Write, "DELETE FROM users WHERE id = ?", "{}", "has no name"),
+        (SqlMode::Write, "DELETE FROM nobody", "{}", "does not compile"),
+        (SqlMode::Write, "INSERT INTO users (id) VALUES (1)", "{}", "was rolled back"),
+        (SqlMode::Write, "COMMIT", "{}", "begins with `COMMIT`"),
+        (SqlMode::Read, "PRAGMA query_only = false", "{}", "begins with `PRAGMA`"),
+        (SqlMode::Write, "ATTACH '/etc/x' AS x", "{}", "begins with `ATTACH`"),
+        (SqlMode::Write, "/* hi */ COMMIT", "{}", "begins with"),
+    ] {
+        let text = refusal(&world.call(mode, statement, arguments)).await;
+        assert!(text.contains(expected), "{statement}: {text}");
+    }
+    assert_eq!(world.count(), 3);
+}
+
+#[tokio::test]
+async fn a_long_statement_is_interrupted_and_rolled_back() {
+    let world = world();
+    let endless = "INSERT INTO users (name) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+                   SELECT i FROM n LIMIT 2000000000";
+    let mut call = world.call(SqlMode::Write, endless, "{}");
+    call.timeout_ms = 150;
+    assert!(refusal(&call).await.starts_with("sql_timeout"));
+    call.timeout_ms = 60_000;
+    let cancel = call.cancel.clone();
+    let (text, ()) = tokio::join!(refusal(&call), async {
+        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+        cancel.cancel();
+    });
+    assert!(text.starts_with("sql_cancelled"), "{text}");
+    assert_eq!(world.count(), 3);
+}
+
+#[tokio::test]
+async fn a_missing_database_is_not_made() {
+    let world = world();
+    let mut call = world.call(SqlMode::Write, DELETE_OLD, r#"{"before":1}"#);
+    let missing = world.file.path().with_extension("missing");
+    if let ConnectorSpec::Sql(spec) = &mut call.connector {
+        spec.database = missing.clone();
+    }
+    assert!(refusal(&call).await.starts_with("sql_open"));
+    assert!(!missing.exists());
+}
+
+#[tokio::test]
+async fn a_lookup_finds_out_by_the_key() {
+    let world = world();
+    let insert = "INSERT INTO users (name, key) VALUES (:name, :idempotency_key)";
+    let call = world.call(SqlMode::Write, insert, r#"{"name":"dee"}"#);
+    assert_eq!(SqlConnector.reconcile(&call).await, Reconciled::NotDone);
+    assert_eq!(output(&call).await, json!({ "changed": 1 }));
+    assert!(matches!(SqlConnector.reconcile(&call).await, Reconciled::Done { .. }));
+}
