@@ -1,0 +1,217 @@
+//! The configuration of one AECL: a directory with `aecl.yaml`, `policy/`, `keys/` and `data/`.
+
+use crate::error::GateError;
+use aecl_executor::connectors::mcp::Transport;
+use aecl_kernel::digest::Digest;
+use aecl_kernel::id::{AgentId, Environment, PersonId, TenantId};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// `aecl.yaml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The name of the ledger; auditors pin it together with its key.
+    pub origin: String,
+    /// Where `aecl serve` listens.
+    #[serde(default = "listen")]
+    pub listen: String,
+    /// How people reach the pages, for links; by default `http://` and `listen`.
+    #[serde(default)]
+    pub public_url: Option<String>,
+    /// The tenant of runs that name none.
+    #[serde(default = "tenant")]
+    pub tenant: TenantId,
+    /// The environment of runs that name none.
+    #[serde(default = "environment")]
+    pub environment: Environment,
+    /// People, who answer approvals and operate.
+    #[serde(default)]
+    pub people: Vec<Person>,
+    /// Programs that open runs for agents.
+    #[serde(default)]
+    pub orchestrators: Vec<Orchestrator>,
+    /// Upstream MCP servers, by name.
+    #[serde(default)]
+    pub servers: BTreeMap<String, Transport>,
+    /// Origins of web pages that may call the HTTP API and the MCP gateway.
+    #[serde(default)]
+    pub allowed_origins: BTreeSet<String>,
+    /// How an approval surfaces to MCP clients.
+    #[serde(default)]
+    pub approvals: Approvals,
+    /// Limits.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+fn listen() -> String {
+    "127.0.0.1:7600".into()
+}
+fn tenant() -> TenantId {
+    TenantId::new("default").expect("`default` is a name")
+}
+fn environment() -> Environment {
+    Environment::new("production").expect("`production` is a name")
+}
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// Who.
+    pub id: PersonId,
+    /// Groups that approvals ask for. `operators` may also kill, lift and roll back.
+    #[serde(default)]
+    pub groups: BTreeSet<String>,
+    /// SHA-256 of the person's key.
+    pub key: Digest,
+}
+
+/// A program that opens runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Orchestrator {
+    /// Its name.
+    pub id: String,
+    /// The agents it may open runs for.
+    pub agents: BTreeSet<AgentId>,
+    /// SHA-256 of its key.
+    pub key: Digest,
+}
+
+/// How an approval surfaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Approvals {
+    /// How long a call is held while people decide, in milliseconds.
+    pub hold_ms: u64,
+    /// How often progress is told during that time, in milliseconds.
+    pub progress_ms: u64,
+}
+
+impl Default for Approvals {
+    fn default() -> Self {
+        // Below the 60 s after which the common client SDKs give up.
+        Self { hold_ms: 25_000, progress_ms: 3_000 }
+    }
+}
+
+/// Limits of one AECL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Longest request body, in bytes.
+    pub request_bytes_max: usize,
+    /// Longest output of an action that is kept and handed back, in bytes.
+    pub output_bytes_max: usize,
+    /// Most requests at once.
+    pub requests_max: usize,
+    /// Longest wait of one request, in milliseconds.
+    pub wait_ms_max: u64,
+    /// Silence after which the ledger shows that it is alive, in seconds.
+    pub heartbeat_s: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_bytes_max: 4 << 20,
+            output_bytes_max: 16 << 20,
+            requests_max: 512,
+            wait_ms_max: 600_000,
+            heartbeat_s: 60,
+        }
+    }
+}
+
+/// Where everything of one AECL lies.
+#[derive(Debug, Clone)]
+pub struct Home {
+    dir: PathBuf,
+}
+
+impl Home {
+    /// The home in this directory.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+    /// The configuration.
+    pub fn config(&self) -> PathBuf {
+        self.dir.join("aecl.yaml")
+    }
+    /// The bundle.
+    pub fn policy(&self) -> PathBuf {
+        self.dir.join("policy")
+    }
+    /// The keys.
+    pub fn keys(&self) -> PathBuf {
+        self.dir.join("keys")
+    }
+    /// The ledger.
+    pub fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    /// Reads the configuration, or says what is wrong with it and where.
+    pub fn read(&self) -> Result<Config, GateError> {
+        let path = self.config();
+        let text = std::fs::read_to_string(&path).map_err(|source| GateError::File {
+            tried: "read",
+            path: path.clone(),
+            source,
+        })?;
+        let config: Config = serde_saphyr::from_str(&text)
+            .map_err(|e| GateError::Config { path: path.clone(), message: e.to_string() })?;
+        config.check().map_err(|message| GateError::Config { path, message })?;
+        Ok(config)
+    }
+}
+
+impl Config {
+    /// How people reach the pages.
+    pub fn url(&self) -> String {
+        self.public_url
+            .clone()
+            .unwrap_or_else(|| format!("http://{}", self.listen))
+            .trim_end_matches('/')
+            .to_owned()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let mut keys = BTreeSet::new();
+        for (who, key) in self
+            .people
+            .iter()
+            .map(|p| (p.id.as_str(), p.key))
+            .chain(self.orchestrators.iter().map(|o| (o.id.as_str(), o.key)))
+        {
+            if !keys.insert(key) {
+                return Err(format!("`{who}` has the key of somebody else; each key belongs to one"));
+            }
+        }
+        let mut people = BTreeSet::new();
+        if let Some(twice) = self.people.iter().find(|p| !people.insert(&p.id)) {
+            return Err(format!("the person `{}` stands twice", twice.id));
+        }
+        if self.origin.is_empty() || self.origin.contains(['+', '\n', ' ']) {
+            return Err("`origin` must be a name without spaces and `+`, such as `example.com/aecl`".into());
+        }
+        for name in self.servers.keys() {
+            if name.is_empty()
+                || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+                || name.contains("__")
+            {
+                return Err(format!(
+                    "the server name `{name}` must be of letters, digits, `-` and single `_`"
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! What can go wrong in this room. A refusal is no error: it is a decision.
+
+use aecl_kernel::code::{self, Code};
+use aecl_ledger::LedgerError;
+use std::path::PathBuf;
+
+/// The gate could not do its work, or the request is none that it takes.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// The ledger could not do its work.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The request is refused before it is a proposal.
+    #[error("{message}")]
+    Refused {
+        /// The stable code.
+        code: Code,
+        /// In words.
+        message: String,
+    },
+    /// A file cannot be read or written.
+    #[error("cannot {tried} `{}`: {source}", path.display())]
+    File {
+        /// What was tried.
+        tried: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("`{}`: {message}", path.display())]
+    Config {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The bundle does not compile.
+    #[error("the policy bundle does not load:\n{}", list(.0))]
+    Bundle(Vec<aecl_kernel::bundle::Problem>),
+}
+
+fn list(problems: &[aecl_kernel::bundle::Problem]) -> String {
+    problems.iter().map(|p| format!("  {p}")).collect::<Vec<_>>().join("\n")
+}
+
+impl GateError {
+    pub(crate) fn refused(code: Code, message: impl Into<String>) -> Self {
+        Self::Refused { code, message: message.into() }
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Ledger(e) => e.code(),
+            Self::Refused { code, .. } => *code,
+            Self::File { .. } | Self::Config { .. } => code::INTERNAL,
+            Self::Bundle(_) => code::BUNDLE_INVALID,
+        }
+    }
+}
+
+impl From<aecl_kernel::id::BadId> for GateError {
+    fn from(e: aecl_kernel::id::BadId) -> Self {
+        Self::refused(code::REQUEST_INVALID, e.to_string())
+    }
+}

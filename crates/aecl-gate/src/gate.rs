@@ -1,0 +1,231 @@
+//! The gate itself: what it holds, how it opens, how it reloads.
+
+use crate::clock::Clock;
+use crate::config::{Config, Home};
+use crate::error::GateError;
+use crate::identity::{self, Identity, Session};
+use crate::metrics::Metrics;
+use crate::tokens::Tokens;
+use crate::wait::Waits;
+use crate::{keys, loader};
+use aecl_executor::Executor;
+use aecl_executor::connectors::mcp::UpstreamSpec;
+use aecl_executor::connectors::{Connectors, mcp};
+use aecl_executor::egress::Egress;
+use aecl_kernel::bundle::Bundle;
+use aecl_kernel::json;
+use aecl_ledger::store::{Sqlite, Store};
+use aecl_ledger::{Ledger, Signer};
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Orders what the other rooms do. Cheap to clone.
+#[derive(Clone)]
+pub struct Gate(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) home: Option<Home>,
+    pub(crate) config: ArcSwap<Config>,
+    pub(crate) bundle: ArcSwap<Bundle>,
+    pub(crate) ledger: Ledger,
+    pub(crate) executor: Executor,
+    pub(crate) tokens: Tokens,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+    pub(crate) waits: Waits,
+    pub(crate) underway: AtomicUsize,
+    pub(crate) egress: Egress,
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Gate({})", self.0.ledger.origin())
+    }
+}
+
+/// What a gate is made of, where it does not come from a home: tests bring their own parts.
+pub struct Parts {
+    /// The configuration.
+    pub config: Config,
+    /// The policy.
+    pub bundle: Bundle,
+    /// Where the ledger is kept.
+    pub store: Box<dyn Store>,
+    /// Who signs checkpoints.
+    pub ledger_key: ed25519_dalek::SigningKey,
+    /// Who signs tokens.
+    pub token_key: ed25519_dalek::SigningKey,
+    /// The ways of acting.
+    pub executor: Executor,
+    /// The clock.
+    pub clock: Clock,
+}
+
+impl Gate {
+    /// Opens the gate of a home: reads configuration, keys and policy, opens the ledger, finishes or marks
+    /// what was in flight when the last process ended.
+    pub async fn open(home: Home) -> Result<Self, GateError> {
+        let config = home.read()?;
+        let bundle = loader::load(&home.policy())?;
+        let ledger_key = keys::read(&home.keys().join("ledger.pem"))?;
+        let token_key = keys::read(&home.keys().join("tokens.pem"))?;
+        keys::private_dir(&home.data())?;
+        let store = Sqlite::open(&home.data()).map_err(aecl_ledger::LedgerError::from)?;
+        let parts = Parts {
+            config,
+            bundle,
+            store: Box::new(store),
+            ledger_key,
+            token_key,
+            executor: Executor::new(Connectors::default()),
+            clock: Clock::system(),
+        };
+        Self::assemble(parts, Some(home)).await
+    }
+
+    /// Opens a gate of these parts.
+    pub async fn of_parts(parts: Parts) -> Result<Self, GateError> {
+        Self::assemble(parts, None).await
+    }
+
+    async fn assemble(parts: Parts, home: Option<Home>) -> Result<Self, GateError> {
+        let Parts { config, bundle, store, ledger_key, token_key, executor, clock } = parts;
+        let ledger = Ledger::open(store, Signer { origin: config.origin.clone(), key: ledger_key })?;
+        let egress = Egress::default();
+        let gate = Self(Arc::new(Inner {
+            tokens: Tokens::new(&config.origin, &token_key)?,
+            config: ArcSwap::from_pointee(config),
+            bundle: ArcSwap::from_pointee(bundle),
+            ledger,
+            executor,
+            clock,
+            metrics: Metrics::default(),
+            waits: Waits::default(),
+            underway: AtomicUsize::new(0),
+            egress,
+            home,
+        }));
+        gate.0.ledger.bundle_loaded(gate.bundle(), gate.now()).await?;
+        for (name, transport) in &gate.config().servers {
+            gate.add_server(None, name, transport.clone(), probe());
+        }
+        gate.recover().await?;
+        Ok(gate)
+    }
+
+    /// Sets up an upstream server, for everybody or for one client session. It is connected when first used.
+    pub fn add_server(
+        &self,
+        session: Option<&str>,
+        name: &str,
+        transport: mcp::Transport,
+        handshake: mcp::Handshake,
+    ) -> mcp::Upstream {
+        let upstream =
+            mcp::Upstream::lazy(UpstreamSpec::new(name, transport), handshake, self.0.egress.clone());
+        drop(self.0.executor.connectors().mcp.insert(session, upstream.clone()));
+        upstream
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> Arc<Config> {
+        self.0.config.load_full()
+    }
+    /// The policy in force.
+    pub fn bundle(&self) -> Arc<Bundle> {
+        self.0.bundle.load_full()
+    }
+    /// The ledger, for reading.
+    pub fn ledger(&self) -> &Ledger {
+        &self.0.ledger
+    }
+    /// The ways of acting, to relay what acts on nothing.
+    pub fn executor(&self) -> &Executor {
+        &self.0.executor
+    }
+    /// What was counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+    /// Makes and verifies tokens.
+    pub fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+    /// Where everything lies, unless this gate was made of parts.
+    pub fn home(&self) -> Option<&Home> {
+        self.0.home.as_ref()
+    }
+    /// The time.
+    pub fn now(&self) -> aecl_kernel::time::Timestamp {
+        self.0.clock.now()
+    }
+
+    pub(crate) fn limits(&self) -> json::Limits {
+        json::Limits { bytes_max: self.config().limits.request_bytes_max, ..json::Limits::default() }
+    }
+
+    /// Reads configuration and policy again. If anything is wrong, everything stays as it was, and that is
+    /// put on record.
+    pub async fn reload(&self) -> Result<bool, GateError> {
+        let Some(home) = &self.0.home else { return Ok(false) };
+        let read = home.read().and_then(|config| Ok((config, loader::load(&home.policy())?)));
+        let (config, bundle) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                self.0.ledger.fault("bundle_refused", error.to_string(), self.now()).await?;
+                return Err(error);
+            }
+        };
+        if config.origin != self.config().origin {
+            let message = "`origin` cannot change while a ledger has this name".to_owned();
+            return Err(GateError::Config { path: home.config(), message });
+        }
+        let changed = bundle.hash() != self.bundle().hash();
+        if changed {
+            let bundle = Arc::new(bundle);
+            // On record before it decides anything.
+            self.0.ledger.bundle_loaded(bundle.clone(), self.now()).await?;
+            self.0.bundle.store(bundle);
+        }
+        let before = self.0.config.swap(Arc::new(config));
+        let now = self.config();
+        for (name, transport) in &now.servers {
+            if before.servers.get(name) != Some(transport) {
+                self.add_server(None, name, transport.clone(), probe());
+            }
+        }
+        for name in before.servers.keys().filter(|n| !now.servers.contains_key(*n)) {
+            drop(self.0.executor.connectors().mcp.remove(None, name));
+        }
+        Ok(changed)
+    }
+
+    /// Whose key this is.
+    pub fn identify(&self, key: &str) -> Result<Identity, GateError> {
+        identity::who(&self.config(), key)
+    }
+
+    /// The session of a run token. Who acts is what was recorded when the run was opened.
+    pub async fn session(&self, token: &str) -> Result<Session, GateError> {
+        let credential = self.0.tokens.verify(token)?;
+        let run = self.0.ledger.run(&credential.run).await?;
+        let run = run.ok_or_else(|| {
+            GateError::refused(
+                aecl_kernel::code::RUN_UNKNOWN,
+                format!("there is no run `{}`", credential.run),
+            )
+        })?;
+        Ok(Session { principal: run.principal, credential })
+    }
+
+    /// How many actions are being carried out.
+    pub fn underway(&self) -> usize {
+        self.0.underway.load(Ordering::SeqCst)
+    }
+}
+
+/// We introduce ourselves to shared servers; a client's own connection is introduced by the client.
+fn probe() -> mcp::Handshake {
+    mcp::Handshake::Probe(mcp::ClientFace::default())
+}

@@ -1,0 +1,109 @@
+//! Who calls: people and orchestrators by key, agents by run token. Keys are stored hashed; tokens are
+//! signed, short-lived and bound to one run.
+
+use crate::config::Config;
+use crate::error::GateError;
+use aecl_kernel::action::Credential;
+use aecl_kernel::code;
+use aecl_kernel::digest::Digest;
+use aecl_kernel::id::{AgentId, PersonId};
+use aecl_kernel::principal::Principal;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use std::collections::BTreeSet;
+use subtle::ConstantTimeEq;
+
+/// The group whose members may kill, lift, roll back and resolve.
+pub const OPERATORS: &str = "operators";
+
+/// Who calls, once the key is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// A person, with the groups that the configuration names.
+    Person {
+        /// Who.
+        id: PersonId,
+        /// In which groups.
+        groups: BTreeSet<String>,
+    },
+    /// A program that opens runs for these agents.
+    Orchestrator {
+        /// Its name.
+        id: String,
+        /// The agents.
+        agents: BTreeSet<AgentId>,
+    },
+    /// Whoever may open the socket in the data directory, which only its owner may.
+    Local,
+}
+
+impl Identity {
+    /// The name for records.
+    pub fn name(&self) -> String {
+        match self {
+            Identity::Person { id, .. } => id.to_string(),
+            Identity::Orchestrator { id, .. } => format!("orchestrator:{id}"),
+            Identity::Local => "local".into(),
+        }
+    }
+
+    /// Whether it may open and close runs of this agent.
+    pub fn may_run(&self, agent: &AgentId) -> bool {
+        match self {
+            Identity::Orchestrator { agents, .. } => agents.contains(agent),
+            Identity::Person { groups, .. } => groups.contains(OPERATORS),
+            Identity::Local => true,
+        }
+    }
+
+    /// Whether it may kill, lift, roll back and resolve.
+    pub fn is_operator(&self) -> bool {
+        matches!(self, Identity::Person { groups, .. } if groups.contains(OPERATORS))
+    }
+}
+
+/// A run token that was verified: who acts, with what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Who acts.
+    pub principal: Principal,
+    /// With what.
+    pub credential: Credential,
+}
+
+/// A fresh key for a person (`p`) or an orchestrator (`o`), and its hash. The key is shown once.
+pub fn new_key(kind: char) -> Result<(String, Digest), GateError> {
+    let mut bytes = [0u8; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| GateError::refused(code::INTERNAL, format!("no random bytes: {e}")))?;
+    let key = format!("aecl_{kind}_{}", BASE64_URL_SAFE_NO_PAD.encode(bytes));
+    let hash = hash_key(&key);
+    Ok((key, hash))
+}
+
+/// The hash under which a key is stored. Keys have 256 random bits, so a plain hash cannot be guessed.
+pub fn hash_key(key: &str) -> Digest {
+    Digest::of_parts("aecl/key/v1", &[key.as_bytes()])
+}
+
+/// Finds out whose key this is. Every stored hash is compared, in constant time each.
+pub(crate) fn who(config: &Config, key: &str) -> Result<Identity, GateError> {
+    let hash = hash_key(key);
+    let mut found = None;
+    for person in &config.people {
+        if bool::from(person.key.bytes().ct_eq(hash.bytes())) {
+            found = Some(Identity::Person { id: person.id.clone(), groups: person.groups.clone() });
+        }
+    }
+    for orchestrator in &config.orchestrators {
+        if bool::from(orchestrator.key.bytes().ct_eq(hash.bytes())) {
+            found = Some(Identity::Orchestrator {
+                id: orchestrator.id.clone(),
+                agents: orchestrator.agents.clone(),
+            });
+        }
+    }
+    found.ok_or_else(|| {
+        GateError::refused(code::TOKEN_INVALID, "the key is not known; keys are made by `aecl keys add`")
+    })
+}

@@ -1,0 +1,28 @@
+//! **The gate orders.** It takes a proposal through the walk: submit → parse → rule → wait → perform →
+//! conclude. Everything that happens to an action is in [`submit`], in order.
+//!
+//! **Invariant:** it knows no HTTP, no MCP, no HTML, no SQL and no system calls of its own. Its clock is the
+//! only one. A person's yes, a resumed action and a rollback all come through [`Gate::submit`]: there is no
+//! second door.
+
+pub mod approvals;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod gate;
+pub mod identity;
+pub mod keys;
+pub mod loader;
+pub mod metrics;
+mod names;
+mod resume;
+mod rollback;
+pub mod runs;
+pub mod submit;
+pub mod tokens;
+mod wait;
+
+pub use clock::Clock;
+pub use error::GateError;
+pub use gate::{Gate, Parts};
+pub use identity::{Identity, Session};

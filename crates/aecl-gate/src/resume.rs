@@ -1,0 +1,264 @@
+//! Carrying on: after a person's yes, after a crash, and when nobody has answered in time. What was started
+//! and has no conclusion is looked up at its target or marked unknown; never done again blindly.
+
+use crate::error::GateError;
+use crate::gate::Gate;
+use crate::identity::{Identity, Session};
+use crate::submit::{Answer, PERMIT_TTL_S, Submission};
+use aecl_executor::{Outcome, Reconciled};
+use aecl_kernel::action::{Action, Credential, Mode, Proposal};
+use aecl_kernel::approval::AskState;
+use aecl_kernel::catalogue::Idempotency;
+use aecl_kernel::code;
+use aecl_kernel::event::{Event, OutcomeKind};
+use aecl_kernel::facts::{ActionFact, ActionState};
+use aecl_kernel::id::ActionId;
+use aecl_kernel::labels::Labels;
+use aecl_ledger::{LedgerError, PayloadKind};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Most open things that are looked at in one sweep.
+const SWEEP_MAX: usize = 10_000;
+
+impl Gate {
+    /// Proposes an approved action again, as itself. The current policy is asked; the yes is one more fact.
+    pub(crate) async fn resume(&self, id: &ActionId) -> Result<Answer, GateError> {
+        let ruled = self.last_ruling(id).await?;
+        let arguments = self.0.ledger.payload(PayloadKind::Arguments, &ruled.arguments).await?;
+        let arguments = arguments.ok_or_else(|| {
+            GateError::refused(code::RECORD_UNKNOWN, format!("the arguments of `{id}` were erased"))
+        })?;
+        let session = self.own_session(&ruled.principal, "resume");
+        let submission = Submission {
+            name: ruled.name,
+            arguments,
+            mode: ruled.mode,
+            idempotency_key: ruled.idempotency_key,
+            offered: ruled.offered,
+            compensates: ruled.compensates,
+            // It was asked for once already; a second request is not made here.
+            resume: true,
+            wait: Duration::ZERO,
+            carry: Default::default(),
+        };
+        let answer = self.submit(&session, submission).await?;
+        self.0.waits.ring(id);
+        Ok(answer)
+    }
+
+    /// A session of our own for what people have asked for: it carries no token that could leak, and every
+    /// check but the token's age judges it like any other.
+    pub(crate) fn own_session(&self, principal: &aecl_kernel::principal::Principal, why: &str) -> Session {
+        let credential = Credential {
+            id: format!("gate:{why}"),
+            run: principal.run.clone(),
+            agent: principal.agent.clone(),
+            expires_at: self.now().plus_s(60),
+        };
+        Session { principal: principal.clone(), credential }
+    }
+
+    /// After a start: concludes what the last process left open, and carries on what was approved meanwhile.
+    pub(crate) async fn recover(&self) -> Result<(), GateError> {
+        for id in self.0.ledger.in_flight(SWEEP_MAX).await? {
+            let fact = self.action_fact(&id).await?;
+            if fact.state == ActionState::Started && fact.mode == Mode::Execute {
+                let outcome = self.find_out(&id, &fact).await?;
+                tracing::warn!(action = %id, outcome = outcome.kind.name(), "an action was interrupted by the end of the last process");
+                self.conclude(&id, outcome, fact.changed_at, None).await?;
+            }
+        }
+        for ask in self.0.ledger.open_approvals(SWEEP_MAX).await? {
+            if ask.state_at(self.now()) == AskState::Approved {
+                self.carry_on(&ask.action).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What became of an attempt whose end nobody saw.
+    async fn find_out(&self, id: &ActionId, fact: &ActionFact) -> Result<Outcome, GateError> {
+        let ruled = self.last_ruling(id).await?;
+        let arguments =
+            self.0.ledger.payload(PayloadKind::Arguments, &ruled.arguments).await?.unwrap_or_default();
+        let session = self.own_session(&ruled.principal, "recover");
+        let proposal = Proposal {
+            principal: session.principal,
+            credential: session.credential,
+            name: ruled.name,
+            arguments,
+            mode: ruled.mode,
+            idempotency_key: None,
+            offered: ruled.offered,
+            compensates: ruled.compensates,
+            resume: false,
+        };
+        let action = Arc::new(Action::parse(proposal, self.bundle().catalogue(), &self.limits()));
+        // Only the definition that was judged says how it was carried out.
+        let same = action.typed.as_ref().filter(|t| Some(t.digest) == fact.definition);
+        let outcome = |kind, code: &str, message: String, output: Option<Vec<u8>>| Outcome {
+            kind,
+            code: Some(code.to_owned()).filter(|_| kind != OutcomeKind::Done),
+            message,
+            labels: output
+                .as_ref()
+                .and(same)
+                .map_or_else(Labels::default, |t| Labels::of(&t.manifest.output)),
+            output,
+            sandbox: "none".into(),
+        };
+        let unknown = |message: &str| outcome(OutcomeKind::Unknown, "interrupted", message.to_owned(), None);
+        let Some(typed) = same else {
+            return Ok(unknown(
+                "the process ended during the attempt, and the action's definition has changed since",
+            ));
+        };
+        Ok(match typed.manifest.idempotency {
+            Idempotency::Pure => outcome(
+                OutcomeKind::Failed,
+                "interrupted",
+                "the process ended during the attempt; it has no effect and can be repeated".into(),
+                None,
+            ),
+            Idempotency::Keyed | Idempotency::Verifiable => {
+                let key = self.started_key(id).await?;
+                match self
+                    .0
+                    .executor
+                    .reconcile(id.as_str(), &action, key, self.config().limits.output_bytes_max)
+                    .await
+                {
+                    Reconciled::Done { output } => {
+                        outcome(OutcomeKind::Done, "", String::new(), Some(output))
+                    }
+                    Reconciled::NotDone => outcome(
+                        OutcomeKind::Failed,
+                        "interrupted",
+                        "the process ended during the attempt; the target says that it did not happen".into(),
+                        None,
+                    ),
+                    Reconciled::StillUnknown { message } => unknown(&message),
+                }
+            }
+            Idempotency::Opaque => unknown(
+                "the process ended during the attempt; find out at the target whether it happened, then `aecl resolve`",
+            ),
+        })
+    }
+
+    async fn started_key(&self, id: &ActionId) -> Result<String, GateError> {
+        let entries = self.0.ledger.entries_of_action(id).await?;
+        let key = entries.into_iter().rev().find_map(|e| match e.event {
+            Event::Started(started) => Some(started.key),
+            _ => None,
+        });
+        Ok(key.ok_or_else(|| LedgerError::NoAction(id.clone()))?)
+    }
+
+    /// Takes the report of an agent that acted by itself.
+    pub async fn report(
+        &self,
+        session: &Session,
+        id: &ActionId,
+        outcome: Outcome,
+    ) -> Result<Answer, GateError> {
+        let fact = self.action_fact(id).await?;
+        if fact.run != session.principal.run || fact.mode != Mode::Authorize {
+            return Err(GateError::refused(code::FORBIDDEN, format!("`{id}` is no permit of this run")));
+        }
+        let labels = self
+            .bundle()
+            .catalogue()
+            .find(&fact.name)
+            .map_or_else(Labels::default, |t| Labels::of(&t.manifest.output));
+        self.conclude(id, Outcome { labels, ..outcome }, fact.changed_at, None).await?;
+        self.recorded_answer(id, None, false).await
+    }
+
+    /// Records what an unknown outcome turned out to be, as a person has found out.
+    pub async fn resolve(
+        &self,
+        by: &Identity,
+        id: &ActionId,
+        done: bool,
+        note: String,
+    ) -> Result<Answer, GateError> {
+        self.operator(by, "resolve unknown outcomes")?;
+        let fact = self.action_fact(id).await?;
+        let kind = if done { OutcomeKind::Done } else { OutcomeKind::Failed };
+        let outcome = Outcome {
+            kind,
+            code: (!done).then(|| "resolved_not_done".to_owned()),
+            message: note,
+            output: None,
+            labels: Labels::default(),
+            sandbox: "none".into(),
+        };
+        self.conclude(id, outcome, fact.changed_at, Some(by.name())).await?;
+        self.recorded_answer(id, None, false).await
+    }
+
+    /// One round of housekeeping: what nobody has answered in time is rejected, permits without a report
+    /// become unknown. Gives how much was done.
+    pub async fn sweep(&self) -> Result<usize, GateError> {
+        let now = self.now();
+        let mut done = 0;
+        for ask in self.0.ledger.open_approvals(SWEEP_MAX).await? {
+            if ask.state_at(now) == AskState::Expired
+                && self.0.ledger.expire(ask.approval.clone(), now).await?
+            {
+                self.0.waits.ring(&ask.action);
+                done += 1;
+            }
+        }
+        for id in self.0.ledger.in_flight(SWEEP_MAX).await? {
+            let fact = self.action_fact(&id).await?;
+            let late = now >= fact.changed_at.plus_s(PERMIT_TTL_S + 30);
+            if fact.mode == Mode::Authorize && fact.state == ActionState::Started && late {
+                let outcome = Outcome {
+                    kind: OutcomeKind::Unknown,
+                    code: Some("no_report".into()),
+                    message: "a permit was given out and nobody has reported what came of it".into(),
+                    output: None,
+                    labels: Labels::default(),
+                    sandbox: "agent".into(),
+                };
+                self.conclude(&id, outcome, fact.changed_at, None).await?;
+                done += 1;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Housekeeping until the gate is shut: sweeps, and shows that the ledger is alive when nothing else does.
+    pub async fn keep_house(&self) {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        let (mut size, mut silent_s) = (0, 0);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.sweep().await {
+                tracing::error!(%error, "housekeeping failed");
+            }
+            let Ok(head) = self.0.ledger.head().await else { continue };
+            silent_s = if head.size == size { silent_s + 1 } else { 0 };
+            size = head.size;
+            if silent_s >= self.config().limits.heartbeat_s {
+                let in_flight = self.0.ledger.in_flight(SWEEP_MAX).await.map_or(0, |f| f.len() as u64);
+                if let Err(error) = self.0.ledger.heartbeat(in_flight, self.now()).await {
+                    tracing::error!(%error, "the heartbeat cannot be recorded");
+                }
+            }
+        }
+    }
+
+    /// Waits until nothing is underway, at most this long. Gives what still is; that becomes unknown at the
+    /// next start.
+    pub async fn drain(&self, at_most: Duration) -> usize {
+        let deadline = tokio::time::Instant::now() + at_most;
+        while self.underway() > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.underway()
+    }
+}

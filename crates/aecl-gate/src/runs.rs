@@ -1,0 +1,239 @@
+//! Runs: one task of one agent, with a goal, a lifetime and a token.
+
+use crate::error::GateError;
+use crate::gate::Gate;
+use crate::identity::{Identity, Session};
+use crate::names;
+use aecl_kernel::code;
+use aecl_kernel::event::KillChanged;
+use aecl_kernel::facts::{Goal, KillScope};
+use aecl_kernel::id::{AgentId, Environment, ProjectId, RunId, TenantId, UserId};
+use aecl_kernel::principal::Principal;
+use aecl_kernel::time::Timestamp;
+use aecl_ledger::OpenRun;
+use serde_json::Value;
+
+/// Longest goal, in bytes.
+const GOAL_BYTES_MAX: usize = 16 * 1024;
+
+/// A run that somebody wants to open.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// For which agent.
+    pub agent: AgentId,
+    /// What for, in words.
+    pub goal: String,
+    /// Ordered steps.
+    pub plan: Option<Value>,
+    /// On behalf of whom.
+    pub user: Option<UserId>,
+    /// In which tenant; the configured one if absent.
+    pub tenant: Option<TenantId>,
+    /// In which project.
+    pub project: Option<ProjectId>,
+    /// In which environment; the configured one if absent.
+    pub environment: Option<Environment>,
+    /// For how long at most, in seconds; the manifest's limit if absent.
+    pub ttl_s: Option<u64>,
+    /// The run it is delegated from.
+    pub parent: Option<RunId>,
+}
+
+/// A run that was opened.
+#[derive(Debug, Clone)]
+pub struct OpenedRun {
+    /// Who acts, with which credential.
+    pub session: Session,
+    /// The token, which is shown once.
+    pub token: String,
+    /// When the run ends at the latest.
+    pub expires_at: Timestamp,
+}
+
+impl Gate {
+    /// Opens a run and gives out its first token.
+    pub async fn open_run(&self, by: &Identity, request: RunRequest) -> Result<OpenedRun, GateError> {
+        if !by.may_run(&request.agent) {
+            let message = format!("{} may not open runs of `{}`", by.name(), request.agent);
+            return Err(GateError::refused(code::FORBIDDEN, message));
+        }
+        let bundle = self.bundle();
+        let Some(manifest) = bundle.agent(&request.agent) else {
+            let known = aecl_kernel::catalogue::nearest(
+                request.agent.as_str(),
+                bundle.agents().map(|a| a.agent_id.clone()),
+            );
+            let hint = known.map_or(String::new(), |a| format!("; did you mean `{a}`?"));
+            return Err(GateError::refused(
+                code::AGENT_UNKNOWN,
+                format!("there is no manifest for agent `{}`{hint}", request.agent),
+            ));
+        };
+        if request.goal.len() > GOAL_BYTES_MAX {
+            return Err(GateError::refused(
+                code::REQUEST_INVALID,
+                format!("the goal is longer than {GOAL_BYTES_MAX} bytes"),
+            ));
+        }
+        let config = self.config();
+        let now = self.now();
+        let ttl_s = request.ttl_s.unwrap_or(manifest.run_ttl_seconds).min(manifest.run_ttl_seconds);
+        let expires_at = now.plus_s(ttl_s);
+        let run = names::run()?;
+        let parent = match &request.parent {
+            Some(id) => {
+                let fact = self.0.ledger.run(id).await?;
+                Some(fact.ok_or_else(|| aecl_ledger::LedgerError::NoRun(id.clone()))?.principal)
+            }
+            None => None,
+        };
+        // What a delegation leaves out is inherited, never unlimited; what it names must be the same.
+        let narrowed = |what: &str, asked: Option<String>, own: Option<String>| match (&parent, asked, own) {
+            (Some(_), Some(asked), own) if own.as_deref() != Some(asked.as_str()) => Err(GateError::refused(
+                code::OUT_OF_SCOPE,
+                format!("a delegated run keeps the {what} of its parent; `{asked}` is another"),
+            )),
+            (_, asked, own) => Ok(asked.or(own)),
+        };
+        let text = |o: Option<&str>| o.map(str::to_owned);
+        let own = parent.as_ref();
+        let tenant = narrowed(
+            "tenant",
+            text(request.tenant.as_ref().map(TenantId::as_str)),
+            text(own.map(|p| p.tenant.as_str())),
+        )?;
+        let environment = narrowed(
+            "environment",
+            text(request.environment.as_ref().map(Environment::as_str)),
+            text(own.map(|p| p.environment.as_str())),
+        )?;
+        let project = narrowed(
+            "project",
+            text(request.project.as_ref().map(ProjectId::as_str)),
+            text(own.and_then(|p| p.project.as_ref()).map(ProjectId::as_str)),
+        )?;
+        let user = narrowed(
+            "user",
+            text(request.user.as_ref().map(UserId::as_str)),
+            text(own.and_then(|p| p.user.as_ref()).map(UserId::as_str)),
+        )?;
+        let principal = Principal {
+            agent: request.agent.clone(),
+            user: user.as_deref().map(UserId::new).transpose()?,
+            tenant: tenant.as_deref().map_or_else(|| Ok(config.tenant.clone()), TenantId::new)?,
+            project: project.as_deref().map(ProjectId::new).transpose()?,
+            environment: environment
+                .as_deref()
+                .map_or_else(|| Ok(config.environment.clone()), Environment::new)?,
+            run: run.clone(),
+        };
+        let goal = Goal { text: request.goal, plan: request.plan };
+        let open =
+            OpenRun { principal: principal.clone(), goal, expires_at, parent: request.parent, by: by.name() };
+        self.0.ledger.open_run(open, now).await?;
+        let recorded =
+            self.0.ledger.run(&run).await?.ok_or_else(|| aecl_ledger::LedgerError::NoRun(run.clone()))?;
+        let (token, session) = self.token(principal, recorded.expires_at, manifest.token_ttl_seconds).await?;
+        Ok(OpenedRun { session, token, expires_at: recorded.expires_at })
+    }
+
+    async fn token(
+        &self,
+        principal: Principal,
+        run_expires_at: Timestamp,
+        ttl_s: u64,
+    ) -> Result<(String, Session), GateError> {
+        let now = self.now();
+        let expires_at = now.plus_s(ttl_s).min(run_expires_at);
+        let (token, credential) = self.0.tokens.issue(&principal.run, &principal.agent, now, expires_at)?;
+        self.0
+            .ledger
+            .token_issued(principal.run.clone(), credential.id.clone(), credential.expires_at, now)
+            .await?;
+        Ok((token, Session { principal, credential }))
+    }
+
+    /// Gives out a fresh token for a run that lives. The old one stays valid until it expires.
+    pub async fn renew(&self, by: &Identity, run: &RunId) -> Result<(String, Session), GateError> {
+        let fact =
+            self.0.ledger.run(run).await?.ok_or_else(|| aecl_ledger::LedgerError::NoRun(run.clone()))?;
+        self.may(by, &fact.principal.agent, "renew tokens of")?;
+        self.renewed(fact).await
+    }
+
+    /// The same for the bearer of a token that has not expired.
+    pub async fn renew_session(&self, session: &Session) -> Result<(String, Session), GateError> {
+        let run = &session.principal.run;
+        let fact =
+            self.0.ledger.run(run).await?.ok_or_else(|| aecl_ledger::LedgerError::NoRun(run.clone()))?;
+        if self.now() >= session.credential.expires_at {
+            return Err(GateError::refused(
+                code::TOKEN_EXPIRED,
+                "the token has expired; ask the orchestrator for a new one",
+            ));
+        }
+        self.renewed(fact).await
+    }
+
+    async fn renewed(&self, fact: aecl_kernel::facts::RunFact) -> Result<(String, Session), GateError> {
+        if let Some(why) = &fact.closed {
+            return Err(GateError::refused(code::RUN_CLOSED, format!("the run has ended: {why}")));
+        }
+        if self.now() >= fact.expires_at {
+            return Err(GateError::refused(
+                code::RUN_EXPIRED,
+                format!("the run ended at {}; open a new one", fact.expires_at),
+            ));
+        }
+        let ttl_s = self.bundle().agent(&fact.principal.agent).map_or(60, |m| m.token_ttl_seconds);
+        self.token(fact.principal, fact.expires_at, ttl_s).await
+    }
+
+    /// Ends a run. What waits in it is refused from now on; what is underway is concluded.
+    pub async fn close_run(&self, by: &Identity, run: &RunId, reason: String) -> Result<(), GateError> {
+        let fact =
+            self.0.ledger.run(run).await?.ok_or_else(|| aecl_ledger::LedgerError::NoRun(run.clone()))?;
+        self.may(by, &fact.principal.agent, "close runs of")?;
+        self.0.ledger.close_run(run.clone(), reason, by.name(), self.now()).await?;
+        Ok(())
+    }
+
+    /// Revokes a token at once.
+    pub async fn revoke(&self, by: &Identity, run: &RunId, token: String) -> Result<(), GateError> {
+        let fact =
+            self.0.ledger.run(run).await?.ok_or_else(|| aecl_ledger::LedgerError::NoRun(run.clone()))?;
+        self.may(by, &fact.principal.agent, "revoke tokens of")?;
+        self.0.ledger.revoke_token(run.clone(), token, by.name(), self.now()).await?;
+        Ok(())
+    }
+
+    fn may(&self, by: &Identity, agent: &AgentId, what: &str) -> Result<(), GateError> {
+        if by.may_run(agent) {
+            return Ok(());
+        }
+        Err(GateError::refused(code::FORBIDDEN, format!("{} may not {what} `{agent}`", by.name())))
+    }
+
+    /// Stops everything, a tenant, an agent or a run, from now on.
+    pub async fn kill(&self, by: &Identity, scope: KillScope, reason: String) -> Result<(), GateError> {
+        self.operator(by, "pull the kill switch")?;
+        self.0.ledger.kill(KillChanged { scope, by: by.name(), reason }, self.now()).await?;
+        Ok(())
+    }
+
+    /// Lifts a kill switch.
+    pub async fn lift(&self, by: &Identity, scope: KillScope, reason: String) -> Result<(), GateError> {
+        self.operator(by, "lift the kill switch")?;
+        self.0.ledger.lift(KillChanged { scope, by: by.name(), reason }, self.now()).await?;
+        Ok(())
+    }
+
+    pub(crate) fn operator(&self, by: &Identity, what: &str) -> Result<(), GateError> {
+        if by.is_operator() {
+            return Ok(());
+        }
+        let message =
+            format!("{} may not {what}; members of `{}` may", by.name(), crate::identity::OPERATORS);
+        Err(GateError::refused(code::FORBIDDEN, message))
+    }
+}

@@ -1,0 +1,386 @@
+//! The walk: submit → parse → rule → wait → perform → conclude. What happens to an action is written here,
+//! in order, and nowhere else.
+
+use crate::error::GateError;
+use crate::gate::Gate;
+use crate::identity::Session;
+use crate::names;
+use aecl_executor::{Carry, DryRun, Outcome};
+use aecl_kernel::action::{Action, Mode, Proposal};
+use aecl_kernel::approval::{Ask, AskState};
+use aecl_kernel::decide::{Decision, Permit, Wait};
+use aecl_kernel::digest::Digest;
+use aecl_kernel::event::OutcomeKind;
+use aecl_kernel::facts::{ActionFact, ActionState};
+use aecl_kernel::id::ActionId;
+use aecl_kernel::time::Timestamp;
+use aecl_ledger::{Conclusion, LedgerError, PayloadKind, Receipt, Recorded, Rule, Ruling};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Seconds for which an agent that acts by itself may use its permit.
+pub(crate) const PERMIT_TTL_S: u64 = 60;
+
+/// What somebody wants done, as it came in.
+#[derive(Debug, Default)]
+pub struct Submission {
+    /// The name of the action.
+    pub name: String,
+    /// The arguments, as sent.
+    pub arguments: Vec<u8>,
+    /// What is wanted.
+    pub mode: Mode,
+    /// The proposer's idempotency key.
+    pub idempotency_key: Option<String>,
+    /// How long to wait for people.
+    pub wait: Duration,
+    /// Carry on without the proposer once people have agreed.
+    pub resume: bool,
+    /// The definition of the tool as its server offers it now.
+    pub offered: Option<Digest>,
+    /// The action to undo.
+    pub compensates: Option<ActionId>,
+    /// What goes along with the call.
+    pub carry: Carry,
+}
+
+/// What came of a submission.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The action on record.
+    pub action: ActionId,
+    /// How it ended.
+    pub end: End,
+    /// Why.
+    pub decision: Option<Arc<Decision>>,
+    /// Where that is on record.
+    pub receipt: Option<Receipt>,
+}
+
+/// How a submission ended.
+#[derive(Debug, Clone)]
+pub enum End {
+    /// It was carried out, or its recorded outcome is given again.
+    Concluded {
+        /// Done, failed or unknown.
+        outcome: OutcomeKind,
+        /// What went wrong, as a code.
+        code: Option<String>,
+        /// What went wrong, in words.
+        message: String,
+        /// What the target answered.
+        output: Option<Vec<u8>>,
+        /// The outcome was on record already; nothing was executed now.
+        replayed: bool,
+    },
+    /// It was refused.
+    Blocked {
+        /// The stable code.
+        code: &'static str,
+        /// Why.
+        message: String,
+    },
+    /// It waits for people. Nothing was executed.
+    Pending(Box<Ask>),
+    /// The agent may do it by itself, once.
+    Permitted {
+        /// The signed permit.
+        permit: String,
+        /// Until when.
+        expires_at: Timestamp,
+    },
+    /// Only an answer was wanted.
+    Asked {
+        /// What carrying it out would do, if the connector can tell.
+        would: Option<Vec<u8>>,
+    },
+}
+
+/// Why a wait ended.
+enum Held {
+    /// People have answered: ask again.
+    AskAgain,
+    /// Somebody else has carried the action on; this is how it ended.
+    Over(Answer),
+    /// Time is up.
+    TimedOut(Box<Ask>),
+}
+
+impl Gate {
+    /// Takes a proposal through the walk.
+    pub async fn submit(&self, session: &Session, submission: Submission) -> Result<Answer, GateError> {
+        let Submission { wait, carry, .. } = &submission;
+        let (deadline, carry) = (tokio::time::Instant::now() + *wait, carry.clone());
+        let action =
+            Arc::new(Action::parse(proposal(session, submission), self.bundle().catalogue(), &self.limits()));
+        let evidence = Vec::new();
+        let mut turn = None;
+        loop {
+            let ruling = self.rule(&action, &evidence).await?;
+            drop(turn.take());
+            match ruling {
+                Ruling::Allowed(permit) => return self.carry_out(permit, carry).await,
+                Ruling::Blocked(refusal) => return Ok(self.refused(refusal)),
+                Ruling::Answered(refusal) => return Ok(self.dry_run(refusal).await),
+                Ruling::Replayed(replay) => {
+                    let id = replay.get().original.clone();
+                    return self.recorded_answer(&id, Some(replay.get().decision.clone()), true).await;
+                }
+                Ruling::Waiting(wait) => match self.hold(wait.get(), deadline, &carry, &mut turn).await? {
+                    Held::AskAgain => {}
+                    Held::Over(answer) => return Ok(answer),
+                    Held::TimedOut(ask) => {
+                        let (wait, receipt) = wait.into_parts();
+                        return Ok(Answer {
+                            action: wait.id,
+                            end: End::Pending(ask),
+                            decision: Some(wait.decision),
+                            receipt: Some(receipt),
+                        });
+                    }
+                },
+            }
+        }
+    }
+
+    async fn rule(
+        &self,
+        action: &Arc<Action>,
+        evidence: &[aecl_kernel::evidence::Evidence],
+    ) -> Result<Ruling, GateError> {
+        let now = self.now();
+        let rule = Rule {
+            action: action.clone(),
+            evidence: evidence.to_vec(),
+            bundle: self.bundle(),
+            fresh: names::for_decision()?,
+            now,
+        };
+        let ruling = self.0.ledger.rule(rule).await?;
+        self.0.metrics.decided(self.now().since_ms(now));
+        let outcome = match &ruling {
+            Ruling::Allowed(_) => "approved",
+            Ruling::Blocked(_) => "blocked",
+            Ruling::Waiting(_) => "escalated",
+            Ruling::Replayed(_) => "replayed",
+            Ruling::Answered(_) => "asked",
+        };
+        let name = action.typed.as_ref().map(|t| &t.manifest.name);
+        self.0.metrics.outcome(&action.principal.agent, name, outcome);
+        Ok(ruling)
+    }
+
+    fn refused(&self, refusal: Recorded<aecl_kernel::decide::Refusal>) -> Answer {
+        let (refusal, receipt) = refusal.into_parts();
+        let code = refusal.decision.headline.map_or("not_allowed", |c| c.as_str());
+        let message = refusal.decision.reason().to_owned();
+        Answer {
+            action: refusal.id,
+            end: End::Blocked { code, message },
+            decision: Some(refusal.decision),
+            receipt: Some(receipt),
+        }
+    }
+
+    async fn dry_run(&self, refusal: Recorded<aecl_kernel::decide::Refusal>) -> Answer {
+        let (refusal, receipt) = refusal.into_parts();
+        let mut would = None;
+        // What would be blocked is not tried out either: a dry run touches the target, too.
+        if refusal.decision.verdict != aecl_kernel::decide::Verdict::Block {
+            let most = self.config().limits.output_bytes_max;
+            would = Some(match self.0.executor.dry_run(refusal.id.as_str(), &refusal.action, most).await {
+                DryRun::Would { output, .. } => output,
+                DryRun::Unsupported { message } | DryRun::Failed { message, .. } => {
+                    serde_json::json!({"unsupported": message}).to_string().into_bytes()
+                }
+            });
+        }
+        Answer {
+            action: refusal.id,
+            end: End::Asked { would },
+            decision: Some(refusal.decision),
+            receipt: Some(receipt),
+        }
+    }
+
+    /// Waits for people until the deadline, or until nobody listens any more.
+    async fn hold(
+        &self,
+        wait: &Wait,
+        deadline: tokio::time::Instant,
+        carry: &Carry,
+        turn: &mut Option<tokio::sync::OwnedMutexGuard<()>>,
+    ) -> Result<Held, GateError> {
+        let asked_at = self.now();
+        let bell = self.0.waits.listen(&wait.id);
+        let held = loop {
+            let ring = bell.next();
+            tokio::pin!(ring);
+            ring.as_mut().enable();
+            let guard = bell.turn().await;
+            let ask = self.0.ledger.approval(&wait.ask.approval).await?;
+            let ask = ask.ok_or_else(|| LedgerError::NoApproval(wait.ask.approval.clone()))?;
+            let fact = self.action_fact(&wait.id).await?;
+            // Whoever comes first after a yes carries the action on; the others get how it ended.
+            if fact.state != ActionState::Waiting {
+                if fact.state != ActionState::Started {
+                    break Held::Over(self.recorded_answer(&wait.id, None, true).await?);
+                }
+            } else if ask.state_at(self.now()) == AskState::Approved && !fact.resume {
+                *turn = Some(guard);
+                break Held::AskAgain;
+            }
+            drop(guard);
+            tokio::select! {
+                () = &mut ring => {}
+                () = tokio::time::sleep_until(deadline) => break Held::TimedOut(Box::new(ask)),
+                () = carry.cancel.cancelled() => break Held::TimedOut(Box::new(ask)),
+            }
+        };
+        drop(bell);
+        self.0.waits.leave(&wait.id);
+        self.0.metrics.waited(self.now().since_ms(asked_at));
+        Ok(held)
+    }
+
+    async fn carry_out(&self, permit: Recorded<Permit>, carry: Carry) -> Result<Answer, GateError> {
+        match permit.get().action().mode {
+            Mode::Authorize => self.hand_over(permit),
+            Mode::Execute | Mode::DryRun => {
+                // A task of its own: an attempt that has begun is concluded, whether or not anybody listens.
+                let gate = self.clone();
+                let work = tokio::spawn(async move { gate.perform(permit, carry).await });
+                work.await.map_err(|e| {
+                    GateError::refused(
+                        aecl_kernel::code::INTERNAL,
+                        format!("the attempt was interrupted: {e}"),
+                    )
+                })?
+            }
+        }
+    }
+
+    async fn perform(&self, permit: Recorded<Permit>, carry: Carry) -> Result<Answer, GateError> {
+        let (id, decision, since) =
+            (permit.get().id().clone(), permit.get().decision().clone(), permit.get().at());
+        let (agent, name) =
+            (permit.get().action().principal.agent.clone(), permit.get().action().typed.clone());
+        let most = self.config().limits.output_bytes_max;
+        self.0.underway.fetch_add(1, Ordering::SeqCst);
+        let outcome = self.0.executor.perform(permit, carry, most).await;
+        let concluded = self.conclude(&id, outcome, since, None).await;
+        self.0.underway.fetch_sub(1, Ordering::SeqCst);
+        let (outcome, receipt) = concluded?;
+        self.0.metrics.outcome(&agent, name.as_ref().map(|t| &t.manifest.name), outcome.kind.name());
+        let Outcome { kind, code, message, output, .. } = outcome;
+        let end = End::Concluded { outcome: kind, code, message, output, replayed: false };
+        Ok(Answer { action: id, end, decision: Some(decision), receipt: Some(receipt) })
+    }
+
+    /// Puts an outcome on record; only then it is answered.
+    pub(crate) async fn conclude(
+        &self,
+        id: &ActionId,
+        outcome: Outcome,
+        since: Timestamp,
+        resolved_by: Option<String>,
+    ) -> Result<(Outcome, Receipt), GateError> {
+        let now = self.now();
+        let latency_ms = now.since_ms(since);
+        let conclusion = Conclusion {
+            action: id.clone(),
+            outcome: outcome.kind,
+            code: outcome.code.clone(),
+            message: outcome.message.clone(),
+            output: outcome.output.clone(),
+            labels: outcome.labels.clone(),
+            latency_ms,
+            sandbox: outcome.sandbox.clone(),
+            resolved_by,
+        };
+        let recorded = self.0.ledger.conclude(conclusion, now).await?;
+        self.0.metrics.performed(latency_ms);
+        self.0.waits.ring(id);
+        Ok((outcome, recorded.into_parts().1))
+    }
+
+    /// Leave for an agent that acts by itself. Its report concludes the action; without one it is unknown.
+    fn hand_over(&self, permit: Recorded<Permit>) -> Result<Answer, GateError> {
+        let expires_at = permit.get().at().plus_s(PERMIT_TTL_S);
+        let signed = self.0.tokens.permit(permit.get(), expires_at)?;
+        let (permit, receipt) = permit.into_parts();
+        let end = End::Permitted { permit: signed, expires_at };
+        Ok(Answer {
+            action: permit.id().clone(),
+            end,
+            decision: Some(permit.decision().clone()),
+            receipt: Some(receipt),
+        })
+    }
+
+    pub(crate) async fn action_fact(&self, id: &ActionId) -> Result<ActionFact, GateError> {
+        Ok(self.0.ledger.action(id).await?.ok_or_else(|| LedgerError::NoAction(id.clone()))?)
+    }
+
+    /// The answer that is on record for an action that is over, or underway elsewhere.
+    pub(crate) async fn recorded_answer(
+        &self,
+        id: &ActionId,
+        decision: Option<Arc<Decision>>,
+        replayed: bool,
+    ) -> Result<Answer, GateError> {
+        let fact = self.action_fact(id).await?;
+        let output = match &fact.output {
+            Some(digest) => self.0.ledger.payload(PayloadKind::Output, digest).await?,
+            None => None,
+        };
+        let code = fact.code.map(|c| c.as_str());
+        let end = match fact.state {
+            ActionState::Done | ActionState::Failed | ActionState::Unknown | ActionState::Started => {
+                let outcome = match fact.state {
+                    ActionState::Done => OutcomeKind::Done,
+                    ActionState::Failed => OutcomeKind::Failed,
+                    // Underway, and nobody knows yet.
+                    _ => OutcomeKind::Unknown,
+                };
+                End::Concluded {
+                    outcome,
+                    code: code.map(str::to_owned),
+                    message: fact.message,
+                    output,
+                    replayed,
+                }
+            }
+            ActionState::Blocked | ActionState::Rejected | ActionState::Asked => {
+                End::Blocked { code: code.unwrap_or("not_allowed"), message: fact.message }
+            }
+            ActionState::Waiting => match fact.approval {
+                Some(approval) => {
+                    let ask =
+                        self.0.ledger.approval(&approval).await?.ok_or(LedgerError::NoApproval(approval))?;
+                    End::Pending(Box::new(ask))
+                }
+                None => End::Blocked {
+                    code: "approval_unknown",
+                    message: "the request for approval is gone; propose it again".into(),
+                },
+            },
+        };
+        Ok(Answer { action: id.clone(), end, decision, receipt: None })
+    }
+}
+
+fn proposal(session: &Session, s: Submission) -> Proposal {
+    Proposal {
+        principal: session.principal.clone(),
+        credential: session.credential.clone(),
+        name: s.name,
+        arguments: s.arguments,
+        mode: s.mode,
+        idempotency_key: s.idempotency_key,
+        offered: s.offered,
+        compensates: s.compensates,
+        resume: s.resume,
+    }
+}

@@ -1,0 +1,162 @@
+//! Run tokens: EdDSA JWTs, bound to one run and one audience, short-lived. They go to the orchestrator,
+//! never to the model.
+
+use crate::error::GateError;
+use aecl_kernel::action::Credential;
+use aecl_kernel::code;
+use aecl_kernel::decide::Permit;
+use aecl_kernel::id::{AgentId, RunId};
+use aecl_kernel::time::Timestamp;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::EncodePrivateKey;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+
+/// Makes and verifies tokens.
+pub struct Tokens {
+    issuer: String,
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    public: [u8; 32],
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tokens({})", self.issuer)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: String,
+    run: String,
+    jti: String,
+    iat: i64,
+    exp: i64,
+}
+
+/// A permit for an agent that acts by itself: leave to do exactly this, once, for a short time.
+#[derive(Serialize)]
+struct PermitClaims<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    sub: &'a str,
+    run: &'a str,
+    jti: &'a str,
+    iat: i64,
+    exp: i64,
+    action: &'a str,
+    /// SHA-256 of the canonical arguments.
+    arguments: String,
+    digest: String,
+}
+
+const RUN: &str = "aecl:run";
+const PERMIT: &str = "aecl:permit";
+
+impl Tokens {
+    /// Tokens of this issuer, signed with this key.
+    pub fn new(issuer: &str, key: &SigningKey) -> Result<Self, GateError> {
+        let pem = key
+            .to_pkcs8_der()
+            .map_err(|e| GateError::refused(code::INTERNAL, format!("the token key cannot be used: {e}")))?;
+        let public = key.verifying_key().to_bytes();
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            encoding: EncodingKey::from_ed_der(pem.as_bytes()),
+            decoding: DecodingKey::from_ed_der(&public),
+            public,
+        })
+    }
+
+    /// The public key as a JSON Web Key Set.
+    pub fn jwks(&self) -> serde_json::Value {
+        serde_json::json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": self.kid(), "x": BASE64_URL_SAFE_NO_PAD.encode(self.public)}]})
+    }
+
+    fn kid(&self) -> String {
+        aecl_kernel::digest::Digest::of(&self.public).short()
+    }
+
+    fn header(&self, typ: &str) -> Header {
+        Header { typ: Some(typ.into()), kid: Some(self.kid()), ..Header::new(Algorithm::EdDSA) }
+    }
+
+    /// A token for a run.
+    pub(crate) fn issue(
+        &self,
+        run: &RunId,
+        agent: &AgentId,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<(String, Credential), GateError> {
+        let id = crate::names::token();
+        let claims = Claims {
+            iss: self.issuer.clone(),
+            aud: RUN.into(),
+            sub: agent.to_string(),
+            run: run.to_string(),
+            jti: id.clone(),
+            iat: now.0.div_euclid(1000),
+            exp: expires_at.0.div_euclid(1000),
+        };
+        let token = jsonwebtoken::encode(&self.header("at+jwt"), &claims, &self.encoding)
+            .map_err(|e| GateError::refused(code::INTERNAL, format!("the token cannot be signed: {e}")))?;
+        Ok((
+            token,
+            Credential {
+                id,
+                run: run.clone(),
+                agent: agent.clone(),
+                expires_at: Timestamp(claims.exp * 1000),
+            },
+        ))
+    }
+
+    /// Verifies signature, issuer and audience. Whether it is still alive is judged with the action, on record.
+    pub(crate) fn verify(&self, token: &str) -> Result<Credential, GateError> {
+        let bad =
+            |why: &str| GateError::refused(code::TOKEN_INVALID, format!("the run token is not valid: {why}"));
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(&[RUN]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        // Expiry is a check like any other: it is judged against our time and recorded.
+        validation.validate_exp = false;
+        let data = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation)
+            .map_err(|e| bad(&e.to_string()))?;
+        if data.header.typ.as_deref() != Some("at+jwt") {
+            return Err(bad("it is a token of another type"));
+        }
+        let claims = data.claims;
+        Ok(Credential {
+            id: claims.jti,
+            run: RunId::new(&claims.run).map_err(|_| bad("it names no run"))?,
+            agent: AgentId::new(&claims.sub).map_err(|_| bad("it names no agent"))?,
+            expires_at: Timestamp(claims.exp.saturating_mul(1000)),
+        })
+    }
+
+    /// A permit that can be verified offline with the public key.
+    pub(crate) fn permit(&self, permit: &Permit, expires_at: Timestamp) -> Result<String, GateError> {
+        let action = permit.action();
+        let claims = PermitClaims {
+            iss: &self.issuer,
+            aud: PERMIT,
+            sub: action.principal.agent.as_str(),
+            run: action.principal.run.as_str(),
+            jti: permit.id().as_str(),
+            iat: permit.at().0.div_euclid(1000),
+            exp: expires_at.0.div_euclid(1000),
+            action: &action.name,
+            arguments: action.arguments.digest().to_string(),
+            digest: action.digest.to_string(),
+        };
+        jsonwebtoken::encode(&self.header("aecl-permit+jwt"), &claims, &self.encoding)
+            .map_err(|e| GateError::refused(code::INTERNAL, format!("the permit cannot be signed: {e}")))
+    }
+}
