@@ -1,0 +1,206 @@
+//! Installs what the peer tests need. Says what it does, and does nothing twice.
+//!
+//! System programs come by apt-get when we are root. Programs of the peers go into
+//! `.cache/peers`, by the exact versions in `tests/peers/`; nothing is installed globally.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::programs::{ask, exists, root, watch};
+
+/// A program, the Debian package that holds it, and what fails without it.
+const SYSTEM: [(&str, &str, &str); 7] = [
+    ("git", "git", "the repository in front of which mcp-server-git stands"),
+    ("sqlite3", "sqlite3", "looking into a database behind the server's back"),
+    ("setpriv", "util-linux", "tests that drop root"),
+    ("timeout", "coreutils", "the deadline of a peer test"),
+    ("python3", "python3", "peer scripts, mcp-server-sqlite, mcp-server-git"),
+    ("node", "nodejs", "the servers on Node.js"),
+    ("npm", "npm", "installing the servers on Node.js"),
+];
+
+/// The oldest Node.js that the conformance suite runs on. Debian's is older; npm brings one.
+const NODE_OLDEST: u32 = 22;
+
+/// Where the peers are.
+pub struct Installed {
+    pub folder: PathBuf,
+    pub python: PathBuf,
+    pub node: PathBuf,
+}
+
+pub fn run(with_browser: bool) -> Result<Installed, String> {
+    system(with_browser)?;
+    let folder = root().join(".cache/peers");
+    std::fs::create_dir_all(&folder).map_err(|error| format!("`{}`: {error}", folder.display()))?;
+    python(&folder.join("python"), "requirements.txt")?;
+    python(&folder.join("python-legacy"), "requirements-legacy.txt")?;
+    let node = node(&folder.join("node"))?;
+    let installed = Installed { python: folder.join("python/bin/python"), node, folder };
+    all_there(&installed)?;
+    Ok(installed)
+}
+
+fn system(with_browser: bool) -> Result<(), String> {
+    let mut packages: Vec<&str> = Vec::new();
+    for (program, package, purpose) in SYSTEM {
+        if !exists(program) {
+            println!("missing: `{program}` ({purpose})");
+            packages.push(package);
+        }
+    }
+    // Debian splits the module off; asking Python is the only way to know.
+    let venv = ask(Command::new("python3").args(["-c", "import ensurepip, venv"]));
+    if venv.is_err() {
+        println!("missing: the Python modules `ensurepip` and `venv`");
+        packages.push("python3-venv");
+    }
+    if !with_browser {
+        println!("skip chromium: no browser test is here");
+    } else if !exists("chromium") {
+        println!("missing: `chromium` (browser tests)");
+        packages.push("chromium");
+    }
+    if packages.is_empty() {
+        println!("system programs: all there");
+        return Ok(());
+    }
+    packages.dedup();
+    let list = packages.join(" ");
+    let is_root = ask(Command::new("id").arg("-u"))?.trim() == "0";
+    if !is_root || !exists("apt-get") {
+        return Err(format!(
+            "programs are missing and only root may install them\nhint: apt-get install {list}"
+        ));
+    }
+    println!("installing: {list}");
+    let quiet = |arguments: &[&str]| {
+        watch(
+            Command::new("apt-get")
+                .args(["-qq", "-y"])
+                .args(arguments)
+                .env("DEBIAN_FRONTEND", "noninteractive"),
+        )
+    };
+    let mut install = vec!["install", "--no-install-recommends"];
+    install.extend(&packages);
+    if !quiet(&["update"])? || !quiet(&install)? {
+        return Err(format!("apt-get could not install {list}"));
+    }
+    Ok(())
+}
+
+fn python(folder: &Path, list: &str) -> Result<(), String> {
+    let wanted = read(&root().join("tests/peers").join(list))?;
+    let version = ask(Command::new("python3").arg("--version"))?;
+    let stamp = Stamp { path: folder.join("installed"), text: format!("{version}{wanted}") };
+    if stamp.holds() && folder.join("bin/python").exists() {
+        println!("{list}: all there");
+        return Ok(());
+    }
+    println!("{list}: installing");
+    // From nothing, so that what is no longer listed is no longer there.
+    clear(folder)?;
+    let made = watch(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+    let mut pip = Command::new(folder.join("bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "-r"]);
+    if !made || !watch(pip.arg(root().join("tests/peers").join(list)))? {
+        return Err(format!("pip could not install `tests/peers/{list}`"));
+    }
+    stamp.set()
+}
+
+/// Installs the Node.js peers and returns the `node` they run on.
+fn node(folder: &Path) -> Result<PathBuf, String> {
+    let ours = folder.join("node_modules/.bin/node");
+    let own_is_new = node_version().is_some_and(|version| version >= NODE_OLDEST);
+    let chosen = if own_is_new { PathBuf::from("node") } else { ours.clone() };
+
+    let source = root().join("tests/peers");
+    let lock = read(&source.join("package-lock.json"))?;
+    let text = format!("{}\n{lock}", if own_is_new { "node of the machine" } else { "node from npm" });
+    let stamp = Stamp { path: folder.join("installed"), text };
+    if stamp.holds() && (own_is_new || ours.exists()) {
+        println!("package-lock.json: all there");
+        return Ok(chosen);
+    }
+    println!("package-lock.json: installing");
+    clear(folder)?;
+    std::fs::create_dir_all(folder).map_err(|error| format!("`{}`: {error}", folder.display()))?;
+    for name in ["package.json", "package-lock.json", ".npmrc"] {
+        let copied = std::fs::copy(source.join(name), folder.join(name));
+        copied.map_err(|error| format!("`tests/peers/{name}`: {error}"))?;
+    }
+    let mut npm = Command::new("npm");
+    // Scripts of packages stay unrun: none of these needs one.
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"])
+        .arg(folder);
+    if own_is_new {
+        npm.arg("--omit=optional");
+    }
+    if !watch(&mut npm)? {
+        return Err("npm could not install `tests/peers/package-lock.json`".into());
+    }
+    if !own_is_new && !ours.exists() {
+        return Err(format!(
+            "Node.js {NODE_OLDEST} or newer is needed, and npm has none for this kind of machine\n\
+             hint: install Node.js {NODE_OLDEST} and run again"
+        ));
+    }
+    stamp.set()?;
+    Ok(chosen)
+}
+
+fn node_version() -> Option<u32> {
+    let said = ask(Command::new("node").arg("--version")).ok()?;
+    said.trim().trim_start_matches('v').split('.').next()?.parse().ok()
+}
+
+/// Installers can succeed and leave a part out; a test that then skips would hide it.
+fn all_there(installed: &Installed) -> Result<(), String> {
+    let parts = [
+        "python/bin/python",
+        "python/bin/mcp-server-git",
+        "python-legacy/bin/mcp-server-sqlite",
+        "node/node_modules/@modelcontextprotocol/conformance/package.json",
+        "node/node_modules/@modelcontextprotocol/server-everything/package.json",
+        "node/node_modules/@modelcontextprotocol/server-filesystem/package.json",
+    ];
+    for part in parts.iter().map(|part| installed.folder.join(part)) {
+        if !part.exists() {
+            return Err(format!(
+                "`{}` should have been installed\nhint: delete `.cache` and run again",
+                part.display()
+            ));
+        }
+    }
+    let sdk = ask(Command::new(&installed.python).args(["-c", "import mcp, uvicorn"]));
+    sdk.map(|_| ()).map_err(|error| format!("the Python SDK does not load: {error}"))
+}
+
+/// Written when an installation is complete, so a broken one is repeated.
+struct Stamp {
+    path: PathBuf,
+    text: String,
+}
+
+impl Stamp {
+    fn holds(&self) -> bool {
+        std::fs::read_to_string(&self.path).is_ok_and(|text| text == self.text)
+    }
+
+    fn set(&self) -> Result<(), String> {
+        std::fs::write(&self.path, &self.text).map_err(|error| format!("`{}`: {error}", self.path.display()))
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("`{}`: {error}", path.display()))
+}
+
+fn clear(folder: &Path) -> Result<(), String> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).map_err(|error| format!("`{}`: {error}", folder.display()))?;
+    }
+    Ok(())
+}
