@@ -1,0 +1,203 @@
+//! The command line: one command a file. Data goes to standard output, talk to standard error; every command
+//! has `--json`; exit codes are the same everywhere.
+
+mod approvals;
+mod catalog;
+mod client;
+mod demo;
+mod doctor;
+mod explain;
+mod init;
+mod keys;
+mod kill;
+mod log;
+mod mcp;
+mod policy;
+mod resolve;
+mod rollback;
+mod serve;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// AECL, the Agent Execution Control Layer: judges, gates, contains, records and can undo what agents do.
+#[derive(Debug, Parser)]
+#[command(
+    name = "aecl",
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done · 1 failed · 2 wrong usage · 3 refused by policy or a person · 4 waiting for a person · 5 the record does not verify"
+)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Common {
+    /// The directory with aecl.yaml, policy/, keys/ and data/.
+    #[arg(long, global = true, env = "AECL_DIR", default_value = ".aecl", value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Your key, if it is not the operator key in keys/.
+    #[arg(long, global = true, env = "AECL_KEY", hide_env_values = true, value_name = "KEY")]
+    pub key: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the story of the vendor e-mail on real parts.
+    Demo(demo::Args),
+    /// Write a starting configuration, keys and a first bundle.
+    Init(init::Args),
+    /// Run the HTTP API, the MCP gateway and the approval pages.
+    Serve(serve::Args),
+    /// Stand in front of an MCP server, for an MCP client's configuration.
+    Mcp(mcp::Args),
+    /// Check the policy bundle.
+    Policy(policy::Args),
+    /// Say why an action would be allowed, blocked or held.
+    Explain(explain::Args),
+    /// List, show and answer requests for approval.
+    Approvals(approvals::Args),
+    /// Read, verify, export and replay the record.
+    Log(log::Args),
+    /// Stop everything, a tenant, an agent or a run.
+    Kill(kill::Args),
+    /// Undo an action.
+    Rollback(rollback::Args),
+    /// Say what an unknown outcome turned out to be.
+    Resolve(resolve::Args),
+    /// Review imported tools.
+    Catalog(catalog::Args),
+    /// Make keys for people and orchestrators.
+    Keys(keys::Args),
+    /// Check configuration, keys and the eleven-point list.
+    Doctor(doctor::Args),
+    /// Print a completion script.
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done,
+    /// It could not be done.
+    Failed,
+    /// Refused by policy or a person.
+    Refused,
+    /// Waiting for a person.
+    Pending,
+    /// The record does not verify.
+    Unverified,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(match exit {
+            Exit::Done => 0u8,
+            Exit::Failed => 1,
+            Exit::Refused => 3,
+            Exit::Pending => 4,
+            Exit::Unverified => 5,
+        })
+    }
+}
+
+/// What a command gives: how it ended, or an error that ends with what to do next.
+pub type Result = std::result::Result<Exit, Error>;
+
+/// An error for a person at a terminal.
+#[derive(Debug)]
+pub struct Error {
+    /// What went wrong.
+    pub message: String,
+    /// The stable code, if there is one.
+    pub code: Option<String>,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+impl Error {
+    /// An error without a hint.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: None, hint: None }
+    }
+
+    /// The same, with what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<aecl_gate::GateError> for Error {
+    fn from(e: aecl_gate::GateError) -> Self {
+        let code = Some(e.code().to_string());
+        Self { message: e.to_string(), code, hint: None }
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let common = cli.common;
+    let json = common.json;
+    let result = match cli.command {
+        Command::Demo(args) => demo::run(&common, args),
+        Command::Init(args) => init::run(&common, args),
+        Command::Serve(args) => serve::run(&common, args),
+        Command::Mcp(args) => mcp::run(&common, args),
+        Command::Policy(args) => policy::run(&common, args),
+        Command::Explain(args) => explain::run(&common, args),
+        Command::Approvals(args) => approvals::run(&common, args),
+        Command::Log(args) => log::run(&common, args),
+        Command::Kill(args) => kill::run(&common, args),
+        Command::Rollback(args) => rollback::run(&common, args),
+        Command::Resolve(args) => resolve::run(&common, args),
+        Command::Catalog(args) => catalog::run(&common, args),
+        Command::Keys(args) => keys::run(&common, args),
+        Command::Doctor(args) => doctor::run(&common, args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "aecl", &mut std::io::stdout());
+            Ok(Exit::Done)
+        }
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            if json {
+                println!(
+                    "{}",
+                    serde_json::json!({"error": {"message": error.message, "code": error.code, "hint": error.hint}})
+                );
+            } else {
+                let code = error.code.map_or(String::new(), |c| format!(" [{c}]"));
+                eprintln!("error: {}{code}", error.message);
+                if let Some(hint) = error.hint {
+                    eprintln!("hint: {hint}");
+                }
+            }
+            Exit::Failed.into()
+        }
+    }
+}
+
+/// A runtime for commands that talk or serve.
+pub(crate) fn runtime() -> std::result::Result<tokio::runtime::Runtime, Error> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::new(format!("the runtime cannot start: {e}")))
+}

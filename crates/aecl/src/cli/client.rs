@@ -1,0 +1,1 @@
+//! How commands reach the running AECL: over the socket in its data directory.
