@@ -419,6 +419,7 @@ impl Entry {
                 space.put(Key::AskOf(ask.digest), Some(Fact::AskOf(ask.approval.clone())));
                 space.put(Key::Open(ask.approval.clone()), Some(Fact::Open(ask.expires_at)));
                 space.put(Key::Approval(ask.approval.clone()), Some(Fact::Approval((**ask).clone())));
+                self.change_action(&ask.action, space, |a| a.approval = Some(ask.approval.clone()))?;
             }
             Event::Answered(e) => self.answered(e, space)?,
             Event::Expired(e) => {

@@ -26,7 +26,9 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     if let Some(why) = &run.closed {
         findings.block(code::RUN_CLOSED, format!("the run has ended: {why}"));
     }
-    if q.now >= run.expires_at {
+    // A run that waits for a person lives until the answer can be used.
+    let waits_until = q.facts.ask.as_ref().filter(|a| a.digest == q.action.digest).map(|a| a.expires_at);
+    if q.now >= run.expires_at && waits_until.is_none_or(|until| q.now >= until) {
         findings.block(code::RUN_EXPIRED, format!("the run ended at {}; open a new one", run.expires_at));
     }
 }

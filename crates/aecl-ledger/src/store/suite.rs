@@ -240,8 +240,7 @@ pub(crate) fn bytes_are_kept_as_they_are((mut store, _dir): Opened) {
         ..Batch::default()
     };
     store.commit(&batch).unwrap();
-    let read: Vec<_> =
-        store.entries_of_run("a' b%", None, 9).unwrap().into_iter().map(|(_, b)| b).collect();
+    let read: Vec<_> = store.entries_of_run("a' b%", None, 9).unwrap().into_iter().map(|(_, b)| b).collect();
     assert_eq!(read, contents);
     assert_eq!(store.payload(&big.commitment).unwrap(), Some(big));
 }
