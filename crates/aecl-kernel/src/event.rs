@@ -56,6 +56,7 @@ pub enum Event {
     /// A decision was made.
     Ruled(Box<Ruled>),
     /// A person was asked.
+    #[serde(with = "asked")]
     Asked(Box<Ask>),
     /// A person answered.
     Answered(Answered),
@@ -349,6 +350,31 @@ pub struct Fault {
     pub message: String,
 }
 
+/// A request has a run of its own, and so has an entry: in an entry the request stands under `ask`, because
+/// a key that stands twice is read by everybody as they like.
+mod asked {
+    use super::Ask;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize)]
+    struct Written<'a> {
+        ask: &'a Ask,
+    }
+
+    #[derive(Deserialize)]
+    struct Read {
+        ask: Box<Ask>,
+    }
+
+    pub(super) fn serialize<S: Serializer>(ask: &Ask, serializer: S) -> Result<S::Ok, S::Error> {
+        Written { ask }.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<Ask>, D::Error> {
+        Read::deserialize(deserializer).map(|read| read.ask)
+    }
+}
+
 impl Event {
     /// The kind, as entries write it.
     pub fn kind(&self) -> &'static str {
@@ -574,7 +600,9 @@ impl Entry {
         let holds = if e.outcome == OutcomeKind::Unknown { Vec::new() } else { std::mem::take(&mut action.holds) };
         let (compensates, agent, digest) = (action.compensates.clone(), action.agent.clone(), action.digest);
         space.put(key, Some(Fact::Action(action)));
-        space.put(Key::InFlight(e.action.clone()), None);
+        // What is unknown stays open until somebody has found out.
+        let open = e.outcome == OutcomeKind::Unknown;
+        space.put(Key::InFlight(e.action.clone()), open.then_some(Fact::InFlight(self.at)));
         for hold in holds {
             let key = Key::Meter(hold.meter.clone());
             if let Some(Fact::Meter(mut meter)) = space.fact(&key)? {
