@@ -25,7 +25,8 @@ enum Command {
     /// Load a bundle as a whole, run its examples, and say everything that is wrong or doubtful.
     Check {
         /// The bundle; by default policy/ in the directory of AECL.
-        dir: Option<PathBuf>,
+        #[arg(value_name = "DIR")]
+        bundle: Option<PathBuf>,
         /// Doubtful is wrong, too: warnings end with exit code 1.
         #[arg(long)]
         strict: bool,
@@ -46,7 +47,7 @@ enum Command {
 /// Runs it.
 pub fn run(common: &Common, args: Args) -> Result {
     match args.command {
-        Command::Check { dir, strict } => check::run(common, dir, strict),
+        Command::Check { bundle, strict } => check::run(common, bundle, strict),
         Command::Show { agent, environment, policy } => {
             show::run(common, agent.as_deref(), environment.as_deref(), policy)
         }

@@ -83,9 +83,9 @@ impl Page {
     pub(crate) fn field(&mut self, name: &str, text: &str) -> &mut Self {
         let text = inert(text);
         let mut lines = text.lines();
-        drop(writeln!(self.text, "  {name:<12} {}", lines.next().unwrap_or_default()));
+        let _ = writeln!(self.text, "  {name:<12} {}", lines.next().unwrap_or_default());
         for line in lines {
-            drop(writeln!(self.text, "  {:<12} {line}", ""));
+            let _ = writeln!(self.text, "  {:<12} {line}", "");
         }
         self
     }
@@ -94,7 +94,7 @@ impl Page {
     pub(crate) fn item(&mut self, text: &str) -> &mut Self {
         let text = inert(text);
         for (i, line) in text.lines().enumerate() {
-            drop(writeln!(self.text, "  {} {line}", if i == 0 { '-' } else { ' ' }));
+            let _ = writeln!(self.text, "  {} {line}", if i == 0 { '-' } else { ' ' });
         }
         self
     }
@@ -102,7 +102,7 @@ impl Page {
     /// Somebody else's text: every line is marked, nothing in it can move the cursor or hide.
     pub(crate) fn quote(&mut self, text: &str) -> &mut Self {
         for line in inert(text).split('\n') {
-            drop(writeln!(self.text, "  │ {line}"));
+            let _ = writeln!(self.text, "  │ {line}");
         }
         self
     }
@@ -166,7 +166,10 @@ pub(crate) fn inert(text: &str) -> String {
             '\n' => out.push(c),
             '\t' => out.push_str("    "),
             '\r' => out.push_str("\\r"),
-            c if c.is_control() || is_hidden(c) => drop(write!(out, "\\u{{{:x}}}", u32::from(c))),
+            c if c.is_control() || is_hidden(c) => {
+                // Writing to a string cannot fail.
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+            }
             c => out.push(c),
         }
     }
