@@ -5,9 +5,11 @@ use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 
+mod decision;
 mod json;
 mod table;
 
+pub(crate) use decision::{people, score};
 pub(crate) use json::Field;
 pub(crate) use table::Table;
 
