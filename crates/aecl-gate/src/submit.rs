@@ -110,6 +110,16 @@ enum Held {
 impl Gate {
     /// Takes a proposal through the walk.
     pub async fn submit(&self, session: &Session, submission: Submission) -> Result<Answer, GateError> {
+        self.submit_watched(session, submission, &|_| {}).await
+    }
+
+    /// The same; whoever stands in front is told when the wait for people begins.
+    pub async fn submit_watched(
+        &self,
+        session: &Session,
+        submission: Submission,
+        held: &(dyn Fn(&Ask) + Send + Sync),
+    ) -> Result<Answer, GateError> {
         let Submission { wait, carry, .. } = &submission;
         let (deadline, carry) = (tokio::time::Instant::now() + *wait, carry.clone());
         let action =
@@ -127,19 +137,22 @@ impl Gate {
                     let id = replay.get().original.clone();
                     return self.recorded_answer(&id, Some(replay.get().decision.clone()), true).await;
                 }
-                Ruling::Waiting(wait) => match self.hold(wait.get(), deadline, &carry, &mut turn).await? {
-                    Held::AskAgain => {}
-                    Held::Over(answer) => return Ok(answer),
-                    Held::TimedOut(ask) => {
-                        let (wait, receipt) = wait.into_parts();
-                        return Ok(Answer {
-                            action: wait.id,
-                            end: End::Pending(ask),
-                            decision: Some(wait.decision),
-                            receipt: Some(receipt),
-                        });
+                Ruling::Waiting(wait) => {
+                    held(&wait.get().ask);
+                    match self.hold(wait.get(), deadline, &carry, &mut turn).await? {
+                        Held::AskAgain => {}
+                        Held::Over(answer) => return Ok(answer),
+                        Held::TimedOut(ask) => {
+                            let (wait, receipt) = wait.into_parts();
+                            return Ok(Answer {
+                                action: wait.id,
+                                end: End::Pending(ask),
+                                decision: Some(wait.decision),
+                                receipt: Some(receipt),
+                            });
+                        }
                     }
-                },
+                }
             }
         }
     }
