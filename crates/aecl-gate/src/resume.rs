@@ -43,6 +43,7 @@ impl Gate {
             resume: true,
             wait: Duration::ZERO,
             carry: Default::default(),
+            until: Default::default(),
         };
         let answer = self.submit(&session, submission).await?;
         self.0.waits.ring(id);

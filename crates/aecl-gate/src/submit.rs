@@ -18,6 +18,7 @@ use aecl_ledger::{Conclusion, LedgerError, PayloadKind, Receipt, Recorded, Rule,
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Seconds for which an agent that acts by itself may use its permit.
 pub(crate) const PERMIT_TTL_S: u64 = 60;
@@ -43,6 +44,8 @@ pub struct Submission {
     pub compensates: Option<ActionId>,
     /// What goes along with the call.
     pub carry: Carry,
+    /// Fires when waiting for people should end early. An attempt that has begun goes on.
+    pub until: CancellationToken,
 }
 
 /// What came of a submission.
@@ -108,8 +111,42 @@ enum Held {
 }
 
 impl Gate {
-    /// Takes a proposal through the walk.
+    /// Takes a proposal through the walk. If the caller goes away, waiting for people ends; what has begun is
+    /// concluded.
     pub async fn submit(&self, session: &Session, submission: Submission) -> Result<Answer, GateError> {
+        self.submit_watched(session, submission, &|_| {}).await
+    }
+
+    /// The same; whoever stands in front is told when the wait for people begins.
+    pub async fn submit_watched(
+        &self,
+        session: &Session,
+        submission: Submission,
+        held: &(dyn Fn(&Ask) + Send + Sync),
+    ) -> Result<Answer, GateError> {
+        // A task of its own: a caller that goes away between the permit and the attempt would leave an action
+        // that has started and that nobody carries out.
+        let until = submission.until.child_token();
+        let _listening = until.clone().drop_guard();
+        let (gate, session) = (self.clone(), session.clone());
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let walk = tokio::spawn(async move { gate.walk(&session, submission, &until, &tell).await });
+        // Ends with the walk, which holds the other end.
+        while let Some(ask) = told.recv().await {
+            held(&ask);
+        }
+        walk.await.map_err(|e| {
+            GateError::refused(aecl_kernel::code::INTERNAL, format!("the walk was interrupted: {e}"))
+        })?
+    }
+
+    async fn walk(
+        &self,
+        session: &Session,
+        submission: Submission,
+        until: &CancellationToken,
+        held: &tokio::sync::mpsc::UnboundedSender<Ask>,
+    ) -> Result<Answer, GateError> {
         let Submission { wait, carry, .. } = &submission;
         let (deadline, carry) = (tokio::time::Instant::now() + *wait, carry.clone());
         let action =
@@ -127,19 +164,23 @@ impl Gate {
                     let id = replay.get().original.clone();
                     return self.recorded_answer(&id, Some(replay.get().decision.clone()), true).await;
                 }
-                Ruling::Waiting(wait) => match self.hold(wait.get(), deadline, &carry, &mut turn).await? {
-                    Held::AskAgain => {}
-                    Held::Over(answer) => return Ok(answer),
-                    Held::TimedOut(ask) => {
-                        let (wait, receipt) = wait.into_parts();
-                        return Ok(Answer {
-                            action: wait.id,
-                            end: End::Pending(ask),
-                            decision: Some(wait.decision),
-                            receipt: Some(receipt),
-                        });
+                Ruling::Waiting(wait) => {
+                    // Whoever was to be told has gone; the wait ends by itself then.
+                    drop(held.send(wait.get().ask.clone()));
+                    match self.hold(wait.get(), deadline, (&carry.cancel, until), &mut turn).await? {
+                        Held::AskAgain => {}
+                        Held::Over(answer) => return Ok(answer),
+                        Held::TimedOut(ask) => {
+                            let (wait, receipt) = wait.into_parts();
+                            return Ok(Answer {
+                                action: wait.id,
+                                end: End::Pending(ask),
+                                decision: Some(wait.decision),
+                                receipt: Some(receipt),
+                            });
+                        }
                     }
-                },
+                }
             }
         }
     }
@@ -209,11 +250,12 @@ impl Gate {
         &self,
         wait: &Wait,
         deadline: tokio::time::Instant,
-        carry: &Carry,
+        (cancel, until): (&CancellationToken, &CancellationToken),
         turn: &mut Option<tokio::sync::OwnedMutexGuard<()>>,
     ) -> Result<Held, GateError> {
         let asked_at = self.now();
-        let bell = self.0.waits.listen(&wait.id);
+        let listener = self.0.waits.listener(&wait.id);
+        let bell = listener.bell();
         let held = loop {
             let ring = bell.next();
             tokio::pin!(ring);
@@ -235,11 +277,11 @@ impl Gate {
             tokio::select! {
                 () = &mut ring => {}
                 () = tokio::time::sleep_until(deadline) => break Held::TimedOut(Box::new(ask)),
-                () = carry.cancel.cancelled() => break Held::TimedOut(Box::new(ask)),
+                () = cancel.cancelled() => break Held::TimedOut(Box::new(ask)),
+                () = until.cancelled() => break Held::TimedOut(Box::new(ask)),
             }
         };
-        drop(bell);
-        self.0.waits.leave(&wait.id);
+        drop(listener);
         self.0.metrics.waited(self.now().since_ms(asked_at));
         Ok(held)
     }
@@ -247,17 +289,7 @@ impl Gate {
     async fn carry_out(&self, permit: Recorded<Permit>, carry: Carry) -> Result<Answer, GateError> {
         match permit.get().action().mode {
             Mode::Authorize => self.hand_over(permit),
-            Mode::Execute | Mode::DryRun => {
-                // A task of its own: an attempt that has begun is concluded, whether or not anybody listens.
-                let gate = self.clone();
-                let work = tokio::spawn(async move { gate.perform(permit, carry).await });
-                work.await.map_err(|e| {
-                    GateError::refused(
-                        aecl_kernel::code::INTERNAL,
-                        format!("the attempt was interrupted: {e}"),
-                    )
-                })?
-            }
+            Mode::Execute | Mode::DryRun => self.perform(permit, carry).await,
         }
     }
 

@@ -9,7 +9,8 @@ use tokio::sync::{Notify, OwnedMutexGuard};
 /// Who listens to which action.
 #[derive(Default)]
 pub(crate) struct Waits {
-    bells: Mutex<HashMap<ActionId, Arc<Bell>>>,
+    // With how many listen.
+    bells: Mutex<HashMap<ActionId, (Arc<Bell>, usize)>>,
 }
 
 /// What those share who wait for the same action.
@@ -21,26 +22,50 @@ pub(crate) struct Bell {
 }
 
 impl Waits {
-    /// Listens to an action. Drop what comes back, then call `leave`.
-    pub(crate) fn listen(&self, id: &ActionId) -> Arc<Bell> {
+    /// Listens to an action until it is dropped.
+    pub(crate) fn listener(&self, id: &ActionId) -> Listener<'_> {
         let mut bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
-        bells.entry(id.clone()).or_default().clone()
+        let (bell, listeners) = bells.entry(id.clone()).or_default();
+        *listeners += 1;
+        Listener { waits: self, id: id.clone(), bell: bell.clone() }
     }
 
     /// Takes away what nobody listens to.
-    pub(crate) fn leave(&self, id: &ActionId) {
+    fn leave(&self, id: &ActionId) {
         let mut bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
-        if bells.get(id).is_some_and(|bell| Arc::strong_count(bell) == 1) {
-            bells.remove(id);
+        if let Some((_, listeners)) = bells.get_mut(id) {
+            *listeners -= 1;
+            if *listeners == 0 {
+                bells.remove(id);
+            }
         }
     }
 
     /// Tells everybody that something about the action is on record.
     pub(crate) fn ring(&self, id: &ActionId) {
         let bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bell) = bells.get(id) {
+        if let Some((bell, _)) = bells.get(id) {
             bell.changed.notify_waiters();
         }
+    }
+}
+
+/// Somebody who listens. Whoever gives up waiting leaves nothing behind.
+pub(crate) struct Listener<'a> {
+    waits: &'a Waits,
+    id: ActionId,
+    bell: Arc<Bell>,
+}
+
+impl Listener<'_> {
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.bell
+    }
+}
+
+impl Drop for Listener<'_> {
+    fn drop(&mut self) {
+        self.waits.leave(&self.id);
     }
 }
 
