@@ -96,7 +96,7 @@ fn one(common: &Common, id: &str) -> Result {
     if common.json {
         show::print_json(&full);
     } else {
-        card::full(&full).print();
+        card::full(&full, &show::aecl(common)).print();
     }
     Ok(Exit::Done)
 }

@@ -36,7 +36,7 @@ pub fn run(common: &Common, args: Args) -> Result {
     if common.json {
         show::print_json(&answer);
     } else {
-        told(&answer, id.as_str(), exit).print();
+        told(&answer, id.as_str(), exit, &show::aecl(common)).print();
     }
     Ok(exit)
 }
@@ -51,7 +51,7 @@ pub(crate) fn exit(answer: &Value) -> Exit {
     }
 }
 
-fn told(answer: &Value, id: &str, exit: Exit) -> Page {
+fn told(answer: &Value, id: &str, exit: Exit, aecl: &str) -> Page {
     let mut page = Page::new();
     let (tone, word) = match exit {
         Exit::Done => (Tone::Good, "Undone"),
@@ -70,7 +70,7 @@ fn told(answer: &Value, id: &str, exit: Exit) -> Page {
         page.field("answered", "").json(output);
     }
     if exit == Exit::Pending {
-        page.field("next", &format!("aecl approvals show {}", answer.text("/approval/id")));
+        page.field("next", &format!("{aecl} approvals show {}", answer.text("/approval/id")));
     }
     page
 }

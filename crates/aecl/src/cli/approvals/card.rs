@@ -21,7 +21,7 @@ pub(super) fn head(page: &mut Page, ask: &Value) {
     let undoable = ask.pointer("/summary/undoable").and_then(Value::as_bool).unwrap_or(false);
     let tone = if undoable { Tone::Plain } else { Tone::Bad };
     let undo = page.word(tone, &inert_line(&ask.text("/summary/undo")));
-    page.line(format!("  {:<12} {undo}", "undo"));
+    page.line(format!("  {:<13} {undo}", "undo"));
     if ask.pointer("/summary/stale").and_then(Value::as_bool).unwrap_or(false) {
         page.toned(Tone::Mind, "  The action's definition has changed since it was asked; it is judged again before it happens.");
     }
@@ -40,7 +40,7 @@ fn who(ask: &Value) -> String {
 }
 
 /// Everything.
-pub(super) fn full(ask: &Value) -> Page {
+pub(super) fn full(ask: &Value, aecl: &str) -> Page {
     let mut page = Page::new();
     head(&mut page, ask);
     page.heading("Exactly this").field("action", &ask.text("/name"));
@@ -55,7 +55,7 @@ pub(super) fn full(ask: &Value) -> Page {
     if let Some(decision) = ask.get("decision") {
         page.decision(decision, None);
     }
-    answers(&mut page, ask);
+    answers(&mut page, ask, aecl);
     page
 }
 
@@ -79,7 +79,7 @@ fn history(page: &mut Page, ask: &Value) {
     }
 }
 
-fn answers(page: &mut Page, ask: &Value) {
+fn answers(page: &mut Page, ask: &Value, aecl: &str) {
     page.heading("Who answers");
     for need in ask.items("/need") {
         page.item(&people(need));
@@ -100,15 +100,14 @@ fn answers(page: &mut Page, ask: &Value) {
     page.field("digest", &ask.text("/digest"));
     page.field("page", &ask.text("/url"));
     if ask.text("/state") == "pending" {
-        commands(page, &ask.text("/id"));
+        commands(page, &ask.text("/id"), aecl);
     }
 }
 
 /// How to answer.
-pub(super) fn commands(page: &mut Page, id: &str) {
-    let id = inert_line(id);
-    page.line(format!("  yes:         aecl approvals approve {id}"));
-    page.line(format!("  no:          aecl approvals reject {id} --reason …"));
+pub(super) fn commands(page: &mut Page, id: &str, aecl: &str) {
+    page.field("yes", &format!("{aecl} approvals approve {id}"));
+    page.field("no", &format!("{aecl} approvals reject {id} --reason …"));
 }
 
 #[cfg(test)]
@@ -125,11 +124,11 @@ mod tests {
             "arguments": {"text": "\u{1b}]0;hi\u{7}\u{200b}"},
             "history": [{"name": "mail.read", "state": "done", "action": "act_1", "untrusted": true, "output": "pay\r\nnow\u{9b}1A"}],
         });
-        let mut page = full(&ask);
+        let mut page = full(&ask, "aecl");
         let text = page.line("").text().to_owned();
         assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{200b}', '\u{9b}', '\r', '\u{7}']), "{text}");
         assert!(text.contains("\n  │   undo  Can be undone.\n"), "{text}");
-        assert!(text.contains("undo         Cannot be undone."), "{text}");
+        assert!(text.contains("undo          Cannot be undone."), "{text}");
         assert!(text.starts_with("mail.send: \\u{1b}[2Jeve@example.com\n"), "{text}");
     }
 }

@@ -13,6 +13,7 @@ pub(super) fn run(common: &Common) -> Result {
     runtime()?.block_on(async {
         let mut client = client::connect(common).await?;
         show::say("Waiting for requests; end with Ctrl-C.");
+        let aecl = show::aecl(common);
         let mut known = BTreeSet::new();
         let mut ticks = tokio::time::interval(EVERY);
         let ended = loop {
@@ -46,8 +47,8 @@ pub(super) fn run(common: &Common) -> Result {
                 } else {
                     let mut page = Page::new();
                     card::head(&mut page, ask);
-                    page.field("more", &format!("aecl approvals show {id}"));
-                    card::commands(&mut page, &id);
+                    page.field("more", &format!("{aecl} approvals show {id}"));
+                    card::commands(&mut page, &id, &aecl);
                     page.gap().print()
                 };
             }

@@ -45,7 +45,7 @@ impl Page {
 }
 
 /// The score as 0.00 to 1.00.
-pub(crate) fn score(decision: &Value) -> String {
+fn score(decision: &Value) -> String {
     let points = decision.pointer("/risk/points").and_then(Value::as_u64).unwrap_or(0);
     format!("{}.{:02}", points / 100, points % 100)
 }
