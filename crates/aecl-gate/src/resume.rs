@@ -27,6 +27,11 @@ impl Gate {
     /// Proposes an approved action again, as itself. The current policy is asked; the yes is one more fact.
     pub(crate) async fn resume(&self, id: &ActionId) -> Result<Answer, GateError> {
         let ruled = self.last_ruling(id).await?;
+        let turn = self.0.waits.listen(id, &ruled.digest).turn().await;
+        // Its proposer may have come back first and used the yes.
+        if self.action_fact(id).await?.state != ActionState::Waiting {
+            return self.recorded_answer(id, None, true).await;
+        }
         let arguments = self.0.ledger.payload(PayloadKind::Arguments, &ruled.arguments).await?;
         let arguments = arguments.ok_or_else(|| {
             GateError::refused(code::RECORD_UNKNOWN, format!("the arguments of `{id}` were erased"))
@@ -44,7 +49,7 @@ impl Gate {
             wait: Duration::ZERO,
             carry: Default::default(),
         };
-        let answer = self.submit(&session, submission).await?;
+        let answer = self.submit_again(&session, submission, turn).await?;
         self.0.waits.ring(id);
         Ok(answer)
     }

@@ -5,12 +5,13 @@ use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::Session;
 use crate::names;
+use crate::wait::Turn;
 use aecl_executor::{Carry, DryRun, Outcome};
 use aecl_kernel::action::{Action, Mode, Proposal};
 use aecl_kernel::approval::{Ask, AskState};
 use aecl_kernel::decide::{Decision, Permit, Wait};
 use aecl_kernel::digest::Digest;
-use aecl_kernel::event::OutcomeKind;
+use aecl_kernel::event::{Event, OutcomeKind};
 use aecl_kernel::facts::{ActionFact, ActionState};
 use aecl_kernel::id::ActionId;
 use aecl_kernel::time::Timestamp;
@@ -114,8 +115,19 @@ impl Gate {
         let (deadline, carry) = (tokio::time::Instant::now() + *wait, carry.clone());
         let action =
             Arc::new(Action::parse(proposal(session, submission), self.bundle().catalogue(), &self.limits()));
+        let turn = self.0.waits.turn_of(&action.digest).await;
+        self.walk(action, deadline, carry, turn).await
+    }
+
+    /// From the ruling on. Who holds the turn of what waits already rules alone on it.
+    async fn walk(
+        &self,
+        action: Arc<Action>,
+        deadline: tokio::time::Instant,
+        carry: Carry,
+        mut turn: Option<Turn>,
+    ) -> Result<Answer, GateError> {
         let evidence = Vec::new();
-        let mut turn = None;
         loop {
             let ruling = self.rule(&action, &evidence).await?;
             drop(turn.take());
@@ -142,6 +154,19 @@ impl Gate {
                 },
             }
         }
+    }
+
+    /// Proposes once more what people have agreed to. The turn keeps others away meanwhile.
+    pub(crate) async fn submit_again(
+        &self,
+        session: &Session,
+        submission: Submission,
+        turn: Turn,
+    ) -> Result<Answer, GateError> {
+        let carry = submission.carry.clone();
+        let action =
+            Arc::new(Action::parse(proposal(session, submission), self.bundle().catalogue(), &self.limits()));
+        self.walk(action, tokio::time::Instant::now(), carry, Some(turn)).await
     }
 
     async fn rule(
@@ -210,15 +235,15 @@ impl Gate {
         wait: &Wait,
         deadline: tokio::time::Instant,
         carry: &Carry,
-        turn: &mut Option<tokio::sync::OwnedMutexGuard<()>>,
+        turn: &mut Option<Turn>,
     ) -> Result<Held, GateError> {
         let asked_at = self.now();
-        let bell = self.0.waits.listen(&wait.id);
+        let bell = self.0.waits.listen(&wait.id, &wait.action.digest);
         let held = loop {
             let ring = bell.next();
             tokio::pin!(ring);
             ring.as_mut().enable();
-            let guard = bell.turn().await;
+            let guard = bell.again().turn().await;
             let ask = self.0.ledger.approval(&wait.ask.approval).await?;
             let ask = ask.ok_or_else(|| LedgerError::NoApproval(wait.ask.approval.clone()))?;
             let fact = self.action_fact(&wait.id).await?;
@@ -238,8 +263,6 @@ impl Gate {
                 () = carry.cancel.cancelled() => break Held::TimedOut(Box::new(ask)),
             }
         };
-        drop(bell);
-        self.0.waits.leave(&wait.id);
         self.0.metrics.waited(self.now().since_ms(asked_at));
         Ok(held)
     }
@@ -346,7 +369,7 @@ impl Gate {
                 };
                 End::Concluded {
                     outcome,
-                    code: code.map(str::to_owned),
+                    code: self.outcome_code(id).await?,
                     message: fact.message,
                     output,
                     replayed,
@@ -368,6 +391,16 @@ impl Gate {
             },
         };
         Ok(Answer { action: id.clone(), end, decision, receipt: None })
+    }
+
+    /// What went wrong, in the target's own terms: the same code that was answered the first time.
+    async fn outcome_code(&self, id: &ActionId) -> Result<Option<String>, GateError> {
+        let entries = self.0.ledger.entries_of_action(id).await?;
+        let last = entries.into_iter().rev().find_map(|e| match e.event {
+            Event::Concluded(concluded) => Some(concluded.code),
+            _ => None,
+        });
+        Ok(last.flatten())
     }
 }
 
