@@ -538,7 +538,7 @@ impl Entry {
         if !allowed {
             return Ok(());
         }
-        self.change_run(space, |run| run.calls += 1)?;
+        self.change_lineage(space, |run| run.calls += 1)?;
         if let Some(approval) = &e.decision.approval {
             self.close_ask(approval, AskState::Used, space)?;
         }
@@ -620,8 +620,9 @@ impl Entry {
                 space.put(key, (n > 0).then_some(Fact::Active(n)));
             }
         }
+        // What a delegated run has seen may come back through its answer, so its parents have seen it, too.
+        self.change_lineage(space, |run| run.labels.join(&e.labels))?;
         self.change_run(space, |run| {
-            run.labels.join(&e.labels);
             match e.outcome {
                 OutcomeKind::Failed if run.failing == Some(digest) => run.failures += 1,
                 OutcomeKind::Failed => (run.failing, run.failures) = (Some(digest), 1),
@@ -667,6 +668,23 @@ impl Entry {
         if let Some(Fact::Run(mut fact)) = space.fact(&key)? {
             change(&mut fact);
             space.put(key, Some(Fact::Run(fact)));
+        }
+        Ok(())
+    }
+
+    /// Changes the run and those it was delegated from.
+    fn change_lineage<S: Space>(&self, space: &mut S, change: impl Fn(&mut RunFact)) -> Result<(), S::Error> {
+        let Some(run) = &self.run else { return Ok(()) };
+        let mut runs = vec![run.clone()];
+        if let Some(Fact::Run(fact)) = space.fact(&Key::Run(run.clone()))? {
+            runs.extend(fact.ancestors);
+        }
+        for run in runs {
+            let key = Key::Run(run);
+            if let Some(Fact::Run(mut fact)) = space.fact(&key)? {
+                change(&mut fact);
+                space.put(key, Some(Fact::Run(fact)));
+            }
         }
         Ok(())
     }
