@@ -27,7 +27,7 @@ impl Gate {
     /// Proposes an approved action again, as itself. The current policy is asked; the yes is one more fact.
     pub(crate) async fn resume(&self, id: &ActionId) -> Result<Answer, GateError> {
         let ruled = self.last_ruling(id).await?;
-        let turn = self.0.waits.listen(id, &ruled.digest).turn().await;
+        let turn = self.0.waits.listen_waiting(id, &ruled.digest).turn().await;
         // Its proposer may have come back first and used the yes.
         if self.action_fact(id).await?.state != ActionState::Waiting {
             return self.recorded_answer(id, None, true).await;
@@ -48,8 +48,10 @@ impl Gate {
             resume: true,
             wait: Duration::ZERO,
             carry: Default::default(),
+            until: Default::default(),
         };
-        let answer = self.submit_again(&session, submission, turn).await?;
+        let until = Default::default();
+        let answer = self.walk(&session, submission, &until, Some(turn)).await?;
         self.0.waits.ring(id);
         Ok(answer)
     }

@@ -19,6 +19,7 @@ use aecl_ledger::{Conclusion, LedgerError, PayloadKind, Receipt, Recorded, Rule,
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Seconds for which an agent that acts by itself may use its permit.
 pub(crate) const PERMIT_TTL_S: u64 = 60;
@@ -44,6 +45,8 @@ pub struct Submission {
     pub compensates: Option<ActionId>,
     /// What goes along with the call.
     pub carry: Carry,
+    /// Fires when waiting for people should end early. An attempt that has begun goes on.
+    pub until: CancellationToken,
 }
 
 /// What came of a submission.
@@ -109,24 +112,36 @@ enum Held {
 }
 
 impl Gate {
-    /// Takes a proposal through the walk.
+    /// Takes a proposal through the walk. If the caller goes away, waiting for people ends; what has begun is
+    /// concluded.
     pub async fn submit(&self, session: &Session, submission: Submission) -> Result<Answer, GateError> {
+        // A task of its own: a caller that goes away between the permit and the attempt would leave an action
+        // that has started and that nobody carries out.
+        let until = submission.until.child_token();
+        let _listening = until.clone().drop_guard();
+        let (gate, session) = (self.clone(), session.clone());
+        let walk = tokio::spawn(async move { gate.walk(&session, submission, &until, None).await });
+        walk.await.map_err(|e| {
+            GateError::refused(aecl_kernel::code::INTERNAL, format!("the walk was interrupted: {e}"))
+        })?
+    }
+
+    /// The walk itself. Who holds the turn of what waits already rules alone on it.
+    pub(crate) async fn walk(
+        &self,
+        session: &Session,
+        submission: Submission,
+        until: &CancellationToken,
+        turn: Option<Turn>,
+    ) -> Result<Answer, GateError> {
         let Submission { wait, carry, .. } = &submission;
         let (deadline, carry) = (tokio::time::Instant::now() + *wait, carry.clone());
         let action =
             Arc::new(Action::parse(proposal(session, submission), self.bundle().catalogue(), &self.limits()));
-        let turn = self.0.waits.turn_of(&action.digest).await;
-        self.walk(action, deadline, carry, turn).await
-    }
-
-    /// From the ruling on. Who holds the turn of what waits already rules alone on it.
-    async fn walk(
-        &self,
-        action: Arc<Action>,
-        deadline: tokio::time::Instant,
-        carry: Carry,
-        mut turn: Option<Turn>,
-    ) -> Result<Answer, GateError> {
+        let mut turn = match turn {
+            Some(turn) => Some(turn),
+            None => self.0.waits.turn_of(&action.digest).await,
+        };
         let evidence = Vec::new();
         loop {
             let ruling = self.rule(&action, &evidence).await?;
@@ -139,34 +154,23 @@ impl Gate {
                     let id = replay.get().original.clone();
                     return self.recorded_answer(&id, Some(replay.get().decision.clone()), true).await;
                 }
-                Ruling::Waiting(wait) => match self.hold(wait.get(), deadline, &carry, &mut turn).await? {
-                    Held::AskAgain => {}
-                    Held::Over(answer) => return Ok(answer),
-                    Held::TimedOut(ask) => {
-                        let (wait, receipt) = wait.into_parts();
-                        return Ok(Answer {
-                            action: wait.id,
-                            end: End::Pending(ask),
-                            decision: Some(wait.decision),
-                            receipt: Some(receipt),
-                        });
+                Ruling::Waiting(wait) => {
+                    match self.hold(wait.get(), deadline, (&carry.cancel, until), &mut turn).await? {
+                        Held::AskAgain => {}
+                        Held::Over(answer) => return Ok(answer),
+                        Held::TimedOut(ask) => {
+                            let (wait, receipt) = wait.into_parts();
+                            return Ok(Answer {
+                                action: wait.id,
+                                end: End::Pending(ask),
+                                decision: Some(wait.decision),
+                                receipt: Some(receipt),
+                            });
+                        }
                     }
-                },
+                }
             }
         }
-    }
-
-    /// Proposes once more what people have agreed to. The turn keeps others away meanwhile.
-    pub(crate) async fn submit_again(
-        &self,
-        session: &Session,
-        submission: Submission,
-        turn: Turn,
-    ) -> Result<Answer, GateError> {
-        let carry = submission.carry.clone();
-        let action =
-            Arc::new(Action::parse(proposal(session, submission), self.bundle().catalogue(), &self.limits()));
-        self.walk(action, tokio::time::Instant::now(), carry, Some(turn)).await
     }
 
     async fn rule(
@@ -234,11 +238,11 @@ impl Gate {
         &self,
         wait: &Wait,
         deadline: tokio::time::Instant,
-        carry: &Carry,
+        (cancel, until): (&CancellationToken, &CancellationToken),
         turn: &mut Option<Turn>,
     ) -> Result<Held, GateError> {
         let asked_at = self.now();
-        let bell = self.0.waits.listen(&wait.id, &wait.action.digest);
+        let bell = self.0.waits.listen_waiting(&wait.id, &wait.action.digest);
         let held = loop {
             let ring = bell.next();
             tokio::pin!(ring);
@@ -260,7 +264,8 @@ impl Gate {
             tokio::select! {
                 () = &mut ring => {}
                 () = tokio::time::sleep_until(deadline) => break Held::TimedOut(Box::new(ask)),
-                () = carry.cancel.cancelled() => break Held::TimedOut(Box::new(ask)),
+                () = cancel.cancelled() => break Held::TimedOut(Box::new(ask)),
+                () = until.cancelled() => break Held::TimedOut(Box::new(ask)),
             }
         };
         self.0.metrics.waited(self.now().since_ms(asked_at));
@@ -270,17 +275,7 @@ impl Gate {
     async fn carry_out(&self, permit: Recorded<Permit>, carry: Carry) -> Result<Answer, GateError> {
         match permit.get().action().mode {
             Mode::Authorize => self.hand_over(permit),
-            Mode::Execute | Mode::DryRun => {
-                // A task of its own: an attempt that has begun is concluded, whether or not anybody listens.
-                let gate = self.clone();
-                let work = tokio::spawn(async move { gate.perform(permit, carry).await });
-                work.await.map_err(|e| {
-                    GateError::refused(
-                        aecl_kernel::code::INTERNAL,
-                        format!("the attempt was interrupted: {e}"),
-                    )
-                })?
-            }
+            Mode::Execute | Mode::DryRun => self.perform(permit, carry).await,
         }
     }
 

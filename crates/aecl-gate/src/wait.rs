@@ -4,7 +4,7 @@
 use aecl_kernel::digest::Digest;
 use aecl_kernel::id::ActionId;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::{Notify, OwnedMutexGuard};
 
 /// Who listens to which action.
@@ -20,6 +20,8 @@ struct Bells {
 /// What those share who wait for the same action.
 struct Bell {
     action: ActionId,
+    // Set once it waits for people.
+    digest: OnceLock<Digest>,
     changed: Notify,
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -28,7 +30,6 @@ struct Bell {
 pub(crate) struct Listening {
     bells: Arc<Mutex<Bells>>,
     bell: Arc<Bell>,
-    digest: Digest,
 }
 
 /// Leave to ask again about what waits. One at a time has it, so that two who wait for one yes, or one who
@@ -39,19 +40,30 @@ pub(crate) struct Turn {
 }
 
 impl Waits {
-    /// Listens to an action that waits.
-    pub(crate) fn listen(&self, id: &ActionId, digest: &Digest) -> Listening {
+    /// Listens to an action.
+    pub(crate) fn listen(&self, id: &ActionId) -> Listening {
+        self.listener(id, None)
+    }
+
+    /// Listens to an action that waits; whoever proposes the same finds its turn.
+    pub(crate) fn listen_waiting(&self, id: &ActionId, digest: &Digest) -> Listening {
+        self.listener(id, Some(*digest))
+    }
+
+    fn listener(&self, id: &ActionId, digest: Option<Digest>) -> Listening {
         let mut bells = lock(&self.0);
-        let new = || Bell { action: id.clone(), changed: Notify::new(), turn: Arc::default() };
-        let bell = bells.by_action.entry(id.clone()).or_insert_with(|| Arc::new(new())).clone();
-        bells.by_digest.insert(*digest, bell.clone());
-        Listening { bells: self.0.clone(), bell, digest: *digest }
+        let bell = bells.by_action.entry(id.clone()).or_insert_with(|| Arc::new(Bell::new(id))).clone();
+        if let Some(digest) = digest {
+            bell.digest.get_or_init(|| digest);
+            bells.by_digest.insert(digest, bell.clone());
+        }
+        Listening { bells: self.0.clone(), bell }
     }
 
     /// The turn of what waits with this digest, if something does.
     pub(crate) async fn turn_of(&self, digest: &Digest) -> Option<Turn> {
         let bell = lock(&self.0).by_digest.get(digest).cloned()?;
-        Some(Listening { bells: self.0.clone(), bell, digest: *digest }.turn().await)
+        Some(Listening { bells: self.0.clone(), bell }.turn().await)
     }
 
     /// Tells everybody that something about the action is on record.
@@ -59,6 +71,12 @@ impl Waits {
         if let Some(bell) = lock(&self.0).by_action.get(id) {
             bell.changed.notify_waiters();
         }
+    }
+}
+
+impl Bell {
+    fn new(id: &ActionId) -> Self {
+        Self { action: id.clone(), digest: OnceLock::new(), changed: Notify::new(), turn: Arc::default() }
     }
 }
 
@@ -75,22 +93,23 @@ impl Listening {
 
     /// The same listener once more.
     pub(crate) fn again(&self) -> Listening {
-        Listening { bells: self.bells.clone(), bell: self.bell.clone(), digest: self.digest }
+        Listening { bells: self.bells.clone(), bell: self.bell.clone() }
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
         let mut bells = lock(&self.bells);
+        let digest = self.bell.digest.get();
         // A later action of the same digest may have taken the place.
-        let found = bells.by_digest.get(&self.digest).is_some_and(|b| Arc::ptr_eq(b, &self.bell));
-        let in_maps = 1 + usize::from(found);
+        let found = digest.filter(|d| bells.by_digest.get(d).is_some_and(|b| Arc::ptr_eq(b, &self.bell)));
+        let in_maps = 1 + usize::from(found.is_some());
         if Arc::strong_count(&self.bell) > in_maps + 1 {
             return;
         }
         bells.by_action.remove(&self.bell.action);
-        if found {
-            bells.by_digest.remove(&self.digest);
+        if let Some(digest) = found {
+            bells.by_digest.remove(digest);
         }
     }
 }
@@ -108,12 +127,14 @@ mod tests {
     async fn what_nobody_listens_to_is_forgotten() {
         let (waits, id, digest) = (Waits::default(), ActionId::new("act_1").unwrap(), Digest::of(b"1"));
         assert!(waits.turn_of(&digest).await.is_none());
-        let (one, two) = (waits.listen(&id, &digest), waits.listen(&id, &digest));
-        drop(one);
-        let turn = two.turn().await;
+        let (one, two, three) =
+            (waits.listen(&id), waits.listen_waiting(&id, &digest), waits.listen_waiting(&id, &digest));
+        drop(two);
+        let turn = three.turn().await;
         assert_eq!(lock(&waits.0).by_action.len(), 1);
         drop(turn);
-        drop(waits.turn_of(&digest).await);
+        assert!(waits.turn_of(&digest).await.is_some());
+        drop(one);
         let bells = lock(&waits.0);
         assert!(bells.by_action.is_empty() && bells.by_digest.is_empty());
     }
