@@ -4,6 +4,9 @@
 //! stays.
 
 mod examples;
+mod situation;
+
+pub use situation::Situation;
 
 use crate::catalogue::{ActionManifest, Catalogue, TypedAction, nearest};
 use crate::digest::Digest;
