@@ -50,8 +50,9 @@ impl Gate {
             carry: Default::default(),
             until: Default::default(),
         };
-        let until = Default::default();
-        let answer = self.walk(&session, submission, &until, Some(turn)).await?;
+        // Nobody in front has to be told that it waits.
+        let (tell, _) = tokio::sync::mpsc::unbounded_channel();
+        let answer = self.walk(&session, submission, &Default::default(), &tell, Some(turn)).await?;
         self.0.waits.ring(id);
         Ok(answer)
     }

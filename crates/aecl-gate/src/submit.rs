@@ -115,12 +115,27 @@ impl Gate {
     /// Takes a proposal through the walk. If the caller goes away, waiting for people ends; what has begun is
     /// concluded.
     pub async fn submit(&self, session: &Session, submission: Submission) -> Result<Answer, GateError> {
+        self.submit_watched(session, submission, &|_| {}).await
+    }
+
+    /// The same; whoever stands in front is told when the wait for people begins.
+    pub async fn submit_watched(
+        &self,
+        session: &Session,
+        submission: Submission,
+        held: &(dyn Fn(&Ask) + Send + Sync),
+    ) -> Result<Answer, GateError> {
         // A task of its own: a caller that goes away between the permit and the attempt would leave an action
         // that has started and that nobody carries out.
         let until = submission.until.child_token();
         let _listening = until.clone().drop_guard();
         let (gate, session) = (self.clone(), session.clone());
-        let walk = tokio::spawn(async move { gate.walk(&session, submission, &until, None).await });
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let walk = tokio::spawn(async move { gate.walk(&session, submission, &until, &tell, None).await });
+        // Ends with the walk, which holds the other end.
+        while let Some(ask) = told.recv().await {
+            held(&ask);
+        }
         walk.await.map_err(|e| {
             GateError::refused(aecl_kernel::code::INTERNAL, format!("the walk was interrupted: {e}"))
         })?
@@ -132,6 +147,7 @@ impl Gate {
         session: &Session,
         submission: Submission,
         until: &CancellationToken,
+        held: &tokio::sync::mpsc::UnboundedSender<Ask>,
         turn: Option<Turn>,
     ) -> Result<Answer, GateError> {
         let Submission { wait, carry, .. } = &submission;
@@ -155,6 +171,8 @@ impl Gate {
                     return self.recorded_answer(&id, Some(replay.get().decision.clone()), true).await;
                 }
                 Ruling::Waiting(wait) => {
+                    // Whoever was to be told has gone; the wait ends by itself then.
+                    drop(held.send(wait.get().ask.clone()));
                     match self.hold(wait.get(), deadline, (&carry.cancel, until), &mut turn).await? {
                         Held::AskAgain => {}
                         Held::Over(answer) => return Ok(answer),
