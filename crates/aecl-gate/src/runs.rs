@@ -8,13 +8,16 @@ use aecl_kernel::code;
 use aecl_kernel::event::KillChanged;
 use aecl_kernel::facts::{Goal, KillScope};
 use aecl_kernel::id::{AgentId, Environment, ProjectId, RunId, TenantId, UserId};
+use aecl_kernel::json::Document;
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
-use aecl_ledger::OpenRun;
+use aecl_ledger::{OpenRun, PayloadKind};
 use serde_json::Value;
 
 /// Longest goal, in bytes.
 const GOAL_BYTES_MAX: usize = 16 * 1024;
+/// Most open requests that are looked through.
+const WAITS_MAX: usize = 10_000;
 
 /// A run that somebody wants to open.
 #[derive(Debug, Clone)]
@@ -135,11 +138,48 @@ impl Gate {
         };
         let goal = Goal { text: request.goal, plan: request.plan };
         let open =
-            OpenRun { principal: principal.clone(), goal, expires_at, parent: request.parent, by: by.name() };
-        self.0.ledger.open_run(open, now).await?;
+            OpenRun { principal, goal, expires_at, parent: request.parent, follows: None, by: by.name() };
+        self.opened(open, manifest.token_ttl_seconds).await
+    }
+
+    /// Opens a run that goes on from another, which may have ended: same principal, same labels, in reach
+    /// of the same kill switches, with a lifetime of its own.
+    pub async fn follow_run(
+        &self,
+        by: &Identity,
+        before: &RunId,
+        goal: String,
+    ) -> Result<OpenedRun, GateError> {
+        let fact = self
+            .0
+            .ledger
+            .run(before)
+            .await?
+            .ok_or_else(|| aecl_ledger::LedgerError::NoRun(before.clone()))?;
+        self.may(by, &fact.principal.agent, "open runs of")?;
+        let bundle = self.bundle();
+        let Some(manifest) = bundle.agent(&fact.principal.agent) else {
+            let message = format!("there is no manifest for agent `{}`", fact.principal.agent);
+            return Err(GateError::refused(code::AGENT_UNKNOWN, message));
+        };
+        let open = OpenRun {
+            principal: Principal { run: names::run()?, ..fact.principal },
+            goal: Goal { text: goal, plan: None },
+            expires_at: self.now().plus_s(manifest.run_ttl_seconds),
+            parent: None,
+            follows: Some(before.clone()),
+            by: by.name(),
+        };
+        self.opened(open, manifest.token_ttl_seconds).await
+    }
+
+    async fn opened(&self, open: OpenRun, token_ttl_s: u64) -> Result<OpenedRun, GateError> {
+        let principal = open.principal.clone();
+        let run = principal.run.clone();
+        self.0.ledger.open_run(open, self.now()).await?;
         let recorded =
             self.0.ledger.run(&run).await?.ok_or_else(|| aecl_ledger::LedgerError::NoRun(run.clone()))?;
-        let (token, session) = self.token(principal, recorded.expires_at, manifest.token_ttl_seconds).await?;
+        let (token, session) = self.token(principal, recorded.expires_at, token_ttl_s).await?;
         Ok(OpenedRun { session, token, expires_at: recorded.expires_at })
     }
 
@@ -172,27 +212,74 @@ impl Gate {
         let run = &session.principal.run;
         let fact =
             self.0.ledger.run(run).await?.ok_or_else(|| aecl_ledger::LedgerError::NoRun(run.clone()))?;
+        self.alive(session).await?;
+        self.renewed(fact).await
+    }
+
+    /// Whether a token still counts, for what is no proposal. A proposal's token is judged with it, on record.
+    pub async fn alive(&self, session: &Session) -> Result<(), GateError> {
         if self.now() >= session.credential.expires_at {
             return Err(GateError::refused(
                 code::TOKEN_EXPIRED,
                 "the token has expired; ask the orchestrator for a new one",
             ));
         }
-        self.renewed(fact).await
+        // Without this, a revoked token would renew itself.
+        if self.0.ledger.revoked(&session.credential.id).await?.is_some() {
+            return Err(GateError::refused(code::TOKEN_REVOKED, "the token was revoked"));
+        }
+        Ok(())
     }
 
     async fn renewed(&self, fact: aecl_kernel::facts::RunFact) -> Result<(String, Session), GateError> {
         if let Some(why) = &fact.closed {
             return Err(GateError::refused(code::RUN_CLOSED, format!("the run has ended: {why}")));
         }
-        if self.now() >= fact.expires_at {
-            return Err(GateError::refused(
-                code::RUN_EXPIRED,
-                format!("the run ended at {}; open a new one", fact.expires_at),
-            ));
-        }
+        let until = self.usable_until(&fact).await?;
         let ttl_s = self.bundle().agent(&fact.principal.agent).map_or(60, |m| m.token_ttl_seconds);
-        self.token(fact.principal, fact.expires_at, ttl_s).await
+        self.token(fact.principal, until, ttl_s).await
+    }
+
+    /// A run that waits for a person lives until the answer can be used; so does a token for it.
+    async fn usable_until(&self, fact: &aecl_kernel::facts::RunFact) -> Result<Timestamp, GateError> {
+        let now = self.now();
+        if now < fact.expires_at {
+            return Ok(fact.expires_at);
+        }
+        let waits = self.approvals(WAITS_MAX).await?.into_iter().filter(|a| a.run == fact.principal.run);
+        waits.map(|ask| ask.expires_at).max().ok_or_else(|| {
+            let message = format!("the run ended at {}; open a new one", fact.expires_at);
+            GateError::refused(code::RUN_EXPIRED, message)
+        })
+    }
+
+    /// The run in which exactly this waits for a person, or has the yes already: who proposes it again,
+    /// over whichever connection, means that one.
+    pub async fn waiting_run(
+        &self,
+        agent: &AgentId,
+        user: Option<&UserId>,
+        action: &str,
+        arguments: &[u8],
+    ) -> Result<Option<RunId>, GateError> {
+        let asks = self.approvals(WAITS_MAX).await?;
+        if asks.is_empty() {
+            return Ok(None);
+        }
+        let Ok(wanted) = Document::parse(arguments, &self.limits()) else { return Ok(None) };
+        for ask in asks.into_iter().rev() {
+            let fact = self.action_fact(&ask.action).await?;
+            if fact.agent != *agent || fact.name != action {
+                continue;
+            }
+            let run = self.0.ledger.run(&ask.run).await?;
+            let same_user = run.is_some_and(|r| r.closed.is_none() && r.principal.user.as_ref() == user);
+            let content = self.0.ledger.payload(PayloadKind::Arguments, &fact.arguments).await?;
+            if same_user && content.is_some_and(|c| *c == **wanted.canonical()) {
+                return Ok(Some(ask.run));
+            }
+        }
+        Ok(None)
     }
 
     /// Ends a run. What waits in it is refused from now on; what is underway is concluded.

@@ -86,6 +86,9 @@ pub struct OpenRun {
     pub expires_at: Timestamp,
     /// The run it is delegated from.
     pub parent: Option<RunId>,
+    /// The run it goes on from, which may have ended: it keeps the labels and has a lifetime of its own. A
+    /// run that a kill switch has stopped is not gone on from.
+    pub follows: Option<RunId>,
     /// Who opens it.
     pub by: String,
 }
@@ -386,6 +389,17 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page<'_>) -> Written<Reco
         labels = fact.labels;
         expires_at = expires_at.min(fact.expires_at);
         ancestors.push(parent);
+        ancestors.extend(fact.ancestors);
+    }
+    if let Some(before) = open.follows {
+        let Some(Fact::Run(fact)) = page.group.fact(&Key::Run(before.clone()))? else {
+            return Err(LedgerError::NoRun(before).into());
+        };
+        // Going on is no way around a kill switch that stops the run it goes on from.
+        if page.group.fact(&Key::Kill(KillScope::Run(before.clone())))?.is_some() {
+            return Err(LedgerError::RunClosed(before).into());
+        }
+        labels.join(&fact.labels);
         ancestors.extend(fact.ancestors);
     }
     let stated = serde_json::to_vec(&open.goal)

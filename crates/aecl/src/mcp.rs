@@ -1,1 +1,5 @@
-//! The MCP gateway.
+//! The MCP gateway: a raw relay in which everything that acts goes through the gate.
+
+pub mod front;
+
+pub use front::{Front, Opening, Outbound};

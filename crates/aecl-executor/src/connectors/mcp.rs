@@ -30,13 +30,13 @@ pub use board::Counters;
 pub use envelope::{Inbound, RawReply};
 pub use error::{UpstreamError, Why};
 pub use handshake::{ClientFace, Era, Handshake, Hello, LEGACY, MODERN};
+pub use params::{ObjectText, members};
 pub use spec::{Transport, UpstreamSpec};
 pub use tools::Tool;
 pub use upstream::{ACTING, Upstream};
 
 use super::wrong_desk;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
-use params::{ObjectText, members};
 
 /// Acts through upstream servers, by their name.
 #[derive(Default)]

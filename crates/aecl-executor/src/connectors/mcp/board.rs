@@ -1,7 +1,7 @@
 //! Who waits for which answer on one connection.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
@@ -206,6 +206,7 @@ impl Board {
             id: id.map(ToOwned::to_owned),
             of,
             generation: self.generation,
+            answered: AtomicBool::new(false),
         };
         self.shared.inbound.send(Arc::new(inbound)).is_ok()
     }

@@ -1,6 +1,7 @@
 //! The outside of a JSON-RPC message. What is inside stays the bytes it was.
 
 use std::borrow::Cow;
+use std::sync::atomic::AtomicBool;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -61,7 +62,7 @@ impl RawReply {
 }
 
 /// Something that the server says unasked: a request to the client, or a notification.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Inbound {
     /// The whole message.
     pub raw: Box<RawValue>,
@@ -73,6 +74,7 @@ pub struct Inbound {
     pub of: Option<u64>,
     /// On which connection it came, so that an answer never goes to a later one.
     pub(crate) generation: u64,
+    pub(crate) answered: AtomicBool,
 }
 
 const OUR_IDS: &str = "aecl-";

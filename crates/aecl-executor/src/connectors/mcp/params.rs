@@ -3,14 +3,24 @@
 use serde_json::value::RawValue;
 
 /// A JSON object written member by member; what is inside each keeps its bytes.
-pub(crate) struct ObjectText(String);
+#[derive(Debug)]
+pub struct ObjectText(String);
+
+impl Default for ObjectText {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl ObjectText {
-    pub(crate) fn new() -> Self {
+    /// An empty object.
+    #[must_use]
+    pub fn new() -> Self {
         Self("{".into())
     }
 
-    pub(crate) fn member(&mut self, name: &str, raw: &str) {
+    /// Adds a member; `raw` is JSON.
+    pub fn member(&mut self, name: &str, raw: &str) {
         if self.0.len() > 1 {
             self.0.push(',');
         }
@@ -19,14 +29,19 @@ impl ObjectText {
         self.0.push_str(raw);
     }
 
-    pub(crate) fn finish(mut self) -> String {
+    /// The text of the object.
+    #[must_use]
+    pub fn finish(mut self) -> String {
         self.0.push('}');
         self.0
     }
 }
 
-/// The members of a raw object in their order. A doubled name stays doubled and is for the reader to refuse.
-pub(crate) fn members(raw: &str) -> serde_json::Result<Vec<(String, Box<RawValue>)>> {
+/// The members of a raw object in their order. A doubled name is refused.
+///
+/// # Errors
+/// When it is no object, or a member is doubled.
+pub fn members(raw: &str) -> serde_json::Result<Vec<(String, Box<RawValue>)>> {
     struct Members;
     impl<'de> serde::de::Visitor<'de> for Members {
         type Value = Vec<(String, Box<RawValue>)>;

@@ -76,6 +76,18 @@ impl Upstream {
         }))
     }
 
+    /// A handle of its own on the same server, greeted in another way: a client's own connection.
+    #[must_use]
+    pub fn greeted(&self, handshake: Handshake) -> Self {
+        Self::lazy(self.0.spec.clone(), handshake, self.0.egress.clone())
+    }
+
+    /// Whether both are the same handle.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// A connected handle.
     ///
     /// # Errors
@@ -177,6 +189,10 @@ impl Upstream {
         let on = |fault: Fault| fault.on(self.name(), &to.method);
         let gone = || on(Fault::before(Why::NotConnected("nobody waits for this answer any more".into())));
         let id = to.id.as_deref().ok_or_else(gone)?;
+        // Several may listen to one connection; the first answer counts.
+        if to.answered.swap(true, Ordering::Relaxed) {
+            return Err(gone());
+        }
         let live = self.usable().filter(|live| live.link.generation() == to.generation).ok_or_else(gone)?;
         live.link.send(answer(id, reply), None, live.hello.era.speech()).await.map_err(on)
     }
