@@ -152,7 +152,8 @@ async fn admitted(
 fn is_stateless(version: Option<&str>, message: &Message) -> bool {
     let said = message.about().and_then(|about| about.version.as_deref());
     let initialize = matches!(&message.kind, Kind::Request { method, .. } if method == "initialize");
-    !initialize && (said.is_some() || version.is_some_and(|version| !is_legacy(version)))
+    let named = version.is_some_and(|version| !is_legacy(version));
+    named || (said.is_some() && !initialize)
 }
 
 fn is_legacy(version: &str) -> bool {

@@ -21,6 +21,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How long an answer may take before a stream is begun for it.
 const SOON: Duration = Duration::from_millis(1000);
+/// Methods of the older era that this one does not know any more.
+const REMOVED: [&str; 5] =
+    ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
 /// Messages that may wait for a slow client.
 const UNDERWAY: usize = 64;
 
@@ -60,6 +63,10 @@ async fn envelope(
     method: &str,
     about: &About,
 ) -> Result<(), Refusal> {
+    if REMOVED.contains(&method) {
+        let message = format!("`{method}` is no method of this version");
+        return Err(Refusal::new(StatusCode::NOT_FOUND, refusal::NO_METHOD, message));
+    }
     let lacks = about.lacks();
     if !lacks.is_empty() {
         return Err(Refusal::params(format!("`params._meta` lacks {}", lacks.join(" and "))));
