@@ -219,6 +219,14 @@ impl Gate {
         Ok(Session { principal: run.principal, credential })
     }
 
+    /// Shuts the ledger after everything that was accepted is on record, if this is the last handle. Gives
+    /// whether it was.
+    pub fn close(self) -> bool {
+        let Some(inner) = Arc::into_inner(self.0) else { return false };
+        inner.ledger.close();
+        true
+    }
+
     /// How many actions are being carried out.
     pub fn underway(&self) -> usize {
         self.0.underway.load(Ordering::SeqCst)

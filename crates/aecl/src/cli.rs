@@ -3,7 +3,7 @@
 
 mod approvals;
 mod catalog;
-mod client;
+pub mod client;
 mod demo;
 mod doctor;
 mod explain;
@@ -15,7 +15,7 @@ mod mcp;
 mod policy;
 mod resolve;
 mod rollback;
-mod serve;
+pub mod serve;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;

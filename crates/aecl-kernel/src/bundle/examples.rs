@@ -1,8 +1,9 @@
 //! Examples: situations with the decision that they must get. A bundle whose examples come out wrong does
 //! not load.
 
-use super::Bundle;
+use super::{Bundle, did_you_mean};
 use crate::action::{Action, Credential, Mode, Proposal};
+use crate::code::Code;
 use crate::decide::{Fresh, Question, Verdict, decide};
 use crate::facts::{Facts, RunFact};
 use crate::id::{ActionId, AgentId, ApprovalId, Environment, RunId, TenantId, UserId};
@@ -53,6 +54,10 @@ impl Example {
     /// Makes the decision and compares.
     pub(super) fn check(&self, bundle: &Bundle) -> Result<(), String> {
         let fail = |e: crate::id::BadId| format!("`{}`: {e}", self.name);
+        if let Some(code) = self.code.as_deref().filter(|code| Code::parse(code).is_none()) {
+            let hint = did_you_mean(code, crate::code::ALL.iter());
+            return Err(format!("the example `{}`: `{code}` is no known code{hint}", self.name));
+        }
         let now = self.at.unwrap_or(Timestamp(1_767_225_600_000));
         let run = RunId::new("run_example").map_err(fail)?;
         let principal = Principal {
@@ -102,9 +107,11 @@ impl Example {
         let decision = ruling.decision();
         let headline = decision.headline.map_or("", |c| c.as_str());
         if decision.verdict != self.expect || self.code.as_deref().is_some_and(|c| c != headline) {
-            let wanted = self.code.as_deref().map_or(String::new(), |c| format!(" with `{c}`"));
+            let with = |code: &str| if code.is_empty() { String::new() } else { format!(" with `{code}`") };
+            let wanted = with(self.code.as_deref().unwrap_or_default());
+            let got = with(headline);
             return Err(format!(
-                "the example `{}` must get `{}`{wanted}, and gets `{}`: {}",
+                "the example `{}` must get `{}`{wanted}, and gets `{}`{got}: {}",
                 self.name,
                 self.expect.name(),
                 decision.verdict.name(),

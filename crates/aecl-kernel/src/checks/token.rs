@@ -1,6 +1,7 @@
 //! Is the credential alive, and is it for this run? The gate has verified its signature; a stolen,
 //! revoked or borrowed one ends here.
 
+use crate::approval::{Ask, AskState};
 use crate::code;
 use crate::decide::{Findings, Question};
 
@@ -27,8 +28,18 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         findings.block(code::RUN_CLOSED, format!("the run has ended: {why}"));
     }
     // A run that waits for a person lives until the answer can be used.
-    let waits_until = q.facts.ask.as_ref().filter(|a| a.digest == q.action.digest).map(|a| a.expires_at);
+    let waits = |a: &&Ask| a.digest == q.action.digest && matches!(a.state, AskState::Pending | AskState::Approved);
+    let waits_until = q.facts.ask.as_ref().filter(waits).map(|a| a.expires_at);
     if q.now >= run.expires_at && waits_until.is_none_or(|until| q.now >= until) {
         findings.block(code::RUN_EXPIRED, format!("the run ended at {}; open a new one", run.expires_at));
+    }
+    // A delegated run ends with the run that it came from.
+    if q.facts.lineage.len() < run.ancestors.len() {
+        findings.block(code::RUN_UNKNOWN, "a run that this one was delegated from is not on record");
+    }
+    for ancestor in &q.facts.lineage {
+        if ancestor.closed.is_some() || (q.now >= ancestor.expires_at && waits_until.is_none_or(|until| q.now >= until)) {
+            findings.block(code::RUN_CLOSED, format!("the run `{}` that this one was delegated from has ended", ancestor.principal.run));
+        }
     }
 }

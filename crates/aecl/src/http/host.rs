@@ -1,0 +1,116 @@
+//! Hosting one home: the gate, its housekeeping, the sockets in its data directory, and the watch over its
+//! files. `aecl serve` and a command that finds nobody serving both do it here.
+
+use super::server::{self, Listeners};
+use super::{Options, watch};
+use aecl_gate::config::Home;
+use aecl_gate::{Gate, GateError};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A home that is served by this process.
+#[derive(Debug)]
+pub struct Host {
+    gate: Gate,
+    options: Options,
+    serving: JoinHandle<usize>,
+    upkeep: Vec<JoinHandle<()>>,
+    sockets: Vec<PathBuf>,
+}
+
+/// The socket for commands, in the data directory.
+pub fn socket(home: &Home) -> PathBuf {
+    home.data().join("aecl.sock")
+}
+
+/// The socket that MCP clients are piped to.
+pub fn mcp_socket(home: &Home) -> PathBuf {
+    home.data().join("mcp.sock")
+}
+
+/// Why a home cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The gate does not open.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// A socket cannot be listened on.
+    #[error("cannot listen on `{}`: {source}", path.display())]
+    Socket {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Host {
+    /// Opens the gate and serves it on the sockets in its data directory, and on TCP if there is a listener.
+    pub async fn start(home: Home, tcp: Option<TcpListener>) -> Result<Self, HostError> {
+        let (commands, mcp) = (socket(&home), mcp_socket(&home));
+        // Whoever has opened the ledger owns the directory: a socket file that lies there is a left-over.
+        let gate = Gate::open(home).await?;
+        let options = Options::default();
+        let listeners = Listeners { tcp, unix: Some(bind(&commands)?) };
+        let sockets = vec![commands, mcp];
+        let serving = tokio::spawn(server::serve_with(gate.clone(), listeners, options.clone()));
+        let house = gate.clone();
+        let upkeep = vec![
+            tokio::spawn(async move { house.keep_house().await }),
+            tokio::spawn(watch::files(gate.clone())),
+        ];
+        Ok(Self { gate, options, serving, upkeep, sockets })
+    }
+
+    /// The gate.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Ends it from elsewhere: cancel it, then call [`Host::stop`].
+    pub fn closing(&self) -> &CancellationToken {
+        &self.options.closing
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.options.connections.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    /// Stops accepting, lets requests and attempts end, and shuts the ledger. Gives how many attempts are
+    /// still underway; those become unknown at the next start.
+    pub async fn stop(self) -> usize {
+        let Self { gate, options, serving, upkeep, sockets } = self;
+        options.closing.cancel();
+        let left = serving.await.unwrap_or_else(|_| gate.underway());
+        for task in upkeep {
+            task.abort();
+            drop(task.await);
+        }
+        for socket in sockets {
+            drop(std::fs::remove_file(socket));
+        }
+        if left == 0 && !gate.close() {
+            tracing::debug!("somebody still holds the gate; the ledger is shut when they let go");
+        }
+        left
+    }
+}
+
+/// Listens on a socket file that only its owner may open. The directory is its owner's already, so nobody
+/// gets in between the two steps.
+fn bind(path: &Path) -> Result<UnixListener, HostError> {
+    let listen = || {
+        if path.exists() {
+            std::fs::remove_file(path)?;
+        }
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(listener)
+    };
+    listen().map_err(|source| HostError::Socket { path: path.to_owned(), source })
+}
