@@ -6,8 +6,8 @@ use super::session::Runs;
 use super::wire::{Envelope, INVALID_REQUEST, METHOD_NOT_FOUND, Refusal, raw, response};
 use aecl_executor::connectors::mcp::{RawReply, Upstream};
 use aecl_gate::{Gate, GateError, Identity, Session};
-use aecl_kernel::code;
 use aecl_kernel::approval::AskState;
+use aecl_kernel::code;
 use aecl_kernel::id::{AgentId, ApprovalId, RunId, UserId};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashMap};
@@ -300,8 +300,13 @@ impl Front {
 
     fn enter(self: &Arc<Self>, id: &RawValue, out: &Outbound, cancel: &CancellationToken) -> Entered {
         let (number, cancel) = (self.number(), cancel.child_token());
-        let underway =
-            Underway { id: id.get().to_owned(), cancel: cancel.clone(), server: None, out: out.clone(), phase: Phase::default() };
+        let underway = Underway {
+            id: id.get().to_owned(),
+            cancel: cancel.clone(),
+            server: None,
+            out: out.clone(),
+            phase: Phase::default(),
+        };
         self.state().underway.insert(number, underway);
         Entered { front: self.clone(), number, cancel }
     }

@@ -155,7 +155,8 @@ fn key(method: &str) -> &'static str {
 }
 
 fn items<'a>(result: &'a RawValue, key: &str) -> Result<Vec<&'a RawValue>, Refusal> {
-    let garbage = |why: String| Refusal::new(INTERNAL_ERROR, format!("the server's list cannot be read: {why}"));
+    let garbage =
+        |why: String| Refusal::new(INTERNAL_ERROR, format!("the server's list cannot be read: {why}"));
     let mut found: std::collections::HashMap<String, &RawValue> =
         serde_json::from_str(result.get()).map_err(|error| garbage(error.to_string()))?;
     let list = found.remove(key).ok_or_else(|| garbage(format!("it has no `{key}`")))?;
@@ -163,7 +164,12 @@ fn items<'a>(result: &'a RawValue, key: &str) -> Result<Vec<&'a RawValue>, Refus
 }
 
 /// The result with these items in the place of `of`; untouched if all are there.
-fn replaced(result: &RawValue, key: &str, of: usize, kept: &[Box<RawValue>]) -> Result<Box<RawValue>, Refusal> {
+fn replaced(
+    result: &RawValue,
+    key: &str,
+    of: usize,
+    kept: &[Box<RawValue>],
+) -> Result<Box<RawValue>, Refusal> {
     if kept.len() == of {
         return Ok(result.to_owned());
     }
