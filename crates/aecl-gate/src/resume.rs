@@ -20,6 +20,8 @@ use std::time::Duration;
 
 /// Most open things that are looked at in one sweep.
 const SWEEP_MAX: usize = 10_000;
+/// How often unknown outcomes are looked up at their targets, in seconds.
+const RECONCILE_S: u64 = 15;
 
 impl Gate {
     /// Proposes an approved action again, as itself. The current policy is asked; the yes is one more fact.
@@ -60,12 +62,37 @@ impl Gate {
         Session { principal: principal.clone(), credential }
     }
 
+    /// Looks up at their targets what is unknown and can be looked up. An attempt may still be travelling
+    /// until its time-out has passed, so a "not there" counts only after that. Gives how many were resolved.
+    pub async fn reconcile(&self) -> Result<usize, GateError> {
+        let mut resolved = 0;
+        for id in self.0.ledger.in_flight(SWEEP_MAX).await? {
+            let fact = self.action_fact(&id).await?;
+            let timeout_ms = self.bundle().catalogue().find(&fact.name).map_or(0, |t| t.manifest.timeout_ms);
+            let late = self.now() >= fact.changed_at.plus_s(timeout_ms.div_ceil(1000));
+            if fact.state != ActionState::Unknown || fact.mode != Mode::Execute || !late {
+                continue;
+            }
+            let outcome = self.look_up(&id, &fact).await?;
+            if outcome.kind != OutcomeKind::Unknown {
+                self.conclude(&id, outcome, fact.changed_at, Some("reconciler".into())).await?;
+                resolved += 1;
+            }
+        }
+        Ok(resolved)
+    }
+
     /// After a start: concludes what the last process left open, and carries on what was approved meanwhile.
     pub(crate) async fn recover(&self) -> Result<(), GateError> {
         for id in self.0.ledger.in_flight(SWEEP_MAX).await? {
             let fact = self.action_fact(&id).await?;
             if fact.state == ActionState::Started && fact.mode == Mode::Execute {
-                let outcome = self.find_out(&id, &fact).await?;
+                let mut outcome = self.look_up(&id, &fact).await?;
+                if outcome.kind == OutcomeKind::Failed && outcome.code.as_deref() == Some("not_done") {
+                    // The request may still be on its way to the target.
+                    outcome.kind = OutcomeKind::Unknown;
+                    outcome.code = Some("interrupted".into());
+                }
                 tracing::warn!(action = %id, outcome = outcome.kind.name(), "an action was interrupted by the end of the last process");
                 self.conclude(&id, outcome, fact.changed_at, None).await?;
             }
@@ -79,7 +106,7 @@ impl Gate {
     }
 
     /// What became of an attempt whose end nobody saw.
-    async fn find_out(&self, id: &ActionId, fact: &ActionFact) -> Result<Outcome, GateError> {
+    async fn look_up(&self, id: &ActionId, fact: &ActionFact) -> Result<Outcome, GateError> {
         let ruled = self.last_ruling(id).await?;
         let arguments =
             self.0.ledger.payload(PayloadKind::Arguments, &ruled.arguments).await?.unwrap_or_default();
@@ -135,8 +162,8 @@ impl Gate {
                     }
                     Reconciled::NotDone => outcome(
                         OutcomeKind::Failed,
-                        "interrupted",
-                        "the process ended during the attempt; the target says that it did not happen".into(),
+                        "not_done",
+                        "nobody saw the end of the attempt; the target says that it did not happen".into(),
                         None,
                     ),
                     Reconciled::StillUnknown { message } => unknown(&message),
@@ -235,9 +262,15 @@ impl Gate {
     /// Housekeeping until the gate is shut: sweeps, and shows that the ledger is alive when nothing else does.
     pub async fn keep_house(&self) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
-        let (mut size, mut silent_s) = (0, 0);
+        let (mut size, mut silent_s, mut seconds) = (0, 0, 0u64);
         loop {
             ticks.tick().await;
+            seconds += 1;
+            if seconds % RECONCILE_S == 0
+                && let Err(error) = self.reconcile().await
+            {
+                tracing::error!(%error, "unknown outcomes could not be looked up");
+            }
             if let Err(error) = self.sweep().await {
                 tracing::error!(%error, "housekeeping failed");
             }

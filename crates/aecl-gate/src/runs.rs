@@ -85,8 +85,14 @@ impl Gate {
         let run = names::run()?;
         let parent = match &request.parent {
             Some(id) => {
-                let fact = self.0.ledger.run(id).await?;
-                Some(fact.ok_or_else(|| aecl_ledger::LedgerError::NoRun(id.clone()))?.principal)
+                let fact = self
+                    .0
+                    .ledger
+                    .run(id)
+                    .await?
+                    .ok_or_else(|| aecl_ledger::LedgerError::NoRun(id.clone()))?;
+                self.may(by, &fact.principal.agent, "delegate from runs of")?;
+                Some(fact.principal)
             }
             None => None,
         };

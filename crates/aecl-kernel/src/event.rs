@@ -56,6 +56,7 @@ pub enum Event {
     /// A decision was made.
     Ruled(Box<Ruled>),
     /// A person was asked.
+    #[serde(with = "asked")]
     Asked(Box<Ask>),
     /// A person answered.
     Answered(Answered),
@@ -349,6 +350,31 @@ pub struct Fault {
     pub message: String,
 }
 
+/// A request has a run of its own, and so has an entry: in an entry the request stands under `ask`, because
+/// a key that stands twice is read by everybody as they like.
+mod asked {
+    use super::Ask;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize)]
+    struct Written<'a> {
+        ask: &'a Ask,
+    }
+
+    #[derive(Deserialize)]
+    struct Read {
+        ask: Box<Ask>,
+    }
+
+    pub(super) fn serialize<S: Serializer>(ask: &Ask, serializer: S) -> Result<S::Ok, S::Error> {
+        Written { ask }.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<Ask>, D::Error> {
+        Read::deserialize(deserializer).map(|read| read.ask)
+    }
+}
+
 impl Event {
     /// The kind, as entries write it.
     pub fn kind(&self) -> &'static str {
@@ -512,7 +538,7 @@ impl Entry {
         if !allowed {
             return Ok(());
         }
-        self.change_run(space, |run| run.calls += 1)?;
+        self.change_lineage(space, |run| run.calls += 1)?;
         if let Some(approval) = &e.decision.approval {
             self.close_ask(approval, AskState::Used, space)?;
         }
@@ -574,7 +600,9 @@ impl Entry {
         let holds = if e.outcome == OutcomeKind::Unknown { Vec::new() } else { std::mem::take(&mut action.holds) };
         let (compensates, agent, digest) = (action.compensates.clone(), action.agent.clone(), action.digest);
         space.put(key, Some(Fact::Action(action)));
-        space.put(Key::InFlight(e.action.clone()), None);
+        // What is unknown stays open until somebody has found out.
+        let open = e.outcome == OutcomeKind::Unknown;
+        space.put(Key::InFlight(e.action.clone()), open.then_some(Fact::InFlight(self.at)));
         for hold in holds {
             let key = Key::Meter(hold.meter.clone());
             if let Some(Fact::Meter(mut meter)) = space.fact(&key)? {
@@ -592,8 +620,9 @@ impl Entry {
                 space.put(key, (n > 0).then_some(Fact::Active(n)));
             }
         }
+        // What a delegated run has seen may come back through its answer, so its parents have seen it, too.
+        self.change_lineage(space, |run| run.labels.join(&e.labels))?;
         self.change_run(space, |run| {
-            run.labels.join(&e.labels);
             match e.outcome {
                 OutcomeKind::Failed if run.failing == Some(digest) => run.failures += 1,
                 OutcomeKind::Failed => (run.failing, run.failures) = (Some(digest), 1),
@@ -639,6 +668,23 @@ impl Entry {
         if let Some(Fact::Run(mut fact)) = space.fact(&key)? {
             change(&mut fact);
             space.put(key, Some(Fact::Run(fact)));
+        }
+        Ok(())
+    }
+
+    /// Changes the run and those it was delegated from.
+    fn change_lineage<S: Space>(&self, space: &mut S, change: impl Fn(&mut RunFact)) -> Result<(), S::Error> {
+        let Some(run) = &self.run else { return Ok(()) };
+        let mut runs = vec![run.clone()];
+        if let Some(Fact::Run(fact)) = space.fact(&Key::Run(run.clone()))? {
+            runs.extend(fact.ancestors);
+        }
+        for run in runs {
+            let key = Key::Run(run);
+            if let Some(Fact::Run(mut fact)) = space.fact(&key)? {
+                change(&mut fact);
+                space.put(key, Some(Fact::Run(fact)));
+            }
         }
         Ok(())
     }

@@ -318,6 +318,9 @@ pub struct Facts {
     /// The run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<RunFact>,
+    /// The runs that it was delegated from, nearest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lineage: Vec<RunFact>,
     /// Kill switches that are on and reach this action.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub kills: BTreeMap<String, Kill>,
@@ -415,6 +418,11 @@ pub fn rate_of(limit: &RateLimit, principal: &Principal) -> String {
 }
 
 impl Facts {
+    /// Everybody whose limits the action uses up: the principal, and those it acts for by delegation.
+    pub fn holders<'a>(&'a self, principal: &'a Principal) -> impl Iterator<Item = &'a Principal> {
+        std::iter::once(principal).chain(self.lineage.iter().map(|run| &run.principal))
+    }
+
     /// Reads what a decision about this action needs. The number of reads depends on the agent's own
     /// limits, not on how many agents, runs, rules or entries there are.
     pub fn gather<S: Space>(action: &Action, bundle: &Bundle, space: &mut S) -> Result<Self, S::Error> {
@@ -429,15 +437,24 @@ impl Facts {
             KillScope::Agent(principal.agent.clone()),
             KillScope::Run(principal.run.clone()),
         ];
-        scopes.extend(facts.run.iter().flat_map(|r| r.ancestors.iter().cloned().map(KillScope::Run)));
+        let ancestors = facts.run.as_ref().map(|r| r.ancestors.clone()).unwrap_or_default();
+        for ancestor in ancestors {
+            if let Some(Fact::Run(run)) = space.fact(&Key::Run(ancestor.clone()))? {
+                scopes.push(KillScope::Agent(run.principal.agent.clone()));
+                facts.lineage.push(run);
+            }
+            scopes.push(KillScope::Run(ancestor));
+        }
         for scope in scopes {
             if let Some(Fact::Kill(kill)) = space.fact(&Key::Kill(scope.clone()))? {
                 facts.kills.insert(scope.to_string(), kill);
             }
         }
-        if let Some(manifest) = bundle.agent(&principal.agent) {
-            for budget in manifest.budgets.iter().filter(|b| applies(&b.actions, &action.name)) {
-                if let Some(name) = meter_of(budget, principal) {
+        let holders: Vec<Principal> = facts.holders(principal).cloned().collect();
+        for holder in &holders {
+            let budgets = bundle.agent(&holder.agent).into_iter().flat_map(|m| &m.budgets);
+            for budget in budgets.filter(|b| applies(&b.actions, &action.name)) {
+                if let Some(name) = meter_of(budget, holder) {
                     let meter = match space.fact(&Key::Meter(name.clone()))? {
                         Some(Fact::Meter(meter)) => meter,
                         _ => Meter::default(),
@@ -445,6 +462,8 @@ impl Facts {
                     facts.meters.insert(name, meter);
                 }
             }
+        }
+        if let Some(manifest) = bundle.agent(&principal.agent) {
             for limit in manifest.rate_limits.iter().filter(|l| applies(&l.actions, &action.name)) {
                 let name = rate_of(limit, principal);
                 let rate = match space.fact(&Key::Rate(name.clone()))? {

@@ -82,6 +82,18 @@ pub enum Per {
     Day,
 }
 
+impl Per {
+    /// The name as manifests write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Per::Call => "call",
+            Per::Run => "run",
+            Per::Hour => "hour",
+            Per::Day => "day",
+        }
+    }
+}
+
 /// Whose limit it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]

@@ -83,12 +83,12 @@ impl Policies {
     }
 
     /// Asks about an action that was understood. Also gives the ids of the policies that decided.
-    pub fn ask(&self, q: &Question<'_>) -> (Answer, Vec<String>) {
-        let agent = &q.action.principal.agent;
+    /// `agent` is the principal's, or that of a run it was delegated from.
+    pub fn ask(&self, q: &Question<'_>, agent: &AgentId) -> (Answer, Vec<String>) {
         let Some(slice) = self.slice(agent, &q.action.name) else {
             return (Answer::NotAllowed, Vec::new());
         };
-        let first = match self.evaluate(slice, q, false) {
+        let first = match self.evaluate(slice, q, agent, false) {
             Ok(response) => response,
             Err(message) => return (Answer::Error(message), Vec::new()),
         };
@@ -98,7 +98,7 @@ impl Policies {
         if first.policies.is_empty() {
             return (Answer::NotAllowed, Vec::new());
         }
-        let second = match self.evaluate(slice, q, true) {
+        let second = match self.evaluate(slice, q, agent, true) {
             Ok(response) => response,
             Err(message) => return (Answer::Error(message), Vec::new()),
         };
@@ -116,12 +116,12 @@ impl Policies {
     #[doc(hidden)]
     pub fn evaluate_bare(&self, q: &Question<'_>) -> Option<impl Fn() -> bool + '_> {
         let slice = self.slice(&q.action.principal.agent, &q.action.name)?;
-        let request = self.request(q, false).ok()?;
+        let request = self.request(q, &q.action.principal.agent, false).ok()?;
         Some(move || self.authorizer.is_authorized(&request, &slice.set, &self.entities).decision() == Decision::Allow)
     }
 
-    fn evaluate(&self, slice: &Slice, q: &Question<'_>, granted: bool) -> Result<Response, String> {
-        let request = self.request(q, granted)?;
+    fn evaluate(&self, slice: &Slice, q: &Question<'_>, agent: &AgentId, granted: bool) -> Result<Response, String> {
+        let request = self.request(q, agent, granted)?;
         let response = self.authorizer.is_authorized(&request, &slice.set, &self.entities);
         // An error makes Cedar skip the policy. A forbid that is skipped is a deny gone quiet, so any
         // error is a no.
@@ -133,11 +133,11 @@ impl Policies {
         Ok(Response { allowed: response.decision() == Decision::Allow, policies })
     }
 
-    fn request(&self, q: &Question<'_>, granted: bool) -> Result<Request, String> {
+    fn request(&self, q: &Question<'_>, agent: &AgentId, granted: bool) -> Result<Request, String> {
         let action = q.action;
         let resource = uid("Resource", action.resource.as_deref().unwrap_or("none"))?;
         let context = self.context(q, granted)?;
-        Request::new(uid("Agent", action.principal.agent.as_str())?, uid("Action", &action.name)?, resource, context, None)
+        Request::new(uid("Agent", agent.as_str())?, uid("Action", &action.name)?, resource, context, None)
             .map_err(|e| format!("the request cannot be built: {e}"))
     }
 

@@ -5,28 +5,37 @@
 use crate::code;
 use crate::decide::{Findings, Question};
 use crate::facts::{Hold, Meter, applies, meter_of, window_of};
-use crate::manifest::Per;
+use crate::principal::Principal;
 use rust_decimal::Decimal;
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
-    let (action, principal) = (q.action, &q.action.principal);
-    let Some(manifest) = q.bundle.agent(&principal.agent) else { return };
     // Undoing is never starved by an exhausted budget.
-    if action.compensates.is_some() {
+    if q.action.compensates.is_some() {
         return;
     }
-    if let (Some(most), Some(run)) = (manifest.max_tool_calls_per_run, &q.facts.run)
-        && run.calls >= most
-    {
-        findings.block(code::CALLS_EXHAUSTED, format!("the run has made its {most} calls"));
-    }
-    let budgets: Vec<_> = manifest.budgets.iter().filter(|b| applies(&b.actions, &action.name)).collect();
     let charges = charges(q);
+    // A delegated run uses up the limits of the runs it came from, too: many children are no way around.
+    let runs = q.facts.run.iter().chain(&q.facts.lineage);
+    for run in runs {
+        if let Some(most) = q.bundle.agent(&run.principal.agent).and_then(|m| m.max_tool_calls_per_run)
+            && run.calls >= most
+        {
+            findings.block(code::CALLS_EXHAUSTED, format!("the run `{}` has made its {most} calls", run.principal.run));
+        }
+    }
+    for holder in q.facts.holders(&q.action.principal) {
+        hold(q, holder, &charges, findings);
+    }
+}
+
+fn hold(q: &Question<'_>, holder: &Principal, charges: &[(&str, Decimal)], findings: &mut Findings) {
+    let Some(manifest) = q.bundle.agent(&holder.agent) else { return };
+    let budgets: Vec<_> = manifest.budgets.iter().filter(|b| applies(&b.actions, &q.action.name)).collect();
     // A budget in euros is no leave to spend dollars.
     for (unit, amount) in charges.iter().filter(|(unit, _)| is_money(unit)) {
         let any_money = budgets.iter().any(|b| is_money(&b.unit));
         if any_money && !budgets.iter().any(|b| b.unit == *unit) {
-            findings.block(code::BUDGET_EXCEEDED, format!("`{}` has no budget in {unit}; {amount} {unit} asked for", principal.agent));
+            findings.block(code::BUDGET_EXCEEDED, format!("`{}` has no budget in {unit}; {amount} {unit} asked for", holder.agent));
         }
     }
     for budget in budgets {
@@ -35,7 +44,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
             continue;
         }
         let unit = &budget.unit;
-        let Some(meter) = meter_of(budget, principal) else {
+        let Some(meter) = meter_of(budget, holder) else {
             if amount > budget.limit {
                 findings.block(code::BUDGET_EXCEEDED, format!("{amount} {unit} is above the {} {unit} for one call", budget.limit));
             }
@@ -46,21 +55,22 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         let taken = state.used.checked_add(state.held);
         match taken.and_then(|t| t.checked_add(amount)) {
             Some(total) if total <= budget.limit => {
+                // The same meter may be reached through a parent of the same agent; it is charged once.
                 if !findings.holds.iter().any(|h| h.meter == meter) {
                     findings.holds.push(Hold { meter, window: state.window, amount });
                 }
             }
             _ => {
-                let per = match budget.per {
-                    Per::Call => "call",
-                    Per::Run => "run",
-                    Per::Hour => "hour",
-                    Per::Day => "day",
-                };
                 let left = (budget.limit - state.used - state.held).max(Decimal::ZERO);
                 findings.block(
                     code::BUDGET_EXCEEDED,
-                    format!("{amount} {unit} asked for; {left} of {} {unit} per {per} is left ({} used, {} held)", budget.limit, state.used, state.held),
+                    format!(
+                        "{amount} {unit} asked for; {left} of {} {unit} per {} is left ({} used, {} held)",
+                        budget.limit,
+                        budget.per.name(),
+                        state.used,
+                        state.held
+                    ),
                 );
             }
         }

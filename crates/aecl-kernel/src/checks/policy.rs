@@ -4,6 +4,7 @@
 use crate::approval::Requirement;
 use crate::code;
 use crate::decide::{Findings, Question};
+use crate::id::AgentId;
 use crate::policy::{Answer, Reason};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
@@ -11,9 +12,19 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     if !q.action.problems.is_empty() || q.action.typed.is_none() {
         return;
     }
-    let (answer, policies) = q.bundle.policies().ask(q);
-    findings.policies = policies;
-    let agent = &q.action.principal.agent;
+    // A delegated run may do at most what the runs it came from may do.
+    let mut asked = Vec::new();
+    for holder in q.facts.holders(&q.action.principal) {
+        if !asked.contains(&&holder.agent) {
+            asked.push(&holder.agent);
+            ask(q, &holder.agent, findings);
+        }
+    }
+}
+
+fn ask(q: &Question<'_>, agent: &AgentId, findings: &mut Findings) {
+    let (answer, policies) = q.bundle.policies().ask(q, agent);
+    findings.policies.extend(policies);
     match answer {
         Answer::Allow => {}
         Answer::NotAllowed => {

@@ -31,4 +31,13 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     if q.now >= run.expires_at && waits_until.is_none_or(|until| q.now >= until) {
         findings.block(code::RUN_EXPIRED, format!("the run ended at {}; open a new one", run.expires_at));
     }
+    // A delegated run ends with the run that it came from.
+    if q.facts.lineage.len() < run.ancestors.len() {
+        findings.block(code::RUN_UNKNOWN, "a run that this one was delegated from is not on record");
+    }
+    for ancestor in &q.facts.lineage {
+        if ancestor.closed.is_some() || (q.now >= ancestor.expires_at && waits_until.is_none_or(|until| q.now >= until)) {
+            findings.block(code::RUN_CLOSED, format!("the run `{}` that this one was delegated from has ended", ancestor.principal.run));
+        }
+    }
 }
