@@ -6,8 +6,8 @@ use super::session::Runs;
 use super::wire::{Envelope, INVALID_REQUEST, METHOD_NOT_FOUND, Refusal, raw, response};
 use aecl_executor::connectors::mcp::{RawReply, Upstream};
 use aecl_gate::{Gate, GateError, Identity, Session};
-use aecl_kernel::code;
 use aecl_kernel::approval::AskState;
+use aecl_kernel::code;
 use aecl_kernel::id::{AgentId, ApprovalId, RunId, UserId};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashMap};
@@ -122,6 +122,7 @@ impl std::fmt::Debug for Front {
 /// One request of the client, on its way through us.
 pub(super) struct Request<'a> {
     pub number: u64,
+    pub id: &'a RawValue,
     pub method: &'a str,
     pub params: Option<&'a RawValue>,
     pub out: &'a Outbound,
@@ -170,6 +171,11 @@ impl Front {
         Ok(self.runs.current(&self.gate, &self.opening).await?.principal.run)
     }
 
+    /// The client has shown a newer token of the run that was opened elsewhere.
+    pub async fn renewed(&self, session: &Session) {
+        self.runs.renewed(&self.opening, session).await;
+    }
+
     /// Takes one message from the client, as it came. A request gives one response, a raw JSON-RPC object;
     /// notifications and responses give none, and neither does a request that was cancelled. Everything
     /// else for the client while the request is underway goes to `out`. `cancel` fires when the client has
@@ -188,6 +194,7 @@ impl Front {
                 let underway = self.enter(id, out, &cancel);
                 let request = Request {
                     number: underway.number,
+                    id,
                     method,
                     params: envelope.params,
                     out,
@@ -222,6 +229,7 @@ impl Front {
             "completion/complete" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => {
                 self.relay(request).await
             }
+            "subscriptions/listen" => self.follow(request).await,
             other => {
                 let shown: String = other.chars().filter(|c| !c.is_control()).take(80).collect();
                 Err(Refusal::new(METHOD_NOT_FOUND, format!("`{shown}` is not relayed")))
@@ -300,8 +308,13 @@ impl Front {
 
     fn enter(self: &Arc<Self>, id: &RawValue, out: &Outbound, cancel: &CancellationToken) -> Entered {
         let (number, cancel) = (self.number(), cancel.child_token());
-        let underway =
-            Underway { id: id.get().to_owned(), cancel: cancel.clone(), server: None, out: out.clone(), phase: Phase::default() };
+        let underway = Underway {
+            id: id.get().to_owned(),
+            cancel: cancel.clone(),
+            server: None,
+            out: out.clone(),
+            phase: Phase::default(),
+        };
         self.state().underway.insert(number, underway);
         Entered { front: self.clone(), number, cancel }
     }

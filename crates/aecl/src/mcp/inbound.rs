@@ -87,6 +87,10 @@ impl Front {
         if inbound.id.is_some() {
             return self.was_asked(server, upstream, inbound, params).await;
         }
+        if inbound.subscription().is_some() {
+            // Told to whoever follows, and to nobody else.
+            return;
+        }
         match inbound.method.as_str() {
             "notifications/progress" => self.progress(params).await,
             "notifications/cancelled" => self.withdrawn(server, upstream, params).await,
@@ -134,7 +138,8 @@ impl Front {
         let out = self.latest(server);
         let listens = out.is_some() || self.unasked.receiver_count() > 0;
         if !self.has_own_connections() || !listens {
-            let why = if listens { "this connection serves several clients" } else { "nobody is here to answer" };
+            let why =
+                if listens { "this connection serves several clients" } else { "nobody is here to answer" };
             let refusal = Refusal::new(METHOD_NOT_FOUND, why).reply();
             drop(upstream.reply_raw(inbound, &refusal).await);
             return;
@@ -167,7 +172,8 @@ impl Front {
         let number = {
             let mut state = self.state();
             let same = |it: &Asked| {
-                it.upstream.is(upstream) && it.inbound.id.as_ref().is_some_and(|known| known.get() == id.get())
+                it.upstream.is(upstream)
+                    && it.inbound.id.as_ref().is_some_and(|known| known.get() == id.get())
             };
             let found = state.asked.iter().find(|(_, it)| same(it)).map(|(number, _)| *number);
             if let Some(number) = found {
@@ -216,7 +222,9 @@ impl Front {
             "notifications/progress" | "notifications/roots/list_changed" if self.has_own_connections() => {
                 for server in &self.opening.servers {
                     // A connection that nobody has used yet needs no news.
-                    let Some(upstream) = self.upstream(server).filter(Upstream::is_connected) else { continue };
+                    let Some(upstream) = self.upstream(server).filter(Upstream::is_connected) else {
+                        continue;
+                    };
                     if let Err(error) = upstream.notify(method, params).await {
                         tracing::warn!(%error, "a client's notification could not be passed on");
                     }
