@@ -77,7 +77,8 @@ fn list(home: &Home, as_json: bool) -> Result {
     }
     for row in rows {
         let text = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let flags = if text("state") == "accepted" { String::new() } else { format!("  [{}]", text("state")) };
+        let flags =
+            if text("state") == "accepted" { String::new() } else { format!("  [{}]", text("state")) };
         println!("{:<40} {:<8} {:<14}{flags}", text("name"), text("effect"), text("reversibility"));
     }
     Ok(Exit::Done)
@@ -118,7 +119,9 @@ fn diff(home: &Home, only: Option<&str>, as_json: bool) -> Result {
     let mut found = changes(home)?;
     found.retain(|change| only.is_none_or(|only| change.name == only));
     if as_json {
-        let rows = found.iter().map(|c| json!({"name": c.name, "accepted": c.seen.accepted, "offered": c.seen.offered}));
+        let rows = found
+            .iter()
+            .map(|c| json!({"name": c.name, "accepted": c.seen.accepted, "offered": c.seen.offered}));
         println!("{}", Value::Array(rows.collect()));
         return Ok(Exit::Done);
     }

@@ -83,11 +83,14 @@ fn hello(args: Args) -> std::result::Result<Hello, Error> {
     };
     let server = args.server.or(derived);
     if transport.is_some() && server.is_none() {
-        return Err(Error::new("no name for the server can be made from the command").hint("add `--server NAME`"));
+        return Err(
+            Error::new("no name for the server can be made from the command").hint("add `--server NAME`")
+        );
     }
     if let Some(name) = server.as_deref().filter(|name| !names::is_server(name)) {
-        return Err(Error::new(format!("`{name}` is no server name"))
-            .hint("use letters, digits, `-` and single `_`"));
+        return Err(
+            Error::new(format!("`{name}` is no server name")).hint("use letters, digits, `-` and single `_`")
+        );
     }
     Ok(Hello { v: 1, agent, server, transport, goal: args.goal, user })
 }
@@ -95,11 +98,14 @@ fn hello(args: Args) -> std::result::Result<Hello, Error> {
 /// The server gets the directory and the environment that its client has given to us: it stands where we
 /// stand. What is ours stays with us.
 fn stdio(command: &str, args: &[String]) -> std::result::Result<Transport, Error> {
-    let cwd = std::env::current_dir().map_err(|e| Error::new(format!("the current directory is gone: {e}")))?;
-    let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let cwd =
+        std::env::current_dir().map_err(|e| Error::new(format!("the current directory is gone: {e}")))?;
+    let env = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     // A value that looks like a reference to a secret would be taken for one.
     let env = env.filter(|(name, value)| !name.starts_with("AECL_") && !value.contains("{secret:"));
-    let command = if command.contains('/') { cwd.join(command).display().to_string() } else { command.to_owned() };
+    let command =
+        if command.contains('/') { cwd.join(command).display().to_string() } else { command.to_owned() };
     Ok(Transport::Stdio { command, args: args.to_vec(), env: env.collect(), cwd: Some(cwd) })
 }
 
@@ -115,7 +121,8 @@ fn is_local(url: &url::Url) -> bool {
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("AECL_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
     // A subscriber that is there already is somebody's choice.
     drop(subscriber.try_init());
 }

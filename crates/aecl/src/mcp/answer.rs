@@ -52,10 +52,15 @@ impl Told {
     pub(super) fn blocked(code: &str, message: &str, action: &ActionId) -> Self {
         let (status, why, next) = match code {
             // What is wrong with the call itself helps to make a right one, and says nothing about policy.
-            "arguments_invalid" | "arguments_not_object" | "amount_invalid" | "destination_invalid"
-            | "json_invalid" | "json_duplicate_key" | "json_number" | "json_too_large" | "json_too_deep" => {
-                ("blocked", message.to_owned(), "Correct the arguments.")
-            }
+            "arguments_invalid"
+            | "arguments_not_object"
+            | "amount_invalid"
+            | "destination_invalid"
+            | "json_invalid"
+            | "json_duplicate_key"
+            | "json_number"
+            | "json_too_large"
+            | "json_too_deep" => ("blocked", message.to_owned(), "Correct the arguments."),
             "action_unknown" => ("blocked", "there is no such tool".into(), "Do not call it again."),
             "tool_changed" => (
                 "blocked",
@@ -156,7 +161,9 @@ mod tests {
         let action = ActionId::new("act_1").unwrap();
         let told = Told::blocked("arguments_invalid", "`/path`: 7 is no string", &action);
         assert!(told.text.contains("`/path`: 7 is no string. Nothing was executed."), "{}", told.text);
-        for code in ["policy_forbids", "risk_above_threshold", "budget_exceeded", "action_unknown", "new_code"] {
+        for code in
+            ["policy_forbids", "risk_above_threshold", "budget_exceeded", "action_unknown", "new_code"]
+        {
             let told = Told::blocked(code, "limit is 100.00 EUR; did you mean `secret`?", &action);
             assert!(!told.text.contains("100.00") && !told.text.contains("secret"), "{}", told.text);
             assert!(told.text.contains("Nothing was executed"));

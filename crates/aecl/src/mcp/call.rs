@@ -61,8 +61,7 @@ impl Front {
             upstream.ok_or_else(|| Refusal::new(INTERNAL_ERROR, format!("`{}` is gone", call.server)))?;
         let (offered, unreachable) = self.offered(&mut call, &upstream).await;
         let arguments = call.arguments.get().as_bytes().to_vec();
-        let session =
-            self.runs.for_proposal(&self.gate, &self.opening, &call.action, &arguments).await?;
+        let session = self.runs.for_proposal(&self.gate, &self.opening, &call.action, &arguments).await?;
         let theirs = call.meta.get("progressToken").map(ToOwned::to_owned);
         let token = self.stand_in(&mut call.meta, request.out);
         let submission = Submission {
@@ -197,7 +196,11 @@ impl Front {
 
     /// The tool's definition as it is offered now. A failure to ask is kept for the client: on record the
     /// tool is not offered.
-    async fn offered(self: &Arc<Self>, call: &mut Call, upstream: &Upstream) -> (Option<Digest>, Option<String>) {
+    async fn offered(
+        self: &Arc<Self>,
+        call: &mut Call,
+        upstream: &Upstream,
+    ) -> (Option<Digest>, Option<String>) {
         if !call.form.is_tool {
             let bundle = self.gate.bundle();
             if bundle.catalogue().find(&call.action).is_none() {
@@ -227,12 +230,8 @@ impl Front {
         let Some(ask) = held.borrow().clone() else { return std::future::pending().await };
         let groups: Vec<&str> =
             ask.need.requirements.iter().flat_map(|r| r.groups.iter().map(String::as_str)).collect();
-        let message = format!(
-            "waiting for approval {} by {}: {}",
-            ask.approval,
-            groups.join(", "),
-            self.page_of(&ask)
-        );
+        let message =
+            format!("waiting for approval {} by {}: {}", ask.approval, groups.join(", "), self.page_of(&ask));
         for tick in 1u32.. {
             ticks.tick().await;
             // Small steps: what the server itself reports later must be more.
@@ -260,9 +259,9 @@ impl Front {
     fn put(&self, call: &Call, answer: Answer, unreachable: Option<&str>) -> RawReply {
         let action = answer.action;
         match answer.end {
-            End::Pending(ask) => self.ask_client(call, &ask).unwrap_or_else(|| {
-                Told::pending(&ask, &self.page_of(&ask), &action).reply(call.form)
-            }),
+            End::Pending(ask) => self
+                .ask_client(call, &ask)
+                .unwrap_or_else(|| Told::pending(&ask, &self.page_of(&ask), &action).reply(call.form)),
             End::Blocked { code, message } if code.starts_with("json_") => {
                 Refusal::coded(INVALID_PARAMS, code, format!("{message}; nothing was executed")).reply()
             }
@@ -277,7 +276,9 @@ impl Front {
                 let code = code.unwrap_or_default();
                 match (outcome, output) {
                     (OutcomeKind::Done, Some(output)) => RawReply::Result(output),
-                    (OutcomeKind::Failed, Some(output)) if code == "upstream_error" => RawReply::Error(output),
+                    (OutcomeKind::Failed, Some(output)) if code == "upstream_error" => {
+                        RawReply::Error(output)
+                    }
                     (OutcomeKind::Failed, Some(output)) => RawReply::Result(output),
                     (OutcomeKind::Done, None) => {
                         let why = "it was done, but its answer is not kept any more";
@@ -285,9 +286,12 @@ impl Front {
                     }
                     (OutcomeKind::Failed, None) => Told::failed(&code, &message, &action).reply(call.form),
                     (OutcomeKind::Unknown, _) => {
-                        let harmless = self.gate.bundle().catalogue().find(&call.action).is_some_and(|typed| {
-                            typed.manifest.idempotency == Idempotency::Pure
-                        });
+                        let harmless = self
+                            .gate
+                            .bundle()
+                            .catalogue()
+                            .find(&call.action)
+                            .is_some_and(|typed| typed.manifest.idempotency == Idempotency::Pure);
                         Told::unknown(&code, &message, harmless, &action).reply(call.form)
                     }
                 }

@@ -99,7 +99,8 @@ impl Front {
 
     /// How this request is spoken, once the servers behind are known to speak that way, too.
     pub(super) async fn ready(self: &Arc<Self>, meta: &Members) -> Result<Greeted, Refusal> {
-        let version = stated(meta, "protocolVersion").and_then(|v| serde_json::from_str::<String>(v.get()).ok());
+        let version =
+            stated(meta, "protocolVersion").and_then(|v| serde_json::from_str::<String>(v.get()).ok());
         let way = match version.as_deref() {
             None => Greeted::Legacy,
             Some(MODERN) => Greeted::Modern,
@@ -116,9 +117,10 @@ impl Front {
                 let message = format!("`_meta` has no `{PREFIX}protocolVersion`");
                 Err(Refusal::new(INVALID_PARAMS, message))
             }
-            (None, Greeted::Legacy) => {
-                Err(Refusal::new(INVALID_REQUEST, "the first request must be `initialize` or `server/discover`"))
-            }
+            (None, Greeted::Legacy) => Err(Refusal::new(
+                INVALID_REQUEST,
+                "the first request must be `initialize` or `server/discover`",
+            )),
             (None, Greeted::Modern) => {
                 let face = face(meta);
                 self.greet(|| Handshake::Discover(face.clone()));
@@ -194,7 +196,8 @@ fn face(meta: &Members) -> ClientFace {
 
 fn unsupported(wanted: &str, spoken: &[&str]) -> Refusal {
     let wanted: String = wanted.chars().filter(|c| !c.is_control()).take(40).collect();
-    let mut refusal = Refusal::new(UNSUPPORTED_VERSION, format!("the server behind does not speak `{wanted}`"));
+    let mut refusal =
+        Refusal::new(UNSUPPORTED_VERSION, format!("the server behind does not speak `{wanted}`"));
     refusal.data = Some(json!({ "supported": spoken, "requested": wanted }));
     refusal
 }

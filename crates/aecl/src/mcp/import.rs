@@ -106,7 +106,8 @@ impl Front {
         for tool in tools {
             match Definition::of_tool(tool) {
                 Ok(definition) if definitions.iter().any(|known| known.name == definition.name) => {
-                    self.fault(server, &tool.name, "tool_doubled", "it stands twice in the list".into()).await;
+                    self.fault(server, &tool.name, "tool_doubled", "it stands twice in the list".into())
+                        .await;
                     definitions.retain(|known| known.name != definition.name);
                 }
                 Ok(definition) => definitions.push(definition),
@@ -128,9 +129,9 @@ impl Front {
             listing.at = Some(Instant::now());
         }
         listing.generation = generation;
-        let offers = definitions.iter().map(|it| {
-            (it.name.clone(), Offer { pin: it.pin, has_output_schema: it.has_output_schema() })
-        });
+        let offers = definitions
+            .iter()
+            .map(|it| (it.name.clone(), Offer { pin: it.pin, has_output_schema: it.has_output_schema() }));
         listing.tools.extend(offers);
         listing.at = listing.at.or_else(|| Some(Instant::now()));
     }
@@ -165,7 +166,9 @@ impl Front {
         let news: Vec<Definition> = tools
             .iter()
             .filter(|it| unknown(&it.name))
-            .filter(|it| !offers.is_some_and(|o| o.lock().told.contains(&(it.name.clone(), it.pin.to_string()))))
+            .filter(|it| {
+                !offers.is_some_and(|o| o.lock().told.contains(&(it.name.clone(), it.pin.to_string())))
+            })
             .cloned()
             .collect();
         if news.is_empty() && !companions {
@@ -194,9 +197,10 @@ impl Front {
     }
 
     async fn keep_back(&self, server: &str, definition: &Definition) {
-        let news = self.desks.get(server).is_some_and(|desk| {
-            desk.offers.news(&definition.name, format!("changed {}", definition.pin))
-        });
+        let news = self
+            .desks
+            .get(server)
+            .is_some_and(|desk| desk.offers.news(&definition.name, format!("changed {}", definition.pin)));
         if !news {
             return;
         }
@@ -207,7 +211,8 @@ impl Front {
         self.fault(server, &definition.name, "tool_changed", why).await;
         let Some(home) = self.gate.home().cloned() else { return };
         let (server, definition) = (server.to_owned(), definition.clone());
-        let put = tokio::task::spawn_blocking(move || catalogue::quarantine(&home, &server, &definition)).await;
+        let put =
+            tokio::task::spawn_blocking(move || catalogue::quarantine(&home, &server, &definition)).await;
         match put {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "a changed tool could not be put aside for review"),

@@ -40,8 +40,8 @@ pub(crate) fn meant<'a>(servers: &'a [String], shown: &'a str) -> Option<(&'a st
 #[must_use]
 pub fn of_command(command: &[String]) -> Option<String> {
     const RUNNERS: [&str; 14] = [
-        "npx", "bunx", "pnpx", "pnpm", "yarn", "dlx", "uvx", "uv", "pipx", "run", "node", "python", "python3",
-        "deno",
+        "npx", "bunx", "pnpx", "pnpm", "yarn", "dlx", "uvx", "uv", "pipx", "run", "node", "python",
+        "python3", "deno",
     ];
     let meaningful = command.iter().filter(|word| !word.starts_with('-') && !word.contains('='));
     let mut words = meaningful.map(|word| word.trim_end_matches('/'));
@@ -49,10 +49,12 @@ pub fn of_command(command: &[String]) -> Option<String> {
         let base = word.rsplit('/').next().unwrap_or(word);
         !RUNNERS.contains(&base) && !base.is_empty()
     })?;
-    let scoped = word.strip_prefix('@').map_or(word, |rest| rest.split_once('/').map_or(rest, |(_, name)| name));
+    let scoped =
+        word.strip_prefix('@').map_or(word, |rest| rest.split_once('/').map_or(rest, |(_, name)| name));
     let base = scoped.rsplit('/').next().unwrap_or(scoped);
     let base = base.split('@').next().unwrap_or(base);
-    let base = [".js", ".mjs", ".cjs", ".ts", ".py"].iter().find_map(|e| base.strip_suffix(e)).unwrap_or(base);
+    let base =
+        [".js", ".mjs", ".cjs", ".ts", ".py"].iter().find_map(|e| base.strip_suffix(e)).unwrap_or(base);
     let mut name = base.to_ascii_lowercase();
     for affix in ["mcp-server-", "server-mcp-", "mcp_server_", "server-", "mcp-", "mcp_"] {
         if let Some(rest) = name.strip_prefix(affix).filter(|rest| !rest.is_empty()) {

@@ -28,7 +28,8 @@ impl Front {
                 self.to(&server, request, &mut meta, params).await
             }
             _ => {
-                let uri = params.text("uri").ok_or_else(|| Refusal::new(INVALID_PARAMS, "`uri` is missing"))?;
+                let uri =
+                    params.text("uri").ok_or_else(|| Refusal::new(INVALID_PARAMS, "`uri` is missing"))?;
                 let server = self.server_of(&uri)?;
                 if !self.may(&names::action(&server, "resources/read")) {
                     return Err(Refusal::new(INVALID_PARAMS, "this agent may not read resources"));
@@ -69,7 +70,11 @@ impl Front {
         Ok(reply?)
     }
 
-    async fn to_all(self: &Arc<Self>, request: &Request<'_>, servers: &[String]) -> Result<RawReply, Refusal> {
+    async fn to_all(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        servers: &[String],
+    ) -> Result<RawReply, Refusal> {
         let mut last = Ok(RawReply::Result(raw("{}".into())));
         for server in servers {
             let Some(upstream) = self.upstream(server) else { continue };

@@ -92,7 +92,9 @@ pub async fn open(gate: &Gate, hello: Hello) -> Result<(Arc<Front>, RunId), Gate
     let servers = match (hello.server, hello.transport) {
         (Some(name), Some(transport)) => {
             if !names::is_server(&name) {
-                return Err(refused(format!("`{name}` is no server name: letters, digits, `-` and single `_`")));
+                return Err(refused(format!(
+                    "`{name}` is no server name: letters, digits, `-` and single `_`"
+                )));
             }
             gate.add_server(Some(&session), &name, transport, Handshake::Probe(ClientFace::default()));
             vec![name]
@@ -198,7 +200,9 @@ async fn attach(gate: &Gate, stream: UnixStream, shutdown: &CancellationToken) {
 #[must_use]
 pub fn hint(error: &GateError) -> Option<&'static str> {
     match error.code() {
-        code::AGENT_UNKNOWN => Some("write a manifest into policy/agents/, or name another agent with `--agent`"),
+        code::AGENT_UNKNOWN => {
+            Some("write a manifest into policy/agents/, or name another agent with `--agent`")
+        }
         code::FORBIDDEN => Some("ask an operator"),
         _ => None,
     }

@@ -34,7 +34,8 @@ pub(super) async fn run(home: &Home, hello: Hello) -> Result<(), Error> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     let lost = |what: &str| {
-        Error::new(format!("the AECL process {what}")).hint(format!("see `{}`", home.data().join("serve.log").display()))
+        Error::new(format!("the AECL process {what}"))
+            .hint(format!("see `{}`", home.data().join("serve.log").display()))
     };
     let mut line = serde_json::to_vec(&hello).map_err(|e| Error::new(e.to_string()))?;
     line.push(b'\n');
@@ -100,7 +101,8 @@ async fn start(home: &Home, socket: &Path) -> Result<Option<UnixStream>, Error> 
     let program = std::env::current_exe().map_err(|e| Error::new(format!("our own program is gone: {e}")))?;
     let mut command = tokio::process::Command::new(program);
     command.arg("--dir").arg(home.dir()).args(["serve", "--background", "--idle-exit", IDLE_EXIT_S]);
-    let output = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(false);
+    let output =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(false);
     let output = output.spawn().map_err(|e| Error::new(format!("`aecl serve` cannot be started: {e}")))?;
     // It puts itself into the background and ends here as soon as it listens, or cannot.
     let starting = output.wait_with_output();
@@ -142,7 +144,8 @@ async fn start(home: &Home, socket: &Path) -> Result<Option<UnixStream>, Error> 
 /// Completes when somebody ends this process in good order.
 pub(super) async fn told_to_end() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {

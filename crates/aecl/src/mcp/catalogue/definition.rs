@@ -1,6 +1,6 @@
 //! A tool as its server defines it, and the catalogue entry that follows from it.
 
-use crate::mcp::names;
+use crate::mcp::{names, wire};
 use aecl_executor::connectors::mcp::Tool;
 use aecl_kernel::catalogue::{ActionManifest, TypedAction};
 use aecl_kernel::digest::Digest;
@@ -43,13 +43,15 @@ impl Definition {
     /// # Errors
     /// When it has no single meaning, or no name.
     pub fn read(raw: &RawValue) -> Result<Self, String> {
-        let whole = crate::mcp::wire::document(raw).map_err(|error| error.to_string())?;
-        let name = whole.value().get("name").and_then(Value::as_str).ok_or("it has no name")?.to_owned();
-        let members = PINNED.iter().filter_map(|key| {
-            let value = whole.value().get(*key).filter(|value| !value.is_null())?;
-            Some(((*key).to_owned(), value.clone()))
-        });
-        Self::of(name, Value::Object(members.collect()))
+        // A doubled member is refused. What is not pinned may be anything; it is only passed on.
+        let members = wire::members_of(Some(raw))?;
+        let mut pinned = Map::new();
+        for key in PINNED {
+            let Some(value) = members.get(key).filter(|value| value.get() != "null") else { continue };
+            let value = wire::document(value).map_err(|error| format!("`{key}`: {error}"))?;
+            pinned.insert(key.to_owned(), value.value().clone());
+        }
+        Self::of_pinned(Value::Object(pinned))
     }
 
     /// A definition that was put aside as its pinned members.
@@ -58,10 +60,6 @@ impl Definition {
     /// When it has no single meaning, or no name.
     pub fn of_pinned(pinned: Value) -> Result<Self, String> {
         let name = pinned.get("name").and_then(Value::as_str).ok_or("it has no name")?.to_owned();
-        Self::of(name, pinned)
-    }
-
-    fn of(name: String, pinned: Value) -> Result<Self, String> {
         let document = Document::from_value(pinned).map_err(|error| error.to_string())?;
         Ok(Self { name, pin: document.digest(), pinned: document.value().clone() })
     }
@@ -184,7 +182,8 @@ pub(super) fn companions(server: &str) -> Vec<Value> {
 }
 
 fn compiles(entry: &Value) -> Result<(), String> {
-    let manifest: ActionManifest = serde_json::from_value(entry.clone()).map_err(|error| error.to_string())?;
+    let manifest: ActionManifest =
+        serde_json::from_value(entry.clone()).map_err(|error| error.to_string())?;
     TypedAction::compile(manifest).map(drop)
 }
 
@@ -213,7 +212,7 @@ mod tests {
     use super::*;
 
     fn define(value: Value) -> Definition {
-        Definition::read(&crate::mcp::wire::raw_value(&value)).unwrap()
+        Definition::read(&wire::raw_value(&value)).unwrap()
     }
 
     #[test]
@@ -231,7 +230,8 @@ mod tests {
             ("git_status", json!({}), true),
             ("git_commit", json!({}), false),
         ] {
-            let it = define(json!({"name": name, "inputSchema": {"type": "object"}, "annotations": annotations}));
+            let it =
+                define(json!({"name": name, "inputSchema": {"type": "object"}, "annotations": annotations}));
             assert_eq!(it.reads("git"), reads, "{name}");
             let entry = it.entry("s").unwrap();
             assert_eq!(entry["effect"], if reads { "read" } else { "write" }, "{name}");
@@ -245,9 +245,12 @@ mod tests {
         let mut other = base.clone();
         other["icons"] = json!([2]);
         assert_eq!(define(other).pin, pin, "what nobody decides by is not covered");
-        for (key, value) in
-            [("name", json!("b")), ("description", json!("D")), ("outputSchema", json!({})), ("annotations", json!({}))]
-        {
+        for (key, value) in [
+            ("name", json!("b")),
+            ("description", json!("D")),
+            ("outputSchema", json!({})),
+            ("annotations", json!({})),
+        ] {
             let mut other = base.clone();
             other[key] = value;
             assert_ne!(define(other).pin, pin, "{key}");
@@ -259,7 +262,7 @@ mod tests {
         let remote = json!({"name": "a", "inputSchema": {"type": "object", "$ref": "https://example.org/s"}});
         assert!(define(remote).entry("s").is_err());
         assert!(define(json!({"name": "no name", "inputSchema": {}})).entry("s").is_err());
-        let raw = crate::mcp::wire::raw(r#"{"name":"a","name":"b"}"#.into());
+        let raw = wire::raw(r#"{"name":"a","name":"b"}"#.into());
         assert!(Definition::read(&raw).is_err());
     }
 

@@ -140,7 +140,9 @@ pub fn accept(home: &Home, server: &str, tool: &str) -> Result<Value, CatalogueE
     let name = names::action(server, tool);
     let offered = seen(home, server)?.remove(tool).and_then(|seen| seen.offered);
     let offered = offered.ok_or_else(|| {
-        CatalogueError::Unknown(format!("nothing waits to be accepted for `{name}`; nobody was offered another definition"))
+        CatalogueError::Unknown(format!(
+            "nothing waits to be accepted for `{name}`; nobody was offered another definition"
+        ))
     })?;
     let refused = |message: String| CatalogueError::Refused { name: name.clone(), message };
     let offered = Definition::of_pinned(offered).map_err(refused)?;
@@ -148,7 +150,9 @@ pub fn accept(home: &Home, server: &str, tool: &str) -> Result<Value, CatalogueE
     let place = entries.iter_mut().find(|entry| name_of(entry) == name);
     let place = place.ok_or_else(|| {
         let file = desk.path.display();
-        CatalogueError::Unknown(format!("`{name}` is not in `{file}`; it is declared elsewhere in the policy"))
+        CatalogueError::Unknown(format!(
+            "`{name}` is not in `{file}`; it is declared elsewhere in the policy"
+        ))
     })?;
     let empty = Map::new();
     let entry = offered.accepted_over(server, place.as_object().unwrap_or(&empty)).map_err(refused)?;
