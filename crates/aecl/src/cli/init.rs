@@ -95,13 +95,11 @@ pub fn run(common: &Common, mut args: Args) -> Result {
         }));
         return Ok(Exit::Done);
     }
-    tell(&written, &next, &common.dir, &config.url());
+    tell(&written, &next, &show::aecl(common), &config.url());
     Ok(Exit::Done)
 }
 
-fn tell(written: &Written, next: &next::Steps, dir: &Path, url: &str) {
-    let aecl = if dir == Path::new(".aecl") { "aecl".into() } else { format!("aecl --dir {}", dir.display()) };
-    let aecl = show::inert_line(&aecl);
+fn tell(written: &Written, next: &next::Steps, aecl: &str, url: &str) {
     let mut page = Page::new();
     page.heading(&format!("AECL is set up in {}", next.dir));
     for path in &written.made {

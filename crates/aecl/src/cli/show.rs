@@ -1,13 +1,17 @@
 //! How commands speak: lines, quotes and tables that read well without colour, in a pipe and on a narrow
 //! terminal. Everything that came from outside is made inert here before a terminal sees it.
 
+use super::Common;
 use serde_json::Value;
+use std::path::Path;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 
+mod decision;
 mod json;
 mod table;
 
+pub(crate) use decision::people;
 pub(crate) use json::Field;
 pub(crate) use table::Table;
 
@@ -83,9 +87,9 @@ impl Page {
     pub(crate) fn field(&mut self, name: &str, text: &str) -> &mut Self {
         let text = inert(text);
         let mut lines = text.lines();
-        let _ = writeln!(self.text, "  {name:<12} {}", lines.next().unwrap_or_default());
+        let _ = writeln!(self.text, "  {name:<13} {}", lines.next().unwrap_or_default());
         for line in lines {
-            let _ = writeln!(self.text, "  {:<12} {line}", "");
+            let _ = writeln!(self.text, "  {:<13} {line}", "");
         }
         self
     }
@@ -117,6 +121,12 @@ impl Page {
         let text = table.render(self);
         self.text.push_str(&text);
         self
+    }
+
+    /// The text so far.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// Prints it. Gives whether anybody reads on.
@@ -187,6 +197,14 @@ fn is_hidden(c: char) -> bool {
         | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
         | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// How this program is called on the same directory, for commands that the person can copy.
+pub(crate) fn aecl(common: &Common) -> String {
+    if common.dir == Path::new(".aecl") {
+        return "aecl".into();
+    }
+    inert_line(&format!("aecl --dir {}", common.dir.display()))
 }
 
 /// A number of seconds in words.

@@ -1,11 +1,10 @@
 //! How a decision is told: the verdict in words first, then everything behind it.
 
-use super::super::show::{Page, Tone, duration};
+use crate::cli::show::{Field, Page, Tone, duration, inert_line, people};
 use aecl_kernel::action::Action;
-use aecl_kernel::approval::Requirement;
 use aecl_kernel::bundle::{Bundle, Situation};
 use aecl_kernel::catalogue::Reversibility;
-use aecl_kernel::decide::{Decision, Ruling, Verdict};
+use aecl_kernel::decide::Ruling;
 use serde_json::{Value, json};
 
 /// What was asked and what came of it.
@@ -40,7 +39,7 @@ impl Asked<'_> {
     pub(super) fn page(&self) -> Page {
         let (action, decision) = (self.action, self.ruling.decision());
         let mut page = Page::new();
-        verdict(&mut page, decision, &action.name);
+        verdict(&mut page, &json!(**decision), decision.reason(), &action.name);
         page.gap();
         let who = &action.principal;
         let user = who.user.as_ref().map_or(String::new(), |u| format!(" for {u}"));
@@ -73,19 +72,11 @@ impl Asked<'_> {
         } else {
             page.quote(&String::from_utf8_lossy(&self.situation.arguments));
         }
-        findings(&mut page, decision);
-        risk(&mut page, decision, self.threshold());
-        page.heading("Policies that decided");
-        if decision.policies.is_empty() {
-            page.item("none: nothing permits it");
-        }
-        for policy in &decision.policies {
-            page.item(policy);
-        }
+        page.decision(&json!(**decision), self.threshold().as_deref());
         if let Ruling::Waiting(wait) = self.ruling {
             page.heading("Who must agree");
             for requirement in &wait.ask.need.requirements {
-                page.item(&people(requirement));
+                page.item(&people(&json!(requirement)));
             }
             page.item(&format!("within {}; after that it counts as a no", duration(wait.ask.need.expires_s)));
             let excluded: Vec<&str> = wait.ask.excluded.iter().map(String::as_str).collect();
@@ -127,56 +118,19 @@ impl Asked<'_> {
     }
 }
 
-/// The first line: what would happen.
-pub(super) fn verdict(page: &mut Page, decision: &Decision, name: &str) {
-    let (tone, word) = match decision.verdict {
-        Verdict::Allow => (Tone::Good, "Allowed"),
-        Verdict::RequireApproval => (Tone::Mind, "Held"),
-        Verdict::Block => (Tone::Bad, "Blocked"),
+/// The first line: what would happen, and why.
+pub(super) fn verdict(page: &mut Page, decision: &Value, reason: &str, name: &str) {
+    let verdict = decision.text("/verdict");
+    let (tone, word, what) = match verdict.as_str() {
+        "allow" => (Tone::Good, "Allowed", "would happen, and nobody is asked"),
+        "require_approval" => (Tone::Mind, "Held", "waits until people agree"),
+        _ => (Tone::Bad, "Blocked", "does not happen"),
     };
-    let what = match decision.verdict {
-        Verdict::Allow => "would happen, and nobody is asked",
-        Verdict::RequireApproval => "waits until people agree",
-        Verdict::Block => "does not happen",
-    };
-    let (word, name) = (page.word(tone, word), page.word(Tone::Plain, name));
+    let (word, name) = (page.word(tone, word), inert_line(name));
     page.line(format!("{word}: `{name}` {what}."));
-    if decision.verdict != Verdict::Allow {
-        let code = decision.headline.map_or(String::new(), |c| format!(" [{c}]"));
-        page.field("because", &format!("{}{code}", decision.reason()));
+    if verdict != "allow" {
+        let code = decision.text("/headline");
+        let code = if code.is_empty() { code } else { format!(" [{code}]") };
+        page.field("because", &format!("{reason}{code}"));
     }
-}
-
-/// What every check said.
-pub(super) fn findings(page: &mut Page, decision: &Decision) {
-    page.heading("Findings");
-    if decision.findings.is_empty() {
-        page.item("nothing speaks against it");
-    }
-    for finding in &decision.findings {
-        let word = match finding.verdict {
-            Verdict::Allow => "notes",
-            Verdict::RequireApproval => "asks",
-            Verdict::Block => "blocks",
-        };
-        page.item(&format!("{} {word}: {} [{}]", finding.check, finding.message, finding.code));
-    }
-}
-
-/// The score and what it is made of.
-pub(super) fn risk(page: &mut Page, decision: &Decision, threshold: Option<String>) {
-    let threshold = threshold.map_or(String::new(), |t| format!("; a person is asked above {t}"));
-    page.heading(&format!("Risk {}{threshold}", decision.risk.score()));
-    if decision.risk.factors.is_empty() {
-        page.item("nothing adds to it");
-    }
-    for factor in &decision.risk.factors {
-        page.item(&format!("{:>3} points: {} ({}, from the {})", factor.points, factor.value, factor.name, factor.source));
-    }
-}
-
-fn people(requirement: &Requirement) -> String {
-    let groups: Vec<&str> = requirement.groups.iter().map(String::as_str).collect();
-    let who = if requirement.count == 1 { "one person".into() } else { format!("{} different people", requirement.count) };
-    format!("{who} of {}", groups.join(" or "))
 }

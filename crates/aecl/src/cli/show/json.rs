@@ -9,8 +9,6 @@ pub(crate) trait Field {
     fn text(&self, path: &str) -> String;
     /// The items at a path, or none.
     fn items(&self, path: &str) -> &[Value];
-    /// Whether there is something other than null at a path.
-    fn has(&self, path: &str) -> bool;
 }
 
 impl Field for Value {
@@ -24,9 +22,5 @@ impl Field for Value {
 
     fn items(&self, path: &str) -> &[Value] {
         self.pointer(path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-    }
-
-    fn has(&self, path: &str) -> bool {
-        self.pointer(path).is_some_and(|v| !v.is_null())
     }
 }
