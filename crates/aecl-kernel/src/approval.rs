@@ -200,6 +200,11 @@ impl Ask {
         Ok(if self.need.met_by(&votes) { AskState::Approved } else { AskState::Pending })
     }
 
+    /// The answers of everybody but these people.
+    pub(crate) fn votes_of_others(&self, excluded: &BTreeSet<String>) -> Vec<Vote> {
+        self.votes.iter().filter(|v| !excluded.contains(v.person.as_str())).cloned().collect()
+    }
+
     /// Whether this person may answer.
     pub fn may_answer(&self, person: &PersonId, groups: &BTreeSet<String>) -> bool {
         !self.excluded.contains(person.as_str())

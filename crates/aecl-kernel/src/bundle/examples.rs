@@ -1,7 +1,8 @@
 //! Examples: situations with the decision that they must get. A bundle whose examples come out wrong does
 //! not load.
 
-use super::{Bundle, Situation};
+use super::{Bundle, Situation, did_you_mean};
+use crate::code::Code;
 use crate::decide::Verdict;
 use crate::id::{AgentId, BadId, Environment, TenantId, UserId};
 use crate::labels::Labels;
@@ -47,14 +48,20 @@ pub(crate) struct Example {
 impl Example {
     /// Makes the decision and compares.
     pub(super) fn check(&self, bundle: &Bundle) -> Result<(), String> {
+        if let Some(code) = self.code.as_deref().filter(|code| Code::parse(code).is_none()) {
+            let hint = did_you_mean(code, crate::code::ALL.iter());
+            return Err(format!("the example `{}`: `{code}` is no known code{hint}", self.name));
+        }
         let ruling = self.situation().and_then(|situation| situation.rule(bundle));
         let (_, ruling) = ruling.map_err(|e| format!("`{}`: {e}", self.name))?;
         let decision = ruling.decision();
         let headline = decision.headline.map_or("", |c| c.as_str());
         if decision.verdict != self.expect || self.code.as_deref().is_some_and(|c| c != headline) {
-            let wanted = self.code.as_deref().map_or(String::new(), |c| format!(" with `{c}`"));
+            let with = |code: &str| if code.is_empty() { String::new() } else { format!(" with `{code}`") };
+            let wanted = with(self.code.as_deref().unwrap_or_default());
+            let got = with(headline);
             return Err(format!(
-                "the example `{}` must get `{}`{wanted}, and gets `{}`: {}",
+                "the example `{}` must get `{}`{wanted}, and gets `{}`{got}: {}",
                 self.name,
                 self.expect.name(),
                 decision.verdict.name(),

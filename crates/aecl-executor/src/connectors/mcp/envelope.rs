@@ -72,6 +72,8 @@ pub struct Inbound {
     pub id: Option<Box<RawValue>>,
     /// The number of the request of ours to which it belongs, where the transport tells.
     pub of: Option<u64>,
+    /// Counts what the server has said unasked, so that one can wait until it was passed on.
+    pub seq: u64,
     /// On which connection it came, so that an answer never goes to a later one.
     pub(crate) generation: u64,
     pub(crate) answered: AtomicBool,

@@ -130,6 +130,12 @@ impl Upstream {
         self.0.shared.inbound.subscribe()
     }
 
+    /// How much the server has said unasked so far: the [`Inbound::seq`] of the latest.
+    #[must_use]
+    pub fn said(&self) -> u64 {
+        self.0.shared.said.load(Ordering::Acquire)
+    }
+
     /// What the server did that it should not have done.
     #[must_use]
     pub fn counters(&self) -> &Counters {
