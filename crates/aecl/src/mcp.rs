@@ -13,11 +13,13 @@ pub mod http;
 mod import;
 mod inbound;
 mod listing;
+mod many;
 pub mod names;
 mod relay;
 mod seal;
 mod session;
 pub mod stdio;
+mod subscriptions;
 mod wire;
 
 pub use front::{Front, Opening, Outbound};

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -102,7 +103,7 @@ async fn the_program_attaches_to_the_process_that_owns_the_home() {
     let gate = place.gate().await;
     let socket = tokio::net::UnixListener::bind(place.home.data().join("mcp.sock")).unwrap();
     let shutdown = CancellationToken::new();
-    let listening = tokio::spawn(stdio::listen(gate.clone(), socket, shutdown.clone()));
+    let listening = tokio::spawn(stdio::listen(gate.clone(), socket, shutdown.clone(), Arc::default()));
     let (dir, server) = (place.home.dir().to_owned(), place.server("legacy"));
     let (mut program, approval) = tokio::task::spawn_blocking(move || {
         let mut program = Program::start(&dir, &["--server", "tiny"], &server);
@@ -149,7 +150,7 @@ async fn an_unknown_agent_is_told_so_at_the_door() {
     let place = Place::new(0);
     let gate = place.gate().await;
     let socket = tokio::net::UnixListener::bind(place.home.data().join("mcp.sock")).unwrap();
-    tokio::spawn(stdio::listen(gate.clone(), socket, CancellationToken::new()));
+    tokio::spawn(stdio::listen(gate.clone(), socket, CancellationToken::new(), Arc::default()));
     let (dir, server) = (place.home.dir().to_owned(), place.server("legacy"));
     let ended = tokio::task::spawn_blocking(move || {
         let mut program = Program::start(&dir, &["--agent", "defualt", "--server", "tiny"], &server);

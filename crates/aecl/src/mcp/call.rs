@@ -113,8 +113,8 @@ impl Front {
             ..Submission::default()
         };
         let answer = self.gate.submit(&session, submission).await?;
-        let code = answer.decision.iter().flat_map(|d| &d.findings).map(|f| f.code.as_str());
-        let code = code.filter(|code| code.starts_with("json_")).last().unwrap_or("request_invalid");
+        let mut codes = answer.decision.iter().flat_map(|d| &d.findings).map(|f| f.code.as_str());
+        let code = codes.find(|code| code.starts_with("json_")).unwrap_or("request_invalid");
         Err(Refusal::coded(INVALID_PARAMS, code, format!("{why}; nothing was executed")))
     }
 

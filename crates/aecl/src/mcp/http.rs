@@ -125,7 +125,7 @@ async fn admitted(
             return legacy::listen(hall, &endpoint, &caller, headers);
         }
         Method::DELETE if version.is_none_or(is_legacy) => {
-            return legacy::leave(hall, &endpoint, &caller, headers).await;
+            return legacy::leave(hall, &endpoint, &caller, headers);
         }
         _ => {
             let mut response = StatusCode::METHOD_NOT_ALLOWED.into_response();

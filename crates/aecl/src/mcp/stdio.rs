@@ -12,6 +12,7 @@ use futures_util::future::poll_immediate;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -136,8 +137,14 @@ pub async fn serve(
     Ok(())
 }
 
-/// Takes in clients at a Unix socket until `shutdown` fires, then ends their conversations.
-pub async fn listen(gate: Gate, listener: UnixListener, shutdown: CancellationToken) {
+/// Takes in clients at a Unix socket until `shutdown` fires, then ends their conversations. `connections`
+/// counts who is here.
+pub async fn listen(
+    gate: Gate,
+    listener: UnixListener,
+    shutdown: CancellationToken,
+    connections: Arc<AtomicUsize>,
+) {
     let mut clients = JoinSet::new();
     loop {
         let stream = tokio::select! {
@@ -154,9 +161,29 @@ pub async fn listen(gate: Gate, listener: UnixListener, shutdown: CancellationTo
             Some(_) = clients.join_next() => continue,
         };
         let (gate, shutdown) = (gate.clone(), shutdown.clone());
-        clients.spawn(async move { attach(&gate, stream, &shutdown).await });
+        let here = Here::new(&connections);
+        clients.spawn(async move {
+            attach(&gate, stream, &shutdown).await;
+            drop(here);
+        });
     }
     while clients.join_next().await.is_some() {}
+}
+
+/// Counts a client for as long as it is here.
+struct Here(Arc<AtomicUsize>);
+
+impl Here {
+    fn new(connections: &Arc<AtomicUsize>) -> Self {
+        connections.fetch_add(1, Ordering::SeqCst);
+        Self(connections.clone())
+    }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// One client at the attach socket: its hello, our answer, then messages.

@@ -1,33 +1,23 @@
-//! The gate in this very process, for one client.
+//! The gate in this very process, for one client. The sockets in the data directory are served meanwhile,
+//! so that people can answer.
 
 use crate::cli::Error;
+use crate::http::Host;
 use crate::mcp::stdio::{self, Hello};
-use aecl_gate::Gate;
 use aecl_gate::config::Home;
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Opens the gate of the home and serves the client on standard input and output.
 pub(super) async fn run(home: &Home, hello: Hello) -> Result<(), Error> {
-    let gate = Gate::open(home.clone()).await?;
-    let (keeper, gate_of_keeper) = (CancellationToken::new(), gate.clone());
-    let stop = keeper.clone();
-    let keeping = tokio::spawn(async move {
-        tokio::select! {
-            () = gate_of_keeper.keep_house() => {}
-            () = stop.cancelled() => {}
-        }
-    });
+    let host = Host::start(home.clone(), None).await?;
     let shutdown = CancellationToken::new();
     let ending = shutdown.clone();
     tokio::spawn(async move {
         super::attach::told_to_end().await;
         ending.cancel();
     });
-    let served = stdio::serve(&gate, hello, tokio::io::stdin(), tokio::io::stdout(), &shutdown).await;
-    keeper.cancel();
-    drop(keeping.await);
-    gate.drain(Duration::from_secs(10)).await;
+    let served = stdio::serve(host.gate(), hello, tokio::io::stdin(), tokio::io::stdout(), &shutdown).await;
+    host.stop().await;
     served.map_err(|error| {
         let hint = stdio::hint(&error);
         let error = Error::from(error);

@@ -233,7 +233,7 @@ mod tests {
             let it =
                 define(json!({"name": name, "inputSchema": {"type": "object"}, "annotations": annotations}));
             assert_eq!(it.reads("git"), reads, "{name}");
-            let entry = it.entry("s").unwrap();
+            let entry = it.entry("git").unwrap();
             assert_eq!(entry["effect"], if reads { "read" } else { "write" }, "{name}");
         }
     }

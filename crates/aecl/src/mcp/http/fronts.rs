@@ -34,14 +34,17 @@ impl Fronts {
         endpoint: &Endpoint,
         caller: &Caller,
     ) -> Result<Arc<Front>, Refusal> {
-        let key = (endpoint.clone(), owner(caller));
+        let key = (endpoint.clone(), caller.owner());
         let mut fronts = self.0.lock().await;
         if fronts.is_empty() {
             tokio::spawn(sweep(Arc::downgrade(self)));
         }
         if let Some(kept) = fronts.get_mut(&key) {
             kept.used = Instant::now();
-            return Ok(kept.front.clone());
+            let front = kept.front.clone();
+            drop(fronts);
+            renew(&front, caller).await;
+            return Ok(front);
         }
         if fronts.len() >= MAX
             && let Some(oldest) = fronts.iter().min_by_key(|(_, kept)| kept.used).map(|(key, _)| key.clone())
@@ -55,11 +58,10 @@ impl Fronts {
     }
 }
 
-/// A renewed token is another key: what is left under the old one idles out.
-fn owner(caller: &Caller) -> String {
-    match caller {
-        Caller::Run(session) => format!("{} {}", session.principal.run, session.credential.id),
-        Caller::Key(_) => caller.owner(),
+/// A caller that has renewed its token acts with the newer one.
+pub(super) async fn renew(front: &Front, caller: &Caller) {
+    if let Caller::Run(session) = caller {
+        front.renewed(session).await;
     }
 }
 

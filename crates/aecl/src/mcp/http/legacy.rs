@@ -40,6 +40,7 @@ pub(super) async fn take(
     }
     let session = session(hall, endpoint, &caller, headers)?;
     let _hold = session.hold();
+    fronts::renew(&session.front, &caller).await;
     match &message.kind {
         Kind::Request { .. } => {
             let stream = session.events.open();
@@ -69,7 +70,6 @@ async fn initialize(
     let opening = fronts::opening(endpoint, caller, Some(id.clone()));
     let front = Front::open(hall.gate.clone(), opening).await.map_err(|e| Refusal::from(e).to(request))?;
     let session = Session::new(id, endpoint.clone(), caller.owner(), front, &hall.closing);
-    let _hold = session.hold();
     let (out, unheard) = mpsc::channel(1);
     drop(unheard);
     let answer = session.front.message(&message.raw, &Outbound(out), CancellationToken::new()).await;
@@ -156,11 +156,11 @@ fn session(
 
 /// Carries one request through, whether or not the client keeps listening: it may come back for the answer.
 async fn carry(session: Arc<Session>, message: Message, stream: u64) {
-    let hold = session.hold();
+    let _hold = session.hold();
     let (events, front) = (&session.events, &session.front);
     let (out, mut said) = mpsc::channel(UNDERWAY);
     let out = Outbound(out);
-    let mut answer = std::pin::pin!(front.message(&message.raw, &out, session.stop.child_token()));
+    let mut answer = std::pin::pin!(front.message(&message.raw, &out, CancellationToken::new()));
     let answer = loop {
         tokio::select! {
             biased;
@@ -172,7 +172,6 @@ async fn carry(session: Arc<Session>, message: Message, stream: u64) {
         events.push(stream, message.get());
     }
     events.finish(stream, answer.as_deref().map(RawValue::get));
-    drop(hold);
 }
 
 /// One answer that comes soon and alone is plain JSON; anything else is a stream.
@@ -225,13 +224,15 @@ pub(super) fn listen(
 }
 
 /// Ends a session.
-pub(super) async fn leave(
+pub(super) fn leave(
     hall: &Arc<Hall>,
     endpoint: &Endpoint,
     caller: &Caller,
     headers: &HeaderMap,
 ) -> Result<Response, Refusal> {
     let session = session(hall, endpoint, caller, headers)?;
-    hall.sessions.end(&session.id).await;
+    if let Some(session) = hall.sessions.take(&session.id) {
+        tokio::spawn(async move { session.end().await });
+    }
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -17,6 +18,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 const IDLE: Duration = Duration::from_secs(30 * 60);
 /// A session that has been silent for so long gives way when there are too many.
 const SILENT: Duration = Duration::from_secs(60);
+/// How long calls may go on after their session, before they are cancelled.
+const GRACE: Duration = Duration::from_secs(120);
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// Sessions of one agent at once.
 const MAX_PER_AGENT: usize = 256;
@@ -32,8 +35,9 @@ pub(super) struct Session {
     pub(super) version: OnceLock<String>,
     used: Mutex<Instant>,
     busy: AtomicUsize,
+    left: watch::Sender<()>,
     /// Fires when it is over.
-    pub(super) stop: CancellationToken,
+    stop: CancellationToken,
     _stop_on_drop: DropGuard,
 }
 
@@ -60,6 +64,7 @@ impl Session {
             version: OnceLock::new(),
             used: Mutex::new(Instant::now()),
             busy: AtomicUsize::new(0),
+            left: watch::Sender::new(()),
             _stop_on_drop: stop.clone().drop_guard(),
             stop,
         })
@@ -80,6 +85,15 @@ impl Session {
     /// Ends it: streams end, own upstream connections close.
     pub(super) async fn end(&self) {
         self.stop.cancel();
+        self.front.leave().await;
+        // What has begun is brought to its end, so that it is known.
+        let ended = async {
+            let mut left = self.left.subscribe();
+            while self.busy.load(Ordering::SeqCst) > 0 && left.changed().await.is_ok() {}
+        };
+        if tokio::time::timeout(GRACE, ended).await.is_err() {
+            tracing::warn!(session = %self.owner, "calls of a session that is over do not end; now they are cancelled");
+        }
         self.front.close().await;
     }
 }
@@ -88,6 +102,7 @@ impl Drop for Hold {
     fn drop(&mut self) {
         *self.0.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.0.busy.fetch_sub(1, Ordering::SeqCst);
+        self.0.left.send_replace(());
     }
 }
 
@@ -151,12 +166,9 @@ impl Sessions {
         Ok(())
     }
 
-    /// Takes a session out and ends it.
-    pub(super) async fn end(&self, id: &str) {
-        let session = self.all().remove(id);
-        if let Some(session) = session {
-            session.end().await;
-        }
+    /// Takes a session out: from now on it does not exist.
+    pub(super) fn take(&self, id: &str) -> Option<Arc<Session>> {
+        self.all().remove(id)
     }
 }
 
