@@ -212,13 +212,23 @@ impl Gate {
         let run = &session.principal.run;
         let fact =
             self.0.ledger.run(run).await?.ok_or_else(|| aecl_ledger::LedgerError::NoRun(run.clone()))?;
+        self.alive(session).await?;
+        self.renewed(fact).await
+    }
+
+    /// Whether a token still counts, for what is no proposal. A proposal's token is judged with it, on record.
+    pub async fn alive(&self, session: &Session) -> Result<(), GateError> {
         if self.now() >= session.credential.expires_at {
             return Err(GateError::refused(
                 code::TOKEN_EXPIRED,
                 "the token has expired; ask the orchestrator for a new one",
             ));
         }
-        self.renewed(fact).await
+        // Without this, a revoked token would renew itself.
+        if self.0.ledger.revoked(&session.credential.id).await?.is_some() {
+            return Err(GateError::refused(code::TOKEN_REVOKED, "the token was revoked"));
+        }
+        Ok(())
     }
 
     async fn renewed(&self, fact: aecl_kernel::facts::RunFact) -> Result<(String, Session), GateError> {

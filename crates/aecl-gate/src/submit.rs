@@ -5,12 +5,13 @@ use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::Session;
 use crate::names;
+use crate::wait::Turn;
 use aecl_executor::{Carry, DryRun, Outcome};
 use aecl_kernel::action::{Action, Mode, Proposal};
 use aecl_kernel::approval::{Ask, AskState};
 use aecl_kernel::decide::{Decision, Permit, Wait};
 use aecl_kernel::digest::Digest;
-use aecl_kernel::event::OutcomeKind;
+use aecl_kernel::event::{Event, OutcomeKind};
 use aecl_kernel::facts::{ActionFact, ActionState};
 use aecl_kernel::id::ActionId;
 use aecl_kernel::time::Timestamp;
@@ -18,6 +19,7 @@ use aecl_ledger::{Conclusion, LedgerError, PayloadKind, Receipt, Recorded, Rule,
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Seconds for which an agent that acts by itself may use its permit.
 pub(crate) const PERMIT_TTL_S: u64 = 60;
@@ -43,6 +45,8 @@ pub struct Submission {
     pub compensates: Option<ActionId>,
     /// What goes along with the call.
     pub carry: Carry,
+    /// Fires when waiting for people should end early. An attempt that has begun goes on.
+    pub until: CancellationToken,
 }
 
 /// What came of a submission.
@@ -108,7 +112,8 @@ enum Held {
 }
 
 impl Gate {
-    /// Takes a proposal through the walk.
+    /// Takes a proposal through the walk. If the caller goes away, waiting for people ends; what has begun is
+    /// concluded.
     pub async fn submit(&self, session: &Session, submission: Submission) -> Result<Answer, GateError> {
         self.submit_watched(session, submission, &|_| {}).await
     }
@@ -120,12 +125,40 @@ impl Gate {
         submission: Submission,
         held: &(dyn Fn(&Ask) + Send + Sync),
     ) -> Result<Answer, GateError> {
+        // A task of its own: a caller that goes away between the permit and the attempt would leave an action
+        // that has started and that nobody carries out.
+        let until = submission.until.child_token();
+        let _listening = until.clone().drop_guard();
+        let (gate, session) = (self.clone(), session.clone());
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let walk = tokio::spawn(async move { gate.walk(&session, submission, &until, &tell, None).await });
+        // Ends with the walk, which holds the other end.
+        while let Some(ask) = told.recv().await {
+            held(&ask);
+        }
+        walk.await.map_err(|e| {
+            GateError::refused(aecl_kernel::code::INTERNAL, format!("the walk was interrupted: {e}"))
+        })?
+    }
+
+    /// The walk itself. Who holds the turn of what waits already rules alone on it.
+    pub(crate) async fn walk(
+        &self,
+        session: &Session,
+        submission: Submission,
+        until: &CancellationToken,
+        held: &tokio::sync::mpsc::UnboundedSender<Ask>,
+        turn: Option<Turn>,
+    ) -> Result<Answer, GateError> {
         let Submission { wait, carry, .. } = &submission;
         let (deadline, carry) = (tokio::time::Instant::now() + *wait, carry.clone());
         let action =
             Arc::new(Action::parse(proposal(session, submission), self.bundle().catalogue(), &self.limits()));
+        let mut turn = match turn {
+            Some(turn) => Some(turn),
+            None => self.0.waits.turn_of(&action.digest).await,
+        };
         let evidence = Vec::new();
-        let mut turn = None;
         loop {
             let ruling = self.rule(&action, &evidence).await?;
             drop(turn.take());
@@ -138,8 +171,9 @@ impl Gate {
                     return self.recorded_answer(&id, Some(replay.get().decision.clone()), true).await;
                 }
                 Ruling::Waiting(wait) => {
-                    held(&wait.get().ask);
-                    match self.hold(wait.get(), deadline, &carry, &mut turn).await? {
+                    // Whoever was to be told has gone; the wait ends by itself then.
+                    drop(held.send(wait.get().ask.clone()));
+                    match self.hold(wait.get(), deadline, (&carry.cancel, until), &mut turn).await? {
                         Held::AskAgain => {}
                         Held::Over(answer) => return Ok(answer),
                         Held::TimedOut(ask) => {
@@ -222,16 +256,16 @@ impl Gate {
         &self,
         wait: &Wait,
         deadline: tokio::time::Instant,
-        carry: &Carry,
-        turn: &mut Option<tokio::sync::OwnedMutexGuard<()>>,
+        (cancel, until): (&CancellationToken, &CancellationToken),
+        turn: &mut Option<Turn>,
     ) -> Result<Held, GateError> {
         let asked_at = self.now();
-        let bell = self.0.waits.listen(&wait.id);
+        let bell = self.0.waits.listen_waiting(&wait.id, &wait.action.digest);
         let held = loop {
             let ring = bell.next();
             tokio::pin!(ring);
             ring.as_mut().enable();
-            let guard = bell.turn().await;
+            let guard = bell.again().turn().await;
             let ask = self.0.ledger.approval(&wait.ask.approval).await?;
             let ask = ask.ok_or_else(|| LedgerError::NoApproval(wait.ask.approval.clone()))?;
             let fact = self.action_fact(&wait.id).await?;
@@ -248,11 +282,10 @@ impl Gate {
             tokio::select! {
                 () = &mut ring => {}
                 () = tokio::time::sleep_until(deadline) => break Held::TimedOut(Box::new(ask)),
-                () = carry.cancel.cancelled() => break Held::TimedOut(Box::new(ask)),
+                () = cancel.cancelled() => break Held::TimedOut(Box::new(ask)),
+                () = until.cancelled() => break Held::TimedOut(Box::new(ask)),
             }
         };
-        drop(bell);
-        self.0.waits.leave(&wait.id);
         self.0.metrics.waited(self.now().since_ms(asked_at));
         Ok(held)
     }
@@ -260,17 +293,7 @@ impl Gate {
     async fn carry_out(&self, permit: Recorded<Permit>, carry: Carry) -> Result<Answer, GateError> {
         match permit.get().action().mode {
             Mode::Authorize => self.hand_over(permit),
-            Mode::Execute | Mode::DryRun => {
-                // A task of its own: an attempt that has begun is concluded, whether or not anybody listens.
-                let gate = self.clone();
-                let work = tokio::spawn(async move { gate.perform(permit, carry).await });
-                work.await.map_err(|e| {
-                    GateError::refused(
-                        aecl_kernel::code::INTERNAL,
-                        format!("the attempt was interrupted: {e}"),
-                    )
-                })?
-            }
+            Mode::Execute | Mode::DryRun => self.perform(permit, carry).await,
         }
     }
 
@@ -359,7 +382,7 @@ impl Gate {
                 };
                 End::Concluded {
                     outcome,
-                    code: code.map(str::to_owned),
+                    code: self.outcome_code(id).await?,
                     message: fact.message,
                     output,
                     replayed,
@@ -381,6 +404,16 @@ impl Gate {
             },
         };
         Ok(Answer { action: id.clone(), end, decision, receipt: None })
+    }
+
+    /// What went wrong, in the target's own terms: the same code that was answered the first time.
+    async fn outcome_code(&self, id: &ActionId) -> Result<Option<String>, GateError> {
+        let entries = self.0.ledger.entries_of_action(id).await?;
+        let last = entries.into_iter().rev().find_map(|e| match e.event {
+            Event::Concluded(concluded) => Some(concluded.code),
+            _ => None,
+        });
+        Ok(last.flatten())
     }
 }
 

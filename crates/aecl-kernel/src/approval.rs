@@ -139,7 +139,8 @@ pub struct Ask {
     pub approval: ApprovalId,
     /// The action that waits.
     pub action: ActionId,
-    /// The run of that action.
+    /// The run of that action. An entry says `run` of itself, so here it is called otherwise.
+    #[serde(rename = "of_run")]
     pub run: RunId,
     /// What exactly is asked about.
     pub digest: Digest,

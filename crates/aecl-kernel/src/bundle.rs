@@ -6,6 +6,9 @@
 mod actions;
 mod examples;
 mod manifests;
+mod situation;
+
+pub use situation::Situation;
 
 pub(crate) use actions::COUNT_MAX;
 

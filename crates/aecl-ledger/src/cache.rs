@@ -117,6 +117,20 @@ impl Space for Group<'_> {
     }
 }
 
+/// The facts of a store, to look at.
+pub(crate) struct View<'a>(pub(crate) &'a mut dyn Store);
+
+impl Space for View<'_> {
+    type Error = LedgerError;
+
+    fn fact(&mut self, key: &Key) -> Result<Option<Fact>, LedgerError> {
+        load(self.0, key)
+    }
+
+    // Whoever looks changes nothing.
+    fn put(&mut self, _: Key, _: Option<Fact>) {}
+}
+
 /// The fact under a key in a store.
 pub(crate) fn load(store: &mut dyn Store, key: &Key) -> Result<Option<Fact>, LedgerError> {
     let name = key.to_string();

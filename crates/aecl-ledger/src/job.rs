@@ -86,8 +86,8 @@ pub struct OpenRun {
     pub expires_at: Timestamp,
     /// The run it is delegated from.
     pub parent: Option<RunId>,
-    /// The run it goes on from, which may have ended: it keeps the labels and stays in reach of its kill
-    /// switch, and has a lifetime of its own.
+    /// The run it goes on from, which may have ended: it keeps the labels and has a lifetime of its own. A
+    /// run that a kill switch has stopped is not gone on from.
     pub follows: Option<RunId>,
     /// Who opens it.
     pub by: String,
@@ -395,8 +395,11 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page<'_>) -> Written<Reco
         let Some(Fact::Run(fact)) = page.group.fact(&Key::Run(before.clone()))? else {
             return Err(LedgerError::NoRun(before).into());
         };
+        // Going on is no way around a kill switch that stops the run it goes on from.
+        if page.group.fact(&Key::Kill(KillScope::Run(before.clone())))?.is_some() {
+            return Err(LedgerError::RunClosed(before).into());
+        }
         labels.join(&fact.labels);
-        ancestors.push(before);
         ancestors.extend(fact.ancestors);
     }
     let stated = serde_json::to_vec(&open.goal)

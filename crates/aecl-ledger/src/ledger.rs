@@ -7,6 +7,7 @@ use crate::payload::{PayloadKind, commitment};
 use crate::recorded::Recorded;
 use crate::store::{Head, Store};
 use crate::writer::{Signer, Writer};
+use aecl_kernel::action::Action;
 use aecl_kernel::approval::{Ask, Vote};
 use aecl_kernel::bundle::Bundle;
 use aecl_kernel::digest::Digest;
@@ -14,7 +15,7 @@ use aecl_kernel::event::{
     Answered, BudgetAdjusted, Concluded, Entry, Event, Fault, Heartbeat, KillChanged, RunClosed, TokenIssued,
     TokenRevoked,
 };
-use aecl_kernel::facts::{ActionFact, Fact, Goal, Key, RunFact};
+use aecl_kernel::facts::{ActionFact, Fact, Facts, Goal, Key, RunFact};
 use aecl_kernel::id::{ActionId, ApprovalId, RunId};
 use aecl_kernel::proof::{Hash, VerifierKey};
 use aecl_kernel::time::Timestamp;
@@ -283,6 +284,19 @@ impl Ledger {
             Some(Fact::Approval(ask)) => Some(ask),
             _ => None,
         })
+    }
+
+    /// When a token was revoked, if it was.
+    pub async fn revoked(&self, token: &str) -> Result<Option<Timestamp>, LedgerError> {
+        Ok(match self.fact(Key::Revoked(token.to_owned())).await? {
+            Some(Fact::Revoked(at)) => Some(at),
+            _ => None,
+        })
+    }
+
+    /// What a decision about this action would be made from now. To look at, not to decide on.
+    pub async fn facts(&self, action: Arc<Action>, bundle: Arc<Bundle>) -> Result<Facts, LedgerError> {
+        self.read(move |store| Facts::gather(&action, &bundle, &mut cache::View(store))).await
     }
 
     /// Requests for approval that are open, by id, at most `limit`.

@@ -423,6 +423,7 @@ fn a_kill_switch_reaches_the_runs_that_came_from_it() {
             goal: aecl_kernel::facts::Goal { text: "part of it".into(), plan: None },
             expires_at: world.now().plus_s(9_999),
             parent: Some(parent.id().clone()),
+            follows: None,
             by: "test".into(),
         };
         world.ledger.open_run(open, world.now()).await.unwrap();

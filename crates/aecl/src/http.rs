@@ -1,16 +1,38 @@
 //! The HTTP API and the pages: they translate between the wire and the gate. What is decided and recorded
 //! is decided and recorded there.
 
+pub mod actions;
+pub mod approvals;
+pub mod auth;
+pub mod body;
+mod guard;
 pub mod host;
+pub mod ledger;
+pub mod ops;
+pub mod policy;
+pub mod problem;
+pub mod runs;
 pub mod server;
+pub mod story;
 mod watch;
+pub mod wire;
 
+use crate::web;
 use aecl_gate::Gate;
+use aecl_gate::submit::Submission;
 use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
+use problem::Problem;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Components, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 pub use host::Host;
 pub use server::{Listeners, Peer, serve};
@@ -24,7 +46,111 @@ pub struct Options {
     pub connections: Arc<AtomicUsize>,
 }
 
+/// What handlers share.
+#[derive(Debug, Clone)]
+pub struct App {
+    pub(crate) gate: Gate,
+    pub(crate) options: Options,
+    pub(crate) logins: web::Logins,
+}
+
+impl App {
+    /// Adds what the tool's server offers now, for tools of upstream servers.
+    pub(crate) async fn offer(&self, submission: Submission) -> Result<Submission, Problem> {
+        Ok(submission)
+    }
+}
+
 /// Everything that is served over HTTP.
-pub fn router(_gate: Gate, _options: &Options) -> Router {
-    Router::new().route("/healthz", get(|| async { axum::Json(serde_json::json!({"status": "ok"})) }))
+pub fn router(gate: Gate, options: &Options) -> Router {
+    let requests_max = gate.config().limits.requests_max;
+    let app = App { gate, options: options.clone(), logins: web::Logins::default() };
+    let seats = || from_fn_with_state(Arc::new(Semaphore::new(requests_max)), guard::seat);
+    let (agents, _) = for_agents().split_for_parts();
+    let (people, _) = for_people().split_for_parts();
+    let (operations, _) = operations().split_for_parts();
+    // Agents and people have seats of their own: agents that wait do not keep a person from answering them.
+    let agents = agents.layer(seats());
+    let people = people.merge(web::router()).layer(from_fn(guard::deadline)).layer(seats());
+    Router::new()
+        .merge(agents)
+        .merge(people)
+        .merge(operations.route("/openapi.json", get(ops::openapi)))
+        .fallback(guard::nothing)
+        .method_not_allowed_fallback(guard::wrong_method)
+        .layer(from_fn_with_state(app.clone(), guard::origin))
+        .layer(CatchPanicLayer::custom(guard::panicked))
+        .layer(from_fn(guard::trace))
+        .with_state(app)
+}
+
+/// What agents and orchestrators use, and whatever may wait for people.
+fn for_agents() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(runs::open))
+        .routes(routes!(runs::show))
+        .routes(routes!(runs::renew))
+        .routes(routes!(runs::delegate))
+        .routes(routes!(runs::close))
+        .routes(routes!(runs::revoke))
+        .routes(routes!(actions::propose))
+        .routes(routes!(actions::show))
+        .routes(routes!(actions::report))
+        .routes(routes!(actions::rollback))
+}
+
+/// What people use.
+fn for_people() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(actions::resolve))
+        .routes(routes!(approvals::queue))
+        .routes(routes!(approvals::show))
+        .routes(routes!(approvals::approve))
+        .routes(routes!(approvals::reject))
+        .routes(routes!(policy::kills, policy::kill))
+        .routes(routes!(policy::lift))
+        .routes(routes!(policy::explain))
+        .routes(routes!(policy::show))
+        .routes(routes!(policy::reload))
+        .routes(routes!(ledger::checkpoint))
+        .routes(routes!(ledger::key))
+        .routes(routes!(ledger::entries))
+        .routes(routes!(ledger::of_run))
+        .routes(routes!(ledger::of_action))
+        .route("/v1/ledger/tile/{*path}", get(ledger::tile))
+}
+
+/// What machines use to look after this one.
+fn operations() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(ops::health))
+        .routes(routes!(ops::ready))
+        .routes(routes!(ops::metrics))
+        .routes(routes!(ops::jwks))
+}
+
+/// The description of the API, OpenAPI 3.1.
+pub fn openapi() -> OpenApi {
+    let mut components = Components::new();
+    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    components.add_security_scheme("bearer", bearer);
+    let info = InfoBuilder::new()
+        .title("AECL")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("The Agent Execution Control Layer. Agents propose actions with a run token; people and orchestrators use a key. Errors are RFC 9457 problem details; a refused proposal is no error."))
+        .build();
+    let mut api = OpenApiBuilder::new()
+        .info(info)
+        .components(Some(components))
+        .security(Some([SecurityRequirement::new::<_, _, String>("bearer", [])]))
+        .build();
+    for part in [for_agents(), for_people(), operations()] {
+        api.merge(part.into_openapi());
+    }
+    api
+}
+
+/// The same as text, as it is checked in.
+pub fn openapi_text() -> String {
+    openapi().to_pretty_json().unwrap_or_default() + "\n"
 }

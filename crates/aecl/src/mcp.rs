@@ -9,14 +9,17 @@ mod call;
 pub mod catalogue;
 pub mod front;
 mod hello;
+pub mod http;
 mod import;
 mod inbound;
 mod listing;
+mod many;
 pub mod names;
 mod relay;
 mod seal;
 mod session;
 pub mod stdio;
+mod subscriptions;
 mod wire;
 
 pub use front::{Front, Opening, Outbound};

@@ -144,6 +144,7 @@ impl World {
             goal: Goal { text: format!("what {name} is for"), plan: None },
             expires_at: self.now().plus_s(1200),
             parent: None,
+            follows: None,
             by: "test".into(),
         };
         self.ledger.open_run(open, self.now()).await?;

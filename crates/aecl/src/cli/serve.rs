@@ -2,9 +2,17 @@
 
 use super::{Common, Error, Exit, Result, runtime};
 use crate::http::Host;
+use crate::http::host::socket;
 use aecl_gate::config::Home;
-use tokio::net::TcpListener;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tokio::net::{TcpListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// How long a server in the background may take until it answers.
+const START: Duration = Duration::from_secs(30);
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -12,29 +20,167 @@ pub struct Args {
     /// Where to listen, instead of what aecl.yaml says.
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    /// Go to the background once it answers; the log is data/serve.log.
+    #[arg(long)]
+    background: bool,
+    /// Stop after so many seconds without connections, open requests for approval and work underway.
+    #[arg(long, value_name = "SECONDS")]
+    idle_exit: Option<u64>,
+    /// How the log is written.
+    #[arg(long, value_enum, default_value = "text")]
+    log: Log,
+    /// This is the process in the background.
+    #[arg(long, hide = true, conflicts_with = "background")]
+    detached: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Log {
+    Text,
+    Json,
 }
 
 /// Runs it.
 pub fn run(common: &Common, args: Args) -> Result {
-    runtime()?.block_on(serve(common, args))
+    if args.background {
+        return runtime()?.block_on(background(common, &args));
+    }
+    if args.detached {
+        // Away from the terminal: its hang-up and its interrupts are for others.
+        rustix::process::setsid().map_err(|e| Error::new(format!("cannot leave the terminal: {e}")))?;
+    }
+    log_to_stderr(args.log);
+    runtime()?.block_on(serve(common, &args))
 }
 
-async fn serve(common: &Common, args: Args) -> Result {
+fn log_to_stderr(log: Log) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false);
+    // There is one already where a test has set it; that one is as good.
+    drop(match log {
+        Log::Text => builder.try_init(),
+        Log::Json => builder.json().try_init(),
+    });
+}
+
+async fn serve(common: &Common, args: &Args) -> Result {
     let home = Home::new(&common.dir);
-    let address = match args.listen {
-        Some(address) => address,
-        None => home.read()?.listen,
+    let config = home.read().map_err(Error::from).map_err(|e| e.hint("`aecl init` writes a first one"))?;
+    let address = args.listen.clone().unwrap_or_else(|| config.listen.clone());
+    let tcp = match TcpListener::bind(&address).await {
+        Ok(listener) => Some(listener),
+        // Somebody else's port is no reason for an MCP client to have no server; commands and pipes work.
+        Err(e) if e.kind() == io::ErrorKind::AddrInUse && args.detached && args.listen.is_none() => {
+            tracing::warn!(address, "the port is taken; serving on the sockets in the data directory only");
+            None
+        }
+        Err(e) => {
+            let error = Error::new(format!("cannot listen on `{address}`: {e}"));
+            return Err(error.hint("choose another with `--listen`, or change `listen` in aecl.yaml"));
+        }
     };
-    let tcp = TcpListener::bind(&address).await.map_err(|e| {
-        Error::new(format!("cannot listen on `{address}`: {e}")).hint("choose another with `--listen`")
-    })?;
-    let host = Host::start(home, Some(tcp)).await?;
+    let bound = tcp.as_ref().and_then(|t| t.local_addr().ok());
     let signals = |kind| signal(kind).map_err(|e| Error::new(format!("signals cannot be caught: {e}")));
     let (mut term, mut int) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+    let host = Host::start(home.clone(), tcp).await?;
+    say(common, &home, bound, &config.url());
+    let failed = tokio::select! {
+        _ = term.recv() => None,
+        _ = int.recv() => None,
+        why = host.failed() => Some(why),
+        () = host.idle(args.idle_exit) => {
+            tracing::info!("nobody was here for a while; stopping");
+            None
+        }
+    };
+    tracing::info!("stopping; requests and attempts underway may end");
+    let left = tokio::select! {
+        left = host.stop() => left,
+        // Asked twice: what is underway becomes unknown at the next start.
+        _ = term.recv() => 1,
+        _ = int.recv() => 1,
+    };
+    match failed {
+        Some(why) => Err(Error::new(format!("stopped, because the ledger cannot record: {why}"))
+            .hint("look at the disk, then start again; `aecl log verify` checks what is there")),
+        None => {
+            if left > 0 {
+                tracing::warn!(left, "attempts did not end in time; they become unknown at the next start");
+            }
+            Ok(Exit::Done)
+        }
     }
-    host.stop().await;
-    Ok(Exit::Done)
+}
+
+fn say(common: &Common, home: &Home, bound: Option<std::net::SocketAddr>, url: &str) {
+    tracing::info!(listen = ?bound, dir = %home.dir().display(), "serving");
+    if common.json {
+        let listen = bound.map(|a| a.to_string());
+        println!(
+            "{}",
+            serde_json::json!({"listen": listen, "socket": socket(home), "approvals": format!("{url}/approvals")})
+        );
+        return;
+    }
+    match bound {
+        Some(address) => eprintln!("Serving http://{address} and {}", socket(home).display()),
+        None => eprintln!("Serving {}", socket(home).display()),
+    }
+    let dir = match home.dir().to_str() {
+        Some(".aecl") | None => String::new(),
+        Some(dir) => format!(" --dir {dir}"),
+    };
+    eprintln!("Approve at {url}/approvals, or with `aecl approvals{dir} list`. Ctrl-C stops it.");
+}
+
+/// Starts the server as a process of its own, and waits until it answers.
+async fn background(common: &Common, args: &Args) -> Result {
+    let home = Home::new(&common.dir);
+    home.read().map_err(Error::from).map_err(|e| e.hint("`aecl init` writes a first one"))?;
+    if UnixStream::connect(socket(&home)).await.is_ok() {
+        eprintln!("Already serving {}", socket(&home).display());
+        return Ok(Exit::Done);
+    }
+    aecl_gate::keys::private_dir(&home.data())?;
+    let log = home.data().join("serve.log");
+    let open = || std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&log);
+    let failed = |what: &str, e: io::Error| Error::new(format!("cannot {what}: {e}"));
+    let out = open().map_err(|e| failed("open data/serve.log", e))?;
+    let err = out.try_clone().map_err(|e| failed("open data/serve.log", e))?;
+    let from = out.metadata().map_or(0, |m| m.len());
+    let program = std::env::current_exe().map_err(|e| failed("find this program", e))?;
+    let mut command = Command::new(program);
+    command.arg("--dir").arg(home.dir()).args(["serve", "--detached"]);
+    if let Some(listen) = &args.listen {
+        command.args(["--listen", listen]);
+    }
+    if let Some(idle_exit) = args.idle_exit {
+        command.args(["--idle-exit", &idle_exit.to_string()]);
+    }
+    command.args(["--log", if args.log == Log::Json { "json" } else { "text" }]);
+    // A server needs nobody's key.
+    command.env_remove("AECL_KEY").stdin(Stdio::null()).stdout(out).stderr(err);
+    let mut child = command.spawn().map_err(|e| failed("start the server", e))?;
+    let deadline = tokio::time::Instant::now() + START;
+    loop {
+        if UnixStream::connect(socket(&home)).await.is_ok() {
+            eprintln!(
+                "Serving {} (process {}); the log is {}",
+                socket(&home).display(),
+                child.id(),
+                log.display()
+            );
+            return Ok(Exit::Done);
+        }
+        let ended = child.try_wait().map_err(|e| failed("watch the server", e))?;
+        if ended.is_some() || tokio::time::Instant::now() >= deadline {
+            let said = std::fs::read(&log).unwrap_or_default();
+            let said = said.get(usize::try_from(from).unwrap_or(0)..).unwrap_or_default();
+            let said = String::from_utf8_lossy(said).trim().to_owned();
+            return Err(Error::new(format!("the server did not start:\n{said}"))
+                .hint("`aecl serve` in the foreground shows the same"));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

@@ -9,9 +9,13 @@ use aecl_gate::{Gate, GateError};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+/// How often we look whether it still goes well.
+const TICK: Duration = Duration::from_secs(1);
 
 /// A home that is served by this process.
 #[derive(Debug)]
@@ -85,6 +89,37 @@ impl Host {
     /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.options.connections.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    /// Completes when nothing can be recorded any more, with the reason. Nothing may be done then.
+    pub async fn failed(&self) -> String {
+        let mut ticks = tokio::time::interval(TICK);
+        loop {
+            ticks.tick().await;
+            if let Some(why) = self.gate.ledger().stopped() {
+                return why.to_owned();
+            }
+            if self.serving.is_finished() {
+                return "the server has ended by itself".to_owned();
+            }
+        }
+    }
+
+    /// Completes when nobody has been here for so long and nothing is open; never without a limit.
+    pub async fn idle(&self, limit_s: Option<u64>) {
+        let Some(limit_s) = limit_s else { return std::future::pending().await };
+        let mut ticks = tokio::time::interval(TICK);
+        let mut since = tokio::time::Instant::now();
+        loop {
+            ticks.tick().await;
+            let open = self.gate.approvals(1).await.map_or(true, |asks| !asks.is_empty());
+            if self.connections() > 0 || self.gate.underway() > 0 || open {
+                since = tokio::time::Instant::now();
+            }
+            if since.elapsed() >= Duration::from_secs(limit_s) {
+                return;
+            }
+        }
     }
 
     /// Stops accepting, lets requests and attempts end, and shuts the ledger. Gives how many attempts are

@@ -122,6 +122,7 @@ impl std::fmt::Debug for Front {
 /// One request of the client, on its way through us.
 pub(super) struct Request<'a> {
     pub number: u64,
+    pub id: &'a RawValue,
     pub method: &'a str,
     pub params: Option<&'a RawValue>,
     pub out: &'a Outbound,
@@ -170,6 +171,11 @@ impl Front {
         Ok(self.runs.current(&self.gate, &self.opening).await?.principal.run)
     }
 
+    /// The client has shown a newer token of the run that was opened elsewhere.
+    pub async fn renewed(&self, session: &Session) {
+        self.runs.renewed(&self.opening, session).await;
+    }
+
     /// Takes one message from the client, as it came. A request gives one response, a raw JSON-RPC object;
     /// notifications and responses give none, and neither does a request that was cancelled. Everything
     /// else for the client while the request is underway goes to `out`. `cancel` fires when the client has
@@ -188,6 +194,7 @@ impl Front {
                 let underway = self.enter(id, out, &cancel);
                 let request = Request {
                     number: underway.number,
+                    id,
                     method,
                     params: envelope.params,
                     out,
@@ -222,6 +229,7 @@ impl Front {
             "completion/complete" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => {
                 self.relay(request).await
             }
+            "subscriptions/listen" => self.follow(request).await,
             other => {
                 let shown: String = other.chars().filter(|c| !c.is_control()).take(80).collect();
                 Err(Refusal::new(METHOD_NOT_FOUND, format!("`{shown}` is not relayed")))

@@ -87,6 +87,10 @@ impl Front {
         if inbound.id.is_some() {
             return self.was_asked(server, upstream, inbound, params).await;
         }
+        if inbound.subscription().is_some() {
+            // Told to whoever follows, and to nobody else.
+            return;
+        }
         match inbound.method.as_str() {
             "notifications/progress" => self.progress(params).await,
             "notifications/cancelled" => self.withdrawn(server, upstream, params).await,

@@ -6,14 +6,11 @@ use super::hello::meta_of;
 use super::import::Standing;
 use super::names;
 use super::relay::PATIENCE;
-use super::wire::{INTERNAL_ERROR, INVALID_PARAMS, Members, Refusal, members_of, quoted, raw};
+use super::wire::{INTERNAL_ERROR, Refusal, members_of, quoted, raw};
 use aecl_executor::connectors::mcp::{RawReply, Tool, Upstream};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
-
-/// Between the number of a server and its own cursor, in cursors over several servers.
-const BETWEEN: char = '.';
 
 impl Front {
     /// A page of a list.
@@ -24,33 +21,10 @@ impl Front {
             let server = servers.first().ok_or_else(|| Refusal::new(INTERNAL_ERROR, "there is no server"))?;
             return self.page(server, request, request.params, way).await;
         }
-        let mut params = members_of(request.params).map_err(|why| Refusal::new(INVALID_PARAMS, why))?;
-        let (mut at, mut theirs) = match params.take("cursor").filter(|cursor| cursor.get() != "null") {
-            None => (0, None),
-            Some(cursor) => place(&cursor).ok_or_else(|| Refusal::new(INVALID_PARAMS, "unknown `cursor`"))?,
-        };
-        loop {
-            let Some(server) = servers.get(at) else {
-                let empty = format!(r#"{{"{}":[]}}"#, key(request.method));
-                return Ok(RawReply::Result(with_privacy(raw(empty), way)));
-            };
-            let mut asked = Members(params.0.clone());
-            if let Some(cursor) = theirs.take() {
-                asked.set("cursor", raw(quoted(&cursor)));
-            }
-            match self.page(server, request, Some(&asked.raw()), way).await {
-                Ok(RawReply::Result(result)) => {
-                    let more = at + 1 < servers.len();
-                    return Ok(RawReply::Result(continued(&result, at, more)?));
-                }
-                // A server without this list, or one that is down, does not hide the others.
-                Ok(RawReply::Error(_)) | Err(_) if at + 1 < servers.len() => at += 1,
-                other => return other,
-            }
-        }
+        self.list_together(request, &servers, way).await
     }
 
-    async fn page(
+    pub(super) async fn page(
         self: &Arc<Self>,
         server: &str,
         request: &Request<'_>,
@@ -100,7 +74,9 @@ impl Front {
                 Standing::Hidden | Standing::Changed => {}
             }
         }
-        replaced(result, "tools", items.len(), &kept)
+        // With several servers the names are others, even if nothing is left out.
+        let untouched = if self.opening.servers.len() == 1 { items.len() } else { usize::MAX };
+        replaced(result, "tools", untouched, &kept)
     }
 
     fn others(&self, server: &str, method: &str, result: &RawValue) -> Result<Box<RawValue>, Refusal> {
@@ -145,7 +121,7 @@ impl Front {
     }
 }
 
-fn key(method: &str) -> &'static str {
+pub(super) fn key(method: &str) -> &'static str {
     match method {
         "tools/list" => "tools",
         "prompts/list" => "prompts",
@@ -154,7 +130,7 @@ fn key(method: &str) -> &'static str {
     }
 }
 
-fn items<'a>(result: &'a RawValue, key: &str) -> Result<Vec<&'a RawValue>, Refusal> {
+pub(super) fn items<'a>(result: &'a RawValue, key: &str) -> Result<Vec<&'a RawValue>, Refusal> {
     let garbage =
         |why: String| Refusal::new(INTERNAL_ERROR, format!("the server's list cannot be read: {why}"));
     let mut found: std::collections::HashMap<String, &RawValue> =
@@ -180,7 +156,7 @@ fn replaced(
 }
 
 /// What an agent may see differs from agent to agent, so no list may be kept for others.
-fn with_privacy(result: Box<RawValue>, way: Greeted) -> Box<RawValue> {
+pub(super) fn with_privacy(result: Box<RawValue>, way: Greeted) -> Box<RawValue> {
     match (way, members_of(Some(&result))) {
         (Greeted::Modern, Ok(mut members)) => {
             if members.get("resultType").is_none() {
@@ -192,26 +168,4 @@ fn with_privacy(result: Box<RawValue>, way: Greeted) -> Box<RawValue> {
         }
         _ => result,
     }
-}
-
-/// A page of one of several servers, with a cursor that leads on to the next one.
-fn continued(result: &RawValue, at: usize, more: bool) -> Result<Box<RawValue>, Refusal> {
-    let mut members = members_of(Some(result)).map_err(|why| Refusal::new(INTERNAL_ERROR, why))?;
-    let theirs = members.take("nextCursor").filter(|cursor| cursor.get() != "null");
-    let next = match theirs.and_then(|cursor| serde_json::from_str::<String>(cursor.get()).ok()) {
-        Some(theirs) => Some(format!("{at}{BETWEEN}{theirs}")),
-        None if more => Some(format!("{}{BETWEEN}", at + 1)),
-        None => None,
-    };
-    if let Some(next) = next {
-        members.set("nextCursor", raw(quoted(&next)));
-    }
-    Ok(members.raw())
-}
-
-fn place(cursor: &RawValue) -> Option<(usize, Option<String>)> {
-    let text: String = serde_json::from_str(cursor.get()).ok()?;
-    let (at, theirs) = text.split_once(BETWEEN)?;
-    let theirs = (!theirs.is_empty()).then(|| theirs.to_owned());
-    Some((at.parse().ok()?, theirs))
 }

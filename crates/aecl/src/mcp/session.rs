@@ -21,6 +21,8 @@ pub(crate) struct Runs {
 
 #[derive(Default)]
 struct State {
+    /// A newer token of the run that was opened elsewhere.
+    renewed: Option<Session>,
     /// The run of new proposals.
     current: Option<Session>,
     /// Earlier runs in which something waited that was proposed again here.
@@ -30,10 +32,10 @@ struct State {
 impl Runs {
     /// The session of new proposals, with a token that lives long enough to be held.
     pub(crate) async fn current(&self, gate: &Gate, opening: &Opening) -> Result<Session, GateError> {
-        if let Some(given) = &opening.run {
-            return Ok(given.clone());
-        }
         let mut state = self.state.lock().await;
+        if let Some(given) = &opening.run {
+            return Ok(state.renewed.clone().unwrap_or_else(|| given.clone()));
+        }
         let session = match state.current.take() {
             None => gate.open_run(&opening.by, request(opening)).await?.session,
             Some(session) if fresh(gate, &session) => session,
@@ -48,6 +50,14 @@ impl Runs {
         };
         state.current = Some(session.clone());
         Ok(session)
+    }
+
+    /// A newer token of the same run has come.
+    pub(crate) async fn renewed(&self, opening: &Opening, session: &Session) {
+        let same = opening.run.as_ref().is_some_and(|given| given.principal == session.principal);
+        if same {
+            self.state.lock().await.renewed = Some(session.clone());
+        }
     }
 
     /// The session for exactly this proposal: the run in which it waits already, or the current one.

@@ -1,10 +1,20 @@
 //! A home to test with: a bundle with a payment, a mailbox and a note, people, an orchestrator.
 #![allow(dead_code, reason = "not every test needs everything")]
 
-use aecl_gate::config::Home;
-use aecl_gate::{identity, keys};
+use aecl::http::{Listeners, server};
+use aecl_executor::{Executor, connectors::Connectors};
+use aecl_gate::config::{Config, Home};
+use aecl_gate::{Clock, Gate, Parts, identity, keys};
+use aecl_kernel::bundle::{Bundle, Source};
+use aecl_kernel::time::Timestamp;
+use aecl_ledger::store::Memory;
+use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use tokio_util::sync::CancellationToken;
 
 /// Keys of the people in the test home.
 pub struct Keys {
@@ -155,4 +165,134 @@ pub fn actions(world: &Path) -> Value {
             "connector": sql("write", "DELETE FROM payments WHERE account = :account"),
         },
     ])
+}
+
+/// A gate of parts, served on a real port, with a clock that the test moves.
+pub struct Served {
+    pub gate: Gate,
+    pub keys: Keys,
+    pub address: SocketAddr,
+    pub world: PathBuf,
+    pub closing: CancellationToken,
+    pub server: tokio::task::JoinHandle<usize>,
+    pub http: reqwest::Client,
+    skew_ms: Arc<AtomicI64>,
+    _dir: tempfile::TempDir,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Reply {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    /// Status and code, in one line.
+    pub fn short(&self) -> String {
+        let body = self.json();
+        let state = body["state"].as_str().map(|s| format!("{s} ")).unwrap_or_default();
+        format!("{} {state}{}", self.status, body["code"].as_str().unwrap_or("-"))
+    }
+}
+
+impl Served {
+    /// With this configuration beside the usual one.
+    pub async fn with(more: Value) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let world = world(dir.path());
+        let (config, keys) = config(more);
+        let config: Config = serde_json::from_value(config).unwrap();
+        let source = |path: &str, value: Value| Source { path: path.into(), text: value.to_string() };
+        let sources = vec![source("actions/all.json", actions(&world)), source("agents/all.json", agents())];
+        let skew_ms = Arc::new(AtomicI64::new(0));
+        let (system, skew) = (Clock::system(), skew_ms.clone());
+        let parts = Parts {
+            config,
+            bundle: Bundle::compile(sources).unwrap_or_else(|p| panic!("{p:?}")),
+            store: Box::new(Memory::default()),
+            ledger_key: SigningKey::from_bytes(&[1; 32]),
+            token_key: {
+                let mut seed = [0; 32];
+                getrandom::fill(&mut seed).unwrap();
+                SigningKey::from_bytes(&seed)
+            },
+            executor: Executor::new(Connectors::default()),
+            clock: Clock::from_fn(move || Timestamp(system.now().0 + skew.load(Ordering::SeqCst))),
+        };
+        let gate = Gate::of_parts(parts).await.unwrap();
+        let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        let closing = CancellationToken::new();
+        let listeners = Listeners { tcp: Some(tcp), unix: None };
+        let server = tokio::spawn(server::serve(gate.clone(), listeners, closing.clone()));
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { gate, keys, address, world, closing, server, http, skew_ms, _dir: dir }
+    }
+
+    /// As usual.
+    pub async fn start() -> Self {
+        Self::with(json!({})).await
+    }
+
+    /// Moves the clock.
+    pub fn later(&self, seconds: i64) {
+        self.skew_ms.fetch_add(seconds * 1000, Ordering::SeqCst);
+    }
+
+    /// Any request.
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self.http.request(method, format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.body(body.to_vec()).send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Reply { status, headers, text: response.text().await.unwrap() }
+    }
+
+    /// Reads.
+    pub async fn get(&self, credential: &str, path: &str) -> Reply {
+        self.send("GET", path, &[("authorization", &format!("Bearer {credential}"))], b"").await
+    }
+
+    /// Sends JSON.
+    pub async fn post(&self, credential: &str, path: &str, body: &Value) -> Reply {
+        self.post_text(credential, path, &body.to_string()).await
+    }
+
+    /// Sends text that says that it is JSON.
+    pub async fn post_text(&self, credential: &str, path: &str, body: &str) -> Reply {
+        let bearer = format!("Bearer {credential}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        self.send("POST", path, &headers, body.as_bytes()).await
+    }
+
+    /// Opens a run; gives its id and token.
+    pub async fn run(&self, agent: &str) -> (String, String) {
+        let body = json!({"agent": agent, "goal": "Pay what is due."});
+        let reply = self.post(&self.keys.orchestrator, "/v1/runs", &body).await;
+        assert_eq!(reply.status, 201, "{}", reply.text);
+        let opened = reply.json();
+        (opened["run"].as_str().unwrap().into(), opened["token"].as_str().unwrap().into())
+    }
+
+    /// Proposes a transfer, which waits for somebody of finance.
+    pub async fn transfer(&self, token: &str, amount: &str, more: Value) -> Reply {
+        let mut body = json!({
+            "action": "payments.transfer",
+            "arguments": {"account": "acc-9", "amount": amount, "currency": "EUR"},
+        });
+        for (name, value) in more.as_object().cloned().unwrap_or_default() {
+            body[name] = value;
+        }
+        self.post(token, "/v1/actions", &body).await
+    }
 }

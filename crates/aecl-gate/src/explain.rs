@@ -1,0 +1,93 @@
+//! Asking what would be decided, without proposing anything: nothing is recorded, nothing is used up.
+
+use crate::error::GateError;
+use crate::gate::Gate;
+use crate::names;
+use aecl_kernel::action::{Action, Credential, Mode, Proposal};
+use aecl_kernel::decide::{Decision, Question, decide};
+use aecl_kernel::digest::Digest;
+use aecl_kernel::facts::RunFact;
+use aecl_kernel::id::{ActionId, AgentId, Environment, RunId, TenantId, UserId};
+use aecl_kernel::labels::Labels;
+use aecl_kernel::principal::Principal;
+use std::sync::Arc;
+
+/// A situation.
+#[derive(Debug, Clone)]
+pub struct Situation {
+    /// Who would propose.
+    pub agent: AgentId,
+    /// What.
+    pub action: String,
+    /// With which arguments, as they would be sent.
+    pub arguments: Vec<u8>,
+    /// On behalf of whom.
+    pub user: Option<UserId>,
+    /// In which tenant; the configured one if absent.
+    pub tenant: Option<TenantId>,
+    /// In which environment; the configured one if absent.
+    pub environment: Option<Environment>,
+    /// What the run would have seen.
+    pub labels: Labels,
+    /// The action that it would undo.
+    pub compensates: Option<ActionId>,
+}
+
+/// What would be decided.
+#[derive(Debug)]
+pub struct Explained {
+    /// The action, as it was understood.
+    pub action: Arc<Action>,
+    /// The decision.
+    pub decision: Arc<Decision>,
+    /// The policy that was asked.
+    pub bundle: Digest,
+}
+
+impl Gate {
+    /// Decides about a situation as if a fresh run of the agent proposed it now. Budgets, rates and kill
+    /// switches are the real ones.
+    pub async fn explain(&self, s: Situation) -> Result<Explained, GateError> {
+        let (config, bundle, now) = (self.config(), self.bundle(), self.now());
+        let run = RunId::new("run_explain")?;
+        let principal = Principal {
+            agent: s.agent.clone(),
+            user: s.user,
+            tenant: s.tenant.unwrap_or_else(|| config.tenant.clone()),
+            project: None,
+            environment: s.environment.unwrap_or_else(|| config.environment.clone()),
+            run: run.clone(),
+        };
+        let expires_at = now.plus_s(3600);
+        let proposal = Proposal {
+            principal: principal.clone(),
+            credential: Credential { id: "gate:explain".into(), run, agent: s.agent, expires_at },
+            // The tool is taken to be what was accepted.
+            offered: bundle.catalogue().find(&s.action).and_then(|t| t.manifest.pin),
+            name: s.action,
+            arguments: s.arguments,
+            mode: Mode::Execute,
+            idempotency_key: None,
+            compensates: s.compensates,
+            resume: false,
+        };
+        let action = Arc::new(Action::parse(proposal, bundle.catalogue(), &self.limits()));
+        let mut facts = self.0.ledger.facts(action.clone(), bundle.clone()).await?;
+        facts.run = Some(RunFact {
+            principal,
+            goal: Digest::of(b""),
+            opened_at: now,
+            expires_at,
+            closed: None,
+            ancestors: Vec::new(),
+            calls: 0,
+            labels: s.labels,
+            failing: None,
+            failures: 0,
+            next_seq: 0,
+        });
+        let question = Question { action: &action, facts: &facts, bundle: &bundle, evidence: &[], now };
+        let decision = decide(&question, &action, names::for_decision()?).decision().clone();
+        Ok(Explained { action, decision, bundle: bundle.hash() })
+    }
+}

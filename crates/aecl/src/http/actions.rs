@@ -1,0 +1,181 @@
+//! Actions: propose, poll, report, undo, resolve.
+
+use super::App;
+use super::auth::{Bearer, Caller, Known};
+use super::body::{Raw, Strict, bad_json, limits};
+use super::problem::Problem;
+use super::runs::run_fact;
+use super::wire::{Action, Propose, Report, Reported, Resolve, Rollback};
+use aecl_executor::Outcome;
+use aecl_gate::submit::Submission;
+use aecl_kernel::code;
+use aecl_kernel::event::OutcomeKind;
+use aecl_kernel::id::ActionId;
+use aecl_kernel::json::Document;
+use aecl_kernel::labels::Labels;
+use aecl_ledger::LedgerError;
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use std::time::Duration;
+use utoipa::IntoParams;
+
+/// Longest idempotency key, in bytes.
+const KEY_BYTES_MAX: usize = 256;
+
+/// How long to wait.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Wait {
+    /// For how many seconds to wait until it is over.
+    #[serde(default)]
+    wait_s: u64,
+}
+
+fn at_most(app: &App, wait_s: u64) -> Duration {
+    Duration::from_secs(wait_s).min(Duration::from_millis(app.gate.config().limits.wait_ms_max))
+}
+
+/// A wait is no error: nothing was executed, and somebody is asked.
+fn answered(action: Action) -> (StatusCode, Json<Action>) {
+    let status = if action.state == "pending" { StatusCode::ACCEPTED } else { StatusCode::OK };
+    (status, Json(action))
+}
+
+/// Propose an action, with a run token. A refusal is an answer, not an error: `state` is `blocked`.
+#[utoipa::path(post, path = "/v1/actions", tag = "actions", request_body = Propose<'_>,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same as `idempotency_key` in the body.")),
+    responses((status = 200, body = Action), (status = 202, body = Action, description = "Waits for people."),
+        (status = "4XX", body = Problem)))]
+pub async fn propose(
+    State(app): State<App>,
+    Bearer(session): Bearer,
+    headers: HeaderMap,
+    Raw(bytes): Raw,
+) -> Result<(StatusCode, Json<Action>), Problem> {
+    let body: Propose<'_> = serde_json::from_slice(&bytes).map_err(|error| misproposed(&bytes, &error))?;
+    let submission = Submission {
+        // The schema and the catalogue judge these bytes, not a copy that somebody has tidied up.
+        arguments: body.arguments.get().as_bytes().to_vec(),
+        name: body.action.into_owned(),
+        mode: body.mode,
+        idempotency_key: key(body.idempotency_key, &headers)?,
+        wait: at_most(&app, body.wait_s),
+        resume: body.resume,
+        until: app.options.closing.clone(),
+        ..Submission::default()
+    };
+    let submission = app.offer(submission).await?;
+    let answer = app.gate.submit(&session, submission).await?;
+    Ok(answered(Action::of(answer, &app.gate.config().url())))
+}
+
+/// What is wrong with a proposal: as JSON, or as a proposal.
+fn misproposed(bytes: &[u8], error: &serde_json::Error) -> Problem {
+    if let Err(error) = Document::parse(bytes, &limits(bytes.len())) {
+        return bad_json(error);
+    }
+    let text: String = error.to_string().chars().take(300).collect();
+    Problem::of(code::REQUEST_INVALID, format!("the body is not understood: {text}"))
+        .hint("it needs `action` and `arguments`")
+}
+
+fn key(body: Option<String>, headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let bad = |why: &str| Problem::of(code::REQUEST_INVALID, why);
+    let mut sent = headers.get_all("idempotency-key").iter();
+    let header = match (sent.next(), sent.next()) {
+        (_, Some(_)) => return Err(bad("`Idempotency-Key` stands twice")),
+        (Some(value), None) => {
+            let text = value.to_str().map_err(|_| bad("`Idempotency-Key` must be ASCII"))?;
+            Some(text.to_owned())
+        }
+        (None, None) => None,
+    };
+    if let (Some(body), Some(header)) = (&body, &header)
+        && body != header
+    {
+        return Err(bad("`idempotency_key` and the header `Idempotency-Key` differ"));
+    }
+    let key = body.or(header);
+    match &key {
+        Some(key) if key.is_empty() || key.len() > KEY_BYTES_MAX => {
+            Err(bad(&format!("an idempotency key has 1 to {KEY_BYTES_MAX} bytes")))
+        }
+        Some(_) | None => Ok(key),
+    }
+}
+
+/// Look at an action; `wait_s` waits until it is over.
+#[utoipa::path(get, path = "/v1/actions/{action}", tag = "actions", params(Wait),
+    responses((status = 200, body = Action), (status = 202, body = Action, description = "Waits for people."),
+        (status = "4XX", body = Problem)))]
+pub async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Path(action): Path<String>,
+    query: Result<Query<Wait>, axum::extract::rejection::QueryRejection>,
+) -> Result<(StatusCode, Json<Action>), Problem> {
+    let Query(wait) = query.map_err(|e| Problem::of(code::REQUEST_INVALID, e.body_text()))?;
+    let id = ActionId::new(&action)?;
+    let fact = app.gate.ledger().action(&id).await?.ok_or_else(|| LedgerError::NoAction(id.clone()))?;
+    caller.may_see(&app, &run_fact(&app, &fact.run).await?).await?;
+    let wait = at_most(&app, wait.wait_s);
+    let (fact, answer) = app.gate.status(&id, wait, &app.options.closing).await?;
+    Ok(answered(Action::on_record(&fact, answer, &app.gate.config().url())))
+}
+
+/// Report what came of a permit.
+#[utoipa::path(post, path = "/v1/actions/{action}/outcome", tag = "actions", request_body = Report,
+    responses((status = 200, body = Action), (status = "4XX", body = Problem)))]
+pub async fn report(
+    State(app): State<App>,
+    Bearer(session): Bearer,
+    Path(action): Path<String>,
+    Strict(report): Strict<Report>,
+) -> Result<Json<Action>, Problem> {
+    app.gate.alive(&session).await?;
+    let outcome = Outcome {
+        kind: match report.outcome {
+            Reported::Done => OutcomeKind::Done,
+            Reported::Failed => OutcomeKind::Failed,
+            Reported::Unknown => OutcomeKind::Unknown,
+        },
+        code: report.code.map(|c| c.chars().take(64).collect()),
+        message: report.message.chars().take(4000).collect(),
+        output: report.output.map(|o| o.to_string().into_bytes()),
+        // The gate puts the labels that the catalogue declares.
+        labels: Labels::default(),
+        sandbox: "agent".into(),
+    };
+    let answer = app.gate.report(&session, &ActionId::new(&action)?, outcome).await?;
+    Ok(Json(Action::of(answer, &app.gate.config().url())))
+}
+
+/// Undo an action: its compensation is proposed, through the same door. For operators.
+#[utoipa::path(post, path = "/v1/actions/{action}/rollback", tag = "actions", request_body = Rollback,
+    responses((status = 200, body = Action), (status = 202, body = Action), (status = "4XX", body = Problem)))]
+pub async fn rollback(
+    State(app): State<App>,
+    Known(by): Known,
+    Path(action): Path<String>,
+    Strict(body): Strict<Rollback>,
+) -> Result<(StatusCode, Json<Action>), Problem> {
+    let wait = at_most(&app, body.wait_s);
+    let answer = app.gate.rollback(&by, &ActionId::new(&action)?, body.reason, wait).await?;
+    Ok(answered(Action::of(answer, &app.gate.config().url())))
+}
+
+/// Say what an unknown outcome turned out to be. For operators.
+#[utoipa::path(post, path = "/v1/actions/{action}/resolve", tag = "actions", request_body = Resolve,
+    responses((status = 200, body = Action), (status = "4XX", body = Problem)))]
+pub async fn resolve(
+    State(app): State<App>,
+    Known(by): Known,
+    Path(action): Path<String>,
+    Strict(body): Strict<Resolve>,
+) -> Result<Json<Action>, Problem> {
+    let answer = app.gate.resolve(&by, &ActionId::new(&action)?, body.done, body.note).await?;
+    Ok(Json(Action::of(answer, &app.gate.config().url())))
+}

@@ -1,0 +1,110 @@
+//! What every request passes before a handler sees it, from the outside in: a request id and a log line, a
+//! net for panics, the origin of web pages, a seat.
+
+use super::App;
+use super::problem::Problem;
+use aecl_gate::config::Config;
+use aecl_kernel::code;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Longest time for an answer that nobody has to wait for.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Gives the request an id, which the answer and the log repeat, and writes one log line. Neither bodies nor
+/// headers are logged.
+pub async fn trace(mut request: Request, next: Next) -> Response {
+    let id = request
+        .headers()
+        .get(&REQUEST_ID)
+        .and_then(|v| v.to_str().ok())
+        .filter(|id| {
+            (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        })
+        .map_or_else(|| uuid::Uuid::now_v7().simple().to_string(), str::to_owned);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"));
+    request.headers_mut().insert(&REQUEST_ID, value.clone());
+    let began = tokio::time::Instant::now();
+    let mut response = next.run(request).await;
+    let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis());
+    tracing::info!(request = %id, %method, path, status, ms, "answered");
+    response.headers_mut().insert(&REQUEST_ID, value);
+    response
+}
+
+/// A handler that panics is our own failure, and says no more than that.
+pub fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    tracing::error!("a handler has panicked");
+    Problem::of(code::INTERNAL, "something is wrong with AECL itself; its log says more").into_response()
+}
+
+/// A request that a web page of another origin sends is refused, whatever it carries.
+pub async fn origin(State(app): State<App>, request: Request, next: Next) -> Response {
+    let origins = request.headers().get_all(header::ORIGIN);
+    if origins.iter().all(|origin| ours(origin, request.headers(), request.uri(), &app.gate.config())) {
+        return next.run(request).await;
+    }
+    let detail = "this origin may not call; list it in `allowed_origins` of aecl.yaml";
+    Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail).into_response()
+}
+
+fn ours(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri, config: &Config) -> bool {
+    let Ok(origin) = origin.to_str() else { return false };
+    if config.allowed_origins.contains(origin) || origin == config.url() {
+        return true;
+    }
+    let host = uri.authority().map(|a| a.as_str()).or_else(|| headers.get(header::HOST)?.to_str().ok());
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    if !matches!(scheme, "http" | "https") || Some(authority) != host {
+        return false;
+    }
+    // The same host, but only by a name that nobody else can point at us: an address or this machine.
+    let name = url::Url::parse(origin).ok().and_then(|url| url.host().map(|h| h.to_owned()));
+    match name {
+        Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => true,
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// Takes one of these seats, or says that there is none.
+pub async fn seat(State(seats): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let Ok(_seat) = seats.try_acquire_owned() else {
+        return Problem::of(code::OVERLOADED, "more requests are underway than are accepted")
+            .hint("try again in a second")
+            .into_response();
+    };
+    next.run(request).await
+}
+
+/// Ends what takes longer than anything here should. Not for what waits for people.
+pub async fn deadline(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, code::INTERNAL, "no answer in time").into_response()
+        }
+    }
+}
+
+/// There is nothing at this path.
+pub async fn nothing(request: Request) -> Response {
+    let path: String = request.uri().path().chars().take(200).collect();
+    Problem::new(StatusCode::NOT_FOUND, code::REQUEST_INVALID, format!("there is nothing at `{path}`"))
+        .hint("`GET /openapi.json` lists what there is")
+        .into_response()
+}
+
+/// There is something at this path, but not this way.
+pub async fn wrong_method(request: Request) -> Response {
+    let detail = format!("`{}` is not possible here", request.method());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, code::REQUEST_INVALID, detail).into_response()
+}

@@ -1,0 +1,145 @@
+//! Runs: open, look, renew, delegate, close.
+
+use super::App;
+use super::auth::{Caller, Known};
+use super::body::Strict;
+use super::problem::Problem;
+use super::wire::{OpenRun, Opened, Run, Token, Why};
+use aecl_gate::runs::RunRequest;
+use aecl_gate::{Identity, Session};
+use aecl_kernel::facts::RunFact;
+use aecl_kernel::id::{AgentId, BadId, Environment, ProjectId, RunId, TenantId, UserId};
+use aecl_ledger::LedgerError;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+
+pub(super) async fn run_fact(app: &App, run: &RunId) -> Result<RunFact, Problem> {
+    Ok(app.gate.ledger().run(run).await?.ok_or_else(|| LedgerError::NoRun(run.clone()))?)
+}
+
+fn request(body: OpenRun, parent: Option<RunId>) -> Result<RunRequest, BadId> {
+    Ok(RunRequest {
+        agent: AgentId::new(&body.agent)?,
+        goal: body.goal,
+        plan: body.plan,
+        user: body.user.as_deref().map(UserId::new).transpose()?,
+        tenant: body.tenant.as_deref().map(TenantId::new).transpose()?,
+        project: body.project.as_deref().map(ProjectId::new).transpose()?,
+        environment: body.environment.as_deref().map(Environment::new).transpose()?,
+        ttl_s: body.ttl_s,
+        parent,
+    })
+}
+
+/// Open a run: one task of one agent. The token goes to whoever runs the agent, never to the model.
+#[utoipa::path(post, path = "/v1/runs", tag = "runs", request_body = OpenRun,
+    responses((status = 201, body = Opened), (status = "4XX", body = Problem)))]
+pub async fn open(
+    State(app): State<App>,
+    Known(by): Known,
+    Strict(body): Strict<OpenRun>,
+) -> Result<(StatusCode, Json<Opened>), Problem> {
+    let opened = app.gate.open_run(&by, request(body, None)?).await?;
+    Ok((StatusCode::CREATED, Json(opened.into())))
+}
+
+/// Open a run below another one. It keeps tenant, project, environment and user of its parent, and ends with it.
+#[utoipa::path(post, path = "/v1/runs/{run}/delegate", tag = "runs", request_body = OpenRun,
+    responses((status = 201, body = Opened), (status = "4XX", body = Problem)))]
+pub async fn delegate(
+    State(app): State<App>,
+    Known(by): Known,
+    Path(run): Path<String>,
+    Strict(body): Strict<OpenRun>,
+) -> Result<(StatusCode, Json<Opened>), Problem> {
+    let parent = RunId::new(&run)?;
+    let fact = run_fact(&app, &parent).await?;
+    // Whoever delegates must be allowed to act for the parent, not only for the child.
+    if !by.may_run(&fact.principal.agent) {
+        let why = format!("{} may not delegate from runs of `{}`", by.name(), fact.principal.agent);
+        return Err(Problem::of(aecl_kernel::code::FORBIDDEN, why));
+    }
+    let opened = app.gate.open_run(&by, request(body, Some(parent))?).await?;
+    Ok((StatusCode::CREATED, Json(opened.into())))
+}
+
+/// Look at a run.
+#[utoipa::path(get, path = "/v1/runs/{run}", tag = "runs",
+    responses((status = 200, body = Run), (status = "4XX", body = Problem)))]
+pub async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Path(run): Path<String>,
+) -> Result<Json<Run>, Problem> {
+    let run = RunId::new(&run)?;
+    let fact = run_fact(&app, &run).await?;
+    caller.may_see(&app, &fact).await?;
+    let goal = app.gate.ledger().goal(&run).await?;
+    Ok(Json(Run::of(fact, goal, app.gate.now())))
+}
+
+/// Get a fresh token for a run that lives: with the key of its orchestrator, or with a token that still counts.
+#[utoipa::path(post, path = "/v1/runs/{run}/tokens", tag = "runs",
+    responses((status = 201, body = Token), (status = "4XX", body = Problem)))]
+pub async fn renew(
+    State(app): State<App>,
+    caller: Caller,
+    Path(run): Path<String>,
+) -> Result<(StatusCode, Json<Token>), Problem> {
+    let run = RunId::new(&run)?;
+    let (token, session) = match caller {
+        Caller::Known(by) => app.gate.renew(&by, &run).await?,
+        Caller::Run(session) if session.principal.run == run => app.gate.renew_session(&session).await?,
+        Caller::Run(_) => {
+            return Err(Problem::of(aecl_kernel::code::FORBIDDEN, "the token belongs to another run"));
+        }
+    };
+    Ok((StatusCode::CREATED, Json(fresh(token, &session))))
+}
+
+fn fresh(token: String, session: &Session) -> Token {
+    Token {
+        run: session.principal.run.to_string(),
+        token,
+        token_id: session.credential.id.clone(),
+        token_expires_at: session.credential.expires_at.to_string(),
+    }
+}
+
+/// End a run. What waits in it is refused from now on; what is underway is concluded.
+#[utoipa::path(post, path = "/v1/runs/{run}/close", tag = "runs", request_body = Why,
+    responses((status = 200, body = Run), (status = "4XX", body = Problem)))]
+pub async fn close(
+    State(app): State<App>,
+    Known(by): Known,
+    Path(run): Path<String>,
+    Strict(why): Strict<Why>,
+) -> Result<Json<Run>, Problem> {
+    let run = RunId::new(&run)?;
+    let reason = if why.reason.is_empty() { "closed".to_owned() } else { why.reason };
+    app.gate.close_run(&by, &run, reason).await?;
+    let goal = app.gate.ledger().goal(&run).await?;
+    Ok(Json(Run::of(run_fact(&app, &run).await?, goal, app.gate.now())))
+}
+
+/// Revoke a token at once.
+#[utoipa::path(post, path = "/v1/runs/{run}/tokens/{token}/revoke", tag = "runs",
+    responses((status = 204), (status = "4XX", body = Problem)))]
+pub async fn revoke(
+    State(app): State<App>,
+    Known(by): Known,
+    Path((run, token)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    // A token's id is a name like any other; what is none was never given out.
+    let token = aecl_kernel::id::ActionName::new(&token)?.to_string();
+    app.gate.revoke(&by, &RunId::new(&run)?, token).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Only people and programs that may act for its agent see what a run did.
+pub(super) async fn may_see(app: &App, by: &Known, run: &RunId) -> Result<(), Problem> {
+    let fact = run_fact(app, run).await?;
+    let identity: Identity = by.0.clone();
+    Caller::Known(identity).may_see(app, &fact).await
+}

@@ -1,0 +1,108 @@
+//! What an approver reads first: what will happen and to whom, why we ask, and whether it can be undone.
+
+use aecl_gate::Gate;
+use aecl_gate::approvals::Request;
+use aecl_kernel::action::{Action, Proposal};
+use aecl_kernel::catalogue::Reversibility;
+use aecl_kernel::decide::Verdict;
+use aecl_kernel::json::Limits;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A request in words.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Story {
+    /// What will happen, such as `payments.transfer: 500 EUR to acc-9`.
+    pub title: String,
+    /// What the action does, as the catalogue says.
+    pub what: String,
+    /// What it touches and where its effect lands.
+    pub to: Vec<String>,
+    /// How much.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<String>,
+    /// How it can be undone, or that it cannot.
+    pub undo: String,
+    /// Whether it can be.
+    pub undoable: bool,
+    /// Why we ask.
+    pub because: Vec<String>,
+    /// The definition of the action has changed since; what is shown is judged again before it happens.
+    pub stale: bool,
+}
+
+/// Tells what a request is about.
+pub fn tell(gate: &Gate, request: &Request) -> Story {
+    let ruled = &request.ruled;
+    let bundle = gate.bundle();
+    let proposal = Proposal {
+        principal: ruled.principal.clone(),
+        credential: ruled.credential.clone(),
+        name: ruled.name.clone(),
+        arguments: request.arguments.to_string().into_bytes(),
+        mode: ruled.mode,
+        idempotency_key: None,
+        offered: ruled.offered,
+        compensates: ruled.compensates.clone(),
+        resume: ruled.resume,
+    };
+    let limits = Limits { bytes_max: usize::MAX, ..Limits::default() };
+    let action = Action::parse(proposal, bundle.catalogue(), &limits);
+    let mut to = action.destinations.clone();
+    if let Some(resource) = action.resource.clone().filter(|r| !to.contains(r)) {
+        to.push(resource);
+    }
+    let amount = action.amount.as_ref().map(ToString::to_string);
+    let title = match (&amount, to.first()) {
+        (Some(amount), Some(to)) => format!("{}: {amount} to {to}", ruled.name),
+        (Some(amount), None) => format!("{}: {amount}", ruled.name),
+        (None, Some(to)) => format!("{}: {to}", ruled.name),
+        (None, None) => ruled.name.clone(),
+    };
+    let (undo, undoable) = undo(&action, request);
+    let asks = |v| v == Verdict::RequireApproval;
+    let mut because: Vec<String> =
+        ruled.decision.findings.iter().filter(|f| asks(f.verdict)).map(|f| f.message.clone()).collect();
+    because.dedup();
+    Story {
+        title,
+        what: action.typed.as_ref().map_or_else(String::new, |t| t.manifest.description.clone()),
+        to,
+        amount,
+        undo,
+        undoable,
+        because,
+        stale: action.typed.as_ref().map(|t| t.digest) != ruled.definition,
+    }
+}
+
+fn undo(action: &Action, request: &Request) -> (String, bool) {
+    if let Some(original) = &request.ruled.compensates {
+        return (format!("This undoes `{original}`."), true);
+    }
+    let Some(typed) = &action.typed else {
+        return ("The catalogue does not know this action any more.".into(), false);
+    };
+    // Bound when it was decided, before it happens.
+    let compensation = request.ruled.compensation.as_ref().or(typed.manifest.compensation.as_ref());
+    match (typed.manifest.reversibility(), compensation) {
+        (Reversibility::Irreversible, _) => ("Cannot be undone.".into(), false),
+        (_, Some(c)) => match c.window_s {
+            Some(s) => (format!("Can be undone for {} with `{}`.", span(s), c.action), true),
+            None => (format!("Can be undone with `{}`.", c.action), true),
+        },
+        (Reversibility::Reversible, None) => ("Can be taken back by doing the opposite.".into(), true),
+        (Reversibility::Compensatable, None) => ("Names no way to undo it.".into(), false),
+    }
+}
+
+/// A span of time as people say it.
+pub fn span(s: u64) -> String {
+    let (n, unit) = match s {
+        0..120 => (s, "second"),
+        120..7_200 => (s / 60, "minute"),
+        7_200..172_800 => (s / 3600, "hour"),
+        _ => (s / 86_400, "day"),
+    };
+    format!("{n} {unit}{}", if n == 1 { "" } else { "s" })
+}

@@ -1,0 +1,35 @@
+//! What goes over the wire. These are not kernel types: the kernel can change without changing what clients
+//! were promised.
+
+pub mod action;
+pub mod approval;
+pub mod policy;
+pub mod run;
+
+pub use action::*;
+pub use approval::*;
+pub use policy::*;
+pub use run::*;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// A target's or an agent's JSON, byte for byte; a text if it is no JSON.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Verbatim {
+    /// JSON, as it came.
+    Json(Box<RawValue>),
+    /// What is no JSON.
+    Text(String),
+}
+
+impl Verbatim {
+    /// These bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        match serde_json::from_slice::<Box<RawValue>>(bytes) {
+            Ok(json) => Self::Json(json),
+            Err(_) => Self::Text(String::from_utf8_lossy(bytes).into_owned()),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Requests for approval.
+
+use super::{Decision, Requirement, requirements};
+use crate::http::story::Story;
+use aecl_gate::approvals::Step as GateStep;
+use aecl_kernel::approval::{Ask, AskState, Vote as KernelVote};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// A person's answer so far.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Vote {
+    /// Who.
+    pub person: String,
+    /// Yes or no.
+    pub yes: bool,
+    /// When.
+    pub at: String,
+    /// Why.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+impl From<&KernelVote> for Vote {
+    fn from(v: &KernelVote) -> Self {
+        Self { person: v.person.to_string(), yes: v.yes, at: v.at.to_string(), reason: v.reason.clone() }
+    }
+}
+
+/// A request for approval.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Approval {
+    /// Its id.
+    pub id: String,
+    /// The page where people answer it.
+    pub url: String,
+    /// `pending`, `approved`, `rejected`, `expired` or `used`.
+    pub state: &'static str,
+    /// The action that waits.
+    pub action: String,
+    /// Its run.
+    pub run: String,
+    /// What exactly is asked about.
+    pub digest: String,
+    /// Who must agree.
+    pub need: Vec<Requirement>,
+    /// Who has answered.
+    pub votes: Vec<Vote>,
+    /// Who may not answer.
+    pub excluded: Vec<String>,
+    /// When it was asked.
+    pub asked_at: String,
+    /// When it expires, which rejects it.
+    pub expires_at: String,
+}
+
+impl Approval {
+    /// A request as it stands; `url` is where the pages are.
+    pub fn of(ask: &Ask, state: AskState, url: &str) -> Self {
+        Self {
+            id: ask.approval.to_string(),
+            url: format!("{url}/approvals/{}", ask.approval),
+            state: state.name(),
+            action: ask.action.to_string(),
+            run: ask.run.to_string(),
+            digest: ask.digest.to_string(),
+            need: requirements(&ask.need),
+            votes: ask.votes.iter().map(Vote::from).collect(),
+            excluded: ask.excluded.iter().cloned().collect(),
+            asked_at: ask.asked_at.to_string(),
+            expires_at: ask.expires_at.to_string(),
+        }
+    }
+}
+
+/// A request in the queue, with what it is about.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Queued {
+    /// The request.
+    #[serde(flatten)]
+    pub approval: Approval,
+    /// The name of the action.
+    pub name: String,
+    /// The agent.
+    pub agent: String,
+    /// What will happen, in short.
+    pub summary: Story,
+}
+
+/// Requests that are open, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Queue {
+    /// All of them.
+    pub approvals: Vec<Queued>,
+}
+
+/// One earlier action of the run.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Step {
+    /// The action.
+    pub action: String,
+    /// Its name.
+    pub name: String,
+    /// Its arguments.
+    pub arguments: Option<Value>,
+    /// How it ended.
+    pub state: &'static str,
+    /// Its output, shortened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// The output may be a stranger's text.
+    pub untrusted: bool,
+}
+
+impl Step {
+    /// A step; what the catalogue does not know any more counts as untrusted.
+    pub fn of(step: GateStep, untrusted: bool) -> Self {
+        Self {
+            action: step.action.to_string(),
+            name: step.name,
+            arguments: step.arguments,
+            state: step.state,
+            output: step.output,
+            untrusted,
+        }
+    }
+}
+
+/// A request with everything that an approver needs to know.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Full {
+    /// The request.
+    #[serde(flatten)]
+    pub approval: Approval,
+    /// What will happen, to whom, why we ask, and how it is undone.
+    pub summary: Story,
+    /// The name of the action.
+    pub name: String,
+    /// Its arguments, untruncated.
+    pub arguments: Value,
+    /// The agent.
+    pub agent: String,
+    /// On behalf of whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The tenant.
+    pub tenant: String,
+    /// The project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// The environment.
+    pub environment: String,
+    /// What the run is for.
+    pub goal: Option<String>,
+    /// Its declared steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Value>,
+    /// Why we ask.
+    pub decision: Decision,
+    /// What the run has done so far, oldest first.
+    pub history: Vec<Step>,
+    /// Where the action stands.
+    pub action_state: &'static str,
+    /// Whether you may answer.
+    pub may_answer: bool,
+}
+
+/// A person's answer.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AnswerWith {
+    /// Why.
+    pub reason: String,
+    /// SHA-256 of the view that was shown (`sha256:…`), if the surface knows it.
+    pub view: Option<String>,
+}

@@ -1,0 +1,186 @@
+//! Policy: what is in force, and what it would say.
+
+use super::{Decision, Labels};
+use aecl_kernel::bundle::Bundle;
+use aecl_kernel::catalogue::TypedAction;
+use aecl_kernel::manifest::{AgentManifest, Consent};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// A situation to explain.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Explain<'a> {
+    /// Who would propose.
+    #[schema(value_type = String)]
+    pub agent: Cow<'a, str>,
+    /// What.
+    #[schema(value_type = String)]
+    pub action: Cow<'a, str>,
+    /// With which arguments.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<Object>)]
+    pub arguments: Option<&'a RawValue>,
+    /// On behalf of whom.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// In which tenant.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// In which environment.
+    #[serde(default)]
+    pub environment: Option<String>,
+    /// What the run would have seen.
+    #[serde(default)]
+    pub labels: Labels,
+    /// The action that it would undo.
+    #[serde(default)]
+    pub compensates: Option<String>,
+}
+
+/// What would be decided. Nothing was recorded and nothing was used up.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Explained {
+    /// The decision.
+    pub decision: Decision,
+    /// What the action would touch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// Where its effect would land.
+    pub destinations: Vec<String>,
+    /// How much, such as `100.00 EUR`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<String>,
+    /// The policy that was asked.
+    pub bundle: String,
+}
+
+/// An agent, as its manifest says.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Agent {
+    /// Its id.
+    pub agent: String,
+    /// What it is for.
+    pub description: String,
+    /// What it may do.
+    pub allowed_actions: Vec<String>,
+    /// What it may never do.
+    pub blocked_actions: Vec<String>,
+    /// What it may do only if somebody agrees, and what that asks for.
+    pub context_rules: BTreeMap<String, &'static str>,
+    /// Risk up to which nobody is asked, 0.00 to 1.00.
+    pub auto_approve_threshold: String,
+    /// Groups whose members answer its approvals.
+    pub approvers: Vec<String>,
+    /// Lifetime of its tokens, in seconds.
+    pub token_ttl_s: u64,
+    /// Longest life of a run, in seconds.
+    pub run_ttl_s: u64,
+}
+
+impl From<&AgentManifest> for Agent {
+    fn from(m: &AgentManifest) -> Self {
+        let list = |set: &std::collections::BTreeSet<String>| set.iter().cloned().collect();
+        let consent = |c| match c {
+            Consent::HumanApproval => "requires_human_approval",
+            Consent::DataOwnerConsent => "requires_data_owner_consent",
+        };
+        Self {
+            agent: m.agent_id.to_string(),
+            description: m.description.clone(),
+            allowed_actions: list(&m.allowed_actions),
+            blocked_actions: list(&m.blocked_actions),
+            context_rules: m.context_rules.iter().map(|(n, r)| (n.clone(), consent(r.requires))).collect(),
+            auto_approve_threshold: m.auto_approve_threshold.to_string(),
+            approvers: list(&m.approvers),
+            token_ttl_s: m.token_ttl_seconds,
+            run_ttl_s: m.run_ttl_seconds,
+        }
+    }
+}
+
+/// An action of the catalogue.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Typed {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// What kind of change it makes.
+    pub effect: &'static str,
+    /// Whether it can be taken back.
+    pub reversibility: &'static str,
+    /// The action that undoes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undone_by: Option<String>,
+    /// A person is asked every time.
+    pub always_asks: bool,
+    /// JSON Schema of the arguments, as it is enforced.
+    pub arguments: Value,
+    /// Which definition this is.
+    pub digest: String,
+}
+
+impl From<&TypedAction> for Typed {
+    fn from(t: &TypedAction) -> Self {
+        let m = &t.manifest;
+        Self {
+            name: m.name.to_string(),
+            description: m.description.clone(),
+            effect: m.effect.name(),
+            reversibility: m.reversibility().name(),
+            undone_by: m.compensation.as_ref().map(|c| c.action.to_string()),
+            always_asks: m.always_approval().is_some(),
+            arguments: t.schema.clone(),
+            digest: t.digest.to_string(),
+        }
+    }
+}
+
+/// Something doubtful in the policy.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Warning {
+    /// Which file.
+    pub path: String,
+    /// What.
+    pub message: String,
+}
+
+/// The policy in force.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Policy {
+    /// The hash of its content.
+    pub bundle: String,
+    /// Who may do what.
+    pub agents: Vec<Agent>,
+    /// What there is to do.
+    pub actions: Vec<Typed>,
+    /// What is doubtful.
+    pub warnings: Vec<Warning>,
+}
+
+impl From<&Bundle> for Policy {
+    fn from(bundle: &Bundle) -> Self {
+        let warning =
+            |p: &aecl_kernel::bundle::Problem| Warning { path: p.path.clone(), message: p.message.clone() };
+        Self {
+            bundle: bundle.hash().to_string(),
+            agents: bundle.agents().map(|m| Agent::from(&**m)).collect(),
+            actions: bundle.catalogue().iter().map(|(_, t)| Typed::from(&**t)).collect(),
+            warnings: bundle.warnings().iter().map(warning).collect(),
+        }
+    }
+}
+
+/// What a reload did.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Reloaded {
+    /// The policy is another one now.
+    pub changed: bool,
+    /// The hash of the policy in force.
+    pub bundle: String,
+}

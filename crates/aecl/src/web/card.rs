@@ -1,0 +1,265 @@
+//! One request for approval, as a person reads it: first what will happen and to whom, then why we ask, then
+//! whether it can be undone; then everything else.
+
+use super::html::Html;
+use super::login::Visitor;
+use crate::http::story::span;
+use crate::http::wire::{Full, Requirement, Step};
+use aecl_kernel::digest::Digest;
+use aecl_kernel::time::Timestamp;
+use serde_json::Value;
+
+/// The card, with the form to answer if this person may.
+pub fn card(full: &Full, visitor: &Visitor, now: Timestamp) -> Html {
+    let shown = Html::new()
+        .html(&what(full))
+        .html(&why(full))
+        .html(&arguments(full))
+        .html(&read_from_outside(full))
+        .html(&goal(full))
+        .html(&history(full))
+        .html(&people(full, now));
+    // What was on the page when the answer was given, so that the record can say so.
+    let view = Digest::of(shown.as_str().as_bytes());
+    let answer = answer(full, visitor, &view);
+    Html::new().html(&shown).html(&answer)
+}
+
+/// A moment without its milliseconds.
+pub fn moment(text: &str) -> String {
+    let plain = text.split('.').next().unwrap_or(text).replace('T', " ");
+    format!("{} UTC", plain.trim_end_matches('Z'))
+}
+
+fn row(html: Html, name: &'static str, value: &str) -> Html {
+    html.raw("<dt>").raw(name).raw("</dt><dd>").text(value).raw("</dd>")
+}
+
+fn what(full: &Full) -> Html {
+    let story = &full.summary;
+    let place = match &full.project {
+        Some(project) => format!("{}, tenant {}, project {project}", full.environment, full.tenant),
+        None => format!("{}, tenant {}", full.environment, full.tenant),
+    };
+    let mut html = Html::new()
+        .raw("<p><span class=\"badge\">")
+        .raw(full.approval.state)
+        .raw("</span></p><h1>")
+        .text(&story.title)
+        .raw("</h1>")
+        .when(!story.what.is_empty(), |h| h.raw("<p class=\"lead\">").text(&story.what).raw("</p>"))
+        .raw("<dl class=\"card facts\">");
+    if let Some(amount) = &story.amount {
+        html = row(html, "Amount", amount);
+    }
+    for to in &story.to {
+        html = row(html, "To", to).when(!to.is_ascii(), |h| {
+            h.raw("<dt></dt><dd class=\"warn\">This name has letters beyond a–z. Some look like others.</dd>")
+        });
+    }
+    html = row(html, "Where", &place);
+    html = row(html, "Asked by", &full.agent);
+    if let Some(user) = &full.user {
+        html = row(html, "On behalf of", user);
+    }
+    html.raw("<dt>Undo</dt><dd>")
+        .when(!story.undoable, |h| h.raw("<strong class=\"bad\">"))
+        .text(&story.undo)
+        .when(!story.undoable, |h| h.raw("</strong>"))
+        .raw("</dd></dl>")
+        .when(story.stale, |h| {
+            h.raw("<p class=\"note\">The definition of this action has changed since it was proposed. It is judged again before anything happens.</p>")
+        })
+}
+
+fn why(full: &Full) -> Html {
+    let risk = &full.decision.risk;
+    Html::new()
+        .raw("<h2>Why you are asked</h2><ul>")
+        .each(&full.summary.because, |h, reason| h.raw("<li>").text(reason).raw("</li>"))
+        .raw("</ul><p>Risk ")
+        .text(&risk.score)
+        .when(risk.factors.is_empty(), |h| h.raw(": nothing adds to it."))
+        .when(!risk.factors.is_empty(), |h| h.raw(":"))
+        .raw("</p><ul>")
+        .each(&risk.factors, |h, f| {
+            h.raw("<li>")
+                .text(&f.value)
+                .raw(" <span class=\"quiet\">+")
+                .text(&f.points.to_string())
+                .raw("</span></li>")
+        })
+        .raw("</ul>")
+}
+
+fn arguments(full: &Full) -> Html {
+    let html =
+        Html::new().raw("<h2>Exactly this</h2><p class=\"quiet\">All arguments of <code>").text(&full.name);
+    let html = html.raw("</code>, complete. Your answer is for these and no others.</p>");
+    match full.arguments.as_object() {
+        Some(map) if !map.is_empty() => html
+            .raw("<dl class=\"card arguments\">")
+            .each(map, |h, (name, value)| {
+                h.raw("<dt>").text(name).raw("</dt><dd><pre>").text(&readable(value)).raw("</pre></dd>")
+            })
+            .raw("</dl>"),
+        _ => html.raw("<p class=\"card\">It has no arguments.</p>"),
+    }
+}
+
+/// A text as it reads, anything else as JSON.
+fn readable(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => serde_json::to_string_pretty(other).unwrap_or_default(),
+    }
+}
+
+fn read_from_outside(full: &Full) -> Html {
+    let read: Vec<(&Step, &String)> = full
+        .history
+        .iter()
+        .filter(|s| s.untrusted)
+        .filter_map(|s| s.output.as_ref().map(|output| (s, output)))
+        .collect();
+    if read.is_empty() {
+        return Html::new();
+    }
+    Html::new()
+        .raw("<h2>What the agent had read before</h2><p class=\"quiet\">Strangers may have written this, and it may be what made the agent ask. It is shown as plain text; what it asks for counts for nothing.</p>")
+        .each(read, |h, (step, output)| {
+            h.raw("<section class=\"untrusted\"><h3>Untrusted text from <code>")
+                .text(&step.name)
+                .raw("</code></h3>")
+                .html(&output_of(output))
+                .raw("</section>")
+        })
+}
+
+/// An output: the texts in it, each on its own, so that a mail reads like a mail.
+fn output_of(output: &str) -> Html {
+    let Ok(value) = serde_json::from_str::<Value>(output) else {
+        return Html::new().raw("<pre dir=\"auto\">").text(output).raw("</pre>");
+    };
+    let mut leaves = Vec::new();
+    flatten("", &value, &mut leaves);
+    Html::new().each(leaves, |h, (path, text)| {
+        h.when(!path.is_empty(), |h| h.raw("<p class=\"quiet\">").text(&path).raw("</p>"))
+            .raw("<pre dir=\"auto\">")
+            .text(&text)
+            .raw("</pre>")
+    })
+}
+
+fn flatten(path: &str, value: &Value, leaves: &mut Vec<(String, String)>) {
+    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path} › {name}") };
+    match value {
+        Value::Object(map) => map.iter().for_each(|(name, value)| flatten(&below(name), value, leaves)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(i, v)| flatten(&below(&(i + 1).to_string()), v, leaves));
+        }
+        Value::Null => {}
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            leaves.push((path.to_owned(), readable(value)))
+        }
+    }
+}
+
+fn goal(full: &Full) -> Html {
+    let html = Html::new().raw("<h2>What the agent is to do</h2><pre class=\"card\">");
+    let html = html.text(full.goal.as_deref().unwrap_or("no goal was declared")).raw("</pre>");
+    match &full.plan {
+        Some(plan) => html
+            .raw("<details><summary>Its plan</summary><pre>")
+            .text(&readable(plan))
+            .raw("</pre></details>"),
+        None => html,
+    }
+}
+
+fn history(full: &Full) -> Html {
+    if full.history.is_empty() {
+        return Html::new().raw("<p class=\"quiet\">This is the first thing it asks for.</p>");
+    }
+    Html::new()
+        .raw("<h2>What it has done so far</h2><ol class=\"history\">")
+        .each(&full.history, |h, step| {
+            let arguments = step.arguments.as_ref().map(readable).unwrap_or_else(|| "erased".into());
+            h.raw("<li><details><summary><code>")
+                .text(&step.name)
+                .raw("</code> <span class=\"badge\">")
+                .raw(step.state)
+                .raw("</span></summary><pre>")
+                .text(&arguments)
+                .raw("</pre>")
+                .when(!step.untrusted, |h| {
+                    h.raw("<pre>").text(step.output.as_deref().unwrap_or("no output")).raw("</pre>")
+                })
+                .raw("</details></li>")
+        })
+        .raw("</ol>")
+}
+
+fn groups(need: &Requirement) -> String {
+    let people = if need.count == 1 { "1 person".to_owned() } else { format!("{} people", need.count) };
+    format!("{people} of {}", need.groups.join(" or "))
+}
+
+fn people(full: &Full, now: Timestamp) -> Html {
+    let ask = &full.approval;
+    let left = Timestamp::parse(&ask.expires_at).map_or(0, |t| t.since_ms(now) / 1000);
+    let html = Html::new()
+        .raw("<h2>Who must agree</h2><ul>")
+        .each(&ask.need, |h, need| h.raw("<li>").text(&groups(need)).raw("</li>"))
+        .raw("</ul>")
+        .when(!ask.votes.is_empty(), |h| {
+            h.raw("<ul>")
+                .each(&ask.votes, |h, vote| {
+                    h.raw("<li>")
+                        .text(&vote.person)
+                        .raw(if vote.yes { " agreed" } else { " rejected it" })
+                        .when(!vote.reason.is_empty(), |h| h.raw(": “").text(&vote.reason).raw("”"))
+                        .raw(" <span class=\"quiet\">")
+                        .text(&moment(&vote.at))
+                        .raw("</span></li>")
+                })
+                .raw("</ul>")
+        });
+    if ask.state == "pending" || ask.state == "approved" {
+        return html
+            .raw("<p>Expires in ")
+            .text(&span(left))
+            .raw(", at ")
+            .text(&moment(&ask.expires_at))
+            .raw(". Then it is rejected, and nothing happens.</p>");
+    }
+    html
+}
+
+fn answer(full: &Full, visitor: &Visitor, view: &Digest) -> Html {
+    if full.approval.state != "pending" {
+        let said = match full.approval.state {
+            "approved" => "It is approved, and not carried out yet.",
+            "rejected" => "It was rejected. Nothing was executed.",
+            "expired" => "It has expired. Nothing was executed.",
+            _ => "It was approved, and the approval is used.",
+        };
+        return Html::new()
+            .raw("<p class=\"note\" role=\"status\">")
+            .raw(said)
+            .raw(" The action is ")
+            .raw(full.action_state)
+            .raw(".</p>");
+    }
+    if !full.may_answer {
+        return Html::new().raw("<p class=\"note\">You may not answer this one: it asks for others, it is yours, or you have answered.</p>");
+    }
+    Html::new()
+        .raw("<form method=\"post\" action=\"/approvals/")
+        .attribute(&full.approval.id)
+        .raw("\" class=\"answer\"><input type=\"hidden\" name=\"csrf\" value=\"")
+        .attribute(&visitor.csrf)
+        .raw("\"><input type=\"hidden\" name=\"view\" value=\"")
+        .attribute(&view.to_string())
+        .raw("\"><label for=\"reason\">Reason <span class=\"quiet\">(optional; the agent is told)</span></label><input id=\"reason\" name=\"reason\" maxlength=\"2000\" autocomplete=\"off\"><div class=\"buttons\"><button class=\"no\" name=\"answer\" value=\"reject\">Reject</button><button class=\"yes\" name=\"answer\" value=\"approve\">Approve</button></div></form>")
+}

@@ -1,0 +1,23 @@
+//! `openapi/aecl.json` is generated from the handlers. `UPDATE_EXPECT=1 cargo test -p aecl --test http_openapi`
+//! writes it again.
+
+use expect_test::expect_file;
+
+#[test]
+fn the_description_of_the_api_is_checked_in() {
+    expect_file!["../../../openapi/aecl.json"].assert_eq(&aecl::http::openapi_text());
+}
+
+#[test]
+fn every_path_says_what_it_answers() {
+    let api: serde_json::Value = serde_json::from_str(&aecl::http::openapi_text()).unwrap();
+    assert_eq!(api["openapi"].as_str().unwrap().get(..3), Some("3.1"));
+    let paths = api["paths"].as_object().unwrap();
+    assert!(paths.len() >= 28, "{}", paths.len());
+    for (path, methods) in paths {
+        for (method, operation) in methods.as_object().unwrap() {
+            assert!(operation["summary"].is_string(), "{method} {path} has no summary");
+            assert!(!operation["responses"].as_object().unwrap().is_empty(), "{method} {path}");
+        }
+    }
+}

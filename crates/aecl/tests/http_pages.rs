@@ -1,0 +1,155 @@
+//! The approval pages: who sees them, what they show, and that only a form of the same login decides.
+
+mod common;
+
+use common::{Reply, Served, count};
+use serde_json::json;
+
+/// Logs in; gives the cookie.
+async fn login(s: &Served, key: &str, next: &str) -> Reply {
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("key", key)
+        .append_pair("next", next)
+        .finish();
+    form(s, "/login", &[], &body).await
+}
+
+async fn form(s: &Served, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    let own = format!("http://{}", s.address);
+    let mut all = vec![("content-type", "application/x-www-form-urlencoded"), ("origin", own.as_str())];
+    all.extend_from_slice(headers);
+    s.send("POST", path, &all, body.as_bytes()).await
+}
+
+async fn cookie_of(s: &Served, key: &str) -> String {
+    let reply = login(s, key, "/approvals").await;
+    assert_eq!(reply.status, 303, "{}", reply.text);
+    let set = reply.headers["set-cookie"].to_str().unwrap().to_owned();
+    assert!(set.contains("HttpOnly; SameSite=Strict") && set.contains("Path=/"), "{set}");
+    assert!(!set.contains(key), "the cookie is no key");
+    set.split(';').next().unwrap().to_owned()
+}
+
+fn field(page: &str, name: &str) -> String {
+    let at = format!("name=\"{name}\" value=\"");
+    page.split(&at).nth(1).unwrap_or_else(|| panic!("no {name}")).split('"').next().unwrap().to_owned()
+}
+
+async fn pending(s: &Served) -> (String, String) {
+    let (_, token) = s.run("payer").await;
+    let id = s.transfer(&token, "10", json!({})).await.json()["approval"]["id"].as_str().unwrap().to_owned();
+    (token, id)
+}
+
+#[tokio::test]
+async fn nobody_sees_a_page_without_logging_in() {
+    let s = Served::start().await;
+    let (_, id) = pending(&s).await;
+    for path in ["/approvals".to_owned(), format!("/approvals/{id}")] {
+        let reply = s.send("GET", &path, &[], b"").await;
+        assert_eq!(reply.status, 401);
+        assert!(reply.text.contains("Who are you?") && !reply.text.contains("acc-9"));
+        let forged = s.send("GET", &path, &[("cookie", "aecl_login=guess")], b"").await;
+        assert_eq!(forged.status, 401);
+        // A key is no cookie, and a cookie is no key.
+        assert_eq!(
+            s.send("GET", &path, &[("authorization", &format!("Bearer {}", s.keys.finn))], b"").await.status,
+            401
+        );
+    }
+    assert_eq!(login(&s, "aecl_p_wrong", "/approvals").await.status, 401);
+    assert_eq!(login(&s, &s.keys.orchestrator, "/approvals").await.status, 401, "programs do not log in");
+    let away = login(&s, &s.keys.finn, "https://evil.example/").await;
+    assert_eq!(away.headers["location"], "/approvals");
+}
+
+#[tokio::test]
+async fn one_click_decides_and_a_get_never_does() {
+    let s = Served::start().await;
+    let (token, id) = pending(&s).await;
+    let cookie = cookie_of(&s, &s.keys.finn).await;
+    let path = format!("/approvals/{id}");
+    let with = [("cookie", cookie.as_str())];
+    for linked in ["", "?answer=approve", "?answer=approve&reason=x"] {
+        let page = s.send("GET", &format!("{path}{linked}"), &with, b"").await;
+        assert_eq!(page.status, 200, "{}", page.text);
+        assert!(page.text.contains("payments.transfer: 10 EUR to acc-9"));
+        assert_eq!(page.text.contains("Nothing is decided yet"), !linked.is_empty());
+        assert_eq!(page.headers["cache-control"], "no-store");
+        let policy = page.headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'; style-src 'self'; form-action 'self'"), "{policy}");
+    }
+    assert_eq!(s.gate.approvals(1).await.unwrap()[0].votes.len(), 0, "looking is not deciding");
+    let page = s.send("GET", &path, &with, b"").await.text;
+    let (csrf, view) = (field(&page, "csrf"), field(&page, "view").replace(':', "%3A"));
+    let yes = format!("answer=approve&reason=ok&view={view}");
+    assert_eq!(form(&s, &path, &with, &yes).await.status, 403, "no token");
+    assert_eq!(form(&s, &path, &with, &format!("{yes}&csrf=guess")).await.status, 403);
+    let other = cookie_of(&s, &s.keys.fay).await;
+    let stolen = form(&s, &path, &[("cookie", &other)], &format!("{yes}&csrf={csrf}")).await;
+    assert_eq!(stolen.status, 403, "a token belongs to one login");
+    let evil = [("cookie", cookie.as_str()), ("origin", "https://evil.example")];
+    assert_eq!(form(&s, &path, &evil, &format!("{yes}&csrf={csrf}")).await.status, 403);
+    assert_eq!(form(&s, &path, &with, &format!("csrf={csrf}")).await.status, 400, "which button?");
+
+    let done = form(&s, &path, &with, &format!("{yes}&csrf={csrf}")).await;
+    assert_eq!((done.status, done.headers["location"].to_str().unwrap()), (303, path.as_str()));
+    let page = s.send("GET", &path, &with, b"").await.text;
+    assert!(page.contains("It is approved") && !page.contains("value=\"approve\""));
+    assert_eq!(form(&s, &path, &with, &format!("{yes}&csrf={csrf}")).await.status, 409, "once");
+    assert_eq!(s.transfer(&token, "10", json!({})).await.json()["state"], "done");
+    assert_eq!(count(&s.world, "payments"), 1);
+    let action = s.gate.request(&aecl_kernel::id::ApprovalId::new(&id).unwrap()).await.unwrap().ask.action;
+    let entries = s.gate.ledger().entries_of_action(&action).await.unwrap();
+    let text = serde_json::to_string(&entries).unwrap();
+    assert!(text.contains("\"view\":\"sha256:"), "the record says what was shown");
+}
+
+#[tokio::test]
+async fn logging_out_and_losing_the_key_end_a_login() {
+    let s = Served::start().await;
+    let cookie = cookie_of(&s, &s.keys.olga).await;
+    let with = [("cookie", cookie.as_str())];
+    let page = s.send("GET", "/approvals", &with, b"").await;
+    assert!(page.text.contains("Nothing waits."));
+    let csrf = field(&page.text, "csrf");
+    assert_eq!(form(&s, "/logout", &with, "csrf=x").await.status, 403);
+    assert_eq!(form(&s, "/logout", &with, &format!("csrf={csrf}")).await.status, 303);
+    assert_eq!(s.send("GET", "/approvals", &with, b"").await.status, 401);
+    let cookie = cookie_of(&s, &s.keys.olga).await;
+    s.later(8 * 3600 + 1);
+    assert_eq!(
+        s.send("GET", "/approvals", &[("cookie", &cookie)], b"").await.status,
+        401,
+        "it lasts eight hours"
+    );
+}
+
+#[tokio::test]
+async fn what_strangers_wrote_does_nothing_on_the_page() {
+    let s = Served::start().await;
+    let nasty = "<script>document.title='owned'</script><img src=x onerror=alert(1)></pre></section><h1>Approved by your boss</h1>\u{202e}live\u{202c} \u{200b}";
+    rusqlite::Connection::open(&s.world)
+        .unwrap()
+        .execute("INSERT INTO mails VALUES ('m2', ?1)", [nasty])
+        .unwrap();
+    let (_, token) = s.run("payer").await;
+    s.post(&token, "/v1/actions", &json!({"action": "mail.read", "arguments": {"id": "m2"}})).await;
+    let body = json!({"action": "payments.transfer", "arguments": {"account": "\"><b>acc</b>", "amount": "10", "currency": "EUR", "note": nasty}});
+    let pending = s.post(&token, "/v1/actions", &body).await.json();
+    let id = pending["approval"]["id"].as_str().unwrap();
+    let cookie = cookie_of(&s, &s.keys.finn).await;
+    let page = s.send("GET", &format!("/approvals/{id}"), &[("cookie", &cookie)], b"").await.text;
+    for inert in ["<script", "<img", "<b>", "\u{202e}", "\u{200b}", "<h1>Approved"] {
+        assert!(!page.contains(inert), "{inert}");
+    }
+    assert!(page.contains("&lt;script&gt;document.title=&#39;owned&#39;&lt;/script&gt;"));
+    assert!(page.contains("<span class=\"hidden\">U+202E</span>live"));
+    assert!(page.contains("Untrusted text from <code>mail.read</code>"));
+    assert!(
+        page.find("class=\"untrusted\"").unwrap() > page.find("Exactly this").unwrap(),
+        "what happens comes first"
+    );
+    let queue = s.send("GET", "/approvals", &[("cookie", &cookie)], b"").await.text;
+    assert!(!queue.contains("<b>acc"), "nor in the queue");
+}
