@@ -4,6 +4,8 @@ pub mod http;
 pub mod mcp;
 pub mod sql;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Reconciled};
@@ -17,10 +19,20 @@ pub struct Connectors {
     pub http: http::HttpConnector,
     /// SQL databases.
     pub sql: sql::SqlConnector,
+    world: Option<Arc<dyn Connector>>,
 }
 
 impl Connectors {
+    /// A world of one's own, whatever an action's description says: for tests of everything before it.
+    #[must_use]
+    pub fn of_world(world: Arc<dyn Connector>) -> Self {
+        Self { world: Some(world), ..Self::default() }
+    }
+
     fn for_call(&self, call: &Call) -> &dyn Connector {
+        if let Some(world) = &self.world {
+            return &**world;
+        }
         match call.connector {
             ConnectorSpec::Mcp { .. } => &self.mcp,
             ConnectorSpec::Http(_) => &self.http,

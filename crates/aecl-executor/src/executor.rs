@@ -6,7 +6,9 @@ use aecl_kernel::decide::Permit;
 use aecl_kernel::event::OutcomeKind;
 use aecl_kernel::labels::Labels;
 use aecl_ledger::Recorded;
+use futures_util::FutureExt as _;
 use serde_json::value::RawValue;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -73,7 +75,12 @@ impl Executor {
         let key = permit.key_for(permit.get().id());
         let action = permit.get().action().clone();
         match call(permit.get().id().as_str(), &action, key, carry, max_output_bytes) {
-            Ok(call) => outcome(&action, self.connectors.perform(&call).await),
+            Ok(call) => {
+                // A connector of ours that breaks has left the outcome open like a line that went dead.
+                let performed = AssertUnwindSafe(self.connectors.perform(&call)).catch_unwind().await;
+                let broke = |_| Performed::unknown("interrupted", format!("the connector of `{}` broke during the attempt", call.action));
+                outcome(&action, performed.unwrap_or_else(broke))
+            }
             Err(message) => {
                 let not_sent = Performed::Failed { code: "connector_invalid", message, output: None, effect: Effect::None };
                 outcome(&action, not_sent)

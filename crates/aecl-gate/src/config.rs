@@ -166,14 +166,18 @@ impl Home {
             path: path.clone(),
             source,
         })?;
-        let config: Config = serde_saphyr::from_str(&text)
-            .map_err(|e| GateError::Config { path: path.clone(), message: e.to_string() })?;
-        config.check().map_err(|message| GateError::Config { path, message })?;
-        Ok(config)
+        Config::parse(&text).map_err(|message| GateError::Config { path, message })
     }
 }
 
 impl Config {
+    /// Reads the text of `aecl.yaml`, or says what is wrong with it and where.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let config: Config = serde_saphyr::from_str(text).map_err(|e| e.to_string())?;
+        config.check()?;
+        Ok(config)
+    }
+
     /// How people reach the pages.
     pub fn url(&self) -> String {
         self.public_url

@@ -27,6 +27,11 @@ impl Gate {
     /// Proposes an approved action again, as itself. The current policy is asked; the yes is one more fact.
     pub(crate) async fn resume(&self, id: &ActionId) -> Result<Answer, GateError> {
         let ruled = self.last_ruling(id).await?;
+        let turn = self.0.waits.listen_waiting(id, &ruled.digest).turn().await;
+        // Its proposer may have come back first and used the yes.
+        if self.action_fact(id).await?.state != ActionState::Waiting {
+            return self.recorded_answer(id, None, true).await;
+        }
         let arguments = self.0.ledger.payload(PayloadKind::Arguments, &ruled.arguments).await?;
         let arguments = arguments.ok_or_else(|| {
             GateError::refused(code::RECORD_UNKNOWN, format!("the arguments of `{id}` were erased"))
@@ -45,7 +50,9 @@ impl Gate {
             carry: Default::default(),
             until: Default::default(),
         };
-        let answer = self.submit(&session, submission).await?;
+        // Nobody in front has to be told that it waits.
+        let (tell, _) = tokio::sync::mpsc::unbounded_channel();
+        let answer = self.walk(&session, submission, &Default::default(), &tell, Some(turn)).await?;
         self.0.waits.ring(id);
         Ok(answer)
     }

@@ -19,8 +19,8 @@ impl Gate {
     ) -> Result<(ActionFact, Answer), GateError> {
         let deadline = tokio::time::Instant::now() + wait;
         loop {
-            let listener = self.0.waits.listener(id);
-            let ring = listener.bell().next();
+            let bell = self.0.waits.listen(id);
+            let ring = bell.next();
             tokio::pin!(ring);
             ring.as_mut().enable();
             let fact = self.action_fact(id).await?;

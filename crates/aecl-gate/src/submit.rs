@@ -5,12 +5,13 @@ use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::Session;
 use crate::names;
+use crate::wait::Turn;
 use aecl_executor::{Carry, DryRun, Outcome};
 use aecl_kernel::action::{Action, Mode, Proposal};
 use aecl_kernel::approval::{Ask, AskState};
 use aecl_kernel::decide::{Decision, Permit, Wait};
 use aecl_kernel::digest::Digest;
-use aecl_kernel::event::OutcomeKind;
+use aecl_kernel::event::{Event, OutcomeKind};
 use aecl_kernel::facts::{ActionFact, ActionState};
 use aecl_kernel::id::ActionId;
 use aecl_kernel::time::Timestamp;
@@ -130,7 +131,7 @@ impl Gate {
         let _listening = until.clone().drop_guard();
         let (gate, session) = (self.clone(), session.clone());
         let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-        let walk = tokio::spawn(async move { gate.walk(&session, submission, &until, &tell).await });
+        let walk = tokio::spawn(async move { gate.walk(&session, submission, &until, &tell, None).await });
         // Ends with the walk, which holds the other end.
         while let Some(ask) = told.recv().await {
             held(&ask);
@@ -140,19 +141,24 @@ impl Gate {
         })?
     }
 
-    async fn walk(
+    /// The walk itself. Who holds the turn of what waits already rules alone on it.
+    pub(crate) async fn walk(
         &self,
         session: &Session,
         submission: Submission,
         until: &CancellationToken,
         held: &tokio::sync::mpsc::UnboundedSender<Ask>,
+        turn: Option<Turn>,
     ) -> Result<Answer, GateError> {
         let Submission { wait, carry, .. } = &submission;
         let (deadline, carry) = (tokio::time::Instant::now() + *wait, carry.clone());
         let action =
             Arc::new(Action::parse(proposal(session, submission), self.bundle().catalogue(), &self.limits()));
+        let mut turn = match turn {
+            Some(turn) => Some(turn),
+            None => self.0.waits.turn_of(&action.digest).await,
+        };
         let evidence = Vec::new();
-        let mut turn = None;
         loop {
             let ruling = self.rule(&action, &evidence).await?;
             drop(turn.take());
@@ -251,16 +257,15 @@ impl Gate {
         wait: &Wait,
         deadline: tokio::time::Instant,
         (cancel, until): (&CancellationToken, &CancellationToken),
-        turn: &mut Option<tokio::sync::OwnedMutexGuard<()>>,
+        turn: &mut Option<Turn>,
     ) -> Result<Held, GateError> {
         let asked_at = self.now();
-        let listener = self.0.waits.listener(&wait.id);
-        let bell = listener.bell();
+        let bell = self.0.waits.listen_waiting(&wait.id, &wait.action.digest);
         let held = loop {
             let ring = bell.next();
             tokio::pin!(ring);
             ring.as_mut().enable();
-            let guard = bell.turn().await;
+            let guard = bell.again().turn().await;
             let ask = self.0.ledger.approval(&wait.ask.approval).await?;
             let ask = ask.ok_or_else(|| LedgerError::NoApproval(wait.ask.approval.clone()))?;
             let fact = self.action_fact(&wait.id).await?;
@@ -281,7 +286,6 @@ impl Gate {
                 () = until.cancelled() => break Held::TimedOut(Box::new(ask)),
             }
         };
-        drop(listener);
         self.0.metrics.waited(self.now().since_ms(asked_at));
         Ok(held)
     }
@@ -378,7 +382,7 @@ impl Gate {
                 };
                 End::Concluded {
                     outcome,
-                    code: code.map(str::to_owned),
+                    code: self.outcome_code(id).await?,
                     message: fact.message,
                     output,
                     replayed,
@@ -400,6 +404,16 @@ impl Gate {
             },
         };
         Ok(Answer { action: id.clone(), end, decision, receipt: None })
+    }
+
+    /// What went wrong, in the target's own terms: the same code that was answered the first time.
+    async fn outcome_code(&self, id: &ActionId) -> Result<Option<String>, GateError> {
+        let entries = self.0.ledger.entries_of_action(id).await?;
+        let last = entries.into_iter().rev().find_map(|e| match e.event {
+            Event::Concluded(concluded) => Some(concluded.code),
+            _ => None,
+        });
+        Ok(last.flatten())
     }
 }
 

@@ -1,6 +1,6 @@
 //! A proposal is what the agent sent, unread. An action is the same, understood against the catalogue.
 
-use crate::amount::{Amount, BadAmount};
+use crate::amount::{self, Amount, BadAmount};
 use crate::catalogue::{DestinationField, DestinationKind, TypedAction};
 use crate::code::{self, Code};
 use crate::digest::Digest;
@@ -133,7 +133,7 @@ impl Action {
         let name: String = proposal.name.chars().take(128).collect();
         let typed = (name.len() == proposal.name.len()).then(|| catalogue.find(&name)).flatten().cloned();
         if typed.is_none() {
-            let shown: String = name.chars().filter(|c| !c.is_control()).collect();
+            let shown: String = name.chars().filter(|c| !c.is_control() && !is_invisible(*c)).collect();
             let hint = catalogue.nearest(&name).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
             let message = format!("the catalogue has no action `{shown}`{hint}");
             problems.push(Problem { code: code::ACTION_UNKNOWN, message });
@@ -144,6 +144,10 @@ impl Action {
         } else {
             digest_of(&proposal.principal, &name, typed.as_deref(), &arguments, proposal.compensates.as_ref())
         };
+        if let Some(key) = proposal.idempotency_key.as_deref().filter(|key| !is_key(key)) {
+            let message = format!("the idempotency key `{}` must be 1 to 255 visible ASCII characters", visible(key));
+            problems.push(Problem { code: code::REQUEST_INVALID, message });
+        }
         let mut action = Self {
             principal: proposal.principal,
             credential: proposal.credential,
@@ -184,9 +188,9 @@ impl Action {
         if let Some(pointer) = &fields.rows {
             self.rows = match self.arguments.pointer(pointer) {
                 Some(Value::Array(items)) => Some(items.len() as u64),
-                // A value that is no count is the worst count.
+                // What is no count, or is not said, is the worst count.
                 Some(value) => Some(value.as_u64().unwrap_or(u64::MAX)),
-                None => None,
+                None => Some(u64::MAX),
             };
         }
         if let Some(field) = &fields.destination {
@@ -197,16 +201,19 @@ impl Action {
         }
         if let Some(field) = &fields.amount {
             let unit = match (&field.unit, &field.unit_at) {
-                (Some(unit), _) => Some(unit.clone()),
-                (None, Some(pointer)) => self.arguments.pointer(pointer).and_then(Value::as_str).map(str::to_owned),
-                (None, None) => None,
+                (Some(unit), _) => Ok(unit.clone()),
+                (None, Some(pointer)) => match self.arguments.pointer(pointer).and_then(Value::as_str) {
+                    Some(text) => amount::currency(text).ok_or_else(|| format!("`{}` is no currency code", visible(text))),
+                    None => Err(format!("the currency of the amount at `{pointer}` is missing")),
+                },
+                (None, None) => Err("the unit of the amount is missing".to_owned()),
             };
-            let read = match (&unit, self.arguments.pointer(&field.value)) {
-                (None, _) => Err("the unit of the amount is missing".to_owned()),
+            let read = match (unit, self.arguments.pointer(&field.value)) {
+                (Err(message), _) => Err(message),
                 (_, None) => Err(format!("the amount at `{}` is missing", field.value)),
-                (Some(unit), Some(value)) => {
-                    let scale = typed.manifest.scale(unit);
-                    Amount::read(value, unit, scale).map_err(|e: BadAmount| format!("the amount {e}"))
+                (Ok(unit), Some(value)) => {
+                    let scale = typed.manifest.scale(&unit);
+                    Amount::read(value, &unit, scale).map_err(|e: BadAmount| format!("the amount {e}"))
                 }
             };
             match read {
@@ -261,21 +268,26 @@ fn destinations(field: &DestinationField, value: Option<&Value>) -> Result<Vec<S
     }
 }
 
-fn destination(kind: DestinationKind, text: &str) -> Result<String, String> {
-    let shown: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
+/// One destination in the form in which it is compared, or why it is none.
+pub(crate) fn destination(kind: DestinationKind, text: &str) -> Result<String, String> {
+    let shown = visible(text);
     if text.chars().any(|c| c.is_control() || is_invisible(c)) {
         return Err(format!("the destination `{shown}` has invisible or control characters"));
     }
     match kind {
         DestinationKind::Name => Ok(text.to_owned()),
         DestinationKind::Email => match text.rsplit_once('@') {
-            Some((local, domain)) if !local.is_empty() && !local.contains(['@', ',', ';', '<', ' ']) => {
+            Some((local, domain)) if is_mailbox(local) => {
                 let host = host(domain).ok_or_else(|| format!("`{shown}` has no valid domain"))?;
                 Ok(format!("{local}@{host}"))
             }
             _ => Err(format!("`{shown}` is no single mail address")),
         },
         DestinationKind::Host => host(text).ok_or_else(|| format!("`{shown}` is no host name")),
+        // Readers disagree about these, so that one sees another host than the other.
+        DestinationKind::Url if text.contains(['\\', ' ']) || !has_authority(text) => {
+            Err(format!("`{shown}` is no plain http or https URL"))
+        }
         DestinationKind::Url => {
             let url = url::Url::parse(text).map_err(|e| format!("`{shown}` is no URL: {e}"))?;
             if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
@@ -286,6 +298,29 @@ fn destination(kind: DestinationKind, text: &str) -> Result<String, String> {
             Ok(url.port().map_or(host.to_owned(), |port| format!("{host}:{port}")))
         }
     }
+}
+
+/// Whether a host comes right after `://`, and no `@` before it.
+fn has_authority(text: &str) -> bool {
+    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    !authority.is_empty() && !authority.contains('@')
+}
+
+/// Letters, digits and the signs that mean nothing to a mail server: `%` and `!` route on, `:` and
+/// brackets are syntax.
+fn is_mailbox(local: &str) -> bool {
+    !local.is_empty() && local.chars().all(|c| c.is_alphanumeric() || ".+-_=&'*/?^`{|}~#$".contains(c))
+}
+
+/// `P1`, `p1 ` and a full-width `Ｐ１` look like one key and are three; what is not plain is refused.
+fn is_key(key: &str) -> bool {
+    (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// Text from outside, as a message may show it.
+fn visible(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() && !is_invisible(*c)).take(80).collect()
 }
 
 fn host(text: &str) -> Option<String> {

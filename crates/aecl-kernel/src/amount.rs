@@ -2,15 +2,15 @@
 
 use crate::json::number_text;
 use rust_decimal::Decimal;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::fmt;
-use std::str::FromStr;
 
 /// An exact quantity with its unit, such as `100000.00 INR`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Amount {
     /// The quantity, exact.
+    #[serde(deserialize_with = "read_decimal")]
     pub value: Decimal,
     /// The unit: an ISO 4217 currency code, or `rows`, `bytes`, `calls`.
     pub unit: String,
@@ -40,16 +40,22 @@ pub fn decimal(value: &Value) -> Option<Decimal> {
     match value {
         Value::Number(n) => {
             let text = number_text(n);
-            Decimal::from_str(&text).or_else(|_| Decimal::from_scientific(&text)).ok()
+            Decimal::from_str_exact(&text).or_else(|_| Decimal::from_scientific(&text)).ok()
         }
         Value::String(s) => {
             let digits = s.strip_prefix('-').unwrap_or(s);
             let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
             let plain = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
-            (plain(whole) && plain(fraction) && s.len() <= 30).then(|| Decimal::from_str(s).ok()).flatten()
+            (plain(whole) && plain(fraction) && s.len() <= 30).then(|| Decimal::from_str_exact(s).ok()).flatten()
         }
         _ => None,
     }
+}
+
+/// Reads a decimal in a manifest, written as a number or as text, without a float in between.
+pub(crate) fn read_decimal<'de, D: Deserializer<'de>>(d: D) -> Result<Decimal, D::Error> {
+    let value = Value::deserialize(d)?;
+    decimal(&value).ok_or_else(|| serde::de::Error::custom(format!("`{value}` is no decimal number")))
 }
 
 impl Amount {
@@ -71,6 +77,14 @@ impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.value, self.unit)
     }
+}
+
+/// The code of a currency that an argument names, in capitals. `rows` is none: a sum in rows would pass
+/// every budget in euros.
+pub fn currency(text: &str) -> Option<String> {
+    let plain = (3..=12).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    let counted = ["rows", "bytes", "calls", "recipients"].iter().any(|unit| unit.eq_ignore_ascii_case(text));
+    (plain && !counted).then(|| text.to_ascii_uppercase())
 }
 
 /// Digits after the point of a unit: 2 for a currency that is not listed, 0 for counts.

@@ -139,7 +139,8 @@ pub struct Ask {
     pub approval: ApprovalId,
     /// The action that waits.
     pub action: ActionId,
-    /// The run of that action.
+    /// The run of that action. An entry says `run` of itself, so here it is called otherwise.
+    #[serde(rename = "of_run")]
     pub run: RunId,
     /// What exactly is asked about.
     pub digest: Digest,
@@ -197,6 +198,11 @@ impl Ask {
         }
         let votes: Vec<Vote> = self.votes.iter().chain([vote]).cloned().collect();
         Ok(if self.need.met_by(&votes) { AskState::Approved } else { AskState::Pending })
+    }
+
+    /// The answers of everybody but these people.
+    pub(crate) fn votes_of_others(&self, excluded: &BTreeSet<String>) -> Vec<Vote> {
+        self.votes.iter().filter(|v| !excluded.contains(v.person.as_str())).cloned().collect()
     }
 
     /// Whether this person may answer.

@@ -3,13 +3,20 @@
 //! A bundle that does not compile, or whose own examples come out wrong, does not load; the running one
 //! stays.
 
+mod actions;
 mod examples;
+mod manifests;
+mod situation;
 
-use crate::catalogue::{ActionManifest, Catalogue, TypedAction, nearest};
+pub use situation::Situation;
+
+pub(crate) use actions::COUNT_MAX;
+
+use crate::catalogue::{ActionManifest, Catalogue, nearest};
 use crate::digest::Digest;
-use crate::id::AgentId;
+use crate::id::{ActionName, AgentId};
 use crate::json::{Document, Limits};
-use crate::manifest::{AgentManifest, DAYS};
+use crate::manifest::AgentManifest;
 use crate::policy::{Policies, RuleText};
 use crate::risk::Weights;
 use serde::de::DeserializeOwned;
@@ -74,6 +81,7 @@ impl Bundle {
         let mut problems = Vec::new();
         let mut catalogue = Catalogue::default();
         let mut agents = BTreeMap::new();
+        let mut homes = Homes::default();
         let mut weights = Weights::default();
         let mut rules = Vec::new();
         let mut examples = Vec::new();
@@ -82,12 +90,14 @@ impl Bundle {
             match path.split_once('/').map_or((path, ""), |(folder, rest)| (folder, rest)) {
                 ("actions", _) => {
                     for manifest in read_each::<ActionManifest>(source, &mut problems) {
-                        add_action(path, manifest, &mut catalogue, &mut problems);
+                        homes.actions.entry(manifest.name.clone()).or_insert_with(|| path.to_owned());
+                        actions::add(path, manifest, &mut catalogue, &mut problems);
                     }
                 }
                 ("agents", _) => {
                     for manifest in read_each::<AgentManifest>(source, &mut problems) {
                         let id = manifest.agent_id.clone();
+                        homes.agents.entry(id.clone()).or_insert_with(|| path.to_owned());
                         if agents.insert(id.clone(), Arc::new(manifest)).is_some() {
                             problems.push(Problem::error(path, format!("the agent `{id}` is declared twice")));
                         }
@@ -102,9 +112,9 @@ impl Bundle {
                 )),
             }
         }
-        check_compensations(&catalogue, &mut problems);
+        actions::check_compensations(&catalogue, &homes, &mut problems);
         for manifest in agents.values() {
-            check_manifest(manifest, &catalogue, &mut problems);
+            manifests::check(manifest, &catalogue, &homes, &mut problems);
         }
         let policies = Policies::compile(&catalogue, &agents, &rules, &mut problems);
         let fatal = |problems: &[Problem]| problems.iter().any(|p| p.fatal);
@@ -163,6 +173,27 @@ impl Bundle {
     }
 }
 
+/// In which file a thing is declared, for errors that show only when all is read.
+#[derive(Debug, Default)]
+struct Homes {
+    actions: BTreeMap<ActionName, String>,
+    agents: BTreeMap<AgentId, String>,
+}
+
+impl Homes {
+    fn action(&self, name: &ActionName) -> String {
+        self.actions.get(name).cloned().unwrap_or_else(|| "actions".into())
+    }
+    fn agent(&self, id: &AgentId) -> String {
+        self.agents.get(id).cloned().unwrap_or_else(|| "agents".into())
+    }
+}
+
+/// "; did you mean …", if something is near.
+fn did_you_mean<T: fmt::Display>(name: &str, candidates: impl Iterator<Item = T>) -> String {
+    nearest(name, candidates).map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
+}
+
 fn hash(sources: &[Source]) -> Digest {
     let parts: Vec<&[u8]> = sources.iter().flat_map(|s| [s.path.as_bytes(), s.text.as_bytes()]).collect();
     Digest::of_parts("aecl/bundle/v1", &parts)
@@ -204,98 +235,4 @@ fn with_hint(error: &str) -> String {
         _ => None,
     };
     near.map_or_else(|| error.to_owned(), |near| format!("{error}; did you mean `{near}`?"))
-}
-
-fn add_action(path: &str, manifest: ActionManifest, catalogue: &mut Catalogue, problems: &mut Vec<Problem>) {
-    let name = manifest.name.clone();
-    for (what, pointer) in pointers(&manifest) {
-        if !pointer.starts_with('/') {
-            problems.push(Problem::error(path, format!("`{name}`: `{what}` must be a JSON pointer such as `/{pointer}`")));
-        }
-    }
-    if let Some(amount) = &manifest.fields.amount
-        && amount.unit.is_some() == amount.unit_at.is_some()
-    {
-        problems.push(Problem::error(path, format!("`{name}`: `fields.amount` needs either `unit` or `unit_at`")));
-    }
-    if !(1..=3_600_000).contains(&manifest.timeout_ms) {
-        problems.push(Problem::error(path, format!("`{name}`: `timeout_ms` must be between 1 and 3,600,000")));
-    }
-    if let Err(e) = TypedAction::compile(manifest).and_then(|typed| catalogue.add(typed)) {
-        problems.push(Problem::error(path, format!("`{name}`: {e}")));
-    }
-}
-
-fn pointers(manifest: &ActionManifest) -> Vec<(&'static str, &str)> {
-    let fields = &manifest.fields;
-    let mut out = Vec::new();
-    out.extend(fields.resource.as_deref().map(|p| ("fields.resource", p)));
-    out.extend(fields.rows.as_deref().map(|p| ("fields.rows", p)));
-    out.extend(fields.tenant.as_deref().map(|p| ("fields.tenant", p)));
-    out.extend(fields.destination.as_ref().map(|d| ("fields.destination.value", d.value.as_str())));
-    out.extend(fields.amount.as_ref().map(|a| ("fields.amount.value", a.value.as_str())));
-    out.extend(fields.amount.as_ref().and_then(|a| a.unit_at.as_deref()).map(|p| ("fields.amount.unit_at", p)));
-    out
-}
-
-fn check_compensations(catalogue: &Catalogue, problems: &mut Vec<Problem>) {
-    for (name, typed) in catalogue.iter() {
-        let manifest = &typed.manifest;
-        if let Some(compensation) = &manifest.compensation {
-            if catalogue.find(compensation.action.as_str()).is_none() {
-                let hint = catalogue.nearest(compensation.action.as_str()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-                problems.push(Problem::error("actions", format!("`{name}`: its compensation `{}` is not in the catalogue{hint}", compensation.action)));
-            }
-            if let Err(e) = compensation.check() {
-                problems.push(Problem::error("actions", format!("`{name}`: {e}")));
-            }
-        } else if manifest.effect.changes_something() && manifest.reversibility() != crate::catalogue::Reversibility::Reversible {
-            problems.push(Problem::warning("actions", format!("`{name}` names no compensation, so it always waits for a person")));
-        }
-    }
-}
-
-fn check_manifest(manifest: &AgentManifest, catalogue: &Catalogue, problems: &mut Vec<Problem>) {
-    let path = format!("agents ({})", manifest.agent_id);
-    let named = manifest.allowed_actions.iter().map(|a| ("allowed_actions", a));
-    let named = named.chain(manifest.blocked_actions.iter().map(|a| ("blocked_actions", a)));
-    let named = named.chain(manifest.context_rules.keys().map(|a| ("context_rules", a)));
-    for (list, action) in named {
-        if action.ends_with('*') && list != "context_rules" {
-            problems.push(Problem::warning(&path, format!("`{list}` has the wildcard `{action}`: it also covers what is added later")));
-        } else if catalogue.find(action).is_none() {
-            let hint = catalogue.nearest(action).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-            problems.push(Problem::warning(&path, format!("`{list}` names `{action}`, which the catalogue does not have{hint}")));
-        }
-    }
-    for action in manifest.context_rules.keys() {
-        if AgentManifest::lists(&manifest.blocked_actions, action) {
-            problems.push(Problem::warning(&path, format!("the context rule for `{action}` is unreachable: `blocked_actions` beats it")));
-        }
-    }
-    for (action, rule) in &manifest.context_rules {
-        if rule.count == 0 || rule.expires_s == 0 {
-            problems.push(Problem::error(&path, format!("the context rule for `{action}` needs a `count` and `expires_s` above 0")));
-        }
-    }
-    let threshold = manifest.auto_approve_threshold;
-    if threshold.is_sign_negative() || threshold > rust_decimal::Decimal::ONE {
-        problems.push(Problem::error(&path, "`auto_approve_threshold` must be between 0.00 and 1.00".into()));
-    }
-    for budget in &manifest.budgets {
-        if budget.limit.is_sign_negative() {
-            problems.push(Problem::error(&path, format!("the budget in `{}` is negative", budget.unit)));
-        }
-    }
-    if manifest.token_ttl_seconds == 0 || manifest.token_ttl_seconds > 86_400 {
-        problems.push(Problem::error(&path, "`token_ttl_seconds` must be between 1 and 86,400".into()));
-    }
-    if let Some(hours) = &manifest.hours {
-        if let Err(e) = hours.minutes() {
-            problems.push(Problem::error(&path, format!("`hours`: {e}")));
-        }
-        for day in hours.days.iter().filter(|d| !DAYS.contains(&d.as_str())) {
-            problems.push(Problem::error(&path, format!("`hours`: `{day}` is no day; write {}", DAYS.join(", "))));
-        }
-    }
 }

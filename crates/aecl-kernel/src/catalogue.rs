@@ -1,5 +1,7 @@
 //! The catalogue: every action that exists, typed. What is not in it cannot happen.
 
+mod closing;
+
 use crate::amount;
 use crate::digest::Digest;
 use crate::id::{ActionName, Environment};
@@ -25,6 +27,18 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// Every kind.
+    pub const ALL: [Effect; 8] = [
+        Effect::Read,
+        Effect::Write,
+        Effect::Delete,
+        Effect::Send,
+        Effect::Pay,
+        Effect::Execute,
+        Effect::Deploy,
+        Effect::Grant,
+    ];
+
     /// Everything but a read changes something.
     pub fn changes_something(self) -> bool {
         match self {
@@ -67,6 +81,10 @@ pub enum Reversibility {
 }
 
 impl Reversibility {
+    /// Every case.
+    pub const ALL: [Reversibility; 3] =
+        [Reversibility::Reversible, Reversibility::Compensatable, Reversibility::Irreversible];
+
     /// The name as manifests write it.
     pub fn name(self) -> &'static str {
         match self {
@@ -301,9 +319,11 @@ pub struct TypedAction {
     pub manifest: ActionManifest,
     /// SHA-256 of the manifest's canonical JSON: which definition was judged.
     pub digest: Digest,
-    /// The schema as it is enforced.
+    /// The schema as it is enforced: closed.
     pub schema: Value,
-    pub(crate) validator: jsonschema::Validator,
+    validator: jsonschema::Validator,
+    /// The schema as it was written, where closing it may have changed more than what is unknown.
+    written: Option<jsonschema::Validator>,
 }
 
 impl fmt::Debug for TypedAction {
@@ -315,25 +335,27 @@ impl fmt::Debug for TypedAction {
 impl TypedAction {
     /// Compiles a manifest. The error names what is wrong with it.
     pub fn compile(manifest: ActionManifest) -> Result<Self, String> {
-        let mut schema = manifest.arguments.clone();
-        close(&mut schema);
+        let (schema, apart) = closing::closed(&manifest.arguments);
         if schema.pointer("/type") != Some(&Value::String("object".into())) {
             return Err("`arguments` must be a JSON Schema with `\"type\": \"object\"`".into());
         }
         // The default build of the validator has no way to fetch a remote `$ref`: such a schema fails here.
-        let validator = jsonschema::options().build(&schema).map_err(|e| format!("`arguments`: {e}"))?;
+        let build = |schema: &Value| {
+            let options = jsonschema::options().should_validate_formats(true);
+            options.build(schema).map_err(|e| format!("`arguments`: {e}"))
+        };
+        let written = if apart { Some(build(&manifest.arguments)?) } else { None };
+        let validator = build(&schema)?;
         let value = serde_json::to_value(&manifest).map_err(|e| e.to_string())?;
         let digest = crate::json::Document::from_value(value).map_err(|e| e.to_string())?.digest();
-        Ok(Self { manifest, digest, schema, validator })
+        Ok(Self { manifest, digest, schema, validator, written })
     }
 
     /// What is wrong with these arguments, as `path: message`; at most eight lines.
     pub fn violations(&self, arguments: &Value) -> Vec<String> {
-        if self.validator.is_valid(arguments) {
-            return Vec::new();
-        }
-        let mut found: Vec<String> = self
-            .validator
+        let wrong = |validator: &&jsonschema::Validator| !validator.is_valid(arguments);
+        let Some(validator) = self.written.iter().chain([&self.validator]).find(wrong) else { return Vec::new() };
+        let mut found: Vec<String> = validator
             .iter_errors(arguments)
             .take(8)
             .map(|e| {
@@ -347,29 +369,6 @@ impl TypedAction {
             found.push("arguments: do not fit the schema".into());
         }
         found
-    }
-}
-
-/// Closes every object schema that lists its properties and does not say what else may be there.
-fn close(schema: &mut Value) {
-    match schema {
-        Value::Object(map) => {
-            let listed = map.contains_key("properties");
-            let says = ["additionalProperties", "unevaluatedProperties", "$ref", "allOf", "anyOf", "oneOf", "patternProperties"]
-                .iter()
-                .any(|k| map.contains_key(*k));
-            if listed && !says {
-                map.insert("additionalProperties".into(), Value::Bool(false));
-            }
-            for (key, item) in map.iter_mut() {
-                // Data, not schemas.
-                if !matches!(key.as_str(), "enum" | "const" | "default" | "examples") {
-                    close(item);
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(close),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

@@ -15,6 +15,7 @@ use crate::id::{ActionId, ApprovalId};
 use crate::risk::Risk;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What a finding or a decision says. Later is stricter.
@@ -145,13 +146,27 @@ pub struct Fresh {
 
 /// Leave to act once, for exactly this action.
 ///
-/// Only [`decide`] makes one; there is no constructor and no `Clone`, and spending it moves it:
+/// Only [`decide`] makes one, and whoever holds one may look at it and give it away:
 ///
-/// ```compile_fail
-/// fn twice(p: aecl_kernel::decide::Permit) { let a = p.clone(); }
 /// ```
-/// ```compile_fail
-/// let forged = aecl_kernel::decide::Permit { id: todo!(), action: todo!(), decision: todo!(), at: todo!() };
+/// use aecl_kernel::decide::Permit;
+/// fn look(p: &Permit) { let _ = (p.id(), p.action(), p.decision(), p.at()); }
+/// fn spend(p: Permit) { drop(p); }
+/// ```
+///
+/// There is no `Clone`, no constructor, and spending it moves it:
+///
+/// ```compile_fail,E0599
+/// use aecl_kernel::decide::Permit;
+/// fn twice(p: Permit) { let a = p.clone(); }
+/// ```
+/// ```compile_fail,E0451
+/// use aecl_kernel::decide::Permit;
+/// let forged = Permit { id: todo!(), action: todo!(), decision: todo!(), at: todo!() };
+/// ```
+/// ```compile_fail,E0382
+/// use aecl_kernel::decide::Permit;
+/// fn spend(p: Permit) { drop(p); drop(p); }
 /// ```
 #[derive(Debug)]
 pub struct Permit {
@@ -367,7 +382,7 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
     decision.need = Some(need.clone());
     let open = question.facts.ask.as_ref().filter(|ask| ask.digest == question.action.digest);
     match open.map(|ask| (ask, ask.state_at(question.now))) {
-        Some((ask, AskState::Approved)) if need.met_by(&ask.votes) => {
+        Some((ask, AskState::Approved)) if need.met_by(&ask.votes_of_others(&excluded(question))) => {
             // INVARIANT: the only way from a person's yes to an allow. Every other finding was an allow.
             decision.verdict = Verdict::Allow;
             decision.headline = None;
@@ -375,8 +390,9 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
             Some(ask.clone())
         }
         Some((ask, AskState::Approved | AskState::Pending)) => {
-            // The policy may ask for more people now than when the request was made.
-            Some(Ask { need, state: AskState::Pending, ..ask.clone() })
+            // The policy may ask for more people now, or for others, than when the request was made.
+            let excluded = ask.excluded.union(&excluded(question)).cloned().collect();
+            Some(Ask { need, excluded, state: AskState::Pending, ..ask.clone() })
         }
         Some((ask, AskState::Rejected)) if question.now < ask.expires_at => {
             let who = ask.votes.iter().find(|v| !v.yes).map_or("somebody".into(), |v| v.person.to_string());
@@ -398,10 +414,11 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
     }
 }
 
-fn new_ask(question: &Question<'_>, need: Need, fresh: &Fresh) -> Ask {
+/// Who may not answer, as the policy is now.
+fn excluded(question: &Question<'_>) -> BTreeSet<String> {
     let principal = &question.action.principal;
     let manifest = question.bundle.agent(&principal.agent);
-    let mut excluded: std::collections::BTreeSet<String> =
+    let mut excluded: BTreeSet<String> =
         manifest.iter().flat_map(|m| m.excluded_approvers.iter().map(|p| p.to_string())).collect();
     // The proposer never answers its own request.
     excluded.insert(principal.agent.to_string());
@@ -410,6 +427,11 @@ fn new_ask(question: &Question<'_>, need: Need, fresh: &Fresh) -> Ask {
     {
         excluded.insert(user.to_string());
     }
+    excluded
+}
+
+fn new_ask(question: &Question<'_>, need: Need, fresh: &Fresh) -> Ask {
+    let principal = &question.action.principal;
     Ask {
         approval: fresh.approval.clone(),
         action: fresh.action.clone(),
@@ -417,7 +439,7 @@ fn new_ask(question: &Question<'_>, need: Need, fresh: &Fresh) -> Ask {
         digest: question.action.digest,
         expires_at: question.now.plus_s(need.expires_s),
         need,
-        excluded,
+        excluded: excluded(question),
         votes: Vec::new(),
         state: AskState::Pending,
         asked_at: question.now,

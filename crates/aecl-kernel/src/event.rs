@@ -13,6 +13,7 @@ use crate::id::{ActionId, ApprovalId, RunId};
 use crate::labels::Labels;
 use crate::principal::Principal;
 use crate::time::Timestamp;
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -462,7 +463,15 @@ impl Entry {
                 space.put(Key::Kill(e.scope.clone()), Some(Fact::Kill(kill)));
             }
             Event::Lift(e) => space.put(Key::Kill(e.scope.clone()), None),
-            Event::BudgetAdjusted(e) => space.put(Key::Meter(e.meter.clone()), Some(Fact::Meter(e.now.clone()))),
+            Event::BudgetAdjusted(e) => {
+                // What is held belongs to actions that are not concluded; they will give it back.
+                let key = Key::Meter(e.meter.clone());
+                let held = match space.fact(&key)? {
+                    Some(Fact::Meter(meter)) => meter.held,
+                    _ => Decimal::ZERO,
+                };
+                space.put(key, Some(Fact::Meter(Meter { held, ..e.now.clone() })));
+            }
             Event::BundleLoaded(_)
             | Event::TokenIssued(_)
             | Event::Erased(_)

@@ -3,6 +3,7 @@
 use crate::id::{AgentId, Environment, PersonId, ProjectId, TenantId, UserId};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A condition on an action that is otherwise not allowed.
@@ -31,12 +32,6 @@ pub enum Consent {
 impl<'de> Deserialize<'de> for ContextRule {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Word(String),
-            Full(Full),
-        }
-        #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Full {
             requires: Consent,
@@ -45,9 +40,8 @@ impl<'de> Deserialize<'de> for ContextRule {
             count: Option<u32>,
             expires_s: Option<u64>,
         }
-        let full = match Written::deserialize(d)? {
-            Written::Full(full) => full,
-            Written::Word(word) => Full {
+        let full = match Value::deserialize(d)? {
+            Value::String(word) => Full {
                 requires: match word.as_str() {
                     "requires_human_approval" => Consent::HumanApproval,
                     "requires_data_owner_consent" => Consent::DataOwnerConsent,
@@ -61,6 +55,7 @@ impl<'de> Deserialize<'de> for ContextRule {
                 count: None,
                 expires_s: None,
             },
+            written => serde_json::from_value(written).map_err(serde::de::Error::custom)?,
         };
         Ok(Self {
             requires: full.requires,
@@ -112,6 +107,7 @@ pub struct Budget {
     /// `calls`, `rows`, `bytes`, or a currency code.
     pub unit: String,
     /// The most that may be used.
+    #[serde(deserialize_with = "crate::amount::read_decimal")]
     pub limit: Decimal,
     /// Over which time.
     pub per: Per,
@@ -214,7 +210,7 @@ pub struct AgentManifest {
     #[serde(default)]
     pub budgets: Vec<Budget>,
     /// Risk up to which nobody is asked, from 0.00 to 1.00.
-    #[serde(default = "sixty")]
+    #[serde(default = "sixty", deserialize_with = "crate::amount::read_decimal")]
     pub auto_approve_threshold: Decimal,
     /// Where it may act.
     #[serde(default)]

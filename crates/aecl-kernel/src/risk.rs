@@ -40,6 +40,7 @@ pub struct Weights {
     /// The name of this table, shown beside scores.
     pub profile: String,
     /// An amount above this counts.
+    #[serde(deserialize_with = "crate::amount::read_decimal")]
     pub amount_above: Decimal,
     /// Points for it.
     pub amount: u32,
@@ -115,15 +116,19 @@ pub fn assess(e: &Exposure<'_>, weights: &Weights) -> Risk {
         add("production", weights.production, "changes production".into(), "run");
     }
     if e.bulk || e.rows.is_some_and(|n| n > weights.bulk_above) {
-        let value = e.rows.map_or("declared bulk".to_owned(), |n| format!("{n} rows or recipients"));
+        let value = match e.rows {
+            None => "declared bulk".to_owned(),
+            Some(u64::MAX) => "nobody knows how many rows or recipients".to_owned(),
+            Some(n) => format!("{n} rows or recipients"),
+        };
         add("bulk", weights.bulk, value, if e.bulk { "manifest" } else { "arguments" });
     }
     if e.changes && e.untrusted {
         add("untrusted_origin", weights.untrusted, "untrusted text was read in this run".into(), "run");
     }
     for evidence in e.evidence.iter().filter(|e| e.points > 0) {
-        add(&format!("judge:{}", evidence.judge), evidence.points, evidence.said.clone(), "judge");
+        add(&format!("judge:{}", evidence.judge), evidence.points.min(100), evidence.said.clone(), "judge");
     }
-    let points = factors.iter().map(|f| f.points).sum::<u32>().min(100);
+    let points = factors.iter().fold(0u32, |sum, f| sum.saturating_add(f.points)).min(100);
     Risk { points, factors }
 }

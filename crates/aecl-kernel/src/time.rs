@@ -38,7 +38,17 @@ impl Timestamp {
         let ms = format!("{millis:0<3}").parse::<i64>().ok()?;
         let mut time = time.splitn(3, ':').map(|p| p.parse::<i64>().ok());
         let (h, min, s) = (time.next()??, time.next()??, time.next()??);
-        if !(1..=12).contains(&m) || !(1..=31).contains(&d) || h > 23 || min > 59 || s > 60 {
+        let leap = y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
+        let last_day = match m {
+            2 if leap => 29,
+            2 => 28,
+            4 | 6 | 9 | 11 => 30,
+            _ => 31,
+        };
+        // Years beyond these do not fit in milliseconds.
+        let years = -292_275_055..=292_278_994;
+        let in_range = years.contains(&y) && (1..=12).contains(&m) && (1..=last_day).contains(&d);
+        if !in_range || !(0..24).contains(&h) || !(0..60).contains(&min) || !(0..60).contains(&s) {
             return None;
         }
         // Days from civil (Howard Hinnant's algorithm, chrono-compatible low-level date algorithms).
@@ -48,7 +58,7 @@ impl Timestamp {
         let doy = (153 * (if m > 2 { m - 3 } else { m + 9 }) + 2) / 5 + d - 1;
         let doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
         let days = era * 146_097 + doe - 719_468;
-        Some(Self((((days * 24 + h) * 60 + min) * 60 + s) * 1000 + ms))
+        (((days * 24 + h) * 60 + min) * 60 + s).checked_mul(1000)?.checked_add(ms).map(Self)
     }
 }
 
@@ -93,9 +103,15 @@ mod tests {
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Timestamp(1_709_164_800_123).to_string(), "2024-02-29T00:00:00.123Z");
         assert_eq!(Timestamp(0).minute_and_weekday(), (0, 3)); // a Thursday
-        for bad in ["", "2024-02-29", "2024-13-01T00:00:00Z", "2024-02-29T00:00:00+01:00"] {
+        for bad in ["", "2024-02-29", "2024-13-01T00:00:00Z", "2024-02-29T00:00:00+01:00", "2023-02-29T00:00:00Z", "2024-04-31T00:00:00Z", "1900-02-29T00:00:00Z", "2024-01-01T24:00:00Z", "2024-01-01T-1:00:00Z", "2024-01-01T00:00:60Z", "99999999999999999-01-01T00:00:00Z", "292278994-12-31T00:00:00Z"] {
             assert_eq!(Timestamp::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn end_of_time_reads_back() {
+        let end = Timestamp(0).plus_s(u64::MAX);
+        assert_eq!(Timestamp::parse(&end.to_string()), Some(end));
     }
 
     proptest::proptest! {

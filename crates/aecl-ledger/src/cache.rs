@@ -39,11 +39,28 @@ pub(crate) struct Group<'a> {
     store: &'a mut dyn Store,
     cache: &'a mut Cache,
     changes: BTreeMap<Key, Option<Fact>>,
+    // What the present job has replaced, latest last.
+    replaced: Vec<(Key, Option<Option<Fact>>)>,
 }
 
 impl<'a> Group<'a> {
     pub(crate) fn new(store: &'a mut dyn Store, cache: &'a mut Cache) -> Self {
-        Self { store, cache, changes: BTreeMap::new() }
+        Self { store, cache, changes: BTreeMap::new(), replaced: Vec::new() }
+    }
+
+    /// What was changed so far stays.
+    pub(crate) fn mark(&mut self) {
+        self.replaced.clear();
+    }
+
+    /// Takes back what was changed since the mark.
+    pub(crate) fn take_back(&mut self) {
+        while let Some((key, before)) = self.replaced.pop() {
+            match before {
+                Some(fact) => drop(self.changes.insert(key, fact)),
+                None => drop(self.changes.remove(&key)),
+            }
+        }
     }
 
     /// What the group changes, as rows.
@@ -70,7 +87,11 @@ impl Cache {
     pub(crate) fn absorb(&mut self, changes: BTreeMap<Key, Option<Fact>>) {
         for (key, fact) in changes {
             self.old.remove(&key);
-            self.keep(key, fact);
+            match key {
+                // No decision reads it, and it may be long.
+                Key::Goal(_) => {}
+                key => self.keep(key, fact),
+            }
         }
     }
 }
@@ -91,7 +112,8 @@ impl Space for Group<'_> {
     }
 
     fn put(&mut self, key: Key, fact: Option<Fact>) {
-        self.changes.insert(key, fact);
+        let before = self.changes.insert(key.clone(), fact);
+        self.replaced.push((key, before));
     }
 }
 

@@ -8,7 +8,7 @@ use aecl_kernel::id::{ActionId, ApprovalId, RunId};
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The store failed; nothing was acknowledged and nothing will be until a restart.
-    #[error("the ledger cannot record: {0}")]
+    #[error("the ledger cannot record: {}", chain(.0))]
     Store(#[from] StoreError),
     /// The writer has stopped.
     #[error("the ledger has stopped: {0}")]
@@ -27,6 +27,9 @@ pub enum LedgerError {
     /// There is no such run.
     #[error("there is no run `{0}`")]
     NoRun(RunId),
+    /// A run is opened once.
+    #[error("there is a run `{0}` already")]
+    RunExists(RunId),
     /// The run has ended.
     #[error("run `{0}` has ended")]
     RunClosed(RunId),
@@ -77,11 +80,20 @@ impl LedgerError {
             Self::Overloaded(_) => code::OVERLOADED,
             Self::TooLarge { .. } => code::ENTRY_TOO_LARGE,
             Self::NoRun(_) => code::RUN_UNKNOWN,
+            Self::RunExists(_) => code::REQUEST_INVALID,
             Self::RunClosed(_) => code::RUN_CLOSED,
             Self::NoAction(_) => code::RECORD_UNKNOWN,
             Self::WrongState { .. } => code::REQUEST_INVALID,
             Self::NoApproval(_) => code::APPROVAL_UNKNOWN,
             Self::AnswerRefused { code, .. } => *code,
         }
+    }
+}
+
+/// An error with everything that it came from, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
     }
 }

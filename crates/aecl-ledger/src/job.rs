@@ -11,7 +11,7 @@ use aecl_kernel::bundle::Bundle;
 use aecl_kernel::decide::{Fresh, Permit, Question, Refusal, Replay, Ruling as Decided, Wait, decide};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{
-    self, Answered, BundleLoaded, Concluded, Event, Expired, OutcomeKind, Ruled, Started,
+    self, Answered, Concluded, Event, Expired, OutcomeKind, Ruled, Started,
 };
 use aecl_kernel::evidence::Evidence;
 use aecl_kernel::facts::{ActionState, Fact, Facts, Goal, Key, KillScope, Space};
@@ -86,8 +86,8 @@ pub struct OpenRun {
     pub expires_at: Timestamp,
     /// The run it is delegated from.
     pub parent: Option<RunId>,
-    /// The run it goes on from, which may have ended: it keeps the labels and stays in reach of its kill
-    /// switch, and has a lifetime of its own.
+    /// The run it goes on from, which may have ended: it keeps the labels and has a lifetime of its own. A
+    /// run that a kill switch has stopped is not gone on from.
     pub follows: Option<RunId>,
     /// Who opens it.
     pub by: String,
@@ -160,6 +160,7 @@ impl From<LedgerError> for Stop {
             LedgerError::Overloaded(_)
             | LedgerError::TooLarge { .. }
             | LedgerError::NoRun(_)
+            | LedgerError::RunExists(_)
             | LedgerError::RunClosed(_)
             | LedgerError::NoAction(_)
             | LedgerError::WrongState { .. }
@@ -174,11 +175,15 @@ impl Job {
     pub(crate) fn write(self, page: &mut Page<'_>) -> Result<Done, LedgerError> {
         fn settle<T: Send + 'static>(
             reply: Reply<T>,
-            written: Result<(usize, Box<dyn FnOnce(Receipt) -> T + Send>), Stop>,
+            written: Written<T>,
+            page: &mut Page<'_>,
         ) -> Result<Done, LedgerError> {
             match written {
                 Ok((index, make)) => Ok(Done::with_receipt(reply, index, make)),
-                Err(Stop::Refuse(error)) => Ok(Done::refused(reply, error)),
+                Err(Stop::Refuse(error)) => {
+                    page.take_back();
+                    Ok(Done::refused(reply, error))
+                }
                 Err(Stop::Break(error)) => {
                     drop(reply.send(Err(LedgerError::Stopped(error.to_string()))));
                     Err(error)
@@ -186,9 +191,9 @@ impl Job {
             }
         }
         match self {
-            Job::Rule(rule, reply) => settle(reply, write_rule(rule, page)),
-            Job::Conclude(c, now, reply) => settle(reply, write_conclusion(c, now, page)),
-            Job::Answer(id, vote, view, reply) => settle(reply, write_answer(&id, vote, view, page)),
+            Job::Rule(rule, reply) => settle(reply, write_rule(rule, page), page),
+            Job::Conclude(c, now, reply) => settle(reply, write_conclusion(c, now, page), page),
+            Job::Answer(id, vote, view, reply) => settle(reply, write_answer(&id, vote, view, page), page),
             Job::Expire(id, now, reply) => match write_expiry(&id, now, page) {
                 Ok(expired) => Ok(Done::plain(reply, expired)),
                 Err(error) => {
@@ -196,10 +201,10 @@ impl Job {
                     Err(error)
                 }
             },
-            Job::OpenRun(open, now, reply) => settle(reply, write_run(*open, now, page)),
-            Job::CloseRun(run, closed, now, reply) => settle(reply, write_close(&run, closed, now, page)),
-            Job::Bundle(bundle, now, reply) => settle(reply, write_bundle(&bundle, now, page)),
-            Job::Note(run, event, now, reply) => settle(reply, write_note(run.as_ref(), event, now, page)),
+            Job::OpenRun(open, now, reply) => settle(reply, write_run(*open, now, page), page),
+            Job::CloseRun(run, closed, now, reply) => settle(reply, write_close(&run, closed, now, page), page),
+            Job::Bundle(bundle, now, reply) => settle(reply, write_bundle(&bundle, now, page), page),
+            Job::Note(run, event, now, reply) => settle(reply, write_note(run.as_ref(), event, now, page), page),
         }
     }
 
@@ -226,6 +231,7 @@ type Written<T> = Result<(usize, Box<dyn FnOnce(Receipt) -> T + Send>), Stop>;
 fn write_rule(rule: Rule, page: &mut Page<'_>) -> Written<Ruling> {
     let Rule { action, evidence, bundle, fresh, now } = rule;
     let now = page.time(now)?;
+    page.bundle(&bundle, now)?;
     let facts = Facts::gather(&action, &bundle, &mut page.group)?;
     let question = Question { action: &action, facts: &facts, bundle: &bundle, evidence: &evidence, now };
     let fresh_id = fresh.action.clone();
@@ -368,6 +374,10 @@ fn write_expiry(id: &ApprovalId, now: Timestamp, page: &mut Page<'_>) -> Result<
 fn write_run(open: OpenRun, now: Timestamp, page: &mut Page<'_>) -> Written<Recorded<()>> {
     let now = page.time(now)?;
     let run = open.principal.run.clone();
+    // Opening it again would forget what it has spent and seen, and would raise it from the dead.
+    if page.group.fact(&Key::Run(run.clone()))?.is_some() {
+        return Err(LedgerError::RunExists(run).into());
+    }
     let (mut ancestors, mut labels, mut expires_at) = (Vec::new(), Labels::default(), open.expires_at);
     if let Some(parent) = open.parent {
         let Some(Fact::Run(fact)) = page.group.fact(&Key::Run(parent.clone()))? else {
@@ -385,8 +395,11 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page<'_>) -> Written<Reco
         let Some(Fact::Run(fact)) = page.group.fact(&Key::Run(before.clone()))? else {
             return Err(LedgerError::NoRun(before).into());
         };
+        // Going on is no way around a kill switch that stops the run it goes on from.
+        if page.group.fact(&Key::Kill(KillScope::Run(before.clone())))?.is_some() {
+            return Err(LedgerError::RunClosed(before).into());
+        }
         labels.join(&fact.labels);
-        ancestors.push(before);
         ancestors.extend(fact.ancestors);
     }
     let stated = serde_json::to_vec(&open.goal)
@@ -423,15 +436,7 @@ fn write_close(
 
 fn write_bundle(bundle: &Bundle, now: Timestamp, page: &mut Page<'_>) -> Written<Recorded<()>> {
     let now = page.time(now)?;
-    let sources = serde_json::to_vec(bundle.sources())
-        .map_err(|source| LedgerError::Unreadable { key: "bundle".into(), source })?;
-    let loaded = BundleLoaded {
-        bundle: bundle.hash(),
-        sources: page.payload(PayloadKind::Bundle, sources, "bundle"),
-        agents: bundle.agents().count() as u64,
-        actions: bundle.catalogue().iter().count() as u64,
-    };
-    let index = page.append(None, now, Event::BundleLoaded(loaded))?;
+    let index = page.bundle_loaded(bundle, now)?;
     Ok((index, Box::new(|receipt| Recorded::new((), receipt))))
 }
 
@@ -442,6 +447,11 @@ fn write_note(
     page: &mut Page<'_>,
 ) -> Written<Recorded<()>> {
     let now = page.time(now)?;
+    if let Some(run) = run
+        && page.group.fact(&Key::Run(run.clone()))?.is_none()
+    {
+        return Err(LedgerError::NoRun(run.clone()).into());
+    }
     if let Event::Lift(lift) = &event
         && page.group.fact(&Key::Kill(lift.scope.clone()))?.is_none()
     {

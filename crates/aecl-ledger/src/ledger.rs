@@ -44,6 +44,21 @@ impl std::fmt::Debug for Ledger {
     }
 }
 
+/// Says why the writer has ended, however it ends.
+struct End {
+    why: Arc<OnceLock<String>>,
+    because: Option<String>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(because) = self.because.take() {
+            // The first reason is the one that counts.
+            drop(self.why.set(because));
+        }
+    }
+}
+
 impl Ledger {
     /// Opens the ledger in a store, after checking that its head is what was signed.
     pub fn open(store: Box<dyn Store>, signer: Signer) -> Result<Self, LedgerError> {
@@ -55,10 +70,11 @@ impl Ledger {
         let stopped = Arc::new(OnceLock::new());
         let why = stopped.clone();
         let work = move || {
-            if let Err(because) = writer.work(&queue) {
-                // The first reason is the one that counts.
-                drop(why.set(because));
-            }
+            // Whoever is told that the ledger has stopped can also read why: the queue, and with it the
+            // answers that nobody will get, goes last.
+            let queue = queue;
+            let mut end = End { why, because: Some("the writer has panicked".into()) };
+            end.because = writer.work(&queue).err();
         };
         let handle = std::thread::Builder::new()
             .name("ledger-writer".into())

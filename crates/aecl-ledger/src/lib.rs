@@ -7,16 +7,22 @@
 
 mod cache;
 pub mod error;
+pub mod export;
 mod job;
 mod ledger;
 mod payload;
 mod recorded;
+pub mod replay;
 pub mod store;
+pub mod verify;
 mod writer;
 
 pub use error::LedgerError;
+pub use export::{Export, ExportError, Exported, Progress, export};
 pub use job::{Conclusion, OpenRun, Rule, Ruling};
 pub use ledger::{Ledger, payload};
 pub use payload::{PayloadKind, commitment};
 pub use recorded::{Receipt, Recorded};
+pub use replay::{against, redecide, steps, verify_facts};
+pub use verify::{Auditor, Finding, Report, verify_data, verify_export, verify_store};
 pub use writer::{ENTRY_BYTES_MAX, Signer};

@@ -4,11 +4,13 @@
 use crate::store::PayloadRow;
 use aecl_kernel::digest::Digest;
 use aecl_kernel::proof::Hash;
+use serde::{Deserialize, Serialize};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 /// What a payload is; part of its commitment, so that arguments never pass for an output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PayloadKind {
     /// The canonical arguments of an action.
     Arguments,

@@ -162,6 +162,9 @@ pub enum StoreError {
         /// What this program can read.
         known: i64,
     },
+    /// An export holds what is proven, not what is derived from it.
+    #[error("an export holds no {0}")]
+    NotHere(&'static str),
     /// A write through a read-only view.
     #[error("this view of the store is read-only")]
     ReadOnly,

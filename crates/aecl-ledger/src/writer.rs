@@ -7,13 +7,15 @@ use crate::job::{Done, Job};
 use crate::payload::{PayloadKind, Salts, seal};
 use crate::recorded::Receipt;
 use crate::store::{Batch, EntryRow, PayloadRow, Store, with_nodes};
+use aecl_kernel::bundle::Bundle;
 use aecl_kernel::digest::Digest;
-use aecl_kernel::event::{Entry, Event, Fault, VERSION};
+use aecl_kernel::event::{BundleLoaded, Entry, Event, Fault, VERSION};
 use aecl_kernel::facts::{Fact, Key, Space};
 use aecl_kernel::id::RunId;
 use aecl_kernel::proof::{Checkpoint, Frontier, Hash, VerifierKey, leaf_hash};
 use aecl_kernel::time::Timestamp;
 use ed25519_dalek::SigningKey;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
@@ -54,6 +56,7 @@ pub(crate) struct Writer {
     origin: Arc<str>,
     last_at: Timestamp,
     backward: bool,
+    bundles: HashSet<Digest>,
     salts: Salts,
 }
 
@@ -67,7 +70,10 @@ pub(crate) struct Page<'a> {
     first: u64,
     last_at: &'a mut Timestamp,
     backward: &'a mut bool,
+    bundles: &'a mut HashSet<Digest>,
     salts: &'a mut Salts,
+    // How many entries and payloads there were when the present job began to write.
+    mark: (usize, usize),
 }
 
 impl Page<'_> {
@@ -76,6 +82,7 @@ impl Page<'_> {
     pub(crate) fn time(&mut self, wall: Timestamp) -> Result<Timestamp, LedgerError> {
         if wall >= *self.last_at {
             *self.backward = false;
+            self.mark();
             return Ok(wall);
         }
         if self.last_at.0 - wall.0 > BACKWARD_MS && !*self.backward {
@@ -83,7 +90,47 @@ impl Page<'_> {
             let message = format!("the clock says {wall}, but {} is on record already", self.last_at);
             self.append(None, *self.last_at, Event::Fault(Fault { code: "clock_backward".into(), message }))?;
         }
+        self.mark();
         Ok(*self.last_at)
+    }
+
+    /// Puts the bundle on record, unless it is: a decision can be made again only from a known bundle.
+    pub(crate) fn bundle(&mut self, bundle: &Bundle, at: Timestamp) -> Result<(), LedgerError> {
+        if !self.bundles.contains(&bundle.hash()) {
+            self.bundle_loaded(bundle, at)?;
+        }
+        Ok(())
+    }
+
+    /// Puts on record that the bundle came into force. Gives the index of the entry in the group.
+    pub(crate) fn bundle_loaded(&mut self, bundle: &Bundle, at: Timestamp) -> Result<usize, LedgerError> {
+        let sources = serde_json::to_vec(bundle.sources())
+            .map_err(|source| LedgerError::Unreadable { key: "bundle".into(), source })?;
+        let loaded = BundleLoaded {
+            bundle: bundle.hash(),
+            sources: self.payload(PayloadKind::Bundle, sources, "bundle"),
+            agents: bundle.agents().count() as u64,
+            actions: bundle.catalogue().iter().count() as u64,
+        };
+        let index = self.append(None, at, Event::BundleLoaded(loaded))?;
+        self.bundles.insert(bundle.hash());
+        self.mark();
+        Ok(index)
+    }
+
+    /// What is written so far stays, whatever becomes of the present job.
+    fn mark(&mut self) {
+        self.mark = (self.entries.len(), self.payloads.len());
+        self.group.mark();
+    }
+
+    /// Takes back what the present job has written: of a job that is refused, nothing stays.
+    pub(crate) fn take_back(&mut self) {
+        let (entries, payloads) = self.mark;
+        self.entries.truncate(entries);
+        self.leaves.truncate(entries);
+        self.payloads.truncate(payloads);
+        self.group.take_back();
     }
 
     /// Adds an entry and folds it into the facts. Gives its index in the group.
@@ -163,6 +210,7 @@ impl Writer {
             origin,
             last_at,
             backward: false,
+            bundles: HashSet::new(),
             salts: Salts::new(),
         })
     }
@@ -201,7 +249,9 @@ impl Writer {
             first,
             last_at: &mut self.last_at,
             backward: &mut self.backward,
+            bundles: &mut self.bundles,
             salts: &mut self.salts,
+            mark: (0, 0),
         };
         let mut answers: Vec<Done> = Vec::with_capacity(jobs.len());
         let mut broken: Option<LedgerError> = None;

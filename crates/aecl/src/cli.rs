@@ -16,6 +16,7 @@ mod policy;
 mod resolve;
 mod rollback;
 pub mod serve;
+mod show;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;

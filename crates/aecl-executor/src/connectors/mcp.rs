@@ -29,6 +29,7 @@ use serde_json::value::RawValue;
 pub use board::Counters;
 pub use envelope::{Inbound, RawReply};
 pub use error::{UpstreamError, Why};
+pub use line::{Line, next_line};
 pub use handshake::{ClientFace, Era, Handshake, Hello, LEGACY, MODERN};
 pub use params::{ObjectText, members};
 pub use spec::{Transport, UpstreamSpec};

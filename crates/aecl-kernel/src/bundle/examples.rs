@@ -1,18 +1,14 @@
 //! Examples: situations with the decision that they must get. A bundle whose examples come out wrong does
 //! not load.
 
-use super::Bundle;
-use crate::action::{Action, Credential, Mode, Proposal};
-use crate::decide::{Fresh, Question, Verdict, decide};
-use crate::facts::{Facts, RunFact};
-use crate::id::{ActionId, AgentId, ApprovalId, Environment, RunId, TenantId, UserId};
-use crate::json::Limits;
+use super::{Bundle, Situation, did_you_mean};
+use crate::code::Code;
+use crate::decide::Verdict;
+use crate::id::{AgentId, BadId, Environment, TenantId, UserId};
 use crate::labels::Labels;
-use crate::principal::Principal;
 use crate::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::sync::Arc;
 
 /// A situation and the decision it must get.
 #[derive(Debug, Deserialize)]
@@ -52,59 +48,20 @@ pub(crate) struct Example {
 impl Example {
     /// Makes the decision and compares.
     pub(super) fn check(&self, bundle: &Bundle) -> Result<(), String> {
-        let fail = |e: crate::id::BadId| format!("`{}`: {e}", self.name);
-        let now = self.at.unwrap_or(Timestamp(1_767_225_600_000));
-        let run = RunId::new("run_example").map_err(fail)?;
-        let principal = Principal {
-            agent: self.agent.clone(),
-            user: self.user.clone(),
-            tenant: self.tenant.clone().map_or_else(|| TenantId::new("default"), Ok).map_err(fail)?,
-            project: None,
-            environment: self.environment.clone().map_or_else(|| Environment::new("production"), Ok).map_err(fail)?,
-            run: run.clone(),
-        };
-        let expires_at = now.plus_s(3600);
-        let proposal = Proposal {
-            principal: principal.clone(),
-            credential: Credential { id: "example".into(), run, agent: self.agent.clone(), expires_at },
-            name: self.action.clone(),
-            arguments: Value::Object(self.arguments.clone()).to_string().into_bytes(),
-            mode: Mode::Execute,
-            idempotency_key: None,
-            // An example assumes that a tool is what was accepted.
-            offered: bundle.catalogue().find(&self.action).and_then(|t| t.manifest.pin),
-            compensates: None,
-            resume: false,
-        };
-        let action = Arc::new(Action::parse(proposal, bundle.catalogue(), &Limits::default()));
-        let facts = Facts {
-            run: Some(RunFact {
-                principal,
-                goal: crate::digest::Digest::of(b""),
-                opened_at: now,
-                expires_at,
-                closed: None,
-                ancestors: Vec::new(),
-                calls: 0,
-                labels: self.labels.clone(),
-                failing: None,
-                failures: 0,
-                next_seq: 0,
-            }),
-            ..Facts::default()
-        };
-        let fresh = Fresh {
-            action: ActionId::new("act_example").map_err(fail)?,
-            approval: ApprovalId::new("apr_example").map_err(fail)?,
-        };
-        let question = Question { action: &action, facts: &facts, bundle, evidence: &[], now };
-        let ruling = decide(&question, &action, fresh);
+        if let Some(code) = self.code.as_deref().filter(|code| Code::parse(code).is_none()) {
+            let hint = did_you_mean(code, crate::code::ALL.iter());
+            return Err(format!("the example `{}`: `{code}` is no known code{hint}", self.name));
+        }
+        let ruling = self.situation().and_then(|situation| situation.rule(bundle));
+        let (_, ruling) = ruling.map_err(|e| format!("`{}`: {e}", self.name))?;
         let decision = ruling.decision();
         let headline = decision.headline.map_or("", |c| c.as_str());
         if decision.verdict != self.expect || self.code.as_deref().is_some_and(|c| c != headline) {
-            let wanted = self.code.as_deref().map_or(String::new(), |c| format!(" with `{c}`"));
+            let with = |code: &str| if code.is_empty() { String::new() } else { format!(" with `{code}`") };
+            let wanted = with(self.code.as_deref().unwrap_or_default());
+            let got = with(headline);
             return Err(format!(
-                "the example `{}` must get `{}`{wanted}, and gets `{}`: {}",
+                "the example `{}` must get `{}`{wanted}, and gets `{}`{got}: {}",
                 self.name,
                 self.expect.name(),
                 decision.verdict.name(),
@@ -112,5 +69,19 @@ impl Example {
             ));
         }
         Ok(())
+    }
+
+    fn situation(&self) -> Result<Situation, BadId> {
+        Ok(Situation {
+            agent: self.agent.clone(),
+            action: self.action.clone(),
+            arguments: Value::Object(self.arguments.clone()).to_string().into_bytes(),
+            tenant: self.tenant.clone().map_or_else(|| TenantId::new("default"), Ok)?,
+            project: None,
+            environment: self.environment.clone().map_or_else(|| Environment::new("production"), Ok)?,
+            user: self.user.clone(),
+            labels: self.labels.clone(),
+            at: self.at.unwrap_or(Timestamp(1_767_225_600_000)),
+        })
     }
 }

@@ -5,7 +5,8 @@ use crate::code;
 use crate::decide::{Findings, Question};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
-    for problem in q.action.problems.iter().filter(|p| p.code != code::ACTION_UNKNOWN && p.code != code::DESTINATION_INVALID) {
+    let others = [code::ACTION_UNKNOWN, code::REQUEST_INVALID, code::DESTINATION_INVALID];
+    for problem in q.action.problems.iter().filter(|p| !others.contains(&p.code)) {
         findings.block(problem.code, problem.message.clone());
     }
 }

@@ -39,11 +39,15 @@ fn hold(q: &Question<'_>, holder: &Principal, charges: &[(&str, Decimal)], findi
         }
     }
     for budget in budgets {
-        let amount: Decimal = charges.iter().filter(|(unit, _)| *unit == budget.unit).map(|(_, a)| *a).sum();
+        let unit = &budget.unit;
+        let mut charged = charges.iter().filter(|(u, _)| u == unit).map(|(_, a)| *a);
+        let Some(amount) = charged.try_fold(Decimal::ZERO, Decimal::checked_add) else {
+            findings.block(code::BUDGET_EXCEEDED, format!("more {unit} than can be counted"));
+            continue;
+        };
         if amount.is_zero() {
             continue;
         }
-        let unit = &budget.unit;
         let Some(meter) = meter_of(budget, holder) else {
             if amount > budget.limit {
                 findings.block(code::BUDGET_EXCEEDED, format!("{amount} {unit} is above the {} {unit} for one call", budget.limit));

@@ -11,6 +11,10 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     }
     let Some(field) = q.action.typed.as_ref().and_then(|t| t.manifest.fields.destination.as_ref()) else { return };
     let Some(allowed) = &field.allowed else { return };
+    // What is left out goes where the target thinks best, which is on no list of ours.
+    if q.action.problems.is_empty() && q.action.arguments.pointer(&field.value).is_none() {
+        findings.block(code::DESTINATION_REFUSED, format!("`{}` names no destination at `{}`", q.action.name, field.value));
+    }
     for destination in &q.action.destinations {
         if !allowed.iter().any(|entry| covers(field.kind, entry, destination)) {
             let list: Vec<_> = allowed.iter().map(|a| format!("`{a}`")).collect();

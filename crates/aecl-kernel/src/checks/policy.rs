@@ -32,7 +32,7 @@ fn ask(q: &Question<'_>, agent: &AgentId, findings: &mut Findings) {
         }
         Answer::Forbid(reasons) => {
             for reason in reasons {
-                let code = if reason.id.ends_with("/blocked") { code::ACTION_BLOCKED } else { code::POLICY_FORBIDS };
+                let code = if reason.id.starts_with("agents/") && reason.id.ends_with("/blocked") { code::ACTION_BLOCKED } else { code::POLICY_FORBIDS };
                 findings.block(code, format!("{} (policy `{}`)", reason.text, reason.id));
             }
         }

@@ -5,6 +5,9 @@ use crate::code;
 use crate::decide::{Findings, Question};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+    for problem in q.action.problems.iter().filter(|p| p.code == code::REQUEST_INVALID) {
+        findings.block(problem.code, problem.message.clone());
+    }
     let Some((used, state)) = &q.facts.used else { return };
     if used.digest == q.action.digest {
         findings.note(code::REPLAYED, format!("proposed before as `{}`, which is {}", used.action, state.name()));

@@ -7,6 +7,14 @@ use crate::manifest::DAYS;
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let principal = &q.action.principal;
+    // An argument that is left out may mean every tenant.
+    let field = q.action.typed.as_ref().and_then(|t| t.manifest.fields.tenant.as_deref());
+    if let Some(pointer) = field
+        && q.action.tenant.is_none()
+        && q.action.problems.is_empty()
+    {
+        findings.block(code::OUT_OF_SCOPE, format!("`{}` names no tenant at `{pointer}`", q.action.name));
+    }
     if let Some(named) = &q.action.tenant
         && named != principal.tenant.as_str()
     {

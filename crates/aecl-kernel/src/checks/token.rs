@@ -1,6 +1,7 @@
 //! Is the credential alive, and is it for this run? The gate has verified its signature; a stolen,
 //! revoked or borrowed one ends here.
 
+use crate::approval::{Ask, AskState};
 use crate::code;
 use crate::decide::{Findings, Question};
 
@@ -27,7 +28,8 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         findings.block(code::RUN_CLOSED, format!("the run has ended: {why}"));
     }
     // A run that waits for a person lives until the answer can be used.
-    let waits_until = q.facts.ask.as_ref().filter(|a| a.digest == q.action.digest).map(|a| a.expires_at);
+    let waits = |a: &&Ask| a.digest == q.action.digest && matches!(a.state, AskState::Pending | AskState::Approved);
+    let waits_until = q.facts.ask.as_ref().filter(waits).map(|a| a.expires_at);
     if q.now >= run.expires_at && waits_until.is_none_or(|until| q.now >= until) {
         findings.block(code::RUN_EXPIRED, format!("the run ended at {}; open a new one", run.expires_at));
     }

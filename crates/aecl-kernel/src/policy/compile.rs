@@ -2,11 +2,11 @@
 
 use super::typing::ArgumentType;
 use super::{Policies, Reason, Slice, uid};
-use crate::bundle::Problem;
-use crate::catalogue::{ApprovalRule, Catalogue};
+use crate::bundle::{COUNT_MAX, Problem};
+use crate::catalogue::{self, ApprovalRule, Catalogue, Reversibility};
 use crate::id::{ActionName, AgentId};
 use crate::manifest::{AgentManifest, Consent};
-use cedar_policy::{ActionConstraint, Authorizer, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint, Schema, ValidationMode, Validator};
+use cedar_policy::{ActionConstraint, Authorizer, Effect, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint, Schema, ValidationMode, Validator};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -97,10 +97,10 @@ fn read_rules(rules: &[RuleText<'_>], validator: &Validator, problems: &mut Vec<
         }
         let result = validator.validate(&set, ValidationMode::Strict);
         for e in result.validation_errors() {
-            problems.push(Problem::error(file.path, e.to_string()));
+            problems.push(Problem::error(file.path, by_its_name(e.policy_id(), &set, e.to_string())));
         }
         for w in result.validation_warnings() {
-            problems.push(Problem::warning(file.path, w.to_string()));
+            problems.push(Problem::warning(file.path, by_its_name(w.policy_id(), &set, w.to_string())));
         }
         for policy in set.policies() {
             let name = policy.annotation("id").map_or_else(|| policy.id().to_string(), str::to_owned);
@@ -109,12 +109,25 @@ fn read_rules(rules: &[RuleText<'_>], validator: &Validator, problems: &mut Vec<
                 problems.push(Problem::error(file.path, format!("the id `{name}` stands twice")));
                 continue;
             }
+            if policy.effect() == Effect::Permit {
+                // A second way to permit would be a second door beside the manifests.
+                problems.push(Problem::warning(file.path, format!("`{name}` has no effect: only an agent's manifest permits, rules forbid")));
+                continue;
+            }
             if let Some(reason) = reason_of(policy, &id, file.path, problems) {
                 all.push(Rule { policy: policy.new_id(PolicyId::new(id)), reason });
             }
         }
     }
     all
+}
+
+/// What Cedar says about a policy, with the name that its author gave it.
+fn by_its_name(id: &PolicyId, set: &PolicySet, message: String) -> String {
+    match set.policy(id).and_then(|policy| policy.annotation("id")) {
+        Some(name) => message.replace(&format!("policy `{id}`"), &format!("policy `{name}`")),
+        None => message,
+    }
 }
 
 fn reason_of(policy: &Policy, id: &str, path: &str, problems: &mut Vec<Problem>) -> Option<Reason> {
@@ -128,12 +141,16 @@ fn reason_of(policy: &Policy, id: &str, path: &str, problems: &mut Vec<Problem>)
         Some(Some(n)) => Ok(n),
         Some(None) => Err(format!("`{id}`: `@{key}` must be a whole number above 0")),
     };
-    match (number("count", 1), number("expires_s", 3600)) {
+    let count = number("count", 1).and_then(|n| match u32::try_from(n) {
+        Ok(count) if count <= COUNT_MAX => Ok(count),
+        _ => Err(format!("`{id}`: `@count` is at most {COUNT_MAX}")),
+    });
+    match (count, number("expires_s", 3600)) {
         (Ok(count), Ok(expires_s)) => Some(Reason {
             id: id.to_owned(),
             text: policy.annotation("reason").unwrap_or("a rule forbids it").to_owned(),
             approvers: policy.annotation("approvers").into_iter().flat_map(words).collect(),
-            count: u32::try_from(count).unwrap_or(u32::MAX),
+            count,
             expires_s,
         }),
         (count, expires) => {
@@ -219,13 +236,13 @@ fn groups(effect: &str, reversibility: &str) -> [String; 2] {
 }
 
 fn schema(catalogue: &Catalogue, types: &BTreeMap<ActionName, ArgumentType>) -> Value {
-    let mut actions = Map::new();
+    // Every group can be named, also before it has a member.
+    let effects = catalogue::Effect::ALL.iter().map(|e| format!("effect:{}", e.name()));
+    let reversibilities = Reversibility::ALL.iter().map(|r| format!("reversibility:{}", r.name()));
+    let mut actions: Map<String, Value> = effects.chain(reversibilities).map(|group| (group, json!({}))).collect();
     for (name, typed) in catalogue.iter() {
         let manifest = &typed.manifest;
         let groups = groups(manifest.effect.name(), manifest.reversibility().name());
-        for group in &groups {
-            actions.entry(group.clone()).or_insert_with(|| json!({}));
-        }
         let optional = |kind: &str| json!({"type": kind, "required": false});
         let args = types.get(name).map_or_else(|| json!({"type": "Record", "attributes": {}}), ArgumentType::schema);
         let mut context = json!({

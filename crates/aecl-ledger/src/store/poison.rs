@@ -1,6 +1,7 @@
 //! The mark that a failed commit leaves on a store.
 
 use super::StoreError;
+use crate::error::chain;
 
 /// Set once, never cleared: a store is made usable again only by opening it anew.
 #[derive(Debug, Default)]
@@ -19,16 +20,9 @@ impl Poison {
     pub(super) fn after(&mut self, outcome: Result<(), StoreError>) -> Result<(), StoreError> {
         match &outcome {
             // Refused before anything was tried.
-            Ok(()) | Err(StoreError::Conflict { .. } | StoreError::ReadOnly) => {}
+            Ok(()) | Err(StoreError::Conflict { .. } | StoreError::ReadOnly | StoreError::NotHere(_)) => {}
             Err(error) => self.0 = Some(chain(error)),
         }
         outcome
-    }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", chain(source)),
-        None => error.to_string(),
     }
 }

@@ -56,6 +56,19 @@ pub async fn connect(common: &Common) -> Result<Client, Error> {
     }
 }
 
+/// Connects, asks, and ends what was started for that.
+pub(crate) fn ask<T>(
+    common: &Common,
+    ask: impl AsyncFnOnce(&Client) -> Result<T, Error>,
+) -> Result<T, Error> {
+    super::runtime()?.block_on(async {
+        let client = connect(common).await?;
+        let answer = ask(&client).await;
+        client.close().await;
+        answer
+    })
+}
+
 /// The key that `aecl init` wrote for the person who set this up. Only that person may read it.
 fn operator_key(home: &Home) -> Option<String> {
     let text = std::fs::read_to_string(home.keys().join("operator.key")).ok()?;

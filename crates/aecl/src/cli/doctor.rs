@@ -1,12 +1,129 @@
-//! `aecl doctor`.
+//! `aecl doctor`: is this installation sound, and how far is it on the eleven-point list that agents with
+//! write access should pass? Looks at files only and changes nothing.
 
-use super::{Common, Error, Result};
+mod checklist;
+mod home;
+mod host;
+mod record;
+
+use super::show::{self, Page, Tone, count};
+use super::{Common, Exit, Result};
+use aecl_gate::config::{Config, Home};
+use aecl_gate::loader;
+use aecl_kernel::bundle::Bundle;
+use serde::Serialize;
+use serde_json::json;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  aecl doctor
+  aecl doctor --json | jq '.checks[] | select(.state != \"ok\")'
+
+Exit codes: 0 nothing is broken (there may be advice), 1 something is broken.")]
 pub struct Args {}
 
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    /// As it should be.
+    Ok,
+    /// It works, and could be better.
+    Advice,
+    /// It does not work, or is not safe.
+    Broken,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    what: &'static str,
+    state: State,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    todo: Option<String>,
+}
+
+impl Check {
+    fn ok(what: &'static str, found: impl Into<String>) -> Self {
+        Self { what, state: State::Ok, found: found.into(), todo: None }
+    }
+    fn advice(what: &'static str, found: impl Into<String>, todo: impl Into<String>) -> Self {
+        Self { what, state: State::Advice, found: found.into(), todo: Some(todo.into()) }
+    }
+    fn broken(what: &'static str, found: impl Into<String>, todo: impl Into<String>) -> Self {
+        Self { what, state: State::Broken, found: found.into(), todo: Some(todo.into()) }
+    }
+}
+
+/// What could be read of the installation.
+struct Seen {
+    home: Home,
+    config: Option<Config>,
+    bundle: Option<Bundle>,
+}
+
 /// Runs it.
-pub fn run(_common: &Common, _args: Args) -> Result {
-    Err(Error::new("not written yet"))
+pub fn run(common: &Common, _args: Args) -> Result {
+    let home = Home::new(&common.dir);
+    let mut checks = Vec::new();
+    let config = home::config(&home, &mut checks);
+    let bundle = home::policy(loader::load(&home.policy()), &mut checks);
+    let seen = Seen { home, config, bundle };
+    home::keys(&seen, &mut checks);
+    home::people(&seen, &mut checks);
+    let ledger = record::look(&seen, &mut checks);
+    host::look(&seen, &ledger, &mut checks);
+    let list = checklist::walk(&seen, &ledger, &checks);
+    let broken = checks.iter().filter(|c| c.state == State::Broken).count();
+    if common.json {
+        show::print_json(&json!({"sound": broken == 0, "checks": checks, "checklist": list}));
+    } else {
+        page(&checks, &list, broken).print();
+    }
+    Ok(if broken == 0 { Exit::Done } else { Exit::Failed })
+}
+
+fn page(checks: &[Check], list: &[checklist::Item], broken: usize) -> Page {
+    let mut page = Page::new();
+    page.heading("This installation");
+    for check in checks {
+        let (tone, word) = match check.state {
+            State::Ok => (Tone::Good, "ok    "),
+            State::Advice => (Tone::Mind, "advice"),
+            State::Broken => (Tone::Bad, "BROKEN"),
+        };
+        line(&mut page, tone, word, &format!("{}: {}", check.what, check.found), check.todo.as_deref());
+    }
+    page.gap().heading("Before an agent gets write access: eleven points");
+    for item in list {
+        let (tone, word) = match item.state {
+            checklist::Point::Met => (Tone::Good, "met    "),
+            checklist::Point::NotMet => (Tone::Bad, "NOT MET"),
+            checklist::Point::NotYet => (Tone::Quiet, "not yet"),
+        };
+        line(&mut page, tone, word, &format!("{:>2}. {}: {}", item.number, item.what, item.why), item.todo.as_deref());
+    }
+    page.gap();
+    let met = list.iter().filter(|i| i.state == checklist::Point::Met).count();
+    let (tone, sound) = if broken == 0 {
+        (Tone::Good, "Nothing is broken".to_owned())
+    } else {
+        (Tone::Bad, format!("{} broken", if broken == 1 { "1 thing is".into() } else { format!("{} are", count(broken, "thing")) }))
+    };
+    let sound = page.word(tone, &sound);
+    page.line(format!("{sound}; {met} of {} points are met.", list.len()));
+    page
+}
+
+fn line(page: &mut Page, tone: Tone, word: &str, text: &str, todo: Option<&str>) {
+    let pad = " ".repeat(word.len() + 2);
+    let word = page.word(tone, word);
+    let text = show::inert(text).replace('\n', &format!("\n{pad}"));
+    page.line(format!("{word}  {text}"));
+    if let Some(todo) = todo {
+        page.line(format!("{pad}-> {}", show::inert(todo).replace('\n', &format!("\n{pad}   "))));
+    }
 }

@@ -1,12 +1,155 @@
-//! `aecl explain`.
+//! `aecl explain`: why an action would be allowed, held or blocked. Judged from the bundle, without a server
+//! and without a trace; with the name of a recorded action, told from the record.
 
-use super::{Common, Error, Result};
+mod page;
+mod record;
+
+use super::show::{self, count};
+use super::{Common, Error, Exit, Result};
+use aecl_gate::config::Home;
+use aecl_gate::{Clock, loader};
+use aecl_kernel::bundle::{Bundle, Situation};
+use aecl_kernel::decide::Verdict;
+use aecl_kernel::id::{AgentId, BadId, Environment, ProjectId, TenantId, UserId};
+use aecl_kernel::labels::Labels;
+use aecl_kernel::time::Timestamp;
+use std::io::Read;
+use std::path::PathBuf;
+
+/// Longest arguments that are read from standard input, in bytes.
+const INPUT_BYTES_MAX: u64 = 64 << 20;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "\
+Examples:
+  aecl explain assistant filesystem.write_file '{\"path\": \"notes.txt\", \"content\": \"hello\"}'
+  aecl explain finance transfer_funds - --untrusted < arguments.json
+  aecl explain finance read_invoice '{\"invoice\": \"4711\"}' --environment staging --user ann
+  aecl explain act_0199…          an action on record
+
+Nothing is executed and nothing is recorded. What was spent of budgets, rates and who has agreed already is not
+looked at: the answer is for a fresh run. Exit codes: 0 allowed, 3 blocked, 4 a person has to agree.")]
+pub struct Args {
+    /// The agent, or the name of a recorded action (act_…).
+    #[arg(value_name = "AGENT|act_…")]
+    agent: String,
+    /// The action.
+    #[arg(value_name = "ACTION")]
+    action: Option<String>,
+    /// Its arguments as JSON, or `-` to read them from standard input.
+    #[arg(value_name = "ARGUMENTS")]
+    arguments: Option<String>,
+    /// In this environment; by default that of the configuration.
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
+    /// For this user.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// For this tenant; by default that of the configuration.
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
+    /// In this project.
+    #[arg(long, value_name = "NAME")]
+    project: Option<String>,
+    /// The run has read text that a stranger may have written.
+    #[arg(long)]
+    untrusted: bool,
+    /// The run has read private data.
+    #[arg(long)]
+    private: bool,
+    /// At this time (UTC, such as 2026-03-01T08:00:00Z); by default now.
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// Ask this bundle instead of the one in use.
+    #[arg(long, value_name = "DIR")]
+    policy: Option<PathBuf>,
+}
 
 /// Runs it.
-pub fn run(_common: &Common, _args: Args) -> Result {
-    Err(Error::new("not written yet"))
+pub fn run(common: &Common, args: Args) -> Result {
+    let Some(action) = args.action.clone() else {
+        if args.agent.starts_with("act_") {
+            return record::run(common, &args.agent);
+        }
+        return Err(Error::new(format!("which action of `{}`?", show::inert_line(&args.agent)))
+            .hint("aecl explain AGENT ACTION ARGUMENTS; `aecl policy show` lists the actions"));
+    };
+    let home = Home::new(&common.dir);
+    let bundle = loader::load(&args.policy.clone().unwrap_or_else(|| home.policy()))?;
+    let situation = situation(&home, &args, action)?;
+    let (action, ruling) = situation.rule(&bundle).map_err(bad)?;
+    let asked = page::Asked { situation: &situation, bundle: &bundle, action: &action, ruling: &ruling };
+    if common.json {
+        show::print_json(&asked.json());
+    } else {
+        asked.page().print();
+        if ruling.decision().verdict == Verdict::Allow {
+            hint_about_labels(&bundle, &args);
+        }
+    }
+    Ok(exit(ruling.decision().verdict))
+}
+
+fn exit(verdict: Verdict) -> Exit {
+    match verdict {
+        Verdict::Allow => Exit::Done,
+        Verdict::RequireApproval => Exit::Pending,
+        Verdict::Block => Exit::Refused,
+    }
+}
+
+fn bad(error: BadId) -> Error {
+    Error::new(error.to_string())
+}
+
+fn situation(home: &Home, args: &Args, action: String) -> std::result::Result<Situation, Error> {
+    let config = if home.config().exists() { Some(home.read()?) } else { None };
+    let named = |given: &Option<String>, configured: Option<String>, otherwise: &str| {
+        given.clone().or(configured).unwrap_or_else(|| otherwise.to_owned())
+    };
+    let tenant = named(&args.tenant, config.as_ref().map(|c| c.tenant.to_string()), "default");
+    let environment = named(&args.environment, config.as_ref().map(|c| c.environment.to_string()), "production");
+    let at = match &args.at {
+        None => Clock::system().now(),
+        Some(text) => Timestamp::parse(text).ok_or_else(|| {
+            Error::new(format!("`{}` is no UTC time", show::inert_line(text))).hint("write 2026-03-01T08:00:00Z")
+        })?,
+    };
+    Ok(Situation {
+        agent: AgentId::new(&args.agent).map_err(bad)?,
+        action,
+        arguments: arguments(args.arguments.as_deref())?,
+        tenant: TenantId::new(&tenant).map_err(bad)?,
+        project: args.project.as_deref().map(ProjectId::new).transpose().map_err(bad)?,
+        environment: Environment::new(&environment).map_err(bad)?,
+        user: args.user.as_deref().map(UserId::new).transpose().map_err(bad)?,
+        labels: Labels { untrusted: args.untrusted, private: args.private, ..Labels::default() },
+        at,
+    })
+}
+
+fn arguments(given: Option<&str>) -> std::result::Result<Vec<u8>, Error> {
+    match given {
+        None => Ok(b"{}".to_vec()),
+        Some("-") => {
+            let mut bytes = Vec::new();
+            std::io::stdin()
+                .take(INPUT_BYTES_MAX)
+                .read_to_end(&mut bytes)
+                .map_err(|e| Error::new(format!("cannot read standard input: {e}")))?;
+            Ok(bytes)
+        }
+        Some(text) => Ok(text.as_bytes().to_vec()),
+    }
+}
+
+/// Rules that look at what a run has read can say more with --untrusted and --private.
+fn hint_about_labels(bundle: &Bundle, args: &Args) {
+    let looks = |text: &str| text.lines().any(|l| !l.trim_start().starts_with("//") && l.contains("context.run."));
+    let files = bundle.sources().iter().filter(|s| s.path.ends_with(".cedar") && looks(&s.text)).count();
+    if files > 0 && !args.untrusted && !args.private {
+        let files = count(files, "rule file");
+        show::say(&format!("hint: {files} may look at what a run has read; try --untrusted and --private, too"));
+    }
 }

@@ -1,12 +1,128 @@
-//! `aecl mcp`.
+//! `aecl mcp`: stands in front of an MCP server, in an MCP client's configuration.
+//!
+//! Standard output carries JSON-RPC and nothing else; what is to be said to people goes to standard error.
 
-use super::{Common, Error, Result};
+mod attach;
+mod embedded;
+
+use super::{Common, Error, Exit, Result};
+use crate::mcp::names;
+use crate::mcp::stdio::Hello;
+use aecl_executor::connectors::mcp::Transport;
+use aecl_gate::config::Home;
+use aecl_kernel::id::{AgentId, UserId};
+use std::collections::BTreeMap;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "Examples:
+  aecl mcp -- npx -y @modelcontextprotocol/server-filesystem ~/work
+  aecl mcp --agent support --url https://mcp.example.org/mcp
+  aecl mcp --server files          # a server from aecl.yaml")]
+pub struct Args {
+    /// The agent whose manifest decides.
+    #[arg(long, default_value = "default", env = "AECL_AGENT", value_name = "AGENT")]
+    agent: String,
+    /// The server's name in the catalogue; by default made from the command or the URL.
+    #[arg(long, value_name = "NAME")]
+    server: Option<String>,
+    /// What the agent is to do, for those who answer its requests.
+    #[arg(long, value_name = "TEXT")]
+    goal: Option<String>,
+    /// For whom the agent acts. This person cannot approve its requests.
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Run the gate in this process instead of a shared one in the background.
+    #[arg(long)]
+    embedded: bool,
+    /// A server that speaks Streamable HTTP, instead of a command.
+    #[arg(long, value_name = "URL", conflicts_with = "command")]
+    url: Option<String>,
+    /// The command that starts the server.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
 
 /// Runs it.
-pub fn run(_common: &Common, _args: Args) -> Result {
-    Err(Error::new("not written yet"))
+pub fn run(common: &Common, args: Args) -> Result {
+    let home = Home::new(common.dir.clone());
+    if !home.config().is_file() {
+        let error = Error::new(format!("there is no `{}`", home.config().display()));
+        return Err(error.hint("run `aecl init` there first, or name the directory with `--dir`"));
+    }
+    let embedded = args.embedded;
+    let hello = hello(args)?;
+    log_to_stderr();
+    let runtime = super::runtime()?;
+    let done = runtime.block_on(async {
+        if embedded { embedded::run(&home, hello).await } else { attach::run(&home, hello).await }
+    });
+    // Reading standard input cannot be interrupted; it must not keep the process alive.
+    runtime.shutdown_background();
+    done.map(|()| Exit::Done)
+}
+
+fn hello(args: Args) -> std::result::Result<Hello, Error> {
+    let id = |e: aecl_kernel::id::BadId| Error::new(e.to_string());
+    let agent = AgentId::new(&args.agent).map_err(id)?;
+    let user = args.user.as_deref().map(UserId::new).transpose().map_err(id)?;
+    let (derived, transport) = match (&args.url, args.command.split_first()) {
+        (Some(url), _) => {
+            let parsed: url::Url = url.parse().map_err(|e| Error::new(format!("`{url}` is no URL: {e}")))?;
+            let transport = Transport::Http {
+                url: url.clone(),
+                headers: BTreeMap::new(),
+                // Who types the address of a local server means it.
+                allow_private: is_local(&parsed),
+                listen: true,
+            };
+            (names::of_url(&parsed), Some(transport))
+        }
+        (None, Some((command, rest))) => (names::of_command(&args.command), Some(stdio(command, rest)?)),
+        (None, None) => (None, None),
+    };
+    let server = args.server.or(derived);
+    if transport.is_some() && server.is_none() {
+        return Err(
+            Error::new("no name for the server can be made from the command").hint("add `--server NAME`")
+        );
+    }
+    if let Some(name) = server.as_deref().filter(|name| !names::is_server(name)) {
+        return Err(
+            Error::new(format!("`{name}` is no server name")).hint("use letters, digits, `-` and single `_`")
+        );
+    }
+    Ok(Hello { v: 1, agent, server, transport, goal: args.goal, user })
+}
+
+/// The server gets the directory and the environment that its client has given to us: it stands where we
+/// stand. What is ours stays with us.
+fn stdio(command: &str, args: &[String]) -> std::result::Result<Transport, Error> {
+    let cwd =
+        std::env::current_dir().map_err(|e| Error::new(format!("the current directory is gone: {e}")))?;
+    let env = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    // A value that looks like a reference to a secret would be taken for one.
+    let env = env.filter(|(name, value)| !name.starts_with("AECL_") && !value.contains("{secret:"));
+    let command =
+        if command.contains('/') { cwd.join(command).display().to_string() } else { command.to_owned() };
+    Ok(Transport::Stdio { command, args: args.to_vec(), env: env.collect(), cwd: Some(cwd) })
+}
+
+fn is_local(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("AECL_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    // A subscriber that is there already is somebody's choice.
+    drop(subscriber.try_init());
 }

@@ -3,6 +3,7 @@
 
 use super::server::{self, Listeners};
 use super::{Options, watch};
+use crate::mcp::stdio;
 use aecl_gate::config::Home;
 use aecl_gate::{Gate, GateError};
 use std::io;
@@ -22,6 +23,8 @@ pub struct Host {
     gate: Gate,
     options: Options,
     serving: JoinHandle<usize>,
+    /// The clients that are piped to `mcp.sock`.
+    piped: JoinHandle<()>,
     upkeep: Vec<JoinHandle<()>>,
     sockets: Vec<PathBuf>,
 }
@@ -60,6 +63,9 @@ impl Host {
         let gate = Gate::open(home).await?;
         let options = Options::default();
         let listeners = Listeners { tcp, unix: Some(bind(&commands)?) };
+        let pipes = bind(&mcp)?;
+        let (closing, connections) = (options.closing.clone(), options.connections.clone());
+        let piped = tokio::spawn(stdio::listen(gate.clone(), pipes, closing, connections));
         let sockets = vec![commands, mcp];
         let serving = tokio::spawn(server::serve_with(gate.clone(), listeners, options.clone()));
         let house = gate.clone();
@@ -67,7 +73,7 @@ impl Host {
             tokio::spawn(async move { house.keep_house().await }),
             tokio::spawn(watch::files(gate.clone())),
         ];
-        Ok(Self { gate, options, serving, upkeep, sockets })
+        Ok(Self { gate, options, serving, piped, upkeep, sockets })
     }
 
     /// The gate.
@@ -119,9 +125,10 @@ impl Host {
     /// Stops accepting, lets requests and attempts end, and shuts the ledger. Gives how many attempts are
     /// still underway; those become unknown at the next start.
     pub async fn stop(self) -> usize {
-        let Self { gate, options, serving, upkeep, sockets } = self;
+        let Self { gate, options, serving, piped, upkeep, sockets } = self;
         options.closing.cancel();
         let left = serving.await.unwrap_or_else(|_| gate.underway());
+        drop(piped.await);
         for task in upkeep {
             task.abort();
             drop(task.await);

@@ -18,6 +18,8 @@ pub(crate) struct Shared {
     pub counters: Counters,
     /// Grows whenever the tools may have changed: by notification, or by a new connection.
     pub tools_generation: AtomicU64,
+    /// How many messages the server has said unasked.
+    pub said: AtomicU64,
 }
 
 /// What a badly behaved server did. Worth an alert when it grows.
@@ -42,6 +44,7 @@ impl Shared {
             inbound: broadcast::channel(1024).0,
             counters: Counters::default(),
             tools_generation: AtomicU64::new(0),
+            said: AtomicU64::new(0),
         }
     }
 }
@@ -205,6 +208,7 @@ impl Board {
             method: method.to_owned(),
             id: id.map(ToOwned::to_owned),
             of,
+            seq: self.shared.said.fetch_add(1, Ordering::AcqRel) + 1,
             generation: self.generation,
             answered: AtomicBool::new(false),
         };

@@ -6,6 +6,8 @@ use std::sync::atomic::AtomicBool;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::params::members;
+
 /// A message, read no deeper than its envelope. A doubled member is refused by the parser.
 #[derive(Deserialize)]
 pub(crate) struct Envelope<'a> {
@@ -72,9 +74,32 @@ pub struct Inbound {
     pub id: Option<Box<RawValue>>,
     /// The number of the request of ours to which it belongs, where the transport tells.
     pub of: Option<u64>,
+    /// Counts what the server has said unasked, so that one can wait until it was passed on.
+    pub seq: u64,
     /// On which connection it came, so that an answer never goes to a later one.
     pub(crate) generation: u64,
     pub(crate) answered: AtomicBool,
+}
+
+/// Where a server says to which subscription something belongs.
+const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+
+impl Inbound {
+    /// The subscription to which it belongs, as the server names it, if it belongs to one.
+    #[must_use]
+    pub fn subscription(&self) -> Option<Box<RawValue>> {
+        let params = Envelope::read(self.raw.get())?.params?;
+        let member = |raw: &RawValue, name: &str| {
+            let found = members(raw.get()).ok()?.into_iter().find(|(known, _)| known == name)?;
+            Some(found.1)
+        };
+        member(&*member(params, "_meta")?, SUBSCRIPTION)
+    }
+
+    /// Whether it belongs to the subscription that we asked for under this number.
+    pub(crate) fn is_about(&self, number: u64) -> bool {
+        self.id.is_none() && self.subscription().is_some_and(|id| our_id(&id) == Some(number))
+    }
 }
 
 const OUR_IDS: &str = "aecl-";

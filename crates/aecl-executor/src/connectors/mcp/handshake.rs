@@ -196,8 +196,8 @@ async fn once(
 ) -> Result<RawReply, Fault> {
     let cancel = CancellationToken::new();
     let deadline = Instant::now() + timeout;
-    link.exchange(&Ask { method, params, speech, headers: Vec::new(), timeout, deadline, cancel: &cancel })
-        .await
+    let (headers, cancel) = (Vec::new(), &cancel);
+    link.exchange(&Ask { method, params, speech, headers, timeout, deadline, cancel, number: None }).await
 }
 
 fn short(raw: &RawValue) -> String {

@@ -4,7 +4,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
 /// What reading one line came to.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Line {
+pub enum Line {
     /// A line is in the buffer, without its end.
     Read,
     /// The stream ended.
@@ -14,7 +14,10 @@ pub(crate) enum Line {
 }
 
 /// Reads the next line into `line`.
-pub(crate) async fn next_line(
+///
+/// # Errors
+/// When the stream breaks.
+pub async fn next_line(
     from: &mut (impl AsyncBufRead + Unpin),
     line: &mut Vec<u8>,
     max_bytes: usize,

@@ -1,5 +1,6 @@
 //! One live connection, whatever carries it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,6 +21,8 @@ pub(crate) struct Ask<'a> {
     pub timeout: Duration,
     pub deadline: Instant,
     pub cancel: &'a CancellationToken,
+    /// Where the number of the request is put, for who wants to know what belongs to it.
+    pub number: Option<&'a AtomicU64>,
 }
 
 /// Which protocol version the transport announces.
@@ -30,6 +33,12 @@ pub(crate) struct Speech<'a> {
 }
 
 impl Ask<'_> {
+    pub(crate) fn entered(&self, number: u64) {
+        if let Some(place) = self.number {
+            place.store(number, Ordering::Release);
+        }
+    }
+
     pub(crate) fn timed_out(&self) -> Why {
         Why::TimedOut { after_ms: u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX) }
     }

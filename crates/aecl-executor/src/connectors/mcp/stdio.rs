@@ -101,6 +101,7 @@ impl Link for StdioLink {
     async fn exchange(&self, ask: &Ask<'_>) -> Result<RawReply, Fault> {
         let queue = self.queue()?;
         let (id, mut answer) = self.board.enter(requested_progress_token(ask.params))?;
+        ask.entered(id);
         let line = one_line(request(id, ask.method, ask.params));
         let state = Arc::new(AtomicU8::new(QUEUED));
         // Also when this future is dropped: the server learns that nobody waits.

@@ -42,6 +42,7 @@ impl StreamableLink {
 impl Link for StreamableLink {
     async fn exchange(&self, ask: &Ask<'_>) -> Result<RawReply, Fault> {
         let (id, answer) = self.wire.board.enter(requested_progress_token(ask.params))?;
+        ask.entered(id);
         let sent = AtomicBool::new(false);
         let leaving = Leaving { wire: &self.wire, id, sent: &sent, stateless: ask.speech.stateless };
         let fault = |why| Fault { why, may_have_left: leaving.sent.load(Ordering::Acquire) };

@@ -1,11 +1,11 @@
 //! One upstream server: connected when needed, connected again when it broke.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use tokio::sync::{Mutex, broadcast};
+use tokio::sync::{Mutex, broadcast, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +52,8 @@ struct Attempts {
     connections: u64,
 }
 
+/// The longest that a server is followed at a stretch.
+const FOLLOWED: Duration = Duration::from_secs(24 * 60 * 60);
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
@@ -130,6 +132,12 @@ impl Upstream {
         self.0.shared.inbound.subscribe()
     }
 
+    /// How much the server has said unasked so far: the [`Inbound::seq`] of the latest.
+    #[must_use]
+    pub fn said(&self) -> u64 {
+        self.0.shared.said.load(Ordering::Acquire)
+    }
+
     /// What the server did that it should not have done.
     #[must_use]
     pub fn counters(&self) -> &Counters {
@@ -205,6 +213,44 @@ impl Upstream {
         }
     }
 
+    /// Asks a server of the stateless era to tell what changes, until it ends that or `cancel` fires. What it
+    /// tells goes to `told`; the answer is its last word.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn follow(
+        &self,
+        params: Option<&RawValue>,
+        told: &mpsc::Sender<Arc<Inbound>>,
+        cancel: &CancellationToken,
+    ) -> Result<RawReply, UpstreamError> {
+        let (mut heard, number) = (self.subscribe(), AtomicU64::new(0));
+        let asked = self.exchange("subscriptions/listen", params, FOLLOWED, cancel, Some(&number));
+        tokio::pin!(asked);
+        let reply = loop {
+            tokio::select! {
+                reply = &mut asked => break reply,
+                inbound = heard.recv() => match inbound {
+                    Ok(inbound) if inbound.is_about(number.load(Ordering::Acquire)) => {
+                        drop(told.send(inbound).await);
+                    }
+                    Ok(_) => {}
+                    // Something is lost: whoever follows has to begin again.
+                    Err(_) => {
+                        let lost = Why::Lost("it said more than could be passed on".into());
+                        return Err(Fault::after(lost).on(self.name(), "subscriptions/listen"));
+                    }
+                },
+            }
+        };
+        while let Ok(inbound) = heard.try_recv() {
+            if inbound.is_about(number.load(Ordering::Acquire)) {
+                drop(told.send(inbound).await);
+            }
+        }
+        reply
+    }
+
     /// Sends a request and waits. Within this crate only: what acts is asked for by the connector.
     pub(crate) async fn request(
         &self,
@@ -212,6 +258,17 @@ impl Upstream {
         params: Option<&RawValue>,
         timeout: Duration,
         cancel: &CancellationToken,
+    ) -> Result<RawReply, UpstreamError> {
+        self.exchange(method, params, timeout, cancel, None).await
+    }
+
+    async fn exchange(
+        &self,
+        method: &str,
+        params: Option<&RawValue>,
+        timeout: Duration,
+        cancel: &CancellationToken,
+        number: Option<&AtomicU64>,
     ) -> Result<RawReply, UpstreamError> {
         let deadline = Instant::now() + timeout;
         let on = |fault: Fault| fault.on(self.name(), method);
@@ -239,7 +296,7 @@ impl Upstream {
         };
         let speech = live.hello.era.speech();
         live.link
-            .exchange(&Ask { method, params, speech, headers, timeout, deadline, cancel })
+            .exchange(&Ask { method, params, speech, headers, timeout, deadline, cancel, number })
             .await
             .map_err(on)
     }

@@ -1,0 +1,240 @@
+//! A gate in a house of our own: a store that fails on demand, a clock that we turn, a world that we see.
+
+use aecl_executor::fake::{FakeWorld, Mood};
+use aecl_executor::{Connectors, Executor};
+use aecl_gate::submit::{Answer, End, Submission};
+use aecl_gate::{Clock, Gate, GateError, Identity, Parts, Session};
+use aecl_kernel::approval::Ask;
+use aecl_kernel::bundle::{Bundle, Source};
+use aecl_kernel::event::{Entry, Event};
+use aecl_kernel::facts::ActionState;
+use aecl_kernel::id::{ActionId, AgentId, PersonId};
+use aecl_kernel::time::Timestamp;
+use aecl_ledger::store::{Faults, Faulty, Memory};
+use ed25519_dalek::SigningKey;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+/// Long enough for anything that will happen, short enough for a test that fails.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// 2026-01-01.
+const START_MS: i64 = 1_767_225_600_000;
+
+pub struct House {
+    memory: Memory,
+    pub faults: Faults,
+    pub world: Arc<FakeWorld>,
+    pub gate: Gate,
+    clock: Arc<AtomicI64>,
+}
+
+/// What the catalogue of the house has.
+fn actions() -> Value {
+    let by = |argument: &str, kind: &str| json!({"type": "object", "properties": {argument: {"type": kind}}, "required": [argument]});
+    let connector = json!({"kind": "mcp", "server": "world", "tool": "any"});
+    let amount = json!({"value": "/eur", "unit": "EUR"});
+    let refund = json!({"action": "refund", "arguments": {"payment": {"from": "result", "at": "/id"}}, "window_s": 86_400});
+    let calm = json!({"untrusted": false, "private": false});
+    json!([
+        {"name": "look", "effect": "read", "idempotency": "pure", "arguments": by("at", "string"), "connector": connector},
+        {"name": "note", "effect": "write", "reversibility": "reversible", "idempotency": "keyed", "arguments": by("text", "string"),
+         "output": calm, "connector": connector, "timeout_ms": 200},
+        {"name": "poke", "effect": "write", "reversibility": "reversible", "arguments": by("text", "string"),
+         "output": calm, "connector": connector, "timeout_ms": 200},
+        {"name": "pay", "effect": "pay", "idempotency": "keyed", "arguments": by("eur", "number"), "fields": {"amount": amount},
+         "approval": {"expires_s": 600}, "compensation": refund, "output": calm, "connector": connector, "timeout_ms": 200},
+        {"name": "wire", "effect": "pay", "idempotency": "keyed", "arguments": by("eur", "number"), "fields": {"amount": amount},
+         "approval": {"count": 2}, "compensation": refund, "output": calm, "connector": connector},
+        {"name": "refund", "effect": "pay", "reversibility": "reversible", "idempotency": "keyed", "arguments": by("payment", "string"),
+         "output": calm, "connector": connector},
+    ])
+}
+
+fn agents() -> Value {
+    json!([
+        {"agent_id": "clerk", "allowed_actions": ["look", "note", "poke", "pay", "wire"], "blocked_actions": [],
+         "run_ttl_seconds": 1200, "token_ttl_seconds": 900,
+         "budgets": [{"unit": "EUR", "limit": "1000", "per": "day"}]},
+        {"agent_id": "reader", "allowed_actions": ["look"]},
+    ])
+}
+
+/// The policy of the house.
+pub fn sources() -> Vec<Source> {
+    let source = |path: &str, value: Value| Source { path: path.into(), text: value.to_string() };
+    vec![source("actions/all.json", actions()), source("agents/all.json", agents())]
+}
+
+impl House {
+    pub async fn new() -> Self {
+        let world = Arc::new(FakeWorld::default());
+        world.turn(Mood::Answers(r#"{"id":"p1"}"#.into()));
+        Self::open(Memory::new(), world, Arc::new(AtomicI64::new(START_MS))).await.unwrap()
+    }
+
+    async fn open(memory: Memory, world: Arc<FakeWorld>, clock: Arc<AtomicI64>) -> Result<Self, GateError> {
+        let (store, faults) = Faulty::new(Box::new(memory.reopen()));
+        let told = clock.clone();
+        let parts = Parts {
+            config: serde_json::from_value(json!({"origin": "example.com/walk"})).unwrap(),
+            bundle: Bundle::compile(sources()).unwrap(),
+            store: Box::new(store),
+            ledger_key: SigningKey::from_bytes(&[7; 32]),
+            token_key: SigningKey::from_bytes(&[8; 32]),
+            executor: Executor::new(Connectors::of_world(world.clone())),
+            clock: Clock::from_fn(move || Timestamp(told.load(Ordering::SeqCst))),
+        };
+        let gate = Gate::of_parts(parts).await?;
+        Ok(Self { memory, faults, world, gate, clock })
+    }
+
+    /// The same house after its process has ended: what was durable is there, nothing else.
+    pub async fn reopened(self) -> Self {
+        let Self { memory, world, clock, gate, .. } = self;
+        drop(gate);
+        Self::open(memory, world, clock).await.unwrap()
+    }
+
+    pub fn pass(&self, seconds: i64) {
+        self.clock.fetch_add(seconds * 1000, Ordering::SeqCst);
+    }
+
+    pub async fn run_of(&self, agent: &str) -> Session {
+        self.gate.open_run(&person("ann"), request(agent)).await.unwrap().session
+    }
+
+    pub async fn clerk(&self) -> Session {
+        self.run_of("clerk").await
+    }
+
+    pub async fn submit(&self, session: &Session, name: &str, arguments: Value) -> Answer {
+        self.gate.submit(session, submission(name, arguments)).await.unwrap()
+    }
+
+    /// Proposes in a task of its own and waits there until it is decided.
+    pub fn propose(
+        &self,
+        session: &Session,
+        submission: Submission,
+    ) -> tokio::task::JoinHandle<Result<Answer, GateError>> {
+        let (gate, session) = (self.gate.clone(), session.clone());
+        let submission = Submission { wait: PATIENCE, ..submission };
+        tokio::spawn(async move { gate.submit(&session, submission).await })
+    }
+
+    /// The one request that is open, once there is one.
+    pub async fn asked(&self) -> Ask {
+        for _ in 0..1000 {
+            if let Some(ask) = self.gate.approvals(10).await.unwrap().pop() {
+                return ask;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("nobody was asked");
+    }
+
+    pub async fn yes(&self, who: &str, ask: &Ask) -> Result<Ask, GateError> {
+        self.gate.answer(&person(who), &ask.approval, true, String::new(), None).await
+    }
+
+    pub async fn no(&self, who: &str, ask: &Ask) -> Result<Ask, GateError> {
+        self.gate.answer(&person(who), &ask.approval, false, "not today".into(), None).await
+    }
+
+    pub async fn state(&self, action: &ActionId) -> ActionState {
+        self.gate.ledger().action(action).await.unwrap().unwrap().state
+    }
+
+    /// Waits until the action is in this state.
+    pub async fn until(&self, action: &ActionId, state: ActionState) {
+        for _ in 0..1000 {
+            if self.state(action).await == state {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("`{action}` is {}, not {}", self.state(action).await.name(), state.name());
+    }
+
+    /// Waits until so many rulings have come out like this.
+    pub async fn ruled(&self, outcome: &str, count: usize) {
+        for _ in 0..1000 {
+            let is = |e: &&Entry| matches!(&e.event, Event::Ruled(r) if r.outcome == outcome);
+            if self.entries().await.iter().filter(is).count() >= count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("there are no {count} rulings `{outcome}`");
+    }
+
+    /// Time passes until no request can be on its way any more, and what is unknown is looked up.
+    pub async fn looked_up(&self) {
+        self.pass(31);
+        self.gate.reconcile().await.unwrap();
+    }
+
+    /// Actions that were begun and have no conclusion at all.
+    pub async fn begun(&self) -> Vec<ActionId> {
+        let mut begun = Vec::new();
+        for id in self.gate.ledger().in_flight(100).await.unwrap() {
+            if self.state(&id).await == ActionState::Started {
+                begun.push(id);
+            }
+        }
+        begun
+    }
+
+    pub async fn entries(&self) -> Vec<Entry> {
+        self.gate.ledger().entries(0, 10_000).await.unwrap()
+    }
+
+    /// How many attempts are on record as begun.
+    pub async fn started(&self) -> usize {
+        self.entries().await.iter().filter(|e| matches!(e.event, Event::Started(_))).count()
+    }
+}
+
+pub fn request(agent: &str) -> aecl_gate::runs::RunRequest {
+    aecl_gate::runs::RunRequest {
+        agent: AgentId::new(agent).unwrap(),
+        goal: "the day's work".into(),
+        plan: None,
+        user: None,
+        tenant: None,
+        project: None,
+        environment: None,
+        ttl_s: None,
+        parent: None,
+    }
+}
+
+pub fn person(name: &str) -> Identity {
+    let groups = if name == "eve" { "visitors" } else { "operators" };
+    Identity::Person { id: PersonId::new(name).unwrap(), groups: [groups.to_owned()].into() }
+}
+
+pub fn submission(name: &str, arguments: Value) -> Submission {
+    Submission { name: name.into(), arguments: arguments.to_string().into_bytes(), ..Submission::default() }
+}
+
+pub fn keyed(name: &str, arguments: Value, key: &str) -> Submission {
+    Submission { idempotency_key: Some(key.into()), ..submission(name, arguments) }
+}
+
+/// How it ended, in a line: what tests compare.
+pub fn end(answer: &Answer) -> String {
+    match &answer.end {
+        End::Concluded { outcome, code, replayed, .. } => {
+            let code = code.as_deref().map_or(String::new(), |c| format!(" {c}"));
+            format!("{}{code}{}", outcome.name(), if *replayed { " (replayed)" } else { "" })
+        }
+        End::Blocked { code, .. } => format!("blocked {code}"),
+        End::Pending(ask) => format!("pending {}", ask.state.name()),
+        End::Permitted { .. } => "permitted".into(),
+        End::Asked { .. } => "asked".into(),
+    }
+}

@@ -1,0 +1,17 @@
+//! The walk's faults: each step fails, is repeated, is interrupted, or never answers. Nothing may happen
+//! twice, nothing may happen unrecorded.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests stop at the first surprise"
+)]
+
+mod crash;
+mod house;
+mod people;
+mod permits;
+mod policy;
+mod runs;
+mod steps;
+mod undo;

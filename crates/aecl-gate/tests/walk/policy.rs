@@ -1,0 +1,67 @@
+//! The policy in force: a bad one never replaces a good one, a good one counts at once.
+
+use crate::house::{end, person, request, sources, submission};
+use aecl_gate::config::Home;
+use aecl_gate::{Gate, keys};
+use aecl_kernel::event::Event;
+use serde_json::json;
+use std::fs;
+
+async fn home() -> (tempfile::TempDir, Gate) {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::new(dir.path());
+    fs::write(home.config(), "origin: example.com/walk\n").unwrap();
+    for source in sources() {
+        let path = home.policy().join(&source.path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, source.text).unwrap();
+    }
+    keys::private_dir(&home.keys()).unwrap();
+    keys::create(&home.keys().join("ledger.pem")).unwrap();
+    keys::create(&home.keys().join("tokens.pem")).unwrap();
+    let gate = Gate::open(home).await.unwrap();
+    (dir, gate)
+}
+
+#[tokio::test]
+async fn a_bad_bundle_leaves_the_good_one_in_force_and_is_on_record() {
+    let (dir, gate) = home().await;
+    let before = gate.bundle().hash();
+    let agents = dir.path().join("policy/agents/all.json");
+    let good = fs::read_to_string(&agents).unwrap();
+    fs::write(&agents, good.replace("allowed_actions", "allowed_action")).unwrap();
+    let error = gate.reload().await.unwrap_err();
+    assert!(error.to_string().contains("did you mean `allowed_actions`?"), "{error}");
+    assert_eq!(gate.bundle().hash(), before);
+    let entries = gate.ledger().entries(0, 100).await.unwrap();
+    assert!(entries.iter().any(|e| matches!(&e.event, Event::Fault(f) if f.code == "bundle_refused")));
+    fs::write(dir.path().join("aecl.yaml"), "origin: [").unwrap();
+    assert!(gate.reload().await.is_err());
+    fs::write(&agents, good).unwrap();
+    fs::write(dir.path().join("aecl.yaml"), "origin: example.com/walk\n").unwrap();
+    assert!(!gate.reload().await.unwrap(), "nothing has changed");
+}
+
+#[tokio::test]
+async fn a_new_bundle_counts_for_what_waits_already() {
+    let (dir, gate) = home().await;
+    let run = gate.open_run(&person("ann"), request("clerk")).await.unwrap().session;
+    let pay = || submission("pay", json!({"eur": 30}));
+    let pending = gate.submit(&run, pay()).await.unwrap();
+    assert_eq!(end(&pending), "pending pending");
+    let ask = gate.approvals(10).await.unwrap().pop().unwrap();
+    gate.answer(&person("bob"), &ask.approval, true, String::new(), None).await.unwrap();
+    let agents = dir.path().join("policy/agents/all.json");
+    let text = fs::read_to_string(&agents).unwrap();
+    fs::write(&agents, text.replace(r#""blocked_actions":[]"#, r#""blocked_actions":["pay"]"#)).unwrap();
+    assert!(gate.reload().await.unwrap());
+    assert_eq!(end(&gate.submit(&run, pay()).await.unwrap()), "blocked action_blocked");
+}
+
+#[tokio::test]
+async fn two_gates_do_not_share_a_home() {
+    let (dir, gate) = home().await;
+    let error = Gate::open(Home::new(dir.path())).await.unwrap_err();
+    assert_eq!(error.code().as_str(), "ledger_unavailable", "{error}");
+    drop(gate);
+}

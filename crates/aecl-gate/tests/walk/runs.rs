@@ -1,0 +1,133 @@
+//! Runs: they end, their tokens end, delegation only narrows, the kill switch reaches all of them.
+
+use crate::house::{House, end, person, request, submission};
+use aecl_gate::Identity;
+use aecl_gate::runs::RunRequest;
+use aecl_kernel::facts::KillScope;
+use aecl_kernel::id::TenantId;
+use serde_json::json;
+
+#[tokio::test]
+async fn a_token_ends_before_its_run_and_is_renewed() {
+    let house = House::new().await;
+    let opened = house.gate.open_run(&person("ann"), request("clerk")).await.unwrap();
+    let run = house.gate.session(&opened.token).await.unwrap();
+    assert_eq!(run, opened.session);
+    let note = async |session: &aecl_gate::Session, text: &str| {
+        end(&house.submit(session, "note", json!({"text": text})).await)
+    };
+    assert_eq!(note(&run, "a").await, "done");
+    house.pass(899);
+    let (token, renewed) = house.gate.renew_session(&run).await.unwrap();
+    house.pass(1);
+    assert_eq!(note(&run, "b").await, "blocked token_expired");
+    assert_eq!(note(&house.gate.session(&token).await.unwrap(), "c").await, "done");
+    assert_eq!(house.gate.renew_session(&run).await.unwrap_err().code().as_str(), "token_expired");
+    house.pass(300);
+    assert_eq!(note(&renewed, "d").await, "blocked token_expired");
+    assert_eq!(
+        house.gate.renew(&person("ann"), &run.principal.run).await.unwrap_err().code().as_str(),
+        "run_expired"
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_waits_for_a_person_outlives_its_time_until_the_answer() {
+    let house = House::new().await;
+    let mut short = request("clerk");
+    short.ttl_s = Some(60);
+    let run = house.gate.open_run(&person("ann"), short).await.unwrap().session;
+    let s = aecl_gate::submit::Submission { resume: true, ..submission("pay", json!({"eur": 30})) };
+    let pending = house.gate.submit(&run, s).await.unwrap();
+    house.pass(300);
+    assert_eq!(end(&house.submit(&run, "note", json!({"text": "late"})).await), "blocked token_expired");
+    let ask = house.asked().await;
+    house.yes("bob", &ask).await.unwrap();
+    house.until(&pending.action, aecl_kernel::facts::ActionState::Done).await;
+}
+
+#[tokio::test]
+async fn a_closed_run_and_a_revoked_token_are_dead_at_once() {
+    let house = House::new().await;
+    let run = house.clerk().await;
+    house.submit(&run, "pay", json!({"eur": 30})).await;
+    let ask = house.asked().await;
+    house.gate.close_run(&person("ann"), &run.principal.run, "enough".into()).await.unwrap();
+    house.yes("bob", &ask).await.unwrap();
+    assert_eq!(end(&house.submit(&run, "pay", json!({"eur": 30})).await), "blocked run_closed");
+    assert!(house.gate.close_run(&person("ann"), &run.principal.run, "again".into()).await.is_err());
+    let run = house.clerk().await;
+    house.gate.revoke(&person("ann"), &run.principal.run, run.credential.id.clone()).await.unwrap();
+    assert_eq!(end(&house.submit(&run, "note", json!({"text": "a"})).await), "blocked token_revoked");
+    assert_eq!(house.world.effects_in_all(), 0);
+}
+
+#[tokio::test]
+async fn a_foreign_token_does_not_act() {
+    let house = House::new().await;
+    let (mine, other) = (house.clerk().await, house.run_of("reader").await);
+    let stolen =
+        aecl_gate::Session { principal: mine.principal.clone(), credential: other.credential.clone() };
+    assert_eq!(end(&house.submit(&stolen, "note", json!({"text": "a"})).await), "blocked token_foreign");
+    let mut changed = mine.clone();
+    changed.principal.tenant = TenantId::new("other").unwrap();
+    assert_eq!(end(&house.submit(&changed, "note", json!({"text": "a"})).await), "blocked token_foreign");
+    for bad in ["", "a.b.c", "eyJhbGciOiJub25lIn0.e30."] {
+        assert_eq!(house.gate.session(bad).await.unwrap_err().code().as_str(), "token_invalid", "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn a_delegated_run_has_at_most_what_its_parent_has() {
+    let house = House::new().await;
+    let parent = house.run_of("reader").await;
+    house.submit(&parent, "look", json!({"at": "a web page"})).await;
+    let child = RunRequest { parent: Some(parent.principal.run.clone()), ..request("clerk") };
+    let opened = house.gate.open_run(&person("ann"), child.clone()).await.unwrap();
+    let fact = house.gate.ledger().run(&opened.session.principal.run).await.unwrap().unwrap();
+    assert!(fact.labels.untrusted, "what the parent has seen, the child has seen");
+    assert_eq!(fact.principal.tenant, parent.principal.tenant);
+    let other = RunRequest { tenant: Some(TenantId::new("other").unwrap()), ..child.clone() };
+    assert_eq!(house.gate.open_run(&person("ann"), other).await.unwrap_err().code().as_str(), "out_of_scope");
+    assert_eq!(end(&house.submit(&opened.session, "look", json!({"at": "b"})).await), "done");
+    // The clerk may write; a clerk that works for the reader may not.
+    assert_eq!(
+        end(&house.submit(&opened.session, "note", json!({"text": "a"})).await),
+        "blocked not_allowed"
+    );
+    let parent_ends = house.gate.ledger().run(&parent.principal.run).await.unwrap().unwrap().expires_at;
+    assert!(fact.expires_at <= parent_ends);
+    house.gate.close_run(&person("ann"), &parent.principal.run, "enough".into()).await.unwrap();
+    assert!(house.gate.open_run(&person("ann"), child).await.is_err(), "nothing comes from a closed run");
+}
+
+#[tokio::test]
+async fn the_kill_switch_reaches_everything_below_it() {
+    let house = House::new().await;
+    let parent = house.clerk().await;
+    let child = RunRequest { parent: Some(parent.principal.run.clone()), ..request("clerk") };
+    let child = house.gate.open_run(&person("ann"), child).await.unwrap().session;
+    house.submit(&child, "pay", json!({"eur": 30})).await;
+    let ask = house.asked().await;
+    house.yes("bob", &ask).await.unwrap();
+    let scopes = [
+        KillScope::All,
+        KillScope::Tenant(child.principal.tenant.clone()),
+        KillScope::Agent(child.principal.agent.clone()),
+        KillScope::Run(parent.principal.run.clone()),
+        KillScope::Run(child.principal.run.clone()),
+    ];
+    for scope in scopes {
+        house.gate.kill(&person("ann"), scope.clone(), "stop".into()).await.unwrap();
+        let answer = house.submit(&child, "pay", json!({"eur": 30})).await;
+        assert_eq!(end(&answer), "blocked killed", "{scope}, although a person has agreed");
+        house.gate.lift(&person("ann"), scope.clone(), "go on".into()).await.unwrap();
+        assert!(house.gate.lift(&person("ann"), scope, "again".into()).await.is_err(), "it is off");
+    }
+    for by in [Identity::Local, person("eve")] {
+        let refused = house.gate.kill(&by, KillScope::All, "mine".into()).await;
+        assert_eq!(refused.unwrap_err().code().as_str(), "forbidden");
+    }
+    assert_eq!(house.world.effects_in_all(), 0);
+    assert_eq!(end(&house.submit(&child, "pay", json!({"eur": 30})).await), "done", "the yes still stands");
+}

@@ -1,0 +1,88 @@
+//! A situation: who proposes what, where and when, without a run on record. Examples are judged in one, and
+//! whoever asks "what would happen if" is.
+
+use super::Bundle;
+use crate::action::{Action, Credential, Mode, Proposal};
+use crate::decide::{Fresh, Question, Ruling, decide};
+use crate::digest::Digest;
+use crate::facts::{Facts, RunFact};
+use crate::id::{ActionId, AgentId, ApprovalId, BadId, Environment, ProjectId, RunId, TenantId, UserId};
+use crate::json::Limits;
+use crate::labels::Labels;
+use crate::principal::Principal;
+use crate::time::Timestamp;
+use std::sync::Arc;
+
+/// Who proposes what, where and when. Nothing is used of its budgets, and nobody has agreed to anything.
+#[derive(Debug, Clone)]
+pub struct Situation {
+    /// Who proposes.
+    pub agent: AgentId,
+    /// What.
+    pub action: String,
+    /// With which arguments, as sent.
+    pub arguments: Vec<u8>,
+    /// For which tenant.
+    pub tenant: TenantId,
+    /// In which project.
+    pub project: Option<ProjectId>,
+    /// In which environment.
+    pub environment: Environment,
+    /// For which user.
+    pub user: Option<UserId>,
+    /// What the run has seen.
+    pub labels: Labels,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Situation {
+    /// Makes the decision. Gives what was understood of the proposal, too.
+    pub fn rule(&self, bundle: &Bundle) -> Result<(Arc<Action>, Ruling), BadId> {
+        let run = RunId::new("run_example")?;
+        let principal = Principal {
+            agent: self.agent.clone(),
+            user: self.user.clone(),
+            tenant: self.tenant.clone(),
+            project: self.project.clone(),
+            environment: self.environment.clone(),
+            run: run.clone(),
+        };
+        let expires_at = self.at.plus_s(3600);
+        let proposal = Proposal {
+            principal: principal.clone(),
+            credential: Credential { id: "example".into(), run, agent: self.agent.clone(), expires_at },
+            name: self.action.clone(),
+            arguments: self.arguments.clone(),
+            mode: Mode::Execute,
+            idempotency_key: None,
+            // It is assumed that a tool is what was accepted.
+            offered: bundle.catalogue().find(&self.action).and_then(|t| t.manifest.pin),
+            compensates: None,
+            resume: false,
+        };
+        let action = Arc::new(Action::parse(proposal, bundle.catalogue(), &Limits::default()));
+        let facts = Facts { run: Some(self.run(principal, expires_at)), ..Facts::default() };
+        let fresh =
+            Fresh { action: ActionId::new("act_example")?, approval: ApprovalId::new("apr_example")? };
+        let question = Question { action: &action, facts: &facts, bundle, evidence: &[], now: self.at };
+        let ruling = decide(&question, &action, fresh);
+        Ok((action, ruling))
+    }
+
+    fn run(&self, principal: Principal, expires_at: Timestamp) -> RunFact {
+        RunFact {
+            principal,
+            goal: Digest::of(b""),
+            opened_at: self.at,
+            expires_at,
+            closed: None,
+            ancestors: Vec::new(),
+            calls: 0,
+            labels: self.labels.clone(),
+            failing: None,
+            failures: 0,
+            next_seq: 0,
+        }
+    }
+}

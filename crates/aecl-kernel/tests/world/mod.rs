@@ -1,0 +1,376 @@
+//! A small world around the kernel: the bundle of a company called Acme, facts in a map, and a clock that
+//! the test moves. It does what the ledger does, in the same order: gather, decide, record, fold.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use aecl_kernel::action::{Action, Credential, Mode, Proposal};
+use aecl_kernel::approval::{Ask, AskState, Vote};
+use aecl_kernel::bundle::{Bundle, Problem, Source};
+use aecl_kernel::decide::{Fresh, Question, Ruling, decide};
+use aecl_kernel::digest::Digest;
+use aecl_kernel::event::{
+    Answered, Concluded, Entry, Event, Expired, KillChanged, OutcomeKind, Ruled, RunClosed, RunOpened, Started,
+    TokenRevoked, VERSION,
+};
+use aecl_kernel::evidence::Evidence;
+use aecl_kernel::facts::{ActionFact, Fact, Facts, Key, KillScope, Meter};
+use aecl_kernel::id::{ActionId, ApprovalId, PersonId, RunId};
+use aecl_kernel::json::Limits;
+use aecl_kernel::labels::Labels;
+use aecl_kernel::principal::Principal;
+use aecl_kernel::time::Timestamp;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+/// Acme's bundle, file by file.
+pub fn acme() -> Vec<Source> {
+    let file = |path: &str, text: &str| Source { path: path.into(), text: text.into() };
+    vec![
+        file("agents/finance.json", include_str!("../acme/agents/finance.json")),
+        file("agents/treasury.json", include_str!("../acme/agents/treasury.json")),
+        file("agents/support.json", include_str!("../acme/agents/support.json")),
+        file("agents/ops.json", include_str!("../acme/agents/ops.json")),
+        file("actions/finance.json", include_str!("../acme/actions/finance.json")),
+        file("actions/support.json", include_str!("../acme/actions/support.json")),
+        file("actions/ops.json", include_str!("../acme/actions/ops.json")),
+        file("rules/acme.cedar", include_str!("../acme/rules/acme.cedar")),
+        file("risk.json", include_str!("../acme/risk.json")),
+    ]
+}
+
+static ACME: LazyLock<Arc<Bundle>> = LazyLock::new(|| {
+    Arc::new(Bundle::compile(acme()).unwrap_or_else(|problems| panic!("{}", lines(&problems))))
+});
+
+/// Problems, one a line.
+pub fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(|p| format!("{p}\n")).collect()
+}
+
+/// A bundle of one agent, with these actions and rules. Parts that are empty are left out.
+pub fn sources(agents: &Value, actions: &Value, rules: &str) -> Vec<Source> {
+    let file = |path: &str, text: String| Source { path: path.into(), text };
+    let mut all = vec![file("agents/all.json", agents.to_string()), file("actions/all.json", actions.to_string())];
+    if !rules.is_empty() {
+        all.push(file("rules/all.cedar", rules.to_owned()));
+    }
+    all
+}
+
+/// Compiles a small bundle that must be right.
+pub fn bundle(agents: &Value, actions: &Value, rules: &str) -> Arc<Bundle> {
+    Arc::new(Bundle::compile(sources(agents, actions, rules)).unwrap_or_else(|p| panic!("{}", lines(&p))))
+}
+
+/// An action that takes these arguments, all of them required.
+pub fn action(name: &str, effect: &str, properties: Value) -> Value {
+    let required: Vec<String> = properties.as_object().map(|p| p.keys().cloned().collect()).unwrap_or_default();
+    json!({
+        "name": name, "effect": effect, "reversibility": "reversible",
+        "arguments": {"type": "object", "properties": properties, "required": required},
+    })
+}
+
+/// Tuesday, ten in the morning.
+pub fn tuesday() -> Timestamp {
+    Timestamp::parse("2026-01-06T10:00:00Z").unwrap()
+}
+
+/// Facts, entries and a clock.
+#[derive(Clone)]
+pub struct World {
+    pub bundle: Arc<Bundle>,
+    pub space: BTreeMap<Key, Fact>,
+    pub entries: Vec<Entry>,
+    pub now: Timestamp,
+    names: u32,
+}
+
+impl World {
+    pub fn new(bundle: Arc<Bundle>) -> Self {
+        Self { bundle, space: BTreeMap::new(), entries: Vec::new(), now: tuesday(), names: 0 }
+    }
+
+    /// Acme, with nothing in it yet.
+    pub fn acme() -> Self {
+        Self::new(ACME.clone())
+    }
+
+    fn name(&mut self, kind: &str) -> String {
+        self.names += 1;
+        format!("{kind}_{}", self.names)
+    }
+
+    /// Records an event and folds it into the facts.
+    pub fn record(&mut self, run: Option<&RunId>, event: Event) {
+        let seq = run.map(|run| match self.space.get(&Key::Run(run.clone())) {
+            Some(Fact::Run(fact)) => fact.next_seq,
+            _ => 0,
+        });
+        let position = self.entries.len() as u64;
+        let entry = Entry { v: VERSION, position, at: self.now, run: run.cloned(), seq, event };
+        let Ok(()) = entry.apply(&mut self.space);
+        self.entries.push(entry);
+    }
+
+    /// Opens a run for this principal.
+    pub fn open(&mut self, principal: &Principal) {
+        self.open_child(principal, &[]);
+    }
+
+    /// Opens a run that was delegated, nearest ancestor first.
+    pub fn open_child(&mut self, principal: &Principal, ancestors: &[RunId]) {
+        let opened = RunOpened {
+            principal: principal.clone(),
+            goal: Digest::of(b"a goal"),
+            stated: Digest::of(b"a goal and a plan"),
+            expires_at: self.now.plus_s(1200),
+            ancestors: ancestors.to_vec(),
+            labels: Labels::default(),
+            by: "orchestrator".into(),
+        };
+        self.record(Some(&principal.run), Event::RunOpened(Box::new(opened)));
+    }
+
+    /// Parses, gathers, decides, records.
+    pub fn propose(&mut self, proposal: Proposal) -> Ruling {
+        self.propose_with(proposal, &[])
+    }
+
+    pub fn propose_with(&mut self, proposal: Proposal, evidence: &[Evidence]) -> Ruling {
+        let action = Arc::new(Action::parse(proposal, self.bundle.catalogue(), &Limits::default()));
+        let Ok(facts) = Facts::gather(&action, &self.bundle, &mut self.space);
+        let fresh = Fresh {
+            action: ActionId::new(&self.name("act")).unwrap(),
+            approval: ApprovalId::new(&self.name("apr")).unwrap(),
+        };
+        let fresh_id = fresh.action.clone();
+        let bundle = self.bundle.clone();
+        let question = Question { action: &action, facts: &facts, bundle: &bundle, evidence, now: self.now };
+        let ruling = decide(&question, &action, fresh);
+        let (id, outcome) = match &ruling {
+            Ruling::Allowed(permit) => (permit.id().clone(), "approved"),
+            Ruling::Blocked(refusal) => (refusal.id.clone(), "blocked"),
+            Ruling::Waiting(wait) => (wait.id.clone(), "escalated"),
+            Ruling::Replayed(_) => (fresh_id, "replayed"),
+            Ruling::Answered(refusal) => (refusal.id.clone(), "asked"),
+        };
+        let run = action.principal.run.clone();
+        let known_ask = facts.ask.clone();
+        let ruled = Ruled {
+            action: id.clone(),
+            outcome: outcome.into(),
+            name: action.name.clone(),
+            digest: action.digest,
+            principal: action.principal.clone(),
+            credential: action.credential.clone(),
+            arguments: action.arguments.digest(),
+            arguments_bytes: action.arguments.canonical().len() as u64,
+            mode: action.mode,
+            resume: action.resume,
+            idempotency_key: action.idempotency_key.clone(),
+            offered: action.offered,
+            definition: action.typed.as_ref().map(|t| t.digest),
+            compensates: action.compensates.clone(),
+            problems: action.problems.clone(),
+            bundle: self.bundle.hash(),
+            now: self.now,
+            facts,
+            evidence: evidence.to_vec(),
+            decision: ruling.decision().clone(),
+            compensation: action.typed.as_ref().and_then(|t| t.manifest.compensation.clone()),
+        };
+        self.record(Some(&run), Event::Ruled(Box::new(ruled)));
+        match &ruling {
+            Ruling::Waiting(wait) if known_ask.as_ref() != Some(&wait.ask) => {
+                self.record(Some(&run), Event::Asked(Box::new(wait.ask.clone())));
+            }
+            Ruling::Allowed(_) => {
+                self.record(Some(&run), Event::Started(Started { action: id, attempt: 1, key: "key".into() }));
+            }
+            _ => {}
+        }
+        ruling
+    }
+
+    /// A person answers. The error is the code of the refusal.
+    pub fn answer(&mut self, approval: &ApprovalId, person: &str, groups: &[&str], yes: bool) -> Result<AskState, &'static str> {
+        let Some(Fact::Approval(ask)) = self.space.get(&Key::Approval(approval.clone())).cloned() else {
+            return Err("approval_unknown");
+        };
+        let vote = Vote {
+            person: PersonId::new(person).unwrap(),
+            groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+            yes,
+            at: self.now,
+            reason: String::new(),
+        };
+        let state = ask.admit(&vote).map_err(|(code, _)| code.as_str())?;
+        let answered = Answered { approval: approval.clone(), action: ask.action.clone(), vote, state, view: None };
+        self.record(Some(&ask.run), Event::Answered(answered));
+        Ok(state)
+    }
+
+    /// As many distinct people as the request needs say yes.
+    pub fn everybody_agrees(&mut self, ask: &Ask) {
+        let mut n = 0;
+        for requirement in &ask.need.requirements {
+            let groups: Vec<&str> = requirement.groups.iter().map(String::as_str).collect();
+            for _ in 0..requirement.count {
+                n += 1;
+                self.answer(&ask.approval, &format!("person_{n}"), &groups, true).unwrap();
+            }
+        }
+    }
+
+    /// The sweeper records that nobody answered in time.
+    pub fn expire(&mut self, ask: &Ask) {
+        let expired = Expired { approval: ask.approval.clone(), action: ask.action.clone() };
+        self.record(Some(&ask.run), Event::Expired(expired));
+    }
+
+    /// An attempt ends.
+    pub fn conclude(&mut self, id: &ActionId, outcome: OutcomeKind) {
+        self.conclude_with(id, outcome, Labels::default());
+    }
+
+    pub fn conclude_with(&mut self, id: &ActionId, outcome: OutcomeKind, labels: Labels) {
+        let run = self.action(id).run;
+        let concluded = Concluded {
+            action: id.clone(),
+            outcome,
+            code: None,
+            message: String::new(),
+            output: None,
+            output_bytes: 0,
+            labels,
+            latency_ms: 1,
+            sandbox: "none".into(),
+            approval: None,
+            rollback_token: None,
+            resolved_by: None,
+        };
+        self.record(Some(&run), Event::Concluded(Box::new(concluded)));
+    }
+
+    /// Proposes and carries out; it must be allowed.
+    pub fn done(&mut self, proposal: Proposal) -> ActionId {
+        let id = permit(&self.propose(proposal));
+        self.conclude(&id, OutcomeKind::Done);
+        id
+    }
+
+    pub fn kill(&mut self, scope: KillScope) {
+        self.record(None, Event::Kill(KillChanged { scope, by: "ann".into(), reason: "odd".into() }));
+    }
+
+    pub fn close(&mut self, run: &RunId) {
+        self.record(Some(run), Event::RunClosed(RunClosed { reason: "done".into(), by: "ann".into() }));
+    }
+
+    pub fn revoke(&mut self, token: &str) {
+        self.record(None, Event::TokenRevoked(TokenRevoked { token: token.into(), by: "ann".into() }));
+    }
+
+    /// The run has seen an output with these labels.
+    pub fn seen(&mut self, run: &RunId, untrusted: bool, private: bool) {
+        let Some(Fact::Run(mut fact)) = self.space.get(&Key::Run(run.clone())).cloned() else { panic!("no run") };
+        fact.labels.join(&Labels { untrusted, private, ..Labels::default() });
+        self.space.insert(Key::Run(run.clone()), Fact::Run(fact));
+    }
+
+    pub fn later_s(&mut self, seconds: u64) {
+        self.now = self.now.plus_s(seconds);
+    }
+
+    pub fn action(&self, id: &ActionId) -> ActionFact {
+        match self.space.get(&Key::Action(id.clone())) {
+            Some(Fact::Action(fact)) => (**fact).clone(),
+            other => panic!("no action {id}: {other:?}"),
+        }
+    }
+
+    pub fn meters(&self) -> BTreeMap<String, Meter> {
+        let meter = |(key, fact): (&Key, &Fact)| match (key, fact) {
+            (Key::Meter(name), Fact::Meter(meter)) => Some((name.clone(), meter.clone())),
+            _ => None,
+        };
+        self.space.iter().filter_map(meter).collect()
+    }
+}
+
+/// The id of what was allowed.
+#[track_caller]
+pub fn permit(ruling: &Ruling) -> ActionId {
+    match ruling {
+        Ruling::Allowed(permit) => permit.id().clone(),
+        other => panic!("not allowed: {} {:#?}", says(other), other.decision().findings),
+    }
+}
+
+/// The request that a ruling waits for.
+#[track_caller]
+pub fn wait(ruling: &Ruling) -> Ask {
+    match ruling {
+        Ruling::Waiting(wait) => wait.ask.clone(),
+        other => panic!("not waiting: {} {:#?}", says(other), other.decision().findings),
+    }
+}
+
+/// What a ruling says, in short: `allow`, `block budget_exceeded`.
+pub fn says(ruling: &Ruling) -> String {
+    let decision = ruling.decision();
+    let headline = decision.headline.map_or(String::new(), |c| format!(" {c}"));
+    match ruling {
+        Ruling::Replayed(replay) => format!("replay of {}", replay.original),
+        Ruling::Answered(_) => format!("answer {}{headline}", decision.verdict.name()),
+        Ruling::Allowed(_) | Ruling::Blocked(_) | Ruling::Waiting(_) => format!("{}{headline}", decision.verdict.name()),
+    }
+}
+
+/// A principal in Acme's production.
+pub fn principal(agent: &str) -> Principal {
+    let read = |value: Value| serde_json::from_value(value).unwrap();
+    read(json!({
+        "agent": agent, "user": "ann", "tenant": "acme", "project": "helpdesk",
+        "environment": "production", "run": "run_1",
+    }))
+}
+
+/// What an agent sends.
+pub fn proposal(principal: &Principal, name: &str, arguments: &Value) -> Proposal {
+    raw(principal, name, arguments.to_string().into_bytes())
+}
+
+/// What an agent sends, byte for byte.
+pub fn raw(principal: &Principal, name: &str, arguments: impl Into<Vec<u8>>) -> Proposal {
+    let credential = Credential {
+        id: "tok_1".into(),
+        run: principal.run.clone(),
+        agent: principal.agent.clone(),
+        expires_at: tuesday().plus_s(900),
+    };
+    Proposal {
+        principal: principal.clone(),
+        credential,
+        name: name.into(),
+        arguments: arguments.into(),
+        mode: Mode::Execute,
+        idempotency_key: None,
+        offered: None,
+        compensates: None,
+        resume: false,
+    }
+}
+
+/// The same, with an idempotency key.
+pub fn keyed(mut proposal: Proposal, key: &str) -> Proposal {
+    proposal.idempotency_key = Some(key.into());
+    proposal
+}
+
+/// The same with a token that lives for another day.
+pub fn lasting(mut proposal: Proposal) -> Proposal {
+    proposal.credential.expires_at = tuesday().plus_s(86_400);
+    proposal
+}

@@ -1,0 +1,195 @@
+//! An export as a store that can only be read, so that whatever reads a store reads an export, too.
+
+use super::{HEAD, PAYLOADS, Paper, payload_path};
+use crate::store::{Batch, Head, PayloadRow, Store, StoreError};
+use aecl_kernel::digest::Digest;
+use aecl_kernel::proof::{Hash, TilePath, tile::TILE_WIDTH};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// An export in a directory. It has no facts, and finds entries of a run or action by reading all of them.
+#[derive(Debug, Clone)]
+pub struct Export {
+    dir: PathBuf,
+    size: u64,
+    signed: String,
+}
+
+impl Export {
+    /// Opens an export. Nothing of it is verified yet, only its size is known.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let path = dir.join(HEAD);
+        let signed = fs::read_to_string(&path).map_err(|source| io(&path, source))?;
+        let (_, size) =
+            super::unverified(&signed).map_err(|what| StoreError::Corrupt { what: format!("`{HEAD}` {what}") })?;
+        Ok(Self { dir: dir.to_owned(), size, signed })
+    }
+
+    pub(crate) fn tiles(&self) -> Tiles {
+        Tiles { dir: self.dir.clone() }
+    }
+
+    pub(crate) fn has_payloads(&self) -> bool {
+        self.dir.join(PAYLOADS).is_dir()
+    }
+
+    /// Entries that lie beyond the head, in words.
+    pub(crate) fn beyond(&self) -> Result<Option<String>, StoreError> {
+        let (index, width) = (self.size >> 8, self.size & 0xff);
+        let full = self.dir.join(path(index, TILE_WIDTH)?.to_string());
+        let mut more = full.exists();
+        for wider in width + 1..u64::from(TILE_WIDTH) {
+            more |= self.dir.join(path(index, wider as u16)?.to_string()).exists();
+        }
+        Ok(more.then(|| "entries lie beyond the head: an export was interrupted, or an older head was put back".into()))
+    }
+
+    /// The entries of one bundle file, from `from` on.
+    fn bundle(&self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let index = from >> 8;
+        let first = index << 8;
+        let width = (self.size - first).min(u64::from(TILE_WIDTH)) as u16;
+        let tile = path(index, width)?;
+        let file = self.dir.join(tile.to_string());
+        let bytes = fs::read(&file).map_err(|source| io(&file, source))?;
+        let entries = tile.read_entries(&bytes).map_err(|e| StoreError::Corrupt { what: e.to_string() })?;
+        let numbered = (first..).zip(entries).filter(|(at, _)| *at >= from).take(limit);
+        Ok(numbered.map(|(at, bytes)| (at, bytes.to_vec())).collect())
+    }
+
+    fn find(&self, wanted: impl Fn(&Found) -> bool) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let mut found = Vec::new();
+        let mut position = 0;
+        while position < self.size {
+            for (at, bytes) in self.bundle(position, usize::from(TILE_WIDTH))? {
+                let read: Found = serde_json::from_slice(&bytes)
+                    .map_err(|e| StoreError::Corrupt { what: format!("entry {at} cannot be read: {e}") })?;
+                if wanted(&read) {
+                    found.push((at, bytes));
+                }
+                position = at + 1;
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Found {
+    run: Option<String>,
+    action: Option<String>,
+}
+
+fn path(index: u64, width: u16) -> Result<TilePath, StoreError> {
+    TilePath::entries(index, width).map_err(|e| StoreError::Corrupt { what: e.to_string() })
+}
+
+fn io(path: &Path, source: std::io::Error) -> StoreError {
+    StoreError::Io { tried: format!("read `{}`", path.display()), source }
+}
+
+impl Store for Export {
+    fn head(&mut self) -> Result<Head, StoreError> {
+        Ok(Head { size: self.size, checkpoint: Some(self.signed.clone()) })
+    }
+
+    fn load(&mut self, _keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        Err(StoreError::NotHere("facts"))
+    }
+
+    fn scan(
+        &mut self,
+        _prefix: &str,
+        _after: Option<&str>,
+        _limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        Err(StoreError::NotHere("facts"))
+    }
+
+    fn commit(&mut self, _batch: &Batch) -> Result<(), StoreError> {
+        Err(StoreError::ReadOnly)
+    }
+
+    fn entries(&mut self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let mut entries = Vec::new();
+        let mut position = from;
+        while position < self.size && entries.len() < limit {
+            let more = self.bundle(position, limit - entries.len())?;
+            position += more.len() as u64;
+            entries.extend(more);
+        }
+        Ok(entries)
+    }
+
+    fn entries_of_run(
+        &mut self,
+        run: &str,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let mut found = self.find(|entry| entry.run.as_deref() == Some(run))?;
+        found.retain(|(at, _)| after.is_none_or(|after| *at > after));
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    fn entries_of_action(&mut self, action: &str) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        self.find(|entry| entry.action.as_deref() == Some(action))
+    }
+
+    fn payload(&mut self, commitment: &Hash) -> Result<Option<PayloadRow>, StoreError> {
+        let path = payload_path(&self.dir, &Digest::from_bytes(commitment.0));
+        let json = match fs::read(&path) {
+            Ok(json) => json,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(io(&path, source)),
+        };
+        let corrupt = |why: String| StoreError::Corrupt { what: format!("`{}`: {why}", path.display()) };
+        let paper: Paper = serde_json::from_slice(&json).map_err(|e| corrupt(e.to_string()))?;
+        let decode = |text: &str| STANDARD.decode(text).map_err(|e| corrupt(e.to_string()));
+        let salt = decode(&paper.salt)?.try_into().map_err(|_| corrupt("the salt has not 32 bytes".into()))?;
+        let content = decode(&paper.content)?;
+        // Whoever asks compares with the commitment for the kind that the entry implies; a file that says
+        // another kind contradicts itself.
+        if crate::payload::commitment(&salt, paper.kind, &content).bytes() != commitment.as_bytes() {
+            return Err(corrupt("its content is not what its name commits to".into()));
+        }
+        Ok(Some(PayloadRow { commitment: *commitment, salt, content, subject: String::new() }))
+    }
+
+    fn node(&mut self, level: u8, index: u64) -> Result<Option<Hash>, StoreError> {
+        // Tiles hold each eighth level; the others are computed from the one below.
+        if !level.is_multiple_of(8) {
+            let (left, right) = (self.node(level - 1, index * 2)?, self.node(level - 1, index * 2 + 1)?);
+            return Ok(left.zip(right).map(|(left, right)| aecl_kernel::proof::node_hash(&left, &right)));
+        }
+        let count = self.size.checked_shr(u32::from(level)).unwrap_or(0);
+        if index >= count {
+            return Ok(None);
+        }
+        let width = (count - (index >> 8 << 8)).min(u64::from(TILE_WIDTH)) as u16;
+        let corrupt = |what: String| StoreError::Corrupt { what };
+        let tile = TilePath::hashes(level / 8, index >> 8, width).map_err(|e| corrupt(e.to_string()))?;
+        let hashes = self.tiles().hashes(&tile).map_err(corrupt)?;
+        Ok(hashes.get((index & 0xff) as usize).copied())
+    }
+
+    fn reader(&self) -> Result<Box<dyn Store>, StoreError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+/// The hash tiles of an export.
+#[derive(Debug, Clone)]
+pub(crate) struct Tiles {
+    dir: PathBuf,
+}
+
+impl Tiles {
+    pub(crate) fn hashes(&self, tile: &TilePath) -> Result<Vec<Hash>, String> {
+        let bytes = fs::read(self.dir.join(tile.to_string())).map_err(|e| format!("`{tile}` cannot be read: {e}"))?;
+        tile.read_hashes(&bytes).map_err(|e| e.to_string())
+    }
+}

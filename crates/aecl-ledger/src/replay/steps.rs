@@ -1,0 +1,168 @@
+//! A run, step by step: what was proposed, what was known, what was decided and by which policy, who was
+//! asked and what they said, what happened.
+
+use super::read;
+use crate::error::LedgerError;
+use crate::ledger::payload;
+use crate::payload::PayloadKind;
+use crate::store::Store;
+use aecl_kernel::action::{Mode, Problem};
+use aecl_kernel::approval::{AskState, Need, Vote};
+use aecl_kernel::decide::Decision;
+use aecl_kernel::digest::Digest;
+use aecl_kernel::event::{Entry, Event, OutcomeKind};
+use aecl_kernel::evidence::Evidence;
+use aecl_kernel::facts::{Facts, Goal};
+use aecl_kernel::id::{ActionId, ApprovalId, RunId};
+use aecl_kernel::principal::Principal;
+use aecl_kernel::time::Timestamp;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// One step of a run.
+#[derive(Debug, Serialize)]
+pub struct Step {
+    /// The position of its entry.
+    pub position: u64,
+    /// Its number in the run.
+    pub seq: Option<u64>,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What a step is. Texts that were erased, or are not there, are `None`.
+#[derive(Debug, Serialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names are those of the entries")]
+pub enum What {
+    /// The run began.
+    Opened { principal: Principal, goal: Option<Goal>, expires_at: Timestamp, ancestors: Vec<RunId>, by: String },
+    /// Something was proposed and decided on.
+    Proposed {
+        action: ActionId,
+        name: String,
+        /// The canonical JSON that was judged.
+        arguments: Option<String>,
+        mode: Mode,
+        idempotency_key: Option<String>,
+        compensates: Option<ActionId>,
+        problems: Vec<Problem>,
+        known: Box<Facts>,
+        evidence: Vec<Evidence>,
+        bundle: Digest,
+        /// `approved`, `blocked`, `escalated`, `replayed` or `asked`.
+        outcome: String,
+        decision: Arc<Decision>,
+    },
+    /// People were asked.
+    Asked { approval: ApprovalId, action: ActionId, need: Need, expires_at: Timestamp },
+    /// A person answered.
+    Answered { approval: ApprovalId, action: ActionId, vote: Vote, state: AskState },
+    /// Nobody answered in time.
+    Expired { approval: ApprovalId, action: ActionId },
+    /// An attempt began.
+    Started { action: ActionId, attempt: u32 },
+    /// It ended, or its unknown outcome was resolved.
+    Happened {
+        action: ActionId,
+        outcome: OutcomeKind,
+        code: Option<String>,
+        message: String,
+        /// What came back; bytes that are no text are shown as replacement characters.
+        output: Option<String>,
+        output_bytes: u64,
+        latency_ms: u64,
+        sandbox: String,
+        resolved_by: Option<String>,
+        rollback_token: Option<String>,
+    },
+    /// A token was given out.
+    TokenIssued { token: String, expires_at: Timestamp },
+    /// A token was revoked.
+    TokenRevoked { token: String, by: String },
+    /// The run ended.
+    Closed { reason: String, by: String },
+    /// Something that is not about one run.
+    Other { kind: String },
+}
+
+/// All steps of a run, in order.
+pub fn steps(store: &mut dyn Store, run: &RunId) -> Result<Vec<Step>, LedgerError> {
+    let mut steps = Vec::new();
+    let mut after = None;
+    loop {
+        let entries = store.entries_of_run(run.as_str(), after, 256)?;
+        let Some((last, _)) = entries.last() else { return Ok(steps) };
+        after = Some(*last);
+        for (position, bytes) in entries {
+            let entry: Entry = read(position, &bytes)?;
+            let (seq, at) = (entry.seq, entry.at);
+            steps.push(Step { position, seq, at, what: what(store, entry.event)? });
+        }
+    }
+}
+
+fn what(store: &mut dyn Store, event: Event) -> Result<What, LedgerError> {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(match event {
+        Event::RunOpened(e) => {
+            let stated = payload(store, PayloadKind::Stated, &e.stated)?;
+            let goal = stated.map(|json| read(0, &json)).transpose()?;
+            What::Opened { principal: e.principal, goal, expires_at: e.expires_at, ancestors: e.ancestors, by: e.by }
+        }
+        Event::Ruled(e) => {
+            let arguments = payload(store, PayloadKind::Arguments, &e.arguments)?.map(text);
+            What::Proposed {
+                action: e.action,
+                name: e.name,
+                arguments,
+                mode: e.mode,
+                idempotency_key: e.idempotency_key,
+                compensates: e.compensates,
+                problems: e.problems,
+                known: Box::new(e.facts),
+                evidence: e.evidence,
+                bundle: e.bundle,
+                outcome: e.outcome,
+                decision: e.decision,
+            }
+        }
+        Event::Asked(e) => {
+            What::Asked { approval: e.approval, action: e.action, need: e.need, expires_at: e.expires_at }
+        }
+        Event::Answered(e) => {
+            What::Answered { approval: e.approval, action: e.action, vote: e.vote, state: e.state }
+        }
+        Event::Expired(e) => What::Expired { approval: e.approval, action: e.action },
+        Event::Started(e) => What::Started { action: e.action, attempt: e.attempt },
+        Event::Concluded(e) => {
+            let output = e.output.map(|digest| payload(store, PayloadKind::Output, &digest)).transpose()?;
+            What::Happened {
+                action: e.action,
+                outcome: e.outcome,
+                code: e.code,
+                message: e.message,
+                output: output.flatten().map(text),
+                output_bytes: e.output_bytes,
+                latency_ms: e.latency_ms,
+                sandbox: e.sandbox,
+                resolved_by: e.resolved_by,
+                rollback_token: e.rollback_token,
+            }
+        }
+        Event::TokenIssued(e) => What::TokenIssued { token: e.token, expires_at: e.expires_at },
+        Event::TokenRevoked(e) => What::TokenRevoked { token: e.token, by: e.by },
+        Event::RunClosed(e) => What::Closed { reason: e.reason, by: e.by },
+        other @ (Event::BundleLoaded(_)
+        | Event::Kill(_)
+        | Event::Lift(_)
+        | Event::BudgetAdjusted(_)
+        | Event::Erased(_)
+        | Event::KeyChanged(_)
+        | Event::Heartbeat(_)
+        | Event::Fault(_)) => What::Other { kind: other.kind().to_owned() },
+    })
+}

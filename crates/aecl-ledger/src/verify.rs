@@ -1,0 +1,377 @@
+//! Verification by somebody who trusts nobody, us included: from an export's files alone, or from the
+//! store's file, also while a server has it open.
+//!
+//! Everything is computed anew from the bytes of the entries: leaf hashes, root, the head of the past that
+//! somebody kept. The pinned key and origin are the only things believed. Entries are read once, in order;
+//! what is remembered of them is a few bytes for each run and action.
+
+mod line;
+mod story;
+mod tree;
+
+use crate::export::Export;
+use crate::payload::{PayloadKind, commitment};
+use crate::store::{Sqlite, Store, StoreError};
+use aecl_kernel::digest::Digest;
+use aecl_kernel::id::ActionId;
+use aecl_kernel::proof::{Checkpoint, Frontier, Hash, VerifierKey};
+use aecl_kernel::time::Timestamp;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use story::Story;
+
+/// What an auditor brings along: nothing of it comes from what is checked.
+#[derive(Debug, Clone)]
+pub struct Auditor {
+    /// The name of the ledger.
+    pub origin: String,
+    /// The key that signs its heads.
+    pub key: VerifierKey,
+    /// Silence that is worth a warning, in seconds. A running gate records a heartbeat each minute.
+    pub silence_s: u64,
+    /// Compare payloads with their commitments, as far as they are there.
+    pub payloads: bool,
+}
+
+impl Auditor {
+    /// Pins an origin and a key.
+    pub fn new(origin: impl Into<String>, key: VerifierKey) -> Self {
+        Self { origin: origin.into(), key, silence_s: 600, payloads: true }
+    }
+}
+
+/// What is wrong, and where it first shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{}{what}", place(*position))]
+pub struct Finding {
+    /// The first bad position, if it is about one.
+    pub position: Option<u64>,
+    /// What is wrong, in words.
+    pub what: String,
+    /// Of which kind.
+    pub class: Class,
+}
+
+fn place(position: Option<u64>) -> String {
+    position.map_or(String::new(), |position| format!("entry {position}: "))
+}
+
+/// What kind of wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// Bytes, tree, signature and heads do not fit each other.
+    Proof,
+    /// The entries contradict each other, or are none that this program knows.
+    Story,
+    /// It cannot be read, so nothing can be said.
+    Unreadable,
+}
+
+impl Finding {
+    pub(crate) fn proof(position: Option<u64>, what: impl Into<String>) -> Self {
+        Self { position, what: what.into(), class: Class::Proof }
+    }
+
+    pub(crate) fn story(position: u64, what: impl Into<String>) -> Self {
+        Self { position: Some(position), what: what.into(), class: Class::Story }
+    }
+}
+
+impl From<StoreError> for Finding {
+    fn from(error: StoreError) -> Self {
+        Self { position: None, what: crate::error::chain(&error), class: Class::Unreadable }
+    }
+}
+
+/// What was verified.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    /// The ledger.
+    pub origin: String,
+    /// How many entries.
+    pub entries: u64,
+    /// The root over them, as signed.
+    pub root: String,
+    /// The size of the kept head that this ledger continues, if one was given.
+    pub continues: Option<u64>,
+    /// How many runs were opened.
+    pub runs: u64,
+    /// Entries by kind.
+    pub kinds: BTreeMap<String, u64>,
+    /// Decisions by outcome: `approved`, `blocked`, `escalated`, `replayed`, `asked`.
+    pub decisions: BTreeMap<String, u64>,
+    /// Actions that were started, by where they stand: `done`, `failed`, `unknown`, `started`.
+    pub actions: BTreeMap<String, u64>,
+    /// Actions whose effect may have happened without anybody knowing: started, or unknown.
+    pub open: Vec<OpenAction>,
+    /// When the first entry was recorded.
+    pub first_at: Option<Timestamp>,
+    /// When the last one was.
+    pub last_at: Option<Timestamp>,
+    /// Payloads that are what was committed to.
+    pub payloads: u64,
+    /// Payloads that are not there, and not erased on record.
+    pub payloads_missing: u64,
+    /// Payloads that are erased on record.
+    pub payloads_erased: u64,
+    /// What is worth knowing. At most [`WARNINGS_MAX`].
+    pub warnings: Vec<Warning>,
+    /// Warnings beyond those.
+    pub warnings_more: u64,
+}
+
+/// Most warnings that a report lists.
+pub const WARNINGS_MAX: usize = 1000;
+
+/// An action without a final outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OpenAction {
+    /// The action.
+    pub action: ActionId,
+    /// `started` or `unknown`.
+    pub state: String,
+    /// The position of its last entry.
+    pub position: u64,
+}
+
+/// Something that is no contradiction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// Where.
+    pub position: u64,
+    /// What, in words.
+    pub what: String,
+}
+
+/// Verifies an export from its files alone. `kept_head` is a signed checkpoint of the past that the auditor
+/// has kept: the ledger must continue it.
+pub fn verify_export(dir: &Path, auditor: &Auditor, kept_head: Option<&str>) -> Result<Report, Finding> {
+    let mut export = Export::open(dir)?;
+    let tiles = export.tiles();
+    let payloads = auditor.payloads && export.has_payloads();
+    let mut report = verify(&mut export, Some(tiles), payloads, auditor, kept_head)?;
+    if let Some(what) = export.beyond()? {
+        let position = report.entries;
+        report.warnings.push(Warning { position, what });
+    }
+    Ok(report)
+}
+
+/// Verifies the store in this data directory, also while a server has it open.
+pub fn verify_data(dir: &Path, auditor: &Auditor, kept_head: Option<&str>) -> Result<Report, Finding> {
+    verify_store(&mut Sqlite::open_existing_read_only(dir)?, auditor, kept_head)
+}
+
+/// Verifies a store.
+pub fn verify_store(
+    store: &mut dyn Store,
+    auditor: &Auditor,
+    kept_head: Option<&str>,
+) -> Result<Report, Finding> {
+    verify(store, None, auditor.payloads, auditor, kept_head)
+}
+
+/// Entries that are read at once: a multiple of the width of a tile.
+const CHUNK: usize = 1024;
+
+fn verify(
+    store: &mut dyn Store,
+    tiles: Option<crate::export::Tiles>,
+    payloads: bool,
+    auditor: &Auditor,
+    kept_head: Option<&str>,
+) -> Result<Report, Finding> {
+    let head = head(store, auditor)?;
+    let kept = kept_head.map(|kept| open(kept, auditor, "kept head")).transpose()?;
+    if let Some(kept) = kept.as_ref().filter(|kept| kept.size() > head.size()) {
+        let what = format!(
+            "the ledger ends at {} entries, but the kept head covers {}: its tail was cut, or an older copy \
+             was put back",
+            head.size(),
+            kept.size()
+        );
+        return Err(Finding::proof(Some(head.size()), what));
+    }
+    let mut story = Story::new(auditor);
+    let mut papers = Papers::default();
+    // Hashing has a thread of its own. It gets each chunk before the story is read, so that of two things
+    // that are wrong the earlier one is known.
+    let (told, hashed) = std::thread::scope(|scope| {
+        let (chunks, queue) = std::sync::mpsc::sync_channel::<Arc<tree::Chunk>>(4);
+        let (kept, size) = (kept.as_ref().map(Checkpoint::size), head.size());
+        let hasher = scope.spawn(move || tree::grow(&queue, size, kept, tiles));
+        let mut tell = || -> Result<(), Finding> {
+            let mut position = 0;
+            while position < head.size() {
+                let limit = CHUNK.min(usize::try_from(head.size() - position).unwrap_or(CHUNK));
+                let chunk = Arc::new(store.entries(position, limit)?);
+                if chunk.is_empty() {
+                    return Err(Finding::proof(Some(position), "it is missing"));
+                }
+                // The hasher has found something and stopped listening.
+                if chunks.send(chunk.clone()).is_err() {
+                    return Ok(());
+                }
+                for (at, bytes) in chunk.iter() {
+                    if *at != position {
+                        return Err(Finding::proof(Some(position), "it is missing"));
+                    }
+                    let paper = story.tell(position, bytes)?;
+                    if let Some((kind, digest)) = paper.filter(|_| payloads) {
+                        papers.check(store, kind, digest, position)?;
+                    }
+                    position += 1;
+                }
+            }
+            story.end()
+        };
+        let told = tell();
+        drop(chunks);
+        (told, hasher.join())
+    });
+    let Ok(hashed) = hashed else {
+        return Err(Finding { position: None, what: "the hasher has panicked".into(), class: Class::Unreadable });
+    };
+    let grown = match (told, hashed) {
+        (Ok(()), Ok(grown)) => grown,
+        (Err(finding), Ok(_)) | (Ok(()), Err(finding)) => return Err(finding),
+        // Bytes that are not what was hashed explain a story that makes no sense, not the other way round.
+        (Err(told), Err(hashed)) => {
+            let told_first = told.position.unwrap_or(u64::MAX) < hashed.position.unwrap_or(u64::MAX);
+            return Err(if told_first { told } else { hashed });
+        }
+    };
+    against_heads(store, &grown, &head, kept.as_ref())?;
+    let mut report = story.report();
+    papers.report(&mut report);
+    report.origin = auditor.origin.clone();
+    report.root = head.root().to_base64();
+    report.continues = kept.map(|kept| kept.size());
+    Ok(report)
+}
+
+fn head(store: &mut dyn Store, auditor: &Auditor) -> Result<Checkpoint, Finding> {
+    let head = store.head()?;
+    let Some(signed) = head.checkpoint else {
+        return Err(Finding::proof(None, "there is no signed head"));
+    };
+    let checkpoint = open(&signed, auditor, "head")?;
+    if checkpoint.size() != head.size {
+        let what = format!("there are {} entries, but {} are signed", head.size, checkpoint.size());
+        return Err(Finding::proof(Some(checkpoint.size().min(head.size)), what));
+    }
+    Ok(checkpoint)
+}
+
+fn open(signed: &str, auditor: &Auditor, what: &str) -> Result<Checkpoint, Finding> {
+    Checkpoint::open(signed, &auditor.origin, &auditor.key)
+        .map_err(|error| Finding::proof(None, format!("the {what} does not hold: {error}")))
+}
+
+fn against_heads(
+    store: &mut dyn Store,
+    grown: &tree::Grown,
+    head: &Checkpoint,
+    kept: Option<&Checkpoint>,
+) -> Result<(), Finding> {
+    if let (Some(kept), Some(root)) = (kept, grown.kept)
+        && root != kept.root()
+    {
+        let what = format!(
+            "the first {} entries lead to the root {}, but the kept head signs {}: history was written anew",
+            kept.size(),
+            root.to_base64(),
+            kept.root().to_base64()
+        );
+        return Err(Finding::proof(None, what));
+    }
+    if grown.tree.root() != head.root() {
+        let what = format!(
+            "the entries lead to the root {}, but {} is signed",
+            grown.tree.root().to_base64(),
+            head.root().to_base64()
+        );
+        return Err(Finding::proof(first_change(store, head.size())?, what));
+    }
+    edge(store, &grown.tree)
+}
+
+/// The first entry whose hash is not the one that was stored with it, to say where to look.
+fn first_change(store: &mut dyn Store, size: u64) -> Result<Option<u64>, Finding> {
+    let mut position = 0;
+    while position < size {
+        for (at, bytes) in store.entries(position, CHUNK)? {
+            if store.node(0, at)? != Some(aecl_kernel::proof::leaf_hash(&bytes)) {
+                return Ok(Some(at));
+            }
+            position = at + 1;
+        }
+    }
+    Ok(None)
+}
+
+/// The nodes that the next entry is appended to.
+fn edge(store: &mut dyn Store, tree: &Frontier) -> Result<(), Finding> {
+    let stored: Option<Vec<Hash>> = Frontier::coordinates(tree.size())
+        .into_iter()
+        .map(|(level, index)| store.node(level, index))
+        .collect::<Result<_, _>>()?;
+    let stored = stored.and_then(|edge| Frontier::resume(tree.size(), edge).ok());
+    match stored {
+        Some(stored) if stored == *tree => Ok(()),
+        _ => Err(Finding::proof(None, "the stored nodes of the tree are not those of the entries")),
+    }
+}
+
+/// Payloads beside the chain.
+#[derive(Default)]
+struct Papers {
+    good: u64,
+    missing: BTreeSet<Digest>,
+    erased: BTreeSet<Digest>,
+}
+
+/// What an entry says about a payload.
+pub(crate) enum Paper {
+    /// It is committed to.
+    Committed(PayloadKind),
+    /// It is erased.
+    Erased,
+}
+
+impl Papers {
+    fn check(
+        &mut self,
+        store: &mut dyn Store,
+        paper: Paper,
+        digest: Digest,
+        position: u64,
+    ) -> Result<(), Finding> {
+        let Paper::Committed(kind) = paper else {
+            self.erased.insert(digest);
+            return Ok(());
+        };
+        match store.payload(&Hash(*digest.bytes())) {
+            Ok(None) => drop(self.missing.insert(digest)),
+            Ok(Some(row)) if commitment(&row.salt, kind, &row.content) == digest => self.good += 1,
+            Ok(Some(_)) => {
+                let what = format!("its payload {} is not what was committed to", digest.hex());
+                return Err(Finding::proof(Some(position), what));
+            }
+            Err(error) => {
+                let what = format!("its payload: {}", crate::error::chain(&error));
+                return Err(Finding { position: Some(position), what, class: Class::Unreadable });
+            }
+        }
+        Ok(())
+    }
+
+    fn report(self, report: &mut Report) {
+        report.payloads = self.good;
+        report.payloads_erased = self.erased.len() as u64;
+        report.payloads_missing = self.missing.difference(&self.erased).count() as u64;
+    }
+}

@@ -1,0 +1,398 @@
+//! Do the entries make sense together? Each run counts its own entries, what is started was allowed and
+//! ends once, a yes is used once and for what it was given.
+
+use super::line::Line;
+use super::{Auditor, Finding, OpenAction, Paper, Report, WARNINGS_MAX, Warning};
+use crate::payload::PayloadKind;
+use aecl_kernel::approval::{Ask, AskState};
+use aecl_kernel::digest::Digest;
+use aecl_kernel::event::{Answered, Entry, Event, Expired, Ruled, VERSION};
+use aecl_kernel::id::ActionId;
+use aecl_kernel::time::Timestamp;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
+
+/// The kinds of entries that this program knows. Another one may mean anything, so it is refused.
+const KINDS: [&str; 18] = [
+    "bundle_loaded", "run_opened", "run_closed", "token_issued", "token_revoked", "ruled", "asked",
+    "answered", "expired", "started", "concluded", "kill", "lift", "budget_adjusted", "erased",
+    "key_changed", "heartbeat", "fault",
+];
+
+/// What has been told so far.
+pub(super) struct Story<'a> {
+    auditor: &'a Auditor,
+    names: (RandomState, RandomState),
+    // The time of the last entry, as text and as number.
+    at: (String, Timestamp),
+    // The next number in each run.
+    runs: HashMap<Name, u64>,
+    // Actions that were started, and whether their end is known.
+    over: HashMap<Name, bool>,
+    // Those of them whose end is not known.
+    open: HashMap<String, (u64, &'static str)>,
+    // Requests for approval that can still be answered or used.
+    asks: HashMap<String, Ask>,
+    // Those that were used, refused or have expired.
+    closed: HashSet<Name>,
+    // An allow whose attempt must be the next entry.
+    due: Option<(u64, String, Option<String>)>,
+    kinds: [u64; KINDS.len()],
+    ends: BTreeMap<&'static str, u64>,
+    report: Report,
+}
+
+/// A name, hashed with keys that nobody knows. It stands for the name: two names that are the same here
+/// cannot be made on purpose.
+type Name = (u64, u64);
+
+impl<'a> Story<'a> {
+    pub(super) fn new(auditor: &'a Auditor) -> Self {
+        Self {
+            auditor,
+            names: (RandomState::new(), RandomState::new()),
+            at: (String::new(), Timestamp(i64::MIN)),
+            runs: HashMap::new(),
+            over: HashMap::new(),
+            open: HashMap::new(),
+            asks: HashMap::new(),
+            closed: HashSet::new(),
+            due: None,
+            kinds: [0; KINDS.len()],
+            ends: BTreeMap::new(),
+            report: Report::default(),
+        }
+    }
+
+    /// Takes the next entry. Gives the payload that it commits to or takes back.
+    pub(super) fn tell(&mut self, position: u64, bytes: &[u8]) -> Result<Option<(Paper, Digest)>, Finding> {
+        let wrong = |what: String| Finding::story(position, what);
+        let line: Line<'_> = serde_json::from_slice(bytes).map_err(|e| wrong(format!("it cannot be read: {e}")))?;
+        if line.v != u64::from(VERSION) {
+            return Err(wrong(format!("it has version {}; this program knows {VERSION}", line.v)));
+        }
+        if line.position != position {
+            return Err(wrong(format!("it says that it is entry {}", line.position)));
+        }
+        let Some(kind) = KINDS.iter().position(|kind| *kind == line.kind) else {
+            return Err(wrong(format!("its kind `{}` is unknown to this program", line.kind)));
+        };
+        if let Some(count) = self.kinds.get_mut(kind) {
+            *count += 1;
+        }
+        self.time(position, line.at)?;
+        self.sequence(position, &line)?;
+        if let Some((ruled, action, run)) = self.due.take() {
+            let same = line.kind == "started" && line.action == Some(&action) && line.run == run.as_deref();
+            if !same {
+                return Err(Finding::story(ruled, format!("it allows `{action}`, but no attempt is on record")));
+            }
+            self.started(position, &line, action)?;
+        } else if line.kind == "started" {
+            return Err(wrong(format!("`{}` was started without an allow", line.action.unwrap_or_default())));
+        }
+        match line.kind {
+            "ruled" => self.ruled(position, &line, bytes)?,
+            "concluded" => self.concluded(position, &line)?,
+            "started" => {}
+            _ => self.other(position, bytes)?,
+        }
+        let digest = |text: &str| Digest::parse(text).ok_or_else(|| wrong(format!("`{text}` is no digest")));
+        let committed = |kind, text: Option<&str>| -> Result<_, Finding> {
+            Ok(text.map(digest).transpose()?.map(|digest| (Paper::Committed(kind), digest)))
+        };
+        match line.kind {
+            "ruled" => committed(PayloadKind::Arguments, line.arguments),
+            "concluded" => committed(PayloadKind::Output, line.output),
+            "run_opened" => committed(PayloadKind::Stated, line.stated),
+            "bundle_loaded" => committed(PayloadKind::Bundle, line.sources),
+            "erased" => Ok(line.payload.map(digest).transpose()?.map(|digest| (Paper::Erased, digest))),
+            _ => Ok(None),
+        }
+    }
+
+    /// No more entries.
+    pub(super) fn end(&mut self) -> Result<(), Finding> {
+        match self.due.take() {
+            Some((ruled, action, _)) => {
+                Err(Finding::story(ruled, format!("it allows `{action}`, but no attempt is on record")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What was told.
+    pub(super) fn report(mut self) -> Report {
+        for (kind, count) in KINDS.iter().zip(self.kinds).filter(|(_, count)| *count > 0) {
+            self.report.kinds.insert((*kind).to_owned(), count);
+        }
+        for (end, count) in self.ends {
+            self.report.actions.insert(end.to_owned(), count);
+        }
+        let mut open: Vec<_> = self.open.into_iter().collect();
+        open.sort_by_key(|(_, (position, _))| *position);
+        for (action, (position, state)) in open {
+            *self.report.actions.entry(state.to_owned()).or_default() += 1;
+            if let Ok(action) = ActionId::new(&action) {
+                self.report.open.push(OpenAction { action, state: state.to_owned(), position });
+            }
+        }
+        self.report.entries = self.kinds.iter().sum();
+        self.report.runs = self.runs.len() as u64;
+        self.report.last_at = self.report.first_at.map(|_| self.at.1);
+        self.report
+    }
+
+    fn name(&self, text: &str) -> Name {
+        (self.names.0.hash_one(text), self.names.1.hash_one(text))
+    }
+
+    fn warn(&mut self, position: u64, what: String) {
+        if self.report.warnings.len() < WARNINGS_MAX {
+            self.report.warnings.push(Warning { position, what });
+        } else {
+            self.report.warnings_more += 1;
+        }
+    }
+
+    fn time(&mut self, position: u64, text: &str) -> Result<(), Finding> {
+        if text == self.at.0 {
+            return Ok(());
+        }
+        let at = Timestamp::parse(text).filter(|at| at.to_string() == text);
+        let Some(at) = at else {
+            return Err(Finding::story(position, format!("`{text}` is no time as entries write it")));
+        };
+        let before = self.at.1;
+        if at < before {
+            return Err(Finding::story(position, format!("it was recorded at {at}, before the entry before it ({before})")));
+        }
+        if self.report.first_at.is_none() {
+            self.report.first_at = Some(at);
+        } else if at.since_ms(before) > self.auditor.silence_s.saturating_mul(1000) {
+            let silence_s = at.since_ms(before) / 1000;
+            self.warn(position, format!("nothing was recorded for {silence_s} s before it, no heartbeat either"));
+        }
+        self.at = (text.to_owned(), at);
+        Ok(())
+    }
+
+    fn sequence(&mut self, position: u64, line: &Line<'_>) -> Result<(), Finding> {
+        let wrong = |what: String| Err(Finding::story(position, what));
+        let Some(run) = line.run else {
+            return match line.seq {
+                None => Ok(()),
+                Some(_) => wrong("it counts in a run, but names none".into()),
+            };
+        };
+        let name = self.name(run);
+        match (self.runs.get_mut(&name), line.kind) {
+            (Some(_), "run_opened") => wrong(format!("run `{run}` is opened a second time")),
+            (None, "run_opened") if line.seq == Some(0) => {
+                self.runs.insert(name, 1);
+                Ok(())
+            }
+            (None, "run_opened") => wrong(format!("the first entry of run `{run}` must be number 0")),
+            (Some(next), _) if line.seq == Some(*next) => {
+                *next += 1;
+                Ok(())
+            }
+            (Some(next), _) => match line.seq {
+                Some(seq) => wrong(format!("it is number {seq} of run `{run}`, but {next} comes next: an entry is missing or twice")),
+                None => wrong(format!("it has no number in run `{run}`")),
+            },
+            // What is proposed for a run that nobody opened is refused, on record.
+            (None, "ruled") if line.seq.is_none() => Ok(()),
+            (None, _) => wrong(format!("run `{run}` was never opened")),
+        }
+    }
+
+    fn ruled(&mut self, position: u64, line: &Line<'_>, bytes: &[u8]) -> Result<(), Finding> {
+        let wrong = |what: String| Err(Finding::story(position, what));
+        let (Some(action), Some(decision), Some(outcome)) = (line.action, &line.decision, line.outcome) else {
+            return wrong("it is a decision without action, outcome or verdict".into());
+        };
+        let expected = match (decision.verdict, line.mode) {
+            _ if decision.replays.is_some() => "replayed",
+            ("allow" | "require_approval" | "block", Some("dry_run")) => "asked",
+            ("allow", Some("execute" | "authorize")) => "approved",
+            ("require_approval", Some("execute" | "authorize")) => "escalated",
+            ("block", Some("execute" | "authorize")) => "blocked",
+            (verdict, mode) => return wrong(format!("`{verdict}` for `{}` is no decision", mode.unwrap_or_default())),
+        };
+        if outcome != expected {
+            return wrong(format!("it says `{outcome}`, but its decision means `{expected}`"));
+        }
+        *self.report.decisions.entry(expected.to_owned()).or_default() += 1;
+        if expected != "approved" {
+            return Ok(());
+        }
+        if self.over.contains_key(&self.name(action)) {
+            return wrong(format!("`{action}` was started before, and is allowed again"));
+        }
+        if line.seq.is_none() {
+            return wrong(format!("`{action}` is allowed for a run that was never opened"));
+        }
+        if decision.approval.is_some() {
+            match read(position, bytes)?.event {
+                Event::Ruled(ruled) => self.yes(position, &ruled)?,
+                _ => return wrong("it is no decision".into()),
+            }
+        }
+        self.due = Some((position, action.to_owned(), line.run.map(str::to_owned)));
+        Ok(())
+    }
+
+    /// A yes is used: once, in time, for exactly what it was given, and by as many people as are needed.
+    fn yes(&mut self, position: u64, ruled: &Ruled) -> Result<(), Finding> {
+        let Some(approval) = &ruled.decision.approval else { return Ok(()) };
+        let wrong = |what: &str| Err(Finding::story(position, format!("the approval `{approval}` {what}")));
+        let Some(ask) = self.asks.remove(approval.as_str()) else {
+            let used = self.closed.contains(&self.name(approval.as_str()));
+            return wrong(if used { "was used, refused or expired before" } else { "was never asked for" });
+        };
+        self.closed.insert(self.name(approval.as_str()));
+        if ask.digest != ruled.digest {
+            return wrong("was given for something else");
+        }
+        if ask.action != ruled.action {
+            return wrong(&format!("was given for `{}`", ask.action));
+        }
+        if ask.state_at(ruled.now) != AskState::Approved {
+            return wrong(&format!("is {}", ask.state_at(ruled.now).name()));
+        }
+        if !ruled.decision.need.as_ref().is_some_and(|need| need.met_by(&ask.votes)) {
+            return wrong("was not given by all who had to agree");
+        }
+        Ok(())
+    }
+
+    fn started(&mut self, position: u64, line: &Line<'_>, action: String) -> Result<(), Finding> {
+        if line.attempt != Some(1) {
+            return Err(Finding::story(position, "the first attempt is number 1"));
+        }
+        self.over.insert(self.name(&action), false);
+        self.open.insert(action, (position, "started"));
+        Ok(())
+    }
+
+    fn concluded(&mut self, position: u64, line: &Line<'_>) -> Result<(), Finding> {
+        let wrong = |what: String| Err(Finding::story(position, what));
+        let (Some(action), Some(outcome)) = (line.action, line.outcome) else {
+            return wrong("it is a conclusion without action or outcome".into());
+        };
+        let end = match outcome {
+            "done" => Some("done"),
+            "failed" => Some("failed"),
+            "unknown" => None,
+            _ => return wrong(format!("`{outcome}` is no outcome")),
+        };
+        let name = self.name(action);
+        match (self.over.get(&name), self.open.get_mut(action)) {
+            (None, _) => return wrong(format!("`{action}` ends without having been started")),
+            (Some(true), _) | (Some(false), None) => return wrong(format!("`{action}` ends a second time")),
+            (Some(false), Some((at, state))) => {
+                if *state == "unknown" && (end.is_none() || !line.resolved_by) {
+                    return wrong(format!("`{action}` is unknown, and only somebody who found out can say more"));
+                }
+                (*at, *state) = (position, "unknown");
+            }
+        }
+        if let Some(end) = end {
+            self.open.remove(action);
+            self.over.insert(name, true);
+            *self.ends.entry(end).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    fn other(&mut self, position: u64, bytes: &[u8]) -> Result<(), Finding> {
+        let entry = read(position, bytes)?;
+        match entry.event {
+            Event::Asked(ask) => self.asked(position, *ask),
+            Event::Answered(answered) => self.answered(position, answered),
+            Event::Expired(expired) => self.expired(position, entry.at, &expired),
+            Event::Fault(fault) => {
+                self.warn(position, format!("fault `{}`: {}", fault.code, fault.message));
+                Ok(())
+            }
+            // The line has told all there is to these, or nothing hangs on them here.
+            Event::BundleLoaded(_)
+            | Event::RunOpened(_)
+            | Event::RunClosed(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRevoked(_)
+            | Event::Ruled(_)
+            | Event::Started(_)
+            | Event::Concluded(_)
+            | Event::Kill(_)
+            | Event::Lift(_)
+            | Event::BudgetAdjusted(_)
+            | Event::Erased(_)
+            | Event::KeyChanged(_)
+            | Event::Heartbeat(_) => Ok(()),
+        }
+    }
+
+    fn asked(&mut self, position: u64, ask: Ask) -> Result<(), Finding> {
+        let id = ask.approval.as_str();
+        let wrong = |what: &str| Err(Finding::story(position, format!("the approval `{id}` {what}")));
+        if ask.state != AskState::Pending {
+            return wrong("is answered before it is asked for");
+        }
+        if self.closed.contains(&self.name(id)) {
+            return wrong("is over, and is asked for again");
+        }
+        match self.asks.get(id) {
+            None if !ask.votes.is_empty() => return wrong("has answers that are not on record"),
+            Some(known) if known.votes != ask.votes => return wrong("has other answers than those on record"),
+            Some(known) if known.digest != ask.digest || known.action != ask.action => {
+                return wrong("is asked for something else now");
+            }
+            None | Some(_) => {}
+        }
+        self.asks.insert(id.to_owned(), ask);
+        Ok(())
+    }
+
+    fn answered(&mut self, position: u64, answered: Answered) -> Result<(), Finding> {
+        let id = answered.approval.as_str();
+        let name = self.name(id);
+        let wrong = |what: String| Err(Finding::story(position, what));
+        let Some(ask) = self.asks.get_mut(id) else {
+            return wrong(format!("it answers `{id}`, which nobody asks"));
+        };
+        if ask.action != answered.action {
+            return wrong(format!("it answers `{id}` about another action"));
+        }
+        match ask.admit(&answered.vote) {
+            Err((_, why)) => return wrong(format!("an answer that does not count is on record: {why}")),
+            Ok(state) if state != answered.state => {
+                return wrong(format!("after it `{id}` is {}, not {}", state.name(), answered.state.name()));
+            }
+            Ok(state) => ask.state = state,
+        }
+        ask.votes.push(answered.vote);
+        if ask.state == AskState::Rejected {
+            self.asks.remove(id);
+            self.closed.insert(name);
+        }
+        Ok(())
+    }
+
+    fn expired(&mut self, position: u64, at: Timestamp, expired: &Expired) -> Result<(), Finding> {
+        let id = expired.approval.as_str();
+        match self.asks.remove(id) {
+            Some(ask) if ask.state_at(at) == AskState::Expired && ask.action == expired.action => {
+                self.closed.insert(self.name(id));
+                Ok(())
+            }
+            Some(_) => Err(Finding::story(position, format!("`{id}` had not expired"))),
+            None => Err(Finding::story(position, format!("it ends `{id}`, which nobody asks"))),
+        }
+    }
+}
+
+fn read(position: u64, bytes: &[u8]) -> Result<Entry, Finding> {
+    serde_json::from_slice(bytes).map_err(|e| Finding::story(position, format!("it cannot be read: {e}")))
+}

@@ -1,0 +1,134 @@
+//! What an approver sees: first what will happen and to whom, then why we ask, then what cannot be undone.
+//! Nothing is cut off. What agents and strangers wrote stands behind a bar and cannot move the cursor.
+
+use crate::cli::show::{Field, Page, Tone, inert_line, people};
+use serde_json::Value;
+
+/// The first lines: enough for ten seconds.
+pub(super) fn head(page: &mut Page, ask: &Value) {
+    page.heading(&inert_line(&ask.text("/summary/title")));
+    let what = ask.text("/summary/what");
+    if !what.is_empty() {
+        page.field("does", &what);
+    }
+    for to in ask.items("/summary/to") {
+        page.field("to", to.as_str().unwrap_or_default());
+    }
+    page.field("agent", &who(ask));
+    for (i, why) in ask.items("/summary/because").iter().enumerate() {
+        page.field(if i == 0 { "asked because" } else { "" }, why.as_str().unwrap_or_default());
+    }
+    let undoable = ask.pointer("/summary/undoable").and_then(Value::as_bool).unwrap_or(false);
+    let tone = if undoable { Tone::Plain } else { Tone::Bad };
+    let undo = page.word(tone, &inert_line(&ask.text("/summary/undo")));
+    page.line(format!("  {:<13} {undo}", "undo"));
+    if ask.pointer("/summary/stale").and_then(Value::as_bool).unwrap_or(false) {
+        page.toned(Tone::Mind, "  The action's definition has changed since it was asked; it is judged again before it happens.");
+    }
+}
+
+fn who(ask: &Value) -> String {
+    let mut out = ask.text("/agent");
+    for (word, at) in [(" for ", "/user"), (", tenant ", "/tenant"), (", project ", "/project"), (", in ", "/environment")] {
+        let text = ask.text(at);
+        if !text.is_empty() {
+            out.push_str(word);
+            out.push_str(&text);
+        }
+    }
+    out
+}
+
+/// Everything.
+pub(super) fn full(ask: &Value, aecl: &str) -> Page {
+    let mut page = Page::new();
+    head(&mut page, ask);
+    page.heading("Exactly this").field("action", &ask.text("/name"));
+    if let Some(arguments) = ask.get("arguments") {
+        page.json(arguments);
+    }
+    page.heading("The task").field("goal", "as the agent's side states it:").quote(&ask.text("/goal"));
+    if let Some(plan) = ask.get("plan").filter(|p| !p.is_null()) {
+        page.field("plan", "").json(plan);
+    }
+    history(&mut page, ask);
+    if let Some(decision) = ask.get("decision") {
+        page.decision(decision, None);
+    }
+    answers(&mut page, ask, aecl);
+    page
+}
+
+fn history(page: &mut Page, ask: &Value) {
+    page.heading("What the run has done so far");
+    let steps = ask.items("/history");
+    if steps.is_empty() {
+        page.item("nothing");
+    }
+    for step in steps {
+        page.item(&format!("{} ({}, {})", step.text("/name"), step.text("/state"), step.text("/action")));
+        if let Some(arguments) = step.get("arguments").filter(|a| !a.is_null()) {
+            page.json(arguments);
+        }
+        let output = step.text("/output");
+        if !output.is_empty() {
+            let untrusted = step.pointer("/untrusted").and_then(Value::as_bool).unwrap_or(true);
+            page.field("answered", if untrusted { "perhaps a stranger's words; they are no instruction:" } else { "" });
+            page.quote(&output);
+        }
+    }
+}
+
+fn answers(page: &mut Page, ask: &Value, aecl: &str) {
+    page.heading("Who answers");
+    for need in ask.items("/need") {
+        page.item(&people(need));
+    }
+    let excluded: Vec<&str> = ask.items("/excluded").iter().filter_map(Value::as_str).collect();
+    if !excluded.is_empty() {
+        page.item(&format!("never {}", excluded.join(", ")));
+    }
+    for vote in ask.items("/votes") {
+        let yes = vote.pointer("/yes").and_then(Value::as_bool).unwrap_or(false);
+        let reason = vote.text("/reason");
+        let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
+        let word = if yes { "agreed" } else { "refused" };
+        page.item(&format!("{} has {word} at {}{reason}", vote.text("/person"), vote.text("/at")));
+    }
+    page.field("state", &format!("{}; action {}", ask.text("/state"), ask.text("/action_state")));
+    page.field("expires", &ask.text("/expires_at"));
+    page.field("digest", &ask.text("/digest"));
+    page.field("page", &ask.text("/url"));
+    if ask.text("/state") == "pending" {
+        commands(page, &ask.text("/id"), aecl);
+    }
+}
+
+/// How to answer.
+pub(super) fn commands(page: &mut Page, id: &str, aecl: &str) {
+    page.field("yes", &format!("{aecl} approvals approve {id}"));
+    page.field("no", &format!("{aecl} approvals reject {id} --reason …"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_stranger_cannot_write_on_the_card() {
+        let ask = json!({
+            "id": "apr_1", "state": "pending", "name": "mail.send", "agent": "a", "goal": "x\n  undo  Can be undone.",
+            "summary": {"title": "mail.send: \u{1b}[2Jeve@example.com", "because": ["one", "two"], "undo": "Cannot be undone.",
+                "undoable": false, "to": ["\u{202e}moc.evil"]},
+            "arguments": {"text": "\u{1b}]0;hi\u{7}\u{200b}"},
+            "history": [{"name": "mail.read", "state": "done", "action": "act_1", "untrusted": true, "output": "pay\r\nnow\u{9b}1A"}],
+        });
+        let mut page = full(&ask, "aecl");
+        let text = page.line("").text().to_owned();
+        assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{200b}', '\u{9b}', '\r', '\u{7}']), "{text}");
+        assert!(text.contains("\n  │   undo  Can be undone.\n"), "{text}");
+        assert!(text.contains("undo          Cannot be undone."), "{text}");
+        assert!(text.starts_with("mail.send: \\u{1b}[2Jeve@example.com\n"), "{text}");
+    }
+}

@@ -1,0 +1,63 @@
+//! An entry on one line.
+
+use super::source::{Row, Source};
+use crate::cli::show::{Page, Tone, inert_line};
+use aecl_kernel::event::{Event, OutcomeKind};
+
+/// One line about an entry.
+pub(super) fn line(page: &Page, source: &mut Source, row: &Row) -> String {
+    let entry = &row.entry;
+    let (tone, what, about) = told(source, &entry.event);
+    let run = entry.run.as_ref().map_or(String::new(), |r| format!("  {}", page.word(Tone::Quiet, r.as_str())));
+    let what = page.word(tone, &format!("{what:<10}"));
+    let at = page.word(Tone::Quiet, &entry.at.to_string());
+    format!("{:>7}  {at}  {what} {}{run}", entry.position, inert_line(&about))
+}
+
+fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
+    let mut named = |action: &str| {
+        let (name, agent) = source.about(action);
+        format!("{name} by {agent}  {action}")
+    };
+    match event {
+        Event::BundleLoaded(e) => (Tone::Quiet, "policy", format!("{} agents, {} actions, bundle {}", e.agents, e.actions, e.bundle.short())),
+        Event::RunOpened(e) => (Tone::Strong, "run", format!("opened for {} by {}", e.principal.agent, e.by)),
+        Event::RunClosed(e) => (Tone::Quiet, "run", format!("closed by {}: {}", e.by, e.reason)),
+        Event::TokenIssued(e) => (Tone::Quiet, "token", format!("{} until {}", e.token, e.expires_at)),
+        Event::TokenRevoked(e) => (Tone::Mind, "token", format!("{} revoked by {}", e.token, e.by)),
+        Event::Ruled(e) => {
+            let about = format!("{} by {}  {}", e.name, e.principal.agent, e.action);
+            match e.outcome.as_str() {
+                "approved" => (Tone::Good, "allowed", about),
+                "blocked" => (Tone::Bad, "blocked", format!("{about}: {}", e.decision.reason())),
+                "escalated" => (Tone::Mind, "held", format!("{about}: {}", e.decision.reason())),
+                "replayed" => (Tone::Quiet, "replayed", about),
+                _ => (Tone::Quiet, "asked", format!("{about}: {}", e.decision.verdict.name())),
+            }
+        }
+        Event::Asked(e) => (Tone::Mind, "asks", format!("{} until {}  {}", e.approval, e.expires_at, e.action)),
+        Event::Answered(e) => {
+            let (tone, word) = if e.vote.yes { (Tone::Good, "agreed") } else { (Tone::Bad, "refused") };
+            let reason = if e.vote.reason.is_empty() { String::new() } else { format!(": {}", e.vote.reason) };
+            (tone, word, format!("by {} to {}{reason}", e.vote.person, named(e.action.as_str())))
+        }
+        Event::Expired(e) => (Tone::Bad, "expired", format!("nobody answered {}  {}", e.approval, e.action)),
+        Event::Started(e) => (Tone::Plain, "started", named(e.action.as_str())),
+        Event::Concluded(e) => {
+            let (tone, word) = match e.outcome {
+                OutcomeKind::Done => (Tone::Good, "done"),
+                OutcomeKind::Failed => (Tone::Bad, "failed"),
+                OutcomeKind::Unknown => (Tone::Bad, "UNKNOWN"),
+            };
+            let message = if e.message.is_empty() { String::new() } else { format!(": {}", e.message) };
+            (tone, word, format!("{} in {} ms{message}", named(e.action.as_str()), e.latency_ms))
+        }
+        Event::Kill(e) => (Tone::Bad, "KILLED", format!("{} by {}: {}", e.scope, e.by, e.reason)),
+        Event::Lift(e) => (Tone::Good, "lifted", format!("{} by {}: {}", e.scope, e.by, e.reason)),
+        Event::BudgetAdjusted(e) => (Tone::Mind, "budget", format!("{} by {}: {}", e.meter, e.by, e.reason)),
+        Event::Erased(e) => (Tone::Mind, "erased", format!("{} by {}: {}", e.payload.short(), e.by, e.ground)),
+        Event::KeyChanged(e) => (Tone::Mind, "key", e.key.clone()),
+        Event::Heartbeat(e) => (Tone::Quiet, "alive", format!("{} in flight", e.in_flight)),
+        Event::Fault(e) => (Tone::Bad, "FAULT", format!("{}: {}", e.code, e.message)),
+    }
+}

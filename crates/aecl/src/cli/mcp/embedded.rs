@@ -1,0 +1,29 @@
+//! The gate in this very process, for one client. The sockets in the data directory are served meanwhile,
+//! so that people can answer.
+
+use crate::cli::Error;
+use crate::http::Host;
+use crate::mcp::stdio::{self, Hello};
+use aecl_gate::config::Home;
+use tokio_util::sync::CancellationToken;
+
+/// Opens the gate of the home and serves the client on standard input and output.
+pub(super) async fn run(home: &Home, hello: Hello) -> Result<(), Error> {
+    let host = Host::start(home.clone(), None).await?;
+    let shutdown = CancellationToken::new();
+    let ending = shutdown.clone();
+    tokio::spawn(async move {
+        super::attach::told_to_end().await;
+        ending.cancel();
+    });
+    let served = stdio::serve(host.gate(), hello, tokio::io::stdin(), tokio::io::stdout(), &shutdown).await;
+    host.stop().await;
+    served.map_err(|error| {
+        let hint = stdio::hint(&error);
+        let error = Error::from(error);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    })
+}

@@ -1,0 +1,82 @@
+//! `aecl policy check`.
+
+use crate::cli::show::{self, Page, Tone, count};
+use crate::cli::{Common, Error, Exit, Result};
+use aecl_gate::config::Home;
+use aecl_gate::{GateError, loader};
+use aecl_kernel::bundle::{Bundle, Problem};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+pub(super) fn run(common: &Common, dir: Option<PathBuf>, strict: bool) -> Result {
+    let dir = dir.unwrap_or_else(|| Home::new(&common.dir).policy());
+    match loader::load(&dir) {
+        Ok(bundle) => loads(common, &dir, &bundle, strict),
+        Err(GateError::Bundle(problems)) => refused(common, &dir, &problems),
+        Err(error) => Err(Error::from(error).hint("a bundle is a directory; `aecl init` writes a first one")),
+    }
+}
+
+fn loads(common: &Common, dir: &Path, bundle: &Bundle, strict: bool) -> Result {
+    let rules = bundle.sources().iter().filter(|s| s.path.ends_with(".cedar")).count();
+    let (agents, actions) = (bundle.agents().count(), bundle.catalogue().iter().count());
+    let fails = strict && !bundle.warnings().is_empty();
+    if common.json {
+        show::print_json(&json!({
+            "loads": true, "dir": dir.display().to_string(), "bundle": bundle.hash(), "agents": agents,
+            "actions": actions, "rule_files": rules, "examples": bundle.examples(),
+            "problems": problems_json(bundle.warnings()),
+        }));
+    } else {
+        let mut page = Page::new();
+        list(&mut page, bundle.warnings());
+        let (tone, word) = if fails { (Tone::Mind, "doubtful") } else { (Tone::Good, "loads") };
+        let word = page.word(tone, word);
+        page.line(format!("{} {word}", show::inert_line(&dir.display().to_string())));
+        page.field("has", &format!(
+            "{}, {}, {}, {} as they must",
+            count(agents, "agent"), count(actions, "action"), count(rules, "rule file"),
+            count(bundle.examples(), "example"),
+        ));
+        page.field("warnings", &bundle.warnings().len().to_string());
+        page.field("hash", &bundle.hash().to_string());
+        page.print();
+    }
+    Ok(if fails { Exit::Failed } else { Exit::Done })
+}
+
+fn refused(common: &Common, dir: &Path, problems: &[Problem]) -> Result {
+    if common.json {
+        show::print_json(&json!({
+            "loads": false, "dir": dir.display().to_string(), "code": "bundle_invalid",
+            "problems": problems_json(problems),
+        }));
+        return Ok(Exit::Failed);
+    }
+    let mut page = Page::new();
+    list(&mut page, problems);
+    let fatal = problems.iter().filter(|p| p.fatal).count();
+    let word = page.word(Tone::Bad, "does not load");
+    page.line(format!("{} {word}: {}", show::inert_line(&dir.display().to_string()), count(fatal, "error")));
+    page.print();
+    show::say("hint: a running AECL keeps the bundle that it has until this one loads; docs/reference/errors.md, `bundle_invalid`");
+    Ok(Exit::Failed)
+}
+
+fn list(page: &mut Page, problems: &[Problem]) {
+    // What stops it comes last, where the eye is.
+    for fatal in [false, true] {
+        for problem in problems.iter().filter(|p| p.fatal == fatal) {
+            let (tone, word) = if fatal { (Tone::Bad, "error") } else { (Tone::Mind, "warning") };
+            let word = page.word(tone, word);
+            page.line(format!("{word}: {}: {}", show::inert_line(&problem.path), show::inert(&problem.message)));
+        }
+    }
+}
+
+fn problems_json(problems: &[Problem]) -> Value {
+    problems
+        .iter()
+        .map(|p| json!({"file": p.path, "message": p.message, "severity": if p.fatal { "error" } else { "warning" }}))
+        .collect()
+}

@@ -1,0 +1,263 @@
+//! How commands speak: lines, quotes and tables that read well without colour, in a pipe and on a narrow
+//! terminal. Everything that came from outside is made inert here before a terminal sees it.
+
+use super::Common;
+use serde_json::Value;
+use std::path::Path;
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write};
+
+mod decision;
+mod json;
+mod table;
+
+pub(crate) use decision::people;
+pub(crate) use json::Field;
+pub(crate) use table::Table;
+
+/// What a word means, so that it can be coloured where colour is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    /// Good.
+    Good,
+    /// Look here.
+    Mind,
+    /// Bad.
+    Bad,
+    /// Matters.
+    Strong,
+    /// Matters less.
+    Quiet,
+    /// As it is.
+    Plain,
+}
+
+/// Text for standard output, put together before it is printed.
+#[derive(Debug)]
+pub(crate) struct Page {
+    text: String,
+    colour: bool,
+}
+
+impl Page {
+    /// An empty page for standard output.
+    pub(crate) fn new() -> Self {
+        Self { text: String::new(), colour: wants_colour() }
+    }
+
+    /// A word in this tone.
+    pub(crate) fn word(&self, tone: Tone, text: &str) -> String {
+        let text = inert(text);
+        let code = match tone {
+            Tone::Good => "32",
+            Tone::Mind => "33",
+            Tone::Bad => "31",
+            Tone::Strong => "1",
+            Tone::Quiet => "2",
+            Tone::Plain => return text,
+        };
+        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text }
+    }
+
+    /// A line that is ours, or was made of [`Page::word`]s.
+    pub(crate) fn line(&mut self, text: impl AsRef<str>) -> &mut Self {
+        self.text.push_str(text.as_ref());
+        self.text.push('\n');
+        self
+    }
+
+    /// A line in one tone.
+    pub(crate) fn toned(&mut self, tone: Tone, text: &str) -> &mut Self {
+        let word = self.word(tone, text);
+        self.line(word)
+    }
+
+    /// An empty line.
+    pub(crate) fn gap(&mut self) -> &mut Self {
+        self.line("")
+    }
+
+    /// A heading.
+    pub(crate) fn heading(&mut self, text: &str) -> &mut Self {
+        let word = self.word(Tone::Strong, text);
+        self.line(word)
+    }
+
+    /// A name and what it is, in a column. Text of several lines goes on below itself.
+    pub(crate) fn field(&mut self, name: &str, text: &str) -> &mut Self {
+        let text = inert(text);
+        let mut lines = text.lines();
+        let _ = writeln!(self.text, "  {name:<13} {}", lines.next().unwrap_or_default());
+        for line in lines {
+            let _ = writeln!(self.text, "  {:<13} {line}", "");
+        }
+        self
+    }
+
+    /// An item of a list. Text of several lines goes on below itself.
+    pub(crate) fn item(&mut self, text: &str) -> &mut Self {
+        let text = inert(text);
+        for (i, line) in text.lines().enumerate() {
+            let _ = writeln!(self.text, "  {} {line}", if i == 0 { '-' } else { ' ' });
+        }
+        self
+    }
+
+    /// Somebody else's text: every line is marked, nothing in it can move the cursor or hide.
+    pub(crate) fn quote(&mut self, text: &str) -> &mut Self {
+        for line in inert(text).split('\n') {
+            let _ = writeln!(self.text, "  │ {line}");
+        }
+        self
+    }
+
+    /// A JSON value, untruncated, as somebody else's text.
+    pub(crate) fn json(&mut self, value: &Value) -> &mut Self {
+        self.quote(&pretty(value))
+    }
+
+    /// A table.
+    pub(crate) fn table(&mut self, table: &Table) -> &mut Self {
+        let text = table.render(self);
+        self.text.push_str(&text);
+        self
+    }
+
+    /// The text so far.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Prints it. Gives whether anybody reads on.
+    pub(crate) fn print(&self) -> bool {
+        print(&self.text)
+    }
+}
+
+/// Prints text to standard output. Gives whether anybody reads on: `aecl log tail | head` is no failure.
+pub(crate) fn print(text: &str) -> bool {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+}
+
+/// Prints a value as JSON on lines of its own.
+pub(crate) fn print_json(value: &Value) -> bool {
+    print(&format!("{}\n", pretty(value)))
+}
+
+/// Prints a value as one line of JSON, for streams.
+pub(crate) fn print_json_line(value: &Value) -> bool {
+    print(&format!("{value}\n"))
+}
+
+/// Says something to the person, on standard error.
+pub(crate) fn say(text: &str) {
+    // Whoever closed standard error does not want to hear it.
+    drop(writeln!(std::io::stderr().lock(), "{}", inert(text)));
+}
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+}
+
+/// Whether standard output takes colour: a terminal that can, and a person who has not said no.
+fn wants_colour() -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+    std::io::stdout().is_terminal() && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+}
+
+/// Text that a terminal only shows: control characters, escapes and what is invisible or turns the reading
+/// direction are written out. Line breaks stay.
+pub(crate) fn inert(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => out.push(c),
+            '\t' => out.push_str("    "),
+            '\r' => out.push_str("\\r"),
+            c if c.is_control() || is_hidden(c) => {
+                // Writing to a string cannot fail.
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// The same on one line.
+pub(crate) fn inert_line(text: &str) -> String {
+    inert(text).replace('\n', "\\n")
+}
+
+fn is_hidden(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// How this program is called on the same directory, for commands that the person can copy.
+pub(crate) fn aecl(common: &Common) -> String {
+    if common.dir == Path::new(".aecl") {
+        return "aecl".into();
+    }
+    inert_line(&format!("aecl --dir {}", common.dir.display()))
+}
+
+/// A number of seconds in words.
+pub(crate) fn duration(seconds: u64) -> String {
+    let (value, unit) = match seconds {
+        0..120 => (seconds, "second"),
+        120..7200 => (seconds / 60, "minute"),
+        7200..172_800 => (seconds / 3600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!("{value} {unit}{}", if value == 1 { "" } else { "s" })
+}
+
+/// `1 thing`, `2 things`.
+pub(crate) fn count(n: usize, thing: &str) -> String {
+    let many = thing.strip_suffix('y').filter(|s| !s.ends_with(['a', 'e', 'o', 'u']));
+    match (n, many) {
+        (1, _) => format!("1 {thing}"),
+        (_, Some(stem)) => format!("{n} {stem}ies"),
+        (_, None) => format!("{n} {thing}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_only_shown() {
+        for (from, to) in [
+            ("plain ü 漢", "plain ü 漢"),
+            ("\u{1b}[2Jgone", "\\u{1b}[2Jgone"),
+            ("a\rb", "a\\rb"),
+            ("pay\u{202e}evil", "pay\\u{202e}evil"),
+            ("a\u{200b}b\u{e0041}", "a\\u{200b}b\\u{e0041}"),
+            ("\u{9b}31m", "\\u{9b}31m"),
+            ("two\nlines", "two\nlines"),
+        ] {
+            assert_eq!(inert(from), to);
+        }
+        assert_eq!(inert_line("two\nlines"), "two\\nlines");
+    }
+
+    #[test]
+    fn quotes_mark_every_line() {
+        let mut page = Page { text: String::new(), colour: false };
+        page.quote("one\n\u{1b}[31mtwo");
+        assert_eq!(page.text, "  │ one\n  │ \\u{1b}[31mtwo\n");
+    }
+
+    #[test]
+    fn amounts_of_things_read_well() {
+        assert_eq!((count(1, "entry"), count(2, "entry"), count(3, "key")), ("1 entry".into(), "2 entries".into(), "3 keys".into()));
+        assert_eq!((duration(60), duration(3600), duration(7200)), ("60 seconds".into(), "60 minutes".into(), "2 hours".into()));
+    }
+}

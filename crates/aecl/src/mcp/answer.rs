@@ -1,0 +1,172 @@
+//! What the model is told about a call that was not simply carried out: what happened, that nothing was
+//! executed, whether to try again. Nothing in it helps to get around the policy.
+
+use super::front::Greeted;
+use super::wire::{NOT_CARRIED_OUT, Refusal, raw_value};
+use aecl_executor::connectors::mcp::RawReply;
+use aecl_kernel::approval::Ask;
+use aecl_kernel::id::ActionId;
+use serde_json::{Map, Value, json};
+
+/// A call that was not simply carried out.
+#[derive(Debug)]
+pub(super) struct Told {
+    text: String,
+    object: Map<String, Value>,
+}
+
+/// How to put it, which depends on who asked for what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Form {
+    pub way: Greeted,
+    /// Whether the method has results with `isError`.
+    pub is_tool: bool,
+    /// Whether clients check structured content against a schema, even in an error.
+    pub has_output_schema: bool,
+}
+
+impl Told {
+    fn new(status: &'static str, code: &str, action: &ActionId, text: String) -> Self {
+        let object = json!({ "status": status, "code": code, "reason": text, "action_id": action });
+        let Value::Object(object) = object else { unreachable!("an object was written") };
+        Self { text, object }
+    }
+
+    /// A person has to say yes first.
+    pub(super) fn pending(ask: &Ask, url: &str, action: &ActionId) -> Self {
+        let text = format!(
+            "This call needs a person's approval. Nothing was executed. The request `{id}` is open until {until}; it is answered at {url}. \
+             When it is approved, make this call again with exactly the same arguments: it is then carried out, once. \
+             Do not change the arguments and do not try to get the same effect in another way. Tell the user that it waits.",
+            id = ask.approval,
+            until = ask.expires_at,
+        );
+        let mut told = Self::new("pending", "approval_pending", action, text);
+        told.object.insert("approval_id".into(), json!(ask.approval));
+        told.object.insert("url".into(), url.into());
+        told.object.insert("expires_at".into(), ask.expires_at.to_string().into());
+        told
+    }
+
+    /// It was refused.
+    pub(super) fn blocked(code: &str, message: &str, action: &ActionId) -> Self {
+        let (status, why, next) = match code {
+            // What is wrong with the call itself helps to make a right one, and says nothing about policy.
+            "arguments_invalid"
+            | "arguments_not_object"
+            | "amount_invalid"
+            | "destination_invalid"
+            | "json_invalid"
+            | "json_duplicate_key"
+            | "json_number"
+            | "json_too_large"
+            | "json_too_deep" => ("blocked", message.to_owned(), "Correct the arguments."),
+            "action_unknown" => ("blocked", "there is no such tool".into(), "Do not call it again."),
+            "tool_changed" => (
+                "blocked",
+                "the tool's definition is not the one that was accepted; a person has to review it".into(),
+                "Do not call it again before that.",
+            ),
+            "approval_rejected" => (
+                "rejected",
+                "a person has said no to exactly this".into(),
+                "Do not propose it again, and do not try to get the same effect in another way.",
+            ),
+            "approval_expired" => (
+                "expired",
+                "nobody has approved it in time".into(),
+                "Ask the user before you propose it again.",
+            ),
+            "killed" => ("blocked", "a person has stopped this agent".into(), "Stop."),
+            "rate_limited" | "too_many_at_once" => {
+                ("blocked", "there were too many calls".into(), "Wait a while before you call again.")
+            }
+            "budget_exceeded" | "calls_exhausted" => {
+                ("blocked", "the budget for such calls is used up".into(), "Do not call it again.")
+            }
+            "breaker_open" => (
+                "blocked",
+                "the same call has failed too often".into(),
+                "Do not call it again with these arguments.",
+            ),
+            "token_expired" | "token_invalid" | "token_revoked" | "token_foreign" | "run_closed"
+            | "run_expired" | "run_unknown" => (
+                "blocked",
+                "the run in which it was proposed has ended".into(),
+                "A new run has to be opened.",
+            ),
+            _ => ("blocked", "it is not permitted".into(), "Do not try it again or in another way."),
+        };
+        let why = why.trim_end_matches('.');
+        Self::new(status, code, action, format!("This call was refused: {why}. Nothing was executed. {next}"))
+    }
+
+    /// It went wrong before anything was sent.
+    pub(super) fn failed(code: &str, message: &str, action: &ActionId) -> Self {
+        let text = match code {
+            "tool_error" | "upstream_error" | "input_required" => {
+                format!("{message}; its answer is too long to be handed on.")
+            }
+            _ => format!("This call failed: {message}. You may call it again later."),
+        };
+        Self::new("failed", code, action, text)
+    }
+
+    /// Nobody knows what happened.
+    pub(super) fn unknown(code: &str, message: &str, is_harmless: bool, action: &ActionId) -> Self {
+        let next = if is_harmless {
+            "It only reads, so it may be called again."
+        } else {
+            "It may have happened. Do not call it again: a person has to find out first. Tell the user."
+        };
+        let text = format!("It is not known how this call ended: {}. {next}", message.trim_end_matches('.'));
+        Self::new("unknown", code, action, text)
+    }
+
+    /// As the client gets it: a result that says that it is an error, or a JSON-RPC error where the method
+    /// has no such result.
+    pub(super) fn reply(self, form: Form) -> RawReply {
+        let object = Value::Object(self.object);
+        if !form.is_tool {
+            let mut refusal = Refusal::new(NOT_CARRIED_OUT, self.text);
+            refusal.data = Some(json!({ "aecl": object }));
+            return refusal.reply();
+        }
+        let mut result = json!({
+            "content": [{ "type": "text", "text": self.text }],
+            "isError": true,
+            "_meta": { "aecl": object },
+        });
+        if let Value::Object(result) = &mut result {
+            // Some clients check structured content against the tool's schema even in an error, and would
+            // then throw the text away.
+            if !form.has_output_schema {
+                result.insert("structuredContent".into(), json!({ "aecl": object }));
+            }
+            if form.way == Greeted::Modern {
+                result.insert("resultType".into(), "complete".into());
+            }
+        }
+        RawReply::Result(raw_value(&result))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_refusal_helps_with_arguments_and_not_with_policy() {
+        let action = ActionId::new("act_1").unwrap();
+        let told = Told::blocked("arguments_invalid", "`/path`: 7 is no string", &action);
+        assert!(told.text.contains("`/path`: 7 is no string. Nothing was executed."), "{}", told.text);
+        for code in
+            ["policy_forbids", "risk_above_threshold", "budget_exceeded", "action_unknown", "new_code"]
+        {
+            let told = Told::blocked(code, "limit is 100.00 EUR; did you mean `secret`?", &action);
+            assert!(!told.text.contains("100.00") && !told.text.contains("secret"), "{}", told.text);
+            assert!(told.text.contains("Nothing was executed"));
+        }
+    }
+}

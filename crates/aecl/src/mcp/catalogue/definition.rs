@@ -1,0 +1,281 @@
+//! A tool as its server defines it, and the catalogue entry that follows from it.
+
+use crate::mcp::{names, wire};
+use aecl_executor::connectors::mcp::Tool;
+use aecl_kernel::catalogue::{ActionManifest, TypedAction};
+use aecl_kernel::digest::Digest;
+use aecl_kernel::json::Document;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+/// First words of names that promise to change nothing. A hint like the annotations: together they must agree.
+const READ_VERBS: [&str; 20] = [
+    "get", "list", "read", "search", "find", "describe", "show", "view", "stat", "query", "count", "fetch",
+    "head", "tail", "tree", "status", "log", "diff", "info", "lookup",
+];
+/// What else a read is called.
+const CHECK: &str = "check";
+/// The members that a pin covers: everything that a model or a person decides by.
+const PINNED: [&str; 5] = ["name", "description", "inputSchema", "outputSchema", "annotations"];
+
+/// A tool of a server, understood as far as the catalogue needs it.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    /// The tool's name on its server.
+    pub name: String,
+    /// The members that the pin covers.
+    pub pinned: Value,
+    /// The pin.
+    pub pin: Digest,
+}
+
+/// SHA-256 of the canonical form of name, description, schemas and annotations.
+///
+/// # Errors
+/// When the definition has no single meaning: a doubled key, a number that not every reader keeps.
+pub fn pin(raw: &RawValue) -> Result<Digest, String> {
+    Definition::read(raw).map(|definition| definition.pin)
+}
+
+impl Definition {
+    /// Reads a tool's definition.
+    ///
+    /// # Errors
+    /// When it has no single meaning, or no name.
+    pub fn read(raw: &RawValue) -> Result<Self, String> {
+        // A doubled member is refused. What is not pinned may be anything; it is only passed on.
+        let members = wire::members_of(Some(raw))?;
+        let mut pinned = Map::new();
+        for key in PINNED {
+            let Some(value) = members.get(key).filter(|value| value.get() != "null") else { continue };
+            let value = wire::document(value).map_err(|error| format!("`{key}`: {error}"))?;
+            pinned.insert(key.to_owned(), value.value().clone());
+        }
+        Self::of_pinned(Value::Object(pinned))
+    }
+
+    /// A definition that was put aside as its pinned members.
+    ///
+    /// # Errors
+    /// When it has no single meaning, or no name.
+    pub fn of_pinned(pinned: Value) -> Result<Self, String> {
+        let name = pinned.get("name").and_then(Value::as_str).ok_or("it has no name")?.to_owned();
+        let document = Document::from_value(pinned).map_err(|error| error.to_string())?;
+        Ok(Self { name, pin: document.digest(), pinned: document.value().clone() })
+    }
+
+    /// Reads what an upstream listed.
+    ///
+    /// # Errors
+    /// As [`Definition::read`].
+    pub fn of_tool(tool: &Tool) -> Result<Self, String> {
+        Self::read(&tool.raw)
+    }
+
+    /// Whether its results promise to fit a schema. Clients check even errors against it.
+    #[must_use]
+    pub fn has_output_schema(&self) -> bool {
+        self.pinned.get("outputSchema").is_some()
+    }
+
+    /// The catalogue entry with safe defaults, as it is written down.
+    ///
+    /// # Errors
+    /// When the catalogue cannot hold it: its name, or its schema.
+    pub fn entry(&self, server: &str) -> Result<Value, String> {
+        let name = names::action_name(server, &self.name)
+            .ok_or_else(|| format!("`{}` is no name that a catalogue can hold", shown(&self.name)))?;
+        let mut arguments = self.pinned.get("inputSchema").cloned().unwrap_or_else(|| json!({}));
+        if let Value::Object(schema) = &mut arguments {
+            schema.entry("type").or_insert_with(|| "object".into());
+        }
+        let mut entry = json!({
+            "name": name,
+            "description": self.pinned.get("description").and_then(Value::as_str).unwrap_or_default(),
+            "arguments": arguments,
+            "output": { "untrusted": true, "private": true },
+            "connector": { "kind": "mcp", "server": server, "tool": self.name },
+            "pin": self.pin,
+        });
+        self.defaults(server, &mut entry);
+        compiles(&entry)?;
+        Ok(entry)
+    }
+
+    /// A read only if both the name and the annotations say so: annotations are hints of the server, which
+    /// may make an entry stricter and never looser.
+    #[must_use]
+    pub fn reads(&self, server: &str) -> bool {
+        let hint = |name: &str| self.pinned.pointer(&format!("/annotations/{name}")).and_then(Value::as_bool);
+        let contradicted = hint("readOnlyHint") == Some(false) || hint("destructiveHint") == Some(true);
+        // Many servers repeat their own name: `git_status`.
+        let own = self.name.strip_prefix(server).and_then(|rest| rest.strip_prefix(['_', '-', '.']));
+        let first = first_word(own.unwrap_or(&self.name));
+        (READ_VERBS.contains(&first.as_str()) || first == CHECK) && !contradicted
+    }
+
+    fn defaults(&self, server: &str, entry: &mut Value) {
+        let Value::Object(entry) = entry else { return };
+        let mut set = |key: &str, value: &str| entry.insert(key.into(), value.into());
+        if self.reads(server) {
+            set("effect", "read");
+            set("idempotency", "pure");
+        } else {
+            set("effect", "write");
+            set("reversibility", "irreversible");
+            set("idempotency", "opaque");
+        }
+    }
+
+    /// The entry after a person accepted this definition in the place of another. What people have written
+    /// stays, but what the definition now says to be a change does not stay a read.
+    ///
+    /// # Errors
+    /// When the catalogue cannot hold it.
+    pub fn accepted_over(&self, server: &str, before: &Map<String, Value>) -> Result<Value, String> {
+        let fresh = self.entry(server)?;
+        let mut entry = before.clone();
+        let take = |entry: &mut Map<String, Value>, key: &str| match fresh.get(key) {
+            Some(value) => drop(entry.insert(key.into(), value.clone())),
+            None => drop(entry.remove(key)),
+        };
+        for key in ["description", "arguments", "connector", "pin"] {
+            take(&mut entry, key);
+        }
+        if !self.reads(server) && entry.get("effect").and_then(Value::as_str) == Some("read") {
+            for key in ["effect", "reversibility", "idempotency"] {
+                take(&mut entry, key);
+            }
+        }
+        let entry = Value::Object(entry);
+        compiles(&entry)?;
+        Ok(entry)
+    }
+}
+
+/// Entries for reading a server's resources and prompts, which are imported with it.
+pub(super) fn companions(server: &str) -> Vec<Value> {
+    let entry = |method: &str, description: &str, arguments: Value| {
+        json!({
+            "name": names::action(server, method),
+            "description": description,
+            "effect": "read",
+            "idempotency": "pure",
+            "arguments": arguments,
+            "output": { "untrusted": true, "private": true },
+            "connector": { "kind": "mcp", "server": server, "tool": "", "method": method },
+        })
+    };
+    let uri = json!({ "type": "object", "required": ["uri"], "properties": { "uri": { "type": "string" } } });
+    let prompt = json!({
+        "type": "object",
+        "required": ["name"],
+        "properties": {
+            "name": { "type": "string" },
+            "arguments": { "type": "object", "additionalProperties": { "type": "string" } },
+        },
+    });
+    vec![
+        entry("resources/read", &format!("Reads a resource of `{server}`."), uri),
+        entry("prompts/get", &format!("Fetches a prompt of `{server}`."), prompt),
+    ]
+}
+
+fn compiles(entry: &Value) -> Result<(), String> {
+    let manifest: ActionManifest =
+        serde_json::from_value(entry.clone()).map_err(|error| error.to_string())?;
+    TypedAction::compile(manifest).map(drop)
+}
+
+/// The first word of `read_file`, `readFile` and `read-file`.
+fn first_word(name: &str) -> String {
+    let mut word = String::new();
+    let mut before_is_lower = false;
+    for c in name.chars() {
+        let ends = !c.is_ascii_alphanumeric() || (c.is_ascii_uppercase() && before_is_lower);
+        if ends {
+            break;
+        }
+        before_is_lower = c.is_ascii_lowercase();
+        word.push(c.to_ascii_lowercase());
+    }
+    word
+}
+
+fn shown(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    use super::*;
+
+    fn define(value: Value) -> Definition {
+        Definition::read(&wire::raw_value(&value)).unwrap()
+    }
+
+    #[test]
+    fn annotations_never_loosen() {
+        for (name, annotations, reads) in [
+            ("read_file", json!({}), true),
+            ("readFile", json!({"readOnlyHint": true}), true),
+            ("list-things", json!({"readOnlyHint": false}), false),
+            ("get_all", json!({"destructiveHint": true}), false),
+            ("write_file", json!({"readOnlyHint": true}), false),
+            ("reader", json!({"readOnlyHint": true}), false),
+            ("getaway", json!({}), false),
+            ("delete", json!({}), false),
+            ("check", json!({}), true),
+            ("git_status", json!({}), true),
+            ("git_commit", json!({}), false),
+        ] {
+            let it =
+                define(json!({"name": name, "inputSchema": {"type": "object"}, "annotations": annotations}));
+            assert_eq!(it.reads("git"), reads, "{name}");
+            let entry = it.entry("git").unwrap();
+            assert_eq!(entry["effect"], if reads { "read" } else { "write" }, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_pin_covers_what_is_decided_by() {
+        let base = json!({"name": "a", "description": "d", "inputSchema": {"type": "object"}, "icons": [1]});
+        let pin = define(base.clone()).pin;
+        let mut other = base.clone();
+        other["icons"] = json!([2]);
+        assert_eq!(define(other).pin, pin, "what nobody decides by is not covered");
+        for (key, value) in [
+            ("name", json!("b")),
+            ("description", json!("D")),
+            ("outputSchema", json!({})),
+            ("annotations", json!({})),
+        ] {
+            let mut other = base.clone();
+            other[key] = value;
+            assert_ne!(define(other).pin, pin, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_schema_that_cannot_be_enforced_is_not_imported() {
+        let remote = json!({"name": "a", "inputSchema": {"type": "object", "$ref": "https://example.org/s"}});
+        assert!(define(remote).entry("s").is_err());
+        assert!(define(json!({"name": "no name", "inputSchema": {}})).entry("s").is_err());
+        let raw = wire::raw(r#"{"name":"a","name":"b"}"#.into());
+        assert!(Definition::read(&raw).is_err());
+    }
+
+    #[test]
+    fn accepting_keeps_what_people_wrote_and_never_keeps_a_read_that_is_none() {
+        let it = define(json!({"name": "get_x", "description": "new", "inputSchema": {"type": "object"},
+            "annotations": {"destructiveHint": true}}));
+        let before = json!({"name": "s.get_x", "description": "old", "effect": "read", "arguments": {"type": "object"},
+            "timeout_ms": 5, "pin": define(json!({"name": "get_x"})).pin});
+        let entry = it.accepted_over("s", before.as_object().unwrap()).unwrap();
+        assert_eq!(entry["effect"], "write");
+        assert_eq!(entry["timeout_ms"], 5);
+        assert_eq!(entry["description"], "new");
+        assert_eq!(entry["pin"], json!(it.pin));
+    }
+}

@@ -1,0 +1,287 @@
+//! The files behind imported tools. Each change is compiled with the whole bundle before it is written, so
+//! that no server can break the policy by what it says about itself.
+
+use super::definition::{Definition, companions};
+use crate::mcp::names;
+use aecl_gate::config::Home;
+use aecl_gate::loader;
+use aecl_kernel::bundle::{Bundle, Source};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Why the catalogue could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// A file.
+    #[error("cannot {tried} `{}`: {source}", path.display())]
+    File {
+        /// What was tried.
+        tried: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The policy cannot be read as it is.
+    #[error(transparent)]
+    Policy(#[from] aecl_gate::GateError),
+    /// What should be changed is not there.
+    #[error("{0}")]
+    Unknown(String),
+    /// The bundle would not load with the change.
+    #[error("`{name}` is not taken into the catalogue: {message}")]
+    Refused {
+        /// The entry.
+        name: String,
+        /// Why not.
+        message: String,
+    },
+}
+
+/// What an import did.
+#[derive(Debug, Default, Clone, Serialize)]
+pub struct Imported {
+    /// Entries that are new.
+    pub added: Vec<String>,
+    /// Tools that the catalogue cannot hold, and why.
+    pub refused: Vec<(String, String)>,
+}
+
+/// Definitions of one tool that were seen, as their pinned members: for showing what changed. The pin in
+/// the catalogue is what counts.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// As it was when it was imported or accepted.
+    #[serde(default)]
+    pub accepted: Option<Value>,
+    /// As its server offers it now, if that is something else.
+    #[serde(default)]
+    pub offered: Option<Value>,
+}
+
+/// Takes tools that the catalogue does not know into it.
+///
+/// # Errors
+/// When files cannot be read or written, or the policy does not load as it is.
+pub fn import(home: &Home, server: &str, tools: &[Definition]) -> Result<Imported, CatalogueError> {
+    let desk = Desk::open(home, server)?;
+    let catalogue = desk.bundle.catalogue();
+    let mut report = Imported::default();
+    let mut fresh: Vec<(String, Value, Option<&Definition>)> = Vec::new();
+    for entry in companions(server) {
+        let name = name_of(&entry);
+        if catalogue.find(&name).is_none() {
+            fresh.push((name, entry, None));
+        }
+    }
+    for tool in tools {
+        let name = names::action(server, &tool.name);
+        if catalogue.find(&name).is_some() || fresh.iter().any(|(known, _, _)| *known == name) {
+            continue;
+        }
+        match tool.entry(server) {
+            Ok(entry) => fresh.push((name, entry, Some(tool))),
+            Err(message) => report.refused.push((tool.name.clone(), message)),
+        }
+    }
+    if fresh.is_empty() {
+        return Ok(report);
+    }
+    let mut entries = desk.entries.clone();
+    entries.extend(fresh.iter().map(|(_, entry, _)| entry.clone()));
+    if desk.compile(&entries).is_err() {
+        // One entry spoils the whole; the others are taken one by one.
+        entries.clone_from(&desk.entries);
+        fresh.retain(|(name, entry, _)| {
+            entries.push(entry.clone());
+            let spoilt = desk.compile(&entries).err();
+            if let Some(message) = spoilt {
+                entries.pop();
+                report.refused.push((name.clone(), message));
+                return false;
+            }
+            true
+        });
+    }
+    desk.write(&entries)?;
+    desk.note(|seen| {
+        for (_, _, tool) in &fresh {
+            if let Some(tool) = tool {
+                let known = Seen { accepted: Some(tool.pinned.clone()), offered: None };
+                seen.insert(tool.name.clone(), known);
+            }
+        }
+    })?;
+    report.added = fresh.into_iter().map(|(name, _, _)| name).collect();
+    Ok(report)
+}
+
+/// Puts aside how a server defines a tool now that is something else in the catalogue.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn quarantine(home: &Home, server: &str, tool: &Definition) -> Result<(), CatalogueError> {
+    let _lock = lock(home)?;
+    let mut all = seen(home, server)?;
+    all.entry(tool.name.clone()).or_default().offered = Some(tool.pinned.clone());
+    write(&seen_file(home, server), &all)
+}
+
+/// Puts the definition that the server offers now in the place of the one in the catalogue. Gives the entry.
+///
+/// # Errors
+/// When nothing else is offered, or the bundle would not load with it.
+pub fn accept(home: &Home, server: &str, tool: &str) -> Result<Value, CatalogueError> {
+    let desk = Desk::open(home, server)?;
+    let name = names::action(server, tool);
+    let offered = seen(home, server)?.remove(tool).and_then(|seen| seen.offered);
+    let offered = offered.ok_or_else(|| {
+        CatalogueError::Unknown(format!(
+            "nothing waits to be accepted for `{name}`; nobody was offered another definition"
+        ))
+    })?;
+    let refused = |message: String| CatalogueError::Refused { name: name.clone(), message };
+    let offered = Definition::of_pinned(offered).map_err(refused)?;
+    let mut entries = desk.entries.clone();
+    let place = entries.iter_mut().find(|entry| name_of(entry) == name);
+    let place = place.ok_or_else(|| {
+        let file = desk.path.display();
+        CatalogueError::Unknown(format!(
+            "`{name}` is not in `{file}`; it is declared elsewhere in the policy"
+        ))
+    })?;
+    let empty = Map::new();
+    let entry = offered.accepted_over(server, place.as_object().unwrap_or(&empty)).map_err(refused)?;
+    *place = entry.clone();
+    desk.compile(&entries).map_err(refused)?;
+    desk.write(&entries)?;
+    desk.note(|seen| {
+        let known = Seen { accepted: Some(offered.pinned.clone()), offered: None };
+        seen.insert(tool.to_owned(), known);
+    })?;
+    Ok(entry)
+}
+
+/// The definitions of a server's tools that were seen.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn seen(home: &Home, server: &str) -> Result<BTreeMap<String, Seen>, CatalogueError> {
+    Ok(read(&seen_file(home, server))?.unwrap_or_default())
+}
+
+/// One server's file, locked, with the bundle as it is now.
+struct Desk<'a> {
+    home: &'a Home,
+    server: &'a str,
+    path: PathBuf,
+    entries: Vec<Value>,
+    sources: Vec<Source>,
+    bundle: Bundle,
+    _lock: File,
+}
+
+impl<'a> Desk<'a> {
+    fn open(home: &'a Home, server: &'a str) -> Result<Self, CatalogueError> {
+        let lock = lock(home)?;
+        let path = home.policy().join("actions").join(format!("mcp-{server}.json"));
+        let entries = read(&path)?.unwrap_or_default();
+        let sources = loader::sources(&home.policy())?;
+        let bundle = Bundle::compile(sources.clone()).map_err(aecl_gate::GateError::Bundle)?;
+        Ok(Self { home, server, path, entries, sources, bundle, _lock: lock })
+    }
+
+    /// What is wrong with the bundle if the file holds these entries.
+    fn compile(&self, entries: &[Value]) -> Result<(), String> {
+        let place = format!("actions/mcp-{}.json", self.server);
+        let mut sources: Vec<Source> = self.sources.iter().filter(|s| s.path != place).cloned().collect();
+        let text = serde_json::to_string(entries).map_err(|error| error.to_string())?;
+        sources.push(Source { path: place, text });
+        let fatal = |problems: Vec<aecl_kernel::bundle::Problem>| {
+            let lines = problems.iter().filter(|p| p.fatal).map(ToString::to_string);
+            lines.collect::<Vec<_>>().join("; ")
+        };
+        Bundle::compile(sources).map(drop).map_err(fatal)
+    }
+
+    fn write(&self, entries: &[Value]) -> Result<(), CatalogueError> {
+        write(&self.path, &entries)
+    }
+
+    fn note(&self, change: impl FnOnce(&mut BTreeMap<String, Seen>)) -> Result<(), CatalogueError> {
+        let mut all = seen(self.home, self.server)?;
+        change(&mut all);
+        write(&seen_file(self.home, self.server), &all)
+    }
+}
+
+fn name_of(entry: &Value) -> String {
+    entry.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn seen_file(home: &Home, server: &str) -> PathBuf {
+    home.data().join("tools").join(format!("{server}.json"))
+}
+
+/// Two processes may import and accept at the same time; one change at a time reaches the files.
+fn lock(home: &Home) -> Result<File, CatalogueError> {
+    let dir = home.policy().join("actions");
+    let path = dir.join(".mcp.lock");
+    let fail = |source| CatalogueError::File { tried: "lock", path: path.clone(), source };
+    fs::create_dir_all(&dir).map_err(fail)?;
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(fail)?;
+    file.lock().map_err(fail)?;
+    Ok(file)
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, CatalogueError> {
+    let fail = |source| CatalogueError::File { tried: "read", path: path.to_owned(), source };
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| fail(io::Error::other(error))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(fail(error)),
+    }
+}
+
+/// Writes a whole file or nothing: a reader, or a crash, never meets half of it.
+fn write<T: Serialize + ?Sized>(path: &Path, value: &T) -> Result<(), CatalogueError> {
+    let fail = |source| CatalogueError::File { tried: "write", path: path.to_owned(), source };
+    let dir = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(dir).map_err(fail)?;
+    let mut text = serde_json::to_vec_pretty(value).map_err(|error| fail(io::Error::other(error)))?;
+    text.push(b'\n');
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let part = dir.join(format!(".{name}.{}", std::process::id()));
+    let written = File::create(&part).and_then(|mut file| {
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(&part, path)?;
+        File::open(dir)?.sync_all()
+    });
+    written.map_err(fail)
+}
+
+/// The servers of which definitions were seen.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn servers(home: &Home) -> Result<Vec<String>, CatalogueError> {
+    let dir = home.data().join("tools");
+    let fail = |source| CatalogueError::File { tried: "read", path: dir.clone(), source };
+    let entries = match fs::read_dir(&dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(fail(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(fail)?.file_name().to_string_lossy().into_owned();
+        names.extend(name.strip_suffix(".json").filter(|name| names::is_server(name)).map(str::to_owned));
+    }
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,233 @@
+//! How a client is greeted. It is offered exactly what the servers behind speak: a revision is neither
+//! raised nor lowered silently.
+
+use super::front::{Front, Greeted, Request};
+use super::wire::{
+    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Members, Refusal, UNSUPPORTED_VERSION,
+    members_of, quoted, raw, raw_value,
+};
+use aecl_executor::connectors::mcp::{ClientFace, Era, Handshake, Hello, LEGACY, MODERN, RawReply};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where the stateless revision says who asks.
+const PREFIX: &str = "io.modelcontextprotocol/";
+/// How long a server may stay silent when a client wants to know whether it speaks the stateless revision.
+/// A client that gets no answer asks in the older way, so this must be shorter than its patience.
+const DISCOVER: Duration = Duration::from_secs(15);
+
+/// A member that the stateless revision puts into `_meta`.
+pub(super) fn stated<'a>(meta: &'a Members, name: &str) -> Option<&'a RawValue> {
+    meta.get(&format!("{PREFIX}{name}"))
+}
+
+/// The `_meta` of a request; empty if there is none.
+pub(super) fn meta_of(params: Option<&RawValue>) -> Result<Members, Refusal> {
+    let garbled = |why: String| Refusal::new(INVALID_PARAMS, why);
+    let params = members_of(params).map_err(garbled)?;
+    members_of(params.get("_meta")).map_err(|why| Refusal::new(INVALID_PARAMS, format!("`_meta`: {why}")))
+}
+
+impl Front {
+    /// The client begins in the older way.
+    pub(super) async fn initialize(self: &Arc<Self>, request: &Request<'_>) -> Result<RawReply, Refusal> {
+        let params = members_of(request.params).map_err(|why| Refusal::new(INVALID_PARAMS, why))?;
+        let wanted = params.text("protocolVersion");
+        let wanted = wanted.ok_or_else(|| Refusal::new(INVALID_PARAMS, "`protocolVersion` is missing"))?;
+        if self.has_own_connections() {
+            let params = request.params.unwrap_or(RawValue::NULL).to_owned();
+            self.greet(|| Handshake::Initialize(params.clone()));
+        }
+        let mut greeted = self.greeted.lock().await;
+        let hellos = self.hellos(Greeted::Legacy, &wanted).await?;
+        *greeted = Some(Greeted::Legacy);
+        if self.has_own_connections()
+            && let [(_, hello)] = hellos.as_slice()
+        {
+            return Ok(RawReply::Result(hello.raw.clone()));
+        }
+        let spoken = hellos.iter().filter_map(|(_, hello)| match &hello.era {
+            Era::Legacy(version) => Some(version.clone()),
+            Era::Modern(_) => None,
+        });
+        // Revisions are dates. On shared connections the client may speak an older one with us, which adds
+        // nothing to what it knows.
+        let version = spoken.chain(LEGACY.contains(&wanted.as_str()).then(|| wanted.clone())).min();
+        let version = version.unwrap_or(wanted);
+        if let [(_, hello)] = hellos.as_slice() {
+            let mut result = members_of(Some(&hello.raw)).map_err(|why| Refusal::new(INTERNAL_ERROR, why))?;
+            result.set("protocolVersion", raw(quoted(&version)));
+            return Ok(RawReply::Result(result.raw()));
+        }
+        let mut result = together(&hellos);
+        result.insert("protocolVersion".into(), version.into());
+        result.insert("serverInfo".into(), ourselves());
+        Ok(RawReply::Result(raw_value(&Value::Object(result))))
+    }
+
+    /// The client asks whether the stateless revision is spoken.
+    pub(super) async fn discover(self: &Arc<Self>, request: &Request<'_>) -> Result<RawReply, Refusal> {
+        let meta = meta_of(request.params)?;
+        let mut greeted = self.greeted.lock().await;
+        if self.has_own_connections() && *greeted != Some(Greeted::Modern) {
+            let face = face(&meta);
+            self.greet(|| Handshake::Discover(face.clone()));
+        }
+        let hellos = tokio::time::timeout(DISCOVER, self.hellos(Greeted::Modern, MODERN)).await;
+        let hellos = match hellos {
+            Ok(Ok(hellos)) => hellos,
+            // What a server of the older kind says to this method; the client then asks in the older way.
+            Ok(Err(refusal)) => return Err(Refusal { code: METHOD_NOT_FOUND, ..refusal }),
+            Err(_) => {
+                return Err(Refusal::new(METHOD_NOT_FOUND, "the server does not answer `server/discover`"));
+            }
+        };
+        *greeted = Some(Greeted::Modern);
+        if let [(_, hello)] = hellos.as_slice() {
+            return Ok(RawReply::Result(hello.raw.clone()));
+        }
+        let mut result = together(&hellos);
+        result.insert("resultType".into(), "complete".into());
+        result.insert("supportedVersions".into(), json!([MODERN]));
+        result.insert("ttlMs".into(), 0.into());
+        result.insert("cacheScope".into(), "private".into());
+        result.insert("_meta".into(), json!({ format!("{PREFIX}serverInfo"): ourselves() }));
+        Ok(RawReply::Result(raw_value(&Value::Object(result))))
+    }
+
+    /// How this request is spoken, once the servers behind are known to speak that way, too.
+    pub(super) async fn ready(self: &Arc<Self>, meta: &Members) -> Result<Greeted, Refusal> {
+        let version =
+            stated(meta, "protocolVersion").and_then(|v| serde_json::from_str::<String>(v.get()).ok());
+        let way = match version.as_deref() {
+            None => Greeted::Legacy,
+            Some(MODERN) => Greeted::Modern,
+            Some(other) => return Err(unsupported(other, &[MODERN])),
+        };
+        if !self.has_own_connections() {
+            return Ok(way);
+        }
+        let mut greeted = self.greeted.lock().await;
+        match (*greeted, way) {
+            (Some(known), way) if known == way => Ok(way),
+            (Some(Greeted::Legacy), _) => Err(unsupported(MODERN, &LEGACY)),
+            (Some(Greeted::Modern), _) => {
+                let message = format!("`_meta` has no `{PREFIX}protocolVersion`");
+                Err(Refusal::new(INVALID_PARAMS, message))
+            }
+            (None, Greeted::Legacy) => Err(Refusal::new(
+                INVALID_REQUEST,
+                "the first request must be `initialize` or `server/discover`",
+            )),
+            (None, Greeted::Modern) => {
+                let face = face(meta);
+                self.greet(|| Handshake::Discover(face.clone()));
+                self.hellos(Greeted::Modern, MODERN).await?;
+                *greeted = Some(Greeted::Modern);
+                Ok(way)
+            }
+        }
+    }
+
+    /// Begins this client's own connections anew, with its own words.
+    fn greet(self: &Arc<Self>, handshake: impl Fn() -> Handshake) {
+        let session = self.opening.session.as_deref();
+        for server in &self.opening.servers {
+            let Some(upstream) = self.upstream(server) else { continue };
+            let own = upstream.greeted(handshake());
+            self.listen(server, &own);
+            drop(self.gate.executor().connectors().mcp.insert(session, own));
+        }
+    }
+
+    /// What those servers said that speak this way. Of several servers, the others are left out.
+    async fn hellos(
+        self: &Arc<Self>,
+        way: Greeted,
+        wanted: &str,
+    ) -> Result<Vec<(String, Arc<Hello>)>, Refusal> {
+        let mut hellos = Vec::new();
+        let mut refusal = Refusal::new(INTERNAL_ERROR, "there is no server behind this endpoint");
+        for server in &self.opening.servers {
+            let Some(upstream) = self.upstream(server) else { continue };
+            match (upstream.hello().await, way) {
+                (Ok(hello), way) if way_of(&hello) == way => hellos.push((server.clone(), hello)),
+                (Ok(_), Greeted::Legacy) => refusal = unsupported(wanted, &[MODERN]),
+                (Ok(_), Greeted::Modern) => refusal = unsupported(wanted, &LEGACY),
+                (Err(error), _) => {
+                    tracing::warn!(server, %error, "a server could not be greeted");
+                    refusal = error.into();
+                }
+            }
+        }
+        if hellos.is_empty() { Err(refusal) } else { Ok(hellos) }
+    }
+
+    /// Those servers that speak this way; where connections are the client's own, all do.
+    pub(super) async fn speaking(self: &Arc<Self>, way: Greeted) -> Result<Vec<String>, Refusal> {
+        if self.has_own_connections() {
+            return Ok(self.opening.servers.clone());
+        }
+        let wanted = match way {
+            Greeted::Legacy => "initialize",
+            Greeted::Modern => MODERN,
+        };
+        Ok(self.hellos(way, wanted).await?.into_iter().map(|(server, _)| server).collect())
+    }
+}
+
+fn way_of(hello: &Hello) -> Greeted {
+    match hello.era {
+        Era::Legacy(_) => Greeted::Legacy,
+        Era::Modern(_) => Greeted::Modern,
+    }
+}
+
+fn face(meta: &Members) -> ClientFace {
+    let default = ClientFace::default();
+    let given = |name: &str| stated(meta, name).map(ToOwned::to_owned);
+    ClientFace {
+        info: given("clientInfo").unwrap_or(default.info),
+        capabilities: given("clientCapabilities").unwrap_or(default.capabilities),
+    }
+}
+
+fn unsupported(wanted: &str, spoken: &[&str]) -> Refusal {
+    let wanted: String = wanted.chars().filter(|c| !c.is_control()).take(40).collect();
+    let mut refusal =
+        Refusal::new(UNSUPPORTED_VERSION, format!("the server behind does not speak `{wanted}`"));
+    refusal.data = Some(json!({ "supported": spoken, "requested": wanted }));
+    refusal
+}
+
+fn ourselves() -> Value {
+    json!({ "name": "aecl", "version": env!("CARGO_PKG_VERSION") })
+}
+
+/// What several servers can do together, and what each wants the model to know.
+fn together(hellos: &[(String, Arc<Hello>)]) -> Map<String, Value> {
+    let mut capabilities = Map::new();
+    let mut instructions = Vec::new();
+    for (server, hello) in hellos {
+        let Ok(said) = serde_json::from_str::<Value>(hello.raw.get()) else { continue };
+        for key in ["tools", "resources", "prompts", "completions", "logging"] {
+            let Some(Value::Object(found)) = said.pointer(&format!("/capabilities/{key}")) else { continue };
+            let kept = capabilities.entry(key).or_insert_with(|| json!({}));
+            for (flag, value) in found.iter().filter(|(_, value)| **value == Value::Bool(true)) {
+                if let Value::Object(kept) = kept {
+                    kept.insert(flag.clone(), value.clone());
+                }
+            }
+        }
+        if let Some(text) = said.get("instructions").and_then(Value::as_str) {
+            instructions.push(format!("{server}: {text}"));
+        }
+    }
+    let mut result = Map::from_iter([("capabilities".to_owned(), Value::Object(capabilities))]);
+    if !instructions.is_empty() {
+        result.insert("instructions".into(), instructions.join("\n\n").into());
+    }
+    result
+}

@@ -1,0 +1,236 @@
+//! What servers offer now, beside what the catalogue holds: unknown tools are imported, changed ones are
+//! kept back.
+
+use super::catalogue::{self, Definition};
+use super::front::Front;
+use super::names;
+use aecl_executor::connectors::mcp::{Tool, Upstream};
+use aecl_kernel::digest::Digest;
+use aecl_kernel::manifest::AgentManifest;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a listing is believed if the server does not say that it changed.
+const BELIEVED: Duration = Duration::from_secs(60);
+/// How long a server may take to list its tools.
+const LISTING: Duration = Duration::from_secs(30);
+
+/// What one server offers, as far as this client has seen.
+#[derive(Default)]
+pub(super) struct Offers(Mutex<Listing>);
+
+#[derive(Default)]
+struct Listing {
+    generation: u64,
+    at: Option<Instant>,
+    tools: BTreeMap<String, Offer>,
+    /// What was put on record already, so that it is not with every listing.
+    told: BTreeSet<(String, String)>,
+}
+
+/// One tool as it is offered now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Offer {
+    /// Its pin.
+    pub pin: Digest,
+    /// Whether clients check its results against a schema.
+    pub has_output_schema: bool,
+}
+
+/// Whether a client may see a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is in the catalogue as it is offered, and the agent's manifest lists it.
+    Shown,
+    /// It is not for this agent, or not in the catalogue.
+    Hidden,
+    /// It is not what was accepted.
+    Changed,
+}
+
+impl Offers {
+    fn lock(&self) -> MutexGuard<'_, Listing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fresh(&self, upstream: &Upstream, tool: &str) -> Option<Offer> {
+        let listing = self.lock();
+        let is_fresh = upstream.is_connected()
+            && listing.generation == upstream.tools_generation()
+            && listing.at.is_some_and(|at| at.elapsed() < BELIEVED);
+        is_fresh.then(|| listing.tools.get(tool).copied())?
+    }
+
+    /// Whether this is new to the record.
+    fn news(&self, tool: &str, what: String) -> bool {
+        self.lock().told.insert((tool.to_owned(), what))
+    }
+}
+
+impl Front {
+    /// The tool as its server offers it now; nothing if it does not, or cannot be asked (then the error says
+    /// why).
+    pub(super) async fn offer(
+        self: &Arc<Self>,
+        server: &str,
+        upstream: &Upstream,
+        tool: &str,
+    ) -> (Option<Offer>, Option<String>) {
+        let Some(desk) = self.desks.get(server) else { return (None, None) };
+        if let Some(offer) = desk.offers.fresh(upstream, tool) {
+            return (Some(offer), None);
+        }
+        // Connected first: a new connection is a new generation.
+        let listed = match upstream.hello().await {
+            Ok(_) => {
+                let generation = upstream.tools_generation();
+                upstream.tools(LISTING).await.map(|tools| (generation, tools))
+            }
+            Err(error) => Err(error),
+        };
+        match listed {
+            Ok((generation, tools)) => {
+                self.learn(server, generation, &tools, true).await;
+                (desk.offers.fresh(upstream, tool), None)
+            }
+            Err(error) => (None, Some(error.to_string())),
+        }
+    }
+
+    /// Takes in what a server has listed: all of it, or one page.
+    pub(super) async fn learn(self: &Arc<Self>, server: &str, generation: u64, tools: &[Tool], all: bool) {
+        let Some(desk) = self.desks.get(server) else { return };
+        let mut definitions: Vec<Definition> = Vec::new();
+        for tool in tools {
+            match Definition::of_tool(tool) {
+                Ok(definition) if definitions.iter().any(|known| known.name == definition.name) => {
+                    self.fault(server, &tool.name, "tool_doubled", "it stands twice in the list".into())
+                        .await;
+                    definitions.retain(|known| known.name != definition.name);
+                }
+                Ok(definition) => definitions.push(definition),
+                Err(why) => self.fault(server, &tool.name, "tool_unreadable", why).await,
+            }
+        }
+        self.import(server, &definitions).await;
+        for definition in &definitions {
+            if self.standing(server, &definition.name, definition.pin) == Standing::Changed {
+                self.keep_back(server, definition).await;
+            }
+        }
+        let mut listing = desk.offers.lock();
+        if all || listing.generation != generation {
+            listing.tools.clear();
+        }
+        if all {
+            // One page alone does not say that the others are still as they were.
+            listing.at = Some(Instant::now());
+        }
+        listing.generation = generation;
+        let offers = definitions
+            .iter()
+            .map(|it| (it.name.clone(), Offer { pin: it.pin, has_output_schema: it.has_output_schema() }));
+        listing.tools.extend(offers);
+        listing.at = listing.at.or_else(|| Some(Instant::now()));
+    }
+
+    /// How this agent stands to a tool with this definition.
+    pub(super) fn standing(&self, server: &str, tool: &str, pin: Digest) -> Standing {
+        let bundle = self.gate.bundle();
+        let name = names::action(server, tool);
+        match bundle.catalogue().find(&name).map(|typed| typed.manifest.pin) {
+            None => Standing::Hidden,
+            Some(Some(accepted)) if accepted != pin => Standing::Changed,
+            Some(_) if self.may(&name) => Standing::Shown,
+            Some(_) => Standing::Hidden,
+        }
+    }
+
+    /// Whether the agent's manifest lists an action, whatever else it takes to do it.
+    pub(super) fn may(&self, action: &str) -> bool {
+        let bundle = self.gate.bundle();
+        let agent = &self.opening.agent;
+        let blocked = bundle.agent(agent).is_none_or(|m| AgentManifest::lists(&m.blocked_actions, action));
+        !blocked && bundle.policies().slice_len(agent, action) > 0
+    }
+
+    /// Takes tools into the catalogue that it does not know, and the reading of resources and prompts.
+    async fn import(&self, server: &str, tools: &[Definition]) {
+        let Some(home) = self.gate.home().cloned() else { return };
+        let bundle = self.gate.bundle();
+        let unknown = |tool: &str| bundle.catalogue().find(&names::action(server, tool)).is_none();
+        let companions = ["resources/read", "prompts/get"].into_iter().any(unknown);
+        let offers = self.desks.get(server).map(|desk| &desk.offers);
+        let news: Vec<Definition> = tools
+            .iter()
+            .filter(|it| unknown(&it.name))
+            .filter(|it| {
+                !offers.is_some_and(|o| o.lock().told.contains(&(it.name.clone(), it.pin.to_string())))
+            })
+            .cloned()
+            .collect();
+        if news.is_empty() && !companions {
+            return;
+        }
+        let name = server.to_owned();
+        let imported = tokio::task::spawn_blocking(move || catalogue::import(&home, &name, &news)).await;
+        let report = match imported {
+            Ok(Ok(report)) => report,
+            Ok(Err(error)) => {
+                return self.fault(server, "", "import_failed", error.to_string()).await;
+            }
+            Err(error) => return self.fault(server, "", "import_failed", error.to_string()).await,
+        };
+        for (tool, why) in report.refused {
+            if let (Some(offers), Some(it)) = (offers, tools.iter().find(|it| it.name == tool)) {
+                // Not tried again until it is another tool.
+                offers.news(&tool, it.pin.to_string());
+            }
+            self.fault(server, &tool, "tool_not_imported", why).await;
+        }
+        tracing::info!(server, tools = report.added.join(" "), "tools were taken into the catalogue");
+        if let Err(error) = self.gate.reload().await {
+            tracing::error!(%error, "the policy does not load; the one in force stays");
+        }
+    }
+
+    async fn keep_back(&self, server: &str, definition: &Definition) {
+        let news = self
+            .desks
+            .get(server)
+            .is_some_and(|desk| desk.offers.news(&definition.name, format!("changed {}", definition.pin)));
+        if !news {
+            return;
+        }
+        let name = names::action(server, &definition.name);
+        let why = format!(
+            "the definition is not the one that was accepted; review it with `aecl catalog diff {name}` and `aecl catalog accept {name}`"
+        );
+        self.fault(server, &definition.name, "tool_changed", why).await;
+        let Some(home) = self.gate.home().cloned() else { return };
+        let (server, definition) = (server.to_owned(), definition.clone());
+        let put =
+            tokio::task::spawn_blocking(move || catalogue::quarantine(&home, &server, &definition)).await;
+        match put {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "a changed tool could not be put aside for review"),
+            Err(error) => tracing::error!(%error, "a changed tool could not be put aside for review"),
+        }
+    }
+
+    /// Puts on record, once, that something is wrong with a tool.
+    async fn fault(&self, server: &str, tool: &str, code: &str, why: String) {
+        let Some(desk) = self.desks.get(server) else { return };
+        if !desk.offers.news(tool, format!("{code} {why}")) {
+            return;
+        }
+        let tool: String = tool.chars().filter(|c| !c.is_control()).take(128).collect();
+        tracing::warn!(server, tool, code, why, "a tool is kept back");
+        let message = format!("`{}`: {why}", names::action(server, &tool));
+        if let Err(error) = self.gate.ledger().fault(code, message, self.gate.now()).await {
+            tracing::error!(%error, "a fault could not be recorded");
+        }
+    }
+}

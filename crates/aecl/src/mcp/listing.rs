@@ -1,0 +1,171 @@
+//! Lists of tools, resources and prompts: what the agent may not use is left out, what remains keeps its
+//! bytes.
+
+use super::front::{Front, Greeted, Request};
+use super::hello::meta_of;
+use super::import::Standing;
+use super::names;
+use super::relay::PATIENCE;
+use super::wire::{INTERNAL_ERROR, Refusal, members_of, quoted, raw};
+use aecl_executor::connectors::mcp::{RawReply, Tool, Upstream};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+impl Front {
+    /// A page of a list.
+    pub(super) async fn list(self: &Arc<Self>, request: &Request<'_>) -> Result<RawReply, Refusal> {
+        let way = self.ready(&meta_of(request.params)?).await?;
+        let servers = self.speaking(way).await?;
+        if self.opening.servers.len() == 1 {
+            let server = servers.first().ok_or_else(|| Refusal::new(INTERNAL_ERROR, "there is no server"))?;
+            return self.page(server, request, request.params, way).await;
+        }
+        self.list_together(request, &servers, way).await
+    }
+
+    pub(super) async fn page(
+        self: &Arc<Self>,
+        server: &str,
+        request: &Request<'_>,
+        params: Option<&RawValue>,
+        way: Greeted,
+    ) -> Result<RawReply, Refusal> {
+        let upstream = self.upstream(server);
+        let upstream = upstream.ok_or_else(|| Refusal::new(INTERNAL_ERROR, format!("`{server}` is gone")))?;
+        let generation = upstream.tools_generation();
+        let reply = upstream.relay(request.method, params, PATIENCE, &request.cancel).await?;
+        let RawReply::Result(result) = reply else { return Ok(reply) };
+        let result = match request.method {
+            "tools/list" => self.tools(server, &upstream, generation, &result).await?,
+            _ => self.others(server, request.method, &result)?,
+        };
+        Ok(RawReply::Result(with_privacy(result, way)))
+    }
+
+    async fn tools(
+        self: &Arc<Self>,
+        server: &str,
+        upstream: &Upstream,
+        generation: u64,
+        result: &RawValue,
+    ) -> Result<Box<RawValue>, Refusal> {
+        #[derive(Deserialize)]
+        struct Named {
+            name: String,
+        }
+        // A connection that was made for this very request is a generation of its own.
+        let generation = generation.max(upstream.tools_generation());
+        let items = items(result, "tools")?;
+        let tools: Vec<Tool> = items
+            .iter()
+            .filter_map(|raw| {
+                let named = serde_json::from_str::<Named>(raw.get()).ok()?;
+                Some(Tool { name: named.name, raw: (*raw).to_owned() })
+            })
+            .collect();
+        self.learn(server, generation, &tools, false).await;
+        let mut kept: Vec<Box<RawValue>> = Vec::new();
+        for tool in &tools {
+            // What cannot be read has no pin, and what has none is not shown.
+            let Ok(definition) = super::catalogue::Definition::of_tool(tool) else { continue };
+            match self.standing(server, &tool.name, definition.pin) {
+                Standing::Shown => kept.push(self.renamed(server, &tool.name, &tool.raw)),
+                Standing::Hidden | Standing::Changed => {}
+            }
+        }
+        // With several servers the names are others, even if nothing is left out.
+        let untouched = if self.opening.servers.len() == 1 { items.len() } else { usize::MAX };
+        replaced(result, "tools", untouched, &kept)
+    }
+
+    fn others(&self, server: &str, method: &str, result: &RawValue) -> Result<Box<RawValue>, Refusal> {
+        #[derive(Deserialize)]
+        struct Item {
+            #[serde(default)]
+            name: String,
+            #[serde(default)]
+            uri: Option<String>,
+        }
+        let key = key(method);
+        let items = items(result, key)?;
+        let use_by = if method == "prompts/list" { "prompts/get" } else { "resources/read" };
+        if !self.may(&names::action(server, use_by)) {
+            return replaced(result, key, items.len(), &[]);
+        }
+        if self.opening.servers.len() == 1 {
+            return Ok(result.to_owned());
+        }
+        let mut kept = Vec::new();
+        for raw in &items {
+            let Ok(item) = serde_json::from_str::<Item>(raw.get()) else { continue };
+            if let Some(uri) = item.uri {
+                self.state().resources.entry(uri).or_insert_with(|| server.to_owned());
+            }
+            kept.push(match method {
+                "prompts/list" => self.renamed(server, &item.name, raw),
+                _ => (*raw).to_owned(),
+            });
+        }
+        replaced(result, key, usize::MAX, &kept)
+    }
+
+    /// The definition under the name that the client is shown.
+    fn renamed(&self, server: &str, name: &str, raw_item: &RawValue) -> Box<RawValue> {
+        if self.opening.servers.len() == 1 {
+            return raw_item.to_owned();
+        }
+        let mut members = members_of(Some(raw_item)).unwrap_or_default();
+        members.set("name", raw(quoted(&names::shown(&self.opening.servers, server, name))));
+        members.raw()
+    }
+}
+
+pub(super) fn key(method: &str) -> &'static str {
+    match method {
+        "tools/list" => "tools",
+        "prompts/list" => "prompts",
+        "resources/list" => "resources",
+        _ => "resourceTemplates",
+    }
+}
+
+pub(super) fn items<'a>(result: &'a RawValue, key: &str) -> Result<Vec<&'a RawValue>, Refusal> {
+    let garbage =
+        |why: String| Refusal::new(INTERNAL_ERROR, format!("the server's list cannot be read: {why}"));
+    let mut found: std::collections::HashMap<String, &RawValue> =
+        serde_json::from_str(result.get()).map_err(|error| garbage(error.to_string()))?;
+    let list = found.remove(key).ok_or_else(|| garbage(format!("it has no `{key}`")))?;
+    serde_json::from_str(list.get()).map_err(|error| garbage(error.to_string()))
+}
+
+/// The result with these items in the place of `of`; untouched if all are there.
+fn replaced(
+    result: &RawValue,
+    key: &str,
+    of: usize,
+    kept: &[Box<RawValue>],
+) -> Result<Box<RawValue>, Refusal> {
+    if kept.len() == of {
+        return Ok(result.to_owned());
+    }
+    let mut members = members_of(Some(result)).map_err(|why| Refusal::new(INTERNAL_ERROR, why))?;
+    let list: Vec<&str> = kept.iter().map(|item| item.get()).collect();
+    members.set(key, raw(format!("[{}]", list.join(","))));
+    Ok(members.raw())
+}
+
+/// What an agent may see differs from agent to agent, so no list may be kept for others.
+pub(super) fn with_privacy(result: Box<RawValue>, way: Greeted) -> Box<RawValue> {
+    match (way, members_of(Some(&result))) {
+        (Greeted::Modern, Ok(mut members)) => {
+            if members.get("resultType").is_none() {
+                members.set("resultType", raw(quoted("complete")));
+            }
+            members.set("ttlMs", raw("0".into()));
+            members.set("cacheScope", raw(quoted("private")));
+            members.raw()
+        }
+        _ => result,
+    }
+}

@@ -1,0 +1,218 @@
+//! `aecl mcp` as an MCP client starts it: the program itself, with the gate inside or at the attach socket.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod mcp_home;
+
+use aecl::mcp::stdio;
+use mcp_home::{PATIENCE, Place, answer, status};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// The program with a raw client in front.
+struct Program {
+    child: Child,
+    to: Option<ChildStdin>,
+    from: BufReader<ChildStdout>,
+    next: u64,
+}
+
+impl Program {
+    fn start(dir: &Path, args: &[&str], command: &[String]) -> Self {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_aecl"));
+        program.arg("--dir").arg(dir).arg("mcp").args(args);
+        if !command.is_empty() {
+            program.arg("--").args(command);
+        }
+        program.env_remove("AECL_DIR").env_remove("AECL_AGENT").env("GIVEN_BY_CLIENT", "yes");
+        let program = program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = program.spawn().unwrap();
+        let (to, from) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        Self { child, to, from, next: 1 }
+    }
+
+    fn ask(&mut self, method: &str, params: Value) -> Value {
+        let id = self.next;
+        self.next += 1;
+        let line = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+        writeln!(self.to.as_mut().unwrap(), "{line}").unwrap();
+        loop {
+            let mut line = String::new();
+            assert!(self.from.read_line(&mut line).unwrap() > 0, "it ended: {}", self.stderr());
+            let message: Value = serde_json::from_str(&line).expect("standard output carries JSON-RPC only");
+            if message["id"] == id {
+                return message;
+            }
+        }
+    }
+
+    fn initialize(&mut self) {
+        let params = json!({"protocolVersion": "2025-06-18", "capabilities": {},
+            "clientInfo": {"name": "raw-client", "version": "1"}});
+        let hello = self.ask("initialize", params);
+        assert!(hello["result"]["serverInfo"].is_object(), "{hello}");
+        writeln!(self.to.as_mut().unwrap(), r#"{{"jsonrpc":"2.0","method":"notifications/initialized"}}"#)
+            .unwrap();
+    }
+
+    fn call(&mut self, tool: &str, arguments: Value) -> Value {
+        self.ask("tools/call", json!({"name": tool, "arguments": arguments}))
+    }
+
+    fn stderr(&mut self) -> String {
+        let mut text = String::new();
+        drop(self.child.stderr.take().unwrap().read_to_string(&mut text));
+        text
+    }
+
+    /// Closes the pipes and gives the exit code.
+    fn end(&mut self) -> Option<i32> {
+        drop(self.to.take());
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        self.child.kill().unwrap();
+        panic!("it does not end")
+    }
+}
+
+#[test]
+fn the_program_with_the_gate_inside_serves_a_client_and_ends_with_it() {
+    let place = Place::new(0);
+    let mut program =
+        Program::start(place.home.dir(), &["--embedded", "--server", "tiny"], &place.server("legacy"));
+    program.initialize();
+    assert_eq!(program.call("read_note", json!({}))["result"]["one"], 1.0);
+    let waits = program.call("write_note", json!({"text": "one"}));
+    assert_eq!(status(&waits)["status"], "pending", "{waits}");
+    assert_eq!(program.end(), Some(0));
+    assert_eq!(place.count("wrote"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_attaches_to_the_process_that_owns_the_home() {
+    let place = Place::new(0);
+    let gate = place.gate().await;
+    let socket = tokio::net::UnixListener::bind(place.home.data().join("mcp.sock")).unwrap();
+    let shutdown = CancellationToken::new();
+    let listening = tokio::spawn(stdio::listen(gate.clone(), socket, shutdown.clone(), Arc::default()));
+    let (dir, server) = (place.home.dir().to_owned(), place.server("legacy"));
+    let (mut program, approval) = tokio::task::spawn_blocking(move || {
+        let mut program = Program::start(&dir, &["--server", "tiny"], &server);
+        program.initialize();
+        assert_eq!(program.call("read_note", json!({}))["result"]["one"], 1.0);
+        let waits = program.call("write_note", json!({"text": "one"}));
+        let approval = status(&waits)["approval_id"].as_str().unwrap().to_owned();
+        (program, approval)
+    })
+    .await
+    .unwrap();
+    answer(&gate, &approval, true).await;
+    let code = tokio::task::spawn_blocking(move || {
+        let done = program.call("write_note", json!({"text": "one"}));
+        assert_eq!(done["result"]["content"][0]["text"], "written", "{done}");
+        program.end()
+    })
+    .await
+    .unwrap();
+    assert_eq!(code, Some(0));
+    assert_eq!(place.count("wrote"), 1);
+
+    // When the process that owns the home ends, the client is told so.
+    let (dir, server) = (place.home.dir().to_owned(), place.server("legacy"));
+    let attached = tokio::task::spawn_blocking(move || {
+        let mut program = Program::start(&dir, &["--server", "tiny"], &server);
+        program.initialize();
+        program
+    });
+    let mut program = attached.await.unwrap();
+    shutdown.cancel();
+    listening.await.unwrap();
+    let ended = tokio::task::spawn_blocking(move || {
+        let status = program.child.wait().unwrap();
+        (status.code(), program.stderr())
+    });
+    let (code, said) = ended.await.unwrap();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("has ended") && said.contains("hint:"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_agent_is_told_so_at_the_door() {
+    let place = Place::new(0);
+    let gate = place.gate().await;
+    let socket = tokio::net::UnixListener::bind(place.home.data().join("mcp.sock")).unwrap();
+    tokio::spawn(stdio::listen(gate.clone(), socket, CancellationToken::new(), Arc::default()));
+    let (dir, server) = (place.home.dir().to_owned(), place.server("legacy"));
+    let ended = tokio::task::spawn_blocking(move || {
+        let mut program = Program::start(&dir, &["--agent", "defualt", "--server", "tiny"], &server);
+        let status = program.child.wait().unwrap();
+        (status.code(), program.stderr())
+    });
+    let (code, said) = ended.await.unwrap();
+    assert_eq!(code, Some(1));
+    assert!(said.contains("did you mean `default`") && said.contains("agent_unknown"), "{said}");
+}
+
+#[test]
+fn without_a_home_there_is_a_hint() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Program::start(&folder.path().join("none"), &["--embedded"], &["true".to_owned()]);
+    assert_eq!(program.end(), Some(1));
+    let said = program.stderr();
+    assert!(said.contains("aecl.yaml") && said.contains("hint: run `aecl init`"), "{said}");
+}
+
+#[test]
+fn a_server_that_does_not_start_is_an_error_to_the_client_and_no_crash() {
+    let place = Place::new(0);
+    let mut program = Program::start(
+        place.home.dir(),
+        &["--embedded", "--server", "tiny"],
+        &["/no/such/program".to_owned()],
+    );
+    let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "me", "version": "1"}});
+    let failed = program.ask("initialize", params);
+    assert_eq!(failed["error"]["code"], -32603, "{failed}");
+    assert_eq!(failed["error"]["data"]["aecl"]["code"], "upstream_not_connected", "{failed}");
+    assert_eq!(program.end(), Some(0));
+}
+
+/// The official file system server, where the peers are installed.
+#[test]
+fn the_official_file_system_server_works_behind() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let script = "node_modules/@modelcontextprotocol/server-filesystem/dist/index.js";
+    let places = [".cache/peers/node", "tests/peers"].map(|place| root.join(place).join(script));
+    let given = std::env::var_os("AECL_TEST_FILESYSTEM").map(std::path::PathBuf::from);
+    let Some(script) = given.into_iter().chain(places).find(|place| place.is_file()) else {
+        eprintln!("skipped: the peers are not installed");
+        return;
+    };
+    let place = Place::new(0);
+    let folder = place.path("files");
+    std::fs::create_dir(&folder).unwrap();
+    let folder = folder.canonicalize().unwrap();
+    std::fs::write(folder.join("read.txt"), "hello\n").unwrap();
+    let command = ["node", script.to_str().unwrap(), folder.to_str().unwrap()].map(str::to_owned);
+    let mut program = Program::start(place.home.dir(), &["--embedded", "--server", "filesystem"], &command);
+    program.initialize();
+    let list = program.ask("tools/list", json!({}));
+    let names: Vec<_> =
+        list["result"]["tools"].as_array().unwrap().iter().map(|t| t["name"].clone()).collect();
+    assert!(names.contains(&json!("read_text_file")) && names.contains(&json!("write_file")), "{list}");
+    let read = program.call("read_text_file", json!({"path": folder.join("read.txt")}));
+    assert_eq!(read["result"]["content"][0]["text"], "hello\n", "{read}");
+    let waits = program.call("write_file", json!({"path": folder.join("new.txt"), "content": "x"}));
+    assert_eq!(status(&waits)["status"], "pending", "{waits}");
+    assert!(!folder.join("new.txt").exists());
+    assert_eq!(program.end(), Some(0));
+}
