@@ -5,6 +5,7 @@ pub mod actions;
 pub mod approvals;
 pub mod auth;
 pub mod body;
+mod describe;
 mod guard;
 pub mod host;
 pub mod ledger;
@@ -29,11 +30,10 @@ use std::sync::atomic::AtomicUsize;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Components, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use describe::openapi_text;
 pub use host::Host;
 pub use server::{Listeners, Peer, serve};
 
@@ -127,30 +127,4 @@ fn operations() -> OpenApiRouter<App> {
         .routes(routes!(ops::ready))
         .routes(routes!(ops::metrics))
         .routes(routes!(ops::jwks))
-}
-
-/// The description of the API, OpenAPI 3.1.
-pub fn openapi() -> OpenApi {
-    let mut components = Components::new();
-    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    components.add_security_scheme("bearer", bearer);
-    let info = InfoBuilder::new()
-        .title("AECL")
-        .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("The Agent Execution Control Layer. Agents propose actions with a run token; people and orchestrators use a key. Errors are RFC 9457 problem details; a refused proposal is no error."))
-        .build();
-    let mut api = OpenApiBuilder::new()
-        .info(info)
-        .components(Some(components))
-        .security(Some([SecurityRequirement::new::<_, _, String>("bearer", [])]))
-        .build();
-    for part in [for_agents(), for_people(), operations()] {
-        api.merge(part.into_openapi());
-    }
-    api
-}
-
-/// The same as text, as it is checked in.
-pub fn openapi_text() -> String {
-    openapi().to_pretty_json().unwrap_or_default() + "\n"
 }

@@ -45,10 +45,10 @@ fn answered(action: Action) -> (StatusCode, Json<Action>) {
 }
 
 /// Propose an action, with a run token. A refusal is an answer, not an error: `state` is `blocked`.
-#[utoipa::path(post, path = "/v1/actions", tag = "actions", request_body = Propose<'_>,
+#[utoipa::path(post, path = "/v1/actions", operation_id = "propose_action", tag = "actions", request_body = Propose<'_>,
     params(("Idempotency-Key" = Option<String>, Header, description = "The same as `idempotency_key` in the body.")),
-    responses((status = 200, body = Action), (status = 202, body = Action, description = "Waits for people."),
-        (status = "4XX", body = Problem)))]
+    responses((status = 200, body = Action), (status = 202, body = Action),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn propose(
     State(app): State<App>,
     Bearer(session): Bearer,
@@ -60,7 +60,7 @@ pub async fn propose(
         // The schema and the catalogue judge these bytes, not a copy that somebody has tidied up.
         arguments: body.arguments.get().as_bytes().to_vec(),
         name: body.action.into_owned(),
-        mode: body.mode,
+        mode: body.mode.into(),
         idempotency_key: key(body.idempotency_key, &headers)?,
         wait: at_most(&app, body.wait_s),
         resume: body.resume,
@@ -108,9 +108,9 @@ fn key(body: Option<String>, headers: &HeaderMap) -> Result<Option<String>, Prob
 }
 
 /// Look at an action; `wait_s` waits until it is over.
-#[utoipa::path(get, path = "/v1/actions/{action}", tag = "actions", params(Wait),
-    responses((status = 200, body = Action), (status = 202, body = Action, description = "Waits for people."),
-        (status = "4XX", body = Problem)))]
+#[utoipa::path(get, path = "/v1/actions/{action}", operation_id = "show_action", tag = "actions", params(Wait),
+    responses((status = 200, body = Action), (status = 202, body = Action),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn show(
     State(app): State<App>,
     caller: Caller,
@@ -127,8 +127,8 @@ pub async fn show(
 }
 
 /// Report what came of a permit.
-#[utoipa::path(post, path = "/v1/actions/{action}/outcome", tag = "actions", request_body = Report,
-    responses((status = 200, body = Action), (status = "4XX", body = Problem)))]
+#[utoipa::path(post, path = "/v1/actions/{action}/outcome", operation_id = "report_outcome", tag = "actions", request_body = Report,
+    responses((status = 200, body = Action), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn report(
     State(app): State<App>,
     Bearer(session): Bearer,
@@ -154,8 +154,8 @@ pub async fn report(
 }
 
 /// Undo an action: its compensation is proposed, through the same door. For operators.
-#[utoipa::path(post, path = "/v1/actions/{action}/rollback", tag = "actions", request_body = Rollback,
-    responses((status = 200, body = Action), (status = 202, body = Action), (status = "4XX", body = Problem)))]
+#[utoipa::path(post, path = "/v1/actions/{action}/rollback", operation_id = "roll_back_action", tag = "actions", request_body = Rollback,
+    responses((status = 200, body = Action), (status = 202, body = Action), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn rollback(
     State(app): State<App>,
     Known(by): Known,
@@ -168,8 +168,8 @@ pub async fn rollback(
 }
 
 /// Say what an unknown outcome turned out to be. For operators.
-#[utoipa::path(post, path = "/v1/actions/{action}/resolve", tag = "actions", request_body = Resolve,
-    responses((status = 200, body = Action), (status = "4XX", body = Problem)))]
+#[utoipa::path(post, path = "/v1/actions/{action}/resolve", operation_id = "resolve_action", tag = "actions", request_body = Resolve,
+    responses((status = 200, body = Action), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn resolve(
     State(app): State<App>,
     Known(by): Known,
