@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
   aecl mcp --server files          # a server from aecl.yaml")]
 pub struct Args {
     /// The agent whose manifest decides.
-    #[arg(long, default_value = "default", env = "AECL_AGENT", value_name = "AGENT")]
+    #[arg(long, default_value = "assistant", env = "AECL_AGENT", value_name = "AGENT")]
     agent: String,
     /// The server's name in the catalogue; by default made from the command or the URL.
     #[arg(long, value_name = "NAME")]
