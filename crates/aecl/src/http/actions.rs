@@ -56,6 +56,7 @@ pub async fn propose(
     Raw(bytes): Raw,
 ) -> Result<(StatusCode, Json<Action>), Problem> {
     let body: Propose<'_> = serde_json::from_slice(&bytes).map_err(|error| misproposed(&bytes, &error))?;
+    let offered = app.offered(&body.action).await;
     let submission = Submission {
         // The schema and the catalogue judge these bytes, not a copy that somebody has tidied up.
         arguments: body.arguments.get().as_bytes().to_vec(),
@@ -64,10 +65,10 @@ pub async fn propose(
         idempotency_key: key(body.idempotency_key, &headers)?,
         wait: at_most(&app, body.wait_s),
         resume: body.resume,
+        offered,
         until: app.options.closing.clone(),
         ..Submission::default()
     };
-    let submission = app.offer(submission).await?;
     let answer = app.gate.submit(&session, submission).await?;
     Ok(answered(Action::of(answer, &app.gate.config().url())))
 }

@@ -68,7 +68,7 @@ pub async fn queue(State(app): State<App>, visitor: Visitor) -> Response {
                 .raw("</strong></a><span class=\"badge\">")
                 .raw(q.approval.state)
                 .raw("</span><p>")
-                .text(&q.summary.because.join(" · "))
+                .prose(&q.summary.because.join(" · "))
                 .raw("</p><p class=\"quiet\">")
                 .text(&q.agent)
                 .raw(" · until ")
