@@ -23,7 +23,11 @@ pub fn card(full: &Full, visitor: &Visitor, now: Timestamp) -> Html {
     // What was on the page when the answer was given, so that the record can say so.
     let view = Digest::of(shown.as_str().as_bytes());
     let answer = answer(full, visitor, &view);
-    Html::new().html(&shown).html(&answer)
+    // What there is to do stands below what it is about; what has come of it stands above.
+    match full.approval.state {
+        "pending" => Html::new().html(&shown).html(&answer),
+        _ => Html::new().html(&answer).html(&shown),
+    }
 }
 
 /// A moment without its milliseconds.

@@ -43,7 +43,7 @@ impl Html {
     /// A sentence of ours: what stands in backticks is set as code. All of it is escaped.
     #[must_use]
     pub fn prose(self, sentence: &str) -> Self {
-        let quoted = sentence.matches('`').count() % 2 == 0;
+        let quoted = sentence.matches('`').count().is_multiple_of(2);
         if !quoted {
             return self.text(sentence);
         }
