@@ -208,6 +208,68 @@ async fn closing_the_answer_cancels_the_call() {
     until("the server's own stream is closed", || !upstream.seen.gone.lock().unwrap().is_empty()).await;
 }
 
+#[tokio::test]
+async fn a_tool_may_ask_back_again_and_again() {
+    let (_upstream, gateway) = one(Eras::Both).await;
+    let mut params = json!({"name": "find_answer", "arguments": {"to": "x"}});
+    for _ in 0..4 {
+        let answer = json_of(gateway.ask("tools/call", params.clone()).send().await.unwrap()).await;
+        assert_eq!(answer["result"]["resultType"], "input_required", "{answer}");
+        params["requestState"] = answer["result"]["requestState"].clone();
+        params["inputResponses"] = json!({"q": {"action": "accept", "content": {}}});
+    }
+    let answer = json_of(gateway.ask("tools/call", params).send().await.unwrap()).await;
+    assert_eq!(text_of(&answer), "found");
+}
+
+#[tokio::test]
+async fn a_run_token_acts_in_its_run_and_may_be_renewed() {
+    let (_upstream, gateway) = one(Eras::Both).await;
+    let agent = aecl_kernel::id::AgentId::new("bot").unwrap();
+    let by = aecl_gate::Identity::Local;
+    let wanted = aecl_gate::runs::RunRequest {
+        agent,
+        goal: "read".into(),
+        plan: None,
+        user: None,
+        tenant: None,
+        project: None,
+        environment: None,
+        ttl_s: None,
+        parent: None,
+    };
+    let opened = gateway.gate.open_run(&by, wanted).await.unwrap();
+    let run = opened.session.principal.run.clone();
+    let with = |token: String, body: Value| {
+        let request = gateway.http.post(format!("{}/mcp/bot", gateway.base)).bearer_auth(token);
+        let request = request.header("accept", "application/json, text/event-stream");
+        request.header("content-type", "application/json").body(body.to_string())
+    };
+    let params =
+        json!({"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    let welcome = with(opened.token.clone(), request(1, "initialize", params)).send().await.unwrap();
+    let session = welcome.headers()["mcp-session-id"].to_str().unwrap().to_owned();
+    let call = |n| request(n, "tools/call", json!({"name": "read_note", "arguments": {"title": "a"}}));
+    with(opened.token.clone(), request(2, "tools/list", json!({})))
+        .header("mcp-session-id", &session)
+        .send()
+        .await
+        .unwrap();
+    let (_, answer) =
+        outcome(with(opened.token.clone(), call(3)).header("mcp-session-id", &session).send().await.unwrap())
+            .await;
+    assert_eq!(text_of(&answer), "notes: \"a\"");
+
+    let (renewed, newer) = gateway.gate.renew(&by, &run).await.unwrap();
+    gateway.gate.revoke(&by, &run, opened.session.credential.id.clone()).await.unwrap();
+    let (_, answer) =
+        outcome(with(renewed, call(4)).header("mcp-session-id", &session).send().await.unwrap()).await;
+    assert_eq!(text_of(&answer), "notes: \"a\"", "the session goes on with {}", newer.credential.id);
+    let (_, answer) =
+        outcome(with(opened.token, call(5)).header("mcp-session-id", &session).send().await.unwrap()).await;
+    assert_eq!(answer["result"]["_meta"]["aecl"]["code"], "token_revoked", "{answer}");
+}
+
 // --- the era with `initialize`
 
 #[tokio::test]

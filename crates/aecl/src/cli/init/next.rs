@@ -35,7 +35,7 @@ pub(super) fn steps(
             other => (format!("THE-SERVER-{other}"), Vec::new()),
         };
         let mut args = vec!["--dir".to_owned(), dir.clone(), "mcp".into(), "--agent".into(), agent.to_string()];
-        args.extend(["--name".into(), server.clone(), "--".into(), "npx".into(), "-y".into(), package]);
+        args.extend(["--server".into(), server.clone(), "--".into(), "npx".into(), "-y".into(), package]);
         args.extend(arguments);
         entries.insert(server.clone(), json!({"command": program, "args": args}));
     }
