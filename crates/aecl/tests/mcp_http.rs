@@ -90,6 +90,40 @@ async fn no_credential_of_a_client_reaches_a_server() {
     }
 }
 
+#[tokio::test]
+async fn what_cannot_be_taken_is_refused_before_it_is_read() {
+    let (upstream, gateway) = one(Eras::Both).await;
+    let list = stateless("tools/list", json!({}));
+    let post = || gateway.http.post(format!("{}/mcp/bot", gateway.base)).bearer_auth(&gateway.orchestrator);
+    let plain = post().header("accept", "*/*").header("content-type", "text/plain").body(list.to_string());
+    assert_eq!(plain.send().await.unwrap().status(), 415);
+    let half = post().header("accept", "application/json").header("content-type", "application/json");
+    assert_eq!(half.body(list.to_string()).send().await.unwrap().status(), 406);
+    let long =
+        stateless("tools/call", json!({"name": "read_note", "arguments": {"title": "x".repeat(5 << 20)}}));
+    assert_eq!(gateway.post("/mcp/bot", &long).send().await.unwrap().status(), 413);
+    let put = gateway.http.put(format!("{}/mcp/bot", gateway.base)).bearer_auth(&gateway.orchestrator);
+    assert_eq!(put.send().await.unwrap().status(), 405);
+    assert!(upstream.seen.requests.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn sessions_are_limited_and_those_in_use_stay() {
+    let (_upstream, gateway) = one(Eras::Both).await;
+    let first = Client::initialize(&gateway, "/mcp/bot", json!({})).await;
+    for _ in 1..256 {
+        Client::initialize(&gateway, "/mcp/bot", json!({})).await;
+    }
+    let params =
+        json!({"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    let response = gateway.post("/mcp/bot", &request(1, "initialize", params)).send().await.unwrap();
+    assert_eq!(response.status(), 503);
+    assert!(response.headers().get("mcp-session-id").is_none());
+    assert_eq!(first.post(&request(2, "tools/list", json!({}))).await.status(), 200);
+    first.delete().await;
+    Client::initialize(&gateway, "/mcp/bot", json!({})).await;
+}
+
 // --- the stateless era
 
 #[tokio::test]
