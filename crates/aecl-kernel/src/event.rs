@@ -639,6 +639,8 @@ impl Entry {
         // What a delegated run has seen may come back through its answer, so its parents have seen it, too.
         self.change_lineage(space, |run| run.labels.join(&e.labels))?;
         self.change_run(space, |run| match e.outcome {
+            // A tool that asks back is in the middle of its work, however often it does.
+            OutcomeKind::Failed if e.code.as_deref() == Some("input_required") => {}
             OutcomeKind::Failed if run.failing == Some(digest) => run.failures += 1,
             OutcomeKind::Failed => (run.failing, run.failures) = (Some(digest), 1),
             OutcomeKind::Done => (run.failing, run.failures) = (None, 0),
