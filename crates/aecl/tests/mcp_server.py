@@ -42,7 +42,7 @@ def tools():
         {"name": "read_note", "description": "reads", "inputSchema": OBJECT, "strange": {"kept": 12345678901234567890123}},
         {"name": "write_note", "description": described, "inputSchema": note},
         {"name": "write_typed", "description": "typed", "inputSchema": note, "outputSchema": {"type": "object", "required": ["ok"]}},
-        {"name": "get_slow", "inputSchema": OBJECT},
+        {"name": "get_slow", "inputSchema": {"type": "object", "properties": {"s": {"type": "number"}}}},
         {"name": "get_progress", "inputSchema": OBJECT},
         {"name": "get_opinion", "inputSchema": OBJECT},
         {"name": "get_input", "inputSchema": OBJECT},
