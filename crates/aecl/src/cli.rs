@@ -153,6 +153,18 @@ impl From<aecl_gate::GateError> for Error {
     }
 }
 
+impl From<aecl_kernel::id::BadId> for Error {
+    fn from(e: aecl_kernel::id::BadId) -> Self {
+        let hint = match e.kind {
+            "action id" | "run id" => "`aecl log tail` shows the latest; names are act_… and run_…",
+            "approval id" => "`aecl approvals list` shows their names (apr_…)",
+            "agent id" => "`aecl policy show` lists the agents",
+            _ => "correct the name and run the command again",
+        };
+        Self::new(e.to_string()).hint(hint)
+    }
+}
+
 /// The command line as clap knows it, for the reference page.
 pub fn command() -> clap::Command {
     Cli::command()

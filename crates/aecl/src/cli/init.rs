@@ -7,7 +7,7 @@ use super::show::{self, Page, Tone};
 use super::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::{identity, keys, loader};
-use aecl_kernel::id::{AgentId, PersonId};
+use aecl_kernel::id::AgentId;
 use serde_json::json;
 use std::path::Path;
 
@@ -56,7 +56,7 @@ pub fn run(common: &Common, mut args: Args) -> Result {
     if args.server.is_empty() && args.example == Example::Filesystem {
         args.server.push("filesystem".into());
     }
-    let agent = AgentId::new(&args.agent).map_err(|e| bad(&e.to_string()))?;
+    let agent = AgentId::new(&args.agent)?;
     let origin = args.origin.clone().unwrap_or_else(own_name);
     check_origin(&origin)?;
     for server in &args.server {
@@ -170,7 +170,6 @@ fn make_keys(home: &Home, written: &mut Written) -> std::result::Result<(), Erro
 
 /// The operator's key, new or the one that is there. Gives its hash.
 fn operator(home: &Home, written: &mut Written) -> std::result::Result<String, Error> {
-    PersonId::new("operator").map_err(|e| bad(&e.to_string()))?;
     let path = home.keys().join("operator.key");
     if path.exists() {
         let text = std::fs::read_to_string(&path)
@@ -182,10 +181,6 @@ fn operator(home: &Home, written: &mut Written) -> std::result::Result<String, E
     keys::write_private(&path, format!("{key}\n").as_bytes())?;
     written.made.push("keys/operator.key".into());
     Ok(hash.to_string())
-}
-
-fn bad(message: &str) -> Error {
-    Error::new(message)
 }
 
 fn check_origin(origin: &str) -> std::result::Result<(), Error> {

@@ -76,7 +76,7 @@ pub fn run(common: &Common, args: Args) -> Result {
 }
 
 fn add_person(common: &Common, home: &Home, name: &str, groups: Vec<String>) -> Result {
-    let id = PersonId::new(name).map_err(|e| Error::new(e.to_string()))?;
+    let id = PersonId::new(name)?;
     let groups: BTreeSet<String> = groups.into_iter().collect();
     for group in &groups {
         PersonId::new(group).map_err(|_| {
@@ -109,7 +109,7 @@ fn add_orchestrator(common: &Common, home: &Home, name: &str, agents: Vec<String
             .hint("take letters, digits and `_ - . : @ /`")
     })?;
     let agents = agents.iter().map(|a| AgentId::new(a)).collect::<std::result::Result<BTreeSet<_>, _>>();
-    let agents = agents.map_err(|e| Error::new(e.to_string()))?;
+    let agents = agents?;
     let (key, hash) = identity::new_key('o')?;
     file::change(home, |config, text| {
         free(config, name)?;

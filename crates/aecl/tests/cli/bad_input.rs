@@ -82,15 +82,27 @@ fn a_bundle_that_is_wrong_says_everything_that_is() {
     aecl.run(&["init", "--example", "finance"]).ended(0);
     let policy = aecl.dir().join("policy");
     let agent = std::fs::read_to_string(policy.join("agents/assistant.yaml")).unwrap();
-    std::fs::write(policy.join("agents/assistant.yaml"), agent.replace("breaker_after", "breaker_aftr")).unwrap();
-    std::fs::write(policy.join("rules/own.cedar"), "forbid(principal, action, resource) when { context.args.amont > 1 };").unwrap();
+    std::fs::write(policy.join("agents/assistant.yaml"), agent.replace("breaker_after", "breaker_aftr"))
+        .unwrap();
+    std::fs::write(
+        policy.join("rules/own.cedar"),
+        "forbid(principal, action, resource) when { context.args.amont > 1 };",
+    )
+    .unwrap();
     std::fs::write(policy.join("notes.txt"), "x").unwrap();
     let ran = aecl.run(&["policy", "check"]).ended(1);
     assert!(ran.out.contains("error: notes.txt: unknown kind of file"), "{}", ran.out);
     std::fs::remove_file(policy.join("notes.txt")).unwrap();
     let ran = aecl.run(&["policy", "check"]).ended(1);
-    assert!(ran.out.contains("did you mean `breaker_after`?") && ran.out.contains("rules/own.cedar"), "{}", ran.out);
+    assert!(
+        ran.out.contains("did you mean `breaker_after`?") && ran.out.contains("rules/own.cedar"),
+        "{}",
+        ran.out
+    );
     let json = aecl.run(&["policy", "check", "--json"]).ended(1).json();
     assert_eq!((&json["loads"], &json["code"]), (&false.into(), &"bundle_invalid".into()));
-    assert!(json["problems"].as_array().unwrap().iter().any(|p| p["file"] == "agents/assistant.json"), "{json}");
+    assert!(
+        json["problems"].as_array().unwrap().iter().any(|p| p["file"] == "agents/assistant.json"),
+        "{json}"
+    );
 }

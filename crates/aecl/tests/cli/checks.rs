@@ -20,7 +20,9 @@ fn doctor_names_what_is_broken() {
 
     let dir = aecl.dir().to_owned();
     let file = |path: &str| dir.join(path);
-    let mode = |path: &str, mode| std::fs::set_permissions(file(path), std::fs::Permissions::from_mode(mode)).unwrap();
+    let mode = |path: &str, mode| {
+        std::fs::set_permissions(file(path), std::fs::Permissions::from_mode(mode)).unwrap()
+    };
     let edit = |path: &str, from: &str, to: &str| {
         let text = std::fs::read_to_string(file(path)).unwrap();
         assert!(text.contains(from), "{path}: {from}");
@@ -46,10 +48,18 @@ fn doctor_names_what_is_broken() {
     broken("address");
     edit("aecl.yaml", "listen: nonsense", "listen: 127.0.0.1:7600");
     // Two people have to agree, and there is one.
-    edit("policy/actions/finance.yaml", "approvers: [operators], count: 1", "approvers: [operators], count: 2");
+    edit(
+        "policy/actions/finance.yaml",
+        "approvers: [operators], count: 1",
+        "approvers: [operators], count: 2",
+    );
     let report = broken("approvers");
     assert_eq!(report["checklist"][7]["state"], "not_met", "{report}");
-    edit("policy/actions/finance.yaml", "approvers: [operators], count: 2", "approvers: [operators], count: 1");
+    edit(
+        "policy/actions/finance.yaml",
+        "approvers: [operators], count: 2",
+        "approvers: [operators], count: 1",
+    );
     edit("policy/agents/assistant.yaml", "token_ttl_seconds: 900", "token_ttl_seconds: 86400");
     let report = aecl.run(&["doctor", "--json"]).ended(0).json();
     assert_eq!(report["checklist"][0]["state"], "not_met");
@@ -58,7 +68,11 @@ fn doctor_names_what_is_broken() {
     edit("aecl.yaml", "origin:", "orgin:");
     broken("configuration");
     let text = aecl.run(&["doctor"]).ended(1);
-    assert!(text.out.contains("BROKEN  configuration") && text.out.contains("        -> correct the file"), "{}", text.out);
+    assert!(
+        text.out.contains("BROKEN  configuration") && text.out.contains("        -> correct the file"),
+        "{}",
+        text.out
+    );
 }
 
 #[test]
@@ -69,12 +83,17 @@ fn doctor_sees_secrets_that_are_written_out() {
     let path = aecl.dir().join("aecl.yaml");
     let text = std::fs::read_to_string(&path).unwrap();
     let server = |value: &str| {
-        let block = format!("servers:\n  git:\n    kind: stdio\n    command: git\n    env: {{ GIT_TOKEN: \"{value}\" }}\n");
+        let block = format!(
+            "servers:\n  git:\n    kind: stdio\n    command: git\n    env: {{ GIT_TOKEN: \"{value}\" }}\n"
+        );
         std::fs::write(&path, text.replace("servers: {}\n", &block)).unwrap();
         aecl.run(&["doctor", "--json"]).ended(0).json()["checklist"][1].clone()
     };
     assert_eq!(server("{secret:env:GIT_TOKEN}")["state"], "met");
     let point = server("ghp_123");
     assert_eq!(point["state"], "not_met");
-    assert!(point["why"].as_str().unwrap().contains("servers.git.env.GIT_TOKEN") && !point.to_string().contains("ghp_123"));
+    assert!(
+        point["why"].as_str().unwrap().contains("servers.git.env.GIT_TOKEN")
+            && !point.to_string().contains("ghp_123")
+    );
 }

@@ -42,7 +42,7 @@ impl Aecl {
         Self { dir: dir.to_owned(), nobody: false }
     }
 
-    pub fn as_nobody(self) -> Self {
+    pub fn by_nobody(self) -> Self {
         Self { nobody: true, ..self }
     }
 
@@ -80,12 +80,8 @@ impl Aecl {
 
     /// Serves the directory until the test ends.
     pub fn serve(&self) -> Served {
-        let mut child = self
-            .command(&["serve"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            self.command(&["serve"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let socket = self.dir.join("data/aecl.sock");
         let late = Instant::now() + Duration::from_secs(30);
         while UnixStream::connect(&socket).is_err() {

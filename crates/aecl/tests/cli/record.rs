@@ -46,7 +46,11 @@ fn a_person_answers_at_the_terminal() {
     assert!(listed.out.contains(&approval) && listed.out.contains("acc-9"), "{}", listed.out);
     let card = aecl.run(&["approvals", "show", &approval]).ended(0).out;
     let at = |what: &str| card.find(what).unwrap_or_else(|| panic!("no `{what}` in\n{card}"));
-    assert!(at("payments.transfer: ") == 0 && at("asked because") < at("undo ") && at("undo ") < at("Exactly this"));
+    assert!(
+        at("payments.transfer: ") == 0
+            && at("asked because") < at("undo ")
+            && at("undo ") < at("Exactly this")
+    );
     assert!(card.contains("pay the vendor immediately."), "what was read stands there, untruncated: {card}");
     assert!(card.contains("perhaps a stranger's words"), "{card}");
     let why = aecl.run(&["explain", &action]).ended(4);
@@ -56,7 +60,9 @@ fn a_person_answers_at_the_terminal() {
     let refused = aecl.run(&["approvals", "approve", &approval]).ended(1);
     assert!(refused.err.contains("[approver_refused]"), "{}", refused.err);
     assert_eq!(count(&scene.world, "payments"), 0);
-    let yes = aecl.run(&["approvals", "approve", &approval, "--reason", "known vendor", "--key", &keys.finn]).ended(0);
+    let yes = aecl
+        .run(&["approvals", "approve", &approval, "--reason", "known vendor", "--key", &keys.finn])
+        .ended(0);
     assert!(yes.out.starts_with("Approved\npayments.transfer: "), "{}", yes.out);
     let twice = aecl.run(&["approvals", "reject", &approval, "--key", &keys.fay]).ended(1);
     assert!(twice.err.contains("[approval_closed]"), "{}", twice.err);
@@ -94,7 +100,15 @@ fn a_no_is_told_and_nothing_happens() {
     let served = scene.aecl.serve();
     let (_, token) = served.open_run(&scene.keys.orchestrator, "payer");
     let (action, approval) = scene.transfer(&served, &token, "1.00");
-    let no = scene.aecl.run(&["approvals", "reject", &approval, "--reason", "unknown account", "--key", &scene.keys.finn]);
+    let no = scene.aecl.run(&[
+        "approvals",
+        "reject",
+        &approval,
+        "--reason",
+        "unknown account",
+        "--key",
+        &scene.keys.finn,
+    ]);
     assert!(no.ended(0).out.starts_with("Rejected\n"));
     assert_eq!(count(&scene.world, "payments"), 0);
     let none = scene.aecl.run(&["approvals"]).ended(0);
@@ -109,7 +123,8 @@ fn watch_and_tail_tell_as_it_comes() {
     let served = scene.aecl.serve();
     let (_, token) = served.open_run(&scene.keys.orchestrator, "payer");
     let follow = |args: &[&str]| {
-        let mut child = scene.aecl.command(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child =
+            scene.aecl.command(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         (child, lines)
     };
@@ -134,7 +149,8 @@ fn kill_stops_and_lift_lets_go_on() {
     let aecl = &scene.aecl;
     let served = aecl.serve();
     let (run, token) = served.open_run(&scene.keys.orchestrator, "payer");
-    let read = || served.propose(&token, "mail.read", json!({"id": "m1"}))["state"].as_str().unwrap().to_owned();
+    let read =
+        || served.propose(&token, "mail.read", json!({"id": "m1"}))["state"].as_str().unwrap().to_owned();
     for scope in [&["--all"] as &[&str], &["--tenant", "default"], &["--agent", "payer"], &["--run", &run]] {
         aecl.run(&[&["kill"], scope, &["--reason", "strange \u{1b}[2J mails"]].concat()).ended(0);
         assert_eq!(read(), "blocked", "{scope:?}");
@@ -175,8 +191,13 @@ fn an_auditor_verifies_and_notices() {
     std::fs::create_dir_all(other.join("agents")).unwrap();
     std::fs::create_dir_all(other.join("actions")).unwrap();
     std::fs::copy(aecl.dir().join("policy/actions/all.json"), other.join("actions/all.json")).unwrap();
-    std::fs::write(other.join("agents/all.json"), json!([{"agent_id": "payer", "allowed_actions": []}]).to_string()).unwrap();
-    let changed = aecl.run(&["log", "replay", "--against", other.to_str().unwrap(), "--json"]).ended(0).json();
+    std::fs::write(
+        other.join("agents/all.json"),
+        json!([{"agent_id": "payer", "allowed_actions": []}]).to_string(),
+    )
+    .unwrap();
+    let changed =
+        aecl.run(&["log", "replay", "--against", other.to_str().unwrap(), "--json"]).ended(0).json();
     assert!(changed["changes"].as_u64() >= Some(4), "{changed}");
 
     let export = scene.world.with_file_name("export");
@@ -192,7 +213,11 @@ fn an_auditor_verifies_and_notices() {
 
     // One byte of one entry.
     let bundle = std::fs::read_dir(export.join("tile/entries")).unwrap().next().unwrap().unwrap().path();
-    let bundle = if bundle.is_dir() { std::fs::read_dir(&bundle).unwrap().next().unwrap().unwrap().path() } else { bundle };
+    let bundle = if bundle.is_dir() {
+        std::fs::read_dir(&bundle).unwrap().next().unwrap().unwrap().path()
+    } else {
+        bundle
+    };
     let mut bytes = std::fs::read(&bundle).unwrap();
     let at = bytes.windows(9).position(|w| w == b"mail.read").unwrap();
     bytes[at] = b'M';

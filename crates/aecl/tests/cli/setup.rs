@@ -21,25 +21,38 @@ fn place() -> tempfile::TempDir {
 
 /// The first five minutes, step by step.
 fn first_steps(aecl: &Aecl) {
-    let written = aecl.run(&["init", "--json", "--origin", "test.example/aecl", "--server", "files", "--server", "git"]).ended(0).json();
+    let written = aecl
+        .run(&["init", "--json", "--origin", "test.example/aecl", "--server", "files", "--server", "git"])
+        .ended(0)
+        .json();
     assert_eq!(written["origin"], "test.example/aecl");
     assert_eq!(written["existing"].as_array().unwrap().len(), 0);
     let client = &written["mcp_client"]["mcpServers"]["git"];
     assert!(Path::new(client["command"].as_str().unwrap()).is_absolute());
     let args: Vec<&str> = client["args"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
-    assert!(Path::new(args[1]).is_absolute() && args.contains(&"mcp") && args.contains(&"assistant"), "{args:?}");
+    assert!(
+        Path::new(args[1]).is_absolute() && args.contains(&"mcp") && args.contains(&"assistant"),
+        "{args:?}"
+    );
 
     let checked = aecl.run(&["policy", "check", "--json"]).ended(0).json();
-    assert_eq!((&checked["loads"], &checked["agents"], &checked["examples"]), (&true.into(), &1.into(), &2.into()));
+    assert_eq!(
+        (&checked["loads"], &checked["agents"], &checked["examples"]),
+        (&true.into(), &1.into(), &2.into())
+    );
     assert_eq!(checked["problems"][0]["severity"], "warning", "wildcards are linted: {checked}");
     aecl.run(&["policy", "check", "--strict"]).ended(1);
 
     let why = aecl.run(&["explain", "assistant", "files.write_file", "{}"]).ended(3);
     assert!(why.out.starts_with("Blocked: `files.write_file` does not happen.\n"), "{}", why.out);
 
-    let added = aecl.run(&["keys", "add", "person", "ann", "--group", "operators", "--group", "finance"]).ended(0);
+    let added =
+        aecl.run(&["keys", "add", "person", "ann", "--group", "operators", "--group", "finance"]).ended(0);
     assert!(added.out.starts_with("aecl_p_") && added.out.lines().count() == 1, "{}", added.out);
-    let added = aecl.run(&["keys", "add", "orchestrator", "planner", "--agent", "assistant", "--json"]).ended(0).json();
+    let added = aecl
+        .run(&["keys", "add", "orchestrator", "planner", "--agent", "assistant", "--json"])
+        .ended(0)
+        .json();
     assert!(added["key"].as_str().unwrap().starts_with("aecl_o_"));
     let listed = aecl.run(&["keys", "list", "--json"]).ended(0).json();
     assert_eq!(listed["people"][1]["groups"], serde_json::json!(["finance", "operators"]));
@@ -71,7 +84,7 @@ fn the_first_steps_work_for_an_ordinary_user() {
         return;
     }
     let place = place();
-    first_steps(&Aecl::on(&place.path().join("home")).as_nobody());
+    first_steps(&Aecl::on(&place.path().join("home")).by_nobody());
 }
 
 #[test]
@@ -100,7 +113,8 @@ fn what_init_writes_explains_every_key() {
         for (key, inner) in value.as_object().unwrap() {
             let inner = inner.as_object().filter(|_| ["limits", "approvals"].contains(&key.as_str()));
             for key in std::iter::once(key).chain(inner.into_iter().flat_map(|i| i.keys())) {
-                let there = text.lines().any(|l| l.trim_start_matches(['#', ' ']).starts_with(&format!("{key}:")));
+                let there =
+                    text.lines().any(|l| l.trim_start_matches(['#', ' ']).starts_with(&format!("{key}:")));
                 assert!(there, "{file} does not explain `{key}`");
             }
         }
@@ -121,7 +135,11 @@ fn keys_leave_comments_and_everything_else_alone() {
         // An entry of three lines, and `orchestrators:` instead of `orchestrators: []`.
         assert_eq!(new, 3 + usize::from(kind == "orchestrator"), "{between}");
         aecl.run(&["keys", "remove", "null"]).ended(0);
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), before, "what was added is taken out without a trace");
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            before,
+            "what was added is taken out without a trace"
+        );
     }
     assert_eq!(mode(&path), 0o600);
     assert!(!aecl.dir().join("aecl.yaml.new").exists());
@@ -181,7 +199,8 @@ fn explain_says_why_in_every_case() {
             assert!(text.out.contains(&format!("[{headline}]")), "{}", text.out);
         }
     }
-    let fed = aecl.fed(&["explain", "assistant", "read_invoice", "-"], br#"{"invoice": "\u001b[31m"}"#).ended(0);
+    let fed =
+        aecl.fed(&["explain", "assistant", "read_invoice", "-"], br#"{"invoice": "\u001b[31m"}"#).ended(0);
     assert!(fed.out.contains("touches       \\u{1b}[31m") && !fed.out.contains('\u{1b}'), "{}", fed.out);
     let two = aecl.run(&["explain", "assistant", "transfer_funds", &pay("10.00"), "--untrusted"]);
     assert!(two.out.contains("2 different people of operators"), "{}", two.out);
@@ -201,7 +220,12 @@ fn what_policy_show_says_is_what_is_decided() {
         .collect();
     assert_eq!(
         looks,
-        [("delete_record", "block"), ("read_invoice", "allow"), ("reverse_transfer", "only_to_undo"), ("transfer_funds", "require_approval")]
+        [
+            ("delete_record", "block"),
+            ("read_invoice", "allow"),
+            ("reverse_transfer", "only_to_undo"),
+            ("transfer_funds", "require_approval")
+        ]
     );
     for (name, arguments, code) in [
         ("delete_record", r#"{"record": "1"}"#, 3),

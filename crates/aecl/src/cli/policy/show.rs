@@ -22,7 +22,7 @@ pub(super) fn run(
 ) -> Result {
     let home = Home::new(&common.dir);
     let environment = match environment {
-        Some(name) => Environment::new(name).map_err(|e| Error::new(e.to_string()))?.to_string(),
+        Some(name) => Environment::new(name)?.to_string(),
         None if home.config().exists() => home.read()?.environment.to_string(),
         None => "production".into(),
     };
