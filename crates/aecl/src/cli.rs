@@ -55,6 +55,9 @@ pub struct Common {
 enum Command {
     /// Show the story of the vendor e-mail on real parts.
     Demo(demo::Args),
+    /// The payments service of the demo and the examples.
+    #[command(hide = true)]
+    DemoPayments(demo::payments::Args),
     /// Write a starting configuration, keys and a first bundle.
     Init(init::Args),
     /// Run the HTTP API, the MCP gateway and the approval pages.
@@ -157,6 +160,7 @@ pub fn main() -> ExitCode {
     let json = common.json;
     let result = match cli.command {
         Command::Demo(args) => demo::run(&common, args),
+        Command::DemoPayments(args) => demo::payments::run(&args),
         Command::Init(args) => init::run(&common, args),
         Command::Serve(args) => serve::run(&common, args),
         Command::Mcp(args) => mcp::run(&common, args),

@@ -5,9 +5,11 @@ pub mod actions;
 pub mod approvals;
 pub mod auth;
 pub mod body;
+mod describe;
 mod guard;
 pub mod host;
 pub mod ledger;
+mod offered;
 pub mod ops;
 pub mod policy;
 pub mod problem;
@@ -17,23 +19,20 @@ pub mod story;
 mod watch;
 pub mod wire;
 
-use crate::web;
+use crate::{mcp, web};
 use aecl_gate::Gate;
-use aecl_gate::submit::Submission;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
-use problem::Problem;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Components, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use describe::openapi_text;
 pub use host::Host;
 pub use server::{Listeners, Peer, serve};
 
@@ -54,21 +53,18 @@ pub struct App {
     pub(crate) logins: web::Logins,
 }
 
-impl App {
-    /// Adds what the tool's server offers now, for tools of upstream servers.
-    pub(crate) async fn offer(&self, submission: Submission) -> Result<Submission, Problem> {
-        Ok(submission)
-    }
-}
-
 /// Everything that is served over HTTP.
 pub fn router(gate: Gate, options: &Options) -> Router {
     let requests_max = gate.config().limits.requests_max;
+    // Its streams live long, so it has limits of its own and takes no seats.
+    let mcp = crate::mcp::http::router_until(gate.clone(), options.closing.clone());
     let app = App { gate, options: options.clone(), logins: web::Logins::default() };
     let seats = || from_fn_with_state(Arc::new(Semaphore::new(requests_max)), guard::seat);
     let (agents, _) = for_agents().split_for_parts();
     let (people, _) = for_people().split_for_parts();
     let (operations, _) = operations().split_for_parts();
+    // It has an answer of its own to origins, and streams that stay open.
+    let gateway = mcp::http::router_until(app.gate.clone(), options.closing.clone());
     // Agents and people have seats of their own: agents that wait do not keep a person from answering them.
     let agents = agents.layer(seats());
     let people = people.merge(web::router()).layer(from_fn(guard::deadline)).layer(seats());
@@ -76,12 +72,14 @@ pub fn router(gate: Gate, options: &Options) -> Router {
         .merge(agents)
         .merge(people)
         .merge(operations.route("/openapi.json", get(ops::openapi)))
+        .merge(mcp.with_state(()))
         .fallback(guard::nothing)
         .method_not_allowed_fallback(guard::wrong_method)
         .layer(from_fn_with_state(app.clone(), guard::origin))
+        .with_state(app)
+        .merge(gateway)
         .layer(CatchPanicLayer::custom(guard::panicked))
         .layer(from_fn(guard::trace))
-        .with_state(app)
 }
 
 /// What agents and orchestrators use, and whatever may wait for people.
@@ -127,30 +125,4 @@ fn operations() -> OpenApiRouter<App> {
         .routes(routes!(ops::ready))
         .routes(routes!(ops::metrics))
         .routes(routes!(ops::jwks))
-}
-
-/// The description of the API, OpenAPI 3.1.
-pub fn openapi() -> OpenApi {
-    let mut components = Components::new();
-    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    components.add_security_scheme("bearer", bearer);
-    let info = InfoBuilder::new()
-        .title("AECL")
-        .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("The Agent Execution Control Layer. Agents propose actions with a run token; people and orchestrators use a key. Errors are RFC 9457 problem details; a refused proposal is no error."))
-        .build();
-    let mut api = OpenApiBuilder::new()
-        .info(info)
-        .components(Some(components))
-        .security(Some([SecurityRequirement::new::<_, _, String>("bearer", [])]))
-        .build();
-    for part in [for_agents(), for_people(), operations()] {
-        api.merge(part.into_openapi());
-    }
-    api
-}
-
-/// The same as text, as it is checked in.
-pub fn openapi_text() -> String {
-    openapi().to_pretty_json().unwrap_or_default() + "\n"
 }

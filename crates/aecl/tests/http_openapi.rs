@@ -14,10 +14,24 @@ fn every_path_says_what_it_answers() {
     assert_eq!(api["openapi"].as_str().unwrap().get(..3), Some("3.1"));
     let paths = api["paths"].as_object().unwrap();
     assert!(paths.len() >= 28, "{}", paths.len());
+    let mut ids = std::collections::BTreeSet::new();
     for (path, methods) in paths {
         for (method, operation) in methods.as_object().unwrap() {
             assert!(operation["summary"].is_string(), "{method} {path} has no summary");
-            assert!(!operation["responses"].as_object().unwrap().is_empty(), "{method} {path}");
+            assert!(
+                ids.insert(operation["operationId"].as_str().unwrap()),
+                "{method} {path}: its id stands twice"
+            );
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                assert!(response["description"].is_string(), "{method} {path} {status}");
+            }
+            let named = operation["parameters"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(|p| p["in"] == "path")
+                .count();
+            assert_eq!(named, path.matches('{').count(), "{method} {path}");
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod entry;
 mod export;
+mod replay;
 mod show;
 mod source;
 mod tail;
@@ -18,6 +19,8 @@ Examples:
   aecl log tail -f                          what happens, as it happens
   aecl log show act_0199…                   everything about one action
   aecl log show run_0199…                   a run from its beginning
+  aecl log replay run_0199…                 its decisions, made again: they must come out the same
+  aecl log replay --against ./new-policy    which decisions another policy would change
   aecl log key                              what an auditor pins
   aecl log verify                           check every entry
   aecl log export ./audit --payloads
@@ -37,6 +40,8 @@ enum Command {
     Verify(verify::Args),
     /// Write the ledger as plain files that others can verify.
     Export(export::Args),
+    /// Make the decisions of a run again and compare; or ask another policy what would change.
+    Replay(replay::Args),
     /// Print the key and the name of this ledger, for auditors to pin.
     Key,
 }
@@ -48,6 +53,7 @@ pub fn run(common: &Common, args: Args) -> Result {
         Command::Show(args) => show::run(common, &args),
         Command::Verify(args) => verify::run(common, &args),
         Command::Export(args) => export::run(common, &args),
+        Command::Replay(args) => replay::run(common, &args),
         Command::Key => source::key(common),
     }
 }

@@ -20,9 +20,9 @@ use std::collections::BTreeMap;
   aecl mcp --agent support --url https://mcp.example.org/mcp
   aecl mcp --server files          # a server from aecl.yaml")]
 pub struct Args {
-    /// The agent whose manifest decides.
-    #[arg(long, default_value = "assistant", env = "AECL_AGENT", value_name = "AGENT")]
-    agent: String,
+    /// The agent whose manifest decides; may be left out where there is only one.
+    #[arg(long, env = "AECL_AGENT", value_name = "AGENT")]
+    agent: Option<String>,
     /// The server's name in the catalogue; by default made from the command or the URL.
     #[arg(long, value_name = "NAME")]
     server: Option<String>,
@@ -51,7 +51,11 @@ pub fn run(common: &Common, args: Args) -> Result {
         return Err(error.hint("run `aecl init` there first, or name the directory with `--dir`"));
     }
     let embedded = args.embedded;
-    let hello = hello(args)?;
+    let agent = match &args.agent {
+        Some(agent) => agent.clone(),
+        None => only_agent(&home)?,
+    };
+    let hello = hello(args, &agent)?;
     log_to_stderr();
     let runtime = super::runtime()?;
     let done = runtime.block_on(async {
@@ -62,9 +66,23 @@ pub fn run(common: &Common, args: Args) -> Result {
     done.map(|()| Exit::Done)
 }
 
-fn hello(args: Args) -> std::result::Result<Hello, Error> {
+/// The agent of a policy that has only one.
+fn only_agent(home: &Home) -> std::result::Result<String, Error> {
+    let bundle = aecl_gate::loader::load(&home.policy())?;
+    let agents: Vec<String> = bundle.agents().map(|manifest| manifest.agent_id.to_string()).collect();
+    match agents.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => Err(Error::new("the policy has no agent").hint("write its manifest into policy/agents/")),
+        several => {
+            let hint = format!("add `--agent` with one of {}", several.join(", "));
+            Err(Error::new("the policy has more than one agent").hint(hint))
+        }
+    }
+}
+
+fn hello(args: Args, agent: &str) -> std::result::Result<Hello, Error> {
     let id = |e: aecl_kernel::id::BadId| Error::new(e.to_string());
-    let agent = AgentId::new(&args.agent).map_err(id)?;
+    let agent = AgentId::new(agent).map_err(id)?;
     let user = args.user.as_deref().map(UserId::new).transpose().map_err(id)?;
     let (derived, transport) = match (&args.url, args.command.split_first()) {
         (Some(url), _) => {

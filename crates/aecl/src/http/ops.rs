@@ -1,7 +1,7 @@
 //! Operations: health, metrics, keys, the description of this API.
 
 use super::App;
-use super::problem::Problem;
+use super::problem::{Problem, ProblemDetails};
 use aecl_gate::metrics::{BUCKETS_MS, Histogram};
 use aecl_kernel::code;
 use axum::Json;
@@ -25,14 +25,14 @@ pub struct Health {
 const OK: Health = Health { status: "ok", version: env!("CARGO_PKG_VERSION") };
 
 /// The process lives.
-#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, body = Health)))]
+#[utoipa::path(get, path = "/healthz", operation_id = "healthz", security(()), tag = "operations", responses((status = 200, body = Health)))]
 pub async fn health() -> Json<Health> {
     Json(OK)
 }
 
 /// The process can decide and record.
-#[utoipa::path(get, path = "/readyz", tag = "operations",
-    responses((status = 200, body = Health), (status = 503, body = Problem)))]
+#[utoipa::path(get, path = "/readyz", operation_id = "readyz", security(()), tag = "operations",
+    responses((status = 200, body = Health), (status = 503, body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn ready(State(app): State<App>) -> Result<Json<Health>, Problem> {
     if let Some(why) = app.gate.ledger().stopped() {
         tracing::error!(why, "not ready: the ledger has stopped");
@@ -45,7 +45,7 @@ pub async fn ready(State(app): State<App>) -> Result<Json<Health>, Problem> {
 }
 
 /// The key that verifies run tokens and permits, as a JSON Web Key Set.
-#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "operations",
+#[utoipa::path(get, path = "/.well-known/jwks.json", operation_id = "jwks", security(()), tag = "operations",
     responses((status = 200, body = Value)))]
 pub async fn jwks(State(app): State<App>) -> Json<Value> {
     Json(app.gate.tokens().jwks())
@@ -58,7 +58,7 @@ pub async fn openapi() -> Response {
 }
 
 /// Counts and latencies for Prometheus.
-#[utoipa::path(get, path = "/metrics", tag = "operations",
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", security(()), tag = "operations",
     responses((status = 200, body = String, content_type = "text/plain")))]
 pub async fn metrics(State(app): State<App>) -> Response {
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];

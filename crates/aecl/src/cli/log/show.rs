@@ -42,6 +42,12 @@ pub(super) fn run(common: &Common, args: &Args) -> Result {
     full(common, &mut source, &rows)
 }
 
+/// There is no such run.
+pub(super) fn no_run(run: &str) -> Error {
+    unknown(&format!("there is no run `{}` on record", inert_line(run)))
+        .hint("`aecl log tail` shows the latest entries with their runs")
+}
+
 fn unknown(message: &str) -> Error {
     let error = Error::new(message);
     Error { code: Some("record_unknown".into()), ..error }
@@ -121,8 +127,7 @@ fn of_run(common: &Common, source: &mut Source, run: &str) -> Result {
         }
     }
     if after.is_none() {
-        return Err(unknown(&format!("there is no run `{}` on record", inert_line(run)))
-            .hint("`aecl log tail` shows the latest entries with their runs"));
+        return Err(no_run(run));
     }
     if common.json {
         show::print_json(&json!({"run": run, "entries": all}));

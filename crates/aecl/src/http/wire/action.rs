@@ -23,8 +23,7 @@ pub struct Propose<'a> {
     pub arguments: &'a RawValue,
     /// `execute` (AECL does it), `authorize` (the agent does it, with a permit) or `dry_run`.
     #[serde(default)]
-    #[schema(value_type = String, example = "execute")]
-    pub mode: Mode,
+    pub mode: Wanted,
     /// The same key with the same arguments gives the recorded outcome again. Also as header.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -35,6 +34,29 @@ pub struct Propose<'a> {
     /// Carry on without the proposer once people have agreed; poll for the result.
     #[serde(default)]
     pub resume: bool,
+}
+
+/// What the proposer wants.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// AECL carries it out.
+    #[default]
+    Execute,
+    /// The agent carries it out with a permit, and reports.
+    Authorize,
+    /// Nothing is changed: what would be decided, and what would happen.
+    DryRun,
+}
+
+impl From<Wanted> for Mode {
+    fn from(wanted: Wanted) -> Self {
+        match wanted {
+            Wanted::Execute => Mode::Execute,
+            Wanted::Authorize => Mode::Authorize,
+            Wanted::DryRun => Mode::DryRun,
+        }
+    }
 }
 
 /// Reports what came of a permit.
