@@ -311,7 +311,14 @@ impl Findings {
         self.add(code, Verdict::Allow, message.into(), None, None);
     }
 
-    fn add(&mut self, code: Code, verdict: Verdict, message: String, asks: Option<Requirement>, expires_s: Option<u64>) {
+    fn add(
+        &mut self,
+        code: Code,
+        verdict: Verdict,
+        message: String,
+        asks: Option<Requirement>,
+        expires_s: Option<u64>,
+    ) {
         self.list.push(Finding { check: self.check.into(), code, verdict, message, asks, expires_s });
     }
 }
@@ -343,7 +350,11 @@ fn judge(question: &Question<'_>, fresh: &Fresh) -> (Decision, Option<Ask>) {
         decision.headline = Some(code::REPLAYED);
         decision.replays = Some(original);
     }
-    let ask = if decision.verdict == Verdict::RequireApproval { answer(question, &mut decision, fresh) } else { None };
+    let ask = if decision.verdict == Verdict::RequireApproval {
+        answer(question, &mut decision, fresh)
+    } else {
+        None
+    };
     if decision.verdict != Verdict::Allow || decision.replays.is_some() {
         decision.holds.clear();
         decision.rates.clear();

@@ -25,7 +25,8 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let Some(agent) = q.bundle.agent(&q.action.principal.agent) else { return };
     let threshold = agent.auto_approve_points();
     if findings.risk.points > threshold {
-        let why: Vec<_> = findings.risk.factors.iter().map(|f| format!("{} ({})", f.value, f.points)).collect();
+        let why: Vec<_> =
+            findings.risk.factors.iter().map(|f| format!("{} ({})", f.value, f.points)).collect();
         let text = format!(
             "risk {} is above {}.{:02}: {}",
             findings.risk.score(),

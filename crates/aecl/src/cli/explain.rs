@@ -109,11 +109,13 @@ fn situation(home: &Home, args: &Args, action: String) -> std::result::Result<Si
         given.clone().or(configured).unwrap_or_else(|| otherwise.to_owned())
     };
     let tenant = named(&args.tenant, config.as_ref().map(|c| c.tenant.to_string()), "default");
-    let environment = named(&args.environment, config.as_ref().map(|c| c.environment.to_string()), "production");
+    let environment =
+        named(&args.environment, config.as_ref().map(|c| c.environment.to_string()), "production");
     let at = match &args.at {
         None => Clock::system().now(),
         Some(text) => Timestamp::parse(text).ok_or_else(|| {
-            Error::new(format!("`{}` is no UTC time", show::inert_line(text))).hint("write 2026-03-01T08:00:00Z")
+            Error::new(format!("`{}` is no UTC time", show::inert_line(text)))
+                .hint("write 2026-03-01T08:00:00Z")
         })?,
     };
     Ok(Situation {
@@ -146,10 +148,13 @@ fn arguments(given: Option<&str>) -> std::result::Result<Vec<u8>, Error> {
 
 /// Rules that look at what a run has read can say more with --untrusted and --private.
 fn hint_about_labels(bundle: &Bundle, args: &Args) {
-    let looks = |text: &str| text.lines().any(|l| !l.trim_start().starts_with("//") && l.contains("context.run."));
+    let looks =
+        |text: &str| text.lines().any(|l| !l.trim_start().starts_with("//") && l.contains("context.run."));
     let files = bundle.sources().iter().filter(|s| s.path.ends_with(".cedar") && looks(&s.text)).count();
     if files > 0 && !args.untrusted && !args.private {
         let files = count(files, "rule file");
-        show::say(&format!("hint: {files} may look at what a run has read; try --untrusted and --private, too"));
+        show::say(&format!(
+            "hint: {files} may look at what a run has read; try --untrusted and --private, too"
+        ));
     }
 }

@@ -106,7 +106,11 @@ fn tell(written: &Written, next: &next::Steps, aecl: &str, url: &str) {
         page.line(format!("  {} {}", page.word(Tone::Good, "+"), show::inert_line(path)));
     }
     for path in &written.kept {
-        page.line(format!("  {} {} (exists, unchanged)", page.word(Tone::Quiet, "="), show::inert_line(path)));
+        page.line(format!(
+            "  {} {} (exists, unchanged)",
+            page.word(Tone::Quiet, "="),
+            show::inert_line(path)
+        ));
     }
     if next.client.is_some() {
         page.gap().heading("Put it in front of an MCP server");
@@ -210,7 +214,11 @@ fn check_server(name: &str) -> std::result::Result<(), Error> {
 /// This machine's name and `/aecl`.
 fn own_name() -> String {
     let name = std::fs::read_to_string(Path::new("/etc/hostname")).unwrap_or_default();
-    let name: String =
-        name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.')).take(64).collect();
+    let name: String = name
+        .trim()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'))
+        .take(64)
+        .collect();
     format!("{}/aecl", if name.is_empty() { "localhost" } else { &name })
 }

@@ -39,6 +39,11 @@ impl Cast {
         Ok(Self { world, service, host, aecl, listens })
     }
 
+    async fn leave(self) {
+        self.host.stop().await;
+        self.service.stop().await;
+    }
+
     fn priya(&self) -> Door {
         self.aecl.with(&self.world.priya)
     }
@@ -65,25 +70,31 @@ pub(super) async fn play(mut stage: Stage, dir: &Path, keep: bool) -> CommandRes
 
     let cast = Cast::enter(world).await?;
     let agent = Agent::start(&cast.aecl).await?;
-    let held = held::play(&mut stage, &cast, &agent).await?;
+    let Some(held) = held::play(&mut stage, &cast, &agent).await? else {
+        stage.gap();
+        stage.say("Nothing was paid, and the story ends here. With a yes it goes on: run it again.");
+        cast.leave().await;
+        return Ok(Exit::Refused);
+    };
     stage.turn_over().await?;
     refusals(&mut stage, &cast, &agent).await?;
     stage.turn_over().await?;
     let balance = undone(&stage, &cast, &held).await?;
     stage.turn_over().await?;
-    let Cast { world, service, host, listens, .. } = cast;
-    let record = record::play(&stage, &world, host.gate().ledger())?;
-    curtain(&stage, &world, listens, keep);
+    let record = record::play(&stage, &cast.world, cast.host.gate().ledger())?;
+    curtain(&stage, &cast.world, cast.listens, keep);
+    if stage.is_quiet() {
+        show::print_json(&json!({
+            "dir": cast.world.dir,
+            "without": {"balance": gone},
+            "with": {"transfer": held, "balance": balance},
+            "record": record,
+        }));
+    }
     if keep {
         drop(tokio::signal::ctrl_c().await);
     }
-    host.stop().await;
-    service.stop().await;
-    if stage.is_quiet() {
-        show::print_json(&json!({
-            "dir": world.dir, "without": {"balance": gone}, "with": {"transfer": held, "balance": balance}, "record": record,
-        }));
-    }
+    cast.leave().await;
     Ok(Exit::Done)
 }
 

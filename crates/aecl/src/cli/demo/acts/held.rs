@@ -9,8 +9,8 @@ use crate::cli::show::Field as _;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Plays it; gives the action that paid.
-pub(super) async fn play(stage: &mut Stage, cast: &Cast, agent: &Agent) -> Result<String, Error> {
+/// Plays it; gives the action that paid, if Priya said yes.
+pub(super) async fn play(stage: &mut Stage, cast: &Cast, agent: &Agent) -> Result<Option<String>, Error> {
     stage.act(2, "with AECL");
     stage.say(
         "The same agent and the same mail. The agent has a run token now and no key; AECL reads the key at the \
@@ -40,12 +40,12 @@ pub(super) async fn play(stage: &mut Stage, cast: &Cast, agent: &Agent) -> Resul
     let outcome = agent.outcome(&action).await?;
     if outcome.text("/state") != "done" {
         tell(stage, &outcome);
-        let hint = "say yes, or run `aecl demo --auto`, to see how it goes on";
-        return Err(Error::new("the story ends here: nothing was paid").hint(hint));
+        book(stage, &cast.service).await?;
+        return Ok(None);
     }
     stage.say("AECL asks the policy once more, now with the yes, and pays. Exactly once:");
     book(stage, &cast.service).await?;
-    Ok(action)
+    Ok(Some(action))
 }
 
 /// Waits for Priya's answer: typed here, or given on the page.
