@@ -417,7 +417,8 @@ async fn no_era_is_translated_into_the_other() {
     let response = gateway.post("/mcp/bot", &request(1, "initialize", params)).send().await.unwrap();
     assert!(response.headers().get("mcp-session-id").is_none());
     let answer = json_of(response).await;
-    assert!(answer["error"]["message"].as_str().is_some(), "{answer}");
+    assert_eq!(answer["error"]["code"], -32022, "{answer}");
+    assert_eq!(answer["error"]["data"]["supported"], json!([MODERN]));
 }
 
 #[tokio::test]

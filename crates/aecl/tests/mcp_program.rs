@@ -98,6 +98,13 @@ fn the_program_with_the_gate_inside_serves_a_client_and_ends_with_it() {
     assert_eq!(status(&waits)["status"], "pending", "{waits}");
     assert_eq!(program.end(), Some(0));
     assert_eq!(place.count("wrote"), 0);
+
+    let args = ["--embedded", "--agent", "default", "--server", "other"];
+    let mut program = Program::start(place.home.dir(), &args, &place.server("legacy"));
+    program.initialize();
+    assert_eq!(program.ask("tools/list", json!({}))["result"]["tools"], json!([]));
+    assert_eq!(program.end(), Some(0));
+    assert!(program.stderr().contains("lists no action of `other`"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,20 +17,10 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     }
     match (manifest.reversibility(), &manifest.compensation) {
         (Reversibility::Irreversible, _) => {
-            findings.ask(
-                code::IRREVERSIBLE,
-                format!("`{}` cannot be undone", q.action.name),
-                super::approvers(q),
-                3600,
-            );
+            findings.ask_somebody(code::IRREVERSIBLE, format!("`{}` cannot be undone", q.action.name));
         }
         (Reversibility::Compensatable, None) => {
-            findings.ask(
-                code::UNCOMPENSATED,
-                format!("`{}` names no compensation", q.action.name),
-                super::approvers(q),
-                3600,
-            );
+            findings.ask_somebody(code::UNCOMPENSATED, format!("`{}` names no compensation", q.action.name));
         }
         (Reversibility::Compensatable | Reversibility::Reversible, _) => {}
     }

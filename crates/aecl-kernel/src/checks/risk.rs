@@ -34,6 +34,6 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
             threshold % 100,
             why.join("; ")
         );
-        findings.ask(code::RISK_ABOVE_THRESHOLD, text, super::approvers(q), 3600);
+        findings.ask_somebody(code::RISK_ABOVE_THRESHOLD, text);
     }
 }

@@ -164,7 +164,14 @@ pub async fn rollback(
     Strict(body): Strict<Rollback>,
 ) -> Result<(StatusCode, Json<Action>), Problem> {
     let wait = at_most(&app, body.wait_s);
-    let answer = app.gate.rollback(&by, &ActionId::new(&action)?, body.reason, wait).await?;
+    let id = ActionId::new(&action)?;
+    let answer = tokio::select! {
+        answer = app.gate.rollback(&by, &id, body.reason, wait) => answer?,
+        () = app.options.closing.cancelled() => {
+            let why = "the server is going down; the request for approval stays open";
+            return Err(Problem::of(code::LEDGER_UNAVAILABLE, why));
+        }
+    };
     Ok(answered(Action::of(answer, &app.gate.config().url())))
 }
 
