@@ -56,8 +56,6 @@ pub struct App {
 /// Everything that is served over HTTP.
 pub fn router(gate: Gate, options: &Options) -> Router {
     let requests_max = gate.config().limits.requests_max;
-    // Its streams live long, so it has limits of its own and takes no seats.
-    let mcp = crate::mcp::http::router_until(gate.clone(), options.closing.clone());
     let app = App { gate, options: options.clone(), logins: web::Logins::default() };
     let seats = || from_fn_with_state(Arc::new(Semaphore::new(requests_max)), guard::seat);
     let (agents, _) = for_agents().split_for_parts();
@@ -72,7 +70,6 @@ pub fn router(gate: Gate, options: &Options) -> Router {
         .merge(agents)
         .merge(people)
         .merge(operations.route("/openapi.json", get(ops::openapi)))
-        .merge(mcp.with_state(()))
         .fallback(guard::nothing)
         .method_not_allowed_fallback(guard::wrong_method)
         .layer(from_fn_with_state(app.clone(), guard::origin))
