@@ -55,10 +55,13 @@ pub fn run(common: &Common, args: Args) -> Result {
     }
 }
 
-/// Reads the name of a request; only names go into a path.
-fn named(id: &str) -> std::result::Result<ApprovalId, Error> {
+/// The path of a request.
+fn path(id: &str) -> std::result::Result<String, Error> {
     let wrong = |_| Error::new(format!("`{}` is no approval", show::inert_line(id)));
-    ApprovalId::new(id).map_err(wrong).map_err(|e| e.hint("`aecl approvals list` shows their names (apr_…)"))
+    ApprovalId::new(id)
+        .map_err(wrong)
+        .map_err(|e| e.hint("`aecl approvals list` shows their names (apr_…)"))?;
+    Ok(format!("/v1/approvals/{}", client::segment(id)))
 }
 
 fn list(common: &Common) -> Result {
@@ -91,8 +94,8 @@ fn list(common: &Common) -> Result {
 }
 
 fn one(common: &Common, id: &str) -> Result {
-    let id = named(id)?;
-    let full = client::ask(common, async |client| client.get(&format!("/v1/approvals/{id}")).await)?;
+    let path = path(id)?;
+    let full = client::ask(common, async |client| client.get(&path).await)?;
     if common.json {
         show::print_json(&full);
     } else {

@@ -56,6 +56,20 @@ pub async fn connect(common: &Common) -> Result<Client, Error> {
     }
 }
 
+/// A name as one segment of a path. Names may hold `/` and `..`, which would lead elsewhere.
+pub(crate) fn segment(name: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
 /// Connects, asks, and ends what was started for that.
 pub(crate) fn ask<T>(
     common: &Common,

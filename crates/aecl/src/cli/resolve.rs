@@ -43,7 +43,7 @@ pub fn run(common: &Common, args: Args) -> Result {
         return Err(Error::new("how was that found out?").hint("say it with --note; it is recorded"));
     }
     let body = json!({"done": args.what.done, "note": args.note});
-    let path = format!("/v1/actions/{id}/resolve");
+    let path = format!("/v1/actions/{}/resolve", client::segment(id.as_str()));
     let answer = client::ask(common, async |client| client.post(&path, &body).await)?;
     if common.json {
         show::print_json(&answer);

@@ -30,7 +30,7 @@ pub struct Args {
 pub fn run(common: &Common, args: Args) -> Result {
     let id = ActionId::new(&args.action)?;
     let body = json!({"reason": args.reason, "wait_s": args.wait});
-    let path = format!("/v1/actions/{id}/rollback");
+    let path = format!("/v1/actions/{}/rollback", client::segment(id.as_str()));
     let answer = client::ask(common, async |client| client.post(&path, &body).await)?;
     let exit = exit(&answer);
     if common.json {

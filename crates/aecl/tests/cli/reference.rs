@@ -60,7 +60,9 @@ fn completions_are_there_for_every_shell() {
 fn every_command_has_help_with_examples() {
     let missing: Vec<String> = aecl::cli::command()
         .get_subcommands()
-        .filter(|c| !c.is_hide_set() && !["help", "completions", "serve", "demo", "catalog"].contains(&c.get_name()))
+        .filter(|c| {
+            !c.is_hide_set() && !["help", "completions", "serve", "demo", "catalog"].contains(&c.get_name())
+        })
         .filter(|c| !c.get_after_help().is_some_and(|h| h.to_string().starts_with("Examples:\n")))
         .map(|c| c.get_name().to_owned())
         .collect();

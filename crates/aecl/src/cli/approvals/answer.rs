@@ -1,6 +1,6 @@
 //! `aecl approvals approve` and `reject`.
 
-use super::{card, named};
+use super::{card, path};
 use crate::cli::show::{self, Field, Page, Tone};
 use crate::cli::{Common, Exit, Result, client};
 use serde_json::{Value, json};
@@ -16,13 +16,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(common: &Common, args: &Args, yes: bool) -> Result {
-    let id = named(&args.id)?;
+    let path = path(&args.id)?;
     let way = if yes { "approve" } else { "reject" };
     let body = json!({"reason": args.reason});
     let (before, after) = client::ask(common, async |client| {
         // What is answered is also shown, so that a slip of the hand is noticed while it can be undone.
-        let before = client.get(&format!("/v1/approvals/{id}")).await?;
-        let after = client.post(&format!("/v1/approvals/{id}/{way}"), &body).await?;
+        let before = client.get(&path).await?;
+        let after = client.post(&format!("{path}/{way}"), &body).await?;
         Ok((before, after))
     })?;
     let pending = after.text("/state") == "pending";

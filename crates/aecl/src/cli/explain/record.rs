@@ -7,9 +7,9 @@ use aecl_kernel::id::ActionId;
 use serde_json::Value;
 
 pub(super) fn run(common: &Common, id: &str) -> Result {
-    // Only names go into a path.
     let id = ActionId::new(id)?;
-    let answer = client::ask(common, async |client| client.get(&format!("/v1/actions/{id}")).await)?;
+    let path = format!("/v1/actions/{}", client::segment(id.as_str()));
+    let answer = client::ask(common, async |client| client.get(&path).await)?;
     let decision = answer.get("decision").filter(|d| d.is_object()).ok_or_else(|| {
         Error::new(format!("there is no decision on record for `{id}`")).hint(format!("aecl log show {id}"))
     })?;
