@@ -112,11 +112,11 @@ def through_aecl(alone, upstream_url, folder):
         (fail if gateway.REQUIRED else skip)("through the gateway", why)
         return
     data = folder / "data"
-    gateway.run(gateway.init(data))
+    gateway.run(gateway.init(data, UPSTREAM))
     gateway.write_config(data, {UPSTREAM: upstream_url})
-    gateway.run(gateway.import_catalogue(data, UPSTREAM, [upstream_url]))
-    gateway.write_policy(data, [gateway.action(UPSTREAM, "*")])
-    key = json.loads(gateway.run(gateway.new_key(data)))["key"]
+    gateway.run(gateway.import_catalogue(data, UPSTREAM))
+    gateway.review(data, UPSTREAM)
+    key = gateway.run(gateway.new_key(data)).strip()
     port = peer.free_port()
     url = gateway.endpoint(port)
     with gateway.Process(gateway.serve(data, port), url, folder / "gateway.log"):

@@ -134,15 +134,9 @@ def definition(tool):
     return tool.model_dump(exclude={"meta"}, exclude_none=True)
 
 
-def status(result, tool):
-    """What AECL says about a call that it did not carry out.
-
-    It stands in `structuredContent`, except for a tool with an output schema: clients in
-    TypeScript check structured content against it even in an error, and would throw the answer
-    away. There it stands in `_meta`.
-    """
-    place = result.meta if tool.output_schema else result.structured_content
-    return (place or {}).get(STATUS) or {}
+def status(result):
+    """What AECL says about a call that it did not carry out."""
+    return (result.meta or {}).get(STATUS) or {}
 
 
 async def alone(name, server, mode):
@@ -159,8 +153,7 @@ async def alone(name, server, mode):
     return tools, answer
 
 
-async def through(name, server, mode, data, tools, answer):
-    command = gateway.wrap(data, server.command)
+async def through(name, server, mode, command, data, tools, answer):
     tool = tools[server.write[0]]
     async with client(command, mode) as session:
         ours = {tool.name: tool for tool in (await session.list_tools()).tools}
@@ -174,7 +167,7 @@ async def through(name, server, mode, data, tools, answer):
 
         before = server.effect()
         result = await session.call_tool(*server.write)
-        waits = status(result, tool)
+        waits = status(result)
         check(f"{name} write waits for a person", result.is_error and waits.get("status") == "pending", result)
         check(f"{name} nothing happened meanwhile", server.effect() == before, server.effect())
         check(f"{name} waiting answer is readable by every client", readable(result, tool), result)
@@ -185,7 +178,7 @@ async def through(name, server, mode, data, tools, answer):
 
         gateway.run(gateway.approve(data, approval))
         changed = await session.call_tool(*server.other)
-        asked = status(changed, tool)
+        asked = status(changed)
         differs = asked.get("status") == "pending" and asked.get("approval_id") != approval
         check(f"{name} changed argument asks again", differs and server.effect() == before, changed)
 
@@ -203,7 +196,9 @@ async def through(name, server, mode, data, tools, answer):
 
 def readable(result, tool):
     """Whether a client that checks structured content against the tool's schema keeps the answer."""
-    if not tool.output_schema or result.structured_content is None:
+    if not tool.output_schema:
+        return (result.structured_content or {}).get(STATUS) == status(result)
+    if result.structured_content is None:
         return True
     return jsonschema.Draft202012Validator(tool.output_schema).is_valid(result.structured_content)
 
@@ -221,12 +216,13 @@ async def try_one(make, mode, with_aecl):
         server = make(folder / "ours")
         _, answer, _ = await asyncio.wait_for(look(server.command, mode, server), DEADLINE_S)
         data = folder / "data"
-        gateway.run(gateway.init(data))
+        said = gateway.run(gateway.init(data, server.name))
         gateway.write_config(data, {}, hold_ms=0)
-        gateway.run(gateway.import_catalogue(data, server.name, ["--", *server.command]))
-        actions = {kind: gateway.action(server.name, call[0]) for kind, call in (("r", server.read), ("w", server.write))}
-        gateway.write_policy(data, [actions["r"]], ask=[actions["w"]])
-        await asyncio.wait_for(through(name, server, mode, data, tools, answer), DEADLINE_S)
+        command = gateway.client_entry(said, server.name, server.command)
+        try:
+            await asyncio.wait_for(through(name, server, mode, command, data, tools, answer), DEADLINE_S)
+        finally:
+            gateway.stop_background(data)
 
 
 def reasons(error):

@@ -50,7 +50,7 @@ pub struct Step {
 /// Most earlier actions on a card.
 const HISTORY_MAX: usize = 50;
 /// Longest excerpt of an output on a card, in characters.
-const EXCERPT_MAX: usize = 4000;
+pub const EXCERPT_MAX: usize = 16_000;
 
 impl Gate {
     /// Requests that are open, oldest first.

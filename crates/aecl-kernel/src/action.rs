@@ -145,7 +145,8 @@ impl Action {
             digest_of(&proposal.principal, &name, typed.as_deref(), &arguments, proposal.compensates.as_ref())
         };
         if let Some(key) = proposal.idempotency_key.as_deref().filter(|key| !is_key(key)) {
-            let message = format!("the idempotency key `{}` must be 1 to 255 visible ASCII characters", visible(key));
+            let message =
+                format!("the idempotency key `{}` must be 1 to 255 visible ASCII characters", visible(key));
             problems.push(Problem { code: code::REQUEST_INVALID, message });
         }
         let mut action = Self {
@@ -203,7 +204,8 @@ impl Action {
             let unit = match (&field.unit, &field.unit_at) {
                 (Some(unit), _) => Ok(unit.clone()),
                 (None, Some(pointer)) => match self.arguments.pointer(pointer).and_then(Value::as_str) {
-                    Some(text) => amount::currency(text).ok_or_else(|| format!("`{}` is no currency code", visible(text))),
+                    Some(text) => amount::currency(text)
+                        .ok_or_else(|| format!("`{}` is no currency code", visible(text))),
                     None => Err(format!("the currency of the amount at `{pointer}` is missing")),
                 },
                 (None, None) => Err("the unit of the amount is missing".to_owned()),
@@ -290,7 +292,10 @@ pub(crate) fn destination(kind: DestinationKind, text: &str) -> Result<String, S
         }
         DestinationKind::Url => {
             let url = url::Url::parse(text).map_err(|e| format!("`{shown}` is no URL: {e}"))?;
-            if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
+            if !matches!(url.scheme(), "http" | "https")
+                || !url.username().is_empty()
+                || url.password().is_some()
+            {
                 return Err(format!("`{shown}` is no plain http or https URL"));
             }
             let host = url.host_str().ok_or_else(|| format!("`{shown}` has no host"))?;

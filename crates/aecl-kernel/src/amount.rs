@@ -46,7 +46,9 @@ pub fn decimal(value: &Value) -> Option<Decimal> {
             let digits = s.strip_prefix('-').unwrap_or(s);
             let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
             let plain = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
-            (plain(whole) && plain(fraction) && s.len() <= 30).then(|| Decimal::from_str_exact(s).ok()).flatten()
+            (plain(whole) && plain(fraction) && s.len() <= 30)
+                .then(|| Decimal::from_str_exact(s).ok())
+                .flatten()
         }
         _ => None,
     }
@@ -91,8 +93,8 @@ pub fn currency(text: &str) -> Option<String> {
 pub fn scale_of(unit: &str) -> u32 {
     match unit {
         "rows" | "bytes" | "calls" | "recipients" => 0,
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
-        | "VUV" | "XAF" | "XOF" | "XPF" => 0,
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI"
+        | "VND" | "VUV" | "XAF" | "XOF" | "XPF" => 0,
         "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
         "CLF" | "UYW" => 4,
         _ => 2,
@@ -115,7 +117,19 @@ mod tests {
         assert_eq!(read(json!(-1), "EUR"), Err("`-1` is negative".into()));
         assert_eq!(read(json!("1.005"), "EUR"), Err("`1.005` has more than 2 digits after the point".into()));
         assert_eq!(read(json!(10.5), "JPY"), Err("`10.5` has more than 0 digits after the point".into()));
-        for bad in [json!("1,200"), json!("1e6"), json!(""), json!("12 "), json!("+1"), json!(true), json!([1]), json!(null), json!("NaN"), json!("."), json!("-")] {
+        for bad in [
+            json!("1,200"),
+            json!("1e6"),
+            json!(""),
+            json!("12 "),
+            json!("+1"),
+            json!(true),
+            json!([1]),
+            json!(null),
+            json!("NaN"),
+            json!("."),
+            json!("-"),
+        ] {
             assert!(read(bad.clone(), "EUR").is_err(), "{bad}");
         }
     }

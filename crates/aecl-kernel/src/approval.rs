@@ -175,20 +175,27 @@ impl Ask {
         match self.state_at(vote.at) {
             AskState::Pending => {}
             AskState::Expired => {
-                return Err((code::APPROVAL_EXPIRED, format!("`{id}` expired at {}; nothing was executed", self.expires_at)));
+                return Err((
+                    code::APPROVAL_EXPIRED,
+                    format!("`{id}` expired at {}; nothing was executed", self.expires_at),
+                ));
             }
             state @ (AskState::Approved | AskState::Rejected | AskState::Used) => {
                 return Err((code::APPROVAL_CLOSED, format!("`{id}` is {} already", state.name())));
             }
         }
         if self.votes.iter().any(|v| v.person == vote.person) {
-            return Err((code::APPROVER_TWICE, format!("`{}` has answered `{id}` already; somebody else has to", vote.person)));
+            return Err((
+                code::APPROVER_TWICE,
+                format!("`{}` has answered `{id}` already; somebody else has to", vote.person),
+            ));
         }
         if !self.may_answer(&vote.person, &vote.groups) {
             let why = if self.excluded.contains(vote.person.as_str()) {
                 "it is their own request, or they are excluded from it".to_owned()
             } else {
-                let groups: BTreeSet<_> = self.need.requirements.iter().flat_map(|r| r.groups.iter().cloned()).collect();
+                let groups: BTreeSet<_> =
+                    self.need.requirements.iter().flat_map(|r| r.groups.iter().cloned()).collect();
                 format!("it asks for members of {}", groups.into_iter().collect::<Vec<_>>().join(", "))
             };
             return Err((code::APPROVER_REFUSED, format!("`{}` may not answer `{id}`: {why}", vote.person)));

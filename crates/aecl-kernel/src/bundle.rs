@@ -120,8 +120,16 @@ impl Bundle {
         let fatal = |problems: &[Problem]| problems.iter().any(|p| p.fatal);
         let Some(policies) = policies.filter(|_| !fatal(&problems)) else { return Err(problems) };
         let hash = hash(&sources);
-        let mut bundle =
-            Self { hash, catalogue, agents, policies, weights, warnings: Vec::new(), examples: examples.len(), sources: Vec::new() };
+        let mut bundle = Self {
+            hash,
+            catalogue,
+            agents,
+            policies,
+            weights,
+            warnings: Vec::new(),
+            examples: examples.len(),
+            sources: Vec::new(),
+        };
         for (path, example) in &examples {
             if let Err(message) = example.check(&bundle) {
                 problems.push(Problem::error(*path, message));
@@ -215,7 +223,8 @@ fn read_each<T: DeserializeOwned>(source: &Source, problems: &mut Vec<Problem>) 
     };
     let mut out = Vec::new();
     for (i, item) in items.into_iter().enumerate() {
-        let named = ["name", "agent_id"].iter().find_map(|k| item.get(*k).and_then(Value::as_str).map(str::to_owned));
+        let named =
+            ["name", "agent_id"].iter().find_map(|k| item.get(*k).and_then(Value::as_str).map(str::to_owned));
         match serde_json::from_value(item) {
             Ok(read) => out.push(read),
             Err(e) => {
@@ -231,7 +240,9 @@ fn read_each<T: DeserializeOwned>(source: &Source, problems: &mut Vec<Problem>) 
 fn with_hint(error: &str) -> String {
     let mut quoted = error.split('`').skip(1).step_by(2);
     let near = match quoted.next() {
-        Some(unknown) if error.starts_with("unknown field") || error.starts_with("unknown variant") => nearest(unknown, quoted),
+        Some(unknown) if error.starts_with("unknown field") || error.starts_with("unknown variant") => {
+            nearest(unknown, quoted)
+        }
         _ => None,
     };
     near.map_or_else(|| error.to_owned(), |near| format!("{error}; did you mean `{near}`?"))

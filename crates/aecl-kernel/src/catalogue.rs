@@ -354,7 +354,9 @@ impl TypedAction {
     /// What is wrong with these arguments, as `path: message`; at most eight lines.
     pub fn violations(&self, arguments: &Value) -> Vec<String> {
         let wrong = |validator: &&jsonschema::Validator| !validator.is_valid(arguments);
-        let Some(validator) = self.written.iter().chain([&self.validator]).find(wrong) else { return Vec::new() };
+        let Some(validator) = self.written.iter().chain([&self.validator]).find(wrong) else {
+            return Vec::new();
+        };
         let mut found: Vec<String> = validator
             .iter_errors(arguments)
             .take(8)

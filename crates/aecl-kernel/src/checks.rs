@@ -49,7 +49,7 @@ pub const ALL: &[Check] = &[
 ];
 
 /// Who answers when a check, not a rule, asks for a person: the approver groups of the agent.
-fn approvers(question: &Question<'_>) -> Requirement {
+pub(crate) fn approvers(question: &Question<'_>) -> Requirement {
     let manifest = question.bundle.agent(&question.action.principal.agent);
     let groups = manifest.map(|m| m.approvers.clone()).filter(|g| !g.is_empty());
     Requirement { groups: groups.unwrap_or_else(|| ["operators".to_owned()].into()), count: 1 }

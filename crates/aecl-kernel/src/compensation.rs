@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadCompensation {
     /// A value that the template takes from the original is not there.
-    #[error("the argument `{argument}` of the compensation is to come from the {source_name} at `{at}`, which is not there")]
+    #[error(
+        "the argument `{argument}` of the compensation is to come from the {source_name} at `{at}`, which is not there"
+    )]
     Missing {
         /// The argument of the compensation.
         argument: String,
@@ -17,7 +19,9 @@ pub enum BadCompensation {
         at: String,
     },
     /// The template itself is wrong.
-    #[error("the argument `{0}` of the compensation must be a constant or `{{\"from\": \"arguments\" | \"result\", \"at\": \"/pointer\"}}`")]
+    #[error(
+        "the argument `{0}` of the compensation must be a constant or `{{\"from\": \"arguments\" | \"result\", \"at\": \"/pointer\"}}`"
+    )]
     Template(String),
 }
 
@@ -48,7 +52,11 @@ impl Compensation {
     }
 
     /// The arguments of the compensation for this original.
-    pub fn arguments(&self, arguments: &Value, result: &Value) -> Result<Map<String, Value>, BadCompensation> {
+    pub fn arguments(
+        &self,
+        arguments: &Value,
+        result: &Value,
+    ) -> Result<Map<String, Value>, BadCompensation> {
         let mut out = Map::new();
         for (name, template) in &self.arguments {
             let (source, at, source_name) = match read(name, template)? {

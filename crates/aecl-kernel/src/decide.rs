@@ -52,7 +52,7 @@ pub struct Finding {
     pub verdict: Verdict,
     /// In words, for the person who has to understand it.
     pub message: String,
-    /// Who must agree, if the finding asks for a person.
+    /// Who must agree, if the finding asks for somebody in particular.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asks: Option<Requirement>,
     /// Seconds until that request expires.
@@ -306,12 +306,24 @@ impl Findings {
         self.add(code, Verdict::RequireApproval, message.into(), Some(asks), Some(expires_s));
     }
 
+    /// A person has to agree, whoever that is: those whom a rule names, or else the agent's approvers.
+    pub fn ask_somebody(&mut self, code: Code, message: impl Into<String>) {
+        self.add(code, Verdict::RequireApproval, message.into(), None, None);
+    }
+
     /// Worth knowing; changes nothing.
     pub fn note(&mut self, code: Code, message: impl Into<String>) {
         self.add(code, Verdict::Allow, message.into(), None, None);
     }
 
-    fn add(&mut self, code: Code, verdict: Verdict, message: String, asks: Option<Requirement>, expires_s: Option<u64>) {
+    fn add(
+        &mut self,
+        code: Code,
+        verdict: Verdict,
+        message: String,
+        asks: Option<Requirement>,
+        expires_s: Option<u64>,
+    ) {
         self.list.push(Finding { check: self.check.into(), code, verdict, message, asks, expires_s });
     }
 }
@@ -343,7 +355,11 @@ fn judge(question: &Question<'_>, fresh: &Fresh) -> (Decision, Option<Ask>) {
         decision.headline = Some(code::REPLAYED);
         decision.replays = Some(original);
     }
-    let ask = if decision.verdict == Verdict::RequireApproval { answer(question, &mut decision, fresh) } else { None };
+    let ask = if decision.verdict == Verdict::RequireApproval {
+        answer(question, &mut decision, fresh)
+    } else {
+        None
+    };
     if decision.verdict != Verdict::Allow || decision.replays.is_some() {
         decision.holds.clear();
         decision.rates.clear();
@@ -378,6 +394,10 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
         if let (Some(asks), Some(expires_s)) = (&finding.asks, finding.expires_s) {
             need.add(asks.clone(), expires_s);
         }
+    }
+    // What asks for somebody is content with those whom a rule has named.
+    if need.requirements.is_empty() {
+        need.add(checks::approvers(question), 3600);
     }
     decision.need = Some(need.clone());
     let open = question.facts.ask.as_ref().filter(|ask| ask.digest == question.action.digest);

@@ -86,6 +86,7 @@ impl Serialize for Digest {
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
-        Digest::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no `sha256:` digest")))
+        Digest::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no `sha256:` digest")))
     }
 }

@@ -8,7 +8,9 @@ use crate::code::Code;
 use crate::decide::{Decision, Verdict};
 use crate::digest::Digest;
 use crate::evidence::Evidence;
-use crate::facts::{ActionFact, ActionState, Fact, Facts, Goal, Key, Kill, KillScope, Meter, RunFact, Space, Undo, Used};
+use crate::facts::{
+    ActionFact, ActionState, Fact, Facts, Goal, Key, Kill, KillScope, Meter, RunFact, Space, Undo, Used,
+};
 use crate::id::{ActionId, ApprovalId, RunId};
 use crate::labels::Labels;
 use crate::principal::Principal;
@@ -526,7 +528,11 @@ impl Entry {
             message: if allowed { String::new() } else { e.decision.reason().to_owned() },
             proposed_at: before.as_ref().map_or(self.at, |b| b.proposed_at),
             changed_at: self.at,
-            approval: e.decision.approval.clone().or_else(|| before.as_ref().and_then(|b| b.approval.clone())),
+            approval: e
+                .decision
+                .approval
+                .clone()
+                .or_else(|| before.as_ref().and_then(|b| b.approval.clone())),
             resume: e.resume || before.as_ref().is_some_and(|b| b.resume),
             idempotency_key: e.idempotency_key.clone(),
             holds: e.decision.holds.clone(),
@@ -606,7 +612,8 @@ impl Entry {
         action.changed_at = self.at;
         action.position = self.position;
         // An unknown outcome keeps what it holds: the money may be gone.
-        let holds = if e.outcome == OutcomeKind::Unknown { Vec::new() } else { std::mem::take(&mut action.holds) };
+        let holds =
+            if e.outcome == OutcomeKind::Unknown { Vec::new() } else { std::mem::take(&mut action.holds) };
         let (compensates, agent, digest) = (action.compensates.clone(), action.agent.clone(), action.digest);
         space.put(key, Some(Fact::Action(action)));
         // What is unknown stays open until somebody has found out.
@@ -631,13 +638,13 @@ impl Entry {
         }
         // What a delegated run has seen may come back through its answer, so its parents have seen it, too.
         self.change_lineage(space, |run| run.labels.join(&e.labels))?;
-        self.change_run(space, |run| {
-            match e.outcome {
-                OutcomeKind::Failed if run.failing == Some(digest) => run.failures += 1,
-                OutcomeKind::Failed => (run.failing, run.failures) = (Some(digest), 1),
-                OutcomeKind::Done => (run.failing, run.failures) = (None, 0),
-                OutcomeKind::Unknown => {}
-            }
+        self.change_run(space, |run| match e.outcome {
+            // A tool that asks back is in the middle of its work, however often it does.
+            OutcomeKind::Failed if e.code.as_deref() == Some("input_required") => {}
+            OutcomeKind::Failed if run.failing == Some(digest) => run.failures += 1,
+            OutcomeKind::Failed => (run.failing, run.failures) = (Some(digest), 1),
+            OutcomeKind::Done => (run.failing, run.failures) = (None, 0),
+            OutcomeKind::Unknown => {}
         })?;
         if let Some(original) = compensates {
             self.change_action(&original, space, |a| {
@@ -651,7 +658,13 @@ impl Entry {
         Ok(())
     }
 
-    fn reject<S: Space>(&self, id: &ActionId, code: Code, message: &str, space: &mut S) -> Result<(), S::Error> {
+    fn reject<S: Space>(
+        &self,
+        id: &ActionId,
+        code: Code,
+        message: &str,
+        space: &mut S,
+    ) -> Result<(), S::Error> {
         self.change_action(id, space, |action| {
             if action.state == ActionState::Waiting {
                 action.state = ActionState::Rejected;

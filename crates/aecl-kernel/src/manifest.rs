@@ -265,7 +265,9 @@ impl AgentManifest {
     pub fn lists(list: &BTreeSet<String>, action: &str) -> bool {
         list.contains(action)
             || list.iter().any(|p| {
-                p == "*" || p.strip_suffix('*').is_some_and(|prefix| prefix.ends_with('.') && action.starts_with(prefix))
+                p == "*"
+                    || p.strip_suffix('*')
+                        .is_some_and(|prefix| prefix.ends_with('.') && action.starts_with(prefix))
             })
     }
 }

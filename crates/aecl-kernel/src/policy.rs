@@ -11,7 +11,10 @@ pub(crate) use compile::RuleText;
 
 use crate::decide::Question;
 use crate::id::{ActionName, AgentId};
-use cedar_policy::{Authorizer, Context, Decision, Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Request, RestrictedExpression, Schema};
+use cedar_policy::{
+    Authorizer, Context, Decision, Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Request,
+    RestrictedExpression, Schema,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use typing::ArgumentType;
@@ -102,7 +105,8 @@ impl Policies {
             Ok(response) => response,
             Err(message) => return (Answer::Error(message), Vec::new()),
         };
-        let reasons = |ids: &[String]| ids.iter().filter_map(|id| slice.reasons.get(id)).cloned().collect::<Vec<_>>();
+        let reasons =
+            |ids: &[String]| ids.iter().filter_map(|id| slice.reasons.get(id)).cloned().collect::<Vec<_>>();
         if second.allowed {
             return (Answer::NeedsApproval(reasons(&first.policies)), first.policies);
         }
@@ -117,10 +121,18 @@ impl Policies {
     pub fn evaluate_bare(&self, q: &Question<'_>) -> Option<impl Fn() -> bool + '_> {
         let slice = self.slice(&q.action.principal.agent, &q.action.name)?;
         let request = self.request(q, &q.action.principal.agent, false).ok()?;
-        Some(move || self.authorizer.is_authorized(&request, &slice.set, &self.entities).decision() == Decision::Allow)
+        Some(move || {
+            self.authorizer.is_authorized(&request, &slice.set, &self.entities).decision() == Decision::Allow
+        })
     }
 
-    fn evaluate(&self, slice: &Slice, q: &Question<'_>, agent: &AgentId, granted: bool) -> Result<Response, String> {
+    fn evaluate(
+        &self,
+        slice: &Slice,
+        q: &Question<'_>,
+        agent: &AgentId,
+        granted: bool,
+    ) -> Result<Response, String> {
         let request = self.request(q, agent, granted)?;
         let response = self.authorizer.is_authorized(&request, &slice.set, &self.entities);
         // An error makes Cedar skip the policy. A forbid that is skipped is a deny gone quiet, so any
@@ -150,7 +162,10 @@ impl Policies {
         };
         let mut pairs: Vec<(String, RestrictedExpression)> = Vec::with_capacity(12);
         if let Some(argument_type) = self.types.get(action.name.as_str()) {
-            pairs.push(("args".into(), argument_type.expression(action.arguments.value())?.ok_or("the arguments are no record")?));
+            pairs.push((
+                "args".into(),
+                argument_type.expression(action.arguments.value())?.ok_or("the arguments are no record")?,
+            ));
         }
         pairs.push(("tenant".into(), string(action.principal.tenant.as_str())));
         pairs.push(("environment".into(), string(action.principal.environment.as_str())));
@@ -165,9 +180,15 @@ impl Policies {
             pairs.push(("unit".into(), string(&amount.unit)));
         }
         if let Some(rows) = action.rows {
-            pairs.push(("rows".into(), RestrictedExpression::new_long(i64::try_from(rows).unwrap_or(i64::MAX))));
+            pairs.push((
+                "rows".into(),
+                RestrictedExpression::new_long(i64::try_from(rows).unwrap_or(i64::MAX)),
+            ));
         }
-        pairs.push(("destinations".into(), RestrictedExpression::new_set(action.destinations.iter().map(|d| string(d)))));
+        pairs.push((
+            "destinations".into(),
+            RestrictedExpression::new_set(action.destinations.iter().map(|d| string(d))),
+        ));
         pairs.push(("compensating".into(), flag(action.compensates.is_some())));
         let run = q.facts.run.as_ref();
         pairs.push((
@@ -175,7 +196,12 @@ impl Policies {
             record(vec![
                 ("untrusted".into(), flag(run.is_some_and(|r| r.labels.untrusted))),
                 ("private".into(), flag(run.is_some_and(|r| r.labels.private))),
-                ("calls".into(), RestrictedExpression::new_long(run.map_or(0, |r| i64::try_from(r.calls).unwrap_or(i64::MAX)))),
+                (
+                    "calls".into(),
+                    RestrictedExpression::new_long(
+                        run.map_or(0, |r| i64::try_from(r.calls).unwrap_or(i64::MAX)),
+                    ),
+                ),
             ])?,
         ));
         pairs.push(("approval".into(), record(vec![("granted".into(), flag(granted))])?));

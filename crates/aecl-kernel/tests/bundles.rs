@@ -10,7 +10,7 @@ use aecl_kernel::id::AgentId;
 use aecl_kernel::manifest::{AgentManifest, Consent};
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
-use world::{World, action, acme, bundle, lines, principal, proposal, says, sources, wait};
+use world::{World, acme, action, bundle, lines, principal, proposal, says, sources, wait};
 
 /// What is wrong or doubtful with these sources, and whether they load.
 fn report(sources: Vec<Source>) -> String {
@@ -77,7 +77,9 @@ fn manifest_of_the_article_is_read_word_for_word() {
 
 #[test]
 fn acme_loads_and_says_what_is_doubtful() {
-    check(acme(), expect![[r#"
+    check(
+        acme(),
+        expect![[r#"
         actions/finance.json: warning: `bulk_export` names no compensation, so it always waits for a person
         actions/support.json: warning: `cancel_refund` names no compensation, so it always waits for a person
         actions/ops.json: warning: `db.drop_table` names no compensation, so it always waits for a person
@@ -91,13 +93,16 @@ fn acme_loads_and_says_what_is_doubtful() {
         agents/ops.json: warning: `ops_agent`: `allowed_actions` has the wildcard `db.*`: it also covers what is added later
         agents/ops.json: warning: `ops_agent`: `allowed_actions` has the wildcard `deploy.*`: it also covers what is added later
         loads
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn manifest_alone_without_its_catalogue_loads_and_permits_nothing() {
     let source = acme().remove(0);
-    check(vec![source.clone()], expect![[r#"
+    check(
+        vec![source.clone()],
+        expect![[r#"
         agents/finance.json: warning: `finance_agent_v2`: `allowed_actions` names `generate_payment_report`, which the catalogue does not have
         agents/finance.json: warning: `finance_agent_v2`: `allowed_actions` names `read_invoice`, which the catalogue does not have
         agents/finance.json: warning: `finance_agent_v2`: `allowed_actions` names `read_vendor_profile`, which the catalogue does not have
@@ -108,7 +113,8 @@ fn manifest_alone_without_its_catalogue_loads_and_permits_nothing() {
         agents/finance.json: warning: `finance_agent_v2`: `context_rules` names `transfer_funds`, which the catalogue does not have
         agents/finance.json: warning: `finance_agent_v2`: the context rule for `transfer_funds` is unreachable: `blocked_actions` beats it
         loads
-    "#]]);
+    "#]],
+    );
     let mut world = World::new(std::sync::Arc::new(Bundle::compile(vec![source]).unwrap()));
     let who = principal("finance_agent_v2");
     world.open(&who);
@@ -117,60 +123,95 @@ fn manifest_alone_without_its_catalogue_loads_and_permits_nothing() {
 
 #[test]
 fn unknown_key_is_an_error_with_a_suggestion() {
-    check(with_agent(json!({"alowed_actions": []})), expect![[r#"
+    check(
+        with_agent(json!({"alowed_actions": []})),
+        expect![[r#"
         agents/all.json: error: `a`: unknown field `alowed_actions`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`; did you mean `allowed_actions`?
         does not load
-    "#]]);
-    check(with_agent(json!({"max_tool_calls": 5})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"max_tool_calls": 5})),
+        expect![[r#"
         agents/all.json: error: `a`: unknown field `max_tool_calls`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`
         does not load
-    "#]]);
-    check(with_agent(json!({"budgets": [{"unit": "EUR", "limt": "5", "per": "day"}]})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"budgets": [{"unit": "EUR", "limt": "5", "per": "day"}]})),
+        expect![[r#"
         agents/all.json: error: `a`: unknown field `limt`, expected one of `unit`, `limit`, `per`, `of`, `actions`; did you mean `limit`?
         does not load
-    "#]]);
-    check(with_agent(json!({"context_rules": {"pay": {"requires": "human_approval", "aprovers": ["x"]}}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"context_rules": {"pay": {"requires": "human_approval", "aprovers": ["x"]}}})),
+        expect![[r#"
         agents/all.json: error: `a`: unknown field `aprovers`, expected one of `requires`, `approvers`, `count`, `expires_s`; did you mean `approvers`?
         does not load
-    "#]]);
-    check(with_agent(json!({"context_rules": {"pay": "requires_human_aproval"}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"context_rules": {"pay": "requires_human_aproval"}})),
+        expect![[r#"
         agents/all.json: error: `a`: unknown context rule `requires_human_aproval`; known are `requires_human_approval` and `requires_data_owner_consent`
         does not load
-    "#]]);
-    check(with_agent(json!({"scopes": {"tenant": ["x"]}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"scopes": {"tenant": ["x"]}})),
+        expect![[r#"
         agents/all.json: error: `a`: unknown field `tenant`, expected one of `tenants`, `projects`, `environments`; did you mean `tenants`?
         does not load
-    "#]]);
-    check(with_action(json!({"reversable": true})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"reversable": true})),
+        expect![[r#"
         actions/all.json: error: `pay`: unknown field `reversable`, expected one of `name`, `description`, `effect`, `reversibility`, `arguments`, `fields`, `output`, `environments`, `cost`, `bulk`, `idempotency`, `timeout_ms`, `approval`, `compensation`, `connector`, `pin`
         agents/all.json: warning: `a`: `allowed_actions` names `pay`, which the catalogue does not have
         does not load
-    "#]]);
-    check(with_action(json!({"effect": "payy"})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"effect": "payy"})),
+        expect![[r#"
         actions/all.json: error: `pay`: unknown variant `payy`, expected one of `read`, `write`, `delete`, `send`, `pay`, `execute`, `deploy`, `grant`; did you mean `pay`?
         agents/all.json: warning: `a`: `allowed_actions` names `pay`, which the catalogue does not have
         does not load
-    "#]]);
-    check(with_action(json!({"fields": {"amout": {"value": "/amount", "unit": "EUR"}}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"fields": {"amout": {"value": "/amount", "unit": "EUR"}}})),
+        expect![[r#"
         actions/all.json: error: `pay`: unknown field `amout`, expected one of `resource`, `destination`, `amount`, `rows`, `tenant`; did you mean `amount`?
         agents/all.json: warning: `a`: `allowed_actions` names `pay`, which the catalogue does not have
         does not load
-    "#]]);
+    "#]],
+    );
     let mut all = acme();
     all.push(Source { path: "risk.json".into(), text: r#"{"amount_abov": "1"}"#.into() });
-    check(all.split_off(all.len() - 1), expect![[r#"
+    check(
+        all.split_off(all.len() - 1),
+        expect![[r#"
         risk.json: error: item 1: unknown field `amount_abov`, expected one of `profile`, `amount_above`, `amount`, `irreversible`, `production`, `bulk_above`, `bulk`, `untrusted`; did you mean `amount_above`?
         does not load
-    "#]]);
-    check(vec![Source { path: "agent/a.json".into(), text: "{}".into() }], expect![[r#"
+    "#]],
+    );
+    check(
+        vec![Source { path: "agent/a.json".into(), text: "{}".into() }],
+        expect![[r#"
         agent/a.json: error: not a place that a bundle has; known are agents/, actions/, rules/, examples/ and risk.json
         does not load
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn numbers_of_a_manifest_are_written_as_numbers_or_as_text() {
-    for (limit, threshold) in [(json!("100.50"), json!("0.40")), (json!(100.5), json!(0.4)), (json!(100), json!(0))] {
+    for (limit, threshold) in
+        [(json!("100.50"), json!("0.40")), (json!(100.5), json!(0.4)), (json!(100), json!(0))]
+    {
         let sources = with_agent(json!({
             "auto_approve_threshold": threshold, "budgets": [{"unit": "EUR", "limit": limit, "per": "day"}],
         }));
@@ -180,186 +221,311 @@ fn numbers_of_a_manifest_are_written_as_numbers_or_as_text() {
 
 #[test]
 fn limits_that_would_not_limit_do_not_load() {
-    check(with_agent(json!({"budgets": [{"unit": "EUR", "limit": "-1", "per": "day"}]})), expect![[r#"
+    check(
+        with_agent(json!({"budgets": [{"unit": "EUR", "limit": "-1", "per": "day"}]})),
+        expect![[r#"
         agents/all.json: error: `a`: the budget in `EUR` is negative
         does not load
-    "#]]);
-    check(with_agent(json!({"budgets": [{"unit": "EUR", "limit": "1", "per": "day", "actions": ["pya"]}]})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"budgets": [{"unit": "EUR", "limit": "1", "per": "day", "actions": ["pya"]}]})),
+        expect![[r#"
         agents/all.json: error: `a`: `budgets` limits `pya`, which the catalogue does not have; did you mean `pay`?
         agents/all.json: warning: `a`: the budget in `EUR` limits nothing: no action that it covers is counted in that unit
         does not load
-    "#]]);
-    check(with_agent(json!({"budgets": [{"unit": "EUR", "limit": "1", "per": "day", "actions": ["p*"]}]})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"budgets": [{"unit": "EUR", "limit": "1", "per": "day", "actions": ["p*"]}]})),
+        expect![[r#"
         agents/all.json: error: `a`: `budgets` limits `p*`, which the catalogue does not have
         agents/all.json: warning: `a`: the budget in `EUR` limits nothing: no action that it covers is counted in that unit
         does not load
-    "#]]);
-    check(with_agent(json!({"budgets": [{"unit": "row", "limit": "1", "per": "day"}]})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"budgets": [{"unit": "row", "limit": "1", "per": "day"}]})),
+        expect![[r#"
         agents/all.json: warning: `a`: the budget in `row` limits nothing: no action that it covers is counted in that unit
         loads
-    "#]]);
-    check(with_agent(json!({"rate_limits": [{"calls": 1, "per_s": 0}]})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"rate_limits": [{"calls": 1, "per_s": 0}]})),
+        expect![[r#"
         agents/all.json: error: `a`: the rate of 1 calls needs a `per_s` above 0
         does not load
-    "#]]);
-    check(with_agent(json!({"rate_limits": [{"calls": 1, "per_s": 1, "actions": ["raed"]}]})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"rate_limits": [{"calls": 1, "per_s": 1, "actions": ["raed"]}]})),
+        expect![[r#"
         agents/all.json: error: `a`: `rate_limits` limits `raed`, which the catalogue does not have; did you mean `read`?
         does not load
-    "#]]);
-    check(with_agent(json!({"auto_approve_threshold": "1.01"})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"auto_approve_threshold": "1.01"})),
+        expect![[r#"
         agents/all.json: error: `a`: `auto_approve_threshold` must be between 0.00 and 1.00
         does not load
-    "#]]);
-    check(with_agent(json!({"auto_approve_threshold": "-0.1"})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"auto_approve_threshold": "-0.1"})),
+        expect![[r#"
         agents/all.json: error: `a`: `auto_approve_threshold` must be between 0.00 and 1.00
         does not load
-    "#]]);
-    check(with_agent(json!({"token_ttl_seconds": 0})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"token_ttl_seconds": 0})),
+        expect![[r#"
         agents/all.json: error: `a`: `token_ttl_seconds` must be between 1 and 86,400
         does not load
-    "#]]);
-    check(with_agent(json!({"context_rules": {"pay": {"requires": "human_approval", "count": 0}}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"context_rules": {"pay": {"requires": "human_approval", "count": 0}}})),
+        expect![[r#"
         agents/all.json: error: `a`: the context rule for `pay` needs a `count` from 1 to 64 and an `expires_s` above 0
         does not load
-    "#]]);
-    check(with_agent(json!({"context_rules": {"pay": {"requires": "human_approval", "expires_s": 0}}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"context_rules": {"pay": {"requires": "human_approval", "expires_s": 0}}})),
+        expect![[r#"
         agents/all.json: error: `a`: the context rule for `pay` needs a `count` from 1 to 64 and an `expires_s` above 0
         does not load
-    "#]]);
-    check(with_action(json!({"approval": {"count": 0}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"approval": {"count": 0}})),
+        expect![[r#"
         actions/all.json: error: `pay`: `approval` needs a `count` from 1 to 64 and an `expires_s` above 0
         does not load
-    "#]]);
-    check(with_action(json!({"approval": {"expires_s": 0}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"approval": {"expires_s": 0}})),
+        expect![[r#"
         actions/all.json: error: `pay`: `approval` needs a `count` from 1 to 64 and an `expires_s` above 0
         does not load
-    "#]]);
-    check(with_action(json!({"approval": {"count": 100}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"approval": {"count": 100}})),
+        expect![[r#"
         actions/all.json: error: `pay`: `approval` needs a `count` from 1 to 64 and an `expires_s` above 0
         does not load
-    "#]]);
-    check(with_agent(json!({"hours": {"from": "7", "to": "25:00", "days": ["monday"]}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"hours": {"from": "7", "to": "25:00", "days": ["monday"]}})),
+        expect![[r#"
         agents/all.json: error: `a`: `hours`: `7` is no time; write `HH:MM`
         agents/all.json: error: `a`: `hours`: `monday` is no day; write mon, tue, wed, thu, fri, sat, sun
         does not load
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn names_in_lists_are_exact_and_wildcards_are_said_aloud() {
-    check(with_agent(json!({"allowed_actions": ["pay.*"]})), expect![[r#"
+    check(
+        with_agent(json!({"allowed_actions": ["pay.*"]})),
+        expect![[r#"
         agents/all.json: warning: `a`: `allowed_actions` has the wildcard `pay.*`: it also covers what is added later
         loads
-    "#]]);
-    check(with_agent(json!({"allowed_actions": ["*"]})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"allowed_actions": ["*"]})),
+        expect![[r#"
         agents/all.json: warning: `a`: `allowed_actions` has the wildcard `*`: it also covers what is added later
         loads
-    "#]]);
+    "#]],
+    );
     // A block that matches nothing is a deny gone quiet.
-    check(with_agent(json!({"blocked_actions": ["pay*"]})), expect![[r#"
+    check(
+        with_agent(json!({"blocked_actions": ["pay*"]})),
+        expect![[r#"
         agents/all.json: error: `a`: `pay*` in `blocked_actions` matches nothing; a wildcard is `*` or ends with `.*`
         does not load
-    "#]]);
-    check(with_agent(json!({"blocked_actions": ["*.delete"]})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"blocked_actions": ["*.delete"]})),
+        expect![[r#"
         agents/all.json: error: `a`: `*.delete` in `blocked_actions` matches nothing; a wildcard is `*` or ends with `.*`
         does not load
-    "#]]);
-    check(with_agent(json!({"blocked_actions": ["pya"]})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"blocked_actions": ["pya"]})),
+        expect![[r#"
         agents/all.json: warning: `a`: `blocked_actions` names `pya`, which the catalogue does not have; did you mean `pay`?
         loads
-    "#]]);
-    check(with_agent(json!({"context_rules": {"pay.*": "requires_human_approval"}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"context_rules": {"pay.*": "requires_human_approval"}})),
+        expect![[r#"
         agents/all.json: error: `a`: `pay.*` in `context_rules` matches nothing; name each action
         does not load
-    "#]]);
-    check(with_agent(json!({"blocked_actions": ["pay"], "context_rules": {"pay": "requires_human_approval"}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_agent(json!({"blocked_actions": ["pay"], "context_rules": {"pay": "requires_human_approval"}})),
+        expect![[r#"
         agents/all.json: warning: `a`: the context rule for `pay` is unreachable: `blocked_actions` beats it
         loads
-    "#]]);
+    "#]],
+    );
 }
 
 // --- catalogue
 
 #[test]
 fn action_that_cannot_be_meant_does_not_load() {
-    check(with_action(json!({"fields": {"amount": {"value": "amount", "unit": "EUR"}}})), expect![[r#"
+    check(
+        with_action(json!({"fields": {"amount": {"value": "amount", "unit": "EUR"}}})),
+        expect![[r#"
         actions/all.json: error: `pay`: `fields.amount.value` must be a JSON pointer such as `/amount`
         does not load
-    "#]]);
-    check(with_action(json!({"fields": {"amount": {"value": "/amount"}}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"fields": {"amount": {"value": "/amount"}}})),
+        expect![[r#"
         actions/all.json: error: `pay`: `fields.amount` needs either `unit` or `unit_at`
         does not load
-    "#]]);
-    check(with_action(json!({"fields": {"amount": {"value": "/amount", "unit": "EUR", "unit_at": "/to"}}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"fields": {"amount": {"value": "/amount", "unit": "EUR", "unit_at": "/to"}}})),
+        expect![[r#"
         actions/all.json: error: `pay`: `fields.amount` needs either `unit` or `unit_at`
         does not load
-    "#]]);
-    check(with_action(json!({"fields": {"amount": {"value": "/amout", "unit": "EUR"}}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"fields": {"amount": {"value": "/amout", "unit": "EUR"}}})),
+        expect![[r#"
         actions/all.json: error: `pay`: `fields.amount.value` points to `/amout`, which `arguments` does not list; did you mean `/amount`?
         does not load
-    "#]]);
-    check(with_action(json!({"fields": {"destination": {"value": "/too", "kind": "name"}}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"fields": {"destination": {"value": "/too", "kind": "name"}}})),
+        expect![[r#"
         actions/all.json: error: `pay`: `fields.destination.value` points to `/too`, which `arguments` does not list; did you mean `/to`?
         does not load
-    "#]]);
-    check(with_action(json!({"fields": {"rows": "/number"}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"fields": {"rows": "/number"}})),
+        expect![[r#"
         actions/all.json: error: `pay`: `fields.rows` points to `/number`, which `arguments` does not list
         does not load
-    "#]]);
-    check(with_action(json!({"fields": {"tenant": "/tennant"}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"fields": {"tenant": "/tennant"}})),
+        expect![[r#"
         actions/all.json: error: `pay`: `fields.tenant` points to `/tennant`, which `arguments` does not list
         does not load
-    "#]]);
-    check(with_action(json!({"fields": {"resource": "/to/name"}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"fields": {"resource": "/to/name"}})),
+        expect![[r#"
         actions/all.json: error: `pay`: `fields.resource` points to `/to/name`, which `arguments` does not list
         does not load
-    "#]]);
-    check(with_action(json!({"timeout_ms": 0})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"timeout_ms": 0})),
+        expect![[r#"
         actions/all.json: error: `pay`: `timeout_ms` must be between 1 and 3,600,000
         does not load
-    "#]]);
-    check(with_action(json!({"arguments": {"type": "array"}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"arguments": {"type": "array"}})),
+        expect![[r#"
         actions/all.json: error: `pay`: `arguments` must be a JSON Schema with `"type": "object"`
         agents/all.json: warning: `a`: `allowed_actions` names `pay`, which the catalogue does not have
         does not load
-    "#]]);
-    check(with_action(json!({"arguments": {}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"arguments": {}})),
+        expect![[r#"
         actions/all.json: error: `pay`: `arguments` must be a JSON Schema with `"type": "object"`
         agents/all.json: warning: `a`: `allowed_actions` names `pay`, which the catalogue does not have
         does not load
-    "#]]);
-    check(with_action(json!({"arguments": {"type": "object", "properties": {"a": {"type": "strnig"}}}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"arguments": {"type": "object", "properties": {"a": {"type": "strnig"}}}})),
+        expect![[r#"
         actions/all.json: error: `pay`: `arguments`: "strnig" is not valid under any of the schemas listed in the 'anyOf' keyword
         agents/all.json: warning: `a`: `allowed_actions` names `pay`, which the catalogue does not have
         does not load
-    "#]]);
-    check(with_action(json!({"name": "pay it"})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"name": "pay it"})),
+        expect![[r#"
         actions/all.json: error: `pay it`: `pay it` is no action name: 1 to 128 ASCII letters, digits and `_ - . : @ /`
         agents/all.json: warning: `a`: `allowed_actions` names `pay`, which the catalogue does not have
         does not load
-    "#]]);
-    check(with_action(json!({"name": "read"})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"name": "read"})),
+        expect![[r#"
         actions/all.json: error: `read`: the action `read` is declared twice
         agents/all.json: warning: `a`: `allowed_actions` names `pay`, which the catalogue does not have
         does not load
-    "#]]);
-    check(with_action(json!({"name": "effect:read"})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"name": "effect:read"})),
+        expect![[r#"
         actions/all.json: error: `effect:read`: names that begin with `effect:` and `reversibility:` are groups of actions
         agents/all.json: warning: `a`: `allowed_actions` names `pay`, which the catalogue does not have
         does not load
-    "#]]);
-    check(with_action(json!({"cost": {"value": "-1", "unit": "EUR"}})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"cost": {"value": "-1", "unit": "EUR"}})),
+        expect![[r#"
         actions/all.json: error: `pay`: the cost -1 EUR is negative: it would refund the budget that it should use
         does not load
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn schema_is_never_fetched() {
-    for reference in ["https://schemas.example/x.json", "http://127.0.0.1/x", "file:///etc/passwd", "x.json", "#/$defs/none"] {
-        let sources = with_action(json!({"fields": {}, "arguments": {"type": "object", "properties": {"a": {"$ref": reference}}}}));
+    for reference in [
+        "https://schemas.example/x.json",
+        "http://127.0.0.1/x",
+        "file:///etc/passwd",
+        "x.json",
+        "#/$defs/none",
+    ] {
+        let sources = with_action(
+            json!({"fields": {}, "arguments": {"type": "object", "properties": {"a": {"$ref": reference}}}}),
+        );
         let text = report(sources);
-        assert!(text.ends_with("does not load\n") && text.contains("`pay`: `arguments`:"), "{reference}: {text}");
+        assert!(
+            text.ends_with("does not load\n") && text.contains("`pay`: `arguments`:"),
+            "{reference}: {text}"
+        );
     }
 }
 
@@ -372,68 +538,109 @@ fn destinations_on_a_list_are_written_as_they_are_compared() {
     assert_eq!(report(with("url", &["a.example", "*.a.example", "a.example:8443", "[::1]:80"])), "loads\n");
     assert_eq!(report(with("email", &["ann@a.example", "@a.example"])), "loads\n");
     assert_eq!(report(with("name", &["Anything at all"])), "loads\n");
-    check(with("host", &["A.example"]), expect![[r#"
+    check(
+        with("host", &["A.example"]),
+        expect![[r#"
         actions/all.json: error: `pay`: `A.example` in `fields.destination.allowed` never matches; write `a.example`
         does not load
-    "#]]);
-    check(with("host", &["*"]), expect![[r#"
+    "#]],
+    );
+    check(
+        with("host", &["*"]),
+        expect![[r#"
         actions/all.json: error: `pay`: `*` in `fields.destination.allowed` never matches; write `example.com` or `*.example.com`
         does not load
-    "#]]);
-    check(with("host", &["*.*.example", "*a.example", "a.*"]), expect![[r#"
+    "#]],
+    );
+    check(
+        with("host", &["*.*.example", "*a.example", "a.*"]),
+        expect![[r#"
         actions/all.json: error: `pay`: `*.*.example` in `fields.destination.allowed` never matches; write `example.com` or `*.example.com`
         actions/all.json: error: `pay`: `*a.example` in `fields.destination.allowed` never matches; write `example.com` or `*.example.com`
         actions/all.json: error: `pay`: `a.*` in `fields.destination.allowed` never matches; write `example.com` or `*.example.com`
         does not load
-    "#]]);
-    check(with("url", &["https://a.example/"]), expect![[r#"
+    "#]],
+    );
+    check(
+        with("url", &["https://a.example/"]),
+        expect![[r#"
         actions/all.json: error: `pay`: `https://a.example/` in `fields.destination.allowed` never matches; write `a.example`
         does not load
-    "#]]);
-    check(with("url", &["a.example/path"]), expect![[r#"
+    "#]],
+    );
+    check(
+        with("url", &["a.example/path"]),
+        expect![[r#"
         actions/all.json: error: `pay`: `a.example/path` in `fields.destination.allowed` never matches; write `a.example`
         does not load
-    "#]]);
-    check(with("email", &["a.example"]), expect![[r#"
+    "#]],
+    );
+    check(
+        with("email", &["a.example"]),
+        expect![[r#"
         actions/all.json: error: `pay`: `a.example` in `fields.destination.allowed` never matches; write `ann@example.com` or `@example.com`
         does not load
-    "#]]);
-    check(with("email", &["*@a.example"]), expect![[r#"
+    "#]],
+    );
+    check(
+        with("email", &["*@a.example"]),
+        expect![[r#"
         actions/all.json: error: `pay`: `*@a.example` in `fields.destination.allowed` never matches; write `ann@example.com` or `@example.com`
         does not load
-    "#]]);
-    check(with("email", &["@A.example"]), expect![[r#"
+    "#]],
+    );
+    check(
+        with("email", &["@A.example"]),
+        expect![[r#"
         actions/all.json: error: `pay`: `@A.example` in `fields.destination.allowed` never matches; write `@a.example`
         does not load
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn compensation_names_an_action_that_exists_and_where_its_arguments_come_from() {
     let undo = |action: &str, arguments: Value| {
-        with_action(json!({"reversibility": "compensatable", "compensation": {"action": action, "arguments": arguments}}))
+        with_action(
+            json!({"reversibility": "compensatable", "compensation": {"action": action, "arguments": arguments}}),
+        )
     };
     assert_eq!(report(undo("read", json!({"what": {"from": "result", "at": "/id"}}))), "loads\n");
-    check(undo("raed", json!({})), expect![[r#"
+    check(
+        undo("raed", json!({})),
+        expect![[r#"
         actions/all.json: error: `pay`: its compensation `raed` is not in the catalogue; did you mean `read`?
         does not load
-    "#]]);
-    check(undo("read", json!({"what": {"from": "reslt", "at": "/id"}})), expect![[r#"
+    "#]],
+    );
+    check(
+        undo("read", json!({"what": {"from": "reslt", "at": "/id"}})),
+        expect![[r#"
         actions/all.json: error: `pay`: the argument `what` of the compensation must be a constant or `{"from": "arguments" | "result", "at": "/pointer"}`
         does not load
-    "#]]);
-    check(undo("read", json!({"what": {"from": "result"}})), expect![[r#"
+    "#]],
+    );
+    check(
+        undo("read", json!({"what": {"from": "result"}})),
+        expect![[r#"
         actions/all.json: error: `pay`: the argument `what` of the compensation must be a constant or `{"from": "arguments" | "result", "at": "/pointer"}`
         does not load
-    "#]]);
-    check(undo("read", json!({"what": {"from": "result", "at": "id"}})), expect![[r#"
+    "#]],
+    );
+    check(
+        undo("read", json!({"what": {"from": "result", "at": "id"}})),
+        expect![[r#"
         actions/all.json: error: `pay`: the argument `what` of the compensation must be a constant or `{"from": "arguments" | "result", "at": "/pointer"}`
         does not load
-    "#]]);
-    check(with_action(json!({"reversibility": "compensatable"})), expect![[r#"
+    "#]],
+    );
+    check(
+        with_action(json!({"reversibility": "compensatable"})),
+        expect![[r#"
         actions/all.json: warning: `pay` names no compensation, so it always waits for a person
         loads
-    "#]]);
+    "#]],
+    );
 }
 
 // --- the bundle as a whole
@@ -445,22 +652,34 @@ fn what_is_declared_twice_does_not_load() {
         all.push(Source { path: format!("{folder}/more.json"), text: value.to_string() });
         all
     };
-    check(twice("agents", agent(json!({"allowed_actions": ["read"]}))), expect![[r#"
+    check(
+        twice("agents", agent(json!({"allowed_actions": ["read"]}))),
+        expect![[r#"
         agents/more.json: error: the agent `a` is declared twice
         does not load
-    "#]]);
-    check(twice("actions", read()), expect![[r#"
+    "#]],
+    );
+    check(
+        twice("actions", read()),
+        expect![[r#"
         actions/more.json: error: `read`: the action `read` is declared twice
         does not load
-    "#]]);
-    check(vec![Source { path: "agents/a.json".into(), text: r#"{"agent_id": "a", "agent_id": "b"}"#.into() }], expect![[r#"
+    "#]],
+    );
+    check(
+        vec![Source { path: "agents/a.json".into(), text: r#"{"agent_id": "a", "agent_id": "b"}"#.into() }],
+        expect![[r#"
         agents/a.json: error: the key `agent_id` stands twice at byte 18
         does not load
-    "#]]);
-    check(vec![Source { path: "agents/a.json".into(), text: "agent_id: a".into() }], expect![[r#"
+    "#]],
+    );
+    check(
+        vec![Source { path: "agents/a.json".into(), text: "agent_id: a".into() }],
+        expect![[r#"
         agents/a.json: error: expected a JSON value at byte 0
         does not load
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -468,13 +687,16 @@ fn everything_that_is_wrong_is_said_at_once() {
     let actions = json!([action("pay", "payy", json!({})), read()]);
     let mut all = sources(&agent(json!({"x": 1})), &actions, "permit(");
     all.push(Source { path: "notes.txt".into(), text: String::new() });
-    check(all, expect![[r#"
+    check(
+        all,
+        expect![[r#"
         actions/all.json: error: `pay`: unknown variant `payy`, expected one of `read`, `write`, `delete`, `send`, `pay`, `execute`, `deploy`, `grant`; did you mean `pay`?
         agents/all.json: error: `a`: unknown field `x`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`
         notes.txt: error: not a place that a bundle has; known are agents/, actions/, rules/, examples/ and risk.json
         rules/all.cedar: error: the rules cannot be read: unexpected end of input
         does not load
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -491,28 +713,46 @@ fn wrong_example_keeps_a_bundle_from_loading() {
         }
         example
     };
-    let right = with(json!([example("read", json!({"what": "x"}), "allow", ""), example("drop", json!({}), "block", "action_unknown")]));
+    let right = with(json!([
+        example("read", json!({"what": "x"}), "allow", ""),
+        example("drop", json!({}), "block", "action_unknown")
+    ]));
     assert_eq!(Bundle::compile(right).unwrap().examples(), 2);
-    check(with(example("read", json!({"what": "x"}), "block", "")), expect![[r#"
+    check(
+        with(example("read", json!({"what": "x"}), "block", "")),
+        expect![[r#"
         examples/all.json: error: the example `reads` must get `block`, and gets `allow`: nothing speaks against it
         does not load
-    "#]]);
-    check(with(example("drop", json!({}), "block", "not_allowed")), expect![[r#"
+    "#]],
+    );
+    check(
+        with(example("drop", json!({}), "block", "not_allowed")),
+        expect![[r#"
         examples/all.json: error: the example `reads` must get `block` with `not_allowed`, and gets `block` with `action_unknown`: the catalogue has no action `drop`
         does not load
-    "#]]);
-    check(with(example("drop", json!({}), "block", "action_unknwon")), expect![[r#"
+    "#]],
+    );
+    check(
+        with(example("drop", json!({}), "block", "action_unknwon")),
+        expect![[r#"
         examples/all.json: error: the example `reads`: `action_unknwon` is no known code; did you mean `action_unknown`?
         does not load
-    "#]]);
-    check(with(json!({"name": "reads", "agent": "a", "action": "read", "expect": "allowed"})), expect![[r#"
+    "#]],
+    );
+    check(
+        with(json!({"name": "reads", "agent": "a", "action": "read", "expect": "allowed"})),
+        expect![[r#"
         examples/all.json: error: `reads`: unknown variant `allowed`, expected one of `allow`, `require_approval`, `block`; did you mean `allow`?
         does not load
-    "#]]);
-    check(with(json!({"name": "reads", "agent": "a", "action": "read", "expects": "allow"})), expect![[r#"
+    "#]],
+    );
+    check(
+        with(json!({"name": "reads", "agent": "a", "action": "read", "expects": "allow"})),
+        expect![[r#"
         examples/all.json: error: `reads`: unknown field `expects`, expected one of `name`, `agent`, `action`, `arguments`, `environment`, `tenant`, `user`, `labels`, `at`, `expect`, `code`; did you mean `expect`?
         does not load
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -530,60 +770,102 @@ fn hash_names_the_content_and_not_the_order() {
 
 #[test]
 fn rule_with_a_typo_does_not_load() {
-    check(with_rule(r#"forbid(principal, action == Action::"pay", resource) when { context.args.amout > 5 };"#), expect![[r#"
+    check(
+        with_rule(r#"forbid(principal, action == Action::"pay", resource) when { context.args.amout > 5 };"#),
+        expect![[r#"
         rules/all.cedar: error: for policy `policy0`, attribute `args.amout` in context for Action::"pay" not found
         does not load
-    "#]]);
-    check(with_rule(r#"forbid(principal, action == Action::"pya", resource);"#), expect![[r#"
+    "#]],
+    );
+    check(
+        with_rule(r#"forbid(principal, action == Action::"pya", resource);"#),
+        expect![[r#"
         rules/all.cedar: error: for policy `policy0`, unrecognized action `Action::"pya"`
         rules/all.cedar: warning: for policy `policy0`, unable to find an applicable action given the policy scope constraints
         rules/all.cedar: warning: for policy `policy0`, policy is impossible: the policy expression evaluates to false for all valid requests
         does not load
-    "#]]);
-    check(with_rule(r#"forbid(principal, action == Action::"pay", resource) when { context.args.amount > "5" };"#), expect![[r#"
+    "#]],
+    );
+    check(
+        with_rule(
+            r#"forbid(principal, action == Action::"pay", resource) when { context.args.amount > "5" };"#,
+        ),
+        expect![[r#"
         rules/all.cedar: error: for policy `policy0`, unexpected type: expected Long but saw String
         does not load
-    "#]]);
-    check(with_rule(r#"forbid(principal, action, resource) when { context.args.amount > 5 };"#), expect![[r#"
+    "#]],
+    );
+    check(
+        with_rule(r#"forbid(principal, action, resource) when { context.args.amount > 5 };"#),
+        expect![[r#"
         rules/all.cedar: error: for policy `policy0`, attribute `args.amount` in context for Action::"read" not found
         does not load
-    "#]]);
-    check(with_rule(r#"forbid(principal, action == Action::"pay", resource) when { context.run.untrustd };"#), expect![[r#"
+    "#]],
+    );
+    check(
+        with_rule(r#"forbid(principal, action == Action::"pay", resource) when { context.run.untrustd };"#),
+        expect![[r#"
         rules/all.cedar: error: for policy `policy0`, attribute `run.untrustd` in context for Action::"pay" not found
         does not load
-    "#]]);
-    check(with_rule("forbid(principal, action, resource"), expect![[r#"
+    "#]],
+    );
+    check(
+        with_rule("forbid(principal, action, resource"),
+        expect![[r#"
         rules/all.cedar: error: the rules cannot be read: unexpected end of input
         does not load
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn annotations_of_a_rule_are_known_and_sensible() {
-    let with = |annotation: &str| with_rule(&format!("{annotation} forbid(principal, action == Action::\"pay\", resource);"));
-    assert_eq!(report(with(r#"@id("x") @reason("y") @approvers("a, b") @count("2") @expires_s("60")"#)), "loads\n");
-    check(with(r#"@reasn("x")"#), expect![[r#"
+    let with = |annotation: &str| {
+        with_rule(&format!("{annotation} forbid(principal, action == Action::\"pay\", resource);"))
+    };
+    assert_eq!(
+        report(with(r#"@id("x") @reason("y") @approvers("a, b") @count("2") @expires_s("60")"#)),
+        "loads\n"
+    );
+    check(
+        with(r#"@reasn("x")"#),
+        expect![[r#"
         rules/all.cedar: error: `rules/all.cedar#policy0`: unknown annotation `@reasn`; known are @id @reason @approvers @count @expires_s
         does not load
-    "#]]);
-    check(with(r#"@count("0")"#), expect![[r#"
+    "#]],
+    );
+    check(
+        with(r#"@count("0")"#),
+        expect![[r#"
         rules/all.cedar: error: `rules/all.cedar#policy0`: `@count` must be a whole number above 0
         does not load
-    "#]]);
-    check(with(r#"@count("two")"#), expect![[r#"
+    "#]],
+    );
+    check(
+        with(r#"@count("two")"#),
+        expect![[r#"
         rules/all.cedar: error: `rules/all.cedar#policy0`: `@count` must be a whole number above 0
         does not load
-    "#]]);
-    check(with(r#"@count("100")"#), expect![[r#"
+    "#]],
+    );
+    check(
+        with(r#"@count("100")"#),
+        expect![[r#"
         rules/all.cedar: error: `rules/all.cedar#policy0`: `@count` is at most 64
         does not load
-    "#]]);
-    check(with(r#"@expires_s("0")"#), expect![[r#"
+    "#]],
+    );
+    check(
+        with(r#"@expires_s("0")"#),
+        expect![[r#"
         rules/all.cedar: error: `rules/all.cedar#policy0`: `@expires_s` must be a whole number above 0
         does not load
-    "#]]);
+    "#]],
+    );
     check(
-        with_rule(r#"@id("x") forbid(principal, action == Action::"pay", resource); @id("x") forbid(principal, action == Action::"read", resource);"#),
+        with_rule(
+            r#"@id("x") forbid(principal, action == Action::"pay", resource); @id("x") forbid(principal, action == Action::"read", resource);"#,
+        ),
         expect![[r#"
             rules/all.cedar: error: the id `x` stands twice
             does not load
@@ -593,20 +875,26 @@ fn annotations_of_a_rule_are_known_and_sensible() {
 
 #[test]
 fn templates_are_refused() {
-    check(with_rule(r#"forbid(principal == ?principal, action, resource);"#), expect![[r#"
+    check(
+        with_rule(r#"forbid(principal == ?principal, action, resource);"#),
+        expect![[r#"
         rules/all.cedar: error: templates are not supported; write the policy out
         does not load
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn permit_of_a_rule_has_no_effect_and_says_so() {
     let actions = json!([pay(), read(), action("drop", "delete", json!({}))]);
     let rule = r#"@id("open") permit(principal, action, resource);"#;
-    check(sources(&agent(json!({})), &actions, rule), expect![[r#"
+    check(
+        sources(&agent(json!({})), &actions, rule),
+        expect![[r#"
         rules/all.cedar: warning: `open` has no effect: only an agent's manifest permits, rules forbid
         loads
-    "#]]);
+    "#]],
+    );
     let mut world = World::new(bundle(&agent(json!({})), &actions, rule));
     let who = principal("a");
     world.open(&who);
@@ -615,15 +903,31 @@ fn permit_of_a_rule_has_no_effect_and_says_so() {
 
 #[test]
 fn groups_of_actions_can_be_named_even_if_they_are_empty() {
-    for group in ["effect:read", "effect:write", "effect:delete", "effect:send", "effect:pay", "effect:execute", "effect:deploy", "effect:grant", "reversibility:reversible", "reversibility:compensatable", "reversibility:irreversible"] {
-        let text = report(with_rule(&format!("forbid(principal, action in [Action::\"{group}\"], resource);")));
+    for group in [
+        "effect:read",
+        "effect:write",
+        "effect:delete",
+        "effect:send",
+        "effect:pay",
+        "effect:execute",
+        "effect:deploy",
+        "effect:grant",
+        "reversibility:reversible",
+        "reversibility:compensatable",
+        "reversibility:irreversible",
+    ] {
+        let text =
+            report(with_rule(&format!("forbid(principal, action in [Action::\"{group}\"], resource);")));
         assert!(text.ends_with("\nloads\n") || text == "loads\n", "{group}: {text}");
     }
-    check(with_rule(r#"forbid(principal, action in [Action::"effect:pya"], resource);"#), expect![[r#"
+    check(
+        with_rule(r#"forbid(principal, action in [Action::"effect:pya"], resource);"#),
+        expect![[r#"
         rules/all.cedar: error: for policy `policy0`, unrecognized action `Action::"effect:pya"`
         rules/all.cedar: warning: for policy `policy0`, unable to find an applicable action given the policy scope constraints
         does not load
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -665,6 +969,16 @@ fn group_rule_reaches_every_action_of_the_group() {
 }
 
 #[test]
+fn rule_cannot_pass_itself_off_as_the_manifest() {
+    let rule = r#"@id("agents/a/pay/blocked") forbid(principal, action == Action::"pay", resource);"#;
+    let mut world = World::new(bundle(&agent(json!({})), &json!([pay(), read()]), rule));
+    let who = principal("a");
+    world.open(&who);
+    let ruling = world.propose(proposal(&who, "pay", &json!({"amount": 1, "to": "x"})));
+    assert_eq!(says(&ruling), "block policy_forbids");
+}
+
+#[test]
 fn what_only_a_yes_allows_needs_a_person_and_what_it_does_not_is_refused() {
     let rules = r#"
         @id("ask") @reason("over ten") @approvers("a b") @count("2") @expires_s("60")
@@ -674,7 +988,8 @@ fn what_only_a_yes_allows_needs_a_person_and_what_it_does_not_is_refused() {
         @id("backwards") @reason("only without a yes")
         forbid(principal, action == Action::"pay", resource) when { context.approval.granted && context.args.to == "back" };
     "#;
-    let mut world = World::new(bundle(&agent(json!({"auto_approve_threshold": "1.00"})), &json!([pay(), read()]), rules));
+    let mut world =
+        World::new(bundle(&agent(json!({"auto_approve_threshold": "1.00"})), &json!([pay(), read()]), rules));
     let who = principal("a");
     world.open(&who);
     let mut pay = |amount: u64, to: &str| {
@@ -703,7 +1018,8 @@ fn error_in_a_rule_is_a_no() {
     let mut world = World::new(bundle(&agent(json!({})), &json!([pay(), read()]), rules));
     let who = principal("a");
     world.open(&who);
-    let mut pay = |amount: u64| says(&world.propose(proposal(&who, "pay", &json!({"amount": amount, "to": "x"}))));
+    let mut pay =
+        |amount: u64| says(&world.propose(proposal(&who, "pay", &json!({"amount": amount, "to": "x"}))));
     assert_eq!(pay(0), "allow");
     assert_eq!(pay(1), "block policy_forbids");
     assert_eq!(pay(9_007_199_254_740_991), "block policy_error");
@@ -713,10 +1029,12 @@ fn error_in_a_rule_is_a_no() {
 fn amount_that_rules_cannot_compare_is_a_no() {
     let mut free = pay();
     free["arguments"]["properties"]["amount"] = json!({});
-    let mut world = World::new(bundle(&agent(json!({"auto_approve_threshold": "1.00"})), &json!([free, read()]), ""));
+    let mut world =
+        World::new(bundle(&agent(json!({"auto_approve_threshold": "1.00"})), &json!([free, read()]), ""));
     let who = principal("a");
     world.open(&who);
-    let mut pay = |amount: &str| says(&world.propose(proposal(&who, "pay", &json!({"amount": amount, "to": "x"}))));
+    let mut pay =
+        |amount: &str| says(&world.propose(proposal(&who, "pay", &json!({"amount": amount, "to": "x"}))));
     assert_eq!(pay("922337203685476.99"), "allow");
     assert_eq!(pay("922337203685477.00"), "block policy_error");
     assert_eq!(pay("79228162514264337593543950335"), "block policy_error");
@@ -738,9 +1056,15 @@ fn arguments_have_types_in_rules_and_what_has_none_cannot_be_named() {
         (json!({"type": "boolean"}), "context.args.x"),
         (json!({"type": "number", "multipleOf": 0.01}), r#"context.args.x.greaterThan(decimal("1.0"))"#),
         (json!({"type": "array", "items": {"type": "string"}}), r#"context.args.x.contains("a")"#),
-        (json!({"type": "object", "properties": {"y": {"type": "integer"}}, "required": ["y"]}), "context.args.x.y > 1"),
+        (
+            json!({"type": "object", "properties": {"y": {"type": "integer"}}, "required": ["y"]}),
+            "context.args.x.y > 1",
+        ),
         (json!({"type": ["integer", "null"]}), "context.args has x && context.args.x > 1"),
-        (json!({"anyOf": [{"type": "integer"}, {"type": "null"}]}), "context.args has x && context.args.x > 1"),
+        (
+            json!({"anyOf": [{"type": "integer"}, {"type": "null"}]}),
+            "context.args has x && context.args.x > 1",
+        ),
     ] {
         assert_eq!(with(schema.clone(), condition), "loads", "{schema}");
     }

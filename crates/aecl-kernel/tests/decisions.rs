@@ -1,7 +1,13 @@
 //! The page: every agent × action × situation of Acme, and what is decided. `decisions.txt` is the
 //! evidence; this file only walks through the situations. A change of behaviour is a change of that page,
 //! so a reviewer sees what a commit newly permits. `UPDATE_EXPECT=1` rewrites it.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::type_complexity, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::type_complexity,
+    reason = "tests"
+)]
 
 mod world;
 
@@ -52,7 +58,13 @@ impl Scene {
         parent
     }
 
-    fn do_first(&mut self, action: &str, arguments: Value, times: usize, outcome: Option<OutcomeKind>) -> ActionId {
+    fn do_first(
+        &mut self,
+        action: &str,
+        arguments: Value,
+        times: usize,
+        outcome: Option<OutcomeKind>,
+    ) -> ActionId {
         let mut last = None;
         for _ in 0..times {
             let mut first = proposal(&self.who, action, &arguments);
@@ -243,11 +255,26 @@ impl Scene {
             }
             "key is no name" => self.proposal = keyed(self.proposal.clone(), "k1 "),
 
-            "180.00 refunded in the run" => drop(self.do_first("refund_payment", json!({"order": "1", "amount": "45.00"}), 4, Some(OutcomeKind::Done))),
-            "180.00 unknown in the run" => drop(self.do_first("refund_payment", json!({"order": "1", "amount": "45.00"}), 4, Some(OutcomeKind::Unknown))),
+            "180.00 refunded in the run" => drop(self.do_first(
+                "refund_payment",
+                json!({"order": "1", "amount": "45.00"}),
+                4,
+                Some(OutcomeKind::Done),
+            )),
+            "180.00 unknown in the run" => drop(self.do_first(
+                "refund_payment",
+                json!({"order": "1", "amount": "45.00"}),
+                4,
+                Some(OutcomeKind::Unknown),
+            )),
             "180.00 failed in the run" => {
                 for n in 0..4 {
-                    self.do_first("refund_payment", json!({"order": n.to_string(), "amount": "45.00"}), 1, Some(OutcomeKind::Failed));
+                    self.do_first(
+                        "refund_payment",
+                        json!({"order": n.to_string(), "amount": "45.00"}),
+                        1,
+                        Some(OutcomeKind::Failed),
+                    );
                 }
             }
             "tenant has 30.00 left today" => self.adjust("tenant:acme/EUR/day/", "470"),
@@ -256,11 +283,22 @@ impl Scene {
                 self.at("2026-01-07T10:00:00Z");
             }
             "EUR 45,000 paid today" => self.adjust("tenant:acme/EUR/day/", "45000"),
-            "50 calls made" => drop(self.do_first("read_invoice", json!({"invoice": "1"}), 50, Some(OutcomeKind::Done))),
-            "5 calls made" => drop(self.do_first("db.query", json!({"table": "t"}), 5, Some(OutcomeKind::Done))),
+            "50 calls made" => {
+                drop(self.do_first("read_invoice", json!({"invoice": "1"}), 50, Some(OutcomeKind::Done)))
+            }
+            "5 calls made" => {
+                drop(self.do_first("db.query", json!({"table": "t"}), 5, Some(OutcomeKind::Done)))
+            }
             "2 calls in flight" => drop(self.do_first("read_ticket", json!({"ticket": "1"}), 2, None)),
-            "2 calls unknown" => drop(self.do_first("read_ticket", json!({"ticket": "1"}), 2, Some(OutcomeKind::Unknown))),
-            "3 mails just sent" => drop(self.do_first("send_email", json!({"to": ["x@acme.example"], "subject": "s", "body": "b"}), 3, Some(OutcomeKind::Done))),
+            "2 calls unknown" => {
+                drop(self.do_first("read_ticket", json!({"ticket": "1"}), 2, Some(OutcomeKind::Unknown)))
+            }
+            "3 mails just sent" => drop(self.do_first(
+                "send_email",
+                json!({"to": ["x@acme.example"], "subject": "s", "body": "b"}),
+                3,
+                Some(OutcomeKind::Done),
+            )),
             "3 mails, 20 s ago" => {
                 self.set("3 mails just sent");
                 self.world.later_s(20);
@@ -282,8 +320,12 @@ impl Scene {
 
             "undoes a refund" => drop(self.undo_of("refund_payment", refund(), Some(OutcomeKind::Done))),
             "undoes one in flight" => drop(self.undo_of("refund_payment", refund(), None)),
-            "undoes an unknown one" => drop(self.undo_of("refund_payment", refund(), Some(OutcomeKind::Unknown))),
-            "undoes a failed one" => drop(self.undo_of("refund_payment", refund(), Some(OutcomeKind::Failed))),
+            "undoes an unknown one" => {
+                drop(self.undo_of("refund_payment", refund(), Some(OutcomeKind::Unknown)))
+            }
+            "undoes a failed one" => {
+                drop(self.undo_of("refund_payment", refund(), Some(OutcomeKind::Failed)))
+            }
             "undoes it twice" => {
                 self.undo_of("refund_payment", refund(), Some(OutcomeKind::Done));
                 let id = permit(&self.world.propose(self.proposal.clone()));
@@ -305,11 +347,15 @@ impl Scene {
                 let who = self.who.clone();
                 self.world.open(&who);
             }
-            "undoes a closed ticket" => drop(self.undo_of("close_ticket", json!({"ticket": "9"}), Some(OutcomeKind::Done))),
+            "undoes a closed ticket" => {
+                drop(self.undo_of("close_ticket", json!({"ticket": "9"}), Some(OutcomeKind::Done)))
+            }
             "undoes what never was" => self.proposal.compensates = Some(ActionId::new("act_999").unwrap()),
             "undoes another agent's" => {
                 let id = self.undo_of("refund_payment", refund(), Some(OutcomeKind::Done));
-                let Some(Fact::Action(fact)) = self.world.space.get_mut(&Key::Action(id)) else { panic!("no action") };
+                let Some(Fact::Action(fact)) = self.world.space.get_mut(&Key::Action(id)) else {
+                    panic!("no action")
+                };
                 fact.agent = AgentId::new("ops_agent").unwrap();
             }
             other => panic!("no situation `{other}`"),
@@ -326,7 +372,8 @@ impl Scene {
     fn adjust(&mut self, meter: &str, used: &str) {
         let window = aecl_kernel::facts::window_of(aecl_kernel::manifest::Per::Day, self.world.now);
         let now = Meter { window, used: used.parse().unwrap(), ..Meter::default() };
-        let adjusted = BudgetAdjusted { meter: meter.into(), now, by: "ann".into(), reason: "elsewhere".into() };
+        let adjusted =
+            BudgetAdjusted { meter: meter.into(), now, by: "ann".into(), reason: "elsewhere".into() };
         self.world.record(None, Event::BudgetAdjusted(adjusted));
     }
 }
@@ -374,7 +421,8 @@ impl Page {
     }
 
     fn text(self) -> String {
-        let head = ["agent", "action", "situation", "verdict", "headline", "risk, and who must agree"].map(String::from);
+        let head = ["agent", "action", "situation", "verdict", "headline", "risk, and who must agree"]
+            .map(String::from);
         let mut widths = head.each_ref().map(String::len);
         for row in self.0.iter().flatten() {
             for (width, cell) in widths.iter_mut().zip(row) {
@@ -382,7 +430,8 @@ impl Page {
             }
         }
         let line = |row: &[String; 6]| {
-            let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            let cells: Vec<String> =
+                row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
             format!("{}\n", cells.join("  ").trim_end())
         };
         let mut out = line(&head);
@@ -398,9 +447,10 @@ impl Page {
 
 fn asked(need: Option<&Need>) -> String {
     let Some(need) = need else { return String::new() };
-    let who = need.requirements.iter().map(|r| {
-        format!("{} of {}", r.count, r.groups.iter().cloned().collect::<Vec<_>>().join(" or "))
-    });
+    let who = need
+        .requirements
+        .iter()
+        .map(|r| format!("{} of {}", r.count, r.groups.iter().cloned().collect::<Vec<_>>().join(" or ")));
     format!("{} within {} min", who.collect::<Vec<_>>().join(" + "), need.expires_s / 60)
 }
 
@@ -412,17 +462,37 @@ fn decisions_are_what_the_page_says() {
 
     page.title("The article's agent: lists, blocks and context rules");
     let invoice = json!({"invoice": "R-1"});
-    page.rows("finance_agent_v2", "read_invoice", invoice.clone(), &["clean run", "in sandbox", "untrusted text read", "50 calls made"]);
+    page.rows(
+        "finance_agent_v2",
+        "read_invoice",
+        invoice.clone(),
+        &["clean run", "in sandbox", "untrusted text read", "50 calls made"],
+    );
     page.rows("finance_agent_v2", "read_vendor_profile", json!({"vendor": "v1"}), &["clean run"]);
-    page.rows("finance_agent_v2", "generate_payment_report", json!({"month": "2026-01"}), &["clean run", "in sandbox", "untrusted text read", "a judge adds 40"]);
+    page.rows(
+        "finance_agent_v2",
+        "generate_payment_report",
+        json!({"month": "2026-01"}),
+        &["clean run", "in sandbox", "untrusted text read", "a judge adds 40"],
+    );
     page.rows("finance_agent_v2", "generate_payment_report", json!({"month": "January"}), &["clean run"]);
     let transfer = json!({"amount": "100000.00", "currency": "INR", "to": "vendor_8821"});
     page.rows("finance_agent_v2", "transfer_funds", transfer.clone(), &["clean run", "untrusted text read"]);
     page.rows("finance_agent_v2", "delete_record", json!({"record": "7"}), &["clean run", "in sandbox"]);
     page.rows("finance_agent_v2", "modify_iam_policy", json!({"role": "admin"}), &["clean run"]);
     let export = |to: &str, tenant: &str| json!({"table": "invoices", "to": to, "tenant": tenant});
-    page.rows("finance_agent_v2", "bulk_export", export("files.acme.example", "acme"), &["clean run", "approved", "rejected"]);
-    page.rows("finance_agent_v2", "bulk_export", export("files.acme.example", "globex"), &["clean run", "for tenant globex"]);
+    page.rows(
+        "finance_agent_v2",
+        "bulk_export",
+        export("files.acme.example", "acme"),
+        &["clean run", "approved", "rejected"],
+    );
+    page.rows(
+        "finance_agent_v2",
+        "bulk_export",
+        export("files.acme.example", "globex"),
+        &["clean run", "for tenant globex"],
+    );
     page.rows("finance_agent_v2", "bulk_export", export("evil.example", "acme"), &["clean run"]);
     page.rows("finance_agent_v2", "send_email", mail(&["x@acme.example"]), &["clean run"]);
     page.rows("finance_agent_v2", "read_invioce", invoice.clone(), &["clean run"]);
@@ -434,10 +504,27 @@ fn decisions_are_what_the_page_says() {
         "read_ticket",
         json!({"ticket": "T-1"}),
         &[
-            "clean run", "token expired", "token revoked", "token of another run", "token of another agent",
-            "run never opened", "run opened for globex", "run closed", "run expired", "parent run closed",
-            "for tenant globex", "in project sales", "in no project", "for user carol", "for no user",
-            "in sandbox", "in staging", "on a Saturday", "at 06:59", "at 07:00", "at 19:00",
+            "clean run",
+            "token expired",
+            "token revoked",
+            "token of another run",
+            "token of another agent",
+            "run never opened",
+            "run opened for globex",
+            "run closed",
+            "run expired",
+            "parent run closed",
+            "for tenant globex",
+            "in project sales",
+            "in no project",
+            "for user carol",
+            "for no user",
+            "in sandbox",
+            "in staging",
+            "on a Saturday",
+            "at 06:59",
+            "at 07:00",
+            "at 19:00",
         ],
     );
 
@@ -447,36 +534,76 @@ fn decisions_are_what_the_page_says() {
         "read_ticket",
         json!({"ticket": "T-1"}),
         &[
-            "everything stopped", "tenant stopped", "agent stopped", "run stopped", "parent run stopped",
-            "parent's agent stopped", "another agent stopped", "stopped, then lifted",
+            "everything stopped",
+            "tenant stopped",
+            "agent stopped",
+            "run stopped",
+            "parent run stopped",
+            "parent's agent stopped",
+            "another agent stopped",
+            "stopped, then lifted",
         ],
     );
 
     page.title("Money: amounts, budgets and what is held");
-    for amount in ["45.00", "50.00", "50.01", "100.00", "100.01", "0", "-5.00", "1.005", "1e2", "12,00", "NaN", ""] {
+    for amount in
+        ["45.00", "50.00", "50.01", "100.00", "100.01", "0", "-5.00", "1.005", "1e2", "12,00", "NaN", ""]
+    {
         page.rows("support_agent", "refund_payment", refund(amount), &["clean run"]);
     }
     for amount in [json!(45), json!([45]), json!({"value": 45}), json!(null), json!(true)] {
-        page.rows("support_agent", "refund_payment", json!({"order": "4711", "amount": amount}), &["clean run"]);
+        page.rows(
+            "support_agent",
+            "refund_payment",
+            json!({"order": "4711", "amount": amount}),
+            &["clean run"],
+        );
     }
     page.rows("support_agent", "refund_payment", json!({"order": "4711"}), &["clean run"]);
-    page.rows("support_agent", "refund_payment", json!({"order": "4711", "amount": "5.00", "cost": 0}), &["clean run"]);
+    page.rows(
+        "support_agent",
+        "refund_payment",
+        json!({"order": "4711", "amount": "5.00", "cost": 0}),
+        &["clean run"],
+    );
     page.rows(
         "support_agent",
         "refund_payment",
         refund("25.00"),
         &[
-            "180.00 refunded in the run", "180.00 unknown in the run", "180.00 failed in the run",
-            "tenant has 30.00 left today", "tenant spent all yesterday",
+            "180.00 refunded in the run",
+            "180.00 unknown in the run",
+            "180.00 failed in the run",
+            "tenant has 30.00 left today",
+            "tenant spent all yesterday",
         ],
     );
     page.rows("support_agent", "refund_payment", refund("35.00"), &["tenant has 30.00 left today"]);
-    page.rows("support_agent", "search_web", json!({"query": "q"}), &["clean run", "untrusted text read", "2 calls in flight", "2 calls unknown"]);
-    page.rows("treasury_agent", "pay_invoice", json!({"invoice": "R-1", "amount": 9000}), &["clean run", "untrusted text read", "in sandbox", "EUR 45,000 paid today"]);
+    page.rows(
+        "support_agent",
+        "search_web",
+        json!({"query": "q"}),
+        &["clean run", "untrusted text read", "2 calls in flight", "2 calls unknown"],
+    );
+    page.rows(
+        "treasury_agent",
+        "pay_invoice",
+        json!({"invoice": "R-1", "amount": 9000}),
+        &["clean run", "untrusted text read", "in sandbox", "EUR 45,000 paid today"],
+    );
     page.rows("treasury_agent", "pay_invoice", json!({"invoice": "R-1", "amount": 20001}), &["clean run"]);
     page.rows("treasury_agent", "pay_invoice", json!({"invoice": "R-1", "amount": -1}), &["clean run"]);
     page.rows("treasury_agent", "pay_invoice", json!({"invoice": "R-1", "amount": 1.5}), &["clean run"]);
-    for (amount, currency) in [("10.00", "EUR"), ("10.00", "USD"), ("10.00", "eur"), ("10.00", "rows"), ("10.00", "calls"), ("10.00", "EUR "), ("10.00", ""), ("60000.00", "EUR")] {
+    for (amount, currency) in [
+        ("10.00", "EUR"),
+        ("10.00", "USD"),
+        ("10.00", "eur"),
+        ("10.00", "rows"),
+        ("10.00", "calls"),
+        ("10.00", "EUR "),
+        ("10.00", ""),
+        ("60000.00", "EUR"),
+    ] {
         let transfer = json!({"amount": amount, "currency": currency, "to": "vendor_8821"});
         page.rows("treasury_agent", "transfer_funds", transfer, &["clean run"]);
     }
@@ -488,13 +615,40 @@ fn decisions_are_what_the_page_says() {
         "transfer_funds",
         transfer,
         &[
-            "clean run", "asked, not answered", "one of them agrees", "approved", "rejected", "nobody answered in time",
-            "approved too long ago", "approved and used", "approved, then another argument", "approved, then killed",
-            "approved, then dry run", "dry run",
+            "clean run",
+            "asked, not answered",
+            "one of them agrees",
+            "approved",
+            "rejected",
+            "nobody answered in time",
+            "approved too long ago",
+            "approved and used",
+            "approved, then another argument",
+            "approved, then killed",
+            "approved, then dry run",
+            "dry run",
         ],
     );
-    page.rows("support_agent", "refund_payment", refund("75.00"), &["clean run", "untrusted text read", "private data read", "approved", "rejected", "in sandbox", "dry run"]);
-    page.rows("ops_agent", "deploy.production", json!({"version": "1.2.3"}), &["clean run", "one of them agrees", "approved", "in staging"]);
+    page.rows(
+        "support_agent",
+        "refund_payment",
+        refund("75.00"),
+        &[
+            "clean run",
+            "untrusted text read",
+            "private data read",
+            "approved",
+            "rejected",
+            "in sandbox",
+            "dry run",
+        ],
+    );
+    page.rows(
+        "ops_agent",
+        "deploy.production",
+        json!({"version": "1.2.3"}),
+        &["clean run", "one of them agrees", "approved", "in staging"],
+    );
     page.rows("ops_agent", "deploy.staging", json!({"version": "1.2.3"}), &["clean run", "in staging"]);
 
     page.title("The same again: idempotency keys");
@@ -503,48 +657,138 @@ fn decisions_are_what_the_page_says() {
         "refund_payment",
         refund("20.00"),
         &[
-            "new key", "done before, same key", "failed before, same key", "unknown before, same key", "in flight, same key",
-            "done before, other key", "key used for another", "done before, then killed", "key is no name",
+            "new key",
+            "done before, same key",
+            "failed before, same key",
+            "unknown before, same key",
+            "in flight, same key",
+            "done before, other key",
+            "key used for another",
+            "done before, then killed",
+            "key is no name",
         ],
     );
 
     page.title("Where it lands");
     for to in [
-        &["x@acme.example"][..], &["x@ACME.example."], &["desk@partner.example"], &["ceo@partner.example"],
-        &["x@acme.example", "y@evil.example"], &["x@acme.example.evil.example"], &["x@notacme.example"],
-        &["\"x@acme.example\"@evil.example"], &["x@acme.example,y@evil.example"], &["x@аcme.example"], &["x"], &[],
+        &["x@acme.example"][..],
+        &["x@ACME.example."],
+        &["desk@partner.example"],
+        &["ceo@partner.example"],
+        &["x@acme.example", "y@evil.example"],
+        &["x@acme.example.evil.example"],
+        &["x@notacme.example"],
+        &["\"x@acme.example\"@evil.example"],
+        &["x@acme.example,y@evil.example"],
+        &["x@аcme.example"],
+        &["x"],
+        &[],
     ] {
         page.rows("support_agent", "send_email", mail(to), &["clean run"]);
     }
     for url in [
-        "https://docs.acme.example/a", "HTTPS://DOCS.ACME.EXAMPLE./a", "https://en.wiki.example/", "https://wiki.example/",
-        "https://evilwiki.example/", "https://docs.acme.example.evil.example/", "https://docs.acme.example@evil.example/",
-        "https://docs.acme.example\\@evil.example/", "https://docs.acme.example:8443/", "https://status.acme.example:8443/",
-        "https://status.acme.example/", "file:///etc/passwd", "http://169.254.169.254/", "http://0xA9FEA9FE/", "docs.acme.example",
+        "https://docs.acme.example/a",
+        "HTTPS://DOCS.ACME.EXAMPLE./a",
+        "https://en.wiki.example/",
+        "https://wiki.example/",
+        "https://evilwiki.example/",
+        "https://docs.acme.example.evil.example/",
+        "https://docs.acme.example@evil.example/",
+        "https://docs.acme.example\\@evil.example/",
+        "https://docs.acme.example:8443/",
+        "https://status.acme.example:8443/",
+        "https://status.acme.example/",
+        "file:///etc/passwd",
+        "http://169.254.169.254/",
+        "http://0xA9FEA9FE/",
+        "docs.acme.example",
     ] {
         page.rows("support_agent", "fetch_page", json!({"url": url}), &["clean run"]);
     }
 
     page.title("Rules, labels and risk");
-    page.rows("support_agent", "send_email", mail(&["x@acme.example"]), &["in sandbox", "untrusted text read", "private data read", "untrusted and private read", "a judge adds 40", "3 mails just sent", "3 mails, 20 s ago"]);
-    page.rows("support_agent", "send_email", json!({"to": ["desk@partner.example"], "subject": "your invoice", "body": "hi"}), &["clean run", "dry run"]);
+    page.rows(
+        "support_agent",
+        "send_email",
+        mail(&["x@acme.example"]),
+        &[
+            "in sandbox",
+            "untrusted text read",
+            "private data read",
+            "untrusted and private read",
+            "a judge adds 40",
+            "3 mails just sent",
+            "3 mails, 20 s ago",
+        ],
+    );
+    page.rows(
+        "support_agent",
+        "send_email",
+        json!({"to": ["desk@partner.example"], "subject": "your invoice", "body": "hi"}),
+        &["clean run", "dry run"],
+    );
     let many: Vec<String> = (0..51).map(|n| format!("u{n}@acme.example")).collect();
     page.0.extend({
         let mut inner = Page::default();
-        inner.rows("support_agent", "send_email", json!({"to": many, "subject": "s", "body": "b"}), &["clean run"]);
-        inner.0.into_iter().map(|row| row.map(|mut r| { r[1] = "send_email(to=51 people)".into(); r }))
+        inner.rows(
+            "support_agent",
+            "send_email",
+            json!({"to": many, "subject": "s", "body": "b"}),
+            &["clean run"],
+        );
+        inner.0.into_iter().map(|row| {
+            row.map(|mut r| {
+                r[1] = "send_email(to=51 people)".into();
+                r
+            })
+        })
     });
-    page.rows("support_agent", "close_ticket", json!({"ticket": "T-1"}), &["clean run", "untrusted text read", "a judge adds 40"]);
-    page.rows("ops_agent", "db.query", json!({"table": "users"}), &["clean run", "5 calls made", "failed twice in a row", "failed twice, then another"]);
-    page.rows("ops_agent", "db.update_rows", json!({"table": "users", "rows": 100}), &["clean run", "in sandbox", "untrusted text read"]);
-    page.rows("ops_agent", "db.update_rows", json!({"table": "users", "rows": 101}), &["clean run", "in sandbox", "untrusted text read"]);
+    page.rows(
+        "support_agent",
+        "close_ticket",
+        json!({"ticket": "T-1"}),
+        &["clean run", "untrusted text read", "a judge adds 40"],
+    );
+    page.rows(
+        "ops_agent",
+        "db.query",
+        json!({"table": "users"}),
+        &["clean run", "5 calls made", "failed twice in a row", "failed twice, then another"],
+    );
+    page.rows(
+        "ops_agent",
+        "db.update_rows",
+        json!({"table": "users", "rows": 100}),
+        &["clean run", "in sandbox", "untrusted text read"],
+    );
+    page.rows(
+        "ops_agent",
+        "db.update_rows",
+        json!({"table": "users", "rows": 101}),
+        &["clean run", "in sandbox", "untrusted text read"],
+    );
     page.rows("ops_agent", "db.update_rows", json!({"table": "users", "rows": -1}), &["clean run"]);
-    page.rows("ops_agent", "db.update_rows", json!({"table": "audit_log", "rows": 1}), &["clean run", "in sandbox"]);
+    page.rows(
+        "ops_agent",
+        "db.update_rows",
+        json!({"table": "audit_log", "rows": 1}),
+        &["clean run", "in sandbox"],
+    );
     page.rows("ops_agent", "db.drop_table", json!({"table": "users"}), &["clean run", "in sandbox"]);
-    page.rows("ops_agent", "run_shell", json!({"command": "git status\nrm -rf x"}), &["clean run", "in sandbox", "approved", "untrusted text read"]);
+    page.rows(
+        "ops_agent",
+        "run_shell",
+        json!({"command": "git status\nrm -rf x"}),
+        &["clean run", "in sandbox", "approved", "untrusted text read"],
+    );
 
     page.title("A tool that was imported");
-    page.rows("support_agent", "crm.lookup", json!({"customer": "c1"}), &["as accepted", "changed by its server", "no longer offered"]);
+    page.rows(
+        "support_agent",
+        "crm.lookup",
+        json!({"customer": "c1"}),
+        &["as accepted", "changed by its server", "no longer offered"],
+    );
 
     page.title("Undoing");
     let cancel = json!({"refund": "re_1"});
@@ -553,12 +797,26 @@ fn decisions_are_what_the_page_says() {
         "cancel_refund",
         cancel,
         &[
-            "clean run", "undoes a refund", "undoes one in flight", "undoes an unknown one", "undoes a failed one",
-            "undoes it twice", "undoes it twice at once", "undo failed once", "undoes it an hour later",
-            "undoes a closed ticket", "undoes what never was", "undoes another agent's",
+            "clean run",
+            "undoes a refund",
+            "undoes one in flight",
+            "undoes an unknown one",
+            "undoes a failed one",
+            "undoes it twice",
+            "undoes it twice at once",
+            "undo failed once",
+            "undoes it an hour later",
+            "undoes a closed ticket",
+            "undoes what never was",
+            "undoes another agent's",
         ],
     );
-    page.rows("support_agent", "reopen_ticket", json!({"ticket": "9"}), &["clean run", "undoes a closed ticket", "undoes a refund"]);
+    page.rows(
+        "support_agent",
+        "reopen_ticket",
+        json!({"ticket": "9"}),
+        &["clean run", "undoes a closed ticket", "undoes a refund"],
+    );
     page.rows("support_agent", "delete_record", json!({"record": "9"}), &["undoes a closed ticket"]);
 
     expect_file!["decisions.txt"].assert_eq(&page.text());

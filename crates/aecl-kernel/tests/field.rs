@@ -86,7 +86,10 @@ fn clock_of_the_agent_is_not_asked() {
 #[test]
 fn name_that_is_judged_is_the_name_that_is_carried_out() {
     let (mut world, who) = world_with(json!({}), "");
-    assert_eq!(says(&world.propose(proposal(&who, "drop_all", &json!({"action": "read"})))), "block action_unknown");
+    assert_eq!(
+        says(&world.propose(proposal(&who, "drop_all", &json!({"action": "read"})))),
+        "block action_unknown"
+    );
     let ruling = world.propose(proposal(&who, "read", &json!({"what": "x"})));
     let Ruling::Allowed(permit) = ruling else { panic!("{}", says(&ruling)) };
     assert_eq!(permit.action().name, permit.action().typed.as_ref().unwrap().manifest.name.as_str());
@@ -100,7 +103,9 @@ fn euros_are_no_leave_to_spend_dollars_or_rows() {
         let ruling = world.propose(proposal(&who, "pay", &json!({"amount": "1", "currency": unit})));
         assert_eq!(says(&ruling), "block budget_exceeded", "{unit}");
     }
-    for unit in ["rows", "Rows", "calls", "bytes", "recipients", "EUR ", " EUR", "ＥＵＲ", "E\u{200b}UR", "€", ""] {
+    for unit in
+        ["rows", "Rows", "calls", "bytes", "recipients", "EUR ", " EUR", "ＥＵＲ", "E\u{200b}UR", "€", ""]
+    {
         let ruling = world.propose(proposal(&who, "pay", &json!({"amount": "1", "currency": unit})));
         assert_eq!(says(&ruling), "block amount_invalid", "{unit}");
     }
@@ -122,13 +127,29 @@ fn deny_rule_does_not_go_quiet_on_a_value_that_it_cannot_read() {
         assert_eq!(try_amount(amount.clone()), "block policy_forbids", "{amount}");
     }
     for amount in [
-        json!([99999]), json!({"value": 99999}), json!(null), json!(true), json!(""), json!("99999 "), json!("NaN"), json!("Infinity"),
-        json!("-Infinity"), json!("9e9"), json!("0x1869f"), json!("99,999"), json!("٩٩٩٩٩"), json!("99999999999999999999999999999999"),
+        json!([99999]),
+        json!({"value": 99999}),
+        json!(null),
+        json!(true),
+        json!(""),
+        json!("99999 "),
+        json!("NaN"),
+        json!("Infinity"),
+        json!("-Infinity"),
+        json!("9e9"),
+        json!("0x1869f"),
+        json!("99,999"),
+        json!("٩٩٩٩٩"),
+        json!("99999999999999999999999999999999"),
     ] {
         assert_eq!(try_amount(amount.clone()), "block amount_invalid", "{amount}");
     }
     assert_eq!(try_amount(json!("999999999999999999")), "block policy_error", "more than rules can compare");
-    assert_eq!(says(&world.propose(proposal(&who, "pay", &json!({"currency": "EUR"})))), "block arguments_invalid", "missing");
+    assert_eq!(
+        says(&world.propose(proposal(&who, "pay", &json!({"currency": "EUR"})))),
+        "block arguments_invalid",
+        "missing"
+    );
     for text in [r#"{"amount":NaN,"currency":"EUR"}"#, r#"{"amount":1e999,"currency":"EUR"}"#] {
         assert!(says(&world.propose(raw(&who, "pay", text))).starts_with("block json_"));
     }
@@ -138,7 +159,10 @@ fn deny_rule_does_not_go_quiet_on_a_value_that_it_cannot_read() {
 #[test]
 fn key_that_stands_twice_is_refused() {
     let (mut world, who) = world_with(json!({}), "");
-    for text in [r#"{"amount":1,"amount":99999,"currency":"EUR"}"#, r#"{"amount":1,"\u0061mount":99999,"currency":"EUR"}"#] {
+    for text in [
+        r#"{"amount":1,"amount":99999,"currency":"EUR"}"#,
+        r#"{"amount":1,"\u0061mount":99999,"currency":"EUR"}"#,
+    ] {
         assert_eq!(says(&world.propose(raw(&who, "pay", text))), "block json_duplicate_key");
     }
 }
@@ -147,7 +171,10 @@ fn key_that_stands_twice_is_refused() {
 #[test]
 fn empty_list_means_nothing() {
     let (mut world, who) = world_with(json!({}), "");
-    assert_eq!(says(&world.propose(proposal(&who, "mail", &json!({"to": "x@y.example"})))), "block destination_refused");
+    assert_eq!(
+        says(&world.propose(proposal(&who, "mail", &json!({"to": "x@y.example"})))),
+        "block destination_refused"
+    );
     let mut world = World::new(bundle(&json!({"agent_id": "a"}), &actions(), ""));
     world.open(&who);
     assert_eq!(says(&world.propose(proposal(&who, "read", &json!({"what": "x"})))), "block not_allowed");
@@ -159,7 +186,8 @@ fn destination_that_is_left_out_is_on_no_list() {
     let mut fetch = action("fetch", "read", json!({}));
     fetch["arguments"] = json!({"type": "object", "properties": {"url": {"type": "string"}}});
     fetch["fields"] = json!({"destination": {"value": "/url", "kind": "url", "allowed": ["a.example"]}});
-    let mut world = World::new(bundle(&json!({"agent_id": "a", "allowed_actions": ["fetch"]}), &json!([fetch]), ""));
+    let mut world =
+        World::new(bundle(&json!({"agent_id": "a", "allowed_actions": ["fetch"]}), &json!([fetch]), ""));
     let who = principal("a");
     world.open(&who);
     assert_eq!(says(&world.propose(proposal(&who, "fetch", &json!({"url": "https://a.example/"})))), "allow");
@@ -186,18 +214,24 @@ fn tenant_that_is_left_out_is_not_every_tenant() {
     let mut list = action("list", "read", json!({}));
     list["arguments"] = json!({"type": "object", "properties": {"tenant": {"type": "string"}}});
     list["fields"] = json!({"tenant": "/tenant"});
-    let mut world = World::new(bundle(&json!({"agent_id": "a", "allowed_actions": ["list"]}), &json!([list]), ""));
+    let mut world =
+        World::new(bundle(&json!({"agent_id": "a", "allowed_actions": ["list"]}), &json!([list]), ""));
     let who = principal("a");
     world.open(&who);
     assert_eq!(says(&world.propose(proposal(&who, "list", &json!({"tenant": "acme"})))), "allow");
-    assert_eq!(says(&world.propose(proposal(&who, "list", &json!({"tenant": "globex"})))), "block out_of_scope");
+    assert_eq!(
+        says(&world.propose(proposal(&who, "list", &json!({"tenant": "globex"})))),
+        "block out_of_scope"
+    );
     assert_eq!(says(&world.propose(proposal(&who, "list", &json!({})))), "block out_of_scope");
 }
 
 /// A typo in a condition, a key or a name was skipped in silence.
 #[test]
 fn typo_in_a_policy_does_not_load() {
-    let fails = |agent: Value, actions: &Value, rules: &str| Bundle::compile(sources(&agent, actions, rules)).is_err();
+    let fails = |agent: Value, actions: &Value, rules: &str| {
+        Bundle::compile(sources(&agent, actions, rules)).is_err()
+    };
     let agent = json!({"agent_id": "a", "allowed_actions": ["pay"]});
     assert!(!fails(agent.clone(), &actions(), ""));
     let typo = |key: &str, value: Value| {
@@ -208,9 +242,17 @@ fn typo_in_a_policy_does_not_load() {
     assert!(fails(typo("max_tool_cals_per_run", json!(5)), &actions(), ""));
     assert!(fails(typo("context_rules", json!({"pay": "requires_humn_approval"})), &actions(), ""));
     assert!(fails(typo("budgets", json!([{"unit": "EUR", "limit": 1, "per": "week"}])), &actions(), ""));
-    assert!(fails(typo("budgets", json!([{"unit": "EUR", "limit": 1, "per": "day", "actions": ["pya"]}])), &actions(), ""));
+    assert!(fails(
+        typo("budgets", json!([{"unit": "EUR", "limit": 1, "per": "day", "actions": ["pya"]}])),
+        &actions(),
+        ""
+    ));
     assert!(fails(typo("blocked_actions", json!(["pay*"])), &actions(), ""));
-    assert!(fails(agent.clone(), &actions(), r#"forbid(principal, action == Action::"pay", resource) when { context.amout.greaterThan(decimal("1.0")) };"#));
+    assert!(fails(
+        agent.clone(),
+        &actions(),
+        r#"forbid(principal, action == Action::"pay", resource) when { context.amout.greaterThan(decimal("1.0")) };"#
+    ));
     let mut pointed = actions();
     pointed[0]["fields"]["amount"]["value"] = json!("/amonut");
     assert!(fails(agent, &pointed, ""));
@@ -255,7 +297,13 @@ fn approval_is_for_one_run_of_one_agent_for_one_user() {
         changed[field] = json!(value);
         serde_json::from_value::<Principal>(changed).unwrap()
     };
-    for other in [change("run", "run_2"), change("agent", "b"), change("user", "bob"), change("tenant", "globex"), change("environment", "sandbox")] {
+    for other in [
+        change("run", "run_2"),
+        change("agent", "b"),
+        change("user", "bob"),
+        change("tenant", "globex"),
+        change("environment", "sandbox"),
+    ] {
         world.open(&other);
         let ruling = world.propose(proposal(&other, "pay", &pay("11")));
         assert_ne!(wait(&ruling).approval, ask.approval, "{other:?}");
@@ -294,8 +342,14 @@ fn policy_in_force_is_asked_again_after_the_yes() {
         let ruling = world.propose(proposal(&who, "pay", &pay("11")));
         (says(&ruling), ruling)
     };
-    assert_eq!(under(bundle(&agent(json!({"blocked_actions": ["pay"]})), &actions(), ASK_OVER_TEN)).0, "block action_blocked");
-    assert_eq!(under(bundle(&agent(json!({"allowed_actions": ["read"]})), &actions(), ASK_OVER_TEN)).0, "block not_allowed");
+    assert_eq!(
+        under(bundle(&agent(json!({"blocked_actions": ["pay"]})), &actions(), ASK_OVER_TEN)).0,
+        "block action_blocked"
+    );
+    assert_eq!(
+        under(bundle(&agent(json!({"allowed_actions": ["read"]})), &actions(), ASK_OVER_TEN)).0,
+        "block not_allowed"
+    );
     let two = ASK_OVER_TEN.replace("@approvers", "@count(\"2\") @approvers");
     let (said, ruling) = under(bundle(&agent(json!({})), &actions(), &two));
     assert_eq!(said, "require_approval approval_rule");
@@ -303,7 +357,11 @@ fn policy_in_force_is_asked_again_after_the_yes() {
     let others = ASK_OVER_TEN.replace("\"leads\"", "\"security\"");
     assert_eq!(under(bundle(&agent(json!({})), &actions(), &others)).0, "require_approval approval_rule");
     let without_zoe = agent(json!({"excluded_approvers": ["zoe"]}));
-    assert_eq!(under(bundle(&without_zoe, &actions(), ASK_OVER_TEN)).0, "require_approval approval_rule", "zoe may not any more");
+    assert_eq!(
+        under(bundle(&without_zoe, &actions(), ASK_OVER_TEN)).0,
+        "require_approval approval_rule",
+        "zoe may not any more"
+    );
     assert_eq!(under(bundle(&agent(json!({})), &actions(), ASK_OVER_TEN)).0, "allow");
 }
 
@@ -315,8 +373,16 @@ fn agent_never_approves_itself() {
     let (mut world, who) = world_with(json!({}), ASK_OVER_TEN);
     let ask = wait(&world.propose(proposal(&who, "pay", &pay("11"))));
     assert_eq!(world.answer(&ask.approval, "a", &["leads"], true), Err("approver_refused"));
-    assert_eq!(world.answer(&ask.approval, "ann", &["leads"], true), Err("approver_refused"), "the user it acts for");
-    assert_eq!(world.answer(&ask.approval, "zoe", &["others"], true), Err("approver_refused"), "in no group that was asked");
+    assert_eq!(
+        world.answer(&ask.approval, "ann", &["leads"], true),
+        Err("approver_refused"),
+        "the user it acts for"
+    );
+    assert_eq!(
+        world.answer(&ask.approval, "zoe", &["others"], true),
+        Err("approver_refused"),
+        "in no group that was asked"
+    );
     assert_eq!(world.answer(&ask.approval, "zoe", &[], true), Err("approver_refused"));
     assert_eq!(says(&world.propose(proposal(&who, "pay", &pay("11")))), "require_approval approval_rule");
 }
@@ -346,11 +412,18 @@ fn one_person_fills_one_of_two_seats() {
 /// A member of two groups filled a seat of each.
 #[test]
 fn one_person_in_two_groups_is_one_person() {
-    let rules = format!("{ASK_OVER_TEN}{}", ASK_OVER_TEN.replace("over-ten", "security-too").replace("\"leads\"", "\"security\""));
+    let rules = format!(
+        "{ASK_OVER_TEN}{}",
+        ASK_OVER_TEN.replace("over-ten", "security-too").replace("\"leads\"", "\"security\"")
+    );
     let (mut world, who) = world_with(json!({}), &rules);
     let ask = wait(&world.propose(proposal(&who, "pay", &pay("11"))));
     assert_eq!(world.answer(&ask.approval, "zoe", &["leads", "security"], true), Ok(AskState::Pending));
-    assert_eq!(world.answer(&ask.approval, "yan", &["leads"], true), Ok(AskState::Approved), "zoe moves to the other seat");
+    assert_eq!(
+        world.answer(&ask.approval, "yan", &["leads"], true),
+        Ok(AskState::Approved),
+        "zoe moves to the other seat"
+    );
 }
 
 /// A yes was used again and again.
@@ -436,7 +509,8 @@ fn run_outlives_its_end_only_for_a_request_that_is_open() {
 #[test]
 fn fifty_calls_do_not_spend_one_euro_twice() {
     let (mut world, who) = world_with(json!({"budgets": [{"unit": "EUR", "limit": 1, "per": "day"}]}), "");
-    let said: Vec<String> = (0..50).map(|_| says(&world.propose(proposal(&who, "pay", &pay("0.90"))))).collect();
+    let said: Vec<String> =
+        (0..50).map(|_| says(&world.propose(proposal(&who, "pay", &pay("0.90"))))).collect();
     assert_eq!(said.iter().filter(|s| *s == "allow").count(), 1);
     assert_eq!(said.iter().filter(|s| *s == "block budget_exceeded").count(), 49);
 }
@@ -491,7 +565,15 @@ fn correcting_a_budget_leaves_what_is_held() {
     let id = permit(&world.propose(proposal(&who, "pay", &pay("4"))));
     let (name, meter) = world.meters().pop_first().unwrap();
     let now = Meter { used: Decimal::from(5), held: Decimal::ZERO, ..meter };
-    world.record(None, Event::BudgetAdjusted(BudgetAdjusted { meter: name, now, by: "ann".into(), reason: "invoice".into() }));
+    world.record(
+        None,
+        Event::BudgetAdjusted(BudgetAdjusted {
+            meter: name,
+            now,
+            by: "ann".into(),
+            reason: "invoice".into(),
+        }),
+    );
     assert_eq!(says(&world.propose(proposal(&who, "pay", &pay("2")))), "block budget_exceeded");
     world.conclude(&id, OutcomeKind::Failed);
     let meter = world.meters().pop_first().unwrap().1;
@@ -510,6 +592,20 @@ fn what_is_held_moves_into_the_next_window() {
     assert_eq!(says(&world.propose(late.clone())), "block budget_exceeded", "8 are still held");
     world.conclude(&id, OutcomeKind::Done);
     assert_eq!(says(&world.propose(late)), "allow", "they were spent yesterday");
+
+    let (mut world, who) = world_with(json!({"budgets": [{"unit": "EUR", "limit": 10, "per": "day"}]}), "");
+    let yesterday = permit(&world.propose(proposal(&who, "pay", &pay("4"))));
+    world.later_s(86_400);
+    world.open(&who);
+    let today = |world: &mut World| {
+        let mut five = proposal(&who, "pay", &pay("5"));
+        five.credential.expires_at = world.now.plus_s(60);
+        permit(&world.propose(five))
+    };
+    let first = today(&mut world);
+    world.conclude(&yesterday, OutcomeKind::Done);
+    world.conclude(&first, OutcomeKind::Done);
+    today(&mut world);
 }
 
 /// A clock that went back opened a window that was used up.
@@ -534,7 +630,10 @@ fn slot_is_given_back_whatever_the_outcome() {
     let (mut world, who) = world_with(json!({"max_concurrent_calls": 1}), "");
     for outcome in [OutcomeKind::Done, OutcomeKind::Failed, OutcomeKind::Unknown] {
         let id = permit(&world.propose(proposal(&who, "read", &json!({"what": "x"}))));
-        assert_eq!(says(&world.propose(proposal(&who, "read", &json!({"what": "y"})))), "block too_many_at_once");
+        assert_eq!(
+            says(&world.propose(proposal(&who, "read", &json!({"what": "y"})))),
+            "block too_many_at_once"
+        );
         world.conclude(&id, outcome);
         // Resolved, or told once more: a slot is given back once.
         world.conclude(&id, OutcomeKind::Done);
@@ -546,7 +645,10 @@ fn slot_is_given_back_whatever_the_outcome() {
 /// A refused or waiting call took a slot, a call or money with it.
 #[test]
 fn what_is_not_allowed_takes_nothing() {
-    let (mut world, who) = world_with(json!({"max_concurrent_calls": 1, "budgets": [{"unit": "EUR", "limit": 100, "per": "day"}], "rate_limits": [{"calls": 1, "per_s": 60}]}), ASK_OVER_TEN);
+    let (mut world, who) = world_with(
+        json!({"max_concurrent_calls": 1, "budgets": [{"unit": "EUR", "limit": 100, "per": "day"}], "rate_limits": [{"calls": 1, "per_s": 60}]}),
+        ASK_OVER_TEN,
+    );
     for _ in 0..5 {
         world.propose(proposal(&who, "pay", &pay("11")));
         world.propose(proposal(&who, "pay", &pay("101")));
@@ -555,17 +657,25 @@ fn what_is_not_allowed_takes_nothing() {
         assert_eq!(says(&world.propose(dry)), "answer allow");
     }
     assert!(world.meters().is_empty());
-    let left: Vec<_> = world.space.keys().filter(|k| matches!(k, Key::Rate(_) | Key::Active(_) | Key::InFlight(_))).collect();
+    let left: Vec<_> = world
+        .space
+        .keys()
+        .filter(|k| matches!(k, Key::Rate(_) | Key::Active(_) | Key::InFlight(_)))
+        .collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
 /// Nobody was woken for what a later check refused anyway; the other way round was the rule.
 #[test]
 fn person_is_not_asked_about_what_is_refused_anyway() {
-    let (mut world, who) = world_with(json!({"budgets": [{"unit": "EUR", "limit": 10, "per": "day"}]}), ASK_OVER_TEN);
+    let (mut world, who) =
+        world_with(json!({"budgets": [{"unit": "EUR", "limit": 10, "per": "day"}]}), ASK_OVER_TEN);
     let ruling = world.propose(proposal(&who, "pay", &pay("11")));
     assert_eq!(says(&ruling), "block budget_exceeded");
-    assert!(ruling.decision().findings.iter().any(|f| f.code.as_str() == "approval_rule"), "but it is on record");
+    assert!(
+        ruling.decision().findings.iter().any(|f| f.code.as_str() == "approval_rule"),
+        "but it is on record"
+    );
     assert!(!world.space.keys().any(|k| matches!(k, Key::Approval(_) | Key::Open(_) | Key::AskOf(_))));
 }
 
@@ -590,7 +700,11 @@ fn key_that_only_looks_like_another_is_refused() {
     let (mut world, who) = world_with(json!({}), "");
     world.done(keyed(proposal(&who, "pay", &pay("5")), "P1"));
     for key in ["P1 ", " P1", "P1\n", "Ｐ１", "P\u{200b}1", "Ρ1", ""] {
-        assert_eq!(says(&world.propose(keyed(proposal(&who, "pay", &pay("5")), key))), "block request_invalid", "{key:?}");
+        assert_eq!(
+            says(&world.propose(keyed(proposal(&who, "pay", &pay("5")), key))),
+            "block request_invalid",
+            "{key:?}"
+        );
     }
 }
 
@@ -600,7 +714,10 @@ fn key_names_one_proposal() {
     let (mut world, who) = world_with(json!({}), "");
     world.done(keyed(proposal(&who, "pay", &pay("5")), "k"));
     assert_eq!(says(&world.propose(keyed(proposal(&who, "pay", &pay("6")), "k"))), "block replay_conflict");
-    assert_eq!(says(&world.propose(keyed(proposal(&who, "read", &json!({"what": "x"})), "k"))), "block replay_conflict");
+    assert_eq!(
+        says(&world.propose(keyed(proposal(&who, "read", &json!({"what": "x"})), "k"))),
+        "block replay_conflict"
+    );
 }
 
 /// A refused call used up the key of the one that was meant.
@@ -667,7 +784,11 @@ fn kill_switch_reaches_children_and_their_children() {
             _ => KillScope::Run(who.run.clone()),
         });
         for run in [&who, &child, &grandchild] {
-            assert_eq!(says(&world.propose(proposal(run, "read", &json!({"what": "x"})))), "block killed", "{scope} {run:?}");
+            assert_eq!(
+                says(&world.propose(proposal(run, "read", &json!({"what": "x"})))),
+                "block killed",
+                "{scope} {run:?}"
+            );
         }
     }
 }
@@ -682,7 +803,11 @@ fn child_ends_with_its_parent() {
     let (mut world, who) = world_with(json!({}), "");
     let child = child_of(&mut world, &who, "b", "run_2");
     world.space.remove(&Key::Run(who.run.clone()));
-    assert_eq!(says(&world.propose(proposal(&child, "read", &json!({"what": "x"})))), "block run_unknown", "a parent nobody knows");
+    assert_eq!(
+        says(&world.propose(proposal(&child, "read", &json!({"what": "x"})))),
+        "block run_unknown",
+        "a parent nobody knows"
+    );
 }
 
 /// What a delegation left out was unlimited.
@@ -691,20 +816,30 @@ fn child_may_do_at_most_what_its_parent_may() {
     let (mut world, who) = world_with(json!({"allowed_actions": ["read"]}), "");
     let child = child_of(&mut world, &who, "b", "run_2");
     assert_eq!(says(&world.propose(proposal(&child, "read", &json!({"what": "x"})))), "allow");
-    assert_eq!(says(&world.propose(proposal(&child, "pay", &pay("1")))), "block not_allowed", "b may, a may not");
+    assert_eq!(
+        says(&world.propose(proposal(&child, "pay", &pay("1")))),
+        "block not_allowed",
+        "b may, a may not"
+    );
 }
 
 /// Each child began with a full budget.
 #[test]
 fn children_spend_the_budget_of_their_parent() {
-    let (mut world, who) = world_with(json!({"budgets": [{"unit": "EUR", "limit": 10, "per": "run"}], "max_tool_calls_per_run": 3}), "");
+    let (mut world, who) = world_with(
+        json!({"budgets": [{"unit": "EUR", "limit": 10, "per": "run"}], "max_tool_calls_per_run": 3}),
+        "",
+    );
     let first = child_of(&mut world, &who, "b", "run_2");
     let second = child_of(&mut world, &who, "b", "run_3");
     world.done(proposal(&first, "pay", &pay("6")));
     assert_eq!(says(&world.propose(proposal(&second, "pay", &pay("6")))), "block budget_exceeded");
     world.done(proposal(&second, "pay", &pay("4")));
     world.done(proposal(&second, "read", &json!({"what": "x"})));
-    assert_eq!(says(&world.propose(proposal(&first, "read", &json!({"what": "x"})))), "block calls_exhausted");
+    assert_eq!(
+        says(&world.propose(proposal(&first, "read", &json!({"what": "x"})))),
+        "block calls_exhausted"
+    );
 }
 
 /// A child read what its parent was then thought not to have seen.
@@ -782,7 +917,11 @@ fn undo_happens_once_and_only_to_what_is_done() {
 #[test]
 fn rules_for_others_are_not_looked_at() {
     let rules: String = (0..500)
-        .map(|n| format!("@id(\"r{n}\") forbid(principal == Agent::\"x{n}\", action == Action::\"pay\", resource);\n"))
+        .map(|n| {
+            format!(
+                "@id(\"r{n}\") forbid(principal == Agent::\"x{n}\", action == Action::\"pay\", resource);\n"
+            )
+        })
         .collect();
     let (world, who) = world_with(json!({}), &rules);
     assert_eq!(world.bundle.policies().slice_len(&who.agent, "pay"), 1);
@@ -791,7 +930,8 @@ fn rules_for_others_are_not_looked_at() {
 /// Carried state was never reaped: each call made the next one slower.
 #[test]
 fn facts_of_a_decision_do_not_grow_with_history() {
-    let (mut world, who) = world_with(json!({"budgets": [{"unit": "EUR", "limit": 100000, "per": "day"}]}), "");
+    let (mut world, who) =
+        world_with(json!({"budgets": [{"unit": "EUR", "limit": 100000, "per": "day"}]}), "");
     world.done(proposal(&who, "pay", &pay("1")));
     let size = |world: &World| {
         let last = world.entries.iter().rev().find(|e| matches!(e.event, Event::Ruled(_))).unwrap();
@@ -810,7 +950,11 @@ fn facts_of_a_decision_do_not_grow_with_history() {
 #[test]
 fn what_is_not_said_is_read_strictly() {
     let silent = json!([{"name": "act", "effect": "write", "arguments": {"type": "object"}}]);
-    let bundle = bundle(&json!({"agent_id": "a", "allowed_actions": ["act"], "auto_approve_threshold": 1}), &silent, "");
+    let bundle = bundle(
+        &json!({"agent_id": "a", "allowed_actions": ["act"], "auto_approve_threshold": 1}),
+        &silent,
+        "",
+    );
     let typed = bundle.catalogue().find("act").unwrap().clone();
     assert!(typed.manifest.output.untrusted && typed.manifest.output.private);
     let mut world = World::new(bundle);

@@ -13,6 +13,9 @@ pub(crate) struct Cache {
     old: HashMap<Key, Option<Fact>>,
 }
 
+/// A fact as it is stored: a key, and nothing if it is to be deleted.
+pub(crate) type FactRow = (String, Option<Vec<u8>>);
+
 /// Facts in one generation.
 const GENERATION: usize = 4096;
 
@@ -64,7 +67,7 @@ impl<'a> Group<'a> {
     }
 
     /// What the group changes, as rows.
-    pub(crate) fn rows(&self) -> Result<Vec<(String, Option<Vec<u8>>)>, LedgerError> {
+    pub(crate) fn rows(&self) -> Result<Vec<FactRow>, LedgerError> {
         self.changes
             .iter()
             .map(|(key, fact)| {

@@ -207,7 +207,8 @@ fn add_payloads(store: &mut dyn Store, dir: &Path, size: u64) -> Result<u64, Exp
             let Some((kind, digest)) = commits.payload() else { continue };
             // What is not there was erased, or is not for everybody.
             let Some(row) = store.payload(&Hash(*digest.bytes()))? else { continue };
-            let paper = Paper { kind, salt: STANDARD.encode(row.salt), content: STANDARD.encode(&row.content) };
+            let paper =
+                Paper { kind, salt: STANDARD.encode(row.salt), content: STANDARD.encode(&row.content) };
             let json = serde_json::to_vec(&paper).map_err(|e| ExportError::Broken(e.to_string()))?;
             written += u64::from(add(&payload_path(dir, &digest), &json, false)?);
         }
@@ -239,7 +240,8 @@ fn add(path: &Path, content: &[u8], flush: bool) -> Result<bool, ExportError> {
         make_dir(parent)?;
     }
     let draft = write_draft(path, content, flush)?;
-    let failed = |source: std::io::Error| ExportError::File { tried: "create", path: path.to_owned(), source };
+    let failed =
+        |source: std::io::Error| ExportError::File { tried: "create", path: path.to_owned(), source };
     if !flush {
         return fs::rename(&draft, path).map_err(failed).map(|()| true);
     }
@@ -275,7 +277,11 @@ fn write_draft(path: &Path, content: &[u8], flush: bool) -> Result<PathBuf, Expo
 }
 
 fn make_dir(dir: &Path) -> Result<(), ExportError> {
-    fs::create_dir_all(dir).map_err(|source| ExportError::File { tried: "create", path: dir.to_owned(), source })
+    fs::create_dir_all(dir).map_err(|source| ExportError::File {
+        tried: "create",
+        path: dir.to_owned(),
+        source,
+    })
 }
 
 #[cfg(target_os = "linux")]

@@ -10,9 +10,7 @@ use aecl_kernel::approval::{AskState, Vote};
 use aecl_kernel::bundle::Bundle;
 use aecl_kernel::decide::{Fresh, Permit, Question, Refusal, Replay, Ruling as Decided, Wait, decide};
 use aecl_kernel::digest::Digest;
-use aecl_kernel::event::{
-    self, Answered, Concluded, Event, Expired, OutcomeKind, Ruled, Started,
-};
+use aecl_kernel::event::{self, Answered, Concluded, Event, Expired, OutcomeKind, Ruled, Started};
 use aecl_kernel::evidence::Evidence;
 use aecl_kernel::facts::{ActionState, Fact, Facts, Goal, Key, KillScope, Space};
 use aecl_kernel::id::{ActionId, ApprovalId, RunId};
@@ -108,7 +106,10 @@ pub(crate) enum Job {
 }
 
 /// A job that is written, waiting for the flush.
-pub(crate) struct Done(Box<dyn FnOnce(Result<&[Receipt], LedgerError>) + Send>);
+pub(crate) struct Done(Box<Answer>);
+
+/// Tells the caller, given the receipts of the whole group.
+type Answer = dyn FnOnce(Result<&[Receipt], LedgerError>) + Send;
 
 impl Done {
     pub(crate) fn answer(self, receipts: &[Receipt]) {
@@ -171,22 +172,21 @@ impl From<LedgerError> for Stop {
 }
 
 impl Job {
-    /// Writes the job onto the page. `Err` means that the whole group cannot be recorded.
-    pub(crate) fn write(self, page: &mut Page<'_>) -> Result<Done, LedgerError> {
+    /// Writes the job onto the page. With an error, the whole group cannot be recorded.
+    pub(crate) fn write(self, page: &mut Page<'_>) -> (Done, Option<LedgerError>) {
         fn settle<T: Send + 'static>(
             reply: Reply<T>,
             written: Written<T>,
             page: &mut Page<'_>,
-        ) -> Result<Done, LedgerError> {
+        ) -> (Done, Option<LedgerError>) {
             match written {
-                Ok((index, make)) => Ok(Done::with_receipt(reply, index, make)),
+                Ok((index, make)) => (Done::with_receipt(reply, index, make), None),
                 Err(Stop::Refuse(error)) => {
                     page.take_back();
-                    Ok(Done::refused(reply, error))
+                    (Done::refused(reply, error), None)
                 }
                 Err(Stop::Break(error)) => {
-                    drop(reply.send(Err(LedgerError::Stopped(error.to_string()))));
-                    Err(error)
+                    (Done::refused(reply, LedgerError::Stopped(error.to_string())), Some(error))
                 }
             }
         }
@@ -195,16 +195,17 @@ impl Job {
             Job::Conclude(c, now, reply) => settle(reply, write_conclusion(c, now, page), page),
             Job::Answer(id, vote, view, reply) => settle(reply, write_answer(&id, vote, view, page), page),
             Job::Expire(id, now, reply) => match write_expiry(&id, now, page) {
-                Ok(expired) => Ok(Done::plain(reply, expired)),
-                Err(error) => {
-                    drop(reply.send(Err(LedgerError::Stopped(error.to_string()))));
-                    Err(error)
-                }
+                Ok(expired) => (Done::plain(reply, expired), None),
+                Err(error) => (Done::refused(reply, LedgerError::Stopped(error.to_string())), Some(error)),
             },
             Job::OpenRun(open, now, reply) => settle(reply, write_run(*open, now, page), page),
-            Job::CloseRun(run, closed, now, reply) => settle(reply, write_close(&run, closed, now, page), page),
+            Job::CloseRun(run, closed, now, reply) => {
+                settle(reply, write_close(&run, closed, now, page), page)
+            }
             Job::Bundle(bundle, now, reply) => settle(reply, write_bundle(&bundle, now, page), page),
-            Job::Note(run, event, now, reply) => settle(reply, write_note(run.as_ref(), event, now, page), page),
+            Job::Note(run, event, now, reply) => {
+                settle(reply, write_note(run.as_ref(), event, now, page), page)
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::cache;
 use crate::error::LedgerError;
 use crate::job::{Conclusion, Job, OpenRun, Rule, Ruling};
-use crate::payload::{PayloadKind, commitment};
+use crate::payload::{PayloadKind, Salts, commitment};
 use crate::recorded::Recorded;
 use crate::store::{Head, Store};
 use crate::writer::{Signer, Writer};
@@ -44,17 +44,17 @@ impl std::fmt::Debug for Ledger {
     }
 }
 
-/// Says why the writer has ended, however it ends.
+/// Says that the writer has panicked, if it has.
 struct End {
     why: Arc<OnceLock<String>>,
-    because: Option<String>,
+    panicked: bool,
 }
 
 impl Drop for End {
     fn drop(&mut self) {
-        if let Some(because) = self.because.take() {
+        if self.panicked {
             // The first reason is the one that counts.
-            drop(self.why.set(because));
+            drop(self.why.set("the writer has panicked".into()));
         }
     }
 }
@@ -62,9 +62,17 @@ impl Drop for End {
 impl Ledger {
     /// Opens the ledger in a store, after checking that its head is what was signed.
     pub fn open(store: Box<dyn Store>, signer: Signer) -> Result<Self, LedgerError> {
+        Self::open_salted(store, signer, Salts::new())
+    }
+
+    pub(crate) fn open_salted(
+        store: Box<dyn Store>,
+        signer: Signer,
+        salts: Salts,
+    ) -> Result<Self, LedgerError> {
         let verifier = signer.verifier()?;
         let origin: Arc<str> = signer.origin.as_str().into();
-        let writer = Writer::open(store, signer)?;
+        let writer = Writer::open(store, signer, salts)?;
         let reader = writer.store().reader()?;
         let (jobs, queue) = sync_channel(QUEUE_MAX);
         let stopped = Arc::new(OnceLock::new());
@@ -73,8 +81,9 @@ impl Ledger {
             // Whoever is told that the ledger has stopped can also read why: the queue, and with it the
             // answers that nobody will get, goes last.
             let queue = queue;
-            let mut end = End { why, because: Some("the writer has panicked".into()) };
-            end.because = writer.work(&queue).err();
+            let mut end = End { why, panicked: true };
+            writer.work(&queue, &end.why);
+            end.panicked = false;
         };
         let handle = std::thread::Builder::new()
             .name("ledger-writer".into())

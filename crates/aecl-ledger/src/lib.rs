@@ -5,9 +5,15 @@
 //! it came. What it gives out as [`Recorded`] is durable. The facts that a decision rests on are read, decided
 //! on and changed inside one group: nobody can spend in between.
 
+// Under its own name the helpers of the tests in `tests/` also work in here.
+#[cfg(test)]
+extern crate self as aecl_ledger;
+
 mod cache;
 pub mod error;
 pub mod export;
+#[cfg(test)]
+mod golden;
 mod job;
 mod ledger;
 mod payload;

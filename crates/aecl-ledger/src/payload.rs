@@ -4,8 +4,8 @@
 use crate::store::PayloadRow;
 use aecl_kernel::digest::Digest;
 use aecl_kernel::proof::Hash;
-use serde::{Deserialize, Serialize};
 use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 /// What a payload is; part of its commitment, so that arguments never pass for an output.
@@ -55,28 +55,45 @@ pub(crate) fn seal(
     (digest, PayloadRow { commitment: Hash(*digest.bytes()), salt, content, subject: subject.to_owned() })
 }
 
-/// Random salts, fetched from the operating system many at a time.
-pub(crate) struct Salts {
-    pool: [u8; 2048],
-    used: usize,
+/// Where salts come from.
+pub(crate) enum Salts {
+    /// The operating system, many at a time.
+    Random {
+        /// Fetched bytes.
+        pool: Box<[u8; 2048]>,
+        /// How many of them are used up.
+        used: usize,
+    },
+    /// A counter: for the golden export, whose bytes must be the same each time.
+    #[cfg(test)]
+    Counted(u64),
 }
 
 impl Salts {
     pub(crate) fn new() -> Self {
-        Self { pool: [0; 2048], used: 2048 }
+        Self::Random { pool: Box::new([0; 2048]), used: 2048 }
     }
 
     fn next(&mut self) -> [u8; 32] {
-        if self.used + 32 > self.pool.len() {
-            // Without randomness nothing can be recorded safely; the operating system always has some.
-            getrandom::fill(&mut self.pool).expect("the operating system gives random bytes");
-            self.used = 0;
+        match self {
+            Self::Random { pool, used } => {
+                if *used + 32 > pool.len() {
+                    // Without randomness nothing can be recorded safely; the operating system always has some.
+                    getrandom::fill(&mut pool[..]).expect("the operating system gives random bytes");
+                    *used = 0;
+                }
+                let mut salt = [0; 32];
+                if let Some(fresh) = pool.get(*used..*used + 32) {
+                    salt.copy_from_slice(fresh);
+                }
+                *used += 32;
+                salt
+            }
+            #[cfg(test)]
+            Self::Counted(count) => {
+                *count += 1;
+                *Digest::of(&count.to_be_bytes()).bytes()
+            }
         }
-        let mut salt = [0; 32];
-        if let Some(fresh) = self.pool.get(self.used..self.used + 32) {
-            salt.copy_from_slice(fresh);
-        }
-        self.used += 32;
-        salt
     }
 }

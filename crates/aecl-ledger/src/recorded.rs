@@ -9,13 +9,35 @@ use std::sync::Arc;
 
 /// A value whose entry is durable.
 ///
-/// There is no constructor outside this room, so "acted before it was recorded" does not compile:
+/// Whoever holds one may look at it, show its receipt, and take it apart:
 ///
-/// ```compile_fail
-/// fn forged<T>(value: T) -> aecl_ledger::Recorded<T> { aecl_ledger::Recorded { value, receipt: todo!() } }
 /// ```
-/// ```compile_fail
-/// fn twice(p: aecl_ledger::Recorded<aecl_kernel::decide::Permit>) { let again = p.clone(); }
+/// use aecl_kernel::decide::Permit;
+/// use aecl_ledger::{Receipt, Recorded};
+/// fn look(recorded: &Recorded<Permit>) { let _ = (recorded.get().id(), recorded.receipt().position); }
+/// fn spend(recorded: Recorded<Permit>) -> (Permit, Receipt) { recorded.into_parts() }
+/// ```
+///
+/// There is no constructor outside this room, no `Clone`, and taking it apart moves it. So "acted before it
+/// was recorded" and "acted twice" do not compile:
+///
+/// ```compile_fail,E0451
+/// use aecl_ledger::{Receipt, Recorded};
+/// fn forged<T>(value: T, receipt: Receipt) -> Recorded<T> { Recorded { value, receipt } }
+/// ```
+/// ```compile_fail,E0624
+/// use aecl_ledger::{Receipt, Recorded};
+/// fn forged<T>(value: T, receipt: Receipt) -> Recorded<T> { Recorded::new(value, receipt) }
+/// ```
+/// ```compile_fail,E0599
+/// use aecl_kernel::decide::Permit;
+/// use aecl_ledger::Recorded;
+/// fn twice(recorded: Recorded<Permit>) { let _again = recorded.clone(); }
+/// ```
+/// ```compile_fail,E0382
+/// use aecl_kernel::decide::Permit;
+/// use aecl_ledger::Recorded;
+/// fn twice(recorded: Recorded<Permit>) { let _ = (recorded.into_parts(), recorded.into_parts()); }
 /// ```
 #[derive(Debug)]
 pub struct Recorded<T> {

@@ -123,7 +123,10 @@ pub fn redecide(store: &mut dyn Store, range: Range<u64>) -> Result<Redecided, L
     each_decision(store, range, &mut |store, again, bundles, position, bytes| {
         let bundle = match bundles.compiled(store, &again.ruled.bundle)? {
             Ok(bundle) => bundle,
-            Err(why) => return Ok(out.unavailable.push(Unavailable { position, why })),
+            Err(why) => {
+                out.unavailable.push(Unavailable { position, why });
+                return Ok(());
+            }
         };
         out.decisions += 1;
         out.mismatches.extend(again.compare(position, bytes, &bundle)?);
@@ -176,8 +179,7 @@ struct Again {
     arguments: Vec<u8>,
 }
 
-type Visit<'a> =
-    dyn FnMut(&mut dyn Store, &Again, &mut Bundles, u64, &[u8]) -> Result<(), LedgerError> + 'a;
+type Visit<'a> = dyn FnMut(&mut dyn Store, &Again, &mut Bundles, u64, &[u8]) -> Result<(), LedgerError> + 'a;
 
 /// Visits each decision in the range whose arguments are there. Gives the others.
 fn each_decision(
@@ -201,7 +203,9 @@ fn each_decision(
                     Some(arguments) => {
                         visit(store, &Again { ruled: *ruled, arguments }, &mut bundles, position, bytes)?;
                     }
-                    None => unavailable.push(Unavailable { position, why: "its arguments are not there".into() }),
+                    None => {
+                        unavailable.push(Unavailable { position, why: "its arguments are not there".into() })
+                    }
                 }
             }
             _ => {}
@@ -211,11 +215,13 @@ fn each_decision(
     Ok(unavailable)
 }
 
+type Each<'a> = dyn FnMut(&mut dyn Store, u64, &[u8]) -> Result<(), LedgerError> + 'a;
+
 /// Visits the entries in the range, a few at a time.
 pub(crate) fn each_entry(
     store: &mut dyn Store,
     range: Range<u64>,
-    visit: &mut dyn FnMut(&mut dyn Store, u64, &[u8]) -> Result<(), LedgerError>,
+    visit: &mut Each<'_>,
 ) -> Result<(), LedgerError> {
     let mut position = range.start;
     while position < range.end {
@@ -277,7 +283,11 @@ fn compile(json: &[u8], hash: &Digest) -> Result<Arc<Bundle>, String> {
         let first = problems.iter().find(|p| p.fatal);
         named(first.map_or("nobody knows why".into(), ToString::to_string))
     })?;
-    if bundle.hash() == *hash { Ok(Arc::new(bundle)) } else { Err(named("its sources have another hash".into())) }
+    if bundle.hash() == *hash {
+        Ok(Arc::new(bundle))
+    } else {
+        Err(named("its sources have another hash".into()))
+    }
 }
 
 impl Again {
@@ -339,12 +349,8 @@ impl Again {
             ("definition", json(&ruled.definition), json(&definition)),
             ("decision", raw.decision.get().to_owned(), now),
         ];
-        Ok(pairs.into_iter().find(|(_, recorded, now)| recorded != now).map(|(what, recorded, now)| Mismatch {
-            position,
-            action: ruled.action.clone(),
-            what,
-            recorded,
-            now,
+        Ok(pairs.into_iter().find(|(_, recorded, now)| recorded != now).map(|(what, recorded, now)| {
+            Mismatch { position, action: ruled.action.clone(), what, recorded, now }
         }))
     }
 }

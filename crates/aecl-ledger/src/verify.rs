@@ -233,7 +233,11 @@ fn verify(
         (told, hasher.join())
     });
     let Ok(hashed) = hashed else {
-        return Err(Finding { position: None, what: "the hasher has panicked".into(), class: Class::Unreadable });
+        return Err(Finding {
+            position: None,
+            what: "the hasher has panicked".into(),
+            class: Class::Unreadable,
+        });
     };
     let grown = match (told, hashed) {
         (Ok(()), Ok(grown)) => grown,

@@ -1,7 +1,7 @@
 //! The writer: one thread, one group at a time. Whatever has arrived while the last group was flushed is
 //! decided, recorded, signed and flushed together; then everybody is answered.
 
-use crate::cache::{Cache, Group};
+use crate::cache::{Cache, FactRow, Group};
 use crate::error::LedgerError;
 use crate::job::{Done, Job};
 use crate::payload::{PayloadKind, Salts, seal};
@@ -16,8 +16,8 @@ use aecl_kernel::proof::{Checkpoint, Frontier, Hash, VerifierKey, leaf_hash};
 use aecl_kernel::time::Timestamp;
 use ed25519_dalek::SigningKey;
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, OnceLock};
 
 /// Longest entry, in bytes: the tile format counts in 16 bits.
 pub const ENTRY_BYTES_MAX: usize = 60 * 1024;
@@ -176,7 +176,7 @@ impl Page<'_> {
 
 impl Writer {
     /// Reads where the ledger ends, and checks that this is what was signed.
-    pub(crate) fn open(mut store: Box<dyn Store>, signer: Signer) -> Result<Self, LedgerError> {
+    pub(crate) fn open(mut store: Box<dyn Store>, signer: Signer, salts: Salts) -> Result<Self, LedgerError> {
         let head = store.head()?;
         let frontier = with_nodes(&mut *store, |nodes| Frontier::load(head.size, nodes))?
             .map_err(|e| LedgerError::Tampered(e.to_string()))?;
@@ -211,7 +211,7 @@ impl Writer {
             last_at,
             backward: false,
             bundles: HashSet::new(),
-            salts: Salts::new(),
+            salts,
         })
     }
 
@@ -219,8 +219,9 @@ impl Writer {
         &*self.store
     }
 
-    /// Works until every handle is gone, or until a flush fails. Gives the reason in the second case.
-    pub(crate) fn work(mut self, jobs: &Receiver<Job>) -> Result<(), String> {
+    /// Works until every handle is gone, or until a group cannot be recorded. Then `stopped` says why, before
+    /// anybody is answered.
+    pub(crate) fn work(mut self, jobs: &Receiver<Job>, stopped: &OnceLock<String>) {
         while let Ok(first) = jobs.recv() {
             let mut group = vec![first];
             while group.len() < GROUP_MAX {
@@ -229,16 +230,14 @@ impl Writer {
                     Err(_) => break,
                 }
             }
-            if let Err(error) = self.one_group(group) {
-                let because = error.to_string();
-                tracing::error!(%because, "the ledger stops: nothing more is recorded, so nothing more is done");
-                return Err(because);
+            if !self.one_group(group, stopped) {
+                return;
             }
         }
-        Ok(())
     }
 
-    fn one_group(&mut self, jobs: Vec<Job>) -> Result<(), LedgerError> {
+    /// Gives whether the group is on record.
+    fn one_group(&mut self, jobs: Vec<Job>, stopped: &OnceLock<String>) -> bool {
         let first = self.frontier.size();
         let mut page = Page {
             group: Group::new(&mut *self.store, &mut self.cache),
@@ -254,14 +253,16 @@ impl Writer {
             mark: (0, 0),
         };
         let mut answers: Vec<Done> = Vec::with_capacity(jobs.len());
+        let mut unwritten = Vec::new();
         let mut broken: Option<LedgerError> = None;
         for job in jobs {
             match &broken {
-                Some(error) => job.fail(LedgerError::Stopped(error.to_string())),
-                None => match job.write(&mut page) {
-                    Ok(done) => answers.push(done),
-                    Err(error) => broken = Some(error),
-                },
+                Some(error) => unwritten.push((job, error.to_string())),
+                None => {
+                    let (done, error) = job.write(&mut page);
+                    answers.push(done);
+                    broken = error;
+                }
             }
         }
         let facts = page.group.rows();
@@ -284,12 +285,15 @@ impl Writer {
                 });
                 let receipts: Vec<Receipt> = receipts.collect();
                 answers.into_iter().for_each(|done| done.answer(&receipts));
-                Ok(())
+                true
             }
             Err(error) => {
                 let because = error.to_string();
+                tracing::error!(%because, "the ledger stops: nothing more is recorded, so nothing more is done");
+                drop(stopped.set(because.clone()));
                 answers.into_iter().for_each(|done| done.fail(LedgerError::Stopped(because.clone())));
-                Err(error)
+                unwritten.into_iter().for_each(|(job, because)| job.fail(LedgerError::Stopped(because)));
+                false
             }
         }
     }
@@ -299,7 +303,7 @@ impl Writer {
         first: u64,
         entries: Vec<EntryRow>,
         leaves: &[(Hash, Timestamp)],
-        facts: Vec<(String, Option<Vec<u8>>)>,
+        facts: Vec<FactRow>,
         payloads: Vec<PayloadRow>,
     ) -> Result<Arc<str>, LedgerError> {
         let mut nodes = Vec::new();

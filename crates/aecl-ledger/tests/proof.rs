@@ -1,10 +1,17 @@
 //! What an auditor must notice, from files alone.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
 mod common;
 
+use aecl_kernel::event::KillChanged;
 use aecl_kernel::event::{Entry, Event, Heartbeat, OutcomeKind};
 use aecl_kernel::facts::KillScope;
-use aecl_kernel::event::KillChanged;
 use aecl_kernel::proof::note::SigningKey;
 use aecl_kernel::proof::{Checkpoint, Frontier, TilePath, VerifierKey, leaf_hash, tile::write_entries};
 use aecl_kernel::time::Timestamp;
@@ -48,7 +55,7 @@ fn memory() -> Memory {
 }
 
 fn export_of(store: &mut dyn Store) -> TempDir {
-    let dir = TempDir::new().unwrap();
+    let dir = scratch();
     export(store, dir.path(), true, &mut |_| {}).unwrap();
     dir
 }
@@ -67,7 +74,8 @@ fn signed(entries: &[Vec<u8>]) -> Memory {
     let mut nodes = Vec::new();
     entries.iter().for_each(|bytes| tree.append(leaf_hash(bytes), &mut nodes));
     let checkpoint = Checkpoint::new(ORIGIN, tree.size(), tree.root()).unwrap().sign(&signer().key).unwrap();
-    let rows = entries.iter().map(|bytes| EntryRow { bytes: bytes.as_slice().into(), run: None, action: None });
+    let rows =
+        entries.iter().map(|bytes| EntryRow { bytes: bytes.as_slice().into(), run: None, action: None });
     let mut memory = Memory::new();
     let batch = Batch { entries: rows.collect(), nodes, checkpoint: Some(checkpoint), ..Batch::default() };
     memory.commit(&batch).unwrap();
@@ -186,7 +194,9 @@ fn a_missing_file_is_found() {
         fs::remove_file(&path).unwrap();
         match verify(dir.path()) {
             Err(_) => {}
-            Ok(report) => assert_eq!((report.payloads_missing, path.extension().unwrap().to_str()), (1, Some("json"))),
+            Ok(report) => {
+                assert_eq!((report.payloads_missing, path.extension().unwrap().to_str()), (1, Some("json")))
+            }
         }
         fs::write(&path, good).unwrap();
     }
@@ -235,10 +245,13 @@ fn replaced(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
 fn a_story_that_contradicts_itself_is_found_although_it_is_signed() {
     let good = entries_of(&mut memory());
     let all: Vec<Entry> = good.iter().map(|bytes| serde_json::from_slice(bytes).unwrap()).collect();
-    let find = |kind: &str, nth: usize| all.iter().filter(|e| e.event.kind() == kind).nth(nth).unwrap().position as usize;
+    let find = |kind: &str, nth: usize| {
+        all.iter().filter(|e| e.event.kind() == kind).nth(nth).unwrap().position as usize
+    };
     let mut page = String::new();
     let mut check = |name: &str, change: &dyn Fn(&mut Vec<Value>)| {
-        let mut values: Vec<Value> = good.iter().map(|bytes| serde_json::from_slice(bytes).unwrap()).collect();
+        let mut values: Vec<Value> =
+            good.iter().map(|bytes| serde_json::from_slice(bytes).unwrap()).collect();
         change(&mut values);
         let bytes: Vec<_> = values.iter().map(|value| serde_json::to_vec(value).unwrap()).collect();
         let mut store = signed(&bytes);
@@ -258,9 +271,11 @@ fn a_story_that_contradicts_itself_is_found_although_it_is_signed() {
             }
         }
     }
-    let without = |at: usize| move |v: &mut Vec<Value>| {
-        v.remove(at);
-        number(v);
+    let without = |at: usize| {
+        move |v: &mut Vec<Value>| {
+            v.remove(at);
+            number(v);
+        }
     };
     check("nothing", &|_| {});
     check("dropped and numbered again, which only a kept head shows", &without(find("heartbeat", 0)));
@@ -304,7 +319,9 @@ fn a_story_that_contradicts_itself_is_found_although_it_is_signed() {
     let resolved = find("concluded", 3);
     check("resolved by nobody", &|v| drop(v[resolved].as_object_mut().unwrap().remove("resolved_by")));
     check("question dropped", &without(find("asked", 0)));
-    check("question answered before it is asked", &|v| v[find("asked", 0)]["ask"]["state"] = json!("approved"));
+    check("question answered before it is asked", &|v| {
+        v[find("asked", 0)]["ask"]["state"] = json!("approved")
+    });
     let other = json!(format!("sha256:{}", "00".repeat(32)));
     check("question about something else", &|v| v[find("asked", 0)]["ask"]["digest"] = other.clone());
     check("one yes of two dropped", &without(find("answered", 1)));
@@ -314,7 +331,10 @@ fn a_story_that_contradicts_itself_is_found_although_it_is_signed() {
     check("a no made a yes", &|v| {
         v[find("answered", 2)]["vote"]["yes"] = json!(true);
     });
-    let used = all.iter().position(|e| matches!(&e.event, Event::Ruled(r) if r.decision.approval.is_some())).unwrap();
+    let used = all
+        .iter()
+        .position(|e| matches!(&e.event, Event::Ruled(r) if r.decision.approval.is_some()))
+        .unwrap();
     check("another digest", &|v| v[used]["digest"] = other.clone());
     check("used after its time", &|v| v[used]["now"] = json!("2027-01-01T00:00:00.000Z"));
     check("needs more people", &|v| v[used]["decision"]["need"]["requirements"][0]["count"] = json!(3));
@@ -331,7 +351,7 @@ fn a_story_that_contradicts_itself_is_found_although_it_is_signed() {
 
 #[test]
 fn a_cut_tail_and_an_older_copy_show_against_a_kept_head() {
-    let dir = TempDir::new().unwrap();
+    let dir = scratch();
     let mut memory = Memory::new();
     let world = World::open(Box::new(memory.reopen()));
     block_on(history(&world));
@@ -354,7 +374,10 @@ fn a_cut_tail_and_an_older_copy_show_against_a_kept_head() {
         "entry 29: the ledger ends at 29 entries, but the kept head covers 57: its tail was cut, or an older copy was put back"
     );
     // A kept head of somebody else proves nothing.
-    let foreign = Checkpoint::new(ORIGIN, 0, Frontier::new().root()).unwrap().sign(&SigningKey::from_bytes(&[9; 32])).unwrap();
+    let foreign = Checkpoint::new(ORIGIN, 0, Frontier::new().root())
+        .unwrap()
+        .sign(&SigningKey::from_bytes(&[9; 32]))
+        .unwrap();
     assert!(check(&foreign).unwrap_err().to_string().starts_with("the kept head does not hold"));
     assert!(check(&old.replace("29", "28")).is_err());
 }
@@ -369,7 +392,9 @@ fn a_fork_shows_against_a_kept_head() {
     for n in 0..5 {
         let position = last.position + n;
         let event = Event::Heartbeat(Heartbeat { in_flight: n });
-        rows.push(serde_json::to_vec(&Entry { position, run: None, seq: None, event, ..last.clone() }).unwrap());
+        rows.push(
+            serde_json::to_vec(&Entry { position, run: None, seq: None, event, ..last.clone() }).unwrap(),
+        );
     }
     let mut fork = signed(&rows);
     let auditor = Auditor { payloads: false, ..auditor() };
@@ -381,19 +406,23 @@ fn a_fork_shows_against_a_kept_head() {
 #[test]
 fn only_the_pinned_name_and_key_count() {
     let dir = export_of(&mut memory());
-    let key = |origin: &str, bytes: [u8; 32]| VerifierKey::new(origin, SigningKey::from_bytes(&bytes).verifying_key()).unwrap();
+    let key = |origin: &str, bytes: [u8; 32]| {
+        VerifierKey::new(origin, SigningKey::from_bytes(&bytes).verifying_key()).unwrap()
+    };
     for auditor in [
         Auditor::new(ORIGIN, key(ORIGIN, [8; 32])),
         Auditor::new("ledger.test", key(ORIGIN, [7; 32])),
         Auditor::new(ORIGIN, key("ledger.test", [7; 32])),
     ] {
-        assert!(verify_export(dir.path(), &auditor, None).unwrap_err().what.contains("the head does not hold"));
+        assert!(
+            verify_export(dir.path(), &auditor, None).unwrap_err().what.contains("the head does not hold")
+        );
     }
 }
 
 #[test]
 fn exporting_again_only_adds() {
-    let dir = TempDir::new().unwrap();
+    let dir = scratch();
     let mut memory = Memory::new();
     let world = World::open(Box::new(memory.reopen()));
     let error = export(&mut memory, dir.path(), false, &mut |_| {}).unwrap_err();
@@ -403,11 +432,17 @@ fn exporting_again_only_adds() {
         block_on(history(&world));
         let mut seen = Vec::new();
         let done = export(&mut memory, dir.path(), round > 3, &mut |p| seen.push(p)).unwrap();
-        assert_eq!((done.entries, done.before), (round * 28 + 29, if round == 0 { 0 } else { round * 28 + 1 }));
-        assert!(seen.windows(2).all(|w| w[0].done < w[1].done) && seen.last().is_some_and(|p| p.done == p.total));
+        assert_eq!(
+            (done.entries, done.before),
+            (round * 28 + 29, if round == 0 { 0 } else { round * 28 + 1 })
+        );
+        assert!(
+            seen.windows(2).all(|w| w[0].done < w[1].done) && seen.last().is_some_and(|p| p.done == p.total)
+        );
         let report = verify(dir.path()).unwrap();
         assert_eq!((report.entries, report.payloads_missing), (done.entries, 0));
-        let now: Vec<_> = files(dir.path()).into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+        let now: Vec<_> =
+            files(dir.path()).into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect();
         for (path, bytes) in &before {
             let changes = path.ends_with("checkpoint") || path.ends_with("through");
             assert!(changes || now.contains(&(path.clone(), bytes.clone())), "{}", path.display());
@@ -444,7 +479,7 @@ fn an_export_is_not_written_over_another() {
 
 #[test]
 fn the_database_is_verified_while_a_server_has_it_open() {
-    let dir = TempDir::new().unwrap();
+    let dir = scratch();
     let world = World::open(Box::new(Sqlite::open(dir.path()).unwrap()));
     block_on(async {
         let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -460,7 +495,8 @@ fn the_database_is_verified_while_a_server_has_it_open() {
         let path = dir.path().to_owned();
         for _ in 0..20 {
             let path = path.clone();
-            let report = tokio::task::spawn_blocking(move || verify_data(&path, &auditor(), None)).await.unwrap();
+            let report =
+                tokio::task::spawn_blocking(move || verify_data(&path, &auditor(), None)).await.unwrap();
             match report {
                 Ok(report) => entries = report.entries,
                 Err(finding) => assert_eq!(finding.what, "there is no signed head"),
@@ -476,7 +512,7 @@ fn the_database_is_verified_while_a_server_has_it_open() {
 #[test]
 fn a_changed_database_is_found() {
     let check = |sql: &str, position: Option<u64>, expected: &str| {
-        let dir = TempDir::new().unwrap();
+        let dir = scratch();
         let world = World::open(Box::new(Sqlite::open(dir.path()).unwrap()));
         block_on(history(&world));
         world.ledger.close();
@@ -497,8 +533,16 @@ fn a_changed_database_is_found() {
     check("UPDATE entries SET bytes = x'00' WHERE position = 7", Some(7), "it cannot be read");
     check("UPDATE nodes SET hash = zeroblob(32) WHERE level = 4", None, "the stored nodes of the tree");
     check("UPDATE head SET checkpoint = NULL", None, "there is no signed head");
-    check("UPDATE head SET checkpoint = replace(checkpoint, char(10), char(10) || 'x')", None, "the head does not hold");
-    check("UPDATE payloads SET content = x'7b7d' WHERE subject = 'bundle'", Some(1), "is not what was committed to");
+    check(
+        "UPDATE head SET checkpoint = replace(checkpoint, char(10), char(10) || 'x')",
+        None,
+        "the head does not hold",
+    );
+    check(
+        "UPDATE payloads SET content = x'7b7d' WHERE subject = 'bundle'",
+        Some(1),
+        "is not what was committed to",
+    );
 }
 
 #[test]
@@ -510,12 +554,19 @@ fn silence_and_faults_are_worth_a_warning() {
         world.ledger.heartbeat(0, world.now()).await.unwrap();
         world.pass(-5_000);
         world.ledger.heartbeat(0, world.now()).await.unwrap();
-        let report = world.ledger.read(|store| Ok(verify_store(store, &auditor(), None))).await.unwrap().unwrap();
+        let report =
+            world.ledger.read(|store| Ok(verify_store(store, &auditor(), None))).await.unwrap().unwrap();
         let told: Vec<_> = report.warnings.iter().map(|w| format!("{}: {}", w.position, w.what)).collect();
         let back = Timestamp(NOON + 596_000);
-        assert_eq!(told, [
-            "1: nothing was recorded for 601 s before it, no heartbeat either".to_owned(),
-            format!("2: fault `clock_backward`: the clock says {back}, but {} is on record already", Timestamp(NOON + 601_000)),
-        ]);
+        assert_eq!(
+            told,
+            [
+                "1: nothing was recorded for 601 s before it, no heartbeat either".to_owned(),
+                format!(
+                    "2: fault `clock_backward`: the clock says {back}, but {} is on record already",
+                    Timestamp(NOON + 601_000)
+                ),
+            ]
+        );
     });
 }

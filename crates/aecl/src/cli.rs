@@ -153,6 +153,23 @@ impl From<aecl_gate::GateError> for Error {
     }
 }
 
+impl From<aecl_kernel::id::BadId> for Error {
+    fn from(e: aecl_kernel::id::BadId) -> Self {
+        let hint = match e.kind {
+            "action id" | "run id" => "`aecl log tail` shows the latest; names are act_… and run_…",
+            "approval id" => "`aecl approvals list` shows their names (apr_…)",
+            "agent id" => "`aecl policy show` lists the agents",
+            _ => "correct the name and run the command again",
+        };
+        Self::new(e.to_string()).hint(hint)
+    }
+}
+
+/// The command line as clap knows it, for the reference page.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -175,7 +192,7 @@ pub fn main() -> ExitCode {
         Command::Keys(args) => keys::run(&common, args),
         Command::Doctor(args) => doctor::run(&common, args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "aecl", &mut std::io::stdout());
+            clap_complete::generate(shell, &mut command(), "aecl", &mut std::io::stdout());
             Ok(Exit::Done)
         }
     };
@@ -188,10 +205,13 @@ pub fn main() -> ExitCode {
                     serde_json::json!({"error": {"message": error.message, "code": error.code, "hint": error.hint}})
                 );
             } else {
-                let code = error.code.map_or(String::new(), |c| format!(" [{c}]"));
-                eprintln!("error: {}{code}", error.message);
-                if let Some(hint) = error.hint {
-                    eprintln!("hint: {hint}");
+                let code = error.code.as_ref().map_or(String::new(), |c| format!(" [{c}]"));
+                // A message can quote what came from outside.
+                show::say(&format!("error: {}{code}", error.message));
+                // Every error ends with what to do next; its code has a page, if nothing better is known.
+                let page = error.code.map(|code| format!("docs/reference/errors.md has a section `{code}`"));
+                if let Some(hint) = error.hint.or(page) {
+                    show::say(&format!("hint: {hint}"));
                 }
             }
             Exit::Failed.into()

@@ -9,6 +9,7 @@ mod describe;
 mod guard;
 pub mod host;
 pub mod ledger;
+mod offered;
 pub mod ops;
 pub mod policy;
 pub mod problem;
@@ -18,13 +19,11 @@ pub mod story;
 mod watch;
 pub mod wire;
 
-use crate::web;
+use crate::{mcp, web};
 use aecl_gate::Gate;
-use aecl_gate::submit::Submission;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
-use problem::Problem;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use tokio::sync::Semaphore;
@@ -54,13 +53,6 @@ pub struct App {
     pub(crate) logins: web::Logins,
 }
 
-impl App {
-    /// Adds what the tool's server offers now, for tools of upstream servers.
-    pub(crate) async fn offer(&self, submission: Submission) -> Result<Submission, Problem> {
-        Ok(submission)
-    }
-}
-
 /// Everything that is served over HTTP.
 pub fn router(gate: Gate, options: &Options) -> Router {
     let requests_max = gate.config().limits.requests_max;
@@ -69,6 +61,8 @@ pub fn router(gate: Gate, options: &Options) -> Router {
     let (agents, _) = for_agents().split_for_parts();
     let (people, _) = for_people().split_for_parts();
     let (operations, _) = operations().split_for_parts();
+    // It has an answer of its own to origins. Its streams live long, so it has limits of its own and takes no seats.
+    let gateway = mcp::http::router_until(app.gate.clone(), options.closing.clone());
     // Agents and people have seats of their own: agents that wait do not keep a person from answering them.
     let agents = agents.layer(seats());
     let people = people.merge(web::router()).layer(from_fn(guard::deadline)).layer(seats());
@@ -79,9 +73,10 @@ pub fn router(gate: Gate, options: &Options) -> Router {
         .fallback(guard::nothing)
         .method_not_allowed_fallback(guard::wrong_method)
         .layer(from_fn_with_state(app.clone(), guard::origin))
+        .with_state(app)
+        .merge(gateway)
         .layer(CatchPanicLayer::custom(guard::panicked))
         .layer(from_fn(guard::trace))
-        .with_state(app)
 }
 
 /// What agents and orchestrators use, and whatever may wait for people.

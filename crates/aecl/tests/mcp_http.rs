@@ -64,10 +64,9 @@ async fn pages_of_others_are_kept_out() {
         let response = gateway.ask("tools/list", json!({})).header(name, value).send().await.unwrap();
         assert_eq!(response.status(), 403, "{name}: {value}");
     }
-    let page =
-        gateway.ask("tools/list", json!({})).header("origin", "http://localhost:6274").send().await.unwrap();
+    let page = gateway.ask("tools/list", json!({})).header("origin", &gateway.base).send().await.unwrap();
     assert_eq!(page.status(), 200);
-    assert_eq!(page.headers()["access-control-allow-origin"], "http://localhost:6274");
+    assert_eq!(page.headers()["access-control-allow-origin"], gateway.base.as_str());
 }
 
 #[tokio::test]
@@ -89,6 +88,40 @@ async fn no_credential_of_a_client_reaches_a_server() {
         let session = headers.get("mcp-session-id").map(|it| it.to_str().unwrap());
         assert_ne!(session, Some(client.session.as_str()), "our session is not the server's");
     }
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_is_refused_before_it_is_read() {
+    let (upstream, gateway) = one(Eras::Both).await;
+    let list = stateless("tools/list", json!({}));
+    let post = || gateway.http.post(format!("{}/mcp/bot", gateway.base)).bearer_auth(&gateway.orchestrator);
+    let plain = post().header("accept", "*/*").header("content-type", "text/plain").body(list.to_string());
+    assert_eq!(plain.send().await.unwrap().status(), 415);
+    let half = post().header("accept", "application/json").header("content-type", "application/json");
+    assert_eq!(half.body(list.to_string()).send().await.unwrap().status(), 406);
+    let long =
+        stateless("tools/call", json!({"name": "read_note", "arguments": {"title": "x".repeat(5 << 20)}}));
+    assert_eq!(gateway.post("/mcp/bot", &long).send().await.unwrap().status(), 413);
+    let put = gateway.http.put(format!("{}/mcp/bot", gateway.base)).bearer_auth(&gateway.orchestrator);
+    assert_eq!(put.send().await.unwrap().status(), 405);
+    assert!(upstream.seen.requests.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn sessions_are_limited_and_those_in_use_stay() {
+    let (_upstream, gateway) = one(Eras::Both).await;
+    let first = Client::initialize(&gateway, "/mcp/bot", json!({})).await;
+    for _ in 1..256 {
+        Client::initialize(&gateway, "/mcp/bot", json!({})).await;
+    }
+    let params =
+        json!({"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    let response = gateway.post("/mcp/bot", &request(1, "initialize", params)).send().await.unwrap();
+    assert_eq!(response.status(), 503);
+    assert!(response.headers().get("mcp-session-id").is_none());
+    assert_eq!(first.post(&request(2, "tools/list", json!({}))).await.status(), 200);
+    first.delete().await;
+    Client::initialize(&gateway, "/mcp/bot", json!({})).await;
 }
 
 // --- the stateless era
@@ -209,6 +242,68 @@ async fn closing_the_answer_cancels_the_call() {
     until("the server's own stream is closed", || !upstream.seen.gone.lock().unwrap().is_empty()).await;
 }
 
+#[tokio::test]
+async fn a_tool_may_ask_back_again_and_again() {
+    let (_upstream, gateway) = one(Eras::Both).await;
+    let mut params = json!({"name": "find_answer", "arguments": {"to": "x"}});
+    for _ in 0..4 {
+        let answer = json_of(gateway.ask("tools/call", params.clone()).send().await.unwrap()).await;
+        assert_eq!(answer["result"]["resultType"], "input_required", "{answer}");
+        params["requestState"] = answer["result"]["requestState"].clone();
+        params["inputResponses"] = json!({"q": {"action": "accept", "content": {}}});
+    }
+    let answer = json_of(gateway.ask("tools/call", params).send().await.unwrap()).await;
+    assert_eq!(text_of(&answer), "found");
+}
+
+#[tokio::test]
+async fn a_run_token_acts_in_its_run_and_may_be_renewed() {
+    let (_upstream, gateway) = one(Eras::Both).await;
+    let agent = aecl_kernel::id::AgentId::new("bot").unwrap();
+    let by = aecl_gate::Identity::Local;
+    let wanted = aecl_gate::runs::RunRequest {
+        agent,
+        goal: "read".into(),
+        plan: None,
+        user: None,
+        tenant: None,
+        project: None,
+        environment: None,
+        ttl_s: None,
+        parent: None,
+    };
+    let opened = gateway.gate.open_run(&by, wanted).await.unwrap();
+    let run = opened.session.principal.run.clone();
+    let with = |token: String, body: Value| {
+        let request = gateway.http.post(format!("{}/mcp/bot", gateway.base)).bearer_auth(token);
+        let request = request.header("accept", "application/json, text/event-stream");
+        request.header("content-type", "application/json").body(body.to_string())
+    };
+    let params =
+        json!({"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    let welcome = with(opened.token.clone(), request(1, "initialize", params)).send().await.unwrap();
+    let session = welcome.headers()["mcp-session-id"].to_str().unwrap().to_owned();
+    let call = |n| request(n, "tools/call", json!({"name": "read_note", "arguments": {"title": "a"}}));
+    with(opened.token.clone(), request(2, "tools/list", json!({})))
+        .header("mcp-session-id", &session)
+        .send()
+        .await
+        .unwrap();
+    let (_, answer) =
+        outcome(with(opened.token.clone(), call(3)).header("mcp-session-id", &session).send().await.unwrap())
+            .await;
+    assert_eq!(text_of(&answer), "notes: \"a\"");
+
+    let (renewed, newer) = gateway.gate.renew(&by, &run).await.unwrap();
+    gateway.gate.revoke(&by, &run, opened.session.credential.id.clone()).await.unwrap();
+    let (_, answer) =
+        outcome(with(renewed, call(4)).header("mcp-session-id", &session).send().await.unwrap()).await;
+    assert_eq!(text_of(&answer), "notes: \"a\"", "the session goes on with {}", newer.credential.id);
+    let (_, answer) =
+        outcome(with(opened.token, call(5)).header("mcp-session-id", &session).send().await.unwrap()).await;
+    assert_eq!(answer["result"]["_meta"]["aecl"]["code"], "token_revoked", "{answer}");
+}
+
 // --- the era with `initialize`
 
 #[tokio::test]
@@ -322,7 +417,8 @@ async fn no_era_is_translated_into_the_other() {
     let response = gateway.post("/mcp/bot", &request(1, "initialize", params)).send().await.unwrap();
     assert!(response.headers().get("mcp-session-id").is_none());
     let answer = json_of(response).await;
-    assert!(answer["error"]["message"].as_str().is_some(), "{answer}");
+    assert_eq!(answer["error"]["code"], -32022, "{answer}");
+    assert_eq!(answer["error"]["data"]["supported"], json!([MODERN]));
 }
 
 #[tokio::test]

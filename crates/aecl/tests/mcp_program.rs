@@ -87,14 +87,24 @@ impl Program {
 #[test]
 fn the_program_with_the_gate_inside_serves_a_client_and_ends_with_it() {
     let place = Place::new(0);
-    let mut program =
-        Program::start(place.home.dir(), &["--embedded", "--server", "tiny"], &place.server("legacy"));
+    let mut program = Program::start(
+        place.home.dir(),
+        &["--embedded", "--agent", "default", "--server", "tiny"],
+        &place.server("legacy"),
+    );
     program.initialize();
     assert_eq!(program.call("read_note", json!({}))["result"]["one"], 1.0);
     let waits = program.call("write_note", json!({"text": "one"}));
     assert_eq!(status(&waits)["status"], "pending", "{waits}");
     assert_eq!(program.end(), Some(0));
     assert_eq!(place.count("wrote"), 0);
+
+    let args = ["--embedded", "--agent", "default", "--server", "other"];
+    let mut program = Program::start(place.home.dir(), &args, &place.server("legacy"));
+    program.initialize();
+    assert_eq!(program.ask("tools/list", json!({}))["result"]["tools"], json!([]));
+    assert_eq!(program.end(), Some(0));
+    assert!(program.stderr().contains("lists no action of `other`"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,7 +116,7 @@ async fn the_program_attaches_to_the_process_that_owns_the_home() {
     let listening = tokio::spawn(stdio::listen(gate.clone(), socket, shutdown.clone(), Arc::default()));
     let (dir, server) = (place.home.dir().to_owned(), place.server("legacy"));
     let (mut program, approval) = tokio::task::spawn_blocking(move || {
-        let mut program = Program::start(&dir, &["--server", "tiny"], &server);
+        let mut program = Program::start(&dir, &["--agent", "default", "--server", "tiny"], &server);
         program.initialize();
         assert_eq!(program.call("read_note", json!({}))["result"]["one"], 1.0);
         let waits = program.call("write_note", json!({"text": "one"}));
@@ -129,7 +139,7 @@ async fn the_program_attaches_to_the_process_that_owns_the_home() {
     // When the process that owns the home ends, the client is told so.
     let (dir, server) = (place.home.dir().to_owned(), place.server("legacy"));
     let attached = tokio::task::spawn_blocking(move || {
-        let mut program = Program::start(&dir, &["--server", "tiny"], &server);
+        let mut program = Program::start(&dir, &["--agent", "default", "--server", "tiny"], &server);
         program.initialize();
         program
     });
@@ -176,7 +186,7 @@ fn a_server_that_does_not_start_is_an_error_to_the_client_and_no_crash() {
     let place = Place::new(0);
     let mut program = Program::start(
         place.home.dir(),
-        &["--embedded", "--server", "tiny"],
+        &["--embedded", "--agent", "default", "--server", "tiny"],
         &["/no/such/program".to_owned()],
     );
     let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "me", "version": "1"}});
@@ -203,7 +213,11 @@ fn the_official_file_system_server_works_behind() {
     let folder = folder.canonicalize().unwrap();
     std::fs::write(folder.join("read.txt"), "hello\n").unwrap();
     let command = ["node", script.to_str().unwrap(), folder.to_str().unwrap()].map(str::to_owned);
-    let mut program = Program::start(place.home.dir(), &["--embedded", "--server", "filesystem"], &command);
+    let mut program = Program::start(
+        place.home.dir(),
+        &["--embedded", "--agent", "default", "--server", "filesystem"],
+        &command,
+    );
     program.initialize();
     let list = program.ask("tools/list", json!({}));
     let names: Vec<_> =

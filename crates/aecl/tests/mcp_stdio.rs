@@ -5,7 +5,7 @@ mod mcp_home;
 
 use aecl_kernel::approval::AskState;
 use aecl_kernel::facts::ActionState;
-use mcp_home::{Client, Place, answer, asked, status};
+use mcp_home::{Client, Place, answer, approver, asked, status};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -355,5 +355,36 @@ async fn a_revision_that_the_server_does_not_speak_is_not_pretended() {
     let mixed = client.ask("tools/list", json!({"_meta": meta})).await;
     assert_eq!(mixed["error"]["code"], -32022, "{mixed}");
     assert!(client.names().await.contains(&"read_note".into()));
+    client.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_outlives_its_run_with_its_labels_and_its_requests() {
+    let place = Place::new(0);
+    place.manifest(json!({"agent_id": "default", "allowed_actions": ["tiny.*"],
+        "run_ttl_seconds": 3, "token_ttl_seconds": 3}));
+    let gate = place.gate().await;
+    let mut client = Client::legacy(&gate, place.hello("legacy")).await;
+    let waits = client.call("write_note", json!({"text": "late"})).await;
+    assert_eq!(client.call("read_note", json!({})).await["result"]["one"], 1.0);
+    let first = asked(&gate).await.run;
+    let run = gate.ledger().run(&first).await.unwrap().unwrap();
+    assert!(run.labels.untrusted, "what was read is known about the run");
+    // Until the run has ended for certain.
+    while gate.now() < run.expires_at {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let other = client.call("write_note", json!({"text": "another"})).await;
+    let asks = gate.approvals(10).await.unwrap();
+    let second = asks.iter().find(|ask| status(&other)["approval_id"] == ask.approval.as_str()).unwrap();
+    assert_ne!(second.run, first, "{other}");
+    let run = gate.ledger().run(&second.run).await.unwrap().unwrap();
+    assert!(run.labels.untrusted, "what is known goes on: {run:?}");
+    answer(&gate, status(&waits)["approval_id"].as_str().unwrap(), true).await;
+    let done = client.call("write_note", json!({"text": "late"})).await;
+    assert_eq!(done["result"]["content"][0]["text"], "written", "{done}");
+    gate.close_run(&approver(), &second.run, "enough".into()).await.unwrap();
+    let after = client.call("read_note", json!({})).await;
+    assert!(after["error"].is_object() || status(&after)["code"] == "run_closed", "{after}");
     client.leave().await;
 }

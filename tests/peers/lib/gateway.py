@@ -6,6 +6,7 @@ changes its form, this is the file to change.
 
 import json
 import os
+import signal
 import subprocess
 import time
 import urllib.error
@@ -14,70 +15,99 @@ from pathlib import Path
 
 AECL = os.environ.get("AECL_BIN", "")
 AGENT = "peer-test"
-APPROVER = "peer-approver"
 
-# True once the gateway exists: from then on its absence is a failure and no reason to skip.
-REQUIRED = False
+# Its absence is a failure and no reason to skip.
+REQUIRED = True
 
 
-def init(data):
-    return [AECL, "init", "--dir", str(data)]
+def aecl(data, *words):
+    return [AECL, "--dir", str(data), *words]
+
+
+def init(data, *servers):
+    """A directory with an agent that may use everything of these servers: reading happens, the rest waits."""
+    named = [word for server in servers for word in ("--server", server)]
+    return aecl(data, "--json", "init", "--agent", AGENT, *named)
 
 
 def serve(data, port):
-    return [AECL, "serve", "--dir", str(data), "--listen", f"127.0.0.1:{port}"]
+    return aecl(data, "serve", "--listen", f"127.0.0.1:{port}")
 
 
 def endpoint(port):
     return f"http://127.0.0.1:{port}/mcp/{AGENT}"
 
 
-def wrap(data, server):
-    return [AECL, "mcp", "--dir", str(data), "--agent", AGENT, "--", *server]
+def wrap(data, name, server):
+    return aecl(data, "mcp", "--agent", AGENT, "--server", name, "--", *server)
 
 
-def import_catalogue(data, prefix, server):
-    return [AECL, "catalog", "import", "--dir", str(data), "--prefix", prefix, *server]
+def client_entry(said, name, server):
+    """The command that `init` gives for an MCP client, in front of this server instead of npx's."""
+    entry = json.loads(said)["mcp_client"]["mcpServers"][name]
+    ours = entry["args"][: entry["args"].index("--") + 1]
+    return [entry["command"], *ours, *server]
+
+
+def import_catalogue(data, name):
+    return aecl(data, "catalog", "import", name)
 
 
 def new_key(data):
-    return [AECL, "keys", "create", "--dir", str(data), "--agent", AGENT, "--json"]
+    return aecl(data, "keys", "add", "orchestrator", "suite", "--agent", AGENT)
 
 
 def list_approvals(data):
-    return [AECL, "approvals", "list", "--dir", str(data), "--json"]
+    return aecl(data, "--json", "approvals", "list")
 
 
 def approve(data, approval_id):
-    return [AECL, "approvals", "approve", "--dir", str(data), "--as", APPROVER, approval_id]
+    return aecl(data, "approvals", "approve", approval_id)
 
 
 def verify(data):
-    return [AECL, "log", "verify", "--dir", str(data)]
-
-
-def write_policy(data, allowed, ask=()):
-    """`allowed` happens at once, `ask` waits for a person, everything else is refused."""
-    manifest = {
-        "agent_id": AGENT,
-        "allowed_actions": list(allowed),
-        "context_rules": {name: "requires_human_approval" for name in ask},
-    }
-    place = Path(data) / "policy/agents"
-    place.mkdir(parents=True, exist_ok=True)
-    (place / f"{AGENT}.json").write_text(json.dumps(manifest, indent=2))
+    return aecl(data, "log", "verify")
 
 
 def write_config(data, upstreams, hold_ms=0):
     """`upstreams` maps a name to the URL of an MCP server. A waiting call is held `hold_ms`."""
-    config = {"mcp": {"hold_ms": hold_ms, "upstreams": {name: {"url": url} for name, url in upstreams.items()}}}
-    Path(data).mkdir(parents=True, exist_ok=True)
-    (Path(data) / "aecl.json").write_text(json.dumps(config, indent=2))
+    servers = {name: {"kind": "http", "url": url, "allow_private": True} for name, url in upstreams.items()}
+    file = Path(data) / "aecl.yaml"
+    text = file.read_text()
+    for before, after in (("servers: {}", f"servers: {json.dumps(servers)}"), ("hold_ms: 25000", f"hold_ms: {hold_ms}")):
+        if f"\n{before}" not in text.replace("\n  ", "\n"):
+            raise Problem(f"`{before}` is not in aecl.yaml")
+        text = text.replace(f"\n{before}", f"\n{after}").replace(f"\n  {before}", f"\n  {after}")
+    file.write_text(text)
 
 
-def action(prefix, tool):
-    """The name in the catalogue of a tool that a server calls `tool`."""
-    return f"{prefix}.{tool}"
+def review(data, server, reads=None):
+    """A person reviews the tools of a server and says which of them only read: these, or all."""
+    file = Path(data) / f"policy/actions/mcp-{server}.json"
+    actions = json.loads(file.read_text())
+    for action in actions:
+        if reads is None or action["name"].removeprefix(f"{server}.") in reads:
+            action["effect"] = "read"
+            action["idempotency"] = "pure"
+            action.pop("reversibility", None)
+    file.write_text(json.dumps(actions, indent=2))
+
+
+def stop_background(data):
+    """Ends the process that `aecl mcp` has started for this directory."""
+    lock = Path(data) / "data/lock"
+    if not lock.exists() or not lock.read_text().strip():
+        return
+    pid = int(lock.read_text())
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return
+    end = time.monotonic() + 40
+    while Path(f"/proc/{pid}").exists():
+        if time.monotonic() > end:
+            raise Problem("the process in the background does not end")
+        time.sleep(0.05)
 
 
 # --- nothing below knows a name of ours
@@ -90,7 +120,7 @@ class Problem(Exception):
 def run(command, deadline_s=60):
     ended = subprocess.run(command, capture_output=True, text=True, timeout=deadline_s, stdin=subprocess.DEVNULL)
     if ended.returncode != 0:
-        words = " ".join(command[1:4])
+        words = " ".join(command[3:6])
         raise Problem(f"`aecl {words}` ended with {ended.returncode}: {(ended.stderr or ended.stdout).strip()[-300:]}")
     return ended.stdout
 

@@ -3,14 +3,22 @@
 
 use super::{Homes, Problem, did_you_mean};
 use crate::action::destination;
-use crate::catalogue::{ActionManifest, ApprovalRule, Catalogue, DestinationField, DestinationKind, Reversibility, TypedAction, nearest};
+use crate::catalogue::{
+    ActionManifest, ApprovalRule, Catalogue, DestinationField, DestinationKind, Reversibility, TypedAction,
+    nearest,
+};
 use serde_json::Value;
 
 /// Most people that a request can ask for.
 pub(crate) const COUNT_MAX: u32 = 64;
 
 /// Adds an action to the catalogue, or says everything that is wrong with it.
-pub(super) fn add(path: &str, manifest: ActionManifest, catalogue: &mut Catalogue, problems: &mut Vec<Problem>) {
+pub(super) fn add(
+    path: &str,
+    manifest: ActionManifest,
+    catalogue: &mut Catalogue,
+    problems: &mut Vec<Problem>,
+) {
     let name = manifest.name.clone();
     let mut error = |message: String| problems.push(Problem::error(path, format!("`{name}`: {message}")));
     if name.as_str().starts_with("effect:") || name.as_str().starts_with("reversibility:") {
@@ -67,7 +75,9 @@ fn pointers(manifest: &ActionManifest) -> Vec<(&'static str, &str)> {
     out.extend(fields.tenant.as_deref().map(|p| ("fields.tenant", p)));
     out.extend(fields.destination.as_ref().map(|d| ("fields.destination.value", d.value.as_str())));
     out.extend(fields.amount.as_ref().map(|a| ("fields.amount.value", a.value.as_str())));
-    out.extend(fields.amount.as_ref().and_then(|a| a.unit_at.as_deref()).map(|p| ("fields.amount.unit_at", p)));
+    out.extend(
+        fields.amount.as_ref().and_then(|a| a.unit_at.as_deref()).map(|p| ("fields.amount.unit_at", p)),
+    );
     out
 }
 
@@ -76,7 +86,19 @@ fn leads_somewhere(pointer: &str, schema: &Value) -> Result<(), String> {
     let mut here = schema;
     let mut walked = String::new();
     for step in pointer.split('/').skip(1) {
-        let follows_others = ["$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "then", "else", "dependentSchemas", "patternProperties", "prefixItems", "items"];
+        let follows_others = [
+            "$ref",
+            "$dynamicRef",
+            "allOf",
+            "anyOf",
+            "oneOf",
+            "then",
+            "else",
+            "dependentSchemas",
+            "patternProperties",
+            "prefixItems",
+            "items",
+        ];
         if follows_others.iter().any(|key| here.get(*key).is_some()) {
             return Ok(());
         }
@@ -85,13 +107,20 @@ fn leads_somewhere(pointer: &str, schema: &Value) -> Result<(), String> {
         match properties.and_then(|p| p.get(&name)) {
             Some(next) => here = next,
             None => {
-                let scalar = matches!(here.get("type").and_then(Value::as_str), Some("string" | "number" | "integer" | "boolean" | "null"));
-                let closed = ["additionalProperties", "unevaluatedProperties"].iter().any(|k| here.get(*k) == Some(&Value::Bool(false)));
+                let scalar = matches!(
+                    here.get("type").and_then(Value::as_str),
+                    Some("string" | "number" | "integer" | "boolean" | "null")
+                );
+                let closed = ["additionalProperties", "unevaluatedProperties"]
+                    .iter()
+                    .any(|k| here.get(*k) == Some(&Value::Bool(false)));
                 if !scalar && !closed {
                     return Ok(());
                 }
                 let near = properties.and_then(|p| nearest(&name, p.keys()));
-                return Err(near.map_or_else(String::new, |near| format!("; did you mean `{walked}/{near}`?")));
+                return Err(
+                    near.map_or_else(String::new, |near| format!("; did you mean `{walked}/{near}`?"))
+                );
             }
         }
         walked = format!("{walked}/{step}");
@@ -109,11 +138,15 @@ fn unlike_compared(field: &DestinationField) -> Vec<String> {
         DestinationKind::Url => "`example.com`, `example.com:8443` or `*.example.com`, without the scheme",
     };
     let compared = |entry: &str| match (kind, entry.strip_prefix('@'), entry.strip_prefix("*.")) {
-        (DestinationKind::Email, Some(domain), _) => {
-            destination(DestinationKind::Host, domain).ok().filter(|d| !d.contains('*')).map(|d| format!("@{d}"))
-        }
+        (DestinationKind::Email, Some(domain), _) => destination(DestinationKind::Host, domain)
+            .ok()
+            .filter(|d| !d.contains('*'))
+            .map(|d| format!("@{d}")),
         (DestinationKind::Host | DestinationKind::Url, _, Some(suffix)) => {
-            destination(DestinationKind::Host, suffix).ok().filter(|d| !d.contains('*')).map(|d| format!("*.{d}"))
+            destination(DestinationKind::Host, suffix)
+                .ok()
+                .filter(|d| !d.contains('*'))
+                .map(|d| format!("*.{d}"))
         }
         (DestinationKind::Url, _, None) if !entry.contains("://") => {
             destination(kind, &format!("https://{entry}")).ok().filter(|d| !d.contains('*'))
@@ -124,7 +157,9 @@ fn unlike_compared(field: &DestinationField) -> Vec<String> {
     listed
         .filter_map(|entry| match compared(entry) {
             Some(same) if same == *entry => None,
-            Some(other) => Some(format!("`{entry}` in `fields.destination.allowed` never matches; write `{other}`")),
+            Some(other) => {
+                Some(format!("`{entry}` in `fields.destination.allowed` never matches; write `{other}`"))
+            }
             None => Some(format!("`{entry}` in `fields.destination.allowed` never matches; write {form}")),
         })
         .collect()
@@ -139,13 +174,20 @@ pub(super) fn check_compensations(catalogue: &Catalogue, homes: &Homes, problems
             let action = compensation.action.as_str();
             if catalogue.find(action).is_none() {
                 let hint = did_you_mean(action, catalogue.iter().map(|(name, _)| name));
-                problems.push(Problem::error(&path, format!("`{name}`: its compensation `{action}` is not in the catalogue{hint}")));
+                problems.push(Problem::error(
+                    &path,
+                    format!("`{name}`: its compensation `{action}` is not in the catalogue{hint}"),
+                ));
             }
             if let Err(e) = compensation.check() {
                 problems.push(Problem::error(&path, format!("`{name}`: {e}")));
             }
-        } else if manifest.effect.changes_something() && manifest.reversibility() != Reversibility::Reversible {
-            problems.push(Problem::warning(&path, format!("`{name}` names no compensation, so it always waits for a person")));
+        } else if manifest.effect.changes_something() && manifest.reversibility() != Reversibility::Reversible
+        {
+            problems.push(Problem::warning(
+                &path,
+                format!("`{name}` names no compensation, so it always waits for a person"),
+            ));
         }
     }
 }

@@ -9,8 +9,14 @@ use crate::manifest::{AgentManifest, Budget, DAYS};
 use std::collections::BTreeSet;
 
 /// Says everything that is wrong or doubtful with a manifest.
-pub(super) fn check(manifest: &AgentManifest, catalogue: &Catalogue, homes: &Homes, problems: &mut Vec<Problem>) {
-    let mut said = Said { path: homes.agent(&manifest.agent_id), agent: manifest.agent_id.to_string(), problems };
+pub(super) fn check(
+    manifest: &AgentManifest,
+    catalogue: &Catalogue,
+    homes: &Homes,
+    problems: &mut Vec<Problem>,
+) {
+    let mut said =
+        Said { path: homes.agent(&manifest.agent_id), agent: manifest.agent_id.to_string(), problems };
     check_lists(manifest, catalogue, &mut said);
     check_limits(manifest, catalogue, &mut said);
     let threshold = manifest.auto_approve_threshold;
@@ -53,7 +59,9 @@ fn check_lists(manifest: &AgentManifest, catalogue: &Catalogue, said: &mut Said<
         if wildcard {
             said.warning(format!("`{list}` has the wildcard `{action}`: it also covers what is added later"));
         } else if action.contains('*') {
-            said.error(format!("`{action}` in `{list}` matches nothing; a wildcard is `*` or ends with `.*`"));
+            said.error(format!(
+                "`{action}` in `{list}` matches nothing; a wildcard is `*` or ends with `.*`"
+            ));
         } else if catalogue.find(action).is_none() {
             let hint = hint(action, catalogue);
             said.warning(format!("`{list}` names `{action}`, which the catalogue does not have{hint}"));
@@ -64,10 +72,14 @@ fn check_lists(manifest: &AgentManifest, catalogue: &Catalogue, said: &mut Said<
             said.error(format!("`{action}` in `context_rules` matches nothing; name each action"));
         } else if catalogue.find(action).is_none() {
             let hint = hint(action, catalogue);
-            said.warning(format!("`context_rules` names `{action}`, which the catalogue does not have{hint}"));
+            said.warning(format!(
+                "`context_rules` names `{action}`, which the catalogue does not have{hint}"
+            ));
         }
         if AgentManifest::lists(&manifest.blocked_actions, action) {
-            said.warning(format!("the context rule for `{action}` is unreachable: `blocked_actions` beats it"));
+            said.warning(format!(
+                "the context rule for `{action}` is unreachable: `blocked_actions` beats it"
+            ));
         }
         if !(1..=COUNT_MAX).contains(&rule.count) || rule.expires_s == 0 {
             said.error(format!("the context rule for `{action}` needs a `count` from 1 to {COUNT_MAX} and an `expires_s` above 0"));
@@ -82,7 +94,10 @@ fn check_limits(manifest: &AgentManifest, catalogue: &Catalogue, said: &mut Said
         }
         check_actions("budgets", &budget.actions, catalogue, said);
         if !is_ever_charged(budget, catalogue) {
-            said.warning(format!("the budget in `{}` limits nothing: no action that it covers is counted in that unit", budget.unit));
+            said.warning(format!(
+                "the budget in `{}` limits nothing: no action that it covers is counted in that unit",
+                budget.unit
+            ));
         }
     }
     for limit in &manifest.rate_limits {

@@ -45,7 +45,9 @@ fn inside(map: &mut Map<String, Value>, root: &Value, apart: &mut bool) {
             ("properties" | "patternProperties", Value::Object(fields)) => {
                 fields.values_mut().for_each(|field| value(field, root, false, apart));
             }
-            ("prefixItems", Value::Array(items)) => items.iter_mut().for_each(|item| value(item, root, false, apart)),
+            ("prefixItems", Value::Array(items)) => {
+                items.iter_mut().for_each(|item| value(item, root, false, apart))
+            }
             ("items" | "additionalProperties" | "unevaluatedProperties" | "unevaluatedItems", item) => {
                 value(item, root, false, apart);
             }
@@ -70,10 +72,12 @@ fn lists(map: &Map<String, Value>, root: &Value, depth: u32) -> bool {
     }
     branches(map).any(|branch| match branch {
         Branch::Here(branch) => branch.as_object().is_some_and(|b| lists(b, root, depth - 1)),
-        Branch::At(reference) => match reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer)) {
-            Some(target) => target.as_object().is_some_and(|t| lists(t, root, depth - 1)),
-            None => true,
-        },
+        Branch::At(reference) => {
+            match reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer)) {
+                Some(target) => target.as_object().is_some_and(|t| lists(t, root, depth - 1)),
+                None => true,
+            }
+        }
     })
 }
 

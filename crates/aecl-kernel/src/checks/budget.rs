@@ -20,7 +20,10 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         if let Some(most) = q.bundle.agent(&run.principal.agent).and_then(|m| m.max_tool_calls_per_run)
             && run.calls >= most
         {
-            findings.block(code::CALLS_EXHAUSTED, format!("the run `{}` has made its {most} calls", run.principal.run));
+            findings.block(
+                code::CALLS_EXHAUSTED,
+                format!("the run `{}` has made its {most} calls", run.principal.run),
+            );
         }
     }
     for holder in q.facts.holders(&q.action.principal) {
@@ -35,7 +38,10 @@ fn hold(q: &Question<'_>, holder: &Principal, charges: &[(&str, Decimal)], findi
     for (unit, amount) in charges.iter().filter(|(unit, _)| is_money(unit)) {
         let any_money = budgets.iter().any(|b| is_money(&b.unit));
         if any_money && !budgets.iter().any(|b| b.unit == *unit) {
-            findings.block(code::BUDGET_EXCEEDED, format!("`{}` has no budget in {unit}; {amount} {unit} asked for", holder.agent));
+            findings.block(
+                code::BUDGET_EXCEEDED,
+                format!("`{}` has no budget in {unit}; {amount} {unit} asked for", holder.agent),
+            );
         }
     }
     for budget in budgets {
@@ -50,12 +56,16 @@ fn hold(q: &Question<'_>, holder: &Principal, charges: &[(&str, Decimal)], findi
         }
         let Some(meter) = meter_of(budget, holder) else {
             if amount > budget.limit {
-                findings.block(code::BUDGET_EXCEEDED, format!("{amount} {unit} is above the {} {unit} for one call", budget.limit));
+                findings.block(
+                    code::BUDGET_EXCEEDED,
+                    format!("{amount} {unit} is above the {} {unit} for one call", budget.limit),
+                );
             }
             continue;
         };
         let window = window_of(budget.per, q.now);
-        let state = q.facts.meters.get(&meter).map_or(Meter { window, ..Meter::default() }, |m| m.rolled_to(window));
+        let state =
+            q.facts.meters.get(&meter).map_or(Meter { window, ..Meter::default() }, |m| m.rolled_to(window));
         let taken = state.used.checked_add(state.held);
         match taken.and_then(|t| t.checked_add(amount)) {
             Some(total) if total <= budget.limit => {

@@ -9,13 +9,19 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         findings.block(problem.code, problem.message.clone());
     }
     if q.bundle.agent(&q.action.principal.agent).is_none() {
-        findings.block(code::AGENT_UNKNOWN, format!("there is no manifest for agent `{}`", q.action.principal.agent));
+        findings.block(
+            code::AGENT_UNKNOWN,
+            format!("there is no manifest for agent `{}`", q.action.principal.agent),
+        );
     }
     let pinned = q.action.typed.as_ref().and_then(|t| t.manifest.pin);
     if let Some(pin) = pinned
         && q.action.offered != Some(pin)
     {
-        let now = q.action.offered.map_or("is not offered any more".to_owned(), |d| format!("is now {}", d.short()));
+        let now = q
+            .action
+            .offered
+            .map_or("is not offered any more".to_owned(), |d| format!("is now {}", d.short()));
         let name = &q.action.name;
         findings.block(
             code::TOOL_CHANGED,

@@ -9,6 +9,9 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     if let Some(most) = manifest.max_concurrent_calls
         && q.facts.active >= most
     {
-        findings.block(code::TOO_MANY_AT_ONCE, format!("{} calls of `{}` are in flight; the limit is {most}", q.facts.active, manifest.agent_id));
+        findings.block(
+            code::TOO_MANY_AT_ONCE,
+            format!("{} calls of `{}` are in flight; the limit is {most}", q.facts.active, manifest.agent_id),
+        );
     }
 }

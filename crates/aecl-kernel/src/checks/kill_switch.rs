@@ -5,6 +5,7 @@ use crate::decide::{Findings, Question};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     for (scope, kill) in &q.facts.kills {
-        findings.block(code::KILLED, format!("stopped ({scope}) by {} at {}: {}", kill.by, kill.at, kill.reason));
+        findings
+            .block(code::KILLED, format!("stopped ({scope}) by {} at {}: {}", kill.by, kill.at, kill.reason));
     }
 }

@@ -28,11 +28,18 @@ fn ask(q: &Question<'_>, agent: &AgentId, findings: &mut Findings) {
     match answer {
         Answer::Allow => {}
         Answer::NotAllowed => {
-            findings.block(code::NOT_ALLOWED, format!("the manifest of `{agent}` does not list `{}`", q.action.name));
+            findings.block(
+                code::NOT_ALLOWED,
+                format!("the manifest of `{agent}` does not list `{}`", q.action.name),
+            );
         }
         Answer::Forbid(reasons) => {
             for reason in reasons {
-                let code = if reason.id.starts_with("agents/") && reason.id.ends_with("/blocked") { code::ACTION_BLOCKED } else { code::POLICY_FORBIDS };
+                let code = if reason.id.starts_with("agents/") && reason.id.ends_with("/blocked") {
+                    code::ACTION_BLOCKED
+                } else {
+                    code::POLICY_FORBIDS
+                };
                 findings.block(code, format!("{} (policy `{}`)", reason.text, reason.id));
             }
         }

@@ -19,7 +19,10 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         let full_at_us = q.facts.rates.get(&name).copied().unwrap_or_default().full_at_us.max(now_us);
         if limit.calls == 0 || full_at_us - now_us > period_us - step_us {
             let wait_ms = (full_at_us - now_us - (period_us - step_us)).max(0) / 1000 + 1;
-            findings.block(code::RATE_LIMITED, format!("more than {} calls in {} s; try again in {wait_ms} ms", limit.calls, limit.per_s));
+            findings.block(
+                code::RATE_LIMITED,
+                format!("more than {} calls in {} s; try again in {wait_ms} ms", limit.calls, limit.per_s),
+            );
         } else {
             findings.rates.push((name, Rate { full_at_us: full_at_us + step_us }));
         }

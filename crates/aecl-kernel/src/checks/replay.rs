@@ -10,9 +10,16 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     }
     let Some((used, state)) = &q.facts.used else { return };
     if used.digest == q.action.digest {
-        findings.note(code::REPLAYED, format!("proposed before as `{}`, which is {}", used.action, state.name()));
+        findings
+            .note(code::REPLAYED, format!("proposed before as `{}`, which is {}", used.action, state.name()));
     } else {
         let key = q.action.idempotency_key.as_deref().unwrap_or_default();
-        findings.block(code::REPLAY_CONFLICT, format!("the idempotency key `{key}` was used for another proposal, `{}`; use a new key", used.action));
+        findings.block(
+            code::REPLAY_CONFLICT,
+            format!(
+                "the idempotency key `{key}` was used for another proposal, `{}`; use a new key",
+                used.action
+            ),
+        );
     }
 }

@@ -17,10 +17,10 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     }
     match (manifest.reversibility(), &manifest.compensation) {
         (Reversibility::Irreversible, _) => {
-            findings.ask(code::IRREVERSIBLE, format!("`{}` cannot be undone", q.action.name), super::approvers(q), 3600);
+            findings.ask_somebody(code::IRREVERSIBLE, format!("`{}` cannot be undone", q.action.name));
         }
         (Reversibility::Compensatable, None) => {
-            findings.ask(code::UNCOMPENSATED, format!("`{}` names no compensation", q.action.name), super::approvers(q), 3600);
+            findings.ask_somebody(code::UNCOMPENSATED, format!("`{}` names no compensation", q.action.name));
         }
         (Reversibility::Compensatable | Reversibility::Reversible, _) => {}
     }
@@ -37,10 +37,23 @@ fn undo(q: &Question<'_>, findings: &mut Findings) {
     match original.state {
         ActionState::Done => {}
         ActionState::Unknown | ActionState::Started => {
-            findings.block(code::UNDO_REFUSED, format!("the action to undo is {}; find out first whether it happened", original.state.name()));
+            findings.block(
+                code::UNDO_REFUSED,
+                format!(
+                    "the action to undo is {}; find out first whether it happened",
+                    original.state.name()
+                ),
+            );
         }
-        ActionState::Blocked | ActionState::Waiting | ActionState::Rejected | ActionState::Failed | ActionState::Asked => {
-            findings.block(code::UNDO_REFUSED, format!("the action to undo is {}; there is nothing to undo", original.state.name()));
+        ActionState::Blocked
+        | ActionState::Waiting
+        | ActionState::Rejected
+        | ActionState::Failed
+        | ActionState::Asked => {
+            findings.block(
+                code::UNDO_REFUSED,
+                format!("the action to undo is {}; there is nothing to undo", original.state.name()),
+            );
         }
     }
     match &original.undo {
@@ -57,7 +70,10 @@ fn undo(q: &Question<'_>, findings: &mut Findings) {
             if let Some(window_s) = c.window_s
                 && q.now >= original.changed_at.plus_s(window_s)
             {
-                findings.block(code::UNDO_REFUSED, format!("the target undoes only within {window_s} s, which have passed"));
+                findings.block(
+                    code::UNDO_REFUSED,
+                    format!("the target undoes only within {window_s} s, which have passed"),
+                );
             }
         }
     }

@@ -25,7 +25,8 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let Some(agent) = q.bundle.agent(&q.action.principal.agent) else { return };
     let threshold = agent.auto_approve_points();
     if findings.risk.points > threshold {
-        let why: Vec<_> = findings.risk.factors.iter().map(|f| format!("{} ({})", f.value, f.points)).collect();
+        let why: Vec<_> =
+            findings.risk.factors.iter().map(|f| format!("{} ({})", f.value, f.points)).collect();
         let text = format!(
             "risk {} is above {}.{:02}: {}",
             findings.risk.score(),
@@ -33,6 +34,6 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
             threshold % 100,
             why.join("; ")
         );
-        findings.ask(code::RISK_ABOVE_THRESHOLD, text, super::approvers(q), 3600);
+        findings.ask_somebody(code::RISK_ABOVE_THRESHOLD, text);
     }
 }

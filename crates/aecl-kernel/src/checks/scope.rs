@@ -18,18 +18,28 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     if let Some(named) = &q.action.tenant
         && named != principal.tenant.as_str()
     {
-        findings.block(code::OUT_OF_SCOPE, format!("the arguments name tenant `{named}`; the run belongs to `{}`", principal.tenant));
+        findings.block(
+            code::OUT_OF_SCOPE,
+            format!("the arguments name tenant `{named}`; the run belongs to `{}`", principal.tenant),
+        );
     }
     let Some(manifest) = q.bundle.agent(&principal.agent) else { return };
     let scopes = &manifest.scopes;
     if !scopes.tenants.is_empty() && !scopes.tenants.contains(&principal.tenant) {
-        findings.block(code::OUT_OF_SCOPE, format!("`{}` may not act for tenant `{}`", principal.agent, principal.tenant));
+        findings.block(
+            code::OUT_OF_SCOPE,
+            format!("`{}` may not act for tenant `{}`", principal.agent, principal.tenant),
+        );
     }
-    if !scopes.projects.is_empty() && !principal.project.as_ref().is_some_and(|p| scopes.projects.contains(p)) {
+    if !scopes.projects.is_empty() && !principal.project.as_ref().is_some_and(|p| scopes.projects.contains(p))
+    {
         let project = principal.project.as_ref().map_or("no project", |p| p.as_str());
-        findings.block(code::OUT_OF_SCOPE, format!("`{}` may not act in project `{project}`", principal.agent));
+        findings
+            .block(code::OUT_OF_SCOPE, format!("`{}` may not act in project `{project}`", principal.agent));
     }
-    if !manifest.on_behalf_of.is_empty() && !principal.user.as_ref().is_some_and(|u| manifest.on_behalf_of.contains(u)) {
+    if !manifest.on_behalf_of.is_empty()
+        && !principal.user.as_ref().is_some_and(|u| manifest.on_behalf_of.contains(u))
+    {
         let user = principal.user.as_ref().map_or("nobody", |u| u.as_str());
         findings.block(code::OUT_OF_SCOPE, format!("`{}` may not act for `{user}`", principal.agent));
     }
@@ -42,7 +52,10 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
             Err(_) => false,
         };
         if !inside || (!hours.days.is_empty() && !hours.days.contains(day)) {
-            findings.block(code::OUT_OF_HOURS, format!("`{}` acts from {} to {} UTC only", principal.agent, hours.from, hours.to));
+            findings.block(
+                code::OUT_OF_HOURS,
+                format!("`{}` acts from {} to {} UTC only", principal.agent, hours.from, hours.to),
+            );
         }
     }
 }

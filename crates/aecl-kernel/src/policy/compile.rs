@@ -6,7 +6,10 @@ use crate::bundle::{COUNT_MAX, Problem};
 use crate::catalogue::{self, ApprovalRule, Catalogue, Reversibility};
 use crate::id::{ActionName, AgentId};
 use crate::manifest::{AgentManifest, Consent};
-use cedar_policy::{ActionConstraint, Authorizer, Effect, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint, Schema, ValidationMode, Validator};
+use cedar_policy::{
+    ActionConstraint, Authorizer, Effect, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint,
+    Schema, ValidationMode, Validator,
+};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,8 +31,10 @@ impl Policies {
         rules: &[RuleText<'_>],
         problems: &mut Vec<Problem>,
     ) -> Option<Self> {
-        let types: BTreeMap<ActionName, ArgumentType> =
-            catalogue.iter().map(|(name, typed)| (name.clone(), ArgumentType::record(&typed.schema))).collect();
+        let types: BTreeMap<ActionName, ArgumentType> = catalogue
+            .iter()
+            .map(|(name, typed)| (name.clone(), ArgumentType::record(&typed.schema)))
+            .collect();
         let schema = match Schema::from_json_value(schema(catalogue, &types)) {
             Ok(schema) => schema,
             Err(e) => {
@@ -49,10 +54,12 @@ impl Policies {
         let mut slices = BTreeMap::new();
         for (agent, manifest) in agents {
             // Rules that cannot match the agent are left out once, not once for each action.
-            let for_agent: Vec<&Rule> = written.iter().filter(|r| may_match_principal(&r.policy, agent)).collect();
+            let for_agent: Vec<&Rule> =
+                written.iter().filter(|r| may_match_principal(&r.policy, agent)).collect();
             let mut by_action = BTreeMap::new();
             for (name, typed) in catalogue.iter() {
-                let mut policies = generated(manifest, name, typed.manifest.always_approval(), catalogue, problems);
+                let mut policies =
+                    generated(manifest, name, typed.manifest.always_approval(), catalogue, problems);
                 // Nothing permits: the answer is `NotAllowed` without asking.
                 if policies.is_empty() {
                     continue;
@@ -92,7 +99,10 @@ fn read_rules(rules: &[RuleText<'_>], validator: &Validator, problems: &mut Vec<
             }
         };
         if set.templates().next().is_some() {
-            problems.push(Problem::error(file.path, "templates are not supported; write the policy out".to_owned()));
+            problems.push(Problem::error(
+                file.path,
+                "templates are not supported; write the policy out".to_owned(),
+            ));
             continue;
         }
         let result = validator.validate(&set, ValidationMode::Strict);
@@ -111,7 +121,10 @@ fn read_rules(rules: &[RuleText<'_>], validator: &Validator, problems: &mut Vec<
             }
             if policy.effect() == Effect::Permit {
                 // A second way to permit would be a second door beside the manifests.
-                problems.push(Problem::warning(file.path, format!("`{name}` has no effect: only an agent's manifest permits, rules forbid")));
+                problems.push(Problem::warning(
+                    file.path,
+                    format!("`{name}` has no effect: only an agent's manifest permits, rules forbid"),
+                ));
                 continue;
             }
             if let Some(reason) = reason_of(policy, &id, file.path, problems) {
@@ -133,10 +146,18 @@ fn by_its_name(id: &PolicyId, set: &PolicySet, message: String) -> String {
 fn reason_of(policy: &Policy, id: &str, path: &str, problems: &mut Vec<Problem>) -> Option<Reason> {
     for (key, _) in policy.annotations() {
         if !["id", "reason", "approvers", "count", "expires_s"].contains(&key) {
-            problems.push(Problem::error(path, format!("`{id}`: unknown annotation `@{key}`; known are @id @reason @approvers @count @expires_s")));
+            problems.push(Problem::error(
+                path,
+                format!(
+                    "`{id}`: unknown annotation `@{key}`; known are @id @reason @approvers @count @expires_s"
+                ),
+            ));
         }
     }
-    let number = |key: &str, default: u64| match policy.annotation(key).map(|t| t.parse::<u64>().ok().filter(|n| *n > 0)) {
+    let number = |key: &str, default: u64| match policy
+        .annotation(key)
+        .map(|t| t.parse::<u64>().ok().filter(|n| *n > 0))
+    {
         None => Ok(default),
         Some(Some(n)) => Ok(n),
         Some(None) => Err(format!("`{id}`: `@{key}` must be a whole number above 0")),
@@ -154,7 +175,8 @@ fn reason_of(policy: &Policy, id: &str, path: &str, problems: &mut Vec<Problem>)
             expires_s,
         }),
         (count, expires) => {
-            problems.extend([count.err(), expires.err()].into_iter().flatten().map(|e| Problem::error(path, e)));
+            problems
+                .extend([count.err(), expires.err()].into_iter().flatten().map(|e| Problem::error(path, e)));
             None
         }
     }
@@ -180,7 +202,8 @@ fn generated(
     // What undoes an action that the agent may do may be done, too, but only to undo.
     let undoes = catalogue.iter().any(|(other, typed)| {
         typed.manifest.compensation.as_ref().is_some_and(|c| c.action == *action)
-            && (AgentManifest::lists(&manifest.allowed_actions, other.as_str()) || manifest.context_rules.contains_key(other.as_str()))
+            && (AgentManifest::lists(&manifest.allowed_actions, other.as_str())
+                || manifest.context_rules.contains_key(other.as_str()))
             && !AgentManifest::lists(&manifest.blocked_actions, other.as_str())
     });
     let mut out = Vec::new();
@@ -191,7 +214,8 @@ fn generated(
     let head = format!("{principal}, action == Action::{}, resource", quote(name));
     let mut add = |id: &str, text: String, body: String, approval: Option<(&BTreeSet<String>, u32, u64)>| {
         let id = format!("agents/{agent}/{name}/{id}");
-        let (approvers, count, expires_s) = approval.map_or((BTreeSet::new(), 1, 3600), |(g, c, e)| (g.clone(), c, e));
+        let (approvers, count, expires_s) =
+            approval.map_or((BTreeSet::new(), 1, 3600), |(g, c, e)| (g.clone(), c, e));
         let reason = Reason { id: id.clone(), text, approvers, count, expires_s };
         match Policy::parse(Some(PolicyId::new(&id)), body) {
             Ok(policy) => out.push((policy, reason)),
@@ -201,20 +225,39 @@ fn generated(
     if listed {
         add("allowed", format!("`{agent}` may do `{name}`"), format!("permit({head});"), None);
     } else if undoes {
-        add("undo", format!("`{agent}` may undo with `{name}`"), format!("permit({head}) when {{ context.compensating }};"), None);
+        add(
+            "undo",
+            format!("`{agent}` may undo with `{name}`"),
+            format!("permit({head}) when {{ context.compensating }};"),
+            None,
+        );
     }
     if blocked {
-        add("blocked", format!("the manifest of `{agent}` blocks `{name}`"), format!("forbid({head});"), None);
+        add(
+            "blocked",
+            format!("the manifest of `{agent}` blocks `{name}`"),
+            format!("forbid({head});"),
+            None,
+        );
     }
     let unless = "unless { context.approval.granted }";
     if let Some(rule) = rule {
         let owners = BTreeSet::from(["data_owners".to_owned()]);
         let (text, groups) = match rule.requires {
             Consent::HumanApproval => (format!("`{name}` requires a person's approval"), &rule.approvers),
-            Consent::DataOwnerConsent if rule.approvers.is_empty() => (format!("`{name}` requires the data owner's consent"), &owners),
-            Consent::DataOwnerConsent => (format!("`{name}` requires the data owner's consent"), &rule.approvers),
+            Consent::DataOwnerConsent if rule.approvers.is_empty() => {
+                (format!("`{name}` requires the data owner's consent"), &owners)
+            }
+            Consent::DataOwnerConsent => {
+                (format!("`{name}` requires the data owner's consent"), &rule.approvers)
+            }
         };
-        add("context_rule", text, format!("forbid({head}) {unless};"), Some((groups, rule.count, rule.expires_s)));
+        add(
+            "context_rule",
+            text,
+            format!("forbid({head}) {unless};"),
+            Some((groups, rule.count, rule.expires_s)),
+        );
     }
     // Undoing is what a person has asked for or agreed to with the original.
     if let Some(rule) = always {
@@ -239,12 +282,14 @@ fn schema(catalogue: &Catalogue, types: &BTreeMap<ActionName, ArgumentType>) -> 
     // Every group can be named, also before it has a member.
     let effects = catalogue::Effect::ALL.iter().map(|e| format!("effect:{}", e.name()));
     let reversibilities = Reversibility::ALL.iter().map(|r| format!("reversibility:{}", r.name()));
-    let mut actions: Map<String, Value> = effects.chain(reversibilities).map(|group| (group, json!({}))).collect();
+    let mut actions: Map<String, Value> =
+        effects.chain(reversibilities).map(|group| (group, json!({}))).collect();
     for (name, typed) in catalogue.iter() {
         let manifest = &typed.manifest;
         let groups = groups(manifest.effect.name(), manifest.reversibility().name());
         let optional = |kind: &str| json!({"type": kind, "required": false});
-        let args = types.get(name).map_or_else(|| json!({"type": "Record", "attributes": {}}), ArgumentType::schema);
+        let args =
+            types.get(name).map_or_else(|| json!({"type": "Record", "attributes": {}}), ArgumentType::schema);
         let mut context = json!({
             "args": args,
             "tenant": {"type": "String"},
@@ -287,7 +332,9 @@ fn may_match_principal(policy: &Policy, agent: &AgentId) -> bool {
     let is = |uid: &EntityUid| uid.id().unescaped() == agent.as_str();
     match policy.principal_constraint() {
         PrincipalConstraint::Any | PrincipalConstraint::Is(_) => true,
-        PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => is(&uid),
+        PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
+            is(&uid)
+        }
     }
 }
 

@@ -39,7 +39,11 @@ impl ArgumentType {
                     _ => return None,
                 }
             }
-            None if schema.get("enum").and_then(Value::as_array).is_some_and(|e| !e.is_empty() && e.iter().all(Value::is_string)) => {
+            None if schema
+                .get("enum")
+                .and_then(Value::as_array)
+                .is_some_and(|e| !e.is_empty() && e.iter().all(Value::is_string)) =>
+            {
                 ("string", false)
             }
             _ => return None,
@@ -53,7 +57,9 @@ impl ArgumentType {
                 let step = schema.get("multipleOf").and_then(crate::amount::decimal)?;
                 (step.normalize().scale() <= 4 && !step.is_zero()).then_some(Self::Decimal)?
             }
-            "array" => Self::Set(Box::new(Self::of(schema.get("items")?).filter(|(_, nullable)| !nullable)?.0)),
+            "array" => {
+                Self::Set(Box::new(Self::of(schema.get("items")?).filter(|(_, nullable)| !nullable)?.0))
+            }
             "object" => Self::record(schema),
             _ => return None,
         };
@@ -62,8 +68,11 @@ impl ArgumentType {
 
     /// An object schema as a record of what can be typed.
     pub(super) fn record(schema: &Value) -> Self {
-        let required: Vec<&str> =
-            schema.get("required").and_then(Value::as_array).map(|r| r.iter().filter_map(Value::as_str).collect()).unwrap_or_default();
+        let required: Vec<&str> = schema
+            .get("required")
+            .and_then(Value::as_array)
+            .map(|r| r.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
         let mut fields = BTreeMap::new();
         for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
             if let Some((argument_type, nullable)) = Self::of(property) {
@@ -100,7 +109,12 @@ impl ArgumentType {
     /// A value as this type; `None` where an optional value is absent or null. A value that does not fit
     /// is an error, and so a no.
     pub(super) fn expression(&self, value: &Value) -> Result<Option<RestrictedExpression>, String> {
-        let misfit = || Err(format!("`{}` has not the type that its schema declares", value.to_string().chars().take(40).collect::<String>()));
+        let misfit = || {
+            Err(format!(
+                "`{}` has not the type that its schema declares",
+                value.to_string().chars().take(40).collect::<String>()
+            ))
+        };
         Ok(Some(match (self, value) {
             (_, Value::Null) => return Ok(None),
             (Self::Bool, Value::Bool(b)) => RestrictedExpression::new_bool(*b),
@@ -144,7 +158,9 @@ impl ArgumentType {
 pub(super) fn decimal(value: &Decimal) -> Result<RestrictedExpression, String> {
     let normal = value.normalize();
     if normal.scale() > 4 || normal.abs() >= Decimal::new(922_337_203_685_477, 0) {
-        return Err(format!("`{value}` is beyond what rules can compare: four digits after the point, 15 before"));
+        return Err(format!(
+            "`{value}` is beyond what rules can compare: four digits after the point, 15 before"
+        ));
     }
     Ok(RestrictedExpression::new_decimal(format!("{normal:.4}")))
 }

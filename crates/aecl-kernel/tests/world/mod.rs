@@ -8,8 +8,8 @@ use aecl_kernel::bundle::{Bundle, Problem, Source};
 use aecl_kernel::decide::{Fresh, Question, Ruling, decide};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{
-    Answered, Concluded, Entry, Event, Expired, KillChanged, OutcomeKind, Ruled, RunClosed, RunOpened, Started,
-    TokenRevoked, VERSION,
+    Answered, Concluded, Entry, Event, Expired, KillChanged, OutcomeKind, Ruled, RunClosed, RunOpened,
+    Started, TokenRevoked, VERSION,
 };
 use aecl_kernel::evidence::Evidence;
 use aecl_kernel::facts::{ActionFact, Fact, Facts, Key, KillScope, Meter};
@@ -50,7 +50,8 @@ pub fn lines(problems: &[Problem]) -> String {
 /// A bundle of one agent, with these actions and rules. Parts that are empty are left out.
 pub fn sources(agents: &Value, actions: &Value, rules: &str) -> Vec<Source> {
     let file = |path: &str, text: String| Source { path: path.into(), text };
-    let mut all = vec![file("agents/all.json", agents.to_string()), file("actions/all.json", actions.to_string())];
+    let mut all =
+        vec![file("agents/all.json", agents.to_string()), file("actions/all.json", actions.to_string())];
     if !rules.is_empty() {
         all.push(file("rules/all.cedar", rules.to_owned()));
     }
@@ -64,7 +65,8 @@ pub fn bundle(agents: &Value, actions: &Value, rules: &str) -> Arc<Bundle> {
 
 /// An action that takes these arguments, all of them required.
 pub fn action(name: &str, effect: &str, properties: Value) -> Value {
-    let required: Vec<String> = properties.as_object().map(|p| p.keys().cloned().collect()).unwrap_or_default();
+    let required: Vec<String> =
+        properties.as_object().map(|p| p.keys().cloned().collect()).unwrap_or_default();
     json!({
         "name": name, "effect": effect, "reversibility": "reversible",
         "arguments": {"type": "object", "properties": properties, "required": required},
@@ -186,7 +188,10 @@ impl World {
                 self.record(Some(&run), Event::Asked(Box::new(wait.ask.clone())));
             }
             Ruling::Allowed(_) => {
-                self.record(Some(&run), Event::Started(Started { action: id, attempt: 1, key: "key".into() }));
+                self.record(
+                    Some(&run),
+                    Event::Started(Started { action: id, attempt: 1, key: "key".into() }),
+                );
             }
             _ => {}
         }
@@ -194,7 +199,13 @@ impl World {
     }
 
     /// A person answers. The error is the code of the refusal.
-    pub fn answer(&mut self, approval: &ApprovalId, person: &str, groups: &[&str], yes: bool) -> Result<AskState, &'static str> {
+    pub fn answer(
+        &mut self,
+        approval: &ApprovalId,
+        person: &str,
+        groups: &[&str],
+        yes: bool,
+    ) -> Result<AskState, &'static str> {
         let Some(Fact::Approval(ask)) = self.space.get(&Key::Approval(approval.clone())).cloned() else {
             return Err("approval_unknown");
         };
@@ -206,7 +217,8 @@ impl World {
             reason: String::new(),
         };
         let state = ask.admit(&vote).map_err(|(code, _)| code.as_str())?;
-        let answered = Answered { approval: approval.clone(), action: ask.action.clone(), vote, state, view: None };
+        let answered =
+            Answered { approval: approval.clone(), action: ask.action.clone(), vote, state, view: None };
         self.record(Some(&ask.run), Event::Answered(answered));
         Ok(state)
     }
@@ -274,7 +286,9 @@ impl World {
 
     /// The run has seen an output with these labels.
     pub fn seen(&mut self, run: &RunId, untrusted: bool, private: bool) {
-        let Some(Fact::Run(mut fact)) = self.space.get(&Key::Run(run.clone())).cloned() else { panic!("no run") };
+        let Some(Fact::Run(mut fact)) = self.space.get(&Key::Run(run.clone())).cloned() else {
+            panic!("no run")
+        };
         fact.labels.join(&Labels { untrusted, private, ..Labels::default() });
         self.space.insert(Key::Run(run.clone()), Fact::Run(fact));
     }
@@ -324,7 +338,9 @@ pub fn says(ruling: &Ruling) -> String {
     match ruling {
         Ruling::Replayed(replay) => format!("replay of {}", replay.original),
         Ruling::Answered(_) => format!("answer {}{headline}", decision.verdict.name()),
-        Ruling::Allowed(_) | Ruling::Blocked(_) | Ruling::Waiting(_) => format!("{}{headline}", decision.verdict.name()),
+        Ruling::Allowed(_) | Ruling::Blocked(_) | Ruling::Waiting(_) => {
+            format!("{}{headline}", decision.verdict.name())
+        }
     }
 }
 

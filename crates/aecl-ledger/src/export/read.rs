@@ -22,8 +22,8 @@ impl Export {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(HEAD);
         let signed = fs::read_to_string(&path).map_err(|source| io(&path, source))?;
-        let (_, size) =
-            super::unverified(&signed).map_err(|what| StoreError::Corrupt { what: format!("`{HEAD}` {what}") })?;
+        let (_, size) = super::unverified(&signed)
+            .map_err(|what| StoreError::Corrupt { what: format!("`{HEAD}` {what}") })?;
         Ok(Self { dir: dir.to_owned(), size, signed })
     }
 
@@ -43,7 +43,9 @@ impl Export {
         for wider in width + 1..u64::from(TILE_WIDTH) {
             more |= self.dir.join(path(index, wider as u16)?.to_string()).exists();
         }
-        Ok(more.then(|| "entries lie beyond the head: an export was interrupted, or an older head was put back".into()))
+        Ok(more.then(|| {
+            "entries lie beyond the head: an export was interrupted, or an older head was put back".into()
+        }))
     }
 
     /// The entries of one bundle file, from `from` on.
@@ -149,7 +151,8 @@ impl Store for Export {
         let corrupt = |why: String| StoreError::Corrupt { what: format!("`{}`: {why}", path.display()) };
         let paper: Paper = serde_json::from_slice(&json).map_err(|e| corrupt(e.to_string()))?;
         let decode = |text: &str| STANDARD.decode(text).map_err(|e| corrupt(e.to_string()));
-        let salt = decode(&paper.salt)?.try_into().map_err(|_| corrupt("the salt has not 32 bytes".into()))?;
+        let salt =
+            decode(&paper.salt)?.try_into().map_err(|_| corrupt("the salt has not 32 bytes".into()))?;
         let content = decode(&paper.content)?;
         // Whoever asks compares with the commitment for the kind that the entry implies; a file that says
         // another kind contradicts itself.
@@ -189,7 +192,8 @@ pub(crate) struct Tiles {
 
 impl Tiles {
     pub(crate) fn hashes(&self, tile: &TilePath) -> Result<Vec<Hash>, String> {
-        let bytes = fs::read(self.dir.join(tile.to_string())).map_err(|e| format!("`{tile}` cannot be read: {e}"))?;
+        let bytes =
+            fs::read(self.dir.join(tile.to_string())).map_err(|e| format!("`{tile}` cannot be read: {e}"))?;
         tile.read_hashes(&bytes).map_err(|e| e.to_string())
     }
 }

@@ -39,7 +39,13 @@ pub struct Step {
 #[expect(missing_docs, reason = "the names are those of the entries")]
 pub enum What {
     /// The run began.
-    Opened { principal: Principal, goal: Option<Goal>, expires_at: Timestamp, ancestors: Vec<RunId>, by: String },
+    Opened {
+        principal: Principal,
+        goal: Option<Goal>,
+        expires_at: Timestamp,
+        ancestors: Vec<RunId>,
+        by: String,
+    },
     /// Something was proposed and decided on.
     Proposed {
         action: ActionId,
@@ -111,7 +117,13 @@ fn what(store: &mut dyn Store, event: Event) -> Result<What, LedgerError> {
         Event::RunOpened(e) => {
             let stated = payload(store, PayloadKind::Stated, &e.stated)?;
             let goal = stated.map(|json| read(0, &json)).transpose()?;
-            What::Opened { principal: e.principal, goal, expires_at: e.expires_at, ancestors: e.ancestors, by: e.by }
+            What::Opened {
+                principal: e.principal,
+                goal,
+                expires_at: e.expires_at,
+                ancestors: e.ancestors,
+                by: e.by,
+            }
         }
         Event::Ruled(e) => {
             let arguments = payload(store, PayloadKind::Arguments, &e.arguments)?.map(text);

@@ -14,9 +14,24 @@ use std::hash::{BuildHasher as _, RandomState};
 
 /// The kinds of entries that this program knows. Another one may mean anything, so it is refused.
 const KINDS: [&str; 18] = [
-    "bundle_loaded", "run_opened", "run_closed", "token_issued", "token_revoked", "ruled", "asked",
-    "answered", "expired", "started", "concluded", "kill", "lift", "budget_adjusted", "erased",
-    "key_changed", "heartbeat", "fault",
+    "bundle_loaded",
+    "run_opened",
+    "run_closed",
+    "token_issued",
+    "token_revoked",
+    "ruled",
+    "asked",
+    "answered",
+    "expired",
+    "started",
+    "concluded",
+    "kill",
+    "lift",
+    "budget_adjusted",
+    "erased",
+    "key_changed",
+    "heartbeat",
+    "fault",
 ];
 
 /// What has been told so far.
@@ -67,7 +82,8 @@ impl<'a> Story<'a> {
     /// Takes the next entry. Gives the payload that it commits to or takes back.
     pub(super) fn tell(&mut self, position: u64, bytes: &[u8]) -> Result<Option<(Paper, Digest)>, Finding> {
         let wrong = |what: String| Finding::story(position, what);
-        let line: Line<'_> = serde_json::from_slice(bytes).map_err(|e| wrong(format!("it cannot be read: {e}")))?;
+        let line: Line<'_> =
+            serde_json::from_slice(bytes).map_err(|e| wrong(format!("it cannot be read: {e}")))?;
         if line.v != u64::from(VERSION) {
             return Err(wrong(format!("it has version {}; this program knows {VERSION}", line.v)));
         }
@@ -85,7 +101,10 @@ impl<'a> Story<'a> {
         if let Some((ruled, action, run)) = self.due.take() {
             let same = line.kind == "started" && line.action == Some(&action) && line.run == run.as_deref();
             if !same {
-                return Err(Finding::story(ruled, format!("it allows `{action}`, but no attempt is on record")));
+                return Err(Finding::story(
+                    ruled,
+                    format!("it allows `{action}`, but no attempt is on record"),
+                ));
             }
             self.started(position, &line, action)?;
         } else if line.kind == "started" {
@@ -165,13 +184,19 @@ impl<'a> Story<'a> {
         };
         let before = self.at.1;
         if at < before {
-            return Err(Finding::story(position, format!("it was recorded at {at}, before the entry before it ({before})")));
+            return Err(Finding::story(
+                position,
+                format!("it was recorded at {at}, before the entry before it ({before})"),
+            ));
         }
         if self.report.first_at.is_none() {
             self.report.first_at = Some(at);
         } else if at.since_ms(before) > self.auditor.silence_s.saturating_mul(1000) {
             let silence_s = at.since_ms(before) / 1000;
-            self.warn(position, format!("nothing was recorded for {silence_s} s before it, no heartbeat either"));
+            self.warn(
+                position,
+                format!("nothing was recorded for {silence_s} s before it, no heartbeat either"),
+            );
         }
         self.at = (text.to_owned(), at);
         Ok(())
@@ -198,7 +223,9 @@ impl<'a> Story<'a> {
                 Ok(())
             }
             (Some(next), _) => match line.seq {
-                Some(seq) => wrong(format!("it is number {seq} of run `{run}`, but {next} comes next: an entry is missing or twice")),
+                Some(seq) => wrong(format!(
+                    "it is number {seq} of run `{run}`, but {next} comes next: an entry is missing or twice"
+                )),
                 None => wrong(format!("it has no number in run `{run}`")),
             },
             // What is proposed for a run that nobody opened is refused, on record.
@@ -209,7 +236,8 @@ impl<'a> Story<'a> {
 
     fn ruled(&mut self, position: u64, line: &Line<'_>, bytes: &[u8]) -> Result<(), Finding> {
         let wrong = |what: String| Err(Finding::story(position, what));
-        let (Some(action), Some(decision), Some(outcome)) = (line.action, &line.decision, line.outcome) else {
+        let (Some(action), Some(decision), Some(outcome)) = (line.action, &line.decision, line.outcome)
+        else {
             return wrong("it is a decision without action, outcome or verdict".into());
         };
         let expected = match (decision.verdict, line.mode) {
@@ -218,7 +246,9 @@ impl<'a> Story<'a> {
             ("allow", Some("execute" | "authorize")) => "approved",
             ("require_approval", Some("execute" | "authorize")) => "escalated",
             ("block", Some("execute" | "authorize")) => "blocked",
-            (verdict, mode) => return wrong(format!("`{verdict}` for `{}` is no decision", mode.unwrap_or_default())),
+            (verdict, mode) => {
+                return wrong(format!("`{verdict}` for `{}` is no decision", mode.unwrap_or_default()));
+            }
         };
         if outcome != expected {
             return wrong(format!("it says `{outcome}`, but its decision means `{expected}`"));
@@ -293,7 +323,9 @@ impl<'a> Story<'a> {
             (Some(true), _) | (Some(false), None) => return wrong(format!("`{action}` ends a second time")),
             (Some(false), Some((at, state))) => {
                 if *state == "unknown" && (end.is_none() || !line.resolved_by) {
-                    return wrong(format!("`{action}` is unknown, and only somebody who found out can say more"));
+                    return wrong(format!(
+                        "`{action}` is unknown, and only somebody who found out can say more"
+                    ));
                 }
                 (*at, *state) = (position, "unknown");
             }
@@ -345,7 +377,9 @@ impl<'a> Story<'a> {
         }
         match self.asks.get(id) {
             None if !ask.votes.is_empty() => return wrong("has answers that are not on record"),
-            Some(known) if known.votes != ask.votes => return wrong("has other answers than those on record"),
+            Some(known) if known.votes != ask.votes => {
+                return wrong("has other answers than those on record");
+            }
             Some(known) if known.digest != ask.digest || known.action != ask.action => {
                 return wrong("is asked for something else now");
             }

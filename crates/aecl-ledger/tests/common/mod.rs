@@ -16,8 +16,8 @@ use aecl_kernel::proof::VerifierKey;
 use aecl_kernel::time::Timestamp;
 use aecl_ledger::store::{Memory, Store};
 use aecl_ledger::{
-    Auditor, Conclusion, Export, Ledger, LedgerError, OpenRun, Recorded, Rule, Ruling, Signer, export, redecide,
-    verify_export, verify_facts, verify_store,
+    Auditor, Conclusion, Export, Ledger, LedgerError, OpenRun, Recorded, Rule, Ruling, Signer, export,
+    redecide, verify_export, verify_facts, verify_store,
 };
 use ed25519_dalek::SigningKey;
 use rust_decimal::Decimal;
@@ -130,7 +130,10 @@ impl World {
 
     pub fn fresh(&self) -> Fresh {
         let n = self.number();
-        Fresh { action: action_id(&format!("act_{n}")), approval: ApprovalId::new(&format!("apr_{n}")).unwrap() }
+        Fresh {
+            action: action_id(&format!("act_{n}")),
+            approval: ApprovalId::new(&format!("apr_{n}")).unwrap(),
+        }
     }
 
     pub async fn run(&self, agent: &str) -> Run {
@@ -156,16 +159,30 @@ impl World {
         Run { world: self.clone(), principal: principal(agent, name) }
     }
 
-    pub async fn conclude(&self, id: &ActionId, outcome: OutcomeKind) -> Result<Recorded<Concluded>, LedgerError> {
+    pub async fn conclude(
+        &self,
+        id: &ActionId,
+        outcome: OutcomeKind,
+    ) -> Result<Recorded<Concluded>, LedgerError> {
         self.ledger.conclude(conclusion(id, outcome), self.now()).await
     }
 
-    pub async fn resolve(&self, id: &ActionId, outcome: OutcomeKind) -> Result<Recorded<Concluded>, LedgerError> {
+    pub async fn resolve(
+        &self,
+        id: &ActionId,
+        outcome: OutcomeKind,
+    ) -> Result<Recorded<Concluded>, LedgerError> {
         let conclusion = Conclusion { resolved_by: Some("ann".into()), ..conclusion(id, outcome) };
         self.ledger.conclude(conclusion, self.now()).await
     }
 
-    pub async fn vote(&self, ask: &Ask, person: &str, groups: &[&str], yes: bool) -> Result<aecl_kernel::approval::AskState, LedgerError> {
+    pub async fn vote(
+        &self,
+        ask: &Ask,
+        person: &str,
+        groups: &[&str],
+        yes: bool,
+    ) -> Result<aecl_kernel::approval::AskState, LedgerError> {
         let vote = Vote {
             person: PersonId::new(person).unwrap(),
             groups: groups.iter().map(|g| (*g).to_owned()).collect(),
@@ -218,7 +235,7 @@ impl Run {
                 id: "tok_1".into(),
                 run: self.principal.run.clone(),
                 agent: self.principal.agent.clone(),
-                expires_at: Timestamp(NOON).plus_s(86_400),
+                expires_at: Timestamp(NOON).plus_s(3650 * 86_400),
             },
             name: name.into(),
             arguments: arguments.as_bytes().to_vec(),
@@ -233,7 +250,13 @@ impl Run {
     pub async fn submit(&self, proposal: Proposal) -> Result<Ruling, LedgerError> {
         let world = &self.world;
         let action = Arc::new(Action::parse(proposal, world.bundle.catalogue(), &Limits::default()));
-        let rule = Rule { action, evidence: Vec::new(), bundle: world.bundle.clone(), fresh: world.fresh(), now: world.now() };
+        let rule = Rule {
+            action,
+            evidence: Vec::new(),
+            bundle: world.bundle.clone(),
+            fresh: world.fresh(),
+            now: world.now(),
+        };
         world.ledger.rule(rule).await
     }
 
@@ -242,7 +265,8 @@ impl Run {
     }
 
     pub async fn keyed(&self, key: &str, name: &str, arguments: Value) -> Ruling {
-        let proposal = Proposal { idempotency_key: Some(key.into()), ..self.proposal(name, &arguments.to_string()) };
+        let proposal =
+            Proposal { idempotency_key: Some(key.into()), ..self.proposal(name, &arguments.to_string()) };
         self.submit(proposal).await.unwrap()
     }
 
@@ -320,7 +344,7 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
 
 /// Runs a test on every store.
 pub fn on_each_store<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
-    let dir = tempfile::TempDir::new().unwrap();
+    let dir = scratch();
     let (faulty, _faults) = aecl_ledger::store::Faulty::new(Box::new(Memory::new()));
     let stores: [Box<dyn Store>; 3] = [
         Box::new(Memory::new()),
@@ -342,7 +366,11 @@ pub fn auditor() -> Auditor {
 
 /// What must hold after every test.
 pub async fn audit(world: &World) {
-    world.ledger.read(|store| Ok(audit_store(store))).await.unwrap();
+    let audit = |store: &mut dyn Store| {
+        audit_store(store);
+        Ok(())
+    };
+    world.ledger.read(audit).await.unwrap();
 }
 
 pub fn audit_store(store: &mut dyn Store) {
@@ -354,9 +382,10 @@ pub fn audit_store(store: &mut dyn Store) {
         let entry: Entry = serde_json::from_slice(&bytes).unwrap();
         assert_eq!((entry.position, serde_json::to_vec(&entry).unwrap()), (position, bytes));
     }
-    let dir = tempfile::TempDir::new().unwrap();
+    let dir = scratch();
     let exported = export(store, dir.path(), true, &mut |_| {}).unwrap();
-    let from_files = verify_export(dir.path(), &auditor(), None).unwrap_or_else(|finding| panic!("{finding}"));
+    let from_files =
+        verify_export(dir.path(), &auditor(), None).unwrap_or_else(|finding| panic!("{finding}"));
     assert_eq!(exported.entries, report.entries);
     assert_eq!(serde_json::to_value(&from_files).unwrap(), serde_json::to_value(&report).unwrap());
 
@@ -375,4 +404,14 @@ pub fn audit_store(store: &mut dyn Store) {
 /// Every stored fact, as it is stored.
 pub async fn all_facts(world: &World) -> Vec<(String, Vec<u8>)> {
     world.ledger.read(|store| Ok(store.scan("", None, usize::MAX)?)).await.unwrap()
+}
+
+/// A directory in memory if there is one: what is tested in it is not the disk.
+pub fn scratch() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::TempDir::new_in(memory).unwrap()
+    } else {
+        tempfile::TempDir::new().unwrap()
+    }
 }

@@ -104,14 +104,26 @@ fn page(checks: &[Check], list: &[checklist::Item], broken: usize) -> Page {
             checklist::Point::NotMet => (Tone::Bad, "NOT MET"),
             checklist::Point::NotYet => (Tone::Quiet, "not yet"),
         };
-        line(&mut page, tone, word, &format!("{:>2}. {}: {}", item.number, item.what, item.why), item.todo.as_deref());
+        line(
+            &mut page,
+            tone,
+            word,
+            &format!("{:>2}. {}: {}", item.number, item.what, item.why),
+            item.todo.as_deref(),
+        );
     }
     page.gap();
     let met = list.iter().filter(|i| i.state == checklist::Point::Met).count();
     let (tone, sound) = if broken == 0 {
         (Tone::Good, "Nothing is broken".to_owned())
     } else {
-        (Tone::Bad, format!("{} broken", if broken == 1 { "1 thing is".into() } else { format!("{} are", count(broken, "thing")) }))
+        (
+            Tone::Bad,
+            format!(
+                "{} broken",
+                if broken == 1 { "1 thing is".into() } else { format!("{} are", count(broken, "thing")) }
+            ),
+        )
     };
     let sound = page.word(tone, &sound);
     page.line(format!("{sound}; {met} of {} points are met.", list.len()));

@@ -10,7 +10,7 @@ use aecl_gate::config::Home;
 use aecl_gate::{Clock, loader};
 use aecl_kernel::bundle::{Bundle, Situation};
 use aecl_kernel::decide::Verdict;
-use aecl_kernel::id::{AgentId, BadId, Environment, ProjectId, TenantId, UserId};
+use aecl_kernel::id::{AgentId, Environment, ProjectId, TenantId, UserId};
 use aecl_kernel::labels::Labels;
 use aecl_kernel::time::Timestamp;
 use std::io::Read;
@@ -78,7 +78,7 @@ pub fn run(common: &Common, args: Args) -> Result {
     let home = Home::new(&common.dir);
     let bundle = loader::load(&args.policy.clone().unwrap_or_else(|| home.policy()))?;
     let situation = situation(&home, &args, action)?;
-    let (action, ruling) = situation.rule(&bundle).map_err(bad)?;
+    let (action, ruling) = situation.rule(&bundle)?;
     let asked = page::Asked { situation: &situation, bundle: &bundle, action: &action, ruling: &ruling };
     if common.json {
         show::print_json(&asked.json());
@@ -99,31 +99,29 @@ fn exit(verdict: Verdict) -> Exit {
     }
 }
 
-fn bad(error: BadId) -> Error {
-    Error::new(error.to_string())
-}
-
 fn situation(home: &Home, args: &Args, action: String) -> std::result::Result<Situation, Error> {
     let config = if home.config().exists() { Some(home.read()?) } else { None };
     let named = |given: &Option<String>, configured: Option<String>, otherwise: &str| {
         given.clone().or(configured).unwrap_or_else(|| otherwise.to_owned())
     };
     let tenant = named(&args.tenant, config.as_ref().map(|c| c.tenant.to_string()), "default");
-    let environment = named(&args.environment, config.as_ref().map(|c| c.environment.to_string()), "production");
+    let environment =
+        named(&args.environment, config.as_ref().map(|c| c.environment.to_string()), "production");
     let at = match &args.at {
         None => Clock::system().now(),
         Some(text) => Timestamp::parse(text).ok_or_else(|| {
-            Error::new(format!("`{}` is no UTC time", show::inert_line(text))).hint("write 2026-03-01T08:00:00Z")
+            Error::new(format!("`{}` is no UTC time", show::inert_line(text)))
+                .hint("write 2026-03-01T08:00:00Z")
         })?,
     };
     Ok(Situation {
-        agent: AgentId::new(&args.agent).map_err(bad)?,
+        agent: AgentId::new(&args.agent)?,
         action,
         arguments: arguments(args.arguments.as_deref())?,
-        tenant: TenantId::new(&tenant).map_err(bad)?,
-        project: args.project.as_deref().map(ProjectId::new).transpose().map_err(bad)?,
-        environment: Environment::new(&environment).map_err(bad)?,
-        user: args.user.as_deref().map(UserId::new).transpose().map_err(bad)?,
+        tenant: TenantId::new(&tenant)?,
+        project: args.project.as_deref().map(ProjectId::new).transpose()?,
+        environment: Environment::new(&environment)?,
+        user: args.user.as_deref().map(UserId::new).transpose()?,
         labels: Labels { untrusted: args.untrusted, private: args.private, ..Labels::default() },
         at,
     })
@@ -146,10 +144,13 @@ fn arguments(given: Option<&str>) -> std::result::Result<Vec<u8>, Error> {
 
 /// Rules that look at what a run has read can say more with --untrusted and --private.
 fn hint_about_labels(bundle: &Bundle, args: &Args) {
-    let looks = |text: &str| text.lines().any(|l| !l.trim_start().starts_with("//") && l.contains("context.run."));
+    let looks =
+        |text: &str| text.lines().any(|l| !l.trim_start().starts_with("//") && l.contains("context.run."));
     let files = bundle.sources().iter().filter(|s| s.path.ends_with(".cedar") && looks(&s.text)).count();
     if files > 0 && !args.untrusted && !args.private {
         let files = count(files, "rule file");
-        show::say(&format!("hint: {files} may look at what a run has read; try --untrusted and --private, too"));
+        show::say(&format!(
+            "hint: {files} may look at what a run has read; try --untrusted and --private, too"
+        ));
     }
 }

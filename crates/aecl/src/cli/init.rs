@@ -7,7 +7,7 @@ use super::show::{self, Page, Tone};
 use super::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::{identity, keys, loader};
-use aecl_kernel::id::{AgentId, PersonId};
+use aecl_kernel::id::AgentId;
 use serde_json::json;
 use std::path::Path;
 
@@ -56,7 +56,7 @@ pub fn run(common: &Common, mut args: Args) -> Result {
     if args.server.is_empty() && args.example == Example::Filesystem {
         args.server.push("filesystem".into());
     }
-    let agent = AgentId::new(&args.agent).map_err(|e| bad(&e.to_string()))?;
+    let agent = AgentId::new(&args.agent)?;
     let origin = args.origin.clone().unwrap_or_else(own_name);
     check_origin(&origin)?;
     for server in &args.server {
@@ -106,7 +106,11 @@ fn tell(written: &Written, next: &next::Steps, aecl: &str, url: &str) {
         page.line(format!("  {} {}", page.word(Tone::Good, "+"), show::inert_line(path)));
     }
     for path in &written.kept {
-        page.line(format!("  {} {} (exists, unchanged)", page.word(Tone::Quiet, "="), show::inert_line(path)));
+        page.line(format!(
+            "  {} {} (exists, unchanged)",
+            page.word(Tone::Quiet, "="),
+            show::inert_line(path)
+        ));
     }
     if next.client.is_some() {
         page.gap().heading("Put it in front of an MCP server");
@@ -166,7 +170,6 @@ fn make_keys(home: &Home, written: &mut Written) -> std::result::Result<(), Erro
 
 /// The operator's key, new or the one that is there. Gives its hash.
 fn operator(home: &Home, written: &mut Written) -> std::result::Result<String, Error> {
-    PersonId::new("operator").map_err(|e| bad(&e.to_string()))?;
     let path = home.keys().join("operator.key");
     if path.exists() {
         let text = std::fs::read_to_string(&path)
@@ -178,10 +181,6 @@ fn operator(home: &Home, written: &mut Written) -> std::result::Result<String, E
     keys::write_private(&path, format!("{key}\n").as_bytes())?;
     written.made.push("keys/operator.key".into());
     Ok(hash.to_string())
-}
-
-fn bad(message: &str) -> Error {
-    Error::new(message)
 }
 
 fn check_origin(origin: &str) -> std::result::Result<(), Error> {
@@ -210,7 +209,11 @@ fn check_server(name: &str) -> std::result::Result<(), Error> {
 /// This machine's name and `/aecl`.
 fn own_name() -> String {
     let name = std::fs::read_to_string(Path::new("/etc/hostname")).unwrap_or_default();
-    let name: String =
-        name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.')).take(64).collect();
+    let name: String = name
+        .trim()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'))
+        .take(64)
+        .collect();
     format!("{}/aecl", if name.is_empty() { "localhost" } else { &name })
 }

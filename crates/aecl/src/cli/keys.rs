@@ -76,7 +76,7 @@ pub fn run(common: &Common, args: Args) -> Result {
 }
 
 fn add_person(common: &Common, home: &Home, name: &str, groups: Vec<String>) -> Result {
-    let id = PersonId::new(name).map_err(|e| Error::new(e.to_string()))?;
+    let id = PersonId::new(name)?;
     let groups: BTreeSet<String> = groups.into_iter().collect();
     for group in &groups {
         PersonId::new(group).map_err(|_| {
@@ -109,7 +109,7 @@ fn add_orchestrator(common: &Common, home: &Home, name: &str, agents: Vec<String
             .hint("take letters, digits and `_ - . : @ /`")
     })?;
     let agents = agents.iter().map(|a| AgentId::new(a)).collect::<std::result::Result<BTreeSet<_>, _>>();
-    let agents = agents.map_err(|e| Error::new(e.to_string()))?;
+    let agents = agents?;
     let (key, hash) = identity::new_key('o')?;
     file::change(home, |config, text| {
         free(config, name)?;
@@ -126,7 +126,9 @@ fn add_orchestrator(common: &Common, home: &Home, name: &str, agents: Vec<String
     })?;
     if let Ok(bundle) = loader::load(&home.policy()) {
         for agent in agents.iter().filter(|a| bundle.agent(a).is_none()) {
-            show::say(&format!("there is no manifest for agent `{agent}` yet, so no run of it can be opened"));
+            show::say(&format!(
+                "there is no manifest for agent `{agent}` yet, so no run of it can be opened"
+            ));
         }
     }
     hand_over(common, "orchestrator", name, json!({"agents": agents}), &key, &hash)
@@ -168,8 +170,11 @@ fn hand_over(
 fn list(common: &Common, home: &Home) -> Result {
     let config = home.read()?;
     if common.json {
-        let people: Vec<_> =
-            config.people.iter().map(|p| json!({"id": p.id, "groups": p.groups, "key_hash": p.key})).collect();
+        let people: Vec<_> = config
+            .people
+            .iter()
+            .map(|p| json!({"id": p.id, "groups": p.groups, "key_hash": p.key}))
+            .collect();
         let orchestrators: Vec<_> = config
             .orchestrators
             .iter()
@@ -184,7 +189,12 @@ fn list(common: &Common, home: &Home) -> Result {
         if may.is_empty() {
             may.push("(no group)");
         }
-        table.plain(&["person", person.id.as_str(), &format!("answer for {}", may.join(", ")), &person.key.short()]);
+        table.plain(&[
+            "person",
+            person.id.as_str(),
+            &format!("answer for {}", may.join(", ")),
+            &person.key.short(),
+        ]);
     }
     for o in &config.orchestrators {
         let agents: Vec<&str> = o.agents.iter().map(AgentId::as_str).collect();
@@ -193,7 +203,8 @@ fn list(common: &Common, home: &Home) -> Result {
     let mut page = Page::new();
     page.table(&table);
     if config.people.is_empty() {
-        page.gap().toned(Tone::Mind, "There are no people, so nobody can answer an approval: aecl keys add person");
+        page.gap()
+            .toned(Tone::Mind, "There are no people, so nobody can answer an approval: aecl keys add person");
     }
     page.print();
     Ok(Exit::Done)
@@ -214,8 +225,11 @@ fn remove(common: &Common, home: &Home, name: &str) -> Result {
                 edit::remove(text, "orchestrators", at, config.orchestrators.len())?
             }
             (None, None) => {
-                return Err(Error::new(format!("there is no person or orchestrator `{}`", show::inert_line(name)))
-                    .hint("`aecl keys list` shows them"));
+                return Err(Error::new(format!(
+                    "there is no person or orchestrator `{}`",
+                    show::inert_line(name)
+                ))
+                .hint("`aecl keys list` shows them"));
             }
         };
         Ok((text, wanted))
@@ -226,7 +240,9 @@ fn remove(common: &Common, home: &Home, name: &str) -> Result {
     if common.json {
         show::print_json(&json!({"removed": name}));
     } else {
-        show::say(&format!("`{name}` is taken out. A running `aecl serve` knows once it has read aecl.yaml again."));
+        show::say(&format!(
+            "`{name}` is taken out. A running `aecl serve` knows once it has read aecl.yaml again."
+        ));
     }
     Ok(Exit::Done)
 }

@@ -94,9 +94,8 @@ fn scope(scope: &Scope) -> std::result::Result<(Value, String), Error> {
         Scope { tenant: Some(name), .. } => Ok(named("tenant", name)),
         Scope { agent: Some(name), .. } => Ok(named("agent", name)),
         Scope { run: Some(name), .. } => Ok(named("run", name)),
-        Scope { .. } => {
-            Err(Error::new("what?").hint("give --all, --tenant NAME, --agent NAME or --run RUN; `aecl kill list` shows what is on"))
-        }
+        Scope { .. } => Err(Error::new("what?")
+            .hint("give --all, --tenant NAME, --agent NAME or --run RUN; `aecl kill list` shows what is on")),
     }
 }
 

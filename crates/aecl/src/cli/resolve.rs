@@ -38,7 +38,7 @@ struct What {
 
 /// Runs it.
 pub fn run(common: &Common, args: Args) -> Result {
-    let id = ActionId::new(&args.action).map_err(|e| Error::new(e.to_string()))?;
+    let id = ActionId::new(&args.action)?;
     if args.note.trim().is_empty() {
         return Err(Error::new("how was that found out?").hint("say it with --note; it is recorded"));
     }

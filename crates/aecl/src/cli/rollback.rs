@@ -2,7 +2,7 @@
 //! person, it is recorded.
 
 use super::show::{self, Field, Page, Tone};
-use super::{Common, Error, Exit, Result, client};
+use super::{Common, Exit, Result, client};
 use aecl_kernel::id::ActionId;
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(common: &Common, args: Args) -> Result {
-    let id = ActionId::new(&args.action).map_err(|e| Error::new(e.to_string()))?;
+    let id = ActionId::new(&args.action)?;
     let body = json!({"reason": args.reason, "wait_s": args.wait});
     let path = format!("/v1/actions/{id}/rollback");
     let answer = client::ask(common, async |client| client.post(&path, &body).await)?;

@@ -3,9 +3,9 @@
 
 use super::Common;
 use serde_json::Value;
-use std::path::Path;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 
 mod decision;
 mod json;
@@ -164,7 +164,9 @@ fn pretty(value: &Value) -> String {
 /// Whether standard output takes colour: a terminal that can, and a person who has not said no.
 fn wants_colour() -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
-    std::io::stdout().is_terminal() && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+    std::io::stdout().is_terminal()
+        && !set("NO_COLOR")
+        && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
 }
 
 /// Text that a terminal only shows: control characters, escapes and what is invisible or turns the reading
@@ -257,7 +259,13 @@ mod tests {
 
     #[test]
     fn amounts_of_things_read_well() {
-        assert_eq!((count(1, "entry"), count(2, "entry"), count(3, "key")), ("1 entry".into(), "2 entries".into(), "3 keys".into()));
-        assert_eq!((duration(60), duration(3600), duration(7200)), ("60 seconds".into(), "60 minutes".into(), "2 hours".into()));
+        assert_eq!(
+            (count(1, "entry"), count(2, "entry"), count(3, "key")),
+            ("1 entry".into(), "2 entries".into(), "3 keys".into())
+        );
+        assert_eq!(
+            (duration(60), duration(3600), duration(7200)),
+            ("60 seconds".into(), "60 minutes".into(), "2 hours".into())
+        );
     }
 }

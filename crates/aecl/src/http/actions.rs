@@ -3,7 +3,7 @@
 use super::App;
 use super::auth::{Bearer, Caller, Known};
 use super::body::{Raw, Strict, bad_json, limits};
-use super::problem::Problem;
+use super::problem::{Problem, ProblemDetails};
 use super::runs::run_fact;
 use super::wire::{Action, Propose, Report, Reported, Resolve, Rollback};
 use aecl_executor::Outcome;
@@ -48,7 +48,7 @@ fn answered(action: Action) -> (StatusCode, Json<Action>) {
 #[utoipa::path(post, path = "/v1/actions", operation_id = "propose_action", tag = "actions", request_body = Propose<'_>,
     params(("Idempotency-Key" = Option<String>, Header, description = "The same as `idempotency_key` in the body.")),
     responses((status = 200, body = Action), (status = 202, body = Action),
-        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+        (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn propose(
     State(app): State<App>,
     Bearer(session): Bearer,
@@ -56,6 +56,7 @@ pub async fn propose(
     Raw(bytes): Raw,
 ) -> Result<(StatusCode, Json<Action>), Problem> {
     let body: Propose<'_> = serde_json::from_slice(&bytes).map_err(|error| misproposed(&bytes, &error))?;
+    let offered = app.offered(&body.action).await;
     let submission = Submission {
         // The schema and the catalogue judge these bytes, not a copy that somebody has tidied up.
         arguments: body.arguments.get().as_bytes().to_vec(),
@@ -64,10 +65,10 @@ pub async fn propose(
         idempotency_key: key(body.idempotency_key, &headers)?,
         wait: at_most(&app, body.wait_s),
         resume: body.resume,
+        offered,
         until: app.options.closing.clone(),
         ..Submission::default()
     };
-    let submission = app.offer(submission).await?;
     let answer = app.gate.submit(&session, submission).await?;
     Ok(answered(Action::of(answer, &app.gate.config().url())))
 }
@@ -110,7 +111,7 @@ fn key(body: Option<String>, headers: &HeaderMap) -> Result<Option<String>, Prob
 /// Look at an action; `wait_s` waits until it is over.
 #[utoipa::path(get, path = "/v1/actions/{action}", operation_id = "show_action", tag = "actions", params(Wait),
     responses((status = 200, body = Action), (status = 202, body = Action),
-        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+        (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn show(
     State(app): State<App>,
     caller: Caller,
@@ -128,7 +129,7 @@ pub async fn show(
 
 /// Report what came of a permit.
 #[utoipa::path(post, path = "/v1/actions/{action}/outcome", operation_id = "report_outcome", tag = "actions", request_body = Report,
-    responses((status = 200, body = Action), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Action), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn report(
     State(app): State<App>,
     Bearer(session): Bearer,
@@ -155,7 +156,7 @@ pub async fn report(
 
 /// Undo an action: its compensation is proposed, through the same door. For operators.
 #[utoipa::path(post, path = "/v1/actions/{action}/rollback", operation_id = "roll_back_action", tag = "actions", request_body = Rollback,
-    responses((status = 200, body = Action), (status = 202, body = Action), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Action), (status = 202, body = Action), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn rollback(
     State(app): State<App>,
     Known(by): Known,
@@ -163,13 +164,20 @@ pub async fn rollback(
     Strict(body): Strict<Rollback>,
 ) -> Result<(StatusCode, Json<Action>), Problem> {
     let wait = at_most(&app, body.wait_s);
-    let answer = app.gate.rollback(&by, &ActionId::new(&action)?, body.reason, wait).await?;
+    let id = ActionId::new(&action)?;
+    let answer = tokio::select! {
+        answer = app.gate.rollback(&by, &id, body.reason, wait) => answer?,
+        () = app.options.closing.cancelled() => {
+            let why = "the server is going down; the request for approval stays open";
+            return Err(Problem::of(code::LEDGER_UNAVAILABLE, why));
+        }
+    };
     Ok(answered(Action::of(answer, &app.gate.config().url())))
 }
 
 /// Say what an unknown outcome turned out to be. For operators.
 #[utoipa::path(post, path = "/v1/actions/{action}/resolve", operation_id = "resolve_action", tag = "actions", request_body = Resolve,
-    responses((status = 200, body = Action), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Action), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn resolve(
     State(app): State<App>,
     Known(by): Known,

@@ -3,7 +3,7 @@
 use super::App;
 use super::auth::Known;
 use super::body::Strict;
-use super::problem::Problem;
+use super::problem::{Problem, ProblemDetails};
 use super::story;
 use super::wire::{AnswerWith, Approval, Decision, Full, Queue, Queued, Step};
 use aecl_gate::Identity;
@@ -34,7 +34,7 @@ pub struct Filter {
 
 /// Requests that are open, oldest first. For people.
 #[utoipa::path(get, path = "/v1/approvals", operation_id = "list_approvals", tag = "approvals", params(Filter),
-    responses((status = 200, body = Queue), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Queue), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn queue(
     State(app): State<App>,
     by: Known,
@@ -75,7 +75,7 @@ pub async fn open(app: &App, wanted: Option<AskState>) -> Result<Vec<Queued>, Pr
 
 /// One request with everything around it. For people.
 #[utoipa::path(get, path = "/v1/approvals/{approval}", operation_id = "show_approval", tag = "approvals",
-    responses((status = 200, body = Full), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Full), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn show(
     State(app): State<App>,
     by: Known,
@@ -130,7 +130,7 @@ pub fn full(app: &App, request: Request, reader: &Identity) -> Full {
 
 /// Say yes to exactly what was shown. For people.
 #[utoipa::path(post, path = "/v1/approvals/{approval}/approve", operation_id = "approve", tag = "approvals", request_body = AnswerWith,
-    responses((status = 200, body = Approval), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Approval), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn approve(
     State(app): State<App>,
     by: Known,
@@ -142,7 +142,7 @@ pub async fn approve(
 
 /// Say no. For people.
 #[utoipa::path(post, path = "/v1/approvals/{approval}/reject", operation_id = "reject", tag = "approvals", request_body = AnswerWith,
-    responses((status = 200, body = Approval), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Approval), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn reject(
     State(app): State<App>,
     by: Known,

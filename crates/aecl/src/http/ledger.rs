@@ -2,7 +2,7 @@
 
 use super::App;
 use super::auth::Known;
-use super::problem::Problem;
+use super::problem::{Problem, ProblemDetails};
 use super::runs::may_see;
 use aecl_kernel::code;
 use aecl_kernel::id::{ActionId, RunId};
@@ -73,7 +73,7 @@ fn text(text: String) -> Response {
 
 /// The last signed head (C2SP checkpoint). For everybody: witnesses need it.
 #[utoipa::path(get, path = "/v1/ledger/checkpoint", operation_id = "ledger_checkpoint", security(()), tag = "ledger",
-    responses((status = 200, body = String, content_type = "text/plain"), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = String, content_type = "text/plain"), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn checkpoint(State(app): State<App>) -> Result<Response, Problem> {
     let head = app.gate.ledger().head().await?;
     let none = || Problem::new(StatusCode::NOT_FOUND, code::RECORD_UNKNOWN, "nothing is signed yet");
@@ -89,7 +89,7 @@ pub async fn key(State(app): State<App>) -> Response {
 
 /// Entries by position. For people.
 #[utoipa::path(get, path = "/v1/ledger/entries", operation_id = "ledger_entries", tag = "ledger", params(Range),
-    responses((status = 200, body = Entries), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Entries), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn entries(State(app): State<App>, by: Known, query: Asked) -> Result<Json<Entries>, Problem> {
     by.person_or_owner("read the ledger")?;
     let (from, limit) = range(query)?;
@@ -99,7 +99,7 @@ pub async fn entries(State(app): State<App>, by: Known, query: Asked) -> Result<
 
 /// Entries of a run.
 #[utoipa::path(get, path = "/v1/ledger/runs/{run}/entries", operation_id = "ledger_entries_of_run", tag = "ledger", params(Range),
-    responses((status = 200, body = Entries), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Entries), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn of_run(
     State(app): State<App>,
     by: Known,
@@ -116,7 +116,7 @@ pub async fn of_run(
 
 /// Entries about an action.
 #[utoipa::path(get, path = "/v1/ledger/actions/{action}/entries", operation_id = "ledger_entries_of_action", tag = "ledger",
-    responses((status = 200, body = Entries), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Entries), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn of_action(
     State(app): State<App>,
     by: Known,
@@ -131,7 +131,7 @@ pub async fn of_action(
 
 /// A tile or a bundle of entries (C2SP tlog-tiles). For people.
 #[utoipa::path(get, path = "/v1/ledger/tile/{path}", operation_id = "ledger_tile", tag = "ledger",
-    responses((status = 200, content_type = "application/octet-stream"), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, content_type = "application/octet-stream"), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn tile(State(app): State<App>, by: Known, Path(path): Path<String>) -> Result<Response, Problem> {
     by.person_or_owner("read the ledger")?;
     let missing = || Problem::new(StatusCode::NOT_FOUND, code::RECORD_UNKNOWN, "there is no such tile");

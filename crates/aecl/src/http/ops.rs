@@ -1,7 +1,7 @@
 //! Operations: health, metrics, keys, the description of this API.
 
 use super::App;
-use super::problem::Problem;
+use super::problem::{Problem, ProblemDetails};
 use aecl_gate::metrics::{BUCKETS_MS, Histogram};
 use aecl_kernel::code;
 use axum::Json;
@@ -32,7 +32,7 @@ pub async fn health() -> Json<Health> {
 
 /// The process can decide and record.
 #[utoipa::path(get, path = "/readyz", operation_id = "readyz", security(()), tag = "operations",
-    responses((status = 200, body = Health), (status = 503, body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Health), (status = 503, body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn ready(State(app): State<App>) -> Result<Json<Health>, Problem> {
     if let Some(why) = app.gate.ledger().stopped() {
         tracing::error!(why, "not ready: the ledger has stopped");

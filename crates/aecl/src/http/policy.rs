@@ -3,7 +3,7 @@
 use super::App;
 use super::auth::Known;
 use super::body::{Raw, Strict, bad_json, limits};
-use super::problem::Problem;
+use super::problem::{Problem, ProblemDetails};
 use super::wire::{Explain, Explained, Kill, Kills, Policy, Reloaded, Switch};
 use aecl_gate::explain::Situation;
 use aecl_kernel::code;
@@ -19,14 +19,14 @@ const KILLS_MAX: usize = 10_000;
 
 /// The policy in force.
 #[utoipa::path(get, path = "/v1/policy", operation_id = "show_policy", tag = "policy",
-    responses((status = 200, body = Policy), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Policy), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn show(State(app): State<App>, _by: Known) -> Json<Policy> {
     Json(Policy::from(&*app.gate.bundle()))
 }
 
 /// Read configuration and policy again. If anything is wrong, everything stays as it was. For operators.
 #[utoipa::path(post, path = "/v1/reload", operation_id = "reload", tag = "policy",
-    responses((status = 200, body = Reloaded), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Reloaded), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn reload(State(app): State<App>, by: Known) -> Result<Json<Reloaded>, Problem> {
     by.operator_or_owner("reload the policy")?;
     let changed = app.gate.reload().await?;
@@ -35,7 +35,7 @@ pub async fn reload(State(app): State<App>, by: Known) -> Result<Json<Reloaded>,
 
 /// What would be decided, and why. Nothing is recorded and nothing is used up. For people.
 #[utoipa::path(post, path = "/v1/explain", operation_id = "explain", tag = "policy", request_body = Explain<'_>,
-    responses((status = 200, body = Explained), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Explained), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn explain(State(app): State<App>, by: Known, Raw(bytes): Raw) -> Result<Json<Explained>, Problem> {
     by.person_or_owner("ask what would be decided")?;
     let body: Explain<'_> = match serde_json::from_slice(&bytes) {
@@ -74,7 +74,7 @@ pub async fn explain(State(app): State<App>, by: Known, Raw(bytes): Raw) -> Resu
 
 /// Kill switches that are on.
 #[utoipa::path(get, path = "/v1/kill", operation_id = "list_kills", tag = "kill",
-    responses((status = 200, body = Kills), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Kills), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn kills(State(app): State<App>, _by: Known) -> Result<Json<Kills>, Problem> {
     let found = app.gate.ledger().kills(KILLS_MAX).await?;
     let kills = found.into_iter().filter_map(|(scope, fact)| match fact {
@@ -86,7 +86,7 @@ pub async fn kills(State(app): State<App>, _by: Known) -> Result<Json<Kills>, Pr
 
 /// Stop everything, a tenant, an agent or a run, from now on. For operators.
 #[utoipa::path(post, path = "/v1/kill", operation_id = "kill", tag = "kill", request_body = Switch,
-    responses((status = 200, body = Kills), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Kills), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn kill(
     State(app): State<App>,
     Known(by): Known,
@@ -98,7 +98,7 @@ pub async fn kill(
 
 /// Lift a kill switch. For operators.
 #[utoipa::path(post, path = "/v1/kill/lift", operation_id = "lift_kill", tag = "kill", request_body = Switch,
-    responses((status = 200, body = Kills), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Kills), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn lift(
     State(app): State<App>,
     Known(by): Known,

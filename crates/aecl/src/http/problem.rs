@@ -12,9 +12,22 @@ use utoipa::ToSchema;
 /// Where the page of each code is.
 const PAGES: &str = "https://aecl.dev/errors/";
 
-/// An error: RFC 9457 problem details.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+/// An error, on its way to the wire.
+#[derive(Debug, Clone)]
 pub struct Problem {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The stable code.
+    pub code: Code,
+    /// What went wrong here.
+    pub detail: String,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+/// An error: RFC 9457 problem details.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProblemDetails {
     /// A page with cause, meaning and way out.
     pub r#type: String,
     /// What kind of error it is.
@@ -24,23 +37,30 @@ pub struct Problem {
     /// What went wrong here.
     pub detail: String,
     /// The stable code.
-    pub code: String,
+    pub code: &'static str,
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
-impl Problem {
-    /// A problem with a status of its own.
-    pub fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
+impl From<Problem> for ProblemDetails {
+    fn from(problem: Problem) -> Self {
+        let Problem { status, code, detail, hint } = problem;
         Self {
             r#type: format!("{PAGES}{code}"),
             title: code.as_str().replace('_', " "),
             status: status.as_u16(),
-            detail: detail.into(),
-            code: code.to_string(),
-            hint: None,
+            detail,
+            code: code.as_str(),
+            hint,
         }
+    }
+}
+
+impl Problem {
+    /// A problem with a status of its own.
+    pub fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), hint: None }
     }
 
     /// A problem with the status that its code has everywhere.
@@ -133,8 +153,8 @@ impl From<BadId> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let status = self.status;
+        let body = serde_json::to_vec(&ProblemDetails::from(self)).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -3,7 +3,7 @@
 use super::App;
 use super::auth::{Caller, Known};
 use super::body::Strict;
-use super::problem::Problem;
+use super::problem::{Problem, ProblemDetails};
 use super::wire::{OpenRun, Opened, Run, Token, Why};
 use aecl_gate::runs::RunRequest;
 use aecl_gate::{Identity, Session};
@@ -34,7 +34,7 @@ fn request(body: OpenRun, parent: Option<RunId>) -> Result<RunRequest, BadId> {
 
 /// Open a run: one task of one agent. The token goes to whoever runs the agent, never to the model.
 #[utoipa::path(post, path = "/v1/runs", operation_id = "open_run", tag = "runs", request_body = OpenRun,
-    responses((status = 201, body = Opened), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 201, body = Opened), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn open(
     State(app): State<App>,
     Known(by): Known,
@@ -46,7 +46,7 @@ pub async fn open(
 
 /// Open a run below another one. It keeps tenant, project, environment and user of its parent, and ends with it.
 #[utoipa::path(post, path = "/v1/runs/{run}/delegate", operation_id = "delegate_run", tag = "runs", request_body = OpenRun,
-    responses((status = 201, body = Opened), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 201, body = Opened), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn delegate(
     State(app): State<App>,
     Known(by): Known,
@@ -66,7 +66,7 @@ pub async fn delegate(
 
 /// Look at a run.
 #[utoipa::path(get, path = "/v1/runs/{run}", operation_id = "show_run", tag = "runs",
-    responses((status = 200, body = Run), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Run), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn show(
     State(app): State<App>,
     caller: Caller,
@@ -81,7 +81,7 @@ pub async fn show(
 
 /// Get a fresh token for a run that lives: with the key of its orchestrator, or with a token that still counts.
 #[utoipa::path(post, path = "/v1/runs/{run}/tokens", operation_id = "renew_token", tag = "runs",
-    responses((status = 201, body = Token), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 201, body = Token), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn renew(
     State(app): State<App>,
     caller: Caller,
@@ -109,7 +109,7 @@ fn fresh(token: String, session: &Session) -> Token {
 
 /// End a run. What waits in it is refused from now on; what is underway is concluded.
 #[utoipa::path(post, path = "/v1/runs/{run}/close", operation_id = "close_run", tag = "runs", request_body = Why,
-    responses((status = 200, body = Run), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Run), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn close(
     State(app): State<App>,
     Known(by): Known,
@@ -125,7 +125,7 @@ pub async fn close(
 
 /// Revoke a token at once.
 #[utoipa::path(post, path = "/v1/runs/{run}/tokens/{token}/revoke", operation_id = "revoke_token", tag = "runs",
-    responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 204), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn revoke(
     State(app): State<App>,
     Known(by): Known,

@@ -53,7 +53,8 @@ pub fn tell(gate: &Gate, request: &Request) -> Story {
         to.push(resource);
     }
     let amount = action.amount.as_ref().map(ToString::to_string);
-    let title = match (&amount, to.first()) {
+    let shown = action.amount.as_ref().map(|a| format!("{} {}", grouped(&a.value.to_string()), a.unit));
+    let title = match (&shown, to.first()) {
         (Some(amount), Some(to)) => format!("{}: {amount} to {to}", ruled.name),
         (Some(amount), None) => format!("{}: {amount}", ruled.name),
         (None, Some(to)) => format!("{}: {to}", ruled.name),
@@ -96,6 +97,19 @@ fn undo(action: &Action, request: &Request) -> (String, bool) {
     }
 }
 
+/// Digits in groups of three, so that nobody has to count zeros.
+fn grouped(number: &str) -> String {
+    let (whole, fraction) = number.split_once('.').map_or((number, None), |(w, f)| (w, Some(f)));
+    let mut out = String::new();
+    for (i, digit) in whole.chars().enumerate() {
+        if i > 0 && (whole.len() - i).is_multiple_of(3) && digit.is_ascii_digit() && !out.ends_with('-') {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    fraction.map_or(out.clone(), |f| format!("{out}.{f}"))
+}
+
 /// A span of time as people say it.
 pub fn span(s: u64) -> String {
     let (n, unit) = match s {
@@ -105,4 +119,17 @@ pub fn span(s: u64) -> String {
         _ => (s / 86_400, "day"),
     };
     format!("{n} {unit}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_and_spans_read_at_a_glance() {
+        let shown = ["1", "999", "1000", "100000", "1234567.5", "-1000"].map(grouped);
+        assert_eq!(shown, ["1", "999", "1,000", "100,000", "1,234,567.5", "-1,000"]);
+        let spans = [1, 60, 3600, 86_400, 604_800].map(span);
+        assert_eq!(spans, ["1 second", "60 seconds", "60 minutes", "24 hours", "7 days"]);
+    }
 }

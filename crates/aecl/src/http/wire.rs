@@ -3,11 +3,13 @@
 
 pub mod action;
 pub mod approval;
+pub mod decision;
 pub mod policy;
 pub mod run;
 
 pub use action::*;
 pub use approval::*;
+pub use decision::*;
 pub use policy::*;
 pub use run::*;
 

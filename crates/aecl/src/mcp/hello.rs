@@ -156,13 +156,24 @@ impl Front {
                 (Ok(hello), way) if way_of(&hello) == way => hellos.push((server.clone(), hello)),
                 (Ok(_), Greeted::Legacy) => refusal = unsupported(wanted, &[MODERN]),
                 (Ok(_), Greeted::Modern) => refusal = unsupported(wanted, &LEGACY),
-                (Err(error), _) => {
+                (Err(error), way) => {
                     tracing::warn!(server, %error, "a server could not be greeted");
-                    refusal = error.into();
+                    refusal = match way {
+                        Greeted::Legacy if self.is_known_modern(server).await => unsupported(wanted, &[MODERN]),
+                        Greeted::Legacy | Greeted::Modern => error.into(),
+                    };
                 }
             }
         }
         if hellos.is_empty() { Err(refusal) } else { Ok(hellos) }
+    }
+
+    /// Whether a server that refused the older greeting speaks the stateless revision on the shared
+    /// connection.
+    async fn is_known_modern(&self, server: &str) -> bool {
+        let shared = self.gate.executor().connectors().mcp.upstream(None, server);
+        let Some(shared) = shared.filter(|_| self.has_own_connections()) else { return false };
+        shared.hello().await.is_ok_and(|hello| way_of(&hello) == Greeted::Modern)
     }
 
     /// Those servers that speak this way; where connections are the client's own, all do.

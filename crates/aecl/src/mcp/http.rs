@@ -26,10 +26,14 @@ use axum::routing::{any, get};
 use message::{Kind, Message};
 use refusal::{DENIED, Refusal};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// The revision before the header for the version came; who sends none means it.
 const UNSAID: &str = "2025-03-26";
+
+/// How long a body may take.
+const BODY: Duration = Duration::from_secs(30);
 
 /// What all requests share.
 struct Hall {
@@ -135,7 +139,10 @@ async fn admitted(
     }
     acceptable(headers)?;
     let most = hall.gate.config().limits.request_bytes_max;
-    let body = axum::body::to_bytes(body, most).await.map_err(|_| {
+    let body = tokio::time::timeout(BODY, axum::body::to_bytes(body, most)).await.map_err(|_| {
+        Refusal::new(StatusCode::REQUEST_TIMEOUT, refusal::INVALID, "the body did not come in time")
+    })?;
+    let body = body.map_err(|_| {
         let message = format!("the body is longer than {most} bytes, or broke off");
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, refusal::INVALID, message)
     })?;

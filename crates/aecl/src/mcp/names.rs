@@ -51,11 +51,9 @@ pub fn of_command(command: &[String]) -> Option<String> {
     })?;
     let scoped =
         word.strip_prefix('@').map_or(word, |rest| rest.split_once('/').map_or(rest, |(_, name)| name));
-    let base = scoped.rsplit('/').next().unwrap_or(scoped);
-    let base = base.split('@').next().unwrap_or(base);
-    let base =
-        [".js", ".mjs", ".cjs", ".ts", ".py"].iter().find_map(|e| base.strip_suffix(e)).unwrap_or(base);
-    let mut name = base.to_ascii_lowercase();
+    // The last part of a path that says something: `…/server-filesystem/dist/index.js` is `filesystem`.
+    let parts = || scoped.rsplit('/').map(bare);
+    let mut name = parts().find(|part| !GENERIC.contains(&part.as_str())).or_else(|| parts().next())?;
     for affix in ["mcp-server-", "server-mcp-", "mcp_server_", "server-", "mcp-", "mcp_"] {
         if let Some(rest) = name.strip_prefix(affix).filter(|rest| !rest.is_empty()) {
             name = rest.to_owned();
@@ -69,6 +67,18 @@ pub fn of_command(command: &[String]) -> Option<String> {
         }
     }
     clean(&name)
+}
+
+/// What files and folders of programs are called, whatever the program.
+const GENERIC: [&str; 14] = [
+    "", ".", "..", "index", "main", "server", "cli", "app", "dist", "build", "src", "bin", "lib", "__main__",
+];
+
+/// A part of a path without its version and ending.
+fn bare(part: &str) -> String {
+    let part = part.split('@').next().unwrap_or(part);
+    let endings = [".js", ".mjs", ".cjs", ".ts", ".py"];
+    endings.iter().find_map(|e| part.strip_suffix(e)).unwrap_or(part).to_ascii_lowercase()
 }
 
 /// A name for the server at a URL: its host without what all hosts have.
@@ -119,6 +129,9 @@ mod tests {
             ("uvx mcp-server-git --repository .", "git"),
             ("/usr/bin/python3 -u /opt/tools/orders.py", "orders"),
             ("node ./dist/github-mcp-server.js", "github"),
+            ("node /x/node_modules/@modelcontextprotocol/server-filesystem/dist/index.js /tmp", "filesystem"),
+            ("python3 -m mcp_server_git", "git"),
+            ("node index.js", "index"),
             ("/usr/local/bin/mcp-server-sqlite --db x", "sqlite"),
             ("env A=b some__odd..name", "env"),
         ] {

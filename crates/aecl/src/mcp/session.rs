@@ -3,7 +3,9 @@
 use super::front::Opening;
 use aecl_gate::runs::RunRequest;
 use aecl_gate::{Gate, GateError, Session};
+use aecl_kernel::facts::RunFact;
 use aecl_kernel::id::RunId;
+use aecl_kernel::time::Timestamp;
 use std::collections::BTreeMap;
 use tokio::sync::Mutex;
 
@@ -36,15 +38,21 @@ impl Runs {
         if let Some(given) = &opening.run {
             return Ok(state.renewed.clone().unwrap_or_else(|| given.clone()));
         }
-        let session = match state.current.take() {
+        let session = match state.current.clone() {
             None => gate.open_run(&opening.by, request(opening)).await?.session,
             Some(session) if fresh(gate, &session) => session,
             Some(session) => {
                 let run = &session.principal.run;
-                match gate.renew(&opening.by, run).await {
-                    Ok((_, session)) if fresh(gate, &session) => session,
-                    // The run has ended, or is about to. The client goes on with what is known about it.
-                    Ok(_) | Err(_) => gate.follow_run(&opening.by, run, goal(opening)).await?.session,
+                let fact = gate.ledger().run(run).await?;
+                let ends = |f: RunFact| {
+                    f.closed.is_none() && left_ms(gate, f.expires_at) <= needed_ms(gate, &session)
+                };
+                if fact.is_none_or(ends) {
+                    // The client goes on with what is known about its run. One that somebody has closed is
+                    // not gone on from.
+                    gate.follow_run(&opening.by, run, goal(opening)).await?.session
+                } else {
+                    gate.renew(&opening.by, run).await?.1
                 }
             }
         };
@@ -100,12 +108,21 @@ impl Runs {
 }
 
 fn fresh(gate: &Gate, session: &Session) -> bool {
+    left_ms(gate, session.credential.expires_at) > needed_ms(gate, session)
+}
+
+fn left_ms(gate: &Gate, until: Timestamp) -> i64 {
+    until.0.saturating_sub(gate.now().0)
+}
+
+/// What a token must have left to be held for as long as a call is.
+fn needed_ms(gate: &Gate, session: &Session) -> i64 {
     let hold_ms = i64::try_from(gate.config().approvals.hold_ms).unwrap_or(i64::MAX / 2);
-    // A token that is short by policy is used for most of its life, whatever the hold.
-    let ttl_s = gate.bundle().agent(&session.principal.agent).map_or(60, |m| m.token_ttl_seconds);
+    // A token or run that is short by policy is used for most of its life, whatever the hold.
+    let manifest = gate.bundle().agent(&session.principal.agent).cloned();
+    let ttl_s = manifest.map_or(60, |m| m.token_ttl_seconds.min(m.run_ttl_seconds));
     let half_ms = i64::try_from(ttl_s.saturating_mul(500)).unwrap_or(i64::MAX / 2);
-    let needed = (hold_ms + MARGIN_MS).min(half_ms);
-    session.credential.expires_at.0.saturating_sub(gate.now().0) > needed
+    hold_ms.saturating_add(MARGIN_MS).min(half_ms)
 }
 
 fn goal(opening: &Opening) -> String {

@@ -62,6 +62,9 @@ pub struct Welcome {
     /// The run that was opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
+    /// What will be a surprise otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Complaint>,
@@ -133,6 +136,9 @@ pub async fn serve(
     shutdown: &CancellationToken,
 ) -> Result<(), GateError> {
     let (front, _) = open(gate, hello).await?;
+    if let Some(note) = nothing_listed(&front) {
+        tracing::warn!("{note}");
+    }
     converse(&front, BufReader::new(reader), writer, shutdown).await;
     Ok(())
 }
@@ -206,11 +212,14 @@ async fn attach(gate: &Gate, stream: UnixStream, shutdown: &CancellationToken) {
         }
     };
     let (welcome, front) = match opened {
-        Ok((front, run)) => (Welcome { ok: true, run: Some(run), error: None }, Some(front)),
+        Ok((front, run)) => {
+            let note = nothing_listed(&front);
+            (Welcome { ok: true, run: Some(run), note, error: None }, Some(front))
+        }
         Err(error) => {
             let hint = hint(&error).map(str::to_owned);
             let complaint = Complaint { code: error.code().to_string(), message: error.to_string(), hint };
-            (Welcome { ok: false, run: None, error: Some(complaint) }, None)
+            (Welcome { ok: false, run: None, note: None, error: Some(complaint) }, None)
         }
     };
     let mut text = serde_json::to_vec(&welcome).unwrap_or_default();
@@ -221,6 +230,25 @@ async fn attach(gate: &Gate, stream: UnixStream, shutdown: &CancellationToken) {
         (Some(front), Err(_)) => front.close().await,
         (None, _) => {}
     }
+}
+
+/// Says so if the agent's manifest lists nothing of a server: then the client sees no tools, and no reason.
+fn nothing_listed(front: &Front) -> Option<String> {
+    let bundle = front.gate.bundle();
+    let manifest = bundle.agent(&front.opening.agent)?;
+    let mut listed = manifest.allowed_actions.iter().chain(manifest.context_rules.keys());
+    let names_any = |action: &String| {
+        let mut servers = front.opening.servers.iter();
+        action == "*"
+            || servers.any(|s| action.strip_prefix(s.as_str()).is_some_and(|rest| rest.starts_with('.')))
+    };
+    if listed.any(names_any) {
+        return None;
+    }
+    let (agent, servers) = (&front.opening.agent, front.opening.servers.join("`, `"));
+    Some(format!(
+        "the manifest of `{agent}` lists no action of `{servers}`, so its tools are hidden; list them in policy/agents/, or name the server as the manifest does with `--server`"
+    ))
 }
 
 /// What helps after an error at the door.

@@ -171,8 +171,7 @@ mod tests {
         assert!(greeting.whole().is_none());
         greeting.honoured.push(json!({"promptsListChanged": true, URIS: ["b"]}));
         let said = greeting.without_one().unwrap();
-        let expected =
-            json!({"notifications": {"toolsListChanged": true, "promptsListChanged": true, URIS: ["a", "b"]}});
+        let expected = json!({"notifications": {"toolsListChanged": true, "promptsListChanged": true, URIS: ["a", "b"]}});
         assert_eq!(serde_json::from_str::<Value>(said.get()).unwrap(), expected);
         assert!(greeting.whole().is_none(), "once");
     }

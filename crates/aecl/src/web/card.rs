@@ -5,6 +5,7 @@ use super::html::Html;
 use super::login::Visitor;
 use crate::http::story::span;
 use crate::http::wire::{Full, Requirement, Step};
+use aecl_gate::approvals::EXCERPT_MAX;
 use aecl_kernel::digest::Digest;
 use aecl_kernel::time::Timestamp;
 use serde_json::Value;
@@ -22,7 +23,11 @@ pub fn card(full: &Full, visitor: &Visitor, now: Timestamp) -> Html {
     // What was on the page when the answer was given, so that the record can say so.
     let view = Digest::of(shown.as_str().as_bytes());
     let answer = answer(full, visitor, &view);
-    Html::new().html(&shown).html(&answer)
+    // What there is to do stands below what it is about; what has come of it stands above.
+    match full.approval.state {
+        "pending" => Html::new().html(&shown).html(&answer),
+        _ => Html::new().html(&answer).html(&shown),
+    }
 }
 
 /// A moment without its milliseconds.
@@ -54,7 +59,11 @@ fn what(full: &Full) -> Html {
     }
     for to in &story.to {
         html = row(html, "To", to).when(!to.is_ascii(), |h| {
-            h.raw("<dt></dt><dd class=\"warn\">This name has letters beyond a–z. Some look like others.</dd>")
+            h.raw(
+                "<dt></dt><dd class=\"warn\">Not all of this is plain ASCII; some letters look like others: ",
+            )
+            .text(&beyond_ascii(to))
+            .raw("</dd>")
         });
     }
     html = row(html, "Where", &place);
@@ -64,7 +73,7 @@ fn what(full: &Full) -> Html {
     }
     html.raw("<dt>Undo</dt><dd>")
         .when(!story.undoable, |h| h.raw("<strong class=\"bad\">"))
-        .text(&story.undo)
+        .prose(&story.undo)
         .when(!story.undoable, |h| h.raw("</strong>"))
         .raw("</dd></dl>")
         .when(story.stale, |h| {
@@ -76,12 +85,12 @@ fn why(full: &Full) -> Html {
     let risk = &full.decision.risk;
     Html::new()
         .raw("<h2>Why you are asked</h2><ul>")
-        .each(&full.summary.because, |h, reason| h.raw("<li>").text(reason).raw("</li>"))
-        .raw("</ul><p>Risk ")
+        .each(&full.summary.because, |h, reason| h.raw("<li>").prose(reason).raw("</li>"))
+        .raw("</ul><details><summary>Risk ")
         .text(&risk.score)
-        .when(risk.factors.is_empty(), |h| h.raw(": nothing adds to it."))
-        .when(!risk.factors.is_empty(), |h| h.raw(":"))
-        .raw("</p><ul>")
+        .raw("</summary>")
+        .when(risk.factors.is_empty(), |h| h.raw("<p>Nothing adds to it.</p>"))
+        .raw("<ul>")
         .each(&risk.factors, |h, f| {
             h.raw("<li>")
                 .text(&f.value)
@@ -89,7 +98,7 @@ fn why(full: &Full) -> Html {
                 .text(&f.points.to_string())
                 .raw("</span></li>")
         })
-        .raw("</ul>")
+        .raw("</ul></details>")
 }
 
 fn arguments(full: &Full) -> Html {
@@ -105,6 +114,12 @@ fn arguments(full: &Full) -> Html {
             .raw("</dl>"),
         _ => html.raw("<p class=\"card\">It has no arguments.</p>"),
     }
+}
+
+/// Each letter beyond ASCII, with its number.
+fn beyond_ascii(text: &str) -> String {
+    let letters = text.chars().filter(|c| !c.is_ascii()).take(20);
+    letters.map(|c| format!("{c} U+{:04X}", u32::from(c))).collect::<Vec<_>>().join(", ")
 }
 
 /// A text as it reads, anything else as JSON.
@@ -132,6 +147,9 @@ fn read_from_outside(full: &Full) -> Html {
                 .text(&step.name)
                 .raw("</code></h3>")
                 .html(&output_of(output))
+                .when(output.chars().count() >= EXCERPT_MAX, |h| {
+                    h.raw("<p class=\"quiet\">Shortened here; <code>aecl log show</code> has all of it.</p>")
+                })
                 .raw("</section>")
         })
 }
@@ -261,5 +279,5 @@ fn answer(full: &Full, visitor: &Visitor, view: &Digest) -> Html {
         .attribute(&visitor.csrf)
         .raw("\"><input type=\"hidden\" name=\"view\" value=\"")
         .attribute(&view.to_string())
-        .raw("\"><label for=\"reason\">Reason <span class=\"quiet\">(optional; the agent is told)</span></label><input id=\"reason\" name=\"reason\" maxlength=\"2000\" autocomplete=\"off\"><div class=\"buttons\"><button class=\"no\" name=\"answer\" value=\"reject\">Reject</button><button class=\"yes\" name=\"answer\" value=\"approve\">Approve</button></div></form>")
+        .raw("\"><details><summary>Add a reason, which the agent is told</summary><input id=\"reason\" name=\"reason\" maxlength=\"2000\" autocomplete=\"off\" aria-label=\"Reason\"></details><div class=\"buttons\"><button class=\"no\" name=\"answer\" value=\"reject\">Reject</button><button class=\"yes\" name=\"answer\" value=\"approve\">Approve</button></div></form>")
 }

@@ -40,6 +40,19 @@ impl Html {
         self
     }
 
+    /// A sentence of ours: what stands in backticks is set as code. All of it is escaped.
+    #[must_use]
+    pub fn prose(self, sentence: &str) -> Self {
+        let quoted = sentence.matches('`').count().is_multiple_of(2);
+        if !quoted {
+            return self.text(sentence);
+        }
+        self.each(sentence.split('`').enumerate(), |h, (i, piece)| match i % 2 {
+            0 => h.text(piece),
+            _ => h.raw("<code>").text(piece).raw("</code>"),
+        })
+    }
+
     /// Text in an attribute that we have opened with `"`. What cannot be seen is left out.
     #[must_use]
     pub fn attribute(mut self, text: &str) -> Self {
@@ -110,6 +123,8 @@ mod tests {
             "a<span class=\"hidden\">U+200B</span><span class=\"hidden\">U+E0041</span><span class=\"hidden\">U+0000</span>",
         );
         check("line\nline\tשלום 你好 é", "line\nline\tשלום 你好 é");
+        assert_eq!(Html::new().prose("`a<b>` may").as_str(), "<code>a&lt;b&gt;</code> may");
+        assert_eq!(Html::new().prose("a ` b").as_str(), "a ` b");
         assert_eq!(Html::new().attribute("a\u{202e}\"b").as_str(), "a&quot;b");
     }
 }

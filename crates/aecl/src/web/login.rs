@@ -16,7 +16,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
@@ -53,6 +53,18 @@ pub struct Visitor {
     pub person: PersonId,
     /// What forms of this login carry.
     pub csrf: String,
+}
+
+/// Somebody who is not logged in, and where they wanted to go.
+#[derive(Debug)]
+pub struct Stranger {
+    to: String,
+}
+
+impl IntoResponse for Stranger {
+    fn into_response(self) -> Response {
+        form(&self.to, "", StatusCode::UNAUTHORIZED)
+    }
 }
 
 fn random() -> Result<String, Problem> {
@@ -93,9 +105,9 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 }
 
 impl FromRequestParts<App> for Visitor {
-    type Rejection = Response;
+    type Rejection = Stranger;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Stranger> {
         let login = cookie(&parts.headers).and_then(|id| app.logins.find(id, app.gate.now()));
         let config = app.gate.config();
         let person = login.as_ref().and_then(|l| config.people.iter().find(|p| p.key == l.key));
@@ -105,7 +117,7 @@ impl FromRequestParts<App> for Visitor {
                 person: person.id.clone(),
                 csrf: login.csrf,
             }),
-            _ => Err(form(parts.uri.path(), "", StatusCode::UNAUTHORIZED)),
+            _ => Err(Stranger { to: parts.uri.path().to_owned() }),
         }
     }
 }

@@ -11,7 +11,7 @@ use aecl_kernel::code;
 use aecl_kernel::id::ApprovalId;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 
@@ -40,14 +40,13 @@ pub fn refused(visitor: Option<&Visitor>, problem: &Problem) -> Response {
         .raw("<h1>That did not work</h1><p class=\"bad\" role=\"alert\">")
         .text(&problem.detail)
         .raw("</p><p class=\"quiet\">")
-        .text(&problem.code)
+        .raw(problem.code.as_str())
         .raw("</p>")
         .when(problem.hint.is_some(), |h| {
             h.raw("<p>").text(problem.hint.as_deref().unwrap_or_default()).raw("</p>")
         })
         .raw("<p><a href=\"/approvals\">Back to the queue</a></p>");
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, page("That did not work", visitor, &body)).into_response()
+    (problem.status, page("That did not work", visitor, &body)).into_response()
 }
 
 /// The queue.
@@ -68,7 +67,7 @@ pub async fn queue(State(app): State<App>, visitor: Visitor) -> Response {
                 .raw("</strong></a><span class=\"badge\">")
                 .raw(q.approval.state)
                 .raw("</span><p>")
-                .text(&q.summary.because.join(" · "))
+                .prose(&q.summary.because.join(" · "))
                 .raw("</p><p class=\"quiet\">")
                 .text(&q.agent)
                 .raw(" · until ")

@@ -75,6 +75,7 @@ fn tools() -> Value {
         {"name": "get_opinion", "description": "Asks the client's model.", "inputSchema": text("about")},
         {"name": "count_slowly", "description": "Tells progress.", "inputSchema": text("to")},
         {"name": "list_forever", "description": "Never ends.", "inputSchema": text("of")},
+        {"name": "find_answer", "description": "Asks back four times.", "inputSchema": text("to")},
         {"name": "write_note", "description": "Writes a note.", "inputSchema": text("title")},
     ])
 }
@@ -179,6 +180,18 @@ async fn call(server: &Arc<Server>, id: Value, params: &Value) -> Response {
                 let result = json!({"content": [{"type": "text", "text": text}]});
                 Some((event(&json!({"jsonrpc": "2.0", "id": id, "result": result})), (None, heard, id)))
             }))
+        }
+        "find_answer" => {
+            let round: u64 = params["requestState"].as_str().map_or(0, |state| state.parse().unwrap());
+            if round == 4 {
+                return json_of(&id, text("found"));
+            }
+            let ask = json!({"method": "elicitation/create", "params": {"message": "?", "requestedSchema": {"type": "object", "properties": {}}}});
+            let state = (round + 1).to_string();
+            json_of(
+                &id,
+                json!({"resultType": "input_required", "inputRequests": {"q": ask}, "requestState": state}),
+            )
         }
         "list_forever" => {
             let gone = Gone(server.seen.clone(), params["arguments"]["of"].as_str().unwrap().into());

@@ -23,13 +23,18 @@ pub(super) fn head(page: &mut Page, ask: &Value) {
     let undo = page.word(tone, &inert_line(&ask.text("/summary/undo")));
     page.line(format!("  {:<13} {undo}", "undo"));
     if ask.pointer("/summary/stale").and_then(Value::as_bool).unwrap_or(false) {
-        page.toned(Tone::Mind, "  The action's definition has changed since it was asked; it is judged again before it happens.");
+        page.toned(
+            Tone::Mind,
+            "  The action's definition has changed since it was asked; it is judged again before it happens.",
+        );
     }
 }
 
 fn who(ask: &Value) -> String {
     let mut out = ask.text("/agent");
-    for (word, at) in [(" for ", "/user"), (", tenant ", "/tenant"), (", project ", "/project"), (", in ", "/environment")] {
+    for (word, at) in
+        [(" for ", "/user"), (", tenant ", "/tenant"), (", project ", "/project"), (", in ", "/environment")]
+    {
         let text = ask.text(at);
         if !text.is_empty() {
             out.push_str(word);
@@ -73,7 +78,10 @@ fn history(page: &mut Page, ask: &Value) {
         let output = step.text("/output");
         if !output.is_empty() {
             let untrusted = step.pointer("/untrusted").and_then(Value::as_bool).unwrap_or(true);
-            page.field("answered", if untrusted { "perhaps a stranger's words; they are no instruction:" } else { "" });
+            page.field(
+                "answered",
+                if untrusted { "perhaps a stranger's words; they are no instruction:" } else { "" },
+            );
             page.quote(&output);
         }
     }

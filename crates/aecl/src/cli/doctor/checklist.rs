@@ -57,15 +57,29 @@ pub(super) fn walk(seen: &Seen, record: &Record, checks: &[Check]) -> Vec<Item> 
     let points = [
         ("policy manifest per agent", of(&manifests)),
         ("zero-trust credentials", of(&|b| credentials(b, config))),
-        ("validator before execution", not_met(
-            "allow-list and risk scoring decide; an intent check is not built yet. The goal of a run is recorded and shown to approvers",
-            "open runs with a telling goal, so that people can judge what they are asked")),
+        (
+            "validator before execution",
+            not_met(
+                "allow-list and risk scoring decide; an intent check is not built yet. The goal of a run is recorded and shown to approvers",
+                "open runs with a telling goal, so that people can judge what they are asked",
+            ),
+        ),
         ("sandbox for the threat level", of(&|b| sandbox(b, config))),
         ("time-outs at three levels", of(&timeouts)),
-        ("network default deny", not_yet("no action is declared to run code (effect `execute`); actions over HTTP reach only listed, public addresses")),
+        (
+            "network default deny",
+            not_yet(
+                "no action is declared to run code (effect `execute`); actions over HTTP reach only listed, public addresses",
+            ),
+        ),
         ("immutable structured logs", logs(record)),
         ("central human-in-the-loop policy", people(checks)),
-        ("exceptions escalate", met("what is outside its parameters is held or blocked with all findings; a lost answer becomes `unknown` and is never repeated blindly")),
+        (
+            "exceptions escalate",
+            met(
+                "what is outside its parameters is held or blocked with all findings; a lost answer becomes `unknown` and is never repeated blindly",
+            ),
+        ),
         ("compensation for every write", of(&compensations)),
         ("no way back means a person", of(&no_way_back)),
     ];
@@ -78,24 +92,45 @@ fn manifests(bundle: &Bundle) -> Said {
     if agents.is_empty() {
         return not_met("there is no agent", "write policy/agents/NAME.yaml");
     }
-    let all: Vec<_> = agents.iter().filter(|a| a.allowed_actions.contains("*")).map(|a| a.agent_id.as_str()).collect();
+    let all: Vec<_> =
+        agents.iter().filter(|a| a.allowed_actions.contains("*")).map(|a| a.agent_id.as_str()).collect();
     if !all.is_empty() {
-        return not_met(format!("{} may do everything (`*`)", all.join(", ")), "list the actions that it needs");
+        return not_met(
+            format!("{} may do everything (`*`)", all.join(", ")),
+            "list the actions that it needs",
+        );
     }
     let longest = agents.iter().map(|a| a.token_ttl_seconds).max().unwrap_or(0);
     let shown = count(agents.len(), "agent");
     if longest > TOKEN_TTL_SHORT {
-        return not_met(format!("{shown}; tokens live up to {}", duration(longest)), "set `token_ttl_seconds` to 900");
+        return not_met(
+            format!("{shown}; tokens live up to {}", duration(longest)),
+            "set `token_ttl_seconds` to 900",
+        );
     }
     let open = agents.iter().filter(|a| a.blocked_actions.is_empty()).count();
-    let open = if open == 0 { String::new() } else { format!("; {} without a block-list, which is no gap: what is not allowed is blocked", count(open, "manifest")) };
+    let open = if open == 0 {
+        String::new()
+    } else {
+        format!(
+            "; {} without a block-list, which is no gap: what is not allowed is blocked",
+            count(open, "manifest")
+        )
+    };
     met(format!("{shown} with allow-list; tokens live at most {}{open}", duration(longest)))
 }
 
 fn credentials(bundle: &Bundle, config: Option<&Config>) -> Said {
-    let plain: Vec<String> = config.into_iter().flat_map(|c| c.servers.iter()).flat_map(|(name, t)| plain_secrets(name, t)).collect();
+    let plain: Vec<String> = config
+        .into_iter()
+        .flat_map(|c| c.servers.iter())
+        .flat_map(|(name, t)| plain_secrets(name, t))
+        .collect();
     if !plain.is_empty() {
-        return not_met(format!("aecl.yaml holds what looks like secrets: {}", plain.join(", ")), "write {secret:env:NAME} or {secret:file:/path} instead");
+        return not_met(
+            format!("aecl.yaml holds what looks like secrets: {}", plain.join(", ")),
+            "write {secret:env:NAME} or {secret:file:/path} instead",
+        );
     }
     if bundle.agents().any(|a| a.token_ttl_seconds > TOKEN_TTL_SHORT) {
         return not_met("some run tokens live longer than an hour", "set `token_ttl_seconds` to 900");
@@ -111,17 +146,30 @@ fn plain_secrets(server: &str, transport: &Transport) -> Vec<String> {
     };
     let words = ["token", "secret", "password", "key", "authorization", "cookie"];
     let telling = |name: &str| words.iter().any(|w| name.to_ascii_lowercase().contains(w));
-    let plain = values.iter().filter(|(name, value)| telling(name) && !value.is_empty() && !value.contains("{secret:"));
+    let plain = values
+        .iter()
+        .filter(|(name, value)| telling(name) && !value.is_empty() && !value.contains("{secret:"));
     plain.map(|(name, _)| format!("servers.{server}.{place}.{name}")).collect()
 }
 
 fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
     let runs = names(bundle, |t| t.manifest.effect == Effect::Execute);
     if !runs.is_empty() {
-        return not_met(format!("{} run code, and the only tier that is built, `process`, does not contain it", listed(&runs)), "block them until a stronger tier is here");
+        return not_met(
+            format!(
+                "{} run code, and the only tier that is built, `process`, does not contain it",
+                listed(&runs)
+            ),
+            "block them until a stronger tier is here",
+        );
     }
-    let servers = config.map_or(0, |c| c.servers.values().filter(|t| matches!(t, Transport::Stdio { .. })).count());
-    let servers = if servers == 0 { String::new() } else { format!("; {} that you chose run as your user", count(servers, "MCP server")) };
+    let servers =
+        config.map_or(0, |c| c.servers.values().filter(|t| matches!(t, Transport::Stdio { .. })).count());
+    let servers = if servers == 0 {
+        String::new()
+    } else {
+        format!("; {} that you chose run as your user", count(servers, "MCP server"))
+    };
     not_yet(format!("no action is declared to run code (effect `execute`){servers}"))
 }
 
@@ -129,9 +177,16 @@ fn timeouts(bundle: &Bundle) -> Said {
     let call = bundle.catalogue().iter().map(|(_, t)| t.manifest.timeout_ms).max().unwrap_or(30_000) / 1000;
     let run = bundle.agents().map(|a| a.run_ttl_seconds).max().unwrap_or(0);
     if run > RUN_TTL_LONG {
-        return not_met(format!("a run may live {}", duration(run)), "set `run_ttl_seconds` to what a task takes");
+        return not_met(
+            format!("a run may live {}", duration(run)),
+            "set `run_ttl_seconds` to what a task takes",
+        );
     }
-    met(format!("a tool call ends after at most {}, a run after {}; there is no sandbox whose lifetime could end", duration(call), duration(run)))
+    met(format!(
+        "a tool call ends after at most {}, a run after {}; there is no sandbox whose lifetime could end",
+        duration(call),
+        duration(run)
+    ))
 }
 
 fn logs(record: &Record) -> Said {
@@ -181,12 +236,17 @@ fn compensations(bundle: &Bundle) -> Said {
 fn no_way_back(bundle: &Bundle) -> Said {
     let trusted = names(bundle, |t| {
         let m = &t.manifest;
-        m.effect.changes_something() && m.compensation.is_none() && m.reversibility() == Reversibility::Reversible
+        m.effect.changes_something()
+            && m.compensation.is_none()
+            && m.reversibility() == Reversibility::Reversible
     });
     let trusted = if trusted.is_empty() {
         String::new()
     } else {
-        format!("; the catalogue calls these reversible without saying how, so look at them: {}", listed(&trusted))
+        format!(
+            "; the catalogue calls these reversible without saying how, so look at them: {}",
+            listed(&trusted)
+        )
     };
     met(format!("the check `reversibility` holds what cannot be undone or does not say how{trusted}"))
 }

@@ -12,11 +12,18 @@ use std::os::unix::fs::PermissionsExt;
 pub(super) fn config(home: &Home, checks: &mut Vec<Check>) -> Option<Config> {
     match home.read() {
         Ok(config) => {
-            checks.push(Check::ok("configuration", format!("`{}`, ledger `{}`", home.config().display(), config.origin)));
+            checks.push(Check::ok(
+                "configuration",
+                format!("`{}`, ledger `{}`", home.config().display(), config.origin),
+            ));
             Some(config)
         }
         Err(error) => {
-            let todo = if home.config().exists() { "correct the file" } else { "run `aecl init`, or say where it is with --dir" };
+            let todo = if home.config().exists() {
+                "correct the file"
+            } else {
+                "run `aecl init`, or say where it is with --dir"
+            };
             checks.push(Check::broken("configuration", error.to_string(), todo));
             None
         }
@@ -27,21 +34,38 @@ pub(super) fn policy(loaded: Result<Bundle, GateError>, checks: &mut Vec<Check>)
     match loaded {
         Ok(bundle) => {
             let (agents, actions) = (bundle.agents().count(), bundle.catalogue().iter().count());
-            let found = format!("{}, {}, {}", count(agents, "agent"), count(actions, "action"), count(bundle.examples(), "example"));
+            let found = format!(
+                "{}, {}, {}",
+                count(agents, "agent"),
+                count(actions, "action"),
+                count(bundle.examples(), "example")
+            );
             let warnings = bundle.warnings().len();
             checks.push(match warnings {
                 0 => Check::ok("policy", found),
-                n => Check::advice("policy", format!("{found}, {}", count(n, "warning")), "read them with `aecl policy check`"),
+                n => Check::advice(
+                    "policy",
+                    format!("{found}, {}", count(n, "warning")),
+                    "read them with `aecl policy check`",
+                ),
             });
             Some(bundle)
         }
         Err(GateError::Bundle(problems)) => {
             let fatal = problems.iter().filter(|p| p.fatal).count();
-            checks.push(Check::broken("policy", format!("does not load, {}", count(fatal, "error")), "read them with `aecl policy check`"));
+            checks.push(Check::broken(
+                "policy",
+                format!("does not load, {}", count(fatal, "error")),
+                "read them with `aecl policy check`",
+            ));
             None
         }
         Err(error) => {
-            checks.push(Check::broken("policy", error.to_string(), "`aecl init --force` writes what is missing"));
+            checks.push(Check::broken(
+                "policy",
+                error.to_string(),
+                "`aecl init --force` writes what is missing",
+            ));
             None
         }
     }
@@ -56,14 +80,26 @@ pub(super) fn keys(seen: &Seen, checks: &mut Vec<Check>) {
     }
     let path = seen.home.keys().join("operator.key");
     let (Ok(text), Some(config)) = (std::fs::read_to_string(&path), &seen.config) else {
-        checks.push(Check::advice("operator key", "keys/operator.key is not there", "commands then need --key or AECL_KEY to answer approvals"));
+        checks.push(Check::advice(
+            "operator key",
+            "keys/operator.key is not there",
+            "commands then need --key or AECL_KEY to answer approvals",
+        ));
         return;
     };
     let hash = hash_key(text.trim());
     let open = std::fs::metadata(&path).is_ok_and(|m| m.permissions().mode() & 0o077 != 0);
     checks.push(match config.people.iter().find(|p| p.key == hash) {
-        _ if open => Check::broken("operator key", "others may read keys/operator.key, and with it answer approvals", "`aecl keys remove operator`, then add a new one, and chmod 600"),
-        None => Check::advice("operator key", "keys/operator.key belongs to nobody in aecl.yaml", "delete it, or put a key of `aecl keys add person` into it"),
+        _ if open => Check::broken(
+            "operator key",
+            "others may read keys/operator.key, and with it answer approvals",
+            "`aecl keys remove operator`, then add a new one, and chmod 600",
+        ),
+        None => Check::advice(
+            "operator key",
+            "keys/operator.key belongs to nobody in aecl.yaml",
+            "delete it, or put a key of `aecl keys add person` into it",
+        ),
         Some(person) => Check::ok("operator key", format!("keys/operator.key is `{}`", person.id)),
     });
 }
@@ -75,7 +111,11 @@ pub(super) fn people(seen: &Seen, checks: &mut Vec<Check>) {
     let shown = count(config.people.len(), "person").replace("persons", "people");
     if operators == 0 {
         let todo = "`aecl keys add person NAME --group operators`";
-        checks.push(Check::broken("people", format!("{shown}, none in `operators`: nobody can use the kill switch"), todo));
+        checks.push(Check::broken(
+            "people",
+            format!("{shown}, none in `operators`: nobody can use the kill switch"),
+            todo,
+        ));
     } else {
         checks.push(Check::ok("people", format!("{shown}, {operators} in `operators`")));
     }
@@ -83,8 +123,14 @@ pub(super) fn people(seen: &Seen, checks: &mut Vec<Check>) {
         let members = config.people.iter().filter(|p| !p.groups.is_disjoint(&groups)).count();
         let names = groups.iter().map(String::as_str).collect::<Vec<_>>().join(" or ");
         if members < need as usize {
-            let found = format!("policy asks for {need} of {names}, and there are {members}: such a request can only expire");
-            checks.push(Check::broken("approvers", found, "`aecl keys add person NAME --group GROUP`, or change who is asked"));
+            let found = format!(
+                "policy asks for {need} of {names}, and there are {members}: such a request can only expire"
+            );
+            checks.push(Check::broken(
+                "approvers",
+                found,
+                "`aecl keys add person NAME --group GROUP`, or change who is asked",
+            ));
         }
     }
 }

@@ -29,7 +29,8 @@ fn sockets(seen: &Seen, checks: &mut Vec<Check>) {
     let path = host::socket(&seen.home);
     let bytes = path.as_os_str().len();
     if bytes > SOCKET_PATH_MAX {
-        let found = format!("the path `{}` has {bytes} bytes; a socket may have {SOCKET_PATH_MAX}", path.display());
+        let found =
+            format!("the path `{}` has {bytes} bytes; a socket may have {SOCKET_PATH_MAX}", path.display());
         checks.push(Check::broken("socket", found, "use a shorter --dir"));
         return;
     }
@@ -44,13 +45,21 @@ fn address(seen: &Seen, checks: &mut Vec<Check>) {
     let Some(config) = &seen.config else { return };
     let listen = &config.listen;
     let Ok(addresses) = listen.to_socket_addrs().map(Iterator::collect::<Vec<_>>) else {
-        checks.push(Check::broken("address", format!("`listen: {listen}` is no address"), "write 127.0.0.1:7600"));
+        checks.push(Check::broken(
+            "address",
+            format!("`listen: {listen}` is no address"),
+            "write 127.0.0.1:7600",
+        ));
         return;
     };
     let open = addresses.iter().any(|a| !a.ip().is_loopback());
     let tls = config.url().starts_with("https://");
     checks.push(if open && !tls {
-        Check::advice("address", format!("`{listen}` is reachable from other machines, without TLS"), "put a proxy with TLS in front and set `public_url`, or listen on 127.0.0.1")
+        Check::advice(
+            "address",
+            format!("`{listen}` is reachable from other machines, without TLS"),
+            "put a proxy with TLS in front and set `public_url`, or listen on 127.0.0.1",
+        )
     } else {
         Check::ok("address", format!("listens on {listen}, pages at {}", config.url()))
     });
@@ -62,7 +71,11 @@ fn clock(record: &Record, checks: &mut Vec<Check>) {
         Some(last) if last > now => {
             let ahead = duration(last.since_ms(now) / 1000);
             let todo = "set the clock (NTP); until then time stands still for expiry";
-            checks.push(Check::broken("clock", format!("{now}, which is {ahead} before the last entry"), todo));
+            checks.push(Check::broken(
+                "clock",
+                format!("{now}, which is {ahead} before the last entry"),
+                todo,
+            ));
         }
         Some(_) | None => checks.push(Check::ok("clock", now.to_string())),
     }
@@ -85,12 +98,18 @@ fn owner(seen: &Seen, checks: &mut Vec<Check>) {
     let keys = seen.home.keys();
     let Ok(meta) = std::fs::metadata(&keys) else { return };
     if meta.permissions().mode() & 0o077 != 0 {
-        checks.push(Check::broken("owner", format!("others may enter `{}`", keys.display()), format!("chmod 700 {}", keys.display())));
+        checks.push(Check::broken(
+            "owner",
+            format!("others may enter `{}`", keys.display()),
+            format!("chmod 700 {}", keys.display()),
+        ));
         return;
     }
     let uid = meta.uid();
-    let (me, found) = (rustix::process::geteuid().as_raw(), user_name(uid).unwrap_or_else(|| format!("user {uid}")));
-    let todo = "run AECL as a user of its own (`aecl serve` under a service account) and the agent as another";
+    let (me, found) =
+        (rustix::process::geteuid().as_raw(), user_name(uid).unwrap_or_else(|| format!("user {uid}")));
+    let todo =
+        "run AECL as a user of its own (`aecl serve` under a service account) and the agent as another";
     checks.push(if uid == 0 {
         Check::advice("owner", "the keys belong to root", todo)
     } else if uid == me {

@@ -27,7 +27,10 @@ pub(super) fn look(seen: &Seen, checks: &mut Vec<Check>) -> Record {
     match read(seen) {
         Ok(record) => {
             let last = record.last_at.map_or(String::new(), |at| format!(", the last at {at}"));
-            checks.push(Check::ok("ledger", format!("{} entries{last}; its head is signed by our key", record.entries)));
+            checks.push(Check::ok(
+                "ledger",
+                format!("{} entries{last}; its head is signed by our key", record.entries),
+            ));
             record
         }
         Err(why) => {

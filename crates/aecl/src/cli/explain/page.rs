@@ -44,7 +44,10 @@ impl Asked<'_> {
         let who = &action.principal;
         let user = who.user.as_ref().map_or(String::new(), |u| format!(" for {u}"));
         let project = who.project.as_ref().map_or(String::new(), |p| format!(", project {p}"));
-        page.field("who", &format!("{}{user}, tenant {}{project}, in {}", who.agent, who.tenant, who.environment));
+        page.field(
+            "who",
+            &format!("{}{user}, tenant {}{project}, in {}", who.agent, who.tenant, who.environment),
+        );
         if let Some(typed) = &action.typed {
             let what = &typed.manifest.description;
             let what = if what.is_empty() { String::new() } else { format!(": {what}") };
@@ -98,7 +101,9 @@ impl Asked<'_> {
 
     /// How it would be undone, in words and as data.
     fn undo(&self) -> Value {
-        let Some(typed) = &self.action.typed else { return json!({"text": "nobody knows: the action is unknown"}) };
+        let Some(typed) = &self.action.typed else {
+            return json!({"text": "nobody knows: the action is unknown"});
+        };
         let manifest = &typed.manifest;
         if !manifest.effect.changes_something() {
             return json!({"text": "it changes nothing"});
@@ -112,7 +117,9 @@ impl Asked<'_> {
                     "action": c.action, "window_s": c.window_s, "arguments": c.arguments,
                 })
             }
-            (Reversibility::Reversible, None) => json!({"text": "by doing the opposite; there is no automatic way"}),
+            (Reversibility::Reversible, None) => {
+                json!({"text": "by doing the opposite; there is no automatic way"})
+            }
             (Reversibility::Compensatable, None) => json!({"text": "by hand: it names no compensation"}),
         }
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 pub(super) fn run(common: &Common, id: &str) -> Result {
     // Only names go into a path.
-    let id = ActionId::new(id).map_err(|e| Error::new(e.to_string()))?;
+    let id = ActionId::new(id)?;
     let answer = client::ask(common, async |client| client.get(&format!("/v1/actions/{id}")).await)?;
     let decision = answer.get("decision").filter(|d| d.is_object()).ok_or_else(|| {
         Error::new(format!("there is no decision on record for `{id}`")).hint(format!("aecl log show {id}"))

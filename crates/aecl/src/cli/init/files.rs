@@ -23,13 +23,15 @@ pub(super) fn bundle(agent: &AgentId, servers: &[String], example: Example) -> V
     let fill = |text: &str| text.replace("@AGENT@", &quoted(agent.as_str()));
     let (description, mut allowed) = match example {
         Example::Filesystem => ("An assistant that works with files.", Vec::new()),
-        Example::Finance => {
-            ("Reads invoices; pays only when a person agrees.", vec!["read_invoice".into(), "transfer_funds".into()])
-        }
+        Example::Finance => (
+            "Reads invoices; pays only when a person agrees.",
+            vec!["read_invoice".into(), "transfer_funds".into()],
+        ),
         Example::None => ("Nothing is allowed yet.", Vec::new()),
     };
     allowed.extend(servers.iter().map(|s| format!("{s}.*")));
-    let mut manifest = AGENT.replace("@DESCRIPTION@", &quoted(description)).replace("@ALLOWED@", &list(&allowed));
+    let mut manifest =
+        AGENT.replace("@DESCRIPTION@", &quoted(description)).replace("@ALLOWED@", &list(&allowed));
     if example == Example::Finance {
         manifest = manifest.replace("blocked_actions: []", "blocked_actions:\n  - delete_record").replace(
             "# budgets:\n",

@@ -16,11 +16,7 @@ pub(super) struct Steps {
     pub snippet: String,
 }
 
-pub(super) fn steps(
-    home: &Home,
-    agent: &AgentId,
-    servers: &[String],
-) -> Result<Steps, Error> {
+pub(super) fn steps(home: &Home, agent: &AgentId, servers: &[String]) -> Result<Steps, Error> {
     let dir = std::fs::canonicalize(home.dir())
         .map_err(|e| Error::new(format!("cannot find `{}`: {e}", home.dir().display())))?
         .display()
@@ -34,7 +30,8 @@ pub(super) fn steps(
             "filesystem" => ("@modelcontextprotocol/server-filesystem".to_owned(), vec![here.clone()]),
             other => (format!("THE-SERVER-{other}"), Vec::new()),
         };
-        let mut args = vec!["--dir".to_owned(), dir.clone(), "mcp".into(), "--agent".into(), agent.to_string()];
+        let mut args =
+            vec!["--dir".to_owned(), dir.clone(), "mcp".into(), "--agent".into(), agent.to_string()];
         args.extend(["--server".into(), server.clone(), "--".into(), "npx".into(), "-y".into(), package]);
         args.extend(arguments);
         entries.insert(server.clone(), json!({"command": program, "args": args}));

@@ -86,7 +86,9 @@ fn find(lines: &[String], list: &str) -> Result<Option<Found>, Error> {
         }
         match items.last_mut() {
             Some(item) if indent > item.indent => item.end = at + 1,
-            Some(item) if starts && indent == item.indent => items.push(Item { start: at, end: at + 1, indent }),
+            Some(item) if starts && indent == item.indent => {
+                items.push(Item { start: at, end: at + 1, indent })
+            }
             None if starts => items.push(Item { start: at, end: at + 1, indent }),
             Some(_) | None => return Err(by_hand(list)),
         }
@@ -107,7 +109,11 @@ fn open(lines: &mut [String], list: &str, found: &Found) {
 
 fn item(indent: usize, entry: &[String]) -> Vec<String> {
     let pad = " ".repeat(indent);
-    entry.iter().enumerate().map(|(i, line)| format!("{pad}{} {line}", if i == 0 { '-' } else { ' ' })).collect()
+    entry
+        .iter()
+        .enumerate()
+        .map(|(i, line)| format!("{pad}{} {line}", if i == 0 { '-' } else { ' ' }))
+        .collect()
 }
 
 fn joined(lines: &[String]) -> String {
@@ -117,8 +123,10 @@ fn joined(lines: &[String]) -> String {
 }
 
 fn by_hand(list: &str) -> Error {
-    Error::new(format!("`{list}` in aecl.yaml is written in a form that is not edited here; nothing was changed"))
-        .hint("write it as a list with one `- id: …` block per entry, or edit the file by hand")
+    Error::new(format!(
+        "`{list}` in aecl.yaml is written in a form that is not edited here; nothing was changed"
+    ))
+    .hint("write it as a list with one `- id: …` block per entry, or edit the file by hand")
 }
 
 #[cfg(test)]
@@ -144,7 +152,9 @@ mod tests {
         ] {
             assert_eq!(add(from), to);
         }
-        for refused in ["people: [{id: a}]\n", "people: *anchor\n", "people: |\n  text\n", "people:\n  a: 1\n"] {
+        for refused in
+            ["people: [{id: a}]\n", "people: *anchor\n", "people: |\n  text\n", "people:\n  a: 1\n"]
+        {
             assert!(add(refused).starts_with("ERROR"), "{refused}");
         }
     }
@@ -152,7 +162,10 @@ mod tests {
     #[test]
     fn an_entry_goes_and_nothing_else() {
         let text = "people:\n  # first\n  - id: a\n    groups:\n      - g\n  # second\n  - id: b\nc: 1\n";
-        assert_eq!(remove(text, "people", 0, 2).unwrap(), "people:\n  # first\n  # second\n  - id: b\nc: 1\n");
+        assert_eq!(
+            remove(text, "people", 0, 2).unwrap(),
+            "people:\n  # first\n  # second\n  - id: b\nc: 1\n"
+        );
         assert_eq!(remove("people:\n  - id: a\nc: 1\n", "people", 0, 1).unwrap(), "people: []\nc: 1\n");
         assert!(remove(text, "people", 0, 3).is_err());
     }

@@ -13,24 +13,24 @@ pub(super) fn change(
     edit: impl FnOnce(&Config, &str) -> Result<(String, Config), Error>,
 ) -> Result<Config, Error> {
     let shown = home.config();
-    let fail = |tried: &str, e: std::io::Error| Error::new(format!("cannot {tried} `{}`: {e}", shown.display()));
+    let fail =
+        |tried: &str, e: std::io::Error| Error::new(format!("cannot {tried} `{}`: {e}", shown.display()));
     let path = std::fs::canonicalize(&shown)
         .map_err(|e| fail("read", e).hint("`aecl init` writes a first configuration"))?;
     let found = std::fs::metadata(&path).map_err(|e| fail("read", e))?;
     let fresh = path.with_extension("yaml.new");
     // It is there only while somebody edits, so two edits at once do not undo each other.
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(found.mode() & 0o777)
-        .open(&fresh)
-        .map_err(|e| match e.kind() {
-            std::io::ErrorKind::AlreadyExists => {
-                Error::new(format!("`{}` is there: somebody else changes the configuration", fresh.display()))
-                    .hint("wait a moment; if nobody does, delete that file")
-            }
-            _ => fail("change", e),
-        })?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(found.mode() & 0o777).open(&fresh).map_err(
+            |e| match e.kind() {
+                std::io::ErrorKind::AlreadyExists => Error::new(format!(
+                    "`{}` is there: somebody else changes the configuration",
+                    fresh.display()
+                ))
+                .hint("wait a moment; if nobody does, delete that file"),
+                _ => fail("change", e),
+            },
+        )?;
     let result = write(home, &path, &fresh, &mut file, found.uid(), found.gid(), edit);
     if result.is_err() {
         drop(std::fs::remove_file(&fresh));

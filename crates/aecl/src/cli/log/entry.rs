@@ -8,7 +8,8 @@ use aecl_kernel::event::{Event, OutcomeKind};
 pub(super) fn line(page: &Page, source: &mut Source, row: &Row) -> String {
     let entry = &row.entry;
     let (tone, what, about) = told(source, &entry.event);
-    let run = entry.run.as_ref().map_or(String::new(), |r| format!("  {}", page.word(Tone::Quiet, r.as_str())));
+    let run =
+        entry.run.as_ref().map_or(String::new(), |r| format!("  {}", page.word(Tone::Quiet, r.as_str())));
     let what = page.word(tone, &format!("{what:<10}"));
     let at = page.word(Tone::Quiet, &entry.at.to_string());
     format!("{:>7}  {at}  {what} {}{run}", entry.position, inert_line(&about))
@@ -20,7 +21,11 @@ fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
         format!("{name} by {agent}  {action}")
     };
     match event {
-        Event::BundleLoaded(e) => (Tone::Quiet, "policy", format!("{} agents, {} actions, bundle {}", e.agents, e.actions, e.bundle.short())),
+        Event::BundleLoaded(e) => (
+            Tone::Quiet,
+            "policy",
+            format!("{} agents, {} actions, bundle {}", e.agents, e.actions, e.bundle.short()),
+        ),
         Event::RunOpened(e) => (Tone::Strong, "run", format!("opened for {} by {}", e.principal.agent, e.by)),
         Event::RunClosed(e) => (Tone::Quiet, "run", format!("closed by {}: {}", e.by, e.reason)),
         Event::TokenIssued(e) => (Tone::Quiet, "token", format!("{} until {}", e.token, e.expires_at)),
@@ -35,10 +40,13 @@ fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
                 _ => (Tone::Quiet, "asked", format!("{about}: {}", e.decision.verdict.name())),
             }
         }
-        Event::Asked(e) => (Tone::Mind, "asks", format!("{} until {}  {}", e.approval, e.expires_at, e.action)),
+        Event::Asked(e) => {
+            (Tone::Mind, "asks", format!("{} until {}  {}", e.approval, e.expires_at, e.action))
+        }
         Event::Answered(e) => {
             let (tone, word) = if e.vote.yes { (Tone::Good, "agreed") } else { (Tone::Bad, "refused") };
-            let reason = if e.vote.reason.is_empty() { String::new() } else { format!(": {}", e.vote.reason) };
+            let reason =
+                if e.vote.reason.is_empty() { String::new() } else { format!(": {}", e.vote.reason) };
             (tone, word, format!("by {} to {}{reason}", e.vote.person, named(e.action.as_str())))
         }
         Event::Expired(e) => (Tone::Bad, "expired", format!("nobody answered {}  {}", e.approval, e.action)),
@@ -55,7 +63,9 @@ fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
         Event::Kill(e) => (Tone::Bad, "KILLED", format!("{} by {}: {}", e.scope, e.by, e.reason)),
         Event::Lift(e) => (Tone::Good, "lifted", format!("{} by {}: {}", e.scope, e.by, e.reason)),
         Event::BudgetAdjusted(e) => (Tone::Mind, "budget", format!("{} by {}: {}", e.meter, e.by, e.reason)),
-        Event::Erased(e) => (Tone::Mind, "erased", format!("{} by {}: {}", e.payload.short(), e.by, e.ground)),
+        Event::Erased(e) => {
+            (Tone::Mind, "erased", format!("{} by {}: {}", e.payload.short(), e.by, e.ground))
+        }
         Event::KeyChanged(e) => (Tone::Mind, "key", e.key.clone()),
         Event::Heartbeat(e) => (Tone::Quiet, "alive", format!("{} in flight", e.in_flight)),
         Event::Fault(e) => (Tone::Bad, "FAULT", format!("{}: {}", e.code, e.message)),

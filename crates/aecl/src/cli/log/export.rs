@@ -34,16 +34,30 @@ pub(super) fn run(common: &Common, args: &Args) -> Result {
             }
         }
     };
-    let exported = export(source.store(), &args.to, args.payloads, &mut progress)
-        .map_err(|e| Error::new(e.to_string()).hint("an export is continued in its own directory, or begun in an empty one"))?;
+    let exported = export(source.store(), &args.to, args.payloads, &mut progress).map_err(|e| {
+        Error::new(e.to_string())
+            .hint("an export is continued in its own directory, or begun in an empty one")
+    })?;
     if common.json {
         show::print_json(&json!({"to": args.to.display().to_string(), "exported": exported}));
         return Ok(Exit::Done);
     }
     let mut page = Page::new();
     let word = page.word(Tone::Good, "Exported");
-    page.line(format!("{word}: {} entries to {}", exported.entries, show::inert_line(&args.to.display().to_string())));
-    page.field("new", &format!("{} entries, {} files, {} payloads", exported.entries - exported.before, exported.files, exported.payloads));
+    page.line(format!(
+        "{word}: {} entries to {}",
+        exported.entries,
+        show::inert_line(&args.to.display().to_string())
+    ));
+    page.field(
+        "new",
+        &format!(
+            "{} entries, {} files, {} payloads",
+            exported.entries - exported.before,
+            exported.files,
+            exported.payloads
+        ),
+    );
     page.print();
     show::say(&format!("hint: verify it anywhere with `aecl log verify {} --key KEY`", args.to.display()));
     Ok(Exit::Done)

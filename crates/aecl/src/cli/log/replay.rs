@@ -95,11 +95,17 @@ fn of_run(common: &Common, source: &mut Source, run: &str) -> std::result::Resul
 }
 
 /// How many decisions about these actions there are.
-fn decisions(source: &mut Source, part: &Part, actions: &BTreeSet<ActionId>) -> std::result::Result<u64, Error> {
+fn decisions(
+    source: &mut Source,
+    part: &Part,
+    actions: &BTreeSet<ActionId>,
+) -> std::result::Result<u64, Error> {
     let mut n = 0;
     for action in actions {
         let rows = source.of_action(action.as_str())?;
-        let ruled = |r: &&super::source::Row| matches!(r.entry.event, Event::Ruled(_)) && part.range.contains(&r.entry.position);
+        let ruled = |r: &&super::source::Row| {
+            matches!(r.entry.event, Event::Ruled(_)) && part.range.contains(&r.entry.position)
+        };
         n += rows.iter().filter(ruled).count() as u64;
     }
     Ok(n)
@@ -121,7 +127,10 @@ fn same(common: &Common, again: &Redecided) -> Result {
         page.line(format!("{word}: {n} made again, {} come out otherwise.", again.mismatches.len()));
     }
     for mismatch in &again.mismatches {
-        page.field("entry", &format!("{} ({}): its {} differs", mismatch.position, mismatch.action, mismatch.what));
+        page.field(
+            "entry",
+            &format!("{} ({}): its {} differs", mismatch.position, mismatch.action, mismatch.what),
+        );
         page.field("recorded", "").quote(&mismatch.recorded);
         page.field("now", "").quote(&mismatch.now);
     }

@@ -26,7 +26,8 @@ pub(super) fn run(common: &Common, args: &Args) -> Result {
         let row = source.from(position, 1)?.into_iter().find(|r| r.entry.position == position);
         let size = source.size()?;
         let row = row.ok_or_else(|| {
-            unknown(&format!("there is no entry {position}")).hint(format!("the ledger has {size} entries, from 0 on"))
+            unknown(&format!("there is no entry {position}"))
+                .hint(format!("the ledger has {size} entries, from 0 on"))
         })?;
         return full(common, &mut source, &[row]);
     }
@@ -59,7 +60,8 @@ fn full(common: &Common, source: &mut Source, rows: &[Row]) -> Result {
     for row in rows {
         let papers = papers(source, row)?;
         if common.json {
-            let papers: serde_json::Map<String, Value> = papers.into_iter().map(|(n, v)| (n.to_owned(), v)).collect();
+            let papers: serde_json::Map<String, Value> =
+                papers.into_iter().map(|(n, v)| (n.to_owned(), v)).collect();
             all.push(json!({"entry": row.json, "payloads": papers}));
             continue;
         }
@@ -105,7 +107,8 @@ fn of_run(common: &Common, source: &mut Source, run: &str) -> Result {
         for row in &rows {
             let papers = papers(source, row)?;
             if common.json {
-                let papers: serde_json::Map<String, Value> = papers.into_iter().map(|(n, v)| (n.to_owned(), v)).collect();
+                let papers: serde_json::Map<String, Value> =
+                    papers.into_iter().map(|(n, v)| (n.to_owned(), v)).collect();
                 all.push(json!({"entry": row.json, "payloads": papers}));
                 continue;
             }

@@ -45,7 +45,12 @@ impl Source {
     }
 
     /// Entries of a run after a position.
-    pub(super) fn of_run(&mut self, run: &str, after: Option<u64>, limit: usize) -> std::result::Result<Vec<Row>, Error> {
+    pub(super) fn of_run(
+        &mut self,
+        run: &str,
+        after: Option<u64>,
+        limit: usize,
+    ) -> std::result::Result<Vec<Row>, Error> {
         self.store.entries_of_run(run, after, limit).map_err(failed)?.into_iter().map(Row::read).collect()
     }
 
@@ -56,18 +61,24 @@ impl Source {
 
     /// Name and agent of an action.
     pub(super) fn about(&mut self, action: &str) -> (String, String) {
-        let first = self.of_action(action).unwrap_or_default().into_iter().find_map(|row| match row.entry.event {
-            Event::Ruled(ruled) => Some((ruled.name.clone(), ruled.principal.agent.to_string())),
-            _ => None,
-        });
+        let first =
+            self.of_action(action).unwrap_or_default().into_iter().find_map(|row| match row.entry.event {
+                Event::Ruled(ruled) => Some((ruled.name.clone(), ruled.principal.agent.to_string())),
+                _ => None,
+            });
         first.unwrap_or_default()
     }
 
     /// The content behind a commitment: JSON, or text; nothing if it is not there any more.
-    pub(super) fn paper(&mut self, kind: PayloadKind, digest: &Digest) -> std::result::Result<Option<Value>, Error> {
+    pub(super) fn paper(
+        &mut self,
+        kind: PayloadKind,
+        digest: &Digest,
+    ) -> std::result::Result<Option<Value>, Error> {
         let bytes = payload(&mut self.store, kind, digest)?;
         Ok(bytes.map(|b| {
-            serde_json::from_slice(&b).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&b).into_owned()))
+            serde_json::from_slice(&b)
+                .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&b).into_owned()))
         }))
     }
 }

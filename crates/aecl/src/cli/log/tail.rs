@@ -48,7 +48,12 @@ pub(super) fn run(common: &Common, args: &Args) -> Result {
 }
 
 /// Prints what is there from `next` on. Gives whether anybody reads on.
-fn print_from(common: &Common, args: &Args, source: &mut Source, next: &mut u64) -> std::result::Result<bool, Error> {
+fn print_from(
+    common: &Common,
+    args: &Args,
+    source: &mut Source,
+    next: &mut u64,
+) -> std::result::Result<bool, Error> {
     loop {
         let rows = source.from(*next, CHUNK)?;
         if rows.is_empty() {

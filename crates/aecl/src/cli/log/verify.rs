@@ -41,7 +41,8 @@ pub(super) fn run(common: &Common, args: &Args) -> Result {
         None => source::own_key(common)?,
     };
     let read = |path: &PathBuf| {
-        std::fs::read_to_string(path).map_err(|e| Error::new(format!("cannot read `{}`: {e}", path.display())))
+        std::fs::read_to_string(path)
+            .map_err(|e| Error::new(format!("cannot read `{}`: {e}", path.display())))
     };
     let kept = args.head.as_ref().map(read).transpose()?;
     let mut auditor = Auditor::new(key.name(), key.clone());
@@ -77,7 +78,11 @@ fn good(report: &Report, key: &VerifierKey, own: bool) {
     let mut page = Page::new();
     let n = usize::try_from(report.entries).unwrap_or(usize::MAX);
     let word = page.word(Tone::Good, "Verifies");
-    page.line(format!("{word}: {} of `{}`, nothing changed, dropped or moved.", count(n, "entry"), show::inert_line(&report.origin)));
+    page.line(format!(
+        "{word}: {} of `{}`, nothing changed, dropped or moved.",
+        count(n, "entry"),
+        show::inert_line(&report.origin)
+    ));
     page.field("root", &report.root);
     page.field("key", &key.to_string());
     if let Some(size) = report.continues {
@@ -89,7 +94,13 @@ fn good(report: &Report, key: &VerifierKey, own: bool) {
     page.field("decisions", &counts(&report.decisions));
     page.field("actions", &counts(&report.actions));
     let erased = report.payloads_erased;
-    page.field("payloads", &format!("{} as committed, {} not there, {erased} erased on record", report.payloads, report.payloads_missing));
+    page.field(
+        "payloads",
+        &format!(
+            "{} as committed, {} not there, {erased} erased on record",
+            report.payloads, report.payloads_missing
+        ),
+    );
     for open in &report.open {
         page.field("open", &format!("{} is {} (entry {})", open.action, open.state, open.position));
     }
@@ -102,7 +113,9 @@ fn good(report: &Report, key: &VerifierKey, own: bool) {
     }
     page.print();
     if own {
-        show::say("hint: this was checked with the key that lies beside the ledger; an auditor pins it with --key");
+        show::say(
+            "hint: this was checked with the key that lies beside the ledger; an auditor pins it with --key",
+        );
     }
 }
 
@@ -118,8 +131,12 @@ fn bad(finding: &Finding, key: &VerifierKey) {
     page.field("key", &key.to_string());
     page.print();
     show::say(match finding.class {
-        Class::Proof => "hint: keep the files as they are; compare with an export or a head that somebody else has kept",
-        Class::Story => "hint: keep the files as they are; a newer AECL may have written kinds of entries that this one does not know",
+        Class::Proof => {
+            "hint: keep the files as they are; compare with an export or a head that somebody else has kept"
+        }
+        Class::Story => {
+            "hint: keep the files as they are; a newer AECL may have written kinds of entries that this one does not know"
+        }
         Class::Unreadable => "hint: check the path, the disk and who may read it",
     });
 }

@@ -51,6 +51,9 @@ pub(super) async fn run(home: &Home, hello: Hello) -> Result<(), Error> {
     if let Some(complaint) = welcome.error.filter(|_| !welcome.ok) {
         return Err(Error { message: complaint.message, code: Some(complaint.code), hint: complaint.hint });
     }
+    if let Some(note) = welcome.note {
+        tracing::warn!("{note}");
+    }
     let to_server = async {
         let copied = tokio::io::copy(&mut tokio::io::stdin(), &mut writer).await;
         // The client has closed its end: what is underway is still answered.

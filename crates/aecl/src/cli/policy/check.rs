@@ -33,11 +33,16 @@ fn loads(common: &Common, dir: &Path, bundle: &Bundle, strict: bool) -> Result {
         let (tone, word) = if fails { (Tone::Mind, "doubtful") } else { (Tone::Good, "loads") };
         let word = page.word(tone, word);
         page.line(format!("{} {word}", show::inert_line(&dir.display().to_string())));
-        page.field("has", &format!(
-            "{}, {}, {}, {} as they must",
-            count(agents, "agent"), count(actions, "action"), count(rules, "rule file"),
-            count(bundle.examples(), "example"),
-        ));
+        page.field(
+            "has",
+            &format!(
+                "{}, {}, {}, {} as they must",
+                count(agents, "agent"),
+                count(actions, "action"),
+                count(rules, "rule file"),
+                count(bundle.examples(), "example"),
+            ),
+        );
         page.field("warnings", &bundle.warnings().len().to_string());
         page.field("hash", &bundle.hash().to_string());
         page.print();
@@ -59,7 +64,9 @@ fn refused(common: &Common, dir: &Path, problems: &[Problem]) -> Result {
     let word = page.word(Tone::Bad, "does not load");
     page.line(format!("{} {word}: {}", show::inert_line(&dir.display().to_string()), count(fatal, "error")));
     page.print();
-    show::say("hint: a running AECL keeps the bundle that it has until this one loads; docs/reference/errors.md, `bundle_invalid`");
+    show::say(
+        "hint: a running AECL keeps the bundle that it has until this one loads; docs/reference/errors.md, `bundle_invalid`",
+    );
     Ok(Exit::Failed)
 }
 
@@ -69,7 +76,11 @@ fn list(page: &mut Page, problems: &[Problem]) {
         for problem in problems.iter().filter(|p| p.fatal == fatal) {
             let (tone, word) = if fatal { (Tone::Bad, "error") } else { (Tone::Mind, "warning") };
             let word = page.word(tone, word);
-            page.line(format!("{word}: {}: {}", show::inert_line(&problem.path), show::inert(&problem.message)));
+            page.line(format!(
+                "{word}: {}: {}",
+                show::inert_line(&problem.path),
+                show::inert(&problem.message)
+            ));
         }
     }
 }

@@ -26,7 +26,12 @@ pub(super) struct Outlook {
     pub why: Vec<String>,
 }
 
-pub(super) fn of(bundle: &Bundle, agent: &AgentManifest, action: &ActionManifest, environment: &str) -> Outlook {
+pub(super) fn of(
+    bundle: &Bundle,
+    agent: &AgentManifest,
+    action: &ActionManifest,
+    environment: &str,
+) -> Outlook {
     let name = action.name.as_str();
     let outlook = |look, why: &str| Outlook { look, why: vec![why.to_owned()] };
     if AgentManifest::lists(&agent.blocked_actions, name) {
@@ -39,7 +44,10 @@ pub(super) fn of(bundle: &Bundle, agent: &AgentManifest, action: &ActionManifest
         return Outlook { look: Look::Blocked, why: vec![format!("it does not exist in `{environment}`")] };
     }
     if !here(&agent.scopes.environments) {
-        return Outlook { look: Look::Blocked, why: vec![format!("the agent may not act in `{environment}`")] };
+        return Outlook {
+            look: Look::Blocked,
+            why: vec![format!("the agent may not act in `{environment}`")],
+        };
     }
     let rule = agent.context_rules.get(name);
     let listed = AgentManifest::lists(&agent.allowed_actions, name);
@@ -95,7 +103,8 @@ fn undone_by_it(bundle: &Bundle, agent: &AgentManifest, name: &str) -> Option<St
     bundle.catalogue().iter().find_map(|(other, typed)| {
         let undoes = typed.manifest.compensation.as_ref().is_some_and(|c| c.action.as_str() == name);
         let other = other.as_str();
-        let may = AgentManifest::lists(&agent.allowed_actions, other) || agent.context_rules.contains_key(other);
+        let may =
+            AgentManifest::lists(&agent.allowed_actions, other) || agent.context_rules.contains_key(other);
         (undoes && may && !AgentManifest::lists(&agent.blocked_actions, other)).then(|| other.to_owned())
     })
 }

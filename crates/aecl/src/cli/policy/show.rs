@@ -14,10 +14,15 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(super) fn run(common: &Common, agent: Option<&str>, environment: Option<&str>, policy: Option<PathBuf>) -> Result {
+pub(super) fn run(
+    common: &Common,
+    agent: Option<&str>,
+    environment: Option<&str>,
+    policy: Option<PathBuf>,
+) -> Result {
     let home = Home::new(&common.dir);
     let environment = match environment {
-        Some(name) => Environment::new(name).map_err(|e| Error::new(e.to_string()))?.to_string(),
+        Some(name) => Environment::new(name)?.to_string(),
         None if home.config().exists() => home.read()?.environment.to_string(),
         None => "production".into(),
     };
@@ -50,7 +55,8 @@ fn find(bundle: &Bundle, name: &str) -> std::result::Result<Arc<AgentManifest>, 
         let near = nearest(name, bundle.agents().map(|a| a.agent_id.clone()));
         let near = near.map_or(String::new(), |n| format!("; did you mean `{n}`?"));
         let error = Error::new(format!("there is no manifest for agent `{}`{near}", show::inert_line(name)));
-        Error { code: Some("agent_unknown".into()), ..error }.hint("`aecl policy show` without a name lists all agents")
+        Error { code: Some("agent_unknown".into()), ..error }
+            .hint("`aecl policy show` without a name lists all agents")
     })
 }
 
@@ -59,8 +65,14 @@ fn agent_page(page: &mut Page, bundle: &Bundle, agent: &AgentManifest, environme
     if !agent.description.is_empty() {
         page.field("is", &agent.description);
     }
-    page.field("asks", &format!("{} when risk is above {}", words(&agent.approvers), agent.auto_approve_threshold));
-    page.field("lives", &format!("tokens {}, runs {}", duration(agent.token_ttl_seconds), duration(agent.run_ttl_seconds)));
+    page.field(
+        "asks",
+        &format!("{} when risk is above {}", words(&agent.approvers), agent.auto_approve_threshold),
+    );
+    page.field(
+        "lives",
+        &format!("tokens {}, runs {}", duration(agent.token_ttl_seconds), duration(agent.run_ttl_seconds)),
+    );
     let limits = limits(agent);
     page.field("limits", &if limits.is_empty() { "none".into() } else { limits.join("\n") });
     page.gap();
@@ -75,8 +87,12 @@ fn agent_page(page: &mut Page, bundle: &Bundle, agent: &AgentManifest, environme
         ]);
     }
     for name in missing(bundle, agent) {
-        table.row(vec![(Tone::Plain, name), (Tone::Quiet, "-".into()), (Tone::Mind, "nothing".into()),
-            (Tone::Plain, "the catalogue has no such action yet".into())]);
+        table.row(vec![
+            (Tone::Plain, name),
+            (Tone::Quiet, "-".into()),
+            (Tone::Mind, "nothing".into()),
+            (Tone::Plain, "the catalogue has no such action yet".into()),
+        ]);
     }
     page.table(&table);
 }
@@ -115,14 +131,30 @@ fn words(set: &BTreeSet<String>) -> String {
 }
 
 fn limits(agent: &AgentManifest) -> Vec<String> {
-    let only = |actions: &BTreeSet<String>| if actions.is_empty() { String::new() } else { format!(" ({})", words(actions)) };
+    let only = |actions: &BTreeSet<String>| {
+        if actions.is_empty() { String::new() } else { format!(" ({})", words(actions)) }
+    };
     let mut out = Vec::new();
     out.extend(agent.max_tool_calls_per_run.map(|n| format!("{n} calls per run")));
     out.extend(agent.max_concurrent_calls.map(|n| format!("{n} calls at once")));
-    out.extend(agent.rate_limits.iter().map(|r| format!("{} calls in {}{}", r.calls, duration(r.per_s.into()), only(&r.actions))));
+    out.extend(
+        agent
+            .rate_limits
+            .iter()
+            .map(|r| format!("{} calls in {}{}", r.calls, duration(r.per_s.into()), only(&r.actions))),
+    );
     out.extend(agent.budgets.iter().map(|b| {
-        let per = match b.per { Per::Call => "call", Per::Run => "run", Per::Hour => "hour", Per::Day => "day" };
-        let of = match b.of { Of::Run => "run", Of::Agent => "agent", Of::Tenant => "tenant" };
+        let per = match b.per {
+            Per::Call => "call",
+            Per::Run => "run",
+            Per::Hour => "hour",
+            Per::Day => "day",
+        };
+        let of = match b.of {
+            Of::Run => "run",
+            Of::Agent => "agent",
+            Of::Tenant => "tenant",
+        };
         format!("{} {} per {per}, for the {of}{}", b.limit, b.unit, only(&b.actions))
     }));
     out.extend(agent.hours.as_ref().map(|h| {

@@ -18,7 +18,8 @@ impl Page {
                 "require_approval" => "asks",
                 _ => "notes",
             };
-            let (check, message, code) = (finding.text("/check"), finding.text("/message"), finding.text("/code"));
+            let (check, message, code) =
+                (finding.text("/check"), finding.text("/message"), finding.text("/code"));
             self.item(&format!("{check} {word}: {message} [{code}]"));
         }
         let above = threshold.map_or(String::new(), |t| format!("; a person is asked above {t}"));

@@ -34,7 +34,7 @@ pub(super) fn check(config: &Config, parts: &Parts) -> Result<(), Refusal> {
         }
     }
     match origin(&parts.headers) {
-        Some(origin) if !may_be_origin(config, origin) => {
+        Some(origin) if !may_be_origin(config, origin, host) => {
             let message = format!(
                 "pages of `{origin}` may not call this gateway; `allowed_origins` in aecl.yaml says which may"
             );
@@ -71,13 +71,18 @@ fn may_be_host(config: &Config, name: &str) -> bool {
         || known_urls(config).any(|url| url.host_str() == Some(name))
 }
 
-fn may_be_origin(config: &Config, origin: &str) -> bool {
+/// A page that is listed, or one of this very address.
+fn may_be_origin(config: &Config, origin: &str, host: Option<&str>) -> bool {
     let Ok(url) = Url::parse(origin) else { return false };
-    if config.allowed_origins.contains(origin) {
-        return true;
-    }
-    let ours = known_urls(config).any(|known| known.origin() == url.origin());
-    ours || url.host_str().is_some_and(is_loopback)
+    let same = |scheme: &str| origin.strip_prefix(scheme).is_some_and(|authority| Some(authority) == host);
+    config.allowed_origins.contains(origin)
+        || config
+            .public_url
+            .as_deref()
+            .and_then(|it| Url::parse(it).ok())
+            .is_some_and(|it| it.origin() == url.origin())
+        || same("http://")
+        || same("https://")
 }
 
 fn known_urls(config: &Config) -> impl Iterator<Item = Url> + '_ {
@@ -147,8 +152,9 @@ mod tests {
     #[test]
     fn only_known_pages_may_call() {
         for (origin, ok) in [
-            ("http://localhost:6274", true),
-            ("http://127.0.0.1:6274", true),
+            ("http://localhost", true),
+            ("http://localhost:6274", false),
+            ("http://127.0.0.1", false),
             ("https://aecl.example.com", true),
             ("https://console.example.org", true),
             ("http://console.example.org", false),

@@ -23,9 +23,12 @@ pub(super) const VERSION: i64 = -32022;
 /// Refused by us: who asks may not.
 pub(super) const DENIED: i64 = -32001;
 
-/// A request that is not taken.
+/// A request that is not taken. Boxed: it is the rare way out of many functions.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct Refusal(Box<Refused>);
+
+#[derive(Debug)]
+struct Refused {
     status: StatusCode,
     id: Option<Box<RawValue>>,
     code: i64,
@@ -36,7 +39,8 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, code: i64, message: impl Into<String>) -> Self {
-        Self { status, id: None, code, message: message.into(), data: None, challenge: None }
+        let message = message.into();
+        Self(Box::new(Refused { status, id: None, code, message, data: None, challenge: None }))
     }
 
     pub(super) fn parse(message: impl Into<String>) -> Self {
@@ -58,33 +62,39 @@ impl Refusal {
     /// A version that is not spoken here, with those that are.
     pub(super) fn version(requested: &str, supported: &[String], message: impl Into<String>) -> Self {
         let data = json!({"supported": supported, "requested": requested});
-        Self { data: Some(data), ..Self::new(StatusCode::BAD_REQUEST, VERSION, message) }
+        Self::new(StatusCode::BAD_REQUEST, VERSION, message).with(data)
+    }
+
+    fn with(mut self, data: Value) -> Self {
+        self.0.data = Some(data);
+        self
     }
 
     /// The same, as the answer to this request.
     pub(super) fn to(mut self, id: &RawValue) -> Self {
-        self.id = Some(id.to_owned());
+        self.0.id = Some(id.to_owned());
         self
     }
 
     /// The same, telling how to authenticate.
     pub(super) fn challenge(mut self, challenge: String) -> Self {
-        self.challenge = Some(challenge);
+        self.0.challenge = Some(challenge);
         self
     }
 
     /// Which JSON-RPC error it is.
     #[cfg(test)]
     pub(super) fn code(&self) -> i64 {
-        self.code
+        self.0.code
     }
 
     fn text(&self) -> String {
-        let mut error = json!({"code": self.code, "message": self.message});
-        if let (Some(data), Value::Object(error)) = (&self.data, &mut error) {
+        let Refused { id, code, message, data, .. } = &*self.0;
+        let mut error = json!({"code": code, "message": message});
+        if let (Some(data), Value::Object(error)) = (data, &mut error) {
             error.insert("data".into(), data.clone());
         }
-        let id = self.id.as_deref().map_or("null", RawValue::get);
+        let id = id.as_deref().map_or("null", RawValue::get);
         format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
     }
 }
@@ -105,15 +115,14 @@ impl From<GateError> for Refusal {
             code::INTERNAL | code::BUNDLE_INVALID => (StatusCode::INTERNAL_SERVER_ERROR, INTERNAL),
             _ => (StatusCode::BAD_REQUEST, INVALID),
         };
-        let data = Some(json!({"aecl": {"code": of.as_str()}}));
-        Self { data, ..Self::new(status, code, error.to_string()) }
+        Self::new(status, code, error.to_string()).with(json!({"aecl": {"code": of.as_str()}}))
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut response = json_response(self.status, self.text());
-        if let Some(challenge) = &self.challenge
+        let mut response = json_response(self.0.status, self.text());
+        if let Some(challenge) = &self.0.challenge
             && let Ok(value) = HeaderValue::from_str(challenge)
         {
             response.headers_mut().insert(WWW_AUTHENTICATE, value);

@@ -1,0 +1,437 @@
+//! What a decision costs, beside what it cannot do without. All figures that count are ratios within one
+//! run: the machine may be busy.
+//!
+//! `cargo run --release --bin ledger [decide|durable|big|memory]...` in `benches/`.
+
+use aecl_kernel::action::{Action, Credential, Mode, Proposal};
+use aecl_kernel::bundle::{Bundle, Source};
+use aecl_kernel::decide::{Fresh, Question, Ruling as Decided, decide};
+use aecl_kernel::event::{Entry, OutcomeKind};
+use aecl_kernel::facts::{Fact, Facts, Goal, Key};
+use aecl_kernel::id::{ActionId, AgentId, ApprovalId, Environment, RunId, TenantId};
+use aecl_kernel::json::Limits;
+use aecl_kernel::labels::Labels;
+use aecl_kernel::principal::Principal;
+use aecl_kernel::proof::{Frontier, leaf_hash};
+use aecl_kernel::time::Timestamp;
+use aecl_ledger::store::{Memory, Sqlite, Store};
+use aecl_ledger::{
+    Auditor, Conclusion, Ledger, OpenRun, Rule, Ruling, Signer, export, redecide, verify_data, verify_export,
+};
+use ed25519_dalek::SigningKey;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+const NOON: Timestamp = Timestamp(1_767_268_800_000);
+const ORIGIN: &str = "ledger.bench/acme";
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let parts: [(&str, fn()); 4] = [("decide", decisions), ("durable", durable), ("memory", growth), ("big", big)];
+    for (name, part) in parts {
+        if wanted.is_empty() || wanted.iter().any(|w| w == name) {
+            println!("{name}");
+            part();
+        }
+    }
+}
+
+fn line(what: &str, value: String, target: &str) {
+    println!("  {what:<62} {value:>14}   {target}");
+}
+
+fn ratio(what: &str, value: f64, target: &str) {
+    line(what, format!("{value:.2}"), target);
+}
+
+fn micros(what: &str, value: Duration) {
+    line(what, format!("{:.1} µs", value.as_secs_f64() * 1e6), "");
+}
+
+/// A bundle like one that somebody would have, and `rules` rules about other agents.
+fn bundle(rules: usize) -> Arc<Bundle> {
+    let mut actions = vec![json!({
+        "name": "payments.refund", "effect": "pay", "reversibility": "reversible",
+        "description": "Pays back an order",
+        "arguments": {"type": "object", "required": ["order", "amount"], "properties": {
+            "order": {"type": "string", "maxLength": 40}, "amount": {"type": "number"},
+            "reason": {"type": "string"}, "notify": {"type": "boolean"}}},
+        "fields": {"amount": {"value": "/amount", "unit": "EUR"}, "resource": "/order"},
+    })];
+    actions.extend((0..20).map(|n| {
+        json!({"name": format!("crm.read{n}"), "effect": "read",
+            "arguments": {"type": "object", "properties": {"id": {"type": "string"}}}})
+    }));
+    let agent = json!({
+        "agent_id": "support", "allowed_actions": ["payments.refund", "crm.read0", "crm.read1"],
+        "blocked_actions": ["crm.read9"], "max_tool_calls_per_run": 1_000_000_000u64,
+        "budgets": [{"unit": "EUR", "limit": "900000000", "per": "day", "of": "tenant"}],
+        "rate_limits": [{"calls": 1_000_000_000u64, "per_s": 1}],
+    });
+    let mut cedar = String::new();
+    for n in 0..5 {
+        cedar += &format!(
+            "@id(\"own{n}\") forbid (principal == Agent::\"support\", action == Action::\"payments.refund\", resource) \
+             when {{ context.amount.greaterThan(decimal(\"{}.0\")) }};\n",
+            5000 + n
+        );
+    }
+    for n in 5..rules {
+        cedar += &format!(
+            "@id(\"r{n}\") forbid (principal == Agent::\"agent{n}\", action == Action::\"payments.refund\", resource) \
+             when {{ context.amount.greaterThan(decimal(\"{n}.0\")) }};\n"
+        );
+    }
+    let sources = vec![
+        Source { path: "actions/all.json".into(), text: serde_json::to_string(&actions).unwrap() },
+        Source { path: "agents/support.json".into(), text: agent.to_string() },
+        Source { path: "rules/all.cedar".into(), text: cedar },
+    ];
+    Arc::new(Bundle::compile(sources).unwrap_or_else(|p| panic!("{p:#?}")))
+}
+
+fn principal(run: &str) -> Principal {
+    Principal {
+        agent: AgentId::new("support").unwrap(),
+        user: None,
+        tenant: TenantId::new("acme").unwrap(),
+        project: None,
+        environment: Environment::new("test").unwrap(),
+        run: RunId::new(run).unwrap(),
+    }
+}
+
+fn proposal(principal: &Principal, n: u64) -> Proposal {
+    let credential = Credential {
+        id: format!("tok_{}", principal.run),
+        run: principal.run.clone(),
+        agent: principal.agent.clone(),
+        expires_at: NOON.plus_s(900),
+    };
+    Proposal {
+        principal: principal.clone(),
+        credential,
+        name: "payments.refund".into(),
+        arguments: format!(r#"{{"order":"order-{n:08}","amount":12.5,"reason":"the parcel never came","notify":true}}"#)
+            .into_bytes(),
+        mode: Mode::Execute,
+        idempotency_key: None,
+        offered: None,
+        compensates: None,
+        resume: false,
+    }
+}
+
+fn fresh(n: u64) -> Fresh {
+    // As long as a real one.
+    Fresh {
+        action: ActionId::new(&format!("act_{n:032x}")).unwrap(),
+        approval: ApprovalId::new(&format!("apr_{n:032x}")).unwrap(),
+    }
+}
+
+fn open_run(principal: &Principal) -> OpenRun {
+    OpenRun {
+        principal: principal.clone(),
+        goal: Goal { text: "answer the complaint about an order that never came".into(), plan: None },
+        expires_at: NOON.plus_s(1_000_000),
+        parent: None,
+        follows: None,
+        by: "bench".into(),
+    }
+}
+
+/// Medians of several things, measured in turns so that a busy moment hits all of them.
+fn medians(rounds: usize, inner: u32, things: &mut [&mut dyn FnMut()]) -> Vec<Duration> {
+    let mut times = vec![Vec::with_capacity(rounds); things.len()];
+    for _ in 0..rounds {
+        for (thing, times) in things.iter_mut().zip(&mut times) {
+            let start = Instant::now();
+            (0..inner).for_each(|_| thing());
+            times.push(start.elapsed() / inner);
+        }
+    }
+    times.into_iter().map(|mut t| *t.select_nth_unstable(rounds / 2).1).collect()
+}
+
+/// A decision in memory, with everything that it looks up.
+struct Scene {
+    bundle: Arc<Bundle>,
+    action: Arc<Action>,
+    facts: Facts,
+    space: BTreeMap<Key, Fact>,
+}
+
+fn scene(rules: usize) -> Scene {
+    let bundle = bundle(rules);
+    let principal = principal("run_0123456789abcdef");
+    let action = Arc::new(Action::parse(proposal(&principal, 1), bundle.catalogue(), &Limits::default()));
+    let run = json!({"run": {"principal": principal, "goal": format!("sha256:{}", "00".repeat(32)),
+        "opened_at": NOON, "expires_at": NOON.plus_s(900), "calls": 3, "labels": Labels::default(), "next_seq": 7}});
+    let mut space = BTreeMap::from([(Key::Run(principal.run), serde_json::from_value(run).unwrap())]);
+    let facts = Facts::gather(&action, &bundle, &mut space).unwrap();
+    Scene { bundle, action, facts, space }
+}
+
+impl Scene {
+    fn question(&self) -> Question<'_> {
+        Question { action: &self.action, facts: &self.facts, bundle: &self.bundle, evidence: &[], now: NOON }
+    }
+}
+
+fn decisions() {
+    let small = scene(10);
+    let question = small.question();
+    assert!(matches!(decide(&question, &small.action, fresh(1)), Decided::Allowed(_)));
+    let bare = small.bundle.policies().evaluate_bare(&question).unwrap();
+    let mut space = small.space.clone();
+    let principal = small.action.principal.clone();
+    let names = fresh(1);
+    let times = medians(
+        400,
+        50,
+        &mut [
+            &mut || assert!(std::hint::black_box(bare())),
+            &mut || drop(std::hint::black_box(decide(&question, &small.action, names.clone()))),
+            &mut || drop(std::hint::black_box(small.bundle.policies().ask(&question, &small.action.principal.agent))),
+            &mut || {
+                let action = Action::parse(proposal(&principal, 1), small.bundle.catalogue(), &Limits::default());
+                drop(std::hint::black_box(action));
+            },
+            &mut || drop(std::hint::black_box(Facts::gather(&small.action, &small.bundle, &mut space).unwrap())),
+        ],
+    );
+    let [bare, decided, asked, parsed, gathered] = times[..] else { return };
+    micros("bare Cedar evaluation of the slice (request built before)", bare);
+    micros("decide()", decided);
+    micros("  of which the policy check (request, context, evaluation)", asked);
+    micros("parse of the proposal", parsed);
+    micros("facts gathered from a map", gathered);
+    ratio("decide / bare Cedar", decided.as_secs_f64() / bare.as_secs_f64(), "<= 2.5");
+    let whole = decided + parsed + gathered;
+    ratio("parse + gather + decide / bare Cedar", whole.as_secs_f64() / bare.as_secs_f64(), "");
+
+    let large = scene(10_000);
+    let (q10, q10k) = (small.question(), large.question());
+    let times = medians(
+        400,
+        50,
+        &mut [
+            &mut || drop(std::hint::black_box(decide(&q10, &small.action, names.clone()))),
+            &mut || drop(std::hint::black_box(decide(&q10k, &large.action, names.clone()))),
+        ],
+    );
+    ratio("10,000 rules / 10 rules", times[1].as_secs_f64() / times[0].as_secs_f64(), "<= 1.3");
+}
+
+fn signer() -> Signer {
+    Signer { origin: ORIGIN.into(), key: SigningKey::from_bytes(&[7; 32]) }
+}
+
+/// One client: decides, and concludes if `conclude`.
+async fn client(ledger: &Ledger, bundle: &Arc<Bundle>, principal: &Principal, numbers: &AtomicU64, conclude: bool) {
+    let n = numbers.fetch_add(1, Ordering::Relaxed);
+    let action = Arc::new(Action::parse(proposal(principal, n), bundle.catalogue(), &Limits::default()));
+    let rule = Rule { action, evidence: Vec::new(), bundle: bundle.clone(), fresh: fresh(n), now: NOON };
+    let Ruling::Allowed(permit) = ledger.rule(rule).await.unwrap() else { panic!("expected an allow") };
+    if conclude {
+        let conclusion = Conclusion {
+            action: permit.get().id().clone(),
+            outcome: OutcomeKind::Done,
+            code: None,
+            message: String::new(),
+            output: Some(br#"{"refund":"re_1234567890","status":"succeeded"}"#.to_vec()),
+            labels: Labels::default(),
+            latency_ms: 12,
+            sandbox: "none".into(),
+            resolved_by: None,
+        };
+        ledger.conclude(conclusion, NOON).await.unwrap();
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// Actions per second with so many clients, each with a run of its own.
+fn rate(ledger: &Ledger, bundle: &Arc<Bundle>, clients: u64, each: u64, numbers: &Arc<AtomicU64>, conclude: bool) -> f64 {
+    let runtime = runtime();
+    runtime.block_on(async {
+        let mut runs = Vec::new();
+        for _ in 0..clients {
+            let principal = principal(&format!("run_{:032x}", numbers.fetch_add(1, Ordering::Relaxed)));
+            ledger.open_run(open_run(&principal), NOON).await.unwrap();
+            runs.push(principal);
+        }
+        let start = Instant::now();
+        let tasks: Vec<_> = runs
+            .into_iter()
+            .map(|principal| {
+                let (ledger, bundle, numbers) = (ledger.clone(), bundle.clone(), numbers.clone());
+                tokio::spawn(async move {
+                    for _ in 0..each {
+                        client(&ledger, &bundle, &principal, &numbers, conclude).await;
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        (clients * each) as f64 / start.elapsed().as_secs_f64()
+    })
+}
+
+fn on_disk() -> tempfile::TempDir {
+    tempfile::TempDir::new_in(std::env::var("AECL_BENCH_DIR").unwrap_or("/tmp".into())).unwrap()
+}
+
+fn durable() {
+    let bundle = bundle(10);
+    let numbers = Arc::new(AtomicU64::new(1));
+    let dir = on_disk();
+    let memory = Ledger::open(Box::new(Memory::new()), signer()).unwrap();
+    let sqlite = Ledger::open(Box::new(Sqlite::open(dir.path()).unwrap()), signer()).unwrap();
+    let (mut in_memory, mut on_disk_rate) = (Vec::new(), Vec::new());
+    for round in 0..6 {
+        let memory = rate(&memory, &bundle, 64, 200, &numbers, false);
+        let sqlite = rate(&sqlite, &bundle, 64, 200, &numbers, false);
+        if round > 0 {
+            in_memory.push(memory);
+            on_disk_rate.push(sqlite);
+        }
+    }
+    let median = |rates: &mut Vec<f64>| {
+        rates.sort_by(f64::total_cmp);
+        rates[rates.len() / 2]
+    };
+    let (ceiling, durable) = (median(&mut in_memory), median(&mut on_disk_rate));
+    line("decisions/s, 64 clients, store in memory", format!("{ceiling:.0}"), "");
+    line("decisions/s, 64 clients, SQLite, synchronous=FULL", format!("{durable:.0}"), "");
+    ratio("durable / in memory", durable / ceiling, ">= 0.60");
+
+    // One client, one after the other.
+    let runtime = runtime();
+    let principal = principal("run_single");
+    let raw = rusqlite::Connection::open(dir.path().join("raw.db")).unwrap();
+    raw.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t (id INTEGER PRIMARY KEY, bytes BLOB)").unwrap();
+    runtime.block_on(async { sqlite.open_run(open_run(&principal), NOON).await.unwrap() });
+    let small = scene(10);
+    let question = small.question();
+    let record = vec![7u8; 2048];
+    let times = medians(
+        600,
+        1,
+        &mut [
+            &mut || drop(raw.execute("INSERT INTO t (bytes) VALUES (?1)", [&record]).unwrap()),
+            &mut || runtime.block_on(client(&sqlite, &bundle, &principal, &numbers, false)),
+            &mut || {
+                let action = Action::parse(proposal(&principal, 1), bundle.catalogue(), &Limits::default());
+                std::hint::black_box(&action);
+                drop(std::hint::black_box(decide(&question, &small.action, fresh(1))));
+            },
+        ],
+    );
+    let [commit, decided, in_memory] = times[..] else { return };
+    micros("one SQLite FULL commit of 2 KiB", commit);
+    micros("one decision in memory", in_memory);
+    micros("one durable decision, one client", decided);
+    ratio(
+        "durable decision / (commit + decision)",
+        decided.as_secs_f64() / (commit + in_memory).as_secs_f64(),
+        "<= 1.5",
+    );
+}
+
+fn resident_kib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|l| l.starts_with("VmRSS")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0.0)
+}
+
+fn growth() {
+    let bundle = bundle(10);
+    let numbers = Arc::new(AtomicU64::new(1));
+    let dir = on_disk();
+    let ledger = Ledger::open(Box::new(Sqlite::open(dir.path()).unwrap()), signer()).unwrap();
+    // The caches fill up first.
+    rate(&ledger, &bundle, 100, 300, &numbers, true);
+    let before = resident_kib();
+    for _ in 0..10 {
+        rate(&ledger, &bundle, 100, 100, &numbers, true);
+    }
+    let after = resident_kib();
+    line("resident memory after 30,000 actions", format!("{:.1} MiB", before / 1024.0), "");
+    line("and 100,000 actions in 1,000 runs later", format!("{:+.1} MiB", (after - before) / 1024.0), "~ 0");
+}
+
+fn big() {
+    let bundle = bundle(10);
+    let numbers = Arc::new(AtomicU64::new(1));
+    let dir = on_disk();
+    let data = dir.path().join("data");
+    let ledger = Ledger::open(Box::new(Sqlite::open(&data).unwrap()), signer()).unwrap();
+    let start = Instant::now();
+    let mut size = 0;
+    while size < 1_000_000 {
+        let each = 300.min((1_000_000 - size) / 3 / 256 + 1);
+        rate(&ledger, &bundle, 256, each, &numbers, true);
+        size = Sqlite::open_existing_read_only(&data).unwrap().head().unwrap().size;
+    }
+    line("entries", size.to_string(), "");
+    line("whole actions/s while filling (256 clients)", format!("{:.0}", size as f64 / 3.0 / start.elapsed().as_secs_f64()), "");
+    let verifier = ledger.verifier().clone();
+    ledger.close();
+
+    let start = Instant::now();
+    let ledger = Ledger::open(Box::new(Sqlite::open(&data).unwrap()), signer()).unwrap();
+    line("start-up", format!("{:.3} s", start.elapsed().as_secs_f64()), "< 2 s");
+    ledger.close();
+
+    let out = dir.path().join("export");
+    let mut store = Sqlite::open_existing_read_only(&data).unwrap();
+    let start = Instant::now();
+    export(&mut store, &out, false, &mut |_| {}).unwrap();
+    line("export without payloads", format!("{:.1} s", start.elapsed().as_secs_f64()), "");
+
+    // What nobody who verifies can do without: the hash of every entry and the tree.
+    let entries: Vec<Vec<u8>> = store.entries(0, usize::MAX).unwrap().into_iter().map(|(_, b)| b).collect();
+    let bytes: usize = entries.iter().map(Vec::len).sum();
+    line("bytes an entry, on average", format!("{}", bytes / entries.len()), "");
+    let auditor = Auditor { payloads: false, ..Auditor::new(ORIGIN, verifier) };
+    let (mut merkle, mut files, mut database) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let start = Instant::now();
+        let (mut tree, mut nodes) = (Frontier::new(), Vec::new());
+        for bytes in &entries {
+            tree.append(leaf_hash(bytes), &mut nodes);
+            nodes.clear();
+        }
+        std::hint::black_box(tree.root());
+        merkle.push(start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        verify_export(&out, &auditor, None).unwrap();
+        files.push(start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        verify_data(&data, &auditor, None).unwrap();
+        database.push(start.elapsed().as_secs_f64());
+    }
+    let best = |times: &[f64]| times.iter().copied().fold(f64::MAX, f64::min);
+    let per = |seconds: f64| format!("{:.2} µs/entry", seconds / size as f64 * 1e6);
+    line("leaf hash and tree alone", per(best(&merkle)), "");
+    line("verify the export", per(best(&files)), "");
+    line("verify the database", per(best(&database)), "");
+    ratio("Merkle limit reached, export", best(&merkle) / best(&files), ">= 0.60");
+    ratio("Merkle limit reached, database", best(&merkle) / best(&database), ">= 0.60");
+
+    let start = Instant::now();
+    let again = redecide(&mut store, 0..30_000).unwrap();
+    assert!(again.mismatches.is_empty() && again.unavailable.is_empty());
+    line("decisions made again/s", format!("{:.0}", again.decisions as f64 / start.elapsed().as_secs_f64()), "");
+    let entry: Entry = serde_json::from_slice(&entries[2000]).unwrap();
+    line("kind of entry 2000", entry.event.kind().to_owned(), "");
+}

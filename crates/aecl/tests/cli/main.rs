@@ -1,0 +1,18 @@
+//! The command line, as people and scripts use it: the real program in directories of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what helpers of a test stop at is the test's failure"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bad_input;
+mod checks;
+mod program;
+mod record;
+mod reference;
+mod setup;

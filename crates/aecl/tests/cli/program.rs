@@ -1,0 +1,152 @@
+//! Runs the program, and proposes actions to one that serves.
+
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// What a run of the program gave.
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    /// Standard output as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}\n{}", self.out, self.err))
+    }
+
+    /// The same, after it ended with this code.
+    #[track_caller]
+    pub fn ended(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
+        self
+    }
+}
+
+/// The program on a directory.
+#[derive(Clone)]
+pub struct Aecl {
+    dir: PathBuf,
+    /// As another user, if we are root.
+    nobody: bool,
+}
+
+impl Aecl {
+    pub fn on(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), nobody: false }
+    }
+
+    pub fn by_nobody(self) -> Self {
+        Self { nobody: true, ..self }
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let program = env!("CARGO_BIN_EXE_aecl");
+        let mut command = if self.nobody {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--", program]);
+            command
+        } else {
+            Command::new(program)
+        };
+        command.arg("--dir").arg(&self.dir).args(args);
+        command.current_dir(self.dir.parent().unwrap()).env_remove("AECL_KEY").env_remove("AECL_DIR");
+        command.stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Ran {
+        read(self.command(args).output().unwrap())
+    }
+
+    /// With something on standard input.
+    pub fn fed(&self, args: &[&str], input: &[u8]) -> Ran {
+        let mut command = self.command(args);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        read(child.wait_with_output().unwrap())
+    }
+
+    /// Serves the directory until the test ends.
+    pub fn serve(&self) -> Served {
+        let mut child =
+            self.command(&["serve"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let socket = self.dir.join("data/aecl.sock");
+        let late = Instant::now() + Duration::from_secs(30);
+        while UnixStream::connect(&socket).is_err() {
+            if let Some(status) = child.try_wait().unwrap() {
+                let mut said = String::new();
+                child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+                panic!("the server ended with {status}: {said}");
+            }
+            assert!(Instant::now() < late, "nobody serves");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Served { child, socket }
+    }
+}
+
+fn read(output: Output) -> Ran {
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A server that ends with the test.
+pub struct Served {
+    child: Child,
+    socket: PathBuf,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Served {
+    /// Asks over the socket, as any HTTP client would.
+    pub fn post(&self, credential: &str, path: &str, body: &Value) -> Value {
+        let mut stream = UnixStream::connect(&self.socket).unwrap();
+        let body = body.to_string();
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {credential}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.to_ascii_lowercase().contains("content-length"), "{head}");
+        serde_json::from_str(body).unwrap()
+    }
+
+    /// Opens a run, and gives its name and token.
+    pub fn open_run(&self, key: &str, agent: &str) -> (String, String) {
+        let goal = serde_json::json!({"agent": agent, "goal": "settle the vendor's invoice"});
+        let run = self.post(key, "/v1/runs", &goal);
+        let text = |name: &str| run[name].as_str().unwrap_or_else(|| panic!("{run}")).to_owned();
+        (text("run"), text("token"))
+    }
+
+    /// Proposes an action.
+    pub fn propose(&self, token: &str, action: &str, arguments: Value) -> Value {
+        self.post(token, "/v1/actions", &serde_json::json!({"action": action, "arguments": arguments}))
+    }
+}

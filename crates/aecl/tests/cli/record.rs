@@ -1,0 +1,229 @@
+//! A server, an agent that proposes, a person at the terminal, and an auditor.
+
+use crate::common::{self, count};
+use crate::program::{Aecl, Served};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+struct Scene {
+    _place: tempfile::TempDir,
+    world: std::path::PathBuf,
+    aecl: Aecl,
+    keys: common::Keys,
+}
+
+fn scene() -> Scene {
+    let place = tempfile::tempdir().unwrap();
+    let (home, keys) = common::home(place.path(), json!({}));
+    std::fs::write(home.keys().join("operator.key"), &keys.olga).unwrap();
+    Scene { world: place.path().join("world.db"), aecl: Aecl::on(home.dir()), keys, _place: place }
+}
+
+impl Scene {
+    /// Proposes a transfer, which is held.
+    fn transfer(&self, served: &Served, token: &str, amount: &str) -> (String, String) {
+        let arguments = json!({"account": "acc-9", "amount": amount, "currency": "EUR"});
+        let answer = served.propose(token, "payments.transfer", arguments);
+        assert_eq!(answer["state"], "pending", "{answer}");
+        let text = |v: &Value| v.as_str().unwrap().to_owned();
+        (text(&answer["action"]), text(&answer["approval"]["id"]))
+    }
+}
+
+#[test]
+fn a_person_answers_at_the_terminal() {
+    let scene = scene();
+    let (aecl, keys) = (&scene.aecl, &scene.keys);
+    let served = aecl.serve();
+    let (run, token) = served.open_run(&keys.orchestrator, "payer");
+    served.propose(&token, "mail.read", json!({"id": "m1"}));
+    let (action, approval) = scene.transfer(&served, &token, "12.50");
+
+    let queue = aecl.run(&["approvals", "--json"]).ended(0).json();
+    assert_eq!(queue["approvals"][0]["id"], approval.as_str());
+    let listed = aecl.run(&["approvals"]).ended(0);
+    assert!(listed.out.contains(&approval) && listed.out.contains("acc-9"), "{}", listed.out);
+    let card = aecl.run(&["approvals", "show", &approval]).ended(0).out;
+    let at = |what: &str| card.find(what).unwrap_or_else(|| panic!("no `{what}` in\n{card}"));
+    assert!(
+        at("payments.transfer: ") == 0
+            && at("asked because") < at("undo ")
+            && at("undo ") < at("Exactly this")
+    );
+    assert!(card.contains("pay the vendor immediately."), "what was read stands there, untruncated: {card}");
+    assert!(card.contains("perhaps a stranger's words"), "{card}");
+    let why = aecl.run(&["explain", &action]).ended(4);
+    assert!(why.out.starts_with("Held: `payments.transfer`"), "{}", why.out);
+
+    // Olga operates, but the money is finance's.
+    let refused = aecl.run(&["approvals", "approve", &approval]).ended(1);
+    assert!(refused.err.contains("[approver_refused]"), "{}", refused.err);
+    assert_eq!(count(&scene.world, "payments"), 0);
+    let yes = aecl
+        .run(&["approvals", "approve", &approval, "--reason", "known vendor", "--key", &keys.finn])
+        .ended(0);
+    assert!(yes.out.starts_with("Approved\npayments.transfer: "), "{}", yes.out);
+    let twice = aecl.run(&["approvals", "reject", &approval, "--key", &keys.fay]).ended(1);
+    assert!(twice.err.contains("[approval_closed]"), "{}", twice.err);
+
+    let arguments = json!({"account": "acc-9", "amount": "12.50", "currency": "EUR"});
+    let done = served.propose(&token, "payments.transfer", arguments);
+    assert_eq!(done["state"], "done", "{done}");
+    assert_eq!(count(&scene.world, "payments"), 1);
+    aecl.run(&["explain", &action]).ended(0);
+
+    let undone = aecl.run(&["rollback", &action, "--reason", "paid twice", "--json"]);
+    let undone = if undone.code == 4 {
+        // The undo changes production, so it may ask, too.
+        let ask = undone.json()["approval"]["id"].as_str().unwrap().to_owned();
+        aecl.run(&["approvals", "approve", &ask, "--key", &keys.finn]).ended(0);
+        undone.json()
+    } else {
+        undone.ended(0).json()
+    };
+    assert_ne!(undone["action"], action.as_str());
+
+    let shown = aecl.run(&["log", "show", &action]).ended(0);
+    assert!(shown.out.contains("acc-9") && shown.out.contains("known vendor"), "{}", shown.out);
+    let story = aecl.run(&["log", "show", &run]).ended(0);
+    assert!(story.out.contains("│ settle the vendor's invoice"), "{}", story.out);
+    for id in [&action, &run] {
+        let json = aecl.run(&["log", "show", id, "--json"]).ended(0).json();
+        assert!(json["entries"].as_array().unwrap().len() > 2, "{json}");
+    }
+}
+
+#[test]
+fn a_no_is_told_and_nothing_happens() {
+    let scene = scene();
+    let served = scene.aecl.serve();
+    let (_, token) = served.open_run(&scene.keys.orchestrator, "payer");
+    let (action, approval) = scene.transfer(&served, &token, "1.00");
+    let no = scene.aecl.run(&[
+        "approvals",
+        "reject",
+        &approval,
+        "--reason",
+        "unknown account",
+        "--key",
+        &scene.keys.finn,
+    ]);
+    assert!(no.ended(0).out.starts_with("Rejected\n"));
+    assert_eq!(count(&scene.world, "payments"), 0);
+    let none = scene.aecl.run(&["approvals"]).ended(0);
+    assert!(none.out.is_empty() && none.err.contains("Nothing waits"), "{}", none.err);
+    let refused = scene.aecl.run(&["rollback", &action, "--reason", "x"]).ended(1);
+    assert!(refused.err.contains("[undo_refused]"), "{}", refused.err);
+}
+
+#[test]
+fn watch_and_tail_tell_as_it_comes() {
+    let scene = scene();
+    let served = scene.aecl.serve();
+    let (_, token) = served.open_run(&scene.keys.orchestrator, "payer");
+    let follow = |args: &[&str]| {
+        let mut child =
+            scene.aecl.command(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        (child, lines)
+    };
+    let (mut watch, mut asks) = follow(&["approvals", "watch", "--json"]);
+    let (mut tail, mut entries) = follow(&["log", "tail", "-f", "-n", "100", "--json"]);
+    let (_, approval) = scene.transfer(&served, &token, "3.00");
+    let ask: Value = serde_json::from_str(&asks.next().unwrap().unwrap()).unwrap();
+    assert_eq!(ask["id"], approval.as_str());
+    let heard = entries.find(|line| line.as_ref().unwrap().contains(&approval)).unwrap().unwrap();
+    assert!(serde_json::from_str::<Value>(&heard).unwrap()["position"].is_number());
+    // Whoever stops listening ends it.
+    drop((asks, entries));
+    scene.transfer(&served, &token, "4.00");
+    for child in [&mut watch, &mut tail] {
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[test]
+fn kill_stops_and_lift_lets_go_on() {
+    let scene = scene();
+    let aecl = &scene.aecl;
+    let served = aecl.serve();
+    let (run, token) = served.open_run(&scene.keys.orchestrator, "payer");
+    let read =
+        || served.propose(&token, "mail.read", json!({"id": "m1"}))["state"].as_str().unwrap().to_owned();
+    for scope in [&["--all"] as &[&str], &["--tenant", "default"], &["--agent", "payer"], &["--run", &run]] {
+        aecl.run(&[&["kill"], scope, &["--reason", "strange \u{1b}[2J mails"]].concat()).ended(0);
+        assert_eq!(read(), "blocked", "{scope:?}");
+        let on = aecl.run(&["kill", "list"]).ended(0);
+        assert!(on.out.contains("strange \\u{1b}[2J mails") && on.out.contains("olga"), "{}", on.out);
+        aecl.run(&[&["kill", "lift"], scope, &["--reason", "looked into"]].concat()).ended(0);
+        assert_eq!(read(), "done", "{scope:?}");
+    }
+    let refused = aecl.run(&["kill", "--all", "--reason", "x", "--key", &scene.keys.finn]).ended(1);
+    assert!(refused.err.contains("[forbidden]"), "{}", refused.err);
+}
+
+#[test]
+fn an_auditor_verifies_and_notices() {
+    let scene = scene();
+    let aecl = &scene.aecl;
+    {
+        let served = aecl.serve();
+        let (_, token) = served.open_run(&scene.keys.orchestrator, "payer");
+        for _ in 0..3 {
+            served.propose(&token, "mail.read", json!({"id": "m1"}));
+        }
+        let (_, approval) = scene.transfer(&served, &token, "2.00");
+        aecl.run(&["approvals", "approve", &approval, "--key", &scene.keys.finn]).ended(0);
+        // Also while somebody serves.
+        aecl.run(&["log", "verify"]).ended(0);
+        aecl.run(&["doctor"]);
+    }
+    let key = aecl.run(&["log", "key"]).ended(0).out.trim().to_owned();
+    assert!(key.starts_with("test.example/aecl+"), "{key}");
+    let verified = aecl.run(&["log", "verify", "--json"]).ended(0).json();
+    assert_eq!(verified["verifies"], true);
+    let replayed = aecl.run(&["log", "replay", "--json"]).ended(0).json();
+    assert!(replayed["same"] == true && replayed["replay"]["decisions"].as_u64() >= Some(4), "{replayed}");
+
+    // Another policy: reading mail is not allowed any more.
+    let other = scene.world.with_file_name("other");
+    std::fs::create_dir_all(other.join("agents")).unwrap();
+    std::fs::create_dir_all(other.join("actions")).unwrap();
+    std::fs::copy(aecl.dir().join("policy/actions/all.json"), other.join("actions/all.json")).unwrap();
+    std::fs::write(
+        other.join("agents/all.json"),
+        json!([{"agent_id": "payer", "allowed_actions": []}]).to_string(),
+    )
+    .unwrap();
+    let changed =
+        aecl.run(&["log", "replay", "--against", other.to_str().unwrap(), "--json"]).ended(0).json();
+    assert!(changed["changes"].as_u64() >= Some(4), "{changed}");
+
+    let export = scene.world.with_file_name("export");
+    let to = export.to_str().unwrap();
+    aecl.run(&["log", "export", to, "--payloads"]).ended(0);
+    let head = export.join("checkpoint");
+    let kept = scene.world.with_file_name("kept");
+    std::fs::copy(&head, &kept).unwrap();
+    let args = ["log", "verify", to, "--key", &key, "--head", kept.to_str().unwrap()];
+    let good = aecl.run(&args).ended(0);
+    assert!(good.out.starts_with("Verifies: "), "{}", good.out);
+    aecl.run(&["log", "verify", to, "--key", "other.example+00000000+AQ=="]).ended(1);
+
+    // One byte of one entry.
+    let bundle = std::fs::read_dir(export.join("tile/entries")).unwrap().next().unwrap().unwrap().path();
+    let bundle = if bundle.is_dir() {
+        std::fs::read_dir(&bundle).unwrap().next().unwrap().unwrap().path()
+    } else {
+        bundle
+    };
+    let mut bytes = std::fs::read(&bundle).unwrap();
+    let at = bytes.windows(9).position(|w| w == b"mail.read").unwrap();
+    bytes[at] = b'M';
+    std::fs::write(&bundle, bytes).unwrap();
+    let bad = aecl.run(&args).ended(5);
+    assert!(bad.out.starts_with("Does not verify: entry "), "{}", bad.out);
+    let bad = aecl.run(&[&args[..], &["--json"]].concat()).ended(5).json();
+    assert!(bad["verifies"] == false && bad["finding"]["position"].is_number(), "{bad}");
+}

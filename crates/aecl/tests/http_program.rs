@@ -1,0 +1,162 @@
+//! `aecl serve` as a process: how it starts, reloads, gives way and ends.
+
+mod common;
+
+use aecl::cli::{Common, client};
+use aecl_gate::config::Home;
+use serde_json::json;
+use std::io::Read as _;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn aecl(home: &Home) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aecl"));
+    command.arg("--dir").arg(home.dir()).env_remove("AECL_KEY").env_remove("AECL_DIR");
+    command
+}
+
+fn common(home: &Home) -> Common {
+    Common { dir: home.dir().to_owned(), json: false, key: None }
+}
+
+/// A server of its own, which does not outlive the test.
+struct Server(Child);
+
+impl Server {
+    fn start(home: &Home) -> Self {
+        let socket = home.data().join("aecl.sock");
+        let child = aecl(home).args(["serve", "--log", "json"]).stderr(Stdio::piped()).spawn().unwrap();
+        until("it listens", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
+        Self(child)
+    }
+
+    fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").arg(format!("-{name}")).arg(self.0.id().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Exit code and what it said.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut said = String::new();
+        self.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        (self.0.wait().unwrap().code(), said)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what} does not come true");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[tokio::test]
+async fn a_signal_ends_it_cleanly_and_one_process_owns_a_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, keys) = common::home(dir.path(), json!({}));
+    let server = Server::start(&home);
+    let reached = client::connect(&common(&home)).await.unwrap();
+    assert!(reached.served_elsewhere());
+    // Whoever may open the socket may open runs, but is no person and no agent.
+    let opened = reached.post("/v1/runs", &json!({"agent": "payer", "goal": "x"})).await.unwrap();
+    let token = opened["token"].as_str().unwrap();
+    let body = json!({"action": "payments.transfer", "arguments": {"account": "a", "amount": "1", "currency": "EUR"}, "wait_s": 600});
+    let refused = reached.post("/v1/actions", &body).await.unwrap_err();
+    assert_eq!(refused.code.as_deref(), Some("token_invalid"));
+    let refused = reached.post("/v1/kill", &json!({"scope": "all"})).await.unwrap_err();
+    assert_eq!((refused.code.as_deref(), refused.message.contains("operators")), (Some("forbidden"), true));
+
+    let second = aecl(&home).arg("serve").output().unwrap();
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(!second.status.success() && said.contains("in use by process"), "{said}");
+
+    // Somebody waits for a person when the signal comes; it is answered.
+    let waiting = reached.post_as(token, "/v1/actions", &body);
+    let ending = async {
+        while reached.get("/v1/approvals").await.unwrap()["approvals"].as_array().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        server.signal("TERM");
+    };
+    let (answer, ()) = tokio::join!(waiting, ending);
+    assert_eq!(answer.unwrap()["state"], "pending");
+    let (code, said) = tokio::task::spawn_blocking(move || server.end()).await.unwrap();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("Approve at") && said.contains("\"path\":\"/v1/actions\""), "{said}");
+    for secret in [token, keys.olga.as_str(), "account"] {
+        assert!(!said.contains(secret), "the log holds no secrets and no bodies");
+    }
+    assert!(!home.data().join("aecl.sock").exists());
+}
+
+#[tokio::test]
+async fn a_changed_policy_takes_effect_and_a_broken_one_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, keys) = common::home(dir.path(), json!({}));
+    let _server = Server::start(&home);
+    let client = client::connect(&Common { key: Some(keys.olga.clone()), ..common(&home) }).await.unwrap();
+    let bundle = async || client.get("/v1/policy").await.unwrap()["bundle"].as_str().unwrap().to_owned();
+    let first = bundle().await;
+    let path = home.policy().join("agents/all.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+
+    std::fs::write(&path, "[{").unwrap();
+    let refused = client.post("/v1/reload", &json!({})).await.unwrap_err();
+    assert_eq!(refused.code.as_deref(), Some("bundle_invalid"));
+    assert_eq!(bundle().await, first, "the running policy stays");
+
+    std::fs::write(&path, text.replace("\"notes.write\",", "")).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while bundle().await == first {
+        assert!(Instant::now() < deadline, "the change is not seen");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let situation = json!({"agent": "payer", "action": "notes.write", "arguments": {"text": "a"}});
+    assert_eq!(client.post("/v1/explain", &situation).await.unwrap()["decision"]["headline"], "not_allowed");
+}
+
+#[test]
+fn in_the_background_it_ends_when_nobody_needs_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, _) = common::home(dir.path(), json!({}));
+    let started = aecl(&home).args(["serve", "--background", "--idle-exit", "1"]).output().unwrap();
+    assert!(started.status.success(), "{started:?}");
+    let socket = home.data().join("aecl.sock");
+    let attached = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    let again = aecl(&home).args(["serve", "--background"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&again.stderr).contains("Already serving"));
+    std::thread::sleep(Duration::from_millis(2500));
+    assert!(socket.exists(), "somebody is connected");
+    drop(attached);
+    until("it ends", || !socket.exists());
+    let log = std::fs::read_to_string(home.data().join("serve.log")).unwrap();
+    assert!(log.contains("nobody was here for a while"), "{log}");
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = Home::new(dir.path().join("none"));
+    let said = |home: &Home, args: &[&str]| {
+        let out = aecl(home).args(args).output().unwrap();
+        assert_eq!(out.status.code(), Some(1));
+        String::from_utf8_lossy(&out.stderr).into_owned()
+    };
+    assert!(said(&missing, &["serve"]).contains("hint: `aecl init`"));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (home, _) = common::home(dir.path(), json!({}));
+    assert!(said(&home, &["serve", "--listen", &address]).contains("hint: choose another with `--listen`"));
+    std::fs::write(home.policy().join("agents/all.json"), "[{").unwrap();
+    let text = said(&home, &["serve", "--background"]);
+    assert!(text.contains("agents/all.json") && text.contains("hint:"), "{text}");
+}
