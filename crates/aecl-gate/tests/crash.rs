@@ -5,6 +5,13 @@
 //! kills itself before or after the n-th commit, or is killed while the target works, or at a random time.
 //! `AECL_CRASH_ROUNDS` makes the random part longer.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise, and its helpers are not marked as tests"
+)]
+
 use aecl_executor::Executor;
 use aecl_executor::connectors::Connectors;
 use aecl_gate::config::Config;

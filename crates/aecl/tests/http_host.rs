@@ -1,5 +1,12 @@
 //! One process owns a home: a command that finds nobody serving serves by itself, and lets go at its end.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise, and its helpers are not marked as tests"
+)]
+
 mod common;
 
 use aecl::cli::{Common, client};

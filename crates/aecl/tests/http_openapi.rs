@@ -1,6 +1,13 @@
 //! `openapi/aecl.json` is generated from the handlers. `UPDATE_EXPECT=1 cargo test -p aecl --test http_openapi`
 //! writes it again.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise, and its helpers are not marked as tests"
+)]
+
 use expect_test::expect_file;
 
 #[test]

@@ -1,5 +1,12 @@
 //! The approval pages: who sees them, what they show, and that only a form of the same login decides.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise, and its helpers are not marked as tests"
+)]
+
 mod common;
 
 use common::{Reply, Served, count};

@@ -1,5 +1,12 @@
 //! `aecl serve` as a process: how it starts, reloads, gives way and ends.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise, and its helpers are not marked as tests"
+)]
+
 mod common;
 
 use aecl::cli::{Common, client};

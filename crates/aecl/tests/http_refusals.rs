@@ -1,5 +1,12 @@
 //! Bad input, case by case: what comes in, and status, state and code that come back. Nothing of it acts.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise, and its helpers are not marked as tests"
+)]
+
 mod common;
 
 use base64::Engine as _;

@@ -1,5 +1,12 @@
 //! `docs/start.md` does what it says: its commands run as they stand, and what it shows comes out, in order.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise, and its helpers are not marked as tests"
+)]
+
 use std::process::Command;
 
 /// The blocks of one kind in a page, in order.

@@ -93,7 +93,7 @@ impl Inbound {
             let found = members(raw.get()).ok()?.into_iter().find(|(known, _)| known == name)?;
             Some(found.1)
         };
-        member(&*member(params, "_meta")?, SUBSCRIPTION)
+        member(&member(params, "_meta")?, SUBSCRIPTION)
     }
 
     /// Whether it belongs to the subscription that we asked for under this number.
