@@ -1,7 +1,7 @@
 //! An entry on one line.
 
 use super::source::{Row, Source};
-use crate::cli::show::{Page, Tone, inert_line};
+use crate::cli::show::{Page, Tone, count, inert_line};
 use aecl_kernel::event::{Event, OutcomeKind};
 
 /// One line about an entry.
@@ -24,7 +24,12 @@ fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
         Event::BundleLoaded(e) => (
             Tone::Quiet,
             "policy",
-            format!("{} agents, {} actions, bundle {}", e.agents, e.actions, e.bundle.short()),
+            format!(
+                "{}, {}, bundle {}",
+                many(e.agents, "agent"),
+                many(e.actions, "action"),
+                e.bundle.short()
+            ),
         ),
         Event::RunOpened(e) => (Tone::Strong, "run", format!("opened for {} by {}", e.principal.agent, e.by)),
         Event::RunClosed(e) => (Tone::Quiet, "run", format!("closed by {}: {}", e.by, e.reason)),
@@ -70,4 +75,8 @@ fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
         Event::Heartbeat(e) => (Tone::Quiet, "alive", format!("{} in flight", e.in_flight)),
         Event::Fault(e) => (Tone::Bad, "FAULT", format!("{}: {}", e.code, e.message)),
     }
+}
+
+fn many(n: u64, thing: &str) -> String {
+    count(usize::try_from(n).unwrap_or(usize::MAX), thing)
 }
