@@ -3,6 +3,10 @@ set -euo pipefail
 # Nothing of the caller's own AECL may take part.
 unset AECL_DIR AECL_KEY AECL_AGENT
 
+for program in curl python3 sqlite3; do
+  command -v "$program" > /dev/null || { echo "skip: \`$program\` is not installed"; exit 0; }
+done
+
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 if [ -z "${AECL_BIN:-}" ]; then
   (cd "$root" && cargo build --quiet --package aecl)

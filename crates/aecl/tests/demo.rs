@@ -59,6 +59,19 @@ fn the_story_is_told_on_real_parts() {
 }
 
 #[test]
+fn the_readme_shows_what_is_printed() {
+    let house = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = std::fs::read_to_string(house.join("README.md")).unwrap();
+    let golden = include_str!("demo.golden.txt");
+    let shown = page.split("## See it").nth(1).unwrap().split("## Put it").next().unwrap();
+    let quoted: Vec<&str> = shown.split("```text\n").skip(1).flat_map(|b| b.split("```").next()).collect();
+    assert_eq!(quoted.len(), 2);
+    for line in quoted.iter().flat_map(|block| block.lines()) {
+        assert!(golden.lines().any(|l| l == line), "the demo does not print `{line}`");
+    }
+}
+
+#[test]
 fn the_pieces_lie_there_afterwards_and_the_next_demo_replaces_them() {
     let dir = tempfile::tempdir().unwrap();
     for _ in 0..2 {

@@ -209,6 +209,7 @@ fn curtain(stage: &Stage, world: &World, listens: SocketAddr, keep: bool) {
         };
         look(&format!("{aecl} log tail"), "every step of the story");
         look(&format!("{aecl} log verify"), "what an auditor would do");
+        look(&format!("{aecl} log replay"), "every decision, made again from the record");
         look(&format!("{aecl} policy show"), "what the agent may do, and why");
         look(&format!("{dir}/policy/"), "change it: what was written is checked when it loads");
         look(&format!("{dir}/world/"), "the company's database and the payments book");
