@@ -1,6 +1,6 @@
 //! The door of this room: only a permit that is on record opens it, and it opens once.
 
-use crate::{Call, Connector, Connectors, ConnectorSpec, DryRun, Effect, Performed, Reconciled};
+use crate::{Call, Connector, ConnectorSpec, Connectors, DryRun, Effect, Performed, Reconciled};
 use aecl_kernel::action::Action;
 use aecl_kernel::decide::Permit;
 use aecl_kernel::event::OutcomeKind;
@@ -78,11 +78,21 @@ impl Executor {
             Ok(call) => {
                 // A connector of ours that breaks has left the outcome open like a line that went dead.
                 let performed = AssertUnwindSafe(self.connectors.perform(&call)).catch_unwind().await;
-                let broke = |_| Performed::unknown("interrupted", format!("the connector of `{}` broke during the attempt", call.action));
+                let broke = |_| {
+                    Performed::unknown(
+                        "interrupted",
+                        format!("the connector of `{}` broke during the attempt", call.action),
+                    )
+                };
                 outcome(&action, performed.unwrap_or_else(broke))
             }
             Err(message) => {
-                let not_sent = Performed::Failed { code: "connector_invalid", message, output: None, effect: Effect::None };
+                let not_sent = Performed::Failed {
+                    code: "connector_invalid",
+                    message,
+                    output: None,
+                    effect: Effect::None,
+                };
                 outcome(&action, not_sent)
             }
         }
@@ -97,7 +107,13 @@ impl Executor {
     }
 
     /// Finds out what an attempt did whose end nobody saw. Changes nothing.
-    pub async fn reconcile(&self, id: &str, action: &Arc<Action>, key: String, max_output_bytes: usize) -> Reconciled {
+    pub async fn reconcile(
+        &self,
+        id: &str,
+        action: &Arc<Action>,
+        key: String,
+        max_output_bytes: usize,
+    ) -> Reconciled {
         match call(id, action, key, Carry::default(), max_output_bytes) {
             Ok(call) => self.connectors.reconcile(&call).await,
             Err(message) => Reconciled::StillUnknown { message },
@@ -105,7 +121,13 @@ impl Executor {
     }
 }
 
-fn call(id: &str, action: &Action, key: String, carry: Carry, max_output_bytes: usize) -> Result<Call, String> {
+fn call(
+    id: &str,
+    action: &Action,
+    key: String,
+    carry: Carry,
+    max_output_bytes: usize,
+) -> Result<Call, String> {
     let typed = action.typed.as_ref().ok_or_else(|| format!("`{}` is not in the catalogue", action.name))?;
     Ok(Call {
         action_id: id.to_owned(),
@@ -130,7 +152,9 @@ fn outcome(action: &Action, performed: Performed) -> Outcome {
             let _: Effect = effect;
             (OutcomeKind::Failed, Some(code.to_owned()), message, output)
         }
-        Performed::Unknown { code, message, output } => (OutcomeKind::Unknown, Some(code.to_owned()), message, output),
+        Performed::Unknown { code, message, output } => {
+            (OutcomeKind::Unknown, Some(code.to_owned()), message, output)
+        }
     };
     // An error text of a target is its text like any other: it may carry what a stranger wrote.
     let labels = match (&output, &action.typed) {

@@ -17,6 +17,7 @@ use cedar_policy::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
+use std::sync::LazyLock;
 use typing::ArgumentType;
 
 /// Why a policy forbids, or asks.
@@ -215,6 +216,11 @@ struct Response {
 }
 
 fn uid(kind: &str, id: &str) -> Result<EntityUid, String> {
-    let kind = EntityTypeName::from_str(kind).map_err(|e| e.to_string())?;
-    Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
+    // Reading the name of a type is as much work as evaluating a small policy, and there are three of them.
+    static KINDS: LazyLock<BTreeMap<&str, EntityTypeName>> = LazyLock::new(|| {
+        let read = |kind| EntityTypeName::from_str(kind).ok().map(|name| (kind, name));
+        ["Agent", "Action", "Resource"].into_iter().filter_map(read).collect()
+    });
+    let kind = KINDS.get(kind).ok_or_else(|| format!("`{kind}` is no type of the schema"))?;
+    Ok(EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id)))
 }

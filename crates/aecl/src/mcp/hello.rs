@@ -159,7 +159,9 @@ impl Front {
                 (Err(error), way) => {
                     tracing::warn!(server, %error, "a server could not be greeted");
                     refusal = match way {
-                        Greeted::Legacy if self.is_known_modern(server).await => unsupported(wanted, &[MODERN]),
+                        Greeted::Legacy if self.is_known_modern(server).await => {
+                            unsupported(wanted, &[MODERN])
+                        }
                         Greeted::Legacy | Greeted::Modern => error.into(),
                     };
                 }
