@@ -52,8 +52,9 @@ async fn nothing_happens_twice_or_unrecorded_wherever_the_process_ends() {
 /// After a restart everything that was begun is over, and the record says what the world shows.
 async fn settled(house: &House, before: u32, when: &str) {
     for _ in 0..1000 {
-        let open = house.begun().await.len() + house.gate.underway();
+        // A yes that is used is an action that has begun, in one step: so look for the yes first.
         let approved = house.gate.approvals(10).await.unwrap();
+        let open = house.begun().await.len() + house.gate.underway();
         if open == 0 && !approved.iter().any(|a| a.state == aecl_kernel::approval::AskState::Approved) {
             break;
         }
