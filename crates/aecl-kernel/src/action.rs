@@ -106,6 +106,8 @@ pub struct Action {
     pub rows: Option<u64>,
     /// The tenant that an argument names.
     pub tenant: Option<String>,
+    /// What the SQL and the command lines among its arguments would do.
+    pub runs: Vec<crate::understand::Run>,
     /// What was not understood; any of these blocks.
     pub problems: Vec<Problem>,
 }
@@ -170,6 +172,7 @@ impl Action {
             amount: None,
             rows: None,
             tenant: None,
+            runs: Vec::new(),
             problems,
         };
         action.understand();
@@ -187,6 +190,7 @@ impl Action {
         if !self.problems.is_empty() {
             return;
         }
+        self.runs = crate::understand::runs(&typed, self.arguments.value());
         let fields = &typed.manifest.fields;
         self.resource = fields.resource.as_deref().and_then(|p| self.arguments.pointer(p)).map(plain);
         self.tenant = fields.tenant.as_deref().and_then(|p| self.arguments.pointer(p)).map(plain);
@@ -356,6 +360,6 @@ fn host(text: &str) -> Option<String> {
     }
 }
 
-fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }

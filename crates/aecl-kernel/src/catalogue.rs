@@ -372,7 +372,13 @@ impl Roles {
     fn of(manifest: &ActionManifest, schema: &Value) -> Self {
         let guessed = infer::classes(manifest.name.as_str(), manifest.effect, &manifest.fields, schema);
         let guessed = guessed.into_iter().filter(|(name, _)| !manifest.args.contains_key(name));
-        let bare = |class| Argument { class, low_value: Decimal::ZERO, limit: None, default: None };
+        let bare = |class| Argument {
+            class,
+            low_value: Decimal::ZERO,
+            limit: None,
+            dialect: Default::default(),
+            default: None,
+        };
         let said = manifest.args.iter().map(|(name, argument)| (name.clone(), argument.clone()));
         let all = said.chain(guessed.map(|(name, class)| (name, bare(class))));
         let mut roles: Vec<_> = all.map(|(name, argument)| (pointer_of(&name), argument)).collect();
