@@ -12,6 +12,7 @@ mod common;
 
 mod bad_input;
 mod checks;
+mod policy;
 mod program;
 mod record;
 mod reference;
