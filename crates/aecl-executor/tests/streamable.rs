@@ -10,6 +10,7 @@ use aecl_executor::connectors::mcp::{
     ClientFace, Era, Handshake, McpConnector, Transport, Upstream, UpstreamSpec,
 };
 use aecl_executor::egress::Egress;
+use aecl_executor::vault::Vault;
 use aecl_executor::{Call, Connector, ConnectorSpec, Effect, Performed, fake};
 use axum::Router;
 use axum::body::Body;
@@ -143,7 +144,9 @@ async fn world(modern: bool) -> World {
     let transport = Transport::Http { url, headers, allow_private: true, listen: true };
     let how = Handshake::Probe(ClientFace::default());
     let upstream =
-        Upstream::connect(UpstreamSpec::new("web", transport), how, Egress::default()).await.unwrap();
+        Upstream::connect(UpstreamSpec::new("web", transport), how, Egress::default(), Vault::default())
+            .await
+            .unwrap();
     let desk = McpConnector::default();
     desk.insert(None, upstream.clone());
     World { server, desk, upstream }
@@ -278,7 +281,9 @@ async fn loopback_needs_a_word_of_the_operator() {
     let url = "http://127.0.0.1:9/mcp".to_owned();
     let transport = Transport::Http { url, headers: BTreeMap::new(), allow_private: false, listen: false };
     let how = Handshake::Probe(ClientFace::default());
-    let Err(error) = Upstream::connect(UpstreamSpec::new("web", transport), how, Egress::default()).await
+    let Err(error) =
+        Upstream::connect(UpstreamSpec::new("web", transport), how, Egress::default(), Vault::default())
+            .await
     else {
         panic!()
     };
