@@ -25,8 +25,10 @@ fn spec(era: &str, journal: &tempfile::NamedTempFile) -> UpstreamSpec {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/upstream_server.py").to_owned();
     let args = vec!["-u".into(), script, era.into(), journal.path().display().to_string()];
     let env = BTreeMap::from([("GIVEN".to_owned(), "yes".to_owned())]);
-    let mut spec =
-        UpstreamSpec::new("tiny", Transport::Stdio { command: "python3".into(), args, env, cwd: None });
+    let mut spec = UpstreamSpec::new(
+        "tiny",
+        Transport::Stdio { command: "python3".into(), args, env, cwd: None, credential_scope: None },
+    );
     spec.message_max_bytes = 200_000;
     spec
 }
@@ -333,8 +335,13 @@ async fn fifty_calls_at_once_get_their_own_answers() {
 
 #[tokio::test]
 async fn a_server_that_does_not_start_is_not_hammered() {
-    let transport =
-        Transport::Stdio { command: "/no/such/server".into(), args: vec![], env: BTreeMap::new(), cwd: None };
+    let transport = Transport::Stdio {
+        command: "/no/such/server".into(),
+        args: vec![],
+        env: BTreeMap::new(),
+        cwd: None,
+        credential_scope: None,
+    };
     let upstream = Upstream::lazy(
         UpstreamSpec::new("gone", transport),
         Handshake::Probe(ClientFace::default()),

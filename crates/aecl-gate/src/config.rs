@@ -2,7 +2,7 @@
 
 use crate::error::GateError;
 use aecl_executor::connectors::mcp::Transport;
-use aecl_executor::vault::{Store, Vault};
+use aecl_executor::vault::{Store, Vault, references};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::id::{AgentId, Environment, PersonId, TenantId};
 use serde::{Deserialize, Serialize};
@@ -226,6 +226,11 @@ impl Config {
                 return Err(format!(
                     "the server name `{name}` must be of letters, digits, `-` and single `_`"
                 ));
+            }
+        }
+        for (name, server) in &self.servers {
+            for (key, text) in server.templates() {
+                references(text).map_err(|e| format!("`servers.{name}`, `{key}`: {e}"))?;
             }
         }
         Ok(())

@@ -75,6 +75,7 @@ pub fn run(common: &Common, _args: Args) -> Result {
     let seen = Seen { home, config, bundle };
     home::keys(&seen, &mut checks);
     secrets::look(&seen, &mut checks);
+    secrets::scopes(&seen, &mut checks);
     home::people(&seen, &mut checks);
     let ledger = record::look(&seen, &mut checks);
     host::look(&seen, &ledger, &mut checks);

@@ -115,6 +115,11 @@ impl Upstream {
         &self.0.spec.name
     }
 
+    /// How it is reached.
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.0.spec.transport
+    }
+
     /// What the server said when it was greeted; connects when it has to.
     ///
     /// # Errors
@@ -382,14 +387,14 @@ impl Upstream {
         let spec = &self.0.spec;
         let board = Board::new(spec.name.clone(), generation, Arc::clone(&self.0.shared));
         let link: Arc<dyn Link> = match &spec.transport {
-            Transport::Stdio { command, args, env, cwd } => {
+            Transport::Stdio { command, args, env, cwd, .. } => {
                 let message_max_bytes = spec.message_max_bytes;
                 let (server, cwd) = (spec.name.as_str(), cwd.as_ref());
                 let secrets = self.0.vault.begin();
                 let start = Start { server, command, args, env, cwd, message_max_bytes, secrets };
                 Arc::new(StdioLink::start(start, board).await?)
             }
-            Transport::Http { url, headers, allow_private, listen } => {
+            Transport::Http { url, headers, allow_private, listen, .. } => {
                 let refused =
                     |error: crate::egress::EgressError| Fault::before(Why::NotConnected(error.to_string()));
                 let url = parse_url(url).map_err(refused)?;
