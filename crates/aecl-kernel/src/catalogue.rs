@@ -285,6 +285,9 @@ pub struct ActionManifest {
     /// How it is carried out. Only the executor reads it.
     #[serde(default)]
     pub connector: Value,
+    /// The scope of the credentials that carrying it out uses. An agent of another scope cannot use them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_scope: Option<String>,
     /// For an imported tool: the digest of name, description and schema that a person accepted.
     #[serde(default)]
     pub pin: Option<Digest>,
@@ -337,9 +340,24 @@ impl ActionManifest {
         said.unwrap_or_else(|| amount::scale_of(unit))
     }
 
+    /// Whether carrying it out uses credentials, as far as the entry says so. Those of an MCP server stand with
+    /// the server, so its entries have to name their scope.
+    pub fn uses_credentials(&self) -> bool {
+        self.credential_scope.is_some() || names_a_secret(&self.connector)
+    }
+
     /// Who must agree, if somebody always must.
     pub fn always_approval(&self) -> Option<&ApprovalRule> {
         self.approval.as_ref().filter(|rule| rule.always)
+    }
+}
+
+fn names_a_secret(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("{secret:"),
+        Value::Array(items) => items.iter().any(names_a_secret),
+        Value::Object(members) => members.values().any(names_a_secret),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

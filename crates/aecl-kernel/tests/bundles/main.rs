@@ -83,20 +83,21 @@ fn acme_loads_and_says_what_is_doubtful() {
     check(
         acme(),
         expect![[r#"
-        actions/finance.json: warning: `bulk_export` names no compensation, so it always waits for a person
-        actions/support.json: warning: `cancel_refund` names no compensation, so it always waits for a person
-        actions/ops.json: warning: `db.drop_table` names no compensation, so it always waits for a person
-        actions/finance.json: warning: `delete_record` names no compensation, so it always waits for a person
-        actions/finance.json: warning: `modify_iam_policy` names no compensation, so it always waits for a person
-        actions/finance.json: warning: `recall_payment` names no compensation, so it always waits for a person
-        actions/ops.json: warning: `run_shell` names no compensation, so it always waits for a person
-        actions/support.json: warning: `send_email` names no compensation, so it always waits for a person
-        actions/finance.json: warning: `transfer_funds` names no compensation, so it always waits for a person
-        agents/finance.json: warning: `finance_agent_v2`: the context rule for `transfer_funds` is unreachable: `blocked_actions` beats it
-        agents/ops.json: warning: `ops_agent`: `allowed_actions` has the wildcard `db.*`: it also covers what is added later
-        agents/ops.json: warning: `ops_agent`: `allowed_actions` has the wildcard `deploy.*`: it also covers what is added later
-        loads
-    "#]],
+            actions/finance.json: warning: `bulk_export` names no compensation, so it always waits for a person
+            actions/support.json: warning: `cancel_refund` names no compensation, so it always waits for a person
+            actions/ops.json: warning: `db.drop_table` names no compensation, so it always waits for a person
+            actions/finance.json: warning: `delete_record` names no compensation, so it always waits for a person
+            actions/finance.json: warning: `modify_iam_policy` names no compensation, so it always waits for a person
+            actions/finance.json: warning: `recall_payment` names no compensation, so it always waits for a person
+            actions/ops.json: warning: `run_shell` names no compensation, so it always waits for a person
+            actions/support.json: warning: `send_email` names no compensation, so it always waits for a person
+            actions/finance.json: warning: `transfer_funds` names no compensation, so it always waits for a person
+            agents/finance.json: warning: `finance_agent_v2`: the context rule for `transfer_funds` is unreachable: `blocked_actions` beats it
+            agents/ops.json: warning: `ops_agent`: `allowed_actions` has the wildcard `books.*`: it also covers what is added later
+            agents/ops.json: warning: `ops_agent`: `allowed_actions` has the wildcard `db.*`: it also covers what is added later
+            agents/ops.json: warning: `ops_agent`: `allowed_actions` has the wildcard `deploy.*`: it also covers what is added later
+            loads
+        "#]],
     );
 }
 
@@ -171,7 +172,7 @@ fn unknown_key_is_an_error_with_a_suggestion() {
     check(
         with_action(json!({"reversable": true})),
         expect![[r#"
-            actions/all.json: error: `pay`: unknown field `reversable`, expected one of `name`, `description`, `effect`, `reversibility`, `arguments`, `fields`, `output`, `environments`, `cost`, `bulk`, `idempotency`, `timeout_ms`, `approval`, `compensation`, `connector`, `pin`, `severity`, `egress`, `args`, `outputs`, `intent`, `resolver`, `dry_run`
+            actions/all.json: error: `pay`: unknown field `reversable`, expected one of `name`, `description`, `effect`, `reversibility`, `arguments`, `fields`, `output`, `environments`, `cost`, `bulk`, `idempotency`, `timeout_ms`, `approval`, `compensation`, `connector`, `credential_scope`, `pin`, `severity`, `egress`, `args`, `outputs`, `intent`, `resolver`, `dry_run`
             agents/all.json: warning: `a`: `allowed_actions` names `pay`, which the catalogue does not have
             does not load
         "#]],

@@ -16,4 +16,5 @@ mod policy;
 mod program;
 mod record;
 mod reference;
+mod secrets;
 mod setup;

@@ -93,6 +93,14 @@ pub fn import(home: &Home, server: &str, tools: &[Definition]) -> Result<Importe
     if fresh.is_empty() {
         return Ok(report);
     }
+    // Whoever cannot use the server's credentials is refused when its tools are proposed.
+    let config = home.read().ok();
+    let transport = config.as_ref().and_then(|config| config.servers.get(server));
+    if let Some(scope) = transport.and_then(|transport| transport.credential_scope()) {
+        for members in fresh.iter_mut().filter_map(|(_, entry, _)| entry.as_object_mut()) {
+            members.insert("credential_scope".into(), scope.into());
+        }
+    }
     let mut entries = desk.entries.clone();
     entries.extend(fresh.iter().map(|(_, entry, _)| entry.clone()));
     if desk.compile(&entries).is_err() {
