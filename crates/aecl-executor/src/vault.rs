@@ -1,37 +1,55 @@
-//! Credentials by reference: `env:NAME`, `file:/path`. Resolved at the moment of use, wiped when dropped.
+//! Credentials by reference: `env:NAME`, `file:/path`, `secret:NAME` of the encrypted store. Resolved at the
+//! moment of use, wiped when dropped.
 //!
-//! A text may hold references as `{secret:env:NAME}`; [`fill`] puts the values in.
+//! A text may hold references as `{secret:env:NAME}`; [`Use::fill`] puts the values in.
 
-use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
+mod reference;
+mod secret;
+mod store;
+
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-/// The longest secret that is read from a file.
-const SECRET_MAX_BYTES: u64 = 64 * 1024;
-
-/// Where a secret is. Safe to print: it never holds the value.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SecretRef {
-    /// A variable of our environment.
-    Env(String),
-    /// A file; a line break at its end is not part of the secret.
-    File(PathBuf),
-}
+pub(crate) use reference::Part;
+pub use reference::{SecretRef, references};
+use secret::SECRET_MAX_BYTES;
+pub use secret::Secret;
+pub use store::{Listed, Store, StoreError};
 
 /// What goes wrong with a secret. Names the reference, never the value.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
     /// The reference cannot be read.
-    #[error("`{0}` is no secret reference; write `env:NAME` or `file:/path`")]
+    #[error("`{0}` is no secret reference; write `env:NAME`, `file:/path` or `secret:NAME`")]
     NotAReference(String),
     /// An opening `{secret:` without its end.
     #[error("a secret reference in a template does not end; write `{{secret:env:NAME}}`")]
     Unclosed,
-    /// The variable is not set, or empty.
-    #[error("the secret `{0}` is not set; set the variable where AECL runs")]
+    /// The variable is not set, or the file is empty.
+    #[error("the secret `{0}` is not set; set it where AECL runs")]
     NotSet(SecretRef),
+    /// The store has no such entry.
+    #[error("the secret `{reference}` is not in the store; run `aecl secrets set {name}`")]
+    NotStored {
+        /// Which one.
+        reference: SecretRef,
+        /// Its name in the store.
+        name: String,
+    },
+    /// There is no store here.
+    #[error(
+        "the secret `{0}` is of an encrypted store, and nothing here has one; use `env:NAME` or `file:/path`"
+    )]
+    NoStore(SecretRef),
+    /// The store cannot be used.
+    #[error("the secret `{reference}` cannot be read: {source}")]
+    Store {
+        /// Which one.
+        reference: SecretRef,
+        /// What is wrong with the store.
+        source: StoreError,
+    },
     /// The value is not text, is too long or holds characters that no credential has.
     #[error("the secret `{0}` is not one line of text under 64 KiB")]
     NotText(SecretRef),
@@ -45,121 +63,123 @@ pub enum VaultError {
     },
 }
 
-impl fmt::Display for SecretRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Env(name) => write!(f, "env:{name}"),
-            Self::File(path) => write!(f, "file:{}", path.display()),
-        }
+/// Where references lead. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Vault(Arc<Places>);
+
+#[derive(Debug, Default)]
+struct Places {
+    store: Option<Store>,
+}
+
+impl Vault {
+    /// A vault with an encrypted store. Without one (`Vault::default()`), `env:` and `file:` work.
+    #[must_use]
+    pub fn new(store: Option<Store>) -> Self {
+        Self(Arc::new(Places { store }))
     }
-}
 
-impl FromStr for SecretRef {
-    type Err = VaultError;
-
-    fn from_str(text: &str) -> Result<Self, VaultError> {
-        let known = match text.split_once(':') {
-            Some(("env", name)) if is_variable_name(name) => Some(Self::Env(name.to_owned())),
-            Some(("file", path)) if path.starts_with('/') => Some(Self::File(PathBuf::from(path))),
-            _ => None,
-        };
-        known.ok_or_else(|| VaultError::NotAReference(text.to_owned()))
+    /// Begins a use: one request, or one connection. Each secret is fetched once for it.
+    #[must_use]
+    pub fn begin(&self) -> Use {
+        Use { vault: self.clone(), found: Vec::new() }
     }
-}
 
-fn is_variable_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-}
-
-impl SecretRef {
-    /// The secret itself. Wiped when dropped; never log it.
-    ///
-    /// # Errors
-    /// When it is not there, or is not one line of text.
-    pub fn resolve(&self) -> Result<Zeroizing<String>, VaultError> {
-        let value = match self {
-            Self::Env(name) => {
-                Zeroizing::new(std::env::var(name).map_err(|_| VaultError::NotSet(self.clone()))?)
+    async fn fetch(&self, reference: &SecretRef) -> Result<Secret, VaultError> {
+        let value = match reference {
+            SecretRef::Env(name) => {
+                Secret::new(std::env::var(name).map_err(|_| VaultError::NotSet(reference.clone()))?)
             }
-            Self::File(path) => {
-                let unreadable = |source| VaultError::Unreadable { reference: self.clone(), source };
-                let metadata = std::fs::metadata(path).map_err(unreadable)?;
-                // A FIFO or a device would block or never end.
-                if !metadata.is_file() || metadata.len() > SECRET_MAX_BYTES {
-                    return Err(VaultError::NotText(self.clone()));
-                }
-                let bytes = Zeroizing::new(std::fs::read(path).map_err(unreadable)?);
-                let text = std::str::from_utf8(&bytes).map_err(|_| VaultError::NotText(self.clone()))?;
-                Zeroizing::new(text.trim_end_matches(['\n', '\r']).to_owned())
+            SecretRef::File(path) => from_file(reference, path)?,
+            SecretRef::Stored(name) => {
+                let store = self.0.store.as_ref().ok_or_else(|| VaultError::NoStore(reference.clone()))?;
+                let unreadable = |source| VaultError::Store { reference: reference.clone(), source };
+                let missing = || VaultError::NotStored { reference: reference.clone(), name: name.clone() };
+                store.get(name).map_err(unreadable)?.ok_or_else(missing)?
             }
         };
-        if value.is_empty() {
-            return Err(VaultError::NotSet(self.clone()));
+        if value.expose().is_empty() {
+            return Err(VaultError::NotSet(reference.clone()));
         }
-        if value.chars().any(char::is_control) {
-            return Err(VaultError::NotText(self.clone()));
+        if !value.is_one_line() {
+            return Err(VaultError::NotText(reference.clone()));
         }
         Ok(value)
     }
 }
 
-/// The text with every `{secret:…}` replaced by its value.
-///
-/// # Errors
-/// When a reference is malformed or its secret is missing.
-pub fn fill(text: &str) -> Result<Zeroizing<String>, VaultError> {
-    let mut filled = Zeroizing::new(String::with_capacity(text.len() + 64));
-    each_part(text, |part| {
-        match part {
-            Part::Text(text) => filled.push_str(text),
-            Part::Secret(reference) => {
-                let value = reference.resolve()?;
-                // Grown by hand: `String` would leave its old buffer, with secrets, unwiped.
-                if filled.capacity() - filled.len() < value.len() {
-                    let mut larger =
-                        Zeroizing::new(String::with_capacity(filled.len() + value.len() + text.len()));
-                    larger.push_str(&filled);
-                    filled = larger;
-                }
-                filled.push_str(&value);
+fn from_file(reference: &SecretRef, path: &std::path::Path) -> Result<Secret, VaultError> {
+    let unreadable = |source| VaultError::Unreadable { reference: reference.clone(), source };
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    // A FIFO or a device would block or never end.
+    if !metadata.is_file() || metadata.len() > SECRET_MAX_BYTES as u64 {
+        return Err(VaultError::NotText(reference.clone()));
+    }
+    let bytes = Zeroizing::new(std::fs::read(path).map_err(unreadable)?);
+    let text = std::str::from_utf8(&bytes).map_err(|_| VaultError::NotText(reference.clone()))?;
+    Ok(Secret::new(text.trim_end_matches(['\n', '\r']).to_owned()))
+}
+
+/// The secrets of one use. Dropping it wipes them.
+#[derive(Debug)]
+pub struct Use {
+    vault: Vault,
+    found: Vec<(SecretRef, Secret)>,
+}
+
+impl Use {
+    /// A secret, fetched now or earlier in this use.
+    ///
+    /// # Errors
+    /// When it is not there, or is not one line of text.
+    pub async fn resolve(&mut self, reference: &SecretRef) -> Result<&Secret, VaultError> {
+        let at = match self.found.iter().position(|(known, _)| known == reference) {
+            Some(at) => at,
+            None => {
+                self.found.push((reference.clone(), self.vault.fetch(reference).await?));
+                self.found.len() - 1
+            }
+        };
+        self.found.get(at).map(|(_, value)| value).ok_or_else(|| VaultError::NotSet(reference.clone()))
+    }
+
+    /// The text with every `{secret:…}` replaced by its value.
+    ///
+    /// # Errors
+    /// When a reference is malformed or its secret cannot be had.
+    pub async fn fill(&mut self, template: &str) -> Result<Secret, VaultError> {
+        self.fill_around(template, |text| Ok(text.to_owned())).await
+    }
+
+    /// The same; what stands around the references goes through `text`. References come from the template
+    /// alone: what `text` puts in stays text, even if it spells one out.
+    pub(crate) async fn fill_around<E: From<VaultError>>(
+        &mut self,
+        template: &str,
+        text: impl Fn(&str) -> Result<String, E>,
+    ) -> Result<Secret, E> {
+        let mut filled = Secret::new(String::with_capacity(template.len() + 64));
+        for part in reference::parts(template)? {
+            match part {
+                Part::Text(part) => filled.push(&text(part)?),
+                Part::Secret(reference) => filled.push(self.resolve(&reference).await?.expose()),
             }
         }
-        Ok(())
-    })?;
-    Ok(filled)
-}
-
-/// The references in a text, in order; for checking a configuration before anything runs.
-///
-/// # Errors
-/// When a reference is malformed.
-pub fn references(text: &str) -> Result<Vec<SecretRef>, VaultError> {
-    let mut found = Vec::new();
-    each_part(text, |part| {
-        if let Part::Secret(reference) = part {
-            found.push(reference);
-        }
-        Ok(())
-    })?;
-    Ok(found)
-}
-
-enum Part<'a> {
-    Text(&'a str),
-    Secret(SecretRef),
-}
-
-fn each_part<'a>(
-    mut text: &'a str,
-    mut take: impl FnMut(Part<'a>) -> Result<(), VaultError>,
-) -> Result<(), VaultError> {
-    while let Some((before, after)) = text.split_once("{secret:") {
-        let (reference, rest) = after.split_once('}').ok_or(VaultError::Unclosed)?;
-        take(Part::Text(before))?;
-        take(Part::Secret(reference.parse()?))?;
-        text = rest;
+        Ok(filled)
     }
-    take(Part::Text(text))
+
+    /// The text with every secret of this use replaced by its reference, for what a target repeats.
+    #[must_use]
+    pub fn scrub(&self, mut text: String) -> String {
+        for (reference, value) in &self.found {
+            let value = value.expose();
+            // A short secret may be part of innocent words; what is that short is no secret.
+            if value.len() >= 8 && text.contains(value) {
+                text = text.replace(value, &format!("[secret {reference}]"));
+            }
+        }
+        text
+    }
 }
 
 #[cfg(test)]
@@ -168,32 +188,44 @@ mod tests {
     use super::*;
     use std::io::Write as _;
 
-    #[test]
-    fn references_are_read_strictly() {
-        for good in ["env:TOKEN", "file:/run/secrets/token"] {
-            assert_eq!(good.parse::<SecretRef>().unwrap().to_string(), good);
-        }
-        for bad in ["", "env:", "env:A B", "file:relative", "vault:x", "TOKEN", "env:A}"] {
-            assert!(bad.parse::<SecretRef>().is_err(), "{bad}");
-        }
+    async fn fill(text: &str) -> Result<Secret, VaultError> {
+        Vault::default().begin().fill(text).await
     }
 
-    #[test]
-    fn a_text_is_filled_and_an_error_names_the_reference_only() {
+    #[tokio::test]
+    async fn a_text_is_filled_and_an_error_names_the_reference_only() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         writeln!(file, "s3cret").unwrap();
         let text = format!("Bearer {{secret:file:{}}}!", file.path().display());
-        assert_eq!(*fill(&text).unwrap(), "Bearer s3cret!");
-        let missing = fill("a {secret:env:AECL_TEST_NEVER_SET} b").unwrap_err().to_string();
+        assert_eq!(fill(&text).await.unwrap().expose(), "Bearer s3cret!");
+        let missing = fill("a {secret:env:AECL_TEST_NEVER_SET} b").await.unwrap_err().to_string();
         assert!(missing.contains("`env:AECL_TEST_NEVER_SET` is not set"), "{missing}");
-        assert!(matches!(fill("{secret:env:A"), Err(VaultError::Unclosed)));
+        assert!(matches!(fill("{secret:env:A").await, Err(VaultError::Unclosed)));
+        assert!(matches!(fill("{secret:secret:a}").await, Err(VaultError::NoStore(_))));
     }
 
-    #[test]
-    fn a_secret_of_two_lines_is_refused_without_being_shown() {
+    #[tokio::test]
+    async fn a_secret_of_two_lines_is_refused_without_being_shown() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         write!(file, "one\r\nX-Injected: two").unwrap();
-        let error = SecretRef::File(file.path().into()).resolve().unwrap_err();
+        let reference = SecretRef::File(file.path().into());
+        let mut uses = Vault::default().begin();
+        let error = uses.resolve(&reference).await.unwrap_err();
         assert!(!format!("{error} {error:?}").contains("Injected"));
+    }
+
+    #[tokio::test]
+    async fn a_stored_secret_is_found_by_its_name_and_shown_by_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path().join("secrets"), dir.path().join("keys/secrets.key"));
+        store.set("stripe", Secret::new("sk_live_4711".into()), 1).unwrap();
+        let vault = Vault::new(Some(store));
+        let mut uses = vault.begin();
+        let filled = uses.fill("Bearer {secret:secret:stripe}").await.unwrap();
+        assert_eq!(filled.expose(), "Bearer sk_live_4711");
+        assert!(!format!("{filled:?} {uses:?} {vault:?}").contains("sk_live"));
+        assert_eq!(uses.scrub("got sk_live_4711".into()), "got [secret secret:stripe]");
+        let missing = uses.fill("{secret:secret:other}").await.unwrap_err().to_string();
+        assert!(missing.contains("run `aecl secrets set other`"), "{missing}");
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::GateError;
 use aecl_executor::connectors::mcp::Transport;
+use aecl_executor::vault::{Store, Vault, references};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::id::{AgentId, Environment, PersonId, TenantId};
 use serde::{Deserialize, Serialize};
@@ -153,6 +154,17 @@ impl Home {
     pub fn keys(&self) -> PathBuf {
         self.dir.join("keys")
     }
+    /// The encrypted store of secrets. Its key lies in `keys/`, unless `AECL_SECRETS_KEY_FILE` names another
+    /// place, such as one that is not in the backup of this directory.
+    pub fn secrets(&self) -> Store {
+        let elsewhere = std::env::var_os("AECL_SECRETS_KEY_FILE").filter(|path| !path.is_empty());
+        let key = elsewhere.map_or_else(|| self.keys().join("secrets.key"), PathBuf::from);
+        Store::new(self.dir.join("secrets"), key)
+    }
+    /// Where the credentials of actions and servers come from.
+    pub fn vault(&self) -> Vault {
+        Vault::new(Some(self.secrets()))
+    }
     /// The ledger.
     pub fn data(&self) -> PathBuf {
         self.dir.join("data")
@@ -214,6 +226,11 @@ impl Config {
                 return Err(format!(
                     "the server name `{name}` must be of letters, digits, `-` and single `_`"
                 ));
+            }
+        }
+        for (name, server) in &self.servers {
+            for (key, text) in server.templates() {
+                references(text).map_err(|e| format!("`servers.{name}`, `{key}`: {e}"))?;
             }
         }
         Ok(())

@@ -78,7 +78,7 @@ impl Gate {
             store: Box::new(store),
             ledger_key,
             token_key,
-            executor: Executor::new(Connectors::default()),
+            executor: Executor::new(Connectors::new(home.vault())),
             clock: Clock::system(),
         };
         Self::assemble(parts, Some(home)).await
@@ -122,9 +122,14 @@ impl Gate {
         transport: mcp::Transport,
         handshake: mcp::Handshake,
     ) -> mcp::Upstream {
-        let upstream =
-            mcp::Upstream::lazy(UpstreamSpec::new(name, transport), handshake, self.0.egress.clone());
-        drop(self.0.executor.connectors().mcp.insert(session, upstream.clone()));
+        let connectors = self.0.executor.connectors();
+        let upstream = mcp::Upstream::lazy(
+            UpstreamSpec::new(name, transport),
+            handshake,
+            self.0.egress.clone(),
+            connectors.vault.clone(),
+        );
+        drop(connectors.mcp.insert(session, upstream.clone()));
         upstream
     }
 

@@ -132,6 +132,10 @@ impl Action {
         };
         let name: String = proposal.name.chars().take(128).collect();
         let typed = (name.len() == proposal.name.len()).then(|| catalogue.find(&name)).flatten().cloned();
+        let arguments = match typed.as_deref().filter(|_| problems.is_empty()) {
+            Some(typed) => filled_in(typed, arguments),
+            None => arguments,
+        };
         if typed.is_none() {
             let shown: String = name.chars().filter(|c| !c.is_control() && !is_invisible(*c)).collect();
             let hint = catalogue.nearest(&name).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
@@ -229,6 +233,22 @@ impl Action {
     pub fn changes_something(&self) -> bool {
         self.typed.as_ref().is_none_or(|t| t.manifest.effect.changes_something())
     }
+}
+
+/// The arguments with the defaults of what was left out: what the target would take by itself is judged,
+/// shown and sent.
+fn filled_in(typed: &TypedAction, arguments: Document) -> Document {
+    let missing: Vec<_> = typed
+        .manifest
+        .args
+        .iter()
+        .filter_map(|(name, argument)| Some((name, argument.default.as_ref()?)))
+        .filter(|(name, _)| !name.contains('/') && arguments.value().get(name.as_str()).is_none())
+        .collect();
+    let (false, Some(given)) = (missing.is_empty(), arguments.value().as_object()) else { return arguments };
+    let mut all = given.clone();
+    all.extend(missing.into_iter().map(|(name, default)| (name.clone(), default.clone())));
+    Document::from_value(Value::Object(all)).unwrap_or(arguments)
 }
 
 /// The digest that a yes is bound to.

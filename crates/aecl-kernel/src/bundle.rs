@@ -113,6 +113,7 @@ impl Bundle {
             }
         }
         actions::check_compensations(&catalogue, &homes, &mut problems);
+        actions::check_resolvers(&catalogue, &homes, &mut problems);
         for manifest in agents.values() {
             manifests::check(manifest, &catalogue, &homes, &mut problems);
         }

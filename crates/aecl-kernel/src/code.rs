@@ -102,6 +102,8 @@ codes! {
     APPROVAL_RULE = "approval_rule";
     /// Tenant, project or user is out of the agent's scope.
     OUT_OF_SCOPE = "out_of_scope";
+    /// The action uses credentials of another scope than the agent's.
+    CREDENTIAL_REFUSED = "credential_refused";
     /// Outside the hours of the agent.
     OUT_OF_HOURS = "out_of_hours";
     /// Not in this environment.

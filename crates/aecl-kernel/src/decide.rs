@@ -69,6 +69,11 @@ pub enum Obligation {
         /// In milliseconds.
         timeout_ms: u64,
     },
+    /// Use credentials of this scope only. Without it, only those of no scope.
+    CredentialScope {
+        /// The scope of the agent.
+        scope: String,
+    },
     /// Carry it out at least this isolated.
     Tier {
         /// The name of the tier.
@@ -117,6 +122,14 @@ impl Decision {
             .iter()
             .find(|f| f.verdict == self.verdict && Some(f.code) == self.headline)
             .map_or("nothing speaks against it", |f| f.message.as_str())
+    }
+
+    /// The scope whose credentials an allow opens; `None` is the scope of those that name none.
+    pub fn credential_scope(&self) -> Option<&str> {
+        self.obligations.iter().find_map(|obligation| match obligation {
+            Obligation::CredentialScope { scope } => Some(scope.as_str()),
+            Obligation::Timeout { .. } | Obligation::Tier { .. } => None,
+        })
     }
 }
 
@@ -384,7 +397,11 @@ fn replayed(question: &Question<'_>, decision: &Decision) -> Option<ActionId> {
 
 fn obligations(question: &Question<'_>) -> Vec<Obligation> {
     let timeout_ms = question.action.typed.as_ref().map_or(30_000, |t| t.manifest.timeout_ms);
-    vec![Obligation::Timeout { timeout_ms }]
+    let agent = question.bundle.agent(&question.action.principal.agent);
+    let scope = agent.and_then(|manifest| manifest.credential_scope.clone());
+    let mut obligations = vec![Obligation::Timeout { timeout_ms }];
+    obligations.extend(scope.map(|scope| Obligation::CredentialScope { scope }));
+    obligations
 }
 
 /// Sets the request for approval of this digest beside what the current policy asks.

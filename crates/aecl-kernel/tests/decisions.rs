@@ -790,6 +790,15 @@ fn decisions_are_what_the_page_says() {
         &["as accepted", "changed by its server", "no longer offered"],
     );
 
+    page.title("Whose credentials");
+    let year = || json!({"year": 2025});
+    page.rows("audit_agent", "books.read", year(), &["clean run", "dry run"]);
+    page.rows("audit_agent", "bank.read_statement", json!({"month": "2026-01"}), &["clean run", "dry run"]);
+    page.rows("audit_agent", "books.read_old", year(), &["clean run"]);
+    page.rows("audit_agent", "read_invoice", json!({"invoice": "R-1"}), &["clean run"]);
+    page.rows("ops_agent", "books.read", year(), &["clean run"]);
+    page.rows("ops_agent", "books.read_old", year(), &["clean run"]);
+
     page.title("Undoing");
     let cancel = json!({"refund": "re_1"});
     page.rows(

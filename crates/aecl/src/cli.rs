@@ -15,6 +15,7 @@ mod mcp;
 mod policy;
 mod resolve;
 mod rollback;
+mod secrets;
 pub mod serve;
 mod show;
 
@@ -82,6 +83,8 @@ enum Command {
     Catalog(catalog::Args),
     /// Make keys for people and orchestrators.
     Keys(keys::Args),
+    /// Keep credentials in an encrypted store.
+    Secrets(secrets::Args),
     /// Check configuration, keys and the eleven-point list.
     Doctor(doctor::Args),
     /// Print a completion script.
@@ -190,6 +193,7 @@ pub fn main() -> ExitCode {
         Command::Resolve(args) => resolve::run(&common, args),
         Command::Catalog(args) => catalog::run(&common, args),
         Command::Keys(args) => keys::run(&common, args),
+        Command::Secrets(args) => secrets::run(&common, args),
         Command::Doctor(args) => doctor::run(&common, args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut command(), "aecl", &mut std::io::stdout());

@@ -39,7 +39,8 @@ pub async fn import_now(
     transport: Transport,
 ) -> Result<catalogue::Imported, String> {
     let spec = UpstreamSpec::new(server, transport);
-    let upstream = Upstream::lazy(spec, Handshake::Probe(ClientFace::default()), Default::default());
+    let upstream =
+        Upstream::lazy(spec, Handshake::Probe(ClientFace::default()), Default::default(), home.vault());
     let listed = upstream.tools(Duration::from_secs(60)).await;
     upstream.close().await;
     let (mut tools, mut unread) = (Vec::new(), Vec::new());

@@ -37,6 +37,7 @@ pub use tools::Tool;
 pub use upstream::{ACTING, Upstream};
 
 use super::wrong_desk;
+use crate::executor::out_of_scope;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
 
 /// Acts through upstream servers, by their name.
@@ -78,6 +79,10 @@ impl Connector for McpConnector {
             let message = format!("`{server}` is no configured server; add it or change the catalogue entry");
             return Performed::not_sent("upstream_unknown", message);
         };
+        let opened = call.credential_scope.as_deref();
+        if upstream.transport().uses_credentials() && upstream.transport().credential_scope() != opened {
+            return out_of_scope(server, opened);
+        }
         let method = method.as_deref().unwrap_or("tools/call");
         let params = match params_of(call, method, tool) {
             Ok(params) => params,

@@ -15,4 +15,5 @@ mod checks;
 mod program;
 mod record;
 mod reference;
+mod secrets;
 mod setup;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use aecl_sandbox::{Cage, Contained, Program, Tier};
+use aecl_sandbox::{Contained, Leash, Program};
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
@@ -19,7 +19,7 @@ use super::envelope::{RawReply, cancelled, one_line, request};
 use super::error::{Fault, Why};
 use super::line::{Line, next_line};
 use super::link::{Ask, Link, Speech};
-use crate::vault;
+use crate::vault::Use;
 
 const QUEUED: u8 = 0;
 const WRITING: u8 = 1;
@@ -53,21 +53,23 @@ pub(crate) struct Start<'a> {
     pub env: &'a BTreeMap<String, String>,
     pub cwd: Option<&'a PathBuf>,
     pub message_max_bytes: usize,
+    pub secrets: Use,
 }
 
 impl StdioLink {
-    pub(crate) async fn start(start: Start<'_>, board: Arc<Board>) -> Result<Self, Fault> {
+    pub(crate) async fn start(mut start: Start<'_>, board: Arc<Board>) -> Result<Self, Fault> {
         let not_connected = |reason: String| Fault::before(Why::NotConnected(reason));
         let mut env = BTreeMap::new();
         for (name, value) in start.env {
-            let value = vault::fill(value).map_err(|error| not_connected(error.to_string()))?;
-            env.insert(name.clone(), value.to_string());
+            let filled = start.secrets.fill(value).await;
+            let value = filled.map_err(|error| not_connected(error.to_string()))?;
+            env.insert(name.clone(), value.expose().to_owned());
         }
         let argv = std::iter::once(start.command.to_owned()).chain(start.args.iter().cloned()).collect();
         let program = Program { argv, env, cwd: start.cwd.cloned() };
-        let cage = Cage { tier: Tier::Process, core_max_bytes: 0, open_files_max: None };
+        let leash = Leash { core_max_bytes: 0, open_files_max: None };
         let mut contained =
-            aecl_sandbox::spawn(program, cage).await.map_err(|error| not_connected(error.to_string()))?;
+            aecl_sandbox::spawn(program, leash).await.map_err(|error| not_connected(error.to_string()))?;
         let pipes = (contained.stdin.take(), contained.stdout.take(), contained.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(not_connected("it started without its pipes".into()));
