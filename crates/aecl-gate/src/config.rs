@@ -109,8 +109,16 @@ pub struct Limits {
     pub output_bytes_max: usize,
     /// Most requests at once.
     pub requests_max: usize,
+    /// Longest time for the head of a request to arrive, and for its body, in milliseconds.
+    pub receive_ms_max: u64,
     /// Longest wait of one request, in milliseconds.
     pub wait_ms_max: u64,
+    /// Most MCP sessions of one agent over HTTP at once.
+    pub sessions_max: usize,
+    /// Silence after which an MCP session over HTTP is over, in seconds.
+    pub session_idle_s: u64,
+    /// Silence after which an MCP session over HTTP gives way when there are too many, in seconds.
+    pub session_silent_s: u64,
     /// Silence after which the ledger shows that it is alive, in seconds.
     pub heartbeat_s: u64,
 }
@@ -121,7 +129,11 @@ impl Default for Limits {
             request_bytes_max: 4 << 20,
             output_bytes_max: 16 << 20,
             requests_max: 512,
+            receive_ms_max: 30_000,
             wait_ms_max: 600_000,
+            sessions_max: 256,
+            session_idle_s: 1_800,
+            session_silent_s: 60,
             heartbeat_s: 60,
         }
     }

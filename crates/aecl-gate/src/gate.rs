@@ -17,8 +17,8 @@ use aecl_kernel::json;
 use aecl_ledger::store::{Sqlite, Store};
 use aecl_ledger::{Ledger, Signer};
 use arc_swap::ArcSwap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Orders what the other rooms do. Cheap to clone.
 #[derive(Clone)]
@@ -36,6 +36,8 @@ pub(crate) struct Inner {
     pub(crate) waits: Waits,
     pub(crate) underway: AtomicUsize,
     pub(crate) egress: Egress,
+    /// Where it is really listened on, once that is known.
+    pub(crate) listening: OnceLock<String>,
 }
 
 impl std::fmt::Debug for Gate {
@@ -104,6 +106,7 @@ impl Gate {
             waits: Waits::default(),
             underway: AtomicUsize::new(0),
             egress,
+            listening: OnceLock::new(),
             home,
         }));
         gate.0.ledger.bundle_loaded(gate.bundle(), gate.now()).await?;
@@ -131,6 +134,22 @@ impl Gate {
         );
         drop(connectors.mcp.insert(session, upstream.clone()));
         upstream
+    }
+
+    /// Tells where it is really listened on, if that is not what the configuration says: then links for people
+    /// lead there, unless `public_url` says otherwise. The first word counts.
+    pub fn listening(&self, at: &str) {
+        if self.0.listening.set(at.to_owned()).is_ok() {
+            let config = self.with_listening(self.config().as_ref().clone());
+            self.0.config.store(Arc::new(config));
+        }
+    }
+
+    fn with_listening(&self, mut config: Config) -> Config {
+        if let Some(at) = self.0.listening.get() {
+            config.listen.clone_from(at);
+        }
+        config
     }
 
     /// The configuration.
@@ -193,7 +212,7 @@ impl Gate {
             self.0.ledger.bundle_loaded(bundle.clone(), self.now()).await?;
             self.0.bundle.store(bundle);
         }
-        let before = self.0.config.swap(Arc::new(config));
+        let before = self.0.config.swap(Arc::new(self.with_listening(config)));
         let now = self.config();
         for (name, transport) in &now.servers {
             if before.servers.get(name) != Some(transport) {
