@@ -92,6 +92,13 @@ impl Running {
         &self.held
     }
 
+    /// The number of the launcher's process, which looks after the cage from outside. It lives as long as the
+    /// cage does.
+    #[must_use]
+    pub fn launcher_id(&self) -> Option<u32> {
+        self.launched.child.id()
+    }
+
     /// Ends the program and everything it started, at once. [`Running::wait`] then tells how it went.
     pub fn kill(&self) {
         // If the launcher is gone, the cage is gone.

@@ -102,7 +102,8 @@ fn try_to_become(order: &Order, stdio: &Stdio, control: &OwnedFd) -> Result<std:
     let (argv, env) = (texts(&order.argv)?, texts(&order.env)?);
     let candidates = candidates(order)?;
     sys::setsid().step("leaving the session")?;
-    std::env::set_current_dir(tree::path(&order.cwd)).step("entering the working directory")?;
+    let cwd = sys::c(&order.cwd).step("reading the order")?;
+    sys::enter(&cwd).step("entering the working directory")?;
     sys::default_sigpipe();
     sys::close_on_exec_from(3).step("closing descriptors")?;
     if !order.self_test {

@@ -27,6 +27,7 @@ mod nr {
     pub const CLONE: i64 = 56;
     pub const EXECVE: i64 = 59;
     pub const WAIT4: i64 = 61;
+    pub const FCHDIR: i64 = 81;
     pub const UMASK: i64 = 95;
     pub const PTRACE: i64 = 101;
     pub const SETSID: i64 = 112;
@@ -374,16 +375,28 @@ struct OpenHow {
     resolve: u64,
 }
 
-/// Finds a path of the host without following any link on the way.
-pub fn open_path(path: &CStr) -> Result<OwnedFd> {
+const NO_MAGICLINKS: u64 = 2;
+const NO_SYMLINKS: u64 = 4;
+
+fn resolve(path: &CStr, resolve: u64) -> Result<OwnedFd> {
     const PATH_CLOEXEC: u64 = 0o10_000_000 | 0o2_000_000;
-    const NO_MAGICLINKS: u64 = 2;
-    const NO_SYMLINKS: u64 = 4;
-    let how = OpenHow { flags: PATH_CLOEXEC, mode: 0, resolve: NO_MAGICLINKS | NO_SYMLINKS };
+    let how = OpenHow { flags: PATH_CLOEXEC, mode: 0, resolve };
     // SAFETY: the kernel reads the text and `how`, which has the layout of `open_how`; both outlive the call.
     let fd =
         unsafe { call(nr::OPENAT2, [AT_FDCWD, text(path), at(&how), size_of::<OpenHow>() as i64, 0, 0])? };
     Ok(owned(fd))
+}
+
+/// Finds a path without following any link on the way.
+pub fn open_path(path: &CStr) -> Result<OwnedFd> {
+    resolve(path, NO_MAGICLINKS | NO_SYMLINKS)
+}
+
+/// Enters a directory by its name alone. The links of `/proc` lead to what we have open, which is more than
+/// the program may see.
+pub fn enter(path: &CStr) -> Result<()> {
+    let dir = resolve(path, NO_MAGICLINKS)?;
+    plain(nr::FCHDIR, [dir.as_raw_fd().into(), 0, 0, 0, 0, 0]).map(drop)
 }
 
 /// A copy of the mount under this descriptor, attached nowhere.
