@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_millis(250);
 const FAR: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// How much is read at once.
-const CHUNK: usize = 64 << 10;
+const CHUNK: usize = 16 << 10;
 
 /// A program in its cage. Dropping it ends the program and everything it started.
 pub struct Running {

@@ -118,7 +118,6 @@ pub fn inherited(fd: RawFd) -> OwnedFd {
 // --- processes
 
 pub const NEWNS: u64 = 0x0002_0000;
-pub const NEWCGROUP: u64 = 0x0200_0000;
 pub const NEWUTS: u64 = 0x0400_0000;
 pub const NEWIPC: u64 = 0x0800_0000;
 pub const NEWUSER: u64 = 0x1000_0000;
@@ -137,13 +136,18 @@ struct CloneArgs {
     stack: u64,
     stack_size: u64,
     tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
 }
 
-/// In the child `None`, in the parent the child's number and descriptor.
-pub fn clone3(namespaces: u64) -> Result<Option<(i64, OwnedFd)>> {
+/// In the child `None`, in the parent the child's number and descriptor. The child is born into the cgroup.
+pub fn clone3(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Option<(i64, OwnedFd)>> {
+    const INTO_CGROUP: u64 = 0x2_0000_0000;
     let mut pidfd: i32 = -1;
     let args = CloneArgs {
-        flags: namespaces | CLONE_PIDFD,
+        flags: namespaces | CLONE_PIDFD | if cgroup.is_some() { INTO_CGROUP } else { 0 },
+        cgroup: cgroup.map_or(0, |fd| fd.as_raw_fd() as u64),
         pidfd: ptr::from_mut(&mut pidfd) as u64,
         exit_signal: SIGCHLD,
         ..CloneArgs::default()
@@ -153,6 +157,12 @@ pub fn clone3(namespaces: u64) -> Result<Option<(i64, OwnedFd)>> {
     // `pidfd`, which both live until the call returns.
     let pid = unsafe { call(nr::CLONE3, [at(&args), size_of::<CloneArgs>() as i64, 0, 0, 0, 0])? };
     if pid == 0 { Ok(None) } else { Ok(Some((pid, owned(i64::from(pidfd))))) }
+}
+
+/// Makes the cgroup in which we are the root of all that we see.
+pub fn cgroup_namespace() -> Result<()> {
+    const NEWCGROUP: i64 = 0x0200_0000;
+    plain(nr::UNSHARE, [NEWCGROUP, 0, 0, 0, 0, 0]).map(drop)
 }
 
 /// Zero in the child.
@@ -205,11 +215,14 @@ pub fn exec(path: &CStr, argv: &[CString], env: &[CString]) -> Error {
     result.err().unwrap_or_else(|| Error::from_raw_os_error(5))
 }
 
-/// The standard library ignores this signal, and a program would inherit that.
-pub fn default_sigpipe() {
+pub const DEFAULT: usize = 0;
+pub const IGNORE: usize = 1;
+
+/// What happens on a write that nobody reads. A program inherits being ignored, so it is set back for it.
+pub fn set_sigpipe(action: usize) {
     const SIGPIPE: i32 = 13;
-    // SAFETY: sets the default action, 0, for one signal; no handler of ours is involved.
-    unsafe { signal(SIGPIPE, 0) };
+    // SAFETY: the two actions that are used are the kernel's own; no handler of ours is involved.
+    unsafe { signal(SIGPIPE, action) };
 }
 
 // --- descriptors
