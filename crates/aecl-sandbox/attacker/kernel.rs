@@ -70,7 +70,8 @@ pub const ALL: &[Attack] = &[
     (48, "use a number that nobody has", || call(9_999, &[]), &[]),
 ];
 
-fn int_80() -> Came {
+/// Enters the kernel as a 32-bit program does.
+pub fn int_80() -> Came {
     const GETPID_OF_I386: i32 = 20;
     let result: i32;
     unsafe {

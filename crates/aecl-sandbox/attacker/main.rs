@@ -54,8 +54,11 @@ fn main() {
         }
         // Executed by attacks: who am I now?
         Some("euid") => std::process::exit(i32::from(unsafe { libc::geteuid() } != 0)),
+        Some("int80") => {
+            kernel::int_80();
+        }
         _ => {
-            eprintln!("aecl-attacker list|all");
+            eprintln!("aecl-attacker list|all|euid|int80");
             std::process::exit(2);
         }
     }

@@ -24,6 +24,12 @@ impl Running {
         match self.never {}
     }
 
+    /// The number of the launcher's process.
+    #[must_use]
+    pub fn launcher_id(&self) -> Option<u32> {
+        match self.never {}
+    }
+
     /// Ends the program and everything it started.
     pub fn kill(&self) {
         match self.never {}

@@ -1,61 +1,26 @@
 //! The tier `native` by its promises: how programs end, what limits do, what is left behind.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+mod common;
+
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use aecl_sandbox::{
-    Access, Cage, ChangeKind, Clocks, CollectLimits, Ended, HostUser, Level, Limits, Network, Outcome,
-    Program, SandboxError, Tier, View, run, start,
+    Access, Cage, ChangeKind, CollectLimits, Collected, HostUser, Level, Limits, Network, Outcome, Program,
+    SandboxError, View, run, start,
 };
+use common::{as_an_ordinary_user, cage, clocks, ended, is_root, shell, text};
 use tokio::io::AsyncWriteExt;
 
 const COLLECT: CollectLimits =
-    CollectLimits { file_max_bytes: 1 << 20, total_max_bytes: 8 << 20, entries_max: 1000 };
+    CollectLimits { file_max_bytes: 1 << 20, total_max_bytes: 8 << 20, entries_max: 1_000 };
 
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-fn cage() -> Cage {
-    Cage {
-        tier: Tier::Native,
-        views: vec![],
-        network: Network::None,
-        limits: Limits {
-            memory_max_bytes: is_root().then_some(128 << 20),
-            cpu_max_millicores: None,
-            processes_max: 64,
-            scratch_max_bytes: 32 << 20,
-            scratch_files_max: 1000,
-            file_max_bytes: 16 << 20,
-            open_files_max: 128,
-            output_kept_max_bytes: 1 << 20,
-            output_max_bytes: 8 << 20,
-        },
-        clocks: clocks(Duration::from_secs(20)),
-    }
-}
-
-fn clocks(call: Duration) -> Clocks {
-    Clocks { call, task_left: Duration::from_secs(1200), lifetime_left: Duration::from_secs(3600) }
-}
-
-fn shell(script: &str) -> Program {
-    let argv = ["sh", "-c", script].map(String::from).to_vec();
-    Program { argv, env: BTreeMap::new(), cwd: None }
-}
-
-async fn ended(script: &str, cage: Cage) -> Ended {
-    run(shell(script), cage).await.unwrap()
-}
-
-fn text(ended: &Ended) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&ended.stdout.bytes),
-        String::from_utf8_lossy(&ended.stderr.bytes)
-    )
+#[test]
+fn the_cage_is_the_same_for_an_ordinary_user() {
+    as_an_ordinary_user("the_cage_is_the_same_for_an_ordinary_user");
 }
 
 #[tokio::test]
@@ -123,5 +88,177 @@ async fn a_view_is_seen_and_an_overlay_keeps_what_was_written_apart() {
             assert_eq!(list.len(), 3);
             assert_eq!(list[1], ("b", &ChangeKind::Deleted));
         }
+    }
+}
+
+#[tokio::test]
+async fn a_call_sees_no_file_of_the_one_before() {
+    let script = "ls -A /scratch /tmp /dev/shm; touch /scratch/a /tmp/b /dev/shm/c";
+    let empty = "/dev/shm:\n\n/scratch:\n\n/tmp:\n";
+    for _ in 0..2 {
+        assert_eq!(text(&ended(script, cage()).await), empty);
+    }
+}
+
+/// Case 9: what a program leaves to catch whoever collects it.
+#[tokio::test]
+async fn only_plain_files_are_collected_and_nothing_waits() {
+    let script = "mkdir -p sub/dir && echo plain > sub/plain && chmod +x sub/plain && ln -s /etc/passwd link && \
+         mkfifo pipe && echo two > hard && ln hard hard2 && echo s > suid && chmod 4755 suid && \
+         truncate -s 12M sparse && : > \"$(printf 'new\\nline')\" && : > \"$(printf 'esc\\033[31m')\" && \
+         : > \"$(printf 'not\\377utf8')\"";
+    let end = ended(script, cage()).await;
+    assert_eq!(end.outcome, Outcome::Exited(0), "{}", text(&end));
+    let Collected { changes, mut refused } = end.scratch[0].collect(COLLECT).unwrap();
+    let taken: Vec<_> = changes.iter().map(|change| change.path.as_str()).collect();
+    assert_eq!(taken, ["sub", "sub/dir", "sub/plain"]);
+    let plain = ChangeKind::File { executable: true, bytes: b"plain\n".to_vec() };
+    assert_eq!(changes[2].kind, plain);
+    refused.sort_by(|one, other| one.path.cmp(&other.path));
+    let refused: Vec<_> = refused.iter().map(|one| format!("{}: {}", one.path, one.why)).collect();
+    let odd = "its name has control characters or is no UTF-8";
+    let hard = "it is a hard link";
+    assert_eq!(
+        refused,
+        [
+            format!("esc\u{fffd}[31m: {odd}"),
+            format!("hard: {hard}"),
+            format!("hard2: {hard}"),
+            "link: it is a symbolic link".into(),
+            format!("new\u{fffd}line: {odd}"),
+            format!("not\u{fffd}utf8: {odd}"),
+            "pipe: it is a named pipe".into(),
+            "sparse: it is larger than what is collected of one file".into(),
+            "suid: it would run as somebody else (set-user-ID or set-group-ID)".into(),
+        ]
+    );
+    let few = CollectLimits { entries_max: 3, ..COLLECT };
+    let Collected { changes, refused } = end.scratch[0].collect(few).unwrap();
+    assert!(changes.len() + refused.len() <= 5, "{changes:?} {refused:?}");
+}
+
+#[tokio::test]
+async fn memory_is_counted_over_all_processes_and_its_lack_is_told() {
+    if !is_root() {
+        return;
+    }
+    // No single process is over the limit.
+    let script = "for i in 1 2 3 4 5 6 7 8; do sh -c 'x=$(head -c 20000000 /dev/zero | tr \"\\0\" x); sleep 5' & done; wait";
+    let end = ended(script, cage()).await;
+    assert_eq!(end.outcome, Outcome::OutOfMemory, "{}", text(&end));
+    // A full disk is no lack of memory.
+    let end = ended("head -c 64M /dev/zero | split -b 8M - /tmp/x", cage()).await;
+    assert_eq!(end.outcome, Outcome::Exited(1), "{}", text(&end));
+    assert!(text(&end).contains("No space left"), "{}", text(&end));
+}
+
+#[tokio::test]
+async fn processor_time_is_shared_as_the_limit_says() {
+    if !is_root() {
+        return;
+    }
+    let half = Cage {
+        limits: Limits { cpu_max_millicores: Some(500), ..cage().limits },
+        clocks: clocks(Duration::from_secs(20)),
+        ..cage()
+    };
+    // Ticks of user and system time of two busy shells within two seconds.
+    let script = "(while :; do :; done) & (while :; do :; done) & sleep 2; \
+                  cat /proc/[0-9]*/stat | awk '{s += $14 + $15} END {print s}'";
+    let end = ended(script, half).await;
+    let ticks: u64 = text(&end).trim().parse().unwrap();
+    assert!(ticks > 0 && ticks <= 130, "{ticks} ticks of 100 per second");
+}
+
+#[tokio::test]
+async fn a_flood_is_bounded_on_both_streams_and_unread_input_blocks_nobody() {
+    let before = Instant::now();
+    for stream in ["", ">&2"] {
+        let end = ended(&format!("cat /dev/zero {stream}"), cage()).await;
+        assert_eq!(end.outcome, Outcome::OutputCap);
+        let output = if stream.is_empty() { &end.stdout } else { &end.stderr };
+        assert_eq!(output.bytes.len(), 1 << 20);
+        assert!(output.is_truncated() && output.written_bytes > 8 << 20);
+    }
+    let end = ended("head -c 3000000 /dev/zero", cage()).await;
+    assert_eq!((end.outcome, end.stdout.written_bytes), (Outcome::Exited(0), 3_000_000));
+    let mut running = start(shell("exit 3"), cage()).await.unwrap();
+    // More than a pipe holds. Nobody reads it, and then nobody is there.
+    let _ = running.stdin.take().unwrap().write_all(&vec![0; 1 << 20]).await;
+    assert_eq!(running.wait().await.outcome, Outcome::Exited(3));
+    assert!(before.elapsed() < Duration::from_secs(20), "{:?}", before.elapsed());
+}
+
+#[tokio::test]
+async fn output_comes_back_to_the_byte() {
+    let end = ended("printf 'a\\000\\377\\033[2Jb\\n'", cage()).await;
+    assert_eq!(end.stdout.bytes, b"a\0\xff\x1b[2Jb\n");
+    assert!(!end.stdout.for_display().contains('\x1b'));
+}
+
+#[tokio::test]
+async fn a_signal_and_the_32_bit_entry_are_told_apart() {
+    assert_eq!(ended("kill -SEGV $$", cage()).await.outcome, Outcome::Signalled(11));
+    let attacker = env!("CARGO_BIN_EXE_aecl-attacker");
+    let copy = tempfile::tempdir().unwrap();
+    // Somewhere that an ordinary user may look.
+    if fs::copy(attacker, copy.path().join("attacker")).is_err() {
+        return;
+    }
+    let view =
+        View { source: copy.path().join("attacker"), at: "/attacker".into(), access: Access::ReadOnly };
+    let program = Program { argv: vec!["/attacker".into(), "int80".into()], env: BTreeMap::new(), cwd: None };
+    let end = run(program, Cage { views: vec![view], ..cage() }).await.unwrap();
+    assert_eq!(end.outcome, Outcome::Seccomp);
+}
+
+#[tokio::test]
+async fn who_accepts_on_the_listener_serves_this_program_and_no_other() {
+    let script = "exec 3<>/dev/tcp/127.0.0.1/3128; echo who >&3; cat <&3";
+    let bash = |script: &str| Program { argv: vec!["bash".into(), "-c".into(), script.into()], ..shell("") };
+    let open = || Cage { network: Network::Listener { port: 3128 }, ..cage() };
+    let one = start(bash(script), open()).await.unwrap();
+    let mut other = start(bash(script), open()).await.unwrap();
+    let serve = |listener: std::net::TcpListener, answer: &'static str| {
+        std::thread::spawn(move || {
+            let (mut stream, from) = listener.accept().unwrap();
+            assert!(from.ip().is_loopback());
+            let mut word = [0; 4];
+            stream.read_exact(&mut word).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        })
+    };
+    let mut one = one;
+    let served = [serve(one.listener.take().unwrap(), "one"), serve(other.listener.take().unwrap(), "other")];
+    assert_eq!(text(&other.wait().await), "other");
+    assert_eq!(text(&one.wait().await), "one");
+    for thread in served {
+        thread.join().unwrap();
+    }
+    // Without one, the port is closed, and nothing else is anywhere.
+    let end = run(bash(script), cage()).await.unwrap();
+    assert!(text(&end).contains("Connection refused"), "{}", text(&end));
+}
+
+#[tokio::test]
+async fn thirty_two_cages_start_at_once() {
+    let all: Vec<_> = (0..32).map(|n| tokio::spawn(run(shell(&format!("echo {n}")), cage()))).collect();
+    for (n, one) in all.into_iter().enumerate() {
+        assert_eq!(text(&one.await.unwrap().unwrap()), format!("{n}\n"));
+    }
+}
+
+#[tokio::test]
+async fn views_show_files_that_only_their_owner_may_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("private"), "mine").unwrap();
+    fs::set_permissions(dir.path().join("private"), fs::Permissions::from_mode(0o600)).unwrap();
+    let view = View { source: dir.path().into(), at: "/project".into(), access: Access::ReadOnly };
+    let end = ended("cat /project/private", Cage { views: vec![view], ..cage() }).await;
+    if end.held.owners_mapped {
+        assert_eq!(text(&end), "mine");
+    } else {
+        assert_eq!(end.outcome, Outcome::Exited(1));
     }
 }

@@ -14,7 +14,7 @@ use tokio::io::unix::AsyncFd;
 use super::wire::Report;
 
 /// A report is a few numbers and a path.
-const REPORT_MAX_BYTES: usize = 16 << 10;
+const REPORT_MAX_BYTES: usize = 8 << 10;
 const FDS_MAX: usize = 32;
 
 pub(crate) struct Control(AsyncFd<OwnedFd>);

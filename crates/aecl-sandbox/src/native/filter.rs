@@ -1,20 +1,17 @@
 //! The system calls that a program may make. What is not on the list does not exist for it.
 //!
-//! Two filters, because the answer matters as much as the refusal. The first lets the list through and says
-//! "no such call" (`ENOSYS`) to everything else, which is what programs expect of an older kernel and fall
-//! back from. The second says "not permitted" (`EPERM`) to the calls that people know as privileged. A call
-//! through the 32-bit entry ends the program: its numbers mean other things.
+//! The answer matters as much as the refusal. What is not listed is "no such call" (`ENOSYS`), which is what
+//! programs expect of an older kernel and fall back from. What people know as privileged is "not permitted"
+//! (`EPERM`). A call through the 32-bit entry ends the program: its numbers mean other things.
+//!
+//! The filter is compiled here, as a search tree over ranges of numbers. A library that compares number after
+//! number made a program of 2,000 instructions, and the kernel took more than a millisecond of each start to
+//! translate it; this one has some 250. A test interprets it for every number and argument that counts.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use libc::c_long;
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
-};
-
-use crate::SandboxError;
 
 macro_rules! calls {
     ($($name:ident)*) => { &[$(libc::$name),*] };
@@ -79,134 +76,250 @@ const PRIVILEGED: &[c_long] = calls![
 ];
 
 /// Namespaces, in the flags of `clone`.
-const NAMESPACES: [u64; 7] = [
-    libc::CLONE_NEWNS as u64,
-    libc::CLONE_NEWCGROUP as u64,
-    libc::CLONE_NEWUTS as u64,
-    libc::CLONE_NEWIPC as u64,
-    libc::CLONE_NEWUSER as u64,
-    libc::CLONE_NEWPID as u64,
-    libc::CLONE_NEWNET as u64,
+const NAMESPACES: [i32; 7] = [
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWCGROUP,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWNET,
 ];
 
 /// What a program may ask of a socket: the local machine (which is the cage) and the internet (which is not
 /// there, unless a listener is).
-const FAMILIES: [u64; 3] = [libc::AF_UNIX as u64, libc::AF_INET as u64, libc::AF_INET6 as u64];
-const STREAM_AND_DATAGRAM: [u64; 3] =
-    [libc::SOCK_STREAM as u64, libc::SOCK_DGRAM as u64, libc::SOCK_SEQPACKET as u64];
-/// Below these bits is the type of a socket, above them are flags.
-const SOCKET_TYPE: u64 = 0xF;
+const FAMILIES: [i32; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
+const KINDS: [i32; 3] = [libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_SEQPACKET];
+/// Below these bits is the kind of a socket, above them are flags.
+const KIND_BITS: u32 = 0xF;
 
 /// Options of `prctl` that change what others may do to us, or what we are.
-const PRCTL_REFUSED: [u64; 4] = [
-    libc::PR_SET_SECCOMP as u64,
-    libc::PR_SET_MM as u64,
-    libc::PR_CAP_AMBIENT as u64,
-    libc::PR_SET_SECUREBITS as u64,
-];
+const PRCTL_REFUSED: [i32; 4] =
+    [libc::PR_SET_SECCOMP, libc::PR_SET_MM, libc::PR_CAP_AMBIENT, libc::PR_SET_SECUREBITS];
 
 /// Typing for the person at the terminal.
 const IOCTL_REFUSED: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
-type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+/// No personality, and the question which one it is. Others switch address randomisation off.
+const PERSONALITIES: [u32; 2] = [0, 0xFFFF_FFFF];
 
-/// Both filters as the kernel takes them, in the order in which they are installed.
-pub(crate) fn filters() -> Result<&'static [Vec<u8>], SandboxError> {
-    static FILTERS: OnceLock<Result<Vec<Vec<u8>>, String>> = OnceLock::new();
-    let made = FILTERS.get_or_init(|| {
-        let list =
-            allow_list().and_then(compile(SeccompAction::Errno(errno(libc::ENOSYS)), SeccompAction::Allow));
-        let known =
-            deny_list().and_then(compile(SeccompAction::Allow, SeccompAction::Errno(errno(libc::EPERM))));
-        [list, known].into_iter().collect::<Result<_, _>>().map_err(|error| error.to_string())
-    });
-    made.as_deref().map_err(|error| SandboxError::Setup {
-        step: "compiling the seccomp filter".into(),
-        source: std::io::Error::other(error.clone()),
-    })
+/// What the kernel is to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Allow,
+    NotThere,
+    NotPermitted,
+    /// It depends on an argument.
+    Clone,
+    Socket,
+    Prctl,
+    Ioctl,
+    Personality,
 }
 
-fn errno(number: i32) -> u32 {
-    number.unsigned_abs()
+/// The filter as the kernel takes it.
+pub(crate) fn filter() -> &'static [u8] {
+    static FILTER: OnceLock<Vec<u8>> = OnceLock::new();
+    FILTER.get_or_init(|| program().into_iter().flat_map(Instruction::bytes).collect())
 }
 
-fn compile(
-    otherwise: SeccompAction,
-    on_match: SeccompAction,
-) -> impl FnOnce(Rules) -> Result<Vec<u8>, seccompiler::Error> {
-    move |rules| {
-        let filter = SeccompFilter::new(rules, otherwise, on_match, TargetArch::x86_64)?;
-        let program: BpfProgram = filter.try_into()?;
-        // `sock_filter`: code, two jumps, a constant.
-        let instruction = |i: &seccompiler::sock_filter| {
-            let ([a, b], [w, x, y, z]) = (i.code.to_le_bytes(), i.k.to_le_bytes());
-            [a, b, i.jt, i.jf, w, x, y, z]
-        };
-        Ok(program.iter().flat_map(instruction).collect())
+/// `sock_filter`: what to do, how many instructions to skip if so and if not, and a constant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Instruction {
+    code: u16,
+    so: u8,
+    not: u8,
+    k: u32,
+}
+
+// Load a word, jump by comparison, combine, return: `linux/bpf_common.h`.
+const LOAD: u16 = 0x20;
+const JUMP: u16 = 0x05;
+const IF_EQUAL: u16 = 0x15;
+const IF_AT_LEAST: u16 = 0x35;
+const IF_ANY_BIT: u16 = 0x45;
+const AND: u16 = 0x54;
+const RETURN: u16 = 0x06;
+
+// `struct seccomp_data`: number, architecture, address, arguments.
+const NUMBER: u32 = 0;
+const ARCHITECTURE: u32 = 4;
+const ARGUMENTS: u32 = 16;
+const X86_64: u32 = 0xC000_003E;
+
+const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
+const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+const NOT_THERE: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+const NOT_PERMITTED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+
+impl Instruction {
+    fn bytes(self) -> [u8; 8] {
+        let ([a, b], [w, x, y, z]) = (self.code.to_le_bytes(), self.k.to_le_bytes());
+        [a, b, self.so, self.not, w, x, y, z]
     }
 }
 
-fn allow_list() -> Result<Rules, seccompiler::Error> {
-    let mut rules: Rules = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
-    let without_namespaces = NAMESPACES.iter().fold(0, |mask, flag| mask | flag);
-    rules.insert(libc::SYS_clone, vec![rule(&[(0, Op::MaskedEq(without_namespaces), 0)])?]);
-    let mut sockets = Vec::new();
-    for family in FAMILIES {
-        for kind in STREAM_AND_DATAGRAM {
-            sockets.push(rule(&[(0, Op::Eq, family), (1, Op::MaskedEq(SOCKET_TYPE), kind)])?);
+fn load(offset: u32) -> Instruction {
+    Instruction { code: LOAD, so: 0, not: 0, k: offset }
+}
+
+/// The low half of an argument. The kernel reads the arguments that we look at as 32 bits, too.
+fn load_argument(index: u32) -> Instruction {
+    load(ARGUMENTS + 8 * index)
+}
+
+fn answer(k: u32) -> Instruction {
+    Instruction { code: RETURN, so: 0, not: 0, k }
+}
+
+fn skip_if(code: u16, k: u32, so: u8) -> Instruction {
+    Instruction { code, so, not: 0, k }
+}
+
+fn program() -> Vec<Instruction> {
+    let mut program = vec![load(ARCHITECTURE), skip_if(IF_EQUAL, X86_64, 1), answer(KILL), load(NUMBER)];
+    program.extend(search(&ranges(&verdicts())));
+    program
+}
+
+fn verdicts() -> BTreeMap<u32, Verdict> {
+    let number = |call: &c_long| u32::try_from(*call).ok();
+    let mut verdicts = BTreeMap::new();
+    verdicts.extend(ALLOWED.iter().filter_map(number).map(|call| (call, Verdict::Allow)));
+    // After the others: should a call be on both lists, it is refused.
+    verdicts.extend(PRIVILEGED.iter().filter_map(number).map(|call| (call, Verdict::NotPermitted)));
+    let by_argument = [
+        (libc::SYS_clone, Verdict::Clone),
+        (libc::SYS_socket, Verdict::Socket),
+        (libc::SYS_prctl, Verdict::Prctl),
+        (libc::SYS_ioctl, Verdict::Ioctl),
+        (libc::SYS_personality, Verdict::Personality),
+    ];
+    verdicts.extend(by_argument.iter().filter_map(|(call, verdict)| Some((number(call)?, *verdict))));
+    verdicts
+}
+
+/// Where each verdict begins. The last range has no end: it has the numbers of x32 in it.
+fn ranges(verdicts: &BTreeMap<u32, Verdict>) -> Vec<(u32, Verdict)> {
+    let end = verdicts.keys().next_back().map_or(0, |last| last + 1);
+    let mut ranges: Vec<(u32, Verdict)> = Vec::new();
+    for number in 0..=end {
+        let verdict = verdicts.get(&number).copied().unwrap_or(Verdict::NotThere);
+        if ranges.last().is_none_or(|(_, last)| *last != verdict) {
+            ranges.push((number, verdict));
         }
     }
-    // The C library lists interfaces over this one.
-    let route = libc::NETLINK_ROUTE as u64;
-    sockets.push(rule(&[(0, Op::Eq, libc::AF_NETLINK as u64), (2, Op::Eq, route)])?);
-    rules.insert(libc::SYS_socket, sockets);
-    rules.insert(libc::SYS_prctl, vec![rule(&PRCTL_REFUSED.map(|option| (0, Op::Ne, option)))?]);
-    rules.insert(libc::SYS_ioctl, vec![rule(&IOCTL_REFUSED.map(|request| (1, Op::Ne, request)))?]);
-    // For the second filter, which then refuses it.
-    rules.insert(libc::SYS_seccomp, Vec::new());
-    // Asking which personality is harmless; taking another switches address randomisation off.
-    let asking = [0, 0xFFFF_FFFF].map(|persona| rule(&[(0, Op::Eq, persona)]));
-    rules.insert(libc::SYS_personality, asking.into_iter().collect::<Result<_, _>>()?);
-    Ok(rules)
+    ranges
 }
 
-fn deny_list() -> Result<Rules, seccompiler::Error> {
-    let mut rules: Rules = PRIVILEGED.iter().map(|call| (*call, Vec::new())).collect();
-    let any = NAMESPACES.iter().map(|flag| rule(&[(0, Op::MaskedEq(*flag), *flag)]));
-    rules.insert(libc::SYS_clone, any.collect::<Result<_, _>>()?);
-    let mut sockets = Vec::new();
-    let known = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
-    sockets.push(rule(&known.map(|family| (0, Op::Ne, family as u64)))?);
-    let (netlink, route) = (libc::AF_NETLINK as u64, libc::NETLINK_ROUTE as u64);
-    sockets.push(rule(&[(0, Op::Eq, netlink), (2, Op::Ne, route)])?);
-    for family in FAMILIES {
-        for kind in [libc::SOCK_RAW, libc::SOCK_RDM] {
-            sockets.push(rule(&[(0, Op::Eq, family), (1, Op::MaskedEq(SOCKET_TYPE), kind as u64)])?);
+/// Halves the ranges until one is left.
+fn search(ranges: &[(u32, Verdict)]) -> Vec<Instruction> {
+    let (below, above) = ranges.split_at(ranges.len() / 2);
+    let (Some(_), Some((start, _))) = (below.first(), above.first()) else {
+        return ranges.first().map_or_else(|| vec![answer(NOT_THERE)], |(_, verdict)| verdict.instructions());
+    };
+    let (below, above) = (search(below), search(above));
+    let mut tree = match u8::try_from(below.len()) {
+        Ok(length) => vec![skip_if(IF_AT_LEAST, *start, length)],
+        // A comparison can skip 255 instructions, a jump any number.
+        Err(_) => vec![
+            Instruction { code: IF_AT_LEAST, so: 0, not: 1, k: *start },
+            Instruction { code: JUMP, so: 0, not: 0, k: u32::try_from(below.len()).unwrap_or(u32::MAX) },
+        ],
+    };
+    tree.extend(below);
+    tree.extend(above);
+    tree
+}
+
+impl Verdict {
+    fn instructions(self) -> Vec<Instruction> {
+        match self {
+            Self::Allow => vec![answer(ALLOW)],
+            Self::NotThere => vec![answer(NOT_THERE)],
+            Self::NotPermitted => vec![answer(NOT_PERMITTED)],
+            Self::Clone => {
+                let any = NAMESPACES.iter().fold(0, |mask, flag| mask | flag).cast_unsigned();
+                vec![load_argument(0), skip_if(IF_ANY_BIT, any, 1), answer(ALLOW), answer(NOT_PERMITTED)]
+            }
+            Self::Prctl => {
+                one_of(load_argument(0), &PRCTL_REFUSED.map(i32::cast_unsigned), NOT_PERMITTED, ALLOW)
+            }
+            Self::Ioctl => {
+                // Both fit: requests are numbers of 32 bits.
+                let refused = IOCTL_REFUSED.map(|request| u32::try_from(request).unwrap_or(u32::MAX));
+                one_of(load_argument(1), &refused, NOT_PERMITTED, ALLOW)
+            }
+            Self::Personality => one_of(load_argument(0), &PERSONALITIES, ALLOW, NOT_PERMITTED),
+            Self::Socket => socket(),
         }
     }
-    rules.insert(libc::SYS_socket, sockets);
-    let options = PRCTL_REFUSED.map(|option| rule(&[(0, Op::Eq, option)]));
-    rules.insert(libc::SYS_prctl, options.into_iter().collect::<Result<_, _>>()?);
-    let requests = IOCTL_REFUSED.map(|request| rule(&[(1, Op::Eq, request)]));
-    rules.insert(libc::SYS_ioctl, requests.into_iter().collect::<Result<_, _>>()?);
-    let asking = [0, 0xFFFF_FFFF].map(|persona| (0, Op::Ne, persona));
-    rules.insert(libc::SYS_personality, vec![rule(&asking)?]);
-    Ok(rules)
 }
 
-/// All conditions together: number of the argument, comparison, value. The kernel reads these arguments as
-/// 32 bits, so what stands above does not count.
-fn rule(conditions: &[(u8, Op, u64)]) -> Result<SeccompRule, seccompiler::Error> {
-    let all = conditions
-        .iter()
-        .map(|(argument, op, value)| SeccompCondition::new(*argument, Len::Dword, op.clone(), *value))
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(SeccompRule::new(all)?)
+/// One answer if the loaded word is among these, another if not.
+fn one_of(load: Instruction, words: &[u32], among: u32, otherwise: u32) -> Vec<Instruction> {
+    let mut program = vec![load];
+    for (index, word) in words.iter().enumerate() {
+        let to_the_end = u8::try_from(words.len() - index).unwrap_or(u8::MAX);
+        program.push(skip_if(IF_EQUAL, *word, to_the_end));
+    }
+    program.extend([answer(otherwise), answer(among)]);
+    program
+}
+
+fn socket() -> Vec<Instruction> {
+    let mut by_kind = vec![load_argument(1), Instruction { code: AND, so: 0, not: 0, k: KIND_BITS }];
+    // The kind is what is left in the accumulator; loading it again would lose the mask.
+    by_kind
+        .extend(one_of(load_argument(1), &KINDS.map(i32::cast_unsigned), ALLOW, NOT_PERMITTED).split_off(1));
+    // The C library lists interfaces over the one protocol of netlink that is let through.
+    let route = [libc::NETLINK_ROUTE.cast_unsigned()];
+    let by_protocol = one_of(load_argument(2), &route, ALLOW, NOT_PERMITTED);
+    let mut program = vec![load_argument(0)];
+    let length = |instructions: &[Instruction]| u8::try_from(instructions.len()).unwrap_or(u8::MAX);
+    for (index, family) in FAMILIES.iter().enumerate() {
+        let rest = u8::try_from(FAMILIES.len() - index - 1).unwrap_or(u8::MAX);
+        // Over the other families, netlink, the refusal and what belongs to netlink.
+        let over = rest + 2 + length(&by_protocol);
+        program.push(skip_if(IF_EQUAL, family.cast_unsigned(), over));
+    }
+    program.push(skip_if(IF_EQUAL, libc::AF_NETLINK.cast_unsigned(), 1));
+    program.push(answer(NOT_PERMITTED));
+    program.extend(by_protocol);
+    program.extend(by_kind);
+    program
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What the kernel would answer.
+    fn run(architecture: u32, number: u32, arguments: [u32; 3]) -> u32 {
+        let program = program();
+        let (mut at, mut word) = (0, 0);
+        loop {
+            let Instruction { code, so, not, k } = program[at];
+            at += 1;
+            let skip = |holds: bool| usize::from(if holds { so } else { not });
+            match code {
+                LOAD if k == NUMBER => word = number,
+                LOAD if k == ARCHITECTURE => word = architecture,
+                LOAD => word = arguments[usize::try_from((k - ARGUMENTS) / 8).unwrap()],
+                AND => word &= k,
+                JUMP => at += usize::try_from(k).unwrap(),
+                IF_EQUAL => at += skip(word == k),
+                IF_AT_LEAST => at += skip(word >= k),
+                IF_ANY_BIT => at += skip(word & k != 0),
+                RETURN => return k,
+                _ => panic!("{code}"),
+            }
+        }
+    }
+
+    fn answer_to(call: c_long, arguments: [u32; 3]) -> u32 {
+        run(X86_64, u32::try_from(call).unwrap(), arguments)
+    }
 
     #[test]
     fn nothing_is_both_allowed_and_privileged() {
@@ -220,9 +333,66 @@ mod tests {
     }
 
     #[test]
-    fn filters_fit_into_what_the_kernel_takes() {
-        for filter in filters().unwrap() {
-            assert!(filter.len() % 8 == 0 && filter.len() / 8 < 4096, "{}", filter.len() / 8);
+    fn every_number_gets_the_answer_of_its_list() {
+        let by_argument =
+            [libc::SYS_clone, libc::SYS_socket, libc::SYS_prctl, libc::SYS_ioctl, libc::SYS_personality];
+        let x32 = 0x4000_0000_i64;
+        let far = [9_999, x32, x32 + libc::SYS_read, x32 + libc::SYS_ptrace, i64::from(u32::MAX)];
+        for call in (0..1_000).chain(far).filter(|call| !by_argument.contains(call)) {
+            let expected = match (ALLOWED.contains(&call), PRIVILEGED.contains(&call)) {
+                (true, _) => ALLOW,
+                (false, true) => NOT_PERMITTED,
+                (false, false) => NOT_THERE,
+            };
+            assert_eq!(answer_to(call, [0; 3]), expected, "system call {call}");
         }
+    }
+
+    #[test]
+    fn another_architecture_ends_the_program_whatever_the_number() {
+        const I386: u32 = 0x4000_0003;
+        for number in 0..1_000 {
+            assert_eq!(run(I386, number, [0; 3]), KILL);
+        }
+    }
+
+    #[test]
+    fn calls_with_two_sides_are_told_apart_by_their_argument() {
+        let word = i32::cast_unsigned;
+        let clone = |flags: i32| answer_to(libc::SYS_clone, [word(flags), 0, 0]);
+        assert_eq!(clone(libc::CLONE_VM | libc::CLONE_THREAD | libc::SIGCHLD), ALLOW);
+        for flag in NAMESPACES {
+            assert_eq!(clone(flag | libc::SIGCHLD), NOT_PERMITTED);
+        }
+        let socket =
+            |family, kind, protocol| answer_to(libc::SYS_socket, [word(family), word(kind), protocol]);
+        for family in 0..60 {
+            for kind in 0..16 {
+                for flags in [0, libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK] {
+                    let plain = FAMILIES.contains(&family) && KINDS.contains(&kind);
+                    let expected = if plain || family == libc::AF_NETLINK { ALLOW } else { NOT_PERMITTED };
+                    assert_eq!(socket(family, kind | flags, 0), expected, "{family} {kind} {flags}");
+                }
+            }
+        }
+        for protocol in 1..40 {
+            assert_eq!(socket(libc::AF_NETLINK, libc::SOCK_RAW, protocol), NOT_PERMITTED);
+        }
+        let prctl = |option| answer_to(libc::SYS_prctl, [option, 0, 0]);
+        for option in 0..100 {
+            let refused = PRCTL_REFUSED.map(word).contains(&option);
+            assert_eq!(prctl(option), if refused { NOT_PERMITTED } else { ALLOW }, "{option}");
+        }
+        for (request, expected) in [(0x5412, NOT_PERMITTED), (0x541C, NOT_PERMITTED), (0x5401, ALLOW)] {
+            assert_eq!(answer_to(libc::SYS_ioctl, [0, request, 0]), expected);
+        }
+        for (persona, expected) in [(0, ALLOW), (u32::MAX, ALLOW), (0x0004_0000, NOT_PERMITTED)] {
+            assert_eq!(answer_to(libc::SYS_personality, [persona, 0, 0]), expected);
+        }
+    }
+
+    #[test]
+    fn it_is_short() {
+        assert!(program().len() < 400, "{}", program().len());
     }
 }

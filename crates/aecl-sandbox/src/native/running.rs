@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_millis(250);
 const FAR: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// How much is read at once.
-const CHUNK: usize = 64 << 10;
+const CHUNK: usize = 16 << 10;
 
 /// A program in its cage. Dropping it ends the program and everything it started.
 pub struct Running {
@@ -90,6 +90,13 @@ impl Running {
     #[must_use]
     pub fn held(&self) -> &Held {
         &self.held
+    }
+
+    /// The number of the launcher's process, which looks after the cage from outside. It lives as long as the
+    /// cage does.
+    #[must_use]
+    pub fn launcher_id(&self) -> Option<u32> {
+        self.launched.child.id()
     }
 
     /// Ends the program and everything it started, at once. [`Running::wait`] then tells how it went.

@@ -328,3 +328,79 @@ impl Reader<'_> {
         if self.0.is_empty() { Ok(()) } else { Err(Malformed) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text() -> impl Strategy<Value = Vec<u8>> {
+        vec(any::<u8>(), 0..20)
+    }
+
+    fn pairs() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
+        vec((text(), text()), 0..4)
+    }
+
+    prop_compose! {
+        fn order()(
+            (argv, env, cwd) in (vec(text(), 0..4), vec(text(), 0..4), text()),
+            (inside, outside, separate) in (any::<u64>(), any::<u64>(), any::<bool>()),
+            mounts in vec((text(), text(), 0..4_usize), 0..4),
+            (links, files, masked) in (pairs(), pairs(), vec(text(), 0..3)),
+            groups in vec((text(), pairs(), 0..3_usize), 0..3),
+            (rlimits, filters) in (vec((any::<u64>(), any::<u64>()), 0..3), vec(text(), 0..3)),
+            numbers in any::<[u64; 4]>(),
+        ) -> Order {
+            let kinds = [MountKind::System, MountKind::Device, MountKind::View, MountKind::Overlay];
+            let events = [MemoryEvents::Elsewhere, MemoryEvents::V1, MemoryEvents::V2];
+            let mount = |(source, at, kind)| Mount { source, at, kind: kinds[kind] };
+            let group = |(dir, settings, memory)| Group { dir, settings, memory: events[memory] };
+            let [scratch_bytes, scratch_inodes, deadline_ns, listener_port] = numbers;
+            Order {
+                argv, env, cwd, links, files, rlimits, filters, scratch_bytes, scratch_inodes, deadline_ns, listener_port,
+                user: User { inside, outside_uid: outside, outside_gid: outside, separate },
+                mounts: mounts.into_iter().map(mount).collect(),
+                masked_files: masked.clone(),
+                masked_dirs: masked,
+                groups: groups.into_iter().map(group).collect(),
+                self_test: separate,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_order_arrives_as_it_was_given(order in order()) {
+            prop_assert_eq!(Order::decode(&order.encode()), Ok(order));
+        }
+
+        /// Whatever arrives: an answer, in bounded time and memory, and only one form for one order.
+        #[test]
+        fn a_changed_order_is_refused_or_means_what_it_says(
+            order in order(),
+            changes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = order.encode();
+            for (index, byte) in changes {
+                let index = index.index(bytes.len());
+                bytes[index] = byte;
+            }
+            if let Ok(order) = Order::decode(&bytes) {
+                prop_assert_eq!(order.encode(), bytes.clone());
+            }
+            bytes.truncate(cut.index(bytes.len()));
+            prop_assert_eq!(Order::decode(&bytes), Err(Malformed));
+        }
+
+        #[test]
+        fn anything_may_come_as_a_report(bytes in vec(any::<u8>(), 0..200)) {
+            if let Ok(report) = Report::decode(&bytes) {
+                prop_assert_eq!(report.encode(), bytes);
+            }
+        }
+    }
+}

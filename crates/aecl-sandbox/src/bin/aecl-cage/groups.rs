@@ -52,12 +52,19 @@ impl Groups {
         Ok(())
     }
 
-    pub fn join(&self, pid: i64) -> Result<(), Fault> {
-        for dir in &self.dirs {
-            set(&dir.join("cgroup.procs"), pid.to_string().as_bytes())
-                .step(&format!("joining the cgroup `{}`", dir.display()))?;
+    /// Joins the groups of version 1, called by the cage's first process for itself. A process that writes `0`
+    /// moves without the lock over all groups for which everybody else's move waits, some milliseconds each.
+    pub fn join(&self) -> Result<(), Fault> {
+        for dir in self.dirs.iter().filter(|dir| is_version_1(dir)) {
+            set(&dir.join("tasks"), b"0").step(&format!("joining the cgroup `{}`", dir.display()))?;
         }
         Ok(())
+    }
+
+    /// The group of version 2, into which the cage's first process is born.
+    pub fn birthplace(&self) -> Result<Option<OwnedFd>, Fault> {
+        let place = self.dirs.iter().find(|dir| !is_version_1(dir));
+        place.map(|dir| File::open(dir).map(OwnedFd::from).step("opening the cgroup")).transpose()
     }
 
     /// How many processes the kernel killed because memory ran out.
@@ -81,6 +88,10 @@ impl Groups {
             }
         }
     }
+}
+
+fn is_version_1(dir: &Path) -> bool {
+    dir.join("tasks").exists()
 }
 
 fn set(file: &Path, value: &[u8]) -> std::io::Result<()> {

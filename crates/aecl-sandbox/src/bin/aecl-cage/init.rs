@@ -5,8 +5,17 @@ use std::io::{PipeReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::exit;
 
+use crate::groups::Groups;
 use crate::wire::{Order, Report};
 use crate::{Fault, Stdio, Step, attack, landlock, lockdown, sys, tell, tree};
+
+/// Where a cage is built.
+pub struct Place<'a> {
+    pub order: &'a Order,
+    /// What was found of the host already, with more rights than are left inside.
+    pub found: Option<tree::Found>,
+    pub groups: &'a Groups,
+}
 
 /// What goes out to the supervisor when the program runs.
 struct Ready {
@@ -16,8 +25,9 @@ struct Ready {
     owners_mapped: bool,
 }
 
-pub fn run(order: &Order, found: Option<tree::Found>, stdio: Stdio, control: &OwnedFd, go: PipeReader) {
-    match prepare(order, found, &go) {
+pub fn run(place: Place<'_>, stdio: Stdio, control: &OwnedFd, go: PipeReader) {
+    let order = place.order;
+    match prepare(place, &go) {
         Ok(ready) => match start(order, &ready, stdio, control) {
             Ok(program) => reap(program, control),
             Err(fault) => tell(control, &fault.report()),
@@ -26,12 +36,15 @@ pub fn run(order: &Order, found: Option<tree::Found>, stdio: Stdio, control: &Ow
     }
 }
 
-fn prepare(order: &Order, found: Option<tree::Found>, go: &PipeReader) -> Result<Ready, Fault> {
+fn prepare(place: Place<'_>, go: &PipeReader) -> Result<Ready, Fault> {
+    let Place { order, found, groups } = place;
     sys::die_with_parent().step("tying the cage to its launcher")?;
     let mut word = [0];
     if (&mut &*go).read(&mut word).step("waiting to go")? == 0 {
         exit(1);
     }
+    groups.join()?;
+    sys::cgroup_namespace().step("making a namespace of cgroups")?;
     // Before the user changes, after which our own files in /proc belong to root.
     std::fs::write("/proc/self/oom_score_adj", "1000").step("standing first in line for the OOM killer")?;
     sys::become_user(order.user.inside).step("becoming the cage's user")?;
@@ -102,8 +115,9 @@ fn try_to_become(order: &Order, stdio: &Stdio, control: &OwnedFd) -> Result<std:
     let (argv, env) = (texts(&order.argv)?, texts(&order.env)?);
     let candidates = candidates(order)?;
     sys::setsid().step("leaving the session")?;
-    std::env::set_current_dir(tree::path(&order.cwd)).step("entering the working directory")?;
-    sys::default_sigpipe();
+    let cwd = sys::c(&order.cwd).step("reading the order")?;
+    sys::enter(&cwd).step("entering the working directory")?;
+    sys::set_sigpipe(sys::DEFAULT);
     sys::close_on_exec_from(3).step("closing descriptors")?;
     if !order.self_test {
         for (fd, number) in [(&stdio.input, 0), (&stdio.output, 1), (&stdio.error, 2)] {

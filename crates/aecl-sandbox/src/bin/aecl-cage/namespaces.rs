@@ -2,15 +2,15 @@
 
 use std::fs;
 use std::io::{PipeReader, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::exit;
 
 use crate::groups::Groups;
 use crate::wire::{Order, User};
 use crate::{Fault, Step, sys};
 
-const ALL: u64 =
-    sys::NEWUSER | sys::NEWPID | sys::NEWNS | sys::NEWNET | sys::NEWIPC | sys::NEWUTS | sys::NEWCGROUP;
+/// The namespace of cgroups is missing: it begins where the process is, so it comes after joining.
+const ALL: u64 = sys::NEWUSER | sys::NEWPID | sys::NEWNS | sys::NEWNET | sys::NEWIPC | sys::NEWUTS;
 
 /// The cage's first process, seen from outside.
 pub struct Child {
@@ -20,12 +20,12 @@ pub struct Child {
     _alive: std::io::PipeWriter,
 }
 
-/// Starts `inside` as the first process of new namespaces. It is told to go when its user is mapped and it
-/// is in its cgroups.
+/// Starts `inside` as the first process of new namespaces. It is told to go when its user is mapped.
 pub fn enter(order: &Order, groups: &Groups, inside: impl FnOnce(PipeReader)) -> Result<Child, Fault> {
     let (wait, go) = std::io::pipe().step("making a pipe")?;
     let step = "making namespaces";
-    let Some((pid, pidfd)) = sys::clone3(ALL).step(step)? else {
+    let Some((pid, pidfd)) = sys::clone3(ALL, groups.birthplace()?.as_ref().map(AsFd::as_fd)).step(step)?
+    else {
         drop(go);
         inside(wait);
         exit(1);
@@ -33,13 +33,12 @@ pub fn enter(order: &Order, groups: &Groups, inside: impl FnOnce(PipeReader)) ->
     drop(wait);
     let mut child = Child { pid, pidfd, _alive: go };
     let released = map_user(pid, &order.user)
-        .and_then(|()| groups.join(pid))
         // Not before the user is mapped: the files of a process that hides are root's.
         .and_then(|()| sys::hide_from_ptrace().step("hiding from ptrace"))
         .and_then(|()| child._alive.write_all(b"g").step("releasing the cage"));
     if let Err(fault) = released {
         // Killed and reaped here, so that the caller finds the cgroups empty.
-        let _ = sys::signal_pidfd(std::os::fd::AsFd::as_fd(&child.pidfd), sys::SIGKILL);
+        let _ = sys::signal_pidfd(child.pidfd.as_fd(), sys::SIGKILL);
         let _ = sys::wait(pid);
         return Err(fault);
     }
@@ -61,7 +60,7 @@ fn map_user(pid: i64, user: &User) -> Result<(), Fault> {
 pub fn owner_map(owner: (u32, u32), user: &User) -> Result<OwnedFd, Fault> {
     let step = "mapping owners";
     let (wait, go) = std::io::pipe().step(step)?;
-    let Some((pid, _pidfd)) = sys::clone3(sys::NEWUSER).step(step)? else {
+    let Some((pid, _pidfd)) = sys::clone3(sys::NEWUSER, None).step(step)? else {
         drop(go);
         let _ = std::io::Read::read(&mut &wait, &mut [0]);
         exit(0);

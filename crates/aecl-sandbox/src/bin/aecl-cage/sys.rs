@@ -27,6 +27,7 @@ mod nr {
     pub const CLONE: i64 = 56;
     pub const EXECVE: i64 = 59;
     pub const WAIT4: i64 = 61;
+    pub const FCHDIR: i64 = 81;
     pub const UMASK: i64 = 95;
     pub const PTRACE: i64 = 101;
     pub const SETSID: i64 = 112;
@@ -117,7 +118,6 @@ pub fn inherited(fd: RawFd) -> OwnedFd {
 // --- processes
 
 pub const NEWNS: u64 = 0x0002_0000;
-pub const NEWCGROUP: u64 = 0x0200_0000;
 pub const NEWUTS: u64 = 0x0400_0000;
 pub const NEWIPC: u64 = 0x0800_0000;
 pub const NEWUSER: u64 = 0x1000_0000;
@@ -136,13 +136,18 @@ struct CloneArgs {
     stack: u64,
     stack_size: u64,
     tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
 }
 
-/// In the child `None`, in the parent the child's number and descriptor.
-pub fn clone3(namespaces: u64) -> Result<Option<(i64, OwnedFd)>> {
+/// In the child `None`, in the parent the child's number and descriptor. The child is born into the cgroup.
+pub fn clone3(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Option<(i64, OwnedFd)>> {
+    const INTO_CGROUP: u64 = 0x2_0000_0000;
     let mut pidfd: i32 = -1;
     let args = CloneArgs {
-        flags: namespaces | CLONE_PIDFD,
+        flags: namespaces | CLONE_PIDFD | if cgroup.is_some() { INTO_CGROUP } else { 0 },
+        cgroup: cgroup.map_or(0, |fd| fd.as_raw_fd() as u64),
         pidfd: ptr::from_mut(&mut pidfd) as u64,
         exit_signal: SIGCHLD,
         ..CloneArgs::default()
@@ -152,6 +157,12 @@ pub fn clone3(namespaces: u64) -> Result<Option<(i64, OwnedFd)>> {
     // `pidfd`, which both live until the call returns.
     let pid = unsafe { call(nr::CLONE3, [at(&args), size_of::<CloneArgs>() as i64, 0, 0, 0, 0])? };
     if pid == 0 { Ok(None) } else { Ok(Some((pid, owned(i64::from(pidfd))))) }
+}
+
+/// Makes the cgroup in which we are the root of all that we see.
+pub fn cgroup_namespace() -> Result<()> {
+    const NEWCGROUP: i64 = 0x0200_0000;
+    plain(nr::UNSHARE, [NEWCGROUP, 0, 0, 0, 0, 0]).map(drop)
 }
 
 /// Zero in the child.
@@ -204,11 +215,14 @@ pub fn exec(path: &CStr, argv: &[CString], env: &[CString]) -> Error {
     result.err().unwrap_or_else(|| Error::from_raw_os_error(5))
 }
 
-/// The standard library ignores this signal, and a program would inherit that.
-pub fn default_sigpipe() {
+pub const DEFAULT: usize = 0;
+pub const IGNORE: usize = 1;
+
+/// What happens on a write that nobody reads. A program inherits being ignored, so it is set back for it.
+pub fn set_sigpipe(action: usize) {
     const SIGPIPE: i32 = 13;
-    // SAFETY: sets the default action, 0, for one signal; no handler of ours is involved.
-    unsafe { signal(SIGPIPE, 0) };
+    // SAFETY: the two actions that are used are the kernel's own; no handler of ours is involved.
+    unsafe { signal(SIGPIPE, action) };
 }
 
 // --- descriptors
@@ -374,16 +388,28 @@ struct OpenHow {
     resolve: u64,
 }
 
-/// Finds a path of the host without following any link on the way.
-pub fn open_path(path: &CStr) -> Result<OwnedFd> {
+const NO_MAGICLINKS: u64 = 2;
+const NO_SYMLINKS: u64 = 4;
+
+fn resolve(path: &CStr, resolve: u64) -> Result<OwnedFd> {
     const PATH_CLOEXEC: u64 = 0o10_000_000 | 0o2_000_000;
-    const NO_MAGICLINKS: u64 = 2;
-    const NO_SYMLINKS: u64 = 4;
-    let how = OpenHow { flags: PATH_CLOEXEC, mode: 0, resolve: NO_MAGICLINKS | NO_SYMLINKS };
+    let how = OpenHow { flags: PATH_CLOEXEC, mode: 0, resolve };
     // SAFETY: the kernel reads the text and `how`, which has the layout of `open_how`; both outlive the call.
     let fd =
         unsafe { call(nr::OPENAT2, [AT_FDCWD, text(path), at(&how), size_of::<OpenHow>() as i64, 0, 0])? };
     Ok(owned(fd))
+}
+
+/// Finds a path without following any link on the way.
+pub fn open_path(path: &CStr) -> Result<OwnedFd> {
+    resolve(path, NO_MAGICLINKS | NO_SYMLINKS)
+}
+
+/// Enters a directory by its name alone. The links of `/proc` lead to what we have open, which is more than
+/// the program may see.
+pub fn enter(path: &CStr) -> Result<()> {
+    let dir = resolve(path, NO_MAGICLINKS)?;
+    plain(nr::FCHDIR, [dir.as_raw_fd().into(), 0, 0, 0, 0, 0]).map(drop)
 }
 
 /// A copy of the mount under this descriptor, attached nowhere.

@@ -203,6 +203,6 @@ fn inside(at: &[u8]) -> &Path {
     path(at.strip_prefix(b"/").unwrap_or(at))
 }
 
-pub fn path(bytes: &[u8]) -> &Path {
+fn path(bytes: &[u8]) -> &Path {
     Path::new(std::ffi::OsStr::from_bytes(bytes))
 }

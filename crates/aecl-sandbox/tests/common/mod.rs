@@ -1,0 +1,72 @@
+//! What the tests of cages share.
+#![allow(dead_code, reason = "each file of tests takes what it needs")]
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use aecl_sandbox::{Cage, Clocks, Ended, Limits, Network, Program, Tier, run};
+
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+pub fn cage() -> Cage {
+    Cage {
+        tier: Tier::Native,
+        views: vec![],
+        network: Network::None,
+        limits: Limits {
+            // Who is no ordinary user has to have it; the others have to say that there is none.
+            memory_max_bytes: is_root().then_some(128 << 20),
+            cpu_max_millicores: None,
+            processes_max: 64,
+            scratch_max_bytes: 32 << 20,
+            scratch_files_max: 1_000,
+            file_max_bytes: 16 << 20,
+            open_files_max: 128,
+            output_kept_max_bytes: 1 << 20,
+            output_max_bytes: 8 << 20,
+        },
+        clocks: clocks(Duration::from_secs(30)),
+    }
+}
+
+pub fn clocks(call: Duration) -> Clocks {
+    Clocks { call, task_left: Duration::from_secs(1_200), lifetime_left: Duration::from_secs(3_600) }
+}
+
+pub fn shell(script: &str) -> Program {
+    let argv = ["sh", "-c", script].map(String::from).to_vec();
+    Program { argv, env: BTreeMap::new(), cwd: None }
+}
+
+pub async fn ended(script: &str, cage: Cage) -> Ended {
+    run(shell(script), cage).await.unwrap()
+}
+
+pub fn text(ended: &Ended) -> String {
+    let of = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    of(&ended.stdout.bytes) + &of(&ended.stderr.bytes)
+}
+
+/// Runs every other test of the calling file again, as nobody. Without root all of them have just run so.
+pub fn as_an_ordinary_user(but_not: &str) {
+    if !is_root() {
+        return;
+    }
+    let dir = tempfile::Builder::new().prefix("aecl-user").tempdir_in("/tmp").unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let me = dir.path().join("tests");
+    std::fs::copy(std::env::current_exe().unwrap(), &me).unwrap();
+    let output = std::process::Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+        .arg(me)
+        .args(["--skip", but_not])
+        .env("TMPDIR", dir.path())
+        .output()
+        .unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
