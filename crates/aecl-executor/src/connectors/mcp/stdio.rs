@@ -86,6 +86,7 @@ impl StdioLink {
             outgoing: outgoing.clone(),
             max_bytes: start.message_max_bytes,
             stop: stop.clone(),
+            secrets: start.secrets,
         });
         let reader = Mutex::new(Some(tokio::spawn(reading)));
         let _stop_on_drop = stop.clone().drop_guard();
@@ -219,16 +220,21 @@ struct Reading {
     outgoing: mpsc::WeakSender<Outgoing>,
     max_bytes: usize,
     stop: CancellationToken,
+    /// What it was started with: made for it, and given back when it ends.
+    secrets: Use,
 }
 
 /// Reads until the server ends, misbehaves or is stopped; then kills what is left of it.
 async fn read_all(mut reading: Reading) {
     let mut from = BufReader::with_capacity(64 * 1024, reading.stdout);
     let mut line = Vec::new();
+    let lost = reading.secrets.lost();
+    tokio::pin!(lost);
     let reason = loop {
         let read = tokio::select! {
             read = next_line(&mut from, &mut line, reading.max_bytes) => read,
             () = reading.stop.cancelled() => break "it was stopped by us".to_owned(),
+            () = &mut lost => break "a credential that it was started with has ended".to_owned(),
         };
         match read {
             Ok(Line::Read) if line.is_empty() => {}
