@@ -3,11 +3,13 @@
 //!
 //! A text may hold references as `{secret:env:NAME}`; [`Use::fill`] puts the values in.
 
+mod known;
 mod reference;
 mod remote;
 mod secret;
 mod store;
 
+use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
+pub use known::Known;
 pub(crate) use reference::Part;
 pub use reference::{SecretRef, references};
 pub use remote::{Engine, RemoteError, RemoteSpec};
@@ -131,7 +134,13 @@ impl Vault {
     /// Begins a use: one request, or one connection. Each secret is fetched once for it.
     #[must_use]
     pub fn begin(&self) -> Use {
-        Use { vault: self.clone(), found: Vec::new(), read: Vec::new() }
+        self.begin_for(&Known::default())
+    }
+
+    /// The same; what is fetched is remembered where it goes to, so that it can be scrubbed from what comes back.
+    #[must_use]
+    pub fn begin_for(&self, known: &Known) -> Use {
+        Use { vault: self.clone(), found: Vec::new(), read: Vec::new(), known: known.clone() }
     }
 
     /// Reads a path of the vault over HTTP.
@@ -189,7 +198,8 @@ fn from_file(reference: &SecretRef, path: &std::path::Path) -> Result<Secret, Va
 #[derive(Debug)]
 pub struct Use {
     vault: Vault,
-    found: Vec<(SecretRef, Secret)>,
+    found: Vec<(SecretRef, Arc<Secret>)>,
+    known: Known,
     /// What lay at paths of the vault: two fields of one path are of one reading, and of one lease.
     read: Vec<(String, Read)>,
 }
@@ -213,11 +223,13 @@ impl Use {
                         self.vault.local(reference)?
                     }
                 };
+                let value = Arc::new(value);
+                self.known.add(reference, &value);
                 self.found.push((reference.clone(), value));
                 self.found.len() - 1
             }
         };
-        self.found.get(at).map(|(_, value)| value).ok_or_else(|| VaultError::NotSet(reference.clone()))
+        self.found.get(at).map(|(_, value)| &**value).ok_or_else(|| VaultError::NotSet(reference.clone()))
     }
 
     async fn remote(&mut self, path: &str, field: &str) -> Result<Secret, RemoteError> {
@@ -266,15 +278,11 @@ impl Use {
 
     /// The text with every secret of this use replaced by its reference, for what a target repeats.
     #[must_use]
-    pub fn scrub(&self, mut text: String) -> String {
-        for (reference, value) in &self.found {
-            let value = value.expose();
-            // A short secret may be part of innocent words; what is that short is no secret.
-            if value.len() >= 8 && text.contains(value) {
-                text = text.replace(value, &format!("[secret {reference}]"));
-            }
-        }
-        text
+    pub fn scrub(&self, text: &str) -> String {
+        let found = self.found.iter();
+        let clean = found
+            .fold(Cow::Borrowed(text), |text, (reference, value)| known::scrubbed(text, reference, value));
+        clean.into_owned()
     }
 }
 
@@ -320,7 +328,7 @@ mod tests {
         let filled = uses.fill("Bearer {secret:secret:stripe}").await.unwrap();
         assert_eq!(filled.expose(), "Bearer sk_live_4711");
         assert!(!format!("{filled:?} {uses:?} {vault:?}").contains("sk_live"));
-        assert_eq!(uses.scrub("got sk_live_4711".into()), "got [secret secret:stripe]");
+        assert_eq!(uses.scrub("got sk_live_4711"), "got [secret secret:stripe]");
         let missing = uses.fill("{secret:secret:other}").await.unwrap_err().to_string();
         assert!(missing.contains("run `aecl secrets set other`"), "{missing}");
     }

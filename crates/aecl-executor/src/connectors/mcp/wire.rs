@@ -59,7 +59,7 @@ impl Wire {
     async fn request(&self, method: Method, speech: Speech<'_>) -> Result<(RequestBuilder, Use), Fault> {
         let odd = |what: String| Fault::before(Why::NotConnected(what));
         let mut all = HeaderMap::new();
-        let mut secrets = self.place.vault.begin();
+        let mut secrets = self.place.vault.begin_for(self.board.secrets());
         for (name, template) in &self.place.headers {
             let value = secrets.fill(template).await.map_err(|error| odd(error.to_string()))?;
             let name: HeaderName = name.parse().map_err(|_| odd(format!("`{name}` is no header name")))?;
@@ -156,6 +156,7 @@ impl Wire {
         }
         let body = self.body(response).await.unwrap_or_default();
         let text = String::from_utf8_lossy(&body);
+        let text = self.board.secrets().scrub(&text);
         if let Some(envelope) = Envelope::read(&text)
             && let Some(error) = envelope.error
             && envelope.id.is_none_or(|raw| our_id(raw) == Some(id))
