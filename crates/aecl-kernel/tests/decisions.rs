@@ -782,6 +782,55 @@ fn decisions_are_what_the_page_says() {
         &["clean run", "in sandbox", "approved", "untrusted text read"],
     );
 
+    page.title("What runs: SQL and command lines are read");
+    let sql = |query: &str| json!({ "query": query });
+    for query in [
+        "SELECT * FROM users",
+        "SELECT pg_sleep(10)",
+        "DELETE FROM users WHERE id = 7",
+        "EXPLAIN ANALYZE DELETE FROM users",
+    ] {
+        page.rows("ops_agent", "db.read_sql", sql(query), &["in sandbox"]);
+    }
+    page.rows(
+        "ops_agent",
+        "db.run_sql",
+        sql("DELETE FROM users WHERE last_login < 2023"),
+        &["clean run", "in sandbox", "untrusted text read"],
+    );
+    for query in [
+        "SELECT count(*) FROM users",
+        "INSERT INTO users (id) VALUES (1), (2)",
+        "UPDATE users SET a = 1 WHERE id = 7",
+        "DELETE FROM users",
+        "DELETE FROM users WHERE 1=1",
+        "DELETE FROM users WHERE id IS NOT NULL",
+        "DELETE FROM users WHERE id = 7 OR true",
+        "WITH x AS (DELETE FROM users) SELECT 1",
+        "DELETE FROM audit_log WHERE id = 7",
+        "SELECT 1; DELETE FROM users WHERE id = 7",
+        "TRUNCATE users",
+        "DROP TABLE users",
+        "GRANT ALL ON users TO eve",
+        "CALL cleanup()",
+        "DO $$ BEGIN DELETE FROM users; END $$",
+    ] {
+        page.rows("ops_agent", "db.run_sql", sql(query), &["in sandbox"]);
+    }
+    for command in [
+        json!("ls -la"),
+        json!("cat a.txt | grep x"),
+        json!("rm -rf build"),
+        json!("ls; rm -rf /"),
+        json!("ls > out"),
+        json!("echo $(rm -rf /)"),
+        json!("bash -c ls"),
+        json!(["ls", "$(rm -rf /)"]),
+        json!(["bash", "-c", "shutdown now"]),
+    ] {
+        page.rows("ops_agent", "deploy.look", json!({ "command": command }), &["in sandbox"]);
+    }
+
     page.title("A tool that was imported");
     page.rows(
         "support_agent",

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::{Clocks, Tier};
+
 /// A program with exactly the environment it was given.
 #[derive(Clone)]
 pub struct Program {
     /// The executable and its arguments. No shell reads them.
     pub argv: Vec<String>,
-    /// Variables on top of [`base_environment`]. Values may be secrets and are never printed.
+    /// Variables on top of a few harmless ones: [`base_environment`] for a program on a leash, fixed values
+    /// in a cage. Values may be secrets and are never printed.
     pub env: BTreeMap<String, String>,
-    /// Where it starts; ours when absent.
+    /// Where it starts. When absent, where we are for a program on a leash, `/scratch` in a cage.
     pub cwd: Option<PathBuf>,
 }
 
@@ -25,29 +28,97 @@ impl fmt::Debug for Program {
     }
 }
 
-/// How strongly a program is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tier {
-    /// Scrubbed environment, own process group, dies with us. Same files, network and user as ours.
-    Process,
-}
-
-/// What the program may have.
-#[derive(Clone, Debug)]
-pub struct Cage {
-    /// How strongly it is held.
-    pub tier: Tier,
+/// What a program of the operator's may have that runs beside us, in tier [`Tier::Process`].
+#[derive(Clone, Copy, Debug)]
+pub struct Leash {
     /// The largest core dump. A core dump holds secrets; 0 is what you want.
     pub core_max_bytes: u64,
     /// How many files it may have open; ours when absent.
     pub open_files_max: Option<u64>,
 }
 
-/// The only variables that every program gets from ours: where programs, home, scratch space and
+/// What a program may have that nobody vouches for.
+///
+/// Every cage has: the system's programs and libraries (`/usr` and what belongs to it) read-only; a scratch
+/// space in memory of which `/scratch`, `/tmp` and `/dev/shm` are parts; a `/proc` with its own processes; a
+/// network with nothing in it but its own loopback; no rights; no core dumps. Nothing else of the host is
+/// there.
+#[derive(Clone, Debug)]
+pub struct Cage {
+    /// How strongly the program is held. There is no weaker fallback.
+    pub tier: Tier,
+    /// Directories and files of the host that it sees.
+    pub views: Vec<View>,
+    /// Whom it can reach.
+    pub network: Network,
+    /// How much it may use.
+    pub limits: Limits,
+    /// How long it may run.
+    pub clocks: Clocks,
+}
+
+/// A directory or file of the host in the cage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// On the host: absolute, and no link on the way.
+    pub source: PathBuf,
+    /// In the cage: absolute, outside of what every cage has, and not in another view.
+    pub at: PathBuf,
+    /// What may be done to it.
+    pub access: Access,
+}
+
+/// What may be done to a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Look, nothing else.
+    ReadOnly,
+    /// Write, into a layer above. The host's files stay as they are; the layer can be collected.
+    Overlay,
+}
+
+/// Whom a program can reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// Itself.
+    None,
+    /// Itself, and whoever accepts on the socket that listens on this port of its loopback. The socket is
+    /// handed out as [`Running::listener`](crate::Running::listener).
+    Listener {
+        /// From 1 to 65535.
+        port: u16,
+    },
+}
+
+/// How much a program may use, with everything it starts. What cannot be enforced here is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory, scratch space included. `None` is no limit, which an ordinary user without a cgroup of its own
+    /// has to say. Beyond it the cage ends.
+    pub memory_max_bytes: Option<u64>,
+    /// Processor time per second, in thousandths of a core. `None` is no limit.
+    pub cpu_max_millicores: Option<u32>,
+    /// Processes and threads at a time.
+    pub processes_max: u32,
+    /// All files of the scratch space. Less than the memory, or a full disk would look like a lack of memory.
+    pub scratch_max_bytes: u64,
+    /// How many files and directories the scratch space may hold.
+    pub scratch_files_max: u64,
+    /// One file.
+    pub file_max_bytes: u64,
+    /// Open files of one process.
+    pub open_files_max: u64,
+    /// What is kept of standard output, and of standard error.
+    pub output_kept_max_bytes: u64,
+    /// What may be written to either before the cage ends.
+    pub output_max_bytes: u64,
+}
+
+/// The only variables that a program on a leash gets from ours: where programs, home, scratch space and
 /// language are. Everything else (tokens, agents' sockets, `LD_PRELOAD`) stays here.
 const PASSED_ON: [&str; 4] = ["PATH", "HOME", "LANG", "TMPDIR"];
 
-/// The environment of a program before its own variables are added.
+/// The environment of a program on a leash before its own variables are added.
 #[must_use]
 pub fn base_environment() -> BTreeMap<String, String> {
     PASSED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect()

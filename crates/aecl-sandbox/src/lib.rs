@@ -1,21 +1,108 @@
 //! AECL contains: programs run where they can do no harm.
 //!
-//! Today this room has one tier, `process`, and it is honest about what that is: the program gets a
-//! scrubbed environment, its own process group and no core dumps, it dies with us, and it is killed
-//! as a group. It sees the same files, the same network and the same user as we do. That is right for
-//! an upstream server which the operator chose and configured, and wrong for code that a model wrote.
-//! Stronger tiers are chosen by policy; until one is here, an action that asks for it is blocked.
+//! There are two ways to run a program. [`spawn`] puts it on a [`Leash`]: a scrubbed environment, its own
+//! process group, no core dumps; it dies with us and is killed as a group. It sees the same files, network
+//! and user as we do. That is right for an upstream server which the operator chose and configured, and wrong
+//! for code that a model wrote. [`run`] puts it into a [`Cage`]: it sees nothing of the host but the system's
+//! programs, reaches nobody, may nothing, and ends at the deadline. What cannot be enforced on this host is
+//! refused; there is no weaker fallback.
+//!
+//! ```
+//! use aecl_sandbox::*;
+//! use std::time::Duration;
+//!
+//! # async fn example() -> Result<(), SandboxError> {
+//! let program = Program {
+//!     argv: ["sh", "-c", "id -u; echo done > result; cat /etc/shadow"].map(String::from).to_vec(),
+//!     env: Default::default(),
+//!     cwd: None, // `/scratch`
+//! };
+//! let cage = Cage {
+//!     tier: Tier::Native,
+//!     views: vec![], // nothing of ours but the system's programs and libraries
+//!     network: Network::None,
+//!     limits: Limits {
+//!         memory_max_bytes: None, // `Some(256 << 20)` where we have cgroups
+//!         cpu_max_millicores: None,
+//!         processes_max: 64,
+//!         scratch_max_bytes: 64 << 20,
+//!         scratch_files_max: 10_000,
+//!         file_max_bytes: 16 << 20,
+//!         open_files_max: 256,
+//!         output_kept_max_bytes: 1 << 20,
+//!         output_max_bytes: 64 << 20,
+//!     },
+//!     clocks: Clocks {
+//!         call: Duration::from_secs(30),
+//!         task_left: Duration::from_secs(20 * 60),
+//!         lifetime_left: Duration::from_secs(60 * 60),
+//!     },
+//! };
+//! let ended = run(program, cage).await?;
+//! assert_eq!(ended.outcome, Outcome::Exited(1)); // `cat` found no such file
+//! assert_eq!(ended.stdout.bytes, b"1000\n");
+//! let limits = CollectLimits { file_max_bytes: 1 << 20, total_max_bytes: 1 << 20, entries_max: 100 };
+//! let left = ended.scratch[0].collect(limits)?;
+//! let result = ChangeKind::File { executable: false, bytes: b"done\n".to_vec() };
+//! assert_eq!(left.changes, [Change { path: "result".into(), kind: result }]);
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+//! ```
+//!
+//! [`start`] is `run` for those who want to write to the program, end it early, or serve the socket that
+//! listens inside ([`Network::Listener`]).
 //!
 //! **Invariant:** this room knows nothing of agents, actions or policies.
 
 mod cage;
+mod collected;
+mod deadline;
+mod ended;
+#[cfg(not(native_cage))]
+#[path = "elsewhere.rs"]
+mod native;
+#[cfg(native_cage)]
+mod native;
+mod output;
+mod probe;
 mod process;
 mod spawner;
+mod tier;
 
-pub use cage::{Cage, Program, Tier, base_environment};
+pub use cage::{Access, Cage, Leash, Limits, Network, Program, View, base_environment};
+pub use collected::{Change, ChangeKind, CollectLimits, Collected, Refused};
+pub use deadline::{Clocks, Level};
+pub use ended::{CgroupVersion, Ended, Held, HostUser, Outcome};
+pub use native::{Running, Scratch};
+pub use output::Output;
+pub use probe::{Attack, Enforced, Found, probe};
 pub use process::{Contained, spawn};
+pub use tier::Tier;
 
-/// What goes wrong when a program is put into a cage.
+/// Runs a program in a cage until nothing of it is left. It gets no input.
+///
+/// # Errors
+/// When the cage cannot be had as described. The program has then not run. How the program itself ended is
+/// never an error: see [`Ended::outcome`].
+pub async fn run(program: Program, cage: Cage) -> Result<Ended, SandboxError> {
+    Ok(start(program, cage).await?.wait().await)
+}
+
+/// Starts a program in a cage. When this returns, it runs.
+///
+/// # Errors
+/// As [`run`].
+pub async fn start(program: Program, cage: Cage) -> Result<Running, SandboxError> {
+    match cage.tier {
+        Tier::Process => Err(SandboxError::BadCage(
+            "the tier `process` is a leash, not a cage; use `spawn`, or a stronger tier".into(),
+        )),
+        Tier::Native => native::start(&program, &cage).await,
+    }
+}
+
+/// What goes wrong when a program is put into a cage. In each case it has not run.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// The program has no name to run by.
@@ -31,6 +118,17 @@ pub enum SandboxError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// It is not there in the cage, or cannot be executed there.
+    #[error(
+        "`{program}` did not start in the cage: {source}; it must be below `/usr`, or in a view, and on the `PATH` \
+         that it was given"
+    )]
+    NotInCage {
+        /// The first word of the command.
+        program: String,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
     /// The thread that starts programs is gone.
     #[error("the thread that starts programs is gone; restart AECL")]
     NoSpawner,
@@ -41,5 +139,35 @@ pub enum SandboxError {
         program: String,
         /// Which pipe.
         pipe: &'static str,
+    },
+    /// The description of the cage contradicts itself.
+    #[error("this cage cannot be built: {0}")]
+    BadCage(String),
+    /// This host cannot hold a program that strongly.
+    #[error("the tier `{tier}` is not available here: {why}")]
+    Unavailable {
+        /// The tier that was asked for.
+        tier: Tier,
+        /// What is missing, and what to do.
+        why: String,
+    },
+    /// A limit that nothing on this host would enforce.
+    #[error(
+        "nothing here enforces `{limit}`: {why}; run AECL as root or in a systemd unit with `Delegate=yes` \
+         (`systemd-run --user --scope -p Delegate=yes`), or say that there is no such limit"
+    )]
+    Unenforceable {
+        /// The limit.
+        limit: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// A step of building the cage failed.
+    #[error("the cage could not be built while {step}: {source}")]
+    Setup {
+        /// What was being done.
+        step: String,
+        /// What the operating system said.
+        source: std::io::Error,
     },
 }

@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 use crate::spawner::spawn_on_lasting_thread;
-use crate::{Cage, Program, SandboxError, base_environment};
+use crate::{Leash, Program, SandboxError, base_environment};
 
 /// A running program and its three pipes. Dropping it kills the whole process group.
 #[derive(Debug)]
@@ -21,11 +21,11 @@ pub struct Contained {
     group: Option<Pid>,
 }
 
-/// Starts a program in its cage.
+/// Starts a program on a leash: it runs beside us, with what we have.
 ///
 /// # Errors
 /// When the program is empty, or the operating system does not start it.
-pub async fn spawn(program: Program, cage: Cage) -> Result<Contained, SandboxError> {
+pub async fn spawn(program: Program, leash: Leash) -> Result<Contained, SandboxError> {
     let (name, arguments) = program.argv.split_first().ok_or(SandboxError::NoProgram)?;
     let mut command = Command::new(name);
     command.args(arguments).env_clear().envs(base_environment()).envs(&program.env);
@@ -34,7 +34,7 @@ pub async fn spawn(program: Program, cage: Cage) -> Result<Contained, SandboxErr
     }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
-    confine(&mut command, &cage);
+    tie(&mut command, leash);
     let started = spawn_on_lasting_thread(command).await.ok_or(SandboxError::NoSpawner)?;
     let mut child = started.map_err(|source| SandboxError::NotStarted { program: name.clone(), source })?;
     let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
@@ -77,10 +77,10 @@ impl Drop for Contained {
 
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "`pre_exec` is the only moment to set what dies with the parent")]
-fn confine(command: &mut Command, cage: &Cage) {
+fn tie(command: &mut Command, leash: Leash) {
     use rustix::process::{Resource, Rlimit, getpid, getppid, set_parent_process_death_signal, setrlimit};
 
-    let (core, files) = (cage.core_max_bytes, cage.open_files_max);
+    let (core, files) = (leash.core_max_bytes, leash.open_files_max);
     let parent = getpid();
     let in_child = move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -103,4 +103,4 @@ fn confine(command: &mut Command, cage: &Cage) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn confine(_command: &mut Command, _cage: &Cage) {}
+fn tie(_command: &mut Command, _leash: Leash) {}

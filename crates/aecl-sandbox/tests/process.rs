@@ -4,17 +4,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aecl_sandbox::{Cage, Contained, Program, SandboxError, Tier, spawn};
+use aecl_sandbox::{Contained, Leash, Program, SandboxError, spawn};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
-fn cage() -> Cage {
-    Cage { tier: Tier::Process, core_max_bytes: 0, open_files_max: None }
-}
+const LEASH: Leash = Leash { core_max_bytes: 0, open_files_max: None };
 
 async fn shell(script: &str, env: &[(&str, &str)]) -> Contained {
     let env: BTreeMap<String, String> = env.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
     let argv = ["/bin/sh", "-c", script].map(String::from).to_vec();
-    spawn(Program { argv, env, cwd: None }, cage()).await.unwrap()
+    spawn(Program { argv, env, cwd: None }, LEASH).await.unwrap()
 }
 
 async fn all(mut contained: Contained) -> String {
@@ -73,7 +71,7 @@ async fn it_outlives_the_thread_that_asked_for_it() {
 #[tokio::test]
 async fn a_missing_program_is_named() {
     let program = Program { argv: vec!["/no/such/program".into()], env: BTreeMap::new(), cwd: None };
-    let error = spawn(program, cage()).await.unwrap_err();
+    let error = spawn(program, LEASH).await.unwrap_err();
     assert!(matches!(error, SandboxError::NotStarted { .. }));
     assert!(error.to_string().contains("`/no/such/program` did not start"));
 }

@@ -3,6 +3,8 @@
 use crate::code;
 use crate::decide::{Findings, Question};
 use crate::risk::{Exposure, assess};
+use crate::understand::What;
+use crate::understand::sql::SqlEffect;
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let Some(typed) = &q.action.typed else { return };
@@ -15,7 +17,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
             window: compensation.is_some_and(|c| c.window_s.is_some()),
             changes: manifest.effect.changes_something(),
             environment: q.action.principal.environment.as_str(),
-            rows: q.action.rows,
+            rows: rows(q),
             bulk: manifest.bulk,
             untrusted: q.facts.run.as_ref().is_some_and(|r| r.labels.untrusted),
             evidence: q.evidence,
@@ -36,4 +38,14 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         );
         findings.ask_somebody(code::RISK_ABOVE_THRESHOLD, text);
     }
+}
+
+/// How many rows or recipients: the larger of what an argument says and what its SQL says. A change of rows
+/// that says nothing is the worst count.
+fn rows(q: &Question<'_>) -> Option<u64> {
+    let of_sql = q.action.runs.iter().filter_map(|run| match &run.what {
+        What::Sql(sql) if sql.effect() != SqlEffect::Read => Some(sql.rows().unwrap_or(u64::MAX)),
+        What::Sql(_) | What::Command(_) => None,
+    });
+    q.action.rows.into_iter().chain(of_sql).max()
 }

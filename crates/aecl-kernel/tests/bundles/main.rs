@@ -2,6 +2,7 @@
 //! them. A bundle that says something which would have no effect does not load, or says so aloud.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+mod flow;
 mod rules;
 #[path = "../world/mod.rs"]
 mod world;
@@ -129,16 +130,16 @@ fn unknown_key_is_an_error_with_a_suggestion() {
     check(
         with_agent(json!({"alowed_actions": []})),
         expect![[r#"
-        agents/all.json: error: `a`: unknown field `alowed_actions`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`; did you mean `allowed_actions`?
-        does not load
-    "#]],
+            agents/all.json: error: `a`: unknown field `alowed_actions`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `mode`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`; did you mean `allowed_actions`?
+            does not load
+        "#]],
     );
     check(
         with_agent(json!({"max_tool_calls": 5})),
         expect![[r#"
-        agents/all.json: error: `a`: unknown field `max_tool_calls`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`
-        does not load
-    "#]],
+            agents/all.json: error: `a`: unknown field `max_tool_calls`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `mode`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`
+            does not load
+        "#]],
     );
     check(
         with_agent(json!({"budgets": [{"unit": "EUR", "limt": "5", "per": "day"}]})),
@@ -171,7 +172,7 @@ fn unknown_key_is_an_error_with_a_suggestion() {
     check(
         with_action(json!({"reversable": true})),
         expect![[r#"
-            actions/all.json: error: `pay`: unknown field `reversable`, expected one of `name`, `description`, `effect`, `reversibility`, `arguments`, `fields`, `output`, `environments`, `cost`, `bulk`, `idempotency`, `timeout_ms`, `approval`, `compensation`, `connector`, `credential_scope`, `pin`
+            actions/all.json: error: `pay`: unknown field `reversable`, expected one of `name`, `description`, `effect`, `reversibility`, `arguments`, `fields`, `output`, `environments`, `cost`, `bulk`, `idempotency`, `timeout_ms`, `approval`, `compensation`, `connector`, `credential_scope`, `pin`, `severity`, `egress`, `args`, `outputs`, `intent`, `resolver`, `dry_run`
             agents/all.json: warning: `a`: `allowed_actions` names `pay`, which the catalogue does not have
             does not load
         "#]],
@@ -693,12 +694,12 @@ fn everything_that_is_wrong_is_said_at_once() {
     check(
         all,
         expect![[r#"
-        actions/all.json: error: `pay`: unknown variant `payy`, expected one of `read`, `write`, `delete`, `send`, `pay`, `execute`, `deploy`, `grant`; did you mean `pay`?
-        agents/all.json: error: `a`: unknown field `x`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`
-        notes.txt: error: not a place that a bundle has; known are agents/, actions/, rules/, examples/ and risk.json
-        rules/all.cedar: error: the rules cannot be read: unexpected end of input
-        does not load
-    "#]],
+            actions/all.json: error: `pay`: unknown variant `payy`, expected one of `read`, `write`, `delete`, `send`, `pay`, `execute`, `deploy`, `grant`; did you mean `pay`?
+            agents/all.json: error: `a`: unknown field `x`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `mode`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`
+            notes.txt: error: not a place that a bundle has; known are agents/, actions/, rules/, examples/ and risk.json
+            rules/all.cedar: error: the rules cannot be read: unexpected end of input
+            does not load
+        "#]],
     );
 }
 

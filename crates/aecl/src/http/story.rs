@@ -18,6 +18,9 @@ pub struct Story {
     pub what: String,
     /// What it touches and where its effect lands.
     pub to: Vec<String>,
+    /// What the SQL or the command line among its arguments would do, one line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<String>,
     /// How much.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<String>,
@@ -69,6 +72,7 @@ pub fn tell(gate: &Gate, request: &Request) -> Story {
         title,
         what: action.typed.as_ref().map_or_else(String::new, |t| t.manifest.description.clone()),
         to,
+        runs: action.runs.iter().flat_map(aecl_kernel::understand::Run::words).collect(),
         amount,
         undo,
         undoable,

@@ -47,6 +47,8 @@ pub enum CatalogueError {
 pub struct Imported {
     /// Entries that are new.
     pub added: Vec<String>,
+    /// What was guessed about each from its name and schema, for review: severity, reach, roles.
+    pub guessed: BTreeMap<String, Value>,
     /// Tools that the catalogue cannot hold, and why.
     pub refused: Vec<(String, String)>,
 }
@@ -124,6 +126,12 @@ pub fn import(home: &Home, server: &str, tools: &[Definition]) -> Result<Importe
             }
         }
     })?;
+    for (name, entry, _) in &fresh {
+        let guess = ["effect", "severity", "egress", "args"].into_iter();
+        let guess: Map<String, Value> =
+            guess.filter_map(|key| Some((key.to_owned(), entry.get(key)?.clone()))).collect();
+        report.guessed.insert(name.clone(), Value::Object(guess));
+    }
     report.added = fresh.into_iter().map(|(name, _, _)| name).collect();
     Ok(report)
 }

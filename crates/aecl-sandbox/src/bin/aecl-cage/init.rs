@@ -1,0 +1,157 @@
+//! The first process of the cage: builds it, gives up every right, starts the program, reaps.
+
+use std::ffi::CString;
+use std::io::{PipeReader, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::exit;
+
+use crate::wire::{Order, Report};
+use crate::{Fault, Stdio, Step, attack, landlock, lockdown, sys, tell, tree};
+
+/// What goes out to the supervisor when the program runs.
+struct Ready {
+    scratch: Vec<OwnedFd>,
+    listener: Option<OwnedFd>,
+    landlock_abi: i64,
+    owners_mapped: bool,
+}
+
+pub fn run(order: &Order, found: Option<tree::Found>, stdio: Stdio, control: &OwnedFd, go: PipeReader) {
+    match prepare(order, found, &go) {
+        Ok(ready) => match start(order, &ready, stdio, control) {
+            Ok(program) => reap(program, control),
+            Err(fault) => tell(control, &fault.report()),
+        },
+        Err(fault) => tell(control, &fault.report()),
+    }
+}
+
+fn prepare(order: &Order, found: Option<tree::Found>, go: &PipeReader) -> Result<Ready, Fault> {
+    sys::die_with_parent().step("tying the cage to its launcher")?;
+    let mut word = [0];
+    if (&mut &*go).read(&mut word).step("waiting to go")? == 0 {
+        exit(1);
+    }
+    // Before the user changes, after which our own files in /proc belong to root.
+    std::fs::write("/proc/self/oom_score_adj", "1000").step("standing first in line for the OOM killer")?;
+    sys::become_user(order.user.inside).step("becoming the cage's user")?;
+    sys::umask(0o022);
+    sys::fresh_keyring().step("taking a fresh keyring")?;
+    sys::set_hostname(b"cage").step("naming the host")?;
+    let found = match found {
+        Some(found) => found,
+        None => tree::find(order)?,
+    };
+    let owners_mapped = found.owners_mapped;
+    let scratch = tree::build(order, found)?;
+    sys::raise_loopback().step("raising the loopback interface")?;
+    let listener = match u16::try_from(order.listener_port) {
+        Ok(0) | Err(_) => None,
+        Ok(port) => Some(sys::listen_on_loopback(port).step("listening on the loopback interface")?),
+    };
+    lockdown::give_up_rights()?;
+    // A change of credentials clears this, so it is said again now that there are no more.
+    sys::die_with_parent().step("tying the cage to its launcher")?;
+    let [launcher_gone] = sys::poll([Some(go.as_fd())], 0).step("looking for the launcher")?;
+    if launcher_gone {
+        exit(1);
+    }
+    let landlock_abi = landlock::restrict(order)?;
+    Ok(Ready { scratch, listener, landlock_abi, owners_mapped })
+}
+
+/// Starts the program. Returns its number once it really runs.
+fn start(order: &Order, ready: &Ready, stdio: Stdio, control: &OwnedFd) -> Result<i64, Fault> {
+    let (mut said, say) = std::io::pipe().step("making a pipe")?;
+    let program = sys::fork().step("starting the program")?;
+    if program == 0 {
+        let fault = become_program(order, &stdio, control);
+        let _ = (&mut &say).write_all(&Report::encode(&fault.report()));
+        exit(127);
+    }
+    drop(say);
+    drop(stdio);
+    // Closed by the exec itself; what arrives before that is a failure.
+    let mut words = Vec::new();
+    said.read_to_end(&mut words).step("starting the program")?;
+    if let Ok(Report::Failed { step, errno }) = Report::decode(&words) {
+        let step = String::from_utf8_lossy(&step).into_owned();
+        return Err(Fault { step, errno: i32::try_from(errno).unwrap_or(5) });
+    }
+    let started = Report::Started {
+        landlock_abi: ready.landlock_abi.unsigned_abs(),
+        owners_mapped: ready.owners_mapped,
+    };
+    let fds: Vec<BorrowedFd<'_>> = ready.scratch.iter().chain(&ready.listener).map(AsFd::as_fd).collect();
+    sys::send(control.as_fd(), &started.encode(), &fds).step("reporting to the supervisor")?;
+    Ok(program)
+}
+
+/// Turns this process into the program, or says what kept it.
+fn become_program(order: &Order, stdio: &Stdio, control: &OwnedFd) -> Fault {
+    match try_to_become(order, stdio, control) {
+        Ok(never) => match never {},
+        Err(fault) => fault,
+    }
+}
+
+fn try_to_become(order: &Order, stdio: &Stdio, control: &OwnedFd) -> Result<std::convert::Infallible, Fault> {
+    let texts = |list: &[Vec<u8>]| -> Result<Vec<CString>, Fault> {
+        list.iter().map(|bytes| sys::c(bytes).step("reading the order")).collect()
+    };
+    let (argv, env) = (texts(&order.argv)?, texts(&order.env)?);
+    let candidates = candidates(order)?;
+    sys::setsid().step("leaving the session")?;
+    std::env::set_current_dir(tree::path(&order.cwd)).step("entering the working directory")?;
+    sys::default_sigpipe();
+    sys::close_on_exec_from(3).step("closing descriptors")?;
+    if !order.self_test {
+        for (fd, number) in [(&stdio.input, 0), (&stdio.output, 1), (&stdio.error, 2)] {
+            sys::dup_to(fd.as_fd(), number).step("connecting the pipes")?;
+        }
+    }
+    for (resource, value) in &order.rlimits {
+        sys::limit(*resource, *value).step("setting limits")?;
+    }
+    for filter in &order.filters {
+        sys::install_filter(filter).step("installing the seccomp filter")?;
+    }
+    if order.self_test {
+        attack::all(control);
+        exit(0);
+    }
+    // As a shell does: the last error counts, but "not permitted" is worth more than "not there".
+    let mut errno = 2;
+    for path in &candidates {
+        let error = sys::exec(path, &argv, &env).raw_os_error().unwrap_or(5);
+        if error != 2 && error != 20 {
+            errno = error;
+        }
+    }
+    Err(Fault { step: "exec".into(), errno })
+}
+
+/// Where the program may be: its own path, or its name in each directory of the cage's `PATH`.
+fn candidates(order: &Order) -> Result<Vec<CString>, Fault> {
+    let name = order.argv.first().map(Vec::as_slice).unwrap_or_default();
+    if name.contains(&b'/') {
+        return Ok(vec![sys::c(name).step("reading the order")?]);
+    }
+    let path = order.env.iter().find_map(|entry| entry.strip_prefix(b"PATH=")).unwrap_or(b"/usr/bin:/bin");
+    let in_dir = |dir: &[u8]| sys::c(&[dir, b"/", name].concat()).step("reading the order");
+    path.split(|byte| *byte == b':').filter(|dir| dir.starts_with(b"/")).map(in_dir).collect()
+}
+
+/// Collects what dies, until the program itself does. Then the kernel ends the rest with us.
+fn reap(program: i64, control: &OwnedFd) {
+    loop {
+        match sys::wait(-1) {
+            Ok((pid, status)) if pid == program => {
+                return tell(control, &Report::Program { status: u64::from(status.unsigned_abs()) });
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}

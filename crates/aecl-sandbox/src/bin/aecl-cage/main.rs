@@ -1,0 +1,116 @@
+//! The launcher: a small program that knows no secret and puts another program into a cage.
+//!
+//! It is executed anew for each cage, with an empty environment, so nothing of the supervisor's memory is in
+//! it. On descriptor 0 it has a socket to the supervisor, over which its order comes. It then splits in
+//! three: the *watcher* (this process) stays outside and ends the cage at the deadline or when the
+//! supervisor is gone; *init* builds the cage from inside and reaps; the *program* is executed in it.
+//!
+//! The build script builds it from this folder and [`wire`] with the standard library alone, linked
+//! statically, and the library carries it inside itself: there is no file to install, to mix up with another
+//! version, or to replace.
+
+mod attack;
+mod groups;
+mod init;
+mod landlock;
+mod lockdown;
+mod namespaces;
+mod sys;
+mod tree;
+mod watch;
+#[path = "../../native/wire.rs"]
+mod wire;
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+
+use wire::{Cause, Order, Report};
+
+/// A step that failed, and what the kernel said. Nothing of the program has run.
+#[derive(Debug)]
+pub struct Fault {
+    step: String,
+    errno: i32,
+}
+
+/// Names the step at which an error happened.
+pub trait Step<T> {
+    /// The value, or the error with the step's name.
+    fn step(self, name: &str) -> Result<T, Fault>;
+}
+
+impl<T> Step<T> for std::io::Result<T> {
+    /// The value, or the error with the step's name.
+    fn step(self, name: &str) -> Result<T, Fault> {
+        self.map_err(|error| Fault { step: name.to_owned(), errno: error.raw_os_error().unwrap_or(5) })
+    }
+}
+
+/// The three ends that become the program's standard input, output and error.
+pub struct Stdio {
+    input: OwnedFd,
+    output: OwnedFd,
+    error: OwnedFd,
+}
+
+fn main() -> ExitCode {
+    let control = sys::inherited(0);
+    let last = match launch(&control) {
+        Ok(last) => last,
+        Err(fault) => {
+            tell(&control, &fault.report());
+            Report::Over { cause: Cause::Ended, oom_kills: 0 }
+        }
+    };
+    tell(&control, &last);
+    ExitCode::SUCCESS
+}
+
+impl Fault {
+    fn report(&self) -> Report {
+        Report::Failed { step: self.step.clone().into_bytes(), errno: u64::from(self.errno.unsigned_abs()) }
+    }
+}
+
+/// Says something to the supervisor. If it is gone, nobody needs to hear it.
+fn tell(control: &OwnedFd, report: &Report) {
+    let _ = sys::send(control.as_fd(), &report.encode(), &[]);
+}
+
+fn launch(control: &OwnedFd) -> Result<Report, Fault> {
+    sys::close_from(3).step("closing what was inherited")?;
+    let (order, stdio) = receive(control)?;
+    let timer = sys::timer(order.deadline_ns).step("setting the deadline")?;
+    if order.user.separate {
+        sys::drop_groups().step("leaving the supervisor's groups")?;
+    }
+    // With the rights of root, paths that only root may walk can be shown. An ordinary user finds its own
+    // paths later, inside, where it may mount.
+    let found = if order.user.separate { Some(tree::find(&order)?) } else { None };
+    let groups = groups::Groups::make(&order.groups)?;
+    let started = namespaces::enter(&order, &groups, |go| init::run(&order, found, stdio, control, go));
+    let child = match started {
+        Ok(child) => child,
+        Err(fault) => {
+            groups.remove();
+            return Err(fault);
+        }
+    };
+    let cause = watch::until_over(control, &child, &timer, &groups);
+    let oom_kills = groups.oom_kills();
+    groups.remove();
+    Ok(Report::Over { cause, oom_kills })
+}
+
+fn receive(control: &OwnedFd) -> Result<(Order, Stdio), Fault> {
+    let (_, fds) = sys::receive(control.as_fd(), 16).step("receiving the order")?;
+    let [order, input, output, error] =
+        <[OwnedFd; 4]>::try_from(fds).map_err(|_| Fault { step: "receiving the order".into(), errno: 22 })?;
+    let mut bytes = Vec::new();
+    File::from(order).read_to_end(&mut bytes).step("reading the order")?;
+    let order =
+        Order::decode(&bytes).map_err(|_| Fault { step: "understanding the order".into(), errno: 22 })?;
+    Ok((order, Stdio { input, output, error }))
+}

@@ -1,0 +1,77 @@
+//! A process in namespaces of its own.
+
+use std::fs;
+use std::io::{PipeReader, Write};
+use std::os::fd::OwnedFd;
+use std::process::exit;
+
+use crate::groups::Groups;
+use crate::wire::{Order, User};
+use crate::{Fault, Step, sys};
+
+const ALL: u64 =
+    sys::NEWUSER | sys::NEWPID | sys::NEWNS | sys::NEWNET | sys::NEWIPC | sys::NEWUTS | sys::NEWCGROUP;
+
+/// The cage's first process, seen from outside.
+pub struct Child {
+    pub pid: i64,
+    pub pidfd: OwnedFd,
+    /// Closed when we end, however we end: init looks at the other end.
+    _alive: std::io::PipeWriter,
+}
+
+/// Starts `inside` as the first process of new namespaces. It is told to go when its user is mapped and it
+/// is in its cgroups.
+pub fn enter(order: &Order, groups: &Groups, inside: impl FnOnce(PipeReader)) -> Result<Child, Fault> {
+    let (wait, go) = std::io::pipe().step("making a pipe")?;
+    let step = "making namespaces";
+    let Some((pid, pidfd)) = sys::clone3(ALL).step(step)? else {
+        drop(go);
+        inside(wait);
+        exit(1);
+    };
+    drop(wait);
+    let mut child = Child { pid, pidfd, _alive: go };
+    let released = map_user(pid, &order.user)
+        .and_then(|()| groups.join(pid))
+        // Not before the user is mapped: the files of a process that hides are root's.
+        .and_then(|()| sys::hide_from_ptrace().step("hiding from ptrace"))
+        .and_then(|()| child._alive.write_all(b"g").step("releasing the cage"));
+    if let Err(fault) = released {
+        // Killed and reaped here, so that the caller finds the cgroups empty.
+        let _ = sys::signal_pidfd(std::os::fd::AsFd::as_fd(&child.pidfd), sys::SIGKILL);
+        let _ = sys::wait(pid);
+        return Err(fault);
+    }
+    Ok(child)
+}
+
+fn map_user(pid: i64, user: &User) -> Result<(), Fault> {
+    let write =
+        |name: &str, text: String| fs::write(format!("/proc/{pid}/{name}"), text).step("mapping the user");
+    if !user.separate {
+        // The kernel lets an ordinary user map its own group only after this.
+        write("setgroups", "deny".into())?;
+    }
+    write("gid_map", format!("{} {} 1", user.inside, user.outside_gid))?;
+    write("uid_map", format!("{} {} 1", user.inside, user.outside_uid))
+}
+
+/// A user namespace in which one owner of files is one user of the cage. Nothing runs in it.
+pub fn owner_map(owner: (u32, u32), user: &User) -> Result<OwnedFd, Fault> {
+    let step = "mapping owners";
+    let (wait, go) = std::io::pipe().step(step)?;
+    let Some((pid, _pidfd)) = sys::clone3(sys::NEWUSER).step(step)? else {
+        drop(go);
+        let _ = std::io::Read::read(&mut &wait, &mut [0]);
+        exit(0);
+    };
+    drop(wait);
+    let write = |name: &str, text: String| fs::write(format!("/proc/{pid}/{name}"), text);
+    let made = write("gid_map", format!("{} {} 1", owner.1, user.outside_gid))
+        .and_then(|()| write("uid_map", format!("{} {} 1", owner.0, user.outside_uid)))
+        .and_then(|()| fs::File::open(format!("/proc/{pid}/ns/user")));
+    drop(go);
+    let _ = sys::wait(pid);
+    made.map(OwnedFd::from).step(step)
+}

@@ -1,0 +1,688 @@
+//! The kernel's own interface, as far as the launcher needs it, each call made safe to use.
+//!
+//! Numbers and structures are those of Linux on x86_64 (`include/uapi`). They never change; the launcher
+//! takes them from here because it is built without any crate.
+#![allow(unsafe_code, reason = "system calls for which the standard library has no function")]
+
+use std::ffi::{CStr, CString, c_long, c_void};
+use std::io::{Error, Result};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+unsafe extern "C" {
+    fn syscall(number: c_long, ...) -> c_long;
+    fn signal(number: i32, handler: usize) -> usize;
+}
+
+mod nr {
+    pub const POLL: i64 = 7;
+    pub const IOCTL: i64 = 16;
+    pub const DUP2: i64 = 33;
+    pub const SOCKET: i64 = 41;
+    pub const CONNECT: i64 = 42;
+    pub const SENDMSG: i64 = 46;
+    pub const RECVMSG: i64 = 47;
+    pub const BIND: i64 = 49;
+    pub const LISTEN: i64 = 50;
+    pub const CLONE: i64 = 56;
+    pub const EXECVE: i64 = 59;
+    pub const WAIT4: i64 = 61;
+    pub const UMASK: i64 = 95;
+    pub const PTRACE: i64 = 101;
+    pub const SETSID: i64 = 112;
+    pub const SETGROUPS: i64 = 116;
+    pub const SETRESUID: i64 = 117;
+    pub const SETRESGID: i64 = 119;
+    pub const CAPSET: i64 = 126;
+    pub const MKNOD: i64 = 133;
+    pub const PIVOT_ROOT: i64 = 155;
+    pub const PRCTL: i64 = 157;
+    pub const CHROOT: i64 = 161;
+    pub const MOUNT: i64 = 165;
+    pub const UMOUNT2: i64 = 166;
+    pub const SETHOSTNAME: i64 = 170;
+    pub const KEYCTL: i64 = 250;
+    pub const UNSHARE: i64 = 272;
+    pub const TIMERFD_CREATE: i64 = 283;
+    pub const TIMERFD_SETTIME: i64 = 286;
+    pub const EVENTFD2: i64 = 290;
+    pub const PERF_EVENT_OPEN: i64 = 298;
+    pub const PRLIMIT64: i64 = 302;
+    pub const SECCOMP: i64 = 317;
+    pub const BPF: i64 = 321;
+    pub const USERFAULTFD: i64 = 323;
+    pub const PIDFD_SEND_SIGNAL: i64 = 424;
+    pub const IO_URING_SETUP: i64 = 425;
+    pub const OPEN_TREE: i64 = 428;
+    pub const MOVE_MOUNT: i64 = 429;
+    pub const FSOPEN: i64 = 430;
+    pub const FSCONFIG: i64 = 431;
+    pub const FSMOUNT: i64 = 432;
+    pub const CLONE3: i64 = 435;
+    pub const CLOSE_RANGE: i64 = 436;
+    pub const OPENAT2: i64 = 437;
+    pub const MOUNT_SETATTR: i64 = 442;
+    pub const LANDLOCK_CREATE_RULESET: i64 = 444;
+    pub const LANDLOCK_ADD_RULE: i64 = 445;
+    pub const LANDLOCK_RESTRICT_SELF: i64 = 446;
+}
+
+const AT_FDCWD: i64 = -100;
+const AT_EMPTY_PATH: i64 = 0x1000;
+const AT_RECURSIVE: i64 = 0x8000;
+const SIGCHLD: u64 = 17;
+pub const SIGKILL: i64 = 9;
+
+/// Makes a call and turns -1 into the error.
+///
+/// # Safety
+/// Pointers among the arguments must be valid for what the kernel does with them in this call.
+unsafe fn call(number: i64, a: [i64; 6]) -> Result<i64> {
+    // SAFETY: the caller vouches for pointers; a system call takes at most six word-sized arguments.
+    let result = unsafe { syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]) };
+    if result == -1 { Err(Error::last_os_error()) } else { Ok(result) }
+}
+
+/// A call without any pointer among its arguments.
+fn plain(number: i64, a: [i64; 6]) -> Result<i64> {
+    // SAFETY: no argument is a pointer, so the kernel touches no memory of ours; the numbers used with this
+    // function are those of calls that cannot break a rule of Rust (none maps, unmaps or writes memory).
+    unsafe { call(number, a) }
+}
+
+fn at<T>(pointer: &T) -> i64 {
+    ptr::from_ref(pointer) as i64
+}
+
+fn text(text: &CStr) -> i64 {
+    text.as_ptr() as i64
+}
+
+/// A text for the kernel. One with a NUL inside has no meaning there.
+pub fn c(bytes: &[u8]) -> Result<CString> {
+    CString::new(bytes).map_err(|_| Error::from_raw_os_error(22))
+}
+
+fn owned(fd: i64) -> OwnedFd {
+    // SAFETY: called with what a successful call just returned as a new descriptor, owned by nobody else.
+    unsafe { OwnedFd::from_raw_fd(fd as RawFd) }
+}
+
+/// The descriptor with which we were started.
+pub fn inherited(fd: RawFd) -> OwnedFd {
+    // SAFETY: called once per number, at the start of `main`, for what the supervisor left open for us.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+// --- processes
+
+pub const NEWNS: u64 = 0x0002_0000;
+pub const NEWCGROUP: u64 = 0x0200_0000;
+pub const NEWUTS: u64 = 0x0400_0000;
+pub const NEWIPC: u64 = 0x0800_0000;
+pub const NEWUSER: u64 = 0x1000_0000;
+pub const NEWPID: u64 = 0x2000_0000;
+pub const NEWNET: u64 = 0x4000_0000;
+const CLONE_PIDFD: u64 = 0x1000;
+
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+}
+
+/// In the child `None`, in the parent the child's number and descriptor.
+pub fn clone3(namespaces: u64) -> Result<Option<(i64, OwnedFd)>> {
+    let mut pidfd: i32 = -1;
+    let args = CloneArgs {
+        flags: namespaces | CLONE_PIDFD,
+        pidfd: ptr::from_mut(&mut pidfd) as u64,
+        exit_signal: SIGCHLD,
+        ..CloneArgs::default()
+    };
+    // SAFETY: without CLONE_VM the child gets a copy of our memory and continues here, as after fork. We have
+    // one thread, so no lock is held by a thread that the child lacks. The kernel reads `args` and writes
+    // `pidfd`, which both live until the call returns.
+    let pid = unsafe { call(nr::CLONE3, [at(&args), size_of::<CloneArgs>() as i64, 0, 0, 0, 0])? };
+    if pid == 0 { Ok(None) } else { Ok(Some((pid, owned(i64::from(pidfd))))) }
+}
+
+/// Zero in the child.
+pub fn fork() -> Result<i64> {
+    // SAFETY: as in `clone3`: a copy of our memory, and we have one thread.
+    unsafe { call(nr::CLONE, [SIGCHLD as i64, 0, 0, 0, 0, 0]) }
+}
+
+/// Waits for a child, any with -1. Its number and wait status.
+pub fn wait(pid: i64) -> Result<(i64, i32)> {
+    let mut status: i32 = 0;
+    // SAFETY: the kernel writes four bytes to `status`, which outlives the call.
+    let pid = unsafe { call(nr::WAIT4, [pid, ptr::from_mut(&mut status) as i64, 0, 0, 0, 0])? };
+    Ok((pid, status))
+}
+
+pub fn signal_pidfd(pidfd: BorrowedFd<'_>, signal: i64) -> Result<()> {
+    plain(nr::PIDFD_SEND_SIGNAL, [pidfd.as_raw_fd().into(), signal, 0, 0, 0, 0]).map(drop)
+}
+
+pub fn setsid() -> Result<()> {
+    plain(nr::SETSID, [0; 6]).map(drop)
+}
+
+pub fn drop_groups() -> Result<()> {
+    plain(nr::SETGROUPS, [0; 6]).map(drop)
+}
+
+pub fn become_user(id: u64) -> Result<()> {
+    let id = id as i64;
+    plain(nr::SETRESGID, [id, id, id, 0, 0, 0])?;
+    plain(nr::SETRESUID, [id, id, id, 0, 0, 0]).map(drop)
+}
+
+pub fn umask(mask: i64) {
+    // Cannot fail.
+    let _ = plain(nr::UMASK, [mask, 0, 0, 0, 0, 0]);
+}
+
+/// Replaces this program. Returns only when it cannot.
+pub fn exec(path: &CStr, argv: &[CString], env: &[CString]) -> Error {
+    let pointers = |list: &[CString]| -> Vec<*const c_void> {
+        list.iter().map(|s| s.as_ptr().cast()).chain([ptr::null()]).collect()
+    };
+    let (argv, env) = (pointers(argv), pointers(env));
+    // SAFETY: both arrays end with a null pointer, and all strings outlive the call: if it succeeds, nothing
+    // of ours is left to look at them.
+    let result =
+        unsafe { call(nr::EXECVE, [text(path), argv.as_ptr() as i64, env.as_ptr() as i64, 0, 0, 0]) };
+    result.err().unwrap_or_else(|| Error::from_raw_os_error(5))
+}
+
+/// The standard library ignores this signal, and a program would inherit that.
+pub fn default_sigpipe() {
+    const SIGPIPE: i32 = 13;
+    // SAFETY: sets the default action, 0, for one signal; no handler of ours is involved.
+    unsafe { signal(SIGPIPE, 0) };
+}
+
+// --- descriptors
+
+/// Closes every descriptor from this number on.
+pub fn close_from(first: RawFd) -> Result<()> {
+    // Descriptors that some value of ours still owns would be closed twice; who calls this execs or owns none.
+    plain(nr::CLOSE_RANGE, [first.into(), i64::from(u32::MAX), 0, 0, 0, 0]).map(drop)
+}
+
+/// Closes every descriptor from this number on at the moment of exec.
+pub fn close_on_exec_from(first: RawFd) -> Result<()> {
+    const CLOEXEC: i64 = 4;
+    plain(nr::CLOSE_RANGE, [first.into(), i64::from(u32::MAX), CLOEXEC, 0, 0, 0]).map(drop)
+}
+
+pub fn dup_to(fd: BorrowedFd<'_>, number: RawFd) -> Result<()> {
+    plain(nr::DUP2, [fd.as_raw_fd().into(), number.into(), 0, 0, 0, 0]).map(drop)
+}
+
+#[repr(C)]
+struct PollFd {
+    fd: i32,
+    events: i16,
+    revents: i16,
+}
+
+const POLLIN: i16 = 1;
+
+/// Which of these can be read or is hung up. `timeout_ms` -1 waits as long as it takes.
+pub fn poll<const N: usize>(fds: [Option<BorrowedFd<'_>>; N], timeout_ms: i64) -> Result<[bool; N]> {
+    let mut list =
+        fds.map(|fd| PollFd { fd: fd.map_or(-1, |fd| fd.as_raw_fd()), events: POLLIN, revents: 0 });
+    // SAFETY: the kernel reads and writes N structures at this address, which outlive the call.
+    unsafe { call(nr::POLL, [list.as_mut_ptr() as i64, N as i64, timeout_ms, 0, 0, 0])? };
+    Ok(list.map(|entry| entry.revents != 0))
+}
+
+/// A timer on the clock that goes on while the machine sleeps.
+pub fn timer(after_ns: u64) -> Result<OwnedFd> {
+    const BOOTTIME: i64 = 7;
+    const CLOEXEC: i64 = 0o2_000_000;
+    let fd = owned(plain(nr::TIMERFD_CREATE, [BOOTTIME, CLOEXEC, 0, 0, 0, 0])?);
+    // Zero would disarm it; a deadline that has passed is one that passes now.
+    let after = after_ns.max(1);
+    let value: [u64; 4] = [0, 0, after / 1_000_000_000, after % 1_000_000_000];
+    // SAFETY: `value` has the layout of `itimerspec` on 64 bits (interval, then first expiry) and outlives
+    // the call; the old value is not asked for.
+    unsafe { call(nr::TIMERFD_SETTIME, [fd.as_raw_fd().into(), 0, at(&value), 0, 0, 0])? };
+    Ok(fd)
+}
+
+pub fn eventfd() -> Result<OwnedFd> {
+    plain(nr::EVENTFD2, [0, 0o2_000_000, 0, 0, 0, 0]).map(owned)
+}
+
+// --- messages with descriptors
+
+#[repr(C)]
+struct IoVec {
+    base: *mut c_void,
+    length: usize,
+}
+
+#[repr(C)]
+struct MsgHdr {
+    name: *mut c_void,
+    name_length: u32,
+    iov: *mut IoVec,
+    iov_length: usize,
+    control: *mut c_void,
+    control_length: usize,
+    flags: i32,
+}
+
+const SOL_SOCKET: i32 = 1;
+const SCM_RIGHTS: i32 = 1;
+const FDS_MAX: usize = 32;
+
+/// One control message with up to `FDS_MAX` descriptors, aligned as the kernel wants it.
+#[repr(C, align(8))]
+struct Rights {
+    length: usize,
+    level: i32,
+    kind: i32,
+    fds: [i32; FDS_MAX],
+}
+
+const RIGHTS_HEADER: usize = 16;
+
+pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
+    const NOSIGNAL: i64 = 0x4000;
+    let mut rights = Rights {
+        length: RIGHTS_HEADER + 4 * fds.len(),
+        level: SOL_SOCKET,
+        kind: SCM_RIGHTS,
+        fds: [-1; FDS_MAX],
+    };
+    if fds.len() > FDS_MAX {
+        return Err(Error::from_raw_os_error(7));
+    }
+    for (slot, fd) in rights.fds.iter_mut().zip(fds) {
+        *slot = fd.as_raw_fd();
+    }
+    let mut iov = IoVec { base: bytes.as_ptr() as *mut c_void, length: bytes.len() };
+    let with_fds = !fds.is_empty();
+    let message = MsgHdr {
+        name: ptr::null_mut(),
+        name_length: 0,
+        iov: &raw mut iov,
+        iov_length: 1,
+        control: if with_fds { (&raw mut rights).cast() } else { ptr::null_mut() },
+        control_length: if with_fds { rights.length } else { 0 },
+        flags: 0,
+    };
+    // SAFETY: `message` is laid out like `msghdr`; what it points to (the bytes, which are only read, and the
+    // control message with the length that is filled) outlives the call.
+    unsafe { call(nr::SENDMSG, [socket.as_raw_fd().into(), at(&message), NOSIGNAL, 0, 0, 0]).map(drop) }
+}
+
+/// The bytes and descriptors of one message. No bytes: the other side is gone.
+pub fn receive(socket: BorrowedFd<'_>, bytes_max: usize) -> Result<(Vec<u8>, Vec<OwnedFd>)> {
+    const CLOEXEC: i64 = 0x4000_0000;
+    let mut bytes = vec![0_u8; bytes_max];
+    let mut rights = Rights { length: 0, level: 0, kind: 0, fds: [-1; FDS_MAX] };
+    let mut iov = IoVec { base: bytes.as_mut_ptr().cast(), length: bytes.len() };
+    let message = MsgHdr {
+        name: ptr::null_mut(),
+        name_length: 0,
+        iov: &raw mut iov,
+        iov_length: 1,
+        control: (&raw mut rights).cast(),
+        control_length: size_of::<Rights>(),
+        flags: 0,
+    };
+    // SAFETY: `message` is laid out like `msghdr`; the kernel writes at most the given lengths into the byte
+    // buffer and the control message, which both outlive the call.
+    let read = unsafe { call(nr::RECVMSG, [socket.as_raw_fd().into(), at(&message), CLOEXEC, 0, 0, 0])? };
+    bytes.truncate(read as usize);
+    let count = if rights.level == SOL_SOCKET && rights.kind == SCM_RIGHTS {
+        rights.length.saturating_sub(RIGHTS_HEADER) / 4
+    } else {
+        0
+    };
+    Ok((bytes, rights.fds.iter().take(count).map(|fd| owned(i64::from(*fd))).collect()))
+}
+
+// --- mounts
+
+pub const RDONLY: u64 = 1;
+pub const NOSUID: u64 = 2;
+pub const NODEV: u64 = 4;
+pub const NOEXEC: u64 = 8;
+const IDMAP: u64 = 0x0010_0000;
+pub const MS_BIND: i64 = 0x1000;
+pub const MS_REC: i64 = 0x4000;
+pub const MS_PRIVATE: i64 = 0x4_0000;
+
+#[repr(C)]
+struct OpenHow {
+    flags: u64,
+    mode: u64,
+    resolve: u64,
+}
+
+/// Finds a path of the host without following any link on the way.
+pub fn open_path(path: &CStr) -> Result<OwnedFd> {
+    const PATH_CLOEXEC: u64 = 0o10_000_000 | 0o2_000_000;
+    const NO_MAGICLINKS: u64 = 2;
+    const NO_SYMLINKS: u64 = 4;
+    let how = OpenHow { flags: PATH_CLOEXEC, mode: 0, resolve: NO_MAGICLINKS | NO_SYMLINKS };
+    // SAFETY: the kernel reads the text and `how`, which has the layout of `open_how`; both outlive the call.
+    let fd =
+        unsafe { call(nr::OPENAT2, [AT_FDCWD, text(path), at(&how), size_of::<OpenHow>() as i64, 0, 0])? };
+    Ok(owned(fd))
+}
+
+/// A copy of the mount under this descriptor, attached nowhere.
+pub fn open_tree(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
+    const CLONE_CLOEXEC: i64 = 1 | 0o2_000_000;
+    // SAFETY: the kernel reads the empty text.
+    let fd = unsafe {
+        let flags = CLONE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE;
+        call(nr::OPEN_TREE, [fd.as_raw_fd().into(), text(c""), flags, 0, 0, 0])?
+    };
+    Ok(owned(fd))
+}
+
+#[repr(C)]
+struct MountAttr {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    userns: u64,
+}
+
+fn set_attributes(mount: BorrowedFd<'_>, attributes: &MountAttr, recursive: bool) -> Result<()> {
+    let flags = AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
+    let size = size_of::<MountAttr>() as i64;
+    // SAFETY: the kernel reads the empty text and the attributes, laid out like `mount_attr`.
+    unsafe {
+        call(nr::MOUNT_SETATTR, [mount.as_raw_fd().into(), text(c""), flags, at(attributes), size, 0])
+            .map(drop)
+    }
+}
+
+/// Adds restrictions to a mount, and cuts it off from mounts that are made elsewhere later.
+pub fn restrict_mount(mount: BorrowedFd<'_>, set: u64, recursive: bool) -> Result<()> {
+    let propagation = MS_PRIVATE as u64;
+    set_attributes(mount, &MountAttr { set, clear: 0, propagation, userns: 0 }, recursive)
+}
+
+/// Shows the owners of a mount as this user namespace maps them.
+pub fn map_owners(mount: BorrowedFd<'_>, userns: BorrowedFd<'_>) -> Result<()> {
+    let userns = userns.as_raw_fd() as u64;
+    set_attributes(mount, &MountAttr { set: IDMAP, clear: 0, propagation: 0, userns }, false)
+}
+
+pub fn move_mount(mount: BorrowedFd<'_>, to: &CStr) -> Result<()> {
+    const FROM_EMPTY_PATH: i64 = 4;
+    // SAFETY: the kernel reads the two texts.
+    unsafe {
+        let from = mount.as_raw_fd().into();
+        call(nr::MOVE_MOUNT, [from, text(c""), AT_FDCWD, text(to), FROM_EMPTY_PATH, 0]).map(drop)
+    }
+}
+
+/// An empty file system in memory, attached nowhere.
+pub fn tmpfs(options: &[(&CStr, &CStr)], attributes: u64) -> Result<OwnedFd> {
+    const SET_STRING: i64 = 1;
+    const CREATE: i64 = 6;
+    // SAFETY: the kernel reads the name.
+    let context = owned(unsafe { call(nr::FSOPEN, [text(c"tmpfs"), 1, 0, 0, 0, 0])? });
+    let fd = i64::from(context.as_raw_fd());
+    for (key, value) in options {
+        // SAFETY: the kernel reads the two texts.
+        unsafe { call(nr::FSCONFIG, [fd, SET_STRING, text(key), text(value), 0, 0])? };
+    }
+    plain(nr::FSCONFIG, [fd, CREATE, 0, 0, 0, 0])?;
+    plain(nr::FSMOUNT, [fd, 1, attributes as i64, 0, 0, 0]).map(owned)
+}
+
+pub fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: i64, options: &CStr) -> Result<()> {
+    // SAFETY: the kernel reads the four texts.
+    unsafe { call(nr::MOUNT, [text(source), text(target), text(kind), flags, text(options), 0]).map(drop) }
+}
+
+pub fn unmount(target: &CStr) -> Result<()> {
+    const DETACH: i64 = 2;
+    // SAFETY: the kernel reads the text.
+    unsafe { call(nr::UMOUNT2, [text(target), DETACH, 0, 0, 0, 0]).map(drop) }
+}
+
+pub fn pivot_here() -> Result<()> {
+    // SAFETY: the kernel reads the two texts.
+    unsafe { call(nr::PIVOT_ROOT, [text(c"."), text(c"."), 0, 0, 0, 0]).map(drop) }
+}
+
+pub fn set_hostname(name: &[u8]) -> Result<()> {
+    // SAFETY: the kernel reads as many bytes as there are.
+    unsafe { call(nr::SETHOSTNAME, [name.as_ptr() as i64, name.len() as i64, 0, 0, 0, 0]).map(drop) }
+}
+
+// --- network of the cage
+
+#[repr(C)]
+struct InterfaceRequest {
+    name: [u8; 16],
+    flags: i16,
+    rest: [u8; 22],
+}
+
+fn socket(domain: i64, kind: i64, protocol: i64) -> Result<OwnedFd> {
+    const CLOEXEC: i64 = 0o2_000_000;
+    plain(nr::SOCKET, [domain, kind | CLOEXEC, protocol, 0, 0, 0]).map(owned)
+}
+
+pub fn raise_loopback() -> Result<()> {
+    const SIOCSIFFLAGS: i64 = 0x8914;
+    const UP_RUNNING: i16 = 0x41;
+    let socket = socket(2, 2, 0)?;
+    let mut request = InterfaceRequest { name: [0; 16], flags: UP_RUNNING, rest: [0; 22] };
+    request.name[..2].copy_from_slice(b"lo");
+    // SAFETY: the kernel reads and writes one `ifreq` (40 bytes), which outlives the call.
+    unsafe { call(nr::IOCTL, [socket.as_raw_fd().into(), SIOCSIFFLAGS, at(&request), 0, 0, 0]).map(drop) }
+}
+
+/// `sockaddr_in`.
+fn address(ip: [u8; 4], port: u16) -> [u8; 16] {
+    let mut bytes = [0_u8; 16];
+    bytes[..2].copy_from_slice(&2_u16.to_ne_bytes());
+    bytes[2..4].copy_from_slice(&port.to_be_bytes());
+    bytes[4..8].copy_from_slice(&ip);
+    bytes
+}
+
+pub fn listen_on_loopback(port: u16) -> Result<OwnedFd> {
+    let socket = socket(2, 1, 0)?;
+    let address = address([127, 0, 0, 1], port);
+    let fd = i64::from(socket.as_raw_fd());
+    // SAFETY: the kernel reads the sixteen bytes of the address.
+    unsafe { call(nr::BIND, [fd, at(&address), 16, 0, 0, 0])? };
+    plain(nr::LISTEN, [fd, 128, 0, 0, 0, 0])?;
+    Ok(socket)
+}
+
+// --- giving up rights
+
+pub fn limit(resource: u64, value: u64) -> Result<()> {
+    let pair = [value, value];
+    // SAFETY: the kernel reads one `rlimit64`; the old one is not asked for.
+    unsafe { call(nr::PRLIMIT64, [0, resource as i64, at(&pair), 0, 0, 0]).map(drop) }
+}
+
+fn prctl(option: i64, argument: i64) -> Result<()> {
+    // The options used here (below) take numbers only.
+    plain(nr::PRCTL, [option, argument, 0, 0, 0, 0]).map(drop)
+}
+
+pub fn die_with_parent() -> Result<()> {
+    prctl(1, SIGKILL)
+}
+
+pub fn hide_from_ptrace() -> Result<()> {
+    prctl(4, 0)
+}
+
+pub fn no_new_privileges() -> Result<()> {
+    prctl(38, 1)
+}
+
+/// Root is nobody special, and no way leads back.
+pub fn lock_securebits() -> Result<()> {
+    const NOROOT_NO_FIXUP_NO_KEEP_NO_AMBIENT_ALL_LOCKED: i64 = 0xEF;
+    prctl(28, NOROOT_NO_FIXUP_NO_KEEP_NO_AMBIENT_ALL_LOCKED)
+}
+
+pub fn empty_bounding_set() -> Result<()> {
+    for capability in 0..64 {
+        match prctl(24, capability) {
+            // The first number that this kernel does not know.
+            Err(error) if capability > 0 && error.raw_os_error() == Some(22) => return Ok(()),
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+pub fn drop_capabilities() -> Result<()> {
+    const VERSION_3: u32 = 0x2008_0522;
+    let header: [u32; 2] = [VERSION_3, 0];
+    let none = [0_u32; 6];
+    plain(nr::PRCTL, [47, 4, 0, 0, 0, 0])?; // PR_CAP_AMBIENT_CLEAR_ALL
+    // SAFETY: version 3 reads a header and two sets of three words.
+    unsafe { call(nr::CAPSET, [at(&header), at(&none), 0, 0, 0, 0]).map(drop) }
+}
+
+pub fn fresh_keyring() -> Result<()> {
+    const JOIN_SESSION_KEYRING: i64 = 1;
+    plain(nr::KEYCTL, [JOIN_SESSION_KEYRING, 0, 0, 0, 0, 0]).map(drop)
+}
+
+#[repr(C)]
+struct SockFprog {
+    length: u16,
+    instructions: *const u8,
+}
+
+pub fn install_filter(program: &[u8]) -> Result<()> {
+    const SET_MODE_FILTER: i64 = 1;
+    const INSTRUCTION_BYTES: usize = 8;
+    let length = u16::try_from(program.len() / INSTRUCTION_BYTES).map_err(|_| Error::from_raw_os_error(7))?;
+    let program = SockFprog { length, instructions: program.as_ptr() };
+    // SAFETY: the kernel copies `length` instructions of eight bytes from the address, which are there
+    // because the length was computed from the slice, and checks them itself.
+    unsafe { call(nr::SECCOMP, [SET_MODE_FILTER, 0, at(&program), 0, 0, 0]).map(drop) }
+}
+
+// --- landlock
+
+pub fn landlock_abi() -> Result<i64> {
+    const VERSION: i64 = 1;
+    plain(nr::LANDLOCK_CREATE_RULESET, [0, 0, VERSION, 0, 0, 0])
+}
+
+pub fn landlock_ruleset(files: u64, scopes: Option<u64>) -> Result<OwnedFd> {
+    let attributes = [files, 0, scopes.unwrap_or(0)];
+    let size = if scopes.is_some() { 24 } else { 8 };
+    // SAFETY: the kernel reads `size` bytes of the attributes, which are at least as long.
+    let fd = unsafe { call(nr::LANDLOCK_CREATE_RULESET, [at(&attributes), size, 0, 0, 0, 0])? };
+    Ok(owned(fd))
+}
+
+#[repr(C, packed)]
+struct PathBeneath {
+    access: u64,
+    parent: i32,
+}
+
+pub fn landlock_allow(ruleset: BorrowedFd<'_>, path: BorrowedFd<'_>, access: u64) -> Result<()> {
+    const PATH_BENEATH: i64 = 1;
+    let rule = PathBeneath { access, parent: path.as_raw_fd() };
+    // SAFETY: the kernel reads twelve packed bytes, the size of `landlock_path_beneath_attr`.
+    unsafe {
+        let ruleset = ruleset.as_raw_fd().into();
+        call(nr::LANDLOCK_ADD_RULE, [ruleset, PATH_BENEATH, (&raw const rule) as i64, 0, 0, 0]).map(drop)
+    }
+}
+
+pub fn landlock_restrict(ruleset: BorrowedFd<'_>) -> Result<()> {
+    plain(nr::LANDLOCK_RESTRICT_SELF, [ruleset.as_raw_fd().into(), 0, 0, 0, 0, 0]).map(drop)
+}
+
+// --- attacks of the self-test: each should be refused
+
+pub mod attack {
+    use super::{Result, address, at, call, nr, plain, socket, text};
+    use std::os::fd::AsRawFd;
+
+    pub fn unshare_user() -> Result<()> {
+        plain(nr::UNSHARE, [0x1000_0000, 0, 0, 0, 0, 0]).map(drop)
+    }
+
+    pub fn mount_tmpfs() -> Result<()> {
+        super::mount(c"none", c"/tmp", c"tmpfs", 0, c"")
+    }
+
+    pub fn chroot() -> Result<()> {
+        // SAFETY: the kernel reads the text.
+        unsafe { call(nr::CHROOT, [text(c"/"), 0, 0, 0, 0, 0]).map(drop) }
+    }
+
+    pub fn make_block_device() -> Result<()> {
+        // SAFETY: the kernel reads the text.
+        unsafe { call(nr::MKNOD, [text(c"/tmp/device"), 0o060_600, 0x0800, 0, 0, 0]).map(drop) }
+    }
+
+    pub fn trace_init() -> Result<()> {
+        const SEIZE: i64 = 0x4206;
+        plain(nr::PTRACE, [SEIZE, 1, 0, 0, 0, 0]).map(drop)
+    }
+
+    pub fn use_bpf() -> Result<()> {
+        plain(nr::BPF, [0; 6]).map(drop)
+    }
+
+    pub fn use_userfaultfd() -> Result<()> {
+        plain(nr::USERFAULTFD, [0; 6]).map(drop)
+    }
+
+    pub fn use_io_uring() -> Result<()> {
+        plain(nr::IO_URING_SETUP, [0; 6]).map(drop)
+    }
+
+    pub fn use_perf() -> Result<()> {
+        plain(nr::PERF_EVENT_OPEN, [0; 6]).map(drop)
+    }
+
+    pub fn join_keyring() -> Result<()> {
+        super::fresh_keyring()
+    }
+
+    pub fn open_vsock() -> Result<()> {
+        socket(40, 1, 0).map(drop)
+    }
+
+    pub fn open_raw_socket() -> Result<()> {
+        socket(2, 3, 1).map(drop)
+    }
+
+    pub fn reach_metadata() -> Result<()> {
+        let socket = socket(2, 2, 0)?;
+        let address = address([169, 254, 169, 254], 80);
+        // SAFETY: the kernel reads the sixteen bytes of the address.
+        unsafe { call(nr::CONNECT, [socket.as_raw_fd().into(), at(&address), 16, 0, 0, 0]).map(drop) }
+    }
+}

@@ -1,0 +1,208 @@
+//! The files of the cage: a small read-only root, the system read-only, the views, and one bounded scratch
+//! space in memory for everything that is written.
+
+use std::ffi::CString;
+use std::fs::{self, DirBuilder, File};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
+use std::path::Path;
+
+use crate::wire::{Mount, MountKind, Order};
+use crate::{Fault, Step, namespaces, sys};
+
+const ROOT_BYTES: &std::ffi::CStr = c"512k";
+const ROOT_INODES: &std::ffi::CStr = c"512";
+
+/// What the host gives: detached copies of its mounts, in the order's sequence.
+pub struct Found {
+    mounts: Vec<(OwnedFd, bool)>,
+    /// False when a file system cannot show its owners as the cage's user.
+    pub owners_mapped: bool,
+}
+
+/// Finds every source without following links, and takes a read-only copy of the mount.
+pub fn find(order: &Order) -> Result<Found, Fault> {
+    let mut found = Found { mounts: Vec::new(), owners_mapped: true };
+    if !order.user.separate {
+        let flags = sys::MS_REC | sys::MS_PRIVATE;
+        sys::mount(c"none", c"/", c"none", flags, c"").step("making mounts private")?;
+    }
+    for mount in &order.mounts {
+        let (tree, is_dir, mapped) = find_one(order, mount)?;
+        found.owners_mapped &= mapped;
+        found.mounts.push((tree, is_dir));
+    }
+    Ok(found)
+}
+
+fn find_one(order: &Order, mount: &Mount) -> Result<(OwnedFd, bool, bool), Fault> {
+    let step = format!("showing `{}`", String::from_utf8_lossy(&mount.source));
+    let path = sys::open_path(&sys::c(&mount.source).step(&step)?).step(&step)?;
+    let seen = File::from(path);
+    let about = seen.metadata().step(&step)?;
+    let tree = sys::open_tree(seen.as_fd()).step(&step)?;
+    let attributes = match mount.kind {
+        MountKind::Device => sys::RDONLY | sys::NOSUID | sys::NOEXEC,
+        MountKind::System | MountKind::View | MountKind::Overlay => sys::RDONLY | sys::NOSUID | sys::NODEV,
+    };
+    sys::restrict_mount(tree.as_fd(), attributes, true).step(&step)?;
+    let somebodys = matches!(mount.kind, MountKind::View | MountKind::Overlay);
+    let mut mapped = true;
+    if order.user.separate && somebodys {
+        let owners = namespaces::owner_map((about.uid(), about.gid()), &order.user)?;
+        // Some file systems cannot. Then the program sees what everybody may see.
+        mapped = sys::map_owners(tree.as_fd(), owners.as_fd()).is_ok();
+    }
+    Ok((tree, about.is_dir(), mapped))
+}
+
+/// Builds the tree and makes it the root. Descriptors of the scratch directory and of the layers above
+/// overlays, for the supervisor.
+pub fn build(order: &Order, found: Found) -> Result<Vec<OwnedFd>, Fault> {
+    let flags = sys::MS_REC | sys::MS_PRIVATE;
+    sys::mount(c"none", c"/", c"none", flags, c"").step("making mounts private")?;
+    let options = [(c"size", ROOT_BYTES), (c"nr_inodes", ROOT_INODES), (c"mode", c"755")];
+    let root = sys::tmpfs(&options, sys::NOSUID | sys::NODEV).step("making the root")?;
+    // Somewhere that is there on every host and that covers nothing which is still needed: all sources are
+    // found already, and `/proc` must stay visible for a new one to be allowed.
+    sys::move_mount(root.as_fd(), c"/usr").step("mounting the root")?;
+    std::env::set_current_dir("/usr").step("entering the root")?;
+    make_places(order, &found)?;
+    sys::restrict_mount(root.as_fd(), sys::RDONLY, false).step("making the root read-only")?;
+    let upper = mount_scratch(order)?;
+    mount_found(order, found)?;
+    mount_proc(order)?;
+    sys::unmount(c".layers").step("hiding the layers")?;
+    sys::pivot_here().step("changing the root")?;
+    sys::unmount(c".").step("leaving the host's files")?;
+    std::env::set_current_dir("/").step("entering the root")?;
+    Ok(upper)
+}
+
+/// Every directory, file and link of the root, while it can be written.
+fn make_places(order: &Order, found: &Found) -> Result<(), Fault> {
+    for dir in ["proc", "dev/shm", "tmp", "scratch", ".layers", ".lower", ".empty"] {
+        make_dir(Path::new(dir)).step("making the root's directories")?;
+    }
+    for (mount, (_, is_dir)) in order.mounts.iter().zip(&found.mounts) {
+        let step = format!("making a place for `{}`", String::from_utf8_lossy(&mount.at));
+        let place = inside(&mount.at);
+        if *is_dir {
+            make_dir(place).step(&step)?;
+        } else {
+            make_dir(place.parent().unwrap_or(Path::new(""))).step(&step)?;
+            File::create(place).step(&step)?;
+        }
+    }
+    for (at, target) in &order.links {
+        let step = format!("linking `{}`", String::from_utf8_lossy(at));
+        make_dir(inside(at).parent().unwrap_or(Path::new(""))).step(&step)?;
+        symlink(path(target), inside(at)).step(&step)?;
+    }
+    for (at, content) in &order.files {
+        let step = format!("writing `{}`", String::from_utf8_lossy(at));
+        make_dir(inside(at).parent().unwrap_or(Path::new(""))).step(&step)?;
+        fs::write(inside(at), content).step(&step)?;
+    }
+    Ok(())
+}
+
+/// One file system for all that is written, so that one limit holds.
+fn mount_scratch(order: &Order) -> Result<Vec<OwnedFd>, Fault> {
+    let (size, inodes) = (order.scratch_bytes.to_string(), order.scratch_inodes.to_string());
+    let (size, inodes) = (CString::new(size), CString::new(inodes));
+    let (Ok(size), Ok(inodes)) = (size, inodes) else {
+        return Err(Fault { step: "making the scratch space".into(), errno: 22 });
+    };
+    let options = [(c"size", size.as_c_str()), (c"nr_inodes", &inodes), (c"mode", c"755")];
+    let layers = sys::tmpfs(&options, sys::NOSUID | sys::NODEV).step("making the scratch space")?;
+    sys::move_mount(layers.as_fd(), c".layers").step("mounting the scratch space")?;
+    let make = |name: &str, mode: u32| {
+        let mut builder = DirBuilder::new();
+        builder.mode(mode).create(name).step("making the scratch space")
+    };
+    make(".layers/scratch", 0o755)?;
+    let mut upper = vec![open_dir(".layers/scratch")?];
+    for (index, _) in overlays(order) {
+        make(&format!(".layers/upper{index}"), 0o755)?;
+        make(&format!(".layers/work{index}"), 0o755)?;
+        upper.push(open_dir(&format!(".layers/upper{index}"))?);
+    }
+    make(".layers/tmp", 0o700)?;
+    make(".layers/shm", 0o700)?;
+    for (from, to) in
+        [(c".layers/scratch", c"scratch"), (c".layers/tmp", c"tmp"), (c".layers/shm", c"dev/shm")]
+    {
+        sys::mount(from, to, c"none", sys::MS_BIND, c"").step("mounting the scratch space")?;
+    }
+    Ok(upper)
+}
+
+fn overlays(order: &Order) -> impl Iterator<Item = (usize, &Mount)> {
+    order.mounts.iter().enumerate().filter(|(_, mount)| mount.kind == MountKind::Overlay)
+}
+
+fn mount_found(order: &Order, found: Found) -> Result<(), Fault> {
+    for (index, (mount, (tree, _))) in order.mounts.iter().zip(found.mounts).enumerate() {
+        let step = format!("mounting `{}`", String::from_utf8_lossy(&mount.at));
+        let place = sys::c(inside(&mount.at).as_os_str().as_bytes()).step(&step)?;
+        if mount.kind == MountKind::Overlay {
+            // The overlay keeps a copy of its lower layer, so this place is free again afterwards.
+            sys::move_mount(tree.as_fd(), c".lower").step(&step)?;
+            let options = format!(
+                "lowerdir=.lower,upperdir=.layers/upper{index},workdir=.layers/work{index},userxattr"
+            );
+            let options = sys::c(options.as_bytes()).step(&step)?;
+            let flags = (sys::NOSUID | sys::NODEV) as i64;
+            sys::mount(c"overlay", &place, c"overlay", flags, &options).step(&step)?;
+            sys::unmount(c".lower").step(&step)?;
+        } else {
+            sys::move_mount(tree.as_fd(), &place).step(&step)?;
+        }
+    }
+    Ok(())
+}
+
+fn mount_proc(order: &Order) -> Result<(), Fault> {
+    let flags = (sys::NOSUID | sys::NODEV | sys::NOEXEC) as i64;
+    sys::mount(c"proc", c"proc", c"proc", flags, c"hidepid=ptraceable").step("mounting /proc")?;
+    let over = |source: &std::ffi::CStr, at: &[u8]| -> Result<(), Fault> {
+        let place = sys::c(inside(at).as_os_str().as_bytes()).step("masking /proc")?;
+        match sys::mount(source, &place, c"none", sys::MS_BIND, c"") {
+            // This kernel has no such file.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            other => other.step("masking /proc"),
+        }
+    };
+    for at in &order.masked_files {
+        over(c"dev/null", at)?;
+    }
+    for at in &order.masked_dirs {
+        over(c".empty", at)?;
+    }
+    sys::mount(c"proc/sys", c"proc/sys", c"none", sys::MS_BIND | sys::MS_REC, c"")
+        .step("masking /proc/sys")?;
+    let settings = open_dir("proc/sys")?;
+    sys::restrict_mount(settings.as_fd(), sys::RDONLY, true).step("masking /proc/sys")
+}
+
+fn make_dir(dir: &Path) -> std::io::Result<()> {
+    if dir.as_os_str().is_empty() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o755).create(dir)
+}
+
+fn open_dir(dir: &str) -> Result<OwnedFd, Fault> {
+    File::open(dir).map(OwnedFd::from).step("opening a directory of the cage")
+}
+
+/// An absolute path of the cage, seen from the root that is being built.
+fn inside(at: &[u8]) -> &Path {
+    path(at.strip_prefix(b"/").unwrap_or(at))
+}
+
+pub fn path(bytes: &[u8]) -> &Path {
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}

@@ -1,0 +1,76 @@
+//! Where there is no cage: every other system than Linux on x86_64. Types are there so that who uses this
+//! room compiles; nobody can have a value of them.
+
+use std::convert::Infallible;
+use std::net::TcpListener;
+use std::path::Path;
+
+use crate::{Cage, CollectLimits, Collected, Ended, Held, Program, SandboxError, Tier};
+
+/// A program in its cage. There is none on this system.
+#[derive(Debug)]
+pub struct Running {
+    /// To the program.
+    pub stdin: Option<tokio::process::ChildStdin>,
+    /// The socket that listens on the cage's own loopback.
+    pub listener: Option<TcpListener>,
+    never: Infallible,
+}
+
+impl Running {
+    /// The cage that it really got.
+    #[must_use]
+    pub fn held(&self) -> &Held {
+        match self.never {}
+    }
+
+    /// Ends the program and everything it started.
+    pub fn kill(&self) {
+        match self.never {}
+    }
+
+    /// Waits until nothing of the program is left.
+    #[expect(clippy::unused_async, reason = "as on Linux")]
+    pub async fn wait(self) -> Ended {
+        match self.never {}
+    }
+}
+
+/// A writable place of a cage after its end. There is none on this system.
+#[derive(Debug)]
+pub struct Scratch(Infallible);
+
+impl Scratch {
+    /// Where it was in the cage.
+    #[must_use]
+    pub fn at(&self) -> &Path {
+        match self.0 {}
+    }
+
+    /// Reads what is there.
+    ///
+    /// # Errors
+    /// When the place itself cannot be read.
+    pub fn collect(&self, _limits: CollectLimits) -> Result<Collected, SandboxError> {
+        match self.0 {}
+    }
+}
+
+fn unavailable() -> SandboxError {
+    SandboxError::Unavailable {
+        tier: Tier::Native,
+        why: "it is built from the kernel's interface of Linux on x86_64; run AECL there".into(),
+    }
+}
+
+pub(crate) async fn start(_program: &Program, _cage: &Cage) -> Result<Running, SandboxError> {
+    Err(unavailable())
+}
+
+pub(crate) async fn self_test(_cage: &Cage) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
+    Err(unavailable())
+}
+
+pub(crate) fn enforced() -> crate::Enforced {
+    crate::Enforced { memory: false, cpu: false }
+}

@@ -1,0 +1,312 @@
+//! The tier `native`: our own launcher, the kernel's namespaces, and every lock that it has.
+
+mod cgroup;
+mod control;
+mod filter;
+mod image;
+mod running;
+mod scratch;
+mod tree;
+mod user;
+pub(crate) mod wire;
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::MemfdFlags;
+use rustix::pipe::PipeFlags;
+use rustix::process::{Resource, getrlimit};
+use tokio::net::unix::pipe;
+use tokio::process::Command;
+
+pub use running::Running;
+pub use scratch::Scratch;
+use wire::{Order, Report};
+
+use crate::spawner::spawn_on_lasting_thread;
+use crate::{Cage, CgroupVersion, Held, HostUser, Limits, Network, Program, SandboxError, Tier};
+use control::Control;
+
+/// Below this nothing starts, and the kernel would kill before the program's first line.
+const MEMORY_MIN_BYTES: u64 = 4 << 20;
+
+/// What every program gets. Nothing of ours.
+const ENVIRONMENT: [(&str, &str); 4] =
+    [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", "/tmp"), ("TMPDIR", "/tmp"), ("LANG", "C.UTF-8")];
+
+/// Starts the program in its cage.
+pub(crate) async fn start(program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
+    let order = plan(program, cage)?;
+    let mut launched = launch(&order).await?;
+    match launched.control.next().await {
+        Ok(Some((Report::Started { landlock_abi, owners_mapped }, fds))) => {
+            let held = held(&order, cage, landlock_abi, owners_mapped);
+            Ok(Running::new(launched, fds, cage, &order, held))
+        }
+        Ok(Some((Report::Failed { step, errno }, _))) => {
+            let error = failed(program, &step, errno);
+            launched.end(&order).await;
+            Err(error)
+        }
+        other => {
+            launched.end(&order).await;
+            let why = match other {
+                Ok(_) => "it ended before the program started".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            Err(SandboxError::Setup {
+                step: "running the launcher".into(),
+                source: std::io::Error::other(why),
+            })
+        }
+    }
+}
+
+/// The launcher attacks its own cage: each attack and the error number it met, 0 if it succeeded.
+pub(crate) async fn self_test(cage: &Cage) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
+    let program = Program { argv: vec!["self-test".into()], env: Default::default(), cwd: None };
+    let mut order = plan(&program, cage)?;
+    order.self_test = true;
+    let mut launched = launch(&order).await?;
+    let mut attacks = Vec::new();
+    let mut held_as = None;
+    while let Ok(Some((report, _))) = launched.control.next().await {
+        match report {
+            Report::Failed { step, errno } => {
+                launched.end(&order).await;
+                return Err(failed(&program, &step, errno));
+            }
+            Report::Attack { name, errno } => {
+                attacks.push((String::from_utf8_lossy(&name).into_owned(), errno))
+            }
+            Report::Started { landlock_abi, owners_mapped } => {
+                held_as = Some(held(&order, cage, landlock_abi, owners_mapped));
+            }
+            Report::Program { .. } | Report::Over { .. } => {}
+        }
+    }
+    launched.end(&order).await;
+    let held = held_as.ok_or_else(|| SandboxError::Setup {
+        step: "running the self-test".into(),
+        source: std::io::Error::other("the launcher ended early"),
+    })?;
+    Ok((attacks, held))
+}
+
+/// Which limits this host enforces.
+pub(crate) fn enforced() -> crate::Enforced {
+    cgroup::hierarchies().enforced()
+}
+
+fn failed(program: &Program, step: &[u8], errno: u64) -> SandboxError {
+    let source = std::io::Error::from_raw_os_error(i32::try_from(errno).unwrap_or(libc::EIO));
+    if step == b"exec" {
+        let program = program.argv.first().cloned().unwrap_or_default();
+        return SandboxError::NotInCage { program, source };
+    }
+    let step = String::from_utf8_lossy(step).into_owned();
+    match (step.as_str(), source.raw_os_error()) {
+        ("making namespaces" | "mapping the user", Some(_)) => SandboxError::Unavailable {
+            tier: Tier::Native,
+            why: format!("{step}: {source}; {}", user::why_no_namespaces()),
+        },
+        ("mounting /proc", Some(libc::EPERM)) => SandboxError::Unavailable {
+            tier: Tier::Native,
+            why: "parts of /proc are hidden from us, as in a container, and so no new one may be mounted; \
+                  run AECL outside of the container, or start that with an unmasked /proc"
+                .into(),
+        },
+        ("asking for landlock" | "asking for landlock version 2", Some(_)) => SandboxError::Unavailable {
+            tier: Tier::Native,
+            why: format!(
+                "{step}: {source}; landlock has to be in the kernel (Linux 5.19 or newer) and in its `lsm=` list"
+            ),
+        },
+        _ => SandboxError::Setup { step, source },
+    }
+}
+
+fn plan(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
+    if program.argv.is_empty() {
+        return Err(SandboxError::NoProgram);
+    }
+    check_limits(&cage.limits)?;
+    let mut env: std::collections::BTreeMap<&str, &str> = ENVIRONMENT.into_iter().collect();
+    env.extend(program.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let (deadline, _) = cage.clocks.deadline();
+    let mut order = Order {
+        argv: program.argv.iter().map(|word| word.clone().into_bytes()).collect(),
+        env: env.iter().map(|(name, value)| format!("{name}={value}").into_bytes()).collect(),
+        cwd: program.cwd.as_deref().map_or_else(|| b"/scratch".to_vec(), bytes),
+        user: user::choose()?,
+        scratch_bytes: cage.limits.scratch_max_bytes,
+        scratch_inodes: cage.limits.scratch_files_max,
+        groups: cgroup::groups(cgroup::hierarchies(), &cage.limits)?,
+        rlimits: rlimits(&cage.limits, deadline.as_secs()),
+        filters: filter::filters()?.to_vec(),
+        deadline_ns: u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX),
+        listener_port: match cage.network {
+            Network::None => 0,
+            Network::Listener { port: 0 } => {
+                return Err(SandboxError::BadCage(
+                    "the listener's port is 0; name one from 1 to 65535".into(),
+                ));
+            }
+            Network::Listener { port } => u64::from(port),
+        },
+        ..Order::default()
+    };
+    if order.argv.iter().chain(&order.env).chain([&order.cwd]).any(|text| text.contains(&0)) {
+        return Err(SandboxError::BadCage("an argument, variable or path has a zero byte in it".into()));
+    }
+    tree::plan(&mut order, &cage.views)?;
+    Ok(order)
+}
+
+fn check_limits(limits: &Limits) -> Result<(), SandboxError> {
+    let no = |why: String| Err(SandboxError::BadCage(why));
+    if let Some(memory) = limits.memory_max_bytes {
+        if memory < MEMORY_MIN_BYTES {
+            return no(format!("memory_max_bytes is {memory}; less than {MEMORY_MIN_BYTES} starts nothing"));
+        }
+        if limits.scratch_max_bytes >= memory {
+            return no(format!(
+                "scratch_max_bytes is {}, and memory_max_bytes {memory}: the scratch space is memory, so it must \
+                 be smaller, or a full disk would look like a lack of memory",
+                limits.scratch_max_bytes
+            ));
+        }
+    }
+    for (name, value) in [
+        ("processes_max", u64::from(limits.processes_max)),
+        ("scratch_max_bytes", limits.scratch_max_bytes),
+        ("scratch_files_max", limits.scratch_files_max),
+        ("open_files_max", limits.open_files_max),
+        ("cpu_max_millicores", limits.cpu_max_millicores.map_or(1, u64::from)),
+    ] {
+        if value == 0 {
+            return no(format!("{name} is 0, with which nothing runs"));
+        }
+    }
+    Ok(())
+}
+
+fn rlimits(limits: &Limits, deadline_s: u64) -> Vec<(u64, u64)> {
+    // Processor time of one process cannot be more than this, even if nobody enforced the deadline.
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let cpu_s = deadline_s.saturating_add(2).saturating_mul(cores);
+    [
+        (libc::RLIMIT_CORE, Resource::Core, 0),
+        (libc::RLIMIT_CPU, Resource::Cpu, cpu_s),
+        (libc::RLIMIT_FSIZE, Resource::Fsize, limits.file_max_bytes),
+        (libc::RLIMIT_NOFILE, Resource::Nofile, limits.open_files_max),
+        (libc::RLIMIT_NPROC, Resource::Nproc, u64::from(limits.processes_max) + 1),
+        (libc::RLIMIT_MEMLOCK, Resource::Memlock, 1 << 20),
+        (libc::RLIMIT_MSGQUEUE, Resource::Msgqueue, 1 << 20),
+        (libc::RLIMIT_SIGPENDING, Resource::Sigpending, 4096),
+    ]
+    .into_iter()
+    // Nobody without rights can have more than we have ourselves.
+    .map(|(number, ours, value)| (u64::from(number), value.min(getrlimit(ours).maximum.unwrap_or(u64::MAX))))
+    .collect()
+}
+
+fn held(order: &Order, cage: &Cage, landlock_abi: u64, owners_mapped: bool) -> Held {
+    Held {
+        tier: Tier::Native,
+        user: if order.user.separate {
+            HostUser::Separate { uid: u32::try_from(order.user.outside_uid).unwrap_or(u32::MAX) }
+        } else {
+            HostUser::Ours
+        },
+        landlock_abi: u32::try_from(landlock_abi).unwrap_or(0),
+        cgroup: match (order.groups.is_empty(), cgroup::hierarchies().version) {
+            (true, _) => None,
+            (false, 2) => Some(CgroupVersion::V2),
+            (false, _) => Some(CgroupVersion::V1),
+        },
+        owners_mapped,
+        limits: cage.limits,
+    }
+}
+
+/// A launcher that has its order.
+pub(crate) struct Launched {
+    pub(crate) control: Control,
+    pub(crate) child: tokio::process::Child,
+    pub(crate) stdin: Option<pipe::Sender>,
+    pub(crate) stdout: pipe::Receiver,
+    pub(crate) stderr: pipe::Receiver,
+}
+
+async fn launch(order: &Order) -> Result<Launched, SandboxError> {
+    let step =
+        |step: &'static str| move |source: std::io::Error| SandboxError::Setup { step: step.into(), source };
+    let made = step("making pipes");
+    let (stdin_theirs, stdin) = pipe().map_err(made)?;
+    let (stdout, stdout_theirs) = pipe().map_err(made)?;
+    let (stderr, stderr_theirs) = pipe().map_err(made)?;
+    let (control, theirs) = Control::pair().map_err(step("making a socket"))?;
+    let paper = paper(&order.encode()).map_err(step("writing the order"))?;
+    let launcher = image::launcher().map_err(step("unpacking the launcher"))?;
+    let mut command = Command::new(&launcher);
+    command
+        .arg0("aecl-cage")
+        .env_clear()
+        .stdin(Stdio::from(theirs))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let started = spawn_on_lasting_thread(command).await.ok_or(SandboxError::NoSpawner)?;
+    let child = started.map_err(step("starting the launcher"))?;
+    let fds = [paper.as_fd(), stdin_theirs.as_fd(), stdout_theirs.as_fd(), stderr_theirs.as_fd()];
+    control.send(b"order", &fds).map_err(step("sending the order"))?;
+    Ok(Launched {
+        control,
+        child,
+        stdin: Some(pipe::Sender::from_owned_fd(stdin).map_err(made)?),
+        stdout: pipe::Receiver::from_owned_fd(stdout).map_err(made)?,
+        stderr: pipe::Receiver::from_owned_fd(stderr).map_err(made)?,
+    })
+}
+
+impl Launched {
+    /// Lets the launcher finish, and does what it could not.
+    async fn end(mut self, order: &Order) {
+        drop(self.control);
+        let _ = self.child.wait().await;
+        running::remove_groups(&groups_of(order)).await;
+    }
+}
+
+fn groups_of(order: &Order) -> Vec<PathBuf> {
+    order.groups.iter().map(|group| PathBuf::from(OsStr::from_bytes(&group.dir))).collect()
+}
+
+fn pipe() -> std::io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    // The program's end stays as programs expect it; ours does not block.
+    Ok((read, write))
+}
+
+fn paper(bytes: &[u8]) -> std::io::Result<File> {
+    let mut file = File::from(rustix::fs::memfd_create("order", MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+fn bytes(path: &Path) -> Vec<u8> {
+    path.as_os_str().as_bytes().to_vec()
+}
+
+/// A name that no one else on this machine uses now.
+fn numbered(what: &str) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{what}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}

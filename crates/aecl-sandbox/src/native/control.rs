@@ -1,0 +1,82 @@
+//! The socket between supervisor and launcher, seen from here.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::wire::Report;
+
+/// A report is a few numbers and a path.
+const REPORT_MAX_BYTES: usize = 16 << 10;
+const FDS_MAX: usize = 32;
+
+pub(crate) struct Control(AsyncFd<OwnedFd>);
+
+impl Control {
+    /// Our end and the launcher's. When ours closes, the launcher ends the cage.
+    pub(super) fn pair() -> io::Result<(Self, OwnedFd)> {
+        let flags = SocketFlags::CLOEXEC;
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        rustix::io::ioctl_fionbio(&ours, true)?;
+        Ok((Self(register(ours)?), theirs))
+    }
+
+    /// Sends words and descriptors. The socket has room for them: there is never a second message waiting.
+    pub(crate) fn send(&self, words: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
+        let mut extra = SendAncillaryBuffer::new(&mut space);
+        if !fds.is_empty() && !extra.push(SendAncillaryMessage::ScmRights(fds)) {
+            return Err(io::Error::from_raw_os_error(libc::E2BIG));
+        }
+        sendmsg(self.0.get_ref(), &[IoSlice::new(words)], &mut extra, SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+
+    /// The next report and what came with it. `None` when the launcher is gone.
+    pub(crate) async fn next(&mut self) -> io::Result<Option<(Report, Vec<OwnedFd>)>> {
+        let (bytes, fds) = self.0.async_io(Interest::READABLE, |fd| receive(fd.as_fd())).await?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let report = Report::decode(&bytes).map_err(|_| {
+            io::Error::new(io::ErrorKind::InvalidData, "the launcher's report cannot be read")
+        })?;
+        Ok(Some((report, fds)))
+    }
+}
+
+#[expect(unsafe_code, reason = "the safe way to register trusts every type to keep its descriptor")]
+fn register(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the descriptor has to stay the same and open while it is registered. An `OwnedFd` has one for
+    // life and closes it when dropped, which `AsyncFd` does after it has deregistered it; we never take it
+    // out and never hand out a `&mut`.
+    let registered = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+    Ok(registered?)
+}
+
+fn receive(fd: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
+    let mut extra = RecvAncillaryBuffer::new(&mut space);
+    let mut bytes = vec![0; REPORT_MAX_BYTES];
+    let got = recvmsg(fd, &mut [IoSliceMut::new(&mut bytes)], &mut extra, RecvFlags::CMSG_CLOEXEC);
+    let got = match got {
+        // The launcher died with something unread. There is nothing more to come.
+        Err(rustix::io::Errno::CONNRESET) => return Ok((Vec::new(), Vec::new())),
+        other => other?,
+    };
+    bytes.truncate(got.bytes);
+    let mut fds = Vec::new();
+    for message in extra.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            fds.extend(rights);
+        }
+    }
+    Ok((bytes, fds))
+}

@@ -1,0 +1,179 @@
+//! Which files of the host a cage shows.
+
+use std::fs;
+use std::path::{Component, Path};
+
+use super::bytes;
+use super::wire::{Mount, MountKind, Order};
+use crate::{Access, SandboxError, View};
+
+/// Directories that are part of `/usr` on most systems, and beside it on some.
+const BESIDE_USR: [&str; 6] = ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+
+/// What programs need of `/etc`. The rest of it is the host's own affair.
+const OF_ETC: [&str; 6] = [
+    "/etc/ld.so.cache",
+    "/etc/alternatives",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+    "/etc/localtime",
+    "/etc/timezone",
+];
+
+const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+
+const LINKS: [(&str, &str); 4] = [
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+];
+
+const MASKED_FILES: [&str; 22] = [
+    "/proc/cmdline",
+    "/proc/config.gz",
+    "/proc/iomem",
+    "/proc/ioports",
+    "/proc/kallsyms",
+    "/proc/kcore",
+    "/proc/key-users",
+    "/proc/keys",
+    "/proc/kmsg",
+    "/proc/kpagecgroup",
+    "/proc/kpagecount",
+    "/proc/kpageflags",
+    "/proc/latency_stats",
+    "/proc/modules",
+    "/proc/sched_debug",
+    "/proc/schedstat",
+    "/proc/slabinfo",
+    "/proc/sysrq-trigger",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/vmallocinfo",
+    "/proc/version_signature",
+];
+
+const MASKED_DIRS: [&str; 9] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/bus",
+    "/proc/driver",
+    "/proc/dynamic_debug",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/pressure",
+    "/proc/scsi",
+];
+
+/// Places of every cage. A view goes somewhere else.
+const TAKEN: [&str; 16] = [
+    "/bin", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sbin", "/scratch", "/sys",
+    "/tmp", "/usr", "/.layers", "/.lower", "/.empty",
+];
+
+/// Parts of the host that are no files of anybody's.
+const NEVER_SHOWN: [&str; 3] = ["/proc", "/sys", "/dev"];
+
+/// Fills in what the cage shows.
+pub(crate) fn plan(order: &mut Order, views: &[View]) -> Result<(), SandboxError> {
+    let mut show = |path: &str, kind: MountKind| {
+        order.mounts.push(Mount { source: path.into(), at: path.into(), kind });
+    };
+    show("/usr", MountKind::System);
+    let mut links = Vec::new();
+    for path in BESIDE_USR.iter().chain(&OF_ETC) {
+        // What this system does not have, the cage does not have.
+        let Ok(about) = fs::symlink_metadata(path) else { continue };
+        match fs::read_link(path) {
+            Ok(target) if about.is_symlink() => links.push((path.as_bytes().to_vec(), bytes(&target))),
+            Ok(_) | Err(_) => show(path, MountKind::System),
+        }
+    }
+    for path in DEVICES {
+        show(path, MountKind::Device);
+    }
+    order.links = links;
+    order.links.extend(LINKS.iter().map(|(at, to)| (at.as_bytes().to_vec(), to.as_bytes().to_vec())));
+    order.files = small_files(order.user.inside);
+    order.masked_files = MASKED_FILES.iter().map(|path| path.as_bytes().to_vec()).collect();
+    order.masked_dirs = MASKED_DIRS.iter().map(|path| path.as_bytes().to_vec()).collect();
+    check_views(views)?;
+    for view in views {
+        let kind = match view.access {
+            Access::ReadOnly => MountKind::View,
+            Access::Overlay => MountKind::Overlay,
+        };
+        order.mounts.push(Mount { source: bytes(&view.source), at: bytes(&view.at), kind });
+    }
+    Ok(())
+}
+
+fn small_files(user: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let file = |at: &str, text: String| (at.as_bytes().to_vec(), text.into_bytes());
+    vec![
+        file("/etc/passwd", format!("cage:x:{user}:{user}:cage:/tmp:/bin/sh\n")),
+        file("/etc/group", format!("cage:x:{user}:\n")),
+        file("/etc/hosts", "127.0.0.1 localhost cage\n".into()),
+        file("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n".into()),
+    ]
+}
+
+fn check_views(views: &[View]) -> Result<(), SandboxError> {
+    let no = |view: &View, why: &str| {
+        Err(SandboxError::BadCage(format!("the view `{}` {why}", view.source.display())))
+    };
+    for (index, view) in views.iter().enumerate() {
+        let plain = |path: &Path| {
+            path.is_absolute()
+                && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)))
+                && path.components().count() > 1
+        };
+        if !plain(&view.source) || NEVER_SHOWN.iter().any(|dir| view.source.starts_with(dir)) {
+            return no(
+                view,
+                "must be an absolute path without `..`, and not all of the host or its kernel's files",
+            );
+        }
+        if !plain(&view.at) || TAKEN.iter().any(|dir| view.at.starts_with(dir)) {
+            return no(view, "must appear at an absolute path of its own, such as `/project`");
+        }
+        let nested = views.iter().enumerate().any(|(other_index, other)| {
+            index != other_index && (view.at.starts_with(&other.at) || other.at.starts_with(&view.at))
+        });
+        if nested {
+            return no(view, "appears inside another view; show the outer one only");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn views_that_would_cover_or_uncover_something_are_refused() {
+        let refused = |source: &str, at: &str| {
+            check_views(&[View { source: source.into(), at: at.into(), access: Access::ReadOnly }]).is_err()
+        };
+        assert!(!refused("/home/me/project", "/project"));
+        assert!(!refused("/home/me/project", "/home/me/project"));
+        for (source, at) in [
+            ("/", "/project"),
+            ("relative", "/project"),
+            ("/home/../etc", "/project"),
+            ("/proc/1", "/project"),
+            ("/sys", "/project"),
+            ("/home", "/"),
+            ("/home", "/usr/share/x"),
+            ("/home", "/tmp"),
+            ("/home", "/project/../usr"),
+        ] {
+            assert!(refused(source, at), "{source} at {at}");
+        }
+        let view = |at: &str| View { source: "/home".into(), at: at.into(), access: Access::ReadOnly };
+        assert!(check_views(&[view("/a"), view("/a/b")]).is_err());
+        assert!(check_views(&[view("/a"), view("/ab")]).is_ok());
+    }
+}

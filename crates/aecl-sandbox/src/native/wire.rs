@@ -1,0 +1,330 @@
+//! What the supervisor and the launcher tell each other. Compiled into both.
+//!
+//! Numbers are eight bytes, little end first; texts and lists have their length in front. There is no
+//! JSON here, because the launcher is built from the standard library alone.
+#![allow(dead_code, reason = "one side writes what the other side reads")]
+
+/// The first bytes of an order. They change whenever the form does.
+const MAGIC: u64 = 0x3130_4547_4143_4541; // "AECAGE01"
+
+/// A list that is longer is no list of ours.
+const ITEMS_MAX: u64 = 65_536;
+
+/// The order or report is not in this form.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+/// Everything that the launcher has to know. It looks up nothing by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    pub argv: Vec<Vec<u8>>,
+    /// `NAME=value`, all that the program gets.
+    pub env: Vec<Vec<u8>>,
+    pub cwd: Vec<u8>,
+    pub user: User,
+    /// Mounted in this order.
+    pub mounts: Vec<Mount>,
+    pub links: Vec<(Vec<u8>, Vec<u8>)>,
+    pub files: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Files of `/proc` under which `/dev/null` is put; what is not there is passed over.
+    pub masked_files: Vec<Vec<u8>>,
+    /// Directories of `/proc` under which an empty directory is put.
+    pub masked_dirs: Vec<Vec<u8>>,
+    pub scratch_bytes: u64,
+    pub scratch_inodes: u64,
+    pub groups: Vec<Group>,
+    /// Resource number and limit.
+    pub rlimits: Vec<(u64, u64)>,
+    /// Seccomp programs, installed in this order; the last one wins a tie.
+    pub filters: Vec<Vec<u8>>,
+    pub deadline_ns: u64,
+    /// The port on the cage's own loopback for which the listening socket is handed out; 0 for none.
+    pub listener_port: u64,
+    /// Attack the cage from inside instead of running a program.
+    pub self_test: bool,
+}
+
+/// Who the program is, inside and outside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    pub inside: u64,
+    pub outside_uid: u64,
+    pub outside_gid: u64,
+    /// Whether the launcher has the rights of root and gives the program an unmapped user.
+    pub separate: bool,
+}
+
+/// One thing of the host that the program sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    pub source: Vec<u8>,
+    pub at: Vec<u8>,
+    pub kind: MountKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MountKind {
+    /// Part of the system: readable by everybody outside, too.
+    System,
+    /// A device node.
+    Device,
+    /// Somebody's directory, read-only, owned by the program's user as far as it can tell.
+    View,
+    /// The same, with a layer above it that takes what is written.
+    Overlay,
+}
+
+/// One directory of a cgroup hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub dir: Vec<u8>,
+    pub settings: Vec<(Vec<u8>, Vec<u8>)>,
+    pub memory: MemoryEvents,
+}
+
+/// Where this hierarchy counts kills for memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryEvents {
+    Elsewhere,
+    V1,
+    V2,
+}
+
+/// Why the launcher ended a cage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The program ended by itself.
+    Ended,
+    Deadline,
+    /// The supervisor asked.
+    Asked,
+    /// The supervisor is gone.
+    Abandoned,
+    OutOfMemory,
+}
+
+/// What the launcher says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// Nothing of the program has run. The step and the error number.
+    Failed { step: Vec<u8>, errno: u64 },
+    /// The program runs. With it come the descriptors of the scratch directory and of each overlay's upper
+    /// layer, then that of the listener if one was ordered.
+    Started { landlock_abi: u64, owners_mapped: bool },
+    /// The program ended, with the kernel's wait status.
+    Program { status: u64 },
+    /// The cage is empty and its cgroups are gone. `oom_kills` counts what the kernel killed for memory.
+    Over { cause: Cause, oom_kills: u64 },
+    /// One attack of the self-test: its name and the error number it met, 0 if it succeeded.
+    Attack { name: Vec<u8>, errno: u64 },
+}
+
+impl Order {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer(Vec::new());
+        w.number(MAGIC);
+        w.list(&self.argv, |w, v| w.text(v));
+        w.list(&self.env, |w, v| w.text(v));
+        w.text(&self.cwd);
+        w.number(self.user.inside);
+        w.number(self.user.outside_uid);
+        w.number(self.user.outside_gid);
+        w.flag(self.user.separate);
+        w.list(&self.mounts, |w, m| {
+            w.text(&m.source);
+            w.text(&m.at);
+            w.number(m.kind as u64);
+        });
+        w.list(&self.links, Writer::pair);
+        w.list(&self.files, Writer::pair);
+        w.list(&self.masked_files, |w, v| w.text(v));
+        w.list(&self.masked_dirs, |w, v| w.text(v));
+        w.number(self.scratch_bytes);
+        w.number(self.scratch_inodes);
+        w.list(&self.groups, |w, g| {
+            w.text(&g.dir);
+            w.list(&g.settings, Writer::pair);
+            w.number(g.memory as u64);
+        });
+        w.list(&self.rlimits, |w, (resource, limit)| {
+            w.number(*resource);
+            w.number(*limit);
+        });
+        w.list(&self.filters, |w, v| w.text(v));
+        w.number(self.deadline_ns);
+        w.number(self.listener_port);
+        w.flag(self.self_test);
+        w.0
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut r = Reader(bytes);
+        if r.number()? != MAGIC {
+            return Err(Malformed);
+        }
+        let order = Self {
+            argv: r.list(Reader::text)?,
+            env: r.list(Reader::text)?,
+            cwd: r.text()?,
+            user: User {
+                inside: r.number()?,
+                outside_uid: r.number()?,
+                outside_gid: r.number()?,
+                separate: r.flag()?,
+            },
+            mounts: r.list(|r| Ok(Mount { source: r.text()?, at: r.text()?, kind: MountKind::read(r)? }))?,
+            links: r.list(Reader::pair)?,
+            files: r.list(Reader::pair)?,
+            masked_files: r.list(Reader::text)?,
+            masked_dirs: r.list(Reader::text)?,
+            scratch_bytes: r.number()?,
+            scratch_inodes: r.number()?,
+            groups: r.list(|r| {
+                Ok(Group { dir: r.text()?, settings: r.list(Reader::pair)?, memory: MemoryEvents::read(r)? })
+            })?,
+            rlimits: r.list(|r| Ok((r.number()?, r.number()?)))?,
+            filters: r.list(Reader::text)?,
+            deadline_ns: r.number()?,
+            listener_port: r.number()?,
+            self_test: r.flag()?,
+        };
+        r.end()?;
+        Ok(order)
+    }
+}
+
+impl Report {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer(Vec::new());
+        match self {
+            Self::Failed { step, errno } => {
+                w.number(0);
+                w.text(step);
+                w.number(*errno);
+            }
+            Self::Started { landlock_abi, owners_mapped } => {
+                w.number(1);
+                w.number(*landlock_abi);
+                w.flag(*owners_mapped);
+            }
+            Self::Program { status } => {
+                w.number(2);
+                w.number(*status);
+            }
+            Self::Over { cause, oom_kills } => {
+                w.number(3);
+                w.number(*cause as u64);
+                w.number(*oom_kills);
+            }
+            Self::Attack { name, errno } => {
+                w.number(4);
+                w.text(name);
+                w.number(*errno);
+            }
+        }
+        w.0
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut r = Reader(bytes);
+        let report = match r.number()? {
+            0 => Self::Failed { step: r.text()?, errno: r.number()? },
+            1 => Self::Started { landlock_abi: r.number()?, owners_mapped: r.flag()? },
+            2 => Self::Program { status: r.number()? },
+            3 => Self::Over { cause: Cause::read(&mut r)?, oom_kills: r.number()? },
+            4 => Self::Attack { name: r.text()?, errno: r.number()? },
+            _ => return Err(Malformed),
+        };
+        r.end()?;
+        Ok(report)
+    }
+}
+
+impl MountKind {
+    fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        r.one_of(&[Self::System, Self::Device, Self::View, Self::Overlay])
+    }
+}
+
+impl MemoryEvents {
+    fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        r.one_of(&[Self::Elsewhere, Self::V1, Self::V2])
+    }
+}
+
+impl Cause {
+    fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        r.one_of(&[Self::Ended, Self::Deadline, Self::Asked, Self::Abandoned, Self::OutOfMemory])
+    }
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn number(&mut self, value: u64) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn flag(&mut self, value: bool) {
+        self.number(u64::from(value));
+    }
+
+    fn text(&mut self, value: &[u8]) {
+        self.number(value.len() as u64);
+        self.0.extend_from_slice(value);
+    }
+
+    fn pair(&mut self, (one, other): &(Vec<u8>, Vec<u8>)) {
+        self.text(one);
+        self.text(other);
+    }
+
+    fn list<T>(&mut self, items: &[T], write: impl Fn(&mut Self, &T)) {
+        self.number(items.len() as u64);
+        for item in items {
+            write(self, item);
+        }
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn number(&mut self) -> Result<u64, Malformed> {
+        let (head, rest) = self.0.split_first_chunk::<8>().ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(u64::from_le_bytes(*head))
+    }
+
+    fn flag(&mut self) -> Result<bool, Malformed> {
+        self.one_of(&[false, true])
+    }
+
+    fn one_of<T: Copy>(&mut self, values: &[T]) -> Result<T, Malformed> {
+        let index = usize::try_from(self.number()?).map_err(|_| Malformed)?;
+        values.get(index).copied().ok_or(Malformed)
+    }
+
+    fn text(&mut self) -> Result<Vec<u8>, Malformed> {
+        let length = usize::try_from(self.number()?).map_err(|_| Malformed)?;
+        let (head, rest) = self.0.split_at_checked(length).ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(head.to_vec())
+    }
+
+    fn pair(&mut self) -> Result<(Vec<u8>, Vec<u8>), Malformed> {
+        Ok((self.text()?, self.text()?))
+    }
+
+    fn list<T>(&mut self, read: impl Fn(&mut Self) -> Result<T, Malformed>) -> Result<Vec<T>, Malformed> {
+        let count = self.number()?;
+        if count > ITEMS_MAX {
+            return Err(Malformed);
+        }
+        (0..count).map(|_| read(self)).collect()
+    }
+
+    fn end(&self) -> Result<(), Malformed> {
+        if self.0.is_empty() { Ok(()) } else { Err(Malformed) }
+    }
+}

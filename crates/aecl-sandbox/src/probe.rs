@@ -1,0 +1,170 @@
+//! What this host can really do: each tier is built and attacked from inside. That a file or a setting
+//! exists says nothing.
+
+use std::time::Duration;
+
+use crate::{Cage, Clocks, Held, Limits, Network, SandboxError, Tier, native};
+
+/// What was found out about one tier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The tier.
+    pub tier: Tier,
+    /// Whether programs may be held with it: it could be built, and every attack was refused.
+    pub available: bool,
+    /// Why not, and what to do; or what holds it.
+    pub reason: String,
+    /// Of what holds it: ours and the kernel's.
+    pub version: String,
+    /// Which limits are enforced. One that is not is refused when a cage asks for it.
+    pub enforced: Enforced,
+    /// The attacks of the self-test.
+    pub attacks: Vec<Attack>,
+}
+
+/// Which limits a host enforces, beside those that it always does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Enforced {
+    /// [`Limits::memory_max_bytes`].
+    pub memory: bool,
+    /// [`Limits::cpu_max_millicores`].
+    pub cpu: bool,
+}
+
+/// One attack of the self-test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attack {
+    /// What was tried.
+    pub name: String,
+    /// The error that it met; absent if it succeeded.
+    pub errno: Option<u64>,
+}
+
+/// The last line of the self-test: what must work, or a cage would pass by refusing everything.
+const MUST_WORK: &str = "use the scratch space";
+
+/// Builds and attacks every tier. Takes some milliseconds for each; ask once, at the start.
+pub async fn probe() -> Vec<Found> {
+    vec![native_tier().await]
+}
+
+async fn native_tier() -> Found {
+    let enforced = native::enforced();
+    let found = Found {
+        tier: Tier::Native,
+        available: false,
+        reason: String::new(),
+        version: format!("aecl-cage {}, {}", env!("CARGO_PKG_VERSION"), kernel()),
+        enforced,
+        attacks: Vec::new(),
+    };
+    match native::self_test(&smallest(enforced)).await {
+        Ok((attacks, held)) => judge(found, attacks, &held),
+        Err(SandboxError::Unavailable { why, .. }) => Found { reason: why, ..found },
+        Err(error) => Found { reason: error.to_string(), ..found },
+    }
+}
+
+fn judge(found: Found, attacks: Vec<(String, u64)>, held: &Held) -> Found {
+    let finished = attacks.last().is_some_and(|(name, errno)| name == MUST_WORK && *errno == 0);
+    let through: Vec<String> = attacks
+        .iter()
+        .filter(|(name, errno)| name != MUST_WORK && *errno == 0)
+        .map(|(name, _)| format!("`{name}`"))
+        .collect();
+    let reason = match (through.is_empty(), finished) {
+        (false, _) => format!("from inside of it one can {}", through.join(", ")),
+        (true, false) => "the self-test did not come to its end".to_owned(),
+        (true, true) => format!(
+            "{} attacks refused; landlock {}, user {:?}, memory limit {}",
+            attacks.len() - 1,
+            held.landlock_abi,
+            held.user,
+            if found.enforced.memory { "enforced" } else { "not enforced" }
+        ),
+    };
+    let attacks = attacks
+        .into_iter()
+        .map(|(name, errno)| Attack { name, errno: (errno != 0).then_some(errno) })
+        .collect();
+    Found { available: through.is_empty() && finished, reason, attacks, ..found }
+}
+
+fn smallest(enforced: Enforced) -> Cage {
+    Cage {
+        tier: Tier::Native,
+        views: Vec::new(),
+        network: Network::None,
+        limits: Limits {
+            memory_max_bytes: enforced.memory.then_some(64 << 20),
+            cpu_max_millicores: enforced.cpu.then_some(1_000),
+            processes_max: 8,
+            scratch_max_bytes: 1 << 20,
+            scratch_files_max: 64,
+            file_max_bytes: 1 << 20,
+            open_files_max: 64,
+            output_kept_max_bytes: 4_096,
+            output_max_bytes: 4_096,
+        },
+        clocks: Clocks {
+            call: Duration::from_secs(10),
+            task_left: Duration::from_secs(10),
+            lifetime_left: Duration::from_secs(10),
+        },
+    }
+}
+
+fn kernel() -> String {
+    let name = rustix::system::uname();
+    format!("{} {}", name.sysname().to_string_lossy(), name.release().to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::HostUser;
+
+    fn judged(attacks: &[(&str, u64)]) -> Found {
+        let cage = smallest(Enforced { memory: false, cpu: false });
+        let held = Held {
+            tier: Tier::Native,
+            user: HostUser::Ours,
+            landlock_abi: 7,
+            cgroup: None,
+            owners_mapped: true,
+            limits: cage.limits,
+        };
+        let found = Found {
+            tier: Tier::Native,
+            available: false,
+            reason: String::new(),
+            version: String::new(),
+            enforced: Enforced { memory: false, cpu: false },
+            attacks: Vec::new(),
+        };
+        judge(found, attacks.iter().map(|(name, errno)| ((*name).to_owned(), *errno)).collect(), &held)
+    }
+
+    #[test]
+    fn one_attack_that_succeeds_makes_a_tier_unavailable() {
+        assert!(judged(&[("mount", 1), (MUST_WORK, 0)]).available);
+        let open = judged(&[("mount", 0), ("bpf", 1), (MUST_WORK, 0)]);
+        assert!(!open.available);
+        assert_eq!(open.reason, "from inside of it one can `mount`");
+    }
+
+    #[test]
+    fn a_cage_that_refuses_everything_does_not_pass() {
+        assert!(!judged(&[("mount", 1), (MUST_WORK, 1)]).available);
+        assert!(!judged(&[("mount", 1)]).available);
+        assert!(!judged(&[]).available);
+    }
+
+    #[tokio::test]
+    async fn the_self_test_runs_here() {
+        let found = probe().await;
+        let native = &found[0];
+        assert!(native.available, "{}", native.reason);
+        assert!(native.attacks.len() > 15, "{native:?}");
+    }
+}
