@@ -9,7 +9,7 @@ pub mod broker;
 mod host;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -193,9 +193,18 @@ fn judge(host: &str, allow_private: bool, address: IpAddr) -> Result<(), EgressE
     }
 }
 
-/// Whether an address is one of this machine: only such a one can be bound. Nothing is sent.
+/// Whether an address is one of this machine: what goes there would come from there. Nothing is sent.
 fn is_ours(address: IpAddr) -> bool {
-    UdpSocket::bind((behind_nat64(address), 0)).is_ok()
+    let address = behind_nat64(address);
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let from = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((address, 9))?;
+        socket.local_addr()
+    });
+    from.is_ok_and(|from| from.ip() == address)
 }
 
 /// The look-up inside the connection attempt: all addresses pass, or none is dialled.

@@ -228,9 +228,9 @@ pub fn main() -> ExitCode {
 /// may look into it. Where the system cannot do that, it goes on without.
 fn keep_memory_private() {
     #[cfg(target_os = "linux")]
-    drop(rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable));
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
-    drop(rustix::process::setrlimit(rustix::process::Resource::Core, none));
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
 }
 
 /// A runtime for commands that talk or serve.

@@ -115,7 +115,7 @@ impl RemoteSpec {
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
             return Err("`vault.address` is more than scheme, host and port".into());
         }
-        let token: SecretRef = self.token.parse().map_err(|error| format!("`vault.token`: {error}"))?;
+        let token = self.token_reference()?;
         if matches!(token, SecretRef::Remote { .. }) {
             return Err("`vault.token` is in the vault itself; write `env:`, `file:` or `secret:`".into());
         }
@@ -124,6 +124,12 @@ impl RemoteSpec {
         }
         let odd = self.mounts.keys().find(|mount| !super::reference::is_path(mount));
         odd.map_or(Ok(()), |mount| Err(format!("`vault.mounts`: `{mount}` is no path; write `team/kv`")))
+    }
+
+    /// Whoever writes the token itself here is told so without its being repeated.
+    fn token_reference(&self) -> Result<SecretRef, String> {
+        let plain = "`vault.token` is no reference; write `env:NAME`, `file:/path` or `secret:NAME`, and never the token";
+        self.token.parse().map_err(|_| plain.to_owned())
     }
 
     fn url(&self) -> Result<Url, EgressError> {
@@ -172,7 +178,7 @@ impl Read {
 impl Remote {
     pub(super) fn new(spec: RemoteSpec, leases: TaskTracker) -> Result<Self, String> {
         spec.check()?;
-        let token = spec.token.parse().map_err(|error| format!("`vault.token`: {error}"))?;
+        let token = spec.token_reference()?;
         Ok(Self { spec, token, egress: Egress::default(), leases })
     }
 

@@ -104,13 +104,13 @@ fn forms(secret: &str) -> Vec<Vec<u8>> {
     };
     let once = escaped(secret);
     let hex: String = secret.bytes().map(|b| format!("{b:02x}")).collect();
-    let base64 = base64::engine::general_purpose::STANDARD_NO_PAD.encode(secret);
-    // The end of base64 depends on what follows.
-    let base64 = base64[..base64.len() - 2].to_owned();
-    [secret.to_owned(), once.clone(), escaped(&once), hex, base64]
-        .into_iter()
-        .map(String::into_bytes)
-        .collect()
+    let mut forms = vec![secret.to_owned(), once.clone(), escaped(&once), hex];
+    // Inside of a longer text, base64 has three forms; its ends depend on what is beside it.
+    for (before, skipped) in [("", 0), ("x", 2), ("xx", 3)] {
+        let whole = base64::engine::general_purpose::STANDARD_NO_PAD.encode(format!("{before}{secret}"));
+        forms.push(whole[skipped..whole.len() - 2].to_owned());
+    }
+    forms.into_iter().map(String::into_bytes).collect()
 }
 
 fn is_clean(what: &str, bytes: &[u8]) {
@@ -304,11 +304,13 @@ fn a_credential_that_is_used_appears_nowhere() {
     let (mut logged, mut recorded) = (0, 0);
     for path in all {
         let bytes = std::fs::read(&path).unwrap();
-        logged += if path.ends_with("err.log") { bytes.len() } else { 0 };
-        recorded += bytes.windows(19).filter(|window| window == b"[secret secret:web]").count();
+        let scrubbed = bytes.windows(19).any(|window| window == b"[secret secret:mcp]");
+        logged += usize::from(scrubbed && path.ends_with("err.log"));
+        recorded += usize::from(scrubbed && path.starts_with(aecl.dir().join("data")));
         is_clean(&path.display().to_string(), &bytes);
     }
-    assert!(logged > 10_000 && recorded > 0, "the log was talkative, and the outcomes are on record");
+    assert!(logged > 0, "what the server wrote to standard error is in the log, without the credential");
+    assert!(recorded > 0, "the outcomes are on record");
 }
 
 #[test]
