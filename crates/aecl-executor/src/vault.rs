@@ -1,18 +1,27 @@
-//! Credentials by reference: `env:NAME`, `file:/path`, `secret:NAME` of the encrypted store. Resolved at the
-//! moment of use, wiped when dropped.
+//! Credentials by reference: `env:NAME`, `file:/path`, `secret:NAME` of the encrypted store,
+//! `vault:MOUNT/PATH#FIELD` of a vault over HTTP. Resolved at the moment of use, wiped when dropped.
 //!
 //! A text may hold references as `{secret:env:NAME}`; [`Use::fill`] puts the values in.
 
+mod known;
 mod reference;
+mod remote;
 mod secret;
 mod store;
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
+pub use known::Known;
 pub(crate) use reference::Part;
 pub use reference::{SecretRef, references};
+pub use remote::{Engine, RemoteError, RemoteSpec};
+use remote::{Read, Remote};
 use secret::SECRET_MAX_BYTES;
 pub use secret::Secret;
 pub use store::{Listed, Store, StoreError};
@@ -21,7 +30,9 @@ pub use store::{Listed, Store, StoreError};
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
     /// The reference cannot be read.
-    #[error("`{0}` is no secret reference; write `env:NAME`, `file:/path` or `secret:NAME`")]
+    #[error(
+        "`{0}` is no secret reference; write `env:NAME`, `file:/path`, `secret:NAME` or `vault:MOUNT/PATH#FIELD`"
+    )]
     NotAReference(String),
     /// An opening `{secret:` without its end.
     #[error("a secret reference in a template does not end; write `{{secret:env:NAME}}`")]
@@ -50,6 +61,14 @@ pub enum VaultError {
         /// What is wrong with the store.
         source: StoreError,
     },
+    /// The vault did not give it.
+    #[error("the secret `{reference}` cannot be had: {source}")]
+    Remote {
+        /// Which one.
+        reference: SecretRef,
+        /// What the vault did.
+        source: RemoteError,
+    },
     /// The value is not text, is too long or holds characters that no credential has.
     #[error("the secret `{0}` is not one line of text under 64 KiB")]
     NotText(SecretRef),
@@ -67,26 +86,77 @@ pub enum VaultError {
 #[derive(Clone, Debug, Default)]
 pub struct Vault(Arc<Places>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Places {
     store: Option<Store>,
+    remote: RwLock<Option<Remote>>,
+    /// One task for each lease that lives.
+    leases: TaskTracker,
+}
+
+impl std::fmt::Debug for Places {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Places").field("store", &self.store).finish_non_exhaustive()
+    }
 }
 
 impl Vault {
     /// A vault with an encrypted store. Without one (`Vault::default()`), `env:` and `file:` work.
     #[must_use]
     pub fn new(store: Option<Store>) -> Self {
-        Self(Arc::new(Places { store }))
+        Self(Arc::new(Places { store, ..Places::default() }))
+    }
+
+    /// Sets, changes or takes away the vault over HTTP. Leases that it has given stay with it.
+    ///
+    /// # Errors
+    /// When its address or token cannot be meant; in words.
+    pub fn configure(&self, spec: Option<RemoteSpec>) -> Result<(), String> {
+        let remote = spec.map(|spec| Remote::new(spec, self.0.leases.clone())).transpose()?;
+        *self.0.remote.write().unwrap_or_else(PoisonError::into_inner) = remote;
+        Ok(())
+    }
+
+    /// Whether there are leases that were not given back yet.
+    #[must_use]
+    pub fn has_leases(&self) -> bool {
+        !self.0.leases.is_empty()
+    }
+
+    /// Waits until every lease is given back whose use has ended. False when that takes longer.
+    pub async fn settle(&self, patience: Duration) -> bool {
+        self.0.leases.close();
+        let settled = tokio::time::timeout(patience, self.0.leases.wait()).await.is_ok();
+        self.0.leases.reopen();
+        settled
     }
 
     /// Begins a use: one request, or one connection. Each secret is fetched once for it.
     #[must_use]
     pub fn begin(&self) -> Use {
-        Use { vault: self.clone(), found: Vec::new() }
+        self.begin_for(&Known::default())
     }
 
-    async fn fetch(&self, reference: &SecretRef) -> Result<Secret, VaultError> {
+    /// The same; what is fetched is remembered where it goes to, so that it can be scrubbed from what comes back.
+    #[must_use]
+    pub fn begin_for(&self, known: &Known) -> Use {
+        Use { vault: self.clone(), found: Vec::new(), read: Vec::new(), known: known.clone() }
+    }
+
+    /// Reads a path of the vault over HTTP.
+    async fn read(&self, path: &str) -> Result<Read, RemoteError> {
+        let remote = self.0.remote.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let remote = remote.ok_or(RemoteError::NotConfigured)?;
+        remote.read(path, self).await
+    }
+
+    /// A secret that is here: what a vault's own token is.
+    fn local(&self, reference: &SecretRef) -> Result<Secret, VaultError> {
         let value = match reference {
+            SecretRef::Remote { .. } => {
+                let source = RemoteError::Token("it is in a vault itself".into());
+                return Err(VaultError::Remote { reference: reference.clone(), source });
+            }
             SecretRef::Env(name) => {
                 Secret::new(std::env::var(name).map_err(|_| VaultError::NotSet(reference.clone()))?)
             }
@@ -98,14 +168,18 @@ impl Vault {
                 store.get(name).map_err(unreadable)?.ok_or_else(missing)?
             }
         };
-        if value.expose().is_empty() {
-            return Err(VaultError::NotSet(reference.clone()));
-        }
-        if !value.is_one_line() {
-            return Err(VaultError::NotText(reference.clone()));
-        }
-        Ok(value)
+        checked(reference, value)
     }
+}
+
+fn checked(reference: &SecretRef, value: Secret) -> Result<Secret, VaultError> {
+    if value.expose().is_empty() {
+        return Err(VaultError::NotSet(reference.clone()));
+    }
+    if !value.is_one_line() {
+        return Err(VaultError::NotText(reference.clone()));
+    }
+    Ok(value)
 }
 
 fn from_file(reference: &SecretRef, path: &std::path::Path) -> Result<Secret, VaultError> {
@@ -120,11 +194,14 @@ fn from_file(reference: &SecretRef, path: &std::path::Path) -> Result<Secret, Va
     Ok(Secret::new(text.trim_end_matches(['\n', '\r']).to_owned()))
 }
 
-/// The secrets of one use. Dropping it wipes them.
+/// The secrets of one use. Dropping it wipes them, and revokes what was made for it.
 #[derive(Debug)]
 pub struct Use {
     vault: Vault,
-    found: Vec<(SecretRef, Secret)>,
+    found: Vec<(SecretRef, Arc<Secret>)>,
+    known: Known,
+    /// What lay at paths of the vault: two fields of one path are of one reading, and of one lease.
+    read: Vec<(String, Read)>,
 }
 
 impl Use {
@@ -136,11 +213,42 @@ impl Use {
         let at = match self.found.iter().position(|(known, _)| known == reference) {
             Some(at) => at,
             None => {
-                self.found.push((reference.clone(), self.vault.fetch(reference).await?));
+                let value = match reference {
+                    SecretRef::Remote { path, field } => {
+                        let taken = self.remote(path, field).await;
+                        let failed = |source| VaultError::Remote { reference: reference.clone(), source };
+                        checked(reference, taken.map_err(failed)?)?
+                    }
+                    SecretRef::Env(_) | SecretRef::File(_) | SecretRef::Stored(_) => {
+                        self.vault.local(reference)?
+                    }
+                };
+                let value = Arc::new(value);
+                self.known.add(reference, &value);
+                self.found.push((reference.clone(), value));
                 self.found.len() - 1
             }
         };
-        self.found.get(at).map(|(_, value)| value).ok_or_else(|| VaultError::NotSet(reference.clone()))
+        self.found.get(at).map(|(_, value)| &**value).ok_or_else(|| VaultError::NotSet(reference.clone()))
+    }
+
+    async fn remote(&mut self, path: &str, field: &str) -> Result<Secret, RemoteError> {
+        if let Some((_, read)) = self.read.iter_mut().find(|(known, _)| known == path) {
+            return read.take(field);
+        }
+        let mut read = self.vault.read(path).await?;
+        let taken = read.take(field);
+        self.read.push((path.to_owned(), read));
+        taken
+    }
+
+    /// Ends when a credential of this use is not valid any more; never, if all of them last.
+    pub async fn lost(&self) {
+        let leases = self.read.iter().filter_map(|(_, read)| read.lease.as_ref());
+        let mut lost: FuturesUnordered<_> = leases.map(remote::Lease::lost).collect();
+        if lost.next().await.is_none() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// The text with every `{secret:…}` replaced by its value.
@@ -170,15 +278,11 @@ impl Use {
 
     /// The text with every secret of this use replaced by its reference, for what a target repeats.
     #[must_use]
-    pub fn scrub(&self, mut text: String) -> String {
-        for (reference, value) in &self.found {
-            let value = value.expose();
-            // A short secret may be part of innocent words; what is that short is no secret.
-            if value.len() >= 8 && text.contains(value) {
-                text = text.replace(value, &format!("[secret {reference}]"));
-            }
-        }
-        text
+    pub fn scrub(&self, text: &str) -> String {
+        let found = self.found.iter();
+        let clean = found
+            .fold(Cow::Borrowed(text), |text, (reference, value)| known::scrubbed(text, reference, value));
+        clean.into_owned()
     }
 }
 
@@ -224,7 +328,7 @@ mod tests {
         let filled = uses.fill("Bearer {secret:secret:stripe}").await.unwrap();
         assert_eq!(filled.expose(), "Bearer sk_live_4711");
         assert!(!format!("{filled:?} {uses:?} {vault:?}").contains("sk_live"));
-        assert_eq!(uses.scrub("got sk_live_4711".into()), "got [secret secret:stripe]");
+        assert_eq!(uses.scrub("got sk_live_4711"), "got [secret secret:stripe]");
         let missing = uses.fill("{secret:secret:other}").await.unwrap_err().to_string();
         assert!(missing.contains("run `aecl secrets set other`"), "{missing}");
     }

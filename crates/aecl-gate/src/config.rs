@@ -2,7 +2,7 @@
 
 use crate::error::GateError;
 use aecl_executor::connectors::mcp::Transport;
-use aecl_executor::vault::{Store, Vault, references};
+use aecl_executor::vault::{RemoteSpec, Store, Vault, references};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::id::{AgentId, Environment, PersonId, TenantId};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,9 @@ pub struct Config {
     /// Upstream MCP servers, by name.
     #[serde(default)]
     pub servers: BTreeMap<String, Transport>,
+    /// A vault over HTTP, for references such as `vault:secret/team/app#key`.
+    #[serde(default)]
+    pub vault: Option<RemoteSpec>,
     /// Origins of web pages that may call the HTTP API and the MCP gateway.
     #[serde(default)]
     pub allowed_origins: BTreeSet<String>,
@@ -240,6 +243,7 @@ impl Config {
                 ));
             }
         }
+        self.vault.as_ref().map_or(Ok(()), RemoteSpec::check)?;
         for (name, server) in &self.servers {
             for (key, text) in server.templates() {
                 references(text).map_err(|e| format!("`servers.{name}`, `{key}`: {e}"))?;

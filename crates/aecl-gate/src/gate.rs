@@ -95,6 +95,7 @@ impl Gate {
         let Parts { config, bundle, store, ledger_key, token_key, executor, clock } = parts;
         let ledger = Ledger::open(store, Signer { origin: config.origin.clone(), key: ledger_key })?;
         let egress = Egress::default();
+        configure_vault(&executor, &config, home.as_ref())?;
         let gate = Self(Arc::new(Inner {
             tokens: Tokens::new(&config.origin, &token_key)?,
             config: ArcSwap::from_pointee(config),
@@ -205,6 +206,7 @@ impl Gate {
             let message = "`origin` cannot change while a ledger has this name".to_owned();
             return Err(GateError::Config { path: home.config(), message });
         }
+        configure_vault(&self.0.executor, &config, Some(home))?;
         let changed = bundle.hash() != self.bundle().hash();
         if changed {
             let bundle = Arc::new(bundle);
@@ -251,10 +253,26 @@ impl Gate {
         true
     }
 
+    /// Before the end: gives credentials that were made by a vault back to it, and ends the servers that use
+    /// some. False when that takes longer; such credentials end by themselves.
+    pub async fn settle(&self, patience: std::time::Duration) -> bool {
+        let connectors = self.0.executor.connectors();
+        if connectors.vault.has_leases() {
+            connectors.mcp.close().await;
+        }
+        connectors.vault.settle(patience).await
+    }
+
     /// How many actions are being carried out.
     pub fn underway(&self) -> usize {
         self.0.underway.load(Ordering::SeqCst)
     }
+}
+
+fn configure_vault(executor: &Executor, config: &Config, home: Option<&Home>) -> Result<(), GateError> {
+    let path = home.map(Home::config).unwrap_or_default();
+    let configured = executor.connectors().vault.configure(config.vault.clone());
+    configured.map_err(|message| GateError::Config { path, message })
 }
 
 /// We introduce ourselves to shared servers; a client's own connection is introduced by the client.

@@ -175,6 +175,7 @@ pub fn command() -> clap::Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    keep_memory_private();
     let cli = Cli::parse();
     let common = cli.common;
     let json = common.json;
@@ -221,6 +222,15 @@ pub fn main() -> ExitCode {
             Exit::Failed.into()
         }
     }
+}
+
+/// Secrets are in our memory while they are used: no core file holds it, and no other program of the same user
+/// may look into it. Where the system cannot do that, it goes on without.
+fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
 }
 
 /// A runtime for commands that talk or serve.

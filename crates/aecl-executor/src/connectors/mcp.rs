@@ -59,6 +59,13 @@ impl McpConnector {
         self.upstreams.write().unwrap_or_else(PoisonError::into_inner).remove(&key)
     }
 
+    /// Closes every connection; the next request connects again.
+    pub async fn close(&self) {
+        let all: Vec<Upstream> =
+            self.upstreams.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        futures_util::future::join_all(all.iter().map(Upstream::close)).await;
+    }
+
     /// The server as this session sees it: its own connection, or else the shared one.
     #[must_use]
     pub fn upstream(&self, session: Option<&str>, server: &str) -> Option<Upstream> {

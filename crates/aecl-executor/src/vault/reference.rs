@@ -16,6 +16,13 @@ pub enum SecretRef {
     File(PathBuf),
     /// An entry of the encrypted store, by its name.
     Stored(String),
+    /// A field of what lies at a path of the vault over HTTP; the path begins with its mount.
+    Remote {
+        /// Mount and path, such as `secret/team/app`.
+        path: String,
+        /// The field, such as `password`.
+        field: String,
+    },
 }
 
 impl fmt::Display for SecretRef {
@@ -24,6 +31,7 @@ impl fmt::Display for SecretRef {
             Self::Env(name) => write!(f, "env:{name}"),
             Self::File(path) => write!(f, "file:{}", path.display()),
             Self::Stored(name) => write!(f, "secret:{name}"),
+            Self::Remote { path, field } => write!(f, "vault:{path}#{field}"),
         }
     }
 }
@@ -36,10 +44,27 @@ impl FromStr for SecretRef {
             Some(("env", name)) if is_variable_name(name) => Some(Self::Env(name.to_owned())),
             Some(("file", path)) if path.starts_with('/') => Some(Self::File(PathBuf::from(path))),
             Some(("secret", name)) if is_name(name) => Some(Self::Stored(name.to_owned())),
+            Some(("vault", place)) => remote(place),
             _ => None,
         };
         known.ok_or_else(|| VaultError::NotAReference(text.to_owned()))
     }
+}
+
+fn remote(place: &str) -> Option<SecretRef> {
+    let (path, field) = place.split_once('#')?;
+    let fits = path.contains('/') && is_path(path) && is_segment(field);
+    fits.then(|| SecretRef::Remote { path: path.to_owned(), field: field.to_owned() })
+}
+
+/// Whether it is a path of plain segments, which no reader takes for another one.
+pub(super) fn is_path(path: &str) -> bool {
+    path.len() <= 512 && path.split('/').all(is_segment)
+}
+
+fn is_segment(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    !matches!(text, "" | "." | "..") && text.bytes().all(plain)
 }
 
 fn is_variable_name(name: &str) -> bool {
@@ -84,7 +109,12 @@ mod tests {
 
     #[test]
     fn references_are_read_strictly() {
-        for good in ["env:TOKEN", "file:/run/secrets/token", "secret:finance/stripe.key-1"] {
+        for good in [
+            "env:TOKEN",
+            "file:/run/secrets/token",
+            "secret:finance/stripe.key-1",
+            "vault:kv/team/app#api_key",
+        ] {
             assert_eq!(good.parse::<SecretRef>().unwrap().to_string(), good);
         }
         for bad in [
@@ -101,6 +131,15 @@ mod tests {
             "secret:ä",
             "secret:..",
             "Secret:a",
+            "vault:kv#a",
+            "vault:kv/a",
+            "vault:kv/a#",
+            "vault:kv/../sys#a",
+            "vault:/kv/a#b",
+            "vault:kv//a#b",
+            "vault:kv/a%2fb#c",
+            "vault:kv/a#b#c",
+            "vault:kv/a?x#b",
         ] {
             assert!(bad.parse::<SecretRef>().is_err(), "{bad}");
         }

@@ -11,6 +11,7 @@
 mod common;
 
 mod bad_input;
+mod canary;
 mod checks;
 mod policy;
 mod program;

@@ -103,3 +103,48 @@ fn doctor_says_when_a_secret_that_is_named_is_not_there_or_the_store_is_damaged(
     std::fs::write(aecl.dir().join("secrets/store"), b"aecl-secrets-1\nshort").unwrap();
     assert!(look(1)["found"].as_str().unwrap().contains("is cut off"));
 }
+
+#[test]
+fn doctor_says_when_an_entry_does_not_name_the_scope_of_its_servers_credentials() {
+    let place = tempfile::tempdir().unwrap();
+    let aecl = home(&place);
+    let path = aecl.dir().join("aecl.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let block = "servers:\n  git:\n    kind: stdio\n    command: git\n    credential_scope: git_ns\n    env: { TOKEN: \"{secret:env:T}\" }\n";
+    std::fs::write(&path, text.replace("servers: {}\n", block)).unwrap();
+    let look = |scope: serde_json::Value| {
+        let entry = serde_json::json!([{
+            "name": "git.push", "effect": "write", "reversibility": "irreversible", "credential_scope": scope,
+            "arguments": {"type": "object", "properties": {}}, "connector": {"kind": "mcp", "server": "git", "tool": "push"},
+        }]);
+        std::fs::create_dir_all(aecl.dir().join("policy/actions")).unwrap();
+        std::fs::write(aecl.dir().join("policy/actions/git.json"), entry.to_string()).unwrap();
+        let report = aecl.run(&["doctor", "--json"]).ended(0).json();
+        let checks = report["checks"].as_array().unwrap().clone();
+        checks.into_iter().find(|c| c["what"] == "credential scope").map(|c| c["found"].to_string())
+    };
+    let found = look(serde_json::Value::Null).unwrap();
+    assert!(
+        found.contains("`git` has credentials of the scope `git_ns`, its entry `git.push` says none"),
+        "{found}"
+    );
+    assert!(look("other".into()).unwrap().contains("says `other`"));
+    assert_eq!(look("git_ns".into()), None);
+}
+
+#[test]
+fn a_reference_that_cannot_be_read_is_refused_when_it_is_loaded() {
+    let place = tempfile::tempdir().unwrap();
+    let aecl = home(&place);
+    let path = aecl.dir().join("aecl.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let block =
+        "servers:\n  git:\n    kind: stdio\n    command: git\n    env: { TOKEN: \"{secret:TOKEN}\" }\n";
+    std::fs::write(&path, text.replace("servers: {}\n", block)).unwrap();
+    let ran = aecl.run(&["keys", "list"]).ended(1);
+    assert!(ran.err.contains("`servers.git`, `TOKEN`: `TOKEN` is no secret reference"), "{}", ran.err);
+    let vault = "vault:\n  address: http://10.0.0.1:8200\n  token: hvs.plain\n";
+    std::fs::write(&path, format!("{text}{vault}")).unwrap();
+    let ran = aecl.run(&["keys", "list"]).ended(1);
+    assert!(ran.err.contains("`vault.token`") && !ran.err.contains("hvs.plain"), "{}", ran.err);
+}

@@ -390,7 +390,7 @@ impl Upstream {
             Transport::Stdio { command, args, env, cwd, .. } => {
                 let message_max_bytes = spec.message_max_bytes;
                 let (server, cwd) = (spec.name.as_str(), cwd.as_ref());
-                let secrets = self.0.vault.begin();
+                let secrets = self.0.vault.begin_for(&self.0.shared.secrets);
                 let start = Start { server, command, args, env, cwd, message_max_bytes, secrets };
                 Arc::new(StdioLink::start(start, board).await?)
             }

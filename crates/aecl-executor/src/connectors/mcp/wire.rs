@@ -18,7 +18,7 @@ use super::headers;
 use super::link::{Ask, Speech};
 use super::sse::Events;
 use crate::egress;
-use crate::vault::Vault;
+use crate::vault::{Use, Vault};
 
 const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
@@ -55,10 +55,11 @@ impl Wire {
     }
 
     /// Headers of every request, with the secrets resolved now and kept out of every debug output.
-    async fn request(&self, method: Method, speech: Speech<'_>) -> Result<RequestBuilder, Fault> {
+    /// Keep the use until the answer is there: what was made for the request ends with it.
+    async fn request(&self, method: Method, speech: Speech<'_>) -> Result<(RequestBuilder, Use), Fault> {
         let odd = |what: String| Fault::before(Why::NotConnected(what));
         let mut all = HeaderMap::new();
-        let mut secrets = self.place.vault.begin();
+        let mut secrets = self.place.vault.begin_for(self.board.secrets());
         for (name, template) in &self.place.headers {
             let value = secrets.fill(template).await.map_err(|error| odd(error.to_string()))?;
             let name: HeaderName = name.parse().map_err(|_| odd(format!("`{name}` is no header name")))?;
@@ -75,7 +76,7 @@ impl Wire {
         if let Some(session) = self.session().filter(|_| !speech.stateless) {
             request = request.header(headers::SESSION, session);
         }
-        Ok(request)
+        Ok((request, secrets))
     }
 
     async fn post(
@@ -83,12 +84,14 @@ impl Wire {
         text: String,
         method: Option<&str>,
         speech: Speech<'_>,
-    ) -> Result<RequestBuilder, Fault> {
-        let mut request = self.request(Method::POST, speech).await?;
+    ) -> Result<(RequestBuilder, Use), Fault> {
+        let (mut request, secrets) = self.request(Method::POST, speech).await?;
         if let Some(method) = method.filter(|_| speech.stateless) {
             request = request.header(headers::METHOD, method);
         }
-        Ok(request.header(ACCEPT, format!("{JSON}, {EVENTS}")).header(CONTENT_TYPE, JSON).body(text))
+        let request =
+            request.header(ACCEPT, format!("{JSON}, {EVENTS}")).header(CONTENT_TYPE, JSON).body(text);
+        Ok((request, secrets))
     }
 
     pub(super) async fn ask(
@@ -98,7 +101,8 @@ impl Wire {
         mut answer: oneshot::Receiver<Answer>,
         sent: &AtomicBool,
     ) -> Result<RawReply, Fault> {
-        let mut post = self.post(request(id, ask.method, ask.params), Some(ask.method), ask.speech).await?;
+        let text = request(id, ask.method, ask.params);
+        let (mut post, _made_for_it) = self.post(text, Some(ask.method), ask.speech).await?;
         if ask.speech.stateless {
             if let Some(name) = headers::name_of(ask.method, ask.params.map(|params| params.get())) {
                 post = post.header(headers::NAME, headers::encoded(&name));
@@ -152,6 +156,7 @@ impl Wire {
         }
         let body = self.body(response).await.unwrap_or_default();
         let text = String::from_utf8_lossy(&body);
+        let text = self.board.secrets().scrub(&text);
         if let Some(envelope) = Envelope::read(&text)
             && let Some(error) = envelope.error
             && envelope.id.is_none_or(|raw| our_id(raw) == Some(id))
@@ -224,7 +229,7 @@ impl Wire {
         for _ in 0..RESUMPTIONS_MAX {
             tokio::time::sleep(place.retry.unwrap_or(Duration::from_millis(500))).await;
             let Some(last) = place.last_event.clone() else { return };
-            let Ok(request) = self.request(Method::GET, speech).await else { return };
+            let Ok((request, _made_for_it)) = self.request(Method::GET, speech).await else { return };
             let asked = request.header(ACCEPT, EVENTS).header("last-event-id", last).send().await;
             match asked {
                 Ok(response) if response.status().is_success() => {
@@ -241,7 +246,8 @@ impl Wire {
         let mut place = Place::default();
         let mut pause = Duration::from_millis(250);
         while self.board.closed().is_none() {
-            let Ok(mut request) = self.request(Method::GET, Speech::default()).await else { return };
+            let asked = self.request(Method::GET, Speech::default()).await;
+            let Ok((mut request, _made_for_it)) = asked else { return };
             request = request.header(ACCEPT, EVENTS);
             if let Some(last) = &place.last_event {
                 request = request.header("last-event-id", last);
@@ -264,8 +270,9 @@ impl Wire {
         method: Option<&str>,
         speech: Speech<'_>,
     ) -> Result<(), Fault> {
-        let post = self.post(text, method, speech).await?.timeout(Duration::from_secs(30));
-        let response = post.send().await.map_err(|error| fault_of(&error))?;
+        let (post, _made_for_it) = self.post(text, method, speech).await?;
+        let response =
+            post.timeout(Duration::from_secs(30)).send().await.map_err(|error| fault_of(&error))?;
         match response.status() {
             status if status.is_success() => Ok(()),
             status => Err(Fault::after(Why::Refused { status: status.as_u16(), text: String::new() })),
@@ -274,7 +281,7 @@ impl Wire {
 
     pub(super) async fn end_session(&self) {
         if self.session().is_some()
-            && let Ok(request) = self.request(Method::DELETE, Speech::default()).await
+            && let Ok((request, _made_for_it)) = self.request(Method::DELETE, Speech::default()).await
         {
             let _ = request.timeout(Duration::from_secs(2)).send().await;
             *self.session.write().unwrap_or_else(PoisonError::into_inner) = None;

@@ -20,7 +20,7 @@ pub(super) fn look(seen: &Seen, checks: &mut Vec<Check>) {
         .iter()
         .filter_map(|reference| match reference {
             SecretRef::Stored(name) => Some(name.as_str()),
-            SecretRef::Env(_) | SecretRef::File(_) => None,
+            SecretRef::Env(_) | SecretRef::File(_) | SecretRef::Remote { .. } => None,
         })
         .filter(|name| !stored.iter().any(|it| it.name == *name))
         .collect();
