@@ -111,9 +111,9 @@ async fn a_view_is_seen_and_an_overlay_keeps_what_was_written_apart() {
     std::fs::write(dir.path().join("b"), "gone").unwrap();
     for (access, expected) in [(Access::ReadOnly, Outcome::Exited(2)), (Access::Overlay, Outcome::Exited(0))]
     {
-        let view = View { source: dir.path().into(), at: "/work".into(), access };
+        let view = View { source: dir.path().into(), at: "/project".into(), access };
         let cage = Cage { views: vec![view], ..cage() };
-        let end = ended("cat /work/a && cd /work && echo new > a && rm b && echo c > c", cage).await;
+        let end = ended("cat /project/a && cd /project && echo new > a && rm b && echo c > c", cage).await;
         assert_eq!(end.outcome, expected, "{}", text(&end));
         assert!(end.stdout.bytes == b"old");
         assert_eq!(std::fs::read_to_string(dir.path().join("a")).unwrap(), "old");

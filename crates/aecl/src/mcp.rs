@@ -20,6 +20,7 @@ mod seal;
 mod session;
 pub mod stdio;
 mod subscriptions;
+mod tasks;
 mod wire;
 
 pub use front::{Front, Opening, Outbound};

@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn seats_are_found_in_every_kind_of_hierarchy() {
-        let own = "4:memory:/work/one\n8:pids:/docker/a1/x\n1:cpu,cpuacct:/\n9:name=systemd:/\n0::/unit";
+        let own = "4:memory:/job/one\n8:pids:/docker/a1/x\n1:cpu,cpuacct:/\n9:name=systemd:/\n0::/unit";
         let dirs: Vec<_> = seats(HYBRID, own)
             .into_iter()
             .map(|s| format!("{} {} {}", s.version, s.controllers.join("+"), s.dir.display()))
@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(
             dirs,
             [
-                "1 memory /sys/fs/cgroup/memory/work/one",
+                "1 memory /sys/fs/cgroup/memory/job/one",
                 "1 pids /sys/fs/cgroup/pids/x",
                 "1 cpu+cpuacct /sys/fs/cgroup/cpu,cpuacct/",
                 "2  /sys/fs/cgroup/unified/unit",

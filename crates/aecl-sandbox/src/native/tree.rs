@@ -136,7 +136,7 @@ fn check_views(views: &[View]) -> Result<(), SandboxError> {
             );
         }
         if !plain(&view.at) || TAKEN.iter().any(|dir| view.at.starts_with(dir)) {
-            return no(view, "must appear at an absolute path of its own, such as `/work`");
+            return no(view, "must appear at an absolute path of its own, such as `/project`");
         }
         let nested = views.iter().enumerate().any(|(other_index, other)| {
             index != other_index && (view.at.starts_with(&other.at) || other.at.starts_with(&view.at))
@@ -157,18 +157,18 @@ mod tests {
         let refused = |source: &str, at: &str| {
             check_views(&[View { source: source.into(), at: at.into(), access: Access::ReadOnly }]).is_err()
         };
-        assert!(!refused("/home/me/project", "/work"));
+        assert!(!refused("/home/me/project", "/project"));
         assert!(!refused("/home/me/project", "/home/me/project"));
         for (source, at) in [
-            ("/", "/work"),
-            ("relative", "/work"),
-            ("/home/../etc", "/work"),
-            ("/proc/1", "/work"),
-            ("/sys", "/work"),
+            ("/", "/project"),
+            ("relative", "/project"),
+            ("/home/../etc", "/project"),
+            ("/proc/1", "/project"),
+            ("/sys", "/project"),
             ("/home", "/"),
             ("/home", "/usr/share/x"),
             ("/home", "/tmp"),
-            ("/home", "/work/../usr"),
+            ("/home", "/project/../usr"),
         ] {
             assert!(refused(source, at), "{source} at {at}");
         }

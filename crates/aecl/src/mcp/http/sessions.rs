@@ -90,6 +90,7 @@ impl Session {
         let ended = async {
             let mut left = self.left.subscribe();
             while self.busy.load(Ordering::SeqCst) > 0 && left.changed().await.is_ok() {}
+            self.front.settled().await;
         };
         if tokio::time::timeout(GRACE, ended).await.is_err() {
             tracing::warn!(session = %self.owner, "calls of a session that is over do not end; now they are cancelled");

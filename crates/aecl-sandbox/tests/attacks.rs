@@ -1,0 +1,225 @@
+//! Every attack outside and in the cage, as root and as an ordinary user. What came of each is the matrix in
+//! `docs/reference/isolation.md`, which `UPDATE_EXPECT=1` rewrites.
+//!
+//! An attack that is refused inside says something only if it is not refused outside, so each runs there,
+//! too, by the same program as the same user.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, unsafe_code, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use aecl_sandbox::{Access, Cage, Clocks, Limits, Network, Outcome, Program, Tier, View, run};
+
+const NOBODY: &str = "65534";
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/isolation.md");
+const BEGIN: &str = "<!-- written by tests/attacks.rs -->\n";
+const END: &str = "<!-- end -->\n";
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn cage(views: Vec<View>) -> Cage {
+    let minute = Duration::from_secs(60);
+    Cage {
+        tier: Tier::Native,
+        views,
+        network: Network::None,
+        limits: Limits {
+            memory_max_bytes: is_root().then_some(128 << 20),
+            cpu_max_millicores: None,
+            processes_max: 64,
+            scratch_max_bytes: 32 << 20,
+            scratch_files_max: 1_000,
+            file_max_bytes: 16 << 20,
+            open_files_max: 128,
+            output_kept_max_bytes: 1 << 20,
+            output_max_bytes: 1 << 20,
+        },
+        clocks: Clocks { call: minute, task_left: minute, lifetime_left: minute },
+    }
+}
+
+/// Not a test of its own: the supervisor whose cage is attacked. It is a process of its own, so that it can
+/// run as another user and have a secret to lose.
+#[tokio::test]
+async fn supervisor() {
+    let Some(dir) = std::env::var_os("AECL_ATTACKS").map(PathBuf::from) else { return };
+    let own = tempfile::tempdir().unwrap();
+    let canary = own.path().join("canary");
+    fs::write(&canary, "of the host").unwrap();
+    // A descriptor that somebody forgot to close.
+    let planted = fs::File::open(&canary).unwrap();
+    unsafe { libc::fcntl(planted.as_raw_fd(), libc::F_SETFD, 0) };
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = own.path().join("socket");
+    let _unix = UnixListener::bind(&socket).unwrap();
+    let name = format!("aecl-attacks-{}", std::process::id());
+    let _abstract = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+    let key = 0x0ae0_0000 | i32::try_from(std::process::id() & 0xffff).unwrap();
+    let shared = unsafe { libc::shmget(key, 4_096, libc::IPC_CREAT | 0o666) };
+    let queue = std::ffi::CString::new(format!("/{name}")).unwrap();
+    unsafe { libc::mq_open(queue.as_ptr(), libc::O_CREAT | libc::O_RDWR, 0o666, 0) };
+
+    let mut env: BTreeMap<String, String> = [
+        ("ATTACK_FILE", canary.display().to_string()),
+        ("ATTACK_PORT", tcp.local_addr().unwrap().port().to_string()),
+        ("ATTACK_SOCKET", socket.display().to_string()),
+        ("ATTACK_ABSTRACT", name.clone()),
+        ("ATTACK_SHM", key.to_string()),
+        ("ATTACK_QUEUE", format!("/{name}")),
+        ("ATTACK_PID", std::process::id().to_string()),
+        ("ATTACK_SECRET_1", "the-half-and-".into()),
+        ("ATTACK_SECRET_2", "the-other-half".into()),
+        ("ATTACK_HOSTNAME", fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_owned()),
+        ("ATTACK_SETUID", dir.join("set-user-id").display().to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    let outside = Command::new(dir.join("attacker"))
+        .arg("all")
+        .envs(&env)
+        .current_dir(own.path())
+        .stdin(std::process::Stdio::piped())
+        .output()
+        .unwrap();
+    env.insert("ATTACK_SETUID".into(), "/set-user-id".into());
+    let view =
+        |name: &str| View { source: dir.join(name), at: format!("/{name}").into(), access: Access::ReadOnly };
+    let program = Program { argv: vec!["/attacker".into(), "all".into()], env, cwd: None };
+    let inside = run(program, cage(vec![view("attacker"), view("set-user-id")])).await.unwrap();
+    unsafe { libc::shmctl(shared, libc::IPC_RMID, std::ptr::null_mut()) };
+    unsafe { libc::mq_unlink(queue.as_ptr()) };
+    drop(planted);
+    assert_eq!(inside.outcome, Outcome::Exited(0), "{}", inside.stderr.for_display());
+    for (place, output) in [("outside", outside.stdout), ("inside", inside.stdout.bytes)] {
+        for line in String::from_utf8(output).unwrap().lines() {
+            println!("@{place}\t{line}");
+        }
+    }
+}
+
+/// What came of each attack, by case and name.
+type Results = BTreeMap<(u32, String), [String; 2]>;
+
+/// Runs the supervisor as root or as nobody.
+fn results(as_nobody: bool) -> Results {
+    let dir = tempfile::Builder::new().prefix("aecl-attacks").tempdir_in("/tmp").unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let put = |from: &Path, name: &str, mode: u32| {
+        let to = dir.path().join(name);
+        fs::copy(from, &to).unwrap();
+        fs::set_permissions(&to, fs::Permissions::from_mode(mode)).unwrap();
+        to
+    };
+    let attacker = Path::new(env!("CARGO_BIN_EXE_aecl-attacker"));
+    put(attacker, "attacker", 0o755);
+    put(attacker, "set-user-id", 0o4755);
+    let me = put(&std::env::current_exe().unwrap(), "supervisor", 0o755);
+    let mut command = if as_nobody {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]).arg(me);
+        command
+    } else {
+        Command::new(me)
+    };
+    command.args(["--exact", "supervisor", "--nocapture"]);
+    command.env("AECL_ATTACKS", dir.path()).env("PLANTED_SECRET", "the-half-and-the-other-half");
+    command.env("TMPDIR", "/tmp").env("AWS_SECRET_ACCESS_KEY", "x").env("LD_LIBRARY_PATH", "/nowhere");
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let mut results = Results::new();
+    for line in text.lines().filter_map(|line| line.split_once('@').map(|(_, line)| line)) {
+        let mut words = line.split('\t');
+        let (place, case) = (words.next().unwrap(), words.next().unwrap().parse().unwrap());
+        let (name, came) = (words.next().unwrap().to_owned(), words.next().unwrap().to_owned());
+        let entry = results.entry((case, name)).or_default();
+        entry[usize::from(place == "inside")] = came;
+    }
+    results
+}
+
+fn assert_held(results: &Results, who: &str) {
+    assert!(results.len() > 100, "only {} attacks ran as {who}", results.len());
+    for ((case, name), [outside, inside]) in results {
+        assert!(!outside.is_empty() && !inside.is_empty(), "{who}, {case} {name}: `{outside}`, `{inside}`");
+        let through = inside == "works" || inside.starts_with("reaches");
+        assert!(!through, "{who}: `{name}` ({case}) gets through: {inside}");
+    }
+}
+
+#[test]
+fn no_attack_gets_through_as_root_or_as_an_ordinary_user() {
+    if std::env::var_os("AECL_ATTACKS").is_some() {
+        return;
+    }
+    if !is_root() {
+        println!("not as root: only the part of an ordinary user runs, and the page is not compared");
+        return assert_held(&results(false), "this user");
+    }
+    let (root, user) = (results(false), results(true));
+    assert_held(&root, "root");
+    assert_held(&user, "an ordinary user");
+    // The control: an attack that nobody could carry out anyway shows nothing.
+    let shown = root.values().filter(|came| succeeds(&came[0])).count();
+    assert!(shown * 4 >= root.len() * 3, "only {shown} of {} attacks work outside", root.len());
+    compare(&root, &user);
+}
+
+fn succeeds(outside: &str) -> bool {
+    outside == "works" || outside.starts_with("reaches")
+}
+
+fn matrix(root: &Results, user: &Results) -> String {
+    let mut text = String::from(BEGIN);
+    text += "\n| case | attack | root, outside | root, in the cage | user, outside | user, in the cage |\n";
+    text += "|---|---|---|---|---|---|\n";
+    for ((case, name), [outside, inside]) in root {
+        let [user_outside, user_inside] = &user[&(*case, name.clone())];
+        writeln!(text, "| {case} | {name} | {outside} | **{inside}** | {user_outside} | **{user_inside}** |")
+            .unwrap();
+    }
+    text + "\n"
+}
+
+/// The page must say what happens in the cage, wherever the same happens outside. A kernel that lacks a file
+/// or a call answers differently on both sides.
+fn compare(root: &Results, user: &Results) {
+    let page = fs::read_to_string(PAGE).unwrap();
+    let (head, rest) = page.split_once(BEGIN).expect("the page has a place for the matrix");
+    let (old, tail) = rest.split_once(END).expect("the matrix has an end");
+    let new = matrix(root, user);
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(PAGE, format!("{head}{new}{END}{tail}")).unwrap();
+        return;
+    }
+    let rows = |text: &str| -> Vec<Vec<String>> {
+        let lines = text.lines().filter(|line| line.starts_with("| "));
+        lines.map(|line| line.split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
+    };
+    let (old, new) = (rows(old), rows(&new));
+    for (old, new) in old.iter().zip(&new) {
+        assert_eq!(old[1..3], new[1..3], "the page has other attacks; UPDATE_EXPECT=1 rewrites it");
+        for (outside, inside) in [(3, 4), (5, 6)] {
+            let same_machine = old[outside] == new[outside];
+            let row = &new[2];
+            assert!(
+                !same_machine || old[inside] == new[inside],
+                "{row}: {} is on the page and came out {}; UPDATE_EXPECT=1 rewrites it",
+                old[inside],
+                new[inside]
+            );
+        }
+    }
+    assert_eq!(old.len(), new.len(), "the page has other attacks; UPDATE_EXPECT=1 rewrites it");
+}
