@@ -34,6 +34,8 @@ pub struct Call {
     pub session: Option<String>,
     /// The scope whose credentials may be used; `None` is the scope of those that name none.
     pub credential_scope: Option<String>,
+    /// The most rows that it may touch; if it touches more, it is rolled back.
+    pub rows_max: Option<u64>,
     /// The largest output that is handed back.
     pub max_output_bytes: usize,
     /// Fires when nobody waits for the answer any more.

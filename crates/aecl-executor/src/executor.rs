@@ -63,6 +63,9 @@ impl Executor {
     pub fn check(connector: &serde_json::Value) -> Result<ConnectorSpec, String> {
         let spec: ConnectorSpec =
             serde_json::from_value(connector.clone()).map_err(|e| format!("`connector`: {e}"))?;
+        if let ConnectorSpec::Sql(sql) = &spec {
+            sql.check().map_err(|e| format!("`connector`: {e}"))?;
+        }
         spec.check_secrets().map_err(|e| format!("`connector`: {e}"))?;
         Ok(spec)
     }
@@ -78,12 +81,13 @@ impl Executor {
         let key = permit.key_for(permit.get().id());
         let action = permit.get().action().clone();
         let opened = permit.get().decision().credential_scope().map(str::to_owned);
+        let rows_max = permit.get().decision().rows_max();
         match call(permit.get().id().as_str(), &action, key, carry, max_output_bytes) {
             Ok(call) if uses_others(&action, opened.as_deref()) => {
                 outcome(&action, out_of_scope(&call.action, opened.as_deref()))
             }
             Ok(call) => {
-                let call = Call { credential_scope: opened, ..call };
+                let call = Call { credential_scope: opened, rows_max, ..call };
                 // A connector of ours that breaks has left the outcome open like a line that went dead.
                 let performed = AssertUnwindSafe(self.connectors.perform(&call)).catch_unwind().await;
                 let broke = |_| {
@@ -164,6 +168,7 @@ fn call(
         session: carry.session,
         // What was ruled on before is looked up with the credentials of its own entry.
         credential_scope: typed.manifest.credential_scope.clone(),
+        rows_max: None,
         max_output_bytes,
         cancel: carry.cancel,
     })

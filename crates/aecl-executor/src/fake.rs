@@ -171,6 +171,7 @@ pub fn call(action: &str, arguments: &str) -> Call {
         extra: None,
         session: None,
         credential_scope: None,
+        rows_max: None,
         max_output_bytes: 1 << 20,
         cancel: tokio_util::sync::CancellationToken::new(),
     }

@@ -140,11 +140,14 @@ impl Scene {
             "untrusted text read" => self.world.seen(&self.who.run, true, false),
             "private data read" => self.world.seen(&self.who.run, false, true),
             "untrusted and private read" => self.world.seen(&self.who.run, true, true),
+            "2 rows counted" => self.evidence.push(Evidence::counted(2)),
+            "5000 rows counted" => self.evidence.push(Evidence::counted(5000)),
             "a judge adds 40" => self.evidence.push(Evidence {
                 judge: "intent".into(),
                 about: "goal".into(),
                 points: 40,
                 said: "does not belong to the goal".into(),
+                rows: None,
             }),
 
             "token expired" => self.proposal.credential.expires_at = self.world.now,
@@ -796,7 +799,7 @@ fn decisions_are_what_the_page_says() {
         "ops_agent",
         "db.run_sql",
         sql("DELETE FROM users WHERE last_login < 2023"),
-        &["clean run", "in sandbox", "untrusted text read"],
+        &["clean run", "in sandbox", "2 rows counted", "5000 rows counted", "untrusted text read"],
     );
     for query in [
         "SELECT count(*) FROM users",

@@ -2,6 +2,7 @@
 
 use crate::code;
 use crate::decide::{Findings, Question};
+use crate::evidence::counted;
 use crate::risk::{Exposure, assess};
 use crate::understand::What;
 use crate::understand::sql::SqlEffect;
@@ -40,12 +41,13 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     }
 }
 
-/// How many rows or recipients: the larger of what an argument says and what its SQL says. A change of rows
-/// that says nothing is the worst count.
+/// How many rows or recipients: what an argument says, what its SQL says, what was counted; the largest. A
+/// change of rows that says nothing and was not counted is the worst count.
 fn rows(q: &Question<'_>) -> Option<u64> {
+    let counted = counted(q.evidence);
     let of_sql = q.action.runs.iter().filter_map(|run| match &run.what {
-        What::Sql(sql) if sql.effect() != SqlEffect::Read => Some(sql.rows().unwrap_or(u64::MAX)),
+        What::Sql(sql) if sql.effect() != SqlEffect::Read => sql.rows().or(counted).or(Some(u64::MAX)),
         What::Sql(_) | What::Command(_) => None,
     });
-    q.action.rows.into_iter().chain(of_sql).max()
+    q.action.rows.into_iter().chain(of_sql).chain(counted).max()
 }

@@ -72,13 +72,26 @@ pub fn tell(gate: &Gate, request: &Request) -> Story {
         title,
         what: action.typed.as_ref().map_or_else(String::new, |t| t.manifest.description.clone()),
         to,
-        runs: action.runs.iter().flat_map(aecl_kernel::understand::Run::words).collect(),
+        runs: runs(&action, request),
         amount,
         undo,
         undoable,
         because,
         stale: action.typed.as_ref().map(|t| t.digest) != ruled.definition,
     }
+}
+
+/// What its SQL or command line would do, and how many rows were counted when it was asked.
+fn runs(action: &Action, request: &Request) -> Vec<String> {
+    let mut out: Vec<String> = action.runs.iter().flat_map(aecl_kernel::understand::Run::words).collect();
+    out.extend(request.ask.rows.map(|rows| {
+        format!(
+            "touches {} {}; if it is more by then, nothing happens",
+            grouped(&rows.to_string()),
+            if rows == 1 { "row" } else { "rows" }
+        )
+    }));
+    out
 }
 
 fn undo(action: &Action, request: &Request) -> (String, bool) {

@@ -17,5 +17,6 @@ mod policy;
 mod program;
 mod record;
 mod reference;
+mod rows;
 mod secrets;
 mod setup;
