@@ -22,6 +22,8 @@ pub(crate) enum TemplateError {
     Missing(String),
     #[error("`{0}` is a list, an object or null; only text, numbers and true or false fit here")]
     NotScalar(String),
+    #[error("`{0}` must be a list of texts, one for each word")]
+    NotWords(String),
     #[error(
         "`{0}` would make an empty or dotted path segment, which is another place; refuse it in the schema"
     )]
@@ -88,6 +90,21 @@ impl<'a> Arguments<'a> {
         }
         filled.push_str(text);
         Ok(filled)
+    }
+
+    /// The words that one word of a template stands for: one, or for `{name...}` one for each item of a list.
+    pub(crate) fn words(&self, template: &str) -> Result<Vec<String>, TemplateError> {
+        let Some(name) = only_placeholder(template).and_then(|name| name.strip_suffix("...")) else {
+            return self.fill(template, str::to_owned).map(|word| vec![word]);
+        };
+        let raw = self.at(name).ok_or_else(|| TemplateError::Missing(name.to_owned()))?;
+        let items: Vec<Value> =
+            serde_json::from_str(&raw).map_err(|_| TemplateError::NotWords(name.to_owned()))?;
+        let word = |item| match item {
+            Value::String(word) => Ok(word),
+            _ => Err(TemplateError::NotWords(name.to_owned())),
+        };
+        items.into_iter().map(word).collect()
     }
 
     /// A query value; `None` when the template is one placeholder and that argument is absent.

@@ -1,13 +1,15 @@
 //! What to do, already judged: exactly these bytes.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
+use crate::connectors::files::FilesSpec;
 use crate::connectors::http::HttpSpec;
+use crate::connectors::process::ProcessSpec;
 use crate::connectors::sql::SqlSpec;
 use crate::vault::references;
 
@@ -40,9 +42,17 @@ pub struct Call {
     pub max_output_bytes: usize,
     /// Fires when nobody waits for the answer any more.
     pub cancel: CancellationToken,
+    /// The cage that the attempt got; told by the connector as soon as it is known.
+    pub cage: Arc<OnceLock<String>>,
 }
 
 impl Call {
+    /// Says in which cage this attempt runs.
+    pub(crate) fn ran_in(&self, cage: String) {
+        // Said once for each attempt.
+        drop(self.cage.set(cage));
+    }
+
     /// The time-out as a duration.
     #[must_use]
     pub fn timeout(&self) -> Duration {
@@ -68,6 +78,10 @@ pub enum ConnectorSpec {
     Http(Box<HttpSpec>),
     /// One SQL statement with named parameters.
     Sql(SqlSpec),
+    /// Changes of files below one directory.
+    Files(FilesSpec),
+    /// A program in a cage.
+    Process(Box<ProcessSpec>),
 }
 
 impl ConnectorSpec {
@@ -82,7 +96,14 @@ impl ConnectorSpec {
             Self::Sql(spec) if spec.statement.contains("{secret:") => {
                 Err("a statement holds no secrets: what it says is shown to people and kept".into())
             }
-            Self::Sql(_) => Ok(()),
+            Self::Sql(_) | Self::Files(_) => Ok(()),
+            Self::Process(spec) => {
+                let texts = spec.argv.iter().chain(spec.env.values()).chain(&spec.stdin);
+                if texts.into_iter().any(|text| text.contains("{secret:")) {
+                    return Err("a program in a cage gets no secrets: it could tell them to anybody".into());
+                }
+                Ok(())
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The ways of acting, one file each, and the desk that picks one by the action's own description.
 
+pub mod files;
 pub mod http;
 pub mod mcp;
+pub mod process;
 pub mod sql;
 
 use std::sync::Arc;
@@ -21,6 +23,10 @@ pub struct Connectors {
     pub http: http::HttpConnector,
     /// SQL databases.
     pub sql: sql::SqlConnector,
+    /// Files below a directory.
+    pub files: files::FilesConnector,
+    /// Programs in cages.
+    pub process: process::ProcessConnector,
     /// Where their credentials come from.
     pub vault: Vault,
     world: Option<Arc<dyn Connector>>,
@@ -48,6 +54,8 @@ impl Connectors {
             ConnectorSpec::Mcp { .. } => &self.mcp,
             ConnectorSpec::Http(_) => &self.http,
             ConnectorSpec::Sql(_) => &self.sql,
+            ConnectorSpec::Files(_) => &self.files,
+            ConnectorSpec::Process(_) => &self.process,
         }
     }
 }

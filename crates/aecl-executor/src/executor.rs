@@ -84,7 +84,7 @@ impl Executor {
         let rows_max = permit.get().decision().rows_max();
         match call(permit.get().id().as_str(), &action, key, carry, max_output_bytes) {
             Ok(call) if uses_others(&action, opened.as_deref()) => {
-                outcome(&action, out_of_scope(&call.action, opened.as_deref()))
+                outcome(&action, out_of_scope(&call.action, opened.as_deref()), None)
             }
             Ok(call) => {
                 let call = Call { credential_scope: opened, rows_max, ..call };
@@ -96,7 +96,8 @@ impl Executor {
                         format!("the connector of `{}` broke during the attempt", call.action),
                     )
                 };
-                outcome(&action, performed.unwrap_or_else(broke))
+                let cage = call.cage.get().cloned();
+                outcome(&action, performed.unwrap_or_else(broke), cage)
             }
             Err(message) => {
                 let not_sent = Performed::Failed {
@@ -105,7 +106,7 @@ impl Executor {
                     output: None,
                     effect: Effect::None,
                 };
-                outcome(&action, not_sent)
+                outcome(&action, not_sent, None)
             }
         }
     }
@@ -171,10 +172,11 @@ fn call(
         rows_max: None,
         max_output_bytes,
         cancel: carry.cancel,
+        cage: Arc::default(),
     })
 }
 
-fn outcome(action: &Action, performed: Performed) -> Outcome {
+fn outcome(action: &Action, performed: Performed, cage: Option<String>) -> Outcome {
     let (kind, code, message, output) = match performed {
         Performed::Done { output, .. } => (OutcomeKind::Done, None, String::new(), Some(output)),
         Performed::Failed { code, message, output, effect } => {
@@ -191,5 +193,5 @@ fn outcome(action: &Action, performed: Performed) -> Outcome {
         (Some(_), Some(typed)) => Labels::of(&typed.manifest.output),
         _ => Labels::default(),
     };
-    Outcome { kind, code, message, output, labels, sandbox: "none".into() }
+    Outcome { kind, code, message, output, labels, sandbox: cage.unwrap_or_else(|| "none".into()) }
 }

@@ -174,6 +174,7 @@ pub fn call(action: &str, arguments: &str) -> Call {
         rows_max: None,
         max_output_bytes: 1 << 20,
         cancel: tokio_util::sync::CancellationToken::new(),
+        cage: std::sync::Arc::default(),
     }
 }
 

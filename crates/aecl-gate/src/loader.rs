@@ -88,6 +88,10 @@ fn walk(
 }
 
 fn from_yaml(text: &str) -> Result<String, String> {
-    let value: serde_json::Value = serde_saphyr::from_str(text).map_err(|e| e.to_string())?;
-    Document::from_value(value).map(|d| d.text().to_owned()).map_err(|e| e.to_string())
+    Document::from_value(yaml(text)?).map(|d| d.text().to_owned()).map_err(|e| e.to_string())
+}
+
+/// Reads YAML as JSON, or says what is wrong with it and where. A key that stands twice is an error.
+pub fn yaml(text: &str) -> Result<serde_json::Value, String> {
+    serde_saphyr::from_str(text).map_err(|e| e.to_string())
 }

@@ -33,7 +33,10 @@ pub struct Change {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
     /// A directory, new or already there below.
-    Directory,
+    Directory {
+        /// It was made anew: what the view has in a directory of this name is not in it.
+        anew: bool,
+    },
     /// A file, with all its bytes.
     File {
         /// Whether its owner may execute it.

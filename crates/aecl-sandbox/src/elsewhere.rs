@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::net::TcpListener;
 use std::path::Path;
 
-use crate::{Cage, CollectLimits, Collected, Ended, Held, Program, SandboxError, Tier};
+use crate::{Cage, CollectLimits, Collected, Ended, Held, Program, SandboxError, Stream, Tier};
 
 /// A program in its cage. There is none on this system.
 #[derive(Debug)]
@@ -38,6 +38,12 @@ impl Running {
     /// Waits until nothing of the program is left.
     #[expect(clippy::unused_async, reason = "as on Linux")]
     pub async fn wait(self) -> Ended {
+        match self.never {}
+    }
+
+    /// The same, and hands out what the program writes while it runs.
+    #[expect(clippy::unused_async, reason = "as on Linux")]
+    pub async fn watch(self, _seen: impl FnMut(Stream, &[u8])) -> Ended {
         match self.never {}
     }
 }

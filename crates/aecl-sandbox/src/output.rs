@@ -1,5 +1,14 @@
 //! What a program wrote: every byte as it was, up to a limit, and how much there was.
 
+/// Which stream of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Its standard output.
+    Stdout,
+    /// Its standard error.
+    Stderr,
+}
+
 /// One stream of a program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {

@@ -15,6 +15,7 @@ mod mcp;
 mod policy;
 mod resolve;
 mod rollback;
+mod run;
 mod secrets;
 pub mod serve;
 mod show;
@@ -73,6 +74,8 @@ enum Command {
     Approvals(approvals::Args),
     /// Read, verify, export and replay the record.
     Log(log::Args),
+    /// Run a command in a cage.
+    Run(run::Args),
     /// Stop everything, a tenant, an agent or a run.
     Kill(kill::Args),
     /// Undo an action.
@@ -107,6 +110,8 @@ pub enum Exit {
     Pending,
     /// The record does not verify.
     Unverified,
+    /// As the program that was run.
+    Program(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -117,6 +122,7 @@ impl From<Exit> for ExitCode {
             Exit::Refused => 3,
             Exit::Pending => 4,
             Exit::Unverified => 5,
+            Exit::Program(code) => code,
         })
     }
 }
@@ -189,6 +195,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&common, args),
         Command::Approvals(args) => approvals::run(&common, args),
         Command::Log(args) => log::run(&common, args),
+        Command::Run(args) => run::run(&common, args),
         Command::Kill(args) => kill::run(&common, args),
         Command::Rollback(args) => rollback::run(&common, args),
         Command::Resolve(args) => resolve::run(&common, args),

@@ -1,4 +1,5 @@
-//! Every error code has a page with cause, meaning and way out; every page has its code.
+//! Every error code has a page with cause, meaning and way out; every page has its code. The same for the codes
+//! with which connectors say what went wrong out there.
 
 use std::collections::BTreeSet;
 
@@ -6,6 +7,8 @@ use super::{Found, House};
 
 const CODE: &str = "crates/aecl-kernel/src/code.rs";
 const PAGE: &str = "docs/reference/errors.md";
+const CONNECTORS: &str = "crates/aecl-executor/src/";
+const CONNECTORS_PAGE: &str = "docs/reference/connectors.md";
 
 pub fn check(house: &House, found: &mut Found) -> Result<(), String> {
     let (code, page) = (house.text(CODE), house.text(PAGE));
@@ -24,7 +27,64 @@ pub fn check(house: &House, found: &mut Found) -> Result<(), String> {
     for unknown in page.difference(&code) {
         found.error(format!("{PAGE}: `{unknown}` is in no code"));
     }
+    outcomes(house, found);
     Ok(())
+}
+
+fn outcomes(house: &House, found: &mut Found) {
+    let sources = house.files.iter().filter(|name| name.starts_with(CONNECTORS) && name.ends_with(".rs"));
+    let code: BTreeSet<String> =
+        sources.filter_map(|name| house.text(name)).flat_map(|text| of_outcomes(&text)).collect();
+    let page = in_rows(&house.text(CONNECTORS_PAGE).unwrap_or_default());
+    for missing in code.difference(&page) {
+        found.error(format!("{CONNECTORS_PAGE}: `{missing}` has no row"));
+    }
+    for unknown in page.difference(&code) {
+        found.error(format!("{CONNECTORS_PAGE}: `{unknown}` is in no connector"));
+    }
+}
+
+/// Codes of outcomes are literals of two words or more where a connector answers.
+fn of_outcomes(text: &str) -> BTreeSet<String> {
+    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let places = ["=> ", "code: ", "not_sent(", "unknown(", "lost(", "Some("];
+    let parts: Vec<&str> = text.split('"').collect();
+    let pairs = parts.chunks_exact(2).filter_map(|pair| <&[&str; 2]>::try_from(pair).ok());
+    let answers = |before: &str| {
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let before = if line.trim().is_empty() { before.trim_end() } else { before };
+        // The first word of a list, as of a tuple on lines of its own.
+        before.ends_with('(') || before.ends_with('{') || places.iter().any(|place| before.ends_with(place))
+    };
+    let codes = pairs.filter(|[before, literal]| {
+        let family = FAMILIES.iter().any(|family| literal.starts_with(family));
+        family && is_code(literal) && answers(before)
+    });
+    codes.map(|[_, literal]| (*literal).to_owned()).collect()
+}
+
+/// What codes of outcomes begin with.
+const FAMILIES: [&str; 12] = [
+    "connector_",
+    "credential_",
+    "egress_",
+    "files_",
+    "http_",
+    "process_",
+    "sandbox_",
+    "secret_",
+    "smtp_",
+    "sql_",
+    "upstream_",
+    "interrupted",
+];
+
+/// Codes of outcomes stand in backticks in the first cell of a row, several of them if they mean the same.
+fn in_rows(text: &str) -> BTreeSet<String> {
+    let rows = text.lines().filter_map(|line| line.trim().strip_prefix('|')?.split('|').next());
+    let codes = rows.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let family = |code: &&str| FAMILIES.iter().any(|family| code.starts_with(family)) && is_code(code);
+    codes.filter(family).map(str::to_owned).collect()
 }
 
 /// Codes are string literals after `NAME =` or `Code(`, on the same line or the next.
@@ -73,6 +133,16 @@ mod tests {
             in_code(text).into_iter().collect::<Vec<_>>(),
             ["over_budget", "too_late", "unknown_action"]
         );
+    }
+
+    #[test]
+    fn codes_of_outcomes_are_read_where_connectors_answer() {
+        let text = "Self::A(_) => \"files_root\",\nnot_sent(\"sql_open\", x); E { code: \"http_status\", m }\n(\n    \
+                    \"connector_mismatch\",\n  format!(\"sql_x {}\"))\nserde(default = \"files_max\"); x(\"nor\")";
+        let found: Vec<_> = of_outcomes(text).into_iter().collect();
+        assert_eq!(found, ["connector_mismatch", "files_root", "http_status", "sql_open"]);
+        let rows = "| `sql_open`, `sql_failed` | x |\n| `sql` | y |\n`http_lost`\n";
+        assert_eq!(in_rows(rows).into_iter().collect::<Vec<_>>(), ["sql_failed", "sql_open"]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::wire::{Cause, MountKind, Order, Report};
 use super::{Launched, groups_of};
-use crate::{Cage, Ended, Held, Level, Limits, Network, Outcome, Output, Scratch};
+use crate::{Cage, Ended, Held, Level, Limits, Network, Outcome, Output, Scratch, Stream};
 
 /// How much later than the launcher's the supervisor's own deadline is. It matters only if the launcher
 /// hangs.
@@ -107,7 +107,12 @@ impl Running {
 
     /// Waits until nothing of the program is left, and tells how it ended. What nobody took of its input is
     /// closed, so that a program which reads does not wait for more.
-    pub async fn wait(mut self) -> Ended {
+    pub async fn wait(self) -> Ended {
+        self.watch(|_, _| ()).await
+    }
+
+    /// The same, and hands out what the program writes while it runs, until it has written more than it may.
+    pub async fn watch(mut self, mut seen: impl FnMut(Stream, &[u8])) -> Ended {
         drop(self.stdin.take());
         let (mut stdout, mut stderr) = (Output::default(), Output::default());
         let mut findings = Findings::default();
@@ -116,10 +121,12 @@ impl Running {
         while control_open || out_open || err_open {
             tokio::select! {
                 read = self.launched.stdout.read(&mut out_buffer), if out_open => {
-                    out_open = self.keep(&mut stdout, &out_buffer, read, &mut findings);
+                    let chunk = chunk(&out_buffer, read);
+                    out_open = self.keep(&mut stdout, chunk, &mut findings, |c| seen(Stream::Stdout, c));
                 }
                 read = self.launched.stderr.read(&mut err_buffer), if err_open => {
-                    err_open = self.keep(&mut stderr, &err_buffer, read, &mut findings);
+                    let chunk = chunk(&err_buffer, read);
+                    err_open = self.keep(&mut stderr, chunk, &mut findings, |c| seen(Stream::Stderr, c));
                 }
                 report = self.launched.control.next(), if control_open => {
                     control_open = findings.hear(report);
@@ -143,18 +150,28 @@ impl Running {
     fn keep(
         &self,
         output: &mut Output,
-        buffer: &[u8],
-        read: std::io::Result<usize>,
+        chunk: &[u8],
         findings: &mut Findings,
+        seen: impl FnOnce(&[u8]),
     ) -> bool {
-        let Ok(count @ 1..) = read else { return false };
-        output.take(buffer.get(..count).unwrap_or_default(), self.limits.output_kept_max_bytes);
+        if chunk.is_empty() {
+            return false;
+        }
+        output.take(chunk, self.limits.output_kept_max_bytes);
+        if !findings.too_much {
+            seen(chunk);
+        }
         if output.written_bytes > self.limits.output_max_bytes && !findings.too_much {
             findings.too_much = true;
             self.kill();
         }
         true
     }
+}
+
+/// What was read; nothing at the end, and nothing when it cannot be read.
+fn chunk(buffer: &[u8], read: std::io::Result<usize>) -> &[u8] {
+    read.ok().and_then(|count| buffer.get(..count)).unwrap_or_default()
 }
 
 impl Findings {

@@ -90,7 +90,8 @@ impl Walk {
             FileType::Directory if depth >= DEPTH_MAX => return Err("it is nested too deeply"),
             FileType::Directory => {
                 let below = open(dir, name, OFlags::DIRECTORY)?;
-                self.found.changes.push(Change { path: shown.to_owned(), kind: ChangeKind::Directory });
+                let kind = ChangeKind::Directory { anew: hides_below(&below) };
+                self.found.changes.push(Change { path: shown.to_owned(), kind });
                 return self.directory(below, shown, depth + 1).map_err(|_| UNREADABLE);
             }
             FileType::RegularFile => self.file(dir, name)?,
@@ -133,6 +134,14 @@ impl Walk {
         self.total_bytes += size;
         Ok(ChangeKind::File { executable: about.st_mode & 0o100 != 0, bytes })
     }
+}
+
+/// How an overlay marks a directory that does not show what lies below it. A program in the cage cannot set
+/// this by itself: the overlay keeps names of this kind apart.
+fn hides_below(directory: &OwnedFd) -> bool {
+    let mut value = [0; 1];
+    let read = rustix::fs::fgetxattr(directory, c"user.overlay.opaque", &mut value);
+    read == Ok(1) && value == *b"y"
 }
 
 const UNREADABLE: &str = "it cannot be read";

@@ -18,5 +18,6 @@ mod program;
 mod record;
 mod reference;
 mod rows;
+mod run;
 mod secrets;
 mod setup;

@@ -1,0 +1,165 @@
+//! What a program may have, as the catalogue entry writes it.
+
+use aecl_sandbox::{Access, Cage, Clocks, Limits, Network, Tier, View};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A program in a cage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessSpec {
+    /// The program and its words. `{name}` stands for an argument, `{name...}` for each item of a list. No
+    /// shell reads them; who wants one writes `["sh", "-c", "{line}"]`.
+    pub argv: Vec<String>,
+    /// Variables, on top of `PATH`, `HOME`, `TMPDIR` and `LANG`. No secrets: the program could tell them.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Its input, a text with placeholders. Absent: none.
+    #[serde(default)]
+    pub stdin: Option<String>,
+    /// Where it starts; by default `/scratch`.
+    #[serde(default)]
+    pub cwd: Option<PathBuf>,
+    /// What it sees of this host beside the system's programs.
+    #[serde(default)]
+    pub views: Vec<ViewSpec>,
+    /// How strongly it is held, at least.
+    #[serde(default)]
+    pub tier: TierSpec,
+    /// How much it may use.
+    #[serde(default)]
+    pub limits: LimitsSpec,
+    /// The exit codes that mean success.
+    #[serde(default = "zero")]
+    pub success_codes: BTreeSet<i32>,
+}
+
+fn zero() -> BTreeSet<i32> {
+    BTreeSet::from([0])
+}
+
+/// A directory or file of this host in the cage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ViewSpec {
+    /// On this host: absolute, and no link on the way.
+    pub source: PathBuf,
+    /// In the cage: absolute.
+    pub at: PathBuf,
+    /// What may be done to it.
+    #[serde(default)]
+    pub access: AccessSpec,
+}
+
+/// What may be done to a view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessSpec {
+    /// Look.
+    #[default]
+    ReadOnly,
+    /// Write, into a layer above; the host's files stay as they are, and the changes come back as data.
+    Overlay,
+}
+
+/// How strongly a program is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TierSpec {
+    /// Namespaces, seccomp, landlock, no rights, limits; the kernel is shared.
+    #[default]
+    Native,
+}
+
+/// How much a program may use, with everything it starts. What this host cannot enforce is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsSpec {
+    /// Memory with scratch space, in MiB; `null` is no limit.
+    pub memory_max_mib: Option<u64>,
+    /// Processor time per second, in thousandths of a core; `null` is no limit.
+    pub cpu_max_millicores: Option<u32>,
+    /// Processes and threads at a time.
+    pub processes_max: u32,
+    /// The scratch space, in MiB.
+    pub scratch_max_mib: u64,
+    /// Files and directories in the scratch space.
+    pub scratch_files_max: u64,
+    /// One file, in MiB.
+    pub file_max_mib: u64,
+    /// Open files of one process.
+    pub open_files_max: u64,
+    /// What is kept of each of its two outputs, in KiB.
+    pub output_kept_max_kib: u64,
+    /// What it may write to either before it is ended, in MiB.
+    pub output_max_mib: u64,
+    /// What is collected of the files that it wrote, in KiB.
+    pub collected_max_kib: u64,
+    /// How many files are collected.
+    pub collected_files_max: usize,
+    /// How long all of its task may take, in seconds.
+    pub task_max_s: u64,
+    /// How long a sandbox lives, in seconds.
+    pub lifetime_max_s: u64,
+}
+
+impl Default for LimitsSpec {
+    fn default() -> Self {
+        Self {
+            memory_max_mib: Some(1024),
+            cpu_max_millicores: None,
+            processes_max: 256,
+            scratch_max_mib: 256,
+            scratch_files_max: 20_000,
+            file_max_mib: 64,
+            open_files_max: 1024,
+            output_kept_max_kib: 256,
+            output_max_mib: 64,
+            collected_max_kib: 4096,
+            collected_files_max: 500,
+            task_max_s: 20 * 60,
+            lifetime_max_s: 60 * 60,
+        }
+    }
+}
+
+impl ProcessSpec {
+    /// The cage, for a call that may take so long.
+    #[must_use]
+    pub fn cage(&self, call: Duration) -> Cage {
+        let limits = &self.limits;
+        let view = |view: &ViewSpec| View {
+            source: view.source.clone(),
+            at: view.at.clone(),
+            access: match view.access {
+                AccessSpec::ReadOnly => Access::ReadOnly,
+                AccessSpec::Overlay => Access::Overlay,
+            },
+        };
+        Cage {
+            tier: match self.tier {
+                TierSpec::Native => Tier::Native,
+            },
+            views: self.views.iter().map(view).collect(),
+            network: Network::None,
+            limits: Limits {
+                memory_max_bytes: limits.memory_max_mib.map(|mib| mib.saturating_mul(1 << 20)),
+                cpu_max_millicores: limits.cpu_max_millicores,
+                processes_max: limits.processes_max,
+                scratch_max_bytes: limits.scratch_max_mib.saturating_mul(1 << 20),
+                scratch_files_max: limits.scratch_files_max,
+                file_max_bytes: limits.file_max_mib.saturating_mul(1 << 20),
+                open_files_max: limits.open_files_max,
+                output_kept_max_bytes: limits.output_kept_max_kib.saturating_mul(1 << 10),
+                output_max_bytes: limits.output_max_mib.saturating_mul(1 << 20),
+            },
+            clocks: Clocks {
+                call,
+                task_left: Duration::from_secs(limits.task_max_s),
+                lifetime_left: Duration::from_secs(limits.lifetime_max_s),
+            },
+        }
+    }
+}

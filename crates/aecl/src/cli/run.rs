@@ -1,0 +1,325 @@
+//! `aecl run`: a command in a cage, without a server, an agent or a record.
+
+use super::show;
+use super::{Common, Error, Exit, Result, runtime};
+use aecl_executor::connectors::files::{Changes, FilesConnector, FilesSpec};
+use aecl_executor::connectors::process::{AccessSpec, ProcessSpec, ViewSpec, held, tell};
+use aecl_executor::{Call, Connector as _, ConnectorSpec, DryRun, Performed};
+use aecl_sandbox::{Ended, Outcome, Program, SandboxError, Stream};
+use serde_json::{Value, json};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The command sees the system's programs, what --view and --write show it, and scratch space in memory. It reaches \
+nobody, has no rights and ends at the time-out. What it writes below --write stays in a layer of its own: it is \
+told as a difference, and kept if you say so.
+
+Examples:
+  aecl run -- id
+  aecl run --view . -- grep -r TODO .
+  aecl run --write . --timeout 600 --keep -- npm test
+  aecl run --policy tests.yaml -- make check
+
+A policy is a YAML file with the keys of a `process` connector (docs/reference/connectors.md).
+
+Exit codes: that of the command; 124 at the time-out, 125 if the cage cannot be had, 127 if the command did not \
+start in it, 128 and its number for a signal, 137 also for too much memory or output.")]
+pub struct Args {
+    /// A YAML file that says what the command may have.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Show it a directory or file of this host, at the same place (below /host for what is in /tmp, /usr and the
+    /// like) or at another.
+    #[arg(long, value_name = "PATH[:AT]")]
+    view: Vec<String>,
+    /// The same, and let it write there, into a layer of its own.
+    #[arg(long, value_name = "PATH[:AT]")]
+    write: Vec<String>,
+    /// A variable, beside PATH, HOME, TMPDIR and LANG.
+    #[arg(long, value_name = "NAME=VALUE")]
+    env: Vec<String>,
+    /// Memory with scratch space, in MiB, or `none`.
+    #[arg(long, value_name = "MIB")]
+    memory: Option<String>,
+    /// How long it may take, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+    /// Show what it changed below --write, ask, and make these changes for good. The command then gets no input
+    /// from the terminal.
+    #[arg(long)]
+    keep: bool,
+    /// Keep without asking.
+    #[arg(long, requires = "keep")]
+    yes: bool,
+    /// The command and its words.
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// Runs it.
+pub fn run(common: &Common, args: Args) -> Result {
+    let spec = spec(&args)?;
+    let runtime = runtime()?;
+    let exit = runtime.block_on(caged(common, &args, &spec));
+    // Somebody may still be asked for input that nobody reads.
+    runtime.shutdown_background();
+    exit
+}
+
+/// What the command may have: the policy, and what the command line adds to it.
+fn spec(args: &Args) -> std::result::Result<ProcessSpec, Error> {
+    let mut spec = match &args.policy {
+        None => json!({}),
+        Some(path) => read(path)?,
+    };
+    let wrong = |path: &Path, e: &dyn std::fmt::Display| Error::new(format!("`{}`: {e}", path.display()));
+    let policy = args.policy.as_deref().unwrap_or(Path::new("the command line"));
+    let members =
+        spec.as_object_mut().ok_or_else(|| wrong(policy, &"it is not a list of keys and values"))?;
+    members.entry("argv").or_insert_with(|| json!([]));
+    let mut spec: ProcessSpec = serde_json::from_value(spec).map_err(|e| wrong(policy, &e))?;
+    if !spec.argv.is_empty() {
+        return Err(wrong(policy, &"it has an `argv`; the command stands behind `--`"));
+    }
+    for (said, access) in args
+        .view
+        .iter()
+        .map(|v| (v, AccessSpec::ReadOnly))
+        .chain(args.write.iter().map(|v| (v, AccessSpec::Overlay)))
+    {
+        spec.views.push(view(said, access)?);
+    }
+    for said in &args.env {
+        let (name, value) =
+            said.split_once('=').ok_or_else(|| Error::new(format!("`--env {said}` is not NAME=VALUE")))?;
+        spec.env.insert(name.to_owned(), value.to_owned());
+    }
+    match args.memory.as_deref() {
+        None => {}
+        Some("none") => spec.limits.memory_max_mib = None,
+        Some(mib) => {
+            let mib = mib
+                .parse()
+                .map_err(|_| Error::new(format!("`--memory {mib}` is no number of MiB and not `none`")))?;
+            spec.limits.memory_max_mib = Some(mib);
+            // The scratch space is memory; a full one is to look like a full disk.
+            spec.limits.scratch_max_mib = spec.limits.scratch_max_mib.min(mib / 2);
+        }
+    }
+    spec.argv.clone_from(&args.command);
+    if spec.cwd.is_none() {
+        // Where we are, if it can see that.
+        let here = std::env::current_dir().ok().and_then(|here| here.canonicalize().ok());
+        let inside = |view: &ViewSpec| Some(view.at.join(here.as_ref()?.strip_prefix(&view.source).ok()?));
+        spec.cwd = spec.views.iter().find_map(inside);
+    }
+    Ok(spec)
+}
+
+fn read(path: &Path) -> std::result::Result<Value, Error> {
+    let failed = |e: &dyn std::fmt::Display| Error::new(format!("`{}`: {e}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|e| failed(&e))?;
+    aecl_gate::loader::yaml(&text).map_err(|e| failed(&e))
+}
+
+fn view(said: &str, access: AccessSpec) -> std::result::Result<ViewSpec, Error> {
+    let (source, at) = match said.rsplit_once(':') {
+        Some((source, at)) => (source, Some(PathBuf::from(at))),
+        None => (said, None),
+    };
+    let found = Path::new(source).canonicalize();
+    let source = found.map_err(|e| Error::new(format!("`{source}` cannot be shown: {e}")))?;
+    Ok(ViewSpec { at: at.unwrap_or_else(|| place_of(&source)), source, access })
+}
+
+/// Where a path of this host is in the cage if nobody says: the same, unless every cage has a place of its own
+/// there.
+fn place_of(source: &Path) -> PathBuf {
+    let taken = ["/tmp", "/dev", "/proc", "/scratch", "/usr", "/etc"];
+    match taken.iter().any(|place| source.starts_with(place)) {
+        true => Path::new("/host").join(source.strip_prefix("/").unwrap_or(source)),
+        false => source.to_owned(),
+    }
+}
+
+async fn caged(common: &Common, args: &Args, spec: &ProcessSpec) -> Result {
+    let program = Program { argv: spec.argv.clone(), env: spec.env.clone(), cwd: spec.cwd.clone() };
+    let cage = spec.cage(Duration::from_secs(args.timeout));
+    let mut running = match aecl_sandbox::start(program, cage).await {
+        Ok(running) => running,
+        Err(error) => return not_started(common, &error),
+    };
+    let in_cage = held(running.held());
+    // A terminal is asked for an answer later; two readers would take it from each other.
+    let is_asked = args.keep && !args.yes && std::io::stdin().is_terminal();
+    if let Some(mut input) = running.stdin.take_if(|_| !is_asked) {
+        tokio::spawn(async move {
+            let (mut ours, mut buffer) = (tokio::io::stdin(), vec![0; 1 << 16]);
+            while let Ok(count @ 1..) = ours.read(&mut buffer).await {
+                if input.write_all(buffer.get(..count).unwrap_or_default()).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    let ended = running
+        .watch(|stream, bytes| {
+            if !common.json {
+                pass_on(stream, bytes);
+            }
+        })
+        .await;
+    let exit = exit(ended.outcome);
+    let (ended, mut told) = told(ended, spec).await?;
+    let changes: Vec<(PathBuf, Changes)> = changes(&told, spec)?;
+    let mut kept = Vec::new();
+    for (source, changes) in &changes {
+        if args.keep && keep(common, args, source, changes).await? {
+            kept.push(source.display().to_string());
+        }
+    }
+    if common.json {
+        told["cage"] = in_cage.into();
+        told["kept"] = json!(kept);
+        show::print_json(&told);
+        return Ok(exit);
+    }
+    if !matches!(ended.outcome, Outcome::Exited(_)) {
+        show::say(&format!("aecl: the command {}", ended.outcome));
+    }
+    for refused in told["refused"].as_array().into_iter().flatten() {
+        let word = |key: &str| refused[key].as_str().unwrap_or_default().to_owned();
+        show::say(&format!("aecl: `{}` was not taken along: {}", word("path"), word("why")));
+    }
+    for (source, changes) in changes.iter().filter(|_| !args.keep) {
+        let files = show::count(changes.changes.len(), "file");
+        show::say(&format!(
+            "aecl: {files} in {} changed in the cage only; `--keep` shows and keeps them",
+            source.display()
+        ));
+    }
+    Ok(exit)
+}
+
+fn pass_on(stream: Stream, bytes: &[u8]) {
+    // Whoever closed our output does not want to hear that either.
+    drop(match stream {
+        Stream::Stdout => std::io::stdout().write_all(bytes).and_then(|()| std::io::stdout().flush()),
+        Stream::Stderr => std::io::stderr().write_all(bytes),
+    });
+}
+
+/// What is told of the end.
+async fn told(ended: Ended, spec: &ProcessSpec) -> std::result::Result<(Ended, Value), Error> {
+    let spec = spec.clone();
+    let told = tokio::task::spawn_blocking(move || tell(&ended, &spec).map(|told| (ended, told))).await;
+    match told {
+        Ok(Ok(told)) => Ok(told),
+        Ok(Err(error)) => Err(Error::new(error.to_string())),
+        Err(broke) => Err(Error::new(format!("what it wrote could not be collected: {broke}"))),
+    }
+}
+
+/// The changes of each writable view, by its place on this host.
+fn changes(told: &Value, spec: &ProcessSpec) -> std::result::Result<Vec<(PathBuf, Changes)>, Error> {
+    let mut all = Vec::new();
+    for view in &spec.views {
+        let Some(found) = told["changes"].get(view.at.display().to_string()) else { continue };
+        let changes: Changes = serde_json::from_value(json!({ "changes": found }))
+            .map_err(|e| Error::new(format!("the changes in `{}` cannot be read: {e}", view.at.display())))?;
+        if !changes.changes.is_empty() {
+            all.push((view.source.clone(), changes));
+        }
+    }
+    Ok(all)
+}
+
+/// Shows the changes, asks, and makes them for good. Gives whether they were made.
+async fn keep(
+    common: &Common,
+    args: &Args,
+    source: &Path,
+    changes: &Changes,
+) -> std::result::Result<bool, Error> {
+    let arguments = serde_json::to_vec(changes).map_err(|e| Error::new(e.to_string()))?;
+    let files_max = changes.changes.len();
+    let call = Call {
+        action_id: "run".into(),
+        action: "run".into(),
+        arguments: arguments.into(),
+        connector: ConnectorSpec::Files(FilesSpec { root: source.to_owned(), files_max, bytes_max: 1 << 30 }),
+        timeout_ms: 60_000,
+        idempotency_key: format!("run-{}", std::process::id()),
+        meta: None,
+        extra: None,
+        session: None,
+        credential_scope: None,
+        rows_max: None,
+        max_output_bytes: usize::MAX,
+        cancel: tokio_util::sync::CancellationToken::new(),
+        cage: Arc::default(),
+    };
+    if !args.yes {
+        match FilesConnector.dry_run(&call).await {
+            DryRun::Would { output, .. } => diff(source, &output),
+            DryRun::Unsupported { message } | DryRun::Failed { message, .. } => {
+                return Err(Error::new(message));
+            }
+        }
+        if common.json || !std::io::stdin().is_terminal() {
+            return Err(Error::new("nobody is here to ask").hint("`--yes` keeps without asking"));
+        }
+        show::say("keep these changes? [y/N]");
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer).map_err(|e| Error::new(e.to_string()))?;
+        if !matches!(answer.trim(), "y" | "Y" | "yes") {
+            show::say("aecl: nothing was kept");
+            return Ok(false);
+        }
+    }
+    match FilesConnector.perform(&call).await {
+        Performed::Done { .. } => Ok(true),
+        Performed::Failed { message, .. } | Performed::Unknown { message, .. } => Err(Error::new(message)),
+    }
+}
+
+fn diff(source: &Path, output: &[u8]) {
+    let would: Value = serde_json::from_slice(output).unwrap_or_default();
+    for file in would["files"].as_array().into_iter().flatten() {
+        let word = |key: &str| file[key].as_str().unwrap_or_default().to_owned();
+        show::say(&format!("{} {}", word("what"), source.join(word("path")).display()));
+        word("diff").lines().for_each(show::say);
+    }
+}
+
+fn exit(outcome: Outcome) -> Exit {
+    Exit::Program(match outcome {
+        Outcome::Exited(code) => u8::try_from(code & 0xff).unwrap_or(u8::MAX),
+        Outcome::Signalled(signal) => 128u8.saturating_add(u8::try_from(signal).unwrap_or_default()),
+        Outcome::Seccomp => 128 + 31,
+        Outcome::TimedOut(_) => 124,
+        Outcome::OutOfMemory | Outcome::OutputCap | Outcome::Killed => 128 + 9,
+    })
+}
+
+fn not_started(common: &Common, error: &SandboxError) -> Result {
+    let code = match error {
+        SandboxError::NotInCage { .. } | SandboxError::NoProgram => 127,
+        _ => 125,
+    };
+    if common.json {
+        show::print_json(&json!({ "error": { "message": error.to_string() } }));
+    } else {
+        show::say(&format!("aecl: {error}"));
+        if matches!(error, SandboxError::Unenforceable { limit: "memory_max_bytes", .. }) {
+            show::say("hint: `--memory none` says that there is no such limit");
+        }
+    }
+    Ok(Exit::Program(code))
+}

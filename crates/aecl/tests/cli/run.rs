@@ -1,0 +1,104 @@
+//! `aecl run`: a command in a cage, from a terminal.
+
+use crate::program::Aecl;
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+
+fn project() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a"), "one\n").unwrap();
+    fs::write(dir.path().join("b"), "two\n").unwrap();
+    dir
+}
+
+/// Without a limit of memory, which an ordinary user without a cgroup cannot have.
+fn caged(dir: &Path, args: &[&str]) -> crate::program::Ran {
+    let all = [&["run", "--memory", "none"], args].concat();
+    Aecl::on(&dir.join(".aecl")).fed(&all, b"input\n")
+}
+
+#[test]
+fn a_command_sees_what_it_is_shown_and_ends_with_its_own_code() {
+    let dir = project();
+    let ran = caged(dir.path(), &["--", "sh", "-c", "cat; ls /root; ls; cat /etc/shadow; exit 7"]).ended(7);
+    assert_eq!(ran.out, "input\n");
+    assert!(ran.err.contains("No such file"), "{}", ran.err);
+    let ran = caged(dir.path(), &["--view", ".", "--", "sh", "-c", "cat a; echo x > a"]).ended(2);
+    assert_eq!(ran.out, "one\n");
+    assert!(ran.err.contains("Read-only"), "{}", ran.err);
+    let shown = format!("{}:/project", dir.path().display());
+    let ran = caged(dir.path(), &["--view", &shown, "--", "pwd"]).ended(0);
+    assert_eq!(ran.out, "/project\n");
+    let ran =
+        caged(dir.path(), &["--env", "A=b c", "--", "sh", "-c", "echo $A; env | grep -c AECL"]).ended(1);
+    assert_eq!(ran.out, "b c\n0\n");
+}
+
+#[test]
+fn each_end_has_its_code() {
+    let dir = project();
+    caged(dir.path(), &["--timeout", "1", "--", "sleep", "60"]).ended(124);
+    caged(dir.path(), &["--", "no-such-program"]).ended(127);
+    caged(dir.path(), &["--", "sh", "-c", "kill -15 $$"]).ended(143);
+    let ran = caged(dir.path(), &["--view", "/proc", "--", "true"]).ended(125);
+    assert!(ran.err.contains("`/proc`"), "{}", ran.err);
+    for wrong in [&["--view", "nothing-here", "--", "true"][..], &["--env", "A", "--", "true"]] {
+        caged(dir.path(), wrong).ended(1);
+    }
+    caged(dir.path(), &["--timeout", "0", "--", "true"]).ended(2);
+}
+
+#[test]
+fn changes_stay_in_the_cage_until_they_are_kept() {
+    let dir = project();
+    let change = ["--", "sh", "-ec", "echo three >> a; rm b; mkdir d; echo new > d/n"];
+    let ran = caged(dir.path(), &[&["--write", "."], &change[..]].concat()).ended(0);
+    assert!(ran.err.contains("3 files") && ran.err.contains("--keep"), "{}", ran.err);
+    assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "one\n");
+    // Nobody is at a terminal.
+    let ran = caged(dir.path(), &[&["--write", ".", "--keep"], &change[..]].concat()).ended(1);
+    assert!(ran.err.contains("+three") && ran.err.contains("--yes"), "{}", ran.err);
+    assert!(dir.path().join("b").exists());
+    caged(dir.path(), &[&["--write", ".", "--keep", "--yes"], &change[..]].concat()).ended(0);
+    assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "one\nthree\n");
+    assert_eq!(fs::read_to_string(dir.path().join("d/n")).unwrap(), "new\n");
+    assert!(!dir.path().join("b").exists());
+}
+
+#[test]
+fn a_policy_says_what_it_may_have() {
+    let dir = project();
+    let file = dir.path().join("tests.yaml");
+    let view = json!({ "source": dir.path(), "at": "/project", "access": "overlay" });
+    fs::write(
+        &file,
+        format!("views: [{view}]\ncwd: /project\nlimits: {{ processes_max: 8, memory_max_mib: null }}\n"),
+    )
+    .unwrap();
+    let run = |args: &[&str]| {
+        Aecl::on(&dir.path().join(".aecl"))
+            .run(&[&["--json", "run", "--policy", "tests.yaml", "--"], args].concat())
+    };
+    let told = run(&["sh", "-c", "echo x > a; echo y > /scratch/out"]).ended(0).json();
+    assert_eq!((&told["exit_code"], &told["kept"]), (&json!(0), &json!([])));
+    assert_eq!(told["changes"]["/project"][0]["path"], "a");
+    assert_eq!(told["files"][0]["after"]["text"], "y\n");
+    assert!(told["cage"].as_str().unwrap().starts_with("native: "), "{told}");
+    fs::write(&file, "veiws: []\n").unwrap();
+    let ran = run(&["true"]).ended(1);
+    assert!(ran.out.contains("veiws") && ran.out.contains("tests.yaml"), "{}", ran.out);
+    fs::write(&file, "argv: [id]\n").unwrap();
+    assert!(run(&["true"]).ended(1).out.contains("behind `--`"));
+}
+
+#[test]
+fn an_ordinary_user_is_held_as_well() {
+    let dir = project();
+    fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let aecl = Aecl::on(&dir.path().join(".aecl")).by_nobody();
+    let ran = aecl
+        .run(&["run", "--memory", "none", "--view", ".", "--", "sh", "-c", "cat a; id -u; ls /home"])
+        .ended(2);
+    assert_eq!(ran.out, "one\n1000\n");
+}
