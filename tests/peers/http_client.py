@@ -8,10 +8,12 @@ the server asks meanwhile reaches the client; two servers stand behind one addre
 import asyncio
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).parent / "lib"))
 
@@ -20,7 +22,9 @@ import httpx2  # noqa: E402
 import mcp_types as t  # noqa: E402
 import peer  # noqa: E402
 from mcp import Client  # noqa: E402
+from mcp.client.extension import ClientExtension, ResultClaim  # noqa: E402
 from mcp.client.streamable_http import streamable_http_client  # noqa: E402
+from pydantic import ConfigDict, Field  # noqa: E402
 from report import check, end, fail, ok  # noqa: E402
 
 FIRST, SECOND = "first", "second"
@@ -45,13 +49,60 @@ async def answer_elicitation(context, params):
     return t.ElicitResult(action="accept", content={"name": "Ada"})
 
 
+class Task(t.Result):
+    """A handle instead of a result."""
+
+    result_type: Literal["task"] = Field(alias="resultType")
+    task_id: str = Field(alias="taskId")
+    status: str
+
+
+class Raw(t.Result):
+    """Whatever the answer holds."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class GetTask(t.Request[dict, Literal["tasks/get"]]):
+    """A poll; its subject stands in a header, too."""
+
+    method: Literal["tasks/get"] = "tasks/get"
+    name_param = "taskId"
+
+
+class Tasks(ClientExtension):
+    """What a client does that knows tasks: a person says yes, and it polls until the task is over."""
+
+    identifier = "io.modelcontextprotocol/tasks"
+
+    def __init__(self, data):
+        self.data, self.seen = data, []
+
+    async def finish(self, task, context):
+        request = GetTask(params={"taskId": task.task_id})
+        approved = False
+        while True:
+            state = (await context.session.send_request(request, Raw)).model_dump(by_alias=True)
+            self.seen.append(state["status"])
+            if state["status"] == "completed":
+                return t.CallToolResult.model_validate(state["result"])
+            if not approved:
+                approval = re.search(r"apr_\w+", state["statusMessage"]).group()
+                await asyncio.to_thread(gateway.run, gateway.approve(self.data, approval))
+                approved = True
+            await asyncio.sleep(0.1)
+
+    def claims(self):
+        return [ResultClaim(result_type="task", model=Task, resolve=self.finish)]
+
+
 @contextlib.asynccontextmanager
-async def client(url, mode, key=None):
+async def client(url, mode, key=None, extensions=()):
     headers = {"authorization": f"Bearer {key}"} if key else {}
     async with httpx2.AsyncClient(headers=headers, timeout=TIMEOUT_S) as http:
         transport = streamable_http_client(url, http_client=http)
         callbacks = {"sampling_callback": answer_sampling, "elicitation_callback": answer_elicitation}
-        async with Client(transport, mode=mode, read_timeout_seconds=TIMEOUT_S, **callbacks) as session:
+        async with Client(transport, mode=mode, read_timeout_seconds=TIMEOUT_S, extensions=extensions, **callbacks) as session:
             yield session
 
 
@@ -94,6 +145,14 @@ async def python(mode, direct, url, key, data):
 
         result = await session.read_resource("test://static-text")
         check(f"{name} a resource is read", "static text resource" in result.contents[0].text, result)
+
+    if mode == "auto":
+        tasks = Tasks(data)
+        async with client(f"{url}/{FIRST}", mode, key, [tasks]) as session:
+            result = await session.call_tool("test_audio_content", {})
+            begins = tasks.seen[:1] in (["working"], ["input_required"])
+            check(f"{name} what waits is a task", begins and tasks.seen[-1] == "completed", tasks.seen)
+            check(f"{name} the task has the result", result.content[0].type == "audio", result)
 
     async with client(url, mode, key) as session:
         names = [tool.name for tool in (await session.list_tools()).tools]

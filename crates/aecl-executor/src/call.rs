@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connectors::http::HttpSpec;
 use crate::connectors::sql::SqlSpec;
+use crate::vault::references;
 
 /// One attempt to act. Nobody judges it again; nobody may change it.
 #[derive(Clone, Debug)]
@@ -31,6 +32,10 @@ pub struct Call {
     pub extra: Option<Box<RawValue>>,
     /// MCP: the client session whose own upstream connection is used, when there is one.
     pub session: Option<String>,
+    /// The scope whose credentials may be used; `None` is the scope of those that name none.
+    pub credential_scope: Option<String>,
+    /// The most rows that it may touch; if it touches more, it is rolled back.
+    pub rows_max: Option<u64>,
     /// The largest output that is handed back.
     pub max_output_bytes: usize,
     /// Fires when nobody waits for the answer any more.
@@ -63,4 +68,21 @@ pub enum ConnectorSpec {
     Http(Box<HttpSpec>),
     /// One SQL statement with named parameters.
     Sql(SqlSpec),
+}
+
+impl ConnectorSpec {
+    /// What is wrong with the secret references in it.
+    pub(crate) fn check_secrets(&self) -> Result<(), String> {
+        match self {
+            Self::Mcp { .. } => Ok(()),
+            Self::Http(spec) => spec
+                .headers
+                .values()
+                .try_for_each(|text| references(text).map(drop).map_err(|e| e.to_string())),
+            Self::Sql(spec) if spec.statement.contains("{secret:") => {
+                Err("a statement holds no secrets: what it says is shown to people and kept".into())
+            }
+            Self::Sql(_) => Ok(()),
+        }
+    }
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::egress::Egress;
+use crate::vault::Vault;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Reconciled};
 
 /// All ways of acting.
@@ -19,10 +21,19 @@ pub struct Connectors {
     pub http: http::HttpConnector,
     /// SQL databases.
     pub sql: sql::SqlConnector,
+    /// Where their credentials come from.
+    pub vault: Vault,
     world: Option<Arc<dyn Connector>>,
 }
 
 impl Connectors {
+    /// All ways of acting, with credentials from this vault.
+    #[must_use]
+    pub fn new(vault: Vault) -> Self {
+        let http = http::HttpConnector::new(Egress::default(), vault.clone());
+        Self { http, vault, ..Self::default() }
+    }
+
     /// A world of one's own, whatever an action's description says: for tests of everything before it.
     #[must_use]
     pub fn of_world(world: Arc<dyn Connector>) -> Self {

@@ -5,9 +5,11 @@
 //! dial a place that nobody judged.
 
 mod addresses;
+pub mod broker;
+mod host;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +17,10 @@ use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use addresses::behind_nat64;
 pub use addresses::{Reach, reach};
+use host::is_plain_name;
+pub use host::{Destination, HostName};
 
 /// Makes HTTP clients that can reach one place each.
 #[derive(Clone)]
@@ -165,32 +170,41 @@ fn check_url(url: &Url, allow_private: bool) -> Result<Place, EgressError> {
     }
     let place = Place { host: host_text, port: url.port_or_known_default().unwrap_or(0), allow_private };
     match url.host() {
-        Some(Host::Ipv4(v4)) => judge(&place, IpAddr::V4(v4))?,
-        Some(Host::Ipv6(v6)) => judge(&place, IpAddr::V6(v6))?,
+        Some(Host::Ipv4(v4)) => judge(&place.host, allow_private, IpAddr::V4(v4))?,
+        Some(Host::Ipv6(v6)) => judge(&place.host, allow_private, IpAddr::V6(v6))?,
         Some(Host::Domain(name)) if is_plain_name(name) => {}
         Some(Host::Domain(_)) | None => return Err(EgressError::OddHost(place.host)),
     }
     Ok(place)
 }
 
-fn is_plain_name(name: &str) -> bool {
-    name.len() <= 253
-        && name.split('.').all(|label| {
-            (1..=63).contains(&label.len())
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
-        })
-}
-
-fn judge(place: &Place, address: IpAddr) -> Result<(), EgressError> {
-    let denied = |kind, way_out| EgressError::Denied { host: place.host.clone(), address, kind, way_out };
-    match reach(address) {
+fn judge(host: &str, allow_private: bool, address: IpAddr) -> Result<(), EgressError> {
+    let denied = |kind, way_out| EgressError::Denied { host: host.to_owned(), address, kind, way_out };
+    let reach = match reach(address) {
+        // A public address of this machine leads to the same services as loopback.
+        Reach::Public if is_ours(address) => Reach::Private("an address of this machine"),
+        reach => reach,
+    };
+    match reach {
         Reach::Public => Ok(()),
-        Reach::Private(_) if place.allow_private => Ok(()),
+        Reach::Private(_) if allow_private => Ok(()),
         Reach::Private(kind) => Err(denied(kind, "set `allow_private` for it if that is meant")),
         Reach::Never(kind) => Err(denied(kind, "name another host")),
     }
+}
+
+/// Whether an address is one of this machine: what goes there would come from there. Nothing is sent.
+fn is_ours(address: IpAddr) -> bool {
+    let address = behind_nat64(address);
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let from = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((address, 9))?;
+        socket.local_addr()
+    });
+    from.is_ok_and(|from| from.ip() == address)
 }
 
 /// The look-up inside the connection attempt: all addresses pass, or none is dialled.
@@ -212,7 +226,7 @@ impl Resolve for Judged {
                 return Err(no_address("the look-up came back empty".into()).into());
             }
             for address in &found {
-                judge(&place, *address)?;
+                judge(&place.host, place.allow_private, *address)?;
             }
             let port = place.port;
             let sockets: Vec<SocketAddr> = found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
@@ -288,6 +302,20 @@ mod tests {
             assert!(Egress::default().client(&url, true).is_err(), "{host}");
         }
         assert!(Egress::default().client(&parse_url("http://127.0.0.1:9/").unwrap(), true).is_ok());
+    }
+
+    #[test]
+    fn a_public_address_of_this_machine_is_as_shut_as_loopback() {
+        assert!(is_ours("127.0.0.1".parse().unwrap()) && !is_ours("1.1.1.1".parse().unwrap()));
+        assert!(is_ours("64:ff9b::7f00:1".parse().unwrap()), "also behind a translation");
+        // Whatever this machine has: none of its addresses is dialled without being asked for.
+        let route = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+            socket.connect("192.0.2.1:9")?;
+            socket.local_addr()
+        });
+        if let Ok(own) = route {
+            assert!(is_ours(own.ip()) && judge("own.example", false, own.ip()).is_err(), "{own}");
+        }
     }
 
     #[test]

@@ -61,7 +61,13 @@ impl Executor {
 
     /// Checks how an action is to be carried out, when its manifest is loaded.
     pub fn check(connector: &serde_json::Value) -> Result<ConnectorSpec, String> {
-        serde_json::from_value(connector.clone()).map_err(|e| format!("`connector`: {e}"))
+        let spec: ConnectorSpec =
+            serde_json::from_value(connector.clone()).map_err(|e| format!("`connector`: {e}"))?;
+        if let ConnectorSpec::Sql(sql) = &spec {
+            sql.check().map_err(|e| format!("`connector`: {e}"))?;
+        }
+        spec.check_secrets().map_err(|e| format!("`connector`: {e}"))?;
+        Ok(spec)
     }
 
     /// Acts once. The permit is spent by the call.
@@ -74,8 +80,14 @@ impl Executor {
     pub async fn perform(&self, permit: Recorded<Permit>, carry: Carry, max_output_bytes: usize) -> Outcome {
         let key = permit.key_for(permit.get().id());
         let action = permit.get().action().clone();
+        let opened = permit.get().decision().credential_scope().map(str::to_owned);
+        let rows_max = permit.get().decision().rows_max();
         match call(permit.get().id().as_str(), &action, key, carry, max_output_bytes) {
+            Ok(call) if uses_others(&action, opened.as_deref()) => {
+                outcome(&action, out_of_scope(&call.action, opened.as_deref()))
+            }
             Ok(call) => {
+                let call = Call { credential_scope: opened, rows_max, ..call };
                 // A connector of ours that breaks has left the outcome open like a line that went dead.
                 let performed = AssertUnwindSafe(self.connectors.perform(&call)).catch_unwind().await;
                 let broke = |_| {
@@ -121,6 +133,21 @@ impl Executor {
     }
 }
 
+/// The kernel has blocked this already. Said again where credentials are used, so that one mistake is not enough.
+fn uses_others(action: &Action, opened: Option<&str>) -> bool {
+    let manifest = action.typed.as_ref().map(|typed| &typed.manifest);
+    manifest.is_some_and(|m| m.uses_credentials() && m.credential_scope.as_deref() != opened)
+}
+
+/// What is said when a permit does not open the credentials that an attempt would use.
+pub(crate) fn out_of_scope(what: &str, opened: Option<&str>) -> Performed {
+    let opened = opened.map_or_else(|| "no scope".to_owned(), |scope| format!("the scope `{scope}`"));
+    Performed::not_sent(
+        "credential_refused",
+        format!("`{what}` uses credentials of another scope; the permit opens those of {opened}"),
+    )
+}
+
 fn call(
     id: &str,
     action: &Action,
@@ -139,6 +166,9 @@ fn call(
         meta: carry.meta,
         extra: carry.extra,
         session: carry.session,
+        // What was ruled on before is looked up with the credentials of its own entry.
+        credential_scope: typed.manifest.credential_scope.clone(),
+        rows_max: None,
         max_output_bytes,
         cancel: carry.cancel,
     })

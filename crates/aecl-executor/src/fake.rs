@@ -170,6 +170,8 @@ pub fn call(action: &str, arguments: &str) -> Call {
         meta: None,
         extra: None,
         session: None,
+        credential_scope: None,
+        rows_max: None,
         max_output_bytes: 1 << 20,
         cancel: tokio_util::sync::CancellationToken::new(),
     }

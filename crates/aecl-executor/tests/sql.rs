@@ -28,7 +28,14 @@ impl World {
         let lookup = Some("SELECT id FROM users WHERE key = :idempotency_key".to_owned());
         let mut call = fake::call("users", arguments);
         let statement = statement.to_owned();
-        call.connector = ConnectorSpec::Sql(SqlSpec { database, statement, mode, max_rows: 2, lookup });
+        call.connector = ConnectorSpec::Sql(SqlSpec {
+            database,
+            statement,
+            statement_from: None,
+            mode,
+            max_rows: 2,
+            lookup,
+        });
         call
     }
 
@@ -81,6 +88,44 @@ async fn a_dry_run_counts_and_changes_nothing_and_then_it_happens() {
     assert_eq!(would, br#"{"changed":2}"#);
     assert_eq!(output(&call).await, json!({ "changed": 2 }));
     assert_eq!(world.count(), 1);
+}
+
+#[tokio::test]
+async fn more_rows_than_were_counted_are_rolled_back() {
+    let world = world();
+    let mut call = world.call(SqlMode::Write, DELETE_OLD, r#"{"before":2023}"#);
+    call.rows_max = Some(1);
+    let said = refusal(&call).await;
+    assert!(
+        said.starts_with("sql_more_rows: `users`: it touches 2 rows, and 1 were counted before"),
+        "{said}"
+    );
+    assert_eq!(world.count(), 3);
+    call.rows_max = Some(2);
+    assert_eq!(output(&call).await, json!({ "changed": 2 }));
+}
+
+#[tokio::test]
+async fn a_statement_may_be_an_argument_and_stays_one_statement() {
+    let world = world();
+    let call = |mode, sql: &str| {
+        let mut call = world.call(mode, "", &json!({ "sql": sql, "before": 2023 }).to_string());
+        if let ConnectorSpec::Sql(spec) = &mut call.connector {
+            spec.statement_from = Some("sql".into());
+        }
+        call
+    };
+    for (mode, sql, expected) in [
+        (SqlMode::Write, "DELETE FROM users; DELETE FROM users", "more than one statement"),
+        (SqlMode::Write, "ATTACH 'x.db' AS x", "begins with `ATTACH`"),
+        (SqlMode::Write, "PRAGMA writable_schema = 1", "begins with `PRAGMA`"),
+        (SqlMode::Read, "DELETE FROM users", "`mode` is `read`"),
+    ] {
+        let said = refusal(&call(mode, sql)).await;
+        assert!(said.contains(expected), "{said}");
+    }
+    assert_eq!(world.count(), 3);
+    assert_eq!(output(&call(SqlMode::Write, DELETE_OLD)).await, json!({ "changed": 2 }));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use aecl_executor::connectors::mcp::{
     ClientFace, Era, Handshake, McpConnector, RawReply, Transport, Upstream, UpstreamSpec,
 };
 use aecl_executor::egress::Egress;
+use aecl_executor::vault::Vault;
 use aecl_executor::{Call, Connector, ConnectorSpec, Effect, Performed, fake};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -24,8 +25,10 @@ fn spec(era: &str, journal: &tempfile::NamedTempFile) -> UpstreamSpec {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/upstream_server.py").to_owned();
     let args = vec!["-u".into(), script, era.into(), journal.path().display().to_string()];
     let env = BTreeMap::from([("GIVEN".to_owned(), "yes".to_owned())]);
-    let mut spec =
-        UpstreamSpec::new("tiny", Transport::Stdio { command: "python3".into(), args, env, cwd: None });
+    let mut spec = UpstreamSpec::new(
+        "tiny",
+        Transport::Stdio { command: "python3".into(), args, env, cwd: None, credential_scope: None },
+    );
     spec.message_max_bytes = 200_000;
     spec
 }
@@ -33,7 +36,8 @@ fn spec(era: &str, journal: &tempfile::NamedTempFile) -> UpstreamSpec {
 async fn world(era: &str) -> World {
     let journal = tempfile::NamedTempFile::new().unwrap();
     let how = Handshake::Probe(ClientFace::default());
-    let upstream = Upstream::connect(spec(era, &journal), how, Egress::default()).await.unwrap();
+    let upstream =
+        Upstream::connect(spec(era, &journal), how, Egress::default(), Vault::default()).await.unwrap();
     let desk = McpConnector::default();
     desk.insert(None, upstream.clone());
     World { desk, upstream, journal }
@@ -114,7 +118,7 @@ async fn a_server_deaf_to_discovery_is_asked_the_older_way() {
     let mut spec = spec("deaf", &journal);
     spec.probe_timeout_ms = 200;
     let how = Handshake::Probe(ClientFace::default());
-    let upstream = Upstream::connect(spec, how, Egress::default()).await.unwrap();
+    let upstream = Upstream::connect(spec, how, Egress::default(), Vault::default()).await.unwrap();
     assert_eq!(upstream.hello().await.unwrap().era, Era::Legacy("2025-11-25".into()));
 }
 
@@ -123,7 +127,8 @@ async fn a_clients_own_initialize_is_relayed_also_after_a_crash() {
     let journal = tempfile::NamedTempFile::new().unwrap();
     let params = r#"{"protocolVersion":"2025-06-18", "capabilities":{"roots":{}},"clientInfo":{"name":"x","version":"1"}}"#;
     let how = Handshake::Initialize(RawValue::from_string(params.into()).unwrap());
-    let upstream = Upstream::connect(spec("legacy", &journal), how, Egress::default()).await.unwrap();
+    let upstream =
+        Upstream::connect(spec("legacy", &journal), how, Egress::default(), Vault::default()).await.unwrap();
     assert!(upstream.hello().await.unwrap().raw.get().contains(r#""extra":{"roots":{}}"#));
     let desk = McpConnector::default();
     desk.insert(None, upstream);
@@ -330,12 +335,18 @@ async fn fifty_calls_at_once_get_their_own_answers() {
 
 #[tokio::test]
 async fn a_server_that_does_not_start_is_not_hammered() {
-    let transport =
-        Transport::Stdio { command: "/no/such/server".into(), args: vec![], env: BTreeMap::new(), cwd: None };
+    let transport = Transport::Stdio {
+        command: "/no/such/server".into(),
+        args: vec![],
+        env: BTreeMap::new(),
+        cwd: None,
+        credential_scope: None,
+    };
     let upstream = Upstream::lazy(
         UpstreamSpec::new("gone", transport),
         Handshake::Probe(ClientFace::default()),
         Egress::default(),
+        Vault::default(),
     );
     let desk = McpConnector::default();
     desk.insert(None, upstream);
@@ -359,7 +370,9 @@ async fn a_missing_secret_stops_the_start() {
         env.insert("TOKEN".into(), "{secret:env:AECL_TEST_NEVER_SET}".into());
     }
     let how = Handshake::Probe(ClientFace::default());
-    let Err(error) = Upstream::connect(spec, how, Egress::default()).await else { panic!() };
+    let Err(error) = Upstream::connect(spec, how, Egress::default(), Vault::default()).await else {
+        panic!()
+    };
     assert!(error.to_string().contains("`env:AECL_TEST_NEVER_SET` is not set"), "{error}");
 }
 

@@ -10,6 +10,7 @@ use aecl_executor::connectors::mcp::{
     ClientFace, Era, Handshake, McpConnector, Transport, Upstream, UpstreamSpec,
 };
 use aecl_executor::egress::Egress;
+use aecl_executor::vault::Vault;
 use aecl_executor::{Call, Connector, ConnectorSpec, Effect, Performed, fake};
 use axum::Router;
 use axum::body::Body;
@@ -140,10 +141,13 @@ async fn world(modern: bool) -> World {
     let app = Router::new().fallback(serve).with_state(server.clone());
     tokio::spawn(async move { axum::serve(listener, app).await });
     let headers = BTreeMap::from([("X-Fixed".to_owned(), "yes".to_owned())]);
-    let transport = Transport::Http { url, headers, allow_private: true, listen: true };
+    let transport =
+        Transport::Http { url, headers, allow_private: true, listen: true, credential_scope: None };
     let how = Handshake::Probe(ClientFace::default());
     let upstream =
-        Upstream::connect(UpstreamSpec::new("web", transport), how, Egress::default()).await.unwrap();
+        Upstream::connect(UpstreamSpec::new("web", transport), how, Egress::default(), Vault::default())
+            .await
+            .unwrap();
     let desk = McpConnector::default();
     desk.insert(None, upstream.clone());
     World { server, desk, upstream }
@@ -276,9 +280,17 @@ async fn what_a_server_says_unasked_arrives() {
 #[tokio::test]
 async fn loopback_needs_a_word_of_the_operator() {
     let url = "http://127.0.0.1:9/mcp".to_owned();
-    let transport = Transport::Http { url, headers: BTreeMap::new(), allow_private: false, listen: false };
+    let transport = Transport::Http {
+        url,
+        headers: BTreeMap::new(),
+        allow_private: false,
+        listen: false,
+        credential_scope: None,
+    };
     let how = Handshake::Probe(ClientFace::default());
-    let Err(error) = Upstream::connect(UpstreamSpec::new("web", transport), how, Egress::default()).await
+    let Err(error) =
+        Upstream::connect(UpstreamSpec::new("web", transport), how, Egress::default(), Vault::default())
+            .await
     else {
         panic!()
     };

@@ -2,6 +2,7 @@
 
 use crate::error::GateError;
 use aecl_executor::connectors::mcp::Transport;
+use aecl_executor::vault::{RemoteSpec, Store, Vault, references};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::id::{AgentId, Environment, PersonId, TenantId};
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,9 @@ pub struct Config {
     /// Upstream MCP servers, by name.
     #[serde(default)]
     pub servers: BTreeMap<String, Transport>,
+    /// A vault over HTTP, for references such as `vault:secret/team/app#key`.
+    #[serde(default)]
+    pub vault: Option<RemoteSpec>,
     /// Origins of web pages that may call the HTTP API and the MCP gateway.
     #[serde(default)]
     pub allowed_origins: BTreeSet<String>,
@@ -108,8 +112,16 @@ pub struct Limits {
     pub output_bytes_max: usize,
     /// Most requests at once.
     pub requests_max: usize,
+    /// Longest time for the head of a request to arrive, and for its body, in milliseconds.
+    pub receive_ms_max: u64,
     /// Longest wait of one request, in milliseconds.
     pub wait_ms_max: u64,
+    /// Most MCP sessions of one agent over HTTP at once.
+    pub sessions_max: usize,
+    /// Silence after which an MCP session over HTTP is over, in seconds.
+    pub session_idle_s: u64,
+    /// Silence after which an MCP session over HTTP gives way when there are too many, in seconds.
+    pub session_silent_s: u64,
     /// Silence after which the ledger shows that it is alive, in seconds.
     pub heartbeat_s: u64,
 }
@@ -120,7 +132,11 @@ impl Default for Limits {
             request_bytes_max: 4 << 20,
             output_bytes_max: 16 << 20,
             requests_max: 512,
+            receive_ms_max: 30_000,
             wait_ms_max: 600_000,
+            sessions_max: 256,
+            session_idle_s: 1_800,
+            session_silent_s: 60,
             heartbeat_s: 60,
         }
     }
@@ -152,6 +168,17 @@ impl Home {
     /// The keys.
     pub fn keys(&self) -> PathBuf {
         self.dir.join("keys")
+    }
+    /// The encrypted store of secrets. Its key lies in `keys/`, unless `AECL_SECRETS_KEY_FILE` names another
+    /// place, such as one that is not in the backup of this directory.
+    pub fn secrets(&self) -> Store {
+        let elsewhere = std::env::var_os("AECL_SECRETS_KEY_FILE").filter(|path| !path.is_empty());
+        let key = elsewhere.map_or_else(|| self.keys().join("secrets.key"), PathBuf::from);
+        Store::new(self.dir.join("secrets"), key)
+    }
+    /// Where the credentials of actions and servers come from.
+    pub fn vault(&self) -> Vault {
+        Vault::new(Some(self.secrets()))
     }
     /// The ledger.
     pub fn data(&self) -> PathBuf {
@@ -214,6 +241,12 @@ impl Config {
                 return Err(format!(
                     "the server name `{name}` must be of letters, digits, `-` and single `_`"
                 ));
+            }
+        }
+        self.vault.as_ref().map_or(Ok(()), RemoteSpec::check)?;
+        for (name, server) in &self.servers {
+            for (key, text) in server.templates() {
+                references(text).map_err(|e| format!("`servers.{name}`, `{key}`: {e}"))?;
             }
         }
         Ok(())

@@ -17,8 +17,8 @@ use aecl_kernel::json;
 use aecl_ledger::store::{Sqlite, Store};
 use aecl_ledger::{Ledger, Signer};
 use arc_swap::ArcSwap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Orders what the other rooms do. Cheap to clone.
 #[derive(Clone)]
@@ -36,6 +36,8 @@ pub(crate) struct Inner {
     pub(crate) waits: Waits,
     pub(crate) underway: AtomicUsize,
     pub(crate) egress: Egress,
+    /// Where it is really listened on, once that is known.
+    pub(crate) listening: OnceLock<String>,
 }
 
 impl std::fmt::Debug for Gate {
@@ -78,7 +80,7 @@ impl Gate {
             store: Box::new(store),
             ledger_key,
             token_key,
-            executor: Executor::new(Connectors::default()),
+            executor: Executor::new(Connectors::new(home.vault())),
             clock: Clock::system(),
         };
         Self::assemble(parts, Some(home)).await
@@ -93,6 +95,7 @@ impl Gate {
         let Parts { config, bundle, store, ledger_key, token_key, executor, clock } = parts;
         let ledger = Ledger::open(store, Signer { origin: config.origin.clone(), key: ledger_key })?;
         let egress = Egress::default();
+        configure_vault(&executor, &config, home.as_ref())?;
         let gate = Self(Arc::new(Inner {
             tokens: Tokens::new(&config.origin, &token_key)?,
             config: ArcSwap::from_pointee(config),
@@ -104,6 +107,7 @@ impl Gate {
             waits: Waits::default(),
             underway: AtomicUsize::new(0),
             egress,
+            listening: OnceLock::new(),
             home,
         }));
         gate.0.ledger.bundle_loaded(gate.bundle(), gate.now()).await?;
@@ -122,10 +126,31 @@ impl Gate {
         transport: mcp::Transport,
         handshake: mcp::Handshake,
     ) -> mcp::Upstream {
-        let upstream =
-            mcp::Upstream::lazy(UpstreamSpec::new(name, transport), handshake, self.0.egress.clone());
-        drop(self.0.executor.connectors().mcp.insert(session, upstream.clone()));
+        let connectors = self.0.executor.connectors();
+        let upstream = mcp::Upstream::lazy(
+            UpstreamSpec::new(name, transport),
+            handshake,
+            self.0.egress.clone(),
+            connectors.vault.clone(),
+        );
+        drop(connectors.mcp.insert(session, upstream.clone()));
         upstream
+    }
+
+    /// Tells where it is really listened on, if that is not what the configuration says: then links for people
+    /// lead there, unless `public_url` says otherwise. The first word counts.
+    pub fn listening(&self, at: &str) {
+        if self.0.listening.set(at.to_owned()).is_ok() {
+            let config = self.with_listening(self.config().as_ref().clone());
+            self.0.config.store(Arc::new(config));
+        }
+    }
+
+    fn with_listening(&self, mut config: Config) -> Config {
+        if let Some(at) = self.0.listening.get() {
+            config.listen.clone_from(at);
+        }
+        config
     }
 
     /// The configuration.
@@ -181,6 +206,7 @@ impl Gate {
             let message = "`origin` cannot change while a ledger has this name".to_owned();
             return Err(GateError::Config { path: home.config(), message });
         }
+        configure_vault(&self.0.executor, &config, Some(home))?;
         let changed = bundle.hash() != self.bundle().hash();
         if changed {
             let bundle = Arc::new(bundle);
@@ -188,7 +214,7 @@ impl Gate {
             self.0.ledger.bundle_loaded(bundle.clone(), self.now()).await?;
             self.0.bundle.store(bundle);
         }
-        let before = self.0.config.swap(Arc::new(config));
+        let before = self.0.config.swap(Arc::new(self.with_listening(config)));
         let now = self.config();
         for (name, transport) in &now.servers {
             if before.servers.get(name) != Some(transport) {
@@ -227,10 +253,26 @@ impl Gate {
         true
     }
 
+    /// Before the end: gives credentials that were made by a vault back to it, and ends the servers that use
+    /// some. False when that takes longer; such credentials end by themselves.
+    pub async fn settle(&self, patience: std::time::Duration) -> bool {
+        let connectors = self.0.executor.connectors();
+        if connectors.vault.has_leases() {
+            connectors.mcp.close().await;
+        }
+        connectors.vault.settle(patience).await
+    }
+
     /// How many actions are being carried out.
     pub fn underway(&self) -> usize {
         self.0.underway.load(Ordering::SeqCst)
     }
+}
+
+fn configure_vault(executor: &Executor, config: &Config, home: Option<&Home>) -> Result<(), GateError> {
+    let path = home.map(Home::config).unwrap_or_default();
+    let configured = executor.connectors().vault.configure(config.vault.clone());
+    configured.map_err(|message| GateError::Config { path, message })
 }
 
 /// We introduce ourselves to shared servers; a client's own connection is introduced by the client.

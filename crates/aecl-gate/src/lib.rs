@@ -17,7 +17,7 @@ pub mod loader;
 pub mod metrics;
 mod names;
 mod resume;
-mod rollback;
+pub mod rollback;
 pub mod runs;
 pub mod status;
 pub mod submit;

@@ -4,8 +4,9 @@
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::{Identity, Session};
-use crate::submit::{Answer, PERMIT_TTL_S, Submission};
-use aecl_executor::{Outcome, Reconciled};
+use crate::submit::{Answer, End, PERMIT_TTL_S, Submission};
+use crate::wait::Turn;
+use aecl_executor::{Carry, Outcome, Reconciled};
 use aecl_kernel::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::approval::AskState;
 use aecl_kernel::catalogue::Idempotency;
@@ -17,6 +18,7 @@ use aecl_kernel::labels::Labels;
 use aecl_ledger::{LedgerError, PayloadKind};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Most open things that are looked at in one sweep.
 const SWEEP_MAX: usize = 10_000;
@@ -26,12 +28,75 @@ const RECONCILE_S: u64 = 15;
 impl Gate {
     /// Proposes an approved action again, as itself. The current policy is asked; the yes is one more fact.
     pub(crate) async fn resume(&self, id: &ActionId) -> Result<Answer, GateError> {
-        let ruled = self.last_ruling(id).await?;
-        let turn = self.0.waits.listen_waiting(id, &ruled.digest).turn().await;
+        let digest = self.action_fact(id).await?.digest;
+        let turn = self.0.waits.listen_waiting(id, &digest).turn().await;
         // Its proposer may have come back first and used the yes.
         if self.action_fact(id).await?.state != ActionState::Waiting {
             return self.recorded_answer(id, None, true).await;
         }
+        // It was asked for once already; a second request is not made here.
+        let answer = self.propose_again(id, Carry::default(), true, turn).await?;
+        self.0.waits.ring(id);
+        Ok(answer)
+    }
+
+    /// Waits until people have answered about an action, and carries it on then, for a proposer that has
+    /// gone on meanwhile and polls. Gives how it ended; still pending, if `until` fires first. Whoever else
+    /// proposes the same and is faster carries it on instead; the answer is the same.
+    ///
+    /// What has begun must be concluded, so this is to be awaited to its end, in a task of its own.
+    pub async fn carry_on_for(
+        &self,
+        id: &ActionId,
+        carry: Carry,
+        until: &CancellationToken,
+    ) -> Result<Answer, GateError> {
+        let digest = self.action_fact(id).await?.digest;
+        let bell = self.0.waits.listen_waiting(id, &digest);
+        loop {
+            let ring = bell.next();
+            tokio::pin!(ring);
+            ring.as_mut().enable();
+            let turn = bell.again().turn().await;
+            let fact = self.action_fact(id).await?;
+            match fact.state {
+                ActionState::Waiting if self.has_a_yes(&fact).await? && !fact.resume => {
+                    let answer = self.propose_again(id, carry.clone(), false, turn).await?;
+                    // The policy of now may want somebody else, too: then it waits on.
+                    if !matches!(answer.end, End::Pending(_)) {
+                        return Ok(answer);
+                    }
+                }
+                ActionState::Waiting | ActionState::Started => drop(turn),
+                ActionState::Blocked
+                | ActionState::Rejected
+                | ActionState::Done
+                | ActionState::Failed
+                | ActionState::Unknown
+                | ActionState::Asked => return self.recorded_answer(id, None, true).await,
+            }
+            tokio::select! {
+                () = &mut ring => {}
+                () = until.cancelled() => return self.recorded_answer(id, None, true).await,
+            }
+        }
+    }
+
+    async fn has_a_yes(&self, fact: &ActionFact) -> Result<bool, GateError> {
+        let Some(approval) = &fact.approval else { return Ok(false) };
+        let ask = self.0.ledger.approval(approval).await?;
+        Ok(ask.is_some_and(|ask| ask.state_at(self.now()) == AskState::Approved))
+    }
+
+    /// The walk once more, with what is on record about an action that waits.
+    async fn propose_again(
+        &self,
+        id: &ActionId,
+        carry: Carry,
+        resume: bool,
+        turn: Turn,
+    ) -> Result<Answer, GateError> {
+        let ruled = self.last_ruling(id).await?;
         let arguments = self.0.ledger.payload(PayloadKind::Arguments, &ruled.arguments).await?;
         let arguments = arguments.ok_or_else(|| {
             GateError::refused(code::RECORD_UNKNOWN, format!("the arguments of `{id}` were erased"))
@@ -44,17 +109,14 @@ impl Gate {
             idempotency_key: ruled.idempotency_key,
             offered: ruled.offered,
             compensates: ruled.compensates,
-            // It was asked for once already; a second request is not made here.
-            resume: true,
+            resume,
             wait: Duration::ZERO,
-            carry: Default::default(),
-            until: Default::default(),
+            carry,
+            until: CancellationToken::default(),
         };
         // Nobody in front has to be told that it waits.
         let (tell, _) = tokio::sync::mpsc::unbounded_channel();
-        let answer = self.walk(&session, submission, &Default::default(), &tell, Some(turn)).await?;
-        self.0.waits.ring(id);
-        Ok(answer)
+        self.walk(&session, submission, &CancellationToken::default(), &tell, Some(turn)).await
     }
 
     /// A session of our own for what people have asked for: it carries no token that could leak, and every

@@ -106,6 +106,8 @@ pub struct Action {
     pub rows: Option<u64>,
     /// The tenant that an argument names.
     pub tenant: Option<String>,
+    /// What the SQL and the command lines among its arguments would do.
+    pub runs: Vec<crate::understand::Run>,
     /// What was not understood; any of these blocks.
     pub problems: Vec<Problem>,
 }
@@ -132,6 +134,10 @@ impl Action {
         };
         let name: String = proposal.name.chars().take(128).collect();
         let typed = (name.len() == proposal.name.len()).then(|| catalogue.find(&name)).flatten().cloned();
+        let arguments = match typed.as_deref().filter(|_| problems.is_empty()) {
+            Some(typed) => filled_in(typed, arguments),
+            None => arguments,
+        };
         if typed.is_none() {
             let shown: String = name.chars().filter(|c| !c.is_control() && !is_invisible(*c)).collect();
             let hint = catalogue.nearest(&name).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
@@ -166,6 +172,7 @@ impl Action {
             amount: None,
             rows: None,
             tenant: None,
+            runs: Vec::new(),
             problems,
         };
         action.understand();
@@ -183,6 +190,7 @@ impl Action {
         if !self.problems.is_empty() {
             return;
         }
+        self.runs = crate::understand::runs(&typed, self.arguments.value());
         let fields = &typed.manifest.fields;
         self.resource = fields.resource.as_deref().and_then(|p| self.arguments.pointer(p)).map(plain);
         self.tenant = fields.tenant.as_deref().and_then(|p| self.arguments.pointer(p)).map(plain);
@@ -229,6 +237,22 @@ impl Action {
     pub fn changes_something(&self) -> bool {
         self.typed.as_ref().is_none_or(|t| t.manifest.effect.changes_something())
     }
+}
+
+/// The arguments with the defaults of what was left out: what the target would take by itself is judged,
+/// shown and sent.
+fn filled_in(typed: &TypedAction, arguments: Document) -> Document {
+    let missing: Vec<_> = typed
+        .manifest
+        .args
+        .iter()
+        .filter_map(|(name, argument)| Some((name, argument.default.as_ref()?)))
+        .filter(|(name, _)| !name.contains('/') && arguments.value().get(name.as_str()).is_none())
+        .collect();
+    let (false, Some(given)) = (missing.is_empty(), arguments.value().as_object()) else { return arguments };
+    let mut all = given.clone();
+    all.extend(missing.into_iter().map(|(name, default)| (name.clone(), default.clone())));
+    Document::from_value(Value::Object(all)).unwrap_or(arguments)
 }
 
 /// The digest that a yes is bound to.
@@ -336,6 +360,6 @@ fn host(text: &str) -> Option<String> {
     }
 }
 
-fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }

@@ -156,6 +156,9 @@ pub struct Ask {
     pub state: AskState,
     /// When it was asked.
     pub asked_at: Timestamp,
+    /// How many rows it would touch, as counted then and shown to whoever answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
     /// When it expires, which rejects it.
     pub expires_at: Timestamp,
 }

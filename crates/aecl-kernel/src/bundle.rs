@@ -5,10 +5,16 @@
 
 mod actions;
 mod examples;
+mod lint;
 mod manifests;
+mod residual;
 mod situation;
+mod trial;
 
+pub use lint::{LINTS, Lint};
+pub use residual::{Pair, Residual};
 pub use situation::Situation;
+pub use trial::{OwnRule, Reached, Trial, Tried};
 
 pub(crate) use actions::COUNT_MAX;
 
@@ -113,6 +119,7 @@ impl Bundle {
             }
         }
         actions::check_compensations(&catalogue, &homes, &mut problems);
+        actions::check_resolvers(&catalogue, &homes, &mut problems);
         for manifest in agents.values() {
             manifests::check(manifest, &catalogue, &homes, &mut problems);
         }

@@ -1,12 +1,16 @@
 //! The catalogue: every action that exists, typed. What is not in it cannot happen.
 
 mod closing;
+pub mod flow;
+pub mod infer;
 
 use crate::amount;
 use crate::digest::Digest;
 use crate::id::{ActionName, Environment};
+use flow::{Argument, Class, DryRunRule, Egress, Intent, OutputLabel, Resolver};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -281,9 +285,33 @@ pub struct ActionManifest {
     /// How it is carried out. Only the executor reads it.
     #[serde(default)]
     pub connector: Value,
+    /// The scope of the credentials that carrying it out uses. An agent of another scope cannot use them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_scope: Option<String>,
     /// For an imported tool: the digest of name, description and schema that a person accepted.
     #[serde(default)]
     pub pin: Option<Digest>,
+    /// How bad the worst is that can come of it: 0 nothing, 1 a nuisance, 2 harm, 3 grave harm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<u8>,
+    /// Whom its effect reaches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Egress>,
+    /// The roles of its arguments.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub args: BTreeMap<String, Argument>,
+    /// Labels of the values of its output; what none of them matches has the label that `output` gives.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<OutputLabel>,
+    /// The words by which a goal asks for it.
+    #[serde(default, skip_serializing_if = "Intent::is_empty")]
+    pub intent: Intent,
+    /// The action that looks up the names that it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolver: Option<Resolver>,
+    /// What can be found out before it is carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<DryRunRule>,
 }
 
 fn half_a_minute() -> u64 {
@@ -301,15 +329,35 @@ impl ActionManifest {
         }
     }
 
+    /// How bad the worst is that can come of it; what does not say is judged by its effect and name.
+    pub fn severity(&self) -> u8 {
+        self.severity.unwrap_or_else(|| infer::severity(self.name.as_str(), self.effect)).min(3)
+    }
+
     /// Digits after the point of its amounts in this unit.
     pub fn scale(&self, unit: &str) -> u32 {
         let said = self.fields.amount.as_ref().and_then(|a| a.scale);
         said.unwrap_or_else(|| amount::scale_of(unit))
     }
 
+    /// Whether carrying it out uses credentials, as far as the entry says so. Those of an MCP server stand with
+    /// the server, so its entries have to name their scope.
+    pub fn uses_credentials(&self) -> bool {
+        self.credential_scope.is_some() || names_a_secret(&self.connector)
+    }
+
     /// Who must agree, if somebody always must.
     pub fn always_approval(&self) -> Option<&ApprovalRule> {
         self.approval.as_ref().filter(|rule| rule.always)
+    }
+}
+
+fn names_a_secret(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("{secret:"),
+        Value::Array(items) => items.iter().any(names_a_secret),
+        Value::Object(members) => members.values().any(names_a_secret),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -321,9 +369,67 @@ pub struct TypedAction {
     pub digest: Digest,
     /// The schema as it is enforced: closed.
     pub schema: Value,
+    /// The roles of its arguments: what the manifest says, and for the others what names suggest.
+    pub roles: Roles,
+    /// Whom its effect reaches.
+    pub egress: Egress,
+    /// The words by which a goal asks for it.
+    pub intent: Intent,
+    /// A check for each label of the output that has a pattern.
+    patterns: Vec<Option<jsonschema::Validator>>,
     validator: jsonschema::Validator,
     /// The schema as it was written, where closing it may have changed more than what is unknown.
     written: Option<jsonschema::Validator>,
+}
+
+/// The roles of an action's arguments.
+#[derive(Debug, Clone, Default)]
+pub struct Roles(Vec<(String, Argument)>);
+
+impl Roles {
+    fn of(manifest: &ActionManifest, schema: &Value) -> Self {
+        let guessed = infer::classes(manifest.name.as_str(), manifest.effect, &manifest.fields, schema);
+        let guessed = guessed.into_iter().filter(|(name, _)| !manifest.args.contains_key(name));
+        let bare = |class| Argument {
+            class,
+            low_value: Decimal::ZERO,
+            limit: None,
+            dialect: Default::default(),
+            default: None,
+        };
+        let said = manifest.args.iter().map(|(name, argument)| (name.clone(), argument.clone()));
+        let all = said.chain(guessed.map(|(name, class)| (name, bare(class))));
+        let mut roles: Vec<_> = all.map(|(name, argument)| (pointer_of(&name), argument)).collect();
+        // The most particular first.
+        roles.sort_by_key(|(pointer, _)| std::cmp::Reverse(pointer.split('/').count()));
+        Self(roles)
+    }
+
+    /// The role of the value at this JSON pointer of the arguments.
+    pub fn of_pointer(&self, pointer: &str) -> Option<&Argument> {
+        let covers =
+            |pattern: &str| flow::fits(pattern, pointer) || flow::fits(&format!("{pattern}/**"), pointer);
+        self.0.iter().find(|(pattern, _)| covers(pattern)).map(|(_, argument)| argument)
+    }
+
+    /// All of them, as JSON pointers.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Argument)> {
+        self.0.iter().map(|(pointer, argument)| (pointer.as_str(), argument))
+    }
+
+    /// Whether some argument has this role.
+    pub fn has(&self, class: Class) -> bool {
+        self.0.iter().any(|(_, argument)| argument.class == class)
+    }
+}
+
+/// The JSON pointer that a key of `args` means.
+pub(crate) fn pointer_of(name: &str) -> String {
+    if name.starts_with('/') {
+        name.to_owned()
+    } else {
+        format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+    }
 }
 
 impl fmt::Debug for TypedAction {
@@ -348,7 +454,34 @@ impl TypedAction {
         let validator = build(&schema)?;
         let value = serde_json::to_value(&manifest).map_err(|e| e.to_string())?;
         let digest = crate::json::Document::from_value(value).map_err(|e| e.to_string())?.digest();
-        Ok(Self { manifest, digest, schema, validator, written })
+        let mut patterns = Vec::new();
+        for (i, label) in manifest.outputs.iter().enumerate() {
+            let whole =
+                label.pattern.as_ref().map(|p| json!({"type": "string", "pattern": format!("^(?:{p})$")}));
+            let compiled = whole.map(|schema| {
+                jsonschema::validator_for(&schema)
+                    .map_err(|e| format!("the `pattern` of `outputs[{i}]`: {e}"))
+            });
+            patterns.push(compiled.transpose()?);
+        }
+        let roles = Roles::of(&manifest, &schema);
+        let name = manifest.name.as_str();
+        let classes = roles.iter().map(|(_, argument)| argument.class);
+        let egress = manifest.egress.unwrap_or_else(|| infer::egress(name, manifest.effect, classes));
+        let intent = if manifest.intent.is_empty() {
+            infer::intent(name, manifest.effect)
+        } else {
+            manifest.intent.clone()
+        };
+        Ok(Self { manifest, digest, schema, roles, egress, intent, patterns, validator, written })
+    }
+
+    /// Whether a value has the pattern that the label of this number asks for, if it asks for one.
+    pub fn has_pattern(&self, label: usize, value: &str) -> bool {
+        match self.patterns.get(label) {
+            Some(Some(pattern)) => pattern.is_valid(&Value::String(value.to_owned())),
+            Some(None) | None => true,
+        }
     }
 
     /// What is wrong with these arguments, as `path: message`; at most eight lines.

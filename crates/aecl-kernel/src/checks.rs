@@ -16,6 +16,7 @@ mod reversibility;
 mod risk;
 mod scope;
 mod token;
+mod what_runs;
 
 use crate::approval::Requirement;
 use crate::decide::{Findings, Question};
@@ -44,6 +45,7 @@ pub const ALL: &[Check] = &[
     Check { name: "rate", run: rate::check },
     Check { name: "concurrency", run: concurrency::check },
     Check { name: "breaker", run: breaker::check },
+    Check { name: "what_runs", run: what_runs::check },
     Check { name: "risk", run: risk::check },
     Check { name: "reversibility", run: reversibility::check },
 ];

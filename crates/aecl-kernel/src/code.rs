@@ -102,6 +102,8 @@ codes! {
     APPROVAL_RULE = "approval_rule";
     /// Tenant, project or user is out of the agent's scope.
     OUT_OF_SCOPE = "out_of_scope";
+    /// The action uses credentials of another scope than the agent's.
+    CREDENTIAL_REFUSED = "credential_refused";
     /// Outside the hours of the agent.
     OUT_OF_HOURS = "out_of_hours";
     /// Not in this environment.
@@ -120,6 +122,22 @@ codes! {
     TOO_MANY_AT_ONCE = "too_many_at_once";
     /// The same call has failed too often in a row.
     BREAKER_OPEN = "breaker_open";
+    /// What the SQL or the command line among the arguments would do.
+    WHAT_RUNS = "what_runs";
+    /// SQL that was not understood.
+    SQL_UNREAD = "sql_unread";
+    /// SQL that changes rows without a condition that leaves any out.
+    SQL_UNBOUNDED = "sql_unbounded";
+    /// SQL that changes structure or rights, or runs what cannot be seen.
+    SQL_STRUCTURE = "sql_structure";
+    /// Several statements of SQL at once, one of which changes something.
+    SQL_SEVERAL = "sql_several";
+    /// SQL that does more than its action is declared to do.
+    SQL_BEYOND_EFFECT = "sql_beyond_effect";
+    /// A command line that was not understood, or runs what it is given.
+    COMMAND_UNREAD = "command_unread";
+    /// A command that does more than look, or may.
+    COMMAND_BEYOND_LOOKING = "command_beyond_looking";
     /// The risk is above what goes through by itself.
     RISK_ABOVE_THRESHOLD = "risk_above_threshold";
     /// It cannot be undone.

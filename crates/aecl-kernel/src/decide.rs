@@ -69,6 +69,16 @@ pub enum Obligation {
         /// In milliseconds.
         timeout_ms: u64,
     },
+    /// Use credentials of this scope only. Without it, only those of no scope.
+    CredentialScope {
+        /// The scope of the agent.
+        scope: String,
+    },
+    /// Undo it at once if it touches more rows than this.
+    Rows {
+        /// As many as were counted before, and shown to whoever agreed.
+        rows_max: u64,
+    },
     /// Carry it out at least this isolated.
     Tier {
         /// The name of the tier.
@@ -117,6 +127,22 @@ impl Decision {
             .iter()
             .find(|f| f.verdict == self.verdict && Some(f.code) == self.headline)
             .map_or("nothing speaks against it", |f| f.message.as_str())
+    }
+
+    /// The scope whose credentials an allow opens; `None` is the scope of those that name none.
+    pub fn credential_scope(&self) -> Option<&str> {
+        self.obligations.iter().find_map(|obligation| match obligation {
+            Obligation::CredentialScope { scope } => Some(scope.as_str()),
+            Obligation::Timeout { .. } | Obligation::Tier { .. } | Obligation::Rows { .. } => None,
+        })
+    }
+
+    /// The most rows that it may touch, if they were counted before.
+    pub fn rows_max(&self) -> Option<u64> {
+        self.obligations.iter().find_map(|obligation| match obligation {
+            Obligation::Rows { rows_max } => Some(*rows_max),
+            Obligation::Timeout { .. } | Obligation::Tier { .. } | Obligation::CredentialScope { .. } => None,
+        })
     }
 }
 
@@ -384,7 +410,26 @@ fn replayed(question: &Question<'_>, decision: &Decision) -> Option<ActionId> {
 
 fn obligations(question: &Question<'_>) -> Vec<Obligation> {
     let timeout_ms = question.action.typed.as_ref().map_or(30_000, |t| t.manifest.timeout_ms);
-    vec![Obligation::Timeout { timeout_ms }]
+    let agent = question.bundle.agent(&question.action.principal.agent);
+    let scope = agent.and_then(|manifest| manifest.credential_scope.clone());
+    let mut obligations = vec![Obligation::Timeout { timeout_ms }];
+    obligations.extend(scope.map(|scope| Obligation::CredentialScope { scope }));
+    let counted = crate::evidence::counted(question.evidence);
+    obligations.extend(counted.map(|rows_max| Obligation::Rows { rows_max }));
+    obligations
+}
+
+/// People agreed to the number that they were shown; what is counted now may only be stricter.
+fn as_shown(obligations: &mut Vec<Obligation>, shown: Option<u64>) {
+    let Some(shown) = shown else { return };
+    let counted = obligations.iter_mut().find_map(|obligation| match obligation {
+        Obligation::Rows { rows_max } => Some(rows_max),
+        Obligation::Timeout { .. } | Obligation::Tier { .. } | Obligation::CredentialScope { .. } => None,
+    });
+    match counted {
+        Some(rows_max) => *rows_max = shown.min(*rows_max),
+        None => obligations.push(Obligation::Rows { rows_max: shown }),
+    }
 }
 
 /// Sets the request for approval of this digest beside what the current policy asks.
@@ -407,6 +452,7 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
             decision.verdict = Verdict::Allow;
             decision.headline = None;
             decision.approval = Some(ask.approval.clone());
+            as_shown(&mut decision.obligations, ask.rows);
             Some(ask.clone())
         }
         Some((ask, AskState::Approved | AskState::Pending)) => {
@@ -463,5 +509,6 @@ fn new_ask(question: &Question<'_>, need: Need, fresh: &Fresh) -> Ask {
         votes: Vec::new(),
         state: AskState::Pending,
         asked_at: question.now,
+        rows: crate::evidence::counted(question.evidence),
     }
 }

@@ -13,4 +13,20 @@ pub struct Evidence {
     pub points: u32,
     /// The answer in words.
     pub said: String,
+    /// How many rows it would touch, if they were counted without touching them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+}
+
+impl Evidence {
+    /// What a dry run at the target has counted.
+    pub fn counted(rows: u64) -> Self {
+        let said = format!("it would touch {rows} rows now");
+        Self { judge: "dry_run".into(), about: "rows".into(), points: 0, said, rows: Some(rows) }
+    }
+}
+
+/// The number of rows that was counted, if it was.
+pub fn counted(evidence: &[Evidence]) -> Option<u64> {
+    evidence.iter().filter_map(|e| e.rows).max()
 }

@@ -28,3 +28,4 @@ pub mod principal;
 pub mod proof;
 pub mod risk;
 pub mod time;
+pub mod understand;

@@ -173,6 +173,23 @@ impl Hours {
 /// The names of the days, Monday first.
 pub const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
+/// How strict an agent is once it has read what strangers wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Strictness {
+    /// What the goal does not ask for waits for a person.
+    #[default]
+    Standard,
+    /// What the goal does not ask for is blocked if a value that matters came from nobody who is trusted.
+    Strict,
+}
+
+impl Strictness {
+    fn is_standard(&self) -> bool {
+        *self == Strictness::Standard
+    }
+}
+
 /// What one agent may do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -218,6 +235,9 @@ pub struct AgentManifest {
     /// When it may act.
     #[serde(default)]
     pub hours: Option<Hours>,
+    /// How strict it is once it has read what strangers wrote.
+    #[serde(default, skip_serializing_if = "Strictness::is_standard")]
+    pub mode: Strictness,
     /// For whom it may act; empty means for anybody.
     #[serde(default)]
     pub on_behalf_of: BTreeSet<UserId>,

@@ -5,10 +5,12 @@
 //! Slicing happens when a bundle loads, so a decision costs the same with ten rules and ten thousand.
 
 mod compile;
+mod runs;
 mod typing;
 
 pub(crate) use compile::RuleText;
 
+use crate::bundle::OwnRule;
 use crate::decide::Question;
 use crate::id::{ActionName, AgentId};
 use cedar_policy::{
@@ -63,6 +65,7 @@ pub struct Policies {
     schema: Schema,
     slices: BTreeMap<AgentId, BTreeMap<ActionName, Slice>>,
     types: BTreeMap<ActionName, ArgumentType>,
+    own: BTreeMap<String, OwnRule>,
 }
 
 impl std::fmt::Debug for Policies {
@@ -80,6 +83,21 @@ impl Policies {
     /// How many policies can matter for this agent and action.
     pub fn slice_len(&self, agent: &AgentId, action: &str) -> usize {
         self.slice(agent, action).map_or(0, |s| s.set.policies().count())
+    }
+
+    /// The rules that people wrote, by id, with the agents and actions for which each can matter.
+    pub fn own_rules(&self) -> &BTreeMap<String, OwnRule> {
+        &self.own
+    }
+
+    /// The policies that manifests became: agent, action, id, and what it says.
+    pub fn generated(&self) -> impl Iterator<Item = (&AgentId, &ActionName, &str, &str)> {
+        self.slices.iter().flat_map(|(agent, actions)| {
+            actions.iter().flat_map(move |(action, slice)| {
+                let made = slice.reasons.values().filter(|r| r.id.starts_with("agents/"));
+                made.map(move |r| (agent, action, r.id.as_str(), r.text.as_str()))
+            })
+        })
     }
 
     fn slice(&self, agent: &AgentId, action: &str) -> Option<&Slice> {
@@ -191,6 +209,9 @@ impl Policies {
             RestrictedExpression::new_set(action.destinations.iter().map(|d| string(d))),
         ));
         pairs.push(("compensating".into(), flag(action.compensates.is_some())));
+        if let Some(typed) = &action.typed {
+            runs::expressions(typed, &action.runs, &mut pairs)?;
+        }
         let run = q.facts.run.as_ref();
         pairs.push((
             "run".into(),

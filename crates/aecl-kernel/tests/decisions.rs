@@ -140,11 +140,14 @@ impl Scene {
             "untrusted text read" => self.world.seen(&self.who.run, true, false),
             "private data read" => self.world.seen(&self.who.run, false, true),
             "untrusted and private read" => self.world.seen(&self.who.run, true, true),
+            "2 rows counted" => self.evidence.push(Evidence::counted(2)),
+            "5000 rows counted" => self.evidence.push(Evidence::counted(5000)),
             "a judge adds 40" => self.evidence.push(Evidence {
                 judge: "intent".into(),
                 about: "goal".into(),
                 points: 40,
                 said: "does not belong to the goal".into(),
+                rows: None,
             }),
 
             "token expired" => self.proposal.credential.expires_at = self.world.now,
@@ -782,6 +785,55 @@ fn decisions_are_what_the_page_says() {
         &["clean run", "in sandbox", "approved", "untrusted text read"],
     );
 
+    page.title("What runs: SQL and command lines are read");
+    let sql = |query: &str| json!({ "query": query });
+    for query in [
+        "SELECT * FROM users",
+        "SELECT pg_sleep(10)",
+        "DELETE FROM users WHERE id = 7",
+        "EXPLAIN ANALYZE DELETE FROM users",
+    ] {
+        page.rows("ops_agent", "db.read_sql", sql(query), &["in sandbox"]);
+    }
+    page.rows(
+        "ops_agent",
+        "db.run_sql",
+        sql("DELETE FROM users WHERE last_login < 2023"),
+        &["clean run", "in sandbox", "2 rows counted", "5000 rows counted", "untrusted text read"],
+    );
+    for query in [
+        "SELECT count(*) FROM users",
+        "INSERT INTO users (id) VALUES (1), (2)",
+        "UPDATE users SET a = 1 WHERE id = 7",
+        "DELETE FROM users",
+        "DELETE FROM users WHERE 1=1",
+        "DELETE FROM users WHERE id IS NOT NULL",
+        "DELETE FROM users WHERE id = 7 OR true",
+        "WITH x AS (DELETE FROM users) SELECT 1",
+        "DELETE FROM audit_log WHERE id = 7",
+        "SELECT 1; DELETE FROM users WHERE id = 7",
+        "TRUNCATE users",
+        "DROP TABLE users",
+        "GRANT ALL ON users TO eve",
+        "CALL cleanup()",
+        "DO $$ BEGIN DELETE FROM users; END $$",
+    ] {
+        page.rows("ops_agent", "db.run_sql", sql(query), &["in sandbox"]);
+    }
+    for command in [
+        json!("ls -la"),
+        json!("cat a.txt | grep x"),
+        json!("rm -rf build"),
+        json!("ls; rm -rf /"),
+        json!("ls > out"),
+        json!("echo $(rm -rf /)"),
+        json!("bash -c ls"),
+        json!(["ls", "$(rm -rf /)"]),
+        json!(["bash", "-c", "shutdown now"]),
+    ] {
+        page.rows("ops_agent", "deploy.look", json!({ "command": command }), &["in sandbox"]);
+    }
+
     page.title("A tool that was imported");
     page.rows(
         "support_agent",
@@ -789,6 +841,15 @@ fn decisions_are_what_the_page_says() {
         json!({"customer": "c1"}),
         &["as accepted", "changed by its server", "no longer offered"],
     );
+
+    page.title("Whose credentials");
+    let year = || json!({"year": 2025});
+    page.rows("audit_agent", "books.read", year(), &["clean run", "dry run"]);
+    page.rows("audit_agent", "bank.read_statement", json!({"month": "2026-01"}), &["clean run", "dry run"]);
+    page.rows("audit_agent", "books.read_old", year(), &["clean run"]);
+    page.rows("audit_agent", "read_invoice", json!({"invoice": "R-1"}), &["clean run"]);
+    page.rows("ops_agent", "books.read", year(), &["clean run"]);
+    page.rows("ops_agent", "books.read_old", year(), &["clean run"]);
 
     page.title("Undoing");
     let cancel = json!({"refund": "re_1"});

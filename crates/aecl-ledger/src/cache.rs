@@ -1,9 +1,11 @@
-//! Hot facts, as the writer sees them: what this group has changed, over a bounded cache, over the store.
+//! Hot facts, as the writer sees them: what this page has changed, over what the sheet before it has changed,
+//! over a bounded cache, over the store.
 
 use crate::error::LedgerError;
 use crate::store::Store;
 use aecl_kernel::facts::{Fact, Key, Space};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// A bounded cache in two generations: what is used moves to the young one, what is not falls out with the
 /// old one. Memory stays the same however many runs and actions there have been.
@@ -37,18 +39,54 @@ impl Cache {
     }
 }
 
-/// The facts during one group. Changes go to the cache only after the group is durable.
-pub(crate) struct Group<'a> {
-    store: &'a mut dyn Store,
-    cache: &'a mut Cache,
-    changes: BTreeMap<Key, Option<Fact>>,
+impl Cache {
+    /// Takes over what a durable sheet has changed.
+    fn absorb(&mut self, changes: &Changes) {
+        for (key, fact) in &changes.0 {
+            self.old.remove(key);
+            match key {
+                // No decision reads it, and it may be long.
+                Key::Goal(_) => {}
+                key => self.keep(key.clone(), fact.clone()),
+            }
+        }
+    }
+}
+
+/// Facts that a sheet changes.
+#[derive(Default)]
+pub(crate) struct Changes(BTreeMap<Key, Option<Fact>>);
+
+impl Changes {
+    /// The same as rows.
+    pub(crate) fn rows(&self) -> Result<Vec<FactRow>, LedgerError> {
+        let row = |(key, fact): (&Key, &Option<Fact>)| {
+            let name = key.to_string();
+            let bytes = fact.as_ref().map(serde_json::to_vec).transpose();
+            let bytes = bytes.map_err(|source| LedgerError::Unreadable { key: name.clone(), source })?;
+            Ok((name, bytes))
+        };
+        self.0.iter().map(row).collect()
+    }
+}
+
+/// The facts while a page is written.
+pub(crate) struct Group {
+    // A second view of the store: what it does not show yet is in `underway`.
+    store: Box<dyn Store>,
+    cache: Cache,
+    // What the sheet has changed that is being made durable. The cache may forget, so this does not go there
+    // before the store shows it.
+    underway: Arc<Changes>,
+    changes: Changes,
     // What the present job has replaced, latest last.
     replaced: Vec<(Key, Option<Option<Fact>>)>,
 }
 
-impl<'a> Group<'a> {
-    pub(crate) fn new(store: &'a mut dyn Store, cache: &'a mut Cache) -> Self {
-        Self { store, cache, changes: BTreeMap::new(), replaced: Vec::new() }
+impl Group {
+    pub(crate) fn new(store: Box<dyn Store>) -> Self {
+        let (cache, underway, changes) = (Cache::default(), Arc::default(), Changes::default());
+        Self { store, cache, underway, changes, replaced: Vec::new() }
     }
 
     /// What was changed so far stays.
@@ -60,62 +98,42 @@ impl<'a> Group<'a> {
     pub(crate) fn take_back(&mut self) {
         while let Some((key, before)) = self.replaced.pop() {
             match before {
-                Some(fact) => drop(self.changes.insert(key, fact)),
-                None => drop(self.changes.remove(&key)),
+                Some(fact) => drop(self.changes.0.insert(key, fact)),
+                None => drop(self.changes.0.remove(&key)),
             }
         }
     }
 
-    /// What the group changes, as rows.
-    pub(crate) fn rows(&self) -> Result<Vec<FactRow>, LedgerError> {
-        self.changes
-            .iter()
-            .map(|(key, fact)| {
-                let name = key.to_string();
-                let bytes = fact.as_ref().map(serde_json::to_vec).transpose();
-                let bytes = bytes.map_err(|source| LedgerError::Unreadable { key: name.clone(), source })?;
-                Ok((name, bytes))
-            })
-            .collect()
+    /// What has changed, to be made durable.
+    pub(crate) fn turn(&mut self) -> Arc<Changes> {
+        self.underway = Arc::new(std::mem::take(&mut self.changes));
+        self.underway.clone()
     }
 
-    /// What the group changes; with it the group ends.
-    pub(crate) fn into_changes(self) -> BTreeMap<Key, Option<Fact>> {
-        self.changes
+    /// What was underway is durable.
+    pub(crate) fn settled(&mut self) {
+        let underway = std::mem::take(&mut self.underway);
+        self.cache.absorb(&underway);
     }
 }
 
-impl Cache {
-    /// Takes over what a durable group has changed.
-    pub(crate) fn absorb(&mut self, changes: BTreeMap<Key, Option<Fact>>) {
-        for (key, fact) in changes {
-            self.old.remove(&key);
-            match key {
-                // No decision reads it, and it may be long.
-                Key::Goal(_) => {}
-                key => self.keep(key, fact),
-            }
-        }
-    }
-}
-
-impl Space for Group<'_> {
+impl Space for Group {
     type Error = LedgerError;
 
     fn fact(&mut self, key: &Key) -> Result<Option<Fact>, LedgerError> {
-        if let Some(fact) = self.changes.get(key) {
+        if let Some(fact) = self.changes.0.get(key).or_else(|| self.underway.0.get(key)) {
             return Ok(fact.clone());
         }
         if let Some(fact) = self.cache.find(key) {
             return Ok(fact);
         }
-        let fact = load(self.store, key)?;
+        let fact = load(&mut *self.store, key)?;
         self.cache.keep(key.clone(), fact.clone());
         Ok(fact)
     }
 
     fn put(&mut self, key: Key, fact: Option<Fact>) {
-        let before = self.changes.insert(key.clone(), fact);
+        let before = self.changes.0.insert(key.clone(), fact);
         self.replaced.push((key, before));
     }
 }

@@ -2,9 +2,9 @@
 //! it is answered before the group is durable.
 
 use crate::error::LedgerError;
+use crate::page::Page;
 use crate::payload::PayloadKind;
 use crate::recorded::{Receipt, Recorded, target_key};
-use crate::writer::Page;
 use aecl_kernel::action::{Action, Mode};
 use aecl_kernel::approval::{AskState, Vote};
 use aecl_kernel::bundle::Bundle;
@@ -173,11 +173,11 @@ impl From<LedgerError> for Stop {
 
 impl Job {
     /// Writes the job onto the page. With an error, the whole group cannot be recorded.
-    pub(crate) fn write(self, page: &mut Page<'_>) -> (Done, Option<LedgerError>) {
+    pub(crate) fn write(self, page: &mut Page) -> (Done, Option<LedgerError>) {
         fn settle<T: Send + 'static>(
             reply: Reply<T>,
             written: Written<T>,
-            page: &mut Page<'_>,
+            page: &mut Page,
         ) -> (Done, Option<LedgerError>) {
             match written {
                 Ok((index, make)) => (Done::with_receipt(reply, index, make), None),
@@ -208,28 +208,12 @@ impl Job {
             }
         }
     }
-
-    /// Answers that nothing was recorded.
-    pub(crate) fn fail(self, error: LedgerError) {
-        match self {
-            Job::Rule(_, reply) => drop(reply.send(Err(error))),
-            Job::Conclude(_, _, reply) => drop(reply.send(Err(error))),
-            Job::Answer(_, _, _, reply) => drop(reply.send(Err(error))),
-            Job::Expire(_, _, reply) => drop(reply.send(Err(error))),
-            Job::OpenRun(_, _, reply)
-            | Job::CloseRun(_, _, _, reply)
-            | Job::Bundle(_, _, reply)
-            | Job::Note(_, _, _, reply) => {
-                drop(reply.send(Err(error)));
-            }
-        }
-    }
 }
 
 type Written<T> = Result<(usize, Box<dyn FnOnce(Receipt) -> T + Send>), Stop>;
 
 /// Reads the facts, decides and records, in one step: nothing can change in between.
-fn write_rule(rule: Rule, page: &mut Page<'_>) -> Written<Ruling> {
+fn write_rule(rule: Rule, page: &mut Page) -> Written<Ruling> {
     let Rule { action, evidence, bundle, fresh, now } = rule;
     let now = page.time(now)?;
     page.bundle(&bundle, now)?;
@@ -282,7 +266,7 @@ fn write_rule(rule: Rule, page: &mut Page<'_>) -> Written<Ruling> {
             }
         }
         Decided::Allowed(permit) => {
-            let key = target_key(page.origin, permit.id());
+            let key = target_key(&page.origin, permit.id());
             page.append(Some(run), now, Event::Started(Started { action: id, attempt: 1, key }))?;
         }
         Decided::Blocked(_) | Decided::Replayed(_) | Decided::Answered(_) => {}
@@ -299,7 +283,7 @@ fn write_rule(rule: Rule, page: &mut Page<'_>) -> Written<Ruling> {
     ))
 }
 
-fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page<'_>) -> Written<Recorded<Concluded>> {
+fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page) -> Written<Recorded<Concluded>> {
     let now = page.time(now)?;
     let Some(Fact::Action(fact)) = page.group.fact(&Key::Action(c.action.clone()))? else {
         return Err(LedgerError::NoAction(c.action).into());
@@ -343,7 +327,7 @@ fn write_answer(
     id: &ApprovalId,
     mut vote: Vote,
     view: Option<Digest>,
-    page: &mut Page<'_>,
+    page: &mut Page,
 ) -> Written<Recorded<Answered>> {
     vote.at = page.time(vote.at)?;
     vote.reason = vote.reason.chars().take(2000).collect();
@@ -360,7 +344,7 @@ fn write_answer(
 }
 
 /// Puts on record that nobody answered in time. Gives whether that is so.
-fn write_expiry(id: &ApprovalId, now: Timestamp, page: &mut Page<'_>) -> Result<bool, LedgerError> {
+fn write_expiry(id: &ApprovalId, now: Timestamp, page: &mut Page) -> Result<bool, LedgerError> {
     let now = page.time(now)?;
     let Some(Fact::Approval(ask)) = page.group.fact(&Key::Approval(id.clone()))? else { return Ok(false) };
     let open = matches!(ask.state, AskState::Pending | AskState::Approved);
@@ -372,7 +356,7 @@ fn write_expiry(id: &ApprovalId, now: Timestamp, page: &mut Page<'_>) -> Result<
     Ok(true)
 }
 
-fn write_run(open: OpenRun, now: Timestamp, page: &mut Page<'_>) -> Written<Recorded<()>> {
+fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded<()>> {
     let now = page.time(now)?;
     let run = open.principal.run.clone();
     // Opening it again would forget what it has spent and seen, and would raise it from the dead.
@@ -423,7 +407,7 @@ fn write_close(
     run: &RunId,
     closed: event::RunClosed,
     now: Timestamp,
-    page: &mut Page<'_>,
+    page: &mut Page,
 ) -> Written<Recorded<()>> {
     let now = page.time(now)?;
     match page.group.fact(&Key::Run(run.clone()))? {
@@ -435,18 +419,13 @@ fn write_close(
     Ok((index, Box::new(|receipt| Recorded::new((), receipt))))
 }
 
-fn write_bundle(bundle: &Bundle, now: Timestamp, page: &mut Page<'_>) -> Written<Recorded<()>> {
+fn write_bundle(bundle: &Bundle, now: Timestamp, page: &mut Page) -> Written<Recorded<()>> {
     let now = page.time(now)?;
     let index = page.bundle_loaded(bundle, now)?;
     Ok((index, Box::new(|receipt| Recorded::new((), receipt))))
 }
 
-fn write_note(
-    run: Option<&RunId>,
-    event: Event,
-    now: Timestamp,
-    page: &mut Page<'_>,
-) -> Written<Recorded<()>> {
+fn write_note(run: Option<&RunId>, event: Event, now: Timestamp, page: &mut Page) -> Written<Recorded<()>> {
     let now = page.time(now)?;
     if let Some(run) = run
         && page.group.fact(&Key::Run(run.clone()))?.is_none()

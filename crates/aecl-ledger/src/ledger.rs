@@ -73,7 +73,7 @@ impl Ledger {
         let verifier = signer.verifier()?;
         let origin: Arc<str> = signer.origin.as_str().into();
         let writer = Writer::open(store, signer, salts)?;
-        let reader = writer.store().reader()?;
+        let reader = writer.reader()?;
         let (jobs, queue) = sync_channel(QUEUE_MAX);
         let stopped = Arc::new(OnceLock::new());
         let why = stopped.clone();

@@ -317,6 +317,7 @@ impl Again {
             action.problems.clone_from(&ruled.problems);
             (action.resource, action.tenant, action.amount, action.rows) = (None, None, None, None);
             action.destinations.clear();
+            action.runs.clear();
         }
         Arc::new(action)
     }

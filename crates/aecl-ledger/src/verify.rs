@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use story::Story;
+use tree::Chunk;
 
 /// What an auditor brings along: nothing of it comes from what is checked.
 #[derive(Debug, Clone)]
@@ -150,9 +151,9 @@ pub struct Warning {
 /// has kept: the ledger must continue it.
 pub fn verify_export(dir: &Path, auditor: &Auditor, kept_head: Option<&str>) -> Result<Report, Finding> {
     let mut export = Export::open(dir)?;
-    let tiles = export.tiles();
-    let payloads = auditor.payloads && export.has_payloads();
-    let mut report = verify(&mut export, Some(tiles), payloads, auditor, kept_head)?;
+    let files = export.clone();
+    let auditor = &Auditor { payloads: auditor.payloads && export.has_payloads(), ..auditor.clone() };
+    let mut report = verify(&mut export, Some(files), auditor, kept_head)?;
     if let Some(what) = export.beyond()? {
         let position = report.entries;
         report.warnings.push(Warning { position, what });
@@ -171,7 +172,7 @@ pub fn verify_store(
     auditor: &Auditor,
     kept_head: Option<&str>,
 ) -> Result<Report, Finding> {
-    verify(store, None, auditor.payloads, auditor, kept_head)
+    verify(store, None, auditor, kept_head)
 }
 
 /// Entries that are read at once: a multiple of the width of a tile.
@@ -179,8 +180,7 @@ const CHUNK: usize = 1024;
 
 fn verify(
     store: &mut dyn Store,
-    tiles: Option<crate::export::Tiles>,
-    payloads: bool,
+    files: Option<Export>,
     auditor: &Auditor,
     kept_head: Option<&str>,
 ) -> Result<Report, Finding> {
@@ -200,15 +200,24 @@ fn verify(
     // Hashing has a thread of its own. It gets each chunk before the story is read, so that of two things
     // that are wrong the earlier one is known.
     let (told, hashed) = std::thread::scope(|scope| {
-        let (chunks, queue) = std::sync::mpsc::sync_channel::<Arc<tree::Chunk>>(4);
+        let (chunks, queue) = std::sync::mpsc::sync_channel::<Arc<Chunk>>(4);
         let (kept, size) = (kept.as_ref().map(Checkpoint::size), head.size());
+        let tiles = files.as_ref().map(Export::tiles);
         let hasher = scope.spawn(move || tree::grow(&queue, size, kept, tiles));
         let mut tell = || -> Result<(), Finding> {
             let mut position = 0;
             while position < head.size() {
-                let limit = CHUNK.min(usize::try_from(head.size() - position).unwrap_or(CHUNK));
-                let chunk = Arc::new(store.entries(position, limit)?);
-                if chunk.is_empty() {
+                let chunk = Arc::new(match &files {
+                    Some(files) => {
+                        let (first, bytes, places) = files.file(position)?;
+                        Chunk::File(first, bytes, places)
+                    }
+                    None => {
+                        let limit = CHUNK.min(usize::try_from(head.size() - position).unwrap_or(CHUNK));
+                        Chunk::Rows(store.entries(position, limit)?)
+                    }
+                });
+                if chunk.len() == 0 {
                     return Err(Finding::proof(Some(position), "it is missing"));
                 }
                 // The hasher has found something and stopped listening.
@@ -216,11 +225,11 @@ fn verify(
                     return Ok(());
                 }
                 for (at, bytes) in chunk.iter() {
-                    if *at != position {
+                    if at != position {
                         return Err(Finding::proof(Some(position), "it is missing"));
                     }
                     let paper = story.tell(position, bytes)?;
-                    if let Some((kind, digest)) = paper.filter(|_| payloads) {
+                    if let Some((kind, digest)) = paper {
                         papers.check(store, kind, digest, position)?;
                     }
                     position += 1;

@@ -530,7 +530,11 @@ fn a_changed_database_is_found() {
         "the entries lead to the root",
     );
     check("DELETE FROM entries WHERE position = 7", Some(7), "it is missing");
-    check("UPDATE entries SET bytes = x'00' WHERE position = 7", Some(7), "it cannot be read");
+    check(
+        "UPDATE entries SET bytes = x'00' WHERE position = 7",
+        Some(7),
+        "it is not as the writer writes it",
+    );
     check("UPDATE nodes SET hash = zeroblob(32) WHERE level = 4", None, "the stored nodes of the tree");
     check("UPDATE head SET checkpoint = NULL", None, "there is no signed head");
     check(

@@ -15,6 +15,7 @@ mod mcp;
 mod policy;
 mod resolve;
 mod rollback;
+mod secrets;
 pub mod serve;
 mod show;
 
@@ -82,6 +83,8 @@ enum Command {
     Catalog(catalog::Args),
     /// Make keys for people and orchestrators.
     Keys(keys::Args),
+    /// Keep credentials in an encrypted store.
+    Secrets(secrets::Args),
     /// Check configuration, keys and the eleven-point list.
     Doctor(doctor::Args),
     /// Print a completion script.
@@ -172,6 +175,7 @@ pub fn command() -> clap::Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    keep_memory_private();
     let cli = Cli::parse();
     let common = cli.common;
     let json = common.json;
@@ -190,6 +194,7 @@ pub fn main() -> ExitCode {
         Command::Resolve(args) => resolve::run(&common, args),
         Command::Catalog(args) => catalog::run(&common, args),
         Command::Keys(args) => keys::run(&common, args),
+        Command::Secrets(args) => secrets::run(&common, args),
         Command::Doctor(args) => doctor::run(&common, args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut command(), "aecl", &mut std::io::stdout());
@@ -217,6 +222,15 @@ pub fn main() -> ExitCode {
             Exit::Failed.into()
         }
     }
+}
+
+/// Secrets are in our memory while they are used: no core file holds it, and no other program of the same user
+/// may look into it. Where the system cannot do that, it goes on without.
+fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
 }
 
 /// A runtime for commands that talk or serve.

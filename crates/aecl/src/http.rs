@@ -4,6 +4,7 @@
 pub mod actions;
 pub mod approvals;
 pub mod auth;
+pub mod authzen;
 pub mod body;
 mod describe;
 mod guard;
@@ -92,6 +93,8 @@ fn for_agents() -> OpenApiRouter<App> {
         .routes(routes!(actions::show))
         .routes(routes!(actions::report))
         .routes(routes!(actions::rollback))
+        .routes(routes!(runs::rollback))
+        .routes(routes!(authzen::evaluate))
 }
 
 /// What people use.
@@ -122,4 +125,5 @@ fn operations() -> OpenApiRouter<App> {
         .routes(routes!(ops::ready))
         .routes(routes!(ops::metrics))
         .routes(routes!(ops::jwks))
+        .routes(routes!(authzen::metadata))
 }

@@ -20,6 +20,7 @@ mod seal;
 mod session;
 pub mod stdio;
 mod subscriptions;
+mod tasks;
 mod wire;
 
 pub use front::{Front, Opening, Outbound};
@@ -38,9 +39,13 @@ pub async fn import_now(
     transport: Transport,
 ) -> Result<catalogue::Imported, String> {
     let spec = UpstreamSpec::new(server, transport);
-    let upstream = Upstream::lazy(spec, Handshake::Probe(ClientFace::default()), Default::default());
+    let vault = home.vault();
+    vault.configure(home.read().map_err(|error| error.to_string())?.vault)?;
+    let how = Handshake::Probe(ClientFace::default());
+    let upstream = Upstream::lazy(spec, how, Default::default(), vault.clone());
     let listed = upstream.tools(Duration::from_secs(60)).await;
     upstream.close().await;
+    vault.settle(Duration::from_secs(5)).await;
     let (mut tools, mut unread) = (Vec::new(), Vec::new());
     for tool in listed.map_err(|error| error.to_string())? {
         match catalogue::Definition::of_tool(&tool) {

@@ -106,6 +106,58 @@ async fn a_signal_ends_it_cleanly_and_one_process_owns_a_directory() {
 }
 
 #[tokio::test]
+async fn what_is_underway_when_the_signal_comes_is_concluded() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, _) = common::home(dir.path(), json!({}));
+    let server = Server::start(&home);
+    let reached = client::connect(&common(&home)).await.unwrap();
+    let opened = reached.post("/v1/runs", &json!({"agent": "payer", "goal": "x"})).await.unwrap();
+    let token = opened["token"].as_str().unwrap();
+    // The target keeps the attempt waiting.
+    let world = rusqlite::Connection::open(dir.path().join("world.db")).unwrap();
+    world.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let body = json!({"action": "notes.write", "arguments": {"text": "a"}});
+    let calling = reached.post_as(token, "/v1/actions", &body);
+    let ending = async {
+        let run = opened["run"].as_str().unwrap();
+        let path = format!("/v1/runs/{run}");
+        while reached.get(&path).await.unwrap()["calls"] != 1 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        server.signal("TERM");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        world.execute_batch("COMMIT").unwrap();
+    };
+    let (answer, ()) = tokio::join!(calling, ending);
+    assert_eq!(answer.unwrap()["state"], "done", "its caller is answered");
+    let (code, said) = tokio::task::spawn_blocking(move || server.end()).await.unwrap();
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(common::count(&dir.path().join("world.db"), "notes"), 1);
+}
+
+#[tokio::test]
+async fn any_port_is_told_and_links_lead_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, _) = common::home(dir.path(), json!({"listen": "127.0.0.1:7600"}));
+    let mut command = aecl(&home);
+    command.args(["--json", "serve", "--listen", "localhost:0"]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut server = Server(command.spawn().unwrap());
+    let mut line = String::new();
+    let mut out = std::io::BufReader::new(server.0.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    let said: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let bound: std::net::SocketAddr = said["listen"].as_str().unwrap().parse().unwrap();
+    assert_ne!(bound.port(), 0);
+    assert_eq!(said["approvals"], format!("http://localhost:{}/approvals", bound.port()));
+    let opened = client::connect(&common(&home)).await.unwrap();
+    let run = opened.post("/v1/runs", &json!({"agent": "payer", "goal": "x"})).await.unwrap();
+    let body = json!({"action": "payments.transfer", "arguments": {"account": "a", "amount": "1", "currency": "EUR"}});
+    let waits = opened.post_as(run["token"].as_str().unwrap(), "/v1/actions", &body).await.unwrap();
+    let url = waits["approval"]["url"].as_str().unwrap();
+    assert!(url.starts_with(&format!("http://localhost:{}/approvals/", bound.port())), "{waits}");
+}
+
+#[tokio::test]
 async fn a_changed_policy_takes_effect_and_a_broken_one_does_not() {
     let dir = tempfile::tempdir().unwrap();
     let (home, keys) = common::home(dir.path(), json!({}));

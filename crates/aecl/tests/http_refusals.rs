@@ -481,3 +481,38 @@ async fn more_than_is_accepted_is_refused_and_people_still_get_in() {
     let ((a, b), ()) = tokio::join!(crowd, third);
     assert_eq!((a.json()["state"].as_str(), b.json()["state"].as_str()), (Some("done"), Some("done")));
 }
+
+/// What a server says to these bytes, until it closes the connection.
+async fn said_to(s: &Served, bytes: &[u8]) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(s.address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut said = Vec::new();
+    let read = tokio::time::timeout(std::time::Duration::from_secs(20), stream.read_to_end(&mut said)).await;
+    read.expect("the connection is not kept").unwrap();
+    String::from_utf8(said).unwrap()
+}
+
+#[tokio::test]
+async fn who_sends_slowly_or_too_much_is_not_waited_for() {
+    let s = Served::with(json!({"limits": {"receive_ms_max": 500, "request_bytes_max": 2000}})).await;
+    let (_, token) = s.run("payer").await;
+    let silent = said_to(&s, b"").await;
+    assert_eq!(silent, "", "who says nothing is left");
+    let slow_head = said_to(&s, b"POST /v1/actions HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
+    assert!(slow_head.is_empty() || slow_head.starts_with("HTTP/1.1 408"), "{slow_head}");
+    let long_head = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "x".repeat(70_000));
+    let long_head = said_to(&s, long_head.as_bytes()).await;
+    assert!(long_head.starts_with("HTTP/1.1 431"), "{long_head}");
+    let post = |length: usize, body: &str| {
+        format!(
+            "POST /v1/actions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+    };
+    let slow_body = said_to(&s, post(100, "{\"action\"").as_bytes()).await;
+    assert!(slow_body.starts_with("HTTP/1.1 408") && slow_body.contains("request_invalid"), "{slow_body}");
+    let long_body = said_to(&s, post(3000, &"x".repeat(3000)).as_bytes()).await;
+    assert!(long_body.starts_with("HTTP/1.1 413") && long_body.contains("json_too_large"), "{long_body}");
+    assert_eq!(s.get("", "/healthz").await.status, 200, "others are served");
+}

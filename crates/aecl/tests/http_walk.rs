@@ -152,6 +152,144 @@ async fn a_rollback_goes_through_the_same_door_once() {
 }
 
 #[tokio::test]
+async fn a_whole_run_is_rolled_back_from_its_end() {
+    let s = Served::start().await;
+    let (run, token) = s.run("payer").await;
+    let mut written = Vec::new();
+    for text in ["a", "b"] {
+        let body = json!({"action": "notes.write", "arguments": {"text": text}});
+        let done = s.post(&token, "/v1/actions", &body).await.json();
+        written.insert(0, done["action"].as_str().unwrap().to_owned());
+    }
+    let path = format!("/v1/runs/{run}/rollback");
+    assert_eq!(s.post(&s.keys.finn, &path, &json!({})).await.short(), "403 forbidden");
+    assert_eq!(s.post(&token, &path, &json!({})).await.short(), "403 forbidden");
+    let unknown = s.post(&s.keys.olga, "/v1/runs/run_none/rollback", &json!({})).await;
+    assert_eq!(unknown.short(), "404 run_unknown");
+    let back = s.post(&s.keys.olga, &path, &json!({"reason": "a mistake"})).await;
+    let told = back.json();
+    assert_eq!((back.status, told["state"].as_str()), (200, Some("done")), "{told}");
+    let steps: Vec<&str> =
+        told["steps"].as_array().unwrap().iter().filter_map(|s| s["action"].as_str()).collect();
+    assert_eq!(steps, written);
+    assert_eq!(
+        (told["steps"][0]["state"].as_str(), told["left"].as_array().unwrap().len()),
+        (Some("undone"), 0)
+    );
+    assert_eq!(told["steps"][0]["undo"]["decision"]["verdict"], "allow");
+    assert_eq!(count(&s.world, "notes"), 0);
+    let again = s.post(&s.keys.olga, &path, &json!({})).await.json();
+    assert_eq!(
+        (again["state"].as_str(), again["steps"][1]["state"].as_str()),
+        (Some("done"), Some("undone_before"))
+    );
+}
+
+/// Asks AuthZEN about an action of the payer; gives the whole reply.
+async fn evaluate(s: &Served, key: &str, action: &str, arguments: Value, more: Value) -> common::Reply {
+    let mut question = json!({
+        "subject": {"type": "agent", "id": "payer", "properties": {"team": "ours"}},
+        "action": {"name": action, "properties": arguments},
+        "resource": {"type": "account", "id": "acc-9", "properties": {}},
+        "context": {"time": "2026-01-01T00:00:00Z"},
+    });
+    for (name, value) in more.as_object().unwrap() {
+        question[name] = value.clone();
+    }
+    s.post(key, "/access/v1/evaluation", &question).await
+}
+
+#[tokio::test]
+async fn authzen_is_told_what_would_be_decided_and_nothing_is_recorded() {
+    let s = Served::start().await;
+    let (run, token) = s.run("payer").await;
+    let size = || async { s.gate.ledger().head().await.unwrap().size };
+    let before = size().await;
+    let key = &s.keys.orchestrator;
+    let transfer = json!({"account": "acc-9", "amount": "250.00", "currency": "EUR"});
+    let verdict = |reply: &common::Reply| {
+        let body = reply.json();
+        let code = body["context"]["code"].as_str().unwrap_or_default().to_owned();
+        (body["decision"].clone(), body["context"]["verdict"].as_str().unwrap_or_default().to_owned(), code)
+    };
+    let allowed = evaluate(&s, key, "notes.write", json!({"text": "a"}), json!({})).await;
+    assert_eq!(
+        (allowed.status, verdict(&allowed)),
+        (200, (json!(true), "allow".into(), String::new())),
+        "{}",
+        allowed.text
+    );
+    let asks = evaluate(&s, key, "payments.transfer", transfer.clone(), json!({})).await;
+    assert_eq!(
+        (verdict(&asks).0, verdict(&asks).1.as_str()),
+        (json!(false), "require_approval"),
+        "{}",
+        asks.text
+    );
+    assert!(asks.json()["context"]["details"]["need"].is_array());
+    for (action, arguments, code) in [
+        ("payments.close_account", json!({"account": "acc-9"}), "action_blocked"),
+        ("payments.steal", json!({}), "action_unknown"),
+        ("notes.write", json!({"text": 7}), "arguments_invalid"),
+    ] {
+        let no = evaluate(&s, key, action, arguments, json!({})).await;
+        assert_eq!((no.status, verdict(&no).0), (200, json!(false)), "{action}: {}", no.text);
+        assert_eq!(verdict(&no).2, code, "{action}: {}", no.text);
+    }
+    let other = json!({"resource": {"type": "account", "id": "acc-1"}});
+    let mistaken = evaluate(&s, key, "payments.transfer", transfer.clone(), other).await;
+    assert_eq!(
+        verdict(&mistaken),
+        (json!(false), "block".into(), "resource_mismatch".into()),
+        "{}",
+        mistaken.text
+    );
+    assert_eq!(count(&s.world, "payments"), 0);
+    assert_eq!(size().await, before, "a question is not on record");
+
+    // What the run has seen counts, whatever is said about it.
+    s.post(&token, "/v1/actions", &json!({"action": "mail.read", "arguments": {"id": "m1"}})).await;
+    let seen = json!({"context": {"run": run, "labels": {"untrusted": false}}});
+    let risky = evaluate(&s, key, "payments.transfer", transfer, seen).await.json();
+    let factors = risky["context"]["details"]["risk"]["factors"].as_array().unwrap().clone();
+    assert!(factors.iter().any(|f| f["name"].as_str().unwrap().contains("untrusted")), "{risky}");
+
+    let sent = s
+        .send("POST", "/access/v1/evaluation", &[("authorization", &format!("Bearer {key}")), ("content-type", "application/json"), ("x-request-id", "r-1")],
+            br#"{"subject":{"type":"agent","id":"payer"},"action":{"name":"mail.read","properties":{"id":"m1"}},"resource":{"type":"mail","id":"m1"}}"#)
+        .await;
+    assert_eq!((sent.status, sent.headers["x-request-id"].to_str().unwrap()), (200, "r-1"), "{}", sent.text);
+    let about = s.get("", "/.well-known/authzen-configuration").await.json();
+    assert!(about["access_evaluation_endpoint"].as_str().unwrap().ends_with("/access/v1/evaluation"));
+}
+
+#[tokio::test]
+async fn authzen_refuses_what_it_does_not_understand_and_whom_it_does_not_know() {
+    let s = Served::start().await;
+    let opened = s.post(&s.keys.olga, "/v1/runs", &json!({"agent": "other", "goal": "reads"})).await.json();
+    let (run, token) = (opened["run"].as_str().unwrap(), opened["token"].as_str().unwrap());
+    let key = &s.keys.orchestrator;
+    for (more, status) in [
+        (json!({"subject": {"type": "user", "id": "ann"}}), "400 request_invalid"),
+        (json!({"subject": {"type": "agent"}}), "400 request_invalid"),
+        (json!({"subject": {"type": "agent", "id": "nobody"}}), "403 forbidden"),
+        (json!({"resource": "acc-9"}), "400 request_invalid"),
+        (json!({"context": {"run": run}}), "400 request_invalid"),
+        (json!({"context": {"run": "run_none"}}), "404 run_unknown"),
+    ] {
+        let reply = evaluate(&s, key, "mail.read", json!({"id": "m1"}), more.clone()).await;
+        assert_eq!(reply.short(), status, "{more}: {}", reply.text);
+    }
+    let twice = s.post_text(key, "/access/v1/evaluation", r#"{"action":{"name":"a","name":"b"}}"#).await;
+    assert_eq!(twice.short(), "400 json_duplicate_key");
+    assert_eq!(evaluate(&s, token, "mail.read", json!({}), json!({})).await.short(), "403 forbidden");
+    assert_eq!(
+        evaluate(&s, "aecl_o_wrong", "mail.read", json!({}), json!({})).await.short(),
+        "401 token_invalid"
+    );
+}
+
+#[tokio::test]
 async fn a_permit_is_reported_and_can_be_verified() {
     let s = Served::start().await;
     let (_, token) = s.run("payer").await;

@@ -124,6 +124,29 @@ async fn sessions_are_limited_and_those_in_use_stay() {
     Client::initialize(&gateway, "/mcp/bot", json!({})).await;
 }
 
+#[tokio::test]
+async fn a_silent_session_gives_way_to_a_new_one_and_an_idle_one_ends() {
+    let upstream = Upstream::start("notes", Eras::Both).await;
+    let limits = json!({"sessions_max": 2, "session_silent_s": 0, "session_idle_s": 2});
+    let gateway = Gateway::with(&[("notes", &upstream.url)], json!({"limits": limits})).await;
+    let first = Client::initialize(&gateway, "/mcp/bot", json!({})).await;
+    let second = Client::initialize(&gateway, "/mcp/bot", json!({})).await;
+    let held = second.get(None).await;
+    let third = Client::initialize(&gateway, "/mcp/bot", json!({})).await;
+    let list = request(2, "tools/list", json!({}));
+    assert_eq!(first.post(&list).await.status(), 404, "the silent one gave way");
+    assert_eq!(third.post(&list).await.status(), 200);
+    let ended = async {
+        while upstream.seen.ended.lock().unwrap().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(15), ended).await.expect("the servers behind hear of it");
+    assert_eq!(third.post(&list).await.status(), 404, "nobody has used it for two seconds");
+    assert_eq!(second.post(&list).await.status(), 200, "a stream is open on this one");
+    drop(held);
+}
+
 // --- the stateless era
 
 #[tokio::test]

@@ -39,7 +39,7 @@ def tools():
         pass
     note = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}, "n": {"type": "number"}}}
     listed = [
-        {"name": "read_note", "description": "reads", "inputSchema": OBJECT, "strange": {"kept": 12345678901234567890123}},
+        {"name": "read_note", "description": "reads", "inputSchema": {"type": "object", "properties": {"path": {"type": "string"}}}, "strange": {"kept": 12345678901234567890123}},
         {"name": "write_note", "description": described, "inputSchema": note},
         {"name": "write_typed", "description": "typed", "inputSchema": note, "outputSchema": {"type": "object", "required": ["ok"]}},
         {"name": "get_slow", "inputSchema": {"type": "object", "properties": {"s": {"type": "number"}}}},

@@ -24,7 +24,7 @@ async fn the_client_introduces_itself_and_sees_what_it_may() {
     assert!(!names.contains(&"secret_tool".into()), "a blocked tool is hidden");
     assert!(!names.contains(&"bad schema".into()), "a tool that the catalogue cannot hold is hidden");
     assert_eq!(client.ask("ping", json!({})).await["result"], json!({}));
-    let unknown = client.ask("tasks/cancel", json!({})).await;
+    let unknown = client.ask("tasks/restart", json!({})).await;
     assert_eq!(unknown["error"]["code"], -32601, "{unknown}");
     let resources = client.ask("resources/list", json!({})).await;
     assert_eq!(resources["result"]["resources"][0]["uri"], "note://1");

@@ -3,7 +3,6 @@
 //! Scheme and host are the operator's; arguments fill path segments, query, headers and body. Redirects
 //! are never followed, because nobody judged where they lead.
 
-mod secrets;
 mod spec;
 
 use async_trait::async_trait;
@@ -15,14 +14,28 @@ pub use spec::{Body, HttpSpec, Lookup};
 use super::wrong_desk;
 use crate::arguments::{Arguments, TemplateError};
 use crate::egress::{Egress, EgressError, innermost, parse_url, refusal};
-use crate::vault::VaultError;
+use crate::vault::{self, Use, Vault, VaultError};
 use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
-use secrets::Secrets;
 
 /// Acts through REST endpoints.
 #[derive(Clone, Default)]
 pub struct HttpConnector {
     egress: Egress,
+    vault: Vault,
+}
+
+/// A request that is ready to be sent, and the secrets that are in it.
+struct Prepared {
+    client: reqwest::Client,
+    request: Request,
+    secrets: Use,
+}
+
+/// Whether credentials are fetched, or only looked at as references.
+#[derive(Clone, Copy, PartialEq)]
+enum Credentials {
+    Fetched,
+    Named,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -56,20 +69,21 @@ impl Unsendable {
 }
 
 impl HttpConnector {
-    /// With a way out of its own, such as one with a fake look-up.
+    /// With a way out of its own, such as one with a fake look-up, and a vault.
     #[must_use]
-    pub fn new(egress: Egress) -> Self {
-        Self { egress }
+    pub fn new(egress: Egress, vault: Vault) -> Self {
+        Self { egress, vault }
     }
 
-    fn prepare(
+    async fn prepare(
         &self,
         call: &Call,
         spec: &HttpSpec,
         method: &str,
         url_template: &str,
         with_body: bool,
-    ) -> Result<(reqwest::Client, Request, Secrets), Unsendable> {
+        credentials: Credentials,
+    ) -> Result<Prepared, Unsendable> {
         let arguments = Arguments::of(call)?;
         let text = arguments.url(url_template)?;
         let mut url = parse_url(&text)?;
@@ -89,12 +103,17 @@ impl HttpConnector {
         let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes())
             .map_err(|_| Unsendable::Method(method.to_owned()))?;
         let mut request = client.request(method, url);
-        let mut secrets = Secrets::default();
+        let mut secrets = self.vault.begin();
         for (name, template) in &spec.headers {
-            let value = secrets.fill(&arguments, template)?;
+            if credentials == Credentials::Named {
+                vault::references(template)?;
+                continue;
+            }
+            let text = |text: &str| Ok::<_, Unsendable>(arguments.fill(text, str::to_owned)?);
+            let value = secrets.fill_around(template, text).await?;
             let odd = || Unsendable::Header(name.clone());
             let header: HeaderName = name.parse().map_err(|_| odd())?;
-            let mut value = HeaderValue::from_str(&value).map_err(|_| odd())?;
+            let mut value = HeaderValue::from_str(value.expose()).map_err(|_| odd())?;
             value.set_sensitive(true);
             request = request.header(header, value);
         }
@@ -112,7 +131,7 @@ impl HttpConnector {
             }
         }
         let request = request.build().map_err(|error| Unsendable::Build(innermost(&error)))?;
-        Ok((client, request, secrets))
+        Ok(Prepared { client, request, secrets })
     }
 }
 
@@ -123,8 +142,8 @@ impl Connector for HttpConnector {
             let (code, message) = wrong_desk(call);
             return Performed::not_sent(code, message);
         };
-        let prepared = self.prepare(call, spec, &spec.method, &spec.url, true);
-        let (client, request, secrets) = match prepared {
+        let prepared = self.prepare(call, spec, &spec.method, &spec.url, true, Credentials::Fetched);
+        let Prepared { client, request, secrets } = match prepared.await {
             Ok(prepared) => prepared,
             Err(error) => {
                 return Performed::not_sent(error.code(), format!("`{}` was not sent: {error}", call.action));
@@ -167,8 +186,9 @@ impl Connector for HttpConnector {
             let (code, message) = wrong_desk(call);
             return DryRun::Failed { code, message };
         };
-        match self.prepare(call, spec, &spec.method, &spec.url, true) {
-            Ok((_, request, _)) => {
+        // Nothing is sent, so nothing is fetched: a credential may be made for the one who asks for it.
+        match self.prepare(call, spec, &spec.method, &spec.url, true, Credentials::Named).await {
+            Ok(Prepared { request, .. }) => {
                 // Headers stay out: they hold the credentials.
                 let body = request.body().and_then(reqwest::Body::as_bytes).map(String::from_utf8_lossy);
                 let output = serde_json::json!({
@@ -186,8 +206,8 @@ impl Connector for HttpConnector {
         let Some(lookup) = &spec.lookup else {
             return unknown(format!("`{}` names no `lookup`; check at the target", call.action));
         };
-        let prepared = self.prepare(call, spec, &lookup.method, &lookup.url, false);
-        let (client, request, secrets) = match prepared {
+        let prepared = self.prepare(call, spec, &lookup.method, &lookup.url, false, Credentials::Fetched);
+        let Prepared { client, request, secrets } = match prepared.await {
             Ok(prepared) => prepared,
             Err(error) => return unknown(format!("the look-up was not sent: {error}")),
         };
@@ -249,7 +269,7 @@ fn concluded(
     status: StatusCode,
     body: Result<ReadBody, reqwest::Error>,
     only_reads: bool,
-    secrets: &Secrets,
+    secrets: &Use,
 ) -> Performed {
     let number = status.as_u16();
     let expected = match spec.expect_status.as_slice() {
@@ -280,8 +300,8 @@ fn concluded(
 }
 
 /// The answer as JSON: its own bytes when it is JSON and whole, else wrapped.
-fn as_json(status: StatusCode, body: &ReadBody, secrets: &Secrets) -> Vec<u8> {
-    let text = secrets.scrub(String::from_utf8_lossy(&body.bytes).into_owned());
+fn as_json(status: StatusCode, body: &ReadBody, secrets: &Use) -> Vec<u8> {
+    let text = secrets.scrub(&String::from_utf8_lossy(&body.bytes));
     if !body.truncated && serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok() {
         return text.into_bytes();
     }

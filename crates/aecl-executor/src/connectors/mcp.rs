@@ -37,6 +37,7 @@ pub use tools::Tool;
 pub use upstream::{ACTING, Upstream};
 
 use super::wrong_desk;
+use crate::executor::out_of_scope;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
 
 /// Acts through upstream servers, by their name.
@@ -56,6 +57,13 @@ impl McpConnector {
     pub fn remove(&self, session: Option<&str>, server: &str) -> Option<Upstream> {
         let key = (session.map(str::to_owned), server.to_owned());
         self.upstreams.write().unwrap_or_else(PoisonError::into_inner).remove(&key)
+    }
+
+    /// Closes every connection; the next request connects again.
+    pub async fn close(&self) {
+        let all: Vec<Upstream> =
+            self.upstreams.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        futures_util::future::join_all(all.iter().map(Upstream::close)).await;
     }
 
     /// The server as this session sees it: its own connection, or else the shared one.
@@ -78,6 +86,10 @@ impl Connector for McpConnector {
             let message = format!("`{server}` is no configured server; add it or change the catalogue entry");
             return Performed::not_sent("upstream_unknown", message);
         };
+        let opened = call.credential_scope.as_deref();
+        if upstream.transport().uses_credentials() && upstream.transport().credential_scope() != opened {
+            return out_of_scope(server, opened);
+        }
         let method = method.as_deref().unwrap_or("tools/call");
         let params = match params_of(call, method, tool) {
             Ok(params) => params,

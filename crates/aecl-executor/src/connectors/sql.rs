@@ -25,7 +25,11 @@ pub struct SqlSpec {
     /// The database file. It must exist.
     pub database: PathBuf,
     /// One statement; `:name` stands for an argument, `:idempotency_key` for the key of the attempt.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub statement: String,
+    /// Or: the argument that is the statement. Declare it as `query_sql`, so that it is judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement_from: Option<String>,
     /// Whether it may write.
     pub mode: SqlMode,
     /// The most rows that are handed back.
@@ -44,6 +48,24 @@ pub enum SqlMode {
     Read,
     /// The statement runs in a transaction of its own.
     Write,
+}
+
+impl SqlSpec {
+    /// What is wrong with it, if something is.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match (self.statement.is_empty(), &self.statement_from) {
+            (false, None) | (true, Some(_)) => Ok(()),
+            _ => Err("a sql connector needs either `statement` or `statement_from`".into()),
+        }
+    }
+
+    fn statement(&self, call: &Call) -> Result<String, SqlError> {
+        let Some(name) = &self.statement_from else { return Ok(self.statement.clone()) };
+        let arguments: Value =
+            serde_json::from_slice(&call.arguments).map_err(|e| SqlError::Arguments(e.to_string()))?;
+        let text = arguments.get(name).and_then(Value::as_str);
+        text.map(str::to_owned).ok_or_else(|| SqlError::Missing(name.clone()))
+    }
 }
 
 fn default_max_rows() -> usize {
@@ -78,6 +100,10 @@ enum SqlError {
     Nameless(usize),
     #[error("the arguments are no json object: {0}")]
     Arguments(String),
+    #[error(
+        "it touches {0} rows, and {1} were counted before; it was rolled back: propose it again to see the new number"
+    )]
+    MoreRows(u64, u64),
     #[error("the statement failed and was rolled back: {0}")]
     Run(rusqlite::Error),
     #[error("the statement took longer than {0} ms; it was interrupted and rolled back")]
@@ -96,6 +122,7 @@ impl SqlError {
             Self::Open(..) => "sql_open",
             Self::Interrupted(_) => "sql_timeout",
             Self::Cancelled => "sql_cancelled",
+            Self::MoreRows(..) => "sql_more_rows",
             Self::Run(_) => "sql_failed",
             Self::Commit(_) | Self::Worker => "sql_commit",
             _ => "sql_statement",
@@ -123,7 +150,7 @@ impl Connector for SqlConnector {
             let (code, message) = wrong_desk(call);
             return Performed::not_sent(code, message);
         };
-        match run(call, spec, &spec.statement, spec.mode, End::Commit).await {
+        match run_own(call, spec, End::Commit).await {
             Ok(ran) => {
                 let mut output = ran.output.to_string().into_bytes();
                 let truncated = ran.truncated || output.len() > call.max_output_bytes;
@@ -145,7 +172,7 @@ impl Connector for SqlConnector {
             let (code, message) = wrong_desk(call);
             return DryRun::Failed { code, message };
         };
-        match run(call, spec, &spec.statement, spec.mode, End::Rollback).await {
+        match run_own(call, spec, End::Rollback).await {
             Ok(ran) => DryRun::Would { output: ran.output.to_string().into_bytes(), rows: Some(ran.rows) },
             Err(error) => DryRun::Failed { code: error.code(), message: error.to_string() },
         }
@@ -163,6 +190,11 @@ impl Connector for SqlConnector {
             Err(error) => unknown(format!("the look-up failed: {error}")),
         }
     }
+}
+
+/// The statement that the action is about.
+async fn run_own(call: &Call, spec: &SqlSpec, end: End) -> Result<Ran, SqlError> {
+    run(call, spec, &spec.statement(call)?, spec.mode, end).await
 }
 
 async fn run(call: &Call, spec: &SqlSpec, statement: &str, mode: SqlMode, end: End) -> Result<Ran, SqlError> {
@@ -249,6 +281,10 @@ fn in_transaction(
         let ran = rows(&mut prepared, max_rows)?;
         changed(ran, connection.total_changes() - before, &prepared)
     };
+    // What was shown to whoever agreed is what happens, or nothing does.
+    if let Some(most) = call.rows_max.filter(|most| ran.rows > *most && mode == SqlMode::Write) {
+        return Err(SqlError::MoreRows(ran.rows, most));
+    }
     match end {
         End::Commit => connection.execute_batch("COMMIT").map_err(SqlError::Commit)?,
         End::Rollback => connection.execute_batch("ROLLBACK").map_err(SqlError::Run)?,

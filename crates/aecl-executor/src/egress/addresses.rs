@@ -74,6 +74,15 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
     }
 }
 
+/// The address that is reached in the end: the one inside a translated or mapped one, or itself.
+pub(super) fn behind_nat64(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address else { return address };
+    match v6.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => IpAddr::V4(v4_of(high, low)),
+        _ => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
+    }
+}
+
 fn v4_of(high: u16, low: u16) -> Ipv4Addr {
     let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
     Ipv4Addr::new(a, b, c, d)

@@ -8,6 +8,7 @@
 )]
 
 mod crash;
+mod credentials;
 mod house;
 mod people;
 mod permits;

@@ -3,9 +3,10 @@
 
 use super::{Homes, Problem, did_you_mean};
 use crate::action::destination;
+use crate::catalogue::flow::{Class, Endorses};
 use crate::catalogue::{
     ActionManifest, ApprovalRule, Catalogue, DestinationField, DestinationKind, Reversibility, TypedAction,
-    nearest,
+    nearest, pointer_of,
 };
 use serde_json::Value;
 
@@ -52,11 +53,20 @@ pub(super) fn add(
     for message in manifest.fields.destination.iter().flat_map(unlike_compared) {
         error(message);
     }
+    for message in flow_problems(&manifest) {
+        error(message);
+    }
     match TypedAction::compile(manifest.clone()) {
         Ok(typed) => {
             for (what, pointer) in pointers.iter().filter(|(_, pointer)| pointer.starts_with('/')) {
                 if let Err(hint) = leads_somewhere(pointer, &typed.schema) {
                     error(format!("`{what}` points to `{pointer}`, which `arguments` does not list{hint}"));
+                }
+            }
+            for name in manifest.args.keys() {
+                let pointer = pointer_of(name);
+                if let Err(hint) = leads_somewhere(&pointer, &typed.schema) {
+                    error(format!("`args` names `{name}`, which `arguments` does not list{hint}"));
                 }
             }
             if let Err(e) = catalogue.add(typed) {
@@ -81,6 +91,42 @@ fn pointers(manifest: &ActionManifest) -> Vec<(&'static str, &str)> {
     out
 }
 
+/// What is wrong with severity, roles and labels.
+fn flow_problems(manifest: &ActionManifest) -> Vec<String> {
+    let mut out = Vec::new();
+    if let Some(severity) = manifest.severity.filter(|s| *s > 3) {
+        out.push(format!("`severity` is {severity}; it goes from 0 to 3"));
+    }
+    for (name, argument) in &manifest.args {
+        let sized = argument.limit.is_some() || !argument.low_value.is_zero();
+        if sized && argument.class != Class::Magnitude {
+            let class = argument.class.name();
+            out.push(format!(
+                "`args.{name}`: `low_value` and `limit` are for a `magnitude`; this is a `{class}`"
+            ));
+        }
+        if argument.low_value.is_sign_negative() || argument.limit.is_some_and(|l| l < argument.low_value) {
+            out.push(format!("`args.{name}`: `low_value` must be at least 0 and at most `limit`"));
+        }
+    }
+    for (i, label) in manifest.outputs.iter().enumerate() {
+        if !label.path.is_empty() && !label.path.starts_with('/') {
+            out.push(format!(
+                "`outputs[{i}].path` must be empty or a JSON pointer such as `/{}`",
+                label.path
+            ));
+        }
+        let proves = label.endorses < Endorses::Made;
+        if proves && manifest.effect.changes_something() && label.form.is_none() && label.pattern.is_none() {
+            out.push(format!(
+                "`outputs[{i}]`: what a change answers may repeat what a stranger wrote; with `endorses: {}` it needs a `type` or a `pattern`",
+                label.endorses.name()
+            ));
+        }
+    }
+    out
+}
+
 /// Whether arguments that fit the schema can have something there. What cannot be followed may.
 fn leads_somewhere(pointer: &str, schema: &Value) -> Result<(), String> {
     let mut here = schema;
@@ -100,6 +146,9 @@ fn leads_somewhere(pointer: &str, schema: &Value) -> Result<(), String> {
             "items",
         ];
         if follows_others.iter().any(|key| here.get(*key).is_some()) {
+            return Ok(());
+        }
+        if step == "*" {
             return Ok(());
         }
         let name = step.replace("~1", "/").replace("~0", "~");
@@ -163,6 +212,24 @@ fn unlike_compared(field: &DestinationField) -> Vec<String> {
             None => Some(format!("`{entry}` in `fields.destination.allowed` never matches; write {form}")),
         })
         .collect()
+}
+
+/// Whether every look-up exists, and only looks.
+pub(super) fn check_resolvers(catalogue: &Catalogue, homes: &Homes, problems: &mut Vec<Problem>) {
+    for (name, typed) in catalogue.iter() {
+        let Some(resolver) = &typed.manifest.resolver else { continue };
+        let message = match catalogue.find(resolver.as_str()) {
+            None => {
+                let hint = did_you_mean(resolver.as_str(), catalogue.iter().map(|(name, _)| name));
+                format!("`{name}`: its `resolver` `{resolver}` is not in the catalogue{hint}")
+            }
+            Some(found) if found.manifest.effect.changes_something() => {
+                format!("`{name}`: its `resolver` `{resolver}` is no read")
+            }
+            Some(_) => continue,
+        };
+        problems.push(Problem::error(homes.action(name), message));
+    }
 }
 
 /// Whether every compensation exists and can be fed.

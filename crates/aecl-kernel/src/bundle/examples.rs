@@ -1,7 +1,7 @@
 //! Examples: situations with the decision that they must get. A bundle whose examples come out wrong does
 //! not load.
 
-use super::{Bundle, Situation, did_you_mean};
+use super::{Bundle, Situation, Tried, did_you_mean};
 use crate::code::Code;
 use crate::decide::Verdict;
 use crate::id::{AgentId, BadId, Environment, TenantId, UserId};
@@ -15,14 +15,14 @@ use serde_json::{Map, Value};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Example {
     /// What it shows.
-    name: String,
+    pub(super) name: String,
     /// Who proposes.
-    agent: AgentId,
+    pub(super) agent: AgentId,
     /// What.
-    action: String,
+    pub(super) action: String,
     /// With which arguments.
     #[serde(default)]
-    arguments: Map<String, Value>,
+    pub(super) arguments: Map<String, Value>,
     /// In which environment.
     #[serde(default)]
     environment: Option<Environment>,
@@ -48,6 +48,24 @@ pub(crate) struct Example {
 impl Example {
     /// Makes the decision and compares.
     pub(super) fn check(&self, bundle: &Bundle) -> Result<(), String> {
+        let tried = self.tried("", bundle)?;
+        if tried.passed {
+            return Ok(());
+        }
+        let with = |code: &str| if code.is_empty() { String::new() } else { format!(" with `{code}`") };
+        let wanted = with(self.code.as_deref().unwrap_or_default());
+        let got = with(tried.got_code.map_or("", Code::as_str));
+        Err(format!(
+            "the example `{}` must get `{}`{wanted}, and gets `{}`{got}: {}",
+            self.name,
+            self.expect.name(),
+            tried.got.name(),
+            tried.reason
+        ))
+    }
+
+    /// Makes the decision.
+    pub(super) fn tried(&self, path: &str, bundle: &Bundle) -> Result<Tried, String> {
         if let Some(code) = self.code.as_deref().filter(|code| Code::parse(code).is_none()) {
             let hint = did_you_mean(code, crate::code::ALL.iter());
             return Err(format!("the example `{}`: `{code}` is no known code{hint}", self.name));
@@ -56,22 +74,22 @@ impl Example {
         let (_, ruling) = ruling.map_err(|e| format!("`{}`: {e}", self.name))?;
         let decision = ruling.decision();
         let headline = decision.headline.map_or("", |c| c.as_str());
-        if decision.verdict != self.expect || self.code.as_deref().is_some_and(|c| c != headline) {
-            let with = |code: &str| if code.is_empty() { String::new() } else { format!(" with `{code}`") };
-            let wanted = with(self.code.as_deref().unwrap_or_default());
-            let got = with(headline);
-            return Err(format!(
-                "the example `{}` must get `{}`{wanted}, and gets `{}`{got}: {}",
-                self.name,
-                self.expect.name(),
-                decision.verdict.name(),
-                decision.reason()
-            ));
-        }
-        Ok(())
+        Ok(Tried {
+            path: path.to_owned(),
+            name: self.name.clone(),
+            agent: self.agent.clone(),
+            action: self.action.clone(),
+            expected: self.expect,
+            expected_code: self.code.clone(),
+            got: decision.verdict,
+            got_code: decision.headline,
+            reason: decision.reason().to_owned(),
+            policies: decision.policies.clone(),
+            passed: decision.verdict == self.expect && self.code.as_deref().is_none_or(|c| c == headline),
+        })
     }
 
-    fn situation(&self) -> Result<Situation, BadId> {
+    pub(super) fn situation(&self) -> Result<Situation, BadId> {
         Ok(Situation {
             agent: self.agent.clone(),
             action: self.action.clone(),

@@ -1,4 +1,4 @@
-//! Is the agent inside its scope: tenant, project, user, hours? An argument that names another tenant
+//! Is the agent inside its scope: tenant, project, user, hours, credentials? An argument that names another tenant
 //! than the principal's is a step across a border, whatever the agent says about it.
 
 use crate::code;
@@ -23,6 +23,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
             format!("the arguments name tenant `{named}`; the run belongs to `{}`", principal.tenant),
         );
     }
+    credentials(q, findings);
     let Some(manifest) = q.bundle.agent(&principal.agent) else { return };
     let scopes = &manifest.scopes;
     if !scopes.tenants.is_empty() && !scopes.tenants.contains(&principal.tenant) {
@@ -58,4 +59,32 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
             );
         }
     }
+}
+
+/// Credentials belong to a scope as agents do; having none is a scope of its own. A delegated run uses none that
+/// the runs it came from could not use.
+fn credentials(q: &Question<'_>, findings: &mut Findings) {
+    let Some(typed) = q.action.typed.as_ref().filter(|t| t.manifest.uses_credentials()) else { return };
+    let wanted = &typed.manifest.credential_scope;
+    let mut said = Vec::new();
+    for holder in q.facts.holders(&q.action.principal) {
+        let Some(manifest) = q.bundle.agent(&holder.agent) else { continue };
+        if manifest.credential_scope != *wanted && !said.contains(&&holder.agent) {
+            said.push(&holder.agent);
+            findings.block(
+                code::CREDENTIAL_REFUSED,
+                format!(
+                    "`{}` uses credentials of {}, and `{}` has {}",
+                    q.action.name,
+                    named(wanted),
+                    holder.agent,
+                    named(&manifest.credential_scope)
+                ),
+            );
+        }
+    }
+}
+
+fn named(scope: &Option<String>) -> String {
+    scope.as_ref().map_or_else(|| "no scope".to_owned(), |scope| format!("the scope `{scope}`"))
 }

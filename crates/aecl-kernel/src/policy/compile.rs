@@ -2,7 +2,7 @@
 
 use super::typing::ArgumentType;
 use super::{Policies, Reason, Slice, uid};
-use crate::bundle::{COUNT_MAX, Problem};
+use crate::bundle::{COUNT_MAX, OwnRule, Problem};
 use crate::catalogue::{self, ApprovalRule, Catalogue, Reversibility};
 use crate::id::{ActionName, AgentId};
 use crate::manifest::{AgentManifest, Consent};
@@ -51,6 +51,7 @@ impl Policies {
         };
         let validator = Validator::new(schema.clone());
         let written = read_rules(rules, &validator, problems);
+        let mut own: BTreeMap<String, OwnRule> = written.iter().map(Rule::told).collect();
         let mut slices = BTreeMap::new();
         for (agent, manifest) in agents {
             // Rules that cannot match the agent are left out once, not once for each action.
@@ -67,6 +68,9 @@ impl Policies {
                 let groups = groups(typed.manifest.effect.name(), typed.manifest.reversibility().name());
                 for rule in &for_agent {
                     if may_match_action(&rule.policy, name, &groups) {
+                        if let Some(told) = own.get_mut(&rule.reason.id) {
+                            told.pairs.push((agent.clone(), name.clone()));
+                        }
                         policies.push((rule.policy.clone(), rule.reason.clone()));
                     }
                 }
@@ -78,13 +82,20 @@ impl Policies {
             }
             slices.insert(agent.clone(), by_action);
         }
-        Some(Self { authorizer: Authorizer::new(), entities, schema, slices, types })
+        Some(Self { authorizer: Authorizer::new(), entities, schema, slices, types, own })
     }
 }
 
 struct Rule {
     policy: Policy,
     reason: Reason,
+}
+
+impl Rule {
+    fn told(&self) -> (String, OwnRule) {
+        let (says, text) = (self.reason.text.clone(), self.policy.to_string());
+        (self.reason.id.clone(), OwnRule { says, text, pairs: Vec::new() })
+    }
 }
 
 fn read_rules(rules: &[RuleText<'_>], validator: &Validator, problems: &mut Vec<Problem>) -> Vec<Rule> {
@@ -309,6 +320,7 @@ fn schema(catalogue: &Catalogue, types: &BTreeMap<ActionName, ArgumentType>) -> 
                 context.insert("amount".into(), json!({"type": "Extension", "name": "decimal"}));
                 context.insert("unit".into(), json!({"type": "String"}));
             }
+            super::runs::declare(typed, context);
             if manifest.fields.rows.is_some() {
                 context.insert("rows".into(), optional("Long"));
             }

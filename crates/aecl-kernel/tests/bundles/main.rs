@@ -2,6 +2,7 @@
 //! them. A bundle that says something which would have no effect does not load, or says so aloud.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+mod flow;
 mod rules;
 #[path = "../world/mod.rs"]
 mod world;
@@ -82,20 +83,21 @@ fn acme_loads_and_says_what_is_doubtful() {
     check(
         acme(),
         expect![[r#"
-        actions/finance.json: warning: `bulk_export` names no compensation, so it always waits for a person
-        actions/support.json: warning: `cancel_refund` names no compensation, so it always waits for a person
-        actions/ops.json: warning: `db.drop_table` names no compensation, so it always waits for a person
-        actions/finance.json: warning: `delete_record` names no compensation, so it always waits for a person
-        actions/finance.json: warning: `modify_iam_policy` names no compensation, so it always waits for a person
-        actions/finance.json: warning: `recall_payment` names no compensation, so it always waits for a person
-        actions/ops.json: warning: `run_shell` names no compensation, so it always waits for a person
-        actions/support.json: warning: `send_email` names no compensation, so it always waits for a person
-        actions/finance.json: warning: `transfer_funds` names no compensation, so it always waits for a person
-        agents/finance.json: warning: `finance_agent_v2`: the context rule for `transfer_funds` is unreachable: `blocked_actions` beats it
-        agents/ops.json: warning: `ops_agent`: `allowed_actions` has the wildcard `db.*`: it also covers what is added later
-        agents/ops.json: warning: `ops_agent`: `allowed_actions` has the wildcard `deploy.*`: it also covers what is added later
-        loads
-    "#]],
+            actions/finance.json: warning: `bulk_export` names no compensation, so it always waits for a person
+            actions/support.json: warning: `cancel_refund` names no compensation, so it always waits for a person
+            actions/ops.json: warning: `db.drop_table` names no compensation, so it always waits for a person
+            actions/finance.json: warning: `delete_record` names no compensation, so it always waits for a person
+            actions/finance.json: warning: `modify_iam_policy` names no compensation, so it always waits for a person
+            actions/finance.json: warning: `recall_payment` names no compensation, so it always waits for a person
+            actions/ops.json: warning: `run_shell` names no compensation, so it always waits for a person
+            actions/support.json: warning: `send_email` names no compensation, so it always waits for a person
+            actions/finance.json: warning: `transfer_funds` names no compensation, so it always waits for a person
+            agents/finance.json: warning: `finance_agent_v2`: the context rule for `transfer_funds` is unreachable: `blocked_actions` beats it
+            agents/ops.json: warning: `ops_agent`: `allowed_actions` has the wildcard `books.*`: it also covers what is added later
+            agents/ops.json: warning: `ops_agent`: `allowed_actions` has the wildcard `db.*`: it also covers what is added later
+            agents/ops.json: warning: `ops_agent`: `allowed_actions` has the wildcard `deploy.*`: it also covers what is added later
+            loads
+        "#]],
     );
 }
 
@@ -128,16 +130,16 @@ fn unknown_key_is_an_error_with_a_suggestion() {
     check(
         with_agent(json!({"alowed_actions": []})),
         expect![[r#"
-        agents/all.json: error: `a`: unknown field `alowed_actions`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`; did you mean `allowed_actions`?
-        does not load
-    "#]],
+            agents/all.json: error: `a`: unknown field `alowed_actions`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `mode`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`; did you mean `allowed_actions`?
+            does not load
+        "#]],
     );
     check(
         with_agent(json!({"max_tool_calls": 5})),
         expect![[r#"
-        agents/all.json: error: `a`: unknown field `max_tool_calls`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`
-        does not load
-    "#]],
+            agents/all.json: error: `a`: unknown field `max_tool_calls`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `mode`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`
+            does not load
+        "#]],
     );
     check(
         with_agent(json!({"budgets": [{"unit": "EUR", "limt": "5", "per": "day"}]})),
@@ -170,10 +172,10 @@ fn unknown_key_is_an_error_with_a_suggestion() {
     check(
         with_action(json!({"reversable": true})),
         expect![[r#"
-        actions/all.json: error: `pay`: unknown field `reversable`, expected one of `name`, `description`, `effect`, `reversibility`, `arguments`, `fields`, `output`, `environments`, `cost`, `bulk`, `idempotency`, `timeout_ms`, `approval`, `compensation`, `connector`, `pin`
-        agents/all.json: warning: `a`: `allowed_actions` names `pay`, which the catalogue does not have
-        does not load
-    "#]],
+            actions/all.json: error: `pay`: unknown field `reversable`, expected one of `name`, `description`, `effect`, `reversibility`, `arguments`, `fields`, `output`, `environments`, `cost`, `bulk`, `idempotency`, `timeout_ms`, `approval`, `compensation`, `connector`, `credential_scope`, `pin`, `severity`, `egress`, `args`, `outputs`, `intent`, `resolver`, `dry_run`
+            agents/all.json: warning: `a`: `allowed_actions` names `pay`, which the catalogue does not have
+            does not load
+        "#]],
     );
     check(
         with_action(json!({"effect": "payy"})),
@@ -692,12 +694,12 @@ fn everything_that_is_wrong_is_said_at_once() {
     check(
         all,
         expect![[r#"
-        actions/all.json: error: `pay`: unknown variant `payy`, expected one of `read`, `write`, `delete`, `send`, `pay`, `execute`, `deploy`, `grant`; did you mean `pay`?
-        agents/all.json: error: `a`: unknown field `x`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`
-        notes.txt: error: not a place that a bundle has; known are agents/, actions/, rules/, examples/ and risk.json
-        rules/all.cedar: error: the rules cannot be read: unexpected end of input
-        does not load
-    "#]],
+            actions/all.json: error: `pay`: unknown variant `payy`, expected one of `read`, `write`, `delete`, `send`, `pay`, `execute`, `deploy`, `grant`; did you mean `pay`?
+            agents/all.json: error: `a`: unknown field `x`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `mode`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`
+            notes.txt: error: not a place that a bundle has; known are agents/, actions/, rules/, examples/ and risk.json
+            rules/all.cedar: error: the rules cannot be read: unexpected end of input
+            does not load
+        "#]],
     );
 }
 

@@ -30,6 +30,8 @@ pub fn acme() -> Vec<Source> {
         file("agents/treasury.json", include_str!("../acme/agents/treasury.json")),
         file("agents/support.json", include_str!("../acme/agents/support.json")),
         file("agents/ops.json", include_str!("../acme/agents/ops.json")),
+        file("agents/audit.json", include_str!("../acme/agents/audit.json")),
+        file("actions/books.json", include_str!("../acme/actions/books.json")),
         file("actions/finance.json", include_str!("../acme/actions/finance.json")),
         file("actions/support.json", include_str!("../acme/actions/support.json")),
         file("actions/ops.json", include_str!("../acme/actions/ops.json")),

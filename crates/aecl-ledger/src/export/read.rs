@@ -7,6 +7,7 @@ use aecl_kernel::proof::{Hash, TilePath, tile::TILE_WIDTH};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::fs;
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// An export in a directory. It has no facts, and finds entries of a run or action by reading all of them.
@@ -16,6 +17,9 @@ pub struct Export {
     size: u64,
     signed: String,
 }
+
+/// A bundle file: the position of its first entry, its bytes, and where the entries lie in it.
+pub(crate) type BundleFile = (u64, Vec<u8>, Vec<Range<usize>>);
 
 impl Export {
     /// Opens an export. Nothing of it is verified yet, only its size is known.
@@ -48,17 +52,31 @@ impl Export {
         }))
     }
 
-    /// The entries of one bundle file, from `from` on.
-    fn bundle(&self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        let index = from >> 8;
+    /// The bundle file with this entry.
+    pub(crate) fn file(&self, position: u64) -> Result<BundleFile, StoreError> {
+        let index = position >> 8;
         let first = index << 8;
         let width = (self.size - first).min(u64::from(TILE_WIDTH)) as u16;
         let tile = path(index, width)?;
         let file = self.dir.join(tile.to_string());
         let bytes = fs::read(&file).map_err(|source| io(&file, source))?;
         let entries = tile.read_entries(&bytes).map_err(|e| StoreError::Corrupt { what: e.to_string() })?;
-        let numbered = (first..).zip(entries).filter(|(at, _)| *at >= from).take(limit);
-        Ok(numbered.map(|(at, bytes)| (at, bytes.to_vec())).collect())
+        let mut end = 0;
+        let place = |entry: &&[u8]| {
+            // Each stands behind its length in two bytes.
+            let start = end + 2;
+            end = start + entry.len();
+            start..end
+        };
+        let places = entries.iter().map(place).collect();
+        Ok((first, bytes, places))
+    }
+
+    /// The entries of one bundle file, from `from` on.
+    fn bundle(&self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let (first, bytes, places) = self.file(from)?;
+        let entries = (first..).zip(places).filter(|(at, _)| *at >= from).take(limit);
+        Ok(entries.map(|(at, place)| (at, bytes.get(place).unwrap_or_default().to_vec())).collect())
     }
 
     fn find(&self, wanted: impl Fn(&Found) -> bool) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {

@@ -50,6 +50,8 @@ pub enum Fault {
     Lie,
     /// The call waits until [`Faults::release`], then does its work.
     Block,
+    /// The call waits until [`Faults::release`]; then nothing is done, and an error is reported.
+    BlockAndFail,
 }
 
 /// The test's hand on a [`Faulty`] store. Its clones are the same hand.
@@ -109,14 +111,16 @@ impl Faults {
         *made += 1;
         let place = (call, *made);
         let fault = plan.planned.remove(&place)?;
-        if fault != Fault::Block {
-            return Some(fault);
-        }
+        let after = match fault {
+            Fault::Fail | Fault::Full | Fault::Lie => return Some(fault),
+            Fault::Block => None,
+            Fault::BlockAndFail => Some(Fault::Fail),
+        };
         plan.blocked += 1;
         let ticket = plan.blocked;
         self.0.1.notify_all();
         drop(self.0.1.wait_while(plan, |plan| plan.released < ticket));
-        None
+        after
     }
 }
 
@@ -135,7 +139,7 @@ impl Faulty {
         self.poison.check()?;
         match self.faults.meet(call) {
             None | Some(Fault::Block) => work(&mut *self.inner),
-            Some(Fault::Fail) => Err(injected()),
+            Some(Fault::Fail | Fault::BlockAndFail) => Err(injected()),
             Some(Fault::Full) => Err(StoreError::Full { tried: "write, by a planned fault" }),
             Some(Fault::Lie) => work(&mut *self.inner).and_then(|_| Err(injected())),
         }
@@ -198,8 +202,12 @@ impl Store for Faulty {
     fn reader(&self) -> Result<Box<dyn Store>, StoreError> {
         self.poison.check()?;
         match self.faults.meet(Call::Reader) {
-            None | Some(Fault::Block) => self.inner.reader(),
-            Some(Fault::Fail | Fault::Full | Fault::Lie) => Err(injected()),
+            // The same hand is on its views.
+            None | Some(Fault::Block) => {
+                let (inner, faults) = (self.inner.reader()?, self.faults.clone());
+                Ok(Box::new(Self { inner, faults, poison: Poison::default() }))
+            }
+            Some(Fault::Fail | Fault::BlockAndFail | Fault::Full | Fault::Lie) => Err(injected()),
         }
     }
 }

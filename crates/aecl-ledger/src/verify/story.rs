@@ -1,7 +1,7 @@
 //! Do the entries make sense together? Each run counts its own entries, what is started was allowed and
 //! ends once, a yes is used once and for what it was given.
 
-use super::line::Line;
+use super::line::{self, Line};
 use super::{Auditor, Finding, OpenAction, Paper, Report, WARNINGS_MAX, Warning};
 use crate::payload::PayloadKind;
 use aecl_kernel::approval::{Ask, AskState};
@@ -38,8 +38,8 @@ const KINDS: [&str; 18] = [
 pub(super) struct Story<'a> {
     auditor: &'a Auditor,
     names: (RandomState, RandomState),
-    // The time of the last entry, as text and as number.
-    at: (String, Timestamp),
+    // The time of the last entry, as it is written.
+    at: String,
     // The next number in each run.
     runs: HashMap<Name, u64>,
     // Actions that were started, and whether their end is known.
@@ -66,7 +66,7 @@ impl<'a> Story<'a> {
         Self {
             auditor,
             names: (RandomState::new(), RandomState::new()),
-            at: (String::new(), Timestamp(i64::MIN)),
+            at: String::new(),
             runs: HashMap::new(),
             over: HashMap::new(),
             open: HashMap::new(),
@@ -82,24 +82,26 @@ impl<'a> Story<'a> {
     /// Takes the next entry. Gives the payload that it commits to or takes back.
     pub(super) fn tell(&mut self, position: u64, bytes: &[u8]) -> Result<Option<(Paper, Digest)>, Finding> {
         let wrong = |what: String| Finding::story(position, what);
-        let line: Line<'_> =
-            serde_json::from_slice(bytes).map_err(|e| wrong(format!("it cannot be read: {e}")))?;
-        if line.v != u64::from(VERSION) {
-            return Err(wrong(format!("it has version {}; this program knows {VERSION}", line.v)));
+        let line = line::read(bytes).map_err(wrong)?;
+        let (Some(v), Some(says), Some(at), Some(name)) = (line.v, line.position, line.at, line.kind) else {
+            return Err(wrong("it has no version, position, time or kind".into()));
+        };
+        if v != u64::from(VERSION) {
+            return Err(wrong(format!("it has version {v}; this program knows {VERSION}")));
         }
-        if line.position != position {
-            return Err(wrong(format!("it says that it is entry {}", line.position)));
+        if says != position {
+            return Err(wrong(format!("it says that it is entry {says}")));
         }
-        let Some(kind) = KINDS.iter().position(|kind| *kind == line.kind) else {
-            return Err(wrong(format!("its kind `{}` is unknown to this program", line.kind)));
+        let Some(kind) = KINDS.iter().position(|kind| *kind == name) else {
+            return Err(wrong(format!("its kind `{name}` is unknown to this program")));
         };
         if let Some(count) = self.kinds.get_mut(kind) {
             *count += 1;
         }
-        self.time(position, line.at)?;
-        self.sequence(position, &line)?;
+        self.time(position, at)?;
+        self.sequence(position, name, &line)?;
         if let Some((ruled, action, run)) = self.due.take() {
-            let same = line.kind == "started" && line.action == Some(&action) && line.run == run.as_deref();
+            let same = name == "started" && line.action == Some(&action) && line.run == run.as_deref();
             if !same {
                 return Err(Finding::story(
                     ruled,
@@ -107,26 +109,27 @@ impl<'a> Story<'a> {
                 ));
             }
             self.started(position, &line, action)?;
-        } else if line.kind == "started" {
+        } else if name == "started" {
             return Err(wrong(format!("`{}` was started without an allow", line.action.unwrap_or_default())));
         }
-        match line.kind {
+        match name {
             "ruled" => self.ruled(position, &line, bytes)?,
             "concluded" => self.concluded(position, &line)?,
             "started" => {}
             _ => self.other(position, bytes)?,
         }
-        let digest = |text: &str| Digest::parse(text).ok_or_else(|| wrong(format!("`{text}` is no digest")));
-        let committed = |kind, text: Option<&str>| -> Result<_, Finding> {
-            Ok(text.map(digest).transpose()?.map(|digest| (Paper::Committed(kind), digest)))
+        let paper = match name {
+            "ruled" => Paper::Committed(PayloadKind::Arguments),
+            "concluded" => Paper::Committed(PayloadKind::Output),
+            "run_opened" => Paper::Committed(PayloadKind::Stated),
+            "bundle_loaded" => Paper::Committed(PayloadKind::Bundle),
+            "erased" => Paper::Erased,
+            _ => return Ok(None),
         };
-        match line.kind {
-            "ruled" => committed(PayloadKind::Arguments, line.arguments),
-            "concluded" => committed(PayloadKind::Output, line.output),
-            "run_opened" => committed(PayloadKind::Stated, line.stated),
-            "bundle_loaded" => committed(PayloadKind::Bundle, line.sources),
-            "erased" => Ok(line.payload.map(digest).transpose()?.map(|digest| (Paper::Erased, digest))),
-            _ => Ok(None),
+        let Some(text) = line.payload.filter(|_| self.auditor.payloads) else { return Ok(None) };
+        match Digest::parse(text) {
+            Some(digest) => Ok(Some((paper, digest))),
+            None => Err(wrong(format!("`{text}` is no digest"))),
         }
     }
 
@@ -158,7 +161,7 @@ impl<'a> Story<'a> {
         }
         self.report.entries = self.kinds.iter().sum();
         self.report.runs = self.runs.len() as u64;
-        self.report.last_at = self.report.first_at.map(|_| self.at.1);
+        self.report.last_at = Timestamp::parse(&self.at);
         self.report
     }
 
@@ -175,34 +178,36 @@ impl<'a> Story<'a> {
     }
 
     fn time(&mut self, position: u64, text: &str) -> Result<(), Finding> {
-        if text == self.at.0 {
+        if text == self.at {
             return Ok(());
         }
-        let at = Timestamp::parse(text).filter(|at| at.to_string() == text);
-        let Some(at) = at else {
-            return Err(Finding::story(position, format!("`{text}` is no time as entries write it")));
-        };
-        let before = self.at.1;
-        if at < before {
-            return Err(Finding::story(
-                position,
-                format!("it was recorded at {at}, before the entry before it ({before})"),
-            ));
+        let wrong = |what: String| Err(Finding::story(position, what));
+        if !is_time(text) {
+            return wrong(format!("`{text}` is no time as entries write it"));
         }
-        if self.report.first_at.is_none() {
-            self.report.first_at = Some(at);
-        } else if at.since_ms(before) > self.auditor.silence_s.saturating_mul(1000) {
-            let silence_s = at.since_ms(before) / 1000;
-            self.warn(
-                position,
-                format!("nothing was recorded for {silence_s} s before it, no heartbeat either"),
-            );
+        // Times of this form are in the order of their texts. Within a minute there is no more to know.
+        let minute = |text: &str| text.get(..16).map(str::to_owned);
+        if text < self.at.as_str() {
+            return wrong(format!("it was recorded at {text}, before the entry before it ({})", self.at));
         }
-        self.at = (text.to_owned(), at);
+        if minute(text) != minute(&self.at) {
+            let Some(at) = Timestamp::parse(text) else { return wrong(format!("`{text}` is no time")) };
+            match Timestamp::parse(&self.at).map(|before| at.since_ms(before) / 1000) {
+                Some(silence_s) if silence_s > self.auditor.silence_s => {
+                    self.warn(
+                        position,
+                        format!("nothing was recorded for {silence_s} s before it, no heartbeat either"),
+                    );
+                }
+                Some(_) => {}
+                None => self.report.first_at = Some(at),
+            }
+        }
+        text.clone_into(&mut self.at);
         Ok(())
     }
 
-    fn sequence(&mut self, position: u64, line: &Line<'_>) -> Result<(), Finding> {
+    fn sequence(&mut self, position: u64, kind: &str, line: &Line<'_>) -> Result<(), Finding> {
         let wrong = |what: String| Err(Finding::story(position, what));
         let Some(run) = line.run else {
             return match line.seq {
@@ -211,7 +216,7 @@ impl<'a> Story<'a> {
             };
         };
         let name = self.name(run);
-        match (self.runs.get_mut(&name), line.kind) {
+        match (self.runs.get_mut(&name), kind) {
             (Some(_), "run_opened") => wrong(format!("run `{run}` is opened a second time")),
             (None, "run_opened") if line.seq == Some(0) => {
                 self.runs.insert(name, 1);
@@ -240,7 +245,7 @@ impl<'a> Story<'a> {
         else {
             return wrong("it is a decision without action, outcome or verdict".into());
         };
-        let expected = match (decision.verdict, line.mode) {
+        let expected = match (decision.verdict.unwrap_or_default(), line.mode) {
             _ if decision.replays.is_some() => "replayed",
             ("allow" | "require_approval" | "block", Some("dry_run")) => "asked",
             ("allow", Some("execute" | "authorize")) => "approved",
@@ -322,7 +327,7 @@ impl<'a> Story<'a> {
             (None, _) => return wrong(format!("`{action}` ends without having been started")),
             (Some(true), _) | (Some(false), None) => return wrong(format!("`{action}` ends a second time")),
             (Some(false), Some((at, state))) => {
-                if *state == "unknown" && (end.is_none() || !line.resolved_by) {
+                if *state == "unknown" && (end.is_none() || line.resolved_by.is_none()) {
                     return wrong(format!(
                         "`{action}` is unknown, and only somebody who found out can say more"
                     ));
@@ -429,4 +434,14 @@ impl<'a> Story<'a> {
 
 fn read(position: u64, bytes: &[u8]) -> Result<Entry, Finding> {
     serde_json::from_slice(bytes).map_err(|e| Finding::story(position, format!("it cannot be read: {e}")))
+}
+
+/// Whether this is a time as entries write it: `2026-01-01T12:00:00.000Z`.
+fn is_time(text: &str) -> bool {
+    const FORM: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
+    text.len() == FORM.len()
+        && text.bytes().zip(FORM).all(|(byte, form)| match form {
+            b'0' => byte.is_ascii_digit(),
+            other => byte == *other,
+        })
 }

@@ -4,11 +4,39 @@ use super::Finding;
 use crate::export::Tiles;
 use aecl_kernel::proof::tile::TILE_WIDTH;
 use aecl_kernel::proof::{Frontier, Hash, TilePath, leaf_hash};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 /// Entries with their positions, as they lie in the ledger.
-pub(super) type Chunk = Vec<(u64, Vec<u8>)>;
+pub(super) enum Chunk {
+    /// Rows of a store.
+    Rows(Vec<(u64, Vec<u8>)>),
+    /// A file of an export: the position of its first entry, its bytes, and where the entries lie in it.
+    File(u64, Vec<u8>, Vec<Range<usize>>),
+}
+
+impl Chunk {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Rows(rows) => rows.len(),
+            Self::File(_, _, places) => places.len(),
+        }
+    }
+
+    pub(super) fn entry(&self, nth: usize) -> Option<(u64, &[u8])> {
+        match self {
+            Self::Rows(rows) => rows.get(nth).map(|(at, bytes)| (*at, bytes.as_slice())),
+            Self::File(first, bytes, places) => {
+                Some((first + nth as u64, bytes.get(places.get(nth)?.clone())?))
+            }
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        (0..self.len()).map_while(|nth| self.entry(nth))
+    }
+}
 
 /// What came out.
 pub(super) struct Grown {

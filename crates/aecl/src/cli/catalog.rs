@@ -175,6 +175,32 @@ fn accept(home: &Home, tool: &str, as_json: bool) -> Result {
     Ok(Exit::Done)
 }
 
+/// A new entry with what was guessed about it, on one line.
+fn guess(name: &str, guessed: Option<&Value>) -> String {
+    let text = |key: &str| match guessed.and_then(|g| g.get(key)) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    let args = guessed.and_then(|g| g.get("args")).and_then(Value::as_object);
+    let args: Vec<String> = args
+        .into_iter()
+        .flatten()
+        .map(|(name, said)| {
+            let class = said.get("class").and_then(Value::as_str).unwrap_or_default();
+            format!("{name}: {class}")
+        })
+        .collect();
+    let line = format!(
+        "{name:<40} {:<6} severity {} egress {:<8} {}",
+        text("effect"),
+        text("severity"),
+        text("egress"),
+        args.join(", ")
+    );
+    super::show::inert_line(line.trim_end())
+}
+
 fn import(home: &Home, server: &str, as_json: bool) -> Result {
     let config = home.read()?;
     let Some(transport) = config.servers.get(server).cloned() else {
@@ -188,7 +214,13 @@ fn import(home: &Home, server: &str, as_json: bool) -> Result {
         println!("{}", serde_json::to_value(&report).unwrap_or_default());
     } else {
         for name in &report.added {
-            println!("{name}");
+            println!("{}", guess(name, report.guessed.get(name)));
+        }
+        if !report.added.is_empty() {
+            eprintln!(
+                "roles, severity and reach are guesses from names: review them in `{}`",
+                home.policy().join("actions").join(format!("mcp-{server}.json")).display()
+            );
         }
         for (tool, why) in &report.refused {
             eprintln!("not taken in: `{tool}`: {why}");

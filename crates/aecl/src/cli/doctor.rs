@@ -5,6 +5,7 @@ mod checklist;
 mod home;
 mod host;
 mod record;
+mod secrets;
 
 use super::show::{self, Page, Tone, count};
 use super::{Common, Exit, Result};
@@ -73,6 +74,8 @@ pub fn run(common: &Common, _args: Args) -> Result {
     let bundle = home::policy(loader::load(&home.policy()), &mut checks);
     let seen = Seen { home, config, bundle };
     home::keys(&seen, &mut checks);
+    secrets::look(&seen, &mut checks);
+    secrets::scopes(&seen, &mut checks);
     home::people(&seen, &mut checks);
     let ledger = record::look(&seen, &mut checks);
     host::look(&seen, &ledger, &mut checks);

@@ -82,7 +82,11 @@ pub fn run(common: &Common, mut args: Args) -> Result {
     for (path, text) in files::bundle(&agent, &args.server, args.example) {
         written.file(&home, &path, &text)?;
     }
-    written.file(&home, ".gitignore", "# Keys and the ledger stay on this machine.\nkeys/\ndata/\n")?;
+    written.file(
+        &home,
+        ".gitignore",
+        "# Keys, secrets and the ledger stay on this machine.\nkeys/\nsecrets/\ndata/\n",
+    )?;
     // What was written must load: a first step that does not work is worse than none.
     let config = home.read()?;
     let bundle = loader::load(&home.policy())?;

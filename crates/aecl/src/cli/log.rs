@@ -5,7 +5,7 @@ mod entry;
 mod export;
 mod replay;
 mod show;
-mod source;
+pub(in crate::cli) mod source;
 mod tail;
 mod verify;
 

@@ -93,6 +93,7 @@ fn hello(args: Args, agent: &str) -> std::result::Result<Hello, Error> {
                 // Who types the address of a local server means it.
                 allow_private: is_local(&parsed),
                 listen: true,
+                credential_scope: None,
             };
             (names::of_url(&parsed), Some(transport))
         }
@@ -124,7 +125,13 @@ fn stdio(command: &str, args: &[String]) -> std::result::Result<Transport, Error
     let env = env.filter(|(name, value)| !name.starts_with("AECL_") && !value.contains("{secret:"));
     let command =
         if command.contains('/') { cwd.join(command).display().to_string() } else { command.to_owned() };
-    Ok(Transport::Stdio { command, args: args.to_vec(), env: env.collect(), cwd: Some(cwd) })
+    Ok(Transport::Stdio {
+        command,
+        args: args.to_vec(),
+        env: env.collect(),
+        cwd: Some(cwd),
+        credential_scope: None,
+    })
 }
 
 fn is_local(url: &url::Url) -> bool {

@@ -1,10 +1,18 @@
 //! `aecl policy`: whether a bundle loads, and what follows from it. Works without a server.
 
 mod check;
+mod diff;
+mod learn;
+mod lint;
 mod outlook;
+mod residual;
 mod show;
+mod simulate;
+mod test;
 
+use super::show::Tone;
 use super::{Common, Result};
+use aecl_kernel::decide::Verdict;
 use clap::Subcommand;
 use std::path::PathBuf;
 
@@ -14,7 +22,15 @@ use std::path::PathBuf;
 Examples:
   aecl policy check                 the bundle in use
   aecl policy check ./new-policy    before it is put into use
-  aecl policy show assistant        what one agent may do, and why")]
+  aecl policy show assistant        what one agent may do, and why
+  aecl policy test                  its examples one by one, and the rules that none of them reaches
+  aecl policy lint                  what loads and is still doubtful
+  aecl policy diff .aecl/policy ./new-policy
+  aecl policy simulate --bundle ./new-policy
+  aecl policy residual --max-percent 10
+  aecl policy learn > learned.json
+
+Each of them answers a script: 0 if all is well, 1 if it found what it looks for.")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -42,6 +58,70 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         policy: Option<PathBuf>,
     },
+    /// Try each example on its own, and list the rules that none of them reaches. Exit code 1 if one is wrong.
+    Test {
+        /// The bundle; by default policy/ in the directory of AECL.
+        #[arg(value_name = "DIR")]
+        bundle: Option<PathBuf>,
+        /// A rule that no example reaches ends with exit code 1, too.
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Say what loads and is still doubtful: dead rules, missing labels, wildcards. Exit code 1 on warnings.
+    Lint {
+        /// The bundle; by default policy/ in the directory of AECL.
+        #[arg(value_name = "DIR")]
+        bundle: Option<PathBuf>,
+        /// Leave out what this lint finds; may stand several times.
+        #[arg(long, value_name = "LINT")]
+        allow: Vec<String>,
+        /// Notes end with exit code 1, too.
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Say in words what changes from one bundle to another, for each agent and action.
+    Diff {
+        /// The bundle before.
+        #[arg(value_name = "OLD")]
+        old: PathBuf,
+        /// The bundle after.
+        #[arg(value_name = "NEW")]
+        new: PathBuf,
+        /// In this environment.
+        #[arg(long, value_name = "NAME", default_value = "production")]
+        environment: String,
+        /// End with exit code 1 if anything changes.
+        #[arg(long)]
+        exit_code: bool,
+    },
+    /// Decide everything on record again by another bundle: what newly passes, is held or is blocked.
+    Simulate(simulate::Args),
+    /// Try what a hijacked agent could still do without a person, for each task and changing action.
+    Residual {
+        /// The bundle; by default policy/ in the directory of AECL.
+        #[arg(value_name = "DIR")]
+        bundle: Option<PathBuf>,
+        /// End with exit code 1 if a larger share gets through.
+        #[arg(long, value_name = "N")]
+        max_percent: Option<u8>,
+    },
+    /// Propose a first manifest for each agent from what is on record.
+    Learn {
+        /// Only this agent.
+        agent: Option<String>,
+        /// Write it to this file, which must not exist; by default it goes to standard output.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// A verdict as a word for people.
+fn word(verdict: Verdict) -> (Tone, &'static str) {
+    match verdict {
+        Verdict::Allow => (Tone::Good, "allowed"),
+        Verdict::RequireApproval => (Tone::Mind, "held"),
+        Verdict::Block => (Tone::Bad, "blocked"),
+    }
 }
 
 /// Runs it.
@@ -51,5 +131,13 @@ pub fn run(common: &Common, args: Args) -> Result {
         Command::Show { agent, environment, policy } => {
             show::run(common, agent.as_deref(), environment.as_deref(), policy)
         }
+        Command::Test { bundle, strict } => test::run(common, bundle, strict),
+        Command::Lint { bundle, allow, strict } => lint::run(common, bundle, &allow, strict),
+        Command::Diff { old, new, environment, exit_code } => {
+            diff::run(common, &old, &new, &environment, exit_code)
+        }
+        Command::Simulate(args) => simulate::run(common, &args),
+        Command::Residual { bundle, max_percent } => residual::run(common, bundle, max_percent),
+        Command::Learn { agent, out } => learn::run(common, agent.as_deref(), out.as_deref()),
     }
 }

@@ -84,7 +84,10 @@ async fn serve(common: &Common, args: &Args) -> Result {
     let signals = |kind| signal(kind).map_err(|e| Error::new(format!("signals cannot be caught: {e}")));
     let (mut term, mut int) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
     let host = Host::start(home.clone(), tcp).await?;
-    say(common, &home, bound, &config.url());
+    if let Some(bound) = bound {
+        host.gate().listening(&really(&address, bound.port()));
+    }
+    say(common, &home, bound, &host.gate().config().url());
     let failed = tokio::select! {
         _ = term.recv() => None,
         _ = int.recv() => None,
@@ -111,6 +114,11 @@ async fn serve(common: &Common, args: &Args) -> Result {
             Ok(Exit::Done)
         }
     }
+}
+
+/// The address that was asked for, with the port that was given: port 0 means any.
+fn really(asked: &str, port: u16) -> String {
+    asked.rsplit_once(':').map_or_else(|| asked.to_owned(), |(host, _)| format!("{host}:{port}"))
 }
 
 fn say(common: &Common, home: &Home, bound: Option<std::net::SocketAddr>, url: &str) {

@@ -34,7 +34,7 @@ pub struct Wait {
     wait_s: u64,
 }
 
-fn at_most(app: &App, wait_s: u64) -> Duration {
+pub(super) fn at_most(app: &App, wait_s: u64) -> Duration {
     Duration::from_secs(wait_s).min(Duration::from_millis(app.gate.config().limits.wait_ms_max))
 }
 

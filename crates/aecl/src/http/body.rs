@@ -10,9 +10,6 @@ use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
-/// Longest time for a body to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// A JSON body that was read strictly: no duplicate keys, no unknown fields, no number that changes.
 #[derive(Debug)]
 pub struct Strict<T>(pub T);
@@ -32,13 +29,14 @@ impl FromRequest<App> for Raw {
             let detail = format!("the body is `{shown}`; it must be `application/json`");
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code::REQUEST_INVALID, detail));
         }
-        Ok(Raw(read(request, app.gate.config().limits.request_bytes_max).await?))
+        Ok(Raw(read(request, app, app.gate.config().limits.request_bytes_max).await?))
     }
 }
 
-/// Reads a body of at most `limit` bytes.
-pub async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(BODY_TIMEOUT, to_bytes(request.into_body(), limit)).await {
+/// Reads a body of at most `limit` bytes, while it comes in time.
+pub async fn read(request: Request, app: &App, limit: usize) -> Result<Bytes, Problem> {
+    let patience = Duration::from_millis(app.gate.config().limits.receive_ms_max);
+    match tokio::time::timeout(patience, to_bytes(request.into_body(), limit)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) => {
             let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);

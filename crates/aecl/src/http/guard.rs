@@ -108,3 +108,27 @@ pub async fn wrong_method(request: Request) -> Response {
     let detail = format!("`{}` is not possible here", request.method());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, code::REQUEST_INVALID, detail).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+    use super::*;
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_our_failure_and_says_no_more() {
+        async fn breaks() -> StatusCode {
+            panic!("a secret in the panic")
+        }
+        let app = Router::new().route("/", get(breaks)).layer(CatchPanicLayer::custom(panicked));
+        let response = app.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        assert!(body.contains("\"internal\"") && !body.contains("secret"), "{body}");
+    }
+}

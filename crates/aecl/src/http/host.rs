@@ -17,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 /// How often we look whether it still goes well.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How long the end waits for credentials to be given back to their vault.
+const GIVE_BACK: Duration = Duration::from_secs(5);
+
 /// A home that is served by this process.
 #[derive(Debug)]
 pub struct Host {
@@ -135,6 +138,11 @@ impl Host {
         }
         for socket in sockets {
             drop(std::fs::remove_file(socket));
+        }
+        if !gate.settle(GIVE_BACK).await {
+            tracing::warn!(
+                "not every credential that a vault made was given back; the rest end by themselves"
+            );
         }
         if left == 0 && !gate.close() {
             tracing::debug!("somebody still holds the gate; the ledger is shut when they let go");

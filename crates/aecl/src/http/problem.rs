@@ -80,9 +80,11 @@ impl Problem {
 fn status(code: Code) -> StatusCode {
     match code {
         code::TOKEN_INVALID | code::TOKEN_EXPIRED | code::TOKEN_REVOKED => StatusCode::UNAUTHORIZED,
-        code::FORBIDDEN | code::APPROVER_REFUSED | code::OUT_OF_SCOPE | code::TOKEN_FOREIGN => {
-            StatusCode::FORBIDDEN
-        }
+        code::FORBIDDEN
+        | code::APPROVER_REFUSED
+        | code::OUT_OF_SCOPE
+        | code::CREDENTIAL_REFUSED
+        | code::TOKEN_FOREIGN => StatusCode::FORBIDDEN,
         code::ACTION_UNKNOWN
         | code::AGENT_UNKNOWN
         | code::RUN_UNKNOWN

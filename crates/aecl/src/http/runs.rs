@@ -1,10 +1,11 @@
 //! Runs: open, look, renew, delegate, close.
 
 use super::App;
+use super::actions::at_most;
 use super::auth::{Caller, Known};
 use super::body::Strict;
 use super::problem::{Problem, ProblemDetails};
-use super::wire::{OpenRun, Opened, Run, Token, Why};
+use super::wire::{OpenRun, Opened, Rollback, RolledBack, Run, Token, Why};
 use aecl_gate::runs::RunRequest;
 use aecl_gate::{Identity, Session};
 use aecl_kernel::facts::RunFact;
@@ -121,6 +122,31 @@ pub async fn close(
     app.gate.close_run(&by, &run, reason).await?;
     let goal = app.gate.ledger().goal(&run).await?;
     Ok(Json(Run::of(run_fact(&app, &run).await?, goal, app.gate.now())))
+}
+
+/// Undo everything that a run has done, the latest first. It stops where an action cannot be undone, where a
+/// person has to agree first, or where an outcome is not known, and says so; asked again, it goes on from
+/// there. For operators.
+#[utoipa::path(post, path = "/v1/runs/{run}/rollback", operation_id = "roll_back_run", tag = "runs", request_body = Rollback,
+    responses((status = 200, body = RolledBack), (status = 202, body = RolledBack), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
+pub async fn rollback(
+    State(app): State<App>,
+    Known(by): Known,
+    Path(run): Path<String>,
+    Strict(body): Strict<Rollback>,
+) -> Result<(StatusCode, Json<RolledBack>), Problem> {
+    let wait = at_most(&app, body.wait_s);
+    let id = RunId::new(&run)?;
+    let rollback = tokio::select! {
+        rollback = app.gate.rollback_run(&by, &id, body.reason, wait) => rollback?,
+        () = app.options.closing.cancelled() => {
+            let why = "the server is going down; ask again how far it came";
+            return Err(Problem::of(aecl_kernel::code::LEDGER_UNAVAILABLE, why));
+        }
+    };
+    let back = RolledBack::of(&run, rollback, &app.gate.config().url());
+    let status = if back.state == "pending" { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, Json(back)))
 }
 
 /// Revoke a token at once.

@@ -22,8 +22,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-/// Longest time for the head of a request, and for an idle connection.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long connections and attempts may take to end.
@@ -61,6 +59,7 @@ pub async fn serve_with(gate: Gate, listeners: Listeners, options: Options) -> u
         app: router(gate.clone(), &options),
         // Each socket has seats of its own: a crowd at the port does not lock the owner out.
         seats: Arc::new(Semaphore::new(connections_max)),
+        patience: Duration::from_millis(gate.config().limits.receive_ms_max),
         closing: options.closing.clone(),
         open: options.connections.clone(),
         graceful: &graceful,
@@ -93,6 +92,8 @@ pub async fn serve_with(gate: Gate, listeners: Listeners, options: Options) -> u
 struct Floor<'a> {
     app: Router,
     seats: Arc<Semaphore>,
+    /// Longest time for the head of a request, and for an idle connection.
+    patience: Duration,
     closing: CancellationToken,
     open: Arc<AtomicUsize>,
     graceful: &'a GracefulShutdown,
@@ -134,7 +135,7 @@ impl Floor<'_> {
             app.clone().oneshot(request.map(Body::new))
         });
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_header_size(HEAD_BYTES_MAX);
+        builder.timer(TokioTimer::new()).header_read_timeout(self.patience).max_header_size(HEAD_BYTES_MAX);
         let connection = self.graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
         let open = self.open.clone();
         open.fetch_add(1, Ordering::SeqCst);

@@ -18,6 +18,9 @@ pub struct Story {
     pub what: String,
     /// What it touches and where its effect lands.
     pub to: Vec<String>,
+    /// What the SQL or the command line among its arguments would do, one line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<String>,
     /// How much.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<String>,
@@ -69,12 +72,26 @@ pub fn tell(gate: &Gate, request: &Request) -> Story {
         title,
         what: action.typed.as_ref().map_or_else(String::new, |t| t.manifest.description.clone()),
         to,
+        runs: runs(&action, request),
         amount,
         undo,
         undoable,
         because,
         stale: action.typed.as_ref().map(|t| t.digest) != ruled.definition,
     }
+}
+
+/// What its SQL or command line would do, and how many rows were counted when it was asked.
+fn runs(action: &Action, request: &Request) -> Vec<String> {
+    let mut out: Vec<String> = action.runs.iter().flat_map(aecl_kernel::understand::Run::words).collect();
+    out.extend(request.ask.rows.map(|rows| {
+        format!(
+            "touches {} {}; if it is more by then, nothing happens",
+            grouped(&rows.to_string()),
+            if rows == 1 { "row" } else { "rows" }
+        )
+    }));
+    out
 }
 
 fn undo(action: &Action, request: &Request) -> (String, bool) {

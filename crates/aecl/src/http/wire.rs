@@ -3,15 +3,19 @@
 
 pub mod action;
 pub mod approval;
+pub mod authzen;
 pub mod decision;
 pub mod policy;
 pub mod run;
+pub mod undo;
 
 pub use action::*;
 pub use approval::*;
+pub use authzen::*;
 pub use decision::*;
 pub use policy::*;
 pub use run::*;
+pub use undo::*;
 
 use serde::Serialize;
 use serde_json::value::RawValue;

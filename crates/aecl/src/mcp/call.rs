@@ -2,13 +2,15 @@
 
 use super::answer::{Form, Told};
 use super::front::{Front, Greeted, Phase, Request};
-use super::hello::stated;
+use super::hello::{state_capabilities, stated};
 use super::names;
 use super::relay::empty;
 use super::seal::{self, Round};
+use super::tasks;
 use super::wire::{INTERNAL_ERROR, INVALID_PARAMS, Members, Refusal, document, members_of, raw, raw_value};
 use aecl_executor::Carry;
 use aecl_executor::connectors::mcp::{ObjectText, RawReply, Upstream};
+use aecl_gate::Session;
 use aecl_gate::submit::{Answer, End, Submission};
 use aecl_kernel::approval::{Ask, AskState};
 use aecl_kernel::catalogue::Idempotency;
@@ -19,20 +21,21 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// How often one held call asks the client to show the approval page. Clients give up after ten rounds.
 const ROUNDS_MAX: u32 = 3;
 /// Under which key the client answers.
-const QUESTION: &str = "aecl_approval";
+pub(super) const QUESTION: &str = "aecl_approval";
 
 /// A proposal of the client, read no deeper than needed to know what it is.
-struct Call {
+pub(super) struct Call {
     server: String,
     /// The tool's own name; the method's, where it is no tool.
     tool: String,
-    action: String,
+    pub(super) action: String,
     arguments: Box<RawValue>,
-    meta: Members,
+    pub(super) meta: Members,
     /// `requestState` and `inputResponses` for the server behind.
     state: Option<Box<RawValue>>,
     responses: Option<Box<RawValue>>,
@@ -40,6 +43,12 @@ struct Call {
     round: Option<Round>,
     /// The client has said that its person does not want to be asked.
     is_declined: bool,
+    /// The client wants it as a task, and how.
+    task: Option<Box<RawValue>>,
+    /// The client of the stateless era takes a task for an answer.
+    takes_tasks: bool,
+    /// The tool's definition as its server offers it now.
+    offered: Option<Digest>,
     form: Form,
 }
 
@@ -60,23 +69,14 @@ impl Front {
         let upstream =
             upstream.ok_or_else(|| Refusal::new(INTERNAL_ERROR, format!("`{}` is gone", call.server)))?;
         let (offered, unreachable) = self.offered(&mut call, &upstream).await;
-        let arguments = call.arguments.get().as_bytes().to_vec();
-        let session = self.runs.for_proposal(&self.gate, &self.opening, &call.action, &arguments).await?;
+        call.offered = offered;
+        if let Some(wanted) = call.task.take() {
+            return self.begin_task(call, &wanted, unreachable);
+        }
         let theirs = call.meta.get("progressToken").map(ToOwned::to_owned);
         let token = self.stand_in(&mut call.meta, request.out);
-        let submission = Submission {
-            name: call.action.clone(),
-            arguments,
-            wait: Duration::from_millis(self.gate.config().approvals.hold_ms),
-            offered,
-            carry: Carry {
-                meta: (!call.meta.0.is_empty()).then(|| call.meta.raw()),
-                extra: extra(&call),
-                session: self.opening.session.clone(),
-                cancel: request.cancel.clone(),
-            },
-            ..Submission::default()
-        };
+        let hold = Duration::from_millis(self.gate.config().approvals.hold_ms);
+        let (session, submission) = self.proposal(&call, hold, &request.cancel).await?;
         self.goes_to(request, &call.server);
         self.comes_to(request.number, Phase::Proposed);
         let (tell, told) = watch::channel(None);
@@ -92,7 +92,46 @@ impl Front {
         };
         self.in_order(&call.server).await;
         drop(token);
+        if let (End::Pending(ask), true, false) =
+            (&answer.end, call.takes_tasks, request.cancel.is_cancelled())
+        {
+            let ask = ask.clone();
+            return Ok(match self.go_on_as_task(call, answer, &ask) {
+                Ok(seed) => seed,
+                Err(too_many) => self.put(&too_many.0, too_many.1, None),
+            });
+        }
         Ok(self.put(&call, answer, unreachable.as_deref()))
+    }
+
+    /// What is proposed to the gate for a call, and in which session.
+    pub(super) async fn proposal(
+        &self,
+        call: &Call,
+        wait: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<(Session, Submission), Refusal> {
+        let arguments = call.arguments.get().as_bytes().to_vec();
+        let session = self.runs.for_proposal(&self.gate, &self.opening, &call.action, &arguments).await?;
+        let submission = Submission {
+            name: call.action.clone(),
+            arguments,
+            wait,
+            offered: call.offered,
+            carry: self.carry(call, cancel),
+            ..Submission::default()
+        };
+        Ok((session, submission))
+    }
+
+    /// What goes along with a call to the server behind.
+    pub(super) fn carry(&self, call: &Call, cancel: &CancellationToken) -> Carry {
+        Carry {
+            meta: (!call.meta.0.is_empty()).then(|| call.meta.raw()),
+            extra: extra(call),
+            session: self.opening.session.clone(),
+            cancel: cancel.clone(),
+        }
     }
 
     /// What has no single meaning is refused, and on record like any other proposal.
@@ -124,6 +163,14 @@ impl Front {
         params.take("_meta");
         let (state, responses) = (params.take("requestState"), params.take("inputResponses"));
         let is_tool = method == "tools/call";
+        let mut meta = meta;
+        let takes_tasks = is_tool && way == Greeted::Modern && tasks::knows_tasks(&meta);
+        let behind = stated(&meta, "clientCapabilities").and_then(tasks::without_tasks);
+        if let Some(behind) = behind {
+            state_capabilities(&mut meta, behind);
+        }
+        let asks_task = is_tool && way == Greeted::Legacy && self.offers_tasks();
+        let task = if asks_task { params.take("task") } else { None };
         let form = Form { way, is_tool, has_output_schema: false };
         let (server, tool, arguments) = match method {
             "resources/read" => {
@@ -161,6 +208,9 @@ impl Front {
             responses,
             round: None,
             is_declined: false,
+            task,
+            takes_tasks,
+            offered: None,
             form,
         };
         self.unseal(method, &mut call)?;
@@ -228,10 +278,7 @@ impl Front {
             return std::future::pending().await;
         };
         let Some(ask) = held.borrow().clone() else { return std::future::pending().await };
-        let groups: Vec<&str> =
-            ask.need.requirements.iter().flat_map(|r| r.groups.iter().map(String::as_str)).collect();
-        let message =
-            format!("waiting for approval {} by {}: {}", ask.approval, groups.join(", "), self.page_of(&ask));
+        let message = self.waiting_for(&ask);
         for tick in 1u32.. {
             ticks.tick().await;
             // Small steps: what the server itself reports later must be more.
@@ -251,12 +298,19 @@ impl Front {
         std::future::pending().await
     }
 
+    /// In a line, for whoever looks at a call that waits.
+    pub(super) fn waiting_for(&self, ask: &Ask) -> String {
+        let groups: Vec<&str> =
+            ask.need.requirements.iter().flat_map(|r| r.groups.iter().map(String::as_str)).collect();
+        format!("waiting for approval {} by {}: {}", ask.approval, groups.join(", "), self.page_of(ask))
+    }
+
     fn page_of(&self, ask: &Ask) -> String {
         format!("{}/approvals/{}", self.gate.config().url(), ask.approval)
     }
 
     /// The answer as the client gets it.
-    fn put(&self, call: &Call, answer: Answer, unreachable: Option<&str>) -> RawReply {
+    pub(super) fn put(&self, call: &Call, answer: Answer, unreachable: Option<&str>) -> RawReply {
         let action = answer.action;
         match answer.end {
             End::Pending(ask) => self
@@ -305,17 +359,10 @@ impl Front {
 
     /// Where the client can show a page to its person, it is asked to, a few times. Its answer is never
     /// taken for a yes: it only brings the call back.
-    ///
-    /// A client that speaks the tasks extension gets the plain answer, too: an approval is on our record and
-    /// not a task that the client may poll or cancel.
     fn ask_client(&self, call: &Call, ask: &Ask) -> Option<RawReply> {
-        let capabilities = stated(&call.meta, "clientCapabilities")?;
-        let capabilities: Value = serde_json::from_str(capabilities.get()).ok()?;
-        let can_show = call.form.way == Greeted::Modern
-            && capabilities.pointer("/elicitation/url").is_some_and(Value::is_object);
         let before = call.round.as_ref().filter(|round| round.approval == ask.approval.as_str());
         let round = before.map_or(0, |round| round.round) + 1;
-        if !can_show || call.is_declined || round > ROUNDS_MAX {
+        if !self.can_show_page(call) || call.is_declined || round > ROUNDS_MAX {
             return None;
         }
         let remembered = Round {
@@ -327,19 +374,31 @@ impl Front {
         let method = if call.form.is_tool { "tools/call" } else { call.tool.as_str() };
         let ttl_ms = u64::try_from(ask.expires_at.0.saturating_sub(self.gate.now().0)).unwrap_or(0);
         let state = seal::seal(&remembered, &self.bound_to(method, call), Duration::from_millis(ttl_ms))?;
-        let message = format!(
-            "`{}` waits for a person's approval. Open the page to see what exactly would happen and to answer.",
-            call.action
-        );
         let result = json!({
             "resultType": "input_required",
-            "inputRequests": { QUESTION: {
-                "method": "elicitation/create",
-                "params": { "mode": "url", "message": message, "url": self.page_of(ask) },
-            } },
+            "inputRequests": { QUESTION: self.page_question(&call.action, ask) },
             "requestState": state,
         });
         Some(RawReply::Result(raw_value(&result)))
+    }
+
+    /// Whether the client can show a page to its person.
+    pub(super) fn can_show_page(&self, call: &Call) -> bool {
+        let said = stated(&call.meta, "clientCapabilities");
+        let said = said.and_then(|said| serde_json::from_str::<Value>(said.get()).ok());
+        call.form.way == Greeted::Modern
+            && said.is_some_and(|said| said.pointer("/elicitation/url").is_some_and(Value::is_object))
+    }
+
+    /// Asks the client to show the page on which people answer.
+    pub(super) fn page_question(&self, action: &str, ask: &Ask) -> Value {
+        let message = format!(
+            "`{action}` waits for a person's approval. Open the page to see what exactly would happen and to answer."
+        );
+        json!({
+            "method": "elicitation/create",
+            "params": { "mode": "url", "message": message, "url": self.page_of(ask) },
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use aecl_kernel::code;
 use aecl_kernel::id::{AgentId, ApprovalId, RunId, UserId};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -60,6 +60,10 @@ pub struct Front {
     pub(super) greeted: tokio::sync::Mutex<Option<Greeted>>,
     pub(super) desks: BTreeMap<String, Desk>,
     pub(super) state: Mutex<State>,
+    /// Calls that the client polls for.
+    pub(super) tasks: super::tasks::Tasks,
+    /// Whether the client speaks a revision of the older era that has tasks.
+    pub(super) has_tasks: AtomicBool,
     counter: AtomicU64,
 }
 
@@ -152,6 +156,8 @@ impl Front {
             greeted: tokio::sync::Mutex::default(),
             desks,
             state: Mutex::default(),
+            tasks: Default::default(),
+            has_tasks: AtomicBool::new(false),
             counter: AtomicU64::new(1),
         });
         for name in &front.opening.servers {
@@ -230,6 +236,9 @@ impl Front {
                 self.relay(request).await
             }
             "subscriptions/listen" => self.follow(request).await,
+            "tasks/get" | "tasks/result" | "tasks/update" | "tasks/cancel" | "tasks/list" => {
+                self.task(request).await
+            }
             other => {
                 let shown: String = other.chars().filter(|c| !c.is_control()).take(80).collect();
                 Err(Refusal::new(METHOD_NOT_FOUND, format!("`{shown}` is not relayed")))
@@ -245,6 +254,7 @@ impl Front {
     /// The client has gone, and nobody reads answers any more: waiting for people ends, and so does what acts
     /// on nothing. What was proposed and may have begun goes on, so that its end is known.
     pub async fn leave(&self) {
+        self.tasks.leave();
         let underway: Vec<_> =
             self.state().underway.values().map(|it| (it.phase.clone(), it.cancel.clone())).collect();
         for (phase, cancel) in underway {
@@ -262,12 +272,18 @@ impl Front {
         }
     }
 
+    /// Completes when no task of the client is underway any more.
+    pub async fn settled(&self) {
+        self.tasks.settled().await;
+    }
+
     /// Ends what is left: what is underway is cancelled, own connections end, a run that was opened here is
     /// closed unless a person may still answer something in it.
     pub async fn close(&self) {
         for underway in self.state().underway.values() {
             underway.cancel.cancel();
         }
+        self.tasks.close();
         self.state().asked.clear();
         self.runs.close(&self.gate, &self.opening).await;
         for upstream in self.let_go() {
@@ -291,6 +307,11 @@ impl Front {
         let upstream = self.gate.executor().connectors().mcp.upstream(session, server)?;
         self.listen(server, &upstream);
         Some(upstream)
+    }
+
+    /// Whether the client of the older era can have its calls as tasks.
+    pub(super) fn offers_tasks(&self) -> bool {
+        self.has_tasks.load(Ordering::Relaxed)
     }
 
     /// Whether connections are this client's own.

@@ -2,6 +2,7 @@
 //! raised nor lowered silently.
 
 use super::front::{Front, Greeted, Request};
+use super::tasks;
 use super::wire::{
     INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Members, Refusal, UNSUPPORTED_VERSION,
     members_of, quoted, raw, raw_value,
@@ -10,6 +11,7 @@ use aecl_executor::connectors::mcp::{ClientFace, Era, Handshake, Hello, LEGACY, 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Where the stateless revision says who asks.
@@ -21,6 +23,11 @@ const DISCOVER: Duration = Duration::from_secs(15);
 /// A member that the stateless revision puts into `_meta`.
 pub(super) fn stated<'a>(meta: &'a Members, name: &str) -> Option<&'a RawValue> {
     meta.get(&format!("{PREFIX}{name}"))
+}
+
+/// Says in `_meta` what the client can do.
+pub(super) fn state_capabilities(meta: &mut Members, capabilities: Box<RawValue>) {
+    meta.set(&format!("{PREFIX}clientCapabilities"), capabilities);
 }
 
 /// The `_meta` of a request; empty if there is none.
@@ -36,6 +43,7 @@ impl Front {
         let params = members_of(request.params).map_err(|why| Refusal::new(INVALID_PARAMS, why))?;
         let wanted = params.text("protocolVersion");
         let wanted = wanted.ok_or_else(|| Refusal::new(INVALID_PARAMS, "`protocolVersion` is missing"))?;
+        self.has_tasks.store(tasks::are_declared(&params), Ordering::Relaxed);
         if self.has_own_connections() {
             let params = request.params.unwrap_or(RawValue::NULL).to_owned();
             self.greet(|| Handshake::Initialize(params.clone()));
@@ -46,7 +54,10 @@ impl Front {
         if self.has_own_connections()
             && let [(_, hello)] = hellos.as_slice()
         {
-            return Ok(RawReply::Result(hello.raw.clone()));
+            let version = match &hello.era {
+                Era::Legacy(version) | Era::Modern(version) => version,
+            };
+            return Ok(RawReply::Result(self.with_tasks(&hello.raw, version)));
         }
         let spoken = hellos.iter().filter_map(|(_, hello)| match &hello.era {
             Era::Legacy(version) => Some(version.clone()),
@@ -59,12 +70,12 @@ impl Front {
         if let [(_, hello)] = hellos.as_slice() {
             let mut result = members_of(Some(&hello.raw)).map_err(|why| Refusal::new(INTERNAL_ERROR, why))?;
             result.set("protocolVersion", raw(quoted(&version)));
-            return Ok(RawReply::Result(result.raw()));
+            return Ok(RawReply::Result(self.with_tasks(&result.raw(), &version)));
         }
         let mut result = together(&hellos);
-        result.insert("protocolVersion".into(), version.into());
+        result.insert("protocolVersion".into(), version.as_str().into());
         result.insert("serverInfo".into(), ourselves());
-        Ok(RawReply::Result(raw_value(&Value::Object(result))))
+        Ok(RawReply::Result(self.with_tasks(&raw_value(&Value::Object(result)), &version)))
     }
 
     /// The client asks whether the stateless revision is spoken.
@@ -86,7 +97,7 @@ impl Front {
         };
         *greeted = Some(Greeted::Modern);
         if let [(_, hello)] = hellos.as_slice() {
-            return Ok(RawReply::Result(hello.raw.clone()));
+            return Ok(RawReply::Result(tasks::announced(&hello.raw, Greeted::Modern)));
         }
         let mut result = together(&hellos);
         result.insert("resultType".into(), "complete".into());
@@ -94,7 +105,16 @@ impl Front {
         result.insert("ttlMs".into(), 0.into());
         result.insert("cacheScope".into(), "private".into());
         result.insert("_meta".into(), json!({ format!("{PREFIX}serverInfo"): ourselves() }));
-        Ok(RawReply::Result(raw_value(&Value::Object(result))))
+        let result = raw_value(&Value::Object(result));
+        Ok(RawReply::Result(tasks::announced(&result, Greeted::Modern)))
+    }
+
+    /// The greeting of the older era. To a client that knows tasks they are offered, from the revision on
+    /// that has them.
+    fn with_tasks(&self, hello: &RawValue, version: &str) -> Box<RawValue> {
+        let known = self.offers_tasks() && tasks::are_known_in(version);
+        self.has_tasks.store(known, Ordering::Relaxed);
+        if known { tasks::announced(hello, Greeted::Legacy) } else { hello.to_owned() }
     }
 
     /// How this request is spoken, once the servers behind are known to speak that way, too.
@@ -201,9 +221,10 @@ fn way_of(hello: &Hello) -> Greeted {
 fn face(meta: &Members) -> ClientFace {
     let default = ClientFace::default();
     let given = |name: &str| stated(meta, name).map(ToOwned::to_owned);
+    let capabilities = given("clientCapabilities").unwrap_or(default.capabilities);
     ClientFace {
         info: given("clientInfo").unwrap_or(default.info),
-        capabilities: given("clientCapabilities").unwrap_or(default.capabilities),
+        capabilities: tasks::without_tasks(&capabilities).unwrap_or(capabilities),
     }
 }
 

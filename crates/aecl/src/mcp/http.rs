@@ -32,9 +32,6 @@ use tokio_util::sync::CancellationToken;
 /// The revision before the header for the version came; who sends none means it.
 const UNSAID: &str = "2025-03-26";
 
-/// How long a body may take.
-const BODY: Duration = Duration::from_secs(30);
-
 /// What all requests share.
 struct Hall {
     gate: Gate,
@@ -138,8 +135,9 @@ async fn admitted(
         }
     }
     acceptable(headers)?;
-    let most = hall.gate.config().limits.request_bytes_max;
-    let body = tokio::time::timeout(BODY, axum::body::to_bytes(body, most)).await.map_err(|_| {
+    let limits = hall.gate.config().limits.clone();
+    let (most, patience) = (limits.request_bytes_max, Duration::from_millis(limits.receive_ms_max));
+    let body = tokio::time::timeout(patience, axum::body::to_bytes(body, most)).await.map_err(|_| {
         Refusal::new(StatusCode::REQUEST_TIMEOUT, refusal::INVALID, "the body did not come in time")
     })?;
     let body = body.map_err(|_| {

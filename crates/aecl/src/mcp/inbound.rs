@@ -1,7 +1,7 @@
 //! What servers say unasked, and what the client says that is no request: each goes to whom it concerns.
 //!
 //! On a connection that several clients share, a server cannot know whom it asks: there requests are
-//! refused, and logs, which may hold what another client did, are dropped.
+//! refused, and logs, which may hold what another client did, go to our own log and to no client.
 
 use super::front::{Front, Outbound};
 use super::wire::{Envelope, METHOD_NOT_FOUND, Members, Refusal, asking, members_of, quoted, raw};
@@ -16,6 +16,8 @@ use tokio::task::AbortHandle;
 const TOKEN: &str = "aecl-p-";
 /// Before our ids of servers' requests: those of two servers may be the same.
 const ASKED: &str = "aecl-s-";
+/// Longest note of a server in our log, in characters.
+const LOGGED_MAX: usize = 2_000;
 /// How long an answer waits for what its server said before it, when the client does not read.
 const IN_ORDER_MS: u64 = 1_000;
 
@@ -109,6 +111,7 @@ impl Front {
                 Some(out) => out.send(inbound.raw.clone()).await,
                 None => self.say(&inbound.raw),
             },
+            "notifications/message" if inbound.is_news() => log(server, params),
             _ => {}
         }
     }
@@ -246,6 +249,22 @@ pub(super) struct StandIn {
 impl Drop for StandIn {
     fn drop(&mut self) {
         self.front.state().tokens.remove(&self.number);
+    }
+}
+
+/// Notes what a server says about itself, shortened, as text that cannot break a line.
+fn log(server: &str, params: Option<&RawValue>) {
+    let said = members_of(params).unwrap_or_default();
+    let data = said.text("data").or_else(|| said.get("data").map(|data| data.get().to_owned()));
+    let data: String =
+        data.unwrap_or_default().chars().take(LOGGED_MAX).flat_map(char::escape_debug).collect();
+    let level = said.text("level").unwrap_or_default();
+    match level.as_str() {
+        "warning" | "error" | "critical" | "alert" | "emergency" => {
+            tracing::warn!(target: "aecl::upstream", server, level, "{data}");
+        }
+        "debug" => tracing::debug!(target: "aecl::upstream", server, level, "{data}"),
+        _ => tracing::info!(target: "aecl::upstream", server, "{data}"),
     }
 }
 

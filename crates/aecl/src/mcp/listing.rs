@@ -6,6 +6,7 @@ use super::hello::meta_of;
 use super::import::Standing;
 use super::names;
 use super::relay::PATIENCE;
+use super::tasks;
 use super::wire::{INTERNAL_ERROR, Refusal, members_of, quoted, raw};
 use aecl_executor::connectors::mcp::{RawReply, Tool, Upstream};
 use serde::Deserialize;
@@ -70,12 +71,16 @@ impl Front {
             // What cannot be read has no pin, and what has none is not shown.
             let Ok(definition) = super::catalogue::Definition::of_tool(tool) else { continue };
             match self.standing(server, &tool.name, definition.pin) {
-                Standing::Shown => kept.push(self.renamed(server, &tool.name, &tool.raw)),
+                Standing::Shown => {
+                    let shown = self.renamed(server, &tool.name, &tool.raw);
+                    kept.push(if self.offers_tasks() { tasks::offered_as_task(&shown) } else { shown });
+                }
                 Standing::Hidden | Standing::Changed => {}
             }
         }
         // With several servers the names are others, even if nothing is left out.
-        let untouched = if self.opening.servers.len() == 1 { items.len() } else { usize::MAX };
+        let same = self.opening.servers.len() == 1 && !self.offers_tasks();
+        let untouched = if same { items.len() } else { usize::MAX };
         replaced(result, "tools", untouched, &kept)
     }
 

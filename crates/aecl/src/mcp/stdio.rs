@@ -319,7 +319,10 @@ async fn converse(
     }
     front.leave().await;
     let grace = if shutdown.is_cancelled() { SHUTDOWN_GRACE } else { GRACE };
-    let ended = async { while underway.join_next().await.is_some() {} };
+    let ended = async {
+        while underway.join_next().await.is_some() {}
+        front.settled().await;
+    };
     if tokio::time::timeout(grace, ended).await.is_err() {
         tracing::warn!("calls of a client that has gone do not end; now they are cancelled");
     }

@@ -66,6 +66,9 @@ fn what(full: &Full) -> Html {
             .raw("</dd>")
         });
     }
+    for line in &story.runs {
+        html = row(html, "It", line);
+    }
     html = row(html, "Where", &place);
     html = row(html, "Asked by", &full.agent);
     if let Some(user) = &full.user {

@@ -134,8 +134,8 @@ impl Visitor {
 }
 
 /// The fields of a form.
-pub async fn fields(request: Request) -> Result<BTreeMap<String, String>, Problem> {
-    let bytes = body::read(request, FORM_BYTES_MAX).await?;
+pub async fn fields(request: Request, app: &App) -> Result<BTreeMap<String, String>, Problem> {
+    let bytes = body::read(request, app, FORM_BYTES_MAX).await?;
     Ok(url::form_urlencoded::parse(&bytes).into_owned().collect())
 }
 
@@ -176,7 +176,7 @@ fn form(to: &str, why: &'static str, status: StatusCode) -> Response {
 
 /// Takes the key, gives the cookie.
 pub async fn enter(State(app): State<App>, request: Request) -> Response {
-    let fields = match fields(request).await {
+    let fields = match fields(request, &app).await {
         Ok(fields) => fields,
         Err(problem) => return refused(None, &problem),
     };
@@ -204,7 +204,7 @@ pub async fn enter(State(app): State<App>, request: Request) -> Response {
 /// Ends a login.
 pub async fn leave(State(app): State<App>, visitor: Visitor, request: Request) -> Response {
     let id = cookie(request.headers()).unwrap_or_default().to_owned();
-    let sent = match fields(request).await {
+    let sent = match fields(request, &app).await {
         Ok(fields) => visitor.sent(&fields),
         Err(problem) => Err(problem),
     };

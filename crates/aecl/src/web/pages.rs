@@ -127,7 +127,7 @@ pub async fn answer(
 }
 
 async fn answered(app: &App, visitor: &Visitor, approval: &str, request: Request) -> Result<String, Problem> {
-    let mut fields = fields(request).await?;
+    let mut fields = fields(request, app).await?;
     visitor.sent(&fields)?;
     let yes = match fields.get("answer").map(String::as_str) {
         Some("approve") => true,

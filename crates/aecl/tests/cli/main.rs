@@ -11,8 +11,12 @@
 mod common;
 
 mod bad_input;
+mod canary;
 mod checks;
+mod policy;
 mod program;
 mod record;
 mod reference;
+mod rows;
+mod secrets;
 mod setup;

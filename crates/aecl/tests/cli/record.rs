@@ -83,6 +83,9 @@ fn a_person_answers_at_the_terminal() {
         undone.ended(0).json()
     };
     assert_ne!(undone["action"], action.as_str());
+    let whole = aecl.run(&["rollback", "--run", &run, "--reason", "paid twice"]);
+    assert!(whole.out.contains(&action), "{}", whole.out);
+    assert!(whole.out.starts_with("Undone: ") || whole.code == 4, "{} {}", whole.code, whole.out);
 
     let shown = aecl.run(&["log", "show", &action]).ended(0);
     assert!(shown.out.contains("acc-9") && shown.out.contains("known vendor"), "{}", shown.out);

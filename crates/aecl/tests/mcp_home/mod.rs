@@ -71,6 +71,7 @@ impl Place {
             args: rest,
             env: BTreeMap::new(),
             cwd: Some(self.dir.path().to_owned()),
+            credential_scope: None,
         };
         Hello {
             v: 1,

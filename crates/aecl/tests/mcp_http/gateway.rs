@@ -28,6 +28,11 @@ impl Gateway {
     /// A gateway in front of these servers, with an agent `bot` that may read, and may write what a person
     /// agrees to.
     pub async fn start(servers: &[(&str, &str)]) -> Self {
+        Self::with(servers, json!({})).await
+    }
+
+    /// The same, with more in its configuration.
+    pub async fn with(servers: &[(&str, &str)], more: Value) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::new(dir.path());
         keys::private_dir(&home.keys()).unwrap();
@@ -42,7 +47,7 @@ impl Gateway {
             .iter()
             .map(|(name, url)| (*name, json!({"kind": "http", "url": url, "allow_private": true})))
             .collect();
-        let config = json!({
+        let mut config = json!({
             "origin": "test/aecl",
             "people": [{"id": "olga", "groups": ["operators"], "key": person_hash}],
             "orchestrators": [
@@ -52,6 +57,9 @@ impl Gateway {
             "servers": upstreams,
             "approvals": {"hold_ms": 1500, "progress_ms": 300},
         });
+        for (name, value) in more.as_object().unwrap() {
+            config[name] = value.clone();
+        }
         std::fs::write(home.config(), config.to_string()).unwrap();
         let all: Vec<String> = servers.iter().map(|(name, _)| format!("{name}.*")).collect();
         let manifest = json!({"agent_id": "bot", "allowed_actions": all});

@@ -10,6 +10,7 @@ use tokio::sync::{broadcast, oneshot};
 
 use super::envelope::{Envelope, Inbound, RawReply, answer, our_id};
 use super::error::{Fault, Why};
+use crate::vault::Known;
 
 /// What outlives one connection to a server: identifiers, counts, listeners.
 pub(crate) struct Shared {
@@ -18,6 +19,8 @@ pub(crate) struct Shared {
     pub counters: Counters,
     /// Grows whenever the tools may have changed: by notification, or by a new connection.
     pub tools_generation: AtomicU64,
+    /// The credentials that the server was given: what it says goes on without them.
+    pub secrets: Known,
     /// How many messages the server has said unasked.
     pub said: AtomicU64,
 }
@@ -44,6 +47,7 @@ impl Shared {
             inbound: broadcast::channel(1024).0,
             counters: Counters::default(),
             tools_generation: AtomicU64::new(0),
+            secrets: Known::default(),
             said: AtomicU64::new(0),
         }
     }
@@ -72,6 +76,11 @@ pub(crate) type Answer = Result<RawReply, Why>;
 impl Board {
     pub(crate) fn new(server: String, generation: u64, shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(Self { server, generation, shared, state: Mutex::default() })
+    }
+
+    /// The credentials that the server was given.
+    pub(crate) fn secrets(&self) -> &Known {
+        &self.shared.secrets
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -122,6 +131,7 @@ impl Board {
 
     /// Takes one message from the server. What comes back is to be sent to it.
     pub(crate) fn receive(&self, text: &str, of: Option<u64>) -> Option<String> {
+        let text = &*self.shared.secrets.scrub(text);
         let Some(envelope) = Envelope::read(text) else {
             self.garbage(text.len());
             return None;

@@ -96,6 +96,13 @@ impl Inbound {
         member(&member(params, "_meta")?, SUBSCRIPTION)
     }
 
+    /// Whether this is the first who notes it: several listen to a shared connection, and one note is enough.
+    /// For notifications; a request is taken by who answers it.
+    #[must_use]
+    pub fn is_news(&self) -> bool {
+        self.id.is_none() && !self.answered.swap(true, std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// Whether it belongs to the subscription that we asked for under this number.
     pub(crate) fn is_about(&self, number: u64) -> bool {
         self.id.is_none() && self.subscription().is_some_and(|id| our_id(&id) == Some(number))

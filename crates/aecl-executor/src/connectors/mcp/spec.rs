@@ -41,6 +41,9 @@ pub enum Transport {
         /// Where it starts.
         #[serde(default)]
         cwd: Option<PathBuf>,
+        /// The scope of the secrets in `env`. Only actions of agents of this scope are sent to the server.
+        #[serde(default)]
+        credential_scope: Option<String>,
     },
     /// Streamable HTTP.
     Http {
@@ -55,7 +58,36 @@ pub enum Transport {
         /// Whether to keep a stream open for what an older server says unasked.
         #[serde(default = "yes")]
         listen: bool,
+        /// The scope of the secrets in `headers`. Only actions of agents of this scope are sent to the server.
+        #[serde(default)]
+        credential_scope: Option<String>,
     },
+}
+
+impl Transport {
+    /// The texts that may hold secret references, by the name of what they set.
+    pub fn templates(&self) -> &BTreeMap<String, String> {
+        match self {
+            Self::Stdio { env, .. } => env,
+            Self::Http { headers, .. } => headers,
+        }
+    }
+
+    /// The scope of its credentials.
+    #[must_use]
+    pub fn credential_scope(&self) -> Option<&str> {
+        match self {
+            Self::Stdio { credential_scope, .. } | Self::Http { credential_scope, .. } => {
+                credential_scope.as_deref()
+            }
+        }
+    }
+
+    /// Whether it uses credentials, or says that it does.
+    #[must_use]
+    pub fn uses_credentials(&self) -> bool {
+        self.credential_scope().is_some() || self.templates().values().any(|text| text.contains("{secret:"))
+    }
 }
 
 fn yes() -> bool {

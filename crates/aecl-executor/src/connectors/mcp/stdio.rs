@@ -19,7 +19,7 @@ use super::envelope::{RawReply, cancelled, one_line, request};
 use super::error::{Fault, Why};
 use super::line::{Line, next_line};
 use super::link::{Ask, Link, Speech};
-use crate::vault;
+use crate::vault::{Known, Use};
 
 const QUEUED: u8 = 0;
 const WRITING: u8 = 1;
@@ -53,15 +53,17 @@ pub(crate) struct Start<'a> {
     pub env: &'a BTreeMap<String, String>,
     pub cwd: Option<&'a PathBuf>,
     pub message_max_bytes: usize,
+    pub secrets: Use,
 }
 
 impl StdioLink {
-    pub(crate) async fn start(start: Start<'_>, board: Arc<Board>) -> Result<Self, Fault> {
+    pub(crate) async fn start(mut start: Start<'_>, board: Arc<Board>) -> Result<Self, Fault> {
         let not_connected = |reason: String| Fault::before(Why::NotConnected(reason));
         let mut env = BTreeMap::new();
         for (name, value) in start.env {
-            let value = vault::fill(value).map_err(|error| not_connected(error.to_string()))?;
-            env.insert(name.clone(), value.to_string());
+            let filled = start.secrets.fill(value).await;
+            let value = filled.map_err(|error| not_connected(error.to_string()))?;
+            env.insert(name.clone(), value.expose().to_owned());
         }
         let argv = std::iter::once(start.command.to_owned()).chain(start.args.iter().cloned()).collect();
         let program = Program { argv, env, cwd: start.cwd.cloned() };
@@ -75,7 +77,7 @@ impl StdioLink {
         let (writer, queue) = mpsc::channel(QUEUE);
         let stop = CancellationToken::new();
         tokio::spawn(write_all(queue, stdin, Arc::clone(&board)));
-        tokio::spawn(log_lines(start.server.to_owned(), stderr));
+        tokio::spawn(log_lines(start.server.to_owned(), board.secrets().clone(), stderr));
         let outgoing = writer.downgrade();
         let reading = read_all(Reading {
             stdout,
@@ -84,6 +86,7 @@ impl StdioLink {
             outgoing: outgoing.clone(),
             max_bytes: start.message_max_bytes,
             stop: stop.clone(),
+            secrets: start.secrets,
         });
         let reader = Mutex::new(Some(tokio::spawn(reading)));
         let _stop_on_drop = stop.clone().drop_guard();
@@ -217,16 +220,21 @@ struct Reading {
     outgoing: mpsc::WeakSender<Outgoing>,
     max_bytes: usize,
     stop: CancellationToken,
+    /// What it was started with: made for it, and given back when it ends.
+    secrets: Use,
 }
 
 /// Reads until the server ends, misbehaves or is stopped; then kills what is left of it.
 async fn read_all(mut reading: Reading) {
     let mut from = BufReader::with_capacity(64 * 1024, reading.stdout);
     let mut line = Vec::new();
+    let lost = reading.secrets.lost();
+    tokio::pin!(lost);
     let reason = loop {
         let read = tokio::select! {
             read = next_line(&mut from, &mut line, reading.max_bytes) => read,
             () = reading.stop.cancelled() => break "it was stopped by us".to_owned(),
+            () = &mut lost => break "a credential that it was started with has ended".to_owned(),
         };
         match read {
             Ok(Line::Read) if line.is_empty() => {}
@@ -254,16 +262,16 @@ async fn read_all(mut reading: Reading) {
     }
 }
 
-async fn log_lines(server: String, stderr: impl AsyncRead + Unpin) {
+async fn log_lines(server: String, secrets: Known, stderr: impl AsyncRead + Unpin) {
     let mut from = BufReader::new(stderr);
     let mut line = Vec::new();
     loop {
         match next_line(&mut from, &mut line, 8 * 1024).await {
             Ok(Line::Read) => {
-                tracing::info!(target: "aecl::upstream", server, "{}", String::from_utf8_lossy(&line));
+                tracing::info!(target: "aecl::upstream", server, "{}", secrets.scrub(&String::from_utf8_lossy(&line)));
             }
             Ok(Line::TooLong) => {
-                tracing::info!(target: "aecl::upstream", server, "{}…", String::from_utf8_lossy(&line));
+                tracing::info!(target: "aecl::upstream", server, "{}…", secrets.scrub(&String::from_utf8_lossy(&line)));
                 // The rest of the long line follows as lines of its own; the pipe must keep flowing.
                 let waiting = tokio::io::AsyncBufReadExt::fill_buf(&mut from).await.map_or(0, <[u8]>::len);
                 tokio::io::AsyncBufReadExt::consume(&mut from, waiting);

@@ -1,18 +1,16 @@
 //! A server behind Streamable HTTP: each message is a POST, answered by JSON or by a stream of events.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use url::Url;
 
 use super::board::{Board, requested_progress_token};
 use super::envelope::{RawReply, cancelled};
 use super::error::{Fault, Why};
 use super::link::{Ask, Link, Speech};
-use super::wire::Wire;
+use super::wire::{Endpoint, Wire};
 
 pub(crate) struct StreamableLink {
     wire: Arc<Wire>,
@@ -22,16 +20,9 @@ pub(crate) struct StreamableLink {
 }
 
 impl StreamableLink {
-    pub(crate) fn new(
-        client: reqwest::Client,
-        url: Url,
-        headers: BTreeMap<String, String>,
-        listen: bool,
-        message_max_bytes: usize,
-        board: Arc<Board>,
-    ) -> Self {
+    pub(crate) fn new(place: Endpoint, listen: bool, message_max_bytes: usize, board: Arc<Board>) -> Self {
         let (session, version) = (RwLock::default(), Mutex::default());
-        let wire = Arc::new(Wire { client, url, headers, board, session, version, message_max_bytes });
+        let wire = Arc::new(Wire { place, board, session, version, message_max_bytes });
         let stop = CancellationToken::new();
         let _stop_on_drop = stop.clone().drop_guard();
         Self { wire, listen, stop, _stop_on_drop }

@@ -19,7 +19,9 @@ use super::spec::{Transport, UpstreamSpec};
 use super::stdio::{Start, StdioLink};
 use super::streamable::StreamableLink;
 use super::tools::{Tool, Tools};
+use super::wire::Endpoint;
 use crate::egress::{Egress, parse_url};
+use crate::vault::Vault;
 
 /// Methods by which a server acts or gives data away. They go through `Connector::perform` only.
 pub const ACTING: [&str; 3] = ["tools/call", "resources/read", "prompts/get"];
@@ -32,6 +34,7 @@ struct Inner {
     spec: UpstreamSpec,
     handshake: Handshake,
     egress: Egress,
+    vault: Vault,
     shared: Arc<Shared>,
     current: RwLock<Option<Live>>,
     connecting: Mutex<Attempts>,
@@ -66,11 +69,12 @@ impl std::fmt::Debug for Upstream {
 impl Upstream {
     /// A handle which connects at the first request.
     #[must_use]
-    pub fn lazy(spec: UpstreamSpec, handshake: Handshake, egress: Egress) -> Self {
+    pub fn lazy(spec: UpstreamSpec, handshake: Handshake, egress: Egress, vault: Vault) -> Self {
         Self(Arc::new(Inner {
             spec,
             handshake,
             egress,
+            vault,
             shared: Arc::new(Shared::new()),
             current: RwLock::default(),
             connecting: Mutex::default(),
@@ -81,7 +85,7 @@ impl Upstream {
     /// A handle of its own on the same server, greeted in another way: a client's own connection.
     #[must_use]
     pub fn greeted(&self, handshake: Handshake) -> Self {
-        Self::lazy(self.0.spec.clone(), handshake, self.0.egress.clone())
+        Self::lazy(self.0.spec.clone(), handshake, self.0.egress.clone(), self.0.vault.clone())
     }
 
     /// Whether both are the same handle.
@@ -98,8 +102,9 @@ impl Upstream {
         spec: UpstreamSpec,
         handshake: Handshake,
         egress: Egress,
+        vault: Vault,
     ) -> Result<Self, UpstreamError> {
-        let upstream = Self::lazy(spec, handshake, egress);
+        let upstream = Self::lazy(spec, handshake, egress, vault);
         upstream.hello().await?;
         Ok(upstream)
     }
@@ -108,6 +113,11 @@ impl Upstream {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.spec.name
+    }
+
+    /// How it is reached.
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.0.spec.transport
     }
 
     /// What the server said when it was greeted; connects when it has to.
@@ -377,19 +387,21 @@ impl Upstream {
         let spec = &self.0.spec;
         let board = Board::new(spec.name.clone(), generation, Arc::clone(&self.0.shared));
         let link: Arc<dyn Link> = match &spec.transport {
-            Transport::Stdio { command, args, env, cwd } => {
+            Transport::Stdio { command, args, env, cwd, .. } => {
                 let message_max_bytes = spec.message_max_bytes;
                 let (server, cwd) = (spec.name.as_str(), cwd.as_ref());
-                let start = Start { server, command, args, env, cwd, message_max_bytes };
+                let secrets = self.0.vault.begin_for(&self.0.shared.secrets);
+                let start = Start { server, command, args, env, cwd, message_max_bytes, secrets };
                 Arc::new(StdioLink::start(start, board).await?)
             }
-            Transport::Http { url, headers, allow_private, listen } => {
+            Transport::Http { url, headers, allow_private, listen, .. } => {
                 let refused =
                     |error: crate::egress::EgressError| Fault::before(Why::NotConnected(error.to_string()));
                 let url = parse_url(url).map_err(refused)?;
                 let client = self.0.egress.client(&url, *allow_private).map_err(refused)?;
                 let (headers, max) = (headers.clone(), spec.message_max_bytes);
-                Arc::new(StreamableLink::new(client, url, headers, *listen, max, board))
+                let place = Endpoint { client, url, headers, vault: self.0.vault.clone() };
+                Arc::new(StreamableLink::new(place, *listen, max, board))
             }
         };
         let patience = Patience {

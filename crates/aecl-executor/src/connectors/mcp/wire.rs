@@ -17,18 +17,25 @@ use super::error::{Fault, Why};
 use super::headers;
 use super::link::{Ask, Speech};
 use super::sse::Events;
-use crate::{egress, vault};
+use crate::egress;
+use crate::vault::{Use, Vault};
 
 const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
 /// How often a broken stream is picked up again for one request.
 const RESUMPTIONS_MAX: u32 = 5;
 
-/// What a background task needs to talk to the server.
-pub(super) struct Wire {
+/// Where the server is, and what every request to it carries.
+pub(super) struct Endpoint {
     pub(super) client: reqwest::Client,
     pub(super) url: Url,
     pub(super) headers: BTreeMap<String, String>,
+    pub(super) vault: Vault,
+}
+
+/// What a background task needs to talk to the server.
+pub(super) struct Wire {
+    pub(super) place: Endpoint,
     pub(super) board: Arc<Board>,
     pub(super) session: RwLock<Option<String>>,
     pub(super) version: Mutex<Option<String>>,
@@ -48,34 +55,43 @@ impl Wire {
     }
 
     /// Headers of every request, with the secrets resolved now and kept out of every debug output.
-    fn request(&self, method: Method, speech: Speech<'_>) -> Result<RequestBuilder, Fault> {
+    /// Keep the use until the answer is there: what was made for the request ends with it.
+    async fn request(&self, method: Method, speech: Speech<'_>) -> Result<(RequestBuilder, Use), Fault> {
         let odd = |what: String| Fault::before(Why::NotConnected(what));
         let mut all = HeaderMap::new();
-        for (name, template) in &self.headers {
-            let value = vault::fill(template).map_err(|error| odd(error.to_string()))?;
+        let mut secrets = self.place.vault.begin_for(self.board.secrets());
+        for (name, template) in &self.place.headers {
+            let value = secrets.fill(template).await.map_err(|error| odd(error.to_string()))?;
             let name: HeaderName = name.parse().map_err(|_| odd(format!("`{name}` is no header name")))?;
-            let mut value = HeaderValue::from_str(&value)
+            let mut value = HeaderValue::from_str(value.expose())
                 .map_err(|_| odd(format!("the header `{name}` holds odd characters")))?;
             value.set_sensitive(true);
             all.insert(name, value);
         }
         let settled = self.version.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut request = self.client.request(method, self.url.clone()).headers(all);
+        let mut request = self.place.client.request(method, self.place.url.clone()).headers(all);
         if let Some(version) = speech.version.map(str::to_owned).or(settled) {
             request = request.header(headers::VERSION, version);
         }
         if let Some(session) = self.session().filter(|_| !speech.stateless) {
             request = request.header(headers::SESSION, session);
         }
-        Ok(request)
+        Ok((request, secrets))
     }
 
-    fn post(&self, text: String, method: Option<&str>, speech: Speech<'_>) -> Result<RequestBuilder, Fault> {
-        let mut request = self.request(Method::POST, speech)?;
+    async fn post(
+        &self,
+        text: String,
+        method: Option<&str>,
+        speech: Speech<'_>,
+    ) -> Result<(RequestBuilder, Use), Fault> {
+        let (mut request, secrets) = self.request(Method::POST, speech).await?;
         if let Some(method) = method.filter(|_| speech.stateless) {
             request = request.header(headers::METHOD, method);
         }
-        Ok(request.header(ACCEPT, format!("{JSON}, {EVENTS}")).header(CONTENT_TYPE, JSON).body(text))
+        let request =
+            request.header(ACCEPT, format!("{JSON}, {EVENTS}")).header(CONTENT_TYPE, JSON).body(text);
+        Ok((request, secrets))
     }
 
     pub(super) async fn ask(
@@ -85,7 +101,8 @@ impl Wire {
         mut answer: oneshot::Receiver<Answer>,
         sent: &AtomicBool,
     ) -> Result<RawReply, Fault> {
-        let mut post = self.post(request(id, ask.method, ask.params), Some(ask.method), ask.speech)?;
+        let text = request(id, ask.method, ask.params);
+        let (mut post, _made_for_it) = self.post(text, Some(ask.method), ask.speech).await?;
         if ask.speech.stateless {
             if let Some(name) = headers::name_of(ask.method, ask.params.map(|params| params.get())) {
                 post = post.header(headers::NAME, headers::encoded(&name));
@@ -139,6 +156,7 @@ impl Wire {
         }
         let body = self.body(response).await.unwrap_or_default();
         let text = String::from_utf8_lossy(&body);
+        let text = self.board.secrets().scrub(&text);
         if let Some(envelope) = Envelope::read(&text)
             && let Some(error) = envelope.error
             && envelope.id.is_none_or(|raw| our_id(raw) == Some(id))
@@ -211,7 +229,7 @@ impl Wire {
         for _ in 0..RESUMPTIONS_MAX {
             tokio::time::sleep(place.retry.unwrap_or(Duration::from_millis(500))).await;
             let Some(last) = place.last_event.clone() else { return };
-            let Ok(request) = self.request(Method::GET, speech) else { return };
+            let Ok((request, _made_for_it)) = self.request(Method::GET, speech).await else { return };
             let asked = request.header(ACCEPT, EVENTS).header("last-event-id", last).send().await;
             match asked {
                 Ok(response) if response.status().is_success() => {
@@ -228,7 +246,8 @@ impl Wire {
         let mut place = Place::default();
         let mut pause = Duration::from_millis(250);
         while self.board.closed().is_none() {
-            let Ok(mut request) = self.request(Method::GET, Speech::default()) else { return };
+            let asked = self.request(Method::GET, Speech::default()).await;
+            let Ok((mut request, _made_for_it)) = asked else { return };
             request = request.header(ACCEPT, EVENTS);
             if let Some(last) = &place.last_event {
                 request = request.header("last-event-id", last);
@@ -251,8 +270,9 @@ impl Wire {
         method: Option<&str>,
         speech: Speech<'_>,
     ) -> Result<(), Fault> {
-        let post = self.post(text, method, speech)?.timeout(Duration::from_secs(30));
-        let response = post.send().await.map_err(|error| fault_of(&error))?;
+        let (post, _made_for_it) = self.post(text, method, speech).await?;
+        let response =
+            post.timeout(Duration::from_secs(30)).send().await.map_err(|error| fault_of(&error))?;
         match response.status() {
             status if status.is_success() => Ok(()),
             status => Err(Fault::after(Why::Refused { status: status.as_u16(), text: String::new() })),
@@ -261,7 +281,7 @@ impl Wire {
 
     pub(super) async fn end_session(&self) {
         if self.session().is_some()
-            && let Ok(request) = self.request(Method::DELETE, Speech::default())
+            && let Ok((request, _made_for_it)) = self.request(Method::DELETE, Speech::default()).await
         {
             let _ = request.timeout(Duration::from_secs(2)).send().await;
             *self.session.write().unwrap_or_else(PoisonError::into_inner) = None;

@@ -14,6 +14,9 @@ pub(super) fn head(page: &mut Page, ask: &Value) {
     for to in ask.items("/summary/to") {
         page.field("to", to.as_str().unwrap_or_default());
     }
+    for (i, line) in ask.items("/summary/runs").iter().enumerate() {
+        page.field(if i == 0 { "it" } else { "" }, line.as_str().unwrap_or_default());
+    }
     page.field("agent", &who(ask));
     for (i, why) in ask.items("/summary/because").iter().enumerate() {
         page.field(if i == 0 { "asked because" } else { "" }, why.as_str().unwrap_or_default());

@@ -129,7 +129,7 @@ fn credentials(bundle: &Bundle, config: Option<&Config>) -> Said {
     if !plain.is_empty() {
         return not_met(
             format!("aecl.yaml holds what looks like secrets: {}", plain.join(", ")),
-            "write {secret:env:NAME} or {secret:file:/path} instead",
+            "`aecl secrets set NAME`, and write {secret:secret:NAME} instead",
         );
     }
     if bundle.agents().any(|a| a.token_ttl_seconds > TOKEN_TTL_SHORT) {

@@ -62,6 +62,8 @@ impl Asked<'_> {
         known("lands at", Some(action.destinations.join(", ")).filter(|d| !d.is_empty()));
         known("amount", action.amount.as_ref().map(ToString::to_string));
         known("rows", action.rows.map(|n| n.to_string()));
+        let runs: Vec<String> = action.runs.iter().flat_map(aecl_kernel::understand::Run::words).collect();
+        known("it", Some(runs.join("\n")).filter(|r| !r.is_empty()));
         let labels = &self.situation.labels;
         let seen: Vec<&str> = [("untrusted text", labels.untrusted), ("private data", labels.private)]
             .iter()

@@ -12,12 +12,12 @@ use aecl_ledger::{PayloadKind, payload};
 use serde_json::{Value, json};
 
 /// The ledger's files, for reading.
-pub(super) struct Source {
+pub(in crate::cli) struct Source {
     store: Sqlite,
 }
 
 impl Source {
-    pub(super) fn open(common: &Common) -> std::result::Result<Self, Error> {
+    pub(in crate::cli) fn open(common: &Common) -> std::result::Result<Self, Error> {
         let home = Home::new(&common.dir);
         if !home.config().exists() {
             return Err(Error::new(format!("there is no `{}`", home.config().display()))
@@ -30,17 +30,21 @@ impl Source {
         Ok(Self { store: Sqlite::open_existing_read_only(&home.data()).map_err(failed)? })
     }
 
-    pub(super) fn store(&mut self) -> &mut dyn Store {
+    pub(in crate::cli) fn store(&mut self) -> &mut dyn Store {
         &mut self.store
     }
 
     /// How many entries there are.
-    pub(super) fn size(&mut self) -> std::result::Result<u64, Error> {
+    pub(in crate::cli) fn size(&mut self) -> std::result::Result<u64, Error> {
         Ok(self.store.head().map_err(failed)?.size)
     }
 
     /// Entries from a position on, as they were recorded.
-    pub(super) fn from(&mut self, position: u64, limit: usize) -> std::result::Result<Vec<Row>, Error> {
+    pub(in crate::cli) fn from(
+        &mut self,
+        position: u64,
+        limit: usize,
+    ) -> std::result::Result<Vec<Row>, Error> {
         self.store.entries(position, limit).map_err(failed)?.into_iter().map(Row::read).collect()
     }
 
@@ -84,7 +88,7 @@ impl Source {
 }
 
 /// An entry and the bytes that were hashed.
-pub(super) struct Row {
+pub(in crate::cli) struct Row {
     pub entry: Entry,
     pub json: Value,
 }

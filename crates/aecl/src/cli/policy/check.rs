@@ -50,7 +50,7 @@ fn loads(common: &Common, dir: &Path, bundle: &Bundle, strict: bool) -> Result {
     Ok(if fails { Exit::Failed } else { Exit::Done })
 }
 
-fn refused(common: &Common, dir: &Path, problems: &[Problem]) -> Result {
+pub(super) fn refused(common: &Common, dir: &Path, problems: &[Problem]) -> Result {
     if common.json {
         show::print_json(&json!({
             "loads": false, "dir": dir.display().to_string(), "code": "bundle_invalid",

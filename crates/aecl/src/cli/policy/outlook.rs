@@ -19,6 +19,16 @@ pub(super) enum Look {
     OnlyToUndo,
 }
 
+/// A look as a word for people.
+pub(super) fn word(look: Look) -> &'static str {
+    match look {
+        Look::Allowed => "allowed",
+        Look::Asks => "asks",
+        Look::Blocked => "blocked",
+        Look::OnlyToUndo => "to undo",
+    }
+}
+
 /// The outlook for an action, with reasons.
 #[derive(Debug)]
 pub(super) struct Outlook {

@@ -108,13 +108,12 @@ fn told(
     if own > 0 && look != Look::Blocked {
         why.push(format!("{} of your own may say more", count(own, "rule")));
     }
-    let (tone, word) = match look {
-        Look::Allowed => (Tone::Good, "allowed"),
-        Look::Asks => (Tone::Mind, "asks"),
-        Look::Blocked => (Tone::Bad, "blocked"),
-        Look::OnlyToUndo => (Tone::Mind, "to undo"),
+    let tone = match look {
+        Look::Allowed => Tone::Good,
+        Look::Asks | Look::OnlyToUndo => Tone::Mind,
+        Look::Blocked => Tone::Bad,
     };
-    (tone, word, why)
+    (tone, outlook::word(look), why)
 }
 
 /// What the manifest lists and the catalogue does not have.

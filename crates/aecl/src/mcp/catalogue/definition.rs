@@ -98,6 +98,7 @@ impl Definition {
             "pin": self.pin,
         });
         self.defaults(server, &mut entry);
+        suggest(&mut entry)?;
         compiles(&entry)?;
         Ok(entry)
     }
@@ -147,10 +148,40 @@ impl Definition {
                 take(&mut entry, key);
             }
         }
+        // The roles that people wrote stay, for the arguments that are still there.
+        let known = |name: &str| fresh.pointer(&format!("/arguments/properties/{name}")).is_some();
+        if let Some(Value::Object(before)) = entry.remove("args") {
+            let mut args = fresh.get("args").and_then(Value::as_object).cloned().unwrap_or_default();
+            args.extend(before.into_iter().filter(|(name, _)| name.starts_with('/') || known(name)));
+            entry.insert("args".into(), Value::Object(args));
+        }
         let entry = Value::Object(entry);
         compiles(&entry)?;
         Ok(entry)
     }
+}
+
+/// Writes down what names and schema suggest about severity, reach and the roles of the arguments, so that a
+/// person can correct it. Annotations have no part in it.
+fn suggest(entry: &mut Value) -> Result<(), String> {
+    let manifest: ActionManifest =
+        serde_json::from_value(entry.clone()).map_err(|error| error.to_string())?;
+    let typed = TypedAction::compile(manifest)?;
+    let Value::Object(entry) = entry else { return Ok(()) };
+    entry.insert("severity".into(), typed.manifest.severity().into());
+    entry.insert("egress".into(), json!(typed.egress));
+    let args: Map<String, Value> = typed
+        .roles
+        .iter()
+        .map(|(pointer, argument)| {
+            let name = pointer.trim_start_matches('/').replace("~1", "/").replace("~0", "~");
+            (name, json!({"class": argument.class}))
+        })
+        .collect();
+    if !args.is_empty() {
+        entry.insert("args".into(), Value::Object(args));
+    }
+    Ok(())
 }
 
 /// Entries for reading a server's resources and prompts, which are imported with it.
@@ -235,6 +266,27 @@ mod tests {
             assert_eq!(it.reads("git"), reads, "{name}");
             let entry = it.entry("git").unwrap();
             assert_eq!(entry["effect"], if reads { "read" } else { "write" }, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_import_writes_down_what_names_suggest_and_annotations_change_nothing() {
+        let tool = |annotations: Value| {
+            define(json!({"name": "send_money", "annotations": annotations, "inputSchema": {"type": "object",
+                "properties": {"recipient": {"type": "string"}, "amount": {"type": "number"}}}}))
+            .entry("bank")
+            .unwrap()
+        };
+        let entry = tool(json!({}));
+        assert_eq!(entry["severity"], 3);
+        assert_eq!(entry["egress"], "external");
+        assert_eq!(
+            entry["args"],
+            json!({"recipient": {"class": "dest_account"}, "amount": {"class": "magnitude"}})
+        );
+        let praised = tool(json!({"readOnlyHint": true, "openWorldHint": false}));
+        for key in ["severity", "egress", "args", "effect"] {
+            assert_eq!(praised[key], entry[key], "{key}");
         }
     }
 

@@ -47,6 +47,8 @@ pub enum CatalogueError {
 pub struct Imported {
     /// Entries that are new.
     pub added: Vec<String>,
+    /// What was guessed about each from its name and schema, for review: severity, reach, roles.
+    pub guessed: BTreeMap<String, Value>,
     /// Tools that the catalogue cannot hold, and why.
     pub refused: Vec<(String, String)>,
 }
@@ -91,6 +93,14 @@ pub fn import(home: &Home, server: &str, tools: &[Definition]) -> Result<Importe
     if fresh.is_empty() {
         return Ok(report);
     }
+    // Whoever cannot use the server's credentials is refused when its tools are proposed.
+    let config = home.read().ok();
+    let transport = config.as_ref().and_then(|config| config.servers.get(server));
+    if let Some(scope) = transport.and_then(|transport| transport.credential_scope()) {
+        for members in fresh.iter_mut().filter_map(|(_, entry, _)| entry.as_object_mut()) {
+            members.insert("credential_scope".into(), scope.into());
+        }
+    }
     let mut entries = desk.entries.clone();
     entries.extend(fresh.iter().map(|(_, entry, _)| entry.clone()));
     if desk.compile(&entries).is_err() {
@@ -116,6 +126,12 @@ pub fn import(home: &Home, server: &str, tools: &[Definition]) -> Result<Importe
             }
         }
     })?;
+    for (name, entry, _) in &fresh {
+        let guess = ["effect", "severity", "egress", "args"].into_iter();
+        let guess: Map<String, Value> =
+            guess.filter_map(|key| Some((key.to_owned(), entry.get(key)?.clone()))).collect();
+        report.guessed.insert(name.clone(), Value::Object(guess));
+    }
     report.added = fresh.into_iter().map(|(name, _, _)| name).collect();
     Ok(report)
 }

@@ -81,7 +81,7 @@ async fn initialize(
     };
     match Negotiated::read(&answer) {
         Negotiated::Version(version) => {
-            if let Err(refusal) = hall.sessions.add(&session) {
+            if let Err(refusal) = hall.sessions.add(&session, &hall.gate) {
                 session.end().await;
                 return Err(refusal.to(request));
             }

@@ -22,8 +22,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// How long an answer may take before a stream is begun for it.
 const SOON: Duration = Duration::from_millis(1000);
 /// Methods of the older era that this one does not know any more.
-const REMOVED: [&str; 5] =
-    ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
+const REMOVED: [&str; 7] = [
+    "initialize",
+    "ping",
+    "logging/setLevel",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "tasks/list",
+    "tasks/result",
+];
 /// Messages that may wait for a slow client.
 const UNDERWAY: usize = 64;
 

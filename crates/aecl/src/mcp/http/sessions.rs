@@ -4,6 +4,7 @@ use super::Endpoint;
 use super::events::{Events, UNASKED};
 use super::refusal::{INTERNAL, Refusal};
 use crate::mcp::Front;
+use aecl_gate::Gate;
 use axum::http::StatusCode;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,15 +15,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// A session that nobody has used for so long is over.
-const IDLE: Duration = Duration::from_secs(30 * 60);
-/// A session that has been silent for so long gives way when there are too many.
-const SILENT: Duration = Duration::from_secs(60);
 /// How long calls may go on after their session, before they are cancelled.
 const GRACE: Duration = Duration::from_secs(120);
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
-/// Sessions of one agent at once.
-const MAX_PER_AGENT: usize = 256;
 
 /// One client.
 pub(super) struct Session {
@@ -90,6 +85,7 @@ impl Session {
         let ended = async {
             let mut left = self.left.subscribe();
             while self.busy.load(Ordering::SeqCst) > 0 && left.changed().await.is_ok() {}
+            self.front.settled().await;
         };
         if tokio::time::timeout(GRACE, ended).await.is_err() {
             tracing::warn!(session = %self.owner, "calls of a session that is over do not end; now they are cancelled");
@@ -145,18 +141,22 @@ impl Sessions {
     }
 
     /// Takes a session in. When its agent has too many, the one that was silent longest gives way.
-    pub(super) fn add(self: &Arc<Self>, session: &Arc<Session>) -> Result<(), Refusal> {
+    pub(super) fn add(self: &Arc<Self>, session: &Arc<Session>, gate: &Gate) -> Result<(), Refusal> {
+        let limits = gate.config().limits.clone();
         let mut all = self.all();
         if all.is_empty() {
-            tokio::spawn(sweep(Arc::downgrade(self)));
+            tokio::spawn(sweep(Arc::downgrade(self), gate.clone()));
         }
         let agent = &session.endpoint.agent;
         let of_agent: Vec<_> = all.values().filter(|other| other.endpoint.agent == *agent).collect();
-        if of_agent.len() >= MAX_PER_AGENT {
+        if of_agent.len() >= limits.sessions_max {
+            let enough = Duration::from_secs(limits.session_silent_s);
             let silent = of_agent.into_iter().max_by_key(|other| other.silent_for());
-            let Some(silent) = silent.filter(|other| other.silent_for() > SILENT).cloned() else {
-                let message =
-                    format!("`{agent}` has {MAX_PER_AGENT} sessions, and all are in use; try again later");
+            let Some(silent) = silent.filter(|other| other.silent_for() > enough).cloned() else {
+                let message = format!(
+                    "`{agent}` has {} sessions, and all are in use; try again later",
+                    limits.sessions_max
+                );
                 return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, INTERNAL, message));
             };
             all.remove(&silent.id);
@@ -172,13 +172,14 @@ impl Sessions {
     }
 }
 
-async fn sweep(sessions: Weak<Sessions>) {
+async fn sweep(sessions: Weak<Sessions>, gate: Gate) {
     loop {
-        tokio::time::sleep(SWEEP_EVERY).await;
+        let idle = Duration::from_secs(gate.config().limits.session_idle_s);
+        tokio::time::sleep(SWEEP_EVERY.min(idle).max(Duration::from_millis(500))).await;
         let Some(sessions) = sessions.upgrade() else { return };
         let over: Vec<_> = {
             let mut all = sessions.all();
-            let over: Vec<_> = all.values().filter(|one| one.silent_for() > IDLE).cloned().collect();
+            let over: Vec<_> = all.values().filter(|one| one.silent_for() > idle).cloned().collect();
             for session in &over {
                 all.remove(&session.id);
             }

@@ -1,0 +1,359 @@
+//! What AECL adds to a call of an MCP tool: the same server called directly and through AECL, one call of
+//! each in turn, so that a busy machine is as busy for both. A call that is let through is two durable
+//! commits (ruled and started, concluded); what those cost on this disk is measured in between.
+//!
+//! `cargo run --release --bin mcp [stdio|http]...` in `benches/`. Needs `python3` for the server on pipes.
+
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+/// Set where this program is to be `aecl`: one build, one command.
+const ROLE: &str = "BENCH_IS_AECL";
+const WARM_UP: usize = 200;
+const CALLS: usize = 2_000;
+const STATELESS: &str = "2026-07-28";
+
+fn main() -> ExitCode {
+    if std::env::var_os(ROLE).is_some() {
+        return aecl::cli::main();
+    }
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let parts: [(&str, fn(&Path)); 2] = [("stdio", stdio), ("http", http)];
+    for (name, part) in parts {
+        if wanted.is_empty() || wanted.iter().any(|w| w == name) {
+            println!("{name}");
+            let scratch = tempfile::tempdir().unwrap();
+            part(scratch.path());
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// The server of the gateway's tests, directly, through `aecl mcp`, and through `aecl mcp --embedded`.
+fn stdio(scratch: &Path) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/aecl/tests/mcp_server.py");
+    let server = |folder: &str| -> Vec<String> {
+        let folder = scratch.join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        ["python3", "-u"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([script.display().to_string(), "legacy".into(), folder.display().to_string()])
+            .collect()
+    };
+    let wrapped = |home: &Path, more: &[&str]| {
+        let mut command = aecl(home);
+        command.arg("mcp").args(["--server", "tiny"]).args(more).arg("--").args(server("behind"));
+        command
+    };
+    let mut direct = Command::new("python3");
+    direct.args(&server("direct")[1..]);
+    let (attached, embedded) = (home(scratch, "attached"), home(scratch, "embedded"));
+    let (serving, _) = serve(&attached);
+    let mut pipes = [
+        Pipe::start(direct),
+        Pipe::start(wrapped(&attached, &[])),
+        Pipe::start(wrapped(&embedded, &["--embedded"])),
+    ];
+    let mut disk = Disk::open(scratch);
+    let mut taken: [Vec<Duration>; 4] = Default::default();
+    for n in 0..WARM_UP + CALLS {
+        for (pipe, taken) in pipes.iter_mut().zip(&mut taken) {
+            let spent = pipe.call();
+            if n >= WARM_UP {
+                taken.push(spent);
+            }
+        }
+        let spent = disk.commit();
+        if n >= WARM_UP {
+            taken[3].push(spent);
+        }
+    }
+    drop(pipes);
+    drop(serving);
+    let [direct, attached, embedded, commit] = taken.map(p50);
+    micros("the server called directly", direct);
+    micros("one SQLite commit with synchronous=FULL", commit);
+    added("`aecl mcp`, attached to the process that owns the home", attached, direct, commit);
+    added("`aecl mcp --embedded`", embedded, direct, commit);
+}
+
+/// A stateless server on HTTP, directly and through `aecl serve`.
+fn http(scratch: &Path) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || upstream_of(stream));
+        }
+    });
+    let home = home(scratch, "http");
+    let path = home.join("aecl.yaml");
+    let servers = format!(
+        "servers: {{ tiny: {{ kind: http, url: \"http://{upstream}/mcp\", allow_private: true, listen: false }} }}"
+    );
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("servers: {}", &servers)).unwrap();
+    let (serving, gateway) = serve(&home);
+    let key = std::fs::read_to_string(home.join("keys/operator.key")).unwrap();
+    let mut ways = [
+        Wire::open(&upstream.to_string(), "/mcp", None),
+        Wire::open(&gateway, "/mcp/bench", Some(key.trim())),
+    ];
+    let mut disk = Disk::open(scratch);
+    let mut taken: [Vec<Duration>; 3] = Default::default();
+    for n in 0..WARM_UP + CALLS {
+        for (way, taken) in ways.iter_mut().zip(&mut taken) {
+            let spent = way.call();
+            if n >= WARM_UP {
+                taken.push(spent);
+            }
+        }
+        let spent = disk.commit();
+        if n >= WARM_UP {
+            taken[2].push(spent);
+        }
+    }
+    drop(ways);
+    drop(serving);
+    let [direct, gateway, commit] = taken.map(p50);
+    micros("the server called directly", direct);
+    micros("one SQLite commit with synchronous=FULL", commit);
+    added("`aecl serve`, Streamable HTTP, 2026-07-28", gateway, direct, commit);
+}
+
+fn p50(mut taken: Vec<Duration>) -> Duration {
+    taken.sort_unstable();
+    taken[taken.len() / 2]
+}
+
+fn micros(what: &str, value: Duration) {
+    println!("  {what:<62} {:>10.1} µs", value.as_secs_f64() * 1e6);
+}
+
+fn added(what: &str, through: Duration, direct: Duration, commit: Duration) {
+    let more = through.saturating_sub(direct);
+    micros(what, through);
+    micros("    adds (p50 - p50)", more);
+    println!(
+        "    {:<60} {:>10.2}",
+        "that is, in times of two commits",
+        more.as_secs_f64() / (2.0 * commit.as_secs_f64())
+    );
+}
+
+fn aecl(home: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.env(ROLE, "1").env("AECL_LOG", "error").env("RUST_LOG", "error").arg("--dir").arg(home);
+    command
+}
+
+fn home(scratch: &Path, name: &str) -> PathBuf {
+    let home = scratch.join(name);
+    let mut init = aecl(&home);
+    init.args(["init", "--agent", "bench", "--server", "tiny", "--origin", "bench/aecl"]);
+    assert!(init.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
+    home
+}
+
+/// The process that owns a home, and where it listens.
+fn serve(home: &Path) -> (Serving, String) {
+    let mut serve = aecl(home);
+    serve.args(["--json", "serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
+    let mut serving = Serving(serve.spawn().unwrap());
+    let mut said = String::new();
+    BufReader::new(serving.0.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let listen = said["listen"].as_str().unwrap().to_owned();
+    (serving, listen)
+}
+
+/// It does not outlive us, however we end.
+struct Serving(Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        end(&mut self.0);
+    }
+}
+
+fn end(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// A client on two pipes.
+struct Pipe {
+    child: Child,
+    to: Option<ChildStdin>,
+    from: BufReader<ChildStdout>,
+    next: u64,
+}
+
+impl Pipe {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (to, from) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        let mut pipe = Self { child, to, from, next: 1 };
+        let hello = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}});
+        pipe.ask("initialize", &hello);
+        pipe.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+        pipe.ask("tools/list", &json!({}));
+        pipe
+    }
+
+    fn send(&mut self, message: &Value) {
+        let line = format!("{message}\n");
+        self.to.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
+    }
+
+    fn ask(&mut self, method: &str, params: &Value) -> Value {
+        let id = self.next;
+        self.next += 1;
+        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
+        loop {
+            let mut line = String::new();
+            assert!(self.from.read_line(&mut line).unwrap() > 0, "the end, before an answer to `{method}`");
+            let message: Value = serde_json::from_str(&line).unwrap();
+            if message["id"] == id {
+                return message;
+            }
+        }
+    }
+
+    fn call(&mut self) -> Duration {
+        let params = json!({"name": "read_note", "arguments": {"path": "x".repeat(200)}});
+        let begun = Instant::now();
+        let answer = self.ask("tools/call", &params);
+        let spent = begun.elapsed();
+        assert!(answer["result"]["big"].is_number(), "{answer}");
+        spent
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        drop(self.to.take());
+        let until = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < until {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        end(&mut self.child);
+    }
+}
+
+/// A client that keeps one HTTP connection.
+struct Wire {
+    stream: BufReader<TcpStream>,
+    head: String,
+}
+
+impl Wire {
+    fn open(address: &str, path: &str, key: Option<&str>) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let key = key.map_or(String::new(), |key| format!("Authorization: Bearer {key}\r\n"));
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\n{key}Content-Type: application/json\r\n\
+             Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: {STATELESS}\r\n\
+             Mcp-Method: tools/call\r\nMcp-Name: read_note\r\n"
+        );
+        Self { stream: BufReader::new(stream), head }
+    }
+
+    fn call(&mut self) -> Duration {
+        let meta = json!({
+            "io.modelcontextprotocol/protocolVersion": STATELESS,
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let params = json!({"name": "read_note", "arguments": {"path": "x".repeat(200)}, "_meta": meta});
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
+        let begun = Instant::now();
+        let text = format!("{}Content-Length: {}\r\n\r\n{body}", self.head, body.len());
+        self.stream.get_mut().write_all(text.as_bytes()).unwrap();
+        let (head, body) = message(&mut self.stream).expect("an answer");
+        let spent = begun.elapsed();
+        assert!(head.contains(" 200 "), "{head}{}", String::from_utf8_lossy(&body));
+        let answer: Value = serde_json::from_slice(&body).unwrap();
+        assert!(answer["result"]["content"].is_array(), "{answer}");
+        spent
+    }
+}
+
+/// One HTTP message with a `Content-Length`; nothing at the end.
+fn message(stream: &mut BufReader<TcpStream>) -> Option<(String, Vec<u8>)> {
+    let mut head = String::new();
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+        head.push_str(&line);
+        if line == "\r\n" {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    Some((head, body))
+}
+
+/// A server of the stateless era with one tool that reads.
+fn upstream_of(stream: TcpStream) {
+    stream.set_nodelay(true).unwrap();
+    let mut stream = BufReader::new(stream);
+    while let Some((_, body)) = message(&mut stream) {
+        let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let result = match asked["method"].as_str().unwrap_or_default() {
+            "server/discover" => json!({
+                "resultType": "complete", "supportedVersions": [STATELESS], "capabilities": {"tools": {}},
+                "ttlMs": 0, "cacheScope": "private",
+            }),
+            "tools/list" => json!({
+                "resultType": "complete", "ttlMs": 0, "cacheScope": "private",
+                "tools": [{
+                    "name": "read_note",
+                    "inputSchema": {"type": "object", "properties": {"path": {"type": "string"}}},
+                }],
+            }),
+            _ => json!({"resultType": "complete", "content": [{"type": "text", "text": "a note"}]}),
+        };
+        let body = json!({"jsonrpc": "2.0", "id": asked["id"], "result": result}).to_string();
+        let text = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        if stream.get_mut().write_all(text.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+/// What a durable commit costs here and now.
+struct Disk(rusqlite::Connection);
+
+impl Disk {
+    fn open(scratch: &Path) -> Self {
+        let db = rusqlite::Connection::open(scratch.join("commit.db")).unwrap();
+        db.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t (x BLOB);")
+            .unwrap();
+        Self(db)
+    }
+
+    fn commit(&mut self) -> Duration {
+        let begun = Instant::now();
+        self.0.execute("INSERT INTO t VALUES (?1)", [vec![0u8; 1024]]).unwrap();
+        begun.elapsed()
+    }
+}

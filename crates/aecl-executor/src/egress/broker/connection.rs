@@ -1,0 +1,280 @@
+//! One connection, top to bottom: read, judge, look up, dial, tell, relay, tell.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::head::{self, Asked, Plain};
+use super::hello::{self, Hello};
+use super::rules::Allow;
+use super::{Ended, Inner, Meter, Opening, Verdict, relay};
+use crate::egress::host::{Destination, HostName};
+use crate::egress::{EgressError, judge};
+
+/// What is known of a connection so far; what is reported when it ends, however it ends.
+#[derive(Default)]
+struct Story {
+    method: Option<String>,
+    to: Option<Destination>,
+    address: Option<SocketAddr>,
+    /// The tunnel was answered, so nothing more can be said in words.
+    answered: bool,
+    opened: bool,
+}
+
+/// Why it ends before its time, and what the other side is told.
+pub(super) struct Stop {
+    pub code: &'static str,
+    pub why: String,
+    status: Option<u16>,
+}
+
+impl Stop {
+    pub(super) fn cut(code: &'static str, why: impl Into<String>) -> Self {
+        Self { code, why: why.into(), status: None }
+    }
+
+    fn refused(status: u16, code: &'static str, why: impl Into<String>) -> Self {
+        Self { code, why: why.into(), status: Some(status) }
+    }
+
+    fn late(what: &str, ms: u64) -> Self {
+        Self::refused(408, "egress_limit", format!("{what} took longer than {ms} ms"))
+    }
+}
+
+pub(super) async fn serve(broker: &Inner, number: u64, mut client: TcpStream, stop: &CancellationToken) {
+    let meter =
+        Meter { broker, started: Instant::now(), out_bytes: AtomicU64::new(0), in_bytes: AtomicU64::new(0) };
+    let mut story = Story::default();
+    let limits = &broker.limits;
+    let ended = tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(Stop::cut("egress_stopped", "the action has ended")),
+        () = tokio::time::sleep(Duration::from_millis(limits.connection_ms)) => {
+            Err(Stop::cut("egress_limit", format!("the connection lived longer than {} ms", limits.connection_ms)))
+        }
+        ended = carry(&meter, number, &mut client, &mut story) => ended,
+    };
+    let verdict = match ended {
+        Ok(()) => Verdict::Allowed,
+        Err(Stop { code, why, status }) => {
+            if let Some(status) = status.filter(|_| !story.opened && !story.answered) {
+                tell(&mut client, status, code, &why).await;
+            }
+            if story.opened { Verdict::Cut { code, why } } else { Verdict::Refused { code, why } }
+        }
+    };
+    let Story { method, to, address, .. } = story;
+    let (out_bytes, in_bytes) =
+        (meter.out_bytes.load(Ordering::Relaxed), meter.in_bytes.load(Ordering::Relaxed));
+    let took_ms = u64::try_from(meter.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    drop(client);
+    broker.sink.ended(&Ended { number, method, to, address, verdict, out_bytes, in_bytes, took_ms }).await;
+}
+
+async fn carry(
+    meter: &Meter<'_>,
+    number: u64,
+    client: &mut TcpStream,
+    story: &mut Story,
+) -> Result<(), Stop> {
+    let head_ms = meter.broker.limits.head_ms;
+    let reading = tokio::time::timeout(Duration::from_millis(head_ms), read_head(meter, client));
+    let (asked, rest) = reading.await.map_err(|_| Stop::late("the head of the request", head_ms))??;
+    match asked {
+        Asked::Tunnel(to) => tunnel(meter, number, client, story, to, rest).await,
+        Asked::Plain(plain) => request(meter, number, client, story, plain, rest).await,
+    }
+}
+
+async fn read_head(meter: &Meter<'_>, client: &mut TcpStream) -> Result<(Asked, Vec<u8>), Stop> {
+    let max = meter.broker.limits.head_bytes_max;
+    let mut bytes = Vec::with_capacity(1024);
+    let end = loop {
+        if let Some(end) = head::end(&bytes) {
+            break end;
+        }
+        if bytes.len() >= max {
+            return Err(Stop::refused(
+                431,
+                "egress_limit",
+                format!("the head of the request is over {max} bytes"),
+            ));
+        }
+        let room = (max - bytes.len()) as u64;
+        match (&mut *client).take(room).read_buf(&mut bytes).await {
+            Ok(0) | Err(_) => return Err(Stop::cut("egress_malformed", "the request ends in its head")),
+            Ok(_) => {}
+        }
+    };
+    let rest = bytes.split_off(end);
+    let asked = head::parse(&bytes).map_err(|odd| {
+        let code = if odd.status == 403 { "egress_denied" } else { "egress_malformed" };
+        Stop::refused(odd.status, code, odd.why)
+    })?;
+    Ok((asked, rest))
+}
+
+async fn tunnel(
+    meter: &Meter<'_>,
+    number: u64,
+    client: &mut TcpStream,
+    story: &mut Story,
+    to: Destination,
+    mut first: Vec<u8>,
+) -> Result<(), Stop> {
+    (story.method, story.to) = (Some("CONNECT".into()), Some(to.clone()));
+    let allow = meter.broker.list.tunnel(&to).ok_or_else(|| not_listed(&to, "TLS"))?;
+    let mut upstream = dial(meter, story, &to, allow).await?;
+    let answered = client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await;
+    answered.map_err(|_| Stop::cut("egress_malformed", "nobody waits for the connection any more"))?;
+    story.answered = true;
+    let head_ms = meter.broker.limits.head_ms;
+    let named = tokio::time::timeout(Duration::from_millis(head_ms), read_hello(client, &mut first));
+    let named =
+        named.await.map_err(|_| Stop::cut("egress_limit", format!("no TLS within {head_ms} ms")))??;
+    if HostName::parse(&named).as_ref() != Some(&to.host) {
+        return Err(Stop::cut("egress_mismatch", "the TLS hello names another host than `CONNECT`"));
+    }
+    opening(meter, number, story, "CONNECT", &to).await?;
+    relay::both(meter, client, &mut upstream, &first, None).await
+}
+
+/// The name in the TLS hello. What was read stays in `first`, to be passed on unchanged.
+async fn read_hello(client: &mut TcpStream, first: &mut Vec<u8>) -> Result<String, Stop> {
+    loop {
+        match hello::read(first) {
+            Hello::For(name) => return Ok(name),
+            Hello::Refused(why) => {
+                return Err(Stop::cut("egress_mismatch", format!("the tunnel carries {why}")));
+            }
+            Hello::Partial => match client.read_buf(first).await {
+                Ok(0) | Err(_) => {
+                    return Err(Stop::cut("egress_mismatch", "the tunnel ends before its TLS hello"));
+                }
+                Ok(_) => {}
+            },
+        }
+    }
+}
+
+async fn request(
+    meter: &Meter<'_>,
+    number: u64,
+    client: &mut TcpStream,
+    story: &mut Story,
+    plain: Plain,
+    first: Vec<u8>,
+) -> Result<(), Stop> {
+    let Plain { to, method, head, body_bytes } = plain;
+    (story.method, story.to) = (Some(method.clone()), Some(to.clone()));
+    let allow =
+        meter.broker.list.plain(&to, &method).ok_or_else(|| not_listed(&to, &format!("`{method}`")))?;
+    if first.len() as u64 > body_bytes {
+        return Err(Stop::refused(
+            400,
+            "egress_malformed",
+            "there is more than one request on the connection",
+        ));
+    }
+    let left = body_bytes - first.len() as u64;
+    let mut upstream = dial(meter, story, &to, allow).await?;
+    opening(meter, number, story, &method, &to).await?;
+    relay::both(meter, client, &mut upstream, &[head, first].concat(), Some(left)).await
+}
+
+fn not_listed(to: &Destination, what: &str) -> Stop {
+    Stop::refused(403, "egress_denied", format!("{what} to `{to}` is not on the list of this action"))
+}
+
+/// One look-up, every address judged, and only those dialled.
+async fn dial(
+    meter: &Meter<'_>,
+    story: &mut Story,
+    to: &Destination,
+    allow: &Allow,
+) -> Result<TcpStream, Stop> {
+    let connect_ms = meter.broker.limits.connect_ms;
+    let dialling = async {
+        let host = to.host.as_str();
+        let unreachable = |why: String| Stop::refused(502, "egress_unreachable", why);
+        let found = meter.broker.names.addresses(host.to_owned()).await;
+        let found: Vec<IpAddr> =
+            found.map_err(|error| unreachable(format!("`{host}` has no address: {error}")))?;
+        for address in &found {
+            judge(host, allow.allow_private, *address)
+                .map_err(|denied: EgressError| Stop::refused(403, "egress_denied", denied.to_string()))?;
+        }
+        let mut last = format!("`{host}` has no address");
+        for address in found {
+            let socket = SocketAddr::new(address, to.port.get());
+            match TcpStream::connect(socket).await {
+                Ok(stream) => return Ok((stream, socket)),
+                Err(error) => last = format!("`{to}` does not answer: {error}"),
+            }
+        }
+        Err(unreachable(last))
+    };
+    let dialled = tokio::time::timeout(Duration::from_millis(connect_ms), dialling).await;
+    let late =
+        || Stop::refused(504, "egress_unreachable", format!("`{to}` did not answer within {connect_ms} ms"));
+    let (stream, socket) = dialled.map_err(|_| late())??;
+    story.address = Some(socket);
+    Ok(stream)
+}
+
+/// On record before the first byte leaves.
+async fn opening(
+    meter: &Meter<'_>,
+    number: u64,
+    story: &mut Story,
+    method: &str,
+    to: &Destination,
+) -> Result<(), Stop> {
+    let Some(address) = story.address else {
+        return Err(Stop::refused(502, "egress_unreachable", format!("`{to}` was not dialled")));
+    };
+    let opening = Opening { number, method: method.to_owned(), to: to.clone(), address };
+    let recorded = meter.broker.sink.opening(&opening).await;
+    recorded.map_err(|why| {
+        Stop::refused(503, "egress_unrecorded", format!("the connection cannot be recorded: {why}"))
+    })?;
+    story.opened = true;
+    Ok(())
+}
+
+async fn tell(client: &mut TcpStream, status: u16, code: &str, why: &str) {
+    let reason = match status {
+        403 => "Forbidden",
+        408 => "Request Timeout",
+        411 => "Length Required",
+        431 => "Request Header Fields Too Large",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "Bad Request",
+    };
+    let body = format!("{why} [{code}]\n");
+    let answer = format!(
+        "HTTP/1.1 {status} {reason}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let telling = async {
+        client.write_all(answer.as_bytes()).await?;
+        client.shutdown().await?;
+        // What is still unread would reset the connection under the answer.
+        let mut rest = [0; 4096];
+        let mut left = 64;
+        while left > 0 && client.read(&mut rest).await? > 0 {
+            left -= 1;
+        }
+        std::io::Result::Ok(())
+    };
+    // Whoever does not read the answer has no need of it.
+    drop(tokio::time::timeout(Duration::from_millis(500), telling).await);
+}

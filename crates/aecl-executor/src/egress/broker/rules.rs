@@ -1,0 +1,198 @@
+//! What one action may reach. An empty list means nowhere.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU16;
+
+use serde::{Deserialize, Serialize};
+
+use crate::egress::host::{Destination, HostName};
+
+/// One place that may be reached, as a manifest writes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Allow {
+    /// A host name, or `*.suffix` for every name below a suffix (not the suffix itself).
+    pub host: String,
+    /// The port.
+    #[serde(default = "https")]
+    pub port: NonZeroU16,
+    /// The methods of plain HTTP. Empty means TLS through `CONNECT`, where no method can be seen; named, it
+    /// means plain HTTP with these methods and no `CONNECT`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub methods: BTreeSet<String>,
+    /// Whether its addresses may be loopback or private networks. Metadata services stay shut.
+    #[serde(default)]
+    pub allow_private: bool,
+}
+
+fn https() -> NonZeroU16 {
+    NonZeroU16::MIN.saturating_add(442)
+}
+
+/// Why a list is refused when it is read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// The host is no name and no pattern.
+    #[error(
+        "`{0}` is no host that can be allowed; write a name such as `api.example.com`, or `*.example.com`; addresses are not"
+    )]
+    Host(String),
+    /// A method that is none.
+    #[error(
+        "`{method}` is no method for `{host}`; write names such as `GET`, in capital letters, and not `CONNECT`"
+    )]
+    Method {
+        /// For which host.
+        host: String,
+        /// What was written.
+        method: String,
+    },
+}
+
+#[derive(Clone, Debug)]
+enum Hosts {
+    Exact(HostName),
+    Below(HostName),
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    hosts: Hosts,
+    allow: Allow,
+}
+
+/// What one action may reach, read and checked.
+#[derive(Clone, Debug, Default)]
+pub struct AllowList(Vec<Rule>);
+
+impl AllowList {
+    /// Reads a list.
+    ///
+    /// # Errors
+    /// When a host or a method is not what it should be. A pattern covers whole labels of at least two.
+    pub fn new(list: Vec<Allow>) -> Result<Self, RuleError> {
+        list.into_iter().map(rule).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The rule that allows TLS to this place.
+    pub(super) fn tunnel(&self, to: &Destination) -> Option<&Allow> {
+        self.rules(to).find(|allow| allow.methods.is_empty())
+    }
+
+    /// The rule that allows plain HTTP with this method to this place.
+    pub(super) fn plain(&self, to: &Destination, method: &str) -> Option<&Allow> {
+        self.rules(to).find(|allow| allow.methods.contains(method))
+    }
+
+    fn rules(&self, to: &Destination) -> impl Iterator<Item = &Allow> {
+        let covers = |hosts: &Hosts| match hosts {
+            Hosts::Exact(host) => *host == to.host,
+            // On a label's border, and below the suffix, not the suffix itself.
+            Hosts::Below(suffix) => {
+                let rest = to.host.as_str().strip_suffix(suffix.as_str());
+                rest.is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+            }
+        };
+        self.0
+            .iter()
+            .filter(move |rule| rule.allow.port == to.port && covers(&rule.hosts))
+            .map(|rule| &rule.allow)
+    }
+}
+
+fn rule(allow: Allow) -> Result<Rule, RuleError> {
+    let odd = || RuleError::Host(allow.host.clone());
+    let hosts = match allow.host.strip_prefix("*.") {
+        Some(suffix) if suffix.contains('.') => Hosts::Below(HostName::parse(suffix).ok_or_else(odd)?),
+        Some(_) => return Err(odd()),
+        None => Hosts::Exact(HostName::parse(&allow.host).ok_or_else(odd)?),
+    };
+    let is_method =
+        |m: &String| (1..=32).contains(&m.len()) && m.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
+    if let Some(method) = allow.methods.iter().find(|m| !is_method(m) || *m == "CONNECT") {
+        return Err(RuleError::Method { host: allow.host.clone(), method: method.clone() });
+    }
+    Ok(Rule { hosts, allow })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn list(json: serde_json::Value) -> Result<AllowList, String> {
+        let list = serde_json::from_value(json).map_err(|e| e.to_string())?;
+        AllowList::new(list).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_list_covers_what_it_names_and_nothing_near_it() {
+        let list = list(serde_json::json!([
+            {"host": "api.allowed.com"},
+            {"host": "*.Wild.com", "port": 8443},
+            {"host": "plain.com", "port": 80, "methods": ["GET", "HEAD"]},
+        ]))
+        .unwrap();
+        let check = |to: &str, method: Option<&str>, allowed: bool| {
+            let to = Destination::parse(to, None).unwrap();
+            let rule = method.map_or_else(|| list.tunnel(&to), |method| list.plain(&to, method));
+            assert_eq!(rule.is_some(), allowed, "{to} {method:?}");
+        };
+        check("api.allowed.com:443", None, true);
+        check("API.ALLOWED.COM:443", None, true);
+        check("a.wild.com:8443", None, true);
+        check("a.b.wild.com:8443", None, true);
+        check("plain.com:80", Some("GET"), true);
+        for no in [
+            "allowed.com:443",
+            "x.api.allowed.com:443",
+            "api.allowed.com.evil.com:443",
+            "evilapi.allowed.com:443",
+            "api.allowed.com:22",
+            "api.allowed.com:25",
+            "api.allowed.com:80",
+            "wild.com:8443",
+            "evilwild.com:8443",
+            "a.wild.com:443",
+            "plain.com:80",
+        ] {
+            check(no, None, false);
+        }
+        check("plain.com:80", Some("POST"), false);
+        check("plain.com:80", Some("get"), false);
+        check("api.allowed.com:443", Some("GET"), false);
+    }
+
+    #[test]
+    fn an_empty_list_allows_nothing() {
+        let to = Destination::parse("a.b:443", None).unwrap();
+        assert!(
+            AllowList::default().tunnel(&to).is_none() && AllowList::default().plain(&to, "GET").is_none()
+        );
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_meant_is_refused() {
+        for host in [
+            "*",
+            "*.com",
+            "*.",
+            "**.a.b",
+            "a.*.b",
+            "10.0.0.1",
+            "[::1]",
+            "a b",
+            "",
+            "a.b:443",
+            "https://a.b",
+            "a.b.",
+        ] {
+            assert!(list(serde_json::json!([{"host": host}])).is_err(), "{host}");
+        }
+        for method in ["get", "", "CONNECT", "GET "] {
+            assert!(list(serde_json::json!([{"host": "a.b", "methods": [method]}])).is_err(), "{method}");
+        }
+        assert!(list(serde_json::json!([{"host": "a.b", "port": 0}])).is_err());
+        assert!(list(serde_json::json!([{"host": "a.b", "ports": 1}])).is_err());
+    }
+}

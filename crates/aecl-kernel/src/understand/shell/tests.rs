@@ -1,0 +1,200 @@
+use super::*;
+use serde_json::json;
+
+/// A line as one line: what makes it opaque, and its commands, those that go beyond looking in brackets.
+fn says(line: &str) -> String {
+    let line = read(&json!(line));
+    let commands: Vec<String> = line
+        .commands
+        .iter()
+        .map(|c| {
+            let all =
+                std::iter::once(c.program.clone()).chain(c.arguments.clone()).collect::<Vec<_>>().join(" ");
+            if c.beyond.is_some() { format!("[{all}]") } else { all }
+        })
+        .collect();
+    format!("{} {}", if line.unread.is_some() { "unread" } else { "read" }, commands.join(" ; "))
+}
+
+#[track_caller]
+fn table(rows: &[(&str, &str)]) {
+    for (line, expected) in rows {
+        assert_eq!(says(line), *expected, "{line}");
+    }
+}
+
+#[test]
+fn commands_that_look_are_simple() {
+    for line in [
+        "ls -la",
+        "cat a.txt | grep x | wc -l",
+        "git_log=1; true",
+        "head -n 5 'my file'",
+        "find . -name x",
+        "ls; pwd",
+        "grep -r \"a b\" src && echo found",
+        "ls 2>/dev/null",
+        "ls >/dev/null 2>&1",
+        "echo a\\ b",
+        "ls # comment",
+        "cat a \\\n b",
+        "test -f a || echo missing",
+        "sort a | uniq",
+    ] {
+        let read = read(&json!(line));
+        assert_eq!(read.simple(), !line.contains('='), "{line}: {read:?}");
+    }
+}
+
+#[test]
+fn every_command_of_a_line_is_listed() {
+    table(&[
+        ("ls -la", "read ls -la"),
+        ("ls; rm -rf /", "read ls ; [rm -rf /]"),
+        ("ls\nrm -rf /", "read ls ; [rm -rf /]"),
+        ("ls && rm a || mv a b", "read ls ; [rm a] ; [mv a b]"),
+        ("cat a | tee b", "read cat a ; [tee b]"),
+        ("ls & rm a", "unread ls ; [rm a]"),
+        ("ls |& rm", "read ls ; [rm]"),
+        ("'r'm -rf \"/\"", "read [rm -rf /]"),
+        ("r\\m a", "read [rm a]"),
+        ("echo $(rm -rf /)", "unread echo … ; [rm -rf /]"),
+        ("echo `rm a`", "unread echo … ; [rm a]"),
+        ("echo \"x $(rm a) y\"", "unread echo x … y ; [rm a]"),
+        ("echo '$(rm a)'", "read echo $(rm a)"),
+        ("cat <(rm a)", "unread cat … ; [rm a]"),
+        ("(ls; rm a)", "unread ls ; [rm a]"),
+        ("{ ls; rm a; }", "unread ls ; [rm a]"),
+        ("if true; then rm a; fi", "unread true ; [rm a]"),
+        ("X=1 rm a", "unread [rm a]"),
+        ("! rm a", "unread [rm a]"),
+        ("time rm a", "unread [rm a]"),
+        ("echo a;# b\nrm c", "read echo a ; [rm c]"),
+        ("echo a#b", "read echo a#b"),
+        ("$(echo rm) a", "unread [… a] ; echo rm"),
+        ("echo $(cat $(rm a))", "unread echo … ; cat … ; [rm a]"),
+    ]);
+}
+
+#[test]
+fn whatever_a_shell_works_out_first_is_not_simple() {
+    for line in [
+        "rm *",
+        "ls *.txt",
+        "ls ~",
+        "echo $HOME",
+        "echo ${X:-$(rm a)}",
+        "ls ?",
+        "ls [ab]",
+        "echo {a,b}",
+        "echo $'\\x41'",
+        "eval ls",
+        "bash -c ls",
+        "sh x",
+        "python -c 'print(1)'",
+        "ls > out",
+        "ls >> out",
+        "cat < in",
+        "ls 2> err",
+        "cat << EOF\nrm\nEOF",
+        "cat <<< x",
+        "ls &",
+        "ls\u{200b}",
+        "ls\r",
+        "ls \u{a0}a",
+        "xargs rm",
+        "env ls",
+        "sudo ls",
+        "/tmp/ls",
+        "./ls",
+        "find . -delete",
+        "find . -exec rm x",
+        "sort -o a b",
+        "sort -ro a b",
+        "date -s x",
+        "uniq a b",
+        "\"ls",
+        "'ls",
+        "ls \\",
+        "ls >",
+        "> out",
+        "ls >|out",
+        "ls <> f",
+        "ls &> f",
+        "ls >& f",
+        "X=1",
+        "a[0]=1",
+        "f() ls",
+        "",
+        " ",
+        ";",
+        "git log",
+        "PATH=. ls",
+    ] {
+        let read = read(&json!(line));
+        assert!(!read.simple(), "{line}: {read:?}");
+    }
+}
+
+#[test]
+fn an_opaque_program_makes_the_list_incomplete() {
+    for line in [
+        "eval rm",
+        "bash -c 'rm a'",
+        "cat x | sh",
+        "sudo rm",
+        "env A=1 rm",
+        "xargs rm",
+        ". x",
+        "source x",
+        "python3.12 x",
+        "/bin/bash x",
+    ] {
+        assert!(read(&json!(line)).unread.is_some(), "{line}");
+    }
+    assert!(read(&json!("rm a")).unread.is_none());
+}
+
+#[test]
+fn a_list_is_a_program_and_no_shell() {
+    let read = |value| read(&value);
+    assert!(read(json!(["ls", "$(rm a)", "*", ";", "rm"])).simple());
+    assert!(!read(json!(["rm", "a"])).simple());
+    let line = read(json!(["bash", "-c", "ls; rm -rf /"]));
+    assert!(line.unread.is_some() && line.programs().contains("rm"), "{line:?}");
+    for odd in [
+        json!([]),
+        json!(["ls", 1]),
+        json!({"cmd": "ls"}),
+        json!(null),
+        json!(1),
+        json!(["ls", "a\u{202e}b"]),
+    ] {
+        assert!(!read(odd.clone()).simple(), "{odd}");
+    }
+}
+
+#[test]
+fn words_are_what_a_person_reads() {
+    assert_eq!(
+        read(&json!("ls a; rm -rf /\u{202e}x")).words().join("|"),
+        "a command line that was not understood: it has control or invisible characters|looks with `ls a`|runs `rm -rf /x`"
+    );
+    assert_eq!(read(&json!("a;".repeat(300))).words().len(), 2);
+}
+
+#[test]
+fn hostile_lines_end_at_once() {
+    let megabyte = |unit: &str| unit.repeat((1 << 20) / unit.len());
+    let below = |unit: &str| unit.repeat(BYTES_MAX / unit.len());
+    let start = std::time::Instant::now();
+    for unit in [
+        "(", "$(", "`", "\"", "'", "\\", "a;", "<(", "{", "${", ">", "a ", "\u{fdfa}", "$(\"", "\"$(", "|",
+        "&", "<<",
+    ] {
+        for text in [megabyte(unit), below(unit)] {
+            assert!(!read(&json!(text)).simple(), "{unit}");
+        }
+    }
+    assert!(start.elapsed().as_secs() < 4, "{:?}", start.elapsed());
+}

@@ -1,0 +1,392 @@
+use super::*;
+
+/// Effect, bound and rows of a text, as one line.
+fn says(text: &str, dialect: Dialect) -> String {
+    let sql = read(text, dialect);
+    if let Some(why) = &sql.unread {
+        return format!("unread: {why}");
+    }
+    let bounded = if sql.bounded() { "bounded" } else { "unbounded" };
+    let rows = sql.rows().map_or_else(|| "? rows".to_owned(), |n| format!("{n} rows"));
+    format!("{} {bounded} {rows}: {}", sql.effect().name(), sql.words().join(" + "))
+}
+
+#[track_caller]
+fn table(dialect: Dialect, rows: &[(&str, &str)]) {
+    for (text, expected) in rows {
+        assert_eq!(says(text, dialect), *expected, "{text}");
+    }
+}
+
+/// The effect of a text, or `unread`.
+fn effect(text: &str) -> &'static str {
+    let sql = read(text, Dialect::Generic);
+    if sql.unread.is_some() { "unread" } else { sql.effect().name() }
+}
+
+#[test]
+fn a_bounded_delete_is_told_with_its_condition() {
+    table(
+        Dialect::Generic,
+        &[(
+            "DELETE FROM users WHERE last_login < 2023",
+            "delete bounded ? rows: deletes rows of `users` where last_login < 2023",
+        )],
+    );
+}
+
+#[test]
+fn statements_are_told_in_words() {
+    table(
+        Dialect::Generic,
+        &[
+            ("SELECT * FROM users", "read bounded 0 rows: reads rows"),
+            ("DELETE FROM users", "delete unbounded ? rows: deletes all rows of `users`"),
+            (
+                "UPDATE users SET name = 'x', age = 2 WHERE id = 7",
+                "write bounded ? rows: changes name, age of rows of `users` where id = 7",
+            ),
+            ("UPDATE users SET name = 'x'", "write unbounded ? rows: changes name of all rows of `users`"),
+            ("INSERT INTO users (id) VALUES (1), (2), (3)", "write bounded 3 rows: adds 3 rows to `users`"),
+            ("INSERT INTO users SELECT * FROM old", "write bounded ? rows: adds rows to `users`"),
+            ("TRUNCATE TABLE users", "delete unbounded ? rows: deletes all rows of `users`"),
+            ("DROP TABLE users", "ddl unbounded ? rows: changes the structure: DROP TABLE users"),
+            (
+                "GRANT ALL ON users TO eve",
+                "grant unbounded ? rows: changes who may do what: GRANT ALL ON users TO eve",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_condition_that_every_row_meets_bounds_nothing() {
+    for condition in [
+        "1=1",
+        "1 = 1",
+        "TRUE",
+        "true",
+        "1",
+        "'a'",
+        "'a'='a'",
+        "x=x",
+        "t.x = t.x",
+        "id = id",
+        "id IS NOT NULL",
+        "id = 5 OR 1=1",
+        "id = 5 OR true",
+        "(id = 5) OR (1 = 1)",
+        "NOT (id = 5)",
+        "NOT false",
+        "id <> 5",
+        "id != 5",
+        "id > 0",
+        "id >= 1",
+        "id > -1",
+        "0 < id",
+        "id > '0'",
+        "name > ''",
+        "name LIKE '%'",
+        "name LIKE '%_%'",
+        "name NOT LIKE 'x%'",
+        "id NOT IN (1, 2)",
+        "id IN (SELECT id FROM users)",
+        "id IN (SELECT id FROM users WHERE 1=1)",
+        "EXISTS (SELECT 1)",
+        "active",
+        "\"name\"",
+        "id NOT BETWEEN 1 AND 2",
+        "length(name) >= 0",
+        "coalesce(id, 1) = 1",
+        "id = id + 0",
+        "a = b",
+        "id = 5 OR (name = 'x' OR 2 > 1)",
+        "CASE WHEN true THEN true END",
+        "id IS NOT FALSE",
+        "id = (SELECT id)",
+        "id BETWEEN id AND id",
+        "id IN (id)",
+        "id > ?",
+    ] {
+        for text in
+            [format!("DELETE FROM t WHERE {condition}"), format!("UPDATE t SET a = 1 WHERE {condition}")]
+        {
+            let sql = read(&text, Dialect::Generic);
+            assert!(!sql.bounded(), "{text}: {sql:?}");
+        }
+    }
+}
+
+#[test]
+fn a_column_compared_with_a_constant_bounds() {
+    for condition in [
+        "id = 5",
+        "5 = id",
+        "id = 5 AND 1=1",
+        "1=1 AND id = 5",
+        "id IN (1, 2, 3)",
+        "id BETWEEN 1 AND 9",
+        "name LIKE 'a%'",
+        "last_login < '2023-01-01'",
+        "last_login < DATE '2023-01-01'",
+        "id = ?",
+        "id = 1 OR id = 2",
+        "deleted_at IS NULL",
+        "lower(name) = 'x'",
+        "id IN (SELECT user_id FROM gone WHERE year = 2020)",
+        "u.id = 5",
+        "id > 1000",
+        "active = true",
+        "created < now()",
+        "(id = 5)",
+        "`id` = 5",
+        "id = 5 AND name IS NOT NULL",
+        "CAST(id AS int) = 5",
+        "id = -5",
+    ] {
+        let text = format!("DELETE FROM t WHERE {condition}");
+        let sql = read(&text, Dialect::Generic);
+        assert!(sql.bounded(), "{text}: {sql:?}");
+    }
+}
+
+#[test]
+fn a_write_inside_a_read_is_a_write() {
+    for (text, expected) in [
+        ("WITH gone AS (DELETE FROM users RETURNING *) SELECT count(*) FROM gone", "delete"),
+        ("WITH a AS (SELECT 1), b AS (UPDATE users SET x = 1 RETURNING *) SELECT * FROM b", "write"),
+        ("WITH a AS (SELECT 1) DELETE FROM users", "delete"),
+        (
+            "WITH a AS (WITH b AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM b) SELECT * FROM a",
+            "write",
+        ),
+        ("SELECT * INTO copy FROM users", "ddl"),
+        ("SELECT 1 UNION SELECT * INTO copy FROM users", "ddl"),
+        ("SELECT * FROM users FOR UPDATE", "write"),
+    ] {
+        assert_eq!(effect(text), expected, "{text}");
+    }
+    assert!(
+        !read("WITH gone AS (DELETE FROM users RETURNING *) SELECT * FROM gone", Dialect::Postgres).bounded()
+    );
+}
+
+#[test]
+fn an_explain_that_executes_is_what_it_executes() {
+    for (text, expected) in [
+        ("EXPLAIN SELECT * FROM users", "read"),
+        ("EXPLAIN DELETE FROM users", "read"),
+        ("EXPLAIN ANALYZE SELECT 1", "exec"),
+        ("EXPLAIN ANALYZE DELETE FROM users", "exec"),
+        ("EXPLAIN (ANALYZE) DELETE FROM users", "exec"),
+        ("EXPLAIN (ANALYZE true, VERBOSE) DELETE FROM users", "exec"),
+        ("EXPLAIN (VERBOSE) DELETE FROM users", "read"),
+        ("EXPLAIN (COSTS off, ANALYZE on) DELETE FROM users", "exec"),
+    ] {
+        let sql = read(text, Dialect::Postgres);
+        assert!(sql.unread.is_none(), "{text}: {sql:?}");
+        assert_eq!(sql.effect().name(), expected, "{text}");
+    }
+    assert_eq!(read("EXPLAIN QUERY PLAN DELETE FROM users", Dialect::Sqlite).effect(), SqlEffect::Read);
+}
+
+#[test]
+fn several_statements_are_seen() {
+    let sql = read("SELECT 1; DROP TABLE users", Dialect::Generic);
+    assert_eq!((sql.side_by_side, sql.effect()), (2, SqlEffect::Ddl));
+    assert_eq!(read("SELECT 1;;", Dialect::Generic).side_by_side, 1);
+    assert_eq!(effect("SELECT ';' AS a -- ; DROP TABLE users"), "read");
+}
+
+#[test]
+fn functions_that_do_more_than_compute_are_the_worst() {
+    for text in [
+        "SELECT pg_sleep(10)",
+        "SELECT lo_export(1, '/tmp/x')",
+        "SELECT load_extension('x')",
+        "SELECT pg_read_file('/etc/passwd')",
+        "SELECT * FROM dblink('x', 'DELETE FROM t')",
+        "SELECT lower(pg_sleep(1)::text)",
+        "SELECT my_function()",
+        "SELECT public.now()",
+        "SELECT \"now\"()",
+        "SELECT setval('s', 1)",
+        "SELECT writefile('x', 'y')",
+        "SELECT 1 WHERE pg_terminate_backend(1)",
+        "INSERT INTO t VALUES (nextval('s'))",
+        "SELECT query_to_xml('DELETE FROM t', true, true, '')",
+        "SELECT sleep(5)",
+        "DELETE FROM t WHERE id = 1 AND pg_sleep(1) IS NULL",
+        "SELECT * FROM t ORDER BY my_function(a)",
+        "SELECT count(*) FILTER (WHERE evil(a)) FROM t",
+        "SELECT sum(a) OVER (PARTITION BY evil(b)) FROM t",
+        "SELECT CASE WHEN evil() THEN 1 END",
+        "SELECT ARRAY[evil()]",
+        "SELECT * FROM t LIMIT evil()",
+        "SELECT * FROM t JOIN u ON evil(a)",
+        "VALUES (evil())",
+        "SELECT (SELECT evil())",
+        "UPDATE t SET a = evil() WHERE id = 1",
+        "SELECT * FROM t GROUP BY evil(a)",
+        "SELECT * FROM t GROUP BY a HAVING evil(a)",
+    ] {
+        let effect = effect(text);
+        assert!(effect == "exec" || effect == "unread", "{text}: {effect}");
+    }
+    for text in [
+        "SELECT count(*), max(a) FROM t",
+        "SELECT coalesce(a, lower(b)) FROM t",
+        "SELECT NOW()",
+        "SELECT sum(a) OVER (PARTITION BY b) FROM t",
+    ] {
+        assert_eq!(effect(text), "read", "{text}");
+    }
+}
+
+#[test]
+fn kinds_that_run_something_else_are_the_worst() {
+    for text in [
+        "CALL cleanup()",
+        "EXECUTE cleanup",
+        "PREPARE p AS DELETE FROM t",
+        "COPY t FROM '/etc/passwd'",
+        "COPY t TO PROGRAM 'sh'",
+        "SET ROLE admin",
+        "PRAGMA writable_schema = 1",
+        "ATTACH DATABASE 'x.db' AS x",
+        "VACUUM",
+        "BEGIN",
+        "LOCK TABLE t",
+        "KILL 5",
+        "USE other",
+        "LISTEN x",
+        "NOTIFY x",
+    ] {
+        let effect = effect(text);
+        assert!(effect == "exec" || effect == "unread", "{text}: {effect}");
+    }
+    for (text, expected) in [
+        ("ALTER TABLE t ADD COLUMN a int", "ddl"),
+        ("CREATE TABLE t (a int)", "ddl"),
+        ("CREATE TABLE t AS SELECT 1", "ddl"),
+        ("REVOKE ALL ON t FROM eve", "grant"),
+        ("CREATE ROLE eve", "grant"),
+        ("MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN DELETE", "delete"),
+        ("CREATE VIEW v AS SELECT 1", "ddl"),
+        ("DROP VIEW v", "ddl"),
+    ] {
+        assert_eq!(effect(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_understood_is_unread() {
+    for text in [
+        "",
+        ";",
+        "-- nothing",
+        "DO $$ BEGIN DELETE FROM t; END $$",
+        "SELECT * FROM t INTO OUTFILE '/tmp/x'",
+        "SELECT",
+        "SELECT 'a",
+        "DELETE FROM t WHERE",
+        "hello",
+        "SELECT 1 /*! ; DROP TABLE t */",
+        "SELECT 1 /*!50000 INTO OUTFILE 'x' */",
+        "SELECT 'a\\'; DROP TABLE t; --'",
+        "SELECT 1 # comment",
+        "SELECT 5--3",
+        "SELECT 1 /* a /* b */ ; DROP TABLE t */",
+        "SELECT\u{200b} 1",
+        "SELECT\u{0} 1",
+        "SELECT 1 /* open",
+    ] {
+        assert_eq!(effect(text), "unread", "{text}");
+    }
+}
+
+#[test]
+fn a_database_that_is_named_is_read_by_its_rules() {
+    // A backslash hides the end of a string from one database and not from the other.
+    let text = "SELECT 'a\\'; DROP TABLE t; --'";
+    assert_eq!(read(text, Dialect::Postgres).effect(), SqlEffect::Ddl);
+    assert_eq!(read(text, Dialect::Mysql).effect(), SqlEffect::Read);
+    assert!(read(text, Dialect::Generic).unread.is_some());
+    assert_eq!(read("DELETE FROM t LIMIT 5", Dialect::Mysql).rows(), Some(5));
+    assert_eq!(read("SELECT E'a\\'; DROP TABLE t; --'", Dialect::Postgres).effect(), SqlEffect::Read);
+    assert!(read("SELECT 1 /*! ; DROP TABLE t */", Dialect::Mysql).unread.is_some());
+}
+
+#[test]
+fn tables_are_named_with_and_without_their_schema() {
+    let of = |text: &str| read(text, Dialect::Generic).tables.into_iter().collect::<Vec<_>>().join(" ");
+    assert_eq!(of("DELETE FROM Public.Users USING teams WHERE id = 1"), "public.users teams users");
+    assert_eq!(of("SELECT * FROM \"Secret Table\" s JOIN t ON s.a = t.a"), "secret table t");
+    assert_eq!(of("UPDATE a SET x = (SELECT y FROM b) WHERE id IN (SELECT id FROM c WHERE z = 1)"), "a b c");
+    assert_eq!(of("INSERT INTO a SELECT * FROM b"), "a b");
+    assert_eq!(of("TRUNCATE a, b"), "a b");
+    assert_eq!(of("DROP TABLE a, s.b"), "a b s.b");
+}
+
+#[test]
+fn hostile_texts_of_a_megabyte_end_at_once() {
+    let megabyte = 1 << 20;
+    let repeat = |unit: &str| unit.repeat(megabyte / unit.len());
+    let long = [
+        repeat("("),
+        repeat("SELECT ("),
+        repeat("1 OR "),
+        repeat("-"),
+        repeat("/*"),
+        repeat("'"),
+        repeat("a,"),
+        repeat("NOT "),
+        repeat("\u{fdfa}"),
+    ];
+    let start = std::time::Instant::now();
+    for text in &long {
+        assert!(read(text, Dialect::Generic).unread.is_some());
+    }
+    assert!(start.elapsed().as_millis() < 500, "{:?}", start.elapsed());
+}
+
+#[test]
+fn hostile_texts_below_the_limit_neither_hang_nor_overflow() {
+    let fill = |unit: &str| unit.repeat(BYTES_MAX / unit.len());
+    let mut texts = vec![
+        fill("("),
+        fill("SELECT ("),
+        fill("1 OR "),
+        fill("NOT "),
+        fill("CASE WHEN "),
+        fill("[["),
+        fill("a."),
+        fill("- "),
+        fill("SELECT 1;"),
+        fill("WITH a AS ("),
+    ];
+    texts.push(format!("SELECT {}1", fill("1 + ")));
+    texts.push(format!("SELECT * FROM t WHERE id IN ({}1)", fill("1,")));
+    for n in 1..=14 {
+        for unit in ["(", "(SELECT ", "lower(", "CASE WHEN (", "f((", "EXISTS (SELECT "] {
+            texts.push(format!("SELECT {}1", unit.repeat(n)));
+            texts.push(format!("SELECT {}1{}", unit.repeat(n), ")".repeat(n)));
+            texts.push(format!("SELECT * FROM {}t{}", "(".repeat(n), ")".repeat(n)));
+        }
+    }
+    // A stack like that of a worker thread; optimised programs need far less.
+    let worst = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {
+        let mut worst = (std::time::Duration::ZERO, String::new());
+        for text in texts {
+            let start = std::time::Instant::now();
+            read(&text, Dialect::Generic);
+            read(&text, Dialect::Postgres);
+            if start.elapsed() > worst.0 {
+                worst = (start.elapsed(), text.chars().take(60).collect());
+            }
+        }
+        worst
+    });
+    let (time, text) = worst.unwrap().join().unwrap();
+    assert!(time.as_millis() < 2_000, "{time:?} for {text}");
+}

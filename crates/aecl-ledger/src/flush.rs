@@ -1,0 +1,70 @@
+//! The flusher: makes one sheet after the other durable, with a signed head over each, and answers.
+
+use crate::error::LedgerError;
+use crate::page::Sheet;
+use crate::recorded::Receipt;
+use crate::store::{Batch, Store};
+use crate::writer::Signer;
+use aecl_kernel::proof::{Checkpoint, Frontier};
+use std::sync::{Arc, OnceLock};
+
+/// Owns the store for writing; nobody else writes.
+pub(crate) struct Flusher {
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) frontier: Frontier,
+    pub(crate) signer: Signer,
+    pub(crate) origin: Arc<str>,
+}
+
+impl Flusher {
+    /// Makes one sheet durable, calls `durable`, then answers. Gives whether it could; nothing is tried again.
+    pub(crate) fn make(
+        &mut self,
+        mut sheet: Sheet,
+        stopped: &OnceLock<String>,
+        durable: impl FnOnce(),
+    ) -> bool {
+        let answers = std::mem::take(&mut sheet.answers);
+        match self.flush(sheet) {
+            Ok(receipts) => {
+                durable();
+                answers.into_iter().for_each(|done| done.answer(&receipts));
+                true
+            }
+            Err(error) => {
+                let because = error.to_string();
+                tracing::error!(%because, "the ledger stops: nothing more is recorded, so nothing more is done");
+                drop(stopped.set(because.clone()));
+                answers.into_iter().for_each(|done| done.fail(LedgerError::Stopped(because.clone())));
+                false
+            }
+        }
+    }
+
+    fn flush(&mut self, sheet: Sheet) -> Result<Vec<Receipt>, LedgerError> {
+        let Sheet { first, entries, leaves, payloads, changes, .. } = sheet;
+        let facts = changes.rows()?;
+        // The desk needs them for itself again.
+        drop(changes);
+        let mut nodes = Vec::with_capacity(leaves.len() * 2);
+        for (leaf, _) in &leaves {
+            self.frontier.append(*leaf, &mut nodes);
+        }
+        let signed = Checkpoint::new(self.signer.origin.as_str(), self.frontier.size(), self.frontier.root())
+            .and_then(|head| head.sign(&self.signer.key))
+            .map_err(|e| LedgerError::Tampered(e.to_string()))?;
+        if !entries.is_empty() || !facts.is_empty() {
+            let checkpoint = Some(signed.clone());
+            self.store.commit(&Batch { first, entries, facts, payloads, nodes, checkpoint })?;
+        }
+        let checkpoint: Arc<str> = signed.into();
+        let receipt = |(position, (leaf, at))| Receipt {
+            origin: self.origin.clone(),
+            position,
+            leaf,
+            at,
+            checkpoint: checkpoint.clone(),
+        };
+        Ok((first..).zip(leaves).map(receipt).collect())
+    }
+}

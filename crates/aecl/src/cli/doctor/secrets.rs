@@ -1,0 +1,68 @@
+//! Whether the secrets that servers and actions name can be had, as far as files tell.
+
+use super::{Check, Seen};
+use crate::cli::show::count;
+use aecl_executor::ConnectorSpec;
+use aecl_executor::Executor;
+use aecl_executor::vault::{SecretRef, references};
+use std::collections::BTreeSet;
+
+pub(super) fn look(seen: &Seen, checks: &mut Vec<Check>) {
+    let named = named(seen);
+    let stored = match seen.home.secrets().list() {
+        Ok(stored) => stored,
+        Err(error) => {
+            checks.push(Check::broken("secret store", error.to_string(), "docs/reference/secrets.md"));
+            return;
+        }
+    };
+    let missing: Vec<&str> = named
+        .iter()
+        .filter_map(|reference| match reference {
+            SecretRef::Stored(name) => Some(name.as_str()),
+            SecretRef::Env(_) | SecretRef::File(_) | SecretRef::Remote { .. } => None,
+        })
+        .filter(|name| !stored.iter().any(|it| it.name == *name))
+        .collect();
+    if !missing.is_empty() {
+        let found = format!("servers or actions name what is not in the store: {}", missing.join(", "));
+        checks.push(Check::broken("secret store", found, "`aecl secrets set NAME` for each"));
+    } else if !stored.is_empty() {
+        let found = format!("{}, sealed, the key for its owner only", count(stored.len(), "secret"));
+        checks.push(Check::ok("secret store", found));
+    }
+}
+
+/// Whether entries name the scope of their server's credentials. If not, what they propose is refused late, by
+/// the executor.
+pub(super) fn scopes(seen: &Seen, checks: &mut Vec<Check>) {
+    let (Some(config), Some(bundle)) = (&seen.config, &seen.bundle) else { return };
+    for (name, typed) in bundle.catalogue().iter() {
+        let Ok(ConnectorSpec::Mcp { server, .. }) = Executor::check(&typed.manifest.connector) else {
+            continue;
+        };
+        let Some(transport) = config.servers.get(&server) else { continue };
+        let (wanted, said) = (transport.credential_scope(), typed.manifest.credential_scope.as_deref());
+        if transport.uses_credentials() && wanted != said {
+            let shown = |scope: Option<&str>| scope.map_or("none".to_owned(), |scope| format!("`{scope}`"));
+            checks.push(Check::advice(
+                "credential scope",
+                format!(
+                    "server `{server}` has credentials of the scope {}, its entry `{name}` says {}",
+                    shown(wanted),
+                    shown(said)
+                ),
+                "write the server's `credential_scope` into the entry, so that other agents are refused at once",
+            ));
+        }
+    }
+}
+
+/// Every reference of the configuration and the catalogue that can be read.
+fn named(seen: &Seen) -> BTreeSet<SecretRef> {
+    let transports = seen.config.iter().flat_map(|config| config.servers.values());
+    let mut texts: Vec<String> = transports.flat_map(|it| it.templates().values().cloned()).collect();
+    let catalogue = seen.bundle.iter().flat_map(|bundle| bundle.catalogue().iter());
+    texts.extend(catalogue.map(|(_, typed)| typed.manifest.connector.to_string()));
+    texts.iter().flat_map(|text| references(text).unwrap_or_default()).collect()
+}

@@ -1,0 +1,252 @@
+//! `aecl policy diff`: what changes from one bundle to another, for each agent and action, in words.
+
+use super::outlook::{self, Look};
+use crate::cli::show::{self, Page, Table, Tone, count};
+use crate::cli::{Common, Exit, Result};
+use aecl_gate::loader;
+use aecl_kernel::bundle::Bundle;
+use aecl_kernel::catalogue::TypedAction;
+use aecl_kernel::id::{ActionName, AgentId, Environment};
+use aecl_kernel::manifest::AgentManifest;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Which way it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Way {
+    Looser,
+    Stricter,
+    Other,
+}
+
+/// How it looks for an agent and an action, before and after.
+#[derive(Debug, Serialize)]
+struct Pair {
+    agent: AgentId,
+    action: ActionName,
+    way: Way,
+    was: String,
+    now: String,
+}
+
+/// Something else that is not the same.
+#[derive(Debug, Serialize)]
+struct Change {
+    what: String,
+    said: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Difference {
+    environment: String,
+    pairs: Vec<Pair>,
+    rules: Vec<Change>,
+    agents: Vec<Change>,
+    actions: Vec<Change>,
+}
+
+pub(super) fn run(common: &Common, old: &Path, new: &Path, environment: &str, exit_code: bool) -> Result {
+    let environment = Environment::new(environment)?.to_string();
+    let (old, new) = (loader::load(old)?, loader::load(new)?);
+    let difference = Difference {
+        pairs: pairs(&old, &new, &environment),
+        rules: rules(&old, &new),
+        agents: agents(&old, &new),
+        actions: actions(&old, &new),
+        environment,
+    };
+    let same = old.hash() == new.hash();
+    let n =
+        difference.pairs.len() + difference.rules.len() + difference.agents.len() + difference.actions.len();
+    if common.json {
+        show::print_json(
+            &json!({"same": same, "changes": n, "old": old.hash(), "new": new.hash(), "difference": difference}),
+        );
+    } else {
+        page(&difference, same).print();
+    }
+    Ok(if exit_code && n > 0 { Exit::Failed } else { Exit::Done })
+}
+
+fn pairs(old: &Bundle, new: &Bundle, environment: &str) -> Vec<Pair> {
+    let agents: BTreeSet<&AgentId> = old.agents().chain(new.agents()).map(|a| &a.agent_id).collect();
+    let names: BTreeSet<&ActionName> =
+        old.catalogue().iter().chain(new.catalogue().iter()).map(|(name, _)| name).collect();
+    let mut out = Vec::new();
+    for agent in agents {
+        for name in &names {
+            let (was, now) = (look(old, agent, name, environment), look(new, agent, name, environment));
+            if was == now {
+                continue;
+            }
+            let way = match (strictness(was.0), strictness(now.0)) {
+                (before, after) if after < before => Way::Looser,
+                (before, after) if after > before => Way::Stricter,
+                _ => Way::Other,
+            };
+            let said = |(look, why): &(Option<Look>, String)| {
+                let word = look.map_or("does not exist", outlook::word);
+                if why.is_empty() { word.to_owned() } else { format!("{word}: {why}") }
+            };
+            out.push(Pair {
+                agent: agent.clone(),
+                action: (*name).clone(),
+                way,
+                was: said(&was),
+                now: said(&now),
+            });
+        }
+    }
+    out
+}
+
+/// How it looks, and why. An agent or action that is not there is blocked like what is not listed.
+fn look(bundle: &Bundle, agent: &AgentId, name: &ActionName, environment: &str) -> (Option<Look>, String) {
+    let (Some(agent), Some(typed)) = (bundle.agent(agent), bundle.catalogue().find(name.as_str())) else {
+        return (None, String::new());
+    };
+    let outlook = outlook::of(bundle, agent, &typed.manifest, environment);
+    let mut why = outlook.why;
+    if outlook.look != Look::Blocked {
+        let rules = bundle.policies().own_rules().iter();
+        let mine =
+            |pairs: &[(AgentId, ActionName)]| pairs.iter().any(|(a, n)| *a == agent.agent_id && n == name);
+        let mut own: Vec<&str> = rules
+            .filter(|(_, r)| mine(&r.pairs))
+            .map(|(id, _)| id.rsplit('#').next().unwrap_or(id))
+            .collect();
+        own.sort_unstable();
+        if !own.is_empty() {
+            why.push(format!("rules that may say more: {}", own.join(", ")));
+        }
+    }
+    (Some(outlook.look), why.join("; "))
+}
+
+fn strictness(look: Option<Look>) -> u8 {
+    match look {
+        Some(Look::Allowed) => 0,
+        Some(Look::Asks) => 1,
+        Some(Look::OnlyToUndo) => 2,
+        Some(Look::Blocked) | None => 3,
+    }
+}
+
+fn rules(old: &Bundle, new: &Bundle) -> Vec<Change> {
+    let (before, after) = (old.policies().own_rules(), new.policies().own_rules());
+    let ids: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let change = |id: &str, said: String| Change { what: id.to_owned(), said };
+    ids.into_iter()
+        .filter_map(|id| match (before.get(id), after.get(id)) {
+            (None, Some(rule)) => Some(change(
+                id,
+                format!("new: {} (for {} of agent and action)", rule.says, count(rule.pairs.len(), "pair")),
+            )),
+            (Some(rule), None) => Some(change(id, format!("gone: {}", rule.says))),
+            (Some(a), Some(b)) if a.text != b.text => {
+                Some(change(id, format!("reads otherwise: {}", b.says)))
+            }
+            (Some(_), Some(_)) | (None, None) => None,
+        })
+        .collect()
+}
+
+fn agents(old: &Bundle, new: &Bundle) -> Vec<Change> {
+    let ids: BTreeSet<&AgentId> = old.agents().chain(new.agents()).map(|a| &a.agent_id).collect();
+    // Lists and rules are told for each action already.
+    let told = ["allowed_actions", "blocked_actions", "context_rules", "agent_id"];
+    let json =
+        |agent: Option<&std::sync::Arc<AgentManifest>>| agent.and_then(|a| serde_json::to_value(&**a).ok());
+    ids.into_iter()
+        .flat_map(|id| fields(&format!("agent {id}"), json(old.agent(id)), json(new.agent(id)), &told))
+        .collect()
+}
+
+fn actions(old: &Bundle, new: &Bundle) -> Vec<Change> {
+    let names: BTreeSet<&ActionName> =
+        old.catalogue().iter().chain(new.catalogue().iter()).map(|(name, _)| name).collect();
+    let json = |bundle: &Bundle, name: &ActionName| {
+        let typed: Option<&std::sync::Arc<TypedAction>> = bundle.catalogue().find(name.as_str());
+        typed.and_then(|t| serde_json::to_value(&t.manifest).ok())
+    };
+    names
+        .into_iter()
+        .flat_map(|name| fields(&format!("action {name}"), json(old, name), json(new, name), &["name"]))
+        .collect()
+}
+
+/// What two things of the same name do not have in common, one line for each key.
+fn fields(what: &str, old: Option<Value>, new: Option<Value>, told: &[&str]) -> Vec<Change> {
+    let change = |said: String| Change { what: what.to_owned(), said };
+    let (old, new) = match (old, new) {
+        (None, None) => return Vec::new(),
+        (None, Some(_)) => return vec![change("new".into())],
+        (Some(_), None) => return vec![change("gone".into())],
+        (Some(old), Some(new)) => (old, new),
+    };
+    let empty = serde_json::Map::new();
+    let (old, new) = (old.as_object().unwrap_or(&empty), new.as_object().unwrap_or(&empty));
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    keys.into_iter()
+        .filter(|key| !told.contains(&key.as_str()) && old.get(*key) != new.get(*key))
+        .map(|key| {
+            let said = |value: Option<&Value>| match value {
+                None | Some(Value::Null) => "nothing".to_owned(),
+                Some(value) => {
+                    let text = value.to_string();
+                    let short: String = text.chars().take(120).collect();
+                    if short.len() < text.len() { format!("{short}…") } else { short }
+                }
+            };
+            change(format!("`{key}` was {}, is {}", said(old.get(key)), said(new.get(key))))
+        })
+        .collect()
+}
+
+fn page(difference: &Difference, same: bool) -> Page {
+    let mut page = Page::new();
+    if same {
+        page.line("The same, byte for byte.");
+        return page;
+    }
+    if !difference.pairs.is_empty() {
+        page.heading(&format!("Who may do what, in {}", difference.environment));
+        let mut table = Table::new(&["", "AGENT", "ACTION", "WAS", "IS"]);
+        for pair in &difference.pairs {
+            let (tone, word) = match pair.way {
+                Way::Looser => (Tone::Mind, "looser"),
+                Way::Stricter => (Tone::Good, "stricter"),
+                Way::Other => (Tone::Quiet, "other"),
+            };
+            table.row(vec![
+                (tone, word.into()),
+                (Tone::Plain, pair.agent.to_string()),
+                (Tone::Plain, pair.action.to_string()),
+                (Tone::Plain, pair.was.clone()),
+                (Tone::Plain, pair.now.clone()),
+            ]);
+        }
+        page.table(&table);
+    }
+    for (heading, changes) in
+        [("Rules", &difference.rules), ("Agents", &difference.agents), ("Actions", &difference.actions)]
+    {
+        if !changes.is_empty() {
+            page.heading(heading);
+            for change in changes {
+                page.item(&format!("{}: {}", show::inert_line(&change.what), show::inert_line(&change.said)));
+            }
+        }
+    }
+    let of = |way| difference.pairs.iter().filter(|p| p.way == way).count();
+    page.line(format!(
+        "{} looser, {} stricter, {} otherwise. Rules judge arguments: `aecl policy simulate` shows what they change.",
+        of(Way::Looser),
+        of(Way::Stricter),
+        of(Way::Other)
+    ));
+    page
+}

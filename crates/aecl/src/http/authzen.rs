@@ -1,0 +1,133 @@
+//! AuthZEN 1.0: whoever enforces elsewhere asks here what would be decided. A question and no proposal:
+//! nothing is recorded, nothing is used up, and a yes here is no leave to act.
+
+use super::App;
+use super::auth::Known;
+use super::body::{Raw, bad_json, limits};
+use super::problem::{Problem, ProblemDetails};
+use super::runs::run_fact;
+use super::wire::{AuthzenAnswer, AuthzenMetadata, AuthzenQuestion, AuthzenReason, Decision, Labels};
+use aecl_gate::Identity;
+use aecl_gate::explain::{Explained, Situation};
+use aecl_kernel::code;
+use aecl_kernel::decide::Verdict;
+use aecl_kernel::id::{AgentId, Environment, RunId, TenantId, UserId};
+use aecl_kernel::json::Document;
+use aecl_kernel::labels;
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Comes back as it came, so that both sides' logs can be put together.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The one kind of subject that proposes here.
+const SUBJECT: &str = "agent";
+
+/// What would be decided about an action of an agent, as AuthZEN asks it: `subject.id` is the agent,
+/// `action.name` the action, `action.properties` its arguments, `resource.id` what it is taken to touch. Only
+/// `allow` is `true`; what a person would have to agree to is `false`, and `context.verdict` says so.
+#[utoipa::path(post, path = "/access/v1/evaluation", operation_id = "evaluate", tag = "policy", request_body = AuthzenQuestion<'_>,
+    responses((status = 200, body = AuthzenAnswer), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
+pub async fn evaluate(
+    State(app): State<App>,
+    Known(by): Known,
+    headers: HeaderMap,
+    Raw(bytes): Raw,
+) -> Result<(HeaderMap, Json<AuthzenAnswer>), Problem> {
+    // One meaning only, whatever else it says: what is not understood here is left out, not guessed.
+    Document::parse(&bytes, &limits(bytes.len())).map_err(bad_json)?;
+    let question: AuthzenQuestion<'_> = serde_json::from_slice(&bytes).map_err(|error| {
+        let text: String = error.to_string().chars().take(300).collect();
+        Problem::of(code::REQUEST_INVALID, format!("the body is not understood: {text}"))
+            .hint("it needs `subject`, `action` and `resource`, as AuthZEN 1.0 says")
+    })?;
+    let situation = situation(&app, &by, &question).await?;
+    let explained = app.gate.explain(situation).await?;
+    let answer = answer(&question, &explained);
+    let mut back = HeaderMap::new();
+    if let Some(id) = headers.get(REQUEST_ID) {
+        back.insert(REQUEST_ID, HeaderValue::clone(id));
+    }
+    Ok((back, Json(answer)))
+}
+
+/// Where AuthZEN is spoken here.
+#[utoipa::path(get, path = "/.well-known/authzen-configuration", operation_id = "authzen_configuration", security(()), tag = "operations",
+    responses((status = 200, body = AuthzenMetadata)))]
+pub async fn metadata(State(app): State<App>) -> Json<AuthzenMetadata> {
+    let url = app.gate.config().url();
+    Json(AuthzenMetadata {
+        access_evaluation_endpoint: format!("{url}/access/v1/evaluation"),
+        policy_decision_point: url,
+    })
+}
+
+async fn situation(app: &App, by: &Identity, question: &AuthzenQuestion<'_>) -> Result<Situation, Problem> {
+    let subject = &question.subject;
+    if subject.kind != SUBJECT {
+        let why = format!("`subject.type` is `{:.60}`; only `{SUBJECT}` acts here", subject.kind);
+        return Err(Problem::of(code::REQUEST_INVALID, why));
+    }
+    let agent = AgentId::new(&subject.id)?;
+    let may = match by {
+        Identity::Person { .. } | Identity::Local => true,
+        Identity::Orchestrator { .. } => by.may_run(&agent),
+    };
+    if !may {
+        let why = format!("{} may not ask about `{agent}`", by.name());
+        return Err(Problem::of(code::FORBIDDEN, why));
+    }
+    let said = &subject.properties;
+    let mut situation = Situation {
+        agent: agent.clone(),
+        action: question.action.name.clone().into_owned(),
+        arguments: question.action.properties.map_or_else(|| b"{}".to_vec(), |p| p.get().as_bytes().to_vec()),
+        user: said.user.as_deref().map(UserId::new).transpose()?,
+        tenant: said.tenant.as_deref().map(TenantId::new).transpose()?,
+        environment: said.environment.as_deref().map(Environment::new).transpose()?,
+        labels: labels::Labels::default(),
+        compensates: None,
+    };
+    let context = question.context.as_ref();
+    if let Some(Labels { untrusted, private, classes }) = context.and_then(|context| context.labels.clone()) {
+        situation.labels = labels::Labels { untrusted, private, classes };
+    }
+    let Some(run) = context.and_then(|context| context.run.as_deref()) else { return Ok(situation) };
+    // Who acts, and what was seen, is what is on record about the run; what was said can only add to it.
+    let fact = run_fact(app, &RunId::new(run)?).await?;
+    if fact.principal.agent != agent {
+        return Err(Problem::of(code::REQUEST_INVALID, format!("`{run}` is no run of `{agent}`")));
+    }
+    situation.user = fact.principal.user;
+    situation.tenant = Some(fact.principal.tenant);
+    situation.environment = Some(fact.principal.environment);
+    situation.labels.join(&fact.labels);
+    Ok(situation)
+}
+
+fn answer(question: &AuthzenQuestion<'_>, explained: &Explained) -> AuthzenAnswer {
+    let decision = Decision::from(&*explained.decision);
+    let code = explained.decision.headline.map(|code| code.to_string());
+    let touched = explained.action.resource.as_deref();
+    // What it touches follows from its arguments. Whoever takes it for something else must not go on.
+    let mistaken = touched.filter(|touched| *touched != question.resource.id);
+    let (allowed, code, reason) = match mistaken {
+        None => (explained.decision.verdict == Verdict::Allow, code, decision.reason.clone()),
+        Some(touched) => {
+            let asked: String = question.resource.id.chars().take(128).collect();
+            let reason =
+                format!("`resource.id` is `{asked}`, but with these arguments it touches `{touched}`");
+            (false, Some("resource_mismatch".to_owned()), reason)
+        }
+    };
+    AuthzenAnswer {
+        decision: allowed,
+        context: AuthzenReason {
+            verdict: if mistaken.is_some() { Verdict::Block.name() } else { decision.verdict },
+            code,
+            reason,
+            bundle: explained.bundle.to_string(),
+            details: decision,
+        },
+    }
+}

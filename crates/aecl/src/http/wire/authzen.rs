@@ -1,0 +1,115 @@
+//! AuthZEN 1.0, as far as it is spoken here. Members that are not known are left out: the standard lets
+//! everybody add some.
+
+use super::{Decision, Labels};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use utoipa::ToSchema;
+
+/// May this subject do this with this resource?
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct AuthzenQuestion<'a> {
+    /// Who.
+    pub subject: AuthzenSubject,
+    /// What.
+    #[serde(borrow)]
+    #[schema(inline)]
+    pub action: AuthzenAction<'a>,
+    /// With what.
+    pub resource: AuthzenResource,
+    /// Under which circumstances.
+    #[serde(default)]
+    pub context: Option<AuthzenContext>,
+}
+
+/// The agent.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct AuthzenSubject {
+    /// `agent`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its id.
+    pub id: String,
+    /// More about it.
+    #[serde(default)]
+    pub properties: AuthzenSubjectProperties,
+}
+
+/// For whom and where the agent acts.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct AuthzenSubjectProperties {
+    /// On behalf of whom.
+    pub user: Option<String>,
+    /// In which tenant; the configured one if absent.
+    pub tenant: Option<String>,
+    /// In which environment; the configured one if absent.
+    pub environment: Option<String>,
+}
+
+/// The action.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct AuthzenAction<'a> {
+    /// Its name in the catalogue.
+    #[schema(value_type = String)]
+    pub name: Cow<'a, str>,
+    /// Its arguments.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<Object>)]
+    pub properties: Option<&'a RawValue>,
+}
+
+/// What the action is taken to touch.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct AuthzenResource {
+    /// Its kind; not looked at.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Compared with what the arguments say, where the action has a resource.
+    pub id: String,
+}
+
+/// Circumstances.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct AuthzenContext {
+    /// A run of the agent: user, tenant, environment and labels are those on record.
+    pub run: Option<String>,
+    /// What the run would have seen.
+    pub labels: Option<Labels>,
+}
+
+/// The answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuthzenAnswer {
+    /// Whether it would be allowed as it stands, with nobody asked.
+    pub decision: bool,
+    /// Why.
+    pub context: AuthzenReason,
+}
+
+/// Why.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuthzenReason {
+    /// `allow`, `require_approval` or `block`.
+    pub verdict: &'static str,
+    /// The stable code of the first of the strictest findings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The same in words.
+    pub reason: String,
+    /// The policy that was asked.
+    pub bundle: String,
+    /// The whole decision.
+    pub details: Decision,
+}
+
+/// Where AuthZEN is spoken here.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuthzenMetadata {
+    /// Who decides.
+    pub policy_decision_point: String,
+    /// Where it is asked.
+    pub access_evaluation_endpoint: String,
+}

@@ -1,0 +1,252 @@
+//! Working on policy: what each command finds, and what a script learns from its exit code.
+
+use crate::program::Aecl;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+struct Place {
+    dir: tempfile::TempDir,
+    aecl: Aecl,
+}
+
+fn place() -> Place {
+    let dir = tempfile::tempdir().unwrap();
+    let aecl = Aecl::on(&dir.path().join("home"));
+    aecl.run(&["init", "--example", "finance"]).ended(0);
+    Place { dir, aecl }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target)
+        } else {
+            assert!(fs::copy(entry.path(), target).is_ok())
+        }
+    }
+}
+
+impl Place {
+    fn policy(&self) -> PathBuf {
+        self.aecl.dir().join("policy")
+    }
+
+    /// A second bundle, changed.
+    fn other(&self, name: &str, change: impl FnOnce(&Path)) -> String {
+        let other = self.dir.path().join(name);
+        copy(&self.policy(), &other);
+        change(&other);
+        other.to_str().unwrap().to_owned()
+    }
+}
+
+fn edit(file: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.contains(from), "{}: {from}\n{text}", file.display());
+    fs::write(file, text.replace(from, to)).unwrap();
+}
+
+fn names(list: &Value, key: &str) -> Vec<String> {
+    list.as_array().unwrap().iter().map(|l| l[key].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn test_says_which_examples_are_wrong_and_which_rules_none_reaches() {
+    let place = place();
+    let sound = place.aecl.run(&["policy", "test", "--json"]).ended(0).json();
+    assert!(sound["failed"] == 0 && sound["passed"].as_u64() > Some(0), "{sound}");
+
+    let other = place.other("other", |dir| {
+        fs::write(dir.join("examples/more.json"), json!([
+            {"name": "wrong on purpose", "agent": "assistant", "action": "read_invoice", "arguments": {"invoice": "1"}, "expect": "block"},
+        ]).to_string()).unwrap();
+        fs::write(dir.join("rules/own.cedar"), "@id(\"never-reached\") @reason(\"not on mondays\") forbid (principal, action == Action::\"read_invoice\", resource) when { context.environment == \"moon\" };").unwrap();
+    });
+    let ran = place.aecl.run(&["policy", "test", &other]).ended(1);
+    assert!(
+        ran.out.contains("wrong on purpose") && ran.out.contains("allowed, must be blocked"),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.contains("not reached") && ran.out.contains("never-reached"), "{}", ran.out);
+    let json = place.aecl.run(&["policy", "test", &other, "--json"]).ended(1).json();
+    assert_eq!(json["failed"], 1);
+    fs::remove_file(Path::new(&other).join("examples/more.json")).unwrap();
+    place.aecl.run(&["policy", "test", &other]).ended(0);
+    place.aecl.run(&["policy", "test", &other, "--strict"]).ended(1);
+    // What does not load is no matter of examples.
+    fs::write(Path::new(&other).join("rules/own.cedar"), "forbid (").unwrap();
+    place.aecl.run(&["policy", "test", &other]).ended(1);
+}
+
+#[test]
+fn lint_names_each_kind_of_doubt() {
+    let place = place();
+    let other = place.other("other", |dir| {
+        fs::write(dir.join("actions/more.json"), json!([
+            {"name": "mail.send", "effect": "send", "arguments": {"type": "object", "properties": {"to": {"type": "string"}}, "required": ["to"]},
+             "fields": {"destination": {"value": "/to", "kind": "email"}}},
+            {"name": "db.run", "effect": "write", "reversibility": "reversible", "output": {"untrusted": false},
+             "arguments": {"type": "object", "properties": {"sql": {"type": "string"}}}, "args": {"sql": {"class": "query_sql"}}},
+        ]).to_string()).unwrap();
+        fs::write(dir.join("agents/more.json"), json!({
+            "agent_id": "clerk", "allowed_actions": ["mail.*", "db.run", "nothing.here", "transfer_funds"], "blocked_actions": ["db.run"],
+            "context_rules": {"db.run": "requires_human_approval"}, "budgets": [{"unit": "CHF", "limit": "5", "per": "day", "actions": ["db.run"]}],
+        }).to_string()).unwrap();
+        fs::write(dir.join("rules/own.cedar"), "@id(\"dead\") forbid (principal == Agent::\"nobody\", action, resource);").unwrap();
+        fs::write(dir.join("rules/permit.cedar"), "@id(\"free\") permit (principal, action, resource);").unwrap();
+    });
+    let found = place.aecl.run(&["policy", "lint", &other, "--json"]).ended(1).json();
+    let mut lints = names(&found["lints"], "lint");
+    lints.dedup();
+    for wanted in [
+        "allowed_and_blocked",
+        "dead_rule",
+        "doubtful",
+        "idle_budget",
+        "no_compensation",
+        "no_example",
+        "no_labels",
+        "open_destination",
+        "permit_in_rules",
+        "unknown_action",
+        "unreachable_context_rule",
+        "wildcard",
+    ] {
+        assert!(lints.iter().any(|l| l == wanted), "{wanted} is not in {lints:?}");
+    }
+    let fewer = place.aecl.run(&["policy", "lint", &other, "--json", "--allow", "wildcard"]).ended(1).json();
+    assert!(!names(&fewer["lints"], "lint").contains(&"wildcard".to_owned()));
+    let wrong = place.aecl.run(&["policy", "lint", &other, "--allow", "wildcrad"]).ended(1);
+    assert!(wrong.err.contains("did you mean `wildcard`?"), "{}", wrong.err);
+}
+
+#[test]
+fn diff_says_what_becomes_looser_and_stricter() {
+    let place = place();
+    let policy = place.policy();
+    let same = place.other("same", |_| {});
+    let ran = place.aecl.run(&["policy", "diff", policy.to_str().unwrap(), &same, "--exit-code"]).ended(0);
+    assert_eq!(ran.out, "The same, byte for byte.\n");
+
+    let other = place.other("other", |dir| {
+        fs::write(dir.join("agents/clerk.json"), json!({"agent_id": "clerk", "allowed_actions": ["read_invoice"]}).to_string()).unwrap();
+        fs::write(dir.join("rules/own.cedar"), "@id(\"quiet\") @reason(\"no reading at night\") forbid (principal, action == Action::\"read_invoice\", resource) when { context.environment == \"moon\" };").unwrap();
+        edit(&dir.join("agents/assistant.yaml"), "token_ttl_seconds: 900", "token_ttl_seconds: 600");
+    });
+    let args = ["policy", "diff", policy.to_str().unwrap(), &other];
+    let ran = place.aecl.run(&args).ended(0);
+    assert!(ran.out.contains("looser") && ran.out.contains("clerk"), "{}", ran.out);
+    assert!(ran.out.contains("new: no reading at night (for 2 pairs of agent and action)"), "{}", ran.out);
+    assert!(ran.out.contains("agent assistant: `token_ttl_seconds` was 900, is 600"), "{}", ran.out);
+    place.aecl.run(&[&args[..], &["--exit-code"]].concat()).ended(1);
+    let back =
+        place.aecl.run(&["policy", "diff", &other, policy.to_str().unwrap(), "--json"]).ended(0).json();
+    let ways = names(&back["difference"]["pairs"], "way");
+    assert!(ways.contains(&"stricter".to_owned()) && !ways.contains(&"looser".to_owned()), "{back}");
+}
+
+#[test]
+fn history_is_decided_again_and_learned_from() {
+    let place = place();
+    let aecl = &place.aecl;
+    aecl.run(&["policy", "learn"]).ended(1);
+    let key = aecl
+        .run(&["keys", "add", "orchestrator", "planner", "--agent", "assistant"])
+        .ended(0)
+        .out
+        .trim()
+        .to_owned();
+    {
+        let served = aecl.serve();
+        let (_, token) = served.open_run(&key, "assistant");
+        for invoice in ["1", "2"] {
+            served.propose(&token, "read_invoice", json!({"invoice": invoice}));
+        }
+        served.propose(&token, "delete_record", json!({"record": "1"}));
+        served.propose(
+            &token,
+            "transfer_funds",
+            json!({"to": "vendor-1", "amount": "10.00", "currency": "EUR"}),
+        );
+    }
+    let looser = place.other("looser", |dir| {
+        let file = dir.join("agents/assistant.yaml");
+        let text = fs::read_to_string(&file).unwrap();
+        let rest: Vec<&str> =
+            text.lines().filter(|l| !l.starts_with("blocked_actions") && !l.contains("requires_")).collect();
+        fs::write(&file, rest.join("\n").replace("allowed_actions: [", "allowed_actions: [delete_record, "))
+            .unwrap();
+        drop(fs::remove_dir_all(dir.join("examples")));
+    });
+    let stricter = place.other("stricter", |dir| {
+        fs::write(dir.join("agents/assistant.yaml"), "agent_id: assistant\nallowed_actions: []\n").unwrap();
+        drop(fs::remove_dir_all(dir.join("examples")));
+        drop(fs::remove_dir_all(dir.join("rules")));
+    });
+    let same = aecl
+        .run(&["policy", "simulate", "--bundle", place.policy().to_str().unwrap(), "--json"])
+        .ended(0)
+        .json();
+    assert!(
+        same["decisions"].as_u64() >= Some(4) && same["changes"].as_array().unwrap().is_empty(),
+        "{same}"
+    );
+    let ran = aecl.run(&["policy", "simulate", "--bundle", &stricter, "--strict"]).ended(0);
+    assert!(ran.out.contains("Newly blocked: ") && ran.out.contains("× read_invoice"), "{}", ran.out);
+    let json = aecl.run(&["policy", "simulate", "--bundle", &looser, "--json"]).ended(0).json();
+    let moved = json["newly_allowed"].as_u64().unwrap() + json["newly_held"].as_u64().unwrap();
+    assert!(moved >= 1, "{json}");
+    // The same from an export, which carries its own history.
+    let export = place.dir.path().join("export");
+    let export = export.to_str().unwrap();
+    aecl.run(&["log", "export", export, "--payloads"]).ended(0);
+    let again =
+        aecl.run(&["policy", "simulate", "--bundle", &looser, "--export", export, "--json"]).ended(0).json();
+    assert_eq!(again["changes"], json["changes"]);
+
+    let learned = aecl.run(&["policy", "learn"]).ended(0);
+    let manifest = &learned.json()[0];
+    assert_eq!(manifest["agent_id"], "assistant");
+    assert!(learned.err.contains("delete_record: left out, it was never carried out"), "{}", learned.err);
+    // It is a manifest: in place of the old one the bundle still loads.
+    let used = place.other("used", |dir| {
+        fs::remove_file(dir.join("agents/assistant.yaml")).unwrap();
+        drop(fs::remove_dir_all(dir.join("examples")));
+        fs::write(dir.join("agents/learned.json"), &learned.out).unwrap();
+    });
+    aecl.run(&["policy", "check", &used]).ended(0);
+    let file = place.dir.path().join("learned.json");
+    let file = file.to_str().unwrap();
+    aecl.run(&["policy", "learn", "assistant", "--out", file]).ended(0);
+    aecl.run(&["policy", "learn", "assistant", "--out", file]).ended(1);
+    aecl.run(&["policy", "learn", "stranger"]).ended(1);
+}
+
+#[test]
+fn residual_counts_what_a_hijacked_agent_could_still_do() {
+    let place = place();
+    let sound = place.aecl.run(&["policy", "residual", "--max-percent", "10", "--json"]).ended(0).json();
+    assert!(sound["pairs"].as_u64() > Some(0), "{sound}");
+    let open = place.other("open", |dir| {
+        fs::write(dir.join("actions/note.json"), json!({
+            "name": "note.write", "effect": "write", "reversibility": "reversible",
+            "arguments": {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+        }).to_string()).unwrap();
+        fs::write(
+            dir.join("agents/clerk.json"),
+            json!({
+                "agent_id": "clerk", "allowed_actions": ["note.write"], "auto_approve_threshold": 1,
+            })
+            .to_string(),
+        )
+        .unwrap();
+    });
+    let ran = place.aecl.run(&["policy", "residual", &open]).ended(0);
+    assert!(ran.out.contains("note.write"), "{}", ran.out);
+    place.aecl.run(&["policy", "residual", &open, "--max-percent", "0"]).ended(1);
+}
