@@ -29,7 +29,6 @@ pub use running::Running;
 pub use scratch::Scratch;
 use wire::{Order, Report};
 
-use crate::spawner::spawn_on_lasting_thread;
 use crate::{Cage, CgroupVersion, Held, HostUser, Limits, Network, Program, SandboxError, Tier};
 use control::Control;
 
@@ -43,7 +42,7 @@ const ENVIRONMENT: [(&str, &str); 4] =
 /// Starts the program in its cage.
 pub(crate) async fn start(program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
     let order = plan(program, cage)?;
-    let mut launched = launch(&order).await?;
+    let mut launched = launch(&order)?;
     match launched.control.next().await {
         Ok(Some((Report::Started { landlock_abi, owners_mapped }, fds))) => {
             let held = held(&order, cage, landlock_abi, owners_mapped);
@@ -73,7 +72,7 @@ pub(crate) async fn self_test(cage: &Cage) -> Result<(Vec<(String, u64)>, Held),
     let program = Program { argv: vec!["self-test".into()], env: Default::default(), cwd: None };
     let mut order = plan(&program, cage)?;
     order.self_test = true;
-    let mut launched = launch(&order).await?;
+    let mut launched = launch(&order)?;
     let mut attacks = Vec::new();
     let mut held_as = None;
     while let Ok(Some((report, _))) = launched.control.next().await {
@@ -245,7 +244,7 @@ pub(crate) struct Launched {
     pub(crate) stderr: pipe::Receiver,
 }
 
-async fn launch(order: &Order) -> Result<Launched, SandboxError> {
+fn launch(order: &Order) -> Result<Launched, SandboxError> {
     let step =
         |step: &'static str| move |source: std::io::Error| SandboxError::Setup { step: step.into(), source };
     let made = step("making pipes");
@@ -262,8 +261,8 @@ async fn launch(order: &Order) -> Result<Launched, SandboxError> {
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let started = spawn_on_lasting_thread(command).await.ok_or(SandboxError::NoSpawner)?;
-    let child = started.map_err(step("starting the launcher"))?;
+    // From whichever thread: the launcher hears of our end by its socket, not by the end of a thread.
+    let child = command.spawn().map_err(step("starting the launcher"))?;
     let fds = [paper.as_fd(), stdin_theirs.as_fd(), stdout_theirs.as_fd(), stderr_theirs.as_fd()];
     control.send(b"order", &fds).map_err(step("sending the order"))?;
     Ok(Launched {
@@ -352,7 +351,7 @@ mod tests {
         let program = Program { argv, env: BTreeMap::new(), cwd: None };
         let mut order = plan(&program, &cage).unwrap();
         order.groups = vec![Group { dir: bytes(&dir), settings: vec![], memory: MemoryEvents::Elsewhere }];
-        let mut launched = launch(&order).await.unwrap();
+        let mut launched = launch(&order).unwrap();
         let Ok(Some((Report::Started { .. }, fds))) = launched.control.next().await else { panic!() };
         // Three processes: the first one, the shell, and `cat`.
         let inside = std::fs::read_to_string(dir.join("cgroup.procs")).unwrap();

@@ -37,6 +37,7 @@ impl Output {
             .collect()
     }
 
+    #[cfg_attr(not(native_cage), expect(dead_code, reason = "nothing runs there"))]
     pub(crate) fn take(&mut self, bytes: &[u8], kept_max_bytes: u64) {
         self.written_bytes = self.written_bytes.saturating_add(bytes.len() as u64);
         let room = kept_max_bytes.saturating_sub(self.bytes.len() as u64);

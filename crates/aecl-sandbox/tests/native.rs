@@ -262,3 +262,35 @@ async fn views_show_files_that_only_their_owner_may_read() {
         assert_eq!(end.outcome, Outcome::Exited(1));
     }
 }
+
+/// A cage in which nothing works is easy to build.
+#[tokio::test]
+async fn ordinary_programs_work() {
+    let python = "import subprocess, threading, multiprocessing, socket, tempfile\n\
+        one, other = socket.socketpair()\n\
+        thread = threading.Thread(target=one.send, args=(b'thread',))\n\
+        thread.start(); print(other.recv(6).decode()); thread.join()\n\
+        print(subprocess.run(['id', '-un'], capture_output=True, text=True).stdout, end='')\n\
+        server = socket.create_server(('127.0.0.1', 0))\n\
+        socket.create_connection(server.getsockname()); print('own loopback')\n\
+        with multiprocessing.Pool(2) as pool: print(pool.map(abs, [-1, -2]))\n";
+    let git = "git init -q repo && cd repo && echo a > a && git add a && \
+        git -c user.name=a -c user.email=b commit -qm x && git log --format=%s";
+    let python = Program { argv: ["python3", "-c", python].map(String::from).to_vec(), ..shell("") };
+    let roomy = || {
+        let limits = cage().limits;
+        Cage {
+            limits: Limits { memory_max_bytes: limits.memory_max_bytes.map(|n| 4 * n), ..limits },
+            ..cage()
+        }
+    };
+    for (program, expected) in [
+        (python, "thread\ncage\nown loopback\n[1, 2]\n"),
+        (shell(git), "x\n"),
+        (shell("echo a | sort"), "a\n"),
+    ] {
+        let name = program.argv.join(" ");
+        let end = run(program, roomy()).await.unwrap();
+        assert_eq!((end.outcome, text(&end).as_str()), (Outcome::Exited(0), expected), "{name}");
+    }
+}

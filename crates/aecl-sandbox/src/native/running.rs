@@ -138,9 +138,13 @@ impl Running {
                 }
             }
         }
-        let _ = self.launched.child.wait().await;
+        let mut launcher = self.launched.child;
         if findings.cause.is_none() {
+            let _ = launcher.wait().await;
             remove_groups(&self.groups).await;
+        } else {
+            // Its last word was that the cage is gone. Nobody has to wait until it is gone itself.
+            tokio::spawn(async move { launcher.wait().await });
         }
         let outcome = findings.outcome(self.level);
         Ended { outcome, stdout, stderr, scratch: self.scratch, held: self.held }

@@ -1,6 +1,7 @@
 //! The files of the cage: a small read-only root, the system read-only, the views, and one bounded scratch
 //! space in memory for everything that is written.
 
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::fs::{self, DirBuilder, File};
 use std::os::fd::{AsFd, OwnedFd};
@@ -82,30 +83,49 @@ pub fn build(order: &Order, found: Found) -> Result<Vec<OwnedFd>, Fault> {
 
 /// Every directory, file and link of the root, while it can be written.
 fn make_places(order: &Order, found: &Found) -> Result<(), Fault> {
+    let mut places = Places(HashSet::new());
     for dir in ["proc", "dev/shm", "tmp", "scratch", ".layers", ".lower", ".empty"] {
-        make_dir(Path::new(dir)).step("making the root's directories")?;
+        places.dir(Path::new(dir)).step("making the root's directories")?;
     }
     for (mount, (_, is_dir)) in order.mounts.iter().zip(&found.mounts) {
         let step = format!("making a place for `{}`", String::from_utf8_lossy(&mount.at));
         let place = inside(&mount.at);
-        if *is_dir {
-            make_dir(place).step(&step)?;
-        } else {
-            make_dir(place.parent().unwrap_or(Path::new(""))).step(&step)?;
-            File::create(place).step(&step)?;
-        }
+        let made = if *is_dir { places.dir(place) } else { places.parent(place).and_then(|()| touch(place)) };
+        made.step(&step)?;
     }
     for (at, target) in &order.links {
-        let step = format!("linking `{}`", String::from_utf8_lossy(at));
-        make_dir(inside(at).parent().unwrap_or(Path::new(""))).step(&step)?;
-        symlink(path(target), inside(at)).step(&step)?;
+        let made = places.parent(inside(at)).and_then(|()| symlink(path(target), inside(at)));
+        made.step(&format!("linking `{}`", String::from_utf8_lossy(at)))?;
     }
     for (at, content) in &order.files {
-        let step = format!("writing `{}`", String::from_utf8_lossy(at));
-        make_dir(inside(at).parent().unwrap_or(Path::new(""))).step(&step)?;
-        fs::write(inside(at), content).step(&step)?;
+        let made = places.parent(inside(at)).and_then(|()| fs::write(inside(at), content));
+        made.step(&format!("writing `{}`", String::from_utf8_lossy(at)))?;
     }
     Ok(())
+}
+
+/// The directories that are made already.
+struct Places<'a>(HashSet<&'a Path>);
+
+impl<'a> Places<'a> {
+    fn dir(&mut self, dir: &'a Path) -> std::io::Result<()> {
+        if dir.as_os_str().is_empty() || !self.0.insert(dir) {
+            return Ok(());
+        }
+        self.parent(dir)?;
+        match DirBuilder::new().mode(0o755).create(dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }
+    }
+
+    fn parent(&mut self, of: &'a Path) -> std::io::Result<()> {
+        of.parent().map_or(Ok(()), |dir| self.dir(dir))
+    }
+}
+
+fn touch(file: &Path) -> std::io::Result<()> {
+    File::create(file).map(drop)
 }
 
 /// One file system for all that is written, so that one limit holds.
@@ -185,13 +205,6 @@ fn mount_proc(order: &Order) -> Result<(), Fault> {
         .step("masking /proc/sys")?;
     let settings = open_dir("proc/sys")?;
     sys::restrict_mount(settings.as_fd(), sys::RDONLY, true).step("masking /proc/sys")
-}
-
-fn make_dir(dir: &Path) -> std::io::Result<()> {
-    if dir.as_os_str().is_empty() {
-        return Ok(());
-    }
-    DirBuilder::new().recursive(true).mode(0o755).create(dir)
 }
 
 fn open_dir(dir: &str) -> Result<OwnedFd, Fault> {
