@@ -1,11 +1,5 @@
 //! Rows that were counted before anybody was asked: people agree to the number that they were shown.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    dead_code,
-    reason = "tests; the world has more than one of them needs"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod world;
 

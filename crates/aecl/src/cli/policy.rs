@@ -116,7 +116,7 @@ enum Command {
 }
 
 /// A verdict as a word for people.
-fn word(verdict: Verdict) -> (Tone, &'static str) {
+pub(in crate::cli) fn word(verdict: Verdict) -> (Tone, &'static str) {
     match verdict {
         Verdict::Allow => (Tone::Good, "allowed"),
         Verdict::RequireApproval => (Tone::Mind, "held"),

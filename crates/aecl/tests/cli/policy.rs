@@ -250,3 +250,15 @@ fn residual_counts_what_a_hijacked_agent_could_still_do() {
     assert!(ran.out.contains("note.write"), "{}", ran.out);
     place.aecl.run(&["policy", "residual", &open, "--max-percent", "0"]).ended(1);
 }
+
+#[test]
+fn bundles_that_are_shipped_leave_little_to_an_attacker() {
+    let place = place();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/finance/policy");
+    for bundle in [example.to_str().unwrap(), place.policy().to_str().unwrap()] {
+        let left =
+            place.aecl.run(&["policy", "residual", bundle, "--max-percent", "10", "--json"]).ended(0).json();
+        assert!(left["pairs"].as_u64() > Some(0), "{left}");
+        place.aecl.run(&["policy", "test", bundle]).ended(0);
+    }
+}

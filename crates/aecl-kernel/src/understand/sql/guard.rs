@@ -34,6 +34,10 @@ pub(super) fn tokens(text: &str, dialect: Dialect) -> Result<Vec<Token>, String>
     if dialect == Dialect::Generic {
         ambiguous(text)?;
     }
+    if dialect != Dialect::Postgres && dollar_quoted(text) {
+        return Err("it has `$…$`, which one database reads as a text and another as a name".into());
+    }
+    comments(text)?;
     let tokens =
         Tokenizer::new(dialect.rules(), text).tokenize().map_err(|e| super::plain(&e.to_string()))?;
     count(&tokens)?;
@@ -59,12 +63,25 @@ fn ambiguous(text: &str) -> Result<(), String> {
         }
         rest = after;
     }
-    // Some databases nest comments, others end them at the first `*/`.
+    Ok(())
+}
+
+/// Whether something stands between dollars like a quote of PostgreSQL.
+fn dollar_quoted(text: &str) -> bool {
+    let names = text.split('$').skip(1);
+    let followed = text.matches('$').count().saturating_sub(1);
+    names.take(followed).any(|name| name.chars().all(|c| c.is_alphanumeric() || c == '_'))
+}
+
+/// Some databases nest comments, others end them at the first `*/`, so that one carries out what another skips.
+fn comments(text: &str) -> Result<(), String> {
     let mut rest = text;
     while let Some((_, after)) = rest.split_once("/*") {
-        let Some((inside, behind)) = after.split_once("*/") else { return say("a comment without an end") };
+        let Some((inside, behind)) = after.split_once("*/") else {
+            return Err("it has a comment without an end".into());
+        };
         if inside.contains("/*") {
-            return say("nested comments");
+            return Err("it has nested comments, which databases read differently".into());
         }
         rest = behind;
     }

@@ -1,3 +1,9 @@
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "hostile texts are given a time and a stack, and both are measured"
+)]
+
 use super::*;
 
 /// Effect, bound and rows of a text, as one line.
@@ -315,6 +321,41 @@ fn a_database_that_is_named_is_read_by_its_rules() {
     assert_eq!(read("DELETE FROM t LIMIT 5", Dialect::Mysql).rows(), Some(5));
     assert_eq!(read("SELECT E'a\\'; DROP TABLE t; --'", Dialect::Postgres).effect(), SqlEffect::Read);
     assert!(read("SELECT 1 /*! ; DROP TABLE t */", Dialect::Mysql).unread.is_some());
+}
+
+#[test]
+fn what_one_database_skips_and_another_carries_out_is_not_read() {
+    let all = [Dialect::Generic, Dialect::Postgres, Dialect::Sqlite, Dialect::Mysql];
+    for dialect in all {
+        for text in [
+            "SELECT 1 /* /* */ ; DROP TABLE t; /* */ */",
+            "SELECT 1 /* /* */ ; DROP TABLE t",
+            "SELECT 1 /*! ; DROP TABLE t */",
+            "SELECT 1 /* open",
+        ] {
+            assert!(read(text, dialect).unread.is_some(), "{dialect:?}: {text}");
+        }
+    }
+    let quoted = "SELECT $a$ ; DROP TABLE t ; SELECT $a$";
+    for dialect in [Dialect::Generic, Dialect::Sqlite, Dialect::Mysql] {
+        assert!(read(quoted, dialect).unread.is_some(), "{dialect:?}");
+    }
+    assert_eq!(read(quoted, Dialect::Postgres).effect(), SqlEffect::Read);
+    // In MySQL two dashes begin a comment only before a space, and `#` begins one.
+    for (text, dialect) in [
+        ("SELECT 1 --1; DROP TABLE t", Dialect::Mysql),
+        ("SELECT 1 # a\n; DROP TABLE t", Dialect::Mysql),
+        ("SELECT 1 -- a\n; DROP TABLE t", Dialect::Mysql),
+        ("SELECT 1 --a\n; DROP TABLE t", Dialect::Postgres),
+        ("SELECT 'a''b'; DROP TABLE t", Dialect::Sqlite),
+        ("SELECT [a;b]; DROP TABLE t", Dialect::Sqlite),
+        ("SELECT \"a\\\"; DROP TABLE t; --\"", Dialect::Sqlite),
+    ] {
+        let sql = read(text, dialect);
+        assert!(sql.unread.is_some() || sql.effect() == SqlEffect::Ddl, "{dialect:?}: {text}: {sql:?}");
+    }
+    assert_eq!(read("SELECT * FROM t WHERE id = $1 AND a = $2", Dialect::Postgres).effect(), SqlEffect::Read);
+    assert_eq!(read("SELECT * FROM t WHERE id = $1 AND a = $2", Dialect::Generic).effect(), SqlEffect::Read);
 }
 
 #[test]

@@ -168,12 +168,7 @@ fn changed(common: &Common, compared: &Compared) -> Result {
 }
 
 fn word(outcome: &Outcome) -> (Tone, String) {
-    use aecl_kernel::decide::Verdict;
-    let (tone, word) = match outcome.verdict {
-        Verdict::Allow => (Tone::Good, "allowed"),
-        Verdict::RequireApproval => (Tone::Mind, "held"),
-        Verdict::Block => (Tone::Bad, "blocked"),
-    };
+    let (tone, word) = crate::cli::policy::word(outcome.verdict);
     (tone, word.to_owned())
 }
 
