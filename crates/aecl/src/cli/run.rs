@@ -16,15 +16,15 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 /// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The command sees the system's programs, what --view and --write show it, and scratch space in memory. It reaches \
-nobody, has no rights and ends at the time-out. What it writes below --write stays in a layer of its own: it is \
-told as a difference, and kept if you say so.
-
 Examples:
   aecl run -- id
   aecl run --view . -- grep -r TODO .
   aecl run --write . --timeout 600 --keep -- npm test
   aecl run --policy tests.yaml -- make check
+
+The command sees the system's programs, what --view and --write show it, and scratch space in memory. It reaches \
+nobody, has no rights and ends at the time-out. What it writes below --write stays in a layer of its own: it is \
+told as a difference, and kept if you say so.
 
 A policy is a YAML file with the keys of a `process` connector (docs/reference/connectors.md).
 
