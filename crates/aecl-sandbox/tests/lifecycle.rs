@@ -179,6 +179,11 @@ async fn two_hundred_cages_leave_no_process_descriptor_mount_namespace_or_cgroup
     let _alone = ALONE.lock().await;
     // What is made once, is made now.
     assert_eq!(ended("true", cage()).await.outcome, Outcome::Exited(0));
+    // Another test's program, killed and not reaped yet, is none of ours.
+    let late = Instant::now() + Duration::from_secs(10);
+    while Count::now().children > 0 && Instant::now() < late {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let before = Count::now();
     for _ in 0..25 {
         let four = [0, 1, 2, 3].map(|_| tokio::spawn(run(shell("echo x > /scratch/y"), cage())));
