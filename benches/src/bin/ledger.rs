@@ -1,16 +1,20 @@
 //! What a decision costs, beside what it cannot do without. All figures that count are ratios within one
 //! run: the machine may be busy.
 //!
-//! `cargo run --release --bin ledger [decide|durable|big|memory]...` in `benches/`.
+//! `cargo run --release --bin ledger [decide|provenance|durable|big|memory]...` in `benches/`.
 
 use aecl_kernel::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::bundle::{Bundle, Source};
+use aecl_kernel::catalogue::TypedAction;
+use aecl_kernel::catalogue::flow::Endorses;
 use aecl_kernel::decide::{Fresh, Question, Ruling as Decided, decide};
 use aecl_kernel::event::OutcomeKind;
 use aecl_kernel::facts::{Fact, Facts, Goal, Key};
 use aecl_kernel::id::{ActionId, AgentId, ApprovalId, Environment, RunId, TenantId};
 use aecl_kernel::json::Limits;
 use aecl_kernel::labels::Labels;
+use aecl_kernel::labels::atoms::{Atom, Kind};
+use aecl_kernel::labels::ingest::{Mark, ingest};
 use aecl_kernel::principal::Principal;
 use aecl_kernel::proof::{Frontier, VerifierKey, leaf_hash};
 use aecl_kernel::time::Timestamp;
@@ -30,8 +34,8 @@ const ORIGIN: &str = "ledger.bench/acme";
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let parts: [(&str, fn()); 5] =
-        [("decide", decisions), ("durable", durable), ("memory", growth), ("verify", verify), ("big", big)];
+    let parts: [(&str, fn()); 6] =
+        [("decide", decisions), ("provenance", provenance), ("durable", durable), ("memory", growth), ("verify", verify), ("big", big)];
     for (name, part) in parts {
         if wanted.is_empty() || wanted.iter().any(|w| w == name) {
             println!("{name}");
@@ -137,7 +141,7 @@ fn fresh(n: u64) -> Fresh {
 fn open_run(principal: &Principal) -> OpenRun {
     OpenRun {
         principal: principal.clone(),
-        goal: Goal { text: "answer the complaint about an order that never came".into(), plan: None },
+        goal: Goal::new("answer the complaint about an order that never came".into(), None),
         expires_at: NOON.plus_s(1_000_000),
         parent: None,
         follows: None,
@@ -175,6 +179,116 @@ fn scene(rules: usize) -> Scene {
     let mut space = BTreeMap::from([(Key::Run(principal.run), serde_json::from_value(run).unwrap())]);
     let facts = Facts::gather(&action, &bundle, &mut space).unwrap();
     Scene { bundle, action, facts, space }
+}
+
+/// The same in a run that has read strangers' text, for a goal that names what is done, with `atoms` values
+/// that it rests on.
+fn tainted(atoms: usize) -> Scene {
+    let mut scene = scene(10);
+    let run = scene.action.principal.run.clone();
+    if let Some(Fact::Run(fact)) = scene.space.get_mut(&Key::Run(run.clone())) {
+        fact.labels.untrusted = true;
+    }
+    let goal = "Read the complaint, then refund 12.5 for order-00000001 because the parcel never came";
+    scene.space.insert(Key::Goal(run.clone()), Fact::Goal(Goal::new(goal.into(), None)));
+    let mark = Mark { by: Endorses::System, named: false, secret: false };
+    for n in 0..atoms {
+        let atom = Atom { kind: Kind::Id, text: format!("order-{n:08}") };
+        scene.space.insert(Key::Trust(run.clone(), atom.digest()), Fact::Trust(vec![mark]));
+    }
+    scene.facts = Facts::gather(&scene.action, &scene.bundle, &mut scene.space).unwrap();
+    scene
+}
+
+/// What it costs to know where the arguments come from.
+fn provenance() {
+    let (clean, mut few, mut many) = (scene(10), tainted(10), tainted(10_000));
+    let (plain, asks) = (clean.question(), few.question());
+    let bare = clean.bundle.policies().evaluate_bare(&plain).unwrap();
+    assert!(few.facts.provenance.is_some());
+    let names = fresh(1);
+    let verdict = decide(&asks, &few.action, names.clone());
+    println!("  {}", verdict.decision().reason());
+    let (few_action, many_action, bundle) = (few.action.clone(), many.action.clone(), few.bundle.clone());
+    let facts = few.facts.clone();
+    let asks = Question { action: &few_action, facts: &facts, bundle: &bundle, evidence: &[], now: NOON };
+    let (few_space, many_space) = (&mut few.space, &mut many.space);
+    let times = medians(
+        400,
+        50,
+        &mut [
+            &mut || assert!(std::hint::black_box(bare())),
+            &mut || drop(std::hint::black_box(decide(&asks, &few_action, names.clone()))),
+            &mut || drop(std::hint::black_box(Facts::gather(&few_action, &bundle, few_space).unwrap())),
+            &mut || drop(std::hint::black_box(Facts::gather(&many_action, &bundle, many_space).unwrap())),
+        ],
+    );
+    let [bare, decided, gathered, after] = times[..] else { return };
+    micros("decide() in a run that has read strangers' text", decided);
+    micros("facts gathered there", gathered);
+    ratio("decide with all checks / bare Cedar", decided.as_secs_f64() / bare.as_secs_f64(), "<= 4");
+    ratio("decide + gather / bare Cedar", (decided + gathered).as_secs_f64() / bare.as_secs_f64(), "");
+    ratio("gather with 10,000 trusted values / with 10", after.as_secs_f64() / gathered.as_secs_f64(), "<= 1.3");
+    ingested();
+    pathological();
+}
+
+fn ingested() {
+    let read = |outputs: serde_json::Value| {
+        let action = json!({"name": "read", "effect": "read", "arguments": {"type": "object"}, "outputs": outputs});
+        Arc::new(TypedAction::compile(serde_json::from_value(action).unwrap()).unwrap())
+    };
+    let words = "Dear team, please find the minutes of Monday's meeting below. ".repeat(1600);
+    let mails: Vec<_> = (0..10).map(|n| json!({"id": format!("m-{n}"), "body": words})).collect();
+    let text = json!({ "mails": mails }).to_string();
+    let label = json!([{"path": "/mails/*/id", "endorses": "system", "taints": false, "type": "id"}]);
+    let ids: Vec<_> = (0..20_000).map(|n| json!({"id": format!("m-{n}"), "mail": "a@b.example"})).collect();
+    let trusted = json!({ "mails": ids }).to_string();
+    let label_all = json!([{"path": "/mails/*/*", "endorses": "system", "taints": false}]);
+    for (what, action, output, target) in [
+        ("ingest of third-party text, nothing declared", read(json!([])), &text, ">= 1 GB/s"),
+        ("ingest of third-party text between declared values", read(label), &text, ">= 1 GB/s"),
+        ("extraction of trusted values", read(label_all), &trusted, ""),
+    ] {
+        let mut took: Vec<Duration> = (0..30)
+            .map(|_| {
+                let start = Instant::now();
+                drop(std::hint::black_box(ingest(&action, output.as_bytes(), false, None)));
+                start.elapsed()
+            })
+            .collect();
+        let median = *took.select_nth_unstable(15).1;
+        let rate = output.len() as f64 / median.as_secs_f64() / 1e6;
+        line(what, format!("{rate:.0} MB/s"), target);
+    }
+}
+
+fn pathological() {
+    let mut scene = tainted(10);
+    let run = scene.action.principal.run.clone();
+    let long = "a ".repeat(8 * 1024);
+    scene.space.insert(Key::Goal(run), Fact::Goal(Goal::new(long, None)));
+    let mut worst = (Duration::ZERO, "");
+    for (name, value) in [
+        ("one word", "a".repeat(1_000_000)),
+        ("single letters", "a ".repeat(500_000)),
+        ("links", "https://a.example/b ".repeat(50_000)),
+        ("addresses", "a@b.example ".repeat(80_000)),
+        ("ligatures", "\u{fdfa}".repeat(300_000)),
+        ("percent signs", "%61".repeat(330_000)),
+        ("quotes", "' \" ".repeat(250_000)),
+    ] {
+        let mut proposal = proposal(&scene.action.principal, 1);
+        proposal.arguments = json!({"order": "o-1", "amount": 5, "reason": value}).to_string().into_bytes();
+        let limits = Limits { bytes_max: 4 << 20, ..Limits::default() };
+        let action = Arc::new(Action::parse(proposal, scene.bundle.catalogue(), &limits));
+        let start = Instant::now();
+        let facts = Facts::gather(&action, &scene.bundle, &mut scene.space).unwrap();
+        let question = Question { action: &action, facts: &facts, bundle: &scene.bundle, evidence: &[], now: NOON };
+        drop(std::hint::black_box(decide(&question, &action, fresh(1))));
+        worst = worst.max((start.elapsed(), name));
+    }
+    line("worst 1 MB value, gathered and decided", format!("{:.0} ms ({})", worst.0.as_secs_f64() * 1e3, worst.1), "<= 100 ms");
 }
 
 impl Scene {
@@ -246,6 +360,7 @@ async fn client(ledger: &Ledger, bundle: &Arc<Bundle>, principal: &Principal, nu
             message: String::new(),
             output: Some(br#"{"refund":"re_1234567890","status":"succeeded"}"#.to_vec()),
             labels: Labels::default(),
+            trusted: Vec::new(),
             latency_ms: 12,
             sandbox: "none".into(),
             resolved_by: None,

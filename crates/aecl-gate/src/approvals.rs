@@ -5,11 +5,15 @@ use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::Identity;
 use aecl_kernel::approval::{Ask, AskState, Vote};
+use aecl_kernel::catalogue::flow::{Class, Endorses};
 use aecl_kernel::code;
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{Event, Ruled};
 use aecl_kernel::facts::{ActionFact, Goal};
 use aecl_kernel::id::{ActionId, ApprovalId};
+use aecl_kernel::labels::ingest::{Mark, Trusted};
+use aecl_kernel::labels::proof::endorsed;
+use aecl_kernel::labels::seen;
 use aecl_ledger::{LedgerError, PayloadKind};
 use serde_json::Value;
 
@@ -30,6 +34,47 @@ pub struct Request {
     pub goal: Option<Goal>,
     /// What the run has done so far, oldest first.
     pub history: Vec<Step>,
+    /// The arguments that nobody who is trusted stands behind, and where the run has seen their values.
+    pub unproven: Vec<Unproven>,
+}
+
+/// An argument that nobody who is trusted stands behind.
+#[derive(Debug, Clone)]
+pub struct Unproven {
+    /// Where it stands in the arguments, as a JSON pointer.
+    pub at: String,
+    /// Its role.
+    pub class: Class,
+    /// Its value.
+    pub value: String,
+    /// Where the run has seen it, at most eight places, the latest first.
+    pub seen: Vec<Seen>,
+}
+
+/// A place where the run has seen a value.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The action whose output it was.
+    pub action: ActionId,
+    /// Its name.
+    pub name: String,
+    /// Where in the output, as a JSON pointer.
+    pub path: String,
+    /// The words around it. They may be a stranger's: show them as inert.
+    pub excerpt: String,
+}
+
+/// A person's answer, as a surface hands it over.
+#[derive(Debug, Clone, Default)]
+pub struct Reply {
+    /// Yes or no.
+    pub yes: bool,
+    /// Why, in the person's words.
+    pub reason: String,
+    /// SHA-256 of what was shown.
+    pub view: Option<Digest>,
+    /// The yes is also for the values that are asked about: for this run, each in its role.
+    pub endorse: bool,
 }
 
 /// One earlier action of the run, for the approver.
@@ -49,6 +94,9 @@ pub struct Step {
 
 /// Most earlier actions on a card.
 const HISTORY_MAX: usize = 50;
+/// Most places of one value on a card, and most bytes of outputs that are looked through for all of them.
+const PLACES_MAX: usize = 8;
+const SEARCHED_MAX: usize = 8 << 20;
 /// Longest excerpt of an output on a card, in characters.
 pub const EXCERPT_MAX: usize = 16_000;
 
@@ -71,7 +119,87 @@ impl Gate {
         let arguments = self.arguments(&ruled.arguments).await?.unwrap_or(Value::Null);
         let goal = ledger.goal(&ask.run).await?;
         let history = self.history(&ask).await?;
-        Ok(Request { state: ask.state_at(self.now()), ask, action, ruled, arguments, goal, history })
+        let unproven = self.unproven(&ask, &ruled, &arguments).await?;
+        Ok(Request {
+            state: ask.state_at(self.now()),
+            ask,
+            action,
+            ruled,
+            arguments,
+            goal,
+            history,
+            unproven,
+        })
+    }
+
+    /// Where the run has seen the values that are asked about. A search for the eyes of a person: the
+    /// decision was made without it.
+    async fn unproven(
+        &self,
+        ask: &Ask,
+        ruled: &Ruled,
+        arguments: &Value,
+    ) -> Result<Vec<Unproven>, GateError> {
+        let mut out: Vec<Unproven> = Vec::new();
+        for doubt in ruled.decision.findings.iter().flat_map(|f| &f.about) {
+            let value = match arguments.pointer(&doubt.at) {
+                Some(Value::String(text)) => text.clone(),
+                Some(other) => other.to_string(),
+                None => continue,
+            };
+            if !out.iter().any(|u| u.at == doubt.at) {
+                out.push(Unproven { at: doubt.at.clone(), class: doubt.class, value, seen: Vec::new() });
+            }
+        }
+        if out.is_empty() {
+            return Ok(out);
+        }
+        let mut left = SEARCHED_MAX;
+        for (action, name, output) in self.outputs(ask).await?.into_iter().rev() {
+            let Some(output) = self.0.ledger.payload(PayloadKind::Output, &output).await? else { continue };
+            let Some(rest) = left.checked_sub(output.len()) else { break };
+            left = rest;
+            for unproven in out.iter_mut().filter(|u| u.seen.len() < PLACES_MAX) {
+                for place in seen::places(&unproven.value, &output) {
+                    let (action, name) = (action.clone(), name.clone());
+                    unproven.seen.push(Seen { action, name, path: place.path, excerpt: place.excerpt });
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// The outputs of a run before this request, oldest first.
+    async fn outputs(&self, ask: &Ask) -> Result<Vec<(ActionId, String, Digest)>, GateError> {
+        let (mut out, mut after) = (Vec::new(), None);
+        loop {
+            let entries = self.0.ledger.entries_of_run(&ask.run, after, 512).await?;
+            let Some(last) = entries.last() else { break };
+            after = Some(last.position);
+            for entry in entries {
+                if let Event::Concluded(concluded) = entry.event
+                    && let Some(output) = concluded.output
+                {
+                    out.push((concluded.action, output));
+                }
+            }
+        }
+        let mut named = Vec::new();
+        for (action, output) in out {
+            let name = self.0.ledger.action(&action).await?.map_or_else(String::new, |fact| fact.name);
+            named.push((action, name, output));
+        }
+        Ok(named)
+    }
+
+    /// The atoms that a yes to this request endorses, if the person says so.
+    async fn endorsed(&self, ask: &Ask) -> Result<Vec<Trusted>, GateError> {
+        let ruled = self.last_ruling(&ask.action).await?;
+        let arguments = self.arguments(&ruled.arguments).await?.unwrap_or(Value::Null);
+        let mark = Mark { by: Endorses::User, named: false, secret: false };
+        let doubts = ruled.decision.findings.iter().flat_map(|f| &f.about);
+        let atoms = doubts.filter_map(|d| Some(endorsed(d.class, arguments.pointer(&d.at)?))).flatten();
+        Ok(atoms.map(|atom| Trusted { atom, mark }).collect())
     }
 
     pub(crate) async fn last_ruling(&self, action: &ActionId) -> Result<Ruled, GateError> {
@@ -138,6 +266,12 @@ impl Gate {
         reason: String,
         view: Option<Digest>,
     ) -> Result<Ask, GateError> {
+        self.reply(by, id, Reply { yes, reason, view, endorse: false }).await
+    }
+
+    /// The same, with everything that an answer can say.
+    pub async fn reply(&self, by: &Identity, id: &ApprovalId, reply: Reply) -> Result<Ask, GateError> {
+        let Reply { yes, reason, view, endorse } = reply;
         let Identity::Person { id: person, groups } = by else {
             let message = format!(
                 "{} is no person; approvals are answered by people with a key of their own",
@@ -145,8 +279,16 @@ impl Gate {
             );
             return Err(GateError::refused(code::APPROVER_REFUSED, message));
         };
-        let vote = Vote { person: person.clone(), groups: groups.clone(), yes, at: self.now(), reason };
-        let answered = self.0.ledger.answer(id.clone(), vote, view).await?;
+        let endorsed = if yes && endorse {
+            let ask = self.0.ledger.approval(id).await?.ok_or_else(|| LedgerError::NoApproval(id.clone()))?;
+            self.endorsed(&ask).await?
+        } else {
+            Vec::new()
+        };
+        let endorse = endorse && yes;
+        let vote =
+            Vote { person: person.clone(), groups: groups.clone(), yes, at: self.now(), reason, endorse };
+        let answered = self.0.ledger.answer_endorsing(id.clone(), vote, view, endorsed).await?;
         let (state, action) = (answered.get().state, answered.get().action.clone());
         self.0.waits.ring(&action);
         if state == AskState::Approved {

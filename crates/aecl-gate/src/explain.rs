@@ -6,10 +6,12 @@ use crate::names;
 use aecl_kernel::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::decide::{Decision, Question, decide};
 use aecl_kernel::digest::Digest;
-use aecl_kernel::facts::RunFact;
+use aecl_kernel::facts::{Fact, Goal, Key, RunFact};
 use aecl_kernel::id::{ActionId, AgentId, Environment, RunId, TenantId, UserId};
 use aecl_kernel::labels::Labels;
+use aecl_kernel::labels::proof::Provenance;
 use aecl_kernel::principal::Principal;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A situation.
@@ -29,6 +31,8 @@ pub struct Situation {
     pub environment: Option<Environment>,
     /// What the run would have seen.
     pub labels: Labels,
+    /// What the run would be for. Without it nobody asks where arguments come from.
+    pub goal: Option<String>,
     /// The action that it would undo.
     pub compensates: Option<ActionId>,
 }
@@ -85,7 +89,17 @@ impl Gate {
             failing: None,
             failures: 0,
             next_seq: 0,
+            late: false,
+            planned: false,
+            step: aecl_kernel::plan::Place::default(),
+            trusted_bytes: 0,
         });
+        if let (Some(goal), Some(run)) = (s.goal, &facts.run) {
+            let key = Key::Goal(run.principal.run.clone());
+            let mut space = BTreeMap::from([(key, Fact::Goal(Goal::new(goal, None)))]);
+            let Ok(provenance) = Provenance::gather(&action, run, &[], &mut space);
+            facts.provenance = provenance;
+        }
         let question = Question { action: &action, facts: &facts, bundle: &bundle, evidence: &[], now };
         let decision = decide(&question, &action, names::for_decision()?).decision().clone();
         Ok(Explained { action, decision, bundle: bundle.hash() })

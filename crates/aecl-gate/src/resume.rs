@@ -264,12 +264,7 @@ impl Gate {
         if fact.run != session.principal.run || fact.mode != Mode::Authorize {
             return Err(GateError::refused(code::FORBIDDEN, format!("`{id}` is no permit of this run")));
         }
-        let labels = self
-            .bundle()
-            .catalogue()
-            .find(&fact.name)
-            .map_or_else(Labels::default, |t| Labels::of(&t.manifest.output));
-        self.conclude(id, Outcome { labels, ..outcome }, fact.changed_at, None).await?;
+        self.conclude(id, outcome, fact.changed_at, None).await?;
         self.recorded_answer(id, None, false).await
     }
 

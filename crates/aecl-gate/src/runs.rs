@@ -9,6 +9,7 @@ use aecl_kernel::event::KillChanged;
 use aecl_kernel::facts::{Goal, KillScope};
 use aecl_kernel::id::{AgentId, Environment, ProjectId, RunId, TenantId, UserId};
 use aecl_kernel::json::Document;
+use aecl_kernel::plan::Plan;
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
 use aecl_ledger::{OpenRun, PayloadKind};
@@ -78,6 +79,9 @@ impl Gate {
                 format!("the goal is longer than {GOAL_BYTES_MAX} bytes"),
             ));
         }
+        if let Some(Err(message)) = request.plan.as_ref().and_then(Plan::read) {
+            return Err(GateError::refused(code::REQUEST_INVALID, message));
+        }
         let config = self.config();
         let now = self.now();
         let ttl_s = request.ttl_s.unwrap_or(manifest.run_ttl_seconds).min(manifest.run_ttl_seconds);
@@ -136,7 +140,7 @@ impl Gate {
                 .map_or_else(|| Ok(config.environment.clone()), Environment::new)?,
             run: run.clone(),
         };
-        let goal = Goal { text: request.goal, plan: request.plan };
+        let goal = Goal::new(request.goal, request.plan);
         let open =
             OpenRun { principal, goal, expires_at, parent: request.parent, follows: None, by: by.name() };
         self.opened(open, manifest.token_ttl_seconds).await
@@ -164,7 +168,7 @@ impl Gate {
         };
         let open = OpenRun {
             principal: Principal { run: names::run()?, ..fact.principal },
-            goal: Goal { text: goal, plan: None },
+            goal: Goal::new(goal, None),
             expires_at: self.now().plus_s(manifest.run_ttl_seconds),
             parent: None,
             follows: Some(before.clone()),

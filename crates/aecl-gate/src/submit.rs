@@ -9,12 +9,17 @@ use crate::wait::Turn;
 use aecl_executor::{Carry, DryRun, Outcome};
 use aecl_kernel::action::{Action, Mode, Proposal};
 use aecl_kernel::approval::{Ask, AskState};
+use aecl_kernel::catalogue::TypedAction;
+use aecl_kernel::catalogue::flow::Endorses;
 use aecl_kernel::decide::{Decision, Permit, Question, Verdict, Wait, decide};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{Event, OutcomeKind};
 use aecl_kernel::evidence::Evidence;
 use aecl_kernel::facts::{ActionFact, ActionState};
-use aecl_kernel::id::ActionId;
+use aecl_kernel::id::{ActionId, RunId};
+use aecl_kernel::labels::Labels;
+use aecl_kernel::labels::ingest::{Ingested, ingest};
+use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
 use aecl_ledger::{Conclusion, LedgerError, PayloadKind, Receipt, Recorded, Rule, Ruling};
 use std::sync::Arc;
@@ -323,12 +328,15 @@ impl Gate {
     async fn perform(&self, permit: Recorded<Permit>, carry: Carry) -> Result<Answer, GateError> {
         let (id, decision, since) =
             (permit.get().id().clone(), permit.get().decision().clone(), permit.get().at());
-        let (agent, name) =
-            (permit.get().action().principal.agent.clone(), permit.get().action().typed.clone());
+        let Principal { agent, run, .. } = permit.get().action().principal.clone();
+        let name = permit.get().action().typed.clone();
         let most = self.config().limits.output_bytes_max;
         self.0.underway.fetch_add(1, Ordering::SeqCst);
         let outcome = self.0.executor.perform(permit, carry, most).await;
-        let concluded = self.conclude(&id, outcome, since, None).await;
+        let concluded = match self.take_in(name.as_deref(), &run, &outcome).await {
+            Ok(taken) => self.conclude_with(&id, outcome, taken, since, None).await,
+            Err(error) => Err(error),
+        };
         self.0.underway.fetch_sub(1, Ordering::SeqCst);
         let (outcome, receipt) = concluded?;
         self.0.metrics.outcome(&agent, name.as_ref().map(|t| &t.manifest.name), outcome.kind.name());
@@ -345,6 +353,46 @@ impl Gate {
         since: Timestamp,
         resolved_by: Option<String>,
     ) -> Result<(Outcome, Receipt), GateError> {
+        let fact = self.action_fact(id).await?;
+        let typed = self.bundle().catalogue().find(&fact.name).cloned();
+        // Only the definition that was judged says what its output carries.
+        let same = typed.filter(|t| Some(t.digest) == fact.definition);
+        let mut taken = self.take_in(same.as_deref(), &fact.run, &outcome).await?;
+        // What an agent reports of itself, and what a look-up found, taints; it proves nothing.
+        taken.trusted.clear();
+        self.conclude_with(id, outcome, taken, since, resolved_by).await
+    }
+
+    /// What an outcome carries into its run.
+    async fn take_in(
+        &self,
+        typed: Option<&TypedAction>,
+        run: &RunId,
+        outcome: &Outcome,
+    ) -> Result<Ingested, GateError> {
+        let Some(output) = &outcome.output else {
+            return Ok(Ingested { labels: outcome.labels.clone(), trusted: Vec::new() });
+        };
+        let Some(typed) = typed else {
+            let labels = Labels::of(&aecl_kernel::catalogue::Output::default());
+            return Ok(Ingested { labels, trusted: Vec::new() });
+        };
+        let mut goal = None;
+        if typed.manifest.outputs.iter().any(|label| label.endorses == Endorses::Directory) {
+            goal = self.0.ledger.goal(run).await?.map(|goal| goal.reading());
+        }
+        let failed = outcome.kind != OutcomeKind::Done;
+        Ok(ingest(typed, output, failed, goal.as_deref()))
+    }
+
+    async fn conclude_with(
+        &self,
+        id: &ActionId,
+        outcome: Outcome,
+        taken: Ingested,
+        since: Timestamp,
+        resolved_by: Option<String>,
+    ) -> Result<(Outcome, Receipt), GateError> {
         let now = self.now();
         let latency_ms = now.since_ms(since);
         let conclusion = Conclusion {
@@ -353,7 +401,8 @@ impl Gate {
             code: outcome.code.clone(),
             message: outcome.message.clone(),
             output: outcome.output.clone(),
-            labels: outcome.labels.clone(),
+            labels: taken.labels,
+            trusted: taken.trusted,
             latency_ms,
             sandbox: outcome.sandbox.clone(),
             resolved_by,

@@ -101,6 +101,9 @@ pub struct Vote {
     /// Why, in the person's words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// The yes is also for the values that were asked about: in this run, each for its role.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub endorse: bool,
 }
 
 /// Where a request for approval stands.
@@ -237,6 +240,7 @@ mod tests {
             yes: true,
             at: Timestamp(0),
             reason: String::new(),
+            endorse: false,
         }
     }
 

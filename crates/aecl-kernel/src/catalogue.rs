@@ -407,9 +407,7 @@ impl Roles {
 
     /// The role of the value at this JSON pointer of the arguments.
     pub fn of_pointer(&self, pointer: &str) -> Option<&Argument> {
-        let covers =
-            |pattern: &str| flow::fits(pattern, pointer) || flow::fits(&format!("{pattern}/**"), pointer);
-        self.0.iter().find(|(pattern, _)| covers(pattern)).map(|(_, argument)| argument)
+        self.0.iter().find(|(pattern, _)| flow::covers(pattern, pointer)).map(|(_, argument)| argument)
     }
 
     /// All of them, as JSON pointers.
@@ -469,7 +467,7 @@ impl TypedAction {
         let classes = roles.iter().map(|(_, argument)| argument.class);
         let egress = manifest.egress.unwrap_or_else(|| infer::egress(name, manifest.effect, classes));
         let intent = if manifest.intent.is_empty() {
-            infer::intent(name, manifest.effect)
+            infer::intent(name, manifest.effect, roles.has(Class::Profile))
         } else {
             manifest.intent.clone()
         };

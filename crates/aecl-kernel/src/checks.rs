@@ -6,20 +6,26 @@ mod breaker;
 mod budget;
 mod catalogue;
 mod concurrency;
+mod data_flow;
 mod destination;
 mod environment;
+mod intent;
 mod kill_switch;
+mod plan;
 mod policy;
 mod rate;
 mod replay;
 mod reversibility;
 mod risk;
 mod scope;
+pub mod table;
 mod token;
 mod what_runs;
 
 use crate::approval::Requirement;
+use crate::catalogue::TypedAction;
 use crate::decide::{Findings, Question};
+use crate::manifest::Strictness;
 
 /// One concern.
 #[derive(Debug)]
@@ -30,7 +36,7 @@ pub struct Check {
     pub run: fn(&Question<'_>, &mut Findings),
 }
 
-/// All checks, in order. `data_flow`, `intent` and `plan` will stand before `risk`.
+/// All checks, in order.
 pub const ALL: &[Check] = &[
     Check { name: "token", run: token::check },
     Check { name: "kill_switch", run: kill_switch::check },
@@ -46,9 +52,29 @@ pub const ALL: &[Check] = &[
     Check { name: "concurrency", run: concurrency::check },
     Check { name: "breaker", run: breaker::check },
     Check { name: "what_runs", run: what_runs::check },
+    Check { name: "data_flow", run: data_flow::check },
+    Check { name: "intent", run: intent::check },
+    Check { name: "plan", run: plan::check },
     Check { name: "risk", run: risk::check },
     Check { name: "reversibility", run: reversibility::check },
 ];
+
+/// The definition of an action that was understood. What was not is blocked by others.
+pub(crate) fn understood<'a>(question: &Question<'a>) -> Option<&'a TypedAction> {
+    question.action.typed.as_deref().filter(|_| question.action.problems.is_empty())
+}
+
+/// Whether the agent, or one that it acts for, is strict.
+pub(crate) fn is_strict(question: &Question<'_>) -> bool {
+    let holders = question.facts.holders(&question.action.principal);
+    let mut manifests = holders.filter_map(|holder| question.bundle.agent(&holder.agent));
+    manifests.any(|manifest| manifest.mode == Strictness::Strict)
+}
+
+/// Whether the run has read what strangers may have written.
+pub(crate) fn is_tainted(question: &Question<'_>) -> bool {
+    question.facts.run.as_ref().is_some_and(|run| run.labels.untrusted)
+}
 
 /// Who answers when a check, not a rule, asks for a person: the approver groups of the agent.
 pub(crate) fn approvers(question: &Question<'_>) -> Requirement {

@@ -140,6 +140,44 @@ codes! {
     COMMAND_BEYOND_LOOKING = "command_beyond_looking";
     /// The risk is above what goes through by itself.
     RISK_ABOVE_THRESHOLD = "risk_above_threshold";
+    /// What something would be sent to or done to has letters that are not what they seem.
+    SINK_NOT_CANONICAL = "sink_not_canonical";
+    /// A secret value would leave.
+    SECRET_LEAVES = "secret_leaves";
+    /// The declared plan does not have it, and a value that matters is unproven.
+    PLAN_VIOLATED = "plan_violated";
+    /// The declared plan does not have it.
+    OFF_PLAN = "off_plan";
+    /// The amount is above the limit of the argument.
+    AMOUNT_ABOVE_LIMIT = "amount_above_limit";
+    /// Nobody who is trusted has named where it goes.
+    UNPROVEN_DESTINATION = "unproven_destination";
+    /// Nobody who is trusted has named what is changed.
+    UNPROVEN_TARGET = "unproven_target";
+    /// Nobody who is trusted has named the amount.
+    UNPROVEN_AMOUNT = "unproven_amount";
+    /// The user has not named the password or key.
+    UNPROVEN_CREDENTIAL = "unproven_credential";
+    /// The user has not named the personal data.
+    UNPROVEN_PROFILE = "unproven_profile";
+    /// The user has not named the command or query.
+    UNPROVEN_COMMAND = "unproven_command";
+    /// A link, address or account in what is sent comes from nobody who is trusted.
+    UNPROVEN_LINK = "unproven_link";
+    /// Nobody who is trusted has named what goes along.
+    UNPROVEN_ATTACHMENT = "unproven_attachment";
+    /// What would be created has nothing to do with the goal.
+    UNGROUNDED = "ungrounded";
+    /// The goal does not ask for it.
+    OFF_INTENT = "off_intent";
+    /// The goal does not ask for it, and a value that matters is unproven.
+    OFF_INTENT_UNPROVEN = "off_intent_unproven";
+    /// The goal asks for one, and this is another.
+    MORE_THAN_ASKED = "more_than_asked";
+    /// Private data would go where the user has not said, after text of strangers was read.
+    PRIVATE_TO_OUTSIDE = "private_to_outside";
+    /// A page would be fetched that the user has not named.
+    UNPROVEN_FETCH = "unproven_fetch";
     /// It cannot be undone.
     IRREVERSIBLE = "irreversible";
     /// It names no compensation.

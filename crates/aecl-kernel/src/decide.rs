@@ -7,6 +7,7 @@
 use crate::action::Action;
 use crate::approval::{Ask, AskState, Need, Requirement};
 use crate::bundle::Bundle;
+use crate::catalogue::flow::Class;
 use crate::checks;
 use crate::code::{self, Code};
 use crate::evidence::Evidence;
@@ -58,6 +59,18 @@ pub struct Finding {
     /// Seconds until that request expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_s: Option<u64>,
+    /// The arguments that it is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub about: Vec<Doubt>,
+}
+
+/// An argument that nobody who is trusted stands behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubt {
+    /// Where it stands, as a JSON pointer into the arguments. The value itself is personal and stays there.
+    pub at: String,
+    /// Its role.
+    pub class: Class,
 }
 
 /// What comes with an allow.
@@ -342,6 +355,19 @@ impl Findings {
         self.add(code, Verdict::Allow, message.into(), None, None);
     }
 
+    /// What a row of the decision table says about arguments.
+    pub(crate) fn row(&mut self, code: Code, strict: bool, message: impl Into<String>, about: Vec<Doubt>) {
+        self.add(code, checks::table::verdict(code, strict), message.into(), None, None);
+        if let Some(finding) = self.list.last_mut() {
+            finding.about = about;
+        }
+    }
+
+    /// Whether a row of this number has spoken.
+    pub(crate) fn has_row(&self, number: u8) -> bool {
+        self.list.iter().any(|f| checks::table::row(f.code).is_some_and(|row| row.number == number))
+    }
+
     fn add(
         &mut self,
         code: Code,
@@ -350,7 +376,15 @@ impl Findings {
         asks: Option<Requirement>,
         expires_s: Option<u64>,
     ) {
-        self.list.push(Finding { check: self.check.into(), code, verdict, message, asks, expires_s });
+        self.list.push(Finding {
+            check: self.check.into(),
+            code,
+            verdict,
+            message,
+            asks,
+            expires_s,
+            about: Vec::new(),
+        });
     }
 }
 
@@ -471,6 +505,7 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
                 message: format!("`{who}` has rejected exactly this; do not propose it again"),
                 asks: None,
                 expires_s: None,
+                about: Vec::new(),
             });
             None
         }

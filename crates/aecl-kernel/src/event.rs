@@ -13,6 +13,7 @@ use crate::facts::{
 };
 use crate::id::{ActionId, ApprovalId, RunId};
 use crate::labels::Labels;
+use crate::plan::{Place, Standing};
 use crate::principal::Principal;
 use crate::time::Timestamp;
 use rust_decimal::Decimal;
@@ -114,6 +115,12 @@ pub struct RunOpened {
     pub ancestors: Vec<RunId>,
     /// What it inherits of what they have seen.
     pub labels: Labels,
+    /// The goal was stated after text of strangers had been read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
+    /// A plan was declared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub planned: bool,
     /// Who opened it.
     pub by: String,
 }
@@ -280,6 +287,9 @@ pub struct Concluded {
     pub output_bytes: u64,
     /// What the output carries into the run.
     pub labels: Labels,
+    /// How much of the output the run may rest on, in bytes of atoms.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub trusted_bytes: u64,
     /// From the permit to here, in milliseconds.
     pub latency_ms: u64,
     /// Where it ran.
@@ -293,6 +303,10 @@ pub struct Concluded {
     /// Who resolved it, if it was unknown before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_by: Option<String>,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// A kill switch was pulled or lifted.
@@ -498,6 +512,10 @@ impl Entry {
             failing: None,
             failures: 0,
             next_seq: self.seq.map_or(0, |s| s + 1),
+            late: e.late,
+            planned: e.planned,
+            step: Place::default(),
+            trusted_bytes: 0,
         };
         space.put(Key::Run(run.clone()), Some(Fact::Run(fact)));
     }
@@ -554,6 +572,13 @@ impl Entry {
             return Ok(());
         }
         self.change_lineage(space, |run| run.calls += 1)?;
+        if let Some(provenance) = &e.facts.provenance {
+            let key = Key::Calls(e.principal.run.clone(), e.name.clone());
+            space.put(key, Some(Fact::Calls(provenance.earlier + 1)));
+            if let Some(Standing::Step { step }) = provenance.plan {
+                self.change_run(space, |run| run.step = run.step.after(step))?;
+            }
+        }
         if let Some(approval) = &e.decision.approval {
             self.close_ask(approval, AskState::Used, space)?;
         }
@@ -638,6 +663,9 @@ impl Entry {
         }
         // What a delegated run has seen may come back through its answer, so its parents have seen it, too.
         self.change_lineage(space, |run| run.labels.join(&e.labels))?;
+        if e.trusted_bytes > 0 {
+            self.change_run(space, |run| run.trusted_bytes += e.trusted_bytes)?;
+        }
         self.change_run(space, |run| match e.outcome {
             // A tool that asks back is in the middle of its work, however often it does.
             OutcomeKind::Failed if e.code.as_deref() == Some("input_required") => {}

@@ -9,7 +9,11 @@ use crate::code::Code;
 use crate::digest::Digest;
 use crate::id::{ActionId, AgentId, ApprovalId, RunId, TenantId};
 use crate::labels::Labels;
+use crate::labels::goal::Reading;
+use crate::labels::ingest::{Mark, TRUSTED_MAX, Trusted};
+use crate::labels::proof::Provenance;
 use crate::manifest::{Budget, Of, Per, RateLimit};
+use crate::plan::{Place, Plan};
 use crate::principal::Principal;
 use crate::time::Timestamp;
 use rust_decimal::Decimal;
@@ -17,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 /// Where a fact is kept.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +40,10 @@ pub enum Key {
     Action(ActionId),
     InFlight(ActionId),
     Revoked(String),
+    /// What a run may rest on, by the digest of an atom.
+    Trust(RunId, Digest),
+    /// How often a run was permitted an action.
+    Calls(RunId, String),
 }
 
 impl fmt::Display for Key {
@@ -53,6 +62,8 @@ impl fmt::Display for Key {
             Key::Action(id) => write!(f, "action/{id}"),
             Key::InFlight(id) => write!(f, "flight/{id}"),
             Key::Revoked(token) => write!(f, "revoked/{token}"),
+            Key::Trust(run, atom) => write!(f, "trust/{run}/{}", atom.hex()),
+            Key::Calls(run, action) => write!(f, "calls/{run}/{action}"),
         }
     }
 }
@@ -97,6 +108,8 @@ pub enum Fact {
     Action(Box<ActionFact>),
     InFlight(Timestamp),
     Revoked(Timestamp),
+    Trust(Vec<Mark>),
+    Calls(u64),
 }
 
 /// A run, as decisions need it. Its goal is kept apart, since it may be personal.
@@ -128,16 +141,68 @@ pub struct RunFact {
     pub failures: u32,
     /// The next number in the run's own sequence.
     pub next_seq: u64,
+    /// Its goal was stated after text of strangers had been read, so it may be their words.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
+    /// A plan was declared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub planned: bool,
+    /// How far it has come in the plan.
+    #[serde(default, skip_serializing_if = "Place::is_start")]
+    pub step: Place,
+    /// How much it rests on, in bytes of atoms.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub trusted_bytes: u64,
 }
 
+fn is_nothing(n: &u64) -> bool {
+    *n == 0
+}
+
+/// What the words of a goal say, and its plan.
+type ReadGoal = (Arc<Reading>, Option<Arc<Plan>>);
+
 /// What a run is for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Goal {
     /// In words.
     pub text: String,
     /// Ordered steps, if the planner declared them.
     #[serde(default)]
     pub plan: Option<Value>,
+    /// What it says, read when somebody wants to know for the first time.
+    #[serde(skip)]
+    read: Arc<OnceLock<ReadGoal>>,
+}
+
+impl PartialEq for Goal {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.text, &self.plan) == (&other.text, &other.plan)
+    }
+}
+
+impl Goal {
+    /// A goal, with a plan if there is one.
+    pub fn new(text: String, plan: Option<Value>) -> Self {
+        Self { text, plan, read: Arc::default() }
+    }
+
+    fn read(&self) -> &ReadGoal {
+        self.read.get_or_init(|| {
+            let plan = self.plan.as_ref().and_then(Plan::read).and_then(Result::ok);
+            (Arc::new(Reading::of(&self.text)), plan.map(Arc::new))
+        })
+    }
+
+    /// What the words say.
+    pub fn reading(&self) -> Arc<Reading> {
+        self.read().0.clone()
+    }
+
+    /// The plan, if what was stated is one.
+    pub fn contract(&self) -> Option<Arc<Plan>> {
+        self.read().1.clone()
+    }
 }
 
 /// A kill switch that is on.
@@ -344,6 +409,10 @@ pub struct Facts {
     /// The token was revoked.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub revoked: bool,
+    /// Where the arguments come from: in a run that has read what strangers wrote, or has a plan. Decisions
+    /// that were recorded before this was asked have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
 }
 
 /// What a decision about an undo needs to know of the original.
@@ -383,6 +452,38 @@ impl Space for BTreeMap<Key, Fact> {
             None => drop(self.remove(&key)),
         }
     }
+}
+
+/// Most marks of one atom; the best are kept.
+const MARKS_MAX: usize = 8;
+
+/// How much of these a run that rests on this much already may still rest on, in bytes: a prefix.
+pub fn affordable(trusted: &[Trusted], used: u64) -> (usize, u64) {
+    let mut bytes = 0u64;
+    let fits = trusted.iter().take_while(|t| {
+        bytes = bytes.saturating_add(t.atom.bytes());
+        used.saturating_add(bytes) <= TRUSTED_MAX
+    });
+    let count = fits.count();
+    (count, trusted.iter().take(count).map(|t| t.atom.bytes()).sum())
+}
+
+/// Puts what a run may rest on beside it, where it can be erased with the outputs it comes from. Whoever
+/// concludes an action has checked with [`affordable`] how much of it there may be.
+pub fn rest_on<S: Space>(run: &RunId, trusted: &[Trusted], space: &mut S) -> Result<(), S::Error> {
+    for Trusted { atom, mark } in trusted {
+        let key = Key::Trust(run.clone(), atom.digest());
+        let mut marks = match space.fact(&key)? {
+            Some(Fact::Trust(marks)) => marks,
+            _ => Vec::new(),
+        };
+        if let Err(at) = marks.binary_search(mark) {
+            marks.insert(at, *mark);
+            marks.truncate(MARKS_MAX);
+            space.put(key, Some(Fact::Trust(marks)));
+        }
+    }
+    Ok(())
 }
 
 /// The meter that a budget is counted on, unless it is per call.
@@ -502,6 +603,9 @@ impl Facts {
             });
         }
         facts.revoked = space.fact(&Key::Revoked(action.credential.id.clone()))?.is_some();
+        if let Some(run) = &facts.run {
+            facts.provenance = Provenance::gather(action, run, &facts.lineage, space)?;
+        }
         Ok(facts)
     }
 }

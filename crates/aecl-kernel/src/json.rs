@@ -65,6 +65,11 @@ impl Eq for Document {}
 impl Document {
     /// Reads a text, or says why it has no single meaning.
     pub fn parse(text: &[u8], limits: &Limits) -> Result<Self, JsonError> {
+        Self::read(text, limits).map(Self::seal)
+    }
+
+    /// The value of a text that has a single meaning, where nobody needs its canonical bytes.
+    pub fn read(text: &[u8], limits: &Limits) -> Result<Value, JsonError> {
         if text.len() > limits.bytes_max {
             return Err(JsonError {
                 code: code::JSON_TOO_LARGE,
@@ -84,7 +89,7 @@ impl Document {
         if reader.at != reader.bytes.len() {
             return Err(reader.error(code::JSON_INVALID, "text after the end of the value"));
         }
-        Ok(Self::seal(value))
+        Ok(value)
     }
 
     /// Takes a value that our own code built; refuses numbers that would not survive.
@@ -341,9 +346,9 @@ impl Reader<'_> {
         let mut out = String::new();
         loop {
             let start = self.at;
-            while matches!(self.peek(), Some(b) if b != b'"' && b != b'\\' && b >= 0x20) {
-                self.at += 1;
-            }
+            let rest = self.bytes.get(start..).unwrap_or_default();
+            let plain = rest.iter().position(|b| matches!(b, b'"' | b'\\') || *b < 0x20);
+            self.at = start + plain.unwrap_or(rest.len());
             out.push_str(self.text.get(start..self.at).unwrap_or_default());
             match self.peek() {
                 Some(b'"') => {

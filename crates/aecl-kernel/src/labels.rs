@@ -1,8 +1,23 @@
-//! Labels: what a run has seen. They only ever grow while the run lives.
+//! Labels: what a run has seen, and what it may rest on. They only ever grow while the run lives.
+//!
+//! Trust must be proven, taint is the default. Once a run has read what a stranger may have written, an
+//! argument that matters is acceptable only if exactly this value, as a thing of its kind, stands where
+//! trusted people put it. Whether it also stands in a stranger's text decides nothing.
+
+pub mod atoms;
+pub mod canon;
+pub mod goal;
+pub mod ingest;
+pub mod proof;
+mod secrets;
+pub mod seen;
 
 use crate::catalogue::Output;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+
+/// The data class of values that must not leave.
+pub const SECRET: &str = "secret";
 
 /// What the outputs that a run has received carried.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +34,7 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// The labels of an output, as the catalogue declares them.
+    /// The labels of an output, as the catalogue declares them for all of it.
     pub fn of(output: &Output) -> Self {
         Self { untrusted: output.untrusted, private: output.private, classes: output.classes.clone() }
     }

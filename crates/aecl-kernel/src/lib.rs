@@ -23,6 +23,7 @@ pub mod id;
 pub mod json;
 pub mod labels;
 pub mod manifest;
+pub mod plan;
 pub mod policy;
 pub mod principal;
 pub mod proof;

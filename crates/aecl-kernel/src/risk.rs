@@ -1,8 +1,13 @@
 //! Risk: integer points, each with its reason. More facts never make fewer points.
 
 use crate::catalogue::Reversibility;
+use crate::catalogue::flow::Egress;
+use crate::code::{self, Code};
 use rust_decimal::Decimal;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// One reason why an action is risky.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +18,7 @@ pub struct Factor {
     pub points: u32,
     /// What was seen.
     pub value: String,
-    /// Where that came from: `manifest`, `arguments`, `run`, `judge`.
+    /// Where that came from: `manifest`, `arguments`, `run`, `judge`, `provenance`.
     pub source: String,
 }
 
@@ -33,9 +38,10 @@ impl Risk {
     }
 }
 
-/// Weights of the factors. The default is the article's table.
+/// Weights of the factors. The default is the article's table; a table that is named `standard` begins with
+/// ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(remote = "Self", deny_unknown_fields, default)]
 pub struct Weights {
     /// The name of this table, shown beside scores.
     pub profile: String,
@@ -54,6 +60,81 @@ pub struct Weights {
     pub bulk: u32,
     /// Points for acting after text that a stranger may have written.
     pub untrusted: u32,
+    /// Points for what a compensation undoes, without a limit of time.
+    pub compensatable: u32,
+    /// Points for an effect that reaches the outside.
+    pub external: u32,
+    /// Points for severity 3.
+    pub severity: u32,
+    /// Points for more than a tenth, and for more than half, of the limit of an amount.
+    pub near_limit: (u32, u32),
+    /// Points for at least 3, 10 and 100 rows or recipients.
+    pub blast: (u32, u32, u32),
+    /// Points for private data in the run.
+    pub private: u32,
+    /// Points for what speaks against the arguments, by the code of the finding.
+    pub doubts: BTreeMap<String, u32>,
+    /// From these points on two people have to agree; 0 means never.
+    pub two_people_from: u32,
+}
+
+impl Serialize for Weights {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Weights {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = Value::deserialize(deserializer)?;
+        let standard = written.get("profile").and_then(Value::as_str) == Some("standard");
+        let (Value::Object(written), true) = (&written, standard) else {
+            return Self::deserialize(written).map_err(D::Error::custom);
+        };
+        let base = serde_json::to_value(Self::standard()).map_err(D::Error::custom)?;
+        let mut all = base.as_object().cloned().unwrap_or_default();
+        all.extend(written.clone());
+        Self::deserialize(Value::Object(all)).map_err(D::Error::custom)
+    }
+}
+
+impl Weights {
+    /// Points that were set by hand and measured on recorded calls.
+    pub fn standard() -> Self {
+        let doubts = [
+            (code::UNPROVEN_DESTINATION, 40),
+            (code::UNPROVEN_TARGET, 20),
+            (code::UNPROVEN_CREDENTIAL, 50),
+            (code::UNPROVEN_COMMAND, 50),
+            (code::UNPROVEN_PROFILE, 25),
+            (code::UNPROVEN_AMOUNT, 20),
+            (code::UNPROVEN_LINK, 35),
+            (code::UNPROVEN_ATTACHMENT, 30),
+            (code::UNPROVEN_FETCH, 40),
+            (code::OFF_INTENT, 30),
+            (code::OFF_INTENT_UNPROVEN, 30),
+            (code::UNGROUNDED, 25),
+            (code::SINK_NOT_CANONICAL, 60),
+            (code::SECRET_LEAVES, 60),
+        ];
+        Self {
+            profile: "standard".into(),
+            amount: 0,
+            irreversible: 20,
+            production: 25,
+            bulk: 40,
+            untrusted: 5,
+            compensatable: 8,
+            external: 10,
+            severity: 10,
+            near_limit: (10, 25),
+            blast: (10, 25, 40),
+            private: 10,
+            doubts: doubts.into_iter().map(|(code, points)| (code.to_string(), points)).collect(),
+            two_people_from: 80,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Weights {
@@ -67,6 +148,14 @@ impl Default for Weights {
             bulk_above: 100,
             bulk: 30,
             untrusted: 20,
+            compensatable: 0,
+            external: 0,
+            severity: 0,
+            near_limit: (0, 0),
+            blast: (0, 0, 0),
+            private: 0,
+            doubts: BTreeMap::new(),
+            two_people_from: 0,
         }
     }
 }
@@ -92,6 +181,16 @@ pub struct Exposure<'a> {
     pub untrusted: bool,
     /// What outside judges added.
     pub evidence: &'a [crate::evidence::Evidence],
+    /// How bad the worst is that can come of it, 0 to 3.
+    pub severity: u8,
+    /// Whom it reaches.
+    pub egress: Egress,
+    /// The run has private data.
+    pub private: bool,
+    /// The share of its limit that the amount takes, in hundredths, where an argument has a limit.
+    pub of_limit: Option<u32>,
+    /// What speaks against the arguments and for another purpose than the goal's.
+    pub doubts: &'a [Code],
 }
 
 /// Adds up the factors of an action.
@@ -110,7 +209,43 @@ pub fn assess(e: &Exposure<'_>, weights: &Weights) -> Risk {
         (Reversibility::Compensatable, true) => {
             add("irreversible", weights.irreversible, "can be undone only for a while".into(), "manifest");
         }
+        (Reversibility::Compensatable, false) if weights.compensatable > 0 => {
+            add(
+                "irreversible",
+                weights.compensatable,
+                "has to be undone by another action".into(),
+                "manifest",
+            );
+        }
         (Reversibility::Compensatable, false) | (Reversibility::Reversible, _) => {}
+    }
+    if e.changes && e.egress == Egress::External && weights.external > 0 {
+        add("external", weights.external, "reaches the outside".into(), "manifest");
+    }
+    if e.changes && e.severity >= 3 && weights.severity > 0 {
+        add("severity", weights.severity, "grave harm can come of it".into(), "manifest");
+    }
+    let near = match e.of_limit {
+        Some(share) if share > 50 => weights.near_limit.1,
+        Some(share) if share > 10 => weights.near_limit.0,
+        Some(_) | None => 0,
+    };
+    if near > 0 {
+        add(
+            "near_limit",
+            near,
+            format!("takes {} % of its limit", e.of_limit.unwrap_or_default()),
+            "arguments",
+        );
+    }
+    if e.changes && e.private && weights.private > 0 {
+        add("private", weights.private, "private data was read in this run".into(), "run");
+    }
+    for code in e.doubts {
+        let points = weights.doubts.get(code.as_str()).copied().unwrap_or_default();
+        if points > 0 {
+            add(code.as_str(), points, code.as_str().replace('_', " "), "provenance");
+        }
     }
     if e.changes && e.environment == "production" {
         add("production", weights.production, "changes production".into(), "run");
@@ -122,6 +257,16 @@ pub fn assess(e: &Exposure<'_>, weights: &Weights) -> Risk {
             Some(n) => format!("{n} rows or recipients"),
         };
         add("bulk", weights.bulk, value, if e.bulk { "manifest" } else { "arguments" });
+    }
+    let spread = match e.rows {
+        Some(n) if n > weights.bulk_above || e.bulk => 0,
+        Some(n) if n >= 100 => weights.blast.2,
+        Some(n) if n >= 10 => weights.blast.1,
+        Some(n) if n >= 3 => weights.blast.0,
+        Some(_) | None => 0,
+    };
+    if spread > 0 {
+        add("blast", spread, format!("{} rows or recipients", e.rows.unwrap_or_default()), "arguments");
     }
     if e.changes && e.untrusted {
         add("untrusted_origin", weights.untrusted, "untrusted text was read in this run".into(), "run");

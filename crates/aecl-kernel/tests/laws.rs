@@ -7,6 +7,8 @@ use aecl_kernel::action::{Action, Mode};
 use aecl_kernel::amount::Amount;
 use aecl_kernel::approval::{AskState, Need, Requirement, Vote};
 use aecl_kernel::catalogue::Reversibility;
+use aecl_kernel::catalogue::flow::Egress;
+use aecl_kernel::code;
 use aecl_kernel::decide::{Fresh, Question, Ruling, Verdict, decide};
 use aecl_kernel::event::{Entry, Event, OutcomeKind};
 use aecl_kernel::evidence::Evidence;
@@ -401,7 +403,7 @@ proptest! {
         let votes: Vec<Vote> = voters.iter().map(|(person, group, yes)| Vote {
             person: PersonId::new(&format!("p{person}")).unwrap(),
             groups: groups[*group].iter().map(|g| (*g).to_owned()).collect(),
-            yes: *yes, at: Timestamp(0), reason: String::new(),
+            yes: *yes, at: Timestamp(0), reason: String::new(), endorse: false,
         }).collect();
         // The same, counted by trying everything: who sits where.
         let mut people: BTreeMap<&str, &Vote> = BTreeMap::new();
@@ -451,6 +453,11 @@ proptest! {
             bulk: flag(4),
             untrusted: flag(5),
             evidence: &[],
+            severity: 0,
+            egress: Egress::None,
+            private: false,
+            of_limit: None,
+            doubts: &[],
         };
         let points = |e: Exposure<'_>| assess(&e, &weights).points;
         let before = points(base());
@@ -467,6 +474,11 @@ proptest! {
             ("bulk", points(Exposure { bulk: true, ..base() })),
             ("untrusted", points(Exposure { untrusted: true, ..base() })),
             ("evidence", points(Exposure { evidence: &evidence, ..base() })),
+            ("severity", points(Exposure { severity: 3, ..base() })),
+            ("egress", points(Exposure { egress: Egress::External, ..base() })),
+            ("private", points(Exposure { private: true, ..base() })),
+            ("limit", points(Exposure { of_limit: Some(60), ..base() })),
+            ("doubts", points(Exposure { doubts: &[code::OFF_INTENT, code::UNPROVEN_TARGET], ..base() })),
         ];
         for (what, after) in larger {
             prop_assert!(after >= before, "{what}: {before} became {after}");

@@ -12,9 +12,11 @@ use aecl_kernel::decide::{Fresh, Permit, Question, Refusal, Replay, Ruling as De
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{self, Answered, Concluded, Event, Expired, OutcomeKind, Ruled, Started};
 use aecl_kernel::evidence::Evidence;
-use aecl_kernel::facts::{ActionState, Fact, Facts, Goal, Key, KillScope, Space};
+use aecl_kernel::facts::{ActionState, Fact, Facts, Goal, Key, KillScope, Space, affordable, rest_on};
 use aecl_kernel::id::{ActionId, ApprovalId, RunId};
 use aecl_kernel::labels::Labels;
+use aecl_kernel::labels::ingest::Trusted;
+use aecl_kernel::plan::Plan;
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
 use std::sync::Arc;
@@ -65,6 +67,8 @@ pub struct Conclusion {
     pub output: Option<Vec<u8>>,
     /// What the output carries.
     pub labels: Labels,
+    /// What of it later arguments may be proven by.
+    pub trusted: Vec<Trusted>,
     /// From the permit to here, in milliseconds.
     pub latency_ms: u64,
     /// Where it ran.
@@ -96,7 +100,7 @@ type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
 pub(crate) enum Job {
     Rule(Rule, Reply<Ruling>),
     Conclude(Conclusion, Timestamp, Reply<Recorded<Concluded>>),
-    Answer(ApprovalId, Vote, Option<Digest>, Reply<Recorded<Answered>>),
+    Answer(ApprovalId, Vote, Option<Digest>, Vec<Trusted>, Reply<Recorded<Answered>>),
     Expire(ApprovalId, Timestamp, Reply<bool>),
     OpenRun(Box<OpenRun>, Timestamp, Reply<Recorded<()>>),
     CloseRun(RunId, event::RunClosed, Timestamp, Reply<Recorded<()>>),
@@ -193,7 +197,9 @@ impl Job {
         match self {
             Job::Rule(rule, reply) => settle(reply, write_rule(rule, page), page),
             Job::Conclude(c, now, reply) => settle(reply, write_conclusion(c, now, page), page),
-            Job::Answer(id, vote, view, reply) => settle(reply, write_answer(&id, vote, view, page), page),
+            Job::Answer(id, vote, view, endorsed, reply) => {
+                settle(reply, write_answer(&id, vote, view, &endorsed, page), page)
+            }
             Job::Expire(id, now, reply) => match write_expiry(&id, now, page) {
                 Ok(expired) => (Done::plain(reply, expired), None),
                 Err(error) => (Done::refused(reply, LedgerError::Stopped(error.to_string())), Some(error)),
@@ -304,6 +310,12 @@ fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page) -> Written<R
     }
     let output_bytes = c.output.as_ref().map_or(0, |o| o.len() as u64);
     let output = c.output.map(|o| page.payload(PayloadKind::Output, o, fact.run.as_str()));
+    let used = match page.group.fact(&Key::Run(fact.run.clone()))? {
+        Some(Fact::Run(run)) => run.trusted_bytes,
+        _ => 0,
+    };
+    let (count, trusted_bytes) = affordable(&c.trusted, used);
+    let trusted = c.trusted.get(..count).unwrap_or_default();
     let undoable = c.outcome == OutcomeKind::Done && fact.compensation.is_some() && fact.mode != Mode::DryRun;
     let concluded = Concluded {
         rollback_token: undoable.then(|| format!("rbk_{}", c.action)),
@@ -314,12 +326,14 @@ fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page) -> Written<R
         output,
         output_bytes,
         labels: c.labels,
+        trusted_bytes,
         latency_ms: c.latency_ms,
         sandbox: c.sandbox,
         approval: fact.approval.clone(),
         resolved_by: c.resolved_by,
     };
     let index = page.append(Some(&fact.run), now, Event::Concluded(Box::new(concluded.clone())))?;
+    rest_on(&fact.run, trusted, &mut page.group)?;
     Ok((index, Box::new(move |receipt| Recorded::new(concluded, receipt))))
 }
 
@@ -327,6 +341,7 @@ fn write_answer(
     id: &ApprovalId,
     mut vote: Vote,
     view: Option<Digest>,
+    endorsed: &[Trusted],
     page: &mut Page,
 ) -> Written<Recorded<Answered>> {
     vote.at = page.time(vote.at)?;
@@ -338,8 +353,13 @@ fn write_answer(
         .admit(&vote)
         .map_err(|(code, message)| Stop::Refuse(LedgerError::AnswerRefused { code, message }))?;
     let at = vote.at;
+    // Everybody whose yes counts has to stand behind the values.
+    let endorses = ask.votes.iter().chain([&vote]).filter(|v| v.yes).all(|v| v.endorse);
     let answered = Answered { approval: id.clone(), action: ask.action.clone(), vote, state, view };
     let index = page.append(Some(&ask.run), at, Event::Answered(answered.clone()))?;
+    if state == AskState::Approved && endorses {
+        rest_on(&ask.run, endorsed, &mut page.group)?;
+    }
     Ok((index, Box::new(move |receipt| Recorded::new(answered, receipt))))
 }
 
@@ -364,6 +384,9 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded
         return Err(LedgerError::RunExists(run).into());
     }
     let (mut ancestors, mut labels, mut expires_at) = (Vec::new(), Labels::default(), open.expires_at);
+    let goal = Digest::of(open.goal.text.as_bytes());
+    // A goal that is stated after strangers were read may be their words, unless it is the same as before.
+    let mut repeated = false;
     if let Some(parent) = open.parent {
         let Some(Fact::Run(fact)) = page.group.fact(&Key::Run(parent.clone()))? else {
             return Err(LedgerError::NoRun(parent).into());
@@ -384,13 +407,16 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded
         if page.group.fact(&Key::Kill(KillScope::Run(before.clone())))?.is_some() {
             return Err(LedgerError::RunClosed(before).into());
         }
+        repeated = fact.goal == goal && !fact.late;
         labels.join(&fact.labels);
         ancestors.extend(fact.ancestors);
     }
     let stated = serde_json::to_vec(&open.goal)
         .map_err(|source| LedgerError::Unreadable { key: "goal".into(), source })?;
     let opened = event::RunOpened {
-        goal: Digest::of(open.goal.text.as_bytes()),
+        goal,
+        late: labels.untrusted && !repeated,
+        planned: open.goal.plan.as_ref().and_then(Plan::read).is_some_and(|plan| plan.is_ok()),
         stated: page.payload(PayloadKind::Stated, stated, run.as_str()),
         principal: open.principal,
         expires_at,

@@ -17,6 +17,7 @@ use aecl_kernel::event::{
 };
 use aecl_kernel::facts::{ActionFact, Fact, Facts, Goal, Key, RunFact};
 use aecl_kernel::id::{ActionId, ApprovalId, RunId};
+use aecl_kernel::labels::ingest::Trusted;
 use aecl_kernel::proof::{Hash, VerifierKey};
 use aecl_kernel::time::Timestamp;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -153,7 +154,18 @@ impl Ledger {
         vote: Vote,
         view: Option<Digest>,
     ) -> Result<Recorded<Answered>, LedgerError> {
-        self.ask(|reply| Job::Answer(id, vote, view, reply)).await
+        self.answer_endorsing(id, vote, view, Vec::new()).await
+    }
+
+    /// The same; once everybody has agreed and endorsed, the run may rest on these values.
+    pub async fn answer_endorsing(
+        &self,
+        id: ApprovalId,
+        vote: Vote,
+        view: Option<Digest>,
+        endorsed: Vec<Trusted>,
+    ) -> Result<Recorded<Answered>, LedgerError> {
+        self.ask(|reply| Job::Answer(id, vote, view, endorsed, reply)).await
     }
 
     /// Records that nobody answered in time. Gives whether that is so.

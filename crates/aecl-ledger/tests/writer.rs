@@ -439,7 +439,7 @@ fn a_kill_switch_reaches_the_runs_that_came_from_it() {
         let parent = world.run("bot").await;
         let open = OpenRun {
             principal: principal("narrow", "run_child"),
-            goal: aecl_kernel::facts::Goal { text: "part of it".into(), plan: None },
+            goal: aecl_kernel::facts::Goal::new("part of it".into(), None),
             expires_at: world.now().plus_s(9_999),
             parent: Some(parent.id().clone()),
             follows: None,

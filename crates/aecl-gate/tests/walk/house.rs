@@ -50,12 +50,21 @@ fn actions() -> Value {
          "approval": {"count": 2}, "compensation": refund, "output": calm, "connector": connector},
         {"name": "refund", "effect": "pay", "reversibility": "reversible", "idempotency": "keyed", "arguments": by("payment", "string"),
          "output": calm, "connector": connector},
+        {"name": "transfer", "effect": "pay", "reversibility": "reversible", "output": calm, "connector": connector,
+         "arguments": {"type": "object", "properties": {"to": {"type": "string"}, "eur": {"type": "number"}}},
+         "args": {"to": {"class": "dest_account"}, "eur": {"class": "magnitude"}}},
+        {"name": "rename", "effect": "write", "reversibility": "reversible", "output": calm, "connector": connector,
+         "arguments": {"type": "object", "properties": {"name": {"type": "string"}, "to_name": {"type": "string"}}},
+         "args": {"name": {"class": "target_name"}, "to_name": {"class": "content"}}},
+        {"name": "contacts", "effect": "read", "arguments": by("of", "string"), "connector": connector,
+         "outputs": [{"path": "/*/name", "endorses": "directory", "taints": false, "type": "name"},
+                     {"path": "/*/iban", "endorses": "directory", "taints": false, "type": "account"}]},
     ])
 }
 
 fn agents() -> Value {
     json!([
-        {"agent_id": "clerk", "allowed_actions": ["look", "note", "poke", "pay", "wire"], "blocked_actions": [],
+        {"agent_id": "clerk", "allowed_actions": ["look", "note", "poke", "pay", "wire", "transfer", "rename", "contacts"], "blocked_actions": [],
          "run_ttl_seconds": 1200, "token_ttl_seconds": 900,
          "budgets": [{"unit": "EUR", "limit": "1000", "per": "day"}]},
         {"agent_id": "reader", "allowed_actions": ["look"]},

@@ -13,6 +13,7 @@ mod house;
 mod people;
 mod permits;
 mod policy;
+mod provenance;
 mod runs;
 mod steps;
 mod undo;

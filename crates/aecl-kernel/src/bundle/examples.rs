@@ -35,6 +35,9 @@ pub(crate) struct Example {
     /// What the run has seen.
     #[serde(default)]
     labels: Labels,
+    /// What the run is for.
+    #[serde(default)]
+    goal: Option<String>,
     /// When, for hours.
     #[serde(default)]
     at: Option<Timestamp>,
@@ -99,6 +102,7 @@ impl Example {
             environment: self.environment.clone().map_or_else(|| Environment::new("production"), Ok)?,
             user: self.user.clone(),
             labels: self.labels.clone(),
+            goal: self.goal.clone(),
             at: self.at.unwrap_or(Timestamp(1_767_225_600_000)),
         })
     }

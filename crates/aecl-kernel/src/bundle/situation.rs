@@ -5,12 +5,15 @@ use super::Bundle;
 use crate::action::{Action, Credential, Mode, Proposal};
 use crate::decide::{Fresh, Question, Ruling, decide};
 use crate::digest::Digest;
-use crate::facts::{Facts, RunFact};
+use crate::facts::{Fact, Facts, Goal, Key, RunFact};
 use crate::id::{ActionId, AgentId, ApprovalId, BadId, Environment, ProjectId, RunId, TenantId, UserId};
 use crate::json::Limits;
 use crate::labels::Labels;
+use crate::labels::proof::Provenance;
+use crate::plan::Place;
 use crate::principal::Principal;
 use crate::time::Timestamp;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Who proposes what, where and when. Nothing is used of its budgets, and nobody has agreed to anything.
@@ -32,6 +35,8 @@ pub struct Situation {
     pub user: Option<UserId>,
     /// What the run has seen.
     pub labels: Labels,
+    /// What the run is for. Without it nobody asks where arguments come from.
+    pub goal: Option<String>,
     /// When.
     pub at: Timestamp,
 }
@@ -62,7 +67,14 @@ impl Situation {
             resume: false,
         };
         let action = Arc::new(Action::parse(proposal, bundle.catalogue(), &Limits::default()));
-        let facts = Facts { run: Some(self.run(principal, expires_at)), ..Facts::default() };
+        let mut facts = Facts { run: Some(self.run(principal, expires_at)), ..Facts::default() };
+        if let (Some(goal), Some(run)) = (&self.goal, &facts.run) {
+            let key = Key::Goal(run.principal.run.clone());
+            let goal = Goal::new(goal.clone(), None);
+            let mut space = BTreeMap::from([(key, Fact::Goal(goal))]);
+            let Ok(provenance) = Provenance::gather(&action, run, &[], &mut space);
+            facts.provenance = provenance;
+        }
         let fresh =
             Fresh { action: ActionId::new("act_example")?, approval: ApprovalId::new("apr_example")? };
         let question = Question { action: &action, facts: &facts, bundle, evidence: &[], now: self.at };
@@ -83,6 +95,10 @@ impl Situation {
             failing: None,
             failures: 0,
             next_seq: 0,
+            late: false,
+            planned: false,
+            step: Place::default(),
+            trusted_bytes: 0,
         }
     }
 }

@@ -304,6 +304,12 @@ pub fn fits(pattern: &str, pointer: &str) -> bool {
     }
 }
 
+/// Whether a pattern fits a pointer or something above it.
+pub fn covers(pattern: &str, pointer: &str) -> bool {
+    let mut steps = pointer.split('/');
+    pattern.split('/').all(|want| steps.next().is_some_and(|step| want == "*" || want == step))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

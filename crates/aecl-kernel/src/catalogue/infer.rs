@@ -239,8 +239,8 @@ pub fn severity(action: &str, effect: Effect) -> u8 {
 pub fn egress(action: &str, effect: Effect, classes: impl Iterator<Item = Class>) -> Egress {
     let reaches = classes.into_iter().any(|c| c.is_destination() || matches!(c, Class::Command));
     match effect {
-        Effect::Send | Effect::Pay | Effect::Execute | Effect::Deploy => Egress::External,
-        Effect::Read | Effect::Write | Effect::Delete | Effect::Grant => {
+        Effect::Send | Effect::Pay | Effect::Execute => Egress::External,
+        Effect::Read | Effect::Write | Effect::Delete | Effect::Grant | Effect::Deploy => {
             let sends = effect.changes_something() && any(&own_words(action), SENDS);
             if reaches || sends { Egress::External } else { Egress::None }
         }
@@ -248,7 +248,7 @@ pub fn egress(action: &str, effect: Effect, classes: impl Iterator<Item = Class>
 }
 
 /// The words by which a goal would ask for it.
-pub fn intent(action: &str, effect: Effect) -> Intent {
+pub fn intent(action: &str, effect: Effect, profile: bool) -> Intent {
     let words = own_words(action);
     let verb = words.first().map_or("", String::as_str);
     let of = |list: &[&str]| -> BTreeSet<String> { list.iter().map(|w| (*w).to_owned()).collect() };
@@ -313,6 +313,18 @@ pub fn intent(action: &str, effect: Effect) -> Intent {
         if !matches!(verb, "update" | "edit" | "cancel" | "delete" | "get") {
             intent.strong = of(&["pay", "transfer", "wire", "refund", "reimburse", "repay", "remit"]);
         }
+    }
+    if profile {
+        intent.objects.extend(of(&[
+            "profile",
+            "address",
+            "street",
+            "city",
+            "phone",
+            "name",
+            "details",
+            "information",
+        ]));
     }
     for word in words.iter().skip(usize::from(words.len() > 1)) {
         intent.objects.insert(word.clone());

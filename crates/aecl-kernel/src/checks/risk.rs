@@ -1,16 +1,25 @@
 //! How much is at stake? Points add up; above the one threshold a person is asked.
 
-use crate::code;
-use crate::decide::{Findings, Question};
+use super::table;
+use crate::approval::Requirement;
+use crate::code::{self, Code};
+use crate::decide::{Doubt, Findings, Question};
 use crate::evidence::counted;
+use crate::labels::proof::leaves;
 use crate::risk::{Exposure, assess};
 use crate::understand::What;
 use crate::understand::sql::SqlEffect;
+use rust_decimal::Decimal;
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let Some(typed) = &q.action.typed else { return };
     let manifest = &typed.manifest;
     let compensation = manifest.compensation.as_ref();
+    let of_limit = share_of_limit(q, findings);
+    let mut doubts: Vec<Code> =
+        findings.list.iter().map(|f| f.code).filter(|c| table::row(*c).is_some()).collect();
+    doubts.sort_unstable();
+    doubts.dedup();
     findings.risk = assess(
         &Exposure {
             amount: q.action.amount.as_ref(),
@@ -22,6 +31,11 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
             bulk: manifest.bulk,
             untrusted: q.facts.run.as_ref().is_some_and(|r| r.labels.untrusted),
             evidence: q.evidence,
+            severity: manifest.severity(),
+            egress: typed.egress,
+            private: q.facts.run.as_ref().is_some_and(|r| r.labels.private),
+            of_limit,
+            doubts: &doubts,
         },
         q.bundle.weights(),
     );
@@ -37,8 +51,41 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
             threshold % 100,
             why.join("; ")
         );
-        findings.ask_somebody(code::RISK_ABOVE_THRESHOLD, text);
+        let two = q.bundle.weights().two_people_from;
+        if two > 0 && findings.risk.points >= two {
+            let requirement = Requirement { count: 2, ..super::approvers(q) };
+            findings.ask(code::RISK_ABOVE_THRESHOLD, text, requirement, 3600);
+        } else {
+            findings.ask_somebody(code::RISK_ABOVE_THRESHOLD, text);
+        }
     }
+}
+
+/// The largest share of its limit, in hundredths, that an amount takes. Above the limit a person is asked,
+/// whatever the score.
+fn share_of_limit(q: &Question<'_>, findings: &mut Findings) -> Option<u32> {
+    let typed = super::understood(q)?;
+    let limited = typed.roles.iter().any(|(_, argument)| argument.limit.is_some());
+    if !limited {
+        return None;
+    }
+    let mut most = None;
+    for leaf in leaves(q.action, typed) {
+        let Some(limit) = leaf.argument.limit else { continue };
+        // What is no number is the worst number.
+        let share = match crate::amount::decimal(leaf.value) {
+            Some(n) if n.is_sign_negative() || limit.is_zero() => u32::MAX,
+            Some(n) => u32::try_from((n * Decimal::ONE_HUNDRED / limit).ceil()).unwrap_or(u32::MAX),
+            None => u32::MAX,
+        };
+        if share > 100 {
+            let about = vec![Doubt { at: leaf.pointer.clone(), class: leaf.argument.class }];
+            let text = format!("`{}` is above its limit of {limit}", leaf.pointer.trim_start_matches('/'));
+            findings.row(code::AMOUNT_ABOVE_LIMIT, super::is_strict(q), text, about);
+        }
+        most = most.max(Some(share));
+    }
+    most
 }
 
 /// How many rows or recipients: what an argument says, what its SQL says, what was counted; the largest. A

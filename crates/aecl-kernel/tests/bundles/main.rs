@@ -198,9 +198,9 @@ fn unknown_key_is_an_error_with_a_suggestion() {
     check(
         all.split_off(all.len() - 1),
         expect![[r#"
-        risk.json: error: item 1: unknown field `amount_abov`, expected one of `profile`, `amount_above`, `amount`, `irreversible`, `production`, `bulk_above`, `bulk`, `untrusted`; did you mean `amount_above`?
-        does not load
-    "#]],
+            risk.json: error: item 1: unknown field `amount_abov`, expected one of `profile`, `amount_above`, `amount`, `irreversible`, `production`, `bulk_above`, `bulk`, `untrusted`, `compensatable`, `external`, `severity`, `near_limit`, `blast`, `private`, `doubts`, `two_people_from`; did you mean `amount_above`?
+            does not load
+        "#]],
     );
     check(
         vec![Source { path: "agent/a.json".into(), text: "{}".into() }],
@@ -753,9 +753,9 @@ fn wrong_example_keeps_a_bundle_from_loading() {
     check(
         with(json!({"name": "reads", "agent": "a", "action": "read", "expects": "allow"})),
         expect![[r#"
-        examples/all.json: error: `reads`: unknown field `expects`, expected one of `name`, `agent`, `action`, `arguments`, `environment`, `tenant`, `user`, `labels`, `at`, `expect`, `code`; did you mean `expect`?
-        does not load
-    "#]],
+            examples/all.json: error: `reads`: unknown field `expects`, expected one of `name`, `agent`, `action`, `arguments`, `environment`, `tenant`, `user`, `labels`, `goal`, `at`, `expect`, `code`; did you mean `expect`?
+            does not load
+        "#]],
     );
 }
 

@@ -9,13 +9,14 @@ use aecl_kernel::decide::{Fresh, Question, Ruling, decide};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{
     Answered, Concluded, Entry, Event, Expired, KillChanged, OutcomeKind, Ruled, RunClosed, RunOpened,
-    Started, TokenRevoked, VERSION,
+    Started, TokenRevoked, VERSION, state_goal,
 };
 use aecl_kernel::evidence::Evidence;
-use aecl_kernel::facts::{ActionFact, Fact, Facts, Key, KillScope, Meter};
+use aecl_kernel::facts::{ActionFact, Fact, Facts, Goal, Key, KillScope, Meter, rest_on};
 use aecl_kernel::id::{ActionId, ApprovalId, PersonId, RunId};
 use aecl_kernel::json::Limits;
 use aecl_kernel::labels::Labels;
+use aecl_kernel::labels::ingest::ingest;
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
 use serde_json::{Value, json};
@@ -122,6 +123,37 @@ impl World {
         self.open_child(principal, &[]);
     }
 
+    /// Opens a run for this goal, with a plan if there is one.
+    pub fn open_for(&mut self, principal: &Principal, goal: &str, plan: Option<Value>) {
+        self.open(principal);
+        let Some(Fact::Run(mut fact)) = self.space.get(&Key::Run(principal.run.clone())).cloned() else {
+            panic!("no run")
+        };
+        fact.planned = plan.is_some();
+        self.space.insert(Key::Run(principal.run.clone()), Fact::Run(fact));
+        state_goal(&principal.run, Goal::new(goal.into(), plan), &mut self.space);
+    }
+
+    /// Carries out what was permitted: the target answers this.
+    pub fn answers(&mut self, id: &ActionId, output: &Value) {
+        let action = self.action(id);
+        let typed = self.bundle.catalogue().find(&action.name).unwrap().clone();
+        let goal = match self.space.get(&Key::Goal(action.run.clone())) {
+            Some(Fact::Goal(goal)) => Some(goal.reading()),
+            _ => None,
+        };
+        let taken = ingest(&typed, output.to_string().as_bytes(), false, goal.as_deref());
+        self.conclude_with(id, OutcomeKind::Done, taken.labels);
+        let Ok(()) = rest_on(&action.run, &taken.trusted, &mut self.space);
+    }
+
+    /// Proposes a read, which must be allowed, and takes its output in.
+    pub fn reads(&mut self, proposal: Proposal, output: &Value) -> ActionId {
+        let id = permit(&self.propose(proposal));
+        self.answers(&id, output);
+        id
+    }
+
     /// Opens a run that was delegated, nearest ancestor first.
     pub fn open_child(&mut self, principal: &Principal, ancestors: &[RunId]) {
         let opened = RunOpened {
@@ -131,6 +163,8 @@ impl World {
             expires_at: self.now.plus_s(1200),
             ancestors: ancestors.to_vec(),
             labels: Labels::default(),
+            late: false,
+            planned: false,
             by: "orchestrator".into(),
         };
         self.record(Some(&principal.run), Event::RunOpened(Box::new(opened)));
@@ -217,6 +251,7 @@ impl World {
             yes,
             at: self.now,
             reason: String::new(),
+            endorse: false,
         };
         let state = ask.admit(&vote).map_err(|(code, _)| code.as_str())?;
         let answered =
@@ -258,6 +293,7 @@ impl World {
             output: None,
             output_bytes: 0,
             labels,
+            trusted_bytes: 0,
             latency_ms: 1,
             sandbox: "none".into(),
             approval: None,

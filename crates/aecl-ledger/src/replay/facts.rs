@@ -28,8 +28,13 @@ pub struct Differs {
     pub told: Option<String>,
 }
 
-/// Folds all entries from nothing and compares with the stored facts. Goals are left out: their text is not
-/// in any entry. Nobody may write meanwhile, and all facts must fit into memory.
+/// Facts that stand beside the entries, so that they can be erased.
+fn beside(key: &str) -> bool {
+    key.starts_with("goal/") || key.starts_with("trust/")
+}
+
+/// Folds all entries from nothing and compares with the stored facts. Goals and what runs rest on are left
+/// out: their text is not in any entry. Each decision has recorded what it took from them. Nobody may write meanwhile, and all facts must fit into memory.
 pub fn verify_facts(store: &mut dyn Store) -> Result<FactsReport, LedgerError> {
     let size = store.head()?.size;
     let mut folded: BTreeMap<Key, Fact> = BTreeMap::new();
@@ -54,7 +59,7 @@ pub fn verify_facts(store: &mut dyn Store) -> Result<FactsReport, LedgerError> {
         let stored = store.scan("", after.as_deref(), 1024)?;
         let Some((last, _)) = stored.last() else { break };
         after = Some(last.clone());
-        for (key, stored) in stored.into_iter().filter(|(key, _)| !key.starts_with("goal/")) {
+        for (key, stored) in stored.into_iter().filter(|(key, _)| !beside(key)) {
             let told = told.remove(&key);
             if told.as_ref() != Some(&stored) {
                 report.differs.push(Differs { key, stored: Some(text(stored)), told: told.map(text) });

@@ -144,7 +144,7 @@ impl World {
         let principal = principal(agent, name);
         let open = OpenRun {
             principal: principal.clone(),
-            goal: Goal { text: format!("what {name} is for"), plan: None },
+            goal: Goal::new(format!("what {name} is for"), None),
             expires_at: self.now().plus_s(1200),
             parent: None,
             follows: None,
@@ -189,6 +189,7 @@ impl World {
             yes,
             at: self.now(),
             reason: "because".into(),
+            endorse: false,
         };
         Ok(self.ledger.answer(ask.approval.clone(), vote, None).await?.get().state)
     }
@@ -305,6 +306,7 @@ pub fn conclusion(id: &ActionId, outcome: OutcomeKind) -> Conclusion {
         message: String::new(),
         output: Some(b"\"what came back\"".to_vec()),
         labels: Labels::default(),
+        trusted: Vec::new(),
         latency_ms: 3,
         sandbox: "none".into(),
         resolved_by: None,

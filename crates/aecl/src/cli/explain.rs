@@ -58,6 +58,9 @@ pub struct Args {
     /// The run has read private data.
     #[arg(long)]
     private: bool,
+    /// What the run is for. With --untrusted: would the arguments and the action follow from it?
+    #[arg(long, value_name = "TEXT")]
+    goal: Option<String>,
     /// At this time (UTC, such as 2026-03-01T08:00:00Z); by default now.
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
@@ -123,6 +126,7 @@ fn situation(home: &Home, args: &Args, action: String) -> std::result::Result<Si
         environment: Environment::new(&environment)?,
         user: args.user.as_deref().map(UserId::new).transpose()?,
         labels: Labels { untrusted: args.untrusted, private: args.private, ..Labels::default() },
+        goal: args.goal.clone(),
         at,
     })
 }

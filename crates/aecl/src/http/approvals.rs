@@ -5,9 +5,9 @@ use super::auth::Known;
 use super::body::Strict;
 use super::problem::{Problem, ProblemDetails};
 use super::story;
-use super::wire::{AnswerWith, Approval, Decision, Full, Queue, Queued, Step};
+use super::wire::{AnswerWith, Approval, Decision, Full, Queue, Queued, Step, Unproven};
 use aecl_gate::Identity;
-use aecl_gate::approvals::Request;
+use aecl_gate::approvals::{Reply, Request};
 use aecl_kernel::approval::AskState;
 use aecl_kernel::code;
 use aecl_kernel::digest::Digest;
@@ -123,6 +123,7 @@ pub fn full(app: &App, request: Request, reader: &Identity) -> Full {
                 Step::of(step, untrusted)
             })
             .collect(),
+        unproven: request.unproven.into_iter().map(Unproven::from).collect(),
         action_state: request.action.state.name(),
         may_answer,
     }
@@ -170,7 +171,8 @@ pub async fn answer(
             Problem::of(code::REQUEST_INVALID, "`view` is no `sha256:` digest of 64 hexadecimal digits")
         })?),
     };
-    let ask = app.gate.answer(by, &ApprovalId::new(approval)?, yes, body.reason, view).await?;
+    let reply = Reply { yes, reason: body.reason, view, endorse: body.endorse };
+    let ask = app.gate.reply(by, &ApprovalId::new(approval)?, reply).await?;
     let state = ask.state_at(app.gate.now());
     Ok(Approval::of(&ask, state, &app.gate.config().url()))
 }

@@ -86,6 +86,7 @@ async fn situation(app: &App, by: &Identity, question: &AuthzenQuestion<'_>) -> 
         tenant: said.tenant.as_deref().map(TenantId::new).transpose()?,
         environment: said.environment.as_deref().map(Environment::new).transpose()?,
         labels: labels::Labels::default(),
+        goal: None,
         compensates: None,
     };
     let context = question.context.as_ref();
@@ -102,6 +103,9 @@ async fn situation(app: &App, by: &Identity, question: &AuthzenQuestion<'_>) -> 
     situation.tenant = Some(fact.principal.tenant);
     situation.environment = Some(fact.principal.environment);
     situation.labels.join(&fact.labels);
+    // What the run may rest on besides its goal is not looked up here, so this answer is the stricter one.
+    let goal = app.gate.ledger().goal(&RunId::new(run)?).await.map_err(aecl_gate::GateError::from)?;
+    situation.goal = Some(goal.filter(|_| !fact.late).map_or_else(String::new, |goal| goal.text));
     Ok(situation)
 }
 

@@ -59,6 +59,7 @@ pub async fn explain(State(app): State<App>, by: Known, Raw(bytes): Raw) -> Resu
         tenant: body.tenant.as_deref().map(TenantId::new).transpose()?,
         environment: body.environment.as_deref().map(Environment::new).transpose()?,
         labels,
+        goal: body.goal.map(std::borrow::Cow::into_owned),
         compensates: body.compensates.as_deref().map(ActionId::new).transpose()?,
     };
     let explained = app.gate.explain(situation).await?;

@@ -16,6 +16,7 @@ pub fn card(full: &Full, visitor: &Visitor, now: Timestamp) -> Html {
         .html(&what(full))
         .html(&why(full))
         .html(&arguments(full))
+        .html(&unproven(full))
         .html(&read_from_outside(full))
         .html(&goal(full))
         .html(&history(full))
@@ -102,6 +103,38 @@ fn why(full: &Full) -> Html {
                 .raw("</span></li>")
         })
         .raw("</ul></details>")
+}
+
+/// Who supplied the values that are asked about: which output, which field, which words.
+fn unproven(full: &Full) -> Html {
+    if full.unproven.is_empty() {
+        return Html::new();
+    }
+    Html::new()
+        .raw("<h2>Where these values come from</h2><p class=\"quiet\">Neither the goal nor anybody else who is trusted has named them. What is quoted here may be a stranger's words; what it asks for counts for nothing.</p>")
+        .each(&full.unproven, |h, unproven| {
+            h.raw("<section class=\"untrusted\"><h3><code>")
+                .text(unproven.at.trim_start_matches('/'))
+                .raw("</code> <span class=\"quiet\">")
+                .text(&unproven.class.replace('_', " "))
+                .raw("</span></h3><pre dir=\"auto\">")
+                .text(&unproven.value)
+                .raw("</pre>")
+                .when(unproven.seen.is_empty(), |h| {
+                    h.raw("<p>It stands in nothing that this run has read: the agent made it up, or wrote it otherwise.</p>")
+                })
+                .raw("<ul>")
+                .each(&unproven.seen, |h, seen| {
+                    h.raw("<li>seen in <code>")
+                        .text(&seen.name)
+                        .raw("</code> at <code>")
+                        .text(if seen.path.is_empty() { "/" } else { &seen.path })
+                        .raw("</code><pre dir=\"auto\">")
+                        .text(&seen.excerpt)
+                        .raw("</pre></li>")
+                })
+                .raw("</ul></section>")
+        })
 }
 
 fn arguments(full: &Full) -> Html {
@@ -282,5 +315,9 @@ fn answer(full: &Full, visitor: &Visitor, view: &Digest) -> Html {
         .attribute(&visitor.csrf)
         .raw("\"><input type=\"hidden\" name=\"view\" value=\"")
         .attribute(&view.to_string())
-        .raw("\"><details><summary>Add a reason, which the agent is told</summary><input id=\"reason\" name=\"reason\" maxlength=\"2000\" autocomplete=\"off\" aria-label=\"Reason\"></details><div class=\"buttons\"><button class=\"no\" name=\"answer\" value=\"reject\">Reject</button><button class=\"yes\" name=\"answer\" value=\"approve\">Approve</button></div></form>")
+        .raw("\"><details><summary>Add a reason, which the agent is told</summary><input id=\"reason\" name=\"reason\" maxlength=\"2000\" autocomplete=\"off\" aria-label=\"Reason\"></details>")
+        .when(!full.unproven.is_empty(), |h| {
+            h.raw("<label><input type=\"checkbox\" name=\"endorse\" value=\"yes\"> The values above are right for the rest of this run, each in its role</label>")
+        })
+        .raw("<div class=\"buttons\"><button class=\"no\" name=\"answer\" value=\"reject\">Reject</button><button class=\"yes\" name=\"answer\" value=\"approve\">Approve</button></div></form>")
 }

@@ -135,7 +135,7 @@ async fn answered(app: &App, visitor: &Visitor, approval: &str, request: Request
         _ => return Err(Problem::of(code::REQUEST_INVALID, "press one of the two buttons")),
     };
     let reason = fields.remove("reason").unwrap_or_default().trim().to_owned();
-    let with = AnswerWith { reason, view: fields.remove("view") };
+    let with = AnswerWith { reason, view: fields.remove("view"), endorse: fields.contains_key("endorse") };
     let answered = take(app, &visitor.identity, approval, yes, with).await?;
     Ok(format!("/approvals/{}", answered.id))
 }

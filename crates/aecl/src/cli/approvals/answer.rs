@@ -13,12 +13,15 @@ pub(super) struct Args {
     /// Why; it is recorded, and a no is told to the agent with it.
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     reason: String,
+    /// With a yes: the values that are asked about are right for the rest of this run, each in its role.
+    #[arg(long)]
+    endorse: bool,
 }
 
 pub(super) fn run(common: &Common, args: &Args, yes: bool) -> Result {
     let path = path(&args.id)?;
     let way = if yes { "approve" } else { "reject" };
-    let body = json!({"reason": args.reason});
+    let body = json!({"reason": args.reason, "endorse": args.endorse && yes});
     let (before, after) = client::ask(common, async |client| {
         // What is answered is also shown, so that a slip of the hand is noticed while it can be undone.
         let before = client.get(&path).await?;

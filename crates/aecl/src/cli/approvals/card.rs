@@ -51,6 +51,7 @@ fn who(ask: &Value) -> String {
 pub(super) fn full(ask: &Value, aecl: &str) -> Page {
     let mut page = Page::new();
     head(&mut page, ask);
+    unproven(&mut page, ask);
     page.heading("Exactly this").field("action", &ask.text("/name"));
     if let Some(arguments) = ask.get("arguments") {
         page.json(arguments);
@@ -65,6 +66,30 @@ pub(super) fn full(ask: &Value, aecl: &str) -> Page {
     }
     answers(&mut page, ask, aecl);
     page
+}
+
+/// Who supplied the values that are asked about.
+fn unproven(page: &mut Page, ask: &Value) {
+    let values = ask.items("/unproven");
+    if values.is_empty() {
+        return;
+    }
+    page.heading("Where these values come from").item("nobody who is trusted has named them");
+    for value in values {
+        let (at, class) = (value.text("/at"), value.text("/class").replace('_', " "));
+        page.item(&format!("{} ({class})", at.trim_start_matches('/')));
+        page.quote(&value.text("/value"));
+        let seen = value.items("/seen");
+        if seen.is_empty() {
+            page.field("seen", "in nothing that this run has read: made up, or written otherwise");
+        }
+        for place in seen {
+            let path = place.text("/path");
+            let path = if path.is_empty() { "/".into() } else { path };
+            page.field("seen in", &format!("{} at {path} ({})", place.text("/name"), place.text("/action")));
+            page.quote(&place.text("/excerpt"));
+        }
+    }
 }
 
 fn history(page: &mut Page, ask: &Value) {

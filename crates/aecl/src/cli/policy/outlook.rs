@@ -2,6 +2,7 @@
 //! budgets and what a run has read can only make it stricter; `aecl explain` judges with arguments.
 
 use aecl_kernel::bundle::Bundle;
+use aecl_kernel::catalogue::flow::Egress;
 use aecl_kernel::catalogue::{ActionManifest, Reversibility};
 use aecl_kernel::manifest::{AgentManifest, Consent};
 use aecl_kernel::risk::{Exposure, assess};
@@ -89,6 +90,11 @@ pub(super) fn of(
             bulk: action.bulk,
             untrusted: false,
             evidence: &[],
+            severity: action.severity(),
+            egress: bundle.catalogue().find(name).map_or(Egress::External, |t| t.egress),
+            private: false,
+            of_limit: None,
+            doubts: &[],
         },
         bundle.weights(),
     );

@@ -2,7 +2,7 @@
 
 use super::{Decision, Requirement, requirements};
 use crate::http::story::Story;
-use aecl_gate::approvals::Step as GateStep;
+use aecl_gate::approvals::{Step as GateStep, Unproven as GateUnproven};
 use aecl_kernel::approval::{Ask, AskState, Vote as KernelVote};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -127,6 +127,44 @@ impl Step {
     }
 }
 
+/// An argument that nobody who is trusted stands behind.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Unproven {
+    /// Where it stands in the arguments, as a JSON pointer.
+    pub at: String,
+    /// Its role, such as `dest_account`.
+    pub class: &'static str,
+    /// Its value.
+    pub value: String,
+    /// Where the run has seen it; empty means that the agent made it up, or wrote it otherwise.
+    pub seen: Vec<Seen>,
+}
+
+/// A place where the run has seen a value.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Seen {
+    /// The action whose output it was.
+    pub action: String,
+    /// Its name.
+    pub name: String,
+    /// Where in the output, as a JSON pointer.
+    pub path: String,
+    /// The words around it, at most 80 characters. They may be a stranger's.
+    pub excerpt: String,
+}
+
+impl From<GateUnproven> for Unproven {
+    fn from(u: GateUnproven) -> Self {
+        let seen = |s: aecl_gate::approvals::Seen| Seen {
+            action: s.action.to_string(),
+            name: s.name,
+            path: s.path,
+            excerpt: s.excerpt,
+        };
+        Self { at: u.at, class: u.class.name(), value: u.value, seen: u.seen.into_iter().map(seen).collect() }
+    }
+}
+
 /// A request with everything that an approver needs to know.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Full {
@@ -158,6 +196,9 @@ pub struct Full {
     pub plan: Option<Value>,
     /// Why we ask.
     pub decision: Decision,
+    /// The arguments that nobody who is trusted stands behind, and where the run has seen their values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unproven: Vec<Unproven>,
     /// What the run has done so far, oldest first.
     pub history: Vec<Step>,
     /// Where the action stands.
@@ -174,4 +215,6 @@ pub struct AnswerWith {
     pub reason: String,
     /// SHA-256 of the view that was shown (`sha256:…`), if the surface knows it.
     pub view: Option<String>,
+    /// For a yes: the values that are asked about are right for the rest of this run, each in its role.
+    pub endorse: bool,
 }

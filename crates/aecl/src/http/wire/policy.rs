@@ -37,6 +37,9 @@ pub struct Explain<'a> {
     /// What the run would have seen.
     #[serde(default)]
     pub labels: Labels,
+    /// What the run would be for. Without it nobody asks where arguments come from.
+    #[serde(borrow, default)]
+    pub goal: Option<Cow<'a, str>>,
     /// The action that it would undo.
     #[serde(default)]
     pub compensates: Option<String>,

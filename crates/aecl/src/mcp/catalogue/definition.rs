@@ -99,7 +99,6 @@ impl Definition {
         });
         self.defaults(server, &mut entry);
         suggest(&mut entry)?;
-        compiles(&entry)?;
         Ok(entry)
     }
 
@@ -161,7 +160,7 @@ impl Definition {
     }
 }
 
-/// Writes down what names and schema suggest about severity, reach and the roles of the arguments, so that a
+/// Compiles the entry and writes down what names and schema suggest about severity, reach and the roles of the arguments, so that a
 /// person can correct it. Annotations have no part in it.
 fn suggest(entry: &mut Value) -> Result<(), String> {
     let manifest: ActionManifest =

@@ -1,0 +1,29 @@
+//! Is it a step of the declared plan? A plan is a contract: what it does not have waits for a person, and is
+//! blocked if a value that matters is unproven, too.
+
+use super::{is_strict, understood};
+use crate::code;
+use crate::decide::{Findings, Question};
+use crate::plan::Standing;
+
+pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+    if understood(q).is_none() {
+        return;
+    }
+    let Some(standing) = q.facts.provenance.as_ref().and_then(|p| p.plan) else { return };
+    let name = &q.action.name;
+    let why = match standing {
+        Standing::Step { .. } | Standing::Read => return,
+        Standing::Unlisted => format!("the declared plan has no step `{name}`"),
+        Standing::Otherwise => format!("the declared plan has `{name}` with other arguments"),
+        Standing::Over => format!("the step `{name}` of the declared plan is over"),
+    };
+    let unproven = findings.has_row(8) || findings.has_row(11);
+    let (code, why) = match unproven {
+        true => {
+            (code::PLAN_VIOLATED, format!("{why}, and a value that matters comes from nobody who is trusted"))
+        }
+        false => (code::OFF_PLAN, why),
+    };
+    findings.row(code, is_strict(q), why, Vec::new());
+}
