@@ -130,6 +130,9 @@ pub struct ApprovalRule {
     /// Seconds until the request expires, which rejects it.
     #[serde(default = "an_hour")]
     pub expires_s: u64,
+    /// What cannot be undone asks only if something that matters is unproven, or the goal does not ask for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unless_proven: bool,
 }
 
 fn yes() -> bool {
@@ -338,6 +341,11 @@ impl ActionManifest {
     pub fn scale(&self, unit: &str) -> u32 {
         let said = self.fields.amount.as_ref().and_then(|a| a.scale);
         said.unwrap_or_else(|| amount::scale_of(unit))
+    }
+
+    /// Whether what cannot be undone may happen without a person where all that matters is proven.
+    pub fn unless_proven(&self) -> bool {
+        self.approval.as_ref().is_some_and(|rule| rule.unless_proven)
     }
 
     /// Whether carrying it out uses credentials, as far as the entry says so. Those of an MCP server stand with

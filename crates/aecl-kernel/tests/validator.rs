@@ -27,6 +27,11 @@ fn house(mode: &str) -> Arc<Bundle> {
         {"name": "recall", "effect": "write", "reversibility": "irreversible",
          "arguments": schema(json!({"id": text()}), json!(["id"])), "args": {"id": {"class": "target_id"}},
          "intent": {"weak": ["recall"], "objects": ["payment"]}},
+        {"name": "wire", "effect": "pay", "reversibility": "irreversible", "severity": 3,
+         "approval": {"always": false, "unless_proven": true},
+         "arguments": schema(json!({"to": text(), "amount": {"type": "number"}}), json!(["to", "amount"])),
+         "args": {"to": {"class": "dest_account"}, "amount": {"class": "magnitude", "low_value": 1}},
+         "intent": {"strong": ["wire"]}},
         {"name": "send_mail", "effect": "send", "reversibility": "reversible",
          "arguments": schema(json!({"to": {"type": "array", "items": text()}, "subject": text(), "body": text()}), json!(["to"])),
          "args": {"to": {"class": "dest_email"}}},
@@ -614,4 +619,26 @@ proptest::proptest! {
         let tainted = verdict_and_replay(&goal, name, &arguments, true);
         proptest::prop_assert!(tainted >= clean, "{clean:?} became {tainted:?}");
     }
+}
+
+// --- What cannot be undone
+
+#[test]
+fn what_cannot_be_undone_asks_unless_all_that_matters_is_proven() {
+    let wire = |to: &str, amount: u64| json!({"to": to, "amount": amount});
+    let goal = format!("Wire 50 to {IBAN}");
+    // Before and after the run has read what a stranger wrote: a model can be wrong all by itself.
+    for run in [Run::new, |goal: &str| Run::new(goal).tainted()] {
+        assert_eq!(run(&goal).says("wire", wire(IBAN, 50)), "allow");
+        let asks = |goal: &str, arguments: Value| {
+            let codes = run(goal).codes("wire", arguments);
+            assert!(codes.contains(&"irreversible"), "{goal}: {codes:?}");
+        };
+        asks(&goal, wire(EVIL, 50));
+        asks(&goal, wire(IBAN, 500));
+        asks(&format!("Is 50 a lot for {IBAN}?"), wire(IBAN, 50));
+        asks(&format!("Never wire 50 to {IBAN}"), wire(IBAN, 50));
+    }
+    // Whoever has not said so is always asked.
+    assert_eq!(Run::new("Recall payment 12345").codes("recall", json!({"id": "12345"})), ["irreversible"]);
 }

@@ -45,6 +45,9 @@ pub(super) fn add(
     {
         error(format!("`approval` needs a `count` from 1 to {COUNT_MAX} and an `expires_s` above 0"));
     }
+    if manifest.unless_proven() && manifest.always_approval().is_some() {
+        error("`approval` has `unless_proven` and asks always; say `always: false`, or leave `unless_proven` out".into());
+    }
     if let Some(cost) = &manifest.cost
         && cost.value.is_sign_negative()
     {
@@ -251,10 +254,12 @@ pub(super) fn check_compensations(catalogue: &Catalogue, homes: &Homes, problems
             }
         } else if manifest.effect.changes_something() && manifest.reversibility() != Reversibility::Reversible
         {
-            problems.push(Problem::warning(
-                &path,
-                format!("`{name}` names no compensation, so it always waits for a person"),
-            ));
+            let when =
+                match manifest.unless_proven() && manifest.reversibility() == Reversibility::Irreversible {
+                    true => "waits for a person unless everything that matters is proven",
+                    false => "always waits for a person",
+                };
+            problems.push(Problem::warning(&path, format!("`{name}` names no compensation, so it {when}")));
         }
     }
 }

@@ -96,7 +96,11 @@ fn has_user(url: &str) -> bool {
 }
 
 /// Every value that needs a proof and has none that is good enough.
-fn unproven(leaves: &[Leaf<'_>], typed: &TypedAction, provenance: &Provenance) -> Vec<(Code, Doubt)> {
+pub(super) fn unproven(
+    leaves: &[Leaf<'_>],
+    typed: &TypedAction,
+    provenance: &Provenance,
+) -> Vec<(Code, Doubt)> {
     let changes = typed.manifest.effect.changes_something();
     let mut out = Vec::new();
     for leaf in leaves {

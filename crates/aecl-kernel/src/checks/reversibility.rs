@@ -1,10 +1,14 @@
 //! Can it be taken back? What cannot, or names no way, always waits for a person. An undo is judged here,
 //! too: only what is known to have happened is undone, and only once.
 
-use crate::catalogue::Reversibility;
+use super::data_flow;
+use crate::catalogue::{Reversibility, TypedAction};
 use crate::code;
 use crate::decide::{Findings, Question};
 use crate::facts::{ActionState, Undo};
+use crate::labels::goal::Asks;
+use crate::labels::proof::leaves;
+use crate::plan::Standing;
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     if q.action.compensates.is_some() {
@@ -16,6 +20,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         return;
     }
     match (manifest.reversibility(), &manifest.compensation) {
+        (Reversibility::Irreversible, _) if manifest.unless_proven() && is_proven(q, typed) => {}
         (Reversibility::Irreversible, _) => {
             findings.ask_somebody(code::IRREVERSIBLE, format!("`{}` cannot be undone", q.action.name));
         }
@@ -24,6 +29,17 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         }
         (Reversibility::Compensatable | Reversibility::Reversible, _) => {}
     }
+}
+
+/// Whether everything that matters is what somebody who is trusted has named, and the goal or the plan asks for
+/// the action. Also before the run has read what strangers wrote: a model can be wrong all by itself.
+fn is_proven(q: &Question<'_>, typed: &TypedAction) -> bool {
+    let Some(provenance) = &q.facts.provenance else { return false };
+    let is_asked = match &provenance.plan {
+        Some(standing) => matches!(standing, Standing::Step { .. } | Standing::Read),
+        None => provenance.asks != Asks::No,
+    };
+    is_asked && data_flow::unproven(&leaves(q.action, typed), typed, provenance).is_empty()
 }
 
 fn undo(q: &Question<'_>, findings: &mut Findings) {

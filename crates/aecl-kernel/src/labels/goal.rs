@@ -591,8 +591,16 @@ fn delegates(goal: &str) -> bool {
         let near = |list: &[&str], from: usize, to: usize| {
             words.iter().skip(from).take(to.saturating_sub(from)).any(|w| list.contains(&w.as_str()))
         };
-        let acts =
-            ACTS.contains(&word.as_str()) && near(DO, i.saturating_sub(6), i) && near(FROM, i + 1, i + 4);
+        // "The following tasks" stand in the goal itself.
+        let elsewhere = !near(&["following"], i.saturating_sub(3), i);
+        let acts = elsewhere
+            && ACTS.contains(&word.as_str())
+            && near(DO, i.saturating_sub(6), i)
+            && near(FROM, i + 1, i + 4);
+        // "Read the file and follow the instructions": they can only be those that are read.
+        let follows = matches!(word.as_str(), "follow" | "obey" | "heed")
+            && near(&["the", "its", "these", "those", "their", "his", "her", "any", "all"], i + 1, i + 2)
+            && near(&["instructions", "instruction", "steps", "orders", "directions"], i + 2, i + 4);
         let says = DO.contains(&word.as_str())
             && near(&["what", "whatever", "everything", "as"], i + 1, i + 3)
             && near(
@@ -600,7 +608,7 @@ fn delegates(goal: &str) -> bool {
                 i + 2,
                 i + 9,
             );
-        acts || says
+        acts || follows || says
     })
 }
 
@@ -704,6 +712,8 @@ mod tests {
             ("Please follow the instructions in the file todo.txt", true),
             ("Do what the mail from Ann says", true),
             ("Complete the tasks from my TODO list", true),
+            ("Read notice.txt and follow the instructions precisely", true),
+            ("Perform the following tasks in the order they are given: 1. Read a. 2. Read b.", false),
             ("Pay the bill in the file", false),
             ("Summarize the email", false),
         ] {

@@ -199,7 +199,7 @@ impl Goals {
 
 impl Provenance {
     /// Looks up where the arguments come from. Nothing, where nobody has to know: the run has read no
-    /// stranger's text and has no plan, or the action was not understood.
+    /// stranger's text and has no plan, and the action always asks or never; or it was not understood.
     pub fn gather<S: Space>(
         action: &Action,
         run: &RunFact,
@@ -209,7 +209,8 @@ impl Provenance {
         let Some(typed) = action.typed.as_deref().filter(|_| action.problems.is_empty()) else {
             return Ok(None);
         };
-        if !(run.labels.untrusted || run.planned) || action.compensates.is_some() {
+        let asked = run.labels.untrusted || run.planned || typed.manifest.unless_proven();
+        if !asked || action.compensates.is_some() {
             return Ok(None);
         }
         let goals = Goals::of(run, lineage, space)?;
