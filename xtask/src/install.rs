@@ -37,6 +37,7 @@ pub fn run(with_browser: bool) -> Result<Installed, String> {
     std::fs::create_dir_all(&folder).map_err(|error| format!("`{}`: {error}", folder.display()))?;
     python(&folder.join("python"), "requirements.txt")?;
     python(&folder.join("python-legacy"), "requirements-legacy.txt")?;
+    python(&folder.join("dojo"), "requirements-dojo.txt")?;
     let node = node(&folder.join("node"))?;
     let installed = Installed { python: folder.join("python/bin/python"), node, folder };
     all_there(&installed)?;
@@ -164,6 +165,7 @@ fn all_there(installed: &Installed) -> Result<(), String> {
         "python/bin/python",
         "python/bin/mcp-server-git",
         "python-legacy/bin/mcp-server-sqlite",
+        "dojo/bin/python",
         "node/node_modules/@modelcontextprotocol/conformance/package.json",
         "node/node_modules/@modelcontextprotocol/server-everything/package.json",
         "node/node_modules/@modelcontextprotocol/server-filesystem/package.json",

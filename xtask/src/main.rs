@@ -3,6 +3,7 @@
 //! One command per file. What a command needs and does is in its `HELP`.
 
 mod check;
+mod dojo;
 mod install;
 mod peers;
 mod programs;
@@ -17,6 +18,7 @@ The caretaker of the house.
 Usage: cargo xtask <command>
 
   test [--fast] [--only STEP]   everything that shows that AECL works
+  dojo                          AgentDojo's attacks through a running AECL, all of them
   check                         format, lints, tidy, documentation: what a commit must pass
   tidy                          rules of the house that no other tool knows
 
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     };
     let run: fn(&[String]) -> Result<bool, String> = match command {
         "test" => test::run,
+        "dojo" => dojo::run,
         "check" => check::run,
         "tidy" => tidy::run,
         "--help" | "-h" | "help" => {

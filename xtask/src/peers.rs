@@ -46,9 +46,7 @@ pub fn run(script: &Script, installed: &Installed) -> Result<Tally, String> {
     // `timeout` ends the whole process group, so no server outlives its script.
     let mut command = Command::new("timeout");
     command.args(["--kill-after=10", &DEADLINE_S.to_string()]).arg(interpreter).arg(&script.path);
-    command.env("AECL_BIN", aecl_binary()?).env("PEERS", &installed.folder).env("NODE", &installed.node);
-    command.env("PYTHONUNBUFFERED", "1").env("PYTHONDONTWRITEBYTECODE", "1");
-    let (success, lines) = watch_lines(&mut command)?;
+    let (success, lines) = watch_lines(environment(&mut command, installed)?)?;
 
     let starting = |word: &str| lines.iter().filter(|line| line.starts_with(word)).count() as u64;
     let mut tally = Tally { passed: starting("ok "), failed: starting("FAIL "), skipped: starting("skip ") };
@@ -58,6 +56,12 @@ pub fn run(script: &Script, installed: &Installed) -> Result<Tally, String> {
         tally.failed = 1;
     }
     Ok(tally)
+}
+
+/// What a script finds in its environment.
+pub fn environment<'a>(command: &'a mut Command, installed: &Installed) -> Result<&'a mut Command, String> {
+    command.env("AECL_BIN", aecl_binary()?).env("PEERS", &installed.folder).env("NODE", &installed.node);
+    Ok(command.env("PYTHONUNBUFFERED", "1").env("PYTHONDONTWRITEBYTECODE", "1"))
 }
 
 fn aecl_binary() -> Result<PathBuf, String> {
