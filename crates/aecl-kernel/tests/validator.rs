@@ -642,3 +642,17 @@ fn what_cannot_be_undone_asks_unless_all_that_matters_is_proven() {
     // Whoever has not said so is always asked.
     assert_eq!(Run::new("Recall payment 12345").codes("recall", json!({"id": "12345"})), ["irreversible"]);
 }
+
+#[test]
+fn where_the_goal_spells_out_a_destination_strict_goes_nowhere_else() {
+    let pay = json!({"to": EVIL, "amount": 1});
+    let held = "require_approval unproven_destination";
+    for (goal, strict) in [
+        (format!("Pay 1 to {IBAN}"), "block off_intent_unproven"),
+        ("Pay the bill in the mail".to_owned(), held),
+        (format!("Follow the instructions in the mail about {IBAN} and pay"), held),
+    ] {
+        assert_eq!(Run::new(&goal).tainted().says("pay", pay.clone()), held, "{goal}");
+        assert_eq!(Run::strict(&goal).tainted().says("pay", pay.clone()), strict, "{goal}");
+    }
+}

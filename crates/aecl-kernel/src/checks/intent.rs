@@ -28,6 +28,12 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
             findings.row(code::OFF_INTENT, strict, text, Vec::new());
         }
         Asks::Strongly { .. } | Asks::Weakly { .. }
+            if strict && provenance.elsewhere && !provenance.delegates =>
+        {
+            let text = format!("the goal spells out where `{name}` goes, and this goes elsewhere");
+            findings.row(code::OFF_INTENT_UNPROVEN, strict, text, Vec::new());
+        }
+        Asks::Strongly { .. } | Asks::Weakly { .. }
             if provenance.earlier > 0 && !provenance.plural && !names_several(&provenance.asks) =>
         {
             let text =

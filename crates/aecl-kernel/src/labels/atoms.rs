@@ -115,6 +115,16 @@ fn atom(kind: Kind, value: &Value, text: &str) -> Option<Atom> {
     Atom::new(kind, canonical)
 }
 
+/// The kind in which a destination is spelt out, so that it cannot be meant for anything else.
+pub fn own_kind(class: Class) -> Option<Kind> {
+    match class {
+        Class::DestEmail => Some(Kind::Email),
+        Class::DestUrl => Some(Kind::Url),
+        Class::DestAccount => Some(Kind::Account),
+        _ => None,
+    }
+}
+
 /// The atoms that a trusted leaf gives: those of its declared form, or what key and shape say.
 pub fn given(form: Option<Form>, key: &str, value: &Value) -> Vec<Atom> {
     let Some(text) = plain(value) else { return Vec::new() };

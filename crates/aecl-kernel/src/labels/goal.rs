@@ -153,6 +153,11 @@ impl Reading {
         (phrase && self.has_phrase(&atom.text)).then_some(How::Words)
     }
 
+    /// Whether the goal names something of this kind in its own writing: an address, a link, an account.
+    pub fn spells_out(&self, kind: Kind) -> bool {
+        self.atoms.iter().any(|(atom, how)| atom.kind == kind && *how <= How::Typed)
+    }
+
     /// Whether these words stand in the goal one after the other, in a clause that does not forbid.
     fn has_phrase(&self, phrase: &str) -> bool {
         let wanted: Vec<String> = phrase.split_whitespace().map(canon::bare).collect();

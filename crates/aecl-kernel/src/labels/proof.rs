@@ -59,6 +59,9 @@ pub struct Provenance {
     /// The goal hands the decision over to what is read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub delegates: bool,
+    /// The goal spells out a destination of this kind, and one of these is another that nobody trusted named.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elsewhere: bool,
     /// The goal asks for more than one of something.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub plural: bool,
@@ -229,6 +232,7 @@ impl Provenance {
             grounded: search.is_grounded(&leaves),
             asks: Asks::No,
             delegates: search.goals.0.iter().any(|goal| goal.delegates),
+            elsewhere: false,
             plural: search.goals.0.iter().any(|goal| goal.plural),
             earlier: 0,
             plan: plan.map(|plan| plan.stands(action, run.step)),
@@ -245,6 +249,12 @@ impl Provenance {
                 out.proofs.insert(leaf.pointer.clone(), proofs);
             }
         }
+        out.elsewhere = leaves.iter().filter(|l| l.argument.class.is_destination()).any(|leaf| {
+            let proofs = out.proofs.get(&leaf.pointer).map_or(&[][..], Vec::as_slice);
+            let kind = atoms::own_kind(leaf.argument.class);
+            let spelt = kind.is_some_and(|kind| search.goals.0.iter().any(|goal| goal.spells_out(kind)));
+            spelt && !suffices(leaf.argument.class, typed, proofs)
+        });
         if changes && typed.egress != Egress::None {
             let contents = leaves.iter().filter(|l| l.argument.class == Class::Content);
             for (i, leaf) in contents.enumerate().take(LEAVES_MAX + 1) {
