@@ -121,7 +121,21 @@ pub fn own_kind(class: Class) -> Option<Kind> {
         Class::DestEmail => Some(Kind::Email),
         Class::DestUrl => Some(Kind::Url),
         Class::DestAccount => Some(Kind::Account),
-        _ => None,
+        // A name may be meant for anything; the others are no destinations.
+        Class::DestName
+        | Class::TargetId
+        | Class::TargetName
+        | Class::TargetPath
+        | Class::Magnitude
+        | Class::Credential
+        | Class::Profile
+        | Class::Command
+        | Class::QuerySql
+        | Class::Content
+        | Class::Attachments
+        | Class::Time
+        | Class::Flag
+        | Class::Selector => None,
     }
 }
 
