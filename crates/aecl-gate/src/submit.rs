@@ -302,6 +302,9 @@ impl Gate {
                 if fact.state != ActionState::Started {
                     break Held::Over(self.recorded_answer(&wait.id, None, true).await?);
                 }
+            } else if cancel.is_cancelled() || until.is_cancelled() {
+                // A yes that comes at the same moment is for the identical call.
+                break Held::TimedOut(Box::new(ask));
             } else if ask.state_at(self.now()) == AskState::Approved && !fact.resume {
                 *turn = Some(guard);
                 break Held::AskAgain;
@@ -310,8 +313,8 @@ impl Gate {
             tokio::select! {
                 () = &mut ring => {}
                 () = tokio::time::sleep_until(deadline) => break Held::TimedOut(Box::new(ask)),
-                () = cancel.cancelled() => break Held::TimedOut(Box::new(ask)),
-                () = until.cancelled() => break Held::TimedOut(Box::new(ask)),
+                () = cancel.cancelled() => {}
+                () = until.cancelled() => {}
             }
         };
         self.0.metrics.waited(self.now().since_ms(asked_at));

@@ -141,6 +141,13 @@ async fn the_identical_call_and_the_task_are_one_action() {
     let ask = asked(&gate).await;
     let second = client.ask("tools/call", as_task("one")).await;
     let second = json!({"taskId": second["result"]["task"]["taskId"]});
+    // A task is answered before its call is proposed; after the yes it would be a call of its own.
+    let waits = async {
+        while !client.ask("tasks/get", second.clone()).await.to_string().contains(ask.approval.as_str()) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), waits).await.expect("the second call waits, too");
     answer(&gate, ask.approval.as_str(), true).await;
     until(&mut client, id, "completed").await;
     until(&mut client, second, "completed").await;

@@ -164,6 +164,7 @@ fn home(place: &Path, port: u16) -> Aecl {
     let action = |name: &str, connector: Value| {
         json!({
             "name": name, "effect": "write", "reversibility": "reversible", "credential_scope": "canary_ns",
+            "output": {"untrusted": false, "private": false},
             "arguments": {"type": "object", "properties": {"x": {"type": "string"}}}, "connector": connector, "timeout_ms": 10_000,
         })
     };
