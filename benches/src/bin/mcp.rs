@@ -2,7 +2,7 @@
 //! each in turn, so that a busy machine is as busy for both. A call that is let through is two durable
 //! commits (ruled and started, concluded); what those cost on this disk is measured in between.
 //!
-//! `cargo run --release --bin mcp [stdio|http]...` in `benches/`. Needs `python3` for the server on pipes.
+//! `cargo run --release --features mcp --bin mcp [stdio|http]...` in `benches/`. Needs `python3` for the server on pipes.
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};

@@ -102,3 +102,29 @@ fn an_ordinary_user_is_held_as_well() {
         .ended(2);
     assert_eq!(ran.out, "one\n1000\n");
 }
+
+#[test]
+fn the_doctor_builds_a_cage_and_attacks_it_where_actions_need_one() {
+    let dir = project();
+    let aecl = Aecl::on(&dir.path().join(".aecl"));
+    aecl.run(&["init"]).ended(0);
+    let point = || {
+        let told = aecl.run(&["--json", "doctor"]).json();
+        let all = told["checklist"].as_array().unwrap_or_else(|| panic!("{told}")).clone();
+        all.into_iter().find(|point| point["what"] == "sandbox for the threat level").unwrap()
+    };
+    assert_eq!(point()["state"], "not_yet", "{}", point());
+    let action = |connector: serde_json::Value| {
+        let action = json!({ "name": "work.test", "effect": "execute", "reversibility": "reversible",
+            "arguments": { "type": "object", "properties": {} }, "connector": connector });
+        let actions = aecl.dir().join("policy/actions");
+        fs::create_dir_all(&actions).unwrap();
+        fs::write(actions.join("work.json"), action.to_string()).unwrap();
+    };
+    action(json!({ "kind": "process", "argv": ["true"] }));
+    let held = point();
+    assert!(held["state"] == "met" && held["why"].as_str().unwrap().contains("attacks refused"), "{held}");
+    action(json!(null));
+    let bare = point();
+    assert!(bare["state"] == "not_met" && bare["why"].as_str().unwrap().contains("work.test"), "{bare}");
+}

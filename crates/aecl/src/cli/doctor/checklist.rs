@@ -3,6 +3,7 @@
 
 use super::record::Record;
 use super::{Check, Seen, State};
+use crate::cli::runtime;
 use crate::cli::show::{count, duration};
 use aecl_executor::connectors::mcp::Transport;
 use aecl_gate::config::Config;
@@ -59,18 +60,15 @@ pub(super) fn walk(seen: &Seen, record: &Record, checks: &[Check]) -> Vec<Item> 
         ("zero-trust credentials", of(&|b| credentials(b, config))),
         (
             "validator before execution",
-            not_met(
-                "allow-list and risk scoring decide; an intent check is not built yet. The goal of a run is recorded and shown to approvers",
-                "open runs with a telling goal, so that people can judge what they are asked",
+            met(
+                "allow-list, where arguments come from, intent, what SQL and commands do, and risk decide; give runs a telling goal, it is what arguments are held against",
             ),
         ),
         ("sandbox for the threat level", of(&|b| sandbox(b, config))),
         ("time-outs at three levels", of(&timeouts)),
         (
             "network default deny",
-            not_yet(
-                "no action is declared to run code (effect `execute`); actions over HTTP reach only listed, public addresses",
-            ),
+            met("actions over HTTP reach only listed, public addresses; a program in a cage reaches nobody"),
         ),
         ("immutable structured logs", logs(record)),
         ("central human-in-the-loop policy", people(checks)),
@@ -153,14 +151,12 @@ fn plain_secrets(server: &str, transport: &Transport) -> Vec<String> {
 }
 
 fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
-    let runs = names(bundle, |t| t.manifest.effect == Effect::Execute);
-    if !runs.is_empty() {
+    let caged = |t: &TypedAction| t.manifest.connector.get("kind").is_some_and(|kind| kind == "process");
+    let bare = names(bundle, |t| t.manifest.effect == Effect::Execute && !caged(t));
+    if !bare.is_empty() {
         return not_met(
-            format!(
-                "{} run code, and the only tier that is built, `process`, does not contain it",
-                listed(&runs)
-            ),
-            "block them until a stronger tier is here",
+            format!("{} run code, and nothing says that it is in a cage", listed(&bare)),
+            "carry them out with a `process` connector (docs/reference/connectors.md), or block them",
         );
     }
     let servers =
@@ -170,7 +166,24 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
     } else {
         format!("; {} that you chose run as your user", count(servers, "MCP server"))
     };
-    not_yet(format!("no action is declared to run code (effect `execute`){servers}"))
+    let caged = names(bundle, caged);
+    if caged.is_empty() {
+        return not_yet(format!("no action is declared to run code (effect `execute`){servers}"));
+    }
+    // Built and attacked now: that a file is there says nothing.
+    let found = runtime().map(|runtime| runtime.block_on(aecl_sandbox::probe())).unwrap_or_default();
+    match found.iter().find(|found| found.available) {
+        Some(found) => met(format!(
+            "{} run in cages of tier `{}`: {}{servers}",
+            listed(&caged),
+            found.tier,
+            found.reason
+        )),
+        None => not_met(
+            format!("{} need a cage, and this host has none", listed(&caged)),
+            found.first().map_or("run AECL on Linux", |found| found.reason.as_str()),
+        ),
+    }
 }
 
 fn timeouts(bundle: &Bundle) -> Said {
@@ -183,7 +196,7 @@ fn timeouts(bundle: &Bundle) -> Said {
         );
     }
     met(format!(
-        "a tool call ends after at most {}, a run after {}; there is no sandbox whose lifetime could end",
+        "a tool call ends after at most {}, a run after {}, a cage with its call",
         duration(call),
         duration(run)
     ))
