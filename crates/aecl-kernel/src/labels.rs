@@ -14,6 +14,7 @@ pub mod seen;
 
 use crate::catalogue::Output;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The data class of values that must not leave.
@@ -44,5 +45,25 @@ impl Labels {
         self.untrusted |= other.untrusted;
         self.private |= other.private;
         self.classes.extend(other.classes.iter().cloned());
+    }
+}
+
+/// Visits every value that holds no other, with its JSON pointer.
+fn each_leaf<'a>(value: &'a Value, path: &mut String, visit: &mut dyn FnMut(&'a Value, &mut String)) {
+    let length = path.len();
+    let mut below = |step: &str, value: &'a Value| {
+        path.push('/');
+        path.push_str(step);
+        each_leaf(value, path, visit);
+        path.truncate(length);
+    };
+    match value {
+        Value::Object(map) => {
+            map.iter().for_each(|(name, value)| below(&name.replace('~', "~0").replace('/', "~1"), value));
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(i, item)| below(&i.to_string(), item));
+        }
+        leaf => visit(leaf, path),
     }
 }

@@ -7,7 +7,7 @@
 use super::atoms::{self, Atom, Kind, wanted};
 use super::goal::{Asks, How, Reading};
 use super::ingest::Mark;
-use super::{SECRET, canon, secrets};
+use super::{SECRET, canon, each_leaf, secrets};
 use crate::action::Action;
 use crate::catalogue::flow::{Argument, Class, Egress, Endorses};
 use crate::catalogue::{Reversibility, TypedAction};
@@ -91,37 +91,11 @@ pub struct Leaf<'a> {
 /// The values of the arguments that have a role, in order. Of an understood action only.
 pub fn leaves<'a>(action: &'a Action, typed: &'a TypedAction) -> Vec<Leaf<'a>> {
     let mut out = Vec::new();
-    let mut path = String::new();
-    descend(action.arguments.value(), typed, &mut path, &mut out);
+    each_leaf(action.arguments.value(), &mut String::new(), &mut |value, path| {
+        let argument = typed.roles.of_pointer(path).filter(|_| !value.is_null());
+        out.extend(argument.map(|argument| Leaf { pointer: path.clone(), argument, value }));
+    });
     out
-}
-
-fn descend<'a>(value: &'a Value, typed: &'a TypedAction, path: &mut String, out: &mut Vec<Leaf<'a>>) {
-    let length = path.len();
-    match value {
-        Value::Object(map) => {
-            for (name, value) in map {
-                path.push('/');
-                path.push_str(&name.replace('~', "~0").replace('/', "~1"));
-                descend(value, typed, path, out);
-                path.truncate(length);
-            }
-        }
-        Value::Array(items) => {
-            for (i, item) in items.iter().enumerate() {
-                path.push('/');
-                path.push_str(&i.to_string());
-                descend(item, typed, path, out);
-                path.truncate(length);
-            }
-        }
-        Value::Null => {}
-        leaf => {
-            if let Some(argument) = typed.roles.of_pointer(path) {
-                out.push(Leaf { pointer: path.clone(), argument, value: leaf });
-            }
-        }
-    }
 }
 
 /// Whether a value of this role must be proven before the action may happen.

@@ -1,5 +1,6 @@
 //! Where a value was seen, for a person who has to decide. A search in text: it explains and decides nothing.
 
+use super::each_leaf;
 use super::ingest::READ_MAX;
 use crate::json::{Document, Limits};
 use serde_json::Value;
@@ -35,24 +36,7 @@ pub fn places(value: &str, output: &[u8]) -> Vec<Place> {
 }
 
 fn walk(wanted: &str, value: &Value, path: &mut String, out: &mut Vec<Place>) {
-    let length = path.len();
-    match value {
-        Value::Object(map) => {
-            for (name, value) in map {
-                path.push('/');
-                path.push_str(&name.replace('~', "~0").replace('/', "~1"));
-                walk(wanted, value, path, out);
-                path.truncate(length);
-            }
-        }
-        Value::Array(items) => {
-            for (i, item) in items.iter().enumerate() {
-                path.push('/');
-                path.push_str(&i.to_string());
-                walk(wanted, item, path, out);
-                path.truncate(length);
-            }
-        }
+    each_leaf(value, path, &mut |leaf, path| match leaf {
         Value::String(text) => {
             // A tool of an MCP server answers JSON inside of text; its own paths say more.
             match text
@@ -65,8 +49,8 @@ fn walk(wanted: &str, value: &Value, path: &mut String, out: &mut Vec<Place>) {
             }
         }
         Value::Number(number) => look(wanted, &number.to_string(), path, out),
-        Value::Bool(_) | Value::Null => {}
-    }
+        _ => {}
+    });
 }
 
 fn look(wanted: &str, text: &str, path: &str, out: &mut Vec<Place>) {
