@@ -185,16 +185,18 @@ async fn caged(common: &Common, args: &Args, spec: &ProcessSpec) -> Result {
         }
     }
     if common.json {
-        told["cage"] = in_cage.into();
-        told["kept"] = json!(kept);
+        if let Value::Object(told) = &mut told {
+            told.insert("cage".into(), in_cage.into());
+            told.insert("kept".into(), json!(kept));
+        }
         show::print_json(&told);
         return Ok(exit);
     }
     if !matches!(ended.outcome, Outcome::Exited(_)) {
         show::say(&format!("aecl: the command {}", ended.outcome));
     }
-    for refused in told["refused"].as_array().into_iter().flatten() {
-        let word = |key: &str| refused[key].as_str().unwrap_or_default().to_owned();
+    for refused in told.get("refused").and_then(Value::as_array).into_iter().flatten() {
+        let word = |key: &str| refused.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         show::say(&format!("aecl: `{}` was not taken along: {}", word("path"), word("why")));
     }
     for (source, changes) in changes.iter().filter(|_| !args.keep) {
@@ -230,7 +232,8 @@ async fn told(ended: Ended, spec: &ProcessSpec) -> std::result::Result<(Ended, V
 fn changes(told: &Value, spec: &ProcessSpec) -> std::result::Result<Vec<(PathBuf, Changes)>, Error> {
     let mut all = Vec::new();
     for view in &spec.views {
-        let Some(found) = told["changes"].get(view.at.display().to_string()) else { continue };
+        let place = view.at.display().to_string();
+        let Some(found) = told.get("changes").and_then(|all| all.get(&place)) else { continue };
         let changes: Changes = serde_json::from_value(json!({ "changes": found }))
             .map_err(|e| Error::new(format!("the changes in `{}` cannot be read: {e}", view.at.display())))?;
         if !changes.changes.is_empty() {
@@ -291,8 +294,8 @@ async fn keep(
 
 fn diff(source: &Path, output: &[u8]) {
     let would: Value = serde_json::from_slice(output).unwrap_or_default();
-    for file in would["files"].as_array().into_iter().flatten() {
-        let word = |key: &str| file[key].as_str().unwrap_or_default().to_owned();
+    for file in would.get("files").and_then(Value::as_array).into_iter().flatten() {
+        let word = |key: &str| file.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         show::say(&format!("{} {}", word("what"), source.join(word("path")).display()));
         word("diff").lines().for_each(show::say);
     }

@@ -185,8 +185,14 @@ fn suggest(entry: &mut Value) -> Result<(), String> {
 
 /// Entries for reading a server's resources and prompts, which are imported with it.
 pub(super) fn companions(server: &str) -> Vec<Value> {
+    // What is looked for at the server: a `uri` of its own goes nowhere else, whatever its name suggests.
+    let selectors = |arguments: &Value| -> Map<String, Value> {
+        let names = arguments.get("properties").and_then(Value::as_object).into_iter().flatten();
+        names.map(|(name, _)| (name.clone(), json!({ "class": "selector" }))).collect()
+    };
     let entry = |method: &str, description: &str, arguments: Value| {
         json!({
+            "args": selectors(&arguments),
             "name": names::action(server, method),
             "description": description,
             "effect": "read",
@@ -240,9 +246,20 @@ fn shown(name: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
+    use aecl_kernel::catalogue::flow::Class;
 
     fn define(value: Value) -> Definition {
         Definition::read(&wire::raw_value(&value)).unwrap()
+    }
+
+    #[test]
+    fn what_is_read_at_a_server_is_looked_for_and_goes_nowhere() {
+        for entry in companions("files") {
+            let manifest: ActionManifest = serde_json::from_value(entry).unwrap();
+            let typed = TypedAction::compile(manifest).unwrap();
+            assert!(typed.roles.iter().all(|(_, argument)| argument.class == Class::Selector), "{typed:?}");
+            assert!(typed.roles.iter().next().is_some());
+        }
     }
 
     #[test]
