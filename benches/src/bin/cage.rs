@@ -7,7 +7,7 @@
 //! everything: `NO_CPU=1 chrt -f 50 target/release/cage` runs at real-time priority, for which the cage must
 //! have no limit on processor time.
 
-use aecl_sandbox::{Cage, Clocks, Limits, Network, Outcome, Program, Tier, run, start};
+use aecl_sandbox::{Backend, Cage, Clocks, Limits, Network, Outcome, Program, run, start};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -106,7 +106,7 @@ fn program() -> Program {
 fn cage(limited: bool) -> Cage {
     let minute = Duration::from_secs(60);
     Cage {
-        tier: Tier::Native,
+        backend: Backend::Native,
         views: vec![],
         network: Network::None,
         limits: Limits {

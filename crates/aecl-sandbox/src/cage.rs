@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::{Clocks, Tier};
+use crate::{Backend, Clocks};
 
 /// A program with exactly the environment it was given.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ impl fmt::Debug for Program {
     }
 }
 
-/// What a program of the operator's may have that runs beside us, in tier [`Tier::Process`].
+/// What a program of the operator's may have that runs beside us, in tier [`Tier::Process`](crate::Tier).
 #[derive(Clone, Copy, Debug)]
 pub struct Leash {
     /// The largest core dump. A core dump holds secrets; 0 is what you want.
@@ -45,8 +45,8 @@ pub struct Leash {
 /// there.
 #[derive(Clone, Debug)]
 pub struct Cage {
-    /// How strongly the program is held. There is no weaker fallback.
-    pub tier: Tier,
+    /// What holds the program, and so how strongly. There is no weaker fallback.
+    pub backend: Backend,
     /// Directories and files of the host that it sees.
     pub views: Vec<View>,
     /// Whom it can reach.

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::net::TcpListener;
 use std::path::Path;
 
-use crate::{Cage, CollectLimits, Collected, Ended, Held, Program, SandboxError, Stream, Tier};
+use crate::{Backend, Cage, CollectLimits, Collected, Ended, Held, Program, SandboxError, Stream};
 
 /// A program in its cage. There is none on this system.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Scratch {
 
 fn unavailable() -> SandboxError {
     SandboxError::Unavailable {
-        tier: Tier::Native,
+        backend: Backend::Native,
         why: "it is built from the kernel's interface of Linux on x86_64; run AECL there".into(),
     }
 }

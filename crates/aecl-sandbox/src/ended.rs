@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Level, Limits, Output, Scratch, Tier};
+use crate::{Backend, Level, Limits, Output, Scratch};
 
 /// The end of a program, and what it leaves.
 #[derive(Debug)]
@@ -56,8 +56,8 @@ impl fmt::Display for Outcome {
 /// The cage that a program really got, for the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// The tier.
-    pub tier: Tier,
+    /// What held it.
+    pub backend: Backend,
     /// Who it was on the host.
     pub user: HostUser,
     /// The version of landlock that restricted its files.

@@ -18,7 +18,7 @@
 //!     cwd: None, // `/scratch`
 //! };
 //! let cage = Cage {
-//!     tier: Tier::Native,
+//!     backend: Backend::Native, // of the tier `native`
 //!     views: vec![], // nothing of ours but the system's programs and libraries
 //!     network: Network::None,
 //!     limits: Limits {
@@ -78,7 +78,7 @@ pub use native::{Running, Scratch};
 pub use output::{Output, Stream};
 pub use probe::{Attack, Enforced, Found, probe};
 pub use process::{Contained, spawn};
-pub use tier::Tier;
+pub use tier::{Backend, Tier};
 
 /// Runs a program in a cage until nothing of it is left. It gets no input.
 ///
@@ -94,11 +94,8 @@ pub async fn run(program: Program, cage: Cage) -> Result<Ended, SandboxError> {
 /// # Errors
 /// As [`run`].
 pub async fn start(program: Program, cage: Cage) -> Result<Running, SandboxError> {
-    match cage.tier {
-        Tier::Process => Err(SandboxError::BadCage(
-            "the tier `process` is a leash, not a cage; use `spawn`, or a stronger tier".into(),
-        )),
-        Tier::Native => native::start(&program, &cage).await,
+    match cage.backend {
+        Backend::Native => native::start(&program, &cage).await,
     }
 }
 
@@ -144,10 +141,10 @@ pub enum SandboxError {
     #[error("this cage cannot be built: {0}")]
     BadCage(String),
     /// This host cannot hold a program that strongly.
-    #[error("the tier `{tier}` is not available here: {why}")]
+    #[error("the cage `{backend}` is not available here: {why}")]
     Unavailable {
-        /// The tier that was asked for.
-        tier: Tier,
+        /// What was asked for.
+        backend: Backend,
         /// What is missing, and what to do.
         why: String,
     },

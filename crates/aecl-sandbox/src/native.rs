@@ -29,7 +29,7 @@ pub use running::Running;
 pub use scratch::Scratch;
 use wire::{Order, Report};
 
-use crate::{Cage, CgroupVersion, Held, HostUser, Limits, Network, Program, SandboxError, Tier};
+use crate::{Backend, Cage, CgroupVersion, Held, HostUser, Limits, Network, Program, SandboxError};
 use control::Control;
 
 /// Below this nothing starts, and the kernel would kill before the program's first line.
@@ -112,17 +112,17 @@ fn failed(program: &Program, step: &[u8], errno: u64) -> SandboxError {
     let step = String::from_utf8_lossy(step).into_owned();
     match (step.as_str(), source.raw_os_error()) {
         ("making namespaces" | "mapping the user", Some(_)) => SandboxError::Unavailable {
-            tier: Tier::Native,
+            backend: Backend::Native,
             why: format!("{step}: {source}; {}", user::why_no_namespaces()),
         },
         ("mounting /proc", Some(libc::EPERM)) => SandboxError::Unavailable {
-            tier: Tier::Native,
+            backend: Backend::Native,
             why: "parts of /proc are hidden from us, as in a container, and so no new one may be mounted; \
                   run AECL outside of the container, or start that with an unmasked /proc"
                 .into(),
         },
         ("asking for landlock" | "asking for landlock version 2", Some(_)) => SandboxError::Unavailable {
-            tier: Tier::Native,
+            backend: Backend::Native,
             why: format!(
                 "{step}: {source}; landlock has to be in the kernel (Linux 5.19 or newer) and in its `lsm=` list"
             ),
@@ -218,7 +218,7 @@ fn rlimits(limits: &Limits, deadline_s: u64) -> Vec<(u64, u64)> {
 
 fn held(order: &Order, cage: &Cage, landlock_abi: u64, owners_mapped: bool) -> Held {
     Held {
-        tier: Tier::Native,
+        backend: Backend::Native,
         user: if order.user.separate {
             HostUser::Separate { uid: u32::try_from(order.user.outside_uid).unwrap_or(u32::MAX) }
         } else {
@@ -345,8 +345,8 @@ mod tests {
         };
         let time = Duration::from_secs(20);
         let clocks = Clocks { call: time, task_left: time, lifetime_left: time };
-        let (tier, network) = (Tier::Native, Network::None);
-        let cage = Cage { tier, views: vec![], network, limits, clocks };
+        let (backend, network) = (Backend::Native, Network::None);
+        let cage = Cage { backend, views: vec![], network, limits, clocks };
         let argv = ["sh", "-c", "cat; grep ^0 /proc/self/cgroup"].map(String::from).to_vec();
         let program = Program { argv, env: BTreeMap::new(), cwd: None };
         let mut order = plan(&program, &cage).unwrap();

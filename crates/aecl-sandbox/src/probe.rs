@@ -1,15 +1,15 @@
-//! What this host can really do: each tier is built and attacked from inside. That a file or a setting
+//! What this host can really do: each backend is built and attacked from inside. That a file or a setting
 //! exists says nothing.
 
 use std::time::Duration;
 
-use crate::{Cage, Clocks, Held, Limits, Network, SandboxError, Tier, native};
+use crate::{Backend, Cage, Clocks, Held, Limits, Network, SandboxError, native};
 
-/// What was found out about one tier.
+/// What was found out about one backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The tier.
-    pub tier: Tier,
+    /// What was tried.
+    pub backend: Backend,
     /// Whether programs may be held with it: it could be built, and every attack was refused.
     pub available: bool,
     /// Why not, and what to do; or what holds it.
@@ -43,7 +43,7 @@ pub struct Attack {
 /// The last line of the self-test: what must work, or a cage would pass by refusing everything.
 const MUST_WORK: &str = "use the scratch space";
 
-/// Builds and attacks every tier. Takes some milliseconds for each; ask once, at the start.
+/// Builds and attacks a cage by every backend. Takes some milliseconds for each; ask once, at the start.
 pub async fn probe() -> Vec<Found> {
     vec![native_tier().await]
 }
@@ -51,7 +51,7 @@ pub async fn probe() -> Vec<Found> {
 async fn native_tier() -> Found {
     let enforced = native::enforced();
     let found = Found {
-        tier: Tier::Native,
+        backend: Backend::Native,
         available: false,
         reason: String::new(),
         version: format!("aecl-cage {}, {}", env!("CARGO_PKG_VERSION"), kernel()),
@@ -92,7 +92,7 @@ fn judge(found: Found, attacks: Vec<(String, u64)>, held: &Held) -> Found {
 
 fn smallest(enforced: Enforced) -> Cage {
     Cage {
-        tier: Tier::Native,
+        backend: Backend::Native,
         views: Vec::new(),
         network: Network::None,
         limits: Limits {
@@ -127,7 +127,7 @@ mod tests {
     fn judged(attacks: &[(&str, u64)]) -> Found {
         let cage = smallest(Enforced { memory: false, cpu: false });
         let held = Held {
-            tier: Tier::Native,
+            backend: Backend::Native,
             user: HostUser::Ours,
             landlock_abi: 7,
             cgroup: None,
@@ -135,7 +135,7 @@ mod tests {
             limits: cage.limits,
         };
         let found = Found {
-            tier: Tier::Native,
+            backend: Backend::Native,
             available: false,
             reason: String::new(),
             version: String::new(),

@@ -1,28 +1,68 @@
-//! How strongly a program can be held.
+//! How strongly a program can be held, and by what.
 
 use std::fmt;
 
-/// From weak to strong. What is not listed is not built.
+/// From weak to strong. What is stronger may stand in for what is weaker, never the other way round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tier {
     /// Scrubbed environment, own process group, dies with us. Same files, network and user as ours: no cage.
     Process,
-    /// Namespaces, a read-only tree, seccomp, landlock, no rights, limits. It shares the kernel with us.
+    /// Namespaces, a read-only tree, seccomp, no rights, limits. It shares the kernel with us.
     Native,
+    /// A kernel of its own in user space stands between the program and ours.
+    Gvisor,
+    /// A virtual machine with a kernel of its own.
+    Microvm,
 }
 
 impl Tier {
+    /// All of them, from weak to strong.
+    pub const ALL: [Self; 4] = [Self::Process, Self::Native, Self::Gvisor, Self::Microvm];
+
     /// As policies and records write it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Process => "process",
             Self::Native => "native",
+            Self::Gvisor => "gvisor",
+            Self::Microvm => "microvm",
         }
     }
 }
 
 impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What builds a cage and holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// Our own launcher.
+    Native,
+}
+
+impl Backend {
+    /// How strongly it holds.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        match self {
+            Self::Native => Tier::Native,
+        }
+    }
+
+    /// As configurations and records write it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Native => "native",
+        }
+    }
+}
+
+impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }

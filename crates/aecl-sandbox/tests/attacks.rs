@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use aecl_sandbox::{Access, Cage, Clocks, Limits, Network, Outcome, Program, Tier, View, run};
+use aecl_sandbox::{Access, Backend, Cage, Clocks, Limits, Network, Outcome, Program, View, run};
 
 const NOBODY: &str = "65534";
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/isolation.md");
@@ -31,7 +31,7 @@ fn is_root() -> bool {
 fn cage(views: Vec<View>) -> Cage {
     let minute = Duration::from_secs(60);
     Cage {
-        tier: Tier::Native,
+        backend: Backend::Native,
         views,
         network: Network::None,
         limits: Limits {

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aecl_sandbox::{Access, Cage, Limits, Network, Program, SandboxError, Tier, View, run};
+use aecl_sandbox::{Access, Cage, Limits, Network, Program, SandboxError, View, run};
 use common::{as_an_ordinary_user, cage, is_root, shell, text};
 use seccompiler::{SeccompAction, SeccompFilter, TargetArch, apply_filter};
 
@@ -95,7 +95,6 @@ async fn contradictions_are_named() {
     let limits = cage().limits;
     let with = |limits: Limits| Cage { limits, ..cage() };
     for (name, cage, expected) in [
-        ("tier", Cage { tier: Tier::Process, ..cage() }, "is a leash"),
         ("scratch", with(Limits { memory_max_bytes: Some(16 << 20), ..limits }), "scratch space is memory"),
         ("memory", with(Limits { memory_max_bytes: Some(100), ..limits }), "starts nothing"),
         ("processes", with(Limits { processes_max: 0, ..limits }), "processes_max is 0"),
@@ -181,15 +180,15 @@ fn without_a_lock_nothing_starts() {
             "namespaces",
             &user[..],
             "echo 0 > /proc/sys/user/max_user_namespaces;",
-            "refused the tier `native` is not available here: making namespaces",
+            "refused the cage `native` is not available here: making namespaces",
         ),
         (
             "an unmasked /proc",
             &mounts[..],
             "mount -t tmpfs none /proc/sys;",
-            "refused the tier `native` is not available here: parts of /proc are hidden",
+            "refused the cage `native` is not available here: parts of /proc are hidden",
         ),
-        ("landlock", &user[..], "", "refused the tier `native` is not available here: asking for landlock"),
+        ("landlock", &user[..], "", "refused the cage `native` is not available here: asking for landlock"),
         (
             "landlock rules",
             &user[..],

@@ -216,5 +216,5 @@ pub fn held(held: &Held) -> String {
         Some(bytes) => format!("{} MiB", bytes >> 20),
         None => "unlimited memory".to_owned(),
     };
-    format!("{}: {user}, {cgroup}, landlock {}, {memory}", held.tier, held.landlock_abi)
+    format!("{}: {user}, {cgroup}, landlock {}, {memory}", held.backend, held.landlock_abi)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use aecl_sandbox::{Cage, Clocks, Ended, Limits, Network, Program, Tier, run};
+use aecl_sandbox::{Backend, Cage, Clocks, Ended, Limits, Network, Program, run};
 
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
@@ -13,7 +13,7 @@ pub fn is_root() -> bool {
 
 pub fn cage() -> Cage {
     Cage {
-        tier: Tier::Native,
+        backend: Backend::Native,
         views: vec![],
         network: Network::None,
         limits: Limits {

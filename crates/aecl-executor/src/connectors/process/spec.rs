@@ -1,6 +1,6 @@
 //! What a program may have, as the catalogue entry writes it.
 
-use aecl_sandbox::{Access, Cage, Clocks, Limits, Network, Tier, View};
+use aecl_sandbox::{Access, Backend, Cage, Clocks, Limits, Network, View};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -139,8 +139,8 @@ impl ProcessSpec {
             },
         };
         Cage {
-            tier: match self.tier {
-                TierSpec::Native => Tier::Native,
+            backend: match self.tier {
+                TierSpec::Native => Backend::Native,
             },
             views: self.views.iter().map(view).collect(),
             network: Network::None,

@@ -176,7 +176,7 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
         Some(found) => met(format!(
             "{} run in cages of tier `{}`: {}{servers}",
             listed(&caged),
-            found.tier,
+            found.backend.tier(),
             found.reason
         )),
         None => not_met(
