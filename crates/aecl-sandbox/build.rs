@@ -10,12 +10,13 @@ use std::env::var;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "src/bin/aecl-cage/main.rs",
     "src/bin/aecl-cage/attack.rs",
     "src/bin/aecl-cage/groups.rs",
     "src/bin/aecl-cage/hold.rs",
     "src/bin/aecl-cage/init.rs",
+    "src/bin/aecl-cage/inside.rs",
     "src/bin/aecl-cage/landlock.rs",
     "src/bin/aecl-cage/lockdown.rs",
     "src/bin/aecl-cage/namespaces.rs",

@@ -21,6 +21,10 @@ const SYSTEM: [(&str, &str, &str); 9] = [
     ("npm", "npm", "installing the servers on Node.js"),
 ];
 
+/// Container runtimes, each in the package of its name. Not every Debian has all of them; the tests say which
+/// one they went without.
+const RUNTIMES: [&str; 3] = ["runc", "crun", "runsc"];
+
 /// The oldest Node.js that the conformance suite runs on. Debian's is older; npm brings one.
 const NODE_OLDEST: u32 = 22;
 
@@ -64,6 +68,8 @@ fn system(with_browser: bool) -> Result<(), String> {
         println!("missing: `chromium` (browser tests)");
         packages.push("chromium");
     }
+    let runtimes = missing_runtimes();
+    packages.extend(&runtimes);
     if packages.is_empty() {
         println!("system programs: all there");
         return Ok(());
@@ -91,6 +97,21 @@ fn system(with_browser: bool) -> Result<(), String> {
         return Err(format!("apt-get could not install {list}"));
     }
     Ok(())
+}
+
+/// Those that are not here and can be had.
+fn missing_runtimes() -> Vec<&'static str> {
+    let missing: Vec<&str> = RUNTIMES.into_iter().filter(|name| !exists(name)).collect();
+    let known = |name: &&str| {
+        let there = ask(Command::new("apt-cache").args(["show", "--no-all-versions", name])).is_ok();
+        println!(
+            "missing: `{name}` (cages by container runtimes){}",
+            if there { "" } else { ", and no package of it" }
+        );
+        there
+    };
+    let is_root = ask(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if is_root { missing.into_iter().filter(known).collect() } else { Vec::new() }
 }
 
 fn python(folder: &Path, list: &str) -> Result<(), String> {

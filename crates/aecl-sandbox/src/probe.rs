@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::{Backend, Cage, Clocks, Held, Limits, Network, SandboxError, native};
+use crate::{Backend, Cage, Clocks, Held, Limits, Network, SandboxError, native, oci};
 
 /// What was found out about one backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,26 +43,48 @@ pub struct Attack {
 /// The last line of the self-test: what must work, or a cage would pass by refusing everything.
 const MUST_WORK: &str = "use the scratch space";
 
-/// Builds and attacks a cage by every backend. Takes some milliseconds for each; ask once, at the start.
-pub async fn probe() -> Vec<Found> {
-    vec![native_tier().await]
+/// Builds and attacks a cage by each of these backends; [`Backend::all`] are those that may be there. Takes
+/// from a few milliseconds (`native`) to half a second (`runsc`) for each; ask once, at the start.
+pub async fn probe(backends: &[Backend]) -> Vec<Found> {
+    let mut found = Vec::new();
+    for backend in backends {
+        found.push(probe_one(backend).await);
+    }
+    found
 }
 
-async fn native_tier() -> Found {
+async fn probe_one(backend: &Backend) -> Found {
     let enforced = native::enforced();
-    let found = Found {
-        backend: Backend::Native,
+    let mut found = Found {
+        backend: backend.clone(),
         available: false,
         reason: String::new(),
         version: format!("aecl-cage {}, {}", env!("CARGO_PKG_VERSION"), kernel()),
         enforced,
         attacks: Vec::new(),
     };
-    match native::self_test(&smallest(enforced)).await {
+    let cage = smallest(backend, enforced);
+    let mut note = None;
+    let tested = match backend {
+        Backend::Native => native::self_test(&cage).await,
+        Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => match oci::installed(backend).await {
+            Ok(installed) => {
+                found.version = format!("{}, {}", installed.version, found.version);
+                note = installed.note;
+                oci::self_test(&cage).await
+            }
+            Err(error) => Err(error),
+        },
+    };
+    let mut found = match tested {
         Ok((attacks, held)) => judge(found, attacks, &held),
         Err(SandboxError::Unavailable { why, .. }) => Found { reason: why, ..found },
         Err(error) => Found { reason: error.to_string(), ..found },
+    };
+    if let Some(note) = note {
+        found.reason = format!("{}; {note}", found.reason);
     }
+    found
 }
 
 fn judge(found: Found, attacks: Vec<(String, u64)>, held: &Held) -> Found {
@@ -78,7 +100,7 @@ fn judge(found: Found, attacks: Vec<(String, u64)>, held: &Held) -> Found {
         (true, true) => format!(
             "{} attacks refused; landlock {}, user {:?}, memory limit {}",
             attacks.len() - 1,
-            held.landlock_abi,
+            held.landlock_abi.map_or_else(|| "none".to_owned(), |abi| abi.to_string()),
             held.user,
             if found.enforced.memory { "enforced" } else { "not enforced" }
         ),
@@ -90,9 +112,9 @@ fn judge(found: Found, attacks: Vec<(String, u64)>, held: &Held) -> Found {
     Found { available: through.is_empty() && finished, reason, attacks, ..found }
 }
 
-fn smallest(enforced: Enforced) -> Cage {
+fn smallest(backend: &Backend, enforced: Enforced) -> Cage {
     Cage {
-        backend: Backend::Native,
+        backend: backend.clone(),
         views: Vec::new(),
         network: Network::None,
         limits: Limits {
@@ -125,11 +147,12 @@ mod tests {
     use crate::HostUser;
 
     fn judged(attacks: &[(&str, u64)]) -> Found {
-        let cage = smallest(Enforced { memory: false, cpu: false });
+        let cage = smallest(&Backend::Native, Enforced { memory: false, cpu: false });
         let held = Held {
             backend: Backend::Native,
             user: HostUser::Ours,
-            landlock_abi: 7,
+            runtime: None,
+            landlock_abi: Some(7),
             cgroup: None,
             owners_mapped: true,
             limits: cage.limits,
@@ -161,8 +184,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn each_backend_is_attacked_or_says_what_is_missing() {
+        let backends = Backend::all();
+        for found in probe(&backends[1..]).await {
+            println!("{found:?}");
+            if rustix::process::geteuid().is_root() {
+                assert!(found.available || found.reason.contains("apt-get install"), "{}", found.reason);
+            }
+            assert!(found.attacks.len() > 15 || !found.available, "{found:?}");
+        }
+        let nothing = Backend::Runc(crate::Runtime::named("no-such-runtime"));
+        let found = probe(&[nothing]).await;
+        let said = "`no-such-runtime` is not installed; `apt-get install runc`";
+        assert!(!found[0].available && found[0].reason.starts_with(said), "{}", found[0].reason);
+    }
+
+    #[tokio::test]
     async fn the_self_test_runs_here() {
-        let found = probe().await;
+        let found = probe(&[Backend::Native]).await;
         let native = &found[0];
         assert!(native.available, "{}", native.reason);
         assert!(native.attacks.len() > 15, "{native:?}");

@@ -216,5 +216,7 @@ pub fn held(held: &Held) -> String {
         Some(bytes) => format!("{} MiB", bytes >> 20),
         None => "unlimited memory".to_owned(),
     };
-    format!("{}: {user}, {cgroup}, landlock {}, {memory}", held.backend, held.landlock_abi)
+    let landlock = held.landlock_abi.map_or_else(|| "none".to_owned(), |abi| abi.to_string());
+    let built = held.runtime.clone().unwrap_or_else(|| held.backend.to_string());
+    format!("{built}: {user}, {cgroup}, landlock {landlock}, {memory}")
 }
