@@ -28,7 +28,7 @@ struct Ready {
 pub fn run(place: Place<'_>, stdio: Stdio, control: &OwnedFd, go: PipeReader) {
     let order = place.order;
     match prepare(place, &go) {
-        Ok(ready) => match start(order, &ready, stdio, control) {
+        Ok(ready) => match start(order, ready, stdio, control) {
             Ok(program) => reap(program, control),
             Err(fault) => tell(control, &fault.report()),
         },
@@ -73,8 +73,9 @@ fn prepare(place: Place<'_>, go: &PipeReader) -> Result<Ready, Fault> {
     Ok(Ready { scratch, listener, landlock_abi, owners_mapped })
 }
 
-/// Starts the program. Returns its number once it really runs.
-fn start(order: &Order, ready: &Ready, stdio: Stdio, control: &OwnedFd) -> Result<i64, Fault> {
+/// Starts the program. Returns its number once it really runs. What goes out to the supervisor is closed here:
+/// when that closes its listener, nobody is left who could listen.
+fn start(order: &Order, ready: Ready, stdio: Stdio, control: &OwnedFd) -> Result<i64, Fault> {
     let (mut said, say) = std::io::pipe().step("making a pipe")?;
     let program = sys::fork().step("starting the program")?;
     if program == 0 {
