@@ -10,10 +10,11 @@ use std::env::var;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     "src/bin/aecl-cage/main.rs",
     "src/bin/aecl-cage/attack.rs",
     "src/bin/aecl-cage/groups.rs",
+    "src/bin/aecl-cage/hold.rs",
     "src/bin/aecl-cage/init.rs",
     "src/bin/aecl-cage/landlock.rs",
     "src/bin/aecl-cage/lockdown.rs",

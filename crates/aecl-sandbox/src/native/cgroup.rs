@@ -179,13 +179,28 @@ fn sweep(home: &Path) {
     }
 }
 
+/// Limits that all processes of a cage share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shared {
+    pub(crate) memory_max_bytes: Option<u64>,
+    pub(crate) cpu_max_millicores: Option<u32>,
+    pub(crate) processes_max: u32,
+}
+
+impl From<&Limits> for Shared {
+    fn from(limits: &Limits) -> Self {
+        let Limits { memory_max_bytes, cpu_max_millicores, processes_max, .. } = *limits;
+        Self { memory_max_bytes, cpu_max_millicores, processes_max }
+    }
+}
+
 static CAGES: AtomicU64 = AtomicU64::new(0);
 
 /// The cgroups of one cage.
 ///
 /// # Errors
 /// When a limit is asked for that nothing here enforces.
-pub(crate) fn groups(here: &Hierarchies, limits: &Limits) -> Result<Vec<Group>, SandboxError> {
+pub(crate) fn groups(here: &Hierarchies, limits: &Shared) -> Result<Vec<Group>, SandboxError> {
     let name = format!("{}-{}", process::id(), CAGES.fetch_add(1, Ordering::Relaxed));
     let mut groups: Vec<Group> = Vec::new();
     let mut add = |home: &Path, settings: Vec<(String, String)>, memory: MemoryEvents| {
@@ -301,7 +316,7 @@ mod tests {
             cpu: home,
             ..Default::default()
         };
-        let groups = groups(&here, &limits()).unwrap();
+        let groups = groups(&here, &(&limits()).into()).unwrap();
         assert_eq!(groups.len(), 1);
         let text: Vec<String> = groups[0]
             .settings
@@ -318,7 +333,7 @@ mod tests {
     #[test]
     fn a_limit_that_nothing_enforces_is_refused_and_says_what_to_do() {
         let here = Hierarchies { why_none: "nothing is delegated".into(), ..Default::default() };
-        let error = groups(&here, &limits()).unwrap_err().to_string();
+        let error = groups(&here, &(&limits()).into()).unwrap_err().to_string();
         assert!(error.contains("`memory_max_bytes`") && error.contains("nothing is delegated"), "{error}");
         assert!(error.contains("Delegate=yes"), "{error}");
     }

@@ -27,6 +27,7 @@ mod nr {
     pub const CLONE: i64 = 56;
     pub const EXECVE: i64 = 59;
     pub const WAIT4: i64 = 61;
+    pub const FCNTL: i64 = 72;
     pub const FCHDIR: i64 = 81;
     pub const UMASK: i64 = 95;
     pub const PTRACE: i64 = 101;
@@ -191,10 +192,10 @@ pub fn drop_groups() -> Result<()> {
     plain(nr::SETGROUPS, [0; 6]).map(drop)
 }
 
-pub fn become_user(id: u64) -> Result<()> {
-    let id = id as i64;
-    plain(nr::SETRESGID, [id, id, id, 0, 0, 0])?;
-    plain(nr::SETRESUID, [id, id, id, 0, 0, 0]).map(drop)
+pub fn become_user(uid: u64, gid: u64) -> Result<()> {
+    let (uid, gid) = (uid as i64, gid as i64);
+    plain(nr::SETRESGID, [gid, gid, gid, 0, 0, 0])?;
+    plain(nr::SETRESUID, [uid, uid, uid, 0, 0, 0]).map(drop)
 }
 
 pub fn umask(mask: i64) {
@@ -237,6 +238,12 @@ pub fn close_from(first: RawFd) -> Result<()> {
 pub fn close_on_exec_from(first: RawFd) -> Result<()> {
     const CLOEXEC: i64 = 4;
     plain(nr::CLOSE_RANGE, [first.into(), i64::from(u32::MAX), CLOEXEC, 0, 0, 0]).map(drop)
+}
+
+/// Lets a descriptor stay open at the moment of exec.
+pub fn keep_on_exec(fd: BorrowedFd<'_>) -> Result<()> {
+    const SET_FLAGS: i64 = 2;
+    plain(nr::FCNTL, [fd.as_raw_fd().into(), SET_FLAGS, 0, 0, 0, 0]).map(drop)
 }
 
 pub fn dup_to(fd: BorrowedFd<'_>, number: RawFd) -> Result<()> {
