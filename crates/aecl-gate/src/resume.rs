@@ -186,6 +186,7 @@ impl Gate {
                 .map_or_else(Labels::default, |t| Labels::of(&t.manifest.output)),
             output,
             sandbox: "none".into(),
+            traffic: None,
         };
         let unknown = |message: &str| outcome(OutcomeKind::Unknown, "interrupted", message.to_owned(), None);
         let Some(typed) = same else {
@@ -268,6 +269,7 @@ impl Gate {
             output: None,
             labels: Labels::default(),
             sandbox: "none".into(),
+            traffic: None,
         };
         self.conclude(id, outcome, fact.changed_at, Some(by.name())).await?;
         self.recorded_answer(id, None, false).await
@@ -297,6 +299,7 @@ impl Gate {
                     output: None,
                     labels: Labels::default(),
                     sandbox: "agent".into(),
+                    traffic: None,
                 };
                 self.conclude(&id, outcome, fact.changed_at, None).await?;
                 done += 1;

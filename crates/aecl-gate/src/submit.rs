@@ -419,6 +419,7 @@ impl Gate {
             trusted: taken.trusted,
             latency_ms,
             sandbox: outcome.sandbox.clone(),
+            traffic: outcome.traffic.clone(),
             resolved_by,
         };
         let recorded = self.0.ledger.conclude(conclusion, now).await?;
