@@ -10,10 +10,14 @@ use std::env::var;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 20] = [
     "src/bin/aecl-cage/main.rs",
     "src/bin/aecl-cage/attack.rs",
     "src/bin/aecl-cage/groups.rs",
+    "src/bin/aecl-cage/guest.rs",
+    "src/bin/aecl-cage/guest/channel.rs",
+    "src/bin/aecl-cage/guest/left.rs",
+    "src/bin/aecl-cage/guest/prepare.rs",
     "src/bin/aecl-cage/hold.rs",
     "src/bin/aecl-cage/init.rs",
     "src/bin/aecl-cage/inside.rs",
@@ -23,7 +27,9 @@ const SOURCES: [&str; 14] = [
     "src/bin/aecl-cage/sys.rs",
     "src/bin/aecl-cage/tree.rs",
     "src/bin/aecl-cage/watch.rs",
+    "src/native/system.rs",
     "src/native/wire.rs",
+    "src/vm/frame.rs",
     "build.rs",
 ];
 

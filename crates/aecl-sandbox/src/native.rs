@@ -4,10 +4,11 @@ pub(crate) mod cgroup;
 mod control;
 pub(crate) mod filter;
 pub(crate) mod hold;
-mod image;
+pub(crate) mod image;
 pub(crate) mod launched;
 mod running;
 mod scratch;
+mod system;
 pub(crate) mod tree;
 pub(crate) mod user;
 pub(crate) mod wire;
@@ -26,13 +27,14 @@ use rustix::process::{Resource, getrlimit};
 use tokio::net::unix::pipe;
 use tokio::process::Command;
 
-use launched::{Launched, Pipes};
+pub(crate) use control::Control;
+use launched::Pipes;
+pub(crate) use launched::{Launched, stand_in};
 pub use running::Running;
 pub use scratch::Scratch;
 use wire::{Order, Report};
 
 use crate::{Backend, Cage, CgroupVersion, Held, HostUser, Level, Limits, Network, Program, SandboxError};
-use control::Control;
 
 /// Below this nothing starts, and the kernel would kill before the program's first line.
 const MEMORY_MIN_BYTES: u64 = 4 << 20;
@@ -125,16 +127,38 @@ pub(crate) fn failed(backend: Backend, program: &str, step: &[u8], errno: u64) -
 }
 
 fn plan(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
+    let mut order = plan_anywhere(program, cage)?;
+    order.user = user::choose()?;
+    order.groups = cgroup::groups(cgroup::hierarchies(), &(&cage.limits).into())?;
+    tree::plan(&mut order, &cage.views)?;
+    Ok(order)
+}
+
+/// The order for the same cage inside a machine, which fills in what it shows of its own system.
+pub(crate) fn plan_in_machine(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
+    let mut order = plan_anywhere(program, cage)?;
+    order.user = user::in_a_machine();
+    order.groups = cgroup::groups_of_a_machine(&(&cage.limits).into())?;
+    tree::rest(&mut order);
+    Ok(order)
+}
+
+/// A user of the host who owns nothing, if we may become one.
+pub(crate) fn separate_user() -> Option<u32> {
+    let user = user::choose().ok().filter(|user| user.separate)?;
+    u32::try_from(user.outside_uid).ok()
+}
+
+/// What an order says wherever it is carried out. User, groups and files depend on that.
+pub(crate) fn plan_anywhere(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
     if program.argv.is_empty() {
         return Err(SandboxError::NoProgram);
     }
     check_limits(&cage.limits)?;
     let (deadline, _) = cage.clocks.deadline();
-    let mut order = Order {
-        user: user::choose()?,
+    let order = Order {
         scratch_bytes: cage.limits.scratch_max_bytes,
         scratch_inodes: cage.limits.scratch_files_max,
-        groups: cgroup::groups(cgroup::hierarchies(), &(&cage.limits).into())?,
         deadline_ns: u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX),
         listener_port: port(cage.network)?,
         ..inner(program, cage)
@@ -142,7 +166,6 @@ fn plan(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
     if has_zero(&order) {
         return Err(SandboxError::BadCage("an argument, variable or path has a zero byte in it".into()));
     }
-    tree::plan(&mut order, &cage.views)?;
     Ok(order)
 }
 
@@ -161,7 +184,7 @@ pub(crate) fn inner(program: &Program, cage: &Cage) -> Order {
     }
 }
 
-pub(crate) fn port(network: Network) -> Result<u64, SandboxError> {
+fn port(network: Network) -> Result<u64, SandboxError> {
     match network {
         Network::None => Ok(0),
         Network::Listener { port: 0 } => {
@@ -175,7 +198,7 @@ pub(crate) fn has_zero(order: &Order) -> bool {
     order.argv.iter().chain(&order.env).chain([&order.cwd]).any(|text| text.contains(&0))
 }
 
-pub(crate) fn check_limits(limits: &Limits) -> Result<(), SandboxError> {
+fn check_limits(limits: &Limits) -> Result<(), SandboxError> {
     let no = |why: String| Err(SandboxError::BadCage(why));
     if let Some(memory) = limits.memory_max_bytes {
         if memory < MEMORY_MIN_BYTES {
@@ -339,7 +362,7 @@ pub(crate) fn bytes(path: &Path) -> Vec<u8> {
 }
 
 /// A name that no one else on this machine uses now.
-fn numbered(what: &str) -> String {
+pub(crate) fn numbered(what: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     format!("{}-{what}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::time::sleep;
 
+use runtime::Kind;
 pub(crate) use runtime::installed;
 
 use crate::native::hold::{HeldProgram, Holding, Shared, Tree, Workplace, hold};
@@ -91,19 +92,10 @@ impl Plan {
 
 /// The runtime as it is to be held, and the cage that it builds.
 async fn plan(program: &Program, cage: &Cage, self_test: bool) -> Result<(HeldProgram, Plan), SandboxError> {
-    if program.argv.is_empty() {
-        return Err(SandboxError::NoProgram);
-    }
-    native::check_limits(&cage.limits)?;
-    refuse_what_it_cannot(cage)?;
+    let order = native::plan_anywhere(program, cage)?;
     let installed = installed(&cage.backend).await?;
-    let at = place()?;
-    let mut order = Order {
-        user: user::choose()?,
-        scratch_bytes: cage.limits.scratch_max_bytes,
-        scratch_inodes: cage.limits.scratch_files_max,
-        ..native::inner(program, cage)
-    };
+    refuse_what_it_cannot(installed.kind, cage)?;
+    let mut order = Order { user: user::choose()?, ..order };
     if !order.user.separate {
         return Err(unavailable(
             &cage.backend,
@@ -111,21 +103,19 @@ async fn plan(program: &Program, cage: &Cage, self_test: bool) -> Result<(HeldPr
         ));
     }
     tree::plan(&mut order, &cage.views)?;
-    if native::has_zero(&order) {
-        return Err(SandboxError::BadCage("an argument, variable or path has a zero byte in it".into()));
-    }
+    let at = place()?;
     let root_inside = user::choose()?.outside_uid;
     // Resource limits are the runtime's to set: not every kernel lets a program without rights do it.
     let (mounts, rlimits) = (order.mounts.clone(), Vec::new());
     let inner = Order { self_test, mounts, rlimits, ..native::inner(program, cage) };
-    let config = config::config(&cage.backend, &order, &at.join("root"), root_inside);
+    let config = config::config(installed.kind, &order, &at.join("root"), root_inside);
     order.files.push((ORDER.as_bytes().to_vec(), inner.encode()));
-    let limits = with_the_runtimes_own(&cage.backend, &(&cage.limits).into());
+    let limits = with_the_runtimes_own(installed.kind, &(&cage.limits).into());
     order.groups = cgroup::groups(cgroup::hierarchies(), &limits)?;
     let state = at.join("state");
     let held_program = HeldProgram {
         backend: cage.backend.clone(),
-        argv: runtime::command(&cage.backend, &installed.path, &state, &at.join("bundle")),
+        argv: runtime::command(&installed, &state, &at.join("bundle")),
         env: [("PATH", "/usr/bin:/usr/sbin:/bin:/sbin"), ("XDG_RUNTIME_DIR", "/nowhere")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
@@ -154,8 +144,8 @@ async fn plan(program: &Program, cage: &Cage, self_test: bool) -> Result<(HeldPr
     Ok((held_program, Plan { order, runtime: installed.version }))
 }
 
-fn refuse_what_it_cannot(cage: &Cage) -> Result<(), SandboxError> {
-    if let Backend::Runsc(_) = cage.backend {
+fn refuse_what_it_cannot(kind: Kind, cage: &Cage) -> Result<(), SandboxError> {
+    if kind == Kind::Runsc {
         if cage.network != Network::None {
             return Err(SandboxError::BadCage(
                 "the loopback of `runsc` is in its own kernel, so nobody outside can listen there; use another \
@@ -190,13 +180,12 @@ fn place() -> Result<PathBuf, SandboxError> {
 
 /// A runtime lives in the cage's cgroups. What it needs itself comes on top, so that the program has what it
 /// was promised. How many processes the program has is also limited by its user.
-fn with_the_runtimes_own(backend: &Backend, limits: &Shared) -> Shared {
-    let (bytes, processes, of_each) = match backend {
-        Backend::Native => (0, 0, 1),
-        Backend::Crun(_) => (24 << 20, 8, 1),
-        Backend::Runc(_) => (64 << 20, 64, 1),
+fn with_the_runtimes_own(kind: Kind, limits: &Shared) -> Shared {
+    let (bytes, processes, of_each) = match kind {
+        Kind::Crun => (24 << 20, 8, 1),
+        Kind::Runc => (64 << 20, 64, 1),
         // Each process of its guest is some threads of ours.
-        Backend::Runsc(_) => (192 << 20, 512, 4),
+        Kind::Runsc => (192 << 20, 512, 4),
     };
     Shared {
         memory_max_bytes: limits.memory_max_bytes.map(|max| max.saturating_add(bytes)),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::{Backend, Cage, Clocks, Held, Limits, Network, SandboxError, native, oci};
+use crate::{Backend, Cage, Clocks, Firecracker, Held, Limits, Network, Qemu, SandboxError, native, oci, vm};
 
 /// What was found out about one backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +43,9 @@ pub struct Attack {
 /// The last line of the self-test: what must work, or a cage would pass by refusing everything.
 const MUST_WORK: &str = "use the scratch space";
 
-/// Builds and attacks a cage by each of these backends; [`Backend::all`] are those that may be there. Takes
-/// from a few milliseconds (`native`) to half a second (`runsc`) for each; ask once, at the start.
+/// Builds and attacks a cage by each of these backends; [`Backend::all`] are those that need no more words. Takes
+/// from a few milliseconds (`native`) to half a second (`runsc`); a machine is really started, which takes up to
+/// the time that it is given. Ask once, at the start.
 pub async fn probe(backends: &[Backend]) -> Vec<Found> {
     let mut found = Vec::new();
     for backend in backends {
@@ -54,27 +55,33 @@ pub async fn probe(backends: &[Backend]) -> Vec<Found> {
 }
 
 async fn probe_one(backend: &Backend) -> Found {
-    let enforced = native::enforced();
     let mut found = Found {
         backend: backend.clone(),
         available: false,
         reason: String::new(),
         version: format!("aecl-cage {}, {}", env!("CARGO_PKG_VERSION"), kernel()),
-        enforced,
+        enforced: native::enforced(),
         attacks: Vec::new(),
     };
-    let cage = smallest(backend, enforced);
     let mut note = None;
     let tested = match backend {
-        Backend::Native => native::self_test(&cage).await,
+        Backend::Native => native::self_test(&smallest(backend, found.enforced)).await,
         Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => match oci::installed(backend).await {
             Ok(installed) => {
                 found.version = format!("{}, {}", installed.version, found.version);
                 note = installed.note;
-                oci::self_test(&cage).await
+                oci::self_test(&smallest(backend, found.enforced)).await
             }
             Err(error) => Err(error),
         },
+        Backend::Qemu(Qemu { program, .. }) | Backend::Firecracker(Firecracker { program, .. }) => {
+            // The machine enforces them, whatever the host can do.
+            found.enforced = Enforced { memory: true, cpu: true };
+            if let Some(version) = vm::version(program).await {
+                found.version = format!("{version}, {}", found.version);
+            }
+            vm::probe(&smallest(backend, found.enforced)).await
+        }
     };
     let mut found = match tested {
         Ok((attacks, held)) => judge(found, attacks, &held),
@@ -112,7 +119,18 @@ fn judge(found: Found, attacks: Vec<(String, u64)>, held: &Held) -> Found {
     Found { available: through.is_empty() && finished, reason, attacks, ..found }
 }
 
+/// How long the attacks may take.
+const ATTACKS_MAX: Duration = Duration::from_secs(10);
+
+/// A cage for the self-test.
 fn smallest(backend: &Backend, enforced: Enforced) -> Cage {
+    let starting = match backend {
+        Backend::Native | Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => 0,
+        Backend::Qemu(Qemu { machine, .. }) | Backend::Firecracker(Firecracker { machine, .. }) => {
+            machine.boot_max_ms
+        }
+    };
+    let time = ATTACKS_MAX + Duration::from_millis(starting);
     Cage {
         backend: backend.clone(),
         views: Vec::new(),
@@ -128,11 +146,7 @@ fn smallest(backend: &Backend, enforced: Enforced) -> Cage {
             output_kept_max_bytes: 4_096,
             output_max_bytes: 4_096,
         },
-        clocks: Clocks {
-            call: Duration::from_secs(10),
-            task_left: Duration::from_secs(10),
-            lifetime_left: Duration::from_secs(10),
-        },
+        clocks: Clocks { call: time, task_left: time, lifetime_left: time },
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::{Acceleration, Firecracker, Qemu};
+
 /// From weak to strong. What is stronger may stand in for what is weaker, never the other way round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tier {
@@ -49,6 +51,10 @@ pub enum Backend {
     Crun(Runtime),
     /// gVisor: a kernel in user space.
     Runsc(Runtime),
+    /// A machine by QEMU.
+    Qemu(Qemu),
+    /// A machine by Firecracker.
+    Firecracker(Firecracker),
 }
 
 /// A container runtime, as the operator has it.
@@ -86,6 +92,9 @@ impl Backend {
         match self {
             Self::Native | Self::Runc(_) | Self::Crun(_) => Tier::Native,
             Self::Runsc(_) => Tier::Gvisor,
+            // QEMU's own emulation is no boundary. It satisfies nothing.
+            Self::Qemu(Qemu { acceleration: Acceleration::Emulation, .. }) => Tier::Process,
+            Self::Qemu(_) | Self::Firecracker(_) => Tier::Microvm,
         }
     }
 
@@ -97,6 +106,9 @@ impl Backend {
             Self::Runc(_) => "runc",
             Self::Crun(_) => "crun",
             Self::Runsc(_) => "runsc",
+            Self::Qemu(Qemu { acceleration: Acceleration::Emulation, .. }) => "qemu-emulated",
+            Self::Qemu(_) => "qemu",
+            Self::Firecracker(_) => "firecracker",
         }
     }
 }

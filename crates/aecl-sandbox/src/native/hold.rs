@@ -79,6 +79,7 @@ pub(crate) struct Holding {
     /// Its pipes; [`Launched::kill`] and [`Launched::wait`] end it and tell how it ended.
     pub(crate) launched: Launched,
     /// The socket that listens on its loopback, if one was asked for.
+    #[cfg_attr(not(test), allow(dead_code, reason = "container runtimes listen, machines do not"))]
     pub(crate) listener: Option<TcpListener>,
     /// Of a tree: the file for reports, the scratch directory, the layer above each view that has one.
     pub(crate) files: Vec<OwnedFd>,

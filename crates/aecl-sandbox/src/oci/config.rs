@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::places_of;
-use crate::Backend;
+use super::runtime::Kind;
 use crate::native::wire::{INIT, MountKind, Order, STATUS_DIR};
 
 /// What every cage may write to, by its place in the tree.
@@ -25,8 +25,8 @@ const RESOURCES: [(libc::__rlimit_resource_t, &str); 8] = [
 
 /// `config.json` of the bundle. The tree at `root` is complete, read-only, and bounded where it can be
 /// written; the runtime makes the namespaces around it and mounts `/proc`.
-pub(super) fn config(backend: &Backend, order: &Order, root: &Path, root_inside: u64) -> Value {
-    let is_gvisor = matches!(backend, Backend::Runsc(_));
+pub(super) fn config(kind: Kind, order: &Order, root: &Path, root_inside: u64) -> Value {
+    let is_gvisor = kind == Kind::Runsc;
     let user = order.user.inside;
     // Runtimes need somebody who is root inside. On the host that is one more user who owns nothing.
     let map = |outside: u64| {

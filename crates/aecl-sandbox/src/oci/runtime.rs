@@ -20,9 +20,28 @@ const USUAL: [&str; 5] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/us
 /// Longer than any runtime takes to say its version.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Which runtime it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Runc,
+    Crun,
+    Runsc,
+}
+
+/// The runtime of a backend that has one.
+fn of(backend: &Backend) -> Option<(Kind, &Runtime)> {
+    match backend {
+        Backend::Runc(runtime) => Some((Kind::Runc, runtime)),
+        Backend::Crun(runtime) => Some((Kind::Crun, runtime)),
+        Backend::Runsc(runtime) => Some((Kind::Runsc, runtime)),
+        Backend::Native | Backend::Qemu(_) | Backend::Firecracker(_) => None,
+    }
+}
+
 /// A runtime that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Installed {
+    pub(crate) kind: Kind,
     pub(crate) path: PathBuf,
     /// Its name and version.
     pub(crate) version: String,
@@ -35,7 +54,7 @@ pub(crate) struct Installed {
 /// # Errors
 /// When it is not there, is another one, or is too old.
 pub(crate) async fn installed(backend: &Backend) -> Result<Installed, SandboxError> {
-    let Some(runtime) = runtime_of(backend) else {
+    let Some((kind, runtime)) = of(backend) else {
         return Err(unavailable(backend, "it needs no runtime"));
     };
     let path = find(backend, runtime)?;
@@ -50,34 +69,26 @@ pub(crate) async fn installed(backend: &Backend) -> Result<Installed, SandboxErr
         );
         return Err(unavailable(backend, &why));
     }
-    let note = judge(backend, &known.version)?;
-    Ok(Installed { path, version: format!("{} {}", backend.name(), known.version), note })
+    let note = judge(kind, &known.version).map_err(|why| unavailable(backend, &why))?;
+    Ok(Installed { kind, path, version: format!("{} {}", backend.name(), known.version), note })
 }
 
 /// The command that builds the cage and waits for its end.
-pub(super) fn command(backend: &Backend, program: &Path, state: &Path, bundle: &Path) -> Vec<String> {
+pub(super) fn command(runtime: &Installed, state: &Path, bundle: &Path) -> Vec<String> {
     let text = |path: &Path| path.display().to_string();
     let log = state.join("log");
-    let own: &[&str] = match backend {
-        Backend::Native => &[],
+    let own: &[&str] = match runtime.kind {
         // Whoever cannot write to cgroups makes none: ours hold it.
-        Backend::Runc(_) => &["--rootless=true"],
-        Backend::Crun(_) => &["--cgroup-manager=disabled"],
+        Kind::Runc => &["--rootless=true"],
+        Kind::Crun => &["--cgroup-manager=disabled"],
         // `systrap` is the default of newer ones, and unknown to old ones. `ptrace` is in all of them and
         // needs nothing of the machine.
-        Backend::Runsc(_) => &["--platform=ptrace", "--network=none", "--ignore-cgroups"],
+        Kind::Runsc => &["--platform=ptrace", "--network=none", "--ignore-cgroups"],
     };
-    let mut argv = vec![text(program), "--root".into(), text(state), "--log".into(), text(&log)];
+    let mut argv = vec![text(&runtime.path), "--root".into(), text(state), "--log".into(), text(&log)];
     argv.extend(own.iter().map(|word| (*word).to_owned()));
     argv.extend(["run".into(), "--bundle".into(), text(bundle), "cage".into()]);
     argv
-}
-
-fn runtime_of(backend: &Backend) -> Option<&Runtime> {
-    match backend {
-        Backend::Native => None,
-        Backend::Runc(runtime) | Backend::Crun(runtime) | Backend::Runsc(runtime) => Some(runtime),
-    }
 }
 
 fn find(backend: &Backend, runtime: &Runtime) -> Result<PathBuf, SandboxError> {
@@ -168,27 +179,25 @@ fn numbers(version: &str) -> [u64; 3] {
 }
 
 /// Refuses a version that cannot hold, and tells what is known against one that can.
-fn judge(backend: &Backend, version: &str) -> Result<Option<String>, SandboxError> {
+fn judge(kind: Kind, version: &str) -> Result<Option<String>, String> {
     let found = numbers(version);
-    let (oldest, why) = match backend {
-        Backend::Native => return Ok(None),
-        Backend::Runc(_) => ([1, 1, 0], "older ones leak descriptors of the host"),
-        Backend::Crun(_) => ([1, 4, 4], "older ones hand capabilities on"),
+    let (oldest, why) = match kind {
+        Kind::Runc => ([1, 1, 0], "older ones leak descriptors of the host"),
+        Kind::Crun => ([1, 4, 4], "older ones hand capabilities on"),
         // Releases are dates.
-        Backend::Runsc(_) => ([0, 0, 20_220_000], "older ones were never tried"),
+        Kind::Runsc => ([0, 0, 20_220_000], "older ones were never tried"),
     };
     if found < oldest {
         let oldest = oldest.map(|number| number.to_string()).join(".");
-        let why = format!("version {version} is too old, {oldest} is the first that is taken: {why}");
-        return Err(unavailable(backend, &why));
+        return Err(format!("version {version} is too old, {oldest} is the first that is taken: {why}"));
     }
-    Ok(match backend {
-        Backend::Runc(_) if !masks_safely(found) => Some(
+    Ok(match kind {
+        Kind::Runc if !masks_safely(found) => Some(
             "this version follows links when it masks paths (CVE-2025-31133, -52565, -52881), unless your \
              distribution has mended it; in our cages those paths are never an image's"
                 .to_owned(),
         ),
-        _ => None,
+        Kind::Runc | Kind::Crun | Kind::Runsc => None,
     })
 }
 
@@ -226,20 +235,19 @@ mod tests {
 
     #[test]
     fn what_is_too_old_is_refused_and_what_has_a_hole_is_said() {
-        let of = |backend: fn(Runtime) -> Backend, version: &str| {
-            let judged = judge(&backend(Runtime::named("x")), version);
-            judged.map(|note| note.is_some()).map_err(|error| error.to_string().contains("too old"))
+        let of = |kind: Kind, version: &str| {
+            judge(kind, version).map(|note| note.is_some()).map_err(|why| why.contains("too old"))
         };
-        assert_eq!(of(Backend::Runc, "1.0.3"), Err(true));
-        assert_eq!(of(Backend::Runc, "1.1.5+ds1"), Ok(true));
-        assert_eq!(of(Backend::Runc, "1.2.7"), Ok(true));
-        assert_eq!(of(Backend::Runc, "1.2.8"), Ok(false));
-        assert_eq!(of(Backend::Runc, "1.3.2"), Ok(true));
-        assert_eq!(of(Backend::Runc, "1.4.0"), Ok(false));
-        assert_eq!(of(Backend::Crun, "1.4.3"), Err(true));
-        assert_eq!(of(Backend::Crun, "1.8.1"), Ok(false));
-        assert_eq!(of(Backend::Runsc, "0.0~20211005.0"), Err(true));
-        assert_eq!(of(Backend::Runsc, "0.0~20221219.0"), Ok(false));
-        assert_eq!(of(Backend::Runsc, "20250820.0"), Ok(false));
+        assert_eq!(of(Kind::Runc, "1.0.3"), Err(true));
+        assert_eq!(of(Kind::Runc, "1.1.5+ds1"), Ok(true));
+        assert_eq!(of(Kind::Runc, "1.2.7"), Ok(true));
+        assert_eq!(of(Kind::Runc, "1.2.8"), Ok(false));
+        assert_eq!(of(Kind::Runc, "1.3.2"), Ok(true));
+        assert_eq!(of(Kind::Runc, "1.4.0"), Ok(false));
+        assert_eq!(of(Kind::Crun, "1.4.3"), Err(true));
+        assert_eq!(of(Kind::Crun, "1.8.1"), Ok(false));
+        assert_eq!(of(Kind::Runsc, "0.0~20211005.0"), Err(true));
+        assert_eq!(of(Kind::Runsc, "0.0~20221219.0"), Ok(false));
+        assert_eq!(of(Kind::Runsc, "20250820.0"), Ok(false));
     }
 }

@@ -32,7 +32,7 @@ pub fn run(place: Place<'_>, stdio: Stdio, ear: &Ear, go: PipeReader) {
         Some(hold) => hold::prepare(place, hold, &go),
     };
     match prepared {
-        Ok(ready) => match start(order, &ready, stdio, ear) {
+        Ok(ready) => match start(order, ready, stdio, ear) {
             Ok(program) => {
                 reap(program, ear);
             }
@@ -94,8 +94,9 @@ pub fn listen(order: &Order) -> Result<Option<OwnedFd>, Fault> {
     }
 }
 
-/// Starts the program. Returns its number once it really runs.
-pub fn start(order: &Order, ready: &Ready, stdio: Stdio, ear: &Ear) -> Result<i64, Fault> {
+/// Starts the program. Returns its number once it really runs. What goes out to the supervisor is closed here:
+/// when that closes its listener, nobody is left who could listen.
+pub fn start(order: &Order, ready: Ready, stdio: Stdio, ear: &Ear) -> Result<i64, Fault> {
     let (mut said, say) = std::io::pipe().step("making a pipe")?;
     let program = sys::fork().step("starting the program")?;
     if program == 0 {

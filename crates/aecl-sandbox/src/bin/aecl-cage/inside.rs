@@ -8,6 +8,11 @@ use crate::init::{Ready, reap, start};
 use crate::wire::{ORDER, Order, STATUS};
 use crate::{Ear, Fault, Stdio, Step, landlock, sys};
 
+/// Whether a container runtime started us: the supervisor does so with our name alone.
+pub fn is_here() -> bool {
+    std::env::args_os().nth(1).is_some_and(|word| word == "inside")
+}
+
 /// Runs the program that the order names. The exit code is that of a shell.
 pub fn run() -> i32 {
     const NOT_RUN: i32 = 127;
@@ -46,6 +51,6 @@ fn try_to_run(ear: &Ear) -> Result<i32, Fault> {
         Err(_) => 0,
     };
     let ready = Ready { scratch: Vec::new(), listener: None, landlock_abi, owners_mapped: false };
-    let program = start(&order, &ready, stdio, ear)?;
+    let program = start(&order, ready, stdio, ear)?;
     Ok(reap(program, ear))
 }

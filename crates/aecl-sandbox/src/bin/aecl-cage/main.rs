@@ -14,7 +14,10 @@
 #![no_main]
 
 mod attack;
+#[path = "../../vm/frame.rs"]
+mod frame;
 mod groups;
+mod guest;
 mod hold;
 mod init;
 mod inside;
@@ -22,6 +25,8 @@ mod landlock;
 mod lockdown;
 mod namespaces;
 mod sys;
+#[path = "../../native/system.rs"]
+mod system;
 mod tree;
 mod watch;
 #[path = "../../native/wire.rs"]
@@ -66,12 +71,15 @@ pub struct Stdio {
 /// tenth of a millisecond per cage.
 #[unsafe(no_mangle)]
 #[expect(unsafe_code, reason = "the C library calls this name, and nothing else here has it")]
-pub extern "C" fn main(arguments: i32) -> i32 {
+pub extern "C" fn main() -> i32 {
     // Whoever reads what we say may be gone. That is an error to us, not the end.
     sys::set_sigpipe(sys::IGNORE);
-    // The supervisor starts us with our name alone, a container runtime with a word more.
-    if arguments > 1 {
+    if inside::is_here() {
         return inside::run();
+    }
+    if guest::is_here() {
+        guest::run();
+        return 1;
     }
     let ear = Ear::Supervisor(sys::inherited(0));
     let last = launch(&ear).unwrap_or_else(|fault| {
