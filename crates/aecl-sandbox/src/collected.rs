@@ -70,7 +70,13 @@ mod rules {
 
     impl CollectLimits {
         /// Whether a plain file is taken, when this much was taken before it.
-        pub(crate) fn check_file(&self, mode: u64, links: u64, size: u64, before: u64) -> Result<(), &'static str> {
+        pub(crate) fn check_file(
+            &self,
+            mode: u64,
+            links: u64,
+            size: u64,
+            before: u64,
+        ) -> Result<(), &'static str> {
             const SET_ID: u64 = 0o6000;
             if mode & SET_ID != 0 {
                 return Err("it would run as somebody else (set-user-ID or set-group-ID)");

@@ -80,7 +80,7 @@ pub use output::{Output, Stream};
 pub use probe::{Attack, Enforced, Found, probe};
 pub use process::{Contained, spawn};
 pub use tier::{Backend, Tier};
-pub use vm::{Acceleration, Firecracker, Machine, Pinned, Qemu};
+pub use vm::{Acceleration, Firecracker, Machine, Pinned, Qemu, VirtualMachine};
 
 /// Runs a program in a cage until nothing of it is left. It gets no input.
 ///
@@ -96,16 +96,9 @@ pub async fn run(program: Program, cage: Cage) -> Result<Ended, SandboxError> {
 /// # Errors
 /// As [`run`].
 pub async fn start(program: Program, cage: Cage) -> Result<Running, SandboxError> {
-    match &cage.backend {
+    match cage.backend {
         Backend::Native => native::start(&program, &cage).await,
-        #[cfg(native_cage)]
-        Backend::Qemu(qemu) => vm::start(&program, &cage, vm::Monitor::Qemu(qemu)).await,
-        #[cfg(native_cage)]
-        Backend::Firecracker(firecracker) => {
-            vm::start(&program, &cage, vm::Monitor::Firecracker(firecracker)).await
-        }
-        #[cfg(not(native_cage))]
-        _ => native::start(&program, &cage).await,
+        Backend::Qemu(_) | Backend::Firecracker(_) => vm::start(&program, &cage).await,
     }
 }
 

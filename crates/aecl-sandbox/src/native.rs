@@ -28,11 +28,11 @@ use tokio::net::unix::pipe;
 use tokio::process::Command;
 
 pub(crate) use control::Control;
-pub(crate) use launched::{Launched, stand_in};
 use launched::Pipes;
+pub(crate) use launched::{Launched, stand_in};
 pub use running::Running;
 pub use scratch::Scratch;
-use wire::{Group, Order, Report, User};
+use wire::{Order, Report};
 
 use crate::{Backend, Cage, CgroupVersion, Held, HostUser, Level, Limits, Network, Program, SandboxError};
 
@@ -127,17 +127,18 @@ fn failed(backend: Backend, program: &str, step: &[u8], errno: u64) -> SandboxEr
 }
 
 fn plan(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
-    let user = user::choose()?;
-    let groups = cgroup::groups(cgroup::hierarchies(), &(&cage.limits).into())?;
-    let mut order = plan_anywhere(program, cage, user, groups)?;
+    let mut order = plan_anywhere(program, cage)?;
+    order.user = user::choose()?;
+    order.groups = cgroup::groups(cgroup::hierarchies(), &(&cage.limits).into())?;
     tree::plan(&mut order, &cage.views)?;
     Ok(order)
 }
 
 /// The order for the same cage inside a machine, which fills in what it shows of its own system.
 pub(crate) fn plan_in_machine(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
-    let groups = cgroup::groups_of_a_machine(&(&cage.limits).into())?;
-    let mut order = plan_anywhere(program, cage, user::in_a_machine(), groups)?;
+    let mut order = plan_anywhere(program, cage)?;
+    order.user = user::in_a_machine();
+    order.groups = cgroup::groups_of_a_machine(&(&cage.limits).into())?;
     tree::rest(&mut order);
     Ok(order)
 }
@@ -148,12 +149,8 @@ pub(crate) fn separate_user() -> Option<u32> {
     u32::try_from(user.outside_uid).ok()
 }
 
-fn plan_anywhere(
-    program: &Program,
-    cage: &Cage,
-    user: User,
-    groups: Vec<Group>,
-) -> Result<Order, SandboxError> {
+/// What an order says wherever it is carried out. User, groups and files depend on that.
+fn plan_anywhere(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
     if program.argv.is_empty() {
         return Err(SandboxError::NoProgram);
     }
@@ -165,10 +162,8 @@ fn plan_anywhere(
         argv: program.argv.iter().map(|word| word.clone().into_bytes()).collect(),
         env: env.iter().map(|(name, value)| format!("{name}={value}").into_bytes()).collect(),
         cwd: program.cwd.as_deref().map_or_else(|| b"/scratch".to_vec(), bytes),
-        user,
         scratch_bytes: cage.limits.scratch_max_bytes,
         scratch_inodes: cage.limits.scratch_files_max,
-        groups,
         rlimits: rlimits(&cage.limits, deadline.as_secs()),
         filters: vec![filter::filter().to_vec()],
         deadline_ns: u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX),
@@ -362,7 +357,7 @@ mod tests {
 
     use super::*;
     use crate::{Clocks, Network, Outcome};
-    use wire::MemoryEvents;
+    use wire::{Group, MemoryEvents};
 
     /// Version 2 without a controller, which machines have that limit with version 1. The way into the group
     /// and out of it is the same.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -71,10 +72,21 @@ impl Bridge {
         let Line { mut from, to } = line;
         let mut ended = None;
         let feeding = tokio::spawn(feed(stdin, to));
-        let end = tokio::select! {
-            end = listen(&mut from, &mut stdout, &mut stderr, &mut heard, &mut ended) => end.unwrap_or(End::Lost),
-            () = inner.asked() => End::Unwanted,
-            outcome = outer.wait() => End::Over(outcome),
+        let end = {
+            let mut listening = pin!(listen(&mut from, &mut stdout, &mut stderr, &mut heard, &mut ended));
+            let mut gone = None;
+            loop {
+                tokio::select! {
+                    end = &mut listening => break match (end, gone) {
+                        (Ok(End::Said(report)), _) => End::Said(report),
+                        (_, Some(outcome)) => End::Over(outcome),
+                        (end, None) => end.unwrap_or(End::Lost),
+                    },
+                    () = inner.asked() => break End::Unwanted,
+                    // What it said last may still be on the line, which ends behind that.
+                    outcome = outer.wait(), if gone.is_none() => gone = Some(outcome),
+                }
+            }
         };
         feeding.abort();
         let over = |cause| Report::Over { cause, oom_kills: 0 };

@@ -24,9 +24,7 @@ const GUEST: u32 = 3;
 pub(super) fn command(firecracker: &Firecracker, place: &Place) -> Vec<String> {
     let path = |name: &str| place.path(name).to_string_lossy().into_owned();
     let mut command = vec![firecracker.program.to_string_lossy().into_owned()];
-    for (name, value) in
-        [("--api-sock", path(API)), ("--log-path", path(LOG)), ("--level", "Error".into())]
-    {
+    for (name, value) in [("--api-sock", path(API)), ("--log-path", path(LOG)), ("--level", "Error".into())] {
         command.extend([name.to_owned(), value]);
     }
     command

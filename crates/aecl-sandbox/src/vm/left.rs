@@ -113,9 +113,8 @@ impl<'a> Walk<'a> {
             Some((parent, name)) => (parent, name.get(1..).unwrap_or_default()),
             None => (&[][..], path),
         };
-        let parent_taken =
-            std::str::from_utf8(parent).is_ok_and(|parent| self.directories.contains(parent));
-        let is_name = !name.is_empty() && name != b"." && name != b"..";
+        let parent_taken = std::str::from_utf8(parent).is_ok_and(|parent| self.directories.contains(parent));
+        let is_name = !name.is_empty() && name != b"." && name != b".." && cut != Some(0);
         if !parent_taken || !is_name || !self.seen.insert(path) {
             return;
         }
@@ -217,7 +216,8 @@ mod tests {
         heard.hear(Kind::Content, &[0; 9]).unwrap();
         assert!(heard.finish().is_err());
         let mut heard = Heard::new(limits());
-        let more = (0..20).find(|n| heard.hear(Kind::Left, &left(&n.to_string(), Is::Fifo, 0, 1, 0)).is_err());
+        let more =
+            (0..20).find(|n| heard.hear(Kind::Left, &left(&n.to_string(), Is::Fifo, 0, 1, 0)).is_err());
         assert_eq!(more, Some(11));
     }
 

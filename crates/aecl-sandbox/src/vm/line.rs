@@ -78,7 +78,10 @@ impl To {
 
 /// An answer that makes no sense.
 pub(super) fn nonsense(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("the machine says what the agent never would ({what})"))
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the machine says what the agent never would ({what})"),
+    )
 }
 
 #[cfg(test)]

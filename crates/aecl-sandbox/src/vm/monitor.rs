@@ -12,16 +12,26 @@ use super::archive::Archive;
 use super::pinned::sealed;
 use super::{Acceleration, Firecracker, Machine, Qemu};
 use crate::native::{image, numbered};
-use crate::{Backend, Limits};
+use crate::{Backend, Cage, Limits, SandboxError};
 
 /// What a kernel needs for itself, on top of what its program may use.
 const KERNEL_BYTES: u64 = 64 << 20;
 
 /// Who runs a machine.
 #[derive(Clone, Copy)]
-pub(crate) enum Monitor<'a> {
+pub(super) enum Monitor<'a> {
     Qemu(&'a Qemu),
     Firecracker(&'a Firecracker),
+}
+
+impl<'a> Monitor<'a> {
+    pub(super) fn of(cage: &'a Cage) -> Result<Self, SandboxError> {
+        match &cage.backend {
+            Backend::Qemu(qemu) => Ok(Self::Qemu(qemu)),
+            Backend::Firecracker(firecracker) => Ok(Self::Firecracker(firecracker)),
+            other => Err(SandboxError::BadCage(format!("`{other}` runs no machines"))),
+        }
+    }
 }
 
 impl Monitor<'_> {
@@ -66,7 +76,8 @@ impl Size {
     pub(super) fn of(limits: &Limits) -> Self {
         let memory = limits.memory_max_bytes.unwrap_or_default().saturating_add(KERNEL_BYTES);
         let here = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
-        let asked = limits.cpu_max_millicores.map_or(here, |millicores| u64::from(millicores.div_ceil(1_000)));
+        let asked =
+            limits.cpu_max_millicores.map_or(here, |millicores| u64::from(millicores.div_ceil(1_000)));
         Self { memory_mib: memory.div_ceil(1 << 20), processors: asked.clamp(1, here.min(32)) }
     }
 }
@@ -127,20 +138,23 @@ pub(super) fn by_number(number: u32) -> String {
     format!("/proc/self/fd/{number}")
 }
 
-/// What the kernel is told: nothing about itself to anybody, and what the agent has to know.
+/// What the kernel is told: to say nothing to anybody, to end the machine when it cannot go on, to have
+/// landlock and not to test itself before it starts; and what the agent has to know.
 pub(super) fn command_line(machine: &Machine, line: &str, more: &str) -> String {
     let filesystem = &machine.root_filesystem;
     format!(
-        "quiet loglevel=0 panic=-1 reboot=k 8250.nr_uarts=0 i8042.noaux i8042.nomux random.trust_cpu=on \
-         aecl.line={line} aecl.root={filesystem} {more}"
+        "quiet loglevel=0 panic=-1 reboot=k lsm=landlock cryptomgr.notests 8250.nr_uarts=0 i8042.noaux \
+         i8042.nomux random.trust_cpu=on aecl.line={line} aecl.root={filesystem} {more}"
     )
 }
 
 fn archive(machine: &Machine) -> Result<Vec<u8>, String> {
     if !is_static(image::LAUNCHER) {
-        return Err("the agent was built without a static C library (`libc.a`), so no machine can start it; \
+        return Err(
+            "the agent was built without a static C library (`libc.a`), so no machine can start it; \
                     install that (`libc6-dev`) and build AECL again"
-            .into());
+                .into(),
+        );
     }
     let mut archive = Archive::default();
     archive.file("init", image::LAUNCHER);
@@ -156,9 +170,10 @@ fn archive(machine: &Machine) -> Result<Vec<u8>, String> {
 fn is_static(elf: &[u8]) -> bool {
     const INTERPRETER: [u8; 4] = [3, 0, 0, 0];
     let number = |at: usize, length: usize| {
-        elf.get(at..at + length)?.iter().rev().try_fold(0_usize, |sum, byte| {
-            sum.checked_mul(256)?.checked_add(usize::from(*byte))
-        })
+        elf.get(at..at + length)?
+            .iter()
+            .rev()
+            .try_fold(0_usize, |sum, byte| sum.checked_mul(256)?.checked_add(usize::from(*byte)))
     };
     let headers = || Some((number(32, 8)?, number(54, 2)?, number(56, 2)?));
     let Some((offset, size, count)) = headers() else { return false };

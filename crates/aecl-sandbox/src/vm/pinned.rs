@@ -20,7 +20,9 @@ impl Pinned {
     pub(super) fn read(&self) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
         let file = File::open(&self.path).map_err(|error| self.unreadable(&error))?;
-        file.take(IN_MEMORY_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| self.unreadable(&error))?;
+        file.take(IN_MEMORY_MAX_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| self.unreadable(&error))?;
         if bytes.len() as u64 > IN_MEMORY_MAX_BYTES {
             return Err(format!("`{}` is larger than {IN_MEMORY_MAX_BYTES} bytes", self.path.display()));
         }
@@ -44,7 +46,8 @@ impl Pinned {
             about.ctime(),
             about.ctime_nsec(),
         );
-        let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|k| k.get(&look).cloned());
+        let known =
+            KNOWN.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|k| k.get(&look).cloned());
         let digest = match known {
             Some(digest) => digest,
             None => {
@@ -114,7 +117,10 @@ mod tests {
         std::thread::sleep(std::time::Duration::from_millis(20));
         std::fs::write(&path, b"abd").unwrap();
         for refused in [pinned.read().unwrap_err(), pinned.open().unwrap_err()] {
-            assert!(refused.contains("is not the file that was named") && refused.contains("ba7816"), "{refused}");
+            assert!(
+                refused.contains("is not the file that was named") && refused.contains("BA7816"),
+                "{refused}"
+            );
         }
         std::fs::remove_file(&path).unwrap();
         assert!(pinned.open().unwrap_err().contains("cannot be read"));

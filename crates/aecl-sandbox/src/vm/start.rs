@@ -1,8 +1,11 @@
 //! A machine for one program, from its monitor to the first word of the program's cage.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,10 +13,10 @@ use rustix::process::geteuid;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{error::Elapsed, timeout};
 
 use super::bridge::{Bridge, Pipes};
-use super::frame::{ORDER_MAX, Kind, VERSION};
+use super::frame::{Kind, ORDER_MAX, VERSION};
 use super::left::Heard;
 use super::line::{Line, nonsense};
 use super::monitor::{Monitor, Parts, Place, Size};
@@ -21,12 +24,13 @@ use super::wire::{Order, Report};
 use super::{firecracker, qemu};
 use crate::native::hold::{HeldProgram, Holding, Shared, hold};
 use crate::native::{self, Control, Launched};
-use crate::{
-    Backend, Cage, CgroupVersion, Clocks, Held, HostUser, Network, Program, Running, SandboxError,
-};
+use crate::{Cage, CgroupVersion, Clocks, Held, HostUser, Network, Outcome, Program, Running, SandboxError};
 
 /// How much longer than the program its machine may live: time to hand over what is left.
 const AFTER: Duration = Duration::from_secs(2);
+
+/// How long what a monitor said before its end may take to be read.
+const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// What a monitor needs for itself, on top of its machine.
 const MONITOR_BYTES: u64 = 256 << 20;
@@ -36,11 +40,8 @@ const MONITOR_PROCESSES: u32 = 64;
 const EMULATION_SWITCH: &str = "AECL_TEST_TCG";
 
 /// Starts the program in the cage of a machine of its own.
-pub(crate) async fn start(
-    program: &Program,
-    cage: &Cage,
-    monitor: Monitor<'_>,
-) -> Result<Running, SandboxError> {
+pub(crate) async fn start(program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
+    let monitor = Monitor::of(cage)?;
     let begun = Instant::now();
     let mut order = plan(program, cage, monitor)?;
     let mut machine = boot(cage, monitor, begun).await?;
@@ -56,11 +57,20 @@ pub(crate) async fn start(
     machine.into_running(cage, held, begun)
 }
 
+/// What a monitor says about itself.
+pub(crate) async fn version(program: &Path) -> Option<String> {
+    const TIME: Duration = Duration::from_secs(2);
+    let mut command = tokio::process::Command::new(program);
+    command.arg("--version").env_clear().kill_on_drop(true).stdin(std::process::Stdio::null());
+    let output = timeout(TIME, command.output()).await.ok()?.ok()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = said.lines().next().filter(|line| output.status.success() && !line.is_empty())?;
+    Some(crate::collected::shown(line.chars().take(100).collect::<String>().as_bytes()))
+}
+
 /// The agent attacks the cage inside a machine: each attack and the error number it met, 0 if it succeeded.
-pub(crate) async fn self_test(
-    cage: &Cage,
-    monitor: Monitor<'_>,
-) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
+pub(crate) async fn probe(cage: &Cage) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
+    let monitor = Monitor::of(cage)?;
     let begun = Instant::now();
     let program = Program { argv: vec!["self-test".into()], env: BTreeMap::new(), cwd: None };
     let mut order = plan(&program, cage, monitor)?;
@@ -93,16 +103,22 @@ fn plan(program: &Program, cage: &Cage, monitor: Monitor<'_>) -> Result<Order, S
         return no("a machine has a size, so `memory_max_bytes` must be said");
     }
     if !cage.views.is_empty() {
-        return no("a machine shows no directory of the host; give the program what it needs as its input, or use \
-                   another tier");
+        return no(
+            "a machine shows no directory of the host; give the program what it needs as its input, or use \
+                   another tier",
+        );
     }
     if cage.network != Network::None {
-        return no("a machine has no network at all, so nobody can listen on it; use another tier, or `Network::None`");
+        return no(
+            "a machine has no network at all, so nobody can listen on it; use another tier, or `Network::None`",
+        );
     }
     if !monitor.by_kvm() && std::env::var(EMULATION_SWITCH).ok().as_deref() != Some("1") {
         return Err(SandboxError::Unavailable {
             backend: monitor.backend(),
-            why: format!("an emulated machine holds nobody; it is for tests, which set `{EMULATION_SWITCH}=1`"),
+            why: format!(
+                "an emulated machine holds nobody; it is for tests, which set `{EMULATION_SWITCH}=1`"
+            ),
         });
     }
     let order = native::plan_in_machine(program, cage)?;
@@ -119,6 +135,8 @@ struct Booted {
     user: Option<(u32, u32)>,
     place: Option<Place>,
     talk: Talk,
+    /// How the monitor ended, once it has.
+    gone: Option<Outcome>,
 }
 
 async fn boot(cage: &Cage, monitor: Monitor<'_>, begun: Instant) -> Result<Booted, SandboxError> {
@@ -167,43 +185,94 @@ async fn boot(cage: &Cage, monitor: Monitor<'_>, begun: Instant) -> Result<Boote
     };
     let Holding { mut launched, .. } = hold(held).await?;
     let talk = Talk::listen(launched.stderr.take());
-    let time = monitor.machine().boot_max.min(cage.clocks.deadline().0);
-    let answered = timeout(time, async {
-        let mut line = match (monitor, &place) {
-            (Monitor::Firecracker(firecracker), Some(place)) => {
-                // What it says there, beside its log, is nothing that anybody waits for.
-                drop(launched.stdout.take());
-                firecracker::open(firecracker, place, size).await?
-            }
-            _ => {
-                let (Some(from), Some(to)) = (launched.stdout.take(), launched.stdin.take()) else {
-                    return Err(nonsense("nothing"));
-                };
-                Line::new(Box::new(from), Box::new(to))
-            }
-        };
-        match line.from.next().await? {
-            Some((Kind::Hello, version)) if version == VERSION.to_le_bytes() => Ok(line),
-            Some(_) => Err(nonsense("no greeting")),
-            None => Err(io::Error::other("the machine ended before its agent answered")),
-        }
-    });
-    let why = match answered.await {
-        Ok(Ok(line)) => return Ok(Booted { line, launched, user, place, talk }),
+    let time = Duration::from_millis(monitor.machine().boot_max_ms).min(cage.clocks.deadline().0);
+    let pipes = (launched.stdout.take(), launched.stdin.take());
+    let answer = timeout(time, answer(monitor, place.as_ref(), pipes, size));
+    let (answered, gone) = while_it_lives(&mut launched, answer).await;
+    let why = match answered {
+        Ok(Ok(line)) => return Ok(Booted { line, launched, user, place, talk, gone }),
         Ok(Err(error)) => error.to_string(),
-        Err(_) => format!(
-            "the machine's agent did not answer within {:.1} s{}",
-            time.as_secs_f64(),
-            if monitor.by_kvm() {
-                "; if it never does, KVM does not work here: on a virtual machine, switch nested virtualisation on"
-            } else {
-                ""
-            }
-        ),
+        Err(_) => format!("its agent said nothing for {:.1} s", time.as_secs_f64()),
     };
     launched.kill();
     launched.wait().await;
-    Err(unavailable(talk.with(why)))
+    let what_to_do = what_to_do(monitor, user);
+    Err(unavailable(format!("the machine did not start: {}; {what_to_do}", talk.with(why))))
+}
+
+/// Waits for an answer, or for the end of the monitor and what it said before that.
+async fn while_it_lives<T>(
+    launched: &mut Launched,
+    answer: impl Future<Output = Result<io::Result<T>, Elapsed>>,
+) -> (Result<io::Result<T>, Elapsed>, Option<Outcome>) {
+    let mut answer = pin!(answer);
+    tokio::select! {
+        answered = &mut answer => (answered, None),
+        outcome = launched.wait() => {
+            let ended = || io::Error::other(format!("its monitor {outcome}"));
+            let answered = timeout(LAST_WORD, answer).await.ok().and_then(Result::ok).and_then(Result::ok);
+            (Ok(answered.ok_or_else(ended)), Some(outcome))
+        }
+    }
+}
+
+/// The line to the agent, when it has answered.
+async fn answer(
+    monitor: Monitor<'_>,
+    place: Option<&Place>,
+    pipes: (Option<pipe::Receiver>, Option<pipe::Sender>),
+    size: Size,
+) -> io::Result<Line> {
+    let mut line = match (monitor, place, pipes) {
+        (Monitor::Firecracker(firecracker), Some(place), (said, stdin)) => {
+            // What it says there, beside its log, nobody waits for, and it hears nothing.
+            drop((said, stdin));
+            firecracker::open(firecracker, place, size).await?
+        }
+        (_, _, (Some(from), Some(to))) => Line::new(Box::new(from), Box::new(to)),
+        _ => return Err(nonsense("nothing")),
+    };
+    match line.from.next().await? {
+        Some((Kind::Hello, version)) if version == VERSION.to_le_bytes() => Ok(line),
+        Some(_) => Err(nonsense("no greeting of this version")),
+        None => Err(io::Error::other("it ended before its agent answered")),
+    }
+}
+
+/// What to do, as far as it can be seen, when a machine was started and nothing came of it.
+fn what_to_do(monitor: Monitor<'_>, user: Option<(u32, u32)>) -> String {
+    if !monitor.by_kvm() {
+        return "emulation is slow; give it more time".into();
+    }
+    let about = match kvm() {
+        Ok(about) => about,
+        Err(error) => {
+            return format!(
+                "`{KVM}` cannot be used ({error}): switch virtualisation on in the firmware, or nested virtualisation \
+                 where this host is a virtual machine itself, and load `kvm_intel` or `kvm_amd`"
+            );
+        }
+    };
+    let may = |bits: u32| about.mode() & bits == bits;
+    if user.is_some() && !may(GROUP_MAY) && !may(EVERYBODY_MAY) {
+        return format!(
+            "`{KVM}` is for its owner only, and a monitor runs as somebody of its own: give it to a group, as \
+             distributions do (`groupadd -f kvm; chgrp kvm {KVM}; chmod 660 {KVM}`)"
+        );
+    }
+    if user.is_none() && File::options().read(true).write(true).open(KVM).is_err() {
+        return format!(
+            "this user may not open `{KVM}`: add it to the group that may (`usermod -aG kvm NAME`)"
+        );
+    }
+    let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    if processor.split_whitespace().any(|word| word == "hypervisor") {
+        "this host is a virtual machine itself, and its KVM may be unable to run an ordinary kernel: use a host with \
+         nested virtualisation, or one that is no virtual machine"
+            .into()
+    } else {
+        "check that the kernel has what docs/reference/isolation.md lists, built in or among `modules`".into()
+    }
 }
 
 /// Who the monitor is on the host: as root somebody of its own who owns nothing, in the group that may use KVM.
@@ -219,9 +288,17 @@ fn user(monitor: Monitor<'_>, parts: &Parts) -> Result<Option<(u32, u32)>, Strin
              programs, no secrets: `chmod o+r` it"
         ));
     }
-    let group = std::fs::metadata("/dev/kvm").map(|about| std::os::unix::fs::MetadataExt::gid(&about));
-    Ok(Some((uid, group.unwrap_or(uid))))
+    let group = kvm().ok().filter(|about| monitor.by_kvm() && about.mode() & GROUP_MAY == GROUP_MAY);
+    Ok(Some((uid, group.map_or(uid, |about| about.gid()))))
 }
+
+fn kvm() -> io::Result<std::fs::Metadata> {
+    std::fs::metadata(KVM)
+}
+
+const KVM: &str = "/dev/kvm";
+const GROUP_MAY: u32 = 0o060;
+const EVERYBODY_MAY: u32 = 0o006;
 
 /// The clocks, as they are when some time has passed, and so much later.
 fn later(clocks: Clocks, begun: Instant, after: Duration) -> Clocks {
@@ -243,16 +320,24 @@ impl Booted {
 
     /// The next thing that the agent reports.
     async fn report(&mut self) -> Result<Report, SandboxError> {
-        let next = tokio::select! {
-            next = self.line.from.next() => next,
-            outcome = self.launched.wait() => {
-                return Err(self.lost(&format!("the monitor {outcome}")));
+        let next = loop {
+            tokio::select! {
+                next = self.line.from.next() => match next {
+                    // What a self-test leaves is of no interest.
+                    Ok(Some((Kind::Left | Kind::Content, _))) => {}
+                    next => break next,
+                },
+                // What it said last may still be on the line, which ends behind that.
+                outcome = self.launched.wait(), if self.gone.is_none() => self.gone = Some(outcome),
             }
         };
         let report = match next {
             Ok(Some((Kind::Report, bytes))) => Report::decode(&bytes).map_err(|_| nonsense("no report")),
             Ok(Some(_)) => Err(nonsense("this now")),
-            Ok(None) => Err(io::Error::other("the machine ended")),
+            Ok(None) => Err(io::Error::other(match self.gone {
+                Some(outcome) => format!("its monitor {outcome}"),
+                None => "it ended".to_owned(),
+            })),
             Err(error) => Err(error),
         };
         report.map_err(|error| self.lost(&error.to_string()))
@@ -311,7 +396,10 @@ fn setup(step: &str, why: String) -> SandboxError {
 fn refused(program: &Program, step: &[u8], errno: u64) -> SandboxError {
     let source = io::Error::from_raw_os_error(i32::try_from(errno).unwrap_or(libc::EIO));
     if step == b"exec" {
-        return SandboxError::NotInCage { program: program.argv.first().cloned().unwrap_or_default(), source };
+        return SandboxError::NotInCage {
+            program: program.argv.first().cloned().unwrap_or_default(),
+            source,
+        };
     }
     SandboxError::Setup { step: format!("{} (in the machine)", String::from_utf8_lossy(step)), source }
 }
@@ -343,7 +431,8 @@ impl Talk {
     /// A reason, and what the monitor last said.
     fn with(&self, why: String) -> String {
         let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let said = crate::collected::shown(String::from_utf8_lossy(&said).trim().as_bytes());
+        let said = String::from_utf8_lossy(&said).split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = crate::collected::shown(said.as_bytes());
         if said.is_empty() { why } else { format!("{why}; its monitor said: {said}") }
     }
 }

@@ -118,7 +118,7 @@ fn pump(mut from: PipeReader, kind: Kind, outgoing: &Arc<Outgoing>) -> Result<Jo
     let work = move || {
         let mut buffer = vec![0; 16 << 10];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
-            if outgoing.send(kind, &buffer[..count]).is_err() {
+            if outgoing.send(kind, buffer.get(..count).unwrap_or_default()).is_err() {
                 return;
             }
         }

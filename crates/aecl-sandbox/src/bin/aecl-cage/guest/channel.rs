@@ -65,7 +65,7 @@ impl Incoming {
                     empty += 1;
                     sleep(Duration::from_millis(10));
                 }
-                Ok(count) => buffer = &mut buffer[count..],
+                Ok(count) => buffer = buffer.get_mut(count..).unwrap_or_default(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error).step("hearing the host"),
             }

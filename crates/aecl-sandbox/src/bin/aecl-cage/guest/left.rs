@@ -70,7 +70,7 @@ fn content(path: &Path, size: u64, outgoing: &Outgoing) -> Result<(), Fault> {
     loop {
         match file.read(&mut buffer).step("reading what was left")? {
             0 => return Ok(()),
-            count => outgoing.send(Kind::Content, &buffer[..count])?,
+            count => outgoing.send(Kind::Content, buffer.get(..count).unwrap_or_default())?,
         }
     }
 }

@@ -73,7 +73,8 @@ fn load_modules() -> Result<(), Fault> {
 pub fn root(settings: &Settings) -> Result<(), Fault> {
     let new = Path::new("/new");
     fs::create_dir_all(new).step("making the root")?;
-    sys::mount(c"none", c"/new", c"tmpfs", sys::NOSUID as i64, c"size=1m,mode=755").step("making the root")?;
+    sys::mount(c"none", c"/new", c"tmpfs", sys::NOSUID as i64, c"size=1m,mode=755")
+        .step("making the root")?;
     for dir in ["proc", "sys", "dev", "usr", "image"] {
         fs::create_dir(new.join(dir)).step("making the root")?;
     }
@@ -86,7 +87,19 @@ pub fn root(settings: &Settings) -> Result<(), Fault> {
     sys::change_root(c".").step("changing the root")?;
     std::env::set_current_dir("/").step("entering the root")?;
     fs::write("/proc/self/oom_score_adj", "-1000").step("standing last in line for the OOM killer")?;
+    raise_limits()?;
     groups()
+}
+
+/// A small machine starts with small limits. Those of the program are the order's affair.
+fn raise_limits() -> Result<(), Fault> {
+    const FILES: u64 = 7;
+    const FILES_MAX: u64 = 1 << 20;
+    // Processes, locked memory, waiting signals, message queues.
+    for resource in [6, 8, 11, 12] {
+        sys::limit(resource, u64::MAX).step("raising limits")?;
+    }
+    sys::limit(FILES, FILES_MAX).step("raising limits")
 }
 
 /// Mounts the disk, or takes the part of the start archive.
