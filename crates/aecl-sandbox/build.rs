@@ -62,6 +62,6 @@ fn build(out: &Path, is_static: bool) -> bool {
     if let Ok(linker) = var("RUSTC_LINKER") {
         rustc.arg(format!("-Clinker={linker}"));
     }
-    rustc.arg("-o").arg(out).arg(SOURCES[0]);
+    rustc.arg("-o").arg(out).args(SOURCES.first());
     rustc.status().is_ok_and(|status| status.success())
 }
