@@ -32,7 +32,7 @@ pub fn run(place: Place<'_>, stdio: Stdio, control: &OwnedFd, go: PipeReader) {
         Some(hold) => hold::prepare(place, hold, &go),
     };
     match prepared {
-        Ok(ready) => match start(order, &ready, stdio, control) {
+        Ok(ready) => match start(order, ready, stdio, control) {
             Ok(program) => reap(program, control),
             Err(fault) => tell(control, &fault.report()),
         },
@@ -92,8 +92,9 @@ pub fn listen(order: &Order) -> Result<Option<OwnedFd>, Fault> {
     }
 }
 
-/// Starts the program. Returns its number once it really runs.
-fn start(order: &Order, ready: &Ready, stdio: Stdio, control: &OwnedFd) -> Result<i64, Fault> {
+/// Starts the program. Returns its number once it really runs. What goes out to the supervisor is closed here:
+/// when that closes its listener, nobody is left who could listen.
+fn start(order: &Order, ready: Ready, stdio: Stdio, control: &OwnedFd) -> Result<i64, Fault> {
     let (mut said, say) = std::io::pipe().step("making a pipe")?;
     let program = sys::fork().step("starting the program")?;
     if program == 0 {
