@@ -3,12 +3,12 @@
 mod cgroup;
 mod control;
 mod filter;
-#[cfg_attr(not(test), allow(dead_code, reason = "for runtimes and machine monitors"))]
 pub(crate) mod hold;
-mod image;
+pub(crate) mod image;
 mod launched;
 mod running;
 mod scratch;
+mod system;
 mod tree;
 mod user;
 pub(crate) mod wire;
@@ -27,13 +27,14 @@ use rustix::process::{Resource, getrlimit};
 use tokio::net::unix::pipe;
 use tokio::process::Command;
 
-use launched::{Launched, Pipes};
+pub(crate) use control::Control;
+use launched::Pipes;
+pub(crate) use launched::{Launched, stand_in};
 pub use running::Running;
 pub use scratch::Scratch;
 use wire::{Order, Report};
 
 use crate::{Backend, Cage, CgroupVersion, Held, HostUser, Level, Limits, Network, Program, SandboxError};
-use control::Control;
 
 /// Below this nothing starts, and the kernel would kill before the program's first line.
 const MEMORY_MIN_BYTES: u64 = 4 << 20;
@@ -126,6 +127,30 @@ fn failed(backend: Backend, program: &str, step: &[u8], errno: u64) -> SandboxEr
 }
 
 fn plan(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
+    let mut order = plan_anywhere(program, cage)?;
+    order.user = user::choose()?;
+    order.groups = cgroup::groups(cgroup::hierarchies(), &(&cage.limits).into())?;
+    tree::plan(&mut order, &cage.views)?;
+    Ok(order)
+}
+
+/// The order for the same cage inside a machine, which fills in what it shows of its own system.
+pub(crate) fn plan_in_machine(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
+    let mut order = plan_anywhere(program, cage)?;
+    order.user = user::in_a_machine();
+    order.groups = cgroup::groups_of_a_machine(&(&cage.limits).into())?;
+    tree::rest(&mut order);
+    Ok(order)
+}
+
+/// A user of the host who owns nothing, if we may become one.
+pub(crate) fn separate_user() -> Option<u32> {
+    let user = user::choose().ok().filter(|user| user.separate)?;
+    u32::try_from(user.outside_uid).ok()
+}
+
+/// What an order says wherever it is carried out. User, groups and files depend on that.
+fn plan_anywhere(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
     if program.argv.is_empty() {
         return Err(SandboxError::NoProgram);
     }
@@ -133,14 +158,12 @@ fn plan(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
     let mut env: std::collections::BTreeMap<&str, &str> = ENVIRONMENT.into_iter().collect();
     env.extend(program.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let (deadline, _) = cage.clocks.deadline();
-    let mut order = Order {
+    let order = Order {
         argv: program.argv.iter().map(|word| word.clone().into_bytes()).collect(),
         env: env.iter().map(|(name, value)| format!("{name}={value}").into_bytes()).collect(),
         cwd: program.cwd.as_deref().map_or_else(|| b"/scratch".to_vec(), bytes),
-        user: user::choose()?,
         scratch_bytes: cage.limits.scratch_max_bytes,
         scratch_inodes: cage.limits.scratch_files_max,
-        groups: cgroup::groups(cgroup::hierarchies(), &(&cage.limits).into())?,
         rlimits: rlimits(&cage.limits, deadline.as_secs()),
         filters: vec![filter::filter().to_vec()],
         deadline_ns: u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX),
@@ -150,7 +173,6 @@ fn plan(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
     if has_zero(&order) {
         return Err(SandboxError::BadCage("an argument, variable or path has a zero byte in it".into()));
     }
-    tree::plan(&mut order, &cage.views)?;
     Ok(order)
 }
 
@@ -323,7 +345,7 @@ fn bytes(path: &Path) -> Vec<u8> {
 }
 
 /// A name that no one else on this machine uses now.
-fn numbered(what: &str) -> String {
+pub(crate) fn numbered(what: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     format!("{}-{what}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }

@@ -228,6 +228,27 @@ pub(crate) fn groups(here: &Hierarchies, limits: &Shared) -> Result<Vec<Group>, 
     Ok(groups)
 }
 
+/// The cgroups of a cage inside a machine, in the directory that its agent prepared.
+///
+/// # Errors
+/// None that can happen there.
+pub(crate) fn groups_of_a_machine(limits: &Shared) -> Result<Vec<Group>, SandboxError> {
+    let home = Some(PathBuf::from("/sys/fs/cgroup").join(HOME));
+    let there = Hierarchies {
+        version: 2,
+        memory: home.clone(),
+        pids: home.clone(),
+        cpu: home,
+        why_none: String::new(),
+    };
+    let mut groups = groups(&there, limits)?;
+    for group in &mut groups {
+        // Whether there is swap was asked of this host. A machine has none.
+        group.settings.retain(|(name, _)| name != b"memory.swap.max");
+    }
+    Ok(groups)
+}
+
 fn unenforceable(limit: &'static str, here: &Hierarchies) -> SandboxError {
     SandboxError::Unenforceable { limit, why: here.why_none.clone() }
 }

@@ -69,6 +69,7 @@ pub(crate) struct Holding {
     /// Its pipes; [`Launched::kill`] and [`Launched::wait`] end it and tell how it ended.
     pub(crate) launched: Launched,
     /// The socket that listens on its loopback, if one was asked for.
+    #[cfg_attr(not(test), allow(dead_code, reason = "container runtimes listen, machines do not"))]
     pub(crate) listener: Option<TcpListener>,
 }
 

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::control::Control;
 use super::wire::{Cause, Order, Report};
-use crate::{Level, Outcome};
+use crate::{Clocks, Level, Outcome};
 
 /// How much later than the launcher's the supervisor's own deadline is. It matters only if the launcher
 /// hangs.
@@ -57,6 +57,23 @@ impl Launched {
             control,
             child: Some(child),
             groups: groups_of(order),
+            deadline: Instant::now() + left.min(FAR) + GRACE,
+            level,
+            findings: Findings::default(),
+        }
+    }
+
+    /// What somebody holds who stands in for a launcher: it gets `theirs`, says over that what a launcher
+    /// says, and keeps these clocks.
+    fn stood_in_for(control: Control, pipes: Pipes, clocks: Clocks) -> Self {
+        let (left, level) = clocks.deadline();
+        Self {
+            stdin: Some(pipes.stdin),
+            stdout: Some(pipes.stdout),
+            stderr: Some(pipes.stderr),
+            control,
+            child: None,
+            groups: Vec::new(),
             deadline: Instant::now() + left.min(FAR) + GRACE,
             level,
             findings: Findings::default(),
@@ -134,6 +151,30 @@ impl Launched {
             self.kill();
         }
     }
+}
+
+/// What a stand-in for a launcher gets.
+pub(crate) struct StandIn {
+    /// To the supervisor.
+    pub(crate) control: OwnedFd,
+    /// The program's ends of its standard input, output and error.
+    pub(crate) pipes: [OwnedFd; 3],
+}
+
+/// A launcher whose work somebody else does.
+pub(crate) fn stand_in(clocks: Clocks) -> std::io::Result<(Launched, StandIn)> {
+    let (stdin_theirs, stdin) = super::pipe()?;
+    let (stdout, stdout_theirs) = super::pipe()?;
+    let (stderr, stderr_theirs) = super::pipe()?;
+    let (control, theirs) = Control::pair()?;
+    let pipes = Pipes {
+        stdin: pipe::Sender::from_owned_fd(stdin)?,
+        stdout: pipe::Receiver::from_owned_fd(stdout)?,
+        stderr: pipe::Receiver::from_owned_fd(stderr)?,
+    };
+    let pipes_theirs = [stdin_theirs, stdout_theirs, stderr_theirs];
+    let ours = Launched::stood_in_for(control, pipes, clocks);
+    Ok((ours, StandIn { control: theirs, pipes: pipes_theirs }))
 }
 
 /// What is known so far of how it ended.

@@ -5,9 +5,11 @@ use std::os::fd::OwnedFd;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
+use tokio::sync::oneshot;
 
 use super::launched::Launched;
 use super::wire::{MountKind, Order};
+use crate::vm::Sent;
 use crate::{Cage, Ended, Held, Limits, Network, Output, Scratch, Stream};
 
 /// How much is read at once.
@@ -24,6 +26,8 @@ pub struct Running {
     launched: Launched,
     scratch: Vec<Scratch>,
     limits: Limits,
+    /// What a machine sends at its end, for the scratch space that is there already.
+    sent: Option<oneshot::Receiver<Vec<Sent>>>,
 }
 
 impl std::fmt::Debug for Running {
@@ -47,7 +51,19 @@ impl Running {
         let overlays = order.mounts.iter().filter(|mount| mount.kind == MountKind::Overlay);
         let places = [b"/scratch".to_vec()].into_iter().chain(overlays.map(|mount| mount.at.clone()));
         let scratch = places.zip(fds).map(|(at, fd)| Scratch::new(at, fd)).collect();
-        Self { stdin: launched.stdin.take(), listener, held, launched, scratch, limits: cage.limits }
+        let (stdin, limits) = (launched.stdin.take(), cage.limits);
+        Self { stdin, listener, held, launched, scratch, limits, sent: None }
+    }
+
+    /// A program in a machine, for which somebody stands in for the launcher.
+    pub(crate) fn of_machine(
+        mut launched: Launched,
+        cage: &Cage,
+        held: Held,
+        sent: oneshot::Receiver<Vec<Sent>>,
+    ) -> Self {
+        let (stdin, limits) = (launched.stdin.take(), cage.limits);
+        Self { stdin, listener: None, held, launched, scratch: Vec::new(), limits, sent: Some(sent) }
     }
 
     /// The cage that it really got.
@@ -95,7 +111,12 @@ impl Running {
             }
         }
         let outcome = self.launched.over().await;
-        Ended { outcome, stdout, stderr, scratch: self.scratch, held: self.held }
+        let mut scratch = self.scratch;
+        if let Some(sent) = self.sent {
+            // A machine that was lost has sent nothing.
+            scratch.push(Scratch::sent("/scratch", sent.await.unwrap_or_default()));
+        }
+        Ended { outcome, stdout, stderr, scratch, held: self.held }
     }
 
     /// Whether the stream is still open.

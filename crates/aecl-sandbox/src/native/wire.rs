@@ -312,28 +312,28 @@ impl Cause {
     }
 }
 
-struct Writer(Vec<u8>);
+pub struct Writer(pub Vec<u8>);
 
 impl Writer {
-    fn number(&mut self, value: u64) {
+    pub fn number(&mut self, value: u64) {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
-    fn flag(&mut self, value: bool) {
+    pub fn flag(&mut self, value: bool) {
         self.number(u64::from(value));
     }
 
-    fn text(&mut self, value: &[u8]) {
+    pub fn text(&mut self, value: &[u8]) {
         self.number(value.len() as u64);
         self.0.extend_from_slice(value);
     }
 
-    fn pair(&mut self, (one, other): &(Vec<u8>, Vec<u8>)) {
+    pub fn pair(&mut self, (one, other): &(Vec<u8>, Vec<u8>)) {
         self.text(one);
         self.text(other);
     }
 
-    fn list<T>(&mut self, items: &[T], write: impl Fn(&mut Self, &T)) {
+    pub fn list<T>(&mut self, items: &[T], write: impl Fn(&mut Self, &T)) {
         self.number(items.len() as u64);
         for item in items {
             write(self, item);
@@ -341,36 +341,36 @@ impl Writer {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+pub struct Reader<'a>(pub &'a [u8]);
 
 impl Reader<'_> {
-    fn number(&mut self) -> Result<u64, Malformed> {
+    pub fn number(&mut self) -> Result<u64, Malformed> {
         let (head, rest) = self.0.split_first_chunk::<8>().ok_or(Malformed)?;
         self.0 = rest;
         Ok(u64::from_le_bytes(*head))
     }
 
-    fn flag(&mut self) -> Result<bool, Malformed> {
+    pub fn flag(&mut self) -> Result<bool, Malformed> {
         self.one_of(&[false, true])
     }
 
-    fn one_of<T: Copy>(&mut self, values: &[T]) -> Result<T, Malformed> {
+    pub fn one_of<T: Copy>(&mut self, values: &[T]) -> Result<T, Malformed> {
         let index = usize::try_from(self.number()?).map_err(|_| Malformed)?;
         values.get(index).copied().ok_or(Malformed)
     }
 
-    fn text(&mut self) -> Result<Vec<u8>, Malformed> {
+    pub fn text(&mut self) -> Result<Vec<u8>, Malformed> {
         let length = usize::try_from(self.number()?).map_err(|_| Malformed)?;
         let (head, rest) = self.0.split_at_checked(length).ok_or(Malformed)?;
         self.0 = rest;
         Ok(head.to_vec())
     }
 
-    fn pair(&mut self) -> Result<(Vec<u8>, Vec<u8>), Malformed> {
+    pub fn pair(&mut self) -> Result<(Vec<u8>, Vec<u8>), Malformed> {
         Ok((self.text()?, self.text()?))
     }
 
-    fn list<T>(&mut self, read: impl Fn(&mut Self) -> Result<T, Malformed>) -> Result<Vec<T>, Malformed> {
+    pub fn list<T>(&mut self, read: impl Fn(&mut Self) -> Result<T, Malformed>) -> Result<Vec<T>, Malformed> {
         let count = self.number()?;
         if count > ITEMS_MAX {
             return Err(Malformed);
@@ -378,7 +378,7 @@ impl Reader<'_> {
         (0..count).map(|_| read(self)).collect()
     }
 
-    fn end(&self) -> Result<(), Malformed> {
+    pub fn end(&self) -> Result<(), Malformed> {
         if self.0.is_empty() { Ok(()) } else { Err(Malformed) }
     }
 }

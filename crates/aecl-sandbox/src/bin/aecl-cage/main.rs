@@ -14,13 +14,18 @@
 #![no_main]
 
 mod attack;
+#[path = "../../vm/frame.rs"]
+mod frame;
 mod groups;
+mod guest;
 mod hold;
 mod init;
 mod landlock;
 mod lockdown;
 mod namespaces;
 mod sys;
+#[path = "../../native/system.rs"]
+mod system;
 mod tree;
 mod watch;
 #[path = "../../native/wire.rs"]
@@ -68,6 +73,10 @@ pub struct Stdio {
 pub extern "C" fn main() -> i32 {
     // Whoever reads what we say may be gone. That is an error to us, not the end.
     sys::set_sigpipe(sys::IGNORE);
+    if guest::is_here() {
+        guest::run();
+        return 1;
+    }
     let control = sys::inherited(0);
     let last = launch(&control).unwrap_or_else(|fault| {
         tell(&control, &fault.report());
