@@ -10,7 +10,7 @@ use std::env::var;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SOURCES: [&str; 20] = [
+const SOURCES: &[&str] = &[
     "src/bin/aecl-cage/main.rs",
     "src/bin/aecl-cage/attack.rs",
     "src/bin/aecl-cage/groups.rs",
