@@ -99,6 +99,8 @@ impl Gate {
             let mut space = BTreeMap::from([(key, Fact::Goal(Goal::new(goal, None)))]);
             let Ok(provenance) = Provenance::gather(&action, run, &[], &mut space);
             facts.provenance = provenance;
+        } else if facts.run.as_ref().is_some_and(|run| run.labels.untrusted) {
+            facts.provenance = Provenance::as_if_asked_for(&action);
         }
         let question = Question { action: &action, facts: &facts, bundle: &bundle, evidence: &[], now };
         let decision = decide(&question, &action, names::for_decision()?).decision().clone();

@@ -150,6 +150,8 @@ codes! {
     OFF_PLAN = "off_plan";
     /// The amount is above the limit of the argument.
     AMOUNT_ABOVE_LIMIT = "amount_above_limit";
+    /// Where the values come from, or which of them are secret, is not known.
+    PROVENANCE_UNKNOWN = "provenance_unknown";
     /// Nobody who is trusted has named where it goes.
     UNPROVEN_DESTINATION = "unproven_destination";
     /// Nobody who is trusted has named what is changed.

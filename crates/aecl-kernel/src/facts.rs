@@ -8,10 +8,10 @@ use crate::catalogue::Compensation;
 use crate::code::Code;
 use crate::digest::Digest;
 use crate::id::{ActionId, AgentId, ApprovalId, RunId, TenantId};
-use crate::labels::Labels;
 use crate::labels::goal::Reading;
 use crate::labels::ingest::{Mark, TRUSTED_MAX, Trusted};
 use crate::labels::proof::Provenance;
+use crate::labels::{Labels, SECRET_UNTRACKED};
 use crate::manifest::{Budget, Of, Per, RateLimit};
 use crate::plan::{Place, Plan};
 use crate::principal::Principal;
@@ -457,15 +457,21 @@ impl Space for BTreeMap<Key, Fact> {
 /// Most marks of one atom; the best are kept.
 const MARKS_MAX: usize = 8;
 
-/// How much of these a run that rests on this much already may still rest on, in bytes: a prefix.
-pub fn affordable(trusted: &[Trusted], used: u64) -> (usize, u64) {
+/// How much of these a run that rests on this much already may still rest on: a prefix, and its bytes. What is
+/// beyond proves nothing; if a secret value is beyond, the labels say so.
+pub fn affordable<'a>(trusted: &'a [Trusted], used: u64, labels: &mut Labels) -> (&'a [Trusted], u64) {
     let mut bytes = 0u64;
     let fits = trusted.iter().take_while(|t| {
-        bytes = bytes.saturating_add(t.atom.bytes());
-        used.saturating_add(bytes) <= TRUSTED_MAX
+        let sum = bytes.saturating_add(t.atom.bytes());
+        let fits = used.saturating_add(sum) <= TRUSTED_MAX;
+        bytes = if fits { sum } else { bytes };
+        fits
     });
-    let count = fits.count();
-    (count, trusted.iter().take(count).map(|t| t.atom.bytes()).sum())
+    let (kept, beyond) = trusted.split_at(fits.count());
+    if beyond.iter().any(|t| t.mark.secret) {
+        labels.classes.insert(SECRET_UNTRACKED.to_owned());
+    }
+    (kept, bytes)
 }
 
 /// Puts what a run may rest on beside it, where it can be erased with the outputs it comes from. Whoever

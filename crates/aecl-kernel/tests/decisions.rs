@@ -17,7 +17,7 @@ use aecl_kernel::decide::Ruling;
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind};
 use aecl_kernel::evidence::Evidence;
-use aecl_kernel::facts::{Fact, Key, KillScope, Meter};
+use aecl_kernel::facts::{Fact, Facts, Key, KillScope, Meter};
 use aecl_kernel::id::{ActionId, AgentId, Environment, ProjectId, RunId, TenantId, UserId};
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
@@ -31,6 +31,7 @@ struct Scene {
     who: Principal,
     proposal: Proposal,
     evidence: Vec<Evidence>,
+    forgets: bool,
 }
 
 impl Scene {
@@ -38,7 +39,7 @@ impl Scene {
         let (mut world, who) = (World::acme(), principal(agent));
         world.open(&who);
         let proposal = proposal(&who, action, arguments);
-        Self { world, proposal, who, evidence: Vec::new() }
+        Self { world, proposal, who, evidence: Vec::new(), forgets: false }
     }
 
     /// The run was opened for somebody else, or somewhere else.
@@ -140,6 +141,10 @@ impl Scene {
             "untrusted text read" => self.world.seen(&self.who.run, true, false),
             "private data read" => self.world.seen(&self.who.run, false, true),
             "untrusted and private read" => self.world.seen(&self.who.run, true, true),
+            "where values come from is lost" => {
+                self.set("untrusted text read");
+                self.forgets = true;
+            }
             "2 rows counted" => self.evidence.push(Evidence::counted(2)),
             "5000 rows counted" => self.evidence.push(Evidence::counted(5000)),
             "a judge adds 40" => self.evidence.push(Evidence {
@@ -394,7 +399,12 @@ impl Page {
         for situation in situations {
             let mut scene = Scene::new(agent, action, &arguments);
             scene.set(situation);
-            let ruling = scene.world.propose_with(scene.proposal, &scene.evidence);
+            let forget = |facts: &mut Facts| {
+                if scene.forgets {
+                    facts.provenance = None;
+                }
+            };
+            let ruling = scene.world.propose_knowing(scene.proposal, &scene.evidence, forget);
             let decision = ruling.decision();
             let shown = arguments.as_object().unwrap().iter().filter(|(k, _)| *k != "body");
             let what = shown.map(|(k, v)| match v {
@@ -476,7 +486,13 @@ fn decisions_are_what_the_page_says() {
         "finance_agent_v2",
         "generate_payment_report",
         json!({"month": "2026-01"}),
-        &["clean run", "in sandbox", "untrusted text read", "a judge adds 40"],
+        &[
+            "clean run",
+            "in sandbox",
+            "untrusted text read",
+            "where values come from is lost",
+            "a judge adds 40",
+        ],
     );
     page.rows("finance_agent_v2", "generate_payment_report", json!({"month": "January"}), &["clean run"]);
     let transfer = json!({"amount": "100000.00", "currency": "INR", "to": "vendor_8821"});
