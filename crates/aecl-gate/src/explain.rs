@@ -91,6 +91,7 @@ impl Gate {
             next_seq: 0,
             late: false,
             planned: false,
+            questions: 0,
             step: aecl_kernel::plan::Place::default(),
             trusted_bytes: 0,
         });

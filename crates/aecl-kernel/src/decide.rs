@@ -13,6 +13,7 @@ use crate::code::{self, Code};
 use crate::evidence::Evidence;
 use crate::facts::{ActionState, Facts, Hold, Rate};
 use crate::id::{ActionId, ApprovalId};
+use crate::past::{Added, Trace};
 use crate::risk::Risk;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -128,6 +129,9 @@ pub struct Decision {
     /// How the rates stand afterwards.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rates: Vec<(String, Rate)>,
+    /// What is added to what is known of the agent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adds: Vec<Added>,
     /// The action whose recorded outcome is the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replays: Option<ActionId>,
@@ -408,6 +412,7 @@ fn judge(question: &Question<'_>, fresh: &Fresh) -> (Decision, Option<Ask>) {
         approval: None,
         holds,
         rates,
+        adds: adds(question),
         replays: None,
     };
     if let Some(original) = replayed(question, &decision) {
@@ -423,9 +428,16 @@ fn judge(question: &Question<'_>, fresh: &Fresh) -> (Decision, Option<Ask>) {
     if decision.verdict != Verdict::Allow || decision.replays.is_some() {
         decision.holds.clear();
         decision.rates.clear();
+        decision.adds.clear();
         decision.obligations.clear();
     }
     (decision, ask)
+}
+
+/// What a permit adds to the agent's past. Where the past was not looked up, nothing.
+fn adds(question: &Question<'_>) -> Vec<Added> {
+    let Some(past) = &question.facts.past else { return Vec::new() };
+    Trace::of(question.action, question.facts.holders(&question.action.principal)).added(&past.first)
 }
 
 /// The recorded action, if this is the same proposal again and its proposer may still be answered.
@@ -498,21 +510,51 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
             let who = ask.votes.iter().find(|v| !v.yes).map_or("somebody".into(), |v| v.person.to_string());
             decision.verdict = Verdict::Block;
             decision.headline = Some(code::APPROVAL_REJECTED);
-            decision.findings.push(Finding {
-                check: "approval".into(),
-                code: code::APPROVAL_REJECTED,
-                verdict: Verdict::Block,
-                message: format!("`{who}` has rejected exactly this; do not propose it again"),
-                asks: None,
-                expires_s: None,
-                about: Vec::new(),
-            });
+            let message = format!("`{who}` has rejected exactly this; do not propose it again");
+            decision.findings.push(of_approval(code::APPROVAL_REJECTED, message));
             None
         }
         Some((_, AskState::Rejected | AskState::Expired | AskState::Used)) | None => {
-            Some(new_ask(question, need, fresh))
+            match asked_too_often(question) {
+                Some(message) => {
+                    decision.verdict = Verdict::Block;
+                    decision.headline = Some(code::QUESTIONS_EXHAUSTED);
+                    decision.findings.push(of_approval(code::QUESTIONS_EXHAUSTED, message));
+                    None
+                }
+                None => Some(new_ask(question, need, fresh)),
+            }
         }
     }
+}
+
+/// A no that comes from the request for approval, not from a check.
+fn of_approval(code: Code, message: String) -> Finding {
+    Finding {
+        check: "approval".into(),
+        code,
+        verdict: Verdict::Block,
+        message,
+        asks: None,
+        expires_s: None,
+        about: Vec::new(),
+    }
+}
+
+/// Why nobody is asked any more: who is asked over and over says yes in the end. An undo may always ask.
+fn asked_too_often(question: &Question<'_>) -> Option<String> {
+    if question.action.compensates.is_some() {
+        return None;
+    }
+    question.facts.run.iter().chain(&question.facts.lineage).find_map(|run| {
+        let most = question.bundle.agent(&run.principal.agent)?.max_questions_per_run;
+        (run.questions >= most).then(|| {
+            format!(
+                "the run `{}` has asked people {} times already, and `{}` may ask {most} times",
+                run.principal.run, run.questions, run.principal.agent
+            )
+        })
+    })
 }
 
 /// Who may not answer, as the policy is now.

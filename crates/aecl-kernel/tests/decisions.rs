@@ -19,6 +19,7 @@ use aecl_kernel::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind};
 use aecl_kernel::evidence::Evidence;
 use aecl_kernel::facts::{Fact, Facts, Key, KillScope, Meter};
 use aecl_kernel::id::{ActionId, AgentId, Environment, ProjectId, RunId, TenantId, UserId};
+use aecl_kernel::past::Sum;
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
 use expect_test::expect_file;
@@ -296,6 +297,20 @@ impl Scene {
             }
             "5 calls made" => {
                 drop(self.do_first("db.query", json!({"table": "t"}), 5, Some(OutcomeKind::Done)))
+            }
+            "45,000 EUR paid in 24 hours" => {
+                let name = format!("agent:{}/acme/EUR", self.who.agent);
+                let sum = Sum::default().with(self.world.now, 45_000.into());
+                self.world.space.insert(Key::Sum(name), Fact::Sum(sum));
+            }
+            "10 questions asked" => {
+                let key = Key::Run(self.who.run.clone());
+                let Some(Fact::Run(run)) = self.world.space.get_mut(&key) else { panic!("no run") };
+                run.questions = 10;
+            }
+            "approved, 10 questions asked" => {
+                self.set("approved");
+                self.set("10 questions asked");
             }
             "2 calls in flight" => drop(self.do_first("read_ticket", json!({"ticket": "1"}), 2, None)),
             "2 calls unknown" => {
@@ -608,7 +623,13 @@ fn decisions_are_what_the_page_says() {
         "treasury_agent",
         "pay_invoice",
         json!({"invoice": "R-1", "amount": 9000}),
-        &["clean run", "untrusted text read", "in sandbox", "EUR 45,000 paid today"],
+        &[
+            "clean run",
+            "untrusted text read",
+            "in sandbox",
+            "EUR 45,000 paid today",
+            "45,000 EUR paid in 24 hours",
+        ],
     );
     page.rows("treasury_agent", "pay_invoice", json!({"invoice": "R-1", "amount": 20001}), &["clean run"]);
     page.rows("treasury_agent", "pay_invoice", json!({"invoice": "R-1", "amount": -1}), &["clean run"]);
@@ -655,6 +676,8 @@ fn decisions_are_what_the_page_says() {
         &[
             "clean run",
             "untrusted text read",
+            "10 questions asked",
+            "approved, 10 questions asked",
             "private data read",
             "approved",
             "rejected",

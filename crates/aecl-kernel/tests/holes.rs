@@ -113,3 +113,157 @@ fn a_full_index_does_not_let_a_secret_out() {
     let mail = json!({"to": ["bob@example.com"], "body": "k-123456789"});
     assert_eq!(run.says("send_mail", mail), "require_approval provenance_unknown");
 }
+
+// --- What came before
+
+/// A treasury: amounts in euros, a limit for one account, and our own points.
+fn treasury(profile: &str, more: &Value) -> Run {
+    let text = || json!({"type": "string"});
+    let pay = json!({"name": "pay", "effect": "pay", "reversibility": "reversible", "severity": 2,
+        "arguments": {"type": "object", "properties": {"to": text(), "amount": {"type": "number"}}, "required": ["to", "amount"]},
+        "fields": {"amount": {"value": "/amount", "unit": "EUR"}},
+        "args": {"to": {"class": "dest_account"}, "amount": {"class": "magnitude", "limit": 30_000}}});
+    let mut agent = json!({"agent_id": "a", "allowed_actions": ["pay"], "auto_approve_threshold": "0.49"});
+    agent.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let mut sources = world::sources(&agent, &json!([pay]), "");
+    let risk = json!({ "profile": profile }).to_string();
+    sources.push(aecl_kernel::bundle::Source { path: "risk.json".into(), text: risk });
+    let bundle =
+        aecl_kernel::bundle::Bundle::compile(sources).unwrap_or_else(|p| panic!("{}", world::lines(&p)));
+    let mut world = world::World::new(std::sync::Arc::new(bundle));
+    let mut who = principal("a");
+    who.environment = serde_json::from_value(json!("sandbox")).unwrap();
+    world.open_for(&who, "Pay the bills", None);
+    Run { world }
+}
+
+fn pays(run: &mut Run, to: &str, amount: i64) -> aecl_kernel::decide::Ruling {
+    let mut who = principal("a");
+    who.environment = serde_json::from_value(json!("sandbox")).unwrap();
+    let mut proposal = proposal(&who, "pay", &json!({"to": to, "amount": amount}));
+    proposal.credential.expires_at = run.world.now.plus_s(60);
+    run.world.open(&who);
+    run.world.propose(proposal)
+}
+
+fn factors(ruling: &aecl_kernel::decide::Ruling) -> Vec<String> {
+    ruling.decision().risk.factors.iter().map(|f| f.name.clone()).collect()
+}
+
+#[test]
+fn six_small_payments_are_one_large_one() {
+    let mut run = treasury("article", &json!({}));
+    for n in 1..=5 {
+        assert_eq!(says(&pays(&mut run, &format!("ACC10000{n}"), 10_000)), "allow", "{n}");
+    }
+    let sixth = pays(&mut run, "ACC100006", 10_000);
+    assert_eq!(says(&sixth), "require_approval risk_above_threshold", "60,000 in a day");
+    assert!(factors(&sixth).contains(&"amount_day".to_owned()));
+    run.world.later_s(25 * 3600);
+    assert_eq!(says(&pays(&mut run, "ACC100006", 10_000)), "allow", "a day later it is forgotten");
+}
+
+#[test]
+fn a_sum_is_counted_in_its_own_unit_and_once() {
+    let mut run = treasury("article", &json!({}));
+    assert_eq!(says(&pays(&mut run, "ACC100001", 25_000)), "allow");
+    let sums: Vec<_> = run.world.space.iter().filter(|(k, _)| matches!(k, Key::Sum(_))).collect();
+    assert_eq!(sums.len(), 2, "{sums:?}");
+    let third = pays(&mut run, "ACC100002", 30_000);
+    let amount_day = third.decision().risk.factors.iter().find(|f| f.name == "amount_day").unwrap();
+    assert_eq!(amount_day.value, "55000 EUR in 24 hours, above 50000");
+    assert_eq!(amount_day.source, "history");
+}
+
+#[test]
+fn the_limit_of_an_account_is_for_the_day() {
+    let mut run = treasury("article", &json!({"auto_approve_threshold": "1.00"}));
+    assert_eq!(says(&pays(&mut run, "ACC100001", 20_000)), "allow");
+    assert_eq!(says(&pays(&mut run, "ACC100002", 20_000)), "allow", "another account has its own");
+    assert_eq!(
+        says(&pays(&mut run, "ACC 100001", 10_001)),
+        "require_approval sum_above_limit",
+        "the same account"
+    );
+    assert_eq!(says(&pays(&mut run, "ACC100001", 10_000)), "allow", "what waits is not spent");
+    assert_eq!(says(&pays(&mut run, "ACC100003", 30_001)), "require_approval amount_above_limit");
+}
+
+#[test]
+fn the_first_use_of_an_action_and_of_a_destination_counts() {
+    let mut run = treasury("standard", &json!({"auto_approve_threshold": "1.00"}));
+    let first = factors(&pays(&mut run, "ACC100001", 10));
+    assert!(first.contains(&"first_action".to_owned()) && first.contains(&"first_destination".to_owned()));
+    let second = factors(&pays(&mut run, "ACC 100001", 10));
+    assert!(
+        !second.iter().any(|f| f.starts_with("first_")),
+        "the same account in another writing: {second:?}"
+    );
+    let third = factors(&pays(&mut run, "ACC100002", 10));
+    assert!(!third.contains(&"first_action".to_owned()) && third.contains(&"first_destination".to_owned()));
+}
+
+#[test]
+fn what_came_before_costs_the_same_however_much_it_was() {
+    let mut run =
+        treasury("article", &json!({"auto_approve_threshold": "1.00", "run_ttl_seconds": 1_000_000}));
+    for n in 0..200 {
+        assert_eq!(says(&pays(&mut run, "ACC100001", 1)), "allow", "{n}");
+        run.world.later_s(1800);
+    }
+    let Some(aecl_kernel::event::Event::Ruled(ruled)) = run
+        .world
+        .entries
+        .iter()
+        .rev()
+        .map(|e| &e.event)
+        .find(|e| matches!(e, aecl_kernel::event::Event::Ruled(_)))
+    else {
+        panic!("no ruling")
+    };
+    let past = ruled.facts.past.as_ref().unwrap();
+    assert!(past.sums.values().all(|sum| sum.by_hour.len() <= 25));
+    let kept = run.world.space.keys().filter(|k| matches!(k, Key::Sum(_) | Key::Known(_))).count();
+    assert_eq!(kept, 4, "one unit, one account, one action, one destination");
+}
+
+#[test]
+fn a_flood_of_questions_ends() {
+    for (most, agent) in
+        [(10, json!({})), (1, json!({"max_questions_per_run": 1})), (0, json!({"max_questions_per_run": 0}))]
+    {
+        let mut run = treasury("article", &agent);
+        let asks = |run: &mut Run, n: i64| says(&pays_in_the_same_run(run, 40_000 + n));
+        for n in 0..most {
+            assert_eq!(asks(&mut run, n), "require_approval amount_above_limit");
+            assert_eq!(asks(&mut run, n), "require_approval amount_above_limit", "it waits already");
+        }
+        assert_eq!(asks(&mut run, most), "block questions_exhausted");
+        assert_eq!(says(&pays_in_the_same_run(&mut run, 1)), "allow", "what needs nobody goes on");
+        if most > 0 {
+            assert_eq!(asks(&mut run, 0), "require_approval amount_above_limit", "it still waits");
+        }
+    }
+}
+
+fn pays_in_the_same_run(run: &mut Run, amount: i64) -> aecl_kernel::decide::Ruling {
+    let mut who = principal("a");
+    who.environment = serde_json::from_value(json!("sandbox")).unwrap();
+    run.world.propose(proposal(&who, "pay", &json!({"to": "ACC100001", "amount": amount})))
+}
+
+#[test]
+fn children_ask_on_the_account_of_their_parent() {
+    let mut run = treasury("article", &json!({"max_questions_per_run": 2}));
+    let who = principal("a");
+    run.world.open(&who);
+    let ask = |run: &mut Run, n: u32| {
+        let mut child = who.clone();
+        child.run = aecl_kernel::id::RunId::new(&format!("run_child_{n}")).unwrap();
+        run.world.open_child(&child, std::slice::from_ref(&who.run));
+        says(&run.world.propose(proposal(&child, "pay", &json!({"to": "ACC100001", "amount": 40_000 + n}))))
+    };
+    assert_eq!(ask(&mut run, 1), "require_approval amount_above_limit");
+    assert_eq!(ask(&mut run, 2), "require_approval amount_above_limit");
+    assert_eq!(ask(&mut run, 3), "block questions_exhausted", "many children are no way around");
+}

@@ -64,7 +64,7 @@ fn actions() -> Value {
 
 fn agents() -> Value {
     json!([
-        {"agent_id": "clerk", "allowed_actions": ["look", "note", "poke", "pay", "wire", "transfer", "rename", "contacts"], "blocked_actions": [],
+        {"agent_id": "clerk", "max_questions_per_run": 100, "allowed_actions": ["look", "note", "poke", "pay", "wire", "transfer", "rename", "contacts"], "blocked_actions": [],
          "run_ttl_seconds": 1200, "token_ttl_seconds": 900,
          "budgets": [{"unit": "EUR", "limit": "1000", "per": "day"}]},
         {"agent_id": "reader", "allowed_actions": ["look"]},

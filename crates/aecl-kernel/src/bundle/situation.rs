@@ -99,6 +99,7 @@ impl Situation {
             next_seq: 0,
             late: false,
             planned: false,
+            questions: 0,
             step: Place::default(),
             trusted_bytes: 0,
         }

@@ -63,8 +63,8 @@ pub fn house(mode: &str) -> Arc<Bundle> {
          "outputs": [{"path": "/key", "endorses": "made", "taints": false, "conf": "secret", "type": "id"}]}
     ]);
     let names: Vec<&str> = actions.as_array().unwrap().iter().map(|a| a["name"].as_str().unwrap()).collect();
-    let agent =
-        json!({"agent_id": "a", "allowed_actions": names, "mode": mode, "auto_approve_threshold": "1.00"});
+    let agent = json!({"agent_id": "a", "allowed_actions": names, "mode": mode, "auto_approve_threshold": "1.00",
+               "max_questions_per_run": 1000});
     bundle(&agent, &actions, "")
 }
 
