@@ -202,6 +202,8 @@ codes! {
     APPROVER_TWICE = "approver_twice";
     /// The run has asked people as often as it may.
     QUESTIONS_EXHAUSTED = "questions_exhausted";
+    /// A yes to this has to be typed, and was not, or otherwise.
+    CONFIRMATION_WANTED = "confirmation_wanted";
     /// Waiting for a person; nothing was executed.
     APPROVAL_PENDING = "approval_pending";
     /// The arguments or results of the entry are more than is kept.

@@ -5,7 +5,7 @@
 //! A person's yes is one more fact: it answers findings that ask for a person, and nothing else.
 
 use crate::action::Action;
-use crate::approval::{Ask, AskState, Need, Requirement};
+use crate::approval::{Ask, AskState, Confirm, Need, Requirement};
 use crate::bundle::Bundle;
 use crate::catalogue::flow::Class;
 use crate::checks;
@@ -275,6 +275,7 @@ pub struct Replay {
 
 /// What follows from a decision.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is made once for a decision and moved a few times")]
 pub enum Ruling {
     /// Act.
     Allowed(Permit),
@@ -492,8 +493,15 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
     }
     decision.need = Some(need.clone());
     let open = question.facts.ask.as_ref().filter(|ask| ask.digest == question.action.digest);
+    let confirm =
+        confirm_for(question, &decision.findings, open.map_or(&fresh.approval, |ask| &ask.approval));
     match open.map(|ask| (ask, ask.state_at(question.now))) {
-        Some((ask, AskState::Approved)) if need.met_by(&ask.votes_of_others(&excluded(question))) => {
+        Some((ask, AskState::Approved))
+            if need.met_by(&ask.votes_of_others(&excluded(question)))
+                && (confirm.is_empty()
+                    || need.people() > 1
+                    || ask.votes.iter().any(|v| v.yes && v.confirmed)) =>
+        {
             // INVARIANT: the only way from a person's yes to an allow. Every other finding was an allow.
             decision.verdict = Verdict::Allow;
             decision.headline = None;
@@ -504,7 +512,7 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
         Some((ask, AskState::Approved | AskState::Pending)) => {
             // The policy may ask for more people now, or for others, than when the request was made.
             let excluded = ask.excluded.union(&excluded(question)).cloned().collect();
-            Some(Ask { need, excluded, state: AskState::Pending, ..ask.clone() })
+            Some(Ask { need, excluded, confirm, state: AskState::Pending, ..ask.clone() })
         }
         Some((ask, AskState::Rejected)) if question.now < ask.expires_at => {
             let who = ask.votes.iter().find(|v| !v.yes).map_or("somebody".into(), |v| v.person.to_string());
@@ -522,7 +530,10 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
                     decision.findings.push(of_approval(code::QUESTIONS_EXHAUSTED, message));
                     None
                 }
-                None => Some(new_ask(question, need, fresh)),
+                None => {
+                    let confirm = confirm_for(question, &decision.findings, &fresh.approval);
+                    Some(new_ask(question, need, confirm, fresh))
+                }
             }
         }
     }
@@ -557,6 +568,21 @@ fn asked_too_often(question: &Question<'_>) -> Option<String> {
     })
 }
 
+/// The destinations whose ends a person has to type: of severity 3, and named by nobody who is trusted.
+fn confirm_for(question: &Question<'_>, findings: &[Finding], approval: &ApprovalId) -> Vec<Confirm> {
+    let grave = question.action.typed.as_ref().is_some_and(|t| t.manifest.severity() >= 3);
+    let doubts = findings
+        .iter()
+        .filter(|f| grave && matches!(f.code, code::UNPROVEN_DESTINATION | code::PROVENANCE_UNKNOWN))
+        .flat_map(|f| &f.about)
+        .filter(|doubt| doubt.class.is_destination());
+    let typed = doubts.filter_map(|doubt| {
+        let value = question.action.arguments.pointer(&doubt.at)?;
+        Confirm::of(approval, &doubt.at, doubt.class, value)
+    });
+    typed.collect()
+}
+
 /// Who may not answer, as the policy is now.
 fn excluded(question: &Question<'_>) -> BTreeSet<String> {
     let principal = &question.action.principal;
@@ -573,7 +599,7 @@ fn excluded(question: &Question<'_>) -> BTreeSet<String> {
     excluded
 }
 
-fn new_ask(question: &Question<'_>, need: Need, fresh: &Fresh) -> Ask {
+fn new_ask(question: &Question<'_>, need: Need, confirm: Vec<Confirm>, fresh: &Fresh) -> Ask {
     let principal = &question.action.principal;
     Ask {
         approval: fresh.approval.clone(),
@@ -582,6 +608,7 @@ fn new_ask(question: &Question<'_>, need: Need, fresh: &Fresh) -> Ask {
         digest: question.action.digest,
         expires_at: question.now.plus_s(need.expires_s),
         need,
+        confirm,
         excluded: excluded(question),
         votes: Vec::new(),
         state: AskState::Pending,

@@ -267,3 +267,57 @@ fn children_ask_on_the_account_of_their_parent() {
     assert_eq!(ask(&mut run, 2), "require_approval amount_above_limit");
     assert_eq!(ask(&mut run, 3), "block questions_exhausted", "many children are no way around");
 }
+
+// --- A yes that is typed
+
+#[test]
+fn a_yes_to_a_strangers_account_is_typed() {
+    let mut run = Run::new("Read my mail and pay the rent of 98.70").mail(&format!("account {EVIL}"));
+    let pay = json!({"to": EVIL, "amount": 98.7});
+    let ask = world::wait(&run.propose("pay", pay.clone()));
+    assert_eq!(ask.what_to_type(), "the last 4 characters of `to`");
+    let operator = ("olga", &["operators"][..]);
+    let before = run.world.entries.len();
+    for wrong in [&[][..], &["1211"], &["US13"], &[""], &["12121"]] {
+        let answer = run.world.answer_typing(&ask.approval, operator, true, wrong);
+        assert_eq!(answer, Err("confirmation_wanted"), "{wrong:?}");
+    }
+    assert_eq!(run.world.entries.len(), before, "nothing is on record, so nothing is lost");
+    let answer = run.world.answer_typing(&ask.approval, operator, true, &["12 12"]);
+    assert_eq!(answer, Ok(aecl_kernel::approval::AskState::Approved));
+    assert_eq!(run.says("pay", pay), "allow");
+}
+
+#[test]
+fn a_no_is_never_typed() {
+    let mut run = Run::new("Read my mail").mail(&format!("account {EVIL}"));
+    let ask = world::wait(&run.propose("pay", json!({"to": EVIL, "amount": 5})));
+    let answer = run.world.answer(&ask.approval, "olga", &["operators"], false);
+    assert_eq!(answer, Ok(aecl_kernel::approval::AskState::Rejected));
+}
+
+#[test]
+fn only_grave_harm_at_an_unknown_place_is_typed() {
+    let mut run = Run::new(&format!("Read my mail, pay {IBAN} and mail bob@example.com")).tainted();
+    let mail = world::wait(&run.propose("send_mail", json!({"to": ["eve@evil.example"], "body": "x"})));
+    assert!(mail.confirm.is_empty(), "severity 2");
+    let proven = world::wait(&run.propose("pay", json!({"to": IBAN, "amount": 6000})));
+    assert!(proven.confirm.is_empty(), "the user has named the account");
+    let mut run = Run::new("Pay the bill");
+    let clean = world::wait(&run.propose("pay", json!({"to": EVIL, "amount": 6000})));
+    assert!(clean.confirm.is_empty(), "no stranger was read");
+}
+
+#[test]
+fn where_two_people_agree_nobody_types() {
+    let ask = |count: u32| {
+        let mut run = Run::new("Read my mail").mail(&format!("account {EVIL}"));
+        let mut ask = world::wait(&run.propose("pay", json!({"to": EVIL, "amount": 5})));
+        for requirement in &mut ask.need.requirements {
+            requirement.count = count;
+        }
+        ask.wants_confirmation()
+    };
+    assert!(ask(1));
+    assert!(!ask(2));
+}

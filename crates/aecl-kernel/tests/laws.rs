@@ -403,7 +403,7 @@ proptest! {
         let votes: Vec<Vote> = voters.iter().map(|(person, group, yes)| Vote {
             person: PersonId::new(&format!("p{person}")).unwrap(),
             groups: groups[*group].iter().map(|g| (*g).to_owned()).collect(),
-            yes: *yes, at: Timestamp(0), reason: String::new(), endorse: false,
+            yes: *yes, at: Timestamp(0), reason: String::new(), endorse: false, confirmed: false,
         }).collect();
         // The same, counted by trying everything: who sits where.
         let mut people: BTreeMap<&str, &Vote> = BTreeMap::new();

@@ -40,6 +40,7 @@ pub struct Rule {
 
 /// What was decided, on the record.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is made once for a decision and moved a few times")]
 pub enum Ruling {
     /// Act: this is the only key to the executor.
     Allowed(Recorded<Permit>),

@@ -257,6 +257,17 @@ impl World {
         groups: &[&str],
         yes: bool,
     ) -> Result<AskState, &'static str> {
+        self.answer_typing(approval, (person, groups), yes, &[])
+    }
+
+    /// The same; the person also types this.
+    pub fn answer_typing(
+        &mut self,
+        approval: &ApprovalId,
+        (person, groups): (&str, &[&str]),
+        yes: bool,
+        typed: &[&str],
+    ) -> Result<AskState, &'static str> {
         let Some(Fact::Approval(ask)) = self.space.get(&Key::Approval(approval.clone())).cloned() else {
             return Err("approval_unknown");
         };
@@ -267,6 +278,7 @@ impl World {
             at: self.now,
             reason: String::new(),
             endorse: false,
+            confirmed: ask.is_confirmed_by(&typed.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>()),
         };
         let state = ask.admit(&vote).map_err(|(code, _)| code.as_str())?;
         let answered =
