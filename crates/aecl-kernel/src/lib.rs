@@ -23,6 +23,7 @@ pub mod id;
 pub mod json;
 pub mod labels;
 pub mod manifest;
+pub mod past;
 pub mod plan;
 pub mod policy;
 pub mod principal;

@@ -74,6 +74,8 @@ impl Situation {
             let mut space = BTreeMap::from([(key, Fact::Goal(goal))]);
             let Ok(provenance) = Provenance::gather(&action, run, &[], &mut space);
             facts.provenance = provenance;
+        } else if self.labels.untrusted {
+            facts.provenance = Provenance::as_if_asked_for(&action);
         }
         let fresh =
             Fresh { action: ActionId::new("act_example")?, approval: ApprovalId::new("apr_example")? };
@@ -97,6 +99,7 @@ impl Situation {
             next_seq: 0,
             late: false,
             planned: false,
+            questions: 0,
             step: Place::default(),
             trusted_bytes: 0,
         }
