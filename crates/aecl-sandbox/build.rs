@@ -20,6 +20,7 @@ const SOURCES: &[&str] = &[
     "src/bin/aecl-cage/guest/prepare.rs",
     "src/bin/aecl-cage/hold.rs",
     "src/bin/aecl-cage/init.rs",
+    "src/bin/aecl-cage/inside.rs",
     "src/bin/aecl-cage/landlock.rs",
     "src/bin/aecl-cage/lockdown.rs",
     "src/bin/aecl-cage/namespaces.rs",

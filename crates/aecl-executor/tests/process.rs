@@ -210,7 +210,7 @@ async fn a_limit_that_nothing_enforces_is_a_refusal() {
     let mut call = call(&shell(), &json!({ "line": "true" }));
     let ConnectorSpec::Process(spec) = &mut call.connector else { panic!() };
     spec.limits.memory_max_mib = Some(512);
-    let enforced = aecl_sandbox::probe().await[0].enforced.memory;
+    let enforced = aecl_sandbox::probe(&[aecl_sandbox::Backend::Native]).await[0].enforced.memory;
     match ProcessConnector::default().perform(&call).await {
         Performed::Done { .. } => assert!(enforced),
         Performed::Failed { code, message, .. } => {

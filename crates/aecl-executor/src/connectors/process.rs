@@ -5,6 +5,7 @@
 //! that to keep them is an action of its own, with its own yes.
 
 mod changes;
+mod credentials;
 mod spec;
 mod way_out;
 
@@ -17,8 +18,9 @@ use tokio::io::AsyncWriteExt as _;
 use super::files::Content;
 use super::wrong_desk;
 use crate::arguments::Arguments;
-use crate::egress::broker::AllowList;
+use crate::egress::broker::{AllowList, Credentials};
 use crate::egress::{Names, SystemNames};
+use crate::vault::Vault;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
 pub use spec::{AccessSpec, LimitsSpec, ProcessSpec, TierSpec, ViewSpec};
 pub use way_out::WayOut;
@@ -27,19 +29,20 @@ pub use way_out::WayOut;
 #[derive(Clone)]
 pub struct ProcessConnector {
     names: Arc<dyn Names>,
+    vault: Vault,
 }
 
 impl Default for ProcessConnector {
     fn default() -> Self {
-        Self::new(Arc::new(SystemNames))
+        Self::new(Arc::new(SystemNames), Vault::default())
     }
 }
 
 impl ProcessConnector {
-    /// Programs whose destinations are looked up there.
+    /// Programs whose destinations are looked up there, and that use credentials from there.
     #[must_use]
-    pub fn new(names: Arc<dyn Names>) -> Self {
-        Self { names }
+    pub fn new(names: Arc<dyn Names>, vault: Vault) -> Self {
+        Self { names, vault }
     }
 }
 
@@ -51,6 +54,8 @@ enum ProcessError {
     Sandbox(SandboxError),
     #[error("the call was cancelled; the program was ended")]
     Cancelled,
+    #[error(transparent)]
+    Credentials(credentials::NotReady),
     #[error("the worker that collects what the program wrote broke")]
     Worker,
 }
@@ -64,6 +69,8 @@ impl ProcessError {
             }
             Self::Sandbox(SandboxError::NotInCage { .. } | SandboxError::NoProgram) => "process_not_started",
             Self::Sandbox(_) | Self::Worker => "sandbox_failed",
+            Self::Credentials(credentials::NotReady::Vault(_)) => "secret_missing",
+            Self::Credentials(credentials::NotReady::Other(_)) => "process_credential",
             Self::Cancelled => "process_cancelled",
         }
     }
@@ -76,7 +83,7 @@ impl Connector for ProcessConnector {
             let (code, message) = wrong_desk(call);
             return Performed::not_sent(code, message);
         };
-        let ran = run(call, spec, &self.names).await;
+        let ran = run(call, spec, &self.names, &self.vault).await;
         // What it did at others has happened, however it ended here.
         let acted = call.traffic.get().is_some_and(|traffic| traffic.acted);
         let (ended, output) = match ran {
@@ -192,16 +199,23 @@ async fn run(
     call: &Call,
     spec: &ProcessSpec,
     names: &Arc<dyn Names>,
+    vault: &Vault,
 ) -> Result<(Ended, Vec<u8>), ProcessError> {
-    let (program, input) = prepare(call, spec)?;
+    let (mut program, input) = prepare(call, spec)?;
     let list = spec.check().map_err(ProcessError::Arguments)?;
-    let cage = spec.cage(call.timeout());
+    let mut cage = spec.cage(call.timeout());
+    let mut ready = credentials::ready(spec, vault).await.map_err(ProcessError::Credentials)?;
+    if let Some(ready) = &ready {
+        program.env.extend(ready.env.clone());
+        cage.views.push(ready.view.clone());
+    }
+    let credentials = ready.as_mut().and_then(|ready| ready.credentials.take());
     let mut running = tokio::select! {
         running = start(program, cage) => running.map_err(ProcessError::Sandbox)?,
         () = call.cancel.cancelled() => return Err(ProcessError::Cancelled),
     };
     call.ran_in(held(running.held()));
-    let way_out = way_out(&mut running, spec, list, names).map_err(ProcessError::Sandbox)?;
+    let way_out = way_out(&mut running, spec, list, names, credentials).map_err(ProcessError::Sandbox)?;
     if let (Some(input), Some(mut stdin)) = (input, running.stdin.take()) {
         // A program that does not read its input to the end has had enough of it.
         tokio::spawn(async move { stdin.write_all(&input).await });
@@ -232,6 +246,7 @@ pub fn way_out(
     spec: &ProcessSpec,
     list: AllowList,
     names: &Arc<dyn Names>,
+    credentials: Option<Credentials>,
 ) -> Result<Option<WayOut>, SandboxError> {
     if spec.egress.is_empty() {
         return Ok(None);
@@ -240,7 +255,7 @@ pub fn way_out(
         backend: running.held().backend.clone(),
         why: "it has no listener for the `egress` of this program; run it in the tier `native`".into(),
     })?;
-    Ok(Some(WayOut::open(listener, list, spec.egress_limits, names.clone())))
+    Ok(Some(WayOut::open(listener, list, spec.egress_limits, names.clone(), credentials)))
 }
 
 /// What is told of the end: how, what it said, what it changed. It reads files, so call it where blocking is
@@ -299,5 +314,7 @@ pub fn held(held: &Held) -> String {
         Some(bytes) => format!("{} MiB", bytes >> 20),
         None => "unlimited memory".to_owned(),
     };
-    format!("{}: {user}, {cgroup}, landlock {}, {memory}", held.backend, held.landlock_abi)
+    let landlock = held.landlock_abi.map_or_else(|| "none".to_owned(), |abi| abi.to_string());
+    let built = held.runtime.clone().unwrap_or_else(|| held.backend.to_string());
+    format!("{built}: {user}, {cgroup}, landlock {landlock}, {memory}")
 }

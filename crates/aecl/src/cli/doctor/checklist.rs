@@ -172,7 +172,7 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
     }
     // Built and attacked now: that a file is there says nothing.
     let found = runtime()
-        .map(|runtime| runtime.block_on(aecl_sandbox::probe(&[aecl_sandbox::Backend::Native])))
+        .map(|runtime| runtime.block_on(aecl_sandbox::probe(&aecl_sandbox::Backend::all())))
         .unwrap_or_default();
     match found.iter().find(|found| found.available) {
         Some(found) => met(format!(
