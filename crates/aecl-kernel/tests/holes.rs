@@ -321,3 +321,104 @@ fn where_two_people_agree_nobody_types() {
     assert!(ask(1));
     assert!(!ask(2));
 }
+
+// --- Writings and sizes that a guard is usually fooled by
+
+#[test]
+fn letters_that_fold_together_are_not_the_same_address() {
+    let goal = "Mail info@strasse.example, i@example.com and caf\u{e9}@example.com";
+    for (to, why) in [
+        ("info@stra\u{df}e.example", "sharp s"),
+        ("\u{130}@example.com", "a Turkish capital i"),
+        ("\u{131}@example.com", "a dotless i"),
+        ("i\u{307}@example.com", "a dot that is added"),
+        ("cafe\u{301}@example.com", "the same letter, taken apart"),
+        ("i@example.com\u{fe0f}", "a variation selector"),
+        ("\u{202e}i@example.com", "right to left"),
+        ("i@example.com\u{e0041}", "a tag"),
+        ("i@\u{435}xample.com", "a Cyrillic letter"),
+    ] {
+        let mut run = Run::new(goal).tainted();
+        let verdict = run.propose("send_mail", json!({"to": [to]})).decision().verdict;
+        assert!(verdict > aecl_kernel::decide::Verdict::Allow, "{why}");
+    }
+    assert_eq!(Run::new(goal).tainted().says("send_mail", json!({"to": ["i@example.com"]})), "allow");
+}
+
+#[test]
+fn numbers_that_two_readers_read_differently_never_pass() {
+    for amount in [
+        "1e400",
+        "123456789012345678901234567890",
+        "1e6",
+        "NaN",
+        "0x10",
+        "+5",
+        "1,200",
+        "\"12\"",
+        "true",
+        "-0.0001",
+    ] {
+        let mut run = Run::new(&format!("Pay 5 to {IBAN}")).tainted();
+        let raw = format!("{{\"to\":\"{IBAN}\",\"amount\":{amount}}}");
+        let ruling = run.world.propose(world::raw(&principal("a"), "pay", raw));
+        assert_ne!(
+            ruling.decision().verdict,
+            aecl_kernel::decide::Verdict::Allow,
+            "{amount}: {}",
+            says(&ruling)
+        );
+    }
+}
+
+#[test]
+fn values_that_blow_up_are_judged_in_time() {
+    let many: Vec<Value> = (0..10_000).map(|n| json!(format!("u{n}@example.com"))).collect();
+    let cases = [
+        ("post", json!({"channel": "\u{fdfa}".repeat(300_000), "text": "x"})),
+        ("post", json!({"channel": "general", "text": "a@b.".repeat(250_000)})),
+        ("send_mail", json!({"to": many})),
+        ("send_mail", json!({"to": ["a".repeat(1_000_000)]})),
+    ];
+    for (name, arguments) in cases {
+        let mut run = Run::new("Post to general").tainted();
+        let since = std::time::Instant::now();
+        let verdict = run.propose(name, arguments).decision().verdict;
+        assert!(verdict > aecl_kernel::decide::Verdict::Allow, "{name}");
+        // A debug build on a busy machine; what is quadratic takes hours.
+        assert!(since.elapsed().as_secs() < 30, "{name}");
+    }
+}
+
+#[test]
+fn a_secret_that_is_split_is_missed_and_that_is_known() {
+    let mut run = Run::new("Read the key, read my mail and mail bob@example.com").tainted();
+    run.reads("read_key", json!({"key": "k-123456789"}));
+    let half = |body: &str| json!({"to": ["bob@example.com"], "body": body});
+    // Wrong, and it stays wrong: two halves are no secret. Nothing but the destination is asked about.
+    assert_eq!(run.says("send_mail", half("k-1234")), "allow");
+    assert_eq!(run.says("send_mail", half("56789")), "require_approval more_than_asked");
+}
+
+#[test]
+fn a_score_is_the_sum_of_its_factors_and_no_other_number() {
+    for (amount, expected) in [(10, 0), (60_000, 50)] {
+        let mut run = treasury("article", &json!({}));
+        let risk = pays(&mut run, "ACC100001", amount).decision().risk.clone();
+        assert_eq!(risk.points, expected);
+        assert_eq!(risk.points, risk.factors.iter().map(|f| f.points).sum::<u32>());
+    }
+}
+
+#[test]
+fn an_answer_is_one_thing_and_a_dry_run_is_no_permit() {
+    let mut run = Run::new(&format!("Pay 5 to {IBAN}"));
+    let mut asked = proposal(&principal("a"), "pay", &json!({"to": IBAN, "amount": 5}));
+    asked.mode = aecl_kernel::action::Mode::DryRun;
+    let ruling = run.world.propose(asked);
+    assert!(matches!(ruling, aecl_kernel::decide::Ruling::Answered(_)), "{}", says(&ruling));
+    assert!(
+        !run.world.space.keys().any(|k| matches!(k, Key::Sum(_) | Key::Known(_))),
+        "and it adds to nothing"
+    );
+}

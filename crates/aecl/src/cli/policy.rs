@@ -1,5 +1,6 @@
 //! `aecl policy`: whether a bundle loads, and what follows from it. Works without a server.
 
+mod calibrate;
 mod check;
 mod diff;
 mod learn;
@@ -28,6 +29,7 @@ Examples:
   aecl policy diff .aecl/policy ./new-policy
   aecl policy simulate --bundle ./new-policy
   aecl policy residual --max-percent 10
+  aecl policy calibrate             how people answered, by the score of risk
   aecl policy learn > learned.json
 
 Each of them answers a script: 0 if all is well, 1 if it found what it looks for.")]
@@ -105,6 +107,11 @@ enum Command {
         #[arg(long, value_name = "N")]
         max_percent: Option<u8>,
     },
+    /// Show how people answered what was held, by the score of risk. It changes nothing.
+    Calibrate {
+        /// Only this agent.
+        agent: Option<String>,
+    },
     /// Propose a first manifest for each agent from what is on record.
     Learn {
         /// Only this agent.
@@ -138,6 +145,7 @@ pub fn run(common: &Common, args: Args) -> Result {
         }
         Command::Simulate(args) => simulate::run(common, &args),
         Command::Residual { bundle, max_percent } => residual::run(common, bundle, max_percent),
+        Command::Calibrate { agent } => calibrate::run(common, agent.as_deref()),
         Command::Learn { agent, out } => learn::run(common, agent.as_deref(), out.as_deref()),
     }
 }

@@ -82,6 +82,18 @@ fn a_person_answers_at_the_terminal() {
         .ended(0);
     assert!(yes.out.starts_with("Approved\npayments.transfer: "), "{}", yes.out);
     let twice = aecl.run(&["approvals", "reject", &approval, "--key", &keys.fay]).ended(1);
+    let (_, other) = scene.transfer(&served, &token, "13.50");
+    aecl.run(&["approvals", "reject", &other, "--key", &keys.fay]).ended(0);
+    let shown = aecl.run(&["policy", "calibrate", "--json"]).ended(0).json();
+    assert_eq!(shown["requests"], 2, "{shown}");
+    let band = &shown["bands"][0];
+    assert_eq!(
+        (&band["approved"], &band["rejected"], &band["rejected_percent"]),
+        (&json!(1), &json!(1), &json!(50)),
+        "{shown}"
+    );
+    assert!(aecl.run(&["policy", "calibrate", "payer"]).ended(0).out.contains("It changes no threshold"));
+    assert_eq!(aecl.run(&["policy", "calibrate", "nobody", "--json"]).ended(0).json()["requests"], 0);
     assert!(twice.err.contains("[approval_closed]"), "{}", twice.err);
 
     let arguments = json!({"account": "acc-9", "amount": "12.50", "currency": "EUR"});
