@@ -7,11 +7,16 @@ mod actions;
 mod examples;
 mod lint;
 mod manifests;
+mod prove;
 mod residual;
+mod sample;
 mod situation;
 mod trial;
 
 pub use lint::{LINTS, Lint};
+pub use prove::{
+    Answer, Case, Change, Never, Outcome, Proof, Property, Question, RuleFault, RuleFinding, Select, Than,
+};
 pub use residual::{Pair, Residual};
 pub use situation::Situation;
 pub use trial::{OwnRule, Reached, Trial, Tried};
@@ -78,6 +83,7 @@ pub struct Bundle {
     warnings: Vec<Problem>,
     sources: Vec<Source>,
     examples: usize,
+    properties: Vec<Property>,
 }
 
 impl Bundle {
@@ -91,6 +97,7 @@ impl Bundle {
         let mut weights = Weights::default();
         let mut rules = Vec::new();
         let mut examples = Vec::new();
+        let mut properties = Vec::new();
         for source in &sources {
             let path = source.path.as_str();
             match path.split_once('/').map_or((path, ""), |(folder, rest)| (folder, rest)) {
@@ -111,10 +118,13 @@ impl Bundle {
                 }
                 ("rules", _) => rules.push(RuleText { path, text: &source.text }),
                 ("examples", _) => examples.extend(read_each::<examples::Example>(source, &mut problems).into_iter().map(|e| (path, e))),
+                ("properties", _) => {
+                    properties.extend(read_each::<Property>(source, &mut problems).into_iter().map(|p| (path, p)));
+                }
                 ("risk.json", "") => weights = read_each(source, &mut problems).pop().unwrap_or_default(),
                 _ => problems.push(Problem::error(
                     path,
-                    "not a place that a bundle has; known are agents/, actions/, rules/, examples/ and risk.json".into(),
+                    "not a place that a bundle has; known are agents/, actions/, rules/, examples/, properties/ and risk.json".into(),
                 )),
             }
         }
@@ -136,7 +146,11 @@ impl Bundle {
             warnings: Vec::new(),
             examples: examples.len(),
             sources: Vec::new(),
+            properties: Vec::new(),
         };
+        for (path, property) in &properties {
+            prove::check(&bundle, path, property, &mut problems);
+        }
         for (path, example) in &examples {
             if let Err(message) = example.check(&bundle) {
                 problems.push(Problem::error(*path, message));
@@ -145,6 +159,7 @@ impl Bundle {
         if fatal(&problems) {
             return Err(problems);
         }
+        bundle.properties = properties.into_iter().map(|(_, property)| property).collect();
         bundle.warnings = problems;
         bundle.sources = sources;
         Ok(bundle)
