@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use aecl_kernel::traffic::Traffic;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +45,8 @@ pub struct Call {
     pub cancel: CancellationToken,
     /// The cage that the attempt got; told by the connector as soon as it is known.
     pub cage: Arc<OnceLock<String>>,
+    /// Whom it reached from there; told by the connector when that is over.
+    pub traffic: Arc<OnceLock<Traffic>>,
 }
 
 impl Call {
@@ -51,6 +54,11 @@ impl Call {
     pub(crate) fn ran_in(&self, cage: String) {
         // Said once for each attempt.
         drop(self.cage.set(cage));
+    }
+
+    /// Says whom this attempt has reached.
+    pub(crate) fn has_reached(&self, traffic: Traffic) {
+        drop(self.traffic.set(traffic));
     }
 
     /// The time-out as a duration.

@@ -25,14 +25,14 @@ fn shell() -> Value {
 }
 
 async fn done(call: &Call) -> Value {
-    match ProcessConnector.perform(call).await {
+    match ProcessConnector::default().perform(call).await {
         Performed::Done { output, .. } => serde_json::from_slice(&output).unwrap(),
         other => panic!("{other:?}"),
     }
 }
 
 async fn failed(call: &Call) -> (&'static str, String, Option<Value>) {
-    match ProcessConnector.perform(call).await {
+    match ProcessConnector::default().perform(call).await {
         Performed::Failed { code, message, output, effect: Effect::None } => {
             (code, message, output.map(|output| serde_json::from_slice(&output).unwrap()))
         }
@@ -137,7 +137,7 @@ async fn a_call_that_is_cancelled_ends_the_program() {
     let (code, _, told) = failed(&call).await;
     assert_eq!((code, told), ("process_cancelled", None));
     assert!(start.elapsed() < Duration::from_secs(10));
-    assert_eq!(ProcessConnector.reconcile(&call).await, Reconciled::NotDone);
+    assert_eq!(ProcessConnector::default().reconcile(&call).await, Reconciled::NotDone);
 }
 
 fn tree(dir: &Path) {
@@ -197,7 +197,9 @@ async fn what_lay_in_a_directory_that_was_made_anew_is_gone() {
 #[tokio::test]
 async fn a_dry_run_shows_the_words_and_starts_nothing() {
     let call = call(&shell(), &json!({ "line": "echo x" }));
-    let DryRun::Would { output, rows: None } = ProcessConnector.dry_run(&call).await else { panic!() };
+    let DryRun::Would { output, rows: None } = ProcessConnector::default().dry_run(&call).await else {
+        panic!()
+    };
     let would: Value = serde_json::from_slice(&output).unwrap();
     assert_eq!((&would["argv"], &would["tier"]), (&json!(["sh", "-c", "echo x"]), &json!("native")));
     assert!(call.cage.get().is_none());
@@ -208,8 +210,8 @@ async fn a_limit_that_nothing_enforces_is_a_refusal() {
     let mut call = call(&shell(), &json!({ "line": "true" }));
     let ConnectorSpec::Process(spec) = &mut call.connector else { panic!() };
     spec.limits.memory_max_mib = Some(512);
-    let enforced = aecl_sandbox::probe().await[0].enforced.memory;
-    match ProcessConnector.perform(&call).await {
+    let enforced = aecl_sandbox::probe(&[aecl_sandbox::Backend::Native]).await[0].enforced.memory;
+    match ProcessConnector::default().perform(&call).await {
         Performed::Done { .. } => assert!(enforced),
         Performed::Failed { code, message, .. } => {
             assert!(!enforced, "{message}");

@@ -13,9 +13,11 @@ use crate::facts::{
 };
 use crate::id::{ActionId, ApprovalId, RunId};
 use crate::labels::Labels;
+use crate::past::{Added, Sum};
 use crate::plan::{Place, Standing};
 use crate::principal::Principal;
 use crate::time::Timestamp;
+use crate::traffic::Traffic;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -294,6 +296,9 @@ pub struct Concluded {
     pub latency_ms: u64,
     /// Where it ran.
     pub sandbox: String,
+    /// Whom it reached from there, and whom it wanted to reach; absent where there was no way out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
     /// The yes that was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalId>,
@@ -459,6 +464,10 @@ impl Entry {
             Event::TokenRevoked(e) => space.put(Key::Revoked(e.token.clone()), Some(Fact::Revoked(self.at))),
             Event::Ruled(e) => self.ruled(e, space)?,
             Event::Asked(ask) => {
+                // The same request again, for more people, is no new question.
+                if space.fact(&Key::Approval(ask.approval.clone()))?.is_none() {
+                    self.change_lineage(space, |run| run.questions += 1)?;
+                }
                 space.put(Key::AskOf(ask.digest), Some(Fact::AskOf(ask.approval.clone())));
                 space.put(Key::Open(ask.approval.clone()), Some(Fact::Open(ask.expires_at)));
                 space.put(Key::Approval(ask.approval.clone()), Some(Fact::Approval((**ask).clone())));
@@ -515,6 +524,7 @@ impl Entry {
             late: e.late,
             planned: e.planned,
             step: Place::default(),
+            questions: 0,
             trusted_bytes: 0,
         };
         space.put(Key::Run(run.clone()), Some(Fact::Run(fact)));
@@ -594,6 +604,19 @@ impl Entry {
         }
         for (name, rate) in &e.decision.rates {
             space.put(Key::Rate(name.clone()), Some(Fact::Rate(*rate)));
+        }
+        for added in &e.decision.adds {
+            match added {
+                Added::Sum(name, amount) => {
+                    let key = Key::Sum(name.clone());
+                    let sum = match space.fact(&key)? {
+                        Some(Fact::Sum(sum)) => sum,
+                        _ => Sum::default(),
+                    };
+                    space.put(key, Some(Fact::Sum(sum.with(e.now, *amount))));
+                }
+                Added::Known(name) => space.put(Key::Known(name.clone()), Some(Fact::Known(e.now))),
+            }
         }
         let key = Key::Active(e.principal.agent.clone());
         let active = match space.fact(&key)? {

@@ -1,26 +1,50 @@
-//! A program in a cage: a test suite, a script, a shell line. It sees what the catalogue entry shows it, can
-//! reach nobody and change nothing; what it wrote comes back as data.
+//! A program in a cage: a test suite, a script, a shell line. It sees what the catalogue entry shows it,
+//! reaches whom the entry names and nobody else, and changes nothing here; what it wrote comes back as data.
 //!
 //! Changes of a view with an overlay come back in the form that a [`files`](super::files) action takes, so
 //! that to keep them is an action of its own, with its own yes.
 
 mod changes;
+mod credentials;
 mod spec;
+mod way_out;
 
-use aecl_sandbox::{CgroupVersion, Ended, Held, HostUser, Outcome, Program, SandboxError, start};
+use aecl_sandbox::{CgroupVersion, Ended, Held, HostUser, Outcome, Program, Running, SandboxError, start};
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use tokio::io::AsyncWriteExt as _;
 
 use super::files::Content;
 use super::wrong_desk;
 use crate::arguments::Arguments;
+use crate::egress::broker::{AllowList, Credentials};
+use crate::egress::{Names, SystemNames};
+use crate::vault::Vault;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
 pub use spec::{AccessSpec, LimitsSpec, ProcessSpec, TierSpec, ViewSpec};
+pub use way_out::WayOut;
 
 /// Runs programs in cages.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ProcessConnector;
+#[derive(Clone)]
+pub struct ProcessConnector {
+    names: Arc<dyn Names>,
+    vault: Vault,
+}
+
+impl Default for ProcessConnector {
+    fn default() -> Self {
+        Self::new(Arc::new(SystemNames), Vault::default())
+    }
+}
+
+impl ProcessConnector {
+    /// Programs whose destinations are looked up there, and that use credentials from there.
+    #[must_use]
+    pub fn new(names: Arc<dyn Names>, vault: Vault) -> Self {
+        Self { names, vault }
+    }
+}
 
 #[derive(Debug, thiserror::Error)]
 enum ProcessError {
@@ -30,6 +54,8 @@ enum ProcessError {
     Sandbox(SandboxError),
     #[error("the call was cancelled; the program was ended")]
     Cancelled,
+    #[error(transparent)]
+    Credentials(credentials::NotReady),
     #[error("the worker that collects what the program wrote broke")]
     Worker,
 }
@@ -43,6 +69,8 @@ impl ProcessError {
             }
             Self::Sandbox(SandboxError::NotInCage { .. } | SandboxError::NoProgram) => "process_not_started",
             Self::Sandbox(_) | Self::Worker => "sandbox_failed",
+            Self::Credentials(credentials::NotReady::Vault(_)) => "secret_missing",
+            Self::Credentials(credentials::NotReady::Other(_)) => "process_credential",
             Self::Cancelled => "process_cancelled",
         }
     }
@@ -55,9 +83,14 @@ impl Connector for ProcessConnector {
             let (code, message) = wrong_desk(call);
             return Performed::not_sent(code, message);
         };
-        let (ended, mut output) = match run(call, spec).await {
+        let ran = run(call, spec, &self.names, &self.vault).await;
+        // What it did at others has happened, however it ended here.
+        let acted = call.traffic.get().is_some_and(|traffic| traffic.acted);
+        let (ended, output) = match ran {
             Ok(ran) => ran,
-            Err(error) => return Performed::not_sent(error.code(), format!("`{}`: {error}", call.action)),
+            Err(error) => {
+                return broken_off(error.code(), format!("`{}`: {error}", call.action), None, acted);
+            }
         };
         let truncated = ended.stdout.is_truncated() || ended.stderr.is_truncated();
         if output.len() > call.max_output_bytes {
@@ -68,20 +101,23 @@ impl Connector for ProcessConnector {
                 output.len(),
                 call.max_output_bytes
             );
-            return Performed::not_sent("process_output", message);
+            return broken_off("process_output", message, None, acted);
         }
         match failure(ended.outcome, spec) {
             None => {
                 let seen = Seen { status: None, output_bytes: output.len(), truncated };
                 Performed::Done { output, seen }
             }
-            // Nothing that it did has left the cage.
-            Some(code) => Performed::Failed {
-                code,
-                message: format!("`{}`: the program {}", call.action, ended.outcome),
-                output: Some(std::mem::take(&mut output)),
-                effect: Effect::None,
-            },
+            Some(code) => {
+                let message = format!("`{}`: the program {}", call.action, ended.outcome);
+                match ended.outcome {
+                    // It saw its end, and says itself that it went wrong.
+                    Outcome::Exited(_) if acted => {
+                        Performed::Failed { code, message, output: Some(output), effect: Effect::Possible }
+                    }
+                    _ => broken_off(code, message, Some(output), acted),
+                }
+            }
         }
     }
 
@@ -92,16 +128,40 @@ impl Connector for ProcessConnector {
         };
         match prepare(call, spec) {
             Ok((program, _)) => {
-                let would = json!({ "argv": program.argv, "tier": spec.tier, "views": spec.views, "limits": spec.limits });
+                let would = json!({
+                    "argv": program.argv, "tier": spec.tier, "views": spec.views, "limits": spec.limits,
+                    "egress": spec.egress,
+                });
                 DryRun::Would { output: would.to_string().into_bytes(), rows: None }
             }
             Err(error) => DryRun::Failed { code: error.code(), message: error.to_string() },
         }
     }
 
-    /// A program that nobody saw end died with us, and what it wrote was in its cage.
-    async fn reconcile(&self, _call: &Call) -> Reconciled {
-        Reconciled::NotDone
+    /// A program that nobody saw end died with us, and what it wrote was in its cage. What it did at others is
+    /// known to them.
+    async fn reconcile(&self, call: &Call) -> Reconciled {
+        let ConnectorSpec::Process(spec) = &call.connector else { return Reconciled::NotDone };
+        let hosts: Vec<_> = spec.egress.iter().map(|allow| format!("`{}`", allow.host)).collect();
+        if hosts.is_empty() {
+            return Reconciled::NotDone;
+        }
+        Reconciled::StillUnknown {
+            message: format!(
+                "nobody saw the end of the program, which could reach {}; find out there",
+                hosts.join(", ")
+            ),
+        }
+    }
+}
+
+/// It did not come to its own end. What never left the cage surely did not happen.
+fn broken_off(code: &'static str, message: String, output: Option<Vec<u8>>, acted: bool) -> Performed {
+    match acted {
+        false => Performed::Failed { code, message, output, effect: Effect::None },
+        true => {
+            Performed::Unknown { code, message: format!("{message}; it had reached others before"), output }
+        }
     }
 }
 
@@ -131,33 +191,71 @@ fn prepare(call: &Call, spec: &ProcessSpec) -> Result<(Program, Option<Vec<u8>>)
         Some(template) => Some(arguments.fill(template, str::to_owned).map_err(|e| wrong(&e))?.into_bytes()),
         None => None,
     };
-    Ok((Program { argv, env: spec.env.clone(), cwd: spec.cwd.clone() }, input))
+    Ok((spec.program(argv), input))
 }
 
 /// Runs the program and reads what it left.
-async fn run(call: &Call, spec: &ProcessSpec) -> Result<(Ended, Vec<u8>), ProcessError> {
-    let (program, input) = prepare(call, spec)?;
-    let cage = spec.cage(call.timeout());
+async fn run(
+    call: &Call,
+    spec: &ProcessSpec,
+    names: &Arc<dyn Names>,
+    vault: &Vault,
+) -> Result<(Ended, Vec<u8>), ProcessError> {
+    let (mut program, input) = prepare(call, spec)?;
+    let list = spec.check().map_err(ProcessError::Arguments)?;
+    let mut cage = spec.cage(call.timeout());
+    let mut ready = credentials::ready(spec, vault).await.map_err(ProcessError::Credentials)?;
+    if let Some(ready) = &ready {
+        program.env.extend(ready.env.clone());
+        cage.views.push(ready.view.clone());
+    }
+    let credentials = ready.as_mut().and_then(|ready| ready.credentials.take());
     let mut running = tokio::select! {
         running = start(program, cage) => running.map_err(ProcessError::Sandbox)?,
         () = call.cancel.cancelled() => return Err(ProcessError::Cancelled),
     };
     call.ran_in(held(running.held()));
+    let way_out = way_out(&mut running, spec, list, names, credentials).map_err(ProcessError::Sandbox)?;
     if let (Some(input), Some(mut stdin)) = (input, running.stdin.take()) {
         // A program that does not read its input to the end has had enough of it.
         tokio::spawn(async move { stdin.write_all(&input).await });
     }
     let ended = tokio::select! {
-        ended = running.wait() => ended,
+        ended = running.wait() => Ok(ended),
         // Dropped with the future, and with it everything that the program started.
-        () = call.cancel.cancelled() => return Err(ProcessError::Cancelled),
+        () = call.cancel.cancelled() => Err(ProcessError::Cancelled),
     };
+    if let Some(way_out) = way_out {
+        call.has_reached(way_out.close().await);
+    }
+    let ended = ended?;
     let spec = spec.clone();
     let told = tokio::task::spawn_blocking(move || {
         let output = tell(&ended, &spec).map_err(ProcessError::Sandbox)?.to_string().into_bytes();
         Ok((ended, output))
     });
     told.await.unwrap_or(Err(ProcessError::Worker))
+}
+
+/// The broker of a program that may reach somebody.
+///
+/// # Errors
+/// When there is no listener in its cage; it has then reached nobody.
+pub fn way_out(
+    running: &mut Running,
+    spec: &ProcessSpec,
+    list: AllowList,
+    names: &Arc<dyn Names>,
+    credentials: Option<Credentials>,
+) -> Result<Option<WayOut>, SandboxError> {
+    if spec.egress.is_empty() {
+        return Ok(None);
+    }
+    let listener = running.listener.take().ok_or_else(|| SandboxError::Unavailable {
+        backend: running.held().backend.clone(),
+        why: "it has no listener for the `egress` of this program; run it in the tier `native`".into(),
+    })?;
+    Ok(Some(WayOut::open(listener, list, spec.egress_limits, names.clone(), credentials)))
 }
 
 /// What is told of the end: how, what it said, what it changed. It reads files, so call it where blocking is
@@ -216,5 +314,7 @@ pub fn held(held: &Held) -> String {
         Some(bytes) => format!("{} MiB", bytes >> 20),
         None => "unlimited memory".to_owned(),
     };
-    format!("{}: {user}, {cgroup}, landlock {}, {memory}", held.backend, held.landlock_abi)
+    let landlock = held.landlock_abi.map_or_else(|| "none".to_owned(), |abi| abi.to_string());
+    let built = held.runtime.clone().unwrap_or_else(|| held.backend.to_string());
+    format!("{built}: {user}, {cgroup}, landlock {landlock}, {memory}")
 }

@@ -10,6 +10,7 @@
 mod crash;
 mod credentials;
 mod house;
+mod judges;
 mod people;
 mod permits;
 mod policy;

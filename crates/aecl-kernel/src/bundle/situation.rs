@@ -89,6 +89,8 @@ impl Situation {
             space.insert(key, Fact::Goal(goal));
             let Ok(provenance) = Provenance::gather(&action, run, &[], &mut space);
             facts.provenance = provenance;
+        } else if self.labels.untrusted {
+            facts.provenance = Provenance::as_if_asked_for(&action);
         }
         let fresh =
             Fresh { action: ActionId::new("act_example")?, approval: ApprovalId::new("apr_example")? };
@@ -112,6 +114,7 @@ impl Situation {
             next_seq: 0,
             late: false,
             planned: false,
+            questions: 0,
             step: Place::default(),
             trusted_bytes: 0,
         }

@@ -190,6 +190,7 @@ impl World {
             at: self.now(),
             reason: "because".into(),
             endorse: false,
+            confirmed: false,
         };
         Ok(self.ledger.answer(ask.approval.clone(), vote, None).await?.get().state)
     }
@@ -309,6 +310,7 @@ pub fn conclusion(id: &ActionId, outcome: OutcomeKind) -> Conclusion {
         trusted: Vec::new(),
         latency_ms: 3,
         sandbox: "none".into(),
+        traffic: None,
         resolved_by: None,
     }
 }

@@ -17,7 +17,7 @@ const COUNT: u64 = 64_000_000;
 
 /// As root every cage gets a user of its own, which owns nothing on this host. Who is not root cannot become
 /// anybody else.
-pub(super) fn choose() -> Result<User, SandboxError> {
+pub(crate) fn choose() -> Result<User, SandboxError> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let (uid, gid) = (u64::from(geteuid().as_raw()), u64::from(getegid().as_raw()));
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
@@ -29,6 +29,12 @@ pub(super) fn choose() -> Result<User, SandboxError> {
         }
         None => User { inside: INSIDE, outside_uid: uid, outside_gid: gid, separate: false },
     })
+}
+
+/// In a machine we are root and everything is there for one program.
+pub(super) fn in_a_machine() -> User {
+    const OUTSIDE: u64 = 100_000;
+    User { inside: INSIDE, outside_uid: OUTSIDE, outside_gid: OUTSIDE, separate: true }
 }
 
 /// Numbers that we may give away: first and how many.

@@ -60,8 +60,25 @@ fn a_person_answers_at_the_terminal() {
     let refused = aecl.run(&["approvals", "approve", &approval]).ended(1);
     assert!(refused.err.contains("[approver_refused]"), "{}", refused.err);
     assert_eq!(count(&scene.world, "payments"), 0);
+    let clicked = aecl.run(&["approvals", "approve", &approval, "--key", &keys.finn]).ended(1);
+    assert!(
+        clicked.err.contains("[confirmation_wanted]"),
+        "only a stranger named the account: {}",
+        clicked.err
+    );
+    assert!(card.contains("the last 4 characters of `account`, with `--confirm`"), "{card}");
     let yes = aecl
-        .run(&["approvals", "approve", &approval, "--reason", "known vendor", "--key", &keys.finn])
+        .run(&[
+            "approvals",
+            "approve",
+            &approval,
+            "--reason",
+            "known vendor",
+            "--key",
+            &keys.finn,
+            "--confirm",
+            "CC-9",
+        ])
         .ended(0);
     assert!(yes.out.starts_with("Approved\npayments.transfer: "), "{}", yes.out);
     let twice = aecl.run(&["approvals", "reject", &approval, "--key", &keys.fay]).ended(1);
@@ -177,7 +194,8 @@ fn an_auditor_verifies_and_notices() {
             served.propose(&token, "mail.read", json!({"id": "m1"}));
         }
         let (_, approval) = scene.transfer(&served, &token, "2.00");
-        aecl.run(&["approvals", "approve", &approval, "--key", &scene.keys.finn]).ended(0);
+        aecl.run(&["approvals", "approve", &approval, "--key", &scene.keys.finn, "--confirm", "cc-9"])
+            .ended(0);
         // Also while somebody serves.
         aecl.run(&["log", "verify"]).ended(0);
         aecl.run(&["doctor"]);

@@ -50,8 +50,65 @@ pub(super) fn end(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
 }
 
+/// What the first line says, for the record: shortened, and nothing more is known of it.
+pub(super) fn first_line(head: &[u8]) -> String {
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    String::from_utf8_lossy(line.get(..200).unwrap_or(line)).into_owned()
+}
+
+/// A request inside TLS that ends at the broker.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Inner {
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// In lower case, without what belongs to the connection.
+    pub headers: Vec<(String, String)>,
+    pub body_bytes: u64,
+}
+
+impl Inner {
+    /// How many bytes its head needs at most.
+    pub(super) fn room(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len() + 4);
+        self.method.len() + self.target.len() + headers.sum::<usize>()
+    }
+}
+
+/// Reads the head of a request for this place.
+pub(super) fn parse_inner(head: &[u8], to: &Destination) -> Result<Inner, Odd> {
+    let Head { method, target, headers, body_bytes } = read(head)?;
+    if method == "CONNECT" || !target.starts_with('/') || target.contains('#') {
+        return odd("the target is not a path");
+    }
+    match all(&headers, "host").as_slice() {
+        [host] if Destination::parse(host, Some(443)).as_ref() == Some(to) => {}
+        [_] => return odd("`Host` is another place than the tunnel"),
+        [] => return odd("there is no `Host` header"),
+        _ => return odd("there are two `Host` headers"),
+    }
+    let headers = passed(&headers).map(|(name, value)| (name.clone(), (*value).to_owned())).collect();
+    Ok(Inner { method: method.to_owned(), target: target.to_owned(), headers, body_bytes })
+}
+
 /// Reads a head, up to and with its empty line.
 pub(super) fn parse(head: &[u8]) -> Result<Asked, Odd> {
+    let Head { method, target, headers, body_bytes } = read(head)?;
+    if method == "CONNECT" {
+        tunnel(target, &headers, body_bytes)
+    } else {
+        request(method, target, &headers, body_bytes)
+    }
+}
+
+struct Head<'a> {
+    method: &'a str,
+    target: &'a str,
+    headers: Vec<Header<'a>>,
+    body_bytes: u64,
+}
+
+fn read(head: &[u8]) -> Result<Head<'_>, Odd> {
     let plain = |byte: u8| matches!(byte, b'\t' | b'\r' | b'\n' | b' '..=b'~');
     let Some(text) = std::str::from_utf8(head).ok().filter(|text| text.bytes().all(plain)) else {
         return odd("the request holds control or non-ASCII characters");
@@ -73,12 +130,8 @@ pub(super) fn parse(head: &[u8]) -> Result<Asked, Odd> {
         return odd("the first line is not `METHOD TARGET VERSION`");
     }
     let headers = headers(&rest)?;
-    let framing = framing(&headers)?;
-    if method == "CONNECT" {
-        tunnel(target, &headers, framing)
-    } else {
-        request(method, target, &headers, framing)
-    }
+    let body_bytes = framing(&headers)?;
+    Ok(Head { method, target, headers, body_bytes })
 }
 
 type Header<'a> = (String, &'a str);
@@ -157,29 +210,32 @@ fn request(method: &str, target: &str, headers: &[Header<'_>], body_bytes: u64) 
     let port = if to.port.get() == 80 { String::new() } else { format!(":{}", to.port) };
     let mut head =
         format!("{method} {slash}{path} HTTP/1.1\r\nhost: {}{port}\r\nconnection: close\r\n", to.host);
-    let named: Vec<String> = all(headers, "connection")
-        .iter()
-        .flat_map(|value| value.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
-        .collect();
-    for (name, value) in headers {
-        // What frames the body is passed on, whatever `Connection` calls its own.
-        let passed = name == "content-length" || !(OURS.contains(&name.as_str()) || named.contains(name));
-        if passed {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
+    for (name, value) in passed(headers) {
+        head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str("\r\n");
     Ok(Asked::Plain(Plain { to, method: method.to_owned(), head: head.into_bytes(), body_bytes }))
 }
 
-fn is_token(text: &str) -> bool {
+/// What is passed on: what frames the body, and what no connection or proxy calls its own.
+fn passed<'a, 'b>(headers: &'a [Header<'b>]) -> impl Iterator<Item = &'a Header<'b>> {
+    let named: Vec<String> = all(headers, "connection")
+        .iter()
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    headers.iter().filter(move |(name, _)| {
+        name == "content-length" || !(OURS.contains(&name.as_str()) || named.contains(name))
+    })
+}
+
+pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
     fn says(head: &str) -> String {
@@ -251,5 +307,54 @@ mod tests {
         }
         check("CONNECT http://a.b:443 HTTP/1.1\r\n\r\n", "403 ");
         check("CONNECT a.b HTTP/1.1\r\n\r\n", "403 ");
+    }
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    /// Heads that are nearly right, so that changes of them get past the first line.
+    fn heads() -> impl Strategy<Value = Vec<u8>> {
+        let line = prop_oneof![
+            Just("GET http://a.b/x HTTP/1.1\r\nHost: a.b\r\n"),
+            Just("POST http://a.b:8080/ HTTP/1.1\r\nHost: a.b:8080\r\n"),
+            Just("CONNECT a.b:443 HTTP/1.1\r\nHost: a.b:443\r\n"),
+        ];
+        let header = prop_oneof![
+            Just("Content-Length: 5\r\n"),
+            Just("Connection: X-One, host\r\n"),
+            Just("X-One: 1\r\n"),
+            Just("Transfer-Encoding: chunked\r\n"),
+            Just("Host: c.d\r\n"),
+            Just(" folded\r\n"),
+        ];
+        (line, vec(header, 0..3)).prop_map(|(line, more)| format!("{line}{}\r\n", more.concat()).into_bytes())
+    }
+
+    proptest! {
+        /// Whatever arrives: an answer, and what is passed on has one meaning, for the one place that was judged.
+        #[test]
+        fn what_is_passed_on_reads_one_way_whatever_came(
+            mut bytes in heads(),
+            changes in vec((any::<prop::sample::Index>(), prop_oneof![any::<u8>(), Just(b'\r'), Just(b'\n'), Just(b' ')]), 0..4),
+            junk in vec(any::<u8>(), 0..300),
+        ) {
+            for (index, byte) in changes {
+                let at = index.index(bytes.len());
+                bytes.splice(at..=at, [byte]);
+            }
+            prop_assert!(first_line(&junk).chars().count() <= 200);
+            drop(parse(&junk));
+            let Ok(Asked::Plain(plain)) = parse(&bytes) else { return Ok(()) };
+            let head = String::from_utf8(plain.head).unwrap();
+            prop_assert!(head.ends_with("\r\n\r\n") && head.matches("\r\n\r\n").count() == 1, "{head:?}");
+            let lines: Vec<&str> = head.trim_end().split("\r\n").collect();
+            prop_assert!(lines.iter().all(|line| line.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b))));
+            let named = |name: &str| lines.iter().filter(|l| l.to_ascii_lowercase().starts_with(name)).count();
+            prop_assert_eq!((named("host:"), named("connection:"), named("transfer-encoding")), (1, 1, 0), "{:?}", head);
+            prop_assert!(named("content-length:") <= 1);
+            let host = lines.iter().find_map(|line| line.strip_prefix("host: ")).unwrap();
+            prop_assert_eq!(Destination::parse(host, Some(80)), Some(plain.to));
+            prop_assert_eq!(lines[0].split(' ').count(), 3);
+        }
     }
 }

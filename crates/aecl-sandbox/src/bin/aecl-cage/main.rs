@@ -4,6 +4,8 @@
 //! it. On descriptor 0 it has a socket to the supervisor, over which its order comes. It then splits in
 //! three: the *watcher* (this process) stays outside and ends the cage at the deadline or when the
 //! supervisor is gone; *init* builds the cage from inside and reaps; the *program* is executed in it.
+//! A program that builds cages itself (a container runtime, a machine monitor) is *held* instead: it keeps
+//! its rights, and ends as every cage does.
 //!
 //! The build script builds it from this folder and [`wire`] with the standard library alone, linked
 //! statically, and the library carries it inside itself: there is no file to install, to mix up with another
@@ -12,20 +14,27 @@
 #![no_main]
 
 mod attack;
+#[path = "../../vm/frame.rs"]
+mod frame;
 mod groups;
+mod guest;
+mod hold;
 mod init;
+mod inside;
 mod landlock;
 mod lockdown;
 mod namespaces;
 mod sys;
+#[path = "../../native/system.rs"]
+mod system;
 mod tree;
 mod watch;
 #[path = "../../native/wire.rs"]
 mod wire;
 
 use std::fs::File;
-use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use wire::{Cause, Order, Report};
 
@@ -49,11 +58,13 @@ impl<T> Step<T> for std::io::Result<T> {
     }
 }
 
-/// The three ends that become the program's standard input, output and error.
+/// The three ends that become the program's standard input, output and error, and what else a program that
+/// is held gets: numbered from 3 on, as it will have them.
 pub struct Stdio {
     input: OwnedFd,
     output: OwnedFd,
     error: OwnedFd,
+    kept: Vec<OwnedFd>,
 }
 
 /// Without the standard library's start, which looks for stacks and handlers that nobody needs here, for a
@@ -63,12 +74,19 @@ pub struct Stdio {
 pub extern "C" fn main() -> i32 {
     // Whoever reads what we say may be gone. That is an error to us, not the end.
     sys::set_sigpipe(sys::IGNORE);
-    let control = sys::inherited(0);
-    let last = launch(&control).unwrap_or_else(|fault| {
-        tell(&control, &fault.report());
+    if inside::is_here() {
+        return inside::run();
+    }
+    if guest::is_here() {
+        guest::run();
+        return 1;
+    }
+    let ear = Ear::Supervisor(sys::inherited(0));
+    let last = launch(&ear).unwrap_or_else(|fault| {
+        ear.tell(&fault.report());
         Report::Over { cause: Cause::Ended, oom_kills: 0 }
     });
-    tell(&control, &last);
+    ear.tell(&last);
     0
 }
 
@@ -78,14 +96,39 @@ impl Fault {
     }
 }
 
-/// Says something to the supervisor. If it is gone, nobody needs to hear it.
-fn tell(control: &OwnedFd, report: &Report) {
-    let _ = sys::send(control.as_fd(), &report.encode(), &[]);
+/// Who hears our reports.
+pub enum Ear {
+    /// The supervisor, over a socket.
+    Supervisor(OwnedFd),
+    /// A file that the supervisor reads.
+    File(File),
 }
 
-fn launch(control: &OwnedFd) -> Result<Report, Fault> {
+impl Ear {
+    /// Says something. If nobody is there, nobody needs to hear it.
+    pub fn tell(&self, report: &Report) {
+        let _ = self.hand_out(report, &[]);
+    }
+
+    /// Says something, and hands out descriptors where that is possible.
+    pub fn hand_out(&self, report: &Report, fds: &[BorrowedFd<'_>]) -> std::io::Result<()> {
+        match self {
+            Self::Supervisor(socket) => sys::send(socket.as_fd(), &report.encode(), fds),
+            Self::File(file) => (&*file).write_all(&report.record()),
+        }
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Supervisor(socket) => socket.as_fd(),
+            Self::File(file) => file.as_fd(),
+        }
+    }
+}
+
+fn launch(ear: &Ear) -> Result<Report, Fault> {
     sys::close_from(3).step("closing what was inherited")?;
-    let (order, stdio) = receive(control)?;
+    let (order, stdio) = receive(ear.fd())?;
     let timer = sys::timer(order.deadline_ns).step("setting the deadline")?;
     if order.user.separate {
         sys::drop_groups().step("leaving the supervisor's groups")?;
@@ -95,7 +138,7 @@ fn launch(control: &OwnedFd) -> Result<Report, Fault> {
     let found = if order.user.separate { Some(tree::find(&order)?) } else { None };
     let groups = groups::Groups::make(&order.groups)?;
     let place = init::Place { order: &order, found, groups: &groups };
-    let started = namespaces::enter(&order, &groups, |go| init::run(place, stdio, control, go));
+    let started = namespaces::enter(&order, &groups, |go| init::run(place, stdio, ear, go));
     let child = match started {
         Ok(child) => child,
         Err(fault) => {
@@ -103,19 +146,24 @@ fn launch(control: &OwnedFd) -> Result<Report, Fault> {
             return Err(fault);
         }
     };
-    let cause = watch::until_over(control, &child, &timer, &groups);
+    let cause = watch::until_over(ear.fd(), &child, &timer, &groups);
     let oom_kills = groups.oom_kills();
     groups.remove();
     Ok(Report::Over { cause, oom_kills })
 }
 
-fn receive(control: &OwnedFd) -> Result<(Order, Stdio), Fault> {
-    let (_, fds) = sys::receive(control.as_fd(), 16).step("receiving the order")?;
-    let [order, input, output, error] =
-        <[OwnedFd; 4]>::try_from(fds).map_err(|_| Fault { step: "receiving the order".into(), errno: 22 })?;
+fn receive(control: BorrowedFd<'_>) -> Result<(Order, Stdio), Fault> {
+    let wrong = || Fault { step: "receiving the order".into(), errno: 22 };
+    let (_, mut kept) = sys::receive(control, 16).step("receiving the order")?;
+    let ours = kept.split_off(kept.len().checked_sub(4).ok_or_else(wrong)?);
+    let [order, input, output, error] = <[OwnedFd; 4]>::try_from(ours).map_err(|_| wrong())?;
+    // Nothing else was open, so what came first has the lowest numbers.
+    if kept.iter().zip(3..).any(|(fd, number)| fd.as_raw_fd() != number) {
+        return Err(wrong());
+    }
     let mut bytes = Vec::new();
     File::from(order).read_to_end(&mut bytes).step("reading the order")?;
     let order =
         Order::decode(&bytes).map_err(|_| Fault { step: "understanding the order".into(), errno: 22 })?;
-    Ok((order, Stdio { input, output, error }))
+    Ok((order, Stdio { input, output, error, kept }))
 }

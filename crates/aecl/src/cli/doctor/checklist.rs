@@ -171,7 +171,9 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
         return not_yet(format!("no action is declared to run code (effect `execute`){servers}"));
     }
     // Built and attacked now: that a file is there says nothing.
-    let found = runtime().map(|runtime| runtime.block_on(aecl_sandbox::probe())).unwrap_or_default();
+    let found = runtime()
+        .map(|runtime| runtime.block_on(aecl_sandbox::probe(&aecl_sandbox::Backend::all())))
+        .unwrap_or_default();
     match found.iter().find(|found| found.available) {
         Some(found) => met(format!(
             "{} run in cages of tier `{}`: {}{servers}",
