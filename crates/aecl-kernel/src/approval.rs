@@ -1,5 +1,6 @@
 //! A person's yes: to one digest, once, for a while, from people who may give it.
 
+use crate::cage::Tier;
 use crate::code::{self, Code};
 use crate::digest::Digest;
 use crate::id::{ActionId, ApprovalId, PersonId, RunId};
@@ -162,6 +163,12 @@ pub struct Ask {
     /// How many rows it would touch, as counted then and shown to whoever answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
+    /// How strongly the program is held, as shown to whoever answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
+    /// How strongly it would have to be held, where the operator accepts less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<Tier>,
     /// When it expires, which rejects it.
     pub expires_at: Timestamp,
 }

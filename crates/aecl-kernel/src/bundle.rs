@@ -18,6 +18,7 @@ pub use trial::{OwnRule, Reached, Trial, Tried};
 
 pub(crate) use actions::COUNT_MAX;
 
+use crate::cage;
 use crate::catalogue::{ActionManifest, Catalogue, nearest};
 use crate::digest::Digest;
 use crate::id::{ActionName, AgentId};
@@ -75,6 +76,7 @@ pub struct Bundle {
     agents: BTreeMap<AgentId, Arc<AgentManifest>>,
     policies: Policies,
     weights: Weights,
+    cages: cage::Rules,
     warnings: Vec<Problem>,
     sources: Vec<Source>,
     examples: usize,
@@ -88,7 +90,7 @@ impl Bundle {
         let mut catalogue = Catalogue::default();
         let mut agents = BTreeMap::new();
         let mut homes = Homes::default();
-        let mut weights = Weights::default();
+        let (mut weights, mut cages) = (Weights::default(), cage::Rules::default());
         let mut rules = Vec::new();
         let mut examples = Vec::new();
         for source in &sources {
@@ -112,9 +114,10 @@ impl Bundle {
                 ("rules", _) => rules.push(RuleText { path, text: &source.text }),
                 ("examples", _) => examples.extend(read_each::<examples::Example>(source, &mut problems).into_iter().map(|e| (path, e))),
                 ("risk.json", "") => weights = read_each(source, &mut problems).pop().unwrap_or_default(),
+                ("sandbox.json", "") => cages = read_each(source, &mut problems).pop().unwrap_or_default(),
                 _ => problems.push(Problem::error(
                     path,
-                    "not a place that a bundle has; known are agents/, actions/, rules/, examples/ and risk.json".into(),
+                    "not a place that a bundle has; known are agents/, actions/, rules/, examples/, risk.json and sandbox.json".into(),
                 )),
             }
         }
@@ -133,6 +136,7 @@ impl Bundle {
             agents,
             policies,
             weights,
+            cages,
             warnings: Vec::new(),
             examples: examples.len(),
             sources: Vec::new(),
@@ -173,6 +177,14 @@ impl Bundle {
     /// The weights of risk factors.
     pub fn weights(&self) -> &Weights {
         &self.weights
+    }
+    /// What holds programs whatever the action.
+    pub fn cages(&self) -> &cage::Rules {
+        &self.cages
+    }
+    /// Whether some action is carried out by a program, so that it matters what this host can hold it with.
+    pub fn needs_cages(&self) -> bool {
+        self.catalogue.iter().any(|(_, typed)| typed.cage.is_some())
     }
     /// What is doubtful.
     pub fn warnings(&self) -> &[Problem] {

@@ -4,6 +4,7 @@
 use crate::action::Action;
 use crate::approval::Ask;
 use crate::bundle::Bundle;
+use crate::cage::Cages;
 use crate::catalogue::Compensation;
 use crate::code::Code;
 use crate::digest::Digest;
@@ -44,6 +45,8 @@ pub enum Key {
     Trust(RunId, Digest),
     /// How often a run was permitted an action.
     Calls(RunId, String),
+    /// What this host can hold programs with.
+    Cages,
 }
 
 impl fmt::Display for Key {
@@ -64,6 +67,7 @@ impl fmt::Display for Key {
             Key::Revoked(token) => write!(f, "revoked/{token}"),
             Key::Trust(run, atom) => write!(f, "trust/{run}/{}", atom.hex()),
             Key::Calls(run, action) => write!(f, "calls/{run}/{action}"),
+            Key::Cages => f.write_str("cages"),
         }
     }
 }
@@ -110,6 +114,7 @@ pub enum Fact {
     Revoked(Timestamp),
     Trust(Vec<Mark>),
     Calls(u64),
+    Cages(Cages),
 }
 
 /// A run, as decisions need it. Its goal is kept apart, since it may be personal.
@@ -413,6 +418,10 @@ pub struct Facts {
     /// that were recorded before this was asked have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
+    /// What this host can hold programs with, where a program carries the action out. Decisions that were
+    /// recorded before this was asked have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cages: Option<Cages>,
 }
 
 /// What a decision about an undo needs to know of the original.
@@ -605,6 +614,13 @@ impl Facts {
         facts.revoked = space.fact(&Key::Revoked(action.credential.id.clone()))?.is_some();
         if let Some(run) = &facts.run {
             facts.provenance = Provenance::gather(action, run, &facts.lineage, space)?;
+        }
+        if action.typed.as_ref().is_some_and(|typed| typed.cage.is_some()) {
+            facts.cages = Some(match space.fact(&Key::Cages)? {
+                Some(Fact::Cages(cages)) => cages,
+                // Nobody has found out, so there are none.
+                _ => Cages::default(),
+            });
         }
         Ok(facts)
     }

@@ -4,10 +4,12 @@
 //! Changes of a view with an overlay come back in the form that a [`files`](super::files) action takes, so
 //! that to keep them is an action of its own, with its own yes.
 
+mod cages;
 mod changes;
 mod spec;
 
-use aecl_sandbox::{CgroupVersion, Ended, Held, HostUser, Outcome, Program, SandboxError, start};
+use aecl_kernel::cage;
+use aecl_sandbox::{CgroupVersion, Ended, Held, HostUser, Level, Outcome, Program, SandboxError, start};
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncWriteExt as _;
@@ -16,11 +18,25 @@ use super::files::Content;
 use super::wrong_desk;
 use crate::arguments::Arguments;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
-pub use spec::{AccessSpec, LimitsSpec, ProcessSpec, TierSpec, ViewSpec};
+use cages::{Cages, tier};
+pub use spec::{AccessSpec, LimitsSpec, ProcessSpec, ViewSpec};
 
-/// Runs programs in cages.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ProcessConnector;
+/// Runs programs in cages, once it is known what cages there are.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessConnector {
+    cages: Cages,
+}
+
+impl ProcessConnector {
+    /// Finds out what this host can hold programs with, and uses that from now on: all of it, or what the list
+    /// names, in its order. Each cage is built and attacked, which takes some milliseconds or more.
+    ///
+    /// # Errors
+    /// When the list names what is not known here. What was used before is used on.
+    pub async fn find_cages(&self, allowed: Option<&[String]>) -> Result<Vec<cage::Found>, String> {
+        self.cages.find_out(allowed).await
+    }
+}
 
 #[derive(Debug, thiserror::Error)]
 enum ProcessError {
@@ -28,6 +44,14 @@ enum ProcessError {
     Arguments(String),
     #[error(transparent)]
     Sandbox(SandboxError),
+    #[error("nothing that was found out about this host holds a program in `{0}` or stronger; `aecl doctor`")]
+    NoCage(cage::Tier),
+    #[error("nothing here enforces the limits that it has of memory and processor time; `aecl doctor`")]
+    NotEnforced,
+    #[error("the permit does not say how strongly the program must be held; report this")]
+    NoTier,
+    #[error("the permit asks for `{least}`, and the program was held by `{held}`; it was ended, report this")]
+    Weaker { least: cage::Tier, held: String },
     #[error("the call was cancelled; the program was ended")]
     Cancelled,
     #[error("the worker that collects what the program wrote broke")]
@@ -38,11 +62,12 @@ impl ProcessError {
     fn code(&self) -> &'static str {
         match self {
             Self::Arguments(_) => "process_arguments",
-            Self::Sandbox(SandboxError::Unavailable { .. } | SandboxError::Unenforceable { .. }) => {
+            Self::Sandbox(SandboxError::Unavailable { .. }) | Self::NoCage(_) | Self::NoTier => {
                 "sandbox_unavailable"
             }
+            Self::Sandbox(SandboxError::Unenforceable { .. }) | Self::NotEnforced => "sandbox_unenforceable",
             Self::Sandbox(SandboxError::NotInCage { .. } | SandboxError::NoProgram) => "process_not_started",
-            Self::Sandbox(_) | Self::Worker => "sandbox_failed",
+            Self::Sandbox(_) | Self::Worker | Self::Weaker { .. } => "sandbox_failed",
             Self::Cancelled => "process_cancelled",
         }
     }
@@ -55,7 +80,7 @@ impl Connector for ProcessConnector {
             let (code, message) = wrong_desk(call);
             return Performed::not_sent(code, message);
         };
-        let (ended, mut output) = match run(call, spec).await {
+        let (ended, mut output) = match run(call, spec, &self.cages).await {
             Ok(ran) => ran,
             Err(error) => return Performed::not_sent(error.code(), format!("`{}`: {error}", call.action)),
         };
@@ -92,7 +117,7 @@ impl Connector for ProcessConnector {
         };
         match prepare(call, spec) {
             Ok((program, _)) => {
-                let would = json!({ "argv": program.argv, "tier": spec.tier, "views": spec.views, "limits": spec.limits });
+                let would = json!({ "argv": program.argv, "views": spec.views, "limits": spec.limits });
                 DryRun::Would { output: would.to_string().into_bytes(), rows: None }
             }
             Err(error) => DryRun::Failed { code: error.code(), message: error.to_string() },
@@ -135,14 +160,24 @@ fn prepare(call: &Call, spec: &ProcessSpec) -> Result<(Program, Option<Vec<u8>>)
 }
 
 /// Runs the program and reads what it left.
-async fn run(call: &Call, spec: &ProcessSpec) -> Result<(Ended, Vec<u8>), ProcessError> {
+async fn run(call: &Call, spec: &ProcessSpec, cages: &Cages) -> Result<(Ended, Vec<u8>), ProcessError> {
     let (program, input) = prepare(call, spec)?;
-    let cage = spec.cage(call.timeout());
+    let least = call.tier.ok_or(ProcessError::NoTier)?;
+    let fit = cages.fit(least, &spec.limits)?;
+    let cage = spec.cage(fit.backend().clone(), spec.clocks(call.timeout(), call.task_left()));
     let mut running = tokio::select! {
         running = start(program, cage) => running.map_err(ProcessError::Sandbox)?,
         () = call.cancel.cancelled() => return Err(ProcessError::Cancelled),
     };
-    call.ran_in(held(running.held()));
+    let in_cage = held(running.held());
+    // Said again of what was really built, so that one mistake is not enough.
+    if tier(running.held().backend.tier()) < Some(least) {
+        return Err(ProcessError::Weaker { least, held: in_cage });
+    }
+    call.ran_in(match call.instead_of {
+        None => in_cage,
+        Some(asked) => format!("{in_cage}; `{asked}` was asked for, and the operator accepts less"),
+    });
     if let (Some(input), Some(mut stdin)) = (input, running.stdin.take()) {
         // A program that does not read its input to the end has had enough of it.
         tokio::spawn(async move { stdin.write_all(&input).await });
@@ -194,7 +229,9 @@ fn failure(outcome: Outcome, spec: &ProcessSpec) -> Option<&'static str> {
         Outcome::Signalled(_) => Some("process_signal"),
         Outcome::Seccomp => Some("process_system_call"),
         Outcome::OutOfMemory => Some("process_memory"),
-        Outcome::TimedOut(_) => Some("process_timeout"),
+        Outcome::TimedOut(Level::Call) => Some("process_timeout"),
+        Outcome::TimedOut(Level::Task) => Some("process_timeout_task"),
+        Outcome::TimedOut(Level::Lifetime) => Some("process_timeout_lifetime"),
         Outcome::OutputCap => Some("process_output"),
         Outcome::Killed => Some("process_killed"),
     }

@@ -5,7 +5,7 @@ use super::{Common, Error, Exit, Result, runtime};
 use aecl_executor::connectors::files::{Changes, FilesConnector, FilesSpec};
 use aecl_executor::connectors::process::{AccessSpec, ProcessSpec, ViewSpec, held, tell};
 use aecl_executor::{Call, Connector as _, ConnectorSpec, DryRun, Performed};
-use aecl_sandbox::{Ended, Outcome, Program, SandboxError, Stream};
+use aecl_sandbox::{Backend, Ended, Outcome, Program, SandboxError, Stream};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -150,7 +150,7 @@ fn place_of(source: &Path) -> PathBuf {
 
 async fn caged(common: &Common, args: &Args, spec: &ProcessSpec) -> Result {
     let program = Program { argv: spec.argv.clone(), env: spec.env.clone(), cwd: spec.cwd.clone() };
-    let cage = spec.cage(Duration::from_secs(args.timeout));
+    let cage = spec.cage(Backend::Native, spec.clocks(Duration::from_secs(args.timeout), None));
     let mut running = match aecl_sandbox::start(program, cage).await {
         Ok(running) => running,
         Err(error) => return not_started(common, &error),
@@ -264,6 +264,9 @@ async fn keep(
         session: None,
         credential_scope: None,
         rows_max: None,
+        tier: None,
+        instead_of: None,
+        task_left_ms: None,
         max_output_bytes: usize::MAX,
         cancel: tokio_util::sync::CancellationToken::new(),
         cage: Arc::default(),
