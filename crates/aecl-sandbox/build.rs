@@ -10,10 +10,15 @@ use std::env::var;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SOURCES: [&str; 12] = [
+const SOURCES: &[&str] = &[
     "src/bin/aecl-cage/main.rs",
     "src/bin/aecl-cage/attack.rs",
     "src/bin/aecl-cage/groups.rs",
+    "src/bin/aecl-cage/guest.rs",
+    "src/bin/aecl-cage/guest/channel.rs",
+    "src/bin/aecl-cage/guest/left.rs",
+    "src/bin/aecl-cage/guest/prepare.rs",
+    "src/bin/aecl-cage/hold.rs",
     "src/bin/aecl-cage/init.rs",
     "src/bin/aecl-cage/landlock.rs",
     "src/bin/aecl-cage/lockdown.rs",
@@ -21,7 +26,9 @@ const SOURCES: [&str; 12] = [
     "src/bin/aecl-cage/sys.rs",
     "src/bin/aecl-cage/tree.rs",
     "src/bin/aecl-cage/watch.rs",
+    "src/native/system.rs",
     "src/native/wire.rs",
+    "src/vm/frame.rs",
     "build.rs",
 ];
 

@@ -9,12 +9,16 @@ use std::process::Command;
 use crate::programs::{ask, exists, root, watch};
 
 /// A program, the Debian package that holds it, and what fails without it.
-const SYSTEM: [(&str, &str, &str); 9] = [
+const SYSTEM: [(&str, &str, &str); 13] = [
     ("git", "git", "the repository in front of which mcp-server-git stands"),
     ("sqlite3", "sqlite3", "looking into a database behind the server's back"),
     ("setpriv", "util-linux", "tests that drop root"),
     ("curl", "curl", "walking the HTTP API as the start page does"),
     ("openssl", "openssl", "a TLS server behind the egress broker"),
+    ("qemu-system-x86_64", "qemu-system-x86", "virtual machines, emulated"),
+    ("busybox", "busybox-static", "programs in virtual machines"),
+    ("mkfs.ext4", "e2fsprogs", "a disk for virtual machines"),
+    ("dpkg-deb", "dpkg", "unpacking a kernel for virtual machines"),
     ("timeout", "coreutils", "the deadline of a peer test"),
     ("python3", "python3", "peer scripts, mcp-server-sqlite, mcp-server-git"),
     ("node", "nodejs", "the servers on Node.js"),
@@ -33,6 +37,7 @@ pub struct Installed {
 
 pub fn run(with_browser: bool) -> Result<Installed, String> {
     system(with_browser)?;
+    kernel(&root().join(".cache/machine"))?;
     let folder = root().join(".cache/peers");
     std::fs::create_dir_all(&folder).map_err(|error| format!("`{}`: {error}", folder.display()))?;
     python(&folder.join("python"), "requirements.txt")?;
@@ -91,6 +96,60 @@ fn system(with_browser: bool) -> Result<(), String> {
         return Err(format!("apt-get could not install {list}"));
     }
     Ok(())
+}
+
+/// What a virtual machine of the tests needs of its kernel beside it: the names of the modules, below
+/// `kernel/drivers`.
+const MODULES: [&str; 7] = [
+    "virtio/virtio_ring",
+    "virtio/virtio",
+    "virtio/virtio_pci_modern_dev",
+    "virtio/virtio_pci_legacy_dev",
+    "virtio/virtio_pci",
+    "char/virtio_console",
+    "block/virtio_blk",
+];
+
+/// Fetches Debian's kernel for virtual machines and unpacks it; nothing is installed.
+fn kernel(folder: &Path) -> Result<(), String> {
+    let name = |module: &str| format!("{}.ko", module.rsplit('/').next().unwrap_or(module));
+    let there = |path: &str| folder.join(path).exists();
+    if there("vmlinuz") && MODULES.iter().all(|module| there(&format!("modules/{}", name(module)))) {
+        println!("a kernel for virtual machines: there");
+        return Ok(());
+    }
+    let meta = ask(Command::new("apt-cache").args(["depends", "linux-image-cloud-amd64"]))?;
+    let package = meta.lines().find_map(|line| line.trim().strip_prefix("Depends: ").map(str::to_owned));
+    let package = package.ok_or("apt-cache does not know `linux-image-cloud-amd64`")?;
+    println!("fetching: {package}");
+    clear(folder)?;
+    let unpacked = folder.join("unpacked");
+    std::fs::create_dir_all(&unpacked).map_err(|error| format!("`{}`: {error}", unpacked.display()))?;
+    if !watch(Command::new("apt-get").args(["-qq", "download", &package]).current_dir(folder))? {
+        return Err(format!("apt-get could not download {package}"));
+    }
+    let failed = |error: std::io::Error| format!("unpacking {package}: {error}");
+    let files = std::fs::read_dir(folder).map_err(failed)?.flatten().map(|entry| entry.path());
+    let file = files.into_iter().find(|path| path.extension().is_some_and(|end| end == "deb"));
+    let file = file.ok_or_else(|| format!("apt-get downloaded no file of {package}"))?;
+    if !watch(Command::new("dpkg-deb").arg("-x").args([&file, &unpacked]))? {
+        return Err(format!("dpkg-deb could not unpack {package}"));
+    }
+    let version = package.trim_start_matches("linux-image-");
+    std::fs::create_dir_all(folder.join("modules")).map_err(failed)?;
+    for module in MODULES {
+        let from = unpacked.join(format!("lib/modules/{version}/kernel/drivers/{module}.ko"));
+        let from = if from.exists() {
+            from
+        } else {
+            unpacked.join("usr").join(from.strip_prefix(&unpacked).unwrap_or(&from))
+        };
+        std::fs::copy(&from, folder.join("modules").join(name(module))).map_err(failed)?;
+    }
+    std::fs::copy(unpacked.join(format!("boot/vmlinuz-{version}")), folder.join("vmlinuz"))
+        .map_err(failed)?;
+    clear(&unpacked)?;
+    std::fs::remove_file(file).map_err(failed)
 }
 
 fn python(folder: &Path, list: &str) -> Result<(), String> {

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aecl_kernel::cage::Tier;
+use aecl_kernel::traffic::Traffic;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +52,8 @@ pub struct Call {
     pub cancel: CancellationToken,
     /// The cage that the attempt got; told by the connector as soon as it is known.
     pub cage: Arc<OnceLock<String>>,
+    /// Whom it reached from there; told by the connector when that is over.
+    pub traffic: Arc<OnceLock<Traffic>>,
 }
 
 impl Call {
@@ -64,6 +67,11 @@ impl Call {
     #[must_use]
     pub fn task_left(&self) -> Option<Duration> {
         self.task_left_ms.map(Duration::from_millis)
+    }
+
+    /// Says whom this attempt has reached.
+    pub(crate) fn has_reached(&self, traffic: Traffic) {
+        drop(self.traffic.set(traffic));
     }
 
     /// The time-out as a duration.

@@ -5,6 +5,7 @@ use aecl_kernel::action::Action;
 use aecl_kernel::decide::Permit;
 use aecl_kernel::event::OutcomeKind;
 use aecl_kernel::labels::Labels;
+use aecl_kernel::traffic::Traffic;
 use aecl_ledger::Recorded;
 use futures_util::FutureExt as _;
 use serde_json::value::RawValue;
@@ -46,6 +47,8 @@ pub struct Outcome {
     pub labels: Labels,
     /// Where it ran.
     pub sandbox: String,
+    /// Whom it reached from there; absent where there was no way out.
+    pub traffic: Option<Traffic>,
 }
 
 impl Executor {
@@ -65,6 +68,9 @@ impl Executor {
             serde_json::from_value(connector.clone()).map_err(|e| format!("`connector`: {e}"))?;
         if let ConnectorSpec::Sql(sql) = &spec {
             sql.check().map_err(|e| format!("`connector`: {e}"))?;
+        }
+        if let ConnectorSpec::Process(process) = &spec {
+            process.check().map_err(|e| format!("`connector`: {e}"))?;
         }
         spec.check_secrets().map_err(|e| format!("`connector`: {e}"))?;
         Ok(spec)
@@ -103,7 +109,9 @@ impl Executor {
                     )
                 };
                 let cage = call.cage.get().cloned();
-                outcome(&action, performed.unwrap_or_else(broke), cage)
+                let traffic = call.traffic.get().cloned();
+                let outcome = outcome(&action, performed.unwrap_or_else(broke), cage);
+                Outcome { traffic, ..outcome }
             }
             Err(message) => {
                 let not_sent = Performed::Failed {
@@ -182,6 +190,7 @@ fn call(
         max_output_bytes,
         cancel: carry.cancel,
         cage: Arc::default(),
+        traffic: Arc::default(),
     })
 }
 
@@ -202,5 +211,6 @@ fn outcome(action: &Action, performed: Performed, cage: Option<String>) -> Outco
         (Some(_), Some(typed)) => Labels::of(&typed.manifest.output),
         _ => Labels::default(),
     };
-    Outcome { kind, code, message, output, labels, sandbox: cage.unwrap_or_else(|| "none".into()) }
+    let sandbox = cage.unwrap_or_else(|| "none".into());
+    Outcome { kind, code, message, output, labels, sandbox, traffic: None }
 }

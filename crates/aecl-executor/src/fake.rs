@@ -178,6 +178,7 @@ pub fn call(action: &str, arguments: &str) -> Call {
         max_output_bytes: 1 << 20,
         cancel: tokio_util::sync::CancellationToken::new(),
         cage: std::sync::Arc::default(),
+        traffic: std::sync::Arc::default(),
     }
 }
 

@@ -25,7 +25,7 @@ fn call(spec: &Value, arguments: &Value) -> Call {
 /// Knows what this host can do.
 async fn connector() -> ProcessConnector {
     let process = ProcessConnector::default();
-    let found = process.find_cages(None).await.unwrap();
+    let found = process.find_cages(&[], Some(&["native".to_owned()])).await.unwrap();
     assert!(found.iter().any(|f| f.tier == Tier::Native && f.available), "{found:?}");
     process
 }
@@ -220,7 +220,7 @@ async fn a_limit_that_nothing_enforces_is_a_refusal() {
     let mut call = call(&shell(), &json!({ "line": "true" }));
     let ConnectorSpec::Process(spec) = &mut call.connector else { panic!() };
     spec.limits.memory_max_mib = Some(512);
-    let enforced = aecl_sandbox::probe().await[0].enforced.memory;
+    let enforced = aecl_sandbox::probe(&[aecl_sandbox::Backend::Native]).await[0].enforced.memory;
     match connector().await.perform(&call).await {
         Performed::Done { .. } => assert!(enforced),
         Performed::Failed { code, message, .. } => {
@@ -241,7 +241,7 @@ async fn nothing_runs_in_less_than_the_permit_asks_for() {
         "views": [{ "source": dir.path(), "at": "/data" }] });
     let is_here =
         |tier: Tier, found: &[aecl_kernel::cage::Found]| found.iter().any(|f| f.available && f.tier >= tier);
-    let found = connector().await.find_cages(None).await.unwrap();
+    let found = connector().await.find_cages(&[], Some(&["native".to_owned()])).await.unwrap();
     for tier in Tier::ALL {
         let mut call = call(&spec, &json!({}));
         call.tier = Some(tier);
@@ -257,7 +257,7 @@ async fn nothing_runs_in_less_than_the_permit_asks_for() {
     let mut call = call(&spec, &json!({}));
     for process in [ProcessConnector::default(), {
         let none = ProcessConnector::default();
-        assert_eq!(none.find_cages(Some(&[])).await.unwrap(), []);
+        assert_eq!(none.find_cages(&[], Some(&[])).await.unwrap(), []);
         none
     }] {
         let Performed::Failed { code: "sandbox_unavailable", .. } = process.perform(&call).await else {
@@ -267,7 +267,7 @@ async fn nothing_runs_in_less_than_the_permit_asks_for() {
     call.tier = None;
     let (code, message, _) = failed(&call).await;
     assert_eq!(code, "sandbox_unavailable", "{message}");
-    let error = connector().await.find_cages(Some(&["nativ".to_owned()])).await.unwrap_err();
+    let error = connector().await.find_cages(&[], Some(&["nativ".to_owned()])).await.unwrap_err();
     assert!(error.contains("`nativ`") && error.contains("`native`"), "{error}");
 }
 

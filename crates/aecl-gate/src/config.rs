@@ -2,6 +2,7 @@
 
 use crate::error::GateError;
 use aecl_executor::connectors::mcp::Transport;
+use aecl_executor::connectors::process::VirtualMachine;
 use aecl_executor::vault::{RemoteSpec, Store, Vault, references};
 use aecl_kernel::cage::{Lowered, Tier};
 use aecl_kernel::digest::Digest;
@@ -61,6 +62,10 @@ pub struct Sandbox {
     /// What may hold them, in the order of preference; absent: all that there is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backends: Option<Vec<String>>,
+    /// Virtual machines that may hold them, beside our own cages: monitor, kernel and root file system, each with
+    /// its path and SHA-256.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub machines: Vec<VirtualMachine>,
     /// Where what is asked for is not available, nothing below this is accepted; absent: nothing less at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accept_lower_tier: Option<Tier>,

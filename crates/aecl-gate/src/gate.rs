@@ -247,7 +247,7 @@ impl Gate {
             return Ok(());
         }
         let process = &self.0.executor.connectors().process;
-        let found = process.find_cages(config.sandbox.backends.as_deref()).await;
+        let found = process.find_cages(&config.sandbox.machines, config.sandbox.backends.as_deref()).await;
         let found = found.map_err(|message| {
             let path = self.0.home.as_ref().map(Home::config).unwrap_or_default();
             GateError::Config { path, message }

@@ -3,6 +3,7 @@
 use crate::error::GateError;
 use aecl_executor::Executor;
 use aecl_kernel::bundle::{Bundle, Problem, Source};
+use aecl_kernel::catalogue::flow::Egress;
 use aecl_kernel::json::Document;
 use std::path::Path;
 
@@ -14,6 +15,14 @@ pub fn load(dir: &Path) -> Result<Bundle, GateError> {
     let bundle = Bundle::compile(sources(dir)?).map_err(GateError::Bundle)?;
     let mut problems = Vec::new();
     for (name, typed) in bundle.catalogue().iter() {
+        let reaches = typed.manifest.connector.get("egress").and_then(|list| list.as_array());
+        if typed.egress == Egress::None && reaches.is_some_and(|list| !list.is_empty()) {
+            let message = format!(
+                "`{name}`: its connector's `egress` names places to reach, and its own `egress` says `none`; say \
+                 `external`, or `tenant` if all of them are yours"
+            );
+            problems.push(Problem { path: "actions".into(), message, fatal: true });
+        }
         // An action without a connector can be authorised, but not carried out.
         if !typed.manifest.connector.is_null()
             && let Err(e) = Executor::check(&typed.manifest.connector)

@@ -4,7 +4,7 @@
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::{Identity, Session};
-use crate::submit::{Answer, End, PERMIT_TTL_S, Submission};
+use crate::submit::{Answer, End, Held, PERMIT_TTL_S, Submission};
 use crate::wait::Turn;
 use aecl_executor::{Carry, Outcome, Reconciled};
 use aecl_kernel::action::{Action, Credential, Mode, Proposal};
@@ -52,40 +52,22 @@ impl Gate {
         until: &CancellationToken,
     ) -> Result<Answer, GateError> {
         let digest = self.action_fact(id).await?.digest;
-        let bell = self.0.waits.listen_waiting(id, &digest);
         loop {
-            let ring = bell.next();
-            tokio::pin!(ring);
-            ring.as_mut().enable();
-            let turn = bell.again().turn().await;
-            let fact = self.action_fact(id).await?;
-            match fact.state {
-                ActionState::Waiting if self.has_a_yes(&fact).await? && !fact.resume => {
+            match self.hold(id, &digest, None, [&carry.cancel, until]).await? {
+                Held::AskAgain(turn) => {
                     let answer = self.propose_again(id, carry.clone(), false, turn).await?;
                     // The policy of now may want somebody else, too: then it waits on.
                     if !matches!(answer.end, End::Pending(_)) {
                         return Ok(answer);
                     }
                 }
-                ActionState::Waiting | ActionState::Started => drop(turn),
-                ActionState::Blocked
-                | ActionState::Rejected
-                | ActionState::Done
-                | ActionState::Failed
-                | ActionState::Unknown
-                | ActionState::Asked => return self.recorded_answer(id, None, true).await,
-            }
-            tokio::select! {
-                () = &mut ring => {}
-                () = until.cancelled() => return self.recorded_answer(id, None, true).await,
+                Held::Over(answer) => return Ok(answer),
+                Held::NoLonger(ask) => {
+                    let end = End::Pending(ask);
+                    return Ok(Answer { action: id.clone(), end, decision: None, receipt: None });
+                }
             }
         }
-    }
-
-    async fn has_a_yes(&self, fact: &ActionFact) -> Result<bool, GateError> {
-        let Some(approval) = &fact.approval else { return Ok(false) };
-        let ask = self.0.ledger.approval(approval).await?;
-        Ok(ask.is_some_and(|ask| ask.state_at(self.now()) == AskState::Approved))
     }
 
     /// The walk once more, with what is on record about an action that waits.
@@ -204,6 +186,7 @@ impl Gate {
                 .map_or_else(Labels::default, |t| Labels::of(&t.manifest.output)),
             output,
             sandbox: "none".into(),
+            traffic: None,
         };
         let unknown = |message: &str| outcome(OutcomeKind::Unknown, "interrupted", message.to_owned(), None);
         let Some(typed) = same else {
@@ -286,6 +269,7 @@ impl Gate {
             output: None,
             labels: Labels::default(),
             sandbox: "none".into(),
+            traffic: None,
         };
         self.conclude(id, outcome, fact.changed_at, Some(by.name())).await?;
         self.recorded_answer(id, None, false).await
@@ -315,6 +299,7 @@ impl Gate {
                     output: None,
                     labels: Labels::default(),
                     sandbox: "agent".into(),
+                    traffic: None,
                 };
                 self.conclude(&id, outcome, fact.changed_at, None).await?;
                 done += 1;

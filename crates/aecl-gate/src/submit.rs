@@ -11,7 +11,7 @@ use aecl_kernel::action::{Action, Mode, Proposal};
 use aecl_kernel::approval::{Ask, AskState};
 use aecl_kernel::catalogue::TypedAction;
 use aecl_kernel::catalogue::flow::Endorses;
-use aecl_kernel::decide::{Decision, Permit, Question, Verdict, Wait, decide};
+use aecl_kernel::decide::{Decision, Permit, Question, Verdict, decide};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{Event, OutcomeKind};
 use aecl_kernel::evidence::Evidence;
@@ -107,14 +107,15 @@ pub enum End {
     },
 }
 
-/// Why a wait ended.
-enum Held {
-    /// People have answered: ask again.
-    AskAgain,
-    /// Somebody else has carried the action on; this is how it ended.
+/// Why a wait for people ended.
+pub(crate) enum Held {
+    /// They have answered. Who waited has the turn to ask again.
+    AskAgain(Turn),
+    /// It is over: somebody else has carried the action on, or it may not happen.
     Over(Answer),
-    /// Time is up.
-    TimedOut(Box<Ask>),
+    /// Time is up, or nobody wants it any longer. A yes that comes at the same moment is for the identical
+    /// call.
+    NoLonger(Box<Ask>),
 }
 
 impl Gate {
@@ -179,10 +180,15 @@ impl Gate {
                 Ruling::Waiting(wait) => {
                     // Whoever was to be told has gone; the wait ends by itself then.
                     drop(held.send(wait.get().ask.clone()));
-                    match self.hold(wait.get(), deadline, (&carry.cancel, until), &mut turn).await? {
-                        Held::AskAgain => {}
+                    let asked_at = self.now();
+                    let ends = [&carry.cancel, until];
+                    let held =
+                        self.hold(&wait.get().id, &wait.get().action.digest, Some(deadline), ends).await?;
+                    self.0.metrics.waited(self.now().since_ms(asked_at));
+                    match held {
+                        Held::AskAgain(mine) => turn = Some(mine),
                         Held::Over(answer) => return Ok(answer),
-                        Held::TimedOut(ask) => {
+                        Held::NoLonger(ask) => {
                             let (wait, receipt) = wait.into_parts();
                             return Ok(Answer {
                                 action: wait.id,
@@ -279,46 +285,51 @@ impl Gate {
         }
     }
 
-    /// Waits for people until the deadline, or until nobody listens any more.
-    async fn hold(
+    /// Waits until people have answered about an action, or somebody has carried it on; at most until the
+    /// deadline, and until either token fires.
+    pub(crate) async fn hold(
         &self,
-        wait: &Wait,
-        deadline: tokio::time::Instant,
-        (cancel, until): (&CancellationToken, &CancellationToken),
-        turn: &mut Option<Turn>,
+        id: &ActionId,
+        digest: &Digest,
+        deadline: Option<tokio::time::Instant>,
+        ends: [&CancellationToken; 2],
     ) -> Result<Held, GateError> {
-        let asked_at = self.now();
-        let bell = self.0.waits.listen_waiting(&wait.id, &wait.action.digest);
-        let held = loop {
+        let [one, other] = ends;
+        let bell = self.0.waits.listen_waiting(id, digest);
+        loop {
             let ring = bell.next();
             tokio::pin!(ring);
             ring.as_mut().enable();
-            let guard = bell.again().turn().await;
-            let ask = self.0.ledger.approval(&wait.ask.approval).await?;
-            let ask = ask.ok_or_else(|| LedgerError::NoApproval(wait.ask.approval.clone()))?;
-            let fact = self.action_fact(&wait.id).await?;
-            // Whoever comes first after a yes carries the action on; the others get how it ended.
-            if fact.state != ActionState::Waiting {
-                if fact.state != ActionState::Started {
-                    break Held::Over(self.recorded_answer(&wait.id, None, true).await?);
-                }
-            } else if cancel.is_cancelled() || until.is_cancelled() {
-                // A yes that comes at the same moment is for the identical call.
-                break Held::TimedOut(Box::new(ask));
-            } else if ask.state_at(self.now()) == AskState::Approved && !fact.resume {
-                *turn = Some(guard);
-                break Held::AskAgain;
+            let turn = bell.again().turn().await;
+            let fact = self.action_fact(id).await?;
+            let (ActionState::Waiting | ActionState::Started, Some(approval)) = (fact.state, fact.approval)
+            else {
+                return Ok(Held::Over(self.recorded_answer(id, None, true).await?));
+            };
+            let ask = self.0.ledger.approval(&approval).await?;
+            let ask = ask.ok_or(LedgerError::NoApproval(approval))?;
+            if one.is_cancelled() || other.is_cancelled() {
+                return Ok(Held::NoLonger(Box::new(ask)));
             }
-            drop(guard);
+            // Whoever comes first after a yes carries the action on; the others get how it ended.
+            let agreed = ask.state_at(self.now()) == AskState::Approved && !fact.resume;
+            if fact.state == ActionState::Waiting && agreed {
+                return Ok(Held::AskAgain(turn));
+            }
+            drop(turn);
+            let late = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = &mut ring => {}
-                () = tokio::time::sleep_until(deadline) => break Held::TimedOut(Box::new(ask)),
-                () = cancel.cancelled() => {}
-                () = until.cancelled() => {}
+                () = late => return Ok(Held::NoLonger(Box::new(ask))),
+                () = one.cancelled() => {}
+                () = other.cancelled() => {}
             }
-        };
-        self.0.metrics.waited(self.now().since_ms(asked_at));
-        Ok(held)
+        }
     }
 
     async fn carry_out(&self, permit: Recorded<Permit>, carry: Carry) -> Result<Answer, GateError> {
@@ -408,6 +419,7 @@ impl Gate {
             trusted: taken.trusted,
             latency_ms,
             sandbox: outcome.sandbox.clone(),
+            traffic: outcome.traffic.clone(),
             resolved_by,
         };
         let recorded = self.0.ledger.conclude(conclusion, now).await?;

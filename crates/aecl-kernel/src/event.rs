@@ -17,6 +17,7 @@ use crate::labels::Labels;
 use crate::plan::{Place, Standing};
 use crate::principal::Principal;
 use crate::time::Timestamp;
+use crate::traffic::Traffic;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -297,6 +298,9 @@ pub struct Concluded {
     pub latency_ms: u64,
     /// Where it ran.
     pub sandbox: String,
+    /// Whom it reached from there, and whom it wanted to reach; absent where there was no way out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
     /// The yes that was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalId>,

@@ -30,4 +30,5 @@ pub mod principal;
 pub mod proof;
 pub mod risk;
 pub mod time;
+pub mod traffic;
 pub mod understand;

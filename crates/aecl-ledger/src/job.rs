@@ -19,6 +19,7 @@ use aecl_kernel::labels::ingest::Trusted;
 use aecl_kernel::plan::Plan;
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
+use aecl_kernel::traffic::Traffic;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -73,6 +74,8 @@ pub struct Conclusion {
     pub latency_ms: u64,
     /// Where it ran.
     pub sandbox: String,
+    /// Whom it reached from there.
+    pub traffic: Option<Traffic>,
     /// Who resolved it, if its outcome was unknown.
     pub resolved_by: Option<String>,
 }
@@ -329,6 +332,7 @@ fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page) -> Written<R
         trusted_bytes,
         latency_ms: c.latency_ms,
         sandbox: c.sandbox,
+        traffic: c.traffic,
         approval: fact.approval.clone(),
         resolved_by: c.resolved_by,
     };

@@ -56,3 +56,69 @@ pub struct Refused {
     /// Why.
     pub why: &'static str,
 }
+
+#[cfg(native_cage)]
+pub(crate) use rules::*;
+
+/// What is taken and what is not, the same for every backend.
+#[cfg(native_cage)]
+mod rules {
+    use super::CollectLimits;
+
+    /// Directories inside directories. Deeper ones are refused.
+    pub(crate) const DEPTH_MAX: usize = 64;
+
+    impl CollectLimits {
+        /// Whether a plain file is taken, when this much was taken before it.
+        pub(crate) fn check_file(
+            &self,
+            mode: u64,
+            links: u64,
+            size: u64,
+            before: u64,
+        ) -> Result<(), &'static str> {
+            const SET_ID: u64 = 0o6000;
+            if mode & SET_ID != 0 {
+                return Err("it would run as somebody else (set-user-ID or set-group-ID)");
+            }
+            if links > 1 {
+                return Err("it is a hard link");
+            }
+            if size > self.file_max_bytes {
+                return Err("it is larger than what is collected of one file");
+            }
+            if before.saturating_add(size) > self.total_max_bytes {
+                return Err("all files together are larger than what is collected");
+            }
+            Ok(())
+        }
+    }
+
+    /// Whether a name can be written down.
+    pub(crate) fn check_name(name: &[u8]) -> Result<(), &'static str> {
+        if std::str::from_utf8(name).map_or(true, |text| text.chars().any(is_odd)) {
+            return Err("its name has control characters or is no UTF-8");
+        }
+        Ok(())
+    }
+
+    fn is_odd(c: char) -> bool {
+        c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    }
+
+    /// A name, fit to be shown.
+    pub(crate) fn shown(name: &[u8]) -> String {
+        String::from_utf8_lossy(name)
+            .chars()
+            .map(|c| if is_odd(c) { char::REPLACEMENT_CHARACTER } else { c })
+            .collect()
+    }
+
+    pub(crate) const TOO_MANY: &str = "there are more entries than are collected";
+    pub(crate) const TOO_DEEP: &str = "it is nested too deeply";
+    pub(crate) const SYMLINK: &str = "it is a symbolic link";
+    pub(crate) const FIFO: &str = "it is a named pipe";
+    pub(crate) const SOCKET: &str = "it is a socket";
+    pub(crate) const DEVICE: &str = "it is a device";
+    pub(crate) const UNKNOWN: &str = "nobody knows what it is";
+}

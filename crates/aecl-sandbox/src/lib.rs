@@ -69,6 +69,7 @@ mod probe;
 mod process;
 mod spawner;
 mod tier;
+mod vm;
 
 pub use cage::{Access, Cage, Leash, Limits, Network, Program, View, base_environment};
 pub use collected::{Change, ChangeKind, CollectLimits, Collected, Refused};
@@ -79,6 +80,7 @@ pub use output::{Output, Stream};
 pub use probe::{Attack, Enforced, Found, probe};
 pub use process::{Contained, spawn};
 pub use tier::{Backend, Tier};
+pub use vm::{Acceleration, Firecracker, Machine, Pinned, Qemu, VirtualMachine};
 
 /// Runs a program in a cage until nothing of it is left. It gets no input.
 ///
@@ -96,6 +98,7 @@ pub async fn run(program: Program, cage: Cage) -> Result<Ended, SandboxError> {
 pub async fn start(program: Program, cage: Cage) -> Result<Running, SandboxError> {
     match cage.backend {
         Backend::Native => native::start(&program, &cage).await,
+        Backend::Qemu(_) | Backend::Firecracker(_) => vm::start(&program, &cage).await,
     }
 }
 

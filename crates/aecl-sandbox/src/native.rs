@@ -3,19 +3,21 @@
 mod cgroup;
 mod control;
 mod filter;
-mod image;
+pub(crate) mod hold;
+pub(crate) mod image;
+mod launched;
 mod running;
 mod scratch;
+mod system;
 mod tree;
 mod user;
 pub(crate) mod wire;
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,12 +27,14 @@ use rustix::process::{Resource, getrlimit};
 use tokio::net::unix::pipe;
 use tokio::process::Command;
 
+pub(crate) use control::Control;
+use launched::Pipes;
+pub(crate) use launched::{Launched, stand_in};
 pub use running::Running;
 pub use scratch::Scratch;
 use wire::{Order, Report};
 
-use crate::{Backend, Cage, CgroupVersion, Held, HostUser, Limits, Network, Program, SandboxError};
-use control::Control;
+use crate::{Backend, Cage, CgroupVersion, Held, HostUser, Level, Limits, Network, Program, SandboxError};
 
 /// Below this nothing starts, and the kernel would kill before the program's first line.
 const MEMORY_MIN_BYTES: u64 = 4 << 20;
@@ -42,29 +46,21 @@ const ENVIRONMENT: [(&str, &str); 4] =
 /// Starts the program in its cage.
 pub(crate) async fn start(program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
     let order = plan(program, cage)?;
-    let mut launched = launch(&order)?;
-    match launched.control.next().await {
-        Ok(Some((Report::Started { landlock_abi, owners_mapped }, fds))) => {
+    let mut launched = launch(&order, cage.clocks.deadline().1, &[])?;
+    match started(&mut launched).await {
+        Ok(Started { landlock_abi, owners_mapped, fds }) => {
             let held = held(&order, cage, landlock_abi, owners_mapped);
             Ok(Running::new(launched, fds, cage, &order, held))
         }
-        Ok(Some((Report::Failed { step, errno }, _))) => {
-            let error = failed(program, &step, errno);
-            launched.end(&order).await;
-            Err(error)
-        }
-        other => {
-            launched.end(&order).await;
-            let why = match other {
-                Ok(_) => "it ended before the program started".to_owned(),
-                Err(error) => error.to_string(),
-            };
-            Err(SandboxError::Setup {
-                step: "running the launcher".into(),
-                source: std::io::Error::other(why),
-            })
+        Err(refusal) => {
+            launched.end().await;
+            Err(refusal.error(Backend::Native, name_of(program)))
         }
     }
+}
+
+fn name_of(program: &Program) -> &str {
+    program.argv.first().map_or("", String::as_str)
 }
 
 /// The launcher attacks its own cage: each attack and the error number it met, 0 if it succeeded.
@@ -72,14 +68,14 @@ pub(crate) async fn self_test(cage: &Cage) -> Result<(Vec<(String, u64)>, Held),
     let program = Program { argv: vec!["self-test".into()], env: Default::default(), cwd: None };
     let mut order = plan(&program, cage)?;
     order.self_test = true;
-    let mut launched = launch(&order)?;
+    let mut launched = launch(&order, cage.clocks.deadline().1, &[])?;
     let mut attacks = Vec::new();
     let mut held_as = None;
     while let Ok(Some((report, _))) = launched.control.next().await {
         match report {
             Report::Failed { step, errno } => {
-                launched.end(&order).await;
-                return Err(failed(&program, &step, errno));
+                launched.end().await;
+                return Err(failed(Backend::Native, name_of(&program), &step, errno));
             }
             Report::Attack { name, errno } => {
                 attacks.push((String::from_utf8_lossy(&name).into_owned(), errno))
@@ -90,7 +86,7 @@ pub(crate) async fn self_test(cage: &Cage) -> Result<(Vec<(String, u64)>, Held),
             Report::Program { .. } | Report::Over { .. } => {}
         }
     }
-    launched.end(&order).await;
+    launched.end().await;
     let held = held_as.ok_or_else(|| SandboxError::Setup {
         step: "running the self-test".into(),
         source: std::io::Error::other("the launcher ended early"),
@@ -103,26 +99,25 @@ pub(crate) fn enforced() -> crate::Enforced {
     cgroup::hierarchies().enforced()
 }
 
-fn failed(program: &Program, step: &[u8], errno: u64) -> SandboxError {
+fn failed(backend: Backend, program: &str, step: &[u8], errno: u64) -> SandboxError {
     let source = std::io::Error::from_raw_os_error(i32::try_from(errno).unwrap_or(libc::EIO));
     if step == b"exec" {
-        let program = program.argv.first().cloned().unwrap_or_default();
-        return SandboxError::NotInCage { program, source };
+        return SandboxError::NotInCage { program: program.to_owned(), source };
     }
     let step = String::from_utf8_lossy(step).into_owned();
     match (step.as_str(), source.raw_os_error()) {
         ("making namespaces" | "mapping the user", Some(_)) => SandboxError::Unavailable {
-            backend: Backend::Native,
+            backend,
             why: format!("{step}: {source}; {}", user::why_no_namespaces()),
         },
         ("mounting /proc", Some(libc::EPERM)) => SandboxError::Unavailable {
-            backend: Backend::Native,
+            backend,
             why: "parts of /proc are hidden from us, as in a container, and so no new one may be mounted; \
                   run AECL outside of the container, or start that with an unmasked /proc"
                 .into(),
         },
         ("asking for landlock" | "asking for landlock version 2", Some(_)) => SandboxError::Unavailable {
-            backend: Backend::Native,
+            backend,
             why: format!(
                 "{step}: {source}; landlock has to be in the kernel (Linux 5.19 or newer) and in its `lsm=` list"
             ),
@@ -132,6 +127,30 @@ fn failed(program: &Program, step: &[u8], errno: u64) -> SandboxError {
 }
 
 fn plan(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
+    let mut order = plan_anywhere(program, cage)?;
+    order.user = user::choose()?;
+    order.groups = cgroup::groups(cgroup::hierarchies(), &(&cage.limits).into())?;
+    tree::plan(&mut order, &cage.views)?;
+    Ok(order)
+}
+
+/// The order for the same cage inside a machine, which fills in what it shows of its own system.
+pub(crate) fn plan_in_machine(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
+    let mut order = plan_anywhere(program, cage)?;
+    order.user = user::in_a_machine();
+    order.groups = cgroup::groups_of_a_machine(&(&cage.limits).into())?;
+    tree::rest(&mut order);
+    Ok(order)
+}
+
+/// A user of the host who owns nothing, if we may become one.
+pub(crate) fn separate_user() -> Option<u32> {
+    let user = user::choose().ok().filter(|user| user.separate)?;
+    u32::try_from(user.outside_uid).ok()
+}
+
+/// What an order says wherever it is carried out. User, groups and files depend on that.
+fn plan_anywhere(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
     if program.argv.is_empty() {
         return Err(SandboxError::NoProgram);
     }
@@ -139,33 +158,36 @@ fn plan(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
     let mut env: std::collections::BTreeMap<&str, &str> = ENVIRONMENT.into_iter().collect();
     env.extend(program.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let (deadline, _) = cage.clocks.deadline();
-    let mut order = Order {
+    let order = Order {
         argv: program.argv.iter().map(|word| word.clone().into_bytes()).collect(),
         env: env.iter().map(|(name, value)| format!("{name}={value}").into_bytes()).collect(),
         cwd: program.cwd.as_deref().map_or_else(|| b"/scratch".to_vec(), bytes),
-        user: user::choose()?,
         scratch_bytes: cage.limits.scratch_max_bytes,
         scratch_inodes: cage.limits.scratch_files_max,
-        groups: cgroup::groups(cgroup::hierarchies(), &cage.limits)?,
         rlimits: rlimits(&cage.limits, deadline.as_secs()),
         filters: vec![filter::filter().to_vec()],
         deadline_ns: u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX),
-        listener_port: match cage.network {
-            Network::None => 0,
-            Network::Listener { port: 0 } => {
-                return Err(SandboxError::BadCage(
-                    "the listener's port is 0; name one from 1 to 65535".into(),
-                ));
-            }
-            Network::Listener { port } => u64::from(port),
-        },
+        listener_port: port(cage.network)?,
         ..Order::default()
     };
-    if order.argv.iter().chain(&order.env).chain([&order.cwd]).any(|text| text.contains(&0)) {
+    if has_zero(&order) {
         return Err(SandboxError::BadCage("an argument, variable or path has a zero byte in it".into()));
     }
-    tree::plan(&mut order, &cage.views)?;
     Ok(order)
+}
+
+fn port(network: Network) -> Result<u64, SandboxError> {
+    match network {
+        Network::None => Ok(0),
+        Network::Listener { port: 0 } => {
+            Err(SandboxError::BadCage("the listener's port is 0; name one from 1 to 65535".into()))
+        }
+        Network::Listener { port } => Ok(u64::from(port)),
+    }
+}
+
+fn has_zero(order: &Order) -> bool {
+    order.argv.iter().chain(&order.env).chain([&order.cwd]).any(|text| text.contains(&0))
 }
 
 fn check_limits(limits: &Limits) -> Result<(), SandboxError> {
@@ -235,16 +257,8 @@ fn held(order: &Order, cage: &Cage, landlock_abi: u64, owners_mapped: bool) -> H
     }
 }
 
-/// A launcher that has its order.
-pub(crate) struct Launched {
-    pub(crate) control: Control,
-    pub(crate) child: tokio::process::Child,
-    pub(crate) stdin: Option<pipe::Sender>,
-    pub(crate) stdout: pipe::Receiver,
-    pub(crate) stderr: pipe::Receiver,
-}
-
-fn launch(order: &Order) -> Result<Launched, SandboxError> {
+/// Starts a launcher and hands it its order, with what the program is to keep open.
+fn launch(order: &Order, level: Level, kept: &[OwnedFd]) -> Result<Launched, SandboxError> {
     let step =
         |step: &'static str| move |source: std::io::Error| SandboxError::Setup { step: step.into(), source };
     let made = step("making pipes");
@@ -263,28 +277,54 @@ fn launch(order: &Order) -> Result<Launched, SandboxError> {
         .stderr(Stdio::null());
     // From whichever thread: the launcher hears of our end by its socket, not by the end of a thread.
     let child = command.spawn().map_err(step("starting the launcher"))?;
-    let fds = [paper.as_fd(), stdin_theirs.as_fd(), stdout_theirs.as_fd(), stderr_theirs.as_fd()];
+    let ours = [paper.as_fd(), stdin_theirs.as_fd(), stdout_theirs.as_fd(), stderr_theirs.as_fd()];
+    let fds: Vec<_> = kept.iter().map(AsFd::as_fd).chain(ours).collect();
     control.send(b"order", &fds).map_err(step("sending the order"))?;
-    Ok(Launched {
-        control,
-        child,
-        stdin: Some(pipe::Sender::from_owned_fd(stdin).map_err(made)?),
+    let pipes = Pipes {
+        stdin: pipe::Sender::from_owned_fd(stdin).map_err(made)?,
         stdout: pipe::Receiver::from_owned_fd(stdout).map_err(made)?,
         stderr: pipe::Receiver::from_owned_fd(stderr).map_err(made)?,
-    })
+    };
+    Ok(Launched::new(control, child, pipes, order, level))
 }
 
-impl Launched {
-    /// Lets the launcher finish, and does what it could not.
-    async fn end(mut self, order: &Order) {
-        drop(self.control);
-        let _ = self.child.wait().await;
-        running::remove_groups(&groups_of(order)).await;
+/// Waits until the program runs. What comes with that report, or why it does not run.
+async fn started(launched: &mut Launched) -> Result<Started, Refusal> {
+    match launched.control.next().await {
+        Ok(Some((Report::Started { landlock_abi, owners_mapped }, fds))) => {
+            Ok(Started { landlock_abi, owners_mapped, fds })
+        }
+        Ok(Some((Report::Failed { step, errno }, _))) => Err(Refusal::Step { step, errno }),
+        Ok(_) => Err(Refusal::Launcher("it ended before the program started".into())),
+        Err(error) => Err(Refusal::Launcher(error.to_string())),
     }
 }
 
-fn groups_of(order: &Order) -> Vec<PathBuf> {
-    order.groups.iter().map(|group| PathBuf::from(OsStr::from_bytes(&group.dir))).collect()
+/// What the launcher says when the program runs.
+struct Started {
+    landlock_abi: u64,
+    owners_mapped: bool,
+    fds: Vec<OwnedFd>,
+}
+
+/// Why the program does not run.
+enum Refusal {
+    /// A step of the launcher's failed.
+    Step { step: Vec<u8>, errno: u64 },
+    /// The launcher itself did.
+    Launcher(String),
+}
+
+impl Refusal {
+    fn error(self, backend: Backend, program: &str) -> SandboxError {
+        match self {
+            Self::Step { step, errno } => failed(backend, program, &step, errno),
+            Self::Launcher(why) => SandboxError::Setup {
+                step: "running the launcher".into(),
+                source: std::io::Error::other(why),
+            },
+        }
+    }
 }
 
 fn pipe() -> std::io::Result<(OwnedFd, OwnedFd)> {
@@ -305,7 +345,7 @@ fn bytes(path: &Path) -> Vec<u8> {
 }
 
 /// A name that no one else on this machine uses now.
-fn numbered(what: &str) -> String {
+pub(crate) fn numbered(what: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     format!("{}-{what}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
@@ -351,8 +391,8 @@ mod tests {
         let program = Program { argv, env: BTreeMap::new(), cwd: None };
         let mut order = plan(&program, &cage).unwrap();
         order.groups = vec![Group { dir: bytes(&dir), settings: vec![], memory: MemoryEvents::Elsewhere }];
-        let mut launched = launch(&order).unwrap();
-        let Ok(Some((Report::Started { .. }, fds))) = launched.control.next().await else { panic!() };
+        let mut launched = launch(&order, Level::Call, &[]).unwrap();
+        let Ok(Started { fds, .. }) = started(&mut launched).await else { panic!() };
         // Three processes: the first one, the shell, and `cat`.
         let inside = std::fs::read_to_string(dir.join("cgroup.procs")).unwrap();
         assert!(inside.lines().count() >= 2, "{inside}");

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::{Backend, Cage, Clocks, Held, Limits, Network, SandboxError, native};
+use crate::{Backend, Cage, Clocks, Firecracker, Held, Limits, Network, Qemu, SandboxError, native, vm};
 
 /// What was found out about one backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,22 +43,37 @@ pub struct Attack {
 /// The last line of the self-test: what must work, or a cage would pass by refusing everything.
 const MUST_WORK: &str = "use the scratch space";
 
-/// Builds and attacks a cage by every backend. Takes some milliseconds for each; ask once, at the start.
-pub async fn probe() -> Vec<Found> {
-    vec![native_tier().await]
+/// Builds and attacks a cage by each of these backends. Takes some milliseconds for `native`; a machine is
+/// really started, which takes up to the time that it is given. Ask once, at the start.
+pub async fn probe(backends: &[Backend]) -> Vec<Found> {
+    let mut found = Vec::new();
+    for backend in backends {
+        found.push(probe_one(backend).await);
+    }
+    found
 }
 
-async fn native_tier() -> Found {
-    let enforced = native::enforced();
-    let found = Found {
-        backend: Backend::Native,
+async fn probe_one(backend: &Backend) -> Found {
+    let mut found = Found {
+        backend: backend.clone(),
         available: false,
         reason: String::new(),
         version: format!("aecl-cage {}, {}", env!("CARGO_PKG_VERSION"), kernel()),
-        enforced,
+        enforced: native::enforced(),
         attacks: Vec::new(),
     };
-    match native::self_test(&smallest(enforced)).await {
+    let tested = match backend {
+        Backend::Native => native::self_test(&smallest(backend, found.enforced)).await,
+        Backend::Qemu(Qemu { program, .. }) | Backend::Firecracker(Firecracker { program, .. }) => {
+            // The machine enforces them, whatever the host can do.
+            found.enforced = Enforced { memory: true, cpu: true };
+            if let Some(version) = vm::version(program).await {
+                found.version = format!("{version}, {}", found.version);
+            }
+            vm::probe(&smallest(backend, found.enforced)).await
+        }
+    };
+    match tested {
         Ok((attacks, held)) => judge(found, attacks, &held),
         Err(SandboxError::Unavailable { why, .. }) => Found { reason: why, ..found },
         Err(error) => Found { reason: error.to_string(), ..found },
@@ -90,9 +105,20 @@ fn judge(found: Found, attacks: Vec<(String, u64)>, held: &Held) -> Found {
     Found { available: through.is_empty() && finished, reason, attacks, ..found }
 }
 
-fn smallest(enforced: Enforced) -> Cage {
+/// How long the attacks may take.
+const ATTACKS_MAX: Duration = Duration::from_secs(10);
+
+/// A cage for the self-test.
+fn smallest(backend: &Backend, enforced: Enforced) -> Cage {
+    let starting = match backend {
+        Backend::Native => 0,
+        Backend::Qemu(Qemu { machine, .. }) | Backend::Firecracker(Firecracker { machine, .. }) => {
+            machine.boot_max_ms
+        }
+    };
+    let time = ATTACKS_MAX + Duration::from_millis(starting);
     Cage {
-        backend: Backend::Native,
+        backend: backend.clone(),
         views: Vec::new(),
         network: Network::None,
         limits: Limits {
@@ -106,11 +132,7 @@ fn smallest(enforced: Enforced) -> Cage {
             output_kept_max_bytes: 4_096,
             output_max_bytes: 4_096,
         },
-        clocks: Clocks {
-            call: Duration::from_secs(10),
-            task_left: Duration::from_secs(10),
-            lifetime_left: Duration::from_secs(10),
-        },
+        clocks: Clocks { call: time, task_left: time, lifetime_left: time },
     }
 }
 
@@ -125,7 +147,7 @@ mod tests {
     use crate::HostUser;
 
     fn judged(attacks: &[(&str, u64)]) -> Found {
-        let cage = smallest(Enforced { memory: false, cpu: false });
+        let cage = smallest(&Backend::Native, Enforced { memory: false, cpu: false });
         let held = Held {
             backend: Backend::Native,
             user: HostUser::Ours,
@@ -162,7 +184,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_self_test_runs_here() {
-        let found = probe().await;
+        let found = probe(&[Backend::Native]).await;
         let native = &found[0];
         assert!(native.available, "{}", native.reason);
         assert!(native.attacks.len() > 15, "{native:?}");

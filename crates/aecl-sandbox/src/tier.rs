@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::{Acceleration, Firecracker, Qemu};
+
 /// From weak to strong. What is stronger may stand in for what is weaker, never the other way round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tier {
@@ -42,6 +44,10 @@ impl fmt::Display for Tier {
 pub enum Backend {
     /// Our own launcher.
     Native,
+    /// A machine by QEMU.
+    Qemu(Qemu),
+    /// A machine by Firecracker.
+    Firecracker(Firecracker),
 }
 
 impl Backend {
@@ -50,6 +56,9 @@ impl Backend {
     pub fn tier(&self) -> Tier {
         match self {
             Self::Native => Tier::Native,
+            // QEMU's own emulation is no boundary. It satisfies nothing.
+            Self::Qemu(Qemu { acceleration: Acceleration::Emulation, .. }) => Tier::Process,
+            Self::Qemu(_) | Self::Firecracker(_) => Tier::Microvm,
         }
     }
 
@@ -58,6 +67,9 @@ impl Backend {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Native => "native",
+            Self::Qemu(Qemu { acceleration: Acceleration::Emulation, .. }) => "qemu-emulated",
+            Self::Qemu(_) => "qemu",
+            Self::Firecracker(_) => "firecracker",
         }
     }
 }

@@ -241,6 +241,16 @@ async fn who_accepts_on_the_listener_serves_this_program_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_listener_that_was_closed_leaves_a_closed_port() {
+    let script = "for n in 1 2 3 4 5 6 7 8 9; do (exec 3<>/dev/tcp/127.0.0.1/3128) 2>&1; sleep 0.05; done";
+    let bash = Program { argv: vec!["bash".into(), "-c".into(), script.into()], ..shell("") };
+    let mut one = start(bash, Cage { network: Network::Listener { port: 3128 }, ..cage() }).await.unwrap();
+    drop(one.listener.take());
+    let end = one.wait().await;
+    assert!(text(&end).contains("Connection refused"), "{}", text(&end));
+}
+
+#[tokio::test]
 async fn thirty_two_cages_start_at_once() {
     let all: Vec<_> = (0..32).map(|n| tokio::spawn(run(shell(&format!("echo {n}")), cage()))).collect();
     for (n, one) in all.into_iter().enumerate() {

@@ -1,5 +1,5 @@
-//! A program in a cage: a test suite, a script, a shell line. It sees what the catalogue entry shows it, can
-//! reach nobody and change nothing; what it wrote comes back as data.
+//! A program in a cage: a test suite, a script, a shell line. It sees what the catalogue entry shows it,
+//! reaches whom the entry names and nobody else, and changes nothing here; what it wrote comes back as data.
 //!
 //! Changes of a view with an overlay come back in the form that a [`files`](super::files) action takes, so
 //! that to keep them is an action of its own, with its own yes.
@@ -7,34 +7,62 @@
 mod cages;
 mod changes;
 mod spec;
+mod way_out;
 
 use aecl_kernel::cage;
-use aecl_sandbox::{CgroupVersion, Ended, Held, HostUser, Level, Outcome, Program, SandboxError, start};
+use aecl_sandbox::{
+    Backend, CgroupVersion, Ended, Held, HostUser, Level, Outcome, Program, Running, SandboxError, start,
+};
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use tokio::io::AsyncWriteExt as _;
 
 use super::files::Content;
 use super::wrong_desk;
 use crate::arguments::Arguments;
+use crate::egress::broker::AllowList;
+use crate::egress::{Names, SystemNames};
 use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
+pub use aecl_sandbox::VirtualMachine;
 use cages::{Cages, tier};
 pub use spec::{AccessSpec, LimitsSpec, ProcessSpec, ViewSpec};
+pub use way_out::WayOut;
 
 /// Runs programs in cages, once it is known what cages there are.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 pub struct ProcessConnector {
     cages: Cages,
+    names: Arc<dyn Names>,
+}
+
+impl Default for ProcessConnector {
+    fn default() -> Self {
+        Self::new(Arc::new(SystemNames))
+    }
 }
 
 impl ProcessConnector {
-    /// Finds out what this host can hold programs with, and uses that from now on: all of it, or what the list
-    /// names, in its order. Each cage is built and attacked, which takes some milliseconds or more.
+    /// Programs whose destinations are looked up there.
+    #[must_use]
+    pub fn new(names: Arc<dyn Names>) -> Self {
+        Self { cages: Cages::default(), names }
+    }
+
+    /// Finds out what this host can hold programs with, and uses that from now on: our own cages and these
+    /// machines, or of them what the list names, in its order. Each is built and attacked, which takes some
+    /// milliseconds, and for a machine as long as it takes to start.
     ///
     /// # Errors
     /// When the list names what is not known here. What was used before is used on.
-    pub async fn find_cages(&self, allowed: Option<&[String]>) -> Result<Vec<cage::Found>, String> {
-        self.cages.find_out(allowed).await
+    pub async fn find_cages(
+        &self,
+        machines: &[VirtualMachine],
+        allowed: Option<&[String]>,
+    ) -> Result<Vec<cage::Found>, String> {
+        let ours = std::iter::once(Backend::Native);
+        let backends: Vec<Backend> = ours.chain(machines.iter().cloned().map(Backend::from)).collect();
+        self.cages.find_out(&backends, allowed).await
     }
 }
 
@@ -80,9 +108,14 @@ impl Connector for ProcessConnector {
             let (code, message) = wrong_desk(call);
             return Performed::not_sent(code, message);
         };
-        let (ended, mut output) = match run(call, spec, &self.cages).await {
+        let ran = run(call, spec, self).await;
+        // What it did at others has happened, however it ended here.
+        let acted = call.traffic.get().is_some_and(|traffic| traffic.acted);
+        let (ended, output) = match ran {
             Ok(ran) => ran,
-            Err(error) => return Performed::not_sent(error.code(), format!("`{}`: {error}", call.action)),
+            Err(error) => {
+                return broken_off(error.code(), format!("`{}`: {error}", call.action), None, acted);
+            }
         };
         let truncated = ended.stdout.is_truncated() || ended.stderr.is_truncated();
         if output.len() > call.max_output_bytes {
@@ -93,20 +126,23 @@ impl Connector for ProcessConnector {
                 output.len(),
                 call.max_output_bytes
             );
-            return Performed::not_sent("process_output", message);
+            return broken_off("process_output", message, None, acted);
         }
         match failure(ended.outcome, spec) {
             None => {
                 let seen = Seen { status: None, output_bytes: output.len(), truncated };
                 Performed::Done { output, seen }
             }
-            // Nothing that it did has left the cage.
-            Some(code) => Performed::Failed {
-                code,
-                message: format!("`{}`: the program {}", call.action, ended.outcome),
-                output: Some(std::mem::take(&mut output)),
-                effect: Effect::None,
-            },
+            Some(code) => {
+                let message = format!("`{}`: the program {}", call.action, ended.outcome);
+                match ended.outcome {
+                    // It saw its end, and says itself that it went wrong.
+                    Outcome::Exited(_) if acted => {
+                        Performed::Failed { code, message, output: Some(output), effect: Effect::Possible }
+                    }
+                    _ => broken_off(code, message, Some(output), acted),
+                }
+            }
         }
     }
 
@@ -117,16 +153,39 @@ impl Connector for ProcessConnector {
         };
         match prepare(call, spec) {
             Ok((program, _)) => {
-                let would = json!({ "argv": program.argv, "views": spec.views, "limits": spec.limits });
+                let would = json!({
+                    "argv": program.argv, "views": spec.views, "limits": spec.limits, "egress": spec.egress,
+                });
                 DryRun::Would { output: would.to_string().into_bytes(), rows: None }
             }
             Err(error) => DryRun::Failed { code: error.code(), message: error.to_string() },
         }
     }
 
-    /// A program that nobody saw end died with us, and what it wrote was in its cage.
-    async fn reconcile(&self, _call: &Call) -> Reconciled {
-        Reconciled::NotDone
+    /// A program that nobody saw end died with us, and what it wrote was in its cage. What it did at others is
+    /// known to them.
+    async fn reconcile(&self, call: &Call) -> Reconciled {
+        let ConnectorSpec::Process(spec) = &call.connector else { return Reconciled::NotDone };
+        let hosts: Vec<_> = spec.egress.iter().map(|allow| format!("`{}`", allow.host)).collect();
+        if hosts.is_empty() {
+            return Reconciled::NotDone;
+        }
+        Reconciled::StillUnknown {
+            message: format!(
+                "nobody saw the end of the program, which could reach {}; find out there",
+                hosts.join(", ")
+            ),
+        }
+    }
+}
+
+/// It did not come to its own end. What never left the cage surely did not happen.
+fn broken_off(code: &'static str, message: String, output: Option<Vec<u8>>, acted: bool) -> Performed {
+    match acted {
+        false => Performed::Failed { code, message, output, effect: Effect::None },
+        true => {
+            Performed::Unknown { code, message: format!("{message}; it had reached others before"), output }
+        }
     }
 }
 
@@ -156,14 +215,19 @@ fn prepare(call: &Call, spec: &ProcessSpec) -> Result<(Program, Option<Vec<u8>>)
         Some(template) => Some(arguments.fill(template, str::to_owned).map_err(|e| wrong(&e))?.into_bytes()),
         None => None,
     };
-    Ok((Program { argv, env: spec.env.clone(), cwd: spec.cwd.clone() }, input))
+    Ok((spec.program(argv), input))
 }
 
 /// Runs the program and reads what it left.
-async fn run(call: &Call, spec: &ProcessSpec, cages: &Cages) -> Result<(Ended, Vec<u8>), ProcessError> {
+async fn run(
+    call: &Call,
+    spec: &ProcessSpec,
+    process: &ProcessConnector,
+) -> Result<(Ended, Vec<u8>), ProcessError> {
     let (program, input) = prepare(call, spec)?;
+    let list = spec.check().map_err(ProcessError::Arguments)?;
     let least = call.tier.ok_or(ProcessError::NoTier)?;
-    let fit = cages.fit(least, &spec.limits)?;
+    let fit = process.cages.fit(least, &spec.limits)?;
     let cage = spec.cage(fit.backend().clone(), spec.clocks(call.timeout(), call.task_left()));
     let mut running = tokio::select! {
         running = start(program, cage) => running.map_err(ProcessError::Sandbox)?,
@@ -178,21 +242,46 @@ async fn run(call: &Call, spec: &ProcessSpec, cages: &Cages) -> Result<(Ended, V
         None => in_cage,
         Some(asked) => format!("{in_cage}; `{asked}` was asked for, and the operator accepts less"),
     });
+    let way_out = way_out(&mut running, spec, list, &process.names).map_err(ProcessError::Sandbox)?;
     if let (Some(input), Some(mut stdin)) = (input, running.stdin.take()) {
         // A program that does not read its input to the end has had enough of it.
         tokio::spawn(async move { stdin.write_all(&input).await });
     }
     let ended = tokio::select! {
-        ended = running.wait() => ended,
+        ended = running.wait() => Ok(ended),
         // Dropped with the future, and with it everything that the program started.
-        () = call.cancel.cancelled() => return Err(ProcessError::Cancelled),
+        () = call.cancel.cancelled() => Err(ProcessError::Cancelled),
     };
+    if let Some(way_out) = way_out {
+        call.has_reached(way_out.close().await);
+    }
+    let ended = ended?;
     let spec = spec.clone();
     let told = tokio::task::spawn_blocking(move || {
         let output = tell(&ended, &spec).map_err(ProcessError::Sandbox)?.to_string().into_bytes();
         Ok((ended, output))
     });
     told.await.unwrap_or(Err(ProcessError::Worker))
+}
+
+/// The broker of a program that may reach somebody.
+///
+/// # Errors
+/// When there is no listener in its cage; it has then reached nobody.
+pub fn way_out(
+    running: &mut Running,
+    spec: &ProcessSpec,
+    list: AllowList,
+    names: &Arc<dyn Names>,
+) -> Result<Option<WayOut>, SandboxError> {
+    if spec.egress.is_empty() {
+        return Ok(None);
+    }
+    let listener = running.listener.take().ok_or_else(|| SandboxError::Unavailable {
+        backend: running.held().backend.clone(),
+        why: "it has no listener for the `egress` of this program; run it in the tier `native`".into(),
+    })?;
+    Ok(Some(WayOut::open(listener, list, spec.egress_limits, names.clone())))
 }
 
 /// What is told of the end: how, what it said, what it changed. It reads files, so call it where blocking is

@@ -9,6 +9,7 @@
 //! What this cannot see: the `Host` header inside TLS. A server that answers for several names behind one
 //! certificate can be asked for any of them.
 
+mod answer;
 mod connection;
 mod head;
 mod hello;
@@ -93,6 +94,8 @@ pub struct Ended {
     pub method: Option<String>,
     /// Where it wanted to go; absent when the request could not be read.
     pub to: Option<Destination>,
+    /// The first line of a request that could not be read, shortened. Somebody else's text.
+    pub asked: Option<String>,
     /// The address that was dialled, if one was.
     pub address: Option<SocketAddr>,
     /// How it came out.

@@ -1,11 +1,15 @@
 //! People: yes, no, too late, too few, the wrong ones, two who wait for the same yes.
 
 use crate::house::{House, end, person, submission};
+use aecl_executor::Carry;
+use aecl_executor::fake::Mood;
 use aecl_gate::Identity;
 use aecl_gate::submit::Submission;
 use aecl_kernel::approval::AskState;
 use aecl_kernel::facts::ActionState;
 use serde_json::json;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_yes_carries_out_what_waited() {
@@ -182,4 +186,35 @@ async fn an_approver_sees_everything() {
     assert!(step.output.as_deref().unwrap().contains("immediately"));
     assert!(request.ruled.decision.findings.iter().any(|f| f.code.as_str() == "approval_rule"));
     assert!(request.ruled.facts.run.unwrap().labels.untrusted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_gone_gets_nothing_done_by_a_yes() {
+    let house = House::new().await;
+    let run = house.clerk().await;
+    let pending = house.submit(&run, "pay", json!({"eur": 30})).await;
+    let gone = CancellationToken::new();
+    gone.cancel();
+    house.yes("bob", &house.asked().await).await.unwrap();
+    let answer = house.gate.carry_on_for(&pending.action, Carry::default(), &gone).await.unwrap();
+    assert_eq!((end(&answer).as_str(), house.world.effects_in_all()), ("pending approved", 0));
+    let here = CancellationToken::new();
+    let answer = house.gate.carry_on_for(&pending.action, Carry::default(), &here).await.unwrap();
+    assert_eq!((end(&answer).as_str(), house.world.effects_in_all()), ("done", 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_goes_need_not_wait_for_what_another_has_begun() {
+    let house = House::new().await;
+    let run = house.clerk().await;
+    let pending = house.submit(&run, "pay", json!({"eur": 30})).await;
+    house.yes("bob", &house.asked().await).await.unwrap();
+    house.world.turn(Mood::Slow(Duration::from_millis(300)));
+    let other = house.propose(&run, submission("pay", json!({"eur": 30})));
+    house.until(&pending.action, ActionState::Started).await;
+    let gone = CancellationToken::new();
+    gone.cancel();
+    let answer = house.gate.carry_on_for(&pending.action, Carry::default(), &gone).await.unwrap();
+    assert!(end(&answer).starts_with("pending"), "{}", end(&answer));
+    assert_eq!(end(&other.await.unwrap().unwrap()), "done");
 }

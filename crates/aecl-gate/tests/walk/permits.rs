@@ -21,6 +21,7 @@ fn done() -> Outcome {
         output: Some(b"{}".to_vec()),
         labels: Labels::default(),
         sandbox: "agent".into(),
+        traffic: None,
     }
 }
 

@@ -102,6 +102,7 @@ async fn what_an_agent_reports_of_itself_taints_and_proves_nothing() {
         ),
         labels: aecl_kernel::labels::Labels::default(),
         sandbox: "none".into(),
+        traffic: None,
     };
     house.gate.report(&run, &permitted.action, outcome).await.unwrap();
     assert_eq!(end(&transfer(&house, &run, EVIL).await), "pending pending");

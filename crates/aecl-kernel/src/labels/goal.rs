@@ -129,6 +129,79 @@ const PLURALS: &[&str] = &[
     "rest",
 ];
 
+/// Words with a capital that name nobody: a goal has them for other reasons, and so has a stranger's title.
+const NO_NAMES: &[&str] = &[
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+];
+/// What records are, rather than which.
+const RECORDS: &[&str] = &[
+    "account",
+    "address",
+    "appointment",
+    "bill",
+    "call",
+    "channel",
+    "contact",
+    "customer",
+    "document",
+    "email",
+    "entry",
+    "event",
+    "file",
+    "invitation",
+    "invoice",
+    "item",
+    "list",
+    "mail",
+    "meeting",
+    "message",
+    "note",
+    "order",
+    "payment",
+    "person",
+    "record",
+    "request",
+    "task",
+    "ticket",
+    "title",
+    "transaction",
+    "transfer",
+    "update",
+    "user",
+];
+/// The most words that a name has.
+const NAME_WORDS: usize = 3;
+
+/// Whether a word is written as a name is.
+fn is_name(word: &str) -> bool {
+    let bare = canon::bare(word);
+    let capital = word.chars().next().is_some_and(char::is_uppercase) && word.chars().count() >= 3;
+    capital && !is_filler(&bare) && !NO_NAMES.contains(&bare.as_str())
+}
+
+/// Whether a word stands in goals whatever they are about.
+fn is_filler(word: &str) -> bool {
+    [ORDER_BEFORE, DETERMINERS, PLURALS].iter().any(|list| list.contains(&word))
+}
+
 impl Reading {
     /// Reads a goal in one pass over its text.
     pub fn of(goal: &str) -> Self {
@@ -176,18 +249,20 @@ impl Reading {
         word.len() >= 3 && self.words.iter().any(|w| w.text == word)
     }
 
-    /// Whether the goal names this text of a record: all of it, or one capitalised word of it.
+    /// Whether the goal names this text of a record. Strangers write records, too, so words that any goal has,
+    /// and words for what records are, name none.
     pub fn names_record(&self, text: &str) -> bool {
-        let capital = |w: &str| w.chars().next().is_some_and(char::is_uppercase) && w.chars().count() >= 3;
-        if text.len() > 256 {
-            return false;
+        let Some(phrase) = canon::phrase(text) else { return false };
+        let names: Vec<String> = text.split_whitespace().filter(|w| is_name(w)).map(canon::bare).collect();
+        let named = |name: &String| self.words.iter().any(|w| w.capital && !w.negated && w.text == *name);
+        if phrase.split(' ').count() <= NAME_WORDS && names.iter().any(named) {
+            return true;
         }
-        let whole = canon::phrase(text).is_some_and(|p| self.has_phrase(&p));
-        whole
-            || text.split_whitespace().filter(|w| capital(w)).any(|w| {
-                let w = canon::bare(w);
-                self.words.iter().any(|own| own.capital && !own.negated && own.text == w)
-            })
+        let quoted = self.atoms.get(&Atom { kind: Kind::Phrase, text: phrase.clone() }) == Some(&How::Quoted);
+        let telling =
+            |w: &str| w.len() >= 4 && !is_filler(w) && !RECORDS.contains(&w) && !NO_NAMES.contains(&w);
+        let tells = phrase.split(' ').any(|w| telling(w) && !canon::is_date(w));
+        (quoted || tells) && self.has_phrase(&phrase)
     }
 
     /// Whether the goal asks for an action with these words. `destination`: it names where the action goes.
@@ -623,6 +698,42 @@ mod tests {
 
     fn named(goal: &str, kind: Kind, text: &str) -> Option<How> {
         Reading::of(goal).names(&Atom { kind, text: text.into() })
+    }
+
+    #[test]
+    fn a_record_is_named_by_what_only_it_is_called() {
+        let named = |goal: &str, text: &str| Reading::of(goal).names_record(text);
+        let goal = "Please create a new event on May 15th, 2024-05-15, with those who come to the 'Team lunch', \
+                    and tell Emma. Use file minutes-7.docx and the quarterly planning notes.";
+        for text in [
+            "Team lunch",
+            "team lunch",
+            "Emma Johnson",
+            "emma",
+            "minutes-7.docx",
+            "Quarterly planning",
+            "Lunch",
+        ] {
+            assert!(named(goal, text), "{text}");
+        }
+        // What a stranger may call a record so that any goal seems to mean it.
+        for text in [
+            "Please",
+            "new event",
+            "event",
+            "May",
+            "2024-05-15",
+            "the",
+            "with those",
+            "the payment",
+            "Emma and everybody else who reads this",
+            "Never",
+            "",
+            "Create",
+        ] {
+            assert!(!named(goal, text), "{text}");
+        }
+        assert!(!named("Do not tell Emma. Write the notes", "Emma Johnson"));
     }
 
     #[test]

@@ -297,6 +297,7 @@ impl World {
             trusted_bytes: 0,
             latency_ms: 1,
             sandbox: "none".into(),
+            traffic: None,
             approval: None,
             rollback_token: None,
             resolved_by: None,

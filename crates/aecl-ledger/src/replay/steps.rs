@@ -16,6 +16,7 @@ use aecl_kernel::facts::{Facts, Goal};
 use aecl_kernel::id::{ActionId, ApprovalId, RunId};
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
+use aecl_kernel::traffic::Traffic;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -82,6 +83,8 @@ pub enum What {
         output_bytes: u64,
         latency_ms: u64,
         sandbox: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        traffic: Option<Traffic>,
         resolved_by: Option<String>,
         rollback_token: Option<String>,
     },
@@ -161,6 +164,7 @@ fn what(store: &mut dyn Store, event: Event) -> Result<What, LedgerError> {
                 output_bytes: e.output_bytes,
                 latency_ms: e.latency_ms,
                 sandbox: e.sandbox,
+                traffic: e.traffic,
                 resolved_by: e.resolved_by,
                 rollback_token: e.rollback_token,
             }

@@ -309,6 +309,7 @@ pub fn conclusion(id: &ActionId, outcome: OutcomeKind) -> Conclusion {
         trusted: Vec::new(),
         latency_ms: 3,
         sandbox: "none".into(),
+        traffic: None,
         resolved_by: None,
     }
 }

@@ -179,13 +179,28 @@ fn sweep(home: &Path) {
     }
 }
 
+/// Limits that all processes of a cage share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shared {
+    pub(crate) memory_max_bytes: Option<u64>,
+    pub(crate) cpu_max_millicores: Option<u32>,
+    pub(crate) processes_max: u32,
+}
+
+impl From<&Limits> for Shared {
+    fn from(limits: &Limits) -> Self {
+        let Limits { memory_max_bytes, cpu_max_millicores, processes_max, .. } = *limits;
+        Self { memory_max_bytes, cpu_max_millicores, processes_max }
+    }
+}
+
 static CAGES: AtomicU64 = AtomicU64::new(0);
 
 /// The cgroups of one cage.
 ///
 /// # Errors
 /// When a limit is asked for that nothing here enforces.
-pub(crate) fn groups(here: &Hierarchies, limits: &Limits) -> Result<Vec<Group>, SandboxError> {
+pub(crate) fn groups(here: &Hierarchies, limits: &Shared) -> Result<Vec<Group>, SandboxError> {
     let name = format!("{}-{}", process::id(), CAGES.fetch_add(1, Ordering::Relaxed));
     let mut groups: Vec<Group> = Vec::new();
     let mut add = |home: &Path, settings: Vec<(String, String)>, memory: MemoryEvents| {
@@ -209,6 +224,27 @@ pub(crate) fn groups(here: &Hierarchies, limits: &Limits) -> Result<Vec<Group>, 
         // One more: the cage's first process is ours. Without a cgroup a resource limit does the same.
         let max = u64::from(limits.processes_max) + 1;
         add(home, vec![("pids.max".into(), max.to_string())], MemoryEvents::Elsewhere);
+    }
+    Ok(groups)
+}
+
+/// The cgroups of a cage inside a machine, in the directory that its agent prepared.
+///
+/// # Errors
+/// None that can happen there.
+pub(crate) fn groups_of_a_machine(limits: &Shared) -> Result<Vec<Group>, SandboxError> {
+    let home = Some(PathBuf::from("/sys/fs/cgroup").join(HOME));
+    let there = Hierarchies {
+        version: 2,
+        memory: home.clone(),
+        pids: home.clone(),
+        cpu: home,
+        why_none: String::new(),
+    };
+    let mut groups = groups(&there, limits)?;
+    for group in &mut groups {
+        // Whether there is swap was asked of this host. A machine has none.
+        group.settings.retain(|(name, _)| name != b"memory.swap.max");
     }
     Ok(groups)
 }
@@ -301,7 +337,7 @@ mod tests {
             cpu: home,
             ..Default::default()
         };
-        let groups = groups(&here, &limits()).unwrap();
+        let groups = groups(&here, &(&limits()).into()).unwrap();
         assert_eq!(groups.len(), 1);
         let text: Vec<String> = groups[0]
             .settings
@@ -318,7 +354,7 @@ mod tests {
     #[test]
     fn a_limit_that_nothing_enforces_is_refused_and_says_what_to_do() {
         let here = Hierarchies { why_none: "nothing is delegated".into(), ..Default::default() };
-        let error = groups(&here, &limits()).unwrap_err().to_string();
+        let error = groups(&here, &(&limits()).into()).unwrap_err().to_string();
         assert!(error.contains("`memory_max_bytes`") && error.contains("nothing is delegated"), "{error}");
         assert!(error.contains("Delegate=yes"), "{error}");
     }

@@ -28,6 +28,17 @@ impl Control {
         Ok((Self(register(ours)?), theirs))
     }
 
+    /// The other end, for who stands in for a launcher.
+    pub(crate) fn over(end: OwnedFd) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&end, true)?;
+        Ok(Self(register(end)?))
+    }
+
+    /// Waits until the supervisor says something, which is that it wants an end, or is gone.
+    pub(crate) async fn asked(&mut self) {
+        let _ = self.0.async_io(Interest::READABLE, |fd| receive(fd.as_fd())).await;
+    }
+
     /// Sends words and descriptors. The socket has room for them: there is never a second message waiting.
     pub(crate) fn send(&self, words: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];

@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
-static LAUNCHER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/aecl-cage"));
+/// The launcher, which is also the agent inside machines.
+pub(crate) static LAUNCHER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/aecl-cage"));
 
 /// A path by which the launcher can be executed as long as we live. Its bytes are sealed: nobody, not even
 /// who finds a way to it from inside a cage, can change them.

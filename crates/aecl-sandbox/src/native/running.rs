@@ -2,25 +2,15 @@
 
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
-use std::process::ExitStatus;
-use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::sync::oneshot;
 
-use super::wire::{Cause, MountKind, Order, Report};
-use super::{Launched, groups_of};
-use crate::{Cage, Ended, Held, Level, Limits, Network, Outcome, Output, Scratch, Stream};
-
-/// How much later than the launcher's the supervisor's own deadline is. It matters only if the launcher
-/// hangs.
-const GRACE: Duration = Duration::from_millis(250);
-
-/// Longer than any machine runs, and short enough to be added to a clock.
-const FAR: Duration = Duration::from_secs(10 * 365 * 86_400);
+use super::launched::Launched;
+use super::wire::{MountKind, Order};
+use crate::vm::Sent;
+use crate::{Cage, Ended, Held, Limits, Network, Output, Scratch, Stream};
 
 /// How much is read at once.
 const CHUNK: usize = 16 << 10;
@@ -36,25 +26,14 @@ pub struct Running {
     launched: Launched,
     scratch: Vec<Scratch>,
     limits: Limits,
-    groups: Vec<PathBuf>,
-    deadline: Instant,
-    level: Level,
+    /// What a machine sends at its end, for the scratch space that is there already.
+    sent: Option<oneshot::Receiver<Vec<Sent>>>,
 }
 
 impl std::fmt::Debug for Running {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Running").field("held", &self.held).finish_non_exhaustive()
     }
-}
-
-/// What is known so far of how it ended.
-#[derive(Default)]
-struct Findings {
-    status: Option<ExitStatus>,
-    cause: Option<Cause>,
-    oom_kills: u64,
-    too_much: bool,
-    late: bool,
 }
 
 impl Running {
@@ -72,18 +51,19 @@ impl Running {
         let overlays = order.mounts.iter().filter(|mount| mount.kind == MountKind::Overlay);
         let places = [b"/scratch".to_vec()].into_iter().chain(overlays.map(|mount| mount.at.clone()));
         let scratch = places.zip(fds).map(|(at, fd)| Scratch::new(at, fd)).collect();
-        let (left, level) = cage.clocks.deadline();
-        Self {
-            stdin: launched.stdin.take(),
-            listener,
-            held,
-            launched,
-            scratch,
-            limits: cage.limits,
-            groups: groups_of(order),
-            deadline: Instant::now() + left.min(FAR) + GRACE,
-            level,
-        }
+        let (stdin, limits) = (launched.stdin.take(), cage.limits);
+        Self { stdin, listener, held, launched, scratch, limits, sent: None }
+    }
+
+    /// A program in a machine, for which somebody stands in for the launcher.
+    pub(crate) fn of_machine(
+        mut launched: Launched,
+        cage: &Cage,
+        held: Held,
+        sent: oneshot::Receiver<Vec<Sent>>,
+    ) -> Self {
+        let (stdin, limits) = (launched.stdin.take(), cage.limits);
+        Self { stdin, listener: None, held, launched, scratch: Vec::new(), limits, sent: Some(sent) }
     }
 
     /// The cage that it really got.
@@ -96,13 +76,12 @@ impl Running {
     /// cage does.
     #[must_use]
     pub fn launcher_id(&self) -> Option<u32> {
-        self.launched.child.id()
+        self.launched.id()
     }
 
     /// Ends the program and everything it started, at once. [`Running::wait`] then tells how it went.
     pub fn kill(&self) {
-        // If the launcher is gone, the cage is gone.
-        let _ = self.launched.control.send(b"kill", &[]);
+        self.launched.kill();
     }
 
     /// Waits until nothing of the program is left, and tells how it ended. What nobody took of its input is
@@ -114,117 +93,57 @@ impl Running {
     /// The same, and hands out what the program writes while it runs, until it has written more than it may.
     pub async fn watch(mut self, mut seen: impl FnMut(Stream, &[u8])) -> Ended {
         drop(self.stdin.take());
+        let (mut out, mut err) = (self.launched.stdout.take(), self.launched.stderr.take());
         let (mut stdout, mut stderr) = (Output::default(), Output::default());
-        let mut findings = Findings::default();
-        let (mut out_open, mut err_open, mut control_open) = (true, true, true);
         let (mut out_buffer, mut err_buffer) = (vec![0; CHUNK], vec![0; CHUNK]);
-        while control_open || out_open || err_open {
+        let mut goes_on = true;
+        while goes_on || out.is_some() || err.is_some() {
             tokio::select! {
-                read = self.launched.stdout.read(&mut out_buffer), if out_open => {
+                read = next(&mut out, &mut out_buffer), if out.is_some() => {
                     let chunk = chunk(&out_buffer, read);
-                    out_open = self.keep(&mut stdout, chunk, &mut findings, |c| seen(Stream::Stdout, c));
+                    if !self.keep(&mut stdout, chunk, |c| seen(Stream::Stdout, c)) { out = None; }
                 }
-                read = self.launched.stderr.read(&mut err_buffer), if err_open => {
+                read = next(&mut err, &mut err_buffer), if err.is_some() => {
                     let chunk = chunk(&err_buffer, read);
-                    err_open = self.keep(&mut stderr, chunk, &mut findings, |c| seen(Stream::Stderr, c));
+                    if !self.keep(&mut stderr, chunk, |c| seen(Stream::Stderr, c)) { err = None; }
                 }
-                report = self.launched.control.next(), if control_open => {
-                    control_open = findings.hear(report);
-                }
-                () = sleep_until(self.deadline), if !findings.late => {
-                    findings.late = true;
-                    // The launcher should have done this. Its end is the end of all that it holds.
-                    let _ = self.launched.child.start_kill();
-                }
+                more = self.launched.hear(), if goes_on => goes_on = more,
             }
         }
-        let mut launcher = self.launched.child;
-        if findings.cause.is_none() {
-            let _ = launcher.wait().await;
-            remove_groups(&self.groups).await;
-        } else {
-            // Its last word was that the cage is gone. Nobody has to wait until it is gone itself.
-            tokio::spawn(async move { launcher.wait().await });
+        let outcome = self.launched.over().await;
+        let mut scratch = self.scratch;
+        if let Some(sent) = self.sent {
+            // A machine that was lost has sent nothing.
+            scratch.push(Scratch::sent("/scratch", sent.await.unwrap_or_default()));
         }
-        let outcome = findings.outcome(self.level);
-        Ended { outcome, stdout, stderr, scratch: self.scratch, held: self.held }
+        Ended { outcome, stdout, stderr, scratch, held: self.held }
     }
 
     /// Whether the stream is still open.
-    fn keep(
-        &self,
-        output: &mut Output,
-        chunk: &[u8],
-        findings: &mut Findings,
-        seen: impl FnOnce(&[u8]),
-    ) -> bool {
+    fn keep(&mut self, output: &mut Output, chunk: &[u8], seen: impl FnOnce(&[u8])) -> bool {
         if chunk.is_empty() {
             return false;
         }
         output.take(chunk, self.limits.output_kept_max_bytes);
-        if !findings.too_much {
+        if !self.launched.wrote_too_much() {
             seen(chunk);
         }
-        if output.written_bytes > self.limits.output_max_bytes && !findings.too_much {
-            findings.too_much = true;
-            self.kill();
+        if output.written_bytes > self.limits.output_max_bytes {
+            self.launched.end_for_output();
         }
         true
+    }
+}
+
+/// The next bytes of a stream that is open.
+async fn next(stream: &mut Option<pipe::Receiver>, buffer: &mut [u8]) -> std::io::Result<usize> {
+    match stream {
+        Some(stream) => stream.read(buffer).await,
+        None => Ok(0),
     }
 }
 
 /// What was read; nothing at the end, and nothing when it cannot be read.
 fn chunk(buffer: &[u8], read: std::io::Result<usize>) -> &[u8] {
     read.ok().and_then(|count| buffer.get(..count)).unwrap_or_default()
-}
-
-impl Findings {
-    /// Whether there is more to hear.
-    fn hear(&mut self, report: std::io::Result<Option<(Report, Vec<OwnedFd>)>>) -> bool {
-        match report {
-            Ok(Some((Report::Program { status }, _))) => {
-                self.status = i32::try_from(status).ok().map(ExitStatus::from_raw);
-                true
-            }
-            Ok(Some((Report::Over { cause, oom_kills }, _))) => {
-                (self.cause, self.oom_kills) = (Some(cause), oom_kills);
-                true
-            }
-            Ok(Some(_)) => true,
-            Ok(None) | Err(_) => false,
-        }
-    }
-
-    fn outcome(&self, level: Level) -> Outcome {
-        let by_itself = self.status.and_then(|status| match (status.code(), status.signal()) {
-            (Some(code), _) => Some(Outcome::Exited(code)),
-            (None, Some(libc::SIGSYS)) => Some(Outcome::Seccomp),
-            (None, Some(signal)) => Some(Outcome::Signalled(signal)),
-            (None, None) => None,
-        });
-        let out_of_memory = self.oom_kills > 0 && by_itself != Some(Outcome::Exited(0));
-        match self.cause {
-            _ if self.too_much => Outcome::OutputCap,
-            Some(Cause::OutOfMemory) => Outcome::OutOfMemory,
-            Some(Cause::Ended) | None if out_of_memory => Outcome::OutOfMemory,
-            Some(Cause::Deadline) => Outcome::TimedOut(level),
-            None if self.late => Outcome::TimedOut(level),
-            Some(Cause::Asked | Cause::Abandoned) => Outcome::Killed,
-            Some(Cause::Ended) | None => by_itself.unwrap_or(Outcome::Killed),
-        }
-    }
-}
-
-/// Removes the cgroups of a cage whose launcher could not.
-pub(super) async fn remove_groups(dirs: &[PathBuf]) {
-    for dir in dirs.iter().rev() {
-        for _ in 0..200 {
-            match std::fs::remove_dir(dir) {
-                Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {
-                    sleep(Duration::from_millis(2)).await;
-                }
-                Ok(()) | Err(_) => break,
-            }
-        }
-    }
 }

@@ -9,21 +9,34 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat2, statat};
 
+use crate::collected::{
+    self, DEPTH_MAX, DEVICE, FIFO, SOCKET, SYMLINK, TOO_DEEP, TOO_MANY, UNKNOWN, check_name,
+};
+use crate::vm::Sent;
 use crate::{Change, ChangeKind, CollectLimits, Collected, Refused, SandboxError};
-
-/// Directories inside directories. Deeper ones are refused.
-const DEPTH_MAX: usize = 64;
 
 /// A writable place of a cage after its end. The files are in memory until this is dropped.
 #[derive(Debug)]
 pub struct Scratch {
     at: PathBuf,
-    dir: OwnedFd,
+    files: Files,
+}
+
+/// Where the files are.
+#[derive(Debug)]
+enum Files {
+    Here(OwnedFd),
+    /// A machine sent them before it ended.
+    Sent(Vec<Sent>),
 }
 
 impl Scratch {
     pub(crate) fn new(at: Vec<u8>, dir: OwnedFd) -> Self {
-        Self { at: PathBuf::from(OsStr::from_bytes(&at)), dir }
+        Self { at: PathBuf::from(OsStr::from_bytes(&at)), files: Files::Here(dir) }
+    }
+
+    pub(crate) fn sent(at: &str, files: Vec<Sent>) -> Self {
+        Self { at: PathBuf::from(at), files: Files::Sent(files) }
     }
 
     /// Where it was in the cage: `/scratch`, or the path of a view.
@@ -42,8 +55,12 @@ impl Scratch {
             step: format!("collecting `{}`", self.at.display()),
             source: source.into(),
         };
+        let dir = match &self.files {
+            Files::Here(dir) => dir,
+            Files::Sent(files) => return Ok(crate::vm::collect(files, limits)),
+        };
         let mut walk = Walk { limits, total_bytes: 0, found: Collected::default() };
-        let top = rustix::io::fcntl_dupfd_cloexec(&self.dir, 3).map_err(failed)?;
+        let top = rustix::io::fcntl_dupfd_cloexec(dir, 3).map_err(failed)?;
         walk.directory(top, "", 0).map_err(failed)?;
         walk.found.changes.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(walk.found)
@@ -64,9 +81,9 @@ impl Walk {
             if name == b"." || name == b".." {
                 continue;
             }
-            let shown = join(path, &shown(name));
+            let shown = join(path, &collected::shown(name));
             if self.found.changes.len() + self.found.refused.len() >= self.limits.entries_max {
-                self.refuse(shown, "there are more entries than are collected");
+                self.refuse(shown, TOO_MANY);
                 return Ok(());
             }
             match self.entry(&dir, name, &shown, depth) {
@@ -82,12 +99,10 @@ impl Walk {
     }
 
     fn entry(&mut self, dir: &OwnedFd, name: &[u8], shown: &str, depth: usize) -> Result<(), &'static str> {
-        if std::str::from_utf8(name).map_or(true, |text| text.chars().any(is_odd)) {
-            return Err("its name has control characters or is no UTF-8");
-        }
+        check_name(name)?;
         let about = statat(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).map_err(|_| UNREADABLE)?;
         let change = match FileType::from_raw_mode(about.st_mode) {
-            FileType::Directory if depth >= DEPTH_MAX => return Err("it is nested too deeply"),
+            FileType::Directory if depth >= DEPTH_MAX => return Err(TOO_DEEP),
             FileType::Directory => {
                 let below = open(dir, name, OFlags::DIRECTORY)?;
                 let kind = ChangeKind::Directory { anew: hides_below(&below) };
@@ -97,18 +112,17 @@ impl Walk {
             FileType::RegularFile => self.file(dir, name)?,
             // How an overlay marks what is deleted. A program cannot make a device of any other number.
             FileType::CharacterDevice if about.st_rdev == 0 => ChangeKind::Deleted,
-            FileType::Symlink => return Err("it is a symbolic link"),
-            FileType::Fifo => return Err("it is a named pipe"),
-            FileType::Socket => return Err("it is a socket"),
-            FileType::CharacterDevice | FileType::BlockDevice => return Err("it is a device"),
-            FileType::Unknown => return Err("nobody knows what it is"),
+            FileType::Symlink => return Err(SYMLINK),
+            FileType::Fifo => return Err(FIFO),
+            FileType::Socket => return Err(SOCKET),
+            FileType::CharacterDevice | FileType::BlockDevice => return Err(DEVICE),
+            FileType::Unknown => return Err(UNKNOWN),
         };
         self.found.changes.push(Change { path: shown.to_owned(), kind: change });
         Ok(())
     }
 
     fn file(&mut self, dir: &OwnedFd, name: &[u8]) -> Result<ChangeKind, &'static str> {
-        const SET_ID: u32 = 0o6000;
         let fd = open(dir, name, OFlags::empty())?;
         // Asked of what is open now, not of the name.
         let about = fstat(&fd).map_err(|_| UNREADABLE)?;
@@ -117,18 +131,8 @@ impl Walk {
             FileType::RegularFile => {}
             _ => return Err(UNREADABLE),
         }
-        if about.st_mode & SET_ID != 0 {
-            return Err("it would run as somebody else (set-user-ID or set-group-ID)");
-        }
-        if about.st_nlink > 1 {
-            return Err("it is a hard link");
-        }
-        if size > self.limits.file_max_bytes {
-            return Err("it is larger than what is collected of one file");
-        }
-        if self.total_bytes.saturating_add(size) > self.limits.total_max_bytes {
-            return Err("all files together are larger than what is collected");
-        }
+        let mode = u64::from(about.st_mode);
+        self.limits.check_file(mode, about.st_nlink, size, self.total_bytes)?;
         let mut bytes = Vec::new();
         File::from(fd).take(size).read_to_end(&mut bytes).map_err(|_| UNREADABLE)?;
         self.total_bytes += size;
@@ -158,15 +162,4 @@ fn open(dir: &OwnedFd, name: &[u8], flags: OFlags) -> Result<OwnedFd, &'static s
 
 fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") }
-}
-
-fn is_odd(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-}
-
-fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(name)
-        .chars()
-        .map(|c| if is_odd(c) { char::REPLACEMENT_CHARACTER } else { c })
-        .collect()
 }

@@ -1,20 +1,10 @@
 //! Which files of the host a cage shows.
 
-use std::fs;
 use std::path::{Component, Path};
 
-use super::bytes;
 use super::wire::{Mount, MountKind, Order};
+use super::{bytes, system};
 use crate::{Access, SandboxError, View};
-
-/// Directories that are part of `/usr` on most systems, and beside it on some.
-const BESIDE_USR: [&str; 6] = ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
-
-/// What programs need of `/etc`. The rest of it is the host's own affair.
-const OF_ETC: [&str; 5] =
-    ["/etc/ld.so.cache", "/etc/alternatives", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/localtime"];
-
-const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 
 const LINKS: [(&str, &str); 4] = [
     ("/dev/fd", "/proc/self/fd"),
@@ -63,27 +53,8 @@ const NEVER_SHOWN: [&str; 3] = ["/proc", "/sys", "/dev"];
 
 /// Fills in what the cage shows.
 pub(crate) fn plan(order: &mut Order, views: &[View]) -> Result<(), SandboxError> {
-    let mut show = |path: &str, kind: MountKind| {
-        order.mounts.push(Mount { source: path.into(), at: path.into(), kind });
-    };
-    show("/usr", MountKind::System);
-    let mut links = Vec::new();
-    for path in BESIDE_USR.iter().chain(&OF_ETC) {
-        // What this system does not have, the cage does not have.
-        let Ok(about) = fs::symlink_metadata(path) else { continue };
-        match fs::read_link(path) {
-            Ok(target) if about.is_symlink() => links.push((path.as_bytes().to_vec(), bytes(&target))),
-            Ok(_) | Err(_) => show(path, MountKind::System),
-        }
-    }
-    for path in DEVICES {
-        show(path, MountKind::Device);
-    }
-    order.links = links;
-    order.links.extend(LINKS.iter().map(|(at, to)| (at.as_bytes().to_vec(), to.as_bytes().to_vec())));
-    order.files = small_files(order.user.inside);
-    order.masked_files = MASKED_FILES.iter().map(|path| path.as_bytes().to_vec()).collect();
-    order.masked_dirs = MASKED_DIRS.iter().map(|path| path.as_bytes().to_vec()).collect();
+    system::show(Path::new("/"), order);
+    rest(order);
     check_views(views)?;
     for view in views {
         let kind = match view.access {
@@ -93,6 +64,14 @@ pub(crate) fn plan(order: &mut Order, views: &[View]) -> Result<(), SandboxError
         order.mounts.push(Mount { source: bytes(&view.source), at: bytes(&view.at), kind });
     }
     Ok(())
+}
+
+/// Fills in what every cage has that is not of a system.
+pub(crate) fn rest(order: &mut Order) {
+    order.links.extend(LINKS.iter().map(|(at, to)| (at.as_bytes().to_vec(), to.as_bytes().to_vec())));
+    order.files = small_files(order.user.inside);
+    order.masked_files = MASKED_FILES.iter().map(|path| path.as_bytes().to_vec()).collect();
+    order.masked_dirs = MASKED_DIRS.iter().map(|path| path.as_bytes().to_vec()).collect();
 }
 
 fn small_files(user: u64) -> Vec<(Vec<u8>, Vec<u8>)> {

@@ -5,7 +5,7 @@
 #![allow(dead_code, reason = "one side writes what the other side reads")]
 
 /// The first bytes of an order. They change whenever the form does.
-const MAGIC: u64 = 0x3130_4547_4143_4541; // "AECAGE01"
+const MAGIC: u64 = 0x3230_4547_4143_4541; // "AECAGE02"
 
 /// A list that is longer is no list of ours.
 const ITEMS_MAX: u64 = 65_536;
@@ -42,6 +42,27 @@ pub struct Order {
     pub listener_port: u64,
     /// Attack the cage from inside instead of running a program.
     pub self_test: bool,
+    /// Hold the program instead of caging it: it is the operator's, and does the caging itself.
+    pub hold: Option<Hold>,
+}
+
+/// How a program is held that is trusted with the host but not with outliving us: it keeps its rights and
+/// sees the host's files, in namespaces of its own (all but that of users, if we are root).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hold {
+    /// A directory of the host over which an empty file system in memory is put, seen by this program alone.
+    /// No such place when empty.
+    pub workplace: Vec<u8>,
+    pub workplace_bytes: u64,
+    pub workplace_inodes: u64,
+    /// What is in the workplace at first: absolute paths.
+    pub files: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Directories over which nothing is put; what is not there is passed over.
+    pub hidden: Vec<Vec<u8>>,
+    /// Directories that are made read-only, with all that is mounted in them.
+    pub read_only: Vec<Vec<u8>>,
+    /// Who it is on the host, uid and gid, without any capability; as we are when absent.
+    pub user: Option<(u64, u64)>,
 }
 
 /// Who the program is, inside and outside.
@@ -154,6 +175,10 @@ impl Order {
         w.number(self.deadline_ns);
         w.number(self.listener_port);
         w.flag(self.self_test);
+        w.flag(self.hold.is_some());
+        if let Some(hold) = &self.hold {
+            hold.write(&mut w);
+        }
         w.0
     }
 
@@ -187,9 +212,38 @@ impl Order {
             deadline_ns: r.number()?,
             listener_port: r.number()?,
             self_test: r.flag()?,
+            hold: if r.flag()? { Some(Hold::read(&mut r)?) } else { None },
         };
         r.end()?;
         Ok(order)
+    }
+}
+
+impl Hold {
+    fn write(&self, w: &mut Writer) {
+        w.text(&self.workplace);
+        w.number(self.workplace_bytes);
+        w.number(self.workplace_inodes);
+        w.list(&self.files, Writer::pair);
+        w.list(&self.hidden, |w, v| w.text(v));
+        w.list(&self.read_only, |w, v| w.text(v));
+        w.flag(self.user.is_some());
+        if let Some((uid, gid)) = self.user {
+            w.number(uid);
+            w.number(gid);
+        }
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            workplace: r.text()?,
+            workplace_bytes: r.number()?,
+            workplace_inodes: r.number()?,
+            files: r.list(Reader::pair)?,
+            hidden: r.list(Reader::text)?,
+            read_only: r.list(Reader::text)?,
+            user: if r.flag()? { Some((r.number()?, r.number()?)) } else { None },
+        })
     }
 }
 
@@ -258,28 +312,28 @@ impl Cause {
     }
 }
 
-struct Writer(Vec<u8>);
+pub struct Writer(pub Vec<u8>);
 
 impl Writer {
-    fn number(&mut self, value: u64) {
+    pub fn number(&mut self, value: u64) {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
-    fn flag(&mut self, value: bool) {
+    pub fn flag(&mut self, value: bool) {
         self.number(u64::from(value));
     }
 
-    fn text(&mut self, value: &[u8]) {
+    pub fn text(&mut self, value: &[u8]) {
         self.number(value.len() as u64);
         self.0.extend_from_slice(value);
     }
 
-    fn pair(&mut self, (one, other): &(Vec<u8>, Vec<u8>)) {
+    pub fn pair(&mut self, (one, other): &(Vec<u8>, Vec<u8>)) {
         self.text(one);
         self.text(other);
     }
 
-    fn list<T>(&mut self, items: &[T], write: impl Fn(&mut Self, &T)) {
+    pub fn list<T>(&mut self, items: &[T], write: impl Fn(&mut Self, &T)) {
         self.number(items.len() as u64);
         for item in items {
             write(self, item);
@@ -287,36 +341,36 @@ impl Writer {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+pub struct Reader<'a>(pub &'a [u8]);
 
 impl Reader<'_> {
-    fn number(&mut self) -> Result<u64, Malformed> {
+    pub fn number(&mut self) -> Result<u64, Malformed> {
         let (head, rest) = self.0.split_first_chunk::<8>().ok_or(Malformed)?;
         self.0 = rest;
         Ok(u64::from_le_bytes(*head))
     }
 
-    fn flag(&mut self) -> Result<bool, Malformed> {
+    pub fn flag(&mut self) -> Result<bool, Malformed> {
         self.one_of(&[false, true])
     }
 
-    fn one_of<T: Copy>(&mut self, values: &[T]) -> Result<T, Malformed> {
+    pub fn one_of<T: Copy>(&mut self, values: &[T]) -> Result<T, Malformed> {
         let index = usize::try_from(self.number()?).map_err(|_| Malformed)?;
         values.get(index).copied().ok_or(Malformed)
     }
 
-    fn text(&mut self) -> Result<Vec<u8>, Malformed> {
+    pub fn text(&mut self) -> Result<Vec<u8>, Malformed> {
         let length = usize::try_from(self.number()?).map_err(|_| Malformed)?;
         let (head, rest) = self.0.split_at_checked(length).ok_or(Malformed)?;
         self.0 = rest;
         Ok(head.to_vec())
     }
 
-    fn pair(&mut self) -> Result<(Vec<u8>, Vec<u8>), Malformed> {
+    pub fn pair(&mut self) -> Result<(Vec<u8>, Vec<u8>), Malformed> {
         Ok((self.text()?, self.text()?))
     }
 
-    fn list<T>(&mut self, read: impl Fn(&mut Self) -> Result<T, Malformed>) -> Result<Vec<T>, Malformed> {
+    pub fn list<T>(&mut self, read: impl Fn(&mut Self) -> Result<T, Malformed>) -> Result<Vec<T>, Malformed> {
         let count = self.number()?;
         if count > ITEMS_MAX {
             return Err(Malformed);
@@ -324,7 +378,7 @@ impl Reader<'_> {
         (0..count).map(|_| read(self)).collect()
     }
 
-    fn end(&self) -> Result<(), Malformed> {
+    pub fn end(&self) -> Result<(), Malformed> {
         if self.0.is_empty() { Ok(()) } else { Err(Malformed) }
     }
 }
@@ -345,6 +399,16 @@ mod tests {
     }
 
     prop_compose! {
+        fn hold()(
+            (workplace, files, hidden) in (text(), pairs(), vec(text(), 0..3)),
+            (workplace_bytes, workplace_inodes) in any::<(u64, u64)>(),
+            (read_only, user) in (vec(text(), 0..3), any::<Option<(u64, u64)>>()),
+        ) -> Hold {
+            Hold { workplace, workplace_bytes, workplace_inodes, files, hidden, read_only, user }
+        }
+    }
+
+    prop_compose! {
         fn order()(
             (argv, env, cwd) in (vec(text(), 0..4), vec(text(), 0..4), text()),
             (inside, outside, separate) in (any::<u64>(), any::<u64>(), any::<bool>()),
@@ -353,6 +417,7 @@ mod tests {
             groups in vec((text(), pairs(), 0..3_usize), 0..3),
             (rlimits, filters) in (vec((any::<u64>(), any::<u64>()), 0..3), vec(text(), 0..3)),
             numbers in any::<[u64; 4]>(),
+            hold in proptest::option::of(hold()),
         ) -> Order {
             let kinds = [MountKind::System, MountKind::Device, MountKind::View, MountKind::Overlay];
             let events = [MemoryEvents::Elsewhere, MemoryEvents::V1, MemoryEvents::V2];
@@ -367,6 +432,7 @@ mod tests {
                 masked_dirs: masked,
                 groups: groups.into_iter().map(group).collect(),
                 self_test: separate,
+                hold,
             }
         }
     }

@@ -1,11 +1,14 @@
 //! `aecl run`: a command in a cage, without a server, an agent or a record.
 
+mod reach;
+
 use super::show;
 use super::{Common, Error, Exit, Result, runtime};
 use aecl_executor::connectors::files::{Changes, FilesConnector, FilesSpec};
-use aecl_executor::connectors::process::{AccessSpec, ProcessSpec, ViewSpec, held, tell};
+use aecl_executor::connectors::process::{AccessSpec, ProcessSpec, ViewSpec, held, tell, way_out};
+use aecl_executor::egress::{Names, SystemNames};
 use aecl_executor::{Call, Connector as _, ConnectorSpec, DryRun, Performed};
-use aecl_sandbox::{Backend, Ended, Outcome, Program, SandboxError, Stream};
+use aecl_sandbox::{Backend, Ended, Outcome, SandboxError, Stream};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -21,9 +24,10 @@ Examples:
   aecl run --view . -- grep -r TODO .
   aecl run --write . --timeout 600 --keep -- npm test
   aecl run --policy tests.yaml -- make check
+  aecl run --allow-host api.example.com --allow-host http://mirror.example.com -- ./report.sh
 
 The command sees the system's programs, what --view and --write show it, and scratch space in memory. It reaches \
-nobody, has no rights and ends at the time-out. What it writes below --write stays in a layer of its own: it is \
+whom --allow-host names and nobody else, has no rights and ends at the time-out. What it writes below --write stays in a layer of its own: it is \
 told as a difference, and kept if you say so.
 
 A policy is a YAML file with the keys of a `process` connector (docs/reference/connectors.md).
@@ -44,6 +48,13 @@ pub struct Args {
     /// A variable, beside PATH, HOME, TMPDIR and LANG.
     #[arg(long, value_name = "NAME=VALUE")]
     env: Vec<String>,
+    /// Let it reach this host: over TLS (port 443 unless you say another), or over plain HTTP if it begins with
+    /// http://. `*.example.com` is every name below. What it tried elsewhere is told at the end.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    allow_host: Vec<String>,
+    /// The hosts of --allow-host may be this machine, or in a private network.
+    #[arg(long, requires = "allow_host")]
+    allow_private: bool,
     /// Memory with scratch space, in MiB, or `none`.
     #[arg(long, value_name = "MIB")]
     memory: Option<String>,
@@ -100,6 +111,9 @@ fn spec(args: &Args) -> std::result::Result<ProcessSpec, Error> {
             said.split_once('=').ok_or_else(|| Error::new(format!("`--env {said}` is not NAME=VALUE")))?;
         spec.env.insert(name.to_owned(), value.to_owned());
     }
+    for said in &args.allow_host {
+        spec.egress.push(reach::allow(said, args.allow_private)?);
+    }
     match args.memory.as_deref() {
         None => {}
         Some("none") => spec.limits.memory_max_mib = None,
@@ -149,13 +163,19 @@ fn place_of(source: &Path) -> PathBuf {
 }
 
 async fn caged(common: &Common, args: &Args, spec: &ProcessSpec) -> Result {
-    let program = Program { argv: spec.argv.clone(), env: spec.env.clone(), cwd: spec.cwd.clone() };
+    let list = spec.check().map_err(Error::new)?;
+    let program = spec.program(spec.argv.clone());
     let cage = spec.cage(Backend::Native, spec.clocks(Duration::from_secs(args.timeout), None));
     let mut running = match aecl_sandbox::start(program, cage).await {
         Ok(running) => running,
         Err(error) => return not_started(common, &error),
     };
     let in_cage = held(running.held());
+    let names: Arc<dyn Names> = Arc::new(SystemNames);
+    let way_out = match way_out(&mut running, spec, list, &names) {
+        Ok(way_out) => way_out,
+        Err(error) => return not_started(common, &error),
+    };
     // A terminal is asked for an answer later; two readers would take it from each other.
     let is_asked = args.keep && !args.yes && std::io::stdin().is_terminal();
     if let Some(mut input) = running.stdin.take_if(|_| !is_asked) {
@@ -175,6 +195,10 @@ async fn caged(common: &Common, args: &Args, spec: &ProcessSpec) -> Result {
             }
         })
         .await;
+    let traffic = match way_out {
+        Some(way_out) => Some(way_out.close().await),
+        None => None,
+    };
     let exit = exit(ended.outcome);
     let (ended, mut told) = told(ended, spec).await?;
     let changes: Vec<(PathBuf, Changes)> = changes(&told, spec)?;
@@ -188,6 +212,9 @@ async fn caged(common: &Common, args: &Args, spec: &ProcessSpec) -> Result {
         if let Value::Object(told) = &mut told {
             told.insert("cage".into(), in_cage.into());
             told.insert("kept".into(), json!(kept));
+            if let Some(traffic) = &traffic {
+                told.insert("traffic".into(), json!(traffic));
+            }
         }
         show::print_json(&told);
         return Ok(exit);
@@ -195,6 +222,7 @@ async fn caged(common: &Common, args: &Args, spec: &ProcessSpec) -> Result {
     if !matches!(ended.outcome, Outcome::Exited(_)) {
         show::say(&format!("aecl: the command {}", ended.outcome));
     }
+    traffic.iter().for_each(reach::say_refused);
     for refused in told.get("refused").and_then(Value::as_array).into_iter().flatten() {
         let word = |key: &str| refused.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         show::say(&format!("aecl: `{}` was not taken along: {}", word("path"), word("why")));
@@ -270,6 +298,7 @@ async fn keep(
         max_output_bytes: usize::MAX,
         cancel: tokio_util::sync::CancellationToken::new(),
         cage: Arc::default(),
+        traffic: Arc::default(),
     };
     if !args.yes {
         match FilesConnector.dry_run(&call).await {

@@ -149,6 +149,7 @@ pub async fn report(
         // The gate puts the labels that the catalogue declares.
         labels: Labels::default(),
         sandbox: "agent".into(),
+        traffic: None,
     };
     let answer = app.gate.report(&session, &ActionId::new(&action)?, outcome).await?;
     Ok(Json(Action::of(answer, &app.gate.config().url())))

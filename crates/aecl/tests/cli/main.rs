@@ -15,6 +15,7 @@ mod canary;
 mod checks;
 mod policy;
 mod program;
+mod reach;
 mod record;
 mod reference;
 mod rows;

@@ -13,8 +13,12 @@ pub(super) struct Cages(Arc<RwLock<Arc<[Found]>>>);
 
 impl Cages {
     /// Builds and attacks each cage, and keeps those that may be used: all, or those of the list in its order.
-    pub(super) async fn find_out(&self, allowed: Option<&[String]>) -> Result<Vec<cage::Found>, String> {
-        let found = preferred(probe().await, allowed)?;
+    pub(super) async fn find_out(
+        &self,
+        backends: &[Backend],
+        allowed: Option<&[String]>,
+    ) -> Result<Vec<cage::Found>, String> {
+        let found = probe(&preferred(backends, allowed)?).await;
         let told = found.iter().filter_map(told).collect();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = found.into();
         Ok(told)
@@ -55,16 +59,21 @@ pub(super) fn fit(found: &[Found], least: cage::Tier, limits: &LimitsSpec) -> Re
 }
 
 /// Which of them may be used, and in which order.
-fn preferred(found: Vec<Found>, allowed: Option<&[String]>) -> Result<Vec<Found>, String> {
-    let Some(allowed) = allowed else { return Ok(found) };
-    let one = |name: &String| {
-        let known = found.iter().find(|f| f.backend.name() == name).cloned();
-        known.ok_or_else(|| {
-            let known: Vec<&str> = found.iter().map(|f| f.backend.name()).collect();
-            format!("`sandbox.backends` names `{name}`; known here are `{}`", known.join("`, `"))
-        })
-    };
-    allowed.iter().map(one).collect()
+fn preferred(known: &[Backend], allowed: Option<&[String]>) -> Result<Vec<Backend>, String> {
+    let Some(allowed) = allowed else { return Ok(known.to_vec()) };
+    let mut preferred = Vec::new();
+    for name in allowed {
+        let before = preferred.len();
+        preferred.extend(known.iter().filter(|backend| backend.name() == name).cloned());
+        if preferred.len() == before {
+            let known: Vec<&str> = known.iter().map(Backend::name).collect();
+            return Err(format!(
+                "`sandbox.backends` names `{name}`; known here are `{}`",
+                known.join("`, `")
+            ));
+        }
+    }
+    Ok(preferred)
 }
 
 /// The tier as decisions know it; a leash is none.
@@ -133,8 +142,8 @@ mod tests {
     #[test]
     fn the_list_of_the_operator_is_the_order_and_names_what_it_does_not_know() {
         let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-        assert_eq!(preferred(vec![native(true, true)], Some(&names(&[]))), Ok(vec![]));
-        let error = preferred(vec![native(true, true)], Some(&names(&["native", "nativ"]))).unwrap_err();
+        assert_eq!(preferred(&[Backend::Native], Some(&names(&[]))), Ok(vec![]));
+        let error = preferred(&[Backend::Native], Some(&names(&["native", "nativ"]))).unwrap_err();
         assert_eq!(error, "`sandbox.backends` names `nativ`; known here are `native`");
     }
 

@@ -1,10 +1,13 @@
 //! What a program may have, as the catalogue entry writes it.
 
-use aecl_sandbox::{Access, Backend, Cage, Clocks, Limits, Network, View};
+use aecl_sandbox::{Access, Backend, Cage, Clocks, Network, Program, View};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
+
+use super::way_out;
+use crate::egress::broker::{Allow, AllowList, Limits};
 
 /// A program in a cage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +28,12 @@ pub struct ProcessSpec {
     /// What it sees of this host beside the system's programs.
     #[serde(default)]
     pub views: Vec<ViewSpec>,
+    /// Whom it can reach, through the broker; by default nobody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub egress: Vec<Allow>,
+    /// What all its connections may use up.
+    #[serde(default)]
+    pub egress_limits: Limits,
     /// How much it may use.
     #[serde(default)]
     pub limits: LimitsSpec,
@@ -111,6 +120,40 @@ impl Default for LimitsSpec {
 }
 
 impl ProcessSpec {
+    /// Whom it can reach, read and checked.
+    ///
+    /// # Errors
+    /// When that cannot be meant; what is wrong, in words.
+    pub fn check(&self) -> Result<AllowList, String> {
+        let list = AllowList::new(self.egress.clone()).map_err(|e| format!("`egress`: {e}"))?;
+        let ours = |name: &&String| way_out::VARIABLES.contains(&name.as_str());
+        if let Some(name) = self.env.keys().find(ours).filter(|_| !self.egress.is_empty()) {
+            return Err(format!(
+                "`env` sets `{name}`, which leads to the broker where `egress` names places; remove it from `env`"
+            ));
+        }
+        for (name, value) in [
+            ("at_once", u64::from(self.egress_limits.at_once)),
+            ("connections", self.egress_limits.connections),
+        ] {
+            if value == 0 {
+                return Err(format!("`egress_limits.{name}` is 0; for no way out, leave `egress` empty"));
+            }
+        }
+        Ok(list)
+    }
+
+    /// The program with these words, and the variables that lead to the broker if there is one.
+    #[must_use]
+    pub fn program(&self, argv: Vec<String>) -> Program {
+        let mut env = self.env.clone();
+        if !self.egress.is_empty() {
+            let proxy = format!("http://127.0.0.1:{}", way_out::PORT);
+            env.extend(way_out::VARIABLES.map(|name| (name.to_owned(), proxy.clone())));
+        }
+        Program { argv, env, cwd: self.cwd.clone() }
+    }
+
     /// The clocks of a call that may take so long, with so much left of its run. Each call has a sandbox of its
     /// own.
     #[must_use]
@@ -134,8 +177,11 @@ impl ProcessSpec {
         Cage {
             backend,
             views: self.views.iter().map(view).collect(),
-            network: Network::None,
-            limits: Limits {
+            network: match self.egress.is_empty() {
+                true => Network::None,
+                false => Network::Listener { port: way_out::PORT },
+            },
+            limits: aecl_sandbox::Limits {
                 memory_max_bytes: limits.memory_max_mib.map(|mib| mib.saturating_mul(1 << 20)),
                 cpu_max_millicores: limits.cpu_max_millicores,
                 processes_max: limits.processes_max,

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::head::{self, Asked, Plain};
 use super::hello::{self, Hello};
 use super::rules::Allow;
-use super::{Ended, Inner, Meter, Opening, Verdict, relay};
+use super::{Ended, Inner, Meter, Opening, Verdict, answer, relay};
 use crate::egress::host::{Destination, HostName};
 use crate::egress::{EgressError, judge};
 
@@ -20,6 +20,7 @@ use crate::egress::{EgressError, judge};
 struct Story {
     method: Option<String>,
     to: Option<Destination>,
+    asked: Option<String>,
     address: Option<SocketAddr>,
     /// The tunnel was answered, so nothing more can be said in words.
     answered: bool,
@@ -64,17 +65,19 @@ pub(super) async fn serve(broker: &Inner, number: u64, mut client: TcpStream, st
         Ok(()) => Verdict::Allowed,
         Err(Stop { code, why, status }) => {
             if let Some(status) = status.filter(|_| !story.opened && !story.answered) {
-                tell(&mut client, status, code, &why).await;
+                let answer = answer::refusal(status, code, &why, story.to.as_ref());
+                tell(&mut client, &answer).await;
             }
             if story.opened { Verdict::Cut { code, why } } else { Verdict::Refused { code, why } }
         }
     };
-    let Story { method, to, address, .. } = story;
+    let Story { method, to, asked, address, .. } = story;
     let (out_bytes, in_bytes) =
         (meter.out_bytes.load(Ordering::Relaxed), meter.in_bytes.load(Ordering::Relaxed));
     let took_ms = u64::try_from(meter.started.elapsed().as_millis()).unwrap_or(u64::MAX);
     drop(client);
-    broker.sink.ended(&Ended { number, method, to, address, verdict, out_bytes, in_bytes, took_ms }).await;
+    let ended = Ended { number, method, to, asked, address, verdict, out_bytes, in_bytes, took_ms };
+    broker.sink.ended(&ended).await;
 }
 
 async fn carry(
@@ -84,7 +87,7 @@ async fn carry(
     story: &mut Story,
 ) -> Result<(), Stop> {
     let head_ms = meter.broker.limits.head_ms;
-    let reading = tokio::time::timeout(Duration::from_millis(head_ms), read_head(meter, client));
+    let reading = tokio::time::timeout(Duration::from_millis(head_ms), read_head(meter, client, story));
     let (asked, rest) = reading.await.map_err(|_| Stop::late("the head of the request", head_ms))??;
     match asked {
         Asked::Tunnel(to) => tunnel(meter, number, client, story, to, rest).await,
@@ -92,7 +95,11 @@ async fn carry(
     }
 }
 
-async fn read_head(meter: &Meter<'_>, client: &mut TcpStream) -> Result<(Asked, Vec<u8>), Stop> {
+async fn read_head(
+    meter: &Meter<'_>,
+    client: &mut TcpStream,
+    story: &mut Story,
+) -> Result<(Asked, Vec<u8>), Stop> {
     let max = meter.broker.limits.head_bytes_max;
     let mut bytes = Vec::with_capacity(1024);
     let end = loop {
@@ -114,6 +121,7 @@ async fn read_head(meter: &Meter<'_>, client: &mut TcpStream) -> Result<(Asked, 
     };
     let rest = bytes.split_off(end);
     let asked = head::parse(&bytes).map_err(|odd| {
+        story.asked = Some(head::first_line(&bytes));
         let code = if odd.status == 403 { "egress_denied" } else { "egress_malformed" };
         Stop::refused(odd.status, code, odd.why)
     })?;
@@ -248,22 +256,7 @@ async fn opening(
     Ok(())
 }
 
-async fn tell(client: &mut TcpStream, status: u16, code: &str, why: &str) {
-    let reason = match status {
-        403 => "Forbidden",
-        408 => "Request Timeout",
-        411 => "Length Required",
-        431 => "Request Header Fields Too Large",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        _ => "Bad Request",
-    };
-    let body = format!("{why} [{code}]\n");
-    let answer = format!(
-        "HTTP/1.1 {status} {reason}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    );
+async fn tell(client: &mut TcpStream, answer: &str) {
     let telling = async {
         client.write_all(answer.as_bytes()).await?;
         client.shutdown().await?;

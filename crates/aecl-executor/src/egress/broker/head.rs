@@ -50,6 +50,12 @@ pub(super) fn end(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
 }
 
+/// What the first line says, for the record: shortened, and nothing more is known of it.
+pub(super) fn first_line(head: &[u8]) -> String {
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    String::from_utf8_lossy(line.get(..200).unwrap_or(line)).into_owned()
+}
+
 /// Reads a head, up to and with its empty line.
 pub(super) fn parse(head: &[u8]) -> Result<Asked, Odd> {
     let plain = |byte: u8| matches!(byte, b'\t' | b'\r' | b'\n' | b' '..=b'~');
@@ -179,7 +185,7 @@ fn is_token(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
     fn says(head: &str) -> String {
@@ -251,5 +257,54 @@ mod tests {
         }
         check("CONNECT http://a.b:443 HTTP/1.1\r\n\r\n", "403 ");
         check("CONNECT a.b HTTP/1.1\r\n\r\n", "403 ");
+    }
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    /// Heads that are nearly right, so that changes of them get past the first line.
+    fn heads() -> impl Strategy<Value = Vec<u8>> {
+        let line = prop_oneof![
+            Just("GET http://a.b/x HTTP/1.1\r\nHost: a.b\r\n"),
+            Just("POST http://a.b:8080/ HTTP/1.1\r\nHost: a.b:8080\r\n"),
+            Just("CONNECT a.b:443 HTTP/1.1\r\nHost: a.b:443\r\n"),
+        ];
+        let header = prop_oneof![
+            Just("Content-Length: 5\r\n"),
+            Just("Connection: X-One, host\r\n"),
+            Just("X-One: 1\r\n"),
+            Just("Transfer-Encoding: chunked\r\n"),
+            Just("Host: c.d\r\n"),
+            Just(" folded\r\n"),
+        ];
+        (line, vec(header, 0..3)).prop_map(|(line, more)| format!("{line}{}\r\n", more.concat()).into_bytes())
+    }
+
+    proptest! {
+        /// Whatever arrives: an answer, and what is passed on has one meaning, for the one place that was judged.
+        #[test]
+        fn what_is_passed_on_reads_one_way_whatever_came(
+            mut bytes in heads(),
+            changes in vec((any::<prop::sample::Index>(), prop_oneof![any::<u8>(), Just(b'\r'), Just(b'\n'), Just(b' ')]), 0..4),
+            junk in vec(any::<u8>(), 0..300),
+        ) {
+            for (index, byte) in changes {
+                let at = index.index(bytes.len());
+                bytes.splice(at..=at, [byte]);
+            }
+            prop_assert!(first_line(&junk).chars().count() <= 200);
+            drop(parse(&junk));
+            let Ok(Asked::Plain(plain)) = parse(&bytes) else { return Ok(()) };
+            let head = String::from_utf8(plain.head).unwrap();
+            prop_assert!(head.ends_with("\r\n\r\n") && head.matches("\r\n\r\n").count() == 1, "{head:?}");
+            let lines: Vec<&str> = head.trim_end().split("\r\n").collect();
+            prop_assert!(lines.iter().all(|line| line.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b))));
+            let named = |name: &str| lines.iter().filter(|l| l.to_ascii_lowercase().starts_with(name)).count();
+            prop_assert_eq!((named("host:"), named("connection:"), named("transfer-encoding")), (1, 1, 0), "{:?}", head);
+            prop_assert!(named("content-length:") <= 1);
+            let host = lines.iter().find_map(|line| line.strip_prefix("host: ")).unwrap();
+            prop_assert_eq!(Destination::parse(host, Some(80)), Some(plain.to));
+            prop_assert_eq!(lines[0].split(' ').count(), 3);
+        }
     }
 }

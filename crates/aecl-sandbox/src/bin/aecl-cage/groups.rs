@@ -78,7 +78,7 @@ impl Groups {
     pub fn remove(&self) {
         for dir in self.dirs.iter().rev() {
             for _ in 0..TRIES {
-                match fs::remove_dir(dir) {
+                match remove_with_what_is_below(dir) {
                     Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {
                         sleep(Duration::from_millis(1))
                     }
@@ -88,6 +88,20 @@ impl Groups {
             }
         }
     }
+}
+
+/// What is held may have made groups of its own.
+fn remove_with_what_is_below(dir: &Path) -> std::io::Result<()> {
+    let removed = fs::remove_dir(dir);
+    if !removed.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::ResourceBusy) {
+        return removed;
+    }
+    for entry in fs::read_dir(dir)?.flatten() {
+        if entry.file_type()?.is_dir() {
+            remove_with_what_is_below(&entry.path())?;
+        }
+    }
+    fs::remove_dir(dir)
 }
 
 fn is_version_1(dir: &Path) -> bool {

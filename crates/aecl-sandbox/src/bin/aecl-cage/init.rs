@@ -7,7 +7,7 @@ use std::process::exit;
 
 use crate::groups::Groups;
 use crate::wire::{Order, Report};
-use crate::{Fault, Stdio, Step, attack, landlock, lockdown, sys, tell, tree};
+use crate::{Fault, Stdio, Step, attack, hold, landlock, lockdown, sys, tell, tree};
 
 /// Where a cage is built.
 pub struct Place<'a> {
@@ -18,17 +18,21 @@ pub struct Place<'a> {
 }
 
 /// What goes out to the supervisor when the program runs.
-struct Ready {
-    scratch: Vec<OwnedFd>,
-    listener: Option<OwnedFd>,
-    landlock_abi: i64,
-    owners_mapped: bool,
+pub struct Ready {
+    pub scratch: Vec<OwnedFd>,
+    pub listener: Option<OwnedFd>,
+    pub landlock_abi: i64,
+    pub owners_mapped: bool,
 }
 
 pub fn run(place: Place<'_>, stdio: Stdio, control: &OwnedFd, go: PipeReader) {
     let order = place.order;
-    match prepare(place, &go) {
-        Ok(ready) => match start(order, &ready, stdio, control) {
+    let prepared = match &order.hold {
+        None => prepare(place, &go),
+        Some(hold) => hold::prepare(place, hold, &go),
+    };
+    match prepared {
+        Ok(ready) => match start(order, ready, stdio, control) {
             Ok(program) => reap(program, control),
             Err(fault) => tell(control, &fault.report()),
         },
@@ -38,16 +42,11 @@ pub fn run(place: Place<'_>, stdio: Stdio, control: &OwnedFd, go: PipeReader) {
 
 fn prepare(place: Place<'_>, go: &PipeReader) -> Result<Ready, Fault> {
     let Place { order, found, groups } = place;
-    sys::die_with_parent().step("tying the cage to its launcher")?;
-    let mut word = [0];
-    if (&mut &*go).read(&mut word).step("waiting to go")? == 0 {
-        exit(1);
-    }
-    groups.join()?;
+    wait_to_go(go, groups)?;
     sys::cgroup_namespace().step("making a namespace of cgroups")?;
     // Before the user changes, after which our own files in /proc belong to root.
     std::fs::write("/proc/self/oom_score_adj", "1000").step("standing first in line for the OOM killer")?;
-    sys::become_user(order.user.inside).step("becoming the cage's user")?;
+    sys::become_user(order.user.inside, order.user.inside).step("becoming the cage's user")?;
     sys::umask(0o022);
     sys::fresh_keyring().step("taking a fresh keyring")?;
     sys::set_hostname(b"cage").step("naming the host")?;
@@ -57,24 +56,45 @@ fn prepare(place: Place<'_>, go: &PipeReader) -> Result<Ready, Fault> {
     };
     let owners_mapped = found.owners_mapped;
     let scratch = tree::build(order, found)?;
-    sys::raise_loopback().step("raising the loopback interface")?;
-    let listener = match u16::try_from(order.listener_port) {
-        Ok(0) | Err(_) => None,
-        Ok(port) => Some(sys::listen_on_loopback(port).step("listening on the loopback interface")?),
-    };
+    let listener = listen(order)?;
     lockdown::give_up_rights()?;
-    // A change of credentials clears this, so it is said again now that there are no more.
+    stay_tied(go)?;
+    let landlock_abi = landlock::restrict(order)?;
+    Ok(Ready { scratch, listener, landlock_abi, owners_mapped })
+}
+
+/// Waits for the launcher's word, and joins the cage's cgroups.
+pub fn wait_to_go(go: &PipeReader, groups: &Groups) -> Result<(), Fault> {
+    sys::die_with_parent().step("tying the cage to its launcher")?;
+    let mut word = [0];
+    if (&mut &*go).read(&mut word).step("waiting to go")? == 0 {
+        exit(1);
+    }
+    groups.join()
+}
+
+/// A change of credentials unties us from the launcher, so we are tied again when there are no more.
+pub fn stay_tied(go: &PipeReader) -> Result<(), Fault> {
     sys::die_with_parent().step("tying the cage to its launcher")?;
     let [launcher_gone] = sys::poll([Some(go.as_fd())], 0).step("looking for the launcher")?;
     if launcher_gone {
         exit(1);
     }
-    let landlock_abi = landlock::restrict(order)?;
-    Ok(Ready { scratch, listener, landlock_abi, owners_mapped })
+    Ok(())
 }
 
-/// Starts the program. Returns its number once it really runs.
-fn start(order: &Order, ready: &Ready, stdio: Stdio, control: &OwnedFd) -> Result<i64, Fault> {
+/// The socket on the cage's own loopback, if one was ordered.
+pub fn listen(order: &Order) -> Result<Option<OwnedFd>, Fault> {
+    sys::raise_loopback().step("raising the loopback interface")?;
+    match u16::try_from(order.listener_port) {
+        Ok(0) | Err(_) => Ok(None),
+        Ok(port) => sys::listen_on_loopback(port).step("listening on the loopback interface").map(Some),
+    }
+}
+
+/// Starts the program. Returns its number once it really runs. What goes out to the supervisor is closed here:
+/// when that closes its listener, nobody is left who could listen.
+fn start(order: &Order, ready: Ready, stdio: Stdio, control: &OwnedFd) -> Result<i64, Fault> {
     let (mut said, say) = std::io::pipe().step("making a pipe")?;
     let program = sys::fork().step("starting the program")?;
     if program == 0 {
@@ -118,7 +138,11 @@ fn try_to_become(order: &Order, stdio: &Stdio, control: &OwnedFd) -> Result<std:
     let cwd = sys::c(&order.cwd).step("reading the order")?;
     sys::enter(&cwd).step("entering the working directory")?;
     sys::set_sigpipe(sys::DEFAULT);
-    sys::close_on_exec_from(3).step("closing descriptors")?;
+    let own = i32::try_from(3 + stdio.kept.len()).unwrap_or(i32::MAX);
+    sys::close_on_exec_from(own).step("closing descriptors")?;
+    for fd in &stdio.kept {
+        sys::keep_on_exec(fd.as_fd()).step("keeping descriptors")?;
+    }
     if !order.self_test {
         for (fd, number) in [(&stdio.input, 0), (&stdio.output, 1), (&stdio.error, 2)] {
             sys::dup_to(fd.as_fd(), number).step("connecting the pipes")?;
@@ -126,6 +150,9 @@ fn try_to_become(order: &Order, stdio: &Stdio, control: &OwnedFd) -> Result<std:
     }
     for (resource, value) in &order.rlimits {
         sys::limit(*resource, *value).step("setting limits")?;
+    }
+    if let Some((uid, gid)) = order.hold.as_ref().and_then(|hold| hold.user) {
+        hold::become_user(uid, gid)?;
     }
     for filter in &order.filters {
         sys::install_filter(filter).step("installing the seccomp filter")?;

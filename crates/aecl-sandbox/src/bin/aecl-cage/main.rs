@@ -4,6 +4,8 @@
 //! it. On descriptor 0 it has a socket to the supervisor, over which its order comes. It then splits in
 //! three: the *watcher* (this process) stays outside and ends the cage at the deadline or when the
 //! supervisor is gone; *init* builds the cage from inside and reaps; the *program* is executed in it.
+//! A program that builds cages itself (a container runtime, a machine monitor) is *held* instead: it keeps
+//! its rights, and ends as every cage does.
 //!
 //! The build script builds it from this folder and [`wire`] with the standard library alone, linked
 //! statically, and the library carries it inside itself: there is no file to install, to mix up with another
@@ -12,12 +14,18 @@
 #![no_main]
 
 mod attack;
+#[path = "../../vm/frame.rs"]
+mod frame;
 mod groups;
+mod guest;
+mod hold;
 mod init;
 mod landlock;
 mod lockdown;
 mod namespaces;
 mod sys;
+#[path = "../../native/system.rs"]
+mod system;
 mod tree;
 mod watch;
 #[path = "../../native/wire.rs"]
@@ -25,7 +33,7 @@ mod wire;
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use wire::{Cause, Order, Report};
 
@@ -49,11 +57,13 @@ impl<T> Step<T> for std::io::Result<T> {
     }
 }
 
-/// The three ends that become the program's standard input, output and error.
+/// The three ends that become the program's standard input, output and error, and what else a program that
+/// is held gets: numbered from 3 on, as it will have them.
 pub struct Stdio {
     input: OwnedFd,
     output: OwnedFd,
     error: OwnedFd,
+    kept: Vec<OwnedFd>,
 }
 
 /// Without the standard library's start, which looks for stacks and handlers that nobody needs here, for a
@@ -63,6 +73,10 @@ pub struct Stdio {
 pub extern "C" fn main() -> i32 {
     // Whoever reads what we say may be gone. That is an error to us, not the end.
     sys::set_sigpipe(sys::IGNORE);
+    if guest::is_here() {
+        guest::run();
+        return 1;
+    }
     let control = sys::inherited(0);
     let last = launch(&control).unwrap_or_else(|fault| {
         tell(&control, &fault.report());
@@ -110,12 +124,17 @@ fn launch(control: &OwnedFd) -> Result<Report, Fault> {
 }
 
 fn receive(control: &OwnedFd) -> Result<(Order, Stdio), Fault> {
-    let (_, fds) = sys::receive(control.as_fd(), 16).step("receiving the order")?;
-    let [order, input, output, error] =
-        <[OwnedFd; 4]>::try_from(fds).map_err(|_| Fault { step: "receiving the order".into(), errno: 22 })?;
+    let wrong = || Fault { step: "receiving the order".into(), errno: 22 };
+    let (_, mut kept) = sys::receive(control.as_fd(), 16).step("receiving the order")?;
+    let ours = kept.split_off(kept.len().checked_sub(4).ok_or_else(wrong)?);
+    let [order, input, output, error] = <[OwnedFd; 4]>::try_from(ours).map_err(|_| wrong())?;
+    // Nothing else was open, so what came first has the lowest numbers.
+    if kept.iter().zip(3..).any(|(fd, number)| fd.as_raw_fd() != number) {
+        return Err(wrong());
+    }
     let mut bytes = Vec::new();
     File::from(order).read_to_end(&mut bytes).step("reading the order")?;
     let order =
         Order::decode(&bytes).map_err(|_| Fault { step: "understanding the order".into(), errno: 22 })?;
-    Ok((order, Stdio { input, output, error }))
+    Ok((order, Stdio { input, output, error, kept }))
 }

@@ -24,7 +24,11 @@ pub struct Child {
 pub fn enter(order: &Order, groups: &Groups, inside: impl FnOnce(PipeReader)) -> Result<Child, Fault> {
     let (wait, go) = std::io::pipe().step("making a pipe")?;
     let step = "making namespaces";
-    let Some((pid, pidfd)) = sys::clone3(ALL, groups.birthplace()?.as_ref().map(AsFd::as_fd)).step(step)?
+    // Who is held keeps the rights that we have. Those of root reach further than a namespace of users.
+    let keeps_user = order.hold.is_some() && order.user.separate;
+    let namespaces = if keeps_user { ALL & !sys::NEWUSER } else { ALL };
+    let Some((pid, pidfd)) =
+        sys::clone3(namespaces, groups.birthplace()?.as_ref().map(AsFd::as_fd)).step(step)?
     else {
         drop(go);
         inside(wait);
@@ -32,7 +36,8 @@ pub fn enter(order: &Order, groups: &Groups, inside: impl FnOnce(PipeReader)) ->
     };
     drop(wait);
     let mut child = Child { pid, pidfd, _alive: go };
-    let released = map_user(pid, &order.user)
+    let mapped = if keeps_user { Ok(()) } else { map_user(pid, &order.user) };
+    let released = mapped
         // Not before the user is mapped: the files of a process that hides are root's.
         .and_then(|()| sys::hide_from_ptrace().step("hiding from ptrace"))
         .and_then(|()| child._alive.write_all(b"g").step("releasing the cage"));

@@ -24,9 +24,11 @@ mod nr {
     pub const RECVMSG: i64 = 47;
     pub const BIND: i64 = 49;
     pub const LISTEN: i64 = 50;
+    pub const SOCKETPAIR: i64 = 53;
     pub const CLONE: i64 = 56;
     pub const EXECVE: i64 = 59;
     pub const WAIT4: i64 = 61;
+    pub const FCNTL: i64 = 72;
     pub const FCHDIR: i64 = 81;
     pub const UMASK: i64 = 95;
     pub const PTRACE: i64 = 101;
@@ -41,15 +43,19 @@ mod nr {
     pub const CHROOT: i64 = 161;
     pub const MOUNT: i64 = 165;
     pub const UMOUNT2: i64 = 166;
+    pub const REBOOT: i64 = 169;
     pub const SETHOSTNAME: i64 = 170;
     pub const KEYCTL: i64 = 250;
     pub const UNSHARE: i64 = 272;
     pub const TIMERFD_CREATE: i64 = 283;
     pub const TIMERFD_SETTIME: i64 = 286;
+    pub const ACCEPT4: i64 = 288;
     pub const EVENTFD2: i64 = 290;
     pub const PERF_EVENT_OPEN: i64 = 298;
     pub const PRLIMIT64: i64 = 302;
+    pub const FINIT_MODULE: i64 = 313;
     pub const SECCOMP: i64 = 317;
+    pub const MEMFD_CREATE: i64 = 319;
     pub const BPF: i64 = 321;
     pub const USERFAULTFD: i64 = 323;
     pub const PIDFD_SEND_SIGNAL: i64 = 424;
@@ -191,10 +197,10 @@ pub fn drop_groups() -> Result<()> {
     plain(nr::SETGROUPS, [0; 6]).map(drop)
 }
 
-pub fn become_user(id: u64) -> Result<()> {
-    let id = id as i64;
-    plain(nr::SETRESGID, [id, id, id, 0, 0, 0])?;
-    plain(nr::SETRESUID, [id, id, id, 0, 0, 0]).map(drop)
+pub fn become_user(uid: u64, gid: u64) -> Result<()> {
+    let (uid, gid) = (uid as i64, gid as i64);
+    plain(nr::SETRESGID, [gid, gid, gid, 0, 0, 0])?;
+    plain(nr::SETRESUID, [uid, uid, uid, 0, 0, 0]).map(drop)
 }
 
 pub fn umask(mask: i64) {
@@ -237,6 +243,12 @@ pub fn close_from(first: RawFd) -> Result<()> {
 pub fn close_on_exec_from(first: RawFd) -> Result<()> {
     const CLOEXEC: i64 = 4;
     plain(nr::CLOSE_RANGE, [first.into(), i64::from(u32::MAX), CLOEXEC, 0, 0, 0]).map(drop)
+}
+
+/// Lets a descriptor stay open at the moment of exec.
+pub fn keep_on_exec(fd: BorrowedFd<'_>) -> Result<()> {
+    const SET_FLAGS: i64 = 2;
+    plain(nr::FCNTL, [fd.as_raw_fd().into(), SET_FLAGS, 0, 0, 0, 0]).map(drop)
 }
 
 pub fn dup_to(fd: BorrowedFd<'_>, number: RawFd) -> Result<()> {
@@ -378,6 +390,7 @@ pub const NODEV: u64 = 4;
 pub const NOEXEC: u64 = 8;
 const IDMAP: u64 = 0x0010_0000;
 pub const MS_BIND: i64 = 0x1000;
+pub const MS_MOVE: i64 = 0x2000;
 pub const MS_REC: i64 = 0x4000;
 pub const MS_PRIVATE: i64 = 0x4_0000;
 
@@ -648,6 +661,60 @@ pub fn landlock_restrict(ruleset: BorrowedFd<'_>) -> Result<()> {
     plain(nr::LANDLOCK_RESTRICT_SELF, [ruleset.as_raw_fd().into(), 0, 0, 0, 0, 0]).map(drop)
 }
 
+// --- the first process of a virtual machine
+
+/// Starts the machine anew, which its monitor takes for its end.
+pub fn restart() {
+    const MAGIC: [i64; 3] = [0xFEE1_DEAD, 672_274_793, 0x0123_4567];
+    let _ = plain(nr::REBOOT, [MAGIC[0], MAGIC[1], MAGIC[2], 0, 0, 0]);
+}
+
+pub fn load_module(file: BorrowedFd<'_>, packed: bool) -> Result<()> {
+    const COMPRESSED_FILE: i64 = 4;
+    let flags = if packed { COMPRESSED_FILE } else { 0 };
+    // SAFETY: the kernel reads the empty text of parameters.
+    unsafe { call(nr::FINIT_MODULE, [file.as_raw_fd().into(), text(c""), flags, 0, 0, 0]).map(drop) }
+}
+
+pub fn change_root(dir: &CStr) -> Result<()> {
+    // SAFETY: the kernel reads the text.
+    unsafe { call(nr::CHROOT, [text(dir), 0, 0, 0, 0, 0]).map(drop) }
+}
+
+/// Two ends that pass whole messages.
+pub fn socket_pair() -> Result<(OwnedFd, OwnedFd)> {
+    const SEQPACKET_CLOEXEC: i64 = 5 | 0o2_000_000;
+    let mut ends = [-1_i32; 2];
+    // SAFETY: the kernel writes two descriptors to the array, which outlives the call.
+    unsafe { call(nr::SOCKETPAIR, [1, SEQPACKET_CLOEXEC, 0, ends.as_mut_ptr() as i64, 0, 0])? };
+    Ok((owned(ends[0].into()), owned(ends[1].into())))
+}
+
+/// A file in memory with these bytes, to be read from its start.
+pub fn paper(bytes: &[u8]) -> Result<OwnedFd> {
+    const CLOEXEC: i64 = 1;
+    // SAFETY: the kernel reads the text.
+    let fd = unsafe { call(nr::MEMFD_CREATE, [text(c"order"), CLOEXEC, 0, 0, 0, 0]).map(owned)? };
+    let mut file = std::fs::File::from(fd);
+    std::io::Write::write_all(&mut file, bytes)?;
+    std::io::Seek::rewind(&mut file)?;
+    Ok(file.into())
+}
+
+/// Waits for the host at a port of the socket between the machines.
+pub fn accept_vsock(port: u32) -> Result<OwnedFd> {
+    const FAMILY: u16 = 40;
+    const ANYBODY: u32 = u32::MAX;
+    let socket = socket(FAMILY.into(), 1, 0)?;
+    // `sockaddr_vm`: family, nothing, port, machine, nothing.
+    let address: [u32; 4] = [FAMILY.into(), port, ANYBODY, 0];
+    let fd = i64::from(socket.as_raw_fd());
+    // SAFETY: the kernel reads the sixteen bytes of the address.
+    unsafe { call(nr::BIND, [fd, at(&address), 16, 0, 0, 0])? };
+    plain(nr::LISTEN, [fd, 1, 0, 0, 0, 0])?;
+    plain(nr::ACCEPT4, [fd, 0, 0, 0o2_000_000, 0, 0]).map(owned)
+}
+
 // --- attacks of the self-test: each should be refused
 
 pub mod attack {
@@ -663,8 +730,7 @@ pub mod attack {
     }
 
     pub fn chroot() -> Result<()> {
-        // SAFETY: the kernel reads the text.
-        unsafe { call(nr::CHROOT, [text(c"/"), 0, 0, 0, 0, 0]).map(drop) }
+        super::change_root(c"/")
     }
 
     pub fn make_block_device() -> Result<()> {

@@ -26,8 +26,7 @@ pub struct Found {
 pub fn find(order: &Order) -> Result<Found, Fault> {
     let mut found = Found { mounts: Vec::new(), owners_mapped: true };
     if !order.user.separate {
-        let flags = sys::MS_REC | sys::MS_PRIVATE;
-        sys::mount(c"none", c"/", c"none", flags, c"").step("making mounts private")?;
+        make_private()?;
     }
     for mount in &order.mounts {
         let (tree, is_dir, mapped) = find_one(order, mount)?;
@@ -35,6 +34,12 @@ pub fn find(order: &Order) -> Result<Found, Fault> {
         found.mounts.push((tree, is_dir));
     }
     Ok(found)
+}
+
+/// What is mounted here from now on is seen by nobody else.
+pub fn make_private() -> Result<(), Fault> {
+    let flags = sys::MS_REC | sys::MS_PRIVATE;
+    sys::mount(c"none", c"/", c"none", flags, c"").step("making mounts private")
 }
 
 fn find_one(order: &Order, mount: &Mount) -> Result<(OwnedFd, bool, bool), Fault> {
@@ -61,8 +66,7 @@ fn find_one(order: &Order, mount: &Mount) -> Result<(OwnedFd, bool, bool), Fault
 /// Builds the tree and makes it the root. Descriptors of the scratch directory and of the layers above
 /// overlays, for the supervisor.
 pub fn build(order: &Order, found: Found) -> Result<Vec<OwnedFd>, Fault> {
-    let flags = sys::MS_REC | sys::MS_PRIVATE;
-    sys::mount(c"none", c"/", c"none", flags, c"").step("making mounts private")?;
+    make_private()?;
     let options = [(c"size", ROOT_BYTES), (c"nr_inodes", ROOT_INODES), (c"mode", c"755")];
     let root = sys::tmpfs(&options, sys::NOSUID | sys::NODEV).step("making the root")?;
     // Somewhere that is there on every host and that covers nothing which is still needed: all sources are
@@ -216,6 +220,7 @@ fn inside(at: &[u8]) -> &Path {
     path(at.strip_prefix(b"/").unwrap_or(at))
 }
 
-fn path(bytes: &[u8]) -> &Path {
+/// Bytes of an order as a path.
+pub fn path(bytes: &[u8]) -> &Path {
     Path::new(std::ffi::OsStr::from_bytes(bytes))
 }

@@ -178,7 +178,8 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
     // Built and attacked now: that a file is there says nothing.
     let sandbox = config.map(|c| c.sandbox.clone()).unwrap_or_default();
     let process = ProcessConnector::default();
-    let found = runtime().map(|runtime| runtime.block_on(process.find_cages(sandbox.backends.as_deref())));
+    let found = runtime()
+        .map(|runtime| runtime.block_on(process.find_cages(&sandbox.machines, sandbox.backends.as_deref())));
     let found = match found {
         Ok(Ok(found)) => found,
         Ok(Err(message)) => return not_met(message, "correct aecl.yaml"),

@@ -65,7 +65,11 @@ fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
                 OutcomeKind::Unknown => (Tone::Bad, "UNKNOWN"),
             };
             let message = if e.message.is_empty() { String::new() } else { format!(": {}", e.message) };
-            (tone, word, format!("{} in {} ms{message}", named(e.action.as_str()), e.latency_ms))
+            let reached = e.traffic.as_ref().filter(|t| t.let_through + t.refused > 0).map(|t| {
+                format!(", {} let through, {} refused", many(t.let_through, "connection"), t.refused)
+            });
+            let reached = reached.unwrap_or_default();
+            (tone, word, format!("{} in {} ms{reached}{message}", named(e.action.as_str()), e.latency_ms))
         }
         Event::Kill(e) => (Tone::Bad, "KILLED", format!("{} by {}: {}", e.scope, e.by, e.reason)),
         Event::Lift(e) => (Tone::Good, "lifted", format!("{} by {}: {}", e.scope, e.by, e.reason)),

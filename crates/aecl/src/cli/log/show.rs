@@ -5,6 +5,7 @@ use super::source::{Row, Source};
 use crate::cli::show::{self, Field, Page, inert_line};
 use crate::cli::{Common, Error, Exit, Result};
 use aecl_kernel::event::Event;
+use aecl_kernel::traffic::Traffic;
 use aecl_ledger::PayloadKind;
 use serde_json::{Value, json};
 
@@ -70,6 +71,9 @@ fn full(common: &Common, source: &mut Source, rows: &[Row]) -> Result {
         for (name, value) in &papers {
             page.heading(&format!("  {name}")).json(value);
         }
+        if let Event::Concluded(e) = &row.entry.event {
+            traffic(&mut page, e.traffic.as_ref());
+        }
         if let Some(decision) = row.json.get("decision") {
             page.decision(decision, None);
         }
@@ -81,6 +85,22 @@ fn full(common: &Common, source: &mut Source, rows: &[Row]) -> Result {
         page.print();
     }
     Ok(Exit::Done)
+}
+
+/// Whom a program reached from its cage, and whom it wanted to reach.
+fn traffic(page: &mut Page, traffic: Option<&Traffic>) {
+    let Some(traffic) = traffic else { return };
+    page.heading("  Connections");
+    page.line(format!(
+        "  {} let through, {} refused; {} bytes out, {} bytes in",
+        traffic.let_through, traffic.refused, traffic.out_bytes, traffic.in_bytes
+    ));
+    for connection in &traffic.connections {
+        page.item(&connection.to_string());
+    }
+    if traffic.unlisted > 0 {
+        page.item(&format!("and {} more of other kinds, which are only counted", traffic.unlisted));
+    }
 }
 
 /// What an entry commits to.

@@ -1,0 +1,144 @@
+//! The first process of a virtual machine: prepares it, holds one program in a cage inside of it, hands over
+//! what the program left, and switches the machine off.
+//!
+//! It is this same launcher. Inside it starts itself once more, to build the same cage as on a host: whoever
+//! breaks out of that has won the machine, which has no network and nothing in it but the program's own.
+
+mod channel;
+mod left;
+mod prepare;
+
+use std::fs::File;
+use std::io::{PipeReader, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crate::frame::Kind;
+use crate::wire::{Order, Report};
+use crate::{Fault, Step, sys, system};
+use channel::{Incoming, Outgoing};
+
+/// Whether this is the first process of a virtual machine: no supervisor starts a launcher as that.
+pub fn is_here() -> bool {
+    std::process::id() == 1
+}
+
+/// Serves one order. When this returns the machine is on its way down.
+pub fn run() {
+    if let Err(fault) = serve() {
+        // Who has a console sees it. Everybody else sees the machine end without a word.
+        let _ = std::fs::write("/dev/kmsg", format!("aecl: {}: error {}\n", fault.step, fault.errno));
+    }
+    sys::restart();
+}
+
+fn serve() -> Result<(), Fault> {
+    let settings = prepare::machine()?;
+    let (mut incoming, outgoing) = channel::open(&settings)?;
+    outgoing.send(Kind::Hello, &crate::frame::VERSION.to_le_bytes())?;
+    let served = prepare::root(&settings).and_then(|()| hold(&mut incoming, &outgoing));
+    if let Err(fault) = served {
+        outgoing.send(Kind::Report, &fault.report().encode())?;
+    }
+    outgoing.send(Kind::Bye, &[])
+}
+
+fn hold(incoming: &mut Incoming, outgoing: &Arc<Outgoing>) -> Result<(), Fault> {
+    let mut order = incoming.order()?;
+    system::show(Path::new(prepare::IMAGE), &mut order);
+    let inside = Inside::start(&order)?;
+    let pumps = [pump(inside.stdout, Kind::Stdout, outgoing)?, pump(inside.stderr, Kind::Stderr, outgoing)?];
+    feed(incoming.again()?, inside.stdin)?;
+    let (over, scratch) = listen(&inside.control, outgoing)?;
+    for pump in pumps {
+        let _ = pump.join();
+    }
+    if let Some(over) = over {
+        let mut hand = left::HandOver { outgoing, scratch_bytes: order.scratch_bytes, said_bytes: 0 };
+        for (place, dir) in (0..).zip(scratch) {
+            hand.place(place, dir)?;
+        }
+        outgoing.send(Kind::Report, &over.encode())?;
+    }
+    Ok(())
+}
+
+/// The launcher that builds the cage, seen from the first process.
+struct Inside {
+    control: OwnedFd,
+    stdin: std::io::PipeWriter,
+    stdout: PipeReader,
+    stderr: PipeReader,
+}
+
+impl Inside {
+    fn start(order: &Order) -> Result<Self, Fault> {
+        let (control, theirs) = sys::socket_pair().step("making a socket")?;
+        let (their_stdin, stdin) = std::io::pipe().step("making a pipe")?;
+        let (stdout, their_stdout) = std::io::pipe().step("making a pipe")?;
+        let (stderr, their_stderr) = std::io::pipe().step("making a pipe")?;
+        let paper = sys::paper(&order.encode()).step("writing the order")?;
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("aecl-cage").env_clear().stdin(Stdio::from(theirs));
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        // Reaped by nobody: the machine ends right after it does.
+        command.spawn().step("starting the launcher")?;
+        let fds = [paper.as_fd(), their_stdin.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()];
+        sys::send(control.as_fd(), b"order", &fds).step("sending the order")?;
+        Ok(Self { control, stdin, stdout, stderr })
+    }
+}
+
+/// Passes reports on until the last one, which has to wait for what else there is to say.
+fn listen(control: &OwnedFd, outgoing: &Outgoing) -> Result<(Option<Report>, Vec<OwnedFd>), Fault> {
+    const REPORT_MAX_BYTES: usize = 8 << 10;
+    let mut scratch = Vec::new();
+    loop {
+        let (bytes, fds) = sys::receive(control.as_fd(), REPORT_MAX_BYTES).step("hearing the launcher")?;
+        match Report::decode(&bytes) {
+            Ok(over @ Report::Over { .. }) => return Ok((Some(over), scratch)),
+            Ok(report) => {
+                if matches!(report, Report::Started { .. }) {
+                    scratch = fds;
+                }
+                outgoing.send(Kind::Report, &report.encode())?;
+            }
+            // It is gone, or talks nonsense. Who hears no end knows that there was none.
+            Err(_) => return Ok((None, scratch)),
+        }
+    }
+}
+
+fn pump(mut from: PipeReader, kind: Kind, outgoing: &Arc<Outgoing>) -> Result<JoinHandle<()>, Fault> {
+    let outgoing = outgoing.clone();
+    let work = move || {
+        let mut buffer = vec![0; 16 << 10];
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            if outgoing.send(kind, buffer.get(..count).unwrap_or_default()).is_err() {
+                return;
+            }
+        }
+    };
+    thread::Builder::new().spawn(work).step("starting a thread")
+}
+
+/// Passes input on. A program that does not read lets only this thread wait.
+fn feed(mut incoming: Incoming, mut stdin: std::io::PipeWriter) -> Result<(), Fault> {
+    let work = move || {
+        while let Ok((Kind::Input, bytes)) = incoming.next() {
+            if stdin.write_all(&bytes).is_err() {
+                return;
+            }
+        }
+    };
+    thread::Builder::new().spawn(work).step("starting a thread").map(drop)
+}
+
+/// A file descriptor as a file, for reading and writing in turn.
+fn file(fd: OwnedFd) -> File {
+    File::from(fd)
+}

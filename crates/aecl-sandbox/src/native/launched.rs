@@ -1,0 +1,257 @@
+//! The launcher at work, seen from the supervisor: whatever it holds, it is ended and judged in the same way.
+
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use tokio::net::unix::pipe;
+use tokio::process::Child;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::control::Control;
+use super::wire::{Cause, Order, Report};
+use crate::{Clocks, Level, Outcome};
+
+/// How much later than the launcher's the supervisor's own deadline is. It matters only if the launcher
+/// hangs.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// Longer than any machine runs, and short enough to be added to a clock.
+const FAR: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// A launcher at work, from its order to its last word. Dropping it ends what it holds.
+pub(crate) struct Launched {
+    /// To the program.
+    pub(crate) stdin: Option<pipe::Sender>,
+    /// From the program. One that nobody reads may block.
+    pub(crate) stdout: Option<pipe::Receiver>,
+    /// Its talk.
+    pub(crate) stderr: Option<pipe::Receiver>,
+    pub(super) control: Control,
+    /// Absent when somebody else already waits for its end.
+    child: Option<Child>,
+    groups: Vec<PathBuf>,
+    deadline: Instant,
+    level: Level,
+    findings: Findings,
+}
+
+/// Our ends of a program's three pipes.
+pub(super) struct Pipes {
+    pub(super) stdin: pipe::Sender,
+    pub(super) stdout: pipe::Receiver,
+    pub(super) stderr: pipe::Receiver,
+}
+
+impl Launched {
+    pub(super) fn new(control: Control, child: Child, pipes: Pipes, order: &Order, level: Level) -> Self {
+        let left = Duration::from_nanos(order.deadline_ns);
+        Self {
+            stdin: Some(pipes.stdin),
+            stdout: Some(pipes.stdout),
+            stderr: Some(pipes.stderr),
+            control,
+            child: Some(child),
+            groups: groups_of(order),
+            deadline: Instant::now() + left.min(FAR) + GRACE,
+            level,
+            findings: Findings::default(),
+        }
+    }
+
+    /// What somebody holds who stands in for a launcher: it gets `theirs`, says over that what a launcher
+    /// says, and keeps these clocks.
+    fn stood_in_for(control: Control, pipes: Pipes, clocks: Clocks) -> Self {
+        let (left, level) = clocks.deadline();
+        Self {
+            stdin: Some(pipes.stdin),
+            stdout: Some(pipes.stdout),
+            stderr: Some(pipes.stderr),
+            control,
+            child: None,
+            groups: Vec::new(),
+            deadline: Instant::now() + left.min(FAR) + GRACE,
+            level,
+            findings: Findings::default(),
+        }
+    }
+
+    /// The number of the launcher's process.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.as_ref()?.id()
+    }
+
+    /// Ends the program and everything it started, at once.
+    pub(crate) fn kill(&self) {
+        // If the launcher is gone, the cage is gone.
+        let _ = self.control.send(b"kill", &[]);
+    }
+
+    /// Waits until nothing of the program is left, and tells how it ended. May be given up and asked again.
+    /// Whoever wants its output reads that meanwhile.
+    #[cfg_attr(not(test), allow(dead_code, reason = "for runtimes and machine monitors"))]
+    pub(crate) async fn wait(&mut self) -> Outcome {
+        while self.hear().await {}
+        self.over().await
+    }
+
+    /// Hears what the launcher has to say next, and keeps the deadline if the launcher does not. Whether there
+    /// is more to hear. May be given up and asked again.
+    pub(super) async fn hear(&mut self) -> bool {
+        tokio::select! {
+            report = self.control.next() => self.findings.hear(report),
+            () = sleep_until(self.deadline), if !self.findings.late => {
+                self.findings.late = true;
+                // The launcher should have done this. Its end is the end of all that it holds.
+                let _ = self.child.as_mut().map(Child::start_kill);
+                true
+            }
+        }
+    }
+
+    /// Tells how it ended, when there is nothing more to hear.
+    pub(super) async fn over(&mut self) -> Outcome {
+        if self.findings.cause.is_none() {
+            self.clear_up().await;
+        } else if let Some(mut launcher) = self.child.take() {
+            // Its last word was that the cage is gone. Nobody has to wait until it is gone itself.
+            tokio::spawn(async move { launcher.wait().await });
+        }
+        self.findings.outcome(self.level)
+    }
+
+    /// Lets the launcher finish, and does what it could not.
+    pub(super) async fn end(mut self) {
+        // Nothing is read any more, and whoever writes hears of it.
+        drop((self.stdout.take(), self.stderr.take()));
+        self.kill();
+        while self.hear().await {}
+        self.clear_up().await;
+    }
+
+    async fn clear_up(&mut self) {
+        if let Some(launcher) = &mut self.child {
+            let _ = launcher.wait().await;
+        }
+        remove_groups(&self.groups).await;
+    }
+
+    pub(super) fn wrote_too_much(&self) -> bool {
+        self.findings.too_much
+    }
+
+    /// Ends the program because it wrote more than it may.
+    pub(super) fn end_for_output(&mut self) {
+        if !self.findings.too_much {
+            self.findings.too_much = true;
+            self.kill();
+        }
+    }
+}
+
+/// What a stand-in for a launcher gets.
+pub(crate) struct StandIn {
+    /// To the supervisor.
+    pub(crate) control: OwnedFd,
+    /// The program's ends of its standard input, output and error.
+    pub(crate) pipes: [OwnedFd; 3],
+}
+
+/// A launcher whose work somebody else does.
+pub(crate) fn stand_in(clocks: Clocks) -> std::io::Result<(Launched, StandIn)> {
+    let (stdin_theirs, stdin) = super::pipe()?;
+    let (stdout, stdout_theirs) = super::pipe()?;
+    let (stderr, stderr_theirs) = super::pipe()?;
+    let (control, theirs) = Control::pair()?;
+    let pipes = Pipes {
+        stdin: pipe::Sender::from_owned_fd(stdin)?,
+        stdout: pipe::Receiver::from_owned_fd(stdout)?,
+        stderr: pipe::Receiver::from_owned_fd(stderr)?,
+    };
+    let pipes_theirs = [stdin_theirs, stdout_theirs, stderr_theirs];
+    let ours = Launched::stood_in_for(control, pipes, clocks);
+    Ok((ours, StandIn { control: theirs, pipes: pipes_theirs }))
+}
+
+/// What is known so far of how it ended.
+#[derive(Default)]
+pub(super) struct Findings {
+    status: Option<ExitStatus>,
+    cause: Option<Cause>,
+    oom_kills: u64,
+    too_much: bool,
+    late: bool,
+}
+
+impl Findings {
+    /// Whether there is more to hear.
+    fn hear(&mut self, report: std::io::Result<Option<(Report, Vec<OwnedFd>)>>) -> bool {
+        match report {
+            Ok(Some((Report::Program { status }, _))) => {
+                self.status = i32::try_from(status).ok().map(ExitStatus::from_raw);
+                true
+            }
+            Ok(Some((Report::Over { cause, oom_kills }, _))) => {
+                (self.cause, self.oom_kills) = (Some(cause), oom_kills);
+                true
+            }
+            Ok(Some(_)) => true,
+            Ok(None) | Err(_) => false,
+        }
+    }
+
+    fn outcome(&self, level: Level) -> Outcome {
+        let by_itself = self.status.and_then(|status| match (status.code(), status.signal()) {
+            (Some(code), _) => Some(Outcome::Exited(code)),
+            (None, Some(libc::SIGSYS)) => Some(Outcome::Seccomp),
+            (None, Some(signal)) => Some(Outcome::Signalled(signal)),
+            (None, None) => None,
+        });
+        let out_of_memory = self.oom_kills > 0 && by_itself != Some(Outcome::Exited(0));
+        match self.cause {
+            _ if self.too_much => Outcome::OutputCap,
+            Some(Cause::OutOfMemory) => Outcome::OutOfMemory,
+            Some(Cause::Ended) | None if out_of_memory => Outcome::OutOfMemory,
+            Some(Cause::Deadline) => Outcome::TimedOut(level),
+            None if self.late => Outcome::TimedOut(level),
+            Some(Cause::Asked | Cause::Abandoned) => Outcome::Killed,
+            Some(Cause::Ended) | None => by_itself.unwrap_or(Outcome::Killed),
+        }
+    }
+}
+
+/// Removes the cgroups of a cage whose launcher could not.
+async fn remove_groups(dirs: &[PathBuf]) {
+    for dir in dirs.iter().rev() {
+        for _ in 0..200 {
+            match remove_with_what_is_below(dir) {
+                Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {
+                    sleep(Duration::from_millis(2)).await;
+                }
+                Ok(()) | Err(_) => break,
+            }
+        }
+    }
+}
+
+/// The program may have made groups of its own below.
+fn remove_with_what_is_below(dir: &Path) -> std::io::Result<()> {
+    let removed = std::fs::remove_dir(dir);
+    if !removed.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::ResourceBusy) {
+        return removed;
+    }
+    for entry in std::fs::read_dir(dir)?.flatten() {
+        if entry.file_type()?.is_dir() {
+            remove_with_what_is_below(&entry.path())?;
+        }
+    }
+    std::fs::remove_dir(dir)
+}
+
+fn groups_of(order: &Order) -> Vec<PathBuf> {
+    order.groups.iter().map(|group| PathBuf::from(OsStr::from_bytes(&group.dir))).collect()
+}

@@ -1,0 +1,247 @@
+//! What a machine says that its program left. It goes into memory, never into a file system of the host.
+
+use std::collections::HashSet;
+use std::io;
+
+use super::frame::{Is, Kind, Left, PATH_MAX};
+use super::line::nonsense;
+use crate::collected::{
+    DEPTH_MAX, DEVICE, FIFO, SOCKET, SYMLINK, TOO_DEEP, TOO_MANY, UNKNOWN, check_name, shown,
+};
+use crate::{Change, ChangeKind, CollectLimits, Collected, Limits, Refused};
+
+/// One thing that was said.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    left: Left,
+    /// Of a file whose bytes came.
+    bytes: Option<Vec<u8>>,
+}
+
+/// What has been said so far.
+pub(super) struct Heard {
+    limits: Limits,
+    total_bytes: u64,
+    /// How much of the last file is still to come.
+    missing_bytes: u64,
+    sent: Vec<Sent>,
+}
+
+impl Heard {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, total_bytes: 0, missing_bytes: 0, sent: Vec::new() }
+    }
+
+    /// Takes one frame. It holds no more than the scratch space may.
+    ///
+    /// # Errors
+    /// When it says more than there can be, or something else than was announced.
+    pub(super) fn hear(&mut self, kind: Kind, bytes: &[u8]) -> io::Result<()> {
+        match kind {
+            Kind::Left if self.missing_bytes == 0 => self.entry(bytes),
+            Kind::Content => self.content(bytes),
+            _ => Err(nonsense("a file without its end")),
+        }
+    }
+
+    fn entry(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let left = Left::decode(bytes).map_err(|_| nonsense("no name of a file"))?;
+        let known = self.sent.len() as u64;
+        if left.path.len() > PATH_MAX || left.place != 0 || known > self.limits.scratch_files_max {
+            return Err(nonsense("more files than the scratch space holds"));
+        }
+        let follow = left.bytes_follow(self.total_bytes, self.limits.scratch_max_bytes);
+        if follow {
+            self.total_bytes = self.total_bytes.saturating_add(left.size);
+            self.missing_bytes = left.size;
+        }
+        self.sent.push(Sent { left, bytes: follow.then(Vec::new) });
+        Ok(())
+    }
+
+    fn content(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let file = self.sent.last_mut().and_then(|sent| sent.bytes.as_mut());
+        let (Some(file), Some(missing)) = (file, self.missing_bytes.checked_sub(bytes.len() as u64)) else {
+            return Err(nonsense("more of a file than was announced"));
+        };
+        file.extend_from_slice(bytes);
+        self.missing_bytes = missing;
+        Ok(())
+    }
+
+    /// # Errors
+    /// When a file is not complete.
+    pub(super) fn finish(self) -> io::Result<Vec<Sent>> {
+        if self.missing_bytes == 0 { Ok(self.sent) } else { Err(nonsense("a file without its end")) }
+    }
+}
+
+/// The same as of a directory of the host, by the same rules.
+pub(crate) fn collect(sent: &[Sent], limits: CollectLimits) -> Collected {
+    let mut walk = Walk {
+        limits,
+        total_bytes: 0,
+        directories: HashSet::from([String::new()]),
+        seen: HashSet::new(),
+        found: Collected::default(),
+    };
+    for one in sent {
+        if walk.found.changes.len() + walk.found.refused.len() >= limits.entries_max {
+            walk.found.refused.push(Refused { path: shown(&one.left.path), why: TOO_MANY });
+            break;
+        }
+        walk.one(one);
+    }
+    walk.found.changes.sort_by(|one, other| one.path.cmp(&other.path));
+    walk.found
+}
+
+struct Walk<'a> {
+    limits: CollectLimits,
+    total_bytes: u64,
+    /// Those that were taken. What is in others is not.
+    directories: HashSet<String>,
+    seen: HashSet<&'a [u8]>,
+    found: Collected,
+}
+
+impl<'a> Walk<'a> {
+    fn one(&mut self, sent: &'a Sent) {
+        let path = sent.left.path.as_slice();
+        let cut = path.iter().rposition(|byte| *byte == b'/');
+        let (parent, name) = match cut.and_then(|at| path.split_at_checked(at)) {
+            Some((parent, name)) => (parent, name.get(1..).unwrap_or_default()),
+            None => (&[][..], path),
+        };
+        let parent_taken = std::str::from_utf8(parent).is_ok_and(|parent| self.directories.contains(parent));
+        let is_name = !name.is_empty() && name != b"." && name != b".." && cut != Some(0);
+        if !parent_taken || !is_name || !self.seen.insert(path) {
+            return;
+        }
+        match self.judge(sent, path, name) {
+            Ok(change) => self.found.changes.push(change),
+            Err(why) => self.found.refused.push(Refused { path: shown(path), why }),
+        }
+    }
+
+    fn judge(&mut self, sent: &Sent, path: &[u8], name: &[u8]) -> Result<Change, &'static str> {
+        check_name(name)?;
+        let left = &sent.left;
+        let path = shown(path);
+        let kind = match left.is {
+            Is::Directory if path.matches('/').count() >= DEPTH_MAX => return Err(TOO_DEEP),
+            Is::Directory => {
+                self.directories.insert(path.clone());
+                ChangeKind::Directory { anew: false }
+            }
+            Is::File => {
+                self.limits.check_file(left.mode, left.links, left.size, self.total_bytes)?;
+                let bytes = sent.bytes.clone().ok_or("it is larger than the scratch space")?;
+                self.total_bytes += left.size;
+                ChangeKind::File { executable: left.mode & 0o100 != 0, bytes }
+            }
+            Is::Symlink => return Err(SYMLINK),
+            Is::Fifo => return Err(FIFO),
+            Is::Socket => return Err(SOCKET),
+            Is::Device => return Err(DEVICE),
+            Is::Unknown => return Err(UNKNOWN),
+        };
+        Ok(Change { path, kind })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits {
+            memory_max_bytes: None,
+            cpu_max_millicores: None,
+            processes_max: 1,
+            scratch_max_bytes: 100,
+            scratch_files_max: 10,
+            file_max_bytes: 100,
+            open_files_max: 1,
+            output_kept_max_bytes: 1,
+            output_max_bytes: 1,
+        }
+    }
+
+    const ALL: CollectLimits = CollectLimits { file_max_bytes: 50, total_max_bytes: 80, entries_max: 20 };
+
+    fn left(path: &str, is: Is, mode: u64, links: u64, size: u64) -> Vec<u8> {
+        Left { place: 0, path: path.into(), is, mode, links, size }.encode()
+    }
+
+    #[test]
+    fn what_a_machine_says_is_judged_as_files_of_the_host_are() {
+        let mut heard = Heard::new(limits());
+        for (path, is, mode, links, size, bytes) in [
+            ("dir", Is::Directory, 0o755, 2, 0, 0),
+            ("dir/file", Is::File, 0o700, 1, 5, 5),
+            ("suid", Is::File, 0o4755, 1, 1, 1),
+            ("twin", Is::File, 0o644, 2, 9, 0),
+            ("hole", Is::File, 0o644, 1, 1 << 40, 0),
+            ("link", Is::Symlink, 0o777, 1, 4, 0),
+            ("../out", Is::File, 0o644, 1, 0, 0),
+            ("..", Is::Directory, 0o755, 2, 0, 0),
+            ("nowhere/file", Is::File, 0o644, 1, 0, 0),
+            ("dir/file", Is::File, 0o644, 1, 2, 2),
+            ("a\nb", Is::File, 0o644, 1, 0, 0),
+        ] {
+            heard.hear(Kind::Left, &left(path, is, mode, links, size)).unwrap();
+            if bytes > 0 {
+                heard.hear(Kind::Content, &vec![b'x'; bytes]).unwrap();
+            }
+        }
+        let found = collect(&heard.finish().unwrap(), ALL);
+        let changes: Vec<_> = found.changes.iter().map(|change| change.path.as_str()).collect();
+        assert_eq!(changes, ["dir", "dir/file"]);
+        let file = ChangeKind::File { executable: true, bytes: b"xxxxx".to_vec() };
+        assert_eq!(found.changes[1].kind, file);
+        let refused: Vec<_> = found.refused.iter().map(|r| r.path.as_str()).collect();
+        assert_eq!(refused, ["suid", "twin", "hole", "link", "a\u{fffd}b"]);
+    }
+
+    #[test]
+    fn a_machine_cannot_say_more_than_its_scratch_space_holds() {
+        let mut heard = Heard::new(limits());
+        heard.hear(Kind::Left, &left("file", Is::File, 0o644, 1, 10)).unwrap();
+        assert!(heard.hear(Kind::Left, &left("other", Is::File, 0o644, 1, 0)).is_err());
+        assert!(heard.hear(Kind::Content, &[0; 11]).is_err());
+        heard.hear(Kind::Content, &[0; 9]).unwrap();
+        assert!(heard.finish().is_err());
+        let mut heard = Heard::new(limits());
+        let more =
+            (0..20).find(|n| heard.hear(Kind::Left, &left(&n.to_string(), Is::Fifo, 0, 1, 0)).is_err());
+        assert_eq!(more, Some(11));
+    }
+
+    proptest! {
+        /// Whatever is said: bounded, and never a path that leads anywhere else.
+        #[test]
+        fn anything_may_be_said(
+            frames in vec((any::<bool>(), "[a./]{0,6}", 0..8_usize, any::<u16>(), 0..3_u64, 0..200_u64), 0..30)
+        ) {
+            let kinds = [Is::Directory, Is::File, Is::Symlink, Is::Fifo, Is::Socket, Is::Device, Is::Unknown];
+            let mut heard = Heard::new(limits());
+            for (is_left, path, is, mode, links, size) in frames {
+                let is = kinds.get(is).copied().unwrap_or(Is::File);
+                let _ = if is_left {
+                    heard.hear(Kind::Left, &left(&path, is, mode.into(), links, size))
+                } else {
+                    heard.hear(Kind::Content, path.as_bytes())
+                };
+            }
+            let kept: usize = heard.sent.iter().filter_map(|sent| sent.bytes.as_ref()).map(Vec::len).sum();
+            prop_assert!(kept <= 100 && heard.sent.len() <= 11);
+            for change in collect(&heard.sent, ALL).changes {
+                prop_assert!(change.path.split('/').all(|part| !matches!(part, "" | "." | "..")));
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Machines by QEMU: everything on its command line, and one line to the agent over its own pipes. It gets no
+//! monitor socket, no display, no network, and no more devices than a disk and that line.
+
+use super::monitor::{Parts, Size, by_number, command_line};
+use super::{Acceleration, Qemu};
+
+/// The command. Its standard input and output are the line to the agent.
+pub(super) fn command(qemu: &Qemu, size: Size) -> Vec<String> {
+    let (accelerator, processor) = match qemu.acceleration {
+        Acceleration::Kvm => ("kvm", "host"),
+        Acceleration::Emulation => ("tcg,tb-size=64", "max"),
+    };
+    let append = command_line(&qemu.machine, "serial", "");
+    let root = Parts::ROOT;
+    let mut command = vec![qemu.program.to_string_lossy().into_owned()];
+    command.extend(["-no-user-config", "-nodefaults", "-no-reboot"].map(String::from));
+    let options = [
+        ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny".to_owned()),
+        ("-accel", accelerator.to_owned()),
+        ("-machine", "pc,usb=off,vmport=off".to_owned()),
+        ("-cpu", processor.to_owned()),
+        ("-m", format!("{}M", size.memory_mib)),
+        ("-smp", size.processors.to_string()),
+        ("-display", "none".to_owned()),
+        ("-vga", "none".to_owned()),
+        ("-nic", "none".to_owned()),
+        ("-serial", "none".to_owned()),
+        ("-monitor", "none".to_owned()),
+        ("-kernel", by_number(Parts::KERNEL)),
+        ("-initrd", by_number(Parts::ARCHIVE)),
+        ("-append", append),
+        ("-add-fd", format!("fd={root},set=1")),
+        ("-blockdev", "driver=file,node-name=file,filename=/dev/fdset/1,read-only=on,locking=off".to_owned()),
+        ("-blockdev", "driver=raw,node-name=root,file=file,read-only=on".to_owned()),
+        ("-device", "virtio-blk-pci,drive=root".to_owned()),
+        ("-chardev", "stdio,id=line,signal=off".to_owned()),
+        ("-device", "virtio-serial-pci".to_owned()),
+        ("-device", format!("virtserialport,chardev=line,name={}", super::frame::SERIAL_NAME)),
+    ];
+    command.extend(options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]));
+    command
+}

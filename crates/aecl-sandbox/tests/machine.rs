@@ -1,0 +1,326 @@
+//! Programs in virtual machines, by QEMU's own emulation: everything is real but the processor.
+//!
+//! The kernel comes from Debian (`cargo xtask test` fetches it), the programs from busybox, and our attacker is
+//! there, too. Without the kernel these tests say that they were skipped; `cargo xtask test` always has it.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unsafe_code, reason = "tests")]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use aecl_sandbox::*;
+use common::{clocks, shell, text};
+use sha2::{Digest, Sha256};
+
+const KERNEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.cache/machine");
+const QEMU: &str = "/usr/bin/qemu-system-x86_64";
+
+/// In the order in which they are loaded.
+const MODULES: [&str; 7] = [
+    "virtio_ring",
+    "virtio",
+    "virtio_pci_modern_dev",
+    "virtio_pci_legacy_dev",
+    "virtio_pci",
+    "virtio_console",
+    "virtio_blk",
+];
+
+/// What busybox is called in there.
+const PROGRAMS: [&str; 21] = [
+    "sh", "cat", "id", "echo", "head", "dd", "sleep", "ls", "grep", "mkdir", "ln", "mkfifo", "touch", "kill",
+    "yes", "true", "chmod", "wc", "tail", "rm", "setsid",
+];
+
+fn pinned(path: PathBuf) -> Pinned {
+    let digest = Sha256::digest(fs::read(&path).unwrap());
+    Pinned { path, sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect() }
+}
+
+/// A disk with busybox and the attacker. Made once for each attacker, and shared by all tests.
+fn root() -> PathBuf {
+    let attacker = env!("CARGO_BIN_EXE_aecl-attacker");
+    let digest = pinned(attacker.into()).sha256;
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("root-{}.ext4", &digest[..16]));
+    if kept.exists() {
+        return kept;
+    }
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let tree = dir.path().join("tree");
+    for name in ["usr/bin", "usr/lib", "usr/lib64", "etc"] {
+        fs::create_dir_all(tree.join(name)).unwrap();
+    }
+    for name in ["bin", "lib", "lib64"] {
+        symlink(format!("usr/{name}"), tree.join(name)).unwrap();
+    }
+    fs::copy("/bin/busybox", tree.join("usr/bin/busybox")).unwrap();
+    for name in PROGRAMS {
+        symlink("busybox", tree.join("usr/bin").join(name)).unwrap();
+    }
+    fs::copy(attacker, tree.join("usr/bin/attacker")).unwrap();
+    fs::set_permissions(tree.join("usr/bin/attacker"), fs::Permissions::from_mode(0o4755)).unwrap();
+    let libraries = Command::new("ldd").arg(attacker).output().unwrap();
+    for library in String::from_utf8(libraries.stdout).unwrap().split_whitespace() {
+        if library.starts_with("/lib") {
+            let name = Path::new(library).file_name().unwrap();
+            let place = if library.starts_with("/lib64") { "usr/lib64" } else { "usr/lib" };
+            fs::copy(library, tree.join(place).join(name)).unwrap();
+        }
+    }
+    let image = dir.path().join("root.ext4");
+    let mut mkfs = Command::new("/sbin/mkfs.ext4");
+    let made =
+        mkfs.args(["-q", "-O", "^has_journal", "-d"]).args([&tree, &image]).arg("32M").status().unwrap();
+    assert!(made.success());
+    fs::rename(image, &kept).unwrap();
+    kept
+}
+
+/// `None`, with a word about it, where no kernel was fetched.
+fn machine() -> Option<Machine> {
+    let kernel = Path::new(KERNEL);
+    if !kernel.join("vmlinuz").exists() || !Path::new(QEMU).exists() {
+        println!(
+            "skipped: there is no kernel in `.cache/machine` or no QEMU; `cargo xtask test` fetches both"
+        );
+        return None;
+    }
+    let module = |name: &&str| pinned(kernel.join("modules").join(format!("{name}.ko")));
+    Some(Machine {
+        kernel: pinned(kernel.join("vmlinuz")),
+        modules: MODULES.iter().map(module).collect(),
+        root: pinned(root()),
+        root_filesystem: "ext4".into(),
+        boot_max_ms: 60_000,
+    })
+}
+
+fn emulated(machine: Machine) -> Backend {
+    unsafe { std::env::set_var("AECL_TEST_TCG", "1") };
+    Backend::Qemu(Qemu { program: QEMU.into(), machine, acceleration: Acceleration::Emulation })
+}
+
+fn cage(backend: Backend) -> Cage {
+    let mut cage = Cage { backend, ..common::cage() };
+    cage.limits.memory_max_bytes = Some(96 << 20);
+    cage.limits.cpu_max_millicores = Some(1_000);
+    cage.clocks = clocks(Duration::from_secs(90));
+    cage
+}
+
+async fn ended(script: &str, machine: Machine) -> Ended {
+    run(shell(script), cage(emulated(machine))).await.unwrap()
+}
+
+fn collected(ended: &Ended) -> Collected {
+    let limits = CollectLimits { file_max_bytes: 1 << 20, total_max_bytes: 2 << 20, entries_max: 50 };
+    ended.scratch[0].collect(limits).unwrap()
+}
+
+#[tokio::test]
+async fn a_program_runs_in_a_machine_of_its_own_and_what_it_leaves_comes_back() {
+    let Some(machine) = machine() else { return };
+    let script = "id -u; cat /proc/version; echo to error >&2; cat; mkdir dir; echo done > dir/file; \
+                  chmod 755 dir/file; ln -s /etc/shadow link; mkfifo pipe; touch \"$(echo -e 'a\\nb')\"; \
+                  touch suid; chmod 4755 suid; ln dir/file twin; \
+                  dd if=/dev/zero of=hole bs=1 count=1 seek=12000000 2>/dev/null; ls /; exit 7";
+    let mut running = start(shell(script), cage(emulated(machine))).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(running.stdin.as_mut().unwrap(), b"what was said\n").await.unwrap();
+    let ended = running.wait().await;
+    assert_eq!(ended.outcome, Outcome::Exited(7), "{}", text(&ended));
+    let out = ended.stdout.for_display();
+    let host = fs::read_to_string("/proc/version").unwrap();
+    assert!(out.starts_with("1000\nLinux version ") && !out.contains(host.trim()), "{out}");
+    assert!(out.contains("what was said\n") && ended.stderr.bytes == b"to error\n", "{out}");
+    assert!(out.ends_with("bin\ndev\netc\nlib\nlib64\nproc\nscratch\ntmp\nusr\n"), "{out}");
+    assert_eq!(ended.held.backend.tier(), Tier::Process, "emulation satisfies nothing");
+    assert_eq!(ended.held.cgroup, Some(CgroupVersion::V2));
+    if common::is_root() {
+        assert!(matches!(ended.held.user, HostUser::Separate { .. }));
+    }
+    let left = collected(&ended);
+    let changes: Vec<_> = left.changes.iter().map(|change| change.path.as_str()).collect();
+    assert_eq!(changes, ["dir"], "{left:?}");
+    let refused: std::collections::BTreeMap<_, _> =
+        left.refused.iter().map(|refused| (refused.path.as_str(), refused.why)).collect();
+    for (path, why) in [
+        ("dir/file", "hard link"),
+        ("twin", "hard link"),
+        ("link", "symbolic link"),
+        ("pipe", "named pipe"),
+        ("a\u{fffd}b", "control characters"),
+        ("suid", "set-user-ID"),
+        ("hole", "larger than what is collected"),
+    ] {
+        assert!(refused.get(path).is_some_and(|found| found.contains(why)), "{path}: {refused:?}");
+    }
+}
+
+/// The catalogue of attacks, by the same program as in `attacks.rs`. What it looks for there is on the host,
+/// which is not even there.
+#[tokio::test]
+async fn no_attack_gets_through_in_a_machine() {
+    let Some(machine) = machine() else { return };
+    let mut cage = cage(emulated(machine));
+    cage.clocks = clocks(Duration::from_secs(120));
+    let pid = std::process::id().to_string();
+    let env = [
+        ("ATTACK_FILE", "/root/canary"),
+        ("ATTACK_PORT", "9"),
+        ("ATTACK_SOCKET", "/run/socket"),
+        ("ATTACK_ABSTRACT", "aecl-nobody"),
+        ("ATTACK_SHM", "178257920"),
+        ("ATTACK_QUEUE", "/aecl-nobody"),
+        ("ATTACK_PID", pid.as_str()),
+        ("ATTACK_SECRET_1", "the-half-and-"),
+        ("ATTACK_SECRET_2", "the-other-half"),
+        ("ATTACK_HOSTNAME", "(none)"),
+        ("ATTACK_SETUID", "/usr/bin/attacker"),
+    ];
+    let env = env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let program = Program { argv: vec!["attacker".into(), "all".into()], env, cwd: None };
+    let ended = run(program, cage).await.unwrap();
+    let out = ended.stdout.for_display();
+    assert_eq!(ended.outcome, Outcome::Exited(0), "{out}{}", ended.stderr.for_display());
+    let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split('\t').collect()).collect();
+    assert!(lines.len() > 100, "{out}");
+    for line in lines {
+        let through = line[2] == "works" || line[2].starts_with("reaches");
+        assert!(!through, "`{}` ({}) gets through: {}", line[1], line[0], line[2]);
+    }
+}
+
+#[tokio::test]
+async fn lack_of_memory_is_told_apart_and_the_host_does_not_feel_it() {
+    let Some(machine) = machine() else { return };
+    let ended = ended("x=a; while true; do x=$x$x; done", machine).await;
+    assert_eq!(ended.outcome, Outcome::OutOfMemory, "{}", text(&ended));
+}
+
+#[tokio::test]
+async fn time_that_runs_out_and_output_without_end_are_told_apart() {
+    let Some(machine) = machine() else { return };
+    let begun = Instant::now();
+    let mut cage = cage(emulated(machine));
+    let script = "echo kept > file; trap '' TERM; sleep 1000 & while true; do :; done";
+    // As long as a start takes here, and some more.
+    let flood = run(shell("yes"), cage.clone()).await.unwrap();
+    assert_eq!(flood.outcome, Outcome::OutputCap);
+    assert!(flood.stdout.is_truncated());
+    cage.clocks = clocks(begun.elapsed() * 2 + Duration::from_secs(3));
+    let late = run(shell(script), cage).await.unwrap();
+    assert_eq!(late.outcome, Outcome::TimedOut(Level::Call), "{}", text(&late));
+    // The agent ended it, so there was somebody to hand over what was left.
+    assert_eq!(collected(&late).changes[0].path, "file");
+}
+
+/// A probe really starts a machine and attacks from inside. By emulation everything holds but the tier.
+#[tokio::test]
+async fn the_self_test_runs_in_a_machine() {
+    let Some(machine) = machine() else { return };
+    let found = probe(&[emulated(machine)]).await;
+    println!("{found:?}");
+    assert!(found[0].available, "{}", found[0].reason);
+    assert!(found[0].attacks.len() > 15 && found[0].version.contains("QEMU"), "{found:?}");
+    assert_eq!(found[0].backend.tier(), Tier::Process);
+}
+
+/// Not a test of its own: without the switch for tests.
+#[tokio::test]
+async fn supervisor() {
+    let Some(work) = std::env::var_os("AECL_MACHINE_WORK") else { return };
+    let Some(machine) = machine() else { return };
+    if work == "refused" {
+        let backend =
+            Backend::Qemu(Qemu { program: QEMU.into(), machine, acceleration: Acceleration::Emulation });
+        println!("@{}", run(shell("true"), cage(backend)).await.unwrap_err());
+        return;
+    }
+    let running = start(shell("sleep 1000"), cage(emulated(machine))).await.unwrap();
+    println!("@started");
+    running.wait().await;
+}
+
+fn supervise(work: &str) -> std::process::Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "supervisor", "--nocapture"])
+        .env("AECL_MACHINE_WORK", work)
+        .env_remove("AECL_TEST_TCG")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn emulation_is_refused_without_the_switch_for_tests() {
+    if machine().is_none() {
+        return;
+    }
+    let output = supervise("refused").wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("an emulated machine holds nobody"), "{said}");
+}
+
+/// Who started this process.
+fn parent(pid: u32) -> Option<u32> {
+    let about = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    about.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// The monitors of a supervisor.
+fn monitors(supervisor: u32) -> Vec<u32> {
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_its =
+        |pid: &u32| std::iter::successors(Some(*pid), |pid| parent(*pid)).any(|pid| pid == supervisor);
+    let is_monitor = |pid: &u32| {
+        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("qemu"))
+    };
+    pids.filter(is_monitor).filter(is_its).collect()
+}
+
+#[test]
+fn a_machine_ends_with_its_supervisor_however_that_ends() {
+    use std::io::{BufRead, BufReader};
+    if machine().is_none() {
+        return;
+    }
+    let mut supervisor = supervise("run");
+    let mut lines = BufReader::new(supervisor.stdout.take().unwrap()).lines();
+    while !lines.next().unwrap().unwrap().contains("@started") {}
+    let ours = monitors(supervisor.id());
+    assert_eq!(ours.len(), 1);
+    supervisor.kill().unwrap();
+    supervisor.wait().unwrap();
+    let begun = Instant::now();
+    let runs = |pid: &u32| Path::new(&format!("/proc/{pid}")).exists();
+    while ours.iter().any(runs) {
+        assert!(begun.elapsed() < Duration::from_secs(1), "{ours:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Here KVM runs no ordinary kernel. Where it does, this is the tier `microvm`; where not, nobody says that it
+/// is there.
+#[tokio::test]
+async fn kvm_holds_or_the_probe_says_why_not() {
+    let Some(mut machine) = machine() else { return };
+    machine.boot_max_ms = 5_000;
+    let qemu = Qemu { program: QEMU.into(), machine, acceleration: Acceleration::Kvm };
+    let found = probe(&[Backend::Qemu(qemu.clone())]).await;
+    println!("{found:?}");
+    assert_eq!(found[0].backend.tier(), Tier::Microvm);
+    if found[0].available {
+        let ended = run(shell("true"), cage(Backend::Qemu(qemu))).await.unwrap();
+        assert_eq!(ended.outcome, Outcome::Exited(0));
+    } else {
+        let reason = &found[0].reason;
+        assert!(reason.contains("did not start") || reason.contains("`/dev/kvm`"), "{reason}");
+        let error = run(shell("true"), cage(Backend::Qemu(qemu))).await.unwrap_err();
+        assert!(matches!(error, SandboxError::Unavailable { .. }), "{error}");
+    }
+}
