@@ -10,7 +10,7 @@ use std::env::var;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SOURCES: &[&str] = &[
+const SOURCES: [&str; 20] = [
     "src/bin/aecl-cage/main.rs",
     "src/bin/aecl-cage/attack.rs",
     "src/bin/aecl-cage/groups.rs",
@@ -20,6 +20,7 @@ const SOURCES: &[&str] = &[
     "src/bin/aecl-cage/guest/prepare.rs",
     "src/bin/aecl-cage/hold.rs",
     "src/bin/aecl-cage/init.rs",
+    "src/bin/aecl-cage/inside.rs",
     "src/bin/aecl-cage/landlock.rs",
     "src/bin/aecl-cage/lockdown.rs",
     "src/bin/aecl-cage/namespaces.rs",

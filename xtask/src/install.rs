@@ -25,6 +25,10 @@ const SYSTEM: [(&str, &str, &str); 13] = [
     ("npm", "npm", "installing the servers on Node.js"),
 ];
 
+/// Container runtimes, each in the package of its name. Not every Debian has all of them; the tests say which
+/// one they went without.
+const RUNTIMES: [&str; 3] = ["runc", "crun", "runsc"];
+
 /// The oldest Node.js that the conformance suite runs on. Debian's is older; npm brings one.
 const NODE_OLDEST: u32 = 22;
 
@@ -69,6 +73,8 @@ fn system(with_browser: bool) -> Result<(), String> {
         println!("missing: `chromium` (browser tests)");
         packages.push("chromium");
     }
+    let runtimes = missing_runtimes();
+    packages.extend(&runtimes);
     if packages.is_empty() {
         println!("system programs: all there");
         return Ok(());
@@ -98,6 +104,21 @@ fn system(with_browser: bool) -> Result<(), String> {
     Ok(())
 }
 
+/// Those that are not here and can be had.
+fn missing_runtimes() -> Vec<&'static str> {
+    let missing: Vec<&str> = RUNTIMES.into_iter().filter(|name| !exists(name)).collect();
+    let known = |name: &&str| {
+        let there = ask(Command::new("apt-cache").args(["show", "--no-all-versions", name])).is_ok();
+        println!(
+            "missing: `{name}` (cages by container runtimes){}",
+            if there { "" } else { ", and no package of it" }
+        );
+        there
+    };
+    let is_root = ask(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if is_root { missing.into_iter().filter(known).collect() } else { Vec::new() }
+}
+
 /// What a virtual machine of the tests needs of its kernel beside it: the names of the modules, below
 /// `kernel/drivers`.
 const MODULES: [&str; 7] = [
@@ -125,7 +146,9 @@ fn kernel(folder: &Path) -> Result<(), String> {
     clear(folder)?;
     let unpacked = folder.join("unpacked");
     std::fs::create_dir_all(&unpacked).map_err(|error| format!("`{}`: {error}", unpacked.display()))?;
-    if !watch(Command::new("apt-get").args(["-qq", "download", &package]).current_dir(folder))? {
+    // It downloads to where it is.
+    let fetched = Command::new("apt-get").args(["-qq", "download", &package]).current_dir(folder).status();
+    if !fetched.is_ok_and(|status| status.success()) {
         return Err(format!("apt-get could not download {package}"));
     }
     let failed = |error: std::io::Error| format!("unpacking {package}: {error}");

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::egress::Egress;
+use crate::egress::{Egress, SystemNames};
 use crate::vault::Vault;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Reconciled};
 
@@ -37,7 +37,8 @@ impl Connectors {
     #[must_use]
     pub fn new(vault: Vault) -> Self {
         let http = http::HttpConnector::new(Egress::default(), vault.clone());
-        Self { http, vault, ..Self::default() }
+        let process = process::ProcessConnector::new(Arc::new(SystemNames), vault.clone());
+        Self { http, process, vault, ..Self::default() }
     }
 
     /// A world of one's own, whatever an action's description says: for tests of everything before it.

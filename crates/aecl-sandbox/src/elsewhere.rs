@@ -83,6 +83,16 @@ pub(crate) async fn self_test(_cage: &Cage) -> Result<(Vec<(String, u64)>, Held)
     Err(unavailable())
 }
 
+/// What is installed, and what is known of it.
+pub(crate) struct Installed {
+    pub(crate) version: String,
+    pub(crate) note: Option<String>,
+}
+
+pub(crate) async fn installed(_backend: &Backend) -> Result<Installed, SandboxError> {
+    Err(unavailable())
+}
+
 pub(crate) fn enforced() -> crate::Enforced {
     crate::Enforced { memory: false, cpu: false }
 }

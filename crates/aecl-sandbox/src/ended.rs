@@ -60,8 +60,10 @@ pub struct Held {
     pub backend: Backend,
     /// Who it was on the host.
     pub user: HostUser,
-    /// The version of landlock that restricted its files.
-    pub landlock_abi: u32,
+    /// The runtime that built it, with its version; absent if that was our launcher.
+    pub runtime: Option<String>,
+    /// The version of landlock that restricted its files. A kernel in user space has none.
+    pub landlock_abi: Option<u32>,
     /// What enforced the limits of memory, processor and processes; resource limits alone when absent.
     pub cgroup: Option<CgroupVersion>,
     /// Whether it saw the owner of each view as itself. If not, it saw what everybody may see.

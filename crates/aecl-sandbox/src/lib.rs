@@ -64,6 +64,10 @@ mod ended;
 mod native;
 #[cfg(native_cage)]
 mod native;
+#[cfg(not(native_cage))]
+use native as oci;
+#[cfg(native_cage)]
+mod oci;
 mod output;
 mod probe;
 mod process;
@@ -79,7 +83,7 @@ pub use native::{Running, Scratch};
 pub use output::{Output, Stream};
 pub use probe::{Attack, Enforced, Found, probe};
 pub use process::{Contained, spawn};
-pub use tier::{Backend, Tier};
+pub use tier::{Backend, Runtime, Tier};
 pub use vm::{Acceleration, Firecracker, Machine, Pinned, Qemu, VirtualMachine};
 
 /// Runs a program in a cage until nothing of it is left. It gets no input.
@@ -98,6 +102,7 @@ pub async fn run(program: Program, cage: Cage) -> Result<Ended, SandboxError> {
 pub async fn start(program: Program, cage: Cage) -> Result<Running, SandboxError> {
     match cage.backend {
         Backend::Native => native::start(&program, &cage).await,
+        Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => oci::start(&program, &cage).await,
         Backend::Qemu(_) | Backend::Firecracker(_) => vm::start(&program, &cage).await,
     }
 }

@@ -1,16 +1,16 @@
 //! The tier `native`: our own launcher, the kernel's namespaces, and every lock that it has.
 
-mod cgroup;
+pub(crate) mod cgroup;
 mod control;
-mod filter;
+pub(crate) mod filter;
 pub(crate) mod hold;
 pub(crate) mod image;
-mod launched;
+pub(crate) mod launched;
 mod running;
 mod scratch;
 mod system;
-mod tree;
-mod user;
+pub(crate) mod tree;
+pub(crate) mod user;
 pub(crate) mod wire;
 
 use std::fs::File;
@@ -59,7 +59,7 @@ pub(crate) async fn start(program: &Program, cage: &Cage) -> Result<Running, San
     }
 }
 
-fn name_of(program: &Program) -> &str {
+pub(crate) fn name_of(program: &Program) -> &str {
     program.argv.first().map_or("", String::as_str)
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn enforced() -> crate::Enforced {
     cgroup::hierarchies().enforced()
 }
 
-fn failed(backend: Backend, program: &str, step: &[u8], errno: u64) -> SandboxError {
+pub(crate) fn failed(backend: Backend, program: &str, step: &[u8], errno: u64) -> SandboxError {
     let source = std::io::Error::from_raw_os_error(i32::try_from(errno).unwrap_or(libc::EIO));
     if step == b"exec" {
         return SandboxError::NotInCage { program: program.to_owned(), source };
@@ -150,30 +150,38 @@ pub(crate) fn separate_user() -> Option<u32> {
 }
 
 /// What an order says wherever it is carried out. User, groups and files depend on that.
-fn plan_anywhere(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
+pub(crate) fn plan_anywhere(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
     if program.argv.is_empty() {
         return Err(SandboxError::NoProgram);
     }
     check_limits(&cage.limits)?;
-    let mut env: std::collections::BTreeMap<&str, &str> = ENVIRONMENT.into_iter().collect();
-    env.extend(program.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let (deadline, _) = cage.clocks.deadline();
     let order = Order {
-        argv: program.argv.iter().map(|word| word.clone().into_bytes()).collect(),
-        env: env.iter().map(|(name, value)| format!("{name}={value}").into_bytes()).collect(),
-        cwd: program.cwd.as_deref().map_or_else(|| b"/scratch".to_vec(), bytes),
         scratch_bytes: cage.limits.scratch_max_bytes,
         scratch_inodes: cage.limits.scratch_files_max,
-        rlimits: rlimits(&cage.limits, deadline.as_secs()),
-        filters: vec![filter::filter().to_vec()],
         deadline_ns: u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX),
         listener_port: port(cage.network)?,
-        ..Order::default()
+        ..inner(program, cage)
     };
     if has_zero(&order) {
         return Err(SandboxError::BadCage("an argument, variable or path has a zero byte in it".into()));
     }
     Ok(order)
+}
+
+/// What every cage does to its program from inside, whoever built it.
+pub(crate) fn inner(program: &Program, cage: &Cage) -> Order {
+    let mut env: std::collections::BTreeMap<&str, &str> = ENVIRONMENT.into_iter().collect();
+    env.extend(program.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let (deadline, _) = cage.clocks.deadline();
+    Order {
+        argv: program.argv.iter().map(|word| word.clone().into_bytes()).collect(),
+        env: env.iter().map(|(name, value)| format!("{name}={value}").into_bytes()).collect(),
+        cwd: program.cwd.as_deref().map_or_else(|| b"/scratch".to_vec(), bytes),
+        rlimits: rlimits(&cage.limits, deadline.as_secs()),
+        filters: vec![filter::filter().to_vec()],
+        ..Order::default()
+    }
 }
 
 fn port(network: Network) -> Result<u64, SandboxError> {
@@ -186,7 +194,7 @@ fn port(network: Network) -> Result<u64, SandboxError> {
     }
 }
 
-fn has_zero(order: &Order) -> bool {
+pub(crate) fn has_zero(order: &Order) -> bool {
     order.argv.iter().chain(&order.env).chain([&order.cwd]).any(|text| text.contains(&0))
 }
 
@@ -241,24 +249,33 @@ fn rlimits(limits: &Limits, deadline_s: u64) -> Vec<(u64, u64)> {
 fn held(order: &Order, cage: &Cage, landlock_abi: u64, owners_mapped: bool) -> Held {
     Held {
         backend: Backend::Native,
-        user: if order.user.separate {
-            HostUser::Separate { uid: u32::try_from(order.user.outside_uid).unwrap_or(u32::MAX) }
-        } else {
-            HostUser::Ours
-        },
-        landlock_abi: u32::try_from(landlock_abi).unwrap_or(0),
-        cgroup: match (order.groups.is_empty(), cgroup::hierarchies().version) {
-            (true, _) => None,
-            (false, 2) => Some(CgroupVersion::V2),
-            (false, _) => Some(CgroupVersion::V1),
-        },
+        user: host_user(order),
+        runtime: None,
+        landlock_abi: u32::try_from(landlock_abi).ok().filter(|abi| *abi > 0),
+        cgroup: cgroup_version(order),
         owners_mapped,
         limits: cage.limits,
     }
 }
 
+pub(crate) fn host_user(order: &Order) -> HostUser {
+    if order.user.separate {
+        HostUser::Separate { uid: u32::try_from(order.user.outside_uid).unwrap_or(u32::MAX) }
+    } else {
+        HostUser::Ours
+    }
+}
+
+pub(crate) fn cgroup_version(order: &Order) -> Option<CgroupVersion> {
+    match (order.groups.is_empty(), cgroup::hierarchies().version) {
+        (true, _) => None,
+        (false, 2) => Some(CgroupVersion::V2),
+        (false, _) => Some(CgroupVersion::V1),
+    }
+}
+
 /// Starts a launcher and hands it its order, with what the program is to keep open.
-fn launch(order: &Order, level: Level, kept: &[OwnedFd]) -> Result<Launched, SandboxError> {
+pub(crate) fn launch(order: &Order, level: Level, kept: &[OwnedFd]) -> Result<Launched, SandboxError> {
     let step =
         |step: &'static str| move |source: std::io::Error| SandboxError::Setup { step: step.into(), source };
     let made = step("making pipes");
@@ -289,7 +306,7 @@ fn launch(order: &Order, level: Level, kept: &[OwnedFd]) -> Result<Launched, San
 }
 
 /// Waits until the program runs. What comes with that report, or why it does not run.
-async fn started(launched: &mut Launched) -> Result<Started, Refusal> {
+pub(crate) async fn started(launched: &mut Launched) -> Result<Started, Refusal> {
     match launched.control.next().await {
         Ok(Some((Report::Started { landlock_abi, owners_mapped }, fds))) => {
             Ok(Started { landlock_abi, owners_mapped, fds })
@@ -301,14 +318,14 @@ async fn started(launched: &mut Launched) -> Result<Started, Refusal> {
 }
 
 /// What the launcher says when the program runs.
-struct Started {
-    landlock_abi: u64,
-    owners_mapped: bool,
-    fds: Vec<OwnedFd>,
+pub(crate) struct Started {
+    pub(crate) landlock_abi: u64,
+    pub(crate) owners_mapped: bool,
+    pub(crate) fds: Vec<OwnedFd>,
 }
 
 /// Why the program does not run.
-enum Refusal {
+pub(crate) enum Refusal {
     /// A step of the launcher's failed.
     Step { step: Vec<u8>, errno: u64 },
     /// The launcher itself did.
@@ -316,7 +333,7 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn error(self, backend: Backend, program: &str) -> SandboxError {
+    pub(crate) fn error(self, backend: Backend, program: &str) -> SandboxError {
         match self {
             Self::Step { step, errno } => failed(backend, program, &step, errno),
             Self::Launcher(why) => SandboxError::Setup {
@@ -340,7 +357,7 @@ fn paper(bytes: &[u8]) -> std::io::Result<File> {
     Ok(file)
 }
 
-fn bytes(path: &Path) -> Vec<u8> {
+pub(crate) fn bytes(path: &Path) -> Vec<u8> {
     path.as_os_str().as_bytes().to_vec()
 }
 

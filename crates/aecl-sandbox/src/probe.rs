@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::{Backend, Cage, Clocks, Firecracker, Held, Limits, Network, Qemu, SandboxError, native, vm};
+use crate::{Backend, Cage, Clocks, Firecracker, Held, Limits, Network, Qemu, SandboxError, native, oci, vm};
 
 /// What was found out about one backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +43,9 @@ pub struct Attack {
 /// The last line of the self-test: what must work, or a cage would pass by refusing everything.
 const MUST_WORK: &str = "use the scratch space";
 
-/// Builds and attacks a cage by each of these backends. Takes some milliseconds for `native`; a machine is
-/// really started, which takes up to the time that it is given. Ask once, at the start.
+/// Builds and attacks a cage by each of these backends; [`Backend::all`] are those that need no more words. Takes
+/// from a few milliseconds (`native`) to half a second (`runsc`); a machine is really started, which takes up to
+/// the time that it is given. Ask once, at the start.
 pub async fn probe(backends: &[Backend]) -> Vec<Found> {
     let mut found = Vec::new();
     for backend in backends {
@@ -62,8 +63,17 @@ async fn probe_one(backend: &Backend) -> Found {
         enforced: native::enforced(),
         attacks: Vec::new(),
     };
+    let mut note = None;
     let tested = match backend {
         Backend::Native => native::self_test(&smallest(backend, found.enforced)).await,
+        Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => match oci::installed(backend).await {
+            Ok(installed) => {
+                found.version = format!("{}, {}", installed.version, found.version);
+                note = installed.note;
+                oci::self_test(&smallest(backend, found.enforced)).await
+            }
+            Err(error) => Err(error),
+        },
         Backend::Qemu(Qemu { program, .. }) | Backend::Firecracker(Firecracker { program, .. }) => {
             // The machine enforces them, whatever the host can do.
             found.enforced = Enforced { memory: true, cpu: true };
@@ -73,11 +83,15 @@ async fn probe_one(backend: &Backend) -> Found {
             vm::probe(&smallest(backend, found.enforced)).await
         }
     };
-    match tested {
+    let mut found = match tested {
         Ok((attacks, held)) => judge(found, attacks, &held),
         Err(SandboxError::Unavailable { why, .. }) => Found { reason: why, ..found },
         Err(error) => Found { reason: error.to_string(), ..found },
+    };
+    if let Some(note) = note {
+        found.reason = format!("{}; {note}", found.reason);
     }
+    found
 }
 
 fn judge(found: Found, attacks: Vec<(String, u64)>, held: &Held) -> Found {
@@ -93,7 +107,7 @@ fn judge(found: Found, attacks: Vec<(String, u64)>, held: &Held) -> Found {
         (true, true) => format!(
             "{} attacks refused; landlock {}, user {:?}, memory limit {}",
             attacks.len() - 1,
-            held.landlock_abi,
+            held.landlock_abi.map_or_else(|| "none".to_owned(), |abi| abi.to_string()),
             held.user,
             if found.enforced.memory { "enforced" } else { "not enforced" }
         ),
@@ -111,7 +125,7 @@ const ATTACKS_MAX: Duration = Duration::from_secs(10);
 /// A cage for the self-test.
 fn smallest(backend: &Backend, enforced: Enforced) -> Cage {
     let starting = match backend {
-        Backend::Native => 0,
+        Backend::Native | Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => 0,
         Backend::Qemu(Qemu { machine, .. }) | Backend::Firecracker(Firecracker { machine, .. }) => {
             machine.boot_max_ms
         }
@@ -151,7 +165,8 @@ mod tests {
         let held = Held {
             backend: Backend::Native,
             user: HostUser::Ours,
-            landlock_abi: 7,
+            runtime: None,
+            landlock_abi: Some(7),
             cgroup: None,
             owners_mapped: true,
             limits: cage.limits,
@@ -180,6 +195,22 @@ mod tests {
         assert!(!judged(&[("mount", 1), (MUST_WORK, 1)]).available);
         assert!(!judged(&[("mount", 1)]).available);
         assert!(!judged(&[]).available);
+    }
+
+    #[tokio::test]
+    async fn each_backend_is_attacked_or_says_what_is_missing() {
+        let backends = Backend::all();
+        for found in probe(&backends[1..]).await {
+            println!("{found:?}");
+            if rustix::process::geteuid().is_root() {
+                assert!(found.available || found.reason.contains("apt-get install"), "{}", found.reason);
+            }
+            assert!(found.attacks.len() > 15 || !found.available, "{found:?}");
+        }
+        let nothing = Backend::Runc(crate::Runtime::named("no-such-runtime"));
+        let found = probe(&[nothing]).await;
+        let said = "`no-such-runtime` is not installed; `apt-get install runc`";
+        assert!(!found[0].available && found[0].reason.starts_with(said), "{}", found[0].reason);
     }
 
     #[tokio::test]

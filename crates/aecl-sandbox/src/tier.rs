@@ -1,6 +1,7 @@
 //! How strongly a program can be held, and by what.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::{Acceleration, Firecracker, Qemu};
 
@@ -44,18 +45,53 @@ impl fmt::Display for Tier {
 pub enum Backend {
     /// Our own launcher.
     Native,
+    /// The container runtime of most Linux hosts.
+    Runc(Runtime),
+    /// A small container runtime, written in C.
+    Crun(Runtime),
+    /// gVisor: a kernel in user space.
+    Runsc(Runtime),
     /// A machine by QEMU.
     Qemu(Qemu),
     /// A machine by Firecracker.
     Firecracker(Firecracker),
 }
 
+/// A container runtime, as the operator has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runtime {
+    /// The executable: a path, or a name that is looked for in our `PATH` and where systems keep programs.
+    pub program: PathBuf,
+    /// Its SHA-256 in hexadecimal digits. A program with another one is refused.
+    pub sha256: Option<String>,
+}
+
+impl Runtime {
+    /// Whatever is installed under this name.
+    #[must_use]
+    pub fn named(program: &str) -> Self {
+        Self { program: program.into(), sha256: None }
+    }
+}
+
 impl Backend {
+    /// Each of them, with the runtimes that are installed, from weak to strong.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        vec![
+            Self::Native,
+            Self::Runc(Runtime::named("runc")),
+            Self::Crun(Runtime::named("crun")),
+            Self::Runsc(Runtime::named("runsc")),
+        ]
+    }
+
     /// How strongly it holds.
     #[must_use]
     pub fn tier(&self) -> Tier {
         match self {
-            Self::Native => Tier::Native,
+            Self::Native | Self::Runc(_) | Self::Crun(_) => Tier::Native,
+            Self::Runsc(_) => Tier::Gvisor,
             // QEMU's own emulation is no boundary. It satisfies nothing.
             Self::Qemu(Qemu { acceleration: Acceleration::Emulation, .. }) => Tier::Process,
             Self::Qemu(_) | Self::Firecracker(_) => Tier::Microvm,
@@ -67,6 +103,9 @@ impl Backend {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Native => "native",
+            Self::Runc(_) => "runc",
+            Self::Crun(_) => "crun",
+            Self::Runsc(_) => "runsc",
             Self::Qemu(Qemu { acceleration: Acceleration::Emulation, .. }) => "qemu-emulated",
             Self::Qemu(_) => "qemu",
             Self::Firecracker(_) => "firecracker",

@@ -5,12 +5,14 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use aecl_sandbox::{Cage, Level, Outcome, run, start};
-use common::{as_an_ordinary_user, cage, clocks, ended, is_root, shell, text};
+use common::{
+    as_an_ordinary_user, assert_gone, assert_nothing_is_left, cage, cgroups_of, clocks, descendants, ended,
+    is_root, shell, text,
+};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// Who counts what a process has must be alone in it.
@@ -219,66 +221,5 @@ impl Count {
             mounts: lines("/proc/self/mountinfo"),
             cgroups: cgroups_of(std::process::id()).len(),
         }
-    }
-}
-
-/// Every process below this one, however deep. A namespace lives as long as a process or a descriptor in it.
-fn descendants(of: u32) -> BTreeSet<u32> {
-    let mut found = BTreeSet::new();
-    let parents: Vec<(u32, u32)> = fs::read_dir("/proc")
-        .unwrap()
-        .flatten()
-        .filter_map(|entry| {
-            let pid = entry.file_name().to_str()?.parse().ok()?;
-            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-            let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
-            Some((pid, parent))
-        })
-        .collect();
-    let mut todo = vec![of];
-    while let Some(parent) = todo.pop() {
-        for (pid, _) in parents.iter().filter(|(_, of)| *of == parent) {
-            if found.insert(*pid) {
-                todo.push(*pid);
-            }
-        }
-    }
-    found
-}
-
-fn cgroups_of(supervisor: u32) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut todo = vec![Path::new("/sys/fs/cgroup").to_path_buf()];
-    while let Some(dir) = todo.pop() {
-        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                if name.starts_with(&format!("{supervisor}-")) {
-                    found.push(entry.path().display().to_string());
-                }
-                todo.push(entry.path());
-            }
-        }
-    }
-    found
-}
-
-async fn assert_gone(family: &BTreeSet<u32>) {
-    let alive = |pid: &&u32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        !stat.is_empty() && !stat.contains(") Z ")
-    };
-    let late = Instant::now() + Duration::from_secs(5);
-    while family.iter().any(|pid| alive(&pid)) {
-        assert!(Instant::now() < late, "alive: {:?}", family.iter().filter(alive).collect::<Vec<_>>());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-async fn assert_nothing_is_left(groups: &[String]) {
-    let late = Instant::now() + Duration::from_secs(5);
-    while groups.iter().any(|dir| Path::new(dir).exists()) {
-        assert!(Instant::now() < late, "left: {groups:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -169,7 +169,7 @@ async fn no_attack_gets_through_in_a_machine() {
     cage.clocks = clocks(Duration::from_secs(120));
     let pid = std::process::id().to_string();
     let env = [
-        ("ATTACK_FILE", "/root/canary"),
+        ("ATTACK_FILE", "/home/canary"),
         ("ATTACK_PORT", "9"),
         ("ATTACK_SOCKET", "/run/socket"),
         ("ATTACK_ABSTRACT", "aecl-nobody"),

@@ -6,6 +6,7 @@
 
 mod cages;
 mod changes;
+mod credentials;
 mod spec;
 mod way_out;
 
@@ -21,8 +22,9 @@ use tokio::io::AsyncWriteExt as _;
 use super::files::Content;
 use super::wrong_desk;
 use crate::arguments::Arguments;
-use crate::egress::broker::AllowList;
+use crate::egress::broker::{AllowList, Credentials};
 use crate::egress::{Names, SystemNames};
+use crate::vault::Vault;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
 pub use aecl_sandbox::VirtualMachine;
 use cages::{Cages, tier};
@@ -34,24 +36,25 @@ pub use way_out::WayOut;
 pub struct ProcessConnector {
     cages: Cages,
     names: Arc<dyn Names>,
+    vault: Vault,
 }
 
 impl Default for ProcessConnector {
     fn default() -> Self {
-        Self::new(Arc::new(SystemNames))
+        Self::new(Arc::new(SystemNames), Vault::default())
     }
 }
 
 impl ProcessConnector {
-    /// Programs whose destinations are looked up there.
+    /// Programs whose destinations are looked up there, and that use credentials from there.
     #[must_use]
-    pub fn new(names: Arc<dyn Names>) -> Self {
-        Self { cages: Cages::default(), names }
+    pub fn new(names: Arc<dyn Names>, vault: Vault) -> Self {
+        Self { cages: Cages::default(), names, vault }
     }
 
-    /// Finds out what this host can hold programs with, and uses that from now on: our own cages and these
-    /// machines, or of them what the list names, in its order. Each is built and attacked, which takes some
-    /// milliseconds, and for a machine as long as it takes to start.
+    /// Finds out what this host can hold programs with, and uses that from now on: our own cages, the
+    /// runtimes that are installed and these machines, or of them what the list names, in its order. Each is built
+    /// and attacked, which takes from some milliseconds to the time in which a machine starts.
     ///
     /// # Errors
     /// When the list names what is not known here. What was used before is used on.
@@ -60,8 +63,8 @@ impl ProcessConnector {
         machines: &[VirtualMachine],
         allowed: Option<&[String]>,
     ) -> Result<Vec<cage::Found>, String> {
-        let ours = std::iter::once(Backend::Native);
-        let backends: Vec<Backend> = ours.chain(machines.iter().cloned().map(Backend::from)).collect();
+        let machines = machines.iter().cloned().map(Backend::from);
+        let backends: Vec<Backend> = Backend::all().into_iter().chain(machines).collect();
         self.cages.find_out(&backends, allowed).await
     }
 }
@@ -82,6 +85,8 @@ enum ProcessError {
     Weaker { least: cage::Tier, held: String },
     #[error("the call was cancelled; the program was ended")]
     Cancelled,
+    #[error(transparent)]
+    Credentials(credentials::NotReady),
     #[error("the worker that collects what the program wrote broke")]
     Worker,
 }
@@ -96,6 +101,8 @@ impl ProcessError {
             Self::Sandbox(SandboxError::Unenforceable { .. }) | Self::NotEnforced => "sandbox_unenforceable",
             Self::Sandbox(SandboxError::NotInCage { .. } | SandboxError::NoProgram) => "process_not_started",
             Self::Sandbox(_) | Self::Worker | Self::Weaker { .. } => "sandbox_failed",
+            Self::Credentials(credentials::NotReady::Vault(_)) => "secret_missing",
+            Self::Credentials(credentials::NotReady::Other(_)) => "process_credential",
             Self::Cancelled => "process_cancelled",
         }
     }
@@ -224,11 +231,18 @@ async fn run(
     spec: &ProcessSpec,
     process: &ProcessConnector,
 ) -> Result<(Ended, Vec<u8>), ProcessError> {
-    let (program, input) = prepare(call, spec)?;
+    let (mut program, input) = prepare(call, spec)?;
     let list = spec.check().map_err(ProcessError::Arguments)?;
     let least = call.tier.ok_or(ProcessError::NoTier)?;
     let fit = process.cages.fit(least, &spec.limits)?;
-    let cage = spec.cage(fit.backend().clone(), spec.clocks(call.timeout(), call.task_left()));
+    let clocks = spec.clocks(call.timeout(), call.task_left());
+    let mut cage = spec.cage(fit.backend().clone(), clocks);
+    let mut ready = credentials::ready(spec, &process.vault).await.map_err(ProcessError::Credentials)?;
+    if let Some(ready) = &ready {
+        program.env.extend(ready.env.clone());
+        cage.views.push(ready.view.clone());
+    }
+    let credentials = ready.as_mut().and_then(|ready| ready.credentials.take());
     let mut running = tokio::select! {
         running = start(program, cage) => running.map_err(ProcessError::Sandbox)?,
         () = call.cancel.cancelled() => return Err(ProcessError::Cancelled),
@@ -242,7 +256,8 @@ async fn run(
         None => in_cage,
         Some(asked) => format!("{in_cage}; `{asked}` was asked for, and the operator accepts less"),
     });
-    let way_out = way_out(&mut running, spec, list, &process.names).map_err(ProcessError::Sandbox)?;
+    let way_out =
+        way_out(&mut running, spec, list, &process.names, credentials).map_err(ProcessError::Sandbox)?;
     if let (Some(input), Some(mut stdin)) = (input, running.stdin.take()) {
         // A program that does not read its input to the end has had enough of it.
         tokio::spawn(async move { stdin.write_all(&input).await });
@@ -273,6 +288,7 @@ pub fn way_out(
     spec: &ProcessSpec,
     list: AllowList,
     names: &Arc<dyn Names>,
+    credentials: Option<Credentials>,
 ) -> Result<Option<WayOut>, SandboxError> {
     if spec.egress.is_empty() {
         return Ok(None);
@@ -281,7 +297,7 @@ pub fn way_out(
         backend: running.held().backend.clone(),
         why: "it has no listener for the `egress` of this program; run it in the tier `native`".into(),
     })?;
-    Ok(Some(WayOut::open(listener, list, spec.egress_limits, names.clone())))
+    Ok(Some(WayOut::open(listener, list, spec.egress_limits, names.clone(), credentials)))
 }
 
 /// What is told of the end: how, what it said, what it changed. It reads files, so call it where blocking is
@@ -342,5 +358,7 @@ pub fn held(held: &Held) -> String {
         Some(bytes) => format!("{} MiB", bytes >> 20),
         None => "unlimited memory".to_owned(),
     };
-    format!("{}: {user}, {cgroup}, landlock {}, {memory}", held.backend, held.landlock_abi)
+    let landlock = held.landlock_abi.map_or_else(|| "none".to_owned(), |abi| abi.to_string());
+    let built = held.runtime.clone().unwrap_or_else(|| held.backend.to_string());
+    format!("{built}: {user}, {cgroup}, landlock {landlock}, {memory}")
 }

@@ -6,13 +6,18 @@
 //! request a connection. Before the first byte leaves, the connection is told to a [`Sink`]; when it has ended,
 //! too.
 //!
-//! What this cannot see: the `Host` header inside TLS. A server that answers for several names behind one
+//! Where a rule has a [`Credential`], TLS ends here: one request a connection, judged by method and path, with
+//! the real value in the place of the program's placeholder.
+//!
+//! What this cannot see elsewhere: the `Host` header inside TLS. A server that answers for several names behind one
 //! certificate can be asked for any of them.
 
 mod answer;
 mod connection;
+mod credentials;
 mod head;
 mod hello;
+mod inside;
 mod relay;
 mod rules;
 
@@ -30,7 +35,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Names;
 use super::host::Destination;
-pub use rules::{Allow, AllowList, RuleError};
+pub use credentials::{Credentials, Swap};
+pub use rules::{Allow, AllowList, Credential, RuleError};
 
 /// What all connections of one broker may use up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,8 +121,8 @@ pub enum Verdict {
     Allowed,
     /// Nothing left.
     Refused {
-        /// The code: `egress_malformed`, `egress_denied`, `egress_mismatch`, `egress_unreachable`,
-        /// `egress_limit`, `egress_unrecorded`.
+        /// The code: `egress_malformed`, `egress_denied`, `egress_mismatch`, `egress_credential`,
+        /// `egress_unreachable`, `egress_limit`, `egress_unrecorded`.
         code: &'static str,
         /// Why, without anything that was sent.
         why: String,
@@ -148,6 +154,7 @@ struct Inner {
     limits: Limits,
     names: Arc<dyn Names>,
     sink: Arc<dyn Sink>,
+    credentials: Option<Credentials>,
     out_bytes: AtomicU64,
     in_bytes: AtomicU64,
 }
@@ -156,8 +163,20 @@ impl Broker {
     /// A broker that lets through what the list names.
     #[must_use]
     pub fn new(list: AllowList, limits: Limits, names: Arc<dyn Names>, sink: Arc<dyn Sink>) -> Self {
+        Self::with_credentials(list, limits, names, sink, None)
+    }
+
+    /// The same; these take the place of the program's placeholders on the way.
+    #[must_use]
+    pub fn with_credentials(
+        list: AllowList,
+        limits: Limits,
+        names: Arc<dyn Names>,
+        sink: Arc<dyn Sink>,
+        credentials: Option<Credentials>,
+    ) -> Self {
         let (out_bytes, in_bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self(Arc::new(Inner { list, limits, names, sink, out_bytes, in_bytes }))
+        Self(Arc::new(Inner { list, limits, names, sink, credentials, out_bytes, in_bytes }))
     }
 
     /// Serves a listener until it is stopped or has served its last connection; then the listener is closed,

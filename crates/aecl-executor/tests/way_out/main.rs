@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod attacks;
+mod credential;
 mod peers;
 #[path = "../broker/world.rs"]
 #[allow(dead_code, reason = "the other file that shares it uses the rest")]
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aecl_executor::connectors::process::{ProcessConnector, ProcessSpec};
+use aecl_executor::vault::Vault;
 use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Effect, Executor, Performed, Reconciled, fake};
 use aecl_kernel::cage::Tier;
 use aecl_kernel::traffic::Traffic;
@@ -58,7 +60,7 @@ impl House {
         for name in names {
             our.answers.lock().unwrap().insert((*name).into(), vec![vec![loopback]]);
         }
-        let connector = ProcessConnector::new(our.clone());
+        let connector = ProcessConnector::new(our.clone(), Vault::default());
         connector.find_cages(&[], Some(&["native".to_owned()])).await.unwrap();
         Self { connector, names: our }
     }

@@ -20,7 +20,7 @@ s.socket = c.wrap_socket(s.socket, server_side=True, do_handshake_on_connect=Fal
 print(s.server_address[1], flush=True); s.serve_forever()
 "#;
 
-struct Server(Child, u16);
+pub struct Server(Child, pub u16);
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -34,33 +34,31 @@ fn ran(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A certificate for `secure.test` that is its own authority, key and certificate in one file each.
-fn certificate(dir: &Path) {
-    ran(Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-        ])
-        .args(["-subj", "/CN=secure.test", "-addext", "subjectAltName=DNS:secure.test"])
-        .args(["-keyout", "key.pem", "-out", "ca.pem"])
-        .current_dir(dir));
+/// An authority in `ca.pem`, and key and certificate of `secure.test` and `other.test` in `both.pem`.
+pub fn certificate(dir: &Path) {
+    let openssl = |args: &str| ran(Command::new("openssl").args(args.split(' ')).current_dir(dir));
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    openssl(&format!("req -x509 {key} -days 2 -subj /CN=ours -keyout ca.key -out ca.pem"));
+    openssl(&format!("req -new {key} -subj /CN=secure.test -keyout key.pem -out request.pem"));
+    std::fs::write(dir.join("names"), "subjectAltName=DNS:secure.test,DNS:other.test").unwrap();
+    openssl(
+        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem",
+    );
     let both =
-        [std::fs::read(dir.join("key.pem")).unwrap(), std::fs::read(dir.join("ca.pem")).unwrap()].concat();
+        [std::fs::read(dir.join("key.pem")).unwrap(), std::fs::read(dir.join("cert.pem")).unwrap()].concat();
     std::fs::write(dir.join("both.pem"), both).unwrap();
 }
 
 fn serve(dir: &Path) -> Server {
     certificate(dir);
+    server(SERVER, dir, &dir.join("www"))
+}
+
+/// Runs a server that is given its certificate, the directory of this test, and says its port.
+pub fn server(script: &str, dir: &Path, from: &Path) -> Server {
     let mut child = Command::new("/usr/bin/python3")
-        .args(["-c", SERVER, &dir.join("both.pem").display().to_string()])
-        .current_dir(dir.join("www"))
+        .args(["-c", script, &dir.join("both.pem").display().to_string()])
+        .current_dir(from)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

@@ -45,6 +45,8 @@ pub(crate) struct HeldProgram {
     pub(crate) kept: Vec<OwnedFd>,
     /// A place to write, in memory, that nobody else sees.
     pub(crate) workplace: Option<Workplace>,
+    /// The files of a cage that it builds, put together where it expects them.
+    pub(crate) tree: Option<Tree>,
     /// Directories of the host that are empty for it.
     pub(crate) hidden: Vec<PathBuf>,
     /// Directories of the host in which it cannot write, nor in what is mounted there.
@@ -64,6 +66,14 @@ pub(crate) struct Workplace {
     pub(crate) files: Vec<(PathBuf, Vec<u8>)>,
 }
 
+/// The files of a cage, as our launcher puts them together for a cage of its own.
+pub(crate) struct Tree {
+    /// A directory in the workplace.
+    pub(crate) at: PathBuf,
+    /// Mounts, links, files, scratch space and user of the cage. The rest of the order is of no account.
+    pub(crate) order: Order,
+}
+
 /// A program that is held. Dropping it ends the program and everything it started.
 pub(crate) struct Holding {
     /// Its pipes; [`Launched::kill`] and [`Launched::wait`] end it and tell how it ended.
@@ -71,6 +81,10 @@ pub(crate) struct Holding {
     /// The socket that listens on its loopback, if one was asked for.
     #[cfg_attr(not(test), allow(dead_code, reason = "container runtimes listen, machines do not"))]
     pub(crate) listener: Option<TcpListener>,
+    /// Of a tree: the file for reports, the scratch directory, the layer above each view that has one.
+    pub(crate) files: Vec<OwnedFd>,
+    /// Of a tree: whether views show their owner as the cage's user.
+    pub(crate) owners_mapped: bool,
 }
 
 /// Starts it. When this returns, it runs.
@@ -81,10 +95,10 @@ pub(crate) async fn hold(program: HeldProgram) -> Result<Holding, SandboxError> 
     let order = plan(&program)?;
     let mut launched = launch(&order, program.clocks.deadline().1, &program.kept)?;
     match started(&mut launched).await {
-        Ok(Started { mut fds, .. }) => {
+        Ok(Started { mut fds, owners_mapped, .. }) => {
             let listens = matches!(program.network, Network::Listener { .. });
             let listener = if listens { fds.pop().map(TcpListener::from) } else { None };
-            Ok(Holding { launched, listener })
+            Ok(Holding { launched, listener, files: fds, owners_mapped })
         }
         Err(refusal) => {
             launched.end().await;
@@ -122,17 +136,22 @@ fn plan(program: &HeldProgram) -> Result<Order, SandboxError> {
         (hold.workplace_bytes, hold.workplace_inodes) = (place.max_bytes, place.files_max);
         hold.files = place.files.iter().map(|(at, content)| (bytes(at), content.clone())).collect();
     }
+    let mut base = Order { user, ..Order::default() };
+    if let Some(tree) = &program.tree {
+        hold.tree = bytes(&tree.at);
+        base = tree.order.clone();
+    }
     let order = Order {
         argv: program.argv.iter().map(|word| word.clone().into_bytes()).collect(),
         env: program.env.iter().map(|(name, value)| format!("{name}={value}").into_bytes()).collect(),
         cwd: bytes(&program.cwd),
-        user,
         groups: cgroup::groups(cgroup::hierarchies(), &program.limits)?,
         rlimits: program.rlimits.clone(),
         deadline_ns: u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX),
         listener_port: port(program.network)?,
+        filters: Vec::new(),
         hold: Some(hold),
-        ..Order::default()
+        ..base
     };
     if has_zero(&order) {
         return Err(SandboxError::BadCage("an argument, variable or path has a zero byte in it".into()));

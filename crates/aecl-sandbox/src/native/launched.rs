@@ -20,6 +20,9 @@ use crate::{Clocks, Level, Outcome};
 /// hangs.
 const GRACE: Duration = Duration::from_millis(250);
 
+/// The launcher makes no more room than that.
+const REPORTS_MAX_BYTES: usize = 16 << 10;
+
 /// Longer than any machine runs, and short enough to be added to a clock.
 const FAR: Duration = Duration::from_secs(10 * 365 * 86_400);
 
@@ -32,6 +35,8 @@ pub(crate) struct Launched {
     /// Its talk.
     pub(crate) stderr: Option<pipe::Receiver>,
     pub(super) control: Control,
+    /// Where the first process of a cage reports that somebody else built.
+    reports: Option<OwnedFd>,
     /// Absent when somebody else already waits for its end.
     child: Option<Child>,
     groups: Vec<PathBuf>,
@@ -55,6 +60,7 @@ impl Launched {
             stdout: Some(pipes.stdout),
             stderr: Some(pipes.stderr),
             control,
+            reports: None,
             child: Some(child),
             groups: groups_of(order),
             deadline: Instant::now() + left.min(FAR) + GRACE,
@@ -72,6 +78,7 @@ impl Launched {
             stdout: Some(pipes.stdout),
             stderr: Some(pipes.stderr),
             control,
+            reports: None,
             child: None,
             groups: Vec::new(),
             deadline: Instant::now() + left.min(FAR) + GRACE,
@@ -93,7 +100,6 @@ impl Launched {
 
     /// Waits until nothing of the program is left, and tells how it ended. May be given up and asked again.
     /// Whoever wants its output reads that meanwhile.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for runtimes and machine monitors"))]
     pub(crate) async fn wait(&mut self) -> Outcome {
         while self.hear().await {}
         self.over().await
@@ -101,7 +107,7 @@ impl Launched {
 
     /// Hears what the launcher has to say next, and keeps the deadline if the launcher does not. Whether there
     /// is more to hear. May be given up and asked again.
-    pub(super) async fn hear(&mut self) -> bool {
+    pub(crate) async fn hear(&mut self) -> bool {
         tokio::select! {
             report = self.control.next() => self.findings.hear(report),
             () = sleep_until(self.deadline), if !self.findings.late => {
@@ -114,18 +120,31 @@ impl Launched {
     }
 
     /// Tells how it ended, when there is nothing more to hear.
-    pub(super) async fn over(&mut self) -> Outcome {
+    pub(crate) async fn over(&mut self) -> Outcome {
         if self.findings.cause.is_none() {
             self.clear_up().await;
         } else if let Some(mut launcher) = self.child.take() {
             // Its last word was that the cage is gone. Nobody has to wait until it is gone itself.
             tokio::spawn(async move { launcher.wait().await });
         }
+        if let Some(file) = &self.reports {
+            self.findings.status = status_in(&reports_in(file));
+        }
         self.findings.outcome(self.level)
     }
 
+    /// What a program ended with is told there, and not by what is held.
+    pub(crate) fn listen_to(&mut self, reports: OwnedFd) {
+        self.reports = Some(reports);
+    }
+
+    /// What was reported there so far.
+    pub(crate) fn reports(&self) -> Vec<Report> {
+        self.reports.as_ref().map(reports_in).unwrap_or_default()
+    }
+
     /// Lets the launcher finish, and does what it could not.
-    pub(super) async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         // Nothing is read any more, and whoever writes hears of it.
         drop((self.stdout.take(), self.stderr.take()));
         self.kill();
@@ -250,6 +269,21 @@ fn remove_with_what_is_below(dir: &Path) -> std::io::Result<()> {
         }
     }
     std::fs::remove_dir(dir)
+}
+
+/// As much of the file as its first process may write.
+fn reports_in(file: &OwnedFd) -> Vec<Report> {
+    let mut bytes = vec![0; REPORTS_MAX_BYTES];
+    let read = rustix::io::pread(file, &mut bytes, 0).unwrap_or(0);
+    bytes.truncate(read);
+    Report::records(&bytes)
+}
+
+fn status_in(reports: &[Report]) -> Option<ExitStatus> {
+    reports.iter().find_map(|report| match report {
+        Report::Program { status } => i32::try_from(*status).ok().map(ExitStatus::from_raw),
+        _ => None,
+    })
 }
 
 fn groups_of(order: &Order) -> Vec<PathBuf> {

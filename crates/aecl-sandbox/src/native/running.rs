@@ -37,7 +37,7 @@ impl std::fmt::Debug for Running {
 }
 
 impl Running {
-    pub(super) fn new(
+    pub(crate) fn new(
         mut launched: Launched,
         mut fds: Vec<OwnedFd>,
         cage: &Cage,

@@ -17,7 +17,7 @@ const COUNT: u64 = 64_000_000;
 
 /// As root every cage gets a user of its own, which owns nothing on this host. Who is not root cannot become
 /// anybody else.
-pub(super) fn choose() -> Result<User, SandboxError> {
+pub(crate) fn choose() -> Result<User, SandboxError> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let (uid, gid) = (u64::from(geteuid().as_raw()), u64::from(getegid().as_raw()));
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();

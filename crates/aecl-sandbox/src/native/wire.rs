@@ -63,7 +63,18 @@ pub struct Hold {
     pub read_only: Vec<Vec<u8>>,
     /// Who it is on the host, uid and gid, without any capability; as we are when absent.
     pub user: Option<(u64, u64)>,
+    /// Where the files of a cage are put together that it builds: the order's mounts, links, files and
+    /// scratch space, our launcher as `/.init`, and [`STATUS`]. None when empty.
+    pub tree: Vec<u8>,
 }
+
+/// Where the launcher, as the first process of a cage that somebody else built, finds its order, and where it
+/// writes its reports: each with its length in front. It takes the name of that file away before anything
+/// else runs; the supervisor has it open.
+pub const INIT: &str = "/.init";
+pub const ORDER: &str = "/.order";
+pub const STATUS_DIR: &str = "/.status";
+pub const STATUS: &str = "/.status/reports";
 
 /// Who the program is, inside and outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -232,6 +243,7 @@ impl Hold {
             w.number(uid);
             w.number(gid);
         }
+        w.text(&self.tree);
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -243,6 +255,7 @@ impl Hold {
             hidden: r.list(Reader::text)?,
             read_only: r.list(Reader::text)?,
             user: if r.flag()? { Some((r.number()?, r.number()?)) } else { None },
+            tree: r.text()?,
         })
     }
 }
@@ -291,6 +304,21 @@ impl Report {
         };
         r.end()?;
         Ok(report)
+    }
+}
+
+impl Report {
+    /// With its length in front, for a file.
+    pub fn record(&self) -> Vec<u8> {
+        let mut w = Writer(Vec::new());
+        w.text(&self.encode());
+        w.0
+    }
+
+    /// The reports in a file that is still being written: as many as are whole.
+    pub fn records(bytes: &[u8]) -> Vec<Self> {
+        let mut r = Reader(bytes);
+        std::iter::from_fn(|| Self::decode(&r.text().ok()?).ok()).collect()
     }
 }
 
@@ -402,9 +430,9 @@ mod tests {
         fn hold()(
             (workplace, files, hidden) in (text(), pairs(), vec(text(), 0..3)),
             (workplace_bytes, workplace_inodes) in any::<(u64, u64)>(),
-            (read_only, user) in (vec(text(), 0..3), any::<Option<(u64, u64)>>()),
+            (read_only, user, tree) in (vec(text(), 0..3), any::<Option<(u64, u64)>>(), text()),
         ) -> Hold {
-            Hold { workplace, workplace_bytes, workplace_inodes, files, hidden, read_only, user }
+            Hold { workplace, workplace_bytes, workplace_inodes, files, hidden, read_only, user, tree }
         }
     }
 
@@ -460,6 +488,16 @@ mod tests {
             }
             bytes.truncate(cut.index(bytes.len()));
             prop_assert_eq!(Order::decode(&bytes), Err(Malformed));
+        }
+
+        #[test]
+        fn as_many_reports_are_read_as_are_whole(status in any::<u64>(), cut in any::<prop::sample::Index>()) {
+            let all = [Report::Started { landlock_abi: 1, owners_mapped: true }, Report::Program { status }];
+            let mut bytes: Vec<u8> = all.iter().flat_map(Report::record).collect();
+            prop_assert_eq!(Report::records(&bytes), all.clone());
+            bytes.truncate(cut.index(bytes.len()));
+            let whole = usize::from(bytes.len() >= all[0].record().len());
+            prop_assert_eq!(Report::records(&bytes), &all[..whole]);
         }
 
         #[test]

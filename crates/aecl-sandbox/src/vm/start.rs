@@ -163,6 +163,7 @@ async fn boot(cage: &Cage, monitor: Monitor<'_>, begun: Instant) -> Result<Boote
         (Monitor::Firecracker(_), None) => Vec::new(),
     };
     let held = HeldProgram {
+        tree: None,
         backend: monitor.backend(),
         argv,
         env: BTreeMap::new(),
@@ -381,7 +382,8 @@ fn held(
     Held {
         backend: monitor.backend(),
         user: user.map_or(HostUser::Ours, |(uid, _)| HostUser::Separate { uid }),
-        landlock_abi: u32::try_from(landlock_abi).unwrap_or(0),
+        runtime: None,
+        landlock_abi: u32::try_from(landlock_abi).ok().filter(|abi| *abi > 0),
         cgroup: Some(CgroupVersion::V2),
         owners_mapped,
         limits: cage.limits,

@@ -164,6 +164,10 @@ fn place_of(source: &Path) -> PathBuf {
 
 async fn caged(common: &Common, args: &Args, spec: &ProcessSpec) -> Result {
     let list = spec.check().map_err(Error::new)?;
+    if spec.egress.iter().any(|allow| allow.credential.is_some()) {
+        return Err(Error::new("a `credential` is used by actions of the catalogue, not by `aecl run`")
+            .hint("take it out of the policy, or make the command an action"));
+    }
     let program = spec.program(spec.argv.clone());
     let cage = spec.cage(Backend::Native, spec.clocks(Duration::from_secs(args.timeout), None));
     let mut running = match aecl_sandbox::start(program, cage).await {
@@ -172,7 +176,7 @@ async fn caged(common: &Common, args: &Args, spec: &ProcessSpec) -> Result {
     };
     let in_cage = held(running.held());
     let names: Arc<dyn Names> = Arc::new(SystemNames);
-    let way_out = match way_out(&mut running, spec, list, &names) {
+    let way_out = match way_out(&mut running, spec, list, &names, None) {
         Ok(way_out) => way_out,
         Err(error) => return not_started(common, &error),
     };

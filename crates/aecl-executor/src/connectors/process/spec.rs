@@ -132,6 +132,19 @@ impl ProcessSpec {
                 "`env` sets `{name}`, which leads to the broker where `egress` names places; remove it from `env`"
             ));
         }
+        let credentials = self.egress.iter().filter_map(|allow| allow.credential.as_ref());
+        let mut variables = std::collections::BTreeSet::new();
+        for credential in credentials {
+            let name = &credential.variable;
+            if self.env.contains_key(name)
+                || !variables.insert(name)
+                || super::credentials::VARIABLES.contains(&name.as_str())
+            {
+                return Err(format!(
+                    "`egress`: the variable `{name}` of a credential has another meaning already"
+                ));
+            }
+        }
         for (name, value) in [
             ("at_once", u64::from(self.egress_limits.at_once)),
             ("connections", self.egress_limits.connections),

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::egress::Names;
-use crate::egress::broker::{AllowList, Broker, Ended, Limits, Opening, Sink, Verdict};
+use crate::egress::broker::{AllowList, Broker, Credentials, Ended, Limits, Opening, Sink, Verdict};
 
 /// Where the broker listens on the loopback of each cage.
 pub(super) const PORT: u16 = 3128;
@@ -28,9 +28,15 @@ pub struct WayOut {
 impl WayOut {
     /// Serves the connections of one program.
     #[must_use]
-    pub fn open(listener: TcpListener, list: AllowList, limits: Limits, names: Arc<dyn Names>) -> Self {
+    pub fn open(
+        listener: TcpListener,
+        list: AllowList,
+        limits: Limits,
+        names: Arc<dyn Names>,
+        credentials: Option<Credentials>,
+    ) -> Self {
         let (record, stop) = (Arc::new(Record::default()), CancellationToken::new());
-        let broker = Broker::new(list, limits, names, record.clone());
+        let broker = Broker::with_credentials(list, limits, names, record.clone(), credentials);
         let until = stop.clone();
         let serving = tokio::spawn(async move { broker.serve(listener, until).await });
         Self { record, serving, stop: stop.drop_guard() }

@@ -45,6 +45,11 @@ fn way_out(code: &str, to: Option<&Destination>) -> String {
         }
         ("egress_unreachable", _) => "It is on the list; it may answer later.".into(),
         ("egress_limit", _) => "Send less, or sooner; the limits are those of `egress_limits`.".into(),
+        ("egress_credential", _) => {
+            "A placeholder stands for its credential in one header, for one host, some methods \
+             and paths, and nowhere else."
+                .into()
+        }
         ("egress_unrecorded", _) => "Nothing leaves that cannot be recorded. Tell the operator.".into(),
         (_, _) => {
             "Send one plain HTTP/1.1 request a connection, with a Content-Length if it has a body; for \

@@ -4,34 +4,34 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::head::{self, Asked, Plain};
 use super::hello::{self, Hello};
 use super::rules::Allow;
-use super::{Ended, Inner, Meter, Opening, Verdict, answer, relay};
+use super::{Ended, Inner, Meter, Opening, Verdict, answer, inside, relay};
 use crate::egress::host::{Destination, HostName};
 use crate::egress::{EgressError, judge};
 
 /// What is known of a connection so far; what is reported when it ends, however it ends.
 #[derive(Default)]
-struct Story {
-    method: Option<String>,
+pub(super) struct Story {
+    pub method: Option<String>,
     to: Option<Destination>,
     asked: Option<String>,
     address: Option<SocketAddr>,
     /// The tunnel was answered, so nothing more can be said in words.
     answered: bool,
-    opened: bool,
+    pub opened: bool,
 }
 
 /// Why it ends before its time, and what the other side is told.
 pub(super) struct Stop {
     pub code: &'static str,
     pub why: String,
-    status: Option<u16>,
+    pub status: Option<u16>,
 }
 
 impl Stop {
@@ -39,7 +39,7 @@ impl Stop {
         Self { code, why: why.into(), status: None }
     }
 
-    fn refused(status: u16, code: &'static str, why: impl Into<String>) -> Self {
+    pub(super) fn refused(status: u16, code: &'static str, why: impl Into<String>) -> Self {
         Self { code, why: why.into(), status: Some(status) }
     }
 
@@ -87,19 +87,24 @@ async fn carry(
     story: &mut Story,
 ) -> Result<(), Stop> {
     let head_ms = meter.broker.limits.head_ms;
-    let reading = tokio::time::timeout(Duration::from_millis(head_ms), read_head(meter, client, story));
-    let (asked, rest) = reading.await.map_err(|_| Stop::late("the head of the request", head_ms))??;
+    let reading = tokio::time::timeout(Duration::from_millis(head_ms), read_head(meter, client));
+    let (bytes, rest) = reading.await.map_err(|_| Stop::late("the head of the request", head_ms))??;
+    let asked = head::parse(&bytes).map_err(|odd| {
+        story.asked = Some(head::first_line(&bytes));
+        let code = if odd.status == 403 { "egress_denied" } else { "egress_malformed" };
+        Stop::refused(odd.status, code, odd.why)
+    })?;
     match asked {
         Asked::Tunnel(to) => tunnel(meter, number, client, story, to, rest).await,
         Asked::Plain(plain) => request(meter, number, client, story, plain, rest).await,
     }
 }
 
-async fn read_head(
+/// A head, and what came after it.
+pub(super) async fn read_head(
     meter: &Meter<'_>,
-    client: &mut TcpStream,
-    story: &mut Story,
-) -> Result<(Asked, Vec<u8>), Stop> {
+    client: &mut (impl AsyncRead + Unpin),
+) -> Result<(Vec<u8>, Vec<u8>), Stop> {
     let max = meter.broker.limits.head_bytes_max;
     let mut bytes = Vec::with_capacity(1024);
     let end = loop {
@@ -120,12 +125,7 @@ async fn read_head(
         }
     };
     let rest = bytes.split_off(end);
-    let asked = head::parse(&bytes).map_err(|odd| {
-        story.asked = Some(head::first_line(&bytes));
-        let code = if odd.status == 403 { "egress_denied" } else { "egress_malformed" };
-        Stop::refused(odd.status, code, odd.why)
-    })?;
-    Ok((asked, rest))
+    Ok((bytes, rest))
 }
 
 async fn tunnel(
@@ -148,6 +148,9 @@ async fn tunnel(
         named.await.map_err(|_| Stop::cut("egress_limit", format!("no TLS within {head_ms} ms")))??;
     if HostName::parse(&named).as_ref() != Some(&to.host) {
         return Err(Stop::cut("egress_mismatch", "the TLS hello names another host than `CONNECT`"));
+    }
+    if let Some(credentials) = meter.broker.credentials.as_ref().filter(|all| all.are_for(&to)) {
+        return inside::serve(meter, number, client, upstream, story, credentials, (to, first)).await;
     }
     opening(meter, number, story, "CONNECT", &to).await?;
     relay::both(meter, client, &mut upstream, &first, None).await
@@ -189,6 +192,10 @@ async fn request(
             "egress_malformed",
             "there is more than one request on the connection",
         ));
+    }
+    if meter.broker.credentials.as_ref().is_some_and(|all| all.are_in(&head)) {
+        let why = format!("a placeholder goes to `{to}`, which it is not for");
+        return Err(Stop::refused(403, "egress_credential", why));
     }
     let left = body_bytes - first.len() as u64;
     let mut upstream = dial(meter, story, &to, allow).await?;
@@ -236,8 +243,8 @@ async fn dial(
     Ok(stream)
 }
 
-/// On record before the first byte leaves.
-async fn opening(
+/// Told before the first byte leaves.
+pub(super) async fn opening(
     meter: &Meter<'_>,
     number: u64,
     story: &mut Story,

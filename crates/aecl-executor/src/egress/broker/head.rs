@@ -56,8 +56,59 @@ pub(super) fn first_line(head: &[u8]) -> String {
     String::from_utf8_lossy(line.get(..200).unwrap_or(line)).into_owned()
 }
 
+/// A request inside TLS that ends at the broker.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Inner {
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// In lower case, without what belongs to the connection.
+    pub headers: Vec<(String, String)>,
+    pub body_bytes: u64,
+}
+
+impl Inner {
+    /// How many bytes its head needs at most.
+    pub(super) fn room(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len() + 4);
+        self.method.len() + self.target.len() + headers.sum::<usize>()
+    }
+}
+
+/// Reads the head of a request for this place.
+pub(super) fn parse_inner(head: &[u8], to: &Destination) -> Result<Inner, Odd> {
+    let Head { method, target, headers, body_bytes } = read(head)?;
+    if method == "CONNECT" || !target.starts_with('/') || target.contains('#') {
+        return odd("the target is not a path");
+    }
+    match all(&headers, "host").as_slice() {
+        [host] if Destination::parse(host, Some(443)).as_ref() == Some(to) => {}
+        [_] => return odd("`Host` is another place than the tunnel"),
+        [] => return odd("there is no `Host` header"),
+        _ => return odd("there are two `Host` headers"),
+    }
+    let headers = passed(&headers).map(|(name, value)| (name.clone(), (*value).to_owned())).collect();
+    Ok(Inner { method: method.to_owned(), target: target.to_owned(), headers, body_bytes })
+}
+
 /// Reads a head, up to and with its empty line.
 pub(super) fn parse(head: &[u8]) -> Result<Asked, Odd> {
+    let Head { method, target, headers, body_bytes } = read(head)?;
+    if method == "CONNECT" {
+        tunnel(target, &headers, body_bytes)
+    } else {
+        request(method, target, &headers, body_bytes)
+    }
+}
+
+struct Head<'a> {
+    method: &'a str,
+    target: &'a str,
+    headers: Vec<Header<'a>>,
+    body_bytes: u64,
+}
+
+fn read(head: &[u8]) -> Result<Head<'_>, Odd> {
     let plain = |byte: u8| matches!(byte, b'\t' | b'\r' | b'\n' | b' '..=b'~');
     let Some(text) = std::str::from_utf8(head).ok().filter(|text| text.bytes().all(plain)) else {
         return odd("the request holds control or non-ASCII characters");
@@ -79,12 +130,8 @@ pub(super) fn parse(head: &[u8]) -> Result<Asked, Odd> {
         return odd("the first line is not `METHOD TARGET VERSION`");
     }
     let headers = headers(&rest)?;
-    let framing = framing(&headers)?;
-    if method == "CONNECT" {
-        tunnel(target, &headers, framing)
-    } else {
-        request(method, target, &headers, framing)
-    }
+    let body_bytes = framing(&headers)?;
+    Ok(Head { method, target, headers, body_bytes })
 }
 
 type Header<'a> = (String, &'a str);
@@ -163,23 +210,26 @@ fn request(method: &str, target: &str, headers: &[Header<'_>], body_bytes: u64) 
     let port = if to.port.get() == 80 { String::new() } else { format!(":{}", to.port) };
     let mut head =
         format!("{method} {slash}{path} HTTP/1.1\r\nhost: {}{port}\r\nconnection: close\r\n", to.host);
-    let named: Vec<String> = all(headers, "connection")
-        .iter()
-        .flat_map(|value| value.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
-        .collect();
-    for (name, value) in headers {
-        // What frames the body is passed on, whatever `Connection` calls its own.
-        let passed = name == "content-length" || !(OURS.contains(&name.as_str()) || named.contains(name));
-        if passed {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
+    for (name, value) in passed(headers) {
+        head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str("\r\n");
     Ok(Asked::Plain(Plain { to, method: method.to_owned(), head: head.into_bytes(), body_bytes }))
 }
 
-fn is_token(text: &str) -> bool {
+/// What is passed on: what frames the body, and what no connection or proxy calls its own.
+fn passed<'a, 'b>(headers: &'a [Header<'b>]) -> impl Iterator<Item = &'a Header<'b>> {
+    let named: Vec<String> = all(headers, "connection")
+        .iter()
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    headers.iter().filter(move |(name, _)| {
+        name == "content-length" || !(OURS.contains(&name.as_str()) || named.contains(name))
+    })
+}
+
+pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 

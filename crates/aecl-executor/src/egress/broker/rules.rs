@@ -5,7 +5,10 @@ use std::num::NonZeroU16;
 
 use serde::{Deserialize, Serialize};
 
+use super::credentials::is_plain_path;
+use super::head::is_token;
 use crate::egress::host::{Destination, HostName};
+use crate::vault::references;
 
 /// One place that may be reached, as a manifest writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +26,36 @@ pub struct Allow {
     /// Whether its addresses may be loopback or private networks. Metadata services stay shut.
     #[serde(default)]
     pub allow_private: bool,
+    /// A credential that the broker puts into requests to this host. It is then met by its methods and paths only,
+    /// and TLS ends at the broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Credential>,
+}
+
+/// What a program may use without having it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Credential {
+    /// Where it is, as `{secret:REFERENCE}`.
+    pub secret: String,
+    /// The variable in which the program finds its placeholder.
+    pub variable: String,
+    /// The only header in which the placeholder is replaced; what stands around it stays.
+    #[serde(default = "authorization")]
+    pub header: String,
+    /// The methods of requests to the host.
+    pub methods: BTreeSet<String>,
+    /// Requests go to this path and below.
+    #[serde(default = "root")]
+    pub path: String,
+}
+
+fn authorization() -> String {
+    "authorization".into()
+}
+
+fn root() -> String {
+    "/".into()
 }
 
 fn https() -> NonZeroU16 {
@@ -47,7 +80,27 @@ pub enum RuleError {
         /// What was written.
         method: String,
     },
+    /// A credential that cannot be bound to anything.
+    #[error("the `credential` of `{host}` {why}")]
+    Credential {
+        /// For which host.
+        host: String,
+        /// What is wrong, and what to write.
+        why: &'static str,
+    },
 }
+
+/// Headers that frame a request or name its place.
+const NOT_FOR_SECRETS: [&str; 8] = [
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "expect",
+    "te",
+    "upgrade",
+    "accept-encoding",
+];
 
 #[derive(Clone, Debug)]
 enum Hosts {
@@ -111,6 +164,37 @@ fn rule(allow: Allow) -> Result<Rule, RuleError> {
         |m: &String| (1..=32).contains(&m.len()) && m.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
     if let Some(method) = allow.methods.iter().find(|m| !is_method(m) || *m == "CONNECT") {
         return Err(RuleError::Method { host: allow.host.clone(), method: method.clone() });
+    }
+    if let Some(credential) = &allow.credential {
+        let why = |why| RuleError::Credential { host: allow.host.clone(), why };
+        if !matches!(hosts, Hosts::Exact(_)) || !allow.methods.is_empty() {
+            return Err(why(
+                "is for TLS to one host; write the name out, and the methods below `credential`",
+            ));
+        }
+        if credential.methods.is_empty() || !credential.methods.iter().all(|m| is_method(m) && m != "CONNECT")
+        {
+            return Err(why("names no `methods`, such as [GET, POST]"));
+        }
+        let reference = references(&credential.secret);
+        if !reference.is_ok_and(
+            |all| matches!(all.as_slice(), [one] if format!("{{secret:{one}}}") == credential.secret),
+        ) {
+            return Err(why("has a `secret` that is not one reference, such as `{secret:env:TOKEN}`"));
+        }
+        if !is_token(&credential.header)
+            || credential.header != credential.header.to_ascii_lowercase()
+            || NOT_FOR_SECRETS.contains(&credential.header.as_str())
+        {
+            return Err(why("has a `header` that holds no credential; write its name in lower case"));
+        }
+        if !is_plain_path(&credential.path) || credential.path.contains(['?', '#']) {
+            return Err(why("has a `path` that is none; write `/` or the beginning of a path"));
+        }
+        let is_variable = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+        if credential.variable.is_empty() || !credential.variable.bytes().all(is_variable) {
+            return Err(why("has a `variable` that is none; write capital letters, digits and `_`"));
+        }
     }
     Ok(Rule { hosts, allow })
 }

@@ -4,15 +4,15 @@
 
 use std::fs;
 use std::io::PipeReader;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use crate::init::{Place, Ready, listen, stay_tied, wait_to_go};
-use crate::wire::Hold;
+use crate::wire::{Hold, Order};
 use crate::{Fault, Step, sys, tree};
 
 /// Prepares the place in which the program is held, from inside of its namespaces.
 pub fn prepare(place: Place<'_>, hold: &Hold, go: &PipeReader) -> Result<Ready, Fault> {
-    let Place { order, groups, .. } = place;
+    let Place { order, groups, found } = place;
     wait_to_go(go, groups)?;
     fs::write("/proc/self/oom_score_adj", "1000").step("standing first in line for the OOM killer")?;
     sys::umask(0o022);
@@ -28,9 +28,31 @@ pub fn prepare(place: Place<'_>, hold: &Hold, go: &PipeReader) -> Result<Ready, 
     let flags = (sys::NOSUID | sys::NODEV | sys::NOEXEC) as i64;
     sys::mount(c"proc", c"/proc", c"proc", flags, c"").step("mounting /proc")?;
     make_workplace(hold)?;
+    let (scratch, owners_mapped) = put_tree_together(order, hold, found)?;
     let listener = listen(order)?;
     stay_tied(go)?;
-    Ok(Ready { scratch: Vec::new(), listener, landlock_abi: 0, owners_mapped: false })
+    Ok(Ready { scratch, listener, landlock_abi: 0, owners_mapped })
+}
+
+/// The files of the cage that the program builds, if it builds one.
+fn put_tree_together(
+    order: &Order,
+    hold: &Hold,
+    found: Option<tree::Found>,
+) -> Result<(Vec<OwnedFd>, bool), Fault> {
+    if hold.tree.is_empty() {
+        return Ok((Vec::new(), false));
+    }
+    let at = sys::c(&hold.tree).step("mounting the root")?;
+    fs::create_dir_all(tree::path(&hold.tree)).step("mounting the root")?;
+    let found = match found {
+        Some(found) => found,
+        None => tree::find(order)?,
+    };
+    let owners_mapped = found.owners_mapped;
+    let scratch = tree::put_together(order, found, &at)?;
+    std::env::set_current_dir("/").step("leaving the root")?;
+    Ok((scratch, owners_mapped))
 }
 
 /// Puts an empty file system over a directory. Whether the directory is there.
@@ -70,8 +92,9 @@ fn make_workplace(hold: &Hold) -> Result<(), Fault> {
     let number = |value: u64| sys::c(value.to_string().as_bytes()).step("making the workplace");
     let (size, inodes) = (number(hold.workplace_bytes)?, number(hold.workplace_inodes)?);
     let (uid, gid) = (number(uid)?, number(gid)?);
+    // A runtime's cage has users of its own, who have to walk through to its tree.
     let options =
-        [(c"size", &*size), (c"nr_inodes", &*inodes), (c"mode", c"700"), (c"uid", &*uid), (c"gid", &*gid)];
+        [(c"size", &*size), (c"nr_inodes", &*inodes), (c"mode", c"711"), (c"uid", &*uid), (c"gid", &*gid)];
     if !put_over(&hold.workplace, &options, 0)? {
         return Err(Fault { step: "making the workplace".into(), errno: 2 });
     }

@@ -7,7 +7,7 @@ use std::process::exit;
 
 use crate::groups::Groups;
 use crate::wire::{Order, Report};
-use crate::{Fault, Stdio, Step, attack, hold, landlock, lockdown, sys, tell, tree};
+use crate::{Ear, Fault, Stdio, Step, attack, hold, landlock, lockdown, sys, tree};
 
 /// Where a cage is built.
 pub struct Place<'a> {
@@ -25,18 +25,20 @@ pub struct Ready {
     pub owners_mapped: bool,
 }
 
-pub fn run(place: Place<'_>, stdio: Stdio, control: &OwnedFd, go: PipeReader) {
+pub fn run(place: Place<'_>, stdio: Stdio, ear: &Ear, go: PipeReader) {
     let order = place.order;
     let prepared = match &order.hold {
         None => prepare(place, &go),
         Some(hold) => hold::prepare(place, hold, &go),
     };
     match prepared {
-        Ok(ready) => match start(order, ready, stdio, control) {
-            Ok(program) => reap(program, control),
-            Err(fault) => tell(control, &fault.report()),
+        Ok(ready) => match start(order, ready, stdio, ear) {
+            Ok(program) => {
+                reap(program, ear);
+            }
+            Err(fault) => ear.tell(&fault.report()),
         },
-        Err(fault) => tell(control, &fault.report()),
+        Err(fault) => ear.tell(&fault.report()),
     }
 }
 
@@ -94,11 +96,11 @@ pub fn listen(order: &Order) -> Result<Option<OwnedFd>, Fault> {
 
 /// Starts the program. Returns its number once it really runs. What goes out to the supervisor is closed here:
 /// when that closes its listener, nobody is left who could listen.
-fn start(order: &Order, ready: Ready, stdio: Stdio, control: &OwnedFd) -> Result<i64, Fault> {
+pub fn start(order: &Order, ready: Ready, stdio: Stdio, ear: &Ear) -> Result<i64, Fault> {
     let (mut said, say) = std::io::pipe().step("making a pipe")?;
     let program = sys::fork().step("starting the program")?;
     if program == 0 {
-        let fault = become_program(order, &stdio, control);
+        let fault = become_program(order, &stdio, ear);
         let _ = (&mut &say).write_all(&Report::encode(&fault.report()));
         exit(127);
     }
@@ -116,19 +118,19 @@ fn start(order: &Order, ready: Ready, stdio: Stdio, control: &OwnedFd) -> Result
         owners_mapped: ready.owners_mapped,
     };
     let fds: Vec<BorrowedFd<'_>> = ready.scratch.iter().chain(&ready.listener).map(AsFd::as_fd).collect();
-    sys::send(control.as_fd(), &started.encode(), &fds).step("reporting to the supervisor")?;
+    ear.hand_out(&started, &fds).step("reporting to the supervisor")?;
     Ok(program)
 }
 
 /// Turns this process into the program, or says what kept it.
-fn become_program(order: &Order, stdio: &Stdio, control: &OwnedFd) -> Fault {
-    match try_to_become(order, stdio, control) {
+fn become_program(order: &Order, stdio: &Stdio, ear: &Ear) -> Fault {
+    match try_to_become(order, stdio, ear) {
         Ok(never) => match never {},
         Err(fault) => fault,
     }
 }
 
-fn try_to_become(order: &Order, stdio: &Stdio, control: &OwnedFd) -> Result<std::convert::Infallible, Fault> {
+fn try_to_become(order: &Order, stdio: &Stdio, ear: &Ear) -> Result<std::convert::Infallible, Fault> {
     let texts = |list: &[Vec<u8>]| -> Result<Vec<CString>, Fault> {
         list.iter().map(|bytes| sys::c(bytes).step("reading the order")).collect()
     };
@@ -158,7 +160,7 @@ fn try_to_become(order: &Order, stdio: &Stdio, control: &OwnedFd) -> Result<std:
         sys::install_filter(filter).step("installing the seccomp filter")?;
     }
     if order.self_test {
-        attack::all(control);
+        attack::all(ear);
         exit(0);
     }
     // As a shell does: the last error counts, but "not permitted" is worth more than "not there".
@@ -183,16 +185,18 @@ fn candidates(order: &Order) -> Result<Vec<CString>, Fault> {
     path.split(|byte| *byte == b':').filter(|dir| dir.starts_with(b"/")).map(in_dir).collect()
 }
 
-/// Collects what dies, until the program itself does. Then the kernel ends the rest with us.
-fn reap(program: i64, control: &OwnedFd) {
+/// Collects what dies, until the program itself does. Then the kernel ends the rest with us. The program's
+/// wait status.
+pub fn reap(program: i64, ear: &Ear) -> i32 {
     loop {
         match sys::wait(-1) {
             Ok((pid, status)) if pid == program => {
-                return tell(control, &Report::Program { status: u64::from(status.unsigned_abs()) });
+                ear.tell(&Report::Program { status: u64::from(status.unsigned_abs()) });
+                return status;
             }
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(_) => return,
+            Err(_) => return 0,
         }
     }
 }

@@ -20,6 +20,7 @@ mod groups;
 mod guest;
 mod hold;
 mod init;
+mod inside;
 mod landlock;
 mod lockdown;
 mod namespaces;
@@ -32,8 +33,8 @@ mod watch;
 mod wire;
 
 use std::fs::File;
-use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use wire::{Cause, Order, Report};
 
@@ -73,16 +74,19 @@ pub struct Stdio {
 pub extern "C" fn main() -> i32 {
     // Whoever reads what we say may be gone. That is an error to us, not the end.
     sys::set_sigpipe(sys::IGNORE);
+    if inside::is_here() {
+        return inside::run();
+    }
     if guest::is_here() {
         guest::run();
         return 1;
     }
-    let control = sys::inherited(0);
-    let last = launch(&control).unwrap_or_else(|fault| {
-        tell(&control, &fault.report());
+    let ear = Ear::Supervisor(sys::inherited(0));
+    let last = launch(&ear).unwrap_or_else(|fault| {
+        ear.tell(&fault.report());
         Report::Over { cause: Cause::Ended, oom_kills: 0 }
     });
-    tell(&control, &last);
+    ear.tell(&last);
     0
 }
 
@@ -92,14 +96,39 @@ impl Fault {
     }
 }
 
-/// Says something to the supervisor. If it is gone, nobody needs to hear it.
-fn tell(control: &OwnedFd, report: &Report) {
-    let _ = sys::send(control.as_fd(), &report.encode(), &[]);
+/// Who hears our reports.
+pub enum Ear {
+    /// The supervisor, over a socket.
+    Supervisor(OwnedFd),
+    /// A file that the supervisor reads.
+    File(File),
 }
 
-fn launch(control: &OwnedFd) -> Result<Report, Fault> {
+impl Ear {
+    /// Says something. If nobody is there, nobody needs to hear it.
+    pub fn tell(&self, report: &Report) {
+        let _ = self.hand_out(report, &[]);
+    }
+
+    /// Says something, and hands out descriptors where that is possible.
+    pub fn hand_out(&self, report: &Report, fds: &[BorrowedFd<'_>]) -> std::io::Result<()> {
+        match self {
+            Self::Supervisor(socket) => sys::send(socket.as_fd(), &report.encode(), fds),
+            Self::File(file) => (&*file).write_all(&report.record()),
+        }
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Supervisor(socket) => socket.as_fd(),
+            Self::File(file) => file.as_fd(),
+        }
+    }
+}
+
+fn launch(ear: &Ear) -> Result<Report, Fault> {
     sys::close_from(3).step("closing what was inherited")?;
-    let (order, stdio) = receive(control)?;
+    let (order, stdio) = receive(ear.fd())?;
     let timer = sys::timer(order.deadline_ns).step("setting the deadline")?;
     if order.user.separate {
         sys::drop_groups().step("leaving the supervisor's groups")?;
@@ -109,7 +138,7 @@ fn launch(control: &OwnedFd) -> Result<Report, Fault> {
     let found = if order.user.separate { Some(tree::find(&order)?) } else { None };
     let groups = groups::Groups::make(&order.groups)?;
     let place = init::Place { order: &order, found, groups: &groups };
-    let started = namespaces::enter(&order, &groups, |go| init::run(place, stdio, control, go));
+    let started = namespaces::enter(&order, &groups, |go| init::run(place, stdio, ear, go));
     let child = match started {
         Ok(child) => child,
         Err(fault) => {
@@ -117,15 +146,15 @@ fn launch(control: &OwnedFd) -> Result<Report, Fault> {
             return Err(fault);
         }
     };
-    let cause = watch::until_over(control, &child, &timer, &groups);
+    let cause = watch::until_over(ear.fd(), &child, &timer, &groups);
     let oom_kills = groups.oom_kills();
     groups.remove();
     Ok(Report::Over { cause, oom_kills })
 }
 
-fn receive(control: &OwnedFd) -> Result<(Order, Stdio), Fault> {
+fn receive(control: BorrowedFd<'_>) -> Result<(Order, Stdio), Fault> {
     let wrong = || Fault { step: "receiving the order".into(), errno: 22 };
-    let (_, mut kept) = sys::receive(control.as_fd(), 16).step("receiving the order")?;
+    let (_, mut kept) = sys::receive(control, 16).step("receiving the order")?;
     let ours = kept.split_off(kept.len().checked_sub(4).ok_or_else(wrong)?);
     let [order, input, output, error] = <[OwnedFd; 4]>::try_from(ours).map_err(|_| wrong())?;
     // Nothing else was open, so what came first has the lowest numbers.

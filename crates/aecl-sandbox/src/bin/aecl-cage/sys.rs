@@ -29,6 +29,7 @@ mod nr {
     pub const EXECVE: i64 = 59;
     pub const WAIT4: i64 = 61;
     pub const FCNTL: i64 = 72;
+    pub const CHDIR: i64 = 80;
     pub const FCHDIR: i64 = 81;
     pub const UMASK: i64 = 95;
     pub const PTRACE: i64 = 101;
@@ -242,12 +243,23 @@ pub fn close_from(first: RawFd) -> Result<()> {
 /// Closes every descriptor from this number on at the moment of exec.
 pub fn close_on_exec_from(first: RawFd) -> Result<()> {
     const CLOEXEC: i64 = 4;
-    plain(nr::CLOSE_RANGE, [first.into(), i64::from(u32::MAX), CLOEXEC, 0, 0, 0]).map(drop)
+    match plain(nr::CLOSE_RANGE, [first.into(), i64::from(u32::MAX), CLOEXEC, 0, 0, 0]) {
+        // A kernel in user space may not have the call, or not this flag of it.
+        Err(_) => {
+            // What is not open cannot be marked, and need not be.
+            (first..MOST_OPEN).for_each(|fd| drop(plain(nr::FCNTL, [fd.into(), SET_FLAGS, 1, 0, 0, 0])));
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
 }
+
+/// Far more than we ever open, where descriptors have to be closed one by one.
+const MOST_OPEN: RawFd = 256;
+const SET_FLAGS: i64 = 2;
 
 /// Lets a descriptor stay open at the moment of exec.
 pub fn keep_on_exec(fd: BorrowedFd<'_>) -> Result<()> {
-    const SET_FLAGS: i64 = 2;
     plain(nr::FCNTL, [fd.as_raw_fd().into(), SET_FLAGS, 0, 0, 0, 0]).map(drop)
 }
 
@@ -421,8 +433,18 @@ pub fn open_path(path: &CStr) -> Result<OwnedFd> {
 /// Enters a directory by its name alone. The links of `/proc` lead to what we have open, which is more than
 /// the program may see.
 pub fn enter(path: &CStr) -> Result<()> {
-    let dir = resolve(path, NO_MAGICLINKS)?;
-    plain(nr::FCHDIR, [dir.as_raw_fd().into(), 0, 0, 0, 0, 0]).map(drop)
+    match resolve(path, NO_MAGICLINKS) {
+        Ok(dir) => plain(nr::FCHDIR, [dir.as_raw_fd().into(), 0, 0, 0, 0, 0]).map(drop),
+        // A kernel in user space may not have the call. There nothing of the host can be open.
+        // SAFETY: the kernel reads the text.
+        Err(error) if is_missing(&error) => unsafe { call(nr::CHDIR, [text(path), 0, 0, 0, 0, 0]).map(drop) },
+        Err(error) => Err(error),
+    }
+}
+
+fn is_missing(error: &Error) -> bool {
+    const NO_SUCH_CALL: i32 = 38;
+    error.raw_os_error() == Some(NO_SUCH_CALL)
 }
 
 /// A copy of the mount under this descriptor, attached nowhere.

@@ -3,16 +3,17 @@
 
 use std::collections::HashSet;
 use std::ffi::CString;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use crate::wire::{Mount, MountKind, Order};
+use crate::wire::{self, Mount, MountKind, Order};
 use crate::{Fault, Step, namespaces, sys};
 
 const ROOT_BYTES: &std::ffi::CStr = c"512k";
+const ROOT_BYTES_WITH_INIT: &std::ffi::CStr = c"4m";
 const ROOT_INODES: &std::ffi::CStr = c"512";
 
 /// What the host gives: detached copies of its mounts, in the order's sequence.
@@ -67,22 +68,63 @@ fn find_one(order: &Order, mount: &Mount) -> Result<(OwnedFd, bool, bool), Fault
 /// overlays, for the supervisor.
 pub fn build(order: &Order, found: Found) -> Result<Vec<OwnedFd>, Fault> {
     make_private()?;
-    let options = [(c"size", ROOT_BYTES), (c"nr_inodes", ROOT_INODES), (c"mode", c"755")];
-    let root = sys::tmpfs(&options, sys::NOSUID | sys::NODEV).step("making the root")?;
     // Somewhere that is there on every host and that covers nothing which is still needed: all sources are
     // found already, and `/proc` must stay visible for a new one to be allowed.
-    sys::move_mount(root.as_fd(), c"/usr").step("mounting the root")?;
-    std::env::set_current_dir("/usr").step("entering the root")?;
-    make_places(order, &found)?;
-    sys::restrict_mount(root.as_fd(), sys::RDONLY, false).step("making the root read-only")?;
-    let upper = mount_scratch(order)?;
-    mount_found(order, found)?;
+    let upper = put_together(order, found, c"/usr")?;
     mount_proc(order)?;
-    sys::unmount(c".layers").step("hiding the layers")?;
     sys::pivot_here().step("changing the root")?;
     sys::unmount(c".").step("leaving the host's files")?;
     std::env::set_current_dir("/").step("entering the root")?;
     Ok(upper)
+}
+
+/// Builds the tree over a directory, and enters it.
+pub fn put_together(order: &Order, found: Found, at: &std::ffi::CStr) -> Result<Vec<OwnedFd>, Fault> {
+    let held = order.hold.is_some();
+    let bytes = if held { ROOT_BYTES_WITH_INIT } else { ROOT_BYTES };
+    let options = [(c"size", bytes), (c"nr_inodes", ROOT_INODES), (c"mode", c"755")];
+    let root = sys::tmpfs(&options, sys::NOSUID | sys::NODEV).step("making the root")?;
+    sys::move_mount(root.as_fd(), at).step("mounting the root")?;
+    std::env::set_current_dir(path(at.to_bytes())).step("entering the root")?;
+    make_places(order, &found)?;
+    if held {
+        let init = inside(wire::INIT.as_bytes());
+        fs::copy("/proc/self/exe", init).step("copying the launcher")?;
+        fs::set_permissions(init, fs::Permissions::from_mode(0o555)).step("copying the launcher")?;
+        fs::create_dir(inside(wire::STATUS_DIR.as_bytes())).step("making the root's directories")?;
+    }
+    sys::restrict_mount(root.as_fd(), sys::RDONLY, false).step("making the root read-only")?;
+    let mut upper = if held { vec![mount_status(order)?] } else { Vec::new() };
+    upper.extend(mount_scratch(order)?);
+    mount_found(order, found)?;
+    sys::unmount(c".layers").step("hiding the layers")?;
+    Ok(upper)
+}
+
+/// The file in which the first process of a cage that somebody else builds reports, with room for nothing
+/// else.
+fn mount_status(order: &Order) -> Result<OwnedFd, Fault> {
+    let step = "making a file for reports";
+    let options = [(c"size", c"16k"), (c"nr_inodes", c"2"), (c"mode", c"755")];
+    let place = sys::c(inside(wire::STATUS_DIR.as_bytes()).as_os_str().as_bytes()).step(step)?;
+    let status = sys::tmpfs(&options, sys::NOSUID | sys::NODEV | sys::NOEXEC).step(step)?;
+    sys::move_mount(status.as_fd(), &place).step(step)?;
+    let mut file = OpenOptions::new();
+    file.read(true).write(true).create_new(true).mode(0o600);
+    let file = file.open(inside(wire::STATUS.as_bytes())).step(step)?;
+    give(order, inside(wire::STATUS_DIR.as_bytes()))?;
+    give(order, inside(wire::STATUS.as_bytes()))?;
+    Ok(file.into())
+}
+
+/// Gives a place to the cage's user, if we are not that already.
+fn give(order: &Order, place: &Path) -> Result<(), Fault> {
+    if order.hold.is_none() || !order.user.separate {
+        return Ok(());
+    }
+    let id = |id: u64| u32::try_from(id).unwrap_or(u32::MAX);
+    let (uid, gid) = (id(order.user.outside_uid), id(order.user.outside_gid));
+    std::os::unix::fs::chown(place, Some(uid), Some(gid)).step("giving the scratch space to its user")
 }
 
 /// Every directory, file and link of the root, while it can be written.
@@ -144,7 +186,8 @@ fn mount_scratch(order: &Order) -> Result<Vec<OwnedFd>, Fault> {
     sys::move_mount(layers.as_fd(), c".layers").step("mounting the scratch space")?;
     let make = |name: &str, mode: u32| {
         let mut builder = DirBuilder::new();
-        builder.mode(mode).create(name).step("making the scratch space")
+        builder.mode(mode).create(name).step("making the scratch space")?;
+        give(order, Path::new(name))
     };
     make(".layers/scratch", 0o755)?;
     let mut upper = vec![open_dir(".layers/scratch")?];

@@ -1,6 +1,6 @@
 //! The watcher: ends the cage when it is time, and knows why.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::groups::Groups;
 use crate::namespaces::Child;
@@ -9,7 +9,7 @@ use crate::wire::Cause;
 
 /// Waits for the end of the cage, and brings it about at the deadline, when the supervisor asks or is gone,
 /// or when memory has run out. When this returns, no process of the cage is left.
-pub fn until_over(control: &OwnedFd, child: &Child, timer: &OwnedFd, groups: &Groups) -> Cause {
+pub fn until_over(control: BorrowedFd<'_>, child: &Child, timer: &OwnedFd, groups: &Groups) -> Cause {
     let cause = wait_for_cause(control, child, timer, groups);
     if cause != Cause::Ended {
         // The first process of a pid namespace takes everything in it along.
@@ -20,15 +20,15 @@ pub fn until_over(control: &OwnedFd, child: &Child, timer: &OwnedFd, groups: &Gr
     cause
 }
 
-fn wait_for_cause(control: &OwnedFd, child: &Child, timer: &OwnedFd, groups: &Groups) -> Cause {
+fn wait_for_cause(control: BorrowedFd<'_>, child: &Child, timer: &OwnedFd, groups: &Groups) -> Cause {
     let memory = groups.out_of_memory.as_ref().map(AsFd::as_fd);
     loop {
-        let sources = [Some(child.pidfd.as_fd()), memory, Some(timer.as_fd()), Some(control.as_fd())];
+        let sources = [Some(child.pidfd.as_fd()), memory, Some(timer.as_fd()), Some(control)];
         return match sys::poll(sources, -1) {
             Ok([true, ..]) => Cause::Ended,
             Ok([_, true, ..]) => Cause::OutOfMemory,
             Ok([_, _, true, _]) => Cause::Deadline,
-            Ok([.., true]) => match sys::receive(control.as_fd(), 16) {
+            Ok([.., true]) => match sys::receive(control, 16) {
                 Ok((word, _)) if !word.is_empty() => Cause::Asked,
                 Ok(_) | Err(_) => Cause::Abandoned,
             },

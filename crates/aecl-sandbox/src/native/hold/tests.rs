@@ -44,6 +44,7 @@ fn shell(script: &str) -> HeldProgram {
         network: Network::None,
         kept: vec![],
         workplace: None,
+        tree: None,
         hidden: vec![],
         read_only: vec![],
     }
@@ -274,7 +275,7 @@ async fn nothing_outlives_the_supervisor() {
     while !lines.next_line().await.unwrap().unwrap().contains("@held") {}
     let groups = cgroups_of(supervisor.id().unwrap());
     assert!(!is_root() || !groups.is_empty());
-    assert!(marked(&word).len() >= 5);
+    assert!(!marked(&word).is_empty());
     supervisor.kill().await.unwrap();
     assert!(all_gone(&word, &groups).await < Duration::from_secs(1));
 }

@@ -1,0 +1,110 @@
+//! The configuration that all three runtimes read.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::places_of;
+use super::runtime::Kind;
+use crate::native::wire::{INIT, MountKind, Order, STATUS_DIR};
+
+/// What every cage may write to, by its place in the tree.
+const SCRATCH: [&str; 3] = ["/scratch", "/tmp", "/dev/shm"];
+
+/// The names of the limits that cages have.
+const RESOURCES: [(libc::__rlimit_resource_t, &str); 8] = [
+    (libc::RLIMIT_CORE, "RLIMIT_CORE"),
+    (libc::RLIMIT_CPU, "RLIMIT_CPU"),
+    (libc::RLIMIT_FSIZE, "RLIMIT_FSIZE"),
+    (libc::RLIMIT_NOFILE, "RLIMIT_NOFILE"),
+    (libc::RLIMIT_NPROC, "RLIMIT_NPROC"),
+    (libc::RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK"),
+    (libc::RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE"),
+    (libc::RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING"),
+];
+
+/// `config.json` of the bundle. The tree at `root` is complete, read-only, and bounded where it can be
+/// written; the runtime makes the namespaces around it and mounts `/proc`.
+pub(super) fn config(kind: Kind, order: &Order, root: &Path, root_inside: u64) -> Value {
+    let is_gvisor = kind == Kind::Runsc;
+    let user = order.user.inside;
+    // Runtimes need somebody who is root inside. On the host that is one more user who owns nothing.
+    let map = |outside: u64| {
+        json!([
+            { "containerID": 0, "hostID": root_inside, "size": 1 },
+            { "containerID": user, "hostID": outside, "size": 1 },
+        ])
+    };
+    let texts = |list: &[Vec<u8>]| -> Vec<String> {
+        list.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect()
+    };
+    let masked = [texts(&order.masked_files), texts(&order.masked_dirs)].concat();
+    let namespaces: Vec<Value> = namespaces(is_gvisor).iter().map(|kind| json!({ "type": kind })).collect();
+    json!({
+        "ociVersion": "1.0.2",
+        "process": {
+            "terminal": false,
+            "user": { "uid": user, "gid": user },
+            "args": [INIT, "inside"],
+            // The program's own are in its order. Not every kernel hides those of the first process.
+            "env": [],
+            "cwd": "/",
+            "noNewPrivileges": true,
+            "capabilities": {
+                "bounding": [], "effective": [], "inheritable": [], "permitted": [], "ambient": [],
+            },
+            "rlimits": rlimits(order),
+            "oomScoreAdj": 1000,
+        },
+        // gVisor would remount it, which nobody may here; it is read-only as it is.
+        "root": { "path": root, "readonly": !is_gvisor },
+        "hostname": "cage",
+        "mounts": mounts(order, root, is_gvisor),
+        "linux": {
+            "namespaces": namespaces,
+            "uidMappings": map(order.user.outside_uid),
+            "gidMappings": map(order.user.outside_gid),
+            "maskedPaths": masked,
+            "readonlyPaths": ["/proc/sys"],
+        },
+    })
+}
+
+fn rlimits(order: &Order) -> Vec<Value> {
+    let named = order.rlimits.iter().filter_map(|(resource, limit)| {
+        let (_, name) = RESOURCES.iter().find(|(number, _)| u64::from(*number) == *resource)?;
+        Some(json!({ "type": name, "hard": limit, "soft": limit }))
+    });
+    named.collect()
+}
+
+/// The network is that of the launcher: a namespace with nothing in it but its loopback, on which the
+/// supervisor can listen. gVisor has one of its own in its kernel.
+fn namespaces(is_gvisor: bool) -> &'static [&'static str] {
+    if is_gvisor {
+        &["pid", "mount", "ipc", "uts", "user", "network"]
+    } else {
+        &["pid", "mount", "ipc", "uts", "user", "cgroup"]
+    }
+}
+
+fn mounts(order: &Order, root: &Path, is_gvisor: bool) -> Vec<Value> {
+    let bind = |at: String| {
+        let source = root.join(at.trim_start_matches('/'));
+        json!({ "destination": at, "type": "bind", "source": source, "options": ["rbind"] })
+    };
+    // gVisor's has its own processes only, and knows no more than that.
+    let hidden = if is_gvisor { "noexec" } else { "hidepid=ptraceable" };
+    let mut mounts = vec![json!({
+        "destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev", hidden],
+    })];
+    if !is_gvisor {
+        // Said, so that the runtime makes no `/dev` of its own with more in it. Not every runtime takes along
+        // what is mounted in there.
+        mounts.push(bind("/dev".into()));
+        mounts.extend(places_of(order, MountKind::Device).map(bind));
+    }
+    mounts.extend(places_of(order, MountKind::Overlay).map(bind));
+    mounts.extend(SCRATCH.iter().chain([&STATUS_DIR]).map(|at| bind((*at).to_owned())));
+    mounts
+}

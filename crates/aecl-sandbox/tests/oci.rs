@@ -1,0 +1,331 @@
+//! Cages that container runtimes build, by the promises of the tier `native`, and by what they cannot keep.
+//!
+//! Each test runs with every runtime that is installed; `cargo xtask test` installs them. A test that finds
+//! none of them says so.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use aecl_sandbox::{
+    Access, Backend, Cage, ChangeKind, CollectLimits, HostUser, Level, Limits, Network, Outcome, Program,
+    Runtime, SandboxError, View, probe, run, start,
+};
+use common::{cage, clocks, ended, is_root, shell, text};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+const COLLECT: CollectLimits =
+    CollectLimits { file_max_bytes: 1 << 20, total_max_bytes: 8 << 20, entries_max: 1_000 };
+
+/// A cage of the same kind by each runtime that works here.
+async fn cages() -> Vec<Cage> {
+    if !is_root() {
+        println!("container runtimes are used by root only");
+        return vec![];
+    }
+    let mut cages = Vec::new();
+    for found in probe(&Backend::all()[1..]).await {
+        if found.available {
+            cages.push(Cage { backend: found.backend, ..cage() });
+        } else {
+            assert!(found.reason.contains("apt-get install"), "{}", found.reason);
+            println!("`{}` is not tested: {}", found.backend, found.reason);
+        }
+    }
+    cages
+}
+
+fn is_gvisor(cage: &Cage) -> bool {
+    matches!(cage.backend, Backend::Runsc(_))
+}
+
+#[tokio::test]
+async fn a_program_is_nobody_of_the_host_in_a_place_of_its_own() {
+    for cage in cages().await {
+        let name = cage.backend.to_string();
+        let script = "id -u; pwd; hostname; grep -E '^Cap(Inh|Prm|Eff|Bnd)' /proc/self/status | tr -d '\\t\\n'; \
+                      cat; echo \"$HOME $PATH $A\"";
+        let program = Program { env: [("A".into(), "b".into())].into(), ..shell(script) };
+        let end = run(program, cage.clone()).await.unwrap();
+        let none = "0000000000000000";
+        let caps: String = ["Inh", "Prm", "Eff", "Bnd"].map(|c| format!("Cap{c}:{none}")).concat();
+        let expected = format!("1000\n/scratch\ncage\n{caps}/tmp /usr/local/bin:/usr/bin:/bin b\n");
+        assert_eq!((end.outcome, text(&end)), (Outcome::Exited(0), expected), "{name}");
+        assert!(matches!(end.held.user, HostUser::Separate { uid } if uid > 65_536), "{:?}", end.held);
+        assert!(end.held.runtime.as_ref().unwrap().starts_with(&name), "{:?}", end.held);
+        assert_eq!(end.held.landlock_abi.is_some(), !is_gvisor(&cage), "{:?}", end.held);
+        assert!(end.held.cgroup.is_some());
+    }
+}
+
+#[tokio::test]
+async fn each_end_has_its_own_name() {
+    for cage in cages().await {
+        let name = cage.backend.to_string();
+        let end = async |script: &str| ended(script, cage.clone()).await.outcome;
+        assert_eq!(end("exit 7").await, Outcome::Exited(7), "{name}");
+        // What a shell calls a signal is a number to us, as long as it is one.
+        assert_eq!(end("exit 143").await, Outcome::Exited(143), "{name}");
+        assert_eq!(end("kill -TERM $$").await, Outcome::Signalled(15), "{name}");
+        assert_eq!(end("cat /dev/zero").await, Outcome::OutputCap, "{name}");
+        assert_eq!(end("x=x; while :; do x=$x$x; done").await, Outcome::OutOfMemory, "{name}");
+        let short = Cage { clocks: clocks(Duration::from_millis(1_500)), ..cage.clone() };
+        let before = Instant::now();
+        let late = ended("trap '' TERM; (setsid sleep 1000 &); sleep 1000", short).await.outcome;
+        assert_eq!(late, Outcome::TimedOut(Level::Call), "{name}");
+        assert!(before.elapsed() < Duration::from_secs(4), "{name}: {:?}", before.elapsed());
+        let mut running = start(shell("cat; sleep 60"), cage.clone()).await.unwrap();
+        running.stdin.take().unwrap().write_all(b"hello").await.unwrap();
+        running.kill();
+        assert_eq!(running.wait().await.outcome, Outcome::Killed, "{name}");
+        let missing = Program { argv: vec!["/no/such".into()], env: BTreeMap::new(), cwd: None };
+        let error = run(missing, cage.clone()).await.unwrap_err();
+        assert!(matches!(error, SandboxError::NotInCage { .. }), "{name}: {error}");
+    }
+}
+
+/// How a program ended is reported by the first process. The program finds no way into that.
+#[tokio::test]
+async fn a_program_cannot_report_its_own_end() {
+    for cage in cages().await {
+        // "It exited with 0", as the first process would write it.
+        let number = |n: u8| format!("\\{n:03o}") + &"\\000".repeat(7);
+        let report = [16, 2, 0].map(number).concat();
+        let script = format!(
+            "for to in /proc/1/fd/* /proc/*/fd/* /.status/reports /.status/*; do printf '{report}' >> $to; done; \
+             printf '{report}' > /.status/reports; exit 3"
+        );
+        let end = ended(&script, cage.clone()).await;
+        assert_eq!(end.outcome, Outcome::Exited(3), "{}: {}", cage.backend, end.stderr.for_display());
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_is_collected_and_a_view_is_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(dir.path().join("a"), "old").unwrap();
+    fs::write(dir.path().join("private"), "mine").unwrap();
+    fs::set_permissions(dir.path().join("private"), fs::Permissions::from_mode(0o600)).unwrap();
+    for cage in cages().await {
+        let name = cage.backend.to_string();
+        let view = |access| View { source: dir.path().into(), at: "/project/it".into(), access };
+        let script = "cat /project/it/a; cat /project/it/private; mkdir sub; echo new > sub/file; \
+                      echo x > /project/it/b; echo x > /usr/x; echo x > /x";
+        let end = ended(script, Cage { views: vec![view(Access::ReadOnly)], ..cage.clone() }).await;
+        assert_eq!(end.outcome, Outcome::Exited(2), "{name}: {}", text(&end));
+        assert_eq!(end.stdout.bytes, if end.held.owners_mapped { &b"oldmine"[..] } else { b"old" }, "{name}");
+        let left = end.scratch[0].collect(COLLECT).unwrap();
+        let list: Vec<_> = left.changes.iter().map(|c| c.path.as_str()).collect();
+        assert_eq!((list.as_slice(), &left.refused), (&["sub", "sub/file"][..], &vec![]), "{name}");
+        let file = ChangeKind::File { executable: false, bytes: b"new\n".to_vec() };
+        assert_eq!(left.changes[1].kind, file, "{name}");
+
+        let over = Cage { views: vec![view(Access::Overlay)], ..cage.clone() };
+        if is_gvisor(&cage) {
+            let why = run(shell("true"), over).await.unwrap_err().to_string();
+            assert!(why.contains("could not be collected"), "{why}");
+            continue;
+        }
+        let end = ended("cd /project/it && echo new > a && echo c > c && rm private", over).await;
+        assert_eq!(end.outcome, Outcome::Exited(0), "{name}: {}", text(&end));
+        let left = end.scratch[1].collect(COLLECT).unwrap();
+        let list: Vec<_> = left.changes.iter().map(|c| (c.path.as_str(), &c.kind)).collect();
+        assert_eq!((list.len(), list[2]), (3, ("private", &ChangeKind::Deleted)), "{name}");
+        assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "old");
+    }
+}
+
+#[tokio::test]
+async fn a_listener_serves_this_program_or_is_refused() {
+    for cage in cages().await {
+        let open = Cage { network: Network::Listener { port: 3128 }, ..cage.clone() };
+        let script = "exec 3<>/dev/tcp/127.0.0.1/3128; cat <&3";
+        let bash = Program { argv: vec!["bash".into(), "-c".into(), script.into()], ..shell("") };
+        if is_gvisor(&cage) {
+            let why = run(bash, open).await.unwrap_err().to_string();
+            assert!(why.contains("loopback of `runsc`"), "{why}");
+            continue;
+        }
+        let mut running = start(bash, open).await.unwrap();
+        let listener = running.listener.take().unwrap();
+        let served = std::thread::spawn(move || listener.accept().unwrap().0.write_all(b"served").unwrap());
+        assert_eq!(text(&running.wait().await), "served", "{}", cage.backend);
+        served.join().unwrap();
+    }
+}
+
+/// Case 14.
+#[tokio::test]
+async fn a_working_directory_that_is_a_descriptor_leads_nowhere() {
+    for cage in cages().await {
+        for n in [3, 5, 7, 8, 9] {
+            let program = Program { cwd: Some(format!("/proc/self/fd/{n}").into()), ..shell("pwd; ls ..") };
+            let why = run(program, cage.clone()).await.unwrap_err().to_string();
+            assert!(why.contains("entering the working directory"), "{}: {why}", cage.backend);
+        }
+    }
+}
+
+/// Not a test of its own: a supervisor that can be killed.
+#[tokio::test]
+async fn supervisor_of_a_runtime() {
+    let Ok(name) = std::env::var("AECL_TEST_BACKEND") else { return };
+    let backend = Backend::all().into_iter().find(|backend| backend.name() == name).unwrap();
+    let running = start(shell("sleep 1000 & sleep 1000"), Cage { backend, ..cage() }).await.unwrap();
+    println!("@launcher {}", running.launcher_id().unwrap());
+    running.wait().await;
+}
+
+/// Cases 90 and 91.
+#[tokio::test]
+async fn a_killed_supervisor_or_launcher_takes_runtime_and_cage_along() {
+    for cage in cages().await {
+        let name = cage.backend.name();
+        for whom in ["supervisor", "launcher"] {
+            let mut supervisor = tokio::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "supervisor_of_a_runtime", "--nocapture"])
+                .env("AECL_TEST_BACKEND", name)
+                .stdout(Stdio::piped())
+                .kill_on_drop(true)
+                .spawn()
+                .unwrap();
+            let mut lines = BufReader::new(supervisor.stdout.take().unwrap()).lines();
+            let launcher: u32 = loop {
+                let line = lines.next_line().await.unwrap().unwrap();
+                if let Some((_, launcher)) = line.split_once("@launcher ") {
+                    break launcher.parse().unwrap();
+                }
+            };
+            let mut family = common::descendants(launcher);
+            family.insert(launcher);
+            assert!(family.len() >= 5, "{name}: launcher, init, runtime, our init, programs: {family:?}");
+            let groups = common::cgroups_of(supervisor.id().unwrap());
+            assert!(!groups.is_empty());
+            let before = Instant::now();
+            if whom == "supervisor" {
+                supervisor.kill().await.unwrap();
+            } else {
+                let kill = std::process::Command::new("kill").args(["-KILL", &launcher.to_string()]).status();
+                assert!(kill.unwrap().success());
+            }
+            common::assert_gone(&family).await;
+            common::assert_nothing_is_left(&groups).await;
+            assert!(before.elapsed() < Duration::from_secs(1), "{name}, {whom}: {:?}", before.elapsed());
+        }
+    }
+}
+
+/// Cages that run to their end, and cages that are given up while they are built.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runtimes_leave_nothing_behind() {
+    let cages = cages().await;
+    let count = || {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();
+        let descriptors = fs::read_dir("/proc/self/fd").unwrap().count();
+        let id = std::process::id();
+        let entries = |dir: &str| fs::read_dir(dir).map_or(0, Iterator::count);
+        let files = ["/mnt", "/run", "/tmp", "/run/runc", "/run/crun", "/var/run/runsc"].map(entries);
+        (common::descendants(id).len(), descriptors, mounts, common::cgroups_of(id), files)
+    };
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let before = count();
+    for cage in &cages {
+        let rounds = if is_gvisor(cage) { 3 } else { 15 };
+        for round in 0..rounds {
+            let end = ended("echo x > /scratch/y; (setsid sleep 1000 &)", cage.clone()).await;
+            assert_eq!(end.outcome, Outcome::Exited(0), "{}", text(&end));
+            let patience = Duration::from_millis(5 * round);
+            let _ = tokio::time::timeout(patience, run(shell("sleep 1000"), cage.clone())).await;
+        }
+    }
+    let late = Instant::now() + Duration::from_secs(10);
+    let same = || {
+        let (now, then) = (count(), &before);
+        (now.0, now.1, now.2, &now.3) == (then.0, then.1, then.2, &then.3)
+    };
+    while !same() && Instant::now() < late {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(same(), "{:?} {before:?}", count());
+}
+
+/// Case 100.
+#[tokio::test]
+async fn a_runtime_that_is_missing_or_another_one_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = |name: &str, script: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    let old = fake("old", "echo 'runc version 1.0.0'");
+    let liar = fake("liar", "echo 'I am runc'");
+    let fails =
+        fake("fails", "echo 'runc version 1.4.0'; [ \"$1\" = --version ] || { echo 'no luck' >&2; exit 1; }");
+    let one = |program: &std::path::Path, sha256: Option<&str>| {
+        Backend::Runc(Runtime { program: program.into(), sha256: sha256.map(str::to_owned) })
+    };
+    for (backend, expected) in [
+        (Backend::Runc(Runtime::named("no-such-runtime")), "is not installed; `apt-get install runc`"),
+        (one("/no/such".as_ref(), None), "`/no/such` is not installed"),
+        (one(&old, None), "version 1.0.0 is too old, 1.1.0 is the first that is taken"),
+        (one(&liar, None), "is not what `runc` says"),
+        (one(&fails, Some("00")), "and 00 is wanted"),
+        (one(&fails, None), "no luck"),
+    ] {
+        let refused = run(shell("echo it ran"), Cage { backend: backend.clone(), ..cage() }).await;
+        let why = refused.unwrap_err().to_string();
+        let as_user = !is_root() && why.contains("only root");
+        assert!(why.contains(expected) || as_user, "{why}");
+        let found = probe(&[backend]).await;
+        assert!(!found[0].available && (found[0].reason.contains(expected) || as_user), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn contradictions_are_named() {
+    for cage in cages().await {
+        let limits = cage.limits;
+        let with = |limits: Limits| Cage { limits, ..cage.clone() };
+        for (cage, expected) in [
+            (with(Limits { processes_max: 0, ..limits }), "processes_max is 0"),
+            (with(Limits { memory_max_bytes: Some(100), ..limits }), "starts nothing"),
+            (
+                Cage {
+                    views: vec![View {
+                        source: "/no/such".into(),
+                        at: "/x".into(),
+                        access: Access::ReadOnly,
+                    }],
+                    ..cage.clone()
+                },
+                "showing `/no/such`",
+            ),
+        ] {
+            let why = run(shell("true"), cage).await.unwrap_err().to_string();
+            assert!(why.contains(expected), "{why}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn output_comes_back_to_the_byte_and_input_ends() {
+    for cage in cages().await {
+        let mut running =
+            start(shell("cat; printf 'a\\000\\377\\n'; echo e >&2"), cage.clone()).await.unwrap();
+        let mut stdin = running.stdin.take().unwrap();
+        stdin.write_all(b"in\n").await.unwrap();
+        drop(stdin);
+        let end = running.wait().await;
+        // Nothing of the runtime's own talk.
+        assert_eq!((&end.stdout.bytes[..], &end.stderr.bytes[..]), (&b"in\na\0\xff\n"[..], &b"e\n"[..]));
+    }
+}
