@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use aecl_kernel::cage::Tier;
 use aecl_kernel::traffic::Traffic;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -39,6 +40,12 @@ pub struct Call {
     pub credential_scope: Option<String>,
     /// The most rows that it may touch; if it touches more, it is rolled back.
     pub rows_max: Option<u64>,
+    /// How strongly a program must be held, at least. Without it none runs.
+    pub tier: Option<Tier>,
+    /// How strongly it would have to be held, where the operator accepts less.
+    pub instead_of: Option<Tier>,
+    /// What is left of the run in which a program may go on, in milliseconds; no limit when absent.
+    pub task_left_ms: Option<u64>,
     /// The largest output that is handed back.
     pub max_output_bytes: usize,
     /// Fires when nobody waits for the answer any more.
@@ -54,6 +61,12 @@ impl Call {
     pub(crate) fn ran_in(&self, cage: String) {
         // Said once for each attempt.
         drop(self.cage.set(cage));
+    }
+
+    /// What is left of the run as a duration.
+    #[must_use]
+    pub fn task_left(&self) -> Option<Duration> {
+        self.task_left_ms.map(Duration::from_millis)
     }
 
     /// Says whom this attempt has reached.

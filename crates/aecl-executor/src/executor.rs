@@ -88,12 +88,18 @@ impl Executor {
         let action = permit.get().action().clone();
         let opened = permit.get().decision().credential_scope().map(str::to_owned);
         let rows_max = permit.get().decision().rows_max();
+        let task_left_ms = permit.get().decision().task_left_ms();
+        let (tier, instead_of) = match permit.get().decision().tier() {
+            Some((tier, instead_of)) => (Some(tier), instead_of),
+            None => (None, None),
+        };
         match call(permit.get().id().as_str(), &action, key, carry, max_output_bytes) {
             Ok(call) if uses_others(&action, opened.as_deref()) => {
                 outcome(&action, out_of_scope(&call.action, opened.as_deref()), None)
             }
             Ok(call) => {
-                let call = Call { credential_scope: opened, rows_max, ..call };
+                let call =
+                    Call { credential_scope: opened, rows_max, tier, instead_of, task_left_ms, ..call };
                 // A connector of ours that breaks has left the outcome open like a line that went dead.
                 let performed = AssertUnwindSafe(self.connectors.perform(&call)).catch_unwind().await;
                 let broke = |_| {
@@ -178,6 +184,9 @@ fn call(
         // What was ruled on before is looked up with the credentials of its own entry.
         credential_scope: typed.manifest.credential_scope.clone(),
         rows_max: None,
+        tier: None,
+        instead_of: None,
+        task_left_ms: None,
         max_output_bytes,
         cancel: carry.cancel,
         cage: Arc::default(),

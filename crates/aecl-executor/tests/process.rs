@@ -4,6 +4,7 @@
 use aecl_executor::connectors::files::{FilesConnector, FilesSpec};
 use aecl_executor::connectors::process::{ProcessConnector, ProcessSpec};
 use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, fake};
+use aecl_kernel::cage::Tier;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -17,7 +18,16 @@ fn call(spec: &Value, arguments: &Value) -> Call {
     let mut call = fake::call("run", &arguments.to_string());
     call.connector = ConnectorSpec::Process(Box::new(spec));
     call.timeout_ms = 20_000;
+    call.tier = Some(Tier::Native);
     call
+}
+
+/// Knows what this host can do.
+async fn connector() -> ProcessConnector {
+    let process = ProcessConnector::default();
+    let found = process.find_cages(&[], Some(&["native".to_owned()])).await.unwrap();
+    assert!(found.iter().any(|f| f.tier == Tier::Native && f.available), "{found:?}");
+    process
 }
 
 fn shell() -> Value {
@@ -25,14 +35,14 @@ fn shell() -> Value {
 }
 
 async fn done(call: &Call) -> Value {
-    match ProcessConnector::default().perform(call).await {
+    match connector().await.perform(call).await {
         Performed::Done { output, .. } => serde_json::from_slice(&output).unwrap(),
         other => panic!("{other:?}"),
     }
 }
 
 async fn failed(call: &Call) -> (&'static str, String, Option<Value>) {
-    match ProcessConnector::default().perform(call).await {
+    match connector().await.perform(call).await {
         Performed::Failed { code, message, output, effect: Effect::None } => {
             (code, message, output.map(|output| serde_json::from_slice(&output).unwrap()))
         }
@@ -201,7 +211,7 @@ async fn a_dry_run_shows_the_words_and_starts_nothing() {
         panic!()
     };
     let would: Value = serde_json::from_slice(&output).unwrap();
-    assert_eq!((&would["argv"], &would["tier"]), (&json!(["sh", "-c", "echo x"]), &json!("native")));
+    assert_eq!(would["argv"], json!(["sh", "-c", "echo x"]));
     assert!(call.cage.get().is_none());
 }
 
@@ -211,13 +221,87 @@ async fn a_limit_that_nothing_enforces_is_a_refusal() {
     let ConnectorSpec::Process(spec) = &mut call.connector else { panic!() };
     spec.limits.memory_max_mib = Some(512);
     let enforced = aecl_sandbox::probe(&[aecl_sandbox::Backend::Native]).await[0].enforced.memory;
-    match ProcessConnector::default().perform(&call).await {
+    match connector().await.perform(&call).await {
         Performed::Done { .. } => assert!(enforced),
         Performed::Failed { code, message, .. } => {
             assert!(!enforced, "{message}");
-            assert_eq!(code, "sandbox_unavailable");
-            assert!(message.contains("memory") && message.contains("Delegate=yes"), "{message}");
+            assert_eq!(code, "sandbox_unenforceable");
+            assert!(message.contains("memory"), "{message}");
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// There is no weaker way out: not for a stronger tier, not before anybody has looked, not without a permit that
+/// says how strongly.
+#[tokio::test]
+async fn nothing_runs_in_less_than_the_permit_asks_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = json!({ "argv": ["sh", "-c", "echo ran"],
+        "views": [{ "source": dir.path(), "at": "/data" }] });
+    let is_here =
+        |tier: Tier, found: &[aecl_kernel::cage::Found]| found.iter().any(|f| f.available && f.tier >= tier);
+    let found = connector().await.find_cages(&[], Some(&["native".to_owned()])).await.unwrap();
+    for tier in Tier::ALL {
+        let mut call = call(&spec, &json!({}));
+        call.tier = Some(tier);
+        match connector().await.perform(&call).await {
+            Performed::Done { .. } => assert!(is_here(tier, &found), "{tier}"),
+            Performed::Failed { code, .. } => {
+                assert!(!is_here(tier, &found), "{tier}");
+                assert_eq!((code, call.cage.get()), ("sandbox_unavailable", None));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let mut call = call(&spec, &json!({}));
+    for process in [ProcessConnector::default(), {
+        let none = ProcessConnector::default();
+        assert_eq!(none.find_cages(&[], Some(&[])).await.unwrap(), []);
+        none
+    }] {
+        let Performed::Failed { code: "sandbox_unavailable", .. } = process.perform(&call).await else {
+            panic!()
+        };
+    }
+    call.tier = None;
+    let (code, message, _) = failed(&call).await;
+    assert_eq!(code, "sandbox_unavailable", "{message}");
+    let error = connector().await.find_cages(&[], Some(&["nativ".to_owned()])).await.unwrap_err();
+    assert!(error.contains("`nativ`") && error.contains("`native`"), "{error}");
+}
+
+/// Each of the three clocks ends a real program, and the outcome says which.
+#[tokio::test]
+async fn each_of_the_three_clocks_has_an_outcome_of_its_own() {
+    for (timeout_ms, task_left_ms, lifetime_max_s, expected) in [
+        (300, Some(60_000), 60, "process_timeout"),
+        (60_000, Some(300), 60, "process_timeout_task"),
+        (60_000, Some(60_000), 1, "process_timeout_lifetime"),
+        (300, None, 60, "process_timeout"),
+    ] {
+        let mut call = call(&shell(), &json!({ "line": "echo started; sleep 60" }));
+        let ConnectorSpec::Process(spec) = &mut call.connector else { panic!() };
+        spec.limits.lifetime_max_s = lifetime_max_s;
+        (call.timeout_ms, call.task_left_ms) = (timeout_ms, task_left_ms);
+        let start = Instant::now();
+        let (code, message, told) = failed(&call).await;
+        assert_eq!(code, expected, "{message}");
+        assert_eq!(told.unwrap()["stdout"], "started\n", "what it said before is there");
+        assert!(start.elapsed() < Duration::from_secs(20));
+    }
+}
+
+/// The record says when the operator has accepted less.
+#[tokio::test]
+async fn a_lowered_tier_stands_with_the_cage_on_record() {
+    let mut call = call(&shell(), &json!({ "line": "true" }));
+    call.instead_of = Some(Tier::Microvm);
+    done(&call).await;
+    let cage = call.cage.get().unwrap();
+    assert!(
+        cage.starts_with("native: ")
+            && cage.ends_with("; `microvm` was asked for, and the operator accepts less"),
+        "{cage}"
+    );
 }

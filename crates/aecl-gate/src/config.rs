@@ -2,8 +2,10 @@
 
 use crate::error::GateError;
 use aecl_executor::connectors::mcp::Transport;
+use aecl_executor::connectors::process::VirtualMachine;
 use aecl_executor::judge::JudgeSpec;
 use aecl_executor::vault::{RemoteSpec, Store, Vault, references};
+use aecl_kernel::cage::{Lowered, Tier};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::id::{AgentId, Environment, PersonId, TenantId};
 use serde::{Deserialize, Serialize};
@@ -49,10 +51,55 @@ pub struct Config {
     /// How an approval surfaces to MCP clients.
     #[serde(default)]
     pub approvals: Approvals,
+    /// What holds programs.
+    #[serde(default)]
+    pub sandbox: Sandbox,
     /// Limits.
     #[serde(default)]
     pub limits: Limits,
 }
+
+/// What holds programs, and whether less than what the policy asks for is accepted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sandbox {
+    /// What may hold them, in the order of preference; absent: all that there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backends: Option<Vec<String>>,
+    /// Virtual machines that may hold them, beside our own cages: monitor, kernel and root file system, each with
+    /// its path and SHA-256.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub machines: Vec<VirtualMachine>,
+    /// Where what is asked for is not available, nothing below this is accepted; absent: nothing less at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accept_lower_tier: Option<Tier>,
+    /// Why less is accepted. It stands in every decision that rests on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Sandbox {
+    /// The word of the operator, if less is accepted.
+    pub fn lowered(&self) -> Option<Lowered> {
+        let reason = self.reason.as_deref().unwrap_or_default().trim().to_owned();
+        self.accept_lower_tier.map(|to| Lowered { to, reason })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match (&self.accept_lower_tier, &self.reason) {
+            (Some(_), Some(reason)) if (1..=REASON_MAX).contains(&reason.trim().chars().count()) => Ok(()),
+            (Some(_), _) => Err(format!(
+                "`sandbox.accept_lower_tier` needs a `reason` of 1 to {REASON_MAX} characters beside it; it stands in \
+                 every decision that rests on it"
+            )),
+            (None, Some(_)) => Err("`sandbox.reason` is for `accept_lower_tier`, which is not there".into()),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// Longest reason for accepting less, in characters.
+const REASON_MAX: usize = 200;
 
 fn listen() -> String {
     "127.0.0.1:7600".into()
@@ -255,6 +302,7 @@ impl Config {
                 return Err(format!("the judge `{}` stands twice", judge.name));
             }
         }
+        self.sandbox.check()?;
         for (name, server) in &self.servers {
             for (key, text) in server.templates() {
                 references(text).map_err(|e| format!("`servers.{name}`, `{key}`: {e}"))?;

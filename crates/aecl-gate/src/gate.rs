@@ -13,10 +13,11 @@ use aecl_executor::connectors::mcp::UpstreamSpec;
 use aecl_executor::connectors::{Connectors, mcp};
 use aecl_executor::egress::Egress;
 use aecl_kernel::bundle::Bundle;
+use aecl_kernel::cage::Cages;
 use aecl_kernel::json;
 use aecl_ledger::store::{Sqlite, Store};
 use aecl_ledger::{Ledger, Signer};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -36,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) waits: Waits,
     pub(crate) underway: AtomicUsize,
     pub(crate) egress: Egress,
+    /// What programs are held with, once somebody has looked.
+    pub(crate) cages: ArcSwapOption<Cages>,
     /// Where it is really listened on, once that is known.
     pub(crate) listening: OnceLock<String>,
 }
@@ -107,10 +110,12 @@ impl Gate {
             waits: Waits::default(),
             underway: AtomicUsize::new(0),
             egress,
+            cages: ArcSwapOption::empty(),
             listening: OnceLock::new(),
             home,
         }));
         gate.0.ledger.bundle_loaded(gate.bundle(), gate.now()).await?;
+        gate.find_cages(&gate.config(), &gate.bundle()).await?;
         for (name, transport) in &gate.config().servers {
             gate.add_server(None, name, transport.clone(), probe());
         }
@@ -181,6 +186,10 @@ impl Gate {
     pub fn home(&self) -> Option<&Home> {
         self.0.home.as_ref()
     }
+    /// What programs are held with here, if some action is carried out by one.
+    pub fn cages(&self) -> Option<Arc<Cages>> {
+        self.0.cages.load_full()
+    }
     /// The time.
     pub fn now(&self) -> aecl_kernel::time::Timestamp {
         self.0.clock.now()
@@ -207,6 +216,10 @@ impl Gate {
             return Err(GateError::Config { path: home.config(), message });
         }
         configure_vault(&self.0.executor, &config, Some(home))?;
+        if let Err(error) = self.find_cages(&config, &bundle).await {
+            self.0.ledger.fault("bundle_refused", error.to_string(), self.now()).await?;
+            return Err(error);
+        }
         let changed = bundle.hash() != self.bundle().hash();
         if changed {
             let bundle = Arc::new(bundle);
@@ -225,6 +238,26 @@ impl Gate {
             drop(self.0.executor.connectors().mcp.remove(None, name));
         }
         Ok(changed)
+    }
+
+    /// Finds out what this host can hold programs with, if some action is carried out by one, and puts it on
+    /// record before anything is decided on it.
+    async fn find_cages(&self, config: &Config, bundle: &Bundle) -> Result<(), GateError> {
+        if !bundle.needs_cages() {
+            return Ok(());
+        }
+        let process = &self.0.executor.connectors().process;
+        let found = process.find_cages(&config.sandbox.machines, config.sandbox.backends.as_deref()).await;
+        let found = found.map_err(|message| {
+            let path = self.0.home.as_ref().map(Home::config).unwrap_or_default();
+            GateError::Config { path, message }
+        })?;
+        let cages = Cages { found, lowered: config.sandbox.lowered() };
+        if !self.cages().is_some_and(|before| before.means_the_same(&cages)) {
+            self.0.ledger.sandbox_probed(cages.clone(), self.now()).await?;
+            self.0.cages.store(Some(Arc::new(cages)));
+        }
+        Ok(())
     }
 
     /// Whose key this is.

@@ -4,6 +4,7 @@ mod confirm;
 
 pub use confirm::Confirm;
 
+use crate::cage::Tier;
 use crate::code::{self, Code};
 use crate::digest::Digest;
 use crate::id::{ActionId, ApprovalId, PersonId, RunId};
@@ -177,6 +178,12 @@ pub struct Ask {
     /// The destinations whose ends have to be typed if one person's yes is enough.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confirm: Vec<Confirm>,
+    /// How strongly the program is held, as shown to whoever answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
+    /// How strongly it would have to be held, where the operator accepts less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<Tier>,
     /// When it expires, which rejects it.
     pub expires_at: Timestamp,
 }

@@ -23,6 +23,7 @@ pub use trial::{OwnRule, Reached, Trial, Tried};
 
 pub(crate) use actions::COUNT_MAX;
 
+use crate::cage;
 use crate::catalogue::{ActionManifest, Catalogue, nearest};
 use crate::digest::Digest;
 use crate::id::{ActionName, AgentId};
@@ -80,6 +81,7 @@ pub struct Bundle {
     agents: BTreeMap<AgentId, Arc<AgentManifest>>,
     policies: Policies,
     weights: Weights,
+    cages: cage::Rules,
     warnings: Vec<Problem>,
     sources: Vec<Source>,
     examples: usize,
@@ -94,7 +96,7 @@ impl Bundle {
         let mut catalogue = Catalogue::default();
         let mut agents = BTreeMap::new();
         let mut homes = Homes::default();
-        let mut weights = Weights::default();
+        let (mut weights, mut cages) = (Weights::default(), cage::Rules::default());
         let mut rules = Vec::new();
         let mut examples = Vec::new();
         let mut properties = Vec::new();
@@ -122,9 +124,10 @@ impl Bundle {
                     properties.extend(read_each::<Property>(source, &mut problems).into_iter().map(|p| (path, p)));
                 }
                 ("risk.json", "") => weights = read_each(source, &mut problems).pop().unwrap_or_default(),
+                ("sandbox.json", "") => cages = read_each(source, &mut problems).pop().unwrap_or_default(),
                 _ => problems.push(Problem::error(
                     path,
-                    "not a place that a bundle has; known are agents/, actions/, rules/, examples/, properties/ and risk.json".into(),
+                    "not a place that a bundle has; known are agents/, actions/, rules/, examples/, properties/, risk.json and sandbox.json".into(),
                 )),
             }
         }
@@ -143,6 +146,7 @@ impl Bundle {
             agents,
             policies,
             weights,
+            cages,
             warnings: Vec::new(),
             examples: examples.len(),
             sources: Vec::new(),
@@ -188,6 +192,14 @@ impl Bundle {
     /// The weights of risk factors.
     pub fn weights(&self) -> &Weights {
         &self.weights
+    }
+    /// What holds programs whatever the action.
+    pub fn cages(&self) -> &cage::Rules {
+        &self.cages
+    }
+    /// Whether some action is carried out by a program, so that it matters what this host can hold it with.
+    pub fn needs_cages(&self) -> bool {
+        self.catalogue.iter().any(|(_, typed)| typed.cage.is_some())
     }
     /// What is doubtful.
     pub fn warnings(&self) -> &[Problem] {

@@ -5,6 +5,7 @@ pub mod flow;
 pub mod infer;
 
 use crate::amount;
+use crate::cage::{Needs, Tier};
 use crate::digest::Digest;
 use crate::id::{ActionName, Environment};
 use flow::{Argument, Class, DryRunRule, Egress, Intent, OutputLabel, Resolver};
@@ -291,6 +292,9 @@ pub struct ActionManifest {
     /// The scope of the credentials that carrying it out uses. An agent of another scope cannot use them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_scope: Option<String>,
+    /// How strongly the program that carries it out is held, at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_tier: Option<Tier>,
     /// For an imported tool: the digest of name, description and schema that a person accepted.
     #[serde(default)]
     pub pin: Option<Digest>,
@@ -383,6 +387,8 @@ pub struct TypedAction {
     pub egress: Egress,
     /// The words by which a goal asks for it.
     pub intent: Intent,
+    /// What has to be enforced of its cage, if a program carries it out here.
+    pub cage: Option<Needs>,
     /// A check for each label of the output that has a pattern.
     patterns: Vec<Option<jsonschema::Validator>>,
     validator: jsonschema::Validator,
@@ -479,7 +485,8 @@ impl TypedAction {
         } else {
             manifest.intent.clone()
         };
-        Ok(Self { manifest, digest, schema, roles, egress, intent, patterns, validator, written })
+        let cage = Needs::of(&manifest);
+        Ok(Self { manifest, digest, schema, roles, egress, intent, cage, patterns, validator, written })
     }
 
     /// Whether a value has the pattern that the label of this number asks for, if it asks for one.

@@ -17,6 +17,7 @@ mod rate;
 mod replay;
 mod reversibility;
 mod risk;
+mod sandbox;
 mod scope;
 pub mod table;
 mod token;
@@ -52,6 +53,7 @@ pub const ALL: &[Check] = &[
     Check { name: "concurrency", run: concurrency::check },
     Check { name: "breaker", run: breaker::check },
     Check { name: "what_runs", run: what_runs::check },
+    Check { name: "sandbox", run: sandbox::check },
     Check { name: "data_flow", run: data_flow::check },
     Check { name: "intent", run: intent::check },
     Check { name: "plan", run: plan::check },

@@ -138,6 +138,14 @@ codes! {
     COMMAND_UNREAD = "command_unread";
     /// A command that does more than look, or may.
     COMMAND_BEYOND_LOOKING = "command_beyond_looking";
+    /// How strongly the program is held, and because of what.
+    SANDBOX_TIER = "sandbox_tier";
+    /// The program is held less strongly than asked for, because the operator accepts that.
+    SANDBOX_LOWERED = "sandbox_lowered";
+    /// Nothing here holds the program as strongly as it has to be held.
+    SANDBOX_UNAVAILABLE = "sandbox_unavailable";
+    /// Nothing here enforces a limit that the program has.
+    SANDBOX_UNENFORCEABLE = "sandbox_unenforceable";
     /// The risk is above what goes through by itself.
     RISK_ABOVE_THRESHOLD = "risk_above_threshold";
     /// What something would be sent to or done to has letters that are not what they seem.

@@ -7,6 +7,7 @@
 use crate::action::Action;
 use crate::approval::{Ask, AskState, Confirm, Need, Requirement};
 use crate::bundle::Bundle;
+use crate::cage::{Choice, Tier, chosen};
 use crate::catalogue::flow::Class;
 use crate::checks;
 use crate::code::{self, Code};
@@ -95,8 +96,16 @@ pub enum Obligation {
     },
     /// Carry it out at least this isolated.
     Tier {
-        /// The name of the tier.
-        tier: String,
+        /// The tier.
+        tier: Tier,
+        /// The tier that was asked for, where the operator accepts less.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instead_of: Option<Tier>,
+    },
+    /// End the attempt with the run.
+    Task {
+        /// What is left of it, in milliseconds.
+        left_ms: u64,
     },
 }
 
@@ -150,7 +159,32 @@ impl Decision {
     pub fn credential_scope(&self) -> Option<&str> {
         self.obligations.iter().find_map(|obligation| match obligation {
             Obligation::CredentialScope { scope } => Some(scope.as_str()),
-            Obligation::Timeout { .. } | Obligation::Tier { .. } | Obligation::Rows { .. } => None,
+            Obligation::Timeout { .. }
+            | Obligation::Tier { .. }
+            | Obligation::Task { .. }
+            | Obligation::Rows { .. } => None,
+        })
+    }
+
+    /// How strongly the program is held at least that carries it out, and what was asked for if that is more.
+    pub fn tier(&self) -> Option<(Tier, Option<Tier>)> {
+        self.obligations.iter().find_map(|obligation| match obligation {
+            Obligation::Tier { tier, instead_of } => Some((*tier, *instead_of)),
+            Obligation::Timeout { .. }
+            | Obligation::Task { .. }
+            | Obligation::Rows { .. }
+            | Obligation::CredentialScope { .. } => None,
+        })
+    }
+
+    /// What is left of the run in which a program may go on, in milliseconds.
+    pub fn task_left_ms(&self) -> Option<u64> {
+        self.obligations.iter().find_map(|obligation| match obligation {
+            Obligation::Task { left_ms } => Some(*left_ms),
+            Obligation::Timeout { .. }
+            | Obligation::Tier { .. }
+            | Obligation::Rows { .. }
+            | Obligation::CredentialScope { .. } => None,
         })
     }
 
@@ -158,7 +192,10 @@ impl Decision {
     pub fn rows_max(&self) -> Option<u64> {
         self.obligations.iter().find_map(|obligation| match obligation {
             Obligation::Rows { rows_max } => Some(*rows_max),
-            Obligation::Timeout { .. } | Obligation::Tier { .. } | Obligation::CredentialScope { .. } => None,
+            Obligation::Timeout { .. }
+            | Obligation::Tier { .. }
+            | Obligation::Task { .. }
+            | Obligation::CredentialScope { .. } => None,
         })
     }
 }
@@ -463,6 +500,12 @@ fn obligations(question: &Question<'_>) -> Vec<Obligation> {
     obligations.extend(scope.map(|scope| Obligation::CredentialScope { scope }));
     let counted = crate::evidence::counted(question.evidence);
     obligations.extend(counted.map(|rows_max| Obligation::Rows { rows_max }));
+    if let Some((_, Choice::Held { tier, instead_of })) = chosen(question) {
+        obligations.push(Obligation::Tier { tier, instead_of });
+        // What people have agreed to after the end of the run has the time of its own call.
+        let left_ms = question.facts.run.as_ref().map(|run| run.expires_at.since_ms(question.now));
+        obligations.extend(left_ms.filter(|ms| *ms > 0).map(|left_ms| Obligation::Task { left_ms }));
+    }
     obligations
 }
 
@@ -471,7 +514,10 @@ fn as_shown(obligations: &mut Vec<Obligation>, shown: Option<u64>) {
     let Some(shown) = shown else { return };
     let counted = obligations.iter_mut().find_map(|obligation| match obligation {
         Obligation::Rows { rows_max } => Some(rows_max),
-        Obligation::Timeout { .. } | Obligation::Tier { .. } | Obligation::CredentialScope { .. } => None,
+        Obligation::Timeout { .. }
+        | Obligation::Tier { .. }
+        | Obligation::Task { .. }
+        | Obligation::CredentialScope { .. } => None,
     });
     match counted {
         Some(rows_max) => *rows_max = shown.min(*rows_max),
@@ -493,6 +539,12 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
     }
     decision.need = Some(need.clone());
     let open = question.facts.ask.as_ref().filter(|ask| ask.digest == question.action.digest);
+    // A yes to a stronger cage is none to a weaker one. A no stays a no.
+    let weaker = |ask: &&Ask| {
+        held(question).0 < ask.tier
+            && matches!(ask.state_at(question.now), AskState::Approved | AskState::Pending)
+    };
+    let open = open.filter(|ask| !weaker(ask));
     let confirm =
         confirm_for(question, &decision.findings, open.map_or(&fresh.approval, |ask| &ask.approval));
     match open.map(|ask| (ask, ask.state_at(question.now))) {
@@ -599,8 +651,17 @@ fn excluded(question: &Question<'_>) -> BTreeSet<String> {
     excluded
 }
 
+/// How strongly the program would be held, and what was asked for if that is more.
+fn held(question: &Question<'_>) -> (Option<Tier>, Option<Tier>) {
+    match chosen(question) {
+        Some((_, Choice::Held { tier, instead_of })) => (Some(tier), instead_of),
+        Some((_, Choice::Nothing | Choice::Unenforced { .. })) | None => (None, None),
+    }
+}
+
 fn new_ask(question: &Question<'_>, need: Need, confirm: Vec<Confirm>, fresh: &Fresh) -> Ask {
     let principal = &question.action.principal;
+    let (tier, instead_of) = held(question);
     Ask {
         approval: fresh.approval.clone(),
         action: fresh.action.clone(),
@@ -614,5 +675,7 @@ fn new_ask(question: &Question<'_>, need: Need, confirm: Vec<Confirm>, fresh: &F
         state: AskState::Pending,
         asked_at: question.now,
         rows: crate::evidence::counted(question.evidence),
+        tier,
+        instead_of,
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::action::{Mode, Problem};
 use crate::approval::{Ask, AskState, Vote};
+use crate::cage::Cages;
 use crate::catalogue::Compensation;
 use crate::code::Code;
 use crate::decide::{Decision, Verdict};
@@ -51,6 +52,8 @@ pub struct Entry {
 pub enum Event {
     /// A bundle came into force.
     BundleLoaded(BundleLoaded),
+    /// What this host can hold programs with was found out.
+    SandboxProbed(Cages),
     /// A run began.
     RunOpened(Box<RunOpened>),
     /// A run ended.
@@ -402,6 +405,7 @@ impl Event {
     pub fn kind(&self) -> &'static str {
         match self {
             Event::BundleLoaded(_) => "bundle_loaded",
+            Event::SandboxProbed(_) => "sandbox_probed",
             Event::RunOpened(_) => "run_opened",
             Event::RunClosed(_) => "run_closed",
             Event::TokenIssued(_) => "token_issued",
@@ -432,6 +436,7 @@ impl Event {
             Event::Started(e) => Some(&e.action),
             Event::Concluded(e) => Some(&e.action),
             Event::BundleLoaded(_)
+            | Event::SandboxProbed(_)
             | Event::RunOpened(_)
             | Event::RunClosed(_)
             | Event::TokenIssued(_)
@@ -459,6 +464,7 @@ impl Entry {
             space.put(Key::Run(run.clone()), Some(Fact::Run(fact)));
         }
         match &self.event {
+            Event::SandboxProbed(cages) => space.put(Key::Cages, Some(Fact::Cages(cages.clone()))),
             Event::RunOpened(e) => self.run_opened(e, space),
             Event::RunClosed(e) => self.change_run(space, |run| run.closed = Some(e.reason.clone()))?,
             Event::TokenRevoked(e) => space.put(Key::Revoked(e.token.clone()), Some(Fact::Revoked(self.at))),

@@ -4,6 +4,7 @@
 use crate::action::Action;
 use crate::approval::Ask;
 use crate::bundle::Bundle;
+use crate::cage::Cages;
 use crate::catalogue::Compensation;
 use crate::code::Code;
 use crate::digest::Digest;
@@ -49,6 +50,8 @@ pub enum Key {
     Sum(String),
     /// What an agent has done, or reached.
     Known(String),
+    /// What this host can hold programs with.
+    Cages,
 }
 
 impl fmt::Display for Key {
@@ -71,6 +74,7 @@ impl fmt::Display for Key {
             Key::Calls(run, action) => write!(f, "calls/{run}/{action}"),
             Key::Sum(name) => write!(f, "sum/{name}"),
             Key::Known(name) => write!(f, "known/{name}"),
+            Key::Cages => f.write_str("cages"),
         }
     }
 }
@@ -119,6 +123,7 @@ pub enum Fact {
     Calls(u64),
     Sum(Sum),
     Known(Timestamp),
+    Cages(Cages),
 }
 
 /// A run, as decisions need it. Its goal is kept apart, since it may be personal.
@@ -428,6 +433,10 @@ pub struct Facts {
     /// What the agent did before. Decisions that were recorded before this was asked have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub past: Option<Past>,
+    /// What this host can hold programs with, where a program carries the action out. Decisions that were
+    /// recorded before this was asked have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cages: Option<Cages>,
 }
 
 /// What a decision about an undo needs to know of the original.
@@ -628,6 +637,13 @@ impl Facts {
             facts.provenance = Provenance::gather(action, run, &facts.lineage, space)?;
         }
         facts.past = Past::gather(action, &facts.lineage, space)?;
+        if action.typed.as_ref().is_some_and(|typed| typed.cage.is_some()) {
+            facts.cages = Some(match space.fact(&Key::Cages)? {
+                Some(Fact::Cages(cages)) => cages,
+                // Nobody has found out, so there are none.
+                _ => Cages::default(),
+            });
+        }
         Ok(facts)
     }
 }

@@ -10,6 +10,7 @@ pub mod action;
 pub mod amount;
 pub mod approval;
 pub mod bundle;
+pub mod cage;
 pub mod catalogue;
 pub mod checks;
 pub mod code;

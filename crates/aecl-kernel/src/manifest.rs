@@ -1,5 +1,6 @@
 //! The agent manifest: what one agent may do. The article's JSON is accepted word for word.
 
+use crate::cage::Tier;
 use crate::id::{AgentId, Environment, PersonId, ProjectId, TenantId, UserId};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -241,6 +242,9 @@ pub struct AgentManifest {
     /// How strict it is once it has read what strangers wrote.
     #[serde(default, skip_serializing_if = "Strictness::is_standard")]
     pub mode: Strictness,
+    /// How strongly the programs are held that carry out its actions, at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_tier: Option<Tier>,
     /// For whom it may act; empty means for anybody.
     #[serde(default)]
     pub on_behalf_of: BTreeSet<UserId>,

@@ -13,6 +13,7 @@ mod world;
 
 use aecl_kernel::action::{Mode, Proposal};
 use aecl_kernel::approval::Need;
+use aecl_kernel::cage::Tier;
 use aecl_kernel::decide::Ruling;
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind};
@@ -155,6 +156,43 @@ impl Scene {
                 said: "does not belong to the goal".into(),
                 rows: None,
             }),
+
+            "nobody has looked" => {}
+            "native is here" => self.world.probed(&["native"], None),
+            "native without limits" => self.world.probed(&["native, no limit"], None),
+            "native fails its self-test" => self.world.probed(&["native, missing"], None),
+            "native and gvisor are here" => self.world.probed(&["native", "runsc (gvisor)"], None),
+            "all three are here" => {
+                self.world.probed(&["native", "runsc (gvisor)", "firecracker (microvm)"], None);
+            }
+            "native, by the agent itself" => {
+                self.set("native is here");
+                self.proposal.mode = Mode::Authorize;
+            }
+            "untrusted, native is here" => {
+                self.set("native is here");
+                self.set("untrusted text read");
+            }
+            "untrusted, all three" => {
+                self.set("all three are here");
+                self.set("untrusted text read");
+            }
+            "untrusted, native accepted" => {
+                self.world.probed(&["native", "firecracker (microvm), missing"], Some(Tier::Native));
+                self.set("untrusted text read");
+            }
+            "untrusted, and gvisor is here" => {
+                self.world.probed(&["native", "runsc (gvisor)"], Some(Tier::Native));
+                self.set("untrusted text read");
+            }
+            "untrusted, gvisor accepted" => {
+                self.world.probed(&["native"], Some(Tier::Gvisor));
+                self.set("untrusted text read");
+            }
+            "untrusted, accepted, no limits" => {
+                self.world.probed(&["native, no limit"], Some(Tier::Native));
+                self.set("untrusted text read");
+            }
 
             "token expired" => self.proposal.credential.expires_at = self.world.now,
             "token revoked" => self.world.revoke("tok_1"),
@@ -443,7 +481,9 @@ impl Page {
                 (*situation).into(),
                 verdict.into(),
                 decision.headline.map_or("-".into(), |c| c.to_string()),
-                format!("{} {}", decision.risk.score(), asked(decision.need.as_ref())).trim_end().into(),
+                format!("{} {}{}", decision.risk.score(), asked(decision.need.as_ref()), held(&ruling))
+                    .trim_end()
+                    .into(),
             ]));
         }
     }
@@ -470,6 +510,16 @@ impl Page {
             }
         }
         out
+    }
+}
+
+/// What holds the program that carries it out, or will.
+fn held(ruling: &Ruling) -> String {
+    match (ruling, ruling.decision().tier()) {
+        (Ruling::Waiting(wait), _) => wait.ask.tier.map_or(String::new(), |tier| format!(", in {tier}")),
+        (_, None) => String::new(),
+        (_, Some((tier, None))) => format!("in {tier}"),
+        (_, Some((tier, Some(asked)))) => format!("in {tier} instead of {asked}"),
     }
 }
 
@@ -872,6 +922,25 @@ fn decisions_are_what_the_page_says() {
     ] {
         page.rows("ops_agent", "deploy.look", json!({ "command": command }), &["in sandbox"]);
     }
+
+    page.title("What holds the program: what is asked for, and what is here");
+    let here = [
+        "nobody has looked",
+        "native is here",
+        "native without limits",
+        "native fails its self-test",
+        "native and gvisor are here",
+        "all three are here",
+        "native, by the agent itself",
+        "untrusted, native is here",
+        "untrusted, all three",
+        "untrusted, native accepted",
+        "untrusted, and gvisor is here",
+        "untrusted, gvisor accepted",
+        "untrusted, accepted, no limits",
+    ];
+    page.rows("ops_agent", "run_test_suite", json!({}), &here);
+    page.rows("ops_agent", "try_patch", json!({}), &here);
 
     page.title("A tool that was imported");
     page.rows(

@@ -10,6 +10,7 @@ use crate::writer::{Signer, Writer};
 use aecl_kernel::action::Action;
 use aecl_kernel::approval::{Ask, Vote};
 use aecl_kernel::bundle::Bundle;
+use aecl_kernel::cage::Cages;
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{
     Answered, BudgetAdjusted, Concluded, Entry, Event, Fault, Heartbeat, KillChanged, RunClosed, TokenIssued,
@@ -187,6 +188,11 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<Recorded<()>, LedgerError> {
         self.ask(|reply| Job::CloseRun(run, RunClosed { reason, by }, now, reply)).await
+    }
+
+    /// Records what this host can hold programs with; decisions from now on rest on it.
+    pub async fn sandbox_probed(&self, cages: Cages, now: Timestamp) -> Result<Recorded<()>, LedgerError> {
+        self.ask(|reply| Job::Note(None, Event::SandboxProbed(cages), now, reply)).await
     }
 
     /// Records that a bundle came into force, with its sources.

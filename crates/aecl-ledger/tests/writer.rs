@@ -11,9 +11,10 @@ mod common;
 
 use aecl_kernel::action::{Mode, Proposal};
 use aecl_kernel::approval::AskState;
+use aecl_kernel::cage::Cages;
 use aecl_kernel::decide::Verdict;
 use aecl_kernel::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind};
-use aecl_kernel::facts::{ActionState, KillScope, Meter};
+use aecl_kernel::facts::{ActionState, Fact, KillScope, Meter};
 use aecl_kernel::id::AgentId;
 use aecl_kernel::time::Timestamp;
 use aecl_ledger::{LedgerError, OpenRun, PayloadKind, Ruling};
@@ -587,6 +588,19 @@ fn what_is_refused_after_its_first_entry_leaves_none() {
         assert_eq!(error.code().as_str(), "entry_too_large");
         assert_eq!((world.size().await, all_facts(&world).await), (size, facts));
         run.world.run("bot").await.done("note.read", json!({})).await;
+    });
+}
+
+/// What was found out about the host is a fact that follows from its entry, and every reader knows the entry.
+#[test]
+fn what_holds_programs_is_on_record_and_a_fact() {
+    on_each_store(async |world| {
+        for cages in [Cages::default(), Cages::every()] {
+            world.ledger.sandbox_probed(cages.clone(), world.now()).await.unwrap();
+            assert_eq!(world.kinds().await.last(), Some(&"sandbox_probed"));
+            let kept = all_facts(&world).await.into_iter().find(|(key, _)| key == "cages").unwrap().1;
+            assert_eq!(serde_json::from_slice::<Fact>(&kept).unwrap(), Fact::Cages(cages));
+        }
     });
 }
 

@@ -4,12 +4,16 @@
 //! Changes of a view with an overlay come back in the form that a [`files`](super::files) action takes, so
 //! that to keep them is an action of its own, with its own yes.
 
+mod cages;
 mod changes;
 mod credentials;
 mod spec;
 mod way_out;
 
-use aecl_sandbox::{CgroupVersion, Ended, Held, HostUser, Outcome, Program, Running, SandboxError, start};
+use aecl_kernel::cage;
+use aecl_sandbox::{
+    Backend, CgroupVersion, Ended, Held, HostUser, Level, Outcome, Program, Running, SandboxError, start,
+};
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -22,12 +26,15 @@ use crate::egress::broker::{AllowList, Credentials};
 use crate::egress::{Names, SystemNames};
 use crate::vault::Vault;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
-pub use spec::{AccessSpec, LimitsSpec, ProcessSpec, TierSpec, ViewSpec};
+pub use aecl_sandbox::VirtualMachine;
+use cages::{Cages, tier};
+pub use spec::{AccessSpec, LimitsSpec, ProcessSpec, ViewSpec};
 pub use way_out::WayOut;
 
-/// Runs programs in cages.
+/// Runs programs in cages, once it is known what cages there are.
 #[derive(Clone)]
 pub struct ProcessConnector {
+    cages: Cages,
     names: Arc<dyn Names>,
     vault: Vault,
 }
@@ -42,7 +49,23 @@ impl ProcessConnector {
     /// Programs whose destinations are looked up there, and that use credentials from there.
     #[must_use]
     pub fn new(names: Arc<dyn Names>, vault: Vault) -> Self {
-        Self { names, vault }
+        Self { cages: Cages::default(), names, vault }
+    }
+
+    /// Finds out what this host can hold programs with, and uses that from now on: our own cages, the
+    /// runtimes that are installed and these machines, or of them what the list names, in its order. Each is built
+    /// and attacked, which takes from some milliseconds to the time in which a machine starts.
+    ///
+    /// # Errors
+    /// When the list names what is not known here. What was used before is used on.
+    pub async fn find_cages(
+        &self,
+        machines: &[VirtualMachine],
+        allowed: Option<&[String]>,
+    ) -> Result<Vec<cage::Found>, String> {
+        let machines = machines.iter().cloned().map(Backend::from);
+        let backends: Vec<Backend> = Backend::all().into_iter().chain(machines).collect();
+        self.cages.find_out(&backends, allowed).await
     }
 }
 
@@ -52,6 +75,14 @@ enum ProcessError {
     Arguments(String),
     #[error(transparent)]
     Sandbox(SandboxError),
+    #[error("nothing that was found out about this host holds a program in `{0}` or stronger; `aecl doctor`")]
+    NoCage(cage::Tier),
+    #[error("nothing here enforces the limits that it has of memory and processor time; `aecl doctor`")]
+    NotEnforced,
+    #[error("the permit does not say how strongly the program must be held; report this")]
+    NoTier,
+    #[error("the permit asks for `{least}`, and the program was held by `{held}`; it was ended, report this")]
+    Weaker { least: cage::Tier, held: String },
     #[error("the call was cancelled; the program was ended")]
     Cancelled,
     #[error(transparent)]
@@ -64,11 +95,12 @@ impl ProcessError {
     fn code(&self) -> &'static str {
         match self {
             Self::Arguments(_) => "process_arguments",
-            Self::Sandbox(SandboxError::Unavailable { .. } | SandboxError::Unenforceable { .. }) => {
+            Self::Sandbox(SandboxError::Unavailable { .. }) | Self::NoCage(_) | Self::NoTier => {
                 "sandbox_unavailable"
             }
+            Self::Sandbox(SandboxError::Unenforceable { .. }) | Self::NotEnforced => "sandbox_unenforceable",
             Self::Sandbox(SandboxError::NotInCage { .. } | SandboxError::NoProgram) => "process_not_started",
-            Self::Sandbox(_) | Self::Worker => "sandbox_failed",
+            Self::Sandbox(_) | Self::Worker | Self::Weaker { .. } => "sandbox_failed",
             Self::Credentials(credentials::NotReady::Vault(_)) => "secret_missing",
             Self::Credentials(credentials::NotReady::Other(_)) => "process_credential",
             Self::Cancelled => "process_cancelled",
@@ -83,7 +115,7 @@ impl Connector for ProcessConnector {
             let (code, message) = wrong_desk(call);
             return Performed::not_sent(code, message);
         };
-        let ran = run(call, spec, &self.names, &self.vault).await;
+        let ran = run(call, spec, self).await;
         // What it did at others has happened, however it ended here.
         let acted = call.traffic.get().is_some_and(|traffic| traffic.acted);
         let (ended, output) = match ran {
@@ -129,8 +161,7 @@ impl Connector for ProcessConnector {
         match prepare(call, spec) {
             Ok((program, _)) => {
                 let would = json!({
-                    "argv": program.argv, "tier": spec.tier, "views": spec.views, "limits": spec.limits,
-                    "egress": spec.egress,
+                    "argv": program.argv, "views": spec.views, "limits": spec.limits, "egress": spec.egress,
                 });
                 DryRun::Would { output: would.to_string().into_bytes(), rows: None }
             }
@@ -198,13 +229,15 @@ fn prepare(call: &Call, spec: &ProcessSpec) -> Result<(Program, Option<Vec<u8>>)
 async fn run(
     call: &Call,
     spec: &ProcessSpec,
-    names: &Arc<dyn Names>,
-    vault: &Vault,
+    process: &ProcessConnector,
 ) -> Result<(Ended, Vec<u8>), ProcessError> {
     let (mut program, input) = prepare(call, spec)?;
     let list = spec.check().map_err(ProcessError::Arguments)?;
-    let mut cage = spec.cage(call.timeout());
-    let mut ready = credentials::ready(spec, vault).await.map_err(ProcessError::Credentials)?;
+    let least = call.tier.ok_or(ProcessError::NoTier)?;
+    let fit = process.cages.fit(least, &spec.limits)?;
+    let clocks = spec.clocks(call.timeout(), call.task_left());
+    let mut cage = spec.cage(fit.backend().clone(), clocks);
+    let mut ready = credentials::ready(spec, &process.vault).await.map_err(ProcessError::Credentials)?;
     if let Some(ready) = &ready {
         program.env.extend(ready.env.clone());
         cage.views.push(ready.view.clone());
@@ -214,8 +247,17 @@ async fn run(
         running = start(program, cage) => running.map_err(ProcessError::Sandbox)?,
         () = call.cancel.cancelled() => return Err(ProcessError::Cancelled),
     };
-    call.ran_in(held(running.held()));
-    let way_out = way_out(&mut running, spec, list, names, credentials).map_err(ProcessError::Sandbox)?;
+    let in_cage = held(running.held());
+    // Said again of what was really built, so that one mistake is not enough.
+    if tier(running.held().backend.tier()) < Some(least) {
+        return Err(ProcessError::Weaker { least, held: in_cage });
+    }
+    call.ran_in(match call.instead_of {
+        None => in_cage,
+        Some(asked) => format!("{in_cage}; `{asked}` was asked for, and the operator accepts less"),
+    });
+    let way_out =
+        way_out(&mut running, spec, list, &process.names, credentials).map_err(ProcessError::Sandbox)?;
     if let (Some(input), Some(mut stdin)) = (input, running.stdin.take()) {
         // A program that does not read its input to the end has had enough of it.
         tokio::spawn(async move { stdin.write_all(&input).await });
@@ -292,7 +334,9 @@ fn failure(outcome: Outcome, spec: &ProcessSpec) -> Option<&'static str> {
         Outcome::Signalled(_) => Some("process_signal"),
         Outcome::Seccomp => Some("process_system_call"),
         Outcome::OutOfMemory => Some("process_memory"),
-        Outcome::TimedOut(_) => Some("process_timeout"),
+        Outcome::TimedOut(Level::Call) => Some("process_timeout"),
+        Outcome::TimedOut(Level::Task) => Some("process_timeout_task"),
+        Outcome::TimedOut(Level::Lifetime) => Some("process_timeout_lifetime"),
         Outcome::OutputCap => Some("process_output"),
         Outcome::Killed => Some("process_killed"),
     }

@@ -38,7 +38,7 @@ async fn cases_49_to_57_nothing_but_the_broker_is_there() {
     let port = canary.local_addr().unwrap().port();
     assert!(TcpStream::connect(("127.0.0.1", port)).is_ok(), "the control: it answers outside");
     drop(canary.accept().unwrap());
-    let house = House::new(&["web.test"]);
+    let house = House::new(&["web.test"]).await;
     let rules = json!({ "egress": [plain("web.test", 80, &["GET"])] });
     let script = python(&format!(
         r#"
@@ -75,7 +75,7 @@ print("interfaces", [name for _, name in socket.if_nameindex()])
 async fn cases_50_51_59_60_64_65_68_the_broker_refuses_by_name_in_every_notation() {
     let web = target(OK);
     let port = web.port;
-    let house = House::new(&["web.test", "secure.test", "evil.test"]);
+    let house = House::new(&["web.test", "secure.test", "evil.test"]).await;
     let rules = json!({ "egress": [plain("web.test", port, &["GET"]), tls("secure.test", port)] });
     let script = python(&format!(
         r#"
@@ -113,7 +113,7 @@ async fn cases_61_62_66_67_addresses_are_judged_for_each_connection() {
         b"HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
     );
     let port = moved.port;
-    let house = House::new(&["moved.test"]);
+    let house = House::new(&["moved.test"]).await;
     let answers = |name: &str, list: &[&[&str]]| {
         let list = list.iter().map(|one| one.iter().map(|a| a.parse().unwrap()).collect()).collect();
         house.names.answers.lock().unwrap().insert(name.into(), list);
@@ -153,7 +153,7 @@ print("67", first(ask(get("moved.test", P), 4000)), "|", first(ask(get("evil.tes
 #[tokio::test]
 async fn case_63_a_tunnel_carries_tls_for_its_host_or_nothing() {
     let web = target(b"tls answer");
-    let house = House::new(&["secure.test"]);
+    let house = House::new(&["secure.test"]).await;
     let rules = json!({ "egress": [tls("secure.test", web.port)] });
     let hex = |bytes: Vec<u8>| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
     let inside = ["secure.test", "evil.test", ""].map(|name| hex(super::world::hello(name)));
@@ -179,7 +179,7 @@ for inside in {inside:?} + ["{}"]:
 #[tokio::test]
 async fn cases_70_and_71_without_the_broker_there_is_no_way_and_a_flood_hurts_nobody() {
     let web = target(OK);
-    let house = House::new(&["web.test"]);
+    let house = House::new(&["web.test"]).await;
     let rules = json!({ "egress": [plain("web.test", web.port, &["GET"])],
         "egress_limits": { "connections": 300, "at_once": 4, "head_ms": 500 } });
     let script = python(&format!(
@@ -213,7 +213,7 @@ except OSError as e: print(e.strerror)
 #[tokio::test]
 async fn case_72_each_program_has_its_own_list() {
     let web = target(OK);
-    let house = House::new(&["a.test", "b.test"]);
+    let house = House::new(&["a.test", "b.test"]).await;
     let one = |host: &str| {
         let rules = json!({ "egress": [plain(host, web.port, &["GET"])] });
         call(

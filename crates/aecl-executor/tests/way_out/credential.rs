@@ -105,7 +105,7 @@ fn case_69_a_credential_is_used_and_appears_nowhere() {
 async fn supervisor() {
     let Some(dir) = std::env::var_os("AECL_CREDENTIAL_TEST").map(std::path::PathBuf::from) else { return };
     let (server, web) = (server(ECHO, &dir, &dir), target(OK));
-    let house = House::new(&["secure.test", "other.test", "plain.test"]);
+    let house = House::new(&["secure.test", "other.test", "plain.test"]).await;
     let credential = |file: &str, variable: &str| {
         json!({ "secret": format!("{{secret:file:{}}}", dir.join(file).display()), "variable": variable,
             "methods": ["GET", "POST"], "path": "/v1" })
@@ -206,7 +206,7 @@ async fn a_credential_that_is_not_there_starts_nothing() {
     let rules = json!({ "egress": [{ "host": "a.test",
         "credential": { "secret": "{secret:env:AECL_NO_SUCH_VARIABLE}", "variable": "T", "methods": ["GET"] } }] });
     let call = call(&["true"], &rules);
-    let came = House::new(&[]).connector.perform(&call).await;
+    let came = House::new(&[]).await.connector.perform(&call).await;
     let Performed::Failed { code: "secret_missing", message, .. } = came else { panic!("{came:?}") };
     assert!(message.contains("AECL_NO_SUCH_VARIABLE") && call.cage.get().is_none(), "{message}");
 }

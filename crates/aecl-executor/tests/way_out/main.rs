@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use aecl_executor::connectors::process::{ProcessConnector, ProcessSpec};
 use aecl_executor::vault::Vault;
 use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Effect, Executor, Performed, Reconciled, fake};
+use aecl_kernel::cage::Tier;
 use aecl_kernel::traffic::Traffic;
 use serde_json::{Value, json};
 use world::{OurNames, plain, target, tls};
@@ -53,13 +54,15 @@ struct House {
 }
 
 impl House {
-    fn new(names: &[&str]) -> Self {
+    async fn new(names: &[&str]) -> Self {
         let our = Arc::new(OurNames::default());
         let loopback: IpAddr = "127.0.0.1".parse().unwrap();
         for name in names {
             our.answers.lock().unwrap().insert((*name).into(), vec![vec![loopback]]);
         }
-        Self { connector: ProcessConnector::new(our.clone(), Vault::default()), names: our }
+        let connector = ProcessConnector::new(our.clone(), Vault::default());
+        connector.find_cages(&[], Some(&["native".to_owned()])).await.unwrap();
+        Self { connector, names: our }
     }
 
     fn asked(&self) -> Vec<String> {
@@ -91,6 +94,7 @@ fn call(argv: &[&str], more: &Value) -> Call {
     let mut call = fake::call("run", &Value::Object(words).to_string());
     call.connector = ConnectorSpec::Process(Box::new(spec));
     call.timeout_ms = 60_000;
+    call.tier = Some(Tier::Native);
     call
 }
 
@@ -111,7 +115,7 @@ fn rows(traffic: &Traffic) -> Vec<String> {
 #[tokio::test]
 async fn a_program_reaches_whom_its_action_names_and_every_connection_is_told() {
     let web = target(OK);
-    let house = House::new(&["web.test", "evil.test"]);
+    let house = House::new(&["web.test", "evil.test"]).await;
     let rules = json!({ "egress": [plain("web.test", web.port, &["GET"])] });
     let line = format!(
         "env | grep -i proxy | sort; curl -sS http://web.test:{0}/x; echo; curl -s http://evil.test:{0}/; \
@@ -151,7 +155,8 @@ async fn without_rules_there_is_no_way_out_and_nothing_to_tell() {
         "env | grep -i proxy; (exec 3<>/dev/tcp/127.0.0.1/3128) 2>&1; curl -sS http://web.test/ 2>&1; true",
         &json!({}),
     );
-    let Performed::Done { output, .. } = House::new(&["web.test"]).connector.perform(&call).await else {
+    let Performed::Done { output, .. } = House::new(&["web.test"]).await.connector.perform(&call).await
+    else {
         panic!()
     };
     let told = String::from_utf8_lossy(&output).into_owned();
@@ -163,7 +168,7 @@ async fn without_rules_there_is_no_way_out_and_nothing_to_tell() {
 #[tokio::test]
 async fn a_program_that_ends_takes_its_connections_with_it() {
     let web = target(OK);
-    let house = House::new(&["web.test"]);
+    let house = House::new(&["web.test"]).await;
     let rules = json!({ "egress": [tls("web.test", web.port)] });
     // Opens a tunnel, sends a hello, and leaves both to a child that would hold them for a minute.
     let hello: String = world::hello("web.test").iter().map(|b| format!("{b:02x}")).collect();
@@ -184,7 +189,7 @@ async fn a_program_that_ends_takes_its_connections_with_it() {
 #[tokio::test]
 async fn what_was_ended_after_it_had_reached_others_is_unknown() {
     let web = target(OK);
-    let house = House::new(&["web.test"]);
+    let house = House::new(&["web.test"]).await;
     let rules = json!({ "egress": [plain("web.test", web.port, &["GET", "POST"])] });
     let asks = |method: &str, then: &str| {
         sh(&format!("curl -s -X {method} http://web.test:{}/; {then}", web.port), &rules)
@@ -238,7 +243,7 @@ async fn what_was_ended_after_it_had_reached_others_is_unknown() {
 #[tokio::test]
 async fn case_71_the_caps_of_a_call_are_kept() {
     let web = target(OK);
-    let house = House::new(&["web.test"]);
+    let house = House::new(&["web.test"]).await;
     let rules = json!({
         "egress": [plain("web.test", web.port, &["POST"])],
         "egress_limits": { "out_bytes_max": 100_000, "connections": 3 },

@@ -109,7 +109,7 @@ async fn curl_python_pip_git_node_and_npm_reach_what_is_listed_and_nothing_else(
     files(&www, "https://secure.test/tiny.tgz");
     let server = serve(dir.path());
     let port = server.1;
-    let house = House::new(&["secure.test", "other.test"]);
+    let house = House::new(&["secure.test", "other.test"]).await;
     let rules = json!({
         "egress": [tls("secure.test", port)],
         "views": [{ "source": dir.path().join("ca.pem"), "at": "/ca.pem" }],

@@ -7,6 +7,7 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod cages;
 mod crash;
 mod credentials;
 mod house;

@@ -7,7 +7,7 @@ use aecl_kernel::event::Event;
 use serde_json::json;
 use std::fs;
 
-async fn home() -> (tempfile::TempDir, Gate) {
+pub async fn home() -> (tempfile::TempDir, Gate) {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::new(dir.path());
     fs::write(home.config(), "origin: example.com/walk\n").unwrap();

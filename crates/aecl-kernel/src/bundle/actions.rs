@@ -3,6 +3,7 @@
 
 use super::{Homes, Problem, did_you_mean};
 use crate::action::destination;
+use crate::cage::Needs;
 use crate::catalogue::flow::{Class, Endorses};
 use crate::catalogue::{
     ActionManifest, ApprovalRule, Catalogue, DestinationField, DestinationKind, Reversibility, TypedAction,
@@ -52,6 +53,9 @@ pub(super) fn add(
         && cost.value.is_sign_negative()
     {
         error(format!("the cost {cost} is negative: it would refund the budget that it should use"));
+    }
+    if manifest.min_tier.is_some() && Needs::of(&manifest).is_none() {
+        error("`min_tier` says how a program is held, and only a `process` connector runs one".into());
     }
     for message in manifest.fields.destination.iter().flat_map(unlike_compared) {
         error(message);

@@ -2,6 +2,7 @@
 //! not load.
 
 use super::{Bundle, Situation, Tried, did_you_mean};
+use crate::cage::Cages;
 use crate::code::Code;
 use crate::decide::Verdict;
 use crate::id::{AgentId, BadId, Environment, TenantId, UserId};
@@ -103,6 +104,8 @@ impl Example {
             user: self.user.clone(),
             labels: self.labels.clone(),
             goal: self.goal.clone(),
+            // What a host lacks is no matter of policy.
+            cages: Cages::every(),
             at: self.at.unwrap_or(Timestamp(1_767_225_600_000)),
         })
     }

@@ -1,6 +1,7 @@
 //! What loads and is still doubtful: lines that say nothing, and holes that nobody meant.
 
 use super::{Bundle, Problem};
+use crate::cage::Tier;
 use crate::catalogue::flow::Class;
 use crate::catalogue::{ActionManifest, Effect};
 use crate::manifest::AgentManifest;
@@ -22,7 +23,7 @@ pub struct Lint {
 }
 
 /// Every lint: its name, whether it probably is a mistake, and what it finds.
-pub const LINTS: [(&str, bool, &str); 14] = [
+pub const LINTS: [(&str, bool, &str); 16] = [
     ("allowed_and_blocked", true, "an action in both lists; the block wins"),
     ("dead_rule", true, "a rule that no agent and action of the bundle can reach"),
     ("doubtful", true, "what Cedar or the loader says besides"),
@@ -37,8 +38,10 @@ pub const LINTS: [(&str, bool, &str); 14] = [
     ("no_money_limit", false, "an agent that may pay without a budget in money"),
     ("open_destination", false, "a send or payment that may go anywhere"),
     ("permit_in_rules", true, "a permit among the rules; only manifests permit"),
+    ("uncaged_program", false, "an action that runs code where no cage of ours holds it"),
     ("unknown_action", true, "a list that names what the catalogue does not have"),
     ("unreachable_context_rule", true, "a context rule for an action that is blocked"),
+    ("untrusted_tier_lowered", false, "after text of strangers, programs may run in less than a microVM"),
     ("unused_action", false, "an action that no agent may do"),
     ("wildcard", true, "a wildcard, which also covers what is added later"),
 ];
@@ -72,6 +75,17 @@ impl Bundle {
         }
         for (_, typed) in self.catalogue().iter() {
             self.of_action(&typed.manifest, &typed.roles, &mut say);
+        }
+        let tier = self.cages().untrusted_tier;
+        if tier < Tier::Microvm {
+            say(
+                "untrusted_tier_lowered",
+                "sandbox.json",
+                format!(
+                    "`untrusted_tier` is `{tier}`: in a run that has read what strangers wrote, programs run there; \
+                     say `microvm`, or leave it out, if that is not meant"
+                ),
+            );
         }
         for name in self.unlabelled() {
             say(
@@ -146,6 +160,17 @@ impl Bundle {
                     ),
                 );
             }
+        }
+        if action.effect == Effect::Execute
+            && self.catalogue().find(name.as_str()).is_some_and(|t| t.cage.is_none())
+        {
+            say(
+                "uncaged_program",
+                "actions",
+                format!(
+                    "`{name}` runs code and has no `process` connector: no tier can be asked for where it runs"
+                ),
+            );
         }
         let used = self.agents().any(|agent| may(agent, name.as_str()));
         let serves = self.catalogue().iter().any(|(_, other)| {

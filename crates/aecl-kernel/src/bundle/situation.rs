@@ -3,6 +3,7 @@
 
 use super::Bundle;
 use crate::action::{Action, Credential, Mode, Proposal};
+use crate::cage::Cages;
 use crate::decide::{Fresh, Question, Ruling, decide};
 use crate::digest::Digest;
 use crate::facts::{Fact, Facts, Goal, Key, RunFact};
@@ -37,6 +38,8 @@ pub struct Situation {
     pub labels: Labels,
     /// What the run is for. Without it nobody asks where arguments come from.
     pub goal: Option<String>,
+    /// What holds programs there.
+    pub cages: Cages,
     /// When.
     pub at: Timestamp,
 }
@@ -82,6 +85,9 @@ impl Situation {
         };
         let action = Arc::new(Action::parse(proposal, bundle.catalogue(), &Limits::default()));
         let mut facts = Facts { run: Some(self.run(principal, expires_at)), ..Facts::default() };
+        if action.typed.as_ref().is_some_and(|typed| typed.cage.is_some()) {
+            facts.cages = Some(self.cages.clone());
+        }
         if let (Some(goal), Some(run)) = (&self.goal, &facts.run) {
             let key = Key::Goal(run.principal.run.clone());
             let goal = Goal::new(goal.clone(), None);

@@ -5,6 +5,7 @@
 use aecl_kernel::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::approval::{Ask, AskState, Vote};
 use aecl_kernel::bundle::{Bundle, Problem, Source};
+use aecl_kernel::cage::{Cages, Found, Lowered, Tier};
 use aecl_kernel::decide::{Fresh, Question, Ruling, decide};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{
@@ -340,6 +341,25 @@ impl World {
         let id = permit(&self.propose(proposal));
         self.conclude(&id, OutcomeKind::Done);
         id
+    }
+
+    /// The gate has found out what holds programs here. All limits are enforced, unless it says so.
+    pub fn probed(&mut self, found: &[&str], lowered: Option<Tier>) {
+        let one = |words: &&str| {
+            let tier = Tier::ALL.into_iter().find(|tier| words.contains(tier.name())).unwrap();
+            let (memory, cpu) = (!words.contains("no limit"), !words.contains("no limit"));
+            Found {
+                backend: words.split(' ').next().unwrap().into(),
+                tier,
+                available: !words.contains("missing"),
+                reason: "as it is".into(),
+                version: "1".into(),
+                memory,
+                cpu,
+            }
+        };
+        let lowered = lowered.map(|to| Lowered { to, reason: "no KVM until March".into() });
+        self.record(None, Event::SandboxProbed(Cages { found: found.iter().map(one).collect(), lowered }));
     }
 
     pub fn kill(&mut self, scope: KillScope) {

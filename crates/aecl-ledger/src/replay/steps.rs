@@ -173,6 +173,7 @@ fn what(store: &mut dyn Store, event: Event) -> Result<What, LedgerError> {
         Event::TokenRevoked(e) => What::TokenRevoked { token: e.token, by: e.by },
         Event::RunClosed(e) => What::Closed { reason: e.reason, by: e.by },
         other @ (Event::BundleLoaded(_)
+        | Event::SandboxProbed(_)
         | Event::Kill(_)
         | Event::Lift(_)
         | Event::BudgetAdjusted(_)

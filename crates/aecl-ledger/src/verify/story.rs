@@ -13,8 +13,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 
 /// The kinds of entries that this program knows. Another one may mean anything, so it is refused.
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 19] = [
     "bundle_loaded",
+    "sandbox_probed",
     "run_opened",
     "run_closed",
     "token_issued",
@@ -355,6 +356,7 @@ impl<'a> Story<'a> {
             }
             // The line has told all there is to these, or nothing hangs on them here.
             Event::BundleLoaded(_)
+            | Event::SandboxProbed(_)
             | Event::RunOpened(_)
             | Event::RunClosed(_)
             | Event::TokenIssued(_)

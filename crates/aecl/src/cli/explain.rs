@@ -5,10 +5,12 @@ mod page;
 mod record;
 
 use super::show::{self, count};
-use super::{Common, Error, Exit, Result};
-use aecl_gate::config::Home;
+use super::{Common, Error, Exit, Result, runtime};
+use aecl_executor::connectors::process::ProcessConnector;
+use aecl_gate::config::{Home, Sandbox};
 use aecl_gate::{Clock, loader};
 use aecl_kernel::bundle::{Bundle, Situation};
+use aecl_kernel::cage::Cages;
 use aecl_kernel::decide::Verdict;
 use aecl_kernel::id::{AgentId, Environment, ProjectId, TenantId, UserId};
 use aecl_kernel::labels::Labels;
@@ -80,7 +82,10 @@ pub fn run(common: &Common, args: Args) -> Result {
     };
     let home = Home::new(&common.dir);
     let bundle = loader::load(&args.policy.clone().unwrap_or_else(|| home.policy()))?;
-    let situation = situation(&home, &args, action)?;
+    let mut situation = situation(&home, &args, action)?;
+    if bundle.catalogue().find(&situation.action).is_some_and(|typed| typed.cage.is_some()) {
+        situation.cages = cages(&home)?;
+    }
     let (action, ruling) = situation.rule(&bundle)?;
     let asked = page::Asked { situation: &situation, bundle: &bundle, action: &action, ruling: &ruling };
     if common.json {
@@ -127,8 +132,17 @@ fn situation(home: &Home, args: &Args, action: String) -> std::result::Result<Si
         user: args.user.as_deref().map(UserId::new).transpose()?,
         labels: Labels { untrusted: args.untrusted, private: args.private, ..Labels::default() },
         goal: args.goal.clone(),
+        cages: Cages::default(),
         at,
     })
+}
+
+/// What programs would be held with on this host, found out now.
+fn cages(home: &Home) -> std::result::Result<Cages, Error> {
+    let sandbox = if home.config().exists() { home.read()?.sandbox } else { Sandbox::default() };
+    let process = ProcessConnector::default();
+    let found = runtime()?.block_on(process.find_cages(&sandbox.machines, sandbox.backends.as_deref()));
+    Ok(Cages { found: found.map_err(Error::new)?, lowered: sandbox.lowered() })
 }
 
 fn arguments(given: Option<&str>) -> std::result::Result<Vec<u8>, Error> {

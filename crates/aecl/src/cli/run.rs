@@ -8,7 +8,7 @@ use aecl_executor::connectors::files::{Changes, FilesConnector, FilesSpec};
 use aecl_executor::connectors::process::{AccessSpec, ProcessSpec, ViewSpec, held, tell, way_out};
 use aecl_executor::egress::{Names, SystemNames};
 use aecl_executor::{Call, Connector as _, ConnectorSpec, DryRun, Performed};
-use aecl_sandbox::{Ended, Outcome, SandboxError, Stream};
+use aecl_sandbox::{Backend, Ended, Outcome, SandboxError, Stream};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -169,7 +169,7 @@ async fn caged(common: &Common, args: &Args, spec: &ProcessSpec) -> Result {
             .hint("take it out of the policy, or make the command an action"));
     }
     let program = spec.program(spec.argv.clone());
-    let cage = spec.cage(Duration::from_secs(args.timeout));
+    let cage = spec.cage(Backend::Native, spec.clocks(Duration::from_secs(args.timeout), None));
     let mut running = match aecl_sandbox::start(program, cage).await {
         Ok(running) => running,
         Err(error) => return not_started(common, &error),
@@ -296,6 +296,9 @@ async fn keep(
         session: None,
         credential_scope: None,
         rows_max: None,
+        tier: None,
+        instead_of: None,
+        task_left_ms: None,
         max_output_bytes: usize::MAX,
         cancel: tokio_util::sync::CancellationToken::new(),
         cage: Arc::default(),

@@ -3,6 +3,7 @@
 use super::App;
 use super::problem::{Problem, ProblemDetails};
 use aecl_gate::metrics::{BUCKETS_MS, Histogram};
+use aecl_kernel::cage::Found;
 use aecl_kernel::code;
 use axum::Json;
 use axum::extract::State;
@@ -20,14 +21,65 @@ pub struct Health {
     pub status: &'static str,
     /// Of this program.
     pub version: &'static str,
+    /// What programs are held with, if some action is carried out by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Sandbox>,
 }
 
-const OK: Health = Health { status: "ok", version: env!("CARGO_PKG_VERSION") };
+/// What programs are held with here, as it was found out and recorded.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Sandbox {
+    /// Each way that was tried.
+    pub backends: Vec<HeldBy>,
+    /// Where more is asked for and not available, nothing below this; absent: nothing less at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accept_lower_tier: Option<&'static str>,
+}
+
+/// One way to hold programs.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HeldBy {
+    /// Its name.
+    pub backend: String,
+    /// `native`, `gvisor` or `microvm`.
+    pub tier: &'static str,
+    /// It was built, and every attack was refused.
+    pub available: bool,
+    /// Why not, or what holds it.
+    pub reason: String,
+    /// Limits of memory are enforced.
+    pub memory_limit: bool,
+    /// Limits of processor time are enforced.
+    pub cpu_limit: bool,
+}
+
+impl Health {
+    fn of(app: &App) -> Self {
+        let sandbox = app.gate.cages().map(|cages| Sandbox {
+            backends: cages.found.iter().map(HeldBy::of).collect(),
+            accept_lower_tier: cages.lowered.as_ref().map(|lowered| lowered.to.name()),
+        });
+        Self { status: "ok", version: env!("CARGO_PKG_VERSION"), sandbox }
+    }
+}
+
+impl HeldBy {
+    fn of(found: &Found) -> Self {
+        Self {
+            backend: found.backend.clone(),
+            tier: found.tier.name(),
+            available: found.available,
+            reason: found.reason.clone(),
+            memory_limit: found.memory,
+            cpu_limit: found.cpu,
+        }
+    }
+}
 
 /// The process lives.
 #[utoipa::path(get, path = "/healthz", operation_id = "healthz", security(()), tag = "operations", responses((status = 200, body = Health)))]
-pub async fn health() -> Json<Health> {
-    Json(OK)
+pub async fn health(State(app): State<App>) -> Json<Health> {
+    Json(Health::of(&app))
 }
 
 /// The process can decide and record.
@@ -41,7 +93,7 @@ pub async fn ready(State(app): State<App>) -> Result<Json<Health>, Problem> {
     if app.options.closing.is_cancelled() {
         return Err(Problem::of(code::LEDGER_UNAVAILABLE, "the server is going down"));
     }
-    Ok(Json(OK))
+    Ok(Json(Health::of(&app)))
 }
 
 /// The key that verifies run tokens and permits, as a JSON Web Key Set.

@@ -4,6 +4,7 @@ use aecl_gate::Gate;
 use aecl_gate::approvals::Request;
 use aecl_kernel::action::{Action, Proposal};
 use aecl_kernel::catalogue::Reversibility;
+use aecl_kernel::code;
 use aecl_kernel::decide::Verdict;
 use aecl_kernel::json::Limits;
 use serde::Serialize;
@@ -21,6 +22,12 @@ pub struct Story {
     /// What the SQL or the command line among its arguments would do, one line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<String>,
+    /// What holds the program that carries it out, and because of what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cage: Option<String>,
+    /// That is less than what is asked for, because the operator accepts it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub lowered: bool,
     /// How much.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<String>,
@@ -68,11 +75,14 @@ pub fn tell(gate: &Gate, request: &Request) -> Story {
     let mut because: Vec<String> =
         ruled.decision.findings.iter().filter(|f| asks(f.verdict)).map(|f| f.message.clone()).collect();
     because.dedup();
+    let cage = ruled.decision.findings.iter().find(|f| f.check == "sandbox");
     Story {
         title,
         what: action.typed.as_ref().map_or_else(String::new, |t| t.manifest.description.clone()),
         to,
         runs: runs(&action, request),
+        cage: cage.map(|f| f.message.clone()),
+        lowered: cage.is_some_and(|f| f.code == code::SANDBOX_LOWERED),
         amount,
         undo,
         undoable,

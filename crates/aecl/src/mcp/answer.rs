@@ -25,6 +25,16 @@ pub(super) struct Form {
     pub has_output_schema: bool,
 }
 
+/// What people are told of the cage where it is weaker than what was asked for.
+pub(super) fn held(ask: &Ask) -> String {
+    match (ask.tier, ask.instead_of) {
+        (Some(tier), Some(asked)) => format!(
+            " It would run in `{tier}` and not in `{asked}`, which is not available on this machine; the operator accepts that."
+        ),
+        (Some(_), None) | (None, _) => String::new(),
+    }
+}
+
 impl Told {
     fn new(status: &'static str, code: &str, action: &ActionId, text: String) -> Self {
         let object = json!({ "status": status, "code": code, "reason": text, "action_id": action });
@@ -37,7 +47,8 @@ impl Told {
         let text = format!(
             "This call needs a person's approval. Nothing was executed. The request `{id}` is open until {until}; it is answered at {url}. \
              When it is approved, make this call again with exactly the same arguments: it is then carried out, once. \
-             Do not change the arguments and do not try to get the same effect in another way. Tell the user that it waits.",
+             Do not change the arguments and do not try to get the same effect in another way. Tell the user that it waits.{held}",
+            held = held(ask),
             id = ask.approval,
             until = ask.expires_at,
         );
@@ -76,6 +87,11 @@ impl Told {
                 "expired",
                 "nobody has approved it in time".into(),
                 "Ask the user before you propose it again.",
+            ),
+            "sandbox_unavailable" | "sandbox_unenforceable" => (
+                "blocked",
+                "this machine cannot hold the program as safely as the policy asks".into(),
+                "Do not try to run it in another way. Tell the user.",
             ),
             "killed" => ("blocked", "a person has stopped this agent".into(), "Stop."),
             "rate_limited" | "too_many_at_once" => {

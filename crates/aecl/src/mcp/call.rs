@@ -1,6 +1,6 @@
 //! What acts: proposed to the gate, held while people decide, and answered in the server's own bytes.
 
-use super::answer::{Form, Told};
+use super::answer::{Form, Told, held};
 use super::front::{Front, Greeted, Phase, Request};
 use super::hello::{state_capabilities, stated};
 use super::names;
@@ -393,7 +393,8 @@ impl Front {
     /// Asks the client to show the page on which people answer.
     pub(super) fn page_question(&self, action: &str, ask: &Ask) -> Value {
         let message = format!(
-            "`{action}` waits for a person's approval. Open the page to see what exactly would happen and to answer."
+            "`{action}` waits for a person's approval. Open the page to see what exactly would happen and to answer.{}",
+            held(ask)
         );
         json!({
             "method": "elicitation/create",

@@ -70,6 +70,14 @@ fn what(full: &Full) -> Html {
     for line in &story.runs {
         html = row(html, "It", line);
     }
+    if let Some(cage) = &story.cage {
+        html = html
+            .raw("<dt>Held</dt><dd>")
+            .when(story.lowered, |h| h.raw("<strong class=\"bad\">"))
+            .prose(cage)
+            .when(story.lowered, |h| h.raw("</strong>"))
+            .raw("</dd>");
+    }
     html = row(html, "Where", &place);
     html = row(html, "Asked by", &full.agent);
     if let Some(user) = &full.user {

@@ -34,9 +34,6 @@ pub struct ProcessSpec {
     /// What all its connections may use up.
     #[serde(default)]
     pub egress_limits: Limits,
-    /// How strongly it is held, at least.
-    #[serde(default)]
-    pub tier: TierSpec,
     /// How much it may use.
     #[serde(default)]
     pub limits: LimitsSpec,
@@ -73,15 +70,6 @@ pub enum AccessSpec {
     Overlay,
 }
 
-/// How strongly a program is held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TierSpec {
-    /// Namespaces, seccomp, landlock, no rights, limits; the kernel is shared.
-    #[default]
-    Native,
-}
-
 /// How much a program may use, with everything it starts. What this host cannot enforce is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -108,9 +96,7 @@ pub struct LimitsSpec {
     pub collected_max_kib: u64,
     /// How many files are collected.
     pub collected_files_max: usize,
-    /// How long all of its task may take, in seconds.
-    pub task_max_s: u64,
-    /// How long a sandbox lives, in seconds.
+    /// How long its sandbox lives, in seconds.
     pub lifetime_max_s: u64,
 }
 
@@ -128,7 +114,6 @@ impl Default for LimitsSpec {
             output_max_mib: 64,
             collected_max_kib: 4096,
             collected_files_max: 500,
-            task_max_s: 20 * 60,
             lifetime_max_s: 60 * 60,
         }
     }
@@ -182,9 +167,17 @@ impl ProcessSpec {
         Program { argv, env, cwd: self.cwd.clone() }
     }
 
-    /// The cage, for a call that may take so long.
+    /// The clocks of a call that may take so long, with so much left of its run. Each call has a sandbox of its
+    /// own.
     #[must_use]
-    pub fn cage(&self, call: Duration) -> Cage {
+    pub fn clocks(&self, call: Duration, task_left: Option<Duration>) -> Clocks {
+        let lifetime_left = Duration::from_secs(self.limits.lifetime_max_s);
+        Clocks { call, task_left: task_left.unwrap_or(call.max(lifetime_left)), lifetime_left }
+    }
+
+    /// The cage, held by this.
+    #[must_use]
+    pub fn cage(&self, backend: Backend, clocks: Clocks) -> Cage {
         let limits = &self.limits;
         let view = |view: &ViewSpec| View {
             source: view.source.clone(),
@@ -195,9 +188,7 @@ impl ProcessSpec {
             },
         };
         Cage {
-            backend: match self.tier {
-                TierSpec::Native => Backend::Native,
-            },
+            backend,
             views: self.views.iter().map(view).collect(),
             network: match self.egress.is_empty() {
                 true => Network::None,
@@ -214,11 +205,7 @@ impl ProcessSpec {
                 output_kept_max_bytes: limits.output_kept_max_kib.saturating_mul(1 << 10),
                 output_max_bytes: limits.output_max_mib.saturating_mul(1 << 20),
             },
-            clocks: Clocks {
-                call,
-                task_left: Duration::from_secs(limits.task_max_s),
-                lifetime_left: Duration::from_secs(limits.lifetime_max_s),
-            },
+            clocks,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::super::{Bundle, Situation};
 use super::{Against, Ask, Never, Outcome, Question, only};
+use crate::cage::Cages;
 use crate::catalogue::TypedAction;
 use crate::code::Code;
 use crate::decide::{Decision, Verdict};
@@ -332,6 +333,8 @@ impl Case {
             user: self.user.as_deref().map(UserId::new).transpose()?,
             labels: self.labels.clone(),
             goal: None,
+            // What a host lacks is no promise of the policy.
+            cages: Cages::every(),
             at: inside(agent),
         })
     }

@@ -17,6 +17,12 @@ pub(super) fn head(page: &mut Page, ask: &Value) {
     for (i, line) in ask.items("/summary/runs").iter().enumerate() {
         page.field(if i == 0 { "it" } else { "" }, line.as_str().unwrap_or_default());
     }
+    let cage = ask.text("/summary/cage");
+    if !cage.is_empty() {
+        let lowered = ask.pointer("/summary/lowered").and_then(Value::as_bool).unwrap_or(false);
+        let cage = page.word(if lowered { Tone::Bad } else { Tone::Plain }, &inert_line(&cage));
+        page.line(format!("  {:<13} {cage}", "held"));
+    }
     page.field("agent", &who(ask));
     for (i, why) in ask.items("/summary/because").iter().enumerate() {
         page.field(if i == 0 { "asked because" } else { "" }, why.as_str().unwrap_or_default());

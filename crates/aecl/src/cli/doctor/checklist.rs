@@ -6,8 +6,10 @@ use super::{Check, Seen, State};
 use crate::cli::runtime;
 use crate::cli::show::{count, duration};
 use aecl_executor::connectors::mcp::Transport;
+use aecl_executor::connectors::process::ProcessConnector;
 use aecl_gate::config::Config;
 use aecl_kernel::bundle::Bundle;
+use aecl_kernel::cage::{Cages, Tier};
 use aecl_kernel::catalogue::{Effect, Reversibility, TypedAction};
 use serde::Serialize;
 
@@ -166,25 +168,55 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
     } else {
         format!("; {} that you chose run as your user", count(servers, "MCP server"))
     };
+    let tiers = bundle.catalogue().iter().filter(|(_, t)| caged(t)).filter_map(|(_, t)| t.manifest.min_tier);
+    let tiers = tiers.chain(bundle.agents().filter_map(|agent| agent.min_tier));
+    let least = tiers.max().unwrap_or(Tier::Native);
     let caged = names(bundle, caged);
     if caged.is_empty() {
         return not_yet(format!("no action is declared to run code (effect `execute`){servers}"));
     }
     // Built and attacked now: that a file is there says nothing.
+    let sandbox = config.map(|c| c.sandbox.clone()).unwrap_or_default();
+    let process = ProcessConnector::default();
     let found = runtime()
-        .map(|runtime| runtime.block_on(aecl_sandbox::probe(&aecl_sandbox::Backend::all())))
-        .unwrap_or_default();
-    match found.iter().find(|found| found.available) {
-        Some(found) => met(format!(
+        .map(|runtime| runtime.block_on(process.find_cages(&sandbox.machines, sandbox.backends.as_deref())));
+    let found = match found {
+        Ok(Ok(found)) => found,
+        Ok(Err(message)) => return not_met(message, "correct aecl.yaml"),
+        Err(_) => Vec::new(),
+    };
+    let cages = Cages { found, lowered: sandbox.lowered() };
+    let held = |tier: Tier| cages.found.iter().find(|found| found.available && found.tier >= tier);
+    let Some(holds) = held(least) else {
+        return not_met(
+            format!("{} need a cage of tier `{least}`, and this host has none", listed(&caged)),
+            cages.lack(least),
+        );
+    };
+    let untrusted = least.max(bundle.cages().untrusted_tier);
+    match (held(untrusted), &cages.lowered) {
+        (None, Some(lowered)) => not_met(
+            format!(
+                "after text of strangers {} need `{untrusted}`, and `{}` is accepted: {}",
+                listed(&caged),
+                lowered.to,
+                lowered.reason
+            ),
+            cages.lack(untrusted),
+        ),
+        (None, None) => met(format!(
+            "{} run in cages of tier `{}`: {}; after text of strangers they need `{untrusted}`, which is not here, \
+             and are blocked{servers}",
+            listed(&caged),
+            holds.tier,
+            holds.reason
+        )),
+        (Some(_), _) => met(format!(
             "{} run in cages of tier `{}`: {}{servers}",
             listed(&caged),
-            found.backend.tier(),
-            found.reason
+            holds.tier,
+            holds.reason
         )),
-        None => not_met(
-            format!("{} need a cage, and this host has none", listed(&caged)),
-            found.first().map_or("run AECL on Linux", |found| found.reason.as_str()),
-        ),
     }
 }
 

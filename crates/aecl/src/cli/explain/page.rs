@@ -64,6 +64,8 @@ impl Asked<'_> {
         known("rows", action.rows.map(|n| n.to_string()));
         let runs: Vec<String> = action.runs.iter().flat_map(aecl_kernel::understand::Run::words).collect();
         known("it", Some(runs.join("\n")).filter(|r| !r.is_empty()));
+        let cage = decision.findings.iter().find(|f| f.check == "sandbox");
+        known("cage", cage.map(|f| f.message.clone()));
         let labels = &self.situation.labels;
         let seen: Vec<&str> = [("untrusted text", labels.untrusted), ("private data", labels.private)]
             .iter()

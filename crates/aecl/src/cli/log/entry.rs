@@ -2,6 +2,7 @@
 
 use super::source::{Row, Source};
 use crate::cli::show::{Page, Tone, count, inert_line};
+use aecl_kernel::cage::{Cages, Found};
 use aecl_kernel::event::{Event, OutcomeKind};
 
 /// One line about an entry.
@@ -45,6 +46,7 @@ fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
                 _ => (Tone::Quiet, "asked", format!("{about}: {}", e.decision.verdict.name())),
             }
         }
+        Event::SandboxProbed(e) => (Tone::Plain, "cages", cages(e)),
         Event::Asked(e) => {
             (Tone::Mind, "asks", format!("{} until {}  {}", e.approval, e.expires_at, e.action))
         }
@@ -79,6 +81,17 @@ fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
         Event::Heartbeat(e) => (Tone::Quiet, "alive", format!("{} in flight", e.in_flight)),
         Event::Fault(e) => (Tone::Bad, "FAULT", format!("{}: {}", e.code, e.message)),
     }
+}
+
+fn cages(cages: &Cages) -> String {
+    let one = |found: &Found| {
+        let is = if found.available { "here" } else { "not here" };
+        format!("`{}` ({}) is {is}: {}", found.backend, found.tier, found.reason)
+    };
+    let mut said: Vec<String> = cages.found.iter().map(one).collect();
+    let lowered = cages.lowered.as_ref();
+    said.extend(lowered.map(|l| format!("where more is asked for, `{}` is accepted: {}", l.to, l.reason)));
+    said.join("; ")
 }
 
 fn many(n: u64, thing: &str) -> String {

@@ -139,19 +139,28 @@ fn rules(old: &Bundle, new: &Bundle) -> Vec<Change> {
     let (before, after) = (old.policies().own_rules(), new.policies().own_rules());
     let ids: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let change = |id: &str, said: String| Change { what: id.to_owned(), said };
-    ids.into_iter()
-        .filter_map(|id| match (before.get(id), after.get(id)) {
-            (None, Some(rule)) => Some(change(
-                id,
-                format!("new: {} (for {} of agent and action)", rule.says, count(rule.pairs.len(), "pair")),
-            )),
-            (Some(rule), None) => Some(change(id, format!("gone: {}", rule.says))),
-            (Some(a), Some(b)) if a.text != b.text => {
-                Some(change(id, format!("reads otherwise: {}", b.says)))
-            }
-            (Some(_), Some(_)) | (None, None) => None,
-        })
-        .collect()
+    let tier = |bundle: &Bundle| bundle.cages().untrusted_tier;
+    let tiers = (tier(old) != tier(new)).then(|| {
+        let way = if tier(new) < tier(old) { "weaker" } else { "stronger" };
+        change(
+            "sandbox.json",
+            format!(
+                "after text of strangers programs ran in `{}`, and run in `{}`: {way}",
+                tier(old),
+                tier(new)
+            ),
+        )
+    });
+    let changed = ids.into_iter().filter_map(|id| match (before.get(id), after.get(id)) {
+        (None, Some(rule)) => Some(change(
+            id,
+            format!("new: {} (for {} of agent and action)", rule.says, count(rule.pairs.len(), "pair")),
+        )),
+        (Some(rule), None) => Some(change(id, format!("gone: {}", rule.says))),
+        (Some(a), Some(b)) if a.text != b.text => Some(change(id, format!("reads otherwise: {}", b.says))),
+        (Some(_), Some(_)) | (None, None) => None,
+    });
+    tiers.into_iter().chain(changed).collect()
 }
 
 fn agents(old: &Bundle, new: &Bundle) -> Vec<Change> {

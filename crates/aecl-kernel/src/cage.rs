@@ -1,0 +1,259 @@
+//! Cages: how strongly a program is held while it runs, what this host can do of that, and what follows.
+//!
+//! What a decision asks for is the strongest of what the action, the agent, those it acts for and the text of
+//! strangers ask for. What is there was tried out and stands on record, so deciding looks at no host.
+
+use crate::catalogue::ActionManifest;
+use crate::checks;
+use crate::decide::Question;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt;
+
+/// How strongly a program is held, from weak to strong. What is stronger may stand in for what is weaker,
+/// never the other way round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// Namespaces, system call filter, no rights, limits. The kernel is shared.
+    Native,
+    /// A kernel of its own in user space.
+    Gvisor,
+    /// A virtual machine.
+    Microvm,
+}
+
+impl Tier {
+    /// Every tier, from weak to strong.
+    pub const ALL: [Tier; 3] = [Tier::Native, Tier::Gvisor, Tier::Microvm];
+
+    /// As policies and records write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tier::Native => "native",
+            Tier::Gvisor => "gvisor",
+            Tier::Microvm => "microvm",
+        }
+    }
+
+    /// What gives a host this tier.
+    fn way(self) -> &'static str {
+        match self {
+            Tier::Native => "run AECL on Linux with user namespaces",
+            Tier::Gvisor => "install gVisor (`runsc`)",
+            Tier::Microvm => "run AECL on a host with KVM and install Firecracker or QEMU",
+        }
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// `sandbox.json` of a bundle: what the policy asks for whatever the action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rules {
+    /// What holds a program in a run that has read what strangers may have written.
+    pub untrusted_tier: Tier,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { untrusted_tier: Tier::Microvm }
+    }
+}
+
+/// What an action that is carried out by a program needs to be enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// It has a limit of memory.
+    pub memory: bool,
+    /// It has a limit of processor time per second.
+    pub cpu: bool,
+}
+
+impl Needs {
+    /// What the action needs, if a program carries it out here. A limit of memory is there unless the entry
+    /// says that there is none.
+    pub(crate) fn of(manifest: &ActionManifest) -> Option<Self> {
+        let connector = &manifest.connector;
+        if connector.get("kind").and_then(Value::as_str) != Some("process") {
+            return None;
+        }
+        let limit = |name: &str| connector.get("limits").and_then(|limits| limits.get(name));
+        let cpu = limit("cpu_max_millicores").is_some_and(|limit| !limit.is_null());
+        Some(Self { memory: limit("memory_max_mib") != Some(&Value::Null), cpu })
+    }
+
+    fn missing(self, found: &Found) -> Option<&'static str> {
+        match (self.memory && !found.memory, self.cpu && !found.cpu) {
+            (true, _) => Some("memory_max_mib"),
+            (false, true) => Some("cpu_max_millicores"),
+            (false, false) => None,
+        }
+    }
+}
+
+/// What was found out about one way to hold programs, by building a cage and attacking it from inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// What builds the cage.
+    pub backend: String,
+    /// How strongly it holds.
+    pub tier: Tier,
+    /// Whether programs may be held with it.
+    pub available: bool,
+    /// Why not, and what to do; or what holds it.
+    pub reason: String,
+    /// Of what holds it.
+    pub version: String,
+    /// A limit of memory is enforced.
+    pub memory: bool,
+    /// A limit of processor time per second is enforced.
+    pub cpu: bool,
+}
+
+/// The operator accepts less than what is asked for, where that is not available.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lowered {
+    /// Nothing below this.
+    pub to: Tier,
+    /// Why.
+    pub reason: String,
+}
+
+/// What this host can hold programs with, as it was found out and recorded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cages {
+    /// All that was tried and may be used, in the order of preference.
+    pub found: Vec<Found>,
+    /// The word of the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lowered: Option<Lowered>,
+}
+
+impl Cages {
+    /// A host that can hold a program in every way: policies are tried out on it.
+    pub fn every() -> Self {
+        let found = |tier: Tier| Found {
+            backend: tier.name().into(),
+            tier,
+            available: true,
+            reason: "assumed".into(),
+            version: String::new(),
+            memory: true,
+            cpu: true,
+        };
+        Self { found: Tier::ALL.map(found).into(), lowered: None }
+    }
+
+    /// Whether the same follows from both. How a cage that is there was held may differ each time it is tried.
+    pub fn means_the_same(&self, other: &Self) -> bool {
+        let of = |cages: &Self| {
+            let found = cages.found.iter().cloned();
+            let told = found.map(|f| if f.available { Found { reason: String::new(), ..f } } else { f });
+            (told.collect::<Vec<_>>(), cages.lowered.clone())
+        };
+        of(self) == of(other)
+    }
+
+    fn available(&self, least: Tier) -> impl Iterator<Item = &Found> {
+        self.found.iter().filter(move |f| f.available && f.tier >= least)
+    }
+
+    /// What follows for a program that is to be held at least so strongly.
+    pub fn choose(&self, least: Tier, needs: Needs) -> Choice {
+        let fits = |found: &&Found| needs.missing(found).is_none();
+        if let Some(any) = self.available(least).next() {
+            return match (self.available(least).any(|f| fits(&f)), needs.missing(any)) {
+                (false, Some(limit)) => Choice::Unenforced { limit },
+                _ => Choice::Held { tier: least, instead_of: None },
+            };
+        }
+        let Some(lowered) = &self.lowered else { return Choice::Nothing };
+        let strongest = self.available(lowered.to).filter(fits).map(|f| f.tier).max();
+        match (strongest, self.available(lowered.to).find_map(|f| needs.missing(f))) {
+            (Some(tier), _) => Choice::Held { tier, instead_of: Some(least) },
+            (None, Some(limit)) => Choice::Unenforced { limit },
+            (None, None) => Choice::Nothing,
+        }
+    }
+
+    /// Why nothing holds a program so strongly, and what to do.
+    pub fn lack(&self, least: Tier) -> String {
+        let why: Vec<String> = self
+            .found
+            .iter()
+            .filter(|f| f.tier >= least)
+            .map(|f| format!("; `{}`: {}", f.backend, f.reason))
+            .collect();
+        let there: Vec<&str> = self.available(Tier::Native).map(|f| f.tier.name()).collect();
+        let there = match there.as_slice() {
+            [] => String::new(),
+            some => format!(" (here is `{}`)", some.join("`, `")),
+        };
+        format!("nothing here holds a program that strongly{there}{}: {}", why.concat(), least.way())
+    }
+}
+
+/// What follows from what is asked for and what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// The program is held at least so strongly.
+    Held {
+        /// How strongly, at least.
+        tier: Tier,
+        /// What was asked for, if the operator accepts less.
+        instead_of: Option<Tier>,
+    },
+    /// Nothing here holds it that strongly.
+    Nothing,
+    /// Something holds it, and does not enforce this limit.
+    Unenforced {
+        /// The limit, as the catalogue writes it.
+        limit: &'static str,
+    },
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// How strongly, at least.
+    pub tier: Tier,
+    /// Because of what.
+    pub why: String,
+    /// What has to be enforced.
+    pub needs: Needs,
+}
+
+/// What is asked for of the cage of an action, if a program carries it out here: the strongest of everything
+/// that has a say. Nothing that is added makes it weaker.
+pub fn demand(q: &Question<'_>) -> Option<Demand> {
+    let typed = q.action.typed.as_ref()?;
+    let mut demand =
+        Demand { tier: Tier::Native, why: "every program runs in a cage".into(), needs: typed.cage? };
+    let mut ask = |tier: Option<Tier>, why: &dyn Fn() -> String| {
+        if let Some(tier) = tier.filter(|tier| *tier > demand.tier) {
+            (demand.tier, demand.why) = (tier, why());
+        }
+    };
+    ask(typed.manifest.min_tier, &|| format!("`{}` asks for it", q.action.name));
+    for holder in q.facts.holders(&q.action.principal) {
+        let tier = q.bundle.agent(&holder.agent).and_then(|manifest| manifest.min_tier);
+        ask(tier, &|| format!("the manifest of `{}` asks for it", holder.agent));
+    }
+    let untrusted = checks::is_tainted(q).then_some(q.bundle.cages().untrusted_tier);
+    ask(untrusted, &|| "the run has read what a stranger may have written".into());
+    Some(demand)
+}
+
+/// What is asked for and what follows from it. Nothing for what no program carries out, and for what was
+/// recorded before anybody asked.
+pub fn chosen(q: &Question<'_>) -> Option<(Demand, Choice)> {
+    let (demand, cages) = (demand(q)?, q.facts.cages.as_ref()?);
+    let choice = cages.choose(demand.tier, demand.needs);
+    Some((demand, choice))
+}

@@ -1,0 +1,355 @@
+//! What holds a program: what is asked for, what is here, and what follows. No reason that is added makes a
+//! cage weaker.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod world;
+
+use aecl_kernel::action::Action;
+use aecl_kernel::bundle::{Bundle, Source};
+use aecl_kernel::cage::{Cages, Choice, Found, Lowered, Needs, Tier};
+use aecl_kernel::decide::{Decision, Fresh, Obligation, Question, Ruling, Verdict, decide};
+use aecl_kernel::event::Event;
+use aecl_kernel::facts::Facts;
+use aecl_kernel::id::{ActionId, ApprovalId, RunId};
+use aecl_kernel::json::Limits;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use world::{World, lines, permit, principal, proposal, wait};
+
+fn sources(min_tier: Value, agent: Value, rules: Option<Value>, approval: bool) -> Vec<Source> {
+    let mut action = json!({
+        "name": "run", "effect": "execute", "reversibility": "reversible", "arguments": { "type": "object" },
+        "connector": { "kind": "process", "argv": ["make"] }, "min_tier": min_tier,
+    });
+    if approval {
+        action["approval"] = json!({ "always": true });
+    }
+    let manifest = json!({ "agent_id": "a", "allowed_actions": ["run"], "min_tier": agent, "auto_approve_threshold": 1 });
+    let mut all = world::sources(&json!([manifest]), &json!([action]), "");
+    all.extend(rules.map(|rules| Source { path: "sandbox.json".into(), text: rules.to_string() }));
+    all
+}
+
+fn bundle(min_tier: Value, agent: Value, rules: Option<Value>, approval: bool) -> Arc<Bundle> {
+    let compiled = Bundle::compile(sources(min_tier, agent, rules, approval));
+    Arc::new(compiled.unwrap_or_else(|problems| panic!("{}", lines(&problems))))
+}
+
+/// A run that has read what strangers wrote, or has not.
+fn world(bundle: Arc<Bundle>, untrusted: bool) -> World {
+    let mut world = World::new(bundle);
+    let who = principal("a");
+    world.open(&who);
+    if untrusted {
+        world.seen(&who.run, true, false);
+    }
+    world
+}
+
+fn run(world: &mut World) -> Ruling {
+    world.propose(proposal(&principal("a"), "run", &json!({})))
+}
+
+/// What holds it, or will once people have agreed.
+fn tier_of(ruling: &Ruling) -> Option<Tier> {
+    match ruling {
+        Ruling::Waiting(wait) => wait.ask.tier,
+        ruling => ruling.decision().tier().map(|(tier, _)| tier),
+    }
+}
+
+fn says(decision: &Decision) -> String {
+    let tier = decision.tier().map_or(String::new(), |(tier, _)| format!(" in {tier}"));
+    format!(
+        "{}{}{tier}",
+        decision.verdict.name(),
+        decision.headline.map_or(String::new(), |c| format!(" {c}"))
+    )
+}
+
+/// The strongest of everything that has a say, and the first that says it is the reason.
+#[test]
+fn the_strongest_demand_counts() {
+    let all = ["native", "runsc (gvisor)", "firecracker (microvm)"];
+    let says = |action: Value, agent: Value, rules: Option<Value>, untrusted| {
+        let mut world = world(bundle(action, agent, rules, false), untrusted);
+        world.probed(&all, None);
+        let ruling = run(&mut world);
+        let note = ruling.decision().findings.iter().find(|f| f.check == "sandbox").unwrap().message.clone();
+        assert_ne!(ruling.decision().verdict, Verdict::Block, "{note}");
+        note
+    };
+    let rule = |tier: &str| Some(json!({ "untrusted_tier": tier }));
+    let null = || Value::Null;
+    assert_eq!(
+        says(null(), null(), None, false),
+        "it runs in `native` or stronger: every program runs in a cage"
+    );
+    assert_eq!(
+        says(json!("gvisor"), json!("gvisor"), None, false),
+        "it runs in `gvisor` or stronger: `run` asks for it"
+    );
+    assert_eq!(
+        says(json!("gvisor"), json!("microvm"), None, false),
+        "it runs in `microvm` or stronger: the manifest of `a` asks for it"
+    );
+    let read = "the run has read what a stranger may have written";
+    assert_eq!(says(null(), null(), None, true), format!("it runs in `microvm` or stronger: {read}"));
+    assert_eq!(
+        says(null(), null(), rule("gvisor"), true),
+        format!("it runs in `gvisor` or stronger: {read}")
+    );
+    assert_eq!(
+        says(json!("gvisor"), null(), rule("native"), true),
+        "it runs in `gvisor` or stronger: `run` asks for it"
+    );
+}
+
+/// An agent that acts for another is held as strongly as the other would be.
+#[test]
+fn a_delegated_run_is_held_like_the_run_it_comes_from() {
+    let agents = json!([
+        { "agent_id": "a", "allowed_actions": ["run"] },
+        { "agent_id": "careful", "allowed_actions": ["run"], "min_tier": "microvm" },
+    ]);
+    let action = json!({ "name": "run", "effect": "execute", "reversibility": "reversible",
+        "arguments": { "type": "object" }, "connector": { "kind": "process", "argv": ["make"] } });
+    let mut world = World::new(world::bundle(&agents, &json!([action]), ""));
+    world.probed(&["native", "firecracker (microvm)"], None);
+    let (child, mut parent) = (principal("a"), principal("careful"));
+    parent.run = RunId::new("run_parent").unwrap();
+    world.open(&parent);
+    world.open_child(&child, std::slice::from_ref(&parent.run));
+    assert_eq!(says(run(&mut world).decision()), "allow in microvm");
+}
+
+#[test]
+fn a_refusal_says_what_is_missing_and_what_to_do() {
+    let mut world = world(bundle(Value::Null, Value::Null, None, false), true);
+    world.probed(&["native", "firecracker (microvm), missing"], None);
+    let ruling = run(&mut world);
+    assert_eq!(
+        ruling.decision().reason(),
+        "it must run in `microvm` or stronger (the run has read what a stranger may have written), and nothing here \
+         holds a program that strongly (here is `native`); `firecracker`: as it is: run AECL on a host with KVM and \
+         install Firecracker or QEMU, or accept less with `sandbox.accept_lower_tier` in aecl.yaml"
+    );
+    assert_eq!(ruling.decision().obligations, []);
+    world.probed(&["native, no limit"], Some(Tier::Native));
+    let ruling = run(&mut world);
+    assert!(
+        ruling
+            .decision()
+            .reason()
+            .starts_with("nothing here enforces its limit `memory_max_mib`; run AECL as root")
+    );
+}
+
+#[test]
+fn a_bundle_says_what_it_lowers_and_asks_only_where_a_program_runs() {
+    let mut lowered = sources(Value::Null, Value::Null, Some(json!({ "untrusted_tier": "native" })), false);
+    let lints = |sources: Vec<Source>| -> Vec<&'static str> {
+        Bundle::compile(sources).unwrap().lint().iter().map(|l| l.lint).collect()
+    };
+    assert!(lints(lowered.clone()).contains(&"untrusted_tier_lowered"));
+    lowered.pop();
+    assert!(!lints(lowered).contains(&"untrusted_tier_lowered"));
+
+    let problems = |sources: Vec<Source>| lines(&Bundle::compile(sources).unwrap_err());
+    let typo =
+        problems(sources(Value::Null, Value::Null, Some(json!({ "untrusted_tier": "microvn" })), false));
+    assert!(typo.contains("sandbox.json: error") && typo.contains("did you mean `microvm`?"), "{typo}");
+    let mut no_program = sources(json!("native"), Value::Null, None, false);
+    no_program[1].text = no_program[1].text.replace("process", "http");
+    assert!(problems(no_program).contains("only a `process` connector runs one"));
+}
+
+/// What was recorded before anybody asked comes out as it did.
+#[test]
+fn a_decision_from_before_the_probe_stays_as_it_was() {
+    let world = world(bundle(Value::Null, Value::Null, None, false), false);
+    let proposal = proposal(&principal("a"), "run", &json!({}));
+    let action = Arc::new(Action::parse(proposal, world.bundle.catalogue(), &Limits::default()));
+    let mut space = world.space.clone();
+    let Ok(facts) = Facts::gather(&action, &world.bundle, &mut space);
+    let of = |facts: &Facts| {
+        let question =
+            Question { action: &action, facts, bundle: &world.bundle, evidence: &[], now: world.now };
+        let fresh = Fresh { action: ActionId::new("x").unwrap(), approval: ApprovalId::new("y").unwrap() };
+        decide(&question, &action, fresh).decision().clone()
+    };
+    assert_eq!(of(&facts).headline.unwrap().as_str(), "sandbox_unavailable", "now nobody has looked");
+    let before = of(&Facts { cages: None, ..facts });
+    assert!(before.findings.iter().all(|f| f.check != "sandbox"));
+    assert_eq!(before.obligations, [Obligation::Timeout { timeout_ms: 30_000 }]);
+}
+
+/// People agreed to a microVM; the operator then accepted less.
+#[test]
+fn a_yes_to_a_stronger_cage_is_none_to_a_weaker_one() {
+    let mut world = world(bundle(Value::Null, Value::Null, None, true), true);
+    world.probed(&["native", "firecracker (microvm)"], None);
+    let ask = wait(&run(&mut world));
+    assert_eq!(ask.tier, Some(Tier::Microvm));
+    world.everybody_agrees(&ask);
+    world.probed(&["native"], Some(Tier::Native));
+    let again = wait(&run(&mut world));
+    assert_ne!(again.approval, ask.approval);
+    assert_eq!(again.tier, Some(Tier::Native));
+    world.everybody_agrees(&again);
+    let ruling = run(&mut world);
+    permit(&ruling);
+    assert_eq!(ruling.decision().tier(), Some((Tier::Native, Some(Tier::Microvm))));
+
+    // To a stronger one it is.
+    let mut world = self::world(bundle(Value::Null, Value::Null, None, true), false);
+    world.probed(&["native", "firecracker (microvm)"], None);
+    let ask = wait(&run(&mut world));
+    world.everybody_agrees(&ask);
+    world.seen(&principal("a").run, true, false);
+    let ruling = run(&mut world);
+    permit(&ruling);
+    assert_eq!(ruling.decision().tier(), Some((Tier::Microvm, None)));
+}
+
+/// The task is the run: what is left of it goes along, and what people agreed to after its end has the time of
+/// its own call.
+#[test]
+fn a_program_ends_with_its_run() {
+    let mut world = world(bundle(Value::Null, Value::Null, None, false), false);
+    world.probed(&["native"], None);
+    assert_eq!(run(&mut world).decision().task_left_ms(), Some(1_200_000));
+    world.later_s(1_199);
+    let late = world::lasting(proposal(&principal("a"), "run", &json!({})));
+    assert_eq!(world.propose(late).decision().task_left_ms(), Some(1_000));
+
+    let mut world = self::world(bundle(Value::Null, Value::Null, None, true), false);
+    world.probed(&["native"], None);
+    let ask = wait(&run(&mut world));
+    world.later_s(1_300);
+    world.everybody_agrees(&ask);
+    let late = world::lasting(proposal(&principal("a"), "run", &json!({})));
+    let ruling = world.propose(late);
+    permit(&ruling);
+    assert_eq!(ruling.decision().task_left_ms(), None);
+}
+
+/// What is folded from the entries is what decisions rest on, and each can be made again from its own entry.
+#[test]
+fn replay_equals_history() {
+    let mut world = world(bundle(Value::Null, Value::Null, None, false), false);
+    for found in [&["native"][..], &["native, missing"], &["native", "runsc (gvisor)"]] {
+        world.probed(found, Some(Tier::Gvisor));
+        run(&mut world);
+        world.seen(&principal("a").run, true, false);
+        run(&mut world);
+    }
+    let mut again = std::collections::BTreeMap::new();
+    let mut decisions = 0;
+    for entry in &world.entries {
+        let Ok(()) = entry.apply(&mut again);
+        let Event::Ruled(ruled) = &entry.event else { continue };
+        let proposal = proposal(&principal("a"), "run", &json!({}));
+        let action = Arc::new(Action::parse(proposal, world.bundle.catalogue(), &Limits::default()));
+        let text = serde_json::to_string(&**ruled).unwrap();
+        let ruled: aecl_kernel::event::Ruled = serde_json::from_str(&text).unwrap();
+        let question = Question {
+            action: &action,
+            facts: &ruled.facts,
+            bundle: &world.bundle,
+            evidence: &[],
+            now: ruled.now,
+        };
+        let fresh = Fresh { action: ruled.action.clone(), approval: ApprovalId::new("y").unwrap() };
+        let made = decide(&question, &action, fresh).decision().clone();
+        assert_eq!(serde_json::to_string(&*made).unwrap(), serde_json::to_string(&*ruled.decision).unwrap());
+        decisions += 1;
+    }
+    assert_eq!(decisions, 6);
+    assert_eq!(again.get(&aecl_kernel::facts::Key::Cages), world.space.get(&aecl_kernel::facts::Key::Cages));
+}
+
+fn tier() -> impl Strategy<Value = Tier> {
+    prop::sample::select(Tier::ALL.to_vec())
+}
+
+fn found() -> impl Strategy<Value = Found> {
+    (tier(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(tier, available, memory, cpu)| Found {
+        backend: "b".into(),
+        tier,
+        available,
+        reason: String::new(),
+        version: String::new(),
+        memory,
+        cpu,
+    })
+}
+
+fn held(choice: Choice) -> Option<Tier> {
+    match choice {
+        Choice::Held { tier, .. } => Some(tier),
+        Choice::Nothing | Choice::Unenforced { .. } => None,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_chosen_is_there_and_strong_enough(
+        found in proptest::collection::vec(found(), 0..6), least in tier(),
+        lowered in proptest::option::of(tier()), memory: bool, cpu: bool,
+    ) {
+        let needs = Needs { memory, cpu };
+        let lowered = lowered.map(|to| Lowered { to, reason: "r".into() });
+        let cages = Cages { found, lowered };
+        if let Choice::Held { tier, instead_of } = cages.choose(least, needs) {
+            let fits = |f: &&Found| f.available && f.tier >= tier && (f.memory || !memory) && (f.cpu || !cpu);
+            prop_assert!(cages.found.iter().any(|f| fits(&f)), "nothing that is chosen is missing");
+            match instead_of {
+                None => prop_assert_eq!(tier, least),
+                Some(asked) => {
+                    prop_assert_eq!(asked, least);
+                    prop_assert!(cages.lowered.as_ref().is_some_and(|l| l.to <= tier) && tier < least);
+                    prop_assert!(!cages.found.iter().any(|f| f.available && f.tier >= least), "only for lack of it");
+                }
+            }
+        }
+    }
+
+    /// More that asks for a strong cage never makes it weaker, it makes it stronger or refuses.
+    #[test]
+    fn asking_for_more_never_gives_less(
+        found in proptest::collection::vec(found(), 0..6), one in tier(), other in tier(),
+        lowered in proptest::option::of(tier()), memory: bool, cpu: bool,
+    ) {
+        let (less, more) = (one.min(other), one.max(other));
+        let cages = Cages { found, lowered: lowered.map(|to| Lowered { to, reason: "r".into() }) };
+        let needs = Needs { memory, cpu };
+        if let (Some(before), Some(after)) = (held(cages.choose(less, needs)), held(cages.choose(more, needs))) {
+            prop_assert!(after >= before, "{before} became {after}");
+        }
+    }
+
+    /// The same for a whole decision: reading what strangers wrote.
+    #[test]
+    fn more_taint_never_lowers_the_tier(
+        found in proptest::collection::vec(found(), 0..4), action in proptest::option::of(tier()),
+        agent in proptest::option::of(tier()), rule in tier(), lowered in proptest::option::of(tier()),
+    ) {
+        let bundle = bundle(json!(action), json!(agent), Some(json!({ "untrusted_tier": rule })), false);
+        let cages = Cages { found, lowered: lowered.map(|to| Lowered { to, reason: "r".into() }) };
+        let of = |untrusted| {
+            let mut world = world(bundle.clone(), untrusted);
+            world.record(None, Event::SandboxProbed(cages.clone()));
+            let ruling = run(&mut world);
+            (ruling.decision().verdict, tier_of(&ruling))
+        };
+        let (clean, tainted) = (of(false), of(true));
+        prop_assert!(tainted.0 >= clean.0);
+        if let (Some(before), Some(after)) = (clean.1, tainted.1) {
+            prop_assert!(after >= before, "{before} became {after}");
+        }
+    }
+}
