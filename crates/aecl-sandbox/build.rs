@@ -10,7 +10,7 @@ use std::env::var;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SOURCES: [&str; 20] = [
+const SOURCES: &[&str] = &[
     "src/bin/aecl-cage/main.rs",
     "src/bin/aecl-cage/attack.rs",
     "src/bin/aecl-cage/groups.rs",
@@ -62,6 +62,6 @@ fn build(out: &Path, is_static: bool) -> bool {
     if let Ok(linker) = var("RUSTC_LINKER") {
         rustc.arg(format!("-Clinker={linker}"));
     }
-    rustc.arg("-o").arg(out).arg(SOURCES[0]);
+    rustc.arg("-o").arg(out).args(SOURCES.first());
     rustc.status().is_ok_and(|status| status.success())
 }

@@ -56,7 +56,21 @@ class Program:
 
     async def answer(self, approval, yes, votes):
         verb, person = ("approve" if yes else "reject"), self.people[votes % len(self.people)]
-        await self._post(f"/v1/approvals/{approval}/{verb}", person, {"reason": "the test says so"})
+        confirm = await self.ends(approval) if yes else []
+        await self._post(f"/v1/approvals/{approval}/{verb}", person, {"reason": "the test says so", "confirm": confirm})
+
+    async def ends(self, approval):
+        """What somebody types who says yes to everything: the end of each destination that is asked about."""
+        headers = {"authorization": f"Bearer {self.people[0]}"}
+        request = (await self.http.get(f"/v1/approvals/{approval}", headers=headers)).json()
+        ends = []
+        for typed in request.get("confirm", []):
+            value = request["arguments"]
+            for step in typed["at"].split("/")[1:]:
+                value = value[int(step) if isinstance(value, list) else step.replace("~1", "/").replace("~0", "~")]
+            text = "".join(str(value).split())
+            ends.append((text.rsplit(".", 1)[0] if "dot" in typed["what"] else text)[-4:])
+        return ends
 
     async def reasons(self, approval):
         """What the person sees as the reasons for being asked."""

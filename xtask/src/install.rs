@@ -9,11 +9,12 @@ use std::process::Command;
 use crate::programs::{ask, exists, root, watch};
 
 /// A program, the Debian package that holds it, and what fails without it.
-const SYSTEM: [(&str, &str, &str); 13] = [
+const SYSTEM: [(&str, &str, &str); 14] = [
     ("git", "git", "the repository in front of which mcp-server-git stands"),
     ("sqlite3", "sqlite3", "looking into a database behind the server's back"),
     ("setpriv", "util-linux", "tests that drop root"),
     ("curl", "curl", "walking the HTTP API as the start page does"),
+    ("cvc5", "cvc5", "proofs about policies"),
     ("openssl", "openssl", "a TLS server behind the egress broker"),
     ("qemu-system-x86_64", "qemu-system-x86", "virtual machines, emulated"),
     ("busybox", "busybox-static", "programs in virtual machines"),

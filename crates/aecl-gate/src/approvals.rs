@@ -75,6 +75,8 @@ pub struct Reply {
     pub view: Option<Digest>,
     /// The yes is also for the values that are asked about: for this run, each in its role.
     pub endorse: bool,
+    /// The ends of the destinations that nobody who is trusted has named, where a yes has to be typed.
+    pub confirm: Vec<String>,
 }
 
 /// One earlier action of the run, for the approver.
@@ -266,12 +268,12 @@ impl Gate {
         reason: String,
         view: Option<Digest>,
     ) -> Result<Ask, GateError> {
-        self.reply(by, id, Reply { yes, reason, view, endorse: false }).await
+        self.reply(by, id, Reply { yes, reason, view, ..Reply::default() }).await
     }
 
     /// The same, with everything that an answer can say.
     pub async fn reply(&self, by: &Identity, id: &ApprovalId, reply: Reply) -> Result<Ask, GateError> {
-        let Reply { yes, reason, view, endorse } = reply;
+        let Reply { yes, reason, view, endorse, confirm } = reply;
         let Identity::Person { id: person, groups } = by else {
             let message = format!(
                 "{} is no person; approvals are answered by people with a key of their own",
@@ -279,15 +281,12 @@ impl Gate {
             );
             return Err(GateError::refused(code::APPROVER_REFUSED, message));
         };
-        let endorsed = if yes && endorse {
-            let ask = self.0.ledger.approval(id).await?.ok_or_else(|| LedgerError::NoApproval(id.clone()))?;
-            self.endorsed(&ask).await?
-        } else {
-            Vec::new()
-        };
+        let ask = self.0.ledger.approval(id).await?.ok_or_else(|| LedgerError::NoApproval(id.clone()))?;
         let endorse = endorse && yes;
-        let vote =
-            Vote { person: person.clone(), groups: groups.clone(), yes, at: self.now(), reason, endorse };
+        let endorsed = if endorse { self.endorsed(&ask).await? } else { Vec::new() };
+        let confirmed = yes && !ask.confirm.is_empty() && ask.is_confirmed_by(&confirm);
+        let (person, groups) = (person.clone(), groups.clone());
+        let vote = Vote { person, groups, yes, at: self.now(), reason, endorse, confirmed };
         let answered = self.0.ledger.answer_endorsing(id.clone(), vote, view, endorsed).await?;
         let (state, action) = (answered.get().state, answered.get().action.clone());
         self.0.waits.ring(&action);

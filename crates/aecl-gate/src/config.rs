@@ -3,6 +3,7 @@
 use crate::error::GateError;
 use aecl_executor::connectors::mcp::Transport;
 use aecl_executor::connectors::process::VirtualMachine;
+use aecl_executor::judge::JudgeSpec;
 use aecl_executor::vault::{RemoteSpec, Store, Vault, references};
 use aecl_kernel::cage::{Lowered, Tier};
 use aecl_kernel::digest::Digest;
@@ -41,6 +42,9 @@ pub struct Config {
     /// A vault over HTTP, for references such as `vault:secret/team/app#key`.
     #[serde(default)]
     pub vault: Option<RemoteSpec>,
+    /// Judges of intent: endpoints that say how likely a call does not serve its goal.
+    #[serde(default)]
+    pub judges: Vec<JudgeSpec>,
     /// Origins of web pages that may call the HTTP API and the MCP gateway.
     #[serde(default)]
     pub allowed_origins: BTreeSet<String>,
@@ -292,6 +296,13 @@ impl Config {
         }
         self.vault.as_ref().map_or(Ok(()), RemoteSpec::check)?;
         self.sandbox.check()?;
+        let mut judges = BTreeSet::new();
+        for judge in &self.judges {
+            judge.check()?;
+            if !judges.insert(&judge.name) {
+                return Err(format!("the judge `{}` stands twice", judge.name));
+            }
+        }
         for (name, server) in &self.servers {
             for (key, text) in server.templates() {
                 references(text).map_err(|e| format!("`servers.{name}`, `{key}`: {e}"))?;

@@ -91,6 +91,7 @@ impl Gate {
             next_seq: 0,
             late: false,
             planned: false,
+            questions: 0,
             step: aecl_kernel::plan::Place::default(),
             trusted_bytes: 0,
         });
@@ -99,6 +100,8 @@ impl Gate {
             let mut space = BTreeMap::from([(key, Fact::Goal(Goal::new(goal, None)))]);
             let Ok(provenance) = Provenance::gather(&action, run, &[], &mut space);
             facts.provenance = provenance;
+        } else if facts.run.as_ref().is_some_and(|run| run.labels.untrusted) {
+            facts.provenance = Provenance::as_if_asked_for(&action);
         }
         let question = Question { action: &action, facts: &facts, bundle: &bundle, evidence: &[], now };
         let decision = decide(&question, &action, names::for_decision()?).decision().clone();

@@ -12,6 +12,7 @@ pub mod error;
 pub mod explain;
 pub mod gate;
 pub mod identity;
+mod judges;
 pub mod keys;
 pub mod loader;
 pub mod metrics;

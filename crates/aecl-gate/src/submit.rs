@@ -11,7 +11,7 @@ use aecl_kernel::action::{Action, Mode, Proposal};
 use aecl_kernel::approval::{Ask, AskState};
 use aecl_kernel::catalogue::TypedAction;
 use aecl_kernel::catalogue::flow::Endorses;
-use aecl_kernel::decide::{Decision, Permit, Question, Verdict, decide};
+use aecl_kernel::decide::{Decision, Permit, Verdict};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{Event, OutcomeKind};
 use aecl_kernel::evidence::Evidence;
@@ -165,7 +165,7 @@ impl Gate {
             Some(turn) => Some(turn),
             None => self.0.waits.turn_of(&action.digest).await,
         };
-        let evidence = self.counted(&action).await?;
+        let evidence = self.evidence(&action).await?;
         loop {
             let ruling = self.rule(&action, &evidence).await?;
             drop(turn.take());
@@ -201,32 +201,6 @@ impl Gate {
                 }
             }
         }
-    }
-
-    /// What the target itself counts that an action would touch, without touching it: where the catalogue
-    /// says that it can, and only for what is not refused anyway.
-    async fn counted(&self, action: &Arc<Action>) -> Result<Vec<Evidence>, GateError> {
-        let rule = action.typed.as_ref().and_then(|t| t.manifest.dry_run.clone()).filter(|d| d.supported);
-        let Some(rule) = rule.filter(|_| action.mode == Mode::Execute && action.problems.is_empty()) else {
-            return Ok(Vec::new());
-        };
-        let (bundle, now) = (self.bundle(), self.now());
-        let facts = self.0.ledger.facts(action.clone(), bundle.clone()).await?;
-        let question = Question { action, facts: &facts, bundle: &bundle, evidence: &[], now };
-        let first = decide(&question, action, names::for_decision()?).decision().clone();
-        if first.verdict == Verdict::Block || first.replays.is_some() {
-            return Ok(Vec::new());
-        }
-        let most = self.config().limits.output_bytes_max;
-        let counted = match self.0.executor.dry_run("dry_run", action, most).await {
-            DryRun::Would { rows: Some(rows), .. } => Some(rows),
-            DryRun::Would { output, rows: None } => rule.rows.as_deref().and_then(|pointer| {
-                serde_json::from_slice::<serde_json::Value>(&output).ok()?.pointer(pointer)?.as_u64()
-            }),
-            // Nobody knows how many, and that is the worst count.
-            DryRun::Unsupported { .. } | DryRun::Failed { .. } => None,
-        };
-        Ok(counted.map(Evidence::counted).into_iter().collect())
     }
 
     async fn rule(&self, action: &Arc<Action>, evidence: &[Evidence]) -> Result<Ruling, GateError> {

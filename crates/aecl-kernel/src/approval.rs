@@ -1,5 +1,9 @@
 //! A person's yes: to one digest, once, for a while, from people who may give it.
 
+mod confirm;
+
+pub use confirm::Confirm;
+
 use crate::cage::Tier;
 use crate::code::{self, Code};
 use crate::digest::Digest;
@@ -35,6 +39,11 @@ impl Need {
             None => self.requirements.push(requirement),
         }
         self.requirements.sort();
+    }
+
+    /// How many people have to agree.
+    pub fn people(&self) -> u64 {
+        self.requirements.iter().map(|r| u64::from(r.count)).sum()
     }
 
     /// Whether these votes meet every requirement, nobody counting twice.
@@ -105,6 +114,9 @@ pub struct Vote {
     /// The yes is also for the values that were asked about: in this run, each for its role.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub endorse: bool,
+    /// The person has typed the ends of the destinations that nobody who is trusted has named.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirmed: bool,
 }
 
 /// Where a request for approval stands.
@@ -169,6 +181,9 @@ pub struct Ask {
     /// How strongly it would have to be held, where the operator accepts less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instead_of: Option<Tier>,
+    /// The destinations whose ends have to be typed if one person's yes is enough.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confirm: Vec<Confirm>,
     /// When it expires, which rejects it.
     pub expires_at: Timestamp,
 }
@@ -216,6 +231,10 @@ impl Ask {
         if !vote.yes {
             return Ok(AskState::Rejected);
         }
+        if self.wants_confirmation() && !vote.confirmed {
+            let message = format!("a yes to `{id}` is typed: {}; it still waits", self.what_to_type());
+            return Err((code::CONFIRMATION_WANTED, message));
+        }
         let votes: Vec<Vote> = self.votes.iter().chain([vote]).cloned().collect();
         Ok(if self.need.met_by(&votes) { AskState::Approved } else { AskState::Pending })
     }
@@ -248,6 +267,7 @@ mod tests {
             at: Timestamp(0),
             reason: String::new(),
             endorse: false,
+            confirmed: false,
         }
     }
 

@@ -7,11 +7,16 @@ mod actions;
 mod examples;
 mod lint;
 mod manifests;
+mod prove;
 mod residual;
+mod sample;
 mod situation;
 mod trial;
 
 pub use lint::{LINTS, Lint};
+pub use prove::{
+    Answer, Case, Change, Never, Outcome, Proof, Property, Question, RuleFault, RuleFinding, Select, Than,
+};
 pub use residual::{Pair, Residual};
 pub use situation::Situation;
 pub use trial::{OwnRule, Reached, Trial, Tried};
@@ -80,6 +85,7 @@ pub struct Bundle {
     warnings: Vec<Problem>,
     sources: Vec<Source>,
     examples: usize,
+    properties: Vec<Property>,
 }
 
 impl Bundle {
@@ -93,6 +99,7 @@ impl Bundle {
         let (mut weights, mut cages) = (Weights::default(), cage::Rules::default());
         let mut rules = Vec::new();
         let mut examples = Vec::new();
+        let mut properties = Vec::new();
         for source in &sources {
             let path = source.path.as_str();
             match path.split_once('/').map_or((path, ""), |(folder, rest)| (folder, rest)) {
@@ -113,11 +120,14 @@ impl Bundle {
                 }
                 ("rules", _) => rules.push(RuleText { path, text: &source.text }),
                 ("examples", _) => examples.extend(read_each::<examples::Example>(source, &mut problems).into_iter().map(|e| (path, e))),
+                ("properties", _) => {
+                    properties.extend(read_each::<Property>(source, &mut problems).into_iter().map(|p| (path, p)));
+                }
                 ("risk.json", "") => weights = read_each(source, &mut problems).pop().unwrap_or_default(),
                 ("sandbox.json", "") => cages = read_each(source, &mut problems).pop().unwrap_or_default(),
                 _ => problems.push(Problem::error(
                     path,
-                    "not a place that a bundle has; known are agents/, actions/, rules/, examples/, risk.json and sandbox.json".into(),
+                    "not a place that a bundle has; known are agents/, actions/, rules/, examples/, properties/, risk.json and sandbox.json".into(),
                 )),
             }
         }
@@ -140,7 +150,11 @@ impl Bundle {
             warnings: Vec::new(),
             examples: examples.len(),
             sources: Vec::new(),
+            properties: Vec::new(),
         };
+        for (path, property) in &properties {
+            prove::check(&bundle, path, property, &mut problems);
+        }
         for (path, example) in &examples {
             if let Err(message) = example.check(&bundle) {
                 problems.push(Problem::error(*path, message));
@@ -149,6 +163,7 @@ impl Bundle {
         if fatal(&problems) {
             return Err(problems);
         }
+        bundle.properties = properties.into_iter().map(|(_, property)| property).collect();
         bundle.warnings = problems;
         bundle.sources = sources;
         Ok(bundle)

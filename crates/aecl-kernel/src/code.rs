@@ -158,8 +158,12 @@ codes! {
     OFF_PLAN = "off_plan";
     /// The amount is above the limit of the argument.
     AMOUNT_ABOVE_LIMIT = "amount_above_limit";
+    /// Where the values come from, or which of them are secret, is not known.
+    PROVENANCE_UNKNOWN = "provenance_unknown";
     /// Nobody who is trusted has named where it goes.
     UNPROVEN_DESTINATION = "unproven_destination";
+    /// What went to the same destination in the last 24 hours comes to more than the limit of the argument.
+    SUM_ABOVE_LIMIT = "sum_above_limit";
     /// Nobody who is trusted has named what is changed.
     UNPROVEN_TARGET = "unproven_target";
     /// Nobody who is trusted has named the amount.
@@ -204,6 +208,10 @@ codes! {
     APPROVER_REFUSED = "approver_refused";
     /// This person has answered already.
     APPROVER_TWICE = "approver_twice";
+    /// The run has asked people as often as it may.
+    QUESTIONS_EXHAUSTED = "questions_exhausted";
+    /// A yes to this has to be typed, and was not, or otherwise.
+    CONFIRMATION_WANTED = "confirmation_wanted";
     /// Waiting for a person; nothing was executed.
     APPROVAL_PENDING = "approval_pending";
     /// The arguments or results of the entry are more than is kept.

@@ -5,7 +5,7 @@
 //! A person's yes is one more fact: it answers findings that ask for a person, and nothing else.
 
 use crate::action::Action;
-use crate::approval::{Ask, AskState, Need, Requirement};
+use crate::approval::{Ask, AskState, Confirm, Need, Requirement};
 use crate::bundle::Bundle;
 use crate::cage::{Choice, Tier, chosen};
 use crate::catalogue::flow::Class;
@@ -14,6 +14,7 @@ use crate::code::{self, Code};
 use crate::evidence::Evidence;
 use crate::facts::{ActionState, Facts, Hold, Rate};
 use crate::id::{ActionId, ApprovalId};
+use crate::past::{Added, Trace};
 use crate::risk::Risk;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -137,6 +138,9 @@ pub struct Decision {
     /// How the rates stand afterwards.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rates: Vec<(String, Rate)>,
+    /// What is added to what is known of the agent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adds: Vec<Added>,
     /// The action whose recorded outcome is the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replays: Option<ActionId>,
@@ -308,6 +312,7 @@ pub struct Replay {
 
 /// What follows from a decision.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is made once for a decision and moved a few times")]
 pub enum Ruling {
     /// Act.
     Allowed(Permit),
@@ -445,6 +450,7 @@ fn judge(question: &Question<'_>, fresh: &Fresh) -> (Decision, Option<Ask>) {
         approval: None,
         holds,
         rates,
+        adds: adds(question),
         replays: None,
     };
     if let Some(original) = replayed(question, &decision) {
@@ -460,9 +466,16 @@ fn judge(question: &Question<'_>, fresh: &Fresh) -> (Decision, Option<Ask>) {
     if decision.verdict != Verdict::Allow || decision.replays.is_some() {
         decision.holds.clear();
         decision.rates.clear();
+        decision.adds.clear();
         decision.obligations.clear();
     }
     (decision, ask)
+}
+
+/// What a permit adds to the agent's past. Where the past was not looked up, nothing.
+fn adds(question: &Question<'_>) -> Vec<Added> {
+    let Some(past) = &question.facts.past else { return Vec::new() };
+    Trace::of(question.action, question.facts.holders(&question.action.principal)).added(&past.first)
 }
 
 /// The recorded action, if this is the same proposal again and its proposer may still be answered.
@@ -526,12 +539,20 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
     }
     decision.need = Some(need.clone());
     let open = question.facts.ask.as_ref().filter(|ask| ask.digest == question.action.digest);
+    let confirm =
+        confirm_for(question, &decision.findings, open.map_or(&fresh.approval, |ask| &ask.approval));
     match open.map(|ask| (ask, ask.state_at(question.now))) {
         // A yes to a stronger cage is none to a weaker one.
         Some((ask, AskState::Approved | AskState::Pending)) if held(question).0 < ask.tier => {
-            Some(new_ask(question, need, fresh))
+            let confirm = confirm_for(question, &decision.findings, &fresh.approval);
+            Some(new_ask(question, need, confirm, fresh))
         }
-        Some((ask, AskState::Approved)) if need.met_by(&ask.votes_of_others(&excluded(question))) => {
+        Some((ask, AskState::Approved))
+            if need.met_by(&ask.votes_of_others(&excluded(question)))
+                && (confirm.is_empty()
+                    || need.people() > 1
+                    || ask.votes.iter().any(|v| v.yes && v.confirmed)) =>
+        {
             // INVARIANT: the only way from a person's yes to an allow. Every other finding was an allow.
             decision.verdict = Verdict::Allow;
             decision.headline = None;
@@ -542,27 +563,75 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
         Some((ask, AskState::Approved | AskState::Pending)) => {
             // The policy may ask for more people now, or for others, than when the request was made.
             let excluded = ask.excluded.union(&excluded(question)).cloned().collect();
-            Some(Ask { need, excluded, state: AskState::Pending, ..ask.clone() })
+            Some(Ask { need, excluded, confirm, state: AskState::Pending, ..ask.clone() })
         }
         Some((ask, AskState::Rejected)) if question.now < ask.expires_at => {
             let who = ask.votes.iter().find(|v| !v.yes).map_or("somebody".into(), |v| v.person.to_string());
             decision.verdict = Verdict::Block;
             decision.headline = Some(code::APPROVAL_REJECTED);
-            decision.findings.push(Finding {
-                check: "approval".into(),
-                code: code::APPROVAL_REJECTED,
-                verdict: Verdict::Block,
-                message: format!("`{who}` has rejected exactly this; do not propose it again"),
-                asks: None,
-                expires_s: None,
-                about: Vec::new(),
-            });
+            let message = format!("`{who}` has rejected exactly this; do not propose it again");
+            decision.findings.push(of_approval(code::APPROVAL_REJECTED, message));
             None
         }
         Some((_, AskState::Rejected | AskState::Expired | AskState::Used)) | None => {
-            Some(new_ask(question, need, fresh))
+            match asked_too_often(question) {
+                Some(message) => {
+                    decision.verdict = Verdict::Block;
+                    decision.headline = Some(code::QUESTIONS_EXHAUSTED);
+                    decision.findings.push(of_approval(code::QUESTIONS_EXHAUSTED, message));
+                    None
+                }
+                None => {
+                    let confirm = confirm_for(question, &decision.findings, &fresh.approval);
+                    Some(new_ask(question, need, confirm, fresh))
+                }
+            }
         }
     }
+}
+
+/// A no that comes from the request for approval, not from a check.
+fn of_approval(code: Code, message: String) -> Finding {
+    Finding {
+        check: "approval".into(),
+        code,
+        verdict: Verdict::Block,
+        message,
+        asks: None,
+        expires_s: None,
+        about: Vec::new(),
+    }
+}
+
+/// Why nobody is asked any more: who is asked over and over says yes in the end. An undo may always ask.
+fn asked_too_often(question: &Question<'_>) -> Option<String> {
+    if question.action.compensates.is_some() {
+        return None;
+    }
+    question.facts.run.iter().chain(&question.facts.lineage).find_map(|run| {
+        let most = question.bundle.agent(&run.principal.agent)?.max_questions_per_run;
+        (run.questions >= most).then(|| {
+            format!(
+                "the run `{}` has asked people {} times already, and `{}` may ask {most} times",
+                run.principal.run, run.questions, run.principal.agent
+            )
+        })
+    })
+}
+
+/// The destinations whose ends a person has to type: of severity 3, and named by nobody who is trusted.
+fn confirm_for(question: &Question<'_>, findings: &[Finding], approval: &ApprovalId) -> Vec<Confirm> {
+    let grave = question.action.typed.as_ref().is_some_and(|t| t.manifest.severity() >= 3);
+    let doubts = findings
+        .iter()
+        .filter(|f| grave && matches!(f.code, code::UNPROVEN_DESTINATION | code::PROVENANCE_UNKNOWN))
+        .flat_map(|f| &f.about)
+        .filter(|doubt| doubt.class.is_destination());
+    let typed = doubts.filter_map(|doubt| {
+        let value = question.action.arguments.pointer(&doubt.at)?;
+        Confirm::of(approval, &doubt.at, doubt.class, value)
+    });
+    typed.collect()
 }
 
 /// Who may not answer, as the policy is now.
@@ -589,7 +658,7 @@ fn held(question: &Question<'_>) -> (Option<Tier>, Option<Tier>) {
     }
 }
 
-fn new_ask(question: &Question<'_>, need: Need, fresh: &Fresh) -> Ask {
+fn new_ask(question: &Question<'_>, need: Need, confirm: Vec<Confirm>, fresh: &Fresh) -> Ask {
     let principal = &question.action.principal;
     let (tier, instead_of) = held(question);
     Ask {
@@ -599,6 +668,7 @@ fn new_ask(question: &Question<'_>, need: Need, fresh: &Fresh) -> Ask {
         digest: question.action.digest,
         expires_at: question.now.plus_s(need.expires_s),
         need,
+        confirm,
         excluded: excluded(question),
         votes: Vec::new(),
         state: AskState::Pending,

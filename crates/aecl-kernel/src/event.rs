@@ -14,6 +14,7 @@ use crate::facts::{
 };
 use crate::id::{ActionId, ApprovalId, RunId};
 use crate::labels::Labels;
+use crate::past::{Added, Sum};
 use crate::plan::{Place, Standing};
 use crate::principal::Principal;
 use crate::time::Timestamp;
@@ -469,6 +470,10 @@ impl Entry {
             Event::TokenRevoked(e) => space.put(Key::Revoked(e.token.clone()), Some(Fact::Revoked(self.at))),
             Event::Ruled(e) => self.ruled(e, space)?,
             Event::Asked(ask) => {
+                // The same request again, for more people, is no new question.
+                if space.fact(&Key::Approval(ask.approval.clone()))?.is_none() {
+                    self.change_lineage(space, |run| run.questions += 1)?;
+                }
                 space.put(Key::AskOf(ask.digest), Some(Fact::AskOf(ask.approval.clone())));
                 space.put(Key::Open(ask.approval.clone()), Some(Fact::Open(ask.expires_at)));
                 space.put(Key::Approval(ask.approval.clone()), Some(Fact::Approval((**ask).clone())));
@@ -525,6 +530,7 @@ impl Entry {
             late: e.late,
             planned: e.planned,
             step: Place::default(),
+            questions: 0,
             trusted_bytes: 0,
         };
         space.put(Key::Run(run.clone()), Some(Fact::Run(fact)));
@@ -604,6 +610,19 @@ impl Entry {
         }
         for (name, rate) in &e.decision.rates {
             space.put(Key::Rate(name.clone()), Some(Fact::Rate(*rate)));
+        }
+        for added in &e.decision.adds {
+            match added {
+                Added::Sum(name, amount) => {
+                    let key = Key::Sum(name.clone());
+                    let sum = match space.fact(&key)? {
+                        Some(Fact::Sum(sum)) => sum,
+                        _ => Sum::default(),
+                    };
+                    space.put(key, Some(Fact::Sum(sum.with(e.now, *amount))));
+                }
+                Added::Known(name) => space.put(Key::Known(name.clone()), Some(Fact::Known(e.now))),
+            }
         }
         let key = Key::Active(e.principal.agent.clone());
         let active = match space.fact(&key)? {

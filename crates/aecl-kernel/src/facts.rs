@@ -9,11 +9,12 @@ use crate::catalogue::Compensation;
 use crate::code::Code;
 use crate::digest::Digest;
 use crate::id::{ActionId, AgentId, ApprovalId, RunId, TenantId};
-use crate::labels::Labels;
 use crate::labels::goal::Reading;
 use crate::labels::ingest::{Mark, TRUSTED_MAX, Trusted};
 use crate::labels::proof::Provenance;
+use crate::labels::{Labels, SECRET_UNTRACKED};
 use crate::manifest::{Budget, Of, Per, RateLimit};
+use crate::past::{Past, Sum};
 use crate::plan::{Place, Plan};
 use crate::principal::Principal;
 use crate::time::Timestamp;
@@ -47,6 +48,10 @@ pub enum Key {
     Calls(RunId, String),
     /// What this host can hold programs with.
     Cages,
+    /// How much came together in the last 24 hours.
+    Sum(String),
+    /// What an agent has done, or reached.
+    Known(String),
 }
 
 impl fmt::Display for Key {
@@ -68,6 +73,8 @@ impl fmt::Display for Key {
             Key::Trust(run, atom) => write!(f, "trust/{run}/{}", atom.hex()),
             Key::Calls(run, action) => write!(f, "calls/{run}/{action}"),
             Key::Cages => f.write_str("cages"),
+            Key::Sum(name) => write!(f, "sum/{name}"),
+            Key::Known(name) => write!(f, "known/{name}"),
         }
     }
 }
@@ -115,6 +122,8 @@ pub enum Fact {
     Trust(Vec<Mark>),
     Calls(u64),
     Cages(Cages),
+    Sum(Sum),
+    Known(Timestamp),
 }
 
 /// A run, as decisions need it. Its goal is kept apart, since it may be personal.
@@ -155,6 +164,9 @@ pub struct RunFact {
     /// How far it has come in the plan.
     #[serde(default, skip_serializing_if = "Place::is_start")]
     pub step: Place,
+    /// How often people were asked in it, and in the runs that were delegated from it.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub questions: u64,
     /// How much it rests on, in bytes of atoms.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub trusted_bytes: u64,
@@ -422,6 +434,9 @@ pub struct Facts {
     /// recorded before this was asked have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cages: Option<Cages>,
+    /// What the agent did before. Decisions that were recorded before this was asked have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub past: Option<Past>,
 }
 
 /// What a decision about an undo needs to know of the original.
@@ -466,15 +481,21 @@ impl Space for BTreeMap<Key, Fact> {
 /// Most marks of one atom; the best are kept.
 const MARKS_MAX: usize = 8;
 
-/// How much of these a run that rests on this much already may still rest on, in bytes: a prefix.
-pub fn affordable(trusted: &[Trusted], used: u64) -> (usize, u64) {
+/// How much of these a run that rests on this much already may still rest on: a prefix, and its bytes. What is
+/// beyond proves nothing; if a secret value is beyond, the labels say so.
+pub fn affordable<'a>(trusted: &'a [Trusted], used: u64, labels: &mut Labels) -> (&'a [Trusted], u64) {
     let mut bytes = 0u64;
     let fits = trusted.iter().take_while(|t| {
-        bytes = bytes.saturating_add(t.atom.bytes());
-        used.saturating_add(bytes) <= TRUSTED_MAX
+        let sum = bytes.saturating_add(t.atom.bytes());
+        let fits = used.saturating_add(sum) <= TRUSTED_MAX;
+        bytes = if fits { sum } else { bytes };
+        fits
     });
-    let count = fits.count();
-    (count, trusted.iter().take(count).map(|t| t.atom.bytes()).sum())
+    let (kept, beyond) = trusted.split_at(fits.count());
+    if beyond.iter().any(|t| t.mark.secret) {
+        labels.classes.insert(SECRET_UNTRACKED.to_owned());
+    }
+    (kept, bytes)
 }
 
 /// Puts what a run may rest on beside it, where it can be erased with the outputs it comes from. Whoever
@@ -622,6 +643,7 @@ impl Facts {
                 _ => Cages::default(),
             });
         }
+        facts.past = Past::gather(action, &facts.lineage, space)?;
         Ok(facts)
     }
 }

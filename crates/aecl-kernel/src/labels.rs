@@ -20,6 +20,9 @@ use std::collections::BTreeSet;
 /// The data class of values that must not leave.
 pub const SECRET: &str = "secret";
 
+/// A run that has it has read secret values that cannot be recognised again: too long, too short or too many.
+pub const SECRET_UNTRACKED: &str = "secret_untracked";
+
 /// What the outputs that a run has received carried.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Labels {

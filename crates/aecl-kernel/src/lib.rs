@@ -24,6 +24,7 @@ pub mod id;
 pub mod json;
 pub mod labels;
 pub mod manifest;
+pub mod past;
 pub mod plan;
 pub mod policy;
 pub mod principal;

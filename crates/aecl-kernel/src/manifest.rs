@@ -218,6 +218,9 @@ pub struct AgentManifest {
     /// Most calls in one run.
     #[serde(default)]
     pub max_tool_calls_per_run: Option<u64>,
+    /// How often people may be asked in one run; what needs a person after that is refused.
+    #[serde(default = "ten")]
+    pub max_questions_per_run: u64,
     /// Most calls at once.
     #[serde(default)]
     pub max_concurrent_calls: Option<u64>,
@@ -267,6 +270,9 @@ fn quarter_hour() -> u64 {
 }
 fn twenty_minutes() -> u64 {
     1200
+}
+fn ten() -> u64 {
+    10
 }
 fn three() -> u32 {
     3

@@ -11,12 +11,14 @@ mod typing;
 pub(crate) use compile::RuleText;
 
 use crate::bundle::OwnRule;
+use crate::catalogue::Catalogue;
 use crate::decide::Question;
 use crate::id::{ActionName, AgentId};
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Request,
-    RestrictedExpression, Schema,
+    Authorizer, Context, Decision, Effect, Entities, EntityId, EntityTypeName, EntityUid, Policy, PolicySet,
+    Request, RestrictedExpression, Schema, ValidationMode, Validator,
 };
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -50,6 +52,26 @@ pub enum Answer {
     NeedsApproval(Vec<Reason>),
     /// It could not be evaluated, so it is a no.
     Error(String),
+}
+
+/// A policy, for whoever analyses it.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    /// In Cedar's JSON.
+    pub json: Value,
+    /// What it asks for.
+    pub reason: Reason,
+    /// It says something else once somebody has agreed.
+    pub asks: bool,
+    /// It forbids; otherwise it permits.
+    pub forbids: bool,
+}
+
+/// The arguments of a schema that rules see: `text`, `long`, `decimal` or another kind, and whether they are
+/// always there.
+pub(crate) fn argument_types(schema: &Value) -> BTreeMap<String, (&'static str, bool)> {
+    let ArgumentType::Record(fields) = ArgumentType::record(schema) else { return BTreeMap::new() };
+    fields.into_iter().map(|(name, (kind, always))| (name, (kind.word(), always))).collect()
 }
 
 /// The policies that can matter for one agent and one action.
@@ -98,6 +120,45 @@ impl Policies {
                 made.map(move |r| (agent, action, r.id.as_str(), r.text.as_str()))
             })
         })
+    }
+
+    /// The schema of the rules in Cedar's JSON format, for whoever analyses them elsewhere.
+    pub fn schema_json(catalogue: &Catalogue) -> Value {
+        compile::schema_of(catalogue)
+    }
+
+    /// The policies that can matter for this agent and action, for whoever analyses them elsewhere.
+    pub(crate) fn of(&self, agent: &AgentId, action: &str) -> Vec<Told> {
+        let Some(slice) = self.slice(agent, action) else { return Vec::new() };
+        let told = |policy: &Policy| {
+            let json = policy.to_json().ok()?;
+            let id: &str = policy.id().as_ref();
+            Some(Told {
+                reason: slice.reasons.get(id)?.clone(),
+                asks: json.to_string().contains(r#""attr":"granted""#),
+                forbids: policy.effect() == Effect::Forbid,
+                json,
+            })
+        };
+        slice.set.policies().filter_map(told).collect()
+    }
+
+    /// One policy, written in Cedar, as Cedar's JSON; or why it is none.
+    pub(crate) fn json(text: &str) -> Result<Value, String> {
+        let policy = Policy::parse(None, text).map_err(|e| e.to_string())?;
+        policy.to_json().map_err(|e| e.to_string())
+    }
+
+    /// Says whether a condition can be asked about requests for an action.
+    pub(crate) fn condition(&self, action: &ActionName, condition: &str) -> Result<(), String> {
+        let name = Value::String(action.to_string());
+        let text = format!("forbid(principal, action == Action::{name}, resource) unless {{ {condition} }};");
+        let set = PolicySet::from_str(&text).map_err(|e| e.to_string())?;
+        if set.policies().count() != 1 {
+            return Err("it is more than one condition".into());
+        }
+        let result = Validator::new(self.schema.clone()).validate(&set, ValidationMode::Strict);
+        result.validation_errors().next().map_or(Ok(()), |e| Err(e.to_string()))
     }
 
     fn slice(&self, agent: &AgentId, action: &str) -> Option<&Slice> {

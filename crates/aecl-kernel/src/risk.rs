@@ -18,7 +18,7 @@ pub struct Factor {
     pub points: u32,
     /// What was seen.
     pub value: String,
-    /// Where that came from: `manifest`, `arguments`, `run`, `judge`, `provenance`.
+    /// Where that came from: `manifest`, `arguments`, `run`, `judge`, `provenance`, `history`.
     pub source: String,
 }
 
@@ -70,6 +70,10 @@ pub struct Weights {
     pub near_limit: (u32, u32),
     /// Points for at least 3, 10 and 100 rows or recipients.
     pub blast: (u32, u32, u32),
+    /// Points for amounts that come to more than `amount_above` in 24 hours, each of them below it.
+    pub amount_day: u32,
+    /// Points for the first use of an action, and of a destination, by this agent.
+    pub first_use: (u32, u32),
     /// Points for private data in the run.
     pub private: u32,
     /// Points for what speaks against the arguments, by the code of the finding.
@@ -129,6 +133,8 @@ impl Weights {
             severity: 10,
             near_limit: (10, 25),
             blast: (10, 25, 40),
+            amount_day: 25,
+            first_use: (5, 15),
             private: 10,
             doubts: doubts.into_iter().map(|(code, points)| (code.to_string(), points)).collect(),
             two_people_from: 80,
@@ -153,6 +159,8 @@ impl Default for Weights {
             severity: 0,
             near_limit: (0, 0),
             blast: (0, 0, 0),
+            amount_day: 50,
+            first_use: (0, 0),
             private: 0,
             doubts: BTreeMap::new(),
             two_people_from: 0,
@@ -189,8 +197,21 @@ pub struct Exposure<'a> {
     pub private: bool,
     /// The share of its limit that the amount takes, in hundredths, where an argument has a limit.
     pub of_limit: Option<u32>,
+    /// What the agent did before.
+    pub recent: Recent,
     /// What speaks against the arguments and for another purpose than the goal's.
     pub doubts: &'a [Code],
+}
+
+/// What the agent did before, as far as it counts for risk.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Recent {
+    /// What the amounts of the last 24 hours come to, with this one.
+    pub amount: Option<Decimal>,
+    /// The agent has never done this.
+    pub first_action: bool,
+    /// The agent has never reached one of the destinations.
+    pub first_destination: bool,
 }
 
 /// Adds up the factors of an action.
@@ -201,6 +222,24 @@ pub fn assess(e: &Exposure<'_>, weights: &Weights) -> Risk {
     };
     if let Some(amount) = e.amount.filter(|a| a.value > weights.amount_above) {
         add("amount", weights.amount, format!("{amount}, above {}", weights.amount_above), "arguments");
+    }
+    let alone = e.amount.is_some_and(|a| a.value > weights.amount_above);
+    let (sum, unit) = (e.recent.amount.unwrap_or_default(), e.amount.map_or("", |a| a.unit.as_str()));
+    let more = weights.amount_day.saturating_sub(if alone { weights.amount } else { 0 });
+    if sum > weights.amount_above && more > 0 {
+        let value = format!("{sum} {unit} in 24 hours, above {}", weights.amount_above);
+        add("amount_day", more, value, "history");
+    }
+    if e.recent.first_action && weights.first_use.0 > 0 {
+        add("first_action", weights.first_use.0, "the agent has never done this".into(), "history");
+    }
+    if e.recent.first_destination && weights.first_use.1 > 0 {
+        add(
+            "first_destination",
+            weights.first_use.1,
+            "the agent has never sent anything there".into(),
+            "history",
+        );
     }
     match (e.reversibility, e.window) {
         (Reversibility::Irreversible, _) => {

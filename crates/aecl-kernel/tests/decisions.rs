@@ -18,8 +18,9 @@ use aecl_kernel::decide::Ruling;
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind};
 use aecl_kernel::evidence::Evidence;
-use aecl_kernel::facts::{Fact, Key, KillScope, Meter};
+use aecl_kernel::facts::{Fact, Facts, Key, KillScope, Meter};
 use aecl_kernel::id::{ActionId, AgentId, Environment, ProjectId, RunId, TenantId, UserId};
+use aecl_kernel::past::Sum;
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
 use expect_test::expect_file;
@@ -32,6 +33,7 @@ struct Scene {
     who: Principal,
     proposal: Proposal,
     evidence: Vec<Evidence>,
+    forgets: bool,
 }
 
 impl Scene {
@@ -39,7 +41,7 @@ impl Scene {
         let (mut world, who) = (World::acme(), principal(agent));
         world.open(&who);
         let proposal = proposal(&who, action, arguments);
-        Self { world, proposal, who, evidence: Vec::new() }
+        Self { world, proposal, who, evidence: Vec::new(), forgets: false }
     }
 
     /// The run was opened for somebody else, or somewhere else.
@@ -141,6 +143,10 @@ impl Scene {
             "untrusted text read" => self.world.seen(&self.who.run, true, false),
             "private data read" => self.world.seen(&self.who.run, false, true),
             "untrusted and private read" => self.world.seen(&self.who.run, true, true),
+            "where values come from is lost" => {
+                self.set("untrusted text read");
+                self.forgets = true;
+            }
             "2 rows counted" => self.evidence.push(Evidence::counted(2)),
             "5000 rows counted" => self.evidence.push(Evidence::counted(5000)),
             "a judge adds 40" => self.evidence.push(Evidence {
@@ -330,6 +336,20 @@ impl Scene {
             "5 calls made" => {
                 drop(self.do_first("db.query", json!({"table": "t"}), 5, Some(OutcomeKind::Done)))
             }
+            "45,000 EUR paid in 24 hours" => {
+                let name = format!("agent:{}/acme/EUR", self.who.agent);
+                let sum = Sum::default().with(self.world.now, 45_000.into());
+                self.world.space.insert(Key::Sum(name), Fact::Sum(sum));
+            }
+            "10 questions asked" => {
+                let key = Key::Run(self.who.run.clone());
+                let Some(Fact::Run(run)) = self.world.space.get_mut(&key) else { panic!("no run") };
+                run.questions = 10;
+            }
+            "approved, 10 questions asked" => {
+                self.set("approved");
+                self.set("10 questions asked");
+            }
             "2 calls in flight" => drop(self.do_first("read_ticket", json!({"ticket": "1"}), 2, None)),
             "2 calls unknown" => {
                 drop(self.do_first("read_ticket", json!({"ticket": "1"}), 2, Some(OutcomeKind::Unknown)))
@@ -432,7 +452,12 @@ impl Page {
         for situation in situations {
             let mut scene = Scene::new(agent, action, &arguments);
             scene.set(situation);
-            let ruling = scene.world.propose_with(scene.proposal, &scene.evidence);
+            let forget = |facts: &mut Facts| {
+                if scene.forgets {
+                    facts.provenance = None;
+                }
+            };
+            let ruling = scene.world.propose_knowing(scene.proposal, &scene.evidence, forget);
             let decision = ruling.decision();
             let shown = arguments.as_object().unwrap().iter().filter(|(k, _)| *k != "body");
             let what = shown.map(|(k, v)| match v {
@@ -526,7 +551,13 @@ fn decisions_are_what_the_page_says() {
         "finance_agent_v2",
         "generate_payment_report",
         json!({"month": "2026-01"}),
-        &["clean run", "in sandbox", "untrusted text read", "a judge adds 40"],
+        &[
+            "clean run",
+            "in sandbox",
+            "untrusted text read",
+            "where values come from is lost",
+            "a judge adds 40",
+        ],
     );
     page.rows("finance_agent_v2", "generate_payment_report", json!({"month": "January"}), &["clean run"]);
     let transfer = json!({"amount": "100000.00", "currency": "INR", "to": "vendor_8821"});
@@ -642,7 +673,13 @@ fn decisions_are_what_the_page_says() {
         "treasury_agent",
         "pay_invoice",
         json!({"invoice": "R-1", "amount": 9000}),
-        &["clean run", "untrusted text read", "in sandbox", "EUR 45,000 paid today"],
+        &[
+            "clean run",
+            "untrusted text read",
+            "in sandbox",
+            "EUR 45,000 paid today",
+            "45,000 EUR paid in 24 hours",
+        ],
     );
     page.rows("treasury_agent", "pay_invoice", json!({"invoice": "R-1", "amount": 20001}), &["clean run"]);
     page.rows("treasury_agent", "pay_invoice", json!({"invoice": "R-1", "amount": -1}), &["clean run"]);
@@ -689,6 +726,8 @@ fn decisions_are_what_the_page_says() {
         &[
             "clean run",
             "untrusted text read",
+            "10 questions asked",
+            "approved, 10 questions asked",
             "private data read",
             "approved",
             "rejected",

@@ -17,7 +17,7 @@ use aecl_kernel::id::{ActionId, AgentId, ApprovalId, PersonId, RunId};
 use aecl_kernel::json::Limits;
 use aecl_kernel::labels::Labels;
 use aecl_kernel::principal::Principal;
-use aecl_kernel::risk::{Exposure, Weights, assess};
+use aecl_kernel::risk::{Exposure, Recent, Weights, assess};
 use aecl_kernel::time::Timestamp;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -405,7 +405,7 @@ proptest! {
         let votes: Vec<Vote> = voters.iter().map(|(person, group, yes)| Vote {
             person: PersonId::new(&format!("p{person}")).unwrap(),
             groups: groups[*group].iter().map(|g| (*g).to_owned()).collect(),
-            yes: *yes, at: Timestamp(0), reason: String::new(), endorse: false,
+            yes: *yes, at: Timestamp(0), reason: String::new(), endorse: false, confirmed: false,
         }).collect();
         // The same, counted by trying everything: who sits where.
         let mut people: BTreeMap<&str, &Vote> = BTreeMap::new();
@@ -459,6 +459,7 @@ proptest! {
             egress: Egress::None,
             private: false,
             of_limit: None,
+            recent: Recent::default(),
             doubts: &[],
         };
         let points = |e: Exposure<'_>| assess(&e, &weights).points;
@@ -480,6 +481,8 @@ proptest! {
             ("egress", points(Exposure { egress: Egress::External, ..base() })),
             ("private", points(Exposure { private: true, ..base() })),
             ("limit", points(Exposure { of_limit: Some(60), ..base() })),
+            ("sum", points(Exposure { recent: Recent { amount: Some(Decimal::MAX), ..Recent::default() }, ..base() })),
+            ("first", points(Exposure { recent: Recent { first_action: true, first_destination: true, ..Recent::default() }, ..base() })),
             ("doubts", points(Exposure { doubts: &[code::OFF_INTENT, code::UNPROVEN_TARGET], ..base() })),
         ];
         for (what, after) in larger {

@@ -40,6 +40,7 @@ pub struct Rule {
 
 /// What was decided, on the record.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is made once for a decision and moved a few times")]
 pub enum Ruling {
     /// Act: this is the only key to the executor.
     Allowed(Recorded<Permit>),
@@ -317,8 +318,8 @@ fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page) -> Written<R
         Some(Fact::Run(run)) => run.trusted_bytes,
         _ => 0,
     };
-    let (count, trusted_bytes) = affordable(&c.trusted, used);
-    let trusted = c.trusted.get(..count).unwrap_or_default();
+    let mut labels = c.labels;
+    let (trusted, trusted_bytes) = affordable(&c.trusted, used, &mut labels);
     let undoable = c.outcome == OutcomeKind::Done && fact.compensation.is_some() && fact.mode != Mode::DryRun;
     let concluded = Concluded {
         rollback_token: undoable.then(|| format!("rbk_{}", c.action)),
@@ -328,7 +329,7 @@ fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page) -> Written<R
         message: c.message.chars().take(2000).collect(),
         output,
         output_bytes,
-        labels: c.labels,
+        labels,
         trusted_bytes,
         latency_ms: c.latency_ms,
         sandbox: c.sandbox,

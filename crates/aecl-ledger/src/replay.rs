@@ -3,9 +3,11 @@
 //!
 //! All of this reads a store or an export, and writes nothing.
 
+mod answers;
 mod facts;
 mod steps;
 
+pub use answers::{Answers, Band, answers};
 pub use facts::{Differs, FactsReport, verify_facts};
 pub use steps::{Step, What, steps};
 

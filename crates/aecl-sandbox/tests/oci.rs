@@ -17,7 +17,7 @@ use aecl_sandbox::{
     Access, Backend, Cage, ChangeKind, CollectLimits, HostUser, Level, Limits, Network, Outcome, Program,
     Runtime, SandboxError, View, probe, run, start,
 };
-use common::{cage, clocks, ended, is_root, shell, text};
+use common::{as_an_ordinary_user, cage, clocks, ended, is_root, shell, text};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 const COLLECT: CollectLimits =
@@ -43,6 +43,27 @@ async fn cages() -> Vec<Cage> {
 
 fn is_gvisor(cage: &Cage) -> bool {
     matches!(cage.backend, Backend::Runsc(_))
+}
+
+#[test]
+fn an_ordinary_user_hears_why_not() {
+    as_an_ordinary_user("an_ordinary_user_hears_why_not");
+}
+
+#[tokio::test]
+async fn only_root_has_runtimes_build_cages() {
+    if is_root() {
+        return;
+    }
+    for backend in &Backend::all()[1..] {
+        let why =
+            run(shell("true"), Cage { backend: backend.clone(), ..cage() }).await.unwrap_err().to_string();
+        assert!(
+            why.contains("run AECL as root, or use the backend `native`") || why.contains("apt-get"),
+            "{why}"
+        );
+        assert!(!probe(std::slice::from_ref(backend)).await[0].available);
+    }
 }
 
 #[tokio::test]
@@ -84,6 +105,14 @@ async fn each_end_has_its_own_name() {
         running.stdin.take().unwrap().write_all(b"hello").await.unwrap();
         running.kill();
         assert_eq!(running.wait().await.outcome, Outcome::Killed, "{name}");
+        if !is_gvisor(&cage) {
+            let source = env!("CARGO_BIN_EXE_aecl-attacker").into();
+            let view = View { source, at: "/attacker".into(), access: Access::ReadOnly };
+            let argv = ["/attacker", "int80"].map(String::from).to_vec();
+            let program = Program { argv, ..shell("") };
+            let end = run(program, Cage { views: vec![view], ..cage.clone() }).await.unwrap();
+            assert_eq!(end.outcome, Outcome::Seccomp, "{name}");
+        }
         let missing = Program { argv: vec!["/no/such".into()], env: BTreeMap::new(), cwd: None };
         let error = run(missing, cage.clone()).await.unwrap_err();
         assert!(matches!(error, SandboxError::NotInCage { .. }), "{name}: {error}");

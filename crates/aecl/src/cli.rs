@@ -30,7 +30,7 @@ use std::process::ExitCode;
     name = "aecl",
     version,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done · 1 failed · 2 wrong usage · 3 refused by policy or a person · 4 waiting for a person · 5 the record does not verify"
+    after_help = "Exit codes: 0 done · 1 failed · 2 wrong usage · 3 refused by policy or a person · 4 waiting for a person · 5 the record does not verify · 6 not known"
 )]
 struct Cli {
     #[command(flatten)]
@@ -110,6 +110,8 @@ pub enum Exit {
     Pending,
     /// The record does not verify.
     Unverified,
+    /// It could not be found out.
+    Unknown,
     /// As the program that was run.
     Program(u8),
 }
@@ -122,6 +124,7 @@ impl From<Exit> for ExitCode {
             Exit::Refused => 3,
             Exit::Pending => 4,
             Exit::Unverified => 5,
+            Exit::Unknown => 6,
             Exit::Program(code) => code,
         })
     }
@@ -139,12 +142,14 @@ pub struct Error {
     pub code: Option<String>,
     /// What to do next.
     pub hint: Option<String>,
+    /// How the command ends.
+    pub exit: Exit,
 }
 
 impl Error {
     /// An error without a hint.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: None, hint: None }
+        Self { message: message.into(), code: None, hint: None, exit: Exit::Failed }
     }
 
     /// The same, with what to do next.
@@ -158,7 +163,7 @@ impl Error {
 impl From<aecl_gate::GateError> for Error {
     fn from(e: aecl_gate::GateError) -> Self {
         let code = Some(e.code().to_string());
-        Self { message: e.to_string(), code, hint: None }
+        Self { code, ..Self::new(e.to_string()) }
     }
 }
 
@@ -226,7 +231,7 @@ pub fn main() -> ExitCode {
                     show::say(&format!("hint: {hint}"));
                 }
             }
-            Exit::Failed.into()
+            error.exit.into()
         }
     }
 }

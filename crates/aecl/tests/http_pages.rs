@@ -112,6 +112,52 @@ async fn one_click_decides_and_a_get_never_does() {
     assert!(text.contains("\"view\":\"sha256:"), "the record says what was shown");
 }
 
+/// A transfer that waits after the run has read a mail: nobody who is trusted has named its account.
+async fn pending_after_a_mail(s: &Served) -> (String, String) {
+    let (_, token) = s.run("payer").await;
+    let mail = json!({"action": "mail.read", "arguments": {"id": "m1"}});
+    assert_eq!(s.post(&token, "/v1/actions", &mail).await.json()["state"], "done");
+    let id = s.transfer(&token, "10", json!({})).await.json()["approval"]["id"].as_str().unwrap().to_owned();
+    (token, id)
+}
+
+#[tokio::test]
+async fn a_yes_to_an_unproven_account_is_typed_on_the_page() {
+    let s = Served::start().await;
+    let (token, id) = pending_after_a_mail(&s).await;
+    let cookie = cookie_of(&s, &s.keys.finn).await;
+    let (path, with) = (format!("/approvals/{id}"), [("cookie", cookie.as_str())]);
+    let page = s.send("GET", &path, &with, b"").await.text;
+    let asks = "To approve, type the last 4 characters of <code>account</code>";
+    assert!(page.contains(asks) && page.contains("<input required"), "{page}");
+    let csrf = field(&page, "csrf");
+    let yes = |typed: &str| format!("answer=approve&csrf={csrf}&confirm_0={typed}");
+    for wrong in ["", "9999"] {
+        let refused = form(&s, &path, &with, &yes(wrong)).await;
+        assert_eq!(refused.status, 409, "{}", refused.text);
+        assert!(refused.text.contains("it still waits") && refused.text.contains("confirmation_wanted"));
+    }
+    assert_eq!(form(&s, &path, &with, &yes("CC-9")).await.status, 303);
+    assert_eq!(s.transfer(&token, "10", json!({})).await.json()["state"], "done");
+}
+
+#[tokio::test]
+async fn a_yes_to_an_unproven_account_is_typed_over_http() {
+    let s = Served::start().await;
+    let (_, id) = pending_after_a_mail(&s).await;
+    let path = format!("/v1/approvals/{id}");
+    let shown = s.get(&s.keys.finn, &path).await.json();
+    assert_eq!(shown["confirm"], json!([{"at": "/account", "what": "the last 4 characters of `account`"}]));
+    let approve = format!("{path}/approve");
+    let refused = s.post(&s.keys.finn, &approve, &json!({})).await;
+    assert_eq!((refused.status, refused.json()["code"].clone()), (409, json!("confirmation_wanted")));
+    let done = s.post(&s.keys.finn, &approve, &json!({"confirm": ["cc-9"]})).await;
+    assert_eq!(done.json()["state"], "approved", "{}", done.text);
+    let (_, other) = pending_after_a_mail(&s).await;
+    let no = s.post(&s.keys.finn, &format!("/v1/approvals/{other}/reject"), &json!({})).await;
+    assert_eq!(no.json()["state"], "rejected", "a no needs nothing");
+}
+
 #[tokio::test]
 async fn logging_out_and_losing_the_key_end_a_login() {
     let s = Served::start().await;

@@ -64,7 +64,7 @@ fn actions() -> Value {
 
 fn agents() -> Value {
     json!([
-        {"agent_id": "clerk", "allowed_actions": ["look", "note", "poke", "pay", "wire", "transfer", "rename", "contacts"], "blocked_actions": [],
+        {"agent_id": "clerk", "max_questions_per_run": 100, "allowed_actions": ["look", "note", "poke", "pay", "wire", "transfer", "rename", "contacts"], "blocked_actions": [],
          "run_ttl_seconds": 1200, "token_ttl_seconds": 900,
          "budgets": [{"unit": "EUR", "limit": "1000", "per": "day"}]},
         {"agent_id": "reader", "allowed_actions": ["look"]},
@@ -85,11 +85,31 @@ impl House {
         Self::open(Memory::new(), world, Arc::new(AtomicI64::new(START_MS))).await.unwrap()
     }
 
+    /// A house with judges of intent.
+    pub async fn judged(judges: Value) -> Self {
+        let world = Arc::new(FakeWorld::default());
+        let clock = Arc::new(AtomicI64::new(START_MS));
+        let house = Self::open_with(json!({ "judges": judges }), Memory::new(), world, clock).await.unwrap();
+        house.world.turn(Mood::Answers(r#"{"id":"p1"}"#.into()));
+        house
+    }
+
     async fn open(memory: Memory, world: Arc<FakeWorld>, clock: Arc<AtomicI64>) -> Result<Self, GateError> {
+        Self::open_with(json!({}), memory, world, clock).await
+    }
+
+    async fn open_with(
+        more: Value,
+        memory: Memory,
+        world: Arc<FakeWorld>,
+        clock: Arc<AtomicI64>,
+    ) -> Result<Self, GateError> {
+        let mut config = json!({"origin": "example.com/walk"});
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let (store, faults) = Faulty::new(Box::new(memory.reopen()));
         let told = clock.clone();
         let parts = Parts {
-            config: serde_json::from_value(json!({"origin": "example.com/walk"})).unwrap(),
+            config: serde_json::from_value(config).unwrap(),
             bundle: Bundle::compile(sources()).unwrap(),
             store: Box::new(store),
             ledger_key: SigningKey::from_bytes(&[7; 32]),

@@ -11,6 +11,7 @@ mod cages;
 mod crash;
 mod credentials;
 mod house;
+mod judges;
 mod people;
 mod permits;
 mod policy;

@@ -1,21 +1,26 @@
 //! Residual authority: what an agent could still do without a person if its model were the attacker.
 //!
 //! A run is assumed to have read a stranger's text and private data. The attacker picks any action that
-//! changes something and any arguments. What share of (task, action) pairs gets through?
+//! changes something and any arguments, and all checks judge it, those of provenance and intent with the goal of
+//! the task. What share of (task, action) pairs gets through?
 //!
-//! Arguments are tried, not proven: the most harmless ones that the schema takes, every choice that it lists,
-//! allowed destinations, and what the examples of the bundle use. So this is a floor, not a ceiling.
+//! For each argument the attacker has what the goal says (every word, number, address and quotation), what an
+//! output that somebody trusted stands behind may have said, what the examples use, what the schema lists, the
+//! smallest amounts, and values of his own; or he leaves it out. He starts from several sets and improves one
+//! argument after the other. So arguments are tried, not proven: the figure is a floor, not a ceiling.
 
-use super::{Bundle, Problem, Situation, Source, examples, read_each};
+mod attacker;
+
+use super::{Bundle, Problem, Situation, Source, examples, read_each, sample};
 use crate::catalogue::TypedAction;
-use crate::decide::Verdict;
 use crate::id::{ActionName, AgentId, BadId};
+use attacker::Attacker;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Most sets of arguments that are tried for one pair.
-const TRIES_MAX: usize = 48;
+/// Most sets of arguments from which one pair is tried.
+const TRIES_MAX: usize = 3;
 
 /// A task and an action that changes something.
 #[derive(Debug, Clone, Serialize)]
@@ -30,12 +35,17 @@ pub struct Pair {
     /// Arguments with which nobody is asked, if some were found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub through: Option<Value>,
+    /// Where the attacker has each of them from.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub from: BTreeMap<String, &'static str>,
+    /// How grave the action is, 0 to 3.
+    pub severity: u8,
 }
 
 /// Everything that was tried.
 #[derive(Debug, Clone, Serialize)]
 pub struct Residual {
-    /// Every (task, action) pair.
+    /// Every (task, action) pair, the gravest first.
     pub pairs: Vec<Pair>,
 }
 
@@ -52,8 +62,9 @@ impl Residual {
 }
 
 impl Bundle {
-    /// Tries what a hijacked agent could still do without a person.
-    pub fn residual(&self) -> Result<Residual, BadId> {
+    /// Tries what a hijacked agent could still do without a person. `goals` are tasks of every agent, beside those of
+    /// the examples.
+    pub fn residual(&self, goals: &[String]) -> Result<Residual, BadId> {
         let examples = self.tasks();
         let mut known: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for example in &examples {
@@ -62,61 +73,61 @@ impl Bundle {
         let mut pairs = Vec::new();
         for manifest in self.agents() {
             let agent = &manifest.agent_id;
-            let mut tasks: Vec<(Option<String>, Situation)> = Vec::new();
-            let mut seen = BTreeSet::new();
-            for example in examples.iter().filter(|e| e.agent == *agent) {
-                let task = example.situation()?;
-                // Two examples of the same task are one.
-                if seen.insert(task_of(&task)) {
-                    tasks.push((Some(example.name.clone()), task));
-                }
-            }
-            if tasks.is_empty() {
-                tasks.push((None, bare(agent)?));
-            }
-            for (name, typed) in
-                self.catalogue().iter().filter(|(_, t)| t.manifest.effect.changes_something())
-            {
-                let tries = arguments(typed, known.get(name.as_str()).map_or(&[][..], Vec::as_slice));
-                for (task, situation) in &tasks {
-                    let through = self.through(situation, name, &tries)?;
+            let tasks = self.tasks_of(agent, &examples, goals)?;
+            for (task, situation) in &tasks {
+                let attacker = Attacker::new(self, manifest, situation)?;
+                for (name, typed) in
+                    self.catalogue().iter().filter(|(_, t)| t.manifest.effect.changes_something())
+                {
+                    let tries = arguments(typed, known.get(name.as_str()).map_or(&[][..], Vec::as_slice));
+                    let found = attacker.attack(name, typed, &tries)?;
+                    let (through, from) = found.map_or((None, BTreeMap::new()), |(v, from)| (Some(v), from));
                     pairs.push(Pair {
                         agent: agent.clone(),
                         task: task.clone(),
                         action: name.clone(),
                         through,
+                        from,
+                        severity: typed.manifest.severity(),
                     });
                 }
             }
         }
+        pairs.sort_by_key(|pair| std::cmp::Reverse((pair.through.is_some(), pair.severity)));
         Ok(Residual { pairs })
     }
 
-    fn tasks(&self) -> Vec<examples::Example> {
+    /// The tasks of an agent: its name, and the situation without an action.
+    fn tasks_of(
+        &self,
+        agent: &AgentId,
+        examples: &[examples::Example],
+        goals: &[String],
+    ) -> Result<Vec<(Option<String>, Situation)>, BadId> {
+        let mut tasks: Vec<(Option<String>, Situation)> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for example in examples.iter().filter(|e| e.agent == *agent) {
+            let task = example.situation()?;
+            // Two examples of the same task are one.
+            if seen.insert(task_of(&task)) {
+                tasks.push((Some(example.name.clone()), task));
+            }
+        }
+        for goal in goals {
+            let task = Situation { goal: Some(goal.clone()), ..bare(agent)? };
+            tasks.push((Some(goal.chars().take(60).collect()), task));
+        }
+        if tasks.is_empty() {
+            tasks.push((None, bare(agent)?));
+        }
+        Ok(tasks)
+    }
+
+    pub(super) fn tasks(&self) -> Vec<examples::Example> {
         // They were read when the bundle was compiled.
         let mut problems: Vec<Problem> = Vec::new();
         let about = self.sources().iter().filter(|s| s.path.starts_with("examples/"));
         about.flat_map(|source: &Source| read_each(source, &mut problems)).collect()
-    }
-
-    fn through(
-        &self,
-        task: &Situation,
-        action: &ActionName,
-        tries: &[Value],
-    ) -> Result<Option<Value>, BadId> {
-        for arguments in tries {
-            let mut situation = task.clone();
-            situation.action = action.to_string();
-            situation.arguments = arguments.to_string().into_bytes();
-            situation.labels.untrusted = true;
-            situation.labels.private = true;
-            let (_, ruling) = situation.rule(self)?;
-            if ruling.decision().verdict == Verdict::Allow {
-                return Ok(Some(arguments.clone()));
-            }
-        }
-        Ok(None)
     }
 }
 
@@ -168,7 +179,7 @@ fn arguments(typed: &TypedAction, known: &[Value]) -> Vec<Value> {
 }
 
 /// Values for one argument.
-fn choices(typed: &TypedAction, pointer: &str, schema: &Value) -> Vec<Value> {
+pub(super) fn choices(typed: &TypedAction, pointer: &str, schema: &Value) -> Vec<Value> {
     let fields = &typed.manifest.fields;
     if let Some(field) = fields.destination.as_ref().filter(|f| f.value == pointer) {
         let listed: Vec<Value> = field.allowed.iter().flatten().take(4).map(|d| destination(d)).collect();
@@ -213,6 +224,9 @@ fn texts(typed: &TypedAction, pointer: &str, schema: &Value) -> Vec<Value> {
     }
     if fields.amount.as_ref().is_some_and(|a| a.unit_at.as_deref() == Some(pointer)) {
         return vec![json!("EUR"), json!("USD")];
+    }
+    if let Some(sample) = schema.get("pattern").and_then(Value::as_str).and_then(sample::of) {
+        return vec![json!(sample)];
     }
     match schema.get("format").and_then(Value::as_str) {
         Some("email") => vec![json!("eve@evil.example")],

@@ -45,9 +45,23 @@ pub struct Situation {
 }
 
 impl Situation {
+    /// The run, by its name.
+    pub(super) fn of_run() -> Result<RunId, BadId> {
+        RunId::new("run_example")
+    }
+
     /// Makes the decision. Gives what was understood of the proposal, too.
     pub fn rule(&self, bundle: &Bundle) -> Result<(Arc<Action>, Ruling), BadId> {
-        let run = RunId::new("run_example")?;
+        self.rule_knowing(bundle, &BTreeMap::new())
+    }
+
+    /// The same in a run that rests on more than its goal.
+    pub(super) fn rule_knowing(
+        &self,
+        bundle: &Bundle,
+        known: &BTreeMap<Key, Fact>,
+    ) -> Result<(Arc<Action>, Ruling), BadId> {
+        let run = Self::of_run()?;
         let principal = Principal {
             agent: self.agent.clone(),
             user: self.user.clone(),
@@ -77,9 +91,12 @@ impl Situation {
         if let (Some(goal), Some(run)) = (&self.goal, &facts.run) {
             let key = Key::Goal(run.principal.run.clone());
             let goal = Goal::new(goal.clone(), None);
-            let mut space = BTreeMap::from([(key, Fact::Goal(goal))]);
+            let mut space = known.clone();
+            space.insert(key, Fact::Goal(goal));
             let Ok(provenance) = Provenance::gather(&action, run, &[], &mut space);
             facts.provenance = provenance;
+        } else if self.labels.untrusted {
+            facts.provenance = Provenance::as_if_asked_for(&action);
         }
         let fresh =
             Fresh { action: ActionId::new("act_example")?, approval: ApprovalId::new("apr_example")? };
@@ -103,6 +120,7 @@ impl Situation {
             next_seq: 0,
             late: false,
             planned: false,
+            questions: 0,
             step: Place::default(),
             trusted_bytes: 0,
         }

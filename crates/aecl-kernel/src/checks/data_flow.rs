@@ -8,8 +8,8 @@ use crate::catalogue::flow::{Class, Egress, Endorses};
 use crate::code::{self, Code};
 use crate::decide::{Doubt, Findings, Question};
 use crate::labels::atoms::plain;
-use crate::labels::canon;
 use crate::labels::proof::{Leaf, Provenance, leaves, needs_proof, suffices};
+use crate::labels::{SECRET_UNTRACKED, canon};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
@@ -21,7 +21,10 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     }
     let leaves = leaves(q.action, typed);
     canonical(&leaves, findings);
-    let Some(provenance) = q.facts.provenance.as_ref().filter(|_| is_tainted(q)) else { return };
+    if !is_tainted(q) {
+        return;
+    }
+    let Some(provenance) = &q.facts.provenance else { return unknown(q, &leaves, changes, findings) };
     let strict = is_strict(q);
     let about = |pointers: &mut dyn Iterator<Item = &String>| -> Vec<Doubt> {
         let class = |at: &str| typed.roles.of_pointer(at).map_or(Class::Content, |a| a.class);
@@ -50,6 +53,34 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         findings.row(code::UNGROUNDED, strict, text, Vec::new());
     }
     outside(q, typed, &leaves, provenance, findings);
+    untracked(q, typed, findings);
+}
+
+/// Nobody has looked where the values come from, or the answer is lost: nothing is proven then. An undo is made of
+/// what is on record, so nobody has to ask.
+fn unknown(q: &Question<'_>, leaves: &[Leaf<'_>], changes: bool, findings: &mut Findings) {
+    let wanting = leaves.iter().filter(|l| needs_proof(l.argument.class, changes));
+    let about: Vec<Doubt> =
+        wanting.map(|l| Doubt { at: l.pointer.clone(), class: l.argument.class }).collect();
+    if q.action.compensates.is_none() && (changes || !about.is_empty()) {
+        let text = format!(
+            "the run has read what strangers wrote, and where the arguments of `{}` come from is not known",
+            q.action.name
+        );
+        findings.row(code::PROVENANCE_UNKNOWN, is_strict(q), text, about);
+    }
+}
+
+/// A secret value that is not kept track of may be in anything that leaves.
+fn untracked(q: &Question<'_>, typed: &TypedAction, findings: &mut Findings) {
+    let untracked = q.facts.run.as_ref().is_some_and(|run| run.labels.classes.contains(SECRET_UNTRACKED));
+    if untracked && typed.egress != Egress::None {
+        let text = format!(
+            "the run has read secret values that are too long, too short or too many to be recognised, and `{}` may carry one out",
+            q.action.name
+        );
+        findings.row(code::PROVENANCE_UNKNOWN, is_strict(q), text, Vec::new());
+    }
 }
 
 /// What is asked about each role, in the order of the table.

@@ -10,8 +10,15 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     if understood(q).is_none() {
         return;
     }
-    let Some(standing) = q.facts.provenance.as_ref().and_then(|p| p.plan) else { return };
     let name = &q.action.name;
+    let Some(standing) = q.facts.provenance.as_ref().and_then(|p| p.plan) else {
+        // It was erased with the goal. What it said is not known, so nothing is a step of it.
+        if q.facts.run.as_ref().is_some_and(|run| run.planned) && q.action.compensates.is_none() {
+            let text = format!("a plan was declared and is not known any more, so `{name}` is no step of it");
+            findings.row(code::OFF_PLAN, is_strict(q), text, Vec::new());
+        }
+        return;
+    };
     let why = match standing {
         Standing::Step { .. } | Standing::Read => return,
         Standing::Unlisted => format!("the declared plan has no step `{name}`"),

@@ -6,7 +6,8 @@ use crate::code::{self, Code};
 use crate::decide::{Doubt, Findings, Question};
 use crate::evidence::counted;
 use crate::labels::proof::leaves;
-use crate::risk::{Exposure, assess};
+use crate::past::Trace;
+use crate::risk::{Exposure, Recent, assess};
 use crate::understand::What;
 use crate::understand::sql::SqlEffect;
 use rust_decimal::Decimal;
@@ -15,7 +16,8 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let Some(typed) = &q.action.typed else { return };
     let manifest = &typed.manifest;
     let compensation = manifest.compensation.as_ref();
-    let of_limit = share_of_limit(q, findings);
+    let trace = Trace::of(q.action, q.facts.holders(&q.action.principal));
+    let of_limit = share_of_limit(q, findings).max(share_of_day(q, &trace, findings));
     let mut doubts: Vec<Code> =
         findings.list.iter().map(|f| f.code).filter(|c| table::row(*c).is_some()).collect();
     doubts.sort_unstable();
@@ -35,6 +37,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
             egress: typed.egress,
             private: q.facts.run.as_ref().is_some_and(|r| r.labels.private),
             of_limit,
+            recent: recent(q, &trace),
             doubts: &doubts,
         },
         q.bundle.weights(),
@@ -75,7 +78,7 @@ fn share_of_limit(q: &Question<'_>, findings: &mut Findings) -> Option<u32> {
         // What is no number is the worst number.
         let share = match crate::amount::decimal(leaf.value) {
             Some(n) if n.is_sign_negative() || limit.is_zero() => u32::MAX,
-            Some(n) => u32::try_from((n * Decimal::ONE_HUNDRED / limit).ceil()).unwrap_or(u32::MAX),
+            Some(n) => share(n, limit),
             None => u32::MAX,
         };
         if share > 100 {
@@ -86,6 +89,47 @@ fn share_of_limit(q: &Question<'_>, findings: &mut Findings) -> Option<u32> {
         most = most.max(Some(share));
     }
     most
+}
+
+/// The largest share of its limit, in hundredths, that an argument takes together with what the agent sent to the
+/// same destinations in the last 24 hours. Many small amounts are a large one.
+fn share_of_day(q: &Question<'_>, trace: &Trace, findings: &mut Findings) -> Option<u32> {
+    let past = q.facts.past.as_ref()?;
+    let mut most = None;
+    for limited in &trace.limited {
+        let before = past.sum(&limited.name, q.now);
+        let sum = before.checked_add(limited.amount).unwrap_or(Decimal::MAX);
+        // The value alone was looked at before.
+        let already = findings.list.iter().any(|f| f.code == code::AMOUNT_ABOVE_LIMIT);
+        if sum > limited.limit && !already {
+            let text = format!(
+                "`{}` comes to {sum} for the same destination in 24 hours, and its limit is {}",
+                limited.at.trim_start_matches('/'),
+                limited.limit
+            );
+            findings.row(code::SUM_ABOVE_LIMIT, super::is_strict(q), text, Vec::new());
+        }
+        most = most.max(Some(share(sum, limited.limit)));
+    }
+    most
+}
+
+/// So many hundredths of a limit.
+fn share(n: Decimal, limit: Decimal) -> u32 {
+    let hundredths = n.checked_mul(Decimal::ONE_HUNDRED).and_then(|n| n.checked_div(limit));
+    hundredths.and_then(|n| u32::try_from(n.ceil()).ok()).unwrap_or(u32::MAX)
+}
+
+/// What the agent, and those it acts for, did before.
+fn recent(q: &Question<'_>, trace: &Trace) -> Recent {
+    let Some(past) = &q.facts.past else { return Recent::default() };
+    let sums =
+        trace.spent.iter().map(|(name, n)| past.sum(name, q.now).checked_add(*n).unwrap_or(Decimal::MAX));
+    Recent {
+        amount: sums.max(),
+        first_action: trace.does.as_ref().is_some_and(|name| past.first.contains(name)),
+        first_destination: trace.reaches.iter().any(|name| past.first.contains(name)),
+    }
 }
 
 /// How many rows or recipients: what an argument says, what its SQL says, what was counted; the largest. A

@@ -39,6 +39,12 @@ pub const ROWS: &[Row] = &[
     block(5, code::PLAN_VIOLATED, "the declared plan does not have it, and a value that matters is unproven"),
     ask(5, code::OFF_PLAN, "the declared plan does not have it"),
     ask(6, code::AMOUNT_ABOVE_LIMIT, "an amount is above the limit of its argument"),
+    ask(
+        6,
+        code::SUM_ABOVE_LIMIT,
+        "what went to the same destination in 24 hours comes to more than the limit",
+    ),
+    ask(8, code::PROVENANCE_UNKNOWN, "where the values come from, or what of them is secret, is not known"),
     ask(8, code::UNPROVEN_DESTINATION, "a destination is unproven"),
     ask(8, code::UNPROVEN_CREDENTIAL, "a credential is unproven"),
     ask(8, code::UNPROVEN_PROFILE, "personal data is unproven"),

@@ -5,7 +5,7 @@
 
 use super::atoms::{self, Atom};
 use super::goal::Reading;
-use super::{Labels, SECRET, canon};
+use super::{Labels, SECRET, SECRET_UNTRACKED, canon};
 use crate::catalogue::TypedAction;
 use crate::catalogue::flow::{Conf, Endorses, Form, OutputLabel, fits};
 use crate::json::{Document, Limits};
@@ -18,7 +18,7 @@ pub const READ_MAX: usize = 8 << 20;
 const LEAF_MAX: usize = 64 << 10;
 /// Most that a run may rest on, in bytes of its atoms. What is beyond proves nothing, so it asks.
 pub const TRUSTED_MAX: u64 = 1 << 20;
-/// Most atoms of one output.
+/// Most atoms of one output that prove something, and most that must not leave.
 const ATOMS_MAX: usize = 4096;
 /// Longest narrow value, in characters, and its most words.
 const NARROW: (usize, usize) = (64, 3);
@@ -69,6 +69,10 @@ pub fn ingest(typed: &TypedAction, output: &[u8], failed: bool, goal: Option<&Re
     let strict = || {
         let mut labels = declared.clone();
         labels.untrusted |= !typed.manifest.outputs.is_empty();
+        // What was not read may hold the secret.
+        if typed.manifest.outputs.iter().any(|label| label.conf == Conf::Secret) {
+            labels.classes.extend([SECRET.to_owned(), SECRET_UNTRACKED.to_owned()]);
+        }
         Ingested { labels, trusted: Vec::new() }
     };
     let limits = Limits { bytes_max: READ_MAX, ..Limits::default() };
@@ -82,12 +86,14 @@ pub fn ingest(typed: &TypedAction, output: &[u8], failed: bool, goal: Option<&Re
         Ok(_) | Err(_) => return strict(),
     };
     let Some((root, apart)) = envelope(read) else { return strict() };
-    let mut walk = Walk { typed, goal, out: Ingested::default(), path: String::new() };
+    let mut walk = Walk { typed, goal, out: Ingested::default(), path: String::new(), secrets: 0 };
     walk.out.labels.classes.clone_from(&typed.manifest.output.classes);
     walk.value(&root, "", false);
     if apart {
         walk.out.labels.join(&strict().labels);
     }
+    // Where there is no room for all, what must not leave comes first.
+    walk.out.trusted.sort_by_key(|trusted| !trusted.mark.secret);
     walk.out
 }
 
@@ -148,6 +154,8 @@ struct Walk<'a> {
     goal: Option<&'a Reading>,
     out: Ingested,
     path: String,
+    /// How many of what is kept are secret values.
+    secrets: usize,
 }
 
 impl Walk<'_> {
@@ -231,10 +239,16 @@ impl Walk<'_> {
 
     fn secret(&mut self, value: &Value) {
         self.out.labels.classes.insert(SECRET.to_owned());
-        if let Some(text) = atoms::plain(value).filter(|t| (6..=256).contains(&t.len())) {
-            let atom = Atom { kind: atoms::Kind::Secret, text };
-            self.push(Trusted { atom, mark: Mark { by: Endorses::Made, named: false, secret: true } });
+        let Some(text) = atoms::plain(value).filter(|text| !text.is_empty()) else { return };
+        // A secret of four digits stands in many texts, and a long one is rarely repeated as a whole.
+        if !(6..=256).contains(&text.len()) || self.secrets >= ATOMS_MAX {
+            self.out.labels.classes.insert(SECRET_UNTRACKED.to_owned());
+            return;
         }
+        self.secrets += 1;
+        let atom = Atom { kind: atoms::Kind::Secret, text };
+        let mark = Mark { by: Endorses::Made, named: false, secret: true };
+        self.out.trusted.push(Trusted { atom, mark });
     }
 
     fn trust(&mut self, form: Option<Form>, key: &str, value: &Value, mark: Mark) {
@@ -244,7 +258,7 @@ impl Walk<'_> {
     }
 
     fn push(&mut self, trusted: Trusted) {
-        if self.out.trusted.len() < ATOMS_MAX && trusted.atom.text.len() <= LEAF_MAX {
+        if self.out.trusted.len() - self.secrets < ATOMS_MAX && trusted.atom.text.len() <= LEAF_MAX {
             self.out.trusted.push(trusted);
         }
     }

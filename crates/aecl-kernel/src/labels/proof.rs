@@ -175,6 +175,25 @@ impl Goals {
 }
 
 impl Provenance {
+    /// As if the user had named every value and asked for exactly this: what a situation means that states no goal.
+    /// The worst case for whoever asks what could get through.
+    pub fn as_if_asked_for(action: &Action) -> Option<Self> {
+        let typed = action.typed.as_deref().filter(|_| action.problems.is_empty())?;
+        let named = || vec![Proof { by: Endorses::User, how: Some(How::Quoted), named: false }];
+        Some(Self {
+            proofs: leaves(action, typed).into_iter().map(|leaf| (leaf.pointer, named())).collect(),
+            links: BTreeSet::new(),
+            secrets: BTreeSet::new(),
+            grounded: true,
+            asks: Asks::Strongly { verb: String::new() },
+            delegates: false,
+            elsewhere: false,
+            plural: true,
+            earlier: 0,
+            plan: None,
+        })
+    }
+
     /// Looks up where the arguments come from. Nothing, where nobody has to know: the run has read no
     /// stranger's text and has no plan, and the action always asks or never; or it was not understood.
     pub fn gather<S: Space>(
@@ -197,7 +216,7 @@ impl Provenance {
             Some(Fact::Goal(goal)) if run.planned => goal.contract(),
             _ => None,
         };
-        let mut search = Search { space, runs, goals, plan: plan.clone(), typed };
+        let mut search = Search { space, runs, goals, plan: plan.clone(), late: run.late, typed };
         let leaves = leaves(action, typed);
         let mut out = Self {
             proofs: BTreeMap::new(),
@@ -263,6 +282,7 @@ struct Search<'a, S> {
     runs: Vec<RunId>,
     goals: Goals,
     plan: Option<Arc<plan::Plan>>,
+    late: bool,
     typed: &'a TypedAction,
 }
 
@@ -277,8 +297,10 @@ impl<S: Space> Search<'_, S> {
                 out.insert(Proof { by: mark.by, how: None, named: mark.named });
             }
         }
-        // Whoever opened the run wrote the plan, too.
-        if self.plan.as_ref().is_some_and(|plan| plan.says(&action.name, &leaf.pointer, leaf.value)) {
+        // Whoever opened the run wrote the plan, too. One that was declared after strangers had been read may be
+        // their words, like the goal beside it.
+        let own = self.plan.as_ref().filter(|_| !self.late);
+        if own.is_some_and(|plan| plan.says(&action.name, &leaf.pointer, leaf.value)) {
             out.insert(Proof { by: Endorses::User, how: Some(How::Quoted), named: false });
         }
         if leaf.argument.class.is_destination() && is_listed(self.typed, &leaf.pointer) {

@@ -31,10 +31,7 @@ impl Policies {
         rules: &[RuleText<'_>],
         problems: &mut Vec<Problem>,
     ) -> Option<Self> {
-        let types: BTreeMap<ActionName, ArgumentType> = catalogue
-            .iter()
-            .map(|(name, typed)| (name.clone(), ArgumentType::record(&typed.schema)))
-            .collect();
+        let types = types(catalogue);
         let schema = match Schema::from_json_value(schema(catalogue, &types)) {
             Ok(schema) => schema,
             Err(e) => {
@@ -287,6 +284,14 @@ fn quote(text: &str) -> String {
 /// The groups of actions that rules can name: `Action::"effect:pay"`, `Action::"reversibility:irreversible"`.
 fn groups(effect: &str, reversibility: &str) -> [String; 2] {
     [format!("effect:{effect}"), format!("reversibility:{reversibility}")]
+}
+
+fn types(catalogue: &Catalogue) -> BTreeMap<ActionName, ArgumentType> {
+    catalogue.iter().map(|(name, typed)| (name.clone(), ArgumentType::record(&typed.schema))).collect()
+}
+
+pub(super) fn schema_of(catalogue: &Catalogue) -> Value {
+    schema(catalogue, &types(catalogue))
 }
 
 fn schema(catalogue: &Catalogue, types: &BTreeMap<ActionName, ArgumentType>) -> Value {

@@ -82,6 +82,18 @@ impl ArgumentType {
         Self::Record(fields)
     }
 
+    /// Its kind in one word.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::Long => "long",
+            Self::Text => "text",
+            Self::Decimal => "decimal",
+            Self::Set(_) => "set",
+            Self::Record(_) => "record",
+        }
+    }
+
     /// The type in Cedar's JSON schema format.
     pub(super) fn schema(&self) -> Value {
         match self {

@@ -13,7 +13,9 @@ use aecl_kernel::event::{
     Started, TokenRevoked, VERSION, state_goal,
 };
 use aecl_kernel::evidence::Evidence;
-use aecl_kernel::facts::{ActionFact, Fact, Facts, Goal, Key, KillScope, Meter, rest_on};
+use aecl_kernel::facts::{
+    ActionFact, Fact, Facts, Goal, Key, KillScope, Meter, RunFact, affordable, rest_on,
+};
 use aecl_kernel::id::{ActionId, ApprovalId, PersonId, RunId};
 use aecl_kernel::json::Limits;
 use aecl_kernel::labels::Labels;
@@ -144,8 +146,10 @@ impl World {
             _ => None,
         };
         let taken = ingest(&typed, output.to_string().as_bytes(), false, goal.as_deref());
-        self.conclude_with(id, OutcomeKind::Done, taken.labels);
-        let Ok(()) = rest_on(&action.run, &taken.trusted, &mut self.space);
+        let mut labels = taken.labels;
+        let (trusted, bytes) = affordable(&taken.trusted, self.run(&action.run).trusted_bytes, &mut labels);
+        self.conclude_taking(id, OutcomeKind::Done, labels, bytes);
+        let Ok(()) = rest_on(&action.run, trusted, &mut self.space);
     }
 
     /// Proposes a read, which must be allowed, and takes its output in.
@@ -177,8 +181,19 @@ impl World {
     }
 
     pub fn propose_with(&mut self, proposal: Proposal, evidence: &[Evidence]) -> Ruling {
+        self.propose_knowing(proposal, evidence, |_| {})
+    }
+
+    /// The same, where something else is known than what is on record.
+    pub fn propose_knowing(
+        &mut self,
+        proposal: Proposal,
+        evidence: &[Evidence],
+        change: impl FnOnce(&mut Facts),
+    ) -> Ruling {
         let action = Arc::new(Action::parse(proposal, self.bundle.catalogue(), &Limits::default()));
-        let Ok(facts) = Facts::gather(&action, &self.bundle, &mut self.space);
+        let Ok(mut facts) = Facts::gather(&action, &self.bundle, &mut self.space);
+        change(&mut facts);
         let fresh = Fresh {
             action: ActionId::new(&self.name("act")).unwrap(),
             approval: ApprovalId::new(&self.name("apr")).unwrap(),
@@ -243,6 +258,17 @@ impl World {
         groups: &[&str],
         yes: bool,
     ) -> Result<AskState, &'static str> {
+        self.answer_typing(approval, (person, groups), yes, &[])
+    }
+
+    /// The same; the person also types this.
+    pub fn answer_typing(
+        &mut self,
+        approval: &ApprovalId,
+        (person, groups): (&str, &[&str]),
+        yes: bool,
+        typed: &[&str],
+    ) -> Result<AskState, &'static str> {
         let Some(Fact::Approval(ask)) = self.space.get(&Key::Approval(approval.clone())).cloned() else {
             return Err("approval_unknown");
         };
@@ -253,6 +279,7 @@ impl World {
             at: self.now,
             reason: String::new(),
             endorse: false,
+            confirmed: ask.is_confirmed_by(&typed.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>()),
         };
         let state = ask.admit(&vote).map_err(|(code, _)| code.as_str())?;
         let answered =
@@ -285,6 +312,10 @@ impl World {
     }
 
     pub fn conclude_with(&mut self, id: &ActionId, outcome: OutcomeKind, labels: Labels) {
+        self.conclude_taking(id, outcome, labels, 0);
+    }
+
+    fn conclude_taking(&mut self, id: &ActionId, outcome: OutcomeKind, labels: Labels, trusted_bytes: u64) {
         let run = self.action(id).run;
         let concluded = Concluded {
             action: id.clone(),
@@ -294,7 +325,7 @@ impl World {
             output: None,
             output_bytes: 0,
             labels,
-            trusted_bytes: 0,
+            trusted_bytes,
             latency_ms: 1,
             sandbox: "none".into(),
             traffic: None,
@@ -354,6 +385,13 @@ impl World {
 
     pub fn later_s(&mut self, seconds: u64) {
         self.now = self.now.plus_s(seconds);
+    }
+
+    pub fn run(&self, id: &RunId) -> RunFact {
+        match self.space.get(&Key::Run(id.clone())) {
+            Some(Fact::Run(fact)) => fact.clone(),
+            other => panic!("no run {id}: {other:?}"),
+        }
     }
 
     pub fn action(&self, id: &ActionId) -> ActionFact {

@@ -190,6 +190,7 @@ impl World {
             at: self.now(),
             reason: "because".into(),
             endorse: false,
+            confirmed: false,
         };
         Ok(self.ledger.answer(ask.approval.clone(), vote, None).await?.get().state)
     }

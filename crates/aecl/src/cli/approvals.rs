@@ -18,6 +18,7 @@ Examples:
   aecl approvals watch                         tells as it comes
   aecl approvals show apr_0199…                everything about one request
   aecl approvals approve apr_0199… --reason 'checked with the vendor'
+  aecl approvals approve apr_0199… --confirm 1212
   aecl approvals reject apr_0199… --reason 'unknown account'
 
 A yes is for exactly what is shown, once, and expires. Exit codes of approve: 0 enough people agree,

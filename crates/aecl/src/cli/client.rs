@@ -195,9 +195,6 @@ fn read(status: StatusCode, bytes: &[u8]) -> Result<Value, Error> {
     }
     let text =
         |name: &str| value.as_ref().and_then(|v| v.get(name)).and_then(Value::as_str).map(str::to_owned);
-    Err(Error {
-        message: text("detail").unwrap_or_else(|| format!("the server answered {status}")),
-        code: text("code"),
-        hint: text("hint"),
-    })
+    let message = text("detail").unwrap_or_else(|| format!("the server answered {status}"));
+    Err(Error { code: text("code"), hint: text("hint"), ..Error::new(message) })
 }

@@ -1,10 +1,12 @@
 //! `aecl policy`: whether a bundle loads, and what follows from it. Works without a server.
 
+mod calibrate;
 mod check;
 mod diff;
 mod learn;
 mod lint;
 mod outlook;
+mod prove;
 mod residual;
 mod show;
 mod simulate;
@@ -27,7 +29,9 @@ Examples:
   aecl policy lint                  what loads and is still doubtful
   aecl policy diff .aecl/policy ./new-policy
   aecl policy simulate --bundle ./new-policy
+  aecl policy prove                 what its properties claim, for all requests
   aecl policy residual --max-percent 10
+  aecl policy calibrate             how people answered, by the score of risk
   aecl policy learn > learned.json
 
 Each of them answers a script: 0 if all is well, 1 if it found what it looks for.")]
@@ -97,13 +101,13 @@ enum Command {
     /// Decide everything on record again by another bundle: what newly passes, is held or is blocked.
     Simulate(simulate::Args),
     /// Try what a hijacked agent could still do without a person, for each task and changing action.
-    Residual {
-        /// The bundle; by default policy/ in the directory of AECL.
-        #[arg(value_name = "DIR")]
-        bundle: Option<PathBuf>,
-        /// End with exit code 1 if a larger share gets through.
-        #[arg(long, value_name = "N")]
-        max_percent: Option<u8>,
+    Residual(residual::Args),
+    /// Prove for all requests what the bundle claims, which rules matter, and what another bundle does not allow.
+    Prove(prove::Args),
+    /// Show how people answered what was held, by the score of risk. It changes nothing.
+    Calibrate {
+        /// Only this agent.
+        agent: Option<String>,
     },
     /// Propose a first manifest for each agent from what is on record.
     Learn {
@@ -137,7 +141,9 @@ pub fn run(common: &Common, args: Args) -> Result {
             diff::run(common, &old, &new, &environment, exit_code)
         }
         Command::Simulate(args) => simulate::run(common, &args),
-        Command::Residual { bundle, max_percent } => residual::run(common, bundle, max_percent),
+        Command::Prove(args) => prove::run(common, &args),
+        Command::Residual(args) => residual::run(common, &args),
+        Command::Calibrate { agent } => calibrate::run(common, agent.as_deref()),
         Command::Learn { agent, out } => learn::run(common, agent.as_deref(), out.as_deref()),
     }
 }

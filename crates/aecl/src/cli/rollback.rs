@@ -75,7 +75,9 @@ fn told_of_run(answer: &Value, exit: Exit, aecl: &str) -> Page {
         Exit::Done => (Tone::Good, "Undone"),
         Exit::Pending => (Tone::Mind, "Waits for a person"),
         Exit::Refused => (Tone::Bad, "Stopped"),
-        Exit::Failed | Exit::Unverified | Exit::Program(_) => (Tone::Bad, "Not known to be undone"),
+        Exit::Failed | Exit::Unknown | Exit::Unverified | Exit::Program(_) => {
+            (Tone::Bad, "Not known to be undone")
+        }
     };
     page.line(format!("{}: {}", page.word(tone, word), show::inert_line(&answer.text("/run"))));
     let list = |at: &str| answer.pointer(at).and_then(Value::as_array).cloned().unwrap_or_default();
@@ -123,7 +125,9 @@ fn told(answer: &Value, id: &str, exit: Exit, aecl: &str) -> Page {
         Exit::Done => (Tone::Good, "Undone"),
         Exit::Pending => (Tone::Mind, "Waits for a person"),
         Exit::Refused => (Tone::Bad, "Refused"),
-        Exit::Failed | Exit::Unverified | Exit::Program(_) => (Tone::Bad, "Not known to be undone"),
+        Exit::Failed | Exit::Unknown | Exit::Unverified | Exit::Program(_) => {
+            (Tone::Bad, "Not known to be undone")
+        }
     };
     page.line(format!("{}: {}", page.word(tone, word), show::inert_line(id)));
     page.field("by", &format!("{} ({})", answer.text("/action"), answer.text("/state")));

@@ -171,7 +171,7 @@ pub async fn answer(
             Problem::of(code::REQUEST_INVALID, "`view` is no `sha256:` digest of 64 hexadecimal digits")
         })?),
     };
-    let reply = Reply { yes, reason: body.reason, view, endorse: body.endorse };
+    let reply = Reply { yes, reason: body.reason, view, endorse: body.endorse, confirm: body.confirm };
     let ask = app.gate.reply(by, &ApprovalId::new(approval)?, reply).await?;
     let state = ask.state_at(app.gate.now());
     Ok(Approval::of(&ask, state, &app.gate.config().url()))

@@ -327,5 +327,13 @@ fn answer(full: &Full, visitor: &Visitor, view: &Digest) -> Html {
         .when(!full.unproven.is_empty(), |h| {
             h.raw("<label><input type=\"checkbox\" name=\"endorse\" value=\"yes\"> The values above are right for the rest of this run, each in its role</label>")
         })
-        .raw("<div class=\"buttons\"><button class=\"no\" name=\"answer\" value=\"reject\">Reject</button><button class=\"yes\" name=\"answer\" value=\"approve\">Approve</button></div></form>")
+        .each(full.approval.confirm.iter().enumerate(), |h, (i, typed)| {
+            let number = i.to_string();
+            h.raw("<label class=\"confirm\">To approve, type ")
+                .prose(&typed.what)
+                .raw(" <input required autocomplete=\"off\" spellcheck=\"false\" maxlength=\"16\" name=\"confirm_")
+                .attribute(&number)
+                .raw("\"></label>")
+        })
+        .raw("<div class=\"buttons\"><button class=\"no\" name=\"answer\" value=\"reject\" formnovalidate>Reject</button><button class=\"yes\" name=\"answer\" value=\"approve\">Approve</button></div></form>")
 }

@@ -135,7 +135,10 @@ async fn answered(app: &App, visitor: &Visitor, approval: &str, request: Request
         _ => return Err(Problem::of(code::REQUEST_INVALID, "press one of the two buttons")),
     };
     let reason = fields.remove("reason").unwrap_or_default().trim().to_owned();
-    let with = AnswerWith { reason, view: fields.remove("view"), endorse: fields.contains_key("endorse") };
+    let typed = fields.iter().filter(|(name, _)| name.starts_with("confirm_"));
+    let confirm = typed.map(|(_, typed)| typed.clone()).collect();
+    let endorse = fields.contains_key("endorse");
+    let with = AnswerWith { reason, view: fields.remove("view"), endorse, confirm };
     let answered = take(app, &visitor.identity, approval, yes, with).await?;
     Ok(format!("/approvals/{}", answered.id))
 }

@@ -245,6 +245,15 @@ fn residual_counts_what_a_hijacked_agent_could_still_do() {
             .to_string(),
         )
         .unwrap();
+        fs::write(
+            dir.join("examples/clerk.json"),
+            json!({
+                "name": "notes", "agent": "clerk", "action": "note.write", "arguments": {"text": "x"},
+                "goal": "Write a note about the invoice.", "expect": "allow",
+            })
+            .to_string(),
+        )
+        .unwrap();
     });
     let ran = place.aecl.run(&["policy", "residual", &open]).ended(0);
     assert!(ran.out.contains("note.write"), "{}", ran.out);
@@ -261,4 +270,77 @@ fn bundles_that_are_shipped_leave_little_to_an_attacker() {
         assert!(left["pairs"].as_u64() > Some(0), "{left}");
         place.aecl.run(&["policy", "test", bundle]).ended(0);
     }
+}
+
+/// A hijacked agent has what the goal names, and only then gets through with it.
+#[test]
+fn an_attacker_has_what_the_goal_names_and_nothing_of_his_own_gets_through() {
+    let place = place();
+    let residual = |goal: &str| {
+        let bundle = place.other(&format!("mails{}", goal.len()), |dir| {
+            fs::write(dir.join("actions/mail.json"), json!({
+                "name": "mail.send", "effect": "send", "reversibility": "reversible", "output": {"untrusted": false},
+                "arguments": {"type": "object", "properties": {"to": {"type": "string", "format": "email"}}, "required": ["to"]},
+                "args": {"to": {"class": "dest_email"}}, "intent": {"strong": ["mail", "send"]},
+            }).to_string()).unwrap();
+            fs::write(dir.join("agents/clerk.json"), json!({
+                "agent_id": "clerk", "allowed_actions": ["mail.send"], "auto_approve_threshold": 1,
+            }).to_string()).unwrap();
+            fs::write(dir.join("examples/clerk.json"), json!({
+                "name": "mails", "agent": "clerk", "action": "mail.send", "arguments": {"to": "a@b.example"},
+                "goal": goal, "expect": "allow",
+            }).to_string()).unwrap();
+        });
+        let told = place.aecl.run(&["policy", "residual", &bundle, "--json"]).ended(0).json();
+        let pairs = told["details"].as_array().unwrap().clone();
+        pairs.into_iter().find(|p| p["agent"] == "clerk" && p["action"] == "mail.send").unwrap()
+    };
+    let named = residual("Send the report to anna@firm.example.");
+    assert_eq!(named["through"]["to"], "anna@firm.example", "{named}");
+    assert_eq!(named["from"]["to"], "the goal", "{named}");
+    assert_eq!(residual("Send the report to Anna")["through"], Value::Null);
+}
+
+#[test]
+fn a_claim_that_names_nothing_does_not_load() {
+    let place = place();
+    for (claim, wanted) in [
+        (json!({"name": "a", "never": {"agent": "asistant"}}), "did you mean `assistant`?"),
+        (json!({"name": "a", "never": {"action": "transfer_fund"}}), "did you mean `transfer_funds`?"),
+        (json!({"name": "a", "never": {"effect": "pays"}}), "no effect"),
+        (json!({"name": "a", "never": {"effect": "deploy"}}), "no agent and action"),
+        (json!({"name": "a"}), "either `never` or `always`"),
+        (json!({"name": "a", "never": {"people": 2}}), "`without: approval`"),
+        (
+            json!({"name": "a", "never": {"action": "transfer_funds", "when": "context.args.ammount > 1"}}),
+            "ammount",
+        ),
+        (
+            json!({"name": "a", "never": {"action": "transfer_funds", "when": "true }; permit(principal, action, resource) when { true"}}),
+            "`when`",
+        ),
+    ] {
+        let other = place.other(&format!("claim{}", wanted.len()), |dir| {
+            fs::write(dir.join("properties/own.json"), claim.to_string()).unwrap();
+        });
+        let ran = place.aecl.run(&["policy", "check", &other]).ended(1);
+        assert!(ran.out.contains(wanted), "{claim}: {}", ran.out);
+        fs::remove_dir_all(other).unwrap();
+    }
+}
+
+#[test]
+fn a_proof_without_its_programs_says_how_to_get_them() {
+    let place = place();
+    for args in [&["policy", "prove"][..], &["policy", "prove", "--json"][..]] {
+        let mut command = place.aecl.command(args);
+        let ran = command.env("AECL_PROVE", "/nowhere/aecl-prove").output().unwrap();
+        let said =
+            String::from_utf8_lossy(if args.len() == 2 { &ran.stderr } else { &ran.stdout }).into_owned();
+        assert_eq!(ran.status.code(), Some(6), "{said}");
+        assert!(said.contains("--path prove") && said.contains("apt-get install cvc5"), "{said}");
+    }
+    let ran =
+        place.aecl.run(&["policy", "prove", "--property", "money never moves without a persn"]).ended(1);
+    assert!(ran.err.contains("did you mean `money never moves without a person`?"), "{}", ran.err);
 }

@@ -60,11 +60,40 @@ fn a_person_answers_at_the_terminal() {
     let refused = aecl.run(&["approvals", "approve", &approval]).ended(1);
     assert!(refused.err.contains("[approver_refused]"), "{}", refused.err);
     assert_eq!(count(&scene.world, "payments"), 0);
+    let clicked = aecl.run(&["approvals", "approve", &approval, "--key", &keys.finn]).ended(1);
+    assert!(
+        clicked.err.contains("[confirmation_wanted]"),
+        "only a stranger named the account: {}",
+        clicked.err
+    );
+    assert!(card.contains("the last 4 characters of `account`, with `--confirm`"), "{card}");
     let yes = aecl
-        .run(&["approvals", "approve", &approval, "--reason", "known vendor", "--key", &keys.finn])
+        .run(&[
+            "approvals",
+            "approve",
+            &approval,
+            "--reason",
+            "known vendor",
+            "--key",
+            &keys.finn,
+            "--confirm",
+            "CC-9",
+        ])
         .ended(0);
     assert!(yes.out.starts_with("Approved\npayments.transfer: "), "{}", yes.out);
     let twice = aecl.run(&["approvals", "reject", &approval, "--key", &keys.fay]).ended(1);
+    let (_, other) = scene.transfer(&served, &token, "13.50");
+    aecl.run(&["approvals", "reject", &other, "--key", &keys.fay]).ended(0);
+    let shown = aecl.run(&["policy", "calibrate", "--json"]).ended(0).json();
+    assert_eq!(shown["requests"], 2, "{shown}");
+    let band = &shown["bands"][0];
+    assert_eq!(
+        (&band["approved"], &band["rejected"], &band["rejected_percent"]),
+        (&json!(1), &json!(1), &json!(50)),
+        "{shown}"
+    );
+    assert!(aecl.run(&["policy", "calibrate", "payer"]).ended(0).out.contains("It changes no threshold"));
+    assert_eq!(aecl.run(&["policy", "calibrate", "nobody", "--json"]).ended(0).json()["requests"], 0);
     assert!(twice.err.contains("[approval_closed]"), "{}", twice.err);
 
     let arguments = json!({"account": "acc-9", "amount": "12.50", "currency": "EUR"});
@@ -177,7 +206,8 @@ fn an_auditor_verifies_and_notices() {
             served.propose(&token, "mail.read", json!({"id": "m1"}));
         }
         let (_, approval) = scene.transfer(&served, &token, "2.00");
-        aecl.run(&["approvals", "approve", &approval, "--key", &scene.keys.finn]).ended(0);
+        aecl.run(&["approvals", "approve", &approval, "--key", &scene.keys.finn, "--confirm", "cc-9"])
+            .ended(0);
         // Also while somebody serves.
         aecl.run(&["log", "verify"]).ended(0);
         aecl.run(&["doctor"]);

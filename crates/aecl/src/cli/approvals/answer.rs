@@ -16,12 +16,15 @@ pub(super) struct Args {
     /// With a yes: the values that are asked about are right for the rest of this run, each in its role.
     #[arg(long)]
     endorse: bool,
+    /// With a yes that has to be typed: the last 4 characters of the destination, as `show` says. Once for each.
+    #[arg(long, value_name = "CHARACTERS")]
+    confirm: Vec<String>,
 }
 
 pub(super) fn run(common: &Common, args: &Args, yes: bool) -> Result {
     let path = path(&args.id)?;
     let way = if yes { "approve" } else { "reject" };
-    let body = json!({"reason": args.reason, "endorse": args.endorse && yes});
+    let body = json!({"reason": args.reason, "endorse": args.endorse && yes, "confirm": args.confirm});
     let (before, after) = client::ask(common, async |client| {
         // What is answered is also shown, so that a slip of the hand is noticed while it can be undone.
         let before = client.get(&path).await?;

@@ -142,13 +142,18 @@ fn answers(page: &mut Page, ask: &Value, aecl: &str) {
     page.field("digest", &ask.text("/digest"));
     page.field("page", &ask.text("/url"));
     if ask.text("/state") == "pending" {
-        commands(page, &ask.text("/id"), aecl);
+        for typed in ask.items("/confirm") {
+            page.field("type", &format!("{}, with `--confirm`", typed.text("/what")));
+        }
+        commands(page, ask, aecl);
     }
 }
 
 /// How to answer.
-pub(super) fn commands(page: &mut Page, id: &str, aecl: &str) {
-    page.field("yes", &format!("{aecl} approvals approve {id}"));
+pub(super) fn commands(page: &mut Page, ask: &Value, aecl: &str) {
+    let id = ask.text("/id");
+    let typed = " --confirm …".repeat(ask.items("/confirm").len());
+    page.field("yes", &format!("{aecl} approvals approve {id}{typed}"));
     page.field("no", &format!("{aecl} approvals reject {id} --reason …"));
 }
 

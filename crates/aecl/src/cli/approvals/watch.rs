@@ -48,7 +48,7 @@ pub(super) fn run(common: &Common) -> Result {
                     let mut page = Page::new();
                     card::head(&mut page, ask);
                     page.field("more", &format!("{aecl} approvals show {id}"));
-                    card::commands(&mut page, &id, &aecl);
+                    card::commands(&mut page, ask, &aecl);
                     page.gap().print()
                 };
             }

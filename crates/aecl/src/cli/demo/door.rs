@@ -54,7 +54,7 @@ impl Door {
                 let text = |name: &str| value.as_ref()?.get(name)?.as_str().map(str::to_owned);
                 let message = text("detail").or_else(|| text("error"));
                 let message = message.unwrap_or_else(|| format!("`{path}` answered {status}"));
-                Err(Error { message, code: text("code"), hint: text("hint") })
+                Err(Error { code: text("code"), hint: text("hint"), ..Error::new(message) })
             }
         }
     }

@@ -15,12 +15,13 @@ macro_rules! policy {
 }
 
 /// The policy is the one in `examples/finance`; only places and the key's reference are filled in.
-const POLICY: [(&str, &str); 5] = [
+const POLICY: [(&str, &str); 6] = [
     policy!("agents/finance_agent_v2.yaml"),
     policy!("actions/company.yaml"),
     policy!("actions/payments.yaml"),
     policy!("rules/payments.cedar"),
     policy!("examples/finance.yaml"),
+    policy!("properties/payments.yaml"),
 ];
 /// Mails, invoices and vendors.
 const COMPANY: &str = include_str!("../../../../../examples/finance/company.sql");

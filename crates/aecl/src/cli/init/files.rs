@@ -8,6 +8,7 @@ const AGENT: &str = include_str!("agent.yaml");
 const EXAMPLES_FILESYSTEM: &str = include_str!("examples-filesystem.yaml");
 const EXAMPLES_FINANCE: &str = include_str!("examples-finance.yaml");
 const ACTIONS_FINANCE: &str = include_str!("finance-actions.yaml");
+const PROPERTIES_FINANCE: &str = include_str!("properties-finance.yaml");
 const RULES: &str = include_str!("rules.cedar");
 const RULES_NONE: &str = include_str!("rules-none.cedar");
 const RULES_FINANCE: &str = include_str!("rules-finance.cedar");
@@ -42,6 +43,7 @@ pub(super) fn bundle(agent: &AgentId, servers: &[String], example: Example) -> V
     let (examples, rules) = match example {
         Example::Finance => {
             files.push(("policy/actions/finance.yaml".into(), ACTIONS_FINANCE.into()));
+            files.push(("policy/properties/finance.yaml".into(), PROPERTIES_FINANCE.into()));
             (EXAMPLES_FINANCE, RULES_FINANCE)
         }
         Example::Filesystem | Example::None => (EXAMPLES_FILESYSTEM, RULES_NONE),

@@ -49,7 +49,11 @@ pub(super) async fn run(home: &Home, hello: Hello) -> Result<(), Error> {
     let welcome: Welcome =
         serde_json::from_slice(&line).map_err(|e| lost(&format!("answers something else: {e}")))?;
     if let Some(complaint) = welcome.error.filter(|_| !welcome.ok) {
-        return Err(Error { message: complaint.message, code: Some(complaint.code), hint: complaint.hint });
+        return Err(Error {
+            code: Some(complaint.code),
+            hint: complaint.hint,
+            ..Error::new(complaint.message)
+        });
     }
     if let Some(note) = welcome.note {
         tracing::warn!("{note}");

@@ -5,7 +5,7 @@ use aecl_kernel::bundle::Bundle;
 use aecl_kernel::catalogue::flow::Egress;
 use aecl_kernel::catalogue::{ActionManifest, Reversibility};
 use aecl_kernel::manifest::{AgentManifest, Consent};
-use aecl_kernel::risk::{Exposure, assess};
+use aecl_kernel::risk::{Exposure, Recent, assess};
 
 /// How it looks for an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +94,7 @@ pub(super) fn of(
             egress: bundle.catalogue().find(name).map_or(Egress::External, |t| t.egress),
             private: false,
             of_limit: None,
+            recent: Recent::default(),
             doubts: &[],
         },
         bundle.weights(),

@@ -1,16 +1,32 @@
 //! `aecl policy residual`: what a hijacked agent could still do without a person.
 
 use crate::cli::show::{self, Page, Table, Tone, count};
-use crate::cli::{Common, Exit, Result};
+use crate::cli::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
-use aecl_kernel::bundle::Residual;
+use aecl_kernel::bundle::{Pair, Residual};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-pub(super) fn run(common: &Common, dir: Option<PathBuf>, max_percent: Option<u8>) -> Result {
-    let bundle = loader::load(&dir.unwrap_or_else(|| Home::new(&common.dir).policy()))?;
-    let residual = bundle.residual()?;
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The bundle; by default policy/ in the directory of AECL.
+    #[arg(value_name = "DIR")]
+    bundle: Option<PathBuf>,
+    /// End with exit code 1 if a larger share gets through.
+    #[arg(long, value_name = "N")]
+    max_percent: Option<u8>,
+    /// More tasks, for every agent: a file with one goal a line.
+    #[arg(long, value_name = "FILE")]
+    goals: Option<PathBuf>,
+}
+
+pub(super) fn run(common: &Common, args: &Args) -> Result {
+    let bundle = loader::load(&args.bundle.clone().unwrap_or_else(|| Home::new(&common.dir).policy()))?;
+    let goals = args.goals.as_deref().map(read).transpose()?.unwrap_or_default();
+    let residual = bundle.residual(&goals)?;
+    let max_percent = args.max_percent;
     let fails = max_percent.is_some_and(|max| residual.per_mille() > usize::from(max) * 10);
     if common.json {
         show::print_json(&json!({
@@ -23,21 +39,37 @@ pub(super) fn run(common: &Common, dir: Option<PathBuf>, max_percent: Option<u8>
     Ok(if fails { Exit::Failed } else { Exit::Done })
 }
 
+fn read(file: &Path) -> std::result::Result<Vec<String>, Error> {
+    let text = std::fs::read_to_string(file).map_err(|e| {
+        Error::new(format!("cannot read the goals in `{}`: {e}", file.display()))
+            .hint("it is a text file with one goal a line")
+    })?;
+    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
 fn percent(residual: &Residual) -> String {
     format!("{}.{}", residual.per_mille() / 10, residual.per_mille() % 10)
+}
+
+/// Where the attacker has the arguments from, in words.
+fn sources(pair: &Pair) -> String {
+    let named: Vec<String> = pair.from.iter().map(|(name, from)| format!("{name}: {from}")).collect();
+    named.join("; ")
 }
 
 fn page(residual: &Residual) -> Page {
     let mut page = Page::new();
     if residual.through() > 0 {
-        let mut table = Table::new(&["AGENT", "TASK", "ACTION", "NOBODY IS ASKED FOR"]);
+        let mut table = Table::new(&["AGENT", "TASK", "ACTION", "GRAVE", "NOBODY IS ASKED FOR", "FROM"]);
         for pair in &residual.pairs {
             let Some(through) = &pair.through else { continue };
             table.row(vec![
                 (Tone::Plain, pair.agent.to_string()),
                 (Tone::Quiet, pair.task.clone().unwrap_or_else(|| "-".into())),
                 (Tone::Mind, pair.action.to_string()),
+                (Tone::Quiet, pair.severity.to_string()),
                 (Tone::Plain, through.to_string()),
+                (Tone::Quiet, sources(pair)),
             ]);
         }
         page.table(&table);

@@ -134,6 +134,7 @@ fn limits(agent: &AgentManifest) -> Vec<String> {
         if actions.is_empty() { String::new() } else { format!(" ({})", words(actions)) }
     };
     let mut out = Vec::new();
+    out.push(format!("{} questions per run", agent.max_questions_per_run));
     out.extend(agent.max_tool_calls_per_run.map(|n| format!("{n} calls per run")));
     out.extend(agent.max_concurrent_calls.map(|n| format!("{n} calls at once")));
     out.extend(

@@ -45,6 +45,9 @@ pub struct Approval {
     pub digest: String,
     /// Who must agree.
     pub need: Vec<Requirement>,
+    /// The destinations whose ends have to be typed with a yes, where one person decides.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub confirm: Vec<Confirmation>,
     /// Who has answered.
     pub votes: Vec<Vote>,
     /// Who may not answer.
@@ -66,12 +69,27 @@ impl Approval {
             run: ask.run.to_string(),
             digest: ask.digest.to_string(),
             need: requirements(&ask.need),
+            confirm: typed(ask),
             votes: ask.votes.iter().map(Vote::from).collect(),
             excluded: ask.excluded.iter().cloned().collect(),
             asked_at: ask.asked_at.to_string(),
             expires_at: ask.expires_at.to_string(),
         }
     }
+}
+
+/// A destination that nobody who is trusted has named: whoever says yes types its end.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Confirmation {
+    /// Where it stands in the arguments, as a JSON pointer.
+    pub at: String,
+    /// What to type, in words.
+    pub what: String,
+}
+
+fn typed(ask: &Ask) -> Vec<Confirmation> {
+    let wanted = ask.confirm.iter().filter(|_| ask.wants_confirmation());
+    wanted.map(|c| Confirmation { at: c.at.clone(), what: c.words() }).collect()
 }
 
 /// A request in the queue, with what it is about.
@@ -217,4 +235,6 @@ pub struct AnswerWith {
     pub view: Option<String>,
     /// For a yes: the values that are asked about are right for the rest of this run, each in its role.
     pub endorse: bool,
+    /// For a yes that has to be typed: the ends of the destinations, in any order.
+    pub confirm: Vec<String>,
 }

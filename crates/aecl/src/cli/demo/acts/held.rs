@@ -76,6 +76,13 @@ async fn answered(stage: &mut Stage, priya: &Door, approval: &str) -> Result<(),
 
 async fn answer(priya: &Door, approval: &str, yes: bool) -> Result<(), Error> {
     let verb = if yes { "approve" } else { "reject" };
-    let body: Value = json!({"reason": if yes { "checked against INV-884" } else { "" }});
+    // Where a yes has to be typed, Priya types the end of the account that she has checked.
+    let request = priya.get(&format!("/v1/approvals/{approval}")).await?;
+    let ends = request.items("/confirm").iter().map(|typed| {
+        let value = request.text(&format!("/arguments{}", typed.text("/at")));
+        value.chars().rev().take(4).collect::<Vec<_>>().into_iter().rev().collect::<String>()
+    });
+    let confirm: Vec<String> = ends.filter(|_| yes).collect();
+    let body: Value = json!({"reason": if yes { "checked against INV-884" } else { "" }, "confirm": confirm});
     priya.post(&format!("/v1/approvals/{approval}/{verb}"), &body).await.map(drop)
 }

@@ -1,0 +1,112 @@
+//! Evidence: what is asked outside before a decision. The target counts what would be touched; judges say how
+//! likely a call does not serve its goal. Both only for what is not refused anyway, both within a time. What they
+//! say is recorded with the decision, so it is made again from the record and nobody is asked twice.
+
+use crate::error::GateError;
+use crate::gate::Gate;
+use crate::names;
+use aecl_executor::DryRun;
+use aecl_executor::judge::{self, JudgeSpec};
+use aecl_kernel::action::{Action, Mode};
+use aecl_kernel::catalogue::flow::{Class, DryRunRule};
+use aecl_kernel::decide::{Question, Verdict, decide};
+use aecl_kernel::evidence::Evidence;
+use aecl_kernel::facts::Facts;
+use aecl_kernel::labels::proof::leaves;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+impl Gate {
+    /// What is known about an action that is not in the record yet.
+    pub(crate) async fn evidence(&self, action: &Arc<Action>) -> Result<Vec<Evidence>, GateError> {
+        let Some(typed) = action.typed.as_ref().filter(|_| action.problems.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let rule = typed.manifest.dry_run.clone().filter(|d| d.supported && action.mode == Mode::Execute);
+        let mut judges = self.config().judges.clone();
+        judges.retain(|_| typed.manifest.effect.changes_something() && action.compensates.is_none());
+        if rule.is_none() && judges.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (bundle, now) = (self.bundle(), self.now());
+        let facts = self.0.ledger.facts(action.clone(), bundle.clone()).await?;
+        let question = Question { action, facts: &facts, bundle: &bundle, evidence: &[], now };
+        let first = decide(&question, action, names::for_decision()?).decision().clone();
+        if first.verdict == Verdict::Block || first.replays.is_some() {
+            return Ok(Vec::new());
+        }
+        let mut evidence = Vec::new();
+        if let Some(rule) = rule {
+            evidence.extend(self.counted(action, &rule).await);
+        }
+        evidence.extend(self.judged(action, &facts, judges).await?);
+        Ok(evidence)
+    }
+
+    /// What the target itself counts that an action would touch, without touching it.
+    async fn counted(&self, action: &Arc<Action>, rule: &DryRunRule) -> Option<Evidence> {
+        let most = self.config().limits.output_bytes_max;
+        let counted = match self.0.executor.dry_run("dry_run", action, most).await {
+            DryRun::Would { rows: Some(rows), .. } => Some(rows),
+            DryRun::Would { output, rows: None } => rule.rows.as_deref().and_then(|pointer| {
+                serde_json::from_slice::<serde_json::Value>(&output).ok()?.pointer(pointer)?.as_u64()
+            }),
+            // Nobody knows how many, and that is the worst count.
+            DryRun::Unsupported { .. } | DryRun::Failed { .. } => None,
+        };
+        counted.map(Evidence::counted)
+    }
+
+    /// What the judges say, all asked at once. One that says nothing adds nothing: the words of the goal are
+    /// compared without it, as they always are.
+    async fn judged(
+        &self,
+        action: &Action,
+        facts: &Facts,
+        mut judges: Vec<JudgeSpec>,
+    ) -> Result<Vec<Evidence>, GateError> {
+        let tainted = facts.run.as_ref().is_some_and(|run| run.labels.untrusted);
+        judges.retain(|judge| judge.always || tainted);
+        if judges.is_empty() {
+            return Ok(Vec::new());
+        }
+        let goal = self.0.ledger.goal(&action.principal.run).await?.map(|goal| goal.text);
+        let Some(goal) = goal.filter(|text| !text.trim().is_empty()) else { return Ok(Vec::new()) };
+        let call = rendered(action);
+        let mut asked = JoinSet::new();
+        for (i, spec) in judges.into_iter().enumerate() {
+            let (egress, vault) = (self.0.egress.clone(), self.0.executor.connectors().vault.clone());
+            let (goal, call) = (goal.clone(), call.clone());
+            asked.spawn(async move {
+                let said = judge::ask(&spec, &egress, &vault, &goal, &call).await;
+                let (points, said) = match said {
+                    Ok(opinion) => (opinion.points, opinion.said),
+                    Err(error) => {
+                        tracing::warn!(judge = %spec.name, %error, "a judge has said nothing; the decision is made without it");
+                        (0, format!("no answer: {error}"))
+                    }
+                };
+                (i, Evidence { judge: spec.name, about: "intent".into(), points, said, rows: None })
+            });
+        }
+        let mut evidence: Vec<(usize, Evidence)> = Vec::new();
+        while let Some(answer) = asked.join_next().await {
+            // A judge that broke has said nothing.
+            evidence.extend(answer.ok());
+        }
+        // In the order of the configuration, whoever was first.
+        evidence.sort_by_key(|(i, _)| *i);
+        Ok(evidence.into_iter().map(|(_, evidence)| evidence).collect())
+    }
+}
+
+/// A call in words: name, description and arguments, without passwords and keys.
+fn rendered(action: &Action) -> String {
+    let Some(typed) = &action.typed else { return action.name.clone() };
+    let mut text = format!("{} {}", action.name, typed.manifest.description);
+    for leaf in leaves(action, typed).iter().filter(|l| l.argument.class != Class::Credential) {
+        let value = leaf.value.as_str().map_or_else(|| leaf.value.to_string(), str::to_owned);
+        text.push_str(&format!(" {}: {value}", leaf.pointer.trim_start_matches('/')));
+    }
+    text
+}
