@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::{Backend, Cage, Clocks, Firecracker, Held, Limits, Network, Qemu, SandboxError, native, oci, vm};
+use crate::{Backend, Cage, Clocks, Held, Limits, Network, SandboxError, native, oci, vm};
 
 /// What was found out about one backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,10 +74,12 @@ async fn probe_one(backend: &Backend) -> Found {
             }
             Err(error) => Err(error),
         },
-        Backend::Qemu(Qemu { program, .. }) | Backend::Firecracker(Firecracker { program, .. }) => {
+        Backend::Qemu(_) | Backend::Firecracker(_) => {
             // The machine enforces them, whatever the host can do.
             found.enforced = Enforced { memory: true, cpu: true };
-            if let Some(version) = vm::version(program).await {
+            if let Some((program, _)) = backend.machine()
+                && let Some(version) = vm::version(program).await
+            {
                 found.version = format!("{version}, {}", found.version);
             }
             vm::probe(&smallest(backend, found.enforced)).await
@@ -124,12 +126,7 @@ const ATTACKS_MAX: Duration = Duration::from_secs(10);
 
 /// A cage for the self-test.
 fn smallest(backend: &Backend, enforced: Enforced) -> Cage {
-    let starting = match backend {
-        Backend::Native | Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => 0,
-        Backend::Qemu(Qemu { machine, .. }) | Backend::Firecracker(Firecracker { machine, .. }) => {
-            machine.boot_max_ms
-        }
-    };
+    let starting = backend.machine().map_or(0, |(_, machine)| machine.boot_max_ms);
     let time = ATTACKS_MAX + Duration::from_millis(starting);
     Cage {
         backend: backend.clone(),

@@ -52,9 +52,9 @@ pub enum Backend {
     /// gVisor: a kernel in user space.
     Runsc(Runtime),
     /// A machine by QEMU.
-    Qemu(Qemu),
+    Qemu(Box<Qemu>),
     /// A machine by Firecracker.
-    Firecracker(Firecracker),
+    Firecracker(Box<Firecracker>),
 }
 
 /// A container runtime, as the operator has it.
@@ -93,7 +93,7 @@ impl Backend {
             Self::Native | Self::Runc(_) | Self::Crun(_) => Tier::Native,
             Self::Runsc(_) => Tier::Gvisor,
             // QEMU's own emulation is no boundary. It satisfies nothing.
-            Self::Qemu(Qemu { acceleration: Acceleration::Emulation, .. }) => Tier::Process,
+            Self::Qemu(qemu) if qemu.acceleration == Acceleration::Emulation => Tier::Process,
             Self::Qemu(_) | Self::Firecracker(_) => Tier::Microvm,
         }
     }
@@ -106,7 +106,7 @@ impl Backend {
             Self::Runc(_) => "runc",
             Self::Crun(_) => "crun",
             Self::Runsc(_) => "runsc",
-            Self::Qemu(Qemu { acceleration: Acceleration::Emulation, .. }) => "qemu-emulated",
+            Self::Qemu(qemu) if qemu.acceleration == Acceleration::Emulation => "qemu-emulated",
             Self::Qemu(_) => "qemu",
             Self::Firecracker(_) => "firecracker",
         }

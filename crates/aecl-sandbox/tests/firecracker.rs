@@ -36,7 +36,7 @@ impl StandIn {
         };
         let record = dir.path().join("record");
         let head = format!("#!/usr/bin/python3\nFAULT, RECORD = {fault:?}, {record:?}\n");
-        let program = file("firecracker", &(head + include_str!("firecracker.py")), 0o755).path;
+        let program = file("firecracker", &(head + include_str!("firecracker.py")), 0o755);
         let machine = Machine {
             kernel: file("vmlinux", "a kernel", 0o600),
             modules: vec![file("virtio.ko", "a module", 0o600)],
@@ -44,7 +44,14 @@ impl StandIn {
             root_filesystem: "squashfs".into(),
             boot_max_ms: 4_000,
         };
-        Self { backend: Backend::Firecracker(Firecracker { program, machine }), dir }
+        Self {
+            backend: Backend::Firecracker(Box::new(Firecracker {
+                program: program.path,
+                program_sha256: Some(program.sha256),
+                machine,
+            })),
+            dir,
+        }
     }
 
     fn machine(&mut self) -> &mut Machine {
@@ -220,7 +227,7 @@ async fn who_loses_interest_ends_the_machine() {
 #[tokio::test]
 async fn a_file_that_was_replaced_is_refused() {
     let _alone = ALONE.lock().await;
-    for name in ["vmlinux", "virtio.ko", "root"] {
+    for name in ["vmlinux", "virtio.ko", "root", "firecracker"] {
         let stand_in = StandIn::new("none");
         fs::write(stand_in.dir.path().join(name), "another").unwrap();
         let error = start(shell("true"), stand_in.cage()).await.unwrap_err();
@@ -266,6 +273,7 @@ async fn the_real_firecracker_understands_us() {
     let mut stand_in = StandIn::new("none");
     if let Backend::Firecracker(firecracker) = &mut stand_in.backend {
         firecracker.program = program.into();
+        firecracker.program_sha256 = None;
     }
     let error = start(shell("true"), stand_in.cage()).await.unwrap_err().to_string();
     assert!(error.contains("/actions") || error.contains("/boot-source"), "{error}");

@@ -205,7 +205,7 @@ fn unknown_key_is_an_error_with_a_suggestion() {
     check(
         vec![Source { path: "agent/a.json".into(), text: "{}".into() }],
         expect![[r#"
-            agent/a.json: error: not a place that a bundle has; known are agents/, actions/, rules/, examples/, risk.json and sandbox.json
+            agent/a.json: error: not a place that a bundle has; known are agents/, actions/, rules/, examples/, properties/, risk.json and sandbox.json
             does not load
         "#]],
     );

@@ -1,6 +1,6 @@
 //! What the operator says about virtual machines.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -52,8 +52,19 @@ pub enum VirtualMachine {
 impl From<VirtualMachine> for Backend {
     fn from(machine: VirtualMachine) -> Self {
         match machine {
-            VirtualMachine::Firecracker(firecracker) => Self::Firecracker(firecracker),
-            VirtualMachine::Qemu(qemu) => Self::Qemu(qemu),
+            VirtualMachine::Firecracker(firecracker) => Self::Firecracker(Box::new(firecracker)),
+            VirtualMachine::Qemu(qemu) => Self::Qemu(Box::new(qemu)),
+        }
+    }
+}
+
+impl Backend {
+    /// The monitor's program and what runs in its machines, where there are machines.
+    pub(crate) fn machine(&self) -> Option<(&Path, &Machine)> {
+        match self {
+            Self::Qemu(qemu) => Some((&qemu.program, &qemu.machine)),
+            Self::Firecracker(firecracker) => Some((&firecracker.program, &firecracker.machine)),
+            Self::Native | Self::Runc(_) | Self::Crun(_) | Self::Runsc(_) => None,
         }
     }
 }
@@ -64,6 +75,9 @@ impl From<VirtualMachine> for Backend {
 pub struct Qemu {
     /// The program, an absolute path.
     pub program: PathBuf,
+    /// Its SHA-256, where only this very program is to be taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program_sha256: Option<String>,
     /// What runs in it.
     pub machine: Machine,
     /// What executes it. No configuration can say anything but the processor.
@@ -88,6 +102,9 @@ pub enum Acceleration {
 pub struct Firecracker {
     /// The program, an absolute path.
     pub program: PathBuf,
+    /// Its SHA-256, where only this very program is to be taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program_sha256: Option<String>,
     /// What runs in it.
     pub machine: Machine,
 }

@@ -27,8 +27,8 @@ pub(super) enum Monitor<'a> {
 impl<'a> Monitor<'a> {
     pub(super) fn of(cage: &'a Cage) -> Result<Self, SandboxError> {
         match &cage.backend {
-            Backend::Qemu(qemu) => Ok(Self::Qemu(qemu)),
-            Backend::Firecracker(firecracker) => Ok(Self::Firecracker(firecracker)),
+            Backend::Qemu(qemu) => Ok(Self::Qemu(qemu.as_ref())),
+            Backend::Firecracker(firecracker) => Ok(Self::Firecracker(firecracker.as_ref())),
             other => Err(SandboxError::BadCage(format!("`{other}` runs no machines"))),
         }
     }
@@ -49,10 +49,17 @@ impl Monitor<'_> {
         }
     }
 
+    pub(super) fn program_sha256(&self) -> Option<&str> {
+        match self {
+            Self::Qemu(qemu) => qemu.program_sha256.as_deref(),
+            Self::Firecracker(firecracker) => firecracker.program_sha256.as_deref(),
+        }
+    }
+
     pub(super) fn backend(&self) -> Backend {
         match *self {
-            Self::Qemu(qemu) => Backend::Qemu(qemu.clone()),
-            Self::Firecracker(firecracker) => Backend::Firecracker(firecracker.clone()),
+            Self::Qemu(qemu) => Backend::Qemu(Box::new(qemu.clone())),
+            Self::Firecracker(firecracker) => Backend::Firecracker(Box::new(firecracker.clone())),
         }
     }
 

@@ -21,7 +21,7 @@ use super::left::Heard;
 use super::line::{Line, nonsense};
 use super::monitor::{Monitor, Parts, Place, Size};
 use super::wire::{Order, Report};
-use super::{firecracker, qemu};
+use super::{Pinned, firecracker, qemu};
 use crate::native::hold::{HeldProgram, Holding, Shared, hold};
 use crate::native::{self, Control, Launched};
 use crate::{Cage, CgroupVersion, Clocks, Held, HostUser, Network, Outcome, Program, Running, SandboxError};
@@ -53,12 +53,24 @@ pub(crate) async fn start(program: &Program, cage: &Cage) -> Result<Running, San
             _ => {}
         }
     };
-    let held = held(cage, monitor, machine.user, landlock_abi, owners_mapped);
+    let held = held(cage, monitor, machine.user, landlock_abi, owners_mapped).await;
     machine.into_running(cage, held, begun)
 }
 
-/// What a monitor says about itself.
+/// What a monitor says about itself. Asked once.
 pub(crate) async fn version(program: &Path) -> Option<String> {
+    static KNOWN: Mutex<BTreeMap<PathBuf, Option<String>>> = Mutex::new(BTreeMap::new());
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = known().get(program).cloned();
+    if let Some(version) = found {
+        return version;
+    }
+    let version = ask_version(program).await;
+    known().insert(program.to_owned(), version.clone());
+    version
+}
+
+async fn ask_version(program: &Path) -> Option<String> {
     const TIME: Duration = Duration::from_secs(2);
     let mut command = tokio::process::Command::new(program);
     command.arg("--version").env_clear().kill_on_drop(true).stdin(std::process::Stdio::null());
@@ -86,7 +98,7 @@ pub(crate) async fn probe(cage: &Cage) -> Result<(Vec<(String, u64)>, Held), San
                 attacks.push((String::from_utf8_lossy(&name).into_owned(), errno))
             }
             Report::Started { landlock_abi, owners_mapped } => {
-                held_as = Some(held(cage, monitor, machine.user, landlock_abi, owners_mapped));
+                held_as = Some(held(cage, monitor, machine.user, landlock_abi, owners_mapped).await);
             }
             Report::Program { .. } => {}
             Report::Over { .. } => break,
@@ -149,6 +161,11 @@ async fn boot(cage: &Cage, monitor: Monitor<'_>, begun: Instant) -> Result<Boote
         let program = monitor.program().display();
         return Err(unavailable(format!("there is no program `{program}`; install it, or name where it is")));
     }
+    if let Some(sha256) = monitor.program_sha256() {
+        let program = Pinned { path: monitor.program().to_owned(), sha256: sha256.to_owned() };
+        let looked = tokio::task::spawn_blocking(move || program.open().map(drop)).await;
+        looked.map_err(|error| setup("reading the monitor", error.to_string()))?.map_err(unavailable)?;
+    }
     let user = user(monitor, &parts).map_err(unavailable)?;
     let size = Size::of(&cage.limits);
     let place = match monitor {
@@ -163,7 +180,6 @@ async fn boot(cage: &Cage, monitor: Monitor<'_>, begun: Instant) -> Result<Boote
         (Monitor::Firecracker(_), None) => Vec::new(),
     };
     let held = HeldProgram {
-        tree: None,
         backend: monitor.backend(),
         argv,
         env: BTreeMap::new(),
@@ -183,6 +199,7 @@ async fn boot(cage: &Cage, monitor: Monitor<'_>, begun: Instant) -> Result<Boote
         workplace: None,
         hidden: Vec::new(),
         read_only: Vec::new(),
+        tree: None,
     };
     let Holding { mut launched, .. } = hold(held).await?;
     let talk = Talk::listen(launched.stderr.take());
@@ -372,17 +389,19 @@ impl Booted {
     }
 }
 
-fn held(
+async fn held(
     cage: &Cage,
     monitor: Monitor<'_>,
     user: Option<(u32, u32)>,
     landlock_abi: u64,
     owners_mapped: bool,
 ) -> Held {
+    let runtime = version(monitor.program()).await;
+    let runtime = runtime.unwrap_or_else(|| monitor.program().display().to_string());
     Held {
         backend: monitor.backend(),
         user: user.map_or(HostUser::Ours, |(uid, _)| HostUser::Separate { uid }),
-        runtime: None,
+        runtime: Some(runtime),
         landlock_abi: u32::try_from(landlock_abi).ok().filter(|abi| *abi > 0),
         cgroup: Some(CgroupVersion::V2),
         owners_mapped,

@@ -1,19 +1,22 @@
 //! `aecl doctor`: is this installation sound, and how far is it on the eleven-point list that agents with
-//! write access should pass? Looks at files only and changes nothing.
+//! write access should pass? Looks at files only and changes nothing. With `--sandbox`: what of this host
+//! holds programs, tried out.
 
 mod checklist;
 mod home;
 mod host;
 mod record;
+mod sandbox;
 mod secrets;
 
 use super::show::{self, Page, Tone, count};
-use super::{Common, Exit, Result};
+use super::{Common, Error, Exit, Result};
 use aecl_gate::config::{Config, Home};
 use aecl_gate::loader;
 use aecl_kernel::bundle::Bundle;
 use serde::Serialize;
 use serde_json::json;
+use std::path::PathBuf;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -21,9 +24,19 @@ use serde_json::json;
 Examples:
   aecl doctor
   aecl doctor --json | jq '.checks[] | select(.state != \"ok\")'
+  aecl doctor --sandbox
+  aecl doctor --sandbox --machines machines.json
 
-Exit codes: 0 nothing is broken (there may be advice), 1 something is broken.")]
-pub struct Args {}
+Exit codes: 0 nothing is broken (there may be advice), 1 something is broken; with --sandbox: 0 every tier that an
+action here needs is there, 1 one is missing.")]
+pub struct Args {
+    /// Build a cage by everything that this host may have for it, and attack each from inside
+    #[arg(long)]
+    sandbox: bool,
+    /// Virtual machines to try as well: a JSON list of monitors, each with kernel and disk
+    #[arg(long, value_name = "FILE", requires = "sandbox")]
+    machines: Option<PathBuf>,
+}
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -67,8 +80,11 @@ struct Seen {
 }
 
 /// Runs it.
-pub fn run(common: &Common, _args: Args) -> Result {
+pub fn run(common: &Common, args: Args) -> Result {
     let home = Home::new(&common.dir);
+    if args.sandbox {
+        return sandbox::run(&home, args.machines.as_deref(), common.json);
+    }
     let mut checks = Vec::new();
     let config = home::config(&home, &mut checks);
     let bundle = home::policy(loader::load(&home.policy()), &mut checks);

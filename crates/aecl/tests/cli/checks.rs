@@ -97,3 +97,70 @@ fn doctor_sees_secrets_that_are_written_out() {
             && !point.to_string().contains("ghp_123")
     );
 }
+
+#[test]
+fn doctor_tries_out_what_holds_programs_here() {
+    let place = tempfile::tempdir().unwrap();
+    let aecl = Aecl::on(&place.path().join("home"));
+    // Before there is an installation: a host can be proven first.
+    let report = aecl.run(&["doctor", "--sandbox", "--json"]).ended(0).json();
+    let native = &report["backends"][0];
+    assert_eq!((&native["backend"], &native["available"]), (&"native".into(), &true.into()), "{report}");
+    assert!(native["attacks_tried"].as_u64().unwrap() > 15 && native["start_ms"].is_u64(), "{native}");
+    assert_eq!(native["attacks_tried"], native["attacks_refused"]);
+    assert_eq!((&report["sound"], &report["needs"]), (&true.into(), &serde_json::json!([])));
+
+    let sha256 = "00".repeat(32);
+    let file = place.path().join("machines.json");
+    let machine = serde_json::json!({
+        "kernel": { "path": "/no/kernel", "sha256": sha256 },
+        "root": { "path": "/no/disk", "sha256": sha256 },
+        "root_filesystem": "ext4",
+    });
+    let list =
+        serde_json::json!([{ "monitor": "firecracker", "program": "/no/monitor", "machine": machine }]);
+    std::fs::write(&file, list.to_string()).unwrap();
+    let file = file.to_str().unwrap();
+    let report = aecl.run(&["doctor", "--sandbox", "--machines", file, "--json"]).ended(0).json();
+    let machine = report["backends"].as_array().unwrap().last().unwrap();
+    assert_eq!((&machine["tier"], &machine["available"]), (&"microvm".into(), &false.into()), "{machine}");
+    assert!(machine["reason"].as_str().unwrap().contains("/no/disk"), "{machine}");
+    let text = aecl.run(&["doctor", "--sandbox", "--machines", file]).ended(0).out;
+    assert!(
+        text.contains("not here  firecracker (tier microvm)") && text.contains("holds     native"),
+        "{text}"
+    );
+
+    std::fs::write(file, r#"[{"monitor": "qemu", "accelerator": "tcg"}]"#).unwrap();
+    let refused = aecl.run(&["doctor", "--sandbox", "--machines", file]).ended(1).err;
+    assert!(refused.contains("machines.json") && refused.contains("isolation.md"), "{refused}");
+    aecl.run(&["doctor", "--machines", file]).ended(2);
+}
+
+/// Who is not held well enough hears it by the exit code. The host is made poor: without namespaces of users,
+/// nobody here can build a cage.
+#[test]
+fn doctor_fails_where_a_tier_is_missing_that_actions_need() {
+    let place = tempfile::tempdir().unwrap();
+    let aecl = Aecl::on(&place.path().join("home"));
+    aecl.run(&["init"]).ended(0);
+    let actions = aecl.dir().join("policy/actions");
+    std::fs::create_dir_all(&actions).unwrap();
+    let action = serde_json::json!({ "name": "work.test", "effect": "execute", "reversibility": "reversible",
+        "arguments": { "type": "object", "properties": {} },
+        "connector": { "kind": "process", "argv": ["true"] } });
+    std::fs::write(actions.join("work.json"), action.to_string()).unwrap();
+    let report = aecl.run(&["doctor", "--sandbox", "--json"]).ended(0).json();
+    assert_eq!(report["needs"][0]["tier"], "native", "{report}");
+    let command = aecl.command(&["doctor", "--sandbox"]);
+    let poor = std::process::Command::new("unshare")
+        .args(["--user", "--map-root-user", "sh", "-c"])
+        .args(["echo 0 > /proc/sys/user/max_user_namespaces; exec \"$@\"", "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&poor.stdout);
+    assert_eq!(poor.status.code(), Some(1), "{said}");
+    assert!(said.contains("Missing: tier native") && said.contains("user.max_user_namespaces"), "{said}");
+}

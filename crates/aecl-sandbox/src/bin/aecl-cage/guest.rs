@@ -16,15 +16,19 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crate::frame::Kind;
 use crate::wire::{Order, Report};
 use crate::{Fault, Step, sys, system};
 use channel::{Incoming, Outgoing};
 
-/// Whether this is the first process of a virtual machine: no supervisor starts a launcher as that.
+/// How long the host may take to hear what was said last.
+const LAST_WORD: Duration = Duration::from_secs(30);
+
+/// Whether this is the first process of a virtual machine. That of a container has a `/proc` already.
 pub fn is_here() -> bool {
-    std::process::id() == 1
+    std::process::id() == 1 && !Path::new("/proc/self").exists()
 }
 
 /// Serves one order. When this returns the machine is on its way down.
@@ -44,7 +48,11 @@ fn serve() -> Result<(), Fault> {
     if let Err(fault) = served {
         outgoing.send(Kind::Report, &fault.report().encode())?;
     }
-    outgoing.send(Kind::Bye, &[])
+    outgoing.send(Kind::Bye, &[])?;
+    // A port takes more than it has passed on, and what it holds would be lost. The host ends us as soon as it
+    // has heard everything.
+    thread::sleep(LAST_WORD);
+    Ok(())
 }
 
 fn hold(incoming: &mut Incoming, outgoing: &Arc<Outgoing>) -> Result<(), Fault> {

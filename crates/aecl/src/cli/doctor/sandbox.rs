@@ -1,0 +1,204 @@
+//! `aecl doctor --sandbox`: builds a cage by everything that this host may have for it, attacks each from
+//! inside, and says what came of it. That a program, a file or `/dev/kvm` is there is no answer.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::{Error, Exit, Result};
+use crate::cli::runtime;
+use crate::cli::show::{self, Page, Tone, count};
+use aecl_gate::config::Home;
+use aecl_gate::loader;
+use aecl_kernel::bundle::Bundle;
+use aecl_sandbox::{
+    Backend, Cage, Clocks, Found, Limits, Network, Outcome, Program, Tier, VirtualMachine, probe,
+};
+use serde::Serialize;
+use serde_json::json;
+
+/// The longest description of machines.
+const MACHINES_MAX_BYTES: u64 = 1 << 20;
+
+/// One backend, and what came of it.
+#[derive(Debug, Serialize)]
+struct Row {
+    backend: String,
+    tier: &'static str,
+    available: bool,
+    /// What holds it, or why it is not available, and what to do.
+    reason: String,
+    version: String,
+    /// Limits that are enforced.
+    memory_limit: bool,
+    processor_limit: bool,
+    attacks_tried: usize,
+    attacks_refused: usize,
+    /// From the call to the end of `true`; absent where nothing could be started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_ms: Option<u128>,
+}
+
+/// Runs it.
+pub(super) fn run(home: &Home, machines: Option<&Path>, json: bool) -> Result {
+    let needs = needs(policy(home)?.as_ref());
+    let mut backends = Backend::all();
+    if let Some(path) = machines {
+        backends.extend(read(path)?);
+    }
+    let rows = runtime()?.block_on(async {
+        let mut rows = Vec::new();
+        for backend in &backends {
+            for found in probe(std::slice::from_ref(backend)).await {
+                let start = if found.available { start_time(&found).await } else { None };
+                rows.push(row(found, start));
+            }
+        }
+        rows
+    });
+    let missing = needs.iter().find(|need| !rows.iter().any(|row| row.available && covers(row, need.tier)));
+    if json {
+        let needs: Vec<_> =
+            needs.iter().map(|need| json!({"tier": need.tier.name(), "for": need.what})).collect();
+        show::print_json(&json!({"sound": missing.is_none(), "needs": needs, "backends": rows}));
+    } else {
+        page(&rows, &needs, missing, machines.is_some()).print();
+    }
+    Ok(if missing.is_none() { Exit::Done } else { Exit::Failed })
+}
+
+/// What this installation's actions need.
+struct Need {
+    tier: Tier,
+    what: String,
+}
+
+/// The policy of this installation. A host can be tried before there is one.
+fn policy(home: &Home) -> std::result::Result<Option<Bundle>, Error> {
+    if !home.policy().exists() {
+        return Ok(None);
+    }
+    let loaded = loader::load(&home.policy());
+    loaded.map(Some).map_err(|error| Error::new(format!("what actions need is not known: {error}")))
+}
+
+fn needs(bundle: Option<&Bundle>) -> Vec<Need> {
+    let Some(bundle) = bundle else { return Vec::new() };
+    let caged = bundle
+        .catalogue()
+        .iter()
+        .filter(|(_, typed)| typed.manifest.connector.get("kind").is_some_and(|kind| kind == "process"))
+        .count();
+    if caged == 0 {
+        return Vec::new();
+    }
+    vec![Need { tier: Tier::Native, what: format!("{} that run programs", count(caged, "action")) }]
+}
+
+fn covers(row: &Row, tier: Tier) -> bool {
+    Tier::ALL.into_iter().any(|found| found.name() == row.tier && found >= tier)
+}
+
+fn read(path: &Path) -> std::result::Result<Vec<Backend>, Error> {
+    let bad = |why: String| {
+        let hint = Some("docs/reference/isolation.md shows such a file".into());
+        Error { hint, ..Error::new(format!("`{}`: {why}", path.display())) }
+    };
+    let about = std::fs::metadata(path).map_err(|error| bad(error.to_string()))?;
+    if about.len() > MACHINES_MAX_BYTES {
+        return Err(bad(format!("it is larger than {MACHINES_MAX_BYTES} bytes")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+    let machines: Vec<VirtualMachine> =
+        serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    Ok(machines.into_iter().map(Backend::from).collect())
+}
+
+fn row(found: Found, start: Option<Duration>) -> Row {
+    Row {
+        backend: found.backend.name().to_owned(),
+        tier: found.backend.tier().name(),
+        available: found.available,
+        reason: found.reason,
+        version: found.version,
+        memory_limit: found.enforced.memory,
+        processor_limit: found.enforced.cpu,
+        // The last one is no attack: it must work.
+        attacks_tried: found.attacks.len().saturating_sub(1),
+        attacks_refused: found.attacks.iter().filter(|attack| attack.errno.is_some()).count(),
+        start_ms: start.map(|start| start.as_millis()),
+    }
+}
+
+/// How long a cage takes that does nothing, from the call to its end.
+async fn start_time(found: &Found) -> Option<Duration> {
+    let time = Duration::from_secs(30);
+    let cage = Cage {
+        backend: found.backend.clone(),
+        views: Vec::new(),
+        network: Network::None,
+        limits: Limits {
+            memory_max_bytes: found.enforced.memory.then_some(64 << 20),
+            cpu_max_millicores: None,
+            processes_max: 8,
+            scratch_max_bytes: 1 << 20,
+            scratch_files_max: 64,
+            file_max_bytes: 1 << 20,
+            open_files_max: 64,
+            output_kept_max_bytes: 4_096,
+            output_max_bytes: 4_096,
+        },
+        clocks: Clocks { call: time, task_left: time, lifetime_left: time },
+    };
+    let program = Program { argv: vec!["true".into()], env: Default::default(), cwd: None };
+    let begun = Instant::now();
+    let ended = aecl_sandbox::run(program, cage).await.ok()?;
+    (ended.outcome == Outcome::Exited(0)).then(|| begun.elapsed())
+}
+
+fn page(rows: &[Row], needs: &[Need], missing: Option<&Need>, has_machines: bool) -> Page {
+    let mut page = Page::new();
+    page.heading("What holds programs on this host, tried out now");
+    for row in rows {
+        let (tone, word) = if row.available { (Tone::Good, "holds   ") } else { (Tone::Quiet, "not here") };
+        let word = page.word(tone, word);
+        page.line(format!("{word}  {} (tier {})", row.backend, row.tier));
+        let mut about = vec![row.reason.clone()];
+        if row.available {
+            let limits = match (row.memory_limit, row.processor_limit) {
+                (true, true) => "memory and processor time",
+                (true, false) => "memory, not processor time",
+                (false, true) => "processor time, not memory",
+                (false, false) => "neither memory nor processor time",
+            };
+            let start =
+                row.start_ms.map_or_else(String::new, |ms| format!("; start to end of `true`: {ms} ms"));
+            about.push(format!("limits: {limits}{start}"));
+        }
+        about.push(row.version.clone());
+        for text in about {
+            page.line(format!("          {}", show::inert_line(&text)));
+        }
+    }
+    page.gap();
+    if !has_machines {
+        page.line("No virtual machine was tried: --machines FILE says which there are (docs/reference/isolation.md).");
+    }
+    let strongest = rows.iter().rev().find(|row| row.available).map_or("none", |row| row.tier);
+    match (missing, needs.first()) {
+        (Some(need), _) => {
+            let word = page.word(Tone::Bad, "Missing");
+            page.line(format!("{word}: tier {} or stronger, for {}.", need.tier, need.what));
+        }
+        (None, Some(need)) => {
+            let word = page.word(Tone::Good, "Enough");
+            page.line(format!(
+                "{word}: tier {} for {}; the strongest here is {strongest}.",
+                need.tier, need.what
+            ));
+        }
+        (None, None) => {
+            page.line(format!("No action here runs a program. The strongest tier is {strongest}."));
+        }
+    }
+    page
+}
