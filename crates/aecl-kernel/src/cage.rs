@@ -164,21 +164,22 @@ impl Cages {
         self.found.iter().filter(move |f| f.available && f.tier >= least)
     }
 
-    /// What follows for a program that is to be held at least so strongly.
+    /// What follows for a program that is to be held at least so strongly. What does not enforce a limit that
+    /// is needed is as good as not there, for the operator's word, too: otherwise who asks for more could get
+    /// what who asks for less is refused.
     pub fn choose(&self, least: Tier, needs: Needs) -> Choice {
         let fits = |found: &&Found| needs.missing(found).is_none();
-        if let Some(any) = self.available(least).next() {
-            return match (self.available(least).any(|f| fits(&f)), needs.missing(any)) {
-                (false, Some(limit)) => Choice::Unenforced { limit },
-                _ => Choice::Held { tier: least, instead_of: None },
-            };
+        if self.available(least).any(|f| fits(&f)) {
+            return Choice::Held { tier: least, instead_of: None };
         }
-        let Some(lowered) = &self.lowered else { return Choice::Nothing };
-        let strongest = self.available(lowered.to).filter(fits).map(|f| f.tier).max();
-        match (strongest, self.available(lowered.to).find_map(|f| needs.missing(f))) {
-            (Some(tier), _) => Choice::Held { tier, instead_of: Some(least) },
-            (None, Some(limit)) => Choice::Unenforced { limit },
-            (None, None) => Choice::Nothing,
+        let accepted = self.lowered.as_ref().map(|lowered| lowered.to).filter(|to| *to < least);
+        let strongest = accepted.and_then(|to| self.available(to).filter(fits).map(|f| f.tier).max());
+        if let Some(tier) = strongest {
+            return Choice::Held { tier, instead_of: Some(least) };
+        }
+        match self.available(accepted.unwrap_or(least)).find_map(|f| needs.missing(f)) {
+            Some(limit) => Choice::Unenforced { limit },
+            None => Choice::Nothing,
         }
     }
 

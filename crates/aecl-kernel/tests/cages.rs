@@ -312,7 +312,8 @@ proptest! {
                 Some(asked) => {
                     prop_assert_eq!(asked, least);
                     prop_assert!(cages.lowered.as_ref().is_some_and(|l| l.to <= tier) && tier < least);
-                    prop_assert!(!cages.found.iter().any(|f| f.available && f.tier >= least), "only for lack of it");
+                    let fits = |f: &Found| f.available && (f.memory || !memory) && (f.cpu || !cpu);
+                    prop_assert!(!cages.found.iter().any(|f| fits(f) && f.tier >= least), "only for lack of it");
                 }
             }
         }

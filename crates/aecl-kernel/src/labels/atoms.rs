@@ -92,7 +92,10 @@ pub fn wanted(class: Class, value: &Value) -> Vec<Atom> {
         Class::Command | Class::QuerySql => &[Kind::Secret],
         Class::Content | Class::Time | Class::Flag | Class::Selector => &[],
     };
-    kinds.iter().filter_map(|kind| atom(*kind, value, &text)).collect()
+    // A goal quotes files, too, and a file is nobody to whom money goes.
+    let is_file = class == Class::DestAccount && canon::has_extension(&text);
+    let kinds = kinds.iter().filter(|kind| !(is_file && **kind == Kind::Phrase));
+    kinds.filter_map(|kind| atom(*kind, value, &text)).collect()
 }
 
 fn atom(kind: Kind, value: &Value, text: &str) -> Option<Atom> {
@@ -276,6 +279,16 @@ mod tests {
         assert_eq!(kinds(None, "iban", json!("DE89370400440532013000")), [Kind::Account]);
         assert_eq!(kinds(None, "name", json!("David Smith")), [Kind::Phrase]);
         assert_eq!(kinds(None, "name", json!("Dav\u{200b}id")), []);
+    }
+
+    #[test]
+    fn nobody_is_paid_by_the_name_of_a_file() {
+        let kinds =
+            |class, value: &str| wanted(class, &json!(value)).into_iter().map(|a| a.kind).collect::<Vec<_>>();
+        assert_eq!(kinds(Class::DestAccount, "bill-december-2023.txt"), []);
+        assert_eq!(kinds(Class::DestAccount, "Spotify"), [Kind::Phrase]);
+        assert_eq!(kinds(Class::DestAccount, "J. Smith"), [Kind::Phrase]);
+        assert_eq!(kinds(Class::DestName, "news.txt"), [Kind::Phrase]);
     }
 
     #[test]

@@ -199,6 +199,13 @@ pub fn bare(word: &str) -> String {
     word.to_ascii_lowercase()
 }
 
+/// Whether it ends as the name of a file does: a dot and up to five letters or digits.
+pub fn has_extension(text: &str) -> bool {
+    text.trim().rsplit_once('.').is_some_and(|(stem, end)| {
+        !stem.is_empty() && (1..=5).contains(&end.len()) && end.bytes().all(|b| b.is_ascii_alphanumeric())
+    })
+}
+
 /// A date or a time, so no amount, id or account.
 pub fn is_date(text: &str) -> bool {
     let parts: Vec<&str> =

@@ -197,9 +197,17 @@ fn is_name(word: &str) -> bool {
     capital && !is_filler(&bare) && !NO_NAMES.contains(&bare.as_str())
 }
 
+/// What begins a matter of its own.
+const ANEW: &[&str] = &["additionally", "also", "besides", "furthermore", "moreover"];
+/// Words that only join others.
+const JOINING: &[&str] = &[
+    "about", "after", "before", "have", "here", "into", "make", "onto", "than", "there", "until", "what",
+    "when", "where", "with",
+];
+
 /// Whether a word stands in goals whatever they are about.
 fn is_filler(word: &str) -> bool {
-    [ORDER_BEFORE, DETERMINERS, PLURALS].iter().any(|list| list.contains(&word))
+    [ORDER_BEFORE, DETERMINERS, PLURALS, JOINING].iter().any(|list| list.contains(&word))
 }
 
 impl Reading {
@@ -226,9 +234,29 @@ impl Reading {
         (phrase && self.has_phrase(&atom.text)).then_some(How::Words)
     }
 
-    /// Whether the goal names something of this kind in its own writing: an address, a link, an account.
-    pub fn spells_out(&self, kind: Kind) -> bool {
-        self.atoms.iter().any(|(atom, how)| atom.kind == kind && *how <= How::Typed)
+    /// Whether the goal names something of this kind in its own writing (an address, a link, an account) where
+    /// it may mean an action with these words. An order that begins with "also" does not look back.
+    pub fn spells_out(&self, kind: Kind, intent: &Intent) -> bool {
+        let spelt = self.atoms.iter().filter(|(atom, how)| atom.kind == kind && **how <= How::Typed);
+        let anew = |at: &usize| {
+            let before = self.words.iter().take(*at).skip(at.saturating_sub(3));
+            before.into_iter().any(|w| ANEW.contains(&w.text.as_str()))
+        };
+        let mut orders = (0..self.words.len()).filter(|at| self.orders(*at, intent));
+        let since = orders.clone().next().filter(|_| orders.all(|at| anew(&at))).unwrap_or(0);
+        spelt.into_iter().any(|(atom, _)| {
+            let at = self.words.iter().position(|w| w.text.eq_ignore_ascii_case(&atom.text));
+            // What cannot be found in the words, since it is written in another way, may mean anything.
+            at.is_none_or(|at| at >= since)
+        })
+    }
+
+    /// Whether the word at this place orders an action with these words.
+    fn orders(&self, at: usize, intent: &Intent) -> bool {
+        self.words.get(at).is_some_and(|word| {
+            let verb = intent.strong.contains(&word.text) || intent.weak.contains(&word.text);
+            verb && !word.negated && self.is_order(at)
+        })
     }
 
     /// Whether these words stand in the goal one after the other, in a clause that does not forbid.
@@ -259,9 +287,16 @@ impl Reading {
             return true;
         }
         let quoted = self.atoms.get(&Atom { kind: Kind::Phrase, text: phrase.clone() }) == Some(&How::Quoted);
+        // What the goal wants done is no name of what it is done to.
+        let begins = |at: usize| {
+            let before = at.checked_sub(1).and_then(|i| self.words.get(i));
+            before.is_none_or(|w| ORDER_BEFORE.contains(&w.text.as_str()))
+        };
+        let ordered =
+            |w: &str| self.words.iter().enumerate().all(|(i, own)| own.text != w || own.opens || begins(i));
         let telling =
             |w: &str| w.len() >= 4 && !is_filler(w) && !RECORDS.contains(&w) && !NO_NAMES.contains(&w);
-        let tells = phrase.split(' ').any(|w| telling(w) && !canon::is_date(w));
+        let tells = phrase.split(' ').any(|w| telling(w) && !canon::is_date(w) && !ordered(w));
         (quoted || tells) && self.has_phrase(&phrase)
     }
 
@@ -269,11 +304,10 @@ impl Reading {
     pub fn asks(&self, intent: &Intent, destination: bool) -> Asks {
         let mut weak = None;
         for (i, word) in self.words.iter().enumerate() {
-            let (strong, also) = (intent.strong.contains(&word.text), intent.weak.contains(&word.text));
-            if word.negated || !(strong || also) || !self.is_order(i) {
+            if !self.orders(i, intent) {
                 continue;
             }
-            if strong {
+            if intent.strong.contains(&word.text) {
                 return Asks::Strongly { verb: word.text.clone() };
             }
             weak = weak.or_else(|| Some((word.text.clone(), self.object_near(i, intent)?)));
@@ -454,7 +488,8 @@ impl Reading {
                 run.push(word);
             }
         }
-        for name in names {
+        // A month or a day has its capital from itself.
+        for name in names.into_iter().filter(|name| !name.split(' ').all(|w| NO_NAMES.contains(&w))) {
             self.note(Kind::Phrase, Some(name), How::Proper);
         }
     }
@@ -701,19 +736,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_spelt_out_for_one_order_is_not_for_the_next() {
+        let pay = Intent { strong: ["refund".to_owned(), "pay".to_owned()].into(), ..Intent::default() };
+        let spelt = |goal: &str| Reading::of(goal).spells_out(Kind::Account, &pay);
+        assert!(spelt("Pay 5 to GB29NWBK60161331926819."));
+        assert!(spelt("His account is GB29NWBK60161331926819. Pay him 5"));
+        assert!(spelt("Also, pay 5 to GB29NWBK60161331926819."));
+        assert!(spelt("Pay the rent to GB29NWBK60161331926819. Also, refund him the 10"));
+        assert!(spelt("The account is DE89 3704 0044 0532 0130 00. Also, refund him the 10"));
+        assert!(!spelt("Change the order to GB29NWBK60161331926819. Also, refund him the 10"));
+        assert!(!spelt("Pay the rent"));
+    }
+
+    #[test]
     fn a_record_is_named_by_what_only_it_is_called() {
         let named = |goal: &str, text: &str| Reading::of(goal).names_record(text);
         let goal = "Please create a new event on May 15th, 2024-05-15, with those who come to the 'Team lunch', \
                     and tell Emma. Use file minutes-7.docx and the quarterly planning notes.";
-        for text in [
-            "Team lunch",
-            "team lunch",
-            "Emma Johnson",
-            "emma",
-            "minutes-7.docx",
-            "Quarterly planning",
-            "Lunch",
-        ] {
+        for text in ["Team lunch", "team lunch", "Emma Johnson", "emma", "Quarterly planning", "Lunch"] {
             assert!(named(goal, text), "{text}");
         }
         // What a stranger may call a record so that any goal seems to mean it.
@@ -767,6 +807,7 @@ mod tests {
             ("Set the password to something safe", Secret, "something", None),
             ("Change the password to \"new_pass\"", Secret, "new_pass", Some(How::Quoted)),
             ("Please check General things", Secret, "General", None),
+            ("What did I spend in March", Phrase, "march", Some(How::Words)),
         ] {
             assert_eq!(named(goal, kind, text), expected, "{goal} / {kind:?} {text}");
         }

@@ -245,7 +245,9 @@ impl Provenance {
         out.elsewhere = leaves.iter().filter(|l| l.argument.class.is_destination()).any(|leaf| {
             let proofs = out.proofs.get(&leaf.pointer).map_or(&[][..], Vec::as_slice);
             let kind = atoms::own_kind(leaf.argument.class);
-            let spelt = kind.is_some_and(|kind| search.goals.0.iter().any(|goal| goal.spells_out(kind)));
+            let intent = &typed.intent;
+            let spelt =
+                kind.is_some_and(|kind| search.goals.0.iter().any(|goal| goal.spells_out(kind, intent)));
             spelt && !suffices(leaf.argument.class, typed, proofs)
         });
         if changes && typed.egress != Egress::None {
