@@ -84,6 +84,15 @@ pub enum HostUser {
     Ours,
 }
 
+impl fmt::Display for HostUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Separate { uid } => write!(f, "user {uid}"),
+            Self::Ours => f.write_str("our user"),
+        }
+    }
+}
+
 /// A generation of the kernel's control groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CgroupVersion {

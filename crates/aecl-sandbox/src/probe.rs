@@ -107,7 +107,7 @@ fn judge(found: Found, attacks: Vec<(String, u64)>, held: &Held) -> Found {
         (false, _) => format!("from inside of it one can {}", through.join(", ")),
         (true, false) => "the self-test did not come to its end".to_owned(),
         (true, true) => format!(
-            "{} attacks refused; landlock {}, user {:?}, memory limit {}",
+            "{} attacks refused; landlock {}, {}, memory limit {}",
             attacks.len() - 1,
             held.landlock_abi.map_or_else(|| "none".to_owned(), |abi| abi.to_string()),
             held.user,

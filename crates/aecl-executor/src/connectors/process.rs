@@ -12,7 +12,7 @@ mod way_out;
 
 use aecl_kernel::cage;
 use aecl_sandbox::{
-    Backend, CgroupVersion, Ended, Held, HostUser, Level, Outcome, Program, Running, SandboxError, start,
+    Backend, CgroupVersion, Ended, Held, Level, Outcome, Program, Running, SandboxError, start,
 };
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
@@ -345,10 +345,6 @@ fn failure(outcome: Outcome, spec: &ProcessSpec) -> Option<&'static str> {
 /// The cage that it really got, for the record.
 #[must_use]
 pub fn held(held: &Held) -> String {
-    let user = match held.user {
-        HostUser::Separate { uid } => format!("user {uid}"),
-        HostUser::Ours => "our user".to_owned(),
-    };
     let cgroup = match held.cgroup {
         Some(CgroupVersion::V1) => "cgroup v1",
         Some(CgroupVersion::V2) => "cgroup v2",
@@ -360,5 +356,5 @@ pub fn held(held: &Held) -> String {
     };
     let landlock = held.landlock_abi.map_or_else(|| "none".to_owned(), |abi| abi.to_string());
     let built = held.runtime.clone().unwrap_or_else(|| held.backend.to_string());
-    format!("{built}: {user}, {cgroup}, landlock {landlock}, {memory}")
+    format!("{built}: {}, {cgroup}, landlock {landlock}, {memory}", held.user)
 }

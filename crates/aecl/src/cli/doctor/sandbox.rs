@@ -10,6 +10,7 @@ use crate::cli::show::{self, Page, Tone, count};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::bundle::Bundle;
+use aecl_kernel::cage;
 use aecl_sandbox::{
     Backend, Cage, Clocks, Found, Limits, Network, Outcome, Program, Tier, VirtualMachine, probe,
 };
@@ -42,9 +43,13 @@ struct Row {
 pub(super) fn run(home: &Home, machines: Option<&Path>, json: bool) -> Result {
     let needs = needs(policy(home)?.as_ref());
     let mut backends = Backend::all();
+    // Those of the configuration, if there is one that can be read.
+    let configured = home.read().map(|config| config.sandbox.machines).unwrap_or_default();
+    backends.extend(configured.into_iter().map(Backend::from));
     if let Some(path) = machines {
         backends.extend(read(path)?);
     }
+    let machines = backends.len() > Backend::all().len();
     let rows = runtime()?.block_on(async {
         let mut rows = Vec::new();
         for backend in &backends {
@@ -55,21 +60,36 @@ pub(super) fn run(home: &Home, machines: Option<&Path>, json: bool) -> Result {
         }
         rows
     });
-    let missing = needs.iter().find(|need| !rows.iter().any(|row| row.available && covers(row, need.tier)));
+    let needs: Vec<Need> = needs
+        .into_iter()
+        .map(|need| {
+            let met = rows.iter().any(|row| row.available && covers(row, need.tier));
+            Need { met, ..need }
+        })
+        .collect();
+    let sound = needs.iter().all(|need| need.met || !need.always);
     if json {
-        let needs: Vec<_> =
-            needs.iter().map(|need| json!({"tier": need.tier.name(), "for": need.what})).collect();
-        show::print_json(&json!({"sound": missing.is_none(), "needs": needs, "backends": rows}));
+        show::print_json(&json!({"sound": sound, "needs": needs, "backends": rows}));
     } else {
-        page(&rows, &needs, missing, machines.is_some()).print();
+        page(&rows, &needs, machines).print();
     }
-    Ok(if missing.is_none() { Exit::Done } else { Exit::Failed })
+    Ok(if sound { Exit::Done } else { Exit::Failed })
 }
 
 /// What this installation's actions need.
+#[derive(Debug, Serialize)]
 struct Need {
+    #[serde(serialize_with = "by_name")]
     tier: Tier,
+    #[serde(rename = "for")]
     what: String,
+    /// They never run without. Otherwise they are blocked in some runs only.
+    always: bool,
+    met: bool,
+}
+
+fn by_name<S: serde::Serializer>(tier: &Tier, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str(tier.name())
 }
 
 /// The policy of this installation. A host can be tried before there is one.
@@ -83,15 +103,30 @@ fn policy(home: &Home) -> std::result::Result<Option<Bundle>, Error> {
 
 fn needs(bundle: Option<&Bundle>) -> Vec<Need> {
     let Some(bundle) = bundle else { return Vec::new() };
-    let caged = bundle
-        .catalogue()
-        .iter()
-        .filter(|(_, typed)| typed.manifest.connector.get("kind").is_some_and(|kind| kind == "process"))
-        .count();
-    if caged == 0 {
+    let caged: Vec<_> = bundle.catalogue().iter().filter(|(_, typed)| typed.cage.is_some()).collect();
+    if caged.is_empty() {
         return Vec::new();
     }
-    vec![Need { tier: Tier::Native, what: format!("{} that run programs", count(caged, "action")) }]
+    let asked = caged.iter().filter_map(|(_, typed)| typed.manifest.min_tier);
+    let least =
+        asked.chain(bundle.agents().filter_map(|agent| agent.min_tier)).max().unwrap_or(cage::Tier::Native);
+    let untrusted = bundle.cages().untrusted_tier;
+    let run = if caged.len() == 1 { "runs a program" } else { "run programs" };
+    let what = format!("{} that {run}", count(caged.len(), "action"));
+    let mut needs = vec![Need { tier: of(least), what, always: true, met: false }];
+    if untrusted > least {
+        let what = "programs in runs that have read what strangers may have written".to_owned();
+        needs.push(Need { tier: of(untrusted), what, always: false, met: false });
+    }
+    needs
+}
+
+fn of(tier: cage::Tier) -> Tier {
+    match tier {
+        cage::Tier::Native => Tier::Native,
+        cage::Tier::Gvisor => Tier::Gvisor,
+        cage::Tier::Microvm => Tier::Microvm,
+    }
 }
 
 fn covers(row: &Row, tier: Tier) -> bool {
@@ -155,7 +190,7 @@ async fn start_time(found: &Found) -> Option<Duration> {
     (ended.outcome == Outcome::Exited(0)).then(|| begun.elapsed())
 }
 
-fn page(rows: &[Row], needs: &[Need], missing: Option<&Need>, has_machines: bool) -> Page {
+fn page(rows: &[Row], needs: &[Need], has_machines: bool) -> Page {
     let mut page = Page::new();
     page.heading("What holds programs on this host, tried out now");
     for row in rows {
@@ -181,24 +216,24 @@ fn page(rows: &[Row], needs: &[Need], missing: Option<&Need>, has_machines: bool
     }
     page.gap();
     if !has_machines {
-        page.line("No virtual machine was tried: --machines FILE says which there are (docs/reference/isolation.md).");
+        page.line(
+            "No virtual machine was tried: `sandbox.machines` in aecl.yaml or --machines FILE says which there are \
+             (docs/reference/isolation.md).",
+        );
     }
-    let strongest = rows.iter().rev().find(|row| row.available).map_or("none", |row| row.tier);
-    match (missing, needs.first()) {
-        (Some(need), _) => {
-            let word = page.word(Tone::Bad, "Missing");
-            page.line(format!("{word}: tier {} or stronger, for {}.", need.tier, need.what));
-        }
-        (None, Some(need)) => {
-            let word = page.word(Tone::Good, "Enough");
-            page.line(format!(
-                "{word}: tier {} for {}; the strongest here is {strongest}.",
-                need.tier, need.what
-            ));
-        }
-        (None, None) => {
-            page.line(format!("No action here runs a program. The strongest tier is {strongest}."));
-        }
+    let holds = |tier: &&Tier| rows.iter().any(|row| row.available && row.tier == tier.name());
+    let strongest = Tier::ALL.iter().rev().find(holds).map_or("none", |tier| tier.name());
+    if needs.is_empty() {
+        page.line(format!("No action here runs a program. The strongest tier is {strongest}."));
+    }
+    for need in needs {
+        let (tone, word, then) = match (need.met, need.always) {
+            (true, _) => (Tone::Good, "Enough", format!("; the strongest here is {strongest}")),
+            (false, true) => (Tone::Bad, "Missing", "; without it they are blocked".to_owned()),
+            (false, false) => (Tone::Mind, "Missing", "; without it they are blocked there".to_owned()),
+        };
+        let word = page.word(tone, word);
+        page.line(format!("{word}: tier {} for {}{then}.", need.tier, need.what));
     }
     page
 }
