@@ -48,7 +48,10 @@ approval=$(field approval.id <<< "$answer")
 
 answer=$(post "$token" "/v1/approvals/$approval/approve" '{}')
 expect "the agent does not answer itself" forbidden "$(field code <<< "$answer")"
+# Only the mail named the vendor, so a yes is typed: the end of where the money goes.
 answer=$(post "$priya" "/v1/approvals/$approval/approve" '{"reason": "checked against INV-884"}')
+expect "a yes without a look is none" confirmation_wanted "$(field code <<< "$answer")"
+answer=$(post "$priya" "/v1/approvals/$approval/approve" '{"reason": "checked against INV-884", "confirm": ["-221"]}')
 answer=$(curl --silent "$url/v1/actions/$action?wait_s=10" -H "Authorization: Bearer $token")
 expect "after the yes it is done" done "$(field state <<< "$answer")"
 answer=$(post "$token" /v1/actions "$pay")
