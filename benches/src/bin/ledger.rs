@@ -363,6 +363,7 @@ async fn client(ledger: &Ledger, bundle: &Arc<Bundle>, principal: &Principal, nu
             trusted: Vec::new(),
             latency_ms: 12,
             sandbox: "none".into(),
+            traffic: None,
             resolved_by: None,
         };
         ledger.conclude(conclusion, NOON).await.unwrap();
