@@ -253,7 +253,7 @@ fn ingested() {
         let mut took: Vec<Duration> = (0..30)
             .map(|_| {
                 let start = Instant::now();
-                drop(std::hint::black_box(ingest(&action, output.as_bytes(), false, None)));
+                drop(std::hint::black_box(ingest(&action, output.as_bytes(), false, None, false)));
                 start.elapsed()
             })
             .collect();
