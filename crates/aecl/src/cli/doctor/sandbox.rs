@@ -169,6 +169,7 @@ async fn start_time(found: &Found) -> Option<Duration> {
     let time = Duration::from_secs(30);
     let cage = Cage {
         backend: found.backend.clone(),
+        image: None,
         views: Vec::new(),
         network: Network::None,
         limits: Limits {
