@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use aecl_sandbox::{Digest, Image, ImageLimits, Images, Layout};
 use layout::{Layer, Packed, gzip, plain};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use tar::EntryType;
 
@@ -317,6 +318,73 @@ fn a_hostile_archive_is_refused_and_nothing_of_it_is_kept() {
         let why = refusal(&layers);
         assert!(why.contains(expected), "{name}: {why}");
         assert!(!why.contains(|c: char| c.is_control()), "{name}: {why:?}");
+    }
+}
+
+/// What can stand in an archive, so that changed ones come out strange in many ways.
+fn all_kinds() -> Layer {
+    Layer::new()
+        .dir("dir")
+        .file("dir/file", b"text")
+        .link("link", "dir")
+        .link("out", "../..")
+        .hard("hard", "dir/file")
+        .pax(EntryType::XHeader, b"12 path=a/b\n")
+        .file("x", b"1")
+        .file("dir/.wh.gone", b"")
+        .file("dir/.wh..wh..opq", b"")
+        .program("out-again", b"#!")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+    /// Bytes are changed, blocks of 512 bytes are doubled, moved or left out: what comes of it is refused, or a tree
+    /// that lies where it should.
+    #[test]
+    fn whatever_an_archive_is_nothing_is_written_beside_the_tree(
+        changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..3),
+        moves in proptest::collection::vec((any::<proptest::sample::Index>(), any::<proptest::sample::Index>(), any::<bool>()), 0..4),
+        with_checksums in any::<bool>(),
+    ) {
+        let mut blocks: Vec<Vec<u8>> = all_kinds().0.chunks(512).map(<[u8]>::to_vec).collect();
+        for (from, to, stays) in moves {
+            let block = blocks[from.index(blocks.len())].clone();
+            if !stays {
+                blocks.remove(from.index(blocks.len()));
+            }
+            blocks.insert(to.index(blocks.len() + 1), block);
+        }
+        for (place, byte) in changes {
+            let all = blocks.len() * 512;
+            let place = place.index(all);
+            blocks[place / 512][place % 512] = byte;
+        }
+        if with_checksums {
+            for block in blocks.iter_mut().filter(|block| block[257..262] == *b"ustar") {
+                let mut header = tar::Header::from_byte_slice(block).clone();
+                header.set_cksum();
+                block.copy_from_slice(header.as_bytes());
+            }
+        }
+        let place = Place::new();
+        let digest = layout::write(&place.layout(), &[plain(&Layer(blocks.concat()))], &json!({}));
+        let beside = || {
+            let mut names: Vec<_> = fs::read_dir(place.dir.path()).unwrap().flatten().map(|e| e.file_name()).collect();
+            names.sort();
+            names
+        };
+        match place.images().unpack(&place.layout(), &digest, LIMITS) {
+            Ok(image) => {
+                prop_assert_eq!(place.kept(), [digest.hex()]);
+                prop_assert!(image.tree().starts_with(fs::canonicalize(place.dir.path()).unwrap()));
+            }
+            Err(error) => {
+                prop_assert_eq!(place.kept(), Vec::<String>::new(), "{}", error);
+                prop_assert!(!error.to_string().contains(char::is_control), "{:?}", error);
+            }
+        }
+        prop_assert_eq!(beside(), ["images", "layout"]);
     }
 }
 

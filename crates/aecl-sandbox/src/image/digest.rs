@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+#[cfg(any(native_cage, test))]
 use sha2::{Digest as _, Sha256};
 
 use super::ImageError;
@@ -21,7 +22,10 @@ impl Digest {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         match text.strip_prefix(PREFIX) {
             Some(hex) if hex.len() == 64 && hex.bytes().all(is_digit) => Ok(Self(text.to_owned())),
-            Some(_) | None => Err(ImageError::NoDigest { text: text.chars().take(200).collect() }),
+            Some(_) | None => {
+                let text = text.chars().take(200).flat_map(char::escape_debug).collect();
+                Err(ImageError::NoDigest { text })
+            }
         }
     }
 
@@ -32,11 +36,13 @@ impl Digest {
     }
 
     /// Of these bytes.
+    #[cfg(any(native_cage, test))]
     pub(super) fn of(bytes: &[u8]) -> Self {
         Self::finish(Sha256::new_with_prefix(bytes))
     }
 
     /// Of everything that this hash was given.
+    #[cfg(any(native_cage, test))]
     pub(super) fn finish(hash: Sha256) -> Self {
         Self(hash.finalize().iter().fold(PREFIX.to_owned(), |text, byte| text + &format!("{byte:02x}")))
     }

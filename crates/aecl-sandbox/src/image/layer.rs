@@ -58,7 +58,8 @@ impl Refusal {
     }
 
     fn of_layer(why: impl Into<String>) -> Self {
-        Self { path: String::new(), why: why.into() }
+        // Whoever reads archives quotes them in errors.
+        Self { path: String::new(), why: shown(why.into().as_bytes()) }
     }
 }
 
