@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::programs::{ask, exists, root, watch};
 
 /// A program, the Debian package that holds it, and what fails without it.
-const SYSTEM: [(&str, &str, &str); 14] = [
+const SYSTEM: [(&str, &str, &str); 16] = [
     ("git", "git", "the repository in front of which mcp-server-git stands"),
     ("sqlite3", "sqlite3", "looking into a database behind the server's back"),
     ("setpriv", "util-linux", "tests that drop root"),
@@ -20,6 +20,8 @@ const SYSTEM: [(&str, &str, &str); 14] = [
     ("busybox", "busybox-static", "programs in virtual machines"),
     ("mkfs.ext4", "e2fsprogs", "a disk for virtual machines"),
     ("dpkg-deb", "dpkg", "unpacking a kernel for virtual machines"),
+    ("umoci", "umoci", "images as other tools make them"),
+    ("skopeo", "skopeo", "images as other tools copy them"),
     ("timeout", "coreutils", "the deadline of a peer test"),
     ("python3", "python3", "peer scripts, mcp-server-sqlite, mcp-server-git"),
     ("node", "nodejs", "the servers on Node.js"),

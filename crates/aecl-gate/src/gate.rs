@@ -86,7 +86,7 @@ impl Gate {
             store: Box::new(store),
             ledger_key,
             token_key,
-            executor: Executor::new(Connectors::new(home.vault())),
+            executor: Executor::new(Connectors::new(home.vault(), &home.images())),
             clock: Clock::system(),
         };
         Self::assemble(parts, Some(home)).await
