@@ -247,7 +247,7 @@ async fn run(
     let clocks = spec.clocks(call.timeout(), call.task_left());
     let mut cage = spec.cage(fit.backend().clone(), clocks);
     if let Some(wasm) = &spec.wasm {
-        let work = wasm.work(spec, program.argv).await?;
+        let work = wasm.work(spec, program.argv, fit.backend()).await?;
         (program, input) = (work.program, Some([work.order, input.unwrap_or_default()].concat()));
         cage.views.push(work.view);
     }

@@ -174,7 +174,8 @@ async fn caged(common: &Common, args: &Args, spec: &ProcessSpec) -> Result {
     // Before its input, the worker of a module reads its order.
     let mut before = Vec::new();
     if let Some(wasm) = &spec.wasm {
-        let work = wasm.work(spec, program.argv).await.map_err(|e| Error::new(e.to_string()))?;
+        let work =
+            wasm.work(spec, program.argv, &cage.backend).await.map_err(|e| Error::new(e.to_string()))?;
         (program, before) = (work.program, work.order);
         cage.views.push(work.view);
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use aecl_sandbox::{Access, Backend, Clocks, Outcome, Pinned, PinnedError, Program, View};
+use aecl_sandbox::{Access, Backend, Clocks, Outcome, Pinned, PinnedError, Program, Tier, View};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
@@ -72,6 +72,13 @@ pub enum NoModule {
         "a module needs the program `{PROGRAM}`, and {0}; in AECL's repository: `cargo install --locked --path wasm`"
     )]
     Worker(String),
+    /// The cage shows no file of the host.
+    #[error(
+        "`{0}` holds this module, and a machine shows no file of the host, so its worker cannot run there; modules run \
+         in tiers below `{tier}`",
+        tier = Tier::Microvm
+    )]
+    Machine(Backend),
     /// The file is not there, or another one.
     #[error(transparent)]
     File(#[from] PinnedError),
@@ -83,7 +90,7 @@ pub enum NoModule {
 impl NoModule {
     pub(super) fn code(&self) -> &'static str {
         match self {
-            Self::Worker(_) => "wasm_worker",
+            Self::Worker(_) | Self::Machine(_) => "wasm_worker",
             Self::File(PinnedError::Changed { .. }) => "wasm_changed",
             Self::File(_) | Self::Broke => "wasm_unreadable",
         }
@@ -144,11 +151,19 @@ impl WasmSpec {
         }
     }
 
-    /// The worker and its order, for a module with these arguments.
+    /// The worker and its order, for a module with these arguments in such a cage.
     ///
     /// # Errors
-    /// When there is no worker, or the module cannot be read or is another one.
-    pub async fn work(&self, spec: &ProcessSpec, args: Vec<String>) -> Result<Work, NoModule> {
+    /// When the cage cannot show the worker, there is none, or the module cannot be read or is another one.
+    pub async fn work(
+        &self,
+        spec: &ProcessSpec,
+        args: Vec<String>,
+        cage: &Backend,
+    ) -> Result<Work, NoModule> {
+        if cage.tier() >= Tier::Microvm {
+            return Err(NoModule::Machine(cage.clone()));
+        }
         let file = self.module.clone();
         let module = tokio::task::spawn_blocking(move || file.read(MODULE_MAX_BYTES)).await;
         let module = module.map_err(|_| NoModule::Broke)??;
@@ -288,5 +303,41 @@ async fn in_cage(spec: &ProcessSpec, work: Work, words: &[&str]) -> Result<Strin
             let said = String::from_utf8_lossy(&ended.stderr.bytes).trim().to_owned();
             Err(format!("the worker `{PROGRAM}` {outcome} in a cage: {said}"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aecl_sandbox::VirtualMachine;
+
+    #[tokio::test]
+    async fn a_machine_runs_no_module_and_the_way_out_is_told() {
+        let file = json!({ "path": "/none", "sha256": "00" });
+        let wasm: WasmSpec = serde_json::from_value(json!({ "module": file })).unwrap();
+        let spec: ProcessSpec = serde_json::from_value(json!({ "argv": ["tool"] })).unwrap();
+        let machine: VirtualMachine = serde_json::from_value(json!({ "monitor": "qemu", "program": "/none",
+            "machine": { "kernel": file, "root": file, "root_filesystem": "ext4" } }))
+        .unwrap();
+        let work = |backend: Backend| {
+            let (wasm, spec) = (&wasm, &spec);
+            async move { wasm.work(spec, vec![], &backend).await.map(drop).unwrap_err() }
+        };
+        let refused = work(machine.into()).await;
+        assert_eq!(refused.code(), "wasm_worker");
+        assert!(refused.to_string().contains("tiers below `microvm`"), "{refused}");
+        assert_eq!(work(Backend::Native).await.code(), "wasm_unreadable");
+    }
+
+    #[test]
+    fn only_codes_of_the_worker_are_ends_of_a_module() {
+        let wasm: WasmSpec =
+            serde_json::from_value(json!({ "module": { "path": "/none", "sha256": "00" } })).unwrap();
+        for code in 0..256 {
+            let told = ended(Outcome::Exited(code), &wasm);
+            assert_eq!(told.is_some(), (200..=207).contains(&code), "{code}");
+        }
+        assert_eq!(ended(Outcome::Signalled(9), &wasm), None);
+        assert_eq!(ended(Outcome::OutOfMemory, &wasm), None);
     }
 }
