@@ -126,6 +126,9 @@ impl WasmSpec {
         if !spec.egress.is_empty() {
             return Err("a module of `wasm` reaches nobody, so `egress` beside it must be empty".into());
         }
+        if spec.image.is_some() {
+            return Err("the worker of `wasm` is a program of this host; leave `image` out".into());
+        }
         if spec.cwd.is_some() {
             return Err(
                 "a module of `wasm` has no working directory; leave `cwd` out and name its `views`".into()
@@ -290,7 +293,8 @@ async fn in_cage(spec: &ProcessSpec, work: Work, words: &[&str]) -> Result<Strin
     let time = Duration::from_secs(20);
     let Work { mut program, view, order } = work;
     program.argv.extend(words.iter().map(|word| (*word).to_owned()));
-    let mut cage = spec.cage(Backend::Native, Clocks { call: time, task_left: time, lifetime_left: time });
+    let mut cage =
+        spec.cage(Backend::Native, None, Clocks { call: time, task_left: time, lifetime_left: time });
     cage.views.push(view);
     let mut running = aecl_sandbox::start(program, cage).await.map_err(|e| e.to_string())?;
     if let Some(mut stdin) = running.stdin.take() {
