@@ -306,6 +306,43 @@ async fn a_lowered_tier_stands_with_the_cage_on_record() {
     );
 }
 
+/// What was pinned is what runs: a module that cannot be that is refused before anything starts.
+#[tokio::test]
+async fn a_module_that_is_another_file_does_not_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tool.wasm");
+    let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let spec =
+        json!({ "argv": ["tool", "{word}"], "wasm": { "module": { "path": path, "sha256": sha256 } } });
+    let call = call(&spec, &json!({ "word": "x" }));
+    let (code, message, _) = failed(&call).await;
+    assert!(code == "wasm_unreadable" && message.contains("tool.wasm"), "{code} {message}");
+    fs::write(&path, "abd").unwrap();
+    let (code, message, _) = failed(&call).await;
+    assert!(code == "wasm_changed" && message.contains("pin the new one"), "{code} {message}");
+    assert_eq!(call.cage.get(), None, "nothing was started");
+    let DryRun::Would { output, .. } = connector().await.dry_run(&call).await else { panic!() };
+    let would: Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!((&would["argv"], &would["wasm"]["module"]["sha256"]), (&json!(["tool", "x"]), &json!(sha256)));
+}
+
+#[tokio::test]
+async fn an_output_that_is_declared_json_is_json_and_keeps_its_numbers() {
+    let mut spec = shell();
+    spec["stdout"] = json!("json");
+    let call = |line: &str| call(&spec, &json!({ "line": line }));
+    let answer = connector().await.perform(&call(r#"echo '{"n": 1234567890123456789012}'"#)).await;
+    let Performed::Done { output, .. } = answer else { panic!("{answer:?}") };
+    let told = String::from_utf8(output).unwrap();
+    assert!(told.starts_with(r#"{"json":{"n": 1234567890123456789012},"ended":"exited with 0""#), "{told}");
+    for line in ["echo hello", "true", "echo 1 2", r#"printf '["%02000d"]' 1"#] {
+        let (code, message, told) = failed(&call(line)).await;
+        assert_eq!((code, &told.unwrap()["exit_code"]), ("process_json", &json!(0)), "{line}: {message}");
+    }
+    let (code, ..) = failed(&call("echo {}; exit 3")).await;
+    assert_eq!(code, "process_exit");
+}
+
 /// An image by the tools that people use, of one static program.
 fn layout(dir: &Path) -> Option<String> {
     let at = dir.join("layout");

@@ -87,7 +87,7 @@ pub use output::{Output, Stream};
 pub use probe::{Attack, Enforced, Found, probe};
 pub use process::{Contained, spawn};
 pub use tier::{Backend, Runtime, Tier};
-pub use vm::{Acceleration, Firecracker, Machine, Pinned, Qemu, VirtualMachine};
+pub use vm::{Acceleration, Firecracker, Machine, Pinned, PinnedError, Qemu, VirtualMachine};
 
 /// Runs a program in a cage until nothing of it is left. It gets no input.
 ///

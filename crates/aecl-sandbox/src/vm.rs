@@ -22,7 +22,6 @@ mod left;
 mod line;
 #[cfg(native_cage)]
 mod monitor;
-#[cfg(native_cage)]
 mod pinned;
 #[cfg(native_cage)]
 mod qemu;
@@ -34,6 +33,7 @@ use crate::native::wire;
 pub use config::{Acceleration, Firecracker, Machine, Pinned, Qemu, VirtualMachine};
 #[cfg(native_cage)]
 pub(crate) use left::{Sent, collect};
+pub use pinned::PinnedError;
 #[cfg(native_cage)]
 pub(crate) use start::{probe, start, version};
 

@@ -64,7 +64,7 @@ fn of_outcomes(text: &str) -> BTreeSet<String> {
 }
 
 /// What codes of outcomes begin with.
-const FAMILIES: [&str; 12] = [
+const FAMILIES: [&str; 13] = [
     "connector_",
     "credential_",
     "egress_",
@@ -76,6 +76,7 @@ const FAMILIES: [&str; 12] = [
     "smtp_",
     "sql_",
     "upstream_",
+    "wasm_",
     "interrupted",
 ];
 

@@ -2,13 +2,15 @@
 //! reaches whom the entry names and nobody else, and changes nothing here; what it wrote comes back as data.
 //!
 //! Changes of a view with an overlay come back in the form that a [`files`](super::files) action takes, so
-//! that to keep them is an action of its own, with its own yes.
+//! that to keep them is an action of its own, with its own yes. A [module of WebAssembly](wasm) is such a program,
+//! too.
 
 mod cages;
 mod changes;
 mod credentials;
 mod image;
 mod spec;
+pub mod wasm;
 mod way_out;
 
 use aecl_kernel::cage;
@@ -16,6 +18,7 @@ use aecl_sandbox::{
     Backend, CgroupVersion, Ended, Held, Level, Outcome, Program, Running, SandboxError, start,
 };
 use async_trait::async_trait;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,7 +36,7 @@ pub use aecl_sandbox::VirtualMachine;
 use cages::{Cages, tier};
 pub use image::ImageSpec;
 use image::NoImage;
-pub use spec::{AccessSpec, LimitsSpec, ProcessSpec, ViewSpec};
+pub use spec::{AccessSpec, LimitsSpec, ProcessSpec, StdoutSpec, ViewSpec};
 pub use way_out::WayOut;
 
 /// Runs programs in cages, once it is known what cages there are.
@@ -106,6 +109,8 @@ enum ProcessError {
     Cancelled,
     #[error(transparent)]
     Credentials(credentials::NotReady),
+    #[error(transparent)]
+    NoModule(#[from] wasm::NoModule),
     #[error("the worker that collects what the program wrote broke")]
     Worker,
 }
@@ -123,6 +128,7 @@ impl ProcessError {
             Self::Sandbox(_) | Self::Worker | Self::Weaker { .. } => "sandbox_failed",
             Self::Credentials(credentials::NotReady::Vault(_)) => "secret_missing",
             Self::Credentials(credentials::NotReady::Other(_)) => "process_credential",
+            Self::NoModule(why) => why.code(),
             Self::Cancelled | Self::Image(NoImage::Cancelled) => "process_cancelled",
             Self::Image(_) => "process_image",
         }
@@ -156,13 +162,13 @@ impl Connector for ProcessConnector {
             );
             return broken_off("process_output", message, None, acted);
         }
-        match failure(ended.outcome, spec) {
+        match failure(&ended, spec) {
             None => {
                 let seen = Seen { status: None, output_bytes: output.len(), truncated };
                 Performed::Done { output, seen }
             }
-            Some(code) => {
-                let message = format!("`{}`: the program {}", call.action, ended.outcome);
+            Some((code, why)) => {
+                let message = format!("`{}`: {why}", call.action);
                 match ended.outcome {
                     // It saw its end, and says itself that it went wrong.
                     Outcome::Exited(_) if acted => {
@@ -181,10 +187,13 @@ impl Connector for ProcessConnector {
         };
         match prepare(call, spec) {
             Ok((program, _)) => {
-                let would = json!({
+                let mut would = json!({
                     "argv": program.argv, "views": spec.views, "limits": spec.limits, "egress": spec.egress,
                     "image": spec.image,
                 });
+                if let (Some(wasm), Some(would)) = (&spec.wasm, would.as_object_mut()) {
+                    would.insert("wasm".into(), json!(wasm));
+                }
                 DryRun::Would { output: would.to_string().into_bytes(), rows: None }
             }
             Err(error) => DryRun::Failed { code: error.code(), message: error.to_string() },
@@ -253,7 +262,7 @@ async fn run(
     spec: &ProcessSpec,
     process: &ProcessConnector,
 ) -> Result<(Ended, Vec<u8>), ProcessError> {
-    let (mut program, input) = prepare(call, spec)?;
+    let (mut program, mut input) = prepare(call, spec)?;
     let list = spec.check().map_err(ProcessError::Arguments)?;
     let least = call.tier.ok_or(ProcessError::NoTier)?;
     let fit = process.cages.fit(least, spec)?;
@@ -270,6 +279,11 @@ async fn run(
     let left = call.task_left().map(|left| left.saturating_sub(past));
     let clocks = spec.clocks(call.timeout().saturating_sub(past), left);
     let mut cage = spec.cage(fit.backend().clone(), image, clocks);
+    if let Some(wasm) = &spec.wasm {
+        let work = wasm.work(spec, program.argv, fit.backend()).await?;
+        (program, input) = (work.program, Some([work.order, input.unwrap_or_default()].concat()));
+        cage.views.push(work.view);
+    }
     let mut ready = credentials::ready(spec, &process.vault).await.map_err(ProcessError::Credentials)?;
     if let Some(ready) = &ready {
         program.env.extend(ready.env.clone());
@@ -280,7 +294,10 @@ async fn run(
         running = start(program, cage) => running.map_err(ProcessError::Sandbox)?,
         () = call.cancel.cancelled() => return Err(ProcessError::Cancelled),
     };
-    let in_cage = held(running.held());
+    let in_cage = match spec.wasm {
+        None => held(running.held()),
+        Some(_) => format!("{}; a module in `aecl-wasm`", held(running.held())),
+    };
     // Said again of what was really built, so that one mistake is not enough.
     if tier(running.held().backend.tier()) < Some(least) {
         return Err(ProcessError::Weaker { least, held: in_cage });
@@ -306,7 +323,8 @@ async fn run(
     let ended = ended?;
     let spec = spec.clone();
     let told = tokio::task::spawn_blocking(move || {
-        let output = tell(&ended, &spec).map_err(ProcessError::Sandbox)?.to_string().into_bytes();
+        let told = tell(&ended, &spec).map_err(ProcessError::Sandbox)?.to_string();
+        let output = with_json(told, json_of(&ended, &spec)).into_bytes();
         Ok((ended, output))
     });
     told.await.unwrap_or(Err(ProcessError::Worker))
@@ -340,9 +358,15 @@ pub fn way_out(
 /// When the places where the program could write cannot be read.
 pub fn tell(ended: &Ended, spec: &ProcessSpec) -> Result<Value, SandboxError> {
     let mut told = Map::new();
-    told.insert("ended".into(), json!(ended.outcome.to_string()));
-    if let Outcome::Exited(code) = ended.outcome {
-        told.insert("exit_code".into(), json!(code));
+    match (end_of_module(ended, spec), ended.outcome) {
+        // The code is the worker's.
+        (Some((_, words)), _) => drop(told.insert("ended".into(), json!(words))),
+        (None, outcome) => {
+            told.insert("ended".into(), json!(outcome.to_string()));
+            if let Outcome::Exited(code) = outcome {
+                told.insert("exit_code".into(), json!(code));
+            }
+        }
     }
     for (name, output) in [("stdout", &ended.stdout), ("stderr", &ended.stderr)] {
         let Content { text, base64, .. } = Content::of(output.bytes.clone(), None);
@@ -359,20 +383,49 @@ pub fn tell(ended: &Ended, spec: &ProcessSpec) -> Result<Value, SandboxError> {
     Ok(Value::Object(told))
 }
 
-/// Why an end is a failure, if it is one.
-fn failure(outcome: Outcome, spec: &ProcessSpec) -> Option<&'static str> {
-    match outcome {
-        Outcome::Exited(code) if spec.success_codes.contains(&code) => None,
-        Outcome::Exited(_) => Some("process_exit"),
-        Outcome::Signalled(_) => Some("process_signal"),
-        Outcome::Seccomp => Some("process_system_call"),
-        Outcome::OutOfMemory => Some("process_memory"),
-        Outcome::TimedOut(Level::Call) => Some("process_timeout"),
-        Outcome::TimedOut(Level::Task) => Some("process_timeout_task"),
-        Outcome::TimedOut(Level::Lifetime) => Some("process_timeout_lifetime"),
-        Outcome::OutputCap => Some("process_output"),
-        Outcome::Killed => Some("process_killed"),
+/// What it wrote, if that is the JSON that it should be. Numbers keep their text.
+fn json_of<'a>(ended: &'a Ended, spec: &ProcessSpec) -> Option<&'a RawValue> {
+    match spec.stdout {
+        StdoutSpec::Json if !ended.stdout.is_truncated() => serde_json::from_slice(&ended.stdout.bytes).ok(),
+        StdoutSpec::Json | StdoutSpec::Text => None,
     }
+}
+
+/// The answer with that as a member.
+fn with_json(told: String, json: Option<&RawValue>) -> String {
+    match (json, told.strip_prefix('{')) {
+        (Some(json), Some(rest)) => format!("{{\"json\":{json},{rest}"),
+        _ => told,
+    }
+}
+
+/// How a module ended, if there was one and its worker says so.
+fn end_of_module(ended: &Ended, spec: &ProcessSpec) -> Option<(&'static str, String)> {
+    spec.wasm.as_ref().and_then(|wasm| wasm::ended(ended.outcome, wasm))
+}
+
+/// Why an end is a failure, if it is one: our code, and words.
+fn failure(ended: &Ended, spec: &ProcessSpec) -> Option<(&'static str, String)> {
+    if let Some((code, words)) = end_of_module(ended, spec) {
+        return Some((code, format!("the module {words}; its `stderr` ends with the reason")));
+    }
+    let code = match ended.outcome {
+        Outcome::Exited(code) if spec.success_codes.contains(&code) => {
+            let is_none = spec.stdout == StdoutSpec::Json && json_of(ended, spec).is_none();
+            return is_none
+                .then(|| ("process_json", "what the program wrote to its output is no JSON".into()));
+        }
+        Outcome::Exited(_) => "process_exit",
+        Outcome::Signalled(_) => "process_signal",
+        Outcome::Seccomp => "process_system_call",
+        Outcome::OutOfMemory => "process_memory",
+        Outcome::TimedOut(Level::Call) => "process_timeout",
+        Outcome::TimedOut(Level::Task) => "process_timeout_task",
+        Outcome::TimedOut(Level::Lifetime) => "process_timeout_lifetime",
+        Outcome::OutputCap => "process_output",
+        Outcome::Killed => "process_killed",
+    };
+    Some((code, format!("the program {}", ended.outcome)))
 }
 
 /// The cage that it really got, for the record.

@@ -17,6 +17,9 @@ use crate::{Backend, Cage, Limits, SandboxError};
 /// What a kernel needs for itself, on top of what its program may use.
 const KERNEL_BYTES: u64 = 64 << 20;
 
+/// What is read into memory at once: a kernel, a module. Disks stay where they are.
+const IN_MEMORY_MAX_BYTES: u64 = 256 << 20;
+
 /// Who runs a machine.
 #[derive(Clone, Copy)]
 pub(super) enum Monitor<'a> {
@@ -116,7 +119,8 @@ impl Parts {
             Some(parts) => parts,
             None => {
                 let unsealed = |error: io::Error| format!("no memory for a kernel: {error}");
-                let kernel = sealed("kernel", &machine.kernel.read()?).map_err(unsealed)?;
+                let kernel =
+                    sealed("kernel", &machine.kernel.read(IN_MEMORY_MAX_BYTES)?).map_err(unsealed)?;
                 let archive = sealed("archive", &archive(machine)?).map_err(unsealed)?;
                 let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
                 known.insert(machine.clone(), (kernel.clone(), archive.clone()));
@@ -168,7 +172,7 @@ fn archive(machine: &Machine) -> Result<Vec<u8>, String> {
     archive.directory("modules");
     for (number, module) in machine.modules.iter().enumerate() {
         let name = module.path.file_name().unwrap_or_default().to_string_lossy();
-        archive.file(&format!("modules/{number:03}-{name}"), &module.read()?);
+        archive.file(&format!("modules/{number:03}-{name}"), &module.read(IN_MEMORY_MAX_BYTES)?);
     }
     Ok(archive.finish())
 }

@@ -169,7 +169,8 @@ async fn boot(cage: &Cage, monitor: Monitor<'_>, begun: Instant) -> Result<Boote
     }
     if let Some(sha256) = monitor.program_sha256() {
         let program = Pinned { path: monitor.program().to_owned(), sha256: sha256.to_owned() };
-        let looked = tokio::task::spawn_blocking(move || program.open().map(drop)).await;
+        let looked =
+            tokio::task::spawn_blocking(move || program.open().map(drop).map_err(String::from)).await;
         looked.map_err(|error| setup("reading the monitor", error.to_string()))?.map_err(unavailable)?;
     }
     let user = user(monitor, &parts).map_err(unavailable)?;

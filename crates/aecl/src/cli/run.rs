@@ -32,7 +32,8 @@ The command sees the system's programs (or those of --image), what --view and --
 whom --allow-host names and nobody else, has no rights and ends at the time-out. What it writes below --write stays in a layer of its own: it is \
 told as a difference, and kept if you say so.
 
-A policy is a YAML file with the keys of a `process` connector (docs/reference/connectors.md).
+A policy is a YAML file with the keys of a `process` connector (docs/reference/connectors.md). With `wasm` in it a \
+module runs, and COMMAND is its name with its words.
 
 Exit codes: that of the command; 124 at the time-out, 125 if the cage cannot be had, 127 if the command did not \
 start in it, 128 and its number for a signal, 137 also for too much memory or output.")]
@@ -136,7 +137,7 @@ fn spec(args: &Args) -> std::result::Result<ProcessSpec, Error> {
         }
     }
     spec.argv.clone_from(&args.command);
-    if spec.cwd.is_none() {
+    if spec.cwd.is_none() && spec.wasm.is_none() {
         // Where we are, if it can see that.
         let here = std::env::current_dir().ok().and_then(|here| here.canonicalize().ok());
         let inside = |view: &ViewSpec| Some(view.at.join(here.as_ref()?.strip_prefix(&view.source).ok()?));
@@ -177,12 +178,20 @@ async fn caged(common: &Common, args: &Args, spec: &ProcessSpec) -> Result {
         return Err(Error::new("a `credential` is used by actions of the catalogue, not by `aecl run`")
             .hint("take it out of the policy, or make the command an action"));
     }
-    let program = spec.program(spec.argv.clone());
+    let mut program = spec.program(spec.argv.clone());
     let image = match image(common, spec) {
         Ok(image) => image,
         Err(error) => return not_started(common, &error.to_string(), 125),
     };
-    let cage = spec.cage(Backend::Native, image, spec.clocks(Duration::from_secs(args.timeout), None));
+    let mut cage = spec.cage(Backend::Native, image, spec.clocks(Duration::from_secs(args.timeout), None));
+    // Before its input, the worker of a module reads its order.
+    let mut before = Vec::new();
+    if let Some(wasm) = &spec.wasm {
+        let work =
+            wasm.work(spec, program.argv, &cage.backend).await.map_err(|e| Error::new(e.to_string()))?;
+        (program, before) = (work.program, work.order);
+        cage.views.push(work.view);
+    }
     let mut running = match aecl_sandbox::start(program, cage).await {
         Ok(running) => running,
         Err(error) => return no_cage(common, &error),
@@ -195,8 +204,11 @@ async fn caged(common: &Common, args: &Args, spec: &ProcessSpec) -> Result {
     };
     // A terminal is asked for an answer later; two readers would take it from each other.
     let is_asked = args.keep && !args.yes && std::io::stdin().is_terminal();
-    if let Some(mut input) = running.stdin.take_if(|_| !is_asked) {
+    if let Some(mut input) = running.stdin.take_if(|_| !is_asked || !before.is_empty()) {
         tokio::spawn(async move {
+            if input.write_all(&before).await.is_err() || is_asked {
+                return;
+            }
             let (mut ours, mut buffer) = (tokio::io::stdin(), vec![0; 1 << 16]);
             while let Ok(count @ 1..) = ours.read(&mut buffer).await {
                 if input.write_all(buffer.get(..count).unwrap_or_default()).await.is_err() {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::wasm::WasmSpec;
 use super::{ImageSpec, way_out};
 use crate::egress::broker::{Allow, AllowList, Limits};
 
@@ -13,6 +14,10 @@ use crate::egress::broker::{Allow, AllowList, Limits};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessSpec {
+    /// A module of WebAssembly that runs instead of a program; `argv` are then its arguments, and its own name is
+    /// the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wasm: Option<WasmSpec>,
     /// The program and its words. `{name}` stands for an argument, `{name...}` for each item of a list. No
     /// shell reads them; who wants one writes `["sh", "-c", "{line}"]`. Empty: what the image says.
     pub argv: Vec<String>,
@@ -25,6 +30,9 @@ pub struct ProcessSpec {
     /// Its input, a text with placeholders. Absent: none.
     #[serde(default)]
     pub stdin: Option<String>,
+    /// What it writes to its standard output.
+    #[serde(default)]
+    pub stdout: StdoutSpec,
     /// Where it starts; by default where the image says, or else `/scratch`.
     #[serde(default)]
     pub cwd: Option<PathBuf>,
@@ -47,6 +55,17 @@ pub struct ProcessSpec {
 
 fn zero() -> BTreeSet<i32> {
     BTreeSet::from([0])
+}
+
+/// What a program writes to its standard output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StdoutSpec {
+    /// Whatever it likes.
+    #[default]
+    Text,
+    /// One JSON text. Anything else is a failure.
+    Json,
 }
 
 /// A directory or file of this host in the cage.
@@ -157,6 +176,7 @@ impl ProcessSpec {
                 return Err(format!("`egress_limits.{name}` is 0; for no way out, leave `egress` empty"));
             }
         }
+        self.wasm.as_ref().map_or(Ok(()), |wasm| wasm.check(self))?;
         Ok(list)
     }
 

@@ -6,7 +6,7 @@ use super::{Check, Seen, State};
 use crate::cli::runtime;
 use crate::cli::show::{count, duration};
 use aecl_executor::connectors::mcp::Transport;
-use aecl_executor::connectors::process::ProcessConnector;
+use aecl_executor::connectors::process::{ProcessConnector, wasm};
 use aecl_gate::config::Config;
 use aecl_kernel::bundle::Bundle;
 use aecl_kernel::cage::{Cages, Tier};
@@ -17,6 +17,9 @@ use serde::Serialize;
 const TOKEN_TTL_SHORT: u64 = 3600;
 /// Longest life of a run that still counts as one task, in seconds.
 const RUN_TTL_LONG: u64 = 86_400;
+
+/// What to do where no module runs.
+const WORKER: &str = "`aecl doctor --sandbox` tries it again";
 
 /// How far a point is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -176,6 +179,12 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
     // Built and attacked now: that a file is there says nothing.
     let sandbox = config.map(|c| c.sandbox.clone()).unwrap_or_default();
     let process = ProcessConnector::default();
+    let modules = names(bundle, super::sandbox::is_module);
+    if !modules.is_empty()
+        && let Ok(Err(why)) = runtime().map(|runtime| runtime.block_on(wasm::try_worker()))
+    {
+        return not_met(format!("no module runs here, and {} are some: {why}", listed(&modules)), WORKER);
+    }
     let found = runtime()
         .map(|runtime| runtime.block_on(process.find_cages(&sandbox.machines, sandbox.backends.as_deref())));
     let found = match found {

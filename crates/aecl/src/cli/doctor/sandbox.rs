@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use super::{Error, Exit, Result};
 use crate::cli::runtime;
 use crate::cli::show::{self, Page, Tone, count};
+use aecl_executor::connectors::process::wasm;
 use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::bundle::Bundle;
 use aecl_kernel::cage::Tier;
+use aecl_kernel::catalogue::TypedAction;
 use aecl_sandbox::{Backend, Found, Outcome, Program, VirtualMachine, probe};
 use serde::Serialize;
 use serde_json::json;
@@ -37,9 +39,23 @@ struct Row {
     start_ms: Option<u128>,
 }
 
+/// What runs modules of WebAssembly, in a cage of the tier `native`.
+#[derive(Debug, Serialize)]
+struct Modules {
+    available: bool,
+    /// What runs them, or why nothing does, and what to do.
+    reason: String,
+    /// From the call to the end of a module that does nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_ms: Option<u128>,
+    /// How many actions are carried out by one.
+    actions: usize,
+}
+
 /// Runs it.
 pub(super) fn run(home: &Home, machines: Option<&Path>, json: bool) -> Result {
-    let needs = needs(policy(home)?.as_ref());
+    let bundle = policy(home)?;
+    let needs = needs(bundle.as_ref());
     let mut backends = Backend::all();
     // Those of the configuration, if there is one that can be read.
     let configured = home.read().map(|config| config.sandbox.machines).unwrap_or_default();
@@ -48,7 +64,9 @@ pub(super) fn run(home: &Home, machines: Option<&Path>, json: bool) -> Result {
         backends.extend(read(path)?);
     }
     let machines = backends.len() > Backend::all().len();
-    let rows = runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let modules = modules(runtime.block_on(wasm::try_worker()), bundle.as_ref());
+    let rows = runtime.block_on(async {
         let mut rows = Vec::new();
         for backend in &backends {
             for found in probe(std::slice::from_ref(backend)).await {
@@ -65,13 +83,33 @@ pub(super) fn run(home: &Home, machines: Option<&Path>, json: bool) -> Result {
             Need { met, ..need }
         })
         .collect();
-    let sound = needs.iter().all(|need| need.met || !need.always);
+    let sound =
+        needs.iter().all(|need| need.met || !need.always) && (modules.available || modules.actions == 0);
     if json {
-        show::print_json(&json!({"sound": sound, "needs": needs, "backends": rows}));
+        show::print_json(&json!({"sound": sound, "needs": needs, "backends": rows, "modules": modules}));
     } else {
-        page(&rows, &needs, machines).print();
+        page(&rows, &modules, &needs, machines).print();
     }
     Ok(if sound { Exit::Done } else { Exit::Failed })
+}
+
+fn modules(tried: std::result::Result<wasm::Tried, String>, bundle: Option<&Bundle>) -> Modules {
+    let all = bundle.into_iter().flat_map(|bundle| bundle.catalogue().iter());
+    let actions = all.filter(|(_, typed)| is_module(typed)).count();
+    match tried {
+        Ok(tried) => Modules {
+            available: true,
+            reason: format!("{} at {}", tried.version, tried.path.display()),
+            start_ms: Some(tried.took.as_millis()),
+            actions,
+        },
+        Err(reason) => Modules { available: false, reason, start_ms: None, actions },
+    }
+}
+
+/// Whether a module carries it out.
+pub(super) fn is_module(typed: &TypedAction) -> bool {
+    typed.cage.is_some() && typed.manifest.connector.get("wasm").is_some_and(|wasm| !wasm.is_null())
 }
 
 /// What this installation's actions need.
@@ -155,12 +193,15 @@ async fn start_time(found: &Found) -> Option<Duration> {
     (ended.outcome == Outcome::Exited(0)).then(|| begun.elapsed())
 }
 
-fn page(rows: &[Row], needs: &[Need], has_machines: bool) -> Page {
+fn page(rows: &[Row], modules: &Modules, needs: &[Need], has_machines: bool) -> Page {
     let mut page = Page::new();
     page.heading("What holds programs on this host, tried out now");
+    let mark = |page: &Page, available: bool, there: &str| match available {
+        true => page.word(Tone::Good, there),
+        false => page.word(Tone::Quiet, "not here"),
+    };
     for row in rows {
-        let (tone, word) = if row.available { (Tone::Good, "holds   ") } else { (Tone::Quiet, "not here") };
-        let word = page.word(tone, word);
+        let word = mark(&page, row.available, "holds   ");
         page.line(format!("{word}  {} (tier {})", row.backend, row.tier));
         let mut about = vec![row.reason.clone()];
         if row.available {
@@ -179,6 +220,12 @@ fn page(rows: &[Row], needs: &[Need], has_machines: bool) -> Page {
             page.line(format!("          {}", show::inert_line(&text)));
         }
     }
+    let word = mark(&page, modules.available, "runs    ");
+    page.line(format!("{word}  modules of WebAssembly (inside of a cage)"));
+    let start = modules
+        .start_ms
+        .map_or_else(String::new, |ms| format!("; start to end of a module, with its cage: {ms} ms"));
+    page.line(format!("          {}{start}", show::inert_line(&modules.reason)));
     page.gap();
     if !has_machines {
         page.line(
@@ -199,6 +246,11 @@ fn page(rows: &[Row], needs: &[Need], has_machines: bool) -> Page {
         };
         let word = page.word(tone, word);
         page.line(format!("{word}: tier {} for {}{then}.", need.tier, need.what));
+    }
+    if modules.actions > 0 && !modules.available {
+        let word = page.word(Tone::Bad, "Missing");
+        let actions = count(modules.actions, "action");
+        page.line(format!("{word}: a worker for the modules of {actions}; without it they fail."));
     }
     page
 }
