@@ -31,6 +31,14 @@ pub struct Enforced {
     pub cpu: bool,
 }
 
+impl Found {
+    /// The cage that was tried: the smallest in which anything runs, with every limit that is enforced.
+    #[must_use]
+    pub fn cage(&self) -> Cage {
+        smallest(&self.backend, self.enforced)
+    }
+}
+
 /// One attack of the self-test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attack {

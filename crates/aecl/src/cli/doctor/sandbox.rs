@@ -10,10 +10,8 @@ use crate::cli::show::{self, Page, Tone, count};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::bundle::Bundle;
-use aecl_kernel::cage;
-use aecl_sandbox::{
-    Backend, Cage, Clocks, Found, Limits, Network, Outcome, Program, Tier, VirtualMachine, probe,
-};
+use aecl_kernel::cage::Tier;
+use aecl_sandbox::{Backend, Found, Outcome, Program, VirtualMachine, probe};
 use serde::Serialize;
 use serde_json::json;
 
@@ -79,17 +77,12 @@ pub(super) fn run(home: &Home, machines: Option<&Path>, json: bool) -> Result {
 /// What this installation's actions need.
 #[derive(Debug, Serialize)]
 struct Need {
-    #[serde(serialize_with = "by_name")]
     tier: Tier,
     #[serde(rename = "for")]
     what: String,
     /// They never run without. Otherwise they are blocked in some runs only.
     always: bool,
     met: bool,
-}
-
-fn by_name<S: serde::Serializer>(tier: &Tier, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    serializer.serialize_str(tier.name())
 }
 
 /// The policy of this installation. A host can be tried before there is one.
@@ -107,26 +100,16 @@ fn needs(bundle: Option<&Bundle>) -> Vec<Need> {
     if caged.is_empty() {
         return Vec::new();
     }
-    let asked = caged.iter().filter_map(|(_, typed)| typed.manifest.min_tier);
-    let least =
-        asked.chain(bundle.agents().filter_map(|agent| agent.min_tier)).max().unwrap_or(cage::Tier::Native);
+    let least = super::checklist::least_tier(bundle);
     let untrusted = bundle.cages().untrusted_tier;
     let run = if caged.len() == 1 { "runs a program" } else { "run programs" };
     let what = format!("{} that {run}", count(caged.len(), "action"));
-    let mut needs = vec![Need { tier: of(least), what, always: true, met: false }];
+    let mut needs = vec![Need { tier: least, what, always: true, met: false }];
     if untrusted > least {
         let what = "programs in runs that have read what strangers may have written".to_owned();
-        needs.push(Need { tier: of(untrusted), what, always: false, met: false });
+        needs.push(Need { tier: untrusted, what, always: false, met: false });
     }
     needs
-}
-
-fn of(tier: cage::Tier) -> Tier {
-    match tier {
-        cage::Tier::Native => Tier::Native,
-        cage::Tier::Gvisor => Tier::Gvisor,
-        cage::Tier::Microvm => Tier::Microvm,
-    }
 }
 
 fn covers(row: &Row, tier: Tier) -> bool {
@@ -166,27 +149,9 @@ fn row(found: Found, start: Option<Duration>) -> Row {
 
 /// How long a cage takes that does nothing, from the call to its end.
 async fn start_time(found: &Found) -> Option<Duration> {
-    let time = Duration::from_secs(30);
-    let cage = Cage {
-        backend: found.backend.clone(),
-        views: Vec::new(),
-        network: Network::None,
-        limits: Limits {
-            memory_max_bytes: found.enforced.memory.then_some(64 << 20),
-            cpu_max_millicores: None,
-            processes_max: 8,
-            scratch_max_bytes: 1 << 20,
-            scratch_files_max: 64,
-            file_max_bytes: 1 << 20,
-            open_files_max: 64,
-            output_kept_max_bytes: 4_096,
-            output_max_bytes: 4_096,
-        },
-        clocks: Clocks { call: time, task_left: time, lifetime_left: time },
-    };
     let program = Program { argv: vec!["true".into()], env: Default::default(), cwd: None };
     let begun = Instant::now();
-    let ended = aecl_sandbox::run(program, cage).await.ok()?;
+    let ended = aecl_sandbox::run(program, found.cage()).await.ok()?;
     (ended.outcome == Outcome::Exited(0)).then(|| begun.elapsed())
 }
 
