@@ -33,12 +33,14 @@ fn office(agent: Value) -> Arc<Bundle> {
          "arguments": schema(json!({"id": text()}), json!(["id"])), "args": {"id": {"class": "target_id"}}},
         {"name": "jot", "effect": "write", "reversibility": "reversible",
          "arguments": schema(json!({"text": text()}), json!(["text"])), "args": {"text": {"class": "content"}}},
+        {"name": "scale", "effect": "write", "reversibility": "irreversible",
+         "arguments": schema(json!({"n": {"type": "number"}}), json!(["n"])), "args": {"n": {"class": "magnitude"}}},
         {"name": "rename", "effect": "write", "reversibility": "reversible",
          "arguments": schema(json!({"id": text()}), json!(["id"])), "args": {"id": {"class": "target_id"}}},
         {"name": "erase_all", "effect": "delete", "reversibility": "irreversible", "arguments": schema(json!({}), json!([]))},
         {"name": "read_mail", "effect": "read", "arguments": schema(json!({}), json!([]))},
     ]);
-    let mut manifest = json!({"agent_id": "a", "allowed_actions": ["remit", "grant", "shred", "jot", "rename", "read_mail"],
+    let mut manifest = json!({"agent_id": "a", "allowed_actions": ["remit", "grant", "shred", "jot", "rename", "scale", "read_mail"],
         "blocked_actions": ["erase_all"], "auto_approve_threshold": "1.00", "run_ttl_seconds": 7200,
         "budgets": [{"unit": "EUR", "limit": "10000", "per": "day"}], "max_questions_per_run": 100});
     manifest.as_object_mut().unwrap().extend(agent.as_object().unwrap().clone());
@@ -188,6 +190,45 @@ fn what_the_plan_leaves_open_asks() {
         let told = ruling.decision().findings.iter().any(|f| f.code.as_str() == "plan_does_not_cover");
         assert_eq!(told, expected.ends_with("irreversible"), "why not is told: {step}");
     }
+}
+
+#[test]
+fn what_people_have_not_seen_asks() {
+    // Less than nothing is below every limit.
+    let steps = [json!({"action": "scale", "arguments": {"/n": {"at_most": 5}}, "times": 9})];
+    let (mut world, _) = agreed(&OFFICE, &steps);
+    assert_eq!(does(&mut world, "scale", &json!({"n": 5})), "allow");
+    assert_eq!(does(&mut world, "scale", &json!({"n": -5})), "require_approval irreversible");
+    assert_eq!(does(&mut world, "scale", &json!({"n": 5.1})), "require_approval off_plan");
+    // How many rows it touches is shown with a request of its own.
+    let counted = |world: &mut World| {
+        let proposal = proposal(&principal("a"), "shred", &json!({"id": "f-1"}));
+        says(&world.propose_with(proposal, &[aecl_kernel::evidence::Evidence::counted(2)]))
+    };
+    let (mut world, _) = agreed(&OFFICE, &[step_of("shred", &json!({"id": "f-1"}), 2)]);
+    assert_eq!(counted(&mut world), "require_approval irreversible");
+    assert_eq!(does(&mut world, "shred", &json!({"id": "f-1"})), "allow");
+    // A yes without the end of a destination that nobody else names, as a policy of before may have taken it.
+    let late = |typed: &[&str]| {
+        let mut world = World::new(OFFICE.clone());
+        let who = principal("a");
+        let plan = json!({"steps": [step_of("remit", &remit(IBAN, 1), 1)]});
+        world.open_for(&who, "Pay the landlord", Some(plan));
+        let Some(Fact::Run(mut run)) = world.space.get(&Key::Run(who.run.clone())).cloned() else { panic!() };
+        (run.late, run.labels.untrusted) = (true, true);
+        world.space.insert(Key::Run(who.run.clone()), Fact::Run(run));
+        let mut ask = world.ask_about_plan(&who).unwrap();
+        if typed.is_empty() {
+            ask.confirm.clear();
+        }
+        world.record(Some(&who.run), Event::Asked(Box::new(ask.clone())));
+        world.answer_typing(&ask.approval, ("bob", OPS), true, typed).unwrap();
+        does(&mut world, "remit", &remit(IBAN, 1))
+    };
+    assert_eq!(
+        (late(&["6819"]), late(&[])),
+        ("allow".into(), "require_approval unproven_destination".into())
+    );
 }
 
 #[test]

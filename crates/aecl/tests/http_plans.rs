@@ -161,7 +161,8 @@ async fn the_page_shows_every_step_and_takes_the_answer_and_the_yes_back() {
         "&lt;b&gt;paid&lt;/b&gt;",
         "1 person of finance",
         "To approve, type the last 4 characters of <code>account</code> in step 2",
-        "Expires in ",
+        "Then each step asks by itself.",
+        "Your yes is for all of these steps. A no ends the run.",
     ] {
         assert!(page.contains(shows), "{shows}\n{page}");
     }

@@ -305,12 +305,12 @@ fn people(full: &Full, now: Timestamp) -> Html {
                 .raw("</ul>")
         });
     if ask.state == "pending" || ask.state == "approved" {
-        return html
-            .raw("<p>Expires in ")
-            .text(&span(left))
-            .raw(", at ")
-            .text(&moment(&ask.expires_at))
-            .raw(". Then it is rejected, and nothing happens.</p>");
+        return html.raw("<p>Expires in ").text(&span(left)).raw(", at ").text(&moment(&ask.expires_at)).raw(
+            match ask.about {
+                "plan" => ". Then each step asks by itself.</p>",
+                _ => ". Then it is rejected, and nothing happens.</p>",
+            },
+        );
     }
     html
 }
@@ -338,6 +338,9 @@ fn answer(full: &Full, visitor: &Visitor, view: &Digest) -> Html {
         return Html::new().raw("<p class=\"note\">You may not answer this one: it asks for others, it is yours, or you have answered.</p>");
     }
     form(full, visitor, view)
+        .when(full.approval.about == "plan", |h| {
+            h.raw("<p class=\"quiet\">Your yes is for all of these steps. A no ends the run.</p>")
+        })
         .raw("<details><summary>Add a reason, which the agent is told</summary><input id=\"reason\" name=\"reason\" maxlength=\"2000\" autocomplete=\"off\" aria-label=\"Reason\"></details>")
         .when(!full.unproven.is_empty(), |h| {
             h.raw("<label><input type=\"checkbox\" name=\"endorse\" value=\"yes\"> The values above are right for the rest of this run, each in its role</label>")

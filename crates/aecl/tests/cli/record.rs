@@ -224,6 +224,7 @@ fn a_plan_is_approved_at_the_terminal_and_taken_back() {
         "one person of finance",
         "the last 4 characters of `account` in step 2, with `--confirm`",
         "--confirm …",
+        "a no ends the run",
     ] {
         assert!(card.contains(line), "{line}\n{card}");
     }

@@ -158,6 +158,9 @@ fn answers(page: &mut Page, ask: &Value, aecl: &str) {
             page.field("type", &format!("{}, with `--confirm`", typed.text("/what")));
         }
         commands(page, ask, aecl);
+        if plan::is_asked(ask) {
+            page.field("", "a yes is for all of these steps; a no ends the run");
+        }
     } else if plan::is_asked(ask) && ask.text("/state") == "approved" {
         page.field("take back", &format!("{aecl} approvals reject {}, which ends the run", ask.text("/id")));
     }
