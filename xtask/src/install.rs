@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::programs::{ask, exists, root, watch};
 
 /// A program, the Debian package that holds it, and what fails without it.
-const SYSTEM: [(&str, &str, &str); 14] = [
+const SYSTEM: [(&str, &str, &str); 16] = [
     ("git", "git", "the repository in front of which mcp-server-git stands"),
     ("sqlite3", "sqlite3", "looking into a database behind the server's back"),
     ("setpriv", "util-linux", "tests that drop root"),
@@ -20,6 +20,8 @@ const SYSTEM: [(&str, &str, &str); 14] = [
     ("busybox", "busybox-static", "programs in virtual machines"),
     ("mkfs.ext4", "e2fsprogs", "a disk for virtual machines"),
     ("dpkg-deb", "dpkg", "unpacking a kernel for virtual machines"),
+    ("umoci", "umoci", "images as other tools make them"),
+    ("skopeo", "skopeo", "images as other tools copy them"),
     ("timeout", "coreutils", "the deadline of a peer test"),
     ("python3", "python3", "peer scripts, mcp-server-sqlite, mcp-server-git"),
     ("node", "nodejs", "the servers on Node.js"),
@@ -29,6 +31,9 @@ const SYSTEM: [(&str, &str, &str); 14] = [
 /// Container runtimes, each in the package of its name. Not every Debian has all of them; the tests say which
 /// one they went without.
 const RUNTIMES: [&str; 3] = ["runc", "crun", "runsc"];
+
+/// The package with a model of static embeddings (MIT), 16 MB.
+const MODEL: &str = "wordllama==0.4.0.post1";
 
 /// The oldest Node.js that the conformance suite runs on. Debian's is older; npm brings one.
 const NODE_OLDEST: u32 = 22;
@@ -48,6 +53,7 @@ pub fn run(with_browser: bool) -> Result<Installed, String> {
     python(&folder.join("python"), "requirements.txt")?;
     python(&folder.join("python-legacy"), "requirements-legacy.txt")?;
     python(&folder.join("dojo"), "requirements-dojo.txt")?;
+    model(&folder.join("python/bin/python"), &root().join(".cache/model"))?;
     let node = node(&folder.join("node"))?;
     let installed = Installed { python: folder.join("python/bin/python"), node, folder };
     all_there(&installed)?;
@@ -174,6 +180,34 @@ fn kernel(folder: &Path) -> Result<(), String> {
         .map_err(failed)?;
     clear(&unpacked)?;
     std::fs::remove_file(file).map_err(failed)
+}
+
+/// A small model of static embeddings, for the judge of intent on this machine. Its package has data for every
+/// Python; only those are kept.
+fn model(python: &Path, folder: &Path) -> Result<(), String> {
+    let stamp = Stamp { path: folder.join("installed"), text: MODEL.into() };
+    if stamp.holds() {
+        println!("{MODEL}: all there");
+        return Ok(());
+    }
+    println!("{MODEL}: downloading");
+    clear(folder)?;
+    let unpacked = folder.join("package");
+    std::fs::create_dir_all(&unpacked).map_err(|error| format!("`{}`: {error}", folder.display()))?;
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"]);
+    if !watch(pip.args(["--only-binary=:all:", "--target"]).arg(&unpacked).arg(MODEL))? {
+        return Err(format!("pip could not install {MODEL}"));
+    }
+    for (from, to) in [
+        ("wordllama/weights/l2_supercat_256.safetensors", "model.safetensors"),
+        ("wordllama/tokenizers/l2_supercat_tokenizer_config.json", "tokenizer.json"),
+    ] {
+        let kept = std::fs::rename(unpacked.join(from), folder.join(to));
+        kept.map_err(|error| format!("{MODEL} has no `{from}`: {error}"))?;
+    }
+    clear(&unpacked)?;
+    stamp.set()
 }
 
 fn python(folder: &Path, list: &str) -> Result<(), String> {

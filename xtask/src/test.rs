@@ -17,6 +17,7 @@ Steps
                  missing system programs by apt-get when root. Quick when all is there.
   build          cargo build --workspace --all-targets
   tests          cargo nextest run --workspace, or cargo test when nextest is absent
+  local-judge    tests of the feature of this name, with a real model
   doctests       cargo test --workspace --doc
   peers          each script in `tests/peers/`: programs that are not ours, driven for real
 ";
@@ -62,7 +63,7 @@ pub fn run(words: &[String]) -> Result<bool, String> {
     if plan.fast {
         println!("skip install, doctests and peers: --fast");
         tally.skipped += 1 + wanted.len() as u64;
-    } else if !wanted.is_empty() {
+    } else if !wanted.is_empty() || plan.wants("local-judge") {
         title("install");
         // Without the peers our own tests still say something, so they run; the run has failed.
         match install::run(wanted.iter().any(|script| script.name.starts_with("browser"))) {
@@ -84,6 +85,11 @@ pub fn run(words: &[String]) -> Result<bool, String> {
     if plan.wants("tests") {
         title("tests");
         tally.add(tests()?);
+    }
+    if plan.wants("local-judge") && !plan.fast {
+        title("local-judge");
+        let feature = ["--features", "aecl-executor/local-judge", "--test", "local_judge"];
+        tally.add(libtest(&[&["test", "--workspace", "--no-fail-fast"], &feature[..]].concat())?);
     }
     if plan.wants("doctests") && !plan.fast {
         title("doctests");
@@ -113,7 +119,7 @@ fn read(words: &[String]) -> Result<Option<Plan>, String> {
 }
 
 fn known(plan: &Plan, scripts: &[peers::Script]) -> Result<(), String> {
-    let mut names = vec!["tests", "doctests", "peers"];
+    let mut names = vec!["tests", "local-judge", "doctests", "peers"];
     names.extend(scripts.iter().map(|script| script.name.as_str()));
     match &plan.only {
         Some(only) if !names.contains(&only.as_str()) => {

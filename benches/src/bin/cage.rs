@@ -107,6 +107,7 @@ fn cage(limited: bool) -> Cage {
     let minute = Duration::from_secs(60);
     Cage {
         backend: Backend::Native,
+        image: None,
         views: vec![],
         network: Network::None,
         limits: Limits {

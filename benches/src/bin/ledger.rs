@@ -254,7 +254,7 @@ fn ingested() {
         let mut took: Vec<Duration> = (0..30)
             .map(|_| {
                 let start = Instant::now();
-                drop(std::hint::black_box(ingest(&action, output.as_bytes(), false, None)));
+                drop(std::hint::black_box(ingest(&action, output.as_bytes(), false, None, false)));
                 start.elapsed()
             })
             .collect();
@@ -364,6 +364,7 @@ async fn client(ledger: &Ledger, bundle: &Arc<Bundle>, principal: &Principal, nu
             trusted: Vec::new(),
             latency_ms: 12,
             sandbox: "none".into(),
+            traffic: None,
             resolved_by: None,
         };
         ledger.conclude(conclusion, NOON).await.unwrap();

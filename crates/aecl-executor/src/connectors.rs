@@ -6,6 +6,7 @@ pub mod mcp;
 pub mod process;
 pub mod sql;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -33,11 +34,12 @@ pub struct Connectors {
 }
 
 impl Connectors {
-    /// All ways of acting, with credentials from this vault.
+    /// All ways of acting, with credentials from this vault. Images of programs are unpacked into that directory.
     #[must_use]
-    pub fn new(vault: Vault) -> Self {
+    pub fn new(vault: Vault, images: &Path) -> Self {
         let http = http::HttpConnector::new(Egress::default(), vault.clone());
-        let process = process::ProcessConnector::new(Arc::new(SystemNames), vault.clone());
+        let process =
+            process::ProcessConnector::new(Arc::new(SystemNames), vault.clone()).with_images(images);
         Self { http, process, vault, ..Self::default() }
     }
 

@@ -305,3 +305,104 @@ async fn a_lowered_tier_stands_with_the_cage_on_record() {
         "{cage}"
     );
 }
+
+/// An image by the tools that people use, of one static program.
+fn layout(dir: &Path) -> Option<String> {
+    let at = dir.join("layout");
+    let image = format!("{}:tools", at.display());
+    let umoci = |args: &[&str]| {
+        let ran = std::process::Command::new("umoci").args(args).env("HOME", dir).output().ok()?;
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        Some(())
+    };
+    umoci(&["init", "--layout", &at.display().to_string()])?;
+    umoci(&["new", "--image", &image])?;
+    let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists())?;
+    umoci(&["insert", "--rootless", "--image", &image, busybox, "/busybox"])?;
+    umoci(&["config", "--image", &image, "--config.entrypoint", "/busybox", "--config.cmd", "pwd"])?;
+    umoci(&["config", "--image", &image, "--config.env", "OF_THE_IMAGE=yes"])?;
+    let index: Value = serde_json::from_slice(&fs::read(at.join("index.json")).unwrap()).unwrap();
+    Some(index["manifests"][0]["digest"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_program_of_an_image_runs_and_the_record_names_the_digest() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(digest) = layout(dir.path()) else {
+        println!("`umoci` or `busybox` is not installed: `apt-get install umoci busybox-static`");
+        return;
+    };
+    let at = dir.path().join("layout");
+    let with = |argv: Value, image: Value| call(&json!({ "argv": argv, "image": image }), &json!({}));
+    let image = || json!({ "layout": at, "digest": digest });
+    let process = connector().await.with_images(&dir.path().join("images"));
+    let perform = async |call: &Call| match process.perform(call).await {
+        Performed::Done { output, .. } => Ok(serde_json::from_slice::<Value>(&output).unwrap()),
+        Performed::Failed { code, message, effect: Effect::None, .. } => Err((code, message)),
+        other => panic!("{other:?}"),
+    };
+    let one = with(json!(["/busybox", "sh", "-c", "/busybox env; /busybox ls /"]), image());
+    let told = perform(&one).await.unwrap();
+    let said = told["stdout"].as_str().unwrap();
+    assert!(
+        said.contains("OF_THE_IMAGE=yes") && said.ends_with("busybox\ndev\netc\nproc\nscratch\ntmp\n"),
+        "{said}"
+    );
+    assert!(one.cage.get().unwrap().ends_with(&format!(", image {digest}")), "{:?}", one.cage.get());
+    // What the image says is run, where the entry says nothing.
+    assert_eq!(perform(&with(json!([]), image())).await.unwrap()["stdout"], "/scratch\n");
+    let of_the_host = perform(&with(json!(["ls"]), image())).await.unwrap_err();
+    assert_eq!(of_the_host.0, "process_not_started");
+
+    let other = format!("sha256:{}", "0".repeat(64));
+    let (code, message) =
+        perform(&with(json!(["/busybox"]), json!({ "layout": at, "digest": other }))).await.unwrap_err();
+    assert_eq!(code, "process_image");
+    assert!(message.contains(&format!("it offers `{digest}` (tools)")), "{message}");
+    for (image, expected) in [
+        (
+            json!({ "layout": at }),
+            format!("`image` has no `digest`; `{}` offers `{digest}` (tools)", at.display()),
+        ),
+        (json!({ "layout": at, "digest": "latest" }), "`latest` is no digest".into()),
+        (json!({ "layout": "images", "digest": digest }), "say an absolute path".into()),
+        (json!({ "layout": dir.path() }), "is no OCI image layout".into()),
+    ] {
+        let connector = json!({ "kind": "process", "argv": ["/busybox"], "image": image });
+        let why = aecl_executor::Executor::check(&connector).unwrap_err();
+        assert!(why.contains(&expected), "{why}");
+    }
+    let nowhere = connector().await;
+    let Performed::Failed { code, .. } = nowhere.perform(&one).await else { panic!() };
+    assert_eq!(code, "process_image");
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_its_image_ends_in_time_and_the_next_one_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(digest) = layout(dir.path()) else { return };
+    let image = json!({ "layout": dir.path().join("layout"), "digest": digest });
+    let mut one = call(&json!({ "argv": ["/busybox", "pwd"], "image": image }), &json!({}));
+    let images = dir.path().join("images");
+    let process = connector().await.with_images(&images);
+    // Somebody else is unpacking.
+    fs::create_dir(&images).unwrap();
+    fs::set_permissions(&images, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let lock = fs::File::create(images.join("lock")).unwrap();
+    lock.lock().unwrap();
+    one.timeout_ms = 300;
+    let before = Instant::now();
+    match process.perform(&one).await {
+        Performed::Failed { code: "process_image", message, effect: Effect::None, .. } => {
+            assert!(
+                message.contains("still being unpacked") && message.contains("aecl image unpack"),
+                "{message}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(before.elapsed() < Duration::from_secs(5));
+    lock.unlock().unwrap();
+    one.timeout_ms = 20_000;
+    assert!(matches!(process.perform(&one).await, Performed::Done { .. }));
+}

@@ -235,6 +235,10 @@ impl Home {
     pub fn data(&self) -> PathBuf {
         self.dir.join("data")
     }
+    /// Unpacked images of programs.
+    pub fn images(&self) -> PathBuf {
+        self.data().join("images")
+    }
 
     /// Reads the configuration, or says what is wrong with it and where.
     pub fn read(&self) -> Result<Config, GateError> {

@@ -7,11 +7,12 @@ use crate::identity::{self, Identity, Session};
 use crate::metrics::Metrics;
 use crate::tokens::Tokens;
 use crate::wait::Waits;
-use crate::{keys, loader};
+use crate::{judges, keys, loader};
 use aecl_executor::Executor;
 use aecl_executor::connectors::mcp::UpstreamSpec;
 use aecl_executor::connectors::{Connectors, mcp};
 use aecl_executor::egress::Egress;
+use aecl_executor::judge::Judge;
 use aecl_kernel::bundle::Bundle;
 use aecl_kernel::cage::Cages;
 use aecl_kernel::json;
@@ -37,6 +38,8 @@ pub(crate) struct Inner {
     pub(crate) waits: Waits,
     pub(crate) underway: AtomicUsize,
     pub(crate) egress: Egress,
+    /// Who is asked about intent.
+    pub(crate) judges: ArcSwap<Vec<Arc<Judge>>>,
     /// What programs are held with, once somebody has looked.
     pub(crate) cages: ArcSwapOption<Cages>,
     /// Where it is really listened on, once that is known.
@@ -83,7 +86,7 @@ impl Gate {
             store: Box::new(store),
             ledger_key,
             token_key,
-            executor: Executor::new(Connectors::new(home.vault())),
+            executor: Executor::new(Connectors::new(home.vault(), &home.images())),
             clock: Clock::system(),
         };
         Self::assemble(parts, Some(home)).await
@@ -99,6 +102,7 @@ impl Gate {
         let ledger = Ledger::open(store, Signer { origin: config.origin.clone(), key: ledger_key })?;
         let egress = Egress::default();
         configure_vault(&executor, &config, home.as_ref())?;
+        let judges = ready_judges(&config, home.as_ref()).await?;
         let gate = Self(Arc::new(Inner {
             tokens: Tokens::new(&config.origin, &token_key)?,
             config: ArcSwap::from_pointee(config),
@@ -110,6 +114,7 @@ impl Gate {
             waits: Waits::default(),
             underway: AtomicUsize::new(0),
             egress,
+            judges: ArcSwap::from_pointee(judges),
             cages: ArcSwapOption::empty(),
             listening: OnceLock::new(),
             home,
@@ -216,10 +221,17 @@ impl Gate {
             return Err(GateError::Config { path: home.config(), message });
         }
         configure_vault(&self.0.executor, &config, Some(home))?;
-        if let Err(error) = self.find_cages(&config, &bundle).await {
-            self.0.ledger.fault("bundle_refused", error.to_string(), self.now()).await?;
-            return Err(error);
-        }
+        let prepared = match ready_judges(&config, Some(home)).await {
+            Ok(judges) => self.find_cages(&config, &bundle).await.map(|()| judges),
+            Err(error) => Err(error),
+        };
+        let judges = match prepared {
+            Ok(judges) => judges,
+            Err(error) => {
+                self.0.ledger.fault("bundle_refused", error.to_string(), self.now()).await?;
+                return Err(error);
+            }
+        };
         let changed = bundle.hash() != self.bundle().hash();
         if changed {
             let bundle = Arc::new(bundle);
@@ -227,6 +239,7 @@ impl Gate {
             self.0.ledger.bundle_loaded(bundle.clone(), self.now()).await?;
             self.0.bundle.store(bundle);
         }
+        self.0.judges.store(Arc::new(judges));
         let before = self.0.config.swap(Arc::new(self.with_listening(config)));
         let now = self.config();
         for (name, transport) in &now.servers {
@@ -248,10 +261,7 @@ impl Gate {
         }
         let process = &self.0.executor.connectors().process;
         let found = process.find_cages(&config.sandbox.machines, config.sandbox.backends.as_deref()).await;
-        let found = found.map_err(|message| {
-            let path = self.0.home.as_ref().map(Home::config).unwrap_or_default();
-            GateError::Config { path, message }
-        })?;
+        let found = found.map_err(|said| wrong(self.0.home.as_ref(), said))?;
         let cages = Cages { found, lowered: config.sandbox.lowered() };
         if !self.cages().is_some_and(|before| before.means_the_same(&cages)) {
             self.0.ledger.sandbox_probed(cages.clone(), self.now()).await?;
@@ -303,9 +313,16 @@ impl Gate {
 }
 
 fn configure_vault(executor: &Executor, config: &Config, home: Option<&Home>) -> Result<(), GateError> {
-    let path = home.map(Home::config).unwrap_or_default();
-    let configured = executor.connectors().vault.configure(config.vault.clone());
-    configured.map_err(|message| GateError::Config { path, message })
+    executor.connectors().vault.configure(config.vault.clone()).map_err(|said| wrong(home, said))
+}
+
+async fn ready_judges(config: &Config, home: Option<&Home>) -> Result<Vec<Arc<Judge>>, GateError> {
+    judges::ready(&config.judges).await.map_err(|said| wrong(home, said))
+}
+
+/// Something that the configuration names cannot be had as it says.
+fn wrong(home: Option<&Home>, message: String) -> GateError {
+    GateError::Config { path: home.map(Home::config).unwrap_or_default(), message }
 }
 
 /// We introduce ourselves to shared servers; a client's own connection is introduced by the client.

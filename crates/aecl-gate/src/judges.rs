@@ -6,7 +6,7 @@ use crate::error::GateError;
 use crate::gate::Gate;
 use crate::names;
 use aecl_executor::DryRun;
-use aecl_executor::judge::{self, JudgeSpec};
+use aecl_executor::judge::{Judge, JudgeSpec};
 use aecl_kernel::action::{Action, Mode};
 use aecl_kernel::catalogue::flow::{Class, DryRunRule};
 use aecl_kernel::decide::{Question, Verdict, decide};
@@ -23,7 +23,7 @@ impl Gate {
             return Ok(Vec::new());
         };
         let rule = typed.manifest.dry_run.clone().filter(|d| d.supported && action.mode == Mode::Execute);
-        let mut judges = self.config().judges.clone();
+        let mut judges = self.0.judges.load().as_ref().clone();
         judges.retain(|_| typed.manifest.effect.changes_something() && action.compensates.is_none());
         if rule.is_none() && judges.is_empty() {
             return Ok(Vec::new());
@@ -63,10 +63,10 @@ impl Gate {
         &self,
         action: &Action,
         facts: &Facts,
-        mut judges: Vec<JudgeSpec>,
+        mut judges: Vec<Arc<Judge>>,
     ) -> Result<Vec<Evidence>, GateError> {
         let tainted = facts.run.as_ref().is_some_and(|run| run.labels.untrusted);
-        judges.retain(|judge| judge.always || tainted);
+        judges.retain(|judge| judge.spec.always || tainted);
         if judges.is_empty() {
             return Ok(Vec::new());
         }
@@ -74,19 +74,20 @@ impl Gate {
         let Some(goal) = goal.filter(|text| !text.trim().is_empty()) else { return Ok(Vec::new()) };
         let call = rendered(action);
         let mut asked = JoinSet::new();
-        for (i, spec) in judges.into_iter().enumerate() {
+        for (i, judge) in judges.into_iter().enumerate() {
             let (egress, vault) = (self.0.egress.clone(), self.0.executor.connectors().vault.clone());
             let (goal, call) = (goal.clone(), call.clone());
             asked.spawn(async move {
-                let said = judge::ask(&spec, &egress, &vault, &goal, &call).await;
+                let said = judge.ask(&egress, &vault, &goal, &call).await;
+                let name = judge.spec.name.clone();
                 let (points, said) = match said {
                     Ok(opinion) => (opinion.points, opinion.said),
                     Err(error) => {
-                        tracing::warn!(judge = %spec.name, %error, "a judge has said nothing; the decision is made without it");
+                        tracing::warn!(judge = %name, %error, "a judge has said nothing; the decision is made without it");
                         (0, format!("no answer: {error}"))
                     }
                 };
-                (i, Evidence { judge: spec.name, about: "intent".into(), points, said, rows: None })
+                (i, Evidence { judge: name, about: "intent".into(), points, said, rows: None })
             });
         }
         let mut evidence: Vec<(usize, Evidence)> = Vec::new();
@@ -98,6 +99,15 @@ impl Gate {
         evidence.sort_by_key(|(i, _)| *i);
         Ok(evidence.into_iter().map(|(_, evidence)| evidence).collect())
     }
+}
+
+/// Gets the judges of a configuration ready. What is wrong with one is said before anything is decided.
+pub(crate) async fn ready(specs: &[JudgeSpec]) -> Result<Vec<Arc<Judge>>, String> {
+    let specs = specs.to_vec();
+    let reading = tokio::task::spawn_blocking(move || {
+        specs.into_iter().map(|spec| Judge::ready(spec).map(Arc::new)).collect()
+    });
+    reading.await.unwrap_or_else(|_| Err("`judges`: a local model cannot be read; is it whole?".into()))
 }
 
 /// A call in words: name, description and arguments, without passwords and keys.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::{Backend, Clocks};
+use crate::{Backend, Clocks, Image};
 
 /// A program with exactly the environment it was given.
 #[derive(Clone)]
@@ -39,14 +39,17 @@ pub struct Leash {
 
 /// What a program may have that nobody vouches for.
 ///
-/// Every cage has: the system's programs and libraries (`/usr` and what belongs to it) read-only; a scratch
-/// space in memory of which `/scratch`, `/tmp` and `/dev/shm` are parts; a `/proc` with its own processes; a
+/// Every cage has: the system's programs and libraries (`/usr` and what belongs to it) read-only, or those of an
+/// image; a scratch space in memory of which `/scratch`, `/tmp` and `/dev/shm` are parts; a `/proc` with its own processes; a
 /// network with nothing in it but its own loopback; no rights; no core dumps. Nothing else of the host is
 /// there.
 #[derive(Clone, Debug)]
 pub struct Cage {
     /// What holds the program, and so how strongly. There is no weaker fallback.
     pub backend: Backend,
+    /// Whose files are the system's, read-only; those of this host when absent. What the image says about
+    /// variables, working directory and program counts where the program says nothing.
+    pub image: Option<Image>,
     /// Directories and files of the host that it sees.
     pub views: Vec<View>,
     /// Whom it can reach.

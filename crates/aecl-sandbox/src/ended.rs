@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Backend, Level, Limits, Output, Scratch};
+use crate::{Backend, Digest, Level, Limits, Output, Scratch};
 
 /// The end of a program, and what it leaves.
 #[derive(Debug)]
@@ -68,6 +68,8 @@ pub struct Held {
     pub cgroup: Option<CgroupVersion>,
     /// Whether it saw the owner of each view as itself. If not, it saw what everybody may see.
     pub owners_mapped: bool,
+    /// The image whose files it saw as the system's; those of the host when absent.
+    pub image: Option<Digest>,
     /// The limits in force.
     pub limits: Limits,
 }

@@ -19,6 +19,7 @@
 //! };
 //! let cage = Cage {
 //!     backend: Backend::Native, // of the tier `native`
+//!     image: None, // the system's programs are those of this host
 //!     views: vec![], // nothing of ours but the system's programs and libraries
 //!     network: Network::None,
 //!     limits: Limits {
@@ -59,6 +60,7 @@ mod cage;
 mod collected;
 mod deadline;
 mod ended;
+mod image;
 #[cfg(not(native_cage))]
 #[path = "elsewhere.rs"]
 mod native;
@@ -79,6 +81,7 @@ pub use cage::{Access, Cage, Leash, Limits, Network, Program, View, base_environ
 pub use collected::{Change, ChangeKind, CollectLimits, Collected, Refused};
 pub use deadline::{Clocks, Level};
 pub use ended::{CgroupVersion, Ended, Held, HostUser, Outcome};
+pub use image::{Digest, Image, ImageError, ImageLimits, Images, Layout, Offer};
 pub use native::{Running, Scratch};
 pub use output::{Output, Stream};
 pub use probe::{Attack, Enforced, Found, probe};
@@ -100,6 +103,10 @@ pub async fn run(program: Program, cage: Cage) -> Result<Ended, SandboxError> {
 /// # Errors
 /// As [`run`].
 pub async fn start(program: Program, cage: Cage) -> Result<Running, SandboxError> {
+    let program = match &cage.image {
+        Some(image) => image.complete(program),
+        None => program,
+    };
     match cage.backend {
         Backend::Native => native::start(&program, &cage).await,
         Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => oci::start(&program, &cage).await,
@@ -125,8 +132,8 @@ pub enum SandboxError {
     },
     /// It is not there in the cage, or cannot be executed there.
     #[error(
-        "`{program}` did not start in the cage: {source}; it must be below `/usr`, or in a view, and on the `PATH` \
-         that it was given"
+        "`{program}` did not start in the cage: {source}; it must be below `/usr` or in the image, or in a view, and on \
+         the `PATH` that it was given"
     )]
     NotInCage {
         /// The first word of the command.

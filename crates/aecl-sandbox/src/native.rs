@@ -130,7 +130,7 @@ fn plan(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
     let mut order = plan_anywhere(program, cage)?;
     order.user = user::choose()?;
     order.groups = cgroup::groups(cgroup::hierarchies(), &(&cage.limits).into())?;
-    tree::plan(&mut order, &cage.views)?;
+    tree::plan(&mut order, &cage.views, cage.image.as_ref())?;
     Ok(order)
 }
 
@@ -254,6 +254,7 @@ fn held(order: &Order, cage: &Cage, landlock_abi: u64, owners_mapped: bool) -> H
         landlock_abi: u32::try_from(landlock_abi).ok().filter(|abi| *abi > 0),
         cgroup: cgroup_version(order),
         owners_mapped,
+        image: cage.image.as_ref().map(|image| image.digest().clone()),
         limits: cage.limits,
     }
 }
@@ -403,7 +404,7 @@ mod tests {
         let time = Duration::from_secs(20);
         let clocks = Clocks { call: time, task_left: time, lifetime_left: time };
         let (backend, network) = (Backend::Native, Network::None);
-        let cage = Cage { backend, views: vec![], network, limits, clocks };
+        let cage = Cage { backend, image: None, views: vec![], network, limits, clocks };
         let argv = ["sh", "-c", "cat; grep ^0 /proc/self/cgroup"].map(String::from).to_vec();
         let program = Program { argv, env: BTreeMap::new(), cwd: None };
         let mut order = plan(&program, &cage).unwrap();

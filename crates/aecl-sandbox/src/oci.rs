@@ -85,6 +85,7 @@ impl Plan {
             landlock_abi: landlock_abi.filter(|abi| *abi > 0),
             cgroup: native::cgroup_version(&self.order),
             owners_mapped: holding.owners_mapped,
+            image: cage.image.as_ref().map(|image| image.digest().clone()),
             limits: cage.limits,
         }
     }
@@ -102,7 +103,7 @@ async fn plan(program: &Program, cage: &Cage, self_test: bool) -> Result<(HeldPr
             "only root can give it a user of its own; run AECL as root, or use the backend `native`",
         ));
     }
-    tree::plan(&mut order, &cage.views)?;
+    tree::plan(&mut order, &cage.views, cage.image.as_ref())?;
     let at = place()?;
     let root_inside = user::choose()?.outside_uid;
     // Resource limits are the runtime's to set: not every kernel lets a program without rights do it.

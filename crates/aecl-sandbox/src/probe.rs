@@ -138,6 +138,7 @@ fn smallest(backend: &Backend, enforced: Enforced) -> Cage {
     let time = ATTACKS_MAX + Duration::from_millis(starting);
     Cage {
         backend: backend.clone(),
+        image: None,
         views: Vec::new(),
         network: Network::None,
         limits: Limits {
@@ -174,6 +175,7 @@ mod tests {
             landlock_abi: Some(7),
             cgroup: None,
             owners_mapped: true,
+            image: None,
             limits: cage.limits,
         };
         let found = Found {

@@ -98,6 +98,12 @@ impl Backend {
         }
     }
 
+    /// Whether a cage of it can have the files of an [`Image`](crate::Image). A machine has those of its disk.
+    #[must_use]
+    pub fn shows_images(&self) -> bool {
+        self.machine().is_none()
+    }
+
     /// As configurations and records write it.
     #[must_use]
     pub fn name(&self) -> &'static str {

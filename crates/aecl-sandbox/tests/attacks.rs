@@ -5,6 +5,9 @@
 //! too, by the same program as the same user.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, unsafe_code, reason = "tests")]
 
+#[path = "common/layout.rs"]
+mod layout;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -15,9 +18,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::Duration;
 
-use aecl_sandbox::{Access, Backend, Cage, Clocks, Limits, Network, Outcome, Program, View, run};
+use aecl_sandbox::{
+    Access, Backend, Cage, Clocks, Image, ImageLimits, Images, Layout, Limits, Network, Outcome, Program,
+    View, run,
+};
 
 const NOBODY: &str = "65534";
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/isolation.md");
@@ -28,10 +35,11 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn cage(backend: Backend, views: Vec<View>) -> Cage {
+fn cage(backend: Backend, image: Option<Image>, views: Vec<View>) -> Cage {
     let minute = Duration::from_secs(60);
     Cage {
         backend,
+        image,
         views,
         network: Network::None,
         limits: Limits {
@@ -98,7 +106,9 @@ async fn supervisor() {
     let view =
         |name: &str| View { source: dir.join(name), at: format!("/{name}").into(), access: Access::ReadOnly };
     let program = Program { argv: vec!["/attacker".into(), "all".into()], env, cwd: None };
-    let inside = run(program, cage(backend, vec![view("attacker"), view("set-user-id")])).await.unwrap();
+    let image = std::env::var_os("AECL_ATTACKS_IMAGE").map(|layout| unpacked(Path::new(&layout), own.path()));
+    let views = if image.is_some() { vec![] } else { vec![view("attacker"), view("set-user-id")] };
+    let inside = run(program, cage(backend, image, views)).await.unwrap();
     unsafe { libc::shmctl(shared, libc::IPC_RMID, std::ptr::null_mut()) };
     unsafe { libc::mq_unlink(queue.as_ptr()) };
     drop(planted);
@@ -114,6 +124,30 @@ async fn supervisor() {
             println!("@{place}\t{line}");
         }
     }
+}
+
+/// An image with the attacker, what it needs, and the directories that it attacks; nothing else.
+fn layout_with(dir: &Path) -> PathBuf {
+    let attacker = dir.join("attacker");
+    let bytes = fs::read(&attacker).unwrap();
+    let mut layer = layout::Layer::new().dir("etc").dir("usr/bin").program("attacker", &bytes);
+    layer = layer.program("set-user-id", &bytes);
+    let libraries = Command::new("ldd").arg(&attacker).output().unwrap();
+    for word in String::from_utf8(libraries.stdout).unwrap().split_whitespace() {
+        if word.starts_with('/') && Path::new(word).exists() {
+            layer = layer.program(&word[1..], &fs::read(word).unwrap());
+        }
+    }
+    let at = dir.join("layout");
+    fs::create_dir(&at).unwrap();
+    layout::write(&at, &[layout::gzip(&layer)], &serde_json::json!({}));
+    at
+}
+
+fn unpacked(layout: &Path, own: &Path) -> Image {
+    let digest = Layout::open(layout).unwrap().offers().unwrap().remove(0).digest;
+    let limits = ImageLimits { unpacked_max_bytes: 1 << 30, files_max: 100 };
+    Images::new(own.join("images")).unpack(layout, &digest, limits).unwrap()
 }
 
 /// What came of each attack, by case and name.
@@ -136,6 +170,13 @@ const RUNTIMES: [&str; 3] = ["runc", "crun", "runsc"];
 
 /// Runs the supervisor as root or as nobody.
 fn results(backend: &str, as_nobody: bool) -> Results {
+    results_of(backend, as_nobody, false)
+}
+
+fn results_of(backend: &str, as_nobody: bool, in_image: bool) -> Results {
+    // What one thread writes cannot be executed while another one forks.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock();
     let dir = tempfile::Builder::new().prefix("aecl-attacks").tempdir_in("/tmp").unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let put = |from: &Path, name: &str, mode: u32| {
@@ -158,6 +199,9 @@ fn results(backend: &str, as_nobody: bool) -> Results {
     command.args(["--exact", "supervisor", "--nocapture"]);
     command.env("AECL_ATTACKS_BACKEND", backend);
     command.env("AECL_ATTACKS", dir.path()).env("PLANTED_SECRET", "the-half-and-the-other-half");
+    if in_image {
+        command.env("AECL_ATTACKS_IMAGE", layout_with(dir.path()));
+    }
     command.env("TMPDIR", "/tmp").env("AWS_SECRET_ACCESS_KEY", "x").env("LD_LIBRARY_PATH", "/nowhere");
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -205,11 +249,36 @@ fn no_attack_gets_through_as_root_or_as_an_ordinary_user() {
     compare(&root, &runtimes(), &user);
 }
 
+/// With the files of an image instead of the host's, each attack comes out as without.
+#[test]
+fn an_image_makes_no_attack_easier() {
+    if std::env::var_os("AECL_ATTACKS").is_some() {
+        return;
+    }
+    let compare = |backend: &str, as_nobody: bool| {
+        let (without, with) = (results(backend, as_nobody), results_of(backend, as_nobody, true));
+        assert_held(&with, if RUNTIMES.contains(&backend) { backend } else { "native with an image" });
+        for (key, [_, inside]) in &without {
+            // Case 20 is to write to programs. Nobody may write to a file of an image, and that is asked first.
+            let is_of_files = key.0 == 20 && !succeeds(&with[key][1]);
+            assert!(is_of_files || with[key][1] == *inside, "{backend}: {key:?}: {} {inside}", with[key][1]);
+        }
+    };
+    compare("native", false);
+    if is_root() {
+        compare("native", true);
+        RUNTIMES.iter().filter(|name| is_here(name)).for_each(|name| compare(name, false));
+    }
+}
+
+fn is_here(runtime: &str) -> bool {
+    Command::new(runtime).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
 /// By each runtime that is here. Without one, its column of the page is not compared.
 fn runtimes() -> [Option<Results>; 3] {
     RUNTIMES.map(|name| {
-        let there = Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
-        if !there {
+        if !is_here(name) {
             println!("`{name}` is not installed: its column is not compared");
             return None;
         }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
+#[path = "common/layout.rs"]
+mod layout;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -257,6 +259,13 @@ async fn what_a_machine_cannot_do_is_refused() {
     }
     let error = start(shell("true"), Cage { views: vec![view], ..stand_in.cage() }).await.unwrap_err();
     assert!(error.to_string().contains("shows no directory of the host"), "{error}");
+    let at = stand_in.dir.path().join("layout");
+    fs::create_dir(&at).unwrap();
+    let digest = layout::write(&at, &[layout::gzip(&layout::Layer::new().file("a", b""))], &json!({}));
+    let limits = ImageLimits { unpacked_max_bytes: 1, files_max: 1 };
+    let image = Images::new(stand_in.dir.path().join("images")).unpack(&at, &digest, limits).unwrap();
+    let error = start(shell("true"), Cage { image: Some(image), ..stand_in.cage() }).await.unwrap_err();
+    assert!(error.to_string().contains("programs of its own disk and shows no image"), "{error}");
 }
 
 /// The real program, where somebody has one. Its machine needs KVM and a kernel, which `aecl doctor --sandbox`

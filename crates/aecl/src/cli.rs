@@ -7,6 +7,7 @@ pub mod client;
 mod demo;
 mod doctor;
 mod explain;
+mod image;
 mod init;
 mod keys;
 mod kill;
@@ -76,6 +77,8 @@ enum Command {
     Log(log::Args),
     /// Run a command in a cage.
     Run(run::Args),
+    /// List and unpack the images that programs may have.
+    Image(image::Args),
     /// Stop everything, a tenant, an agent or a run.
     Kill(kill::Args),
     /// Undo an action.
@@ -201,6 +204,7 @@ pub fn main() -> ExitCode {
         Command::Approvals(args) => approvals::run(&common, args),
         Command::Log(args) => log::run(&common, args),
         Command::Run(args) => run::run(&common, args),
+        Command::Image(args) => image::run(&common, args),
         Command::Kill(args) => kill::run(&common, args),
         Command::Rollback(args) => rollback::run(&common, args),
         Command::Resolve(args) => resolve::run(&common, args),

@@ -7,6 +7,7 @@
 mod cages;
 mod changes;
 mod credentials;
+mod image;
 mod spec;
 mod way_out;
 
@@ -16,7 +17,9 @@ use aecl_sandbox::{
 };
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::io::AsyncWriteExt as _;
 
 use super::files::Content;
@@ -28,6 +31,8 @@ use crate::vault::Vault;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
 pub use aecl_sandbox::VirtualMachine;
 use cages::{Cages, tier};
+pub use image::ImageSpec;
+use image::NoImage;
 pub use spec::{AccessSpec, LimitsSpec, ProcessSpec, ViewSpec};
 pub use way_out::WayOut;
 
@@ -37,6 +42,7 @@ pub struct ProcessConnector {
     cages: Cages,
     names: Arc<dyn Names>,
     vault: Vault,
+    images: Option<PathBuf>,
 }
 
 impl Default for ProcessConnector {
@@ -49,7 +55,13 @@ impl ProcessConnector {
     /// Programs whose destinations are looked up there, and that use credentials from there.
     #[must_use]
     pub fn new(names: Arc<dyn Names>, vault: Vault) -> Self {
-        Self { cages: Cages::default(), names, vault }
+        Self { cages: Cages::default(), names, vault, images: None }
+    }
+
+    /// The same, and images are unpacked into this directory of ours.
+    #[must_use]
+    pub fn with_images(self, dir: &Path) -> Self {
+        Self { images: Some(dir.to_owned()), ..self }
     }
 
     /// Finds out what this host can hold programs with, and uses that from now on: our own cages, the
@@ -79,6 +91,13 @@ enum ProcessError {
     NoCage(cage::Tier),
     #[error("nothing here enforces the limits that it has of memory and processor time; `aecl doctor`")]
     NotEnforced,
+    #[error(
+        "nothing that was found out about this host shows an image to a program in `{0}` or stronger: a machine has the \
+         programs of its own disk; name none, or lower the tier that is asked for"
+    )]
+    NoImages(cage::Tier),
+    #[error(transparent)]
+    Image(NoImage),
     #[error("the permit does not say how strongly the program must be held; report this")]
     NoTier,
     #[error("the permit asks for `{least}`, and the program was held by `{held}`; it was ended, report this")]
@@ -95,15 +114,17 @@ impl ProcessError {
     fn code(&self) -> &'static str {
         match self {
             Self::Arguments(_) => "process_arguments",
-            Self::Sandbox(SandboxError::Unavailable { .. }) | Self::NoCage(_) | Self::NoTier => {
-                "sandbox_unavailable"
-            }
+            Self::Sandbox(SandboxError::Unavailable { .. })
+            | Self::NoCage(_)
+            | Self::NoImages(_)
+            | Self::NoTier => "sandbox_unavailable",
             Self::Sandbox(SandboxError::Unenforceable { .. }) | Self::NotEnforced => "sandbox_unenforceable",
             Self::Sandbox(SandboxError::NotInCage { .. } | SandboxError::NoProgram) => "process_not_started",
             Self::Sandbox(_) | Self::Worker | Self::Weaker { .. } => "sandbox_failed",
             Self::Credentials(credentials::NotReady::Vault(_)) => "secret_missing",
             Self::Credentials(credentials::NotReady::Other(_)) => "process_credential",
-            Self::Cancelled => "process_cancelled",
+            Self::Cancelled | Self::Image(NoImage::Cancelled) => "process_cancelled",
+            Self::Image(_) => "process_image",
         }
     }
 }
@@ -162,6 +183,7 @@ impl Connector for ProcessConnector {
             Ok((program, _)) => {
                 let would = json!({
                     "argv": program.argv, "views": spec.views, "limits": spec.limits, "egress": spec.egress,
+                    "image": spec.image,
                 });
                 DryRun::Would { output: would.to_string().into_bytes(), rows: None }
             }
@@ -234,9 +256,20 @@ async fn run(
     let (mut program, input) = prepare(call, spec)?;
     let list = spec.check().map_err(ProcessError::Arguments)?;
     let least = call.tier.ok_or(ProcessError::NoTier)?;
-    let fit = process.cages.fit(least, &spec.limits)?;
-    let clocks = spec.clocks(call.timeout(), call.task_left());
-    let mut cage = spec.cage(fit.backend().clone(), clocks);
+    let fit = process.cages.fit(least, spec)?;
+    let begun = Instant::now();
+    let image = match &spec.image {
+        Some(image) => {
+            let ready = image::ready(image, process.images.as_deref(), call, call.timeout());
+            Some(ready.await.map_err(ProcessError::Image)?)
+        }
+        None => None,
+    };
+    // To unpack an image is part of the call that needs it first.
+    let past = begun.elapsed();
+    let left = call.task_left().map(|left| left.saturating_sub(past));
+    let clocks = spec.clocks(call.timeout().saturating_sub(past), left);
+    let mut cage = spec.cage(fit.backend().clone(), image, clocks);
     let mut ready = credentials::ready(spec, &process.vault).await.map_err(ProcessError::Credentials)?;
     if let Some(ready) = &ready {
         program.env.extend(ready.env.clone());
@@ -356,5 +389,6 @@ pub fn held(held: &Held) -> String {
     };
     let landlock = held.landlock_abi.map_or_else(|| "none".to_owned(), |abi| abi.to_string());
     let built = held.runtime.clone().unwrap_or_else(|| held.backend.to_string());
-    format!("{built}: {}, {cgroup}, landlock {landlock}, {memory}", held.user)
+    let image = held.image.as_ref().map_or_else(String::new, |digest| format!(", image {digest}"));
+    format!("{built}: {}, {cgroup}, landlock {landlock}, {memory}{image}", held.user)
 }

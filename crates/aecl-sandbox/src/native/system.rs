@@ -18,14 +18,14 @@ const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random"
 
 /// Adds the system whose root is here, and the devices of the running kernel.
 pub fn show(root: &Path, order: &mut Order) {
-    let mount = |source: &Path, at: &str, kind: MountKind| Mount {
+    let mount = |source: &Path, at: &str| Mount {
         source: source.as_os_str().as_bytes().to_vec(),
         at: at.as_bytes().to_vec(),
-        kind,
+        kind: MountKind::System,
     };
     let usr = root.join("usr");
     // Every system of today has it. On one that has not, the error should name it.
-    order.mounts.push(mount(&usr, "/usr", MountKind::System));
+    order.mounts.push(mount(&usr, "/usr"));
     for name in BESIDE_USR.iter().chain(&OF_ETC) {
         let (source, at) = (root.join(name), format!("/{name}"));
         // What this system does not have, the cage does not have.
@@ -34,10 +34,17 @@ pub fn show(root: &Path, order: &mut Order) {
             Ok(target) if about.is_symlink() => {
                 order.links.push((at.into_bytes(), target.as_os_str().as_bytes().to_vec()));
             }
-            Ok(_) | Err(_) => order.mounts.push(mount(&source, &at, MountKind::System)),
+            Ok(_) | Err(_) => order.mounts.push(mount(&source, &at)),
         }
     }
-    for path in DEVICES {
-        order.mounts.push(mount(Path::new(path), path, MountKind::Device));
-    }
+    devices(order);
+}
+
+/// Adds the devices of the running kernel.
+pub fn devices(order: &mut Order) {
+    order.mounts.extend(DEVICES.map(|path| Mount {
+        source: path.as_bytes().to_vec(),
+        at: path.as_bytes().to_vec(),
+        kind: MountKind::Device,
+    }));
 }

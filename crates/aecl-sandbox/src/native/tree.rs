@@ -1,10 +1,12 @@
 //! Which files of the host a cage shows.
 
+mod of_image;
+
 use std::path::{Component, Path};
 
 use super::wire::{Mount, MountKind, Order};
 use super::{bytes, system};
-use crate::{Access, SandboxError, View};
+use crate::{Access, Image, SandboxError, View};
 
 const LINKS: [(&str, &str); 4] = [
     ("/dev/fd", "/proc/self/fd"),
@@ -52,10 +54,18 @@ const TAKEN: [&str; 16] = [
 const NEVER_SHOWN: [&str; 3] = ["/proc", "/sys", "/dev"];
 
 /// Fills in what the cage shows.
-pub(crate) fn plan(order: &mut Order, views: &[View]) -> Result<(), SandboxError> {
-    system::show(Path::new("/"), order);
-    rest(order);
+pub(crate) fn plan(order: &mut Order, views: &[View], image: Option<&Image>) -> Result<(), SandboxError> {
     check_views(views)?;
+    match image {
+        None => {
+            system::show(Path::new("/"), order);
+            rest(order);
+        }
+        Some(image) => {
+            rest(order);
+            of_image::show(image, views, order)?;
+        }
+    }
     for view in views {
         let kind = match view.access {
             Access::ReadOnly => MountKind::View,

@@ -120,6 +120,12 @@ fn plan(program: &Program, cage: &Cage, monitor: Monitor<'_>) -> Result<Order, S
                    another tier",
         );
     }
+    if cage.image.is_some() {
+        return no(
+            "a machine has the programs of its own disk and shows no image; make a disk of the image's files \
+             (`mkfs.ext4 -d`), or use another tier",
+        );
+    }
     if cage.network != Network::None {
         return no(
             "a machine has no network at all, so nobody can listen on it; use another tier, or `Network::None`",
@@ -405,6 +411,7 @@ async fn held(
         landlock_abi: u32::try_from(landlock_abi).ok().filter(|abi| *abi > 0),
         cgroup: Some(CgroupVersion::V2),
         owners_mapped,
+        image: None,
         limits: cage.limits,
     }
 }

@@ -16,6 +16,7 @@ pub fn is_root() -> bool {
 pub fn cage() -> Cage {
     Cage {
         backend: Backend::Native,
+        image: None,
         views: vec![],
         network: Network::None,
         limits: Limits {

@@ -2,13 +2,14 @@
 
 mod reach;
 
+use super::image::{images_dir, named};
 use super::show;
 use super::{Common, Error, Exit, Result, runtime};
 use aecl_executor::connectors::files::{Changes, FilesConnector, FilesSpec};
 use aecl_executor::connectors::process::{AccessSpec, ProcessSpec, ViewSpec, held, tell, way_out};
 use aecl_executor::egress::{Names, SystemNames};
 use aecl_executor::{Call, Connector as _, ConnectorSpec, DryRun, Performed};
-use aecl_sandbox::{Backend, Ended, Outcome, SandboxError, Stream};
+use aecl_sandbox::{Backend, Digest, Ended, Image, ImageError, Images, Outcome, SandboxError, Stream};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -24,9 +25,10 @@ Examples:
   aecl run --view . -- grep -r TODO .
   aecl run --write . --timeout 600 --keep -- npm test
   aecl run --policy tests.yaml -- make check
+  aecl run --image /srv/images/tools@sha256:5c0f... -- python3 -c 'print(1)'
   aecl run --allow-host api.example.com --allow-host http://mirror.example.com -- ./report.sh
 
-The command sees the system's programs, what --view and --write show it, and scratch space in memory. It reaches \
+The command sees the system's programs (or those of --image), what --view and --write show it, and scratch space in memory. It reaches \
 whom --allow-host names and nobody else, has no rights and ends at the time-out. What it writes below --write stays in a layer of its own: it is \
 told as a difference, and kept if you say so.
 
@@ -38,6 +40,10 @@ pub struct Args {
     /// A YAML file that says what the command may have.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// Let it have the files of this image instead of the system's: a directory that is an OCI image layout (`skopeo copy
+    /// docker://NAME oci:DIR` makes one), and the digest of the image in it. It is unpacked once.
+    #[arg(long, value_name = "DIR@DIGEST")]
+    image: Option<String>,
     /// Show it a directory or file of this host, at the same place (below /host for what is in /tmp, /usr and the
     /// like) or at another.
     #[arg(long, value_name = "PATH[:AT]")]
@@ -68,8 +74,8 @@ pub struct Args {
     /// Keep without asking.
     #[arg(long, requires = "keep")]
     yes: bool,
-    /// The command and its words.
-    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    /// The command and its words. With --image it may be left out: what the image says is run.
+    #[arg(required_unless_present = "image", trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
 
@@ -105,6 +111,9 @@ fn spec(args: &Args) -> std::result::Result<ProcessSpec, Error> {
         .chain(args.write.iter().map(|v| (v, AccessSpec::Overlay)))
     {
         spec.views.push(view(said, access)?);
+    }
+    if let Some(said) = &args.image {
+        spec.image = Some(named(said)?);
     }
     for said in &args.env {
         let (name, value) =
@@ -169,16 +178,20 @@ async fn caged(common: &Common, args: &Args, spec: &ProcessSpec) -> Result {
             .hint("take it out of the policy, or make the command an action"));
     }
     let program = spec.program(spec.argv.clone());
-    let cage = spec.cage(Backend::Native, spec.clocks(Duration::from_secs(args.timeout), None));
+    let image = match image(common, spec) {
+        Ok(image) => image,
+        Err(error) => return not_started(common, &error.to_string(), 125),
+    };
+    let cage = spec.cage(Backend::Native, image, spec.clocks(Duration::from_secs(args.timeout), None));
     let mut running = match aecl_sandbox::start(program, cage).await {
         Ok(running) => running,
-        Err(error) => return not_started(common, &error),
+        Err(error) => return no_cage(common, &error),
     };
     let in_cage = held(running.held());
     let names: Arc<dyn Names> = Arc::new(SystemNames);
     let way_out = match way_out(&mut running, spec, list, &names, None) {
         Ok(way_out) => way_out,
-        Err(error) => return not_started(common, &error),
+        Err(error) => return no_cage(common, &error),
     };
     // A terminal is asked for an answer later; two readers would take it from each other.
     let is_asked = args.keep && !args.yes && std::io::stdin().is_terminal();
@@ -347,18 +360,35 @@ fn exit(outcome: Outcome) -> Exit {
     })
 }
 
-fn not_started(common: &Common, error: &SandboxError) -> Result {
+/// The image, unpacked.
+fn image(common: &Common, spec: &ProcessSpec) -> std::result::Result<Option<Image>, ImageError> {
+    let Some(image) = &spec.image else { return Ok(None) };
+    let digest = Digest::parse(image.digest.as_deref().unwrap_or_default())?;
+    let images = Images::new(images_dir(common));
+    if let Some(there) = images.find(&digest)? {
+        return Ok(Some(there));
+    }
+    show::say("aecl: unpacking the image, which is done once");
+    images.unpack(&image.layout, &digest, image.limits()).map(Some)
+}
+
+fn no_cage(common: &Common, error: &SandboxError) -> Result {
     let code = match error {
         SandboxError::NotInCage { .. } | SandboxError::NoProgram => 127,
         _ => 125,
     };
+    let exit = not_started(common, &error.to_string(), code)?;
+    if !common.json && matches!(error, SandboxError::Unenforceable { limit: "memory_max_bytes", .. }) {
+        show::say("hint: `--memory none` says that there is no such limit");
+    }
+    Ok(exit)
+}
+
+fn not_started(common: &Common, message: &str, code: u8) -> Result {
     if common.json {
-        show::print_json(&json!({ "error": { "message": error.to_string() } }));
+        show::print_json(&json!({ "error": { "message": message } }));
     } else {
-        show::say(&format!("aecl: {error}"));
-        if matches!(error, SandboxError::Unenforceable { limit: "memory_max_bytes", .. }) {
-            show::say("hint: `--memory none` says that there is no such limit");
-        }
+        show::say(&format!("aecl: {message}"));
     }
     Ok(Exit::Program(code))
 }

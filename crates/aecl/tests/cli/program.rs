@@ -97,7 +97,7 @@ impl Aecl {
     }
 }
 
-fn read(output: Output) -> Ran {
+pub fn read(output: Output) -> Ran {
     Ran {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8(output.stdout).unwrap(),

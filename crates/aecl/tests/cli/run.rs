@@ -128,3 +128,48 @@ fn the_doctor_builds_a_cage_and_attacks_it_where_actions_need_one() {
     let bare = point();
     assert!(bare["state"] == "not_met" && bare["why"].as_str().unwrap().contains("work.test"), "{bare}");
 }
+
+#[test]
+fn a_command_of_an_image_runs_by_its_digest_alone() {
+    let dir = project();
+    let umoci = |args: &[&str]| {
+        let ran = std::process::Command::new("umoci").args(args).current_dir(dir.path()).output();
+        ran.is_ok_and(|ran| ran.status.success())
+    };
+    let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
+    let (true, Some(busybox)) = (umoci(&["init", "--layout", "images"]), busybox) else {
+        println!("`umoci` or `busybox` is not installed: `apt-get install umoci busybox-static`");
+        return;
+    };
+    assert!(umoci(&["new", "--image", "images:tools"]));
+    assert!(umoci(&["insert", "--rootless", "--image", "images:tools", busybox, "/busybox"]));
+    assert!(umoci(&["config", "--image", "images:tools", "--config.cmd", "/busybox", "--config.cmd", "pwd"]));
+    let state = dir.path().join("state");
+    let aecl = |args: &[&str]| {
+        let mut command = Aecl::on(&dir.path().join(".aecl")).command(args);
+        crate::program::read(command.env("XDG_STATE_HOME", &state).output().unwrap())
+    };
+    let listed = |args: &[&str]| aecl(&[&["--json", "image"], args].concat()).ended(0).json();
+    let image = listed(&["list", "images"])["images"][0].clone();
+    assert_eq!((&image["name"], &image["unpacked"]), (&json!("tools"), &json!(false)));
+    let digest = image["digest"].as_str().unwrap();
+    let named = format!("images@{digest}");
+    let run = |args: &[&str]| aecl(&[&["run", "--memory", "none"], args].concat());
+    let ran = run(&["--image", "images", "--", "/busybox", "true"]).ended(1);
+    assert!(ran.err.contains("has no `digest`") && ran.err.contains(digest), "{}", ran.err);
+    let wrong = format!("images@sha256:{}", "0".repeat(64));
+    let ran = run(&["--image", &wrong, "--", "/busybox", "true"]).ended(125);
+    assert!(ran.err.contains("offers no image") && ran.err.contains(digest), "{}", ran.err);
+    let ran = run(&["--image", &named, "--view", ".", "--", "/busybox", "cat", "a"]).ended(0);
+    assert_eq!(ran.out, "one\n", "{}", ran.err);
+    assert!(ran.err.contains("unpacking"), "{}", ran.err);
+    // What the image says.
+    let ran = run(&["--image", &named]).ended(0);
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), ("/scratch\n", ""));
+    run(&["--image", &named, "--", "sh", "-c", "true"]).ended(127);
+    assert_eq!(listed(&["list", "images"])["images"][0]["unpacked"], true);
+    assert!(aecl(&["image", "list", "images"]).ended(0).out.contains("tools"));
+    aecl(&["image", "unpack", &named]).ended(0);
+    aecl(&["image", "unpack", "images"]).ended(1);
+    run(&[]).ended(2);
+}

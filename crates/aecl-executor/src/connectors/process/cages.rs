@@ -5,7 +5,7 @@ use aecl_kernel::cage;
 use aecl_sandbox::{Backend, Found, Tier, probe};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{LimitsSpec, ProcessError};
+use super::{ProcessError, ProcessSpec};
 
 /// What was found out about this host, in the order of preference. Before anybody has looked, nothing.
 #[derive(Clone, Debug, Default)]
@@ -25,9 +25,9 @@ impl Cages {
     }
 
     /// What holds this program: the weakest that is strong enough.
-    pub(super) fn fit(&self, least: cage::Tier, limits: &LimitsSpec) -> Result<Fit, ProcessError> {
+    pub(super) fn fit(&self, least: cage::Tier, spec: &ProcessSpec) -> Result<Fit, ProcessError> {
         let found = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        fit(&found, least, limits)
+        fit(&found, least, spec)
     }
 }
 
@@ -43,10 +43,12 @@ impl Fit {
     }
 }
 
-/// Chooses the weakest available backend that is at least so strong and enforces the limits.
-pub(super) fn fit(found: &[Found], least: cage::Tier, limits: &LimitsSpec) -> Result<Fit, ProcessError> {
-    let strong =
-        || found.iter().filter(|f| f.available && tier(f.backend.tier()).is_some_and(|tier| tier >= least));
+/// Chooses the weakest available backend that is at least so strong, shows the image and enforces the limits.
+pub(super) fn fit(found: &[Found], least: cage::Tier, spec: &ProcessSpec) -> Result<Fit, ProcessError> {
+    let limits = &spec.limits;
+    let holds = |f: &&Found| f.available && tier(f.backend.tier()).is_some_and(|tier| tier >= least);
+    let shows = |f: &&Found| spec.image.is_none() || f.backend.shows_images();
+    let strong = || found.iter().filter(holds).filter(shows);
     let enforces = |f: &&Found| {
         (f.enforced.memory || limits.memory_max_mib.is_none())
             && (f.enforced.cpu || limits.cpu_max_millicores.is_none())
@@ -54,6 +56,7 @@ pub(super) fn fit(found: &[Found], least: cage::Tier, limits: &LimitsSpec) -> Re
     match (strong().filter(enforces).min_by_key(|f| f.backend.tier()), strong().next()) {
         (Some(found), _) => Ok(Fit { backend: found.backend.clone() }),
         (None, Some(_)) => Err(ProcessError::NotEnforced),
+        (None, None) if found.iter().any(|f| holds(&f)) => Err(ProcessError::NoImages(least)),
         (None, None) => Err(ProcessError::NoCage(least)),
     }
 }
@@ -105,8 +108,19 @@ fn told(found: &Found) -> Option<cage::Found> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{ImageSpec, LimitsSpec};
     use super::*;
-    use aecl_sandbox::Enforced;
+    use aecl_sandbox::{Enforced, VirtualMachine};
+
+    fn machine() -> Backend {
+        let file = serde_json::json!({ "path": "/srv/file", "sha256": "00" });
+        let machine: VirtualMachine = serde_json::from_value(serde_json::json!({
+            "monitor": "qemu", "program": "/usr/bin/qemu-system-x86_64",
+            "machine": { "kernel": file, "root": file, "root_filesystem": "ext4" },
+        }))
+        .unwrap();
+        machine.into()
+    }
 
     fn native(available: bool, memory: bool) -> Found {
         Found {
@@ -121,12 +135,18 @@ mod tests {
 
     #[test]
     fn nothing_that_is_held_is_held_less_than_asked_for() {
-        let open = LimitsSpec { memory_max_mib: None, ..LimitsSpec::default() };
+        let spec = |limits: LimitsSpec, image: bool| ProcessSpec {
+            limits,
+            image: image.then(|| ImageSpec::new("/srv/images/tools".into(), None)),
+            ..serde_json::from_value(serde_json::json!({ "argv": [] })).unwrap()
+        };
+        let open = spec(LimitsSpec { memory_max_mib: None, ..LimitsSpec::default() }, false);
+        let usual = spec(LimitsSpec::default(), false);
         for found in [vec![], vec![native(false, true)], vec![native(true, true)], vec![native(true, false)]]
         {
             for least in cage::Tier::ALL {
-                for limits in [open, LimitsSpec::default()] {
-                    if let Ok(fit) = fit(&found, least, &limits) {
+                for spec in [&open, &usual] {
+                    if let Ok(fit) = fit(&found, least, spec) {
                         assert!(tier(fit.backend().tier()) >= Some(least), "{found:?} {least}");
                         assert!(found.iter().any(|f| f.available && f.backend == fit.backend));
                     }
@@ -135,8 +155,14 @@ mod tests {
         }
         assert!(fit(&[native(true, false)], cage::Tier::Native, &open).is_ok());
         assert!(fit(&[native(true, true)], cage::Tier::Gvisor, &open).is_err());
-        let error = fit(&[native(true, false)], cage::Tier::Native, &LimitsSpec::default());
+        let error = fit(&[native(true, false)], cage::Tier::Native, &usual);
         assert!(matches!(error, Err(ProcessError::NotEnforced)));
+        let with_image = spec(LimitsSpec::default(), true);
+        assert!(fit(&[native(true, true)], cage::Tier::Native, &with_image).is_ok());
+        let machine = Found { backend: machine(), ..native(true, true) };
+        assert!(fit(std::slice::from_ref(&machine), cage::Tier::Native, &usual).is_ok());
+        let error = fit(&[machine], cage::Tier::Native, &with_image).unwrap_err();
+        assert!(error.to_string().contains("programs of its own disk"), "{error}");
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! What a program may have, as the catalogue entry writes it.
 
-use aecl_sandbox::{Access, Backend, Cage, Clocks, Network, Program, View};
+use aecl_sandbox::{Access, Backend, Cage, Clocks, Image, Network, Program, View};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::way_out;
+use super::{ImageSpec, way_out};
 use crate::egress::broker::{Allow, AllowList, Limits};
 
 /// A program in a cage.
@@ -14,15 +14,18 @@ use crate::egress::broker::{Allow, AllowList, Limits};
 #[serde(deny_unknown_fields)]
 pub struct ProcessSpec {
     /// The program and its words. `{name}` stands for an argument, `{name...}` for each item of a list. No
-    /// shell reads them; who wants one writes `["sh", "-c", "{line}"]`.
+    /// shell reads them; who wants one writes `["sh", "-c", "{line}"]`. Empty: what the image says.
     pub argv: Vec<String>,
+    /// Whose files are the system's; by default those of this host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageSpec>,
     /// Variables, on top of `PATH`, `HOME`, `TMPDIR` and `LANG`. No secrets: the program could tell them.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     /// Its input, a text with placeholders. Absent: none.
     #[serde(default)]
     pub stdin: Option<String>,
-    /// Where it starts; by default `/scratch`.
+    /// Where it starts; by default where the image says, or else `/scratch`.
     #[serde(default)]
     pub cwd: Option<PathBuf>,
     /// What it sees of this host beside the system's programs.
@@ -126,6 +129,7 @@ impl ProcessSpec {
     /// When that cannot be meant; what is wrong, in words.
     pub fn check(&self) -> Result<AllowList, String> {
         let list = AllowList::new(self.egress.clone()).map_err(|e| format!("`egress`: {e}"))?;
+        self.image.as_ref().map_or(Ok(()), |image| image.check().map(drop))?;
         let ours = |name: &&String| way_out::VARIABLES.contains(&name.as_str());
         if let Some(name) = self.env.keys().find(ours).filter(|_| !self.egress.is_empty()) {
             return Err(format!(
@@ -177,7 +181,7 @@ impl ProcessSpec {
 
     /// The cage, held by this.
     #[must_use]
-    pub fn cage(&self, backend: Backend, clocks: Clocks) -> Cage {
+    pub fn cage(&self, backend: Backend, image: Option<Image>, clocks: Clocks) -> Cage {
         let limits = &self.limits;
         let view = |view: &ViewSpec| View {
             source: view.source.clone(),
@@ -189,6 +193,7 @@ impl ProcessSpec {
         };
         Cage {
             backend,
+            image,
             views: self.views.iter().map(view).collect(),
             network: match self.egress.is_empty() {
                 true => Network::None,

@@ -1,0 +1,120 @@
+//! The image whose files a program has instead of the host's: named in the catalogue by its digest, unpacked when
+//! it is first needed.
+
+use aecl_sandbox::{Digest, Image, ImageError, ImageLimits, Images, Layout};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::Call;
+
+/// An image, in a directory of this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageSpec {
+    /// An OCI image layout: absolute.
+    pub layout: PathBuf,
+    /// `sha256:` and 64 digits: the manifest, or the list in which the one for this system is named. It has to be
+    /// said; a name like `latest` means another image tomorrow.
+    #[serde(default)]
+    pub digest: Option<String>,
+    /// What it may be unpacked, in MiB.
+    #[serde(default = "unpacked_max_mib")]
+    pub unpacked_max_mib: u64,
+    /// How many files, directories and links it may have.
+    #[serde(default = "files_max")]
+    pub files_max: u64,
+}
+
+fn unpacked_max_mib() -> u64 {
+    4_096
+}
+
+fn files_max() -> u64 {
+    200_000
+}
+
+impl ImageSpec {
+    /// An image with the limits of one of which nothing is said.
+    #[must_use]
+    pub fn new(layout: PathBuf, digest: Option<String>) -> Self {
+        Self { layout, digest, unpacked_max_mib: unpacked_max_mib(), files_max: files_max() }
+    }
+
+    /// Which image it is.
+    ///
+    /// # Errors
+    /// When that is not said as it should be; what to say instead, as far as the layout tells.
+    pub fn check(&self) -> Result<Digest, String> {
+        if !self.layout.is_absolute() {
+            return Err(format!("`image.layout` is `{}`; say an absolute path", self.layout.display()));
+        }
+        match &self.digest {
+            Some(text) => Digest::parse(text).map_err(|e| format!("`image`: {e}; {}", self.offered())),
+            None => Err(format!("`image` has no `digest`; {}", self.offered())),
+        }
+    }
+
+    fn offered(&self) -> String {
+        const SHOWN: usize = 10;
+        let offers = match Layout::open(&self.layout).and_then(|layout| layout.offers()) {
+            Ok(offers) => offers,
+            Err(error) => return error.to_string(),
+        };
+        let words: Vec<String> = offers.iter().take(SHOWN).map(ToString::to_string).collect();
+        match words.is_empty() {
+            true => format!("`{}` offers none", self.layout.display()),
+            false => format!("`{}` offers {}", self.layout.display(), words.join(", ")),
+        }
+    }
+
+    /// How much it may be.
+    #[must_use]
+    pub fn limits(&self) -> ImageLimits {
+        ImageLimits {
+            unpacked_max_bytes: self.unpacked_max_mib.saturating_mul(1 << 20),
+            files_max: self.files_max,
+        }
+    }
+}
+
+/// Why there is no image for a program.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoImage {
+    #[error("{0}")]
+    Spec(String),
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    #[error("nobody said where images are kept; report this")]
+    NoPlace,
+    #[error(
+        "the image is still being unpacked, and the time of the call is over; propose it again, or unpack it before: \
+         `aecl image unpack {}@{digest}`", .layout.display()
+    )]
+    StillUnpacking { layout: PathBuf, digest: Digest },
+    #[error("the call was cancelled; the program did not run")]
+    Cancelled,
+    #[error("the worker that unpacks the image broke")]
+    Worker,
+}
+
+/// The image, unpacked. That goes on when the call is over, for the next one.
+pub(super) async fn ready(
+    spec: &ImageSpec,
+    kept_in: Option<&Path>,
+    call: &Call,
+    patience: Duration,
+) -> Result<Image, NoImage> {
+    let digest = spec.check().map_err(NoImage::Spec)?;
+    let images = Images::new(kept_in.ok_or(NoImage::NoPlace)?.to_owned());
+    let (layout, limits, wanted) = (spec.layout.clone(), spec.limits(), digest.clone());
+    let work = tokio::task::spawn_blocking(move || images.unpack(&layout, &wanted, limits));
+    tokio::select! {
+        done = tokio::time::timeout(patience, work) => match done {
+            Ok(Ok(image)) => Ok(image?),
+            Ok(Err(_)) => Err(NoImage::Worker),
+            Err(_) => Err(NoImage::StillUnpacking { layout: spec.layout.clone(), digest }),
+        },
+        () = call.cancel.cancelled() => Err(NoImage::Cancelled),
+    }
+}
