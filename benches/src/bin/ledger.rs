@@ -145,6 +145,7 @@ fn open_run(principal: &Principal) -> OpenRun {
         expires_at: NOON.plus_s(1_000_000),
         parent: None,
         follows: None,
+        ask: None,
         by: "bench".into(),
     }
 }

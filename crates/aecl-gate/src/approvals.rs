@@ -282,7 +282,7 @@ impl Gate {
             return Err(GateError::refused(code::APPROVER_REFUSED, message));
         };
         let ask = self.0.ledger.approval(id).await?.ok_or_else(|| LedgerError::NoApproval(id.clone()))?;
-        let endorse = endorse && yes;
+        let endorse = endorse && yes && ask.plan.is_none();
         let endorsed = if endorse { self.endorsed(&ask).await? } else { Vec::new() };
         let confirmed = yes && !ask.confirm.is_empty() && ask.is_confirmed_by(&confirm);
         let (person, groups) = (person.clone(), groups.clone());
@@ -290,8 +290,10 @@ impl Gate {
         let answered = self.0.ledger.answer_endorsing(id.clone(), vote, view, endorsed).await?;
         let (state, action) = (answered.get().state, answered.get().action.clone());
         self.0.waits.ring(&action);
-        if state == AskState::Approved {
-            self.carry_on(&action).await?;
+        match (state, &ask.plan) {
+            (AskState::Approved, None) => self.carry_on(&action).await?,
+            (AskState::Approved, Some(_)) => self.go_on_with(&[ask.run.clone()].into()).await?,
+            _ => {}
         }
         Ok(self.0.ledger.approval(id).await?.ok_or_else(|| LedgerError::NoApproval(id.clone()))?)
     }

@@ -91,6 +91,7 @@ impl Gate {
             next_seq: 0,
             late: false,
             planned: false,
+            plan_approval: None,
             questions: 0,
             step: aecl_kernel::plan::Place::default(),
             trusted_bytes: 0,

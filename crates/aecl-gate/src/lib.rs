@@ -17,6 +17,7 @@ pub mod keys;
 pub mod loader;
 pub mod metrics;
 mod names;
+pub mod plans;
 mod resume;
 pub mod rollback;
 pub mod runs;

@@ -16,6 +16,7 @@ use aecl_kernel::facts::{ActionFact, ActionState};
 use aecl_kernel::id::ActionId;
 use aecl_kernel::labels::Labels;
 use aecl_ledger::{LedgerError, PayloadKind};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -148,12 +149,17 @@ impl Gate {
                 self.conclude(&id, outcome, fact.changed_at, None).await?;
             }
         }
+        let mut planned = BTreeSet::new();
         for ask in self.0.ledger.open_approvals(SWEEP_MAX).await? {
-            if ask.state_at(self.now()) == AskState::Approved {
-                self.carry_on(&ask.action).await?;
+            if ask.state_at(self.now()) != AskState::Approved {
+                continue;
+            }
+            match ask.plan {
+                None => self.carry_on(&ask.action).await?,
+                Some(_) => drop(planned.insert(ask.run)),
             }
         }
-        Ok(())
+        self.go_on_with(&planned).await
     }
 
     /// What became of an attempt whose end nobody saw.

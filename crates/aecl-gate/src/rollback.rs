@@ -240,6 +240,7 @@ impl Gate {
             environment: Some(principal.environment.clone()),
             ttl_s: None,
             parent: None,
+            approve_plan: false,
         };
         let run = self.open_run(by, request).await?;
         let submission = Submission {

@@ -4,6 +4,8 @@ use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::{Identity, Session};
 use crate::names;
+use crate::plans::PlanWish;
+use aecl_kernel::approval::Ask;
 use aecl_kernel::code;
 use aecl_kernel::event::KillChanged;
 use aecl_kernel::facts::{Goal, KillScope};
@@ -41,6 +43,8 @@ pub struct RunRequest {
     pub ttl_s: Option<u64>,
     /// The run it is delegated from.
     pub parent: Option<RunId>,
+    /// Put the plan before people: once they agree, its steps are carried out without asking again.
+    pub approve_plan: bool,
 }
 
 /// A run that was opened.
@@ -52,6 +56,8 @@ pub struct OpenedRun {
     pub token: String,
     /// When the run ends at the latest.
     pub expires_at: Timestamp,
+    /// The request to people about its plan, if there is one.
+    pub plan: Option<Ask>,
 }
 
 impl Gate {
@@ -141,8 +147,10 @@ impl Gate {
             run: run.clone(),
         };
         let goal = Goal::new(request.goal, request.plan);
-        let open =
-            OpenRun { principal, goal, expires_at, parent: request.parent, follows: None, by: by.name() };
+        let wish = PlanWish { asked: request.approve_plan, by, parent: request.parent.as_ref() };
+        let ask = self.plan_ask(&principal, &goal, expires_at, wish).await?;
+        let (parent, follows, by) = (request.parent, None, by.name());
+        let open = OpenRun { principal, goal, expires_at, parent, follows, ask, by };
         self.opened(open, manifest.token_ttl_seconds).await
     }
 
@@ -172,6 +180,7 @@ impl Gate {
             expires_at: self.now().plus_s(manifest.run_ttl_seconds),
             parent: None,
             follows: Some(before.clone()),
+            ask: None,
             by: by.name(),
         };
         self.opened(open, manifest.token_ttl_seconds).await
@@ -179,12 +188,12 @@ impl Gate {
 
     async fn opened(&self, open: OpenRun, token_ttl_s: u64) -> Result<OpenedRun, GateError> {
         let principal = open.principal.clone();
-        let run = principal.run.clone();
+        let (run, plan) = (principal.run.clone(), open.ask.clone());
         self.0.ledger.open_run(open, self.now()).await?;
         let recorded =
             self.0.ledger.run(&run).await?.ok_or_else(|| aecl_ledger::LedgerError::NoRun(run.clone()))?;
         let (token, session) = self.token(principal, recorded.expires_at, token_ttl_s).await?;
-        Ok(OpenedRun { session, token, expires_at: recorded.expires_at })
+        Ok(OpenedRun { session, token, expires_at: recorded.expires_at, plan })
     }
 
     async fn token(
@@ -271,7 +280,7 @@ impl Gate {
             return Ok(None);
         }
         let Ok(wanted) = Document::parse(arguments, &self.limits()) else { return Ok(None) };
-        for ask in asks.into_iter().rev() {
+        for ask in asks.into_iter().rev().filter(|ask| ask.plan.is_none()) {
             let fact = self.action_fact(&ask.action).await?;
             if fact.agent != *agent || fact.name != action {
                 continue;

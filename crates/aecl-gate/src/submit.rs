@@ -271,6 +271,8 @@ impl Gate {
     ) -> Result<Held, GateError> {
         let [one, other] = ends;
         let bell = self.0.waits.listen_waiting(id, digest);
+        let run = self.action_fact(id).await?.run;
+        let planned = self.is_plan_agreed(&run).await?;
         loop {
             let ring = bell.next();
             tokio::pin!(ring);
@@ -288,7 +290,9 @@ impl Gate {
             }
             // Whoever comes first after a yes carries the action on; the others get how it ended.
             let agreed = ask.state_at(self.now()) == AskState::Approved && !fact.resume;
-            if fact.state == ActionState::Waiting && agreed {
+            // A plan that was agreed to meanwhile may cover it.
+            let covered = !planned && !fact.resume && self.is_plan_agreed(&run).await?;
+            if fact.state == ActionState::Waiting && (agreed || covered) {
                 return Ok(Held::AskAgain(turn));
             }
             drop(turn);

@@ -246,6 +246,7 @@ fn child() {
             environment: None,
             ttl_s: None,
             parent: None,
+            approve_plan: false,
         };
         let session = gate.open_run(&Identity::Local, request).await.unwrap().session;
         let person =

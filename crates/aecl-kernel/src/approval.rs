@@ -8,6 +8,7 @@ use crate::cage::Tier;
 use crate::code::{self, Code};
 use crate::digest::Digest;
 use crate::id::{ActionId, ApprovalId, PersonId, RunId};
+use crate::plan::outlook::PlanAsked;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -133,6 +134,8 @@ pub enum AskState {
     Expired,
     /// The yes was used.
     Used,
+    /// Nobody has to answer any more: a yes to the plan of the run covers it, or the run whose plan it is has ended.
+    Withdrawn,
 }
 
 impl AskState {
@@ -144,16 +147,17 @@ impl AskState {
             AskState::Rejected => "rejected",
             AskState::Expired => "expired",
             AskState::Used => "used",
+            AskState::Withdrawn => "withdrawn",
         }
     }
 }
 
-/// A request for a person's yes to one digest.
+/// A request for a person's yes to one digest: of an action, or of the plan of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
     /// Its name.
     pub approval: ApprovalId,
-    /// The action that waits.
+    /// The action that waits. For a plan there is none; then this is only the name under which its entries are found.
     pub action: ActionId,
     /// The run of that action. An entry says `run` of itself, so here it is called otherwise.
     #[serde(rename = "of_run")]
@@ -184,7 +188,10 @@ pub struct Ask {
     /// How strongly it would have to be held, where the operator accepts less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instead_of: Option<Tier>,
-    /// When it expires, which rejects it.
+    /// The plan that is asked about, if it is no action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanAsked>,
+    /// When it expires, which rejects it. A yes to a plan ends then, too.
     pub expires_at: Timestamp,
 }
 
@@ -208,7 +215,9 @@ impl Ask {
                     format!("`{id}` expired at {}; nothing was executed", self.expires_at),
                 ));
             }
-            state @ (AskState::Approved | AskState::Rejected | AskState::Used) => {
+            // A yes to a plan lasts, so it can be taken back; also by those who gave it.
+            AskState::Approved if self.plan.is_some() && !vote.yes => return self.take_back(vote),
+            state @ (AskState::Approved | AskState::Rejected | AskState::Used | AskState::Withdrawn) => {
                 return Err((code::APPROVAL_CLOSED, format!("`{id}` is {} already", state.name())));
             }
         }
@@ -218,16 +227,7 @@ impl Ask {
                 format!("`{}` has answered `{id}` already; somebody else has to", vote.person),
             ));
         }
-        if !self.may_answer(&vote.person, &vote.groups) {
-            let why = if self.excluded.contains(vote.person.as_str()) {
-                "it is their own request, or they are excluded from it".to_owned()
-            } else {
-                let groups: BTreeSet<_> =
-                    self.need.requirements.iter().flat_map(|r| r.groups.iter().cloned()).collect();
-                format!("it asks for members of {}", groups.into_iter().collect::<Vec<_>>().join(", "))
-            };
-            return Err((code::APPROVER_REFUSED, format!("`{}` may not answer `{id}`: {why}", vote.person)));
-        }
+        self.is_for(vote)?;
         if !vote.yes {
             return Ok(AskState::Rejected);
         }
@@ -237,6 +237,25 @@ impl Ask {
         }
         let votes: Vec<Vote> = self.votes.iter().chain([vote]).cloned().collect();
         Ok(if self.need.met_by(&votes) { AskState::Approved } else { AskState::Pending })
+    }
+
+    /// Whether this person is asked.
+    fn is_for(&self, vote: &Vote) -> Result<(), (Code, String)> {
+        if self.may_answer(&vote.person, &vote.groups) {
+            return Ok(());
+        }
+        let why = if self.excluded.contains(vote.person.as_str()) {
+            "it is their own request, or they are excluded from it".to_owned()
+        } else {
+            let groups: BTreeSet<_> =
+                self.need.requirements.iter().flat_map(|r| r.groups.iter().cloned()).collect();
+            format!("it asks for members of {}", groups.into_iter().collect::<Vec<_>>().join(", "))
+        };
+        Err((code::APPROVER_REFUSED, format!("`{}` may not answer `{}`: {why}", vote.person, self.approval)))
+    }
+
+    fn take_back(&self, vote: &Vote) -> Result<AskState, (Code, String)> {
+        self.is_for(vote).map(|()| AskState::Rejected)
     }
 
     /// The answers of everybody but these people.

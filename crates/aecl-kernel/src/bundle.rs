@@ -8,7 +8,7 @@ mod examples;
 mod lint;
 mod manifests;
 mod prove;
-mod residual;
+pub(crate) mod residual;
 mod sample;
 mod situation;
 mod trial;

@@ -23,9 +23,13 @@ pub mod table;
 mod token;
 mod what_runs;
 
+pub(crate) use data_flow::unproven;
+
 use crate::approval::Requirement;
+use crate::bundle::Bundle;
 use crate::catalogue::TypedAction;
 use crate::decide::{Findings, Question};
+use crate::id::AgentId;
 use crate::manifest::Strictness;
 
 /// One concern.
@@ -80,7 +84,12 @@ pub(crate) fn is_tainted(question: &Question<'_>) -> bool {
 
 /// Who answers when a check, not a rule, asks for a person: the approver groups of the agent.
 pub(crate) fn approvers(question: &Question<'_>) -> Requirement {
-    let manifest = question.bundle.agent(&question.action.principal.agent);
+    approvers_of(question.bundle, &question.action.principal.agent)
+}
+
+/// The approver groups of an agent.
+pub(crate) fn approvers_of(bundle: &Bundle, agent: &AgentId) -> Requirement {
+    let manifest = bundle.agent(agent);
     let groups = manifest.map(|m| m.approvers.clone()).filter(|g| !g.is_empty());
     Requirement { groups: groups.unwrap_or_else(|| ["operators".to_owned()].into()), count: 1 }
 }

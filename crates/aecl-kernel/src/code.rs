@@ -156,6 +156,10 @@ codes! {
     PLAN_VIOLATED = "plan_violated";
     /// The declared plan does not have it.
     OFF_PLAN = "off_plan";
+    /// The agent changes things only as people have agreed to in a plan, and this is none of it.
+    PLAN_NOT_APPROVED = "plan_not_approved";
+    /// The plan was approved, and the yes does not reach this call.
+    PLAN_DOES_NOT_COVER = "plan_does_not_cover";
     /// The amount is above the limit of the argument.
     AMOUNT_ABOVE_LIMIT = "amount_above_limit";
     /// Where the values come from, or which of them are secret, is not known.

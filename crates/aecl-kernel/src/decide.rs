@@ -15,6 +15,7 @@ use crate::evidence::Evidence;
 use crate::facts::{ActionState, Facts, Hold, Rate};
 use crate::id::{ActionId, ApprovalId};
 use crate::past::Added;
+use crate::principal::Principal;
 use crate::risk::Risk;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -132,6 +133,9 @@ pub struct Decision {
     /// The yes that was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalId>,
+    /// That yes was to the plan of the run, of which this is the step, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_step: Option<u32>,
     /// What is taken from budgets until the outcome is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Hold>,
@@ -432,14 +436,18 @@ impl Findings {
     }
 }
 
-fn judge(question: &Question<'_>, fresh: &Fresh) -> (Decision, Option<Ask>) {
+/// What the checks find.
+pub(crate) fn found(question: &Question<'_>) -> Findings {
     let mut findings = Findings::default();
     for check in checks::ALL {
         findings.check = check.name;
         (check.run)(question, &mut findings);
     }
-    findings.check = "replay";
-    let Findings { list, policies, risk, holds, rates, adds, .. } = findings;
+    findings
+}
+
+fn judge(question: &Question<'_>, fresh: &Fresh) -> (Decision, Option<Ask>) {
+    let Findings { list, policies, risk, holds, rates, adds, .. } = found(question);
     let verdict = list.iter().map(|f| f.verdict).max().unwrap_or(Verdict::Allow);
     let mut decision = Decision {
         verdict,
@@ -450,6 +458,7 @@ fn judge(question: &Question<'_>, fresh: &Fresh) -> (Decision, Option<Ask>) {
         obligations: obligations(question),
         need: None,
         approval: None,
+        plan_step: None,
         holds,
         rates,
         adds,
@@ -521,10 +530,10 @@ fn as_shown(obligations: &mut Vec<Obligation>, shown: Option<u64>) {
     }
 }
 
-/// Sets the request for approval of this digest beside what the current policy asks.
-fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Option<Ask> {
+/// Who must agree, as these findings ask.
+pub(crate) fn need_of(question: &Question<'_>, findings: &[Finding]) -> Need {
     let mut need = Need::default();
-    for finding in decision.findings.iter().filter(|f| f.verdict == Verdict::RequireApproval) {
+    for finding in findings.iter().filter(|f| f.verdict == Verdict::RequireApproval) {
         if let (Some(asks), Some(expires_s)) = (&finding.asks, finding.expires_s) {
             need.add(asks.clone(), expires_s);
         }
@@ -533,7 +542,40 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
     if need.requirements.is_empty() {
         need.add(checks::approvers(question), 3600);
     }
+    need
+}
+
+/// Whether the plan that people agreed to answers for this call. If it was agreed to and does not, that is told.
+fn is_covered(question: &Question<'_>, decision: &mut Decision, need: &Need) -> bool {
+    let agreed = question.facts.cover.as_ref().filter(|cover| cover.is_agreed(question.now));
+    let Some(cover) = agreed else { return false };
+    let confirm = confirm_for(question, &decision.findings, &cover.approval);
+    let excluded = excluded(&question.action.principal, question.bundle);
+    let Some(why) = cover.lacks(question, &decision.findings, need, &confirm, &excluded) else {
+        // INVARIANT: like the yes to a single call, it answers findings that ask, and every other was an allow.
+        decision.verdict = Verdict::Allow;
+        decision.headline = None;
+        decision.approval = Some(cover.approval.clone());
+        decision.plan_step = Some(cover.step);
+        return true;
+    };
+    let message = format!("the plan was approved, and this is its step {}, but {why}", cover.step + 1);
+    let told = of_approval(code::PLAN_DOES_NOT_COVER, message);
+    decision.findings.push(Finding { verdict: Verdict::Allow, ..told });
+    false
+}
+
+/// Sets the request for approval of this digest, and that of the plan, beside what the current policy asks.
+fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Option<Ask> {
+    let need = need_of(question, &decision.findings);
     decision.need = Some(need.clone());
+    // A no to exactly this stays a no.
+    let same = question.facts.ask.as_ref().filter(|ask| ask.digest == question.action.digest);
+    let state = same.map(|ask| ask.state_at(question.now));
+    if state != Some(AskState::Rejected) && is_covered(question, decision, &need) {
+        let waits = |ask: &&Ask| matches!(ask.state_at(question.now), AskState::Pending | AskState::Approved);
+        return same.filter(waits).cloned();
+    }
     let open = question.facts.ask.as_ref().filter(|ask| ask.digest == question.action.digest);
     // A yes to a stronger cage is none to a weaker one. A no stays a no.
     let weaker = |ask: &&Ask| {
@@ -545,7 +587,7 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
         confirm_for(question, &decision.findings, open.map_or(&fresh.approval, |ask| &ask.approval));
     match open.map(|ask| (ask, ask.state_at(question.now))) {
         Some((ask, AskState::Approved))
-            if need.met_by(&ask.votes_of_others(&excluded(question)))
+            if need.met_by(&ask.votes_of_others(&excluded(&question.action.principal, question.bundle)))
                 && (confirm.is_empty()
                     || need.people() > 1
                     || ask.votes.iter().any(|v| v.yes && v.confirmed)) =>
@@ -559,7 +601,8 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
         }
         Some((ask, AskState::Approved | AskState::Pending)) => {
             // The policy may ask for more people now, or for others, than when the request was made.
-            let excluded = ask.excluded.union(&excluded(question)).cloned().collect();
+            let now = excluded(&question.action.principal, question.bundle);
+            let excluded = ask.excluded.union(&now).cloned().collect();
             Some(Ask { need, excluded, confirm, state: AskState::Pending, ..ask.clone() })
         }
         Some((ask, AskState::Rejected)) if question.now < ask.expires_at => {
@@ -570,7 +613,7 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
             decision.findings.push(of_approval(code::APPROVAL_REJECTED, message));
             None
         }
-        Some((_, AskState::Rejected | AskState::Expired | AskState::Used)) | None => {
+        Some((_, AskState::Rejected | AskState::Expired | AskState::Used | AskState::Withdrawn)) | None => {
             match asked_too_often(question) {
                 Some(message) => {
                     decision.verdict = Verdict::Block;
@@ -632,9 +675,8 @@ fn confirm_for(question: &Question<'_>, findings: &[Finding], approval: &Approva
 }
 
 /// Who may not answer, as the policy is now.
-fn excluded(question: &Question<'_>) -> BTreeSet<String> {
-    let principal = &question.action.principal;
-    let manifest = question.bundle.agent(&principal.agent);
+pub(crate) fn excluded(principal: &Principal, bundle: &Bundle) -> BTreeSet<String> {
+    let manifest = bundle.agent(&principal.agent);
     let mut excluded: BTreeSet<String> =
         manifest.iter().flat_map(|m| m.excluded_approvers.iter().map(|p| p.to_string())).collect();
     // The proposer never answers its own request.
@@ -648,7 +690,7 @@ fn excluded(question: &Question<'_>) -> BTreeSet<String> {
 }
 
 /// How strongly the program would be held, and what was asked for if that is more.
-fn held(question: &Question<'_>) -> (Option<Tier>, Option<Tier>) {
+pub(crate) fn held(question: &Question<'_>) -> (Option<Tier>, Option<Tier>) {
     match chosen(question) {
         Some((_, Choice::Held { tier, instead_of })) => (Some(tier), instead_of),
         Some((_, Choice::Nothing | Choice::Unenforced { .. })) | None => (None, None),
@@ -666,12 +708,13 @@ fn new_ask(question: &Question<'_>, need: Need, confirm: Vec<Confirm>, fresh: &F
         expires_at: question.now.plus_s(need.expires_s),
         need,
         confirm,
-        excluded: excluded(question),
+        excluded: excluded(principal, question.bundle),
         votes: Vec::new(),
         state: AskState::Pending,
         asked_at: question.now,
         rows: crate::evidence::counted(question.evidence),
         tier,
         instead_of,
+        plan: None,
     }
 }

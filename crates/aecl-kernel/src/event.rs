@@ -466,7 +466,7 @@ impl Entry {
         match &self.event {
             Event::SandboxProbed(cages) => space.put(Key::Cages, Some(Fact::Cages(cages.clone()))),
             Event::RunOpened(e) => self.run_opened(e, space),
-            Event::RunClosed(e) => self.change_run(space, |run| run.closed = Some(e.reason.clone()))?,
+            Event::RunClosed(e) => self.run_closed(e, space)?,
             Event::TokenRevoked(e) => space.put(Key::Revoked(e.token.clone()), Some(Fact::Revoked(self.at))),
             Event::Ruled(e) => self.ruled(e, space)?,
             Event::Asked(ask) => {
@@ -478,6 +478,9 @@ impl Entry {
                 space.put(Key::Open(ask.approval.clone()), Some(Fact::Open(ask.expires_at)));
                 space.put(Key::Approval(ask.approval.clone()), Some(Fact::Approval((**ask).clone())));
                 self.change_action(&ask.action, space, |a| a.approval = Some(ask.approval.clone()))?;
+                if ask.plan.is_some() {
+                    self.change_run(space, |run| run.plan_approval = Some(ask.approval.clone()))?;
+                }
             }
             Event::Answered(e) => self.answered(e, space)?,
             Event::Expired(e) => {
@@ -530,10 +533,33 @@ impl Entry {
             late: e.late,
             planned: e.planned,
             step: Place::default(),
+            plan_approval: None,
             questions: 0,
             trusted_bytes: 0,
         };
         space.put(Key::Run(run.clone()), Some(Fact::Run(fact)));
+    }
+
+    /// With the run ends what people said about its plan.
+    fn run_closed<S: Space>(&self, e: &RunClosed, space: &mut S) -> Result<(), S::Error> {
+        let mut plan = None;
+        self.change_run(space, |run| {
+            run.closed = Some(e.reason.clone());
+            plan.clone_from(&run.plan_approval);
+        })?;
+        match plan {
+            Some(approval) => self.withdraw(&approval, space),
+            None => Ok(()),
+        }
+    }
+
+    /// Nobody has to answer any more.
+    fn withdraw<S: Space>(&self, id: &ApprovalId, space: &mut S) -> Result<(), S::Error> {
+        let open = match space.fact(&Key::Approval(id.clone()))? {
+            Some(Fact::Approval(ask)) => matches!(ask.state, AskState::Pending | AskState::Approved),
+            _ => false,
+        };
+        if open { self.close_ask(id, AskState::Withdrawn, space) } else { Ok(()) }
     }
 
     fn ruled<S: Space>(&self, e: &Ruled, space: &mut S) -> Result<(), S::Error> {
@@ -595,8 +621,15 @@ impl Entry {
                 self.change_run(space, |run| run.step = run.step.after(step))?;
             }
         }
-        if let Some(approval) = &e.decision.approval {
-            self.close_ask(approval, AskState::Used, space)?;
+        match (&e.decision.approval, e.decision.plan_step) {
+            (Some(approval), None) => self.close_ask(approval, AskState::Used, space)?,
+            // A yes to a plan is used once by each step; the request about this call alone has become needless.
+            (Some(_), Some(_)) => {
+                if let Some(ask) = e.facts.ask.as_ref().filter(|ask| ask.action == e.action) {
+                    self.withdraw(&ask.approval, space)?;
+                }
+            }
+            (None, _) => {}
         }
         for hold in &e.decision.holds {
             let key = Key::Meter(hold.meter.clone());

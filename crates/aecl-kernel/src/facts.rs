@@ -15,6 +15,7 @@ use crate::labels::proof::Provenance;
 use crate::labels::{Labels, SECRET_UNTRACKED};
 use crate::manifest::{Budget, Of, Per, RateLimit};
 use crate::past::{Past, Sum};
+use crate::plan::cover::Cover;
 use crate::plan::{Place, Plan};
 use crate::principal::Principal;
 use crate::time::Timestamp;
@@ -164,6 +165,9 @@ pub struct RunFact {
     /// How far it has come in the plan.
     #[serde(default, skip_serializing_if = "Place::is_start")]
     pub step: Place,
+    /// The request for people's yes to the plan, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_approval: Option<ApprovalId>,
     /// How often people were asked in it, and in the runs that were delegated from it.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub questions: u64,
@@ -430,6 +434,10 @@ pub struct Facts {
     /// that were recorded before this was asked have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
+    /// What people said about the plan, if the action is a step of it. Decisions that were recorded before this was
+    /// asked have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cover: Option<Cover>,
     /// What the agent did before. Decisions that were recorded before this was asked have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub past: Option<Past>,
@@ -635,6 +643,8 @@ impl Facts {
         facts.revoked = space.fact(&Key::Revoked(action.credential.id.clone()))?.is_some();
         if let Some(run) = &facts.run {
             facts.provenance = Provenance::gather(action, run, &facts.lineage, space)?;
+            let standing = facts.provenance.as_ref().and_then(|p| p.plan);
+            facts.cover = Cover::gather(action, run, standing, space)?;
         }
         facts.past = Past::gather(action, &facts.lineage, space)?;
         if action.typed.as_ref().is_some_and(|typed| typed.cage.is_some()) {

@@ -191,6 +191,23 @@ impl Strictness {
     }
 }
 
+/// Whether people have to agree to the plan of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Plans {
+    /// If whoever opens the run asks for it.
+    #[default]
+    Optional,
+    /// Always: a run needs a plan, and what changes something asks unless it is a step that people have agreed to.
+    Approve,
+}
+
+impl Plans {
+    fn is_optional(&self) -> bool {
+        *self == Plans::Optional
+    }
+}
+
 /// What one agent may do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -242,6 +259,9 @@ pub struct AgentManifest {
     /// How strict it is once it has read what strangers wrote.
     #[serde(default, skip_serializing_if = "Strictness::is_standard")]
     pub mode: Strictness,
+    /// Whether people have to agree to the plan of a run.
+    #[serde(default, skip_serializing_if = "Plans::is_optional")]
+    pub plans: Plans,
     /// How strongly the programs are held that carry out its actions, at least.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_tier: Option<Tier>,

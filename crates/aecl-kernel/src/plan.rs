@@ -1,5 +1,9 @@
 //! A declared plan: the steps that a run was opened for, in order, with what their arguments may be. It is
 //! the contract of the run. Whoever opens the run states it together with the goal, before anything is read.
+//! People may agree to it as a whole, before any of it happens.
+
+pub mod cover;
+pub mod outlook;
 
 use crate::action::Action;
 use serde::{Deserialize, Serialize};
@@ -139,6 +143,14 @@ impl Plan {
 }
 
 impl Constraint {
+    /// Whether it lists what the value may be, so that whoever reads the plan has read the value.
+    pub fn is_exact(&self) -> bool {
+        match self {
+            Self::Equals(_) | Self::OneOf(_) => true,
+            Self::AtMost(_) => false,
+        }
+    }
+
     fn admits(&self, value: Option<&Value>) -> bool {
         let Some(value) = value else { return false };
         match self {

@@ -9,6 +9,8 @@
     reason = "tests"
 )]
 
+#[path = "decisions/plans.rs"]
+mod plans;
 mod world;
 
 use aecl_kernel::action::{Mode, Proposal};
@@ -419,7 +421,7 @@ impl Scene {
                 };
                 fact.agent = AgentId::new("ops_agent").unwrap();
             }
-            other => panic!("no situation `{other}`"),
+            other => assert!(self.set_plan(other), "no situation `{other}`"),
         }
     }
 
@@ -949,6 +951,8 @@ fn decisions_are_what_the_page_says() {
         json!({"customer": "c1"}),
         &["as accepted", "changed by its server", "no longer offered"],
     );
+
+    plans::rows(&mut page);
 
     page.title("Whose credentials");
     let year = || json!({"year": 2025});

@@ -6,7 +6,7 @@ use crate::page::Page;
 use crate::payload::PayloadKind;
 use crate::recorded::{Receipt, Recorded, target_key};
 use aecl_kernel::action::{Action, Mode};
-use aecl_kernel::approval::{AskState, Vote};
+use aecl_kernel::approval::{Ask, AskState, Vote};
 use aecl_kernel::bundle::Bundle;
 use aecl_kernel::decide::{Fresh, Permit, Question, Refusal, Replay, Ruling as Decided, Wait, decide};
 use aecl_kernel::digest::Digest;
@@ -16,7 +16,7 @@ use aecl_kernel::facts::{ActionState, Fact, Facts, Goal, Key, KillScope, Space, 
 use aecl_kernel::id::{ActionId, ApprovalId, RunId};
 use aecl_kernel::labels::Labels;
 use aecl_kernel::labels::ingest::Trusted;
-use aecl_kernel::plan::Plan;
+use aecl_kernel::plan::{Plan, outlook};
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
 use aecl_kernel::traffic::Traffic;
@@ -95,6 +95,8 @@ pub struct OpenRun {
     /// The run it goes on from, which may have ended: it keeps the labels and has a lifetime of its own. A
     /// run that a kill switch has stopped is not gone on from.
     pub follows: Option<RunId>,
+    /// The request to people about its plan, if there is one: on record with the run, or neither is.
+    pub ask: Option<Ask>,
     /// Who opens it.
     pub by: String,
 }
@@ -365,7 +367,22 @@ fn write_answer(
     if state == AskState::Approved && endorses {
         rest_on(&ask.run, endorsed, &mut page.group)?;
     }
+    if state == AskState::Rejected && ask.plan.is_some() {
+        close_unplanned(&ask.run, &answered.vote, at, page)?;
+    }
     Ok((index, Box::new(move |receipt| Recorded::new(answered, receipt))))
+}
+
+/// A no to the plan is a no to what the run is for, before the yes and after it: the run ends.
+fn close_unplanned(run: &RunId, vote: &Vote, at: Timestamp, page: &mut Page) -> Result<(), LedgerError> {
+    let Some(Fact::Run(fact)) = page.group.fact(&Key::Run(run.clone()))? else { return Ok(()) };
+    if fact.closed.is_some() {
+        return Ok(());
+    }
+    let reason = format!("`{}` said no to its plan: {}", vote.person, vote.reason);
+    let reason = reason.trim_end_matches(": ").to_owned();
+    let closed = event::RunClosed { reason, by: vote.person.to_string() };
+    page.append(Some(run), at, Event::RunClosed(closed)).map(drop)
 }
 
 /// Puts on record that nobody answered in time. Gives whether that is so.
@@ -429,8 +446,23 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded
         labels,
         by: open.by,
     };
+    let bound = match &open.ask {
+        Some(Ask { plan: Some(asked), digest, run: of, expires_at: until, .. }) => {
+            let stated = outlook::binding(&open.goal, &opened.principal, asked.bundle, *until);
+            *digest == stated && *of == run && *until <= expires_at && opened.planned
+        }
+        Some(_) => false,
+        None => true,
+    };
+    if !bound {
+        let message = format!("what people would be asked about is not the plan of `{run}`");
+        return Err(LedgerError::AnswerRefused { code: aecl_kernel::code::INTERNAL, message }.into());
+    }
     let index = page.append(Some(&run), now, Event::RunOpened(Box::new(opened)))?;
     event::state_goal(&run, open.goal, &mut page.group);
+    if let Some(ask) = open.ask {
+        page.append(Some(&run), now, Event::Asked(Box::new(ask)))?;
+    }
     Ok((index, Box::new(|receipt| Recorded::new((), receipt))))
 }
 

@@ -350,6 +350,71 @@ fn a_story_that_contradicts_itself_is_found_although_it_is_signed() {
 }
 
 #[test]
+fn a_yes_to_a_plan_that_reaches_too_far_is_found() {
+    let memory = Memory::new();
+    block_on(async {
+        let world = World::open(Box::new(memory.reopen()));
+        let turn = |n: u32| json!({"action": "keys.turn", "arguments": {"/n": {"equals": n}}});
+        let (run, ask) = world.planned(json!([turn(1), turn(2)])).await;
+        world.vote(&ask, "ann", &["ops"], true).await.unwrap();
+        world.vote(&ask, "ben", &["ops"], true).await.unwrap();
+        run.done("keys.turn", json!({"n": 1})).await;
+        run.done("keys.turn", json!({"n": 2})).await;
+        world.vote(&ask, "ann", &["ops"], false).await.unwrap();
+    });
+    let good: Vec<Value> =
+        entries_of(&mut memory.reopen()).iter().map(|b| serde_json::from_slice(b).unwrap()).collect();
+    let first = good.iter().position(|v| v["kind"] == "ruled").unwrap();
+    let (second, asked) = (first + 3, good.iter().position(|v| v["kind"] == "asked").unwrap());
+    let check = |change: &dyn Fn(&mut Vec<Value>)| {
+        let mut values = good.clone();
+        change(&mut values);
+        let bytes: Vec<Vec<u8>> = values.iter().map(|v| serde_json::to_vec(v).unwrap()).collect();
+        let read = |b: &Vec<u8>| serde_json::to_vec(&serde_json::from_slice::<Entry>(b).unwrap()).unwrap();
+        let auditor = Auditor { payloads: false, ..auditor() };
+        let found = verify_store(&mut signed(&bytes.iter().map(read).collect::<Vec<_>>()), &auditor, None);
+        found.map_or_else(|finding| finding.what, |_| "fine".into())
+    };
+    assert_eq!(check(&|_| {}), "fine");
+    let says =
+        |what: &str| format!("the approval `{}` {what}", good[asked]["ask"]["approval"].as_str().unwrap());
+    let other = json!(format!("sha256:{}", "00".repeat(32)));
+    for (what, change) in [
+        ("is used more often than the step says", &|v: &mut Vec<Value>| {
+            v[second]["decision"]["plan_step"] = json!(0)
+        }),
+        ("is used for a step after a later one", &|v: &mut Vec<Value>| {
+            v[first]["decision"]["plan_step"] = json!(1);
+            v[second]["decision"]["plan_step"] = json!(0);
+        }),
+        ("is for no plan with such a step", &|v: &mut Vec<Value>| {
+            v[first]["decision"]["plan_step"] = json!(2)
+        }),
+        ("was given for another definition", &|v: &mut Vec<Value>| v[first]["definition"] = other.clone()),
+        ("is expired", &|v: &mut Vec<Value>| v[first]["now"] = json!("2027-01-01T00:00:00.000Z")),
+        ("was not given by all who had to agree", &|v: &mut Vec<Value>| {
+            v[first]["decision"]["need"]["requirements"][0]["count"] = json!(3);
+        }),
+        ("is for the plan of another run", &|v: &mut Vec<Value>| {
+            v[first]["principal"]["run"] = json!("run_x")
+        }),
+        ("was refused, expired, or was never asked for", &|v: &mut Vec<Value>| {
+            v[first]["decision"]["approval"] = json!("apr_x");
+        }),
+    ] as [(&str, &dyn Fn(&mut Vec<Value>)); 8]
+    {
+        let found = check(change);
+        assert!(
+            found.ends_with(what) && (found == says(what) || what.starts_with("was refused")),
+            "{what}: {found}"
+        );
+    }
+    // A yes to a plan that is passed off as one to a single call.
+    let found = check(&|v| drop(v[first]["decision"].as_object_mut().unwrap().remove("plan_step")));
+    assert_eq!(found, says("was given for something else"));
+}
+
+#[test]
 fn a_cut_tail_and_an_older_copy_show_against_a_kept_head() {
     let dir = scratch();
     let mut memory = Memory::new();

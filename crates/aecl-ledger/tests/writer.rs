@@ -435,6 +435,45 @@ fn a_kill_switch_reaches_its_scope_until_it_is_lifted() {
 }
 
 #[test]
+fn a_plan_is_asked_about_with_its_run_or_not_at_all() {
+    on_each_store(async |world| {
+        let step = json!([{"action": "keys.turn", "arguments": {"/n": {"equals": 1}}, "times": 2}]);
+        let (run, ask) = world.planned(step).await;
+        assert_eq!(world.kinds().await, ["run_opened", "asked"]);
+        let single = waiting(run.propose("keys.turn", json!({"n": 1})).await).get().ask.clone();
+        world.vote(&ask, "ann", &["ops"], true).await.unwrap();
+        world.vote(&ask, "ben", &["ops"], true).await.unwrap();
+        let permit = run.allowed("keys.turn", json!({"n": 1})).await;
+        assert_eq!(permit.get().id(), &single.action);
+        assert_eq!(permit.get().decision().approval.as_ref(), Some(&ask.approval));
+        world.conclude(permit.get().id(), OutcomeKind::Done).await.unwrap();
+        run.done("keys.turn", json!({"n": 1})).await;
+        waiting(run.propose("keys.turn", json!({"n": 1})).await);
+        // A no after the yes is on record with the end of the run.
+        world.vote(&ask, "ann", &["ops"], false).await.unwrap();
+        assert_eq!(world.kinds().await.last_chunk(), Some(&["answered", "run_closed"]));
+        assert_eq!(code(run.propose("keys.turn", json!({"n": 1})).await), "run_closed");
+        let (_, ask) = world.planned(json!([{"action": "note.read"}])).await;
+        // What people would be asked about is the plan of this run, or nothing is on record.
+        let size = world.size().await;
+        let open = OpenRun {
+            principal: principal("bot", "run_other"),
+            goal: aecl_kernel::facts::Goal::new(
+                "as planned".into(),
+                Some(json!({"steps": [{"action": "db.drop"}]})),
+            ),
+            expires_at: world.now().plus_s(1200),
+            parent: None,
+            follows: None,
+            ask: Some(ask),
+            by: "test".into(),
+        };
+        assert!(world.ledger.open_run(open, world.now()).await.is_err());
+        assert_eq!(world.size().await, size);
+    });
+}
+
+#[test]
 fn a_kill_switch_reaches_the_runs_that_came_from_it() {
     on_each_store(async |world| {
         let parent = world.run("bot").await;
@@ -444,6 +483,7 @@ fn a_kill_switch_reaches_the_runs_that_came_from_it() {
             expires_at: world.now().plus_s(9_999),
             parent: Some(parent.id().clone()),
             follows: None,
+            ask: None,
             by: "test".into(),
         };
         world.ledger.open_run(open, world.now()).await.unwrap();

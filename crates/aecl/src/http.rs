@@ -12,6 +12,7 @@ pub mod host;
 pub mod ledger;
 mod offered;
 pub mod ops;
+mod plans;
 pub mod policy;
 pub mod problem;
 pub mod runs;

@@ -5,6 +5,7 @@ mod card;
 mod html;
 mod login;
 mod pages;
+mod plan;
 
 use crate::http::App;
 use axum::Router;

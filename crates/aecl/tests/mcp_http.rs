@@ -294,6 +294,7 @@ async fn a_run_token_acts_in_its_run_and_may_be_renewed() {
         environment: None,
         ttl_s: None,
         parent: None,
+        approve_plan: false,
     };
     let opened = gateway.gate.open_run(&by, wanted).await.unwrap();
     let run = opened.session.principal.run.clone();

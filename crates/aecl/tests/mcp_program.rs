@@ -156,6 +156,95 @@ async fn the_program_attaches_to_the_process_that_owns_the_home() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_put_before_people_and_its_steps_are_carried_out_after_one_yes() {
+    let place = Place::new(20_000);
+    let gate = place.gate().await;
+    let socket = tokio::net::UnixListener::bind(place.home.data().join("mcp.sock")).unwrap();
+    tokio::spawn(stdio::listen(gate.clone(), socket, CancellationToken::new(), Arc::default()));
+    let (dir, server) = (place.home.dir().to_owned(), place.server("legacy"));
+    let step = |n: u32| json!({"action": "tiny.write_note", "arguments": {"/text": {"equals": "planned"}, "/n": {"equals": n}}});
+    let file = place.path("plan.json");
+    std::fs::write(&file, json!({"steps": [step(1), step(2)]}).to_string()).unwrap();
+    let plan = file.display().to_string();
+    let program = tokio::task::spawn_blocking(move || {
+        // The first listing writes the tools into the catalogue.
+        let mut first = Program::start(&dir, &["--agent", "default", "--server", "tiny"], &server);
+        first.initialize();
+        first.ask("tools/list", json!({}));
+        assert_eq!(first.end(), Some(0));
+        let args = [
+            "--agent",
+            "default",
+            "--server",
+            "tiny",
+            "--goal",
+            "Write planned",
+            "--plan",
+            &plan,
+            "--approve-plan",
+        ];
+        let mut program = Program::start(&dir, &args, &server);
+        program.initialize();
+        program
+    });
+    let mut program = program.await.unwrap();
+    let ask = mcp_home::asked(&gate).await;
+    assert_eq!(ask.plan.as_ref().unwrap().steps.len(), 2);
+    // The first call waits for the answer to the plan, and people are asked once.
+    let first = tokio::task::spawn_blocking(move || {
+        let done = program.call("write_note", json!({"text": "planned", "n": 1}));
+        (program, done)
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert!(!first.is_finished() && place.count("wrote") == 0);
+    answer(&gate, ask.approval.as_str(), true).await;
+    let (mut program, done) = first.await.unwrap();
+    assert_eq!(done["result"]["content"][0]["text"], "written", "{done}");
+    let second = tokio::task::spawn_blocking(move || {
+        let done = program.call("write_note", json!({"text": "planned", "n": 2}));
+        (program, done)
+    });
+    let (mut program, done) = second.await.unwrap();
+    assert_eq!(done["result"]["content"][0]["text"], "written", "{done}");
+    assert_eq!(
+        (place.count("wrote"), gate.approvals(10).await.unwrap().len()),
+        (2, 1),
+        "nobody else was asked"
+    );
+    let said = tokio::task::spawn_blocking(move || (program.end(), program.stderr())).await.unwrap();
+    assert_eq!(said.0, Some(0));
+    assert!(
+        said.1.contains(&format!(
+            "the plan waits for people: http://127.0.0.1:7600/approvals/{}",
+            ask.approval
+        )),
+        "{}",
+        said.1
+    );
+}
+
+#[test]
+fn a_file_that_is_no_plan_is_refused_before_anything_starts() {
+    let place = Place::new(0);
+    let file = place.path("plan.json");
+    let args = ["--agent", "default", "--embedded", "--plan", file.to_str().unwrap(), "--approve-plan"];
+    for (text, why) in [
+        (r#"{"steps": []}"#, "there are no steps"),
+        (r#"{"steps": [{"action": "x", "time": 2}]}"#, "unknown field `time`"),
+        (r#"["first", "then"]"#, "there are no steps"),
+        ("{", "the plan in `"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let mut program = Program::start(place.home.dir(), &args, &place.server("legacy"));
+        assert_eq!(program.end(), Some(1));
+        let said = program.stderr();
+        assert!(said.contains(why), "{text}: {said}");
+    }
+    let mut program = Program::start(place.home.dir(), &["--approve-plan"], &place.server("legacy"));
+    assert_eq!(program.end(), Some(2), "a plan is needed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_agent_is_told_so_at_the_door() {
     let place = Place::new(0);
     let gate = place.gate().await;

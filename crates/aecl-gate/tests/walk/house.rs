@@ -239,6 +239,7 @@ pub fn request(agent: &str) -> aecl_gate::runs::RunRequest {
         environment: None,
         ttl_s: None,
         parent: None,
+        approve_plan: false,
     }
 }
 

@@ -14,6 +14,7 @@ mod house;
 mod judges;
 mod people;
 mod permits;
+mod plans;
 mod policy;
 mod provenance;
 mod runs;

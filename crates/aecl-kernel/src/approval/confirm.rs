@@ -21,21 +21,25 @@ pub struct Confirm {
     pub class: Class,
     /// SHA-256 of what has to be typed.
     pub typed: Digest,
+    /// The step of the plan whose argument it is, from 0, if a plan is asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
 }
 
 impl Confirm {
     /// What has to be typed for this value, unless there is nothing to type.
     pub(crate) fn of(approval: &ApprovalId, at: &str, class: Class, value: &Value) -> Option<Self> {
         let end = end(class, &plain(value)?)?;
-        Some(Self { at: at.to_owned(), class, typed: digest(approval, &end) })
+        Some(Self { at: at.to_owned(), class, typed: digest(approval, &end), step: None })
     }
 
     /// What to type, in words.
     pub fn words(&self) -> String {
         let at = self.at.trim_start_matches('/');
+        let of = self.step.map_or(String::new(), |step| format!(" in step {}", step + 1));
         match self.class {
-            Class::DestEmail => format!("the last {TYPED} characters of `{at}` before its last dot"),
-            _ => format!("the last {TYPED} characters of `{at}`"),
+            Class::DestEmail => format!("the last {TYPED} characters of `{at}`{of} before its last dot"),
+            _ => format!("the last {TYPED} characters of `{at}`{of}"),
         }
     }
 }

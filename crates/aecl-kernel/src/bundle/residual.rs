@@ -179,7 +179,7 @@ fn arguments(typed: &TypedAction, known: &[Value]) -> Vec<Value> {
 }
 
 /// Values for one argument.
-pub(super) fn choices(typed: &TypedAction, pointer: &str, schema: &Value) -> Vec<Value> {
+pub(crate) fn choices(typed: &TypedAction, pointer: &str, schema: &Value) -> Vec<Value> {
     let fields = &typed.manifest.fields;
     if let Some(field) = fields.destination.as_ref().filter(|f| f.value == pointer) {
         let listed: Vec<Value> = field.allowed.iter().flatten().take(4).map(|d| destination(d)).collect();

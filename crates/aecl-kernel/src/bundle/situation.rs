@@ -120,6 +120,7 @@ impl Situation {
             next_seq: 0,
             late: false,
             planned: false,
+            plan_approval: None,
             questions: 0,
             step: Place::default(),
             trusted_bytes: 0,

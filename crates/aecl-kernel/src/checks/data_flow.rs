@@ -127,7 +127,7 @@ fn has_user(url: &str) -> bool {
 }
 
 /// Every value that needs a proof and has none that is good enough.
-pub(super) fn unproven(
+pub(crate) fn unproven(
     leaves: &[Leaf<'_>],
     typed: &TypedAction,
     provenance: &Provenance,

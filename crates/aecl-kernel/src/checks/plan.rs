@@ -1,14 +1,17 @@
 //! Is it a step of the declared plan? A plan is a contract: what it does not have waits for a person, and is
-//! blocked if a value that matters is unproven, too.
+//! blocked if a value that matters is unproven, too. An agent's manifest may want people to agree to the plan first.
 
 use super::{is_strict, understood};
+use crate::catalogue::TypedAction;
 use crate::code;
 use crate::decide::{Findings, Question};
+use crate::manifest::Plans;
 use crate::plan::Standing;
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
-    if understood(q).is_none() {
-        return;
+    let Some(typed) = understood(q) else { return };
+    if typed.manifest.effect.changes_something() && q.action.compensates.is_none() {
+        agreed(q, typed, findings);
     }
     let name = &q.action.name;
     let Some(standing) = q.facts.provenance.as_ref().and_then(|p| p.plan) else {
@@ -33,4 +36,21 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         false => (code::OFF_PLAN, why),
     };
     findings.row(code, is_strict(q), why, Vec::new());
+}
+
+/// Whether people have agreed to the plan, where the agent or one that it acts for needs that.
+fn agreed(q: &Question<'_>, typed: &TypedAction, findings: &mut Findings) {
+    let wants = |agent| q.bundle.agent(agent).is_some_and(|m| m.plans == Plans::Approve);
+    let Some(holder) = q.facts.holders(&q.action.principal).find(|holder| wants(&holder.agent)) else {
+        return;
+    };
+    let cover = q.facts.cover.as_ref();
+    if cover.is_some_and(|cover| cover.is_agreed(q.now) && cover.reaches(q.action, typed)) {
+        return;
+    }
+    let text = format!(
+        "`{}` changes things only as people have agreed to in a plan, and this is none",
+        holder.agent
+    );
+    findings.ask_somebody(code::PLAN_NOT_APPROVED, text);
 }

@@ -130,14 +130,14 @@ fn unknown_key_is_an_error_with_a_suggestion() {
     check(
         with_agent(json!({"alowed_actions": []})),
         expect![[r#"
-            agents/all.json: error: `a`: unknown field `alowed_actions`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_questions_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `mode`, `min_tier`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`; did you mean `allowed_actions`?
+            agents/all.json: error: `a`: unknown field `alowed_actions`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_questions_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `mode`, `plans`, `min_tier`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`; did you mean `allowed_actions`?
             does not load
         "#]],
     );
     check(
         with_agent(json!({"max_tool_calls": 5})),
         expect![[r#"
-            agents/all.json: error: `a`: unknown field `max_tool_calls`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_questions_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `mode`, `min_tier`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`
+            agents/all.json: error: `a`: unknown field `max_tool_calls`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_questions_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `mode`, `plans`, `min_tier`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`
             does not load
         "#]],
     );
@@ -695,7 +695,7 @@ fn everything_that_is_wrong_is_said_at_once() {
         all,
         expect![[r#"
             actions/all.json: error: `pay`: unknown variant `payy`, expected one of `read`, `write`, `delete`, `send`, `pay`, `execute`, `deploy`, `grant`; did you mean `pay`?
-            agents/all.json: error: `a`: unknown field `x`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_questions_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `mode`, `min_tier`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`
+            agents/all.json: error: `a`: unknown field `x`, expected one of `agent_id`, `description`, `allowed_actions`, `blocked_actions`, `context_rules`, `credential_scope`, `token_ttl_seconds`, `max_tool_calls_per_run`, `max_questions_per_run`, `max_concurrent_calls`, `rate_limits`, `budgets`, `auto_approve_threshold`, `scopes`, `hours`, `mode`, `plans`, `min_tier`, `on_behalf_of`, `approvers`, `self_approval`, `excluded_approvers`, `breaker_after`, `run_ttl_seconds`
             notes.txt: error: not a place that a bundle has; known are agents/, actions/, rules/, examples/, properties/, risk.json and sandbox.json
             rules/all.cedar: error: the rules cannot be read: unexpected end of input
             does not load

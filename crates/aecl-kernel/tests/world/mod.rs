@@ -6,6 +6,7 @@ use aecl_kernel::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::approval::{Ask, AskState, Vote};
 use aecl_kernel::bundle::{Bundle, Problem, Source};
 use aecl_kernel::cage::{Cages, Found, Lowered, Tier};
+use aecl_kernel::code::Code;
 use aecl_kernel::decide::{Fresh, Question, Ruling, decide};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{
@@ -20,6 +21,7 @@ use aecl_kernel::id::{ActionId, ApprovalId, PersonId, RunId};
 use aecl_kernel::json::Limits;
 use aecl_kernel::labels::Labels;
 use aecl_kernel::labels::ingest::ingest;
+use aecl_kernel::plan::outlook::Stated;
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
 use serde_json::{Value, json};
@@ -135,6 +137,33 @@ impl World {
         fact.planned = plan.is_some();
         self.space.insert(Key::Run(principal.run.clone()), Fact::Run(fact));
         state_goal(&principal.run, Goal::new(goal.into(), plan), &mut self.space);
+    }
+
+    /// Puts the plan of a run before people, as whoever opens the run wants.
+    pub fn ask_about_plan(&mut self, who: &Principal) -> Result<Ask, (Code, String)> {
+        let Some(Fact::Goal(goal)) = self.space.get(&Key::Goal(who.run.clone())).cloned() else {
+            panic!("no goal")
+        };
+        let run = self.run(&who.run);
+        let lineage: Vec<RunFact> = run.ancestors.iter().map(|id| self.run(id)).collect();
+        let fresh = Fresh {
+            action: ActionId::new(&self.name("act")).unwrap(),
+            approval: ApprovalId::new(&self.name("apr")).unwrap(),
+        };
+        let known = BTreeMap::new();
+        let (bundle, now) = (self.bundle.clone(), self.now);
+        let stated = Stated {
+            goal: &goal,
+            run: &run,
+            lineage: &lineage,
+            known: &known,
+            bundle: &bundle,
+            cages: None,
+            now,
+        };
+        let ask = stated.ask(None, &fresh)?;
+        self.record(Some(&who.run), Event::Asked(Box::new(ask.clone())));
+        Ok(ask)
     }
 
     /// Carries out what was permitted: the target answers this.
@@ -286,6 +315,9 @@ impl World {
         let answered =
             Answered { approval: approval.clone(), action: ask.action.clone(), vote, state, view: None };
         self.record(Some(&ask.run), Event::Answered(answered));
+        if state == AskState::Rejected && ask.plan.is_some() {
+            self.close(&ask.run);
+        }
         Ok(state)
     }
 

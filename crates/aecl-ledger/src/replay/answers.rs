@@ -94,6 +94,8 @@ pub fn answers(
             AskState::Approved | AskState::Used => band.approved += 1,
             AskState::Rejected => band.rejected += 1,
             AskState::Expired => band.expired += 1,
+            // Nobody said anything about it.
+            AskState::Withdrawn => {}
         }
     }
     Ok(Answers { requests: asked.len() as u64, bands: bands.into_values().collect() })

@@ -7,7 +7,7 @@ use crate::payload::PayloadKind;
 use aecl_kernel::approval::{Ask, AskState};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{Answered, Entry, Event, Expired, Ruled, VERSION};
-use aecl_kernel::id::ActionId;
+use aecl_kernel::id::{ActionId, ApprovalId};
 use aecl_kernel::time::Timestamp;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
@@ -49,6 +49,8 @@ pub(super) struct Story<'a> {
     open: HashMap<String, (u64, &'static str)>,
     // Requests for approval that can still be answered or used.
     asks: HashMap<String, Ask>,
+    // Of those about a plan, how often each step was used.
+    steps: HashMap<String, Vec<u32>>,
     // Those that were used, refused or have expired.
     closed: HashSet<Name>,
     // An allow whose attempt must be the next entry.
@@ -72,6 +74,7 @@ impl<'a> Story<'a> {
             over: HashMap::new(),
             open: HashMap::new(),
             asks: HashMap::new(),
+            steps: HashMap::new(),
             closed: HashSet::new(),
             due: None,
             kinds: [0; KINDS.len()],
@@ -282,6 +285,9 @@ impl<'a> Story<'a> {
     /// A yes is used: once, in time, for exactly what it was given, and by as many people as are needed.
     fn yes(&mut self, position: u64, ruled: &Ruled) -> Result<(), Finding> {
         let Some(approval) = &ruled.decision.approval else { return Ok(()) };
+        if let Some(step) = ruled.decision.plan_step {
+            return self.yes_to_plan(position, ruled, approval, step);
+        }
         let wrong = |what: &str| Err(Finding::story(position, format!("the approval `{approval}` {what}")));
         let Some(ask) = self.asks.remove(approval.as_str()) else {
             let used = self.closed.contains(&self.name(approval.as_str()));
@@ -299,6 +305,51 @@ impl<'a> Story<'a> {
         }
         if !ruled.decision.need.as_ref().is_some_and(|need| need.met_by(&ask.votes)) {
             return wrong("was not given by all who had to agree");
+        }
+        Ok(())
+    }
+
+    /// A yes to a plan is used: in its run, in time, by as many people as are needed, in the order of the steps, for
+    /// the definition that was shown, and not more often than the step says.
+    fn yes_to_plan(
+        &mut self,
+        position: u64,
+        ruled: &Ruled,
+        approval: &ApprovalId,
+        step: u32,
+    ) -> Result<(), Finding> {
+        let wrong = |what: &str| Err(Finding::story(position, format!("the approval `{approval}` {what}")));
+        let Some(ask) = self.asks.get(approval.as_str()) else {
+            return wrong("was refused, expired, or was never asked for");
+        };
+        let shown = ask.plan.as_ref().and_then(|plan| plan.steps.get(step as usize));
+        let Some(shown) = shown else { return wrong("is for no plan with such a step") };
+        if ask.run != ruled.principal.run {
+            return wrong("is for the plan of another run");
+        }
+        if ask.state_at(ruled.now) != AskState::Approved {
+            return wrong(&format!("is {}", ask.state_at(ruled.now).name()));
+        }
+        if ruled.definition != Some(shown.definition) {
+            return wrong("was given for another definition");
+        }
+        if !ruled.decision.need.as_ref().is_some_and(|need| need.met_by(&ask.votes)) {
+            return wrong("was not given by all who had to agree");
+        }
+        let (times, at) = (shown.times, step as usize);
+        let used = self.steps.entry(approval.to_string()).or_default();
+        if used.len() > at + 1 {
+            return wrong("is used for a step after a later one");
+        }
+        used.resize(at + 1, 0);
+        match used.last_mut().filter(|n| **n < times) {
+            Some(n) => *n += 1,
+            None => return wrong("is used more often than the step says"),
+        }
+        // The request about this call alone is not answered any more.
+        if let Some(single) = ruled.facts.ask.as_ref().filter(|ask| ask.action == ruled.action) {
+            self.asks.remove(single.approval.as_str());
+            self.closed.insert(self.name(single.approval.as_str()));
         }
         Ok(())
     }

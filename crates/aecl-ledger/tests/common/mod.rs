@@ -6,11 +6,14 @@ use aecl_kernel::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::approval::{Ask, Vote};
 use aecl_kernel::bundle::{Bundle, Source};
 use aecl_kernel::decide::{Fresh, Permit, Refusal, Wait};
+use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{Concluded, Entry, OutcomeKind};
-use aecl_kernel::facts::{Fact, Goal, Key, Meter};
+use aecl_kernel::facts::{Fact, Goal, Key, Meter, RunFact};
 use aecl_kernel::id::{ActionId, AgentId, ApprovalId, Environment, PersonId, RunId, TenantId, UserId};
 use aecl_kernel::json::Limits;
 use aecl_kernel::labels::Labels;
+use aecl_kernel::plan::Place;
+use aecl_kernel::plan::outlook::Stated;
 use aecl_kernel::principal::Principal;
 use aecl_kernel::proof::VerifierKey;
 use aecl_kernel::time::Timestamp;
@@ -22,6 +25,7 @@ use aecl_ledger::{
 use ed25519_dalek::SigningKey;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -148,10 +152,59 @@ impl World {
             expires_at: self.now().plus_s(1200),
             parent: None,
             follows: None,
+            ask: None,
             by: "test".into(),
         };
         self.ledger.open_run(open, self.now()).await?;
         Ok(Run { world: self.clone(), principal })
+    }
+
+    /// A run with a plan that people are asked about.
+    pub async fn planned(&self, steps: Value) -> (Run, Ask) {
+        let principal = principal("bot", &format!("run_{}", self.number()));
+        let goal = Goal::new("as planned".into(), Some(json!({"steps": steps})));
+        let (now, expires_at) = (self.now(), self.now().plus_s(1200));
+        let run = RunFact {
+            principal: principal.clone(),
+            goal: Digest::of(goal.text.as_bytes()),
+            opened_at: now,
+            expires_at,
+            closed: None,
+            ancestors: Vec::new(),
+            calls: 0,
+            labels: Labels::default(),
+            failing: None,
+            failures: 0,
+            next_seq: 0,
+            late: false,
+            planned: true,
+            step: Place::default(),
+            plan_approval: None,
+            questions: 0,
+            trusted_bytes: 0,
+        };
+        let known = BTreeMap::new();
+        let stated = Stated {
+            goal: &goal,
+            run: &run,
+            lineage: &[],
+            known: &known,
+            bundle: &self.bundle,
+            cages: None,
+            now,
+        };
+        let ask = stated.ask(None, &self.fresh()).unwrap_or_else(|(_, why)| panic!("{why}"));
+        let open = OpenRun {
+            principal: principal.clone(),
+            goal: goal.clone(),
+            expires_at,
+            parent: None,
+            follows: None,
+            ask: Some(ask.clone()),
+            by: "test".into(),
+        };
+        self.ledger.open_run(open, now).await.unwrap();
+        (Run { world: self.clone(), principal }, ask)
     }
 
     /// A run that is on record already.

@@ -2,6 +2,7 @@
 
 mod answer;
 mod card;
+mod plan;
 mod watch;
 
 use super::client;

@@ -11,6 +11,9 @@ use crate::mcp::stdio::Hello;
 use aecl_executor::connectors::mcp::Transport;
 use aecl_gate::config::Home;
 use aecl_kernel::id::{AgentId, UserId};
+use aecl_kernel::json::{Document, Limits};
+use aecl_kernel::plan::Plan;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Arguments.
@@ -18,7 +21,8 @@ use std::collections::BTreeMap;
 #[command(after_help = "Examples:
   aecl mcp -- npx -y @modelcontextprotocol/server-filesystem ~/work
   aecl mcp --agent support --url https://mcp.example.org/mcp
-  aecl mcp --server files          # a server from aecl.yaml")]
+  aecl mcp --server files          # a server from aecl.yaml
+  aecl mcp --server files --goal \"Tidy up\" --plan plan.json --approve-plan")]
 pub struct Args {
     /// The agent whose manifest decides; may be left out where there is only one.
     #[arg(long, env = "AECL_AGENT", value_name = "AGENT")]
@@ -29,6 +33,12 @@ pub struct Args {
     /// What the agent is to do, for those who answer its requests.
     #[arg(long, value_name = "TEXT")]
     goal: Option<String>,
+    /// A JSON file with the ordered steps that the agent is to take: {"steps": [{"action": …}]}.
+    #[arg(long, value_name = "FILE")]
+    plan: Option<std::path::PathBuf>,
+    /// Put the plan before people; once they agree, its steps are carried out without asking again.
+    #[arg(long, requires = "plan")]
+    approve_plan: bool,
     /// For whom the agent acts. This person cannot approve its requests.
     #[arg(long, value_name = "USER")]
     user: Option<String>,
@@ -111,7 +121,20 @@ fn hello(args: Args, agent: &str) -> std::result::Result<Hello, Error> {
             Error::new(format!("`{name}` is no server name")).hint("use letters, digits, `-` and single `_`")
         );
     }
-    Ok(Hello { v: 1, agent, server, transport, goal: args.goal, user })
+    let plan = args.plan.as_deref().map(plan).transpose()?;
+    Ok(Hello { v: 1, agent, server, transport, goal: args.goal, plan, approve_plan: args.approve_plan, user })
+}
+
+/// The plan in a file, which must be one: words that were meant as a plan would be none to hold to.
+fn plan(path: &std::path::Path) -> std::result::Result<Value, Error> {
+    let wrong = |why: String| Error::new(format!("the plan in `{}`: {why}", path.display()));
+    let text = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+    let value = Document::read(&text, &Limits::default()).map_err(|e| wrong(e.message))?;
+    match Plan::read(&value) {
+        Some(Ok(_)) => Ok(value),
+        Some(Err(why)) => Err(wrong(why)),
+        None => Err(wrong("there are no steps".into()).hint("write {\"steps\": [{\"action\": …}]}")),
+    }
 }
 
 /// The server gets the directory and the environment that its client has given to us: it stands where we

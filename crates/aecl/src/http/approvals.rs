@@ -4,8 +4,8 @@ use super::App;
 use super::auth::Known;
 use super::body::Strict;
 use super::problem::{Problem, ProblemDetails};
-use super::story;
 use super::wire::{AnswerWith, Approval, Decision, Full, Queue, Queued, Step, Unproven};
+use super::{plans, story};
 use aecl_gate::Identity;
 use aecl_gate::approvals::{Reply, Request};
 use aecl_kernel::approval::AskState;
@@ -59,6 +59,13 @@ pub async fn open(app: &App, wanted: Option<AskState>) -> Result<Vec<Queued>, Pr
     let url = app.gate.config().url();
     let mut approvals = Vec::new();
     for ask in app.gate.approvals(QUEUE_MAX).await? {
+        if ask.plan.is_some() {
+            let request = app.gate.plan_request(ask).await?;
+            if wanted.is_none_or(|w| w == request.state) {
+                approvals.push(plans::queued(&request, &url));
+            }
+            continue;
+        }
         let request = app.gate.request(&ask.approval).await?;
         if wanted.is_some_and(|w| w != request.state) {
             continue;
@@ -82,12 +89,21 @@ pub async fn show(
     Path(approval): Path<String>,
 ) -> Result<Json<Full>, Problem> {
     by.person_or_owner("see approvals")?;
-    let request = app.gate.request(&ApprovalId::new(&approval)?).await?;
-    Ok(Json(full(&app, request, &by.0)))
+    Ok(Json(one(&app, &approval, &by.0).await?))
+}
+
+/// One request, whatever it is about, for this reader.
+pub async fn one(app: &App, approval: &str, reader: &Identity) -> Result<Full, Problem> {
+    let id = ApprovalId::new(approval)?;
+    let ask = app.gate.ask(&id).await?;
+    if ask.plan.is_some() {
+        return Ok(plans::full(app, app.gate.plan_request(ask).await?, reader));
+    }
+    Ok(full(app, app.gate.request(&id).await?, reader))
 }
 
 /// Everything about a request, for this reader.
-pub fn full(app: &App, request: Request, reader: &Identity) -> Full {
+fn full(app: &App, request: Request, reader: &Identity) -> Full {
     let url = app.gate.config().url();
     let summary = story::tell(&app.gate, &request);
     let may_answer = match reader {
@@ -125,6 +141,7 @@ pub fn full(app: &App, request: Request, reader: &Identity) -> Full {
             .collect(),
         unproven: request.unproven.into_iter().map(Unproven::from).collect(),
         action_state: request.action.state.name(),
+        plan_steps: Vec::new(),
         may_answer,
     }
 }
@@ -141,7 +158,7 @@ pub async fn approve(
     answer(&app, &by.0, &approval, true, body).await.map(Json)
 }
 
-/// Say no. For people.
+/// Say no; to a plan also after the yes. For people.
 #[utoipa::path(post, path = "/v1/approvals/{approval}/reject", operation_id = "reject", tag = "approvals", request_body = AnswerWith,
     responses((status = 200, body = Approval), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn reject(

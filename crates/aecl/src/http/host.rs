@@ -6,6 +6,7 @@ use super::{Options, watch};
 use crate::mcp::stdio;
 use aecl_gate::config::Home;
 use aecl_gate::{Gate, GateError};
+use aecl_kernel::approval::{Ask, AskState};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How often we look whether it still goes well.
 const TICK: Duration = Duration::from_secs(1);
+
+/// Most open requests that are looked through for one that waits.
+const OPEN_MAX: usize = 100;
 
 /// How long the end waits for credentials to be given back to their vault.
 const GIVE_BACK: Duration = Duration::from_secs(5);
@@ -115,7 +119,9 @@ impl Host {
         let mut since = tokio::time::Instant::now();
         loop {
             ticks.tick().await;
-            let open = self.gate.approvals(1).await.map_or(true, |asks| !asks.is_empty());
+            // A plan that was agreed to waits for nobody.
+            let waits = |ask: &Ask| ask.plan.is_none() || ask.state == AskState::Pending;
+            let open = self.gate.approvals(OPEN_MAX).await.map_or(true, |asks| asks.iter().any(waits));
             if self.connections() > 0 || self.gate.underway() > 0 || open {
                 since = tokio::time::Instant::now();
             }

@@ -5,15 +5,19 @@ use super::actions::at_most;
 use super::auth::{Caller, Known};
 use super::body::Strict;
 use super::problem::{Problem, ProblemDetails};
-use super::wire::{OpenRun, Opened, Rollback, RolledBack, Run, Token, Why};
-use aecl_gate::runs::RunRequest;
+use super::wire::{OpenRun, Opened, PlanApproval, Rollback, RolledBack, Run, Token, Why};
+use aecl_gate::runs::{OpenedRun, RunRequest};
 use aecl_gate::{Identity, Session};
 use aecl_kernel::facts::RunFact;
 use aecl_kernel::id::{AgentId, BadId, Environment, ProjectId, RunId, TenantId, UserId};
 use aecl_ledger::LedgerError;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use serde::Deserialize;
+use std::time::Duration;
+use utoipa::IntoParams;
 
 pub(super) async fn run_fact(app: &App, run: &RunId) -> Result<RunFact, Problem> {
     Ok(app.gate.ledger().run(run).await?.ok_or_else(|| LedgerError::NoRun(run.clone()))?)
@@ -30,7 +34,37 @@ fn request(body: OpenRun, parent: Option<RunId>) -> Result<RunRequest, BadId> {
         environment: body.environment.as_deref().map(Environment::new).transpose()?,
         ttl_s: body.ttl_s,
         parent,
+        approve_plan: body.approve_plan,
     })
+}
+
+/// The request about the plan of a run, after at most this wait for people.
+async fn plan_approval(app: &App, run: &RunId, wait_s: u64) -> Result<Option<PlanApproval>, Problem> {
+    let wait = at_most(app, wait_s);
+    let ask = tokio::select! {
+        ask = app.gate.plan_answered(run, wait) => ask?,
+        () = app.options.closing.cancelled() => app.gate.plan_answered(run, Duration::ZERO).await?,
+    };
+    let (now, url) = (app.gate.now(), app.gate.config().url());
+    Ok(ask.map(|ask| PlanApproval::of(&ask, ask.state_at(now), &url)))
+}
+
+async fn opened(app: &App, opened: OpenedRun, wait_s: u64) -> Result<(StatusCode, Json<Opened>), Problem> {
+    let plan = match &opened.plan {
+        Some(_) => plan_approval(app, &opened.session.principal.run, wait_s).await?,
+        None => None,
+    };
+    Ok((StatusCode::CREATED, Json(Opened::of(opened, plan))))
+}
+
+/// How long to wait.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct WaitForPlan {
+    /// Seconds to wait at most until people have answered about the plan.
+    #[serde(default)]
+    wait_s: u64,
 }
 
 /// Open a run: one task of one agent. The token goes to whoever runs the agent, never to the model.
@@ -41,8 +75,9 @@ pub async fn open(
     Known(by): Known,
     Strict(body): Strict<OpenRun>,
 ) -> Result<(StatusCode, Json<Opened>), Problem> {
-    let opened = app.gate.open_run(&by, request(body, None)?).await?;
-    Ok((StatusCode::CREATED, Json(opened.into())))
+    let wait_s = body.wait_s;
+    let run = app.gate.open_run(&by, request(body, None)?).await?;
+    opened(&app, run, wait_s).await
 }
 
 /// Open a run below another one. It keeps tenant, project, environment and user of its parent, and ends with it.
@@ -61,23 +96,26 @@ pub async fn delegate(
         let why = format!("{} may not delegate from runs of `{}`", by.name(), fact.principal.agent);
         return Err(Problem::of(aecl_kernel::code::FORBIDDEN, why));
     }
-    let opened = app.gate.open_run(&by, request(body, Some(parent))?).await?;
-    Ok((StatusCode::CREATED, Json(opened.into())))
+    let wait_s = body.wait_s;
+    let run = app.gate.open_run(&by, request(body, Some(parent))?).await?;
+    opened(&app, run, wait_s).await
 }
 
-/// Look at a run.
-#[utoipa::path(get, path = "/v1/runs/{run}", operation_id = "show_run", tag = "runs",
+/// Look at a run; with `wait_s` once people have answered about its plan.
+#[utoipa::path(get, path = "/v1/runs/{run}", operation_id = "show_run", tag = "runs", params(WaitForPlan),
     responses((status = 200, body = Run), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn show(
     State(app): State<App>,
     caller: Caller,
     Path(run): Path<String>,
+    query: Result<Query<WaitForPlan>, QueryRejection>,
 ) -> Result<Json<Run>, Problem> {
+    let Query(wait) = query.map_err(|e| Problem::of(aecl_kernel::code::REQUEST_INVALID, e.body_text()))?;
     let run = RunId::new(&run)?;
-    let fact = run_fact(&app, &run).await?;
-    caller.may_see(&app, &fact).await?;
+    caller.may_see(&app, &run_fact(&app, &run).await?).await?;
+    let plan = plan_approval(&app, &run, wait.wait_s).await?;
     let goal = app.gate.ledger().goal(&run).await?;
-    Ok(Json(Run::of(fact, goal, app.gate.now())))
+    Ok(Json(Run::of(run_fact(&app, &run).await?, goal, plan, app.gate.now())))
 }
 
 /// Get a fresh token for a run that lives: with the key of its orchestrator, or with a token that still counts.
@@ -121,7 +159,8 @@ pub async fn close(
     let reason = if why.reason.is_empty() { "closed".to_owned() } else { why.reason };
     app.gate.close_run(&by, &run, reason).await?;
     let goal = app.gate.ledger().goal(&run).await?;
-    Ok(Json(Run::of(run_fact(&app, &run).await?, goal, app.gate.now())))
+    let plan = plan_approval(&app, &run, 0).await?;
+    Ok(Json(Run::of(run_fact(&app, &run).await?, goal, plan, app.gate.now())))
 }
 
 /// Undo everything that a run has done, the latest first. It stops where an action cannot be undone, where a

@@ -3,7 +3,7 @@
 use aecl_gate::Gate;
 use aecl_gate::approvals::Request;
 use aecl_kernel::action::{Action, Proposal};
-use aecl_kernel::catalogue::Reversibility;
+use aecl_kernel::catalogue::{Compensation, Reversibility, TypedAction};
 use aecl_kernel::code;
 use aecl_kernel::decide::Verdict;
 use aecl_kernel::json::Limits;
@@ -108,11 +108,16 @@ fn undo(action: &Action, request: &Request) -> (String, bool) {
     if let Some(original) = &request.ruled.compensates {
         return (format!("This undoes `{original}`."), true);
     }
-    let Some(typed) = &action.typed else {
-        return ("The catalogue does not know this action any more.".into(), false);
-    };
-    // Bound when it was decided, before it happens.
-    let compensation = request.ruled.compensation.as_ref().or(typed.manifest.compensation.as_ref());
+    match &action.typed {
+        // Bound when it was decided, before it happens.
+        Some(typed) => undo_of(typed, request.ruled.compensation.as_ref()),
+        None => ("The catalogue does not know this action any more.".into(), false),
+    }
+}
+
+/// How an action is undone, in words: as it was bound, or as the catalogue says now.
+pub(super) fn undo_of(typed: &TypedAction, bound: Option<&Compensation>) -> (String, bool) {
+    let compensation = bound.or(typed.manifest.compensation.as_ref());
     match (typed.manifest.reversibility(), compensation) {
         (Reversibility::Irreversible, _) => ("Cannot be undone.".into(), false),
         (_, Some(c)) => match c.window_s {

@@ -113,6 +113,13 @@ impl Front {
     ) -> Result<(Session, Submission), Refusal> {
         let arguments = call.arguments.get().as_bytes().to_vec();
         let session = self.runs.for_proposal(&self.gate, &self.opening, &call.action, &arguments).await?;
+        if self.opening.approve_plan {
+            let hold = Duration::from_millis(self.gate.config().approvals.hold_ms);
+            tokio::select! {
+                answered = self.gate.plan_answered(&session.principal.run, hold) => drop(answered?),
+                () = cancel.cancelled() => {}
+            }
+        }
         let submission = Submission {
             name: call.action.clone(),
             arguments,

@@ -9,6 +9,7 @@ use aecl_gate::{Gate, GateError, Identity, Session};
 use aecl_kernel::approval::AskState;
 use aecl_kernel::code;
 use aecl_kernel::id::{AgentId, ApprovalId, RunId, UserId};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -35,6 +36,10 @@ pub struct Opening {
     pub by: Identity,
     /// What the run is for.
     pub goal: Option<String>,
+    /// Its ordered steps.
+    pub plan: Option<Value>,
+    /// People are asked about the plan; what is proposed waits a while for their answer.
+    pub approve_plan: bool,
     /// For whom the agent acts.
     pub user: Option<UserId>,
 }

@@ -97,7 +97,7 @@ impl Runs {
         let Some(session) = self.state.lock().await.current.take() else { return };
         let run = session.principal.run;
         let waits = match gate.approvals(OPEN_MAX).await {
-            Ok(asks) => asks.iter().any(|ask| ask.run == run),
+            Ok(asks) => asks.iter().any(|ask| ask.run == run && ask.plan.is_none()),
             // Unknown means that something may wait.
             Err(_) => true,
         };
@@ -133,12 +133,13 @@ fn request(opening: &Opening) -> RunRequest {
     RunRequest {
         agent: opening.agent.clone(),
         goal: goal(opening),
-        plan: None,
+        plan: opening.plan.clone(),
         user: opening.user.clone(),
         tenant: None,
         project: None,
         environment: None,
         ttl_s: None,
         parent: None,
+        approve_plan: opening.approve_plan,
     }
 }

@@ -10,6 +10,7 @@ use aecl_kernel::code;
 use aecl_kernel::id::{AgentId, RunId, UserId};
 use futures_util::future::poll_immediate;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -48,6 +49,12 @@ pub struct Hello {
     /// What the run is for.
     #[serde(default)]
     pub goal: Option<String>,
+    /// Its ordered steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Value>,
+    /// Put them before people.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub approve_plan: bool,
     /// For whom the agent acts.
     #[serde(default)]
     pub user: Option<UserId>,
@@ -117,6 +124,8 @@ pub async fn open(gate: &Gate, hello: Hello) -> Result<(Arc<Front>, RunId), Gate
         run: None,
         by: Identity::Local,
         goal: hello.goal,
+        plan: hello.plan,
+        approve_plan: hello.approve_plan,
         user: hello.user,
     };
     let front = Front::open(gate.clone(), opening).await?;
@@ -136,7 +145,7 @@ pub async fn serve(
     shutdown: &CancellationToken,
 ) -> Result<(), GateError> {
     let (front, _) = open(gate, hello).await?;
-    if let Some(note) = nothing_listed(&front) {
+    if let Some(note) = surprises(&front).await {
         tracing::warn!("{note}");
     }
     converse(&front, BufReader::new(reader), writer, shutdown).await;
@@ -213,7 +222,7 @@ async fn attach(gate: &Gate, stream: UnixStream, shutdown: &CancellationToken) {
     };
     let (welcome, front) = match opened {
         Ok((front, run)) => {
-            let note = nothing_listed(&front);
+            let note = surprises(&front).await;
             (Welcome { ok: true, run: Some(run), note, error: None }, Some(front))
         }
         Err(error) => {
@@ -233,6 +242,18 @@ async fn attach(gate: &Gate, stream: UnixStream, shutdown: &CancellationToken) {
 }
 
 /// Says so if the agent's manifest lists nothing of a server: then the client sees no tools, and no reason.
+/// What will be a surprise otherwise: that nothing works, or that people are asked first.
+async fn surprises(front: &Front) -> Option<String> {
+    let waits = match front.run().await {
+        Ok(run) => front.gate.plan_answered(&run, std::time::Duration::ZERO).await.ok().flatten(),
+        Err(_) => None,
+    };
+    let url = front.gate.config().url();
+    let waits = waits.map(|ask| format!("the plan waits for people: {url}/approvals/{}", ask.approval));
+    let notes: Vec<String> = nothing_listed(front).into_iter().chain(waits).collect();
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
+
 fn nothing_listed(front: &Front) -> Option<String> {
     let bundle = front.gate.bundle();
     let manifest = bundle.agent(&front.opening.agent)?;

@@ -3,6 +3,7 @@
 
 use super::html::Html;
 use super::login::Visitor;
+use super::plan;
 use crate::http::story::span;
 use crate::http::wire::{Full, Requirement, Step};
 use aecl_gate::approvals::EXCERPT_MAX;
@@ -12,15 +13,7 @@ use serde_json::Value;
 
 /// The card, with the form to answer if this person may.
 pub fn card(full: &Full, visitor: &Visitor, now: Timestamp) -> Html {
-    let shown = Html::new()
-        .html(&what(full))
-        .html(&why(full))
-        .html(&arguments(full))
-        .html(&unproven(full))
-        .html(&read_from_outside(full))
-        .html(&goal(full))
-        .html(&history(full))
-        .html(&people(full, now));
+    let shown = if full.approval.about == "plan" { of_plan(full, now) } else { of_action(full, now) };
     // What was on the page when the answer was given, so that the record can say so.
     let view = Digest::of(shown.as_str().as_bytes());
     let answer = answer(full, visitor, &view);
@@ -29,6 +22,27 @@ pub fn card(full: &Full, visitor: &Visitor, now: Timestamp) -> Html {
         "pending" => Html::new().html(&shown).html(&answer),
         _ => Html::new().html(&answer).html(&shown),
     }
+}
+
+fn of_plan(full: &Full, now: Timestamp) -> Html {
+    Html::new()
+        .html(&what(full))
+        .html(&goal(full))
+        .html(&plan::steps(&full.plan_steps))
+        .html(&why(full))
+        .html(&people(full, now))
+}
+
+fn of_action(full: &Full, now: Timestamp) -> Html {
+    Html::new()
+        .html(&what(full))
+        .html(&why(full))
+        .html(&arguments(full))
+        .html(&unproven(full))
+        .html(&read_from_outside(full))
+        .html(&goal(full))
+        .html(&history(full))
+        .html(&people(full, now))
 }
 
 /// A moment without its milliseconds.
@@ -89,7 +103,10 @@ fn what(full: &Full) -> Html {
         .when(!story.undoable, |h| h.raw("</strong>"))
         .raw("</dd></dl>")
         .when(story.stale, |h| {
-            h.raw("<p class=\"note\">The definition of this action has changed since it was proposed. It is judged again before anything happens.</p>")
+            h.raw(match full.approval.about {
+                "plan" => "<p class=\"note\">The policy has changed since people were asked. Every call is judged by the policy of then.</p>",
+                _ => "<p class=\"note\">The definition of this action has changed since it was proposed. It is judged again before anything happens.</p>",
+            })
         })
 }
 
@@ -161,13 +178,13 @@ fn arguments(full: &Full) -> Html {
 }
 
 /// Each letter beyond ASCII, with its number.
-fn beyond_ascii(text: &str) -> String {
+pub(super) fn beyond_ascii(text: &str) -> String {
     let letters = text.chars().filter(|c| !c.is_ascii()).take(20);
     letters.map(|c| format!("{c} U+{:04X}", u32::from(c))).collect::<Vec<_>>().join(", ")
 }
 
 /// A text as it reads, anything else as JSON.
-fn readable(value: &Value) -> String {
+pub(super) fn readable(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => serde_json::to_string_pretty(other).unwrap_or_default(),
@@ -288,22 +305,26 @@ fn people(full: &Full, now: Timestamp) -> Html {
                 .raw("</ul>")
         });
     if ask.state == "pending" || ask.state == "approved" {
-        return html
-            .raw("<p>Expires in ")
-            .text(&span(left))
-            .raw(", at ")
-            .text(&moment(&ask.expires_at))
-            .raw(". Then it is rejected, and nothing happens.</p>");
+        return html.raw("<p>Expires in ").text(&span(left)).raw(", at ").text(&moment(&ask.expires_at)).raw(
+            match ask.about {
+                "plan" => ". Then each step asks by itself.</p>",
+                _ => ". Then it is rejected, and nothing happens.</p>",
+            },
+        );
     }
     html
 }
 
 fn answer(full: &Full, visitor: &Visitor, view: &Digest) -> Html {
+    if full.approval.about == "plan" && full.approval.state != "pending" {
+        return after_plan(full, visitor, view);
+    }
     if full.approval.state != "pending" {
         let said = match full.approval.state {
             "approved" => "It is approved, and not carried out yet.",
             "rejected" => "It was rejected. Nothing was executed.",
             "expired" => "It has expired. Nothing was executed.",
+            "withdrawn" => "The plan of its run was approved, and covers it.",
             _ => "It was approved, and the approval is used.",
         };
         return Html::new()
@@ -316,14 +337,11 @@ fn answer(full: &Full, visitor: &Visitor, view: &Digest) -> Html {
     if !full.may_answer {
         return Html::new().raw("<p class=\"note\">You may not answer this one: it asks for others, it is yours, or you have answered.</p>");
     }
-    Html::new()
-        .raw("<form method=\"post\" action=\"/approvals/")
-        .attribute(&full.approval.id)
-        .raw("\" class=\"answer\"><input type=\"hidden\" name=\"csrf\" value=\"")
-        .attribute(&visitor.csrf)
-        .raw("\"><input type=\"hidden\" name=\"view\" value=\"")
-        .attribute(&view.to_string())
-        .raw("\"><details><summary>Add a reason, which the agent is told</summary><input id=\"reason\" name=\"reason\" maxlength=\"2000\" autocomplete=\"off\" aria-label=\"Reason\"></details>")
+    form(full, visitor, view)
+        .when(full.approval.about == "plan", |h| {
+            h.raw("<p class=\"quiet\">Your yes is for all of these steps. A no ends the run.</p>")
+        })
+        .raw("<details><summary>Add a reason, which the agent is told</summary><input id=\"reason\" name=\"reason\" maxlength=\"2000\" autocomplete=\"off\" aria-label=\"Reason\"></details>")
         .when(!full.unproven.is_empty(), |h| {
             h.raw("<label><input type=\"checkbox\" name=\"endorse\" value=\"yes\"> The values above are right for the rest of this run, each in its role</label>")
         })
@@ -336,4 +354,34 @@ fn answer(full: &Full, visitor: &Visitor, view: &Digest) -> Html {
                 .raw("\"></label>")
         })
         .raw("<div class=\"buttons\"><button class=\"no\" name=\"answer\" value=\"reject\" formnovalidate>Reject</button><button class=\"yes\" name=\"answer\" value=\"approve\">Approve</button></div></form>")
+}
+
+/// The beginning of a form that answers.
+fn form(full: &Full, visitor: &Visitor, view: &Digest) -> Html {
+    Html::new()
+        .raw("<form method=\"post\" action=\"/approvals/")
+        .attribute(&full.approval.id)
+        .raw("\" class=\"answer\"><input type=\"hidden\" name=\"csrf\" value=\"")
+        .attribute(&visitor.csrf)
+        .raw("\"><input type=\"hidden\" name=\"view\" value=\"")
+        .attribute(&view.to_string())
+        .raw("\">")
+}
+
+/// What came of a request about a plan. A yes can be taken back while it lasts.
+fn after_plan(full: &Full, visitor: &Visitor, view: &Digest) -> Html {
+    let said = match full.approval.state {
+        "approved" => "The plan is approved. Its steps are carried out as the agent comes to them.",
+        "rejected" => "The plan was rejected, and its run has ended.",
+        "expired" => "The request or its yes has expired. Each step asks by itself.",
+        _ => "The run has ended, and what people said about its plan with it.",
+    };
+    Html::new()
+        .raw("<p class=\"note\" role=\"status\">")
+        .raw(said)
+        .raw("</p>")
+        .when(full.may_answer, |h| {
+            h.html(&form(full, visitor, view))
+                .raw("<details><summary>Take the yes back</summary><p>The run ends. What is underway is concluded; what was done stays done.</p><input name=\"reason\" maxlength=\"2000\" autocomplete=\"off\" aria-label=\"Reason\" placeholder=\"Reason\"><div class=\"buttons\"><button class=\"no\" name=\"answer\" value=\"reject\">Take it back and end the run</button></div></details></form>")
+        })
 }

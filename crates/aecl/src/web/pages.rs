@@ -4,11 +4,10 @@ use super::card;
 use super::html::Html;
 use super::login::{Visitor, fields};
 use crate::http::App;
-use crate::http::approvals::{answer as take, full, open};
+use crate::http::approvals::{answer as take, one, open};
 use crate::http::problem::Problem;
 use crate::http::wire::AnswerWith;
 use aecl_kernel::code;
-use aecl_kernel::id::ApprovalId;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::header;
@@ -108,8 +107,7 @@ pub async fn approval(
 }
 
 async fn shown(app: &App, visitor: &Visitor, approval: &str) -> Result<(String, Html), Problem> {
-    let request = app.gate.request(&ApprovalId::new(approval)?).await?;
-    let full = full(app, request, &visitor.identity);
+    let full = one(app, approval, &visitor.identity).await?;
     Ok((full.summary.title.clone(), card::card(&full, visitor, app.gate.now())))
 }
 

@@ -196,6 +196,76 @@ fn kill_stops_and_lift_lets_go_on() {
 }
 
 #[test]
+fn a_plan_is_approved_at_the_terminal_and_taken_back() {
+    let scene = scene();
+    let (aecl, keys) = (&scene.aecl, &scene.keys);
+    let served = aecl.serve();
+    let equals = |value: &str| json!({"equals": value});
+    let arguments =
+        json!({"/account": equals("acc-9"), "/amount": equals("12.50"), "/currency": equals("EUR")});
+    let body = json!({
+        "agent": "payer", "goal": "Pay what is due.\n  undo  Can be undone.", "approve_plan": true,
+        "plan": {"steps": [{"action": "mail.read"}, {"action": "payments.transfer", "arguments": arguments, "times": 2}]},
+    });
+    let opened = served.post(&keys.orchestrator, "/v1/runs", &body);
+    let text = |v: &Value| v.as_str().unwrap_or_else(|| panic!("{opened}")).to_owned();
+    let (token, plan) = (text(&opened["token"]), text(&opened["plan_approval"]["id"]));
+
+    let listed = aecl.run(&["approvals"]).ended(0).out;
+    assert!(listed.contains(&plan) && listed.contains("Plan of 2 steps: Pay what is due."), "{listed}");
+    let card = aecl.run(&["approvals", "show", &plan]).ended(0).out;
+    for line in [
+        "Plan of 2 steps: Pay what is due.",
+        "\n  │   undo  Can be undone.\n",
+        "1. mail.read\n",
+        "2. payments.transfer, up to 2 times\n",
+        "only the plan names it; the goal does not",
+        "Can be undone for 24 hours with `payments.refund`.",
+        "one person of finance",
+        "the last 4 characters of `account` in step 2, with `--confirm`",
+        "--confirm …",
+        "a no ends the run",
+    ] {
+        assert!(card.contains(line), "{line}\n{card}");
+    }
+    assert!(aecl.run(&["approvals", "approve", &plan]).ended(1).err.contains("[approver_refused]"));
+    let with = |args: &[&str]| aecl.run(&[args, &["--key", &keys.finn]].concat());
+    assert!(with(&["approvals", "approve", &plan]).ended(1).err.contains("[confirmation_wanted]"));
+    let yes = with(&["approvals", "approve", &plan, "--confirm", "cc-9"]).ended(0).out;
+    assert!(yes.contains("without asking again"), "{yes}");
+
+    let pay = || {
+        served.propose(
+            &token,
+            "payments.transfer",
+            json!({"account": "acc-9", "amount": "12.50", "currency": "EUR"}),
+        )
+    };
+    let done = pay();
+    assert_eq!((&done["state"], &done["decision"]["approval"]), (&json!("done"), &json!(plan)), "{done}");
+    let why = aecl.run(&["explain", done["action"].as_str().unwrap()]).ended(0).out;
+    assert!(why.contains(&plan) && why.contains("step 2 of the plan"), "{why}");
+    let card = aecl.run(&["approvals", "show", &plan]).ended(0).out;
+    assert!(card.contains("take back") && card.contains("approved; run open"), "{card}");
+    let no = with(&["approvals", "reject", &plan, "--reason", "enough"]).ended(0).out;
+    assert!(no.contains("its run has ended"), "{no}");
+    assert_eq!((pay()["code"].as_str(), count(&scene.world, "payments")), (Some("run_closed"), 1));
+    drop(served);
+    aecl.run(&["log", "verify"]).ended(0);
+    let replayed = aecl.run(&["log", "replay", "--json"]).ended(0).json();
+    assert_eq!(replayed["same"], true, "{replayed}");
+    let tail = aecl.run(&["log", "tail", "-n", "50"]).ended(0).out;
+    for line in [
+        "`finn` said no to its plan: enough",
+        "about its plan of 2 steps until",
+        "by finn to its plan",
+        "step 2 of the plan apr_",
+    ] {
+        assert!(tail.contains(line), "{line}\n{tail}");
+    }
+}
+
+#[test]
 fn an_auditor_verifies_and_notices() {
     let scene = scene();
     let aecl = &scene.aecl;

@@ -79,6 +79,8 @@ impl Place {
             server: Some("tiny".into()),
             transport: Some(transport),
             goal: None,
+            plan: None,
+            approve_plan: false,
             user: None,
         }
     }

@@ -1,6 +1,6 @@
 //! `aecl approvals approve` and `reject`.
 
-use super::{card, path};
+use super::{card, path, plan};
 use crate::cli::show::{self, Field, Page, Tone};
 use crate::cli::{Common, Exit, Result, client};
 use serde_json::{Value, json};
@@ -42,6 +42,7 @@ pub(super) fn run(common: &Common, args: &Args, yes: bool) -> Result {
 
 fn told(before: &Value, after: &Value, yes: bool) -> Page {
     let mut page = Page::new();
+    let of_plan = plan::is_asked(before);
     let (tone, word) = match after.text("/state").as_str() {
         "pending" => (Tone::Mind, "Noted; more people have to agree"),
         _ if yes => (Tone::Good, "Approved"),
@@ -54,6 +55,12 @@ fn told(before: &Value, after: &Value, yes: bool) -> Page {
             for need in after.items("/need") {
                 page.field("needs", &show::people(need));
             }
+        }
+        _ if yes && of_plan => {
+            page.field("next", "its steps are carried out without asking again, as the agent comes to them");
+        }
+        _ if of_plan => {
+            page.field("next", "its run has ended");
         }
         _ if yes => {
             page.field("next", "it is executed once, when the agent asks for it again or is waiting for it");

@@ -1,6 +1,7 @@
 //! What an approver sees: first what will happen and to whom, then why we ask, then what cannot be undone.
 //! Nothing is cut off. What agents and strangers wrote stands behind a bar and cannot move the cursor.
 
+use super::plan;
 use crate::cli::show::{Field, Page, Tone, inert_line, people};
 use serde_json::Value;
 
@@ -34,7 +35,11 @@ pub(super) fn head(page: &mut Page, ask: &Value) {
     if ask.pointer("/summary/stale").and_then(Value::as_bool).unwrap_or(false) {
         page.toned(
             Tone::Mind,
-            "  The action's definition has changed since it was asked; it is judged again before it happens.",
+            if plan::is_asked(ask) {
+                "  The policy has changed since it was asked; every call is judged by the policy of then."
+            } else {
+                "  The action's definition has changed since it was asked; it is judged again before it happens."
+            },
         );
     }
 }
@@ -57,6 +62,12 @@ fn who(ask: &Value) -> String {
 pub(super) fn full(ask: &Value, aecl: &str) -> Page {
     let mut page = Page::new();
     head(&mut page, ask);
+    if plan::is_asked(ask) {
+        page.heading("The task").field("goal", "as the agent's side states it:").quote(&ask.text("/goal"));
+        plan::steps(&mut page, ask);
+        answers(&mut page, ask, aecl);
+        return page;
+    }
     unproven(&mut page, ask);
     page.heading("Exactly this").field("action", &ask.text("/name"));
     if let Some(arguments) = ask.get("arguments") {
@@ -137,7 +148,8 @@ fn answers(page: &mut Page, ask: &Value, aecl: &str) {
         let word = if yes { "agreed" } else { "refused" };
         page.item(&format!("{} has {word} at {}{reason}", vote.text("/person"), vote.text("/at")));
     }
-    page.field("state", &format!("{}; action {}", ask.text("/state"), ask.text("/action_state")));
+    let whose = if plan::is_asked(ask) { "run" } else { "action" };
+    page.field("state", &format!("{}; {whose} {}", ask.text("/state"), ask.text("/action_state")));
     page.field("expires", &ask.text("/expires_at"));
     page.field("digest", &ask.text("/digest"));
     page.field("page", &ask.text("/url"));
@@ -146,6 +158,11 @@ fn answers(page: &mut Page, ask: &Value, aecl: &str) {
             page.field("type", &format!("{}, with `--confirm`", typed.text("/what")));
         }
         commands(page, ask, aecl);
+        if plan::is_asked(ask) {
+            page.field("", "a yes is for all of these steps; a no ends the run");
+        }
+    } else if plan::is_asked(ask) && ask.text("/state") == "approved" {
+        page.field("take back", &format!("{aecl} approvals reject {}, which ends the run", ask.text("/id")));
     }
 }
 

@@ -29,6 +29,7 @@ fn told(answer: &Value, decision: &Value) -> Page {
     let mut page = Page::new();
     page::verdict(&mut page, decision, &decision.text("/reason"), &answer.text("/name"));
     page.gap();
+    let step = decision.text("/plan_step");
     for (label, at) in [
         ("action", "/action"),
         ("run", "/run"),
@@ -41,6 +42,9 @@ fn told(answer: &Value, decision: &Value) -> Page {
     ] {
         if !answer.text(at).is_empty() {
             page.field(label, &answer.text(at));
+        }
+        if at == "/decision/approval" && !step.is_empty() {
+            page.field("", &format!("of the run's plan; this is step {step} of the plan"));
         }
     }
     page.decision(decision, None);

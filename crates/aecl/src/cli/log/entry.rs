@@ -19,7 +19,7 @@ pub(super) fn line(page: &Page, source: &mut Source, row: &Row) -> String {
 fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
     let mut named = |action: &str| {
         let (name, agent) = source.about(action);
-        format!("{name} by {agent}  {action}")
+        if agent.is_empty() { format!("{name}  {action}") } else { format!("{name} by {agent}  {action}") }
     };
     match event {
         Event::BundleLoaded(e) => (
@@ -39,7 +39,12 @@ fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
         Event::Ruled(e) => {
             let about = format!("{} by {}  {}", e.name, e.principal.agent, e.action);
             match e.outcome.as_str() {
-                "approved" => (Tone::Good, "allowed", about),
+                "approved" => match (&e.decision.approval, e.decision.plan_step) {
+                    (Some(approval), Some(step)) => {
+                        (Tone::Good, "allowed", format!("{about}, step {} of the plan {approval}", step + 1))
+                    }
+                    _ => (Tone::Good, "allowed", about),
+                },
                 "blocked" => (Tone::Bad, "blocked", format!("{about}: {}", e.decision.reason())),
                 "escalated" => (Tone::Mind, "held", format!("{about}: {}", e.decision.reason())),
                 "replayed" => (Tone::Quiet, "replayed", about),
@@ -48,7 +53,9 @@ fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
         }
         Event::SandboxProbed(e) => (Tone::Plain, "cages", cages(e)),
         Event::Asked(e) => {
-            (Tone::Mind, "asks", format!("{} until {}  {}", e.approval, e.expires_at, e.action))
+            let plan = e.plan.as_ref().map(|plan| count(plan.steps.len(), "step"));
+            let about = plan.map_or(String::new(), |steps| format!(" about its plan of {steps}"));
+            (Tone::Mind, "asks", format!("{}{about} until {}  {}", e.approval, e.expires_at, e.action))
         }
         Event::Answered(e) => {
             let (tone, word) = if e.vote.yes { (Tone::Good, "agreed") } else { (Tone::Bad, "refused") };

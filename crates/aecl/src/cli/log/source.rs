@@ -68,6 +68,7 @@ impl Source {
         let first =
             self.of_action(action).unwrap_or_default().into_iter().find_map(|row| match row.entry.event {
                 Event::Ruled(ruled) => Some((ruled.name.clone(), ruled.principal.agent.to_string())),
+                Event::Asked(ask) if ask.plan.is_some() => Some(("its plan".to_owned(), String::new())),
                 _ => None,
             });
         first.unwrap_or_default()

@@ -1,6 +1,6 @@
 //! Requests for approval.
 
-use super::{Decision, Requirement, requirements};
+use super::{Decision, PlanStep, Requirement, requirements};
 use crate::http::story::Story;
 use aecl_gate::approvals::{Step as GateStep, Unproven as GateUnproven};
 use aecl_kernel::approval::{Ask, AskState, Vote as KernelVote};
@@ -35,10 +35,13 @@ pub struct Approval {
     pub id: String,
     /// The page where people answer it.
     pub url: String,
-    /// `pending`, `approved`, `rejected`, `expired` or `used`.
+    /// `pending`, `approved`, `rejected`, `expired`, `used`, or `withdrawn`: nobody has to answer any more.
     pub state: &'static str,
-    /// The action that waits.
-    pub action: String,
+    /// What it is about: an `action`, or the `plan` of a run.
+    pub about: &'static str,
+    /// The action that waits, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
     /// Its run.
     pub run: String,
     /// What exactly is asked about.
@@ -65,7 +68,8 @@ impl Approval {
             id: ask.approval.to_string(),
             url: format!("{url}/approvals/{}", ask.approval),
             state: state.name(),
-            action: ask.action.to_string(),
+            about: if ask.plan.is_some() { "plan" } else { "action" },
+            action: ask.plan.is_none().then(|| ask.action.to_string()),
             run: ask.run.to_string(),
             digest: ask.digest.to_string(),
             need: requirements(&ask.need),
@@ -83,13 +87,16 @@ impl Approval {
 pub struct Confirmation {
     /// Where it stands in the arguments, as a JSON pointer.
     pub at: String,
+    /// The step of the plan whose argument it is, from 1, if a plan is asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
     /// What to type, in words.
     pub what: String,
 }
 
 fn typed(ask: &Ask) -> Vec<Confirmation> {
     let wanted = ask.confirm.iter().filter(|_| ask.wants_confirmation());
-    wanted.map(|c| Confirmation { at: c.at.clone(), what: c.words() }).collect()
+    wanted.map(|c| Confirmation { at: c.at.clone(), step: c.step.map(|s| s + 1), what: c.words() }).collect()
 }
 
 /// A request in the queue, with what it is about.
@@ -219,9 +226,12 @@ pub struct Full {
     pub unproven: Vec<Unproven>,
     /// What the run has done so far, oldest first.
     pub history: Vec<Step>,
-    /// Where the action stands.
+    /// Where the action stands; for a plan whether its run is `open` or `over`.
     pub action_state: &'static str,
-    /// Whether you may answer.
+    /// The steps of the plan that is asked about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plan_steps: Vec<PlanStep>,
+    /// Whether you may answer; also: take a yes to a plan back.
     pub may_answer: bool,
 }
 

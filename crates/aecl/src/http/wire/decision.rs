@@ -72,6 +72,9 @@ pub struct Decision {
     /// The approval that was used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<String>,
+    /// That approval was of the run's plan, of which this is the step, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_step: Option<u32>,
 }
 
 /// Who must agree, on the wire.
@@ -109,6 +112,7 @@ impl From<&decide::Decision> for Decision {
             policies: d.policies.clone(),
             need: d.need.as_ref().map(requirements).unwrap_or_default(),
             approval: d.approval.as_ref().map(ToString::to_string),
+            plan_step: d.plan_step.map(|step| step + 1),
         }
     }
 }

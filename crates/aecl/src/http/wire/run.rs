@@ -1,5 +1,6 @@
 //! Runs and kill switches.
 
+use super::PlanApproval;
 use aecl_gate::runs::OpenedRun;
 use aecl_kernel::facts::{Goal, Kill as KillFact, KillScope, RunFact};
 use aecl_kernel::id::{AgentId, BadId, RunId, TenantId};
@@ -34,6 +35,12 @@ pub struct OpenRun {
     /// For how many seconds at most; the manifest's limit if absent.
     #[serde(default)]
     pub ttl_s: Option<u64>,
+    /// Put the plan before people: once they agree, its steps are carried out without asking again. A no ends the run.
+    #[serde(default)]
+    pub approve_plan: bool,
+    /// With a plan that people are asked about: wait so many seconds for their answer.
+    #[serde(default)]
+    pub wait_s: u64,
 }
 
 /// A run that was opened. The token is shown once.
@@ -51,12 +58,17 @@ pub struct Opened {
     pub token_id: String,
     /// When it expires.
     pub token_expires_at: String,
+    /// The request to people about its plan, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_approval: Option<PlanApproval>,
 }
 
-impl From<OpenedRun> for Opened {
-    fn from(opened: OpenedRun) -> Self {
-        let OpenedRun { session, token, expires_at } = opened;
+impl Opened {
+    /// A run that was opened, with the request about its plan as it stands.
+    pub fn of(opened: OpenedRun, plan_approval: Option<PlanApproval>) -> Self {
+        let OpenedRun { session, token, expires_at, .. } = opened;
         Self {
+            plan_approval,
             run: session.principal.run.to_string(),
             agent: session.principal.agent.to_string(),
             expires_at: expires_at.to_string(),
@@ -137,11 +149,19 @@ pub struct Run {
     pub labels: Labels,
     /// Runs that it was delegated from, nearest first.
     pub ancestors: Vec<String>,
+    /// The request to people about its plan, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_approval: Option<PlanApproval>,
 }
 
 impl Run {
     /// A run as it stands now.
-    pub fn of(fact: RunFact, goal: Option<Goal>, now: Timestamp) -> Self {
+    pub fn of(
+        fact: RunFact,
+        goal: Option<Goal>,
+        plan_approval: Option<PlanApproval>,
+        now: Timestamp,
+    ) -> Self {
         let state = match &fact.closed {
             Some(_) => "closed",
             None if now >= fact.expires_at => "expired",
@@ -169,6 +189,7 @@ impl Run {
                 classes: fact.labels.classes,
             },
             ancestors: fact.ancestors.iter().map(ToString::to_string).collect(),
+            plan_approval,
         }
     }
 }

@@ -77,6 +77,8 @@ pub(super) fn opening(endpoint: &Endpoint, caller: &Caller, session: Option<Stri
         run,
         by,
         goal: None,
+        plan: None,
+        approve_plan: false,
         user: None,
     }
 }

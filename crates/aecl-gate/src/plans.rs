@@ -1,0 +1,225 @@
+//! Plans that people agree to before a run acts: putting one before them, what they see, and what their answer sets
+//! off. Whether a call is covered is decided where everything is decided.
+
+use crate::error::GateError;
+use crate::gate::Gate;
+use crate::identity::Identity;
+use crate::names;
+use aecl_kernel::approval::{Ask, AskState};
+use aecl_kernel::bundle::Bundle;
+use aecl_kernel::digest::Digest;
+use aecl_kernel::facts::{Fact, Goal, Key, RunFact};
+use aecl_kernel::id::{AgentId, ApprovalId, PersonId, RunId};
+use aecl_kernel::labels::Labels;
+use aecl_kernel::manifest::Plans;
+use aecl_kernel::plan::Place;
+use aecl_kernel::plan::outlook::{Outlook, Stated};
+use aecl_kernel::principal::Principal;
+use aecl_kernel::time::Timestamp;
+use aecl_ledger::LedgerError;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Most open requests that are looked through.
+const OPEN_MAX: usize = 10_000;
+
+/// Whether people are to be asked about a plan, and on whose word.
+pub(crate) struct PlanWish<'a> {
+    /// Whoever opens the run wants it.
+    pub(crate) asked: bool,
+    /// Who opens the run, and so has brought the plan.
+    pub(crate) by: &'a Identity,
+    /// The run that it is delegated from.
+    pub(crate) parent: Option<&'a RunId>,
+}
+
+/// What people know who are asked about a plan.
+#[derive(Debug)]
+pub struct PlanRequest {
+    /// The request.
+    pub ask: Ask,
+    /// Where it stands now.
+    pub state: AskState,
+    /// The run.
+    pub run: RunFact,
+    /// What the run is for, with the plan, unless it was erased.
+    pub goal: Option<Goal>,
+    /// The steps, judged by the policy of now; or why they cannot be.
+    pub outlook: Result<Outlook, String>,
+    /// The policy is another than when people were asked.
+    pub policy_changed: bool,
+}
+
+/// The runs that a run was delegated from, with their goals.
+#[derive(Default)]
+struct Lineage {
+    runs: Vec<RunFact>,
+    goals: BTreeMap<Key, Fact>,
+}
+
+impl Gate {
+    /// The request to people about the plan of a run that is about to begin; nothing, if nobody wants one.
+    pub(crate) async fn plan_ask(
+        &self,
+        principal: &Principal,
+        goal: &Goal,
+        expires_at: Timestamp,
+        wish: PlanWish<'_>,
+    ) -> Result<Option<Ask>, GateError> {
+        let bundle = self.bundle();
+        let lineage = self.lineage(wish.parent).await?;
+        let holders = std::iter::once(principal).chain(lineage.runs.iter().map(|run| &run.principal));
+        let wanted = holders.into_iter().any(|holder| wants(&bundle, &holder.agent));
+        // What is no plan cannot be asked about, so an agent that needs one is asked about each change.
+        let demanded = wanted && goal.contract().is_some();
+        if !(wish.asked || demanded) {
+            return Ok(None);
+        }
+        let (cages, now) = (self.cages(), self.now());
+        let run = before(principal, goal, expires_at, now, &lineage);
+        let stated = Stated {
+            goal,
+            run: &run,
+            lineage: &lineage.runs,
+            known: &lineage.goals,
+            bundle: &bundle,
+            cages: cages.as_deref(),
+            now,
+        };
+        let asker: Option<&PersonId> = match wish.by {
+            Identity::Person { id, .. } => Some(id),
+            Identity::Orchestrator { .. } | Identity::Local => None,
+        };
+        let ask = stated.ask(asker, &names::for_decision()?);
+        ask.map(Some).map_err(|(code, message)| GateError::refused(code, message))
+    }
+
+    async fn lineage(&self, parent: Option<&RunId>) -> Result<Lineage, GateError> {
+        let mut out = Lineage::default();
+        let Some(parent) = parent else { return Ok(out) };
+        let nearest = self.run_fact(parent).await?;
+        let further = nearest.ancestors.clone();
+        out.runs.push(nearest);
+        for id in further {
+            out.runs.push(self.run_fact(&id).await?);
+        }
+        for run in &out.runs {
+            let id = &run.principal.run;
+            if let Some(goal) = self.0.ledger.goal(id).await? {
+                out.goals.insert(Key::Goal(id.clone()), Fact::Goal(goal));
+            }
+        }
+        Ok(out)
+    }
+
+    async fn run_fact(&self, id: &RunId) -> Result<RunFact, GateError> {
+        Ok(self.0.ledger.run(id).await?.ok_or_else(|| LedgerError::NoRun(id.clone()))?)
+    }
+
+    /// A request, whatever it is about.
+    pub async fn ask(&self, id: &ApprovalId) -> Result<Ask, GateError> {
+        Ok(self.0.ledger.approval(id).await?.ok_or_else(|| LedgerError::NoApproval(id.clone()))?)
+    }
+
+    /// A request about a plan with everything around it.
+    pub async fn plan_request(&self, ask: Ask) -> Result<PlanRequest, GateError> {
+        let (bundle, cages, now) = (self.bundle(), self.cages(), self.now());
+        let run = self.run_fact(&ask.run).await?;
+        let lineage = self.lineage(run.ancestors.first()).await?;
+        let goal = self.0.ledger.goal(&ask.run).await?;
+        let outlook = match &goal {
+            None => Err("the goal and the plan were erased".to_owned()),
+            Some(goal) => {
+                let stated = Stated {
+                    goal,
+                    run: &run,
+                    lineage: &lineage.runs,
+                    known: &lineage.goals,
+                    bundle: &bundle,
+                    cages: cages.as_deref(),
+                    now,
+                };
+                stated.outlook().map_err(|(_, why)| why)
+            }
+        };
+        let policy_changed = ask.plan.as_ref().is_some_and(|plan| plan.bundle != bundle.hash());
+        Ok(PlanRequest { state: ask.state_at(now), ask, run, goal, outlook, policy_changed })
+    }
+
+    /// The request about the plan of a run, once people have answered it, it has expired or the time is up.
+    pub async fn plan_answered(&self, run: &RunId, wait: Duration) -> Result<Option<Ask>, GateError> {
+        let Some(id) = self.run_fact(run).await?.plan_approval else { return Ok(None) };
+        let deadline = tokio::time::Instant::now() + wait;
+        let action = self.ask(&id).await?.action;
+        let bell = self.0.waits.listen(&action);
+        loop {
+            let ring = bell.next();
+            tokio::pin!(ring);
+            ring.as_mut().enable();
+            let ask = self.ask(&id).await?;
+            if ask.state_at(self.now()) != AskState::Pending || tokio::time::Instant::now() >= deadline {
+                return Ok(Some(ask));
+            }
+            tokio::select! {
+                () = &mut ring => {}
+                () = tokio::time::sleep_until(deadline) => {}
+            }
+        }
+    }
+
+    /// Whether people have agreed to the plan of a run.
+    pub(crate) async fn is_plan_agreed(&self, run: &RunId) -> Result<bool, GateError> {
+        let Some(id) = self.run_fact(run).await?.plan_approval else { return Ok(false) };
+        Ok(self.ask(&id).await?.state_at(self.now()) == AskState::Approved)
+    }
+
+    /// What waited for people in runs whose plan they have agreed to is asked about again: the plan may cover it.
+    pub(crate) async fn go_on_with(&self, runs: &BTreeSet<RunId>) -> Result<(), GateError> {
+        if runs.is_empty() {
+            return Ok(());
+        }
+        for ask in self.0.ledger.open_approvals(OPEN_MAX).await? {
+            if ask.plan.is_none() && runs.contains(&ask.run) && ask.state_at(self.now()) == AskState::Pending
+            {
+                self.0.waits.ring(&ask.action);
+                self.carry_on(&ask.action).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn wants(bundle: &Bundle, agent: &AgentId) -> bool {
+    bundle.agent(agent).is_some_and(|manifest| manifest.plans == Plans::Approve)
+}
+
+/// The run as it will be when it begins.
+fn before(
+    principal: &Principal,
+    goal: &Goal,
+    expires_at: Timestamp,
+    now: Timestamp,
+    lineage: &Lineage,
+) -> RunFact {
+    let parent = lineage.runs.first();
+    let labels = parent.map_or_else(Labels::default, |run| run.labels.clone());
+    RunFact {
+        principal: principal.clone(),
+        goal: Digest::of(goal.text.as_bytes()),
+        opened_at: now,
+        expires_at: parent.map_or(expires_at, |run| expires_at.min(run.expires_at)),
+        closed: None,
+        ancestors: lineage.runs.iter().map(|run| run.principal.run.clone()).collect(),
+        calls: 0,
+        late: labels.untrusted,
+        labels,
+        failing: None,
+        failures: 0,
+        next_seq: 0,
+        planned: true,
+        step: Place::default(),
+        plan_approval: None,
+        questions: 0,
+        trusted_bytes: 0,
+    }
+}

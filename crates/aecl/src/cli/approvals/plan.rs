@@ -1,0 +1,64 @@
+//! The steps of a plan that people are asked about.
+
+use crate::cli::show::{Field, Page, Tone, inert_line};
+use serde_json::Value;
+
+/// Whether the request is about a plan.
+pub(super) fn is_asked(ask: &Value) -> bool {
+    ask.text("/about") == "plan"
+}
+
+/// Every step, with what would make it ask by itself.
+pub(super) fn steps(page: &mut Page, ask: &Value) {
+    page.heading("Exactly these steps, in this order");
+    let steps = ask.items("/plan_steps");
+    if steps.is_empty() {
+        page.item("what they are is not known any more; do not agree to it");
+    }
+    for step in steps {
+        one(page, step);
+    }
+}
+
+fn one(page: &mut Page, step: &Value) {
+    let times = match step.pointer("/times").and_then(Value::as_u64) {
+        Some(1) | None => String::new(),
+        Some(n) => format!(", up to {n} times"),
+    };
+    let title = format!("{}. {}{times}", step.text("/number"), inert_line(&step.text("/name")));
+    page.gap().toned(Tone::Strong, &title);
+    let what = step.text("/what");
+    if !what.is_empty() {
+        page.field("does", &what);
+    }
+    let unnamed: Vec<&str> = step.items("/unnamed").iter().filter_map(Value::as_str).collect();
+    for argument in step.items("/arguments") {
+        let at = argument.text("/at");
+        let is = argument.text("/is").replace('_', " ");
+        page.field(at.trim_start_matches('/'), &format!("{is}:"));
+        for value in argument.items("/values") {
+            page.quote(&value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        }
+        if unnamed.iter().any(|u| *u == at || u.starts_with(&format!("{at}/"))) {
+            page.toned(Tone::Mind, "  only the plan names it; the goal does not");
+        }
+    }
+    for name in step.items("/anything").iter().filter_map(Value::as_str) {
+        page.field(&inert_line(name), "anything");
+    }
+    let undoable = step.pointer("/undoable").and_then(Value::as_bool).unwrap_or(false);
+    let undo = page.word(if undoable { Tone::Plain } else { Tone::Bad }, &inert_line(&step.text("/undo")));
+    page.line(format!("  {:<13} {undo}", "undo"));
+    page.field("risk", &step.text("/risk"));
+    for (i, why) in step.items("/because").iter().enumerate() {
+        page.field(if i == 0 { "asks because" } else { "" }, why.as_str().unwrap_or_default());
+    }
+    for open in step.items("/open") {
+        let required = open.pointer("/required").and_then(Value::as_bool).unwrap_or(true);
+        let then = if required { "every call asks by itself" } else { "a call that gives it asks by itself" };
+        page.field("left open", &format!("{}; {then}", open.text("/at").trim_start_matches('/')));
+    }
+    if step.pointer("/stale").and_then(Value::as_bool).unwrap_or(false) {
+        page.toned(Tone::Mind, "  its definition has changed since; a yes to the plan does not reach it");
+    }
+}

@@ -1,0 +1,97 @@
+//! Plans that people are asked about.
+
+use aecl_kernel::approval::{Ask, AskState};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// The request to people about the plan of a run.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct PlanApproval {
+    /// Its id.
+    pub id: String,
+    /// The page where people answer it.
+    pub url: String,
+    /// `pending`, `approved`, `rejected` (the run has ended with it), `expired` or `withdrawn` (the run has ended).
+    pub state: &'static str,
+    /// Until when people can answer, and a yes counts.
+    pub expires_at: String,
+}
+
+impl PlanApproval {
+    /// A request as it stands; `url` is where the pages are.
+    pub fn of(ask: &Ask, state: AskState, url: &str) -> Self {
+        Self {
+            id: ask.approval.to_string(),
+            url: format!("{url}/approvals/{}", ask.approval),
+            state: state.name(),
+            expires_at: ask.expires_at.to_string(),
+        }
+    }
+}
+
+/// A step of a plan that people are asked about.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct PlanStep {
+    /// Its number, from 1.
+    pub number: u32,
+    /// The name of the action.
+    pub name: String,
+    /// What the action does, as the catalogue says.
+    pub what: String,
+    /// How often, at most.
+    pub times: u32,
+    /// What its arguments may be.
+    pub arguments: Vec<PlanArgument>,
+    /// Names of its other arguments, which may be anything.
+    pub anything: Vec<String>,
+    /// What would be decided about it by itself: `allow`, `require_approval` or `block`.
+    pub verdict: &'static str,
+    /// Why it would ask by itself.
+    pub because: Vec<String>,
+    /// How risky it is at most, 0.00 to 1.00.
+    pub risk: String,
+    /// How it can be undone, or that it cannot.
+    pub undo: String,
+    /// Whether it can be.
+    pub undoable: bool,
+    /// What holds the program that carries it out, and because of what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cage: Option<String>,
+    /// A yes to the plan can be enough for it: nothing that matters, and that it cannot go without, is left open.
+    pub covered: bool,
+    /// Arguments that matter and are left open. A call that gives one is asked about by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<PlanOpen>,
+    /// Destinations that nobody but the plan names, as JSON pointers into the arguments.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unnamed: Vec<String>,
+    /// The definition of the action has changed since people were asked, so a yes does not reach it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
+}
+
+/// What an argument of a step may be.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct PlanArgument {
+    /// Where it stands in the arguments, as a JSON pointer.
+    pub at: String,
+    /// Its role, such as `dest_account`, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<&'static str>,
+    /// `equals`, `one_of` or `at_most`.
+    pub is: &'static str,
+    /// The value, the values, or the most.
+    pub values: Vec<Value>,
+}
+
+/// An argument that matters and that a step leaves open.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct PlanOpen {
+    /// Where it stands in the arguments, as a JSON pointer in which `*` is any step.
+    pub at: String,
+    /// Its role, such as `dest_account`.
+    pub class: &'static str,
+    /// The action cannot go without it, so every call is asked about.
+    pub required: bool,
+}
