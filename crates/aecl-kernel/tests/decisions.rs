@@ -193,6 +193,24 @@ impl Scene {
                 self.world.probed(&["native, no limit"], Some(Tier::Native));
                 self.set("untrusted text read");
             }
+            "gvisor and a machine are here" => {
+                let machine = "firecracker (microvm), no views, no overlays, no way out, a size";
+                self.world.probed(&["runsc (gvisor), no overlays, no way out", machine], None);
+            }
+            "native, gvisor and a machine" => {
+                let machine = "firecracker (microvm), no views, no overlays, no way out, a size";
+                self.world.probed(&["native", "runsc (gvisor), no overlays, no way out", machine], None);
+            }
+            "untrusted, all of them" => {
+                self.set("native, gvisor and a machine");
+                self.set("untrusted text read");
+            }
+            "untrusted, all accepted" => {
+                let machine = "firecracker (microvm), no views, no overlays, no way out, a size";
+                let gvisor = "runsc (gvisor), no overlays, no way out";
+                self.world.probed(&["native", gvisor, machine], Some(Tier::Native));
+                self.set("untrusted text read");
+            }
 
             "token expired" => self.proposal.credential.expires_at = self.world.now,
             "token revoked" => self.world.revoke("tok_1"),
@@ -941,6 +959,17 @@ fn decisions_are_what_the_page_says() {
     ];
     page.rows("ops_agent", "run_test_suite", json!({}), &here);
     page.rows("ops_agent", "try_patch", json!({}), &here);
+    // What is strong enough must also be able: a layer above a view, a way out, a program without a limit.
+    let able = [
+        "native is here",
+        "gvisor and a machine are here",
+        "native, gvisor and a machine",
+        "untrusted, all of them",
+        "untrusted, all accepted",
+    ];
+    for action in ["run_test_suite", "format_project", "fetch_packages", "try_patch"] {
+        page.rows("ops_agent", action, json!({}), &able);
+    }
 
     page.title("A tool that was imported");
     page.rows(

@@ -236,6 +236,8 @@ async fn the_self_test_runs_in_a_machine() {
     assert!(found[0].available, "{}", found[0].reason);
     assert!(found[0].attacks.len() > 15 && found[0].version.contains("QEMU"), "{found:?}");
     assert_eq!(found[0].backend.tier(), Tier::Process);
+    let nothing = Offers { views: false, overlays: false, listener: false, unlimited_memory: false };
+    assert_eq!(found[0].offers, nothing);
 }
 
 /// Not a test of its own: without the switch for tests.

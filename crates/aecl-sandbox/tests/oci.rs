@@ -190,6 +190,39 @@ async fn a_listener_serves_this_program_or_is_refused() {
     }
 }
 
+/// Decisions rest on what the probe says of a backend; so each thing that it offers can be built, and what it
+/// does not offer is refused before anything runs.
+#[tokio::test]
+async fn what_a_backend_offers_is_what_can_be_built_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let view = |access| View { source: dir.path().into(), at: "/project".into(), access };
+    for found in probe(&Backend::all()).await.into_iter().filter(|found| found.available) {
+        let cage = Cage { backend: found.backend.clone(), ..cage() };
+        let limits = Limits { memory_max_bytes: None, ..cage.limits };
+        for (what, offered, cage) in [
+            ("views", found.offers.views, Cage { views: vec![view(Access::ReadOnly)], ..cage.clone() }),
+            ("overlays", found.offers.overlays, Cage { views: vec![view(Access::Overlay)], ..cage.clone() }),
+            (
+                "listener",
+                found.offers.listener,
+                Cage { network: Network::Listener { port: 3128 }, ..cage.clone() },
+            ),
+            ("unlimited memory", found.offers.unlimited_memory, Cage { limits, ..cage.clone() }),
+        ] {
+            match run(shell("true"), cage).await {
+                Ok(end) => assert!(offered && end.outcome == Outcome::Exited(0), "{} {what}", found.backend),
+                Err(error) => {
+                    assert!(
+                        !offered && matches!(error, SandboxError::BadCage(_)),
+                        "{} {error}",
+                        found.backend
+                    );
+                }
+            }
+        }
+    }
+}
+
 /// Case 14.
 #[tokio::test]
 async fn a_working_directory_that_is_a_descriptor_leads_nowhere() {

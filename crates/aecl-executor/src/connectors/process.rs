@@ -27,6 +27,7 @@ use crate::egress::{Names, SystemNames};
 use crate::vault::Vault;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
 pub use aecl_sandbox::VirtualMachine;
+pub use cages::recorded;
 use cages::{Cages, tier};
 pub use spec::{AccessSpec, LimitsSpec, ProcessSpec, ViewSpec};
 pub use way_out::WayOut;
@@ -77,8 +78,8 @@ enum ProcessError {
     Sandbox(SandboxError),
     #[error("nothing that was found out about this host holds a program in `{0}` or stronger; `aecl doctor`")]
     NoCage(cage::Tier),
-    #[error("nothing here enforces the limits that it has of memory and processor time; `aecl doctor`")]
-    NotEnforced,
+    #[error("nothing here that holds a program in `{least}` or stronger gives it all that it needs: {lacks}")]
+    Unable { least: cage::Tier, lacks: String },
     #[error("the permit does not say how strongly the program must be held; report this")]
     NoTier,
     #[error("the permit asks for `{least}`, and the program was held by `{held}`; it was ended, report this")]
@@ -98,7 +99,9 @@ impl ProcessError {
             Self::Sandbox(SandboxError::Unavailable { .. }) | Self::NoCage(_) | Self::NoTier => {
                 "sandbox_unavailable"
             }
-            Self::Sandbox(SandboxError::Unenforceable { .. }) | Self::NotEnforced => "sandbox_unenforceable",
+            Self::Sandbox(SandboxError::Unenforceable { .. }) | Self::Unable { .. } => {
+                "sandbox_unenforceable"
+            }
             Self::Sandbox(SandboxError::NotInCage { .. } | SandboxError::NoProgram) => "process_not_started",
             Self::Sandbox(_) | Self::Worker | Self::Weaker { .. } => "sandbox_failed",
             Self::Credentials(credentials::NotReady::Vault(_)) => "secret_missing",
@@ -234,7 +237,7 @@ async fn run(
     let (mut program, input) = prepare(call, spec)?;
     let list = spec.check().map_err(ProcessError::Arguments)?;
     let least = call.tier.ok_or(ProcessError::NoTier)?;
-    let fit = process.cages.fit(least, &spec.limits)?;
+    let fit = process.cages.fit(least, spec.needs())?;
     let clocks = spec.clocks(call.timeout(), call.task_left());
     let mut cage = spec.cage(fit.backend().clone(), clocks);
     let mut ready = credentials::ready(spec, &process.vault).await.map_err(ProcessError::Credentials)?;

@@ -1,24 +1,29 @@
 //! `aecl doctor --sandbox`: builds a cage by everything that this host may have for it, attacks each from
 //! inside, and says what came of it. That a program, a file or `/dev/kvm` is there is no answer.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::{Error, Exit, Result};
 use crate::cli::runtime;
 use crate::cli::show::{self, Page, Tone, count};
+use aecl_executor::connectors::process::recorded;
 use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::bundle::Bundle;
-use aecl_kernel::cage;
+use aecl_kernel::cage::{Cages, Choice, Demand, Needs, Tier};
 use aecl_sandbox::{
-    Backend, Cage, Clocks, Found, Limits, Network, Outcome, Program, Tier, VirtualMachine, probe,
+    Backend, Cage, Clocks, Found, Limits, Network, Offers, Outcome, Program, VirtualMachine, probe,
 };
 use serde::Serialize;
 use serde_json::json;
 
 /// The longest description of machines.
 const MACHINES_MAX_BYTES: u64 = 1 << 20;
+
+/// How many of the actions that would be blocked are named on the page.
+const BLOCKED_SHOWN: usize = 5;
 
 /// One backend, and what came of it.
 #[derive(Debug, Serialize)]
@@ -32,6 +37,8 @@ struct Row {
     /// Limits that are enforced.
     memory_limit: bool,
     processor_limit: bool,
+    /// What else it gives a program.
+    gives: Vec<&'static str>,
     attacks_tried: usize,
     attacks_refused: usize,
     /// From the call to the end of `true`; absent where nothing could be started.
@@ -50,23 +57,19 @@ pub(super) fn run(home: &Home, machines: Option<&Path>, json: bool) -> Result {
         backends.extend(read(path)?);
     }
     let machines = backends.len() > Backend::all().len();
-    let rows = runtime()?.block_on(async {
-        let mut rows = Vec::new();
+    let (rows, found) = runtime()?.block_on(async {
+        let (mut rows, mut all) = (Vec::new(), Vec::new());
         for backend in &backends {
             for found in probe(std::slice::from_ref(backend)).await {
                 let start = if found.available { start_time(&found).await } else { None };
+                all.extend(recorded(&found));
                 rows.push(row(found, start));
             }
         }
-        rows
+        (rows, all)
     });
-    let needs: Vec<Need> = needs
-        .into_iter()
-        .map(|need| {
-            let met = rows.iter().any(|row| row.available && covers(row, need.tier));
-            Need { met, ..need }
-        })
-        .collect();
+    let cages = Cages { found, lowered: None };
+    let needs: Vec<Need> = needs.into_iter().map(|need| need.against(&cages)).collect();
     let sound = needs.iter().all(|need| need.met || !need.always);
     if json {
         show::print_json(&json!({"sound": sound, "needs": needs, "backends": rows}));
@@ -79,17 +82,35 @@ pub(super) fn run(home: &Home, machines: Option<&Path>, json: bool) -> Result {
 /// What this installation's actions need.
 #[derive(Debug, Serialize)]
 struct Need {
-    #[serde(serialize_with = "by_name")]
     tier: Tier,
     #[serde(rename = "for")]
     what: String,
     /// They never run without. Otherwise they are blocked in some runs only.
     always: bool,
     met: bool,
+    /// Why each action that would be blocked would be.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    blocked: BTreeMap<String, String>,
+    #[serde(skip)]
+    programs: Vec<(String, Needs)>,
 }
 
-fn by_name<S: serde::Serializer>(tier: &Tier, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    serializer.serialize_str(tier.name())
+impl Need {
+    /// The same, with what comes of it on this host.
+    fn against(mut self, cages: &Cages) -> Self {
+        for (name, needs) in &self.programs {
+            let (tier, needs) = (self.tier, *needs);
+            let demand = Demand { tier, why: "the policy asks for it".into(), needs };
+            let why = match cages.choose(tier, needs) {
+                Choice::Held { .. } => continue,
+                Choice::Nothing => cages.lack(tier),
+                Choice::Unable => cages.unable(&demand),
+            };
+            self.blocked.insert(name.clone(), why);
+        }
+        self.met = self.blocked.is_empty();
+        self
+    }
 }
 
 /// The policy of this installation. A host can be tried before there is one.
@@ -108,29 +129,22 @@ fn needs(bundle: Option<&Bundle>) -> Vec<Need> {
         return Vec::new();
     }
     let asked = caged.iter().filter_map(|(_, typed)| typed.manifest.min_tier);
-    let least =
-        asked.chain(bundle.agents().filter_map(|agent| agent.min_tier)).max().unwrap_or(cage::Tier::Native);
+    let least = asked.chain(bundle.agents().filter_map(|agent| agent.min_tier)).max().unwrap_or(Tier::Native);
     let untrusted = bundle.cages().untrusted_tier;
     let run = if caged.len() == 1 { "runs a program" } else { "run programs" };
     let what = format!("{} that {run}", count(caged.len(), "action"));
-    let mut needs = vec![Need { tier: of(least), what, always: true, met: false }];
+    let programs: Vec<_> =
+        caged.iter().filter_map(|(name, typed)| Some((name.to_string(), typed.cage?))).collect();
+    let need = |tier: Tier, what: String, always: bool| {
+        let (blocked, programs) = (BTreeMap::new(), programs.clone());
+        Need { tier, what, always, met: false, blocked, programs }
+    };
+    let mut needs = vec![need(least, what, true)];
     if untrusted > least {
         let what = "programs in runs that have read what strangers may have written".to_owned();
-        needs.push(Need { tier: of(untrusted), what, always: false, met: false });
+        needs.push(need(untrusted, what, false));
     }
     needs
-}
-
-fn of(tier: cage::Tier) -> Tier {
-    match tier {
-        cage::Tier::Native => Tier::Native,
-        cage::Tier::Gvisor => Tier::Gvisor,
-        cage::Tier::Microvm => Tier::Microvm,
-    }
-}
-
-fn covers(row: &Row, tier: Tier) -> bool {
-    Tier::ALL.into_iter().any(|found| found.name() == row.tier && found >= tier)
 }
 
 fn read(path: &Path) -> std::result::Result<Vec<Backend>, Error> {
@@ -157,11 +171,24 @@ fn row(found: Found, start: Option<Duration>) -> Row {
         version: found.version,
         memory_limit: found.enforced.memory,
         processor_limit: found.enforced.cpu,
+        gives: gives(found.offers),
         // The last one is no attack: it must work.
         attacks_tried: found.attacks.len().saturating_sub(1),
         attacks_refused: found.attacks.iter().filter(|attack| attack.errno.is_some()).count(),
         start_ms: start.map(|start| start.as_millis()),
     }
+}
+
+fn gives(offers: Offers) -> Vec<&'static str> {
+    [
+        (offers.views, "views"),
+        (offers.overlays, "layers above views"),
+        (offers.listener, "a way out (`egress`)"),
+        (offers.unlimited_memory, "no limit of memory"),
+    ]
+    .into_iter()
+    .filter_map(|(given, what)| given.then_some(what))
+    .collect()
 }
 
 /// How long a cage takes that does nothing, from the call to its end.
@@ -208,6 +235,8 @@ fn page(rows: &[Row], needs: &[Need], has_machines: bool) -> Page {
             let start =
                 row.start_ms.map_or_else(String::new, |ms| format!("; start to end of `true`: {ms} ms"));
             about.push(format!("limits: {limits}{start}"));
+            let gives = if row.gives.is_empty() { "nothing more".to_owned() } else { row.gives.join(", ") };
+            about.push(format!("on demand: {gives}"));
         }
         about.push(row.version.clone());
         for text in about {
@@ -234,6 +263,12 @@ fn page(rows: &[Row], needs: &[Need], has_machines: bool) -> Page {
         };
         let word = page.word(tone, word);
         page.line(format!("{word}: tier {} for {}{then}.", need.tier, need.what));
+        // Each by itself where some have what they need; otherwise one reason is that of all.
+        let some = need.blocked.len() < need.programs.len();
+        for (name, why) in need.blocked.iter().take(if some { BLOCKED_SHOWN } else { 1 }) {
+            let whose = if some { format!("`{name}`: ") } else { String::new() };
+            page.line(format!("          {}", show::inert_line(&format!("{whose}{why}"))));
+        }
     }
     page
 }
