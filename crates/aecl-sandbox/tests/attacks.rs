@@ -5,6 +5,8 @@
 //! too, by the same program as the same user.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, unsafe_code, reason = "tests")]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -16,6 +18,8 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+
+use common::machine::{emulated, machine};
 
 use aecl_sandbox::{Access, Backend, Cage, Clocks, Limits, Network, Outcome, Program, View, run};
 
@@ -198,13 +202,57 @@ fn no_attack_gets_through_as_root_or_as_an_ordinary_user() {
         all(false, "this user");
         return;
     }
-    let (root, user) = (all(false, "root"), all(true, "an ordinary user"));
+    let (root, user, machine) = (all(false, "root"), all(true, "an ordinary user"), in_a_machine());
     // The control: an attack that nobody could carry out anyway shows nothing.
     let native = root[0].as_ref().unwrap();
     let shown = native.values().filter(|came| succeeds(&came[0])).count();
     assert!(shown * 4 >= native.len() * 3, "only {shown} of {} attacks work outside", native.len());
-    compare(&root, &user);
+    compare(&root, &user, machine.as_ref());
 }
+
+/// What attacks look for on a host. In a machine there is none of it.
+const OF_NOBODY: [(&str, &str); 11] = [
+    ("ATTACK_FILE", "/home/canary"),
+    ("ATTACK_PORT", "9"),
+    ("ATTACK_SOCKET", "/run/socket"),
+    ("ATTACK_ABSTRACT", "aecl-nobody"),
+    ("ATTACK_SHM", "178257920"),
+    ("ATTACK_QUEUE", "/aecl-nobody"),
+    ("ATTACK_PID", "999999"),
+    ("ATTACK_SECRET_1", "the-half-and-"),
+    ("ATTACK_SECRET_2", "the-other-half"),
+    ("ATTACK_HOSTNAME", "(none)"),
+    ("ATTACK_SETUID", "/usr/bin/attacker"),
+];
+
+/// By the same program in the cage that is inside of a machine. What it looks for is on the host, which is not
+/// even there, so the rows show what the inside holds back by itself. Emulated, so nothing is shown of the
+/// boundary around it. Without a kernel for it, its column is not compared.
+fn in_a_machine() -> Option<Results> {
+    let backend = emulated(machine()?);
+    let minutes = Duration::from_secs(120);
+    let mut cage = Cage {
+        clocks: Clocks { call: minutes, task_left: minutes, lifetime_left: minutes },
+        ..cage(backend, vec![])
+    };
+    cage.limits.memory_max_bytes = Some(96 << 20);
+    let env = OF_NOBODY.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let program = Program { argv: vec!["attacker".into(), "all".into()], env, cwd: None };
+    let ended = tokio::runtime::Runtime::new().unwrap().block_on(run(program, cage)).unwrap();
+    let out = ended.stdout.for_display();
+    assert_eq!(ended.outcome, Outcome::Exited(0), "{out}{}", ended.stderr.for_display());
+    let mut results = Results::new();
+    for line in out.lines() {
+        let words: Vec<&str> = line.split('\t').collect();
+        results
+            .insert((words[0].parse().unwrap(), words[1].to_owned()), [String::new(), words[2].to_owned()]);
+    }
+    assert_held(&results, MACHINE, "nobody");
+    Some(results)
+}
+
+/// How the page calls it. It satisfies no tier.
+const MACHINE: &str = "machine, emulated";
 
 /// What is on the page, in its order: our own cage, and those of the runtimes.
 const COLUMNS: [&str; 4] = ["native", "runc", "crun", "runsc"];
@@ -228,11 +276,12 @@ fn succeeds(outside: &str) -> bool {
     outside == "works" || outside.starts_with("reaches")
 }
 
-fn matrix(root: &[Option<Results>; 4], user: &[Option<Results>; 4]) -> String {
+fn matrix(root: &[Option<Results>; 4], user: &[Option<Results>; 4], machine: Option<&Results>) -> String {
     let mut text = String::from(BEGIN);
     let heads = COLUMNS.join(" | ");
-    writeln!(text, "\n| case | attack | root, outside | {heads} | user, outside | {heads} |").unwrap();
-    writeln!(text, "|{}", "---|".repeat(4 + 2 * COLUMNS.len())).unwrap();
+    writeln!(text, "\n| case | attack | root, outside | {heads} | user, outside | {heads} | {MACHINE} |")
+        .unwrap();
+    writeln!(text, "|{}", "---|".repeat(5 + 2 * COLUMNS.len())).unwrap();
     for key in root[0].as_ref().unwrap().keys() {
         let (case, name) = key;
         write!(text, "| {case} | {name} |").unwrap();
@@ -242,18 +291,19 @@ fn matrix(root: &[Option<Results>; 4], user: &[Option<Results>; 4]) -> String {
                 write!(text, " **{}** |", results.as_ref().map_or("-", |results| &results[key][1])).unwrap();
             }
         }
-        text += "\n";
+        let came = machine.and_then(|results| results.get(key));
+        writeln!(text, " **{}** |", came.map_or("-", |came| &came[1])).unwrap();
     }
     text + "\n"
 }
 
 /// The page must say what happens in the cage, wherever the same happens outside. A kernel that lacks a file
 /// or a call answers differently on both sides.
-fn compare(root: &[Option<Results>; 4], user: &[Option<Results>; 4]) {
+fn compare(root: &[Option<Results>; 4], user: &[Option<Results>; 4], machine: Option<&Results>) {
     let page = fs::read_to_string(PAGE).unwrap();
     let (head, rest) = page.split_once(BEGIN).expect("the page has a place for the matrix");
     let (old, tail) = rest.split_once(END).expect("the matrix has an end");
-    let new = matrix(root, user);
+    let new = matrix(root, user, machine);
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         fs::write(PAGE, format!("{head}{new}{END}{tail}")).unwrap();
         return;
@@ -269,20 +319,21 @@ fn compare(root: &[Option<Results>; 4], user: &[Option<Results>; 4]) {
     for (old, new) in old.iter().zip(&new) {
         assert_eq!(old.len(), new.len(), "the page has other columns; UPDATE_EXPECT=1 rewrites it");
         assert_eq!(old[1..3], new[1..3], "the page has other attacks; UPDATE_EXPECT=1 rewrites it");
-        for outside in [root_outside, user_outside] {
-            for (index, name) in COLUMNS.iter().enumerate() {
-                let inside = outside + 1 + index;
-                // A newer gVisor knows more of Linux; that nothing gets through is asserted above.
-                let comparable = new[inside] != "**-**" && old[inside] != "**-**" && *name != "runsc";
-                let same_machine = old[outside] == new[outside] && comparable;
-                let row = &new[2];
-                assert!(
-                    !same_machine || old[inside] == new[inside],
-                    "{row}, `{name}`: {} is on the page and came out {}; UPDATE_EXPECT=1 rewrites it",
-                    old[inside],
-                    new[inside]
-                );
-            }
+        let of = |outside: usize| (0..COLUMNS.len()).map(move |index| (outside, outside + 1 + index));
+        // The machine's last: its own kernel answers, whatever this one does outside.
+        let machine = user_outside + 1 + COLUMNS.len();
+        for (outside, inside) in of(root_outside).chain(of(user_outside)).chain([(machine, machine)]) {
+            // A newer gVisor knows more of Linux; that nothing gets through is asserted above.
+            let name = if inside == machine { MACHINE } else { COLUMNS[inside - outside - 1] };
+            let comparable = new[inside] != "**-**" && old[inside] != "**-**" && name != "runsc";
+            let same_machine = (outside == inside || old[outside] == new[outside]) && comparable;
+            let row = &new[2];
+            assert!(
+                !same_machine || old[inside] == new[inside],
+                "{row}, `{name}`: {} is on the page and came out {}; UPDATE_EXPECT=1 rewrites it",
+                old[inside],
+                new[inside]
+            );
         }
     }
 }

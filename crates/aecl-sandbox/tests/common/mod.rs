@@ -1,6 +1,8 @@
 //! What the tests of cages share.
 #![allow(dead_code, reason = "each file of tests takes what it needs")]
 
+pub mod machine;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
