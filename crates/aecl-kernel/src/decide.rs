@@ -14,7 +14,7 @@ use crate::code::{self, Code};
 use crate::evidence::Evidence;
 use crate::facts::{ActionState, Facts, Hold, Rate};
 use crate::id::{ActionId, ApprovalId};
-use crate::past::{Added, Trace};
+use crate::past::Added;
 use crate::risk::Risk;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -373,6 +373,8 @@ pub struct Findings {
     pub holds: Vec<Hold>,
     /// How an allow leaves the rates.
     pub rates: Vec<(String, Rate)>,
+    /// What an allow adds to what is known of the agent.
+    pub adds: Vec<Added>,
     check: &'static str,
 }
 
@@ -437,7 +439,7 @@ fn judge(question: &Question<'_>, fresh: &Fresh) -> (Decision, Option<Ask>) {
         (check.run)(question, &mut findings);
     }
     findings.check = "replay";
-    let Findings { list, policies, risk, holds, rates, .. } = findings;
+    let Findings { list, policies, risk, holds, rates, adds, .. } = findings;
     let verdict = list.iter().map(|f| f.verdict).max().unwrap_or(Verdict::Allow);
     let mut decision = Decision {
         verdict,
@@ -450,7 +452,7 @@ fn judge(question: &Question<'_>, fresh: &Fresh) -> (Decision, Option<Ask>) {
         approval: None,
         holds,
         rates,
-        adds: adds(question),
+        adds,
         replays: None,
     };
     if let Some(original) = replayed(question, &decision) {
@@ -470,12 +472,6 @@ fn judge(question: &Question<'_>, fresh: &Fresh) -> (Decision, Option<Ask>) {
         decision.obligations.clear();
     }
     (decision, ask)
-}
-
-/// What a permit adds to the agent's past. Where the past was not looked up, nothing.
-fn adds(question: &Question<'_>) -> Vec<Added> {
-    let Some(past) = &question.facts.past else { return Vec::new() };
-    Trace::of(question.action, question.facts.holders(&question.action.principal)).added(&past.first)
 }
 
 /// The recorded action, if this is the same proposal again and its proposer may still be answered.

@@ -77,6 +77,14 @@ impl Offers {
     }
 }
 
+impl Found {
+    /// The smallest cage in which anything runs, with every limit that is enforced.
+    #[must_use]
+    pub fn cage(&self) -> Cage {
+        Cage { views: Vec::new(), network: Network::None, ..smallest(self) }
+    }
+}
+
 /// One attack of the self-test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attack {

@@ -42,6 +42,8 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         },
         q.bundle.weights(),
     );
+    // Where the past was not looked up, nothing is added to it.
+    findings.adds = q.facts.past.as_ref().map_or_else(Vec::new, |past| trace.added(&past.first));
     let Some(agent) = q.bundle.agent(&q.action.principal.agent) else { return };
     let threshold = agent.auto_approve_points();
     if findings.risk.points > threshold {

@@ -129,8 +129,7 @@ const PLURALS: &[&str] = &[
     "rest",
 ];
 
-/// Words with a capital that name nobody: a goal has them for other reasons, and so has a stranger's title.
-const NO_NAMES: &[&str] = &[
+const MONTHS: &[&str] = &[
     "january",
     "february",
     "march",
@@ -143,14 +142,8 @@ const NO_NAMES: &[&str] = &[
     "october",
     "november",
     "december",
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
 ];
+const WEEKDAYS: &[&str] = &["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 /// What records are, rather than which.
 const RECORDS: &[&str] = &[
     "account",
@@ -190,11 +183,16 @@ const RECORDS: &[&str] = &[
 /// The most words that a name has.
 const NAME_WORDS: usize = 3;
 
+/// Words with a capital that name nobody: a goal has them for other reasons, and so has a stranger's title.
+fn is_month_or_day(word: &str) -> bool {
+    MONTHS.contains(&word) || WEEKDAYS.contains(&word)
+}
+
 /// Whether a word is written as a name is.
 fn is_name(word: &str) -> bool {
     let bare = canon::bare(word);
     let capital = word.chars().next().is_some_and(char::is_uppercase) && word.chars().count() >= 3;
-    capital && !is_filler(&bare) && !NO_NAMES.contains(&bare.as_str())
+    capital && !is_filler(&bare) && !is_month_or_day(&bare)
 }
 
 /// What begins a matter of its own.
@@ -294,8 +292,7 @@ impl Reading {
         };
         let ordered =
             |w: &str| self.words.iter().enumerate().all(|(i, own)| own.text != w || own.opens || begins(i));
-        let telling =
-            |w: &str| w.len() >= 4 && !is_filler(w) && !RECORDS.contains(&w) && !NO_NAMES.contains(&w);
+        let telling = |w: &str| w.len() >= 4 && !is_filler(w) && !RECORDS.contains(&w) && !is_month_or_day(w);
         let tells = phrase.split(' ').any(|w| telling(w) && !canon::is_date(w) && !ordered(w));
         (quoted || tells) && self.has_phrase(&phrase)
     }
@@ -489,7 +486,7 @@ impl Reading {
             }
         }
         // A month or a day has its capital from itself.
-        for name in names.into_iter().filter(|name| !name.split(' ').all(|w| NO_NAMES.contains(&w))) {
+        for name in names.into_iter().filter(|name| !name.split(' ').all(is_month_or_day)) {
             self.note(Kind::Phrase, Some(name), How::Proper);
         }
     }
@@ -614,20 +611,6 @@ impl Reading {
 
 /// Whether a number is part of a date or time: a day, a year, an hour.
 fn is_calendar(digits: &str, before: &str, after: &str) -> bool {
-    const MONTHS: [&str; 12] = [
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-    ];
     const UNITS: [&str; 14] = [
         "am", "pm", "o'clock", "hour", "hours", "minutes", "minute", "day", "days", "week", "weeks", "month",
         "months", "year",

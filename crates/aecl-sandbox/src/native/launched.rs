@@ -55,24 +55,18 @@ pub(super) struct Pipes {
 impl Launched {
     pub(super) fn new(control: Control, child: Child, pipes: Pipes, order: &Order, level: Level) -> Self {
         let left = Duration::from_nanos(order.deadline_ns);
-        Self {
-            stdin: Some(pipes.stdin),
-            stdout: Some(pipes.stdout),
-            stderr: Some(pipes.stderr),
-            control,
-            reports: None,
-            child: Some(child),
-            groups: groups_of(order),
-            deadline: Instant::now() + left.min(FAR) + GRACE,
-            level,
-            findings: Findings::default(),
-        }
+        let nobody_yet = Self::until(control, pipes, (left, level));
+        Self { child: Some(child), groups: groups_of(order), ..nobody_yet }
     }
 
     /// What somebody holds who stands in for a launcher: it gets `theirs`, says over that what a launcher
     /// says, and keeps these clocks.
     fn stood_in_for(control: Control, pipes: Pipes, clocks: Clocks) -> Self {
-        let (left, level) = clocks.deadline();
+        Self::until(control, pipes, clocks.deadline())
+    }
+
+    /// Nobody's process, which ends when this time is over.
+    fn until(control: Control, pipes: Pipes, (left, level): (Duration, Level)) -> Self {
         Self {
             stdin: Some(pipes.stdin),
             stdout: Some(pipes.stdout),

@@ -153,7 +153,7 @@ fn plain_secrets(server: &str, transport: &Transport) -> Vec<String> {
 }
 
 fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
-    let caged = |t: &TypedAction| t.manifest.connector.get("kind").is_some_and(|kind| kind == "process");
+    let caged = |t: &TypedAction| t.cage.is_some();
     let bare = names(bundle, |t| t.manifest.effect == Effect::Execute && !caged(t));
     if !bare.is_empty() {
         return not_met(
@@ -168,9 +168,7 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
     } else {
         format!("; {} that you chose run as your user", count(servers, "MCP server"))
     };
-    let tiers = bundle.catalogue().iter().filter(|(_, t)| caged(t)).filter_map(|(_, t)| t.manifest.min_tier);
-    let tiers = tiers.chain(bundle.agents().filter_map(|agent| agent.min_tier));
-    let least = tiers.max().unwrap_or(Tier::Native);
+    let least = least_tier(bundle);
     let caged = names(bundle, caged);
     if caged.is_empty() {
         return not_yet(format!("no action is declared to run code (effect `execute`){servers}"));
@@ -232,6 +230,13 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
             )),
         )),
     }
+}
+
+/// How strongly the programs of this policy are held whatever their runs have read.
+pub(super) fn least_tier(bundle: &Bundle) -> Tier {
+    let caged = bundle.catalogue().iter().filter(|(_, typed)| typed.cage.is_some());
+    let asked = caged.filter_map(|(_, typed)| typed.manifest.min_tier);
+    asked.chain(bundle.agents().filter_map(|agent| agent.min_tier)).max().unwrap_or(Tier::Native)
 }
 
 fn timeouts(bundle: &Bundle) -> Said {

@@ -13,9 +13,7 @@ use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::bundle::Bundle;
 use aecl_kernel::cage::{Cages, Choice, Demand, Needs, Tier};
-use aecl_sandbox::{
-    Backend, Cage, Clocks, Found, Limits, Network, Offers, Outcome, Program, VirtualMachine, probe,
-};
+use aecl_sandbox::{Backend, Found, Offers, Outcome, Program, VirtualMachine, probe};
 use serde::Serialize;
 use serde_json::json;
 
@@ -128,8 +126,7 @@ fn needs(bundle: Option<&Bundle>) -> Vec<Need> {
     if caged.is_empty() {
         return Vec::new();
     }
-    let asked = caged.iter().filter_map(|(_, typed)| typed.manifest.min_tier);
-    let least = asked.chain(bundle.agents().filter_map(|agent| agent.min_tier)).max().unwrap_or(Tier::Native);
+    let least = super::checklist::least_tier(bundle);
     let untrusted = bundle.cages().untrusted_tier;
     let run = if caged.len() == 1 { "runs a program" } else { "run programs" };
     let what = format!("{} that {run}", count(caged.len(), "action"));
@@ -193,27 +190,9 @@ fn gives(offers: Offers) -> Vec<&'static str> {
 
 /// How long a cage takes that does nothing, from the call to its end.
 async fn start_time(found: &Found) -> Option<Duration> {
-    let time = Duration::from_secs(30);
-    let cage = Cage {
-        backend: found.backend.clone(),
-        views: Vec::new(),
-        network: Network::None,
-        limits: Limits {
-            memory_max_bytes: found.enforced.memory.then_some(64 << 20),
-            cpu_max_millicores: None,
-            processes_max: 8,
-            scratch_max_bytes: 1 << 20,
-            scratch_files_max: 64,
-            file_max_bytes: 1 << 20,
-            open_files_max: 64,
-            output_kept_max_bytes: 4_096,
-            output_max_bytes: 4_096,
-        },
-        clocks: Clocks { call: time, task_left: time, lifetime_left: time },
-    };
     let program = Program { argv: vec!["true".into()], env: Default::default(), cwd: None };
     let begun = Instant::now();
-    let ended = aecl_sandbox::run(program, cage).await.ok()?;
+    let ended = aecl_sandbox::run(program, found.cage()).await.ok()?;
     (ended.outcome == Outcome::Exited(0)).then(|| begun.elapsed())
 }
 
