@@ -253,7 +253,7 @@ fn ingested() {
         let mut took: Vec<Duration> = (0..30)
             .map(|_| {
                 let start = Instant::now();
-                drop(std::hint::black_box(ingest(&action, output.as_bytes(), false, None)));
+                drop(std::hint::black_box(ingest(&action, output.as_bytes(), false, None, false)));
                 start.elapsed()
             })
             .collect();
@@ -363,6 +363,7 @@ async fn client(ledger: &Ledger, bundle: &Arc<Bundle>, principal: &Principal, nu
             trusted: Vec::new(),
             latency_ms: 12,
             sandbox: "none".into(),
+            traffic: None,
             resolved_by: None,
         };
         ledger.conclude(conclusion, NOON).await.unwrap();

@@ -10,7 +10,7 @@ use aecl_executor::{Carry, DryRun, Outcome};
 use aecl_kernel::action::{Action, Mode, Proposal};
 use aecl_kernel::approval::{Ask, AskState};
 use aecl_kernel::catalogue::TypedAction;
-use aecl_kernel::catalogue::flow::Endorses;
+use aecl_kernel::catalogue::flow::{Endorses, Form};
 use aecl_kernel::decide::{Decision, Permit, Verdict};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{Event, OutcomeKind};
@@ -22,6 +22,7 @@ use aecl_kernel::labels::ingest::{Ingested, ingest};
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
 use aecl_ledger::{Conclusion, LedgerError, PayloadKind, Receipt, Recorded, Rule, Ruling};
+use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -318,10 +319,12 @@ impl Gate {
             (permit.get().id().clone(), permit.get().decision().clone(), permit.get().at());
         let Principal { agent, run, .. } = permit.get().action().principal.clone();
         let name = permit.get().action().typed.clone();
+        let arguments = permit.get().action().arguments.value().as_object();
+        let whole = arguments.is_some_and(|arguments| arguments.values().all(Value::is_null));
         let most = self.config().limits.output_bytes_max;
         self.0.underway.fetch_add(1, Ordering::SeqCst);
         let outcome = self.0.executor.perform(permit, carry, most).await;
-        let concluded = match self.take_in(name.as_deref(), &run, &outcome).await {
+        let concluded = match self.take_in(name.as_deref(), &run, &outcome, whole).await {
             Ok(taken) => self.conclude_with(&id, outcome, taken, since, None).await,
             Err(error) => Err(error),
         };
@@ -345,18 +348,19 @@ impl Gate {
         let typed = self.bundle().catalogue().find(&fact.name).cloned();
         // Only the definition that was judged says what its output carries.
         let same = typed.filter(|t| Some(t.digest) == fact.definition);
-        let mut taken = self.take_in(same.as_deref(), &fact.run, &outcome).await?;
+        let mut taken = self.take_in(same.as_deref(), &fact.run, &outcome, false).await?;
         // What an agent reports of itself, and what a look-up found, taints; it proves nothing.
         taken.trusted.clear();
         self.conclude_with(id, outcome, taken, since, resolved_by).await
     }
 
-    /// What an outcome carries into its run.
+    /// What an outcome carries into its run. `whole`: the call had no arguments.
     async fn take_in(
         &self,
         typed: Option<&TypedAction>,
         run: &RunId,
         outcome: &Outcome,
+        whole: bool,
     ) -> Result<Ingested, GateError> {
         let Some(output) = &outcome.output else {
             return Ok(Ingested { labels: outcome.labels.clone(), trusted: Vec::new() });
@@ -366,11 +370,18 @@ impl Gate {
             return Ok(Ingested { labels, trusted: Vec::new() });
         };
         let mut goal = None;
-        if typed.manifest.outputs.iter().any(|label| label.endorses == Endorses::Directory) {
-            goal = self.0.ledger.goal(run).await?.map(|goal| goal.reading());
+        let lists = typed.manifest.outputs.iter().any(|label| match label.endorses {
+            Endorses::Directory => true,
+            Endorses::System => whole && matches!(label.form, Some(Form::Number | Form::Date)),
+            _ => false,
+        });
+        if lists {
+            // A goal that was stated after strangers had been read may be their words, and means no record.
+            let late = self.0.ledger.run(run).await?.is_none_or(|run| run.late);
+            goal = self.0.ledger.goal(run).await?.filter(|_| !late).map(|goal| goal.reading());
         }
         let failed = outcome.kind != OutcomeKind::Done;
-        Ok(ingest(typed, output, failed, goal.as_deref()))
+        Ok(ingest(typed, output, failed, goal.as_deref(), whole))
     }
 
     async fn conclude_with(

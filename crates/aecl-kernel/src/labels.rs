@@ -56,13 +56,16 @@ fn each_leaf<'a>(value: &'a Value, path: &mut String, visit: &mut dyn FnMut(&'a 
     let length = path.len();
     let mut below = |step: &str, value: &'a Value| {
         path.push('/');
-        path.push_str(step);
+        match step.contains(['~', '/']) {
+            true => path.push_str(&step.replace('~', "~0").replace('/', "~1")),
+            false => path.push_str(step),
+        }
         each_leaf(value, path, visit);
         path.truncate(length);
     };
     match value {
         Value::Object(map) => {
-            map.iter().for_each(|(name, value)| below(&name.replace('~', "~0").replace('/', "~1"), value));
+            map.iter().for_each(|(name, value)| below(name, value));
         }
         Value::Array(items) => {
             items.iter().enumerate().for_each(|(i, item)| below(&i.to_string(), item));

@@ -22,7 +22,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::LazyLock;
-use typing::ArgumentType;
+use typing::{ArgumentType, MadeDecimal};
 
 /// Why a policy forbids, or asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,10 +241,13 @@ impl Policies {
             RestrictedExpression::new_record(fields).map_err(|e| format!("the context cannot be built: {e}"))
         };
         let mut pairs: Vec<(String, RestrictedExpression)> = Vec::with_capacity(12);
+        let amount = action.amount.as_ref().map(|a| MadeDecimal::of(a.value)).transpose()?;
         if let Some(argument_type) = self.types.get(action.name.as_str()) {
             pairs.push((
                 "args".into(),
-                argument_type.expression(action.arguments.value())?.ok_or("the arguments are no record")?,
+                argument_type
+                    .expression(action.arguments.value(), amount.as_ref())?
+                    .ok_or("the arguments are no record")?,
             ));
         }
         pairs.push(("tenant".into(), string(action.principal.tenant.as_str())));
@@ -255,8 +258,8 @@ impl Policies {
         if let Some(user) = &action.principal.user {
             pairs.push(("user".into(), string(user.as_str())));
         }
-        if let Some(amount) = &action.amount {
-            pairs.push(("amount".into(), typing::decimal(&amount.value)?));
+        if let (Some(made), Some(amount)) = (amount, &action.amount) {
+            pairs.push(("amount".into(), made.expression));
             pairs.push(("unit".into(), string(&amount.unit)));
         }
         if let Some(rows) = action.rows {

@@ -5,6 +5,7 @@
 mod bank;
 mod world;
 
+use aecl_kernel::labels::goal::Reading;
 use aecl_kernel::labels::ingest::ingest;
 use bank::{EVIL, IBAN, Run, STANDARD};
 use serde_json::{Value, json};
@@ -180,13 +181,61 @@ fn what_cannot_be_undone_is_named_by_the_user_or_was_made_by_the_run() {
     assert!(run.codes("recall", json!({"id": "tr-2"})).contains(&"unproven_target"));
 }
 
+#[test]
+fn what_is_deleted_was_named_even_if_it_can_be_undone() {
+    let listed = json!([{"id": "7", "name": "a", "size": 4, "changed": "2026-01-02"},
+                        {"id": "9", "name": "b", "size": 8, "changed": "2026-01-01"}]);
+    let trash = |goal: &str, id: &str| {
+        [Run::new(goal), Run::strict(goal)].map(|run| {
+            let mut run = run.tainted();
+            run.reads("list_files", listed.clone());
+            run.says("trash_file", json!({"file_id": id}))
+        })
+    };
+    let (yes, no) = (["allow"; 2], ["require_approval unproven_target"; 2]);
+    assert_eq!(trash("Delete the file with id 9", "9"), yes);
+    assert_eq!(trash("Delete the file with id 7", "9"), no, "another is named");
+    assert_eq!(trash("Delete a file that I no longer need", "9"), no, "the choice is whose?");
+    assert_eq!(trash("Delete the largest file", "9"), yes, "the system says which that is");
+    assert_eq!(trash("Delete the largest file", "7"), no);
+    assert_eq!(trash("Delete the smallest file", "7"), yes);
+    assert_eq!(trash("Delete the oldest file", "9"), yes);
+    assert_eq!(trash("Delete the newest file", "7"), yes);
+    assert_eq!(trash("Delete the newest file", "9"), no);
+    assert_eq!(trash("Delete a file, but not the largest", "9"), no, "that is the one to keep");
+    assert_eq!(trash("Delete the largest or the oldest file", "9"), no, "two ways to mean one mean none");
+}
+
+#[test]
+fn a_list_that_somebody_narrowed_has_no_largest() {
+    let typed = STANDARD.catalogue().find("list_files").unwrap().clone();
+    let goal = Reading::of("Delete the largest file");
+    let named = |output: Value, whole: bool| -> Vec<String> {
+        let taken = ingest(&typed, output.to_string().as_bytes(), false, Some(&goal), whole);
+        taken.trusted.into_iter().filter(|t| t.mark.named).map(|t| t.atom.text).collect()
+    };
+    let file = |id: &str, size: Value| json!({"id": id, "name": "a", "size": size});
+    let two = json!([file("f7", json!(4)), file("f9", json!(8))]);
+    assert_eq!(named(two.clone(), true), ["f9", "8"]);
+    let none: [&str; 0] = [];
+    assert_eq!(named(two, false), none, "whoever searched chose");
+    for (why, output) in [
+        ("of one there is no largest", json!([file("f7", json!(4))])),
+        ("a tie", json!([file("f7", json!(8)), file("f9", json!(8))])),
+        ("one of unknown size", json!([file("f7", json!(8)), json!({"id": "f9"})])),
+        ("a number with two readings", json!([file("f7", json!("1.200")), file("f9", json!(8))])),
+    ] {
+        assert_eq!(named(output, true), none, "{why}");
+    }
+}
+
 // --- Labels
 
 #[test]
 fn a_label_holds_for_narrow_values_only() {
     let taken = |name: &str, output: Value| {
         let typed = STANDARD.catalogue().find(name).unwrap().clone();
-        let taken = ingest(&typed, output.to_string().as_bytes(), false, None);
+        let taken = ingest(&typed, output.to_string().as_bytes(), false, None, true);
         (taken.labels.untrusted, taken.trusted.len())
     };
     assert_eq!(taken("balance", json!({"balance": 98.7})), (false, 1));
@@ -224,7 +273,7 @@ fn a_label_holds_for_narrow_values_only() {
 fn an_error_and_text_beside_the_structure_are_a_strangers() {
     let taken = |output: Value, failed: bool| {
         let typed = STANDARD.catalogue().find("balance").unwrap().clone();
-        let taken = ingest(&typed, output.to_string().as_bytes(), failed, None);
+        let taken = ingest(&typed, output.to_string().as_bytes(), failed, None, true);
         (taken.labels.untrusted, taken.trusted.len())
     };
     let block = |text: &str| json!([{"type": "text", "text": text}]);

@@ -92,6 +92,26 @@ async fn a_goal_that_was_stated_after_a_stranger_was_read_proves_nothing() {
 }
 
 #[tokio::test]
+async fn a_goal_that_was_stated_after_a_stranger_was_read_names_no_record() {
+    let book = json!([{"name": "Ann", "iban": IBAN}, {"name": "Eve", "iban": EVIL}]).to_string();
+    let house = House::new().await;
+    let run = run_for(&house, "Read the inbox", None).await;
+    reads(&house, &run, json!({"mail": "hello"})).await;
+    let child = run_for(&house, "Pay 30 to Eve", Some(&run)).await;
+    house.world.turn(Mood::Answers(book.clone()));
+    assert_eq!(end(&house.submit(&child, "contacts", json!({"of": "all"})).await), "done");
+    house.world.turn(Mood::Answers(r#"{"id":"p1"}"#.into()));
+    assert_eq!(end(&transfer(&house, &child, EVIL).await), "pending pending");
+    // Stated first, the same goal names her.
+    let run = run_for(&house, "Pay 30 to Eve", None).await;
+    house.world.turn(Mood::Answers(book));
+    assert_eq!(end(&house.submit(&run, "contacts", json!({"of": "all"})).await), "done");
+    reads(&house, &run, json!({"mail": "hello"})).await;
+    house.world.turn(Mood::Answers(r#"{"id":"p1"}"#.into()));
+    assert_eq!(end(&transfer(&house, &run, EVIL).await), "done");
+}
+
+#[tokio::test]
 async fn what_an_agent_reports_of_itself_taints_and_proves_nothing() {
     let house = House::new().await;
     let run = run_for(&house, "Pay 30 to Ann", None).await;

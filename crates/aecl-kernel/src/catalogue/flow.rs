@@ -306,6 +306,11 @@ pub fn fits(pattern: &str, pointer: &str) -> bool {
 
 /// Whether a pattern fits a pointer or something above it.
 pub fn covers(pattern: &str, pointer: &str) -> bool {
+    // Most patterns name one place, and most pointers are not that one.
+    if !pattern.contains('*') {
+        let rest = pointer.strip_prefix(pattern);
+        return rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    }
     let mut steps = pointer.split('/');
     pattern.split('/').all(|want| steps.next().is_some_and(|step| want == "*" || want == step))
 }

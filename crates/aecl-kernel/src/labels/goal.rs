@@ -51,7 +51,29 @@ pub struct Reading {
     pub delegates: bool,
     /// It asks for more than one of something.
     pub plural: bool,
+    /// Which record of a list it means, if it says so by how that stands to all others.
+    pub extreme: Option<Extreme>,
 }
+
+/// A record of a list by how it stands to all others: "the largest file", "the oldest backup".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extreme {
+    /// By its number, the highest.
+    Largest,
+    /// By its number, the lowest.
+    Smallest,
+    /// By its date, the last.
+    Newest,
+    /// By its date, the first.
+    Oldest,
+}
+
+const EXTREMES: &[(Extreme, &[&str])] = &[
+    (Extreme::Largest, &["biggest", "greatest", "highest", "largest"]),
+    (Extreme::Smallest, &["cheapest", "lowest", "smallest"]),
+    (Extreme::Newest, &["latest", "newest"]),
+    (Extreme::Oldest, &["earliest", "oldest"]),
+];
 
 /// How far a goal asks for an action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,8 +241,17 @@ impl Reading {
         reading.read_tokens(&own);
         let of_kind = |kind: Kind| reading.atoms.keys().filter(|a| a.kind == kind).count();
         let several = [Kind::Email, Kind::Url].into_iter().any(|kind| of_kind(kind) > 1);
+        reading.extreme = reading.extreme();
         reading.plural = several || reading.words.iter().any(|w| PLURALS.contains(&w.text.as_str()));
         reading
+    }
+
+    /// Two different ones could each mean any of two records, so they mean none.
+    fn extreme(&self) -> Option<Extreme> {
+        let of = |word: &Word| EXTREMES.iter().find(|(_, words)| words.contains(&word.text.as_str()));
+        let mut meant = self.words.iter().filter_map(|word| Some((of(word)?.0, word.negated)));
+        let (first, _) = meant.next().filter(|(_, negated)| !negated)?;
+        meant.all(|(other, negated)| other == first && !negated).then_some(first)
     }
 
     /// How the goal names this, if it does.

@@ -4,13 +4,14 @@
 //! has one label, and its text is looked at only when a person wants to see where a value came from.
 
 use super::atoms::{self, Atom};
-use super::goal::Reading;
+use super::goal::{Extreme, Reading};
 use super::{Labels, SECRET, SECRET_UNTRACKED, canon};
 use crate::catalogue::TypedAction;
 use crate::catalogue::flow::{Conf, Endorses, Form, OutputLabel, fits};
 use crate::json::{Document, Limits};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Longest output that is read for labels, in bytes; of a longer one everything is a stranger's.
 pub const READ_MAX: usize = 8 << 20;
@@ -60,8 +61,15 @@ pub fn is_read(typed: &TypedAction) -> bool {
     !manifest.outputs.is_empty() || (!manifest.output.untrusted && !manifest.effect.changes_something())
 }
 
-/// Takes an output in. `failed`: the target reported an error, whose words are anybody's.
-pub fn ingest(typed: &TypedAction, output: &[u8], failed: bool, goal: Option<&Reading>) -> Ingested {
+/// Takes an output in. `failed`: the target reported an error, whose words are anybody's. `goal`: of the run, unless it
+/// was stated after strangers had been read. `whole`: the call had no arguments, so nobody has narrowed what it lists.
+pub fn ingest(
+    typed: &TypedAction,
+    output: &[u8],
+    failed: bool,
+    goal: Option<&Reading>,
+    whole: bool,
+) -> Ingested {
     let declared = Labels::of(&typed.manifest.output);
     if !is_read(typed) {
         return Ingested { labels: declared, trusted: Vec::new() };
@@ -86,7 +94,7 @@ pub fn ingest(typed: &TypedAction, output: &[u8], failed: bool, goal: Option<&Re
         Ok(_) | Err(_) => return strict(),
     };
     let Some((root, apart)) = envelope(read) else { return strict() };
-    let mut walk = Walk { typed, goal, out: Ingested::default(), path: String::new(), secrets: 0 };
+    let mut walk = Walk { typed, goal, whole, out: Ingested::default(), path: String::new(), secrets: 0 };
     walk.out.labels.classes.clone_from(&typed.manifest.output.classes);
     walk.value(&root, "", false);
     if apart {
@@ -152,6 +160,7 @@ fn repeats(structured: &Value, text: &str) -> bool {
 struct Walk<'a> {
     typed: &'a TypedAction,
     goal: Option<&'a Reading>,
+    whole: bool,
     out: Ingested,
     path: String,
     /// How many of what is kept are secret values.
@@ -161,23 +170,61 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn value(&mut self, value: &Value, key: &str, named: bool) {
         match value {
-            Value::Object(map) => {
-                let counted = self.named_in(map.values());
-                for (name, value) in map {
-                    self.key(name);
-                    let own = usize::from(self.is_named(value));
-                    self.below(&name.replace('~', "~0").replace('/', "~1"), |walk| {
-                        walk.value(value, name, counted > own);
-                    });
-                }
-            }
+            Value::Object(map) => self.record(map, false),
             Value::Array(items) => {
+                let extreme = self.extreme(items);
                 for (i, item) in items.iter().enumerate() {
-                    self.below(&i.to_string(), |walk| walk.value(item, key, named));
+                    self.below(&i.to_string(), |walk| match item {
+                        Value::Object(map) => walk.record(map, extreme == Some(i)),
+                        other => walk.value(other, key, named),
+                    });
                 }
             }
             leaf => self.leaf(leaf, key, named),
         }
+    }
+
+    /// `meant`: the goal means this one of its list.
+    fn record(&mut self, map: &Map<String, Value>, meant: bool) {
+        let counted = self.named_in(map.values());
+        for (name, value) in map {
+            self.key(name);
+            let own = usize::from(self.is_named(value));
+            self.below(&name.replace('~', "~0").replace('/', "~1"), |walk| {
+                walk.value(value, name, meant || counted > own);
+            });
+        }
+    }
+
+    /// The record that a goal means by "the largest" or "the oldest": in a list that nobody has narrowed, by the one
+    /// number, or date, that the system itself gives each of them.
+    fn extreme(&self, items: &[Value]) -> Option<usize> {
+        let extreme = self.goal?.extreme.filter(|_| self.whole && items.len() > 1)?;
+        let form = match extreme {
+            Extreme::Largest | Extreme::Smallest => Form::Number,
+            Extreme::Newest | Extreme::Oldest => Form::Date,
+        };
+        let item = format!("{}/0", self.path);
+        let labels = self.typed.manifest.outputs.iter();
+        let mut fields = labels.filter_map(|label| {
+            let (record, field) = label.path.rsplit_once('/')?;
+            let own = label.endorses <= Endorses::System && !label.taints && label.form == Some(form);
+            (own && fits(record, &item)).then_some(field)
+        });
+        let field = fields.next().filter(|_| fields.next().is_none())?;
+        let value = |item: &Value| {
+            let value = item.get(field).filter(|value| is_narrow(Some(form), value))?;
+            Rank::of(form, value)
+        };
+        let ranks: Vec<Rank> = items.iter().map(value).collect::<Option<_>>()?;
+        let alike = ranks.windows(2).all(|pair| matches!(pair, [a, b] if a.compares(b)));
+        let most = match extreme {
+            Extreme::Largest | Extreme::Newest => ranks.iter().max(),
+            Extreme::Smallest | Extreme::Oldest => ranks.iter().min(),
+        }?;
+        let mut places = ranks.iter().enumerate().filter(|(_, rank)| *rank == most).map(|(i, _)| i);
+        let place = places.next()?;
+        (alike && places.next().is_none()).then_some(place)
     }
 
     fn below(&mut self, step: &str, visit: impl FnOnce(&mut Self)) {
@@ -260,6 +307,35 @@ impl Walk<'_> {
     fn push(&mut self, trusted: Trusted) {
         if self.out.trusted.len() - self.secrets < ATOMS_MAX && trusted.atom.text.len() <= LEAF_MAX {
             self.out.trusted.push(trusted);
+        }
+    }
+}
+
+/// Where a record stands among others.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Number(Decimal),
+    Date(String),
+}
+
+impl Rank {
+    fn of(form: Form, value: &Value) -> Option<Self> {
+        if form == Form::Number {
+            let text = atoms::plain(value)?;
+            return Decimal::from_str_exact(&canon::number(&text)?).ok().map(Self::Number);
+        }
+        let text = value.as_str()?;
+        let year = text.bytes().take_while(u8::is_ascii_digit).count() == 4;
+        year.then(|| Self::Date(text.to_owned()))
+    }
+
+    /// Dates are in order as text if they are all written in one way, the year first.
+    fn compares(&self, other: &Self) -> bool {
+        let shape = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "0");
+        match (self, other) {
+            (Self::Number(_), Self::Number(_)) => true,
+            (Self::Date(a), Self::Date(b)) => shape(a) == shape(b),
+            (Self::Number(_), Self::Date(_)) | (Self::Date(_), Self::Number(_)) => false,
         }
     }
 }

@@ -10,7 +10,7 @@ use super::ingest::Mark;
 use super::{SECRET, canon, each_leaf, secrets};
 use crate::action::Action;
 use crate::catalogue::flow::{Argument, Class, Egress, Endorses};
-use crate::catalogue::{Reversibility, TypedAction};
+use crate::catalogue::{Effect, Reversibility, TypedAction};
 use crate::facts::{Fact, Key, RunFact, Space};
 use crate::id::RunId;
 use crate::plan;
@@ -113,6 +113,8 @@ pub fn needs_proof(class: Class, changes: bool) -> bool {
 /// Whether these proofs are enough for this role in this action.
 pub fn suffices(class: Class, typed: &TypedAction, proofs: &[Proof]) -> bool {
     let irreversible = typed.manifest.reversibility() == Reversibility::Irreversible;
+    // A goal that leaves the choice of what is deleted leaves it to whoever wrote what the run has read.
+    let destroys = irreversible || typed.manifest.effect == Effect::Delete;
     let grave = typed.manifest.severity() >= 3;
     let member =
         proofs.iter().any(|p| matches!(p.by, Endorses::Directory | Endorses::Tenant | Endorses::System));
@@ -138,13 +140,13 @@ pub fn suffices(class: Class, typed: &TypedAction, proofs: &[Proof]) -> bool {
         (Endorses::Operator, _) => class != Class::Credential,
         (Endorses::Directory, _) => match class {
             c if c.is_destination() => !grave || proof.named,
-            c if c.is_target() => !irreversible || proof.named,
+            c if c.is_target() => !destroys || proof.named,
             Class::Magnitude | Class::Attachments => true,
             _ => false,
         },
-        (Endorses::Tenant, _) => class.is_target() && !irreversible,
+        (Endorses::Tenant, _) => class.is_target() && !destroys,
         (Endorses::System, _) => match class {
-            c if c.is_target() => !irreversible,
+            c if c.is_target() => !destroys || (proof.named && !irreversible),
             Class::Magnitude | Class::Attachments => true,
             _ => false,
         },

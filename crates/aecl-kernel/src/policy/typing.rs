@@ -119,8 +119,12 @@ impl ArgumentType {
     }
 
     /// A value as this type; `None` where an optional value is absent or null. A value that does not fit
-    /// is an error, and so a no.
-    pub(super) fn expression(&self, value: &Value) -> Result<Option<RestrictedExpression>, String> {
+    /// is an error, and so a no. `made` is a decimal that need not be made once more.
+    pub(super) fn expression(
+        &self,
+        value: &Value,
+        made: Option<&MadeDecimal>,
+    ) -> Result<Option<RestrictedExpression>, String> {
         let misfit = || {
             Err(format!(
                 "`{}` has not the type that its schema declares",
@@ -136,13 +140,16 @@ impl ArgumentType {
             },
             (Self::Text, Value::String(s)) => RestrictedExpression::new_string(s.clone()),
             (Self::Decimal, Value::Number(n)) => match Decimal::from_str(&number_text(n)) {
-                Ok(d) => decimal(&d)?,
+                Ok(d) => match made.filter(|made| made.value == d) {
+                    Some(made) => made.expression.clone(),
+                    None => decimal(&d)?,
+                },
                 Err(_) => return misfit(),
             },
             (Self::Set(inner), Value::Array(items)) => {
                 let mut out = Vec::with_capacity(items.len());
                 for item in items {
-                    match inner.expression(item)? {
+                    match inner.expression(item, made)? {
                         Some(e) => out.push(e),
                         None => return misfit(),
                     }
@@ -152,7 +159,7 @@ impl ArgumentType {
             (Self::Record(fields), Value::Object(map)) => {
                 let mut out = Vec::with_capacity(fields.len());
                 for (name, (inner, required)) in fields {
-                    match map.get(name).map(|v| inner.expression(v)).transpose()?.flatten() {
+                    match map.get(name).map(|v| inner.expression(v, made)).transpose()?.flatten() {
                         Some(e) => out.push((name.clone(), e)),
                         None if *required => return misfit(),
                         None => {}
@@ -165,9 +172,22 @@ impl ArgumentType {
     }
 }
 
+/// A decimal and what it is in Cedar. To make one, Cedar parses the name of its type, which takes as long as
+/// evaluating a small policy; an amount stands in an argument and beside the arguments.
+pub(super) struct MadeDecimal {
+    value: Decimal,
+    pub(super) expression: RestrictedExpression,
+}
+
+impl MadeDecimal {
+    pub(super) fn of(value: Decimal) -> Result<Self, String> {
+        Ok(Self { value, expression: decimal(&value)? })
+    }
+}
+
 /// A decimal as Cedar has them: four digits after the point, about 9 × 10^14 at most. Others are an error,
 /// and so a no.
-pub(super) fn decimal(value: &Decimal) -> Result<RestrictedExpression, String> {
+fn decimal(value: &Decimal) -> Result<RestrictedExpression, String> {
     let normal = value.normalize();
     if normal.scale() > 4 || normal.abs() >= Decimal::new(922_337_203_685_477, 0) {
         return Err(format!(

@@ -41,6 +41,9 @@ pub fn house(mode: &str) -> Arc<Bundle> {
          "arguments": schema(json!({"title": text(), "start": text()}), json!(["title"]))},
         {"name": "delete_file", "effect": "delete", "reversibility": "irreversible",
          "arguments": schema(json!({"file_id": text()}), json!(["file_id"]))},
+        {"name": "trash_file", "effect": "delete", "reversibility": "reversible",
+         "arguments": schema(json!({"file_id": text()}), json!(["file_id"])),
+         "intent": {"strong": ["delete", "trash"]}},
         {"name": "rename_file", "effect": "write", "reversibility": "reversible",
          "arguments": schema(json!({"file_id": text(), "file_name": text()}), json!(["file_id"])),
          "args": {"file_name": {"class": "content"}}},
@@ -58,6 +61,8 @@ pub fn house(mode: &str) -> Arc<Bundle> {
          "outputs": [{"path": "/*", "endorses": "tenant", "taints": false, "type": "name", "conf": "internal"}]},
         {"name": "list_files", "effect": "read", "arguments": schema(json!({}), json!([])),
          "outputs": [{"path": "/*/id", "endorses": "system", "taints": false, "type": "id", "conf": "internal"},
+                     {"path": "/*/size", "endorses": "system", "taints": false, "type": "number"},
+                     {"path": "/*/changed", "endorses": "system", "taints": false, "type": "date"},
                      {"path": "/*/name", "taints": true}]},
         {"name": "read_key", "effect": "read", "arguments": schema(json!({}), json!([])),
          "outputs": [{"path": "/key", "endorses": "made", "taints": false, "conf": "secret", "type": "id"}]}

@@ -142,10 +142,11 @@ impl World {
         let action = self.action(id);
         let typed = self.bundle.catalogue().find(&action.name).unwrap().clone();
         let goal = match self.space.get(&Key::Goal(action.run.clone())) {
-            Some(Fact::Goal(goal)) => Some(goal.reading()),
+            Some(Fact::Goal(goal)) if !self.run(&action.run).late => Some(goal.reading()),
             _ => None,
         };
-        let taken = ingest(&typed, output.to_string().as_bytes(), false, goal.as_deref());
+        let whole = typed.manifest.arguments.get("properties").is_none_or(|p| *p == serde_json::json!({}));
+        let taken = ingest(&typed, output.to_string().as_bytes(), false, goal.as_deref(), whole);
         let mut labels = taken.labels;
         let (trusted, bytes) = affordable(&taken.trusted, self.run(&action.run).trusted_bytes, &mut labels);
         self.conclude_taking(id, OutcomeKind::Done, labels, bytes);
