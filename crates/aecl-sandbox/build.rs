@@ -13,6 +13,7 @@ use std::process::Command;
 const SOURCES: &[&str] = &[
     "src/bin/aecl-cage/main.rs",
     "src/bin/aecl-cage/attack.rs",
+    "src/bin/aecl-cage/fault.rs",
     "src/bin/aecl-cage/groups.rs",
     "src/bin/aecl-cage/guest.rs",
     "src/bin/aecl-cage/guest/channel.rs",

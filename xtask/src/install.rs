@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::programs::{ask, exists, root, watch};
 
 /// A program, the Debian package that holds it, and what fails without it.
-const SYSTEM: [(&str, &str, &str); 16] = [
+const SYSTEM: [(&str, &str, &str); 17] = [
     ("git", "git", "the repository in front of which mcp-server-git stands"),
     ("sqlite3", "sqlite3", "looking into a database behind the server's back"),
     ("setpriv", "util-linux", "tests that drop root"),
@@ -17,6 +17,7 @@ const SYSTEM: [(&str, &str, &str); 16] = [
     ("cvc5", "cvc5", "proofs about policies"),
     ("openssl", "openssl", "a TLS server behind the egress broker"),
     ("qemu-system-x86_64", "qemu-system-x86", "virtual machines, emulated"),
+    ("c++", "g++", "libFuzzer, which is written in it"),
     ("busybox", "busybox-static", "programs in virtual machines"),
     ("mkfs.ext4", "e2fsprogs", "a disk for virtual machines"),
     ("dpkg-deb", "dpkg", "unpacking a kernel for virtual machines"),

@@ -4,6 +4,7 @@
 
 mod check;
 mod dojo;
+mod fuzz;
 mod install;
 mod peers;
 mod programs;
@@ -19,6 +20,7 @@ Usage: cargo xtask <command>
 
   test [--fast] [--only STEP]   everything that shows that AECL works
   dojo                          AgentDojo's attacks through a running AECL, all of them
+  fuzz [--seconds N] [TARGET]   libFuzzer on what reads hostile bytes
   check                         format, lints, tidy, documentation: what a commit must pass
   tidy                          rules of the house that no other tool knows
 
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let run: fn(&[String]) -> Result<bool, String> = match command {
         "test" => test::run,
         "dojo" => dojo::run,
+        "fuzz" => fuzz::run,
         "check" => check::run,
         "tidy" => tidy::run,
         "--help" | "-h" | "help" => {

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that shows that AECL works, on a bare machine too.
 
 use crate::programs::{cargo, exists, watch, watch_lines};
-use crate::{install, peers};
+use crate::{fuzz, install, peers};
 
 const HELP: &str = "\
 cargo xtask test [--fast] [--only STEP]
@@ -9,8 +9,8 @@ cargo xtask test [--fast] [--only STEP]
 Installs what the tests need, builds the workspace once and runs every test.
 The last line reads `N passed, N failed, N skipped`.
 
-  --fast         our own tests only: installs nothing, leaves the doctests and the peers out
-  --only STEP    one step: `tests`, `doctests`, `peers`, or one peer by its name
+  --fast         our own tests only: installs nothing, leaves doctests, fuzzing and peers out
+  --only STEP    one step: `tests`, `doctests`, `fuzz`, `peers`, or one peer by its name
 
 Steps
   install        Python and Node programs of other people into `.cache/`, by exact version;
@@ -19,6 +19,7 @@ Steps
   tests          cargo nextest run --workspace, or cargo test when nextest is absent
   local-judge    tests of the feature of this name, with a real model
   doctests       cargo test --workspace --doc
+  fuzz           each target of `cargo xtask fuzz`, for five seconds
   peers          each script in `tests/peers/`: programs that are not ours, driven for real
 ";
 
@@ -37,6 +38,9 @@ impl Tally {
         self.skipped += other.skipped;
     }
 }
+
+/// How long each target is fuzzed, in seconds.
+const FUZZ_SECONDS: u64 = 5;
 
 struct Plan {
     fast: bool,
@@ -61,8 +65,8 @@ pub fn run(words: &[String]) -> Result<bool, String> {
 
     let mut installed = None;
     if plan.fast {
-        println!("skip install, doctests and peers: --fast");
-        tally.skipped += 1 + wanted.len() as u64;
+        println!("skip install, doctests, fuzz and peers: --fast");
+        tally.skipped += 2 + wanted.len() as u64;
     } else if !wanted.is_empty() || plan.wants("local-judge") {
         title("install");
         // Without the peers our own tests still say something, so they run; the run has failed.
@@ -95,6 +99,15 @@ pub fn run(words: &[String]) -> Result<bool, String> {
         title("doctests");
         tally.add(libtest(&["test", "--workspace", "--doc", "--no-fail-fast"])?);
     }
+    if plan.wants("fuzz") && !plan.fast {
+        title("fuzz");
+        if exists("c++") {
+            tally.add(fuzz::all(FUZZ_SECONDS)?);
+        } else {
+            println!("skip fuzz: libFuzzer is built by a C++ compiler, and there is no `c++`");
+            tally.skipped += 1;
+        }
+    }
     if let Some(installed) = installed {
         for script in wanted {
             title(&format!("peer {}", script.name));
@@ -119,7 +132,7 @@ fn read(words: &[String]) -> Result<Option<Plan>, String> {
 }
 
 fn known(plan: &Plan, scripts: &[peers::Script]) -> Result<(), String> {
-    let mut names = vec!["tests", "local-judge", "doctests", "peers"];
+    let mut names = vec!["tests", "local-judge", "doctests", "fuzz", "peers"];
     names.extend(scripts.iter().map(|script| script.name.as_str()));
     match &plan.only {
         Some(only) if !names.contains(&only.as_str()) => {

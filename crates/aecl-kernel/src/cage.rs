@@ -8,6 +8,7 @@ use crate::checks;
 use crate::decide::Question;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// How strongly a program is held, from weak to strong. What is stronger may stand in for what is weaker,
@@ -66,13 +67,19 @@ impl Default for Rules {
     }
 }
 
-/// What an action that is carried out by a program needs to be enforced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What an action that is carried out by a program needs of its cage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Needs {
     /// It has a limit of memory.
     pub memory: bool,
     /// It has a limit of processor time per second.
     pub cpu: bool,
+    /// It sees directories or files of the host.
+    pub views: bool,
+    /// It writes into a layer above one of them.
+    pub overlays: bool,
+    /// It reaches somebody: a socket listens in its cage, and we serve it.
+    pub listener: bool,
 }
 
 impl Needs {
@@ -84,17 +91,108 @@ impl Needs {
             return None;
         }
         let limit = |name: &str| connector.get("limits").and_then(|limits| limits.get(name));
-        let cpu = limit("cpu_max_millicores").is_some_and(|limit| !limit.is_null());
-        Some(Self { memory: limit("memory_max_mib") != Some(&Value::Null), cpu })
+        let list = |name: &str| connector.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let has = |item: &Value, name: &str| item.get(name).is_some_and(|value| !value.is_null());
+        let (views, egress) = (list("views"), list("egress"));
+        Some(Self {
+            memory: limit("memory_max_mib") != Some(&Value::Null),
+            cpu: limit("cpu_max_millicores").is_some_and(|limit| !limit.is_null()),
+            // The files of an image, a module with its worker, and the certificates that go with a credential are views
+            // of ours.
+            views: !views.is_empty()
+                || has(connector, "image")
+                || has(connector, "wasm")
+                || egress.iter().any(|allow| has(allow, "credential")),
+            overlays: views.iter().any(|view| view.get("access").is_some_and(|access| access == "overlay")),
+            listener: !egress.is_empty(),
+        })
     }
 
-    fn missing(self, found: &Found) -> Option<&'static str> {
-        match (self.memory && !found.memory, self.cpu && !found.cpu) {
-            (true, _) => Some("memory_max_mib"),
-            (false, true) => Some("cpu_max_millicores"),
-            (false, false) => None,
+    /// The first of it that a backend does not give.
+    pub fn lack(self, found: &Found) -> Option<Lack> {
+        // What was recorded before anybody asked comes out as it did.
+        let gives = found.offers.unwrap_or(Offers::ALL);
+        [
+            (self.memory && !found.memory, Lack::Memory),
+            (self.cpu && !found.cpu, Lack::Cpu),
+            (!self.memory && !gives.unlimited_memory, Lack::UnlimitedMemory),
+            (self.views && !gives.views, Lack::Views),
+            (self.overlays && !gives.overlays, Lack::Overlays),
+            (self.listener && !gives.listener, Lack::Listener),
+        ]
+        .into_iter()
+        .find_map(|(lacks, lack)| lacks.then_some(lack))
+    }
+}
+
+/// What a program needs of its cage and a backend does not give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lack {
+    /// Its limit of memory would not be enforced.
+    Memory,
+    /// Its limit of processor time would not be enforced.
+    Cpu,
+    /// It has no limit of memory, and a machine has a size.
+    UnlimitedMemory,
+    /// It would see nothing of the host.
+    Views,
+    /// It could not write above a view.
+    Overlays,
+    /// Nobody could serve what it reaches.
+    Listener,
+}
+
+impl Lack {
+    /// What the backend does not do, with the words of the catalogue.
+    pub fn what(self) -> &'static str {
+        match self {
+            Lack::Memory => "enforces no `memory_max_mib`",
+            Lack::Cpu => "enforces no `cpu_max_millicores`",
+            Lack::UnlimitedMemory => "has a size, so `memory_max_mib` cannot be null",
+            Lack::Views => "shows nothing of this host (`views`)",
+            Lack::Overlays => "has no layer above a view (`access: overlay`)",
+            Lack::Listener => "gives no way out (`egress`)",
         }
     }
+
+    /// How the entry of the action can do without.
+    fn way(self) -> &'static str {
+        match self {
+            Lack::Memory => "write `memory_max_mib: null` in its connector",
+            Lack::Cpu => "write `cpu_max_millicores: null` in its connector",
+            Lack::UnlimitedMemory => "say `memory_max_mib` in its connector",
+            Lack::Views => "give the program what it reads as `stdin`, without an image or a module",
+            Lack::Overlays => "show the view `read_only` and let the program write to `/scratch`",
+            Lack::Listener => "take `egress` out of its connector",
+        }
+    }
+
+    /// The limit that would not be enforced, as the catalogue writes it.
+    fn limit(self) -> Option<&'static str> {
+        match self {
+            Lack::Memory => Some("memory_max_mib"),
+            Lack::Cpu => Some("cpu_max_millicores"),
+            Lack::UnlimitedMemory | Lack::Views | Lack::Overlays | Lack::Listener => None,
+        }
+    }
+}
+
+/// What a backend can give a program, beside limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offers {
+    /// Directories and files of the host.
+    pub views: bool,
+    /// A layer above one of them that takes what is written.
+    pub overlays: bool,
+    /// A socket that listens inside and that we serve.
+    pub listener: bool,
+    /// As much memory as there is.
+    pub unlimited_memory: bool,
+}
+
+impl Offers {
+    /// Everything.
+    pub const ALL: Self = Self { views: true, overlays: true, listener: true, unlimited_memory: true };
 }
 
 /// What was found out about one way to hold programs, by building a cage and attacking it from inside.
@@ -114,6 +212,9 @@ pub struct Found {
     pub memory: bool,
     /// A limit of processor time per second is enforced.
     pub cpu: bool,
+    /// What else it can give; absent in what was recorded before anybody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offers: Option<Offers>,
 }
 
 /// The operator accepts less than what is asked for, where that is not available.
@@ -146,6 +247,7 @@ impl Cages {
             version: String::new(),
             memory: true,
             cpu: true,
+            offers: Some(Offers::ALL),
         };
         Self { found: Tier::ALL.map(found).into(), lowered: None }
     }
@@ -164,23 +266,59 @@ impl Cages {
         self.found.iter().filter(move |f| f.available && f.tier >= least)
     }
 
-    /// What follows for a program that is to be held at least so strongly. What does not enforce a limit that
-    /// is needed is as good as not there, for the operator's word, too: otherwise who asks for more could get
-    /// what who asks for less is refused.
+    /// What follows for a program that is to be held at least so strongly. What does not give it all that it
+    /// needs is as good as not there, for the operator's word, too: otherwise who asks for more could get what
+    /// who asks for less is refused.
     pub fn choose(&self, least: Tier, needs: Needs) -> Choice {
-        let fits = |found: &&Found| needs.missing(found).is_none();
+        let fits = |found: &&Found| needs.lack(found).is_none();
         if self.available(least).any(|f| fits(&f)) {
             return Choice::Held { tier: least, instead_of: None };
         }
-        let accepted = self.lowered.as_ref().map(|lowered| lowered.to).filter(|to| *to < least);
+        let accepted = self.accepted(least);
         let strongest = accepted.and_then(|to| self.available(to).filter(fits).map(|f| f.tier).max());
         if let Some(tier) = strongest {
             return Choice::Held { tier, instead_of: Some(least) };
         }
-        match self.available(accepted.unwrap_or(least)).find_map(|f| needs.missing(f)) {
-            Some(limit) => Choice::Unenforced { limit },
+        match self.available(accepted.unwrap_or(least)).next() {
+            Some(_) => Choice::Unable,
             None => Choice::Nothing,
         }
+    }
+
+    /// What the operator accepts instead, if that is less.
+    fn accepted(&self, least: Tier) -> Option<Tier> {
+        self.lowered.as_ref().map(|lowered| lowered.to).filter(|to| *to < least)
+    }
+
+    /// Why nothing that is here and strong enough gives a program all that it needs, and what to do.
+    pub fn unable(&self, demand: &Demand) -> String {
+        let Demand { tier: least, why, needs } = demand;
+        let accepted = self.accepted(*least);
+        let strong = self.available(accepted.unwrap_or(*least));
+        let lacks: Vec<_> = strong.filter_map(|f| Some((f.backend.as_str(), needs.lack(f)?))).collect();
+        if let (Some(limit), true) = (
+            lacks.first().and_then(|(_, lack)| lack.limit()),
+            lacks.iter().all(|(_, lack)| lack.limit().is_some()),
+        ) {
+            return format!(
+                "nothing here enforces its limit `{limit}`; run AECL as root or in a systemd unit with \
+                 `Delegate=yes`, or write `{limit}: null` in its connector"
+            );
+        }
+        let each: Vec<String> =
+            lacks.iter().map(|(backend, lack)| format!("`{backend}` {}", lack.what())).collect();
+        let ways: BTreeSet<Lack> = lacks.iter().map(|(_, lack)| *lack).collect();
+        let ways: Vec<&str> = ways.into_iter().map(Lack::way).collect();
+        let less = match (accepted, *least > Tier::Native) {
+            (None, true) => ", or accept less with `sandbox.accept_lower_tier` in aecl.yaml",
+            (Some(_), _) | (None, false) => "",
+        };
+        format!(
+            "it must run in `{least}` or stronger ({why}), and nothing of that here gives it all that it needs: {}; \
+             {}{less}",
+            each.join(", "),
+            ways.join(", or "),
+        )
     }
 
     /// Why nothing holds a program so strongly, and what to do.
@@ -212,11 +350,8 @@ pub enum Choice {
     },
     /// Nothing here holds it that strongly.
     Nothing,
-    /// Something holds it, and does not enforce this limit.
-    Unenforced {
-        /// The limit, as the catalogue writes it.
-        limit: &'static str,
-    },
+    /// Something holds it, and does not give it all that it needs.
+    Unable,
 }
 
 /// What is asked for.
@@ -226,7 +361,7 @@ pub struct Demand {
     pub tier: Tier,
     /// Because of what.
     pub why: String,
-    /// What has to be enforced.
+    /// What it needs of its cage.
     pub needs: Needs,
 }
 

@@ -387,7 +387,7 @@ pub struct TypedAction {
     pub egress: Egress,
     /// The words by which a goal asks for it.
     pub intent: Intent,
-    /// What has to be enforced of its cage, if a program carries it out here.
+    /// What it needs of its cage, if a program carries it out here.
     pub cage: Option<Needs>,
     /// A check for each label of the output that has a pattern.
     patterns: Vec<Option<jsonschema::Validator>>,

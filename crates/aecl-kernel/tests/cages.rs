@@ -6,7 +6,7 @@ mod world;
 
 use aecl_kernel::action::Action;
 use aecl_kernel::bundle::{Bundle, Source};
-use aecl_kernel::cage::{Cages, Choice, Found, Lowered, Needs, Tier};
+use aecl_kernel::cage::{Cages, Choice, Found, Lack, Lowered, Needs, Offers, Tier};
 use aecl_kernel::decide::{Decision, Fresh, Obligation, Question, Ruling, Verdict, decide};
 use aecl_kernel::event::Event;
 use aecl_kernel::facts::Facts;
@@ -235,6 +235,97 @@ fn a_program_ends_with_its_run() {
     assert_eq!(ruling.decision().task_left_ms(), None);
 }
 
+/// What a program needs and no backend that is strong enough gives: blocked before anybody is asked, with each
+/// backend's reason and what to do.
+#[test]
+fn what_is_strong_enough_must_also_be_able() {
+    let of = |connector: Value, least: &str, here: &[&str], lowered: Option<Tier>| {
+        let mut all = sources(json!(least), Value::Null, None, true);
+        let mut action: Value = serde_json::from_str(&all[1].text).unwrap();
+        action[0]["connector"].as_object_mut().unwrap().extend(connector.as_object().unwrap().clone());
+        action[0]["egress"] = json!("external");
+        all[1].text = action.to_string();
+        let bundle = Bundle::compile(all).unwrap_or_else(|problems| panic!("{}", lines(&problems)));
+        let mut world = world(Arc::new(bundle), false);
+        world.probed(here, lowered);
+        let ruling = run(&mut world);
+        match ruling {
+            Ruling::Waiting(wait) => format!("ask, in {}", wait.ask.tier.unwrap()),
+            ruling => format!("{}: {}", says(ruling.decision()), ruling.decision().reason()),
+        }
+    };
+    let gvisor = "runsc (gvisor), no overlays, no way out";
+    let machine = "firecracker (microvm), no views, no overlays, no way out, a size";
+    let overlay = json!({ "views": [{ "source": "/srv", "at": "/srv", "access": "overlay" }] });
+    let view = json!({ "views": [{ "source": "/srv", "at": "/srv" }] });
+    let egress = json!({ "egress": [{ "host": "example.com" }] });
+    let endless = json!({ "limits": { "memory_max_mib": null } });
+    let all = ["native", gvisor, machine];
+    let strong = &all[1..];
+    assert_eq!(of(view.clone(), "gvisor", &all, None), "ask, in gvisor");
+    assert_eq!(of(egress.clone(), "native", &all, None), "ask, in native");
+    let needs = "and nothing of that here gives it all that it needs";
+    let less = ", or accept less with `sandbox.accept_lower_tier` in aecl.yaml";
+    let asks = |tier: &str| {
+        format!(
+            "block sandbox_unenforceable: it must run in `{tier}` or stronger (`run` asks for it), {needs}"
+        )
+    };
+    assert_eq!(
+        of(overlay.clone(), "gvisor", &all, None),
+        format!(
+            "{}: `runsc` has no layer above a view (`access: overlay`), `firecracker` shows nothing of this host \
+             (`views`); give the program what it reads as `stdin`, or show the view `read_only` and let the program \
+             write to `/scratch`{less}",
+            asks("gvisor")
+        )
+    );
+    assert_eq!(
+        of(egress.clone(), "gvisor", &all[..2], None),
+        format!(
+            "{}: `runsc` gives no way out (`egress`); take `egress` out of its connector{less}",
+            asks("gvisor")
+        )
+    );
+    assert_eq!(
+        of(endless, "microvm", &all, None),
+        format!(
+            "{}: `firecracker` has a size, so `memory_max_mib` cannot be null; say `memory_max_mib` in its \
+             connector{less}",
+            asks("microvm")
+        )
+    );
+    // The operator's word counts here, too, and is not said again where it does not help.
+    assert_eq!(of(egress.clone(), "gvisor", &all, Some(Tier::Native)), "ask, in native");
+    assert_eq!(
+        of(egress.clone(), "microvm", strong, Some(Tier::Gvisor)),
+        format!(
+            "{}: `runsc` gives no way out (`egress`), `firecracker` gives no way out (`egress`); take `egress` out of \
+             its connector",
+            asks("microvm")
+        )
+    );
+    // From before anybody asked what backends give: as it was decided then.
+    assert_eq!(of(egress, "gvisor", &["runsc (gvisor), before"], None), "ask, in gvisor");
+}
+
+/// An entry of before has no word about it, and stays byte for byte what it was.
+#[test]
+fn an_entry_of_before_reads_back_as_it_was_written() {
+    let text = "{\"kind\":\"sandbox_probed\",\"found\":[{\"backend\":\"runsc\",\"tier\":\"gvisor\",\"available\":true,\
+                \"reason\":\"r\",\"version\":\"v\",\"memory\":true,\"cpu\":false}]}";
+    let event: Event = serde_json::from_str(text).unwrap();
+    assert_eq!(serde_json::to_string(&event).unwrap(), text);
+    let Event::SandboxProbed(cages) = event else { panic!() };
+    let found = &cages.found[0];
+    assert_eq!(found.offers, None);
+    let needs = Needs { listener: true, views: true, overlays: true, ..Needs::default() };
+    assert_eq!(needs.lack(found), None);
+    assert_eq!(Needs { cpu: true, ..needs }.lack(found), Some(Lack::Cpu));
+    let now = Cages { found: vec![Found { offers: Some(Offers::ALL), ..found.clone() }], lowered: None };
+    assert!(!cages.means_the_same(&now), "so the next start puts it on record");
+}
+
 /// What is folded from the entries is what decisions rest on, and each can be made again from its own entry.
 #[test]
 fn replay_equals_history() {
@@ -274,8 +365,28 @@ fn tier() -> impl Strategy<Value = Tier> {
     prop::sample::select(Tier::ALL.to_vec())
 }
 
+fn offers() -> impl Strategy<Value = Option<Offers>> {
+    let one = any::<[bool; 4]>().prop_map(|[views, overlays, listener, unlimited_memory]| Offers {
+        views,
+        overlays,
+        listener,
+        unlimited_memory,
+    });
+    proptest::option::of(one)
+}
+
+fn needs() -> impl Strategy<Value = Needs> {
+    any::<[bool; 5]>().prop_map(|[memory, cpu, views, overlays, listener]| Needs {
+        memory,
+        cpu,
+        views,
+        overlays,
+        listener,
+    })
+}
+
 fn found() -> impl Strategy<Value = Found> {
-    (tier(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(tier, available, memory, cpu)| Found {
+    (tier(), any::<[bool; 3]>(), offers()).prop_map(|(tier, [available, memory, cpu], offers)| Found {
         backend: "b".into(),
         tier,
         available,
@@ -283,14 +394,30 @@ fn found() -> impl Strategy<Value = Found> {
         version: String::new(),
         memory,
         cpu,
+        offers,
     })
 }
 
 fn held(choice: Choice) -> Option<Tier> {
     match choice {
         Choice::Held { tier, .. } => Some(tier),
-        Choice::Nothing | Choice::Unenforced { .. } => None,
+        Choice::Nothing | Choice::Unable => None,
     }
+}
+
+/// Said once more, by what a cage is asked for.
+fn gives(found: &Found, needs: Needs) -> bool {
+    let offers = found.offers.unwrap_or(Offers::ALL);
+    [
+        (needs.memory, found.memory),
+        (needs.cpu, found.cpu),
+        (needs.views, offers.views),
+        (needs.overlays, offers.overlays),
+        (needs.listener, offers.listener),
+        (!needs.memory, offers.unlimited_memory),
+    ]
+    .iter()
+    .all(|(needed, given)| *given || !needed)
 }
 
 proptest! {
@@ -299,20 +426,19 @@ proptest! {
     #[test]
     fn what_is_chosen_is_there_and_strong_enough(
         found in proptest::collection::vec(found(), 0..6), least in tier(),
-        lowered in proptest::option::of(tier()), memory: bool, cpu: bool,
+        lowered in proptest::option::of(tier()), needs in needs(),
     ) {
-        let needs = Needs { memory, cpu };
         let lowered = lowered.map(|to| Lowered { to, reason: "r".into() });
         let cages = Cages { found, lowered };
         if let Choice::Held { tier, instead_of } = cages.choose(least, needs) {
-            let fits = |f: &&Found| f.available && f.tier >= tier && (f.memory || !memory) && (f.cpu || !cpu);
+            let fits = |f: &&Found| f.available && f.tier >= tier && gives(f, needs);
             prop_assert!(cages.found.iter().any(|f| fits(&f)), "nothing that is chosen is missing");
             match instead_of {
                 None => prop_assert_eq!(tier, least),
                 Some(asked) => {
                     prop_assert_eq!(asked, least);
                     prop_assert!(cages.lowered.as_ref().is_some_and(|l| l.to <= tier) && tier < least);
-                    let fits = |f: &Found| f.available && (f.memory || !memory) && (f.cpu || !cpu);
+                    let fits = |f: &Found| f.available && gives(f, needs);
                     prop_assert!(!cages.found.iter().any(|f| fits(f) && f.tier >= least), "only for lack of it");
                 }
             }
@@ -323,11 +449,10 @@ proptest! {
     #[test]
     fn asking_for_more_never_gives_less(
         found in proptest::collection::vec(found(), 0..6), one in tier(), other in tier(),
-        lowered in proptest::option::of(tier()), memory: bool, cpu: bool,
+        lowered in proptest::option::of(tier()), needs in needs(),
     ) {
         let (less, more) = (one.min(other), one.max(other));
         let cages = Cages { found, lowered: lowered.map(|to| Lowered { to, reason: "r".into() }) };
-        let needs = Needs { memory, cpu };
         if let (Some(before), Some(after)) = (held(cages.choose(less, needs)), held(cages.choose(more, needs))) {
             prop_assert!(after >= before, "{before} became {after}");
         }

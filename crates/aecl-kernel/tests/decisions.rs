@@ -29,6 +29,28 @@ use expect_test::expect_file;
 use serde_json::{Value, json};
 use world::{World, keyed, permit, principal, proposal, wait};
 
+const GVISOR: &str = "runsc (gvisor), no overlays, no way out";
+const MACHINE: &str = "firecracker (microvm), no views, no overlays, no way out, a size";
+
+/// What there is to hold programs, and less than what is asked for that the operator accepts.
+const HERE: [(&str, &[&str], Option<Tier>); 15] = [
+    ("native is here", &["native"], None),
+    ("native without limits", &["native, no limit"], None),
+    ("native fails its self-test", &["native, missing"], None),
+    ("native and gvisor are here", &["native", "runsc (gvisor)"], None),
+    ("all three are here", &["native", "runsc (gvisor)", "firecracker (microvm)"], None),
+    ("untrusted, native is here", &["native"], None),
+    ("untrusted, all three", &["native", "runsc (gvisor)", "firecracker (microvm)"], None),
+    ("untrusted, native accepted", &["native", "firecracker (microvm), missing"], Some(Tier::Native)),
+    ("untrusted, and gvisor is here", &["native", "runsc (gvisor)"], Some(Tier::Native)),
+    ("untrusted, gvisor accepted", &["native"], Some(Tier::Gvisor)),
+    ("untrusted, accepted, no limits", &["native, no limit"], Some(Tier::Native)),
+    ("gvisor and a machine are here", &[GVISOR, MACHINE], None),
+    ("native, gvisor and a machine", &["native", GVISOR, MACHINE], None),
+    ("untrusted, all of them", &["native", GVISOR, MACHINE], None),
+    ("untrusted, all accepted", &["native", GVISOR, MACHINE], Some(Tier::Native)),
+];
+
 /// One proposal that is about to be made.
 struct Scene {
     world: World,
@@ -133,6 +155,12 @@ impl Scene {
 
     fn set(&mut self, situation: &str) {
         let refund = || json!({"order": "4711", "amount": "10.00"});
+        if let Some((_, found, lowered)) = HERE.iter().find(|(name, ..)| *name == situation) {
+            self.world.probed(found, *lowered);
+            return if situation.starts_with("untrusted") {
+                self.set("untrusted text read")
+            };
+        }
         match situation {
             "clean run" => {}
             "in sandbox" => self.reopen(|p| p.environment = Environment::new("sandbox").unwrap()),
@@ -160,40 +188,9 @@ impl Scene {
             }),
 
             "nobody has looked" => {}
-            "native is here" => self.world.probed(&["native"], None),
-            "native without limits" => self.world.probed(&["native, no limit"], None),
-            "native fails its self-test" => self.world.probed(&["native, missing"], None),
-            "native and gvisor are here" => self.world.probed(&["native", "runsc (gvisor)"], None),
-            "all three are here" => {
-                self.world.probed(&["native", "runsc (gvisor)", "firecracker (microvm)"], None);
-            }
             "native, by the agent itself" => {
                 self.set("native is here");
                 self.proposal.mode = Mode::Authorize;
-            }
-            "untrusted, native is here" => {
-                self.set("native is here");
-                self.set("untrusted text read");
-            }
-            "untrusted, all three" => {
-                self.set("all three are here");
-                self.set("untrusted text read");
-            }
-            "untrusted, native accepted" => {
-                self.world.probed(&["native", "firecracker (microvm), missing"], Some(Tier::Native));
-                self.set("untrusted text read");
-            }
-            "untrusted, and gvisor is here" => {
-                self.world.probed(&["native", "runsc (gvisor)"], Some(Tier::Native));
-                self.set("untrusted text read");
-            }
-            "untrusted, gvisor accepted" => {
-                self.world.probed(&["native"], Some(Tier::Gvisor));
-                self.set("untrusted text read");
-            }
-            "untrusted, accepted, no limits" => {
-                self.world.probed(&["native, no limit"], Some(Tier::Native));
-                self.set("untrusted text read");
             }
 
             "token expired" => self.proposal.credential.expires_at = self.world.now,
@@ -943,6 +940,17 @@ fn decisions_are_what_the_page_says() {
     ];
     page.rows("ops_agent", "run_test_suite", json!({}), &here);
     page.rows("ops_agent", "try_patch", json!({}), &here);
+    // What is strong enough must also be able: a layer above a view, a way out, a program without a limit.
+    let able = [
+        "native is here",
+        "gvisor and a machine are here",
+        "native, gvisor and a machine",
+        "untrusted, all of them",
+        "untrusted, all accepted",
+    ];
+    for action in ["run_test_suite", "format_project", "fetch_packages", "try_patch"] {
+        page.rows("ops_agent", action, json!({}), &able);
+    }
 
     page.title("A tool that was imported");
     page.rows(

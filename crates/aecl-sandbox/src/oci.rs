@@ -6,6 +6,9 @@
 //! namespaces, mounts and masks; it touches no cgroup and writes to no disk. Inside, our launcher is the first
 //! process: it puts on the program the same locks as in the tier `native` (system calls, files, resource
 //! limits), reaps, and tells how the program ended.
+//!
+//! An ordinary user has one number to give. It is root of the namespace of users in which the runtime is held, and
+//! of the runtime's cage; the first process makes one more namespace, in which it is the program's user.
 
 mod config;
 mod runtime;
@@ -21,7 +24,7 @@ use runtime::Kind;
 pub(crate) use runtime::installed;
 
 use crate::native::hold::{HeldProgram, Holding, Shared, Tree, Workplace, hold};
-use crate::native::wire::{MountKind, ORDER, Order, Report};
+use crate::native::wire::{MountKind, ORDER, Order, Report, User};
 use crate::native::{self, Running, cgroup, tree, user};
 use crate::{Access, Backend, Cage, Held, Network, Program, SandboxError};
 
@@ -97,26 +100,28 @@ async fn plan(program: &Program, cage: &Cage, self_test: bool) -> Result<(HeldPr
     let installed = installed(&cage.backend).await?;
     refuse_what_it_cannot(installed.kind, cage)?;
     let mut order = Order { user: user::choose()?, ..order };
-    if !order.user.separate {
-        return Err(unavailable(
-            &cage.backend,
-            "only root can give it a user of its own; run AECL as root, or use the backend `native`",
-        ));
-    }
+    let is_root = order.user.separate;
     tree::plan(&mut order, &cage.views, cage.image.as_ref())?;
     let at = place()?;
-    let root_inside = user::choose()?.outside_uid;
+    let who =
+        if is_root { config::Who::of_root(&order.user, &user::choose()?) } else { config::Who::of_a_user() };
     // Resource limits are the runtime's to set: not every kernel lets a program without rights do it.
     let (mounts, rlimits) = (order.mounts.clone(), Vec::new());
-    let inner = Order { self_test, mounts, rlimits, ..native::inner(program, cage) };
-    let config = config::config(installed.kind, &order, &at.join("root"), root_inside);
+    // Root has given the program its user from outside. Who has one number only is root of the runtime's cage, and
+    // becomes the program's user in one more namespace.
+    let user = match is_root {
+        true => User::default(),
+        false => User { inside: order.user.inside, ..User::default() },
+    };
+    let inner = Order { self_test, mounts, rlimits, user, ..native::inner(program, cage) };
+    let config = config::config(installed.kind, &order, &at.join("root"), &who);
     order.files.push((ORDER.as_bytes().to_vec(), inner.encode()));
     let limits = with_the_runtimes_own(installed.kind, &(&cage.limits).into());
     order.groups = cgroup::groups(cgroup::hierarchies(), &limits)?;
     let state = at.join("state");
     let held_program = HeldProgram {
         backend: cage.backend.clone(),
-        argv: runtime::command(&installed, &state, &at.join("bundle")),
+        argv: runtime::command(&installed, is_root, &state, &at.join("bundle")),
         env: [("PATH", "/usr/bin:/usr/sbin:/bin:/sbin"), ("XDG_RUNTIME_DIR", "/nowhere")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::{Backend, Cage, Clocks, Held, Limits, Network, SandboxError, native, oci, vm};
+use crate::{Access, Backend, Cage, Clocks, Held, Limits, Network, SandboxError, View, native, oci, vm};
 
 /// What was found out about one backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Found {
     pub version: String,
     /// Which limits are enforced. One that is not is refused when a cage asks for it.
     pub enforced: Enforced,
+    /// What else it can give a program, by what was built with it.
+    pub offers: Offers,
     /// The attacks of the self-test.
     pub attacks: Vec<Attack>,
 }
@@ -31,11 +33,55 @@ pub struct Enforced {
     pub cpu: bool,
 }
 
+/// What a backend can give a program, beside limits. What it cannot is refused when a cage asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offers {
+    /// Directories and files of the host: [`Cage::views`].
+    pub views: bool,
+    /// [`Access::Overlay`].
+    pub overlays: bool,
+    /// [`Network::Listener`].
+    pub listener: bool,
+    /// No [`Limits::memory_max_bytes`] at all. A machine has a size.
+    pub unlimited_memory: bool,
+}
+
+impl Offers {
+    /// What this backend can give, as far as its kind goes.
+    fn of(backend: &Backend) -> Self {
+        let (cage, machine) = (backend.machine().is_none(), backend.machine().is_some());
+        // Its loopback is in its own kernel, and what is written above a view stays there.
+        let is_gvisor = matches!(backend, Backend::Runsc(_));
+        Self {
+            views: cage,
+            overlays: cage && !is_gvisor,
+            listener: cage && !is_gvisor,
+            unlimited_memory: !machine,
+        }
+    }
+
+    /// Less and less of what a host's kernel may not do, down to a plain cage.
+    fn less(self) -> Vec<Self> {
+        let mut all = Vec::new();
+        for less in [
+            Self { overlays: false, ..self },
+            Self { listener: false, ..self },
+            Self { overlays: false, listener: false, ..self },
+            Self { views: false, overlays: false, listener: false, ..self },
+        ] {
+            if less != self && !all.contains(&less) {
+                all.push(less);
+            }
+        }
+        all
+    }
+}
+
 impl Found {
-    /// The cage that was tried: the smallest in which anything runs, with every limit that is enforced.
+    /// The smallest cage in which anything runs, with every limit that is enforced.
     #[must_use]
     pub fn cage(&self) -> Cage {
-        smallest(&self.backend, self.enforced)
+        Cage { views: Vec::new(), network: Network::None, ..smallest(self) }
     }
 }
 
@@ -69,18 +115,18 @@ async fn probe_one(backend: &Backend) -> Found {
         reason: String::new(),
         version: format!("aecl-cage {}, {}", env!("CARGO_PKG_VERSION"), kernel()),
         enforced: native::enforced(),
+        offers: Offers::of(backend),
         attacks: Vec::new(),
     };
     let mut note = None;
-    let tested = match backend {
-        Backend::Native => native::self_test(&smallest(backend, found.enforced)).await,
+    match backend {
+        Backend::Native => {}
         Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => match oci::installed(backend).await {
             Ok(installed) => {
                 found.version = format!("{}, {}", installed.version, found.version);
                 note = installed.note;
-                oci::self_test(&smallest(backend, found.enforced)).await
             }
-            Err(error) => Err(error),
+            Err(error) => return Found { reason: why(error), ..found },
         },
         Backend::Qemu(_) | Backend::Firecracker(_) => {
             // The machine enforces them, whatever the host can do.
@@ -90,18 +136,46 @@ async fn probe_one(backend: &Backend) -> Found {
             {
                 found.version = format!("{version}, {}", found.version);
             }
-            vm::probe(&smallest(backend, found.enforced)).await
         }
-    };
-    let mut found = match tested {
+    }
+    let mut found = match self_test(&mut found).await {
         Ok((attacks, held)) => judge(found, attacks, &held),
-        Err(SandboxError::Unavailable { why, .. }) => Found { reason: why, ..found },
-        Err(error) => Found { reason: error.to_string(), ..found },
+        Err(error) => Found { reason: why(error), ..found },
     };
     if let Some(note) = note {
         found.reason = format!("{}; {note}", found.reason);
     }
     found
+}
+
+fn why(error: SandboxError) -> String {
+    match error {
+        SandboxError::Unavailable { why, .. } => why,
+        error => error.to_string(),
+    }
+}
+
+/// Attacks a cage with everything that this backend offers; where that cannot be built, with less, and then
+/// that is what it offers here.
+async fn self_test(found: &mut Found) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
+    let mut tested = attack(found).await;
+    for less in found.offers.less() {
+        if !matches!(tested, Err(SandboxError::Setup { .. })) {
+            break;
+        }
+        found.offers = less;
+        tested = attack(found).await;
+    }
+    tested
+}
+
+async fn attack(found: &Found) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
+    let cage = smallest(found);
+    match found.backend {
+        Backend::Native => native::self_test(&cage).await,
+        Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => oci::self_test(&cage).await,
+        Backend::Qemu(_) | Backend::Firecracker(_) => vm::probe(&cage).await,
+    }
 }
 
 fn judge(found: Found, attacks: Vec<(String, u64)>, held: &Held) -> Found {
@@ -129,18 +203,25 @@ fn judge(found: Found, attacks: Vec<(String, u64)>, held: &Held) -> Found {
     Found { available: through.is_empty() && finished, reason, attacks, ..found }
 }
 
+/// Any port will do: the loopback is the cage's own.
+const PORT: u16 = 3128;
+
 /// How long the attacks may take.
 const ATTACKS_MAX: Duration = Duration::from_secs(10);
 
-/// A cage for the self-test.
-fn smallest(backend: &Backend, enforced: Enforced) -> Cage {
+/// A directory that every host has, and where the self-test sees it.
+const SHOWN: (&str, &str) = ("/usr", "/self-test");
+
+/// A cage for the self-test, with all that is offered.
+fn smallest(found: &Found) -> Cage {
+    let Found { backend, enforced, offers, .. } = found;
     let starting = backend.machine().map_or(0, |(_, machine)| machine.boot_max_ms);
     let time = ATTACKS_MAX + Duration::from_millis(starting);
     Cage {
         backend: backend.clone(),
         image: None,
-        views: Vec::new(),
-        network: Network::None,
+        views: if offers.views { vec![shown(*offers)] } else { Vec::new() },
+        network: if offers.listener { Network::Listener { port: PORT } } else { Network::None },
         limits: Limits {
             memory_max_bytes: enforced.memory.then_some(64 << 20),
             cpu_max_millicores: enforced.cpu.then_some(1_000),
@@ -156,6 +237,12 @@ fn smallest(backend: &Backend, enforced: Enforced) -> Cage {
     }
 }
 
+fn shown(offers: Offers) -> View {
+    let (source, at) = SHOWN;
+    let access = if offers.overlays { Access::Overlay } else { Access::ReadOnly };
+    View { source: source.into(), at: at.into(), access }
+}
+
 fn kernel() -> String {
     let name = rustix::system::uname();
     format!("{} {}", name.sysname().to_string_lossy(), name.release().to_string_lossy())
@@ -167,7 +254,15 @@ mod tests {
     use crate::HostUser;
 
     fn judged(attacks: &[(&str, u64)]) -> Found {
-        let cage = smallest(&Backend::Native, Enforced { memory: false, cpu: false });
+        let found = Found {
+            backend: Backend::Native,
+            available: false,
+            reason: String::new(),
+            version: String::new(),
+            enforced: Enforced { memory: false, cpu: false },
+            offers: Offers::of(&Backend::Native),
+            attacks: Vec::new(),
+        };
         let held = Held {
             backend: Backend::Native,
             user: HostUser::Ours,
@@ -176,15 +271,7 @@ mod tests {
             cgroup: None,
             owners_mapped: true,
             image: None,
-            limits: cage.limits,
-        };
-        let found = Found {
-            backend: Backend::Native,
-            available: false,
-            reason: String::new(),
-            version: String::new(),
-            enforced: Enforced { memory: false, cpu: false },
-            attacks: Vec::new(),
+            limits: smallest(&found).limits,
         };
         judge(found, attacks.iter().map(|(name, errno)| ((*name).to_owned(), *errno)).collect(), &held)
     }

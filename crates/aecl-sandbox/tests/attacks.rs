@@ -5,6 +5,7 @@
 //! too, by the same program as the same user.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, unsafe_code, reason = "tests")]
 
+mod common;
 #[path = "common/layout.rs"]
 mod layout;
 
@@ -20,6 +21,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
+
+use common::machine::{emulated, machine};
 
 use aecl_sandbox::{
     Access, Backend, Cage, Clocks, Image, ImageLimits, Images, Layout, Limits, Network, Outcome, Program,
@@ -154,9 +157,11 @@ fn unpacked(layout: &Path, own: &Path) -> Image {
 type Results = BTreeMap<(u32, String), [String; 2]>;
 
 /// What works in a cage of gVisor's, because it is its own kernel's and leads nowhere; and in old releases of
-/// it, because they hide less of the first process, which has nothing to hide.
-const OF_GVISOR: [(u32, &str); 7] = [
+/// it, because they hide less of the first process, which has nothing to hide. Its own `/dev/null` is changed
+/// where an ordinary user is root of its cage.
+const OF_GVISOR: [(u32, &str); 8] = [
     (12, "find devices that lead somewhere"),
+    (13, "change the mode of /dev/null"),
     (17, "look into /sys"),
     (18, "read the kernel's command line"),
     (19, "list the descriptors of who started us"),
@@ -164,9 +169,6 @@ const OF_GVISOR: [(u32, &str); 7] = [
     (21, "see processes of others"),
     (22, "find descriptors that were left open"),
 ];
-
-/// The runtimes that are on the page.
-const RUNTIMES: [&str; 3] = ["runc", "crun", "runsc"];
 
 /// Runs the supervisor as root or as nobody.
 fn results(backend: &str, as_nobody: bool) -> Results {
@@ -217,18 +219,20 @@ fn results_of(backend: &str, as_nobody: bool, in_image: bool) -> Results {
     results
 }
 
-fn assert_held(results: &Results, who: &str) {
-    assert!(results.len() > 100, "only {} attacks ran as {who}", results.len());
+fn assert_held(results: &Results, backend: &str, who: &str) {
+    assert!(results.len() > 100, "only {} attacks ran in `{backend}` as {who}", results.len());
+    let mut through = Vec::new();
     for ((case, name), [outside, inside]) in results {
-        let by_runtime = RUNTIMES.contains(&who);
         assert!(
-            (!outside.is_empty() || by_runtime) && !inside.is_empty(),
-            "{who}, {case} {name}: `{outside}`, `{inside}`"
+            (!outside.is_empty() || backend != "native") && !inside.is_empty(),
+            "`{backend}` as {who}, {case} {name}: `{outside}`, `{inside}`"
         );
-        let through = succeeds(inside);
-        let known = who == "runsc" && OF_GVISOR.contains(&(*case, name.as_str()));
-        assert!(!through || known, "{who}: `{name}` ({case}) gets through: {inside}");
+        let known = backend == "runsc" && OF_GVISOR.contains(&(*case, name.as_str()));
+        if succeeds(inside) && !known {
+            through.push(format!("`{name}` ({case}): {inside}"));
+        }
     }
+    assert!(through.is_empty(), "`{backend}` as {who}: these get through: {}", through.join(", "));
 }
 
 #[test]
@@ -238,15 +242,15 @@ fn no_attack_gets_through_as_root_or_as_an_ordinary_user() {
     }
     if !is_root() {
         println!("not as root: only the part of an ordinary user runs, and the page is not compared");
-        return assert_held(&results("native", false), "this user");
+        all(false, "this user");
+        return;
     }
-    let (root, user) = (results("native", false), results("native", true));
-    assert_held(&root, "root");
-    assert_held(&user, "an ordinary user");
+    let (root, user, machine) = (all(false, "root"), all(true, "an ordinary user"), in_a_machine());
     // The control: an attack that nobody could carry out anyway shows nothing.
-    let shown = root.values().filter(|came| succeeds(&came[0])).count();
-    assert!(shown * 4 >= root.len() * 3, "only {shown} of {} attacks work outside", root.len());
-    compare(&root, &runtimes(), &user);
+    let native = root[0].as_ref().unwrap();
+    let shown = native.values().filter(|came| succeeds(&came[0])).count();
+    assert!(shown * 4 >= native.len() * 3, "only {shown} of {} attacks work outside", native.len());
+    compare(&root, &user, machine.as_ref());
 }
 
 /// With the files of an image instead of the host's, each attack comes out as without.
@@ -257,33 +261,81 @@ fn an_image_makes_no_attack_easier() {
     }
     let compare = |backend: &str, as_nobody: bool| {
         let (without, with) = (results(backend, as_nobody), results_of(backend, as_nobody, true));
-        assert_held(&with, if RUNTIMES.contains(&backend) { backend } else { "native with an image" });
+        assert_held(&with, backend, if as_nobody { "an ordinary user, in an image" } else { "in an image" });
         for (key, [_, inside]) in &without {
             // Case 20 is to write to programs. Nobody may write to a file of an image, and that is asked first.
             let is_of_files = key.0 == 20 && !succeeds(&with[key][1]);
             assert!(is_of_files || with[key][1] == *inside, "{backend}: {key:?}: {} {inside}", with[key][1]);
         }
     };
-    compare("native", false);
+    let here = || COLUMNS.into_iter().filter(|name| is_here(name));
+    here().for_each(|name| compare(name, false));
     if is_root() {
-        compare("native", true);
-        RUNTIMES.iter().filter(|name| is_here(name)).for_each(|name| compare(name, false));
+        here().for_each(|name| compare(name, true));
     }
 }
 
-fn is_here(runtime: &str) -> bool {
-    Command::new(runtime).arg("--version").output().is_ok_and(|output| output.status.success())
+fn is_here(backend: &str) -> bool {
+    let answers = || Command::new(backend).arg("--version").output().is_ok_and(|o| o.status.success());
+    backend == "native" || answers()
 }
 
-/// By each runtime that is here. Without one, its column of the page is not compared.
-fn runtimes() -> [Option<Results>; 3] {
-    RUNTIMES.map(|name| {
+/// What attacks look for on a host. In a machine there is none of it.
+const OF_NOBODY: [(&str, &str); 11] = [
+    ("ATTACK_FILE", "/home/canary"),
+    ("ATTACK_PORT", "9"),
+    ("ATTACK_SOCKET", "/run/socket"),
+    ("ATTACK_ABSTRACT", "aecl-nobody"),
+    ("ATTACK_SHM", "178257920"),
+    ("ATTACK_QUEUE", "/aecl-nobody"),
+    ("ATTACK_PID", "999999"),
+    ("ATTACK_SECRET_1", "the-half-and-"),
+    ("ATTACK_SECRET_2", "the-other-half"),
+    ("ATTACK_HOSTNAME", "(none)"),
+    ("ATTACK_SETUID", "/usr/bin/attacker"),
+];
+
+/// By the same program in the cage that is inside of a machine. What it looks for is on the host, which is not
+/// even there, so the rows show what the inside holds back by itself. Emulated, so nothing is shown of the
+/// boundary around it. Without a kernel for it, its column is not compared.
+fn in_a_machine() -> Option<Results> {
+    let backend = emulated(machine()?);
+    let minutes = Duration::from_secs(120);
+    let mut cage = Cage {
+        clocks: Clocks { call: minutes, task_left: minutes, lifetime_left: minutes },
+        ..cage(backend, None, vec![])
+    };
+    cage.limits.memory_max_bytes = Some(96 << 20);
+    let env = OF_NOBODY.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let program = Program { argv: vec!["attacker".into(), "all".into()], env, cwd: None };
+    let ended = tokio::runtime::Runtime::new().unwrap().block_on(run(program, cage)).unwrap();
+    let out = ended.stdout.for_display();
+    assert_eq!(ended.outcome, Outcome::Exited(0), "{out}{}", ended.stderr.for_display());
+    let mut results = Results::new();
+    for line in out.lines() {
+        let words: Vec<&str> = line.split('\t').collect();
+        results
+            .insert((words[0].parse().unwrap(), words[1].to_owned()), [String::new(), words[2].to_owned()]);
+    }
+    assert_held(&results, MACHINE, "nobody");
+    Some(results)
+}
+
+/// How the page calls it. It satisfies no tier.
+const MACHINE: &str = "machine, emulated";
+
+/// What is on the page, in its order: our own cage, and those of the runtimes.
+const COLUMNS: [&str; 4] = ["native", "runc", "crun", "runsc"];
+
+/// By our own launcher and by each runtime that is here. Without one, its column of the page is not compared.
+fn all(as_nobody: bool, who: &str) -> [Option<Results>; 4] {
+    COLUMNS.map(|name| {
         if !is_here(name) {
-            println!("`{name}` is not installed: its column is not compared");
+            println!("`{name}` is not installed: its columns are not compared");
             return None;
         }
-        let results = results(name, false);
-        assert_held(&results, name);
+        let results = results(name, as_nobody);
+        assert_held(&results, name, who);
         Some(results)
     })
 }
@@ -292,33 +344,34 @@ fn succeeds(outside: &str) -> bool {
     outside == "works" || outside.starts_with("reaches")
 }
 
-fn matrix(root: &Results, runtimes: &[Option<Results>; 3], user: &Results) -> String {
+fn matrix(root: &[Option<Results>; 4], user: &[Option<Results>; 4], machine: Option<&Results>) -> String {
     let mut text = String::from(BEGIN);
-    text += "\n| case | attack | root, outside | native | runc | crun | runsc | user, outside | native |\n";
-    text += "|---|---|---|---|---|---|---|---|---|\n";
-    for (key, [outside, inside]) in root {
-        let (case, name) = key;
-        let by_runtime: String = runtimes
-            .iter()
-            .map(|results| results.as_ref().map_or("-", |results| results[key][1].as_str()))
-            .fold(String::new(), |row, came| row + &format!("**{came}** | "));
-        let [user_outside, user_inside] = &user[key];
-        writeln!(
-            text,
-            "| {case} | {name} | {outside} | **{inside}** | {by_runtime}{user_outside} | **{user_inside}** |"
-        )
+    let heads = COLUMNS.join(" | ");
+    writeln!(text, "\n| case | attack | root, outside | {heads} | user, outside | {heads} | {MACHINE} |")
         .unwrap();
+    writeln!(text, "|{}", "---|".repeat(5 + 2 * COLUMNS.len())).unwrap();
+    for key in root[0].as_ref().unwrap().keys() {
+        let (case, name) = key;
+        write!(text, "| {case} | {name} |").unwrap();
+        for columns in [root, user] {
+            write!(text, " {} |", columns[0].as_ref().unwrap()[key][0]).unwrap();
+            for results in columns {
+                write!(text, " **{}** |", results.as_ref().map_or("-", |results| &results[key][1])).unwrap();
+            }
+        }
+        let came = machine.and_then(|results| results.get(key));
+        writeln!(text, " **{}** |", came.map_or("-", |came| &came[1])).unwrap();
     }
     text + "\n"
 }
 
 /// The page must say what happens in the cage, wherever the same happens outside. A kernel that lacks a file
 /// or a call answers differently on both sides.
-fn compare(root: &Results, runtimes: &[Option<Results>; 3], user: &Results) {
+fn compare(root: &[Option<Results>; 4], user: &[Option<Results>; 4], machine: Option<&Results>) {
     let page = fs::read_to_string(PAGE).unwrap();
     let (head, rest) = page.split_once(BEGIN).expect("the page has a place for the matrix");
     let (old, tail) = rest.split_once(END).expect("the matrix has an end");
-    let new = matrix(root, runtimes, user);
+    let new = matrix(root, user, machine);
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         fs::write(PAGE, format!("{head}{new}{END}{tail}")).unwrap();
         return;
@@ -328,20 +381,27 @@ fn compare(root: &Results, runtimes: &[Option<Results>; 3], user: &Results) {
         lines.map(|line| line.split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
     };
     let (old, new) = (rows(old), rows(&new));
+    assert_eq!(old.len(), new.len(), "the page has other attacks; UPDATE_EXPECT=1 rewrites it");
+    // The first cell is what stands before the first line.
+    let (root_outside, user_outside) = (3, 4 + COLUMNS.len());
     for (old, new) in old.iter().zip(&new) {
+        assert_eq!(old.len(), new.len(), "the page has other columns; UPDATE_EXPECT=1 rewrites it");
         assert_eq!(old[1..3], new[1..3], "the page has other attacks; UPDATE_EXPECT=1 rewrites it");
-        for (outside, inside) in [(3, 4), (3, 5), (3, 6), (3, 7), (8, 9)] {
+        let of = |outside: usize| (0..COLUMNS.len()).map(move |index| (outside, outside + 1 + index));
+        // The machine's last: its own kernel answers, whatever this one does outside.
+        let machine = user_outside + 1 + COLUMNS.len();
+        for (outside, inside) in of(root_outside).chain(of(user_outside)).chain([(machine, machine)]) {
             // A newer gVisor knows more of Linux; that nothing gets through is asserted above.
-            let comparable = new[inside] != "**-**" && old[inside] != "**-**" && inside != 7;
-            let same_machine = old[outside] == new[outside] && comparable;
+            let name = if inside == machine { MACHINE } else { COLUMNS[inside - outside - 1] };
+            let comparable = new[inside] != "**-**" && old[inside] != "**-**" && name != "runsc";
+            let same_machine = (outside == inside || old[outside] == new[outside]) && comparable;
             let row = &new[2];
             assert!(
                 !same_machine || old[inside] == new[inside],
-                "{row}: {} is on the page and came out {}; UPDATE_EXPECT=1 rewrites it",
+                "{row}, `{name}`: {} is on the page and came out {}; UPDATE_EXPECT=1 rewrites it",
                 old[inside],
                 new[inside]
             );
         }
     }
-    assert_eq!(old.len(), new.len(), "the page has other attacks; UPDATE_EXPECT=1 rewrites it");
 }

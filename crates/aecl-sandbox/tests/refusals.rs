@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aecl_sandbox::{Access, Cage, Limits, Network, Program, SandboxError, View, run};
+use aecl_sandbox::{Access, Backend, Cage, Limits, Network, Program, SandboxError, View, probe, run};
 use common::{as_an_ordinary_user, cage, is_root, shell, text};
 use seccompiler::{SeccompAction, SeccompFilter, TargetArch, apply_filter};
 
@@ -134,6 +134,7 @@ async fn supervisor_of_a_poorer_world() {
         "landlock" => &[libc::SYS_landlock_create_ruleset],
         "seccomp" => &[libc::SYS_seccomp],
         "landlock rules" => &[libc::SYS_landlock_restrict_self],
+        "listeners" => &[libc::SYS_listen],
         _ => &[],
     };
     let without = Cage { limits: Limits { memory_max_bytes: None, ..cage().limits }, ..cage() };
@@ -148,10 +149,22 @@ async fn supervisor_of_a_poorer_world() {
         );
         apply_filter(&TryInto::<seccompiler::BpfProgram>::try_into(filter.unwrap()).unwrap()).unwrap();
     }
+    if missing == "listeners" {
+        let found = &probe(&[Backend::Native]).await[0];
+        return println!("@{} {:?}", if found.available { "holds" } else { &found.reason }, found.offers);
+    }
     match run(shell("echo it ran"), without).await {
         Ok(end) => println!("@ended {} {}", end.outcome, text(&end)),
         Err(error) => println!("@refused {error}"),
     }
+}
+
+/// What a host cannot give is no reason to hold nothing on it.
+#[test]
+fn a_backend_offers_what_could_be_built_and_no_more() {
+    let said = in_a_world_without("listeners", &["--user", "--map-root-user"], "");
+    let offers = "Offers { views: true, overlays: true, listener: false, unlimited_memory: true }";
+    assert_eq!(said, format!("holds {offers}"));
 }
 
 /// Runs that supervisor, below a shell line that makes the world poorer.

@@ -33,6 +33,7 @@ use crate::egress::{Names, SystemNames};
 use crate::vault::Vault;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
 pub use aecl_sandbox::VirtualMachine;
+pub use cages::recorded;
 use cages::{Cages, tier};
 pub use image::ImageSpec;
 use image::NoImage;
@@ -92,13 +93,8 @@ enum ProcessError {
     Sandbox(SandboxError),
     #[error("nothing that was found out about this host holds a program in `{0}` or stronger; `aecl doctor`")]
     NoCage(cage::Tier),
-    #[error("nothing here enforces the limits that it has of memory and processor time; `aecl doctor`")]
-    NotEnforced,
-    #[error(
-        "nothing that was found out about this host shows an image to a program in `{0}` or stronger: a machine has the \
-         programs of its own disk; name none, or lower the tier that is asked for"
-    )]
-    NoImages(cage::Tier),
+    #[error("nothing here that holds a program in `{least}` or stronger gives it all that it needs: {lacks}")]
+    Unable { least: cage::Tier, lacks: String },
     #[error(transparent)]
     Image(NoImage),
     #[error("the permit does not say how strongly the program must be held; report this")]
@@ -119,11 +115,12 @@ impl ProcessError {
     fn code(&self) -> &'static str {
         match self {
             Self::Arguments(_) => "process_arguments",
-            Self::Sandbox(SandboxError::Unavailable { .. })
-            | Self::NoCage(_)
-            | Self::NoImages(_)
-            | Self::NoTier => "sandbox_unavailable",
-            Self::Sandbox(SandboxError::Unenforceable { .. }) | Self::NotEnforced => "sandbox_unenforceable",
+            Self::Sandbox(SandboxError::Unavailable { .. }) | Self::NoCage(_) | Self::NoTier => {
+                "sandbox_unavailable"
+            }
+            Self::Sandbox(SandboxError::Unenforceable { .. }) | Self::Unable { .. } => {
+                "sandbox_unenforceable"
+            }
             Self::Sandbox(SandboxError::NotInCage { .. } | SandboxError::NoProgram) => "process_not_started",
             Self::Sandbox(_) | Self::Worker | Self::Weaker { .. } => "sandbox_failed",
             Self::Credentials(credentials::NotReady::Vault(_)) => "secret_missing",
@@ -265,7 +262,7 @@ async fn run(
     let (mut program, mut input) = prepare(call, spec)?;
     let list = spec.check().map_err(ProcessError::Arguments)?;
     let least = call.tier.ok_or(ProcessError::NoTier)?;
-    let fit = process.cages.fit(least, spec)?;
+    let fit = process.cages.fit(least, spec.needs())?;
     let begun = Instant::now();
     let image = match &spec.image {
         Some(image) => {

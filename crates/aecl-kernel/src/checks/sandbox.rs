@@ -1,5 +1,5 @@
-//! Can this host hold the program as strongly as it has to be held, and are its limits enforced? There is no
-//! weaker way out but the one that the operator has written down.
+//! Can this host hold the program as strongly as it has to be held, and does what holds it give it all that it
+//! needs (limits, views, a way out)? There is no weaker way out but the one that the operator has written down.
 
 use crate::action::Mode;
 use crate::cage::{Choice, Demand, chosen};
@@ -7,7 +7,8 @@ use crate::code;
 use crate::decide::{Findings, Question};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
-    let Some((Demand { tier, why, .. }, choice)) = chosen(q) else { return };
+    let Some((demand, choice)) = chosen(q) else { return };
+    let Demand { tier, why, .. } = &demand;
     if q.action.mode == Mode::Authorize {
         let message = "who carries it out itself has no cage of ours; propose it with the mode `execute`";
         return findings.block(code::SANDBOX_UNAVAILABLE, message);
@@ -28,7 +29,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
             );
         }
         Choice::Nothing => {
-            let lack = cages.map_or_else(String::new, |c| c.lack(tier));
+            let lack = cages.map_or_else(String::new, |c| c.lack(*tier));
             findings.block(
                 code::SANDBOX_UNAVAILABLE,
                 format!(
@@ -37,12 +38,9 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
                 ),
             );
         }
-        Choice::Unenforced { limit } => findings.block(
-            code::SANDBOX_UNENFORCEABLE,
-            format!(
-                "nothing here enforces its limit `{limit}`; run AECL as root or in a systemd unit with \
-                 `Delegate=yes`, or write `{limit}: null` in its connector"
-            ),
-        ),
+        Choice::Unable => {
+            let lack = cages.map_or_else(String::new, |c| c.unable(&demand));
+            findings.block(code::SANDBOX_UNENFORCEABLE, lack);
+        }
     }
 }

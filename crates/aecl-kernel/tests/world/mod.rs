@@ -5,7 +5,7 @@
 use aecl_kernel::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::approval::{Ask, AskState, Vote};
 use aecl_kernel::bundle::{Bundle, Problem, Source};
-use aecl_kernel::cage::{Cages, Found, Lowered, Tier};
+use aecl_kernel::cage::{Cages, Found, Lowered, Offers, Tier};
 use aecl_kernel::code::Code;
 use aecl_kernel::decide::{Fresh, Question, Ruling, decide};
 use aecl_kernel::digest::Digest;
@@ -376,19 +376,26 @@ impl World {
         id
     }
 
-    /// The gate has found out what holds programs here. All limits are enforced, unless it says so.
+    /// The gate has found out what holds programs here. All limits are enforced and everything is given, unless
+    /// it says so; `before` is from before anybody asked what is given.
     pub fn probed(&mut self, found: &[&str], lowered: Option<Tier>) {
         let one = |words: &&str| {
             let tier = Tier::ALL.into_iter().find(|tier| words.contains(tier.name())).unwrap();
             let (memory, cpu) = (!words.contains("no limit"), !words.contains("no limit"));
             Found {
-                backend: words.split(' ').next().unwrap().into(),
+                backend: words.split([' ', ',']).next().unwrap().into(),
                 tier,
                 available: !words.contains("missing"),
                 reason: "as it is".into(),
                 version: "1".into(),
                 memory,
                 cpu,
+                offers: (!words.contains("before")).then(|| Offers {
+                    views: !words.contains("no views"),
+                    overlays: !words.contains("no overlays"),
+                    listener: !words.contains("no way out"),
+                    unlimited_memory: !words.contains("a size"),
+                }),
             }
         };
         let lowered = lowered.map(|to| Lowered { to, reason: "no KVM until March".into() });

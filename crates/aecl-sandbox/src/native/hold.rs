@@ -140,6 +140,10 @@ fn plan(program: &HeldProgram) -> Result<Order, SandboxError> {
     if let Some(tree) = &program.tree {
         hold.tree = bytes(&tree.at);
         base = tree.order.clone();
+        if !base.user.separate {
+            // Who builds a cage is root in there; the first process of the cage becomes its user.
+            base.user.inside = 0;
+        }
     }
     let order = Order {
         argv: program.argv.iter().map(|word| word.clone().into_bytes()).collect(),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::places_of;
 use super::runtime::Kind;
-use crate::native::wire::{INIT, MountKind, Order, STATUS_DIR};
+use crate::native::wire::{INIT, MountKind, Order, STATUS_DIR, User};
 
 /// What every cage may write to, by its place in the tree.
 const SCRATCH: [&str; 3] = ["/scratch", "/tmp", "/dev/shm"];
@@ -23,17 +23,42 @@ const RESOURCES: [(libc::__rlimit_resource_t, &str); 8] = [
     (libc::RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING"),
 ];
 
+/// Who the first process is in the runtime's cage, and who is who on the runtime's side.
+pub(super) struct Who {
+    inside: u64,
+    uids: Vec<(u64, u64)>,
+    gids: Vec<(u64, u64)>,
+    /// Of our launcher. The program has none.
+    rights: &'static [&'static str],
+}
+
+impl Who {
+    /// Runtimes need somebody who is root inside. On the host that is one more user who owns nothing.
+    pub(super) fn of_root(user: &User, other: &User) -> Self {
+        Self {
+            inside: user.inside,
+            uids: vec![(0, other.outside_uid), (user.inside, user.outside_uid)],
+            gids: vec![(0, other.outside_gid), (user.inside, user.outside_gid)],
+            rights: &[],
+        }
+    }
+
+    /// An ordinary user has one number to give, and runs the runtime as root of a namespace with that alone. Our
+    /// launcher makes one more namespace, with the program's user in it, and Linux asks for this right of whoever
+    /// wants root to be somebody there.
+    pub(super) fn of_a_user() -> Self {
+        Self { inside: 0, uids: vec![(0, 0)], gids: vec![(0, 0)], rights: &["CAP_SETFCAP"] }
+    }
+}
+
 /// `config.json` of the bundle. The tree at `root` is complete, read-only, and bounded where it can be
 /// written; the runtime makes the namespaces around it and mounts `/proc`.
-pub(super) fn config(kind: Kind, order: &Order, root: &Path, root_inside: u64) -> Value {
+pub(super) fn config(kind: Kind, order: &Order, root: &Path, who: &Who) -> Value {
     let is_gvisor = kind == Kind::Runsc;
-    let user = order.user.inside;
-    // Runtimes need somebody who is root inside. On the host that is one more user who owns nothing.
-    let map = |outside: u64| {
-        json!([
-            { "containerID": 0, "hostID": root_inside, "size": 1 },
-            { "containerID": user, "hostID": outside, "size": 1 },
-        ])
+    let map = |ids: &[(u64, u64)]| -> Vec<Value> {
+        ids.iter()
+            .map(|(inside, outside)| json!({ "containerID": inside, "hostID": outside, "size": 1 }))
+            .collect()
     };
     let texts = |list: &[Vec<u8>]| -> Vec<String> {
         list.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect()
@@ -44,14 +69,15 @@ pub(super) fn config(kind: Kind, order: &Order, root: &Path, root_inside: u64) -
         "ociVersion": "1.0.2",
         "process": {
             "terminal": false,
-            "user": { "uid": user, "gid": user },
+            "user": { "uid": who.inside, "gid": who.inside },
             "args": [INIT, "inside"],
             // The program's own are in its order. Not every kernel hides those of the first process.
             "env": [],
             "cwd": "/",
             "noNewPrivileges": true,
             "capabilities": {
-                "bounding": [], "effective": [], "inheritable": [], "permitted": [], "ambient": [],
+                "bounding": who.rights, "effective": who.rights, "inheritable": [], "permitted": who.rights,
+                "ambient": [],
             },
             "rlimits": rlimits(order),
             "oomScoreAdj": 1000,
@@ -62,8 +88,8 @@ pub(super) fn config(kind: Kind, order: &Order, root: &Path, root_inside: u64) -
         "mounts": mounts(order, root, is_gvisor),
         "linux": {
             "namespaces": namespaces,
-            "uidMappings": map(order.user.outside_uid),
-            "gidMappings": map(order.user.outside_gid),
+            "uidMappings": map(&who.uids),
+            "gidMappings": map(&who.gids),
             "maskedPaths": masked,
             "readonlyPaths": ["/proc/sys"],
         },

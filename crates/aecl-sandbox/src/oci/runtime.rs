@@ -74,7 +74,7 @@ pub(crate) async fn installed(backend: &Backend) -> Result<Installed, SandboxErr
 }
 
 /// The command that builds the cage and waits for its end.
-pub(super) fn command(runtime: &Installed, state: &Path, bundle: &Path) -> Vec<String> {
+pub(super) fn command(runtime: &Installed, by_root: bool, state: &Path, bundle: &Path) -> Vec<String> {
     let text = |path: &Path| path.display().to_string();
     let log = state.join("log");
     let own: &[&str] = match runtime.kind {
@@ -83,7 +83,9 @@ pub(super) fn command(runtime: &Installed, state: &Path, bundle: &Path) -> Vec<S
         Kind::Crun => &["--cgroup-manager=disabled"],
         // `systrap` is the default of newer ones, and unknown to old ones. `ptrace` is in all of them and
         // needs nothing of the machine.
-        Kind::Runsc => &["--platform=ptrace", "--network=none", "--ignore-cgroups"],
+        Kind::Runsc if by_root => &["--platform=ptrace", "--network=none", "--ignore-cgroups"],
+        // Its own rights are those of root of a namespace: it asks for no more.
+        Kind::Runsc => &["--rootless", "--platform=ptrace", "--network=none", "--ignore-cgroups"],
     };
     let mut argv = vec![text(&runtime.path), "--root".into(), text(state), "--log".into(), text(&log)];
     argv.extend(own.iter().map(|word| (*word).to_owned()));

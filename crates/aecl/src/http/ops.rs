@@ -3,7 +3,7 @@
 use super::App;
 use super::problem::{Problem, ProblemDetails};
 use aecl_gate::metrics::{BUCKETS_MS, Histogram};
-use aecl_kernel::cage::Found;
+use aecl_kernel::cage::{Found, Offers};
 use aecl_kernel::code;
 use axum::Json;
 use axum::extract::State;
@@ -51,6 +51,14 @@ pub struct HeldBy {
     pub memory_limit: bool,
     /// Limits of processor time are enforced.
     pub cpu_limit: bool,
+    /// Programs can see directories and files of the host.
+    pub views: bool,
+    /// They can write into a layer above one of them.
+    pub overlays: bool,
+    /// They can reach whom their action names.
+    pub egress: bool,
+    /// They can go without a limit of memory.
+    pub unlimited_memory: bool,
 }
 
 impl Health {
@@ -65,6 +73,7 @@ impl Health {
 
 impl HeldBy {
     fn of(found: &Found) -> Self {
+        let offers = found.offers.unwrap_or(Offers::ALL);
         Self {
             backend: found.backend.clone(),
             tier: found.tier.name(),
@@ -72,6 +81,10 @@ impl HeldBy {
             reason: found.reason.clone(),
             memory_limit: found.memory,
             cpu_limit: found.cpu,
+            views: offers.views,
+            overlays: offers.overlays,
+            egress: offers.listener,
+            unlimited_memory: offers.unlimited_memory,
         }
     }
 }

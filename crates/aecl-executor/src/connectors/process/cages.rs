@@ -2,10 +2,10 @@
 //! permit says.
 
 use aecl_kernel::cage;
-use aecl_sandbox::{Backend, Found, Tier, probe};
+use aecl_sandbox::{Backend, Found, Offers, Tier, probe};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{ProcessError, ProcessSpec};
+use super::ProcessError;
 
 /// What was found out about this host, in the order of preference. Before anybody has looked, nothing.
 #[derive(Clone, Debug, Default)]
@@ -19,15 +19,15 @@ impl Cages {
         allowed: Option<&[String]>,
     ) -> Result<Vec<cage::Found>, String> {
         let found = probe(&preferred(backends, allowed)?).await;
-        let told = found.iter().filter_map(told).collect();
+        let told = found.iter().filter_map(recorded).collect();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = found.into();
         Ok(told)
     }
 
-    /// What holds this program: the weakest that is strong enough.
-    pub(super) fn fit(&self, least: cage::Tier, spec: &ProcessSpec) -> Result<Fit, ProcessError> {
+    /// What holds this program: the weakest that is strong enough and gives it all that it needs.
+    pub(super) fn fit(&self, least: cage::Tier, needs: cage::Needs) -> Result<Fit, ProcessError> {
         let found = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        fit(&found, least, spec)
+        fit(&found, least, needs)
     }
 }
 
@@ -43,21 +43,23 @@ impl Fit {
     }
 }
 
-/// Chooses the weakest available backend that is at least so strong, shows the image and enforces the limits.
-pub(super) fn fit(found: &[Found], least: cage::Tier, spec: &ProcessSpec) -> Result<Fit, ProcessError> {
-    let limits = &spec.limits;
-    let holds = |f: &&Found| f.available && tier(f.backend.tier()).is_some_and(|tier| tier >= least);
-    let shows = |f: &&Found| spec.image.is_none() || f.backend.shows_images();
-    let strong = || found.iter().filter(holds).filter(shows);
-    let enforces = |f: &&Found| {
-        (f.enforced.memory || limits.memory_max_mib.is_none())
-            && (f.enforced.cpu || limits.cpu_max_millicores.is_none())
+/// Chooses the weakest available backend that is at least so strong and gives all that is needed, by the same
+/// words as the decision did.
+pub(super) fn fit(found: &[Found], least: cage::Tier, needs: cage::Needs) -> Result<Fit, ProcessError> {
+    let strong = || {
+        let told = found.iter().filter_map(|f| Some((f, recorded(f)?)));
+        told.filter(|(_, told)| told.available && told.tier >= least)
     };
-    match (strong().filter(enforces).min_by_key(|f| f.backend.tier()), strong().next()) {
-        (Some(found), _) => Ok(Fit { backend: found.backend.clone() }),
-        (None, Some(_)) => Err(ProcessError::NotEnforced),
-        (None, None) if found.iter().any(|f| holds(&f)) => Err(ProcessError::NoImages(least)),
-        (None, None) => Err(ProcessError::NoCage(least)),
+    let able = strong().filter(|(_, told)| needs.lack(told).is_none());
+    if let Some((found, _)) = able.min_by_key(|(_, told)| told.tier) {
+        return Ok(Fit { backend: found.backend.clone() });
+    }
+    let lacks: Vec<String> = strong()
+        .filter_map(|(_, told)| Some(format!("`{}` {}", told.backend, needs.lack(&told)?.what())))
+        .collect();
+    match lacks.is_empty() {
+        true => Err(ProcessError::NoCage(least)),
+        false => Err(ProcessError::Unable { least, lacks: lacks.join(", ") }),
     }
 }
 
@@ -92,9 +94,11 @@ pub(super) fn tier(tier: Tier) -> Option<cage::Tier> {
 /// Longest text of a probe that goes on record, in characters.
 const TEXT_MAX: usize = 400;
 
-/// The same for the record.
-fn told(found: &Found) -> Option<cage::Found> {
+/// What was found out about a backend, as it goes on record; nothing for what is no tier.
+#[must_use]
+pub fn recorded(found: &Found) -> Option<cage::Found> {
     let short = |text: &str| text.chars().take(TEXT_MAX).collect();
+    let Offers { views, overlays, listener, unlimited_memory } = found.offers;
     Some(cage::Found {
         backend: found.backend.name().to_owned(),
         tier: tier(found.backend.tier())?,
@@ -103,24 +107,15 @@ fn told(found: &Found) -> Option<cage::Found> {
         version: short(&found.version),
         memory: found.enforced.memory,
         cpu: found.enforced.cpu,
+        offers: Some(cage::Offers { views, overlays, listener, unlimited_memory }),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ImageSpec, LimitsSpec};
     use super::*;
-    use aecl_sandbox::{Enforced, VirtualMachine};
-
-    fn machine() -> Backend {
-        let file = serde_json::json!({ "path": "/srv/file", "sha256": "00" });
-        let machine: VirtualMachine = serde_json::from_value(serde_json::json!({
-            "monitor": "qemu", "program": "/usr/bin/qemu-system-x86_64",
-            "machine": { "kernel": file, "root": file, "root_filesystem": "ext4" },
-        }))
-        .unwrap();
-        machine.into()
-    }
+    use aecl_kernel::cage::Needs;
+    use aecl_sandbox::{Enforced, Firecracker, Machine, Pinned, Runtime};
 
     fn native(available: bool, memory: bool) -> Found {
         Found {
@@ -129,40 +124,94 @@ mod tests {
             reason: "because".into(),
             version: "1".into(),
             enforced: Enforced { memory, cpu: false },
+            offers: Offers { views: true, overlays: true, listener: true, unlimited_memory: true },
             attacks: Vec::new(),
         }
     }
 
+    /// As the probe finds it where it works.
+    fn runsc() -> Found {
+        let offers = Offers { overlays: false, listener: false, ..native(true, true).offers };
+        Found { backend: Backend::Runsc(Runtime::named("runsc")), offers, ..native(true, true) }
+    }
+
+    fn firecracker() -> Found {
+        let pinned = || Pinned { path: "/x".into(), sha256: String::new() };
+        let machine = Machine {
+            kernel: pinned(),
+            modules: vec![],
+            root: pinned(),
+            root_filesystem: "ext4".into(),
+            boot_max_ms: 1,
+        };
+        let firecracker = Firecracker { program: "/x".into(), program_sha256: None, machine };
+        let nothing = Offers { views: false, overlays: false, listener: false, unlimited_memory: false };
+        Found { backend: Backend::Firecracker(Box::new(firecracker)), offers: nothing, ..native(true, true) }
+    }
+
     #[test]
     fn nothing_that_is_held_is_held_less_than_asked_for() {
-        let spec = |limits: LimitsSpec, image: bool| ProcessSpec {
-            limits,
-            image: image.then(|| ImageSpec::new("/srv/images/tools".into(), None)),
-            ..serde_json::from_value(serde_json::json!({ "argv": [] })).unwrap()
-        };
-        let open = spec(LimitsSpec { memory_max_mib: None, ..LimitsSpec::default() }, false);
-        let usual = spec(LimitsSpec::default(), false);
+        let open = Needs::default();
         for found in [vec![], vec![native(false, true)], vec![native(true, true)], vec![native(true, false)]]
         {
             for least in cage::Tier::ALL {
-                for spec in [&open, &usual] {
-                    if let Ok(fit) = fit(&found, least, spec) {
+                for needs in [open, Needs { memory: true, ..open }] {
+                    if let Ok(fit) = fit(&found, least, needs) {
                         assert!(tier(fit.backend().tier()) >= Some(least), "{found:?} {least}");
                         assert!(found.iter().any(|f| f.available && f.backend == fit.backend));
                     }
                 }
             }
         }
-        assert!(fit(&[native(true, false)], cage::Tier::Native, &open).is_ok());
-        assert!(fit(&[native(true, true)], cage::Tier::Gvisor, &open).is_err());
-        let error = fit(&[native(true, false)], cage::Tier::Native, &usual);
-        assert!(matches!(error, Err(ProcessError::NotEnforced)));
-        let with_image = spec(LimitsSpec::default(), true);
-        assert!(fit(&[native(true, true)], cage::Tier::Native, &with_image).is_ok());
-        let machine = Found { backend: machine(), ..native(true, true) };
-        assert!(fit(std::slice::from_ref(&machine), cage::Tier::Native, &usual).is_ok());
-        let error = fit(&[machine], cage::Tier::Native, &with_image).unwrap_err();
-        assert!(error.to_string().contains("programs of its own disk"), "{error}");
+        assert!(fit(&[native(true, false)], cage::Tier::Native, open).is_ok());
+        assert!(fit(&[native(true, true)], cage::Tier::Gvisor, open).is_err());
+        let error = fit(&[native(true, false)], cage::Tier::Native, Needs { memory: true, ..open });
+        assert!(matches!(error, Err(ProcessError::Unable { .. })));
+    }
+
+    /// What is strong enough and cannot do it is passed over, for something as strong or stronger.
+    #[test]
+    fn the_weakest_is_taken_that_is_strong_enough_and_able() {
+        use cage::Tier::{Gvisor, Microvm, Native};
+        let memory = Needs { memory: true, ..Needs::default() };
+        let (views, overlays, listener) = (
+            Needs { views: true, ..memory },
+            Needs { views: true, overlays: true, ..memory },
+            Needs { listener: true, ..memory },
+        );
+        let all = [firecracker(), runsc(), native(true, true)];
+        let without_overlays =
+            Found { offers: Offers { overlays: false, ..native(true, true).offers }, ..native(true, true) };
+        let runc = Found { backend: Backend::Runc(Runtime::named("runc")), ..native(true, true) };
+        let other = [without_overlays, runc];
+        let open = Needs::default();
+        for (found, least, needs, expected) in [
+            (&all[..], Native, memory, "native"),
+            (&all, Gvisor, memory, "runsc"),
+            (&all, Microvm, memory, "firecracker"),
+            (&all, Native, listener, "native"),
+            (&all, Gvisor, views, "runsc"),
+            (
+                &all,
+                Gvisor,
+                overlays,
+                "`firecracker` shows nothing of this host (`views`), `runsc` has no layer",
+            ),
+            (&all, Gvisor, listener, "`firecracker` gives no way out (`egress`), `runsc` gives no way out"),
+            (&all, Microvm, open, "`firecracker` has a size, so `memory_max_mib` cannot be null"),
+            (&all, Gvisor, open, "runsc"),
+            (&other, Native, views, "native"),
+            (&other, Native, overlays, "runc"),
+            (&other[..1], Native, overlays, "`native` has no layer above a view"),
+        ] {
+            match fit(found, least, needs) {
+                Ok(fit) => assert_eq!(fit.backend().name(), expected, "{least} {needs:?}"),
+                Err(error) => {
+                    assert_eq!(error.code(), "sandbox_unenforceable");
+                    assert!(error.to_string().contains(expected), "{least} {needs:?}: {error}");
+                }
+            }
+        }
     }
 
     #[test]
@@ -175,30 +224,46 @@ mod tests {
 
     /// The kernel reads of the connector only what it needs to know; here it is read whole.
     #[test]
-    fn the_kernel_reads_the_limits_as_they_are_enforced() {
+    fn the_kernel_reads_what_a_program_needs_as_it_is_read_here() {
         use aecl_kernel::bundle::{Bundle, Source};
         use serde_json::json;
-        for limits in [
-            json!(null),
+        let view = json!({ "source": "/srv", "at": "/srv" });
+        let layered = json!({ "source": "/opt", "at": "/opt", "access": "overlay" });
+        let plain = json!({ "source": "/opt", "at": "/opt", "access": "read_only" });
+        let host = json!({ "host": "example.com" });
+        let mut with_credential = host.clone();
+        with_credential["credential"] = json!({ "secret": "{secret:secret:T}", "variable": "T", "header": "authorization", "methods": ["GET"] });
+        let mut read = std::collections::BTreeSet::new();
+        for more in [
             json!({}),
-            json!({ "memory_max_mib": 64 }),
-            json!({ "memory_max_mib": null }),
-            json!({ "cpu_max_millicores": 500 }),
-            json!({ "cpu_max_millicores": null, "memory_max_mib": null }),
+            json!({ "limits": {} }),
+            json!({ "limits": { "memory_max_mib": 64 } }),
+            json!({ "limits": { "memory_max_mib": null } }),
+            json!({ "limits": { "cpu_max_millicores": 500 } }),
+            json!({ "limits": { "cpu_max_millicores": null, "memory_max_mib": null } }),
+            json!({ "views": [] }),
+            json!({ "views": [view, plain] }),
+            json!({ "views": [view, layered] }),
+            json!({ "egress": [] }),
+            json!({ "egress": [host] }),
+            json!({ "egress": [host], "views": [layered] }),
+            json!({ "egress": [with_credential] }),
+            json!({ "image": { "layout": "/srv/images/tools", "digest": format!("sha256:{}", "0".repeat(64)) } }),
+            json!({ "wasm": { "module": { "path": "/srv/x.wasm", "sha256": "0".repeat(64) } } }),
         ] {
             let mut connector = json!({ "kind": "process", "argv": ["true"] });
-            if !limits.is_null() {
-                connector["limits"] = limits;
-            }
-            let action = json!({ "name": "run", "effect": "execute", "connector": connector, "arguments": { "type": "object" } });
+            connector.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let action = json!({ "name": "run", "effect": "execute", "egress": "external", "connector": connector,
+                "arguments": { "type": "object" } });
             let bundle =
                 Bundle::compile(vec![Source { path: "actions/a.json".into(), text: action.to_string() }]);
             let needs = bundle.unwrap().catalogue().find("run").unwrap().cage.unwrap();
             let Ok(crate::ConnectorSpec::Process(spec)) = crate::Executor::check(&connector) else {
-                panic!()
+                panic!("{connector}")
             };
-            assert_eq!(needs.memory, spec.limits.memory_max_mib.is_some(), "{connector}");
-            assert_eq!(needs.cpu, spec.limits.cpu_max_millicores.is_some(), "{connector}");
+            assert_eq!(needs, spec.needs(), "{connector}");
+            read.insert(format!("{needs:?}"));
         }
+        assert_eq!(read.len(), 8, "{read:?}");
     }
 }

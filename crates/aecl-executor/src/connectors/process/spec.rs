@@ -1,5 +1,6 @@
 //! What a program may have, as the catalogue entry writes it.
 
+use aecl_kernel::cage;
 use aecl_sandbox::{Access, Backend, Cage, Clocks, Image, Network, Program, View};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -197,6 +198,23 @@ impl ProcessSpec {
     pub fn clocks(&self, call: Duration, task_left: Option<Duration>) -> Clocks {
         let lifetime_left = Duration::from_secs(self.limits.lifetime_max_s);
         Clocks { call, task_left: task_left.unwrap_or(call.max(lifetime_left)), lifetime_left }
+    }
+
+    /// What it needs of its cage.
+    #[must_use]
+    pub fn needs(&self) -> cage::Needs {
+        cage::Needs {
+            memory: self.limits.memory_max_mib.is_some(),
+            cpu: self.limits.cpu_max_millicores.is_some(),
+            // The files of an image, a module with its worker, and the certificates that go with a credential are views
+            // of ours.
+            views: !self.views.is_empty()
+                || self.image.is_some()
+                || self.wasm.is_some()
+                || self.egress.iter().any(|allow| allow.credential.is_some()),
+            overlays: self.views.iter().any(|view| view.access == AccessSpec::Overlay),
+            listener: !self.egress.is_empty(),
+        }
     }
 
     /// The cage, held by this.

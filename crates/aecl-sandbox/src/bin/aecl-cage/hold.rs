@@ -18,6 +18,11 @@ pub fn prepare(place: Place<'_>, hold: &Hold, go: &PipeReader) -> Result<Ready, 
     sys::umask(0o022);
     sys::fresh_keyring().step("taking a fresh keyring")?;
     tree::make_private()?;
+    // Before anything is covered: a view may be of what is below.
+    let found = match found {
+        None if !hold.tree.is_empty() => Some(tree::find(order)?),
+        found => found,
+    };
     for dir in &hold.hidden {
         put_over(dir, &[(c"size", c"4k"), (c"nr_inodes", c"2"), (c"mode", c"555")], sys::RDONLY)?;
     }
@@ -40,15 +45,11 @@ fn put_tree_together(
     hold: &Hold,
     found: Option<tree::Found>,
 ) -> Result<(Vec<OwnedFd>, bool), Fault> {
-    if hold.tree.is_empty() {
+    let Some(found) = found.filter(|_| !hold.tree.is_empty()) else {
         return Ok((Vec::new(), false));
-    }
+    };
     let at = sys::c(&hold.tree).step("mounting the root")?;
     fs::create_dir_all(tree::path(&hold.tree)).step("mounting the root")?;
-    let found = match found {
-        Some(found) => found,
-        None => tree::find(order)?,
-    };
     let owners_mapped = found.owners_mapped;
     let scratch = tree::put_together(order, found, &at)?;
     std::env::set_current_dir("/").step("leaving the root")?;

@@ -6,7 +6,7 @@ use std::fs::{self, File, OpenOptions};
 
 use crate::init::{Ready, reap, start};
 use crate::wire::{ORDER, Order, STATUS};
-use crate::{Ear, Fault, Stdio, Step, landlock, sys};
+use crate::{Ear, Fault, Stdio, Step, landlock, namespaces, sys};
 
 /// Whether a container runtime started us: the supervisor does so with our name alone.
 pub fn is_here() -> bool {
@@ -36,13 +36,21 @@ fn report_file() -> std::io::Result<File> {
 }
 
 fn try_to_run(ear: &Ear) -> Result<i32, Fault> {
-    // Whatever was left open here is nobody's business, but for the reports.
-    sys::hide_from_ptrace().step("hiding from ptrace")?;
-    sys::no_new_privileges().step("giving up new privileges")?;
     sys::umask(0o022);
     let bytes = fs::read(ORDER).step("reading the order")?;
     let order =
         Order::decode(&bytes).map_err(|_| Fault { step: "understanding the order".into(), errno: 22 })?;
+    if order.user.inside > 0 {
+        // Before we hide: the files of a process that hides are root's.
+        namespaces::become_user(&order.user)?;
+        // Who makes a namespace of users has every right in there, whatever the runtime has taken away. Nobody is
+        // root in this one, so there are no secure bits to lock, which not every kernel has.
+        sys::empty_bounding_set().step("emptying the bounding set")?;
+        sys::drop_capabilities().step("dropping capabilities")?;
+    }
+    // Whatever was left open here is nobody's business, but for the reports.
+    sys::hide_from_ptrace().step("hiding from ptrace")?;
+    sys::no_new_privileges().step("giving up new privileges")?;
     let [input, output, error] = [0, 1, 2].map(sys::inherited);
     let stdio = Stdio { input, output, error, kept: Vec::new() };
     // A kernel in user space has no landlock; then the runtime's own locks are all that there are on files.

@@ -14,6 +14,7 @@
 #![no_main]
 
 mod attack;
+mod fault;
 #[path = "../../vm/frame.rs"]
 mod frame;
 mod groups;
@@ -36,27 +37,8 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use fault::{Fault, Step};
 use wire::{Cause, Order, Report};
-
-/// A step that failed, and what the kernel said. Nothing of the program has run.
-#[derive(Debug)]
-pub struct Fault {
-    step: String,
-    errno: i32,
-}
-
-/// Names the step at which an error happened.
-pub trait Step<T> {
-    /// The value, or the error with the step's name.
-    fn step(self, name: &str) -> Result<T, Fault>;
-}
-
-impl<T> Step<T> for std::io::Result<T> {
-    /// The value, or the error with the step's name.
-    fn step(self, name: &str) -> Result<T, Fault> {
-        self.map_err(|error| Fault { step: name.to_owned(), errno: error.raw_os_error().unwrap_or(5) })
-    }
-}
 
 /// The three ends that become the program's standard input, output and error, and what else a program that
 /// is held gets: numbered from 3 on, as it will have them.
@@ -88,12 +70,6 @@ pub extern "C" fn main() -> i32 {
     });
     ear.tell(&last);
     0
-}
-
-impl Fault {
-    fn report(&self) -> Report {
-        Report::Failed { step: self.step.clone().into_bytes(), errno: u64::from(self.errno.unsigned_abs()) }
-    }
 }
 
 /// Who hears our reports.

@@ -18,7 +18,7 @@ const ROOT_INODES: &std::ffi::CStr = c"512";
 
 /// What the host gives: detached copies of its mounts, in the order's sequence.
 pub struct Found {
-    mounts: Vec<(OwnedFd, bool)>,
+    pub mounts: Vec<(OwnedFd, bool)>,
     /// False when a file system cannot show its owners as the cage's user.
     pub owners_mapped: bool,
 }

@@ -9,7 +9,7 @@ use aecl_executor::connectors::mcp::Transport;
 use aecl_executor::connectors::process::{ProcessConnector, wasm};
 use aecl_gate::config::Config;
 use aecl_kernel::bundle::Bundle;
-use aecl_kernel::cage::{Cages, Tier};
+use aecl_kernel::cage::{Cages, Choice, Demand, Tier};
 use aecl_kernel::catalogue::{Effect, Reversibility, TypedAction};
 use serde::Serialize;
 
@@ -200,6 +200,17 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
             cages.lack(least),
         );
     };
+    let all: Vec<_> =
+        bundle.catalogue().iter().filter_map(|(name, t)| Some((name.to_string(), t.cage?))).collect();
+    let unable = |tier: Tier| {
+        all.iter().find_map(|(name, needs)| {
+            let demand = Demand { tier, why: "the policy asks for it".into(), needs: *needs };
+            (cages.choose(tier, *needs) == Choice::Unable).then(|| (name.clone(), cages.unable(&demand)))
+        })
+    };
+    if let Some((name, why)) = unable(least) {
+        return not_met(format!("`{name}` is blocked on this host"), why);
+    }
     let untrusted = least.max(bundle.cages().untrusted_tier);
     match (held(untrusted), &cages.lowered) {
         (None, Some(lowered)) => not_met(
@@ -219,10 +230,13 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
             holds.reason
         )),
         (Some(_), _) => met(format!(
-            "{} run in cages of tier `{}`: {}{servers}",
+            "{} run in cages of tier `{}`: {}{}{servers}",
             listed(&caged),
             holds.tier,
-            holds.reason
+            holds.reason,
+            unable(untrusted).map_or_else(String::new, |(name, why)| format!(
+                "; after text of strangers `{name}` is blocked: {why}"
+            )),
         )),
     }
 }

@@ -1,24 +1,28 @@
 //! `aecl doctor --sandbox`: builds a cage by everything that this host may have for it, attacks each from
 //! inside, and says what came of it. That a program, a file or `/dev/kvm` is there is no answer.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::{Error, Exit, Result};
 use crate::cli::runtime;
 use crate::cli::show::{self, Page, Tone, count};
-use aecl_executor::connectors::process::wasm;
+use aecl_executor::connectors::process::{recorded, wasm};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::bundle::Bundle;
-use aecl_kernel::cage::Tier;
+use aecl_kernel::cage::{Cages, Choice, Demand, Needs, Tier};
 use aecl_kernel::catalogue::TypedAction;
-use aecl_sandbox::{Backend, Found, Outcome, Program, VirtualMachine, probe};
+use aecl_sandbox::{Backend, Found, Offers, Outcome, Program, VirtualMachine, probe};
 use serde::Serialize;
 use serde_json::json;
 
 /// The longest description of machines.
 const MACHINES_MAX_BYTES: u64 = 1 << 20;
+
+/// How many of the actions that would be blocked are named on the page.
+const BLOCKED_SHOWN: usize = 5;
 
 /// One backend, and what came of it.
 #[derive(Debug, Serialize)]
@@ -32,6 +36,8 @@ struct Row {
     /// Limits that are enforced.
     memory_limit: bool,
     processor_limit: bool,
+    /// What else it gives a program.
+    gives: Vec<&'static str>,
     attacks_tried: usize,
     attacks_refused: usize,
     /// From the call to the end of `true`; absent where nothing could be started.
@@ -66,23 +72,19 @@ pub(super) fn run(home: &Home, machines: Option<&Path>, json: bool) -> Result {
     let machines = backends.len() > Backend::all().len();
     let runtime = runtime()?;
     let modules = modules(runtime.block_on(wasm::try_worker()), bundle.as_ref());
-    let rows = runtime.block_on(async {
-        let mut rows = Vec::new();
+    let (rows, found) = runtime.block_on(async {
+        let (mut rows, mut all) = (Vec::new(), Vec::new());
         for backend in &backends {
             for found in probe(std::slice::from_ref(backend)).await {
                 let start = if found.available { start_time(&found).await } else { None };
+                all.extend(recorded(&found));
                 rows.push(row(found, start));
             }
         }
-        rows
+        (rows, all)
     });
-    let needs: Vec<Need> = needs
-        .into_iter()
-        .map(|need| {
-            let met = rows.iter().any(|row| row.available && covers(row, need.tier));
-            Need { met, ..need }
-        })
-        .collect();
+    let cages = Cages { found, lowered: None };
+    let needs: Vec<Need> = needs.into_iter().map(|need| need.against(&cages)).collect();
     let sound =
         needs.iter().all(|need| need.met || !need.always) && (modules.available || modules.actions == 0);
     if json {
@@ -121,6 +123,29 @@ struct Need {
     /// They never run without. Otherwise they are blocked in some runs only.
     always: bool,
     met: bool,
+    /// Why each action that would be blocked would be.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    blocked: BTreeMap<String, String>,
+    #[serde(skip)]
+    programs: Vec<(String, Needs)>,
+}
+
+impl Need {
+    /// The same, with what comes of it on this host.
+    fn against(mut self, cages: &Cages) -> Self {
+        for (name, needs) in &self.programs {
+            let (tier, needs) = (self.tier, *needs);
+            let demand = Demand { tier, why: "the policy asks for it".into(), needs };
+            let why = match cages.choose(tier, needs) {
+                Choice::Held { .. } => continue,
+                Choice::Nothing => cages.lack(tier),
+                Choice::Unable => cages.unable(&demand),
+            };
+            self.blocked.insert(name.clone(), why);
+        }
+        self.met = self.blocked.is_empty();
+        self
+    }
 }
 
 /// The policy of this installation. A host can be tried before there is one.
@@ -142,16 +167,18 @@ fn needs(bundle: Option<&Bundle>) -> Vec<Need> {
     let untrusted = bundle.cages().untrusted_tier;
     let run = if caged.len() == 1 { "runs a program" } else { "run programs" };
     let what = format!("{} that {run}", count(caged.len(), "action"));
-    let mut needs = vec![Need { tier: least, what, always: true, met: false }];
+    let programs: Vec<_> =
+        caged.iter().filter_map(|(name, typed)| Some((name.to_string(), typed.cage?))).collect();
+    let need = |tier: Tier, what: String, always: bool| {
+        let (blocked, programs) = (BTreeMap::new(), programs.clone());
+        Need { tier, what, always, met: false, blocked, programs }
+    };
+    let mut needs = vec![need(least, what, true)];
     if untrusted > least {
         let what = "programs in runs that have read what strangers may have written".to_owned();
-        needs.push(Need { tier: untrusted, what, always: false, met: false });
+        needs.push(need(untrusted, what, false));
     }
     needs
-}
-
-fn covers(row: &Row, tier: Tier) -> bool {
-    Tier::ALL.into_iter().any(|found| found.name() == row.tier && found >= tier)
 }
 
 fn read(path: &Path) -> std::result::Result<Vec<Backend>, Error> {
@@ -178,11 +205,24 @@ fn row(found: Found, start: Option<Duration>) -> Row {
         version: found.version,
         memory_limit: found.enforced.memory,
         processor_limit: found.enforced.cpu,
+        gives: gives(found.offers),
         // The last one is no attack: it must work.
         attacks_tried: found.attacks.len().saturating_sub(1),
         attacks_refused: found.attacks.iter().filter(|attack| attack.errno.is_some()).count(),
         start_ms: start.map(|start| start.as_millis()),
     }
+}
+
+fn gives(offers: Offers) -> Vec<&'static str> {
+    [
+        (offers.views, "views"),
+        (offers.overlays, "layers above views"),
+        (offers.listener, "a way out (`egress`)"),
+        (offers.unlimited_memory, "no limit of memory"),
+    ]
+    .into_iter()
+    .filter_map(|(given, what)| given.then_some(what))
+    .collect()
 }
 
 /// How long a cage takes that does nothing, from the call to its end.
@@ -214,6 +254,8 @@ fn page(rows: &[Row], modules: &Modules, needs: &[Need], has_machines: bool) -> 
             let start =
                 row.start_ms.map_or_else(String::new, |ms| format!("; start to end of `true`: {ms} ms"));
             about.push(format!("limits: {limits}{start}"));
+            let gives = if row.gives.is_empty() { "nothing more".to_owned() } else { row.gives.join(", ") };
+            about.push(format!("on demand: {gives}"));
         }
         about.push(row.version.clone());
         for text in about {
@@ -246,6 +288,12 @@ fn page(rows: &[Row], modules: &Modules, needs: &[Need], has_machines: bool) -> 
         };
         let word = page.word(tone, word);
         page.line(format!("{word}: tier {} for {}{then}.", need.tier, need.what));
+        // Each by itself where some have what they need; otherwise one reason is that of all.
+        let some = need.blocked.len() < need.programs.len();
+        for (name, why) in need.blocked.iter().take(if some { BLOCKED_SHOWN } else { 1 }) {
+            let whose = if some { format!("`{name}`: ") } else { String::new() };
+            page.line(format!("          {}", show::inert_line(&format!("{whose}{why}"))));
+        }
     }
     if modules.actions > 0 && !modules.available {
         let word = page.word(Tone::Bad, "Missing");

@@ -1,0 +1,98 @@
+//! `cargo xtask fuzz`: libFuzzer on the parsers that read what hostile programs and machines may have written.
+
+use crate::programs::{cargo, root, watch};
+use crate::test::Tally;
+
+const HELP: &str = "\
+cargo xtask fuzz [--seconds N] [TARGET...]
+
+Runs libFuzzer on each target, or on those that are named, for 60 seconds or as long as is said.
+It is guided by coverage and needs no nightly toolchain, but a C++ compiler and Linux on x86_64.
+What it has learnt stays in `.cache/fuzz/TARGET`, so that the next run goes on from there; what
+breaks a target is written to `.cache/fuzz/TARGET-crash-...`, which the target takes as an argument.
+
+  order      the launcher's order
+  reports    what a launcher reports to its supervisor
+  frames     what a virtual machine says to its host
+";
+
+const TARGETS: [&str; 3] = ["order", "reports", "frames"];
+
+/// How long each target runs, if nobody says how long, in seconds.
+const SECONDS: u64 = 60;
+
+/// The longest input, in bytes: a frame and something after it.
+const LENGTH_MAX: u64 = 70_000;
+
+/// More memory than that is an answer that its input has not paid for, in MiB.
+const MEMORY_MAX_MIB: u64 = 512;
+
+/// Counters for libFuzzer in everything that is compiled. Stable compilers have that pass, too.
+const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+                     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+                     -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares \
+                     -Ccodegen-units=1";
+
+const HOST: &str = "x86_64-unknown-linux-gnu";
+
+pub fn run(words: &[String]) -> Result<bool, String> {
+    let (mut seconds, mut targets) = (SECONDS, Vec::new());
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--help" | "-h" => {
+                print!("{HELP}");
+                return Ok(true);
+            }
+            "--seconds" => {
+                let said = words.next().and_then(|word| word.parse().ok()).filter(|seconds| *seconds > 0);
+                seconds = said.ok_or("`--seconds` wants a number from 1 on")?;
+            }
+            name => match TARGETS.iter().find(|target| **target == name) {
+                Some(target) => targets.push(*target),
+                None => {
+                    let known = TARGETS.join(", ");
+                    return Err(format!("there is no target `{name}`\nhint: the targets are {known}"));
+                }
+            },
+        }
+    }
+    let targets = if targets.is_empty() { TARGETS.to_vec() } else { targets };
+    Ok(each(&targets, seconds)?.failed == 0)
+}
+
+/// Every target, for so long each.
+pub fn all(seconds: u64) -> Result<Tally, String> {
+    each(&TARGETS, seconds)
+}
+
+fn each(targets: &[&str], seconds: u64) -> Result<Tally, String> {
+    let mut tally = Tally::default();
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        println!("skip fuzz: it is built for Linux on x86_64");
+        tally.skipped += targets.len() as u64;
+        return Ok(tally);
+    }
+    for target in targets {
+        let learnt = root().join(".cache/fuzz").join(target);
+        std::fs::create_dir_all(&learnt).map_err(|error| format!("`{}`: {error}", learnt.display()))?;
+        let mut command = cargo(&["run", "--release", "--locked", "--target", HOST]);
+        command.args(["--manifest-path", "fuzz/Cargo.toml", "--bin", target, "--"]).arg(&learnt);
+        command.args([
+            format!("-max_total_time={seconds}"),
+            format!("-max_len={LENGTH_MAX}"),
+            format!("-rss_limit_mb={MEMORY_MAX_MIB}"),
+            format!("-artifact_prefix={}-", learnt.display()),
+        ]);
+        // What it would say of each new input is of use to nobody here.
+        command.args(["-verbosity=0", "-print_final_stats=1"]).env("RUSTFLAGS", FLAGS);
+        if watch(&mut command)? {
+            println!("ok   fuzz {target}");
+            tally.passed += 1;
+        } else {
+            println!("FAIL fuzz {target}");
+            tally.failed += 1;
+        }
+    }
+    Ok(tally)
+}
