@@ -275,7 +275,7 @@ fn what_is_strong_enough_must_also_be_able() {
         of(overlay.clone(), "gvisor", &all, None),
         format!(
             "{}: `runsc` has no layer above a view (`access: overlay`), `firecracker` shows nothing of this host \
-             (`views`); give the program what it reads as `stdin`, or show the view `read_only` and let the program \
+             (`views`); give the program what it reads as `stdin`, without an image or a module, or show the view `read_only` and let the program \
              write to `/scratch`{less}",
             asks("gvisor")
         )

@@ -177,7 +177,7 @@ async fn dropping_a_running_program_ends_it() {
 /// Cages that run to their end, cages that are given up at any moment of being built, and what a machine
 /// counts before and after.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_cages_leave_no_process_descriptor_mount_namespace_or_cgroup() {
+async fn a_thousand_cages_leave_no_process_descriptor_mount_namespace_or_cgroup() {
     let _alone = ALONE.lock().await;
     // What is made once, is made now.
     assert_eq!(ended("true", cage()).await.outcome, Outcome::Exited(0));
@@ -187,14 +187,14 @@ async fn two_hundred_cages_leave_no_process_descriptor_mount_namespace_or_cgroup
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let before = Count::now();
-    for _ in 0..25 {
+    for _ in 0..200 {
         let four = [0, 1, 2, 3].map(|_| tokio::spawn(run(shell("echo x > /scratch/y"), cage())));
         for one in four {
             assert_eq!(one.await.unwrap().unwrap().outcome, Outcome::Exited(0));
         }
     }
-    for n in 0..100 {
-        let patience = Duration::from_micros(150 * n);
+    for n in 0..200 {
+        let patience = Duration::from_micros(75 * n);
         let _ = tokio::time::timeout(patience, run(shell("sleep 1000"), cage())).await;
     }
     let late = Instant::now() + Duration::from_secs(10);
