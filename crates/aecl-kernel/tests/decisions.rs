@@ -9,23 +9,25 @@
     reason = "tests"
 )]
 
+#[path = "decisions/page.rs"]
+mod page;
 #[path = "decisions/plans.rs"]
 mod plans;
 mod world;
 
 use aecl_kernel::action::{Mode, Proposal};
-use aecl_kernel::approval::Need;
 use aecl_kernel::cage::Tier;
 use aecl_kernel::decide::Ruling;
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind};
 use aecl_kernel::evidence::Evidence;
-use aecl_kernel::facts::{Fact, Facts, Key, KillScope, Meter};
+use aecl_kernel::facts::{Fact, Key, KillScope, Meter};
 use aecl_kernel::id::{ActionId, AgentId, Environment, ProjectId, RunId, TenantId, UserId};
 use aecl_kernel::past::Sum;
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
 use expect_test::expect_file;
+use page::Page;
 use serde_json::{Value, json};
 use world::{World, keyed, permit, principal, proposal, wait};
 
@@ -436,99 +438,6 @@ impl Scene {
             BudgetAdjusted { meter: meter.into(), now, by: "ann".into(), reason: "elsewhere".into() };
         self.world.record(None, Event::BudgetAdjusted(adjusted));
     }
-}
-
-/// The page under construction: rows of cells, or a title.
-#[derive(Default)]
-struct Page(Vec<Result<[String; 6], String>>);
-
-impl Page {
-    fn title(&mut self, text: &str) {
-        self.0.push(Err(text.into()));
-    }
-
-    fn rows(&mut self, agent: &str, action: &str, arguments: Value, situations: &[&str]) {
-        for situation in situations {
-            let mut scene = Scene::new(agent, action, &arguments);
-            scene.set(situation);
-            let forget = |facts: &mut Facts| {
-                if scene.forgets {
-                    facts.provenance = None;
-                }
-            };
-            let ruling = scene.world.propose_knowing(scene.proposal, &scene.evidence, forget);
-            let decision = ruling.decision();
-            let shown = arguments.as_object().unwrap().iter().filter(|(k, _)| *k != "body");
-            let what = shown.map(|(k, v)| match v {
-                Value::String(s) => format!("{k}={}", s.escape_debug()),
-                other => format!("{k}={other}"),
-            });
-            let verdict = match &ruling {
-                Ruling::Replayed(_) => "REPLAY",
-                Ruling::Allowed(_) => "allow",
-                Ruling::Waiting(_) => "ask",
-                Ruling::Blocked(_) => "block",
-                Ruling::Answered(_) => match decision.verdict.name() {
-                    "allow" => "would allow",
-                    "require_approval" => "would ask",
-                    _ => "would block",
-                },
-            };
-            self.0.push(Ok([
-                agent.into(),
-                format!("{action}({})", what.collect::<Vec<_>>().join(" ")),
-                (*situation).into(),
-                verdict.into(),
-                decision.headline.map_or("-".into(), |c| c.to_string()),
-                format!("{} {}{}", decision.risk.score(), asked(decision.need.as_ref()), held(&ruling))
-                    .trim_end()
-                    .into(),
-            ]));
-        }
-    }
-
-    fn text(self) -> String {
-        let head = ["agent", "action", "situation", "verdict", "headline", "risk, and who must agree"]
-            .map(String::from);
-        let mut widths = head.each_ref().map(String::len);
-        for row in self.0.iter().flatten() {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
-        let line = |row: &[String; 6]| {
-            let cells: Vec<String> =
-                row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-            format!("{}\n", cells.join("  ").trim_end())
-        };
-        let mut out = line(&head);
-        for row in &self.0 {
-            match row {
-                Ok(row) => out.push_str(&line(row)),
-                Err(title) => out.push_str(&format!("\n# {title}\n")),
-            }
-        }
-        out
-    }
-}
-
-/// What holds the program that carries it out, or will.
-fn held(ruling: &Ruling) -> String {
-    match (ruling, ruling.decision().tier()) {
-        (Ruling::Waiting(wait), _) => wait.ask.tier.map_or(String::new(), |tier| format!(", in {tier}")),
-        (_, None) => String::new(),
-        (_, Some((tier, None))) => format!("in {tier}"),
-        (_, Some((tier, Some(asked)))) => format!("in {tier} instead of {asked}"),
-    }
-}
-
-fn asked(need: Option<&Need>) -> String {
-    let Some(need) = need else { return String::new() };
-    let who = need
-        .requirements
-        .iter()
-        .map(|r| format!("{} of {}", r.count, r.groups.iter().cloned().collect::<Vec<_>>().join(" or ")));
-    format!("{} within {} min", who.collect::<Vec<_>>().join(" + "), need.expires_s / 60)
 }
 
 #[test]

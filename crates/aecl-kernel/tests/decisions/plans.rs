@@ -1,7 +1,8 @@
 //! Situations with a plan that people agree to before it is carried out.
 
+use crate::Scene;
+use crate::page::Page;
 use crate::world::permit;
-use crate::{Page, Scene};
 use aecl_kernel::approval::Ask;
 use aecl_kernel::event::Event;
 use aecl_kernel::facts::{Fact, Key, KillScope};
