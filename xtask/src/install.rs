@@ -17,7 +17,7 @@ const SYSTEM: [(&str, &str, &str); 17] = [
     ("cvc5", "cvc5", "proofs about policies"),
     ("openssl", "openssl", "a TLS server behind the egress broker"),
     ("qemu-system-x86_64", "qemu-system-x86", "virtual machines, emulated"),
-    ("c++", "g++", "libFuzzer, which is written in it"),
+    ("c++", "g++", "libFuzzer and the reader of local models, which have C++ in them"),
     ("busybox", "busybox-static", "programs in virtual machines"),
     ("mkfs.ext4", "e2fsprogs", "a disk for virtual machines"),
     ("dpkg-deb", "dpkg", "unpacking a kernel for virtual machines"),
@@ -32,9 +32,6 @@ const SYSTEM: [(&str, &str, &str); 17] = [
 /// Container runtimes, each in the package of its name. Not every Debian has all of them; the tests say which
 /// one they went without.
 const RUNTIMES: [&str; 3] = ["runc", "crun", "runsc"];
-
-/// The package with a model of static embeddings (MIT), 16 MB.
-const MODEL: &str = "wordllama==0.4.0.post1";
 
 /// The oldest Node.js that the conformance suite runs on. Debian's is older; npm brings one.
 const NODE_OLDEST: u32 = 22;
@@ -54,7 +51,6 @@ pub fn run(with_browser: bool) -> Result<Installed, String> {
     python(&folder.join("python"), "requirements.txt")?;
     python(&folder.join("python-legacy"), "requirements-legacy.txt")?;
     python(&folder.join("dojo"), "requirements-dojo.txt")?;
-    model(&folder.join("python/bin/python"), &root().join(".cache/model"))?;
     let node = node(&folder.join("node"))?;
     let installed = Installed { python: folder.join("python/bin/python"), node, folder };
     all_there(&installed)?;
@@ -181,34 +177,6 @@ fn kernel(folder: &Path) -> Result<(), String> {
         .map_err(failed)?;
     clear(&unpacked)?;
     std::fs::remove_file(file).map_err(failed)
-}
-
-/// A small model of static embeddings, for the judge of intent on this machine. Its package has data for every
-/// Python; only those are kept.
-fn model(python: &Path, folder: &Path) -> Result<(), String> {
-    let stamp = Stamp { path: folder.join("installed"), text: MODEL.into() };
-    if stamp.holds() {
-        println!("{MODEL}: all there");
-        return Ok(());
-    }
-    println!("{MODEL}: downloading");
-    clear(folder)?;
-    let unpacked = folder.join("package");
-    std::fs::create_dir_all(&unpacked).map_err(|error| format!("`{}`: {error}", folder.display()))?;
-    let mut pip = Command::new(python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"]);
-    if !watch(pip.args(["--only-binary=:all:", "--target"]).arg(&unpacked).arg(MODEL))? {
-        return Err(format!("pip could not install {MODEL}"));
-    }
-    for (from, to) in [
-        ("wordllama/weights/l2_supercat_256.safetensors", "model.safetensors"),
-        ("wordllama/tokenizers/l2_supercat_tokenizer_config.json", "tokenizer.json"),
-    ] {
-        let kept = std::fs::rename(unpacked.join(from), folder.join(to));
-        kept.map_err(|error| format!("{MODEL} has no `{from}`: {error}"))?;
-    }
-    clear(&unpacked)?;
-    stamp.set()
 }
 
 fn python(folder: &Path, list: &str) -> Result<(), String> {

@@ -17,7 +17,7 @@ Steps
                  missing system programs by apt-get when root. Quick when all is there.
   build          cargo build --workspace --all-targets
   tests          cargo nextest run --workspace, or cargo test when nextest is absent
-  local-judge    tests of the feature of this name, with a real model
+  local-judge    tests of the feature of this name
   doctests       cargo test --workspace --doc
   fuzz           each target of `cargo xtask fuzz`, for five seconds
   peers          each script in `tests/peers/`: programs that are not ours, driven for real

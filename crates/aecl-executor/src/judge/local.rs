@@ -1,5 +1,5 @@
 //! A model on this machine: static embeddings, one vector a token, whose mean is the vector of a text. Small enough to
-//! be asked on every call. Its format is that of Model2Vec and WordLlama: `model.safetensors` and `tokenizer.json`.
+//! be asked on every call. Its format is that of Model2Vec: `model.safetensors` and `tokenizer.json`.
 
 use std::path::Path;
 
