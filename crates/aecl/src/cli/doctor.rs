@@ -90,6 +90,7 @@ pub fn run(common: &Common, args: Args) -> Result {
     let bundle = home::policy(loader::load(&home.policy()), &mut checks);
     let seen = Seen { home, config, bundle };
     home::keys(&seen, &mut checks);
+    home::judges(&seen, &mut checks);
     secrets::look(&seen, &mut checks);
     secrets::scopes(&seen, &mut checks);
     home::people(&seen, &mut checks);

@@ -47,6 +47,11 @@ fn doctor_names_what_is_broken() {
     edit("aecl.yaml", "listen: 127.0.0.1:7600", "listen: nonsense");
     broken("address");
     edit("aecl.yaml", "listen: nonsense", "listen: 127.0.0.1:7600");
+    // With or without the feature, there is no model there.
+    let local = "judges: [{ name: intent, kind: local, model: /nowhere }]";
+    edit("aecl.yaml", "judges: []", local);
+    broken("judge");
+    edit("aecl.yaml", local, "judges: []");
     // Two people have to agree, and there is one.
     edit(
         "policy/actions/finance.yaml",

@@ -2,6 +2,7 @@
 
 use super::{Check, Seen};
 use crate::cli::show::count;
+use aecl_executor::judge::{Judge, JudgeKind};
 use aecl_gate::config::{Config, Home};
 use aecl_gate::identity::{OPERATORS, hash_key};
 use aecl_gate::{GateError, keys};
@@ -27,6 +28,17 @@ pub(super) fn config(home: &Home, checks: &mut Vec<Check>) -> Option<Config> {
             checks.push(Check::broken("configuration", error.to_string(), todo));
             None
         }
+    }
+}
+
+/// The judges of intent that are models on this machine: without one of them nothing starts.
+pub(super) fn judges(seen: &Seen, checks: &mut Vec<Check>) {
+    let specs = seen.config.iter().flat_map(|config| &config.judges);
+    for spec in specs.filter(|spec| spec.kind == JudgeKind::Local) {
+        checks.push(match Judge::ready(spec.clone()) {
+            Ok(_) => Check::ok("judge", format!("`{}` is read from {}", spec.name, spec.model)),
+            Err(error) => Check::broken("judge", error, "correct `judges` in aecl.yaml"),
+        });
     }
 }
 
