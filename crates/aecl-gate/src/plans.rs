@@ -7,6 +7,8 @@ use crate::identity::Identity;
 use crate::names;
 use aecl_kernel::approval::{Ask, AskState};
 use aecl_kernel::bundle::Bundle;
+use aecl_kernel::code;
+use aecl_kernel::decide::Decision;
 use aecl_kernel::digest::Digest;
 use aecl_kernel::facts::{Fact, Goal, Key, RunFact};
 use aecl_kernel::id::{AgentId, ApprovalId, PersonId, RunId};
@@ -55,6 +57,12 @@ pub struct PlanRequest {
 struct Lineage {
     runs: Vec<RunFact>,
     goals: BTreeMap<Key, Fact>,
+}
+
+/// Whether a decision says how its call stands to the plan, so that a yes to the plan was looked at or changes nothing.
+pub(crate) fn has_spoken(decision: &Decision) -> bool {
+    let codes = [code::PLAN_DOES_NOT_COVER, code::OFF_PLAN, code::PLAN_VIOLATED];
+    decision.findings.iter().any(|finding| codes.contains(&finding.code))
 }
 
 impl Gate {

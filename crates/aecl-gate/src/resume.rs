@@ -52,10 +52,12 @@ impl Gate {
         carry: Carry,
         until: &CancellationToken,
     ) -> Result<Answer, GateError> {
-        let digest = self.action_fact(id).await?.digest;
+        let fact = self.action_fact(id).await?;
+        let mut planned = false;
         loop {
-            match self.hold(id, &digest, None, [&carry.cancel, until]).await? {
+            match self.hold(id, &fact.digest, planned, None, [&carry.cancel, until]).await? {
                 Held::AskAgain(turn) => {
+                    planned = self.is_plan_agreed(&fact.run).await?;
                     let answer = self.propose_again(id, carry.clone(), false, turn).await?;
                     // The policy of now may want somebody else, too: then it waits on.
                     if !matches!(answer.end, End::Pending(_)) {

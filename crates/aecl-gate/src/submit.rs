@@ -5,13 +5,14 @@ use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::Session;
 use crate::names;
+use crate::plans;
 use crate::wait::Turn;
 use aecl_executor::{Carry, DryRun, Outcome};
 use aecl_kernel::action::{Action, Mode, Proposal};
 use aecl_kernel::approval::{Ask, AskState};
 use aecl_kernel::catalogue::TypedAction;
 use aecl_kernel::catalogue::flow::{Endorses, Form};
-use aecl_kernel::decide::{Decision, Permit, Verdict};
+use aecl_kernel::decide::{Decision, Permit, Verdict, Wait};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{Event, OutcomeKind};
 use aecl_kernel::evidence::Evidence;
@@ -167,6 +168,9 @@ impl Gate {
             None => self.0.waits.turn_of(&action.digest).await,
         };
         let evidence = self.evidence(&action).await?;
+        // A yes to the plan may come between a decision and the wait for people, so only what the decision itself, or
+        // a look before it, says of the plan counts.
+        let mut planned = false;
         loop {
             let ruling = self.rule(&action, &evidence).await?;
             drop(turn.take());
@@ -183,11 +187,15 @@ impl Gate {
                     drop(held.send(wait.get().ask.clone()));
                     let asked_at = self.now();
                     let ends = [&carry.cancel, until];
-                    let held =
-                        self.hold(&wait.get().id, &wait.get().action.digest, Some(deadline), ends).await?;
+                    let Wait { id, action: asked, decision, .. } = wait.get();
+                    let looked = planned || plans::has_spoken(decision);
+                    let held = self.hold(id, &asked.digest, looked, Some(deadline), ends).await?;
                     self.0.metrics.waited(self.now().since_ms(asked_at));
                     match held {
-                        Held::AskAgain(mine) => turn = Some(mine),
+                        Held::AskAgain(mine) => {
+                            planned = self.is_plan_agreed(&action.principal.run).await?;
+                            turn = Some(mine);
+                        }
                         Held::Over(answer) => return Ok(answer),
                         Held::NoLonger(ask) => {
                             let (wait, receipt) = wait.into_parts();
@@ -261,18 +269,19 @@ impl Gate {
     }
 
     /// Waits until people have answered about an action, or somebody has carried it on; at most until the
-    /// deadline, and until either token fires.
+    /// deadline, and until either token fires. `planned`: whatever a yes to the plan of its run may change was looked
+    /// at when it was last decided about.
     pub(crate) async fn hold(
         &self,
         id: &ActionId,
         digest: &Digest,
+        planned: bool,
         deadline: Option<tokio::time::Instant>,
         ends: [&CancellationToken; 2],
     ) -> Result<Held, GateError> {
         let [one, other] = ends;
         let bell = self.0.waits.listen_waiting(id, digest);
         let run = self.action_fact(id).await?.run;
-        let planned = self.is_plan_agreed(&run).await?;
         loop {
             let ring = bell.next();
             tokio::pin!(ring);
