@@ -516,8 +516,11 @@ impl Reading {
                 run.push(word);
             }
         }
-        // A month or a day has its capital from itself.
-        for name in names.into_iter().filter(|name| !name.split(' ').all(is_month_or_day)) {
+        // A month or a day has its capital from itself, and so has "I".
+        let own = |word: &str| {
+            is_month_or_day(word) || word == "i" || word.starts_with("i'") || word.starts_with("i’")
+        };
+        for name in names.into_iter().filter(|name| !name.split(' ').all(own)) {
             self.note(Kind::Phrase, Some(name), How::Proper);
         }
     }
@@ -824,6 +827,16 @@ mod tests {
             ("What did I spend in March", Phrase, "march", Some(How::Words)),
         ] {
             assert_eq!(named(goal, kind, text), expected, "{goal} / {kind:?} {text}");
+        }
+    }
+
+    #[test]
+    fn the_user_is_no_payee_by_the_word_i() {
+        let reading = Reading::of("Why did I pay Anna twice? I've moved, so I'm late. Pay what I owe.");
+        let names = |text: &str| reading.names(&Atom { kind: Kind::Phrase, text: text.into() });
+        assert_eq!(names("anna"), Some(How::Proper));
+        for word in ["i", "i've", "i'm"] {
+            assert_ne!(names(word), Some(How::Proper), "{word}");
         }
     }
 
