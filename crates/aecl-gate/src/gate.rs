@@ -221,11 +221,11 @@ impl Gate {
             return Err(GateError::Config { path: home.config(), message });
         }
         configure_vault(&self.0.executor, &config, Some(home))?;
-        let prepared = match ready_judges(&config, Some(home)).await {
-            Ok(judges) => self.find_cages(&config, &bundle).await.map(|()| judges),
-            Err(error) => Err(error),
+        let prepared = async {
+            let judges = ready_judges(&config, Some(home)).await?;
+            self.find_cages(&config, &bundle).await.map(|()| judges)
         };
-        let judges = match prepared {
+        let judges = match prepared.await {
             Ok(judges) => judges,
             Err(error) => {
                 self.0.ledger.fault("bundle_refused", error.to_string(), self.now()).await?;

@@ -281,7 +281,6 @@ impl Gate {
     ) -> Result<Held, GateError> {
         let [one, other] = ends;
         let bell = self.0.waits.listen_waiting(id, digest);
-        let run = self.action_fact(id).await?.run;
         loop {
             let ring = bell.next();
             tokio::pin!(ring);
@@ -300,7 +299,7 @@ impl Gate {
             // Whoever comes first after a yes carries the action on; the others get how it ended.
             let agreed = ask.state_at(self.now()) == AskState::Approved && !fact.resume;
             // A plan that was agreed to meanwhile may cover it.
-            let covered = !planned && !fact.resume && self.is_plan_agreed(&run).await?;
+            let covered = !planned && !fact.resume && self.is_plan_agreed(&fact.run).await?;
             if fact.state == ActionState::Waiting && (agreed || covered) {
                 return Ok(Held::AskAgain(turn));
             }

@@ -304,12 +304,16 @@ pub fn fits(pattern: &str, pointer: &str) -> bool {
     }
 }
 
+/// Whether a JSON pointer is this one or something above it.
+pub(crate) fn is_at_or_above(pointer: &str, leaf: &str) -> bool {
+    leaf.strip_prefix(pointer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// Whether a pattern fits a pointer or something above it.
 pub fn covers(pattern: &str, pointer: &str) -> bool {
     // Most patterns name one place, and most pointers are not that one.
     if !pattern.contains('*') {
-        let rest = pointer.strip_prefix(pattern);
-        return rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        return is_at_or_above(pattern, pointer);
     }
     let mut steps = pointer.split('/');
     pattern.split('/').all(|want| steps.next().is_some_and(|step| want == "*" || want == step))

@@ -9,7 +9,7 @@ use super::goal::{Asks, How, Reading};
 use super::ingest::Mark;
 use super::{SECRET, canon, each_leaf, secrets};
 use crate::action::Action;
-use crate::catalogue::flow::{Argument, Class, Egress, Endorses};
+use crate::catalogue::flow::{Argument, Class, Egress, Endorses, is_at_or_above};
 use crate::catalogue::{Effect, Reversibility, TypedAction};
 use crate::facts::{Fact, Key, RunFact, Space};
 use crate::id::RunId;
@@ -371,9 +371,7 @@ impl<S: Space> Search<'_, S> {
 fn is_listed(typed: &TypedAction, pointer: &str) -> bool {
     let field = typed.manifest.fields.destination.as_ref();
     field.is_some_and(|d| {
-        d.allowed.as_ref().is_some_and(|a| !a.is_empty())
-            && (d.value == pointer
-                || pointer.strip_prefix(d.value.as_str()).is_some_and(|rest| rest.starts_with('/')))
+        d.allowed.as_ref().is_some_and(|a| !a.is_empty()) && is_at_or_above(&d.value, pointer)
     })
 }
 

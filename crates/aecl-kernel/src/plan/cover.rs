@@ -7,7 +7,7 @@ use crate::action::Action;
 use crate::approval::{AskState, Confirm, Need, Vote};
 use crate::cage::Tier;
 use crate::catalogue::TypedAction;
-use crate::catalogue::flow::Class;
+use crate::catalogue::flow::{Class, is_at_or_above};
 use crate::code;
 use crate::decide::{Finding, Question, Verdict};
 use crate::digest::Digest;
@@ -196,9 +196,4 @@ impl Cover {
             _ => false,
         }
     }
-}
-
-/// Whether a JSON pointer is this one or something above it.
-pub(crate) fn is_at_or_above(pointer: &str, leaf: &str) -> bool {
-    leaf.strip_prefix(pointer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -5,15 +5,14 @@
 //! What a step leaves open is filled in with a sample. What is found about the sample alone is not told, since a
 //! call with another value is judged then: the yes to a plan never covers what matters and was left open.
 
-use super::cover::is_at_or_above;
-use super::{Constraint, Plan, Step};
+use super::{Constraint, Step};
 use crate::action::{Action, Credential, Mode, Proposal};
 use crate::approval::{Ask, AskState, Confirm, Need};
 use crate::bundle::Bundle;
 use crate::bundle::residual::choices;
 use crate::cage::{Cages, Tier};
 use crate::catalogue::TypedAction;
-use crate::catalogue::flow::{Class, covers};
+use crate::catalogue::flow::{Class, covers, is_at_or_above};
 use crate::checks;
 use crate::code::{self, Code};
 use crate::decide::{self, Doubt, Finding, Fresh, Question, Verdict};
@@ -164,7 +163,7 @@ impl Stated<'_> {
         let mut need = Need::default();
         let mut steps = Vec::new();
         for (i, step) in plan.steps.iter().enumerate() {
-            steps.push(self.look(&plan, i + 1, step, &mut need)?);
+            steps.push(self.look(i + 1, step, &mut need)?);
         }
         if need.requirements.is_empty() {
             need.add(checks::approvers_of(self.bundle, &self.run.principal.agent), 3600);
@@ -226,7 +225,7 @@ impl Stated<'_> {
         })
     }
 
-    fn look(&self, plan: &Plan, number: usize, step: &Step, need: &mut Need) -> Result<StepOutlook, Refused> {
+    fn look(&self, number: usize, step: &Step, need: &mut Need) -> Result<StepOutlook, Refused> {
         let of_step = |why: String| invalid(format!("step {number} of the plan, `{}`: {why}", step.action));
         let Some(typed) = self.bundle.catalogue().find(&step.action) else {
             let near = self.bundle.catalogue().nearest(&step.action);
@@ -245,7 +244,7 @@ impl Stated<'_> {
             typed_ends: Vec::new(),
         };
         for value in values {
-            self.try_out(plan, value, &sampled, &mut out, need);
+            self.try_out(value, &sampled, &mut out, need);
         }
         // What is found about a sample may be different with other values.
         out.findings
@@ -257,14 +256,7 @@ impl Stated<'_> {
     }
 
     /// Judges one sample of a step, and adds what is found.
-    fn try_out(
-        &self,
-        plan: &Plan,
-        value: Value,
-        sampled: &BTreeSet<String>,
-        out: &mut StepOutlook,
-        need: &mut Need,
-    ) {
+    fn try_out(&self, value: Value, sampled: &BTreeSet<String>, out: &mut StepOutlook, need: &mut Need) {
         let action = self.action(&out.step.action, &value);
         let mut run =
             RunFact { planned: true, plan_approval: None, step: super::Place::default(), ..self.run.clone() };
@@ -303,14 +295,13 @@ impl Stated<'_> {
             out.risk = found.risk;
         }
         out.tier = out.tier.max(decide::held(&question).0);
-        self.named_by_nobody_else(plan, &action, &run, sampled, out);
+        self.named_by_nobody_else(&action, &run, sampled, out);
     }
 
     /// Destinations that neither the goal nor anybody else who is trusted has named. The plan is what is asked about,
     /// so its own word does not count.
     fn named_by_nobody_else(
         &self,
-        plan: &Plan,
         action: &Action,
         run: &RunFact,
         sampled: &BTreeSet<String>,
@@ -326,7 +317,7 @@ impl Stated<'_> {
         let leaves = leaves(action, typed);
         for (_, doubt) in checks::unproven(&leaves, typed, &provenance) {
             let given = sampled.iter().all(|pointer| !is_at_or_above(pointer, &doubt.at));
-            if !doubt.class.is_destination() || !given || plan.steps.is_empty() {
+            if !doubt.class.is_destination() || !given {
                 continue;
             }
             let value = leaves.iter().find(|l| l.pointer == doubt.at).map(|l| l.value.clone());
