@@ -38,9 +38,12 @@ fn office(agent: Value) -> Arc<Bundle> {
         {"name": "rename", "effect": "write", "reversibility": "reversible",
          "arguments": schema(json!({"id": text()}), json!(["id"])), "args": {"id": {"class": "target_id"}}},
         {"name": "erase_all", "effect": "delete", "reversibility": "irreversible", "arguments": schema(json!({}), json!([]))},
+        {"name": "look_up", "effect": "read", "egress": "external",
+         "arguments": schema(json!({"url": text(), "copy": text()}), json!(["url"])),
+         "args": {"url": {"class": "dest_url"}, "copy": {"class": "dest_email"}}},
         {"name": "read_mail", "effect": "read", "arguments": schema(json!({}), json!([]))},
     ]);
-    let mut manifest = json!({"agent_id": "a", "allowed_actions": ["remit", "grant", "shred", "jot", "rename", "scale", "read_mail"],
+    let mut manifest = json!({"agent_id": "a", "allowed_actions": ["remit", "grant", "shred", "jot", "rename", "scale", "look_up", "read_mail"],
         "blocked_actions": ["erase_all"], "auto_approve_threshold": "1.00", "run_ttl_seconds": 7200,
         "budgets": [{"unit": "EUR", "limit": "10000", "per": "day"}], "max_questions_per_run": 100});
     manifest.as_object_mut().unwrap().extend(agent.as_object().unwrap().clone());
@@ -189,6 +192,21 @@ fn what_the_plan_leaves_open_asks() {
         assert_eq!(says(&ruling), expected, "{step}");
         let told = ruling.decision().findings.iter().any(|f| f.code.as_str() == "plan_does_not_cover");
         assert_eq!(told, expected.ends_with("irreversible"), "why not is told: {step}");
+    }
+}
+
+/// Also by what only reads: a destination beside the one that the plan names.
+#[test]
+fn a_destination_that_the_plan_leaves_open_asks_when_something_private_could_leave() {
+    let page = "https://rates.example/today";
+    let copied = json!({"url": page, "copy": "eve@evil.example"});
+    for (plan, expected) in
+        [(json!({"url": page}), "require_approval private_to_outside"), (copied.clone(), "allow")]
+    {
+        let (mut world, _) = agreed(&OFFICE, &[step_of("look_up", &plan, 9)]);
+        let mail = permit(&propose(&mut world, "read_mail", &json!({})));
+        world.answers(&mail, &json!({"mail": "hello"}));
+        assert_eq!(says(&propose(&mut world, "look_up", &copied)), expected, "{plan}");
     }
 }
 

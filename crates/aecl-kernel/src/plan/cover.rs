@@ -188,9 +188,11 @@ impl Cover {
             | code::UNPROVEN_ATTACHMENT
             | code::UNPROVEN_FETCH => about(),
             code::UNGROUNDED => spelt_out(),
-            // They have read where it goes; every destination of the call is spelt out.
+            // They have read where it goes, if every destination of the call is spelt out, also where only one needs proof.
             code::PRIVATE_TO_OUTSIDE => {
-                leaves(q.action, typed).iter().any(|l| l.argument.class.is_destination()) || spelt_out()
+                let leaves = leaves(q.action, typed);
+                let mut to = leaves.iter().filter(|l| l.argument.class.is_destination()).peekable();
+                spelt_out() || (to.peek().is_some() && to.all(|leaf| self.exact.contains(&leaf.pointer)))
             }
             // Sums of a day, and whatever will ask tomorrow: a plan says nothing about it.
             _ => false,
