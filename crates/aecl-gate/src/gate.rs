@@ -260,7 +260,7 @@ impl Gate {
             return Ok(());
         }
         let process = &self.0.executor.connectors().process;
-        let found = process.find_cages(&config.sandbox.machines, config.sandbox.backends.as_deref()).await;
+        let found = process.find_cages(&config.sandbox.described(), config.sandbox.backends.as_deref()).await;
         let found = found.map_err(|said| wrong(self.0.home.as_ref(), said))?;
         let cages = Cages { found, lowered: config.sandbox.lowered() };
         if !self.cages().is_some_and(|before| before.means_the_same(&cages)) {

@@ -1,7 +1,7 @@
 //! The tier `native`: our own launcher, the kernel's namespaces, and every lock that it has.
 
 pub(crate) mod cgroup;
-mod control;
+pub(crate) mod control;
 pub(crate) mod filter;
 pub(crate) mod hold;
 pub(crate) mod image;
@@ -69,29 +69,38 @@ pub(crate) async fn self_test(cage: &Cage) -> Result<(Vec<(String, u64)>, Held),
     let mut order = plan(&program, cage)?;
     order.self_test = true;
     let mut launched = launch(&order, cage.clocks.deadline().1, &[])?;
+    let attacked = attacks(&mut launched, &cage.backend).await;
+    launched.end().await;
+    let (attacks, landlock_abi, owners_mapped) = attacked?;
+    Ok((attacks, held(&order, cage, landlock_abi, owners_mapped)))
+}
+
+/// What came of the launcher's attacks, the version of landlock, and whether owners are mapped.
+pub(crate) async fn attacks(
+    launched: &mut Launched,
+    backend: &Backend,
+) -> Result<(Vec<(String, u64)>, u64, bool), SandboxError> {
     let mut attacks = Vec::new();
-    let mut held_as = None;
+    let mut started = None;
     while let Ok(Some((report, _))) = launched.control.next().await {
         match report {
             Report::Failed { step, errno } => {
-                launched.end().await;
-                return Err(failed(Backend::Native, name_of(&program), &step, errno));
+                return Err(failed(backend.clone(), "self-test", &step, errno));
             }
             Report::Attack { name, errno } => {
                 attacks.push((String::from_utf8_lossy(&name).into_owned(), errno))
             }
             Report::Started { landlock_abi, owners_mapped } => {
-                held_as = Some(held(&order, cage, landlock_abi, owners_mapped));
+                started = Some((landlock_abi, owners_mapped));
             }
-            Report::Program { .. } | Report::Over { .. } => {}
+            Report::Program { .. } | Report::Over { .. } | Report::Found { .. } => {}
         }
     }
-    launched.end().await;
-    let held = held_as.ok_or_else(|| SandboxError::Setup {
+    let (landlock_abi, owners_mapped) = started.ok_or_else(|| SandboxError::Setup {
         step: "running the self-test".into(),
         source: std::io::Error::other("the launcher ended early"),
     })?;
-    Ok((attacks, held))
+    Ok((attacks, landlock_abi, owners_mapped))
 }
 
 /// Which limits this host enforces.
@@ -351,7 +360,7 @@ fn pipe() -> std::io::Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
-fn paper(bytes: &[u8]) -> std::io::Result<File> {
+pub(crate) fn paper(bytes: &[u8]) -> std::io::Result<File> {
     let mut file = File::from(rustix::fs::memfd_create("order", MemfdFlags::CLOEXEC)?);
     file.write_all(bytes)?;
     file.rewind()?;

@@ -14,9 +14,7 @@ pub mod wasm;
 mod way_out;
 
 use aecl_kernel::cage;
-use aecl_sandbox::{
-    Backend, CgroupVersion, Ended, Held, Level, Outcome, Program, Running, SandboxError, start,
-};
+use aecl_sandbox::{CgroupVersion, Ended, Held, Level, Outcome, Program, Running, SandboxError, start};
 use async_trait::async_trait;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -32,7 +30,7 @@ use crate::egress::broker::{AllowList, Credentials};
 use crate::egress::{Names, SystemNames};
 use crate::vault::Vault;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
-pub use aecl_sandbox::VirtualMachine;
+pub use aecl_sandbox::{Backend, Docker, VirtualMachine};
 pub use cages::recorded;
 use cages::{Cages, tier};
 pub use image::ImageSpec;
@@ -69,18 +67,17 @@ impl ProcessConnector {
     }
 
     /// Finds out what this host can hold programs with, and uses that from now on: our own cages, the
-    /// runtimes that are installed and these machines, or of them what the list names, in its order. Each is built
-    /// and attacked, which takes from some milliseconds to the time in which a machine starts.
+    /// runtimes that are installed and what the operator described beside them, or of them what the list names, in its
+    /// order. Each is built and attacked, which takes from some milliseconds to the time in which a machine starts.
     ///
     /// # Errors
     /// When the list names what is not known here. What was used before is used on.
     pub async fn find_cages(
         &self,
-        machines: &[VirtualMachine],
+        described: &[Backend],
         allowed: Option<&[String]>,
     ) -> Result<Vec<cage::Found>, String> {
-        let machines = machines.iter().cloned().map(Backend::from);
-        let backends: Vec<Backend> = Backend::all().into_iter().chain(machines).collect();
+        let backends = [&Backend::all(), described].concat();
         self.cages.find_out(&backends, allowed).await
     }
 }

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use rustix::process::{Signal, pidfd_send_signal};
 use tokio::net::unix::pipe;
 use tokio::process::Child;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::control::Control;
+use super::control::{Caller, Control};
 use super::wire::{Cause, Order, Report};
 use crate::{Clocks, Level, Outcome};
 
@@ -34,22 +35,45 @@ pub(crate) struct Launched {
     pub(crate) stdout: Option<pipe::Receiver>,
     /// Its talk.
     pub(crate) stderr: Option<pipe::Receiver>,
-    pub(super) control: Control,
+    pub(crate) control: Control,
     /// Where the first process of a cage reports that somebody else built.
     reports: Option<OwnedFd>,
     /// Absent when somebody else already waits for its end.
     child: Option<Child>,
+    /// A launcher that somebody else started: in a container.
+    elsewhere: Option<Elsewhere>,
     groups: Vec<PathBuf>,
     deadline: Instant,
     level: Level,
     findings: Findings,
 }
 
+/// A launcher that is nobody's child here: its number and its process.
+struct Elsewhere {
+    pid: u32,
+    process: OwnedFd,
+}
+
 /// Our ends of a program's three pipes.
-pub(super) struct Pipes {
+pub(crate) struct Pipes {
     pub(super) stdin: pipe::Sender,
     pub(super) stdout: pipe::Receiver,
     pub(super) stderr: pipe::Receiver,
+}
+
+impl Pipes {
+    /// The program's ends come second.
+    pub(crate) fn new() -> std::io::Result<(Self, [OwnedFd; 3])> {
+        let (stdin_theirs, stdin) = super::pipe()?;
+        let (stdout, stdout_theirs) = super::pipe()?;
+        let (stderr, stderr_theirs) = super::pipe()?;
+        let pipes = Self {
+            stdin: pipe::Sender::from_owned_fd(stdin)?,
+            stdout: pipe::Receiver::from_owned_fd(stdout)?,
+            stderr: pipe::Receiver::from_owned_fd(stderr)?,
+        };
+        Ok((pipes, [stdin_theirs, stdout_theirs, stderr_theirs]))
+    }
 }
 
 impl Launched {
@@ -65,6 +89,12 @@ impl Launched {
         Self::until(control, pipes, clocks.deadline())
     }
 
+    /// A launcher that has come to us from a container.
+    pub(crate) fn of_caller(control: Control, caller: Caller, pipes: Pipes, clocks: Clocks) -> Self {
+        let elsewhere = Some(Elsewhere { pid: caller.pid, process: caller.process });
+        Self { elsewhere, ..Self::until(control, pipes, clocks.deadline()) }
+    }
+
     /// Nobody's process, which ends when this time is over.
     fn until(control: Control, pipes: Pipes, (left, level): (Duration, Level)) -> Self {
         Self {
@@ -74,6 +104,7 @@ impl Launched {
             control,
             reports: None,
             child: None,
+            elsewhere: None,
             groups: Vec::new(),
             deadline: Instant::now() + left.min(FAR) + GRACE,
             level,
@@ -83,7 +114,7 @@ impl Launched {
 
     /// The number of the launcher's process.
     pub(crate) fn id(&self) -> Option<u32> {
-        self.child.as_ref()?.id()
+        self.child.as_ref().and_then(Child::id).or_else(|| Some(self.elsewhere.as_ref()?.pid))
     }
 
     /// Ends the program and everything it started, at once.
@@ -108,6 +139,7 @@ impl Launched {
                 self.findings.late = true;
                 // The launcher should have done this. Its end is the end of all that it holds.
                 let _ = self.child.as_mut().map(Child::start_kill);
+                let _ = self.elsewhere.as_ref().map(|it| pidfd_send_signal(&it.process, Signal::KILL));
                 true
             }
         }
@@ -176,16 +208,8 @@ pub(crate) struct StandIn {
 
 /// A launcher whose work somebody else does.
 pub(crate) fn stand_in(clocks: Clocks) -> std::io::Result<(Launched, StandIn)> {
-    let (stdin_theirs, stdin) = super::pipe()?;
-    let (stdout, stdout_theirs) = super::pipe()?;
-    let (stderr, stderr_theirs) = super::pipe()?;
     let (control, theirs) = Control::pair()?;
-    let pipes = Pipes {
-        stdin: pipe::Sender::from_owned_fd(stdin)?,
-        stdout: pipe::Receiver::from_owned_fd(stdout)?,
-        stderr: pipe::Receiver::from_owned_fd(stderr)?,
-    };
-    let pipes_theirs = [stdin_theirs, stdout_theirs, stderr_theirs];
+    let (pipes, pipes_theirs) = Pipes::new()?;
     let ours = Launched::stood_in_for(control, pipes, clocks);
     Ok((ours, StandIn { control: theirs, pipes: pipes_theirs }))
 }

@@ -141,7 +141,7 @@ fn situation(home: &Home, args: &Args, action: String) -> std::result::Result<Si
 fn cages(home: &Home) -> std::result::Result<Cages, Error> {
     let sandbox = if home.config().exists() { home.read()?.sandbox } else { Sandbox::default() };
     let process = ProcessConnector::default();
-    let found = runtime()?.block_on(process.find_cages(&sandbox.machines, sandbox.backends.as_deref()));
+    let found = runtime()?.block_on(process.find_cages(&sandbox.described(), sandbox.backends.as_deref()));
     Ok(Cages { found: found.map_err(Error::new)?, lowered: sandbox.lowered() })
 }
 

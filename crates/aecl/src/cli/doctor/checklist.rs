@@ -185,8 +185,9 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
     {
         return not_met(format!("no module runs here, and {} are some: {why}", listed(&modules)), WORKER);
     }
-    let found = runtime()
-        .map(|runtime| runtime.block_on(process.find_cages(&sandbox.machines, sandbox.backends.as_deref())));
+    let found = runtime().map(|runtime| {
+        runtime.block_on(process.find_cages(&sandbox.described(), sandbox.backends.as_deref()))
+    });
     let found = match found {
         Ok(Ok(found)) => found,
         Ok(Err(message)) => return not_met(message, "correct aecl.yaml"),
