@@ -111,7 +111,8 @@ fn listen(control: &OwnedFd, outgoing: &Outgoing) -> Result<(Option<Report>, Vec
             Ok(over @ Report::Over { .. }) => return Ok((Some(over), scratch)),
             Ok(report) => {
                 if matches!(report, Report::Started { .. }) {
-                    scratch = fds;
+                    // Before them comes the launcher, which ends with us.
+                    scratch = fds.into_iter().skip(1).collect();
                 }
                 outgoing.send(Kind::Report, &report.encode())?;
             }
