@@ -30,6 +30,7 @@ pub(crate) use control::Control;
 use launched::Pipes;
 pub(crate) use launched::{Launched, stand_in};
 pub use running::Running;
+pub(crate) use running::places;
 pub use scratch::Scratch;
 use wire::{Order, Report};
 
@@ -133,12 +134,13 @@ fn plan(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
     Ok(order)
 }
 
-/// The order for the same cage inside a machine, which fills in what it shows of its own system.
-pub(crate) fn plan_in_machine(program: &Program, cage: &Cage) -> Result<Order, SandboxError> {
+/// The order for the same cage inside a machine, which has what is shown of this host in a directory, and fills in
+/// what it shows of its own system where there is no image.
+pub(crate) fn plan_in_machine(program: &Program, cage: &Cage, shown: &str) -> Result<Order, SandboxError> {
     let mut order = plan_anywhere(program, cage)?;
     order.user = user::in_a_machine();
     order.groups = cgroup::groups_of_a_machine(&(&cage.limits).into())?;
-    tree::rest(&mut order);
+    tree::plan_in_machine(&mut order, &cage.views, cage.image.as_ref(), shown)?;
     Ok(order)
 }
 

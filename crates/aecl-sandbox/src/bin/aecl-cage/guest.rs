@@ -19,7 +19,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::frame::Kind;
-use crate::wire::{Order, Report};
+use crate::wire::{MountKind, Order, Report};
 use crate::{Fault, Step, sys, system};
 use channel::{Incoming, Outgoing};
 
@@ -57,7 +57,10 @@ fn serve() -> Result<(), Fault> {
 
 fn hold(incoming: &mut Incoming, outgoing: &Arc<Outgoing>) -> Result<(), Fault> {
     let mut order = incoming.order()?;
-    system::show(Path::new(prepare::IMAGE), &mut order);
+    // An image comes with its devices; where there are none, there is no image.
+    if order.mounts.iter().all(|mount| mount.kind != MountKind::Device) {
+        system::show(Path::new(prepare::IMAGE), &mut order);
+    }
     let inside = Inside::start(&order)?;
     let pumps = [pump(inside.stdout, Kind::Stdout, outgoing)?, pump(inside.stderr, Kind::Stderr, outgoing)?];
     feed(incoming.again()?, inside.stdin)?;

@@ -53,6 +53,7 @@ mod nr {
     pub const UMOUNT2: i64 = 166;
     pub const REBOOT: i64 = 169;
     pub const SETHOSTNAME: i64 = 170;
+    pub const LGETXATTR: i64 = 192;
     pub const KEYCTL: i64 = 250;
     pub const UNSHARE: i64 = 272;
     pub const TIMERFD_CREATE: i64 = 283;
@@ -504,6 +505,15 @@ pub fn enter(path: &CStr) -> Result<()> {
 fn is_missing(error: &Error) -> bool {
     const NO_SUCH_CALL: i32 = 38;
     error.raw_os_error() == Some(NO_SUCH_CALL)
+}
+
+/// An extended attribute of a file, as much of it as there is room for; of a link, that of the link. Its length.
+pub fn attribute(path: &CStr, name: &CStr, value: &mut [u8]) -> Result<usize> {
+    // SAFETY: the kernel reads two texts and writes at most that many bytes where there is room for them.
+    let length = unsafe {
+        call(nr::LGETXATTR, [text(path), text(name), value.as_mut_ptr() as i64, value.len() as i64, 0, 0])?
+    };
+    Ok(usize::try_from(length).unwrap_or_default())
 }
 
 /// A copy of the mount under this descriptor, attached nowhere.
