@@ -435,7 +435,7 @@ async fn find(order: &Order, user: User, cage: &Cage) -> Result<(Vec<OwnedFd>, b
     let mut finder = native::launch(&wanted, Level::Call, &[])?;
     let (mut shown, mut all_mapped) = (Vec::new(), true);
     let failed = loop {
-        match finder.control.next().await {
+        match finder.next().await {
             Ok(Some((Report::Found { owners_mapped }, fds))) => {
                 all_mapped &= owners_mapped;
                 shown.extend(fds);

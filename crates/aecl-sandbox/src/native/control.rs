@@ -73,7 +73,6 @@ pub(crate) struct Door(AsyncFd<OwnedFd>);
 pub(crate) struct Caller {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    pub(crate) pid: u32,
     /// Its process: when that ends, everything in the container does.
     pub(crate) process: OwnedFd,
 }
@@ -117,7 +116,7 @@ fn caller(socket: BorrowedFd<'_>) -> io::Result<Caller> {
     };
     let pid = Pid::from_raw(who.pid).ok_or_else(unseen)?;
     let process = pidfd_open(pid, PidfdFlags::empty())?;
-    Ok(Caller { uid: who.uid, gid: who.gid, pid: who.pid.unsigned_abs(), process })
+    Ok(Caller { uid: who.uid, gid: who.gid, process })
 }
 
 #[expect(unsafe_code, reason = "the safe way to register trusts every type to keep its descriptor")]
