@@ -321,6 +321,16 @@ impl Cages {
         )
     }
 
+    /// Why nothing holds a program as strongly as is asked for, and each way out.
+    pub fn unavailable(&self, demand: &Demand) -> String {
+        let Demand { tier, why, .. } = demand;
+        format!(
+            "it must run in `{tier}` or stronger ({why}), and {}, or accept less with `sandbox.accept_lower_tier` in \
+             aecl.yaml",
+            self.lack(*tier)
+        )
+    }
+
     /// Why nothing holds a program so strongly, and what to do.
     pub fn lack(&self, least: Tier) -> String {
         let why: Vec<String> = self

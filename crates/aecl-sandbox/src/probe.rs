@@ -113,7 +113,7 @@ async fn probe_one(backend: &Backend) -> Found {
         backend: backend.clone(),
         available: false,
         reason: String::new(),
-        version: format!("aecl-cage {}, {}", env!("CARGO_PKG_VERSION"), kernel()),
+        version: version(),
         enforced: native::enforced(),
         offers: Offers::of(backend),
         attacks: Vec::new(),
@@ -243,9 +243,12 @@ fn shown(offers: Offers) -> View {
     View { source: source.into(), at: at.into(), access }
 }
 
-fn kernel() -> String {
+/// The version of our own part of every cage, and of this host's kernel.
+#[must_use]
+pub fn version() -> String {
     let name = rustix::system::uname();
-    format!("{} {}", name.sysname().to_string_lossy(), name.release().to_string_lossy())
+    let (system, release) = (name.sysname().to_string_lossy(), name.release().to_string_lossy());
+    format!("aecl-cage {}, {system} {release}", env!("CARGO_PKG_VERSION"))
 }
 
 #[cfg(test)]

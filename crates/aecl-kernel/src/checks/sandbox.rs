@@ -29,14 +29,8 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
             );
         }
         Choice::Nothing => {
-            let lack = cages.map_or_else(String::new, |c| c.lack(*tier));
-            findings.block(
-                code::SANDBOX_UNAVAILABLE,
-                format!(
-                    "it must run in `{tier}` or stronger ({why}), and {lack}, or accept less with \
-                     `sandbox.accept_lower_tier` in aecl.yaml"
-                ),
-            );
+            let lack = cages.map_or_else(String::new, |c| c.unavailable(&demand));
+            findings.block(code::SANDBOX_UNAVAILABLE, lack);
         }
         Choice::Unable => {
             let lack = cages.map_or_else(String::new, |c| c.unable(&demand));

@@ -7,7 +7,7 @@ mod record;
 use super::show::{self, count};
 use super::{Common, Error, Exit, Result, runtime};
 use aecl_executor::connectors::process::ProcessConnector;
-use aecl_gate::config::{Home, Sandbox};
+use aecl_gate::config::Home;
 use aecl_gate::{Clock, loader};
 use aecl_kernel::bundle::{Bundle, Situation};
 use aecl_kernel::cage::Cages;
@@ -139,7 +139,7 @@ fn situation(home: &Home, args: &Args, action: String) -> std::result::Result<Si
 
 /// What programs would be held with on this host, found out now.
 fn cages(home: &Home) -> std::result::Result<Cages, Error> {
-    let sandbox = if home.config().exists() { home.read()?.sandbox } else { Sandbox::default() };
+    let sandbox = home.sandbox()?;
     let process = ProcessConnector::default();
     let found = runtime()?.block_on(process.find_cages(&sandbox.machines, sandbox.backends.as_deref()));
     Ok(Cages { found: found.map_err(Error::new)?, lowered: sandbox.lowered() })

@@ -12,16 +12,12 @@ use super::ProcessError;
 pub(super) struct Cages(Arc<RwLock<Arc<[Found]>>>);
 
 impl Cages {
-    /// Builds and attacks each cage, and keeps those that may be used: all, or those of the list in its order.
-    pub(super) async fn find_out(
-        &self,
-        backends: &[Backend],
-        allowed: Option<&[String]>,
-    ) -> Result<Vec<cage::Found>, String> {
-        let found = probe(&preferred(backends, allowed)?).await;
+    /// Builds and attacks each cage, and keeps what came of it.
+    pub(super) async fn find_out(&self, backends: &[Backend]) -> Vec<cage::Found> {
+        let found = probe(backends).await;
         let told = found.iter().filter_map(recorded).collect();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = found.into();
-        Ok(told)
+        told
     }
 
     /// What holds this program: the weakest that is strong enough and gives it all that it needs.
@@ -34,12 +30,16 @@ impl Cages {
 /// A backend that holds a program at least as strongly as it has to be held. [`fit`] is the only way to one.
 #[derive(Clone, Debug)]
 pub(super) struct Fit {
-    backend: Backend,
+    found: Found,
 }
 
 impl Fit {
     pub(super) fn backend(&self) -> &Backend {
-        &self.backend
+        &self.found.backend
+    }
+
+    pub(super) fn into_found(self) -> Found {
+        self.found
     }
 }
 
@@ -52,7 +52,7 @@ pub(super) fn fit(found: &[Found], least: cage::Tier, needs: cage::Needs) -> Res
     };
     let able = strong().filter(|(_, told)| needs.lack(told).is_none());
     if let Some((found, _)) = able.min_by_key(|(_, told)| told.tier) {
-        return Ok(Fit { backend: found.backend.clone() });
+        return Ok(Fit { found: found.clone() });
     }
     let lacks: Vec<String> = strong()
         .filter_map(|(_, told)| Some(format!("`{}` {}", told.backend, needs.lack(&told)?.what())))
@@ -63,26 +63,9 @@ pub(super) fn fit(found: &[Found], least: cage::Tier, needs: cage::Needs) -> Res
     }
 }
 
-/// Which of them may be used, and in which order.
-fn preferred(known: &[Backend], allowed: Option<&[String]>) -> Result<Vec<Backend>, String> {
-    let Some(allowed) = allowed else { return Ok(known.to_vec()) };
-    let mut preferred = Vec::new();
-    for name in allowed {
-        let before = preferred.len();
-        preferred.extend(known.iter().filter(|backend| backend.name() == name).cloned());
-        if preferred.len() == before {
-            let known: Vec<&str> = known.iter().map(Backend::name).collect();
-            return Err(format!(
-                "`sandbox.backends` names `{name}`; known here are `{}`",
-                known.join("`, `")
-            ));
-        }
-    }
-    Ok(preferred)
-}
-
 /// The tier as decisions know it; a leash is none.
-pub(super) fn tier(tier: Tier) -> Option<cage::Tier> {
+#[must_use]
+pub fn tier(tier: Tier) -> Option<cage::Tier> {
     match tier {
         Tier::Process => None,
         Tier::Native => Some(cage::Tier::Native),
@@ -158,7 +141,7 @@ mod tests {
                 for needs in [open, Needs { memory: true, ..open }] {
                     if let Ok(fit) = fit(&found, least, needs) {
                         assert!(tier(fit.backend().tier()) >= Some(least), "{found:?} {least}");
-                        assert!(found.iter().any(|f| f.available && f.backend == fit.backend));
+                        assert!(found.iter().any(|f| f.available && f.backend == *fit.backend()));
                     }
                 }
             }
@@ -212,14 +195,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn the_list_of_the_operator_is_the_order_and_names_what_it_does_not_know() {
-        let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-        assert_eq!(preferred(&[Backend::Native], Some(&names(&[]))), Ok(vec![]));
-        let error = preferred(&[Backend::Native], Some(&names(&["native", "nativ"]))).unwrap_err();
-        assert_eq!(error, "`sandbox.backends` names `nativ`; known here are `native`");
     }
 
     /// The kernel reads of the connector only what it needs to know; here it is read whole.
