@@ -81,6 +81,12 @@ impl ProcessConnector {
         let backends = pick::backends(machines, allowed)?;
         Ok(self.cages.find_out(&backends).await)
     }
+
+    /// Finds out whether modules of WebAssembly run here, in a cage of those that were found. That a worker is
+    /// there says nothing.
+    pub async fn find_worker(&self) -> cage::Modules {
+        self.cages.try_worker().await
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

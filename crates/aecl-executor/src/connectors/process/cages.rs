@@ -5,7 +5,7 @@ use aecl_kernel::cage;
 use aecl_sandbox::{Backend, Found, Offers, Tier, probe};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::ProcessError;
+use super::{ProcessError, wasm};
 
 /// What was found out about this host, in the order of preference. Before anybody has looked, nothing.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,17 @@ impl Cages {
         let told = found.iter().filter_map(recorded).collect();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = found.into();
         told
+    }
+
+    /// Runs a module that does nothing by the worker, in the weakest cage that can show it.
+    pub(super) async fn try_worker(&self) -> cage::Modules {
+        let found = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let tried = wasm::try_worker(&found).await;
+        let (available, reason, version) = match tried {
+            Ok(tried) => (true, format!("`{}`", tried.path.display()), tried.version),
+            Err(why) => (false, why, String::new()),
+        };
+        cage::Modules { available, reason: short(&reason), version: short(&version) }
     }
 
     /// What holds this program: the weakest that is strong enough and gives it all that it needs.
@@ -77,10 +88,13 @@ pub fn tier(tier: Tier) -> Option<cage::Tier> {
 /// Longest text of a probe that goes on record, in characters.
 const TEXT_MAX: usize = 400;
 
+fn short(text: &str) -> String {
+    text.chars().take(TEXT_MAX).collect()
+}
+
 /// What was found out about a backend, as it goes on record; nothing for what is no tier.
 #[must_use]
 pub fn recorded(found: &Found) -> Option<cage::Found> {
-    let short = |text: &str| text.chars().take(TEXT_MAX).collect();
     let Offers { views, overlays, listener, unlimited_memory } = found.offers;
     Some(cage::Found {
         backend: found.backend.name().to_owned(),
@@ -239,6 +253,6 @@ mod tests {
             assert_eq!(needs, spec.needs(), "{connector}");
             read.insert(format!("{needs:?}"));
         }
-        assert_eq!(read.len(), 8, "{read:?}");
+        assert_eq!(read.len(), 9, "{read:?}");
     }
 }

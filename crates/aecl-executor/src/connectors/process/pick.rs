@@ -65,12 +65,14 @@ pub async fn pick(
     for backend in weakest_first(backends, |tier| tier >= accepted && tier < demand.tier) {
         tried.extend(probe(std::slice::from_ref(backend)).await);
     }
-    let cages = Cages { found: tried.iter().filter_map(recorded).collect(), lowered };
+    // Whether modules run is seen when one is to run.
+    let cages = Cages { found: tried.iter().filter_map(recorded).collect(), modules: None, lowered };
     match cages.choose(demand.tier, demand.needs) {
         Choice::Held { tier, .. } => match fit(&tried, tier, demand.needs).map(Fit::into_found) {
             Ok(found) => Ok(Picked { found, lowered: cages.lowered }),
             Err(error) => Err(NotHeld::Unavailable(error.to_string())),
         },
+        Choice::NoWorker => Err(NotHeld::Unavailable(cages.no_worker())),
         Choice::Nothing => Err(NotHeld::Unavailable(cages.unavailable(demand))),
         Choice::Unable => Err(NotHeld::Unenforceable(cages.unable(demand))),
     }
