@@ -106,7 +106,13 @@ async fn the_self_test_runs_in_a_machine() {
     assert!(found[0].available, "{}", found[0].reason);
     assert!(found[0].attacks.len() > 15 && found[0].version.contains("QEMU"), "{found:?}");
     assert_eq!(found[0].backend.tier(), Tier::Process);
-    let all_but = Offers { views: true, overlays: true, listener: false, unlimited_memory: false };
+    let all_but = Offers {
+        views: true,
+        overlays: true,
+        listener: false,
+        unlimited_memory: false,
+        host_programs: false,
+    };
     assert_eq!(found[0].offers, all_but);
 }
 
@@ -309,7 +315,13 @@ async fn what_the_kernel_of_a_machine_cannot_do_is_not_offered() {
     machine.modules.retain(|module| !module.path.ends_with("overlay.ko"));
     let found = probe(&[emulated(machine.clone())]).await;
     let reason = &found[0].reason;
-    let offers = Offers { views: true, overlays: false, listener: false, unlimited_memory: false };
+    let offers = Offers {
+        views: true,
+        overlays: false,
+        listener: false,
+        unlimited_memory: false,
+        host_programs: false,
+    };
     assert_eq!((found[0].available, found[0].offers), (true, offers), "{reason}");
     assert!(reason.contains("not all that it could") && reason.contains("`overlay`"), "{reason}");
 }

@@ -9,14 +9,13 @@ mod cages;
 mod changes;
 mod credentials;
 mod image;
+pub mod pick;
 mod spec;
 pub mod wasm;
 mod way_out;
 
 use aecl_kernel::cage;
-use aecl_sandbox::{
-    Backend, CgroupVersion, Ended, Held, Level, Outcome, Program, Running, SandboxError, start,
-};
+use aecl_sandbox::{CgroupVersion, Ended, Held, Level, Outcome, Program, Running, SandboxError, start};
 use async_trait::async_trait;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -33,8 +32,8 @@ use crate::egress::{Names, SystemNames};
 use crate::vault::Vault;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
 pub use aecl_sandbox::VirtualMachine;
-pub use cages::recorded;
-use cages::{Cages, tier};
+use cages::Cages;
+pub use cages::{recorded, tier};
 pub use image::ImageSpec;
 use image::NoImage;
 pub use spec::{AccessSpec, LimitsSpec, ProcessSpec, StdoutSpec, ViewSpec};
@@ -79,9 +78,14 @@ impl ProcessConnector {
         machines: &[VirtualMachine],
         allowed: Option<&[String]>,
     ) -> Result<Vec<cage::Found>, String> {
-        let machines = machines.iter().cloned().map(Backend::from);
-        let backends: Vec<Backend> = Backend::all().into_iter().chain(machines).collect();
-        self.cages.find_out(&backends, allowed).await
+        let backends = pick::backends(machines, allowed)?;
+        Ok(self.cages.find_out(&backends).await)
+    }
+
+    /// Finds out whether modules of WebAssembly run here, in a cage of those that were found. That a worker is
+    /// there says nothing.
+    pub async fn find_worker(&self) -> cage::Modules {
+        self.cages.try_worker().await
     }
 }
 
