@@ -286,6 +286,9 @@ async fn a_killed_supervisor_or_launcher_takes_runtime_and_cage_along() {
 /// Cages that run to their end, and cages that are given up while they are built.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runtimes_leave_nothing_behind() {
+    if !common::is_alone("runtimes_leave_nothing_behind") {
+        return;
+    }
     let cages = cages().await;
     let count = || {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();

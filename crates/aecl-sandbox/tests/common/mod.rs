@@ -85,6 +85,21 @@ pub fn as_an_ordinary_user(but_not: &str) {
     assert!(output.status.success(), "{said}");
 }
 
+/// Whether this is a process for this one test: what is counted in it is nobody else's. If not, runs the test in
+/// one, and asserts that it holds there.
+pub fn is_alone(test: &str) -> bool {
+    const VARIABLE: &str = "AECL_TEST_ALONE";
+    if std::env::var_os(VARIABLE).is_some() {
+        return true;
+    }
+    let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = alone.args(["--exact", test, "--nocapture"]).env(VARIABLE, "1").output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    false
+}
+
 /// Every process below this one, however deep. A namespace lives as long as a process or a descriptor in it.
 pub fn descendants(of: u32) -> BTreeSet<u32> {
     let mut found = BTreeSet::new();
