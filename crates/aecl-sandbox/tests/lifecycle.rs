@@ -4,15 +4,14 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use aecl_sandbox::{Cage, Level, Outcome, run, start};
 use common::guest::{self, Stage, slowly};
 use common::{
-    as_an_ordinary_user, assert_gone, assert_nothing_is_left, cage, cgroups_of, clocks, descendants, ended,
-    has_groups, shell, text,
+    Count, as_an_ordinary_user, assert_gone, assert_nothing_is_left, cage, cgroups_of, clocks, descendants,
+    ended, given_up_at_each_point, has_groups, shell, text,
 };
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -194,11 +193,7 @@ async fn a_thousand_cages_leave_no_process_descriptor_mount_namespace_or_cgroup(
     // What is made once, is made now.
     assert_eq!(ended("true", cage()).await.outcome, Outcome::Exited(0));
     // Another test's program, killed and not reaped yet, is none of ours.
-    let late = Instant::now() + Duration::from_secs(10);
-    while Count::now().children > 0 && Instant::now() < late {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let before = Count::now();
+    let before = Count::at_rest().await;
     for _ in 0..200 {
         let four = [0, 1, 2, 3].map(|_| tokio::spawn(run(shell("echo x > /scratch/y"), cage())));
         for one in four {
@@ -209,29 +204,14 @@ async fn a_thousand_cages_leave_no_process_descriptor_mount_namespace_or_cgroup(
         let patience = Duration::from_micros(75 * n);
         let _ = tokio::time::timeout(patience, run(shell("sleep 1000"), cage())).await;
     }
-    let late = Instant::now() + Duration::from_secs(10);
-    while Count::now() != before && Instant::now() < late {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(Count::now(), before);
+    before.assert_is_now().await;
 }
 
-#[derive(Debug, PartialEq, Eq)]
-struct Count {
-    children: usize,
-    descriptors: usize,
-    mounts: usize,
-    cgroups: usize,
-}
-
-impl Count {
-    fn now() -> Self {
-        let lines = |path: &str| fs::read_to_string(path).unwrap().lines().count();
-        Self {
-            children: descendants(std::process::id()).len(),
-            descriptors: fs::read_dir("/proc/self/fd").unwrap().count(),
-            mounts: lines("/proc/self/mountinfo"),
-            cgroups: cgroups_of(std::process::id()).len(),
-        }
-    }
+/// Whoever asked goes away in turn at every point where it waits: for the start, for output, for the end.
+#[tokio::test]
+async fn a_cage_given_up_wherever_its_supervisor_waits_leaves_nothing() {
+    let _alone = ALONE.lock().await;
+    let quick = run(shell("echo x; sleep 0.1"), cage());
+    let points = given_up_at_each_point(quick, || run(shell("echo x; sleep 1000"), cage())).await;
+    assert!(points > 1, "{points}");
 }

@@ -160,3 +160,74 @@ pub async fn assert_nothing_is_left(groups: &[String]) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+/// What this process has of its cages.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Count {
+    children: usize,
+    descriptors: usize,
+    mounts: usize,
+    cgroups: usize,
+}
+
+impl Count {
+    fn now() -> Self {
+        let lines = |path: &str| fs::read_to_string(path).unwrap().lines().count();
+        Self {
+            children: descendants(std::process::id()).len(),
+            descriptors: fs::read_dir("/proc/self/fd").unwrap().count(),
+            mounts: lines("/proc/self/mountinfo"),
+            cgroups: cgroups_of(std::process::id()).len(),
+        }
+    }
+
+    /// When nothing is underway: who has ended may not be reaped yet.
+    pub async fn at_rest() -> Self {
+        let late = Instant::now() + Duration::from_secs(10);
+        while Self::now().children > 0 && Instant::now() < late {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Self::now()
+    }
+
+    /// Waits until everything is as it was.
+    pub async fn assert_is_now(&self) {
+        let late = Instant::now() + Duration::from_secs(10);
+        while Self::now() != *self && Instant::now() < late {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(Self::now(), *self);
+    }
+}
+
+/// Does all of `quick`, and then gives `endless` up again and again, each time one point later at which it waits.
+/// Asserts that nothing is left of any. At how many points that was.
+pub async fn given_up_at_each_point<Q: Future, E: Future>(quick: Q, endless: impl Fn() -> E) -> usize {
+    let begun = Instant::now();
+    let points = waits(quick, usize::MAX).await;
+    let patience = begun.elapsed() * 2 + Duration::from_millis(200);
+    let before = Count::at_rest().await;
+    for point in 0..points {
+        // What waits for an end waits there for good.
+        if tokio::time::timeout(patience, waits(endless(), point)).await.is_err() {
+            before.assert_is_now().await;
+            return point;
+        }
+    }
+    before.assert_is_now().await;
+    points
+}
+
+/// How often this waits until its end, or until it is given up.
+async fn waits(what: impl Future, points_max: usize) -> usize {
+    let mut what = std::pin::pin!(what);
+    let mut points = 0;
+    std::future::poll_fn(|context| {
+        if points == points_max || what.as_mut().poll(context).is_ready() {
+            return std::task::Poll::Ready(points);
+        }
+        points += 1;
+        std::task::Poll::Pending
+    })
+    .await
+}
