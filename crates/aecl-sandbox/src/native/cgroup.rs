@@ -386,7 +386,6 @@ mod tests {
             .settings
             .iter()
             .map(|(k, v)| format!("{}={}", String::from_utf8_lossy(k), String::from_utf8_lossy(v)))
-            .filter(|line| !line.contains("swap"))
             .collect();
         assert_eq!(
             text,

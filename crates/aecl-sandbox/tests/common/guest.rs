@@ -202,7 +202,8 @@ fn archive(dir: &Path, kernel: &Path, stages: &[Stage], not: &[&str]) -> std::pa
     fs::write(tree.join("init"), INIT).unwrap();
     fs::set_permissions(tree.join("init"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let archive = dir.join("archive");
-    let packing = "find . | busybox cpio -o -H newc";
+    // Whoever runs the tests: root owns the files there.
+    let packing = "find . | busybox cpio -o -H newc -R 0:0";
     let packed = Command::new("sh")
         .args(["-c", packing])
         .current_dir(tree)
