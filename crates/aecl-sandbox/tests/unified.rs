@@ -71,6 +71,30 @@ async fn the_probe_finds_what_is_enforced() {
     assert_eq!(matches!(end.held.user, HostUser::Separate { .. }), is_root());
 }
 
+/// A runtime lives in the cage's group, and makes none.
+#[tokio::test]
+async fn runtimes_are_held_by_the_same_limits() {
+    if !matches!(stage(), Some(Stage::Root | Stage::Delegated)) {
+        return;
+    }
+    for found in probe(&Backend::all()[1..]).await {
+        if !found.available {
+            assert!(found.reason.contains("is not installed"), "{}: {}", found.backend, found.reason);
+            continue;
+        }
+        let cage = Cage { backend: found.backend, ..cage() };
+        let end = ended("cat /proc/self/cgroup; exit 7", cage.clone()).await;
+        assert_eq!((end.outcome, text(&end).as_str()), (Outcome::Exited(7), "0::/\n"), "{:?}", end.held);
+        assert_eq!(end.held.cgroup, Some(CgroupVersion::V2));
+        // More than the program and the runtime may have together.
+        let script = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do \
+                      (dd if=/dev/zero bs=20M count=1 | sleep 5) & done; wait; echo over";
+        let end = ended(script, cage).await;
+        assert_eq!(end.outcome, Outcome::OutOfMemory, "{:?} {}", end.held, text(&end));
+        assert_eq!(cgroups_of(std::process::id()), Vec::<String>::new());
+    }
+}
+
 #[tokio::test]
 async fn without_a_cgroup_a_limit_that_needs_one_is_refused() {
     let why = match stage() {

@@ -178,11 +178,20 @@ pub fn assert_holds_in(stages: &[Stage], not: &[&str]) -> Option<String> {
     Some(said)
 }
 
+/// The small ones of the container runtimes that are installed here.
+fn runtimes() -> impl Iterator<Item = (&'static str, std::path::PathBuf)> {
+    let place = |name: &'static str| {
+        let places = ["/usr/bin", "/usr/sbin"].map(|dir| Path::new(dir).join(name));
+        Some((name, places.into_iter().find(|place| place.exists())?))
+    };
+    ["runc", "crun"].into_iter().filter_map(place)
+}
+
 /// The archive from which the guest starts.
 fn archive(dir: &Path, kernel: &Path, stages: &[Stage], not: &[&str]) -> std::path::PathBuf {
     let tree = dir.join("tree");
     system(&tree);
-    for name in ["proc", "sys", "dev", "new", "tmp", "modules"] {
+    for name in ["proc", "sys", "dev", "new", "tmp", "mnt", "run", "modules"] {
         fs::create_dir(tree.join(name)).unwrap();
     }
     for name in PROGRAMS {
@@ -196,6 +205,9 @@ fn archive(dir: &Path, kernel: &Path, stages: &[Stage], not: &[&str]) -> std::pa
     assert!(stripped.unwrap().success());
     add(&tree, &me, "tests", 0o755);
     add(&tree, Path::new("/usr/bin/setpriv"), "setpriv", 0o755);
+    for (name, program) in runtimes() {
+        add(&tree, &program, name, 0o755);
+    }
     fs::write(tree.join("etc/passwd"), "root:x:0:0::/:/bin/sh\n").unwrap();
     let scripts: String = stages.iter().map(|stage| stage.script(not)).collect();
     fs::write(tree.join("main"), format!("{MAIN}{scripts}reboot -f\n")).unwrap();
