@@ -16,7 +16,7 @@ pub const QEMU: &str = "/usr/bin/qemu-system-x86_64";
 const ATTACKER: &str = env!("CARGO_BIN_EXE_aecl-attacker");
 
 /// In the order in which they are loaded.
-pub const MODULES: [&str; 7] = [
+pub const MODULES: [&str; 8] = [
     "virtio_ring",
     "virtio",
     "virtio_pci_modern_dev",
@@ -24,6 +24,7 @@ pub const MODULES: [&str; 7] = [
     "virtio_pci",
     "virtio_console",
     "virtio_blk",
+    "overlay",
 ];
 
 /// What busybox is called in there.
@@ -112,6 +113,8 @@ pub fn machine() -> Option<Machine> {
         root: pinned(root()),
         root_filesystem: "ext4".into(),
         boot_max_ms: 60_000,
+        shown_max_mib: 64,
+        shown_files_max: 2_000,
     })
 }
 

@@ -181,13 +181,17 @@ impl Count {
         }
     }
 
-    /// When nothing is underway: who has ended may not be reaped yet.
+    /// When nothing is underway: who has ended may not be reaped yet, and who waits for the next cage may not
+    /// be there yet.
     pub async fn at_rest() -> Self {
         let late = Instant::now() + Duration::from_secs(10);
-        while Self::now().children > 0 && Instant::now() < late {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        loop {
+            let count = Self::now();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            if Self::now() == count || Instant::now() > late {
+                return count;
+            }
         }
-        Self::now()
     }
 
     /// Waits until everything is as it was.
