@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use aecl_sandbox::*;
 use common::machine::{QEMU, emulated, machine};
-use common::{clocks, shell, text};
+use common::{clocks, given_up_at_each_point, is_alone, shell, text};
 
 fn cage(backend: Backend) -> Cage {
     let mut cage = Cage { backend, ..common::cage() };
@@ -193,6 +193,19 @@ fn a_machine_ends_with_its_supervisor_however_that_ends() {
         assert!(begun.elapsed() < Duration::from_secs(1), "{ours:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Whoever asked goes away in turn at every point where it waits: for the monitor, the agent, the cage inside,
+/// the end, and what is sent back.
+#[tokio::test]
+async fn a_machine_given_up_wherever_its_supervisor_waits_leaves_nothing() {
+    let name = "a_machine_given_up_wherever_its_supervisor_waits_leaves_nothing";
+    let (true, Some(machine)) = (is_alone(name), machine()) else { return };
+    let cage = cage(emulated(machine));
+    let quick = run(shell("echo x"), cage.clone());
+    let endless = || run(shell("echo x; sleep 1000"), cage.clone());
+    let points = given_up_at_each_point(quick, endless).await;
+    assert!(points > 3, "{points}");
 }
 
 /// Here KVM runs no ordinary kernel. Where it does, this is the tier `microvm`; where not, nobody says that it
