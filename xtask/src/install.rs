@@ -124,15 +124,16 @@ fn missing_runtimes() -> Vec<&'static str> {
 }
 
 /// What a virtual machine of the tests needs of its kernel beside it: the names of the modules, below
-/// `kernel/drivers`.
-const MODULES: [&str; 7] = [
-    "virtio/virtio_ring",
-    "virtio/virtio",
-    "virtio/virtio_pci_modern_dev",
-    "virtio/virtio_pci_legacy_dev",
-    "virtio/virtio_pci",
-    "char/virtio_console",
-    "block/virtio_blk",
+/// `kernel`.
+const MODULES: [&str; 8] = [
+    "drivers/virtio/virtio_ring",
+    "drivers/virtio/virtio",
+    "drivers/virtio/virtio_pci_modern_dev",
+    "drivers/virtio/virtio_pci_legacy_dev",
+    "drivers/virtio/virtio_pci",
+    "drivers/char/virtio_console",
+    "drivers/block/virtio_blk",
+    "fs/overlayfs/overlay",
 ];
 
 /// Fetches Debian's kernel for virtual machines and unpacks it; nothing is installed.
@@ -165,7 +166,7 @@ fn kernel(folder: &Path) -> Result<(), String> {
     let version = package.trim_start_matches("linux-image-");
     std::fs::create_dir_all(folder.join("modules")).map_err(failed)?;
     for module in MODULES {
-        let from = unpacked.join(format!("lib/modules/{version}/kernel/drivers/{module}.ko"));
+        let from = unpacked.join(format!("lib/modules/{version}/kernel/{module}.ko"));
         let from = if from.exists() {
             from
         } else {

@@ -50,11 +50,12 @@ impl Offers {
     /// What this backend can give, as far as its kind goes.
     fn of(backend: &Backend) -> Self {
         let (cage, machine) = (backend.machine().is_none(), backend.machine().is_some());
+        let shows = cage || vm::shows().is_ok();
         // Its loopback is in its own kernel, and what is written above a view stays there.
         let is_gvisor = matches!(backend, Backend::Runsc(_));
         Self {
-            views: cage,
-            overlays: cage && !is_gvisor,
+            views: shows,
+            overlays: shows && !is_gvisor,
             listener: cage && !is_gvisor,
             unlimited_memory: !machine,
         }
@@ -118,19 +119,20 @@ async fn probe_one(backend: &Backend) -> Found {
         offers: Offers::of(backend),
         attacks: Vec::new(),
     };
-    let mut note = None;
+    let mut notes = Vec::new();
     match backend {
         Backend::Native => {}
         Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => match oci::installed(backend).await {
             Ok(installed) => {
                 found.version = format!("{}, {}", installed.version, found.version);
-                note = installed.note;
+                notes.extend(installed.note);
             }
             Err(error) => return Found { reason: why(error), ..found },
         },
         Backend::Qemu(_) | Backend::Firecracker(_) => {
             // The machine enforces them, whatever the host can do.
             found.enforced = Enforced { memory: true, cpu: true };
+            notes.extend(vm::shows().err().map(|why| format!("no views: {why}")));
             if let Some((program, _)) = backend.machine()
                 && let Some(version) = vm::version(program).await
             {
@@ -139,10 +141,13 @@ async fn probe_one(backend: &Backend) -> Found {
         }
     }
     let mut found = match self_test(&mut found).await {
-        Ok((attacks, held)) => judge(found, attacks, &held),
+        Ok((attacks, held, less)) => {
+            notes.extend(less.map(|why| format!("not all that it could: {why}")));
+            judge(found, attacks, &held)
+        }
         Err(error) => Found { reason: why(error), ..found },
     };
-    if let Some(note) = note {
+    for note in notes {
         found.reason = format!("{}; {note}", found.reason);
     }
     found
@@ -156,18 +161,21 @@ fn why(error: SandboxError) -> String {
 }
 
 /// Attacks a cage with everything that this backend offers; where that cannot be built, with less, and then
-/// that is what it offers here.
-async fn self_test(found: &mut Found) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
+/// that is what it offers here, and why.
+async fn self_test(found: &mut Found) -> Result<Tested, SandboxError> {
     let mut tested = attack(found).await;
+    let mut first = None;
     for less in found.offers.less() {
-        if !matches!(tested, Err(SandboxError::Setup { .. })) {
-            break;
-        }
+        let Err(error @ SandboxError::Setup { .. }) = &tested else { break };
+        first = first.or_else(|| Some(error.to_string()));
         found.offers = less;
         tested = attack(found).await;
     }
-    tested
+    tested.map(|(attacks, held)| (attacks, held, first))
 }
+
+/// The attacks, the cage that they met, and why not all that is offered could be built.
+type Tested = (Vec<(String, u64)>, Held, Option<String>);
 
 async fn attack(found: &Found) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
     let cage = smallest(found);

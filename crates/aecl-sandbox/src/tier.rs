@@ -98,10 +98,10 @@ impl Backend {
         }
     }
 
-    /// Whether a cage of it can have the files of an [`Image`](crate::Image). A machine has those of its disk.
+    /// Whether a cage of it can have the files of an [`Image`](crate::Image). A machine gets them as it gets views.
     #[must_use]
     pub fn shows_images(&self) -> bool {
-        self.machine().is_none()
+        self.machine().is_none() || crate::vm::shows().is_ok()
     }
 
     /// As configurations and records write it.

@@ -26,14 +26,18 @@ mod pinned;
 #[cfg(native_cage)]
 mod qemu;
 #[cfg(native_cage)]
+mod shown;
+#[cfg(native_cage)]
 mod start;
 
 #[cfg(native_cage)]
 use crate::native::wire;
 pub use config::{Acceleration, Firecracker, Machine, Pinned, Qemu, VirtualMachine};
 #[cfg(native_cage)]
-pub(crate) use left::{Sent, collect};
+pub(crate) use left::{Sent, SentOf, collect};
 pub use pinned::PinnedError;
+#[cfg(native_cage)]
+pub(crate) use shown::tool as shows;
 #[cfg(native_cage)]
 pub(crate) use start::{probe, start, version};
 
@@ -41,7 +45,7 @@ pub(crate) use start::{probe, start, version};
 #[cfg(not(native_cage))]
 pub(crate) use crate::native::start;
 #[cfg(not(native_cage))]
-pub(crate) use elsewhere::{probe, version};
+pub(crate) use elsewhere::{probe, shows, version};
 
 #[cfg(not(native_cage))]
 mod elsewhere {
@@ -51,6 +55,10 @@ mod elsewhere {
 
     pub(crate) async fn probe(cage: &Cage) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
         crate::native::self_test(cage).await
+    }
+
+    pub(crate) fn shows() -> Result<&'static str, &'static str> {
+        Err("there is no cage here in which a disk could be made")
     }
 
     pub(crate) async fn version(_program: &Path) -> Option<String> {

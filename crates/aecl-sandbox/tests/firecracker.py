@@ -21,12 +21,30 @@ attempts = 0
 def write_down(entry):
     asked.append(entry)
     with open(RECORD, "w") as file:
-        json.dump({"arguments": sys.argv[1:], "uid": os.getuid(), "capabilities": capabilities(), "stdin": stdin(), "asked": asked}, file)
+        json.dump({"arguments": sys.argv[1:], "uid": os.getuid(), "capabilities": capabilities(), "stdin": stdin(), "shown": shown(), "asked": asked}, file)
 
 
 def capabilities():
     with open("/proc/self/status") as file:
         return next(line.split()[1] for line in file if line.startswith("CapEff"))
+
+
+def shown():
+    path = next((body["path_on_host"] for _, path, body in asked_of_drives() if path == "/drives/shown"), None)
+    if path is None:
+        return None
+    with open(path, "rb") as disk:
+        disk.seek(1024 + 56)
+        kind = "ext4" if disk.read(2) == b"\x53\xef" else "no file system"
+    try:
+        open(path, "r+b")
+        return kind
+    except OSError:
+        return kind + ", read-only"
+
+
+def asked_of_drives():
+    return [entry for entry in asked if isinstance(entry, list) and entry[1].startswith("/drives/")]
 
 
 def stdin():
@@ -126,7 +144,7 @@ def agent(stream):
 
     if fault == "silent":
         return time.sleep(1000)
-    say("hello", number(2 if fault == "version" else 1))
+    say("hello", number(1 if fault == "version" else 2))
     while hear()[0] != "order_end":
         pass
     if fault == "exec":
@@ -148,6 +166,9 @@ def agent(stream):
     say("stderr", payload)
     say("left", number(0) + text(b"result") + number(1) + number(0o644) + number(1) + number(4))
     say("content", b"done")
+    if shown():
+        say("left", number(1) + text(b"gone") + number(7) + number(0o644) + number(1) + number(0))
+        say("left", number(1) + text(b"dir") + number(8) + number(0o755) + number(2) + number(0))
     say("report", number(2) + number(5 << 8))
     say("report", number(3) + number(0) + number(0))
     say("bye")

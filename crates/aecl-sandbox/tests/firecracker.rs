@@ -3,8 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
-#[path = "common/layout.rs"]
-mod layout;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -45,6 +43,8 @@ impl StandIn {
             root: file("root", "a disk", 0o644),
             root_filesystem: "squashfs".into(),
             boot_max_ms: 4_000,
+            shown_max_mib: 8,
+            shown_files_max: 100,
         };
         Self {
             backend: Backend::Firecracker(Box::new(Firecracker {
@@ -244,7 +244,6 @@ async fn a_file_that_was_replaced_is_refused() {
 async fn what_a_machine_cannot_do_is_refused() {
     let _alone = ALONE.lock().await;
     let stand_in = StandIn::new("none");
-    let view = View { source: "/tmp".into(), at: "/project".into(), access: Access::ReadOnly };
     type Change = fn(&mut Cage);
     let cases: [(Change, &str); 3] = [
         (|cage| cage.network = Network::Listener { port: 80 }, "no network"),
@@ -257,15 +256,71 @@ async fn what_a_machine_cannot_do_is_refused() {
         let error = start(shell("true"), cage).await.unwrap_err();
         assert!(matches!(error, SandboxError::BadCage(_)) && error.to_string().contains(expected), "{error}");
     }
-    let error = start(shell("true"), Cage { views: vec![view], ..stand_in.cage() }).await.unwrap_err();
-    assert!(error.to_string().contains("shows no directory of the host"), "{error}");
-    let at = stand_in.dir.path().join("layout");
-    fs::create_dir(&at).unwrap();
-    let digest = layout::write(&at, &[layout::gzip(&layout::Layer::new().file("a", b""))], &json!({}));
-    let limits = ImageLimits { unpacked_max_bytes: 1, files_max: 1 };
-    let image = Images::new(stand_in.dir.path().join("images")).unpack(&at, &digest, limits).unwrap();
-    let error = start(shell("true"), Cage { image: Some(image), ..stand_in.cage() }).await.unwrap_err();
-    assert!(error.to_string().contains("programs of its own disk and shows no image"), "{error}");
+}
+
+/// Before anything of a machine is there: what is shown is copied in a cage of its own.
+#[tokio::test]
+async fn what_is_shown_is_a_second_disk_of_a_bounded_size_that_ends_with_the_machine() {
+    let _alone = ALONE.lock().await;
+    let stand_in = StandIn::new("none");
+    let tree = stand_in.dir.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    fs::write(tree.join("file"), "shown").unwrap();
+    let view = |source: &Path| View { source: source.into(), at: "/project".into(), access: Access::Overlay };
+    let cage = |source: &Path| Cage { views: vec![view(source)], ..stand_in.cage() };
+    let ended = run(shell("true"), cage(&tree)).await.unwrap();
+    assert_eq!(ended.outcome, Outcome::Exited(5));
+    let record = stand_in.record();
+    let disk = json!(["PUT", "/drives/shown", {
+        "drive_id": "shown", "path_on_host": "/proc/self/fd/6", "is_root_device": false, "is_read_only": true,
+    }]);
+    let asked = record["asked"].as_array().unwrap();
+    assert_eq!(asked[3], disk);
+    assert!(asked[1][2]["boot_args"].as_str().unwrap().contains(" aecl.shown=vdb "));
+    // The monitor can read it. As somebody else it cannot even try to write.
+    assert_eq!(record["shown"], if is_root() { "ext4, read-only" } else { "ext4" });
+    let change = |path: &str, kind| Change { path: path.into(), kind };
+    let limits = CollectLimits { file_max_bytes: 100, total_max_bytes: 100, entries_max: 10 };
+    let project = ended.scratch[1].collect(limits).unwrap();
+    assert_eq!((ended.scratch.len(), ended.scratch[1].at()), (2, Path::new("/project")));
+    assert_eq!(
+        project.changes,
+        [change("dir", ChangeKind::Directory { anew: true }), change("gone", ChangeKind::Deleted)]
+    );
+    stand_in.assert_gone().await;
+
+    // More than fits, in bytes and in files; and what no cage shows.
+    fs::write(tree.join("large"), vec![1; 30 << 20]).unwrap();
+    let many = stand_in.dir.path().join("many");
+    fs::create_dir(&many).unwrap();
+    (0..200).for_each(|n| fs::write(many.join(n.to_string()), "").unwrap());
+    std::os::unix::fs::symlink(&tree, stand_in.dir.path().join("link")).unwrap();
+    let link = stand_in.dir.path().join("link");
+    fs::remove_file(stand_in.dir.path().join("record")).unwrap();
+    for (source, expected) in [
+        (tree.as_path(), "more than a machine is shown: 8 MiB in 100 files"),
+        (&many, "more than a machine is shown"),
+        (&link, "showing"),
+        (Path::new("/nowhere/at/all"), "showing `/nowhere/at/all`"),
+        (Path::new("/proc/1"), "its kernel's files"),
+    ] {
+        let error = start(shell("true"), cage(source)).await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{}: {error}", source.display());
+        assert!(!stand_in.dir.path().join("record").exists(), "a machine was started");
+    }
+    if is_root() {
+        // Somebody else's, and not for everybody: the program could not read it in any cage.
+        let foreign = many.join("1");
+        fs::set_permissions(&foreign, fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::chown(&foreign, Some(4_242), None).unwrap();
+        (2..200).for_each(|n| fs::remove_file(many.join(n.to_string())).unwrap());
+        let error = start(shell("true"), cage(&many)).await.unwrap_err().to_string();
+        assert!(error.contains("making a disk of what is shown") && error.contains("\"1\""), "{error}");
+    }
+    // It may not take longer than the program.
+    let hurried = Cage { clocks: clocks(Duration::from_millis(5)), ..cage(&many) };
+    assert!(start(shell("true"), hurried).await.is_err() && !stand_in.dir.path().join("record").exists());
+    stand_in.assert_gone().await;
 }
 
 /// The real program, where somebody has one. Its machine needs KVM and a kernel, which `aecl doctor --sandbox`

@@ -109,6 +109,42 @@ async fn a_program_has_the_files_of_the_image_and_none_of_the_hosts() {
     assert_eq!(fs::read(image.tree().join("opt/tool/data")).unwrap(), b"2");
 }
 
+/// A copy of the image, in a machine whose own disk has other files.
+#[tokio::test]
+async fn a_machine_has_the_files_of_the_image_and_none_of_its_disk() {
+    let Some(machine) = common::machine::machine() else { return };
+    let dir = dir();
+    let above = Layer::new()
+        .file("etc/of-the-image", b"1")
+        .file("opt/one", b"2")
+        .file("srv/it/a", b"of the image")
+        .link("etc/shadow", "/proc/1/root/etc/shadow");
+    let run_as = json!({ "Env": ["A=image"], "WorkingDir": "/opt" });
+    let image = image(dir.path(), &[system(), above], &run_as);
+    let project = dir.path().join("project");
+    fs::create_dir(&project).unwrap();
+    fs::write(project.join("a"), "of the host").unwrap();
+    let views = vec![View { source: project.clone(), at: "/srv/it".into(), access: Access::Overlay }];
+    let script = "busybox ls /; busybox cat /etc/of-the-image one /srv/it/a; busybox ls /usr/bin; echo $A; \
+                  busybox cat /etc/shadow; echo x > /opt/x; echo new > /srv/it/b; echo kept > /scratch/y; \
+                  busybox head -c 3 /dev/zero | busybox wc -c; busybox id -u";
+    let native = Cage { image: Some(image.clone()), views, ..cage() };
+    let mut there = native.clone();
+    there.backend = common::machine::emulated(machine);
+    there.limits.memory_max_bytes = Some(96 << 20);
+    there.clocks = common::clocks(std::time::Duration::from_secs(90));
+    let (native, there) =
+        (run(shell(script), native).await.unwrap(), run(shell(script), there).await.unwrap());
+    assert_eq!(text(&there), text(&native));
+    assert!(text(&there).contains("12of the hostbusybox\nsh\nimage\n3\n1000\n"), "{}", text(&there));
+    assert_eq!(there.held.image.as_ref(), Some(image.digest()));
+    let collect = CollectLimits { file_max_bytes: 100, total_max_bytes: 100, entries_max: 10 };
+    for place in 0..2 {
+        let left = [&there, &native].map(|ended| ended.scratch[place].collect(collect).unwrap());
+        assert_eq!((&left[0], left[0].changes.len()), (&left[1], 1));
+    }
+}
+
 #[tokio::test]
 async fn what_the_image_says_of_programs_counts_where_nobody_says_otherwise() {
     let dir = dir();

@@ -7,6 +7,8 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -104,8 +106,8 @@ async fn the_self_test_runs_in_a_machine() {
     assert!(found[0].available, "{}", found[0].reason);
     assert!(found[0].attacks.len() > 15 && found[0].version.contains("QEMU"), "{found:?}");
     assert_eq!(found[0].backend.tier(), Tier::Process);
-    let nothing = Offers { views: false, overlays: false, listener: false, unlimited_memory: false };
-    assert_eq!(found[0].offers, nothing);
+    let all_but = Offers { views: true, overlays: true, listener: false, unlimited_memory: false };
+    assert_eq!(found[0].offers, all_but);
 }
 
 /// Not a test of its own: without the switch for tests.
@@ -206,4 +208,108 @@ async fn kvm_holds_or_the_probe_says_why_not() {
         let error = run(shell("true"), cage(Backend::Qemu(Box::new(qemu)))).await.unwrap_err();
         assert!(matches!(error, SandboxError::Unavailable { .. }), "{error}");
     }
+}
+
+/// A directory like one that an agent works in, with what hostile hands may put there.
+fn work_tree() -> tempfile::TempDir {
+    let dir = tempfile::Builder::new().prefix("aecl-tree").tempdir_in("/tmp").unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::create_dir(at("src")).unwrap();
+    fs::create_dir(at("gone")).unwrap();
+    for (name, text) in [
+        ("src/a", "as it was"),
+        ("gone/b", "b"),
+        ("kept", "kept"),
+        ("secret", "of its owner"),
+        ("\u{1b}[31m\nodd", "odd"),
+    ] {
+        fs::write(at(name), text).unwrap();
+    }
+    fs::set_permissions(at("secret"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::hard_link(at("kept"), at("twin")).unwrap();
+    symlink("/etc/shadow", at("link")).unwrap();
+    symlink("../../..", at("up")).unwrap();
+    assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+    drop(UnixListener::bind(at("socket")).unwrap());
+    fs::File::create(at("hole")).unwrap().set_len(1 << 40).unwrap();
+    if common::is_root() {
+        assert!(Command::new("mknod").arg(at("device")).args(["b", "7", "0"]).status().unwrap().success());
+    }
+    dir
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// The same program over the same directory, in a cage on the host and in one in a machine: it sees the same,
+/// and the same is left.
+#[tokio::test]
+async fn a_machine_shows_what_a_cage_shows_and_gives_back_the_same_changes() {
+    let Some(machine) = machine() else { return };
+    let (tree, other) = (work_tree(), work_tree());
+    let file = tree.path().join("src/a");
+    let script = "cd /project; cat src/a secret kept /only/file; ls; ls -ln kept | cat; ls -l device pipe link; \
+        head -c 1 device; cat link; ls up | head -3; \
+        echo changed > src/a; echo new > new; mkdir dir; echo in > dir/in; rm gone/b; \
+        echo anew > gone/c; rm kept; ln -s x symlink; mkfifo fifo; echo x > /scratch/x; \
+        echo no > /only/file; echo no > /read/kept; id -u; ls -ln /read/secret | cut -c 1-10; pwd";
+    let view = |source: &Path, at: &str, access| View { source: source.into(), at: at.into(), access };
+    let views = vec![
+        view(other.path(), "/read", Access::ReadOnly),
+        view(&file, "/only/file", Access::ReadOnly),
+        view(tree.path(), "/project", Access::Overlay),
+    ];
+    let before = names(tree.path());
+    // The same words of the same programs.
+    let tools = tempfile::Builder::new().prefix("aecl-tools").tempdir_in("/tmp").unwrap();
+    fs::copy("/bin/busybox", tools.path().join("busybox")).unwrap();
+    for name in ["sh", "cat", "ls", "head", "mkdir", "rm", "ln", "mkfifo", "id", "cut"] {
+        symlink("busybox", tools.path().join(name)).unwrap();
+    }
+    let views = [views, vec![view(tools.path(), "/tools", Access::ReadOnly)]].concat();
+    let mut program = shell(script);
+    program.env.insert("PATH".into(), "/tools".into());
+    let native = Cage { views: views.clone(), ..common::cage() };
+    let native = run(program.clone(), native).await.unwrap();
+    let begun = Instant::now();
+    let mut cage = cage(emulated(machine));
+    cage.views = views;
+    let there = run(program, cage).await.unwrap();
+    println!("{:?} {}", begun.elapsed(), text(&there));
+    assert_eq!(text(&there), text(&native));
+    assert!(text(&there).starts_with("as it wasof its ownerkeptas it was"), "{}", text(&there));
+    assert_eq!((there.outcome, native.outcome), (Outcome::Exited(0), Outcome::Exited(0)));
+    assert!(there.held.owners_mapped);
+    let places = |ended: &Ended| ended.scratch.iter().map(|s| s.at().to_owned()).collect::<Vec<_>>();
+    assert_eq!(places(&there), [Path::new("/scratch"), Path::new("/project")]);
+    assert_eq!(places(&there), places(&native));
+    let limits = CollectLimits { file_max_bytes: 1 << 20, total_max_bytes: 2 << 20, entries_max: 50 };
+    for (there, native) in there.scratch.iter().zip(&native.scratch) {
+        let mut both = [there, native].map(|scratch| scratch.collect(limits).unwrap());
+        both.iter_mut().for_each(|left| left.refused.sort_by(|one, other| one.path.cmp(&other.path)));
+        assert_eq!(both[0], both[1]);
+    }
+    let project = there.scratch[1].collect(limits).unwrap();
+    let kept = Change { path: "kept".into(), kind: ChangeKind::Deleted };
+    assert!(project.changes.contains(&kept), "{project:?}");
+    assert_eq!(names(tree.path()), before, "nothing of the host has changed");
+    assert_eq!(fs::read_to_string(file).unwrap(), "as it was");
+}
+
+/// Where the machine's kernel cannot do what is offered, less is offered, and the reason names what is missing.
+#[tokio::test]
+async fn what_the_kernel_of_a_machine_cannot_do_is_not_offered() {
+    let Some(mut machine) = machine() else { return };
+    machine.modules.retain(|module| !module.path.ends_with("overlay.ko"));
+    let found = probe(&[emulated(machine.clone())]).await;
+    let reason = &found[0].reason;
+    let offers = Offers { views: true, overlays: false, listener: false, unlimited_memory: false };
+    assert_eq!((found[0].available, found[0].offers), (true, offers), "{reason}");
+    assert!(reason.contains("not all that it could") && reason.contains("`overlay`"), "{reason}");
 }

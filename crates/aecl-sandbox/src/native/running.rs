@@ -1,7 +1,10 @@
 //! A program in its cage, from its start to its end.
 
+use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -9,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::launched::Launched;
 use super::wire::{MountKind, Order};
-use crate::vm::Sent;
+use crate::vm::SentOf;
 use crate::{Cage, Ended, Held, Limits, Network, Output, Scratch, Stream};
 
 /// How much is read at once.
@@ -26,8 +29,8 @@ pub struct Running {
     launched: Launched,
     scratch: Vec<Scratch>,
     limits: Limits,
-    /// What a machine sends at its end, for the scratch space that is there already.
-    sent: Option<oneshot::Receiver<Vec<Sent>>>,
+    /// The writable places of a machine, and what it sends of each at its end.
+    sent: Option<(Vec<PathBuf>, oneshot::Receiver<SentOf>)>,
 }
 
 impl std::fmt::Debug for Running {
@@ -48,9 +51,7 @@ impl Running {
             Network::None => None,
             Network::Listener { .. } => fds.pop().map(TcpListener::from),
         };
-        let overlays = order.mounts.iter().filter(|mount| mount.kind == MountKind::Overlay);
-        let places = [b"/scratch".to_vec()].into_iter().chain(overlays.map(|mount| mount.at.clone()));
-        let scratch = places.zip(fds).map(|(at, fd)| Scratch::new(at, fd)).collect();
+        let scratch = places(order).into_iter().zip(fds).map(|(at, fd)| Scratch::new(at, fd)).collect();
         let (stdin, limits) = (launched.stdin.take(), cage.limits);
         Self { stdin, listener, held, launched, scratch, limits, sent: None }
     }
@@ -59,11 +60,12 @@ impl Running {
     pub(crate) fn of_machine(
         mut launched: Launched,
         cage: &Cage,
+        order: &Order,
         held: Held,
-        sent: oneshot::Receiver<Vec<Sent>>,
+        sent: oneshot::Receiver<SentOf>,
     ) -> Self {
-        let (stdin, limits) = (launched.stdin.take(), cage.limits);
-        Self { stdin, listener: None, held, launched, scratch: Vec::new(), limits, sent: Some(sent) }
+        let (stdin, limits, sent) = (launched.stdin.take(), cage.limits, Some((places(order), sent)));
+        Self { stdin, listener: None, held, launched, scratch: Vec::new(), limits, sent }
     }
 
     /// The cage that it really got.
@@ -112,9 +114,10 @@ impl Running {
         }
         let outcome = self.launched.over().await;
         let mut scratch = self.scratch;
-        if let Some(sent) = self.sent {
+        if let Some((places, sent)) = self.sent {
             // A machine that was lost has sent nothing.
-            scratch.push(Scratch::sent("/scratch", sent.await.unwrap_or_default()));
+            let sent = sent.await.unwrap_or_default().into_iter().chain(std::iter::repeat_with(Vec::new));
+            scratch.extend(places.into_iter().zip(sent).map(|(at, files)| Scratch::sent(at, files)));
         }
         Ended { outcome, stdout, stderr, scratch, held: self.held }
     }
@@ -133,6 +136,13 @@ impl Running {
         }
         true
     }
+}
+
+/// Where a program can write what is collected, in the order in which the places are handed out.
+pub(crate) fn places(order: &Order) -> Vec<PathBuf> {
+    let overlays = order.mounts.iter().filter(|mount| mount.kind == MountKind::Overlay);
+    let all = [b"/scratch".as_slice()].into_iter().chain(overlays.map(|mount| mount.at.as_slice()));
+    all.map(|at| PathBuf::from(OsStr::from_bytes(at))).collect()
 }
 
 /// The next bytes of a stream that is open.

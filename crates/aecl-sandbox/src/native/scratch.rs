@@ -1,10 +1,8 @@
 //! What a program left, read with care: every name and every file in it was chosen by the program.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat2, statat};
@@ -31,18 +29,26 @@ enum Files {
 }
 
 impl Scratch {
-    pub(crate) fn new(at: Vec<u8>, dir: OwnedFd) -> Self {
-        Self { at: PathBuf::from(OsStr::from_bytes(&at)), files: Files::Here(dir) }
+    pub(crate) fn new(at: PathBuf, dir: OwnedFd) -> Self {
+        Self { at, files: Files::Here(dir) }
     }
 
-    pub(crate) fn sent(at: &str, files: Vec<Sent>) -> Self {
-        Self { at: PathBuf::from(at), files: Files::Sent(files) }
+    pub(crate) fn sent(at: PathBuf, files: Vec<Sent>) -> Self {
+        Self { at, files: Files::Sent(files) }
     }
 
     /// Where it was in the cage: `/scratch`, or the path of a view.
     #[must_use]
     pub fn at(&self) -> &Path {
         &self.at
+    }
+
+    /// One plain file in it, opened for reading by its name; `None` if it is no such thing, or was sent.
+    pub(crate) fn open_file(&self, name: &[u8]) -> Option<File> {
+        let Files::Here(dir) = &self.files else { return None };
+        let fd = open(dir, name, OFlags::empty()).ok()?;
+        let about = fstat(&fd).ok()?;
+        (FileType::from_raw_mode(about.st_mode) == FileType::RegularFile).then(|| File::from(fd))
     }
 
     /// Reads what is there. Only plain files and directories are taken; no link is followed, nothing waits.

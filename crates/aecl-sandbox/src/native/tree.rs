@@ -45,13 +45,16 @@ const MASKED_DIRS: [&str; 9] = [
 ];
 
 /// Places of every cage. A view goes somewhere else.
-const TAKEN: [&str; 16] = [
+const TAKEN: [&str; 15] = [
     "/bin", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sbin", "/scratch", "/sys",
-    "/tmp", "/usr", "/.layers", "/.lower", "/.empty",
+    "/tmp", "/usr", "/.lower", "/.empty",
 ];
 
 /// Parts of the host that are no files of anybody's.
 const NEVER_SHOWN: [&str; 3] = ["/proc", "/sys", "/dev"];
+
+/// The name of an image among views that are named by their numbers.
+pub(crate) const IMAGE: &str = "image";
 
 /// Fills in what the cage shows.
 pub(crate) fn plan(order: &mut Order, views: &[View], image: Option<&Image>) -> Result<(), SandboxError> {
@@ -66,18 +69,44 @@ pub(crate) fn plan(order: &mut Order, views: &[View], image: Option<&Image>) -> 
             of_image::show(image, views, order)?;
         }
     }
-    for view in views {
-        let kind = match view.access {
-            Access::ReadOnly => MountKind::View,
-            Access::Overlay => MountKind::Overlay,
-        };
-        order.mounts.push(Mount { source: bytes(&view.source), at: bytes(&view.at), kind });
-    }
+    order.mounts.extend(views.iter().map(|view| mount(view, bytes(&view.source))));
     Ok(())
 }
 
+/// Fills in what a cage in a machine shows: the image, or all but the machine's own system. There each view is
+/// below this directory, named by its number, and the image as [`IMAGE`].
+pub(crate) fn plan_in_machine(
+    order: &mut Order,
+    views: &[View],
+    image: Option<&Image>,
+    shown: &str,
+) -> Result<(), SandboxError> {
+    check_views(views)?;
+    rest(order);
+    if let Some(image) = image {
+        of_image::show(image, views, order)?;
+        let (here, there) = (bytes(image.tree()), format!("{shown}/{IMAGE}").into_bytes());
+        for mount in &mut order.mounts {
+            if let Some(below) = mount.source.strip_prefix(here.as_slice()) {
+                mount.source = [&there, below].concat();
+            }
+        }
+    }
+    let numbered = (0..).map(|number: usize| format!("{shown}/{number}").into_bytes());
+    order.mounts.extend(views.iter().zip(numbered).map(|(view, source)| mount(view, source)));
+    Ok(())
+}
+
+fn mount(view: &View, source: Vec<u8>) -> Mount {
+    let kind = match view.access {
+        Access::ReadOnly => MountKind::View,
+        Access::Overlay => MountKind::Overlay,
+    };
+    Mount { source, at: bytes(&view.at), kind }
+}
+
 /// Fills in what every cage has that is not of a system.
-pub(crate) fn rest(order: &mut Order) {
+fn rest(order: &mut Order) {
     order.links.extend(LINKS.iter().map(|(at, to)| (at.as_bytes().to_vec(), to.as_bytes().to_vec())));
     order.files = small_files(order.user.inside);
     order.masked_files = MASKED_FILES.iter().map(|path| path.as_bytes().to_vec()).collect();

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::frame::Kind;
-use super::left::{Heard, Sent};
+use super::left::{Heard, SentOf};
 use super::line::{From, Line, To, nonsense};
 use super::monitor::Place;
 use super::wire::{Cause, Report};
@@ -30,7 +30,7 @@ pub(super) struct Bridge {
     pub(super) inner: Control,
     pub(super) pipes: Pipes,
     pub(super) heard: Heard,
-    pub(super) left: oneshot::Sender<Vec<Sent>>,
+    pub(super) left: oneshot::Sender<SentOf>,
     /// What has to stay as long as the machine does.
     pub(super) place: Option<Place>,
 }

@@ -32,10 +32,25 @@ pub struct Machine {
     /// How long the machine may take until its agent answers, in milliseconds.
     #[serde(default = "boot_max_ms")]
     pub boot_max_ms: u64,
+    /// How much of the host a program may be shown, all views together, in mebibytes: it is copied onto a disk in
+    /// memory for each run. A file counts in whole blocks of 4 KiB.
+    #[serde(default = "shown_max_mib")]
+    pub shown_max_mib: u32,
+    /// How many files, directories and links that may be.
+    #[serde(default = "shown_files_max")]
+    pub shown_files_max: u32,
 }
 
 fn boot_max_ms() -> u64 {
     10_000
+}
+
+fn shown_max_mib() -> u32 {
+    1_024
+}
+
+fn shown_files_max() -> u32 {
+    200_000
 }
 
 /// A monitor with what runs in its machines, as configurations write it:
@@ -123,6 +138,7 @@ mod tests {
         };
         let VirtualMachine::Qemu(qemu) = read("").unwrap() else { unreachable!() };
         assert_eq!((qemu.acceleration, qemu.machine.boot_max_ms), (Acceleration::Kvm, 10_000));
+        assert_eq!((qemu.machine.shown_max_mib, qemu.machine.shown_files_max), (1_024, 200_000));
         assert!(read(r#", "acceleration": "emulation""#).is_err());
     }
 }

@@ -31,9 +31,14 @@ pub(super) fn command(firecracker: &Firecracker, place: &Place) -> Vec<String> {
 }
 
 /// What is asked of the monitor, in this order.
-fn requests(firecracker: &Firecracker, place: &Place, size: Size) -> [(&'static str, serde_json::Value); 5] {
-    let boot_args = command_line(&firecracker.machine, "vsock", "pci=off i8042.dumbkbd");
-    [
+fn requests(
+    firecracker: &Firecracker,
+    place: &Place,
+    size: Size,
+    shows: bool,
+) -> Vec<(&'static str, serde_json::Value)> {
+    let boot_args = command_line(&firecracker.machine, shows, "vsock", "pci=off i8042.dumbkbd");
+    let mut requests = vec![
         (
             "/machine-config",
             json!({"vcpu_count": size.processors, "mem_size_mib": size.memory_mib, "smt": false}),
@@ -46,23 +51,34 @@ fn requests(firecracker: &Firecracker, place: &Place, size: Size) -> [(&'static 
                 "boot_args": boot_args,
             }),
         ),
-        (
-            "/drives/root",
-            json!({
-                "drive_id": "root",
-                "path_on_host": by_number(Parts::ROOT),
-                "is_root_device": false,
-                "is_read_only": true,
-            }),
-        ),
-        ("/vsock", json!({"guest_cid": GUEST, "uds_path": place.path(VSOCK)})),
-        ("/actions", json!({"action_type": "InstanceStart"})),
-    ]
+        ("/drives/root", disk("root", Parts::ROOT)),
+    ];
+    if shows {
+        requests.push(("/drives/shown", disk("shown", Parts::SHOWN)));
+    }
+    requests.push(("/vsock", json!({"guest_cid": GUEST, "uds_path": place.path(VSOCK)})));
+    requests.push(("/actions", json!({"action_type": "InstanceStart"})));
+    requests
+}
+
+/// A disk that is read and never written, by the number of its file.
+fn disk(name: &str, number: u32) -> serde_json::Value {
+    json!({
+        "drive_id": name,
+        "path_on_host": by_number(number),
+        "is_root_device": false,
+        "is_read_only": true,
+    })
 }
 
 /// Starts the machine and opens the line to its agent, as soon as that listens. The caller gives up in time.
-pub(super) async fn open(firecracker: &Firecracker, place: &Place, size: Size) -> io::Result<Line> {
-    for (path, document) in requests(firecracker, place, size) {
+pub(super) async fn open(
+    firecracker: &Firecracker,
+    place: &Place,
+    size: Size,
+    shows: bool,
+) -> io::Result<Line> {
+    for (path, document) in requests(firecracker, place, size, shows) {
         api::put(&place.path(API), path, &document.to_string()).await?;
     }
     loop {

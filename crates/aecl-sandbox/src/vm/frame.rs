@@ -7,7 +7,7 @@
 use super::wire::{Malformed, Reader, Writer};
 
 /// Changes whenever this form does. The agent says it first.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 
 /// The longest that one frame carries. What is longer comes in parts.
 pub const PAYLOAD_MAX: usize = 64 << 10;
@@ -29,6 +29,9 @@ pub const VSOCK_PORT: u32 = 5_000;
 
 /// The name of the port at which the agent finds us, where there is a virtual serial line.
 pub const SERIAL_NAME: &str = "aecl";
+
+/// Where the agent finds what is shown of the host: a directory or file for each view, named by its number.
+pub const SHOWN: &str = "/shown";
 
 /// What a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +95,7 @@ pub fn parse(header: [u8; HEADER]) -> Result<(Kind, usize), Malformed> {
 /// [`Left::bytes_follow`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Left {
-    /// Which place: 0 is `/scratch`.
+    /// Which place: 0 is `/scratch`, then the layers above views, in the order of the views.
     pub place: u64,
     /// Below the place, without a slash in front.
     pub path: Vec<u8>,
@@ -113,7 +116,24 @@ pub enum Is {
     Socket,
     Device,
     Unknown,
+    /// In a layer above a view: what was there in the view is deleted.
+    Deleted,
+    /// In a layer above a view: a directory that does not show what the view has in it.
+    Anew,
 }
+
+/// All of them, by their numbers.
+const IS: [Is; 9] = [
+    Is::Directory,
+    Is::File,
+    Is::Symlink,
+    Is::Fifo,
+    Is::Socket,
+    Is::Device,
+    Is::Unknown,
+    Is::Deleted,
+    Is::Anew,
+];
 
 impl Left {
     /// Whether the bytes of this file follow, when those of others make this many. The scratch space held no
@@ -138,15 +158,7 @@ impl Left {
         let left = Self {
             place: r.number()?,
             path: r.text()?,
-            is: r.one_of(&[
-                Is::Directory,
-                Is::File,
-                Is::Symlink,
-                Is::Fifo,
-                Is::Socket,
-                Is::Device,
-                Is::Unknown,
-            ])?,
+            is: r.one_of(&IS)?,
             mode: r.number()?,
             links: r.number()?,
             size: r.number()?,
@@ -186,12 +198,11 @@ mod tests {
 
         #[test]
         fn what_is_left_arrives_as_it_was(
-            (path, is) in (vec(any::<u8>(), 0..40), 0..7_usize),
+            (path, is) in (vec(any::<u8>(), 0..40), 0..IS.len()),
             numbers in any::<[u64; 4]>(),
         ) {
-            let all = [Is::Directory, Is::File, Is::Symlink, Is::Fifo, Is::Socket, Is::Device, Is::Unknown];
             let [place, mode, links, size] = numbers;
-            let left = Left { place, path, is: all[is], mode, links, size };
+            let left = Left { place, path, is: IS[is], mode, links, size };
             prop_assert_eq!(Left::decode(&left.encode()), Ok(left));
         }
     }

@@ -18,9 +18,14 @@ pub(crate) struct Sent {
     bytes: Option<Vec<u8>>,
 }
 
+/// What was said of each place.
+pub(crate) type SentOf = Vec<Vec<Sent>>;
+
 /// What has been said so far.
 pub(super) struct Heard {
     limits: Limits,
+    /// How many places there are: `/scratch` and the layers above views.
+    places: usize,
     total_bytes: u64,
     /// How much of the last file is still to come.
     missing_bytes: u64,
@@ -28,8 +33,8 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, total_bytes: 0, missing_bytes: 0, sent: Vec::new() }
+    pub(super) fn new(limits: Limits, places: usize) -> Self {
+        Self { limits, places, total_bytes: 0, missing_bytes: 0, sent: Vec::new() }
     }
 
     /// Takes one frame. It holds no more than the scratch space may.
@@ -47,7 +52,8 @@ impl Heard {
     fn entry(&mut self, bytes: &[u8]) -> io::Result<()> {
         let left = Left::decode(bytes).map_err(|_| nonsense("no name of a file"))?;
         let known = self.sent.len() as u64;
-        if left.path.len() > PATH_MAX || left.place != 0 || known > self.limits.scratch_files_max {
+        if left.path.len() > PATH_MAX || self.place(&left).is_none() || known > self.limits.scratch_files_max
+        {
             return Err(nonsense("more files than the scratch space holds"));
         }
         let follow = left.bytes_follow(self.total_bytes, self.limits.scratch_max_bytes);
@@ -69,10 +75,26 @@ impl Heard {
         Ok(())
     }
 
+    fn place(&self, left: &Left) -> Option<usize> {
+        usize::try_from(left.place).ok().filter(|place| *place < self.places)
+    }
+
+    /// What was said of each place.
+    ///
     /// # Errors
     /// When a file is not complete.
-    pub(super) fn finish(self) -> io::Result<Vec<Sent>> {
-        if self.missing_bytes == 0 { Ok(self.sent) } else { Err(nonsense("a file without its end")) }
+    pub(super) fn finish(mut self) -> io::Result<SentOf> {
+        if self.missing_bytes > 0 {
+            return Err(nonsense("a file without its end"));
+        }
+        let mut places = SentOf::new();
+        places.resize_with(self.places, Vec::new);
+        for sent in std::mem::take(&mut self.sent) {
+            if let Some(place) = self.place(&sent.left).and_then(|place| places.get_mut(place)) {
+                place.push(sent);
+            }
+        }
+        Ok(places)
     }
 }
 
@@ -129,11 +151,12 @@ impl<'a> Walk<'a> {
         let left = &sent.left;
         let path = shown(path);
         let kind = match left.is {
-            Is::Directory if path.matches('/').count() >= DEPTH_MAX => return Err(TOO_DEEP),
-            Is::Directory => {
+            Is::Directory | Is::Anew if path.matches('/').count() >= DEPTH_MAX => return Err(TOO_DEEP),
+            Is::Directory | Is::Anew => {
                 self.directories.insert(path.clone());
-                ChangeKind::Directory { anew: false }
+                ChangeKind::Directory { anew: left.is == Is::Anew }
             }
+            Is::Deleted => ChangeKind::Deleted,
             Is::File => {
                 self.limits.check_file(left.mode, left.links, left.size, self.total_bytes)?;
                 let bytes = sent.bytes.clone().ok_or("it is larger than the scratch space")?;
@@ -174,12 +197,16 @@ mod tests {
     const ALL: CollectLimits = CollectLimits { file_max_bytes: 50, total_max_bytes: 80, entries_max: 20 };
 
     fn left(path: &str, is: Is, mode: u64, links: u64, size: u64) -> Vec<u8> {
-        Left { place: 0, path: path.into(), is, mode, links, size }.encode()
+        at(0, path, is, mode, links, size)
+    }
+
+    fn at(place: u64, path: &str, is: Is, mode: u64, links: u64, size: u64) -> Vec<u8> {
+        Left { place, path: path.into(), is, mode, links, size }.encode()
     }
 
     #[test]
     fn what_a_machine_says_is_judged_as_files_of_the_host_are() {
-        let mut heard = Heard::new(limits());
+        let mut heard = Heard::new(limits(), 1);
         for (path, is, mode, links, size, bytes) in [
             ("dir", Is::Directory, 0o755, 2, 0, 0),
             ("dir/file", Is::File, 0o700, 1, 5, 5),
@@ -198,7 +225,7 @@ mod tests {
                 heard.hear(Kind::Content, &vec![b'x'; bytes]).unwrap();
             }
         }
-        let found = collect(&heard.finish().unwrap(), ALL);
+        let found = collect(&heard.finish().unwrap()[0], ALL);
         let changes: Vec<_> = found.changes.iter().map(|change| change.path.as_str()).collect();
         assert_eq!(changes, ["dir", "dir/file"]);
         let file = ChangeKind::File { executable: true, bytes: b"xxxxx".to_vec() };
@@ -208,14 +235,44 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_above_a_view_is_told_apart_from_the_rest() {
+        let mut heard = Heard::new(limits(), 3);
+        for (place, path, is, size) in [
+            (0, "same", Is::Fifo, 0),
+            (2, "gone", Is::Deleted, 0),
+            (2, "dir", Is::Anew, 0),
+            (2, "dir/same", Is::Directory, 0),
+            (2, "same", Is::File, 2),
+        ] {
+            heard.hear(Kind::Left, &at(place, path, is, 0o755, 1, size)).unwrap();
+            if size > 0 {
+                heard.hear(Kind::Content, b"xy").unwrap();
+            }
+        }
+        assert!(heard.hear(Kind::Left, &at(3, "file", Is::Fifo, 0, 1, 0)).is_err());
+        let [scratch, first, second] = <[_; 3]>::try_from(heard.finish().unwrap()).unwrap();
+        assert_eq!((scratch.len(), first.len()), (1, 0));
+        let change = |path: &str, kind| Change { path: path.into(), kind };
+        assert_eq!(
+            collect(&second, ALL).changes,
+            [
+                change("dir", ChangeKind::Directory { anew: true }),
+                change("dir/same", ChangeKind::Directory { anew: false }),
+                change("gone", ChangeKind::Deleted),
+                change("same", ChangeKind::File { executable: true, bytes: b"xy".to_vec() }),
+            ]
+        );
+    }
+
+    #[test]
     fn a_machine_cannot_say_more_than_its_scratch_space_holds() {
-        let mut heard = Heard::new(limits());
+        let mut heard = Heard::new(limits(), 1);
         heard.hear(Kind::Left, &left("file", Is::File, 0o644, 1, 10)).unwrap();
         assert!(heard.hear(Kind::Left, &left("other", Is::File, 0o644, 1, 0)).is_err());
         assert!(heard.hear(Kind::Content, &[0; 11]).is_err());
         heard.hear(Kind::Content, &[0; 9]).unwrap();
         assert!(heard.finish().is_err());
-        let mut heard = Heard::new(limits());
+        let mut heard = Heard::new(limits(), 1);
         let more =
             (0..20).find(|n| heard.hear(Kind::Left, &left(&n.to_string(), Is::Fifo, 0, 1, 0)).is_err());
         assert_eq!(more, Some(11));
@@ -225,10 +282,11 @@ mod tests {
         /// Whatever is said: bounded, and never a path that leads anywhere else.
         #[test]
         fn anything_may_be_said(
-            frames in vec((any::<bool>(), "[a./]{0,6}", 0..8_usize, any::<u16>(), 0..3_u64, 0..200_u64), 0..30)
+            frames in vec((any::<bool>(), "[a./]{0,6}", 0..10_usize, any::<u16>(), 0..3_u64, 0..200_u64), 0..30)
         ) {
-            let kinds = [Is::Directory, Is::File, Is::Symlink, Is::Fifo, Is::Socket, Is::Device, Is::Unknown];
-            let mut heard = Heard::new(limits());
+            let kinds = [Is::Directory, Is::File, Is::Symlink, Is::Fifo, Is::Socket, Is::Device, Is::Unknown, Is::Deleted,
+                Is::Anew];
+            let mut heard = Heard::new(limits(), 1);
             for (is_left, path, is, mode, links, size) in frames {
                 let is = kinds.get(is).copied().unwrap_or(Is::File);
                 let _ = if is_left {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::archive::Archive;
 use super::pinned::sealed;
+use super::shown::Disk;
 use super::{Acceleration, Firecracker, Machine, Qemu};
 use crate::native::{image, numbered};
 use crate::{Backend, Cage, Limits, SandboxError};
@@ -97,6 +98,8 @@ pub(super) struct Parts {
     kernel: Arc<OwnedFd>,
     archive: Arc<OwnedFd>,
     root: File,
+    /// What is shown of the host, if anything.
+    pub(super) shown: Option<Disk>,
 }
 
 impl Parts {
@@ -104,6 +107,7 @@ impl Parts {
     pub(super) const KERNEL: u32 = 3;
     pub(super) const ARCHIVE: u32 = 4;
     pub(super) const ROOT: u32 = 5;
+    pub(super) const SHOWN: u32 = 6;
 
     /// Reads files, so it belongs where blocking is allowed.
     ///
@@ -127,13 +131,15 @@ impl Parts {
                 (kernel, archive)
             }
         };
-        Ok(Self { kernel, archive, root })
+        Ok(Self { kernel, archive, root, shown: None })
     }
 
     /// To be kept open for the monitor, in the order of the numbers.
     pub(super) fn descriptors(&self) -> io::Result<Vec<OwnedFd>> {
+        let shown = self.shown.as_ref().map(|disk| disk.file.as_fd());
         [self.kernel.as_fd(), self.archive.as_fd(), self.root.as_fd()]
             .into_iter()
+            .chain(shown)
             .map(|fd| fd.try_clone_to_owned())
             .collect()
     }
@@ -151,11 +157,13 @@ pub(super) fn by_number(number: u32) -> String {
 
 /// What the kernel is told: to say nothing to anybody, to end the machine when it cannot go on, to have
 /// landlock and not to test itself before it starts; and what the agent has to know.
-pub(super) fn command_line(machine: &Machine, line: &str, more: &str) -> String {
+pub(super) fn command_line(machine: &Machine, shows: bool, line: &str, more: &str) -> String {
+    // By the order in which a monitor is told of its disks.
+    let shown = if shows { "aecl.shown=vdb " } else { "" };
     let filesystem = &machine.root_filesystem;
     format!(
         "quiet loglevel=0 panic=-1 reboot=k lsm=landlock cryptomgr.notests 8250.nr_uarts=0 i8042.noaux \
-         i8042.nomux random.trust_cpu=on aecl.line={line} aecl.root={filesystem} {more}"
+         i8042.nomux random.trust_cpu=on aecl.line={line} aecl.root={filesystem} {shown}{more}"
     )
 }
 
@@ -214,6 +222,10 @@ impl Place {
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.0
     }
 }
 

@@ -5,13 +5,12 @@ use super::monitor::{Parts, Size, by_number, command_line};
 use super::{Acceleration, Qemu};
 
 /// The command. Its standard input and output are the line to the agent.
-pub(super) fn command(qemu: &Qemu, size: Size) -> Vec<String> {
+pub(super) fn command(qemu: &Qemu, size: Size, shows: bool) -> Vec<String> {
     let (accelerator, processor) = match qemu.acceleration {
         Acceleration::Kvm => ("kvm", "host"),
         Acceleration::Emulation => ("tcg,tb-size=64", "max"),
     };
-    let append = command_line(&qemu.machine, "serial", "");
-    let root = Parts::ROOT;
+    let append = command_line(&qemu.machine, shows, "serial", "");
     let mut command = vec![qemu.program.to_string_lossy().into_owned()];
     command.extend(["-no-user-config", "-nodefaults", "-no-reboot"].map(String::from));
     let options = [
@@ -29,14 +28,24 @@ pub(super) fn command(qemu: &Qemu, size: Size) -> Vec<String> {
         ("-kernel", by_number(Parts::KERNEL)),
         ("-initrd", by_number(Parts::ARCHIVE)),
         ("-append", append),
-        ("-add-fd", format!("fd={root},set=1")),
-        ("-blockdev", "driver=file,node-name=file,filename=/dev/fdset/1,read-only=on,locking=off".to_owned()),
-        ("-blockdev", "driver=raw,node-name=root,file=file,read-only=on".to_owned()),
-        ("-device", "virtio-blk-pci,drive=root".to_owned()),
         ("-chardev", "stdio,id=line,signal=off".to_owned()),
         ("-device", "virtio-serial-pci".to_owned()),
         ("-device", format!("virtserialport,chardev=line,name={}", super::frame::SERIAL_NAME)),
     ];
-    command.extend(options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]));
+    let disks = std::iter::once(("root", Parts::ROOT)).chain(shows.then_some(("shown", Parts::SHOWN)));
+    let all = disks.flat_map(|(name, number)| disk(name, number)).chain(options);
+    command.extend(all.flat_map(|(name, value)| [name.to_owned(), value]));
     command
+}
+
+/// A disk that is read and never written, by the number of its file.
+fn disk(name: &str, number: u32) -> [(&'static str, String); 4] {
+    let file =
+        format!("driver=file,node-name={name}-file,filename=/dev/fdset/{number},read-only=on,locking=off");
+    [
+        ("-add-fd", format!("fd={number},set={number}")),
+        ("-blockdev", file),
+        ("-blockdev", format!("driver=raw,node-name={name},file={name}-file,read-only=on")),
+        ("-device", format!("virtio-blk-pci,drive={name}")),
+    ]
 }

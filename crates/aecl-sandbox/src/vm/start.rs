@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,12 +16,12 @@ use tokio::sync::oneshot;
 use tokio::time::{error::Elapsed, timeout};
 
 use super::bridge::{Bridge, Pipes};
-use super::frame::{Kind, ORDER_MAX, VERSION};
+use super::frame::{Kind, ORDER_MAX, SHOWN, VERSION};
 use super::left::Heard;
 use super::line::{Line, nonsense};
 use super::monitor::{Monitor, Parts, Place, Size};
 use super::wire::{Order, Report};
-use super::{Pinned, firecracker, qemu};
+use super::{Pinned, firecracker, qemu, shown};
 use crate::native::hold::{HeldProgram, Holding, Shared, hold};
 use crate::native::{self, Control, Launched};
 use crate::{Cage, CgroupVersion, Clocks, Held, HostUser, Network, Outcome, Program, Running, SandboxError};
@@ -53,8 +53,9 @@ pub(crate) async fn start(program: &Program, cage: &Cage) -> Result<Running, San
             _ => {}
         }
     };
+    let owners_mapped = owners_mapped && machine.owners_mapped;
     let held = held(cage, monitor, machine.user, landlock_abi, owners_mapped).await;
-    machine.into_running(cage, held, begun)
+    machine.into_running(cage, &order, held, begun)
 }
 
 /// What a monitor says about itself. Asked once.
@@ -82,6 +83,10 @@ async fn ask_version(program: &Path) -> Option<String> {
 
 /// The agent attacks the cage inside a machine: each attack and the error number it met, 0 if it succeeded.
 pub(crate) async fn probe(cage: &Cage) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
+    let mut cage = cage.clone();
+    let _empty =
+        show_nothing(&mut cage).map_err(|error| setup("making a directory to show", error.to_string()))?;
+    let cage = &cage;
     let monitor = Monitor::of(cage)?;
     let begun = Instant::now();
     let program = Program { argv: vec!["self-test".into()], env: BTreeMap::new(), cwd: None };
@@ -109,22 +114,20 @@ pub(crate) async fn probe(cage: &Cage) -> Result<(Vec<(String, u64)>, Held), San
     Ok((attacks, held))
 }
 
+/// What is shown is copied, so a self-test shows an empty directory of ours.
+fn show_nothing(cage: &mut Cage) -> io::Result<Option<Place>> {
+    let Some(view) = cage.views.first_mut() else { return Ok(None) };
+    let place = Place::make(None)?;
+    // For everybody: not every file system can show its owner as somebody else.
+    std::fs::set_permissions(place.dir(), std::fs::Permissions::from_mode(0o755))?;
+    view.source = place.dir().canonicalize()?;
+    Ok(Some(place))
+}
+
 fn plan(program: &Program, cage: &Cage, monitor: Monitor<'_>) -> Result<Order, SandboxError> {
     let no = |why: &str| Err(SandboxError::BadCage(why.to_owned()));
     if cage.limits.memory_max_bytes.is_none() {
         return no("a machine has a size, so `memory_max_bytes` must be said");
-    }
-    if !cage.views.is_empty() {
-        return no(
-            "a machine shows no directory of the host; give the program what it needs as its input, or use \
-                   another tier",
-        );
-    }
-    if cage.image.is_some() {
-        return no(
-            "a machine has the programs of its own disk and shows no image; make a disk of the image's files \
-             (`mkfs.ext4 -d`), or use another tier",
-        );
     }
     if cage.network != Network::None {
         return no(
@@ -139,7 +142,7 @@ fn plan(program: &Program, cage: &Cage, monitor: Monitor<'_>) -> Result<Order, S
             ),
         });
     }
-    let order = native::plan_in_machine(program, cage)?;
+    let order = native::plan_in_machine(program, cage, SHOWN)?;
     if order.encode().len() > ORDER_MAX {
         return no("arguments and variables are together larger than 4 MiB");
     }
@@ -151,6 +154,8 @@ struct Booted {
     line: Line,
     launched: Launched,
     user: Option<(u32, u32)>,
+    /// Whether views show their owner as the cage's user.
+    owners_mapped: bool,
     place: Option<Place>,
     talk: Talk,
     /// How the monitor ended, once it has.
@@ -162,7 +167,7 @@ async fn boot(cage: &Cage, monitor: Monitor<'_>, begun: Instant) -> Result<Boote
     let machine = monitor.machine().clone();
     let parts = tokio::task::spawn_blocking(move || Parts::of(&machine)).await;
     let parts = parts.map_err(|error| setup("reading the machine's files", error.to_string()))?;
-    let parts = parts.map_err(unavailable)?;
+    let mut parts = parts.map_err(unavailable)?;
     if !monitor.program().is_file() {
         let program = monitor.program().display();
         return Err(unavailable(format!("there is no program `{program}`; install it, or name where it is")));
@@ -174,6 +179,9 @@ async fn boot(cage: &Cage, monitor: Monitor<'_>, begun: Instant) -> Result<Boote
         looked.map_err(|error| setup("reading the monitor", error.to_string()))?.map_err(unavailable)?;
     }
     let user = user(monitor, &parts).map_err(unavailable)?;
+    parts.shown = shown::disk(cage, monitor.machine(), later(cage.clocks, begun, Duration::ZERO)).await?;
+    let (shows, owners_mapped) =
+        (parts.shown.is_some(), parts.shown.as_ref().is_none_or(|disk| disk.owners_mapped));
     let size = Size::of(&cage.limits);
     let place = match monitor {
         Monitor::Qemu(_) => None,
@@ -183,7 +191,7 @@ async fn boot(cage: &Cage, monitor: Monitor<'_>, begun: Instant) -> Result<Boote
     };
     let argv = match (monitor, &place) {
         (Monitor::Firecracker(firecracker), Some(place)) => firecracker::command(firecracker, place),
-        (Monitor::Qemu(qemu), _) => qemu::command(qemu, size),
+        (Monitor::Qemu(qemu), _) => qemu::command(qemu, size, shows),
         (Monitor::Firecracker(_), None) => Vec::new(),
     };
     let held = HeldProgram {
@@ -209,13 +217,15 @@ async fn boot(cage: &Cage, monitor: Monitor<'_>, begun: Instant) -> Result<Boote
         tree: None,
     };
     let Holding { mut launched, .. } = hold(held).await?;
+    // What is shown is the monitor's alone, and goes with it.
+    drop(parts);
     let talk = Talk::listen(launched.stderr.take());
     let time = Duration::from_millis(monitor.machine().boot_max_ms).min(cage.clocks.deadline().0);
     let pipes = (launched.stdout.take(), launched.stdin.take());
-    let answer = timeout(time, answer(monitor, place.as_ref(), pipes, size));
+    let answer = timeout(time, answer(monitor, place.as_ref(), pipes, size, shows));
     let (answered, gone) = while_it_lives(&mut launched, answer).await;
     let why = match answered {
-        Ok(Ok(line)) => return Ok(Booted { line, launched, user, place, talk, gone }),
+        Ok(Ok(line)) => return Ok(Booted { line, launched, user, owners_mapped, place, talk, gone }),
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("its agent said nothing for {:.1} s", time.as_secs_f64()),
     };
@@ -247,12 +257,13 @@ async fn answer(
     place: Option<&Place>,
     pipes: (Option<pipe::Receiver>, Option<pipe::Sender>),
     size: Size,
+    shows: bool,
 ) -> io::Result<Line> {
     let mut line = match (monitor, place, pipes) {
         (Monitor::Firecracker(firecracker), Some(place), (said, stdin)) => {
             // What it says there, beside its log, nobody waits for, and it hears nothing.
             drop((said, stdin));
-            firecracker::open(firecracker, place, size).await?
+            firecracker::open(firecracker, place, size, shows).await?
         }
         (_, _, (Some(from), Some(to))) => Line::new(Box::new(from), Box::new(to)),
         _ => return Err(nonsense("nothing")),
@@ -378,7 +389,13 @@ impl Booted {
     }
 
     /// Hands the conversation over to a task, which is to whoever runs the program as a launcher would be.
-    fn into_running(self, cage: &Cage, held: Held, begun: Instant) -> Result<Running, SandboxError> {
+    fn into_running(
+        self,
+        cage: &Cage,
+        order: &Order,
+        held: Held,
+        begun: Instant,
+    ) -> Result<Running, SandboxError> {
         let failed = |error: io::Error| setup("connecting the program", error.to_string());
         let (ours, theirs) = native::stand_in(later(cage.clocks, begun, AFTER)).map_err(failed)?;
         let (left, sent) = oneshot::channel();
@@ -387,12 +404,12 @@ impl Booted {
             outer: self.launched,
             inner: Control::over(theirs.control).map_err(failed)?,
             pipes: Pipes::new(theirs.pipes).map_err(failed)?,
-            heard: Heard::new(cage.limits),
+            heard: Heard::new(cage.limits, native::places(order).len()),
             left,
             place: self.place,
         };
         tokio::spawn(bridge.run());
-        Ok(Running::of_machine(ours, cage, held, sent))
+        Ok(Running::of_machine(ours, cage, order, held, sent))
     }
 }
 
@@ -412,7 +429,7 @@ async fn held(
         landlock_abi: u32::try_from(landlock_abi).ok().filter(|abi| *abi > 0),
         cgroup: Some(CgroupVersion::V2),
         owners_mapped,
-        image: None,
+        image: cage.image.as_ref().map(|image| image.digest().clone()),
         limits: cage.limits,
     }
 }
@@ -420,6 +437,8 @@ async fn held(
 fn setup(step: &str, why: String) -> SandboxError {
     SandboxError::Setup { step: step.to_owned(), source: io::Error::other(why) }
 }
+
+const NO_DEVICE: u64 = libc::ENODEV as u64;
 
 /// Why the agent did not start the program.
 fn refused(program: &Program, step: &[u8], errno: u64) -> SandboxError {
@@ -430,7 +449,16 @@ fn refused(program: &Program, step: &[u8], errno: u64) -> SandboxError {
             source,
         };
     }
-    SandboxError::Setup { step: format!("{} (in the machine)", String::from_utf8_lossy(step)), source }
+    let step = String::from_utf8_lossy(step);
+    // A file system that the kernel does not have.
+    let source = match (errno, step.starts_with("mounting ")) {
+        (NO_DEVICE, true) => io::Error::other(format!(
+            "{source}; the machine's kernel shows a view by `ext4`, and writes above it by `overlay`: what it has not \
+             built in of these belongs to `modules`"
+        )),
+        _ => source,
+    };
+    SandboxError::Setup { step: format!("{step} (in the machine)"), source }
 }
 
 /// What a monitor says on its standard error: read, so that it never waits, and its end kept for a reason.

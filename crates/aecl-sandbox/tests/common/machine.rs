@@ -14,7 +14,7 @@ const KERNEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.cache/machine"
 pub const QEMU: &str = "/usr/bin/qemu-system-x86_64";
 
 /// In the order in which they are loaded.
-const MODULES: [&str; 7] = [
+const MODULES: [&str; 8] = [
     "virtio_ring",
     "virtio",
     "virtio_pci_modern_dev",
@@ -22,6 +22,7 @@ const MODULES: [&str; 7] = [
     "virtio_pci",
     "virtio_console",
     "virtio_blk",
+    "overlay",
 ];
 
 /// What busybox is called in there.
@@ -94,6 +95,8 @@ pub fn machine() -> Option<Machine> {
         root: pinned(root()),
         root_filesystem: "ext4".into(),
         boot_max_ms: 60_000,
+        shown_max_mib: 64,
+        shown_files_max: 2_000,
     })
 }
 

@@ -140,10 +140,12 @@ mod tests {
             root: pinned(),
             root_filesystem: "ext4".into(),
             boot_max_ms: 1,
+            shown_max_mib: 1,
+            shown_files_max: 1,
         };
         let firecracker = Firecracker { program: "/x".into(), program_sha256: None, machine };
-        let nothing = Offers { views: false, overlays: false, listener: false, unlimited_memory: false };
-        Found { backend: Backend::Firecracker(Box::new(firecracker)), offers: nothing, ..native(true, true) }
+        let offers = Offers { listener: false, unlimited_memory: false, ..native(true, true).offers };
+        Found { backend: Backend::Firecracker(Box::new(firecracker)), offers, ..native(true, true) }
     }
 
     #[test]
@@ -180,6 +182,9 @@ mod tests {
         let without_overlays =
             Found { offers: Offers { overlays: false, ..native(true, true).offers }, ..native(true, true) };
         let runc = Found { backend: Backend::Runc(Runtime::named("runc")), ..native(true, true) };
+        // Where nothing makes disks.
+        let offers = Offers { views: false, overlays: false, ..firecracker().offers };
+        let blind = [Found { offers, ..firecracker() }];
         let other = [without_overlays, runc];
         let open = Needs::default();
         for (found, least, needs, expected) in [
@@ -188,12 +193,9 @@ mod tests {
             (&all, Microvm, memory, "firecracker"),
             (&all, Native, listener, "native"),
             (&all, Gvisor, views, "runsc"),
-            (
-                &all,
-                Gvisor,
-                overlays,
-                "`firecracker` shows nothing of this host (`views`), `runsc` has no layer",
-            ),
+            (&all, Microvm, views, "firecracker"),
+            (&all, Gvisor, overlays, "firecracker"),
+            (&blind, Microvm, overlays, "`firecracker` shows nothing of this host (`views`)"),
             (&all, Gvisor, listener, "`firecracker` gives no way out (`egress`), `runsc` gives no way out"),
             (&all, Microvm, open, "`firecracker` has a size, so `memory_max_mib` cannot be null"),
             (&all, Gvisor, open, "runsc"),

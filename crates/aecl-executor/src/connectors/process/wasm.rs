@@ -72,10 +72,10 @@ pub enum NoModule {
         "a module needs the program `{PROGRAM}`, and {0}; in AECL's repository: `cargo install --locked --path wasm`"
     )]
     Worker(String),
-    /// The cage shows no file of the host.
+    /// The cage has other libraries than the host.
     #[error(
-        "`{0}` holds this module, and a machine shows no file of the host, so its worker cannot run there; modules run \
-         in tiers below `{tier}`",
+        "`{0}` holds this module, and a machine has the libraries of its own disk, not those of this host that its \
+         worker was built with; modules run in tiers below `{tier}`",
         tier = Tier::Microvm
     )]
     Machine(Backend),

@@ -19,7 +19,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::frame::Kind;
-use crate::wire::{Order, Report};
+use crate::wire::{MountKind, Order, Report};
 use crate::{Fault, Step, sys, system};
 use channel::{Incoming, Outgoing};
 
@@ -57,7 +57,10 @@ fn serve() -> Result<(), Fault> {
 
 fn hold(incoming: &mut Incoming, outgoing: &Arc<Outgoing>) -> Result<(), Fault> {
     let mut order = incoming.order()?;
-    system::show(Path::new(prepare::IMAGE), &mut order);
+    // An image comes with its devices; where there are none, there is no image.
+    if order.mounts.iter().all(|mount| mount.kind != MountKind::Device) {
+        system::show(Path::new(prepare::IMAGE), &mut order);
+    }
     let inside = Inside::start(&order)?;
     let pumps = [pump(inside.stdout, Kind::Stdout, outgoing)?, pump(inside.stderr, Kind::Stderr, outgoing)?];
     feed(incoming.again()?, inside.stdin)?;
@@ -111,7 +114,8 @@ fn listen(control: &OwnedFd, outgoing: &Outgoing) -> Result<(Option<Report>, Vec
             Ok(over @ Report::Over { .. }) => return Ok((Some(over), scratch)),
             Ok(report) => {
                 if matches!(report, Report::Started { .. }) {
-                    scratch = fds;
+                    // Before them comes the launcher, which ends with us.
+                    scratch = fds.into_iter().skip(1).collect();
                 }
                 outgoing.send(Kind::Report, &report.encode())?;
             }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::channel::Outgoing;
 use crate::frame::{DEPTH_MAX, Is, Kind, Left, PAYLOAD_MAX};
-use crate::{Fault, Step};
+use crate::{Fault, Step, sys};
 
 /// Says what is left, as long as there is room for it.
 pub struct HandOver<'a> {
@@ -34,7 +34,7 @@ impl HandOver<'_> {
             let left = Left {
                 place,
                 path: below.as_os_str().as_bytes().to_vec(),
-                is: kind(about.file_type()),
+                is: kind(&path, &about),
                 mode: u64::from(about.mode() & 0o7777),
                 links: about.nlink(),
                 size: about.size(),
@@ -44,7 +44,7 @@ impl HandOver<'_> {
                 self.said_bytes += left.size;
                 content(&path, left.size, self.outgoing)?;
             }
-            if left.is == Is::Directory && depth < DEPTH_MAX {
+            if matches!(left.is, Is::Directory | Is::Anew) && depth < DEPTH_MAX {
                 self.walk(place, &path, &below, depth + 1)?;
             }
         }
@@ -52,9 +52,13 @@ impl HandOver<'_> {
     }
 }
 
-fn kind(of: fs::FileType) -> Is {
+fn kind(path: &Path, about: &fs::Metadata) -> Is {
+    let of = about.file_type();
     match () {
+        () if of.is_dir() && hides_below(path) => Is::Anew,
         () if of.is_dir() => Is::Directory,
+        // How an overlay marks what is deleted. A program cannot make a device of any other number.
+        () if of.is_char_device() && about.rdev() == 0 => Is::Deleted,
         () if of.is_file() => Is::File,
         () if of.is_symlink() => Is::Symlink,
         () if of.is_fifo() => Is::Fifo,
@@ -62,6 +66,15 @@ fn kind(of: fs::FileType) -> Is {
         () if of.is_block_device() || of.is_char_device() => Is::Device,
         () => Is::Unknown,
     }
+}
+
+/// How an overlay marks a directory that does not show what lies below it. A program in the cage cannot set
+/// this by itself: the overlay keeps names of this kind apart.
+fn hides_below(dir: &Path) -> bool {
+    let mut value = [0; 1];
+    let path = sys::c(dir.as_os_str().as_bytes());
+    path.and_then(|path| sys::attribute(&path, c"user.overlay.opaque", &mut value))
+        .is_ok_and(|length| length == 1 && value == *b"y")
 }
 
 fn content(path: &Path, size: u64, outgoing: &Outgoing) -> Result<(), Fault> {

@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
@@ -13,11 +14,16 @@ use crate::{Fault, Step, sys};
 /// Where the system is that programs see.
 pub const IMAGE: &str = "/image";
 
+/// The kind of file system on the disk with what is shown of the host.
+const SHOWN_BY: &str = "ext4";
+
 /// What the kernel's command line says to us.
 pub struct Settings {
     pub line: Line,
     /// The kind of file system on the first disk; without one, the system is in the start archive.
     filesystem: Option<String>,
+    /// The disk with what is shown of the host, if anything is.
+    shown: Option<String>,
 }
 
 pub enum Line {
@@ -40,6 +46,7 @@ fn settings(line: &str) -> Settings {
     Settings {
         line: if value("aecl.line=") == Some("vsock") { Line::Vsock } else { Line::Serial },
         filesystem: value("aecl.root=").map(str::to_owned),
+        shown: value("aecl.shown=").map(str::to_owned),
     }
 }
 
@@ -75,10 +82,13 @@ pub fn root(settings: &Settings) -> Result<(), Fault> {
     fs::create_dir_all(new).step("making the root")?;
     sys::mount(c"none", c"/new", c"tmpfs", sys::NOSUID as i64, c"size=1m,mode=755")
         .step("making the root")?;
-    for dir in ["proc", "sys", "dev", "usr", "image"] {
+    for dir in ["proc", "sys", "dev", "usr", "image", "shown"] {
         fs::create_dir(new.join(dir)).step("making the root")?;
     }
     image(settings)?;
+    if let Some(name) = &settings.shown {
+        mount_disk(name, SHOWN_BY, c"/new/shown").step("mounting the disk of the views as `ext4`")?;
+    }
     for (from, to) in [(c"/proc", c"/new/proc"), (c"/sys", c"/new/sys"), (c"/dev", c"/new/dev")] {
         sys::mount(from, to, c"none", sys::MS_MOVE, c"").step("moving the kernel's files")?;
     }
@@ -104,20 +114,24 @@ fn raise_limits() -> Result<(), Fault> {
 
 /// Mounts the disk, or takes the part of the start archive.
 fn image(settings: &Settings) -> Result<(), Fault> {
-    let flags = (sys::RDONLY | sys::NOSUID | sys::NODEV) as i64;
     let Some(kind) = &settings.filesystem else {
         return sys::mount(c"/image", c"/new/image", c"none", sys::MS_BIND, c"").step("showing the system");
     };
-    let disk = Path::new("/dev/vda");
+    mount_disk("vda", kind, c"/new/image").step(&format!("mounting the system's disk as `{kind}`"))
+}
+
+/// Mounts a disk, as soon as its driver has found it.
+fn mount_disk(name: &str, kind: &str, at: &CStr) -> std::io::Result<()> {
+    let disk = Path::new("/dev").join(name);
     for _ in 0..500 {
         if disk.exists() {
             break;
         }
         sleep(Duration::from_millis(10));
     }
-    let step = format!("mounting the system's disk as `{kind}`");
-    let kind = sys::c(kind.as_bytes()).step(&step)?;
-    sys::mount(c"/dev/vda", c"/new/image", &kind, flags, c"").step(&step)
+    let (disk, kind) = (sys::c(disk.as_os_str().as_bytes())?, sys::c(kind.as_bytes())?);
+    let flags = (sys::RDONLY | sys::NOSUID | sys::NODEV) as i64;
+    sys::mount(&disk, at, &kind, flags, c"")
 }
 
 /// Version 2 of cgroups, with the controllers that the order asks for.
