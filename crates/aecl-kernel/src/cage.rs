@@ -80,7 +80,7 @@ pub struct Needs {
     pub overlays: bool,
     /// It reaches somebody: a socket listens in its cage, and we serve it.
     pub listener: bool,
-    /// It is a module of WebAssembly, which needs our worker. No cage gives that; the host does.
+    /// It is a module of WebAssembly: our worker has to be on the host, and the cage has to have the host's libraries.
     pub module: bool,
 }
 
@@ -122,6 +122,7 @@ impl Needs {
             (self.views && !gives.views, Lack::Views),
             (self.overlays && !gives.overlays, Lack::Overlays),
             (self.listener && !gives.listener, Lack::Listener),
+            (self.module && found.tier >= Tier::Microvm && found.offers.is_some(), Lack::Module),
         ]
         .into_iter()
         .find_map(|(lacks, lack)| lacks.then_some(lack))
@@ -143,6 +144,8 @@ pub enum Lack {
     Overlays,
     /// Nobody could serve what it reaches.
     Listener,
+    /// It is a module, and its worker finds its libraries on the host only.
+    Module,
 }
 
 impl Lack {
@@ -155,6 +158,9 @@ impl Lack {
             Lack::Views => "shows nothing of this host (`views`)",
             Lack::Overlays => "has no layer above a view (`access: overlay`)",
             Lack::Listener => "gives no way out (`egress`)",
+            Lack::Module => {
+                "has the libraries of its own disk, not those that the worker of a module needs (`wasm`)"
+            }
         }
     }
 
@@ -167,6 +173,7 @@ impl Lack {
             Lack::Views => "give the program what it reads as `stdin`, without an image or a module",
             Lack::Overlays => "show the view `read_only` and let the program write to `/scratch`",
             Lack::Listener => "take `egress` out of its connector",
+            Lack::Module => "let a program do it instead of a module",
         }
     }
 
@@ -175,7 +182,7 @@ impl Lack {
         match self {
             Lack::Memory => Some("memory_max_mib"),
             Lack::Cpu => Some("cpu_max_millicores"),
-            Lack::UnlimitedMemory | Lack::Views | Lack::Overlays | Lack::Listener => None,
+            Lack::UnlimitedMemory | Lack::Views | Lack::Overlays | Lack::Listener | Lack::Module => None,
         }
     }
 }

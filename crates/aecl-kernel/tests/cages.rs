@@ -332,6 +332,16 @@ fn a_module_runs_only_where_one_was_run() {
     assert!(
         of(module.clone(), &["runsc (gvisor), no views", "no modules"]).contains("sandbox_unenforceable")
     );
+    let machine = of(module.clone(), &["firecracker (microvm)", "modules"]);
+    assert!(
+        machine.contains("sandbox_unenforceable") && machine.contains("not those that the worker"),
+        "{machine}"
+    );
+    assert!(of(module.clone(), &["firecracker (microvm)", "runsc (gvisor)", "modules"]).starts_with("allow"));
+    assert!(
+        of(module.clone(), &["firecracker (microvm), before"]).starts_with("allow"),
+        "as it was decided then"
+    );
     // From before anybody asked, and for what is no module: as it was.
     assert!(of(module, &["runsc (gvisor)"]).starts_with("allow"));
     assert!(of(json!({ "wasm": null }), &["runsc (gvisor)", "no modules"]).starts_with("allow"));
@@ -454,6 +464,7 @@ fn gives(found: &Found, needs: Needs) -> bool {
         (needs.overlays, offers.overlays),
         (needs.listener, offers.listener),
         (!needs.memory, offers.unlimited_memory),
+        (needs.module, found.tier < Tier::Microvm || found.offers.is_none()),
     ]
     .iter()
     .all(|(needed, given)| *given || !needed)
