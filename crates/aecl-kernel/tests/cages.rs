@@ -337,6 +337,9 @@ fn a_module_runs_only_where_one_was_run() {
         machine.contains("sandbox_unenforceable") && machine.contains("has programs of its own"),
         "{machine}"
     );
+    let both = ["qemu (microvm), own programs", "runsc (gvisor)", "modules"];
+    assert!(of(module.clone(), &both).starts_with("allow"));
+    assert!(of(module.clone(), &["qemu (microvm), before"]).starts_with("allow"), "as it was decided then");
     // From before anybody asked, and for what is no module: as it was.
     assert!(of(module, &["runsc (gvisor)"]).starts_with("allow"));
     assert!(of(json!({ "wasm": null }), &["runsc (gvisor)", "no modules"]).starts_with("allow"));

@@ -27,7 +27,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::files::Content;
 use super::wrong_desk;
 use crate::arguments::Arguments;
-use crate::egress::broker::{AllowList, Credentials};
+use crate::egress::broker::{Allow, AllowList, Credentials};
 use crate::egress::{Names, SystemNames};
 use crate::vault::Vault;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
@@ -329,6 +329,18 @@ async fn run(
         Ok((ended, output))
     });
     told.await.unwrap_or(Err(ProcessError::Worker))
+}
+
+/// Whom the program of a connector may reach, in words for people; nothing for what is no program in a cage.
+#[must_use]
+pub fn reaches(connector: &Value) -> Vec<String> {
+    match serde_json::from_value(connector.clone()) {
+        Ok(ConnectorSpec::Process(spec)) if spec.egress.is_empty() => {
+            vec!["nobody: its cage has no way out".into()]
+        }
+        Ok(ConnectorSpec::Process(spec)) => spec.egress.iter().map(Allow::words).collect(),
+        Ok(_) | Err(_) => Vec::new(),
+    }
 }
 
 /// The broker of a program that may reach somebody.

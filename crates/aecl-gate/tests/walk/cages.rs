@@ -149,7 +149,7 @@ async fn a_module_is_allowed_only_where_one_was_run() {
     shop.holds().await;
     let none = Shop::open(json!({ "backends": [] })).await;
     let modules = none.gate.cages().unwrap().modules.clone().unwrap();
-    assert!(!modules.available && modules.reason.contains("nothing that holds programs"), "{modules:?}");
+    assert!(!modules.available && modules.reason.contains("nothing that holds programs here"), "{modules:?}");
     let reason = none.does("total").await.decision.unwrap().reason().to_owned();
     assert!(reason.contains("it must run in `native` or stronger"), "{reason}");
 }

@@ -269,17 +269,19 @@ const NOTHING: [u8; 36] = [
     0x0a, 0x04, 0x01, 0x02, 0x00, 0x0b, // which returns
 ];
 
-/// Runs a module that does nothing in the weakest cage of these that shows files of the host: that a program of
+/// Runs a module that does nothing in the weakest cage of these that has the files of this host: that a program of
 /// this name is there says nothing.
 ///
 /// # Errors
 /// Why no module runs here, in words.
 pub async fn try_worker(found: &[Found]) -> Result<Tried, String> {
+    let tiers = [Tier::Native, Tier::Gvisor];
     let shows =
-        |found: &&Found| found.available && found.offers.views && found.backend.tier() > Tier::Process;
+        |found: &&Found| found.available && found.offers.views && tiers.contains(&found.backend.tier());
     let cage = found.iter().filter(shows).min_by_key(|found| found.backend.tier());
-    let cage =
-        cage.ok_or("nothing that holds programs here shows them a file of the host, such as the worker")?;
+    let cage = cage.ok_or(
+        "nothing that holds programs here gives them the files of this host, which the worker needs",
+    )?;
     let path = find().map_err(|why| NoModule::Worker(why).to_string())?;
     let spec = ProcessSpec {
         limits: LimitsSpec { memory_max_mib: None, ..LimitsSpec::default() },
