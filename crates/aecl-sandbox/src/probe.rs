@@ -46,6 +46,8 @@ pub struct Offers {
     pub listener: bool,
     /// No [`Limits::memory_max_bytes`] at all. A machine has a size.
     pub unlimited_memory: bool,
+    /// The programs of this host, which one without an image sees. A machine has those of its disk.
+    pub host_programs: bool,
 }
 
 impl Offers {
@@ -60,6 +62,7 @@ impl Offers {
             overlays: shows && !is_gvisor,
             listener: cage && !is_gvisor,
             unlimited_memory: !machine,
+            host_programs: !machine,
         }
     }
 
@@ -116,7 +119,7 @@ async fn probe_one(backend: &Backend) -> Found {
         backend: backend.clone(),
         available: false,
         reason: String::new(),
-        version: format!("aecl-cage {}, {}", env!("CARGO_PKG_VERSION"), kernel()),
+        version: version(),
         enforced: native::enforced(),
         offers: Offers::of(backend),
         attacks: Vec::new(),
@@ -262,9 +265,12 @@ fn shown(offers: Offers) -> View {
     View { source: source.into(), at: at.into(), access }
 }
 
-fn kernel() -> String {
+/// The version of our own part of every cage, and of this host's kernel.
+#[must_use]
+pub fn version() -> String {
     let name = rustix::system::uname();
-    format!("{} {}", name.sysname().to_string_lossy(), name.release().to_string_lossy())
+    let (system, release) = (name.sysname().to_string_lossy(), name.release().to_string_lossy());
+    format!("aecl-cage {}, {system} {release}", env!("CARGO_PKG_VERSION"))
 }
 
 #[cfg(test)]
