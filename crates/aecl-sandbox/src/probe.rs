@@ -53,12 +53,7 @@ impl Offers {
         let shows = cage || vm::shows().is_ok();
         // Its loopback is in its own kernel, and what is written above a view stays there.
         let is_gvisor = matches!(backend, Backend::Runsc(_));
-        Self {
-            views: shows,
-            overlays: shows && !is_gvisor,
-            listener: cage && !is_gvisor,
-            unlimited_memory: !machine,
-        }
+        Self { views: shows, overlays: shows && !is_gvisor, listener: !is_gvisor, unlimited_memory: !machine }
     }
 
     /// Less and less of what a host's kernel may not do, down to a plain cage.
