@@ -14,6 +14,7 @@ const SOURCES: &[&str] = &[
     "src/bin/aecl-cage/main.rs",
     "src/bin/aecl-cage/attack.rs",
     "src/bin/aecl-cage/fault.rs",
+    "src/bin/aecl-cage/fork_server.rs",
     "src/bin/aecl-cage/groups.rs",
     "src/bin/aecl-cage/guest.rs",
     "src/bin/aecl-cage/guest/channel.rs",

@@ -3,6 +3,7 @@
 pub(crate) mod cgroup;
 mod control;
 pub(crate) mod filter;
+mod fork_server;
 pub(crate) mod hold;
 pub(crate) mod image;
 pub(crate) mod launched;
@@ -18,14 +19,12 @@ use std::io::{Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::MemfdFlags;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Resource, getrlimit};
 use tokio::net::unix::pipe;
-use tokio::process::Command;
 
 pub(crate) use control::Control;
 use launched::Pipes;
@@ -72,7 +71,7 @@ pub(crate) async fn self_test(cage: &Cage) -> Result<(Vec<(String, u64)>, Held),
     let mut launched = launch(&order, cage.clocks.deadline().1, &[])?;
     let mut attacks = Vec::new();
     let mut held_as = None;
-    while let Ok(Some((report, _))) = launched.control.next().await {
+    while let Ok(Some((report, _))) = launched.next().await {
         match report {
             Report::Failed { step, errno } => {
                 launched.end().await;
@@ -287,16 +286,8 @@ pub(crate) fn launch(order: &Order, level: Level, kept: &[OwnedFd]) -> Result<La
     let (stderr, stderr_theirs) = pipe().map_err(made)?;
     let (control, theirs) = Control::pair().map_err(step("making a socket"))?;
     let paper = paper(&order.encode()).map_err(step("writing the order"))?;
-    let launcher = image::launcher().map_err(step("unpacking the launcher"))?;
-    let mut command = Command::new(&launcher);
-    command
-        .arg0("aecl-cage")
-        .env_clear()
-        .stdin(Stdio::from(theirs))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    // From whichever thread: the launcher hears of our end by its socket, not by the end of a thread.
-    let child = command.spawn().map_err(step("starting the launcher"))?;
+    fork_server::start_launcher(&theirs).map_err(step("starting the launcher"))?;
+    drop(theirs);
     let ours = [paper.as_fd(), stdin_theirs.as_fd(), stdout_theirs.as_fd(), stderr_theirs.as_fd()];
     let fds: Vec<_> = kept.iter().map(AsFd::as_fd).chain(ours).collect();
     control.send(b"order", &fds).map_err(step("sending the order"))?;
@@ -305,12 +296,12 @@ pub(crate) fn launch(order: &Order, level: Level, kept: &[OwnedFd]) -> Result<La
         stdout: pipe::Receiver::from_owned_fd(stdout).map_err(made)?,
         stderr: pipe::Receiver::from_owned_fd(stderr).map_err(made)?,
     };
-    Ok(Launched::new(control, child, pipes, order, level))
+    Ok(Launched::new(control, pipes, order, level))
 }
 
 /// Waits until the program runs. What comes with that report, or why it does not run.
 pub(crate) async fn started(launched: &mut Launched) -> Result<Started, Refusal> {
-    match launched.control.next().await {
+    match launched.next().await {
         Ok(Some((Report::Started { landlock_abi, owners_mapped }, fds))) => {
             Ok(Started { landlock_abi, owners_mapped, fds })
         }

@@ -262,7 +262,7 @@ fn a_hostile_archive_is_refused_and_nothing_of_it_is_kept() {
             "`scratch` is no directory",
         ),
         ("our own name", vec![Layer::new().program(".init", b"")], "has a name that every cage needs"),
-        ("our own directory", vec![Layer::new().file(".layers/x", b"")], "has a name that every cage needs"),
+        ("our own directory", vec![Layer::new().file(".lower/x", b"")], "has a name that every cage needs"),
         ("too many files", vec![many], "one entry more than is allowed; raise `files_max`"),
         ("too many directories", vec![many_dirs], "one entry more than is allowed"),
         ("too deep", vec![Layer::new().dir(&"d/".repeat(102))], "lies in more than 100 directories"),

@@ -1,5 +1,5 @@
 //! How cages begin and end, whoever ends them, and what is left behind: nothing.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, unsafe_code, reason = "tests")]
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use aecl_sandbox::{Cage, Level, Outcome, run, start};
+use aecl_sandbox::{Cage, Level, Limits, Outcome, Program, run, start};
 use common::{
     as_an_ordinary_user, assert_gone, assert_nothing_is_left, cage, cgroups_of, clocks, descendants, ended,
     is_root, shell, text,
@@ -222,4 +222,141 @@ impl Count {
             cgroups: cgroups_of(std::process::id()).len(),
         }
     }
+}
+
+/// The fork server of this process and the copy that it has ready, with their environment and open descriptors.
+fn fork_servers() -> Vec<(u32, String, usize)> {
+    let read = |pid: &u32, file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let mut found: Vec<_> = descendants(std::process::id())
+        .into_iter()
+        .filter(|pid| read(pid, "cmdline") == "aecl-cage\0fork-server\0")
+        .filter(|pid| !read(pid, "stat").contains(") Z "))
+        .map(|pid| {
+            let open = fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+            (pid, read(&pid, "environ"), open)
+        })
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+async fn idle_fork_servers() -> Vec<(u32, String, usize)> {
+    let late = Instant::now() + Duration::from_secs(5);
+    loop {
+        let found = fork_servers();
+        if found.len() == 2 || Instant::now() > late {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn signal(name: &str, pids: &[(u32, String, usize)]) {
+    let pids = pids.iter().map(|(pid, ..)| pid.to_string());
+    assert!(std::process::Command::new("kill").arg(name).args(pids).status().unwrap().success());
+}
+
+#[tokio::test]
+async fn the_fork_server_knows_nothing_and_another_one_comes_when_it_is_gone() {
+    let _alone = ALONE.lock().await;
+    assert_eq!(ended("true", cage()).await.outcome, Outcome::Exited(0));
+    let first = idle_fork_servers().await;
+    assert_eq!(first.len(), 2, "{first:?}");
+    // Its socket and nothing twice, and the word from the copy or to the server.
+    assert!(first.iter().all(|(_, environment, open)| environment.is_empty() && *open == 4), "{first:?}");
+    // One cage has no trace of another: the same two wait, but for a new copy.
+    let secret = Program { env: [("SECRET".to_owned(), "canary-51".to_owned())].into(), ..shell("true") };
+    assert_eq!(run(secret, cage()).await.unwrap().outcome, Outcome::Exited(0));
+    let second = idle_fork_servers().await;
+    assert_eq!((second[0].0, second.len()), (first[0].0, 2), "{first:?} {second:?}");
+    assert_ne!(second[1].0, first[1].0);
+    for (pid, ..) in &second {
+        assert!(!holds(*pid, b"canary-51"), "{pid}");
+    }
+    for which in [0..2, 0..1, 1..2] {
+        let mut servers = fork_servers();
+        while servers.len() != 2 {
+            assert_eq!(ended("true", cage()).await.outcome, Outcome::Exited(0));
+            servers = idle_fork_servers().await;
+        }
+        signal("-KILL", &servers[which]);
+        // Whoever asked the one that was killed is told so; the next one is served.
+        let late = Instant::now() + Duration::from_secs(5);
+        while run(shell("true"), cage()).await.is_err() {
+            assert!(Instant::now() < late);
+        }
+    }
+}
+
+/// Whether this is in the memory of that process.
+fn holds(pid: u32, needle: &[u8]) -> bool {
+    use std::io::{Read, Seek, SeekFrom};
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let mut memory = fs::File::open(format!("/proc/{pid}/mem")).unwrap();
+    maps.lines().filter(|line| line.contains(" rw")).any(|line| {
+        let (from, to) = line.split(' ').next().unwrap().split_once('-').unwrap();
+        let [from, to] = [from, to].map(|number| u64::from_str_radix(number, 16).unwrap());
+        let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
+        memory.seek(SeekFrom::Start(from)).unwrap();
+        memory.read_exact(&mut bytes).is_ok() && bytes.windows(needle.len()).any(|seen| seen == needle)
+    })
+}
+
+#[tokio::test]
+async fn a_fork_server_that_does_not_answer_costs_one_deadline_and_no_more() {
+    let _alone = ALONE.lock().await;
+    assert_eq!(ended("true", cage()).await.outcome, Outcome::Exited(0));
+    let stopped = idle_fork_servers().await;
+    signal("-STOP", &stopped);
+    let short = Cage { clocks: clocks(Duration::from_millis(300)), ..cage() };
+    let before = Instant::now();
+    let error = run(shell("true"), short).await.unwrap_err().to_string();
+    assert!(error.contains("it said nothing until the deadline"), "{error}");
+    assert!(before.elapsed() < Duration::from_secs(4), "{:?}", before.elapsed());
+    // What waited there finds that nobody waits for it any more.
+    signal("-CONT", &stopped);
+    let late = Instant::now() + Duration::from_secs(5);
+    while idle_fork_servers().await == stopped {
+        assert!(Instant::now() < late);
+    }
+    assert_gone(&[stopped[1].0].into()).await;
+    assert_eq!(ended("true", cage()).await.outcome, Outcome::Exited(0));
+}
+
+/// Not a test of its own: a supervisor that gives up being root.
+#[tokio::test]
+async fn supervisor_that_becomes_somebody_else() {
+    if std::env::var_os("AECL_TEST_BECOMES").is_some() {
+        assert_eq!(ended("true", cage()).await.outcome, Outcome::Exited(0));
+        // SAFETY: three numbers; the C library tells every thread.
+        assert_eq!(
+            unsafe { libc::setresgid(65_534, 65_534, 65_534) | libc::setresuid(65_534, 65_534, 65_534) },
+            0
+        );
+        let unlimited = Limits { memory_max_bytes: None, ..cage().limits };
+        match start(shell("sleep 1000"), Cage { limits: unlimited, ..cage() }).await {
+            Ok(running) => {
+                let status = format!("/proc/{}/status", running.launcher_id().unwrap());
+                let status = fs::read_to_string(status).unwrap();
+                println!("@{}", status.lines().find(|line| line.starts_with("Uid:")).unwrap());
+            }
+            // The cgroups of root are not for it.
+            Err(error) => println!("@{error:?}"),
+        }
+    }
+}
+
+#[test]
+fn who_gave_up_being_root_has_no_launcher_that_is_root() {
+    let _alone = ALONE.blocking_lock();
+    if !is_root() {
+        return;
+    }
+    let said = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "supervisor_that_becomes_somebody_else", "--nocapture"])
+        .env("AECL_TEST_BECOMES", "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&said.stdout).into_owned() + &String::from_utf8_lossy(&said.stderr);
+    assert!(said.contains("@Uid:\t65534\t65534") || said.contains("PermissionDenied"), "{said}");
 }

@@ -1,16 +1,16 @@
 //! The launcher at work, seen from the supervisor: whatever it holds, it is ended and judged in the same way.
 
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use rustix::process::{Signal, pidfd_send_signal};
 use tokio::net::unix::pipe;
-use tokio::process::Child;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::control::Control;
 use super::wire::{Cause, Order, Report};
@@ -37,12 +37,20 @@ pub(crate) struct Launched {
     pub(super) control: Control,
     /// Where the first process of a cage reports that somebody else built.
     reports: Option<OwnedFd>,
-    /// Absent when somebody else already waits for its end.
-    child: Option<Child>,
+    process: Process,
     groups: Vec<PathBuf>,
     deadline: Instant,
     level: Level,
     findings: Findings,
+}
+
+/// The launcher's process.
+enum Process {
+    /// Not known before the program runs. Who is silent until the deadline then is given up.
+    Unknown,
+    Known(OwnedFd),
+    /// Somebody stands in for a launcher.
+    Nobodys,
 }
 
 /// Our ends of a program's three pipes.
@@ -53,10 +61,10 @@ pub(super) struct Pipes {
 }
 
 impl Launched {
-    pub(super) fn new(control: Control, child: Child, pipes: Pipes, order: &Order, level: Level) -> Self {
+    pub(super) fn new(control: Control, pipes: Pipes, order: &Order, level: Level) -> Self {
         let left = Duration::from_nanos(order.deadline_ns);
         let nobody_yet = Self::until(control, pipes, (left, level));
-        Self { child: Some(child), groups: groups_of(order), ..nobody_yet }
+        Self { groups: groups_of(order), process: Process::Unknown, ..nobody_yet }
     }
 
     /// What somebody holds who stands in for a launcher: it gets `theirs`, says over that what a launcher
@@ -73,7 +81,7 @@ impl Launched {
             stderr: Some(pipes.stderr),
             control,
             reports: None,
-            child: None,
+            process: Process::Nobodys,
             groups: Vec::new(),
             deadline: Instant::now() + left.min(FAR) + GRACE,
             level,
@@ -83,7 +91,21 @@ impl Launched {
 
     /// The number of the launcher's process.
     pub(crate) fn id(&self) -> Option<u32> {
-        self.child.as_ref()?.id()
+        let Process::Known(process) = &self.process else { return None };
+        let about = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", process.as_raw_fd()));
+        about.ok()?.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok())
+    }
+
+    /// The launcher's next report and what came with it, if it comes in time.
+    pub(super) async fn next(&mut self) -> std::io::Result<Option<(Report, Vec<OwnedFd>)>> {
+        let late = || std::io::Error::new(std::io::ErrorKind::TimedOut, "it said nothing until the deadline");
+        let mut said = timeout_at(self.deadline, self.control.next()).await.map_err(|_| late())??;
+        if let Some((Report::Started { .. }, fds)) = &mut said
+            && !fds.is_empty()
+        {
+            self.process = Process::Known(fds.remove(0));
+        }
+        Ok(said)
     }
 
     /// Ends the program and everything it started, at once.
@@ -106,9 +128,11 @@ impl Launched {
             report = self.control.next() => self.findings.hear(report),
             () = sleep_until(self.deadline), if !self.findings.late => {
                 self.findings.late = true;
-                // The launcher should have done this. Its end is the end of all that it holds.
-                let _ = self.child.as_mut().map(Child::start_kill);
-                true
+                if let Process::Known(process) = &self.process {
+                    // It should have done this. Its end is the end of all that it holds.
+                    let _ = pidfd_send_signal(process, Signal::KILL);
+                }
+                !matches!(self.process, Process::Unknown)
             }
         }
     }
@@ -116,10 +140,8 @@ impl Launched {
     /// Tells how it ended, when there is nothing more to hear.
     pub(crate) async fn over(&mut self) -> Outcome {
         if self.findings.cause.is_none() {
-            self.clear_up().await;
-        } else if let Some(mut launcher) = self.child.take() {
-            // Its last word was that the cage is gone. Nobody has to wait until it is gone itself.
-            tokio::spawn(async move { launcher.wait().await });
+            // It ended without its last word, that the cage is gone.
+            remove_groups(&self.groups).await;
         }
         if let Some(file) = &self.reports {
             self.findings.status = status_in(&reports_in(file));
@@ -143,13 +165,6 @@ impl Launched {
         drop((self.stdout.take(), self.stderr.take()));
         self.kill();
         while self.hear().await {}
-        self.clear_up().await;
-    }
-
-    async fn clear_up(&mut self) {
-        if let Some(launcher) = &mut self.child {
-            let _ = launcher.wait().await;
-        }
         remove_groups(&self.groups).await;
     }
 

@@ -45,9 +45,9 @@ const MASKED_DIRS: [&str; 9] = [
 ];
 
 /// Places of every cage. A view goes somewhere else.
-const TAKEN: [&str; 16] = [
+const TAKEN: [&str; 15] = [
     "/bin", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sbin", "/scratch", "/sys",
-    "/tmp", "/usr", "/.layers", "/.lower", "/.empty",
+    "/tmp", "/usr", "/.lower", "/.empty",
 ];
 
 /// Parts of the host that are no files of anybody's.

@@ -14,6 +14,7 @@ use crate::{Fault, Step, sys};
 /// How often a directory that is still busy is tried again, a millisecond apart.
 const TRIES: u32 = 200;
 
+#[derive(Default)]
 pub struct Groups {
     dirs: Vec<PathBuf>,
     memory: Option<(PathBuf, MemoryEvents)>,
@@ -22,15 +23,16 @@ pub struct Groups {
 }
 
 impl Groups {
-    pub fn make(orders: &[Group]) -> Result<Self, Fault> {
-        let mut groups = Self { dirs: Vec::new(), memory: None, out_of_memory: None };
-        match orders.iter().try_for_each(|order| groups.add(order)) {
-            Ok(()) => Ok(groups),
-            Err(fault) => {
-                groups.remove();
-                Err(fault)
-            }
-        }
+    /// Makes the group of version 2, if one was ordered: the cage's first process is born into it.
+    pub fn birthplace(&mut self, orders: &[Group]) -> Result<Option<OwnedFd>, Fault> {
+        let Some(order) = orders.iter().find(|order| !is_joined(order)) else { return Ok(None) };
+        self.add(order)?;
+        File::open(path(&order.dir)).map(|dir| Some(dir.into())).step("opening the cgroup")
+    }
+
+    /// Makes the groups of version 1, which the cage's first process [joins](join).
+    pub fn to_join(&mut self, orders: &[Group]) -> Result<(), Fault> {
+        orders.iter().filter(|order| is_joined(order)).try_for_each(|order| self.add(order))
     }
 
     fn add(&mut self, order: &Group) -> Result<(), Fault> {
@@ -50,21 +52,6 @@ impl Groups {
             MemoryEvents::V2 => self.memory = Some((dir.join("memory.events"), order.memory)),
         }
         Ok(())
-    }
-
-    /// Joins the groups of version 1, called by the cage's first process for itself. A process that writes `0`
-    /// moves without the lock over all groups for which everybody else's move waits, some milliseconds each.
-    pub fn join(&self) -> Result<(), Fault> {
-        for dir in self.dirs.iter().filter(|dir| is_version_1(dir)) {
-            set(&dir.join("tasks"), b"0").step(&format!("joining the cgroup `{}`", dir.display()))?;
-        }
-        Ok(())
-    }
-
-    /// The group of version 2, into which the cage's first process is born.
-    pub fn birthplace(&self) -> Result<Option<OwnedFd>, Fault> {
-        let place = self.dirs.iter().find(|dir| !is_version_1(dir));
-        place.map(|dir| File::open(dir).map(OwnedFd::from).step("opening the cgroup")).transpose()
     }
 
     /// How many processes the kernel killed because memory ran out.
@@ -90,6 +77,15 @@ impl Groups {
     }
 }
 
+/// Joins the groups of version 1, called by the cage's first process for itself. A process that writes `0` moves
+/// without the lock over all groups for which everybody else's move waits, some milliseconds each.
+pub fn join(orders: &[Group]) -> Result<(), Fault> {
+    for dir in orders.iter().filter(|order| is_joined(order)).map(|order| path(&order.dir)) {
+        set(&dir.join("tasks"), b"0").step(&format!("joining the cgroup `{}`", dir.display()))?;
+    }
+    Ok(())
+}
+
 /// What is held may have made groups of its own.
 fn remove_with_what_is_below(dir: &Path) -> std::io::Result<()> {
     let removed = fs::remove_dir(dir);
@@ -104,8 +100,9 @@ fn remove_with_what_is_below(dir: &Path) -> std::io::Result<()> {
     fs::remove_dir(dir)
 }
 
-fn is_version_1(dir: &Path) -> bool {
-    dir.join("tasks").exists()
+/// Whether it is of version 1, and so is the directory in which it is to be.
+fn is_joined(order: &Group) -> bool {
+    path(&order.dir).parent().is_some_and(|home| home.join("tasks").exists())
 }
 
 fn set(file: &Path, value: &[u8]) -> std::io::Result<()> {

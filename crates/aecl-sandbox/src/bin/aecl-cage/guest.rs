@@ -123,7 +123,8 @@ fn listen(
             Ok(report) => {
                 outgoing.send(Kind::Report, &report.encode())?;
                 if matches!(report, Report::Started { .. }) {
-                    scratch = fds;
+                    // Before them comes the launcher, which ends with us.
+                    scratch = fds.into_iter().skip(1).collect();
                     let listener = (order.listener_port > 0).then(|| scratch.pop()).flatten();
                     // After that report: nobody is to hear of a connection before.
                     if let Some(listener) = listener {

@@ -12,8 +12,8 @@ use crate::{Fault, Step, sys, tree};
 
 /// Prepares the place in which the program is held, from inside of its namespaces.
 pub fn prepare(place: Place<'_>, hold: &Hold, go: &PipeReader) -> Result<Ready, Fault> {
-    let Place { order, groups, found } = place;
-    wait_to_go(go, groups)?;
+    let Place { order, found, launcher } = place;
+    wait_to_go(go, order)?;
     fs::write("/proc/self/oom_score_adj", "1000").step("standing first in line for the OOM killer")?;
     sys::umask(0o022);
     sys::fresh_keyring().step("taking a fresh keyring")?;
@@ -36,7 +36,7 @@ pub fn prepare(place: Place<'_>, hold: &Hold, go: &PipeReader) -> Result<Ready, 
     let (scratch, owners_mapped) = put_tree_together(order, hold, found)?;
     let listener = listen(order)?;
     stay_tied(go)?;
-    Ok(Ready { scratch, listener, landlock_abi: 0, owners_mapped })
+    Ok(Ready { launcher: Some(launcher), scratch, listener, landlock_abi: 0, owners_mapped })
 }
 
 /// The files of the cage that the program builds, if it builds one.

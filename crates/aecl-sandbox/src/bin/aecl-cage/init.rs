@@ -5,7 +5,7 @@ use std::io::{PipeReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::exit;
 
-use crate::groups::Groups;
+use crate::groups;
 use crate::wire::{Order, Report};
 use crate::{Ear, Fault, Stdio, Step, attack, hold, landlock, lockdown, sys, tree};
 
@@ -14,11 +14,14 @@ pub struct Place<'a> {
     pub order: &'a Order,
     /// What was found of the host already, with more rights than are left inside.
     pub found: Option<tree::Found>,
-    pub groups: &'a Groups,
+    /// The launcher, as the supervisor will know it.
+    pub launcher: OwnedFd,
 }
 
 /// What goes out to the supervisor when the program runs.
 pub struct Ready {
+    /// Absent where somebody else launched us.
+    pub launcher: Option<OwnedFd>,
     pub scratch: Vec<OwnedFd>,
     pub listener: Option<OwnedFd>,
     pub landlock_abi: i64,
@@ -43,8 +46,8 @@ pub fn run(place: Place<'_>, stdio: Stdio, ear: &Ear, go: PipeReader) {
 }
 
 fn prepare(place: Place<'_>, go: &PipeReader) -> Result<Ready, Fault> {
-    let Place { order, found, groups } = place;
-    wait_to_go(go, groups)?;
+    let Place { order, found, launcher } = place;
+    wait_to_go(go, order)?;
     sys::cgroup_namespace().step("making a namespace of cgroups")?;
     // Before the user changes, after which our own files in /proc belong to root.
     std::fs::write("/proc/self/oom_score_adj", "1000").step("standing first in line for the OOM killer")?;
@@ -62,17 +65,19 @@ fn prepare(place: Place<'_>, go: &PipeReader) -> Result<Ready, Fault> {
     lockdown::give_up_rights()?;
     stay_tied(go)?;
     let landlock_abi = landlock::restrict(order)?;
-    Ok(Ready { scratch, listener, landlock_abi, owners_mapped })
+    Ok(Ready { launcher: Some(launcher), scratch, listener, landlock_abi, owners_mapped })
 }
 
-/// Waits for the launcher's word, and joins the cage's cgroups.
-pub fn wait_to_go(go: &PipeReader, groups: &Groups) -> Result<(), Fault> {
+/// Makes the cage's network, waits for the launcher's word, and joins the cage's cgroups.
+pub fn wait_to_go(go: &PipeReader, order: &Order) -> Result<(), Fault> {
     sys::die_with_parent().step("tying the cage to its launcher")?;
+    sys::network_namespace().step("making namespaces")?;
+    sys::raise_loopback().step("raising the loopback interface")?;
     let mut word = [0];
     if (&mut &*go).read(&mut word).step("waiting to go")? == 0 {
         exit(1);
     }
-    groups.join()
+    groups::join(&order.groups)
 }
 
 /// A change of credentials unties us from the launcher, so we are tied again when there are no more.
@@ -87,7 +92,6 @@ pub fn stay_tied(go: &PipeReader) -> Result<(), Fault> {
 
 /// The socket on the cage's own loopback, if one was ordered.
 pub fn listen(order: &Order) -> Result<Option<OwnedFd>, Fault> {
-    sys::raise_loopback().step("raising the loopback interface")?;
     match u16::try_from(order.listener_port) {
         Ok(0) | Err(_) => Ok(None),
         Ok(port) => sys::listen_on_loopback(port).step("listening on the loopback interface").map(Some),
@@ -98,12 +102,13 @@ pub fn listen(order: &Order) -> Result<Option<OwnedFd>, Fault> {
 /// when that closes its listener, nobody is left who could listen.
 pub fn start(order: &Order, ready: Ready, stdio: Stdio, ear: &Ear) -> Result<i64, Fault> {
     let (mut said, say) = std::io::pipe().step("making a pipe")?;
-    let program = sys::fork().step("starting the program")?;
-    if program == 0 {
+    let attempt = || {
         let fault = become_program(order, &stdio, ear);
         let _ = (&mut &say).write_all(&Report::encode(&fault.report()));
-        exit(127);
-    }
+    };
+    // Attacks are no program that would be executed, and we have to be there for them.
+    let program = if order.self_test { fork(attempt) } else { sys::vfork(attempt) };
+    let program = program.step("starting the program")?;
     drop(say);
     drop(stdio);
     // Closed by the exec itself; what arrives before that is a failure.
@@ -117,9 +122,19 @@ pub fn start(order: &Order, ready: Ready, stdio: Stdio, ear: &Ear) -> Result<i64
         landlock_abi: ready.landlock_abi.unsigned_abs(),
         owners_mapped: ready.owners_mapped,
     };
-    let fds: Vec<BorrowedFd<'_>> = ready.scratch.iter().chain(&ready.listener).map(AsFd::as_fd).collect();
+    let fds = ready.launcher.iter().chain(&ready.scratch).chain(&ready.listener);
+    let fds: Vec<BorrowedFd<'_>> = fds.map(AsFd::as_fd).collect();
     ear.hand_out(&started, &fds).step("reporting to the supervisor")?;
     Ok(program)
+}
+
+fn fork(work: impl FnOnce()) -> std::io::Result<i64> {
+    let child = sys::fork()?;
+    if child == 0 {
+        work();
+        exit(127);
+    }
+    Ok(child)
 }
 
 /// Turns this process into the program, or says what kept it.

@@ -58,7 +58,8 @@ fn try_to_run(ear: &Ear) -> Result<i32, Fault> {
         Ok(_) => landlock::restrict(&order)?,
         Err(_) => 0,
     };
-    let ready = Ready { scratch: Vec::new(), listener: None, landlock_abi, owners_mapped: false };
+    let ready =
+        Ready { launcher: None, scratch: Vec::new(), listener: None, landlock_abi, owners_mapped: false };
     let program = start(&order, ready, stdio, ear)?;
     Ok(reap(program, ear))
 }

@@ -1,7 +1,8 @@
 //! The launcher: a small program that knows no secret and puts another program into a cage.
 //!
-//! It is executed anew for each cage, with an empty environment, so nothing of the supervisor's memory is in
-//! it. On descriptor 0 it has a socket to the supervisor, over which its order comes. It then splits in
+//! It is a program of its own with an empty environment, so nothing of the supervisor's memory is in it. One copy
+//! of it waits as [fork server](fork_server) and splits off another for each cage, which knows nothing of the cages
+//! before. On descriptor 0 that has a socket to the supervisor, over which its order comes. It then splits in
 //! three: the *watcher* (this process) stays outside and ends the cage at the deadline or when the
 //! supervisor is gone; *init* builds the cage from inside and reaps; the *program* is executed in it.
 //! A program that builds cages itself (a container runtime, a machine monitor) is *held* instead: it keeps
@@ -15,6 +16,7 @@
 
 mod attack;
 mod fault;
+mod fork_server;
 #[path = "../../vm/frame.rs"]
 mod frame;
 mod groups;
@@ -63,7 +65,14 @@ pub extern "C" fn main() -> i32 {
         guest::run();
         return 1;
     }
-    let ear = Ear::Supervisor(sys::inherited(0));
+    let mut socket = sys::inherited(0);
+    if fork_server::is_here() {
+        match fork_server::serve(socket) {
+            Some(own) => socket = own,
+            None => return 0,
+        }
+    }
+    let ear = Ear::Supervisor(socket);
     let last = launch(&ear).unwrap_or_else(|fault| {
         ear.tell(&fault.report());
         Report::Over { cause: Cause::Ended, oom_kills: 0 }
@@ -105,6 +114,7 @@ impl Ear {
 fn launch(ear: &Ear) -> Result<Report, Fault> {
     sys::close_from(3).step("closing what was inherited")?;
     let (order, stdio) = receive(ear.fd())?;
+    let launcher = sys::own_pidfd().step("naming the launcher")?;
     let timer = sys::timer(order.deadline_ns).step("setting the deadline")?;
     if order.user.separate {
         sys::drop_groups().step("leaving the supervisor's groups")?;
@@ -112,9 +122,9 @@ fn launch(ear: &Ear) -> Result<Report, Fault> {
     // With the rights of root, paths that only root may walk can be shown. An ordinary user finds its own
     // paths later, inside, where it may mount.
     let found = if order.user.separate { Some(tree::find(&order)?) } else { None };
-    let groups = groups::Groups::make(&order.groups)?;
-    let place = init::Place { order: &order, found, groups: &groups };
-    let started = namespaces::enter(&order, &groups, |go| init::run(place, stdio, ear, go));
+    let mut groups = groups::Groups::default();
+    let place = init::Place { order: &order, found, launcher };
+    let started = namespaces::enter(&order, &mut groups, ear.fd(), |go| init::run(place, stdio, ear, go));
     let child = match started {
         Ok(child) => child,
         Err(fault) => {

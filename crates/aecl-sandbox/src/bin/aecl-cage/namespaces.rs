@@ -2,15 +2,16 @@
 
 use std::fs;
 use std::io::{PipeReader, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::exit;
 
 use crate::groups::Groups;
 use crate::wire::{Order, User};
 use crate::{Fault, Step, sys};
 
-/// The namespace of cgroups is missing: it begins where the process is, so it comes after joining.
-const ALL: u64 = sys::NEWUSER | sys::NEWPID | sys::NEWNS | sys::NEWNET | sys::NEWIPC | sys::NEWUTS;
+/// Two are missing, which the first process makes for itself: that of cgroups begins where the process is, so it
+/// comes after joining; that of the network takes longer than all others, and meanwhile we do our part.
+const FIRST: u64 = sys::NEWUSER | sys::NEWPID | sys::NEWNS | sys::NEWIPC | sys::NEWUTS;
 
 /// The cage's first process, seen from outside.
 pub struct Child {
@@ -20,16 +21,21 @@ pub struct Child {
     _alive: std::io::PipeWriter,
 }
 
-/// Starts `inside` as the first process of new namespaces. It is told to go when its user is mapped.
-pub fn enter(order: &Order, groups: &Groups, inside: impl FnOnce(PipeReader)) -> Result<Child, Fault> {
+/// Starts `inside` as the first process of new namespaces. It is told to go when its user is mapped, if the
+/// supervisor still wants it to.
+pub fn enter(
+    order: &Order,
+    groups: &mut Groups,
+    supervisor: BorrowedFd<'_>,
+    inside: impl FnOnce(PipeReader),
+) -> Result<Child, Fault> {
     let (wait, go) = std::io::pipe().step("making a pipe")?;
     let step = "making namespaces";
     // Who is held keeps the rights that we have. Those of root reach further than a namespace of users.
     let keeps_user = order.hold.is_some() && order.user.separate;
-    let namespaces = if keeps_user { ALL & !sys::NEWUSER } else { ALL };
-    let Some((pid, pidfd)) =
-        sys::clone3(namespaces, groups.birthplace()?.as_ref().map(AsFd::as_fd)).step(step)?
-    else {
+    let namespaces = if keeps_user { FIRST & !sys::NEWUSER } else { FIRST };
+    let birthplace = groups.birthplace(&order.groups)?;
+    let Some((pid, pidfd)) = sys::clone3(namespaces, birthplace.as_ref().map(AsFd::as_fd)).step(step)? else {
         drop(go);
         inside(wait);
         exit(1);
@@ -38,6 +44,8 @@ pub fn enter(order: &Order, groups: &Groups, inside: impl FnOnce(PipeReader)) ->
     let mut child = Child { pid, pidfd, _alive: go };
     let mapped = if keeps_user { Ok(()) } else { map_user(pid, &order.user) };
     let released = mapped
+        .and_then(|()| groups.to_join(&order.groups))
+        .and_then(|()| still_wanted(supervisor))
         // Not before the user is mapped: the files of a process that hides are root's.
         .and_then(|()| sys::hide_from_ptrace().step("hiding from ptrace"))
         .and_then(|()| child._alive.write_all(b"g").step("releasing the cage"));
@@ -48,6 +56,15 @@ pub fn enter(order: &Order, groups: &Groups, inside: impl FnOnce(PipeReader)) ->
         return Err(fault);
     }
     Ok(child)
+}
+
+/// Whoever gave an order has nothing else to say before it is carried out, but that it is not to be.
+fn still_wanted(supervisor: BorrowedFd<'_>) -> Result<(), Fault> {
+    const CANCELED: i32 = 125;
+    match sys::poll([Some(supervisor)], 0).step("looking for the supervisor")? {
+        [false] => Ok(()),
+        [true] => Err(Fault { step: "looking for the supervisor".into(), errno: CANCELED }),
+    }
 }
 
 fn map_user(pid: i64, user: &User) -> Result<(), Fault> {

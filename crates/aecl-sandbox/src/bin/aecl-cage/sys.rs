@@ -12,6 +12,13 @@ use std::ptr;
 unsafe extern "C" {
     fn syscall(number: c_long, ...) -> c_long;
     fn signal(number: i32, handler: usize) -> usize;
+    fn clone(
+        work: extern "C" fn(*mut c_void) -> i32,
+        stack_end: *mut c_void,
+        flags: i32,
+        argument: *mut c_void,
+        ...
+    ) -> i32;
 }
 
 mod nr {
@@ -61,6 +68,7 @@ mod nr {
     pub const BPF: i64 = 321;
     pub const USERFAULTFD: i64 = 323;
     pub const PIDFD_SEND_SIGNAL: i64 = 424;
+    pub const PIDFD_OPEN: i64 = 434;
     pub const IO_URING_SETUP: i64 = 425;
     pub const OPEN_TREE: i64 = 428;
     pub const MOVE_MOUNT: i64 = 429;
@@ -130,7 +138,7 @@ pub const NEWUTS: u64 = 0x0400_0000;
 pub const NEWIPC: u64 = 0x0800_0000;
 pub const NEWUSER: u64 = 0x1000_0000;
 pub const NEWPID: u64 = 0x2000_0000;
-pub const NEWNET: u64 = 0x4000_0000;
+const NEWNET: u64 = 0x4000_0000;
 const CLONE_PIDFD: u64 = 0x1000;
 
 #[repr(C)]
@@ -173,6 +181,11 @@ pub fn cgroup_namespace() -> Result<()> {
     plain(nr::UNSHARE, [NEWCGROUP, 0, 0, 0, 0, 0]).map(drop)
 }
 
+/// A network with nothing in it but a loopback interface, which is down.
+pub fn network_namespace() -> Result<()> {
+    plain(nr::UNSHARE, [NEWNET as i64, 0, 0, 0, 0, 0]).map(drop)
+}
+
 /// A namespace of users in which we are nobody yet, and have every right.
 pub fn user_namespace() -> Result<()> {
     plain(nr::UNSHARE, [NEWUSER as i64, 0, 0, 0, 0, 0]).map(drop)
@@ -182,6 +195,36 @@ pub fn user_namespace() -> Result<()> {
 pub fn fork() -> Result<i64> {
     // SAFETY: as in `clone3`: a copy of our memory, and we have one thread.
     unsafe { call(nr::CLONE, [SIGCHLD as i64, 0, 0, 0, 0, 0]) }
+}
+
+/// Does this in a child that has our memory until it executes another program or ends; until then we stand still. It
+/// spares the copy that [`fork`] makes, most of which nobody would ever look at. The child's number.
+pub fn vfork(work: impl FnOnce()) -> Result<i64> {
+    const VM_AND_VFORK: i32 = 0x100 | 0x4000;
+    const STACK_BYTES: usize = 256 << 10;
+    extern "C" fn run<F: FnOnce()>(work: *mut c_void) -> i32 {
+        // SAFETY: this is the argument that is handed over below, and nobody else looks at it while we run.
+        let work = unsafe { &mut *work.cast::<Option<F>>() };
+        if let Some(work) = work.take() {
+            work();
+        }
+        127
+    }
+    fn entry<F: FnOnce()>(_: &Option<F>) -> extern "C" fn(*mut c_void) -> i32 {
+        run::<F>
+    }
+    let mut work = Some(work);
+    let mut stack: Vec<u128> = Vec::with_capacity(STACK_BYTES / size_of::<u128>());
+    let flags = VM_AND_VFORK | SIGCHLD as i32;
+    // SAFETY: the stack is as long as said, aligned to 16 bytes, and grows down from its end. It and the argument
+    // outlive the child's use of them: with CLONE_VFORK we go on only when the child has executed another program,
+    // which ends its use of our memory, or is gone. We have one thread, so nobody else is there meanwhile. The C
+    // library ends a child that returns by the system call alone.
+    let pid = unsafe {
+        let end = stack.as_mut_ptr().add(stack.capacity()).cast();
+        clone(entry(&work), end, flags, ptr::from_mut(&mut work).cast())
+    };
+    if pid == -1 { Err(Error::last_os_error()) } else { Ok(pid.into()) }
 }
 
 /// Waits for a child, any with -1. Its number and wait status.
@@ -194,6 +237,11 @@ pub fn wait(pid: i64) -> Result<(i64, i32)> {
 
 pub fn signal_pidfd(pidfd: BorrowedFd<'_>, signal: i64) -> Result<()> {
     plain(nr::PIDFD_SEND_SIGNAL, [pidfd.as_raw_fd().into(), signal, 0, 0, 0, 0]).map(drop)
+}
+
+/// This process, as others may hold it.
+pub fn own_pidfd() -> Result<OwnedFd> {
+    plain(nr::PIDFD_OPEN, [std::process::id().into(), 0, 0, 0, 0, 0]).map(owned)
 }
 
 pub fn setsid() -> Result<()> {
@@ -236,6 +284,12 @@ pub fn set_sigpipe(action: usize) {
     const SIGPIPE: i32 = 13;
     // SAFETY: the two actions that are used are the kernel's own; no handler of ours is involved.
     unsafe { signal(SIGPIPE, action) };
+}
+
+/// What happens when a child ends. One of a process that ignores it needs nobody to wait for it.
+pub fn set_sigchld(action: usize) {
+    // SAFETY: the two actions that are used are the kernel's own; no handler of ours is involved.
+    unsafe { signal(SIGCHLD as i32, action) };
 }
 
 // --- descriptors

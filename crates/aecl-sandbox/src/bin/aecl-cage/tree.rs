@@ -2,9 +2,8 @@
 //! space in memory for everything that is written.
 
 use std::collections::HashSet;
-use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -81,6 +80,7 @@ pub fn build(order: &Order, found: Found) -> Result<Vec<OwnedFd>, Fault> {
 /// Builds the tree over a directory, and enters it.
 pub fn put_together(order: &Order, found: Found, at: &std::ffi::CStr) -> Result<Vec<OwnedFd>, Fault> {
     let held = order.hold.is_some();
+    let scratch = make_scratch(order, at)?;
     let bytes = if held { ROOT_BYTES_WITH_INIT } else { ROOT_BYTES };
     let options = [(c"size", bytes), (c"nr_inodes", ROOT_INODES), (c"mode", c"755")];
     let root = sys::tmpfs(&options, sys::NOSUID | sys::NODEV).step("making the root")?;
@@ -95,9 +95,10 @@ pub fn put_together(order: &Order, found: Found, at: &std::ffi::CStr) -> Result<
     }
     sys::restrict_mount(root.as_fd(), sys::RDONLY, false).step("making the root read-only")?;
     let mut upper = if held { vec![mount_status(order)?] } else { Vec::new() };
-    upper.extend(mount_scratch(order)?);
-    mount_found(order, found)?;
-    sys::unmount(c".layers").step("hiding the layers")?;
+    mount_scratch(&scratch)?;
+    mount_found(order, found, &scratch)?;
+    upper.push(scratch.scratch);
+    upper.extend(scratch.layers.into_iter().map(|(upper, _)| upper));
     Ok(upper)
 }
 
@@ -130,7 +131,7 @@ fn give(order: &Order, place: &Path) -> Result<(), Fault> {
 /// Every directory, file and link of the root, while it can be written.
 fn make_places(order: &Order, found: &Found) -> Result<(), Fault> {
     let mut places = Places(HashSet::new());
-    for dir in ["proc", "dev/shm", "tmp", "scratch", ".layers", ".lower", ".empty"] {
+    for dir in ["proc", "dev/shm", "tmp", "scratch", ".lower", ".empty"] {
         places.dir(Path::new(dir)).step("making the root's directories")?;
     }
     for (mount, (_, is_dir)) in order.mounts.iter().zip(&found.mounts) {
@@ -174,51 +175,62 @@ fn touch(file: &Path) -> std::io::Result<()> {
     File::create(file).map(drop)
 }
 
-/// One file system for all that is written, so that one limit holds.
-fn mount_scratch(order: &Order) -> Result<Vec<OwnedFd>, Fault> {
-    let (size, inodes) = (order.scratch_bytes.to_string(), order.scratch_inodes.to_string());
-    let (size, inodes) = (CString::new(size), CString::new(inodes));
-    let (Ok(size), Ok(inodes)) = (size, inodes) else {
-        return Err(Fault { step: "making the scratch space".into(), errno: 22 });
-    };
-    let options = [(c"size", size.as_c_str()), (c"nr_inodes", &inodes), (c"mode", c"755")];
-    let layers = sys::tmpfs(&options, sys::NOSUID | sys::NODEV).step("making the scratch space")?;
-    sys::move_mount(layers.as_fd(), c".layers").step("mounting the scratch space")?;
+/// One file system for all that is written, so that one limit holds. No path of the cage leads to it as a whole.
+struct Scratch {
+    scratch: OwnedFd,
+    tmp: OwnedFd,
+    shm: OwnedFd,
+    /// For each view with a layer above it, in the order's sequence: the layer, and where it is worked on.
+    layers: Vec<(OwnedFd, OwnedFd)>,
+}
+
+/// Makes it over a directory that is covered afterwards.
+fn make_scratch(order: &Order, at: &std::ffi::CStr) -> Result<Scratch, Fault> {
+    let step = "making the scratch space";
+    let number = |value: u64| sys::c(value.to_string().as_bytes()).step(step);
+    let (size, inodes) = (number(order.scratch_bytes)?, number(order.scratch_inodes)?);
+    let options = [(c"size", &*size), (c"nr_inodes", &*inodes), (c"mode", c"755")];
+    let all = sys::tmpfs(&options, sys::NOSUID | sys::NODEV).step(step)?;
+    sys::move_mount(all.as_fd(), at).step("mounting the scratch space")?;
+    std::env::set_current_dir(path(at.to_bytes())).step(step)?;
     let make = |name: &str, mode: u32| {
-        let mut builder = DirBuilder::new();
-        builder.mode(mode).create(name).step("making the scratch space")?;
-        give(order, Path::new(name))
+        DirBuilder::new().mode(mode).create(name).step(step)?;
+        give(order, Path::new(name))?;
+        open_dir(name)
     };
-    make(".layers/scratch", 0o755)?;
-    let mut upper = vec![open_dir(".layers/scratch")?];
-    for (index, _) in overlays(order) {
-        make(&format!(".layers/upper{index}"), 0o755)?;
-        make(&format!(".layers/work{index}"), 0o755)?;
-        upper.push(open_dir(&format!(".layers/upper{index}"))?);
-    }
-    make(".layers/tmp", 0o700)?;
-    make(".layers/shm", 0o700)?;
-    for (from, to) in
-        [(c".layers/scratch", c"scratch"), (c".layers/tmp", c"tmp"), (c".layers/shm", c"dev/shm")]
-    {
-        sys::mount(from, to, c"none", sys::MS_BIND, c"").step("mounting the scratch space")?;
-    }
-    Ok(upper)
+    let layer = |index| Ok((make(&format!("upper{index}"), 0o755)?, make(&format!("work{index}"), 0o755)?));
+    Ok(Scratch {
+        scratch: make("scratch", 0o755)?,
+        tmp: make("tmp", 0o700)?,
+        shm: make("shm", 0o700)?,
+        layers: (0..overlays(order)).map(layer).collect::<Result<_, Fault>>()?,
+    })
 }
 
-fn overlays(order: &Order) -> impl Iterator<Item = (usize, &Mount)> {
-    order.mounts.iter().enumerate().filter(|(_, mount)| mount.kind == MountKind::Overlay)
+fn mount_scratch(scratch: &Scratch) -> Result<(), Fault> {
+    for (dir, at) in [(&scratch.scratch, c"scratch"), (&scratch.tmp, c"tmp"), (&scratch.shm, c"dev/shm")] {
+        let tree = sys::open_tree(dir.as_fd()).step("mounting the scratch space")?;
+        sys::move_mount(tree.as_fd(), at).step("mounting the scratch space")?;
+    }
+    Ok(())
 }
 
-fn mount_found(order: &Order, found: Found) -> Result<(), Fault> {
-    for (index, (mount, (tree, _))) in order.mounts.iter().zip(found.mounts).enumerate() {
+fn overlays(order: &Order) -> usize {
+    order.mounts.iter().filter(|mount| mount.kind == MountKind::Overlay).count()
+}
+
+fn mount_found(order: &Order, found: Found, scratch: &Scratch) -> Result<(), Fault> {
+    let mut layers = scratch.layers.iter();
+    for (mount, (tree, _)) in order.mounts.iter().zip(found.mounts) {
         let step = format!("mounting `{}`", String::from_utf8_lossy(&mount.at));
         let place = sys::c(inside(&mount.at).as_os_str().as_bytes()).step(&step)?;
-        if mount.kind == MountKind::Overlay {
+        let layer = if mount.kind == MountKind::Overlay { layers.next() } else { None };
+        if let Some((upper, work)) = layer {
             // The overlay keeps a copy of its lower layer, so this place is free again afterwards.
             sys::move_mount(tree.as_fd(), c".lower").step(&step)?;
+            let (upper, work) = (upper.as_raw_fd(), work.as_raw_fd());
             let options = format!(
-                "lowerdir=.lower,upperdir=.layers/upper{index},workdir=.layers/work{index},userxattr"
+                "lowerdir=.lower,upperdir=/proc/self/fd/{upper},workdir=/proc/self/fd/{work},userxattr"
             );
             let options = sys::c(options.as_bytes()).step(&step)?;
             let flags = (sys::NOSUID | sys::NODEV) as i64;

@@ -1,0 +1,69 @@
+//! The one launcher that is executed: it waits, and splits off a copy for each cage.
+//!
+//! A copy of that small process costs a tenth of what it takes to copy us and to execute the launcher anew. It has
+//! nothing of us in it: it was executed with an empty environment, and what it gets is the socket over which its copy
+//! hears us.
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
+
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg,
+    socketpair,
+};
+use rustix::process::{getegid, geteuid, getpid};
+use tokio::process::Command;
+
+use super::image;
+
+static SERVER: Mutex<Option<ForkServer>> = Mutex::new(None);
+
+/// It ends when this does.
+struct ForkServer {
+    socket: OwnedFd,
+    of: Owner,
+}
+
+/// Whose it is. Who has become another process or somebody else needs another one.
+type Owner = (i32, u32, u32);
+
+/// Starts a launcher with this socket to us.
+pub(super) fn start_launcher(theirs: &OwnedFd) -> io::Result<()> {
+    let mut server = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+    let us = (getpid().as_raw_nonzero().get(), geteuid().as_raw(), getegid().as_raw());
+    let taken = server.as_ref().filter(|server| server.of == us).map(|server| server.take(theirs));
+    if let Some(Ok(())) = taken {
+        return Ok(());
+    }
+    // There is none yet, or it was ended, or it has more waiting than it can hold. What waits is served all the same.
+    let fresh = ForkServer::start(us)?;
+    fresh.take(theirs)?;
+    *server = Some(fresh);
+    Ok(())
+}
+
+impl ForkServer {
+    fn start(of: Owner) -> io::Result<Self> {
+        let (socket, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        let mut command = Command::new(image::launcher()?);
+        command.arg0("aecl-cage").arg("fork-server").env_clear();
+        command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
+        // Its end is no news to anybody: the next cage finds out.
+        drop(command.spawn()?);
+        Ok(Self { socket, of })
+    }
+
+    fn take(&self, theirs: &OwnedFd) -> io::Result<()> {
+        let fds = [theirs.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut extra = SendAncillaryBuffer::new(&mut space);
+        extra.push(SendAncillaryMessage::ScmRights(&fds));
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        sendmsg(&self.socket, &[IoSlice::new(b"cage")], &mut extra, flags)?;
+        Ok(())
+    }
+}
