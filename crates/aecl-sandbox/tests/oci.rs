@@ -8,7 +8,6 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -182,10 +181,12 @@ async fn a_listener_serves_this_program_or_is_refused() {
             continue;
         }
         let mut running = start(bash, open).await.unwrap();
-        let listener = running.listener.take().unwrap();
-        let served = std::thread::spawn(move || listener.accept().unwrap().0.write_all(b"served").unwrap());
+        let mut listener = running.listener.take().unwrap();
+        let served = tokio::spawn(async move {
+            listener.accept().await.unwrap().write_all(b"served").await.unwrap();
+        });
         assert_eq!(text(&running.wait().await), "served", "{}", cage.backend);
-        served.join().unwrap();
+        served.await.unwrap();
     }
 }
 

@@ -62,7 +62,8 @@ async fn the_probe_finds_what_is_enforced() {
     assert!(found.available && found.attacks.len() > 15, "{}", found.reason);
     assert!(!found.reason.contains("landlock none"), "{}", found.reason);
     assert_eq!(found.enforced, Enforced { memory: has_groups(), cpu: has_groups() });
-    let all = Offers { views: true, overlays: true, listener: true, unlimited_memory: true };
+    let all =
+        Offers { views: true, overlays: true, listener: true, unlimited_memory: true, host_programs: true };
     assert_eq!(found.offers, all);
     let end = run(shell("true"), found.cage()).await.unwrap();
     assert_eq!(end.outcome, Outcome::Exited(0));
