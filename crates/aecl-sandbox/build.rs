@@ -27,6 +27,7 @@ const SOURCES: &[&str] = &[
     "src/bin/aecl-cage/landlock.rs",
     "src/bin/aecl-cage/lockdown.rs",
     "src/bin/aecl-cage/namespaces.rs",
+    "src/bin/aecl-cage/sources.rs",
     "src/bin/aecl-cage/sys.rs",
     "src/bin/aecl-cage/tree.rs",
     "src/bin/aecl-cage/watch.rs",

@@ -3,6 +3,7 @@
 //! System programs come by apt-get when we are root. Programs of the peers go into
 //! `.cache/peers`, by the exact versions in `tests/peers/`; nothing is installed globally.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -29,9 +30,10 @@ const SYSTEM: [(&str, &str, &str); 17] = [
     ("npm", "npm", "installing the servers on Node.js"),
 ];
 
-/// Container runtimes, each in the package of its name. Not every Debian has all of them; the tests say which
+/// Container runtimes and a daemon, each with its package. Not every Debian has all of them; the tests say which
 /// one they went without.
-const RUNTIMES: [&str; 3] = ["runc", "crun", "runsc"];
+const RUNTIMES: [(&str, &str); 4] =
+    [("runc", "runc"), ("crun", "crun"), ("runsc", "runsc"), ("dockerd", "docker.io")];
 
 /// The oldest Node.js that the conformance suite runs on. Debian's is older; npm brings one.
 const NODE_OLDEST: u32 = 22;
@@ -102,25 +104,51 @@ fn system(with_browser: bool) -> Result<(), String> {
     };
     let mut install = vec!["install", "--no-install-recommends"];
     install.extend(&packages);
-    if !quiet(&["update"])? || !quiet(&install)? {
+    let installed = without_services(|| Ok(quiet(&["update"])? && quiet(&install)?))?;
+    if !installed {
         return Err(format!("apt-get could not install {list}"));
     }
     Ok(())
 }
 
+/// What Debian asks before it starts a service of a package. There mostly is none, which means yes.
+const ASKED: &str = "/usr/sbin/policy-rc.d";
+
+/// A daemon that comes with a package is for tests, which start their own: nothing of it runs on this host, now or
+/// after the next boot, and no rule for its packets changes.
+fn without_services(install: impl FnOnce() -> Result<bool, String>) -> Result<bool, String> {
+    let had_docker = exists("dockerd");
+    let has_a_say = Path::new(ASKED).exists();
+    if !has_a_say {
+        let failed = |error: std::io::Error| format!("`{ASKED}`: {error}");
+        std::fs::write(ASKED, "#!/bin/sh\nexit 101\n").map_err(failed)?;
+        std::fs::set_permissions(ASKED, std::fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    }
+    let installed = install();
+    if !has_a_say {
+        std::fs::remove_file(ASKED).map_err(|error| format!("`{ASKED}`: {error}"))?;
+    }
+    if !had_docker && exists("dockerd") && exists("systemctl") {
+        let units = ["docker.service", "docker.socket", "containerd.service"];
+        // Where systemd does not run, there is nothing to disable.
+        let _ = ask(Command::new("systemctl").args(["--quiet", "disable"]).args(units));
+    }
+    installed
+}
+
 /// Those that are not here and can be had.
 fn missing_runtimes() -> Vec<&'static str> {
-    let missing: Vec<&str> = RUNTIMES.into_iter().filter(|name| !exists(name)).collect();
-    let known = |name: &&str| {
-        let there = ask(Command::new("apt-cache").args(["show", "--no-all-versions", name])).is_ok();
+    let missing = RUNTIMES.into_iter().filter(|(program, _)| !exists(program)).map(|(_, package)| package);
+    let known = |package: &&str| {
+        let there = ask(Command::new("apt-cache").args(["show", "--no-all-versions", package])).is_ok();
         println!(
-            "missing: `{name}` (cages by container runtimes){}",
+            "missing: `{package}` (cages by container runtimes){}",
             if there { "" } else { ", and no package of it" }
         );
         there
     };
     let is_root = ask(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
-    if is_root { missing.into_iter().filter(known).collect() } else { Vec::new() }
+    if is_root { missing.filter(known).collect() } else { Vec::new() }
 }
 
 /// What a virtual machine of the tests needs of its kernel beside it: the names of the modules, below

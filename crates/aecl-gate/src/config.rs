@@ -2,7 +2,7 @@
 
 use crate::error::GateError;
 use aecl_executor::connectors::mcp::Transport;
-use aecl_executor::connectors::process::VirtualMachine;
+use aecl_executor::connectors::process::{Backend, Docker, VirtualMachine};
 use aecl_executor::judge::JudgeSpec;
 use aecl_executor::vault::{RemoteSpec, Store, Vault, references};
 use aecl_kernel::cage::{Lowered, Tier};
@@ -70,6 +70,9 @@ pub struct Sandbox {
     /// its path and SHA-256.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub machines: Vec<VirtualMachine>,
+    /// A Docker daemon that may hold them: its socket. Absent: none is asked, whatever the environment says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docker: Option<Docker>,
     /// Where what is asked for is not available, nothing below this is accepted; absent: nothing less at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accept_lower_tier: Option<Tier>,
@@ -85,7 +88,21 @@ impl Sandbox {
         self.accept_lower_tier.map(|to| Lowered { to, reason })
     }
 
+    /// What may hold them beside what every host is asked for.
+    pub fn described(&self) -> Vec<Backend> {
+        let machines = self.machines.iter().cloned().map(Backend::from);
+        machines.chain(self.docker.clone().map(Backend::Docker)).collect()
+    }
+
     fn check(&self) -> Result<(), String> {
+        if let Some(Docker { socket }) = &self.docker
+            && !socket.is_absolute()
+        {
+            return Err(format!(
+                "`sandbox.docker.socket` is `{}`; name an absolute path, such as `/run/docker.sock`",
+                socket.display()
+            ));
+        }
         match (&self.accept_lower_tier, &self.reason) {
             (Some(_), Some(reason)) if (1..=REASON_MAX).contains(&reason.trim().chars().count()) => Ok(()),
             (Some(_), _) => Err(format!(
@@ -318,5 +335,21 @@ impl Config {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_is_named_by_the_operator_or_not_at_all() {
+        let read = |text: &str| serde_json::from_str::<Sandbox>(text);
+        assert_eq!(read("{}").unwrap().described(), []);
+        let usual = Docker { socket: "/run/docker.sock".into() };
+        assert_eq!(read(r#"{"docker": {}}"#).unwrap().described(), [Backend::Docker(usual)]);
+        let relative = read(r#"{"docker": {"socket": "docker.sock"}}"#).unwrap().check().unwrap_err();
+        assert!(relative.contains("name an absolute path"), "{relative}");
+        assert!(read(r#"{"docker": {"host": "tcp://10.0.0.1:2375"}}"#).is_err());
     }
 }

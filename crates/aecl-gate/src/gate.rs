@@ -260,7 +260,7 @@ impl Gate {
             return Ok(());
         }
         let process = &self.0.executor.connectors().process;
-        let found = process.find_cages(&config.sandbox.machines, config.sandbox.backends.as_deref()).await;
+        let found = process.find_cages(&config.sandbox.described(), config.sandbox.backends.as_deref()).await;
         let found = found.map_err(|said| wrong(self.0.home.as_ref(), said))?;
         let modules = if bundle.needs_modules() { Some(process.find_worker().await) } else { None };
         let cages = Cages { found, modules, lowered: config.sandbox.lowered() };

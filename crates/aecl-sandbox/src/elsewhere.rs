@@ -92,6 +92,17 @@ pub(crate) async fn installed(_backend: &Backend) -> Result<Installed, SandboxEr
     Err(unavailable())
 }
 
+/// What a daemon says of itself.
+pub(crate) struct Asked {
+    pub(crate) version: String,
+    pub(crate) note: String,
+    pub(crate) enforced: crate::Enforced,
+}
+
+pub(crate) async fn daemon(_docker: &crate::Docker, _backend: &Backend) -> Result<Asked, SandboxError> {
+    Err(unavailable())
+}
+
 pub(crate) fn enforced() -> crate::Enforced {
     crate::Enforced { memory: false, cpu: false }
 }

@@ -59,6 +59,8 @@
 mod cage;
 mod collected;
 mod deadline;
+#[cfg(native_cage)]
+mod docker;
 mod ended;
 mod image;
 mod listener;
@@ -67,6 +69,8 @@ mod listener;
 mod native;
 #[cfg(native_cage)]
 mod native;
+#[cfg(not(native_cage))]
+use native as docker;
 #[cfg(not(native_cage))]
 use native as oci;
 #[cfg(native_cage)]
@@ -88,7 +92,7 @@ pub use native::{Running, Scratch};
 pub use output::{Output, Stream};
 pub use probe::{Attack, Enforced, Found, Offers, probe, version};
 pub use process::{Contained, spawn};
-pub use tier::{Backend, Runtime, Tier};
+pub use tier::{Backend, Docker, Runtime, Tier};
 pub use vm::{Acceleration, Firecracker, Machine, Pinned, PinnedError, Qemu, VirtualMachine};
 
 /// Runs a program in a cage until nothing of it is left. It gets no input.
@@ -112,6 +116,7 @@ pub async fn start(program: Program, cage: Cage) -> Result<Running, SandboxError
     match cage.backend {
         Backend::Native => native::start(&program, &cage).await,
         Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => oci::start(&program, &cage).await,
+        Backend::Docker(_) => docker::start(&program, &cage).await,
         Backend::Qemu(_) | Backend::Firecracker(_) => vm::start(&program, &cage).await,
     }
 }

@@ -1,7 +1,7 @@
 //! The tier `native`: our own launcher, the kernel's namespaces, and every lock that it has.
 
 pub(crate) mod cgroup;
-mod control;
+pub(crate) mod control;
 pub(crate) mod filter;
 mod fork_server;
 pub(crate) mod hold;
@@ -24,7 +24,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::MemfdFlags;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Resource, getrlimit};
-use tokio::net::unix::pipe;
 
 pub(crate) use control::Control;
 use launched::Pipes;
@@ -69,29 +68,38 @@ pub(crate) async fn self_test(cage: &Cage) -> Result<(Vec<(String, u64)>, Held),
     let mut order = plan(&program, cage)?;
     order.self_test = true;
     let mut launched = launch(&order, cage.clocks.deadline().1, &[])?;
+    let attacked = attacks(&mut launched, &cage.backend).await;
+    launched.end().await;
+    let (attacks, landlock_abi, owners_mapped) = attacked?;
+    Ok((attacks, held(&order, cage, landlock_abi, owners_mapped)))
+}
+
+/// What came of the launcher's attacks, the version of landlock, and whether owners are mapped.
+pub(crate) async fn attacks(
+    launched: &mut Launched,
+    backend: &Backend,
+) -> Result<(Vec<(String, u64)>, u64, bool), SandboxError> {
     let mut attacks = Vec::new();
-    let mut held_as = None;
+    let mut started = None;
     while let Ok(Some((report, _))) = launched.next().await {
         match report {
             Report::Failed { step, errno } => {
-                launched.end().await;
-                return Err(failed(Backend::Native, name_of(&program), &step, errno));
+                return Err(failed(backend.clone(), "self-test", &step, errno));
             }
             Report::Attack { name, errno } => {
                 attacks.push((String::from_utf8_lossy(&name).into_owned(), errno))
             }
             Report::Started { landlock_abi, owners_mapped } => {
-                held_as = Some(held(&order, cage, landlock_abi, owners_mapped));
+                started = Some((landlock_abi, owners_mapped));
             }
-            Report::Program { .. } | Report::Over { .. } => {}
+            Report::Program { .. } | Report::Over { .. } | Report::Found { .. } => {}
         }
     }
-    launched.end().await;
-    let held = held_as.ok_or_else(|| SandboxError::Setup {
+    let (landlock_abi, owners_mapped) = started.ok_or_else(|| SandboxError::Setup {
         step: "running the self-test".into(),
         source: std::io::Error::other("the launcher ended early"),
     })?;
-    Ok((attacks, held))
+    Ok((attacks, landlock_abi, owners_mapped))
 }
 
 /// Which limits this host enforces.
@@ -280,22 +288,14 @@ pub(crate) fn cgroup_version(order: &Order) -> Option<CgroupVersion> {
 pub(crate) fn launch(order: &Order, level: Level, kept: &[OwnedFd]) -> Result<Launched, SandboxError> {
     let step =
         |step: &'static str| move |source: std::io::Error| SandboxError::Setup { step: step.into(), source };
-    let made = step("making pipes");
-    let (stdin_theirs, stdin) = pipe().map_err(made)?;
-    let (stdout, stdout_theirs) = pipe().map_err(made)?;
-    let (stderr, stderr_theirs) = pipe().map_err(made)?;
+    let (pipes, [stdin, stdout, stderr]) = Pipes::new().map_err(step("making pipes"))?;
     let (control, theirs) = Control::pair().map_err(step("making a socket"))?;
     let paper = paper(&order.encode()).map_err(step("writing the order"))?;
     fork_server::start_launcher(&theirs).map_err(step("starting the launcher"))?;
     drop(theirs);
-    let ours = [paper.as_fd(), stdin_theirs.as_fd(), stdout_theirs.as_fd(), stderr_theirs.as_fd()];
+    let ours = [paper.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
     let fds: Vec<_> = kept.iter().map(AsFd::as_fd).chain(ours).collect();
     control.send(b"order", &fds).map_err(step("sending the order"))?;
-    let pipes = Pipes {
-        stdin: pipe::Sender::from_owned_fd(stdin).map_err(made)?,
-        stdout: pipe::Receiver::from_owned_fd(stdout).map_err(made)?,
-        stderr: pipe::Receiver::from_owned_fd(stderr).map_err(made)?,
-    };
     Ok(Launched::new(control, pipes, order, level))
 }
 
@@ -344,7 +344,7 @@ fn pipe() -> std::io::Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
-fn paper(bytes: &[u8]) -> std::io::Result<File> {
+pub(crate) fn paper(bytes: &[u8]) -> std::io::Result<File> {
     let mut file = File::from(rustix::fs::memfd_create("order", MemfdFlags::CLOEXEC)?);
     file.write_all(bytes)?;
     file.rewind()?;

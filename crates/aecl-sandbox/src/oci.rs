@@ -219,7 +219,7 @@ async fn wait_until_it_runs(
             Report::Failed { step, errno } => Some(Err((step, errno))),
             // A self-test never becomes a program.
             Report::Attack { .. } => Some(Ok(())),
-            Report::Program { .. } | Report::Over { .. } => None,
+            Report::Program { .. } | Report::Over { .. } | Report::Found { .. } => None,
         });
         match first {
             Some(Ok(())) => return Ok(files),

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::{Access, Backend, Cage, Clocks, Held, Limits, Network, SandboxError, View, native, oci, vm};
+use crate::{
+    Access, Backend, Cage, Clocks, Held, Limits, Network, SandboxError, View, docker, native, oci, vm,
+};
 
 /// What was found out about one backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +134,14 @@ async fn probe_one(backend: &Backend) -> Found {
             }
             Err(error) => return Found { reason: why(error), ..found },
         },
+        Backend::Docker(daemon) => match docker::daemon(daemon, backend).await {
+            Ok(asked) => {
+                found.version = format!("{}, {}", asked.version, found.version);
+                found.enforced = asked.enforced;
+                notes.push(asked.note);
+            }
+            Err(error) => return Found { reason: why(error), ..found },
+        },
         Backend::Qemu(_) | Backend::Firecracker(_) => {
             // The machine enforces them, whatever the host can do.
             found.enforced = Enforced { memory: true, cpu: true };
@@ -185,6 +195,7 @@ async fn attack(found: &Found) -> Result<(Vec<(String, u64)>, Held), SandboxErro
     match found.backend {
         Backend::Native => native::self_test(&cage).await,
         Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => oci::self_test(&cage).await,
+        Backend::Docker(_) => docker::self_test(&cage).await,
         Backend::Qemu(_) | Backend::Firecracker(_) => vm::probe(&cage).await,
     }
 }

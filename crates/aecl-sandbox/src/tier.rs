@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Acceleration, Firecracker, Qemu};
 
 /// From weak to strong. What is stronger may stand in for what is weaker, never the other way round.
@@ -51,6 +53,8 @@ pub enum Backend {
     Crun(Runtime),
     /// gVisor: a kernel in user space.
     Runsc(Runtime),
+    /// Containers that a daemon starts, with our own cage in each.
+    Docker(Docker),
     /// A machine by QEMU.
     Qemu(Box<Qemu>),
     /// A machine by Firecracker.
@@ -74,8 +78,29 @@ impl Runtime {
     }
 }
 
+/// A daemon that starts containers. Whoever may talk to it can do on the host what it can, which mostly is
+/// everything: name only one that is there for AECL.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Docker {
+    /// Its socket, an absolute path on this host. The variable `DOCKER_HOST` counts nothing.
+    #[serde(default = "docker_socket")]
+    pub socket: PathBuf,
+}
+
+fn docker_socket() -> PathBuf {
+    "/run/docker.sock".into()
+}
+
+impl Default for Docker {
+    /// Where the socket is on most systems.
+    fn default() -> Self {
+        Self { socket: docker_socket() }
+    }
+}
+
 impl Backend {
-    /// Each of them, with the runtimes that are installed, from weak to strong.
+    /// Each of them that nobody has to describe, with the runtimes that are installed, from weak to strong.
     #[must_use]
     pub fn all() -> Vec<Self> {
         vec![
@@ -90,7 +115,7 @@ impl Backend {
     #[must_use]
     pub fn tier(&self) -> Tier {
         match self {
-            Self::Native | Self::Runc(_) | Self::Crun(_) => Tier::Native,
+            Self::Native | Self::Runc(_) | Self::Crun(_) | Self::Docker(_) => Tier::Native,
             Self::Runsc(_) => Tier::Gvisor,
             // QEMU's own emulation is no boundary. It satisfies nothing.
             Self::Qemu(qemu) if qemu.acceleration == Acceleration::Emulation => Tier::Process,
@@ -112,6 +137,7 @@ impl Backend {
             Self::Runc(_) => "runc",
             Self::Crun(_) => "crun",
             Self::Runsc(_) => "runsc",
+            Self::Docker(_) => "docker",
             Self::Qemu(qemu) if qemu.acceleration == Acceleration::Emulation => "qemu-emulated",
             Self::Qemu(_) => "qemu",
             Self::Firecracker(_) => "firecracker",

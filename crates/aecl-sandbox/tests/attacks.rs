@@ -22,11 +22,12 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use common::daemon::Daemon;
 use common::machine::{emulated, machine};
 
 use aecl_sandbox::{
-    Access, Backend, Cage, Clocks, Image, ImageLimits, Images, Layout, Limits, Network, Outcome, Program,
-    View, run,
+    Access, Backend, Cage, Clocks, Docker, Image, ImageLimits, Images, Layout, Limits, Network, Outcome,
+    Program, View, run,
 };
 
 const NOBODY: &str = "65534";
@@ -66,7 +67,9 @@ fn cage(backend: Backend, image: Option<Image>, views: Vec<View>) -> Cage {
 async fn supervisor() {
     let Some(dir) = std::env::var_os("AECL_ATTACKS").map(PathBuf::from) else { return };
     let backend = std::env::var("AECL_ATTACKS_BACKEND").unwrap();
-    let backend = Backend::all().into_iter().find(|known| known.name() == backend).unwrap();
+    let docker = std::env::var_os("AECL_ATTACKS_SOCKET")
+        .map(|socket| Backend::Docker(Docker { socket: socket.into() }));
+    let backend = Backend::all().into_iter().chain(docker).find(|known| known.name() == backend).unwrap();
     let own = tempfile::tempdir().unwrap();
     let canary = own.path().join("canary");
     fs::write(&canary, "of the host").unwrap();
@@ -171,11 +174,11 @@ const OF_GVISOR: [(u32, &str); 8] = [
 ];
 
 /// Runs the supervisor as root or as nobody.
-fn results(backend: &str, as_nobody: bool) -> Results {
-    results_of(backend, as_nobody, false)
+fn results(backend: &str, as_nobody: bool, daemon: Option<&Daemon>) -> Results {
+    results_of(backend, as_nobody, false, daemon)
 }
 
-fn results_of(backend: &str, as_nobody: bool, in_image: bool) -> Results {
+fn results_of(backend: &str, as_nobody: bool, in_image: bool, daemon: Option<&Daemon>) -> Results {
     // What one thread writes cannot be executed while another one forks.
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock();
@@ -200,6 +203,7 @@ fn results_of(backend: &str, as_nobody: bool, in_image: bool) -> Results {
     };
     command.args(["--exact", "supervisor", "--nocapture"]);
     command.env("AECL_ATTACKS_BACKEND", backend);
+    command.envs(daemon.map(|daemon| ("AECL_ATTACKS_SOCKET", daemon.socket())));
     command.env("AECL_ATTACKS", dir.path()).env("PLANTED_SECRET", "the-half-and-the-other-half");
     if in_image {
         command.env("AECL_ATTACKS_IMAGE", layout_with(dir.path()));
@@ -242,9 +246,12 @@ fn no_attack_gets_through_as_root_or_as_an_ordinary_user() {
     }
     if !is_root() {
         println!("not as root: only the part of an ordinary user runs, and the page is not compared");
-        all(false, "this user");
+        all(false, "this user", None);
         return;
     }
+    // Everybody may talk to it.
+    let daemon = Daemon::start();
+    let all = |as_nobody, who| all(as_nobody, who, daemon.as_ref());
     let (root, user, machine) = (all(false, "root"), all(true, "an ordinary user"), in_a_machine());
     // The control: an attack that nobody could carry out anyway shows nothing.
     let native = root[0].as_ref().unwrap();
@@ -259,8 +266,11 @@ fn an_image_makes_no_attack_easier() {
     if std::env::var_os("AECL_ATTACKS").is_some() {
         return;
     }
+    let daemon = Daemon::start();
+    let daemon = daemon.as_ref();
     let compare = |backend: &str, as_nobody: bool| {
-        let (without, with) = (results(backend, as_nobody), results_of(backend, as_nobody, true));
+        let (without, with) =
+            (results(backend, as_nobody, daemon), results_of(backend, as_nobody, true, daemon));
         assert_held(&with, backend, if as_nobody { "an ordinary user, in an image" } else { "in an image" });
         for (key, [_, inside]) in &without {
             // Which error says no may differ: nobody may write to a file of an image, and that is asked first.
@@ -268,16 +278,20 @@ fn an_image_makes_no_attack_easier() {
             assert!(alike, "{backend}: {key:?}: {} {inside}", with[key][1]);
         }
     };
-    let here = || COLUMNS.into_iter().filter(|name| is_here(name));
+    let here = || COLUMNS.into_iter().filter(|name| is_here(name, daemon));
     here().for_each(|name| compare(name, false));
     if is_root() {
         here().for_each(|name| compare(name, true));
     }
 }
 
-fn is_here(backend: &str) -> bool {
+fn is_here(backend: &str, daemon: Option<&Daemon>) -> bool {
     let answers = || Command::new(backend).arg("--version").output().is_ok_and(|o| o.status.success());
-    backend == "native" || answers()
+    match backend {
+        "native" => true,
+        "docker" => daemon.is_some(),
+        _ => answers(),
+    }
 }
 
 /// What attacks look for on a host. In a machine there is none of it.
@@ -324,17 +338,17 @@ fn in_a_machine() -> Option<Results> {
 /// How the page calls it. It satisfies no tier.
 const MACHINE: &str = "machine, emulated";
 
-/// What is on the page, in its order: our own cage, and those of the runtimes.
-const COLUMNS: [&str; 4] = ["native", "runc", "crun", "runsc"];
+/// What is on the page, in its order: our own cage, and those of the runtimes and of a daemon.
+const COLUMNS: [&str; 5] = ["native", "runc", "crun", "runsc", "docker"];
 
 /// By our own launcher and by each runtime that is here. Without one, its column of the page is not compared.
-fn all(as_nobody: bool, who: &str) -> [Option<Results>; 4] {
+fn all(as_nobody: bool, who: &str, daemon: Option<&Daemon>) -> [Option<Results>; COLUMNS.len()] {
     COLUMNS.map(|name| {
-        if !is_here(name) {
+        if !is_here(name, daemon) {
             println!("`{name}` is not installed: its columns are not compared");
             return None;
         }
-        let results = results(name, as_nobody);
+        let results = results(name, as_nobody, daemon);
         assert_held(&results, name, who);
         Some(results)
     })
@@ -344,7 +358,11 @@ fn succeeds(outside: &str) -> bool {
     outside == "works" || outside.starts_with("reaches")
 }
 
-fn matrix(root: &[Option<Results>; 4], user: &[Option<Results>; 4], machine: Option<&Results>) -> String {
+fn matrix(
+    root: &[Option<Results>; COLUMNS.len()],
+    user: &[Option<Results>; COLUMNS.len()],
+    machine: Option<&Results>,
+) -> String {
     let mut text = String::from(BEGIN);
     let heads = COLUMNS.join(" | ");
     writeln!(text, "\n| case | attack | root, outside | {heads} | user, outside | {heads} | {MACHINE} |")
@@ -367,7 +385,11 @@ fn matrix(root: &[Option<Results>; 4], user: &[Option<Results>; 4], machine: Opt
 
 /// The page must say what happens in the cage, wherever the same happens outside. A kernel that lacks a file
 /// or a call answers differently on both sides.
-fn compare(root: &[Option<Results>; 4], user: &[Option<Results>; 4], machine: Option<&Results>) {
+fn compare(
+    root: &[Option<Results>; COLUMNS.len()],
+    user: &[Option<Results>; COLUMNS.len()],
+    machine: Option<&Results>,
+) {
     let page = fs::read_to_string(PAGE).unwrap();
     let (head, rest) = page.split_once(BEGIN).expect("the page has a place for the matrix");
     let (old, tail) = rest.split_once(END).expect("the matrix has an end");

@@ -13,19 +13,22 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use aecl_sandbox::{
-    Access, Backend, Cage, ChangeKind, CollectLimits, HostUser, Level, Limits, Network, Outcome, Program,
-    Runtime, SandboxError, View, probe, run, start,
+    Access, Backend, Cage, ChangeKind, CollectLimits, Docker, HostUser, Level, Limits, Network, Outcome,
+    Program, Runtime, SandboxError, View, probe, run, start,
 };
+use common::daemon::Daemon;
 use common::{Count, as_an_ordinary_user, cage, clocks, ended, given_up_at_each_point, is_root, shell, text};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 const COLLECT: CollectLimits =
     CollectLimits { file_max_bytes: 1 << 20, total_max_bytes: 8 << 20, entries_max: 1_000 };
 
-/// A cage of the same kind by each runtime that works here.
-async fn cages() -> Vec<Cage> {
+/// A cage of the same kind by each runtime that works here, and by a Docker daemon that ends with the test.
+async fn cages() -> Cages {
+    let daemon = Daemon::start();
+    let backends = Backend::all().into_iter().skip(1).chain(daemon.as_ref().map(Daemon::backend));
     let mut cages = Vec::new();
-    for found in probe(&Backend::all()[1..]).await {
+    for found in probe(&backends.collect::<Vec<_>>()).await {
         if found.available {
             cages.push(Cage { backend: found.backend, ..cage() });
         } else {
@@ -33,7 +36,16 @@ async fn cages() -> Vec<Cage> {
             println!("`{}` is not tested: {}", found.backend, found.reason);
         }
     }
-    cages
+    Cages { all: cages, daemon }
+}
+
+struct Cages {
+    all: Vec<Cage>,
+    daemon: Option<Daemon>,
+}
+
+fn is_docker(cage: &Cage) -> bool {
+    matches!(cage.backend, Backend::Docker(_))
 }
 
 fn is_gvisor(cage: &Cage) -> bool {
@@ -61,7 +73,8 @@ fn runtimes_build_cages_for_root_with_one_number_to_give() {
 
 #[tokio::test]
 async fn a_program_is_nobody_of_the_host_in_a_place_of_its_own() {
-    for cage in cages().await {
+    let cages = cages().await;
+    for cage in cages.all {
         let name = cage.backend.to_string();
         let script = "id -u; pwd; hostname; grep -E '^Cap(Inh|Prm|Eff|Bnd)' /proc/self/status | tr -d '\\t\\n'; \
                       cat; echo \"$HOME $PATH $A\"";
@@ -83,7 +96,8 @@ async fn a_program_is_nobody_of_the_host_in_a_place_of_its_own() {
 
 #[tokio::test]
 async fn each_end_has_its_own_name() {
-    for cage in cages().await {
+    let cages = cages().await;
+    for cage in cages.all {
         let name = cage.backend.to_string();
         let end = async |script: &str| ended(script, cage.clone()).await.outcome;
         assert_eq!(end("exit 7").await, Outcome::Exited(7), "{name}");
@@ -120,7 +134,8 @@ async fn each_end_has_its_own_name() {
 /// How a program ended is reported by the first process. The program finds no way into that.
 #[tokio::test]
 async fn a_program_cannot_report_its_own_end() {
-    for cage in cages().await {
+    let cages = cages().await;
+    for cage in cages.all {
         // "It exited with 0", as the first process would write it.
         let number = |n: u8| format!("\\{n:03o}") + &"\\000".repeat(7);
         let report = [16, 2, 0].map(number).concat();
@@ -140,7 +155,8 @@ async fn what_is_left_is_collected_and_a_view_is_seen() {
     fs::write(dir.path().join("a"), "old").unwrap();
     fs::write(dir.path().join("private"), "mine").unwrap();
     fs::set_permissions(dir.path().join("private"), fs::Permissions::from_mode(0o600)).unwrap();
-    for cage in cages().await {
+    let cages = cages().await;
+    for cage in cages.all {
         let name = cage.backend.to_string();
         let view = |access| View { source: dir.path().into(), at: "/project/it".into(), access };
         let script = "cat /project/it/a; cat /project/it/private; mkdir sub; echo new > sub/file; \
@@ -171,7 +187,8 @@ async fn what_is_left_is_collected_and_a_view_is_seen() {
 
 #[tokio::test]
 async fn a_listener_serves_this_program_or_is_refused() {
-    for cage in cages().await {
+    let cages = cages().await;
+    for cage in cages.all {
         let open = Cage { network: Network::Listener { port: 3128 }, ..cage.clone() };
         let script = "exec 3<>/dev/tcp/127.0.0.1/3128; cat <&3";
         let bash = Program { argv: vec!["bash".into(), "-c".into(), script.into()], ..shell("") };
@@ -196,7 +213,10 @@ async fn a_listener_serves_this_program_or_is_refused() {
 async fn what_a_backend_offers_is_what_can_be_built_with_it() {
     let dir = tempfile::tempdir().unwrap();
     let view = |access| View { source: dir.path().into(), at: "/project".into(), access };
-    for found in probe(&Backend::all()).await.into_iter().filter(|found| found.available) {
+    let daemon = Daemon::start();
+    let backends: Vec<Backend> =
+        Backend::all().into_iter().chain(daemon.as_ref().map(Daemon::backend)).collect();
+    for found in probe(&backends).await.into_iter().filter(|found| found.available) {
         let cage = Cage { backend: found.backend.clone(), ..cage() };
         let limits = Limits { memory_max_bytes: None, ..cage.limits };
         for (what, offered, cage) in [
@@ -226,7 +246,8 @@ async fn what_a_backend_offers_is_what_can_be_built_with_it() {
 /// Case 14.
 #[tokio::test]
 async fn a_working_directory_that_is_a_descriptor_leads_nowhere() {
-    for cage in cages().await {
+    let cages = cages().await;
+    for cage in cages.all {
         for n in [3, 5, 7, 8, 9] {
             let program = Program { cwd: Some(format!("/proc/self/fd/{n}").into()), ..shell("pwd; ls ..") };
             let why = run(program, cage.clone()).await.unwrap_err().to_string();
@@ -239,7 +260,9 @@ async fn a_working_directory_that_is_a_descriptor_leads_nowhere() {
 #[tokio::test]
 async fn supervisor_of_a_runtime() {
     let Ok(name) = std::env::var("AECL_TEST_BACKEND") else { return };
-    let backend = Backend::all().into_iter().find(|backend| backend.name() == name).unwrap();
+    let docker =
+        std::env::var_os("AECL_TEST_SOCKET").map(|socket| Backend::Docker(Docker { socket: socket.into() }));
+    let backend = Backend::all().into_iter().chain(docker).find(|backend| backend.name() == name).unwrap();
     let running = start(shell("sleep 1000 & sleep 1000"), Cage { backend, ..cage() }).await.unwrap();
     println!("@launcher {}", running.launcher_id().unwrap());
     running.wait().await;
@@ -248,12 +271,14 @@ async fn supervisor_of_a_runtime() {
 /// Cases 90 and 91.
 #[tokio::test]
 async fn a_killed_supervisor_or_launcher_takes_runtime_and_cage_along() {
-    for cage in cages().await {
+    let cages = cages().await;
+    for cage in cages.all {
         let name = cage.backend.name();
         for whom in ["supervisor", "launcher"] {
             let mut supervisor = tokio::process::Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", "supervisor_of_a_runtime", "--nocapture"])
                 .env("AECL_TEST_BACKEND", name)
+                .envs(cages.daemon.as_ref().map(|daemon| ("AECL_TEST_SOCKET", daemon.socket())))
                 .stdout(Stdio::piped())
                 .kill_on_drop(true)
                 .spawn()
@@ -267,9 +292,12 @@ async fn a_killed_supervisor_or_launcher_takes_runtime_and_cage_along() {
             };
             let mut family = common::descendants(launcher);
             family.insert(launcher);
-            assert!(family.len() >= 5, "{name}: launcher, init, runtime, our init, programs: {family:?}");
+            // A container has no runtime in it, and is no child of ours.
+            let least = if is_docker(&cage) { 3 } else { 5 };
+            assert!(family.len() >= least, "{name}: launcher, init, runtime, our init, programs: {family:?}");
             let groups = common::cgroups_of(supervisor.id().unwrap());
-            assert!(!groups.is_empty() || !is_root());
+            // Those of a container are the daemon's.
+            assert!(!groups.is_empty() || !is_root() || is_docker(&cage));
             let before = Instant::now();
             if whom == "supervisor" {
                 supervisor.kill().await.unwrap();
@@ -291,7 +319,10 @@ async fn runtimes_leave_nothing_behind() {
     if !common::is_alone("runtimes_leave_nothing_behind") {
         return;
     }
-    let cages = cages().await;
+    let Cages { all: cages, daemon } = cages().await;
+    if let Some(daemon) = &daemon {
+        daemon.wait_until_it_has_no_container();
+    }
     let before = Count::at_rest().await;
     for cage in &cages {
         let rounds = if is_gvisor(cage) { 3 } else { 15 };
@@ -300,6 +331,11 @@ async fn runtimes_leave_nothing_behind() {
             assert_eq!(end.outcome, Outcome::Exited(0), "{}", text(&end));
             let patience = Duration::from_millis(5 * round);
             let _ = tokio::time::timeout(patience, run(shell("sleep 1000"), cage.clone())).await;
+        }
+        if let (Backend::Docker(_), Some(daemon)) = (&cage.backend, &daemon) {
+            // What is given up is the daemon's to remove, which takes it a moment each time.
+            daemon.wait_until_it_has_no_container();
+            continue;
         }
         let quick = run(shell("echo x"), cage.clone());
         let endless = || run(shell("echo x; sleep 1000"), cage.clone());
@@ -344,7 +380,8 @@ async fn a_runtime_that_is_missing_or_another_one_is_refused() {
 
 #[tokio::test]
 async fn contradictions_are_named() {
-    for cage in cages().await {
+    let cages = cages().await;
+    for cage in cages.all {
         let limits = cage.limits;
         let with = |limits: Limits| Cage { limits, ..cage.clone() };
         for (cage, expected) in [
@@ -370,7 +407,8 @@ async fn contradictions_are_named() {
 
 #[tokio::test]
 async fn output_comes_back_to_the_byte_and_input_ends() {
-    for cage in cages().await {
+    let cages = cages().await;
+    for cage in cages.all {
         let mut running =
             start(shell("cat; printf 'a\\000\\377\\n'; echo e >&2"), cage.clone()).await.unwrap();
         let mut stdin = running.stdin.take().unwrap();

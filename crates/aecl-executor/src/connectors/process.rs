@@ -31,7 +31,7 @@ use crate::egress::broker::{Allow, AllowList, Credentials};
 use crate::egress::{Names, SystemNames};
 use crate::vault::Vault;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
-pub use aecl_sandbox::VirtualMachine;
+pub use aecl_sandbox::{Backend, Docker, VirtualMachine};
 use cages::Cages;
 pub use cages::{recorded, tier};
 pub use image::ImageSpec;
@@ -68,17 +68,17 @@ impl ProcessConnector {
     }
 
     /// Finds out what this host can hold programs with, and uses that from now on: our own cages, the
-    /// runtimes that are installed and these machines, or of them what the list names, in its order. Each is built
-    /// and attacked, which takes from some milliseconds to the time in which a machine starts.
+    /// runtimes that are installed and what the operator described beside them, or of them what the list names, in its
+    /// order. Each is built and attacked, which takes from some milliseconds to the time in which a machine starts.
     ///
     /// # Errors
     /// When the list names what is not known here. What was used before is used on.
     pub async fn find_cages(
         &self,
-        machines: &[VirtualMachine],
+        described: &[Backend],
         allowed: Option<&[String]>,
     ) -> Result<Vec<cage::Found>, String> {
-        let backends = pick::backends(machines, allowed)?;
+        let backends = pick::backends(described, allowed)?;
         Ok(self.cages.find_out(&backends).await)
     }
 

@@ -37,7 +37,7 @@ impl Digest {
 
     /// Of these bytes.
     #[cfg(any(native_cage, test))]
-    pub(super) fn of(bytes: &[u8]) -> Self {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
         Self::finish(Sha256::new_with_prefix(bytes))
     }
 

@@ -2,12 +2,15 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen,
+    recvmsg, sendmsg, socket_with, socketpair,
 };
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -61,6 +64,59 @@ impl Control {
         })?;
         Ok(Some((report, fds)))
     }
+}
+
+/// A socket with a name, where one launcher comes to from a container.
+pub(crate) struct Door(AsyncFd<OwnedFd>);
+
+/// The launcher in the container, seen from here.
+pub(crate) struct Caller {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// Its process: when that ends, everything in the container does.
+    pub(crate) process: OwnedFd,
+}
+
+impl Door {
+    /// Listens at a path that is free.
+    pub(crate) fn open(at: &Path) -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        bind(&socket, &SocketAddrUnix::new(at)?)?;
+        listen(&socket, 1)?;
+        Ok(Self(register(socket)?))
+    }
+
+    /// Waits until somebody comes, and looks who that is.
+    pub(crate) async fn caller(&self) -> io::Result<(Control, Caller)> {
+        let accept = |fd: &OwnedFd| Ok(accept_with(fd, SocketFlags::CLOEXEC)?);
+        let socket = self.0.async_io(Interest::READABLE, accept).await?;
+        let caller = caller(socket.as_fd())?;
+        Ok((Control::over(socket)?, caller))
+    }
+}
+
+#[expect(
+    unsafe_code,
+    reason = "the safe way takes the number of a process that we cannot see for one that is not 0"
+)]
+fn caller(socket: BorrowedFd<'_>) -> io::Result<Caller> {
+    let mut who = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let mut length = size_of_val(&who) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes to `who`, a plain structure of three numbers.
+    let asked = unsafe {
+        let to = (&raw mut who).cast();
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEERCRED, to, &raw mut length)
+    };
+    if asked != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let unseen = || {
+        io::Error::other("its processes are not among those that AECL sees; run AECL outside of a container")
+    };
+    let pid = Pid::from_raw(who.pid).ok_or_else(unseen)?;
+    let process = pidfd_open(pid, PidfdFlags::empty())?;
+    Ok(Caller { uid: who.uid, gid: who.gid, process })
 }
 
 #[expect(unsafe_code, reason = "the safe way to register trusts every type to keep its descriptor")]

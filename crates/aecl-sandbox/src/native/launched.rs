@@ -12,7 +12,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 use tokio::net::unix::pipe;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use super::control::Control;
+use super::control::{Caller, Control};
 use super::wire::{Cause, Order, Report};
 use crate::{Clocks, Level, Outcome};
 
@@ -54,10 +54,25 @@ enum Process {
 }
 
 /// Our ends of a program's three pipes.
-pub(super) struct Pipes {
+pub(crate) struct Pipes {
     pub(super) stdin: pipe::Sender,
     pub(super) stdout: pipe::Receiver,
     pub(super) stderr: pipe::Receiver,
+}
+
+impl Pipes {
+    /// The program's ends come second.
+    pub(crate) fn new() -> std::io::Result<(Self, [OwnedFd; 3])> {
+        let (stdin_theirs, stdin) = super::pipe()?;
+        let (stdout, stdout_theirs) = super::pipe()?;
+        let (stderr, stderr_theirs) = super::pipe()?;
+        let pipes = Self {
+            stdin: pipe::Sender::from_owned_fd(stdin)?,
+            stdout: pipe::Receiver::from_owned_fd(stdout)?,
+            stderr: pipe::Receiver::from_owned_fd(stderr)?,
+        };
+        Ok((pipes, [stdin_theirs, stdout_theirs, stderr_theirs]))
+    }
 }
 
 impl Launched {
@@ -71,6 +86,12 @@ impl Launched {
     /// says, and keeps these clocks.
     fn stood_in_for(control: Control, pipes: Pipes, clocks: Clocks) -> Self {
         Self::until(control, pipes, clocks.deadline())
+    }
+
+    /// A launcher that has come to us from a container.
+    pub(crate) fn of_caller(control: Control, caller: Caller, pipes: Pipes, clocks: Clocks) -> Self {
+        let process = Process::Known(caller.process);
+        Self { process, ..Self::until(control, pipes, clocks.deadline()) }
     }
 
     /// Nobody's process, which ends when this time is over.
@@ -97,7 +118,7 @@ impl Launched {
     }
 
     /// The launcher's next report and what came with it, if it comes in time.
-    pub(super) async fn next(&mut self) -> std::io::Result<Option<(Report, Vec<OwnedFd>)>> {
+    pub(crate) async fn next(&mut self) -> std::io::Result<Option<(Report, Vec<OwnedFd>)>> {
         let late = || std::io::Error::new(std::io::ErrorKind::TimedOut, "it said nothing until the deadline");
         let mut said = timeout_at(self.deadline, self.control.next()).await.map_err(|_| late())??;
         if let Some((Report::Started { .. }, fds)) = &mut said
@@ -191,16 +212,8 @@ pub(crate) struct StandIn {
 
 /// A launcher whose work somebody else does.
 pub(crate) fn stand_in(clocks: Clocks) -> std::io::Result<(Launched, StandIn)> {
-    let (stdin_theirs, stdin) = super::pipe()?;
-    let (stdout, stdout_theirs) = super::pipe()?;
-    let (stderr, stderr_theirs) = super::pipe()?;
     let (control, theirs) = Control::pair()?;
-    let pipes = Pipes {
-        stdin: pipe::Sender::from_owned_fd(stdin)?,
-        stdout: pipe::Receiver::from_owned_fd(stdout)?,
-        stderr: pipe::Receiver::from_owned_fd(stderr)?,
-    };
-    let pipes_theirs = [stdin_theirs, stdout_theirs, stderr_theirs];
+    let (pipes, pipes_theirs) = Pipes::new()?;
     let ours = Launched::stood_in_for(control, pipes, clocks);
     Ok((ours, StandIn { control: theirs, pipes: pipes_theirs }))
 }

@@ -15,20 +15,29 @@ const INSIDE: u64 = 1000;
 const FIRST: u64 = 1_900_000_000;
 const COUNT: u64 = 64_000_000;
 
+/// First and how many.
+pub(crate) const NOBODYS: (u64, u64) = (FIRST, COUNT);
+
 /// As root every cage gets a user of its own, which owns nothing on this host. Who is not root cannot become
 /// anybody else.
 pub(crate) fn choose() -> Result<User, SandboxError> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
     let (uid, gid) = (u64::from(geteuid().as_raw()), u64::from(getegid().as_raw()));
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let slot = (u64::from(std::process::id()) << 8).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
     Ok(match free_range(uid, &map) {
-        Some((first, count)) => {
-            let outside = first + slot % count;
-            User { inside: INSIDE, outside_uid: outside, outside_gid: outside, separate: true }
+        Some(range) => {
+            let (outside_uid, outside_gid) = one_of(range);
+            User { inside: INSIDE, outside_uid, outside_gid, separate: true }
         }
         None => User { inside: INSIDE, outside_uid: uid, outside_gid: gid, separate: false },
     })
+}
+
+/// A number of a range (first and how many) that no other cage of ours has now, for user and group.
+pub(crate) fn one_of((first, count): (u64, u64)) -> (u64, u64) {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let slot = (u64::from(std::process::id()) << 8).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+    let one = first + slot % count;
+    (one, one)
 }
 
 /// In a machine we are root and everything is there for one program.

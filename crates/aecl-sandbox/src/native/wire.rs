@@ -5,7 +5,7 @@
 #![allow(dead_code, reason = "one side writes what the other side reads")]
 
 /// The first bytes of an order. They change whenever the form does.
-const MAGIC: u64 = 0x3230_4547_4143_4541; // "AECAGE02"
+const MAGIC: u64 = 0x3330_4547_4143_4541; // "AECAGE03"
 
 /// A list that is longer is no list of ours.
 const ITEMS_MAX: u64 = 65_536;
@@ -44,7 +44,27 @@ pub struct Order {
     pub self_test: bool,
     /// Hold the program instead of caging it: it is the operator's, and does the caging itself.
     pub hold: Option<Hold>,
+    pub sources: Sources,
 }
+
+/// Where the launcher gets what the mounts show of the host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sources {
+    /// It finds them where it is.
+    #[default]
+    Here,
+    /// It finds them, hands them out, and does nothing else.
+    HandedOut,
+    /// It is in a container, where nothing of the host is. They come as descriptors from who found them, in the
+    /// mounts' sequence, right after the order.
+    Given,
+}
+
+/// How many descriptors come with one message.
+pub const FDS_IN_ONE: usize = 16;
+
+/// Where the launcher, as the first process of a container, finds the supervisor's socket.
+pub const SOCKET: &str = "/.socket";
 
 /// How a program is held that is trusted with the host but not with outliving us: it keeps its rights and
 /// sees the host's files, in namespaces of its own (all but that of users, if we are root).
@@ -149,6 +169,8 @@ pub enum Report {
     Over { cause: Cause, oom_kills: u64 },
     /// One attack of the self-test: its name and the error number it met, 0 if it succeeded.
     Attack { name: Vec<u8>, errno: u64 },
+    /// With it come what some mounts show, at most [`FDS_IN_ONE`], and more in the next.
+    Found { owners_mapped: bool },
 }
 
 impl Order {
@@ -190,6 +212,7 @@ impl Order {
         if let Some(hold) = &self.hold {
             hold.write(&mut w);
         }
+        w.number(self.sources as u64);
         w.0
     }
 
@@ -224,6 +247,7 @@ impl Order {
             listener_port: r.number()?,
             self_test: r.flag()?,
             hold: if r.flag()? { Some(Hold::read(&mut r)?) } else { None },
+            sources: r.one_of(&[Sources::Here, Sources::HandedOut, Sources::Given])?,
         };
         r.end()?;
         Ok(order)
@@ -288,6 +312,10 @@ impl Report {
                 w.text(name);
                 w.number(*errno);
             }
+            Self::Found { owners_mapped } => {
+                w.number(5);
+                w.flag(*owners_mapped);
+            }
         }
         w.0
     }
@@ -300,6 +328,7 @@ impl Report {
             2 => Self::Program { status: r.number()? },
             3 => Self::Over { cause: Cause::read(&mut r)?, oom_kills: r.number()? },
             4 => Self::Attack { name: r.text()?, errno: r.number()? },
+            5 => Self::Found { owners_mapped: r.flag()? },
             _ => return Err(Malformed),
         };
         r.end()?;
@@ -446,6 +475,7 @@ mod tests {
             (rlimits, filters) in (vec((any::<u64>(), any::<u64>()), 0..3), vec(text(), 0..3)),
             numbers in any::<[u64; 4]>(),
             hold in proptest::option::of(hold()),
+            sources in prop_oneof![Just(Sources::Here), Just(Sources::HandedOut), Just(Sources::Given)],
         ) -> Order {
             let kinds = [MountKind::System, MountKind::Device, MountKind::View, MountKind::Overlay];
             let events = [MemoryEvents::Elsewhere, MemoryEvents::V1, MemoryEvents::V2];
@@ -461,6 +491,7 @@ mod tests {
                 groups: groups.into_iter().map(group).collect(),
                 self_test: separate,
                 hold,
+                sources,
             }
         }
     }

@@ -34,7 +34,7 @@ fn of(backend: &Backend) -> Option<(Kind, &Runtime)> {
         Backend::Runc(runtime) => Some((Kind::Runc, runtime)),
         Backend::Crun(runtime) => Some((Kind::Crun, runtime)),
         Backend::Runsc(runtime) => Some((Kind::Runsc, runtime)),
-        Backend::Native | Backend::Qemu(_) | Backend::Firecracker(_) => None,
+        Backend::Native | Backend::Docker(_) | Backend::Qemu(_) | Backend::Firecracker(_) => None,
     }
 }
 

@@ -79,7 +79,7 @@ impl Backend {
         match self {
             Self::Qemu(qemu) => Some((&qemu.program, &qemu.machine)),
             Self::Firecracker(firecracker) => Some((&firecracker.program, &firecracker.machine)),
-            Self::Native | Self::Runc(_) | Self::Crun(_) | Self::Runsc(_) => None,
+            Self::Native | Self::Runc(_) | Self::Crun(_) | Self::Runsc(_) | Self::Docker(_) => None,
         }
     }
 }

@@ -107,7 +107,7 @@ pub(crate) async fn probe(cage: &Cage) -> Result<(Vec<(String, u64)>, Held), San
             Report::Started { landlock_abi, owners_mapped } => {
                 held_as = Some(held(cage, monitor, machine.user, landlock_abi, owners_mapped).await);
             }
-            Report::Program { .. } => {}
+            Report::Program { .. } | Report::Found { .. } => {}
             Report::Over { .. } => break,
         }
     }

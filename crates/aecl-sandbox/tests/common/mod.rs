@@ -1,6 +1,7 @@
 //! What the tests of cages share.
 #![allow(dead_code, reason = "each file of tests takes what it needs")]
 
+pub mod daemon;
 pub mod guest;
 pub mod machine;
 

@@ -26,6 +26,7 @@ Examples:
   aecl doctor --json | jq '.checks[] | select(.state != \"ok\")'
   aecl doctor --sandbox
   aecl doctor --sandbox --machines machines.json
+  aecl doctor --sandbox --docker /run/docker.sock
 
 Exit codes: 0 nothing is broken (there may be advice), 1 something is broken; with --sandbox: 0 every tier that an
 action here needs is there, 1 one is missing.")]
@@ -36,6 +37,9 @@ pub struct Args {
     /// Virtual machines to try as well: a JSON list of monitors, each with kernel and disk
     #[arg(long, value_name = "FILE", requires = "sandbox")]
     machines: Option<PathBuf>,
+    /// A Docker daemon to try as well: its socket. Whoever may talk to a daemon of root is root
+    #[arg(long, value_name = "SOCKET", requires = "sandbox")]
+    docker: Option<PathBuf>,
 }
 
 /// How a check came out.
@@ -83,7 +87,7 @@ struct Seen {
 pub fn run(common: &Common, args: Args) -> Result {
     let home = Home::new(&common.dir);
     if args.sandbox {
-        return sandbox::run(&home, args.machines.as_deref(), common.json);
+        return sandbox::run(&home, args.machines.as_deref(), args.docker.as_deref(), common.json);
     }
     let mut checks = Vec::new();
     let config = home::config(&home, &mut checks);

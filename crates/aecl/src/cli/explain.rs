@@ -142,7 +142,7 @@ fn cages(home: &Home, bundle: &Bundle) -> std::result::Result<Cages, Error> {
     let sandbox = home.sandbox()?;
     let process = ProcessConnector::default();
     runtime()?.block_on(async {
-        let found = process.find_cages(&sandbox.machines, sandbox.backends.as_deref()).await;
+        let found = process.find_cages(&sandbox.described(), sandbox.backends.as_deref()).await;
         let found = found.map_err(Error::new)?;
         let modules = if bundle.needs_modules() { Some(process.find_worker().await) } else { None };
         Ok(Cages { found, modules, lowered: sandbox.lowered() })

@@ -136,6 +136,15 @@ fn doctor_tries_out_what_holds_programs_here() {
         "{text}"
     );
 
+    // A daemon is asked where somebody names it, and nowhere else.
+    assert!(text.contains("No Docker daemon was asked"), "{text}");
+    let text = aecl.run(&["doctor", "--sandbox", "--docker", "no.sock"]).ended(0).out;
+    assert!(
+        text.contains("not here  docker (tier native)") && text.contains("no daemon answers at `/"),
+        "{text}"
+    );
+    aecl.run(&["doctor", "--docker", "/run/docker.sock"]).ended(2);
+
     std::fs::write(file, r#"[{"monitor": "qemu", "accelerator": "tcg"}]"#).unwrap();
     let refused = aecl.run(&["doctor", "--sandbox", "--machines", file]).ended(1).err;
     assert!(refused.contains("machines.json") && refused.contains("isolation.md"), "{refused}");

@@ -2,19 +2,17 @@
 //! than that takes.
 
 use aecl_kernel::cage::{self, Cages, Choice, Demand, Lowered};
-use aecl_sandbox::{Backend, Found, VirtualMachine, probe};
+use aecl_sandbox::{Backend, Found, probe};
 
 use super::cages::{Fit, fit, recorded, tier};
 
 /// What may hold programs here, in the order of preference: our own cages, the runtimes that are installed and
-/// these machines, or of them what the list names, in its order.
+/// what the operator described, or of them what the list names, in its order.
 ///
 /// # Errors
 /// When the list names what is not known here.
-pub fn backends(machines: &[VirtualMachine], allowed: Option<&[String]>) -> Result<Vec<Backend>, String> {
-    let machines = machines.iter().cloned().map(Backend::from);
-    let known: Vec<Backend> = Backend::all().into_iter().chain(machines).collect();
-    preferred(&known, allowed)
+pub fn backends(described: &[Backend], allowed: Option<&[String]>) -> Result<Vec<Backend>, String> {
+    preferred(&[&Backend::all(), described].concat(), allowed)
 }
 
 /// A backend that was built and attacked, and gives a program all that it needs.

@@ -35,6 +35,24 @@ impl Groups {
         orders.iter().filter(|order| is_joined(order)).try_for_each(|order| self.add(order))
     }
 
+    /// Those of the container that we are in: others made them and remove them.
+    pub fn of_container() -> Self {
+        let files = [
+            ("/sys/fs/cgroup/memory/memory.oom_control", MemoryEvents::V1),
+            ("/sys/fs/cgroup/memory.events", MemoryEvents::V2),
+        ];
+        let memory = files.into_iter().find(|(file, _)| Path::new(file).exists());
+        let memory = memory.map(|(file, version)| (PathBuf::from(file), version));
+        Self { dirs: Vec::new(), memory, out_of_memory: None }
+    }
+
+    /// How often to look whether memory has run out, in milliseconds, where nothing tells us and the kernel does
+    /// not end the whole group: in a container.
+    pub fn look_every_ms(&self) -> i64 {
+        const LOOK_MS: i64 = 50;
+        if self.memory.is_some() && self.dirs.is_empty() { LOOK_MS } else { -1 }
+    }
+
     fn add(&mut self, order: &Group) -> Result<(), Fault> {
         let dir = path(&order.dir);
         fs::create_dir(&dir).step(&format!("making the cgroup `{}`", dir.display()))?;

@@ -27,6 +27,7 @@ mod inside;
 mod landlock;
 mod lockdown;
 mod namespaces;
+mod sources;
 mod sys;
 #[path = "../../native/system.rs"]
 mod system;
@@ -40,7 +41,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use fault::{Fault, Step};
-use wire::{Cause, Order, Report};
+use wire::{Cause, Order, Report, Sources};
 
 /// The three ends that become the program's standard input, output and error, and what else a program that
 /// is held gets: numbered from 3 on, as it will have them.
@@ -63,6 +64,10 @@ pub extern "C" fn main() -> i32 {
     }
     if guest::is_here() {
         guest::run();
+        return 1;
+    }
+    // In a container, the supervisor's socket has a name.
+    if sources::is_in_container() && sources::reach_supervisor().is_err() {
         return 1;
     }
     let mut socket = sys::inherited(0);
@@ -119,10 +124,19 @@ fn launch(ear: &Ear) -> Result<Report, Fault> {
     if order.user.separate {
         sys::drop_groups().step("leaving the supervisor's groups")?;
     }
+    if order.sources == Sources::HandedOut {
+        sources::hand_out(&order, ear)?;
+        return Ok(Report::Over { cause: Cause::Ended, oom_kills: 0 });
+    }
+    let is_given = order.sources == Sources::Given;
     // With the rights of root, paths that only root may walk can be shown. An ordinary user finds its own
     // paths later, inside, where it may mount.
-    let found = if order.user.separate { Some(tree::find(&order)?) } else { None };
-    let mut groups = groups::Groups::default();
+    let found = match order.user.separate {
+        _ if is_given => Some(sources::take(&order, ear.fd())?),
+        true => Some(tree::find(&order)?),
+        false => None,
+    };
+    let mut groups = if is_given { groups::Groups::of_container() } else { groups::Groups::default() };
     let place = init::Place { order: &order, found, launcher };
     let started = namespaces::enter(&order, &mut groups, ear.fd(), |go| init::run(place, stdio, ear, go));
     let child = match started {

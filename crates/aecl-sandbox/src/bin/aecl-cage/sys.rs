@@ -191,6 +191,11 @@ pub fn user_namespace() -> Result<()> {
     plain(nr::UNSHARE, [NEWUSER as i64, 0, 0, 0, 0, 0]).map(drop)
 }
 
+/// A namespace of mounts: what is mounted from now on is seen by nobody else.
+pub fn mount_namespace() -> Result<()> {
+    plain(nr::UNSHARE, [NEWNS as i64, 0, 0, 0, 0, 0]).map(drop)
+}
+
 /// Zero in the child.
 pub fn fork() -> Result<i64> {
     // SAFETY: as in `clone3`: a copy of our memory, and we have one thread.
@@ -783,6 +788,25 @@ pub fn socket_pair() -> Result<(OwnedFd, OwnedFd)> {
     // SAFETY: the kernel writes two descriptors to the array, which outlives the call.
     unsafe { call(nr::SOCKETPAIR, [1, SEQPACKET_CLOEXEC, 0, ends.as_mut_ptr() as i64, 0, 0])? };
     Ok((owned(ends[0].into()), owned(ends[1].into())))
+}
+
+/// Connects to a socket that has a name and keeps messages apart.
+pub fn connect_packets(path: &str) -> Result<OwnedFd> {
+    const UNIX: u16 = 1;
+    const SEQPACKET_CLOEXEC: i64 = 5 | 0o2_000_000;
+    const NAME_BYTES: usize = 108;
+    let mut address = [0_u8; 2 + NAME_BYTES];
+    let (family, name) = address.split_at_mut(2);
+    family.copy_from_slice(&UNIX.to_ne_bytes());
+    // The last byte stays zero.
+    let short = name.get_mut(..path.len()).filter(|place| place.len() < NAME_BYTES);
+    short.ok_or(Error::from_raw_os_error(36))?.copy_from_slice(path.as_bytes());
+    let socket = owned(plain(nr::SOCKET, [UNIX.into(), SEQPACKET_CLOEXEC, 0, 0, 0, 0])?);
+    // SAFETY: the kernel reads `address`, laid out like `sockaddr_un`, which outlives the call.
+    unsafe {
+        call(nr::CONNECT, [socket.as_raw_fd().into(), at(&address), size_of_val(&address) as i64, 0, 0, 0])?
+    };
+    Ok(socket)
 }
 
 /// A file in memory with these bytes, to be read from its start.

@@ -24,7 +24,7 @@ fn wait_for_cause(control: BorrowedFd<'_>, child: &Child, timer: &OwnedFd, group
     let memory = groups.out_of_memory.as_ref().map(AsFd::as_fd);
     loop {
         let sources = [Some(child.pidfd.as_fd()), memory, Some(timer.as_fd()), Some(control)];
-        return match sys::poll(sources, -1) {
+        return match sys::poll(sources, groups.look_every_ms()) {
             Ok([true, ..]) => Cause::Ended,
             Ok([_, true, ..]) => Cause::OutOfMemory,
             Ok([_, _, true, _]) => Cause::Deadline,
@@ -32,6 +32,7 @@ fn wait_for_cause(control: BorrowedFd<'_>, child: &Child, timer: &OwnedFd, group
                 Ok((word, _)) if !word.is_empty() => Cause::Asked,
                 Ok(_) | Err(_) => Cause::Abandoned,
             },
+            Ok([false, false, false, false]) if groups.oom_kills() > 0 => Cause::OutOfMemory,
             Err(error) if error.kind() != std::io::ErrorKind::Interrupted => Cause::Abandoned,
             Ok(_) | Err(_) => continue,
         };

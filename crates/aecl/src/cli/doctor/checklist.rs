@@ -181,7 +181,7 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
     let process = ProcessConnector::default();
     let found = runtime().map(|runtime| {
         runtime.block_on(async {
-            let found = process.find_cages(&sandbox.machines, sandbox.backends.as_deref()).await?;
+            let found = process.find_cages(&sandbox.described(), sandbox.backends.as_deref()).await?;
             let modules = if bundle.needs_modules() { Some(process.find_worker().await) } else { None };
             Ok::<_, String>((found, modules))
         })

@@ -14,7 +14,7 @@ use aecl_gate::loader;
 use aecl_kernel::bundle::Bundle;
 use aecl_kernel::cage::{Cages, Choice, Demand, Needs, Tier};
 use aecl_kernel::catalogue::TypedAction;
-use aecl_sandbox::{Backend, Found, Offers, Outcome, Program, VirtualMachine, probe};
+use aecl_sandbox::{Backend, Docker, Found, Offers, Outcome, Program, VirtualMachine, probe};
 use serde::Serialize;
 use serde_json::json;
 
@@ -58,18 +58,32 @@ struct Modules {
     actions: usize,
 }
 
+/// Whether somebody has said what cannot be found by looking.
+#[derive(Clone, Copy)]
+struct Described {
+    machines: bool,
+    docker: bool,
+}
+
 /// Runs it.
-pub(super) fn run(home: &Home, machines: Option<&Path>, json: bool) -> Result {
+pub(super) fn run(home: &Home, machines: Option<&Path>, docker: Option<&Path>, json: bool) -> Result {
     let bundle = policy(home)?;
     let needs = needs(bundle.as_ref());
     let mut backends = Backend::all();
     // Those of the configuration, if there is one that can be read.
-    let configured = home.read().map(|config| config.sandbox.machines).unwrap_or_default();
-    backends.extend(configured.into_iter().map(Backend::from));
+    let configured = home.read().map(|config| config.sandbox).unwrap_or_default();
+    backends.extend(configured.described());
     if let Some(path) = machines {
         backends.extend(read(path)?);
     }
-    let machines = backends.len() > Backend::all().len();
+    if let Some(socket) = docker {
+        let socket = std::path::absolute(socket).unwrap_or_else(|_| socket.to_owned());
+        backends.push(Backend::Docker(Docker { socket }));
+    }
+    let described = Described {
+        machines: machines.is_some() || !configured.machines.is_empty(),
+        docker: docker.is_some() || configured.docker.is_some(),
+    };
     let runtime = runtime()?;
     let (rows, all) = runtime.block_on(async {
         let (mut rows, mut all) = (Vec::new(), Vec::new());
@@ -91,7 +105,7 @@ pub(super) fn run(home: &Home, machines: Option<&Path>, json: bool) -> Result {
     if json {
         show::print_json(&json!({"sound": sound, "needs": needs, "backends": rows, "modules": modules}));
     } else {
-        page(&rows, &modules, &needs, machines).print();
+        page(&rows, &modules, &needs, described).print();
     }
     Ok(if sound { Exit::Done } else { Exit::Failed })
 }
@@ -236,7 +250,7 @@ async fn start_time(found: &Found) -> Option<Duration> {
     (ended.outcome == Outcome::Exited(0)).then(|| begun.elapsed())
 }
 
-fn page(rows: &[Row], modules: &Modules, needs: &[Need], has_machines: bool) -> Page {
+fn page(rows: &[Row], modules: &Modules, needs: &[Need], described: Described) -> Page {
     let mut page = Page::new();
     page.heading("What holds programs on this host, tried out now");
     let mark = |page: &Page, available: bool, there: &str| match available {
@@ -272,7 +286,10 @@ fn page(rows: &[Row], modules: &Modules, needs: &[Need], has_machines: bool) -> 
         .map_or_else(String::new, |ms| format!("; start to end of a module, with its cage: {ms} ms"));
     page.line(format!("          {}{start}", show::inert_line(&modules.reason)));
     page.gap();
-    if !has_machines {
+    if !described.docker {
+        page.line("No Docker daemon was asked: `sandbox.docker` in aecl.yaml or --docker SOCKET says which.");
+    }
+    if !described.machines {
         page.line(
             "No virtual machine was tried: `sandbox.machines` in aecl.yaml or --machines FILE says which there are \
              (docs/reference/isolation.md).",

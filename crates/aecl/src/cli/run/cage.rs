@@ -65,7 +65,8 @@ impl Choice {
     /// What the configuration allows, or of it the one that is named.
     pub(super) fn of(common: &Common, named: Option<&str>, demand: Demand) -> Result<Self, Error> {
         let sandbox = Home::new(&common.dir).sandbox()?;
-        let backends = pick::backends(&sandbox.machines, sandbox.backends.as_deref()).map_err(Error::new)?;
+        let backends =
+            pick::backends(&sandbox.described(), sandbox.backends.as_deref()).map_err(Error::new)?;
         let Some(named) = named else {
             return Ok(Self { backends, lowered: sandbox.lowered(), demand });
         };

@@ -1,0 +1,100 @@
+//! Containers that nobody needs any more. A container of ours ends with its supervisor, and the daemon then removes it.
+//! One is left where the daemon ended first, or where we ended between two requests.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::api::{Body, Daemon};
+
+const PROCESS: &str = "aecl.supervisor";
+const STARTED: &str = "aecl.supervisor.started";
+const PLACE: &str = "aecl.supervisor.place";
+
+/// On each container: whose it is.
+pub(super) fn labels() -> Value {
+    let pid = std::process::id().to_string();
+    json!({ PROCESS: pid, STARTED: started("self").unwrap_or_default(), PLACE: place() })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Container {
+    id: String,
+    state: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+/// Removes those of ours that have ended, and those whose supervisor has. What cannot be removed now is removed by
+/// who comes next.
+pub(super) async fn clear_away(daemon: &Daemon) {
+    let filter = format!("%7B%22label%22%3A%5B%22{PROCESS}%22%5D%7D");
+    let list = format!("/containers/json?all=1&filters={filter}");
+    let Ok(all) = daemon.ask::<Vec<Container>>("GET", &list, Body::Nothing).await else { return };
+    for container in all.iter().filter(|container| is_left(container)) {
+        remove(daemon, &container.id).await;
+    }
+}
+
+/// Ends and removes a container.
+pub(super) async fn remove(daemon: &Daemon, id: &str) {
+    let _ = daemon.send("DELETE", &format!("/containers/{id}?force=1&v=1"), Body::Nothing).await;
+}
+
+fn is_left(container: &Container) -> bool {
+    let says = |name: &str| container.labels.get(name).map_or("", String::as_str);
+    let has_ended = matches!(container.state.as_str(), "exited" | "dead");
+    // Numbers of processes mean something in their own namespace only.
+    let is_from_here = says(PLACE) == place();
+    let pid = says(PROCESS);
+    let is_number = !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit());
+    has_ended || (is_from_here && is_number && started(pid).as_deref() != Some(says(STARTED)))
+}
+
+/// This boot of this machine, and our namespace of processes.
+fn place() -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    format!("{} {}", boot.trim(), namespace.display())
+}
+
+/// When a process started, in ticks since the boot; nothing when there is none, or only what is left of it.
+fn started(pid: &str) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_whitespace();
+    let is_alive = fields.next().is_some_and(|state| !matches!(state, "Z" | "X"));
+    is_alive.then(|| fields.nth(18).map(str::to_owned)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_has_ended_or_has_no_supervisor() {
+        let with = |state: &str, labels: Value| Container {
+            id: String::new(),
+            state: state.into(),
+            labels: serde_json::from_value(labels).unwrap(),
+        };
+        let changed = |name: &str, value: &str| {
+            let mut labels = labels();
+            labels[name] = json!(value);
+            labels
+        };
+        let gone = || changed(STARTED, "1");
+        assert!(!is_left(&with("running", labels())) && !is_left(&with("created", labels())));
+        assert!(is_left(&with("exited", labels())) && is_left(&with("dead", labels())));
+        assert!(is_left(&with("running", gone())) && is_left(&with("created", gone())));
+        assert!(is_left(&with("running", changed(PROCESS, "4194999"))));
+        assert!(!is_left(&with("running", changed(PROCESS, "../1"))));
+        let mut elsewhere = gone();
+        elsewhere[PLACE] = json!("another");
+        assert!(!is_left(&with("running", elsewhere)));
+        assert!(!is_left(&with("running", json!({}))));
+    }
+}
