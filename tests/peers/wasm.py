@@ -264,9 +264,23 @@ with Served() as served:
     check("the record says which limit it was", shown, messages)
 
 with Served(worker="/nowhere/aecl-wasm") as served:
-    record = outcome(served.does("sum", {"numbers": "1"}))
-    way_out = record.get("code") == "wasm_worker" and "--path wasm" in record.get("message", "")
-    check("without the worker the outcome says how to get it", way_out, record)
+    answer = served.does("sum", {"numbers": "1"})
+    text = json.dumps(answer)
+    blocked = answer.get("state") == "blocked" and "sandbox_unavailable" in text and "--path wasm" in text
+    check("without the worker it is blocked, with how to get it", blocked, answer)
+    check("and nothing is begun", outcome(answer) == {}, answer)
+
+with Served() as served:
+    answer = served.does("sum", {"numbers": "1"})
+    check("with the worker it is allowed again", answer.get("state") == "done", answer)
+    # It goes away while we serve: found out when it is needed, and nothing runs.
+    moved = WORKER.with_name("moved")
+    WORKER.rename(moved)
+    try:
+        record = outcome(served.does("sum", {"numbers": "1"}))
+    finally:
+        moved.rename(WORKER)
+    check("a worker that went away since fails the call", record.get("code") == "wasm_worker", record)
 
 # Every other cage that this host can build, with a limit of memory where it is enforced.
 held_by = {row["backend"]: row for row in json.loads(aecl("--json", "doctor", "--sandbox").stdout)["backends"]}
@@ -292,6 +306,8 @@ config.write_text(plain)
 
 ran = aecl("log", "verify")
 check("the record holds", ran.returncode == 0, ran.stdout + ran.stderr)
+ran = aecl("log", "replay", worker="/nowhere/aecl-wasm")
+check("each decision can be made again where no worker is", ran.returncode == 0, ran.stdout + ran.stderr)
 
 # From a terminal, by the same keys.
 (WORK / "sum.yaml").write_text(json.dumps({**wasm("sum"), "limits": LIMITS, "stdout": "json"}))

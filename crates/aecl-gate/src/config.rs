@@ -250,6 +250,11 @@ impl Home {
         })?;
         Config::parse(&text).map_err(|message| GateError::Config { path, message })
     }
+
+    /// What the configuration says of cages; where there is none, nothing.
+    pub fn sandbox(&self) -> Result<Sandbox, GateError> {
+        if self.config().exists() { Ok(self.read()?.sandbox) } else { Ok(Sandbox::default()) }
+    }
 }
 
 impl Config {

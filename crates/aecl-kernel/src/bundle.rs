@@ -201,6 +201,11 @@ impl Bundle {
     pub fn needs_cages(&self) -> bool {
         self.catalogue.iter().any(|(_, typed)| typed.cage.is_some())
     }
+
+    /// Whether some action is carried out by a module of WebAssembly here.
+    pub fn needs_modules(&self) -> bool {
+        self.catalogue.iter().any(|(_, typed)| typed.cage.is_some_and(|needs| needs.module))
+    }
     /// What is doubtful.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings

@@ -80,6 +80,8 @@ pub struct Needs {
     pub overlays: bool,
     /// It reaches somebody: a socket listens in its cage, and we serve it.
     pub listener: bool,
+    /// It is a module of WebAssembly, which needs our worker: a program of this host.
+    pub module: bool,
 }
 
 impl Needs {
@@ -105,6 +107,7 @@ impl Needs {
                 || egress.iter().any(|allow| has(allow, "credential")),
             overlays: views.iter().any(|view| view.get("access").is_some_and(|access| access == "overlay")),
             listener: !egress.is_empty(),
+            module: has(connector, "wasm"),
         })
     }
 
@@ -119,6 +122,7 @@ impl Needs {
             (self.views && !gives.views, Lack::Views),
             (self.overlays && !gives.overlays, Lack::Overlays),
             (self.listener && !gives.listener, Lack::Listener),
+            (self.module && !gives.host_programs, Lack::HostPrograms),
         ]
         .into_iter()
         .find_map(|(lacks, lack)| lacks.then_some(lack))
@@ -140,6 +144,8 @@ pub enum Lack {
     Overlays,
     /// Nobody could serve what it reaches.
     Listener,
+    /// It is a module, and its worker would not run.
+    HostPrograms,
 }
 
 impl Lack {
@@ -152,6 +158,7 @@ impl Lack {
             Lack::Views => "shows nothing of this host (`views`)",
             Lack::Overlays => "has no layer above a view (`access: overlay`)",
             Lack::Listener => "gives no way out (`egress`)",
+            Lack::HostPrograms => "has programs of its own and no worker for modules (`wasm`)",
         }
     }
 
@@ -164,6 +171,7 @@ impl Lack {
             Lack::Views => "give the program what it reads as `stdin`, without an image or a module",
             Lack::Overlays => "show the view `read_only` and let the program write to `/scratch`",
             Lack::Listener => "take `egress` out of its connector",
+            Lack::HostPrograms => "let a program of the machine's disk do it (`argv` instead of `wasm`)",
         }
     }
 
@@ -172,7 +180,9 @@ impl Lack {
         match self {
             Lack::Memory => Some("memory_max_mib"),
             Lack::Cpu => Some("cpu_max_millicores"),
-            Lack::UnlimitedMemory | Lack::Views | Lack::Overlays | Lack::Listener => None,
+            Lack::UnlimitedMemory | Lack::Views | Lack::Overlays | Lack::Listener | Lack::HostPrograms => {
+                None
+            }
         }
     }
 }
@@ -188,11 +198,24 @@ pub struct Offers {
     pub listener: bool,
     /// As much memory as there is.
     pub unlimited_memory: bool,
+    /// The programs of this host. A machine has those of its own disk.
+    #[serde(default = "yes", skip_serializing_if = "is_so")]
+    pub host_programs: bool,
+}
+
+/// What was recorded before anybody asked comes out as it did.
+fn yes() -> bool {
+    true
+}
+
+fn is_so(given: &bool) -> bool {
+    *given
 }
 
 impl Offers {
     /// Everything.
-    pub const ALL: Self = Self { views: true, overlays: true, listener: true, unlimited_memory: true };
+    pub const ALL: Self =
+        Self { views: true, overlays: true, listener: true, unlimited_memory: true, host_programs: true };
 }
 
 /// What was found out about one way to hold programs, by building a cage and attacking it from inside.
@@ -217,6 +240,17 @@ pub struct Found {
     pub offers: Option<Offers>,
 }
 
+/// What was found out about modules of WebAssembly, by running one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Modules {
+    /// Whether they run here.
+    pub available: bool,
+    /// Why not, and what to do; or what runs them.
+    pub reason: String,
+    /// Of the worker that runs them.
+    pub version: String,
+}
+
 /// The operator accepts less than what is asked for, where that is not available.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lowered {
@@ -231,6 +265,10 @@ pub struct Lowered {
 pub struct Cages {
     /// All that was tried and may be used, in the order of preference.
     pub found: Vec<Found>,
+    /// Whether modules run here; absent where no action is carried out by one, and in what was recorded before
+    /// anybody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modules: Option<Modules>,
     /// The word of the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lowered: Option<Lowered>,
@@ -249,7 +287,8 @@ impl Cages {
             cpu: true,
             offers: Some(Offers::ALL),
         };
-        Self { found: Tier::ALL.map(found).into(), lowered: None }
+        let modules = Modules { available: true, reason: "assumed".into(), version: String::new() };
+        Self { found: Tier::ALL.map(found).into(), modules: Some(modules), lowered: None }
     }
 
     /// Whether the same follows from both. How a cage that is there was held may differ each time it is tried.
@@ -257,7 +296,10 @@ impl Cages {
         let of = |cages: &Self| {
             let found = cages.found.iter().cloned();
             let told = found.map(|f| if f.available { Found { reason: String::new(), ..f } } else { f });
-            (told.collect::<Vec<_>>(), cages.lowered.clone())
+            let modules = cages.modules.clone();
+            let modules =
+                modules.map(|m| if m.available { Modules { reason: String::new(), ..m } } else { m });
+            (told.collect::<Vec<_>>(), modules, cages.lowered.clone())
         };
         of(self) == of(other)
     }
@@ -266,10 +308,21 @@ impl Cages {
         self.found.iter().filter(move |f| f.available && f.tier >= least)
     }
 
-    /// What follows for a program that is to be held at least so strongly. What does not give it all that it
-    /// needs is as good as not there, for the operator's word, too: otherwise who asks for more could get what
-    /// who asks for less is refused.
+    /// What follows for a program that is to be held at least so strongly, and for a module that needs its worker,
+    /// too.
     pub fn choose(&self, least: Tier, needs: Needs) -> Choice {
+        match self.cage(least, needs) {
+            // What was recorded before anybody asked comes out as it did.
+            Choice::Held { .. } if needs.module && self.modules.as_ref().is_some_and(|m| !m.available) => {
+                Choice::NoWorker
+            }
+            choice => choice,
+        }
+    }
+
+    /// What does not give a program all that it needs is as good as not there, for the operator's word, too:
+    /// otherwise who asks for more could get what who asks for less is refused.
+    fn cage(&self, least: Tier, needs: Needs) -> Choice {
         let fits = |found: &&Found| needs.lack(found).is_none();
         if self.available(least).any(|f| fits(&f)) {
             return Choice::Held { tier: least, instead_of: None };
@@ -321,6 +374,22 @@ impl Cages {
         )
     }
 
+    /// Why nothing holds a program as strongly as is asked for, and each way out.
+    pub fn unavailable(&self, demand: &Demand) -> String {
+        let Demand { tier, why, .. } = demand;
+        format!(
+            "it must run in `{tier}` or stronger ({why}), and {}, or accept less with `sandbox.accept_lower_tier` in \
+             aecl.yaml",
+            self.lack(*tier)
+        )
+    }
+
+    /// Why no module runs here, and what to do.
+    pub fn no_worker(&self) -> String {
+        let why = self.modules.as_ref().map_or("nobody has tried it", |modules| modules.reason.as_str());
+        format!("a module of WebAssembly carries it out, and none runs here: {why}")
+    }
+
     /// Why nothing holds a program so strongly, and what to do.
     pub fn lack(&self, least: Tier) -> String {
         let why: Vec<String> = self
@@ -352,6 +421,8 @@ pub enum Choice {
     Nothing,
     /// Something holds it, and does not give it all that it needs.
     Unable,
+    /// Something would hold it; it is a module, and the worker that runs modules is not here.
+    NoWorker,
 }
 
 /// What is asked for.

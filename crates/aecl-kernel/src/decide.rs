@@ -693,7 +693,7 @@ pub(crate) fn excluded(principal: &Principal, bundle: &Bundle) -> BTreeSet<Strin
 pub(crate) fn held(question: &Question<'_>) -> (Option<Tier>, Option<Tier>) {
     match chosen(question) {
         Some((_, Choice::Held { tier, instead_of })) => (Some(tier), instead_of),
-        Some((_, Choice::Nothing | Choice::Unable)) | None => (None, None),
+        Some((_, Choice::Nothing | Choice::Unable | Choice::NoWorker)) | None => (None, None),
     }
 }
 

@@ -6,7 +6,7 @@ mod world;
 
 use aecl_kernel::action::Action;
 use aecl_kernel::bundle::{Bundle, Source};
-use aecl_kernel::cage::{Cages, Choice, Found, Lack, Lowered, Needs, Offers, Tier};
+use aecl_kernel::cage::{Cages, Choice, Found, Lack, Lowered, Modules, Needs, Offers, Tier};
 use aecl_kernel::decide::{Decision, Fresh, Obligation, Question, Ruling, Verdict, decide};
 use aecl_kernel::event::Event;
 use aecl_kernel::facts::Facts;
@@ -309,6 +309,42 @@ fn what_is_strong_enough_must_also_be_able() {
     assert_eq!(of(egress, "gvisor", &["runsc (gvisor), before"], None), "ask, in gvisor");
 }
 
+/// A module needs its worker. Whoever asks for a stronger cage is told of that first.
+#[test]
+fn a_module_runs_only_where_one_was_run() {
+    let of = |connector: Value, here: &[&str]| {
+        let mut connector = connector;
+        (connector["kind"], connector["argv"]) = (json!("process"), json!(["total"]));
+        let action = json!({ "name": "run", "effect": "execute", "reversibility": "reversible",
+            "arguments": { "type": "object" }, "connector": connector, "min_tier": "gvisor" });
+        let manifest = json!({ "agent_id": "a", "allowed_actions": ["run"], "auto_approve_threshold": 1 });
+        let all = world::sources(&json!([manifest]), &json!([action]), "");
+        let mut world = world(Arc::new(Bundle::compile(all).unwrap()), false);
+        world.probed(here, None);
+        let ruling = run(&mut world);
+        format!("{}: {}", says(ruling.decision()), ruling.decision().reason())
+    };
+    let module = json!({ "wasm": { "module": { "path": "/srv/x.wasm", "sha256": "0".repeat(64) } } });
+    let none = "block sandbox_unavailable: a module of WebAssembly carries it out, and none runs here: it needs `aecl-wasm`";
+    assert_eq!(of(module.clone(), &["runsc (gvisor)", "no modules"]), none);
+    assert!(of(module.clone(), &["runsc (gvisor)", "modules"]).starts_with("allow"));
+    assert!(of(module.clone(), &["native", "no modules"]).contains("it must run in `gvisor` or stronger"));
+    assert!(
+        of(module.clone(), &["runsc (gvisor), no views", "no modules"]).contains("sandbox_unenforceable")
+    );
+    let machine = of(module.clone(), &["qemu (microvm), own programs", "modules"]);
+    assert!(
+        machine.contains("sandbox_unenforceable") && machine.contains("has programs of its own"),
+        "{machine}"
+    );
+    let both = ["qemu (microvm), own programs", "runsc (gvisor)", "modules"];
+    assert!(of(module.clone(), &both).starts_with("allow"));
+    assert!(of(module.clone(), &["qemu (microvm), before"]).starts_with("allow"), "as it was decided then");
+    // From before anybody asked, and for what is no module: as it was.
+    assert!(of(module, &["runsc (gvisor)"]).starts_with("allow"));
+    assert!(of(json!({ "wasm": null }), &["runsc (gvisor)", "no modules"]).starts_with("allow"));
+}
+
 /// An entry of before has no word about it, and stays byte for byte what it was.
 #[test]
 fn an_entry_of_before_reads_back_as_it_was_written() {
@@ -322,8 +358,18 @@ fn an_entry_of_before_reads_back_as_it_was_written() {
     let needs = Needs { listener: true, views: true, overlays: true, ..Needs::default() };
     assert_eq!(needs.lack(found), None);
     assert_eq!(Needs { cpu: true, ..needs }.lack(found), Some(Lack::Cpu));
-    let now = Cages { found: vec![Found { offers: Some(Offers::ALL), ..found.clone() }], lowered: None };
+    let now = Cages {
+        found: vec![Found { offers: Some(Offers::ALL), ..found.clone() }],
+        modules: None,
+        lowered: None,
+    };
     assert!(!cages.means_the_same(&now), "so the next start puts it on record");
+    assert_eq!(cages.modules, None);
+    let asked = Modules { available: true, reason: "`/usr/bin/aecl-wasm`".into(), version: "1".into() };
+    let now = Cages { modules: Some(asked.clone()), ..cages.clone() };
+    assert!(!cages.means_the_same(&now), "nor the word about modules");
+    let moved = Modules { reason: "`/opt/aecl-wasm`".into(), ..asked };
+    assert!(now.means_the_same(&Cages { modules: Some(moved), ..cages }), "where it is does not matter");
 }
 
 /// What is folded from the entries is what decisions rest on, and each can be made again from its own entry.
@@ -366,22 +412,20 @@ fn tier() -> impl Strategy<Value = Tier> {
 }
 
 fn offers() -> impl Strategy<Value = Option<Offers>> {
-    let one = any::<[bool; 4]>().prop_map(|[views, overlays, listener, unlimited_memory]| Offers {
-        views,
-        overlays,
-        listener,
-        unlimited_memory,
+    let one = any::<[bool; 5]>().prop_map(|[views, overlays, listener, unlimited_memory, host_programs]| {
+        Offers { views, overlays, listener, unlimited_memory, host_programs }
     });
     proptest::option::of(one)
 }
 
 fn needs() -> impl Strategy<Value = Needs> {
-    any::<[bool; 5]>().prop_map(|[memory, cpu, views, overlays, listener]| Needs {
+    any::<[bool; 6]>().prop_map(|[memory, cpu, views, overlays, listener, module]| Needs {
         memory,
         cpu,
         views,
         overlays,
         listener,
+        module,
     })
 }
 
@@ -401,7 +445,7 @@ fn found() -> impl Strategy<Value = Found> {
 fn held(choice: Choice) -> Option<Tier> {
     match choice {
         Choice::Held { tier, .. } => Some(tier),
-        Choice::Nothing | Choice::Unable => None,
+        Choice::Nothing | Choice::Unable | Choice::NoWorker => None,
     }
 }
 
@@ -415,6 +459,7 @@ fn gives(found: &Found, needs: Needs) -> bool {
         (needs.overlays, offers.overlays),
         (needs.listener, offers.listener),
         (!needs.memory, offers.unlimited_memory),
+        (needs.module, offers.host_programs),
     ]
     .iter()
     .all(|(needed, given)| *given || !needed)
@@ -426,11 +471,13 @@ proptest! {
     #[test]
     fn what_is_chosen_is_there_and_strong_enough(
         found in proptest::collection::vec(found(), 0..6), least in tier(),
-        lowered in proptest::option::of(tier()), needs in needs(),
+        lowered in proptest::option::of(tier()), needs in needs(), modules in proptest::option::of(any::<bool>()),
     ) {
         let lowered = lowered.map(|to| Lowered { to, reason: "r".into() });
-        let cages = Cages { found, lowered };
+        let worker = |available| Modules { available, reason: String::new(), version: String::new() };
+        let cages = Cages { found, modules: modules.map(worker), lowered };
         if let Choice::Held { tier, instead_of } = cages.choose(least, needs) {
+            prop_assert!(!needs.module || modules != Some(false), "no module without its worker");
             let fits = |f: &&Found| f.available && f.tier >= tier && gives(f, needs);
             prop_assert!(cages.found.iter().any(|f| fits(&f)), "nothing that is chosen is missing");
             match instead_of {
@@ -452,7 +499,7 @@ proptest! {
         lowered in proptest::option::of(tier()), needs in needs(),
     ) {
         let (less, more) = (one.min(other), one.max(other));
-        let cages = Cages { found, lowered: lowered.map(|to| Lowered { to, reason: "r".into() }) };
+        let cages = Cages { found, modules: None, lowered: lowered.map(|to| Lowered { to, reason: "r".into() }) };
         if let (Some(before), Some(after)) = (held(cages.choose(less, needs)), held(cages.choose(more, needs))) {
             prop_assert!(after >= before, "{before} became {after}");
         }
@@ -465,7 +512,7 @@ proptest! {
         agent in proptest::option::of(tier()), rule in tier(), lowered in proptest::option::of(tier()),
     ) {
         let bundle = bundle(json!(action), json!(agent), Some(json!({ "untrusted_tier": rule })), false);
-        let cages = Cages { found, lowered: lowered.map(|to| Lowered { to, reason: "r".into() }) };
+        let cages = Cages { found, modules: None, lowered: lowered.map(|to| Lowered { to, reason: "r".into() }) };
         let of = |untrusted| {
             let mut world = world(bundle.clone(), untrusted);
             world.record(None, Event::SandboxProbed(cages.clone()));

@@ -302,7 +302,8 @@ fn every_kind_of_event_reads_back() {
     let events = [
         json!({"kind": "bundle_loaded", "bundle": digest, "sources": digest, "agents": 1, "actions": 2}),
         json!({"kind": "sandbox_probed", "lowered": {"to": "native", "reason": "r"}, "found": [{"backend": "runsc",
-            "tier": "gvisor", "available": false, "reason": "r", "version": "v", "memory": true, "cpu": false}]}),
+            "tier": "gvisor", "available": false, "reason": "r", "version": "v", "memory": true, "cpu": false}],
+            "modules": {"available": false, "reason": "r", "version": ""}}),
         json!({"kind": "token_issued", "token": "tok_1", "expires_at": "2026-01-06T10:00:00.000Z"}),
         json!({"kind": "token_revoked", "token": "tok_1", "by": "ann"}),
         json!({"kind": "run_closed", "reason": "done", "by": "ann"}),

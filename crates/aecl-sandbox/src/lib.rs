@@ -86,7 +86,7 @@ pub use image::{Digest, Image, ImageError, ImageLimits, Images, Layout, Offer};
 pub use listener::{Connection, Listener};
 pub use native::{Running, Scratch};
 pub use output::{Output, Stream};
-pub use probe::{Attack, Enforced, Found, Offers, probe};
+pub use probe::{Attack, Enforced, Found, Offers, probe, version};
 pub use process::{Contained, spawn};
 pub use tier::{Backend, Runtime, Tier};
 pub use vm::{Acceleration, Firecracker, Machine, Pinned, PinnedError, Qemu, VirtualMachine};

@@ -44,6 +44,8 @@ pub struct Offers {
     pub listener: bool,
     /// No [`Limits::memory_max_bytes`] at all. A machine has a size.
     pub unlimited_memory: bool,
+    /// The programs of this host, which one without an image sees. A machine has those of its disk.
+    pub host_programs: bool,
 }
 
 impl Offers {
@@ -53,7 +55,13 @@ impl Offers {
         let shows = cage || vm::shows().is_ok();
         // Its loopback is in its own kernel, and what is written above a view stays there.
         let is_gvisor = matches!(backend, Backend::Runsc(_));
-        Self { views: shows, overlays: shows && !is_gvisor, listener: !is_gvisor, unlimited_memory: !machine }
+        Self {
+            views: shows,
+            overlays: shows && !is_gvisor,
+            listener: !is_gvisor,
+            unlimited_memory: !machine,
+            host_programs: !machine,
+        }
     }
 
     /// Less and less of what a host's kernel may not do, down to a plain cage.
@@ -109,7 +117,7 @@ async fn probe_one(backend: &Backend) -> Found {
         backend: backend.clone(),
         available: false,
         reason: String::new(),
-        version: format!("aecl-cage {}, {}", env!("CARGO_PKG_VERSION"), kernel()),
+        version: version(),
         enforced: native::enforced(),
         offers: Offers::of(backend),
         attacks: Vec::new(),
@@ -246,9 +254,12 @@ fn shown(offers: Offers) -> View {
     View { source: source.into(), at: at.into(), access }
 }
 
-fn kernel() -> String {
+/// The version of our own part of every cage, and of this host's kernel.
+#[must_use]
+pub fn version() -> String {
     let name = rustix::system::uname();
-    format!("{} {}", name.sysname().to_string_lossy(), name.release().to_string_lossy())
+    let (system, release) = (name.sysname().to_string_lossy(), name.release().to_string_lossy());
+    format!("aecl-cage {}, {system} {release}", env!("CARGO_PKG_VERSION"))
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ mod config;
 #[cfg(native_cage)]
 mod connections;
 #[cfg(native_cage)]
+mod descriptor;
+#[cfg(native_cage)]
 mod firecracker;
 #[cfg(native_cage)]
 mod frame;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use aecl_sandbox::*;
 use common::machine::{QEMU, emulated, machine};
-use common::{clocks, shell, text};
+use common::{clocks, given_up_at_each_point, is_alone, shell, text};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn cage(backend: Backend) -> Cage {
@@ -107,7 +107,8 @@ async fn the_self_test_runs_in_a_machine() {
     assert!(found[0].available, "{}", found[0].reason);
     assert!(found[0].attacks.len() > 15 && found[0].version.contains("QEMU"), "{found:?}");
     assert_eq!(found[0].backend.tier(), Tier::Process);
-    let all_but = Offers { views: true, overlays: true, listener: true, unlimited_memory: false };
+    let all_but =
+        Offers { views: true, overlays: true, listener: true, unlimited_memory: false, host_programs: false };
     assert_eq!(found[0].offers, all_but);
 }
 
@@ -248,6 +249,19 @@ fn a_machine_ends_with_its_supervisor_however_that_ends() {
     }
 }
 
+/// Whoever asked goes away in turn at every point where it waits: for the monitor, the agent, the cage inside,
+/// the end, and what is sent back.
+#[tokio::test]
+async fn a_machine_given_up_wherever_its_supervisor_waits_leaves_nothing() {
+    let name = "a_machine_given_up_wherever_its_supervisor_waits_leaves_nothing";
+    let (true, Some(machine)) = (is_alone(name), machine()) else { return };
+    let cage = cage(emulated(machine));
+    let quick = run(shell("echo x"), cage.clone());
+    let endless = || run(shell("echo x; sleep 1000"), cage.clone());
+    let points = given_up_at_each_point(quick, endless).await;
+    assert!(points > 3, "{points}");
+}
+
 /// Here KVM runs no ordinary kernel. Where it does, this is the tier `microvm`; where not, nobody says that it
 /// is there.
 #[tokio::test]
@@ -368,7 +382,13 @@ async fn what_the_kernel_of_a_machine_cannot_do_is_not_offered() {
     machine.modules.retain(|module| !module.path.ends_with("overlay.ko"));
     let found = probe(&[emulated(machine.clone())]).await;
     let reason = &found[0].reason;
-    let offers = Offers { views: true, overlays: false, listener: true, unlimited_memory: false };
+    let offers = Offers {
+        views: true,
+        overlays: false,
+        listener: true,
+        unlimited_memory: false,
+        host_programs: false,
+    };
     assert_eq!((found[0].available, found[0].offers), (true, offers), "{reason}");
     assert!(reason.contains("not all that it could") && reason.contains("`overlay`"), "{reason}");
 }

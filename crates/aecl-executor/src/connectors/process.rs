@@ -9,14 +9,13 @@ mod cages;
 mod changes;
 mod credentials;
 mod image;
+pub mod pick;
 mod spec;
 pub mod wasm;
 mod way_out;
 
 use aecl_kernel::cage;
-use aecl_sandbox::{
-    Backend, CgroupVersion, Ended, Held, Level, Outcome, Program, Running, SandboxError, start,
-};
+use aecl_sandbox::{CgroupVersion, Ended, Held, Level, Outcome, Program, Running, SandboxError, start};
 use async_trait::async_trait;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -28,13 +27,13 @@ use tokio::io::AsyncWriteExt as _;
 use super::files::Content;
 use super::wrong_desk;
 use crate::arguments::Arguments;
-use crate::egress::broker::{AllowList, Credentials};
+use crate::egress::broker::{Allow, AllowList, Credentials};
 use crate::egress::{Names, SystemNames};
 use crate::vault::Vault;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
 pub use aecl_sandbox::VirtualMachine;
-pub use cages::recorded;
-use cages::{Cages, tier};
+use cages::Cages;
+pub use cages::{recorded, tier};
 pub use image::ImageSpec;
 use image::NoImage;
 pub use spec::{AccessSpec, LimitsSpec, ProcessSpec, StdoutSpec, ViewSpec};
@@ -79,9 +78,14 @@ impl ProcessConnector {
         machines: &[VirtualMachine],
         allowed: Option<&[String]>,
     ) -> Result<Vec<cage::Found>, String> {
-        let machines = machines.iter().cloned().map(Backend::from);
-        let backends: Vec<Backend> = Backend::all().into_iter().chain(machines).collect();
-        self.cages.find_out(&backends, allowed).await
+        let backends = pick::backends(machines, allowed)?;
+        Ok(self.cages.find_out(&backends).await)
+    }
+
+    /// Finds out whether modules of WebAssembly run here, in a cage of those that were found. That a worker is
+    /// there says nothing.
+    pub async fn find_worker(&self) -> cage::Modules {
+        self.cages.try_worker().await
     }
 }
 
@@ -325,6 +329,18 @@ async fn run(
         Ok((ended, output))
     });
     told.await.unwrap_or(Err(ProcessError::Worker))
+}
+
+/// Whom the program of a connector may reach, in words for people; nothing for what is no program in a cage.
+#[must_use]
+pub fn reaches(connector: &Value) -> Vec<String> {
+    match serde_json::from_value(connector.clone()) {
+        Ok(ConnectorSpec::Process(spec)) if spec.egress.is_empty() => {
+            vec!["nobody: its cage has no way out".into()]
+        }
+        Ok(ConnectorSpec::Process(spec)) => spec.egress.iter().map(Allow::words).collect(),
+        Ok(_) | Err(_) => Vec::new(),
+    }
 }
 
 /// The broker of a program that may reach somebody.

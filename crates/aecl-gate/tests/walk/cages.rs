@@ -43,9 +43,13 @@ fn sources() -> Vec<Source> {
         program("slow", "sleep 60", json!({})),
         program("hasty", "sleep 60", json!({ "timeout_ms": 300 })),
         program("short", "sleep 60", json!({})),
+        json!({ "name": "total", "effect": "execute", "reversibility": "reversible", "severity": 0,
+            "arguments": { "type": "object", "properties": {} },
+            "connector": { "kind": "process", "argv": ["total"], "limits": { "memory_max_mib": null },
+                "wasm": { "module": { "path": "/nowhere/total.wasm", "sha256": "0".repeat(64) } } } }),
     ]);
     let agents = json!([{ "agent_id": "builder", "auto_approve_threshold": 1,
-        "allowed_actions": ["build", "fetch", "walled", "slow", "hasty", "short"] }]);
+        "allowed_actions": ["build", "fetch", "walled", "slow", "hasty", "short", "total"] }]);
     let source = |path: &str, value: Value| Source { path: path.into(), text: value.to_string() };
     vec![source("actions/all.json", actions), source("agents/all.json", agents)]
 }
@@ -120,6 +124,34 @@ async fn a_clean_run_gets_what_is_here_and_a_tainted_one_gets_no_less_than_it_ne
         assert!(reason.contains(part), "{part}: {reason}");
     }
     shop.holds().await;
+}
+
+/// Whether a module runs here is found out and recorded like the cages, so the answer is a decision.
+#[tokio::test]
+async fn a_module_is_allowed_only_where_one_was_run() {
+    let shop = Shop::open(json!({ "backends": ["native"] })).await;
+    let modules = shop.gate.cages().unwrap().modules.clone().unwrap();
+    let answer = shop.does("total").await;
+    if modules.available {
+        assert_eq!(
+            end(&answer),
+            "failed wasm_unreadable",
+            "the worker is installed, and the module is not there"
+        );
+    } else {
+        assert_eq!(end(&answer), "blocked sandbox_unavailable");
+        let reason = answer.decision.unwrap().reason().to_owned();
+        for part in ["a module of WebAssembly", "`aecl-wasm`", "cargo install --locked --path wasm"] {
+            assert!(reason.contains(part), "{part}: {reason}");
+        }
+    }
+    assert_eq!(end(&shop.does("build").await), "done", "other programs run as before");
+    shop.holds().await;
+    let none = Shop::open(json!({ "backends": [] })).await;
+    let modules = none.gate.cages().unwrap().modules.clone().unwrap();
+    assert!(!modules.available && modules.reason.contains("nothing that holds programs here"), "{modules:?}");
+    let reason = none.does("total").await.decision.unwrap().reason().to_owned();
+    assert!(reason.contains("it must run in `native` or stronger"), "{reason}");
 }
 
 #[tokio::test]

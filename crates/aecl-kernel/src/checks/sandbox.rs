@@ -1,8 +1,8 @@
 //! Can this host hold the program as strongly as it has to be held, and does what holds it give it all that it
-//! needs (limits, views, a way out)? There is no weaker way out but the one that the operator has written down.
+//! needs (limits, views, a way out, the worker of a module)? There is no weaker way out but the one that the operator has written down.
 
 use crate::action::Mode;
-use crate::cage::{Choice, Demand, chosen};
+use crate::cage::{Cages, Choice, Demand, chosen};
 use crate::code;
 use crate::decide::{Findings, Question};
 
@@ -29,14 +29,12 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
             );
         }
         Choice::Nothing => {
-            let lack = cages.map_or_else(String::new, |c| c.lack(*tier));
-            findings.block(
-                code::SANDBOX_UNAVAILABLE,
-                format!(
-                    "it must run in `{tier}` or stronger ({why}), and {lack}, or accept less with \
-                     `sandbox.accept_lower_tier` in aecl.yaml"
-                ),
-            );
+            let lack = cages.map_or_else(String::new, |c| c.unavailable(&demand));
+            findings.block(code::SANDBOX_UNAVAILABLE, lack);
+        }
+        Choice::NoWorker => {
+            let lack = cages.map_or_else(String::new, Cages::no_worker);
+            findings.block(code::SANDBOX_UNAVAILABLE, lack);
         }
         Choice::Unable => {
             let lack = cages.map_or_else(String::new, |c| c.unable(&demand));

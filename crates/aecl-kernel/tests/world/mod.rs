@@ -5,7 +5,7 @@
 use aecl_kernel::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::approval::{Ask, AskState, Vote};
 use aecl_kernel::bundle::{Bundle, Problem, Source};
-use aecl_kernel::cage::{Cages, Found, Lowered, Offers, Tier};
+use aecl_kernel::cage::{Cages, Found, Lowered, Modules, Offers, Tier};
 use aecl_kernel::code::Code;
 use aecl_kernel::decide::{Fresh, Question, Ruling, decide};
 use aecl_kernel::digest::Digest;
@@ -377,7 +377,7 @@ impl World {
     }
 
     /// The gate has found out what holds programs here. All limits are enforced and everything is given, unless
-    /// it says so; `before` is from before anybody asked what is given.
+    /// it says so; `before` is from before anybody asked what is given. `modules` and `no modules` are no backend.
     pub fn probed(&mut self, found: &[&str], lowered: Option<Tier>) {
         let one = |words: &&str| {
             let tier = Tier::ALL.into_iter().find(|tier| words.contains(tier.name())).unwrap();
@@ -395,11 +395,20 @@ impl World {
                     overlays: !words.contains("no overlays"),
                     listener: !words.contains("no way out"),
                     unlimited_memory: !words.contains("a size"),
+                    host_programs: !words.contains("own programs"),
                 }),
             }
         };
         let lowered = lowered.map(|to| Lowered { to, reason: "no KVM until March".into() });
-        self.record(None, Event::SandboxProbed(Cages { found: found.iter().map(one).collect(), lowered }));
+        let (modules, found): (Vec<&str>, Vec<&str>) =
+            found.iter().partition(|words| words.ends_with("modules"));
+        let modules = modules.first().map(|words| Modules {
+            available: *words == "modules",
+            reason: "it needs `aecl-wasm`".into(),
+            version: "1".into(),
+        });
+        let found = found.iter().map(one).collect();
+        self.record(None, Event::SandboxProbed(Cages { found, modules, lowered }));
     }
 
     pub fn kill(&mut self, scope: KillScope) {

@@ -13,8 +13,10 @@ use sha2::{Digest, Sha256};
 const KERNEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.cache/machine");
 pub const QEMU: &str = "/usr/bin/qemu-system-x86_64";
 
+const ATTACKER: Option<&str> = option_env!("CARGO_BIN_EXE_aecl-attacker");
+
 /// In the order in which they are loaded.
-const MODULES: [&str; 8] = [
+pub const MODULES: [&str; 8] = [
     "virtio_ring",
     "virtio",
     "virtio_pci_modern_dev",
@@ -38,27 +40,14 @@ fn pinned(path: PathBuf) -> Pinned {
 
 /// A disk with busybox and the attacker, where there is one. Made once for each, and shared by all tests.
 fn root() -> PathBuf {
-    let attacker = option_env!("CARGO_BIN_EXE_aecl-attacker");
-    let digest = attacker.map_or_else(|| "without-attacker".to_owned(), |path| pinned(path.into()).sha256);
+    let digest = ATTACKER.map_or_else(|| "without-attacker".to_owned(), |path| pinned(path.into()).sha256);
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("root-{}.ext4", &digest[..16]));
     if kept.exists() {
         return kept;
     }
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let tree = dir.path().join("tree");
-    for name in ["usr/bin", "usr/lib", "usr/lib64", "etc"] {
-        fs::create_dir_all(tree.join(name)).unwrap();
-    }
-    for name in ["bin", "lib", "lib64"] {
-        symlink(format!("usr/{name}"), tree.join(name)).unwrap();
-    }
-    fs::copy("/bin/busybox", tree.join("usr/bin/busybox")).unwrap();
-    for name in PROGRAMS {
-        symlink("busybox", tree.join("usr/bin").join(name)).unwrap();
-    }
-    if let Some(attacker) = attacker {
-        add(attacker, &tree);
-    }
+    system(&tree);
     let image = dir.path().join("root.ext4");
     let mut mkfs = Command::new("/sbin/mkfs.ext4");
     let made =
@@ -72,10 +61,29 @@ fn root() -> PathBuf {
     kept
 }
 
-fn add(attacker: &str, tree: &Path) {
-    fs::copy(attacker, tree.join("usr/bin/attacker")).unwrap();
-    fs::set_permissions(tree.join("usr/bin/attacker"), fs::Permissions::from_mode(0o4755)).unwrap();
-    let libraries = Command::new("ldd").arg(attacker).output().unwrap();
+/// A small system: busybox by its many names, and the attacker.
+pub fn system(tree: &Path) {
+    for name in ["usr/bin", "usr/lib", "usr/lib64", "etc"] {
+        fs::create_dir_all(tree.join(name)).unwrap();
+    }
+    for name in ["bin", "lib", "lib64"] {
+        symlink(format!("usr/{name}"), tree.join(name)).unwrap();
+    }
+    fs::copy("/bin/busybox", tree.join("usr/bin/busybox")).unwrap();
+    for name in PROGRAMS {
+        symlink("busybox", tree.join("usr/bin").join(name)).unwrap();
+    }
+    if let Some(attacker) = ATTACKER {
+        add(tree, Path::new(attacker), "attacker", 0o4755);
+    }
+}
+
+/// Adds a program with the libraries that it needs.
+pub fn add(tree: &Path, program: &Path, name: &str, mode: u32) {
+    let place = tree.join("usr/bin").join(name);
+    fs::copy(program, &place).unwrap();
+    fs::set_permissions(place, fs::Permissions::from_mode(mode)).unwrap();
+    let libraries = Command::new("ldd").arg(program).output().unwrap();
     for library in String::from_utf8(libraries.stdout).unwrap().split_whitespace() {
         if library.starts_with("/lib") {
             let name = Path::new(library).file_name().unwrap();
@@ -85,8 +93,8 @@ fn add(attacker: &str, tree: &Path) {
     }
 }
 
-/// `None`, with a word about it, where no kernel was fetched.
-pub fn machine() -> Option<Machine> {
+/// The folder with the kernel and its modules. `None`, with a word about it, where none was fetched.
+pub fn kernel() -> Option<&'static Path> {
     let kernel = Path::new(KERNEL);
     if !kernel.join("vmlinuz").exists() || !Path::new(QEMU).exists() {
         println!(
@@ -94,6 +102,12 @@ pub fn machine() -> Option<Machine> {
         );
         return None;
     }
+    Some(kernel)
+}
+
+/// `None` where no kernel was fetched.
+pub fn machine() -> Option<Machine> {
+    let kernel = kernel()?;
     let module = |name: &&str| pinned(kernel.join("modules").join(format!("{name}.ko")));
     Some(Machine {
         kernel: pinned(kernel.join("vmlinuz")),

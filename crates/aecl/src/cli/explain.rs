@@ -7,7 +7,7 @@ mod record;
 use super::show::{self, count};
 use super::{Common, Error, Exit, Result, runtime};
 use aecl_executor::connectors::process::ProcessConnector;
-use aecl_gate::config::{Home, Sandbox};
+use aecl_gate::config::Home;
 use aecl_gate::{Clock, loader};
 use aecl_kernel::bundle::{Bundle, Situation};
 use aecl_kernel::cage::Cages;
@@ -84,7 +84,7 @@ pub fn run(common: &Common, args: Args) -> Result {
     let bundle = loader::load(&args.policy.clone().unwrap_or_else(|| home.policy()))?;
     let mut situation = situation(&home, &args, action)?;
     if bundle.catalogue().find(&situation.action).is_some_and(|typed| typed.cage.is_some()) {
-        situation.cages = cages(&home)?;
+        situation.cages = cages(&home, &bundle)?;
     }
     let (action, ruling) = situation.rule(&bundle)?;
     let asked = page::Asked { situation: &situation, bundle: &bundle, action: &action, ruling: &ruling };
@@ -138,11 +138,15 @@ fn situation(home: &Home, args: &Args, action: String) -> std::result::Result<Si
 }
 
 /// What programs would be held with on this host, found out now.
-fn cages(home: &Home) -> std::result::Result<Cages, Error> {
-    let sandbox = if home.config().exists() { home.read()?.sandbox } else { Sandbox::default() };
+fn cages(home: &Home, bundle: &Bundle) -> std::result::Result<Cages, Error> {
+    let sandbox = home.sandbox()?;
     let process = ProcessConnector::default();
-    let found = runtime()?.block_on(process.find_cages(&sandbox.machines, sandbox.backends.as_deref()));
-    Ok(Cages { found: found.map_err(Error::new)?, lowered: sandbox.lowered() })
+    runtime()?.block_on(async {
+        let found = process.find_cages(&sandbox.machines, sandbox.backends.as_deref()).await;
+        let found = found.map_err(Error::new)?;
+        let modules = if bundle.needs_modules() { Some(process.find_worker().await) } else { None };
+        Ok(Cages { found, modules, lowered: sandbox.lowered() })
+    })
 }
 
 fn arguments(given: Option<&str>) -> std::result::Result<Vec<u8>, Error> {

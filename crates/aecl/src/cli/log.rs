@@ -4,7 +4,7 @@
 mod entry;
 mod export;
 mod replay;
-mod show;
+pub(super) mod show;
 pub(in crate::cli) mod source;
 mod tail;
 mod verify;

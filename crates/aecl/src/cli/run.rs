@@ -1,20 +1,25 @@
 //! `aecl run`: a command in a cage, without a server, an agent or a record.
 
+mod asked;
+mod cage;
 mod reach;
 
-use super::image::{images_dir, named};
+use super::image::images_dir;
 use super::show;
 use super::{Common, Error, Exit, Result, runtime};
 use aecl_executor::connectors::files::{Changes, FilesConnector, FilesSpec};
-use aecl_executor::connectors::process::{AccessSpec, ProcessSpec, ViewSpec, held, tell, way_out};
+use aecl_executor::connectors::process::pick::NotHeld;
+use aecl_executor::connectors::process::{ProcessSpec, tell, way_out};
 use aecl_executor::egress::{Names, SystemNames};
 use aecl_executor::{Call, Connector as _, ConnectorSpec, DryRun, Performed};
-use aecl_sandbox::{Backend, Digest, Ended, Image, ImageError, Images, Outcome, SandboxError, Stream};
+use aecl_kernel::cage::Tier;
+use aecl_sandbox::{Digest, Ended, Image, ImageError, Images, Outcome, SandboxError, Stream};
+use asked::Asked;
+use cage::{Choice, NotStarted, Prepared};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Arguments.
@@ -25,6 +30,7 @@ Examples:
   aecl run --view . -- grep -r TODO .
   aecl run --write . --timeout 600 --keep -- npm test
   aecl run --policy tests.yaml -- make check
+  aecl run --tier gvisor --explain -- ./downloaded.sh
   aecl run --image /srv/images/tools@sha256:5c0f... -- python3 -c 'print(1)'
   aecl run --allow-host api.example.com --allow-host http://mirror.example.com -- ./report.sh
 
@@ -32,13 +38,18 @@ The command sees the system's programs (or those of --image), what --view and --
 whom --allow-host names and nobody else, has no rights and ends at the time-out. What it writes below --write stays in a layer of its own: it is \
 told as a difference, and kept if you say so.
 
-A policy is a YAML file with the keys of a `process` connector (docs/reference/connectors.md). With `wasm` in it a \
-module runs, and COMMAND is its name with its words.
+A policy is a YAML file with the keys of a `process` connector (docs/reference/connectors.md) and `min_tier`, or a whole \
+action of the catalogue. COMMAND stands in for its `argv`. With `wasm` in it a module runs, and COMMAND is its name with \
+its words.
+
+What holds the command is chosen as for an action: the weakest that is as strong as --tier and `min_tier` ask, and gives \
+the command all that it needs (docs/reference/isolation.md). `sandbox` in aecl.yaml says what may be used, where there \
+is one in the directory. Nothing weaker is taken unless `accept_lower_tier` says so there, and then standard error says it.
 
 Exit codes: that of the command; 124 at the time-out, 125 if the cage cannot be had, 127 if the command did not \
 start in it, 128 and its number for a signal, 137 also for too much memory or output.")]
 pub struct Args {
-    /// A YAML file that says what the command may have.
+    /// A YAML file that says what the command may have, and how strongly it is held at least.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Let it have the files of this image instead of the system's: a directory that is an OCI image layout (`skopeo copy
@@ -65,9 +76,19 @@ pub struct Args {
     /// Memory with scratch space, in MiB, or `none`.
     #[arg(long, value_name = "MIB")]
     memory: Option<String>,
-    /// How long it may take, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    timeout: u64,
+    /// How long it may take, in seconds; by default 30, or what the action of the policy says.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: Option<u64>,
+    /// Hold it at least so strongly. The policy may ask for more, and is not overruled.
+    #[arg(long, value_name = "TIER", value_parser = cage::tier())]
+    tier: Option<Tier>,
+    /// Hold it by this and nothing else: native, runc, crun, runsc, or qemu and firecracker where aecl.yaml names
+    /// machines. It has to be as strong as what is asked for.
+    #[arg(long, value_name = "NAME")]
+    backend: Option<String>,
+    /// Say on standard error what held it, and because of what.
+    #[arg(long)]
+    explain: bool,
     /// Show what it changed below --write, ask, and make these changes for good. The command then gets no input
     /// from the terminal.
     #[arg(long)]
@@ -75,128 +96,43 @@ pub struct Args {
     /// Keep without asking.
     #[arg(long, requires = "keep")]
     yes: bool,
-    /// The command and its words. With --image it may be left out: what the image says is run.
-    #[arg(required_unless_present = "image", trailing_var_arg = true, value_name = "COMMAND")]
+    /// The command and its words. It may be left out with --image (what the image says is run) and with a policy that
+    /// has an `argv` without placeholders.
+    #[arg(required_unless_present_any = ["image", "policy"], trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
 
 /// Runs it.
 pub fn run(common: &Common, args: Args) -> Result {
-    let spec = spec(&args)?;
+    let asked = Asked::of(&args)?;
     let runtime = runtime()?;
-    let exit = runtime.block_on(caged(common, &args, &spec));
+    let exit = runtime.block_on(caged(common, &args, &asked));
     // Somebody may still be asked for input that nobody reads.
     runtime.shutdown_background();
     exit
 }
 
-/// What the command may have: the policy, and what the command line adds to it.
-fn spec(args: &Args) -> std::result::Result<ProcessSpec, Error> {
-    let mut spec = match &args.policy {
-        None => json!({}),
-        Some(path) => read(path)?,
-    };
-    let wrong = |path: &Path, e: &dyn std::fmt::Display| Error::new(format!("`{}`: {e}", path.display()));
-    let policy = args.policy.as_deref().unwrap_or(Path::new("the command line"));
-    let members =
-        spec.as_object_mut().ok_or_else(|| wrong(policy, &"it is not a list of keys and values"))?;
-    members.entry("argv").or_insert_with(|| json!([]));
-    let mut spec: ProcessSpec = serde_json::from_value(spec).map_err(|e| wrong(policy, &e))?;
-    if !spec.argv.is_empty() {
-        return Err(wrong(policy, &"it has an `argv`; the command stands behind `--`"));
-    }
-    for (said, access) in args
-        .view
-        .iter()
-        .map(|v| (v, AccessSpec::ReadOnly))
-        .chain(args.write.iter().map(|v| (v, AccessSpec::Overlay)))
-    {
-        spec.views.push(view(said, access)?);
-    }
-    if let Some(said) = &args.image {
-        spec.image = Some(named(said)?);
-    }
-    for said in &args.env {
-        let (name, value) =
-            said.split_once('=').ok_or_else(|| Error::new(format!("`--env {said}` is not NAME=VALUE")))?;
-        spec.env.insert(name.to_owned(), value.to_owned());
-    }
-    for said in &args.allow_host {
-        spec.egress.push(reach::allow(said, args.allow_private)?);
-    }
-    match args.memory.as_deref() {
-        None => {}
-        Some("none") => spec.limits.memory_max_mib = None,
-        Some(mib) => {
-            let mib = mib
-                .parse()
-                .map_err(|_| Error::new(format!("`--memory {mib}` is no number of MiB and not `none`")))?;
-            spec.limits.memory_max_mib = Some(mib);
-            // The scratch space is memory; a full one is to look like a full disk.
-            spec.limits.scratch_max_mib = spec.limits.scratch_max_mib.min(mib / 2);
-        }
-    }
-    spec.argv.clone_from(&args.command);
-    if spec.cwd.is_none() && spec.wasm.is_none() {
-        // Where we are, if it can see that.
-        let here = std::env::current_dir().ok().and_then(|here| here.canonicalize().ok());
-        let inside = |view: &ViewSpec| Some(view.at.join(here.as_ref()?.strip_prefix(&view.source).ok()?));
-        spec.cwd = spec.views.iter().find_map(inside);
-    }
-    Ok(spec)
-}
-
-fn read(path: &Path) -> std::result::Result<Value, Error> {
-    let failed = |e: &dyn std::fmt::Display| Error::new(format!("`{}`: {e}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|e| failed(&e))?;
-    aecl_gate::loader::yaml(&text).map_err(|e| failed(&e))
-}
-
-fn view(said: &str, access: AccessSpec) -> std::result::Result<ViewSpec, Error> {
-    let (source, at) = match said.rsplit_once(':') {
-        Some((source, at)) => (source, Some(PathBuf::from(at))),
-        None => (said, None),
-    };
-    let found = Path::new(source).canonicalize();
-    let source = found.map_err(|e| Error::new(format!("`{source}` cannot be shown: {e}")))?;
-    Ok(ViewSpec { at: at.unwrap_or_else(|| place_of(&source)), source, access })
-}
-
-/// Where a path of this host is in the cage if nobody says: the same, unless every cage has a place of its own
-/// there.
-fn place_of(source: &Path) -> PathBuf {
-    let taken = ["/tmp", "/dev", "/proc", "/scratch", "/usr", "/etc"];
-    match taken.iter().any(|place| source.starts_with(place)) {
-        true => Path::new("/host").join(source.strip_prefix("/").unwrap_or(source)),
-        false => source.to_owned(),
-    }
-}
-
-async fn caged(common: &Common, args: &Args, spec: &ProcessSpec) -> Result {
+async fn caged(common: &Common, args: &Args, asked: &Asked) -> Result {
+    let spec = &asked.spec;
     let list = spec.check().map_err(Error::new)?;
     if spec.egress.iter().any(|allow| allow.credential.is_some()) {
         return Err(Error::new("a `credential` is used by actions of the catalogue, not by `aecl run`")
             .hint("take it out of the policy, or make the command an action"));
     }
-    let mut program = spec.program(spec.argv.clone());
+    let choice = Choice::of(common, args.backend.as_deref(), asked.demand())?;
     let image = match image(common, spec) {
         Ok(image) => image,
-        Err(error) => return not_started(common, &error.to_string(), 125),
+        Err(error) => return not_started(common, &error.to_string(), None, 125),
     };
-    let mut cage = spec.cage(Backend::Native, image, spec.clocks(Duration::from_secs(args.timeout), None));
-    // Before its input, the worker of a module reads its order.
-    let mut before = Vec::new();
-    if let Some(wasm) = &spec.wasm {
-        let work =
-            wasm.work(spec, program.argv, &cage.backend).await.map_err(|e| Error::new(e.to_string()))?;
-        (program, before) = (work.program, work.order);
-        cage.views.push(work.view);
-    }
-    let mut running = match aecl_sandbox::start(program, cage).await {
-        Ok(running) => running,
-        Err(error) => return no_cage(common, &error),
+    let started = match choice.start(&|backend| Prepared::of(asked, image.clone(), backend)).await {
+        Ok(started) => started,
+        Err(NotStarted::NotHeld(refused)) => return not_held(common, &refused, &choice),
+        Err(NotStarted::Sandbox(error)) => return no_cage(common, &error),
+        Err(NotStarted::Module(error)) => return Err(Error::new(error.to_string())),
     };
-    let in_cage = held(running.held());
+    let (mut running, before) = (started.running, started.before);
+    let held = started.held;
+    held.say_lowered();
     let names: Arc<dyn Names> = Arc::new(SystemNames);
     let way_out = match way_out(&mut running, spec, list, &names, None) {
         Ok(way_out) => way_out,
@@ -239,7 +175,8 @@ async fn caged(common: &Common, args: &Args, spec: &ProcessSpec) -> Result {
     }
     if common.json {
         if let Value::Object(told) = &mut told {
-            told.insert("cage".into(), in_cage.into());
+            told.insert("cage".into(), held.cage.clone().into());
+            told.insert("held".into(), held.json());
             told.insert("kept".into(), json!(kept));
             if let Some(traffic) = &traffic {
                 told.insert("traffic".into(), json!(traffic));
@@ -247,6 +184,9 @@ async fn caged(common: &Common, args: &Args, spec: &ProcessSpec) -> Result {
         }
         show::print_json(&told);
         return Ok(exit);
+    }
+    if args.explain {
+        held.say();
     }
     if !matches!(ended.outcome, Outcome::Exited(_)) {
         show::say(&format!("aecl: the command {}", ended.outcome));
@@ -384,23 +324,40 @@ fn image(common: &Common, spec: &ProcessSpec) -> std::result::Result<Option<Imag
     images.unpack(&image.layout, &digest, image.limits()).map(Some)
 }
 
+/// Nothing here holds it so.
+fn not_held(common: &Common, refused: &NotHeld, choice: &Choice) -> Result {
+    let code = match refused {
+        NotHeld::Unavailable(_) => aecl_kernel::code::SANDBOX_UNAVAILABLE,
+        NotHeld::Unenforceable(_) => aecl_kernel::code::SANDBOX_UNENFORCEABLE,
+    };
+    let exit = not_started(common, &refused.to_string(), Some(code.as_str()), 125)?;
+    if !common.json && choice.is_for_want_of_memory(refused) {
+        show::say(NO_MEMORY_LIMIT);
+    }
+    Ok(exit)
+}
+
+/// The way out where nothing enforces the limit that every command has by default.
+const NO_MEMORY_LIMIT: &str = "hint: `--memory none` says that there is no such limit";
+
 fn no_cage(common: &Common, error: &SandboxError) -> Result {
     let code = match error {
         SandboxError::NotInCage { .. } | SandboxError::NoProgram => 127,
         _ => 125,
     };
-    let exit = not_started(common, &error.to_string(), code)?;
+    let exit = not_started(common, &error.to_string(), None, code)?;
     if !common.json && matches!(error, SandboxError::Unenforceable { limit: "memory_max_bytes", .. }) {
-        show::say("hint: `--memory none` says that there is no such limit");
+        show::say(NO_MEMORY_LIMIT);
     }
     Ok(exit)
 }
 
-fn not_started(common: &Common, message: &str, code: u8) -> Result {
+fn not_started(common: &Common, message: &str, because: Option<&str>, code: u8) -> Result {
     if common.json {
-        show::print_json(&json!({ "error": { "message": message } }));
+        show::print_json(&json!({ "error": { "message": message, "code": because } }));
     } else {
-        show::say(&format!("aecl: {message}"));
+        let because = because.map_or_else(String::new, |code| format!(" [{code}]"));
+        show::say(&format!("aecl: {message}{because}"));
     }
     Ok(Exit::Program(code))
 }

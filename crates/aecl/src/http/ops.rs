@@ -31,9 +31,21 @@ pub struct Health {
 pub struct Sandbox {
     /// Each way that was tried.
     pub backends: Vec<HeldBy>,
+    /// Whether modules of WebAssembly run here; absent where no action is carried out by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modules: Option<Modules>,
     /// Where more is asked for and not available, nothing below this; absent: nothing less at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accept_lower_tier: Option<&'static str>,
+}
+
+/// What runs modules of WebAssembly.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Modules {
+    /// One was run.
+    pub available: bool,
+    /// Why not, or what runs them.
+    pub reason: String,
 }
 
 /// One way to hold programs.
@@ -59,12 +71,18 @@ pub struct HeldBy {
     pub egress: bool,
     /// They can go without a limit of memory.
     pub unlimited_memory: bool,
+    /// They can be programs of this host, as the worker of modules is.
+    pub host_programs: bool,
 }
 
 impl Health {
     fn of(app: &App) -> Self {
         let sandbox = app.gate.cages().map(|cages| Sandbox {
             backends: cages.found.iter().map(HeldBy::of).collect(),
+            modules: cages
+                .modules
+                .as_ref()
+                .map(|modules| Modules { available: modules.available, reason: modules.reason.clone() }),
             accept_lower_tier: cages.lowered.as_ref().map(|lowered| lowered.to.name()),
         });
         Self { status: "ok", version: env!("CARGO_PKG_VERSION"), sandbox }
@@ -85,6 +103,7 @@ impl HeldBy {
             overlays: offers.overlays,
             egress: offers.listener,
             unlimited_memory: offers.unlimited_memory,
+            host_programs: offers.host_programs,
         }
     }
 }

@@ -4,6 +4,7 @@
 use super::App;
 use super::story::{Story, span, undo_of};
 use super::wire::{Approval, Decision, Full, PlanArgument, PlanOpen, PlanStep, Queued};
+use aecl_executor::connectors::process::reaches;
 use aecl_gate::Identity;
 use aecl_gate::plans::PlanRequest;
 use aecl_kernel::approval::AskState;
@@ -110,6 +111,7 @@ fn of_step(number: usize, look: &StepOutlook, stale: bool) -> PlanStep {
         undo,
         undoable,
         cage: look.findings.iter().find(|f| f.check == "sandbox").map(|f| f.message.clone()),
+        reaches: reaches(&look.typed.manifest.connector),
         covered: !stale && look.open.iter().all(|open| !open.required),
         open: look.open.iter().map(open).collect(),
         unnamed: look.unnamed.iter().map(|doubt| doubt.at.clone()).collect(),
@@ -164,6 +166,7 @@ fn story(request: &PlanRequest, steps: &[PlanStep]) -> Story {
         runs: Vec::new(),
         cage: None,
         lowered: false,
+        reaches: Vec::new(),
         amount: None,
         undoable: final_steps.is_empty() && !steps.is_empty(),
         undo,

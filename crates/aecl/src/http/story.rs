@@ -1,5 +1,6 @@
 //! What an approver reads first: what will happen and to whom, why we ask, and whether it can be undone.
 
+use aecl_executor::connectors::process::reaches;
 use aecl_gate::Gate;
 use aecl_gate::approvals::Request;
 use aecl_kernel::action::{Action, Proposal};
@@ -28,6 +29,9 @@ pub struct Story {
     /// That is less than what is asked for, because the operator accepts it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub lowered: bool,
+    /// Whom the program may reach from its cage: where its connector lists somebody, each of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reaches: Vec<String>,
     /// How much.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<String>,
@@ -83,6 +87,7 @@ pub fn tell(gate: &Gate, request: &Request) -> Story {
         runs: runs(&action, request),
         cage: cage.map(|f| f.message.clone()),
         lowered: cage.is_some_and(|f| f.code == code::SANDBOX_LOWERED),
+        reaches: action.typed.as_ref().map_or_else(Vec::new, |t| reaches(&t.manifest.connector)),
         amount,
         undo,
         undoable,

@@ -92,6 +92,9 @@ fn what(full: &Full) -> Html {
             .when(story.lowered, |h| h.raw("</strong>"))
             .raw("</dd>");
     }
+    for whom in &story.reaches {
+        html = html.raw("<dt>Reaches</dt><dd>").prose(whom).raw("</dd>");
+    }
     html = row(html, "Where", &place);
     html = row(html, "Asked by", &full.agent);
     if let Some(user) = &full.user {

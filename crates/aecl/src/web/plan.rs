@@ -40,6 +40,7 @@ fn one(step: &PlanStep) -> Html {
         .when(step.cage.is_some(), |h| {
             h.raw("<dt>Held</dt><dd>").prose(step.cage.as_deref().unwrap_or_default()).raw("</dd>")
         })
+        .each(&step.reaches, |h, whom| h.raw("<dt>Reaches</dt><dd>").prose(whom).raw("</dd>"))
         .raw("</dl>")
         .html(&by_itself(step))
         .each(&step.open, |h, open| h.html(&left_open(open)))

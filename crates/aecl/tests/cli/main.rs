@@ -22,3 +22,4 @@ mod rows;
 mod run;
 mod secrets;
 mod setup;
+mod tier;

@@ -75,6 +75,7 @@ fn every_connection_is_on_record_and_shown() {
     let action = |egress: &str| {
         let action = json!({
             "name": "work.fetch", "effect": "execute", "reversibility": "reversible", "egress": egress,
+            "approval": {"always": true},
             "arguments": {"type": "object", "properties": {}},
             "connector": {"kind": "process", "limits": {"memory_max_mib": null},
                 "argv": ["sh", "-c", format!("curl -s http://localhost:{port}/; curl -s https://evil.test/; \
@@ -93,13 +94,28 @@ fn every_connection_is_on_record_and_shown() {
     let key = aecl.run(&["keys", "add", "orchestrator", "planner", "--agent", "worker"]).ended(0);
     let served = aecl.serve();
     let (run, token) = served.open_run(key.out.trim(), "worker");
-    let mut done = served.propose(&token, "work.fetch", json!({}));
-    if let Some(ask) = done.pointer("/approval/id").and_then(Value::as_str) {
-        aecl.run(&["approvals", "approve", ask]).ended(0);
-        done = served.propose(&token, "work.fetch", json!({}));
-    }
+    // Whoever answers sees before the yes whom the program may reach.
+    let reaches = format!(
+        "  reaches       `localhost`, port {port}, over plain HTTP: GET; this machine and private networks, too\n"
+    );
+    let asked = served.propose(&token, "work.fetch", json!({}));
+    let ask = asked.pointer("/approval/id").and_then(Value::as_str).unwrap();
+    let card = aecl.run(&["approvals", "show", ask]).ended(0).out;
+    assert!(card.contains(&reaches), "{card}");
+    let before = aecl.run(&["explain", "worker", "work.fetch"]).ended(4).out;
+    assert!(before.contains(&reaches), "{before}");
+    aecl.run(&["approvals", "approve", ask]).ended(0);
+    let done = served.propose(&token, "work.fetch", json!({}));
     assert_eq!(done["state"], "done", "{done}");
     let id = done["action"].as_str().unwrap();
+    // And afterwards whom it reached.
+    let why = aecl.run(&["explain", id]).ended(0).out;
+    for part in
+        ["  ran in        native: ", "  1 let through, 2 refused; ", "- CONNECT evil.test:443, refused"]
+    {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    assert_eq!(aecl.run(&["explain", id, "--json"]).ended(0).json()["traffic"]["let_through"], 1);
     let shown = aecl.run(&["log", "show", id]).ended(0).out;
     assert!(shown.contains("1 connection let through, 2 refused"), "{shown}");
     assert!(shown.contains("  Connections\n  1 let through, 2 refused; "), "{shown}");

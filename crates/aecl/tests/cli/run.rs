@@ -88,8 +88,8 @@ fn a_policy_says_what_it_may_have() {
     fs::write(&file, "veiws: []\n").unwrap();
     let ran = run(&["true"]).ended(1);
     assert!(ran.out.contains("veiws") && ran.out.contains("tests.yaml"), "{}", ran.out);
-    fs::write(&file, "argv: [id]\n").unwrap();
-    assert!(run(&["true"]).ended(1).out.contains("behind `--`"));
+    fs::write(&file, "argv: [echo, its own]\nlimits: { memory_max_mib: null }\n").unwrap();
+    assert_eq!(run(&["echo", "mine"]).ended(0).json()["stdout"], "mine\n");
 }
 
 #[test]

@@ -5,23 +5,30 @@ use aecl_kernel::cage;
 use aecl_sandbox::{Backend, Found, Offers, Tier, probe};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::ProcessError;
+use super::{ProcessError, wasm};
 
 /// What was found out about this host, in the order of preference. Before anybody has looked, nothing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cages(Arc<RwLock<Arc<[Found]>>>);
 
 impl Cages {
-    /// Builds and attacks each cage, and keeps those that may be used: all, or those of the list in its order.
-    pub(super) async fn find_out(
-        &self,
-        backends: &[Backend],
-        allowed: Option<&[String]>,
-    ) -> Result<Vec<cage::Found>, String> {
-        let found = probe(&preferred(backends, allowed)?).await;
+    /// Builds and attacks each cage, and keeps what came of it.
+    pub(super) async fn find_out(&self, backends: &[Backend]) -> Vec<cage::Found> {
+        let found = probe(backends).await;
         let told = found.iter().filter_map(recorded).collect();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = found.into();
-        Ok(told)
+        told
+    }
+
+    /// Runs a module that does nothing by the worker, in the weakest cage that can show it.
+    pub(super) async fn try_worker(&self) -> cage::Modules {
+        let found = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let tried = wasm::try_worker(&found).await;
+        let (available, reason, version) = match tried {
+            Ok(tried) => (true, format!("`{}`", tried.path.display()), tried.version),
+            Err(why) => (false, why, String::new()),
+        };
+        cage::Modules { available, reason: short(&reason), version: short(&version) }
     }
 
     /// What holds this program: the weakest that is strong enough and gives it all that it needs.
@@ -34,12 +41,16 @@ impl Cages {
 /// A backend that holds a program at least as strongly as it has to be held. [`fit`] is the only way to one.
 #[derive(Clone, Debug)]
 pub(super) struct Fit {
-    backend: Backend,
+    found: Found,
 }
 
 impl Fit {
     pub(super) fn backend(&self) -> &Backend {
-        &self.backend
+        &self.found.backend
+    }
+
+    pub(super) fn into_found(self) -> Found {
+        self.found
     }
 }
 
@@ -52,7 +63,7 @@ pub(super) fn fit(found: &[Found], least: cage::Tier, needs: cage::Needs) -> Res
     };
     let able = strong().filter(|(_, told)| needs.lack(told).is_none());
     if let Some((found, _)) = able.min_by_key(|(_, told)| told.tier) {
-        return Ok(Fit { backend: found.backend.clone() });
+        return Ok(Fit { found: found.clone() });
     }
     let lacks: Vec<String> = strong()
         .filter_map(|(_, told)| Some(format!("`{}` {}", told.backend, needs.lack(&told)?.what())))
@@ -63,26 +74,9 @@ pub(super) fn fit(found: &[Found], least: cage::Tier, needs: cage::Needs) -> Res
     }
 }
 
-/// Which of them may be used, and in which order.
-fn preferred(known: &[Backend], allowed: Option<&[String]>) -> Result<Vec<Backend>, String> {
-    let Some(allowed) = allowed else { return Ok(known.to_vec()) };
-    let mut preferred = Vec::new();
-    for name in allowed {
-        let before = preferred.len();
-        preferred.extend(known.iter().filter(|backend| backend.name() == name).cloned());
-        if preferred.len() == before {
-            let known: Vec<&str> = known.iter().map(Backend::name).collect();
-            return Err(format!(
-                "`sandbox.backends` names `{name}`; known here are `{}`",
-                known.join("`, `")
-            ));
-        }
-    }
-    Ok(preferred)
-}
-
 /// The tier as decisions know it; a leash is none.
-pub(super) fn tier(tier: Tier) -> Option<cage::Tier> {
+#[must_use]
+pub fn tier(tier: Tier) -> Option<cage::Tier> {
     match tier {
         Tier::Process => None,
         Tier::Native => Some(cage::Tier::Native),
@@ -94,11 +88,14 @@ pub(super) fn tier(tier: Tier) -> Option<cage::Tier> {
 /// Longest text of a probe that goes on record, in characters.
 const TEXT_MAX: usize = 400;
 
+fn short(text: &str) -> String {
+    text.chars().take(TEXT_MAX).collect()
+}
+
 /// What was found out about a backend, as it goes on record; nothing for what is no tier.
 #[must_use]
 pub fn recorded(found: &Found) -> Option<cage::Found> {
-    let short = |text: &str| text.chars().take(TEXT_MAX).collect();
-    let Offers { views, overlays, listener, unlimited_memory } = found.offers;
+    let Offers { views, overlays, listener, unlimited_memory, host_programs } = found.offers;
     Some(cage::Found {
         backend: found.backend.name().to_owned(),
         tier: tier(found.backend.tier())?,
@@ -107,7 +104,7 @@ pub fn recorded(found: &Found) -> Option<cage::Found> {
         version: short(&found.version),
         memory: found.enforced.memory,
         cpu: found.enforced.cpu,
-        offers: Some(cage::Offers { views, overlays, listener, unlimited_memory }),
+        offers: Some(cage::Offers { views, overlays, listener, unlimited_memory, host_programs }),
     })
 }
 
@@ -124,7 +121,13 @@ mod tests {
             reason: "because".into(),
             version: "1".into(),
             enforced: Enforced { memory, cpu: false },
-            offers: Offers { views: true, overlays: true, listener: true, unlimited_memory: true },
+            offers: Offers {
+                views: true,
+                overlays: true,
+                listener: true,
+                unlimited_memory: true,
+                host_programs: true,
+            },
             attacks: Vec::new(),
         }
     }
@@ -147,7 +150,7 @@ mod tests {
             shown_files_max: 1,
         };
         let firecracker = Firecracker { program: "/x".into(), program_sha256: None, machine };
-        let offers = Offers { unlimited_memory: false, ..native(true, true).offers };
+        let offers = Offers { unlimited_memory: false, host_programs: false, ..native(true, true).offers };
         Found { backend: Backend::Firecracker(Box::new(firecracker)), offers, ..native(true, true) }
     }
 
@@ -160,7 +163,7 @@ mod tests {
                 for needs in [open, Needs { memory: true, ..open }] {
                     if let Ok(fit) = fit(&found, least, needs) {
                         assert!(tier(fit.backend().tier()) >= Some(least), "{found:?} {least}");
-                        assert!(found.iter().any(|f| f.available && f.backend == fit.backend));
+                        assert!(found.iter().any(|f| f.available && f.backend == *fit.backend()));
                     }
                 }
             }
@@ -181,6 +184,7 @@ mod tests {
             Needs { views: true, overlays: true, ..memory },
             Needs { listener: true, ..memory },
         );
+        let module = Needs { module: true, ..views };
         let all = [firecracker(), runsc(), native(true, true)];
         let without_overlays =
             Found { offers: Offers { overlays: false, ..native(true, true).offers }, ..native(true, true) };
@@ -203,6 +207,8 @@ mod tests {
             (&all[1..2], Gvisor, listener, "`runsc` gives no way out (`egress`)"),
             (&all, Microvm, open, "`firecracker` has a size, so `memory_max_mib` cannot be null"),
             (&all, Gvisor, open, "runsc"),
+            (&all, Microvm, module, "`firecracker` has programs of its own and no worker for modules"),
+            (&all, Gvisor, module, "runsc"),
             (&other, Native, views, "native"),
             (&other, Native, overlays, "runc"),
             (&other[..1], Native, overlays, "`native` has no layer above a view"),
@@ -215,14 +221,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn the_list_of_the_operator_is_the_order_and_names_what_it_does_not_know() {
-        let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-        assert_eq!(preferred(&[Backend::Native], Some(&names(&[]))), Ok(vec![]));
-        let error = preferred(&[Backend::Native], Some(&names(&["native", "nativ"]))).unwrap_err();
-        assert_eq!(error, "`sandbox.backends` names `nativ`; known here are `native`");
     }
 
     /// The kernel reads of the connector only what it needs to know; here it is read whole.
@@ -267,6 +265,6 @@ mod tests {
             assert_eq!(needs, spec.needs(), "{connector}");
             read.insert(format!("{needs:?}"));
         }
-        assert_eq!(read.len(), 8, "{read:?}");
+        assert_eq!(read.len(), 9, "{read:?}");
     }
 }

@@ -214,6 +214,7 @@ impl ProcessSpec {
                 || self.egress.iter().any(|allow| allow.credential.is_some()),
             overlays: self.views.iter().any(|view| view.access == AccessSpec::Overlay),
             listener: !self.egress.is_empty(),
+            module: self.wasm.is_some(),
         }
     }
 

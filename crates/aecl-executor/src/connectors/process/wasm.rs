@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use aecl_sandbox::{Access, Backend, Clocks, Outcome, Pinned, PinnedError, Program, Tier, View};
+use aecl_sandbox::{Access, Backend, Clocks, Found, Outcome, Pinned, PinnedError, Program, Tier, View};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
@@ -269,12 +269,19 @@ const NOTHING: [u8; 36] = [
     0x0a, 0x04, 0x01, 0x02, 0x00, 0x0b, // which returns
 ];
 
-/// Runs a module that does nothing in a cage of the tier `native`: that a program of this name is there says
-/// nothing.
+/// Runs a module that does nothing in the weakest cage of these that has the files of this host: that a program of
+/// this name is there says nothing.
 ///
 /// # Errors
 /// Why no module runs here, in words.
-pub async fn try_worker() -> Result<Tried, String> {
+pub async fn try_worker(found: &[Found]) -> Result<Tried, String> {
+    let tiers = [Tier::Native, Tier::Gvisor];
+    let shows =
+        |found: &&Found| found.available && found.offers.views && tiers.contains(&found.backend.tier());
+    let cage = found.iter().filter(shows).min_by_key(|found| found.backend.tier());
+    let cage = cage.ok_or(
+        "nothing that holds programs here gives them the files of this host, which the worker needs",
+    )?;
     let path = find().map_err(|why| NoModule::Worker(why).to_string())?;
     let spec = ProcessSpec {
         limits: LimitsSpec { memory_max_mib: None, ..LimitsSpec::default() },
@@ -282,19 +289,19 @@ pub async fn try_worker() -> Result<Tried, String> {
     };
     let module = Pinned { path: path.clone(), sha256: String::new() };
     let wasm: WasmSpec = serde_json::from_value(json!({ "module": module })).map_err(|e| e.to_string())?;
-    let version = in_cage(&spec, wasm.order(&spec, &[], &[], path.clone()), &["--version"]).await?;
+    let version = in_cage(cage, &spec, wasm.order(&spec, &[], &[], path.clone()), &["--version"]).await?;
     let begun = Instant::now();
-    in_cage(&spec, wasm.order(&spec, &["nothing".into()], &NOTHING, path.clone()), &[]).await?;
+    in_cage(cage, &spec, wasm.order(&spec, &["nothing".into()], &NOTHING, path.clone()), &[]).await?;
     Ok(Tried { path, version: version.trim().to_owned(), took: begun.elapsed() })
 }
 
 /// Runs the worker and gives what it wrote.
-async fn in_cage(spec: &ProcessSpec, work: Work, words: &[&str]) -> Result<String, String> {
+async fn in_cage(found: &Found, spec: &ProcessSpec, work: Work, words: &[&str]) -> Result<String, String> {
     let time = Duration::from_secs(20);
     let Work { mut program, view, order } = work;
     program.argv.extend(words.iter().map(|word| (*word).to_owned()));
     let mut cage =
-        spec.cage(Backend::Native, None, Clocks { call: time, task_left: time, lifetime_left: time });
+        spec.cage(found.backend.clone(), None, Clocks { call: time, task_left: time, lifetime_left: time });
     cage.views.push(view);
     let mut running = aecl_sandbox::start(program, cage).await.map_err(|e| e.to_string())?;
     if let Some(mut stdin) = running.stdin.take() {

@@ -50,6 +50,29 @@ pub struct Credential {
     pub path: String,
 }
 
+impl Allow {
+    /// Whom it lets a program reach, and how, for people.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let list = |methods: &BTreeSet<String>| methods.iter().cloned().collect::<Vec<_>>().join(", ");
+        let (port, host) = (self.port, &self.host);
+        let whom = match host.strip_prefix("*.") {
+            Some(suffix) => format!("every name below `{suffix}`, port {port}"),
+            None => format!("`{host}`, port {port}"),
+        };
+        let how = match &self.credential {
+            Some(Credential { variable, methods, path, .. }) => format!(
+                "{} at `{path}` and below, with the credential `{variable}`, which the program does not see",
+                list(methods)
+            ),
+            None if self.methods.is_empty() => "over TLS, so nobody sees what is said there".into(),
+            None => format!("over plain HTTP: {}", list(&self.methods)),
+        };
+        let private = if self.allow_private { "; this machine and private networks, too" } else { "" };
+        format!("{whom}, {how}{private}")
+    }
+}
+
 fn authorization() -> String {
     "authorization".into()
 }
@@ -207,6 +230,31 @@ mod tests {
     fn list(json: serde_json::Value) -> Result<AllowList, String> {
         let list = serde_json::from_value(json).map_err(|e| e.to_string())?;
         AllowList::new(list).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_rule_in_words_says_whom_how_and_with_what() {
+        let check = |rule: serde_json::Value, words: &str| {
+            assert_eq!(serde_json::from_value::<Allow>(rule).unwrap().words(), words);
+        };
+        let tls = "over TLS, so nobody sees what is said there";
+        check(
+            serde_json::json!({ "host": "api.example.com" }),
+            &format!("`api.example.com`, port 443, {tls}"),
+        );
+        check(
+            serde_json::json!({ "host": "*.example.com", "port": 8443 }),
+            &format!("every name below `example.com`, port 8443, {tls}"),
+        );
+        check(
+            serde_json::json!({ "host": "mirror", "port": 80, "methods": ["GET", "HEAD"], "allow_private": true }),
+            "`mirror`, port 80, over plain HTTP: GET, HEAD; this machine and private networks, too",
+        );
+        let credential = serde_json::json!({ "secret": "{secret:env:T}", "variable": "TOKEN", "methods": ["POST"], "path": "/v1" });
+        check(
+            serde_json::json!({ "host": "api.example.com", "credential": credential }),
+            "`api.example.com`, port 443, POST at `/v1` and below, with the credential `TOKEN`, which the program does not see",
+        );
     }
 
     #[test]

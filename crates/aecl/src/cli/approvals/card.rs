@@ -24,6 +24,9 @@ pub(super) fn head(page: &mut Page, ask: &Value) {
         let cage = page.word(if lowered { Tone::Bad } else { Tone::Plain }, &inert_line(&cage));
         page.line(format!("  {:<13} {cage}", "held"));
     }
+    for (i, whom) in ask.items("/summary/reaches").iter().enumerate() {
+        page.field(if i == 0 { "reaches" } else { "" }, whom.as_str().unwrap_or_default());
+    }
     page.field("agent", &who(ask));
     for (i, why) in ask.items("/summary/because").iter().enumerate() {
         page.field(if i == 0 { "asked because" } else { "" }, why.as_str().unwrap_or_default());

@@ -49,6 +49,13 @@ fn one(page: &mut Page, step: &Value) {
     let undoable = step.pointer("/undoable").and_then(Value::as_bool).unwrap_or(false);
     let undo = page.word(if undoable { Tone::Plain } else { Tone::Bad }, &inert_line(&step.text("/undo")));
     page.line(format!("  {:<13} {undo}", "undo"));
+    let cage = step.text("/cage");
+    if !cage.is_empty() {
+        page.field("held", &cage);
+    }
+    for (i, whom) in step.items("/reaches").iter().enumerate() {
+        page.field(if i == 0 { "reaches" } else { "" }, whom.as_str().unwrap_or_default());
+    }
     page.field("risk", &step.text("/risk"));
     for (i, why) in step.items("/because").iter().enumerate() {
         page.field(if i == 0 { "asks because" } else { "" }, why.as_str().unwrap_or_default());

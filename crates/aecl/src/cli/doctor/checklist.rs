@@ -6,7 +6,7 @@ use super::{Check, Seen, State};
 use crate::cli::runtime;
 use crate::cli::show::{count, duration};
 use aecl_executor::connectors::mcp::Transport;
-use aecl_executor::connectors::process::{ProcessConnector, wasm};
+use aecl_executor::connectors::process::ProcessConnector;
 use aecl_gate::config::Config;
 use aecl_kernel::bundle::Bundle;
 use aecl_kernel::cage::{Cages, Choice, Demand, Tier};
@@ -179,20 +179,19 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
     // Built and attacked now: that a file is there says nothing.
     let sandbox = config.map(|c| c.sandbox.clone()).unwrap_or_default();
     let process = ProcessConnector::default();
-    let modules = names(bundle, super::sandbox::is_module);
-    if !modules.is_empty()
-        && let Ok(Err(why)) = runtime().map(|runtime| runtime.block_on(wasm::try_worker()))
-    {
-        return not_met(format!("no module runs here, and {} are some: {why}", listed(&modules)), WORKER);
-    }
-    let found = runtime()
-        .map(|runtime| runtime.block_on(process.find_cages(&sandbox.machines, sandbox.backends.as_deref())));
-    let found = match found {
+    let found = runtime().map(|runtime| {
+        runtime.block_on(async {
+            let found = process.find_cages(&sandbox.machines, sandbox.backends.as_deref()).await?;
+            let modules = if bundle.needs_modules() { Some(process.find_worker().await) } else { None };
+            Ok::<_, String>((found, modules))
+        })
+    });
+    let (found, modules) = match found {
         Ok(Ok(found)) => found,
         Ok(Err(message)) => return not_met(message, "correct aecl.yaml"),
-        Err(_) => Vec::new(),
+        Err(_) => (Vec::new(), None),
     };
-    let cages = Cages { found, lowered: sandbox.lowered() };
+    let cages = Cages { found, modules, lowered: sandbox.lowered() };
     let held = |tier: Tier| cages.found.iter().find(|found| found.available && found.tier >= tier);
     let Some(holds) = held(least) else {
         return not_met(
@@ -200,6 +199,11 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
             cages.lack(least),
         );
     };
+    if let Some(worker) = cages.modules.as_ref().filter(|modules| !modules.available) {
+        let modules = names(bundle, super::sandbox::is_module);
+        let why = &worker.reason;
+        return not_met(format!("no module runs here, and {} are blocked: {why}", listed(&modules)), WORKER);
+    }
     let all: Vec<_> =
         bundle.catalogue().iter().filter_map(|(name, t)| Some((name.to_string(), t.cage?))).collect();
     let unable = |tier: Tier| {

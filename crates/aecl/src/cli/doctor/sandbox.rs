@@ -45,7 +45,7 @@ struct Row {
     start_ms: Option<u128>,
 }
 
-/// What runs modules of WebAssembly, in a cage of the tier `native`.
+/// What runs modules of WebAssembly, in the weakest cage that shows files of the host.
 #[derive(Debug, Serialize)]
 struct Modules {
     available: bool,
@@ -71,19 +71,20 @@ pub(super) fn run(home: &Home, machines: Option<&Path>, json: bool) -> Result {
     }
     let machines = backends.len() > Backend::all().len();
     let runtime = runtime()?;
-    let modules = modules(runtime.block_on(wasm::try_worker()), bundle.as_ref());
-    let (rows, found) = runtime.block_on(async {
+    let (rows, all) = runtime.block_on(async {
         let (mut rows, mut all) = (Vec::new(), Vec::new());
         for backend in &backends {
             for found in probe(std::slice::from_ref(backend)).await {
                 let start = if found.available { start_time(&found).await } else { None };
-                all.extend(recorded(&found));
-                rows.push(row(found, start));
+                rows.push(row(found.clone(), start));
+                all.push(found);
             }
         }
         (rows, all)
     });
-    let cages = Cages { found, lowered: None };
+    let modules = modules(runtime.block_on(wasm::try_worker(&all)), bundle.as_ref());
+    // What is missing for modules is said once, for all of them.
+    let cages = Cages { found: all.iter().filter_map(recorded).collect(), modules: None, lowered: None };
     let needs: Vec<Need> = needs.into_iter().map(|need| need.against(&cages)).collect();
     let sound =
         needs.iter().all(|need| need.met || !need.always) && (modules.available || modules.actions == 0);
@@ -111,7 +112,7 @@ fn modules(tried: std::result::Result<wasm::Tried, String>, bundle: Option<&Bund
 
 /// Whether a module carries it out.
 pub(super) fn is_module(typed: &TypedAction) -> bool {
-    typed.cage.is_some() && typed.manifest.connector.get("wasm").is_some_and(|wasm| !wasm.is_null())
+    typed.cage.is_some_and(|needs| needs.module)
 }
 
 /// What this installation's actions need.
@@ -139,6 +140,7 @@ impl Need {
             let why = match cages.choose(tier, needs) {
                 Choice::Held { .. } => continue,
                 Choice::Nothing => cages.lack(tier),
+                Choice::NoWorker => cages.no_worker(),
                 Choice::Unable => cages.unable(&demand),
             };
             self.blocked.insert(name.clone(), why);
@@ -219,6 +221,7 @@ fn gives(offers: Offers) -> Vec<&'static str> {
         (offers.overlays, "layers above views"),
         (offers.listener, "a way out (`egress`)"),
         (offers.unlimited_memory, "no limit of memory"),
+        (offers.host_programs, "programs of this host"),
     ]
     .into_iter()
     .filter_map(|(given, what)| given.then_some(what))
@@ -298,7 +301,7 @@ fn page(rows: &[Row], modules: &Modules, needs: &[Need], has_machines: bool) -> 
     if modules.actions > 0 && !modules.available {
         let word = page.word(Tone::Bad, "Missing");
         let actions = count(modules.actions, "action");
-        page.line(format!("{word}: a worker for the modules of {actions}; without it they fail."));
+        page.line(format!("{word}: a worker for the modules of {actions}; without it they are blocked."));
     }
     page
 }

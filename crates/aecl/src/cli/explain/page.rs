@@ -1,6 +1,7 @@
 //! How a decision is told: the verdict in words first, then everything behind it.
 
 use crate::cli::show::{Field, Page, Tone, duration, inert_line, people};
+use aecl_executor::connectors::process::reaches;
 use aecl_kernel::action::Action;
 use aecl_kernel::bundle::{Bundle, Situation};
 use aecl_kernel::catalogue::Reversibility;
@@ -27,6 +28,7 @@ impl Asked<'_> {
                 "arguments": action.arguments.value(), "resource": action.resource,
                 "destinations": action.destinations, "amount": action.amount, "rows": action.rows,
             },
+            "reaches": self.reaches(),
             "undo": self.undo(),
             "bundle": self.bundle.hash(),
         });
@@ -66,6 +68,7 @@ impl Asked<'_> {
         known("it", Some(runs.join("\n")).filter(|r| !r.is_empty()));
         let cage = decision.findings.iter().find(|f| f.check == "sandbox");
         known("cage", cage.map(|f| f.message.clone()));
+        known("reaches", Some(self.reaches().join("\n")).filter(|r| !r.is_empty()));
         let labels = &self.situation.labels;
         let seen: Vec<&str> = [("untrusted text", labels.untrusted), ("private data", labels.private)]
             .iter()
@@ -96,6 +99,11 @@ impl Asked<'_> {
             page.json(arguments);
         }
         page
+    }
+
+    /// Whom the program that carries it out may reach.
+    fn reaches(&self) -> Vec<String> {
+        self.action.typed.as_ref().map_or_else(Vec::new, |typed| reaches(&typed.manifest.connector))
     }
 
     fn threshold(&self) -> Option<String> {

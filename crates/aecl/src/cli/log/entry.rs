@@ -96,6 +96,10 @@ fn cages(cages: &Cages) -> String {
         format!("`{}` ({}) is {is}: {}", found.backend, found.tier, found.reason)
     };
     let mut said: Vec<String> = cages.found.iter().map(one).collect();
+    said.extend(cages.modules.as_ref().map(|modules| match modules.available {
+        true => format!("modules of WebAssembly run here: {}", modules.version),
+        false => format!("no module of WebAssembly runs here: {}", modules.reason),
+    }));
     let lowered = cages.lowered.as_ref();
     said.extend(lowered.map(|l| format!("where more is asked for, `{}` is accepted: {}", l.to, l.reason)));
     said.join("; ")

@@ -88,7 +88,7 @@ fn full(common: &Common, source: &mut Source, rows: &[Row]) -> Result {
 }
 
 /// Whom a program reached from its cage, and whom it wanted to reach.
-fn traffic(page: &mut Page, traffic: Option<&Traffic>) {
+pub(in crate::cli) fn traffic(page: &mut Page, traffic: Option<&Traffic>) {
     let Some(traffic) = traffic else { return };
     page.heading("  Connections");
     page.line(format!(

@@ -59,7 +59,7 @@ impl Source {
     }
 
     /// Entries about an action.
-    pub(super) fn of_action(&mut self, action: &str) -> std::result::Result<Vec<Row>, Error> {
+    pub(in crate::cli) fn of_action(&mut self, action: &str) -> std::result::Result<Vec<Row>, Error> {
         self.store.entries_of_action(action).map_err(failed)?.into_iter().map(Row::read).collect()
     }
 

@@ -58,6 +58,9 @@ pub struct PlanStep {
     /// What holds the program that carries it out, and because of what.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cage: Option<String>,
+    /// Whom the program may reach from its cage: where its connector lists somebody, each of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reaches: Vec<String>,
     /// A yes to the plan can be enough for it: nothing that matters, and that it cannot go without, is left open.
     pub covered: bool,
     /// Arguments that matter and are left open. A call that gives one is asked about by itself.

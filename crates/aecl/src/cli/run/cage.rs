@@ -1,0 +1,216 @@
+//! What holds a command: chosen as for an action, by the same words.
+
+use super::Asked;
+use crate::cli::show;
+use crate::cli::{Common, Error};
+use aecl_executor::connectors::process::pick::{self, NotHeld, Picked};
+use aecl_executor::connectors::process::wasm::NoModule;
+use aecl_executor::connectors::process::{held, tier as decided};
+use aecl_gate::config::Home;
+use aecl_kernel::cage::{Demand, Lowered, Tier};
+use aecl_sandbox::{Backend, Cage, CgroupVersion, Image, Program, Running, SandboxError};
+use clap::builder::TypedValueParser;
+use serde_json::{Value, json};
+
+/// The tiers as words of the command line.
+pub(super) fn tier() -> impl TypedValueParser<Value = Tier> {
+    let names = clap::builder::PossibleValuesParser::new(Tier::ALL.map(Tier::name));
+    names.try_map(|said| Tier::ALL.into_iter().find(|tier| tier.name() == said).ok_or("this is no tier"))
+}
+
+/// What may hold the command, and what is asked for.
+pub(super) struct Choice {
+    backends: Vec<Backend>,
+    lowered: Option<Lowered>,
+    demand: Demand,
+}
+
+/// Why the command did not start.
+pub(super) enum NotStarted {
+    NotHeld(NotHeld),
+    Sandbox(SandboxError),
+    Module(NoModule),
+}
+
+/// What is started in one kind of cage.
+pub(super) struct Prepared {
+    program: Program,
+    cage: Cage,
+    /// What it is told before its input.
+    before: Vec<u8>,
+}
+
+impl Prepared {
+    /// The command, or the worker of its module with the order.
+    pub(super) async fn of(asked: &Asked, image: Option<Image>, backend: Backend) -> Result<Self, NoModule> {
+        let spec = &asked.spec;
+        let mut cage = spec.cage(backend, image, spec.clocks(asked.timeout, None));
+        let Some(wasm) = &spec.wasm else {
+            return Ok(Self { program: spec.program(spec.argv.clone()), cage, before: Vec::new() });
+        };
+        let work = wasm.work(spec, spec.argv.clone(), &cage.backend).await?;
+        cage.views.push(work.view);
+        Ok(Self { program: work.program, cage, before: work.order })
+    }
+}
+
+/// A command in its cage.
+pub(super) struct Started {
+    pub running: Running,
+    pub before: Vec<u8>,
+    pub held: Held,
+}
+
+impl Choice {
+    /// What the configuration allows, or of it the one that is named.
+    pub(super) fn of(common: &Common, named: Option<&str>, demand: Demand) -> Result<Self, Error> {
+        let sandbox = Home::new(&common.dir).sandbox()?;
+        let backends = pick::backends(&sandbox.machines, sandbox.backends.as_deref()).map_err(Error::new)?;
+        let Some(named) = named else {
+            return Ok(Self { backends, lowered: sandbox.lowered(), demand });
+        };
+        let of_name: Vec<Backend> =
+            backends.iter().filter(|backend| backend.name() == named).cloned().collect();
+        let Some(first) = of_name.first() else {
+            let mut known: Vec<&str> = backends.iter().map(Backend::name).collect();
+            known.dedup();
+            return Err(Error::new(format!("`--backend {named}` may not be used or is not known")).hint(
+                format!(
+                    "say one of {}; `sandbox` in aecl.yaml lists them and describes machines",
+                    known.join(", ")
+                ),
+            ));
+        };
+        if decided(first.tier()) < Some(demand.tier) {
+            return Err(Error::new(format!(
+                "`--backend {named}` holds in tier `{}`, and `{}` is asked for ({})",
+                first.tier().name(),
+                demand.tier,
+                demand.why
+            ))
+            .hint("leave `--backend` out, or name a stronger one; `aecl doctor --sandbox` shows them"));
+        }
+        // Who names one means it: nothing else is taken instead.
+        Ok(Self { backends: of_name, lowered: None, demand })
+    }
+
+    /// Starts it in the weakest cage that will do. Our own launcher refuses by itself what it cannot build as
+    /// asked; only then, and where more is asked for, each cage is built and attacked first.
+    pub(super) async fn start<P>(&self, prepare: &impl Fn(Backend) -> P) -> Result<Started, NotStarted>
+    where
+        P: Future<Output = Result<Prepared, NoModule>>,
+    {
+        if pick::first(&self.backends, &self.demand) == Some(&Backend::Native) {
+            match self.begin(prepare(Backend::Native).await, None, aecl_sandbox::version()).await {
+                Err(NotStarted::Sandbox(
+                    SandboxError::Unavailable { .. }
+                    | SandboxError::Unenforceable { .. }
+                    | SandboxError::Setup { .. },
+                )) => {}
+                started => return started,
+            }
+        }
+        let picked = pick::pick(&self.backends, self.lowered.clone(), &self.demand).await;
+        let Picked { found, lowered } = picked.map_err(NotStarted::NotHeld)?;
+        self.begin(prepare(found.backend).await, lowered, found.version).await
+    }
+
+    async fn begin(
+        &self,
+        prepared: Result<Prepared, NoModule>,
+        lowered: Option<Lowered>,
+        version: String,
+    ) -> Result<Started, NotStarted> {
+        let Prepared { program, cage, before } = prepared.map_err(NotStarted::Module)?;
+        let running = aecl_sandbox::start(program, cage).await.map_err(NotStarted::Sandbox)?;
+        let held = Held::of(&running, self.demand.clone(), lowered, version);
+        Ok(Started { running, before, held })
+    }
+
+    /// Whether it would be held without the limit of memory that commands have by default.
+    pub(super) fn is_for_want_of_memory(&self, refused: &NotHeld) -> bool {
+        self.demand.needs.memory
+            && matches!(refused, NotHeld::Unenforceable(why) if why.contains("memory_max_mib"))
+    }
+}
+
+/// The cage that it really got.
+pub(super) struct Held {
+    /// As on record.
+    pub cage: String,
+    really: aecl_sandbox::Held,
+    version: String,
+    demand: Demand,
+    lowered: Option<Lowered>,
+}
+
+impl Held {
+    fn of(running: &Running, demand: Demand, lowered: Option<Lowered>, version: String) -> Self {
+        let really = running.held().clone();
+        Self { cage: held(&really), really, version, demand, lowered }
+    }
+
+    /// That it is less than what was asked for, if it is.
+    pub(super) fn say_lowered(&self) {
+        let Some(Lowered { reason, .. }) = &self.lowered else { return };
+        show::say(&format!(
+            "aecl: it runs in `{}` and not in `{}` ({}), which is not available here; the operator accepts that: {reason}",
+            self.really.backend.tier().name(),
+            self.demand.tier,
+            self.demand.why
+        ));
+    }
+
+    /// What held it, and because of what.
+    pub(super) fn say(&self) {
+        let tier = self.really.backend.tier().name();
+        show::say(&format!("aecl: it was held in tier `{tier}` by {}", self.cage));
+        show::say(&format!("aecl: asked for was `{}` or stronger: {}", self.demand.tier, self.demand.why));
+        show::say(&format!("aecl: {}; {}", self.limits(), self.version));
+    }
+
+    fn limits(&self) -> String {
+        let limits = &self.really.limits;
+        let memory = limits.memory_max_bytes.map_or_else(
+            || "no limit of memory".to_owned(),
+            |bytes| format!("{} MiB of memory", bytes >> 20),
+        );
+        let processor = limits.cpu_max_millicores.map_or_else(
+            || "no limit of processor time per second".to_owned(),
+            |most| format!("{most} thousandths of a core"),
+        );
+        format!(
+            "limits in force: {memory}, {processor}, {} processes, {} MiB of scratch space",
+            limits.processes_max,
+            limits.scratch_max_bytes >> 20
+        )
+    }
+
+    /// The same for programs.
+    pub(super) fn json(&self) -> Value {
+        let (really, limits) = (&self.really, &self.really.limits);
+        json!({
+            "tier": really.backend.tier().name(),
+            "backend": really.backend.name(),
+            "version": self.version,
+            "user": really.user.to_string(),
+            "cgroup": really.cgroup.map(|version| match version {
+                CgroupVersion::V1 => 1,
+                CgroupVersion::V2 => 2,
+            }),
+            "landlock": really.landlock_abi,
+            "limits": {
+                "memory_max_bytes": limits.memory_max_bytes,
+                "cpu_max_millicores": limits.cpu_max_millicores,
+                "processes_max": limits.processes_max,
+                "scratch_max_bytes": limits.scratch_max_bytes,
+                "scratch_files_max": limits.scratch_files_max,
+                "file_max_bytes": limits.file_max_bytes,
+                "open_files_max": limits.open_files_max,
+                "output_max_bytes": limits.output_max_bytes,
+            },
+            "asked": { "tier": self.demand.tier, "why": self.demand.why },
+            "lowered": self.lowered,
+        })
+    }
+}
