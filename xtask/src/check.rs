@@ -3,15 +3,19 @@
 use crate::programs::{cargo, watch};
 use crate::tidy;
 
+/// Workspaces of their own. Their lints are not looked at here: that would build what they depend on once more.
+const BESIDE: [&str; 4] = ["benches", "fuzz", "prove", "wasm"];
+
 const HELP: &str = "\
 cargo xtask check: format, lints, tidy and documentation, in this order.
 
-  cargo fmt --all --check
+  cargo fmt --all --check                and the same in benches, fuzz, prove and wasm
   cargo clippy --workspace --all-targets -- -D warnings
   cargo xtask tidy
   cargo doc --workspace --no-deps        with RUSTDOCFLAGS=-D warnings
 
-All four run, so that one run shows everything. `cargo fmt --all` sets the format straight.
+All four run, so that one run shows everything. `cargo fmt --all` sets the format straight, there with
+`--manifest-path wasm/Cargo.toml` and so on.
 ";
 
 pub fn run(words: &[String]) -> Result<bool, String> {
@@ -24,7 +28,7 @@ pub fn run(words: &[String]) -> Result<bool, String> {
         _ => return Err("`check` takes no words\nhint: `cargo xtask check --help`".into()),
     }
     let steps = [
-        ("format", watch(&mut cargo(&["fmt", "--all", "--check"]))?),
+        ("format", format()?),
         ("lints", watch(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?),
         ("tidy", tidy::run(&[])?),
         ("docs", watch(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?),
@@ -34,4 +38,13 @@ pub fn run(words: &[String]) -> Result<bool, String> {
         println!("{} {name}", if passed { "ok  " } else { "FAIL" });
     }
     Ok(steps.iter().all(|(_, passed)| *passed))
+}
+
+fn format() -> Result<bool, String> {
+    let mut passed = watch(&mut cargo(&["fmt", "--all", "--check"]))?;
+    for folder in BESIDE {
+        let manifest = format!("{folder}/Cargo.toml");
+        passed &= watch(&mut cargo(&["fmt", "--manifest-path", &manifest, "--check"]))?;
+    }
+    Ok(passed)
 }

@@ -34,8 +34,14 @@ const ORIGIN: &str = "ledger.bench/acme";
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let parts: [(&str, fn()); 6] =
-        [("decide", decisions), ("provenance", provenance), ("durable", durable), ("memory", growth), ("verify", verify), ("big", big)];
+    let parts: [(&str, fn()); 6] = [
+        ("decide", decisions),
+        ("provenance", provenance),
+        ("durable", durable),
+        ("memory", growth),
+        ("verify", verify),
+        ("big", big),
+    ];
     for (name, part) in parts {
         if wanted.is_empty() || wanted.iter().any(|w| w == name) {
             println!("{name}");
@@ -120,8 +126,10 @@ fn proposal(principal: &Principal, n: u64) -> Proposal {
         principal: principal.clone(),
         credential,
         name: "payments.refund".into(),
-        arguments: format!(r#"{{"order":"order-{n:08}","amount":12.5,"reason":"the parcel never came","notify":true}}"#)
-            .into_bytes(),
+        arguments: format!(
+            r#"{{"order":"order-{n:08}","amount":12.5,"reason":"the parcel never came","notify":true}}"#
+        )
+        .into_bytes(),
         mode: Mode::Execute,
         idempotency_key: None,
         offered: None,
@@ -229,14 +237,19 @@ fn provenance() {
     micros("facts gathered there", gathered);
     ratio("decide with all checks / bare Cedar", decided.as_secs_f64() / bare.as_secs_f64(), "<= 4");
     ratio("decide + gather / bare Cedar", (decided + gathered).as_secs_f64() / bare.as_secs_f64(), "");
-    ratio("gather with 10,000 trusted values / with 10", after.as_secs_f64() / gathered.as_secs_f64(), "<= 1.3");
+    ratio(
+        "gather with 10,000 trusted values / with 10",
+        after.as_secs_f64() / gathered.as_secs_f64(),
+        "<= 1.3",
+    );
     ingested();
     pathological();
 }
 
 fn ingested() {
     let read = |outputs: serde_json::Value| {
-        let action = json!({"name": "read", "effect": "read", "arguments": {"type": "object"}, "outputs": outputs});
+        let action =
+            json!({"name": "read", "effect": "read", "arguments": {"type": "object"}, "outputs": outputs});
         Arc::new(TypedAction::compile(serde_json::from_value(action).unwrap()).unwrap())
     };
     let words = "Dear team, please find the minutes of Monday's meeting below. ".repeat(1600);
@@ -285,11 +298,16 @@ fn pathological() {
         let action = Arc::new(Action::parse(proposal, scene.bundle.catalogue(), &limits));
         let start = Instant::now();
         let facts = Facts::gather(&action, &scene.bundle, &mut scene.space).unwrap();
-        let question = Question { action: &action, facts: &facts, bundle: &scene.bundle, evidence: &[], now: NOON };
+        let question =
+            Question { action: &action, facts: &facts, bundle: &scene.bundle, evidence: &[], now: NOON };
         drop(std::hint::black_box(decide(&question, &action, fresh(1))));
         worst = worst.max((start.elapsed(), name));
     }
-    line("worst 1 MB value, gathered and decided", format!("{:.0} ms ({})", worst.0.as_secs_f64() * 1e3, worst.1), "<= 100 ms");
+    line(
+        "worst 1 MB value, gathered and decided",
+        format!("{:.0} ms ({})", worst.0.as_secs_f64() * 1e3, worst.1),
+        "<= 100 ms",
+    );
 }
 
 impl Scene {
@@ -312,12 +330,19 @@ fn decisions() {
         &mut [
             &mut || assert!(std::hint::black_box(bare())),
             &mut || drop(std::hint::black_box(decide(&question, &small.action, names.clone()))),
-            &mut || drop(std::hint::black_box(small.bundle.policies().ask(&question, &small.action.principal.agent))),
             &mut || {
-                let action = Action::parse(proposal(&principal, 1), small.bundle.catalogue(), &Limits::default());
+                drop(std::hint::black_box(
+                    small.bundle.policies().ask(&question, &small.action.principal.agent),
+                ))
+            },
+            &mut || {
+                let action =
+                    Action::parse(proposal(&principal, 1), small.bundle.catalogue(), &Limits::default());
                 drop(std::hint::black_box(action));
             },
-            &mut || drop(std::hint::black_box(Facts::gather(&small.action, &small.bundle, &mut space).unwrap())),
+            &mut || {
+                drop(std::hint::black_box(Facts::gather(&small.action, &small.bundle, &mut space).unwrap()))
+            },
         ],
     );
     let [bare, decided, asked, parsed, gathered] = times[..] else { return };
@@ -335,10 +360,9 @@ fn decisions() {
     let times = medians(
         400,
         50,
-        &mut [
-            &mut || drop(std::hint::black_box(decide(&q10, &small.action, names.clone()))),
-            &mut || drop(std::hint::black_box(decide(&q10k, &large.action, names.clone()))),
-        ],
+        &mut [&mut || drop(std::hint::black_box(decide(&q10, &small.action, names.clone()))), &mut || {
+            drop(std::hint::black_box(decide(&q10k, &large.action, names.clone())))
+        }],
     );
     ratio("10,000 rules / 10 rules", times[1].as_secs_f64() / times[0].as_secs_f64(), "<= 1.3");
 }
@@ -348,7 +372,13 @@ fn signer() -> Signer {
 }
 
 /// One client: decides, and concludes if `conclude`.
-async fn client(ledger: &Ledger, bundle: &Arc<Bundle>, principal: &Principal, numbers: &AtomicU64, conclude: bool) {
+async fn client(
+    ledger: &Ledger,
+    bundle: &Arc<Bundle>,
+    principal: &Principal,
+    numbers: &AtomicU64,
+    conclude: bool,
+) {
     let n = numbers.fetch_add(1, Ordering::Relaxed);
     let action = Arc::new(Action::parse(proposal(principal, n), bundle.catalogue(), &Limits::default()));
     let rule = Rule { action, evidence: Vec::new(), bundle: bundle.clone(), fresh: fresh(n), now: NOON };
@@ -376,7 +406,14 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// Actions per second with so many clients, each with a run of its own.
-fn rate(ledger: &Ledger, bundle: &Arc<Bundle>, clients: u64, each: u64, numbers: &Arc<AtomicU64>, conclude: bool) -> f64 {
+fn rate(
+    ledger: &Ledger,
+    bundle: &Arc<Bundle>,
+    clients: u64,
+    each: u64,
+    numbers: &Arc<AtomicU64>,
+    conclude: bool,
+) -> f64 {
     let runtime = runtime();
     runtime.block_on(async {
         let mut runs = Vec::new();
@@ -501,7 +538,11 @@ fn big() {
         size = Sqlite::open_existing_read_only(&data).unwrap().head().unwrap().size;
     }
     line("entries", size.to_string(), "");
-    line("whole actions/s while filling (256 clients)", format!("{:.0}", size as f64 / 3.0 / start.elapsed().as_secs_f64()), "");
+    line(
+        "whole actions/s while filling (256 clients)",
+        format!("{:.0}", size as f64 / 3.0 / start.elapsed().as_secs_f64()),
+        "",
+    );
     let verifier = ledger.verifier().clone();
     ledger.close();
 
@@ -565,5 +606,9 @@ fn speed_of_verifying(store: &mut dyn Store, data: Option<&std::path::Path>, ver
     let start = Instant::now();
     let again = redecide(store, 0..30_000).unwrap();
     assert!(again.mismatches.is_empty() && again.unavailable.is_empty());
-    line("decisions made again/s", format!("{:.0}", again.decisions as f64 / start.elapsed().as_secs_f64()), "");
+    line(
+        "decisions made again/s",
+        format!("{:.0}", again.decisions as f64 / start.elapsed().as_secs_f64()),
+        "",
+    );
 }

@@ -80,7 +80,7 @@ pub struct Needs {
     pub overlays: bool,
     /// It reaches somebody: a socket listens in its cage, and we serve it.
     pub listener: bool,
-    /// It is a module of WebAssembly: our worker has to be on the host, and the cage has to have the host's libraries.
+    /// It is a module of WebAssembly, which needs our worker: a program of this host.
     pub module: bool,
 }
 
@@ -122,7 +122,7 @@ impl Needs {
             (self.views && !gives.views, Lack::Views),
             (self.overlays && !gives.overlays, Lack::Overlays),
             (self.listener && !gives.listener, Lack::Listener),
-            (self.module && found.tier >= Tier::Microvm && found.offers.is_some(), Lack::Module),
+            (self.module && !gives.host_programs, Lack::HostPrograms),
         ]
         .into_iter()
         .find_map(|(lacks, lack)| lacks.then_some(lack))
@@ -144,8 +144,8 @@ pub enum Lack {
     Overlays,
     /// Nobody could serve what it reaches.
     Listener,
-    /// It is a module, and its worker finds its libraries on the host only.
-    Module,
+    /// It is a module, and its worker would not run.
+    HostPrograms,
 }
 
 impl Lack {
@@ -158,9 +158,7 @@ impl Lack {
             Lack::Views => "shows nothing of this host (`views`)",
             Lack::Overlays => "has no layer above a view (`access: overlay`)",
             Lack::Listener => "gives no way out (`egress`)",
-            Lack::Module => {
-                "has the libraries of its own disk, not those that the worker of a module needs (`wasm`)"
-            }
+            Lack::HostPrograms => "has programs of its own and no worker for modules (`wasm`)",
         }
     }
 
@@ -173,7 +171,7 @@ impl Lack {
             Lack::Views => "give the program what it reads as `stdin`, without an image or a module",
             Lack::Overlays => "show the view `read_only` and let the program write to `/scratch`",
             Lack::Listener => "take `egress` out of its connector",
-            Lack::Module => "let a program do it instead of a module",
+            Lack::HostPrograms => "let a program of the machine's disk do it (`argv` instead of `wasm`)",
         }
     }
 
@@ -182,7 +180,9 @@ impl Lack {
         match self {
             Lack::Memory => Some("memory_max_mib"),
             Lack::Cpu => Some("cpu_max_millicores"),
-            Lack::UnlimitedMemory | Lack::Views | Lack::Overlays | Lack::Listener | Lack::Module => None,
+            Lack::UnlimitedMemory | Lack::Views | Lack::Overlays | Lack::Listener | Lack::HostPrograms => {
+                None
+            }
         }
     }
 }
@@ -198,11 +198,24 @@ pub struct Offers {
     pub listener: bool,
     /// As much memory as there is.
     pub unlimited_memory: bool,
+    /// The programs of this host. A machine has those of its own disk.
+    #[serde(default = "yes", skip_serializing_if = "is_so")]
+    pub host_programs: bool,
+}
+
+/// What was recorded before anybody asked comes out as it did.
+fn yes() -> bool {
+    true
+}
+
+fn is_so(given: &bool) -> bool {
+    *given
 }
 
 impl Offers {
     /// Everything.
-    pub const ALL: Self = Self { views: true, overlays: true, listener: true, unlimited_memory: true };
+    pub const ALL: Self =
+        Self { views: true, overlays: true, listener: true, unlimited_memory: true, host_programs: true };
 }
 
 /// What was found out about one way to hold programs, by building a cage and attacking it from inside.

@@ -332,16 +332,14 @@ fn a_module_runs_only_where_one_was_run() {
     assert!(
         of(module.clone(), &["runsc (gvisor), no views", "no modules"]).contains("sandbox_unenforceable")
     );
-    let machine = of(module.clone(), &["firecracker (microvm)", "modules"]);
+    let machine = of(module.clone(), &["qemu (microvm), own programs", "modules"]);
     assert!(
-        machine.contains("sandbox_unenforceable") && machine.contains("not those that the worker"),
+        machine.contains("sandbox_unenforceable") && machine.contains("has programs of its own"),
         "{machine}"
     );
-    assert!(of(module.clone(), &["firecracker (microvm)", "runsc (gvisor)", "modules"]).starts_with("allow"));
-    assert!(
-        of(module.clone(), &["firecracker (microvm), before"]).starts_with("allow"),
-        "as it was decided then"
-    );
+    let both = ["qemu (microvm), own programs", "runsc (gvisor)", "modules"];
+    assert!(of(module.clone(), &both).starts_with("allow"));
+    assert!(of(module.clone(), &["qemu (microvm), before"]).starts_with("allow"), "as it was decided then");
     // From before anybody asked, and for what is no module: as it was.
     assert!(of(module, &["runsc (gvisor)"]).starts_with("allow"));
     assert!(of(json!({ "wasm": null }), &["runsc (gvisor)", "no modules"]).starts_with("allow"));
@@ -414,11 +412,8 @@ fn tier() -> impl Strategy<Value = Tier> {
 }
 
 fn offers() -> impl Strategy<Value = Option<Offers>> {
-    let one = any::<[bool; 4]>().prop_map(|[views, overlays, listener, unlimited_memory]| Offers {
-        views,
-        overlays,
-        listener,
-        unlimited_memory,
+    let one = any::<[bool; 5]>().prop_map(|[views, overlays, listener, unlimited_memory, host_programs]| {
+        Offers { views, overlays, listener, unlimited_memory, host_programs }
     });
     proptest::option::of(one)
 }
@@ -464,7 +459,7 @@ fn gives(found: &Found, needs: Needs) -> bool {
         (needs.overlays, offers.overlays),
         (needs.listener, offers.listener),
         (!needs.memory, offers.unlimited_memory),
-        (needs.module, found.tier < Tier::Microvm || found.offers.is_none()),
+        (needs.module, offers.host_programs),
     ]
     .iter()
     .all(|(needed, given)| *given || !needed)

@@ -44,20 +44,23 @@ pub struct Offers {
     pub listener: bool,
     /// No [`Limits::memory_max_bytes`] at all. A machine has a size.
     pub unlimited_memory: bool,
+    /// The programs of this host, which one without an image sees. A machine has those of its disk.
+    pub host_programs: bool,
 }
 
 impl Offers {
     /// What this backend can give, as far as its kind goes.
     fn of(backend: &Backend) -> Self {
-        let (cage, machine) = (backend.machine().is_none(), backend.machine().is_some());
-        let shows = cage || vm::shows().is_ok();
+        let machine = backend.machine().is_some();
+        let shows = !machine || vm::shows().is_ok();
         // Its loopback is in its own kernel, and what is written above a view stays there.
         let is_gvisor = matches!(backend, Backend::Runsc(_));
         Self {
             views: shows,
             overlays: shows && !is_gvisor,
-            listener: cage && !is_gvisor,
+            listener: !is_gvisor,
             unlimited_memory: !machine,
+            host_programs: !machine,
         }
     }
 

@@ -9,9 +9,10 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use aecl_sandbox::{Cage, Level, Limits, Outcome, Program, run, start};
+use common::guest::{self, Stage, slowly};
 use common::{
-    as_an_ordinary_user, assert_gone, assert_nothing_is_left, cage, cgroups_of, clocks, descendants, ended,
-    is_root, shell, text,
+    Count, as_an_ordinary_user, assert_gone, assert_nothing_is_left, cage, cgroups_of, clocks, descendants,
+    ended, given_up_at_each_point, has_groups, is_root, shell, text,
 };
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -22,6 +23,17 @@ static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 fn lifecycle_holds_as_an_ordinary_user() {
     let _alone = ALONE.blocking_lock();
     as_an_ordinary_user("lifecycle_holds_as_an_ordinary_user");
+}
+
+#[test]
+fn lifecycle_holds_where_cgroups_are_of_version_2_only() {
+    if guest::stage().is_some() {
+        return;
+    }
+    let _alone = ALONE.blocking_lock();
+    // The user who would have to be somebody else is that already, and a thousand cages take too long there.
+    let not = ["lifecycle_holds_as_an_ordinary_user", "a_thousand_cages"];
+    guest::assert_holds_in(&[Stage::Delegated], &not);
 }
 
 /// Programs that do not want to end: all are gone at the deadline, and so is what they started.
@@ -39,7 +51,7 @@ async fn nothing_outlives_its_deadline() {
         let short = Cage { clocks: clocks(Duration::from_millis(400)), ..cage() };
         let end = ended(script, short).await;
         assert_eq!(end.outcome, Outcome::TimedOut(Level::Call), "{name}: {}", text(&end));
-        assert!(before.elapsed() < Duration::from_secs(4), "{name}: {:?}", before.elapsed());
+        assert!(before.elapsed() < slowly(Duration::from_secs(4)), "{name}: {:?}", before.elapsed());
     }
 }
 
@@ -49,7 +61,7 @@ async fn a_grandchild_that_keeps_the_output_open_does_not_keep_the_call() {
     let before = Instant::now();
     let end = ended("(setsid sleep 1000 &); echo done", cage()).await;
     assert_eq!((end.outcome, text(&end).as_str()), (Outcome::Exited(0), "done\n"));
-    assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
+    assert!(before.elapsed() < slowly(Duration::from_secs(5)), "{:?}", before.elapsed());
 }
 
 #[tokio::test]
@@ -73,7 +85,7 @@ async fn the_supervisor_keeps_the_deadline_while_the_launcher_is_stopped() {
     let before = Instant::now();
     let end = running.wait().await;
     assert_eq!(end.outcome, Outcome::TimedOut(Level::Call));
-    assert!(before.elapsed() < Duration::from_secs(4));
+    assert!(before.elapsed() < slowly(Duration::from_secs(4)));
     assert_nothing_is_left(&cgroups_of(std::process::id())).await;
 }
 
@@ -126,7 +138,7 @@ async fn supervised(call_ms: u64) -> (tokio::process::Child, BTreeSet<u32>, Vec<
     family.insert(launcher);
     assert!(family.len() >= 3, "launcher, init and the program: {family:?}");
     let groups = cgroups_of(supervisor.id().unwrap());
-    assert!(!is_root() || !groups.is_empty());
+    assert!(!has_groups() || !groups.is_empty());
     (supervisor, family, groups)
 }
 
@@ -139,7 +151,7 @@ async fn the_launcher_keeps_the_deadline_while_the_supervisor_is_stopped() {
     let before = Instant::now();
     assert_gone(&family).await;
     assert_nothing_is_left(&groups).await;
-    assert!(before.elapsed() < Duration::from_secs(3), "{:?}", before.elapsed());
+    assert!(before.elapsed() < slowly(Duration::from_secs(3)), "{:?}", before.elapsed());
 }
 
 #[tokio::test]
@@ -150,7 +162,7 @@ async fn a_killed_supervisor_leaves_nothing_for_longer_than_a_second() {
     let before = Instant::now();
     assert_gone(&family).await;
     assert_nothing_is_left(&groups).await;
-    assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
+    assert!(before.elapsed() < slowly(Duration::from_secs(1)), "{:?}", before.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,11 +194,7 @@ async fn a_thousand_cages_leave_no_process_descriptor_mount_namespace_or_cgroup(
     // What is made once, is made now.
     assert_eq!(ended("true", cage()).await.outcome, Outcome::Exited(0));
     // Another test's program, killed and not reaped yet, is none of ours.
-    let late = Instant::now() + Duration::from_secs(10);
-    while Count::now().children > 0 && Instant::now() < late {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let before = Count::now();
+    let before = Count::at_rest().await;
     for _ in 0..200 {
         let four = [0, 1, 2, 3].map(|_| tokio::spawn(run(shell("echo x > /scratch/y"), cage())));
         for one in four {
@@ -197,31 +205,16 @@ async fn a_thousand_cages_leave_no_process_descriptor_mount_namespace_or_cgroup(
         let patience = Duration::from_micros(75 * n);
         let _ = tokio::time::timeout(patience, run(shell("sleep 1000"), cage())).await;
     }
-    let late = Instant::now() + Duration::from_secs(10);
-    while Count::now() != before && Instant::now() < late {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(Count::now(), before);
+    before.assert_is_now().await;
 }
 
-#[derive(Debug, PartialEq, Eq)]
-struct Count {
-    children: usize,
-    descriptors: usize,
-    mounts: usize,
-    cgroups: usize,
-}
-
-impl Count {
-    fn now() -> Self {
-        let lines = |path: &str| fs::read_to_string(path).unwrap().lines().count();
-        Self {
-            children: descendants(std::process::id()).len(),
-            descriptors: fs::read_dir("/proc/self/fd").unwrap().count(),
-            mounts: lines("/proc/self/mountinfo"),
-            cgroups: cgroups_of(std::process::id()).len(),
-        }
-    }
+/// Whoever asked goes away in turn at every point where it waits: for the start, for output, for the end.
+#[tokio::test]
+async fn a_cage_given_up_wherever_its_supervisor_waits_leaves_nothing() {
+    let _alone = ALONE.lock().await;
+    let quick = run(shell("echo x; sleep 0.1"), cage());
+    let points = given_up_at_each_point(quick, || run(shell("echo x; sleep 1000"), cage())).await;
+    assert!(points > 1, "{points}");
 }
 
 /// The fork server of this process and the copy that it has ready, with their environment and open descriptors.
@@ -236,7 +229,11 @@ fn fork_servers() -> Vec<(u32, String, usize)> {
             (pid, read(&pid, "environ"), open)
         })
         .collect();
-    found.sort_unstable();
+    // By age: numbers begin anew when they have come to their end.
+    found.sort_by_key(|(pid, ..)| {
+        let stat = read(pid, "stat");
+        stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(19)?.parse::<u64>().ok())
+    });
     found
 }
 

@@ -8,7 +8,6 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -17,7 +16,7 @@ use aecl_sandbox::{
     Access, Backend, Cage, ChangeKind, CollectLimits, HostUser, Level, Limits, Network, Outcome, Program,
     Runtime, SandboxError, View, probe, run, start,
 };
-use common::{as_an_ordinary_user, cage, clocks, ended, is_root, shell, text};
+use common::{Count, as_an_ordinary_user, cage, clocks, ended, given_up_at_each_point, is_root, shell, text};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 const COLLECT: CollectLimits =
@@ -182,10 +181,12 @@ async fn a_listener_serves_this_program_or_is_refused() {
             continue;
         }
         let mut running = start(bash, open).await.unwrap();
-        let listener = running.listener.take().unwrap();
-        let served = std::thread::spawn(move || listener.accept().unwrap().0.write_all(b"served").unwrap());
+        let mut listener = running.listener.take().unwrap();
+        let served = tokio::spawn(async move {
+            listener.accept().await.unwrap().write_all(b"served").await.unwrap();
+        });
         assert_eq!(text(&running.wait().await), "served", "{}", cage.backend);
-        served.join().unwrap();
+        served.await.unwrap();
     }
 }
 
@@ -283,20 +284,15 @@ async fn a_killed_supervisor_or_launcher_takes_runtime_and_cage_along() {
     }
 }
 
-/// Cages that run to their end, and cages that are given up while they are built.
+/// Cages that run to their end, and cages that are given up while they are built: at any moment, and at every
+/// point where the supervisor waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runtimes_leave_nothing_behind() {
+    if !common::is_alone("runtimes_leave_nothing_behind") {
+        return;
+    }
     let cages = cages().await;
-    let count = || {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();
-        let descriptors = fs::read_dir("/proc/self/fd").unwrap().count();
-        let id = std::process::id();
-        let entries = |dir: &str| fs::read_dir(dir).map_or(0, Iterator::count);
-        let files = ["/mnt", "/run", "/tmp", "/run/runc", "/run/crun", "/var/run/runsc"].map(entries);
-        (common::descendants(id).len(), descriptors, mounts, common::cgroups_of(id), files)
-    };
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let before = count();
+    let before = Count::at_rest().await;
     for cage in &cages {
         let rounds = if is_gvisor(cage) { 3 } else { 15 };
         for round in 0..rounds {
@@ -305,16 +301,12 @@ async fn runtimes_leave_nothing_behind() {
             let patience = Duration::from_millis(5 * round);
             let _ = tokio::time::timeout(patience, run(shell("sleep 1000"), cage.clone())).await;
         }
+        let quick = run(shell("echo x"), cage.clone());
+        let endless = || run(shell("echo x; sleep 1000"), cage.clone());
+        let points = given_up_at_each_point(quick, endless).await;
+        assert!(points > 3, "{}: {points}", cage.backend);
     }
-    let late = Instant::now() + Duration::from_secs(10);
-    let same = || {
-        let (now, then) = (count(), &before);
-        (now.0, now.1, now.2, &now.3) == (then.0, then.1, then.2, &then.3)
-    };
-    while !same() && Instant::now() < late {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert!(same(), "{:?} {before:?}", count());
+    before.assert_is_now().await;
 }
 
 /// Case 100.

@@ -163,7 +163,7 @@ async fn supervisor_of_a_poorer_world() {
 #[test]
 fn a_backend_offers_what_could_be_built_and_no_more() {
     let said = in_a_world_without("listeners", &["--user", "--map-root-user"], "");
-    let offers = "Offers { views: true, overlays: true, listener: false, unlimited_memory: true }";
+    let offers = "Offers { views: true, overlays: true, listener: false, unlimited_memory: true, host_programs: true }";
     assert_eq!(said, format!("holds {offers}"));
 }
 

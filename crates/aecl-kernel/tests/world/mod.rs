@@ -395,6 +395,7 @@ impl World {
                     overlays: !words.contains("no overlays"),
                     listener: !words.contains("no way out"),
                     unlimited_memory: !words.contains("a size"),
+                    host_programs: !words.contains("own programs"),
                 }),
             }
         };

@@ -115,56 +115,103 @@ fn can_hold(home: &Path) -> bool {
 }
 
 fn v2(own: &Path) -> Hierarchies {
-    let mut found = Hierarchies { version: 2, ..Hierarchies::default() };
     // Below us, if we sit alone and may hand controllers on; beside us, if the unit was delegated with a
     // subgroup for its main process.
     let parents = [Some(own), own.parent()];
+    let mut why_not = Vec::new();
     for parent in parents.into_iter().flatten() {
         let offered = fs::read_to_string(parent.join("cgroup.controllers")).unwrap_or_default();
         if !offered.split_whitespace().any(|name| name == "memory") {
-            found.why_none = format!("`{}` offers no memory controller", parent.display());
+            why_not.push(format!("`{}` offers no memory controller", parent.display()));
             continue;
         }
-        if parent == own {
-            step_aside(own);
+        let is_free = parent != own || step_aside(own);
+        match below(parent) {
+            Ok(found) => return found,
+            // Only who may write there learns of the others.
+            Err(Refused::Controllers) if !is_free => why_not.push(format!(
+                "`{}` holds processes that are not ours, and a cgroup with processes hands no controllers on \
+                 (`DelegateSubgroup=` gives the unit's own a place)",
+                parent.display()
+            )),
+            Err(_) => why_not.push(format!("`{}` is not delegated to this user", parent.display())),
         }
-        let home = parent.join(HOME);
-        let _ = fs::create_dir(&home);
-        for controller in ["memory", "pids", "cpu"] {
-            // Each by itself: one that is missing must not keep the others away.
-            for dir in [parent, home.as_path()] {
-                let _ = fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}"));
-            }
-        }
-        let enabled = fs::read_to_string(home.join("cgroup.subtree_control")).unwrap_or_default();
-        let has = |name: &str| enabled.split_whitespace().any(|found| found == name);
-        if has("memory") && can_hold(&home) {
-            let at = |name: &str| has(name).then(|| home.clone());
-            return Hierarchies {
-                version: 2,
-                memory: at("memory"),
-                pids: at("pids"),
-                cpu: at("cpu"),
-                why_none: String::new(),
-            };
-        }
-        let _ = fs::remove_dir(&home);
-        found.why_none = format!("`{}` is not delegated to this user", parent.display());
     }
-    found
+    Hierarchies { version: 2, why_none: why_not.join("; "), ..Hierarchies::default() }
 }
 
-/// A cgroup that hands controllers on may hold no process itself. If it holds none but us, we move down.
-fn step_aside(own: &Path) {
-    let procs = fs::read_to_string(own.join("cgroup.procs")).unwrap_or_default();
-    let me = process::id().to_string();
+/// What is not permitted in a cgroup of version 2.
+enum Refused {
+    /// To make another one below.
+    Group,
+    /// To hand the memory controller on to it.
+    Controllers,
+}
+
+/// Makes the directory for cages below a cgroup, and hands it controllers.
+fn below(parent: &Path) -> Result<Hierarchies, Refused> {
+    let home = parent.join(HOME);
+    let _ = fs::create_dir(&home);
+    if !can_hold(&home) {
+        return Err(Refused::Group);
+    }
+    for controller in ["memory", "pids", "cpu"] {
+        // Each by itself: one that is missing must not keep the others away.
+        for dir in [parent, home.as_path()] {
+            let _ = fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}"));
+        }
+    }
+    let enabled = fs::read_to_string(home.join("cgroup.subtree_control")).unwrap_or_default();
+    let at = |name: &str| enabled.split_whitespace().any(|found| found == name).then(|| home.clone());
+    if at("memory").is_none() {
+        let _ = fs::remove_dir(&home);
+        return Err(Refused::Controllers);
+    }
+    Ok(Hierarchies {
+        version: 2,
+        memory: at("memory"),
+        pids: at("pids"),
+        cpu: at("cpu"),
+        why_none: String::new(),
+    })
+}
+
+/// A cgroup that hands controllers on may hold no process itself. If it holds none but us and what we started,
+/// all of that moves down. Whether nothing else is in the way.
+fn step_aside(own: &Path) -> bool {
     let is_root = !own.join("cgroup.type").exists();
-    if is_root || procs.lines().any(|pid| pid != me) {
-        return;
+    if is_root {
+        return true;
+    }
+    let inside = || fs::read_to_string(own.join("cgroup.procs")).unwrap_or_default();
+    if !inside().lines().all(is_ours) {
+        return false;
     }
     let seat = own.join("aecl-supervisor");
     let _ = fs::create_dir(&seat);
-    let _ = fs::write(seat.join("cgroup.procs"), me);
+    // Who is moved may have started somebody meanwhile.
+    for _ in 0..TRIES {
+        let procs = inside();
+        if procs.is_empty() {
+            return true;
+        }
+        for pid in procs.lines() {
+            let _ = fs::write(seat.join("cgroup.procs"), pid);
+        }
+    }
+    false
+}
+
+/// How often processes that start others are moved.
+const TRIES: u32 = 20;
+
+/// Whether a process is us or was started by us, however far down.
+fn is_ours(pid: &str) -> bool {
+    let parent = |pid: &u32| {
+        let about = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        about.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    std::iter::successors(pid.parse().ok(), parent).any(|pid: u32| pid == process::id())
 }
 
 /// Removes what a supervisor left that was killed together with its launchers.
@@ -257,7 +304,8 @@ fn memory_settings(version: u8, home: &Path, max: u64) -> (Vec<(String, String)>
     let setting = |name: &str, value: u64| (name.to_owned(), value.to_string());
     if version == 2 {
         let mut all = vec![setting("memory.max", max), setting("memory.oom.group", 1)];
-        all.extend(has_swap().then(|| setting("memory.swap.max", 0)));
+        // A kernel that counts no swap has no such file. Swap may come while the cage lives.
+        all.extend(home.join("memory.swap.max").exists().then(|| setting("memory.swap.max", 0)));
         return (all, MemoryEvents::V2);
     }
     let mut all = vec![setting("memory.limit_in_bytes", max)];
@@ -265,11 +313,6 @@ fn memory_settings(version: u8, home: &Path, max: u64) -> (Vec<(String, String)>
         all.push(setting("memory.memsw.limit_in_bytes", max));
     }
     (all, MemoryEvents::V1)
-}
-
-/// Whether this kernel counts swap. The file is in every cgroup but the root, or in none.
-fn has_swap() -> bool {
-    fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() > 1)
 }
 
 fn cpu_settings(version: u8, millicores: u32) -> Vec<(String, String)> {
@@ -343,7 +386,6 @@ mod tests {
             .settings
             .iter()
             .map(|(k, v)| format!("{}={}", String::from_utf8_lossy(k), String::from_utf8_lossy(v)))
-            .filter(|line| !line.contains("swap"))
             .collect();
         assert_eq!(
             text,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::archive::Archive;
-use super::pinned::sealed;
+use super::descriptor::sealed;
 use super::shown::Disk;
 use super::{Acceleration, Firecracker, Machine, Qemu};
 use crate::native::{image, numbered};

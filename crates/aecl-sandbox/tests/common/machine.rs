@@ -1,5 +1,5 @@
 //! A machine for tests: the kernel comes from Debian (`cargo xtask test` fetches it), the programs from busybox,
-//! and our attacker is there, too. It is emulated: everything is real but the processor.
+//! and for the tests of this room our attacker is there, too. It is emulated: everything is real but the processor.
 #![allow(unsafe_code, reason = "a variable is set that the emulation asks for")]
 
 use std::fs;
@@ -13,8 +13,11 @@ use sha2::{Digest, Sha256};
 const KERNEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.cache/machine");
 pub const QEMU: &str = "/usr/bin/qemu-system-x86_64";
 
+/// Absent where these are the helpers of another crate.
+const ATTACKER: Option<&str> = option_env!("CARGO_BIN_EXE_aecl-attacker");
+
 /// In the order in which they are loaded.
-const MODULES: [&str; 8] = [
+pub const MODULES: [&str; 8] = [
     "virtio_ring",
     "virtio",
     "virtio_pci_modern_dev",
@@ -36,36 +39,16 @@ fn pinned(path: PathBuf) -> Pinned {
     Pinned { path, sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect() }
 }
 
-/// A disk with busybox and the attacker. Made once for each attacker, and shared by all tests.
+/// A disk with busybox and the attacker, where there is one. Made once for each, and shared by all tests.
 fn root() -> PathBuf {
-    let attacker = env!("CARGO_BIN_EXE_aecl-attacker");
-    let digest = pinned(attacker.into()).sha256;
+    let digest = ATTACKER.map_or_else(|| "without-attacker".to_owned(), |path| pinned(path.into()).sha256);
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("root-{}.ext4", &digest[..16]));
     if kept.exists() {
         return kept;
     }
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let tree = dir.path().join("tree");
-    for name in ["usr/bin", "usr/lib", "usr/lib64", "etc"] {
-        fs::create_dir_all(tree.join(name)).unwrap();
-    }
-    for name in ["bin", "lib", "lib64"] {
-        symlink(format!("usr/{name}"), tree.join(name)).unwrap();
-    }
-    fs::copy("/bin/busybox", tree.join("usr/bin/busybox")).unwrap();
-    for name in PROGRAMS {
-        symlink("busybox", tree.join("usr/bin").join(name)).unwrap();
-    }
-    fs::copy(attacker, tree.join("usr/bin/attacker")).unwrap();
-    fs::set_permissions(tree.join("usr/bin/attacker"), fs::Permissions::from_mode(0o4755)).unwrap();
-    let libraries = Command::new("ldd").arg(attacker).output().unwrap();
-    for library in String::from_utf8(libraries.stdout).unwrap().split_whitespace() {
-        if library.starts_with("/lib") {
-            let name = Path::new(library).file_name().unwrap();
-            let place = if library.starts_with("/lib64") { "usr/lib64" } else { "usr/lib" };
-            fs::copy(library, tree.join(place).join(name)).unwrap();
-        }
-    }
+    system(&tree);
     let image = dir.path().join("root.ext4");
     let mut mkfs = Command::new("/sbin/mkfs.ext4");
     let made =
@@ -79,8 +62,40 @@ fn root() -> PathBuf {
     kept
 }
 
-/// `None`, with a word about it, where no kernel was fetched.
-pub fn machine() -> Option<Machine> {
+/// A small system: busybox by its many names, and the attacker, where there is one.
+pub fn system(tree: &Path) {
+    for name in ["usr/bin", "usr/lib", "usr/lib64", "etc"] {
+        fs::create_dir_all(tree.join(name)).unwrap();
+    }
+    for name in ["bin", "lib", "lib64"] {
+        symlink(format!("usr/{name}"), tree.join(name)).unwrap();
+    }
+    fs::copy("/bin/busybox", tree.join("usr/bin/busybox")).unwrap();
+    for name in PROGRAMS {
+        symlink("busybox", tree.join("usr/bin").join(name)).unwrap();
+    }
+    if let Some(attacker) = ATTACKER {
+        add(tree, Path::new(attacker), "attacker", 0o4755);
+    }
+}
+
+/// Adds a program with the libraries that it needs.
+pub fn add(tree: &Path, program: &Path, name: &str, mode: u32) {
+    let place = tree.join("usr/bin").join(name);
+    fs::copy(program, &place).unwrap();
+    fs::set_permissions(place, fs::Permissions::from_mode(mode)).unwrap();
+    let libraries = Command::new("ldd").arg(program).output().unwrap();
+    for library in String::from_utf8(libraries.stdout).unwrap().split_whitespace() {
+        if library.starts_with("/lib") {
+            let name = Path::new(library).file_name().unwrap();
+            let place = if library.starts_with("/lib64") { "usr/lib64" } else { "usr/lib" };
+            fs::copy(library, tree.join(place).join(name)).unwrap();
+        }
+    }
+}
+
+/// The folder with the kernel and its modules. `None`, with a word about it, where none was fetched.
+pub fn kernel() -> Option<&'static Path> {
     let kernel = Path::new(KERNEL);
     if !kernel.join("vmlinuz").exists() || !Path::new(QEMU).exists() {
         println!(
@@ -88,6 +103,12 @@ pub fn machine() -> Option<Machine> {
         );
         return None;
     }
+    Some(kernel)
+}
+
+/// `None` where no kernel was fetched.
+pub fn machine() -> Option<Machine> {
+    let kernel = kernel()?;
     let module = |name: &&str| pinned(kernel.join("modules").join(format!("{name}.ko")));
     Some(Machine {
         kernel: pinned(kernel.join("vmlinuz")),

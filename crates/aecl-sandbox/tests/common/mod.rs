@@ -1,6 +1,7 @@
 //! What the tests of cages share.
 #![allow(dead_code, reason = "each file of tests takes what it needs")]
 
+pub mod guest;
 pub mod machine;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,11 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Whether there are cgroups for us: root has them everywhere, others where they were delegated.
+pub fn has_groups() -> bool {
+    is_root() || guest::stage().is_some_and(guest::Stage::is_delegated)
+}
+
 pub fn cage() -> Cage {
     Cage {
         backend: Backend::Native,
@@ -23,7 +29,7 @@ pub fn cage() -> Cage {
         network: Network::None,
         limits: Limits {
             // Who is no ordinary user has to have it; the others have to say that there is none.
-            memory_max_bytes: is_root().then_some(128 << 20),
+            memory_max_bytes: has_groups().then_some(128 << 20),
             cpu_max_millicores: None,
             processes_max: 64,
             scratch_max_bytes: 32 << 20,
@@ -69,12 +75,29 @@ pub fn as_an_ordinary_user(but_not: &str) {
         .arg(me)
         // One by one: some count what is left of this process's cages.
         .args(["--skip", but_not, "--test-threads", "1"])
+        // A guest has ordinary users of its own.
+        .args(["--skip", "where_cgroups_are_of_version_2_only"])
         .env("TMPDIR", dir.path())
         .output()
         .unwrap();
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
+}
+
+/// Whether this is a process for this one test: what is counted in it is nobody else's. If not, runs the test in
+/// one, and asserts that it holds there.
+pub fn is_alone(test: &str) -> bool {
+    const VARIABLE: &str = "AECL_TEST_ALONE";
+    if std::env::var_os(VARIABLE).is_some() {
+        return true;
+    }
+    let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = alone.args(["--exact", test, "--nocapture"]).env(VARIABLE, "1").output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    false
 }
 
 /// Every process below this one, however deep. A namespace lives as long as a process or a descriptor in it.
@@ -136,4 +159,79 @@ pub async fn assert_nothing_is_left(groups: &[String]) {
         assert!(Instant::now() < late, "left: {groups:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// What this process has of its cages.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Count {
+    children: usize,
+    descriptors: usize,
+    mounts: usize,
+    cgroups: usize,
+}
+
+impl Count {
+    fn now() -> Self {
+        let lines = |path: &str| fs::read_to_string(path).unwrap().lines().count();
+        Self {
+            children: descendants(std::process::id()).len(),
+            descriptors: fs::read_dir("/proc/self/fd").unwrap().count(),
+            mounts: lines("/proc/self/mountinfo"),
+            cgroups: cgroups_of(std::process::id()).len(),
+        }
+    }
+
+    /// When nothing is underway: who has ended may not be reaped yet, and who waits for the next cage may not
+    /// be there yet.
+    pub async fn at_rest() -> Self {
+        let late = Instant::now() + Duration::from_secs(10);
+        loop {
+            let count = Self::now();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            if Self::now() == count || Instant::now() > late {
+                return count;
+            }
+        }
+    }
+
+    /// Waits until everything is as it was.
+    pub async fn assert_is_now(&self) {
+        let late = Instant::now() + Duration::from_secs(10);
+        while Self::now() != *self && Instant::now() < late {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(Self::now(), *self);
+    }
+}
+
+/// Does all of `quick`, and then gives `endless` up again and again, each time one point later at which it waits.
+/// Asserts that nothing is left of any. At how many points that was.
+pub async fn given_up_at_each_point<Q: Future, E: Future>(quick: Q, endless: impl Fn() -> E) -> usize {
+    let begun = Instant::now();
+    let points = waits(quick, usize::MAX).await;
+    let patience = begun.elapsed() * 2 + Duration::from_millis(200);
+    let before = Count::at_rest().await;
+    for point in 0..points {
+        // What waits for an end waits there for good.
+        if tokio::time::timeout(patience, waits(endless(), point)).await.is_err() {
+            before.assert_is_now().await;
+            return point;
+        }
+    }
+    before.assert_is_now().await;
+    points
+}
+
+/// How often this waits until its end, or until it is given up.
+async fn waits(what: impl Future, points_max: usize) -> usize {
+    let mut what = std::pin::pin!(what);
+    let mut points = 0;
+    std::future::poll_fn(|context| {
+        if points == points_max || what.as_mut().poll(context).is_ready() {
+            return std::task::Poll::Ready(points);
+        }
+        points += 1;
+        std::task::Poll::Pending
+    })
+    .await
 }

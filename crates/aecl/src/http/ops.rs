@@ -71,6 +71,8 @@ pub struct HeldBy {
     pub egress: bool,
     /// They can go without a limit of memory.
     pub unlimited_memory: bool,
+    /// They can be programs of this host, as the worker of modules is.
+    pub host_programs: bool,
 }
 
 impl Health {
@@ -101,6 +103,7 @@ impl HeldBy {
             overlays: offers.overlays,
             egress: offers.listener,
             unlimited_memory: offers.unlimited_memory,
+            host_programs: offers.host_programs,
         }
     }
 }

@@ -95,7 +95,7 @@ fn short(text: &str) -> String {
 /// What was found out about a backend, as it goes on record; nothing for what is no tier.
 #[must_use]
 pub fn recorded(found: &Found) -> Option<cage::Found> {
-    let Offers { views, overlays, listener, unlimited_memory } = found.offers;
+    let Offers { views, overlays, listener, unlimited_memory, host_programs } = found.offers;
     Some(cage::Found {
         backend: found.backend.name().to_owned(),
         tier: tier(found.backend.tier())?,
@@ -104,7 +104,7 @@ pub fn recorded(found: &Found) -> Option<cage::Found> {
         version: short(&found.version),
         memory: found.enforced.memory,
         cpu: found.enforced.cpu,
-        offers: Some(cage::Offers { views, overlays, listener, unlimited_memory }),
+        offers: Some(cage::Offers { views, overlays, listener, unlimited_memory, host_programs }),
     })
 }
 
@@ -121,7 +121,13 @@ mod tests {
             reason: "because".into(),
             version: "1".into(),
             enforced: Enforced { memory, cpu: false },
-            offers: Offers { views: true, overlays: true, listener: true, unlimited_memory: true },
+            offers: Offers {
+                views: true,
+                overlays: true,
+                listener: true,
+                unlimited_memory: true,
+                host_programs: true,
+            },
             attacks: Vec::new(),
         }
     }
@@ -144,7 +150,7 @@ mod tests {
             shown_files_max: 1,
         };
         let firecracker = Firecracker { program: "/x".into(), program_sha256: None, machine };
-        let offers = Offers { listener: false, unlimited_memory: false, ..native(true, true).offers };
+        let offers = Offers { unlimited_memory: false, host_programs: false, ..native(true, true).offers };
         Found { backend: Backend::Firecracker(Box::new(firecracker)), offers, ..native(true, true) }
     }
 
@@ -178,6 +184,7 @@ mod tests {
             Needs { views: true, overlays: true, ..memory },
             Needs { listener: true, ..memory },
         );
+        let module = Needs { module: true, ..views };
         let all = [firecracker(), runsc(), native(true, true)];
         let without_overlays =
             Found { offers: Offers { overlays: false, ..native(true, true).offers }, ..native(true, true) };
@@ -196,9 +203,12 @@ mod tests {
             (&all, Microvm, views, "firecracker"),
             (&all, Gvisor, overlays, "firecracker"),
             (&blind, Microvm, overlays, "`firecracker` shows nothing of this host (`views`)"),
-            (&all, Gvisor, listener, "`firecracker` gives no way out (`egress`), `runsc` gives no way out"),
+            (&all, Gvisor, listener, "firecracker"),
+            (&all[1..2], Gvisor, listener, "`runsc` gives no way out (`egress`)"),
             (&all, Microvm, open, "`firecracker` has a size, so `memory_max_mib` cannot be null"),
             (&all, Gvisor, open, "runsc"),
+            (&all, Microvm, module, "`firecracker` has programs of its own and no worker for modules"),
+            (&all, Gvisor, module, "runsc"),
             (&other, Native, views, "native"),
             (&other, Native, overlays, "runc"),
             (&other[..1], Native, overlays, "`native` has no layer above a view"),

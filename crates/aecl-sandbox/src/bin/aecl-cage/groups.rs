@@ -31,7 +31,7 @@ impl Groups {
     }
 
     /// Makes the groups of version 1, which the cage's first process [joins](join).
-    pub fn to_join(&mut self, orders: &[Group]) -> Result<(), Fault> {
+    pub fn make_joined(&mut self, orders: &[Group]) -> Result<(), Fault> {
         orders.iter().filter(|order| is_joined(order)).try_for_each(|order| self.add(order))
     }
 

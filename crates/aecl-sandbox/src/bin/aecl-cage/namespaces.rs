@@ -44,7 +44,7 @@ pub fn enter(
     let mut child = Child { pid, pidfd, _alive: go };
     let mapped = if keeps_user { Ok(()) } else { map_user(pid, &order.user) };
     let released = mapped
-        .and_then(|()| groups.to_join(&order.groups))
+        .and_then(|()| groups.make_joined(&order.groups))
         .and_then(|()| still_wanted(supervisor))
         // Not before the user is mapped: the files of a process that hides are root's.
         .and_then(|()| sys::hide_from_ptrace().step("hiding from ptrace"))

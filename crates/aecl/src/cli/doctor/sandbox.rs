@@ -221,6 +221,7 @@ fn gives(offers: Offers) -> Vec<&'static str> {
         (offers.overlays, "layers above views"),
         (offers.listener, "a way out (`egress`)"),
         (offers.unlimited_memory, "no limit of memory"),
+        (offers.host_programs, "programs of this host"),
     ]
     .into_iter()
     .filter_map(|(given, what)| given.then_some(what))
