@@ -18,6 +18,7 @@ const SOURCES: &[&str] = &[
     "src/bin/aecl-cage/groups.rs",
     "src/bin/aecl-cage/guest.rs",
     "src/bin/aecl-cage/guest/channel.rs",
+    "src/bin/aecl-cage/guest/connections.rs",
     "src/bin/aecl-cage/guest/left.rs",
     "src/bin/aecl-cage/guest/prepare.rs",
     "src/bin/aecl-cage/hold.rs",

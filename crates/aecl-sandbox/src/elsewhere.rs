@@ -2,10 +2,9 @@
 //! room compiles; nobody can have a value of them.
 
 use std::convert::Infallible;
-use std::net::TcpListener;
 use std::path::Path;
 
-use crate::{Backend, Cage, CollectLimits, Collected, Ended, Held, Program, SandboxError, Stream};
+use crate::{Backend, Cage, CollectLimits, Collected, Ended, Held, Listener, Program, SandboxError, Stream};
 
 /// A program in its cage. There is none on this system.
 #[derive(Debug)]
@@ -13,7 +12,7 @@ pub struct Running {
     /// To the program.
     pub stdin: Option<tokio::process::ChildStdin>,
     /// The socket that listens on the cage's own loopback.
-    pub listener: Option<TcpListener>,
+    pub listener: Option<Listener>,
     never: Infallible,
 }
 

@@ -63,6 +63,7 @@ mod deadline;
 mod docker;
 mod ended;
 mod image;
+mod listener;
 #[cfg(not(native_cage))]
 #[path = "elsewhere.rs"]
 mod native;
@@ -86,6 +87,7 @@ pub use collected::{Change, ChangeKind, CollectLimits, Collected, Refused};
 pub use deadline::{Clocks, Level};
 pub use ended::{CgroupVersion, Ended, Held, HostUser, Outcome};
 pub use image::{Digest, Image, ImageError, ImageLimits, Images, Layout, Offer};
+pub use listener::{Connection, Listener};
 pub use native::{Running, Scratch};
 pub use output::{Output, Stream};
 pub use probe::{Attack, Enforced, Found, Offers, probe, version};

@@ -53,14 +53,14 @@ pub struct Offers {
 impl Offers {
     /// What this backend can give, as far as its kind goes.
     fn of(backend: &Backend) -> Self {
-        let (cage, machine) = (backend.machine().is_none(), backend.machine().is_some());
-        let shows = cage || vm::shows().is_ok();
+        let machine = backend.machine().is_some();
+        let shows = !machine || vm::shows().is_ok();
         // Its loopback is in its own kernel, and what is written above a view stays there.
         let is_gvisor = matches!(backend, Backend::Runsc(_));
         Self {
             views: shows,
             overlays: shows && !is_gvisor,
-            listener: cage && !is_gvisor,
+            listener: !is_gvisor,
             unlimited_memory: !machine,
             host_programs: !machine,
         }

@@ -13,6 +13,8 @@ mod archive;
 mod bridge;
 mod config;
 #[cfg(native_cage)]
+mod connections;
+#[cfg(native_cage)]
 mod descriptor;
 #[cfg(native_cage)]
 mod firecracker;

@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 
-KINDS = ["hello", "order", "order_end", "input", "input_end", "stdout", "stderr", "report", "left", "content", "bye"]
+KINDS = ["hello", "order", "order_end", "input", "input_end", "stdout", "stderr", "report", "left", "content", "bye",
+         "open", "data", "shut", "taken", "close"]
 api_path = sys.argv[sys.argv.index("--api-sock") + 1]
 fault, _, step = FAULT.partition(" ")
 asked = []
@@ -144,7 +145,7 @@ def agent(stream):
 
     if fault == "silent":
         return time.sleep(1000)
-    say("hello", number(1 if fault == "version" else 2))
+    say("hello", number(2 if fault == "version" else 3))
     while hear()[0] != "order_end":
         pass
     if fault == "exec":
@@ -154,6 +155,18 @@ def agent(stream):
         os._exit(1)
     if fault == "babble":
         return stream.sendall(b"\xff" * 100)
+    if fault == "connections":
+        for kind, payload in {
+            "unasked": [("open", number(0))],
+            "number": [("open", number(64))],
+            "twice": [("open", number(1)), ("open", number(1))],
+            "data": [("open", number(1)), ("data", number(2) + b"x")],
+            "window": [("open", number(1))] + [("data", number(1) + b"x" * 60000)] * 2,
+            "taken": [("taken", number((1 << 64) - 1) + number(1))],
+            "short": [("open", b"1")],
+        }[step]:
+            say(kind, payload)
+        return time.sleep(1000)
     if fault == "hangs":
         return time.sleep(1000)
     if fault == "long":

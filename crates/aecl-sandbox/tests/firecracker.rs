@@ -212,6 +212,30 @@ async fn whatever_goes_wrong_afterwards_is_an_outcome_and_leaves_nothing() {
     }
 }
 
+/// A machine that says of connections what the agent never would is ended.
+#[tokio::test]
+async fn connections_that_make_no_sense_end_the_machine() {
+    let _alone = ALONE.lock().await;
+    for (fault, listens) in [
+        ("connections unasked", false),
+        ("connections number", true),
+        ("connections twice", true),
+        ("connections data", true),
+        ("connections window", true),
+        ("connections taken", true),
+        ("connections short", true),
+    ] {
+        let stand_in = StandIn::new(fault);
+        let network = if listens { Network::Listener { port: 80 } } else { Network::None };
+        let running = start(shell("true"), Cage { network, ..stand_in.cage() }).await.unwrap();
+        let begun = Instant::now();
+        assert_eq!(running.listener.is_some(), listens);
+        assert_eq!(running.wait().await.outcome, Outcome::Killed, "{fault}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{fault}");
+        stand_in.assert_gone().await;
+    }
+}
+
 #[tokio::test]
 async fn who_loses_interest_ends_the_machine() {
     let _alone = ALONE.lock().await;
@@ -246,7 +270,7 @@ async fn what_a_machine_cannot_do_is_refused() {
     let stand_in = StandIn::new("none");
     type Change = fn(&mut Cage);
     let cases: [(Change, &str); 3] = [
-        (|cage| cage.network = Network::Listener { port: 80 }, "no network"),
+        (|cage| cage.network = Network::Listener { port: 0 }, "port is 0"),
         (|cage| cage.limits.memory_max_bytes = None, "`memory_max_bytes` must be said"),
         (|cage| cage.limits.scratch_max_bytes = 1 << 40, "scratch space is memory"),
     ];

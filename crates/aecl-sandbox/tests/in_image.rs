@@ -246,11 +246,8 @@ async fn a_listener_serves_a_program_of_an_image() {
         }
         let cage = Cage { image: Some(image.clone()), network: Network::Listener { port: 3128 }, ..cage };
         let mut running = start(shell("echo asked | busybox nc localhost 3128"), cage).await.unwrap();
-        let listener = running.listener.take().unwrap();
-        let served = tokio::task::spawn_blocking(move || listener.accept().unwrap().0);
-        let served = served.await.unwrap();
-        served.set_nonblocking(true).unwrap();
-        let served = tokio::net::TcpStream::from_std(served).unwrap();
+        let mut listener = running.listener.take().unwrap();
+        let served = listener.accept().await.unwrap();
         let mut lines = tokio::io::BufReader::new(served).lines();
         assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("asked"));
         drop(lines);

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use aecl_sandbox::*;
 use common::machine::{QEMU, emulated, machine};
 use common::{clocks, given_up_at_each_point, is_alone, shell, text};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn cage(backend: Backend) -> Cage {
     let mut cage = Cage { backend, ..common::cage() };
@@ -42,7 +43,7 @@ async fn a_program_runs_in_a_machine_of_its_own_and_what_it_leaves_comes_back() 
                   touch suid; chmod 4755 suid; ln dir/file twin; \
                   dd if=/dev/zero of=hole bs=1 count=1 seek=12000000 2>/dev/null; ls /; exit 7";
     let mut running = start(shell(script), cage(emulated(machine))).await.unwrap();
-    tokio::io::AsyncWriteExt::write_all(running.stdin.as_mut().unwrap(), b"what was said\n").await.unwrap();
+    running.stdin.as_mut().unwrap().write_all(b"what was said\n").await.unwrap();
     let ended = running.wait().await;
     assert_eq!(ended.outcome, Outcome::Exited(7), "{}", text(&ended));
     let out = ended.stdout.for_display();
@@ -106,14 +107,67 @@ async fn the_self_test_runs_in_a_machine() {
     assert!(found[0].available, "{}", found[0].reason);
     assert!(found[0].attacks.len() > 15 && found[0].version.contains("QEMU"), "{found:?}");
     assert_eq!(found[0].backend.tier(), Tier::Process);
-    let all_but = Offers {
-        views: true,
-        overlays: true,
-        listener: false,
-        unlimited_memory: false,
-        host_programs: false,
-    };
+    let all_but =
+        Offers { views: true, overlays: true, listener: true, unlimited_memory: false, host_programs: false };
     assert_eq!(found[0].offers, all_but);
+}
+
+/// Reads what a connection says until its end, answers with as much, and closes it.
+async fn serve(mut connection: Connection) {
+    let (mut said, mut bytes) = (String::new(), 0_usize);
+    let mut buffer = vec![0; 4_096];
+    loop {
+        match connection.read(&mut buffer).await.unwrap() {
+            0 => break,
+            count => {
+                bytes += count;
+                said.push_str(&String::from_utf8_lossy(&buffer[..count.min(40)]));
+            }
+        }
+    }
+    let answer = if bytes > 1_000 { vec![b'x'; 1_000_000] } else { format!("heard {said}").into_bytes() };
+    // Whoever has gone does not hear it.
+    let _ = connection.write_all(&answer).await;
+    let _ = connection.shutdown().await;
+}
+
+/// A listener in a machine is served from here, as one in a cage on the host.
+#[tokio::test]
+async fn who_accepts_on_the_listener_of_a_machine_serves_its_program() {
+    let Some(machine) = machine() else { return };
+    // One, many after each other, many at once, much in both directions, one that nobody waits for, and a port that
+    // is closed. What waits on standard input meanwhile is read last.
+    let script = "nc() { busybox nc 127.0.0.1 $1; }; echo one | nc 3128; \
+        for n in 1 2 3 4 5 6 7 8 9 10; do for m in 1 2 3 4 5 6 7 8; do echo $n | nc 3128; done; done | wc -l; \
+        mkdir all; for n in 1 2 3 4 5 6 7 8 9 10; do for m in 1 2 3 4 5 6 7 8; do \
+        echo $n$m | nc 3128 > all/$n-$m & done; done; wait; cat all/* | wc -l; \
+        head -c 1000000 /dev/zero | nc 3128 | wc -c; (sleep 100 | nc 3128) & \
+        echo x | nc 80 || echo closed; wc -c";
+    let mut cage = cage(emulated(machine));
+    cage.network = Network::Listener { port: 3128 };
+    cage.limits.processes_max = 400;
+    let mut running = start(shell(script), cage).await.unwrap();
+    let mut listener = running.listener.take().unwrap();
+    let mut stdin = running.stdin.take().unwrap();
+    let input = tokio::spawn(async move { stdin.write_all(&vec![b'i'; 300_000]).await });
+    let serving = tokio::spawn(async move {
+        let mut count = 0;
+        while let Ok(connection) = listener.accept().await {
+            count += 1;
+            tokio::spawn(serve(connection));
+            if count == 163 {
+                break;
+            }
+        }
+        count
+    });
+    let ended = running.wait().await;
+    assert_eq!(ended.outcome, Outcome::Exited(0), "{}", text(&ended));
+    let out = ended.stdout.for_display();
+    let words: Vec<_> = out.lines().filter(|line| !line.contains("refused")).collect();
+    assert_eq!(words, ["heard one", "80", "80", "1000000", "closed", "300000"], "{}", text(&ended));
+    input.await.unwrap().unwrap();
+    assert_eq!(serving.await.unwrap(), 163);
 }
 
 /// Not a test of its own: without the switch for tests.
@@ -331,7 +385,7 @@ async fn what_the_kernel_of_a_machine_cannot_do_is_not_offered() {
     let offers = Offers {
         views: true,
         overlays: false,
-        listener: false,
+        listener: true,
         unlimited_memory: false,
         host_programs: false,
     };

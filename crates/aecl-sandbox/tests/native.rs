@@ -5,15 +5,14 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use aecl_sandbox::{
-    Access, Cage, ChangeKind, CollectLimits, Collected, HostUser, Level, Limits, Network, Outcome, Program,
-    SandboxError, View, run, start,
+    Access, Cage, ChangeKind, CollectLimits, Collected, HostUser, Level, Limits, Listener, Network, Outcome,
+    Program, SandboxError, View, run, start,
 };
 use common::{as_an_ordinary_user, cage, clocks, ended, is_root, shell, text};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const COLLECT: CollectLimits =
     CollectLimits { file_max_bytes: 1 << 20, total_max_bytes: 8 << 20, entries_max: 1_000 };
@@ -219,21 +218,20 @@ async fn who_accepts_on_the_listener_serves_this_program_and_no_other() {
     let open = || Cage { network: Network::Listener { port: 3128 }, ..cage() };
     let one = start(bash(script), open()).await.unwrap();
     let mut other = start(bash(script), open()).await.unwrap();
-    let serve = |listener: std::net::TcpListener, answer: &'static str| {
-        std::thread::spawn(move || {
-            let (mut stream, from) = listener.accept().unwrap();
-            assert!(from.ip().is_loopback());
+    let serve = |mut listener: Listener, answer: &'static str| {
+        tokio::spawn(async move {
+            let mut stream = listener.accept().await.unwrap();
             let mut word = [0; 4];
-            stream.read_exact(&mut word).unwrap();
-            stream.write_all(answer.as_bytes()).unwrap();
+            stream.read_exact(&mut word).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
         })
     };
     let mut one = one;
     let served = [serve(one.listener.take().unwrap(), "one"), serve(other.listener.take().unwrap(), "other")];
     assert_eq!(text(&other.wait().await), "other");
     assert_eq!(text(&one.wait().await), "one");
-    for thread in served {
-        thread.join().unwrap();
+    for one in served {
+        one.await.unwrap();
     }
     // Without one, the port is closed, and nothing else is anywhere.
     let end = run(bash(script), cage()).await.unwrap();

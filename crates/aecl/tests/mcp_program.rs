@@ -107,6 +107,30 @@ fn the_program_with_the_gate_inside_serves_a_client_and_ends_with_it() {
     assert!(program.stderr().contains("lists no action of `other`"));
 }
 
+/// As docs/reference/isolation.md says for Kata: containerd is not here, so its client is a stand-in that takes what
+/// it is told as `ctr` does and then is the server.
+#[test]
+fn a_server_that_containerd_starts_is_served_over_its_pipes() {
+    let place = Place::new(0);
+    let ctr = place.home.dir().join("ctr");
+    let script = "#!/bin/sh\necho \"$@\" > \"$0.told\"\n[ \"$1 $2 $3\" = 'run --rm --runtime' ] || exit 64\n\
+                  shift 6\nexec \"$@\"\n";
+    std::fs::write(&ctr, script).unwrap();
+    std::fs::set_permissions(&ctr, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let run = ["run", "--rm", "--runtime", "io.containerd.kata.v2", "example.org/tiny:1", "tiny"];
+    let told = run.map(str::to_owned).to_vec();
+    let command = [vec![ctr.to_str().unwrap().to_owned()], told, place.server("legacy")].concat();
+    let args = ["--embedded", "--agent", "default", "--server", "tiny"];
+    let mut program = Program::start(place.home.dir(), &args, &command);
+    program.initialize();
+    assert_eq!(program.call("read_note", json!({}))["result"]["one"], 1.0);
+    assert_eq!(status(&program.call("write_note", json!({"text": "one"})))["status"], "pending");
+    assert_eq!(program.end(), Some(0));
+    assert_eq!(place.count("wrote"), 0);
+    let told = std::fs::read_to_string(place.home.dir().join("ctr.told")).unwrap();
+    assert!(told.starts_with(&format!("{} ", run.join(" "))), "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_attaches_to_the_process_that_owns_the_home() {
     let place = Place::new(0);

@@ -31,6 +31,12 @@ fuzz_target!(|bytes: &[u8]| {
                     assert_eq!(report.encode(), payload, "two forms of one report");
                 }
             }
+            Kind::Open | Kind::Data | Kind::Shut | Kind::Taken | Kind::Close => {
+                if let Ok((number, rest)) = frame::numbered(payload) {
+                    assert_eq!(frame::number(number, rest), payload, "two forms of one number");
+                    assert_eq!(frame::count(rest).is_ok(), rest.len() == 8, "a count of another length");
+                }
+            }
             Kind::Hello
             | Kind::Order
             | Kind::OrderEnd

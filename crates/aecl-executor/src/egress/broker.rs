@@ -26,9 +26,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use aecl_sandbox::Listener;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -184,13 +184,7 @@ impl Broker {
     ///
     /// # Errors
     /// When the listener cannot be listened on.
-    pub async fn serve(
-        &self,
-        listener: std::net::TcpListener,
-        stop: CancellationToken,
-    ) -> std::io::Result<()> {
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
+    pub async fn serve(&self, mut listener: Listener, stop: CancellationToken) -> std::io::Result<()> {
         let limits = &self.0.limits;
         let seats = Arc::new(Semaphore::new(limits.at_once.max(1) as usize));
         let mut connections = JoinSet::new();
@@ -205,7 +199,7 @@ impl Broker {
                 () = stop.cancelled() => break,
                 accepted = accepted => accepted,
             };
-            let Ok((stream, _)) = accepted else {
+            let Ok(stream) = accepted else {
                 // Out of descriptors, or the other end has gone already.
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;

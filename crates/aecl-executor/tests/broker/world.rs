@@ -78,7 +78,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (proxy, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         let until = stop.clone();
-        let serving = tokio::spawn(async move { broker.serve(listener, until).await });
+        let serving = tokio::spawn(async move { broker.serve(listener.into(), until).await });
         Self { names: our, record, proxy, stop, serving }
     }
 

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod credential;
+mod machine;
 mod peers;
 #[path = "../broker/world.rs"]
 #[allow(dead_code, reason = "the other file that shares it uses the rest")]

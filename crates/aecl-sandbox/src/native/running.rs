@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::launched::Launched;
 use super::wire::{MountKind, Order};
 use crate::vm::SentOf;
-use crate::{Cage, Ended, Held, Limits, Network, Output, Scratch, Stream};
+use crate::{Cage, Ended, Held, Limits, Listener, Network, Output, Scratch, Stream};
 
 /// How much is read at once.
 const CHUNK: usize = 16 << 10;
@@ -24,7 +24,7 @@ pub struct Running {
     pub stdin: Option<pipe::Sender>,
     /// The socket that listens on the cage's own loopback, if [`Network::Listener`] was asked for. Who
     /// accepts on it serves this program and no other.
-    pub listener: Option<TcpListener>,
+    pub listener: Option<Listener>,
     held: Held,
     launched: Launched,
     scratch: Vec<Scratch>,
@@ -49,7 +49,7 @@ impl Running {
     ) -> Self {
         let listener = match cage.network {
             Network::None => None,
-            Network::Listener { .. } => fds.pop().map(TcpListener::from),
+            Network::Listener { .. } => fds.pop().map(|fd| TcpListener::from(fd).into()),
         };
         let scratch = places(order).into_iter().zip(fds).map(|(at, fd)| Scratch::new(at, fd)).collect();
         let (stdin, limits) = (launched.stdin.take(), cage.limits);
@@ -62,10 +62,11 @@ impl Running {
         cage: &Cage,
         order: &Order,
         held: Held,
+        listener: Option<Listener>,
         sent: oneshot::Receiver<SentOf>,
     ) -> Self {
         let (stdin, limits, sent) = (launched.stdin.take(), cage.limits, Some((places(order), sent)));
-        Self { stdin, listener: None, held, launched, scratch: Vec::new(), limits, sent }
+        Self { stdin, listener, held, launched, scratch: Vec::new(), limits, sent }
     }
 
     /// The cage that it really got.

@@ -3,23 +3,22 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::unix::pipe;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::connections::{CHUNK, Connections, Credit};
 use super::frame::Kind;
 use super::left::{Heard, SentOf};
-use super::line::{From, Line, To, nonsense};
+use super::line::{Frames, From, Line, nonsense};
 use super::monitor::Place;
 use super::wire::{Cause, Report};
 use crate::Outcome;
 use crate::native::{Control, Launched};
-
-/// How much input is sent at once.
-const CHUNK: usize = 16 << 10;
 
 /// Everything that passes between.
 pub(super) struct Bridge {
@@ -30,6 +29,8 @@ pub(super) struct Bridge {
     pub(super) inner: Control,
     pub(super) pipes: Pipes,
     pub(super) heard: Heard,
+    /// Who serves the listener in there, if there is one.
+    pub(super) served: Option<mpsc::Sender<DuplexStream>>,
     pub(super) left: oneshot::Sender<SentOf>,
     /// What has to stay as long as the machine does.
     pub(super) place: Option<Place>,
@@ -67,13 +68,24 @@ enum End {
 impl Bridge {
     /// Passes on until the machine is gone.
     pub(super) async fn run(self) {
-        let Self { line, mut outer, mut inner, pipes, mut heard, left, place } = self;
+        let Self { line, mut outer, mut inner, pipes, mut heard, served, left, place } = self;
         let Pipes { stdin, mut stdout, mut stderr } = pipes;
         let Line { mut from, to } = line;
         let mut ended = None;
-        let feeding = tokio::spawn(feed(stdin, to));
+        let (frames, waiting) = Frames::channel();
+        let mut connections = Connections::new(frames.clone(), served);
+        let saying = tokio::spawn(to.say(waiting));
+        let feeding = tokio::spawn(feed(stdin, frames, connections.input.clone()));
         let end = {
-            let mut listening = pin!(listen(&mut from, &mut stdout, &mut stderr, &mut heard, &mut ended));
+            let mut listening = pin!(async {
+                let hearers = Hearers {
+                    stdout: &mut stdout,
+                    stderr: &mut stderr,
+                    heard: &mut heard,
+                    connections: &mut connections,
+                };
+                listen(&mut from, hearers, &mut ended).await
+            });
             let mut gone = None;
             loop {
                 tokio::select! {
@@ -89,6 +101,8 @@ impl Bridge {
             }
         };
         feeding.abort();
+        saying.abort();
+        drop(connections);
         let over = |cause| Report::Over { cause, oom_kills: 0 };
         // Whatever it was: nobody hears of an end before nothing is left.
         let last = match end {
@@ -135,16 +149,24 @@ fn cause(outcome: Outcome) -> Cause {
     }
 }
 
-async fn listen(
-    from: &mut From,
-    stdout: &mut pipe::Sender,
-    stderr: &mut pipe::Sender,
-    heard: &mut Heard,
-    ended: &mut Option<Report>,
-) -> io::Result<End> {
+/// For whom the agent speaks.
+struct Hearers<'a> {
+    stdout: &'a mut pipe::Sender,
+    stderr: &'a mut pipe::Sender,
+    heard: &'a mut Heard,
+    connections: &'a mut Connections,
+}
+
+async fn listen(from: &mut From, hearers: Hearers<'_>, ended: &mut Option<Report>) -> io::Result<End> {
+    let Hearers { stdout, stderr, heard, connections } = hearers;
     let mut over = None;
     loop {
         let Some((kind, bytes)) = from.next().await? else { return Ok(End::Lost) };
+        if matches!(kind, Kind::Open | Kind::Data | Kind::Shut | Kind::Taken | Kind::Close) {
+            // They have an order of their own.
+            connections.hear(kind, &bytes)?;
+            continue;
+        }
         match (kind, over.take()) {
             (Kind::Bye, Some(report)) => return Ok(End::Said(report)),
             // Who runs the program closes its ends only when it is gone itself, which `asked` tells.
@@ -163,14 +185,13 @@ async fn listen(
 }
 
 /// Sends input until there is no more, or nobody takes it.
-async fn feed(mut stdin: pipe::Receiver, mut to: To) {
+async fn feed(mut stdin: pipe::Receiver, frames: Frames, window: Arc<Credit>) {
     let mut buffer = vec![0; CHUNK];
     while let Ok(count @ 1..) = stdin.read(&mut buffer).await {
-        if to.send(Kind::Input, buffer.get(..count).unwrap_or_default()).await.is_err() {
+        window.take(count).await;
+        if !frames.send(Kind::Input, buffer.get(..count).unwrap_or_default().to_vec()).await {
             return;
         }
     }
-    let _ = to.send(Kind::InputEnd, &[]).await;
-    // Kept open: the end of the line is the end of the machine to some monitors.
-    std::future::pending::<()>().await;
+    frames.send(Kind::InputEnd, Vec::new()).await;
 }

@@ -7,7 +7,7 @@
 use super::wire::{Malformed, Reader, Writer};
 
 /// Changes whenever this form does. The agent says it first.
-pub const VERSION: u64 = 2;
+pub const VERSION: u64 = 3;
 
 /// The longest that one frame carries. What is longer comes in parts.
 pub const PAYLOAD_MAX: usize = 64 << 10;
@@ -32,6 +32,16 @@ pub const SERIAL_NAME: &str = "aecl";
 
 /// Where the agent finds what is shown of the host: a directory or file for each view, named by its number.
 pub const SHOWN: &str = "/shown";
+
+/// Connections of the program that are open at a time. Who makes more waits in the kernel's queue.
+pub const CONNECTIONS_MAX: u64 = 64;
+
+/// How much of one connection in one direction, or of the program's input, may be on its way: sent, and not yet
+/// passed on by the other end.
+pub const WINDOW: u64 = 64 << 10;
+
+/// What is said of the program's input has this number instead of a connection's.
+pub const INPUT: u64 = u64::MAX;
 
 /// What a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +68,20 @@ pub enum Kind {
     Content,
     /// From the agent, last: nothing more comes.
     Bye,
+    /// From the agent: the program connected to the listener. This frame and those below begin with the number of
+    /// the connection, which is less than [`CONNECTIONS_MAX`] and no other's.
+    Open,
+    /// Either way: bytes of a connection, at least one.
+    Data,
+    /// Either way: no more bytes come from this end.
+    Shut,
+    /// Either way: so many bytes were passed on, in eight bytes.
+    Taken,
+    /// Either way, once: this end has closed the connection. When both have, the number is free.
+    Close,
 }
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 16] = [
     Kind::Hello,
     Kind::Order,
     Kind::OrderEnd,
@@ -72,6 +93,11 @@ const KINDS: [Kind; 11] = [
     Kind::Left,
     Kind::Content,
     Kind::Bye,
+    Kind::Open,
+    Kind::Data,
+    Kind::Shut,
+    Kind::Taken,
+    Kind::Close,
 ];
 
 /// The header of a frame with this payload, which is not longer than [`PAYLOAD_MAX`].
@@ -89,6 +115,22 @@ pub fn parse(header: [u8; HEADER]) -> Result<(Kind, usize), Malformed> {
         return Err(Malformed);
     }
     Ok((kind, length))
+}
+
+/// A payload that begins with a number.
+pub fn number(number: u64, bytes: &[u8]) -> Vec<u8> {
+    [&number.to_le_bytes(), bytes].concat()
+}
+
+/// The number with which a payload begins, and the rest of it.
+pub fn numbered(payload: &[u8]) -> Result<(u64, &[u8]), Malformed> {
+    let (number, rest) = payload.split_first_chunk().ok_or(Malformed)?;
+    Ok((u64::from_le_bytes(*number), rest))
+}
+
+/// A count that is all that is left.
+pub fn count(rest: &[u8]) -> Result<u64, Malformed> {
+    rest.try_into().map(u64::from_le_bytes).map_err(|_| Malformed)
 }
 
 /// One thing below a writable place of the cage. The bytes of a file follow in frames of their own, if
@@ -186,6 +228,17 @@ mod tests {
                 Err(Malformed) => prop_assert!(
                     usize::from(bytes[0]) >= KINDS.len() || bytes[3] > 0 || bytes[4] > 0
                 ),
+            }
+        }
+
+        #[test]
+        fn a_number_comes_first_or_there_is_none(bytes in vec(any::<u8>(), 0..30)) {
+            match numbered(&bytes) {
+                Ok((first, rest)) => {
+                    prop_assert_eq!(number(first, rest), bytes.clone());
+                    prop_assert_eq!(count(rest).is_ok(), rest.len() == 8);
+                }
+                Err(Malformed) => prop_assert!(bytes.len() < 8),
             }
         }
 

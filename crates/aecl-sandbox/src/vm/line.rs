@@ -5,6 +5,8 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use tokio::sync::mpsc;
+
 use super::frame::{self, Kind};
 
 pub(super) type Reader = Box<dyn AsyncRead + Send + Unpin>;
@@ -73,6 +75,41 @@ impl To {
             self.send(Kind::Order, part).await?;
         }
         self.send(Kind::OrderEnd, &[]).await
+    }
+}
+
+impl To {
+    /// Says what comes from several sides, one frame at a time, as long as somebody hears it.
+    pub(super) async fn say(mut self, mut frames: mpsc::Receiver<Frame>) {
+        while let Some((kind, bytes)) = frames.recv().await {
+            if self.send(kind, &bytes).await.is_err() {
+                return;
+            }
+        }
+        // Kept open: the end of the line is the end of the machine to some monitors.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// One frame, to be said.
+pub(super) type Frame = (Kind, Vec<u8>);
+
+/// How many frames wait for the line at a time, from all sides together.
+const FRAMES_WAITING: usize = 8;
+
+/// Where frames to the agent are handed in.
+#[derive(Clone)]
+pub(super) struct Frames(mpsc::Sender<Frame>);
+
+impl Frames {
+    pub(super) fn channel() -> (Self, mpsc::Receiver<Frame>) {
+        let (frames, line) = mpsc::channel(FRAMES_WAITING);
+        (Self(frames), line)
+    }
+
+    /// Hands one in, when there is room. False where nobody hears it any more.
+    pub(super) async fn send(&self, kind: Kind, bytes: Vec<u8>) -> bool {
+        self.0.send((kind, bytes)).await.is_ok()
     }
 }
 

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use rustix::process::geteuid;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{error::Elapsed, timeout};
 
 use super::bridge::{Bridge, Pipes};
-use super::frame::{Kind, ORDER_MAX, SHOWN, VERSION};
+use super::frame::{CONNECTIONS_MAX, Kind, ORDER_MAX, SHOWN, VERSION};
 use super::left::Heard;
 use super::line::{Line, nonsense};
 use super::monitor::{Monitor, Parts, Place, Size};
@@ -24,7 +24,9 @@ use super::wire::{Order, Report};
 use super::{Pinned, firecracker, qemu, shown};
 use crate::native::hold::{HeldProgram, Holding, Shared, hold};
 use crate::native::{self, Control, Launched};
-use crate::{Cage, CgroupVersion, Clocks, Held, HostUser, Network, Outcome, Program, Running, SandboxError};
+use crate::{
+    Cage, CgroupVersion, Clocks, Held, HostUser, Listener, Network, Outcome, Program, Running, SandboxError,
+};
 
 /// How much longer than the program its machine may live: time to hand over what is left.
 const AFTER: Duration = Duration::from_secs(2);
@@ -128,11 +130,6 @@ fn plan(program: &Program, cage: &Cage, monitor: Monitor<'_>) -> Result<Order, S
     let no = |why: &str| Err(SandboxError::BadCage(why.to_owned()));
     if cage.limits.memory_max_bytes.is_none() {
         return no("a machine has a size, so `memory_max_bytes` must be said");
-    }
-    if cage.network != Network::None {
-        return no(
-            "a machine has no network at all, so nobody can listen on it; use another tier, or `Network::None`",
-        );
     }
     if !monitor.by_kvm() && std::env::var(EMULATION_SWITCH).ok().as_deref() != Some("1") {
         return Err(SandboxError::Unavailable {
@@ -399,17 +396,26 @@ impl Booted {
         let failed = |error: io::Error| setup("connecting the program", error.to_string());
         let (ours, theirs) = native::stand_in(later(cage.clocks, begun, AFTER)).map_err(failed)?;
         let (left, sent) = oneshot::channel();
+        let most = usize::try_from(CONNECTIONS_MAX).unwrap_or_default();
+        let (served, listener) = match cage.network {
+            Network::None => (None, None),
+            Network::Listener { .. } => {
+                let (served, connections) = mpsc::channel(most);
+                (Some(served), Some(Listener::of_machine(connections)))
+            }
+        };
         let bridge = Bridge {
             line: self.line,
             outer: self.launched,
             inner: Control::over(theirs.control).map_err(failed)?,
             pipes: Pipes::new(theirs.pipes).map_err(failed)?,
             heard: Heard::new(cage.limits, native::places(order).len()),
+            served,
             left,
             place: self.place,
         };
         tokio::spawn(bridge.run());
-        Ok(Running::of_machine(ours, cage, order, held, sent))
+        Ok(Running::of_machine(ours, cage, order, held, listener, sent))
     }
 }
 

@@ -175,8 +175,7 @@ impl Count {
     fn now() -> Self {
         let lines = |path: &str| fs::read_to_string(path).unwrap().lines().count();
         Self {
-            // Those of a daemon come and go.
-            children: descendants(std::process::id()).difference(&daemon::family()).count(),
+            children: descendants(std::process::id()).len(),
             descriptors: fs::read_dir("/proc/self/fd").unwrap().count(),
             mounts: lines("/proc/self/mountinfo"),
             cgroups: cgroups_of(std::process::id()).len(),

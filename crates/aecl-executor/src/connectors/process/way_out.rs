@@ -1,9 +1,9 @@
 //! The way out of a cage while its program runs: the broker on the listener that was made inside.
 
-use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aecl_kernel::traffic::{Connection, Traffic};
+use aecl_sandbox::Listener;
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -29,7 +29,7 @@ impl WayOut {
     /// Serves the connections of one program.
     #[must_use]
     pub fn open(
-        listener: TcpListener,
+        listener: Listener,
         list: AllowList,
         limits: Limits,
         names: Arc<dyn Names>,

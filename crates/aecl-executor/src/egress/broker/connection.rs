@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use aecl_sandbox::Connection;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +49,7 @@ impl Stop {
     }
 }
 
-pub(super) async fn serve(broker: &Inner, number: u64, mut client: TcpStream, stop: &CancellationToken) {
+pub(super) async fn serve(broker: &Inner, number: u64, mut client: Connection, stop: &CancellationToken) {
     let meter =
         Meter { broker, started: Instant::now(), out_bytes: AtomicU64::new(0), in_bytes: AtomicU64::new(0) };
     let mut story = Story::default();
@@ -83,7 +84,7 @@ pub(super) async fn serve(broker: &Inner, number: u64, mut client: TcpStream, st
 async fn carry(
     meter: &Meter<'_>,
     number: u64,
-    client: &mut TcpStream,
+    client: &mut Connection,
     story: &mut Story,
 ) -> Result<(), Stop> {
     let head_ms = meter.broker.limits.head_ms;
@@ -131,7 +132,7 @@ pub(super) async fn read_head(
 async fn tunnel(
     meter: &Meter<'_>,
     number: u64,
-    client: &mut TcpStream,
+    client: &mut Connection,
     story: &mut Story,
     to: Destination,
     mut first: Vec<u8>,
@@ -157,7 +158,7 @@ async fn tunnel(
 }
 
 /// The name in the TLS hello. What was read stays in `first`, to be passed on unchanged.
-async fn read_hello(client: &mut TcpStream, first: &mut Vec<u8>) -> Result<String, Stop> {
+async fn read_hello(client: &mut Connection, first: &mut Vec<u8>) -> Result<String, Stop> {
     loop {
         match hello::read(first) {
             Hello::For(name) => return Ok(name),
@@ -177,7 +178,7 @@ async fn read_hello(client: &mut TcpStream, first: &mut Vec<u8>) -> Result<Strin
 async fn request(
     meter: &Meter<'_>,
     number: u64,
-    client: &mut TcpStream,
+    client: &mut Connection,
     story: &mut Story,
     plain: Plain,
     first: Vec<u8>,
@@ -263,7 +264,7 @@ pub(super) async fn opening(
     Ok(())
 }
 
-async fn tell(client: &mut TcpStream, answer: &str) {
+async fn tell(client: &mut Connection, answer: &str) {
     let telling = async {
         client.write_all(answer.as_bytes()).await?;
         client.shutdown().await?;

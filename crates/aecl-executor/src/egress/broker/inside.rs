@@ -4,6 +4,7 @@
 use std::io::Cursor;
 use std::time::Duration;
 
+use aecl_sandbox::Connection;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -21,14 +22,14 @@ const CHUNK_BYTES: usize = 16 << 10;
 pub(super) async fn serve(
     meter: &Meter<'_>,
     number: u64,
-    client: &mut TcpStream,
+    client: &mut Connection,
     upstream: TcpStream,
     story: &mut Story,
     credentials: &Credentials,
     (to, first): (Destination, Vec<u8>),
 ) -> Result<(), Stop> {
     let config = credentials.server(&to).map_err(|why| Stop::cut("egress_credential", why))?;
-    let (reader, writer) = client.split();
+    let (reader, writer) = tokio::io::split(client);
     let io = tokio::io::join(Cursor::new(first).chain(reader), writer);
     let limits = &meter.broker.limits;
     let accepting =

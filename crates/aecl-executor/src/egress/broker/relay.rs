@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use aecl_sandbox::Connection;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::Instant;
 
 use super::Meter;
@@ -17,13 +17,13 @@ const CHUNK_BYTES: usize = 16 << 10;
 /// to come, after which nothing more leaves; without it whatever comes is passed on.
 pub(super) async fn both(
     meter: &Meter<'_>,
-    client: &mut TcpStream,
+    client: &mut Connection,
     upstream: &mut TcpStream,
     first: &[u8],
     left: Option<u64>,
 ) -> Result<(), Stop> {
     let pulse = Pulse { started: Instant::now(), last_ms: AtomicU64::new(0) };
-    let (mut from_client, mut to_client) = client.split();
+    let (mut from_client, mut to_client) = split(client);
     let (mut from_upstream, mut to_upstream) = upstream.split();
     let out = async {
         send(meter, &pulse, &mut to_upstream, first).await?;
@@ -47,8 +47,8 @@ pub(super) async fn both(
 async fn outward(
     meter: &Meter<'_>,
     pulse: &Pulse,
-    from: &mut ReadHalf<'_>,
-    to: &mut WriteHalf<'_>,
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
     mut left: Option<u64>,
 ) -> Result<(), Stop> {
     let mut buffer = vec![0; CHUNK_BYTES];
@@ -69,7 +69,12 @@ async fn outward(
     }
 }
 
-async fn send(meter: &Meter<'_>, pulse: &Pulse, to: &mut WriteHalf<'_>, bytes: &[u8]) -> Result<(), Stop> {
+async fn send(
+    meter: &Meter<'_>,
+    pulse: &Pulse,
+    to: &mut (impl AsyncWrite + Unpin),
+    bytes: &[u8],
+) -> Result<(), Stop> {
     if !meter.may_leave(bytes.len()) {
         let max = meter.broker.limits.out_bytes_max;
         return Err(Stop::cut("egress_limit", format!("more than {max} bytes would leave")));
@@ -85,8 +90,8 @@ async fn send(meter: &Meter<'_>, pulse: &Pulse, to: &mut WriteHalf<'_>, bytes: &
 async fn inward(
     meter: &Meter<'_>,
     pulse: &Pulse,
-    from: &mut ReadHalf<'_>,
-    to: &mut WriteHalf<'_>,
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
 ) -> Result<(), Stop> {
     let mut buffer = vec![0; CHUNK_BYTES];
     loop {

@@ -5,6 +5,7 @@
 //! breaks out of that has won the machine, which has no network and nothing in it but the program's own.
 
 mod channel;
+mod connections;
 mod left;
 mod prepare;
 
@@ -14,14 +15,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::frame::Kind;
+use crate::frame::{self, Kind};
 use crate::wire::{MountKind, Order, Report};
 use crate::{Fault, Step, sys, system};
 use channel::{Incoming, Outgoing};
+use connections::Connections;
 
 /// How long the host may take to hear what was said last.
 const LAST_WORD: Duration = Duration::from_secs(30);
@@ -63,8 +65,9 @@ fn hold(incoming: &mut Incoming, outgoing: &Arc<Outgoing>) -> Result<(), Fault> 
     }
     let inside = Inside::start(&order)?;
     let pumps = [pump(inside.stdout, Kind::Stdout, outgoing)?, pump(inside.stderr, Kind::Stderr, outgoing)?];
-    feed(incoming.again()?, inside.stdin)?;
-    let (over, scratch) = listen(&inside.control, outgoing)?;
+    let connections = Connections::new(outgoing);
+    hear(incoming.again()?, feed(inside.stdin, outgoing)?, connections.clone())?;
+    let (over, scratch) = listen(&inside.control, &order, outgoing, &connections)?;
     for pump in pumps {
         let _ = pump.join();
     }
@@ -105,7 +108,12 @@ impl Inside {
 }
 
 /// Passes reports on until the last one, which has to wait for what else there is to say.
-fn listen(control: &OwnedFd, outgoing: &Outgoing) -> Result<(Option<Report>, Vec<OwnedFd>), Fault> {
+fn listen(
+    control: &OwnedFd,
+    order: &Order,
+    outgoing: &Outgoing,
+    connections: &Arc<Connections>,
+) -> Result<(Option<Report>, Vec<OwnedFd>), Fault> {
     const REPORT_MAX_BYTES: usize = 8 << 10;
     let mut scratch = Vec::new();
     loop {
@@ -113,11 +121,16 @@ fn listen(control: &OwnedFd, outgoing: &Outgoing) -> Result<(Option<Report>, Vec
         match Report::decode(&bytes) {
             Ok(over @ Report::Over { .. }) => return Ok((Some(over), scratch)),
             Ok(report) => {
+                outgoing.send(Kind::Report, &report.encode())?;
                 if matches!(report, Report::Started { .. }) {
                     // Before them comes the launcher, which ends with us.
                     scratch = fds.into_iter().skip(1).collect();
+                    let listener = (order.listener_port > 0).then(|| scratch.pop()).flatten();
+                    // After that report: nobody is to hear of a connection before.
+                    if let Some(listener) = listener {
+                        connections.clone().accept(listener.into())?;
+                    }
                 }
-                outgoing.send(Kind::Report, &report.encode())?;
             }
             // It is gone, or talks nonsense. Who hears no end knows that there was none.
             Err(_) => return Ok((None, scratch)),
@@ -138,12 +151,36 @@ fn pump(mut from: PipeReader, kind: Kind, outgoing: &Arc<Outgoing>) -> Result<Jo
     thread::Builder::new().spawn(work).step("starting a thread")
 }
 
-/// Passes input on. A program that does not read lets only this thread wait.
-fn feed(mut incoming: Incoming, mut stdin: std::io::PipeWriter) -> Result<(), Fault> {
+/// Passes input on, until its sender is dropped. A program that does not read lets only this thread wait, and what waits
+/// for that is never more than a window.
+fn feed(mut stdin: std::io::PipeWriter, outgoing: &Arc<Outgoing>) -> Result<mpsc::Sender<Vec<u8>>, Fault> {
+    let (input, pieces) = mpsc::channel::<Vec<u8>>();
+    let outgoing = outgoing.clone();
     let work = move || {
-        while let Ok((Kind::Input, bytes)) = incoming.next() {
-            if stdin.write_all(&bytes).is_err() {
+        for piece in pieces {
+            let taken = frame::number(frame::INPUT, &(piece.len() as u64).to_le_bytes());
+            if stdin.write_all(&piece).is_err() || outgoing.send(Kind::Taken, &taken).is_err() {
                 return;
+            }
+        }
+    };
+    thread::Builder::new().spawn(work).step("starting a thread").map(|_| input)
+}
+
+/// Hears the host, until it says what makes no sense. Never waits for the program.
+fn hear(
+    mut incoming: Incoming,
+    input: mpsc::Sender<Vec<u8>>,
+    connections: Arc<Connections>,
+) -> Result<(), Fault> {
+    let work = move || {
+        let mut input = Some(input);
+        while let Ok((kind, bytes)) = incoming.next() {
+            match kind {
+                // Whoever does not read any more hears nothing.
+                Kind::Input => drop(input.as_ref().map(|input| input.send(bytes))),
+                Kind::InputEnd => input = None,
+                kind => connections.hear(kind, &bytes),
             }
         }
     };
