@@ -343,6 +343,9 @@ async fn runtimes_leave_nothing_behind() {
         assert!(points > 3, "{}: {points}", cage.backend);
     }
     before.assert_is_now().await;
+    if let Some(daemon) = &daemon {
+        daemon.wait_until_it_has_no_container();
+    }
 }
 
 /// Case 100.

@@ -1,11 +1,13 @@
 //! A Docker daemon for tests: its own files, its own socket, its own namespaces, and gone with its test.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use aecl_sandbox::{Backend, Docker};
@@ -42,6 +44,7 @@ impl Daemon {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let cgroup = format!("aecl-{}", dir.path().file_name().unwrap().display());
         let process = run(dir.path(), &cgroup, options);
+        RUNNING.store(process.id(), Ordering::Relaxed);
         let mut daemon = Self { process, dir, cgroup };
         daemon.wait();
         Some(daemon)
@@ -49,10 +52,6 @@ impl Daemon {
 
     pub fn socket(&self) -> PathBuf {
         self.dir.path().join("sock")
-    }
-
-    pub fn id(&self) -> u32 {
-        self.process.id()
     }
 
     pub fn backend(&self) -> Backend {
@@ -112,6 +111,17 @@ impl Daemon {
     }
 }
 
+/// The one of this test, if there is one.
+static RUNNING: AtomicU32 = AtomicU32::new(0);
+
+/// All processes of a daemon that runs.
+pub fn family() -> BTreeSet<u32> {
+    match RUNNING.load(Ordering::Relaxed) {
+        0 => BTreeSet::new(),
+        daemon => super::descendants(daemon).into_iter().chain([daemon]).collect(),
+    }
+}
+
 /// The users that a daemon gives to its containers where it maps them: first and how many.
 pub const RANGE: (u32, u32) = (300_000, 65_536);
 
@@ -147,6 +157,7 @@ fn run(dir: &Path, cgroup: &str, options: &[&str]) -> Child {
 impl Drop for Daemon {
     fn drop(&mut self) {
         let family = super::descendants(self.process.id());
+        RUNNING.store(0, Ordering::Relaxed);
         let _ = self.process.kill();
         let _ = self.process.wait();
         let late = Instant::now() + Duration::from_secs(5);

@@ -175,7 +175,8 @@ impl Count {
     fn now() -> Self {
         let lines = |path: &str| fs::read_to_string(path).unwrap().lines().count();
         Self {
-            children: descendants(std::process::id()).len(),
+            // Those of a daemon come and go.
+            children: descendants(std::process::id()).difference(&daemon::family()).count(),
             descriptors: fs::read_dir("/proc/self/fd").unwrap().count(),
             mounts: lines("/proc/self/mountinfo"),
             cgroups: cgroups_of(std::process::id()).len(),
