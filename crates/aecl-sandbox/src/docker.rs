@@ -33,6 +33,7 @@ use crate::native::wire::{FDS_IN_ONE, Order, Report, SOCKET, Sources, User};
 use crate::native::{self, Launched, Running, Started, tree, user};
 use crate::{
     Backend, Cage, CgroupVersion, Docker, Enforced, Held, HostUser, Level, Limits, Program, SandboxError,
+    View,
 };
 
 /// The interface of Docker 20.10, the first in which a container has a namespace of cgroups.
@@ -198,6 +199,7 @@ async fn contain(program: &Program, cage: &Cage, self_test: bool) -> Result<Cont
         return Err(SandboxError::BadCage(format!("`{}` is no daemon", cage.backend)));
     };
     let order = native::plan_anywhere(program, cage)?;
+    refuse_ways_out(&cage.views, &docker.socket)?;
     let daemon = Daemon::at(&docker.socket);
     let asked = ask(&daemon, docker, &cage.backend).await?;
     refuse_what_it_cannot(&asked, cage)?;
@@ -257,8 +259,8 @@ fn users(asked: &Asked) -> Result<(User, User), SandboxError> {
 /// connection.
 async fn reach(daemon: &Daemon, order: &Order, limits: &Limits) -> Result<(Control, Caller), SandboxError> {
     let image = image::ensure(daemon).await.map_err(refused("giving the daemon our launcher"))?;
-    let meeting = Meeting::arrange().map_err(step("making a place to meet"))?;
-    let config = |image: &str| config(image, order, limits, &meeting.socket());
+    let mut meeting = Meeting::arrange().map_err(step("making a place to meet"))?;
+    let config = |image: &str| config(image, order, limits, &meeting);
     let container = match create(daemon, config(&image)).await {
         // Somebody has removed the image since.
         Err(gone) if gone.is_not_found() => {
@@ -317,7 +319,7 @@ async fn create(daemon: &Daemon, config: Value) -> Result<Container, Refused> {
 }
 
 /// A container with nothing in it but our launcher: no right, no network, nothing to write to.
-fn config(image: &str, order: &Order, limits: &Limits, socket: &Path) -> Value {
+fn config(image: &str, order: &Order, limits: &Limits, meeting: &Meeting) -> Value {
     let memory = limits.memory_max_bytes.map_or(0, |max| max.saturating_add(OWN_BYTES));
     const PERIOD_US: u32 = 100_000;
     const QUOTA_MIN_US: u64 = 1_000;
@@ -325,7 +327,7 @@ fn config(image: &str, order: &Order, limits: &Limits, socket: &Path) -> Value {
     json!({
         "Image": image,
         "Entrypoint": [image::PROGRAM],
-        "Cmd": ["contained"],
+        "Cmd": ["contained", meeting.word],
         "WorkingDir": "/",
         "Env": [],
         "User": format!("{}:{}", order.user.outside_uid, order.user.outside_gid),
@@ -335,7 +337,7 @@ fn config(image: &str, order: &Order, limits: &Limits, socket: &Path) -> Value {
             "AutoRemove": true,
             "NetworkMode": "none",
             "ReadonlyRootfs": true,
-            "Mounts": [{ "Type": "bind", "Source": socket, "Target": SOCKET, "ReadOnly": true }],
+            "Mounts": [{ "Type": "bind", "Source": meeting.socket(), "Target": SOCKET, "ReadOnly": true }],
             "CapDrop": ["ALL"],
             // The launcher may make namespaces and mount in them. What it holds may not: it has our locks. Parts of
             // `/proc` that are masked in a container would keep the cage from having a new one of its own.
@@ -375,20 +377,29 @@ fn ulimits(order: &Order) -> Vec<Value> {
 /// A directory of ours with a socket in it, which is removed as soon as the launcher has come.
 struct Meeting {
     dir: PathBuf,
+    /// Until somebody waits there.
     door: Option<Door>,
+    word: String,
 }
+
+/// How directories are named where launchers come to.
+const MEETING: &str = "aecl-docker-";
 
 impl Meeting {
     fn arrange() -> io::Result<Self> {
-        // Where a service has a `/tmp` of its own, the daemon sees another.
-        let is_roots = geteuid().is_root() && Path::new("/run").is_dir();
-        let place = if is_roots { PathBuf::from("/run") } else { std::env::temp_dir() };
-        let dir = place.join(format!("aecl-{}", native::numbered("docker")));
-        DirBuilder::new().mode(0o700).create(&dir)?;
-        let mut meeting = Self { dir, door: None };
+        let dir = loop {
+            let dir = meeting_place().join(format!("{MEETING}{}-{}", std::process::id(), random::<8>()?));
+            match DirBuilder::new().mode(0o700).create(&dir) {
+                // Somebody's who had our number, and perhaps another user's.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => break made.map(|()| dir)?,
+            }
+        };
+        let mut meeting = Self { dir, door: None, word: random::<32>()? };
         let socket = meeting.socket();
-        meeting.door = Some(Door::open(&socket)?);
-        // The launcher is another user. Nobody but it gets as far as this: the directory is ours.
+        meeting.door = Some(Door::open(&socket, meeting.word.clone())?);
+        // The launcher is another user. The directory is ours, and who gets as far as this without being the launcher
+        // does not know the word.
         fs::set_permissions(&socket, Permissions::from_mode(0o666))?;
         Ok(meeting)
     }
@@ -398,8 +409,8 @@ impl Meeting {
     }
 
     /// Waits until the container's launcher has come, or never will.
-    async fn caller_from(&self, container: &Container) -> io::Result<(Control, Caller)> {
-        let Some(door) = &self.door else { return Err(io::ErrorKind::NotConnected.into()) };
+    async fn caller_from(&mut self, container: &Container) -> io::Result<(Control, Caller)> {
+        let Some(door) = self.door.take() else { return Err(io::ErrorKind::NotConnected.into()) };
         let path = format!("/containers/{}/wait", container.id);
         let ended = container.daemon.ask::<Waited>("POST", &path, Body::Nothing);
         tokio::select! {
@@ -421,6 +432,42 @@ impl Drop for Meeting {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.dir);
     }
+}
+
+/// Where launchers and we meet. Where a service has a `/tmp` of its own, the daemon sees another.
+fn meeting_place() -> PathBuf {
+    let is_roots = geteuid().is_root() && Path::new("/run").is_dir();
+    if is_roots { PathBuf::from("/run") } else { std::env::temp_dir() }
+}
+
+/// So many bytes that nobody can guess, in hexadecimal digits.
+fn random<const BYTES: usize>() -> io::Result<String> {
+    let mut bytes = [0; BYTES];
+    io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, &mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Refuses views that lead to the daemon, and so to the rights of root, or to where launchers come to. To open a
+/// socket takes no right to write.
+fn refuse_ways_out(views: &[View], socket: &Path) -> Result<(), SandboxError> {
+    let place = meeting_place();
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let ends = [socket.to_owned(), real(socket), real(&place), place];
+    for View { source, .. } in views {
+        let leads_out = |source: &Path| {
+            let is_meeting = source.ancestors().any(|part| {
+                part.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(MEETING.as_bytes()))
+            });
+            is_meeting || ends.iter().any(|end| end.starts_with(source))
+        };
+        if leads_out(source) || leads_out(&real(source)) {
+            return Err(SandboxError::BadCage(format!(
+                "the view `{}` leads to the daemon's socket or to where its launchers reach AECL; show less of it",
+                source.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// What the cage shows, found by a launcher on the host, and whether owners are mapped.

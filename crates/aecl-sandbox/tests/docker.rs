@@ -10,6 +10,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aecl_sandbox::{
@@ -98,6 +100,49 @@ async fn a_link_on_the_way_to_a_view_is_refused() {
     assert_eq!(text(&end), "40\n");
 }
 
+/// Somebody who finds the place where launchers come to, and is there first.
+#[tokio::test]
+async fn who_comes_before_the_launcher_gets_nothing_and_spoils_nothing() {
+    let Some(daemon) = Daemon::start() else { return };
+    let ours = format!("aecl-docker-{}-", std::process::id());
+    let done = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&done);
+    let other = std::thread::spawn(move || {
+        let mut come = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            for entry in fs::read_dir("/run").unwrap().flatten() {
+                if come.len() < 17 && entry.file_name().to_string_lossy().starts_with(&ours) {
+                    let kind = rustix::net::SocketType::SEQPACKET;
+                    let socket = rustix::net::socket(rustix::net::AddressFamily::UNIX, kind, None).unwrap();
+                    let at = rustix::net::SocketAddrUnix::new(entry.path().join("socket")).unwrap();
+                    if rustix::net::connect(&socket, &at).is_ok() {
+                        // Most say nothing, more of them than are heard at once.
+                        if come.len() < 3 {
+                            let _ = rustix::net::send(&socket, b"it is me", rustix::net::SendFlags::NOSIGNAL);
+                        }
+                        come.push(socket);
+                    }
+                }
+            }
+        }
+        let heard = |socket: &std::os::fd::OwnedFd| {
+            let mut said = [0; 64];
+            rustix::net::recv(socket, &mut said[..], rustix::net::RecvFlags::DONTWAIT).map_or(0, |(n, _)| n)
+        };
+        (come.len(), come.iter().map(heard).sum::<usize>())
+    });
+    let end = run(shell("echo here"), by(&daemon)).await;
+    done.store(true, Ordering::Relaxed);
+    assert_eq!(other.join().unwrap(), (17, 0));
+    assert_eq!(text(&end.unwrap()), "here\n");
+    // No cage shows the way there, nor to the daemon.
+    for source in [Path::new("/run"), &daemon.socket(), daemon.socket().parent().unwrap()] {
+        let view = View { source: source.into(), at: "/project".into(), access: Access::ReadOnly };
+        let why = run(shell("true"), Cage { views: vec![view], ..by(&daemon) }).await.unwrap_err();
+        assert!(why.to_string().contains("leads to the daemon's socket"), "{why}");
+    }
+}
+
 #[tokio::test]
 async fn a_program_ends_well_though_its_daemon_has_died() {
     let Some(daemon) = Daemon::start() else { return };
@@ -138,7 +183,11 @@ async fn as_somebody() {
     let used = said.lines().last().unwrap().split(['m', 's']).nth(1).unwrap();
     assert!(used.parse::<f64>().unwrap() < 0.7, "{said}");
     // It sees what is its own, and nothing that it could not see without.
-    let view = View { source: dir.into(), at: "/project".into(), access: Access::Overlay };
+    let view = |source| View { source, at: "/project".into(), access: Access::Overlay };
+    let place = std::env::temp_dir();
+    let why = run(shell("true"), Cage { views: vec![view(place)], ..cage.clone() }).await.unwrap_err();
+    assert!(why.to_string().contains("leads to the daemon's socket"), "{why}");
+    let view = view(dir.into());
     let end = ended(
         "cat /project/mine; echo b > /project/a; cat /project/roots",
         Cage { views: vec![view], ..cage },
@@ -160,12 +209,14 @@ fn an_ordinary_user_has_the_daemons_limits_and_its_own_rights() {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         std::os::unix::fs::chown(&path, Some(who), Some(who)).unwrap();
     }
+    let place = tempfile::Builder::new().prefix("aecl-place").tempdir_in("/tmp").unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let me = dir.path().join("tests");
     fs::copy(std::env::current_exe().unwrap(), &me).unwrap();
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(me);
     command.args(["--exact", "as_somebody"]).env("AECL_TEST_SOCKET", daemon.socket());
-    let output = command.env("AECL_TEST_DIR", dir.path()).env("TMPDIR", dir.path()).output().unwrap();
+    let output = command.env("AECL_TEST_DIR", dir.path()).env("TMPDIR", place.path()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
@@ -272,10 +323,15 @@ async fn a_container_that_cannot_be_started_says_why() {
     assert!(matches!(why, SandboxError::NotInCage { .. }), "{why}");
     assert!(is_root());
     // Nothing of the meeting is left, neither here nor there.
-    let ours = format!("aecl-{}-docker", std::process::id());
-    let left = fs::read_dir("/run")
-        .unwrap()
-        .flatten()
-        .filter(|e| e.file_name().to_string_lossy().starts_with(&ours));
-    assert_eq!(left.count(), 0);
+    let ours = format!("aecl-docker-{}-", std::process::id());
+    let left = || {
+        let all = fs::read_dir("/run").unwrap().flatten();
+        all.filter(|entry| entry.file_name().to_string_lossy().starts_with(&ours)).count()
+    };
+    // Other tests of this process meet theirs there.
+    let late = Instant::now() + Duration::from_secs(20);
+    while left() > 0 {
+        assert!(Instant::now() < late);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
