@@ -60,7 +60,10 @@ pub(crate) async fn start(program: &Program, cage: &Cage) -> Result<Running, San
             let held = contained.held(cage, landlock_abi);
             Ok(Running::new(contained.launched, fds, cage, &contained.order, held))
         }
-        Err(refusal) => Err(refusal.error(cage.backend.clone(), native::name_of(program))),
+        Err(refusal) => {
+            contained.launched.end().await;
+            Err(refusal.error(cage.backend.clone(), native::name_of(program)))
+        }
     }
 }
 
@@ -206,7 +209,7 @@ async fn contain(program: &Program, cage: &Cage, self_test: bool) -> Result<Cont
     let (own, contained_as) = users(&asked)?;
     let mut order = Order { user: contained_as, self_test, sources: Sources::Given, ..order };
     tree::plan(&mut order, &cage.views, cage.image.as_ref())?;
-    let (control, caller) = reach(&daemon, &order, &cage.limits).await?;
+    let (control, caller, mut container) = reach(&daemon, &order, &cage.limits).await?;
     if own.separate && !asked.maps_users && u64::from(caller.uid) != order.user.outside_uid {
         let who = format!("user {} came instead of its launcher", caller.uid);
         return Err(step("waiting for a container")(io::Error::other(who)));
@@ -223,7 +226,12 @@ async fn contain(program: &Program, cage: &Cage, self_test: bool) -> Result<Cont
     let (shown, owners_mapped) = find(&order, finder, cage).await?;
     let (pipes, theirs) = Pipes::new().map_err(step("making pipes"))?;
     send(&control, &order, &theirs, &shown).map_err(step("sending the order"))?;
-    let launched = Launched::of_caller(control, caller, pipes, cage.clocks);
+    let mut launched = Launched::of_caller(control, caller, pipes, cage.clocks);
+    // The daemon ends what is frozen, or what is somebody whom we may not kill.
+    launched.when_late(move || {
+        container.is_left_alone = false;
+        drop(container);
+    });
     Ok(Contained { launched, order, daemon: asked, user, owners_mapped })
 }
 
@@ -257,7 +265,11 @@ fn users(asked: &Asked) -> Result<(User, User), SandboxError> {
 
 /// Starts a container, and waits until its launcher has come to us. From then on the container ends with the
 /// connection.
-async fn reach(daemon: &Daemon, order: &Order, limits: &Limits) -> Result<(Control, Caller), SandboxError> {
+async fn reach(
+    daemon: &Daemon,
+    order: &Order,
+    limits: &Limits,
+) -> Result<(Control, Caller, Container), SandboxError> {
     let image = image::ensure(daemon).await.map_err(refused("giving the daemon our launcher"))?;
     let mut meeting = Meeting::arrange().map_err(step("making a place to meet"))?;
     let config = |image: &str| config(image, order, limits, &meeting);
@@ -277,7 +289,8 @@ async fn reach(daemon: &Daemon, order: &Order, limits: &Limits) -> Result<(Contr
         || io::Error::other(format!("its launcher did not reach AECL within {} s", START_MAX.as_secs()));
     let came = caller.map_err(|_| late()).flatten().map_err(step("waiting for a container"))?;
     container.is_left_alone = true;
-    Ok(came)
+    let (control, caller) = came;
+    Ok((control, caller, container))
 }
 
 /// A container that is removed when this is dropped, unless it looks after itself.

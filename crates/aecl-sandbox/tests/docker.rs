@@ -80,6 +80,35 @@ async fn what_happens_to_containers_and_images_is_made_good() {
     }
 }
 
+/// Whoever may talk to the daemon can freeze containers. What is frozen does not end when it is killed.
+#[tokio::test]
+async fn a_paused_container_is_over_at_its_deadline() {
+    let Some(daemon) = Daemon::start() else { return };
+    let pause = || {
+        let all = daemon.containers();
+        let id = all.iter().find(|one| one["State"] == "running").unwrap()["Id"].as_str().unwrap().to_owned();
+        daemon.ask("POST", &format!("/containers/{id}/pause"), &Value::Null);
+        assert_eq!(
+            daemon.ask("GET", &format!("/containers/{id}/json"), &Value::Null)["State"]["Paused"],
+            true
+        );
+    };
+    let short = Cage { clocks: clocks(Duration::from_millis(2_500)), ..by(&daemon) };
+    let running = start(shell("echo x; sleep 1000"), short.clone()).await.unwrap();
+    let family = descendants(running.launcher_id().unwrap());
+    pause();
+    let ended = tokio::time::timeout(Duration::from_secs(8), running.wait()).await.expect("it is waited for");
+    assert_eq!((ended.outcome, text(&ended)), (Outcome::TimedOut(Level::Call), "x\n".into()));
+    assert_gone(&family).await;
+    daemon.wait_until_it_has_no_container();
+    // Nor when nobody can end it any more.
+    let running = start(shell("echo x; sleep 1000"), short).await.unwrap();
+    pause();
+    daemon.kill_alone();
+    let ended = tokio::time::timeout(Duration::from_secs(8), running.wait()).await.expect("it is waited for");
+    assert_eq!((ended.outcome, text(&ended)), (Outcome::TimedOut(Level::Call), "x\n".into()));
+}
+
 /// It is our launcher that finds what is shown. A daemon would follow the link, and as root.
 #[tokio::test]
 async fn a_link_on_the_way_to_a_view_is_refused() {
