@@ -18,7 +18,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::geteuid;
 use serde::Deserialize;
@@ -54,7 +54,7 @@ const IN_A_RANGE: (u64, u64) = (40_000, 20_000);
 
 /// Starts the program in a cage in a container.
 pub(crate) async fn start(program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
-    let mut contained = contain(program, cage, false).await?;
+    let mut contained = contain_in_time(program, cage, false).await?;
     match native::started(&mut contained.launched).await {
         Ok(Started { landlock_abi, fds, .. }) => {
             let held = contained.held(cage, landlock_abi);
@@ -70,7 +70,9 @@ pub(crate) async fn start(program: &Program, cage: &Cage) -> Result<Running, San
 /// The launcher attacks its own cage: each attack and the error number it met, 0 if it succeeded.
 pub(crate) async fn self_test(cage: &Cage) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
     let program = Program { argv: vec!["self-test".into()], env: Default::default(), cwd: None };
-    let mut contained = contain(&program, cage, true).await?;
+    // The time is for the attacks, and a daemon may have to load our image first.
+    let cage = &Cage { clocks: cage.clocks.later(Instant::now(), START_MAX), ..cage.clone() };
+    let mut contained = contain_in_time(&program, cage, true).await?;
     let (attacks, landlock_abi, _) = native::attacks(&mut contained.launched, &cage.backend).await?;
     Ok((attacks, contained.held(cage, landlock_abi)))
 }
@@ -197,7 +199,23 @@ impl Contained {
     }
 }
 
-async fn contain(program: &Program, cage: &Cage, self_test: bool) -> Result<Contained, SandboxError> {
+/// The clocks run while a container is made. What was made is removed when they have run out.
+async fn contain_in_time(program: &Program, cage: &Cage, self_test: bool) -> Result<Contained, SandboxError> {
+    let begun = Instant::now();
+    let (left, level) = cage.clocks.deadline();
+    let late = |_| {
+        let why = format!("the deadline of its {level} was over before the daemon had done its part");
+        step("waiting for a container")(io::Error::new(io::ErrorKind::TimedOut, why))
+    };
+    timeout(left, contain(program, cage, begun, self_test)).await.map_err(late).flatten()
+}
+
+async fn contain(
+    program: &Program,
+    cage: &Cage,
+    begun: Instant,
+    self_test: bool,
+) -> Result<Contained, SandboxError> {
     let Backend::Docker(docker) = &cage.backend else {
         return Err(SandboxError::BadCage(format!("`{}` is no daemon", cage.backend)));
     };
@@ -223,10 +241,14 @@ async fn contain(program: &Program, cage: &Cage, self_test: bool) -> Result<Cont
         outside_gid: if own.separate { caller.gid.into() } else { own.outside_gid },
         ..own
     };
-    let (shown, owners_mapped) = find(&order, finder, cage).await?;
+    let (shown, mut owners_mapped) = find(&order, finder, cage).await?;
+    // Where nobody else is to be made, no owner is another.
+    owners_mapped &= own.separate || user == HostUser::Ours;
     let (pipes, theirs) = Pipes::new().map_err(step("making pipes"))?;
+    let clocks = cage.clocks.later(begun, Duration::ZERO);
+    order.deadline_ns = u64::try_from(clocks.deadline().0.as_nanos()).unwrap_or(u64::MAX);
     send(&control, &order, &theirs, &shown).map_err(step("sending the order"))?;
-    let mut launched = Launched::of_caller(control, caller, pipes, cage.clocks);
+    let mut launched = Launched::of_caller(control, caller, pipes, clocks);
     // The daemon ends what is frozen, or what is somebody whom we may not kill.
     launched.when_late(move || {
         container.is_left_alone = false;

@@ -326,6 +326,35 @@ async fn a_daemon_that_is_missing_old_or_false_is_refused() {
     }
 }
 
+/// The clocks run while the daemon works, and after that they go on.
+#[tokio::test]
+async fn a_deadline_is_that_of_the_container_too() {
+    let dir = tempfile::Builder::new().prefix("dk").tempdir_in("/tmp").unwrap();
+    let silent = UnixListener::bind(dir.path().join("silent")).unwrap();
+    let backend = Backend::Docker(Docker { socket: dir.path().join("silent") });
+    let short = Cage { backend, clocks: clocks(Duration::from_millis(300)), ..cage() };
+    let before = Instant::now();
+    let ran = tokio::time::timeout(Duration::from_secs(5), run(shell("true"), short)).await;
+    let why = ran.expect("it is waited for").unwrap_err().to_string();
+    assert!(
+        why.contains("the deadline of its call was over") && before.elapsed().as_millis() < 2_000,
+        "{why}"
+    );
+    drop(silent);
+    // Most of a clock is over before the program runs.
+    let Some(daemon) = Daemon::start() else { return };
+    ended("true", by(&daemon)).await;
+    let before = Instant::now();
+    ended("true", by(&daemon)).await;
+    let usual = before.elapsed();
+    let clock = (usual * 4).max(Duration::from_secs(2));
+    let before = Instant::now();
+    let end = ended("sleep 1000", Cage { clocks: clocks(clock), ..by(&daemon) }).await;
+    let took = before.elapsed();
+    assert_eq!(end.outcome, Outcome::TimedOut(Level::Call));
+    assert!(took < clock + usual * 3 / 4, "{took:?} of {clock:?}, where a container takes {usual:?}");
+}
+
 #[tokio::test]
 async fn where_a_daemon_maps_users_the_program_is_one_of_its_range() {
     let Some(daemon) = Daemon::start_that_maps_users() else { return };
