@@ -85,6 +85,7 @@ pub(crate) async fn daemon(docker: &Docker, backend: &Backend) -> Result<Asked, 
     let daemon = Daemon::at(&docker.socket);
     let asked = ask(&daemon, docker, backend).await?;
     left::clear_away(&daemon).await;
+    left::clear_away_meetings(&meeting_place(), MEETING);
     Ok(asked)
 }
 
@@ -347,7 +348,14 @@ struct Waited {
 async fn create(daemon: &Daemon, config: Value) -> Result<Container, Refused> {
     let daemon = daemon.clone();
     let made = tokio::spawn(async move {
-        let Created { id } = daemon.ask("POST", "/containers/create", Body::Json(config)).await?;
+        let name = format!("aecl-{}", random::<16>().map_err(Refused::Broken)?);
+        let path = format!("/containers/create?name={name}");
+        let made = daemon.ask("POST", &path, Body::Json(config)).await;
+        if let Err(Refused::Broken(_)) = &made {
+            // It may have been made all the same, or is about to be.
+            left::remove(&daemon, &name).await;
+        }
+        let Created { id } = made?;
         Ok(Container { daemon, id, is_left_alone: false })
     });
     made.await.map_err(|error| Refused::Broken(io::Error::other(error)))?

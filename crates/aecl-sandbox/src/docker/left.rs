@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
+use rustix::process::{Pid, geteuid, test_kill_process};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -14,6 +17,9 @@ use super::api::{Body, Daemon};
 const PROCESS: &str = "aecl.supervisor";
 const STARTED: &str = "aecl.supervisor.started";
 const PLACE: &str = "aecl.supervisor.place";
+
+/// Longer than any container takes to start.
+const MEETING_MAX: Duration = Duration::from_secs(600);
 
 /// On each container: whose it is.
 pub(super) fn labels() -> Value {
@@ -44,6 +50,23 @@ pub(super) async fn clear_away(daemon: &Daemon) {
 /// Ends and removes a container.
 pub(super) async fn remove(daemon: &Daemon, id: &str) {
     let _ = daemon.send("DELETE", &format!("/containers/{id}?force=1&v=1"), Body::Nothing).await;
+}
+
+/// Removes directories of ours, named by this and the number of a process that has ended, and the socket in each.
+pub(super) fn clear_away_meetings(place: &Path, named: &str) {
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(named)?.split_once('-')?.0.parse().ok());
+        let is_ours = |about: &fs::Metadata| about.is_dir() && about.uid() == geteuid().as_raw();
+        // Numbers of processes mean something in their own namespace only; but nobody meets for so long.
+        let is_old = |about: &fs::Metadata| {
+            about.modified().is_ok_and(|at| at.elapsed().is_ok_and(|since| since > MEETING_MAX))
+        };
+        if pid.is_some_and(is_gone) && entry.metadata().is_ok_and(|about| is_ours(&about) && is_old(&about)) {
+            let _ = fs::remove_file(entry.path().join("socket"));
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
 }
 
 fn is_left(container: &Container) -> bool {
@@ -117,6 +140,26 @@ mod tests {
         elsewhere[PLACE] = json!("another");
         assert!(!is_left(&with("running", elsewhere)));
         assert!(!is_left(&with("running", json!({}))));
+    }
+
+    #[test]
+    fn places_of_meetings_are_removed_when_who_made_them_is_gone() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        let ours = format!("m-{}-1", std::process::id());
+        for (name, is_old) in
+            [("m-4194999-1", true), ("m-4194999-2", false), (ours.as_str(), true), ("n-4194999-1", true)]
+        {
+            fs::create_dir(at(name)).unwrap();
+            fs::write(at(name).join("socket"), "").unwrap();
+            if is_old {
+                let then = std::time::SystemTime::UNIX_EPOCH;
+                fs::File::open(at(name)).unwrap().set_modified(then).unwrap();
+            }
+        }
+        clear_away_meetings(place.path(), "m-");
+        assert!(!at("m-4194999-1").exists());
+        assert!(at("m-4194999-2").exists() && at(&ours).exists() && at("n-4194999-1").exists());
     }
 
     #[test]
