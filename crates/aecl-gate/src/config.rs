@@ -94,7 +94,26 @@ impl Sandbox {
         machines.chain(self.docker.clone().map(Backend::Docker)).collect()
     }
 
+    /// Of it what can only take something away: which of the backends that every host is asked for may be used. Who
+    /// wrote the rest names programs and sockets, or accepts less.
+    #[must_use]
+    pub fn narrowing(&self) -> Self {
+        let known = Backend::all();
+        let is_known = |name: &&String| known.iter().any(|backend| backend.name() == name.as_str());
+        let backends = self.backends.as_ref().map(|names| names.iter().filter(is_known).cloned().collect());
+        Self { backends, ..Self::default() }
+    }
+
     fn check(&self) -> Result<(), String> {
+        for machine in &self.machines {
+            let program = machine.program();
+            if !program.is_absolute() {
+                return Err(format!(
+                    "`program` of a machine in `sandbox.machines` is `{}`; name an absolute path",
+                    program.display()
+                ));
+            }
+        }
         if let Some(Docker { socket }) = &self.docker
             && !socket.is_absolute()
         {
@@ -270,7 +289,11 @@ impl Home {
 
     /// What the configuration says of cages; where there is none, nothing.
     pub fn sandbox(&self) -> Result<Sandbox, GateError> {
-        if self.config().exists() { Ok(self.read()?.sandbox) } else { Ok(Sandbox::default()) }
+        // What cannot be looked at may be there.
+        match self.config().try_exists() {
+            Ok(false) => Ok(Sandbox::default()),
+            Ok(true) | Err(_) => Ok(self.read()?.sandbox),
+        }
     }
 }
 

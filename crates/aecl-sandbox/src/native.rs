@@ -291,12 +291,12 @@ pub(crate) fn launch(order: &Order, level: Level, kept: &[OwnedFd]) -> Result<La
     let (pipes, [stdin, stdout, stderr]) = Pipes::new().map_err(step("making pipes"))?;
     let (control, theirs) = Control::pair().map_err(step("making a socket"))?;
     let paper = paper(&order.encode()).map_err(step("writing the order"))?;
-    fork_server::start_launcher(&theirs).map_err(step("starting the launcher"))?;
+    let server = fork_server::start_launcher(&theirs).map_err(step("starting the launcher"))?;
     drop(theirs);
     let ours = [paper.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
     let fds: Vec<_> = kept.iter().map(AsFd::as_fd).chain(ours).collect();
     control.send(b"order", &fds).map_err(step("sending the order"))?;
-    Ok(Launched::new(control, pipes, order, level))
+    Ok(Launched::new(control, pipes, order, level, server))
 }
 
 /// Waits until the program runs. What comes with that report, or why it does not run.

@@ -146,15 +146,16 @@ async fn probe_one(backend: &Backend) -> Found {
             // The machine enforces them, whatever the host can do.
             found.enforced = Enforced { memory: true, cpu: true };
             notes.extend(vm::shows().err().map(|why| format!("no views: {why}")));
+        }
+    }
+    let mut found = match self_test(&mut found).await {
+        Ok((attacks, held, less)) => {
+            // Asked of a program that was found to be the one that the operator pinned, if one is.
             if let Some((program, _)) = backend.machine()
                 && let Some(version) = vm::version(program).await
             {
                 found.version = format!("{version}, {}", found.version);
             }
-        }
-    }
-    let mut found = match self_test(&mut found).await {
-        Ok((attacks, held, less)) => {
             notes.extend(less.map(|why| format!("not all that it could: {why}")));
             judge(found, attacks, &held)
         }

@@ -164,6 +164,9 @@ def agent(stream):
             "window": [("open", number(1))] + [("data", number(1) + b"x" * 60000)] * 2,
             "taken": [("taken", number((1 << 64) - 1) + number(1))],
             "short": [("open", b"1")],
+            "reopened": [("open", number(1)), ("data", number(1) + b"x" * 60000), ("close", number(1)), ("open", number(1))],
+            "shut twice": [("open", number(1)), ("shut", number(1)), ("shut", number(1))],
+            "data after shut": [("open", number(1)), ("shut", number(1)), ("data", number(1) + b"x")],
         }[step]:
             say(kind, payload)
         return time.sleep(1000)

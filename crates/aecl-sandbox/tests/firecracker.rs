@@ -224,12 +224,17 @@ async fn connections_that_make_no_sense_end_the_machine() {
         ("connections window", true),
         ("connections taken", true),
         ("connections short", true),
+        // Nobody reads what it said before, so we have not closed it.
+        ("connections reopened", true),
+        ("connections shut twice", true),
+        ("connections data after shut", true),
     ] {
         let stand_in = StandIn::new(fault);
         let network = if listens { Network::Listener { port: 80 } } else { Network::None };
-        let running = start(shell("true"), Cage { network, ..stand_in.cage() }).await.unwrap();
+        let mut running = start(shell("true"), Cage { network, ..stand_in.cage() }).await.unwrap();
         let begun = Instant::now();
-        assert_eq!(running.listener.is_some(), listens);
+        let listener = running.listener.take();
+        assert_eq!(listener.is_some(), listens);
         assert_eq!(running.wait().await.outcome, Outcome::Killed, "{fault}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{fault}");
         stand_in.assert_gone().await;

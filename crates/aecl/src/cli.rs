@@ -22,7 +22,7 @@ pub mod serve;
 mod show;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// AECL, the Agent Execution Control Layer: judges, gates, contains, records and can undo what agents do.
@@ -44,7 +44,7 @@ struct Cli {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Common {
     /// The directory with aecl.yaml, policy/, keys/ and data/.
-    #[arg(long, global = true, env = "AECL_DIR", default_value = ".aecl", value_name = "DIR")]
+    #[arg(long, global = true, env = "AECL_DIR", default_value = Self::DIR, value_name = "DIR")]
     pub dir: PathBuf,
     /// Print JSON instead of text.
     #[arg(long, global = true)]
@@ -52,6 +52,16 @@ pub struct Common {
     /// Your key, if it is not the operator key in keys/.
     #[arg(long, global = true, env = "AECL_KEY", hide_env_values = true, value_name = "KEY")]
     pub key: Option<String>,
+}
+
+impl Common {
+    /// Where the directory is if nobody says.
+    const DIR: &str = ".aecl";
+
+    /// Somebody has said which directory is meant. Otherwise it is the one that is here, whoever put it here.
+    fn names_dir(&self) -> bool {
+        self.dir != Path::new(Self::DIR)
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -269,6 +269,23 @@ async fn a_client_that_vanishes_leaves_the_request_open_and_comes_back_for_it() 
     client.leave().await;
 }
 
+/// It has gone before anybody was asked, so nobody saw it wait; and it does not wait all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_comes_to_wait_when_its_client_has_gone_does_not() {
+    let place = Place::new(60_000);
+    let gate = place.gate().await;
+    for text in ["one", "two", "three", "four"] {
+        let mut client = Client::legacy(&gate, place.hello("legacy")).await;
+        client.begin("tools/call", json!({"name": "write_note", "arguments": {"text": text}})).await;
+        client.leave().await;
+    }
+    let asks = gate.approvals(10).await.unwrap();
+    for ask in &asks {
+        answer(&gate, ask.approval.as_str(), true).await;
+    }
+    assert_eq!(place.count("wrote"), 0, "{}", asks.len());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_begun_is_concluded_when_the_client_vanishes() {
     let place = Place::new(0);

@@ -184,7 +184,8 @@ fn step_aside(own: &Path) -> bool {
         return true;
     }
     let inside = || fs::read_to_string(own.join("cgroup.procs")).unwrap_or_default();
-    if !inside().lines().all(is_ours) {
+    let is_strange = |pid: &str| !is_ours(pid) && Path::new("/proc").join(pid).exists();
+    if inside().lines().any(is_strange) {
         return false;
     }
     let seat = own.join("aecl-supervisor");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen,
     recv, recvmsg, sendmsg, socket_with, socketpair,
 };
@@ -179,6 +179,9 @@ fn receive(fd: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
         Err(rustix::io::Errno::CONNRESET) => return Ok((Vec::new(), Vec::new())),
         other => other?,
     };
+    if got.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+        return Err(io::Error::other("not all of it could be taken in; AECL may have too many files open"));
+    }
     bytes.truncate(got.bytes);
     let mut fds = Vec::new();
     for message in extra.drain() {

@@ -8,6 +8,7 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::net::{
@@ -25,28 +26,38 @@ static SERVER: Mutex<Option<ForkServer>> = Mutex::new(None);
 struct ForkServer {
     socket: OwnedFd,
     of: Owner,
+    number: u64,
 }
 
 /// Whose it is. Who has become another process or somebody else needs another one.
 type Owner = (i32, u32, u32);
 
-/// Starts a launcher with this socket to us.
-pub(super) fn start_launcher(theirs: &OwnedFd) -> io::Result<()> {
+/// Starts a launcher with this socket to us. The number of the server that does.
+pub(super) fn start_launcher(theirs: &OwnedFd) -> io::Result<u64> {
     let mut server = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
     let us = (getpid().as_raw_nonzero().get(), geteuid().as_raw(), getegid().as_raw());
-    let taken = server.as_ref().filter(|server| server.of == us).map(|server| server.take(theirs));
-    if let Some(Ok(())) = taken {
-        return Ok(());
+    if let Some(server) = server.as_ref().filter(|server| server.of == us)
+        && server.take(theirs).is_ok()
+    {
+        return Ok(server.number);
     }
     // There is none yet, or it was ended, or it has more waiting than it can hold. What waits is served all the same.
     let fresh = ForkServer::start(us)?;
     fresh.take(theirs)?;
-    *server = Some(fresh);
-    Ok(())
+    Ok(server.insert(fresh).number)
+}
+
+/// Gives this server up, of which a launcher never came. Others may have done so.
+pub(super) fn give_up(number: u64) {
+    let mut server = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+    if server.as_ref().is_some_and(|server| server.number == number) {
+        *server = None;
+    }
 }
 
 impl ForkServer {
     fn start(of: Owner) -> io::Result<Self> {
+        static STARTED: AtomicU64 = AtomicU64::new(0);
         let (socket, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         let mut command = Command::new(image::launcher()?);
@@ -54,7 +65,7 @@ impl ForkServer {
         command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
         // Its end is no news to anybody: the next cage finds out.
         drop(command.spawn()?);
-        Ok(Self { socket, of })
+        Ok(Self { socket, of, number: STARTED.fetch_add(1, Ordering::Relaxed) })
     }
 
     fn take(&self, theirs: &OwnedFd) -> io::Result<()> {

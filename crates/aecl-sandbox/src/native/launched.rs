@@ -1,6 +1,7 @@
 //! The launcher at work, seen from the supervisor: whatever it holds, it is ended and judged in the same way.
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
@@ -13,6 +14,7 @@ use tokio::net::unix::pipe;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::control::{Caller, Control};
+use super::fork_server;
 use super::wire::{Cause, Order, Report};
 use crate::{Clocks, Level, Outcome};
 
@@ -51,8 +53,11 @@ pub(crate) struct Launched {
 
 /// The launcher's process.
 enum Process {
-    /// Not known before the program runs. Who is silent until the deadline then is given up.
-    Unknown,
+    /// Not known before the program runs: who is silent until the deadline is given up, with the server from which it
+    /// was to come.
+    Unknown {
+        server: u64,
+    },
     Known(OwnedFd),
     /// Somebody stands in for a launcher.
     Nobodys,
@@ -81,10 +86,11 @@ impl Pipes {
 }
 
 impl Launched {
-    pub(super) fn new(control: Control, pipes: Pipes, order: &Order, level: Level) -> Self {
+    /// From the fork server of this number.
+    pub(super) fn new(control: Control, pipes: Pipes, order: &Order, level: Level, server: u64) -> Self {
         let left = Duration::from_nanos(order.deadline_ns);
         let nobody_yet = Self::until(control, pipes, (left, level));
-        Self { groups: groups_of(order), process: Process::Unknown, ..nobody_yet }
+        Self { groups: groups_of(order), process: Process::Unknown { server }, ..nobody_yet }
     }
 
     /// What somebody holds who stands in for a launcher: it gets `theirs`, says over that what a launcher
@@ -130,14 +136,28 @@ impl Launched {
 
     /// The launcher's next report and what came with it, if it comes in time.
     pub(crate) async fn next(&mut self) -> std::io::Result<Option<(Report, Vec<OwnedFd>)>> {
-        let late = || std::io::Error::new(std::io::ErrorKind::TimedOut, "it said nothing until the deadline");
-        let mut said = timeout_at(self.deadline, self.control.next()).await.map_err(|_| late())??;
-        if let Some((Report::Started { .. }, fds)) = &mut said
-            && !fds.is_empty()
-        {
+        let Ok(said) = timeout_at(self.deadline, self.control.next()).await else {
+            self.is_silent();
+            return Err(std::io::Error::new(ErrorKind::TimedOut, "it said nothing until the deadline"));
+        };
+        let mut said = said?;
+        if let Some((Report::Started { .. }, fds)) = &mut said {
+            if fds.is_empty() {
+                return Err(std::io::Error::new(
+                    ErrorKind::InvalidData,
+                    "it did not say which process it is",
+                ));
+            }
             self.process = Process::Known(fds.remove(0));
         }
         Ok(said)
+    }
+
+    /// Whether there is nobody to be heard of. The next launcher then comes from another server.
+    fn is_silent(&self) -> bool {
+        let Process::Unknown { server } = self.process else { return false };
+        fork_server::give_up(server);
+        true
     }
 
     /// Ends the program and everything it started, at once.
@@ -169,7 +189,7 @@ impl Launched {
                 if let Some(end) = self.when_late.take() {
                     end();
                 }
-                self.findings.given_up = matches!(self.process, Process::Unknown);
+                self.findings.given_up = self.is_silent();
                 self.deadline = Instant::now() + KILLED_MAX;
                 !self.findings.given_up
             }

@@ -164,7 +164,7 @@ async fn listen(from: &mut From, hearers: Hearers<'_>, ended: &mut Option<Report
         let Some((kind, bytes)) = from.next().await? else { return Ok(End::Lost) };
         if matches!(kind, Kind::Open | Kind::Data | Kind::Shut | Kind::Taken | Kind::Close) {
             // They have an order of their own.
-            connections.hear(kind, &bytes)?;
+            connections.hear(kind, &bytes).await?;
             continue;
         }
         match (kind, over.take()) {

@@ -64,6 +64,16 @@ pub enum VirtualMachine {
     Qemu(Qemu),
 }
 
+impl VirtualMachine {
+    /// The monitor's program.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        match self {
+            Self::Firecracker(Firecracker { program, .. }) | Self::Qemu(Qemu { program, .. }) => program,
+        }
+    }
+}
+
 impl From<VirtualMachine> for Backend {
     fn from(machine: VirtualMachine) -> Self {
         match machine {

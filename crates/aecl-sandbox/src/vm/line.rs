@@ -111,6 +111,11 @@ impl Frames {
     pub(super) async fn send(&self, kind: Kind, bytes: Vec<u8>) -> bool {
         self.0.send((kind, bytes)).await.is_ok()
     }
+
+    /// Waits until one can be handed in. None where nobody hears it any more.
+    pub(super) async fn room(&self) -> Option<mpsc::Permit<'_, Frame>> {
+        self.0.reserve().await.ok()
+    }
 }
 
 /// An answer that makes no sense.

@@ -128,7 +128,9 @@ async fn caged(common: &Common, args: &Args, asked: &Asked) -> Result {
         Ok(started) => started,
         Err(NotStarted::NotHeld(refused)) => return not_held(common, &refused, &choice),
         Err(NotStarted::Sandbox(error)) => return no_cage(common, &error),
-        Err(NotStarted::Module(error)) => return Err(Error::new(error.to_string())),
+        Err(NotStarted::Module(error)) => {
+            return not_started(common, &error.to_string(), Some(error.code()), 125);
+        }
     };
     let (mut running, before) = (started.running, started.before);
     let held = started.held;
@@ -333,6 +335,9 @@ fn not_held(common: &Common, refused: &NotHeld, choice: &Choice) -> Result {
     let exit = not_started(common, &refused.to_string(), Some(code.as_str()), 125)?;
     if !common.json && choice.is_for_want_of_memory(refused) {
         show::say(NO_MEMORY_LIMIT);
+    }
+    if let (false, Some(hint)) = (common.json, choice.hint()) {
+        show::say(&format!("hint: {hint}"));
     }
     Ok(exit)
 }

@@ -89,6 +89,8 @@ pub(super) struct Desk {
 /// Who waits for what.
 #[derive(Default)]
 pub(super) struct State {
+    /// The client has gone: nobody is there for what comes to wait from now on.
+    left: bool,
     /// Requests of the client.
     pub underway: HashMap<u64, Underway>,
     /// Progress tokens that we gave to servers in the place of the client's own.
@@ -260,8 +262,11 @@ impl Front {
     /// on nothing. What was proposed and may have begun goes on, so that its end is known.
     pub async fn leave(&self) {
         self.tasks.leave();
-        let underway: Vec<_> =
-            self.state().underway.values().map(|it| (it.phase.clone(), it.cancel.clone())).collect();
+        let underway: Vec<_> = {
+            let mut state = self.state();
+            state.left = true;
+            state.underway.values().map(|it| (it.phase.clone(), it.cancel.clone())).collect()
+        };
         for (phase, cancel) in underway {
             let goes_on = match phase {
                 Phase::Relayed => false,
@@ -273,6 +278,19 @@ impl Front {
             };
             if !goes_on {
                 cancel.cancel();
+            }
+        }
+    }
+
+    /// Notes how far a request has come. One that begins to wait for people when its client has gone already waits no
+    /// longer.
+    pub(super) fn comes_to(&self, number: u64, phase: Phase) {
+        let mut state = self.state();
+        let left = state.left && matches!(phase, Phase::Held(_));
+        if let Some(underway) = state.underway.get_mut(&number) {
+            underway.phase = phase;
+            if left {
+                underway.cancel.cancel();
             }
         }
     }

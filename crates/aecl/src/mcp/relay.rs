@@ -1,6 +1,6 @@
 //! Methods that neither act nor give data away, passed on as they are.
 
-use super::front::{Front, Phase, Request};
+use super::front::{Front, Request};
 use super::hello::meta_of;
 use super::names;
 use super::wire::{INTERNAL_ERROR, INVALID_PARAMS, Members, Refusal, members_of, quoted, raw};
@@ -88,13 +88,6 @@ impl Front {
     pub(super) fn goes_to(&self, request: &Request<'_>, server: &str) {
         if let Some(underway) = self.state().underway.get_mut(&request.number) {
             underway.server = Some(server.to_owned());
-        }
-    }
-
-    /// Notes how far a request has come.
-    pub(super) fn comes_to(&self, number: u64, phase: Phase) {
-        if let Some(underway) = self.state().underway.get_mut(&number) {
-            underway.phase = phase;
         }
     }
 

@@ -105,6 +105,37 @@ fn what_is_not_here_is_never_less() {
     }
 }
 
+/// A directory that was cloned brings a configuration. Nobody has named it.
+#[test]
+fn a_configuration_that_is_only_there_runs_nothing_and_lowers_nothing() {
+    let desk = Desk::bare();
+    let monitor = desk.path().join("monitor");
+    fs::write(&monitor, format!("#!/bin/sh\necho ran > {}\n", desk.path().join("trace").display())).unwrap();
+    fs::set_permissions(&monitor, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut machine = machine();
+    machine["program"] = json!(monitor);
+    let said = json!({ "machines": [machine], "backends": ["qemu", "native"],
+        "docker": { "socket": monitor }, "accept_lower_tier": "native", "reason": "trust me" });
+    fs::create_dir_all(desk.path().join(".aecl")).unwrap();
+    let config = json!({ "origin": "example.com/run", "sandbox": said });
+    fs::write(desk.path().join(".aecl/aecl.yaml"), config.to_string()).unwrap();
+    let run = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_aecl"));
+        command.current_dir(desk.path()).env_remove("AECL_DIR").args(args);
+        read(command.args(["--memory", "none", "--", "true"]).output().unwrap())
+    };
+    assert_eq!(run(&["run"]).ended(0).err, "");
+    for tier in ["gvisor", "microvm"] {
+        let ran = run(&["run", "--tier", tier]).ended(125);
+        assert!(ran.err.contains("hint: `.aecl/aecl.yaml` of this directory says more"), "{}", ran.err);
+    }
+    run(&["run", "--backend", "qemu"]).ended(1);
+    assert!(!desk.path().join("trace").exists());
+    // Whoever names it means it.
+    let ran = run(&["--dir", "./.aecl", "run", "--tier", "microvm"]).ended(0);
+    assert!(ran.err.contains("the operator accepts that: trust me"), "{}", ran.err);
+}
+
 #[test]
 fn what_the_operator_accepts_is_told_each_time() {
     let accepts = json!({ "machines": [machine()], "backends": ["native", "qemu"],

@@ -88,7 +88,9 @@ pub enum NoModule {
 }
 
 impl NoModule {
-    pub(super) fn code(&self) -> &'static str {
+    /// The code, as outcomes have it.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Worker(_) | Self::Machine(_) => "wasm_worker",
             Self::File(PinnedError::Changed { .. }) => "wasm_changed",

@@ -24,7 +24,13 @@ pub fn serve(socket: OwnedFd) -> Option<OwnedFd> {
     sys::set_sigchld(sys::IGNORE);
     loop {
         let (mut said, say) = std::io::pipe().ok()?;
-        match sys::fork().step("starting the launcher") {
+        let mut copied = sys::fork();
+        if copied.is_err() {
+            // There may be room for one when somebody asks.
+            sys::poll([Some(socket.as_fd())], -1).ok()?;
+            copied = sys::fork();
+        }
+        match copied.step("starting the launcher") {
             Ok(0) => {
                 drop(said);
                 return copy(socket, say);

@@ -167,6 +167,10 @@ fn spec(args: &Args, policy: &Policy) -> Result<ProcessSpec, Error> {
 fn words(args: &Args, policy: &Policy, spec: &mut ProcessSpec) -> Result<(), Error> {
     let wrong =
         |why: &str| Error::new(format!("`{}` {why}", policy.name)).hint("say the command behind `--`");
+    if spec.stdin.is_some() {
+        let why = format!("`{}` has a `stdin`, and a command reads yours", policy.name);
+        return Err(Error::new(why).hint("take it out, and pipe in what the command is to read"));
+    }
     if !args.command.is_empty() {
         spec.argv.clone_from(&args.command);
     } else if spec.argv.iter().any(|word| word.contains('{')) {

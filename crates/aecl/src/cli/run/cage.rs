@@ -23,6 +23,8 @@ pub(super) struct Choice {
     backends: Vec<Backend>,
     lowered: Option<Lowered>,
     demand: Demand,
+    /// The configuration that is here says more than was taken.
+    is_narrowed: bool,
 }
 
 /// Why the command did not start.
@@ -31,6 +33,9 @@ pub(super) enum NotStarted {
     Sandbox(SandboxError),
     Module(NoModule),
 }
+
+const NARROWED: &str = "`.aecl/aecl.yaml` of this directory says more of `sandbox`, which counts if you name it: \
+                        `--dir ./.aecl`";
 
 /// What is started in one kind of cage.
 pub(super) struct Prepared {
@@ -64,23 +69,26 @@ pub(super) struct Started {
 impl Choice {
     /// What the configuration allows, or of it the one that is named.
     pub(super) fn of(common: &Common, named: Option<&str>, demand: Demand) -> Result<Self, Error> {
-        let sandbox = Home::new(&common.dir).sandbox()?;
+        let said = Home::new(&common.dir).sandbox()?;
+        // Commands are run where strangers' files are. Those may be a configuration.
+        let sandbox = if common.names_dir() { said.clone() } else { said.narrowing() };
+        let is_narrowed = sandbox != said;
         let backends =
             pick::backends(&sandbox.described(), sandbox.backends.as_deref()).map_err(Error::new)?;
         let Some(named) = named else {
-            return Ok(Self { backends, lowered: sandbox.lowered(), demand });
+            return Ok(Self { backends, lowered: sandbox.lowered(), demand, is_narrowed });
         };
         let of_name: Vec<Backend> =
             backends.iter().filter(|backend| backend.name() == named).cloned().collect();
         let Some(first) = of_name.first() else {
             let mut known: Vec<&str> = backends.iter().map(Backend::name).collect();
             known.dedup();
-            return Err(Error::new(format!("`--backend {named}` may not be used or is not known")).hint(
-                format!(
-                    "say one of {}; `sandbox` in aecl.yaml lists them and describes machines",
-                    known.join(", ")
-                ),
-            ));
+            let more = match is_narrowed {
+                true => NARROWED,
+                false => "`sandbox` in aecl.yaml lists them and describes machines",
+            };
+            return Err(Error::new(format!("`--backend {named}` may not be used or is not known"))
+                .hint(format!("say one of {}; {more}", known.join(", "))));
         };
         if decided(first.tier()) < Some(demand.tier) {
             return Err(Error::new(format!(
@@ -92,7 +100,7 @@ impl Choice {
             .hint("leave `--backend` out, or name a stronger one; `aecl doctor --sandbox` shows them"));
         }
         // Who names one means it: nothing else is taken instead.
-        Ok(Self { backends: of_name, lowered: None, demand })
+        Ok(Self { backends: of_name, lowered: None, demand, is_narrowed })
     }
 
     /// Starts it in the weakest cage that will do. Our own launcher refuses by itself what it cannot build as
@@ -126,6 +134,11 @@ impl Choice {
         let running = aecl_sandbox::start(program, cage).await.map_err(NotStarted::Sandbox)?;
         let held = Held::of(&running, self.demand.clone(), lowered, version);
         Ok(Started { running, before, held })
+    }
+
+    /// What else there may be, if the command is not held.
+    pub(super) fn hint(&self) -> Option<&'static str> {
+        self.is_narrowed.then_some(NARROWED)
     }
 
     /// Whether it would be held without the limit of memory that commands have by default.
