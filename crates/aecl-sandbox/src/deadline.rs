@@ -1,7 +1,7 @@
 //! Three clocks, one deadline.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long each clock still lets the program run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,16 @@ pub enum Level {
 }
 
 impl Clocks {
+    /// The clocks, as they are when some time has passed since then, and so much later.
+    pub(crate) fn later(self, begun: Instant, after: Duration) -> Self {
+        let left = |clock: Duration| clock.saturating_sub(begun.elapsed()).saturating_add(after);
+        Self {
+            call: left(self.call),
+            task_left: left(self.task_left),
+            lifetime_left: left(self.lifetime_left),
+        }
+    }
+
     /// The clock that runs out first, and when. Of equal ones the wider is named: what ended is more.
     #[must_use]
     pub fn deadline(&self) -> (Duration, Level) {

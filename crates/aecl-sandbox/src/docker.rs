@@ -18,7 +18,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::geteuid;
 use serde::Deserialize;
@@ -33,6 +33,7 @@ use crate::native::wire::{FDS_IN_ONE, Order, Report, SOCKET, Sources, User};
 use crate::native::{self, Launched, Running, Started, tree, user};
 use crate::{
     Backend, Cage, CgroupVersion, Docker, Enforced, Held, HostUser, Level, Limits, Program, SandboxError,
+    View,
 };
 
 /// The interface of Docker 20.10, the first in which a container has a namespace of cgroups.
@@ -53,20 +54,25 @@ const IN_A_RANGE: (u64, u64) = (40_000, 20_000);
 
 /// Starts the program in a cage in a container.
 pub(crate) async fn start(program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
-    let mut contained = contain(program, cage, false).await?;
+    let mut contained = contain_in_time(program, cage, false).await?;
     match native::started(&mut contained.launched).await {
         Ok(Started { landlock_abi, fds, .. }) => {
             let held = contained.held(cage, landlock_abi);
             Ok(Running::new(contained.launched, fds, cage, &contained.order, held))
         }
-        Err(refusal) => Err(refusal.error(cage.backend.clone(), native::name_of(program))),
+        Err(refusal) => {
+            contained.launched.end().await;
+            Err(refusal.error(cage.backend.clone(), native::name_of(program)))
+        }
     }
 }
 
 /// The launcher attacks its own cage: each attack and the error number it met, 0 if it succeeded.
 pub(crate) async fn self_test(cage: &Cage) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
     let program = Program { argv: vec!["self-test".into()], env: Default::default(), cwd: None };
-    let mut contained = contain(&program, cage, true).await?;
+    // The time is for the attacks, and a daemon may have to load our image first.
+    let cage = &Cage { clocks: cage.clocks.later(Instant::now(), START_MAX), ..cage.clone() };
+    let mut contained = contain_in_time(&program, cage, true).await?;
     let (attacks, landlock_abi, _) = native::attacks(&mut contained.launched, &cage.backend).await?;
     Ok((attacks, contained.held(cage, landlock_abi)))
 }
@@ -79,6 +85,7 @@ pub(crate) async fn daemon(docker: &Docker, backend: &Backend) -> Result<Asked, 
     let daemon = Daemon::at(&docker.socket);
     let asked = ask(&daemon, docker, backend).await?;
     left::clear_away(&daemon).await;
+    left::clear_away_meetings(&meeting_place(), MEETING);
     Ok(asked)
 }
 
@@ -193,18 +200,35 @@ impl Contained {
     }
 }
 
-async fn contain(program: &Program, cage: &Cage, self_test: bool) -> Result<Contained, SandboxError> {
+/// The clocks run while a container is made. What was made is removed when they have run out.
+async fn contain_in_time(program: &Program, cage: &Cage, self_test: bool) -> Result<Contained, SandboxError> {
+    let begun = Instant::now();
+    let (left, level) = cage.clocks.deadline();
+    let late = |_| {
+        let why = format!("the deadline of its {level} was over before the daemon had done its part");
+        step("waiting for a container")(io::Error::new(io::ErrorKind::TimedOut, why))
+    };
+    timeout(left, contain(program, cage, begun, self_test)).await.map_err(late).flatten()
+}
+
+async fn contain(
+    program: &Program,
+    cage: &Cage,
+    begun: Instant,
+    self_test: bool,
+) -> Result<Contained, SandboxError> {
     let Backend::Docker(docker) = &cage.backend else {
         return Err(SandboxError::BadCage(format!("`{}` is no daemon", cage.backend)));
     };
     let order = native::plan_anywhere(program, cage)?;
+    refuse_ways_out(&cage.views, &docker.socket)?;
     let daemon = Daemon::at(&docker.socket);
     let asked = ask(&daemon, docker, &cage.backend).await?;
     refuse_what_it_cannot(&asked, cage)?;
     let (own, contained_as) = users(&asked)?;
     let mut order = Order { user: contained_as, self_test, sources: Sources::Given, ..order };
     tree::plan(&mut order, &cage.views, cage.image.as_ref())?;
-    let (control, caller) = reach(&daemon, &order, &cage.limits).await?;
+    let (control, caller, mut container) = reach(&daemon, &order, &cage.limits).await?;
     if own.separate && !asked.maps_users && u64::from(caller.uid) != order.user.outside_uid {
         let who = format!("user {} came instead of its launcher", caller.uid);
         return Err(step("waiting for a container")(io::Error::other(who)));
@@ -218,10 +242,19 @@ async fn contain(program: &Program, cage: &Cage, self_test: bool) -> Result<Cont
         outside_gid: if own.separate { caller.gid.into() } else { own.outside_gid },
         ..own
     };
-    let (shown, owners_mapped) = find(&order, finder, cage).await?;
+    let (shown, mut owners_mapped) = find(&order, finder, cage).await?;
+    // Where nobody else is to be made, no owner is another.
+    owners_mapped &= own.separate || user == HostUser::Ours;
     let (pipes, theirs) = Pipes::new().map_err(step("making pipes"))?;
+    let clocks = cage.clocks.later(begun, Duration::ZERO);
+    order.deadline_ns = u64::try_from(clocks.deadline().0.as_nanos()).unwrap_or(u64::MAX);
     send(&control, &order, &theirs, &shown).map_err(step("sending the order"))?;
-    let launched = Launched::of_caller(control, caller, pipes, cage.clocks);
+    let mut launched = Launched::of_caller(control, caller, pipes, clocks);
+    // The daemon ends what is frozen, or what is somebody whom we may not kill.
+    launched.when_late(move || {
+        container.is_left_alone = false;
+        drop(container);
+    });
     Ok(Contained { launched, order, daemon: asked, user, owners_mapped })
 }
 
@@ -255,10 +288,14 @@ fn users(asked: &Asked) -> Result<(User, User), SandboxError> {
 
 /// Starts a container, and waits until its launcher has come to us. From then on the container ends with the
 /// connection.
-async fn reach(daemon: &Daemon, order: &Order, limits: &Limits) -> Result<(Control, Caller), SandboxError> {
+async fn reach(
+    daemon: &Daemon,
+    order: &Order,
+    limits: &Limits,
+) -> Result<(Control, Caller, Container), SandboxError> {
     let image = image::ensure(daemon).await.map_err(refused("giving the daemon our launcher"))?;
-    let meeting = Meeting::arrange().map_err(step("making a place to meet"))?;
-    let config = |image: &str| config(image, order, limits, &meeting.socket());
+    let mut meeting = Meeting::arrange().map_err(step("making a place to meet"))?;
+    let config = |image: &str| config(image, order, limits, &meeting);
     let container = match create(daemon, config(&image)).await {
         // Somebody has removed the image since.
         Err(gone) if gone.is_not_found() => {
@@ -275,7 +312,8 @@ async fn reach(daemon: &Daemon, order: &Order, limits: &Limits) -> Result<(Contr
         || io::Error::other(format!("its launcher did not reach AECL within {} s", START_MAX.as_secs()));
     let came = caller.map_err(|_| late()).flatten().map_err(step("waiting for a container"))?;
     container.is_left_alone = true;
-    Ok(came)
+    let (control, caller) = came;
+    Ok((control, caller, container))
 }
 
 /// A container that is removed when this is dropped, unless it looks after itself.
@@ -310,14 +348,21 @@ struct Waited {
 async fn create(daemon: &Daemon, config: Value) -> Result<Container, Refused> {
     let daemon = daemon.clone();
     let made = tokio::spawn(async move {
-        let Created { id } = daemon.ask("POST", "/containers/create", Body::Json(config)).await?;
+        let name = format!("aecl-{}", random::<16>().map_err(Refused::Broken)?);
+        let path = format!("/containers/create?name={name}");
+        let made = daemon.ask("POST", &path, Body::Json(config)).await;
+        if let Err(Refused::Broken(_)) = &made {
+            // It may have been made all the same, or is about to be.
+            left::remove(&daemon, &name).await;
+        }
+        let Created { id } = made?;
         Ok(Container { daemon, id, is_left_alone: false })
     });
     made.await.map_err(|error| Refused::Broken(io::Error::other(error)))?
 }
 
 /// A container with nothing in it but our launcher: no right, no network, nothing to write to.
-fn config(image: &str, order: &Order, limits: &Limits, socket: &Path) -> Value {
+fn config(image: &str, order: &Order, limits: &Limits, meeting: &Meeting) -> Value {
     let memory = limits.memory_max_bytes.map_or(0, |max| max.saturating_add(OWN_BYTES));
     const PERIOD_US: u32 = 100_000;
     const QUOTA_MIN_US: u64 = 1_000;
@@ -325,7 +370,7 @@ fn config(image: &str, order: &Order, limits: &Limits, socket: &Path) -> Value {
     json!({
         "Image": image,
         "Entrypoint": [image::PROGRAM],
-        "Cmd": ["contained"],
+        "Cmd": ["contained", meeting.word],
         "WorkingDir": "/",
         "Env": [],
         "User": format!("{}:{}", order.user.outside_uid, order.user.outside_gid),
@@ -335,7 +380,7 @@ fn config(image: &str, order: &Order, limits: &Limits, socket: &Path) -> Value {
             "AutoRemove": true,
             "NetworkMode": "none",
             "ReadonlyRootfs": true,
-            "Mounts": [{ "Type": "bind", "Source": socket, "Target": SOCKET, "ReadOnly": true }],
+            "Mounts": [{ "Type": "bind", "Source": meeting.socket(), "Target": SOCKET, "ReadOnly": true }],
             "CapDrop": ["ALL"],
             // The launcher may make namespaces and mount in them. What it holds may not: it has our locks. Parts of
             // `/proc` that are masked in a container would keep the cage from having a new one of its own.
@@ -375,20 +420,29 @@ fn ulimits(order: &Order) -> Vec<Value> {
 /// A directory of ours with a socket in it, which is removed as soon as the launcher has come.
 struct Meeting {
     dir: PathBuf,
+    /// Until somebody waits there.
     door: Option<Door>,
+    word: String,
 }
+
+/// How directories are named where launchers come to.
+const MEETING: &str = "aecl-docker-";
 
 impl Meeting {
     fn arrange() -> io::Result<Self> {
-        // Where a service has a `/tmp` of its own, the daemon sees another.
-        let is_roots = geteuid().is_root() && Path::new("/run").is_dir();
-        let place = if is_roots { PathBuf::from("/run") } else { std::env::temp_dir() };
-        let dir = place.join(format!("aecl-{}", native::numbered("docker")));
-        DirBuilder::new().mode(0o700).create(&dir)?;
-        let mut meeting = Self { dir, door: None };
+        let dir = loop {
+            let dir = meeting_place().join(format!("{MEETING}{}-{}", std::process::id(), random::<8>()?));
+            match DirBuilder::new().mode(0o700).create(&dir) {
+                // Somebody's who had our number, and perhaps another user's.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => break made.map(|()| dir)?,
+            }
+        };
+        let mut meeting = Self { dir, door: None, word: random::<32>()? };
         let socket = meeting.socket();
-        meeting.door = Some(Door::open(&socket)?);
-        // The launcher is another user. Nobody but it gets as far as this: the directory is ours.
+        meeting.door = Some(Door::open(&socket, meeting.word.clone())?);
+        // The launcher is another user. The directory is ours, and who gets as far as this without being the launcher
+        // does not know the word.
         fs::set_permissions(&socket, Permissions::from_mode(0o666))?;
         Ok(meeting)
     }
@@ -398,8 +452,8 @@ impl Meeting {
     }
 
     /// Waits until the container's launcher has come, or never will.
-    async fn caller_from(&self, container: &Container) -> io::Result<(Control, Caller)> {
-        let Some(door) = &self.door else { return Err(io::ErrorKind::NotConnected.into()) };
+    async fn caller_from(&mut self, container: &Container) -> io::Result<(Control, Caller)> {
+        let Some(door) = self.door.take() else { return Err(io::ErrorKind::NotConnected.into()) };
         let path = format!("/containers/{}/wait", container.id);
         let ended = container.daemon.ask::<Waited>("POST", &path, Body::Nothing);
         tokio::select! {
@@ -421,6 +475,42 @@ impl Drop for Meeting {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.dir);
     }
+}
+
+/// Where launchers and we meet. Where a service has a `/tmp` of its own, the daemon sees another.
+fn meeting_place() -> PathBuf {
+    let is_roots = geteuid().is_root() && Path::new("/run").is_dir();
+    if is_roots { PathBuf::from("/run") } else { std::env::temp_dir() }
+}
+
+/// So many bytes that nobody can guess, in hexadecimal digits.
+fn random<const BYTES: usize>() -> io::Result<String> {
+    let mut bytes = [0; BYTES];
+    io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, &mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Refuses views that lead to the daemon, and so to the rights of root, or to where launchers come to. To open a
+/// socket takes no right to write.
+fn refuse_ways_out(views: &[View], socket: &Path) -> Result<(), SandboxError> {
+    let place = meeting_place();
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let ends = [socket.to_owned(), real(socket), real(&place), place];
+    for View { source, .. } in views {
+        let leads_out = |source: &Path| {
+            let is_meeting = source.ancestors().any(|part| {
+                part.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(MEETING.as_bytes()))
+            });
+            is_meeting || ends.iter().any(|end| end.starts_with(source))
+        };
+        if leads_out(source) || leads_out(&real(source)) {
+            return Err(SandboxError::BadCage(format!(
+                "the view `{}` leads to the daemon's socket or to where its launchers reach AECL; show less of it",
+                source.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// What the cage shows, found by a launcher on the host, and whether owners are mapped.

@@ -10,6 +10,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aecl_sandbox::{
@@ -78,6 +80,35 @@ async fn what_happens_to_containers_and_images_is_made_good() {
     }
 }
 
+/// Whoever may talk to the daemon can freeze containers. What is frozen does not end when it is killed.
+#[tokio::test]
+async fn a_paused_container_is_over_at_its_deadline() {
+    let Some(daemon) = Daemon::start() else { return };
+    let pause = || {
+        let all = daemon.containers();
+        let id = all.iter().find(|one| one["State"] == "running").unwrap()["Id"].as_str().unwrap().to_owned();
+        daemon.ask("POST", &format!("/containers/{id}/pause"), &Value::Null);
+        assert_eq!(
+            daemon.ask("GET", &format!("/containers/{id}/json"), &Value::Null)["State"]["Paused"],
+            true
+        );
+    };
+    let short = Cage { clocks: clocks(Duration::from_millis(2_500)), ..by(&daemon) };
+    let running = start(shell("echo x; sleep 1000"), short.clone()).await.unwrap();
+    let family = descendants(running.launcher_id().unwrap());
+    pause();
+    let ended = tokio::time::timeout(Duration::from_secs(8), running.wait()).await.expect("it is waited for");
+    assert_eq!((ended.outcome, text(&ended)), (Outcome::TimedOut(Level::Call), "x\n".into()));
+    assert_gone(&family).await;
+    daemon.wait_until_it_has_no_container();
+    // Nor when nobody can end it any more.
+    let running = start(shell("echo x; sleep 1000"), short).await.unwrap();
+    pause();
+    daemon.kill_alone();
+    let ended = tokio::time::timeout(Duration::from_secs(8), running.wait()).await.expect("it is waited for");
+    assert_eq!((ended.outcome, text(&ended)), (Outcome::TimedOut(Level::Call), "x\n".into()));
+}
+
 /// It is our launcher that finds what is shown. A daemon would follow the link, and as root.
 #[tokio::test]
 async fn a_link_on_the_way_to_a_view_is_refused() {
@@ -96,6 +127,49 @@ async fn a_link_on_the_way_to_a_view_is_refused() {
     });
     let end = ended("ls -d /view* | wc -l", Cage { views: views.collect(), ..by(&daemon) }).await;
     assert_eq!(text(&end), "40\n");
+}
+
+/// Somebody who finds the place where launchers come to, and is there first.
+#[tokio::test]
+async fn who_comes_before_the_launcher_gets_nothing_and_spoils_nothing() {
+    let Some(daemon) = Daemon::start() else { return };
+    let ours = format!("aecl-docker-{}-", std::process::id());
+    let done = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&done);
+    let other = std::thread::spawn(move || {
+        let mut come = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            for entry in fs::read_dir("/run").unwrap().flatten() {
+                if come.len() < 17 && entry.file_name().to_string_lossy().starts_with(&ours) {
+                    let kind = rustix::net::SocketType::SEQPACKET;
+                    let socket = rustix::net::socket(rustix::net::AddressFamily::UNIX, kind, None).unwrap();
+                    let at = rustix::net::SocketAddrUnix::new(entry.path().join("socket")).unwrap();
+                    if rustix::net::connect(&socket, &at).is_ok() {
+                        // Most say nothing, more of them than are heard at once.
+                        if come.len() < 3 {
+                            let _ = rustix::net::send(&socket, b"it is me", rustix::net::SendFlags::NOSIGNAL);
+                        }
+                        come.push(socket);
+                    }
+                }
+            }
+        }
+        let heard = |socket: &std::os::fd::OwnedFd| {
+            let mut said = [0; 64];
+            rustix::net::recv(socket, &mut said[..], rustix::net::RecvFlags::DONTWAIT).map_or(0, |(n, _)| n)
+        };
+        (come.len(), come.iter().map(heard).sum::<usize>())
+    });
+    let end = run(shell("echo here"), by(&daemon)).await;
+    done.store(true, Ordering::Relaxed);
+    assert_eq!(other.join().unwrap(), (17, 0));
+    assert_eq!(text(&end.unwrap()), "here\n");
+    // No cage shows the way there, nor to the daemon.
+    for source in [Path::new("/run"), &daemon.socket(), daemon.socket().parent().unwrap()] {
+        let view = View { source: source.into(), at: "/project".into(), access: Access::ReadOnly };
+        let why = run(shell("true"), Cage { views: vec![view], ..by(&daemon) }).await.unwrap_err();
+        assert!(why.to_string().contains("leads to the daemon's socket"), "{why}");
+    }
 }
 
 #[tokio::test]
@@ -138,7 +212,11 @@ async fn as_somebody() {
     let used = said.lines().last().unwrap().split(['m', 's']).nth(1).unwrap();
     assert!(used.parse::<f64>().unwrap() < 0.7, "{said}");
     // It sees what is its own, and nothing that it could not see without.
-    let view = View { source: dir.into(), at: "/project".into(), access: Access::Overlay };
+    let view = |source| View { source, at: "/project".into(), access: Access::Overlay };
+    let place = std::env::temp_dir();
+    let why = run(shell("true"), Cage { views: vec![view(place)], ..cage.clone() }).await.unwrap_err();
+    assert!(why.to_string().contains("leads to the daemon's socket"), "{why}");
+    let view = view(dir.into());
     let end = ended(
         "cat /project/mine; echo b > /project/a; cat /project/roots",
         Cage { views: vec![view], ..cage },
@@ -160,12 +238,14 @@ fn an_ordinary_user_has_the_daemons_limits_and_its_own_rights() {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         std::os::unix::fs::chown(&path, Some(who), Some(who)).unwrap();
     }
+    let place = tempfile::Builder::new().prefix("aecl-place").tempdir_in("/tmp").unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let me = dir.path().join("tests");
     fs::copy(std::env::current_exe().unwrap(), &me).unwrap();
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(me);
     command.args(["--exact", "as_somebody"]).env("AECL_TEST_SOCKET", daemon.socket());
-    let output = command.env("AECL_TEST_DIR", dir.path()).env("TMPDIR", dir.path()).output().unwrap();
+    let output = command.env("AECL_TEST_DIR", dir.path()).env("TMPDIR", place.path()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
@@ -205,6 +285,7 @@ async fn a_daemon_that_is_missing_old_or_false_is_refused() {
     let other = "HTTP/1.0 200 OK\r\n\r\n{\"Version\":\"27\",\"ApiVersion\":\"1.46\",\"Os\":\"windows\",\"Arch\":\"amd64\"}";
     let no_image = "HTTP/1.0 404 Not Found\r\n\r\n{\"message\":\"no such image\"}";
     let full = "HTTP/1.0 500 Internal Server Error\r\n\r\n{\"message\":\"no space left on device\"}";
+    let failed = "HTTP/1.0 200 OK\r\n\r\n{\"stream\":\"Loading\"}\r\n{\"errorDetail\":{\"message\":\"no space left here\"},\"error\":\"no\"}\r\n";
     let another = "HTTP/1.0 200 OK\r\n\r\n{\"Id\":\"sha256:1\",\"RootFS\":{\"Layers\":[\"sha256:2\"]}}";
     let loaded = "HTTP/1.0 200 OK\r\n\r\n{}";
     let answers = |list: Vec<(&'static str, &'static str)>| -> &'static [_] { Vec::leak(list) };
@@ -230,6 +311,11 @@ async fn a_daemon_that_is_missing_old_or_false_is_refused() {
             "the daemon says 500: no space left on device",
         ),
         (
+            here("late", answers(vec![VERSION, INFO, ("/images/load", failed), ("/images/", no_image)])),
+            unlimited,
+            "no space left here",
+        ),
+        (
             here("liar", answers(vec![VERSION, INFO, ("/images/load", loaded), ("/images/", another)])),
             unlimited,
             "the daemon has another image as `aecl-cage:",
@@ -242,8 +328,76 @@ async fn a_daemon_that_is_missing_old_or_false_is_refused() {
         assert!(why.contains(expected), "{why}");
         let found = &probe(&[backend]).await[0];
         assert!(!found.available, "{found:?}");
-        assert!(found.reason.contains(expected) || limits.memory_max_bytes.is_some(), "{}", found.reason);
+        // The probe asks for no limit that a daemon says it has not, and gets as far as that one's image.
+        let asks_less = limits.memory_max_bytes.is_some();
+        let expected = if asks_less { "`/images/aecl-cage:" } else { expected };
+        assert!(found.reason.contains(expected), "{}", found.reason);
     }
+}
+
+/// The clocks run while the daemon works, and after that they go on.
+#[tokio::test]
+async fn a_deadline_is_that_of_the_container_too() {
+    let dir = tempfile::Builder::new().prefix("dk").tempdir_in("/tmp").unwrap();
+    let silent = UnixListener::bind(dir.path().join("silent")).unwrap();
+    let backend = Backend::Docker(Docker { socket: dir.path().join("silent") });
+    let short = Cage { backend, clocks: clocks(Duration::from_millis(300)), ..cage() };
+    let before = Instant::now();
+    let ran = tokio::time::timeout(Duration::from_secs(5), run(shell("true"), short)).await;
+    let why = ran.expect("it is waited for").unwrap_err().to_string();
+    assert!(
+        why.contains("the deadline of its call was over") && before.elapsed().as_millis() < 2_000,
+        "{why}"
+    );
+    drop(silent);
+    // Most of a clock is over before the program runs.
+    let Some(daemon) = Daemon::start() else { return };
+    ended("true", by(&daemon)).await;
+    let before = Instant::now();
+    ended("true", by(&daemon)).await;
+    let usual = before.elapsed();
+    let clock = (usual * 4).max(Duration::from_secs(2));
+    let before = Instant::now();
+    let end = ended("sleep 1000", Cage { clocks: clocks(clock), ..by(&daemon) }).await;
+    let took = before.elapsed();
+    assert_eq!(end.outcome, Outcome::TimedOut(Level::Call));
+    assert!(took < clock + usual * 3 / 4, "{took:?} of {clock:?}, where a container takes {usual:?}");
+}
+
+/// A daemon may make a container and break off before it has said so.
+#[tokio::test]
+async fn a_container_of_which_nothing_is_heard_is_removed_by_its_name() {
+    let dir = tempfile::Builder::new().prefix("dk").tempdir_in("/tmp").unwrap();
+    let listener = UnixListener::bind(dir.path().join("sock")).unwrap();
+    let (asked, all) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = vec![0; 64 << 10];
+            let count = stream.read(&mut request).unwrap();
+            let line = String::from_utf8_lossy(&request[..count]).lines().next().unwrap().to_owned();
+            let image = line.split_once("aecl-cage:").and_then(|(_, rest)| rest.split_once("/json"));
+            let answer = match image {
+                Some((layer, _)) => format!(
+                    "HTTP/1.0 200 OK\r\n\r\n{{\"Id\":\"sha256:1\",\"RootFS\":{{\"Layers\":[\"sha256:{layer}\"]}}}}"
+                ),
+                None if line.contains("/version") => VERSION.1.to_owned(),
+                None if line.contains("/info") => INFO.1.to_owned(),
+                None => String::new(),
+            };
+            asked.send(line).unwrap();
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    let backend = Backend::Docker(Docker { socket: dir.path().join("sock") });
+    let limits = Limits { memory_max_bytes: None, cpu_max_millicores: None, ..cage().limits };
+    let why = run(shell("true"), Cage { backend, limits, ..cage() }).await.unwrap_err().to_string();
+    assert!(why.contains("making a container"), "{why}");
+    let asked: Vec<String> = all.try_iter().collect();
+    let [.., created, removed] = &asked[..] else { panic!("{asked:?}") };
+    let name = created.strip_prefix("POST /containers/create?name=").and_then(|rest| rest.split(' ').next());
+    let name = name.filter(|name| name.starts_with("aecl-")).unwrap();
+    assert_eq!(removed, &format!("DELETE /containers/{name}?force=1&v=1 HTTP/1.0"));
 }
 
 #[tokio::test]
@@ -272,10 +426,15 @@ async fn a_container_that_cannot_be_started_says_why() {
     assert!(matches!(why, SandboxError::NotInCage { .. }), "{why}");
     assert!(is_root());
     // Nothing of the meeting is left, neither here nor there.
-    let ours = format!("aecl-{}-docker", std::process::id());
-    let left = fs::read_dir("/run")
-        .unwrap()
-        .flatten()
-        .filter(|e| e.file_name().to_string_lossy().starts_with(&ours));
-    assert_eq!(left.count(), 0);
+    let ours = format!("aecl-docker-{}-", std::process::id());
+    let left = || {
+        let all = fs::read_dir("/run").unwrap().flatten();
+        all.filter(|entry| entry.file_name().to_string_lossy().starts_with(&ours)).count()
+    };
+    // Other tests of this process meet theirs there.
+    let late = Instant::now() + Duration::from_secs(20);
+    while left() > 0 {
+        assert!(Instant::now() < late);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

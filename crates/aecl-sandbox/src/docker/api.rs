@@ -122,11 +122,24 @@ fn broken(path: &str, what: &str) -> Refused {
     Refused::Broken(io::Error::other(format!("the request `{path}` to the daemon {what}")))
 }
 
+/// What went wrong with something that is reported line by line, if anything did.
+pub(super) fn error_in(answer: &[u8]) -> Option<String> {
+    let lines = serde_json::Deserializer::from_slice(answer).into_iter::<Value>();
+    lines.map_while(Result::ok).find_map(|line| {
+        let detail = line.get("errorDetail").and_then(|detail| detail.get("message"));
+        Some(readable(detail.or_else(|| line.get("error"))?.as_str()?))
+    })
+}
+
 /// The daemon's words, which may be a stranger's.
 fn complaint(body: &[u8]) -> String {
     let said = serde_json::from_slice::<Value>(body).ok();
-    let said =
-        said.as_ref().and_then(|said| said.get("message")?.as_str()).unwrap_or("nothing that can be read");
+    readable(
+        said.as_ref().and_then(|said| said.get("message")?.as_str()).unwrap_or("nothing that can be read"),
+    )
+}
+
+fn readable(said: &str) -> String {
     crate::collected::shown(said.trim().as_bytes()).chars().take(COMPLAINT_MAX_CHARS).collect()
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tar::{Builder, EntryType, Header};
 
-use super::api::{Body, Daemon, Refused};
+use super::api::{self, Body, Daemon, Refused};
 use crate::Digest;
 use crate::native::image::LAUNCHER;
 use crate::native::wire::SOCKET;
@@ -52,7 +52,11 @@ pub(super) async fn ensure(daemon: &Daemon) -> Result<String, Refused> {
         Err(refused) if !refused.is_not_found() => return Err(refused),
         Ok(None) | Err(_) => {}
     }
-    daemon.send("POST", "/images/load?quiet=1", Body::Archive(packed.archive.clone())).await?;
+    let said = daemon.send("POST", "/images/load?quiet=1", Body::Archive(packed.archive.clone())).await?;
+    // It says 200 before it begins, and how that ended as it goes.
+    if let Some(why) = api::error_in(&said) {
+        return Err(Refused::Broken(io::Error::other(format!("the daemon does not load it: {why}"))));
+    }
     let other =
         || Refused::Broken(io::Error::other(format!("the daemon has another image as `{}`", packed.name)));
     known(daemon, packed).await?.ok_or_else(other)

@@ -4,15 +4,19 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen,
-    recvmsg, sendmsg, socket_with, socketpair,
+    recv, recvmsg, sendmsg, socket_with, socketpair,
 };
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::wire::Report;
 
@@ -66,8 +70,12 @@ impl Control {
     }
 }
 
-/// A socket with a name, where one launcher comes to from a container.
-pub(crate) struct Door(AsyncFd<OwnedFd>);
+/// A socket with a name, where one launcher comes to from a container. Others may find the way.
+pub(crate) struct Door {
+    socket: AsyncFd<OwnedFd>,
+    /// What its launcher says first, and nobody else can. Good for once.
+    word: String,
+}
 
 /// The launcher in the container, seen from here.
 pub(crate) struct Caller {
@@ -77,23 +85,51 @@ pub(crate) struct Caller {
     pub(crate) process: OwnedFd,
 }
 
+/// How many may stand at the door at once, and how long each has to say its word.
+const CALLERS_MAX: usize = 16;
+const WORD_MAX: Duration = Duration::from_secs(2);
+
 impl Door {
-    /// Listens at a path that is free.
-    pub(crate) fn open(at: &Path) -> io::Result<Self> {
+    /// Listens at a path that is free, for who knows the word.
+    pub(crate) fn open(at: &Path, word: String) -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
         bind(&socket, &SocketAddrUnix::new(at)?)?;
-        listen(&socket, 1)?;
-        Ok(Self(register(socket)?))
+        listen(&socket, CALLERS_MAX as i32)?;
+        Ok(Self { socket: register(socket)?, word })
     }
 
-    /// Waits until somebody comes, and looks who that is.
-    pub(crate) async fn caller(&self) -> io::Result<(Control, Caller)> {
-        let accept = |fd: &OwnedFd| Ok(accept_with(fd, SocketFlags::CLOEXEC)?);
-        let socket = self.0.async_io(Interest::READABLE, accept).await?;
-        let caller = caller(socket.as_fd())?;
-        Ok((Control::over(socket)?, caller))
+    /// Waits until the one comes who knows the word, and looks who that is. Others are sent away.
+    pub(crate) async fn caller(self) -> io::Result<(Control, Caller)> {
+        let mut at_the_door = JoinSet::new();
+        let come = loop {
+            let accept = |fd: &OwnedFd| Ok(accept_with(fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?);
+            let has_room = at_the_door.len() < CALLERS_MAX;
+            tokio::select! {
+                come = self.socket.async_io(Interest::READABLE, accept), if has_room => {
+                    let (control, word) = (Control(register(come?)?), self.word.clone());
+                    at_the_door.spawn(async move { knows(&control, word.as_bytes()).await.then_some(control) });
+                }
+                Some(heard) = at_the_door.join_next() => {
+                    if let Ok(Some(control)) = heard { break control; }
+                }
+            }
+        };
+        let caller = caller(come.0.get_ref().as_fd())?;
+        Ok((come, caller))
     }
+}
+
+/// Whether its first message is the word.
+async fn knows(control: &Control, word: &[u8]) -> bool {
+    // One byte more shows what is too long.
+    let mut said = vec![0; word.len() + 1];
+    let hear = |fd: &OwnedFd| Ok(recv(fd, &mut said[..], RecvFlags::empty())?.0);
+    let heard = timeout(WORD_MAX, control.0.async_io(Interest::READABLE, hear)).await;
+    // As long for a word that is nearly right as for any other.
+    let differs = |said: &[u8]| said.iter().zip(word).fold(0, |all, (a, b)| all | (a ^ b)) != 0;
+    let Ok(Ok(length)) = heard else { return false };
+    length == word.len() && said.get(..length).is_some_and(|said| !differs(said))
 }
 
 #[expect(
@@ -116,6 +152,11 @@ fn caller(socket: BorrowedFd<'_>) -> io::Result<Caller> {
     };
     let pid = Pid::from_raw(who.pid).ok_or_else(unseen)?;
     let process = pidfd_open(pid, PidfdFlags::empty())?;
+    // While it holds its end, its number is nobody else's.
+    match recv(socket, &mut [0; 1][..], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        Err(Errno::AGAIN) => {}
+        _ => return Err(io::Error::other("it ended, or said something, before it was asked")),
+    }
     Ok(Caller { uid: who.uid, gid: who.gid, process })
 }
 
@@ -149,4 +190,59 @@ fn receive(fd: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
         }
     }
     Ok((bytes, fds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn come(at: &Path) -> OwnedFd {
+        let (flags, kind) = (SocketFlags::CLOEXEC, SocketType::SEQPACKET);
+        let socket = socket_with(AddressFamily::UNIX, kind, flags, None).unwrap();
+        rustix::net::connect(&socket, &SocketAddrUnix::new(at).unwrap()).unwrap();
+        socket
+    }
+
+    #[tokio::test]
+    async fn who_does_not_know_the_word_is_sent_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().join("socket");
+        let door = Door::open(&at, "the word".into()).unwrap();
+        let say = |socket: &OwnedFd, words: &str| {
+            rustix::net::send(socket, words.as_bytes(), SendFlags::empty()).unwrap();
+        };
+        let mut others = vec![come(&at)];
+        for wrong in ["the worx", "the words", "the wor", ""] {
+            others.push(come(&at));
+            say(&others[others.len() - 1], wrong);
+        }
+        let waits = tokio::spawn(door.caller());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let launcher = come(&at);
+        say(&launcher, "the word");
+        let (control, caller) = timeout(Duration::from_secs(5), waits).await.unwrap().unwrap().unwrap();
+        assert_eq!(caller.uid, rustix::process::geteuid().as_raw());
+        control.send(b"order", &[]).unwrap();
+        let heard = |socket: &OwnedFd| {
+            let mut said = vec![0; 16];
+            let length = recv(socket, &mut said[..], RecvFlags::empty()).map_or(0, |(length, _)| length);
+            said.truncate(length);
+            said
+        };
+        assert_eq!(heard(&launcher), b"order");
+        for other in &others {
+            assert_eq!(heard(other), b"");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_gone_is_nobody_whose_number_could_be_trusted() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().join("socket");
+        let door = Door::open(&at, "the word".into()).unwrap();
+        let gone = come(&at);
+        rustix::net::send(&gone, b"the word", SendFlags::empty()).unwrap();
+        drop(gone);
+        assert!(door.caller().await.is_err());
+    }
 }

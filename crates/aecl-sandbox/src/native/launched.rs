@@ -22,6 +22,9 @@ use crate::{Clocks, Level, Outcome};
 /// hangs.
 const GRACE: Duration = Duration::from_millis(250);
 
+/// How long what was killed may take to be gone. Then it cannot be: it is frozen, or not ours to kill.
+const KILLED_MAX: Duration = Duration::from_secs(2);
+
 /// The launcher makes no more room than that.
 const REPORTS_MAX_BYTES: usize = 16 << 10;
 
@@ -44,6 +47,8 @@ pub(crate) struct Launched {
     deadline: Instant,
     level: Level,
     findings: Findings,
+    /// What more to do where a launcher is late.
+    when_late: Option<Box<dyn FnOnce() + Send + Sync>>,
 }
 
 /// The launcher's process.
@@ -113,7 +118,13 @@ impl Launched {
             deadline: Instant::now() + left.min(FAR) + GRACE,
             level,
             findings: Findings::default(),
+            when_late: None,
         }
+    }
+
+    /// What more to do if the launcher is late: somebody else can end it too.
+    pub(crate) fn when_late(&mut self, end: impl FnOnce() + Send + Sync + 'static) {
+        self.when_late = Some(Box::new(end));
     }
 
     /// The number of the launcher's process.
@@ -155,7 +166,7 @@ impl Launched {
         let _ = self.control.send(b"kill", &[]);
     }
 
-    /// Waits until nothing of the program is left, and tells how it ended. May be given up and asked again.
+    /// Waits until nothing of the program is left, or nothing that can be ended, and tells how it ended. May be given up and asked again.
     /// Whoever wants its output reads that meanwhile.
     pub(crate) async fn wait(&mut self) -> Outcome {
         while self.hear().await {}
@@ -165,6 +176,8 @@ impl Launched {
     /// Hears what the launcher has to say next, and keeps the deadline if the launcher does not. Whether there
     /// is more to hear. May be given up and asked again.
     pub(crate) async fn hear(&mut self) -> bool {
+        // Who stands in for a launcher keeps this rule itself.
+        let may_be_given_up = self.findings.late && !matches!(self.process, Process::Nobodys);
         tokio::select! {
             report = self.control.next() => self.findings.hear(report),
             () = sleep_until(self.deadline), if !self.findings.late => {
@@ -173,9 +186,24 @@ impl Launched {
                     // It should have done this. Its end is the end of all that it holds.
                     let _ = pidfd_send_signal(process, Signal::KILL);
                 }
-                !self.is_silent()
+                if let Some(end) = self.when_late.take() {
+                    end();
+                }
+                self.findings.given_up = self.is_silent();
+                self.deadline = Instant::now() + KILLED_MAX;
+                !self.findings.given_up
+            }
+            () = sleep_until(self.deadline), if may_be_given_up => {
+                self.findings.given_up = true;
+                false
             }
         }
+    }
+
+    /// Whether something of the program may be left that nobody here can end. Who waits for the ends of its streams
+    /// may wait for ever.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.findings.given_up
     }
 
     /// Tells how it ended, when there is nothing more to hear.
@@ -246,6 +274,7 @@ pub(super) struct Findings {
     oom_kills: u64,
     too_much: bool,
     late: bool,
+    given_up: bool,
 }
 
 impl Findings {

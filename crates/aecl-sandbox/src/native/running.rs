@@ -112,6 +112,9 @@ impl Running {
                 }
                 more = self.launched.hear(), if goes_on => goes_on = more,
             }
+            if self.launched.is_given_up() {
+                break;
+            }
         }
         let outcome = self.launched.over().await;
         let mut scratch = self.scratch;

@@ -25,7 +25,7 @@ use super::{Pinned, firecracker, qemu, shown};
 use crate::native::hold::{HeldProgram, Holding, Shared, hold};
 use crate::native::{self, Control, Launched};
 use crate::{
-    Cage, CgroupVersion, Clocks, Held, HostUser, Listener, Network, Outcome, Program, Running, SandboxError,
+    Cage, CgroupVersion, Held, HostUser, Listener, Network, Outcome, Program, Running, SandboxError,
 };
 
 /// How much longer than the program its machine may live: time to hand over what is left.
@@ -176,7 +176,7 @@ async fn boot(cage: &Cage, monitor: Monitor<'_>, begun: Instant) -> Result<Boote
         looked.map_err(|error| setup("reading the monitor", error.to_string()))?.map_err(unavailable)?;
     }
     let user = user(monitor, &parts).map_err(unavailable)?;
-    parts.shown = shown::disk(cage, monitor.machine(), later(cage.clocks, begun, Duration::ZERO)).await?;
+    parts.shown = shown::disk(cage, monitor.machine(), cage.clocks.later(begun, Duration::ZERO)).await?;
     let (shows, owners_mapped) =
         (parts.shown.is_some(), parts.shown.as_ref().is_none_or(|disk| disk.owners_mapped));
     let size = Size::of(&cage.limits);
@@ -205,7 +205,7 @@ async fn boot(cage: &Cage, monitor: Monitor<'_>, begun: Instant) -> Result<Boote
             processes_max: MONITOR_PROCESSES,
         },
         rlimits: vec![(u64::from(libc::RLIMIT_CORE), 0)],
-        clocks: later(cage.clocks, begun, AFTER),
+        clocks: cage.clocks.later(begun, AFTER),
         network: Network::None,
         kept: parts.descriptors().map_err(|error| setup("opening the machine's files", error.to_string()))?,
         workplace: None,
@@ -333,19 +333,9 @@ const KVM: &str = "/dev/kvm";
 const GROUP_MAY: u32 = 0o060;
 const EVERYBODY_MAY: u32 = 0o006;
 
-/// The clocks, as they are when some time has passed, and so much later.
-fn later(clocks: Clocks, begun: Instant, after: Duration) -> Clocks {
-    let left = |clock: Duration| clock.saturating_sub(begun.elapsed()).saturating_add(after);
-    Clocks {
-        call: left(clocks.call),
-        task_left: left(clocks.task_left),
-        lifetime_left: left(clocks.lifetime_left),
-    }
-}
-
 impl Booted {
     async fn send(&mut self, order: &mut Order, cage: &Cage, begun: Instant) -> Result<(), SandboxError> {
-        let (left, _) = later(cage.clocks, begun, Duration::ZERO).deadline();
+        let (left, _) = cage.clocks.later(begun, Duration::ZERO).deadline();
         order.deadline_ns = u64::try_from(left.as_nanos()).unwrap_or(u64::MAX);
         let sent = self.line.to.order(&order.encode()).await;
         sent.map_err(|error| self.lost(&error.to_string()))
@@ -394,7 +384,7 @@ impl Booted {
         begun: Instant,
     ) -> Result<Running, SandboxError> {
         let failed = |error: io::Error| setup("connecting the program", error.to_string());
-        let (ours, theirs) = native::stand_in(later(cage.clocks, begun, AFTER)).map_err(failed)?;
+        let (ours, theirs) = native::stand_in(cage.clocks.later(begun, AFTER)).map_err(failed)?;
         let (left, sent) = oneshot::channel();
         let most = usize::try_from(CONNECTIONS_MAX).unwrap_or_default();
         let (served, listener) = match cage.network {

@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 use crate::tree::{self, Found};
 use crate::wire::{FDS_IN_ONE, Order, Report, SOCKET, User};
@@ -14,9 +15,12 @@ pub fn is_in_container() -> bool {
     std::env::args_os().nth(1).is_some_and(|word| word == "contained")
 }
 
-/// Makes the supervisor's socket our descriptor 0, where it is on a host.
+/// Makes the supervisor's socket our descriptor 0, where it is on a host, and says the word there that only its
+/// launcher knows.
 pub fn reach_supervisor() -> std::io::Result<()> {
     let socket = sys::connect_packets(SOCKET)?;
+    let word = std::env::args_os().nth(2).unwrap_or_default();
+    sys::send(socket.as_fd(), word.as_bytes(), &[])?;
     sys::dup_to(socket.as_fd(), 0)
 }
 
