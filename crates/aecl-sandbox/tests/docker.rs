@@ -103,10 +103,14 @@ async fn a_paused_container_is_over_at_its_deadline() {
     daemon.wait_until_it_has_no_container();
     // Nor when nobody can end it any more.
     let running = start(shell("echo x; sleep 1000"), short).await.unwrap();
+    let family = descendants(running.launcher_id().unwrap());
     pause();
     daemon.kill_alone();
     let ended = tokio::time::timeout(Duration::from_secs(8), running.wait()).await.expect("it is waited for");
     assert_eq!((ended.outcome, text(&ended)), (Outcome::TimedOut(Level::Call), "x\n".into()));
+    // It was killed, and goes as soon as it is thawed.
+    drop(daemon);
+    assert_gone(&family).await;
 }
 
 /// It is our launcher that finds what is shown. A daemon would follow the link, and as root.

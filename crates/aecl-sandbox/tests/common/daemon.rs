@@ -160,15 +160,32 @@ impl Drop for Daemon {
         RUNNING.store(0, Ordering::Relaxed);
         let _ = self.process.kill();
         let _ = self.process.wait();
-        let late = Instant::now() + Duration::from_secs(5);
+        let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+        let mut places: Vec<_> = hierarchies.map(|hierarchy| hierarchy.path()).collect();
+        places.push("/sys/fs/cgroup".into());
+        let groups: Vec<_> = places.iter().map(|place| place.join(&self.cgroup)).collect();
+        groups.iter().for_each(|dir| thaw(dir));
+        let late = Instant::now() + Duration::from_secs(10);
         let alive = |pid: &&u32| Path::new(&format!("/proc/{pid}")).exists();
-        while family.iter().any(|pid| alive(&pid)) && Instant::now() < late {
+        let is_left = || family.iter().any(|pid| alive(&pid)) || groups.iter().any(|dir| dir.exists());
+        while is_left() && Instant::now() < late {
+            groups.iter().for_each(|dir| remove(dir));
             std::thread::sleep(Duration::from_millis(5));
         }
-        for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            remove(&hierarchy.path().join(&self.cgroup));
+    }
+}
+
+/// What a daemon has frozen and cannot thaw any more would stay, though it was killed.
+fn thaw(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            thaw(&entry.path());
         }
-        remove(&Path::new("/sys/fs/cgroup").join(&self.cgroup));
+    }
+    for (file, word) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")] {
+        if dir.join(file).exists() {
+            let _ = fs::write(dir.join(file), word);
+        }
     }
 }
 
