@@ -233,7 +233,7 @@ def fake(script):
 
 
 for name, script in [
-    ("a solver that never answers is no proof", "sleep 1000"),
+    ("a solver that never answers is no proof", "exec sleep 1000"),
     ("one that gives up is no proof", "while read line; do case $line in *check-sat*) echo unknown;; esac; done"),
     ("one that dies is no proof", "exit 1"),
     ("one that talks nonsense is no proof", "while read line; do case $line in *check-sat*) echo maybe;; esac; done"),
