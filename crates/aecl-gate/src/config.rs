@@ -2,10 +2,11 @@
 
 use crate::error::GateError;
 use aecl_executor::connectors::mcp::Transport;
-use aecl_executor::connectors::process::{Backend, Docker, VirtualMachine};
+use aecl_executor::connectors::process::{Backend, Docker, ProcessConnector, VirtualMachine};
 use aecl_executor::judge::JudgeSpec;
 use aecl_executor::vault::{RemoteSpec, Store, Vault, references};
-use aecl_kernel::cage::{Lowered, Tier};
+use aecl_kernel::bundle::Bundle;
+use aecl_kernel::cage::{Cages, Lowered, Tier};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::id::{AgentId, Environment, PersonId, TenantId};
 use serde::{Deserialize, Serialize};
@@ -92,6 +93,17 @@ impl Sandbox {
     pub fn described(&self) -> Vec<Backend> {
         let machines = self.machines.iter().cloned().map(Backend::from);
         machines.chain(self.docker.clone().map(Backend::Docker)).collect()
+    }
+
+    /// Finds out what may hold the programs of a bundle here, by building and attacking each. That something is
+    /// installed says nothing.
+    ///
+    /// # Errors
+    /// When the list of backends names what is not known here.
+    pub async fn find_out(&self, process: &ProcessConnector, bundle: &Bundle) -> Result<Cages, String> {
+        let found = process.find_cages(&self.described(), self.backends.as_deref()).await?;
+        let modules = if bundle.needs_modules() { Some(process.find_worker().await) } else { None };
+        Ok(Cages { found, modules, lowered: self.lowered() })
     }
 
     /// Of it what can only take something away: which of the backends that every host is asked for may be used. Who

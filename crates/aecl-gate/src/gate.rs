@@ -260,10 +260,8 @@ impl Gate {
             return Ok(());
         }
         let process = &self.0.executor.connectors().process;
-        let found = process.find_cages(&config.sandbox.described(), config.sandbox.backends.as_deref()).await;
-        let found = found.map_err(|said| wrong(self.0.home.as_ref(), said))?;
-        let modules = if bundle.needs_modules() { Some(process.find_worker().await) } else { None };
-        let cages = Cages { found, modules, lowered: config.sandbox.lowered() };
+        let cages = config.sandbox.find_out(process, bundle).await;
+        let cages = cages.map_err(|said| wrong(self.0.home.as_ref(), said))?;
         if !self.cages().is_some_and(|before| before.means_the_same(&cages)) {
             self.0.ledger.sandbox_probed(cages.clone(), self.now()).await?;
             self.0.cages.store(Some(Arc::new(cages)));

@@ -137,7 +137,7 @@ impl Launched {
     /// The launcher's next report and what came with it, if it comes in time.
     pub(crate) async fn next(&mut self) -> std::io::Result<Option<(Report, Vec<OwnedFd>)>> {
         let Ok(said) = timeout_at(self.deadline, self.control.next()).await else {
-            self.is_silent();
+            self.give_up_if_silent();
             return Err(std::io::Error::new(ErrorKind::TimedOut, "it said nothing until the deadline"));
         };
         let mut said = said?;
@@ -153,8 +153,8 @@ impl Launched {
         Ok(said)
     }
 
-    /// Whether there is nobody to be heard of. The next launcher then comes from another server.
-    fn is_silent(&self) -> bool {
+    /// Gives the server up from which no launcher came, so that the next one comes from another. Whether that is so.
+    fn give_up_if_silent(&self) -> bool {
         let Process::Unknown { server } = self.process else { return false };
         fork_server::give_up(server);
         true
@@ -166,8 +166,8 @@ impl Launched {
         let _ = self.control.send(b"kill", &[]);
     }
 
-    /// Waits until nothing of the program is left, or nothing that can be ended, and tells how it ended. May be given up and asked again.
-    /// Whoever wants its output reads that meanwhile.
+    /// Waits until nothing of the program is left, or nothing that can be ended, and tells how it ended. May be given
+    /// up and asked again. Whoever wants its output reads that meanwhile.
     pub(crate) async fn wait(&mut self) -> Outcome {
         while self.hear().await {}
         self.over().await
@@ -189,7 +189,7 @@ impl Launched {
                 if let Some(end) = self.when_late.take() {
                     end();
                 }
-                self.findings.given_up = self.is_silent();
+                self.findings.given_up = self.give_up_if_silent();
                 self.deadline = Instant::now() + KILLED_MAX;
                 !self.findings.given_up
             }

@@ -141,12 +141,7 @@ fn situation(home: &Home, args: &Args, action: String) -> std::result::Result<Si
 fn cages(home: &Home, bundle: &Bundle) -> std::result::Result<Cages, Error> {
     let sandbox = home.sandbox()?;
     let process = ProcessConnector::default();
-    runtime()?.block_on(async {
-        let found = process.find_cages(&sandbox.described(), sandbox.backends.as_deref()).await;
-        let found = found.map_err(Error::new)?;
-        let modules = if bundle.needs_modules() { Some(process.find_worker().await) } else { None };
-        Ok(Cages { found, modules, lowered: sandbox.lowered() })
-    })
+    runtime()?.block_on(sandbox.find_out(&process, bundle)).map_err(Error::new)
 }
 
 fn arguments(given: Option<&str>) -> std::result::Result<Vec<u8>, Error> {

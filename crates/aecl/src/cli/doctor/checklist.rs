@@ -179,19 +179,11 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
     // Built and attacked now: that a file is there says nothing.
     let sandbox = config.map(|c| c.sandbox.clone()).unwrap_or_default();
     let process = ProcessConnector::default();
-    let found = runtime().map(|runtime| {
-        runtime.block_on(async {
-            let found = process.find_cages(&sandbox.described(), sandbox.backends.as_deref()).await?;
-            let modules = if bundle.needs_modules() { Some(process.find_worker().await) } else { None };
-            Ok::<_, String>((found, modules))
-        })
-    });
-    let (found, modules) = match found {
-        Ok(Ok(found)) => found,
+    let cages = match runtime().map(|runtime| runtime.block_on(sandbox.find_out(&process, bundle))) {
+        Ok(Ok(cages)) => cages,
         Ok(Err(message)) => return not_met(message, "correct aecl.yaml"),
-        Err(_) => (Vec::new(), None),
+        Err(_) => Cages { lowered: sandbox.lowered(), ..Cages::default() },
     };
-    let cages = Cages { found, modules, lowered: sandbox.lowered() };
     let held = |tier: Tier| cages.found.iter().find(|found| found.available && found.tier >= tier);
     let Some(holds) = held(least) else {
         return not_met(
