@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: rules of the house that no other tool knows. One rule per file.
 
 mod arrows;
+mod attacks;
 mod codes;
 mod length;
 mod links;
@@ -24,6 +25,7 @@ cargo xtask tidy: rules of the house that no other tool knows.
   words      nothing names a path of somebody's machine or the host of a package registry
   codes      every error code has its entry in docs/reference/errors.md, and the other way round
   promises   a test that SPECIFICATION.md names is there
+  attacks    docs/reference/attacks.md has no gap, and its tests are there
 
 A line that must break `words` says why and carries the words `tidy: allow`.
 ";
@@ -79,7 +81,7 @@ impl House {
 
 type Rule = fn(&House, &mut Found) -> Result<(), String>;
 
-const RULES: [(&str, Rule); 7] = [
+const RULES: [(&str, Rule); 8] = [
     ("arrows", arrows::check),
     ("reasons", reasons::check),
     ("length", length::check),
@@ -87,6 +89,7 @@ const RULES: [(&str, Rule); 7] = [
     ("words", words::check),
     ("codes", codes::check),
     ("promises", promises::check),
+    ("attacks", attacks::check),
 ];
 
 pub fn run(words: &[String]) -> Result<bool, String> {

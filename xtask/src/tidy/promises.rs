@@ -11,11 +11,7 @@ const MARKS: [&str; 5] = ["kept by", "tests:", "test:", "benches:", "bench:"];
 const UNKEPT: &str = "no test yet";
 
 pub fn check(house: &House, found: &mut Found) -> Result<(), String> {
-    let sources: Vec<String> = [".rs", ".py", ".ts", ".sh"]
-        .iter()
-        .flat_map(|end| house.ending(end))
-        .filter_map(|name| house.text(name))
-        .collect();
+    let sources = sources(house);
     for page in PAGES {
         match house.text(page) {
             Some(text) => check_page(page, &text, house, &sources, found),
@@ -23,6 +19,12 @@ pub fn check(house: &House, found: &mut Found) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The texts in which a test may be defined.
+pub fn sources(house: &House) -> Vec<String> {
+    let ends = [".rs", ".py", ".ts", ".sh"];
+    ends.iter().flat_map(|end| house.ending(end)).filter_map(|name| house.text(name)).collect()
 }
 
 fn check_page(page: &str, text: &str, house: &House, sources: &[String], found: &mut Found) {
@@ -66,7 +68,8 @@ fn keepers(line: &str) -> Vec<&str> {
     place.split('`').skip(1).step_by(2).filter(|word| !word.contains(' ') && !word.is_empty()).collect()
 }
 
-fn exists(house: &House, sources: &[String], keeper: &str) -> bool {
+/// Whether a test, a file, or a test in a file is there.
+pub fn exists(house: &House, sources: &[String], keeper: &str) -> bool {
     let (path, name) = match keeper.rsplit_once("::") {
         Some((path, name)) if path.contains('/') => (Some(path), Some(name)),
         Some((_, name)) => (None, Some(name)),
