@@ -99,6 +99,9 @@ pub struct Limits {
     /// Memory, scratch space included. `None` is no limit, which an ordinary user without a cgroup of its own
     /// has to say. Beyond it the cage ends.
     pub memory_max_bytes: Option<u64>,
+    /// Private memory of each process by itself, which every host enforces. Many processes have many times that, so
+    /// it stands in for [`Limits::memory_max_bytes`] only where somebody says so. `None` is no limit.
+    pub process_memory_max_bytes: Option<u64>,
     /// Processor time per second, in thousandths of a core. `None` is no limit.
     pub cpu_max_millicores: Option<u32>,
     /// Processes and threads at a time.

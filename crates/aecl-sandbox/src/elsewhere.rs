@@ -106,3 +106,23 @@ pub(crate) async fn daemon(_docker: &crate::Docker, _backend: &Backend) -> Resul
 pub(crate) fn enforced() -> crate::Enforced {
     crate::Enforced { memory: false, cpu: false }
 }
+
+/// Nothing holds here, so there is nothing to remember.
+#[derive(Clone, Debug)]
+pub struct Memory(Infallible);
+
+impl Memory {
+    /// Nowhere.
+    #[must_use]
+    pub fn of_user() -> Option<Self> {
+        None
+    }
+
+    /// What is remembered of this backend, or found out.
+    pub async fn probe(&self, _backend: &Backend) -> (crate::Found, bool) {
+        match self.0 {}
+    }
+
+    /// Forgets a backend.
+    pub fn forget(&self, _backend: &Backend) {}
+}

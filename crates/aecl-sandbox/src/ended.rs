@@ -27,7 +27,8 @@ pub enum Outcome {
     Exited(i32),
     /// By a signal that came from inside.
     Signalled(i32),
-    /// The kernel, because it used the 32-bit entry for system calls.
+    /// By `SIGSYS`: the kernel's, because it used the 32-bit entry for system calls, or one that it sent itself. The
+    /// kernel tells nobody which of the two it was.
     Seccomp,
     /// The kernel or we, because the cage's memory ran out.
     OutOfMemory,
@@ -44,7 +45,9 @@ impl fmt::Display for Outcome {
         match self {
             Self::Exited(code) => write!(f, "exited with {code}"),
             Self::Signalled(signal) => write!(f, "ended by signal {signal}"),
-            Self::Seccomp => f.write_str("ended for a system call of the 32-bit entry"),
+            Self::Seccomp => f.write_str(
+                "ended by SIGSYS: it used the 32-bit entry for system calls, or sent itself that signal",
+            ),
             Self::OutOfMemory => f.write_str("ended for its use of memory"),
             Self::TimedOut(level) => write!(f, "ended at the deadline of its {level}"),
             Self::OutputCap => f.write_str("ended for writing too much"),

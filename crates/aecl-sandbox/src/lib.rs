@@ -24,6 +24,7 @@
 //!     network: Network::None,
 //!     limits: Limits {
 //!         memory_max_bytes: None, // `Some(256 << 20)` where we have cgroups
+//!         process_memory_max_bytes: None,
 //!         cpu_max_millicores: None,
 //!         processes_max: 64,
 //!         scratch_max_bytes: 64 << 20,
@@ -90,7 +91,7 @@ pub use image::{Digest, Image, ImageError, ImageLimits, Images, Layout, Offer};
 pub use listener::{Connection, Listener};
 pub use native::{Running, Scratch};
 pub use output::{Output, Stream};
-pub use probe::{Attack, Enforced, Found, Offers, probe, version};
+pub use probe::{Attack, Enforced, Found, Memory, Offers, enforced, probe, version};
 pub use process::{Contained, spawn};
 pub use tier::{Backend, Docker, Runtime, Tier};
 pub use vm::{Acceleration, Firecracker, Machine, Pinned, PinnedError, Qemu, VirtualMachine};

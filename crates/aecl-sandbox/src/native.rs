@@ -226,6 +226,7 @@ fn check_limits(limits: &Limits) -> Result<(), SandboxError> {
         ("scratch_max_bytes", limits.scratch_max_bytes),
         ("scratch_files_max", limits.scratch_files_max),
         ("open_files_max", limits.open_files_max),
+        ("process_memory_max_bytes", limits.process_memory_max_bytes.unwrap_or(1)),
         ("cpu_max_millicores", limits.cpu_max_millicores.map_or(1, u64::from)),
     ] {
         if value == 0 {
@@ -250,6 +251,8 @@ fn rlimits(limits: &Limits, deadline_s: u64) -> Vec<(u64, u64)> {
         (libc::RLIMIT_SIGPENDING, Resource::Sigpending, 4096),
     ]
     .into_iter()
+    // What is only reserved, as by the virtual machines of languages, does not count for this one.
+    .chain(limits.process_memory_max_bytes.map(|most| (libc::RLIMIT_DATA, Resource::Data, most)))
     // Nobody without rights can have more than we have ourselves.
     .map(|(number, ours, value)| (u64::from(number), value.min(getrlimit(ours).maximum.unwrap_or(u64::MAX))))
     .collect()
@@ -385,6 +388,7 @@ mod tests {
         }
         let limits = Limits {
             memory_max_bytes: None,
+            process_memory_max_bytes: None,
             cpu_max_millicores: None,
             processes_max: 8,
             scratch_max_bytes: 1 << 20,

@@ -21,7 +21,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::sleep;
 
 use runtime::Kind;
-pub(crate) use runtime::installed;
+pub(crate) use runtime::{Facts, believe, facts, installed};
 
 use crate::native::hold::{HeldProgram, Holding, Shared, Tree, Workplace, hold};
 use crate::native::wire::{MountKind, ORDER, Order, Report, User};

@@ -1,11 +1,19 @@
 //! What this host can really do: each backend is built and attacked from inside. That a file or a setting
 //! exists says nothing.
 
+#[cfg(native_cage)]
+mod remembered;
+
 use std::time::Duration;
 
 use crate::{
     Access, Backend, Cage, Clocks, Held, Limits, Network, SandboxError, View, docker, native, oci, vm,
 };
+
+#[cfg(not(native_cage))]
+pub use native::Memory;
+#[cfg(native_cage)]
+pub use remembered::Memory;
 
 /// What was found out about one backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -247,6 +255,7 @@ fn smallest(found: &Found) -> Cage {
         network: if offers.listener { Network::Listener { port: PORT } } else { Network::None },
         limits: Limits {
             memory_max_bytes: enforced.memory.then_some(64 << 20),
+            process_memory_max_bytes: None,
             cpu_max_millicores: enforced.cpu.then_some(1_000),
             processes_max: 8,
             scratch_max_bytes: 1 << 20,
@@ -264,6 +273,13 @@ fn shown(offers: Offers) -> View {
     let (source, at) = SHOWN;
     let access = if offers.overlays { Access::Overlay } else { Access::ReadOnly };
     View { source: source.into(), at: at.into(), access }
+}
+
+/// Which limits this host's cgroups enforce for us: those of each backend that has none of its own. Looks at the
+/// cgroups alone, and builds no cage.
+#[must_use]
+pub fn enforced() -> Enforced {
+    native::enforced()
 }
 
 /// The version of our own part of every cage, and of this host's kernel.

@@ -48,6 +48,7 @@ fn cage(backend: Backend, image: Option<Image>, views: Vec<View>) -> Cage {
         network: Network::None,
         limits: Limits {
             memory_max_bytes: is_root().then_some(128 << 20),
+            process_memory_max_bytes: None,
             cpu_max_millicores: None,
             processes_max: 64,
             scratch_max_bytes: 32 << 20,

@@ -26,6 +26,7 @@ fn cage(machine: aecl_sandbox::Machine) -> Cage {
         network: Network::Listener { port: 3128 },
         limits: Limits {
             memory_max_bytes: Some(96 << 20),
+            process_memory_max_bytes: None,
             cpu_max_millicores: Some(1_000),
             processes_max: 64,
             scratch_max_bytes: 16 << 20,

@@ -360,6 +360,7 @@ mod tests {
     fn limits() -> Limits {
         Limits {
             memory_max_bytes: Some(1 << 28),
+            process_memory_max_bytes: None,
             cpu_max_millicores: Some(500),
             processes_max: 10,
             scratch_max_bytes: 1 << 20,

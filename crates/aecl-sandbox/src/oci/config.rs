@@ -12,7 +12,7 @@ use crate::native::wire::{INIT, MountKind, Order, STATUS_DIR, User};
 const SCRATCH: [&str; 3] = ["/scratch", "/tmp", "/dev/shm"];
 
 /// The names of the limits that cages have.
-const RESOURCES: [(libc::__rlimit_resource_t, &str); 8] = [
+const RESOURCES: [(libc::__rlimit_resource_t, &str); 9] = [
     (libc::RLIMIT_CORE, "RLIMIT_CORE"),
     (libc::RLIMIT_CPU, "RLIMIT_CPU"),
     (libc::RLIMIT_FSIZE, "RLIMIT_FSIZE"),
@@ -21,6 +21,7 @@ const RESOURCES: [(libc::__rlimit_resource_t, &str); 8] = [
     (libc::RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK"),
     (libc::RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE"),
     (libc::RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING"),
+    (libc::RLIMIT_DATA, "RLIMIT_DATA"),
 ];
 
 /// Who the first process is in the runtime's cage, and who is who on the runtime's side.

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
@@ -19,6 +20,9 @@ const USUAL: [&str; 5] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/us
 
 /// Longer than any runtime takes to say its version.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is shown of what a runtime says that does not run.
+const COMPLAINT_MAX: usize = 200;
 
 /// Which runtime it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,13 +129,46 @@ type Stamp = (u64, u64, u64, i64, i64);
 
 static KNOWN: Mutex<Option<HashMap<PathBuf, (Stamp, Known)>>> = Mutex::new(None);
 
+/// What was found out about the file of a runtime, for whoever remembers it beyond this process.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Facts {
+    path: PathBuf,
+    stamp: Stamp,
+    version: String,
+    sha256: String,
+}
+
+/// What this process has found out about a backend's runtime.
+pub(crate) fn facts(backend: &Backend) -> Option<Facts> {
+    let path = find(backend, of(backend)?.1).ok()?;
+    let all = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (stamp, Known { version, sha256 }) = all.as_ref()?.get(&path)?.clone();
+    Some(Facts { path, stamp, version, sha256 })
+}
+
+/// Takes the word of an earlier process of ours for a file that has not changed since. Whether it has not. What the
+/// operator wants of it is asked of the same facts as ever.
+pub(crate) fn believe(facts: Facts) -> bool {
+    let Facts { path, stamp, version, sha256 } = facts;
+    if fs::metadata(&path).map(|about| stamp_of(&about)).ok() != Some(stamp) {
+        return false;
+    }
+    let mut all = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    all.get_or_insert_default().insert(path, (stamp, Known { version, sha256 }));
+    true
+}
+
+fn stamp_of(about: &fs::Metadata) -> Stamp {
+    (about.dev(), about.ino(), about.len(), about.ctime(), about.ctime_nsec())
+}
+
 /// Asked once for each file: reading and asking takes longer than a whole cage.
 async fn known(backend: &Backend, path: &Path) -> Result<Known, SandboxError> {
     let cannot = |error: std::io::Error| {
         unavailable(backend, &format!("`{}` cannot be read: {error}", path.display()))
     };
     let about = fs::metadata(path).map_err(cannot)?;
-    let stamp = (about.dev(), about.ino(), about.len(), about.ctime(), about.ctime_nsec());
+    let stamp = stamp_of(&about);
     if let Some((known_stamp, known)) =
         KNOWN.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().get(path)
         && *known_stamp == stamp
@@ -148,8 +185,8 @@ async fn known(backend: &Backend, path: &Path) -> Result<Known, SandboxError> {
 async fn ask(backend: &Backend, path: &Path) -> Result<String, SandboxError> {
     let mut command = Command::new(path);
     command.arg("--version").env_clear().stdin(Stdio::null()).kill_on_drop(true);
-    let said = match tokio::time::timeout(PATIENCE, command.output()).await {
-        Ok(Ok(output)) => String::from_utf8_lossy(&output.stdout).into_owned(),
+    let output = match tokio::time::timeout(PATIENCE, command.output()).await {
+        Ok(Ok(output)) => output,
         Ok(Err(error)) => {
             return Err(unavailable(backend, &format!("`{}` does not run: {error}", path.display())));
         }
@@ -157,10 +194,21 @@ async fn ask(backend: &Backend, path: &Path) -> Result<String, SandboxError> {
             return Err(unavailable(backend, &format!("`{}` does not tell its version", path.display())));
         }
     };
-    version_in(backend.name(), &said).ok_or_else(|| {
-        let why = format!("`{} --version` is not what `{}` says", path.display(), backend.name());
-        unavailable(backend, &why)
-    })
+    version_in(backend.name(), &String::from_utf8_lossy(&output.stdout))
+        .ok_or_else(|| unavailable(backend, &no_version(backend.name(), path, output.status, &output.stderr)))
+}
+
+/// Why it told no version. One that does not run here says so itself, such as gVisor's where it cannot read `/proc/sys`.
+fn no_version(name: &str, path: &Path, ended: ExitStatus, complaint: &[u8]) -> String {
+    let path = path.display();
+    if ended.success() {
+        return format!(
+            "`{path} --version` is not what `{name}` says; it may be another program of that name"
+        );
+    }
+    let complaint = crate::Output { written_bytes: 0, bytes: complaint.to_vec() }.for_display();
+    let first: String = complaint.lines().next().unwrap_or_default().chars().take(COMPLAINT_MAX).collect();
+    format!("`{path}` does not run here: asked for its version it ended with {ended} and said `{first}`")
 }
 
 /// `NAME version 1.2.3` in the first line.
@@ -233,6 +281,27 @@ mod tests {
         ] {
             assert_eq!(version_in(name, said).as_deref(), expected, "{said}");
         }
+    }
+
+    /// With `/proc/sys` covered, gVisor's ends before it has read its arguments.
+    #[test]
+    fn what_does_not_run_here_says_why_itself() {
+        use std::os::unix::process::ExitStatusExt;
+        let said = |code: i32, complaint: &str| {
+            no_version(
+                "runsc",
+                Path::new("/usr/bin/runsc"),
+                ExitStatus::from_raw(code << 8),
+                complaint.as_bytes(),
+            )
+        };
+        let panic = "panic: couldn't open /proc/sys/vm/mmap_min_addr: no such file\n\ngoroutine 1 [running]:";
+        let why = said(2, panic);
+        assert!(
+            why.contains("does not run here") && why.contains("/proc/sys/vm") && !why.contains("goroutine"),
+            "{why}"
+        );
+        assert!(said(0, "").contains("another program of that name"));
     }
 
     #[test]

@@ -183,6 +183,7 @@ mod tests {
     fn limits() -> Limits {
         Limits {
             memory_max_bytes: None,
+            process_memory_max_bytes: None,
             cpu_max_millicores: None,
             processes_max: 1,
             scratch_max_bytes: 100,

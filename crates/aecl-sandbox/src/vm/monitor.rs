@@ -262,6 +262,7 @@ mod tests {
     fn a_machine_has_room_for_its_kernel_and_no_more_processors_than_asked_for() {
         let mut limits = Limits {
             memory_max_bytes: Some(100 << 20),
+            process_memory_max_bytes: None,
             cpu_max_millicores: Some(1_000),
             processes_max: 1,
             scratch_max_bytes: 1,

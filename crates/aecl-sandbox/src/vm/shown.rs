@@ -120,6 +120,7 @@ fn makers_cage(views: Vec<View>, size: Size, clocks: Clocks) -> Cage {
         network: Network::None,
         limits: Limits {
             memory_max_bytes: native::enforced().memory.then_some(size.bytes + TOOL_BYTES),
+            process_memory_max_bytes: None,
             cpu_max_millicores: None,
             processes_max: 4,
             scratch_max_bytes: size.bytes,

@@ -31,6 +31,7 @@ pub fn cage() -> Cage {
         limits: Limits {
             // Who is no ordinary user has to have it; the others have to say that there is none.
             memory_max_bytes: has_groups().then_some(128 << 20),
+            process_memory_max_bytes: None,
             cpu_max_millicores: None,
             processes_max: 64,
             scratch_max_bytes: 32 << 20,

@@ -240,6 +240,7 @@ impl ProcessSpec {
             },
             limits: aecl_sandbox::Limits {
                 memory_max_bytes: limits.memory_max_mib.map(|mib| mib.saturating_mul(1 << 20)),
+                process_memory_max_bytes: None,
                 cpu_max_millicores: limits.cpu_max_millicores,
                 processes_max: limits.processes_max,
                 scratch_max_bytes: limits.scratch_max_mib.saturating_mul(1 << 20),
