@@ -55,7 +55,8 @@ impl GateError {
         match self {
             Self::Ledger(e) => e.code(),
             Self::Refused { code, .. } => *code,
-            Self::File { .. } | Self::Config { .. } => code::INTERNAL,
+            Self::File { .. } => code::INTERNAL,
+            Self::Config { .. } => code::CONFIG_INVALID,
             Self::Bundle(_) => code::BUNDLE_INVALID,
         }
     }

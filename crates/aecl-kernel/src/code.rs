@@ -222,6 +222,8 @@ codes! {
     ENTRY_TOO_LARGE = "entry_too_large";
     /// The bundle does not compile.
     BUNDLE_INVALID = "bundle_invalid";
+    /// A file of the configuration is not what it should be.
+    CONFIG_INVALID = "config_invalid";
     /// There is no such action on record.
     RECORD_UNKNOWN = "record_unknown";
     /// The principal may not do this.

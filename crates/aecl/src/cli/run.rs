@@ -15,7 +15,7 @@ use aecl_executor::{Call, Connector as _, ConnectorSpec, DryRun, Performed};
 use aecl_kernel::cage::Tier;
 use aecl_sandbox::{Digest, Ended, Image, ImageError, Images, Outcome, SandboxError, Stream};
 use asked::Asked;
-use cage::{Choice, NotStarted, Prepared};
+use cage::{Choice, NotStarted};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -119,14 +119,14 @@ async fn caged(common: &Common, args: &Args, asked: &Asked) -> Result {
         return Err(Error::new("a `credential` is used by actions of the catalogue, not by `aecl run`")
             .hint("take it out of the policy, or make the command an action"));
     }
-    let choice = Choice::of(common, args.backend.as_deref(), asked.demand())?;
+    let choice = Choice::of(common, args.backend.as_deref(), &asked.demand())?;
     let image = match image(common, spec) {
         Ok(image) => image,
         Err(error) => return not_started(common, &error.to_string(), None, 125),
     };
-    let started = match choice.start(&|backend| Prepared::of(asked, image.clone(), backend)).await {
+    let started = match choice.start(asked, image.as_ref()).await {
         Ok(started) => started,
-        Err(NotStarted::NotHeld(refused)) => return not_held(common, &refused, &choice),
+        Err(NotStarted::NotHeld(refused)) => return not_held(common, args, refused, &choice),
         Err(NotStarted::Sandbox(error)) => return no_cage(common, &error),
         Err(NotStarted::Module(error)) => {
             return not_started(common, &error.to_string(), Some(error.code()), 125);
@@ -327,16 +327,26 @@ fn image(common: &Common, spec: &ProcessSpec) -> std::result::Result<Option<Imag
 }
 
 /// Nothing here holds it so.
-fn not_held(common: &Common, refused: &NotHeld, choice: &Choice) -> Result {
-    let code = match refused {
-        NotHeld::Unavailable(_) => aecl_kernel::code::SANDBOX_UNAVAILABLE,
-        NotHeld::Unenforceable(_) => aecl_kernel::code::SANDBOX_UNENFORCEABLE,
+fn not_held(common: &Common, args: &Args, refused: NotHeld, choice: &Choice) -> Result {
+    let (code, each) = match &refused {
+        NotHeld::Unavailable { each, .. } => (aecl_kernel::code::SANDBOX_UNAVAILABLE, each.clone()),
+        NotHeld::Unenforceable(_) => (aecl_kernel::code::SANDBOX_UNENFORCEABLE, Vec::new()),
     };
     let exit = not_started(common, &refused.to_string(), Some(code.as_str()), 125)?;
-    if !common.json && choice.is_for_want_of_memory(refused) {
+    if common.json {
+        return Ok(exit);
+    }
+    if args.explain {
+        each.iter().for_each(|each| show::say(&format!("aecl: {each}")));
+    } else if each.len() > 1 {
+        show::say(
+            "hint: `--explain` says what is wrong with each that was tried, as does `aecl doctor --sandbox`",
+        );
+    }
+    if cage::is_for_want_of_memory(&NotStarted::NotHeld(refused)) {
         show::say(NO_MEMORY_LIMIT);
     }
-    if let (false, Some(hint)) = (common.json, choice.hint()) {
+    if let Some(hint) = choice.hint() {
         show::say(&format!("hint: {hint}"));
     }
     Ok(exit)

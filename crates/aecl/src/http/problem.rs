@@ -99,7 +99,8 @@ fn status(code: Code) -> StatusCode {
         code::BUNDLE_INVALID => StatusCode::UNPROCESSABLE_ENTITY,
         code::OVERLOADED => StatusCode::TOO_MANY_REQUESTS,
         code::LEDGER_UNAVAILABLE => StatusCode::SERVICE_UNAVAILABLE,
-        code::INTERNAL => StatusCode::INTERNAL_SERVER_ERROR,
+        // The request is not to blame.
+        code::INTERNAL | code::CONFIG_INVALID => StatusCode::INTERNAL_SERVER_ERROR,
         // What is left says that things are not in a state in which this can happen.
         _ => StatusCode::CONFLICT,
     }

@@ -103,6 +103,114 @@ fn an_ordinary_user_is_held_as_well() {
     assert_eq!(ran.out, "one\n1000\n");
 }
 
+/// The README's own line, by somebody who has no cgroup. Nobody has one of its own on any host.
+#[test]
+fn who_has_no_cgroup_gets_the_limit_of_memory_on_each_process_and_is_told() {
+    if !is_root() {
+        println!("only root can become somebody who surely has no cgroup");
+        return;
+    }
+    let dir = project();
+    fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let aecl = Aecl::on(&dir.path().join(".aecl")).by_nobody();
+    let run = |args: &[&str]| aecl.run(&[&["run"], args].concat());
+    let ran = run(&["--write", ".", "--timeout", "600", "--", "sh", "-c", "ulimit -d; echo x > c"]).ended(0);
+    assert_eq!(ran.out, format!("{}\n", 1024 << 10), "what each process may have, in KiB");
+    let told: Vec<&str> = ran.err.lines().filter(|line| line.contains("memory")).collect();
+    assert!(
+        matches!(told[..], [one] if one.contains("1024 MiB for each process") && one.len() < 200),
+        "{}",
+        ran.err
+    );
+    let told = aecl.run(&["--json", "run", "--", "true"]).ended(0).json();
+    let limits = &told["held"]["limits"];
+    assert_eq!(
+        (&limits["memory_max_bytes"], &limits["process_memory_max_bytes"]),
+        (&json!(null), &json!(1u64 << 30))
+    );
+    // Who asks for a limit gets that one or nothing, be it a person or a policy.
+    let policy = dir.path().join("tests.yaml");
+    for asked in ["argv: [id]\n", "argv: [id]\nlimits: { memory_max_mib: 512 }\n"] {
+        fs::write(&policy, asked).unwrap();
+        let ran = run(&["--policy", "tests.yaml"]).ended(125);
+        assert!(
+            ran.err.contains("sandbox_unenforceable") && ran.err.contains("--memory none"),
+            "{}",
+            ran.err
+        );
+    }
+    run(&["--memory", "512", "--", "true"]).ended(125);
+    let ran = run(&["--memory", "none", "--", "sh", "-c", "ulimit -d"]).ended(0);
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), ("unlimited\n", ""));
+    let page = aecl.run(&["doctor", "--sandbox"]).out;
+    assert!(page.contains("No limit of memory for all processes") && page.contains("Delegate=yes"), "{page}");
+}
+
+#[test]
+fn a_refusal_names_one_cause_and_the_way_out() {
+    let dir = project();
+    let ran = caged(dir.path(), &["--tier", "microvm", "--", "true"]).ended(125);
+    let first = ran.err.lines().next().unwrap();
+    assert!(first.contains("sandbox.machines") && first.len() < 250, "{}", ran.err);
+    let ran = caged(dir.path(), &["--", "sh", "-c", "kill -SYS $$"]).ended(159);
+    assert!(ran.err.contains("SIGSYS") && ran.err.contains("sent itself"), "{}", ran.err);
+    // What a list leaves out is no fault of the host.
+    Aecl::on(&dir.path().join(".aecl")).run(&["init"]).ended(0);
+    let file = dir.path().join(".aecl/aecl.yaml");
+    let said = fs::read_to_string(&file).unwrap();
+    fs::write(&file, said.replace("\nsandbox: {}\n", "\nsandbox: { backends: [] }\n")).unwrap();
+    let ran = caged(dir.path(), &["--", "true"]).ended(125);
+    assert!(ran.err.contains("`sandbox.backends` in aecl.yaml names none"), "{}", ran.err);
+    let page = Aecl::on(&dir.path().join(".aecl")).run(&["doctor", "--sandbox"]).out;
+    assert!(page.contains("Not used: `native`") && page.contains("nothing may hold a program"), "{page}");
+    assert!(!page.contains("attacks refused"), "{page}");
+}
+
+/// It may take something away, so it is not passed over; but it is a mistake in a file, and none of ours.
+#[test]
+fn a_configuration_that_cannot_be_read_is_called_that() {
+    let dir = project();
+    fs::create_dir(dir.path().join(".aecl")).unwrap();
+    let file = dir.path().join(".aecl/aecl.yaml");
+    for wrong in ["listen: [\n", "no_such_key: 1\n", "sandbox: { machines: 1 }\n"] {
+        fs::write(&file, wrong).unwrap();
+        let ran = caged(dir.path(), &["--", "true"]).ended(1);
+        assert!(ran.err.contains("[config_invalid]") && ran.err.contains("aecl.yaml"), "{}", ran.err);
+        let ran = Aecl::on(&dir.path().join(".aecl")).run(&["doctor", "--sandbox"]).ended(1);
+        assert!(ran.err.contains("[config_invalid]"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_backend_that_holds_is_attacked_once_and_remembered() {
+    let dir = project();
+    let caches = dir.path().join("caches");
+    let run = |args: &[&str]| {
+        let all = [&["run", "--memory", "none", "--backend", "runc"], args, &["--", "echo", "here"]].concat();
+        let mut command = Aecl::on(&dir.path().join(".aecl")).command(&all);
+        crate::program::read(command.env("XDG_CACHE_HOME", &caches).output().unwrap())
+    };
+    let first = run(&[]);
+    if first.err.contains("is not installed") {
+        println!("`runc` is not installed: `apt-get install runc`");
+        return;
+    }
+    assert_eq!(first.ended(0).out, "here\n");
+    let file = caches.join("aecl/holds-runc.json");
+    let written = fs::metadata(&file).unwrap().modified().unwrap();
+    let ran = run(&["--explain"]).ended(0);
+    assert!(ran.out == "here\n" && ran.err.contains("runc "), "{} {}", ran.out, ran.err);
+    assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), written, "it was not attacked again");
+    // What cannot be believed is found out again.
+    fs::write(&file, "{}").unwrap();
+    run(&[]).ended(0);
+    assert!(fs::read_to_string(&file).unwrap().contains("rests_on"));
+}
+
+fn is_root() -> bool {
+    std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").unwrap()) == 0
+}
+
 #[test]
 fn the_doctor_builds_a_cage_and_attacks_it_where_actions_need_one() {
     let dir = project();

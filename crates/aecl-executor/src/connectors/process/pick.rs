@@ -2,7 +2,7 @@
 //! than that takes.
 
 use aecl_kernel::cage::{self, Cages, Choice, Demand, Lowered};
-use aecl_sandbox::{Backend, Found, probe};
+use aecl_sandbox::{Backend, Found, Memory, probe};
 
 use super::cages::{Fit, fit, recorded, tier};
 
@@ -22,17 +22,64 @@ pub struct Picked {
     pub found: Found,
     /// It is less than what was asked for, which is not available; the operator accepts that.
     pub lowered: Option<Lowered>,
+    /// It was not attacked now: that it holds is remembered. If it cannot be built after all, it is to be forgotten.
+    pub is_remembered: bool,
 }
 
 /// Why nothing holds the program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotHeld {
     /// Nothing here is strong enough.
-    #[error("{0}")]
-    Unavailable(String),
+    #[error("{why}")]
+    Unavailable {
+        /// What is the nearest, what is wrong with it, and the way out.
+        why: String,
+        /// What is wrong with each that was tried.
+        each: Vec<String>,
+    },
     /// What is strong enough does not give it all that it needs.
     #[error("{0}")]
     Unenforceable(String),
+}
+
+impl NotHeld {
+    /// Nothing holds it for this one reason.
+    fn unavailable(why: String) -> Self {
+        Self::Unavailable { why, each: Vec::new() }
+    }
+
+    /// Nothing that was tried is strong enough, and there may have been nothing to try. Of all that is wrong one
+    /// thing is told: whoever has installed something wants to know about that, and nobody wants to read of six.
+    fn too_weak(backends: &[Backend], tried: &[Found], demand: &Demand) -> Self {
+        let Demand { tier: least, why: asked, .. } = demand;
+        if backends.is_empty() {
+            return Self::unavailable(format!(
+                "`sandbox.backends` in aecl.yaml names none, so nothing may hold a program; name `{}` there, or \
+                 leave the list out",
+                Backend::Native
+            ));
+        }
+        let strong: Vec<&Found> =
+            tried.iter().filter(|found| tier(found.backend.tier()) >= Some(*least)).collect();
+        let is_missing = |found: &&&Found| found.reason.contains("is not installed");
+        let nearest = strong.iter().find(|found| !is_missing(found)).or_else(|| strong.first());
+        let cause = match (nearest, least) {
+            (Some(nearest), _) => format!("`{}`: {}", nearest.backend, nearest.reason),
+            (None, cage::Tier::Microvm) => {
+                "no machine is described; `sandbox.machines` in aecl.yaml names those \
+                                            there are, where `--dir` names its directory"
+                    .to_owned()
+            }
+            (None, cage::Tier::Native | cage::Tier::Gvisor) => {
+                "`sandbox.backends` in aecl.yaml leaves out what is so strong".to_owned()
+            }
+        };
+        let each = tried.iter().map(|found| format!("`{}`: {}", found.backend, found.reason)).collect();
+        Self::Unavailable {
+            why: format!("nothing here holds a program in `{least}` or stronger ({asked}); {cause}"),
+            each,
+        }
+    }
 }
 
 /// What [`pick`] tries first: the weakest that would be strong enough, as far as its kind goes.
@@ -42,7 +89,7 @@ pub fn first<'a>(backends: &'a [Backend], demand: &Demand) -> Option<&'a Backend
 }
 
 /// The weakest backend that is strong enough and able, as for an action. Each is built and attacked in that order,
-/// and the first that will do is the last that is tried. Only if none does, and the operator accepts less, the
+/// and the first that will do is the last that is tried; one that is remembered to hold is not attacked again. Only if none does, and the operator accepts less, the
 /// weaker ones are tried, too.
 ///
 /// # Errors
@@ -51,28 +98,52 @@ pub async fn pick(
     backends: &[Backend],
     lowered: Option<Lowered>,
     demand: &Demand,
+    memory: Option<&Memory>,
 ) -> Result<Picked, NotHeld> {
-    let mut tried: Vec<Found> = Vec::new();
+    let (mut tried, mut remembered): (Vec<Found>, Vec<Backend>) = Default::default();
+    let is_in = |remembered: &[Backend], found: &Found| remembered.contains(&found.backend);
     for backend in weakest_first(backends, |tier| tier >= demand.tier) {
-        tried.extend(probe(std::slice::from_ref(backend)).await);
+        try_out(backend, memory, &mut tried, &mut remembered).await;
         if let Ok(fit) = fit(&tried, demand.tier, demand.needs) {
-            return Ok(Picked { found: fit.into_found(), lowered: None });
+            let found = fit.into_found();
+            let is_remembered = is_in(&remembered, &found);
+            return Ok(Picked { found, lowered: None, is_remembered });
         }
     }
     let accepted = lowered.as_ref().map_or(demand.tier, |lowered| lowered.to);
     for backend in weakest_first(backends, |tier| tier >= accepted && tier < demand.tier) {
-        tried.extend(probe(std::slice::from_ref(backend)).await);
+        try_out(backend, memory, &mut tried, &mut remembered).await;
     }
     // Whether modules run is seen when one is to run.
     let cages = Cages { found: tried.iter().filter_map(recorded).collect(), modules: None, lowered };
     match cages.choose(demand.tier, demand.needs) {
         Choice::Held { tier, .. } => match fit(&tried, tier, demand.needs).map(Fit::into_found) {
-            Ok(found) => Ok(Picked { found, lowered: cages.lowered }),
-            Err(error) => Err(NotHeld::Unavailable(error.to_string())),
+            Ok(found) => {
+                let is_remembered = is_in(&remembered, &found);
+                Ok(Picked { found, lowered: cages.lowered, is_remembered })
+            }
+            Err(error) => Err(NotHeld::unavailable(error.to_string())),
         },
-        Choice::NoWorker => Err(NotHeld::Unavailable(cages.no_worker())),
-        Choice::Nothing => Err(NotHeld::Unavailable(cages.unavailable(demand))),
+        Choice::NoWorker => Err(NotHeld::unavailable(cages.no_worker())),
+        Choice::Nothing => Err(NotHeld::too_weak(backends, &tried, demand)),
         Choice::Unable => Err(NotHeld::Unenforceable(cages.unable(demand))),
+    }
+}
+
+/// Finds out about one, or remembers it.
+async fn try_out(
+    backend: &Backend,
+    memory: Option<&Memory>,
+    tried: &mut Vec<Found>,
+    remembered: &mut Vec<Backend>,
+) {
+    match memory {
+        None => tried.extend(probe(std::slice::from_ref(backend)).await),
+        Some(memory) => {
+            let (found, is_remembered) = memory.probe(backend).await;
+            remembered.extend(is_remembered.then(|| backend.clone()));
+            tried.push(found);
+        }
     }
 }
 
@@ -155,20 +226,35 @@ mod tests {
     async fn what_is_weaker_is_tried_only_by_the_word_of_the_operator() {
         let backends = [Backend::Native, missing(Backend::Runsc), machine(true)];
         let word = |to| Some(Lowered { to, reason: "a trial".into() });
-        let Err(NotHeld::Unavailable(why)) = pick(&backends, None, &demand(Tier::Gvisor)).await else {
+        let Err(NotHeld::Unavailable { why, each }) =
+            pick(&backends, None, &demand(Tier::Gvisor), None).await
+        else {
             panic!("nothing here is that strong")
         };
         assert!(
             why.contains("`gvisor` or stronger (a test)") && why.contains("apt-get install runsc"),
             "{why}"
         );
-        assert!(!why.contains("native"), "it was not tried: {why}");
-        let less = pick(&backends, word(Tier::Native), &demand(Tier::Gvisor)).await.unwrap();
+        assert!(!why.contains("native") && each.len() == 1, "it was not tried: {why} {each:?}");
+        let less = pick(&backends, word(Tier::Native), &demand(Tier::Gvisor), None).await.unwrap();
         assert_eq!((less.found.backend, less.lowered), (Backend::Native, word(Tier::Native)));
-        let no_less = pick(&backends, word(Tier::Gvisor), &demand(Tier::Microvm)).await;
-        assert!(matches!(no_less, Err(NotHeld::Unavailable(_))), "{no_less:?}");
+        let no_less = pick(&backends, word(Tier::Gvisor), &demand(Tier::Microvm), None).await;
+        assert!(matches!(no_less, Err(NotHeld::Unavailable { .. })), "{no_less:?}");
+        // One cause, whatever else is wrong, and each for who wants it.
+        let emulated = [missing(Backend::Crun), missing(Backend::Runc), missing(Backend::Runsc)];
+        let Err(NotHeld::Unavailable { why, each }) =
+            pick(&emulated, None, &demand(Tier::Native), None).await
+        else {
+            panic!("none of them is installed")
+        };
+        assert!(why.matches("is not installed").count() == 1 && each.len() == 3, "{why} {each:?}");
+        // A list without a name is a reason of its own, not one of this host.
+        let Err(NotHeld::Unavailable { why, .. }) = pick(&[], None, &demand(Tier::Native), None).await else {
+            panic!("nothing may hold it")
+        };
+        assert!(why.starts_with("`sandbox.backends` in aecl.yaml names none"), "{why}");
         // Where what is asked for is there, the word changes nothing.
-        let enough = pick(&backends, word(Tier::Native), &demand(Tier::Native)).await.unwrap();
+        let enough = pick(&backends, word(Tier::Native), &demand(Tier::Native), None).await.unwrap();
         assert_eq!((enough.found.backend, enough.lowered), (Backend::Native, None));
     }
 }

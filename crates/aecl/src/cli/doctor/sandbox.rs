@@ -24,6 +24,13 @@ const MACHINES_MAX_BYTES: u64 = 1 << 20;
 /// How many of the actions that would be blocked are named on the page.
 const BLOCKED_SHOWN: usize = 5;
 
+/// Where a cage is held and the memory of all its processes is not limited.
+const NO_MEMORY_LIMIT: [&str; 3] = [
+    "{} for all processes of a program together: this user has no cgroup for it. Actions",
+    "are blocked unless they say `memory_max_mib: null`; `aecl run` limits each process by itself, and says so.",
+    "A way out: `systemd-run --user --scope -p Delegate=yes aecl …`, a unit with `Delegate=yes`, or root.",
+];
+
 /// One backend, and what came of it.
 #[derive(Debug, Serialize)]
 struct Row {
@@ -65,13 +72,27 @@ struct Described {
     docker: bool,
 }
 
+/// What `sandbox.backends` in aecl.yaml keeps from being used, by name.
+struct LeftOut(Vec<&'static str>);
+
+impl LeftOut {
+    /// Takes them from what would be tried.
+    fn of(allowed: Option<&[String]>, backends: &mut Vec<Backend>) -> Self {
+        let Some(allowed) = allowed else { return Self(Vec::new()) };
+        let is_allowed = |backend: &Backend| allowed.iter().any(|name| name == backend.name());
+        let left_out = backends.iter().filter(|backend| !is_allowed(backend)).map(Backend::name).collect();
+        backends.retain(is_allowed);
+        Self(left_out)
+    }
+}
+
 /// Runs it.
 pub(super) fn run(home: &Home, machines: Option<&Path>, docker: Option<&Path>, json: bool) -> Result {
     let bundle = policy(home)?;
     let needs = needs(bundle.as_ref());
     let mut backends = Backend::all();
-    // Those of the configuration, if there is one that can be read.
-    let configured = home.read().map(|config| config.sandbox).unwrap_or_default();
+    // What cannot be read is told, and not taken for a host without one.
+    let configured = home.sandbox()?;
     backends.extend(configured.described());
     if let Some(path) = machines {
         backends.extend(read(path)?);
@@ -80,6 +101,8 @@ pub(super) fn run(home: &Home, machines: Option<&Path>, docker: Option<&Path>, j
         let socket = std::path::absolute(socket).unwrap_or_else(|_| socket.to_owned());
         backends.push(Backend::Docker(Docker { socket }));
     }
+    // Only those are tried that may be used: what is left out is no fault of this host's.
+    let left_out = LeftOut::of(configured.backends.as_deref(), &mut backends);
     let described = Described {
         machines: machines.is_some() || !configured.machines.is_empty(),
         docker: docker.is_some() || configured.docker.is_some(),
@@ -103,9 +126,11 @@ pub(super) fn run(home: &Home, machines: Option<&Path>, docker: Option<&Path>, j
     let sound =
         needs.iter().all(|need| need.met || !need.always) && (modules.available || modules.actions == 0);
     if json {
-        show::print_json(&json!({"sound": sound, "needs": needs, "backends": rows, "modules": modules}));
+        show::print_json(&json!({
+            "sound": sound, "needs": needs, "backends": rows, "modules": modules, "left_out": left_out.0,
+        }));
     } else {
-        page(&rows, &modules, &needs, described).print();
+        page(&rows, &modules, &needs, described, &left_out).print();
     }
     Ok(if sound { Exit::Done } else { Exit::Failed })
 }
@@ -250,7 +275,7 @@ async fn start_time(found: &Found) -> Option<Duration> {
     (ended.outcome == Outcome::Exited(0)).then(|| begun.elapsed())
 }
 
-fn page(rows: &[Row], modules: &Modules, needs: &[Need], described: Described) -> Page {
+fn page(rows: &[Row], modules: &Modules, needs: &[Need], described: Described, left_out: &LeftOut) -> Page {
     let mut page = Page::new();
     page.heading("What holds programs on this host, tried out now");
     let mark = |page: &Page, available: bool, there: &str| match available {
@@ -286,6 +311,21 @@ fn page(rows: &[Row], modules: &Modules, needs: &[Need], described: Described) -
         .map_or_else(String::new, |ms| format!("; start to end of a module, with its cage: {ms} ms"));
     page.line(format!("          {}{start}", show::inert_line(&modules.reason)));
     page.gap();
+    if !left_out.0.is_empty() {
+        let names = left_out.0.join("`, `");
+        page.line(format!("Not used: `{names}`, which `sandbox.backends` in aecl.yaml leaves out."));
+        if rows.is_empty() {
+            page.line(
+                "That list names nothing that there is, so nothing may hold a program: name `native` in it.",
+            );
+        }
+    }
+    if rows.iter().any(|row| row.available && !row.memory_limit) {
+        let word = page.word(Tone::Mind, "No limit of memory");
+        for line in NO_MEMORY_LIMIT {
+            page.line(line.replace("{}", &word));
+        }
+    }
     if !described.docker {
         page.line("No Docker daemon was asked: `sandbox.docker` in aecl.yaml or --docker SOCKET says which.");
     }

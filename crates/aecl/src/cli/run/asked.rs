@@ -19,6 +19,11 @@ pub(super) struct Asked {
     pub spec: ProcessSpec,
     /// How long it may take.
     pub timeout: Duration,
+    /// Its limit of memory is the one that every command has, which nobody asked for: neither the command line nor a
+    /// policy.
+    pub memory_is_ours: bool,
+    /// What each of its processes may have, where nothing limits the memory of all of them.
+    pub process_memory_max_bytes: Option<u64>,
     tier: Tier,
     why: String,
 }
@@ -32,7 +37,24 @@ impl Asked {
         };
         let (tier, why) = policy.tier(args.tier)?;
         let timeout = args.timeout.map(Duration::from_secs).or(policy.timeout).unwrap_or(TIMEOUT);
-        Ok(Self { spec: spec(args, &policy)?, timeout, tier, why })
+        // A policy stands for an action, whose limit is enforced or it does not run.
+        let memory_is_ours = args.memory.is_none() && args.policy.is_none();
+        let spec = spec(args, &policy)?;
+        Ok(Self { spec, timeout, memory_is_ours, process_memory_max_bytes: None, tier, why })
+    }
+
+    /// The same with the limit of memory on each process instead of on all of them.
+    pub(super) fn with_memory_by_process(&self) -> Self {
+        let mut spec = self.spec.clone();
+        let mib = spec.limits.memory_max_mib.take();
+        Self {
+            spec,
+            timeout: self.timeout,
+            memory_is_ours: false,
+            process_memory_max_bytes: mib.map(|mib| mib.saturating_mul(1 << 20)),
+            tier: self.tier,
+            why: self.why.clone(),
+        }
     }
 
     /// What is asked of a cage.

@@ -6,9 +6,10 @@ use crate::cli::{Common, Error};
 use aecl_executor::connectors::process::pick::{self, NotHeld, Picked};
 use aecl_executor::connectors::process::wasm::NoModule;
 use aecl_executor::connectors::process::{held, tier as decided};
+use aecl_gate::GateError;
 use aecl_gate::config::Home;
 use aecl_kernel::cage::{Demand, Lowered, Tier};
-use aecl_sandbox::{Backend, Cage, CgroupVersion, Image, Program, Running, SandboxError};
+use aecl_sandbox::{Backend, Cage, CgroupVersion, Image, Memory, Program, Running, SandboxError};
 use clap::builder::TypedValueParser;
 use serde_json::{Value, json};
 
@@ -22,7 +23,6 @@ pub(super) fn tier() -> impl TypedValueParser<Value = Tier> {
 pub(super) struct Choice {
     backends: Vec<Backend>,
     lowered: Option<Lowered>,
-    demand: Demand,
     /// The configuration that is here says more than was taken.
     is_narrowed: bool,
 }
@@ -50,6 +50,7 @@ impl Prepared {
     pub(super) async fn of(asked: &Asked, image: Option<Image>, backend: Backend) -> Result<Self, NoModule> {
         let spec = &asked.spec;
         let mut cage = spec.cage(backend, image, spec.clocks(asked.timeout, None));
+        cage.limits.process_memory_max_bytes = asked.process_memory_max_bytes;
         let Some(wasm) = &spec.wasm else {
             return Ok(Self { program: spec.program(spec.argv.clone()), cage, before: Vec::new() });
         };
@@ -68,15 +69,15 @@ pub(super) struct Started {
 
 impl Choice {
     /// What the configuration allows, or of it the one that is named.
-    pub(super) fn of(common: &Common, named: Option<&str>, demand: Demand) -> Result<Self, Error> {
-        let said = Home::new(&common.dir).sandbox()?;
+    pub(super) fn of(common: &Common, named: Option<&str>, demand: &Demand) -> Result<Self, Error> {
+        let said = Home::new(&common.dir).sandbox().map_err(|error| unreadable(common, error))?;
         // Commands are run where strangers' files are. Those may be a configuration.
         let sandbox = if common.names_dir() { said.clone() } else { said.narrowing() };
         let is_narrowed = sandbox != said;
         let backends =
             pick::backends(&sandbox.described(), sandbox.backends.as_deref()).map_err(Error::new)?;
         let Some(named) = named else {
-            return Ok(Self { backends, lowered: sandbox.lowered(), demand, is_narrowed });
+            return Ok(Self { backends, lowered: sandbox.lowered(), is_narrowed });
         };
         let of_name: Vec<Backend> =
             backends.iter().filter(|backend| backend.name() == named).cloned().collect();
@@ -100,17 +101,36 @@ impl Choice {
             .hint("leave `--backend` out, or name a stronger one; `aecl doctor --sandbox` shows them"));
         }
         // Who names one means it: nothing else is taken instead.
-        Ok(Self { backends: of_name, lowered: None, demand, is_narrowed })
+        Ok(Self { backends: of_name, lowered: None, is_narrowed })
     }
 
-    /// Starts it in the weakest cage that will do. Our own launcher refuses by itself what it cannot build as
-    /// asked; only then, and where more is asked for, each cage is built and attacked first.
-    pub(super) async fn start<P>(&self, prepare: &impl Fn(Backend) -> P) -> Result<Started, NotStarted>
-    where
-        P: Future<Output = Result<Prepared, NoModule>>,
-    {
-        if pick::first(&self.backends, &self.demand) == Some(&Backend::Native) {
-            match self.begin(prepare(Backend::Native).await, None, aecl_sandbox::version()).await {
+    /// Starts it in the weakest cage that will do. The limit of memory that every command has, and nobody has asked
+    /// for, is put on each process where nothing here can put it on all of them.
+    pub(super) async fn start(&self, asked: &Asked, image: Option<&Image>) -> Result<Started, NotStarted> {
+        let by_process = || asked.memory_is_ours.then(|| asked.with_memory_by_process());
+        // Those have no cgroups of their own, so each would refuse for the same reason.
+        if !aecl_sandbox::enforced().memory
+            && self.backends.iter().all(has_the_cgroups_of_this_host)
+            && let Some(by_process) = by_process()
+        {
+            return self.start_as_asked(&by_process, image).await;
+        }
+        match self.start_as_asked(asked, image).await {
+            Err(refused) if is_for_want_of_memory(&refused) => match by_process() {
+                Some(by_process) => self.start_as_asked(&by_process, image).await,
+                None => Err(refused),
+            },
+            started => started,
+        }
+    }
+
+    /// Our own launcher refuses by itself what it cannot build as asked; only then, and where more is asked for, each
+    /// cage is built and attacked first.
+    async fn start_as_asked(&self, asked: &Asked, image: Option<&Image>) -> Result<Started, NotStarted> {
+        let demand = asked.demand();
+        if pick::first(&self.backends, &demand) == Some(&Backend::Native) {
+            let prepared = Prepared::of(asked, image.cloned(), Backend::Native).await;
+            match begin(prepared, demand.clone(), None, aecl_sandbox::version()).await {
                 Err(NotStarted::Sandbox(
                     SandboxError::Unavailable { .. }
                     | SandboxError::Unenforceable { .. }
@@ -119,33 +139,83 @@ impl Choice {
                 started => return started,
             }
         }
-        let picked = pick::pick(&self.backends, self.lowered.clone(), &self.demand).await;
-        let Picked { found, lowered } = picked.map_err(NotStarted::NotHeld)?;
-        self.begin(prepare(found.backend).await, lowered, found.version).await
+        let memory = Memory::of_user();
+        match self.start_picked(asked, image, &demand, memory.as_ref()).await {
+            // It was built once, and cannot be built now: what was remembered is no longer so.
+            Err((
+                NotStarted::Sandbox(SandboxError::Unavailable { .. } | SandboxError::Setup { .. }),
+                Some(remembered),
+            )) => {
+                memory.iter().for_each(|memory| memory.forget(&remembered));
+                let again = self.start_picked(asked, image, &demand, None).await;
+                again.map_err(|(refused, _)| refused)
+            }
+            started => started.map_err(|(refused, _)| refused),
+        }
     }
 
-    async fn begin(
+    /// Starts it in the cage that is picked. Why not, and what was remembered to hold and did not do.
+    async fn start_picked(
         &self,
-        prepared: Result<Prepared, NoModule>,
-        lowered: Option<Lowered>,
-        version: String,
-    ) -> Result<Started, NotStarted> {
-        let Prepared { program, cage, before } = prepared.map_err(NotStarted::Module)?;
-        let running = aecl_sandbox::start(program, cage).await.map_err(NotStarted::Sandbox)?;
-        let held = Held::of(&running, self.demand.clone(), lowered, version);
-        Ok(Started { running, before, held })
+        asked: &Asked,
+        image: Option<&Image>,
+        demand: &Demand,
+        memory: Option<&Memory>,
+    ) -> Result<Started, (NotStarted, Option<Backend>)> {
+        let picked = pick::pick(&self.backends, self.lowered.clone(), demand, memory).await;
+        let Picked { found, lowered, is_remembered } =
+            picked.map_err(|refused| (NotStarted::NotHeld(refused), None))?;
+        let remembered = is_remembered.then(|| found.backend.clone());
+        let prepared = Prepared::of(asked, image.cloned(), found.backend).await;
+        let started = begin(prepared, demand.clone(), lowered, found.version).await;
+        started.map_err(|refused| (refused, remembered))
     }
 
     /// What else there may be, if the command is not held.
     pub(super) fn hint(&self) -> Option<&'static str> {
         self.is_narrowed.then_some(NARROWED)
     }
+}
 
-    /// Whether it would be held without the limit of memory that commands have by default.
-    pub(super) fn is_for_want_of_memory(&self, refused: &NotHeld) -> bool {
-        self.demand.needs.memory
-            && matches!(refused, NotHeld::Unenforceable(why) if why.contains("memory_max_mib"))
+/// A configuration that nobody named, and that cannot be read, is a stranger's or a mistake. It may take something
+/// away, so it is not passed over.
+fn unreadable(common: &Common, error: GateError) -> Error {
+    let error = Error::from(error);
+    match common.names_dir() {
+        true => error,
+        false => error.hint("correct it, or let the configuration of another directory count: `--dir DIR`"),
     }
+}
+
+/// Whether its limits are those of the cgroups that we may make here.
+fn has_the_cgroups_of_this_host(backend: &Backend) -> bool {
+    match backend {
+        Backend::Native | Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => true,
+        Backend::Docker(_) | Backend::Qemu(_) | Backend::Firecracker(_) => false,
+    }
+}
+
+/// Whether it would be held without its limit of memory.
+pub(super) fn is_for_want_of_memory(refused: &NotStarted) -> bool {
+    match refused {
+        NotStarted::NotHeld(NotHeld::Unenforceable(why)) => why.contains("memory_max_mib"),
+        NotStarted::Sandbox(SandboxError::Unenforceable { limit, .. }) => *limit == "memory_max_bytes",
+        NotStarted::NotHeld(NotHeld::Unavailable { .. }) | NotStarted::Sandbox(_) | NotStarted::Module(_) => {
+            false
+        }
+    }
+}
+
+async fn begin(
+    prepared: Result<Prepared, NoModule>,
+    demand: Demand,
+    lowered: Option<Lowered>,
+    version: String,
+) -> Result<Started, NotStarted> {
+    let Prepared { program, cage, before } = prepared.map_err(NotStarted::Module)?;
+    let running = aecl_sandbox::start(program, cage).await.map_err(NotStarted::Sandbox)?;
+    let held = Held::of(&running, demand, lowered, version);
+    Ok(Started { running, before, held })
 }
 
 /// The cage that it really got.
@@ -166,12 +236,24 @@ impl Held {
 
     /// That it is less than what was asked for, if it is.
     pub(super) fn say_lowered(&self) {
+        self.say_memory();
         let Some(Lowered { reason, .. }) = &self.lowered else { return };
         show::say(&format!(
             "aecl: it runs in `{}` and not in `{}` ({}), which is not available here; the operator accepts that: {reason}",
             self.really.backend.tier().name(),
             self.demand.tier,
             self.demand.why
+        ));
+    }
+
+    /// That its limit of memory is not one of all of it.
+    fn say_memory(&self) {
+        let limits = &self.really.limits;
+        let (None, Some(each)) = (limits.memory_max_bytes, limits.process_memory_max_bytes) else { return };
+        show::say(&format!(
+            "aecl: memory is limited to {} MiB for each process, not for all together: this user has no cgroup for it \
+             (docs/reference/isolation.md#ordinary-users)",
+            each >> 20
         ));
     }
 
@@ -185,10 +267,11 @@ impl Held {
 
     fn limits(&self) -> String {
         let limits = &self.really.limits;
-        let memory = limits.memory_max_bytes.map_or_else(
-            || "no limit of memory".to_owned(),
-            |bytes| format!("{} MiB of memory", bytes >> 20),
-        );
+        let memory = match (limits.memory_max_bytes, limits.process_memory_max_bytes) {
+            (Some(bytes), _) => format!("{} MiB of memory", bytes >> 20),
+            (None, Some(bytes)) => format!("{} MiB of memory for each process", bytes >> 20),
+            (None, None) => "no limit of memory".to_owned(),
+        };
         let processor = limits.cpu_max_millicores.map_or_else(
             || "no limit of processor time per second".to_owned(),
             |most| format!("{most} thousandths of a core"),
@@ -215,6 +298,7 @@ impl Held {
             "landlock": really.landlock_abi,
             "limits": {
                 "memory_max_bytes": limits.memory_max_bytes,
+                "process_memory_max_bytes": limits.process_memory_max_bytes,
                 "cpu_max_millicores": limits.cpu_max_millicores,
                 "processes_max": limits.processes_max,
                 "scratch_max_bytes": limits.scratch_max_bytes,
