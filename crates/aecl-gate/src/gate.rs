@@ -87,7 +87,7 @@ impl Gate {
             ledger_key,
             token_key,
             executor: Executor::new(Connectors::new(home.vault(), &home.images())),
-            clock: Clock::system(),
+            clock: system_clock(),
         };
         Self::assemble(parts, Some(home)).await
     }
@@ -100,6 +100,7 @@ impl Gate {
     async fn assemble(parts: Parts, home: Option<Home>) -> Result<Self, GateError> {
         let Parts { config, bundle, store, ledger_key, token_key, executor, clock } = parts;
         let ledger = Ledger::open(store, Signer { origin: config.origin.clone(), key: ledger_key })?;
+        clock.goes_on_from(ledger.opened_after());
         let egress = Egress::default();
         configure_vault(&executor, &config, home.as_ref())?;
         let judges = ready_judges(&config, home.as_ref()).await?;
@@ -195,7 +196,7 @@ impl Gate {
     pub fn cages(&self) -> Option<Arc<Cages>> {
         self.0.cages.load_full()
     }
-    /// The time.
+    /// The time, by which everything is judged.
     pub fn now(&self) -> aecl_kernel::time::Timestamp {
         self.0.clock.now()
     }
@@ -276,7 +277,7 @@ impl Gate {
 
     /// The session of a run token. Who acts is what was recorded when the run was opened.
     pub async fn session(&self, token: &str) -> Result<Session, GateError> {
-        let credential = self.0.tokens.verify(token)?;
+        let credential = self.0.tokens.verify(token, self.now())?;
         let run = self.0.ledger.run(&credential.run).await?;
         let run = run.ok_or_else(|| {
             GateError::refused(
@@ -309,6 +310,12 @@ impl Gate {
     pub fn underway(&self) -> usize {
         self.0.underway.load(Ordering::SeqCst)
     }
+}
+
+/// The one clock of a gate that lives.
+#[expect(clippy::disallowed_methods, reason = "a gate that opens a home makes its clock here")]
+fn system_clock() -> Clock {
+    Clock::system()
 }
 
 fn configure_vault(executor: &Executor, config: &Config, home: Option<&Home>) -> Result<(), GateError> {

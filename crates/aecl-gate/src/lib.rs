@@ -1,8 +1,8 @@
 //! **The gate orders.** It takes a proposal through the walk: submit → parse → rule → wait → perform →
 //! conclude. Everything that happens to an action is in [`submit`], in order.
 //!
-//! **Invariant:** it knows no HTTP, no MCP, no HTML, no SQL and no system calls of its own. Its clock is the
-//! only one. A person's yes, a resumed action and a rollback all come through [`Gate::submit`]: there is no
+//! **Invariant:** it knows no HTTP, no MCP, no HTML, no SQL and no system calls but the one that tells how much time
+//! has passed. Its [`clock`] is the only one. A person's yes, a resumed action and a rollback all come through [`Gate::submit`]: there is no
 //! second door.
 
 pub mod approvals;
@@ -21,6 +21,7 @@ pub mod plans;
 mod resume;
 pub mod rollback;
 pub mod runs;
+mod standing;
 pub mod status;
 pub mod submit;
 pub mod tokens;

@@ -4,6 +4,7 @@
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::{Identity, Session};
+use crate::standing::Said;
 use crate::submit::{Answer, End, Held, PERMIT_TTL_S, Submission};
 use crate::wait::Turn;
 use aecl_executor::{Carry, Outcome, Reconciled};
@@ -320,9 +321,13 @@ impl Gate {
     pub async fn keep_house(&self) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         let (mut size, mut silent_s, mut seconds) = (0, 0, 0u64);
+        let mut said = Said::default();
         loop {
             ticks.tick().await;
             seconds += 1;
+            if let Err(error) = self.note_clock(&mut said).await {
+                tracing::error!(%error, "what the clock does cannot be recorded");
+            }
             if seconds % RECONCILE_S == 0
                 && let Err(error) = self.reconcile().await
             {

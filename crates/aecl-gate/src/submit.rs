@@ -427,8 +427,10 @@ impl Gate {
 
     /// Leave for an agent that acts by itself. Its report concludes the action; without one it is unknown.
     fn hand_over(&self, permit: Recorded<Permit>) -> Result<Answer, GateError> {
-        let expires_at = permit.get().at().plus_s(PERMIT_TTL_S);
-        let signed = self.0.tokens.permit(permit.get(), expires_at)?;
+        let (at, clock) = (permit.get().at(), &self.0.clock);
+        let expires_at = at.plus_s(PERMIT_TTL_S);
+        let [issued, ends] = [at, expires_at].map(|at| clock.as_others_see(at));
+        let signed = self.0.tokens.permit(permit.get(), issued, ends)?;
         let (permit, receipt) = permit.into_parts();
         let end = End::Permitted { permit: signed, expires_at };
         Ok(Answer {

@@ -118,7 +118,7 @@ impl Tokens {
     }
 
     /// Verifies signature, issuer and audience. Whether it is still alive is judged with the action, on record.
-    pub(crate) fn verify(&self, token: &str) -> Result<Credential, GateError> {
+    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Credential, GateError> {
         let bad =
             |why: &str| GateError::refused(code::TOKEN_INVALID, format!("the run token is not valid: {why}"));
         let mut validation = Validation::new(Algorithm::EdDSA);
@@ -133,6 +133,12 @@ impl Tokens {
             return Err(bad("it is a token of another type"));
         }
         let claims = data.claims;
+        // Time here never goes back, so this ledger has not given it out.
+        if claims.iat.saturating_mul(1000) > now.0 {
+            return Err(bad(
+                "it was given out later than this ledger has come to; an older copy of the ledger was put back",
+            ));
+        }
         Ok(Credential {
             id: claims.jti,
             run: RunId::new(&claims.run).map_err(|_| bad("it names no run"))?,
@@ -141,8 +147,13 @@ impl Tokens {
         })
     }
 
-    /// A permit that can be verified offline with the public key.
-    pub(crate) fn permit(&self, permit: &Permit, expires_at: Timestamp) -> Result<String, GateError> {
+    /// A permit that can be verified offline with the public key, by the wall clock of whoever does.
+    pub(crate) fn permit(
+        &self,
+        permit: &Permit,
+        issued_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<String, GateError> {
         let action = permit.action();
         let claims = PermitClaims {
             iss: &self.issuer,
@@ -150,7 +161,7 @@ impl Tokens {
             sub: action.principal.agent.as_str(),
             run: action.principal.run.as_str(),
             jti: permit.id().as_str(),
-            iat: permit.at().0.div_euclid(1000),
+            iat: issued_at.0.div_euclid(1000),
             exp: expires_at.0.div_euclid(1000),
             action: &action.name,
             arguments: action.arguments.digest().to_string(),

@@ -218,7 +218,7 @@ async fn open(dir: &Path, target: &str, crash: Option<(u32, bool)>) -> Gate {
         ledger_key: SigningKey::from_bytes(&[1; 32]),
         token_key: SigningKey::from_bytes(&[2; 32]),
         executor: Executor::new(Connectors::default()),
-        clock: Clock::system(),
+        clock: Clock::from_fn(aecl_gate::clock::wall),
     })
     .await
     .unwrap()

@@ -36,6 +36,7 @@ pub struct Ledger {
     reader: Arc<Mutex<Box<dyn Store>>>,
     origin: Arc<str>,
     verifier: VerifierKey,
+    opened_after: Timestamp,
     stopped: Arc<OnceLock<String>>,
     writer: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
@@ -75,7 +76,7 @@ impl Ledger {
         let verifier = signer.verifier()?;
         let origin: Arc<str> = signer.origin.as_str().into();
         let writer = Writer::open(store, signer, salts)?;
-        let reader = writer.reader()?;
+        let (reader, opened_after) = (writer.reader()?, writer.last_at());
         let (jobs, queue) = sync_channel(QUEUE_MAX);
         let stopped = Arc::new(OnceLock::new());
         let why = stopped.clone();
@@ -92,7 +93,8 @@ impl Ledger {
             .spawn(work)
             .map_err(|e| LedgerError::Stopped(format!("the writer's thread cannot start: {e}")))?;
         let writer = Arc::new(Mutex::new(Some(handle)));
-        Ok(Self { jobs, reader: Arc::new(Mutex::new(reader)), origin, verifier, stopped, writer })
+        let reader = Arc::new(Mutex::new(reader));
+        Ok(Self { jobs, reader, origin, verifier, opened_after, stopped, writer })
     }
 
     /// The name of this ledger.
@@ -103,6 +105,11 @@ impl Ledger {
     /// The key that verifies it.
     pub fn verifier(&self) -> &VerifierKey {
         &self.verifier
+    }
+
+    /// When the last entry was recorded that was there when it was opened; 1970 if there was none.
+    pub fn opened_after(&self) -> Timestamp {
+        self.opened_after
     }
 
     /// Why the writer has stopped, if it has. Nothing is recorded any more then, so nothing may be done.

@@ -79,6 +79,11 @@ impl Page {
         error.map_or(Ok(()), Err)
     }
 
+    /// When the last entry was recorded.
+    pub(crate) fn last_at(&self) -> Timestamp {
+        self.last_at
+    }
+
     /// How many jobs wait for this page to be durable.
     pub(crate) fn waiting(&self) -> usize {
         self.answers.len()

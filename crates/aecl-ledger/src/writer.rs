@@ -84,6 +84,11 @@ impl Writer {
         Ok(Self { page, flusher: Flusher { store, frontier, signer, origin } })
     }
 
+    /// When the last entry was recorded.
+    pub(crate) fn last_at(&self) -> Timestamp {
+        self.page.last_at()
+    }
+
     /// A view for listings.
     pub(crate) fn reader(&self) -> Result<Box<dyn Store>, LedgerError> {
         Ok(self.flusher.store.reader()?)

@@ -4,6 +4,7 @@
 mod approvals;
 mod catalog;
 pub mod client;
+mod clock;
 mod demo;
 mod doctor;
 mod explain;
@@ -91,6 +92,8 @@ enum Command {
     Image(image::Args),
     /// Stop everything, a tenant, an agent or a run.
     Kill(kill::Args),
+    /// Show the time that is recorded, and how the wall clock stands to it.
+    Clock(clock::Args),
     /// Undo an action.
     Rollback(rollback::Args),
     /// Say what an unknown outcome turned out to be.
@@ -222,6 +225,7 @@ pub fn main() -> ExitCode {
         Command::Keys(args) => keys::run(&common, args),
         Command::Secrets(args) => secrets::run(&common, args),
         Command::Doctor(args) => doctor::run(&common, args),
+        Command::Clock(args) => clock::run(&common, &args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut command(), "aecl", &mut std::io::stdout());
             Ok(Exit::Done)

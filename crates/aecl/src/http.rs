@@ -6,6 +6,7 @@ pub mod approvals;
 pub mod auth;
 pub mod authzen;
 pub mod body;
+pub mod clock;
 mod describe;
 mod guard;
 pub mod host;
@@ -111,6 +112,8 @@ fn for_people() -> OpenApiRouter<App> {
         .routes(routes!(policy::explain))
         .routes(routes!(policy::show))
         .routes(routes!(policy::reload))
+        .routes(routes!(clock::show))
+        .routes(routes!(clock::accept))
         .routes(routes!(ledger::checkpoint))
         .routes(routes!(ledger::key))
         .routes(routes!(ledger::entries))

@@ -10,6 +10,7 @@
 mod common;
 
 use aecl::cli::{Common, client};
+use common::Served;
 use serde_json::json;
 
 #[tokio::test]
@@ -32,4 +33,36 @@ async fn a_command_serves_if_nobody_does() {
     let third = client::connect(&common).await.unwrap();
     assert!(!third.served_elsewhere(), "the directory was let go");
     third.close().await;
+}
+
+#[tokio::test]
+async fn readyz_says_what_the_wall_clock_does_and_an_operator_accepts_a_jump() {
+    let s = Served::start().await;
+    let ready = async || s.get("", "/readyz").await.json()["clock"].clone();
+    assert_eq!(ready().await, json!(null));
+    s.wall_is_off_by(-7200);
+    assert_eq!(ready().await["standing"], "behind");
+    s.wall_is_off_by(7200);
+    let clock = ready().await;
+    assert_eq!(clock["standing"], "ahead");
+    assert!(
+        clock["by_s"].as_u64().unwrap() >= 7199 && clock["believed_in_s"].as_u64().unwrap() > 800,
+        "{clock}"
+    );
+    let metrics = s.get("", "/metrics").await.text;
+    assert!(
+        metrics.contains("aecl_clock_ahead_seconds 7") && metrics.contains("aecl_clock_behind_seconds 0")
+    );
+    // A new run acts all the while.
+    let (_, token) = s.run("payer").await;
+    assert_eq!(s.transfer(&token, "10.00", json!({})).await.json()["state"], "pending");
+
+    let refused = s.post(&s.keys.orchestrator, "/v1/clock/accept", &json!({})).await;
+    assert_eq!(refused.short(), "403 forbidden");
+    let accepted = s.post(&s.keys.olga, "/v1/clock/accept", &json!({})).await.json();
+    assert!(accepted["accepted_s"].as_u64().unwrap() >= 7199, "{accepted}");
+    assert_eq!(accepted["standing"], "right");
+    assert_eq!(ready().await, json!(null));
+    let again = s.post(&s.keys.olga, "/v1/clock/accept", &json!({})).await.json();
+    assert_eq!((&again["accepted_s"], &again["standing"]), (&json!(null), &json!("right")));
 }

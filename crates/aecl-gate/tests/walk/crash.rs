@@ -124,11 +124,11 @@ async fn a_clock_that_is_set_back_turns_nothing_back() {
     let run = house.clerk().await;
     house.pass(700);
     house.submit(&run, "note", json!({"text": "a"})).await;
-    house.pass(-3600);
+    house.wall_is_off_by(-3600);
     house.submit(&run, "note", json!({"text": "b"})).await;
     let entries = house.entries().await;
     assert!(entries.windows(2).all(|w| w[0].at <= w[1].at), "recorded time never goes back");
-    house.pass(3600);
+    house.wall_is_off_by(0);
     house.pass(200);
     assert_eq!(end(&house.submit(&run, "note", json!({"text": "c"})).await), "blocked token_expired");
 }

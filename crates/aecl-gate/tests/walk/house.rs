@@ -28,7 +28,31 @@ pub struct House {
     pub faults: Faults,
     pub world: Arc<FakeWorld>,
     pub gate: Gate,
-    clock: Arc<AtomicI64>,
+    pub clock: Machine,
+}
+
+/// A machine: what has passed on it, in milliseconds, and how far its wall clock is off.
+#[derive(Clone, Default)]
+pub struct Machine {
+    passed: Arc<AtomicI64>,
+    off: Arc<AtomicI64>,
+}
+
+impl Machine {
+    fn clock(&self) -> Clock {
+        let (wall, passed) = (self.clone(), self.clone());
+        let passed = move || Duration::from_millis(u64::try_from(passed.passed_ms()).unwrap());
+        Clock::of(move || Timestamp(wall.right().0 + wall.off.load(Ordering::SeqCst)), passed)
+    }
+
+    fn passed_ms(&self) -> i64 {
+        self.passed.load(Ordering::SeqCst)
+    }
+
+    /// What a wall clock would say that is right.
+    pub fn right(&self) -> Timestamp {
+        Timestamp(START_MS + self.passed_ms())
+    }
 }
 
 /// What the catalogue of the house has.
@@ -82,19 +106,19 @@ impl House {
     pub async fn new() -> Self {
         let world = Arc::new(FakeWorld::default());
         world.turn(Mood::Answers(r#"{"id":"p1"}"#.into()));
-        Self::open(Memory::new(), world, Arc::new(AtomicI64::new(START_MS))).await.unwrap()
+        Self::open(Memory::new(), world, Machine::default()).await.unwrap()
     }
 
     /// A house with judges of intent.
     pub async fn judged(judges: Value) -> Self {
         let world = Arc::new(FakeWorld::default());
-        let clock = Arc::new(AtomicI64::new(START_MS));
+        let clock = Machine::default();
         let house = Self::open_with(json!({ "judges": judges }), Memory::new(), world, clock).await.unwrap();
         house.world.turn(Mood::Answers(r#"{"id":"p1"}"#.into()));
         house
     }
 
-    async fn open(memory: Memory, world: Arc<FakeWorld>, clock: Arc<AtomicI64>) -> Result<Self, GateError> {
+    async fn open(memory: Memory, world: Arc<FakeWorld>, clock: Machine) -> Result<Self, GateError> {
         Self::open_with(json!({}), memory, world, clock).await
     }
 
@@ -102,12 +126,11 @@ impl House {
         more: Value,
         memory: Memory,
         world: Arc<FakeWorld>,
-        clock: Arc<AtomicI64>,
+        clock: Machine,
     ) -> Result<Self, GateError> {
         let mut config = json!({"origin": "example.com/walk"});
         config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let (store, faults) = Faulty::new(Box::new(memory.reopen()));
-        let told = clock.clone();
         let parts = Parts {
             config: serde_json::from_value(config).unwrap(),
             bundle: Bundle::compile(sources()).unwrap(),
@@ -115,7 +138,7 @@ impl House {
             ledger_key: SigningKey::from_bytes(&[7; 32]),
             token_key: SigningKey::from_bytes(&[8; 32]),
             executor: Executor::new(Connectors::of_world(world.clone())),
-            clock: Clock::from_fn(move || Timestamp(told.load(Ordering::SeqCst))),
+            clock: clock.clock(),
         };
         let gate = Gate::of_parts(parts).await?;
         Ok(Self { memory, faults, world, gate, clock })
@@ -129,7 +152,12 @@ impl House {
     }
 
     pub fn pass(&self, seconds: i64) {
-        self.clock.fetch_add(seconds * 1000, Ordering::SeqCst);
+        self.clock.passed.fetch_add(seconds * 1000, Ordering::SeqCst);
+    }
+
+    /// The wall clock is off by so much from now on; what really passes is not touched.
+    pub fn wall_is_off_by(&self, seconds: i64) {
+        self.clock.off.store(seconds * 1000, Ordering::SeqCst);
     }
 
     pub async fn run_of(&self, agent: &str) -> Session {

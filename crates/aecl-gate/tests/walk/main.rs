@@ -20,3 +20,4 @@ mod provenance;
 mod runs;
 mod steps;
 mod undo;
+mod time;

@@ -59,6 +59,10 @@ pub(super) fn clear_away_meetings(place: &Path, named: &str) {
         let pid = name.to_str().and_then(|name| name.strip_prefix(named)?.split_once('-')?.0.parse().ok());
         let is_ours = |about: &fs::Metadata| about.is_dir() && about.uid() == geteuid().as_raw();
         // Numbers of processes mean something in their own namespace only; but nobody meets for so long.
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a file's age is by the wall clock; all that hangs on it is tidiness"
+        )]
         let is_old = |about: &fs::Metadata| {
             about.modified().is_ok_and(|at| at.elapsed().is_ok_and(|since| since > MEETING_MAX))
         };

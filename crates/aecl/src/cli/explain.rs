@@ -8,7 +8,7 @@ use super::show::{self, count};
 use super::{Common, Error, Exit, Result, runtime};
 use aecl_executor::connectors::process::ProcessConnector;
 use aecl_gate::config::Home;
-use aecl_gate::{Clock, loader};
+use aecl_gate::{clock, loader};
 use aecl_kernel::bundle::{Bundle, Situation};
 use aecl_kernel::cage::Cages;
 use aecl_kernel::decide::Verdict;
@@ -116,7 +116,7 @@ fn situation(home: &Home, args: &Args, action: String) -> std::result::Result<Si
     let environment =
         named(&args.environment, config.as_ref().map(|c| c.environment.to_string()), "production");
     let at = match &args.at {
-        None => Clock::system().now(),
+        None => clock::wall(),
         Some(text) => Timestamp::parse(text).ok_or_else(|| {
             Error::new(format!("`{}` is no UTC time", show::inert_line(text)))
                 .hint("write 2026-03-01T08:00:00Z")

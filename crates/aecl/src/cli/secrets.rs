@@ -4,7 +4,7 @@
 use super::show::{self, Page, Table, Tone};
 use super::{Common, Error, Exit, Result};
 use aecl_executor::vault::{Secret, StoreError};
-use aecl_gate::clock::Clock;
+use aecl_gate::clock;
 use aecl_gate::config::Home;
 use aecl_kernel::time::Timestamp;
 use clap::Subcommand;
@@ -80,8 +80,7 @@ pub fn run(common: &Common, args: Args) -> Result {
 
 fn set(common: &Common, home: &Home, name: &str) -> Result {
     let value = ask(name)?;
-    let replaced =
-        home.secrets().set(name, value, u64::try_from(Clock::system().now().0 / 1000).unwrap_or(0))?;
+    let replaced = home.secrets().set(name, value, u64::try_from(clock::wall().0 / 1000).unwrap_or(0))?;
     let reference = format!("secret:{name}");
     if common.json {
         show::print_json(&json!({"name": name, "reference": reference, "replaced": replaced}));

@@ -1,7 +1,9 @@
 //! Operations: health, metrics, keys, the description of this API.
 
 use super::App;
+use super::clock::ClockState;
 use super::problem::{Problem, ProblemDetails};
+use aecl_gate::clock::Standing;
 use aecl_gate::metrics::{BUCKETS_MS, Histogram};
 use aecl_kernel::cage::{Found, Offers};
 use aecl_kernel::code;
@@ -21,6 +23,9 @@ pub struct Health {
     pub status: &'static str,
     /// Of this program.
     pub version: &'static str,
+    /// How the wall clock stands to the time, unless they agree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<ClockState>,
     /// What programs are held with, if some action is carried out by one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<Sandbox>,
@@ -85,7 +90,8 @@ impl Health {
                 .map(|modules| Modules { available: modules.available, reason: modules.reason.clone() }),
             accept_lower_tier: cages.lowered.as_ref().map(|lowered| lowered.to.name()),
         });
-        Self { status: "ok", version: env!("CARGO_PKG_VERSION"), sandbox }
+        let clock = Some(ClockState::of(&app.gate)).filter(|clock| clock.standing != "right");
+        Self { status: "ok", version: env!("CARGO_PKG_VERSION"), clock, sandbox }
     }
 }
 
@@ -170,6 +176,11 @@ fn exposition(app: &App) -> String {
         &counts.perform,
     );
     histogram(&mut out, "aecl_approval_wait_seconds", "How long callers waited for people.", &counts.wait);
+    let (behind, ahead) = match app.gate.clock_standing() {
+        Standing::Right => (0, 0),
+        Standing::Behind { by } => (by.as_secs(), 0),
+        Standing::Ahead { by, .. } => (0, by.as_secs()),
+    };
     let gauges = [
         ("aecl_actions_underway", "Attempts that are not concluded.", app.gate.underway() as u64),
         (
@@ -177,6 +188,8 @@ fn exposition(app: &App) -> String {
             "1 if nothing can be recorded.",
             u64::from(app.gate.ledger().stopped().is_some()),
         ),
+        ("aecl_clock_behind_seconds", "How far the wall clock is behind the time that is recorded.", behind),
+        ("aecl_clock_ahead_seconds", "How far the wall clock has jumped ahead and is not believed.", ahead),
     ];
     for (name, help, value) in gauges {
         let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");

@@ -4,7 +4,7 @@
 use aecl::http::{Listeners, server};
 use aecl_executor::{Executor, connectors::Connectors};
 use aecl_gate::config::{Config, Home};
-use aecl_gate::{Clock, Gate, Parts, identity, keys};
+use aecl_gate::{Clock, Gate, Parts, clock, identity, keys};
 use aecl_kernel::bundle::{Bundle, Source};
 use aecl_kernel::time::Timestamp;
 use aecl_ledger::store::Memory;
@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Keys of the people in the test home.
@@ -177,6 +178,7 @@ pub struct Served {
     pub server: tokio::task::JoinHandle<usize>,
     pub http: reqwest::Client,
     skew_ms: Arc<AtomicI64>,
+    wall_off_ms: Arc<AtomicI64>,
     _dir: tempfile::TempDir,
 }
 
@@ -212,7 +214,9 @@ impl Served {
         let source = |path: &str, value: Value| Source { path: path.into(), text: value.to_string() };
         let sources = vec![source("actions/all.json", actions(&world)), source("agents/all.json", agents())];
         let skew_ms = Arc::new(AtomicI64::new(0));
-        let (system, skew) = (Clock::system(), skew_ms.clone());
+        let (skew, off) = (skew_ms.clone(), Arc::<AtomicI64>::default());
+        let passed = move || clock::wall().0 + skew.load(Ordering::SeqCst);
+        let (wall, wall_off_ms) = (passed.clone(), off.clone());
         let parts = Parts {
             config,
             bundle: Bundle::compile(sources).unwrap_or_else(|p| panic!("{p:?}")),
@@ -224,7 +228,10 @@ impl Served {
                 SigningKey::from_bytes(&seed)
             },
             executor: Executor::new(Connectors::default()),
-            clock: Clock::from_fn(move || Timestamp(system.now().0 + skew.load(Ordering::SeqCst))),
+            clock: Clock::of(
+                move || Timestamp(wall() + off.load(Ordering::SeqCst)),
+                move || Duration::from_millis(passed().unsigned_abs()),
+            ),
         };
         let gate = Gate::of_parts(parts).await.unwrap();
         let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -233,12 +240,17 @@ impl Served {
         let listeners = Listeners { tcp: Some(tcp), unix: None };
         let server = tokio::spawn(server::serve(gate.clone(), listeners, closing.clone()));
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { gate, keys, address, world, closing, server, http, skew_ms, _dir: dir }
+        Self { gate, keys, address, world, closing, server, http, skew_ms, wall_off_ms, _dir: dir }
     }
 
     /// As usual.
     pub async fn start() -> Self {
         Self::with(json!({})).await
+    }
+
+    /// The wall clock is off by so much from now on; what really passes is not touched.
+    pub fn wall_is_off_by(&self, seconds: i64) {
+        self.wall_off_ms.store(seconds * 1000, Ordering::SeqCst);
     }
 
     /// Moves the clock.

@@ -4,7 +4,7 @@ use super::record::Record;
 use super::{Check, Seen};
 use crate::cli::show::duration;
 use crate::http::host;
-use aecl_gate::Clock;
+use aecl_gate::clock;
 use std::net::ToSocketAddrs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
@@ -20,7 +20,7 @@ const DISK_LOW: u64 = 1 << 30;
 pub(super) fn look(seen: &Seen, record: &Record, checks: &mut Vec<Check>) {
     sockets(seen, checks);
     address(seen, checks);
-    clock(record, checks);
+    clock(seen, record, checks);
     disk(seen, checks);
     owner(seen, checks);
 }
@@ -65,20 +65,36 @@ fn address(seen: &Seen, checks: &mut Vec<Check>) {
     });
 }
 
-fn clock(record: &Record, checks: &mut Vec<Check>) {
-    let now = Clock::system().now();
-    match record.last_at {
-        Some(last) if last > now => {
-            let ahead = duration(last.since_ms(now) / 1000);
-            let todo = "set the clock (NTP); until then time stands still for expiry";
-            checks.push(Check::broken(
-                "clock",
-                format!("{now}, which is {ahead} before the last entry"),
-                todo,
-            ));
-        }
-        Some(_) | None => checks.push(Check::ok("clock", now.to_string())),
-    }
+/// The wall clock against the last entry: what a server that runs, or the next one, makes of it.
+fn clock(seen: &Seen, record: &Record, checks: &mut Vec<Check>) {
+    let now = clock::wall();
+    let Some(last) = record.last_at else {
+        checks.push(Check::ok("clock", now.to_string()));
+        return;
+    };
+    let (behind_ms, ahead_ms) = (last.since_ms(now), now.since_ms(last));
+    let runs = UnixStream::connect(host::socket(&seen.home)).is_ok();
+    let jump_ms = u64::try_from(clock::JUMP.as_millis()).unwrap_or(u64::MAX);
+    // A server that runs records something each minute.
+    let heartbeat_ms = seen.config.as_ref().map_or(60, |c| c.limits.heartbeat_s) * 2000;
+    checks.push(if behind_ms > jump_ms {
+        Check::broken(
+            "clock",
+            format!("{now}, which is {} before the last entry", duration(behind_ms / 1000)),
+            "set the clock (NTP), if it is wrong; time goes on from the last entry meanwhile, and nothing stands still. If the entry is wrong, docs/reference/http.md#time has a way out",
+        )
+    } else if behind_ms > 1000 {
+        let found = format!("{now}, which is {} before the last entry", duration(behind_ms / 1000));
+        Check::advice("clock", found, "let NTP keep it; time goes a little slower until it agrees again")
+    } else if runs && ahead_ms > jump_ms + heartbeat_ms {
+        Check::broken(
+            "clock",
+            format!("{now}, which is {} after the last entry of a server that runs: it has jumped", duration(ahead_ms / 1000)),
+            "set the clock (NTP), if it is wrong; if it is right, `aecl clock accept`",
+        )
+    } else {
+        Check::ok("clock", now.to_string())
+    });
 }
 
 fn disk(seen: &Seen, checks: &mut Vec<Check>) {
