@@ -76,10 +76,11 @@ impl Gate {
     pub async fn open(home: Home) -> Result<Self, GateError> {
         let config = home.read()?;
         let bundle = loader::load(&home.policy())?;
-        let ledger_key = keys::read(&home.keys().join("ledger.pem"))?;
+        let key_file = home.keys().join("ledger.pem");
+        let ledger_key = keys::read(&key_file)?;
         let token_key = keys::read(&home.keys().join("tokens.pem"))?;
         keys::private_dir(&home.data())?;
-        let store = Sqlite::open(&home.data()).map_err(aecl_ledger::LedgerError::from)?;
+        let store = Sqlite::open_with_key(&home.data(), &key_file).map_err(aecl_ledger::LedgerError::from)?;
         let parts = Parts {
             config,
             bundle,

@@ -117,6 +117,16 @@ impl Ledger {
         self.stopped.get().map(String::as_str)
     }
 
+    /// Looks whether the record is still where it was opened. If it is not, nothing is recorded any more.
+    pub async fn still_there(&self) -> Result<(), LedgerError> {
+        let looked = self.read(|store| Ok(store.still_there()?)).await;
+        if let Err(error) = &looked {
+            // The first reason is the one that counts.
+            drop(self.stopped.set(error.to_string()));
+        }
+        looked
+    }
+
     /// Ends the writer after everything that was accepted is on record. Needs to be the last handle.
     pub fn close(self) {
         let Self { jobs, writer, .. } = self;
@@ -133,6 +143,9 @@ impl Ledger {
     ) -> Result<T, LedgerError> {
         let (reply, answer) = oneshot::channel();
         let gone = || LedgerError::Stopped(self.stopped().unwrap_or("the writer is gone").to_owned());
+        if self.stopped().is_some() {
+            return Err(gone());
+        }
         match self.jobs.try_send(make(reply)) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(LedgerError::Overloaded(QUEUE_MAX)),

@@ -65,6 +65,11 @@ pub trait Store: Send {
 
     /// A second, read-only view, for listings. No decision may rest on it: it can lag behind.
     fn reader(&self) -> Result<Box<dyn Store>, StoreError>;
+
+    /// Whether what is written here is still what others find here. An error if it was removed or replaced.
+    fn still_there(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// One transaction: all of it or nothing.
@@ -147,6 +152,16 @@ pub enum StoreError {
         dir: PathBuf,
         /// The process that holds it, if it left its number.
         holder: Option<u32>,
+    },
+    /// A file has gone from under the process that writes it.
+    #[error(
+        "`{}` is no longer the file that was opened: it was removed or replaced while AECL runs. Nothing more is \
+         done; put back what was there, then start again",
+        path.display()
+    )]
+    Replaced {
+        /// Which.
+        path: PathBuf,
     },
     /// What is stored cannot be right.
     #[error("the store is corrupt: {what}")]

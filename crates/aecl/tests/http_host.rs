@@ -10,8 +10,10 @@
 mod common;
 
 use aecl::cli::{Common, client};
+use aecl::http::host::Host;
 use common::Served;
 use serde_json::json;
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_command_serves_if_nobody_does() {
@@ -65,4 +67,21 @@ async fn readyz_says_what_the_wall_clock_does_and_an_operator_accepts_a_jump() {
     assert_eq!(ready().await, json!(null));
     let again = s.post(&s.keys.olga, "/v1/clock/accept", &json!({})).await.json();
     assert_eq!((&again["accepted_s"], &again["standing"]), (&json!(null), &json!("right")));
+}
+
+#[tokio::test]
+async fn a_server_whose_data_is_replaced_stops_and_no_second_one_starts_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, _) = common::home(dir.path(), json!({}));
+    let host = Host::start(home.clone(), None).await.unwrap();
+    std::fs::rename(home.data(), dir.path().join("aside")).unwrap();
+    let second = Host::start(home.clone(), None).await.unwrap_err();
+    assert!(second.to_string().contains("is in use by"), "{second}");
+    // Nothing more is acknowledged, also before anybody has looked.
+    let refused = host.gate().ledger().heartbeat(0, host.gate().now()).await.unwrap_err();
+    assert!(refused.to_string().contains("removed or replaced"), "{refused}");
+    let why = tokio::time::timeout(Duration::from_secs(10), host.failed()).await.unwrap();
+    assert!(why.contains("ledger.db` is no longer the file that was opened"), "{why}");
+    host.stop().await;
+    Host::start(home, None).await.unwrap().stop().await;
 }

@@ -4,6 +4,7 @@
 //! by a lock file; entries and nodes are append-only, by triggers. Neither keeps out somebody who may write to
 //! the file: that is what the signed tree is for.
 
+use self::files::Files;
 use super::poison::Poison;
 use super::{Batch, Head, PayloadRow, Store, StoreError};
 use aecl_kernel::proof::Hash;
@@ -11,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, TransactionBehav
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+mod files;
 mod open;
 mod schema;
 mod write;
@@ -21,8 +23,10 @@ pub struct Sqlite {
     // Closed before the lock is given back: fields are dropped in this order.
     connection: Connection,
     poison: Poison,
-    // `None` is a read-only view.
-    lock: Option<File>,
+    // Of the directory, and of the ledger's key. A read-only view has none.
+    locks: Vec<File>,
+    // Unless somebody else writes them.
+    files: Option<Files>,
     dir: PathBuf,
 }
 
@@ -32,13 +36,24 @@ impl Sqlite {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let lock = open::lock(dir)?;
         let connection = open::read_write(dir)?;
-        Ok(Self { connection, poison: Poison::default(), lock: Some(lock), dir: dir.to_owned() })
+        let (poison, files) = (Poison::default(), Some(Files::of(dir)));
+        Ok(Self { connection, poison, locks: vec![lock], files, dir: dir.to_owned() })
+    }
+
+    /// The same for the ledger that this key signs: refused also while another process writes a ledger with it
+    /// that is no longer in this directory.
+    pub fn open_with_key(dir: &Path, key: &Path) -> Result<Self, StoreError> {
+        let key = open::hold(key, dir)?;
+        let mut store = Self::open(dir)?;
+        store.locks.push(key);
+        Ok(store)
     }
 
     /// Opens an existing store for reading, also while a server has it open or where nothing can be written.
     pub fn open_existing_read_only(dir: &Path) -> Result<Self, StoreError> {
         let connection = open::read_only(dir)?;
-        Ok(Self { connection, poison: Poison::default(), lock: None, dir: dir.to_owned() })
+        let poison = Poison::default();
+        Ok(Self { connection, poison, locks: Vec::new(), files: None, dir: dir.to_owned() })
     }
 
     fn row<T>(
@@ -111,10 +126,11 @@ impl Store for Sqlite {
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         self.poison.check()?;
-        if self.lock.is_none() {
+        if self.locks.is_empty() {
             return Err(StoreError::ReadOnly);
         }
-        let outcome = self.write(batch);
+        // Looked at after the flush: what is durable in a file without a name is lost.
+        let outcome = self.write(batch).and_then(|()| self.still_there());
         self.poison.after(outcome)
     }
 
@@ -148,7 +164,12 @@ impl Store for Sqlite {
 
     fn reader(&self) -> Result<Box<dyn Store>, StoreError> {
         self.poison.check()?;
-        Ok(Box::new(Self::open_existing_read_only(&self.dir)?))
+        let view = Self::open_existing_read_only(&self.dir)?;
+        Ok(Box::new(Self { files: self.files.clone(), ..view }))
+    }
+
+    fn still_there(&mut self) -> Result<(), StoreError> {
+        self.files.as_mut().map_or(Ok(()), Files::check)
     }
 }
 

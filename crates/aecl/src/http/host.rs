@@ -106,6 +106,9 @@ impl Host {
             if let Some(why) = self.gate.ledger().stopped() {
                 return why.to_owned();
             }
+            if let Err(error) = self.gate.ledger().still_there().await {
+                return error.to_string();
+            }
             if self.serving.is_finished() {
                 return "the server has ended by itself".to_owned();
             }

@@ -5,15 +5,15 @@ use crate::store::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-const DATABASE: &str = "ledger.db";
-const SIDES: [&str; 2] = ["ledger.db-wal", "ledger.db-shm"];
-const LOCK: &str = "lock";
+pub(super) const DATABASE: &str = "ledger.db";
+pub(super) const SIDES: [&str; 2] = ["ledger.db-wal", "ledger.db-shm"];
+pub(super) const LOCK: &str = "lock";
 
 /// Takes the directory for this process; it is free again when the file is closed, also by a crash.
 pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {
@@ -23,21 +23,35 @@ pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {
     // Not truncated: it may hold the number of the process that has the lock.
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let mut file = options.open(&path).map_err(io("open", &path))?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let mut text = String::new();
-            let holder = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
-            return Err(StoreError::Locked { dir: dir.to_owned(), holder });
-        }
-        Err(error) => return Err(io("lock", &path)(error.into())),
-    }
+    take(&file, &path, dir)?;
     let note = |file: &mut File| {
         file.set_len(0)?;
         writeln!(file, "{}", std::process::id())
     };
     note(&mut file).map_err(io("write", &path))?;
     Ok(file)
+}
+
+/// Holds the key of a ledger for this process. It outlives the directory: where that is replaced under a process
+/// that runs, a second one does not begin another ledger with the same name and the same key.
+pub(super) fn hold(key: &Path, dir: &Path) -> Result<File, StoreError> {
+    // Some network file systems lock only what is open for writing; some keys lie where nothing can be written.
+    let file = OpenOptions::new().read(true).write(true).open(key).or_else(|_| File::open(key));
+    let file = file.map_err(io("open", key))?;
+    take(&file, key, dir)?;
+    Ok(file)
+}
+
+fn take(file: &File, path: &Path, dir: &Path) -> Result<(), StoreError> {
+    match rustix::fs::flock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let text = std::fs::read_to_string(dir.join(LOCK)).ok();
+            let holder = text.and_then(|text| text.trim().parse().ok());
+            Err(StoreError::Locked { dir: dir.to_owned(), holder })
+        }
+        Err(error) => Err(io("lock", path)(error.into())),
+    }
 }
 
 /// The writing connection. The caller holds the lock.

@@ -251,3 +251,52 @@ proptest! {
         }
     }
 }
+
+/// What becomes of a store whose files are taken away under it.
+fn after(take_away: impl FnOnce(&Path)) -> String {
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path().join("data");
+    let mut store = Sqlite::open(&dir).unwrap();
+    store.commit(&suite::batch(0, 2)).unwrap();
+    let mut view = store.reader().unwrap();
+    view.still_there().unwrap();
+    take_away(&dir);
+    let seen = view.still_there().unwrap_err();
+    let error = store.commit(&suite::batch(2, 1)).unwrap_err();
+    assert!(matches!(
+        store.commit(&suite::batch(2, 1)),
+        Err(StoreError::Poisoned { .. } | StoreError::Sqlite { .. })
+    ));
+    let StoreError::Replaced { path } = seen else { panic!("{error}: {seen}") };
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_store_whose_files_were_taken_away_records_nothing_more() {
+    let elsewhere = |dir: &Path| dir.with_file_name("elsewhere");
+    let copied = |dir: &Path| {
+        std::fs::rename(dir, elsewhere(dir)).unwrap();
+        std::fs::create_dir(dir).unwrap();
+        for file in std::fs::read_dir(elsewhere(dir)).unwrap().flatten() {
+            std::fs::copy(file.path(), dir.join(file.file_name())).unwrap();
+        }
+    };
+    assert_eq!(after(|dir| std::fs::remove_dir_all(dir).unwrap()), "ledger.db");
+    assert_eq!(after(|dir| std::fs::rename(dir, elsewhere(dir)).unwrap()), "ledger.db");
+    assert_eq!(after(copied), "ledger.db");
+    for name in ["ledger.db", "lock", "ledger.db-wal", "ledger.db-shm"] {
+        assert_eq!(after(|dir| std::fs::remove_file(dir.join(name)).unwrap()), name);
+    }
+}
+
+#[test]
+fn a_key_writes_one_ledger_at_a_time() {
+    let place = tempfile::tempdir().unwrap();
+    let (key, dir) = (place.path().join("key"), place.path().join("data"));
+    std::fs::write(&key, "a key").unwrap();
+    let first = Sqlite::open_with_key(&dir, &key).unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert!(matches!(Sqlite::open_with_key(&dir, &key), Err(StoreError::Locked { .. })));
+    drop(first);
+    Sqlite::open_with_key(&dir, &key).unwrap();
+}
