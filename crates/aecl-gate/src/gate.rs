@@ -16,6 +16,7 @@ use aecl_executor::judge::Judge;
 use aecl_kernel::bundle::Bundle;
 use aecl_kernel::cage::Cages;
 use aecl_kernel::json;
+use aecl_ledger::replay::facts_at_start;
 use aecl_ledger::store::{Sqlite, Store};
 use aecl_ledger::{Ledger, Signer};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -101,6 +102,11 @@ impl Gate {
     async fn assemble(parts: Parts, home: Option<Home>) -> Result<Self, GateError> {
         let Parts { config, bundle, store, ledger_key, token_key, executor, clock } = parts;
         let ledger = Ledger::open(store, Signer { origin: config.origin.clone(), key: ledger_key })?;
+        if !ledger.read(facts_at_start).await? {
+            tracing::warn!(
+                "this ledger is too long to compare kill switches, requests, budgets and revoked tokens with it at each start; `aecl log verify` does"
+            );
+        }
         clock.goes_on_from(ledger.opened_after());
         let egress = Egress::default();
         configure_vault(&executor, &config, home.as_ref())?;

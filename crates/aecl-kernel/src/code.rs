@@ -232,6 +232,8 @@ codes! {
     REQUEST_INVALID = "request_invalid";
     /// The ledger cannot record, so nothing is done.
     LEDGER_UNAVAILABLE = "ledger_unavailable";
+    /// What decisions are made from is not what the ledger says.
+    FACTS_DIFFER = "facts_differ";
     /// More waiting than is accepted.
     OVERLOADED = "overloaded";
     /// Our own failure.

@@ -68,6 +68,9 @@ pub enum LedgerError {
     /// What is stored is not what was signed.
     #[error("the ledger does not fit its own signed checkpoint: {0}")]
     Tampered(String),
+    /// Facts are not what the entries say.
+    #[error("what decisions are made from is not what the ledger says: {0}")]
+    FactsDiffer(String),
 }
 
 impl LedgerError {
@@ -77,6 +80,7 @@ impl LedgerError {
             Self::Store(_) | Self::Stopped(_) | Self::Unreadable { .. } | Self::Tampered(_) => {
                 code::LEDGER_UNAVAILABLE
             }
+            Self::FactsDiffer(_) => code::FACTS_DIFFER,
             Self::Overloaded(_) => code::OVERLOADED,
             Self::TooLarge { .. } => code::ENTRY_TOO_LARGE,
             Self::NoRun(_) => code::RUN_UNKNOWN,

@@ -167,6 +167,7 @@ impl From<LedgerError> for Stop {
             LedgerError::Store(_)
             | LedgerError::Unreadable { .. }
             | LedgerError::Tampered(_)
+            | LedgerError::FactsDiffer(_)
             | LedgerError::Stopped(_) => Stop::Break(error),
             LedgerError::Overloaded(_)
             | LedgerError::TooLarge { .. }

@@ -8,7 +8,7 @@ mod facts;
 mod steps;
 
 pub use answers::{Answers, Band, answers};
-pub use facts::{Differs, FactsReport, verify_facts};
+pub use facts::{Differs, FactsReport, START_ENTRIES_MAX, facts_at_start, rebuild_facts, verify_facts};
 pub use steps::{Step, What, steps};
 
 use crate::error::LedgerError;

@@ -11,6 +11,7 @@ mod tree;
 
 use crate::export::Export;
 use crate::payload::{PayloadKind, commitment};
+use crate::replay::verify_facts;
 use crate::store::{Sqlite, Store, StoreError};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::id::ActionId;
@@ -34,12 +35,14 @@ pub struct Auditor {
     pub silence_s: u64,
     /// Compare payloads with their commitments, as far as they are there.
     pub payloads: bool,
+    /// Compare what decisions are made from with what the entries say, where both are there.
+    pub facts: bool,
 }
 
 impl Auditor {
     /// Pins an origin and a key.
     pub fn new(origin: impl Into<String>, key: VerifierKey) -> Self {
-        Self { origin: origin.into(), key, silence_s: 600, payloads: true }
+        Self { origin: origin.into(), key, silence_s: 600, payloads: true, facts: true }
     }
 }
 
@@ -67,6 +70,8 @@ pub enum Class {
     Proof,
     /// The entries contradict each other, or are none that this program knows.
     Story,
+    /// What decisions are made from is not what the entries say.
+    Facts,
     /// It cannot be read, so nothing can be said.
     Unreadable,
 }
@@ -118,6 +123,9 @@ pub struct Report {
     pub payloads_missing: u64,
     /// Payloads that are erased on record.
     pub payloads_erased: u64,
+    /// Facts that are as the entries say, if they were compared: an export has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub facts: Option<u64>,
     /// What is worth knowing. At most [`WARNINGS_MAX`].
     pub warnings: Vec<Warning>,
     /// Warnings beyond those.
@@ -163,7 +171,26 @@ pub fn verify_export(dir: &Path, auditor: &Auditor, kept_head: Option<&str>) -> 
 
 /// Verifies the store in this data directory, also while a server has it open.
 pub fn verify_data(dir: &Path, auditor: &Auditor, kept_head: Option<&str>) -> Result<Report, Finding> {
-    verify_store(&mut Sqlite::open_existing_read_only(dir)?, auditor, kept_head)
+    // Of one moment: a server may go on writing.
+    let mut store = Sqlite::open_snapshot(dir)?;
+    let mut report = verify_store(&mut store, auditor, kept_head)?;
+    if auditor.facts {
+        report.facts = Some(facts(&mut store)?);
+    }
+    Ok(report)
+}
+
+/// Compares what decisions are made from with what the entries say; how much there is.
+fn facts(store: &mut dyn Store) -> Result<u64, Finding> {
+    let finding = |what, class| Finding { position: None, what, class };
+    let report = verify_facts(store).map_err(|e| finding(crate::error::chain(&e), Class::Unreadable))?;
+    match report.in_words() {
+        Some(differs) => {
+            let what = format!("what decisions are made from is not what the entries say: {differs}");
+            Err(finding(what, Class::Facts))
+        }
+        None => Ok(report.facts),
+    }
 }
 
 /// Verifies a store.

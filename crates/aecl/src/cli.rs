@@ -179,7 +179,13 @@ impl Error {
 impl From<aecl_gate::GateError> for Error {
     fn from(e: aecl_gate::GateError) -> Self {
         let code = Some(e.code().to_string());
-        Self { code, ..Self::new(e.to_string()) }
+        let error = Self { code, ..Self::new(e.to_string()) };
+        match e.code() {
+            aecl_kernel::code::FACTS_DIFFER => error.hint(
+                "keep a copy of data/ and find out who changed it; `aecl log rebuild-facts` makes the facts anew from the entries",
+            ),
+            _ => error,
+        }
     }
 }
 
@@ -219,13 +225,13 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&common, args),
         Command::Image(args) => image::run(&common, args),
         Command::Kill(args) => kill::run(&common, args),
+        Command::Clock(args) => clock::run(&common, &args),
         Command::Rollback(args) => rollback::run(&common, args),
         Command::Resolve(args) => resolve::run(&common, args),
         Command::Catalog(args) => catalog::run(&common, args),
         Command::Keys(args) => keys::run(&common, args),
         Command::Secrets(args) => secrets::run(&common, args),
         Command::Doctor(args) => doctor::run(&common, args),
-        Command::Clock(args) => clock::run(&common, &args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut command(), "aecl", &mut std::io::stdout());
             Ok(Exit::Done)

@@ -10,7 +10,7 @@ use aecl_kernel::event::{Entry, Event};
 use aecl_kernel::facts::ActionState;
 use aecl_kernel::id::{ActionId, AgentId, PersonId};
 use aecl_kernel::time::Timestamp;
-use aecl_ledger::store::{Faults, Faulty, Memory};
+use aecl_ledger::store::{Batch, Faults, Faulty, Memory, Store as _};
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -22,6 +22,9 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// 2026-01-01.
 const START_MS: i64 = 1_767_225_600_000;
+
+/// A fact to set, or to delete.
+type FactRow = (String, Option<Vec<u8>>);
 
 pub struct House {
     memory: Memory,
@@ -149,6 +152,21 @@ impl House {
         let Self { memory, world, clock, gate, .. } = self;
         drop(gate);
         Self::open(memory, world, clock).await.unwrap()
+    }
+
+    /// The same after somebody has edited the facts meanwhile.
+    pub async fn reopened_after_edits(self, facts: Vec<FactRow>) -> Result<Self, GateError> {
+        let Self { memory, world, clock, gate, .. } = self;
+        drop(gate);
+        let mut store = memory.reopen();
+        let first = store.head().unwrap().size;
+        store.commit(&Batch { first, facts, ..Batch::default() }).unwrap();
+        Self::open(memory, world, clock).await
+    }
+
+    /// What is stored under the keys that begin so.
+    pub fn stored(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
+        self.memory.reopen().scan(prefix, None, 100).unwrap()
     }
 
     pub fn pass(&self, seconds: i64) {

@@ -10,6 +10,7 @@
 mod cages;
 mod crash;
 mod credentials;
+mod facts;
 mod house;
 mod judges;
 mod people;
@@ -19,5 +20,5 @@ mod policy;
 mod provenance;
 mod runs;
 mod steps;
-mod undo;
 mod time;
+mod undo;

@@ -2,7 +2,7 @@
 
 use super::{each_entry, read};
 use crate::error::LedgerError;
-use crate::store::Store;
+use crate::store::{Batch, Store};
 use aecl_kernel::event::Entry;
 use aecl_kernel::facts::{Fact, Key};
 use serde::Serialize;
@@ -33,9 +33,79 @@ fn beside(key: &str) -> bool {
     key.starts_with("goal/") || key.starts_with("trust/")
 }
 
+/// Most entries that are folded at a start; more would make it long. `aecl log verify` folds them all.
+pub const START_ENTRIES_MAX: u64 = 100_000;
+
+/// What a start compares: whatever could let something happen that was stopped, asked about, used up or revoked.
+const AT_START: [&str; 5] = ["kill/", "open/", "approval/", "meter/", "revoked/"];
+
+/// A fact that is not as it should be: key, what is stored, what the entries say.
+type Row = (String, Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// Folds all entries from nothing and compares with the stored facts. Goals and what runs rest on are left
 /// out: their text is not in any entry. Each decision has recorded what it took from them. Nobody may write meanwhile, and all facts must fit into memory.
 pub fn verify_facts(store: &mut dyn Store) -> Result<FactsReport, LedgerError> {
+    let (facts, rows) = compare(store, &[""])?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let differs = rows.into_iter().map(|(key, stored, told)| Differs {
+        key,
+        stored: stored.map(text),
+        told: told.map(text),
+    });
+    Ok(FactsReport { facts, differs: differs.collect() })
+}
+
+/// Compares kill switches, requests to people, meters and revoked tokens with what the entries say, if there are
+/// not too many of those. Gives whether it did.
+pub fn facts_at_start(store: &mut dyn Store) -> Result<bool, LedgerError> {
+    if store.head()?.size > START_ENTRIES_MAX {
+        return Ok(false);
+    }
+    let (_, rows) = compare(store, &AT_START)?;
+    if rows.is_empty() {
+        return Ok(true);
+    }
+    Err(LedgerError::FactsDiffer(in_words(
+        rows.iter().map(|(key, stored, told)| (key, stored.is_some(), told.is_some())),
+    )))
+}
+
+/// Makes the facts anew from the entries, as far as they differ. Goals and what runs rest on stay as they are. Gives
+/// what it replaced.
+pub fn rebuild_facts(store: &mut dyn Store) -> Result<usize, LedgerError> {
+    let (_, rows) = compare(store, &[""])?;
+    let (first, replaced) = (store.head()?.size, rows.len());
+    let facts = rows.into_iter().map(|(key, _, told)| (key, told)).collect();
+    store.commit(&Batch { first, facts, ..Batch::default() })?;
+    Ok(replaced)
+}
+
+impl FactsReport {
+    /// What differs, in a line; nothing if all is as the entries say.
+    pub fn in_words(&self) -> Option<String> {
+        let differs = self.differs.iter().map(|d| (&d.key, d.stored.is_some(), d.told.is_some()));
+        (!self.differs.is_empty()).then(|| in_words(differs))
+    }
+}
+
+/// Facts that are named; of the others it is said how many there are.
+const NAMED: usize = 10;
+
+fn in_words<'a>(differs: impl ExactSizeIterator<Item = (&'a String, bool, bool)>) -> String {
+    let more = differs.len().saturating_sub(NAMED);
+    let name = |(key, stored, told): (&String, bool, bool)| match (stored, told) {
+        (false, true) => format!("`{key}` is missing"),
+        (true, false) => format!("`{key}` follows from no entry"),
+        (_, _) => format!("`{key}` has another value"),
+    };
+    let named: Vec<String> = differs.take(NAMED).map(name).collect();
+    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    format!("{}{more}", named.join(", "))
+}
+
+/// Folds the entries, and gives how many facts follow from them and which of the stored ones differ, of those whose
+/// keys begin so.
+fn compare(store: &mut dyn Store, prefixes: &[&str]) -> Result<(u64, Vec<Row>), LedgerError> {
     let size = store.head()?.size;
     let mut folded: BTreeMap<Key, Fact> = BTreeMap::new();
     each_entry(store, 0..size, &mut |_, position, bytes| {
@@ -45,6 +115,7 @@ pub fn verify_facts(store: &mut dyn Store) -> Result<FactsReport, LedgerError> {
             Err(never) => match never {},
         }
     })?;
+    let is_meant = |key: &str| !beside(key) && prefixes.iter().any(|prefix| key.starts_with(prefix));
     let mut told = BTreeMap::new();
     for (key, fact) in folded {
         let key = key.to_string();
@@ -52,21 +123,22 @@ pub fn verify_facts(store: &mut dyn Store) -> Result<FactsReport, LedgerError> {
             .map_err(|source| LedgerError::Unreadable { key: key.clone(), source })?;
         told.insert(key, bytes);
     }
-    let mut report = FactsReport { facts: told.len() as u64, differs: Vec::new() };
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let mut after: Option<String> = None;
-    loop {
-        let stored = store.scan("", after.as_deref(), 1024)?;
-        let Some((last, _)) = stored.last() else { break };
-        after = Some(last.clone());
-        for (key, stored) in stored.into_iter().filter(|(key, _)| !beside(key)) {
-            let told = told.remove(&key);
-            if told.as_ref() != Some(&stored) {
-                report.differs.push(Differs { key, stored: Some(text(stored)), told: told.map(text) });
+    told.retain(|key, _| is_meant(key));
+    let (facts, mut rows) = (told.len() as u64, Vec::new());
+    for prefix in prefixes {
+        let mut after: Option<String> = None;
+        loop {
+            let stored = store.scan(prefix, after.as_deref(), 1024)?;
+            let Some((last, _)) = stored.last() else { break };
+            after = Some(last.clone());
+            for (key, stored) in stored.into_iter().filter(|(key, _)| is_meant(key)) {
+                let told = told.remove(&key);
+                if told.as_ref() != Some(&stored) {
+                    rows.push((key, Some(stored), told));
+                }
             }
         }
     }
-    let missing = told.into_iter().map(|(key, told)| Differs { key, stored: None, told: Some(text(told)) });
-    report.differs.extend(missing);
-    Ok(report)
+    rows.extend(told.into_iter().map(|(key, told)| (key, None, Some(told))));
+    Ok((facts, rows))
 }

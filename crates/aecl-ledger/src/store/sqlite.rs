@@ -56,6 +56,18 @@ impl Sqlite {
         Ok(Self { connection, poison, locks: Vec::new(), files: None, dir: dir.to_owned() })
     }
 
+    /// The same, as it is now: what is written meanwhile is not seen. The log grows while it is open.
+    pub fn open_snapshot(dir: &Path) -> Result<Self, StoreError> {
+        let store = Self::open_existing_read_only(dir)?;
+        // The transaction begins with its first read.
+        let begin = || {
+            store.connection.execute_batch("BEGIN")?;
+            store.connection.query_row(schema::HEAD, (), |_| Ok(()))
+        };
+        begin().map_err(failed("begin to read"))?;
+        Ok(store)
+    }
+
     fn row<T>(
         &self,
         sql: &str,

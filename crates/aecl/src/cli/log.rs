@@ -3,6 +3,7 @@
 
 mod entry;
 mod export;
+mod rebuild;
 mod replay;
 pub(super) mod show;
 pub(in crate::cli) mod source;
@@ -42,6 +43,8 @@ enum Command {
     Export(export::Args),
     /// Make the decisions of a run again and compare; or ask another policy what would change.
     Replay(replay::Args),
+    /// Make what decisions are made from anew from the entries; recorded. Stop the server first.
+    RebuildFacts,
     /// Print the key and the name of this ledger, for auditors to pin.
     Key,
 }
@@ -54,6 +57,7 @@ pub fn run(common: &Common, args: Args) -> Result {
         Command::Verify(args) => verify::run(common, &args),
         Command::Export(args) => export::run(common, &args),
         Command::Replay(args) => replay::run(common, &args),
+        Command::RebuildFacts => rebuild::run(common),
         Command::Key => source::key(common),
     }
 }

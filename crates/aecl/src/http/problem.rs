@@ -98,7 +98,7 @@ fn status(code: Code) -> StatusCode {
         | code::REQUEST_INVALID => StatusCode::BAD_REQUEST,
         code::BUNDLE_INVALID => StatusCode::UNPROCESSABLE_ENTITY,
         code::OVERLOADED => StatusCode::TOO_MANY_REQUESTS,
-        code::LEDGER_UNAVAILABLE => StatusCode::SERVICE_UNAVAILABLE,
+        code::LEDGER_UNAVAILABLE | code::FACTS_DIFFER => StatusCode::SERVICE_UNAVAILABLE,
         // The request is not to blame.
         code::INTERNAL | code::CONFIG_INVALID => StatusCode::INTERNAL_SERVER_ERROR,
         // What is left says that things are not in a state in which this can happen.

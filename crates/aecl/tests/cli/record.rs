@@ -2,6 +2,7 @@
 
 use crate::common::{self, count};
 use crate::program::{Aecl, Served};
+use aecl_ledger::store::{Batch, Sqlite, Store as _};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -329,4 +330,43 @@ fn an_auditor_verifies_and_notices() {
     assert!(bad.out.starts_with("Does not verify: entry "), "{}", bad.out);
     let bad = aecl.run(&[&args[..], &["--json"]].concat()).ended(5).json();
     assert!(bad["verifies"] == false && bad["finding"]["position"].is_number(), "{bad}");
+}
+
+#[test]
+fn facts_that_were_edited_are_found_refused_at_a_start_and_made_anew() {
+    let scene = scene();
+    let aecl = &scene.aecl;
+    let served = aecl.serve();
+    aecl.run(&["kill", "--agent", "reader", "--reason", "reads too much"]).ended(0);
+    drop(served);
+    let good = aecl.run(&["log", "verify"]).ended(0).out;
+    assert!(good.contains("facts         ") && good.contains("as the entries say"), "{good}");
+    assert!(good.contains("nothing changed, dropped or moved up to this head"), "{good}");
+    assert!(good.contains("without `--head` nobody can know what came after this head"), "{good}");
+
+    let mut store = Sqlite::open(&aecl.dir().join("data")).unwrap();
+    let (kill, _) = store.scan("kill/", None, 1).unwrap().pop().unwrap();
+    let first = store.head().unwrap().size;
+    store.commit(&Batch { first, facts: vec![(kill.clone(), None)], ..Batch::default() }).unwrap();
+    drop(store);
+
+    let found = aecl.run(&["log", "verify"]).ended(5);
+    assert!(found.out.contains(&format!("`{kill}` is missing")), "{}", found.out);
+    assert!(found.err.contains("aecl log rebuild-facts"), "{}", found.err);
+    aecl.run(&["log", "verify", "--no-facts"]).ended(0);
+    let doctor = aecl.run(&["doctor", "--json"]).ended(1).json();
+    let facts = doctor["checks"].as_array().unwrap().iter().find(|c| c["what"] == "facts").unwrap().clone();
+    assert_eq!(facts["state"], "broken", "{facts}");
+    let refused = aecl.run(&["kill", "list"]).ended(1);
+    assert!(refused.err.contains("[facts_differ]") && refused.err.contains("hint: "), "{}", refused.err);
+
+    let rebuilt = aecl.run(&["log", "rebuild-facts"]).ended(0);
+    assert!(rebuilt.out.contains("1 fact made anew"), "{}", rebuilt.out);
+    aecl.run(&["log", "verify"]).ended(0);
+    let kills = aecl.run(&["kill", "list", "--json"]).ended(0).json();
+    assert_eq!(kills["kills"][0]["reason"], "reads too much", "{kills}");
+    let told = aecl.run(&["log", "tail", "--json"]).ended(0).out;
+    assert!(told.contains("facts_rebuilt"), "{told}");
+    let again = aecl.run(&["log", "rebuild-facts"]).ended(0);
+    assert!(again.out.contains("as the entries say"), "{}", again.out);
 }

@@ -5,7 +5,9 @@ use aecl_gate::keys;
 use aecl_kernel::event::Entry;
 use aecl_kernel::proof::{Checkpoint, VerifierKey};
 use aecl_kernel::time::Timestamp;
+use aecl_ledger::replay::START_ENTRIES_MAX;
 use aecl_ledger::store::{Sqlite, Store};
+use aecl_ledger::{LedgerError, verify_facts};
 
 /// What was seen of the ledger.
 #[derive(Debug, Default)]
@@ -26,6 +28,7 @@ pub(super) fn look(seen: &Seen, checks: &mut Vec<Check>) -> Record {
     }
     match read(seen) {
         Ok(record) => {
+            checks.push(facts(seen, &record));
             let last = record.last_at.map_or(String::new(), |at| format!(", the last at {at}"));
             checks.push(Check::ok(
                 "ledger",
@@ -38,6 +41,26 @@ pub(super) fn look(seen: &Seen, checks: &mut Vec<Check>) -> Record {
             checks.push(Check::broken("ledger", why, todo));
             Record::default()
         }
+    }
+}
+
+/// Whether decisions are made from what the entries say.
+fn facts(seen: &Seen, record: &Record) -> Check {
+    let todo = "keep a copy of data/, find out who changed it, then `aecl log rebuild-facts`";
+    if record.entries > START_ENTRIES_MAX {
+        return Check::ok("facts", "the ledger is too long to compare them here; `aecl log verify` does");
+    }
+    let compared = Sqlite::open_snapshot(&seen.home.data())
+        .map_err(LedgerError::from)
+        .and_then(|mut store| verify_facts(&mut store));
+    match compared.map(|report| (report.in_words(), report.facts)) {
+        Ok((None, n)) => {
+            Check::ok("facts", format!("{n} facts that decisions are made from, as the entries say"))
+        }
+        Ok((Some(differs), _)) => {
+            Check::broken("facts", format!("not what the entries say: {differs}"), todo)
+        }
+        Err(error) => Check::broken("facts", error.to_string(), todo),
     }
 }
 

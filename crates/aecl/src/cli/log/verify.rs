@@ -26,6 +26,10 @@ pub(super) struct Args {
     /// Do not compare arguments and outputs with what entries commit to.
     #[arg(long)]
     no_payloads: bool,
+    /// Do not compare budgets, kill switches and all else that decisions are made from with the entries. It takes
+    /// memory for all of it.
+    #[arg(long)]
+    no_facts: bool,
 }
 
 pub(super) fn run(common: &Common, args: &Args) -> Result {
@@ -47,6 +51,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result {
     let kept = args.head.as_ref().map(read).transpose()?;
     let mut auditor = Auditor::new(key.name(), key.clone());
     auditor.payloads = !args.no_payloads;
+    auditor.facts = !args.no_facts;
     let found = match &args.export {
         Some(dir) => verify_export(dir, &auditor, kept.as_deref()),
         None => {
@@ -79,15 +84,18 @@ fn good(report: &Report, key: &VerifierKey, own: bool) {
     let n = usize::try_from(report.entries).unwrap_or(usize::MAX);
     let word = page.word(Tone::Good, "Verifies");
     page.line(format!(
-        "{word}: {} of `{}`, nothing changed, dropped or moved.",
+        "{word}: {} of `{}`, nothing changed, dropped or moved up to this head.",
         count(n, "entry"),
         show::inert_line(&report.origin)
     ));
     page.field("root", &report.root);
     page.field("key", &key.to_string());
-    if let Some(size) = report.continues {
-        page.field("continues", &format!("the kept head of {size} entries"));
-    }
+    match report.continues {
+        Some(size) => page.field("continues", &format!("the kept head of {size} entries")),
+        None => {
+            page.field("continues", "not known; without `--head` nobody can know what came after this head")
+        }
+    };
     if let (Some(first), Some(last)) = (report.first_at, report.last_at) {
         page.field("from, to", &format!("{first}, {last}"));
     }
@@ -101,6 +109,9 @@ fn good(report: &Report, key: &VerifierKey, own: bool) {
             report.payloads, report.payloads_missing
         ),
     );
+    if let Some(facts) = report.facts {
+        page.field("facts", &format!("{facts}, as the entries say"));
+    }
     for open in &report.open {
         page.field("open", &format!("{} is {} (entry {})", open.action, open.state, open.position));
     }
@@ -136,6 +147,9 @@ fn bad(finding: &Finding, key: &VerifierKey) {
         }
         Class::Story => {
             "hint: keep the files as they are; a newer AECL may have written kinds of entries that this one does not know"
+        }
+        Class::Facts => {
+            "hint: the entries themselves hold. Keep a copy of data/ and find out who changed it; `aecl log rebuild-facts` makes the facts anew"
         }
         Class::Unreadable => "hint: check the path, the disk and who may read it",
     });
