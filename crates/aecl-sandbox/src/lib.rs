@@ -63,6 +63,7 @@ mod deadline;
 #[cfg(native_cage)]
 mod docker;
 mod ended;
+mod hidden;
 mod image;
 mod listener;
 #[cfg(not(native_cage))]
@@ -87,6 +88,7 @@ pub use cage::{Access, Cage, Leash, Limits, Network, Program, View, base_environ
 pub use collected::{Change, ChangeKind, CollectLimits, Collected, Refused};
 pub use deadline::{Clocks, Level};
 pub use ended::{CgroupVersion, Ended, Held, HostUser, Outcome};
+pub use hidden::{hidden_around, is_home, never_show, never_shown};
 pub use image::{Digest, Image, ImageError, ImageLimits, Images, Layout, Offer};
 pub use listener::{Connection, Listener};
 pub use native::{Running, Scratch};
@@ -114,6 +116,7 @@ pub async fn start(program: Program, cage: Cage) -> Result<Running, SandboxError
         Some(image) => image.complete(program),
         None => program,
     };
+    hidden::refuse(&cage.views)?;
     match cage.backend {
         Backend::Native => native::start(&program, &cage).await,
         Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => oci::start(&program, &cage).await,

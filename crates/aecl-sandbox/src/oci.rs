@@ -102,6 +102,10 @@ async fn plan(program: &Program, cage: &Cage, self_test: bool) -> Result<(HeldPr
     let mut order = Order { user: user::choose()?, ..order };
     let is_root = order.user.separate;
     tree::plan(&mut order, &cage.views, cage.image.as_ref())?;
+    if installed.kind == Kind::Runsc {
+        // Its kernel connects to no socket of the host.
+        order.mounts.iter_mut().filter(|m| m.kind == MountKind::Apart).for_each(|m| m.kind = MountKind::View);
+    }
     let at = place()?;
     let who =
         if is_root { config::Who::of_root(&order.user, &user::choose()?) } else { config::Who::of_a_user() };

@@ -6,7 +6,7 @@ use std::path::{Component, Path};
 
 use super::wire::{Mount, MountKind, Order};
 use super::{bytes, system};
-use crate::{Access, Image, SandboxError, View};
+use crate::{Access, Image, SandboxError, View, hidden};
 
 const LINKS: [(&str, &str); 4] = [
     ("/dev/fd", "/proc/self/fd"),
@@ -69,7 +69,13 @@ pub(crate) fn plan(order: &mut Order, views: &[View], image: Option<&Image>) -> 
             of_image::show(image, views, order)?;
         }
     }
-    order.mounts.extend(views.iter().map(|view| mount(view, bytes(&view.source))));
+    order.mounts.extend(views.iter().map(|view| {
+        let shown = mount(view, bytes(&view.source));
+        // Read-only is not enough: to speak with who listens on a socket takes no right to write.
+        let kind = if shown.kind == MountKind::View { MountKind::Apart } else { shown.kind };
+        Mount { kind, ..shown }
+    }));
+    order.covered = hidden::below(views).iter().map(|at| bytes(at)).collect();
     Ok(())
 }
 
@@ -94,6 +100,8 @@ pub(crate) fn plan_in_machine(
     }
     let numbered = (0..).map(|number: usize| format!("{shown}/{number}").into_bytes());
     order.mounts.extend(views.iter().zip(numbered).map(|(view, source)| mount(view, source)));
+    // Empty in the copy as well. Covered, nothing is written there that would come back as a change.
+    order.covered = hidden::below(views).iter().map(|at| bytes(at)).collect();
     Ok(())
 }
 

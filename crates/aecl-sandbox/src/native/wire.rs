@@ -5,7 +5,7 @@
 #![allow(dead_code, reason = "one side writes what the other side reads")]
 
 /// The first bytes of an order. They change whenever the form does.
-const MAGIC: u64 = 0x3330_4547_4143_4541; // "AECAGE03"
+const MAGIC: u64 = 0x3430_4547_4143_4541; // "AECAGE04"
 
 /// A list that is longer is no list of ours.
 const ITEMS_MAX: u64 = 65_536;
@@ -30,6 +30,8 @@ pub struct Order {
     pub masked_files: Vec<Vec<u8>>,
     /// Directories of `/proc` under which an empty directory is put.
     pub masked_dirs: Vec<Vec<u8>>,
+    /// Directories of views over which an empty one is put; no link leads there.
+    pub covered: Vec<Vec<u8>>,
     pub scratch_bytes: u64,
     pub scratch_inodes: u64,
     pub groups: Vec<Group>,
@@ -124,6 +126,8 @@ pub enum MountKind {
     View,
     /// The same, with a layer above it that takes what is written.
     Overlay,
+    /// As a view, seen through a layer that is empty: what listens on a socket in there is not reached.
+    Apart,
 }
 
 /// One directory of a cgroup hierarchy.
@@ -193,6 +197,7 @@ impl Order {
         w.list(&self.files, Writer::pair);
         w.list(&self.masked_files, |w, v| w.text(v));
         w.list(&self.masked_dirs, |w, v| w.text(v));
+        w.list(&self.covered, |w, v| w.text(v));
         w.number(self.scratch_bytes);
         w.number(self.scratch_inodes);
         w.list(&self.groups, |w, g| {
@@ -236,6 +241,7 @@ impl Order {
             files: r.list(Reader::pair)?,
             masked_files: r.list(Reader::text)?,
             masked_dirs: r.list(Reader::text)?,
+            covered: r.list(Reader::text)?,
             scratch_bytes: r.number()?,
             scratch_inodes: r.number()?,
             groups: r.list(|r| {
@@ -353,7 +359,7 @@ impl Report {
 
 impl MountKind {
     fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
-        r.one_of(&[Self::System, Self::Device, Self::View, Self::Overlay])
+        r.one_of(&[Self::System, Self::Device, Self::View, Self::Overlay, Self::Apart])
     }
 }
 
@@ -469,7 +475,7 @@ mod tests {
         fn order()(
             (argv, env, cwd) in (vec(text(), 0..4), vec(text(), 0..4), text()),
             (inside, outside, separate) in (any::<u64>(), any::<u64>(), any::<bool>()),
-            mounts in vec((text(), text(), 0..4_usize), 0..4),
+            mounts in vec((text(), text(), 0..5_usize), 0..4),
             (links, files, masked) in (pairs(), pairs(), vec(text(), 0..3)),
             groups in vec((text(), pairs(), 0..3_usize), 0..3),
             (rlimits, filters) in (vec((any::<u64>(), any::<u64>()), 0..3), vec(text(), 0..3)),
@@ -477,7 +483,9 @@ mod tests {
             hold in proptest::option::of(hold()),
             sources in prop_oneof![Just(Sources::Here), Just(Sources::HandedOut), Just(Sources::Given)],
         ) -> Order {
-            let kinds = [MountKind::System, MountKind::Device, MountKind::View, MountKind::Overlay];
+            let kinds = [
+                MountKind::System, MountKind::Device, MountKind::View, MountKind::Overlay, MountKind::Apart,
+            ];
             let events = [MemoryEvents::Elsewhere, MemoryEvents::V1, MemoryEvents::V2];
             let mount = |(source, at, kind)| Mount { source, at, kind: kinds[kind] };
             let group = |(dir, settings, memory)| Group { dir, settings, memory: events[memory] };
@@ -487,6 +495,7 @@ mod tests {
                 user: User { inside, outside_uid: outside, outside_gid: outside, separate },
                 mounts: mounts.into_iter().map(mount).collect(),
                 masked_files: masked.clone(),
+                covered: masked.clone(),
                 masked_dirs: masked,
                 groups: groups.into_iter().map(group).collect(),
                 self_test: separate,

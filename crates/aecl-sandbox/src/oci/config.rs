@@ -132,6 +132,9 @@ fn mounts(order: &Order, root: &Path, is_gvisor: bool) -> Vec<Value> {
         mounts.extend(places_of(order, MountKind::Device).map(bind));
     }
     mounts.extend(places_of(order, MountKind::Overlay).map(bind));
+    // Said, too: `crun` takes a directory along without what is mounted in it. gVisor sees them where they are.
+    let covered = order.covered.iter().filter(|_| !is_gvisor);
+    mounts.extend(covered.map(|at| bind(String::from_utf8_lossy(at).into_owned())));
     mounts.extend(SCRATCH.iter().chain([&STATUS_DIR]).map(|at| bind((*at).to_owned())));
     mounts
 }

@@ -47,7 +47,7 @@ pub fn restrict(order: &Order) -> Result<i64, Fault> {
         match mount.kind {
             MountKind::Overlay => allow(&mount.at, scratch)?,
             MountKind::Device => allow(&mount.at, READ_FILE | WRITE_FILE | TRUNCATE)?,
-            MountKind::System | MountKind::View => {}
+            MountKind::System | MountKind::View | MountKind::Apart => {}
         }
     }
     sys::landlock_restrict(ruleset.as_fd()).step("applying the landlock rules")?;

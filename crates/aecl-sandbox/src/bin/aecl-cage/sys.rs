@@ -571,6 +571,16 @@ pub fn move_mount(mount: BorrowedFd<'_>, to: &CStr) -> Result<()> {
     }
 }
 
+/// Mounts it over what is open: no name is looked up.
+pub fn move_mount_over(mount: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<()> {
+    const FROM_AND_TO_EMPTY_PATH: i64 = 4 | 0x40;
+    // SAFETY: the kernel reads two empty texts.
+    unsafe {
+        let (from, to) = (mount.as_raw_fd().into(), place.as_raw_fd().into());
+        call(nr::MOVE_MOUNT, [from, text(c""), to, text(c""), FROM_AND_TO_EMPTY_PATH, 0]).map(drop)
+    }
+}
+
 /// An empty file system in memory, attached nowhere.
 pub fn tmpfs(options: &[(&CStr, &CStr)], attributes: u64) -> Result<OwnedFd> {
     const SET_STRING: i64 = 1;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use crate::wire::{self, Mount, MountKind, Order};
@@ -13,6 +13,7 @@ use crate::{Fault, Step, namespaces, sys};
 
 const ROOT_BYTES: &std::ffi::CStr = c"512k";
 const ROOT_BYTES_WITH_INIT: &std::ffi::CStr = c"4m";
+const NOT_SUPPORTED: i32 = 95;
 const ROOT_INODES: &std::ffi::CStr = c"512";
 
 /// What the host gives: detached copies of its mounts, in the order's sequence.
@@ -50,10 +51,17 @@ fn find_one(order: &Order, mount: &Mount) -> Result<(OwnedFd, bool, bool), Fault
     let tree = sys::open_tree(seen.as_fd()).step(&step)?;
     let attributes = match mount.kind {
         MountKind::Device => sys::RDONLY | sys::NOSUID | sys::NOEXEC,
-        MountKind::System | MountKind::View | MountKind::Overlay => sys::RDONLY | sys::NOSUID | sys::NODEV,
+        MountKind::System | MountKind::View | MountKind::Overlay | MountKind::Apart => {
+            sys::RDONLY | sys::NOSUID | sys::NODEV
+        }
     };
     sys::restrict_mount(tree.as_fd(), attributes, true).step(&step)?;
-    let somebodys = matches!(mount.kind, MountKind::View | MountKind::Overlay);
+    let somebodys = matches!(mount.kind, MountKind::View | MountKind::Overlay | MountKind::Apart);
+    let kind = about.file_type();
+    if somebodys && (kind.is_socket() || kind.is_fifo()) {
+        // It would be what the host's programs have, whoever may write to its directory.
+        return Err(Fault { step: format!("{step}, which leads out of the cage"), errno: NOT_SUPPORTED });
+    }
     let mut mapped = true;
     if order.user.separate && somebodys {
         let owners = namespaces::owner_map((about.uid(), about.gid()), &order.user)?;
@@ -97,6 +105,7 @@ pub fn put_together(order: &Order, found: Found, at: &std::ffi::CStr) -> Result<
     let mut upper = if held { vec![mount_status(order)?] } else { Vec::new() };
     mount_scratch(&scratch)?;
     mount_found(order, found, &scratch)?;
+    cover(order)?;
     upper.push(scratch.scratch);
     upper.extend(scratch.layers.into_iter().map(|(upper, _)| upper));
     Ok(upper)
@@ -221,7 +230,7 @@ fn overlays(order: &Order) -> usize {
 
 fn mount_found(order: &Order, found: Found, scratch: &Scratch) -> Result<(), Fault> {
     let mut layers = scratch.layers.iter();
-    for (mount, (tree, _)) in order.mounts.iter().zip(found.mounts) {
+    for (mount, (tree, is_dir)) in order.mounts.iter().zip(found.mounts) {
         let step = format!("mounting `{}`", String::from_utf8_lossy(&mount.at));
         let place = sys::c(inside(&mount.at).as_os_str().as_bytes()).step(&step)?;
         let layer = if mount.kind == MountKind::Overlay { layers.next() } else { None };
@@ -236,9 +245,31 @@ fn mount_found(order: &Order, found: Found, scratch: &Scratch) -> Result<(), Fau
             let flags = (sys::NOSUID | sys::NODEV) as i64;
             sys::mount(c"overlay", &place, c"overlay", flags, &options).step(&step)?;
             sys::unmount(c".lower").step(&step)?;
+        } else if mount.kind == MountKind::Apart && is_dir {
+            // The kernel knows a socket and a pipe by the file that they are bound to. Behind an overlay it is another
+            // one, to which nobody listens. An overlay without a writable layer has two.
+            sys::move_mount(tree.as_fd(), c".lower").step(&step)?;
+            let flags = (sys::RDONLY | sys::NOSUID | sys::NODEV) as i64;
+            let options = c"lowerdir=.lower:.empty,userxattr";
+            sys::mount(c"overlay", &place, c"overlay", flags, options).step(&step)?;
+            sys::unmount(c".lower").step(&step)?;
         } else {
             sys::move_mount(tree.as_fd(), &place).step(&step)?;
         }
+    }
+    Ok(())
+}
+
+/// Puts an empty directory over what no program sees. It has no room for anything, however a runtime mounts it again. What
+/// is not there any more may be somewhere else in the view: then nothing runs.
+fn cover(order: &Order) -> Result<(), Fault> {
+    for at in &order.covered {
+        let step = format!("covering `{}`", String::from_utf8_lossy(at));
+        let place = sys::c(inside(at).as_os_str().as_bytes()).step(&step)?;
+        let place = sys::open_path(&place).step(&step)?;
+        let options = [(c"size", c"4k"), (c"nr_inodes", c"1"), (c"mode", c"555")];
+        let empty = sys::tmpfs(&options, sys::RDONLY | sys::NOSUID | sys::NODEV | sys::NOEXEC).step(&step)?;
+        sys::move_mount_over(empty.as_fd(), place.as_fd()).step(&step)?;
     }
     Ok(())
 }
