@@ -6,14 +6,16 @@ pub mod mcp;
 pub mod process;
 pub mod sql;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::egress::{Egress, SystemNames};
+use crate::house::Places;
 use crate::vault::Vault;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Reconciled};
+use aecl_kernel::action::Action;
 
 /// All ways of acting.
 #[derive(Default)]
@@ -49,6 +51,27 @@ impl Connectors {
         Self { world: Some(world), ..Self::default() }
     }
 
+    /// From where the values of an action are looked up: where whoever carries it out is.
+    pub(crate) fn places(&self, action: &Action, session: Option<&str>) -> Places {
+        let ours = std::env::current_dir().ok();
+        let connector = action.typed.as_ref().map(|typed| &typed.manifest.connector);
+        let said = |key: &str| connector.and_then(|connector| connector.get(key)?.as_str());
+        let (base, apart) = match said("kind") {
+            Some("files") => (said("root").map(PathBuf::from), false),
+            Some("http" | "sql" | "process") => (ours, true),
+            Some("mcp") => {
+                let server = said("server").and_then(|server| self.mcp.upstream(session, server));
+                match server.as_ref().map(mcp::Upstream::transport) {
+                    Some(mcp::Transport::Stdio { cwd, .. }) => (cwd.clone().or(ours), false),
+                    Some(mcp::Transport::Http { url, .. }) => (ours, !is_here(url)),
+                    None => (ours, false),
+                }
+            }
+            _ => (ours, false),
+        };
+        Places { bases: base.into_iter().collect(), apart }
+    }
+
     fn for_call(&self, call: &Call) -> &dyn Connector {
         if let Some(world) = &self.world {
             return &**world;
@@ -76,6 +99,18 @@ impl Connector for Connectors {
     async fn reconcile(&self, call: &Call) -> Reconciled {
         self.for_call(call).reconcile(call).await
     }
+}
+
+/// Whether a server is on this host, as far as its address says.
+fn is_here(url: &str) -> bool {
+    let host =
+        url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback() || address.is_unspecified())
 }
 
 /// What a connector says to an action that belongs to another one.

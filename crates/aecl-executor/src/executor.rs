@@ -1,9 +1,11 @@
 //! The door of this room: only a permit that is on record opens it, and it opens once.
 
+use crate::house::{self, Places};
 use crate::{Call, Connector, ConnectorSpec, Connectors, DryRun, Effect, Performed, Reconciled};
 use aecl_kernel::action::Action;
 use aecl_kernel::decide::Permit;
 use aecl_kernel::event::OutcomeKind;
+use aecl_kernel::evidence::{Evidence, Reach};
 use aecl_kernel::labels::Labels;
 use aecl_kernel::traffic::Traffic;
 use aecl_ledger::Recorded;
@@ -11,6 +13,7 @@ use futures_util::FutureExt as _;
 use serde_json::value::RawValue;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Acts, and says what happened.
@@ -49,6 +52,15 @@ pub struct Outcome {
     pub sandbox: String,
     /// Whom it reached from there; absent where there was no way out.
     pub traffic: Option<Traffic>,
+}
+
+impl Outcome {
+    /// The same without keys of AECL, wherever they were read. Before anything is recorded or handed on.
+    #[must_use]
+    pub fn without_our_keys(self) -> Self {
+        let message = house::without_keys(&self.message).into_owned();
+        Self { message, output: self.output.map(house::bytes_without_keys), ..self }
+    }
 }
 
 impl Executor {
@@ -98,6 +110,9 @@ impl Executor {
                 outcome(&action, out_of_scope(&call.action, opened.as_deref()), None)
             }
             Ok(call) => {
+                if let Some(said) = self.leads_home(&action, &call).await {
+                    return outcome(&action, Performed::not_sent("own_house", said), None);
+                }
                 let call =
                     Call { credential_scope: opened, rows_max, tier, instead_of, task_left_ms, ..call };
                 // A connector of ours that breaks has left the outcome open like a line that went dead.
@@ -125,10 +140,47 @@ impl Executor {
         }
     }
 
+    /// What an action's values, and what goes along with them, lead to of our own. It reads directories, elsewhere.
+    pub async fn leads(&self, action: &Arc<Action>, session: Option<&str>) -> Option<Evidence> {
+        let places = self.connectors.places(action, session);
+        let action = action.clone();
+        looked(move || house::look(&action, &places)).await
+    }
+
+    /// What values lead to that are sent to a server and are no action.
+    pub async fn relayed_leads(&self, value: serde_json::Value) -> Option<Evidence> {
+        let places = Places { bases: std::env::current_dir().into_iter().collect(), apart: false };
+        looked(move || house::look_at(&value, &places)).await
+    }
+
+    /// The kernel has blocked this already. Looked at again right before it happens: a link may be another by now. And
+    /// what goes along was never judged.
+    async fn leads_home(&self, action: &Arc<Action>, call: &Call) -> Option<String> {
+        let along = [&call.meta, &call.extra].into_iter().flatten();
+        let along: Vec<serde_json::Value> =
+            along.filter_map(|raw| serde_json::from_str(raw.get()).ok()).collect();
+        let mut found = vec![self.leads(action, call.session.as_deref()).await];
+        if !along.is_empty() {
+            found.push(self.relayed_leads(along.into()).await);
+        }
+        let into = found.into_iter().flatten().find(|evidence| evidence.reach == Some(Reach::Into));
+        into.map(|evidence| format!("`{}`: {}", call.action, evidence.said))
+    }
+
     /// Says what acting would do, and changes nothing.
     pub async fn dry_run(&self, id: &str, action: &Arc<Action>, max_output_bytes: usize) -> DryRun {
         match call(id, action, String::new(), Carry::default(), max_output_bytes) {
-            Ok(call) => self.connectors.dry_run(&call).await,
+            Ok(call) => match self.connectors.dry_run(&call).await {
+                DryRun::Would { output, rows } => {
+                    DryRun::Would { output: house::bytes_without_keys(output), rows }
+                }
+                DryRun::Unsupported { message } => {
+                    DryRun::Unsupported { message: house::without_keys(&message).into() }
+                }
+                DryRun::Failed { code, message } => {
+                    DryRun::Failed { code, message: house::without_keys(&message).into() }
+                }
+            },
             Err(message) => DryRun::Unsupported { message },
         }
     }
@@ -147,6 +199,18 @@ impl Executor {
         }
     }
 }
+
+/// File systems can hang; then nobody has looked.
+async fn looked(look: impl FnOnce() -> Option<Evidence> + Send + 'static) -> Option<Evidence> {
+    let unseen = || Evidence::reaches(Reach::Unseen, "nobody could look in time where its values lead");
+    match tokio::time::timeout(LOOK_MAX, tokio::task::spawn_blocking(look)).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(_)) | Err(_) => Some(unseen()),
+    }
+}
+
+/// A look takes some microseconds.
+const LOOK_MAX: Duration = Duration::from_secs(2);
 
 /// The kernel has blocked this already. Said again where credentials are used, so that one mistake is not enough.
 fn uses_others(action: &Action, opened: Option<&str>) -> bool {
@@ -212,5 +276,5 @@ fn outcome(action: &Action, performed: Performed, cage: Option<String>) -> Outco
         _ => Labels::default(),
     };
     let sandbox = cage.unwrap_or_else(|| "none".into());
-    Outcome { kind, code, message, output, labels, sandbox, traffic: None }
+    Outcome { kind, code, message, output, labels, sandbox, traffic: None }.without_our_keys()
 }

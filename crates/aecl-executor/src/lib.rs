@@ -15,6 +15,7 @@ pub mod connectors;
 pub mod egress;
 mod executor;
 pub mod fake;
+pub mod house;
 pub mod judge;
 pub mod vault;
 

@@ -75,6 +75,8 @@ impl Gate {
     /// Opens the gate of a home: reads configuration, keys and policy, opens the ledger, finishes or marks
     /// what was in flight when the last process ended.
     pub async fn open(home: Home) -> Result<Self, GateError> {
+        // Before anything else: from here on nobody is shown it.
+        aecl_executor::house::is_ours(home.dir());
         let config = home.read()?;
         let bundle = loader::load(&home.policy())?;
         let key_file = home.keys().join("ledger.pem");

@@ -87,7 +87,7 @@ impl Gate {
                         (0, format!("no answer: {error}"))
                     }
                 };
-                (i, Evidence { judge: name, about: "intent".into(), points, said, rows: None })
+                (i, Evidence { judge: name, about: "intent".into(), points, said, rows: None, reach: None })
             });
         }
         let mut evidence: Vec<(usize, Evidence)> = Vec::new();

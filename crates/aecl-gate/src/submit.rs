@@ -7,6 +7,7 @@ use crate::identity::Session;
 use crate::names;
 use crate::plans;
 use crate::wait::Turn;
+use aecl_executor::house::without_keys;
 use aecl_executor::{Carry, DryRun, Outcome};
 use aecl_kernel::action::{Action, Mode, Proposal};
 use aecl_kernel::approval::{Ask, AskState};
@@ -24,6 +25,7 @@ use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
 use aecl_ledger::{Conclusion, LedgerError, PayloadKind, Receipt, Recorded, Rule, Ruling};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -161,13 +163,23 @@ impl Gate {
     ) -> Result<Answer, GateError> {
         let Submission { wait, carry, .. } = &submission;
         let (deadline, carry) = (tokio::time::Instant::now() + *wait, carry.clone());
-        let action =
-            Arc::new(Action::parse(proposal(session, submission), self.bundle().catalogue(), &self.limits()));
+        let mut proposed = proposal(session, submission);
+        let arguments = std::mem::take(&mut proposed.arguments);
+        let sent = Proposal { arguments, ..proposed.clone() };
+        let mut action = Action::parse(sent, self.bundle().catalogue(), &self.limits());
+        // Keys of ours are nobody's arguments. What is judged, shown, carried out and recorded is the text without them.
+        if let Cow::Owned(clean) = without_keys(&String::from_utf8_lossy(action.arguments.canonical())) {
+            proposed.arguments = clean.into_bytes();
+            action = Action::parse(proposed, self.bundle().catalogue(), &self.limits());
+        }
+        let action = Arc::new(action);
         let mut turn = match turn {
             Some(turn) => Some(turn),
             None => self.0.waits.turn_of(&action.digest).await,
         };
-        let evidence = self.evidence(&action).await?;
+        let mut evidence = self.evidence(&action).await?;
+        // On record with the decision, which is made from that alone.
+        evidence.extend(self.0.executor.leads(&action, carry.session.as_deref()).await);
         // A yes to the plan may come between a decision and the wait for people, so only what the decision itself, or
         // a look before it, says of the plan counts.
         let mut planned = false;
@@ -356,6 +368,7 @@ impl Gate {
         since: Timestamp,
         resolved_by: Option<String>,
     ) -> Result<(Outcome, Receipt), GateError> {
+        let outcome = outcome.without_our_keys();
         let fact = self.action_fact(id).await?;
         let typed = self.bundle().catalogue().find(&fact.name).cloned();
         // Only the definition that was judged says what its output carries.
@@ -507,10 +520,10 @@ fn proposal(session: &Session, s: Submission) -> Proposal {
     Proposal {
         principal: session.principal.clone(),
         credential: session.credential.clone(),
-        name: s.name,
+        name: without_keys(&s.name).into_owned(),
         arguments: s.arguments,
         mode: s.mode,
-        idempotency_key: s.idempotency_key,
+        idempotency_key: s.idempotency_key.map(|key| without_keys(&key).into_owned()),
         offered: s.offered,
         compensates: s.compensates,
         resume: s.resume,

@@ -11,6 +11,7 @@ mod destination;
 mod environment;
 mod intent;
 mod kill_switch;
+mod own_house;
 mod plan;
 mod policy;
 mod rate;
@@ -52,6 +53,7 @@ pub const ALL: &[Check] = &[
     Check { name: "scope", run: scope::check },
     Check { name: "environment", run: environment::check },
     Check { name: "destination", run: destination::check },
+    Check { name: "own_house", run: own_house::check },
     Check { name: "budget", run: budget::check },
     Check { name: "rate", run: rate::check },
     Check { name: "concurrency", run: concurrency::check },

@@ -112,6 +112,12 @@ codes! {
     DESTINATION_REFUSED = "destination_refused";
     /// The destination cannot be understood.
     DESTINATION_INVALID = "destination_invalid";
+    /// A value leads into a home of AECL.
+    OWN_HOUSE = "own_house";
+    /// A value is a directory that a home of AECL lies in.
+    OWN_HOUSE_AROUND = "own_house_around";
+    /// Nobody could look where a value leads.
+    OWN_HOUSE_UNSEEN = "own_house_unseen";
     /// The budget does not cover it.
     BUDGET_EXCEEDED = "budget_exceeded";
     /// The run has made all its calls.

@@ -16,13 +16,34 @@ pub struct Evidence {
     /// How many rows it would touch, if they were counted without touching them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
+    /// How its arguments stand to our own directories, if they lead there or nobody can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<Reach>,
+}
+
+/// How a value stands to a directory of ours: the home of a door, with its keys, its policy and its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// Nobody could look where it leads.
+    Unseen,
+    /// It is a directory that a home lies in.
+    Around,
+    /// It is a home, or lies in one.
+    Into,
 }
 
 impl Evidence {
     /// What a dry run at the target has counted.
     pub fn counted(rows: u64) -> Self {
         let said = format!("it would touch {rows} rows now");
-        Self { judge: "dry_run".into(), about: "rows".into(), points: 0, said, rows: Some(rows) }
+        Self { judge: "dry_run".into(), about: "rows".into(), points: 0, said, rows: Some(rows), reach: None }
+    }
+
+    /// What a look at the file system has found about where a value leads.
+    pub fn reaches(reach: Reach, said: impl Into<String>) -> Self {
+        let (judge, about) = ("own_house".into(), "paths".into());
+        Self { judge, about, points: 0, said: said.into(), rows: None, reach: Some(reach) }
     }
 }
 

@@ -187,6 +187,7 @@ impl Scene {
                 points: 40,
                 said: "does not belong to the goal".into(),
                 rows: None,
+                reach: None,
             }),
 
             "nobody has looked" => {}

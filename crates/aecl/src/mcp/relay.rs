@@ -5,6 +5,7 @@ use super::hello::meta_of;
 use super::names;
 use super::wire::{INTERNAL_ERROR, INVALID_PARAMS, Members, Refusal, members_of, quoted, raw};
 use aecl_executor::connectors::mcp::RawReply;
+use aecl_kernel::evidence::Reach;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ impl Front {
         let way = self.ready(&meta).await?;
         let servers = self.speaking(way).await?;
         let params = members_of(request.params).map_err(|why| Refusal::new(INVALID_PARAMS, why))?;
+        self.refuse_way_home(request).await?;
         match request.method {
             // The level is one of the connection; on a shared one logs are not passed on at all.
             "logging/setLevel" if !self.has_own_connections() => Ok(RawReply::Result(raw("{}".into()))),
@@ -46,6 +48,18 @@ impl Front {
                 }
                 self.to(&server, request, &mut meta, params).await
             }
+        }
+    }
+
+    /// What is only passed on is never ruled on, and may still name files: what completes a path, or tells of changes.
+    async fn refuse_way_home(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        let Some(value) = request.params.and_then(|raw| serde_json::from_str(raw.get()).ok()) else {
+            return Ok(());
+        };
+        let found = self.gate.executor().relayed_leads(value).await;
+        match found.filter(|evidence| evidence.reach == Some(Reach::Into)) {
+            Some(evidence) => Err(Refusal::new(INVALID_PARAMS, format!("{} (own_house)", evidence.said))),
+            None => Ok(()),
         }
     }
 
