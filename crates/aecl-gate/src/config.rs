@@ -165,9 +165,13 @@ fn environment() -> Environment {
 pub struct Person {
     /// Who.
     pub id: PersonId,
-    /// Groups that approvals ask for. `operators` may also kill, lift and roll back.
+    /// Groups that approvals ask for. `operators` may also kill, lift and roll back; `auditors` read everything and
+    /// answer nothing.
     #[serde(default)]
     pub groups: BTreeSet<String>,
+    /// The tenants whose runs and requests this person may see and answer; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenants: Option<BTreeSet<TenantId>>,
     /// SHA-256 of the person's key.
     pub key: Digest,
 }
@@ -180,6 +184,12 @@ pub struct Orchestrator {
     pub id: String,
     /// The agents it may open runs for.
     pub agents: BTreeSet<AgentId>,
+    /// The tenants it may open and see runs in; absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenants: Option<BTreeSet<TenantId>>,
+    /// The environments it may open runs in; absent: that of the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environments: Option<BTreeSet<Environment>>,
     /// SHA-256 of its key.
     pub key: Digest,
 }
@@ -341,6 +351,14 @@ impl Config {
         let mut people = BTreeSet::new();
         if let Some(twice) = self.people.iter().find(|p| !people.insert(&p.id)) {
             return Err(format!("the person `{}` stands twice", twice.id));
+        }
+        let empty = |list: &Option<BTreeSet<TenantId>>| list.as_ref().is_some_and(BTreeSet::is_empty);
+        let people = self.people.iter().filter(|p| empty(&p.tenants)).map(|p| p.id.as_str());
+        let programs = self.orchestrators.iter().filter(|o| empty(&o.tenants)).map(|o| o.id.as_str());
+        if let Some(nobody) = people.chain(programs).next() {
+            return Err(format!(
+                "`tenants` of `{nobody}` is empty, so its key is for nothing; name one, or leave it out"
+            ));
         }
         if self.origin.is_empty() || self.origin.contains(['+', '\n', ' ']) {
             return Err("`origin` must be a name without spaces and `+`, such as `example.com/aecl`".into());

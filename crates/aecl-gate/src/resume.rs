@@ -153,13 +153,11 @@ impl Gate {
             }
         }
         let mut planned = BTreeSet::new();
-        for ask in self.0.ledger.open_approvals(SWEEP_MAX).await? {
-            if ask.state_at(self.now()) != AskState::Approved {
-                continue;
-            }
-            match ask.plan {
-                None => self.carry_on(&ask.action).await?,
-                Some(_) => drop(planned.insert(ask.run)),
+        let agreed = |w: &aecl_ledger::Waiting| w.ask.state == AskState::Approved;
+        for waiting in self.open_requests(agreed) {
+            match waiting.ask.plan {
+                None => self.carry_on(&waiting.ask.action).await?,
+                Some(_) => drop(planned.insert(waiting.ask.run.clone())),
             }
         }
         self.go_on_with(&planned).await
@@ -270,6 +268,7 @@ impl Gate {
     ) -> Result<Answer, GateError> {
         self.operator(by, "resolve unknown outcomes")?;
         let fact = self.action_fact(id).await?;
+        self.operator_of(by, &fact.run, "resolve unknown outcomes").await?;
         let kind = if done { OutcomeKind::Done } else { OutcomeKind::Failed };
         let outcome = Outcome {
             kind,
@@ -289,11 +288,9 @@ impl Gate {
     pub async fn sweep(&self) -> Result<usize, GateError> {
         let now = self.now();
         let mut done = 0;
-        for ask in self.0.ledger.open_approvals(SWEEP_MAX).await? {
-            if ask.state_at(now) == AskState::Expired
-                && self.0.ledger.expire(ask.approval.clone(), now).await?
-            {
-                self.0.waits.ring(&ask.action);
+        for waiting in self.overdue(SWEEP_MAX) {
+            if self.0.ledger.expire(waiting.ask.approval.clone(), now).await? {
+                self.0.waits.ring(&waiting.ask.action);
                 done += 1;
             }
         }

@@ -95,7 +95,7 @@ impl Gate {
         reason: String,
         wait: Duration,
     ) -> Result<RunRollback, GateError> {
-        self.operator(by, "roll back")?;
+        self.operator_of(by, run, "roll back").await?;
         if self.0.ledger.run(run).await?.is_none() {
             return Err(LedgerError::NoRun(run.clone()).into());
         }
@@ -206,6 +206,7 @@ impl Gate {
     ) -> Result<Answer, GateError> {
         self.operator(by, "roll back")?;
         let fact = self.action_fact(id).await?;
+        self.operator_of(by, &fact.run, "roll back").await?;
         let Some(compensation) = &fact.compensation else {
             let message =
                 format!("`{}` names no compensation; a person has to put it right at the target", fact.name);

@@ -7,6 +7,7 @@ use crate::names;
 use crate::plans::PlanWish;
 use aecl_kernel::approval::Ask;
 use aecl_kernel::code;
+use aecl_kernel::digest::Digest;
 use aecl_kernel::event::KillChanged;
 use aecl_kernel::facts::{Goal, KillScope};
 use aecl_kernel::id::{AgentId, Environment, ProjectId, RunId, TenantId, UserId};
@@ -14,13 +15,11 @@ use aecl_kernel::json::Document;
 use aecl_kernel::plan::Plan;
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
-use aecl_ledger::{OpenRun, PayloadKind};
+use aecl_ledger::{OpenRun, Waiting};
 use serde_json::Value;
 
 /// Longest goal, in bytes.
 const GOAL_BYTES_MAX: usize = 16 * 1024;
-/// Most open requests that are looked through.
-const WAITS_MAX: usize = 10_000;
 
 /// A run that somebody wants to open.
 #[derive(Debug, Clone)]
@@ -88,7 +87,6 @@ impl Gate {
         if let Some(Err(message)) = request.plan.as_ref().and_then(Plan::read) {
             return Err(GateError::refused(code::REQUEST_INVALID, message));
         }
-        let config = self.config();
         let now = self.now();
         let ttl_s = request.ttl_s.unwrap_or(manifest.run_ttl_seconds).min(manifest.run_ttl_seconds);
         let expires_at = now.plus_s(ttl_s);
@@ -101,10 +99,14 @@ impl Gate {
                     .run(id)
                     .await?
                     .ok_or_else(|| aecl_ledger::LedgerError::NoRun(id.clone()))?;
-                self.may(by, &fact.principal.agent, "delegate from runs of")?;
+                self.may(by, &fact.principal, "delegate from runs of")?;
                 Some(fact.principal)
             }
             None => None,
+        };
+        let place = match &parent {
+            Some(parent) => (parent.tenant.clone(), parent.environment.clone()),
+            None => self.place_of(by, &request)?,
         };
         // What a delegation leaves out is inherited, never unlimited; what it names must be the same.
         let narrowed = |what: &str, asked: Option<String>, own: Option<String>| match (&parent, asked, own) {
@@ -116,12 +118,12 @@ impl Gate {
         };
         let text = |o: Option<&str>| o.map(str::to_owned);
         let own = parent.as_ref();
-        let tenant = narrowed(
+        narrowed(
             "tenant",
             text(request.tenant.as_ref().map(TenantId::as_str)),
             text(own.map(|p| p.tenant.as_str())),
         )?;
-        let environment = narrowed(
+        narrowed(
             "environment",
             text(request.environment.as_ref().map(Environment::as_str)),
             text(own.map(|p| p.environment.as_str())),
@@ -139,11 +141,9 @@ impl Gate {
         let principal = Principal {
             agent: request.agent.clone(),
             user: user.as_deref().map(UserId::new).transpose()?,
-            tenant: tenant.as_deref().map_or_else(|| Ok(config.tenant.clone()), TenantId::new)?,
+            tenant: place.0,
             project: project.as_deref().map(ProjectId::new).transpose()?,
-            environment: environment
-                .as_deref()
-                .map_or_else(|| Ok(config.environment.clone()), Environment::new)?,
+            environment: place.1,
             run: run.clone(),
         };
         let goal = Goal::new(request.goal, request.plan);
@@ -168,7 +168,7 @@ impl Gate {
             .run(before)
             .await?
             .ok_or_else(|| aecl_ledger::LedgerError::NoRun(before.clone()))?;
-        self.may(by, &fact.principal.agent, "open runs of")?;
+        self.may(by, &fact.principal, "open runs of")?;
         let bundle = self.bundle();
         let Some(manifest) = bundle.agent(&fact.principal.agent) else {
             let message = format!("there is no manifest for agent `{}`", fact.principal.agent);
@@ -216,7 +216,7 @@ impl Gate {
     pub async fn renew(&self, by: &Identity, run: &RunId) -> Result<(String, Session), GateError> {
         let fact =
             self.0.ledger.run(run).await?.ok_or_else(|| aecl_ledger::LedgerError::NoRun(run.clone()))?;
-        self.may(by, &fact.principal.agent, "renew tokens of")?;
+        self.may(by, &fact.principal, "renew tokens of")?;
         self.renewed(fact).await
     }
 
@@ -259,8 +259,8 @@ impl Gate {
         if now < fact.expires_at {
             return Ok(fact.expires_at);
         }
-        let waits = self.approvals(WAITS_MAX).await?.into_iter().filter(|a| a.run == fact.principal.run);
-        waits.map(|ask| ask.expires_at).max().ok_or_else(|| {
+        let waits = self.open_in(&fact.principal.run);
+        waits.iter().map(|waiting| waiting.ask.expires_at).max().ok_or_else(|| {
             let message = format!("the run ended at {}; open a new one", fact.expires_at);
             GateError::refused(code::RUN_EXPIRED, message)
         })
@@ -275,21 +275,17 @@ impl Gate {
         action: &str,
         arguments: &[u8],
     ) -> Result<Option<RunId>, GateError> {
-        let asks = self.approvals(WAITS_MAX).await?;
-        if asks.is_empty() {
-            return Ok(None);
-        }
         let Ok(wanted) = Document::parse(arguments, &self.limits()) else { return Ok(None) };
-        for ask in asks.into_iter().rev().filter(|ask| ask.plan.is_none()) {
-            let fact = self.action_fact(&ask.action).await?;
-            if fact.agent != *agent || fact.name != action {
-                continue;
-            }
-            let run = self.0.ledger.run(&ask.run).await?;
-            let same_user = run.is_some_and(|r| r.closed.is_none() && r.principal.user.as_ref() == user);
-            let content = self.0.ledger.payload(PayloadKind::Arguments, &fact.arguments).await?;
-            if same_user && content.is_some_and(|c| *c == **wanted.canonical()) {
-                return Ok(Some(ask.run));
+        let digest = Digest::of(wanted.canonical());
+        let same = |w: &Waiting| {
+            let of = &w.summary.principal;
+            let asks = w.ask.plan.is_none() && w.summary.name == action;
+            asks && of.agent == *agent && of.user.as_ref() == user
+        };
+        for waiting in self.open_with(&digest).into_iter().rev().filter(|w| same(w)) {
+            let run = self.0.ledger.run(&waiting.ask.run).await?;
+            if run.is_some_and(|r| r.closed.is_none()) {
+                return Ok(Some(waiting.ask.run.clone()));
             }
         }
         Ok(None)
@@ -299,7 +295,7 @@ impl Gate {
     pub async fn close_run(&self, by: &Identity, run: &RunId, reason: String) -> Result<(), GateError> {
         let fact =
             self.0.ledger.run(run).await?.ok_or_else(|| aecl_ledger::LedgerError::NoRun(run.clone()))?;
-        self.may(by, &fact.principal.agent, "close runs of")?;
+        self.may(by, &fact.principal, "close runs of")?;
         self.0.ledger.close_run(run.clone(), reason, by.name(), self.now()).await?;
         Ok(())
     }
@@ -308,21 +304,24 @@ impl Gate {
     pub async fn revoke(&self, by: &Identity, run: &RunId, token: String) -> Result<(), GateError> {
         let fact =
             self.0.ledger.run(run).await?.ok_or_else(|| aecl_ledger::LedgerError::NoRun(run.clone()))?;
-        self.may(by, &fact.principal.agent, "revoke tokens of")?;
+        self.may(by, &fact.principal, "revoke tokens of")?;
         self.0.ledger.revoke_token(run.clone(), token, by.name(), self.now()).await?;
         Ok(())
     }
 
-    fn may(&self, by: &Identity, agent: &AgentId, what: &str) -> Result<(), GateError> {
-        if by.may_run(agent) {
+    fn may(&self, by: &Identity, principal: &Principal, what: &str) -> Result<(), GateError> {
+        let agent = &principal.agent;
+        if by.may_run(agent) && self.is_for_tenant(by, &principal.tenant) {
             return Ok(());
         }
-        Err(GateError::refused(code::FORBIDDEN, format!("{} may not {what} `{agent}`", by.name())))
+        let message = format!("{} may not {what} `{agent}` in tenant `{}`", by.name(), principal.tenant);
+        Err(GateError::refused(code::FORBIDDEN, message))
     }
 
     /// Stops everything, a tenant, an agent or a run, from now on.
     pub async fn kill(&self, by: &Identity, scope: KillScope, reason: String) -> Result<(), GateError> {
         self.operator(by, "pull the kill switch")?;
+        self.reaches(by, &scope, "pull").await?;
         self.0.ledger.kill(KillChanged { scope, by: by.name(), reason }, self.now()).await?;
         Ok(())
     }
@@ -330,8 +329,43 @@ impl Gate {
     /// Lifts a kill switch.
     pub async fn lift(&self, by: &Identity, scope: KillScope, reason: String) -> Result<(), GateError> {
         self.operator(by, "lift the kill switch")?;
+        self.reaches(by, &scope, "lift").await?;
         self.0.ledger.lift(KillChanged { scope, by: by.name(), reason }, self.now()).await?;
         Ok(())
+    }
+
+    /// An operator of some tenants stops what is theirs, and nothing else.
+    async fn reaches(&self, by: &Identity, scope: &KillScope, what: &str) -> Result<(), GateError> {
+        if self.tenants_of(by).is_none() {
+            return Ok(());
+        }
+        let within = match scope {
+            KillScope::All | KillScope::Agent(_) => false,
+            KillScope::Tenant(tenant) => self.is_for_tenant(by, tenant),
+            KillScope::Run(run) => {
+                let fact = self.0.ledger.run(run).await?;
+                fact.is_some_and(|f| self.is_for_tenant(by, &f.principal.tenant))
+            }
+        };
+        if within {
+            return Ok(());
+        }
+        let message =
+            format!("{} may not {what} the kill switch of {scope}: it reaches beyond its tenants", by.name());
+        Err(GateError::refused(code::FORBIDDEN, message))
+    }
+
+    /// An operator, for something that a run did.
+    pub(crate) async fn operator_of(&self, by: &Identity, run: &RunId, what: &str) -> Result<(), GateError> {
+        self.operator(by, what)?;
+        let fact = self.0.ledger.run(run).await?;
+        match fact {
+            Some(fact) if !self.is_for_tenant(by, &fact.principal.tenant) => {
+                let message = format!("{} may not {what} in tenant `{}`", by.name(), fact.principal.tenant);
+                Err(GateError::refused(code::FORBIDDEN, message))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     pub(crate) fn operator(&self, by: &Identity, what: &str) -> Result<(), GateError> {

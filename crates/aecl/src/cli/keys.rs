@@ -94,7 +94,7 @@ fn add_person(common: &Common, home: &Home, name: &str, groups: Vec<String>) -> 
         ];
         let text = edit::insert(text, "people", &entry)?;
         let mut wanted = config.clone();
-        wanted.people.push(Person { id: id.clone(), groups: groups.clone(), key: hash });
+        wanted.people.push(Person { id: id.clone(), groups: groups.clone(), tenants: None, key: hash });
         Ok((text, wanted))
     })?;
     if groups.is_empty() {
@@ -121,7 +121,13 @@ fn add_orchestrator(common: &Common, home: &Home, name: &str, agents: Vec<String
         ];
         let text = edit::insert(text, "orchestrators", &entry)?;
         let mut wanted = config.clone();
-        wanted.orchestrators.push(Orchestrator { id: name.to_owned(), agents: agents.clone(), key: hash });
+        wanted.orchestrators.push(Orchestrator {
+            id: name.to_owned(),
+            agents: agents.clone(),
+            tenants: None,
+            environments: None,
+            key: hash,
+        });
         Ok((text, wanted))
     })?;
     if let Ok(bundle) = loader::load(&home.policy()) {

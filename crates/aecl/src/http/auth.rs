@@ -101,12 +101,16 @@ impl Caller {
                 }
                 Err(Problem::of(code::FORBIDDEN, "the token belongs to another run"))
             }
-            Caller::Known(Identity::Person { .. } | Identity::Local) => Ok(()),
-            Caller::Known(identity @ Identity::Orchestrator { .. }) => {
-                if identity.may_run(&principal.agent) {
+            Caller::Known(identity) => {
+                if app.gate.sees_run(identity, run).await? {
                     return Ok(());
                 }
-                let why = format!("{} may not see runs of `{}`", identity.name(), principal.agent);
+                let why = format!(
+                    "{} may not see runs of `{}` in tenant `{}`",
+                    identity.name(),
+                    principal.agent,
+                    principal.tenant
+                );
                 Err(Problem::of(code::FORBIDDEN, why))
             }
         }
@@ -122,6 +126,16 @@ impl Known {
                 Err(Problem::of(code::FORBIDDEN, format!("{} may not {what}; people may", self.0.name())))
             }
         }
+    }
+
+    /// Who may read about everybody: operators, auditors and the owner of the directory.
+    pub fn reads_everything(&self, app: &App, what: &str) -> Result<(), Problem> {
+        if app.gate.reads_everything(&self.0) {
+            return Ok(());
+        }
+        let why = format!("{} may not {what}; `operators` and `auditors` of all tenants may", self.0.name());
+        Err(Problem::of(code::FORBIDDEN, why)
+            .hint("the entries of one run are at `/v1/ledger/runs/{run}/entries`"))
     }
 
     /// Operators and the owner of the directory.

@@ -42,6 +42,11 @@ pub async fn evaluate(
             .hint("it needs `subject`, `action` and `resource`, as AuthZEN 1.0 says")
     })?;
     let situation = situation(&app, &by, &question).await?;
+    let tenant = situation.tenant.clone().unwrap_or_else(|| app.gate.config().tenant.clone());
+    if !app.gate.is_for_tenant(&by, &tenant) {
+        let why = format!("{} may not ask about tenant `{tenant}`", by.name());
+        return Err(Problem::of(code::FORBIDDEN, why));
+    }
     let explained = app.gate.explain(situation).await?;
     let answer = answer(&question, &explained);
     let mut back = HeaderMap::new();

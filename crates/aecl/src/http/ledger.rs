@@ -87,11 +87,11 @@ pub async fn key(State(app): State<App>) -> Response {
     text(format!("{}\n", app.gate.ledger().verifier()))
 }
 
-/// Entries by position. For people.
+/// Entries by position. For operators, auditors and the owner of the directory.
 #[utoipa::path(get, path = "/v1/ledger/entries", operation_id = "ledger_entries", tag = "ledger", params(Range),
     responses((status = 200, body = Entries), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn entries(State(app): State<App>, by: Known, query: Asked) -> Result<Json<Entries>, Problem> {
-    by.person_or_owner("read the ledger")?;
+    by.reads_everything(&app, "read the whole ledger")?;
     let (from, limit) = range(query)?;
     let rows = app.gate.ledger().read(move |store| Ok(store.entries(from, limit)?)).await?;
     entries_of(&app, rows, limit).await
@@ -129,13 +129,17 @@ pub async fn of_action(
     entries_of(&app, rows, usize::MAX).await
 }
 
-/// A tile or a bundle of entries (C2SP tlog-tiles). For people.
+/// A tile of hashes, for people; or a bundle of entries, for operators, auditors and the owner of the directory (C2SP
+/// tlog-tiles).
 #[utoipa::path(get, path = "/v1/ledger/tile/{path}", operation_id = "ledger_tile", tag = "ledger",
     responses((status = 200, content_type = "application/octet-stream"), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn tile(State(app): State<App>, by: Known, Path(path): Path<String>) -> Result<Response, Problem> {
     by.person_or_owner("read the ledger")?;
     let missing = || Problem::new(StatusCode::NOT_FOUND, code::RECORD_UNKNOWN, "there is no such tile");
     let path: TilePath = format!("tile/{path}").parse().map_err(|_| missing())?;
+    if path.level().is_none() {
+        by.reads_everything(&app, "read the whole ledger")?;
+    }
     let (first, width) = (path.index().saturating_mul(256), usize::from(path.width()));
     let size = app.gate.ledger().head().await?.size;
     let row = size >> (u32::from(path.level().unwrap_or(0)) * 8).min(63);

@@ -62,6 +62,11 @@ pub async fn explain(State(app): State<App>, by: Known, Raw(bytes): Raw) -> Resu
         goal: body.goal.map(std::borrow::Cow::into_owned),
         compensates: body.compensates.as_deref().map(ActionId::new).transpose()?,
     };
+    let tenant = situation.tenant.clone().unwrap_or_else(|| app.gate.config().tenant.clone());
+    if !app.gate.is_for_tenant(&by.0, &tenant) {
+        let why = format!("{} may not ask about tenant `{tenant}`", by.0.name());
+        return Err(Problem::of(code::FORBIDDEN, why));
+    }
     let explained = app.gate.explain(situation).await?;
     let action = &explained.action;
     Ok(Json(Explained {
@@ -76,9 +81,17 @@ pub async fn explain(State(app): State<App>, by: Known, Raw(bytes): Raw) -> Resu
 /// Kill switches that are on.
 #[utoipa::path(get, path = "/v1/kill", operation_id = "list_kills", tag = "kill",
     responses((status = 200, body = Kills), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
-pub async fn kills(State(app): State<App>, _by: Known) -> Result<Json<Kills>, Problem> {
+pub async fn kills(State(app): State<App>, by: Known) -> Result<Json<Kills>, Problem> {
     let found = app.gate.ledger().kills(KILLS_MAX).await?;
-    let kills = found.into_iter().filter_map(|(scope, fact)| match fact {
+    let tenants = app.gate.tenants_of(&by.0);
+    // What stops a run or another tenant says more about them than a key of other tenants may know.
+    let concerns = |scope: &str| match (&tenants, scope.split_once(':')) {
+        (Some(tenants), Some(("tenant", tenant))) => tenants.iter().any(|t| t.as_str() == tenant),
+        (Some(_), Some(("run", _))) => false,
+        (Some(_), _) | (None, _) => true,
+    };
+    let found = found.into_iter().filter(|(scope, _)| concerns(scope));
+    let kills = found.filter_map(|(scope, fact)| match fact {
         Fact::Kill(kill) => Some(Kill::of(scope, kill)),
         _ => None,
     });

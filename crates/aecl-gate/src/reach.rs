@@ -1,0 +1,160 @@
+//! Who may look at what, and where a run may act. Both follow from the configuration and the key; what a request
+//! says about its tenant or environment can only be refused, or be stricter.
+
+use crate::error::GateError;
+use crate::gate::Gate;
+use crate::identity::{Identity, OPERATORS};
+use crate::runs::RunRequest;
+use aecl_kernel::approval::Ask;
+use aecl_kernel::code;
+use aecl_kernel::event::Event;
+use aecl_kernel::facts::RunFact;
+use aecl_kernel::id::{Environment, TenantId};
+use aecl_kernel::principal::Principal;
+use std::collections::BTreeSet;
+
+/// The group whose members read everything and answer nothing.
+pub const AUDITORS: &str = "auditors";
+/// The environment that is judged most strictly, so that anybody may ask to be judged as there.
+const STRICTEST: &str = "production";
+/// Entries of a run read at once.
+const CHUNK: usize = 512;
+
+impl Identity {
+    /// Whether it may read what asks other groups than its own.
+    pub fn reads_for_all(&self) -> bool {
+        match self {
+            Identity::Person { groups, .. } => groups.contains(OPERATORS) || groups.contains(AUDITORS),
+            Identity::Local => true,
+            Identity::Orchestrator { .. } => false,
+        }
+    }
+
+    /// Whether it reads and never answers.
+    pub fn is_auditor(&self) -> bool {
+        matches!(self, Identity::Person { groups, .. } if groups.contains(AUDITORS))
+    }
+}
+
+impl Gate {
+    /// The tenants that this key is for; nothing means all of them.
+    pub fn tenants_of(&self, by: &Identity) -> Option<BTreeSet<TenantId>> {
+        let config = self.config();
+        match by {
+            Identity::Person { id, .. } => config.people.iter().find(|p| p.id == *id)?.tenants.clone(),
+            Identity::Orchestrator { id, .. } => {
+                config.orchestrators.iter().find(|o| o.id == *id)?.tenants.clone()
+            }
+            Identity::Local => None,
+        }
+    }
+
+    /// Whether this key is for this tenant.
+    pub fn is_for_tenant(&self, by: &Identity, tenant: &TenantId) -> bool {
+        self.tenants_of(by).is_none_or(|tenants| tenants.contains(tenant))
+    }
+
+    /// Whether it may read the whole ledger, whomever it is about.
+    pub fn reads_everything(&self, by: &Identity) -> bool {
+        by.reads_for_all() && self.tenants_of(by).is_none()
+    }
+
+    /// Whether it may read a request: whom it asks, whom it is for, and whoever looks after all of them.
+    pub fn sees_request(&self, by: &Identity, ask: &Ask, principal: &Principal) -> bool {
+        let concerned = match by {
+            Identity::Local => true,
+            Identity::Orchestrator { .. } => false,
+            Identity::Person { id, groups } => {
+                by.reads_for_all()
+                    || ask.need.requirements.iter().any(|r| !r.groups.is_disjoint(groups))
+                    || principal.user.as_ref().is_some_and(|u| u.as_str().eq_ignore_ascii_case(id.as_str()))
+            }
+        };
+        concerned && self.is_for_tenant(by, &principal.tenant)
+    }
+
+    /// Whether it may read what a run did: one that it may open, one that is for this person, or one of which a
+    /// request asks this person's groups.
+    pub async fn sees_run(&self, by: &Identity, run: &RunFact) -> Result<bool, GateError> {
+        let principal = &run.principal;
+        if !self.is_for_tenant(by, &principal.tenant) {
+            return Ok(false);
+        }
+        let Identity::Person { id, groups } = by else { return Ok(by.may_run(&principal.agent)) };
+        let own = principal.user.as_ref().is_some_and(|u| u.as_str().eq_ignore_ascii_case(id.as_str()));
+        if by.reads_for_all() || own {
+            return Ok(true);
+        }
+        let asks = |ask: &Ask| ask.need.requirements.iter().any(|r| !r.groups.is_disjoint(groups));
+        if self.open_in(&principal.run).iter().any(|waiting| asks(&waiting.ask)) {
+            return Ok(true);
+        }
+        let mut after = None;
+        loop {
+            let entries = self.0.ledger.entries_of_run(&principal.run, after, CHUNK).await?;
+            let Some(last) = entries.last() else { return Ok(false) };
+            after = Some(last.position);
+            if entries.iter().any(|e| matches!(&e.event, Event::Asked(ask) if asks(ask))) {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Where a run acts that is delegated from no other: what the key is for, of which a request may choose.
+    pub(crate) fn place_of(
+        &self,
+        by: &Identity,
+        request: &RunRequest,
+    ) -> Result<(TenantId, Environment), GateError> {
+        let config = self.config();
+        let tenants = self.tenants_of(by);
+        let tenant = chosen(by, "tenant", request.tenant.clone(), tenants.as_ref(), &config.tenant)?;
+        let environments = match by {
+            // Who operates writes the configuration, too.
+            Identity::Local | Identity::Person { .. } => None,
+            Identity::Orchestrator { id, .. } => {
+                let entry = config.orchestrators.iter().find(|o| o.id == *id);
+                let own = entry.and_then(|o| o.environments.clone());
+                Some(own.unwrap_or_else(|| [config.environment.clone()].into()))
+            }
+        };
+        if let Some(asked) = request.environment.as_ref().filter(|e| e.as_str() == STRICTEST) {
+            return Ok((tenant, asked.clone()));
+        }
+        let wanted = request.environment.clone();
+        let environment = chosen(by, "environment", wanted, environments.as_ref(), &config.environment)?;
+        Ok((tenant, environment))
+    }
+}
+
+/// What is asked for, if the key is for it; what the configuration says if nothing is.
+fn chosen<T: Ord + Clone + std::fmt::Display>(
+    by: &Identity,
+    what: &str,
+    asked: Option<T>,
+    allowed: Option<&BTreeSet<T>>,
+    usual: &T,
+) -> Result<T, GateError> {
+    let Some(allowed) = allowed else { return Ok(asked.unwrap_or_else(|| usual.clone())) };
+    let names = || allowed.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let who = by.name();
+    match asked {
+        Some(asked) if allowed.contains(&asked) => Ok(asked),
+        Some(asked) => {
+            let message = format!(
+                "{who} may not act in {what} `{asked}`; its key is for {}, as `{what}s` of its entry in aecl.yaml or \
+                 `{what}` of the configuration says",
+                names()
+            );
+            Err(GateError::refused(code::FORBIDDEN, message))
+        }
+        None if allowed.contains(usual) => Ok(usual.clone()),
+        None => match allowed.iter().next() {
+            Some(only) if allowed.len() == 1 => Ok(only.clone()),
+            _ => {
+                let message = format!("{who} has to say which {what} it means: {}", names());
+                Err(GateError::refused(code::REQUEST_INVALID, message))
+            }
+        },
+    }
+}
