@@ -114,14 +114,21 @@ impl Gate {
 
     /// One request with everything around it.
     pub async fn request(&self, id: &ApprovalId) -> Result<Request, GateError> {
+        let mut request = self.question(id).await?;
+        request.history = self.history(&request.ask).await?;
+        self.find_places(&request.ask, &mut request.unproven).await?;
+        Ok(request)
+    }
+
+    /// One request without what its run has done and seen: what is asked, and nothing that changes meanwhile.
+    pub async fn question(&self, id: &ApprovalId) -> Result<Request, GateError> {
         let ledger = &self.0.ledger;
         let ask = ledger.approval(id).await?.ok_or_else(|| LedgerError::NoApproval(id.clone()))?;
         let action = self.action_fact(&ask.action).await?;
         let ruled = self.last_ruling(&ask.action).await?;
         let arguments = self.arguments(&ruled.arguments).await?.unwrap_or(Value::Null);
         let goal = ledger.goal(&ask.run).await?;
-        let history = self.history(&ask).await?;
-        let unproven = self.unproven(&ask, &ruled, &arguments).await?;
+        let unproven = unproven(&ruled, &arguments);
         Ok(Request {
             state: ask.state_at(self.now()),
             ask,
@@ -129,32 +136,16 @@ impl Gate {
             ruled,
             arguments,
             goal,
-            history,
+            history: Vec::new(),
             unproven,
         })
     }
 
     /// Where the run has seen the values that are asked about. A search for the eyes of a person: the
     /// decision was made without it.
-    async fn unproven(
-        &self,
-        ask: &Ask,
-        ruled: &Ruled,
-        arguments: &Value,
-    ) -> Result<Vec<Unproven>, GateError> {
-        let mut out: Vec<Unproven> = Vec::new();
-        for doubt in ruled.decision.findings.iter().flat_map(|f| &f.about) {
-            let value = match arguments.pointer(&doubt.at) {
-                Some(Value::String(text)) => text.clone(),
-                Some(other) => other.to_string(),
-                None => continue,
-            };
-            if !out.iter().any(|u| u.at == doubt.at) {
-                out.push(Unproven { at: doubt.at.clone(), class: doubt.class, value, seen: Vec::new() });
-            }
-        }
+    async fn find_places(&self, ask: &Ask, out: &mut [Unproven]) -> Result<(), GateError> {
         if out.is_empty() {
-            return Ok(out);
+            return Ok(());
         }
         let mut left = SEARCHED_MAX;
         for (action, name, output) in self.outputs(ask).await?.into_iter().rev() {
@@ -168,7 +159,7 @@ impl Gate {
                 }
             }
         }
-        Ok(out)
+        Ok(())
     }
 
     /// The outputs of a run before this request, oldest first.
@@ -282,6 +273,7 @@ impl Gate {
             return Err(GateError::refused(code::APPROVER_REFUSED, message));
         };
         let ask = self.0.ledger.approval(id).await?.ok_or_else(|| LedgerError::NoApproval(id.clone()))?;
+        self.may_answer(by, &ask).await?;
         let endorse = endorse && yes && ask.plan.is_none();
         let endorsed = if endorse { self.endorsed(&ask).await? } else { Vec::new() };
         let confirmed = yes && !ask.confirm.is_empty() && ask.is_confirmed_by(&confirm);
@@ -298,6 +290,21 @@ impl Gate {
         Ok(self.0.ledger.approval(id).await?.ok_or_else(|| LedgerError::NoApproval(id.clone()))?)
     }
 
+    /// Whether somebody may answer here at all; whether they are asked is judged with the answer, on record.
+    async fn may_answer(&self, by: &Identity, ask: &Ask) -> Result<(), GateError> {
+        let refused = |why: &str| {
+            let message = format!("`{}` may not answer `{}`: {why}", by.name(), ask.approval);
+            Err(GateError::refused(code::APPROVER_REFUSED, message))
+        };
+        if by.is_auditor() {
+            return refused("members of `auditors` read, and answer nothing");
+        }
+        match self.0.ledger.run(&ask.run).await? {
+            Some(run) if !self.is_for_tenant(by, &run.principal.tenant) => refused("it is of another tenant"),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Carries an approved action on, if its proposer asked for that.
     pub(crate) async fn carry_on(&self, action: &ActionId) -> Result<(), GateError> {
         if !self.action_fact(action).await?.resume {
@@ -311,4 +318,20 @@ impl Gate {
         });
         Ok(())
     }
+}
+
+/// The arguments that are asked about since nobody who is trusted stands behind them.
+fn unproven(ruled: &Ruled, arguments: &Value) -> Vec<Unproven> {
+    let mut out: Vec<Unproven> = Vec::new();
+    for doubt in ruled.decision.findings.iter().flat_map(|f| &f.about) {
+        let value = match arguments.pointer(&doubt.at) {
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+            None => continue,
+        };
+        if !out.iter().any(|u| u.at == doubt.at) {
+            out.push(Unproven { at: doubt.at.clone(), class: doubt.class, value, seen: Vec::new() });
+        }
+    }
+    out
 }

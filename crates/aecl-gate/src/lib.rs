@@ -18,6 +18,8 @@ pub mod loader;
 pub mod metrics;
 mod names;
 pub mod plans;
+pub mod queue;
+pub mod reach;
 mod resume;
 pub mod rollback;
 pub mod runs;

@@ -22,9 +22,6 @@ use aecl_ledger::LedgerError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Most open requests that are looked through.
-const OPEN_MAX: usize = 10_000;
-
 /// Whether people are to be asked about a plan, and on whose word.
 pub(crate) struct PlanWish<'a> {
     /// Whoever opens the run wants it.
@@ -186,11 +183,10 @@ impl Gate {
         if runs.is_empty() {
             return Ok(());
         }
-        for ask in self.0.ledger.open_approvals(OPEN_MAX).await? {
-            if ask.plan.is_none() && runs.contains(&ask.run) && ask.state_at(self.now()) == AskState::Pending
-            {
-                self.0.waits.ring(&ask.action);
-                self.carry_on(&ask.action).await?;
+        for waiting in runs.iter().flat_map(|run| self.open_in(run)) {
+            if waiting.ask.plan.is_none() && waiting.ask.state == AskState::Pending {
+                self.0.waits.ring(&waiting.ask.action);
+                self.carry_on(&waiting.ask.action).await?;
             }
         }
         Ok(())

@@ -1,8 +1,10 @@
 //! A person's yes: to one digest, once, for a while, from people who may give it.
 
 mod confirm;
+pub mod summary;
 
 pub use confirm::Confirm;
+pub use summary::Summary;
 
 use crate::cage::Tier;
 use crate::code::{self, Code};

@@ -222,6 +222,8 @@ codes! {
     QUESTIONS_EXHAUSTED = "questions_exhausted";
     /// A yes to this has to be typed, and was not, or otherwise.
     CONFIRMATION_WANTED = "confirmation_wanted";
+    /// What is asked is shown otherwise now than when it was looked at.
+    VIEW_CHANGED = "view_changed";
     /// Waiting for a person; nothing was executed.
     APPROVAL_PENDING = "approval_pending";
     /// The arguments or results of the entry are more than is kept.

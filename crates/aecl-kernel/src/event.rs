@@ -678,6 +678,7 @@ impl Entry {
         }
         if e.state == AskState::Rejected {
             space.put(Key::Open(e.approval.clone()), None);
+            space.put(Key::Summary(e.approval.clone()), None);
             let message = format!("`{}` said no: {}", e.vote.person, e.vote.reason);
             self.reject(&e.action, crate::code::APPROVAL_REJECTED, message.trim_end_matches(": "), space)?;
         }
@@ -771,6 +772,7 @@ impl Entry {
             space.put(key, Some(Fact::Approval(ask)));
         }
         space.put(Key::Open(id.clone()), None);
+        space.put(Key::Summary(id.clone()), None);
         Ok(())
     }
 

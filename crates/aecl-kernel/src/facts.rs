@@ -2,7 +2,7 @@
 //! folding over events, so the table can be rebuilt from the entries.
 
 use crate::action::Action;
-use crate::approval::Ask;
+use crate::approval::{Ask, Summary};
 use crate::bundle::Bundle;
 use crate::cage::Cages;
 use crate::catalogue::Compensation;
@@ -40,6 +40,8 @@ pub enum Key {
     AskOf(Digest),
     Approval(ApprovalId),
     Open(ApprovalId),
+    /// A request that is open, in short. No decision reads it.
+    Summary(ApprovalId),
     Action(ActionId),
     InFlight(ActionId),
     Revoked(String),
@@ -68,6 +70,7 @@ impl fmt::Display for Key {
             Key::AskOf(digest) => write!(f, "ask/{}", digest.hex()),
             Key::Approval(id) => write!(f, "approval/{id}"),
             Key::Open(id) => write!(f, "open/{id}"),
+            Key::Summary(id) => write!(f, "summary/{id}"),
             Key::Action(id) => write!(f, "action/{id}"),
             Key::InFlight(id) => write!(f, "flight/{id}"),
             Key::Revoked(token) => write!(f, "revoked/{token}"),
@@ -117,6 +120,7 @@ pub enum Fact {
     AskOf(ApprovalId),
     Approval(Ask),
     Open(Timestamp),
+    Summary(Box<Summary>),
     Action(Box<ActionFact>),
     InFlight(Timestamp),
     Revoked(Timestamp),

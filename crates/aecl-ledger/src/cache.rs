@@ -45,8 +45,8 @@ impl Cache {
         for (key, fact) in &changes.0 {
             self.old.remove(key);
             match key {
-                // No decision reads it, and it may be long.
-                Key::Goal(_) => {}
+                // No decision reads them, and they may be long.
+                Key::Goal(_) | Key::Summary(_) => {}
                 key => self.keep(key.clone(), fact.clone()),
             }
         }
@@ -67,6 +67,16 @@ impl Changes {
             Ok((name, bytes))
         };
         self.0.iter().map(row).collect()
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, Option<&Fact>)> {
+        self.0.iter().map(|(key, fact)| (key, fact.as_ref()))
+    }
+
+    /// What it says about a key, if anything.
+    pub(crate) fn find(&self, key: &Key) -> Option<Option<&Fact>> {
+        self.0.get(key).map(Option::as_ref)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use crate::error::LedgerError;
 use crate::page::Sheet;
+use crate::queue::{Queue, news};
 use crate::recorded::Receipt;
 use crate::store::{Batch, Store};
 use crate::writer::Signer;
 use aecl_kernel::proof::{Checkpoint, Frontier};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// Owns the store for writing; nobody else writes.
 pub(crate) struct Flusher {
@@ -14,6 +15,7 @@ pub(crate) struct Flusher {
     pub(crate) frontier: Frontier,
     pub(crate) signer: Signer,
     pub(crate) origin: Arc<str>,
+    pub(crate) queue: Arc<RwLock<Queue>>,
 }
 
 impl Flusher {
@@ -25,9 +27,14 @@ impl Flusher {
         durable: impl FnOnce(),
     ) -> bool {
         let answers = std::mem::take(&mut sheet.answers);
+        let news = news(&sheet.changes);
         match self.flush(sheet) {
             Ok(receipts) => {
                 durable();
+                // Whoever is answered finds in the queue what the answer speaks of.
+                if !news.is_empty() {
+                    self.queue.write().unwrap_or_else(PoisonError::into_inner).follow(news);
+                }
                 answers.into_iter().for_each(|done| done.answer(&receipts));
                 true
             }

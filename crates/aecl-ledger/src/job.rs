@@ -6,7 +6,7 @@ use crate::page::Page;
 use crate::payload::PayloadKind;
 use crate::recorded::{Receipt, Recorded, target_key};
 use aecl_kernel::action::{Action, Mode};
-use aecl_kernel::approval::{Ask, AskState, Vote};
+use aecl_kernel::approval::{Ask, AskState, Summary, Vote};
 use aecl_kernel::bundle::Bundle;
 use aecl_kernel::decide::{Fresh, Permit, Question, Refusal, Replay, Ruling as Decided, Wait, decide};
 use aecl_kernel::digest::Digest;
@@ -275,7 +275,8 @@ fn write_rule(rule: Rule, page: &mut Page) -> Written<Ruling> {
         Decided::Waiting(wait) => {
             // The request stands once, however often the same thing is proposed while it waits.
             if known_ask.as_ref() != Some(&wait.ask) {
-                page.append(Some(run), now, Event::Asked(Box::new(wait.ask.clone())))?;
+                let summary = Summary::of_action(page.position(), &action, &wait.decision);
+                ask(run, now, wait.ask.clone(), summary, page)?;
             }
         }
         Decided::Allowed(permit) => {
@@ -294,6 +295,24 @@ fn write_rule(rule: Rule, page: &mut Page) -> Written<Ruling> {
             Decided::Answered(refusal) => Ruling::Answered(Recorded::new(refusal, receipt)),
         }),
     ))
+}
+
+/// Puts a request on record, and beside it what lists show of it.
+fn ask(
+    run: &RunId,
+    now: Timestamp,
+    ask: Ask,
+    mut summary: Summary,
+    page: &mut Page,
+) -> Result<(), LedgerError> {
+    let key = Key::Summary(ask.approval.clone());
+    // The same request again, for more people, keeps its number.
+    if let Some(Fact::Summary(known)) = page.group.fact(&key)? {
+        summary.number = known.number;
+    }
+    page.append(Some(run), now, Event::Asked(Box::new(ask)))?;
+    page.group.put(key, Some(Fact::Summary(Box::new(summary))));
+    Ok(())
 }
 
 fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page) -> Written<Recorded<Concluded>> {
@@ -401,7 +420,7 @@ fn write_expiry(id: &ApprovalId, now: Timestamp, page: &mut Page) -> Result<bool
 
 fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded<()>> {
     let now = page.time(now)?;
-    let run = open.principal.run.clone();
+    let (run, principal) = (open.principal.run.clone(), open.principal.clone());
     // Opening it again would forget what it has spent and seen, and would raise it from the dead.
     if page.group.fact(&Key::Run(run.clone()))?.is_some() {
         return Err(LedgerError::RunExists(run).into());
@@ -460,9 +479,14 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded
         return Err(LedgerError::AnswerRefused { code: aecl_kernel::code::INTERNAL, message }.into());
     }
     let index = page.append(Some(&run), now, Event::RunOpened(Box::new(opened)))?;
+    let about = open
+        .ask
+        .as_ref()
+        .and_then(|ask| ask.plan.as_ref())
+        .map(|plan| Summary::of_plan(page.position(), &principal, &open.goal, plan.steps.len()));
     event::state_goal(&run, open.goal, &mut page.group);
-    if let Some(ask) = open.ask {
-        page.append(Some(&run), now, Event::Asked(Box::new(ask)))?;
+    if let (Some(asked), Some(summary)) = (open.ask, about) {
+        ask(&run, now, asked, summary, page)?;
     }
     Ok((index, Box::new(|receipt| Recorded::new((), receipt))))
 }

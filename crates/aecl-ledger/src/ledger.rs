@@ -4,6 +4,7 @@ use crate::cache;
 use crate::error::LedgerError;
 use crate::job::{Conclusion, Job, OpenRun, Rule, Ruling};
 use crate::payload::{PayloadKind, Salts, commitment};
+use crate::queue::Queue;
 use crate::recorded::Recorded;
 use crate::store::{Head, Store};
 use crate::writer::{Signer, Writer};
@@ -22,7 +23,7 @@ use aecl_kernel::labels::ingest::Trusted;
 use aecl_kernel::proof::{Hash, VerifierKey};
 use aecl_kernel::time::Timestamp;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
@@ -34,6 +35,7 @@ const QUEUE_MAX: usize = 8192;
 pub struct Ledger {
     jobs: SyncSender<Job>,
     reader: Arc<Mutex<Box<dyn Store>>>,
+    queue: Arc<RwLock<Queue>>,
     origin: Arc<str>,
     verifier: VerifierKey,
     opened_after: Timestamp,
@@ -76,7 +78,7 @@ impl Ledger {
         let verifier = signer.verifier()?;
         let origin: Arc<str> = signer.origin.as_str().into();
         let writer = Writer::open(store, signer, salts)?;
-        let (reader, opened_after) = (writer.reader()?, writer.last_at());
+        let (reader, opened_after, open) = (writer.reader()?, writer.last_at(), writer.queue());
         let (jobs, queue) = sync_channel(QUEUE_MAX);
         let stopped = Arc::new(OnceLock::new());
         let why = stopped.clone();
@@ -94,7 +96,7 @@ impl Ledger {
             .map_err(|e| LedgerError::Stopped(format!("the writer's thread cannot start: {e}")))?;
         let writer = Arc::new(Mutex::new(Some(handle)));
         let reader = Arc::new(Mutex::new(reader));
-        Ok(Self { jobs, reader, origin, verifier, opened_after, stopped, writer })
+        Ok(Self { jobs, reader, queue: open, origin, verifier, opened_after, stopped, writer })
     }
 
     /// The name of this ledger.
@@ -344,6 +346,11 @@ impl Ledger {
     /// What a decision about this action would be made from now. To look at, not to decide on.
     pub async fn facts(&self, action: Arc<Action>, bundle: Arc<Bundle>) -> Result<Facts, LedgerError> {
         self.read(move |store| Facts::gather(&action, &bundle, &mut cache::View(store))).await
+    }
+
+    /// Looks at the requests that are open, in short. It reads nothing from the store, and writes wait meanwhile.
+    pub fn queue<T>(&self, look: impl FnOnce(&Queue) -> T) -> T {
+        look(&self.queue.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Requests for approval that are open, by id, at most `limit`.

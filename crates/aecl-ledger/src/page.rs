@@ -189,7 +189,7 @@ impl Page {
                 _ => matches!(event, Event::RunOpened(_)).then_some(0),
             },
         };
-        let position = self.first + self.entries.len() as u64;
+        let position = self.position();
         let entry = Entry { v: VERSION, position, at, run: run.cloned(), seq, event };
         let mut bytes = Vec::with_capacity(2048);
         serde_json::to_writer(&mut bytes, &entry)
@@ -206,6 +206,11 @@ impl Page {
         });
         self.last_at = (self.last_at).max(at);
         Ok(self.entries.len() - 1)
+    }
+
+    /// The position of the next entry.
+    pub(crate) fn position(&self) -> u64 {
+        self.first + self.entries.len() as u64
     }
 
     /// Puts content beside the chain and gives the commitment for the entry.

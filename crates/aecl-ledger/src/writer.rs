@@ -7,13 +7,14 @@ use crate::flush::Flusher;
 use crate::job::Job;
 use crate::page::{Page, Sheet};
 use crate::payload::Salts;
+use crate::queue::Queue;
 use crate::store::{Store, with_nodes};
 use aecl_kernel::event::Entry;
 use aecl_kernel::proof::{Checkpoint, Frontier, VerifierKey};
 use aecl_kernel::time::Timestamp;
 use ed25519_dalek::SigningKey;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
 /// Most jobs on one sheet.
@@ -80,8 +81,9 @@ impl Writer {
             last_at = entry.at;
         }
         let origin: Arc<str> = signer.origin.as_str().into();
+        let queue = Arc::new(RwLock::new(Queue::load(&mut *store)?));
         let page = Page::new(store.reader()?, origin.clone(), head.size, last_at, salts);
-        Ok(Self { page, flusher: Flusher { store, frontier, signer, origin } })
+        Ok(Self { page, flusher: Flusher { store, frontier, signer, origin, queue } })
     }
 
     /// When the last entry was recorded.
@@ -92,6 +94,11 @@ impl Writer {
     /// A view for listings.
     pub(crate) fn reader(&self) -> Result<Box<dyn Store>, LedgerError> {
         Ok(self.flusher.store.reader()?)
+    }
+
+    /// The requests that are open, as they will be kept.
+    pub(crate) fn queue(&self) -> Arc<RwLock<Queue>> {
+        self.flusher.queue.clone()
     }
 
     /// Works until every handle is gone, or until something cannot be recorded. Then `stopped` says why,

@@ -30,7 +30,7 @@ pub struct Differs {
 
 /// Facts that stand beside the entries, so that they can be erased.
 fn beside(key: &str) -> bool {
-    key.starts_with("goal/") || key.starts_with("trust/")
+    ["goal/", "trust/", "summary/"].iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// Most entries that are folded at a start; more would make it long. `aecl log verify` folds them all.
@@ -42,8 +42,8 @@ const AT_START: [&str; 5] = ["kill/", "open/", "approval/", "meter/", "revoked/"
 /// A fact that is not as it should be: key, what is stored, what the entries say.
 type Row = (String, Option<Vec<u8>>, Option<Vec<u8>>);
 
-/// Folds all entries from nothing and compares with the stored facts. Goals and what runs rest on are left
-/// out: their text is not in any entry. Each decision has recorded what it took from them. Nobody may write meanwhile, and all facts must fit into memory.
+/// Folds all entries from nothing and compares with the stored facts. Goals, what runs rest on, and summaries of
+/// requests are left out: their text is not in any entry. Each decision has recorded what it took from them. Nobody may write meanwhile, and all facts must fit into memory.
 pub fn verify_facts(store: &mut dyn Store) -> Result<FactsReport, LedgerError> {
     let (facts, rows) = compare(store, &[""])?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();

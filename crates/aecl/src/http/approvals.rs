@@ -5,34 +5,79 @@ use super::auth::Known;
 use super::body::Strict;
 use super::problem::{Problem, ProblemDetails};
 use super::wire::{AnswerWith, Approval, Decision, Full, Queue, Queued, Step, Unproven};
-use super::{plans, story};
+use super::{plans, story, view};
 use aecl_gate::Identity;
 use aecl_gate::approvals::{Reply, Request};
-use aecl_kernel::approval::AskState;
+use aecl_gate::queue::{Order, Wanted};
+use aecl_kernel::approval::{Ask, AskState};
 use aecl_kernel::code;
 use aecl_kernel::digest::Digest;
-use aecl_kernel::id::ApprovalId;
+use aecl_kernel::event::Event;
+use aecl_kernel::id::{AgentId, ApprovalId, RunId};
+use aecl_kernel::principal::Principal;
+use aecl_ledger::LedgerError;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-/// Most requests in one answer.
-const QUEUE_MAX: usize = 500;
 /// Longest reason, in characters.
 pub const REASON_MAX: usize = 2000;
 
 /// Which requests.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub struct Filter {
     /// `pending` or `approved` (a yes that was not used yet); both if absent.
-    #[serde(default)]
     state: Option<String>,
+    /// `ending` (what ends first stands first, as if absent) or `newest`.
+    order: Option<String>,
+    /// Only of this agent.
+    agent: Option<String>,
+    /// Only of this run.
+    run: Option<String>,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// How many at most, up to 50.
+    limit: Option<usize>,
 }
 
-/// Requests that are open, oldest first. For people.
+impl Filter {
+    /// The page after this place.
+    pub fn after(after: Option<String>) -> Self {
+        Self { after, ..Self::default() }
+    }
+
+    fn wanted(self) -> Result<Wanted, Problem> {
+        let bad = |why: String| Problem::of(code::REQUEST_INVALID, why);
+        let state = match self.state.as_deref() {
+            None => None,
+            Some("pending") => Some(AskState::Pending),
+            Some("approved") => Some(AskState::Approved),
+            Some(other) => {
+                let why = "is no state of an open request; `pending` and `approved` are";
+                return Err(bad(format!("`{other:.40}` {why}")));
+            }
+        };
+        let order = match self.order.as_deref() {
+            None | Some("ending") => Order::Ending,
+            Some("newest") => Order::Newest,
+            Some(other) => return Err(bad(format!("`{other:.40}` is no order; `ending` and `newest` are"))),
+        };
+        Ok(Wanted {
+            state,
+            order,
+            agent: self.agent.as_deref().map(AgentId::new).transpose()?,
+            run: self.run.as_deref().map(RunId::new).transpose()?,
+            after: self.after,
+            limit: self.limit,
+        })
+    }
+}
+
+/// Requests that are open, in short and page by page, soonest end first. For people: what asks their groups, or is
+/// for them; operators and auditors see all.
 #[utoipa::path(get, path = "/v1/approvals", operation_id = "list_approvals", tag = "approvals", params(Filter),
     responses((status = 200, body = Queue), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn queue(
@@ -42,42 +87,31 @@ pub async fn queue(
 ) -> Result<Json<Queue>, Problem> {
     let Query(filter) = query.map_err(|e| Problem::of(code::REQUEST_INVALID, e.body_text()))?;
     by.person_or_owner("see approvals")?;
-    let wanted = match filter.state.as_deref() {
-        None => None,
-        Some("pending") => Some(AskState::Pending),
-        Some("approved") => Some(AskState::Approved),
-        Some(other) => {
-            let why = format!("`{other}` is no state of an open request; `pending` and `approved` are");
-            return Err(Problem::of(code::REQUEST_INVALID, why));
-        }
-    };
-    Ok(Json(Queue { approvals: open(&app, wanted).await? }))
+    open(&app, &by.0, filter).map(Json)
 }
 
-/// What is open, in short.
-pub async fn open(app: &App, wanted: Option<AskState>) -> Result<Vec<Queued>, Problem> {
+/// A page of what is open and this reader may see.
+pub fn open(app: &App, reader: &Identity, filter: Filter) -> Result<Queue, Problem> {
+    let sees = |w: &aecl_ledger::Waiting| app.gate.sees_request(reader, &w.ask, &w.summary.principal);
+    let page = app.gate.queue(&filter.wanted()?, sees)?;
     let url = app.gate.config().url();
-    let mut approvals = Vec::new();
-    for ask in app.gate.approvals(QUEUE_MAX).await? {
-        if ask.plan.is_some() {
-            let request = app.gate.plan_request(ask).await?;
-            if wanted.is_none_or(|w| w == request.state) {
-                approvals.push(plans::queued(&request, &url));
-            }
-            continue;
-        }
-        let request = app.gate.request(&ask.approval).await?;
-        if wanted.is_some_and(|w| w != request.state) {
-            continue;
-        }
-        approvals.push(Queued {
-            approval: Approval::of(&request.ask, request.state, &url),
-            name: request.ruled.name.clone(),
-            agent: request.ruled.principal.agent.to_string(),
-            summary: story::tell(&app.gate, &request),
-        });
+    let approvals = page.requests.iter().map(|queued| Queued::of(queued, &url)).collect();
+    Ok(Queue { approvals, total: page.total, next: page.next })
+}
+
+/// The request with this id or number. A number is the position of the entry that asks, so it means one request,
+/// now and ever.
+pub async fn named(app: &App, name: &str) -> Result<ApprovalId, Problem> {
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_digit()) {
+        return Ok(ApprovalId::new(name)?);
     }
-    Ok(approvals)
+    let none = || Problem::of(code::APPROVAL_UNKNOWN, format!("no request has the number {name:.24}"));
+    let number: u64 = name.parse().map_err(|_| none())?;
+    let entry = app.gate.ledger().entries(number, 1).await?.pop().filter(|e| e.position == number);
+    match entry.map(|e| e.event) {
+        Some(Event::Asked(ask)) => Ok(ask.approval),
+        Some(_) | None => Err(none()),
+    }
 }
 
 /// One request with everything around it. For people.
@@ -92,14 +126,46 @@ pub async fn show(
     Ok(Json(one(&app, &approval, &by.0).await?))
 }
 
+/// How much of a request is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// What is asked.
+    Question,
+    /// And what the run has done and seen.
+    Everything,
+}
+
 /// One request, whatever it is about, for this reader.
 pub async fn one(app: &App, approval: &str, reader: &Identity) -> Result<Full, Problem> {
-    let id = ApprovalId::new(approval)?;
-    let ask = app.gate.ask(&id).await?;
-    if ask.plan.is_some() {
-        return Ok(plans::full(app, app.gate.plan_request(ask).await?, reader));
+    read(app, &named(app, approval).await?, reader, Depth::Everything).await
+}
+
+async fn read(app: &App, id: &ApprovalId, reader: &Identity, depth: Depth) -> Result<Full, Problem> {
+    let ask = app.gate.ask(id).await?;
+    let mut full = if ask.plan.is_some() {
+        let request = app.gate.plan_request(ask).await?;
+        may_see(app, reader, &request.ask, &request.run.principal)?;
+        plans::full(app, request, reader)
+    } else {
+        let question = app.gate.question(id).await?;
+        may_see(app, reader, &question.ask, &question.ruled.principal)?;
+        match depth {
+            Depth::Question => full(app, question, reader),
+            Depth::Everything => full(app, app.gate.request(id).await?, reader),
+        }
+    };
+    let open = app.gate.open_in(&RunId::new(&full.approval.run)?);
+    full.number = open.iter().find(|w| w.ask.approval == *id).map(|w| w.summary.number);
+    full.view = view::of(&full).to_string();
+    Ok(full)
+}
+
+fn may_see(app: &App, reader: &Identity, ask: &Ask, principal: &Principal) -> Result<(), Problem> {
+    if app.gate.sees_request(reader, ask, principal) {
+        return Ok(());
     }
-    Ok(full(app, app.gate.request(&id).await?, reader))
+    // To whom it is not shown, it is not there.
+    Err(LedgerError::NoApproval(ask.approval.clone()).into())
 }
 
 /// Everything about a request, for this reader.
@@ -111,6 +177,7 @@ fn full(app: &App, request: Request, reader: &Identity) -> Full {
             request.state == AskState::Pending
                 && request.ask.may_answer(id, groups)
                 && request.ask.votes.iter().all(|v| v.person != *id)
+                && !reader.is_auditor()
         }
         Identity::Orchestrator { .. } | Identity::Local => false,
     };
@@ -143,6 +210,8 @@ fn full(app: &App, request: Request, reader: &Identity) -> Full {
         action_state: request.action.state.name(),
         plan_steps: Vec::new(),
         may_answer,
+        number: None,
+        view: String::new(),
     }
 }
 
@@ -182,14 +251,35 @@ pub async fn answer(
         let why = format!("the reason is longer than {REASON_MAX} characters");
         return Err(Problem::of(code::REQUEST_INVALID, why));
     }
+    let id = named(app, approval).await?;
     let view = match body.view.as_deref() {
         None => None,
-        Some(text) => Some(Digest::parse(text).ok_or_else(|| {
-            Problem::of(code::REQUEST_INVALID, "`view` is no `sha256:` digest of 64 hexadecimal digits")
-        })?),
+        Some(text) => Some(looked_at(app, by, &id, text).await?),
     };
     let reply = Reply { yes, reason: body.reason, view, endorse: body.endorse, confirm: body.confirm };
-    let ask = app.gate.reply(by, &ApprovalId::new(approval)?, reply).await?;
+    let ask = app.gate.reply(by, &id, reply).await?;
     let state = ask.state_at(app.gate.now());
     Ok(Approval::of(&ask, state, &app.gate.config().url()))
+}
+
+/// The view that somebody has looked at, if it is what is shown now.
+async fn looked_at(app: &App, by: &Identity, id: &ApprovalId, text: &str) -> Result<Digest, Problem> {
+    let given = Digest::parse(text).ok_or_else(|| {
+        Problem::of(code::REQUEST_INVALID, "`view` is no `sha256:` digest of 64 hexadecimal digits")
+    })?;
+    let full = read(app, id, by, Depth::Question).await?;
+    if full.view == given.to_string() {
+        return Ok(given);
+    }
+    Err(changed(full))
+}
+
+/// What is asked is not what was looked at, or nobody can say what was.
+pub fn changed(full: Full) -> Problem {
+    let detail =
+        format!("`{}` is shown otherwise now than what was answered; nothing was decided", full.approval.id);
+    let mut problem =
+        Problem::of(code::VIEW_CHANGED, detail).hint("read it again, then answer with its `view`");
+    problem.approval = Some(Box::new(full));
+    problem
 }

@@ -3,11 +3,12 @@
 
 use super::App;
 use super::story::{Story, span, undo_of};
-use super::wire::{Approval, Decision, Full, PlanArgument, PlanOpen, PlanStep, Queued};
+use super::wire::{Approval, Decision, Full, PlanArgument, PlanOpen, PlanStep};
 use aecl_executor::connectors::process::reaches;
 use aecl_gate::Identity;
 use aecl_gate::plans::PlanRequest;
 use aecl_kernel::approval::AskState;
+use aecl_kernel::approval::summary::plan_title;
 use aecl_kernel::decide::{self, Finding, Verdict};
 use aecl_kernel::plan::Constraint;
 use aecl_kernel::plan::outlook::{Outlook, StepOutlook};
@@ -16,18 +17,6 @@ use serde_json::Value;
 
 /// The name under which a plan stands where actions have theirs.
 const NAME: &str = "plan";
-/// Longest part of a goal in a title, in characters.
-const TITLE_MAX: usize = 80;
-
-/// The request in short.
-pub(super) fn queued(request: &PlanRequest, url: &str) -> Queued {
-    Queued {
-        approval: Approval::of(&request.ask, request.state, url),
-        name: NAME.into(),
-        agent: request.run.principal.agent.to_string(),
-        summary: story(request, &steps(request)),
-    }
-}
 
 /// Everything about the request, for this reader.
 pub(super) fn full(app: &App, request: PlanRequest, reader: &Identity) -> Full {
@@ -37,7 +26,7 @@ pub(super) fn full(app: &App, request: PlanRequest, reader: &Identity) -> Full {
         Identity::Person { id, groups } => {
             let voted = request.ask.votes.iter().any(|v| v.person == *id);
             let open = (request.state == AskState::Pending && !voted) || request.state == AskState::Approved;
-            open && request.ask.may_answer(id, groups)
+            open && request.ask.may_answer(id, groups) && !reader.is_auditor()
         }
         Identity::Orchestrator { .. } | Identity::Local => false,
     };
@@ -62,6 +51,8 @@ pub(super) fn full(app: &App, request: PlanRequest, reader: &Identity) -> Full {
         action_state: if over { "over" } else { "open" },
         plan_steps: steps,
         may_answer,
+        number: None,
+        view: String::new(),
     }
 }
 
@@ -133,9 +124,6 @@ fn anything(look: &StepOutlook) -> Vec<String> {
 
 fn story(request: &PlanRequest, steps: &[PlanStep]) -> Story {
     let goal = request.goal.as_ref().map_or("its goal was erased", |goal| goal.text.as_str());
-    let line = goal.split_whitespace().collect::<Vec<_>>().join(" ");
-    let cut: String = line.chars().take(TITLE_MAX).collect();
-    let more = if cut.len() < line.len() { "…" } else { "" };
     let count = match steps.len() {
         1 => "1 step".to_owned(),
         n => format!("{n} steps"),
@@ -157,7 +145,7 @@ fn story(request: &PlanRequest, steps: &[PlanStep]) -> Story {
     };
     let left = request.ask.expires_at.since_ms(request.ask.asked_at) / 1000;
     Story {
-        title: format!("Plan of {count}: {cut}{more}"),
+        title: plan_title(steps.len(), goal),
         what: format!(
             "A yes carries out the steps below without asking again, for {} from when it was asked.",
             span(left)
@@ -170,6 +158,7 @@ fn story(request: &PlanRequest, steps: &[PlanStep]) -> Story {
         amount: None,
         undoable: final_steps.is_empty() && !steps.is_empty(),
         undo,
+        reasons: because.iter().take(2).cloned().collect(),
         because,
         stale: request.policy_changed,
     }

@@ -1,5 +1,6 @@
 //! Errors on the wire: RFC 9457 problem details with our stable code. A refused proposal is no error.
 
+use super::wire::Full;
 use aecl_gate::GateError;
 use aecl_kernel::code::{self, Code};
 use aecl_kernel::id::BadId;
@@ -13,7 +14,7 @@ use utoipa::ToSchema;
 const PAGES: &str = "https://aecl.dev/errors/";
 
 /// An error, on its way to the wire.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Problem {
     /// The HTTP status.
     pub status: StatusCode,
@@ -23,6 +24,8 @@ pub struct Problem {
     pub detail: String,
     /// What to do next.
     pub hint: Option<String>,
+    /// The request for approval as it is shown now.
+    pub approval: Option<Box<Full>>,
 }
 
 /// An error: RFC 9457 problem details.
@@ -41,11 +44,15 @@ pub struct ProblemDetails {
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// With `view_changed`: the request for approval as it is shown now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub approval: Option<Box<Full>>,
 }
 
 impl From<Problem> for ProblemDetails {
     fn from(problem: Problem) -> Self {
-        let Problem { status, code, detail, hint } = problem;
+        let Problem { status, code, detail, hint, approval } = problem;
         Self {
             r#type: format!("{PAGES}{code}"),
             title: code.as_str().replace('_', " "),
@@ -53,6 +60,7 @@ impl From<Problem> for ProblemDetails {
             detail,
             code: code.as_str(),
             hint,
+            approval,
         }
     }
 }
@@ -60,7 +68,7 @@ impl From<Problem> for ProblemDetails {
 impl Problem {
     /// A problem with a status of its own.
     pub fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), hint: None }
+        Self { status, code, detail: detail.into(), hint: None, approval: None }
     }
 
     /// A problem with the status that its code has everywhere.

@@ -4,9 +4,10 @@ use aecl_executor::connectors::process::reaches;
 use aecl_gate::Gate;
 use aecl_gate::approvals::Request;
 use aecl_kernel::action::{Action, Proposal};
+use aecl_kernel::approval::summary::{self, grouped};
 use aecl_kernel::catalogue::{Compensation, Reversibility, TypedAction};
 use aecl_kernel::code;
-use aecl_kernel::decide::Verdict;
+use aecl_kernel::decide::{Finding, Verdict};
 use aecl_kernel::json::Limits;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -39,7 +40,9 @@ pub struct Story {
     pub undo: String,
     /// Whether it can be.
     pub undoable: bool,
-    /// Why we ask.
+    /// The two reasons that say most, in plain words.
+    pub reasons: Vec<String>,
+    /// Why we ask: everything, as it is on record.
     pub because: Vec<String>,
     /// The definition of the action has changed since; what is shown is judged again before it happens.
     pub stale: bool,
@@ -67,13 +70,6 @@ pub fn tell(gate: &Gate, request: &Request) -> Story {
         to.push(resource);
     }
     let amount = action.amount.as_ref().map(ToString::to_string);
-    let shown = action.amount.as_ref().map(|a| format!("{} {}", grouped(&a.value.to_string()), a.unit));
-    let title = match (&shown, to.first()) {
-        (Some(amount), Some(to)) => format!("{}: {amount} to {to}", ruled.name),
-        (Some(amount), None) => format!("{}: {amount}", ruled.name),
-        (None, Some(to)) => format!("{}: {to}", ruled.name),
-        (None, None) => ruled.name.clone(),
-    };
     let (undo, undoable) = undo(&action, request);
     let asks = |v| v == Verdict::RequireApproval;
     let mut because: Vec<String> =
@@ -81,7 +77,7 @@ pub fn tell(gate: &Gate, request: &Request) -> Story {
     because.dedup();
     let cage = ruled.decision.findings.iter().find(|f| f.check == "sandbox");
     Story {
-        title,
+        title: summary::title(&action),
         what: action.typed.as_ref().map_or_else(String::new, |t| t.manifest.description.clone()),
         to,
         runs: runs(&action, request),
@@ -91,9 +87,46 @@ pub fn tell(gate: &Gate, request: &Request) -> Story {
         amount,
         undo,
         undoable,
+        reasons: plainly(ruled.decision.findings.iter().filter(|f| asks(f.verdict))),
         because,
         stale: action.typed.as_ref().map(|t| t.digest) != ruled.definition,
     }
+}
+
+/// The two reasons that say most: where values come from before what the goal says, before the nature of the action,
+/// before rules and sums. What has no plainer words is told as it is on record.
+fn plainly<'a>(asking: impl Iterator<Item = &'a Finding>) -> Vec<String> {
+    let mut told: Vec<(u8, String)> = asking
+        .map(|finding| {
+            let named = finding.about.first().map(|doubt| format!("`{}`", doubt.at.trim_start_matches('/')));
+            let (rank, plain) = match finding.code {
+                code::UNPROVEN_DESTINATION => (0, "goes where nobody who is trusted has said"),
+                code::UNPROVEN_TARGET => (1, "changes something that its task does not name"),
+                code::UNPROVEN_AMOUNT => (1, "has an amount that its task does not name"),
+                code::UNPROVEN_COMMAND => (1, "runs something that its task does not name"),
+                code::UNPROVEN_CREDENTIAL => (0, "uses a password or key that its task does not name"),
+                code::UNPROVEN_PROFILE => (1, "gives away personal data that its task does not name"),
+                code::UNPROVEN_FETCH => (2, "opens a page that its task does not name"),
+                code::OFF_INTENT | code::OFF_INTENT_UNPROVEN => {
+                    (2, "does something that its task does not ask for")
+                }
+                code::IRREVERSIBLE => (4, "cannot be undone"),
+                code::UNCOMPENSATED => (5, "names no way to undo it"),
+                code::APPROVAL_RULE => (6, ""),
+                code::RISK_ABOVE_THRESHOLD => (8, "is riskier than what goes through by itself"),
+                _ => (3, ""),
+            };
+            match (plain, named) {
+                ("", _) => (rank, finding.message.clone()),
+                (plain, Some(at)) => (rank, format!("It {plain}: {at}.")),
+                (plain, None) => (rank, format!("It {plain}.")),
+            }
+        })
+        .collect();
+    told.sort_by_key(|(rank, _)| *rank);
+    told.dedup_by(|a, b| a.1 == b.1);
+    told.truncate(2);
+    told.into_iter().map(|(_, text)| text).collect()
 }
 
 /// What its SQL or command line would do, and how many rows were counted when it was asked.
@@ -134,19 +167,6 @@ pub(super) fn undo_of(typed: &TypedAction, bound: Option<&Compensation>) -> (Str
     }
 }
 
-/// Digits in groups of three, so that nobody has to count zeros.
-fn grouped(number: &str) -> String {
-    let (whole, fraction) = number.split_once('.').map_or((number, None), |(w, f)| (w, Some(f)));
-    let mut out = String::new();
-    for (i, digit) in whole.chars().enumerate() {
-        if i > 0 && (whole.len() - i).is_multiple_of(3) && digit.is_ascii_digit() && !out.ends_with('-') {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    fraction.map_or(out.clone(), |f| format!("{out}.{f}"))
-}
-
 /// A span of time as people say it.
 pub fn span(s: u64) -> String {
     let (n, unit) = match s {
@@ -163,9 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_and_spans_read_at_a_glance() {
-        let shown = ["1", "999", "1000", "100000", "1234567.5", "-1000"].map(grouped);
-        assert_eq!(shown, ["1", "999", "1,000", "100,000", "1,234,567.5", "-1,000"]);
+    fn spans_read_at_a_glance() {
         let spans = [1, 60, 3600, 86_400, 604_800].map(span);
         assert_eq!(spans, ["1 second", "60 seconds", "60 minutes", "24 hours", "7 days"]);
     }

@@ -7,41 +7,54 @@ use super::plan;
 use crate::http::story::span;
 use crate::http::wire::{Full, Requirement, Step};
 use aecl_gate::approvals::EXCERPT_MAX;
-use aecl_kernel::digest::Digest;
 use aecl_kernel::time::Timestamp;
 use serde_json::Value;
 
-/// The card, with the form to answer if this person may.
-pub fn card(full: &Full, visitor: &Visitor, now: Timestamp) -> Html {
-    let shown = if full.approval.about == "plan" { of_plan(full, now) } else { of_action(full, now) };
-    // What was on the page when the answer was given, so that the record can say so.
-    let view = Digest::of(shown.as_str().as_bytes());
-    let answer = answer(full, visitor, &view);
-    // What there is to do stands below what it is about; what has come of it stands above.
+/// What somebody has typed so far, and what there is to say about it.
+#[derive(Debug, Default)]
+pub struct Draft {
+    /// A word to the reader.
+    pub said: String,
+    /// The reason.
+    pub reason: String,
+    /// The box is ticked.
+    pub endorse: bool,
+}
+
+/// The card, and the bar to answer with if this person may.
+pub fn card(full: &Full, visitor: &Visitor, now: Timestamp, draft: &Draft) -> (Html, Html) {
+    let said = Html::new().when(!draft.said.is_empty(), |h| {
+        h.raw("<p class=\"note\" role=\"alert\">").prose(&draft.said).raw("</p>")
+    });
+    let shown = if full.approval.about == "plan" { of_plan(full, now) } else { of_action(full, now, draft) };
     match full.approval.state {
-        "pending" => Html::new().html(&shown).html(&answer),
-        _ => Html::new().html(&answer).html(&shown),
+        // What there is to do stands at the foot of the screen, beside what it is about and never over it.
+        "pending" if full.may_answer => (said.html(&shown), form(full, visitor, draft)),
+        // What has come of it stands above.
+        _ => (said.html(&outcome(full, visitor)).html(&shown), Html::new()),
     }
 }
 
 fn of_plan(full: &Full, now: Timestamp) -> Html {
     Html::new()
-        .html(&what(full))
+        .html(&what(full, now))
+        .html(&facts(full))
         .html(&goal(full))
         .html(&plan::steps(&full.plan_steps))
         .html(&why(full))
         .html(&people(full, now))
 }
 
-fn of_action(full: &Full, now: Timestamp) -> Html {
+fn of_action(full: &Full, now: Timestamp, draft: &Draft) -> Html {
     Html::new()
-        .html(&what(full))
-        .html(&why(full))
+        .html(&what(full, now))
         .html(&arguments(full))
-        .html(&unproven(full))
+        .html(&facts(full))
+        .html(&unproven(full, draft))
         .html(&read_from_outside(full))
         .html(&goal(full))
         .html(&history(full))
+        .html(&why(full))
         .html(&people(full, now))
 }
 
@@ -55,19 +68,46 @@ fn row(html: Html, name: &'static str, value: &str) -> Html {
     html.raw("<dt>").raw(name).raw("</dt><dd>").text(value).raw("</dd>")
 }
 
-fn what(full: &Full) -> Html {
+/// Enough for ten seconds: what will happen, for whom, whether it can be undone, and the two reasons that say most.
+fn what(full: &Full, now: Timestamp) -> Html {
+    let story = &full.summary;
+    let left = Timestamp::parse(&full.approval.expires_at).map_or(0, |t| t.since_ms(now) / 1000);
+    let pending = full.approval.state == "pending";
+    Html::new()
+        .raw("<p class=\"state\"><span class=\"badge\">")
+        .raw(full.approval.state)
+        .raw("</span>")
+        .when(pending, |h| h.raw(" <span class=\"quiet\">").text(&span(left)).raw(" left</span>"))
+        .raw("</p><h1>")
+        .text(&story.title)
+        .raw("</h1><p class=\"lead\">")
+        .text(&full.agent)
+        .when(full.user.is_some(), |h| h.raw(" for ").text(full.user.as_deref().unwrap_or_default()))
+        .raw(" · ")
+        .text(&full.environment)
+        .raw(" · ")
+        .when(!story.undoable, |h| h.raw("<strong class=\"bad\">"))
+        .prose(&story.undo)
+        .when(!story.undoable, |h| h.raw("</strong>"))
+        .raw("</p><ul class=\"because\">")
+        .each(&story.reasons, |h, reason| h.raw("<li>").prose(reason).raw("</li>"))
+        .raw("</ul>")
+        .when(story.stale, |h| {
+            h.raw(match full.approval.about {
+                "plan" => "<p class=\"note\">The policy has changed since people were asked. Every call is judged by the policy of then.</p>",
+                _ => "<p class=\"note\">The definition of this action has changed since it was proposed. It is judged again before anything happens.</p>",
+            })
+        })
+}
+
+fn facts(full: &Full) -> Html {
     let story = &full.summary;
     let place = match &full.project {
         Some(project) => format!("{}, tenant {}, project {project}", full.environment, full.tenant),
         None => format!("{}, tenant {}", full.environment, full.tenant),
     };
     let mut html = Html::new()
-        .raw("<p><span class=\"badge\">")
-        .raw(full.approval.state)
-        .raw("</span></p><h1>")
-        .text(&story.title)
-        .raw("</h1>")
-        .when(!story.what.is_empty(), |h| h.raw("<p class=\"lead\">").text(&story.what).raw("</p>"))
+        .when(!story.what.is_empty(), |h| h.raw("<p>").text(&story.what).raw("</p>"))
         .raw("<dl class=\"card facts\">");
     if let Some(amount) = &story.amount {
         html = row(html, "Amount", amount);
@@ -105,20 +145,16 @@ fn what(full: &Full) -> Html {
         .prose(&story.undo)
         .when(!story.undoable, |h| h.raw("</strong>"))
         .raw("</dd></dl>")
-        .when(story.stale, |h| {
-            h.raw(match full.approval.about {
-                "plan" => "<p class=\"note\">The policy has changed since people were asked. Every call is judged by the policy of then.</p>",
-                _ => "<p class=\"note\">The definition of this action has changed since it was proposed. It is judged again before anything happens.</p>",
-            })
-        })
 }
 
 fn why(full: &Full) -> Html {
     let risk = &full.decision.risk;
     Html::new()
-        .raw("<h2>Why you are asked</h2><ul>")
+        .raw("<details class=\"why\"><summary>Everything that asks for you (")
+        .text(&full.summary.because.len().to_string())
+        .raw(")</summary><ul>")
         .each(&full.summary.because, |h, reason| h.raw("<li>").prose(reason).raw("</li>"))
-        .raw("</ul><details><summary>Risk ")
+        .raw("</ul></details><details><summary>Risk ")
         .text(&risk.score)
         .raw("</summary>")
         .when(risk.factors.is_empty(), |h| h.raw("<p>Nothing adds to it.</p>"))
@@ -134,7 +170,7 @@ fn why(full: &Full) -> Html {
 }
 
 /// Who supplied the values that are asked about: which output, which field, which words.
-fn unproven(full: &Full) -> Html {
+fn unproven(full: &Full, draft: &Draft) -> Html {
     if full.unproven.is_empty() {
         return Html::new();
     }
@@ -162,6 +198,11 @@ fn unproven(full: &Full) -> Html {
                         .raw("</pre></li>")
                 })
                 .raw("</ul></section>")
+        })
+        .when(full.may_answer && full.approval.state == "pending", |h| {
+            h.raw("<label class=\"tick\"><input type=\"checkbox\" form=\"answer\" name=\"endorse\" value=\"yes\"")
+                .when(draft.endorse, |h| h.raw(" checked"))
+                .raw("> <span>With a yes: these values are right for the rest of this run, each in its role, and are not asked about again</span></label>")
         })
 }
 
@@ -318,36 +359,36 @@ fn people(full: &Full, now: Timestamp) -> Html {
     html
 }
 
-fn answer(full: &Full, visitor: &Visitor, view: &Digest) -> Html {
+/// What has come of it, or why this person may not answer.
+fn outcome(full: &Full, visitor: &Visitor) -> Html {
     if full.approval.about == "plan" && full.approval.state != "pending" {
-        return after_plan(full, visitor, view);
+        return after_plan(full, visitor);
     }
-    if full.approval.state != "pending" {
-        let said = match full.approval.state {
-            "approved" => "It is approved, and not carried out yet.",
-            "rejected" => "It was rejected. Nothing was executed.",
-            "expired" => "It has expired. Nothing was executed.",
-            "withdrawn" => "The plan of its run was approved, and covers it.",
-            _ => "It was approved, and the approval is used.",
-        };
-        return Html::new()
-            .raw("<p class=\"note\" role=\"status\">")
-            .raw(said)
-            .raw(" The action is ")
-            .raw(full.action_state)
-            .raw(".</p>");
-    }
-    if !full.may_answer {
+    if full.approval.state == "pending" {
         return Html::new().raw("<p class=\"note\">You may not answer this one: it asks for others, it is yours, or you have answered.</p>");
     }
-    form(full, visitor, view)
+    let said = match full.approval.state {
+        "approved" => "It is approved, and not carried out yet.",
+        "rejected" => "It was rejected. Nothing was executed.",
+        "expired" => "It has expired. Nothing was executed.",
+        "withdrawn" => "The plan of its run was approved, and covers it.",
+        _ => "It was approved, and the approval is used.",
+    };
+    Html::new()
+        .raw("<p class=\"note\" role=\"status\">")
+        .raw(said)
+        .raw(" The action is ")
+        .raw(full.action_state)
+        .raw(". <a href=\"/approvals\">Go on</a></p>")
+}
+
+/// The bar: what has to be typed, and the two buttons.
+fn form(full: &Full, visitor: &Visitor, draft: &Draft) -> Html {
+    begin(full, visitor)
         .when(full.approval.about == "plan", |h| {
             h.raw("<p class=\"quiet\">Your yes is for all of these steps. A no ends the run.</p>")
         })
-        .raw("<details><summary>Add a reason, which the agent is told</summary><input id=\"reason\" name=\"reason\" maxlength=\"2000\" autocomplete=\"off\" aria-label=\"Reason\"></details>")
-        .when(!full.unproven.is_empty(), |h| {
-            h.raw("<label><input type=\"checkbox\" name=\"endorse\" value=\"yes\"> The values above are right for the rest of this run, each in its role</label>")
-        })
+        .raw("<div class=\"confirms\">")
         .each(full.approval.confirm.iter().enumerate(), |h, (i, typed)| {
             let number = i.to_string();
             h.raw("<label class=\"confirm\">To approve, type ")
@@ -356,23 +397,30 @@ fn answer(full: &Full, visitor: &Visitor, view: &Digest) -> Html {
                 .attribute(&number)
                 .raw("\"></label>")
         })
-        .raw("<div class=\"buttons\"><button class=\"no\" name=\"answer\" value=\"reject\" formnovalidate>Reject</button><button class=\"yes\" name=\"answer\" value=\"approve\">Approve</button></div></form>")
+        .when(full.approval.is_grave(), |h| {
+            h.raw("<label class=\"confirm\">Your key, once more <input type=\"password\" required name=\"key\" autocomplete=\"current-password\" spellcheck=\"false\"></label>")
+        })
+        .raw("</div><details")
+        .when(!draft.reason.is_empty(), |h| h.raw(" open"))
+        .raw("><summary>Add a reason, which the agent is told</summary><input id=\"reason\" name=\"reason\" maxlength=\"2000\" autocomplete=\"off\" aria-label=\"Reason\" value=\"")
+        .attribute(&draft.reason)
+        .raw("\"></details><div class=\"buttons\"><button class=\"no\" name=\"answer\" value=\"reject\" formnovalidate>Reject</button><button class=\"yes\" name=\"answer\" value=\"approve\">Approve</button></div></form>")
 }
 
-/// The beginning of a form that answers.
-fn form(full: &Full, visitor: &Visitor, view: &Digest) -> Html {
+/// The beginning of a form that answers: for this login, and for what is shown here.
+fn begin(full: &Full, visitor: &Visitor) -> Html {
     Html::new()
         .raw("<form method=\"post\" action=\"/approvals/")
         .attribute(&full.approval.id)
-        .raw("\" class=\"answer\"><input type=\"hidden\" name=\"csrf\" value=\"")
+        .raw("\" id=\"answer\" class=\"answer\"><input type=\"hidden\" name=\"csrf\" value=\"")
         .attribute(&visitor.csrf)
         .raw("\"><input type=\"hidden\" name=\"view\" value=\"")
-        .attribute(&view.to_string())
+        .attribute(&full.view)
         .raw("\">")
 }
 
 /// What came of a request about a plan. A yes can be taken back while it lasts.
-fn after_plan(full: &Full, visitor: &Visitor, view: &Digest) -> Html {
+fn after_plan(full: &Full, visitor: &Visitor) -> Html {
     let said = match full.approval.state {
         "approved" => "The plan is approved. Its steps are carried out as the agent comes to them.",
         "rejected" => "The plan was rejected, and its run has ended.",
@@ -384,7 +432,7 @@ fn after_plan(full: &Full, visitor: &Visitor, view: &Digest) -> Html {
         .raw(said)
         .raw("</p>")
         .when(full.may_answer, |h| {
-            h.html(&form(full, visitor, view))
+            h.html(&begin(full, visitor))
                 .raw("<details><summary>Take the yes back</summary><p>The run ends. What is underway is concluded; what was done stays done.</p><input name=\"reason\" maxlength=\"2000\" autocomplete=\"off\" aria-label=\"Reason\" placeholder=\"Reason\"><div class=\"buttons\"><button class=\"no\" name=\"answer\" value=\"reject\">Take it back and end the run</button></div></details></form>")
         })
 }

@@ -3,6 +3,7 @@
 use super::{Decision, PlanStep, Requirement, requirements};
 use crate::http::story::Story;
 use aecl_gate::approvals::{Step as GateStep, Unproven as GateUnproven};
+use aecl_gate::queue::Queued as GateQueued;
 use aecl_kernel::approval::{Ask, AskState, Vote as KernelVote};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -62,6 +63,11 @@ pub struct Approval {
 }
 
 impl Approval {
+    /// Whether a yes has to be typed, since grave harm can come of it.
+    pub fn is_grave(&self) -> bool {
+        !self.confirm.is_empty()
+    }
+
     /// A request as it stands; `url` is where the pages are.
     pub fn of(ask: &Ask, state: AskState, url: &str) -> Self {
         Self {
@@ -99,25 +105,82 @@ fn typed(ask: &Ask) -> Vec<Confirmation> {
     wanted.map(|c| Confirmation { at: c.at.clone(), step: c.step.map(|s| s + 1), what: c.words() }).collect()
 }
 
-/// A request in the queue, with what it is about.
+/// A request in the queue, in short. It costs and weighs the same whatever an agent has put into it; everything
+/// else is at `GET /v1/approvals/{approval}`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Queued {
-    /// The request.
+    /// The request, without what has to be typed and without reasons.
     #[serde(flatten)]
     pub approval: Approval,
+    /// A short name for it, which is never given again.
+    pub number: u64,
     /// The name of the action.
     pub name: String,
     /// The agent.
     pub agent: String,
+    /// On behalf of whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The tenant.
+    pub tenant: String,
+    /// The environment.
+    pub environment: String,
+    /// Whether a yes has to be typed.
+    pub typed: bool,
+    /// How many that are open ask the same with other values, with this one.
+    pub alike: usize,
     /// What will happen, in short.
-    pub summary: Story,
+    pub summary: InShort,
 }
 
-/// Requests that are open, oldest first.
+/// What a request is about, shortened to a line.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct InShort {
+    /// What will happen, at most 180 bytes.
+    pub title: String,
+    /// The first reason to ask, at most 140 bytes.
+    pub because: Vec<String>,
+    /// How many reasons there are.
+    pub reasons: u32,
+    /// Whether it can be undone.
+    pub undoable: bool,
+}
+
+impl Queued {
+    /// A request on a page; `url` is where the pages are.
+    pub fn of(queued: &GateQueued, url: &str) -> Self {
+        let (waiting, summary) = (&queued.waiting, &queued.waiting.summary);
+        let principal = &summary.principal;
+        Self {
+            approval: Approval::of(&waiting.ask, queued.state, url),
+            number: summary.number,
+            name: summary.name.clone(),
+            agent: principal.agent.to_string(),
+            user: principal.user.as_ref().map(ToString::to_string),
+            tenant: principal.tenant.to_string(),
+            environment: principal.environment.to_string(),
+            typed: waiting.typed,
+            alike: queued.alike,
+            summary: InShort {
+                title: summary.title.clone(),
+                because: Some(summary.because.clone()).filter(|b| !b.is_empty()).into_iter().collect(),
+                reasons: summary.reasons,
+                undoable: summary.undoable,
+            },
+        }
+    }
+}
+
+/// A page of the requests that are open.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Queue {
-    /// All of them.
+    /// At most 50 of them.
     pub approvals: Vec<Queued>,
+    /// How many there are in all.
+    pub total: usize,
+    /// Where the next page begins, as `after`; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// One earlier action of the run.
@@ -233,6 +296,12 @@ pub struct Full {
     pub plan_steps: Vec<PlanStep>,
     /// Whether you may answer; also: take a yes to a plan back.
     pub may_answer: bool,
+    /// A short name for it, which is never given again, while it is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+    /// SHA-256 of what is asked, as it is shown (`sha256:…`). Given back with an answer, the answer counts only while
+    /// this is what is shown.
+    pub view: String,
 }
 
 /// A person's answer.
@@ -241,7 +310,8 @@ pub struct Full {
 pub struct AnswerWith {
     /// Why.
     pub reason: String,
-    /// SHA-256 of the view that was shown (`sha256:…`), if the surface knows it.
+    /// The `view` of the request that was looked at. If another is shown by now, the answer does not count
+    /// (`view_changed`).
     pub view: Option<String>,
     /// For a yes: the values that are asked about are right for the rest of this run, each in its role.
     pub endorse: bool,

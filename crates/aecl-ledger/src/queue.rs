@@ -1,0 +1,214 @@
+//! The requests that are open, in short, in memory: what a list of them costs does not depend on what stands in
+//! them, on what their runs have done, or, but for counting, on how many there are. It follows what is durable, and
+//! no decision rests on it.
+
+use crate::cache::{self, Changes};
+use crate::error::LedgerError;
+use crate::store::Store;
+use aecl_kernel::approval::{Ask, AskState, Summary};
+use aecl_kernel::digest::Digest;
+use aecl_kernel::event::{Entry, Event};
+use aecl_kernel::facts::{Fact, Key};
+use aecl_kernel::id::{ApprovalId, RunId};
+use aecl_kernel::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Requests read at once when the ledger is opened.
+const CHUNK: usize = 512;
+
+/// A request that is open, in short.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    /// The request, without what can be long: what has to be typed, reasons, the steps of a plan.
+    pub ask: Ask,
+    /// Whether a yes has to be typed.
+    pub typed: bool,
+    /// What it is about.
+    pub summary: Arc<Summary>,
+}
+
+impl Waiting {
+    fn new(ask: &Ask, summary: Arc<Summary>) -> Self {
+        let typed = ask.wants_confirmation();
+        let mut ask = ask.clone();
+        ask.confirm = Vec::new();
+        ask.votes.iter_mut().for_each(|vote| vote.reason = String::new());
+        if let Some(plan) = &mut ask.plan {
+            plan.steps = Vec::new();
+        }
+        Self { ask, typed, summary }
+    }
+
+    /// Where it stands in the order of ends.
+    pub fn place(&self) -> Place {
+        (self.ask.expires_at, self.summary.number)
+    }
+}
+
+/// A place in the order of ends: when it ends, and its number.
+pub type Place = (Timestamp, u64);
+
+/// Numbers of requests that have something in common.
+type Groups<K> = HashMap<K, BTreeSet<u64>>;
+
+/// The requests that are open.
+#[derive(Debug, Default)]
+pub struct Queue {
+    open: BTreeMap<Place, Arc<Waiting>>,
+    places: HashMap<ApprovalId, Place>,
+    numbers: BTreeMap<u64, Place>,
+    alike: Groups<Digest>,
+    of_run: Groups<RunId>,
+    with_arguments: Groups<Digest>,
+}
+
+impl Queue {
+    /// Soonest end first, after this place.
+    pub fn by_end(&self, after: Option<Place>) -> impl Iterator<Item = &Arc<Waiting>> {
+        let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        self.open.range((from, std::ops::Bound::Unbounded)).map(|(_, waiting)| waiting)
+    }
+
+    /// Latest first, before this number.
+    pub fn by_number(&self, before: Option<u64>) -> impl Iterator<Item = &Arc<Waiting>> {
+        let until = before.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        let numbers = self.numbers.range((std::ops::Bound::Unbounded, until)).rev();
+        numbers.filter_map(|(_, place)| self.open.get(place))
+    }
+
+    fn numbered<'a>(&'a self, numbers: Option<&'a BTreeSet<u64>>) -> impl Iterator<Item = &'a Arc<Waiting>> {
+        let places = numbers.into_iter().flatten().filter_map(|number| self.numbers.get(number));
+        places.filter_map(|place| self.open.get(place))
+    }
+
+    /// How many ask the same thing, whatever the values.
+    pub fn alike(&self, waiting: &Waiting) -> usize {
+        self.alike.get(&waiting.summary.shape).map_or(0, BTreeSet::len)
+    }
+
+    /// What waits in a run, the oldest first.
+    pub fn of_run(&self, run: &RunId) -> impl Iterator<Item = &Arc<Waiting>> {
+        self.numbered(self.of_run.get(run))
+    }
+
+    /// What waits with these canonical arguments, the oldest first.
+    pub fn with_arguments(&self, digest: &Digest) -> impl Iterator<Item = &Arc<Waiting>> {
+        self.numbered(self.with_arguments.get(digest))
+    }
+
+    fn put(&mut self, waiting: Waiting) {
+        self.remove(&waiting.ask.approval);
+        let place = waiting.place();
+        self.places.insert(waiting.ask.approval.clone(), place);
+        self.numbers.insert(place.1, place);
+        self.alike.entry(waiting.summary.shape).or_default().insert(place.1);
+        self.of_run.entry(waiting.ask.run.clone()).or_default().insert(place.1);
+        self.with_arguments.entry(waiting.summary.arguments).or_default().insert(place.1);
+        self.open.insert(place, Arc::new(waiting));
+    }
+
+    fn remove(&mut self, id: &ApprovalId) -> Option<Arc<Waiting>> {
+        let place = self.places.remove(id)?;
+        self.numbers.remove(&place.1);
+        let waiting = self.open.remove(&place)?;
+        less(&mut self.alike, &waiting.summary.shape, place.1);
+        less(&mut self.of_run, &waiting.ask.run, place.1);
+        less(&mut self.with_arguments, &waiting.summary.arguments, place.1);
+        Some(waiting)
+    }
+
+    /// Follows what a sheet has changed.
+    pub(crate) fn follow(&mut self, news: Vec<News>) {
+        for News { id, ask, summary } in news {
+            let Some(ask) = ask else {
+                self.remove(&id);
+                continue;
+            };
+            let known = self.places.get(&id).and_then(|place| self.open.get(place));
+            if let Some(summary) = summary.or_else(|| known.map(|w| w.summary.clone())) {
+                self.put(Waiting::new(&ask, summary));
+            }
+        }
+    }
+
+    /// Everything that is open in a store.
+    pub(crate) fn load(store: &mut dyn Store) -> Result<Self, LedgerError> {
+        let (mut queue, mut after) = (Self::default(), None::<String>);
+        loop {
+            let found = store.scan("open/", after.as_deref(), CHUNK)?;
+            let Some((last, _)) = found.last() else { return Ok(queue) };
+            after = Some(last.clone());
+            let ids = found.iter().filter_map(|(name, _)| ApprovalId::new(name.strip_prefix("open/")?).ok());
+            let ids: Vec<ApprovalId> = ids.collect();
+            let asks = many(store, ids.iter().map(|id| Key::Approval(id.clone())))?;
+            let summaries = many(store, ids.iter().map(|id| Key::Summary(id.clone())))?;
+            for (ask, summary) in asks.into_iter().zip(summaries) {
+                let Some(Fact::Approval(ask)) = ask else { continue };
+                let summary = match summary {
+                    Some(Fact::Summary(summary)) => *summary,
+                    _ => recall(store, &ask)?,
+                };
+                queue.put(Waiting::new(&ask, Arc::new(summary)));
+            }
+        }
+    }
+}
+
+fn less<K: std::hash::Hash + Eq>(groups: &mut Groups<K>, key: &K, number: u64) {
+    if let Some(numbers) = groups.get_mut(key) {
+        numbers.remove(&number);
+        if numbers.is_empty() {
+            groups.remove(key);
+        }
+    }
+}
+
+fn many(store: &mut dyn Store, keys: impl Iterator<Item = Key>) -> Result<Vec<Option<Fact>>, LedgerError> {
+    let names: Vec<String> = keys.map(|key| key.to_string()).collect();
+    let found = store.load(&names)?;
+    names.iter().zip(found).map(|(name, bytes)| bytes.map(|b| cache::read(name, &b)).transpose()).collect()
+}
+
+/// What is known of a request from before there were summaries.
+fn recall(store: &mut dyn Store, ask: &Ask) -> Result<Summary, LedgerError> {
+    let (mut number, mut of) = (0, None);
+    for (position, bytes) in store.entries_of_action(ask.action.as_str())? {
+        let entry: Entry = serde_json::from_slice(&bytes)
+            .map_err(|source| LedgerError::Unreadable { key: format!("entry {position}"), source })?;
+        match entry.event {
+            Event::Asked(asked) if asked.approval == ask.approval && number == 0 => number = position,
+            Event::Ruled(ruled) => of = Some((ruled.name, ruled.principal)),
+            _ => {}
+        }
+    }
+    if let Some((name, principal)) = of {
+        return Ok(Summary::unknown(number, &name, principal));
+    }
+    match cache::load(store, &Key::Run(ask.run.clone()))? {
+        Some(Fact::Run(run)) => Ok(Summary::unknown(number, "plan", run.principal)),
+        _ => Err(LedgerError::NoRun(ask.run.clone())),
+    }
+}
+
+/// What a sheet says about a request: how it stands, or that it is not open any more.
+pub(crate) struct News {
+    id: ApprovalId,
+    ask: Option<Box<Ask>>,
+    summary: Option<Arc<Summary>>,
+}
+
+/// What a sheet says about requests.
+pub(crate) fn news(changes: &Changes) -> Vec<News> {
+    let mut out = Vec::new();
+    for (key, fact) in changes.iter() {
+        let (Key::Approval(id), Some(Fact::Approval(ask))) = (key, fact) else { continue };
+        let open = matches!(ask.state, AskState::Pending | AskState::Approved);
+        let summary = match changes.find(&Key::Summary(id.clone())) {
+            Some(Some(Fact::Summary(summary))) => Some(Arc::new((**summary).clone())),
+            _ => None,
+        };
+        out.push(News { id: id.clone(), ask: open.then(|| Box::new(ask.clone())), summary });
+    }
+    out
+}

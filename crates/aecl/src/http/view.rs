@@ -1,0 +1,25 @@
+//! The view: a digest of what a card shows of a request, whoever looks and whenever. An answer that carries it is
+//! for what was on the screen; once that is another, the answer does not count and the card is shown again.
+
+use super::wire::Full;
+use aecl_kernel::digest::Digest;
+use serde_json::json;
+
+/// SHA-256 over what is asked. Left out is what changes without the question changing: votes, states, what the run
+/// does meanwhile, how long it still lasts.
+pub fn of(full: &Full) -> Digest {
+    let ask = &full.approval;
+    let plan = ask.about == "plan";
+    let values: Vec<_> = full.unproven.iter().map(|u| json!([u.at, u.class, u.value])).collect();
+    let card = json!({
+        "id": ask.id, "about": ask.about, "run": ask.run, "action": ask.action, "digest": ask.digest,
+        "need": ask.need, "confirm": ask.confirm, "excluded": ask.excluded, "expires_at": ask.expires_at,
+        "name": full.name, "summary": full.summary, "arguments": full.arguments,
+        "agent": full.agent, "user": full.user, "tenant": full.tenant, "project": full.project,
+        "environment": full.environment, "goal": full.goal, "plan": full.plan,
+        // A plan is judged again each time it is shown, and its steps say what came of it.
+        "decision": if plan { None } else { Some(&full.decision) },
+        "unproven": values, "plan_steps": full.plan_steps,
+    });
+    Digest::of_parts("aecl/view/v1", &[card.to_string().as_bytes()])
+}

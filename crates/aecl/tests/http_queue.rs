@@ -1,0 +1,262 @@
+//! The queue of requests: what a page of it costs, who sees what of it, and what an answer is for.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise, and its helpers are not marked as tests"
+)]
+
+mod common;
+
+use common::{Reply, Served, count};
+use serde_json::{Value, json};
+
+async fn ask(s: &Served, token: &str, amount: usize, account: &str) -> Value {
+    let arguments = json!({"account": account, "amount": amount.to_string(), "currency": "EUR"});
+    let body = json!({"action": "payments.transfer", "arguments": arguments});
+    let reply = s.post(token, "/v1/actions", &body).await;
+    assert_eq!(reply.status, 202, "{}", reply.text);
+    reply.json()
+}
+
+fn id_of(pending: &Value) -> String {
+    pending["approval"]["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn pages_of_the_queue_show_everything_once_and_nothing_at_length() {
+    let s = Served::start().await;
+    let long = "x".repeat(1 << 20);
+    let mut asked = Vec::new();
+    // A run may ask ten times, so there are several.
+    for _ in 0..12 {
+        let (_, token) = s.run("payer").await;
+        for amount in 1..=10 {
+            asked.push(id_of(&ask(&s, &token, amount, "acc-9").await));
+        }
+    }
+    let (_, token) = s.run("payer").await;
+    asked.push(id_of(&ask(&s, &token, 1, &long).await));
+
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    for pages in 1.. {
+        let reply = s.get(&s.keys.finn, &format!("/v1/approvals?{after}")).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        assert!(reply.text.len() < 80_000, "a page of {} bytes", reply.text.len());
+        let page = reply.json();
+        assert_eq!(page["total"], asked.len());
+        let rows = page["approvals"].as_array().unwrap();
+        assert!(rows.len() <= 50);
+        assert!(rows.iter().all(|row| row["summary"]["title"].as_str().unwrap().len() <= 180));
+        seen.extend(rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()));
+        match page["next"].as_str() {
+            Some(next) => after = format!("after={next}"),
+            None => {
+                assert_eq!(pages, 3);
+                break;
+            }
+        }
+    }
+    assert_eq!(seen, asked, "soonest end first, each once");
+    let newest = s.get(&s.keys.finn, "/v1/approvals?order=newest&limit=1").await.json();
+    assert_eq!(newest["approvals"][0]["id"], asked[120].as_str());
+    assert_eq!((&newest["approvals"][0]["alike"], &newest["total"]), (&json!(121), &json!(121)));
+    for bad in ["after=x", "after=1", "order=oldest", "order=newest&after=1-2", "state=used", "limit=x"] {
+        let refused = s.get(&s.keys.finn, &format!("/v1/approvals?{bad}")).await;
+        assert_eq!(refused.short(), "400 request_invalid", "{bad}");
+    }
+    // What was answered is in no page any more; what is long is whole on its card.
+    let card = s.get(&s.keys.finn, &format!("/v1/approvals/{}", asked[120])).await;
+    assert!(card.text.contains(&long));
+    s.post(&s.keys.finn, &format!("/v1/approvals/{}/reject", asked[0]), &json!({})).await;
+    let page = s.get(&s.keys.finn, "/v1/approvals").await.json();
+    assert_eq!((&page["total"], &page["approvals"][0]["id"]), (&json!(120), &json!(asked[1])));
+}
+
+#[tokio::test]
+async fn a_number_means_one_request_now_and_ever() {
+    let s = Served::start().await;
+    let (_, token) = s.run("payer").await;
+    let (first, second) = (ask(&s, &token, 1, "acc-1").await, ask(&s, &token, 2, "acc-2").await);
+    let rows = s.get(&s.keys.finn, "/v1/approvals").await.json();
+    let number = rows["approvals"][0]["number"].as_u64().unwrap();
+    let card = s.get(&s.keys.finn, &format!("/v1/approvals/{number}")).await.json();
+    assert_eq!((card["id"].clone(), card["number"].clone()), (json!(id_of(&first)), json!(number)));
+    let no = s.post(&s.keys.finn, &format!("/v1/approvals/{number}/reject"), &json!({})).await;
+    assert_eq!(no.json()["id"], id_of(&first).as_str());
+    // It is closed, and its number is still its own.
+    let closed = s.get(&s.keys.finn, &format!("/v1/approvals/{number}")).await.json();
+    assert_eq!((closed["id"].clone(), closed["state"].clone()), (json!(id_of(&first)), json!("rejected")));
+    for nothing in ["0", "99999", "99999999999999999999999999"] {
+        let unknown = s.get(&s.keys.finn, &format!("/v1/approvals/{nothing}")).await;
+        assert_eq!(unknown.short(), "404 approval_unknown", "{nothing}");
+    }
+    assert_ne!(id_of(&second), id_of(&first));
+}
+
+async fn approve(s: &Served, key: &str, id: &str, body: Value) -> Reply {
+    s.post(key, &format!("/v1/approvals/{id}/approve"), &body).await
+}
+
+#[tokio::test]
+async fn an_answer_is_for_what_was_looked_at() {
+    let s = Served::start().await;
+    let (_, token) = s.run("payer").await;
+    let (a, b) = (id_of(&ask(&s, &token, 1, "acc-1").await), id_of(&ask(&s, &token, 2, "acc-2").await));
+    let view = async |key: &str, id: &str| {
+        let card = s.get(key, &format!("/v1/approvals/{id}")).await.json();
+        card["view"].as_str().unwrap().to_owned()
+    };
+    let (of_a, of_b) = (view(&s.keys.finn, &a).await, view(&s.keys.finn, &b).await);
+    assert_ne!(of_a, of_b);
+    // Neither the clock nor the reader is part of it, nor what the run does meanwhile.
+    s.later(60);
+    let mail = json!({"action": "mail.read", "arguments": {"id": "m1"}});
+    s.post(&token, "/v1/actions", &mail).await;
+    assert_eq!((view(&s.keys.fay, &a).await, view(&s.keys.olga, &a).await), (of_a.clone(), of_a.clone()));
+    let invented = format!("sha256:{}", "0".repeat(64));
+    for wrong in [&of_b, &invented] {
+        let refused = approve(&s, &s.keys.finn, &a, json!({"view": wrong})).await;
+        assert_eq!(refused.short(), "409 view_changed");
+        let shown = refused.json();
+        assert_eq!((&shown["approval"]["id"], &shown["approval"]["view"]), (&json!(a), &json!(of_a)));
+    }
+    assert_eq!(approve(&s, &s.keys.finn, &a, json!({"view": "x"})).await.short(), "400 request_invalid");
+    assert_eq!(count(&s.world, "payments"), 0);
+    let yes = approve(&s, &s.keys.finn, &a, json!({"view": of_a})).await;
+    assert_eq!(yes.json()["state"], "approved", "{}", yes.text);
+    let entries = s.get(&s.keys.olga, "/v1/ledger/entries?limit=1000").await.text;
+    assert!(entries.contains(&format!("\"view\":\"{of_a}\"")), "the record says what was looked at");
+}
+
+/// Two tenants, each with an approver and an orchestrator; an auditor; somebody who is asked nothing.
+async fn two_tenants() -> (Served, Value) {
+    let new = |kind| aecl_gate::identity::new_key(kind).unwrap();
+    let (mut people, mut programs, mut keys) = (Vec::new(), Vec::new(), json!({}));
+    for (id, groups, tenants) in [
+        ("ann", json!(["finance"]), json!(["alpha"])),
+        ("bea", json!(["finance"]), json!(["beta"])),
+        ("eve", json!([]), Value::Null),
+        ("aud", json!(["auditors", "finance"]), Value::Null),
+        ("opa", json!(["operators"]), json!(["alpha"])),
+        ("olga", json!(["operators"]), Value::Null),
+    ] {
+        let (key, hash) = new('p');
+        keys[id] = json!(key);
+        let mut person = json!({"id": id, "groups": groups, "key": hash.to_string()});
+        if !tenants.is_null() {
+            person["tenants"] = tenants;
+        }
+        people.push(person);
+    }
+    for (id, tenants, environments) in [
+        ("at-alpha", json!(["alpha"]), json!(["staging", "test"])),
+        ("at-beta", json!(["beta"]), json!(["production"])),
+    ] {
+        let (key, hash) = new('o');
+        keys[id] = json!(key);
+        programs.push(json!({"id": id, "agents": ["payer"], "tenants": tenants, "environments": environments, "key": hash.to_string()}));
+    }
+    (Served::with(json!({"people": people, "orchestrators": programs})).await, keys)
+}
+
+async fn open(s: &Served, key: &Value, more: Value) -> Reply {
+    let mut body = json!({"agent": "payer", "goal": "Pay what is due."});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    s.post(key.as_str().unwrap(), "/v1/runs", &body).await
+}
+
+#[tokio::test]
+async fn where_a_run_acts_follows_from_the_key() {
+    let (s, keys) = two_tenants().await;
+    for (key, asked, outcome) in [
+        ("at-alpha", json!({"environment": "test"}), "201 alpha test"),
+        ("at-alpha", json!({"environment": "staging", "tenant": "alpha"}), "201 alpha staging"),
+        ("at-alpha", json!({"environment": "production"}), "201 alpha production"),
+        ("at-alpha", json!({}), "400 request_invalid"),
+        ("at-alpha", json!({"environment": "dev"}), "403 forbidden"),
+        ("at-alpha", json!({"environment": "test", "tenant": "beta"}), "403 forbidden"),
+        ("at-beta", json!({}), "201 beta production"),
+        ("at-beta", json!({"environment": "staging"}), "403 forbidden"),
+    ] {
+        let reply = open(&s, &keys[key], asked.clone()).await;
+        let got = match reply.status {
+            201 => {
+                let run = reply.json()["run"].as_str().unwrap().to_owned();
+                let run = s.get(keys[key].as_str().unwrap(), &format!("/v1/runs/{run}")).await.json();
+                format!("201 {} {}", run["tenant"].as_str().unwrap(), run["environment"].as_str().unwrap())
+            }
+            _ => reply.short(),
+        };
+        assert_eq!(got, outcome, "{key} {asked} {}", reply.text);
+    }
+    // A key without lists acts where the configuration says, and may only ask for more severity.
+    let usual = Served::start().await;
+    let key = json!(usual.keys.orchestrator);
+    assert_eq!(open(&usual, &key, json!({"environment": "dev"})).await.short(), "403 forbidden");
+    assert_eq!(open(&usual, &key, json!({"environment": "production"})).await.status, 201);
+}
+
+#[tokio::test]
+async fn everybody_reads_what_asks_them_and_nothing_else() {
+    let (s, keys) = two_tenants().await;
+    let key = |name: &str| keys[name].as_str().unwrap().to_owned();
+    let run = open(&s, &keys["at-beta"], json!({})).await.json();
+    let (run, token) = (run["run"].as_str().unwrap().to_owned(), run["token"].as_str().unwrap().to_owned());
+    let pending = ask(&s, &token, 7, "acc-beta").await;
+    let (id, action) = (id_of(&pending), pending["action"].as_str().unwrap().to_owned());
+    let paths = [
+        format!("/v1/approvals/{id}"),
+        format!("/v1/runs/{run}"),
+        format!("/v1/actions/{action}"),
+        format!("/v1/ledger/runs/{run}/entries"),
+        format!("/v1/ledger/actions/{action}/entries"),
+        "/v1/ledger/entries".to_owned(),
+        "/v1/ledger/tile/entries/000.p/1".to_owned(),
+    ];
+    for (name, sees, total) in [
+        ("bea", "yes yes yes yes yes no no", 1),
+        ("ann", "no no no no no no no", 0),
+        ("eve", "no no no no no no no", 0),
+        ("opa", "no no no no no no no", 0),
+        ("aud", "yes yes yes yes yes yes yes", 1),
+        ("olga", "yes yes yes yes yes yes yes", 1),
+        ("at-beta", "no yes yes yes yes no no", 0),
+        ("at-alpha", "no no no no no no no", 0),
+    ] {
+        let mut seen = Vec::new();
+        for path in &paths {
+            let reply = s.get(&key(name), path).await;
+            let there = matches!(reply.status, 200 | 202);
+            assert!(there || !reply.text.contains("acc-beta"), "{name} {path}");
+            assert!(there || matches!(reply.status, 403 | 404), "{name} {path} {}", reply.text);
+            seen.push(if there { "yes" } else { "no" });
+        }
+        assert_eq!(seen.join(" "), sees, "{name}");
+        let queue = s.get(&key(name), "/v1/approvals").await;
+        let found = queue.json()["total"].as_u64().unwrap_or(0);
+        assert_eq!(found, total, "{name} {}", queue.text);
+    }
+    for (name, said) in [
+        ("ann", "403 approver_refused"),
+        ("eve", "403 approver_refused"),
+        ("aud", "403 approver_refused"),
+        ("opa", "403 approver_refused"),
+    ] {
+        assert_eq!(approve(&s, &key(name), &id, json!({})).await.short(), said, "{name}");
+    }
+    assert_eq!(approve(&s, &key("bea"), &id, json!({})).await.json()["state"], "approved");
+    for (scope, outcome) in [
+        (json!({"tenant": "beta"}), 403),
+        (json!("all"), 403),
+        (json!({"agent": "payer"}), 403),
+        (json!({"run": run}), 403),
+        (json!({"tenant": "alpha"}), 200),
+    ] {
+        let reply = s.post(&key("opa"), "/v1/kill", &json!({"scope": scope, "reason": "drill"})).await;
+        assert_eq!(reply.status, outcome, "{scope} {}", reply.text);
+    }
+    let seen = s.get(&key("bea"), "/v1/kill").await.text;
+    assert!(!seen.contains("alpha"), "{seen}");
+}
