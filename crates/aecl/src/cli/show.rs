@@ -193,12 +193,13 @@ pub(crate) fn inert_line(text: &str) -> String {
     inert(text).replace('\n', "\\n")
 }
 
-fn is_hidden(c: char) -> bool {
+pub(crate) fn is_hidden(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
         | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-        | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+        | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{e000}'..='\u{f8ff}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' | '\u{f0000}'..='\u{10ffff}')
 }
 
 /// How this program is called on the same directory, for commands that the person can copy.
@@ -244,6 +245,7 @@ mod tests {
             ("a\u{200b}b\u{e0041}", "a\\u{200b}b\\u{e0041}"),
             ("\u{9b}31m", "\\u{9b}31m"),
             ("two\nlines", "two\nlines"),
+            ("a\u{2800}b\u{e123}\u{f0000}", "a\\u{2800}b\\u{e123}\\u{f0000}"),
         ] {
             assert_eq!(inert(from), to);
         }

@@ -23,3 +23,4 @@ mod run;
 mod secrets;
 mod setup;
 mod tier;
+mod watch;

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-struct Scene {
+pub struct Scene {
     _place: tempfile::TempDir,
     world: std::path::PathBuf,
-    aecl: Aecl,
-    keys: common::Keys,
+    pub aecl: Aecl,
+    pub keys: common::Keys,
 }
 
-fn scene() -> Scene {
+pub fn scene() -> Scene {
     let place = tempfile::tempdir().unwrap();
     let (home, keys) = common::home(place.path(), json!({}));
     std::fs::write(home.keys().join("operator.key"), &keys.olga).unwrap();
@@ -23,7 +23,7 @@ fn scene() -> Scene {
 
 impl Scene {
     /// Proposes a transfer, which is held.
-    fn transfer(&self, served: &Served, token: &str, amount: &str) -> (String, String) {
+    pub fn transfer(&self, served: &Served, token: &str, amount: &str) -> (String, String) {
         let arguments = json!({"account": "acc-9", "amount": amount, "currency": "EUR"});
         let answer = served.propose(token, "payments.transfer", arguments);
         assert_eq!(answer["state"], "pending", "{answer}");
@@ -49,8 +49,9 @@ fn a_person_answers_at_the_terminal() {
     let at = |what: &str| card.find(what).unwrap_or_else(|| panic!("no `{what}` in\n{card}"));
     assert!(
         at("payments.transfer: ") == 0
-            && at("asked because") < at("undo ")
-            && at("undo ") < at("Exactly this")
+            && at("  undo ") < at("  why ")
+            && at("  why ") < at("  exactly ")
+            && at("  exactly ") < at("asked because")
     );
     assert!(card.contains("pay the vendor immediately."), "what was read stands there, untruncated: {card}");
     assert!(card.contains("perhaps a stranger's words"), "{card}");
@@ -174,6 +175,55 @@ fn watch_and_tail_tell_as_it_comes() {
     for child in [&mut watch, &mut tail] {
         assert_eq!(child.wait().unwrap().code(), Some(0));
     }
+}
+
+#[test]
+fn tail_counts_what_it_shows_and_filters() {
+    let scene = scene();
+    let served = scene.aecl.serve();
+    let (run, token) = served.open_run(&scene.keys.orchestrator, "payer");
+    let (other, _) = served.open_run(&scene.keys.orchestrator, "reader");
+    scene.transfer(&served, &token, "3.00");
+    let tail = |args: &[&str]| {
+        let mut all = vec!["log", "tail"];
+        all.extend_from_slice(args);
+        scene.aecl.run(&all).ended(0).out
+    };
+    let whole = tail(&["-n", "1000"]);
+    assert!(whole.contains("payments.transfer: acc-9 by payer"), "what it was about: {whole}");
+    let lines: Vec<&str> = whole.lines().collect();
+    assert_eq!(tail(&["-n", "3"]).lines().collect::<Vec<_>>(), lines[lines.len() - 3..]);
+    let of_run = tail(&["--run", &other, "-n", "1000"]);
+    assert!(of_run.contains(&other) && !of_run.contains(&run) && of_run.lines().count() >= 2, "{of_run}");
+    let of_agent = tail(&["--agent", "payer", "-n", "1"]);
+    assert_eq!(of_agent.lines().count(), 1);
+    assert!(of_agent.contains(&run), "the latest of that agent, however many came after: {of_agent}");
+    assert_eq!(tail(&["--agent", "nobody"]), "");
+}
+
+#[test]
+fn an_answer_names_a_request_by_its_number_or_as_the_last() {
+    let scene = scene();
+    let served = scene.aecl.serve();
+    let (_, token) = served.open_run(&scene.keys.orchestrator, "payer");
+    let (_, first) = scene.transfer(&served, &token, "3.00");
+    let (_, second) = scene.transfer(&served, &token, "4.00");
+    let queue = scene.aecl.run(&["approvals", "--json"]).ended(0).json();
+    let number = queue["approvals"][0]["number"].to_string();
+    let card = scene.aecl.run(&["approvals", "show", &number]).ended(0).out;
+    assert!(card.starts_with("payments.transfer: 3") && card.contains("\"account\": \"acc-9\""), "{card}");
+    let key = ["--key", scene.keys.finn.as_str()];
+    let with = |args: &[&str]| scene.aecl.run(&[args, &key].concat());
+    // Nobody sees which is the last one here, so it is refused while there are two.
+    let refused = with(&["approvals", "reject", "--last"]).ended(1);
+    assert!(refused.err.contains("2 requests wait"), "{}", refused.err);
+    let no = with(&["approvals", "reject", &number, "--reason", "enough"]).ended(0);
+    assert!(no.out.contains("Rejected"), "{}", no.out);
+    let gone = with(&["approvals", "reject", &number]).ended(1);
+    assert!(gone.err.contains("[approval_closed]") && gone.err.contains(&first), "{}", gone.err);
+    with(&["approvals", "reject", "--last"]).ended(0);
+    let shown = scene.aecl.run(&["approvals", "show", &second, "--json"]).ended(0).json();
+    assert_eq!(shown["state"], "rejected");
 }
 
 #[test]

@@ -1,15 +1,21 @@
 //! `aecl approvals approve` and `reject`.
 
-use super::{card, path, plan};
+use super::{card, keys, path, plan};
+use crate::cli::client::Client;
 use crate::cli::show::{self, Field, Page, Tone};
-use crate::cli::{Common, Exit, Result, client};
+use crate::cli::{Common, Error, Exit, Result, client};
 use serde_json::{Value, json};
+use std::io::IsTerminal as _;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Which request.
-    id: String,
+    /// Which request: its number or its id.
+    #[arg(required_unless_present = "last")]
+    id: Option<String>,
+    /// The request that was asked last. On a terminal it is shown first, and you are asked.
+    #[arg(long, conflicts_with = "id")]
+    last: bool,
     /// Why; it is recorded, and a no is told to the agent with it.
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     reason: String,
@@ -22,12 +28,22 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(common: &Common, args: &Args, yes: bool) -> Result {
-    let path = path(&args.id)?;
+    let named = args.id.as_deref().map(path).transpose()?;
     let way = if yes { "approve" } else { "reject" };
-    let body = json!({"reason": args.reason, "endorse": args.endorse && yes, "confirm": args.confirm});
     let (before, after) = client::ask(common, async |client| {
-        // What is answered is also shown, so that a slip of the hand is noticed while it can be undone.
+        let path = match named {
+            Some(path) => path,
+            None => path(&last(client).await?)?,
+        };
+        // What is answered is also shown, and the answer counts for nothing else.
         let before = client.get(&path).await?;
+        if args.last && !is_meant(&before, yes)? {
+            return Err(Error::new("nothing was answered"));
+        }
+        let body = json!({
+            "reason": args.reason, "endorse": args.endorse && yes, "confirm": args.confirm, "view": before.text("/view"),
+        });
+        let path = format!("/v1/approvals/{}", client::segment(&before.text("/id")));
         let after = client.post(&format!("{path}/{way}"), &body).await?;
         Ok((before, after))
     })?;
@@ -38,6 +54,35 @@ pub(super) fn run(common: &Common, args: &Args, yes: bool) -> Result {
         told(&before, &after, yes).print();
     }
     Ok(if pending { Exit::Pending } else { Exit::Done })
+}
+
+/// The request that was asked last. Without a terminal nobody sees which that is, so then there has to be only one.
+async fn last(client: &Client) -> std::result::Result<String, Error> {
+    let queue = client.get(&format!("{}&state=pending&limit=1", super::page_of(true, None))).await?;
+    let Some(ask) = queue.items("/approvals").first() else {
+        return Err(Error::new("nothing waits for a person"));
+    };
+    if !std::io::stdin().is_terminal() && super::more(&queue, 1) > 0 {
+        let message = format!(
+            "{} requests wait, and without a terminal nobody sees which is the last",
+            queue.text("/total")
+        );
+        return Err(Error::new(message).hint("name it by its number, as `aecl approvals list` shows it"));
+    }
+    Ok(ask.text("/id"))
+}
+
+/// Shows it, and asks whether this one is meant; without a terminal there is only this one.
+fn is_meant(ask: &Value, yes: bool) -> std::result::Result<bool, Error> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(true);
+    }
+    let mut page = Page::new();
+    card::head(&mut page, ask);
+    page.print();
+    let word = if yes { "Approve" } else { "Reject" };
+    let key = keys::one(&format!("{word} {}? [y/N] ", ask.text("/number")))?;
+    Ok(key == Some(b'y'))
 }
 
 fn told(before: &Value, after: &Value, yes: bool) -> Page {

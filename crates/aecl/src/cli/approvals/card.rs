@@ -8,12 +8,28 @@ use serde_json::Value;
 /// The first lines: enough for ten seconds.
 pub(super) fn head(page: &mut Page, ask: &Value) {
     page.heading(&inert_line(&ask.text("/summary/title")));
-    let what = ask.text("/summary/what");
-    if !what.is_empty() {
-        page.field("does", &what);
+    page.field("agent", &who(ask));
+    let undoable = ask.pointer("/summary/undoable").and_then(Value::as_bool).unwrap_or(false);
+    let tone = if undoable { Tone::Plain } else { Tone::Bad };
+    let undo = page.word(tone, &inert_line(&ask.text("/summary/undo")));
+    page.line(format!("  {:<13} {undo}", "undo"));
+    for (i, why) in ask.items("/summary/reasons").iter().enumerate() {
+        page.field(if i == 0 { "why" } else { "" }, why.as_str().unwrap_or_default());
     }
-    for to in ask.items("/summary/to") {
-        page.field("to", to.as_str().unwrap_or_default());
+    if ask.pointer("/summary/stale").and_then(Value::as_bool).unwrap_or(false) {
+        page.toned(
+            Tone::Mind,
+            if plan::is_asked(ask) {
+                "  The policy has changed since it was asked; every call is judged by the policy of then."
+            } else {
+                "  The action's definition has changed since it was asked; it is judged again before it happens."
+            },
+        );
+    }
+    if !plan::is_asked(ask)
+        && let Some(arguments) = ask.get("arguments")
+    {
+        page.field("exactly", &ask.text("/name")).json(arguments);
     }
     for (i, line) in ask.items("/summary/runs").iter().enumerate() {
         page.field(if i == 0 { "it" } else { "" }, line.as_str().unwrap_or_default());
@@ -27,23 +43,19 @@ pub(super) fn head(page: &mut Page, ask: &Value) {
     for (i, whom) in ask.items("/summary/reaches").iter().enumerate() {
         page.field(if i == 0 { "reaches" } else { "" }, whom.as_str().unwrap_or_default());
     }
-    page.field("agent", &who(ask));
+}
+
+/// What the action is said to do, where its effect lands, and everything that asks.
+fn further(page: &mut Page, ask: &Value) {
+    let what = ask.text("/summary/what");
+    if !what.is_empty() {
+        page.field("does", &what);
+    }
+    for to in ask.items("/summary/to") {
+        page.field("to", to.as_str().unwrap_or_default());
+    }
     for (i, why) in ask.items("/summary/because").iter().enumerate() {
         page.field(if i == 0 { "asked because" } else { "" }, why.as_str().unwrap_or_default());
-    }
-    let undoable = ask.pointer("/summary/undoable").and_then(Value::as_bool).unwrap_or(false);
-    let tone = if undoable { Tone::Plain } else { Tone::Bad };
-    let undo = page.word(tone, &inert_line(&ask.text("/summary/undo")));
-    page.line(format!("  {:<13} {undo}", "undo"));
-    if ask.pointer("/summary/stale").and_then(Value::as_bool).unwrap_or(false) {
-        page.toned(
-            Tone::Mind,
-            if plan::is_asked(ask) {
-                "  The policy has changed since it was asked; every call is judged by the policy of then."
-            } else {
-                "  The action's definition has changed since it was asked; it is judged again before it happens."
-            },
-        );
     }
 }
 
@@ -65,6 +77,7 @@ fn who(ask: &Value) -> String {
 pub(super) fn full(ask: &Value, aecl: &str) -> Page {
     let mut page = Page::new();
     head(&mut page, ask);
+    further(&mut page, ask);
     if plan::is_asked(ask) {
         page.heading("The task").field("goal", "as the agent's side states it:").quote(&ask.text("/goal"));
         plan::steps(&mut page, ask);
@@ -72,10 +85,6 @@ pub(super) fn full(ask: &Value, aecl: &str) -> Page {
         return page;
     }
     unproven(&mut page, ask);
-    page.heading("Exactly this").field("action", &ask.text("/name"));
-    if let Some(arguments) = ask.get("arguments") {
-        page.json(arguments);
-    }
     page.heading("The task").field("goal", "as the agent's side states it:").quote(&ask.text("/goal"));
     if let Some(plan) = ask.get("plan").filter(|p| !p.is_null()) {
         page.field("plan", "").json(plan);
@@ -171,7 +180,8 @@ fn answers(page: &mut Page, ask: &Value, aecl: &str) {
 
 /// How to answer.
 pub(super) fn commands(page: &mut Page, ask: &Value, aecl: &str) {
-    let id = ask.text("/id");
+    let number = ask.text("/number");
+    let id = if number.is_empty() { ask.text("/id") } else { number };
     let typed = " --confirm …".repeat(ask.items("/confirm").len());
     page.field("yes", &format!("{aecl} approvals approve {id}{typed}"));
     page.field("no", &format!("{aecl} approvals reject {id} --reason …"));

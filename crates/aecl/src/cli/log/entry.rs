@@ -2,8 +2,14 @@
 
 use super::source::{Row, Source};
 use crate::cli::show::{Page, Tone, count, inert_line};
+use aecl_kernel::approval::summary::short;
 use aecl_kernel::cage::{Cages, Found};
 use aecl_kernel::event::{Event, OutcomeKind};
+use aecl_ledger::PayloadKind;
+use serde_json::Value;
+
+/// Longest argument on a line, in bytes.
+const ARGUMENT_BYTES_MAX: usize = 60;
 
 /// One line about an entry.
 pub(super) fn line(page: &Page, source: &mut Source, row: &Row) -> String {
@@ -17,7 +23,7 @@ pub(super) fn line(page: &Page, source: &mut Source, row: &Row) -> String {
 }
 
 fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
-    let mut named = |action: &str| {
+    let named = |source: &mut Source, action: &str| {
         let (name, agent) = source.about(action);
         if agent.is_empty() { format!("{name}  {action}") } else { format!("{name} by {agent}  {action}") }
     };
@@ -37,7 +43,10 @@ fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
         Event::TokenIssued(e) => (Tone::Quiet, "token", format!("{} until {}", e.token, e.expires_at)),
         Event::TokenRevoked(e) => (Tone::Mind, "token", format!("{} revoked by {}", e.token, e.by)),
         Event::Ruled(e) => {
-            let about = format!("{} by {}  {}", e.name, e.principal.agent, e.action);
+            let main = source.paper(PayloadKind::Arguments, &e.arguments).ok().flatten();
+            let main = main.and_then(|arguments| main_argument(&arguments));
+            let main = main.map_or(String::new(), |main| format!(": {main}"));
+            let about = format!("{}{main} by {}  {}", e.name, e.principal.agent, e.action);
             match e.outcome.as_str() {
                 "approved" => match (&e.decision.approval, e.decision.plan_step) {
                     (Some(approval), Some(step)) => {
@@ -61,10 +70,10 @@ fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
             let (tone, word) = if e.vote.yes { (Tone::Good, "agreed") } else { (Tone::Bad, "refused") };
             let reason =
                 if e.vote.reason.is_empty() { String::new() } else { format!(": {}", e.vote.reason) };
-            (tone, word, format!("by {} to {}{reason}", e.vote.person, named(e.action.as_str())))
+            (tone, word, format!("by {} to {}{reason}", e.vote.person, named(source, e.action.as_str())))
         }
         Event::Expired(e) => (Tone::Bad, "expired", format!("nobody answered {}  {}", e.approval, e.action)),
-        Event::Started(e) => (Tone::Plain, "started", named(e.action.as_str())),
+        Event::Started(e) => (Tone::Plain, "started", named(source, e.action.as_str())),
         Event::Concluded(e) => {
             let (tone, word) = match e.outcome {
                 OutcomeKind::Done => (Tone::Good, "done"),
@@ -76,7 +85,11 @@ fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
                 format!(", {} let through, {} refused", many(t.let_through, "connection"), t.refused)
             });
             let reached = reached.unwrap_or_default();
-            (tone, word, format!("{} in {} ms{reached}{message}", named(e.action.as_str()), e.latency_ms))
+            (
+                tone,
+                word,
+                format!("{} in {} ms{reached}{message}", named(source, e.action.as_str()), e.latency_ms),
+            )
         }
         Event::Kill(e) => (Tone::Bad, "KILLED", format!("{} by {}: {}", e.scope, e.by, e.reason)),
         Event::Lift(e) => (Tone::Good, "lifted", format!("{} by {}: {}", e.scope, e.by, e.reason)),
@@ -88,6 +101,34 @@ fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
         Event::Heartbeat(e) => (Tone::Quiet, "alive", format!("{} in flight", e.in_flight)),
         Event::Fault(e) => (Tone::Bad, "FAULT", format!("{}: {}", e.code, e.message)),
     }
+}
+
+/// The argument that says most, by its name: what is changed, or where it goes.
+fn main_argument(arguments: &Value) -> Option<String> {
+    const TELLING: [&str; 14] = [
+        "path",
+        "file",
+        "url",
+        "to",
+        "recipient",
+        "account",
+        "command",
+        "cmd",
+        "query",
+        "sql",
+        "name",
+        "title",
+        "id",
+        "text",
+    ];
+    let map = arguments.as_object()?;
+    let rank = |name: &str| TELLING.iter().position(|t| name == *t || name.ends_with(&format!("_{t}")));
+    let told = map.iter().filter_map(|(name, value)| match value {
+        Value::String(text) if !text.is_empty() => Some((rank(name)?, short(text, ARGUMENT_BYTES_MAX))),
+        Value::Number(number) => Some((rank(name)?, number.to_string())),
+        _ => None,
+    });
+    told.min_by_key(|(rank, _)| *rank).map(|(_, text)| text)
 }
 
 fn cages(cages: &Cages) -> String {
