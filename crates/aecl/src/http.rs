@@ -19,6 +19,7 @@ pub mod problem;
 pub mod runs;
 pub mod server;
 pub mod story;
+mod view;
 mod watch;
 pub mod wire;
 
@@ -68,7 +69,7 @@ pub fn router(gate: Gate, options: &Options) -> Router {
     let gateway = mcp::http::router_until(app.gate.clone(), options.closing.clone());
     // Agents and people have seats of their own: agents that wait do not keep a person from answering them.
     let agents = agents.layer(seats());
-    let people = people.merge(web::router()).layer(from_fn(guard::deadline)).layer(seats());
+    let people = people.merge(web::router(&app)).layer(from_fn(guard::deadline)).layer(seats());
     Router::new()
         .merge(agents)
         .merge(people)

@@ -2,6 +2,7 @@
 //! wrote as text that does nothing. A `GET` never decides anything.
 
 mod card;
+mod host;
 mod html;
 mod login;
 mod pages;
@@ -11,10 +12,11 @@ use crate::http::App;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 
+pub use host::NAME;
 pub use login::Logins;
 
 /// Only our own style sheet, forms only to ourselves, in nobody's frame.
@@ -32,7 +34,7 @@ const HEADERS: [(HeaderName, HeaderValue); 6] = [
 ];
 
 /// The pages.
-pub fn router() -> Router<App> {
+pub fn router(app: &App) -> Router<App> {
     Router::new()
         .route("/", get(|| async { Redirect::to("/approvals") }))
         .route("/approvals", get(pages::queue))
@@ -40,6 +42,7 @@ pub fn router() -> Router<App> {
         .route("/login", get(login::page).post(login::enter))
         .route("/logout", axum::routing::post(login::leave))
         .route("/assets/aecl.css", get(style))
+        .layer(from_fn_with_state(app.clone(), host::own))
         .layer(from_fn(headers))
 }
 

@@ -22,7 +22,7 @@ async fn login(s: &Served, key: &str, next: &str) -> Reply {
 }
 
 async fn form(s: &Served, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
-    let own = format!("http://{}", s.address);
+    let own = format!("http://aecl.localhost:{}", s.address.port());
     let mut all = vec![("content-type", "application/x-www-form-urlencoded"), ("origin", own.as_str())];
     all.extend_from_slice(headers);
     s.send("POST", path, &all, body.as_bytes()).await
@@ -32,7 +32,7 @@ async fn cookie_of(s: &Served, key: &str) -> String {
     let reply = login(s, key, "/approvals").await;
     assert_eq!(reply.status, 303, "{}", reply.text);
     let set = reply.headers["set-cookie"].to_str().unwrap().to_owned();
-    assert!(set.contains("HttpOnly; SameSite=Strict") && set.contains("Path=/"), "{set}");
+    assert!(set.contains("HttpOnly; SameSite=Lax") && set.contains("Path=/"), "{set}");
     assert!(!set.contains(key), "the cookie is no key");
     set.split(';').next().unwrap().to_owned()
 }
@@ -130,12 +130,22 @@ async fn a_yes_to_an_unproven_account_is_typed_on_the_page() {
     let page = s.send("GET", &path, &with, b"").await.text;
     let asks = "To approve, type the last 4 characters of <code>account</code>";
     assert!(page.contains(asks) && page.contains("<input required"), "{page}");
-    let csrf = field(&page, "csrf");
-    let yes = |typed: &str| format!("answer=approve&csrf={csrf}&confirm_0={typed}");
+    let (csrf, view) = (field(&page, "csrf"), field(&page, "view").replace(':', "%3A"));
+    let yes = |typed: &str| {
+        format!("answer=approve&csrf={csrf}&view={view}&reason=looked&key={}&confirm_0={typed}", s.keys.finn)
+    };
     for wrong in ["", "9999"] {
         let refused = form(&s, &path, &with, &yes(wrong)).await;
         assert_eq!(refused.status, 409, "{}", refused.text);
-        assert!(refused.text.contains("it still waits") && refused.text.contains("confirmation_wanted"));
+        assert!(
+            refused.text.contains("it still waits") && refused.text.contains("value=\"looked\""),
+            "input is kept"
+        );
+    }
+    for key in ["", "aecl_p_wrong", s.keys.fay.as_str()] {
+        let body = format!("answer=approve&csrf={csrf}&view={view}&confirm_0=CC-9&key={key}");
+        let stolen = form(&s, &path, &with, &body).await;
+        assert_eq!(stolen.status, 409, "a cookie alone says no grave yes: {}", stolen.text);
     }
     assert_eq!(form(&s, &path, &with, &yes("CC-9")).await.status, 303);
     assert_eq!(s.transfer(&token, "10", json!({})).await.json()["state"], "done");
@@ -205,4 +215,129 @@ async fn what_strangers_wrote_does_nothing_on_the_page() {
     );
     let queue = s.send("GET", "/approvals", &[("cookie", &cookie)], b"").await.text;
     assert!(!queue.contains("<b>acc"), "nor in the queue");
+}
+
+#[tokio::test]
+async fn a_form_answers_what_it_shows_and_keeps_what_was_typed() {
+    let s = Served::start().await;
+    let (_, token) = s.run("payer").await;
+    let mut ids = Vec::new();
+    for amount in ["10", "20"] {
+        let pending = s.transfer(&token, amount, json!({})).await.json();
+        ids.push(pending["approval"]["id"].as_str().unwrap().to_owned());
+    }
+    let cookie = cookie_of(&s, &s.keys.finn).await;
+    let with = [("cookie", cookie.as_str())];
+    let (a, b) = (format!("/approvals/{}", ids[0]), format!("/approvals/{}", ids[1]));
+    let page = s.send("GET", &a, &with, b"").await.text;
+    let (csrf, view) = (field(&page, "csrf"), field(&page, "view"));
+    // The form of one request answers no other, and one that does not say what it shows answers none.
+    for sent in [format!("&view={}", view.replace(':', "%3A")), String::new()] {
+        let body = format!("answer=approve&reason=seen+%3Cb%3E&csrf={csrf}{sent}");
+        let again = form(&s, &b, &with, &body).await;
+        assert_eq!(again.status, 409, "{}", again.text);
+        assert!(
+            again.text.contains("payments.transfer: 20 EUR to acc-9"),
+            "what is asked stands there again"
+        );
+        assert!(again.text.contains("value=\"seen &lt;b&gt;\""), "{}", again.text);
+        assert_ne!(field(&again.text, "view"), view);
+    }
+    let page = s.send("GET", &b, &with, b"").await.text;
+    let own = field(&page, "view").replace(':', "%3A");
+    let done = form(&s, &b, &with, &format!("answer=approve&csrf={csrf}&view={own}")).await;
+    assert_eq!(done.status, 303, "{}", done.text);
+}
+
+#[tokio::test]
+async fn the_queue_page_goes_on_where_it_ends() {
+    let s = Served::start().await;
+    for _ in 0..6 {
+        let (_, token) = s.run("payer").await;
+        for amount in 1..=10 {
+            s.transfer(&token, &amount.to_string(), json!({})).await;
+        }
+    }
+    let cookie = cookie_of(&s, &s.keys.finn).await;
+    let with = [("cookie", cookie.as_str())];
+    let first = s.send("GET", "/approvals", &with, b"").await.text;
+    assert!(first.contains("50 of 60 are on this page"), "{first}");
+    let next = first.split("rel=\"next\" href=\"").nth(1).unwrap().split('"').next().unwrap();
+    let second = s.send("GET", next, &with, b"").await.text;
+    assert_eq!((first.matches("<li class=").count(), second.matches("<li class=").count()), (50, 10));
+    assert!(!second.contains("rel=\"next\""));
+}
+
+#[tokio::test]
+async fn pages_live_under_a_name_that_no_other_program_shares() {
+    let s = Served::start().await;
+    let (port, cookie) = (s.address.port(), cookie_of(&s, &s.keys.finn).await);
+    for shared in ["127.0.0.1", "localhost", "[::1]"] {
+        let host = format!("{shared}:{port}");
+        let with = [("host", host.as_str()), ("cookie", cookie.as_str())];
+        let moved = s.send("GET", "/approvals/apr_1?answer=approve", &with, b"").await;
+        let there = format!("http://aecl.localhost:{port}/approvals/apr_1?answer=approve");
+        assert_eq!(
+            (moved.status, moved.headers["location"].to_str().unwrap()),
+            (307, there.as_str()),
+            "{shared}"
+        );
+        let origin = format!("http://{host}");
+        let form = [
+            ("host", host.as_str()),
+            ("origin", origin.as_str()),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ];
+        let body = format!("key={}", s.keys.finn);
+        let refused = s.send("POST", "/login", &form, body.as_bytes()).await;
+        assert_eq!(refused.status, 403, "{shared} {}", refused.text);
+        assert!(refused.headers.get("set-cookie").is_none());
+        // The API has no cookies, and answers under any name.
+        let api = s.send("GET", "/healthz", &[("host", host.as_str())], b"").await;
+        assert_eq!(api.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn over_tls_the_cookie_is_of_this_host_alone() {
+    let s = Served::with(json!({"public_url": "https://aecl.example"})).await;
+    let body = format!("key={}", s.keys.finn);
+    let headers = [("origin", "https://aecl.example"), ("content-type", "application/x-www-form-urlencoded")];
+    let set = s.send("POST", "/login", &headers, body.as_bytes()).await.headers["set-cookie"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        set.starts_with("__Host-aecl_login=")
+            && set.ends_with("; Path=/; Max-Age=28800; HttpOnly; SameSite=Lax; Secure"),
+        "{set}"
+    );
+    let id = set.split(';').next().unwrap();
+    assert_eq!(s.send("GET", "/approvals", &[("cookie", id)], b"").await.status, 200);
+    let plain = id.replace("__Host-", "");
+    assert_eq!(
+        s.send("GET", "/approvals", &[("cookie", &plain)], b"").await.status,
+        401,
+        "what anybody could set"
+    );
+}
+
+#[tokio::test]
+async fn what_matters_stands_first_and_nothing_covers_it() {
+    let s = Served::start().await;
+    let (_, id) = pending_after_a_mail(&s).await;
+    let cookie = cookie_of(&s, &s.keys.finn).await;
+    let page = s.send("GET", &format!("/approvals/{id}"), &[("cookie", &cookie)], b"").await.text;
+    let at = |what: &str| page.find(what).unwrap_or_else(|| panic!("no {what} in {page}"));
+    assert!(at("<h1>payments.transfer: 10 EUR to acc-9</h1>") < at("<ul class=\"because\">"));
+    assert!(at("<ul class=\"because\">") < at("<pre>acc-9</pre>"), "reasons, then the arguments");
+    assert!(
+        at("<pre>acc-9</pre>") < at("<dl class=\"card facts\">") && at("Undo</dt>") < at("class=\"why\"")
+    );
+    let reasons = &page[at("<ul class=\"because\">")..at("<h2>Exactly this")];
+    assert!((1..=2).contains(&reasons.matches("<li>").count()), "{reasons}");
+    // The bar is beside the text, not over it, and holds no third control.
+    let bar = &page[at("</main>")..];
+    assert!(bar.contains("<form method=\"post\"") && !bar.contains("checkbox"), "{bar}");
+    assert!(page[..at("</main>")].contains("<input type=\"checkbox\" form=\"answer\" name=\"endorse\""));
 }

@@ -129,7 +129,7 @@ async fn a_plan_that_cannot_be_asked_about_opens_no_run() {
 }
 
 async fn form(s: &Served, path: &str, cookie: &str, body: &str) -> Reply {
-    let own = format!("http://{}", s.address);
+    let own = format!("http://aecl.localhost:{}", s.address.port());
     let all =
         [("content-type", "application/x-www-form-urlencoded"), ("origin", own.as_str()), ("cookie", cookie)];
     s.send("POST", path, &all, body.as_bytes()).await
@@ -171,8 +171,8 @@ async fn the_page_shows_every_step_and_takes_the_answer_and_the_yes_back() {
         let at = format!("name=\"{name}\" value=\"");
         page.split(&at).nth(1).unwrap().split('"').next().unwrap().to_owned()
     };
-    let csrf = field(&page, "csrf");
-    let yes = format!("answer=approve&csrf={csrf}&confirm_0=cc-9");
+    let (csrf, view) = (field(&page, "csrf"), field(&page, "view").replace(':', "%3A"));
+    let yes = format!("answer=approve&csrf={csrf}&view={view}&key={}&confirm_0=cc-9", s.keys.finn);
     assert_eq!(form(&s, &path, &cookie, &yes).await.status, 303);
     assert_eq!(s.transfer(&token, "10", json!({})).await.json()["state"], "done");
     let page = s.send("GET", &path, &[("cookie", &cookie)], b"").await.text;
@@ -180,7 +180,8 @@ async fn the_page_shows_every_step_and_takes_the_answer_and_the_yes_back() {
         page.contains("The plan is approved.") && page.contains("Take it back and end the run"),
         "{page}"
     );
-    let no = format!("answer=reject&csrf={}&reason=enough", field(&page, "csrf"));
+    let view = field(&page, "view").replace(':', "%3A");
+    let no = format!("answer=reject&csrf={}&view={view}&reason=enough", field(&page, "csrf"));
     assert_eq!(form(&s, &path, &cookie, &no).await.status, 303);
     let page = s.send("GET", &path, &[("cookie", &cookie)], b"").await.text;
     assert!(page.contains("The plan was rejected, and its run has ended.") && !page.contains("Take it back"));

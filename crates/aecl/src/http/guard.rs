@@ -3,6 +3,7 @@
 
 use super::App;
 use super::problem::Problem;
+use crate::web;
 use aecl_gate::config::Config;
 use aecl_kernel::code;
 use axum::extract::{Request, State};
@@ -70,7 +71,7 @@ fn ours(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri, config: &Config) -
     let name = url::Url::parse(origin).ok().and_then(|url| url.host().map(|h| h.to_owned()));
     match name {
         Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => true,
-        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Domain(name)) => name == "localhost" || name == web::NAME,
         None => false,
     }
 }

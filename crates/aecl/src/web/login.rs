@@ -24,7 +24,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use subtle::ConstantTimeEq as _;
 
+/// The cookie. Over TLS its name makes browsers take it from this host alone.
 const COOKIE: &str = "aecl_login";
+const SECURE_COOKIE: &str = "__Host-aecl_login";
 /// How long a login lasts, in seconds.
 const LOGIN_S: u64 = 8 * 3600;
 /// Most logins at once. The oldest ends when there is one more.
@@ -98,17 +100,22 @@ impl Logins {
     }
 }
 
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+fn is_secure(app: &App) -> bool {
+    app.gate.config().url().starts_with("https://")
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, app: &App) -> Option<&'a str> {
+    let wanted = if is_secure(app) { SECURE_COOKIE } else { COOKIE };
     let pairs = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
     let mut pairs = pairs.flat_map(|v| v.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
+    pairs.find(|(name, _)| *name == wanted).map(|(_, value)| value)
 }
 
 impl FromRequestParts<App> for Visitor {
     type Rejection = Stranger;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Stranger> {
-        let login = cookie(&parts.headers).and_then(|id| app.logins.find(id, app.gate.now()));
+        let login = cookie(&parts.headers, app).and_then(|id| app.logins.find(id, app.gate.now()));
         let config = app.gate.config();
         let person = login.as_ref().and_then(|l| config.people.iter().find(|p| p.key == l.key));
         match (login, person) {
@@ -123,6 +130,18 @@ impl FromRequestParts<App> for Visitor {
 }
 
 impl Visitor {
+    /// Whether this is the key of who is logged in. A cookie can be taken away without its owner knowing; a key is
+    /// only ever typed.
+    pub fn holds(&self, app: &App, key: &str) -> Result<(), Problem> {
+        match app.gate.identify(key.trim()) {
+            Ok(Identity::Person { id, .. }) if id == self.person => Ok(()),
+            Ok(_) | Err(_) => {
+                let why = "a yes to this needs your key once more, and this is not it; it still waits";
+                Err(Problem::of(code::CONFIRMATION_WANTED, why))
+            }
+        }
+    }
+
     /// Whether a form was made for this login.
     pub fn sent(&self, fields: &BTreeMap<String, String>) -> Result<(), Problem> {
         let token = fields.get("csrf").map_or("", String::as_str);
@@ -166,11 +185,9 @@ fn form(to: &str, why: &'static str, status: StatusCode) -> Response {
         .when(!why.is_empty(), |h| h.raw("<p class=\"bad\" role=\"alert\">").raw(why).raw("</p>"))
         .raw("<form method=\"post\" action=\"/login\" class=\"card\"><input type=\"hidden\" name=\"next\" value=\"")
         .attribute(to)
-        .raw("\"><label for=\"key\">Your key</label><input id=\"key\" name=\"key\" type=\"password\" autocomplete=\"current-password\" spellcheck=\"false\" required autofocus>")
+        .raw("\"><input class=\"gone\" name=\"username\" autocomplete=\"username\" value=\"aecl\" tabindex=\"-1\" aria-hidden=\"true\"><label for=\"key\">Your key</label><input id=\"key\" name=\"key\" type=\"password\" autocomplete=\"current-password\" spellcheck=\"false\" required autofocus>")
         .raw("<p class=\"quiet\">It begins with <code>aecl_p_</code>. <code>aecl init</code> wrote the first one to <code>keys/operator.key</code>; <code>aecl keys add</code> makes more.</p>")
-        .raw("<div class=\"buttons\"><button class=\"yes\">Log in</button></div></form><p class=\"quiet\">You came by a link and are logged in already? <a href=\"")
-        .attribute(to)
-        .raw("\">Go on</a>. Browsers do not send logins along with links from elsewhere.</p>");
+        .raw("<div class=\"buttons\"><button class=\"yes\">Log in</button></div></form>");
     (status, whole("Log in", None, &body)).into_response()
 }
 
@@ -203,7 +220,7 @@ pub async fn enter(State(app): State<App>, request: Request) -> Response {
 
 /// Ends a login.
 pub async fn leave(State(app): State<App>, visitor: Visitor, request: Request) -> Response {
-    let id = cookie(request.headers()).unwrap_or_default().to_owned();
+    let id = cookie(request.headers(), &app).unwrap_or_default().to_owned();
     let sent = match fields(request, &app).await {
         Ok(fields) => visitor.sent(&fields),
         Err(problem) => Err(problem),
@@ -218,8 +235,9 @@ pub async fn leave(State(app): State<App>, visitor: Visitor, request: Request) -
 }
 
 fn set(response: &mut Response, app: &App, id: &str, age_s: u64) {
-    let secure = if app.gate.config().url().starts_with("https://") { "; Secure" } else { "" };
-    let text = format!("{COOKIE}={id}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Strict{secure}");
+    let (name, secure) = if is_secure(app) { (SECURE_COOKIE, "; Secure") } else { (COOKIE, "") };
+    // Lax, so that a link in a mail or a chat leads to the card. A form of another site still brings no cookie.
+    let text = format!("{name}={id}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Lax{secure}");
     if let Ok(value) = HeaderValue::from_str(&text) {
         response.headers_mut().insert(header::SET_COOKIE, value);
     }
