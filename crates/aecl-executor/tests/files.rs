@@ -144,7 +144,11 @@ async fn nothing_outside_of_the_directory_is_read_or_written() {
     symlink(outside.path(), at("way")).unwrap();
     symlink(&secret, at("link")).unwrap();
     symlink("run.sh", at("inner")).unwrap();
-    for path in ["way/secret", "way/new", "link", "inner", "src", "../x", "/etc/passwd"] {
+    fs::create_dir(at("hooks")).unwrap();
+    symlink("hooks", at("assets")).unwrap();
+    for path in
+        ["way/secret", "way/new", "link", "inner", "src", "../x", "/etc/passwd", "assets/new", "assets/d/new"]
+    {
         let digest = Digest::of(b"secret");
         for before in [json!(null), json!(digest)] {
             let why =
@@ -152,6 +156,9 @@ async fn nothing_outside_of_the_directory_is_read_or_written() {
             assert!(!why.contains(&digest.to_string()) || before != json!(null), "{why}");
         }
     }
+    let why = world.refused(&json!([{ "path": "assets/pre-commit", "after": { "text": "x" } }])).await;
+    assert!(why.starts_with("files_kind") && why.contains("`assets` is a symbolic link"), "{why}");
+    assert_eq!(fs::read_dir(at("hooks")).unwrap().count(), 0);
     assert_eq!(fs::read(&secret).unwrap(), b"secret");
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
 }
@@ -166,6 +173,120 @@ async fn limits_are_kept() {
     fs::write(world.dir.path().join("long"), &long).unwrap();
     let why = world.refused(&json!([{ "path": "long", "before": Digest::of(long.as_bytes()) }])).await;
     assert!(why.starts_with("files_too_long"), "{why}");
+}
+
+#[tokio::test]
+async fn what_is_replaced_is_limited_as_a_whole() {
+    let world = world();
+    for name in ["x", "y"] {
+        fs::write(world.dir.path().join(name), "x".repeat(60)).unwrap();
+    }
+    let gone = |name: &str| json!({ "path": name, "before": world.digest(name) });
+    let call = world.call(&json!([gone("x"), gone("y")]));
+    let before = world.all();
+    let Performed::Failed { code, message, .. } = FilesConnector.perform(&call).await else { panic!() };
+    assert_eq!((code, world.all()), ("files_too_long", before));
+    assert!(message.contains("100 bytes"), "{message}");
+}
+
+#[tokio::test]
+async fn a_pipe_or_a_device_is_named_and_nothing_waits() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let world = world();
+    mknodat(CWD, world.dir.path().join("pipe"), FileType::Fifo, Mode::from_raw_mode(0o644), 0).unwrap();
+    // Only root makes devices.
+    let zero = rustix::fs::makedev(1, 5);
+    let device = mknodat(CWD, world.dir.path().join("zero"), FileType::CharacterDevice, Mode::RUSR, zero);
+    let start = std::time::Instant::now();
+    for path in ["pipe", "zero"].into_iter().take(1 + usize::from(device.is_ok())) {
+        for before in [json!(null), json!(Digest::of(b""))] {
+            let call = world.call(&json!([{ "path": path, "before": before, "after": { "text": "x" } }]));
+            let Performed::Failed { code, message, .. } = FilesConnector.perform(&call).await else {
+                panic!()
+            };
+            assert!(code == "files_kind" && message.contains(path), "{code}: {message}");
+            assert!(matches!(FilesConnector.reconcile(&call).await, Reconciled::StillUnknown { .. }));
+        }
+    }
+    assert!(start.elapsed() < std::time::Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn links_directories_and_permissions_are_changed_and_taken_back() {
+    let world = world();
+    let at = |name: &str| world.dir.path().join(name);
+    symlink("run.sh", at("link")).unwrap();
+    fs::create_dir(at("dir")).unwrap();
+    let before = world.all();
+    let changes = json!([
+        { "path": "link", "before": Digest::of(b"run.sh"), "was": "link", "after": { "link": "old" } },
+        { "path": "dir", "was": "directory", "after": { "text": "now a file\n", "mode": "0600" } },
+        { "path": "old", "before": world.digest("old"), "after": { "directory": true, "mode": "0700" } },
+        { "path": "run.sh", "before": world.digest("run.sh"), "after": { "text": "echo\n", "mode": "0700" } },
+    ]);
+    let DryRun::Would { output, .. } = FilesConnector.dry_run(&world.call(&changes)).await else { panic!() };
+    let would: Value = serde_json::from_slice(&output).unwrap();
+    assert!(would["files"][0]["diff"].as_str().unwrap().contains("+(a symbolic link to old)"), "{would}");
+    assert!(would["files"][3]["diff"].as_str().unwrap().contains("0700, from 0750"), "{would}");
+    let output = done(&world.call(&changes)).await;
+    let mode = |name: &str| fs::symlink_metadata(at(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(fs::read_link(at("link")).unwrap(), Path::new("old"));
+    assert_eq!((mode("dir"), mode("old"), mode("run.sh")), (0o600, 0o700, 0o700));
+    assert!(at("old").is_dir() && at("dir").is_file());
+    assert!(matches!(FilesConnector.reconcile(&world.call(&changes)).await, Reconciled::Done { .. }));
+    done(&world.call(&output["undo"])).await;
+    assert_eq!(world.all(), before);
+}
+
+/// Writing into a file that has another name would change what nobody was shown.
+#[tokio::test]
+async fn another_name_of_the_same_file_keeps_its_content() {
+    let world = world();
+    let other = tempfile::tempdir_in(world.dir.path().parent().unwrap()).unwrap();
+    fs::hard_link(world.dir.path().join("run.sh"), other.path().join("twin")).unwrap();
+    let changes =
+        json!([{ "path": "run.sh", "before": world.digest("run.sh"), "after": { "text": "new\n" } }]);
+    done(&world.call(&changes)).await;
+    assert_eq!(fs::read_to_string(other.path().join("twin")).unwrap(), "echo\n");
+    assert_eq!(fs::read_to_string(world.dir.path().join("run.sh")).unwrap(), "new\n");
+}
+
+#[tokio::test]
+async fn what_acts_by_itself_is_marked() {
+    let world = world();
+    let changes = json!([
+        { "path": ".git/hooks/pre-commit", "after": { "text": "#!/bin/sh\n", "executable": true } },
+        { "path": "way", "after": { "link": "../out" } },
+        { "path": "plain", "after": { "text": "" } },
+    ]);
+    let DryRun::Would { output, .. } = FilesConnector.dry_run(&world.call(&changes)).await else { panic!() };
+    let would: Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!(would["files"][0]["special"], "git runs what it says");
+    assert!(would["files"][0]["marks"].to_string().contains("it can be run"), "{would}");
+    assert!(would["files"][1]["special"].as_str().unwrap().contains("leads out"), "{would}");
+    assert_eq!(would["files"][2].get("special"), None);
+}
+
+/// What root makes or changes in somebody's directory stays theirs.
+#[tokio::test]
+async fn files_keep_their_owner() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let world = world();
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    for name in ["", "run.sh", "src"] {
+        chown(world.dir.path().join(name), Some(4711), Some(4712)).unwrap();
+    }
+    let changes = json!([
+        { "path": "run.sh", "before": world.digest("run.sh"), "after": { "text": "new\n" } },
+        { "path": "src/a/b", "after": { "text": "new\n" } },
+    ]);
+    done(&world.call(&changes)).await;
+    for name in ["run.sh", "src/a", "src/a/b"] {
+        let about = fs::metadata(world.dir.path().join(name)).unwrap();
+        assert_eq!((about.uid(), about.gid()), (4711, 4712), "{name}");
+    }
 }
 
 #[tokio::test]

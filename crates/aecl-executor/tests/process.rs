@@ -171,11 +171,13 @@ async fn changes_of_a_working_tree_come_back_and_can_be_made() {
     let told = done(&call(&spec, &json!({ "line": line }))).await;
     let changes = &told["changes"]["/project"];
     let paths: Vec<_> = changes.as_array().unwrap().iter().map(|c| c["path"].as_str().unwrap()).collect();
-    assert_eq!(paths, ["new/run", "src/a", "src/b", "src/deep/c"]);
+    assert_eq!(paths, ["link", "new/run", "src/a", "src/b", "src/deep", "src/deep/c"]);
+    assert_eq!(changes[0]["after"], json!({ "link": "/etc/passwd" }));
+    assert_eq!(told["special"][0]["path"], "/project/link");
     assert_eq!(told["files"], json!([{ "path": "result", "after": { "text": "kept\n" } }]));
     let refused: Vec<_> =
         told["refused"].as_array().unwrap().iter().map(|r| r["path"].as_str().unwrap()).collect();
-    assert_eq!(refused.len(), 2, "{refused:?}");
+    assert_eq!(refused, ["/project/pipe"]);
     assert_eq!(fs::read_to_string(dir.path().join("src/a")).unwrap(), "one\n");
     assert!(!dir.path().join("new").exists());
 
@@ -184,7 +186,8 @@ async fn changes_of_a_working_tree_come_back_and_can_be_made() {
         ConnectorSpec::Files(FilesSpec { root: dir.path().into(), files_max: 9, bytes_max: 999 });
     let Performed::Done { .. } = FilesConnector.perform(&apply).await else { panic!() };
     assert_eq!(fs::read_to_string(dir.path().join("src/a")).unwrap(), "one\nmore\n");
-    assert!(!dir.path().join("src/b").exists() && !dir.path().join("src/deep/c").exists());
+    assert!(!dir.path().join("src/b").exists() && !dir.path().join("src/deep").exists());
+    assert_eq!(fs::read_link(dir.path().join("link")).unwrap(), Path::new("/etc/passwd"));
     let again = done(&call(&spec, &json!({ "line": "./new/run && cat src/a" }))).await;
     assert_eq!((&again["stdout"], &again["changes"]["/project"]), (&json!("one\nmore\n"), &json!([])));
 }
@@ -201,7 +204,138 @@ async fn what_lay_in_a_directory_that_was_made_anew_is_gone() {
     let changes = told["changes"]["/project"].as_array().unwrap();
     let paths: Vec<_> =
         changes.iter().map(|c| (c["path"].as_str().unwrap(), c["after"].is_object())).collect();
-    assert_eq!(paths, [("src/a", true), ("src/b", false), ("src/deep/c", false)]);
+    assert_eq!(paths, [("src/a", true), ("src/b", false), ("src/deep", false), ("src/deep/c", false)]);
+}
+
+fn in_project(dir: &Path, line: &str) -> Call {
+    let spec = json!({ "argv": ["sh", "-ec", "{line}"], "cwd": "/project",
+        "views": [{ "source": dir, "at": "/project", "access": "overlay" }] });
+    call(&spec, &json!({ "line": line }))
+}
+
+async fn keep(dir: &Path, changes: &Value) {
+    let mut apply = fake::call("apply", &json!({ "changes": changes }).to_string());
+    apply.connector = ConnectorSpec::Files(FilesSpec { root: dir.into(), files_max: 99, bytes_max: 9999 });
+    let performed = FilesConnector.perform(&apply).await;
+    assert!(matches!(performed, Performed::Done { .. }), "{performed:?}");
+}
+
+/// Whatever a tool does to a tree, afterwards the tree is as the tool left it.
+#[tokio::test]
+async fn modes_links_directories_and_what_became_something_else_are_kept() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let dir = tempfile::tempdir().unwrap();
+    tree(dir.path());
+    symlink("src/a", dir.path().join("link")).unwrap();
+    symlink("src/b", dir.path().join("gone")).unwrap();
+    let line = "umask 022; chmod 640 src/a; chmod 700 src/deep; echo key > id; chmod 600 id; mkdir empty; mkdir -m 700 priv;
+        echo x > priv/x; rm link; echo file > link; rm gone; rm same; mkdir same; echo in > same/in; rm -r src/deep;
+        echo was-dir > src/deep; ln -s src/a new-link; mkdir -p d1/d2; mv src/b d1/d2/b; find . -printf '%p %M %l\\n' | sort";
+    let told = done(&in_project(dir.path(), line)).await;
+    assert_eq!(told.get("refused"), None, "{told}");
+    keep(dir.path(), &told["changes"]["/project"]).await;
+    let again = done(&in_project(dir.path(), "find . -printf '%p %M %l\\n' | sort")).await;
+    assert_eq!(again["stdout"], told["stdout"]);
+    assert_eq!(again["changes"]["/project"], json!([]));
+    let mode = |path: &str| fs::metadata(dir.path().join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("id"), mode("src/a"), mode("priv")), (0o600, 0o640, 0o700));
+    assert_eq!(fs::read_to_string(dir.path().join("src/deep")).unwrap(), "was-dir\n");
+}
+
+/// What a person saves while a program runs is theirs.
+#[tokio::test]
+async fn what_somebody_else_changed_meanwhile_is_named_and_not_taken() {
+    let (dir, sync) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    tree(dir.path());
+    fs::set_permissions(sync.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    // A view shows what is in a file; whether a new one appears in it is not promised.
+    fs::write(sync.path().join("go"), "").unwrap();
+    let mut call = in_project(
+        dir.path(),
+        "echo x >> src/a; rm src/b; rm -r src/deep; echo y >> same; until [ -s /sync/go ]; do sleep 0.02; done",
+    );
+    let ConnectorSpec::Process(spec) = &mut call.connector else { panic!() };
+    spec.views.push(serde_json::from_value(json!({ "source": sync.path(), "at": "/sync" })).unwrap());
+    let cage = call.cage.clone();
+    let running = tokio::spawn(async move { done(&call).await });
+    let late = Instant::now() + Duration::from_secs(20);
+    while cage.get().is_none() {
+        assert!(Instant::now() < late && !running.is_finished(), "it did not start");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    fs::write(dir.path().join("src/a"), "the person's\n").unwrap();
+    fs::write(dir.path().join("src/b"), "the person's\n").unwrap();
+    fs::write(dir.path().join("src/deep/new"), "the person's\n").unwrap();
+    fs::write(sync.path().join("go"), "go").unwrap();
+    let told = running.await.unwrap();
+    let refused: Vec<_> =
+        told["refused"].as_array().unwrap().iter().map(|r| r["path"].as_str().unwrap()).collect();
+    assert_eq!(refused, ["/project/src/a", "/project/src/b", "/project/src/deep/new"], "{told}");
+    assert!(told["refused"][0]["why"].as_str().unwrap().contains("somebody else"), "{told}");
+    let paths: Vec<_> = told["changes"]["/project"].as_array().unwrap().iter().map(|c| &c["path"]).collect();
+    assert_eq!(paths, ["same", "src/deep/c"]);
+}
+
+/// The host's memory, time and pipes are not the program's to spend.
+#[tokio::test]
+async fn what_is_long_or_no_file_on_the_host_is_named_and_never_read() {
+    let dir = tempfile::tempdir().unwrap();
+    tree(dir.path());
+    fs::File::create(dir.path().join("big")).unwrap().set_len(3 << 30).unwrap();
+    fs::File::create(dir.path().join("huge")).unwrap().set_len(3 << 30).unwrap();
+    let fifo = |name: &str| {
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o644));
+        rustix::fs::mknodat(rustix::fs::CWD, dir.path().join(name), kind, mode, 0).unwrap();
+    };
+    fifo("pipe");
+    fifo("other");
+    let start = Instant::now();
+    let line = "rm big; rm huge; : > huge; rm pipe; echo x > pipe; rm other; echo x >> same; : > 'a\\b'";
+    let told = done(&in_project(dir.path(), line)).await;
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    let mut refused: Vec<_> = told["refused"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| (r["path"].as_str().unwrap().to_owned(), r["why"].as_str().unwrap().to_owned()))
+        .collect();
+    refused.sort();
+    let names: Vec<_> = refused.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(
+        names,
+        ["/project/a\\b", "/project/big", "/project/huge", "/project/other", "/project/pipe"],
+        "{told}"
+    );
+    assert!(refused[1].1.contains("3145728 KiB") && refused[4].1.contains("named pipe"), "{refused:?}");
+    assert_eq!(told["changes"]["/project"][0]["path"], "same");
+}
+
+/// A view is the directory that was there when the program began, whatever takes its name.
+#[tokio::test]
+async fn nothing_is_said_of_a_view_whose_directory_was_swapped() {
+    let (top, sync) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let root = top.path().canonicalize().unwrap().join("root");
+    fs::create_dir(&root).unwrap();
+    tree(&root);
+    fs::set_permissions(sync.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    // A view shows what is in a file; whether a new one appears in it is not promised.
+    fs::write(sync.path().join("go"), "").unwrap();
+    let mut call = in_project(&root, "echo x >> src/a; until [ -s /sync/go ]; do sleep 0.02; done");
+    let ConnectorSpec::Process(spec) = &mut call.connector else { panic!() };
+    spec.views.push(serde_json::from_value(json!({ "source": sync.path(), "at": "/sync" })).unwrap());
+    let cage = call.cage.clone();
+    let running = tokio::spawn(async move { done(&call).await });
+    let late = Instant::now() + Duration::from_secs(20);
+    while cage.get().is_none() {
+        assert!(Instant::now() < late && !running.is_finished(), "it did not start");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    fs::rename(&root, top.path().join("away")).unwrap();
+    std::os::unix::fs::symlink("/etc", &root).unwrap();
+    fs::write(sync.path().join("go"), "go").unwrap();
+    let told = running.await.unwrap();
+    assert_eq!(told["changes"]["/project"], json!([]), "{told}");
+    assert!(told["refused"][0]["why"].as_str().unwrap().contains("replaced or moved"), "{told}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use crate::error::GateError;
 use aecl_executor::connectors::mcp::Transport;
 use aecl_executor::connectors::process::{Backend, Docker, ProcessConnector, VirtualMachine};
 use aecl_executor::judge::JudgeSpec;
+use aecl_executor::root_dir::read_plain;
 use aecl_executor::vault::{RemoteSpec, Store, Vault, references};
 use aecl_kernel::bundle::Bundle;
 use aecl_kernel::cage::{Cages, Lowered, Tier};
@@ -301,11 +302,8 @@ impl Home {
     /// Reads the configuration, or says what is wrong with it and where.
     pub fn read(&self) -> Result<Config, GateError> {
         let path = self.config();
-        let text = std::fs::read_to_string(&path).map_err(|source| GateError::File {
-            tried: "read",
-            path: path.clone(),
-            source,
-        })?;
+        // The directory may be a stranger's: a pipe or an endless file there must not hold us.
+        let text = text(&path, CONFIG_BYTES_MAX)?;
         Config::parse(&text).map_err(|message| GateError::Config { path, message })
     }
 
@@ -317,6 +315,20 @@ impl Home {
             Ok(true) | Err(_) => Ok(self.read()?.sandbox),
         }
     }
+}
+
+/// Largest `aecl.yaml`, in bytes.
+const CONFIG_BYTES_MAX: u64 = 4 << 20;
+
+/// The text of a plain file.
+fn text(path: &Path, bytes_max: u64) -> Result<String, GateError> {
+    let bytes = read_plain(path, bytes_max).map_err(|source| GateError::File {
+        tried: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    String::from_utf8(bytes)
+        .map_err(|_| GateError::Config { path: path.to_owned(), message: "it is no UTF-8".into() })
 }
 
 impl Config {
@@ -394,6 +406,28 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a cloned directory may hold under our names.
+    #[test]
+    fn a_configuration_that_is_no_plain_file_is_an_error_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path());
+        let start = std::time::Instant::now();
+        let refused = |expected: &str| {
+            let error = home.read().unwrap_err().to_string();
+            assert!(error.contains("aecl.yaml") && error.contains(expected), "{error}");
+            assert!(home.sandbox().is_err());
+            std::fs::remove_file(home.config()).unwrap();
+        };
+        let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, home.config(), fifo, mode, 0).unwrap();
+        refused("no plain file");
+        std::os::unix::fs::symlink("/dev/zero", home.config()).unwrap();
+        refused("no plain file");
+        std::fs::File::create(home.config()).unwrap().set_len(1 << 40).unwrap();
+        refused("more than 4194304 bytes");
+        assert!(start.elapsed() < std::time::Duration::from_secs(5));
+    }
 
     #[test]
     fn a_daemon_is_named_by_the_operator_or_not_at_all() {

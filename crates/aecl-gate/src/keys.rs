@@ -1,6 +1,7 @@
 //! Key files: made once, readable by their owner only, never replaced silently.
 
 use crate::error::GateError;
+use aecl_executor::root_dir::read_plain;
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
@@ -33,6 +34,9 @@ pub fn create(path: &Path) -> Result<SigningKey, GateError> {
     Ok(key)
 }
 
+/// Largest file of a key, in bytes.
+const KEY_BYTES_MAX: u64 = 1 << 16;
+
 /// Reads an Ed25519 key file, and refuses one that others may read.
 pub fn read(path: &Path) -> Result<SigningKey, GateError> {
     let fail = |source| GateError::File { tried: "read", path: path.to_owned(), source };
@@ -44,8 +48,9 @@ pub fn read(path: &Path) -> Result<SigningKey, GateError> {
         );
         return Err(GateError::Config { path: path.to_owned(), message });
     }
-    let pem = zeroize::Zeroizing::new(std::fs::read_to_string(path).map_err(fail)?);
-    SigningKey::from_pkcs8_pem(&pem).map_err(|e| GateError::Config {
+    let pem = zeroize::Zeroizing::new(read_plain(path, KEY_BYTES_MAX).map_err(fail)?);
+    let pem = std::str::from_utf8(&pem).map_err(|_| fail(std::io::ErrorKind::InvalidData.into()))?;
+    SigningKey::from_pkcs8_pem(pem).map_err(|e| GateError::Config {
         path: path.to_owned(),
         message: format!("no Ed25519 key in PEM: {e}"),
     })

@@ -2,6 +2,7 @@
 
 use crate::error::GateError;
 use aecl_executor::Executor;
+use aecl_executor::root_dir::read_plain;
 use aecl_kernel::bundle::{Bundle, Problem, Source};
 use aecl_kernel::catalogue::flow::Egress;
 use aecl_kernel::json::Document;
@@ -62,16 +63,16 @@ fn walk(
             continue;
         }
         let file = |source| GateError::File { tried: "read", path: path.clone(), source };
-        if std::fs::metadata(&path).map_err(file)?.len() > FILE_BYTES_MAX {
-            problems.push(Problem {
-                path: inner,
-                message: format!("larger than {FILE_BYTES_MAX} bytes"),
-                fatal: true,
-            });
-            continue;
-        }
         let problem = |message: String| Problem { path: inner.clone(), message, fatal: true };
-        let text = match String::from_utf8(std::fs::read(&path).map_err(file)?) {
+        let bytes = match read_plain(&path, FILE_BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == std::io::ErrorKind::InvalidInput => {
+                problems.push(problem(e.to_string()));
+                continue;
+            }
+            Err(e) => return Err(file(e)),
+        };
+        let text = match String::from_utf8(bytes) {
             Ok(text) => text,
             Err(_) => {
                 problems.push(problem("no UTF-8".into()));

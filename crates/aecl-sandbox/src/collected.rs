@@ -36,13 +36,20 @@ pub enum ChangeKind {
     Directory {
         /// It was made anew: what the view has in a directory of this name is not in it.
         anew: bool,
+        /// Its permission bits.
+        mode: u32,
     },
     /// A file, with all its bytes.
     File {
-        /// Whether its owner may execute it.
-        executable: bool,
+        /// Its permission bits. None of them lets it run as somebody else.
+        mode: u32,
         /// What is in it.
         bytes: Vec<u8>,
+    },
+    /// A symbolic link. Nobody has followed it.
+    Symlink {
+        /// Where it leads, as the program wrote it: valid UTF-8 without control characters.
+        target: String,
     },
     /// What was there in the view is deleted.
     Deleted,
@@ -106,6 +113,13 @@ mod rules {
         c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
     }
 
+    /// The target of a link, if it can be written down.
+    pub(crate) fn check_target(target: Vec<u8>) -> Result<String, &'static str> {
+        let why = "it is a symbolic link whose target has control characters or is no UTF-8";
+        let text = String::from_utf8(target).map_err(|_| why)?;
+        if text.is_empty() || text.chars().any(is_odd) { Err(why) } else { Ok(text) }
+    }
+
     /// A name, fit to be shown.
     pub(crate) fn shown(name: &[u8]) -> String {
         String::from_utf8_lossy(name)
@@ -116,6 +130,7 @@ mod rules {
 
     pub(crate) const TOO_MANY: &str = "there are more entries than are collected";
     pub(crate) const TOO_DEEP: &str = "it is nested too deeply";
+    /// A machine does not say where a link leads.
     pub(crate) const SYMLINK: &str = "it is a symbolic link";
     pub(crate) const FIFO: &str = "it is a named pipe";
     pub(crate) const SOCKET: &str = "it is a socket";

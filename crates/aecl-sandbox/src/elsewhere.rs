@@ -2,6 +2,7 @@
 //! room compiles; nobody can have a value of them.
 
 use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::{Backend, Cage, CollectLimits, Collected, Ended, Held, Listener, Program, SandboxError, Stream};
@@ -42,7 +43,7 @@ impl Running {
 
     /// The same, and hands out what the program writes while it runs.
     #[expect(clippy::unused_async, reason = "as on Linux")]
-    pub async fn watch(self, _seen: impl FnMut(Stream, &[u8])) -> Ended {
+    pub async fn watch(self, _seen: impl FnMut(Stream, &[u8]) -> ControlFlow<()>) -> Ended {
         match self.never {}
     }
 }

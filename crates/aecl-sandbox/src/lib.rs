@@ -45,7 +45,7 @@
 //! assert_eq!(ended.stdout.bytes, b"1000\n");
 //! let limits = CollectLimits { file_max_bytes: 1 << 20, total_max_bytes: 1 << 20, entries_max: 100 };
 //! let left = ended.scratch[0].collect(limits)?;
-//! let result = ChangeKind::File { executable: false, bytes: b"done\n".to_vec() };
+//! let result = ChangeKind::File { mode: 0o644, bytes: b"done\n".to_vec() };
 //! assert_eq!(left.changes, [Change { path: "result".into(), kind: result }]);
 //! # Ok(())
 //! # }

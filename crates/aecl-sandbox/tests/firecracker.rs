@@ -106,7 +106,7 @@ async fn a_machine_is_configured_started_and_talked_to() {
     assert_eq!((&ended.stdout.bytes[..], &ended.stderr.bytes[..]), (&b"hello\n"[..], &b"input"[..]));
     let limits = CollectLimits { file_max_bytes: 100, total_max_bytes: 100, entries_max: 10 };
     let left = ended.scratch[0].collect(limits).unwrap();
-    let kind = ChangeKind::File { executable: false, bytes: b"done".to_vec() };
+    let kind = ChangeKind::File { mode: 0o644, bytes: b"done".to_vec() };
     assert_eq!(left.changes, [Change { path: "result".into(), kind }]);
     assert_eq!(ended.held.backend.tier(), Tier::Microvm);
     stand_in.assert_gone().await;
@@ -314,7 +314,10 @@ async fn what_is_shown_is_a_second_disk_of_a_bounded_size_that_ends_with_the_mac
     assert_eq!((ended.scratch.len(), ended.scratch[1].at()), (2, Path::new("/project")));
     assert_eq!(
         project.changes,
-        [change("dir", ChangeKind::Directory { anew: true }), change("gone", ChangeKind::Deleted)]
+        [
+            change("dir", ChangeKind::Directory { anew: true, mode: 0o755 }),
+            change("gone", ChangeKind::Deleted)
+        ]
     );
     stand_in.assert_gone().await;
 

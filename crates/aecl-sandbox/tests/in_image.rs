@@ -104,7 +104,7 @@ async fn a_program_has_the_files_of_the_image_and_none_of_the_hosts() {
         assert_eq!(end.held.image.as_ref(), Some(image.digest()), "{name}");
         let collect = CollectLimits { file_max_bytes: 100, total_max_bytes: 100, entries_max: 10 };
         let left = end.scratch[0].collect(collect).unwrap();
-        assert_eq!(left.changes[0].kind, ChangeKind::File { executable: false, bytes: b"kept\n".to_vec() });
+        assert_eq!(left.changes[0].kind, ChangeKind::File { mode: 0o644, bytes: b"kept\n".to_vec() });
     }
     assert_eq!(fs::read(image.tree().join("opt/tool/data")).unwrap(), b"2");
 }

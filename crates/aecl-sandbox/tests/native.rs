@@ -5,6 +5,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use aecl_sandbox::{
@@ -68,6 +69,20 @@ async fn input_arrives_and_a_running_program_can_be_ended() {
     assert_eq!(ended.outcome, Outcome::Killed);
 }
 
+/// As a closed pipe would end it: nobody reads what it would say next.
+#[tokio::test]
+async fn a_program_whose_reader_is_gone_is_ended() {
+    let running = start(shell("while :; do echo x; done"), cage()).await.unwrap();
+    let mut seen = 0;
+    let ended = running
+        .watch(|_, _| {
+            seen += 1;
+            if seen < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
+        .await;
+    assert_eq!((ended.outcome, seen), (Outcome::Killed, 3));
+}
+
 #[tokio::test]
 async fn a_view_is_seen_and_an_overlay_keeps_what_was_written_apart() {
     let dir = tempfile::tempdir().unwrap();
@@ -102,7 +117,7 @@ async fn a_call_sees_no_file_of_the_one_before() {
 /// Case 9: what a program leaves to catch whoever collects it.
 #[tokio::test]
 async fn only_plain_files_are_collected_and_nothing_waits() {
-    let script = "mkdir -p sub/dir && echo plain > sub/plain && chmod +x sub/plain && ln -s /etc/passwd link && \
+    let script = "mkdir -p sub/dir && echo plain > sub/plain && chmod +x sub/plain && ln -s /etc/passwd link && ln -s \"$(printf 'a\\033b')\" oddlink && \
          mkfifo pipe && echo two > hard && ln hard hard2 && echo s > suid && chmod 4755 suid && \
          truncate -s 12M sparse && : > \"$(printf 'new\\nline')\" && : > \"$(printf 'esc\\033[31m')\" && \
          : > \"$(printf 'not\\377utf8')\"";
@@ -110,9 +125,9 @@ async fn only_plain_files_are_collected_and_nothing_waits() {
     assert_eq!(end.outcome, Outcome::Exited(0), "{}", text(&end));
     let Collected { changes, mut refused } = end.scratch[0].collect(COLLECT).unwrap();
     let taken: Vec<_> = changes.iter().map(|change| change.path.as_str()).collect();
-    assert_eq!(taken, ["sub", "sub/dir", "sub/plain"]);
-    let plain = ChangeKind::File { executable: true, bytes: b"plain\n".to_vec() };
-    assert_eq!(changes[2].kind, plain);
+    assert_eq!(taken, ["link", "sub", "sub/dir", "sub/plain"]);
+    assert_eq!(changes[0].kind, ChangeKind::Symlink { target: "/etc/passwd".into() });
+    assert_eq!(changes[3].kind, ChangeKind::File { mode: 0o755, bytes: b"plain\n".to_vec() });
     refused.sort_by(|one, other| one.path.cmp(&other.path));
     let refused: Vec<_> = refused.iter().map(|one| format!("{}: {}", one.path, one.why)).collect();
     let odd = "its name has control characters or is no UTF-8";
@@ -123,7 +138,7 @@ async fn only_plain_files_are_collected_and_nothing_waits() {
             format!("esc\u{fffd}[31m: {odd}"),
             format!("hard: {hard}"),
             format!("hard2: {hard}"),
-            "link: it is a symbolic link".into(),
+            "oddlink: it is a symbolic link whose target has control characters or is no UTF-8".into(),
             format!("new\u{fffd}line: {odd}"),
             format!("not\u{fffd}utf8: {odd}"),
             "pipe: it is a named pipe".into(),

@@ -167,7 +167,7 @@ async fn what_is_left_is_collected_and_a_view_is_seen() {
         let left = end.scratch[0].collect(COLLECT).unwrap();
         let list: Vec<_> = left.changes.iter().map(|c| c.path.as_str()).collect();
         assert_eq!((list.as_slice(), &left.refused), (&["sub", "sub/file"][..], &vec![]), "{name}");
-        let file = ChangeKind::File { executable: false, bytes: b"new\n".to_vec() };
+        let file = ChangeKind::File { mode: 0o644, bytes: b"new\n".to_vec() };
         assert_eq!(left.changes[1].kind, file, "{name}");
 
         let over = Cage { views: vec![view(Access::Overlay)], ..cage.clone() };

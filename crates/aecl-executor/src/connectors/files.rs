@@ -1,26 +1,32 @@
 //! Changes of files below one directory: shown as a diff, made as a whole, taken back from a snapshot.
 //!
 //! Each change says what it expects to find, so that nobody writes over what somebody else has changed in
-//! the meantime. No link is followed out of the directory, and none is written through.
+//! the meantime. No link is followed on any component of a path, and none is written through.
 
 mod apply;
 mod change;
+mod plan;
+mod special;
+mod survey;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use aecl_kernel::digest::Digest;
 use async_trait::async_trait;
-use cap_std::fs::Dir;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use similar::TextDiff;
 
 use super::wrong_desk;
+use crate::root_dir::{PathState, RootDir};
 use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Reconciled, Seen};
-use apply::{Step, look, make, open, survey};
-pub use change::{Change, Changes, Content};
-use change::{Wanted, wanted};
+use change::Before;
+pub(crate) use change::plain;
+pub use change::{Change, Changes, Content, FormerKind};
+pub use plan::{FilePlan, PlannedFile};
+pub use special::special;
+pub(crate) use survey::acts_by_itself;
+use survey::{GoOn, look, replaced_links};
 
 /// A directory whose files may be changed, as the catalogue entry writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,42 +54,66 @@ fn bytes_max() -> usize {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FilesConnector;
 
+/// Why changes are not made.
 #[derive(Debug, thiserror::Error)]
-enum FilesError {
+pub enum FilesError {
+    /// They do not read.
     #[error("the arguments are not as this connector takes them: {0}")]
     Arguments(String),
+    /// The root is not there.
     #[error("the directory `{0}` does not open: {1}")]
-    Root(String, std::io::Error),
-    #[error("`{0}` is no plain file; links, directories and devices are left alone")]
-    Kind(String),
+    Root(String, #[source] std::io::Error),
+    /// The root is not what it was.
+    #[error("the directory `{0}` has been replaced or moved since it was looked at; nothing was changed")]
+    Swapped(String),
+    /// What is there is none of ours.
+    #[error("`{0}` is no plain file ({1}); what no change names as a link or directory is left alone")]
+    Kind(String, String),
+    /// A link stands on the way.
+    #[error("`{0}` is a symbolic link, and no link is followed; name the place to which it leads")]
+    Link(String),
+    /// It is too long to be shown.
     #[error("`{0}` has more than {1} bytes; raise `bytes_max` in the action's connector")]
-    TooLong(String, usize),
-    #[error("`{0}` is not as the change expects it: {there}; look at it again", there = there(.1))]
-    Changed(String, Option<Digest>),
+    TooLong(String, u64),
+    /// Somebody has changed it.
+    #[error("`{0}` is not as the change expects it: {1}; look at it again")]
+    Changed(String, String),
+    /// A directory is to go in which something stays.
+    #[error("the directory `{0}` is to go, and `{1}` in it is not; look at it again")]
+    NotEmpty(String, String),
+    /// The system refused.
     #[error("could not {0} `{1}`: {2}; nothing was changed")]
-    Io(&'static str, String, std::io::Error),
+    Io(&'static str, String, #[source] std::io::Error),
+    /// The clock ran out.
     #[error("it took longer than {0} ms; nothing was changed")]
     Late(u64),
+    /// Nobody waits any more.
     #[error("the call was cancelled; nothing was changed")]
     Cancelled,
+    /// It is half done.
     #[error("`{0}` broke half-way: {1}; some files may be changed and others not")]
-    Half(String, std::io::Error),
+    Half(String, #[source] std::io::Error),
+    /// A thread of ours broke.
     #[error("the worker that changed files broke; nobody knows how far it got")]
     Worker,
 }
 
-fn there(digest: &Option<Digest>) -> String {
-    digest.as_ref().map_or_else(|| "nothing is there".into(), |digest| format!("{digest} is there"))
-}
-
 impl FilesError {
+    fn changed(path: &str, now: Before, there: &PathState) -> Self {
+        let said = match now.said() {
+            (Some(digest), None) => format!("{digest} is there"),
+            _ => there.to_string(),
+        };
+        Self::Changed(path.to_owned(), said)
+    }
+
     fn code(&self) -> &'static str {
         match self {
             Self::Arguments(_) => "files_arguments",
             Self::Root(..) => "files_root",
-            Self::Kind(_) => "files_kind",
+            Self::Kind(..) | Self::Link(_) => "files_kind",
             Self::TooLong(..) => "files_too_long",
-            Self::Changed(..) => "files_changed",
+            Self::Changed(..) | Self::Swapped(_) | Self::NotEmpty(..) => "files_changed",
             Self::Io(..) => "files_failed",
             Self::Late(_) => "files_timeout",
             Self::Cancelled => "files_cancelled",
@@ -95,18 +125,13 @@ impl FilesError {
 #[async_trait]
 impl Connector for FilesConnector {
     async fn perform(&self, call: &Call) -> Performed {
-        let done = work(call, |call, spec, wanted, dir| {
-            let steps = survey(dir, &wanted, spec.bytes_max)?;
-            let start = Instant::now();
-            let go_on = || match call.cancel.is_cancelled() {
-                true => Err(FilesError::Cancelled),
-                false if start.elapsed() > call.timeout() => Err(FilesError::Late(call.timeout_ms)),
-                false => Ok(()),
-            };
-            let tag = Digest::of(call.idempotency_key.as_bytes()).short();
-            let undo = make(dir, &steps, &tag, &go_on)?;
-            let files: Vec<_> =
-                steps.iter().map(|step| json!({ "path": step.wanted.path, "what": what(step) })).collect();
+        let done = work(call, |call, spec, plan, go_on| {
+            let undo = plan.undo(spec.bytes_max as u64, go_on)?;
+            let files: Vec<_> = plan
+                .files()
+                .map(|file| json!({ "path": file.path(), "what": file.what(), "marks": file.marks() }))
+                .collect();
+            plan.make(&Digest::of(call.idempotency_key.as_bytes()).short(), go_on)?;
             Ok(json!({ "files": files, "undo": undo }).to_string().into_bytes())
         });
         match done.await {
@@ -122,12 +147,19 @@ impl Connector for FilesConnector {
     }
 
     async fn dry_run(&self, call: &Call) -> DryRun {
-        let would = work(call, |_, spec, wanted, dir| {
-            let steps = survey(dir, &wanted, spec.bytes_max)?;
-            let file =
-                |step: &Step<'_>| json!({ "path": step.wanted.path, "what": what(step), "diff": diff(step) });
-            let files: Vec<_> = steps.iter().map(file).collect();
-            Ok((json!({ "files": files }).to_string().into_bytes(), steps.len() as u64))
+        let would = work(call, |_, spec, plan, go_on| {
+            let mut files = Vec::new();
+            for file in plan.files() {
+                go_on()?;
+                let mut said = json!({ "path": file.path(), "what": file.what(),
+                    "diff": file.diff(spec.bytes_max as u64)?, "marks": file.marks() });
+                if let (Some(why), Some(said)) = (file.special(), said.as_object_mut()) {
+                    said.insert("special".into(), why.into());
+                }
+                files.push(said);
+            }
+            let count = files.len() as u64;
+            Ok((json!({ "files": files }).to_string().into_bytes(), count))
         });
         match would.await {
             Ok((output, files)) => DryRun::Would { output, rows: Some(files) },
@@ -136,24 +168,7 @@ impl Connector for FilesConnector {
     }
 
     async fn reconcile(&self, call: &Call) -> Reconciled {
-        let found = work(call, |_, spec, wanted, dir| {
-            let (mut done, mut open) = (Vec::new(), Vec::new());
-            for wanted in &wanted {
-                let now = look(dir, &wanted.path, spec.bytes_max)?;
-                let is_done = match (&now, &wanted.after) {
-                    (Some(now), Some(new)) => now.is(new),
-                    (now, new) => now.is_none() && new.is_none(),
-                };
-                let digest = now.map(|now| now.digest);
-                match is_done {
-                    true => done.push(wanted.path.clone()),
-                    false if digest == wanted.before => open.push(wanted.path.clone()),
-                    false => return Err(FilesError::Changed(wanted.path.clone(), digest)),
-                }
-            }
-            Ok((done, open))
-        });
-        match found.await {
+        match begin(call, found).await {
             Ok((_, open)) if open.is_empty() => {
                 Reconciled::Done { output: br#"{"files":"as wanted"}"#.to_vec() }
             }
@@ -166,47 +181,68 @@ impl Connector for FilesConnector {
     }
 }
 
+/// Which changes were made, and which were not.
+fn found(
+    _: &Call,
+    spec: &FilesSpec,
+    place: RootDir,
+    changes: Changes,
+    go_on: GoOn<'_>,
+) -> Result<(Vec<String>, Vec<String>), FilesError> {
+    let wanted = change::wanted(changes, spec.files_max, spec.bytes_max).map_err(FilesError::Arguments)?;
+    let (mut done, mut open) = (Vec::new(), Vec::new());
+    let replaced = replaced_links(&wanted);
+    for wanted in wanted {
+        let after = wanted.after.as_ref().map_or(Before::Nothing, |new| new.kind.as_before());
+        // It may be either, and each is recognised by what it is.
+        let seen = |expected| look(&place, &wanted.path, expected, &replaced, spec.bytes_max as u64, go_on);
+        let (now, there) = match seen(after) {
+            Err(FilesError::Kind(..)) => seen(wanted.before)?,
+            seen => seen?,
+        };
+        let is_mode = wanted.after.as_ref().is_none_or(|new| new.is_mode_of(&there));
+        match now {
+            now if now == after && is_mode => done.push(wanted.path.clone()),
+            now if now == wanted.before => open.push(wanted.path.clone()),
+            now => return Err(FilesError::changed(&wanted.path, now, &there)),
+        }
+    }
+    Ok((done, open))
+}
+
 /// Reads the arguments, opens the directory and does this there, on a thread that may wait for a disk.
-async fn work<T: Send + 'static>(
+async fn begin<T: Send + 'static>(
     call: &Call,
-    job: impl FnOnce(&Call, &FilesSpec, Vec<Wanted>, &Dir) -> Result<T, FilesError> + Send + 'static,
+    job: impl FnOnce(&Call, &FilesSpec, RootDir, Changes, GoOn<'_>) -> Result<T, FilesError> + Send + 'static,
 ) -> Result<T, FilesError> {
     let ConnectorSpec::Files(spec) = &call.connector else {
         return Err(FilesError::Arguments(wrong_desk(call).1));
     };
     let changes: Changes =
         serde_json::from_slice(&call.arguments).map_err(|e| FilesError::Arguments(e.to_string()))?;
-    let wanted = wanted(changes, spec.files_max, spec.bytes_max).map_err(FilesError::Arguments)?;
     let (call, spec) = (call.clone(), spec.clone());
     let done = tokio::task::spawn_blocking(move || {
-        let dir = open(&spec.root)?;
-        job(&call, &spec, wanted, &dir)
+        let start = Instant::now();
+        let go_on = || match call.cancel.is_cancelled() {
+            true => Err(FilesError::Cancelled),
+            false if start.elapsed() > call.timeout() => Err(FilesError::Late(call.timeout_ms)),
+            false => Ok(()),
+        };
+        let place =
+            RootDir::open(&spec.root).map_err(|e| FilesError::Root(spec.root.display().to_string(), e))?;
+        job(&call, &spec, place, changes, &go_on)
     });
     done.await.unwrap_or(Err(FilesError::Worker))
 }
 
-fn what(step: &Step<'_>) -> &'static str {
-    match (&step.old, &step.wanted.after) {
-        (None, _) => "created",
-        (Some(_), Some(_)) => "changed",
-        (Some(_), None) => "deleted",
-    }
-}
-
-/// A unified diff, or the sizes where one of the two is no text.
-fn diff(step: &Step<'_>) -> String {
-    let old = step.old.as_ref().map_or(&b""[..], |old| &old.bytes);
-    let new = step.wanted.after.as_ref().map_or(&b""[..], |new| &new.bytes);
-    let mut said = match (std::str::from_utf8(old), std::str::from_utf8(new)) {
-        (Ok(old), Ok(new)) => TextDiff::from_lines(old, new)
-            .unified_diff()
-            .context_radius(3)
-            .header("before", "after")
-            .to_string(),
-        _ => format!("binary, {} bytes before and {} bytes after\n", old.len(), new.len()),
-    };
-    if let Some(executable) = step.wanted.after.as_ref().and_then(|new| new.executable) {
-        said.push_str(if executable { "it can be run\n" } else { "it cannot be run\n" });
-    }
-    said
+/// The same with a plan of the changes.
+async fn work<T: Send + 'static>(
+    call: &Call,
+    job: impl FnOnce(&Call, &FilesSpec, &FilePlan<'_>, GoOn<'_>) -> Result<T, FilesError> + Send + 'static,
+) -> Result<T, FilesError> {
+    begin(call, |call, spec, place, changes, go_on| {
+        let plan = FilePlan::of(&place, changes, spec.files_max, spec.bytes_max, go_on)?;
+        job(call, spec, &plan, go_on)
+    })
+    .await
 }

@@ -11,6 +11,7 @@ mod credentials;
 mod image;
 pub mod pick;
 mod spec;
+mod views;
 pub mod wasm;
 mod way_out;
 
@@ -37,6 +38,7 @@ pub use cages::{recorded, tier};
 pub use image::ImageSpec;
 use image::NoImage;
 pub use spec::{AccessSpec, LimitsSpec, ProcessSpec, StdoutSpec, ViewSpec};
+pub use views::Views;
 pub use way_out::WayOut;
 
 /// Runs programs in cages, once it is known what cages there are.
@@ -291,6 +293,7 @@ async fn run(
         cage.views.push(ready.view.clone());
     }
     let credentials = ready.as_mut().and_then(|ready| ready.credentials.take());
+    let views = Views::open(spec).await;
     let mut running = tokio::select! {
         running = start(program, cage) => running.map_err(ProcessError::Sandbox)?,
         () = call.cancel.cancelled() => return Err(ProcessError::Cancelled),
@@ -324,7 +327,7 @@ async fn run(
     let ended = ended?;
     let spec = spec.clone();
     let told = tokio::task::spawn_blocking(move || {
-        let told = tell(&ended, &spec).map_err(ProcessError::Sandbox)?.to_string();
+        let told = tell(&ended, &spec, &views).map_err(ProcessError::Sandbox)?.to_string();
         let output = with_json(told, json_of(&ended, &spec)).into_bytes();
         Ok((ended, output))
     });
@@ -364,12 +367,12 @@ pub fn way_out(
     Ok(Some(WayOut::open(listener, list, spec.egress_limits, names.clone(), credentials)))
 }
 
-/// What is told of the end: how, what it said, what it changed. It reads files, so call it where blocking is
-/// allowed.
+/// What is told of the end: how, what it said, what it changed beside the views as they were when it began. It reads
+/// files, so call it where blocking is allowed.
 ///
 /// # Errors
 /// When the places where the program could write cannot be read.
-pub fn tell(ended: &Ended, spec: &ProcessSpec) -> Result<Value, SandboxError> {
+pub fn tell(ended: &Ended, spec: &ProcessSpec, views: &Views) -> Result<Value, SandboxError> {
     let mut told = Map::new();
     match (end_of_module(ended, spec), ended.outcome) {
         // The code is the worker's.
@@ -392,7 +395,7 @@ pub fn tell(ended: &Ended, spec: &ProcessSpec) -> Result<Value, SandboxError> {
             told.insert(format!("{name}_bytes_written"), json!(output.written_bytes));
         }
     }
-    told.extend(changes::collect(ended, spec)?);
+    told.extend(changes::collect(ended, spec, views)?);
     Ok(Value::Object(told))
 }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::net::TcpListener;
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -90,25 +91,26 @@ impl Running {
     /// Waits until nothing of the program is left, and tells how it ended. What nobody took of its input is
     /// closed, so that a program which reads does not wait for more.
     pub async fn wait(self) -> Ended {
-        self.watch(|_, _| ()).await
+        self.watch(|_, _| ControlFlow::Continue(())).await
     }
 
-    /// The same, and hands out what the program writes while it runs, until it has written more than it may.
-    pub async fn watch(mut self, mut seen: impl FnMut(Stream, &[u8])) -> Ended {
+    /// The same, and hands out what the program writes while it runs, until it has written more than it may. Whoever
+    /// breaks off ends the program, and is handed nothing more.
+    pub async fn watch(mut self, mut seen: impl FnMut(Stream, &[u8]) -> ControlFlow<()>) -> Ended {
         drop(self.stdin.take());
         let (mut out, mut err) = (self.launched.stdout.take(), self.launched.stderr.take());
         let (mut stdout, mut stderr) = (Output::default(), Output::default());
         let (mut out_buffer, mut err_buffer) = (vec![0; CHUNK], vec![0; CHUNK]);
-        let mut goes_on = true;
+        let (mut goes_on, mut is_read) = (true, true);
         while goes_on || out.is_some() || err.is_some() {
             tokio::select! {
                 read = next(&mut out, &mut out_buffer), if out.is_some() => {
                     let chunk = chunk(&out_buffer, read);
-                    if !self.keep(&mut stdout, chunk, |c| seen(Stream::Stdout, c)) { out = None; }
+                    if !self.keep(&mut stdout, chunk, &mut is_read, |c| seen(Stream::Stdout, c)) { out = None; }
                 }
                 read = next(&mut err, &mut err_buffer), if err.is_some() => {
                     let chunk = chunk(&err_buffer, read);
-                    if !self.keep(&mut stderr, chunk, |c| seen(Stream::Stderr, c)) { err = None; }
+                    if !self.keep(&mut stderr, chunk, &mut is_read, |c| seen(Stream::Stderr, c)) { err = None; }
                 }
                 more = self.launched.hear(), if goes_on => goes_on = more,
             }
@@ -127,13 +129,20 @@ impl Running {
     }
 
     /// Whether the stream is still open.
-    fn keep(&mut self, output: &mut Output, chunk: &[u8], seen: impl FnOnce(&[u8])) -> bool {
+    fn keep(
+        &mut self,
+        output: &mut Output,
+        chunk: &[u8],
+        is_read: &mut bool,
+        seen: impl FnOnce(&[u8]) -> ControlFlow<()>,
+    ) -> bool {
         if chunk.is_empty() {
             return false;
         }
         output.take(chunk, self.limits.output_kept_max_bytes);
-        if !self.launched.wrote_too_much() {
-            seen(chunk);
+        if *is_read && !self.launched.wrote_too_much() && seen(chunk).is_break() {
+            *is_read = false;
+            self.launched.kill();
         }
         if output.written_bytes > self.limits.output_max_bytes {
             self.launched.end_for_output();

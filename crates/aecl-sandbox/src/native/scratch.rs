@@ -5,10 +5,10 @@ use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat2, statat};
+use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat2, readlinkat, statat};
 
 use crate::collected::{
-    self, DEPTH_MAX, DEVICE, FIFO, SOCKET, SYMLINK, TOO_DEEP, TOO_MANY, UNKNOWN, check_name,
+    self, DEPTH_MAX, DEVICE, FIFO, SOCKET, TOO_DEEP, TOO_MANY, UNKNOWN, check_name, check_target,
 };
 use crate::vm::Sent;
 use crate::{Change, ChangeKind, CollectLimits, Collected, Refused, SandboxError};
@@ -51,7 +51,7 @@ impl Scratch {
         (FileType::from_raw_mode(about.st_mode) == FileType::RegularFile).then(|| File::from(fd))
     }
 
-    /// Reads what is there. Only plain files and directories are taken; no link is followed, nothing waits.
+    /// Reads what is there. Only plain files, directories and links are taken; no link is followed, nothing waits.
     /// It reads files, so call it where blocking is allowed.
     ///
     /// # Errors
@@ -111,14 +111,18 @@ impl Walk {
             FileType::Directory if depth >= DEPTH_MAX => return Err(TOO_DEEP),
             FileType::Directory => {
                 let below = open(dir, name, OFlags::DIRECTORY)?;
-                let kind = ChangeKind::Directory { anew: hides_below(&below) };
+                let mode = about.st_mode & 0o777;
+                let kind = ChangeKind::Directory { anew: hides_below(&below), mode };
                 self.found.changes.push(Change { path: shown.to_owned(), kind });
                 return self.directory(below, shown, depth + 1).map_err(|_| UNREADABLE);
             }
             FileType::RegularFile => self.file(dir, name)?,
             // How an overlay marks what is deleted. A program cannot make a device of any other number.
             FileType::CharacterDevice if about.st_rdev == 0 => ChangeKind::Deleted,
-            FileType::Symlink => return Err(SYMLINK),
+            FileType::Symlink => {
+                let target = readlinkat(dir, name, Vec::new()).map_err(|_| UNREADABLE)?;
+                ChangeKind::Symlink { target: check_target(target.into_bytes())? }
+            }
             FileType::Fifo => return Err(FIFO),
             FileType::Socket => return Err(SOCKET),
             FileType::CharacterDevice | FileType::BlockDevice => return Err(DEVICE),
@@ -142,7 +146,7 @@ impl Walk {
         let mut bytes = Vec::new();
         File::from(fd).take(size).read_to_end(&mut bytes).map_err(|_| UNREADABLE)?;
         self.total_bytes += size;
-        Ok(ChangeKind::File { executable: about.st_mode & 0o100 != 0, bytes })
+        Ok(ChangeKind::File { mode: about.st_mode & 0o777, bytes })
     }
 }
 

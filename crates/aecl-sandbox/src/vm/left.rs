@@ -154,14 +154,14 @@ impl<'a> Walk<'a> {
             Is::Directory | Is::Anew if path.matches('/').count() >= DEPTH_MAX => return Err(TOO_DEEP),
             Is::Directory | Is::Anew => {
                 self.directories.insert(path.clone());
-                ChangeKind::Directory { anew: left.is == Is::Anew }
+                ChangeKind::Directory { anew: left.is == Is::Anew, mode: permissions(left.mode) }
             }
             Is::Deleted => ChangeKind::Deleted,
             Is::File => {
                 self.limits.check_file(left.mode, left.links, left.size, self.total_bytes)?;
                 let bytes = sent.bytes.clone().ok_or("it is larger than the scratch space")?;
                 self.total_bytes += left.size;
-                ChangeKind::File { executable: left.mode & 0o100 != 0, bytes }
+                ChangeKind::File { mode: permissions(left.mode), bytes }
             }
             Is::Symlink => return Err(SYMLINK),
             Is::Fifo => return Err(FIFO),
@@ -171,6 +171,10 @@ impl<'a> Walk<'a> {
         };
         Ok(Change { path, kind })
     }
+}
+
+fn permissions(mode: u64) -> u32 {
+    u32::try_from(mode & 0o777).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -229,7 +233,7 @@ mod tests {
         let found = collect(&heard.finish().unwrap()[0], ALL);
         let changes: Vec<_> = found.changes.iter().map(|change| change.path.as_str()).collect();
         assert_eq!(changes, ["dir", "dir/file"]);
-        let file = ChangeKind::File { executable: true, bytes: b"xxxxx".to_vec() };
+        let file = ChangeKind::File { mode: 0o700, bytes: b"xxxxx".to_vec() };
         assert_eq!(found.changes[1].kind, file);
         let refused: Vec<_> = found.refused.iter().map(|r| r.path.as_str()).collect();
         assert_eq!(refused, ["suid", "twin", "hole", "link", "a\u{fffd}b"]);
@@ -257,10 +261,10 @@ mod tests {
         assert_eq!(
             collect(&second, ALL).changes,
             [
-                change("dir", ChangeKind::Directory { anew: true }),
-                change("dir/same", ChangeKind::Directory { anew: false }),
+                change("dir", ChangeKind::Directory { anew: true, mode: 0o755 }),
+                change("dir/same", ChangeKind::Directory { anew: false, mode: 0o755 }),
                 change("gone", ChangeKind::Deleted),
-                change("same", ChangeKind::File { executable: true, bytes: b"xy".to_vec() }),
+                change("same", ChangeKind::File { mode: 0o755, bytes: b"xy".to_vec() }),
             ]
         );
     }

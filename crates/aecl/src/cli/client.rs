@@ -3,6 +3,7 @@
 
 use super::{Common, Error};
 use crate::http::host::{self, Host, HostError};
+use aecl_executor::root_dir::read_plain;
 use aecl_gate::GateError;
 use aecl_gate::config::Home;
 use aecl_ledger::LedgerError;
@@ -85,7 +86,7 @@ pub(crate) fn ask<T>(
 
 /// The key that `aecl init` wrote for the person who set this up. Only that person may read it.
 fn operator_key(home: &Home) -> Option<String> {
-    let text = std::fs::read_to_string(home.keys().join("operator.key")).ok()?;
+    let text = String::from_utf8(read_plain(&home.keys().join("operator.key"), 1 << 16).ok()?).ok()?;
     Some(text.trim().to_owned()).filter(|key| !key.is_empty())
 }
 

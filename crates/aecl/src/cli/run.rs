@@ -2,24 +2,27 @@
 
 mod asked;
 mod cage;
+mod keep;
 mod reach;
+mod terminal;
 
 use super::image::images_dir;
 use super::show;
 use super::{Common, Error, Exit, Result, runtime};
-use aecl_executor::connectors::files::{Changes, FilesConnector, FilesSpec};
 use aecl_executor::connectors::process::pick::NotHeld;
-use aecl_executor::connectors::process::{ProcessSpec, tell, way_out};
+use aecl_executor::connectors::process::{ProcessSpec, Views, tell, way_out};
 use aecl_executor::egress::{Names, SystemNames};
-use aecl_executor::{Call, Connector as _, ConnectorSpec, DryRun, Performed};
 use aecl_kernel::cage::Tier;
 use aecl_sandbox::{Digest, Ended, Image, ImageError, Images, Outcome, SandboxError, Stream};
 use asked::Asked;
 use cage::{Choice, NotStarted};
+use keep::Kept;
 use serde_json::{Value, json};
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
+use terminal::Terminal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Arguments.
@@ -36,7 +39,9 @@ Examples:
 
 The command sees the system's programs (or those of --image), what --view and --write show it, and scratch space in memory. It reaches \
 whom --allow-host names and nobody else, has no rights and ends at the time-out. What it writes below --write stays in a layer of its own: it is \
-told as a difference, and kept if you say so.
+told as a difference, and kept if you say so: all of it or nothing, and only where nobody else has changed a file meanwhile. \
+Files that act by themselves, such as git's hooks, `.envrc` or the rules of a build server, are marked; `--yes` does not \
+cover them.
 
 A policy is a YAML file with the keys of a `process` connector (docs/reference/connectors.md) and `min_tier`, or a whole \
 action of the catalogue. COMMAND stands in for its `argv`. With `wasm` in it a module runs, and COMMAND is its name with \
@@ -46,8 +51,8 @@ What holds the command is chosen as for an action: the weakest that is as strong
 the command all that it needs (docs/reference/isolation.md). `sandbox` in aecl.yaml says what may be used, where there \
 is one in the directory. Nothing weaker is taken unless `accept_lower_tier` says so there, and then standard error says it.
 
-Exit codes: that of the command; 124 at the time-out, 125 if the cage cannot be had, 127 if the command did not \
-start in it, 128 and its number for a signal, 137 also for too much memory or output.")]
+Exit codes: that of the command; 123 if --keep could not keep all of it, 124 at the time-out, 125 if the cage cannot be had, 127 if the command did not \
+start in it, 128 and its number for a signal, 137 also for too much memory or output, 141 if nobody reads its output any more.")]
 pub struct Args {
     /// A YAML file that says what the command may have, and how strongly it is held at least.
     #[arg(long, value_name = "FILE")]
@@ -93,9 +98,24 @@ pub struct Args {
     /// from the terminal.
     #[arg(long)]
     keep: bool,
-    /// Keep without asking.
+    /// Keep without asking, except for files that act by themselves.
     #[arg(long, requires = "keep")]
     yes: bool,
+    /// Let --yes cover files that act by themselves (git's hooks, `.envrc`, CI, tasks of editors, settings of agents) and
+    /// links that lead out of the directory.
+    #[arg(long, requires = "yes")]
+    keep_special: bool,
+    /// Keep the rest if something cannot be kept: what is too much or too long, hard links, pipes, odd names, files that
+    /// somebody else has changed meanwhile.
+    #[arg(long, requires = "keep")]
+    keep_partial: bool,
+    /// How many files are kept at most; by default 500, or what the policy says.
+    #[arg(long, requires = "keep", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    keep_max_files: Option<u32>,
+    /// How much of them is kept at most, in MiB, and how long a file may be that is replaced or deleted; by default 4, or
+    /// what the policy says.
+    #[arg(long, requires = "keep", value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    keep_max_mib: Option<u32>,
     /// The command and its words. It may be left out with --image (what the image says is run) and with a policy that
     /// has an `argv` without placeholders.
     #[arg(required_unless_present_any = ["image", "policy"], trailing_var_arg = true, value_name = "COMMAND")]
@@ -124,6 +144,7 @@ async fn caged(common: &Common, args: &Args, asked: &Asked) -> Result {
         Ok(image) => image,
         Err(error) => return not_started(common, &error.to_string(), None, 125),
     };
+    let views = Views::open(spec).await;
     let started = match choice.start(asked, image.as_ref()).await {
         Ok(started) => started,
         Err(NotStarted::NotHeld(refused)) => return not_held(common, args, refused, &choice),
@@ -141,7 +162,7 @@ async fn caged(common: &Common, args: &Args, asked: &Asked) -> Result {
         Err(error) => return no_cage(common, &error),
     };
     // A terminal is asked for an answer later; two readers would take it from each other.
-    let is_asked = args.keep && !args.yes && std::io::stdin().is_terminal();
+    let is_asked = args.keep && !args.yes && io::stdin().is_terminal();
     if let Some(mut input) = running.stdin.take_if(|_| !is_asked || !before.is_empty()) {
         tokio::spawn(async move {
             if input.write_all(&before).await.is_err() || is_asked {
@@ -155,10 +176,22 @@ async fn caged(common: &Common, args: &Args, asked: &Asked) -> Result {
             }
         });
     }
+    let (mut screen, mut lost) = (terminal::Screen::default(), None);
     let ended = running
         .watch(|stream, bytes| {
-            if !common.json {
-                pass_on(stream, bytes);
+            if common.json {
+                return ControlFlow::Continue(());
+            }
+            match pass_on(stream, bytes) {
+                Ok(()) => {
+                    screen.has_shown(stream, bytes);
+                    ControlFlow::Continue(())
+                }
+                // Nobody reads what it says, so it ends, as a closed pipe ends others.
+                Err(e) => {
+                    lost = Some(e);
+                    ControlFlow::Break(())
+                }
             }
         })
         .await;
@@ -166,20 +199,40 @@ async fn caged(common: &Common, args: &Args, asked: &Asked) -> Result {
         Some(way_out) => Some(way_out.close().await),
         None => None,
     };
+    // Before anything of ours is shown.
+    screen.reset();
+    match lost {
+        Some(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Program(BROKEN_PIPE)),
+        Some(e) => return Err(Error::new(format!("what the command writes cannot be passed on: {e}"))),
+        None => {}
+    }
     let exit = exit(ended.outcome);
-    let (ended, mut told) = told(ended, spec).await?;
-    let changes: Vec<(PathBuf, Changes)> = changes(&told, spec)?;
-    let mut kept = Vec::new();
-    for (source, changes) in &changes {
-        if args.keep && keep(common, args, source, changes).await? {
-            kept.push(source.display().to_string());
+    let (ended, mut told, views) = told(ended, spec, views).await?;
+    if !common.json {
+        if !matches!(ended.outcome, Outcome::Exited(_)) {
+            show::say(&format!("aecl: the command {}", ended.outcome));
+        }
+        for refused in told.get("refused").and_then(Value::as_array).into_iter().flatten() {
+            let word = |key: &str| refused.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            show::say(&format!("aecl: `{}` was not taken along: {}", word("path"), word("why")));
         }
     }
+    let kept = match args.keep {
+        true => {
+            let terminal = (is_asked && !common.json).then(Terminal::open).flatten();
+            keep::keep(args, &told, spec, &views, terminal)?
+        }
+        false => Kept::default(),
+    };
+    let exit = if kept.is_all { exit } else { Exit::Program(NOT_KEPT) };
     if common.json {
         if let Value::Object(told) = &mut told {
             told.insert("cage".into(), held.cage.clone().into());
             told.insert("held".into(), held.json());
-            told.insert("kept".into(), json!(kept));
+            told.insert("kept".into(), json!(kept.places));
+            if let Some(why) = &kept.why_not {
+                told.insert("not_kept".into(), json!(why));
+            }
             if let Some(traffic) = &traffic {
                 told.insert("traffic".into(), json!(traffic));
             }
@@ -187,120 +240,50 @@ async fn caged(common: &Common, args: &Args, asked: &Asked) -> Result {
         show::print_json(&told);
         return Ok(exit);
     }
+    if let Some(why) = &kept.why_not {
+        show::say(&format!("aecl: {why}"));
+    }
     if args.explain {
         held.say();
     }
-    if !matches!(ended.outcome, Outcome::Exited(_)) {
-        show::say(&format!("aecl: the command {}", ended.outcome));
-    }
     traffic.iter().for_each(reach::say_refused);
-    for refused in told.get("refused").and_then(Value::as_array).into_iter().flatten() {
-        let word = |key: &str| refused.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        show::say(&format!("aecl: `{}` was not taken along: {}", word("path"), word("why")));
-    }
-    for (source, changes) in changes.iter().filter(|_| !args.keep) {
-        let files = show::count(changes.changes.len(), "file");
-        show::say(&format!(
-            "aecl: {files} in {} changed in the cage only; `--keep` shows and keeps them",
-            source.display()
-        ));
+    if !args.keep {
+        for (view, changes) in keep::changes(&told, spec)? {
+            let files = show::count(changes.changes.len(), "file");
+            show::say(&format!(
+                "aecl: {files} in {} changed in the cage only; `--keep` shows and keeps them",
+                view.source.display()
+            ));
+        }
     }
     Ok(exit)
 }
 
-fn pass_on(stream: Stream, bytes: &[u8]) {
-    // Whoever closed our output does not want to hear that either.
-    drop(match stream {
-        Stream::Stdout => std::io::stdout().write_all(bytes).and_then(|()| std::io::stdout().flush()),
-        Stream::Stderr => std::io::stderr().write_all(bytes),
-    });
+/// The exit code of whoever is ended because nobody reads its output.
+const BROKEN_PIPE: u8 = 128 + 13;
+
+/// The exit code if not all of the changes were kept.
+const NOT_KEPT: u8 = 123;
+
+fn pass_on(stream: Stream, bytes: &[u8]) -> io::Result<()> {
+    match stream {
+        Stream::Stdout => io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()),
+        Stream::Stderr => io::stderr().write_all(bytes),
+    }
 }
 
 /// What is told of the end.
-async fn told(ended: Ended, spec: &ProcessSpec) -> std::result::Result<(Ended, Value), Error> {
+async fn told(
+    ended: Ended,
+    spec: &ProcessSpec,
+    views: Views,
+) -> std::result::Result<(Ended, Value, Views), Error> {
     let spec = spec.clone();
-    let told = tokio::task::spawn_blocking(move || tell(&ended, &spec).map(|told| (ended, told))).await;
-    match told {
+    let work = move || tell(&ended, &spec, &views).map(|told| (ended, told, views));
+    match tokio::task::spawn_blocking(work).await {
         Ok(Ok(told)) => Ok(told),
         Ok(Err(error)) => Err(Error::new(error.to_string())),
         Err(broke) => Err(Error::new(format!("what it wrote could not be collected: {broke}"))),
-    }
-}
-
-/// The changes of each writable view, by its place on this host.
-fn changes(told: &Value, spec: &ProcessSpec) -> std::result::Result<Vec<(PathBuf, Changes)>, Error> {
-    let mut all = Vec::new();
-    for view in &spec.views {
-        let place = view.at.display().to_string();
-        let Some(found) = told.get("changes").and_then(|all| all.get(&place)) else { continue };
-        let changes: Changes = serde_json::from_value(json!({ "changes": found }))
-            .map_err(|e| Error::new(format!("the changes in `{}` cannot be read: {e}", view.at.display())))?;
-        if !changes.changes.is_empty() {
-            all.push((view.source.clone(), changes));
-        }
-    }
-    Ok(all)
-}
-
-/// Shows the changes, asks, and makes them for good. Gives whether they were made.
-async fn keep(
-    common: &Common,
-    args: &Args,
-    source: &Path,
-    changes: &Changes,
-) -> std::result::Result<bool, Error> {
-    let arguments = serde_json::to_vec(changes).map_err(|e| Error::new(e.to_string()))?;
-    let files_max = changes.changes.len();
-    let call = Call {
-        action_id: "run".into(),
-        action: "run".into(),
-        arguments: arguments.into(),
-        connector: ConnectorSpec::Files(FilesSpec { root: source.to_owned(), files_max, bytes_max: 1 << 30 }),
-        timeout_ms: 60_000,
-        idempotency_key: format!("run-{}", std::process::id()),
-        meta: None,
-        extra: None,
-        session: None,
-        credential_scope: None,
-        rows_max: None,
-        tier: None,
-        instead_of: None,
-        task_left_ms: None,
-        max_output_bytes: usize::MAX,
-        cancel: tokio_util::sync::CancellationToken::new(),
-        cage: Arc::default(),
-        traffic: Arc::default(),
-    };
-    if !args.yes {
-        match FilesConnector.dry_run(&call).await {
-            DryRun::Would { output, .. } => diff(source, &output),
-            DryRun::Unsupported { message } | DryRun::Failed { message, .. } => {
-                return Err(Error::new(message));
-            }
-        }
-        if common.json || !std::io::stdin().is_terminal() {
-            return Err(Error::new("nobody is here to ask").hint("`--yes` keeps without asking"));
-        }
-        show::say("keep these changes? [y/N]");
-        let mut answer = String::new();
-        std::io::stdin().lock().read_line(&mut answer).map_err(|e| Error::new(e.to_string()))?;
-        if !matches!(answer.trim(), "y" | "Y" | "yes") {
-            show::say("aecl: nothing was kept");
-            return Ok(false);
-        }
-    }
-    match FilesConnector.perform(&call).await {
-        Performed::Done { .. } => Ok(true),
-        Performed::Failed { message, .. } | Performed::Unknown { message, .. } => Err(Error::new(message)),
-    }
-}
-
-fn diff(source: &Path, output: &[u8]) {
-    let would: Value = serde_json::from_slice(output).unwrap_or_default();
-    for file in would.get("files").and_then(Value::as_array).into_iter().flatten() {
-        let word = |key: &str| file.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        show::say(&format!("{} {}", word("what"), source.join(word("path")).display()));
-        word("diff").lines().for_each(show::say);
     }
 }
 

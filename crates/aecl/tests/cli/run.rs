@@ -67,6 +67,133 @@ fn changes_stay_in_the_cage_until_they_are_kept() {
 }
 
 #[test]
+fn a_part_is_never_kept_as_if_it_were_all() {
+    let dir = project();
+    let at = |name: &str| dir.path().join(name);
+    let many = ["--", "sh", "-ec", "for n in $(seq 600); do echo x > f$n; done; echo v2 > a"];
+    let ran = caged(dir.path(), &[&["--write", ".", "--keep", "--yes"], &many[..]].concat()).ended(123);
+    assert!(ran.err.contains("more entries than are collected"), "{}", ran.err);
+    assert!(ran.err.contains("nothing was kept") && ran.err.contains("--keep-max-files"), "{}", ran.err);
+    assert_eq!(fs::read_to_string(at("a")).unwrap(), "one\n");
+    let more = [&["--write", ".", "--keep", "--yes", "--keep-max-files", "700"], &many[..]].concat();
+    caged(dir.path(), &more).ended(0);
+    assert!(at("f600").exists() && at("f1").exists());
+    // Deleted again, with too many for what is asked for.
+    let gone = ["--", "sh", "-c", "mkdir sub; rm f*"];
+    let ran = caged(dir.path(), &[&["--write", ".", "--keep", "--yes"], &gone[..]].concat()).ended(123);
+    assert!(at("f600").exists() && !at("sub").exists(), "{}", ran.err);
+    // Something odd beside what can be kept.
+    let odd = ["--", "sh", "-c", "mkfifo pipe; : > 'a\\b'; rm b; mkdir b; echo in > b/in; echo three > a"];
+    let ran = caged(dir.path(), &[&["--write", ".", "--keep", "--yes"], &odd[..]].concat()).ended(123);
+    assert!(ran.err.contains("named pipe") && ran.err.contains("--keep-partial"), "{}", ran.err);
+    assert_eq!(fs::read_to_string(at("a")).unwrap(), "v2\n");
+    let partly = [&["--write", ".", "--keep", "--yes", "--keep-partial"], &odd[..]].concat();
+    caged(dir.path(), &partly).ended(123);
+    assert_eq!(fs::read_to_string(at("a")).unwrap(), "three\n");
+    assert_eq!(fs::read_to_string(at("b/in")).unwrap(), "in\n");
+    let told = Aecl::on(&at(".aecl"))
+        .run(&[&["--json", "run", "--memory", "none", "--write", ".", "--keep", "--yes"], &odd[..]].concat());
+    let told = told.ended(123).json();
+    assert!(told["not_kept"].as_str().unwrap().contains("nothing was kept"), "{told}");
+}
+
+#[test]
+fn a_yes_ahead_does_not_cover_what_acts_by_itself() {
+    let dir = project();
+    let hook = [
+        "--",
+        "sh",
+        "-ec",
+        "mkdir -p .git/hooks; echo '#!/bin/sh' > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit",
+    ];
+    let ran = caged(dir.path(), &[&["--write", ".", "--keep", "--yes"], &hook[..]].concat()).ended(123);
+    assert!(ran.err.contains("! created") && ran.err.contains(".git/hooks/pre-commit"), "{}", ran.err);
+    assert!(ran.err.contains("--keep-special") && !dir.path().join(".git").exists(), "{}", ran.err);
+    let out = ["--", "ln", "-s", "../../etc", "way"];
+    let ran = caged(dir.path(), &[&["--write", ".", "--keep", "--yes"], &out[..]].concat()).ended(123);
+    assert!(ran.err.contains("leads out of the directory"), "{}", ran.err);
+    let special = [&["--write", ".", "--keep", "--yes", "--keep-special"], &hook[..]].concat();
+    caged(dir.path(), &special).ended(0);
+    assert!(dir.path().join(".git/hooks/pre-commit").exists());
+}
+
+/// The way by which an approval was stolen: a link that becomes a directory.
+#[test]
+fn what_was_shown_under_one_path_is_kept_there_or_nowhere() {
+    let dir = project();
+    let at = |name: &str| dir.path().join(name);
+    fs::create_dir_all(at(".git/hooks")).unwrap();
+    std::os::unix::fs::symlink(".git/hooks", at("assets")).unwrap();
+    let swap = [
+        "--",
+        "sh",
+        "-ec",
+        "rm assets; mkdir assets; echo hook > assets/pre-commit; echo key > id; chmod 600 id",
+    ];
+    caged(dir.path(), &[&["--write", ".", "--keep", "--yes"], &swap[..]].concat()).ended(0);
+    assert_eq!(fs::read_dir(at(".git/hooks")).unwrap().count(), 0);
+    assert!(fs::symlink_metadata(at("assets")).unwrap().is_dir());
+    assert_eq!(fs::read_to_string(at("assets/pre-commit")).unwrap(), "hook\n");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(at("id")).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn an_ordinary_user_keeps_as_well() {
+    let dir = project();
+    let user = rustix::process::geteuid().is_root().then_some(65534);
+    for path in [dir.path().to_owned(), dir.path().join("a"), dir.path().join("b")] {
+        std::os::unix::fs::chown(path, user, user).unwrap();
+    }
+    let aecl = Aecl::on(&dir.path().join(".aecl")).by_nobody();
+    let line = "echo three >> a; rm b; mkdir -m 700 d; echo n > d/n; ln -s a link";
+    aecl.run(&["run", "--memory", "none", "--write", ".", "--keep", "--yes", "--", "sh", "-ec", line])
+        .ended(0);
+    assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "one\nthree\n");
+    assert_eq!(fs::read_link(dir.path().join("link")).unwrap(), Path::new("a"));
+    assert!(dir.path().join("d/n").exists() && !dir.path().join("b").exists());
+}
+
+#[test]
+fn a_command_whose_reader_is_gone_ends_as_a_closed_pipe_ends_others() {
+    let dir = project();
+    let mut command = Aecl::on(&dir.path().join(".aecl")).command(&[
+        "run",
+        "--memory",
+        "none",
+        "--timeout",
+        "60",
+        "--",
+        "yes",
+    ]);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut some = [0; 10];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut some).unwrap();
+    let start = std::time::Instant::now();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(141));
+    assert!(start.elapsed() < std::time::Duration::from_secs(20));
+}
+
+/// A directory that somebody else has made.
+#[test]
+fn a_configuration_that_never_ends_stops_nobody() {
+    let dir = project();
+    fs::create_dir(dir.path().join(".aecl")).unwrap();
+    let config = dir.path().join(".aecl/aecl.yaml");
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o644));
+    rustix::fs::mknodat(rustix::fs::CWD, &config, kind, mode, 0).unwrap();
+    let start = std::time::Instant::now();
+    for _ in 0..2 {
+        let ran = caged(dir.path(), &["--", "true"]).ended(1);
+        assert!(ran.err.contains("aecl.yaml") && ran.err.contains("no plain file"), "{}", ran.err);
+        fs::remove_file(&config).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &config).unwrap();
+    }
+    assert!(start.elapsed() < std::time::Duration::from_secs(20));
+}
+
+#[test]
 fn a_policy_says_what_it_may_have() {
     let dir = project();
     let file = dir.path().join("tests.yaml");

@@ -1,263 +1,317 @@
-//! Makes changes in a directory: all of them or none, and nothing outside of it.
+//! Makes changes in a place: all of them or none, and nothing outside of what was shown.
 //!
-//! Everything is written beside its place first. Only when all of it is on disk do names change, one by one;
-//! if one of them cannot, those before it are taken back.
+//! Everything is written beside its place first. Only when all of it is on disk do names change, one by one, and
+//! never over something that nobody has looked at: what goes is set aside and looked at again, what comes takes a
+//! name that nothing has, or changes names with what was looked at. If one of them cannot, those before it are
+//! taken back. What was set aside is removed when all is in place.
+
+mod back;
+mod stage;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{AtFlags, Mode, OFlags, chownat, fchmod, fstat, mkdirat, openat, unlinkat};
+use rustix::io::Errno;
 
 use super::FilesError;
-use super::change::{Change, Content, New, Wanted};
-use aecl_kernel::digest::Digest;
-use cap_std::ambient_authority;
-use cap_std::fs::{Dir, OpenOptions, Permissions, PermissionsExt};
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::path::Path;
+use super::change::{Before, New, NewKind};
+use super::survey::{GoOn, Step, is_same, look_past};
+use crate::root_dir::{PathState, RootDir, RootError, exchange, rename_new};
+use back::Done;
+use stage::owner_of;
 
-/// What is there now.
-#[derive(Debug)]
-pub(super) struct Old {
-    pub(super) bytes: Vec<u8>,
-    pub(super) digest: Digest,
-    mode: u32,
-}
-
-impl Old {
-    fn executable(&self) -> bool {
-        self.mode & 0o111 != 0
-    }
-
-    /// Whether this is what a change was to bring.
-    pub(super) fn is(&self, new: &New) -> bool {
-        self.digest == new.digest && new.executable.is_none_or(|executable| executable == self.executable())
-    }
-}
-
-/// The directory below which everything happens.
-pub(super) fn open(root: &Path) -> Result<Dir, FilesError> {
-    Dir::open_ambient_dir(root, ambient_authority())
-        .map_err(|e| FilesError::Root(root.display().to_string(), e))
-}
-
-/// What is at a path: a plain file, or nothing.
-pub(super) fn look(dir: &Dir, path: &str, bytes_max: usize) -> Result<Option<Old>, FilesError> {
-    let io = |e| FilesError::Io("read", path.to_owned(), e);
-    let meta = match dir.symlink_metadata(path) {
-        Ok(meta) => meta,
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
-        Err(e) => return Err(io(e)),
+/// Makes the changes. `go_on` is asked before each file is written; once names change there is no way back but the
+/// whole way forward.
+pub(super) fn make(place: &RootDir, steps: &[Step], tag: &str, go_on: GoOn<'_>) -> Result<(), FilesError> {
+    let removed = steps.iter().filter(|step| step.removes_directory());
+    let mut making = Making {
+        place,
+        tag,
+        number: 0,
+        removed: removed.map(|step| step.wanted.path.as_str()).collect(),
+        beside: BTreeMap::new(),
+        staged: BTreeMap::new(),
+        done: Vec::new(),
     };
-    if !meta.is_file() {
-        return Err(FilesError::Kind(path.to_owned()));
-    }
-    let mut bytes = Vec::new();
-    let file = dir.open(path).map_err(io)?;
-    file.take(bytes_max as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() > bytes_max {
-        return Err(FilesError::TooLong(path.to_owned(), bytes_max));
-    }
-    let digest = Digest::of(&bytes);
-    Ok(Some(Old { bytes, digest, mode: meta.permissions().mode() & 0o777 }))
-}
-
-/// One change beside what is there, which is as the change expects it.
-pub(super) struct Step<'a> {
-    pub(super) wanted: &'a Wanted,
-    pub(super) old: Option<Old>,
-}
-
-/// Looks at every file, or says which one is not as expected.
-pub(super) fn survey<'a>(
-    dir: &Dir,
-    wanted: &'a [Wanted],
-    bytes_max: usize,
-) -> Result<Vec<Step<'a>>, FilesError> {
-    let mut steps = Vec::with_capacity(wanted.len());
-    for wanted in wanted {
-        let old = look(dir, &wanted.path, bytes_max)?;
-        if old.as_ref().map(|old| old.digest) != wanted.before {
-            return Err(FilesError::Changed(wanted.path.clone(), old.map(|old| old.digest)));
-        }
-        steps.push(Step { wanted, old });
-    }
-    Ok(steps)
-}
-
-impl Step<'_> {
-    /// The change that takes this one back.
-    fn undo(&self) -> Change {
-        Change {
-            path: self.wanted.path.clone(),
-            before: self.wanted.after.as_ref().map(|new| new.digest),
-            after: self.old.as_ref().map(|old| Content::of(old.bytes.clone(), Some(old.executable()))),
-        }
-    }
-
-    fn mode(&self, new: &New) -> u32 {
-        let before = self.old.as_ref().map_or(0o644, |old| old.mode);
-        match new.executable {
-            // Whoever may read it may run it.
-            Some(true) => before | ((before & 0o444) >> 2),
-            Some(false) => before & !0o111,
-            None => before,
-        }
+    // Dropped at each way out: what is not in its place then is removed.
+    let staged = making.stage_all(steps, go_on);
+    let moved = staged.and_then(|()| making.move_all(steps));
+    match moved {
+        Ok(()) => making.finish(steps),
+        Err(cause) => Err(making.take_back(cause)),
     }
 }
 
-/// Files that were written and are not in their places yet, and the directories that were made for them.
-/// What is not used is removed.
-struct Written<'a> {
-    dir: &'a Dir,
-    files: Vec<Option<String>>,
-    directories: Vec<String>,
+struct Making<'a> {
+    place: &'a RootDir,
+    tag: &'a str,
+    number: usize,
+    /// Directories that will be gone.
+    removed: BTreeSet<&'a str>,
+    /// Where what belongs into a directory waits, by that directory.
+    beside: BTreeMap<String, (String, (u32, u32))>,
+    /// What is written and not in its place yet: where, and which file it is.
+    staged: BTreeMap<String, (String, (u64, u64))>,
+    done: Vec<Done>,
 }
 
-impl Drop for Written<'_> {
+impl Drop for Making<'_> {
     fn drop(&mut self) {
-        // Nobody else uses these names; what cannot be removed now is only litter.
-        for file in self.files.drain(..).flatten() {
-            drop(self.dir.remove_file(file));
-        }
-        // One that is used is not empty, and stays.
-        for directory in self.directories.drain(..).rev() {
-            drop(self.dir.remove_dir(directory));
+        for (waiting, _) in std::mem::take(&mut self.staged).into_values() {
+            // Nobody else uses these names; what cannot be removed now is only litter.
+            drop(self.unlink(&waiting, AtFlags::empty()));
         }
     }
 }
 
-impl Written<'_> {
-    fn write(&mut self, step: &Step<'_>, tag: &str, number: usize) -> Result<(), FilesError> {
-        let Some(new) = &step.wanted.after else {
-            self.files.push(None);
-            return Ok(());
+impl Making<'_> {
+    /// The directory of a path and its last component.
+    fn open<'p>(&self, path: &'p str) -> Result<(OwnedFd, &'p str), FilesError> {
+        let walked = self.place.walk(path)?;
+        match walked.name() {
+            Some(name) => Ok((walked.dir, name)),
+            None => Err(failed("reach", path, Errno::NOENT)),
+        }
+    }
+
+    fn unlink(&self, path: &str, flags: AtFlags) -> Result<(), FilesError> {
+        let (dir, name) = self.open(path)?;
+        unlinkat(&dir, name, flags).map_err(|e| failed("remove", path, e))
+    }
+
+    /// Writes everything that is new, beside its place.
+    fn stage_all(&mut self, steps: &[Step], go_on: GoOn<'_>) -> Result<(), FilesError> {
+        let goes = |step: &&Step| {
+            matches!(step.there, PathState::Link(..))
+                && step.wanted.after.as_ref().is_none_or(|new| new.kind == NewKind::Directory)
         };
-        let parents: Vec<_> =
-            Path::new(&step.wanted.path).ancestors().skip(1).filter_map(Path::to_str).collect();
-        for parent in parents.into_iter().rev().filter(|parent| !parent.is_empty()) {
-            match self.dir.create_dir(parent) {
-                Ok(()) => self.directories.push(parent.to_owned()),
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(FilesError::Io("write", step.wanted.path.clone(), e)),
+        let replaced = steps.iter().filter(goes).map(|step| step.wanted.path.clone()).collect();
+        for step in steps {
+            go_on()?;
+            let now = look_past(self.place, &step.wanted.path, &replaced)?;
+            if !is_same(&now, &step.there) {
+                return Err(FilesError::changed(&step.wanted.path, Before::Nothing, &now));
+            }
+            if let Some(new) = &step.wanted.after
+                && new.kind != NewKind::Directory
+            {
+                self.stage(step, new)?;
             }
         }
-        self.files.push(Some(write_beside(self.dir, step, new, &format!(".aecl-{tag}-{number}"))?));
+        go_on()
+    }
+
+    /// Changes names: first what goes, what is inside first; then what comes, what is outside first.
+    fn move_all(&mut self, steps: &[Step]) -> Result<(), FilesError> {
+        let mut sorted: Vec<&Step> = steps.iter().collect();
+        sorted.sort_by(|one, other| one.wanted.path.cmp(&other.wanted.path));
+        for step in sorted.iter().rev() {
+            let becomes_directory =
+                step.wanted.after.as_ref().is_some_and(|new| new.kind == NewKind::Directory);
+            let goes = match &step.there {
+                PathState::Nothing => false,
+                PathState::Directory(_) => step.wanted.after.is_none(),
+                PathState::File(_) | PathState::Link(..) | PathState::Other(..) => {
+                    step.wanted.after.is_none() || becomes_directory
+                }
+            };
+            if goes {
+                self.set_aside(step)?;
+            }
+        }
+        for step in &sorted {
+            match &step.wanted.after {
+                None => {}
+                Some(new) if new.kind == NewKind::Directory => self.directory(step)?,
+                Some(_) => self.put(step)?,
+            }
+        }
+        // Permissions of directories last, what is inside first: they may forbid us to enter.
+        for step in sorted.into_iter().rev() {
+            if let Some(New { kind: NewKind::Directory, mode: Some(mode), .. }) = &step.wanted.after {
+                self.set_mode(step, *mode)?;
+            }
+        }
+        self.verify(steps)
+    }
+
+    fn set_aside(&mut self, step: &Step) -> Result<(), FilesError> {
+        let path = &step.wanted.path;
+        let (aside, _) = self.waiting_place(path)?;
+        let (from, name) = self.open(path)?;
+        let (to, waits) = self.open(&aside)?;
+        rename_new((&from, name), (&to, waits)).map_err(|e| failed("remove", path, e))?;
+        self.done.push(Done::Aside { path: path.clone(), aside: aside.clone() });
+        self.is_what_was_seen(step, &aside)
+    }
+
+    /// Whether what lies aside now is what was looked at.
+    fn is_what_was_seen(&self, step: &Step, aside: &str) -> Result<(), FilesError> {
+        let now = self.place.look(aside)?;
+        let is_so = match (&step.there, &now) {
+            (PathState::File(seen), PathState::File(now)) => now.is_content_of(seen),
+            (PathState::Link(seen, target), PathState::Link(now, to)) => now.id == seen.id && target == to,
+            (PathState::Directory(seen), PathState::Directory(now)) => {
+                let (names, _) = self.place.names(aside, 1)?;
+                now.id == seen.id && names.is_empty()
+            }
+            _ => false,
+        };
+        if is_so { Ok(()) } else { Err(FilesError::changed(&step.wanted.path, Before::Nothing, &now)) }
+    }
+
+    /// Makes a directory with those above it.
+    fn directory(&mut self, step: &Step) -> Result<(), FilesError> {
+        match &step.there {
+            PathState::Directory(_) => Ok(()),
+            PathState::Nothing | PathState::File(_) | PathState::Link(..) | PathState::Other(..) => {
+                self.make_directories(&step.wanted.path)
+            }
+        }
+    }
+
+    fn set_mode(&mut self, step: &Step, mode: u32) -> Result<(), FilesError> {
+        let path = &step.wanted.path;
+        let opened = self.open_directory(path)?;
+        let now = fstat(&opened).map_err(|e| failed("change", path, e))?;
+        if let PathState::Directory(old) = &step.there {
+            let seen = self.place.look(path)?;
+            if seen.identity().map(|now| now.id) != Some(old.id) {
+                return Err(FilesError::changed(path, Before::Nothing, &seen));
+            }
+        }
+        let before = now.st_mode & 0o777;
+        fchmod(&opened, Mode::from_raw_mode(raw(mode))).map_err(|e| failed("change", path, e))?;
+        self.done.push(Done::Mode { path: path.clone(), before });
+        Ok(())
+    }
+
+    fn open_directory(&self, path: &str) -> Result<OwnedFd, FilesError> {
+        let (dir, name) = self.open(path)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        openat(&dir, name, flags, Mode::empty()).map_err(|e| failed("open", path, e))
+    }
+
+    /// Makes the directory at a path with all that are missing above it.
+    fn make_directories(&mut self, path: &str) -> Result<(), FilesError> {
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        for upto in ends.filter_map(|end| path.get(..end)) {
+            let (dir, name) = self.open(upto)?;
+            match mkdirat(&dir, name, Mode::from_raw_mode(0o777)) {
+                Ok(()) => {
+                    self.done.push(Done::Made { path: upto.to_owned() });
+                    if let (true, Ok(about)) = (rustix::process::geteuid().is_root(), fstat(&dir)) {
+                        let (uid, gid) = owner_of((about.st_uid, about.st_gid));
+                        chownat(&dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+                            .map_err(|e| failed("make", upto, e))?;
+                    }
+                }
+                // One that is there is only good above the one that is asked for; the walk says what it is.
+                Err(Errno::EXIST) if upto.len() < path.len() => {}
+                Err(e) => return Err(failed("make", upto, e)),
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, step: &Step) -> Result<(), FilesError> {
+        let path = &step.wanted.path;
+        let Some((waiting, id)) = self.staged.get(path).cloned() else { return Ok(()) };
+        if let (Some((parent, _)), PathState::Nothing) = (path.rsplit_once('/'), &step.there) {
+            self.make_directories_above(parent)?;
+        }
+        let (from, waits) = self.open(&waiting)?;
+        let (to, name) = self.open(path)?;
+        if step.there == PathState::Nothing {
+            rename_new((&from, waits), (&to, name)).map_err(|e| failed("replace", path, e))?;
+            self.staged.remove(path);
+            self.done.push(Done::Placed { path: path.clone(), id });
+            return Ok(());
+        }
+        exchange((&from, waits), (&to, name)).map_err(|e| failed("replace", path, e))?;
+        self.staged.remove(path);
+        self.done.push(Done::Exchanged { path: path.clone(), id, aside: waiting.clone() });
+        self.is_what_was_seen(step, &waiting)
+    }
+
+    fn make_directories_above(&mut self, parent: &str) -> Result<(), FilesError> {
+        match self.place.look(parent)? {
+            PathState::Directory(_) => Ok(()),
+            _ => self.make_directories(parent),
+        }
+    }
+
+    /// Whether each path leads to what was put there: a directory above it could have been moved meanwhile.
+    fn verify(&self, steps: &[Step]) -> Result<(), FilesError> {
+        let placed: BTreeMap<&str, (u64, u64)> = self.done.iter().filter_map(Done::placed).collect();
+        for step in steps {
+            let path = step.wanted.path.as_str();
+            let now = self.place.look(path)?;
+            let is_so = match &step.wanted.after {
+                // What was there may be a directory now, with what was put into it.
+                None => matches!(now, PathState::Nothing | PathState::Directory(_)),
+                Some(new) if new.kind == NewKind::Directory => matches!(now, PathState::Directory(_)),
+                Some(_) => now.identity().map(|now| &now.id) == placed.get(path),
+            };
+            if !is_so {
+                return Err(FilesError::changed(path, Before::Nothing, &now));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes all of it durable, and removes what was set aside.
+    fn finish(&mut self, steps: &[Step]) -> Result<(), FilesError> {
+        let half = |path: &str, e: &dyn std::fmt::Display| {
+            FilesError::Half(path.to_owned(), io::Error::other(e.to_string()))
+        };
+        let mut settled = BTreeSet::new();
+        for step in steps {
+            let path = &step.wanted.path;
+            if settled.insert(path.rsplit_once('/').map(|(parent, _)| parent)) {
+                match self.place.settle(path) {
+                    // A directory that is gone has nothing left to settle.
+                    Ok(()) => {}
+                    Err(e) => return Err(half(path, &e)),
+                }
+            }
+        }
+        for done in std::mem::take(&mut self.done) {
+            if let Done::Aside { aside, path } | Done::Exchanged { aside, path, .. } = done {
+                let flags = match self.place.look(&aside) {
+                    Ok(PathState::Directory(_)) => AtFlags::REMOVEDIR,
+                    _ => AtFlags::empty(),
+                };
+                if let Err(e) = self.unlink(&aside, flags) {
+                    let said = format!("what was there lies in `{aside}` and cannot be removed: {e}");
+                    return Err(half(&path, &said));
+                }
+            }
+        }
         Ok(())
     }
 }
 
-/// Makes the changes and gives what takes them back. `go_on` is asked before each file is written; once
-/// names change there is no way back but the whole way forward.
-pub(super) fn make(
-    dir: &Dir,
-    steps: &[Step<'_>],
-    tag: &str,
-    go_on: &dyn Fn() -> Result<(), FilesError>,
-) -> Result<Vec<Change>, FilesError> {
-    let mut written = Written { dir, files: Vec::with_capacity(steps.len()), directories: Vec::new() };
-    for (number, step) in steps.iter().enumerate() {
-        go_on()?;
-        written.write(step, tag, number)?;
-    }
-    go_on()?;
-    for (number, step) in steps.iter().enumerate() {
-        let name = written.files.get_mut(number);
-        if let Err(error) = put(dir, step, name.as_ref().and_then(|name| name.as_deref())) {
-            return Err(take_back(dir, steps.get(..number).unwrap_or_default(), tag, error));
-        }
-        name.map(Option::take);
-    }
-    for step in steps {
-        settle(dir, &step.wanted.path)?;
-    }
-    Ok(steps.iter().map(Step::undo).collect())
+fn failed(what: &'static str, path: &str, e: Errno) -> FilesError {
+    FilesError::Io(what, path.to_owned(), e.into())
 }
 
-fn write_beside(dir: &Dir, step: &Step<'_>, new: &New, name: &str) -> Result<String, FilesError> {
-    let path = &step.wanted.path;
-    let io = |e| FilesError::Io("write", path.clone(), e);
-    let parent = Path::new(path).parent().and_then(Path::to_str).unwrap_or_default();
-    let beside = if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") };
-    let done = (|| {
-        let mut file = dir.open_with(&beside, OpenOptions::new().write(true).create_new(true))?;
-        file.write_all(&new.bytes)?;
-        file.set_permissions(Permissions::from_mode(step.mode(new)))?;
-        file.sync_all()
-    })();
-    match done {
-        Ok(()) => Ok(beside),
-        Err(e) => {
-            if e.kind() != ErrorKind::AlreadyExists {
-                drop(dir.remove_file(&beside));
-            }
-            Err(io(e))
+impl From<RootError> for FilesError {
+    fn from(error: RootError) -> Self {
+        match error {
+            RootError::Link(path) => Self::Link(path),
+            RootError::Io(path, e) => Self::Io("reach", path, e),
         }
     }
 }
 
-fn put(dir: &Dir, step: &Step<'_>, written: Option<&str>) -> Result<(), FilesError> {
-    let path = &step.wanted.path;
-    let done = match written {
-        Some(written) => dir.rename(written, dir, path),
-        None => dir.remove_file(path),
-    };
-    done.map_err(|e| FilesError::Io("replace", path.clone(), e))
-}
-
-/// Makes the names in a file's directory durable.
-fn settle(dir: &Dir, path: &str) -> Result<(), FilesError> {
-    let parent = Path::new(path).parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let synced = dir.open(parent).and_then(|directory| directory.sync_all());
-    synced.map_err(|e| FilesError::Half(path.to_owned(), e))
-}
-
-/// Puts back what was replaced, latest first. Gives the error to report: the cause, or that it is half done.
-fn take_back(dir: &Dir, done: &[Step<'_>], tag: &str, cause: FilesError) -> FilesError {
-    for (number, step) in done.iter().enumerate().rev() {
-        let back = match &step.old {
-            None => dir.remove_file(&step.wanted.path).map_err(|e| (step, e)),
-            Some(old) => {
-                let new =
-                    New { bytes: old.bytes.clone(), digest: old.digest, executable: Some(old.executable()) };
-                let beside = write_beside(dir, step, &new, &format!(".aecl-{tag}-back-{number}"));
-                beside
-                    .and_then(|beside| put(dir, step, Some(&beside)))
-                    .map_err(|e| (step, std::io::Error::other(e.to_string())))
-            }
-        };
-        if let Err((step, error)) = back {
-            return FilesError::Half(step.wanted.path.clone(), error);
-        }
-    }
-    cause
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn new(bytes: &[u8]) -> New {
-        New { bytes: bytes.to_vec(), digest: Digest::of(bytes), executable: None }
-    }
-
-    /// The second of two changes cannot take its place, as when somebody else put a directory there.
-    #[test]
-    fn what_was_replaced_before_a_failure_is_put_back() {
-        let root = tempfile::tempdir().unwrap();
-        let dir = open(root.path()).unwrap();
-        dir.write("a", "old").unwrap();
-        dir.create_dir("in_the_way").unwrap();
-        dir.write("in_the_way/x", "").unwrap();
-        let all = [("a", Some(&b"old"[..])), ("n", None), ("in_the_way", None)].map(|(path, before)| {
-            Wanted { path: path.to_owned(), before: before.map(Digest::of), after: Some(new(b"new")) }
-        });
-        let old = look(&dir, "a", 10).unwrap();
-        let steps = [
-            Step { wanted: &all[0], old },
-            Step { wanted: &all[1], old: None },
-            Step { wanted: &all[2], old: None },
-        ];
-        let error = make(&dir, &steps, "t", &|| Ok(())).unwrap_err();
-        assert!(matches!(&error, FilesError::Io("replace", path, _) if path == "in_the_way"), "{error}");
-        assert_eq!(dir.read("a").unwrap(), b"old");
-        let mut names: Vec<_> = dir.entries().unwrap().map(|e| e.unwrap().file_name()).collect();
-        names.sort();
-        assert_eq!(names, ["a", "in_the_way"]);
-    }
+#[allow(
+    clippy::useless_conversion,
+    clippy::unnecessary_fallible_conversions,
+    reason = "16 bits on some systems"
+)]
+fn raw(mode: u32) -> rustix::fs::RawMode {
+    rustix::fs::RawMode::try_from(mode & 0o777).unwrap_or_default()
 }

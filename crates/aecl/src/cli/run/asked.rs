@@ -156,6 +156,12 @@ fn spec(args: &Args, policy: &Policy) -> Result<ProcessSpec, Error> {
     if let Some(said) = &args.image {
         spec.image = Some(named(said)?);
     }
+    if let Some(most) = args.keep_max_files {
+        spec.limits.collected_files_max = most as usize;
+    }
+    if let Some(mib) = args.keep_max_mib {
+        spec.limits.collected_max_kib = u64::from(mib) << 10;
+    }
     for said in &args.env {
         let (name, value) =
             said.split_once('=').ok_or_else(|| Error::new(format!("`--env {said}` is not NAME=VALUE")))?;

@@ -3,6 +3,7 @@
 
 use super::definition::{Definition, companions};
 use crate::mcp::names;
+use aecl_executor::root_dir::read_plain;
 use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::bundle::{Bundle, Source};
@@ -254,9 +255,12 @@ fn lock(home: &Home) -> Result<File, CatalogueError> {
     Ok(file)
 }
 
+/// Largest file of a catalogue, in bytes.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, CatalogueError> {
     let fail = |source| CatalogueError::File { tried: "read", path: path.to_owned(), source };
-    match fs::read(path) {
+    match read_plain(path, FILE_BYTES_MAX) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| fail(io::Error::other(error))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(fail(error)),

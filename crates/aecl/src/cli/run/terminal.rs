@@ -1,0 +1,258 @@
+//! The person's terminal, after a program has written to it what it liked.
+//!
+//! A question is asked where its answer comes from: on the terminal itself, after the state that the program left is
+//! undone, what was typed before is thrown away, and with a word in it that nobody could know before.
+
+use aecl_sandbox::Stream;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::{
+    LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcgetwinsize, tcsetattr,
+};
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+
+/// Undoes what a program may have left: an unfinished sequence, another character set, the other screen, colours and
+/// their meaning, a hidden cursor, reports of mouse, focus and pasted text. It moves the cursor nowhere.
+const RESET: &str = "\x18\x1b\\\x0f\x1b(B\x1b[?1047l\x1b[?47l\x1b[!p\x1b[0m\x1b[?25h\x1b[?7h\x1b[?5l\x1b[4l\x1b[?1l\x1b>\
+                     \x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\x1b[?2004l\
+                     \x1b]104\x1b\\\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\";
+
+/// How long nobody may have typed anything before an answer counts.
+const QUIET_MS: i64 = 300;
+
+/// How often what was typed too early is thrown away.
+const ROUNDS_MAX: usize = 20;
+
+/// Longest answer.
+const ANSWER_MAX: usize = 200;
+
+/// What a program has shown on terminals.
+#[derive(Default)]
+pub(super) struct Screen {
+    stdout: bool,
+    stderr: bool,
+}
+
+impl Screen {
+    /// Takes note that this was written to where our output goes.
+    pub(super) fn has_shown(&mut self, stream: Stream, bytes: &[u8]) {
+        // Everything that changes a terminal's state begins with one of these.
+        if bytes.iter().any(|byte| matches!(byte, 0x1b | 0x0e | 0x0f | 0x80..=0x9f)) {
+            match stream {
+                Stream::Stdout => self.stdout = true,
+                Stream::Stderr => self.stderr = true,
+            }
+        }
+    }
+
+    /// Undoes what it left there.
+    pub(super) fn reset(&self) {
+        if self.stdout && io::stdout().is_terminal() {
+            let mut out = io::stdout().lock();
+            drop(out.write_all(RESET.as_bytes()).and_then(|()| out.flush()));
+        } else if self.stderr && io::stderr().is_terminal() {
+            drop(io::stderr().write_all(RESET.as_bytes()));
+        }
+    }
+}
+
+/// The terminal from which we were started.
+pub(super) struct Terminal {
+    tty: File,
+}
+
+/// What somebody there says.
+pub(super) enum Answer {
+    Yes,
+    No,
+    /// Something types all the time.
+    Noise,
+}
+
+impl Terminal {
+    /// Opens it, if there is one.
+    pub(super) fn open() -> Option<Self> {
+        let tty = File::options().read(true).write(true).open("/dev/tty").ok()?;
+        Some(Self { tty })
+    }
+
+    pub(super) fn say(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.tty, "{line}")
+    }
+
+    /// Shows it page by page, and asks whether to keep it. A yes is a word that stands in the question.
+    pub(super) fn ask(
+        &mut self,
+        summary: &[String],
+        special: &[String],
+        short: &str,
+        lines: &[String],
+    ) -> io::Result<Answer> {
+        self.tty.write_all(RESET.as_bytes())?;
+        self.say("")?;
+        for line in summary.iter().chain(special) {
+            self.line(line)?;
+        }
+        let mut shown = 0;
+        loop {
+            let (_, rows) = self.size();
+            for line in lines.iter().skip(shown).take(rows.saturating_sub(4).max(10)) {
+                self.line(line)?;
+                shown += 1;
+            }
+            let left = lines.len().saturating_sub(shown);
+            let word = word()?;
+            let more = match left {
+                0 => String::new(),
+                left => format!("`more` for the next of {left} lines, "),
+            };
+            let question = format!(
+                "{short}. Keep them? Type `{word}` to keep all, {more}anything else to keep nothing: "
+            );
+            let Some(answer) = self.answer(&question)? else { return Ok(Answer::Noise) };
+            match answer.trim() {
+                said if said == word => return Ok(Answer::Yes),
+                "more" if left > 0 => {}
+                _ => return Ok(Answer::No),
+            }
+        }
+    }
+
+    /// One line of text, cut in its middle to what fits.
+    fn line(&mut self, line: &str) -> io::Result<()> {
+        let (columns, _) = self.size();
+        let line = shortened(line, columns);
+        self.say(&line)
+    }
+
+    fn size(&self) -> (usize, usize) {
+        let size = tcgetwinsize(&self.tty).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
+        size.map_or((100, 24), |size| (usize::from(size.ws_col).max(40), usize::from(size.ws_row)))
+    }
+
+    /// Asks, and reads one line that was typed after the question was there to be read.
+    fn answer(&mut self, question: &str) -> io::Result<Option<String>> {
+        write!(self.tty, "{question}")?;
+        self.tty.flush()?;
+        let mut rounds = 0;
+        while self.is_typed_on()? {
+            rounds += 1;
+            if rounds > ROUNDS_MAX {
+                self.say("")?;
+                return Ok(None);
+            }
+            if rounds == 1 {
+                write!(self.tty, "\n(what was typed before the question was thrown away)\n{question}")?;
+            }
+        }
+        let (mut line, mut byte) = (Vec::new(), [0; 1]);
+        while line.len() < ANSWER_MAX {
+            match self.tty.read(&mut byte) {
+                Ok(0) => break,
+                Ok(_) if byte == *b"\n" => break,
+                Ok(_) => line.extend_from_slice(&byte),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        // What is longer is no answer, and none to the next question.
+        tcflush(&self.tty, QueueSelector::IFlush)?;
+        Ok(Some(String::from_utf8_lossy(&line).into_owned()))
+    }
+
+    /// Throws away what was typed, and says whether more comes at once. Each key counts, not only whole lines.
+    fn is_typed_on(&self) -> io::Result<bool> {
+        let before = tcgetattr(&self.tty)?;
+        let mut keys = before.clone();
+        keys.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+        let _back = Back { tty: &self.tty, before };
+        // Both throw away what is there, whole lines and begun ones.
+        tcsetattr(&self.tty, OptionalActions::Flush, &keys)?;
+        tcflush(&self.tty, QueueSelector::IFlush)?;
+        let quiet = Timespec { tv_sec: 0, tv_nsec: QUIET_MS * 1_000_000 };
+        let mut fds = [PollFd::new(&self.tty, PollFlags::IN)];
+        let is_typed = loop {
+            match poll(&mut fds, Some(&quiet)) {
+                Ok(count) => break count > 0,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        };
+        if is_typed {
+            tcflush(&self.tty, QueueSelector::IFlush)?;
+        }
+        Ok(is_typed)
+    }
+}
+
+/// Puts the terminal's settings back.
+struct Back<'a> {
+    tty: &'a File,
+    before: Termios,
+}
+
+impl Drop for Back<'_> {
+    fn drop(&mut self) {
+        drop(tcsetattr(self.tty, OptionalActions::Now, &self.before).map_err(io::Error::from));
+    }
+}
+
+/// A word that nobody knows before it is shown, and that is easy to type.
+fn word() -> io::Result<String> {
+    const CONSONANTS: &[u8; 16] = b"bdfghjklmnprstvz";
+    const VOWELS: &[u8; 4] = b"aeou";
+    let mut random = [0; 6];
+    getrandom::fill(&mut random).map_err(|e| io::Error::other(format!("no random numbers: {e}")))?;
+    let letters = random.iter().enumerate().filter_map(|(at, byte)| {
+        let from: &[u8] = if at % 2 == 0 { CONSONANTS } else { VOWELS };
+        from.get(usize::from(*byte) % from.len()).copied().map(char::from)
+    });
+    Ok(letters.collect())
+}
+
+/// A line that fits, with both of its ends: what stands behind a thousand spaces is to be seen.
+fn shortened(line: &str, columns: usize) -> String {
+    // Whatever is not plain may take two places.
+    let width = |c: char| if c.is_ascii() { 1 } else { 2 };
+    let all: usize = line.chars().map(width).sum();
+    if all < columns {
+        return line.to_owned();
+    }
+    let room = columns.saturating_sub(34).max(4);
+    let (front, back) = (room - room / 3, room / 3);
+    let take = |chars: &mut dyn Iterator<Item = char>, most: usize| {
+        let mut used = 0;
+        let fits = |c: &char| {
+            used += width(*c);
+            used <= most
+        };
+        chars.take_while(fits).collect::<Vec<char>>()
+    };
+    let head = take(&mut line.chars(), front);
+    let mut tail = take(&mut line.chars().rev(), back);
+    tail.reverse();
+    let left = line.chars().count().saturating_sub(head.len() + tail.len());
+    let (head, tail): (String, String) = (head.into_iter().collect(), tail.into_iter().collect());
+    format!("{head} …({left} more characters)… {tail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_shows_both_of_its_ends() {
+        let hidden = format!("+x = 1{};import os", " ".repeat(3_000));
+        let shown = shortened(&hidden, 80);
+        assert!(shown.starts_with("+x = 1") && shown.ends_with(";import os"), "{shown}");
+        assert!(shown.contains("more characters") && shown.chars().count() < 80, "{shown}");
+        assert_eq!(shortened("short", 80), "short");
+        assert!(shortened(&"\u{6f22}".repeat(100), 80).chars().count() < 60);
+    }
+
+    #[test]
+    fn a_word_cannot_be_typed_ahead() {
+        let words: std::collections::BTreeSet<_> = (0..50).map(|_| word().unwrap()).collect();
+        assert!(words.len() > 40 && words.iter().all(|word| word.len() == 6), "{words:?}");
+    }
+}
