@@ -9,7 +9,11 @@ use crate::Call;
 pub trait Connector: Send + Sync {
     /// Acts once.
     async fn perform(&self, call: &Call) -> Performed;
-    /// Says what acting would do, and changes nothing.
+    /// Says what acting would do from the call alone. It neither waits nor asks the target, so there is nothing of the
+    /// target in it, and whoever proposes may read it before anybody has agreed.
+    fn plan(&self, call: &Call) -> Plan;
+    /// Says what acting would do as the target is now, and changes nothing. What it finds is the target's content, so
+    /// it is for those who may read that; the gate gets the number only ([`crate::Executor::count`]).
     async fn dry_run(&self, call: &Call) -> DryRun;
     /// Finds out what an attempt with an unknown outcome did. Changes nothing.
     async fn reconcile(&self, call: &Call) -> Reconciled;
@@ -65,6 +69,17 @@ pub struct Seen {
     pub output_bytes: usize,
     /// Whether the answer was longer than allowed, so that the output is not all of it.
     pub truncated: bool,
+}
+
+/// What acting would do, as far as the call itself says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Plan {
+    /// This would be sent, or started.
+    Would(serde_json::Value),
+    /// The call does not say: only the target knows.
+    Untold(String),
+    /// It would not even leave.
+    Failed(String),
 }
 
 /// What a dry run found.

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use crate::egress::{Egress, SystemNames};
 use crate::house::Places;
 use crate::vault::Vault;
-use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Reconciled};
+use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
 use aecl_kernel::action::Action;
 
 /// All ways of acting.
@@ -90,6 +90,10 @@ impl Connectors {
 impl Connector for Connectors {
     async fn perform(&self, call: &Call) -> Performed {
         self.for_call(call).perform(call).await
+    }
+
+    fn plan(&self, call: &Call) -> Plan {
+        self.for_call(call).plan(call)
     }
 
     async fn dry_run(&self, call: &Call) -> DryRun {

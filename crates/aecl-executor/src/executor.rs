@@ -1,7 +1,7 @@
 //! The door of this room: only a permit that is on record opens it, and it opens once.
 
 use crate::house::{self, Places};
-use crate::{Call, Connector, ConnectorSpec, Connectors, DryRun, Effect, Performed, Reconciled};
+use crate::{Call, Connector, ConnectorSpec, Connectors, DryRun, Effect, Performed, Plan, Reconciled};
 use aecl_kernel::action::Action;
 use aecl_kernel::decide::Permit;
 use aecl_kernel::event::OutcomeKind;
@@ -167,21 +167,31 @@ impl Executor {
         into.map(|evidence| format!("`{}`: {}", call.action, evidence.said))
     }
 
-    /// Says what acting would do, and changes nothing.
-    pub async fn dry_run(&self, id: &str, action: &Arc<Action>, max_output_bytes: usize) -> DryRun {
+    /// Says what acting would do, from the action alone. No target is asked, so nobody's leave is needed.
+    pub fn plan(&self, id: &str, action: &Action, max_output_bytes: usize) -> Plan {
         match call(id, action, String::new(), Carry::default(), max_output_bytes) {
-            Ok(call) => match self.connectors.dry_run(&call).await {
-                DryRun::Would { output, rows } => {
-                    DryRun::Would { output: house::bytes_without_keys(output), rows }
-                }
-                DryRun::Unsupported { message } => {
-                    DryRun::Unsupported { message: house::without_keys(&message).into() }
-                }
-                DryRun::Failed { code, message } => {
-                    DryRun::Failed { code, message: house::without_keys(&message).into() }
-                }
-            },
-            Err(message) => DryRun::Unsupported { message },
+            Ok(call) => without_keys(self.connectors.plan(&call)),
+            Err(message) => Plan::Untold(message),
+        }
+    }
+
+    /// How many things acting would touch, as the target counts them now. Without a permit only this number comes out
+    /// of here: what a target holds is read by an action that was allowed to. `pointer`: where the number stands in
+    /// what the connector says, if it does not count by itself.
+    pub async fn count(
+        &self,
+        action: &Action,
+        pointer: Option<&str>,
+        max_output_bytes: usize,
+    ) -> Option<u64> {
+        let call = call("dry_run", action, String::new(), Carry::default(), max_output_bytes).ok()?;
+        match self.connectors.dry_run(&call).await {
+            DryRun::Would { rows: Some(rows), .. } => Some(rows),
+            DryRun::Would { output, rows: None } => {
+                serde_json::from_slice::<serde_json::Value>(&output).ok()?.pointer(pointer?)?.as_u64()
+            }
+            // Nobody knows how many, and that is the worst count.
+            DryRun::Unsupported { .. } | DryRun::Failed { .. } => None,
         }
     }
 
@@ -211,6 +221,21 @@ async fn looked(look: impl FnOnce() -> Option<Evidence> + Send + 'static) -> Opt
 
 /// A look takes some microseconds.
 const LOOK_MAX: Duration = Duration::from_secs(2);
+
+/// A plan in which no key of ours stands.
+fn without_keys(plan: Plan) -> Plan {
+    match plan {
+        Plan::Would(would) => {
+            let said = house::bytes_without_keys(would.to_string().into_bytes());
+            match serde_json::from_slice(&said) {
+                Ok(would) => Plan::Would(would),
+                Err(_) => Plan::Untold("what it would do names a key of ours".into()),
+            }
+        }
+        Plan::Untold(message) => Plan::Untold(house::without_keys(&message).into()),
+        Plan::Failed(message) => Plan::Failed(house::without_keys(&message).into()),
+    }
+}
 
 /// The kernel has blocked this already. Said again where credentials are used, so that one mistake is not enough.
 fn uses_others(action: &Action, opened: Option<&str>) -> bool {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Call, Connector, DryRun, Effect, Performed, Reconciled, Seen};
+use crate::{Call, Connector, DryRun, Effect, Performed, Plan, Reconciled, Seen};
 
 /// How the world treats the next attempts.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +41,7 @@ struct State {
     by_action: BTreeMap<String, Mood>,
     attempts: BTreeMap<String, u32>,
     effects: BTreeMap<String, u32>,
+    looks: u32,
 }
 
 impl Default for FakeWorld {
@@ -54,7 +55,7 @@ impl FakeWorld {
     #[must_use]
     pub fn new(mood: Mood) -> Self {
         let (by_action, attempts, effects) = Default::default();
-        Self { state: Mutex::new(State { mood, by_action, attempts, effects }) }
+        Self { state: Mutex::new(State { mood, by_action, attempts, effects, looks: 0 }) }
     }
 
     /// Changes the mood from now on.
@@ -85,6 +86,12 @@ impl FakeWorld {
     #[must_use]
     pub fn effects_in_all(&self) -> u32 {
         self.with(|state| state.effects.values().sum())
+    }
+
+    /// How often somebody looked what would happen.
+    #[must_use]
+    pub fn looks(&self) -> u32 {
+        self.with(|state| state.looks)
     }
 
     fn with<T>(&self, then: impl FnOnce(&mut State) -> T) -> T {
@@ -138,7 +145,12 @@ impl Connector for FakeWorld {
         }
     }
 
+    fn plan(&self, call: &Call) -> Plan {
+        Plan::Would(serde_json::json!({"would": call.action}))
+    }
+
     async fn dry_run(&self, call: &Call) -> DryRun {
+        self.with(|state| state.looks += 1);
         DryRun::Would { output: format!(r#"{{"would":"{}"}}"#, call.action).into_bytes(), rows: Some(1) }
     }
 

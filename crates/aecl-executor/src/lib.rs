@@ -21,6 +21,6 @@ pub mod root_dir;
 pub mod vault;
 
 pub use call::{Call, ConnectorSpec};
-pub use connector::{Connector, DryRun, Effect, Performed, Reconciled, Seen};
+pub use connector::{Connector, DryRun, Effect, Performed, Plan, Reconciled, Seen};
 pub use connectors::Connectors;
 pub use executor::{Carry, Executor, Outcome};

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aecl_executor::connectors::http::{HttpConnector, HttpSpec};
-use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, fake};
+use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Plan, Reconciled, fake};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -38,6 +38,10 @@ async fn answer(State(target): State<Target>, request: Request) -> Response {
         "/slow" => {
             tokio::time::sleep(Duration::from_secs(20)).await;
             "late".into_response()
+        }
+        path if path.starts_with("/status/") => {
+            let number = path.rsplit('/').next().unwrap().parse().unwrap();
+            (StatusCode::from_u16(number).unwrap(), "{}").into_response()
         }
         "/large" => "z".repeat(5_000).into_response(),
         "/text" => "plain".into_response(),
@@ -131,6 +135,13 @@ async fn every_answer_has_its_meaning() {
         ("POST", "/text", "done"),
         ("POST", "/missing", "nothing happened: http_status"),
         ("POST", "/broken", "unknown: http_status"),
+        ("POST", "/status/408", "unknown: http_status"),
+        ("POST", "/status/425", "unknown: http_status"),
+        ("POST", "/status/460", "unknown: http_status"),
+        ("POST", "/status/499", "unknown: http_status"),
+        ("POST", "/status/409", "nothing happened: http_status"),
+        ("POST", "/status/429", "nothing happened: http_status"),
+        ("GET", "/status/408", "nothing happened: http_status"),
         ("GET", "/broken", "nothing happened: http_status"),
         ("POST", "/moved", "unknown: http_status"),
         ("GET", "/moved", "nothing happened: http_status"),
@@ -245,5 +256,7 @@ async fn looking_it_up_and_trying_it_dry_change_nothing() {
     let dry = HttpConnector::default().dry_run(&found).await;
     let DryRun::Would { output, .. } = dry else { panic!("{dry:?}") };
     assert!(String::from_utf8(output).unwrap().contains(r#""method":"POST""#));
+    let Plan::Would(plan) = HttpConnector::default().plan(&found) else { panic!() };
+    assert_eq!(plan["method"], "POST");
     assert_eq!(target.hits.load(Ordering::Relaxed), before);
 }

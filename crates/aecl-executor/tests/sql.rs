@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use aecl_executor::connectors::sql::{SqlConnector, SqlMode, SqlSpec};
-use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, fake};
+use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Plan, Reconciled, fake};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -88,6 +88,22 @@ async fn a_dry_run_counts_and_changes_nothing_and_then_it_happens() {
     assert_eq!(would, br#"{"changed":2}"#);
     assert_eq!(output(&call).await, json!({ "changed": 2 }));
     assert_eq!(world.count(), 1);
+}
+
+#[tokio::test]
+async fn a_dry_run_hands_out_no_row() {
+    let world = world();
+    let returning = "DELETE FROM users WHERE last_login < 2023 RETURNING name";
+    for (mode, statement, expected) in [
+        (SqlMode::Read, "SELECT name FROM users", r#"{"rows":2}"#),
+        (SqlMode::Write, returning, r#"{"changed":2}"#),
+    ] {
+        let call = world.call(mode, statement, "{}");
+        let DryRun::Would { output, .. } = SqlConnector.dry_run(&call).await else { panic!() };
+        assert_eq!(String::from_utf8(output).unwrap(), expected, "{statement}");
+        assert!(matches!(SqlConnector.plan(&call), Plan::Untold(_)), "{statement}");
+    }
+    assert_eq!(world.count(), 3);
 }
 
 #[tokio::test]

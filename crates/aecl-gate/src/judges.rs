@@ -5,7 +5,6 @@
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::names;
-use aecl_executor::DryRun;
 use aecl_executor::judge::{Judge, JudgeSpec};
 use aecl_kernel::action::{Action, Mode};
 use aecl_kernel::catalogue::flow::{Class, DryRunRule};
@@ -46,14 +45,7 @@ impl Gate {
     /// What the target itself counts that an action would touch, without touching it.
     async fn counted(&self, action: &Arc<Action>, rule: &DryRunRule) -> Option<Evidence> {
         let most = self.config().limits.output_bytes_max;
-        let counted = match self.0.executor.dry_run("dry_run", action, most).await {
-            DryRun::Would { rows: Some(rows), .. } => Some(rows),
-            DryRun::Would { output, rows: None } => rule.rows.as_deref().and_then(|pointer| {
-                serde_json::from_slice::<serde_json::Value>(&output).ok()?.pointer(pointer)?.as_u64()
-            }),
-            // Nobody knows how many, and that is the worst count.
-            DryRun::Unsupported { .. } | DryRun::Failed { .. } => None,
-        };
+        let counted = self.0.executor.count(action, rule.rows.as_deref(), most).await;
         counted.map(Evidence::counted)
     }
 

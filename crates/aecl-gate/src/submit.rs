@@ -8,7 +8,7 @@ use crate::names;
 use crate::plans;
 use crate::wait::Turn;
 use aecl_executor::house::without_keys;
-use aecl_executor::{Carry, DryRun, Outcome};
+use aecl_executor::{Carry, Outcome, Plan};
 use aecl_kernel::action::{Action, Mode, Proposal};
 use aecl_kernel::approval::{Ask, AskState};
 use aecl_kernel::catalogue::TypedAction;
@@ -189,7 +189,7 @@ impl Gate {
             match ruling {
                 Ruling::Allowed(permit) => return self.carry_out(permit, carry).await,
                 Ruling::Blocked(refusal) => return Ok(self.refused(refusal)),
-                Ruling::Answered(refusal) => return Ok(self.dry_run(refusal).await),
+                Ruling::Answered(refusal) => return Ok(self.dry_run(refusal)),
                 Ruling::Replayed(replay) => {
                     let id = replay.get().original.clone();
                     return self.recorded_answer(&id, Some(replay.get().decision.clone()), true).await;
@@ -259,19 +259,20 @@ impl Gate {
         }
     }
 
-    async fn dry_run(&self, refusal: Recorded<aecl_kernel::decide::Refusal>) -> Answer {
+    /// What would be decided, and what the call itself says it would do. The target is not asked: what it holds, be
+    /// it a row, a difference or a number, is for an action that was permitted, that counts and whose labels stay.
+    fn dry_run(&self, refusal: Recorded<aecl_kernel::decide::Refusal>) -> Answer {
         let (refusal, receipt) = refusal.into_parts();
-        let mut would = None;
-        // What would be blocked is not tried out either: a dry run touches the target, too.
-        if refusal.decision.verdict != Verdict::Block {
-            let most = self.config().limits.output_bytes_max;
-            would = Some(match self.0.executor.dry_run(refusal.id.as_str(), &refusal.action, most).await {
-                DryRun::Would { output, .. } => output,
-                DryRun::Unsupported { message } | DryRun::Failed { message, .. } => {
-                    serde_json::json!({"unsupported": message}).to_string().into_bytes()
+        let most = self.config().limits.output_bytes_max;
+        let would = (refusal.decision.verdict != Verdict::Block).then(|| {
+            let would = match self.0.executor.plan(refusal.id.as_str(), &refusal.action, most) {
+                Plan::Would(would) => would,
+                Plan::Untold(message) | Plan::Failed(message) => {
+                    serde_json::json!({ "unsupported": message })
                 }
-            });
-        }
+            };
+            would.to_string().into_bytes()
+        });
         Answer {
             action: refusal.id,
             end: End::Asked { would },

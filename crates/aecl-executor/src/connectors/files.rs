@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::wrong_desk;
 use crate::root_dir::{PathState, RootDir};
-use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Reconciled, Seen};
+use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled, Seen};
 use change::Before;
 pub(crate) use change::plain;
 pub use change::{Change, Changes, Content, FormerKind};
@@ -144,6 +144,13 @@ impl Connector for FilesConnector {
             }
             Err(error) => Performed::not_sent(error.code(), format!("`{}`: {error}", call.action)),
         }
+    }
+
+    fn plan(&self, call: &Call) -> Plan {
+        Plan::Untold(format!(
+            "what `{}` would change depends on the files; people see the difference",
+            call.action
+        ))
     }
 
     async fn dry_run(&self, call: &Call) -> DryRun {

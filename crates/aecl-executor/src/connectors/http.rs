@@ -8,14 +8,14 @@ mod spec;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use reqwest::{Method, Request, Response, StatusCode};
+use reqwest::{Method, Request, Response, StatusCode, Url};
 pub use spec::{Body, HttpSpec, Lookup};
 
 use super::wrong_desk;
 use crate::arguments::{Arguments, TemplateError};
 use crate::egress::{Egress, EgressError, innermost, parse_url, refusal};
 use crate::vault::{self, Use, Vault, VaultError};
-use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
+use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Plan, Reconciled, Seen};
 
 /// Acts through REST endpoints.
 #[derive(Clone, Default)]
@@ -29,13 +29,6 @@ struct Prepared {
     client: reqwest::Client,
     request: Request,
     secrets: Use,
-}
-
-/// Whether credentials are fetched, or only looked at as references.
-#[derive(Clone, Copy, PartialEq)]
-enum Credentials {
-    Fetched,
-    Named,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -75,16 +68,15 @@ impl HttpConnector {
         Self { egress, vault }
     }
 
-    async fn prepare(
+    /// Where a request goes, from the call alone.
+    fn addressed(
         &self,
-        call: &Call,
+        arguments: &Arguments<'_>,
         spec: &HttpSpec,
         method: &str,
         url_template: &str,
-        with_body: bool,
-        credentials: Credentials,
-    ) -> Result<Prepared, Unsendable> {
-        let arguments = Arguments::of(call)?;
+        with_query: bool,
+    ) -> Result<(reqwest::Client, Method, Url), Unsendable> {
         let text = arguments.url(url_template)?;
         let mut url = parse_url(&text)?;
         // If reading the URL moved anything in its path, it is not the place that was written down.
@@ -92,7 +84,7 @@ impl HttpConnector {
         if !path.ends_with(url.path()) && url.path() != "/" {
             return Err(Unsendable::OddUrl(text));
         }
-        if with_body {
+        if with_query {
             for (name, template) in &spec.query {
                 if let Some(value) = arguments.optional(template)? {
                     url.query_pairs_mut().append_pair(name, &value);
@@ -102,13 +94,35 @@ impl HttpConnector {
         let client = self.egress.client(&url, spec.allow_private)?;
         let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes())
             .map_err(|_| Unsendable::Method(method.to_owned()))?;
+        Ok((client, method, url))
+    }
+
+    /// The request in words. Headers stay out: they hold the credentials, which are looked at as references only,
+    /// since one may be made for whoever asks for it.
+    fn would(&self, call: &Call, spec: &HttpSpec) -> Result<serde_json::Value, Unsendable> {
+        let arguments = Arguments::of(call)?;
+        let (_, method, url) = self.addressed(&arguments, spec, &spec.method, &spec.url, true)?;
+        for template in spec.headers.values() {
+            vault::references(template)?;
+        }
+        let body = body(call, spec, &arguments)?;
+        let body = body.as_deref().map(String::from_utf8_lossy);
+        Ok(serde_json::json!({ "method": method.as_str(), "url": url.as_str(), "body": body }))
+    }
+
+    async fn prepare(
+        &self,
+        call: &Call,
+        spec: &HttpSpec,
+        method: &str,
+        url_template: &str,
+        with_body: bool,
+    ) -> Result<Prepared, Unsendable> {
+        let arguments = Arguments::of(call)?;
+        let (client, method, url) = self.addressed(&arguments, spec, method, url_template, with_body)?;
         let mut request = client.request(method, url);
         let mut secrets = self.vault.begin();
         for (name, template) in &spec.headers {
-            if credentials == Credentials::Named {
-                vault::references(template)?;
-                continue;
-            }
             let text = |text: &str| Ok::<_, Unsendable>(arguments.fill(text, str::to_owned)?);
             let value = secrets.fill_around(template, text).await?;
             let odd = || Unsendable::Header(name.clone());
@@ -121,12 +135,7 @@ impl HttpConnector {
             if !spec.idempotency_header.is_empty() {
                 request = request.header(&spec.idempotency_header, &call.idempotency_key);
             }
-            let body = match &spec.body {
-                Body::Arguments => Some(call.arguments.to_vec()),
-                Body::Template(template) => Some(arguments.body(template)?.into_bytes()),
-                Body::None => None,
-            };
-            if let Some(body) = body {
+            if let Some(body) = body(call, spec, &arguments)? {
                 request = request.header(CONTENT_TYPE, "application/json").body(body);
             }
         }
@@ -142,7 +151,7 @@ impl Connector for HttpConnector {
             let (code, message) = wrong_desk(call);
             return Performed::not_sent(code, message);
         };
-        let prepared = self.prepare(call, spec, &spec.method, &spec.url, true, Credentials::Fetched);
+        let prepared = self.prepare(call, spec, &spec.method, &spec.url, true);
         let Prepared { client, request, secrets } = match prepared.await {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -181,21 +190,22 @@ impl Connector for HttpConnector {
         }
     }
 
+    fn plan(&self, call: &Call) -> Plan {
+        let ConnectorSpec::Http(spec) = &call.connector else { return Plan::Failed(wrong_desk(call).1) };
+        match self.would(call, spec) {
+            Ok(would) => Plan::Would(would),
+            Err(error) => Plan::Failed(error.to_string()),
+        }
+    }
+
     async fn dry_run(&self, call: &Call) -> DryRun {
         let ConnectorSpec::Http(spec) = &call.connector else {
             let (code, message) = wrong_desk(call);
             return DryRun::Failed { code, message };
         };
-        // Nothing is sent, so nothing is fetched: a credential may be made for the one who asks for it.
-        match self.prepare(call, spec, &spec.method, &spec.url, true, Credentials::Named).await {
-            Ok(Prepared { request, .. }) => {
-                // Headers stay out: they hold the credentials.
-                let body = request.body().and_then(reqwest::Body::as_bytes).map(String::from_utf8_lossy);
-                let output = serde_json::json!({
-                    "method": request.method().as_str(), "url": request.url().as_str(), "body": body,
-                });
-                DryRun::Would { output: output.to_string().into_bytes(), rows: None }
-            }
+        // Nothing is sent: whether a target has a way to ask is not known here.
+        match self.would(call, spec) {
+            Ok(would) => DryRun::Would { output: would.to_string().into_bytes(), rows: None },
             Err(error) => DryRun::Failed { code: error.code(), message: error.to_string() },
         }
     }
@@ -206,7 +216,7 @@ impl Connector for HttpConnector {
         let Some(lookup) = &spec.lookup else {
             return unknown(format!("`{}` names no `lookup`; check at the target", call.action));
         };
-        let prepared = self.prepare(call, spec, &lookup.method, &lookup.url, false, Credentials::Fetched);
+        let prepared = self.prepare(call, spec, &lookup.method, &lookup.url, false);
         let Prepared { client, request, secrets } = match prepared.await {
             Ok(prepared) => prepared,
             Err(error) => return unknown(format!("the look-up was not sent: {error}")),
@@ -229,6 +239,22 @@ impl Connector for HttpConnector {
             Err(_) => unknown("the look-up got no answer in time".into()),
         }
     }
+}
+
+/// The body of the action's own request.
+fn body(call: &Call, spec: &HttpSpec, arguments: &Arguments<'_>) -> Result<Option<Vec<u8>>, TemplateError> {
+    Ok(match &spec.body {
+        Body::Arguments => Some(call.arguments.to_vec()),
+        Body::Template(template) => Some(arguments.body(template)?.into_bytes()),
+        Body::None => None,
+    })
+}
+
+/// Whether a status says that the target did not act. A request that a server or a proxy has given up waiting for,
+/// or has closed or put off on the way, may have been acted on behind it.
+fn is_refusal(status: StatusCode) -> bool {
+    const GAVE_UP: [u16; 4] = [408, 425, 460, 499];
+    status.is_client_error() && !GAVE_UP.contains(&status.as_u16())
 }
 
 struct ReadBody {
@@ -289,13 +315,13 @@ fn concluded(
         let seen = Seen { status: Some(number), output_bytes: output.len(), truncated };
         return Performed::Done { output, seen };
     }
-    if status.is_client_error() || (only_reads && !expected) {
+    if is_refusal(status) || (only_reads && !expected) {
         return Performed::Failed { code: "http_status", message, output, effect: Effect::None };
     }
     if only_reads {
         return Performed::not_sent("http_lost", format!("{message}, but its body was cut off"));
     }
-    // 3xx, 5xx, a 2xx that nobody expected or whose body broke off: it may well have happened.
+    // 3xx, 5xx, a 4xx that gave up waiting, a 2xx that nobody expected or whose body broke off: it may well have happened.
     Performed::Unknown { code: "http_status", message, output }
 }
 

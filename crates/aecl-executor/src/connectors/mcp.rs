@@ -38,7 +38,7 @@ pub use upstream::{ACTING, Upstream};
 
 use super::wrong_desk;
 use crate::executor::out_of_scope;
-use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
+use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Plan, Reconciled, Seen};
 
 /// Acts through upstream servers, by their name.
 #[derive(Default)]
@@ -106,10 +106,12 @@ impl Connector for McpConnector {
         }
     }
 
+    fn plan(&self, call: &Call) -> Plan {
+        Plan::Untold(cannot_ask(call))
+    }
+
     async fn dry_run(&self, call: &Call) -> DryRun {
-        let message =
-            format!("`{}` is an mcp tool; the protocol has no way to ask without acting", call.action);
-        DryRun::Unsupported { message }
+        DryRun::Unsupported { message: cannot_ask(call) }
     }
 
     async fn reconcile(&self, call: &Call) -> Reconciled {
@@ -213,4 +215,8 @@ fn failed(call: &Call, server: &str, reply: &RawReply) -> Performed {
         output: Some(raw.as_bytes().to_vec()).filter(|bytes| bytes.len() <= call.max_output_bytes),
         effect: if refused { Effect::None } else { Effect::Possible },
     }
+}
+
+fn cannot_ask(call: &Call) -> String {
+    format!("`{}` is an mcp tool; the protocol has no way to ask without acting", call.action)
 }

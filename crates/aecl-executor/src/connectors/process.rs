@@ -31,7 +31,7 @@ use crate::arguments::Arguments;
 use crate::egress::broker::{Allow, AllowList, Credentials};
 use crate::egress::{Names, SystemNames};
 use crate::vault::Vault;
-use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, Seen};
+use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Plan, Reconciled, Seen};
 pub use aecl_sandbox::{Backend, Docker, VirtualMachine};
 use cages::Cages;
 pub use cages::{recorded, tier};
@@ -183,22 +183,21 @@ impl Connector for ProcessConnector {
         }
     }
 
+    fn plan(&self, call: &Call) -> Plan {
+        let ConnectorSpec::Process(spec) = &call.connector else { return Plan::Failed(wrong_desk(call).1) };
+        match would(call, spec) {
+            Ok(would) => Plan::Would(would),
+            Err(error) => Plan::Failed(error.to_string()),
+        }
+    }
+
     async fn dry_run(&self, call: &Call) -> DryRun {
         let ConnectorSpec::Process(spec) = &call.connector else {
             let (code, message) = wrong_desk(call);
             return DryRun::Failed { code, message };
         };
-        match prepare(call, spec) {
-            Ok((program, _)) => {
-                let mut would = json!({
-                    "argv": program.argv, "views": spec.views, "limits": spec.limits, "egress": spec.egress,
-                    "image": spec.image,
-                });
-                if let (Some(wasm), Some(would)) = (&spec.wasm, would.as_object_mut()) {
-                    would.insert("wasm".into(), json!(wasm));
-                }
-                DryRun::Would { output: would.to_string().into_bytes(), rows: None }
-            }
+        match would(call, spec) {
+            Ok(would) => DryRun::Would { output: would.to_string().into_bytes(), rows: None },
             Err(error) => DryRun::Failed { code: error.code(), message: error.to_string() },
         }
     }
@@ -218,6 +217,18 @@ impl Connector for ProcessConnector {
             ),
         }
     }
+}
+
+/// The words of the program and how it would be held. Nothing is started.
+fn would(call: &Call, spec: &ProcessSpec) -> Result<serde_json::Value, ProcessError> {
+    let (program, _) = prepare(call, spec)?;
+    let mut would = json!({
+        "argv": program.argv, "views": spec.views, "limits": spec.limits, "egress": spec.egress, "image": spec.image,
+    });
+    if let (Some(wasm), Some(would)) = (&spec.wasm, would.as_object_mut()) {
+        would.insert("wasm".into(), json!(wasm));
+    }
+    Ok(would)
 }
 
 /// It did not come to its own end. What never left the cage surely did not happen.

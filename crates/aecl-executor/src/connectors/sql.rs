@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::wrong_desk;
-use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Reconciled, Seen};
+use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled, Seen};
 use rows::{bind, changed, rows};
 
 /// One SQL statement, as the catalogue entry writes it.
@@ -167,13 +167,26 @@ impl Connector for SqlConnector {
         }
     }
 
+    fn plan(&self, call: &Call) -> Plan {
+        Plan::Untold(format!(
+            "what `{}` would touch stands in the database; it is read only by a call that may",
+            call.action
+        ))
+    }
+
+    /// Counts what the statement would touch, and rolls it back. Neither a read nor `RETURNING` hands out a row: rows
+    /// are for a call that was allowed.
     async fn dry_run(&self, call: &Call) -> DryRun {
         let ConnectorSpec::Sql(spec) = &call.connector else {
             let (code, message) = wrong_desk(call);
             return DryRun::Failed { code, message };
         };
         match run_own(call, spec, End::Rollback).await {
-            Ok(ran) => DryRun::Would { output: ran.output.to_string().into_bytes(), rows: Some(ran.rows) },
+            Ok(ran) => {
+                let what = if spec.mode == SqlMode::Read { "rows" } else { "changed" };
+                let output = serde_json::json!({ (what): ran.rows }).to_string().into_bytes();
+                DryRun::Would { output, rows: Some(ran.rows) }
+            }
             Err(error) => DryRun::Failed { code: error.code(), message: error.to_string() },
         }
     }

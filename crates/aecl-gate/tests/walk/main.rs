@@ -13,6 +13,7 @@ mod credentials;
 mod facts;
 mod house;
 mod judges;
+mod modes;
 mod own_house;
 mod people;
 mod permits;

@@ -77,3 +77,35 @@ fn the_card_says_how_many_rows_and_no_more_are_touched() {
     assert_eq!(count(), 1);
     aecl.run(&["log", "replay"]).ended(0);
 }
+
+/// A dry run is answered before anybody has agreed and leaves no label, so no row may be in it.
+#[test]
+fn a_dry_run_over_http_hands_out_nothing_of_the_database() {
+    let place = tempfile::tempdir().unwrap();
+    let users = database(&place.path().join("users.db"));
+    users.execute_batch("CREATE TABLE mail (text); INSERT INTO mail VALUES ('the secret word')").unwrap();
+    let (aecl, key) = home(place.path());
+    let read = json!({
+        "name": "db.read", "description": "Reads the mail.", "effect": "read", "approval": {"always": true},
+        "arguments": {"type": "object"}, "dry_run": {"supported": true},
+        "connector": {"kind": "sql", "database": place.path().join("users.db"), "mode": "read", "statement": "SELECT text FROM mail"},
+    });
+    std::fs::write(aecl.dir().join("policy/actions/read.json"), read.to_string()).unwrap();
+    let agent = json!({"agent_id": "cleaner", "allowed_actions": ["db.run", "db.read"]});
+    std::fs::write(aecl.dir().join("policy/agents/cleaner.json"), agent.to_string()).unwrap();
+    let served = aecl.serve();
+    let (run, token) = served.open_run(&key, "cleaner");
+    let returning = json!({"sql": "DELETE FROM mail RETURNING text"});
+    for (name, arguments) in [("db.read", json!({})), ("db.run", returning)] {
+        let body = json!({"action": name, "arguments": arguments, "mode": "dry_run"});
+        let said = served.post(&token, "/v1/actions", &body);
+        assert_eq!(
+            (&said["state"], &said["decision"]["verdict"]),
+            (&json!("asked"), &json!("require_approval"))
+        );
+        assert!(!said.to_string().contains("secret word"), "{said}");
+    }
+    assert_eq!(users.query_row("SELECT count(*) FROM mail", [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+    let shown = aecl.run(&["log", "replay", "--run", &run]);
+    assert!(!shown.out.contains("secret word"), "{}", shown.out);
+}
