@@ -234,6 +234,9 @@ pub struct Limits {
     pub session_silent_s: u64,
     /// Silence after which the ledger shows that it is alive, in seconds.
     pub heartbeat_s: u64,
+    /// How much of an agent's proposals that come to nothing is recorded in a minute, in bytes; sixteen times as much
+    /// at once. Beyond that they are answered and not recorded.
+    pub refused_bytes_per_min: u64,
 }
 
 impl Default for Limits {
@@ -248,6 +251,7 @@ impl Default for Limits {
             session_idle_s: 1_800,
             session_silent_s: 60,
             heartbeat_s: 60,
+            refused_bytes_per_min: 1 << 20,
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::config::{Config, Home};
 use crate::error::GateError;
 use crate::identity::{self, Identity, Session};
 use crate::metrics::Metrics;
+use crate::refusals::Refusals;
 use crate::tokens::Tokens;
 use crate::wait::Waits;
 use crate::{judges, keys, loader};
@@ -23,6 +24,9 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+/// For how long a dead token is still judged on record, in seconds.
+const DEAD_S: u64 = 60;
+
 /// Orders what the other rooms do. Cheap to clone.
 #[derive(Clone)]
 pub struct Gate(pub(crate) Arc<Inner>);
@@ -38,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) metrics: Metrics,
     pub(crate) waits: Waits,
     pub(crate) underway: AtomicUsize,
+    pub(crate) refusals: Refusals,
     pub(crate) egress: Egress,
     /// Who is asked about intent.
     pub(crate) judges: ArcSwap<Vec<Arc<Judge>>>,
@@ -123,6 +128,7 @@ impl Gate {
             metrics: Metrics::default(),
             waits: Waits::default(),
             underway: AtomicUsize::new(0),
+            refusals: Refusals::default(),
             egress,
             judges: ArcSwap::from_pointee(judges),
             cages: ArcSwapOption::empty(),
@@ -294,7 +300,26 @@ impl Gate {
                 format!("there is no run `{}`", credential.run),
             )
         })?;
-        Ok(Session { principal: run.principal, credential })
+        let session = Session { principal: run.principal, credential };
+        self.not_long_dead(&session).await?;
+        Ok(session)
+    }
+
+    /// A token that has just died is judged with what it proposes, on record, so that its orchestrator learns of it.
+    /// One that has been dead for longer leaves a count.
+    async fn not_long_dead(&self, session: &Session) -> Result<(), GateError> {
+        let (now, credential) = (self.now(), &session.credential);
+        let revoked_at = self.0.ledger.revoked(&credential.id).await?;
+        let is_long = |died_at: aecl_kernel::time::Timestamp| now >= died_at.plus_s(DEAD_S);
+        let (code, message) = if is_long(credential.expires_at) {
+            (aecl_kernel::code::TOKEN_EXPIRED, "the token has expired; ask the orchestrator for a new one")
+        } else if revoked_at.is_some_and(is_long) {
+            (aecl_kernel::code::TOKEN_REVOKED, "the token was revoked")
+        } else {
+            return Ok(());
+        };
+        self.0.metrics.dead_token();
+        Err(GateError::refused(code, message))
     }
 
     /// Shuts the ledger after everything that was accepted is on record, if this is the last handle. Gives

@@ -20,6 +20,7 @@ mod names;
 pub mod plans;
 pub mod queue;
 pub mod reach;
+mod refusals;
 mod resume;
 pub mod rollback;
 pub mod runs;

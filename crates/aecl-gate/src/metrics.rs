@@ -42,6 +42,10 @@ pub struct Counts {
     pub perform: Histogram,
     /// From the request for approval to the end of the wait.
     pub wait: Histogram,
+    /// Requests with tokens that had been dead for a while; they are on no record.
+    pub dead_tokens: u64,
+    /// Proposals that would have come to nothing and were not even recorded, since their agent had too many of them.
+    pub unrecorded: u64,
 }
 
 /// Counts of one AECL.
@@ -76,6 +80,14 @@ impl Metrics {
 
     pub(crate) fn waited(&self, ms: u64) {
         self.with(|counts| counts.wait.add(ms));
+    }
+
+    pub(crate) fn dead_token(&self) {
+        self.with(|counts| counts.dead_tokens += 1);
+    }
+
+    pub(crate) fn unrecorded(&self) {
+        self.with(|counts| counts.unrecorded += 1);
     }
 
     /// What was counted so far.

@@ -87,7 +87,9 @@ impl Gate {
         let arguments = arguments.ok_or_else(|| {
             GateError::refused(code::RECORD_UNKNOWN, format!("the arguments of `{id}` were erased"))
         })?;
-        let session = self.own_session(&ruled.principal, "resume");
+        let mut session = self.own_session(&ruled.principal, "resume");
+        // Its age does not matter to a yes, but whoever has revoked the token has taken back what it asked for.
+        session.credential.id.clone_from(&ruled.credential.id);
         let submission = Submission {
             name: ruled.name,
             arguments,

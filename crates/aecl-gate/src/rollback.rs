@@ -174,11 +174,9 @@ impl Gate {
     fn had_effect(&self, fact: &ActionFact) -> bool {
         let happened = match fact.state {
             ActionState::Done | ActionState::Unknown | ActionState::Started => fact.mode != Mode::DryRun,
-            ActionState::Blocked
-            | ActionState::Waiting
-            | ActionState::Rejected
-            | ActionState::Failed
-            | ActionState::Asked => false,
+            // That it failed is only what the agent says.
+            ActionState::Failed => fact.reported,
+            ActionState::Blocked | ActionState::Waiting | ActionState::Rejected | ActionState::Asked => false,
         };
         let bundle = self.bundle();
         let typed = bundle.catalogue().find(&fact.name);
@@ -212,6 +210,12 @@ impl Gate {
                 format!("`{}` names no compensation; a person has to put it right at the target", fact.name);
             return Err(GateError::refused(code::UNDO_REFUSED, message));
         };
+        if fact.reported {
+            let message = format!(
+                "only its agent says that `{id}` has failed; find out at the target, then `aecl resolve {id}`"
+            );
+            return Err(GateError::refused(code::UNDO_REFUSED, message));
+        }
         if fact.state != ActionState::Done {
             let message = format!("`{id}` is {}; only what is done can be undone", fact.state.name());
             return Err(GateError::refused(code::UNDO_REFUSED, message));

@@ -8,7 +8,7 @@ use crate::plans::PlanWish;
 use aecl_kernel::approval::Ask;
 use aecl_kernel::code;
 use aecl_kernel::digest::Digest;
-use aecl_kernel::event::KillChanged;
+use aecl_kernel::event::{Event, KillChanged};
 use aecl_kernel::facts::{Goal, KillScope};
 use aecl_kernel::id::{AgentId, Environment, ProjectId, RunId, TenantId, UserId};
 use aecl_kernel::json::Document;
@@ -20,6 +20,8 @@ use serde_json::Value;
 
 /// Longest goal, in bytes.
 const GOAL_BYTES_MAX: usize = 16 * 1024;
+/// Entries of a run that are read at once.
+const ENTRIES_PAGE: usize = 512;
 
 /// A run that somebody wants to open.
 #[derive(Debug, Clone)]
@@ -305,8 +307,28 @@ impl Gate {
         let fact =
             self.0.ledger.run(run).await?.ok_or_else(|| aecl_ledger::LedgerError::NoRun(run.clone()))?;
         self.may(by, &fact.principal, "revoke tokens of")?;
+        if !self.is_token_of(run, &token).await? {
+            let message =
+                format!("`{token:.64}` is no token of `{run}`; `aecl log replay --run {run}` lists them");
+            return Err(GateError::refused(code::RECORD_UNKNOWN, message));
+        }
         self.0.ledger.revoke_token(run.clone(), token, by.name(), self.now()).await?;
         Ok(())
+    }
+
+    /// Whether a token was given out for this run. Read from its entries: nobody waits for a revocation like for a
+    /// decision.
+    async fn is_token_of(&self, run: &RunId, token: &str) -> Result<bool, GateError> {
+        let mut after = None;
+        loop {
+            let entries = self.0.ledger.entries_of_run(run, after, ENTRIES_PAGE).await?;
+            let Some(last) = entries.last() else { return Ok(false) };
+            after = Some(last.position);
+            if entries.iter().any(|e| matches!(&e.event, Event::TokenIssued(issued) if issued.token == token))
+            {
+                return Ok(true);
+            }
+        }
     }
 
     fn may(&self, by: &Identity, principal: &Principal, what: &str) -> Result<(), GateError> {

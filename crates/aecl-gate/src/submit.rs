@@ -11,16 +11,16 @@ use aecl_executor::house::without_keys;
 use aecl_executor::{Carry, Outcome, Plan};
 use aecl_kernel::action::{Action, Mode, Proposal};
 use aecl_kernel::approval::{Ask, AskState};
-use aecl_kernel::catalogue::TypedAction;
 use aecl_kernel::catalogue::flow::{Endorses, Form};
-use aecl_kernel::decide::{Decision, Permit, Verdict, Wait};
+use aecl_kernel::catalogue::{Output, TypedAction};
+use aecl_kernel::decide::{Decision, Permit, Question, Ruling as Decided, Verdict, Wait, decide};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{Event, OutcomeKind};
 use aecl_kernel::evidence::Evidence;
 use aecl_kernel::facts::{ActionFact, ActionState};
 use aecl_kernel::id::{ActionId, RunId};
 use aecl_kernel::labels::Labels;
-use aecl_kernel::labels::ingest::{Ingested, ingest};
+use aecl_kernel::labels::ingest::{Ingested, at_worst, ingest};
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
 use aecl_ledger::{Conclusion, LedgerError, PayloadKind, Receipt, Recorded, Rule, Ruling};
@@ -226,6 +226,10 @@ impl Gate {
 
     async fn rule(&self, action: &Arc<Action>, evidence: &[Evidence]) -> Result<Ruling, GateError> {
         let now = self.now();
+        let agent = &action.principal.agent;
+        if self.0.refusals.are_exhausted(agent, now) {
+            self.will_act(action, evidence, now).await?;
+        }
         let rule = Rule {
             action: action.clone(),
             evidence: evidence.to_vec(),
@@ -242,9 +246,41 @@ impl Gate {
             Ruling::Replayed(_) => "replayed",
             Ruling::Answered(_) => "asked",
         };
+        if !matches!(ruling, Ruling::Allowed(_)) {
+            let content = match &ruling {
+                Ruling::Blocked(refusal) if refusal.get().decision.is_turned_away() => 0,
+                _ => action.arguments.canonical().len() as u64,
+            };
+            let per_min = self.config().limits.refused_bytes_per_min;
+            self.0.refusals.recorded(agent, content, per_min, now);
+        }
         let name = action.typed.as_ref().map(|t| &t.manifest.name);
-        self.0.metrics.outcome(&action.principal.agent, name, outcome);
+        self.0.metrics.outcome(agent, name, outcome);
         Ok(ruling)
+    }
+
+    /// Looks, without a record, whether a proposal would be carried out: an agent that has filled its share of the
+    /// record with what came to nothing may still do what it may do.
+    async fn will_act(
+        &self,
+        action: &Arc<Action>,
+        evidence: &[Evidence],
+        now: Timestamp,
+    ) -> Result<(), GateError> {
+        let bundle = self.bundle();
+        let facts = self.0.ledger.facts(action.clone(), bundle.clone()).await?;
+        let question = Question { action, facts: &facts, bundle: &bundle, evidence, now };
+        let ruling = decide(&question, action, names::for_decision()?);
+        if matches!(ruling, Decided::Allowed(_)) {
+            return Ok(());
+        }
+        self.0.metrics.unrecorded();
+        let message = format!(
+            "`{}` proposes too much that comes to nothing; this was not recorded and nothing was done: {}",
+            action.principal.agent,
+            ruling.decision().reason()
+        );
+        Err(GateError::refused(aecl_kernel::code::REFUSALS_EXHAUSTED, message))
     }
 
     fn refused(&self, refusal: Recorded<aecl_kernel::decide::Refusal>) -> Answer {
@@ -389,10 +425,15 @@ impl Gate {
         whole: bool,
     ) -> Result<Ingested, GateError> {
         let Some(output) = &outcome.output else {
-            return Ok(Ingested { labels: outcome.labels.clone(), trusted: Vec::new() });
+            let mut labels = outcome.labels.clone();
+            // Nobody here has seen what came back; that is not to say that nobody has.
+            if outcome.kind == OutcomeKind::Unknown {
+                labels.join(&typed.map_or_else(|| Labels::of(&Output::default()), at_worst));
+            }
+            return Ok(Ingested { labels, trusted: Vec::new() });
         };
         let Some(typed) = typed else {
-            let labels = Labels::of(&aecl_kernel::catalogue::Output::default());
+            let labels = Labels::of(&Output::default());
             return Ok(Ingested { labels, trusted: Vec::new() });
         };
         let mut goal = None;

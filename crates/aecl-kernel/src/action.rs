@@ -84,7 +84,7 @@ pub struct Action {
     pub typed: Option<Arc<TypedAction>>,
     /// The arguments: these bytes are judged, approved, executed and logged.
     pub arguments: Document,
-    /// SHA-256 over principal, name, definition and arguments.
+    /// SHA-256 over principal, name, definition, arguments and who carries it out.
     pub digest: Digest,
     /// What the proposer wants.
     pub mode: Mode,
@@ -148,7 +148,8 @@ impl Action {
             // Not understood: the digest names the bytes that came, so that a repeat is recognised.
             Digest::of_parts("aecl/unread/v1", &[proposal.name.as_bytes(), &proposal.arguments])
         } else {
-            digest_of(&proposal.principal, &name, typed.as_deref(), &arguments, proposal.compensates.as_ref())
+            let (principal, compensates) = (&proposal.principal, proposal.compensates.as_ref());
+            digest_of(principal, &name, typed.as_deref(), &arguments, compensates, proposal.mode)
         };
         if let Some(key) = proposal.idempotency_key.as_deref().filter(|key| !is_key(key)) {
             let message =
@@ -177,6 +178,15 @@ impl Action {
         };
         action.understand();
         action
+    }
+
+    /// The digest as it was when no mode was part of it, for decisions that were recorded then.
+    pub fn forget_mode(&mut self) {
+        if self.problems.iter().all(|p| !is_unread(p.code)) {
+            let (typed, compensates) = (self.typed.as_deref(), self.compensates.as_ref());
+            let mode = Mode::Execute;
+            self.digest = digest_of(&self.principal, &self.name, typed, &self.arguments, compensates, mode);
+        }
     }
 
     fn understand(&mut self) {
@@ -255,19 +265,38 @@ fn filled_in(typed: &TypedAction, arguments: Document) -> Document {
     Document::from_value(Value::Object(all)).unwrap_or(arguments)
 }
 
-/// The digest that a yes is bound to.
+/// Whether a problem is one of reading: nobody knows what the arguments mean.
+pub fn is_unread(code: Code) -> bool {
+    [
+        code::JSON_INVALID,
+        code::JSON_DUPLICATE_KEY,
+        code::JSON_NUMBER,
+        code::JSON_TOO_LARGE,
+        code::JSON_TOO_DEEP,
+        code::ARGUMENTS_NOT_OBJECT,
+    ]
+    .contains(&code)
+}
+
+/// The digest that a yes is bound to. A call that AECL carries out and one that the agent carries out are two things; a
+/// dry run asks about the first.
 fn digest_of(
     principal: &Principal,
     name: &str,
     typed: Option<&TypedAction>,
     arguments: &Document,
     compensates: Option<&ActionId>,
+    mode: Mode,
 ) -> Digest {
     let principal = serde_json::to_vec(principal).unwrap_or_default();
     let definition = typed.map(|t| t.digest.to_string()).unwrap_or_default();
     let compensates = compensates.map(ActionId::as_str).unwrap_or_default();
+    let kind = match mode {
+        Mode::Execute | Mode::DryRun => "aecl/action/v1",
+        Mode::Authorize => "aecl/permit/v1",
+    };
     Digest::of_parts(
-        "aecl/action/v1",
+        kind,
         &[&principal, name.as_bytes(), definition.as_bytes(), arguments.canonical(), compensates.as_bytes()],
     )
 }

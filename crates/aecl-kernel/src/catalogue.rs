@@ -223,6 +223,14 @@ pub struct Output {
     pub classes: BTreeSet<String>,
 }
 
+impl Compensation {
+    /// The arguments that come from what the original said it did.
+    pub fn from_result(&self) -> impl Iterator<Item = &str> {
+        let is_fed = |value: &Value| value.get("from").and_then(Value::as_str) == Some("result");
+        self.arguments.iter().filter(move |(_, value)| is_fed(value)).map(|(name, _)| name.as_str())
+    }
+}
+
 impl Default for Output {
     // Unknown is third-party and private: the strict reading.
     fn default() -> Self {
@@ -319,6 +327,9 @@ pub struct ActionManifest {
     /// What can be found out before it is carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<DryRunRule>,
+    /// An agent may carry it out itself with a permit, although AECL can.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub authorize: bool,
 }
 
 fn half_a_minute() -> u64 {
@@ -334,6 +345,11 @@ impl ActionManifest {
             None if self.compensation.is_some() => Reversibility::Compensatable,
             None => Reversibility::Irreversible,
         }
+    }
+
+    /// Whether an agent may carry it out itself: what AECL cannot, or what says so.
+    pub fn may_be_authorized(&self) -> bool {
+        self.connector.is_null() || self.authorize
     }
 
     /// How bad the worst is that can come of it; what does not say is judged by its effect and name.

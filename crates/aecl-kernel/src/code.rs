@@ -66,6 +66,12 @@ codes! {
     AMOUNT_INVALID = "amount_invalid";
     /// The action is not in the catalogue.
     ACTION_UNKNOWN = "action_unknown";
+    /// The agent may not carry it out itself.
+    AUTHORIZE_REFUSED = "authorize_refused";
+    /// What would be undone is only the agent's own report.
+    UNDO_OF_REPORT = "undo_of_report";
+    /// More refusals than are put on record.
+    REFUSALS_EXHAUSTED = "refusals_exhausted";
     /// An imported tool is no longer what was accepted.
     TOOL_CHANGED = "tool_changed";
     /// The agent has no manifest.

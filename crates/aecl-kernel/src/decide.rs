@@ -151,6 +151,14 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// Whether it was refused for who proposes, or because there is no such action: a dead token, a stopped run, a name
+    /// that nobody knows. Its arguments have played no part, and nobody will ever carry it out.
+    pub fn is_turned_away(&self) -> bool {
+        let at_the_door = |check: &str| matches!(check, "token" | "kill_switch" | "catalogue");
+        self.verdict == Verdict::Block
+            && self.findings.iter().any(|f| f.verdict == Verdict::Block && at_the_door(&f.check))
+    }
+
     /// The headline in words.
     pub fn reason(&self) -> &str {
         self.findings

@@ -176,6 +176,10 @@ pub struct Ruled {
     pub arguments: Digest,
     /// Their length in bytes.
     pub arguments_bytes: u64,
+    /// They are not kept: it was refused at the door, whatever they are. Then their digest stands above and no payload
+    /// beside it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unkept: bool,
     /// What the proposer wanted.
     pub mode: Mode,
     /// Carry on by itself after a yes.
@@ -246,6 +250,10 @@ pub struct Started {
     pub attempt: u32,
     /// The stable key that a deduplicating target gets.
     pub key: String,
+    /// What the run counts as having read from here on, since whoever carries it out may read the output and need not
+    /// say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Labels>,
 }
 
 /// How an attempt ended.
@@ -311,6 +319,9 @@ pub struct Concluded {
     /// Who resolved it, if it was unknown before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_by: Option<String>,
+    /// That it failed is what the agent has reported of itself: what it holds of budgets counts as used.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reported: bool,
 }
 
 fn is_zero(n: &u64) -> bool {
@@ -490,6 +501,9 @@ impl Entry {
             Event::Started(e) => {
                 space.put(Key::InFlight(e.action.clone()), Some(Fact::InFlight(self.at)));
                 self.change_action(&e.action, space, |a| a.state = ActionState::Started)?;
+                if let Some(labels) = &e.labels {
+                    self.change_lineage(space, |run| run.labels.join(labels))?;
+                }
             }
             Event::Concluded(e) => self.concluded(e, space)?,
             Event::Kill(e) => {
@@ -602,6 +616,7 @@ impl Entry {
             undo: Undo::No,
             compensates: e.compensates.clone(),
             definition: e.definition,
+            reported: false,
             position: self.position,
         };
         space.put(key, Some(Fact::Action(Box::new(fact))));
@@ -699,9 +714,15 @@ impl Entry {
         action.output = e.output.or(action.output);
         action.changed_at = self.at;
         action.position = self.position;
+        // What was reported as failed is settled as used, and given back when somebody has found out that it was so.
+        let (was_reported, is_doubtful) = (action.reported, e.reported && e.outcome == OutcomeKind::Failed);
+        action.reported = is_doubtful;
         // An unknown outcome keeps what it holds: the money may be gone.
-        let holds =
-            if e.outcome == OutcomeKind::Unknown { Vec::new() } else { std::mem::take(&mut action.holds) };
+        let holds = match e.outcome {
+            OutcomeKind::Unknown => Vec::new(),
+            OutcomeKind::Failed if is_doubtful => action.holds.clone(),
+            OutcomeKind::Done | OutcomeKind::Failed => std::mem::take(&mut action.holds),
+        };
         let (compensates, agent, digest) = (action.compensates.clone(), action.agent.clone(), action.digest);
         space.put(key, Some(Fact::Action(action)));
         // What is unknown stays open until somebody has found out.
@@ -710,9 +731,16 @@ impl Entry {
         for hold in holds {
             let key = Key::Meter(hold.meter.clone());
             if let Some(Fact::Meter(mut meter)) = space.fact(&key)? {
-                meter.held -= hold.amount;
-                if e.outcome == OutcomeKind::Done && meter.window == hold.window {
-                    meter.used += hold.amount;
+                let is_used = e.outcome == OutcomeKind::Done || is_doubtful;
+                let is_now = meter.window == hold.window;
+                match (was_reported, is_used) {
+                    (true, true) => {}
+                    (true, false) if is_now => meter.used -= hold.amount,
+                    (true, false) => {}
+                    (false, is_used) => {
+                        meter.held -= hold.amount;
+                        meter.used += if is_used && is_now { hold.amount } else { Decimal::ZERO };
+                    }
                 }
                 space.put(key, Some(Fact::Meter(meter)));
             }
@@ -732,6 +760,8 @@ impl Entry {
         self.change_run(space, |run| match e.outcome {
             // A tool that asks back is in the middle of its work, however often it does.
             OutcomeKind::Failed if e.code.as_deref() == Some("input_required") => {}
+            // That it failed is known already.
+            OutcomeKind::Failed if was_reported => {}
             OutcomeKind::Failed if run.failing == Some(digest) => run.failures += 1,
             OutcomeKind::Failed => (run.failing, run.failures) = (Some(digest), 1),
             OutcomeKind::Done => (run.failing, run.failures) = (None, 0),

@@ -1,7 +1,7 @@
 //! Facts: what the ledger knows. Each is stored under a key, read before a decision, and changed only by
 //! folding over events, so the table can be rebuilt from the entries.
 
-use crate::action::Action;
+use crate::action::{Action, Mode};
 use crate::approval::{Ask, Summary};
 use crate::bundle::Bundle;
 use crate::cage::Cages;
@@ -386,6 +386,9 @@ pub struct ActionFact {
     /// The definition that was judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<Digest>,
+    /// That it failed is the agent's own report, so it has given nothing back; somebody may still find out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reported: bool,
     /// The position of its last entry.
     pub position: u64,
 }
@@ -401,10 +404,21 @@ pub struct Hold {
     pub amount: Decimal,
 }
 
+/// 1: an agent carries out itself only what it may; the mode is part of the digest.
+pub const EDITION: u32 = 1;
+
+fn is_first(edition: &u32) -> bool {
+    *edition == 0
+}
+
 /// What one decision was based on. It is recorded with the decision.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Facts {
+    /// By which rules it was decided, where one came later than the first decisions: [`EDITION`]. Decisions that were
+    /// recorded before are made again as they were made.
+    #[serde(skip_serializing_if = "is_first")]
+    pub edition: u32,
     /// The run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<RunFact>,
@@ -464,6 +478,9 @@ pub struct Original {
     pub changed_at: Timestamp,
     /// Whose it was.
     pub agent: AgentId,
+    /// What came of it is what the agent has reported of itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reported: bool,
 }
 
 /// Where facts come from and go to: the writer's cache, a store, a map in a test.
@@ -570,7 +587,7 @@ impl Facts {
     /// limits, not on how many agents, runs, rules or entries there are.
     pub fn gather<S: Space>(action: &Action, bundle: &Bundle, space: &mut S) -> Result<Self, S::Error> {
         let principal = &action.principal;
-        let mut facts = Facts::default();
+        let mut facts = Facts { edition: EDITION, ..Facts::default() };
         if let Some(Fact::Run(run)) = space.fact(&Key::Run(principal.run.clone()))? {
             facts.run = Some(run);
         }
@@ -642,6 +659,7 @@ impl Facts {
                 compensation: fact.compensation.clone(),
                 changed_at: fact.changed_at,
                 agent: fact.agent.clone(),
+                reported: fact.mode == Mode::Authorize,
             });
         }
         facts.revoked = space.fact(&Key::Revoked(action.credential.id.clone()))?.is_some();

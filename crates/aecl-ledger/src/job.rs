@@ -15,7 +15,7 @@ use aecl_kernel::evidence::Evidence;
 use aecl_kernel::facts::{ActionState, Fact, Facts, Goal, Key, KillScope, Space, affordable, rest_on};
 use aecl_kernel::id::{ActionId, ApprovalId, RunId};
 use aecl_kernel::labels::Labels;
-use aecl_kernel::labels::ingest::Trusted;
+use aecl_kernel::labels::ingest::{Trusted, at_worst};
 use aecl_kernel::plan::{Plan, outlook};
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
@@ -244,6 +244,12 @@ fn write_rule(rule: Rule, page: &mut Page) -> Written<Ruling> {
     let principal = &action.principal;
     let content = action.arguments.canonical().to_vec();
     let arguments_bytes = content.len() as u64;
+    // Whoever is refused for who they are must not be able to fill the disk with what they say.
+    let unkept = ruling.decision().is_turned_away();
+    let arguments = match unkept {
+        true => Digest::of(&content),
+        false => page.payload(PayloadKind::Arguments, content, principal.run.as_str()),
+    };
     let known_ask = facts.ask.clone();
     let typed = action.typed.as_ref();
     let ruled = Ruled {
@@ -253,8 +259,9 @@ fn write_rule(rule: Rule, page: &mut Page) -> Written<Ruling> {
         digest: action.digest,
         principal: principal.clone(),
         credential: action.credential.clone(),
-        arguments: page.payload(PayloadKind::Arguments, content, principal.run.as_str()),
+        arguments,
         arguments_bytes,
+        unkept,
         mode: action.mode,
         resume: action.resume,
         idempotency_key: action.idempotency_key.clone(),
@@ -281,7 +288,10 @@ fn write_rule(rule: Rule, page: &mut Page) -> Written<Ruling> {
         }
         Decided::Allowed(permit) => {
             let key = target_key(&page.origin, permit.id());
-            page.append(Some(run), now, Event::Started(Started { action: id, attempt: 1, key }))?;
+            // Whoever carries it out reads the output first, and reports it late, or never.
+            let by_itself = typed.filter(|_| action.mode == Mode::Authorize);
+            let labels = by_itself.map(|typed| at_worst(typed));
+            page.append(Some(run), now, Event::Started(Started { action: id, attempt: 1, key, labels }))?;
         }
         Decided::Blocked(_) | Decided::Replayed(_) | Decided::Answered(_) => {}
     }
@@ -323,6 +333,8 @@ fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page) -> Written<R
     let open = match fact.state {
         ActionState::Started => true,
         ActionState::Unknown => c.resolved_by.is_some() && c.outcome != OutcomeKind::Unknown,
+        // Only the agent has said so; somebody else may know better.
+        ActionState::Failed if fact.reported => c.resolved_by.is_some() && c.outcome != OutcomeKind::Unknown,
         ActionState::Blocked
         | ActionState::Waiting
         | ActionState::Rejected
@@ -357,6 +369,8 @@ fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page) -> Written<R
         sandbox: c.sandbox,
         traffic: c.traffic,
         approval: fact.approval.clone(),
+        // Nobody but the agent and its owner have seen what it did.
+        reported: fact.mode == Mode::Authorize && c.resolved_by.is_none() && c.outcome == OutcomeKind::Failed,
         resolved_by: c.resolved_by,
     };
     let index = page.append(Some(&fact.run), now, Event::Concluded(Box::new(concluded.clone())))?;

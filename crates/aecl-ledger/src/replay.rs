@@ -15,9 +15,9 @@ use crate::error::LedgerError;
 use crate::ledger::payload;
 use crate::payload::PayloadKind;
 use crate::store::Store;
-use aecl_kernel::action::{Action, Mode, Proposal};
+use aecl_kernel::action::{Action, Mode, Proposal, is_unread};
 use aecl_kernel::bundle::{Bundle, Source};
-use aecl_kernel::code::{self, Code};
+use aecl_kernel::code::Code;
 use aecl_kernel::decide::{Decision, Fresh, Question, Verdict, decide};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{Entry, Event, Ruled};
@@ -40,6 +40,9 @@ pub struct Redecided {
     pub mismatches: Vec<Mismatch>,
     /// Those that could not be made again.
     pub unavailable: Vec<Unavailable>,
+    /// Those that were refused at the door, for who proposed or a name that nobody knows, so their arguments were not
+    /// kept.
+    pub turned_away: u64,
 }
 
 /// A decision that comes out otherwise than it is recorded.
@@ -134,7 +137,10 @@ pub fn redecide(store: &mut dyn Store, range: Range<u64>) -> Result<Redecided, L
         out.mismatches.extend(again.compare(position, bytes, &bundle)?);
         Ok(())
     })
-    .map(|unread| out.unavailable.extend(unread))?;
+    .map(|Unread { unavailable, turned_away }| {
+        out.unavailable.extend(unavailable);
+        out.turned_away = turned_away;
+    })?;
     out.unavailable.sort_by_key(|u| u.position);
     Ok(out)
 }
@@ -176,7 +182,7 @@ pub fn against(store: &mut dyn Store, range: Range<u64>, bundle: &Bundle) -> Res
         }
         Ok(())
     })
-    .map(|unread| out.unavailable.extend(unread))?;
+    .map(|unread| out.unavailable.extend(unread.unavailable))?;
     Ok(out)
 }
 
@@ -186,6 +192,13 @@ struct Again {
     arguments: Vec<u8>,
 }
 
+/// Decisions whose arguments are not there.
+#[derive(Default)]
+struct Unread {
+    unavailable: Vec<Unavailable>,
+    turned_away: u64,
+}
+
 type Visit<'a> = dyn FnMut(&mut dyn Store, &Again, &mut Bundles, u64, &[u8]) -> Result<(), LedgerError> + 'a;
 
 /// Visits each decision in the range whose arguments are there. Gives the others.
@@ -193,9 +206,9 @@ fn each_decision(
     store: &mut dyn Store,
     range: Range<u64>,
     visit: &mut Visit<'_>,
-) -> Result<Vec<Unavailable>, LedgerError> {
+) -> Result<Unread, LedgerError> {
     let mut bundles = Bundles::default();
-    let mut unavailable = Vec::new();
+    let mut unread = Unread::default();
     each_entry(store, 0..range.end, &mut |store, position, bytes| {
         let kind: Kind<'_> = read(position, bytes)?;
         match kind.kind {
@@ -206,12 +219,17 @@ fn each_decision(
             }
             "ruled" if range.contains(&position) => {
                 let Event::Ruled(ruled) = read::<Entry>(position, bytes)?.event else { return Ok(()) };
+                if ruled.unkept {
+                    unread.turned_away += 1;
+                    return Ok(());
+                }
                 match payload(store, PayloadKind::Arguments, &ruled.arguments)? {
                     Some(arguments) => {
                         visit(store, &Again { ruled: *ruled, arguments }, &mut bundles, position, bytes)?;
                     }
                     None => {
-                        unavailable.push(Unavailable { position, why: "its arguments are not there".into() })
+                        let why = "its arguments are not there".into();
+                        unread.unavailable.push(Unavailable { position, why });
                     }
                 }
             }
@@ -219,7 +237,7 @@ fn each_decision(
         }
         Ok(())
     })?;
-    Ok(unavailable)
+    Ok(unread)
 }
 
 type Each<'a> = dyn FnMut(&mut dyn Store, u64, &[u8]) -> Result<(), LedgerError> + 'a;
@@ -326,6 +344,9 @@ impl Again {
             action.destinations.clear();
             action.runs.clear();
         }
+        if ruled.facts.edition == 0 {
+            action.forget_mode();
+        }
         Arc::new(action)
     }
 
@@ -375,16 +396,4 @@ mod erased {
             serde_json::to_string(self).unwrap_or_else(|error| error.to_string())
         }
     }
-}
-
-fn is_unread(code: Code) -> bool {
-    [
-        code::JSON_INVALID,
-        code::JSON_DUPLICATE_KEY,
-        code::JSON_NUMBER,
-        code::JSON_TOO_LARGE,
-        code::JSON_TOO_DEEP,
-        code::ARGUMENTS_NOT_OBJECT,
-    ]
-    .contains(&code)
 }

@@ -215,6 +215,9 @@ async fn a_credential_that_does_not_count_is_refused() {
     };
     let tokens = format!("/v1/runs/{run}/tokens");
     out += &format!("{:<24} {}\n", "revoked", s.post(&revoke, "/v1/actions", &read).await.short());
+    s.later(61);
+    out +=
+        &format!("{:<24} {}\n", "revoked a minute ago", s.post(&revoke, "/v1/actions", &read).await.short());
     out += &format!("{:<24} {}\n", "revoked, to renew", s.post(&revoke, &tokens, &json!({})).await.short());
     out +=
         &format!("{:<24} {}\n", "revoked, to look", s.get(&revoke, &format!("/v1/runs/{run}")).await.short());
@@ -227,8 +230,11 @@ async fn a_credential_that_does_not_count_is_refused() {
     out += &format!("{:<24} {}\n", "two at once", s.send("POST", "/v1/actions", &twice, b"{}").await.short());
     let basic = [("authorization", "Basic YTpi"), ("content-type", "application/json")];
     out += &format!("{:<24} {}\n", "basic", s.send("POST", "/v1/actions", &basic, b"{}").await.short());
-    s.later(16 * 60);
+    s.later(14 * 60);
     out += &format!("{:<24} {}\n", "expired", s.post(&token, "/v1/actions", &read).await.short());
+    s.later(61);
+    out +=
+        &format!("{:<24} {}\n", "expired a minute ago", s.post(&token, "/v1/actions", &read).await.short());
     out += &format!("{:<24} {}\n", "expired, to renew", s.post(&token, &tokens, &json!({})).await.short());
     let renewed = s.post(&s.keys.orchestrator, &tokens, &json!({})).await.json();
     let fresh = renewed["token"].as_str().unwrap();
@@ -253,6 +259,7 @@ async fn a_credential_that_does_not_count_is_refused() {
         an unknown key           401 token_invalid
         token of another AECL    401 token_invalid
         revoked                  200 blocked token_revoked
+        revoked a minute ago     401 token_revoked
         revoked, to renew        401 token_revoked
         revoked, to look         401 token_revoked
         to look at another run   403 forbidden
@@ -260,6 +267,7 @@ async fn a_credential_that_does_not_count_is_refused() {
         two at once              400 request_invalid
         basic                    401 token_invalid
         expired                  200 blocked token_expired
+        expired a minute ago     401 token_expired
         expired, to renew        401 token_expired
         renewed                  200 done -
         of a closed run          200 blocked run_closed

@@ -159,7 +159,7 @@ async fn who_acts_itself_is_not_handed_leave_to_run_a_program_without_a_cage() {
     let shop = Shop::open(json!({ "backends": ["native"] })).await;
     let by_itself = Submission { mode: Mode::Authorize, ..submission("build", json!({})) };
     let answer = shop.gate.submit(&shop.run, by_itself).await.unwrap();
-    assert_eq!(end(&answer), "blocked sandbox_unavailable");
+    assert_eq!(end(&answer), "blocked authorize_refused");
 }
 
 #[tokio::test]

@@ -10,7 +10,9 @@ use aecl_kernel::event::{Entry, Event};
 use aecl_kernel::facts::ActionState;
 use aecl_kernel::id::{ActionId, AgentId, PersonId};
 use aecl_kernel::time::Timestamp;
+use aecl_ledger::replay::{redecide, verify_facts};
 use aecl_ledger::store::{Batch, Faults, Faulty, Memory, Store as _};
+use aecl_ledger::{Auditor, verify_store};
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -69,7 +71,7 @@ fn actions() -> Value {
         {"name": "look", "effect": "read", "idempotency": "pure", "arguments": by("at", "string"), "connector": connector},
         {"name": "note", "effect": "write", "reversibility": "reversible", "idempotency": "keyed", "arguments": by("text", "string"),
          "output": calm, "connector": connector, "timeout_ms": 200},
-        {"name": "poke", "effect": "write", "reversibility": "reversible", "arguments": by("text", "string"),
+        {"name": "poke", "effect": "write", "authorize": true, "reversibility": "reversible", "arguments": by("text", "string"),
          "output": calm, "connector": connector, "timeout_ms": 200},
         {"name": "pay", "effect": "pay", "idempotency": "keyed", "arguments": by("eur", "number"), "fields": {"amount": amount},
          "approval": {"expires_s": 600}, "compensation": refund, "output": calm, "connector": connector, "timeout_ms": 200},
@@ -83,7 +85,11 @@ fn actions() -> Value {
         {"name": "rename", "effect": "write", "reversibility": "reversible", "output": calm, "connector": connector,
          "arguments": {"type": "object", "properties": {"name": {"type": "string"}, "to_name": {"type": "string"}}},
          "args": {"name": {"class": "target_name"}, "to_name": {"class": "content"}}},
-        {"name": "contacts", "effect": "read", "arguments": by("of", "string"), "connector": connector,
+        {"name": "fetch", "effect": "read", "arguments": by("at", "string")},
+        {"name": "spend", "effect": "pay", "reversibility": "reversible", "arguments": by("eur", "number"), "fields": {"amount": amount},
+         "output": calm},
+        {"name": "send", "effect": "pay", "arguments": by("eur", "number"), "compensation": refund, "output": calm},
+        {"name": "contacts", "effect": "read", "authorize": true, "arguments": by("of", "string"), "connector": connector,
          "outputs": [{"path": "/*/name", "endorses": "directory", "taints": false, "type": "name"},
                      {"path": "/*/iban", "endorses": "directory", "taints": false, "type": "account"}]},
     ])
@@ -91,7 +97,7 @@ fn actions() -> Value {
 
 fn agents() -> Value {
     json!([
-        {"agent_id": "clerk", "max_questions_per_run": 100, "allowed_actions": ["look", "note", "poke", "pay", "wire", "transfer", "rename", "contacts"], "blocked_actions": [],
+        {"agent_id": "clerk", "max_questions_per_run": 100, "allowed_actions": ["look", "note", "poke", "pay", "wire", "transfer", "rename", "contacts", "fetch", "spend", "send"], "blocked_actions": [],
          "run_ttl_seconds": 1200, "token_ttl_seconds": 900,
          "budgets": [{"unit": "EUR", "limit": "1000", "per": "day"}]},
         {"agent_id": "reader", "allowed_actions": ["look"]},
@@ -119,6 +125,14 @@ impl House {
         let house = Self::open_with(json!({ "judges": judges }), Memory::new(), world, clock).await.unwrap();
         house.world.turn(Mood::Answers(r#"{"id":"p1"}"#.into()));
         house
+    }
+
+    /// A house that records little of what comes to nothing, in bytes a minute.
+    pub async fn terse(per_min: u64) -> Self {
+        let limits = json!({ "limits": { "refused_bytes_per_min": per_min } });
+        Self::open_with(limits, Memory::new(), Arc::new(FakeWorld::default()), Machine::default())
+            .await
+            .unwrap()
     }
 
     async fn open(memory: Memory, world: Arc<FakeWorld>, clock: Machine) -> Result<Self, GateError> {
@@ -266,6 +280,16 @@ impl House {
 
     pub async fn entries(&self) -> Vec<Entry> {
         self.gate.ledger().entries(0, 10_000).await.unwrap()
+    }
+
+    /// Every decision can be made again, the facts follow from the entries, and an auditor finds nothing.
+    pub async fn verified(&self) {
+        let ledger = self.gate.ledger();
+        let again = ledger.read(|store| redecide(store, 0..u64::MAX)).await.unwrap();
+        assert!(again.decisions > 0 && again.mismatches.is_empty(), "{again:?}");
+        assert_eq!(ledger.read(verify_facts).await.unwrap().differs, []);
+        let auditor = Auditor::new(&**ledger.origin(), ledger.verifier().clone());
+        ledger.read(move |store| Ok(verify_store(store, &auditor, None).map(drop))).await.unwrap().unwrap();
     }
 
     /// How many attempts are on record as begun.

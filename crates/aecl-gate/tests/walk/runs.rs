@@ -131,3 +131,73 @@ async fn the_kill_switch_reaches_everything_below_it() {
     assert_eq!(house.world.effects_in_all(), 0);
     assert_eq!(end(&house.submit(&child, "pay", json!({"eur": 30})).await), "done", "the yes still stands");
 }
+
+#[tokio::test]
+async fn a_token_is_revoked_under_its_own_run_only() {
+    let house = House::new().await;
+    let (one, other) = (house.clerk().await, house.clerk().await);
+    let refused = house.gate.revoke(&person("ann"), &one.principal.run, other.credential.id.clone()).await;
+    assert_eq!(refused.unwrap_err().code().as_str(), "record_unknown");
+    assert_eq!(end(&house.submit(&other, "note", json!({"text": "a"})).await), "done");
+    house.gate.revoke(&person("ann"), &other.principal.run, other.credential.id.clone()).await.unwrap();
+    assert_eq!(end(&house.submit(&other, "note", json!({"text": "a"})).await), "blocked token_revoked");
+}
+
+#[tokio::test]
+async fn a_yes_to_what_a_revoked_token_has_asked_for_does_not_act() {
+    let house = House::new().await;
+    let run = house.clerk().await;
+    let resumed = aecl_gate::submit::Submission { resume: true, ..submission("pay", json!({"eur": 30})) };
+    house.gate.submit(&run, resumed).await.unwrap();
+    let ask = house.asked().await;
+    house.gate.revoke(&person("ann"), &run.principal.run, run.credential.id.clone()).await.unwrap();
+    house.yes("bob", &ask).await.unwrap();
+    house.ruled("blocked", 1).await;
+    assert_eq!(house.world.effects_in_all(), 0);
+}
+
+#[tokio::test]
+async fn what_is_turned_away_leaves_little_and_not_without_end() {
+    let house = House::terse(4096).await;
+    let run = house.clerk().await;
+    let scope = KillScope::Run(run.principal.run.clone());
+    house.gate.kill(&person("ann"), scope.clone(), "odd".into()).await.unwrap();
+    let large = "x".repeat(100_000);
+    let mut ends = Vec::new();
+    for _ in 0..40 {
+        let proposed = house.gate.submit(&run, submission("note", json!({"text": large}))).await;
+        ends.push(proposed.map_or_else(|e| e.code().to_string(), |answer| end(&answer)));
+    }
+    let recorded = ends.iter().filter(|e| *e == "blocked killed").count();
+    let refused = ends.iter().filter(|e| *e == "refusals_exhausted").count();
+    assert_eq!((recorded, refused), (16, 24), "{ends:?}");
+    assert_eq!(house.gate.metrics().counts().unrecorded, 24);
+    for entry in house.entries().await {
+        let aecl_kernel::event::Event::Ruled(ruled) = entry.event else { continue };
+        assert!(ruled.unkept && ruled.arguments_bytes > 100_000);
+        let ledger = house.gate.ledger();
+        let kept = ledger.payload(aecl_ledger::PayloadKind::Arguments, &ruled.arguments).await.unwrap();
+        assert_eq!(kept, None);
+    }
+    // What may be done is done all the same; what may not is recorded again after a while.
+    house.gate.lift(&person("ann"), scope, "fine".into()).await.unwrap();
+    assert_eq!(end(&house.submit(&run, "note", json!({"text": "a"})).await), "done");
+    let wrong = submission("note", json!({"text": 1}));
+    assert!(house.gate.submit(&run, wrong).await.is_err());
+    house.pass(60);
+    let wrong = submission("note", json!({"text": 1}));
+    assert_eq!(end(&house.gate.submit(&run, wrong).await.unwrap()), "blocked arguments_invalid");
+    house.verified().await;
+}
+
+#[tokio::test]
+async fn a_token_that_has_been_dead_for_a_minute_leaves_no_entry() {
+    let house = House::new().await;
+    let opened = house.gate.open_run(&person("ann"), request("clerk")).await.unwrap();
+    house.pass(959);
+    house.gate.session(&opened.token).await.unwrap();
+    house.pass(1);
+    let refused = house.gate.session(&opened.token).await.unwrap_err();
+    assert_eq!(refused.code().as_str(), "token_expired");
+    assert_eq!(house.gate.metrics().counts().dead_tokens, 1);
+}

@@ -1,6 +1,7 @@
 //! Does the action exist, and is it still what a person accepted? A server may change a tool after it
 //! was reviewed; then nobody has judged what it does now.
 
+use crate::action::Mode;
 use crate::code;
 use crate::decide::{Findings, Question};
 
@@ -12,6 +13,19 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         findings.block(
             code::AGENT_UNKNOWN,
             format!("there is no manifest for agent `{}`", q.action.principal.agent),
+        );
+    }
+    if let Some(typed) = &q.action.typed
+        && q.facts.edition >= 1
+        && q.action.mode == Mode::Authorize
+        && !typed.manifest.may_be_authorized()
+    {
+        let name = &q.action.name;
+        findings.block(
+            code::AUTHORIZE_REFUSED,
+            format!(
+                "`{name}` is carried out by AECL; propose it with `execute`, or let its manifest say `authorize: true`"
+            ),
         );
     }
     let pinned = q.action.typed.as_ref().and_then(|t| t.manifest.pin);

@@ -72,6 +72,20 @@ fn undo(q: &Question<'_>, findings: &mut Findings) {
             );
         }
     }
+    if original.reported {
+        let aimed: Vec<_> = original.compensation.iter().flat_map(|c| c.from_result()).collect();
+        let why = match aimed.as_slice() {
+            [] => "that it happened is the agent's own report".to_owned(),
+            names => format!(
+                "the agent itself has reported {} to undo",
+                names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
+            ),
+        };
+        findings.ask_somebody(
+            code::UNDO_OF_REPORT,
+            format!("{why}; look at the target whether this is what the agent did"),
+        );
+    }
     match &original.undo {
         Undo::No | Undo::Failed(_) => {}
         Undo::Underway(by) => findings.block(code::UNDO_REFUSED, format!("`{by}` is undoing it")),

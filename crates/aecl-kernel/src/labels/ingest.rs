@@ -61,6 +61,17 @@ pub fn is_read(typed: &TypedAction) -> bool {
     !manifest.outputs.is_empty() || (!manifest.output.untrusted && !manifest.effect.changes_something())
 }
 
+/// What the output of an action may carry, if nobody here reads it.
+pub fn at_worst(typed: &TypedAction) -> Labels {
+    let mut labels = Labels::of(&typed.manifest.output);
+    labels.untrusted |= !typed.manifest.outputs.is_empty();
+    // What was not read may hold the secret.
+    if typed.manifest.outputs.iter().any(|label| label.conf == Conf::Secret) {
+        labels.classes.extend([SECRET.to_owned(), SECRET_UNTRACKED.to_owned()]);
+    }
+    labels
+}
+
 /// Takes an output in. `failed`: the target reported an error, whose words are anybody's. `goal`: of the run, unless it
 /// was stated after strangers had been read. `whole`: the call had no arguments, so nobody has narrowed what it lists.
 pub fn ingest(
@@ -74,15 +85,7 @@ pub fn ingest(
     if !is_read(typed) {
         return Ingested { labels: declared, trusted: Vec::new() };
     }
-    let strict = || {
-        let mut labels = declared.clone();
-        labels.untrusted |= !typed.manifest.outputs.is_empty();
-        // What was not read may hold the secret.
-        if typed.manifest.outputs.iter().any(|label| label.conf == Conf::Secret) {
-            labels.classes.extend([SECRET.to_owned(), SECRET_UNTRACKED.to_owned()]);
-        }
-        Ingested { labels, trusted: Vec::new() }
-    };
+    let strict = || Ingested { labels: at_worst(typed), trusted: Vec::new() };
     let limits = Limits { bytes_max: READ_MAX, ..Limits::default() };
     let read = match Document::read(output, &limits) {
         Ok(value) if !failed => value,

@@ -249,6 +249,7 @@ impl World {
             principal: action.principal.clone(),
             credential: action.credential.clone(),
             arguments: action.arguments.digest(),
+            unkept: false,
             arguments_bytes: action.arguments.canonical().len() as u64,
             mode: action.mode,
             resume: action.resume,
@@ -272,7 +273,7 @@ impl World {
             Ruling::Allowed(_) => {
                 self.record(
                     Some(&run),
-                    Event::Started(Started { action: id, attempt: 1, key: "key".into() }),
+                    Event::Started(Started { action: id, attempt: 1, key: "key".into(), labels: None }),
                 );
             }
             _ => {}
@@ -365,6 +366,7 @@ impl World {
             approval: None,
             rollback_token: None,
             resolved_by: None,
+            reported: false,
         };
         self.record(Some(&run), Event::Concluded(Box::new(concluded)));
     }

@@ -21,6 +21,8 @@ pub(super) struct Line<'a> {
     /// `arguments`, `output`, `stated`, `sources` or `payload`: an entry has at most one of them.
     pub(super) payload: Option<&'a str>,
     pub(super) resolved_by: Option<&'a str>,
+    pub(super) reported: Option<bool>,
+    pub(super) unkept: Option<bool>,
 }
 
 /// What was decided, as far as the story needs it.
@@ -53,6 +55,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Line<'_>, String> {
                 reader.name()?.fill(&mut line.payload)
             }
             "resolved_by" => reader.string()?.fill(&mut line.resolved_by),
+            "reported" => reader.truth()?.fill(&mut line.reported),
+            "unkept" => reader.truth()?.fill(&mut line.unkept),
             "decision" => {
                 let mut decided = Decided::default();
                 reader.object(depth, &mut |reader, key, depth| {
@@ -102,6 +106,13 @@ impl<'a> Reader<'a> {
 
     fn eat(&mut self, byte: u8) -> Option<()> {
         (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    fn truth(&mut self) -> Option<bool> {
+        let rest = self.text.get(self.at..)?;
+        let (word, truth) = if rest.starts_with("true") { ("true", true) } else { ("false", false) };
+        rest.starts_with(word).then(|| self.at += word.len())?;
+        Some(truth)
     }
 
     /// An object; `member` reads each value.

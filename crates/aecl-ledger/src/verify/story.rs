@@ -45,6 +45,8 @@ pub(super) struct Story<'a> {
     runs: HashMap<Name, u64>,
     // Actions that were started, and whether their end is known.
     over: HashMap<Name, bool>,
+    // Those of them that have failed, as only their agent says.
+    doubtful: HashSet<Name>,
     // Those of them whose end is not known.
     open: HashMap<String, (u64, &'static str)>,
     // Requests for approval that can still be answered or used.
@@ -72,6 +74,7 @@ impl<'a> Story<'a> {
             at: String::new(),
             runs: HashMap::new(),
             over: HashMap::new(),
+            doubtful: HashSet::new(),
             open: HashMap::new(),
             asks: HashMap::new(),
             steps: HashMap::new(),
@@ -123,6 +126,8 @@ impl<'a> Story<'a> {
             _ => self.other(position, bytes)?,
         }
         let paper = match name {
+            // Whoever was turned away at the door has left a digest and no content.
+            "ruled" if line.unkept == Some(true) => return Ok(None),
             "ruled" => Paper::Committed(PayloadKind::Arguments),
             "concluded" => Paper::Committed(PayloadKind::Output),
             "run_opened" => Paper::Committed(PayloadKind::Stated),
@@ -377,6 +382,14 @@ impl<'a> Story<'a> {
         let name = self.name(action);
         match (self.over.get(&name), self.open.get_mut(action)) {
             (None, _) => return wrong(format!("`{action}` ends without having been started")),
+            // Only the agent had said that it failed; somebody has found out what came of it.
+            (Some(true), None)
+                if end.is_some() && line.resolved_by.is_some() && self.doubtful.remove(&name) =>
+            {
+                if let Some(failed) = self.ends.get_mut("failed") {
+                    *failed = failed.saturating_sub(1);
+                }
+            }
             (Some(true), _) | (Some(false), None) => return wrong(format!("`{action}` ends a second time")),
             (Some(false), Some((at, state))) => {
                 if *state == "unknown" && (end.is_none() || line.resolved_by.is_none()) {
@@ -389,6 +402,9 @@ impl<'a> Story<'a> {
         }
         if let Some(end) = end {
             self.open.remove(action);
+            if line.reported == Some(true) && end == "failed" {
+                self.doubtful.insert(name.clone());
+            }
             self.over.insert(name, true);
             *self.ends.entry(end).or_default() += 1;
         }

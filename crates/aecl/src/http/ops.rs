@@ -181,6 +181,21 @@ fn exposition(app: &App) -> String {
         Standing::Behind { by } => (by.as_secs(), 0),
         Standing::Ahead { by, .. } => (0, by.as_secs()),
     };
+    let counters = [
+        (
+            "aecl_dead_tokens_total",
+            "Requests with tokens that had been dead for a minute.",
+            counts.dead_tokens,
+        ),
+        (
+            "aecl_unrecorded_total",
+            "Proposals that came to nothing and were not recorded: their agent had too many.",
+            counts.unrecorded,
+        ),
+    ];
+    for (name, help, value) in counters {
+        let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n");
+    }
     let gauges = [
         ("aecl_actions_underway", "Attempts that are not concluded.", app.gate.underway() as u64),
         (

@@ -3,7 +3,7 @@
 use aecl_executor::connectors::process::reaches;
 use aecl_gate::Gate;
 use aecl_gate::approvals::Request;
-use aecl_kernel::action::{Action, Proposal};
+use aecl_kernel::action::{Action, Mode, Proposal};
 use aecl_kernel::approval::summary::{self, grouped};
 use aecl_kernel::catalogue::{Compensation, Reversibility, TypedAction};
 use aecl_kernel::code;
@@ -129,7 +129,8 @@ fn plainly<'a>(asking: impl Iterator<Item = &'a Finding>) -> Vec<String> {
     told.into_iter().map(|(_, text)| text).collect()
 }
 
-/// What its SQL or command line would do, and how many rows were counted when it was asked.
+/// What its SQL or command line would do, how many rows were counted when it was asked, and who carries it out if
+/// that is not us.
 fn runs(action: &Action, request: &Request) -> Vec<String> {
     let mut out: Vec<String> = action.runs.iter().flat_map(aecl_kernel::understand::Run::words).collect();
     out.extend(request.ask.rows.map(|rows| {
@@ -139,6 +140,11 @@ fn runs(action: &Action, request: &Request) -> Vec<String> {
             if rows == 1 { "row" } else { "rows" }
         )
     }));
+    if request.ruled.mode == Mode::Authorize {
+        out.push(
+            "the agent carries it out itself, once; what comes of it is what the agent reports".to_owned(),
+        );
+    }
     out
 }
 

@@ -122,7 +122,7 @@ pub fn actions(world: &Path) -> Value {
             "output": {"untrusted": false, "private": false},
             "environments": [],
             "connector": sql("write", "INSERT INTO notes (text) VALUES (:text) RETURNING id"),
-            "compensation": {"action": "notes.erase", "arguments": {"id": {"from": "result", "at": "/rows/0/id"}}},
+            "authorize": true, "compensation": {"action": "notes.erase", "arguments": {"id": {"from": "result", "at": "/rows/0/id"}}},
         },
         {
             "name": "notes.erase", "effect": "delete", "description": "Erase a note.", "reversibility": "reversible",

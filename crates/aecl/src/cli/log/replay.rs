@@ -135,6 +135,10 @@ fn same(common: &Common, again: &Redecided) -> Result {
         page.field("now", "").quote(&mismatch.now);
     }
     left_out(&mut page, &again.unavailable);
+    if again.turned_away > 0 {
+        let n = count(usize::try_from(again.turned_away).unwrap_or(usize::MAX), "proposal");
+        page.field("not made again", &format!("{n} turned away at the door, whose arguments are not kept"));
+    }
     page.print();
     Ok(if holds { Exit::Done } else { Exit::Unverified })
 }
