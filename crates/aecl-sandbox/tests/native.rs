@@ -9,8 +9,8 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use aecl_sandbox::{
-    Access, Cage, ChangeKind, CollectLimits, Collected, HostUser, Level, Limits, Listener, Network, Outcome,
-    Program, SandboxError, View, run, start,
+    Access, Backend, Cage, ChangeKind, CollectLimits, Collected, HostUser, Level, Limits, Listener, Network,
+    Outcome, Program, Runtime, SandboxError, View, run, start,
 };
 use common::{as_an_ordinary_user, cage, clocks, ended, is_root, shell, text};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -103,6 +103,59 @@ async fn a_view_is_seen_and_an_overlay_keeps_what_was_written_apart() {
             assert_eq!(list[1], ("b", &ChangeKind::Deleted));
         }
     }
+}
+
+/// A view below `/tmp` lies in space that the program can write. It can write around it, and not to it.
+#[tokio::test]
+async fn a_view_below_tmp_is_as_firm_as_any_other() {
+    let dir = tempfile::tempdir_in("/tmp").unwrap();
+    std::fs::write(dir.path().join("a"), "old").unwrap();
+    std::fs::write(dir.path().join("file"), "file").unwrap();
+    let view =
+        |source: &str, at: &str, access| View { source: dir.path().join(source), at: at.into(), access };
+    let views = vec![
+        view("", "/tmp/deep/er/project", Access::ReadOnly),
+        view("", "/tmp/layer", Access::Overlay),
+        view("file", "/tmp/single/file", Access::ReadOnly),
+    ];
+    let script = "cd /tmp/deep/er; cat project/a; for try in 'echo new > project/a' 'touch project/b' 'rm project/a' \
+                  'rmdir project' 'mv project other' 'echo new > /tmp/single/file' 'rm /tmp/single/file'; do \
+                  sh -c \"$try\" 2>/dev/null && echo done: $try; done; \
+                  mv /tmp/deep /tmp/moved; cat /tmp/moved/er/project/a; echo new > /tmp/moved/er/project/a; \
+                  mkdir -p /tmp/deep/er/project && echo mine > /tmp/deep/er/project/a; \
+                  echo new > /tmp/layer/a; echo end";
+    let runtimes = [Backend::Runc(Runtime::named("runc")), Backend::Crun(Runtime::named("crun"))];
+    let mut holds = vec![Backend::Native];
+    holds.extend(aecl_sandbox::probe(&runtimes).await.into_iter().filter(|f| f.available).map(|f| f.backend));
+    for backend in holds {
+        let end = ended(script, Cage { backend: backend.clone(), views: views.clone(), ..cage() }).await;
+        let said = String::from_utf8_lossy(&end.stdout.bytes).into_owned();
+        assert_eq!(said, "oldoldend\n", "{backend}: {}", text(&end));
+        assert_eq!(std::fs::read_to_string(dir.path().join("a")).unwrap(), "old");
+        let left = end.scratch[1].collect(COLLECT).unwrap();
+        let list: Vec<_> = left.changes.iter().map(|c| c.path.as_str()).collect();
+        assert_eq!(
+            (end.scratch[1].at(), &list[..]),
+            (std::path::Path::new("/tmp/layer"), &["a"][..]),
+            "{backend}"
+        );
+    }
+}
+
+/// The kernel takes `redirect_dir`, with which a directory of the host's would be renamed, only from root outside of
+/// every namespace of users, and a cage is inside of one. This is what is so, and not what is wanted.
+#[tokio::test]
+async fn a_directory_of_the_host_is_copied_to_be_renamed() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("theirs")).unwrap();
+    std::fs::write(dir.path().join("theirs/a"), "a").unwrap();
+    let view = View { source: dir.path().into(), at: "/project".into(), access: Access::Overlay };
+    let rename = "perl -e 'rename($ARGV[0], $ARGV[1]) or print 0 + $!'";
+    let script = format!(
+        "cd /project; {rename} theirs other; echo; mkdir ours; {rename} ours new; mv theirs other && cat other/a; ls"
+    );
+    let end = ended(&script, Cage { views: vec![view], ..cage() }).await;
+    assert_eq!(text(&end), format!("{}\nanew\nother\n", rustix::io::Errno::XDEV.raw_os_error()));
 }
 
 #[tokio::test]

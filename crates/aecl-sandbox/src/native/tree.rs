@@ -45,10 +45,14 @@ const MASKED_DIRS: [&str; 9] = [
 ];
 
 /// Places of every cage. A view goes somewhere else.
-const TAKEN: [&str; 15] = [
+const TAKEN: [&str; 14] = [
     "/bin", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sbin", "/scratch", "/sys",
-    "/tmp", "/usr", "/.lower", "/.empty",
+    "/usr", "/.lower", "/.empty",
 ];
+
+/// Scratch space in which a view may appear all the same: many a project lies there on the host, and its programs know
+/// themselves by their paths.
+const SCRATCH_WITH_VIEWS: &str = "/tmp";
 
 /// Parts of the host that are no files of anybody's.
 const NEVER_SHOWN: [&str; 3] = ["/proc", "/sys", "/dev"];
@@ -121,13 +125,46 @@ fn rest(order: &mut Order) {
     order.masked_dirs = MASKED_DIRS.iter().map(|path| path.as_bytes().to_vec()).collect();
 }
 
+/// Where names are looked up.
+const NAMES: &str = "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n";
+
+/// What programs ask for by name.
+const SERVICES: &str = "\
+ftp 21/tcp
+ssh 22/tcp
+telnet 23/tcp
+smtp 25/tcp mail
+domain 53/tcp
+domain 53/udp
+http 80/tcp www
+pop3 110/tcp pop-3
+ntp 123/udp
+imap2 143/tcp imap
+snmp 161/udp
+ldap 389/tcp
+https 443/tcp
+https 443/udp
+submission 587/tcp
+ldaps 636/tcp
+imaps 993/tcp
+pop3s 995/tcp
+mysql 3306/tcp
+postgresql 5432/tcp postgres
+amqp 5672/tcp
+redis 6379/tcp
+http-alt 8080/tcp webcache
+";
+
 fn small_files(user: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
     let file = |at: &str, text: String| (at.as_bytes().to_vec(), text.into_bytes());
     vec![
         file("/etc/passwd", format!("cage:x:{user}:{user}:cage:/tmp:/bin/sh\n")),
         file("/etc/group", format!("cage:x:{user}:\n")),
         file("/etc/hosts", "127.0.0.1 localhost cage\n".into()),
-        file("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n".into()),
+        file("/etc/nsswitch.conf", NAMES.into()),
+        file("/etc/services", SERVICES.into()),
+        // Of no machine: programs that want one find one, and learn nothing of the host by it.
+        file("/etc/machine-id", "aec1ca9eaec1ca9eaec1ca9eaec1ca9e\n".into()),
     ]
 }
 
@@ -147,7 +184,8 @@ fn check_views(views: &[View]) -> Result<(), SandboxError> {
                 "must be an absolute path without `..`, and not all of the host or its kernel's files",
             );
         }
-        if !plain(&view.at) || TAKEN.iter().any(|dir| view.at.starts_with(dir)) {
+        let is_taken = TAKEN.iter().any(|dir| view.at.starts_with(dir));
+        if !plain(&view.at) || is_taken || view.at == Path::new(SCRATCH_WITH_VIEWS) {
             return no(view, "must appear at an absolute path of its own, such as `/project`");
         }
         let nested = views.iter().enumerate().any(|(other_index, other)| {
@@ -171,6 +209,7 @@ mod tests {
         };
         assert!(!refused("/home/me/project", "/project"));
         assert!(!refused("/home/me/project", "/home/me/project"));
+        assert!(!refused("/tmp/project", "/tmp/project"));
         for (source, at) in [
             ("/", "/project"),
             ("relative", "/project"),
@@ -181,6 +220,9 @@ mod tests {
             ("/home", "/usr/share/x"),
             ("/home", "/tmp"),
             ("/home", "/project/../usr"),
+            ("/home", "/tmp/../usr"),
+            ("/home", "/scratch/project"),
+            ("/home", "/dev/shm/project"),
         ] {
             assert!(refused(source, at), "{source} at {at}");
         }

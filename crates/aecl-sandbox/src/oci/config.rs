@@ -131,10 +131,13 @@ fn mounts(order: &Order, root: &Path, is_gvisor: bool) -> Vec<Value> {
         mounts.push(bind("/dev".into()));
         mounts.extend(places_of(order, MountKind::Device).map(bind));
     }
+    mounts.extend(SCRATCH.iter().chain([&STATUS_DIR]).map(|at| bind((*at).to_owned())));
     mounts.extend(places_of(order, MountKind::Overlay).map(bind));
+    // What appears in the scratch space comes after that, and is said for the same reason.
+    let views = [MountKind::View, MountKind::Apart].into_iter().flat_map(|kind| places_of(order, kind));
+    mounts.extend(views.filter(|at| at.starts_with("/tmp/")).map(bind));
     // Said, too: `crun` takes a directory along without what is mounted in it. gVisor sees them where they are.
     let covered = order.covered.iter().filter(|_| !is_gvisor);
     mounts.extend(covered.map(|at| bind(String::from_utf8_lossy(at).into_owned())));
-    mounts.extend(SCRATCH.iter().chain([&STATUS_DIR]).map(|at| bind((*at).to_owned())));
     mounts
 }

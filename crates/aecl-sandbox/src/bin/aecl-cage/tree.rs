@@ -16,6 +16,9 @@ const ROOT_BYTES_WITH_INIT: &std::ffi::CStr = c"4m";
 const NOT_SUPPORTED: i32 = 95;
 const ROOT_INODES: &std::ffi::CStr = c"512";
 
+/// Scratch space in which views may appear.
+const IN_SCRATCH: &[u8] = b"/tmp/";
+
 /// What the host gives: detached copies of its mounts, in the order's sequence.
 pub struct Found {
     pub mounts: Vec<(OwnedFd, bool)>,
@@ -144,6 +147,10 @@ fn make_places(order: &Order, found: &Found) -> Result<(), Fault> {
         places.dir(Path::new(dir)).step("making the root's directories")?;
     }
     for (mount, (_, is_dir)) in order.mounts.iter().zip(&found.mounts) {
+        // What appears in the scratch space gets its place there.
+        if mount.at.starts_with(IN_SCRATCH) {
+            continue;
+        }
         let step = format!("making a place for `{}`", String::from_utf8_lossy(&mount.at));
         let place = inside(&mount.at);
         let made = if *is_dir { places.dir(place) } else { places.parent(place).and_then(|()| touch(place)) };
@@ -232,6 +239,9 @@ fn mount_found(order: &Order, found: Found, scratch: &Scratch) -> Result<(), Fau
     let mut layers = scratch.layers.iter();
     for (mount, (tree, is_dir)) in order.mounts.iter().zip(found.mounts) {
         let step = format!("mounting `{}`", String::from_utf8_lossy(&mount.at));
+        if mount.at.starts_with(IN_SCRATCH) {
+            make_place_in_scratch(order, inside(&mount.at), is_dir)?;
+        }
         let place = sys::c(inside(&mount.at).as_os_str().as_bytes()).step(&step)?;
         let layer = if mount.kind == MountKind::Overlay { layers.next() } else { None };
         if let Some((upper, work)) = layer {
@@ -272,6 +282,24 @@ fn cover(order: &Order) -> Result<(), Fault> {
         sys::move_mount_over(empty.as_fd(), place.as_fd()).step(&step)?;
     }
     Ok(())
+}
+
+/// A place for a view in the scratch space, which is mounted by now and empty but for such places. It is the program's
+/// like all that is there; only what is mounted over it is not.
+fn make_place_in_scratch(order: &Order, place: &Path, is_dir: bool) -> Result<(), Fault> {
+    let step = format!("making a place for `{}`", place.display());
+    let dirs = if is_dir { Some(place) } else { place.parent() };
+    let mut missing: Vec<&Path> =
+        dirs.into_iter().flat_map(Path::ancestors).take_while(|dir| !dir.exists()).collect();
+    while let Some(dir) = missing.pop() {
+        DirBuilder::new().mode(0o755).create(dir).step(&step)?;
+        give(order, dir)?;
+    }
+    if is_dir {
+        return Ok(());
+    }
+    touch(place).step(&step)?;
+    give(order, place)
 }
 
 fn mount_proc(order: &Order) -> Result<(), Fault> {
