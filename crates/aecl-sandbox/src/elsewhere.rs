@@ -127,3 +127,34 @@ impl Memory {
     /// Forgets a backend.
     pub fn forget(&self, _backend: &Backend) {}
 }
+
+/// How large a terminal is, in characters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters of a line.
+    pub columns: u16,
+}
+
+/// Nothing runs here, so nothing has a terminal.
+#[derive(Clone, Debug)]
+pub struct Terminal(Infallible);
+
+impl Terminal {
+    /// Makes it another size.
+    ///
+    /// # Errors
+    /// Never: there is none.
+    pub fn resize(&self, _size: TerminalSize) -> std::io::Result<()> {
+        match self.0 {}
+    }
+}
+
+pub(crate) async fn start_on_terminal(
+    _program: &Program,
+    _cage: &Cage,
+    _size: TerminalSize,
+) -> Result<(Running, Terminal), SandboxError> {
+    Err(unavailable())
+}

@@ -91,7 +91,7 @@ pub use ended::{CgroupVersion, Ended, Held, HostUser, Outcome};
 pub use hidden::{hidden_around, is_home, never_show, never_shown};
 pub use image::{Digest, Image, ImageError, ImageLimits, Images, Layout, Offer};
 pub use listener::{Connection, Listener};
-pub use native::{Running, Scratch};
+pub use native::{Running, Scratch, Terminal, TerminalSize};
 pub use output::{Output, Stream};
 pub use probe::{Attack, Enforced, Found, Memory, Offers, enforced, probe, version};
 pub use process::{Contained, spawn};
@@ -123,6 +123,28 @@ pub async fn start(program: Program, cage: Cage) -> Result<Running, SandboxError
         Backend::Docker(_) => docker::start(&program, &cage).await,
         Backend::Qemu(_) | Backend::Firecracker(_) => vm::start(&program, &cage).await,
     }
+}
+
+/// The same on a terminal of the program's own, of this size. Only our own launcher does that.
+///
+/// # Errors
+/// As [`start`], and for each other backend.
+pub async fn start_on_terminal(
+    program: Program,
+    cage: Cage,
+    size: TerminalSize,
+) -> Result<(Running, Terminal), SandboxError> {
+    if cage.backend != Backend::Native {
+        return Err(SandboxError::BadCage(format!(
+            "`{}` gives no terminal; `native` does, and each gives pipes",
+            cage.backend
+        )));
+    }
+    let program = match &cage.image {
+        Some(image) => image.complete(program),
+        None => program,
+    };
+    native::start_on_terminal(&program, &cage, size).await
 }
 
 /// What goes wrong when a program is put into a cage. In each case it has not run.

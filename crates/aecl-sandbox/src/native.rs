@@ -10,6 +10,7 @@ pub(crate) mod launched;
 mod running;
 mod scratch;
 mod system;
+mod terminal;
 pub(crate) mod tree;
 pub(crate) mod user;
 pub(crate) mod wire;
@@ -31,6 +32,7 @@ pub(crate) use launched::{Launched, stand_in};
 pub use running::Running;
 pub(crate) use running::places;
 pub use scratch::Scratch;
+pub use terminal::{Terminal, TerminalSize};
 use wire::{Order, Report};
 
 use crate::{Backend, Cage, CgroupVersion, Held, HostUser, Level, Limits, Network, Program, SandboxError};
@@ -45,11 +47,40 @@ const ENVIRONMENT: [(&str, &str); 4] =
 /// Starts the program in its cage.
 pub(crate) async fn start(program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
     let order = plan(program, cage)?;
-    let mut launched = launch(&order, cage.clocks.deadline().1, &[])?;
+    let launched = launch(&order, cage.clocks.deadline().1, &[])?;
+    running(launched, program, cage, &order).await
+}
+
+/// The same, on a terminal of its own.
+pub(crate) async fn start_on_terminal(
+    program: &Program,
+    cage: &Cage,
+    size: TerminalSize,
+) -> Result<(Running, Terminal), SandboxError> {
+    let step = |source: std::io::Error| SandboxError::Setup { step: "making a terminal".into(), source };
+    let order = Order { terminal: true, ..plan(program, cage)? };
+    let (terminal, theirs) = Terminal::open(size).map_err(step)?;
+    // What is typed and written goes through the same pipes as ever, with the same limits. On a terminal there is one
+    // stream for both outputs.
+    let (pipes, [typed, written, _]) = Pipes::new().map_err(step)?;
+    let again = || theirs.try_clone().map_err(step);
+    let ends = [again()?, again()?, again()?];
+    let launched = launch_between(&order, cage.clocks.deadline().1, &[], pipes, ends)?;
+    drop(theirs);
+    terminal.connect(typed, written).map_err(step)?;
+    Ok((running(launched, program, cage, &order).await?, terminal))
+}
+
+async fn running(
+    mut launched: Launched,
+    program: &Program,
+    cage: &Cage,
+    order: &Order,
+) -> Result<Running, SandboxError> {
     match started(&mut launched).await {
         Ok(Started { landlock_abi, owners_mapped, fds }) => {
-            let held = held(&order, cage, landlock_abi, owners_mapped);
-            Ok(Running::new(launched, fds, cage, &order, held))
+            let held = held(order, cage, landlock_abi, owners_mapped);
+            Ok(Running::new(launched, fds, cage, order, held))
         }
         Err(refusal) => {
             launched.end().await;
@@ -291,7 +322,20 @@ pub(crate) fn cgroup_version(order: &Order) -> Option<CgroupVersion> {
 pub(crate) fn launch(order: &Order, level: Level, kept: &[OwnedFd]) -> Result<Launched, SandboxError> {
     let step =
         |step: &'static str| move |source: std::io::Error| SandboxError::Setup { step: step.into(), source };
-    let (pipes, [stdin, stdout, stderr]) = Pipes::new().map_err(step("making pipes"))?;
+    let (pipes, theirs) = Pipes::new().map_err(step("making pipes"))?;
+    launch_between(order, level, kept, pipes, theirs)
+}
+
+/// The same, with these ends of its three streams.
+fn launch_between(
+    order: &Order,
+    level: Level,
+    kept: &[OwnedFd],
+    pipes: Pipes,
+    [stdin, stdout, stderr]: [OwnedFd; 3],
+) -> Result<Launched, SandboxError> {
+    let step =
+        |step: &'static str| move |source: std::io::Error| SandboxError::Setup { step: step.into(), source };
     let (control, theirs) = Control::pair().map_err(step("making a socket"))?;
     let paper = paper(&order.encode()).map_err(step("writing the order"))?;
     let server = fork_server::start_launcher(&theirs).map_err(step("starting the launcher"))?;

@@ -44,6 +44,8 @@ pub struct Order {
     pub listener_port: u64,
     /// Attack the cage from inside instead of running a program.
     pub self_test: bool,
+    /// The three streams are a terminal, which becomes that of the program's session.
+    pub terminal: bool,
     /// Hold the program instead of caging it: it is the operator's, and does the caging itself.
     pub hold: Option<Hold>,
     pub sources: Sources,
@@ -213,6 +215,7 @@ impl Order {
         w.number(self.deadline_ns);
         w.number(self.listener_port);
         w.flag(self.self_test);
+        w.flag(self.terminal);
         w.flag(self.hold.is_some());
         if let Some(hold) = &self.hold {
             hold.write(&mut w);
@@ -252,6 +255,7 @@ impl Order {
             deadline_ns: r.number()?,
             listener_port: r.number()?,
             self_test: r.flag()?,
+            terminal: r.flag()?,
             hold: if r.flag()? { Some(Hold::read(&mut r)?) } else { None },
             sources: r.one_of(&[Sources::Here, Sources::HandedOut, Sources::Given])?,
         };
@@ -499,6 +503,7 @@ mod tests {
                 masked_dirs: masked,
                 groups: groups.into_iter().map(group).collect(),
                 self_test: separate,
+                terminal: !separate,
                 hold,
                 sources,
             }

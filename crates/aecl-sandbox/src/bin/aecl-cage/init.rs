@@ -165,6 +165,9 @@ fn try_to_become(order: &Order, stdio: &Stdio, ear: &Ear) -> Result<std::convert
             sys::dup_to(fd.as_fd(), number).step("connecting the pipes")?;
         }
     }
+    if order.terminal {
+        sys::take_terminal(0).step("taking the terminal")?;
+    }
     for (resource, value) in &order.rlimits {
         sys::limit(*resource, *value).step("setting limits")?;
     }

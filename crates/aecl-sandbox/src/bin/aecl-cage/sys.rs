@@ -253,6 +253,12 @@ pub fn setsid() -> Result<()> {
     plain(nr::SETSID, [0; 6]).map(drop)
 }
 
+/// Makes the terminal behind this descriptor that of our session, if it is nobody's.
+pub fn take_terminal(fd: i64) -> Result<()> {
+    const TIOCSCTTY: i64 = 0x540E;
+    plain(nr::IOCTL, [fd, TIOCSCTTY, 0, 0, 0, 0]).map(drop)
+}
+
 pub fn drop_groups() -> Result<()> {
     plain(nr::SETGROUPS, [0; 6]).map(drop)
 }
