@@ -183,8 +183,10 @@ fn git(parts: &[&str]) -> Option<&'static str> {
     // `.git` itself may be a file or a link that names another directory.
     let acts = inside.is_empty()
         || inside.contains(&"hooks")
-        || inside.contains(&"info")
-        || matches!(*name, "config" | "config.worktree" | "commondir" | "gitdir" | "alternates");
+        || matches!(
+            *name,
+            "config" | "config.worktree" | "commondir" | "gitdir" | "alternates" | "attributes"
+        );
     acts.then_some(HOOKS)
 }
 
@@ -214,6 +216,8 @@ mod tests {
         for path in [
             ".git/hooks/pre-commit",
             ".git/config",
+            ".git/info/attributes",
+            ".git/objects/info/alternates",
             ".git",
             "vendor/x/.git/modules/y/hooks/post-checkout",
             "bare.git/hooks/update",
@@ -246,6 +250,8 @@ mod tests {
             ".git/objects/aa/bb",
             ".git/refs/heads/main",
             ".git/index",
+            ".git/info/refs",
+            ".git/objects/info/commit-graph",
             ".github/dependabot.yml",
             ".gitignore",
             "hooks/useState.ts",
