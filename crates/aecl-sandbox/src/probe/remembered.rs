@@ -189,6 +189,10 @@ fn name(backend: &Backend) -> String {
 }
 
 /// Since this boot, which is the only one that counts: nobody sets that clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how old a memory of this boot is decides nothing that is on record"
+)]
 fn now_s() -> u64 {
     u64::try_from(rustix::time::clock_gettime(ClockId::Boottime).tv_sec).unwrap_or_default()
 }
