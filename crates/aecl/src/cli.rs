@@ -8,12 +8,14 @@ mod clock;
 mod demo;
 mod doctor;
 mod explain;
+mod home;
 mod image;
 mod init;
 mod keys;
 mod kill;
 mod log;
 mod mcp;
+mod place;
 mod policy;
 mod resolve;
 mod rollback;
@@ -21,6 +23,7 @@ mod run;
 mod secrets;
 pub mod serve;
 mod show;
+mod wrap;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -44,9 +47,16 @@ struct Cli {
 /// What every command takes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Common {
-    /// The directory with aecl.yaml, policy/, keys/ and data/.
-    #[arg(long, global = true, env = "AECL_DIR", default_value = Self::DIR, value_name = "DIR")]
+    /// The home: the directory with aecl.yaml, policy/, keys/ and data/. By default the one of this project (see `aecl
+    /// home`), or `.aecl` in the current directory.
+    #[arg(long = "dir", global = true, env = "AECL_DIR", value_name = "DIR")]
+    named: Option<PathBuf>,
+    /// The home that is meant.
+    #[arg(skip)]
     pub dir: PathBuf,
+    /// How it was found.
+    #[arg(skip)]
+    how: place::How,
     /// Print JSON instead of text.
     #[arg(long, global = true)]
     pub json: bool,
@@ -56,12 +66,22 @@ pub struct Common {
 }
 
 impl Common {
-    /// Where the directory is if nobody says.
-    const DIR: &str = ".aecl";
+    /// What every command takes, on the home in this directory.
+    pub fn on(dir: &Path) -> Self {
+        let named = Some(dir.to_owned());
+        Self { named, dir: dir.to_owned(), how: place::How::Named, json: false, key: None }
+    }
 
-    /// Somebody has said which directory is meant. Otherwise it is the one that is here, whoever put it here.
+    /// The home is this user's choice: named, or one of this user's own that names this project. Otherwise it is the one
+    /// that is here, whoever put it here.
     fn names_dir(&self) -> bool {
-        self.dir != Path::new(Self::DIR)
+        matches!(self.how, place::How::Named | place::How::OfProject)
+    }
+
+    /// Finds the home, and keeps everything that this process starts out of it.
+    fn find(&mut self) {
+        (self.dir, self.how) = place::find(self.named.as_deref());
+        place::keep_out(&self.dir);
     }
 }
 
@@ -74,6 +94,10 @@ enum Command {
     DemoPayments(demo::payments::Args),
     /// Write a starting configuration, keys and a first bundle.
     Init(init::Args),
+    /// Put AECL in front of the servers of an MCP client, in the client's own configuration.
+    Wrap(wrap::Args),
+    /// Say where the keys, the policy and the record of this project are, or move them out of it.
+    Home(home::Args),
     /// Run the HTTP API, the MCP gateway and the approval pages.
     Serve(serve::Args),
     /// Stand in front of an MCP server, for an MCP client's configuration.
@@ -210,12 +234,23 @@ pub fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     keep_memory_private();
     let cli = Cli::parse();
-    let common = cli.common;
+    let mut common = cli.common;
+    common.find();
+    if common.how == place::How::Here
+        && !matches!(cli.command, Command::Run(_) | Command::Home(_) | Command::Demo(_))
+    {
+        // Standard output is for data.
+        show::say(
+            "aecl: the home `.aecl` lies in this directory, where agents work; `aecl home move` moves it out",
+        );
+    }
     let json = common.json;
     let result = match cli.command {
         Command::Demo(args) => demo::run(&common, args),
         Command::DemoPayments(args) => demo::payments::run(&args),
         Command::Init(args) => init::run(&common, args),
+        Command::Home(args) => home::run(&common, args),
+        Command::Wrap(args) => wrap::run(&common, args),
         Command::Serve(args) => serve::run(&common, args),
         Command::Mcp(args) => mcp::run(&common, args),
         Command::Policy(args) => policy::run(&common, args),

@@ -19,7 +19,7 @@ use std::time::Duration;
 async fn a_command_serves_if_nobody_does() {
     let dir = tempfile::tempdir().unwrap();
     let (home, _) = common::home(dir.path(), json!({}));
-    let common = Common { dir: home.dir().to_owned(), json: false, key: None };
+    let common = Common::on(home.dir());
     // A file that a killed process has left behind.
     std::fs::write(home.data().join("aecl.sock"), "").unwrap();
 

@@ -23,7 +23,7 @@ fn aecl(home: &Home) -> Command {
 }
 
 fn common(home: &Home) -> Common {
-    Common { dir: home.dir().to_owned(), json: false, key: None }
+    Common::on(home.dir())
 }
 
 /// A server of its own, which does not outlive the test.
@@ -162,7 +162,9 @@ async fn a_changed_policy_takes_effect_and_a_broken_one_does_not() {
     let dir = tempfile::tempdir().unwrap();
     let (home, keys) = common::home(dir.path(), json!({}));
     let _server = Server::start(&home);
-    let client = client::connect(&Common { key: Some(keys.olga.clone()), ..common(&home) }).await.unwrap();
+    let mut common = common(&home);
+    common.key = Some(keys.olga.clone());
+    let client = client::connect(&common).await.unwrap();
     let bundle = async || client.get("/v1/policy").await.unwrap()["bundle"].as_str().unwrap().to_owned();
     let first = bundle().await;
     let path = home.policy().join("agents/all.json");

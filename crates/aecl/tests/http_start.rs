@@ -35,17 +35,20 @@ fn the_start_page_works() {
     let commands = commands
         .replace("127.0.0.1:7600", &format!("127.0.0.1:{port}"))
         .replace("aecl serve --background", &format!("aecl serve --background --listen 127.0.0.1:{port}"));
-    let dir = tempfile::tempdir().unwrap();
+    let (dir, user) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_aecl"));
     let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
     // Whatever happens, the server does not outlive the test.
-    let script =
-        format!("set -euo pipefail\ntrap 'kill $(cat .aecl/data/lock) 2>/dev/null || true' EXIT\n{commands}");
+    let script = format!(
+        "set -euo pipefail\ntrap 'kill $(cat $(aecl home 2>/dev/null)/data/lock) 2>/dev/null || true' EXIT\n{commands}"
+    );
     let ran = Command::new("bash")
         .arg("-c")
         .arg(script)
         .current_dir(dir.path())
         .env("PATH", path)
+        .env("HOME", user.path())
+        .env_remove("XDG_DATA_HOME")
         .env_remove("AECL_DIR")
         .env_remove("AECL_KEY")
         .output()

@@ -10,10 +10,10 @@ mod service;
 mod stage;
 mod world;
 
+use super::place::How;
 use super::{Common, Error, Result, runtime};
 use stage::Stage;
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -38,12 +38,8 @@ pub fn run(common: &Common, args: Args) -> Result {
         return Err(Error::new("the demo asks a person, and there is no terminal to ask at")
             .hint("run `aecl demo --auto`; it answers by itself"));
     }
-    let dir = directory(&common.dir);
+    // The demo never touches a directory in use: unless one is named, it has its own.
+    let dir = if common.how == How::Named { common.dir.clone() } else { "aecl-demo".into() };
     let stage = Stage::new(auto, common.json);
     runtime()?.block_on(acts::play(stage, &dir, args.keep))
-}
-
-/// The demo never touches a directory in use: unless one is named, it has its own.
-fn directory(given: &Path) -> PathBuf {
-    if given == Path::new(".aecl") { "aecl-demo".into() } else { given.to_owned() }
 }

@@ -20,7 +20,7 @@ Examples:
 AECL speaks to no registry. `skopeo`, `umoci` and `buildah` put images into such a directory (an OCI image layout). A \
 `process` action and `aecl run` name one by directory and digest; every byte of it is verified when it is unpacked, \
 which happens when it is first needed, or by `unpack`. Unpacked images are in data/images of the directory, or in \
-~/.local/state/aecl/images where there is none.")]
+~/.local/state/aecl/images where no directory is named and none is of this project.")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -57,10 +57,10 @@ pub fn run(common: &Common, args: Args) -> Result {
 }
 
 /// Where unpacked images are: with everything else that AECL keeps, or else where programs of this user keep such
-/// things.
+/// things. What lies in the directory of somebody's project is not believed: an image there has been verified by nobody.
 pub fn images_dir(common: &Common) -> PathBuf {
     let home = Home::new(&common.dir);
-    if home.config().exists() {
+    if common.names_dir() && home.config().exists() {
         return home.images();
     }
     let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());

@@ -3,22 +3,28 @@
 mod files;
 mod next;
 
+use super::place::How;
 use super::show::{self, Page, Tone};
+use super::wrap::{self, Client};
 use super::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::{identity, keys, loader};
 use aecl_kernel::id::AgentId;
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   aecl init                                  agent `assistant` in front of an MCP server `filesystem`
+  aecl init --client claude                  and put it in front of the servers of Claude Code
   aecl init --agent coder --server git --server github
   aecl init --example finance                a catalogue with payments, budgets and examples
   aecl --dir /srv/aecl init --origin example.com/aecl
+
+The home (keys, policy, record) is made outside of this directory, in ~/.local/share/aecl, so that agents which work \
+here cannot read it; `aecl home` says where. `--dir` names another place.
 
 Nothing that exists is ever overwritten. `--force` adds what is missing to a directory in use.")]
 pub struct Args {
@@ -38,6 +44,12 @@ pub struct Args {
     /// Add what is missing to a directory that is in use already.
     #[arg(long)]
     force: bool,
+    /// Put AECL in front of the servers of this MCP client as well (see `aecl wrap`); the agent may use those servers.
+    #[arg(long, value_enum, value_name = "CLIENT")]
+    client: Option<Client>,
+    /// Change the client's files without asking.
+    #[arg(long, requires = "client")]
+    yes: bool,
 }
 
 /// What the first bundle shows.
@@ -53,6 +65,9 @@ enum Example {
 
 /// Runs it.
 pub fn run(common: &Common, mut args: Args) -> Result {
+    if let (true, Some(client)) = (args.server.is_empty(), args.client) {
+        args.server = wrap::servers(client)?;
+    }
     if args.server.is_empty() && args.example == Example::Filesystem {
         args.server.push("filesystem".into());
     }
@@ -62,7 +77,7 @@ pub fn run(common: &Common, mut args: Args) -> Result {
     for server in &args.server {
         check_server(server)?;
     }
-    let home = Home::new(&common.dir);
+    let (home, project) = place(common)?;
     if home.config().exists() && !args.force {
         let message = format!("`{}` exists already; nothing was changed", home.config().display());
         return Err(Error::new(message)
@@ -70,6 +85,9 @@ pub fn run(common: &Common, mut args: Args) -> Result {
     }
     let mut written = Written::default();
     keys::private_dir(home.dir())?;
+    if let Some(project) = &project {
+        super::place::register(home.dir(), project)?;
+    }
     keys::private_dir(&home.keys())?;
     keys::private_dir(&home.data())?;
     make_keys(&home, &mut written)?;
@@ -91,7 +109,7 @@ pub fn run(common: &Common, mut args: Args) -> Result {
     let config = home.read()?;
     let bundle = loader::load(&home.policy())?;
     let next = next::steps(&home, &agent, &args.server)?;
-    if common.json {
+    if common.json && args.client.is_none() {
         show::print_json(&json!({
             "dir": next.dir, "origin": config.origin, "agent": agent, "written": written.made,
             "existing": written.kept, "bundle": bundle.hash(), "examples": bundle.examples(),
@@ -99,8 +117,32 @@ pub fn run(common: &Common, mut args: Args) -> Result {
         }));
         return Ok(Exit::Done);
     }
-    tell(&written, &next, &show::aecl(common), &config.url());
-    Ok(Exit::Done)
+    let Some(client) = args.client else {
+        tell(&written, &next, &show::aecl(common), &config.url());
+        return Ok(Exit::Done);
+    };
+    show::say(&format!("aecl: set up in {}", next.dir));
+    let common = Common { dir: home.dir().to_owned(), ..common.clone() };
+    wrap::apply(&common, &home, client, &agent, args.yes)
+}
+
+/// The home to write, and the project that it is of, where nobody has said which home: outside of the project, for what
+/// lies in there agents read.
+fn place(common: &Common) -> std::result::Result<(Home, Option<PathBuf>), Error> {
+    let is_here = common.how == How::Here && Home::new(&common.dir).config().exists();
+    if common.how == How::Named || is_here {
+        return Ok((Home::new(&common.dir), None));
+    }
+    let project = std::env::current_dir().map_err(|e| {
+        Error::new(format!("the current directory is gone: {e}")).hint("name the home with `--dir`")
+    })?;
+    // A project within a project has a home of its own.
+    if super::place::project_of(&common.dir).as_ref() == Some(&project) {
+        return Ok((Home::new(&common.dir), Some(project)));
+    }
+    let dir = super::place::new_home(&project)?;
+    super::place::prepare(&dir)?;
+    Ok((Home::new(dir), Some(project)))
 }
 
 fn tell(written: &Written, next: &next::Steps, aecl: &str, url: &str) {

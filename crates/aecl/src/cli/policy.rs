@@ -27,7 +27,7 @@ Examples:
   aecl policy show assistant        what one agent may do, and why
   aecl policy test                  its examples one by one, and the rules that none of them reaches
   aecl policy lint                  what loads and is still doubtful
-  aecl policy diff .aecl/policy ./new-policy
+  aecl policy diff $(aecl home)/policy ./new-policy
   aecl policy simulate --bundle ./new-policy
   aecl policy prove                 what its properties claim, for all requests
   aecl policy residual --max-percent 10

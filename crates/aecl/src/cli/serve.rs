@@ -1,6 +1,6 @@
 //! `aecl serve`.
 
-use super::{Common, Error, Exit, Result, runtime};
+use super::{Common, Error, Exit, Result, runtime, show};
 use crate::http::Host;
 use crate::http::host::socket;
 use aecl_gate::config::Home;
@@ -135,11 +135,8 @@ fn say(common: &Common, home: &Home, bound: Option<std::net::SocketAddr>, url: &
         Some(address) => eprintln!("Serving http://{address} and {}", socket(home).display()),
         None => eprintln!("Serving {}", socket(home).display()),
     }
-    let dir = match home.dir().to_str() {
-        Some(".aecl") | None => String::new(),
-        Some(dir) => format!(" --dir {dir}"),
-    };
-    eprintln!("Approve at {url}/approvals, or with `aecl approvals{dir} list`. Ctrl-C stops it.");
+    let aecl = show::aecl(common);
+    eprintln!("Approve at {url}/approvals, or with `{aecl} approvals list`. Ctrl-C stops it.");
 }
 
 /// Starts the server as a process of its own, and waits until it answers.

@@ -2,10 +2,10 @@
 //! terminal. Everything that came from outside is made inert here before a terminal sees it.
 
 use super::Common;
+use super::place::How;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
-use std::path::Path;
 
 mod decision;
 mod json;
@@ -204,10 +204,10 @@ pub(crate) fn is_hidden(c: char) -> bool {
 
 /// How this program is called on the same directory, for commands that the person can copy.
 pub(crate) fn aecl(common: &Common) -> String {
-    if common.dir == Path::new(".aecl") {
-        return "aecl".into();
+    match common.how {
+        How::Named => inert_line(&format!("aecl --dir {}", common.dir.display())),
+        How::OfProject | How::Here | How::Nowhere => "aecl".into(),
     }
-    inert_line(&format!("aecl --dir {}", common.dir.display()))
 }
 
 /// A number of seconds in words.

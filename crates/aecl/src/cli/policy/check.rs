@@ -1,10 +1,12 @@
 //! `aecl policy check`.
 
+use crate::cli::doctor::reach;
 use crate::cli::show::{self, Page, Tone, count};
 use crate::cli::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::{GateError, loader};
 use aecl_kernel::bundle::{Bundle, Problem};
+use aecl_kernel::evidence::Reach;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -18,18 +20,30 @@ pub(super) fn run(common: &Common, dir: Option<PathBuf>, strict: bool) -> Result
 }
 
 fn loads(common: &Common, dir: &Path, bundle: &Bundle, strict: bool) -> Result {
+    let mut warnings = bundle.warnings().to_vec();
+    // What only the file system of this host can tell.
+    warnings.extend(reach::shown(bundle).into_iter().map(|(what, reach)| Problem {
+        path: "actions".into(),
+        message: match reach {
+            Reach::Into => format!("{what} is of AECL's own directory, so it is refused whenever it is used"),
+            Reach::Around | Reach::Unseen => {
+                format!("{what} contains AECL's own directory, which is covered there")
+            }
+        },
+        fatal: false,
+    }));
     let rules = bundle.sources().iter().filter(|s| s.path.ends_with(".cedar")).count();
     let (agents, actions) = (bundle.agents().count(), bundle.catalogue().iter().count());
-    let fails = strict && !bundle.warnings().is_empty();
+    let fails = strict && !warnings.is_empty();
     if common.json {
         show::print_json(&json!({
             "loads": true, "dir": dir.display().to_string(), "bundle": bundle.hash(), "agents": agents,
             "actions": actions, "rule_files": rules, "examples": bundle.examples(),
-            "problems": problems_json(bundle.warnings()),
+            "problems": problems_json(&warnings),
         }));
     } else {
         let mut page = Page::new();
-        list(&mut page, bundle.warnings());
+        list(&mut page, &warnings);
         let (tone, word) = if fails { (Tone::Mind, "doubtful") } else { (Tone::Good, "loads") };
         let word = page.word(tone, word);
         page.line(format!("{} {word}", show::inert_line(&dir.display().to_string())));
@@ -43,7 +57,7 @@ fn loads(common: &Common, dir: &Path, bundle: &Bundle, strict: bool) -> Result {
                 count(bundle.examples(), "example"),
             ),
         );
-        page.field("warnings", &bundle.warnings().len().to_string());
+        page.field("warnings", &warnings.len().to_string());
         page.field("hash", &bundle.hash().to_string());
         page.print();
     }

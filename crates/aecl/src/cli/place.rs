@@ -1,0 +1,206 @@
+//! Where the home of a project is, if nobody says: outside of the project, with the user's other data.
+//!
+//! Agents work in projects. What lies there they read, and what was cloned there a stranger wrote, so nothing in a
+//! project says which home it has: each home names its project, and only homes of this user in this user's own place
+//! are asked. A cloned repository cannot lead us to a home of its choosing.
+
+use super::Error;
+use aecl_gate::config::Home;
+use rustix::process::geteuid;
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// What homes in projects are called.
+pub(super) const IN_PROJECT: &str = ".aecl";
+/// The file in a home with the project that it is for.
+const PROJECT: &str = "project";
+/// Most homes of one user that are asked, and the longest name of a project.
+const HOMES_MAX: usize = 1_000;
+const PROJECT_MAX: u64 = 4_096;
+/// Longest name of a home, in bytes: the path of its socket may have 107.
+const NAME_MAX: usize = 40;
+
+/// How a home was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum How {
+    /// Somebody said which: `--dir` or `AECL_DIR`.
+    Named,
+    /// It names the current directory, or one above it, as its project.
+    OfProject,
+    /// It lies in the current directory, whoever put it there.
+    Here,
+    /// There is none.
+    #[default]
+    Nowhere,
+}
+
+/// The home that is meant, and how it was found. Where there is none, where one would be made.
+pub(super) fn find(named: Option<&Path>) -> (PathBuf, How) {
+    if let Some(dir) = named {
+        return (dir.to_owned(), How::Named);
+    }
+    let cwd = std::env::current_dir().unwrap_or_default();
+    if let Some(home) = homes_dir().and_then(|homes| of_project(&homes, &cwd)) {
+        return (home, How::OfProject);
+    }
+    if Path::new(IN_PROJECT).is_dir() {
+        return (IN_PROJECT.into(), How::Here);
+    }
+    (new_home(&cwd).unwrap_or_else(|_| IN_PROJECT.into()), How::Nowhere)
+}
+
+/// Where this user's homes are.
+pub(super) fn homes_dir() -> Option<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let data = named("XDG_DATA_HOME").or_else(|| Some(named("HOME")?.join(".local/share")))?;
+    Some(data.join("aecl"))
+}
+
+/// The home whose project is this directory, or the nearest one above it.
+fn of_project(homes: &Path, dir: &Path) -> Option<PathBuf> {
+    let all = registered(homes);
+    dir.ancestors()
+        .find_map(|dir| all.iter().find(|(_, project)| project == dir))
+        .map(|(home, _)| home.clone())
+}
+
+/// All homes of this user, each with its project, in the order of their names.
+fn registered(homes: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let is_ours = |path: &Path| {
+        path.symlink_metadata().is_ok_and(|about| about.is_dir() && about.uid() == geteuid().as_raw())
+    };
+    if !is_ours(homes) {
+        return Vec::new();
+    }
+    let entries = fs::read_dir(homes).into_iter().flatten().flatten().take(HOMES_MAX);
+    let mut found: Vec<(PathBuf, PathBuf)> = entries
+        .map(|entry| entry.path())
+        .filter(|home| is_ours(home))
+        .filter_map(|home| project_of(&home).map(|project| (home, project)))
+        .collect();
+    found.sort();
+    found
+}
+
+/// The project that a home names.
+pub(super) fn project_of(home: &Path) -> Option<PathBuf> {
+    let path = home.join(PROJECT);
+    if !path.symlink_metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(path).ok()?.take(PROJECT_MAX + 1).read_to_end(&mut bytes).ok()?;
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+    }
+    let project = PathBuf::from(std::ffi::OsString::from_vec(bytes));
+    project.is_absolute().then_some(project)
+}
+
+/// Writes down of which project a home is.
+pub(super) fn register(home: &Path, project: &Path) -> Result<(), Error> {
+    let path = home.join(PROJECT);
+    let bytes = [project.as_os_str().as_bytes(), b"\n"].concat();
+    if path.symlink_metadata().is_ok() {
+        fs::remove_file(&path)
+            .map_err(|e| Error::new(format!("cannot replace `{}`: {e}", path.display())))?;
+    }
+    Ok(aecl_gate::keys::write_private(&path, &bytes)?)
+}
+
+/// Where a new home of this project goes: named after its directory, with a number if that name is taken.
+pub(super) fn new_home(project: &Path) -> Result<PathBuf, Error> {
+    let way_out = "say where the home is to be: `aecl --dir DIR …`, or set HOME or XDG_DATA_HOME";
+    let Some(homes) = homes_dir() else {
+        return Err(Error::new(
+            "there is no place for a home: neither HOME nor XDG_DATA_HOME names a directory",
+        )
+        .hint(way_out));
+    };
+    let name = name_of(project);
+    let numbered = std::iter::once(name.clone()).chain((2..=HOMES_MAX).map(|n| format!("{name}-{n}")));
+    let mut free = numbered.map(|name| homes.join(name)).filter(|home| home.symlink_metadata().is_err());
+    free.next().ok_or_else(|| {
+        Error::new(format!("every name like `{name}` is taken in `{}`", homes.display())).hint(way_out)
+    })
+}
+
+/// Makes the place of homes, for this user alone.
+pub(super) fn prepare(home: &Path) -> Result<(), Error> {
+    let Some(homes) = home.parent() else { return Ok(()) };
+    let hint = "say where the home is to be: `aecl --dir DIR init`";
+    aecl_gate::keys::private_dir(homes).map_err(|e| Error::from(e).hint(hint))?;
+    let about = fs::symlink_metadata(homes)
+        .map_err(|e| Error::new(format!("cannot look at `{}`: {e}", homes.display())).hint(hint))?;
+    if about.uid() != geteuid().as_raw() || about.mode() & 0o022 != 0 {
+        return Err(Error::new(format!(
+            "others may write to `{}`, or it is not yours; keys there would not be yours alone",
+            homes.display()
+        ))
+        .hint(format!("`chmod 700` it, or {hint}")));
+    }
+    Ok(())
+}
+
+fn name_of(project: &Path) -> String {
+    let name = project.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let fits = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' };
+    let name: String = name.chars().map(fits).take(NAME_MAX).collect();
+    let name = name.trim_matches(['.', '-']).to_owned();
+    if name.is_empty() { "project".into() } else { name }
+}
+
+/// Keeps agents, tools and cages of this process out of every home of this user, and out of the one that is meant.
+pub(super) fn keep_out(dir: &Path) {
+    if let Some(homes) = homes_dir().filter(|homes| homes.is_dir()) {
+        aecl_executor::house::is_ours(&homes);
+    }
+    if Home::new(dir).config().exists() && Home::new(dir).keys().exists() {
+        aecl_executor::house::is_ours(dir);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_home_is_found_by_the_project_that_it_names_and_by_nothing_in_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (homes, project) = (dir.path().join("homes"), dir.path().join("project"));
+        for made in [homes.join("mine"), homes.join("other"), project.join("sub/deeper")] {
+            fs::create_dir_all(made).unwrap();
+        }
+        register(&homes.join("mine"), &project).unwrap();
+        register(&homes.join("other"), Path::new("/somewhere/else")).unwrap();
+        assert_eq!(of_project(&homes, &project.join("sub/deeper")), Some(homes.join("mine")));
+        assert_eq!(of_project(&homes, dir.path()), None);
+        // The nearest one counts.
+        fs::create_dir(homes.join("sub")).unwrap();
+        register(&homes.join("sub"), &project.join("sub")).unwrap();
+        assert_eq!(of_project(&homes, &project.join("sub/deeper")), Some(homes.join("sub")));
+        assert_eq!(of_project(&homes, &project), Some(homes.join("mine")));
+        // What is no directory of ours, or names nothing, is passed over.
+        std::os::unix::fs::symlink(homes.join("mine"), homes.join("a-link")).unwrap();
+        fs::write(homes.join("mine/project"), "relative\n").unwrap();
+        assert_eq!(of_project(&homes, &project), None);
+    }
+
+    #[test]
+    fn names_of_homes_are_plain_and_short() {
+        for (project, name) in [
+            ("/home/me/shop", "shop"),
+            ("/", "project"),
+            ("/x/.hidden", "hidden"),
+            ("/x/a b\u{e9}/", "a-b"),
+            ("/x/...", "project"),
+        ] {
+            assert_eq!(name_of(Path::new(project)), name, "{project}");
+        }
+        assert_eq!(name_of(Path::new(&"x".repeat(200))).len(), NAME_MAX);
+    }
+}

@@ -1,0 +1,240 @@
+//! `aecl wrap`: AECL in front of the servers of an MCP client, in the client's own file. Shown as a difference, made
+//! after a yes, and taken back as it was.
+
+mod clients;
+mod entry;
+mod json;
+mod kept;
+
+use super::show;
+use super::{Common, Error, Exit, Result};
+use aecl_gate::config::Home;
+use aecl_gate::loader;
+use aecl_kernel::id::AgentId;
+pub use clients::Client;
+use clients::Place;
+use entry::{Front, Planned};
+use serde_json::json;
+use similar::TextDiff;
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+
+/// Longest file of a client, in bytes. Some keep their history in it.
+const FILE_MAX_BYTES: u64 = 64 << 20;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  aecl wrap claude            show what changes, ask, and put AECL in front of the servers of Claude Code
+  aecl wrap codex --yes
+  aecl wrap claude --undo     the files as they were
+
+Servers that a command starts get AECL in front of them; everything else in the files stays as it is, byte for byte. \
+Where there is no server yet, one is added that serves this directory.")]
+pub struct Args {
+    /// Which client.
+    #[arg(value_enum)]
+    client: Client,
+    /// The agent that acts through it.
+    #[arg(long, default_value = "assistant", value_name = "ID")]
+    agent: String,
+    /// Change the files without asking.
+    #[arg(long, conflicts_with = "undo")]
+    yes: bool,
+    /// Take back what was changed.
+    #[arg(long)]
+    undo: bool,
+}
+
+/// Runs it.
+pub fn run(common: &Common, args: Args) -> Result {
+    let home = Home::new(&common.dir);
+    if !home.config().exists() {
+        return Err(Error::new(format!("there is no home: no `{}`", home.config().display()))
+            .hint(format!("`aecl init --client {}` makes one and does this", args.client.name())));
+    }
+    if args.undo {
+        return take_back(common, &home, args.client);
+    }
+    apply(common, &home, args.client, &AgentId::new(&args.agent)?, args.yes)
+}
+
+/// The names of the servers that a client starts, for a manifest that allows them.
+pub(super) fn servers(client: Client) -> std::result::Result<Vec<String>, Error> {
+    let front = Front { program: String::new(), home: String::new(), agent: String::new() };
+    let mut names = Vec::new();
+    for (place, text) in existing(client)? {
+        names.extend(plan(&front, client, &place, &text)?.wrapped);
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+/// Puts AECL in front of a client's servers.
+pub(super) fn apply(common: &Common, home: &Home, client: Client, agent: &AgentId, yes: bool) -> Result {
+    let front = Front {
+        program: std::env::current_exe().map_or_else(|_| "aecl".into(), |p| p.display().to_string()),
+        home: real(home)?.display().to_string(),
+        agent: agent.to_string(),
+    };
+    let mut changes: Vec<(Place, Option<String>, Planned)> = Vec::new();
+    let mut left = Vec::new();
+    let files = existing(client)?;
+    for (place, text) in &files {
+        let planned = plan(&front, client, place, text)?;
+        left.extend(planned.left.iter().cloned());
+        if !planned.wrapped.is_empty() {
+            changes.push((place.clone(), Some(text.clone()), planned));
+        }
+    }
+    if changes.is_empty() && left.is_empty() {
+        changes.push(first(&front, client, files)?);
+    }
+    for (name, why) in &left {
+        show::say(&format!("aecl: `{}` stays as it is: {why}", show::inert_line(name)));
+    }
+    for (place, before, planned) in &changes {
+        let before = before.as_deref().unwrap_or_default();
+        let diff = TextDiff::from_lines(before, &planned.text).unified_diff().context_radius(1).to_string();
+        show::say(&format!("{}\n{}", place.file.display(), diff.trim_end()));
+    }
+    if changes.is_empty() {
+        show::say("aecl: nothing to change");
+        return Ok(Exit::Done);
+    }
+    if !yes && !agreed()? {
+        show::say("aecl: nothing was changed");
+        return Ok(Exit::Refused);
+    }
+    let mut files = Vec::new();
+    let mut wrapped = Vec::new();
+    for (place, before, planned) in changes {
+        kept::change(home, client.name(), &place.file, before, &planned.text)?;
+        files.push(place.file);
+        wrapped.extend(planned.wrapped);
+    }
+    not_allowed(home, agent, &wrapped);
+    if common.json {
+        show::print_json(&json!({ "client": client.name(), "files": files, "servers": wrapped }));
+        return Ok(Exit::Done);
+    }
+    let aecl = show::aecl(common);
+    show::say(&format!("aecl: restart the client; `{aecl} approvals watch` tells what waits for you"));
+    show::say(&format!("aecl: `{aecl} wrap {} --undo` takes it back", client.name()));
+    Ok(Exit::Done)
+}
+
+fn real(home: &Home) -> std::result::Result<PathBuf, Error> {
+    let failed = |e| Error::new(format!("cannot find `{}`: {e}", home.dir().display()));
+    home.dir().canonicalize().map_err(failed)
+}
+
+fn plan(front: &Front, client: Client, place: &Place, text: &str) -> std::result::Result<Planned, Error> {
+    front.plan(client, place, text).map_err(|why| {
+        Error::new(format!("`{}` cannot be read: {why}", place.file.display()))
+            .hint("correct the file; nothing was changed")
+    })
+}
+
+/// A server that serves this directory, where the client has none.
+fn first(
+    front: &Front,
+    client: Client,
+    files: Vec<(Place, String)>,
+) -> std::result::Result<(Place, Option<String>, Planned), Error> {
+    let project = project()?;
+    let command = ["npx", "-y", "@modelcontextprotocol/server-filesystem", &project.display().to_string()];
+    let command = command.map(str::to_owned);
+    let (place, before) = match files.into_iter().next() {
+        Some((place, text)) => (place, Some(text)),
+        None => {
+            let place = client.places(&project, user().as_deref()).into_iter().next();
+            (
+                place.ok_or_else(|| {
+                    Error::new("HOME names no directory, so there is no file of this client")
+                })?,
+                None,
+            )
+        }
+    };
+    let text = before.clone().unwrap_or_default();
+    let planned = front.add(client, &place, &text, "filesystem", &command);
+    let planned =
+        planned.map_err(|why| Error::new(format!("`{}` cannot be read: {why}", place.file.display())))?;
+    Ok((place, before, planned))
+}
+
+fn project() -> std::result::Result<PathBuf, Error> {
+    std::env::current_dir().map_err(|e| Error::new(format!("the current directory is gone: {e}")))
+}
+
+fn user() -> Option<PathBuf> {
+    std::env::var_os("HOME").map(PathBuf::from).filter(|dir| dir.is_absolute())
+}
+
+/// The client's files that there are, with their text. Of a link, what it leads to is changed.
+fn existing(client: Client) -> std::result::Result<Vec<(Place, String)>, Error> {
+    let mut found = Vec::new();
+    for place in client.places(&project()?, user().as_deref()) {
+        let Ok(file) = place.file.canonicalize() else { continue };
+        let fail = |why: String| Error::new(format!("cannot read `{}`: {why}", file.display()));
+        let about = file.metadata().map_err(|e| fail(e.to_string()))?;
+        if !about.is_file() || about.len() > FILE_MAX_BYTES {
+            return Err(fail("it is no plain file, or a huge one".into()));
+        }
+        let text = std::fs::read_to_string(&file).map_err(|e| fail(e.to_string()))?;
+        found.push((Place { file, ..place }, text));
+    }
+    Ok(found)
+}
+
+/// Asks on the terminal.
+fn agreed() -> std::result::Result<bool, Error> {
+    if !std::io::stdin().is_terminal() {
+        return Err(
+            Error::new("there is nobody to ask; nothing was changed").hint("`--yes` changes the files")
+        );
+    }
+    eprint!("Change it? [y/N] ");
+    drop(std::io::stderr().flush());
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).map_err(|e| Error::new(format!("no answer: {e}")))?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+}
+
+/// Says which of the servers the agent may not use yet.
+fn not_allowed(home: &Home, agent: &AgentId, servers: &[String]) {
+    let Ok(bundle) = loader::load(&home.policy()) else { return };
+    let allowed = |server: &String| {
+        let prefix = format!("{server}.");
+        bundle
+            .agent(agent)
+            .is_some_and(|manifest| manifest.allowed_actions.iter().any(|name| name.starts_with(&prefix)))
+    };
+    for server in servers.iter().filter(|server| !allowed(server)) {
+        show::say(&format!(
+            "aecl: the agent `{agent}` may not use `{server}` yet; add `{server}.*` to `allowed_actions` of its manifest in `{}`",
+            home.policy().join("agents").display()
+        ));
+    }
+}
+
+fn take_back(common: &Common, home: &Home, client: Client) -> Result {
+    let (undone, left) = kept::undo(home, client.name())?;
+    if common.json {
+        show::print_json(&json!({ "client": client.name(), "undone": undone, "left": left }));
+    } else {
+        for file in &undone {
+            show::say(&format!("aecl: `{}` is as it was", file.display()));
+        }
+        for file in &left {
+            show::say(&format!("aecl: `{}` was changed since, and stays as it is", file.display()));
+        }
+        if undone.is_empty() && left.is_empty() {
+            show::say("aecl: nothing was changed for this client");
+        }
+    }
+    Ok(if left.is_empty() { Exit::Done } else { Exit::Failed })
+}

@@ -1,0 +1,222 @@
+//! A server's entry in a client's file, and the same with AECL in front of it.
+
+use super::clients::{Client, Place};
+use super::json;
+use crate::mcp::names;
+use std::path::Path;
+use toml_edit::{DocumentMut, Item, Table, value};
+
+/// How AECL is started in front of a server.
+pub(super) struct Front {
+    pub program: String,
+    pub home: String,
+    pub agent: String,
+}
+
+/// What is to become of a file.
+#[derive(Debug, Default)]
+pub(super) struct Planned {
+    pub text: String,
+    /// The servers that get AECL in front of them.
+    pub wrapped: Vec<String>,
+    /// The others, and why.
+    pub left: Vec<(String, &'static str)>,
+}
+
+const NO_COMMAND: &str =
+    "it is not started by a command; `aecl mcp --url` stands in front of servers with a URL";
+const ODD_NAME: &str = "its name is none for AECL: letters, digits, `-` and single `_`";
+const THERE: &str = "AECL is in front of it";
+
+impl Front {
+    fn args(&self, server: &str, command: &str, args: &[String]) -> Vec<String> {
+        let ours = ["--dir", &self.home, "mcp", "--agent", &self.agent, "--server", server, "--", command];
+        ours.iter().map(|word| (*word).to_owned()).chain(args.iter().cloned()).collect()
+    }
+
+    /// The words of a server's own command, or why it stays as it is.
+    fn judge(&self, name: &str, command: Option<&str>, args: &[String]) -> Result<Vec<String>, &'static str> {
+        let command = command.ok_or(NO_COMMAND)?;
+        let is_ours = Path::new(command).file_name().is_some_and(|name| name == "aecl");
+        if is_ours && args.iter().any(|word| word == "mcp") {
+            return Err(THERE);
+        }
+        if !names::is_server(name) {
+            return Err(ODD_NAME);
+        }
+        Ok(self.args(name, command, args))
+    }
+
+    /// The file with AECL in front of every server in it.
+    pub(super) fn plan(&self, client: Client, place: &Place, text: &str) -> Result<Planned, String> {
+        match client {
+            Client::Codex => self.plan_toml(text),
+            Client::Claude | Client::Gemini | Client::Cursor | Client::Vscode => self.plan_json(place, text),
+        }
+    }
+
+    fn plan_json(&self, place: &Place, text: &str) -> Result<Planned, String> {
+        let mut planned = Planned { text: text.to_owned(), ..Planned::default() };
+        for list in &place.lists {
+            let list: Vec<&str> = list.iter().map(String::as_str).collect();
+            let Some(servers) = json::at(&planned.text, &list)? else { continue };
+            let names: Vec<String> =
+                json::members(&planned.text, &servers)?.into_iter().map(|member| member.name).collect();
+            for name in names {
+                let path = [&list[..], &[name.as_str()]].concat();
+                let Some(span) = json::at(&planned.text, &path)? else { continue };
+                let entry =
+                    json::read(&planned.text, &span).ok_or_else(|| format!("`{name}` cannot be read"))?;
+                let args: Vec<String> = entry["args"]
+                    .as_array()
+                    .map(|words| words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect())
+                    .unwrap_or_default();
+                match self.judge(&name, entry["command"].as_str(), &args) {
+                    Err(why) => planned.left.push((name, why)),
+                    Ok(args) => {
+                        planned.text = json::set(&planned.text, &span, "command", &json!(self.program))?;
+                        let Some(span) = json::at(&planned.text, &path)? else { continue };
+                        planned.text = json::set(&planned.text, &span, "args", &json!(args))?;
+                        planned.wrapped.push(name);
+                    }
+                }
+            }
+        }
+        Ok(planned)
+    }
+
+    fn plan_toml(&self, text: &str) -> Result<Planned, String> {
+        let mut planned = Planned::default();
+        let mut document: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| e.to_string())?;
+        let servers = document.get_mut("mcp_servers").and_then(Item::as_table_like_mut);
+        for (name, entry) in servers.into_iter().flat_map(|servers| servers.iter_mut()) {
+            let name = name.get().to_owned();
+            let Some(entry) = entry.as_table_like_mut() else { continue };
+            let words = entry.get("args").and_then(Item::as_array);
+            let args: Vec<String> =
+                words.into_iter().flatten().filter_map(|word| word.as_str().map(str::to_owned)).collect();
+            match self.judge(&name, entry.get("command").and_then(Item::as_str), &args) {
+                Err(why) => planned.left.push((name, why)),
+                Ok(args) => {
+                    set(entry, "command", value(self.program.as_str()));
+                    set(entry, "args", value(args.iter().map(String::as_str).collect::<toml_edit::Array>()));
+                    planned.wrapped.push(name);
+                }
+            }
+        }
+        planned.text = document.to_string();
+        Ok(planned)
+    }
+
+    /// The file with one more server, in front of which AECL is.
+    pub(super) fn add(
+        &self,
+        client: Client,
+        place: &Place,
+        text: &str,
+        server: &str,
+        command: &[String],
+    ) -> Result<Planned, String> {
+        let (first, rest) = command.split_first().ok_or("no command")?;
+        let args = self.args(server, first, rest);
+        let mut planned = Planned { wrapped: vec![server.to_owned()], ..Planned::default() };
+        if client == Client::Codex {
+            let mut document: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| e.to_string())?;
+            let servers = document.entry("mcp_servers").or_insert_with(|| {
+                let mut servers = Table::new();
+                servers.set_implicit(true);
+                Item::Table(servers)
+            });
+            let servers = servers.as_table_like_mut().ok_or("`mcp_servers` is no table")?;
+            let mut entry = Table::new();
+            entry.insert("command", value(self.program.as_str()));
+            entry.insert("args", value(args.iter().map(String::as_str).collect::<toml_edit::Array>()));
+            servers.insert(server, Item::Table(entry));
+            planned.text = document.to_string();
+            return Ok(planned);
+        }
+        let entry = json!({ "command": self.program, "args": args });
+        // What is new goes where everybody looks.
+        let list = place.lists.last().and_then(|list| list.last()).map(String::as_str).ok_or("no list")?;
+        let text = if text.trim().is_empty() { "{}\n" } else { text };
+        planned.text = match json::at(text, &[list])? {
+            Some(servers) => json::set(text, &servers, server, &entry)?,
+            None => json::set(text, &json::whole(text)?, list, &json!({ server: entry }))?,
+        };
+        Ok(planned)
+    }
+}
+
+/// Keeps what stands around a value: comments behind it, and its place.
+fn set(entry: &mut dyn toml_edit::TableLike, key: &str, mut new: Item) {
+    match entry.get_mut(key) {
+        Some(old) => {
+            if let (Some(old), Some(new)) = (old.as_value(), new.as_value_mut()) {
+                *new.decor_mut() = old.decor().clone();
+            }
+            *old = new;
+        }
+        None => {
+            entry.insert(key, new);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use serde_json::Value;
+
+    fn front() -> Front {
+        Front { program: "/bin/aecl".into(), home: "/home/h".into(), agent: "assistant".into() }
+    }
+
+    #[test]
+    fn codex_keeps_its_comments_and_everything_else() {
+        let text = "# mine\nmodel = \"o\" # best\n\n[mcp_servers.files]\ncommand = \"npx\" # as it was\nargs = [\"-y\", \"server\"]\nenv = { A = \"b\" }\n\n[mcp_servers.far]\nurl = \"https://example.com\"\n\n[tui]\nx = 1\n";
+        let place = Place { file: "x".into(), lists: vec![vec!["mcp_servers".into()]] };
+        let planned = front().plan(Client::Codex, &place, text).unwrap();
+        let args = r#"args = ["--dir", "/home/h", "mcp", "--agent", "assistant", "--server", "files", "--", "npx", "-y", "server"]"#;
+        let wanted =
+            text.replace("\"npx\" # as", "\"/bin/aecl\" # as").replace("args = [\"-y\", \"server\"]", args);
+        assert_eq!(planned.text, wanted);
+        assert_eq!(
+            (planned.wrapped, planned.left),
+            (vec!["files".to_owned()], vec![("far".to_owned(), NO_COMMAND)])
+        );
+        let again = front().plan(Client::Codex, &place, &wanted).unwrap();
+        assert_eq!((again.text, again.wrapped.len()), (wanted, 0));
+        let one = front().add(Client::Codex, &place, "a = 1\n", "files", &["npx".to_owned()]).unwrap();
+        assert!(
+            one.text.starts_with("a = 1\n\n[mcp_servers.files]\ncommand = \"/bin/aecl\"\n"),
+            "{}",
+            one.text
+        );
+    }
+
+    #[test]
+    fn a_list_of_servers_in_json_keeps_the_rest_of_its_file() {
+        let text = "{\n  \"z\": 1,\n  \"mcpServers\": {\n    \"files\": {\n      \"type\": \"stdio\",\n      \"command\": \"npx\",\n      \"args\": [\"-y\", \"server\"],\n      \"env\": {\"A\": \"b\"}\n    },\n    \"far\": {\"url\": \"https://example.com\"},\n    \"a b\": {\"command\": \"x\"}\n  },\n  \"a\": 2\n}\n";
+        let place = Place { file: "x".into(), lists: vec![vec!["mcpServers".into()]] };
+        let planned = front().plan(Client::Claude, &place, text).unwrap();
+        assert_eq!(planned.wrapped, ["files"]);
+        assert_eq!(planned.left, [("far".to_owned(), NO_COMMAND), ("a b".to_owned(), ODD_NAME)]);
+        let start = text.find("\"npx\"").unwrap();
+        assert_eq!(planned.text.get(..start), text.get(..start));
+        let end = text.find(",\n      \"env\"").unwrap();
+        assert!(planned.text.ends_with(text.get(end..).unwrap()), "{}", planned.text);
+        let entry: Value = serde_json::from_str(&planned.text).unwrap();
+        assert_eq!(entry["mcpServers"]["files"]["args"][7], "--");
+        assert_eq!(front().plan(Client::Claude, &place, &planned.text).unwrap().left.len(), 3);
+        let one = front().add(
+            Client::Vscode,
+            &Place { lists: vec![vec!["servers".into()]], ..place },
+            "",
+            "f",
+            &["x".into()],
+        );
+        let one: Value = serde_json::from_str(&one.unwrap().text).unwrap();
+        assert_eq!(one["servers"]["f"]["command"], "/bin/aecl");
+    }
+}

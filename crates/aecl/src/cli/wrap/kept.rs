@@ -1,0 +1,109 @@
+//! What a file was before we changed it, so that it can be again.
+
+use crate::cli::Error;
+use aecl_gate::config::Home;
+use aecl_kernel::digest::Digest;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Most changes that are kept of one home.
+const CHANGES_MAX: usize = 10_000;
+
+/// One change of one file.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Change {
+    pub client: String,
+    pub file: PathBuf,
+    /// Absent: there was no file.
+    pub before: Option<String>,
+    /// Digest of the content that it was given.
+    pub after: Digest,
+}
+
+fn dir(home: &Home) -> PathBuf {
+    home.dir().join("clients")
+}
+
+fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
+    Error::new(format!("cannot {what} `{}`: {error}", path.display()))
+}
+
+/// Changes a file as a whole, and remembers what it was.
+pub(super) fn change(
+    home: &Home,
+    client: &str,
+    file: &Path,
+    before: Option<String>,
+    after: &str,
+) -> Result<PathBuf, Error> {
+    aecl_gate::keys::private_dir(&dir(home))?;
+    let kept = Change {
+        client: client.to_owned(),
+        file: file.to_owned(),
+        before,
+        after: Digest::of(after.as_bytes()),
+    };
+    let bytes = serde_json::to_vec_pretty(&kept).map_err(|e| Error::new(e.to_string()))?;
+    let free = (1..=CHANGES_MAX).map(|n| dir(home).join(format!("{n:05}.json"))).find(|path| !path.exists());
+    let path =
+        free.ok_or_else(|| Error::new(format!("`{}` is full; remove old ones", dir(home).display())))?;
+    // Before the change, so that there is none without a way back.
+    aecl_gate::keys::write_private(&path, &bytes)?;
+    replace(file, after)?;
+    Ok(path)
+}
+
+/// Takes back what was changed for a client, the latest first. What somebody has changed since stays as it is. The files
+/// that are as they were, and those that are not.
+pub(super) fn undo(home: &Home, client: &str) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
+    let (mut undone, mut left) = (Vec::new(), Vec::new());
+    let entries = fs::read_dir(dir(home)).into_iter().flatten().flatten();
+    let mut all: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    all.sort();
+    for path in all.into_iter().rev() {
+        let bytes = fs::read(&path).map_err(|e| failed("read", &path, &e))?;
+        let change: Change = serde_json::from_slice(&bytes)
+            .map_err(|e| Error::new(format!("`{}` is no change that was kept: {e}", path.display())))?;
+        if change.client != client {
+            continue;
+        }
+        let now = fs::read(&change.file).map_err(|e| failed("read", &change.file, &e));
+        if !now.is_ok_and(|now| Digest::of(&now) == change.after) {
+            left.push(change.file);
+            continue;
+        }
+        match &change.before {
+            Some(before) => replace(&change.file, before)?,
+            None => fs::remove_file(&change.file).map_err(|e| failed("remove", &change.file, &e))?,
+        }
+        fs::remove_file(&path).map_err(|e| failed("remove", &path, &e))?;
+        undone.push(change.file);
+    }
+    Ok((undone, left))
+}
+
+/// The new content appears at once, with the rights that the file had.
+fn replace(file: &Path, text: &str) -> Result<(), Error> {
+    let fail = |e: &std::io::Error| failed("write", file, e);
+    let dir = file.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(dir).map_err(|e| fail(&e))?;
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".aecl-{}", std::process::id()));
+    let new = file.with_file_name(name);
+    let written = write_new(&new, file, text).and_then(|()| fs::rename(&new, file));
+    written.map_err(|e| {
+        drop(fs::remove_file(&new));
+        fail(&e)
+    })
+}
+
+fn write_new(new: &Path, like: &Path, text: &str) -> std::io::Result<()> {
+    let mut out = fs::OpenOptions::new().write(true).create_new(true).open(new)?;
+    if let Ok(about) = fs::metadata(like) {
+        out.set_permissions(about.permissions())?;
+    }
+    out.write_all(text.as_bytes())?;
+    out.sync_all()
+}
