@@ -235,6 +235,7 @@ fn doctor_tries_what_tools_are_handed() {
     let program = serde_json::json!({ "name": "look", "effect": "execute", "reversibility": "reversible",
         "arguments": { "type": "object", "properties": {} },
         "connector": { "kind": "process", "argv": ["ls"], "views": [view] } });
+    fs::create_dir_all(home.join("policy/actions")).unwrap();
     fs::write(home.join("policy/actions/look.json"), program.to_string()).unwrap();
     let found = states("own directory", 0);
     assert!(found[0].0 == "advice" && found[0].1.contains("`look`"), "{found:?}");
