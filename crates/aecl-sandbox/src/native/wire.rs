@@ -5,7 +5,7 @@
 #![allow(dead_code, reason = "one side writes what the other side reads")]
 
 /// The first bytes of an order. They change whenever the form does.
-const MAGIC: u64 = 0x3430_4547_4143_4541; // "AECAGE04"
+const MAGIC: u64 = 0x3530_4547_4143_4541; // "AECAGE05"
 
 /// A list that is longer is no list of ours.
 const ITEMS_MAX: u64 = 65_536;

@@ -3,8 +3,10 @@
 mod asked;
 mod cage;
 mod keep;
+mod profile;
 mod reach;
 mod terminal;
+mod through;
 
 use super::image::images_dir;
 use super::show;
@@ -17,6 +19,7 @@ use aecl_sandbox::{Digest, Ended, Image, ImageError, Images, Outcome, SandboxErr
 use asked::Asked;
 use cage::{Choice, NotStarted};
 use keep::Kept;
+use profile::Profile;
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
@@ -32,6 +35,7 @@ Examples:
   aecl run -- id
   aecl run --view . -- grep -r TODO .
   aecl run --write . --timeout 600 --keep -- npm test
+  aecl run --write . --profile rust --tmp-size 4096 --timeout 600 -- cargo test --offline
   aecl run --policy tests.yaml -- make check
   aecl run --tier gvisor --explain -- ./downloaded.sh
   aecl run --image /srv/images/tools@sha256:5c0f... -- python3 -c 'print(1)'
@@ -61,7 +65,7 @@ pub struct Args {
     /// docker://NAME oci:DIR` makes one), and the digest of the image in it. It is unpacked once.
     #[arg(long, value_name = "DIR@DIGEST")]
     image: Option<String>,
-    /// Show it a directory or file of this host, at the same place (below /host for what is in /tmp, /usr and the
+    /// Show it a directory or file of this host, at the same place (below /host for what is in /usr, /etc and the
     /// like) or at another.
     #[arg(long, value_name = "PATH[:AT]")]
     view: Vec<String>,
@@ -81,6 +85,21 @@ pub struct Args {
     /// Memory with scratch space, in MiB, or `none`.
     #[arg(long, value_name = "MIB")]
     memory: Option<String>,
+    /// Scratch space for all that it writes (`/tmp`, `/scratch` and the layers of --write), in MiB; 256 if nobody says.
+    /// It is memory.
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    tmp_size: Option<u64>,
+    /// How many processes and threads it may have at a time; 256 if nobody says.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    procs: Option<u32>,
+    /// Show it the toolchain of the home, read-only, with caches that it can write in the cage only: `rust` (~/.rustup,
+    /// ~/.cargo/bin and registry), `node` (nvm, volta, fnm), `python` (pyenv, uv). Never tokens or settings.
+    #[arg(long, value_name = "TOOLCHAIN")]
+    profile: Vec<Profile>,
+    /// Give it a terminal of its own, with size, colours and keys: for an editor, a shell, a debugger of a language. Only
+    /// `native` does. Both outputs are one then.
+    #[arg(short = 't', long)]
+    terminal: bool,
     /// How long it may take, in seconds; by default 30, or what the action of the policy says.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: Option<u64>,
@@ -139,6 +158,10 @@ async fn caged(common: &Common, args: &Args, asked: &Asked) -> Result {
         return Err(Error::new("a `credential` is used by actions of the catalogue, not by `aecl run`")
             .hint("take it out of the policy, or make the command an action"));
     }
+    if args.terminal && (common.json || (args.keep && !args.yes)) {
+        return Err(Error::new("`--terminal` goes with neither `--json` nor a question about `--keep`")
+            .hint("leave `--terminal` out, or say `--yes` with `--keep`"));
+    }
     let choice = Choice::of(common, args.backend.as_deref(), &asked.demand())?;
     let image = match image(common, spec) {
         Ok(image) => image,
@@ -161,6 +184,7 @@ async fn caged(common: &Common, args: &Args, asked: &Asked) -> Result {
         Ok(way_out) => way_out,
         Err(error) => return no_cage(common, &error),
     };
+    let handed_through = started.terminal.map(through::HandedThrough::to);
     // A terminal is asked for an answer later; two readers would take it from each other.
     let is_asked = args.keep && !args.yes && io::stdin().is_terminal();
     if let Some(mut input) = running.stdin.take_if(|_| !is_asked || !before.is_empty()) {
@@ -199,6 +223,7 @@ async fn caged(common: &Common, args: &Args, asked: &Asked) -> Result {
         Some(way_out) => Some(way_out.close().await),
         None => None,
     };
+    drop(handed_through);
     // Before anything of ours is shown.
     screen.reset();
     match lost {
@@ -207,6 +232,9 @@ async fn caged(common: &Common, args: &Args, asked: &Asked) -> Result {
         None => {}
     }
     let exit = exit(ended.outcome);
+    // What it wrote over a cache is nobody's to keep: the next program would run what this one left.
+    let mut ended = ended;
+    ended.scratch.retain(|scratch| !asked.caches.contains(scratch.at()));
     let (ended, mut told, views) = told(ended, spec, views).await?;
     if !common.json {
         if !matches!(ended.outcome, Outcome::Exited(_)) {

@@ -334,6 +334,103 @@ fn a_backend_that_holds_is_attacked_once_and_remembered() {
     assert!(fs::read_to_string(&file).unwrap().contains("rests_on"));
 }
 
+/// Programs of a project know themselves by their paths: a shebang, a virtual environment, a build directory.
+#[test]
+fn a_project_below_tmp_is_where_it_is() {
+    let dir = project();
+    let here = dir.path().canonicalize().unwrap();
+    assert!(here.starts_with("/tmp"), "the tests' directories are below /tmp: {}", here.display());
+    fs::copy("/bin/sh", here.join("interpreter")).unwrap();
+    fs::write(here.join("program"), format!("#!{}/interpreter\npwd; cat a\n", here.display())).unwrap();
+    fs::set_permissions(here.join("program"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    for access in ["--view", "--write"] {
+        let ran = caged(&here, &[access, ".", "--", "./program"]).ended(0);
+        assert_eq!(ran.out, format!("{}\none\n", here.display()), "{access}");
+    }
+    let ran = caged(&here, &["--view", ".", "--", "sh", "-c", "echo x > a; ls -A /tmp"]).ended(0);
+    assert!(ran.err.contains("Read-only") && ran.out.lines().count() == 1, "{} {}", ran.out, ran.err);
+}
+
+#[test]
+fn a_toolchain_of_the_home_runs_and_its_cache_is_never_kept() {
+    let dir = project();
+    let home = dir.path().join("home");
+    for (file, text) in [
+        (
+            ".cargo/bin/cargo",
+            "#!/bin/sh\ncat $1/.cargo/credentials.toml\necho mine > ~/.cargo/registry/x && cat ~/.cargo/registry/x\n",
+        ),
+        (".cargo/registry/x", "theirs\n"),
+        (".cargo/credentials.toml", "token\n"),
+    ] {
+        let file = home.join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let place = home.canonicalize().unwrap();
+    let args = [
+        "run",
+        "--memory",
+        "none",
+        "--profile",
+        "rust",
+        "--keep",
+        "--yes",
+        "--",
+        "cargo",
+        place.to_str().unwrap(),
+    ];
+    let mut command = Aecl::on(&dir.path().join(".aecl")).command(&args);
+    let ran = crate::program::read(command.env("HOME", &home).output().unwrap()).ended(0);
+    assert_eq!(ran.out, "mine\n");
+    assert!(ran.err.contains("credentials.toml: No such file"), "{}", ran.err);
+    assert_eq!(fs::read_to_string(home.join(".cargo/registry/x")).unwrap(), "theirs\n");
+}
+
+#[test]
+fn sizes_and_counts_are_said_on_the_command_line() {
+    let dir = project();
+    let run = |args: &[&str]| caged(dir.path(), args);
+    let script = "df -k /tmp | tail -1 | awk '{ print $2 }'; df -i /tmp | tail -1 | awk '{ print $2 }'";
+    let ran = run(&["--tmp-size", "512", "--procs", "17", "--", "sh", "-c", script]).ended(0);
+    assert_eq!(ran.out, format!("{}\n{}\n", 512 << 10, 512 * 80));
+    let told = Aecl::on(&dir.path().join(".aecl"))
+        .run(&["--json", "run", "--memory", "none", "--tmp-size", "512", "--procs", "17", "--", "true"])
+        .ended(0)
+        .json();
+    let limits = &told["held"]["limits"];
+    assert_eq!((&limits["processes_max"], &limits["file_max_bytes"]), (&json!(17), &json!(512u64 << 20)));
+    for wrong in [["--tmp-size", "0"], ["--procs", "0"], ["--procs", "many"]] {
+        run(&[&wrong[..], &["--", "true"]].concat()).ended(2);
+    }
+}
+
+#[test]
+fn names_of_services_and_the_machine_are_there_and_are_nobodys() {
+    let dir = project();
+    let ran = caged(dir.path(), &["--", "sh", "-c", "getent services http; cat /etc/machine-id"]).ended(0);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert!(lines[0].contains("80/tcp"), "{}", ran.out);
+    assert_eq!(lines[1].len(), 32);
+    let ours = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    assert_ne!(lines[1], ours.trim());
+}
+
+#[test]
+fn a_terminal_is_given_where_it_is_asked_for() {
+    let dir = project();
+    let ran =
+        caged(dir.path(), &["-t", "--", "sh", "-c", "test -t 0 && test -t 1 && stty size && echo $TERM"])
+            .ended(0);
+    assert!(ran.out.contains("24 80\r\n"), "{:?}", ran.out);
+    caged(dir.path(), &["--", "test", "-t", "1"]).ended(1);
+    let ran = caged(dir.path(), &["-t", "--keep", "--write", ".", "--", "true"]).ended(1);
+    assert!(ran.err.contains("--yes"), "{}", ran.err);
+    let ran = caged(dir.path(), &["-t", "--backend", "runc", "--", "true"]);
+    assert!(ran.code == 125, "{} {}", ran.code, ran.err);
+}
+
 fn is_root() -> bool {
     std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").unwrap()) == 0
 }

@@ -1,17 +1,21 @@
 //! What a command may have and how strongly it is held: the policy, and what the command line adds to it.
 
-use super::{Args, reach};
+use super::{Args, profile, reach, through};
 use crate::cli::Error;
 use crate::cli::image::named;
 use aecl_executor::connectors::process::{AccessSpec, ProcessSpec, ViewSpec};
 use aecl_kernel::cage::{Demand, Tier};
 use aecl_kernel::catalogue::ActionManifest;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a command may take if nobody says.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many files and directories come with a MiB of scratch space.
+const FILES_OF_A_MIB: u64 = 80;
 
 /// Everything that is asked for.
 pub(super) struct Asked {
@@ -24,6 +28,10 @@ pub(super) struct Asked {
     pub memory_is_ours: bool,
     /// What each of its processes may have, where nothing limits the memory of all of them.
     pub process_memory_max_bytes: Option<u64>,
+    /// It has a terminal of its own.
+    pub terminal: bool,
+    /// Where it writes over caches of this host. That is never kept.
+    pub caches: BTreeSet<PathBuf>,
     tier: Tier,
     why: String,
 }
@@ -39,8 +47,21 @@ impl Asked {
         let timeout = args.timeout.map(Duration::from_secs).or(policy.timeout).unwrap_or(TIMEOUT);
         // A policy stands for an action, whose limit is enforced or it does not run.
         let memory_is_ours = args.memory.is_none() && args.policy.is_none();
-        let spec = spec(args, &policy)?;
-        Ok(Self { spec, timeout, memory_is_ours, process_memory_max_bytes: None, tier, why })
+        let mut spec = spec(args, &policy)?;
+        let caches = profile::add(&args.profile, &mut spec);
+        if args.terminal {
+            spec.env.entry("TERM".into()).or_insert_with(through::kind);
+        }
+        Ok(Self {
+            spec,
+            timeout,
+            memory_is_ours,
+            process_memory_max_bytes: None,
+            terminal: args.terminal,
+            caches,
+            tier,
+            why,
+        })
     }
 
     /// The same with the limit of memory on each process instead of on all of them.
@@ -52,6 +73,8 @@ impl Asked {
             timeout: self.timeout,
             memory_is_ours: false,
             process_memory_max_bytes: mib.map(|mib| mib.saturating_mul(1 << 20)),
+            terminal: self.terminal,
+            caches: self.caches.clone(),
             tier: self.tier,
             why: self.why.clone(),
         }
@@ -170,6 +193,20 @@ fn spec(args: &Args, policy: &Policy) -> Result<ProcessSpec, Error> {
     for said in &args.allow_host {
         spec.egress.push(reach::allow(said, args.allow_private)?);
     }
+    if let Some(most) = args.procs {
+        spec.limits.processes_max = most;
+    }
+    if let Some(mib) = args.tmp_size {
+        let limits = &mut spec.limits;
+        limits.scratch_max_mib = mib;
+        // As many files as before for each MiB, and none that could not be as large as all of it.
+        limits.scratch_files_max = limits.scratch_files_max.max(mib.saturating_mul(FILES_OF_A_MIB));
+        limits.file_max_mib = limits.file_max_mib.max(mib);
+        // It is memory: where nobody has said how much of that there is, it comes on top.
+        if args.memory.is_none() && args.policy.is_none() {
+            limits.memory_max_mib = limits.memory_max_mib.map(|memory| memory.saturating_add(mib));
+        }
+    }
     match args.memory.as_deref() {
         None => {}
         Some("none") => spec.limits.memory_max_mib = None,
@@ -220,10 +257,10 @@ fn view(said: &str, access: AccessSpec) -> Result<ViewSpec, Error> {
 }
 
 /// Where a path of this host is in the cage if nobody says: the same, unless every cage has a place of its own
-/// there.
+/// there. Below `/tmp`, which every cage has too, it is the same: programs of a project know themselves by their paths.
 fn place_of(source: &Path) -> PathBuf {
-    let taken = ["/tmp", "/dev", "/proc", "/scratch", "/usr", "/etc"];
-    match taken.iter().any(|place| source.starts_with(place)) {
+    let taken = ["/dev", "/proc", "/scratch", "/usr", "/etc"];
+    match taken.iter().any(|place| source.starts_with(place)) || source == Path::new("/tmp") {
         true => Path::new("/host").join(source.strip_prefix("/").unwrap_or(source)),
         false => source.to_owned(),
     }

@@ -1,6 +1,6 @@
 //! What holds a command: chosen as for an action, by the same words.
 
-use super::Asked;
+use super::{Asked, through};
 use crate::cli::show;
 use crate::cli::{Common, Error};
 use aecl_executor::connectors::process::pick::{self, NotHeld, Picked};
@@ -9,7 +9,7 @@ use aecl_executor::connectors::process::{held, tier as decided};
 use aecl_gate::GateError;
 use aecl_gate::config::Home;
 use aecl_kernel::cage::{Demand, Lowered, Tier};
-use aecl_sandbox::{Backend, Cage, CgroupVersion, Image, Memory, Program, Running, SandboxError};
+use aecl_sandbox::{Backend, Cage, CgroupVersion, Image, Memory, Program, Running, SandboxError, Terminal};
 use clap::builder::TypedValueParser;
 use serde_json::{Value, json};
 
@@ -43,6 +43,8 @@ pub(super) struct Prepared {
     cage: Cage,
     /// What it is told before its input.
     before: Vec<u8>,
+    /// On a terminal of its own.
+    terminal: bool,
 }
 
 impl Prepared {
@@ -52,17 +54,20 @@ impl Prepared {
         let mut cage = spec.cage(backend, image, spec.clocks(asked.timeout, None));
         cage.limits.process_memory_max_bytes = asked.process_memory_max_bytes;
         let Some(wasm) = &spec.wasm else {
-            return Ok(Self { program: spec.program(spec.argv.clone()), cage, before: Vec::new() });
+            let program = spec.program(spec.argv.clone());
+            return Ok(Self { program, cage, before: Vec::new(), terminal: asked.terminal });
         };
         let work = wasm.work(spec, spec.argv.clone(), &cage.backend).await?;
         cage.views.push(work.view);
-        Ok(Self { program: work.program, cage, before: work.order })
+        Ok(Self { program: work.program, cage, before: work.order, terminal: false })
     }
 }
 
 /// A command in its cage.
 pub(super) struct Started {
     pub running: Running,
+    /// Its own, if it asked for one.
+    pub terminal: Option<Terminal>,
     pub before: Vec<u8>,
     pub held: Held,
 }
@@ -212,10 +217,17 @@ async fn begin(
     lowered: Option<Lowered>,
     version: String,
 ) -> Result<Started, NotStarted> {
-    let Prepared { program, cage, before } = prepared.map_err(NotStarted::Module)?;
-    let running = aecl_sandbox::start(program, cage).await.map_err(NotStarted::Sandbox)?;
+    let Prepared { program, cage, before, terminal } = prepared.map_err(NotStarted::Module)?;
+    let (running, terminal) = match terminal {
+        false => (aecl_sandbox::start(program, cage).await.map_err(NotStarted::Sandbox)?, None),
+        true => {
+            let started = aecl_sandbox::start_on_terminal(program, cage, through::size()).await;
+            let (running, terminal) = started.map_err(NotStarted::Sandbox)?;
+            (running, Some(terminal))
+        }
+    };
     let held = Held::of(&running, demand, lowered, version);
-    Ok(Started { running, before, held })
+    Ok(Started { running, terminal, before, held })
 }
 
 /// The cage that it really got.
