@@ -163,6 +163,16 @@ pub enum StoreError {
         /// Which.
         path: PathBuf,
     },
+    /// The end of the record is missing.
+    #[error(
+        "`{}` is missing, and the last process has not ended in order: what it acknowledged last is lost with that \
+         file. Put it back, or say `aecl log accept-loss`",
+        path.display()
+    )]
+    LogMissing {
+        /// The log.
+        path: PathBuf,
+    },
     /// What is stored cannot be right.
     #[error("the store is corrupt: {what}")]
     Corrupt {

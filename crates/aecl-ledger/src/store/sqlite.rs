@@ -20,7 +20,9 @@ mod write;
 /// A store in `<dir>/ledger.db`.
 #[derive(Debug)]
 pub struct Sqlite {
-    // Closed before the lock is given back: fields are dropped in this order.
+    // Taken away before the database is shut, which is before the locks are given back: fields are dropped in this order.
+    #[expect(dead_code, reason = "what it does, it does when it is dropped")]
+    mark: Option<open::Mark>,
     connection: Connection,
     poison: Poison,
     // Of the directory, and of the ledger's key. A read-only view has none.
@@ -35,9 +37,11 @@ impl Sqlite {
     /// user only. Refused while another process has it open, and if it was made by another schema version.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let lock = open::lock(dir)?;
+        open::find_log(dir)?;
         let connection = open::read_write(dir)?;
+        let mark = Some(open::Mark::set(dir)?);
         let (poison, files) = (Poison::default(), Some(Files::of(dir)));
-        Ok(Self { connection, poison, locks: vec![lock], files, dir: dir.to_owned() })
+        Ok(Self { mark, connection, poison, locks: vec![lock], files, dir: dir.to_owned() })
     }
 
     /// The same for the ledger that this key signs: refused also while another process writes a ledger with it
@@ -49,11 +53,17 @@ impl Sqlite {
         Ok(store)
     }
 
+    /// Accepts that the log of a store is missing whose last process has not ended in order, so that it opens again
+    /// as far as it goes. Gives whether that was so.
+    pub fn forget_missing_log(dir: &Path) -> Result<bool, StoreError> {
+        open::forget_missing_log(dir)
+    }
+
     /// Opens an existing store for reading, also while a server has it open or where nothing can be written.
     pub fn open_existing_read_only(dir: &Path) -> Result<Self, StoreError> {
         let connection = open::read_only(dir)?;
         let poison = Poison::default();
-        Ok(Self { connection, poison, locks: Vec::new(), files: None, dir: dir.to_owned() })
+        Ok(Self { mark: None, connection, poison, locks: Vec::new(), files: None, dir: dir.to_owned() })
     }
 
     /// The same, as it is now: what is written meanwhile is not seen. The log grows while it is open.

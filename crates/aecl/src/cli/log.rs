@@ -3,6 +3,7 @@
 
 mod entry;
 mod export;
+mod loss;
 mod rebuild;
 mod replay;
 pub(super) mod show;
@@ -45,6 +46,8 @@ enum Command {
     Replay(replay::Args),
     /// Make what decisions are made from anew from the entries; recorded. Stop the server first.
     RebuildFacts,
+    /// Go on after the end of the record was lost with ledger.db-wal; recorded.
+    AcceptLoss,
     /// Print the key and the name of this ledger, for auditors to pin.
     Key,
 }
@@ -58,6 +61,7 @@ pub fn run(common: &Common, args: Args) -> Result {
         Command::Export(args) => export::run(common, &args),
         Command::Replay(args) => replay::run(common, &args),
         Command::RebuildFacts => rebuild::run(common),
+        Command::AcceptLoss => loss::run(common),
         Command::Key => source::key(common),
     }
 }

@@ -8,7 +8,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(super) const DATABASE: &str = "ledger.db";
@@ -51,6 +51,58 @@ fn take(file: &File, path: &Path, dir: &Path) -> Result<(), StoreError> {
             Err(StoreError::Locked { dir: dir.to_owned(), holder })
         }
         Err(error) => Err(io("lock", path)(error.into())),
+    }
+}
+
+/// There while the database is open for writing. SQLite keeps what was acknowledged last in its log; whoever loses
+/// that file loses the end of the record, and SQLite opens the rest without a word.
+const MARK: &str = "unclosed";
+
+/// Refuses a store that was not shut in order and whose log is missing. The caller holds the lock.
+pub(super) fn find_log(dir: &Path) -> Result<(), StoreError> {
+    if log_is_missing(dir) { Err(StoreError::LogMissing { path: dir.join(SIDES[0]) }) } else { Ok(()) }
+}
+
+/// Takes back that the store was not shut in order, where its log is missing. Gives whether that was so.
+pub(super) fn forget_missing_log(dir: &Path) -> Result<bool, StoreError> {
+    let _lock = lock(dir)?;
+    let is_missing = log_is_missing(dir);
+    if is_missing {
+        let path = dir.join(MARK);
+        std::fs::remove_file(&path).map_err(io("remove", &path))?;
+    }
+    Ok(is_missing)
+}
+
+fn log_is_missing(dir: &Path) -> bool {
+    dir.join(MARK).exists() && dir.join(DATABASE).exists() && !dir.join(SIDES[0]).exists()
+}
+
+/// Says in the directory that the database is open.
+#[derive(Debug)]
+pub(super) struct Mark(PathBuf);
+
+impl Mark {
+    /// From here on, what is acknowledged may be in the log only.
+    pub(super) fn set(dir: &Path) -> Result<Self, StoreError> {
+        let path = dir.join(MARK);
+        let mut options = OpenOptions::new();
+        options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io("create", &path))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        // Before the database is shut: whoever dies in between leaves the log, or needs none. A mark that stays only
+        // makes the next start look for the log.
+        drop(std::fs::remove_file(&self.0));
     }
 }
 

@@ -300,3 +300,36 @@ fn a_key_writes_one_ledger_at_a_time() {
     drop(first);
     Sqlite::open_with_key(&dir, &key).unwrap();
 }
+
+#[test]
+fn a_log_that_is_missing_after_a_crash_is_noticed() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path().join("data");
+    let mut store = Sqlite::open(&dir).unwrap();
+    store.commit(&suite::batch(0, 2)).unwrap();
+    // What a crash leaves, or a copy that was made while somebody wrote.
+    let copy = |name: &str, without: &[&str]| {
+        let to = place.path().join(name);
+        std::fs::create_dir(&to).unwrap();
+        for file in std::fs::read_dir(&dir).unwrap().flatten() {
+            if !without.iter().any(|name| file.file_name() == *name) {
+                std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+            }
+        }
+        to
+    };
+    let (whole, cut) = (copy("whole", &[]), copy("cut", &["ledger.db-wal", "ledger.db-shm"]));
+    let no_index = copy("no index", &["ledger.db-shm"]);
+    drop(store);
+    for good in [&whole, &no_index, &dir] {
+        assert_eq!(Sqlite::open(good).unwrap().head().unwrap().size, 2, "{}", good.display());
+    }
+    for _ in 0..2 {
+        let Err(StoreError::LogMissing { path }) = Sqlite::open(&cut) else { panic!("it opens") };
+        assert!(path.ends_with("ledger.db-wal"));
+    }
+    assert!(Sqlite::forget_missing_log(&cut).unwrap());
+    assert!(!Sqlite::forget_missing_log(&cut).unwrap());
+    assert!(!Sqlite::forget_missing_log(&whole).unwrap());
+    drop(Sqlite::open(&cut));
+}
