@@ -53,12 +53,29 @@ pub struct Config {
     /// How an approval surfaces to MCP clients.
     #[serde(default)]
     pub approvals: Approvals,
+    /// What others who ask by AuthZEN call things.
+    #[serde(default)]
+    pub authzen: Authzen,
     /// What holds programs.
     #[serde(default)]
     pub sandbox: Sandbox,
     /// Limits.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// What others who ask by AuthZEN call things.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Authzen {
+    /// What a subject's `type` may be, whose `id` is the name of an agent.
+    pub subject_types: BTreeSet<String>,
+}
+
+impl Default for Authzen {
+    fn default() -> Self {
+        Self { subject_types: ["agent".to_owned()].into() }
+    }
 }
 
 /// What holds programs, and whether less than what the policy asks for is accepted.

@@ -16,6 +16,7 @@ use aecl_executor::egress::Egress;
 use aecl_executor::judge::Judge;
 use aecl_kernel::bundle::Bundle;
 use aecl_kernel::cage::Cages;
+use aecl_kernel::code::Code;
 use aecl_kernel::json;
 use aecl_ledger::replay::facts_at_start;
 use aecl_ledger::store::{Sqlite, Store};
@@ -283,6 +284,14 @@ impl Gate {
             self.0.cages.store(Some(Arc::new(cages)));
         }
         Ok(())
+    }
+
+    /// Counts a proposal that cannot even be read, so nothing of it is ruled on. Its bytes stay out of the record:
+    /// whoever sends them could fill it.
+    pub fn unreadable(&self, session: &Session, code: Code) {
+        let (agent, run) = (&session.principal.agent, &session.principal.run);
+        self.0.metrics.outcome(agent, None, "unreadable");
+        tracing::warn!(%agent, %run, %code, "a proposal cannot be read");
     }
 
     /// Whose key this is.

@@ -19,7 +19,7 @@ use aecl_ledger::{OpenRun, Waiting};
 use serde_json::Value;
 
 /// Longest goal, in bytes.
-const GOAL_BYTES_MAX: usize = 16 * 1024;
+pub const GOAL_BYTES_MAX: usize = 16 * 1024;
 /// Entries of a run that are read at once.
 const ENTRIES_PAGE: usize = 512;
 

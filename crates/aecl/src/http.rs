@@ -98,6 +98,7 @@ fn for_agents() -> OpenApiRouter<App> {
         .routes(routes!(actions::rollback))
         .routes(routes!(runs::rollback))
         .routes(routes!(authzen::evaluate))
+        .routes(routes!(authzen::evaluate_several))
 }
 
 /// What people use.

@@ -524,3 +524,67 @@ async fn who_sends_slowly_or_too_much_is_not_waited_for() {
     assert!(long_body.starts_with("HTTP/1.1 413") && long_body.contains("json_too_large"), "{long_body}");
     assert_eq!(s.get("", "/healthz").await.status, 200, "others are served");
 }
+
+#[tokio::test]
+async fn a_proposal_that_cannot_be_read_is_counted() {
+    let s = Served::start().await;
+    let (_, token) = s.run("payer").await;
+    let before = s.gate.ledger().head().await.unwrap().size;
+    for body in
+        [r#"{"action":"a","arguments":{"amount":NaN}}"#, r#"{"action":"a","action":"b","arguments":{}}"#]
+    {
+        assert_eq!(s.post_text(&token, "/v1/actions", body).await.status, 400);
+    }
+    assert_eq!(s.gate.ledger().head().await.unwrap().size, before, "nobody can fill the record with them");
+    let metrics = s.get("", "/metrics").await.text;
+    let line = r#"agent_action_total{agent="payer",action="unknown",outcome="unreadable"} 2"#;
+    assert!(metrics.contains(line), "{metrics}");
+}
+
+/// The limits in the description are those of the server: what is just inside is taken, what is just outside is not.
+#[tokio::test]
+async fn limits_of_the_description_are_those_of_the_server() {
+    let api: Value = serde_json::from_str(&aecl::http::openapi_text()).unwrap();
+    let says = |schema: &str, member: &str, limit: &str| {
+        let value = api.pointer(&format!("/components/schemas/{schema}/properties/{member}/{limit}"));
+        value.unwrap_or_else(|| panic!("{schema}.{member} says no {limit}")).clone()
+    };
+    let s = Served::start().await;
+    let open = async |more: Value| {
+        let mut body = json!({"agent": "payer", "goal": "g"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        s.post(&s.keys.olga, "/v1/runs", &body).await.status
+    };
+    let goal = usize::try_from(says("OpenRun", "goal", "maxLength").as_u64().unwrap()).unwrap();
+    let whole = says("OpenRun", "ttl_s", "maximum").as_u64().unwrap();
+    for (more, status) in [
+        (json!({"goal": "g".repeat(goal)}), 201),
+        (json!({"goal": "g".repeat(goal + 1)}), 400),
+        (json!({"ttl_s": whole}), 201),
+        (json!({"ttl_s": whole + 1}), 400),
+        (json!({"wait_s": whole + 1}), 400),
+    ] {
+        assert_eq!(
+            open(more.clone()).await,
+            status,
+            "{}",
+            more.to_string().chars().take(60).collect::<String>()
+        );
+    }
+    let is_name = |text: &str| {
+        let letter = |c: char| c.is_ascii_alphanumeric() || "_.:@/-".contains(c);
+        (1..=128).contains(&text.chars().count()) && text.chars().all(letter)
+    };
+    for text in ["a", &"a".repeat(128), &"a".repeat(129), "", "a b", "A-z_0.9:@/", "ü"] {
+        for member in ["user", "tenant", "project", "environment"] {
+            assert_eq!(says("OpenRun", member, "pattern"), "^[A-Za-z0-9_.:@/-]{1,128}$");
+            assert_eq!(open(json!({member: text})).await == 201, is_name(text), "{member} `{text}`");
+        }
+    }
+    let (_, token) = s.run("payer").await;
+    let key = usize::try_from(says("Propose", "idempotency_key", "maxLength").as_u64().unwrap()).unwrap();
+    for (length, status) in [(0, 400), (1, 200), (key, 200), (key + 1, 400)] {
+        let body = json!({"action": "notes.write", "arguments": {"text": "a"}, "idempotency_key": "k".repeat(length)});
+        assert_eq!(s.post(&token, "/v1/actions", &body).await.status, status, "{length}");
+    }
+}

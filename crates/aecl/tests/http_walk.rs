@@ -289,6 +289,86 @@ async fn authzen_refuses_what_it_does_not_understand_and_whom_it_does_not_know()
     );
 }
 
+/// The cases of the AuthZEN certification that are about several questions, with names of our own.
+#[tokio::test]
+async fn authzen_answers_several_questions_at_once() {
+    let s = Served::with(json!({"authzen": {"subject_types": ["agent", "user"]}})).await;
+    let key = &s.keys.orchestrator;
+    let ask = async |more: Value| {
+        let mut body = json!({
+            "subject": {"type": "user", "id": "payer", "properties": {"department": "sales"}},
+            "action": {"name": "notes.write", "properties": {"text": "a"}},
+            "resource": {"type": "note", "id": "any", "properties": {"owner": {"name": "ann"}}},
+            "context": {"time": "2026-01-01T00:00:00Z"},
+        });
+        for (name, value) in more.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        s.post(key, "/access/v1/evaluations", &body).await
+    };
+    let decisions = |reply: &common::Reply| -> Vec<bool> {
+        let body = reply.json();
+        let answers = body["evaluations"].as_array().unwrap_or_else(|| panic!("{}", reply.text));
+        answers.iter().map(|a| a["decision"].as_bool().unwrap()).collect()
+    };
+    let (yes, no) = (json!({}), json!({"action": {"name": "payments.steal"}}));
+    let named = |semantic: &str, items: [&Value; 3]| json!({"evaluations": items, "options": {"evaluations_semantic": semantic}});
+    for (what, body, wanted) in [
+        ("all have the defaults", json!({"evaluations": [yes, yes]}), vec![true, true]),
+        ("an item says otherwise", json!({"evaluations": [yes, no]}), vec![true, false]),
+        ("execute_all", named("execute_all", [&no, &yes, &no]), vec![false, true, false]),
+        ("deny_on_first_deny", named("deny_on_first_deny", [&yes, &no, &yes]), vec![true, false]),
+        ("permit_on_first_permit", named("permit_on_first_permit", [&no, &yes, &yes]), vec![false, true]),
+        ("options of others", json!({"evaluations": [yes], "options": {"another": 1}}), vec![true]),
+    ] {
+        let reply = ask(body).await;
+        assert_eq!((reply.status, decisions(&reply)), (200, wanted), "{what}: {}", reply.text);
+    }
+
+    // Without items it is one question.
+    for one in [json!({}), json!({"evaluations": []})] {
+        let reply = ask(one).await;
+        assert_eq!((reply.status, &reply.json()["decision"]), (200, &json!(true)), "{}", reply.text);
+    }
+    // What cannot be answered is no yes, and does not spoil the others.
+    let strange = json!({"subject": {"type": "robot", "id": "payer"}});
+    let foreign = json!({"subject": {"type": "user", "id": "nobody"}});
+    let answers = ask(json!({"evaluations": [strange, foreign, yes]})).await;
+    assert_eq!(decisions(&answers), [false, false, true]);
+    let body = answers.json();
+    let error = |n: usize| body["evaluations"][n]["context"]["error"].clone();
+    assert_eq!((&error(0)["status"], &error(1)["status"]), (&json!(400), &json!(403)), "{body}");
+    assert!(error(0)["message"].as_str().unwrap().contains("`agent` or `user`"), "{body}");
+
+    let missing = json!({"evaluations": [{"action": {"name": "notes.write"}}]});
+    let missing = s.post(key, "/access/v1/evaluations", &missing).await.json();
+    assert_eq!(missing["evaluations"][0]["context"]["error"]["code"], "request_invalid", "{missing}");
+    for (what, body) in [
+        (
+            "a semantic nobody knows",
+            json!({"evaluations": [yes], "options": {"evaluations_semantic": "guess"}}),
+        ),
+        ("items that are none", json!({"evaluations": "all"})),
+        ("too many", json!({"evaluations": vec![json!({}); 51]})),
+    ] {
+        assert_eq!(ask(body).await.short(), "400 request_invalid", "{what}");
+    }
+    assert_eq!(s.post("aecl_o_wrong", "/access/v1/evaluations", &json!({})).await.status, 401);
+    let about = s.get("", "/.well-known/authzen-configuration").await.json();
+    assert!(about["access_evaluations_endpoint"].as_str().unwrap().ends_with("/access/v1/evaluations"));
+}
+
+#[tokio::test]
+async fn a_position_that_no_ledger_has_is_refused() {
+    let s = Served::start().await;
+    for (from, wanted) in
+        [("9223372036854775807", 200), ("9223372036854775808", 400), ("18446744073709551616", 400)]
+    {
+        let reply = s.get(&s.keys.olga, &format!("/v1/ledger/entries?from={from}")).await;
+        assert_eq!(reply.status, wanted, "{from}: {}", reply.text);
+    }
+}
+
 #[tokio::test]
 async fn a_permit_is_reported_and_can_be_verified() {
     let s = Served::start().await;

@@ -22,7 +22,7 @@ use std::time::Duration;
 use utoipa::IntoParams;
 
 /// Longest idempotency key, in bytes.
-const KEY_BYTES_MAX: usize = 256;
+pub(super) const KEY_BYTES_MAX: usize = 256;
 
 /// How long to wait.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -55,7 +55,11 @@ pub async fn propose(
     headers: HeaderMap,
     Raw(bytes): Raw,
 ) -> Result<(StatusCode, Json<Action>), Problem> {
-    let body: Propose<'_> = serde_json::from_slice(&bytes).map_err(|error| misproposed(&bytes, &error))?;
+    let body: Propose<'_> = serde_json::from_slice(&bytes).map_err(|error| {
+        let problem = misproposed(&bytes, &error);
+        app.gate.unreadable(&session, problem.code);
+        problem
+    })?;
     let offered = app.offered(&body.action).await;
     let submission = Submission {
         // The schema and the catalogue judge these bytes, not a copy that somebody has tidied up.

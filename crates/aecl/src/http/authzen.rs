@@ -6,7 +6,10 @@ use super::auth::Known;
 use super::body::{Raw, bad_json, limits};
 use super::problem::{Problem, ProblemDetails};
 use super::runs::run_fact;
-use super::wire::{AuthzenAnswer, AuthzenMetadata, AuthzenQuestion, AuthzenReason, Decision, Labels};
+use super::wire::{
+    AuthzenAnswer, AuthzenAnswers, AuthzenError, AuthzenItem, AuthzenItemAnswer, AuthzenMetadata,
+    AuthzenQuestion, AuthzenQuestions, AuthzenReason, AuthzenSemantic, AuthzenWhy, Decision, Labels,
+};
 use aecl_gate::Identity;
 use aecl_gate::explain::{Explained, Situation};
 use aecl_kernel::code;
@@ -17,11 +20,13 @@ use aecl_kernel::labels;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 
 /// Comes back as it came, so that both sides' logs can be put together.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The one kind of subject that proposes here.
-const SUBJECT: &str = "agent";
+/// Most questions at once: each is decided like a proposal.
+const QUESTIONS_MAX: usize = 50;
 
 /// What would be decided about an action of an agent, as AuthZEN asks it: `subject.id` is the agent,
 /// `action.name` the action, `action.properties` its arguments, `resource.id` what it is taken to touch. Only
@@ -34,26 +39,101 @@ pub async fn evaluate(
     headers: HeaderMap,
     Raw(bytes): Raw,
 ) -> Result<(HeaderMap, Json<AuthzenAnswer>), Problem> {
+    let question: AuthzenQuestion<'_> = read(&bytes)?;
+    Ok((request_id(&headers), Json(decided(&app, &by, &question).await?)))
+}
+
+/// The same for several questions at once, at most 50. An item that cannot be answered has a `context.error` and is no
+/// yes. Without `evaluations` this is one question, answered like one.
+#[utoipa::path(post, path = "/access/v1/evaluations", operation_id = "evaluate_several", tag = "policy", request_body = AuthzenQuestions<'_>,
+    responses((status = 200, body = AuthzenAnswers), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
+pub async fn evaluate_several(
+    State(app): State<App>,
+    Known(by): Known,
+    headers: HeaderMap,
+    Raw(bytes): Raw,
+) -> Result<Response, Problem> {
+    let asked: AuthzenQuestions<'_> = read(&bytes)?;
+    if asked.evaluations.len() > QUESTIONS_MAX {
+        let why =
+            format!("`evaluations` has {} items; at most {QUESTIONS_MAX} are taken", asked.evaluations.len());
+        return Err(Problem::of(code::REQUEST_INVALID, why).hint("ask several times"));
+    }
+    let back = request_id(&headers);
+    let (semantic, alone) = (asked.options.evaluations_semantic, asked.evaluations.is_empty());
+    let AuthzenQuestions { subject, action, resource, context, evaluations, .. } = asked;
+    let otherwise = AuthzenItem { subject, action, resource, context };
+    if alone {
+        let nothing = AuthzenItem { subject: None, action: None, resource: None, context: None };
+        let question = whole(nothing, &otherwise)?;
+        return Ok((back, Json(decided(&app, &by, &question).await?)).into_response());
+    }
+    let mut answers = AuthzenAnswers { evaluations: Vec::new() };
+    for item in evaluations {
+        let answer = match whole(item, &otherwise) {
+            Ok(question) => decided(&app, &by, &question).await,
+            Err(problem) => Err(problem),
+        };
+        let answer = match answer {
+            Ok(AuthzenAnswer { decision, context }) => {
+                AuthzenItemAnswer { decision, context: AuthzenWhy::Decided(Box::new(context)) }
+            }
+            // We cannot do our work: then nothing is answered.
+            Err(problem) if problem.status.is_server_error() => return Err(problem),
+            Err(Problem { status, code, detail, .. }) => {
+                let error = AuthzenError { status: status.as_u16(), message: detail, code: code.as_str() };
+                AuthzenItemAnswer { decision: false, context: AuthzenWhy::Error { error } }
+            }
+        };
+        let is_yes = answer.decision;
+        answers.evaluations.push(answer);
+        match (semantic, is_yes) {
+            (AuthzenSemantic::DenyOnFirstDeny, false) | (AuthzenSemantic::PermitOnFirstPermit, true) => break,
+            (AuthzenSemantic::ExecuteAll, _)
+            | (AuthzenSemantic::DenyOnFirstDeny, true)
+            | (AuthzenSemantic::PermitOnFirstPermit, false) => {}
+        }
+    }
+    Ok((back, Json(answers)).into_response())
+}
+
+/// A question of several, with what is said for all of them where it says nothing.
+fn whole<'a>(item: AuthzenItem<'a>, otherwise: &AuthzenItem<'a>) -> Result<AuthzenQuestion<'a>, Problem> {
+    let missing = |what: &str| {
+        let why = format!("`{what}` stands neither in the item nor beside `evaluations`");
+        Problem::of(code::REQUEST_INVALID, why)
+    };
+    Ok(AuthzenQuestion {
+        subject: item.subject.or_else(|| otherwise.subject.clone()).ok_or_else(|| missing("subject"))?,
+        action: item.action.or_else(|| otherwise.action.clone()).ok_or_else(|| missing("action"))?,
+        resource: item.resource.or_else(|| otherwise.resource.clone()).ok_or_else(|| missing("resource"))?,
+        context: item.context.or_else(|| otherwise.context.clone()),
+    })
+}
+
+fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     // One meaning only, whatever else it says: what is not understood here is left out, not guessed.
-    Document::parse(&bytes, &limits(bytes.len())).map_err(bad_json)?;
-    let question: AuthzenQuestion<'_> = serde_json::from_slice(&bytes).map_err(|error| {
+    Document::parse(bytes, &limits(bytes.len())).map_err(bad_json)?;
+    serde_json::from_slice(bytes).map_err(|error| {
         let text: String = error.to_string().chars().take(300).collect();
         Problem::of(code::REQUEST_INVALID, format!("the body is not understood: {text}"))
             .hint("it needs `subject`, `action` and `resource`, as AuthZEN 1.0 says")
-    })?;
-    let situation = situation(&app, &by, &question).await?;
+    })
+}
+
+fn request_id(headers: &HeaderMap) -> HeaderMap {
+    let id = headers.get(REQUEST_ID).map(|id| (REQUEST_ID, HeaderValue::clone(id)));
+    id.into_iter().collect()
+}
+
+async fn decided(app: &App, by: &Identity, question: &AuthzenQuestion<'_>) -> Result<AuthzenAnswer, Problem> {
+    let situation = situation(app, by, question).await?;
     let tenant = situation.tenant.clone().unwrap_or_else(|| app.gate.config().tenant.clone());
-    if !app.gate.is_for_tenant(&by, &tenant) {
+    if !app.gate.is_for_tenant(by, &tenant) {
         let why = format!("{} may not ask about tenant `{tenant}`", by.name());
         return Err(Problem::of(code::FORBIDDEN, why));
     }
-    let explained = app.gate.explain(situation).await?;
-    let answer = answer(&question, &explained);
-    let mut back = HeaderMap::new();
-    if let Some(id) = headers.get(REQUEST_ID) {
-        back.insert(REQUEST_ID, HeaderValue::clone(id));
-    }
-    Ok((back, Json(answer)))
+    Ok(answer(question, &app.gate.explain(situation).await?))
 }
 
 /// Where AuthZEN is spoken here.
@@ -63,15 +143,24 @@ pub async fn metadata(State(app): State<App>) -> Json<AuthzenMetadata> {
     let url = app.gate.config().url();
     Json(AuthzenMetadata {
         access_evaluation_endpoint: format!("{url}/access/v1/evaluation"),
+        access_evaluations_endpoint: format!("{url}/access/v1/evaluations"),
         policy_decision_point: url,
     })
 }
 
 async fn situation(app: &App, by: &Identity, question: &AuthzenQuestion<'_>) -> Result<Situation, Problem> {
     let subject = &question.subject;
-    if subject.kind != SUBJECT {
-        let why = format!("`subject.type` is `{:.60}`; only `{SUBJECT}` acts here", subject.kind);
-        return Err(Problem::of(code::REQUEST_INVALID, why));
+    let config = app.gate.config();
+    if !config.authzen.subject_types.contains(&subject.kind) {
+        let kinds: Vec<String> =
+            config.authzen.subject_types.iter().map(|kind| format!("`{kind}`")).collect();
+        let why = format!(
+            "`subject.type` is `{:.60}`; an agent is called {} here",
+            subject.kind,
+            kinds.join(" or ")
+        );
+        return Err(Problem::of(code::REQUEST_INVALID, why)
+            .hint("`authzen: { subject_types: [agent, user] }` in aecl.yaml takes another word for it"));
     }
     let agent = AgentId::new(&subject.id)?;
     let may = match by {

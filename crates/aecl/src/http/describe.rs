@@ -1,6 +1,8 @@
 //! The description of the API: OpenAPI 3.1, generated from the handlers and checked in as
 //! `openapi/aecl.json`.
 
+mod limits;
+
 use super::{for_agents, for_people, ledger, operations};
 use serde_json::{Map, Value, json};
 use utoipa::Path as _;
@@ -33,6 +35,9 @@ fn generated() -> Value {
 /// The description as text, as it is checked in.
 pub fn openapi_text() -> String {
     let mut api = generated();
+    if let Some(schemas) = api.pointer_mut("/components/schemas") {
+        limits::add_to_bodies(schemas);
+    }
     let paths = api.get_mut("paths").and_then(Value::as_object_mut);
     for (path, methods) in paths.into_iter().flatten() {
         let names: Vec<String> =
@@ -49,9 +54,10 @@ fn complete(operation: &mut Value, names: &[String]) {
     let Some(operation) = operation.as_object_mut() else { return };
     let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
     if let Some(list) = parameters.as_array_mut() {
+        list.iter_mut().filter_map(Value::as_object_mut).for_each(limits::add_to_parameter);
         for name in names.iter().rev() {
             let parameter =
-                json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}});
+                json!({"name": name, "in": "path", "required": true, "schema": limits::of_path(name)});
             list.insert(0, parameter);
         }
     }

@@ -25,10 +25,10 @@ const ENTRIES_MAX: usize = 1000;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Range {
-    /// The position of the first one.
+    /// The position of the first one. No ledger has one beyond 2^63 - 1.
     #[serde(default)]
     from: u64,
-    /// How many at most.
+    /// How many at most. More than 1000 are never given at once; 100 if absent.
     #[serde(default)]
     limit: Option<usize>,
 }
@@ -50,6 +50,10 @@ type Asked = Result<Query<Range>, axum::extract::rejection::QueryRejection>;
 
 fn range(query: Asked) -> Result<(u64, usize), Problem> {
     let Query(range) = query.map_err(|e| Problem::of(code::REQUEST_INVALID, e.body_text()))?;
+    if i64::try_from(range.from).is_err() {
+        let why = format!("`from` is {}, and no ledger has a position beyond {}", range.from, i64::MAX);
+        return Err(Problem::of(code::REQUEST_INVALID, why));
+    }
     Ok((range.from, range.limit.unwrap_or(100).clamp(1, ENTRIES_MAX)))
 }
 

@@ -24,9 +24,9 @@ pub struct AuthzenQuestion<'a> {
 }
 
 /// The agent.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct AuthzenSubject {
-    /// `agent`.
+    /// `agent`, or another word that the configuration takes for it.
     #[serde(rename = "type")]
     pub kind: String,
     /// Its id.
@@ -37,7 +37,7 @@ pub struct AuthzenSubject {
 }
 
 /// For whom and where the agent acts.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct AuthzenSubjectProperties {
     /// On behalf of whom.
@@ -49,7 +49,7 @@ pub struct AuthzenSubjectProperties {
 }
 
 /// The action.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct AuthzenAction<'a> {
     /// Its name in the catalogue.
     #[schema(value_type = String)]
@@ -61,7 +61,7 @@ pub struct AuthzenAction<'a> {
 }
 
 /// What the action is taken to touch.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct AuthzenResource {
     /// Its kind; not looked at.
     #[serde(rename = "type")]
@@ -78,6 +78,110 @@ pub struct AuthzenContext {
     pub run: Option<String>,
     /// What the run would have seen.
     pub labels: Option<Labels>,
+}
+
+/// Several questions at once. What an item leaves out is as said for all of them.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct AuthzenQuestions<'a> {
+    /// Who, unless an item says so.
+    #[serde(default)]
+    pub subject: Option<AuthzenSubject>,
+    /// What, unless an item says so.
+    #[serde(borrow, default)]
+    #[schema(inline)]
+    pub action: Option<AuthzenAction<'a>>,
+    /// With what, unless an item says so.
+    #[serde(default)]
+    pub resource: Option<AuthzenResource>,
+    /// Under which circumstances, unless an item says so.
+    #[serde(default)]
+    pub context: Option<AuthzenContext>,
+    /// The questions. Without any, this is one question, answered like one.
+    #[serde(borrow, default)]
+    #[schema(inline, max_items = 50)]
+    pub evaluations: Vec<AuthzenItem<'a>>,
+    /// How to answer them.
+    #[serde(default)]
+    pub options: AuthzenOptions,
+}
+
+/// One of several questions.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct AuthzenItem<'a> {
+    /// Who.
+    #[serde(default)]
+    pub subject: Option<AuthzenSubject>,
+    /// What.
+    #[serde(borrow, default)]
+    #[schema(inline)]
+    pub action: Option<AuthzenAction<'a>>,
+    /// With what.
+    #[serde(default)]
+    pub resource: Option<AuthzenResource>,
+    /// Under which circumstances.
+    #[serde(default)]
+    pub context: Option<AuthzenContext>,
+}
+
+/// How several questions are answered.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub struct AuthzenOptions {
+    /// Which of them are answered.
+    #[serde(default)]
+    pub evaluations_semantic: AuthzenSemantic,
+}
+
+/// Which of several questions are answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthzenSemantic {
+    /// All.
+    #[default]
+    ExecuteAll,
+    /// All up to the first no.
+    DenyOnFirstDeny,
+    /// All up to the first yes.
+    PermitOnFirstPermit,
+}
+
+/// The answers, in the order of the questions.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuthzenAnswers {
+    /// One for each question that was answered.
+    pub evaluations: Vec<AuthzenItemAnswer>,
+}
+
+/// One answer of several.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuthzenItemAnswer {
+    /// Whether it would be allowed as it stands; not, if it cannot be answered.
+    pub decision: bool,
+    /// Why.
+    pub context: AuthzenWhy,
+}
+
+/// Why.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum AuthzenWhy {
+    /// It was decided.
+    Decided(Box<AuthzenReason>),
+    /// It cannot be answered.
+    Error {
+        /// What is wrong with the question.
+        error: AuthzenError,
+    },
+}
+
+/// What is wrong with one question of several.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuthzenError {
+    /// As the HTTP status of a single question.
+    pub status: u16,
+    /// In words.
+    pub message: String,
+    /// The stable code.
+    pub code: &'static str,
 }
 
 /// The answer.
@@ -112,4 +216,6 @@ pub struct AuthzenMetadata {
     pub policy_decision_point: String,
     /// Where it is asked.
     pub access_evaluation_endpoint: String,
+    /// Where several questions are asked at once.
+    pub access_evaluations_endpoint: String,
 }
