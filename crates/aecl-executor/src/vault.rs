@@ -10,6 +10,7 @@ mod secret;
 mod store;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -84,7 +85,7 @@ pub enum VaultError {
 
 /// Where references lead. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Vault(Arc<Places>);
+pub struct Vault(Arc<Places>, Option<Arc<BTreeMap<String, Secret>>>);
 
 #[derive(Default)]
 struct Places {
@@ -104,7 +105,13 @@ impl Vault {
     /// A vault with an encrypted store. Without one (`Vault::default()`), `env:` and `file:` work.
     #[must_use]
     pub fn new(store: Option<Store>) -> Self {
-        Self(Arc::new(Places { store, ..Places::default() }))
+        Self(Arc::new(Places { store, ..Places::default() }), None)
+    }
+
+    /// The same places, seen by a client that has brought variables of its own environment: for it, `env:` means those.
+    #[must_use]
+    pub fn with_env(&self, env: BTreeMap<String, Secret>) -> Self {
+        Self(self.0.clone(), Some(Arc::new(env)))
     }
 
     /// Sets, changes or takes away the vault over HTTP. Leases that it has given stay with it.
@@ -157,9 +164,13 @@ impl Vault {
                 let source = RemoteError::Token("it is in a vault itself".into());
                 return Err(VaultError::Remote { reference: reference.clone(), source });
             }
-            SecretRef::Env(name) => {
-                Secret::new(std::env::var(name).map_err(|_| VaultError::NotSet(reference.clone()))?)
-            }
+            SecretRef::Env(name) => match &self.1 {
+                Some(env) => {
+                    let brought = env.get(name).map(|value| Secret::new(value.expose().to_owned()));
+                    brought.ok_or_else(|| VaultError::NotSet(reference.clone()))?
+                }
+                None => Secret::new(std::env::var(name).map_err(|_| VaultError::NotSet(reference.clone()))?),
+            },
             SecretRef::File(path) => from_file(reference, path)?,
             SecretRef::Stored(name) => {
                 let store = self.0.store.as_ref().ok_or_else(|| VaultError::NoStore(reference.clone()))?;

@@ -25,10 +25,7 @@ fn spec(era: &str, journal: &tempfile::NamedTempFile) -> UpstreamSpec {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/upstream_server.py").to_owned();
     let args = vec!["-u".into(), script, era.into(), journal.path().display().to_string()];
     let env = BTreeMap::from([("GIVEN".to_owned(), "yes".to_owned())]);
-    let mut spec = UpstreamSpec::new(
-        "tiny",
-        Transport::Stdio { command: "python3".into(), args, env, cwd: None, credential_scope: None },
-    );
+    let mut spec = UpstreamSpec::new("tiny", Transport::stdio("python3", args, env));
     spec.message_max_bytes = 200_000;
     spec
 }
@@ -341,6 +338,8 @@ async fn a_server_that_does_not_start_is_not_hammered() {
         env: BTreeMap::new(),
         cwd: None,
         credential_scope: None,
+        timeout_ms: None,
+        trust_annotations: None,
     };
     let upstream = Upstream::lazy(
         UpstreamSpec::new("gone", transport),

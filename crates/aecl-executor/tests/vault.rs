@@ -281,8 +281,7 @@ fn server_with(vault: &Vault) -> (McpConnector, Upstream) {
         "{secret:vault:database/creds/readonly#password}".to_owned(),
     )]);
     let args = vec!["-u".into(), script.into(), "legacy".into(), "/dev/null".into()];
-    let transport =
-        Transport::Stdio { command: "python3".into(), args, env, cwd: None, credential_scope: None };
+    let transport = Transport::stdio("python3", args, env);
     let upstream = Upstream::lazy(
         UpstreamSpec::new("db", transport),
         Handshake::Probe(ClientFace::default()),

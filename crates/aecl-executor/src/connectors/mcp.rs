@@ -10,6 +10,7 @@ mod handshake;
 mod headers;
 mod line;
 mod link;
+mod ours;
 mod params;
 mod spec;
 mod sse;
@@ -32,7 +33,7 @@ pub use error::{UpstreamError, Why};
 pub use handshake::{ClientFace, Era, Handshake, Hello, LEGACY, MODERN};
 pub use line::{Line, next_line};
 pub use params::{ObjectText, members};
-pub use spec::{Transport, UpstreamSpec};
+pub use spec::{Transport, TrustedAnnotations, UpstreamSpec};
 pub use tools::Tool;
 pub use upstream::{ACTING, Upstream};
 

@@ -131,7 +131,8 @@ impl Board {
 
     /// Takes one message from the server. What comes back is to be sent to it.
     pub(crate) fn receive(&self, text: &str, of: Option<u64>) -> Option<String> {
-        let text = &*self.shared.secrets.scrub(text);
+        let text = self.shared.secrets.scrub(text);
+        let text = &*super::ours::without_ours(&text);
         let Some(envelope) = Envelope::read(text) else {
             self.garbage(text.len());
             return None;

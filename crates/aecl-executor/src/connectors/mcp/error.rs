@@ -44,6 +44,10 @@ pub enum Why {
         /// What it said, shortened.
         text: String,
     },
+    /// It does not know our session any more: it was started anew, or has thrown the session away. Nothing was looked
+    /// at.
+    #[error("does not know our session any more")]
+    SessionEnded,
     /// This method acts, so it goes through `Connector::perform` only.
     #[error("is not asked this way: what acts goes through `perform`, after a permit")]
     ActsOnlyByPerform,
@@ -56,7 +60,7 @@ impl UpstreamError {
         match self.why {
             Why::TimedOut { .. } => "upstream_timeout",
             Why::Cancelled => "upstream_cancelled",
-            Why::NotConnected(_) => "upstream_not_connected",
+            Why::NotConnected(_) | Why::SessionEnded => "upstream_not_connected",
             Why::Lost(_) => "upstream_lost",
             Why::Garbage(_) => "upstream_garbage",
             Why::Refused { .. } => "upstream_refused",

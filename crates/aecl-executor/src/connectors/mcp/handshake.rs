@@ -94,7 +94,9 @@ pub(crate) async fn shake(link: &dyn Link, how: &Handshake, patience: &Patience)
             Err(Refusal::Fault(fault)) if matches!(fault.why, Why::NotConnected(_) | Why::Lost(_)) => {
                 return Err(fault);
             }
-            Err(Refusal::Legacy(_) | Refusal::Fault(_)) => offer_versions(link, face, patience).await?,
+            Err(Refusal::Offered | Refusal::Legacy(_) | Refusal::Fault(_)) => {
+                offer_versions(link, face, patience).await?
+            }
         },
     };
     link.settled(hello.era.speech());
@@ -139,6 +141,8 @@ async fn initialize(link: &dyn Link, params: &RawValue, patience: Duration) -> R
 enum Refusal {
     /// It knows the stateless revision and still says no.
     Modern(String),
+    /// It knows the stateless revision, offers the version that it was asked in, and wants to be asked again.
+    Offered,
     /// It does not know it.
     Legacy(String),
     Fault(Fault),
@@ -147,6 +151,7 @@ enum Refusal {
 impl Refusal {
     fn fault(self) -> Fault {
         match self {
+            Self::Offered => Fault::after(Why::Garbage(format!("`server/discover` was refused in {MODERN}"))),
             Self::Modern(text) | Self::Legacy(text) => {
                 Fault::after(Why::Garbage(format!("`server/discover` was refused: {text}")))
             }
@@ -155,7 +160,28 @@ impl Refusal {
     }
 }
 
+/// Asks a server of the stateless era who it is. One that refuses the version and lists it in the same breath is asked
+/// again, once: that is how it says which one it wants.
 async fn discover(link: &dyn Link, face: &ClientFace, patience: Duration) -> Result<Hello, Refusal> {
+    match discover_once(link, face, patience).await {
+        Err(Refusal::Offered) => match discover_once(link, face, patience).await {
+            Err(Refusal::Offered) => {
+                Err(Refusal::Modern(format!("it refuses {MODERN}, which it says that it speaks")))
+            }
+            other => other,
+        },
+        other => other,
+    }
+}
+
+/// Whether a refusal of the version (`-32022`) lists the version that was refused.
+fn offers_it(error: &RawReply) -> bool {
+    let error = serde_json::from_str::<serde_json::Value>(error.raw().get()).unwrap_or_default();
+    let listed = error.pointer("/data/supported").and_then(serde_json::Value::as_array);
+    listed.is_some_and(|listed| listed.iter().any(|version| version == MODERN))
+}
+
+async fn discover_once(link: &dyn Link, face: &ClientFace, patience: Duration) -> Result<Hello, Refusal> {
     #[derive(Deserialize)]
     struct Discovered {
         #[serde(rename = "supportedVersions")]
@@ -179,6 +205,7 @@ async fn discover(link: &dyn Link, face: &ClientFace, patience: Duration) -> Res
             Ok(_) => Err(Refusal::Legacy(format!("it does not speak {MODERN}"))),
             Err(_) => Err(Refusal::Legacy("its answer has no `supportedVersions`".into())),
         },
+        error if error.error_code() == Some(-32022) && offers_it(&error) => Err(Refusal::Offered),
         // Header mismatch and missing capability come from servers that know the stateless revision.
         error if matches!(error.error_code(), Some(-32020 | -32021)) => {
             Err(Refusal::Modern(short(error.raw())))

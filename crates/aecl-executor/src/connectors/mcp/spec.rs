@@ -44,6 +44,12 @@ pub enum Transport {
         /// The scope of the secrets in `env`. Only actions of agents of this scope are sent to the server.
         #[serde(default)]
         credential_scope: Option<String>,
+        /// How long a call of its tools may take, where their catalogue entries are not given a time of their own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_ms: Option<u64>,
+        /// What the operator believes of the annotations of its tools.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trust_annotations: Option<TrustedAnnotations>,
     },
     /// Streamable HTTP.
     Http {
@@ -61,10 +67,82 @@ pub enum Transport {
         /// The scope of the secrets in `headers`. Only actions of agents of this scope are sent to the server.
         #[serde(default)]
         credential_scope: Option<String>,
+        /// How long a call of its tools may take, where their catalogue entries are not given a time of their own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_ms: Option<u64>,
+        /// What the operator believes of the annotations of its tools.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trust_annotations: Option<TrustedAnnotations>,
     },
 }
 
+/// Annotations of a server's tools that the operator takes for true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrustedAnnotations {
+    /// `readOnlyHint: true` makes a tool a read.
+    ReadOnly,
+}
+
 impl Transport {
+    /// A program on pipes, with nothing said about its calls.
+    #[must_use]
+    pub fn stdio(command: impl Into<String>, args: Vec<String>, env: BTreeMap<String, String>) -> Self {
+        Self::Stdio {
+            command: command.into(),
+            args,
+            env,
+            cwd: None,
+            credential_scope: None,
+            timeout_ms: None,
+            trust_annotations: None,
+        }
+    }
+
+    /// An endpoint over HTTP, with nothing said about its calls.
+    #[must_use]
+    pub fn http(url: impl Into<String>, headers: BTreeMap<String, String>, allow_private: bool) -> Self {
+        Self::Http {
+            url: url.into(),
+            headers,
+            allow_private,
+            listen: true,
+            credential_scope: None,
+            timeout_ms: None,
+            trust_annotations: None,
+        }
+    }
+
+    /// How long a call of its tools may take, if the operator says so.
+    #[must_use]
+    pub fn timeout_ms(&self) -> Option<u64> {
+        match self {
+            Self::Stdio { timeout_ms, .. } | Self::Http { timeout_ms, .. } => *timeout_ms,
+        }
+    }
+
+    /// What the operator believes of the annotations of its tools.
+    #[must_use]
+    pub fn trust_annotations(&self) -> Option<TrustedAnnotations> {
+        match self {
+            Self::Stdio { trust_annotations, .. } | Self::Http { trust_annotations, .. } => {
+                *trust_annotations
+            }
+        }
+    }
+
+    /// Whether both start the same program, or reach the same endpoint.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Stdio { command, args, .. }, Self::Stdio { command: others, args: other_args, .. }) => {
+                command == others && args == other_args
+            }
+            (Self::Http { url, .. }, Self::Http { url: other, .. }) => url == other,
+            (Self::Stdio { .. }, Self::Http { .. }) | (Self::Http { .. }, Self::Stdio { .. }) => false,
+        }
+    }
+
     /// The texts that may hold secret references, by the name of what they set.
     pub fn templates(&self) -> &BTreeMap<String, String> {
         match self {

@@ -116,7 +116,8 @@ impl Upstream {
     }
 
     /// How it is reached.
-    pub(crate) fn transport(&self) -> &Transport {
+    #[must_use]
+    pub fn transport(&self) -> &Transport {
         &self.0.spec.transport
     }
 
@@ -272,6 +273,8 @@ impl Upstream {
         self.exchange(method, params, timeout, cancel, None).await
     }
 
+    /// Asks, and once more over a new connection if the server has forgotten the session of this one: that refusal
+    /// comes before the request is looked at.
     async fn exchange(
         &self,
         method: &str,
@@ -281,6 +284,22 @@ impl Upstream {
         number: Option<&AtomicU64>,
     ) -> Result<RawReply, UpstreamError> {
         let deadline = Instant::now() + timeout;
+        match self.attempt(method, params, (timeout, deadline), cancel, number).await {
+            Err(UpstreamError { why: Why::SessionEnded, .. }) => {
+                self.attempt(method, params, (timeout, deadline), cancel, number).await
+            }
+            ended => ended,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        method: &str,
+        params: Option<&RawValue>,
+        (timeout, deadline): (Duration, Instant),
+        cancel: &CancellationToken,
+        number: Option<&AtomicU64>,
+    ) -> Result<RawReply, UpstreamError> {
         let on = |fault: Fault| fault.on(self.name(), method);
         let too_late = || Why::TimedOut { after_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX) };
         let live = tokio::select! {

@@ -153,6 +153,7 @@ impl Wire {
         let status = response.status();
         if status == StatusCode::NOT_FOUND && self.session().is_some() {
             self.board.close("its session ended");
+            return Err(Fault::before(Why::SessionEnded));
         }
         let body = self.body(response).await.unwrap_or_default();
         let text = String::from_utf8_lossy(&body);
