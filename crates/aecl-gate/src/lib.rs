@@ -17,6 +17,7 @@ pub mod keys;
 pub mod loader;
 pub mod metrics;
 mod names;
+pub mod no;
 pub mod plans;
 pub mod queue;
 pub mod reach;

@@ -188,7 +188,11 @@ impl Gate {
             drop(turn.take());
             match ruling {
                 Ruling::Allowed(permit) => return self.carry_out(permit, carry).await,
-                Ruling::Blocked(refusal) => return Ok(self.refused(refusal)),
+                Ruling::Blocked(refusal) => {
+                    let mut answer = self.refused(refusal);
+                    self.explain_no(&mut answer, &action).await?;
+                    return Ok(answer);
+                }
                 Ruling::Answered(refusal) => return Ok(self.dry_run(refusal)),
                 Ruling::Replayed(replay) => {
                     let id = replay.get().original.clone();

@@ -8,6 +8,7 @@ mod clock;
 mod demo;
 mod doctor;
 mod explain;
+mod help;
 mod home;
 mod image;
 mod init;
@@ -22,7 +23,7 @@ mod rollback;
 mod run;
 mod secrets;
 pub mod serve;
-mod show;
+pub(crate) mod show;
 mod wrap;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -35,6 +36,7 @@ use std::process::ExitCode;
     name = "aecl",
     version,
     arg_required_else_help = true,
+    disable_help_subcommand = true,
     after_help = "Exit codes: 0 done · 1 failed · 2 wrong usage · 3 refused by policy or a person · 4 waiting for a person · 5 the record does not verify · 6 not known"
 )]
 struct Cli {
@@ -130,6 +132,8 @@ enum Command {
     Secrets(secrets::Args),
     /// Check configuration, keys and the eleven-point list.
     Doctor(doctor::Args),
+    /// Say what a command does, or what a code means.
+    Help(help::Args),
     /// Print a completion script.
     Completions {
         /// For which shell.
@@ -267,6 +271,7 @@ pub fn main() -> ExitCode {
         Command::Keys(args) => keys::run(&common, args),
         Command::Secrets(args) => secrets::run(&common, args),
         Command::Doctor(args) => doctor::run(&common, args),
+        Command::Help(args) => help::run(&common, args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut command(), "aecl", &mut std::io::stdout());
             Ok(Exit::Done)
@@ -285,7 +290,8 @@ pub fn main() -> ExitCode {
                 // A message can quote what came from outside.
                 show::say(&format!("error: {}{code}", error.message));
                 // Every error ends with what to do next; its code has a page, if nothing better is known.
-                let page = error.code.map(|code| format!("docs/reference/errors.md has a section `{code}`"));
+                let page =
+                    error.code.map(|code| format!("`aecl help {code}` says what it means and what to do"));
                 if let Some(hint) = error.hint.or(page) {
                     show::say(&format!("hint: {hint}"));
                 }

@@ -193,6 +193,7 @@ pub(crate) fn inert_line(text: &str) -> String {
     inert(text).replace('\n', "\\n")
 }
 
+/// Whether nothing is seen of it, or it turns the reading direction.
 pub(crate) fn is_hidden(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'

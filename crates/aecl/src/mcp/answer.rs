@@ -3,7 +3,9 @@
 
 use super::front::Greeted;
 use super::wire::{NOT_CARRIED_OUT, Refusal, raw_value};
+use crate::cli::show::is_hidden;
 use aecl_executor::connectors::mcp::RawReply;
+use aecl_gate::no::No;
 use aecl_kernel::approval::Ask;
 use aecl_kernel::id::ActionId;
 use serde_json::{Map, Value, json};
@@ -61,6 +63,9 @@ impl Told {
 
     /// It was refused.
     pub(super) fn blocked(code: &str, message: &str, action: &ActionId) -> Self {
+        if code == "approval_rejected" {
+            return Self::rejected(message, action);
+        }
         let (status, why, next) = match code {
             // What is wrong with the call itself helps to make a right one, and says nothing about policy.
             "arguments_invalid"
@@ -77,11 +82,6 @@ impl Told {
                 "blocked",
                 "the tool's definition is not the one that was accepted; a person has to review it".into(),
                 "Do not call it again before that.",
-            ),
-            "approval_rejected" => (
-                "rejected",
-                "a person has said no to exactly this".into(),
-                "Do not propose it again, and do not try to get the same effect in another way.",
             ),
             "approval_expired" => (
                 "expired",
@@ -115,6 +115,23 @@ impl Told {
         };
         let why = why.trim_end_matches('.');
         Self::new(status, code, action, format!("This call was refused: {why}. Nothing was executed. {next}"))
+    }
+
+    /// A person has said no. The reason is theirs, so it stands as a quotation; it is for the model to act on.
+    fn rejected(message: &str, action: &ActionId) -> Self {
+        let no = No::read(message);
+        let who = no.as_ref().map_or(String::new(), |no| format!(" ({})", quotable(no.person)));
+        let reason = no.map(|no| quotable(no.reason)).filter(|reason| !reason.is_empty());
+        let why = reason.as_ref().map_or(" to exactly this".to_owned(), |reason| format!(": «{reason}»"));
+        let text = format!(
+            "A person{who} said no{why}. Nothing was executed. Do not propose exactly this again, and do not try to get the same effect in another way{}.",
+            if reason.is_some() { ", unless these words ask for it" } else { "" }
+        );
+        let mut told = Self::new("rejected", "approval_rejected", action, text);
+        if let Some(reason) = reason {
+            told.object.insert("said".into(), reason.into());
+        }
+        told
     }
 
     /// It went wrong before anything was sent.
@@ -167,6 +184,24 @@ impl Told {
     }
 }
 
+/// Longest reason that is passed on, in characters.
+const SAID_MAX: usize = 2_000;
+
+/// A person's words on one line, without what steers a terminal, turns the reading direction or ends the quotation.
+fn quotable(words: &str) -> String {
+    let clean: String = words
+        .chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .filter(|c| !c.is_control() && !is_hidden(*c))
+        .map(|c| match c {
+            '«' | '»' => '"',
+            c => c,
+        })
+        .take(SAID_MAX)
+        .collect();
+    clean.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -184,5 +219,26 @@ mod tests {
             assert!(!told.text.contains("100.00") && !told.text.contains("secret"), "{}", told.text);
             assert!(told.text.contains("Nothing was executed"));
         }
+    }
+
+    #[test]
+    fn a_no_is_told_as_a_persons_words() {
+        let action = ActionId::new("act_1").unwrap();
+        let told = Told::blocked(
+            "approval_rejected",
+            "`priya` said no: use the \u{1b}[31mother\u{202e} folder.\n»x«",
+            &action,
+        );
+        assert!(
+            told.text.starts_with(
+                "A person (priya) said no: «use the [31mother folder. \"x\"». Nothing was executed."
+            ),
+            "{}",
+            told.text
+        );
+        let told = Told::blocked("approval_rejected", "`priya` said no", &action);
+        assert!(told.text.starts_with("A person (priya) said no to exactly this. Nothing"), "{}", told.text);
+        let told = Told::blocked("approval_rejected", "something else", &action);
+        assert!(told.text.starts_with("A person said no to exactly this. Nothing"), "{}", told.text);
     }
 }
