@@ -45,7 +45,12 @@ pub async fn connect(common: &Common) -> Result<Client, Error> {
             return Ok(Client { socket, key, host: None });
         }
         match Host::start(home.clone(), None).await {
-            Ok(host) => return Ok(Client { socket, key, host: Some(host) }),
+            Ok(host) => {
+                // Links lead to where the pages will be, which need not be what aecl.yaml says.
+                let expected = super::serve::port::expected(&home, &host.gate().config());
+                host.gate().listening(&expected);
+                return Ok(Client { socket, key, host: Some(host) });
+            }
             // Somebody has the directory and is about to listen, or about to let go.
             Err(HostError::Gate(GateError::Ledger(LedgerError::Store(StoreError::Locked { .. }))))
                 if tokio::time::Instant::now() < deadline =>

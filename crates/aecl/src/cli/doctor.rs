@@ -2,6 +2,7 @@
 //! write access should pass? Looks at files only and changes nothing. With `--sandbox`: what of this host
 //! holds programs, tried out.
 
+mod address;
 mod checklist;
 mod home;
 mod host;

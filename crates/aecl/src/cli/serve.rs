@@ -1,5 +1,7 @@
 //! `aecl serve`.
 
+pub(super) mod port;
+
 use super::{Common, Error, Exit, Result, runtime, show};
 use crate::http::Host;
 use crate::http::host::socket;
@@ -8,7 +10,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use tokio::net::{TcpListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long a server in the background may take until it answers.
@@ -67,27 +69,16 @@ fn log_to_stderr(log: Log) {
 async fn serve(common: &Common, args: &Args) -> Result {
     let home = Home::new(&common.dir);
     let config = home.read().map_err(Error::from).map_err(|e| e.hint("`aecl init` writes a first one"))?;
-    let address = args.listen.clone().unwrap_or_else(|| config.listen.clone());
-    let tcp = match TcpListener::bind(&address).await {
-        Ok(listener) => Some(listener),
-        // Somebody else's port is no reason for an MCP client to have no server; commands and pipes work.
-        Err(e) if e.kind() == io::ErrorKind::AddrInUse && args.detached && args.listen.is_none() => {
-            tracing::warn!(address, "the port is taken; serving on the sockets in the data directory only");
-            None
-        }
-        Err(e) => {
-            let error = Error::new(format!("cannot listen on `{address}`: {e}"));
-            return Err(error.hint("choose another with `--listen`, or change `listen` in aecl.yaml"));
-        }
-    };
-    let bound = tcp.as_ref().and_then(|t| t.local_addr().ok());
+    let bound = port::bind(&home, &config, args.listen.as_deref()).await?;
+    let (address, at, note) = (bound.address(), bound.at.clone(), bound.note());
     let signals = |kind| signal(kind).map_err(|e| Error::new(format!("signals cannot be caught: {e}")));
     let (mut term, mut int) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
-    let host = Host::start(home.clone(), tcp).await?;
-    if let Some(bound) = bound {
-        host.gate().listening(&really(&address, bound.port()));
+    let host = Host::start(home.clone(), Some(bound.listener)).await?;
+    host.gate().listening(&at);
+    if let Some(note) = note {
+        note.keep(&home);
     }
-    say(common, &home, bound, &host.gate().config().url());
+    say(common, &home, address, &host.gate().config().url());
     let failed = tokio::select! {
         _ = term.recv() => None,
         _ = int.recv() => None,
@@ -114,11 +105,6 @@ async fn serve(common: &Common, args: &Args) -> Result {
             Ok(Exit::Done)
         }
     }
-}
-
-/// The address that was asked for, with the port that was given: port 0 means any.
-fn really(asked: &str, port: u16) -> String {
-    asked.rsplit_once(':').map_or_else(|| asked.to_owned(), |(host, _)| format!("{host}:{port}"))
 }
 
 fn say(common: &Common, home: &Home, bound: Option<std::net::SocketAddr>, url: &str) {

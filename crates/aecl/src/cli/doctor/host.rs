@@ -5,7 +5,6 @@ use super::{Check, Seen};
 use crate::cli::show::duration;
 use crate::http::host;
 use aecl_gate::clock;
-use std::net::ToSocketAddrs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -19,7 +18,7 @@ const DISK_LOW: u64 = 1 << 30;
 
 pub(super) fn look(seen: &Seen, record: &Record, checks: &mut Vec<Check>) {
     sockets(seen, checks);
-    address(seen, checks);
+    super::address::look(seen, checks);
     clock(seen, record, checks);
     disk(seen, checks);
     owner(seen, checks);
@@ -38,30 +37,6 @@ fn sockets(seen: &Seen, checks: &mut Vec<Check>) {
         Check::ok("socket", "AECL is running")
     } else {
         Check::ok("socket", "nobody serves now; commands serve for themselves, `aecl mcp` starts it")
-    });
-}
-
-fn address(seen: &Seen, checks: &mut Vec<Check>) {
-    let Some(config) = &seen.config else { return };
-    let listen = &config.listen;
-    let Ok(addresses) = listen.to_socket_addrs().map(Iterator::collect::<Vec<_>>) else {
-        checks.push(Check::broken(
-            "address",
-            format!("`listen: {listen}` is no address"),
-            "write 127.0.0.1:7600",
-        ));
-        return;
-    };
-    let open = addresses.iter().any(|a| !a.ip().is_loopback());
-    let tls = config.url().starts_with("https://");
-    checks.push(if open && !tls {
-        Check::advice(
-            "address",
-            format!("`{listen}` is reachable from other machines, without TLS"),
-            "put a proxy with TLS in front and set `public_url`, or listen on 127.0.0.1",
-        )
-    } else {
-        Check::ok("address", format!("listens on {listen}, pages at {}", config.url()))
     });
 }
 

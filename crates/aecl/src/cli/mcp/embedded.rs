@@ -2,6 +2,7 @@
 //! so that people can answer.
 
 use crate::cli::Error;
+use crate::cli::serve::port;
 use crate::http::Host;
 use crate::mcp::stdio::{self, Hello};
 use aecl_gate::config::Home;
@@ -9,7 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 /// Opens the gate of the home and serves the client on standard input and output.
 pub(super) async fn run(home: &Home, hello: Hello) -> Result<(), Error> {
-    let host = Host::start(home.clone(), None).await?;
+    // The links that the model shows have to lead somewhere.
+    let bound = port::bind(home, &home.read()?, None).await?;
+    let (at, note) = (bound.at.clone(), bound.note());
+    let host = Host::start(home.clone(), Some(bound.listener)).await?;
+    host.gate().listening(&at);
+    if let Some(note) = note {
+        note.keep(home);
+    }
     let shutdown = CancellationToken::new();
     let ending = shutdown.clone();
     tokio::spawn(async move {
