@@ -153,13 +153,22 @@ impl Gate {
         transport: mcp::Transport,
         handshake: mcp::Handshake,
     ) -> mcp::Upstream {
+        let vault = self.0.executor.connectors().vault.clone();
+        self.add_server_with(session, name, transport, handshake, vault)
+    }
+
+    /// The same for a client's own server, whose `env:` references mean what the client has brought.
+    pub fn add_server_with(
+        &self,
+        session: Option<&str>,
+        name: &str,
+        transport: mcp::Transport,
+        handshake: mcp::Handshake,
+        vault: aecl_executor::vault::Vault,
+    ) -> mcp::Upstream {
         let connectors = self.0.executor.connectors();
-        let upstream = mcp::Upstream::lazy(
-            UpstreamSpec::new(name, transport),
-            handshake,
-            self.0.egress.clone(),
-            connectors.vault.clone(),
-        );
+        let upstream =
+            mcp::Upstream::lazy(UpstreamSpec::new(name, transport), handshake, self.0.egress.clone(), vault);
         drop(connectors.mcp.insert(session, upstream.clone()));
         upstream
     }

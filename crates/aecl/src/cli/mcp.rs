@@ -4,11 +4,13 @@
 
 mod attach;
 mod embedded;
+mod notices;
 
 use super::{Common, Error, Exit, Result};
 use crate::mcp::names;
 use crate::mcp::stdio::Hello;
 use aecl_executor::connectors::mcp::Transport;
+use aecl_executor::vault::{SecretRef, references};
 use aecl_gate::config::Home;
 use aecl_kernel::id::{AgentId, UserId};
 use aecl_kernel::json::{Document, Limits};
@@ -21,6 +23,7 @@ use std::collections::BTreeMap;
 #[command(after_help = "Examples:
   aecl mcp -- npx -y @modelcontextprotocol/server-filesystem ~/work
   aecl mcp --agent support --url https://mcp.example.org/mcp
+  aecl mcp --url https://mcp.example.org/mcp --header 'Authorization: Bearer {secret:env:TOKEN}'
   aecl mcp --server files          # a server from aecl.yaml
   aecl mcp --server files --goal \"Tidy up\" --plan plan.json --approve-plan")]
 pub struct Args {
@@ -48,6 +51,10 @@ pub struct Args {
     /// A server that speaks Streamable HTTP, instead of a command.
     #[arg(long, value_name = "URL", conflicts_with = "command")]
     url: Option<String>,
+    /// A header of every request to the URL, as 'NAME: REFERENCE', such as 'X-Key: env:KEY', or with references in
+    /// braces, such as 'Authorization: Bearer {secret:env:TOKEN}'. Never the value itself.
+    #[arg(long = "header", value_name = "HEADER", requires = "url")]
+    headers: Vec<String>,
     /// The command that starts the server.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -68,7 +75,12 @@ pub fn run(common: &Common, args: Args) -> Result {
     let hello = hello(args, &agent)?;
     log_to_stderr();
     let runtime = super::runtime()?;
+    let servers = match &hello.server {
+        Some(server) => vec![server.clone()],
+        None => home.read()?.servers.into_keys().collect(),
+    };
     let done = runtime.block_on(async {
+        tokio::spawn(notices::tell(home.clone(), servers));
         if embedded { embedded::run(&home, hello).await } else { attach::run(&home, hello).await }
     });
     // Reading standard input cannot be interrupted; it must not keep the process alive.
@@ -97,19 +109,14 @@ fn hello(args: Args, agent: &str) -> std::result::Result<Hello, Error> {
     let (derived, transport) = match (&args.url, args.command.split_first()) {
         (Some(url), _) => {
             let parsed: url::Url = url.parse().map_err(|e| Error::new(format!("`{url}` is no URL: {e}")))?;
-            let transport = Transport::Http {
-                url: url.clone(),
-                headers: BTreeMap::new(),
-                // Who types the address of a local server means it.
-                allow_private: is_local(&parsed),
-                listen: true,
-                credential_scope: None,
-            };
+            // Who types the address of a local server means it.
+            let transport = Transport::http(url.clone(), headers(&args.headers)?, is_local(&parsed));
             (names::of_url(&parsed), Some(transport))
         }
         (None, Some((command, rest))) => (names::of_command(&args.command), Some(stdio(command, rest)?)),
         (None, None) => (None, None),
     };
+    let env = transport.as_ref().map(client_env).transpose()?.unwrap_or_default();
     let server = args.server.or(derived);
     if transport.is_some() && server.is_none() {
         return Err(
@@ -122,7 +129,68 @@ fn hello(args: Args, agent: &str) -> std::result::Result<Hello, Error> {
         );
     }
     let plan = args.plan.as_deref().map(plan).transpose()?;
-    Ok(Hello { v: 1, agent, server, transport, goal: args.goal, plan, approve_plan: args.approve_plan, user })
+    Ok(Hello {
+        v: 1,
+        agent,
+        server,
+        transport,
+        env,
+        goal: args.goal,
+        plan,
+        approve_plan: args.approve_plan,
+        user,
+    })
+}
+
+/// The headers of an address. A value is where a secret is, since the command line is kept in files and histories.
+fn headers(given: &[String]) -> std::result::Result<BTreeMap<String, String>, Error> {
+    let mut headers = BTreeMap::new();
+    for header in given {
+        // What follows the name may be a secret that was written here by mistake, so no message repeats it.
+        let wrong = |name: &str, why: &str| {
+            let hint = "write 'NAME: env:VARIABLE', or 'NAME: Bearer {secret:env:VARIABLE}'; also `file:`, `secret:` and `vault:`";
+            Error::new(format!("`--header` {name}: {why}")).hint(hint)
+        };
+        let (name, value) =
+            header.split_once(':').ok_or_else(|| wrong("", "there is no colon after the name"))?;
+        let (name, value) = (name.trim(), value.trim());
+        let shown = format!("`{}`", name.chars().filter(|c| !c.is_control()).take(80).collect::<String>());
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        if name.is_empty() || !name.chars().all(is_name) {
+            return Err(wrong(&shown, "this is no name of a header"));
+        }
+        let template = match value.parse::<SecretRef>() {
+            Ok(reference) => format!("{{secret:{reference}}}"),
+            Err(_) => value.to_owned(),
+        };
+        match references(&template) {
+            Ok(found) if !found.is_empty() => {}
+            Ok(_) => return Err(wrong(&shown, "its value is written out; a reference says where it is")),
+            Err(error) => return Err(wrong(&shown, &error.to_string())),
+        }
+        if headers.insert(name.to_owned(), template).is_some() {
+            return Err(wrong(&shown, "it stands twice"));
+        }
+    }
+    Ok(headers)
+}
+
+/// What `env:` means for a client's own address is the client's environment, not that of the process in the background.
+fn client_env(transport: &Transport) -> std::result::Result<BTreeMap<String, String>, Error> {
+    let Transport::Http { headers, .. } = transport else { return Ok(BTreeMap::new()) };
+    let mut env = BTreeMap::new();
+    for template in headers.values() {
+        for reference in references(template).map_err(|e| Error::new(e.to_string()))? {
+            if let SecretRef::Env(name) = reference {
+                let value = std::env::var(&name).map_err(|_| {
+                    Error::new(format!("`env:{name}` is not set"))
+                        .hint("set the variable in the client's configuration")
+                })?;
+                env.insert(name, value);
+            }
+        }
+    }
+    Ok(env)
 }
 
 /// The plan in a file, which must be one: words that were meant as a plan would be none to hold to.
@@ -154,6 +222,8 @@ fn stdio(command: &str, args: &[String]) -> std::result::Result<Transport, Error
         env: env.collect(),
         cwd: Some(cwd),
         credential_scope: None,
+        timeout_ms: None,
+        trust_annotations: None,
     })
 }
 
@@ -173,4 +243,30 @@ fn log_to_stderr() {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
     // A subscriber that is there already is somebody's choice.
     drop(subscriber.try_init());
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_header_is_a_reference_and_never_a_value() {
+        let of = |header: &str| headers(&[header.to_owned()]);
+        assert_eq!(of("X-Key: env:KEY").unwrap()["X-Key"], "{secret:env:KEY}");
+        let bearer = of("Authorization: Bearer {secret:file:/run/token}").unwrap();
+        assert_eq!(bearer["Authorization"], "Bearer {secret:file:/run/token}");
+        for wrong in [
+            "X-Key: sk-1234",
+            "Authorization: Bearer sk-1234",
+            "X Key: env:A",
+            "X-Key",
+            ": env:A",
+            "X: {secret:env:A",
+        ] {
+            let said = of(wrong).unwrap_err().message;
+            assert!(!said.contains("sk-1234"), "{said}");
+        }
+        assert!(headers(&["A: env:B".to_owned(), "A: env:C".to_owned()]).is_err());
+    }
 }

@@ -5,6 +5,7 @@ use super::front::{Front, Opening, Outbound};
 use super::names;
 use super::wire::{Envelope, INTERNAL_ERROR, INVALID_REQUEST, Refusal, response};
 use aecl_executor::connectors::mcp::{ClientFace, Handshake, Line, Transport, next_line};
+use aecl_executor::vault::Secret;
 use aecl_gate::{Gate, GateError, Identity};
 use aecl_kernel::code;
 use aecl_kernel::id::{AgentId, RunId, UserId};
@@ -12,6 +13,7 @@ use futures_util::future::poll_immediate;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -33,7 +35,7 @@ const GRACE: Duration = Duration::from_secs(120);
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
 /// What stands on the first line of `mcp.sock`: who stands in front of what.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hello {
     /// The version of this protocol: 1.
@@ -46,6 +48,10 @@ pub struct Hello {
     /// How the server is reached, if it is not a configured one.
     #[serde(default)]
     pub transport: Option<Transport>,
+    /// Values of the client's own environment, for the `env:` references in `transport`. They go no further than to that
+    /// server.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
     /// What the run is for.
     #[serde(default)]
     pub goal: Option<String>,
@@ -58,6 +64,16 @@ pub struct Hello {
     /// For whom the agent acts.
     #[serde(default)]
     pub user: Option<UserId>,
+}
+
+// The environment is not for logs.
+impl std::fmt::Debug for Hello {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hello")
+            .field("agent", &self.agent)
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The answer to a hello.
@@ -107,7 +123,14 @@ pub async fn open(gate: &Gate, hello: Hello) -> Result<(Arc<Front>, RunId), Gate
                     "`{name}` is no server name: letters, digits, `-` and single `_`"
                 )));
             }
-            gate.add_server(Some(&session), &name, transport, Handshake::Probe(ClientFace::default()));
+            let how = Handshake::Probe(ClientFace::default());
+            if hello.env.is_empty() {
+                gate.add_server(Some(&session), &name, transport, how);
+            } else {
+                let env = hello.env.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
+                let vault = gate.executor().connectors().vault.with_env(env);
+                gate.add_server_with(Some(&session), &name, transport, how, vault);
+            }
             vec![name]
         }
         (None, Some(_)) => return Err(refused("a server needs a name".into())),
