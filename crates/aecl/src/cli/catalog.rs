@@ -1,7 +1,9 @@
 //! `aecl catalog`: what was imported from MCP servers, what changed, and a person's yes to a change.
 
+mod changes;
+
 use super::{Common, Error, Exit, Result};
-use crate::mcp::catalogue::{self, CatalogueError, Seen};
+use crate::mcp::catalogue::CatalogueError;
 use crate::mcp::import_now;
 use aecl_gate::config::Home;
 use aecl_gate::loader;
@@ -22,13 +24,23 @@ enum Command {
     List,
     /// Show tools whose server offers something else than what was accepted.
     Diff {
-        /// Only this one, as SERVER.TOOL.
-        tool: Option<String>,
+        /// Only these: SERVER, SERVER.TOOL, or a pattern such as 'SERVER.read_*'.
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
     },
-    /// Accept what the server offers now.
+    /// Accept what servers offer now, of one tool, of several or of a whole server.
+    #[command(after_help = "Examples:
+  aecl catalog accept filesystem                  # all that waits of this server
+  aecl catalog accept files.read_file files.stat  # these two
+  aecl catalog accept 'files.read_*'              # a pattern, in quotes
+  aecl catalog accept --minor                     # all that only takes less than before")]
     Accept {
-        /// Which, as SERVER.TOOL.
-        tool: String,
+        /// Which: SERVER, SERVER.TOOL, or a pattern such as 'SERVER.read_*'.
+        #[arg(value_name = "NAME", required_unless_present = "minor")]
+        names: Vec<String>,
+        /// Only those whose schema takes less than the accepted one, and that say the same in every other way.
+        #[arg(long)]
+        minor: bool,
     },
     /// Take the tools of a configured server into the catalogue without a client.
     Import {
@@ -46,8 +58,8 @@ pub fn run(common: &Common, args: Args) -> Result {
     }
     match args.command {
         Command::List => list(&home, common.json),
-        Command::Diff { tool } => diff(&home, tool.as_deref(), common.json),
-        Command::Accept { tool } => accept(&home, &tool, common.json),
+        Command::Diff { names } => changes::diff(&home, &names, common.json),
+        Command::Accept { names, minor } => changes::accept(&home, &names, minor, common.json),
         Command::Import { server } => import(&home, &server, common.json),
     }
 }
@@ -69,7 +81,7 @@ impl From<CatalogueError> for Error {
 
 fn list(home: &Home, as_json: bool) -> Result {
     let bundle = loader::load(&home.policy())?;
-    let changed: BTreeSet<String> = changes(home)?.into_iter().map(|change| change.name).collect();
+    let changed: BTreeSet<String> = changes::all(home)?.into_iter().map(|change| change.name).collect();
     let rows = bundle.catalogue().iter().map(|(name, typed)| row(name.as_str(), typed, &changed));
     if as_json {
         println!("{}", Value::Array(rows.collect()));
@@ -95,84 +107,6 @@ fn row(name: &str, typed: &TypedAction, changed: &BTreeSet<String>) -> Value {
         "pin": manifest.pin,
         "state": state,
     })
-}
-
-struct Change {
-    name: String,
-    seen: Seen,
-}
-
-/// Every tool of which another definition is offered.
-fn changes(home: &Home) -> std::result::Result<Vec<Change>, Error> {
-    let mut out = Vec::new();
-    for server in catalogue::servers(home)? {
-        for (tool, seen) in catalogue::seen(home, &server)? {
-            if seen.offered.is_some() {
-                out.push(Change { name: crate::mcp::names::action(&server, &tool), seen });
-            }
-        }
-    }
-    Ok(out)
-}
-
-fn diff(home: &Home, only: Option<&str>, as_json: bool) -> Result {
-    let mut found = changes(home)?;
-    found.retain(|change| only.is_none_or(|only| change.name == only));
-    if as_json {
-        let rows = found
-            .iter()
-            .map(|c| json!({"name": c.name, "accepted": c.seen.accepted, "offered": c.seen.offered}));
-        println!("{}", Value::Array(rows.collect()));
-        return Ok(Exit::Done);
-    }
-    if found.is_empty() {
-        println!("nothing has changed");
-    }
-    for change in &found {
-        println!("{}", change.name);
-        let member = |of: &Option<Value>, key: &str| of.as_ref().and_then(|v| v.get(key)).cloned();
-        for key in ["description", "inputSchema", "outputSchema", "annotations"] {
-            let (before, after) = (member(&change.seen.accepted, key), member(&change.seen.offered, key));
-            if before != after {
-                println!("  {key}");
-                show('-', before.as_ref());
-                show('+', after.as_ref());
-            }
-        }
-        println!("  accept it with `aecl catalog accept {}`", change.name);
-    }
-    Ok(Exit::Done)
-}
-
-/// A value on lines of its own. It is a stranger's text, so nothing in it may steer the terminal.
-fn show(sign: char, value: Option<&Value>) {
-    let text = match value {
-        None => return,
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => serde_json::to_string_pretty(other).unwrap_or_default(),
-    };
-    for line in text.lines() {
-        let line: String = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-        println!("    {sign} {line}");
-    }
-}
-
-fn split(tool: &str) -> std::result::Result<(&str, &str), Error> {
-    let hint = "write it as SERVER.TOOL, such as `filesystem.write_file`";
-    tool.split_once('.').ok_or_else(|| Error::new(format!("`{tool}` names no tool of a server")).hint(hint))
-}
-
-fn accept(home: &Home, tool: &str, as_json: bool) -> Result {
-    let (server, name) = split(tool)?;
-    let entry = catalogue::accept(home, server, name)?;
-    if as_json {
-        println!("{entry}");
-    } else {
-        let effect = entry.get("effect").and_then(Value::as_str).unwrap_or_default();
-        println!("`{tool}` is accepted as it is offered now (effect `{effect}`)");
-        eprintln!("a running `aecl serve` takes it up by itself");
-    }
-    Ok(Exit::Done)
 }
 
 /// A new entry with what was guessed about it, on one line.

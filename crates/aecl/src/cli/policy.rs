@@ -1,7 +1,7 @@
 //! `aecl policy`: whether a bundle loads, and what follows from it. Works without a server.
 
 mod calibrate;
-mod check;
+pub(in crate::cli) mod check;
 mod diff;
 mod learn;
 mod lint;

@@ -173,6 +173,7 @@ impl Front {
                 return Err(GateError::Refused { code: code::REQUEST_INVALID, message });
             }
         }
+        tokio::spawn(super::kept_back::tell_changes(Arc::downgrade(&front)));
         Ok(front)
     }
 

@@ -57,7 +57,7 @@ impl Front {
             let version = match &hello.era {
                 Era::Legacy(version) | Era::Modern(version) => version,
             };
-            return Ok(RawReply::Result(self.with_tasks(&hello.raw, version)));
+            return Ok(RawReply::Result(self.with_tasks(&self.noted(&hello.raw).await?, version)));
         }
         let spoken = hellos.iter().filter_map(|(_, hello)| match &hello.era {
             Era::Legacy(version) => Some(version.clone()),
@@ -70,12 +70,13 @@ impl Front {
         if let [(_, hello)] = hellos.as_slice() {
             let mut result = members_of(Some(&hello.raw)).map_err(|why| Refusal::new(INTERNAL_ERROR, why))?;
             result.set("protocolVersion", raw(quoted(&version)));
-            return Ok(RawReply::Result(self.with_tasks(&result.raw(), &version)));
+            return Ok(RawReply::Result(self.with_tasks(&self.noted(&result.raw()).await?, &version)));
         }
         let mut result = together(&hellos);
         result.insert("protocolVersion".into(), version.as_str().into());
         result.insert("serverInfo".into(), ourselves());
-        Ok(RawReply::Result(self.with_tasks(&raw_value(&Value::Object(result)), &version)))
+        let result = self.noted(&raw_value(&Value::Object(result))).await?;
+        Ok(RawReply::Result(self.with_tasks(&result, &version)))
     }
 
     /// The client asks whether the stateless revision is spoken.
@@ -97,7 +98,8 @@ impl Front {
         };
         *greeted = Some(Greeted::Modern);
         if let [(_, hello)] = hellos.as_slice() {
-            return Ok(RawReply::Result(tasks::announced(&hello.raw, Greeted::Modern)));
+            let hello = self.noted(&hello.raw).await?;
+            return Ok(RawReply::Result(tasks::announced(&hello, Greeted::Modern)));
         }
         let mut result = together(&hellos);
         result.insert("resultType".into(), "complete".into());
@@ -105,8 +107,17 @@ impl Front {
         result.insert("ttlMs".into(), 0.into());
         result.insert("cacheScope".into(), "private".into());
         result.insert("_meta".into(), json!({ format!("{PREFIX}serverInfo"): ourselves() }));
-        let result = raw_value(&Value::Object(result));
+        let result = self.noted(&raw_value(&Value::Object(result))).await?;
         Ok(RawReply::Result(tasks::announced(&result, Greeted::Modern)))
+    }
+
+    /// The greeting, with what the model should know about tools that it does not see.
+    async fn noted(self: &Arc<Self>, greeting: &RawValue) -> Result<Box<RawValue>, Refusal> {
+        let mut members = members_of(Some(greeting)).map_err(|why| Refusal::new(INTERNAL_ERROR, why))?;
+        let before = members.get("instructions").map(ToOwned::to_owned);
+        self.with_kept_back(&mut members).await;
+        let same = before.as_deref().map(RawValue::get) == members.get("instructions").map(RawValue::get);
+        Ok(if same { greeting.to_owned() } else { members.raw() })
     }
 
     /// The greeting of the older era. To a client that knows tasks they are offered, from the revision on

@@ -116,7 +116,7 @@ impl Front {
         }
     }
 
-    fn say(&self, message: &RawValue) {
+    pub(super) fn say(&self, message: &RawValue) {
         // Nobody may be listening right now; what is said unasked may be missed.
         drop(self.unasked.send(Arc::from(message.to_owned())));
     }

@@ -52,7 +52,7 @@ pub(super) fn policy(loaded: Result<Bundle, GateError>, checks: &mut Vec<Check>)
                 count(actions, "action"),
                 count(bundle.examples(), "example")
             );
-            let warnings = bundle.warnings().len();
+            let warnings = crate::cli::policy::check::doubtful(&bundle).len();
             checks.push(match warnings {
                 0 => Check::ok("policy", found),
                 n => Check::advice(

@@ -1,0 +1,93 @@
+//! Tools that are not shown because they are not what was accepted: the model is told in the greeting, and hears when
+//! a person has accepted them.
+
+use super::front::{Front, Greeted};
+use super::import::Standing;
+use super::wire::{Members, asking, quoted, raw};
+use aecl_kernel::digest::Digest;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// How long a greeting waits for lists of tools. What comes later is told by the list itself.
+const LOOK: Duration = Duration::from_secs(3);
+/// How often we look whether the policy is another one.
+const EVERY: Duration = Duration::from_millis(500);
+/// As many tools are named.
+const NAMED: usize = 20;
+
+impl Front {
+    /// Adds to the instructions of a greeting what is kept back.
+    pub(super) async fn with_kept_back(self: &Arc<Self>, greeting: &mut Members) {
+        let mut notes = Vec::new();
+        for server in &self.opening.servers {
+            let kept = self.kept_back(server).await;
+            if kept.is_empty() {
+                continue;
+            }
+            let mut named: Vec<String> = kept.iter().take(NAMED).map(|tool| shown(tool)).collect();
+            if kept.len() > NAMED {
+                named.push("…".into());
+            }
+            notes.push(format!(
+                "{} tools of `{server}` are not listed, because their definitions are not the ones that were accepted: {}. \
+                 A person has to review them (`aecl catalog diff {server}`, `aecl catalog accept {server}`). \
+                 Tell the user if you need one of them.",
+                kept.len(),
+                named.join(", ")
+            ));
+        }
+        if notes.is_empty() {
+            return;
+        }
+        let own = greeting.text("instructions").filter(|own| !own.is_empty());
+        let all: Vec<String> = own.into_iter().chain(notes).collect();
+        greeting.set("instructions", raw(quoted(&all.join("\n\n"))));
+    }
+
+    /// The tools of a known server that are not what was accepted, as it lists them now.
+    async fn kept_back(self: &Arc<Self>, server: &str) -> BTreeSet<String> {
+        let bundle = self.gate.bundle();
+        let own = |name: &str| name.strip_prefix(server).is_some_and(|rest| rest.starts_with('.'));
+        if !bundle.catalogue().iter().any(|(name, _)| own(name.as_str())) {
+            // Nothing was accepted, so nothing can have changed.
+            return BTreeSet::new();
+        }
+        let Some(upstream) = self.upstream(server) else { return BTreeSet::new() };
+        drop(tokio::time::timeout(LOOK, self.offer(server, &upstream, "")).await);
+        self.standing_at(server, Standing::Changed)
+    }
+
+    /// The tools that a server offers and that stand like this.
+    fn standing_at(&self, server: &str, standing: Standing) -> BTreeSet<String> {
+        let offers = self.desks.get(server).map(|desk| desk.offers.all()).unwrap_or_default();
+        let stands = |(tool, pin): &(String, Digest)| self.standing(server, tool, *pin) == standing;
+        offers.into_iter().filter(stands).map(|(tool, _)| tool).collect()
+    }
+
+    fn all_shown(&self) -> Vec<BTreeSet<String>> {
+        self.opening.servers.iter().map(|server| self.standing_at(server, Standing::Shown)).collect()
+    }
+}
+
+/// Tells a client of the older era that its list of tools is another one, when the policy has changed. In the stateless
+/// era clients ask for that, and hear it from the servers only.
+pub(super) async fn tell_changes(front: Weak<Front>) {
+    let mut policy = None;
+    let mut before = Vec::new();
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let Some(front) = front.upgrade() else { return };
+        let now = front.gate.bundle().hash();
+        let shown = front.all_shown();
+        let is_new = policy.replace(now).is_some_and(|policy| policy != now);
+        if is_new && shown != before && *front.greeted.lock().await == Some(Greeted::Legacy) {
+            front.say(&asking(None, "notifications/tools/list_changed", None));
+        }
+        before = shown;
+    }
+}
+
+fn shown(tool: &str) -> String {
+    tool.chars().filter(|c| !c.is_control()).take(80).collect()
+}
