@@ -416,6 +416,9 @@ impl Config {
         }
         self.sandbox.check()?;
         for (name, server) in &self.servers {
+            if server.timeout_ms().is_some_and(|ms| !(1..=3_600_000).contains(&ms)) {
+                return Err(format!("`servers.{name}.timeout_ms` must be between 1 and 3,600,000"));
+            }
             for (key, text) in server.templates() {
                 references(text).map_err(|e| format!("`servers.{name}`, `{key}`: {e}"))?;
             }

@@ -12,6 +12,7 @@ mod hello;
 pub mod http;
 mod import;
 mod inbound;
+mod kept_back;
 mod listing;
 mod many;
 pub mod names;
@@ -38,7 +39,7 @@ pub async fn import_now(
     server: &str,
     transport: Transport,
 ) -> Result<catalogue::Imported, String> {
-    let spec = UpstreamSpec::new(server, transport);
+    let spec = UpstreamSpec::new(server, transport.clone());
     let vault = home.vault();
     vault.configure(home.read().map_err(|error| error.to_string())?.vault)?;
     let how = Handshake::Probe(ClientFace::default());
@@ -53,7 +54,8 @@ pub async fn import_now(
             Err(why) => unread.push((tool.name, why)),
         }
     }
-    let mut report = catalogue::import(home, server, &tools).map_err(|error| error.to_string())?;
+    let mut report = catalogue::import(home, server, &transport, catalogue::By::Person, &tools)
+        .map_err(|error| error.to_string())?;
     report.refused.append(&mut unread);
     Ok(report)
 }

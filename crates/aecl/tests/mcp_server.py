@@ -2,7 +2,8 @@
 
 Usage: mcp_server.py ERA FOLDER
 ERA is `legacy` or `modern`. What takes effect is a line in FOLDER/journal; FOLDER/description, when it
-exists, is the description of `write_note` and is read for every listing.
+exists, is the description of `write_note` and is read for every listing. FOLDER/tools.json, when it exists, holds
+tools that stand in the place of all others; `answer` in one is the result that its calls get.
 """
 import json, os, sys, threading, time
 
@@ -31,7 +32,16 @@ def text(value, **more):
     return {"content": [{"type": "text", "text": value}], **more}
 
 
+def given():
+    try:
+        return json.load(open(os.path.join(FOLDER, "tools.json")))
+    except FileNotFoundError:
+        return None
+
+
 def tools():
+    if given() is not None:
+        return [{key: value for key, value in tool.items() if key != "answer"} for tool in given()]
     described = "writes a note"
     try:
         described = open(os.path.join(FOLDER, "description")).read()
@@ -56,6 +66,10 @@ def tools():
 
 def call(id, params):
     name, arguments, meta = params["name"], params.get("arguments", {}), params.get("_meta", {})
+    for tool in given() or []:
+        if tool["name"] == name:
+            journal("did %s %s" % (name, json.dumps(arguments, sort_keys=True)))
+            return send({"id": id, "result": tool.get("answer", text("done"))})
     if name == "read_note":
         raw('{"jsonrpc":"2.0","id":%s,"result":{ "content":[],"big":12345678901234567890123, "one":1.0, "meta":%s}}'
             % (json.dumps(id), json.dumps(meta)))

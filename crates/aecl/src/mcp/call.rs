@@ -3,6 +3,7 @@
 use super::answer::{Form, Told, held};
 use super::front::{Front, Greeted, Phase, Request};
 use super::hello::{state_capabilities, stated};
+use super::listing::with_privacy;
 use super::names;
 use super::relay::empty;
 use super::seal::{self, Round};
@@ -92,6 +93,9 @@ impl Front {
         };
         self.in_order(&call.server).await;
         drop(token);
+        if call.form.is_tool && matches!(answer.end, End::Concluded { replayed: false, .. }) {
+            self.was_agreed_to(&call.server, &call.tool).await;
+        }
         if let (End::Pending(ask), true, false) =
             (&answer.end, call.takes_tasks, request.cancel.is_cancelled())
         {
@@ -191,9 +195,11 @@ impl Front {
                 if is_tool {
                     let arguments = params.take("arguments").unwrap_or_else(empty);
                     params.take("name");
-                    if let Some((unknown, _)) = params.0.first() {
-                        // It would not reach the server, and it might mean something there.
-                        return Err(wrong(&format!("`{unknown}` is not relayed with `tools/call`")));
+                    // What no revision that is spoken here knows is ignored, as the protocol wants it, also a `task`
+                    // of an older one. It goes no further: nobody has judged what it would mean to the server.
+                    if !params.0.is_empty() {
+                        let ignored: Vec<&str> = params.0.iter().map(|(name, _)| name.as_str()).collect();
+                        tracing::debug!(tool = name, ignored = ?ignored, "members of a call are ignored");
                     }
                     (server.to_owned(), name.to_owned(), arguments)
                 } else {
@@ -323,8 +329,14 @@ impl Front {
             End::Pending(ask) => self
                 .ask_client(call, &ask)
                 .unwrap_or_else(|| Told::pending(&ask, &self.page_of(&ask), &action).reply(call.form)),
-            End::Blocked { code, message } if code.starts_with("json_") => {
+            // The model has to read it to do better; an error of the protocol stays with its client.
+            End::Blocked { code, message } if code.starts_with("json_") && !call.form.is_tool => {
                 Refusal::coded(INVALID_PARAMS, code, format!("{message}; nothing was executed")).reply()
+            }
+            End::Blocked { code: "arguments_invalid", message } => {
+                let message =
+                    self.unlisted(call).map_or(message.clone(), |unlisted| format!("{unlisted}; {message}"));
+                Told::blocked("arguments_invalid", &message, &action).reply(call.form)
             }
             End::Blocked { code: "tool_changed", .. } if unreachable.is_some() => {
                 let why = unreachable.unwrap_or_default();
@@ -336,7 +348,7 @@ impl Front {
                 let output = output.and_then(|text| RawValue::from_string(text).ok());
                 let code = code.unwrap_or_default();
                 match (outcome, output) {
-                    (OutcomeKind::Done, Some(output)) => RawReply::Result(output),
+                    (OutcomeKind::Done, Some(output)) => RawReply::Result(self.for_one(call, output)),
                     (OutcomeKind::Failed, Some(output)) if code == "upstream_error" => {
                         RawReply::Error(output)
                     }
@@ -362,6 +374,46 @@ impl Front {
                 Refusal::new(INTERNAL_ERROR, "the gate gave an answer to another question").reply()
             }
         }
+    }
+
+    /// What was read under a permit is for whom it was given to: no cache may keep it for others.
+    fn for_one(&self, call: &Call, output: Box<RawValue>) -> Box<RawValue> {
+        let read = call.tool == "resources/read" && !call.form.is_tool && call.form.way == Greeted::Modern;
+        if read { with_privacy(output, Greeted::Modern) } else { output }
+    }
+
+    /// Which arguments the tool's schema does not list, if it lists some and takes no others.
+    fn unlisted(&self, call: &Call) -> Option<String> {
+        let bundle = self.gate.bundle();
+        let schema = &bundle.catalogue().find(&call.action)?.schema;
+        let closed = ["additionalProperties", "unevaluatedProperties"].iter();
+        let closed = closed.filter_map(|key| schema.get(*key)).any(|value| *value == Value::Bool(false));
+        // Other members of the schema may list fields as well; then its own message has to do.
+        let other =
+            ["patternProperties", "allOf", "anyOf", "oneOf", "$ref", "$dynamicRef", "if", "dependentSchemas"];
+        if !closed || other.iter().any(|key| schema.get(*key).is_some()) {
+            return None;
+        }
+        let listed = schema.get("properties").and_then(Value::as_object);
+        let given = members_of(Some(&call.arguments)).ok()?;
+        let unlisted: Vec<String> = given
+            .0
+            .iter()
+            .filter(|(name, _)| !listed.is_some_and(|listed| listed.contains_key(name)))
+            .take(8)
+            .map(|(name, _)| {
+                format!("`{}`", name.chars().filter(|c| !c.is_control()).take(80).collect::<String>())
+            })
+            .collect();
+        let (names, verb) = match unlisted.len() {
+            0 => return None,
+            1 => (unlisted.concat(), "is"),
+            _ => (unlisted.join(", "), "are"),
+        };
+        let lists: Vec<&str> = listed.into_iter().flatten().map(|(name, _)| name.as_str()).take(32).collect();
+        let lists =
+            if lists.is_empty() { "no arguments".to_owned() } else { format!("`{}`", lists.join("`, `")) };
+        Some(format!("{names} {verb} not listed by this tool's schema, which lists {lists}"))
     }
 
     /// Where the client can show a page to its person, it is asked to, a few times. Its answer is never

@@ -3,6 +3,14 @@
 
 mod definition;
 mod files;
+mod narrower;
+mod terms;
+mod verbs;
 
-pub use definition::{Definition, pin};
-pub use files::{CatalogueError, Imported, Seen, accept, import, quarantine, seen, servers};
+pub use definition::{Annotations, Definition, pin};
+pub use files::{
+    By, CatalogueError, Imported, Seen, accept, accept_all, changed_at, import, quarantine, reviewed, seen,
+    servers,
+};
+pub use narrower::is_minor;
+pub use terms::timeout_of;

@@ -4,7 +4,7 @@
 use super::catalogue::{self, Definition};
 use super::front::Front;
 use super::names;
-use aecl_executor::connectors::mcp::{Tool, Upstream};
+use aecl_executor::connectors::mcp::{Tool, Transport, Upstream};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::manifest::AgentManifest;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long a listing is believed if the server does not say that it changed.
-const BELIEVED: Duration = Duration::from_secs(60);
+const BELIEVED: Duration = Duration::from_secs(15);
 /// How long a server may take to list its tools.
 const LISTING: Duration = Duration::from_secs(30);
 
@@ -26,6 +26,8 @@ struct Listing {
     generation: u64,
     at: Option<Instant>,
     tools: BTreeMap<String, Offer>,
+    /// Which of them the client may see, and by which policy that was found out.
+    shown: Option<(Digest, BTreeSet<String>)>,
     /// What was put on record already, so that it is not with every listing.
     told: BTreeSet<(String, String)>,
 }
@@ -61,6 +63,31 @@ impl Offers {
             && listing.generation == upstream.tools_generation()
             && listing.at.is_some_and(|at| at.elapsed() < BELIEVED);
         is_fresh.then(|| listing.tools.get(tool).copied())?
+    }
+
+    /// Whether a client that was shown something by another policy would see other tools by this one. Notes what it
+    /// would see.
+    pub(super) fn is_shown_otherwise(&self, policy: Digest, now: impl FnOnce() -> BTreeSet<String>) -> bool {
+        let before = self.lock().shown.clone();
+        let Some((by, before)) = before.filter(|(by, _)| *by != policy) else { return false };
+        let now = now();
+        let is_other = now != before;
+        let mut listing = self.lock();
+        // A listing that came meanwhile knows better.
+        if listing.shown.as_ref().is_some_and(|(known, _)| *known == by) {
+            listing.shown = Some((policy, now));
+        }
+        is_other
+    }
+
+    /// Notes what a client may see of what was listed.
+    fn shows(&self, policy: Digest, shown: BTreeSet<String>) {
+        self.lock().shown = Some((policy, shown));
+    }
+
+    /// What was listed last, by its pin.
+    pub(super) fn all(&self) -> Vec<(String, Digest)> {
+        self.lock().tools.iter().map(|(tool, offer)| (tool.clone(), offer.pin)).collect()
     }
 
     /// Whether this is new to the record.
@@ -134,6 +161,9 @@ impl Front {
             .map(|it| (it.name.clone(), Offer { pin: it.pin, has_output_schema: it.has_output_schema() }));
         listing.tools.extend(offers);
         listing.at = listing.at.or_else(|| Some(Instant::now()));
+        drop(listing);
+        let policy = self.gate.bundle().hash();
+        desk.offers.shows(policy, self.standing_at(server, Standing::Shown));
     }
 
     /// How this agent stands to a tool with this definition.
@@ -171,11 +201,14 @@ impl Front {
             })
             .cloned()
             .collect();
-        if news.is_empty() && !companions {
+        if news.is_empty() && !companions && !self.is_untimely(server) {
             return;
         }
+        let Some(reached) = self.reached(server) else { return };
         let name = server.to_owned();
-        let imported = tokio::task::spawn_blocking(move || catalogue::import(&home, &name, &news)).await;
+        let by = catalogue::By::Gateway;
+        let imported =
+            tokio::task::spawn_blocking(move || catalogue::import(&home, &name, &reached, by, &news)).await;
         let report = match imported {
             Ok(Ok(report)) => report,
             Ok(Err(error)) => {
@@ -190,9 +223,51 @@ impl Front {
             }
             self.fault(server, &tool, "tool_not_imported", why).await;
         }
-        tracing::info!(server, tools = report.added.join(" "), "tools were taken into the catalogue");
+        if !report.added.is_empty() {
+            tracing::info!(server, tools = report.added.join(" "), "tools were taken into the catalogue");
+        }
         if let Err(error) = self.gate.reload().await {
             tracing::error!(%error, "the policy does not load; the one in force stays");
+        }
+    }
+
+    /// Whether an entry of the server has another time than aecl.yaml says; asked once, since it may be a person's.
+    fn is_untimely(&self, server: &str) -> bool {
+        let Some(desk) = self.desks.get(server) else { return false };
+        let wanted = catalogue::timeout_of(self.gate.config().servers.get(server));
+        let bundle = self.gate.bundle();
+        let own = |name: &str| name.strip_prefix(server).is_some_and(|rest| rest.starts_with('.'));
+        let mut entries = bundle.catalogue().iter().filter(|(name, _)| own(name.as_str()));
+        entries.any(|(_, typed)| typed.manifest.timeout_ms != wanted)
+            && desk.offers.news("", format!("timeout {wanted}"))
+    }
+
+    /// How a server is reached, as far as that can be said without asking it.
+    fn reached(&self, server: &str) -> Option<Transport> {
+        let session = self.opening.session.as_deref();
+        let upstream = self.gate.executor().connectors().mcp.upstream(session, server)?;
+        Some(upstream.transport().clone())
+    }
+
+    /// A call was carried out that a person agreed to because its tool was new: it is not any more.
+    pub(super) async fn was_agreed_to(&self, server: &str, tool: &str) {
+        let name = names::action(server, tool);
+        let bundle = self.gate.bundle();
+        let asks =
+            bundle.catalogue().find(&name).is_some_and(|typed| typed.manifest.always_approval().is_some());
+        let Some(home) = self.gate.home().cloned().filter(|_| asks) else { return };
+        let (server, tool) = (server.to_owned(), tool.to_owned());
+        match tokio::task::spawn_blocking(move || catalogue::reviewed(&home, &server, &tool)).await {
+            Ok(Ok(true)) => {
+                if let Err(error) = self.gate.reload().await {
+                    tracing::error!(%error, "the policy does not load; the one in force stays");
+                }
+            }
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => {
+                tracing::error!(name, %error, "it could not be noted that a tool was looked at")
+            }
+            Err(error) => tracing::error!(name, %error, "it could not be noted that a tool was looked at"),
         }
     }
 
@@ -206,7 +281,7 @@ impl Front {
         }
         let name = names::action(server, &definition.name);
         let why = format!(
-            "the definition is not the one that was accepted; review it with `aecl catalog diff {name}` and `aecl catalog accept {name}`"
+            "the definition is not the one that was accepted; review it with `aecl catalog diff {name}` and `aecl catalog accept {name}`, or all of them with `aecl catalog accept {server}`"
         );
         self.fault(server, &definition.name, "tool_changed", why).await;
         let Some(home) = self.gate.home().cloned() else { return };
@@ -221,7 +296,7 @@ impl Front {
     }
 
     /// Puts on record, once, that something is wrong with a tool.
-    async fn fault(&self, server: &str, tool: &str, code: &str, why: String) {
+    pub(super) async fn fault(&self, server: &str, tool: &str, code: &str, why: String) {
         let Some(desk) = self.desks.get(server) else { return };
         if !desk.offers.news(tool, format!("{code} {why}")) {
             return;

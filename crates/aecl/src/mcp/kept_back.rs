@@ -47,9 +47,7 @@ impl Front {
 
     /// The tools of a known server that are not what was accepted, as it lists them now.
     async fn kept_back(self: &Arc<Self>, server: &str) -> BTreeSet<String> {
-        let bundle = self.gate.bundle();
-        let own = |name: &str| name.strip_prefix(server).is_some_and(|rest| rest.starts_with('.'));
-        if !bundle.catalogue().iter().any(|(name, _)| own(name.as_str())) {
+        if !self.knows(server) {
             // Nothing was accepted, so nothing can have changed.
             return BTreeSet::new();
         }
@@ -58,33 +56,36 @@ impl Front {
         self.standing_at(server, Standing::Changed)
     }
 
+    /// Whether the catalogue has anything of a server.
+    pub(super) fn knows(&self, server: &str) -> bool {
+        let bundle = self.gate.bundle();
+        let own = |name: &str| name.strip_prefix(server).is_some_and(|rest| rest.starts_with('.'));
+        bundle.catalogue().iter().any(|(name, _)| own(name.as_str()))
+    }
+
     /// The tools that a server offers and that stand like this.
-    fn standing_at(&self, server: &str, standing: Standing) -> BTreeSet<String> {
+    pub(super) fn standing_at(&self, server: &str, standing: Standing) -> BTreeSet<String> {
         let offers = self.desks.get(server).map(|desk| desk.offers.all()).unwrap_or_default();
         let stands = |(tool, pin): &(String, Digest)| self.standing(server, tool, *pin) == standing;
         offers.into_iter().filter(stands).map(|(tool, _)| tool).collect()
-    }
-
-    fn all_shown(&self) -> Vec<BTreeSet<String>> {
-        self.opening.servers.iter().map(|server| self.standing_at(server, Standing::Shown)).collect()
     }
 }
 
 /// Tells a client of the older era that its list of tools is another one, when the policy has changed. In the stateless
 /// era clients ask for that, and hear it from the servers only.
 pub(super) async fn tell_changes(front: Weak<Front>) {
-    let mut policy = None;
-    let mut before = Vec::new();
     loop {
         tokio::time::sleep(EVERY).await;
         let Some(front) = front.upgrade() else { return };
-        let now = front.gate.bundle().hash();
-        let shown = front.all_shown();
-        let is_new = policy.replace(now).is_some_and(|policy| policy != now);
-        if is_new && shown != before && *front.greeted.lock().await == Some(Greeted::Legacy) {
+        let policy = front.gate.bundle().hash();
+        let mut is_other = false;
+        for (server, desk) in &front.desks {
+            let now = || front.standing_at(server, Standing::Shown);
+            is_other |= desk.offers.is_shown_otherwise(policy, now);
+        }
+        if is_other && *front.greeted.lock().await == Some(Greeted::Legacy) {
             front.say(&asking(None, "notifications/tools/list_changed", None));
         }
-        before = shown;
     }
 }
 

@@ -39,7 +39,7 @@ impl Front {
         let RawReply::Result(result) = reply else { return Ok(reply) };
         let result = match request.method {
             "tools/list" => self.tools(server, &upstream, generation, &result).await?,
-            _ => self.others(server, request.method, &result)?,
+            _ => self.others(server, request.method, &result).await?,
         };
         Ok(RawReply::Result(with_privacy(result, way)))
     }
@@ -57,6 +57,10 @@ impl Front {
         }
         // A connection that was made for this very request is a generation of its own.
         let generation = generation.max(upstream.tools_generation());
+        if !self.knows(server) {
+            // All of a server is taken in at once, or its second page would seem to have come later.
+            drop(self.offer(server, upstream, "").await);
+        }
         let items = items(result, "tools")?;
         let tools: Vec<Tool> = items
             .iter()
@@ -84,7 +88,7 @@ impl Front {
         replaced(result, "tools", untouched, &kept)
     }
 
-    fn others(&self, server: &str, method: &str, result: &RawValue) -> Result<Box<RawValue>, Refusal> {
+    async fn others(&self, server: &str, method: &str, result: &RawValue) -> Result<Box<RawValue>, Refusal> {
         #[derive(Deserialize)]
         struct Item {
             #[serde(default)]
@@ -105,7 +109,14 @@ impl Front {
         for raw in &items {
             let Ok(item) = serde_json::from_str::<Item>(raw.get()) else { continue };
             if let Some(uri) = item.uri {
-                self.state().resources.entry(uri).or_insert_with(|| server.to_owned());
+                let owner =
+                    self.state().resources.entry(uri.clone()).or_insert_with(|| server.to_owned()).clone();
+                if owner != server {
+                    // Two of one name cannot be told apart when one is read, so only the first is shown.
+                    let why = format!("`{owner}` lists the resource `{}`, too, and was first", shown(&uri));
+                    self.fault(server, "resources/read", "resource_doubled", why).await;
+                    continue;
+                }
             }
             kept.push(match method {
                 "prompts/list" => self.renamed(server, &item.name, raw),
@@ -124,6 +135,10 @@ impl Front {
         members.set("name", raw(quoted(&names::shown(&self.opening.servers, server, name))));
         members.raw()
     }
+}
+
+fn shown(uri: &str) -> String {
+    uri.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 pub(super) fn key(method: &str) -> &'static str {

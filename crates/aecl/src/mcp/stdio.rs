@@ -349,7 +349,8 @@ async fn converse(
             out.send(overloaded(&raw)).await;
             continue;
         };
-        let (front, out, cancel) = (front.clone(), out.clone(), gone.child_token());
+        // A client that is found to be gone, because something could not be told to it, has not cancelled what has begun.
+        let (front, out, cancel) = (front.clone(), out.clone(), CancellationToken::new());
         let mut answering = Box::pin(async move {
             if let Some(response) = front.message(&raw, &out, cancel).await {
                 out.send(response).await;

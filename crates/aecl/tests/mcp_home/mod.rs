@@ -72,12 +72,15 @@ impl Place {
             env: BTreeMap::new(),
             cwd: Some(self.dir.path().to_owned()),
             credential_scope: None,
+            timeout_ms: None,
+            trust_annotations: None,
         };
         Hello {
             v: 1,
             agent: AgentId::new("default").unwrap(),
             server: Some("tiny".into()),
             transport: Some(transport),
+            env: BTreeMap::new(),
             goal: None,
             plan: None,
             approve_plan: false,

@@ -1,22 +1,34 @@
 //! A tool as its server defines it, and the catalogue entry that follows from it.
 
+use super::verbs;
 use crate::mcp::{names, wire};
-use aecl_executor::connectors::mcp::Tool;
+use aecl_executor::connectors::mcp::{Tool, TrustedAnnotations};
 use aecl_kernel::catalogue::{ActionManifest, TypedAction};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::json::Document;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-/// First words of names that promise to change nothing. A hint like the annotations: together they must agree.
-const READ_VERBS: [&str; 20] = [
-    "get", "list", "read", "search", "find", "describe", "show", "view", "stat", "query", "count", "fetch",
-    "head", "tail", "tree", "status", "log", "diff", "info", "lookup",
-];
-/// What else a read is called.
-const CHECK: &str = "check";
 /// The members that a pin covers: everything that a model or a person decides by.
 const PINNED: [&str; 5] = ["name", "description", "inputSchema", "outputSchema", "annotations"];
+
+/// What the annotations of a server's tools count for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Annotations {
+    /// They may make an entry stricter.
+    #[default]
+    OnlyStricter,
+    /// The operator takes this server's `readOnlyHint` for true.
+    ReadOnly,
+}
+
+impl From<TrustedAnnotations> for Annotations {
+    fn from(trusted: TrustedAnnotations) -> Self {
+        match trusted {
+            TrustedAnnotations::ReadOnly => Self::ReadOnly,
+        }
+    }
+}
 
 /// A tool of a server, understood as far as the catalogue needs it.
 #[derive(Debug, Clone)]
@@ -82,12 +94,16 @@ impl Definition {
     ///
     /// # Errors
     /// When the catalogue cannot hold it: its name, or its schema.
-    pub fn entry(&self, server: &str) -> Result<Value, String> {
+    pub fn entry(&self, server: &str, annotations: Annotations) -> Result<Value, String> {
         let name = names::action_name(server, &self.name)
             .ok_or_else(|| format!("`{}` is no name that a catalogue can hold", shown(&self.name)))?;
         let mut arguments = self.pinned.get("inputSchema").cloned().unwrap_or_else(|| json!({}));
+        let open = says_nothing(&arguments);
         if let Value::Object(schema) = &mut arguments {
             schema.entry("type").or_insert_with(|| "object".into());
+            if open {
+                schema.insert("additionalProperties".into(), true.into());
+            }
         }
         let mut entry = json!({
             "name": name,
@@ -97,27 +113,49 @@ impl Definition {
             "connector": { "kind": "mcp", "server": server, "tool": self.name },
             "pin": self.pin,
         });
-        self.defaults(server, &mut entry);
+        self.defaults(server, annotations, &mut entry);
         suggest(&mut entry)?;
+        if open && let Value::Object(entry) = &mut entry {
+            // Nobody knows what its arguments are, so one of them may say where something goes.
+            entry.insert("egress".into(), "external".into());
+        }
         Ok(entry)
     }
 
-    /// A read only if both the name and the annotations say so: annotations are hints of the server, which
-    /// may make an entry stricter and never looser.
+    /// A read only if its name begins with a word of reading, and neither name, description, arguments nor
+    /// annotations hold one of a change. Annotations are hints of the server, which make an entry stricter; that they
+    /// make it looser takes an operator who [trusts](Annotations) this server's.
     #[must_use]
-    pub fn reads(&self, server: &str) -> bool {
+    pub fn reads(&self, server: &str, annotations: Annotations) -> bool {
         let hint = |name: &str| self.pinned.pointer(&format!("/annotations/{name}")).and_then(Value::as_bool);
-        let contradicted = hint("readOnlyHint") == Some(false) || hint("destructiveHint") == Some(true);
+        if hint("readOnlyHint") == Some(false) || hint("destructiveHint") == Some(true) {
+            return false;
+        }
         // Many servers repeat their own name: `git_status`.
         let own = self.name.strip_prefix(server).and_then(|rest| rest.strip_prefix(['_', '-', '.']));
-        let first = first_word(own.unwrap_or(&self.name));
-        (READ_VERBS.contains(&first.as_str()) || first == CHECK) && !contradicted
+        let own = own.unwrap_or(&self.name);
+        match annotations {
+            // What the very name says is not talked away.
+            Annotations::ReadOnly if hint("readOnlyHint") == Some(true) => verbs::name_changes(own).is_none(),
+            Annotations::ReadOnly | Annotations::OnlyStricter => {
+                verbs::name_reads(own) && self.says_it_changes().is_none()
+            }
+        }
     }
 
-    fn defaults(&self, server: &str, entry: &mut Value) {
+    /// The word by which description, title or arguments say that it changes something.
+    fn says_it_changes(&self) -> Option<String> {
+        let texts = ["/description", "/annotations/title"].iter();
+        let mut texts = texts.filter_map(|at| self.pinned.pointer(at)?.as_str());
+        texts
+            .find_map(verbs::text_changes)
+            .or_else(|| self.pinned.get("inputSchema").and_then(verbs::argument_changes))
+    }
+
+    fn defaults(&self, server: &str, annotations: Annotations, entry: &mut Value) {
         let Value::Object(entry) = entry else { return };
         let mut set = |key: &str, value: &str| entry.insert(key.into(), value.into());
-        if self.reads(server) {
+        if self.reads(server, annotations) {
             set("effect", "read");
             set("idempotency", "pure");
         } else {
@@ -132,8 +170,13 @@ impl Definition {
     ///
     /// # Errors
     /// When the catalogue cannot hold it.
-    pub fn accepted_over(&self, server: &str, before: &Map<String, Value>) -> Result<Value, String> {
-        let fresh = self.entry(server)?;
+    pub fn accepted_over(
+        &self,
+        server: &str,
+        annotations: Annotations,
+        before: &Map<String, Value>,
+    ) -> Result<Value, String> {
+        let fresh = self.entry(server, annotations)?;
         let mut entry = before.clone();
         let take = |entry: &mut Map<String, Value>, key: &str| match fresh.get(key) {
             Some(value) => drop(entry.insert(key.into(), value.clone())),
@@ -142,7 +185,7 @@ impl Definition {
         for key in ["description", "arguments", "connector", "pin"] {
             take(&mut entry, key);
         }
-        if !self.reads(server) && entry.get("effect").and_then(Value::as_str) == Some("read") {
+        if !self.reads(server, annotations) && entry.get("effect").and_then(Value::as_str) == Some("read") {
             for key in ["effect", "reversibility", "idempotency"] {
                 take(&mut entry, key);
             }
@@ -217,25 +260,17 @@ pub(super) fn companions(server: &str) -> Vec<Value> {
     ]
 }
 
+/// Whether a schema takes any object: it does not even say that there are no fields. Closing it would take every
+/// argument from the tool.
+pub(super) fn says_nothing(schema: &Value) -> bool {
+    const SAYS_NOTHING: [&str; 6] = ["type", "title", "description", "$schema", "$id", "$comment"];
+    schema.as_object().is_some_and(|schema| schema.keys().all(|key| SAYS_NOTHING.contains(&key.as_str())))
+}
+
 fn compiles(entry: &Value) -> Result<(), String> {
     let manifest: ActionManifest =
         serde_json::from_value(entry.clone()).map_err(|error| error.to_string())?;
     TypedAction::compile(manifest).map(drop)
-}
-
-/// The first word of `read_file`, `readFile` and `read-file`.
-fn first_word(name: &str) -> String {
-    let mut word = String::new();
-    let mut before_is_lower = false;
-    for c in name.chars() {
-        let ends = !c.is_ascii_alphanumeric() || (c.is_ascii_uppercase() && before_is_lower);
-        if ends {
-            break;
-        }
-        before_is_lower = c.is_ascii_lowercase();
-        word.push(c.to_ascii_lowercase());
-    }
-    word
 }
 
 fn shown(name: &str) -> String {
@@ -279,8 +314,8 @@ mod tests {
         ] {
             let it =
                 define(json!({"name": name, "inputSchema": {"type": "object"}, "annotations": annotations}));
-            assert_eq!(it.reads("git"), reads, "{name}");
-            let entry = it.entry("git").unwrap();
+            assert_eq!(it.reads("git", Annotations::OnlyStricter), reads, "{name}");
+            let entry = it.entry("git", Annotations::OnlyStricter).unwrap();
             assert_eq!(entry["effect"], if reads { "read" } else { "write" }, "{name}");
         }
     }
@@ -290,7 +325,7 @@ mod tests {
         let tool = |annotations: Value| {
             define(json!({"name": "send_money", "annotations": annotations, "inputSchema": {"type": "object",
                 "properties": {"recipient": {"type": "string"}, "amount": {"type": "number"}}}}))
-            .entry("bank")
+            .entry("bank", Annotations::OnlyStricter)
             .unwrap()
         };
         let entry = tool(json!({}));
@@ -328,8 +363,12 @@ mod tests {
     #[test]
     fn a_schema_that_cannot_be_enforced_is_not_imported() {
         let remote = json!({"name": "a", "inputSchema": {"type": "object", "$ref": "https://example.org/s"}});
-        assert!(define(remote).entry("s").is_err());
-        assert!(define(json!({"name": "no name", "inputSchema": {}})).entry("s").is_err());
+        assert!(define(remote).entry("s", Annotations::OnlyStricter).is_err());
+        assert!(
+            define(json!({"name": "no name", "inputSchema": {}}))
+                .entry("s", Annotations::OnlyStricter)
+                .is_err()
+        );
         let raw = wire::raw(r#"{"name":"a","name":"b"}"#.into());
         assert!(Definition::read(&raw).is_err());
     }
@@ -340,7 +379,7 @@ mod tests {
             "annotations": {"destructiveHint": true}}));
         let before = json!({"name": "s.get_x", "description": "old", "effect": "read", "arguments": {"type": "object"},
             "timeout_ms": 5, "pin": define(json!({"name": "get_x"})).pin});
-        let entry = it.accepted_over("s", before.as_object().unwrap()).unwrap();
+        let entry = it.accepted_over("s", Annotations::OnlyStricter, before.as_object().unwrap()).unwrap();
         assert_eq!(entry["effect"], "write");
         assert_eq!(entry["timeout_ms"], 5);
         assert_eq!(entry["description"], "new");

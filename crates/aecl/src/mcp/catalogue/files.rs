@@ -2,14 +2,17 @@
 //! that no server can break the policy by what it says about itself.
 
 use super::definition::{Definition, companions};
+use super::terms::{Terms, retimed, tool_of};
 use crate::mcp::names;
+use aecl_executor::connectors::mcp::Transport;
 use aecl_executor::root_dir::read_plain;
 use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::bundle::{Bundle, Source};
+use aecl_kernel::manifest::AgentManifest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -64,14 +67,39 @@ pub struct Seen {
     /// As its server offers it now, if that is something else.
     #[serde(default)]
     pub offered: Option<Value>,
+    /// The time that was written into its entry without a person; another one is a person's, and stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// It came to a server that was known already, and nobody has looked at it yet: its first call asks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unreviewed: bool,
 }
 
-/// Takes tools that the catalogue does not know into it.
+/// Who has tools taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// A person, who is shown what was guessed.
+    Person,
+    /// The gateway, when it meets them.
+    Gateway,
+}
+
+/// Takes tools that the catalogue does not know into it. `reached` is how their server was reached.
+///
+/// What the gateway meets at a server that was known already may be new because somebody else wanted it there. A read
+/// among it that an agent may do only by a wildcard asks a person the first time.
 ///
 /// # Errors
 /// When files cannot be read or written, or the policy does not load as it is.
-pub fn import(home: &Home, server: &str, tools: &[Definition]) -> Result<Imported, CatalogueError> {
+pub fn import(
+    home: &Home,
+    server: &str,
+    reached: &Transport,
+    by: By,
+    tools: &[Definition],
+) -> Result<Imported, CatalogueError> {
     let desk = Desk::open(home, server)?;
+    let terms = Terms::of(home, server, Some(reached));
     let catalogue = desk.bundle.catalogue();
     let mut report = Imported::default();
     let mut fresh: Vec<(String, Value, Option<&Definition>)> = Vec::new();
@@ -86,27 +114,37 @@ pub fn import(home: &Home, server: &str, tools: &[Definition]) -> Result<Importe
         if catalogue.find(&name).is_some() || fresh.iter().any(|(known, _, _)| *known == name) {
             continue;
         }
-        match tool.entry(server) {
+        match tool.entry(server, terms.annotations) {
             Ok(entry) => fresh.push((name, entry, Some(tool))),
             Err(message) => report.refused.push((tool.name.clone(), message)),
         }
     }
-    if fresh.is_empty() {
+    let known = seen(home, server)?;
+    let mut entries = desk.entries.clone();
+    let timed = retimed(server, &mut entries, &known, terms.timeout_ms);
+    if fresh.is_empty() && timed.is_empty() {
         return Ok(report);
     }
-    // Whoever cannot use the server's credentials is refused when its tools are proposed.
-    let config = home.read().ok();
-    let transport = config.as_ref().and_then(|config| config.servers.get(server));
-    if let Some(scope) = transport.and_then(|transport| transport.credential_scope()) {
-        for members in fresh.iter_mut().filter_map(|(_, entry, _)| entry.as_object_mut()) {
-            members.insert("credential_scope".into(), scope.into());
+    let is_known = known.values().any(|seen| seen.accepted.is_some());
+    let mut unreviewed = BTreeSet::new();
+    for (name, entry, tool) in &mut fresh {
+        let asks = by == By::Gateway && is_known && tool.is_some() && by_wildcard(&desk.bundle, name);
+        let Some(members) = entry.as_object_mut() else { continue };
+        if asks && members.get("effect").and_then(Value::as_str) == Some("read") {
+            members.insert("approval".into(), first_time());
+            unreviewed.insert(name.clone());
+        }
+        members.insert("timeout_ms".into(), terms.timeout_ms.into());
+        // Whoever cannot use the server's credentials is refused when its tools are proposed.
+        if let Some(scope) = &terms.credential_scope {
+            members.insert("credential_scope".into(), scope.as_str().into());
         }
     }
-    let mut entries = desk.entries.clone();
+    let before = entries.clone();
     entries.extend(fresh.iter().map(|(_, entry, _)| entry.clone()));
     if desk.compile(&entries).is_err() {
         // One entry spoils the whole; the others are taken one by one.
-        entries.clone_from(&desk.entries);
+        entries.clone_from(&before);
         fresh.retain(|(name, entry, _)| {
             entries.push(entry.clone());
             let spoilt = desk.compile(&entries).err();
@@ -120,11 +158,14 @@ pub fn import(home: &Home, server: &str, tools: &[Definition]) -> Result<Importe
     }
     desk.write(&entries)?;
     desk.note(|seen| {
-        for (_, _, tool) in &fresh {
-            if let Some(tool) = tool {
-                let known = Seen { accepted: Some(tool.pinned.clone()), offered: None };
-                seen.insert(tool.name.clone(), known);
-            }
+        for tool in timed {
+            seen.entry(tool).or_default().timeout_ms = Some(terms.timeout_ms);
+        }
+        for (name, _, tool) in &fresh {
+            let accepted = tool.map(|tool| tool.pinned.clone());
+            let unreviewed = unreviewed.contains(name);
+            let known = Seen { accepted, offered: None, timeout_ms: Some(terms.timeout_ms), unreviewed };
+            seen.insert(tool_of(server, name), known);
         }
     })?;
     for (name, entry, _) in &fresh {
@@ -135,6 +176,46 @@ pub fn import(home: &Home, server: &str, tools: &[Definition]) -> Result<Importe
     }
     report.added = fresh.into_iter().map(|(name, _, _)| name).collect();
     Ok(report)
+}
+
+/// The rule of a tool that nobody has looked at.
+fn first_time() -> Value {
+    serde_json::json!({ "always": true })
+}
+
+/// Whether some agent may do it without its manifest naming it.
+fn by_wildcard(bundle: &Bundle, action: &str) -> bool {
+    bundle.agents().any(|agent| {
+        AgentManifest::lists(&agent.allowed_actions, action) && !agent.allowed_actions.contains(action)
+    })
+}
+
+/// A person has seen a tool that was new, and agreed to a call of it: the next one does not ask for that.
+///
+/// # Errors
+/// When files cannot be read or written.
+pub fn reviewed(home: &Home, server: &str, tool: &str) -> Result<bool, CatalogueError> {
+    if !seen(home, server)?.get(tool).is_some_and(|seen| seen.unreviewed) {
+        return Ok(false);
+    }
+    let desk = Desk::open(home, server)?;
+    let mut entries = desk.entries.clone();
+    let name = names::action(server, tool);
+    if let Some(entry) = entries.iter_mut().find(|entry| name_of(entry) == name) {
+        no_longer_first(entry);
+    }
+    desk.write(&entries)?;
+    desk.note(|seen| seen.entry(tool.to_owned()).or_default().unreviewed = false)?;
+    Ok(true)
+}
+
+/// Takes the rule away that was written when the tool was new; one that a person has changed stays.
+fn no_longer_first(entry: &mut Value) {
+    if entry.get("approval") == Some(&first_time())
+        && let Some(members) = entry.as_object_mut()
+    {
+        members.remove("approval");
+    }
 }
 
 /// Puts aside how a server defines a tool now that is something else in the catalogue.
@@ -153,34 +234,63 @@ pub fn quarantine(home: &Home, server: &str, tool: &Definition) -> Result<(), Ca
 /// # Errors
 /// When nothing else is offered, or the bundle would not load with it.
 pub fn accept(home: &Home, server: &str, tool: &str) -> Result<Value, CatalogueError> {
+    let mut accepted = accept_all(home, server, &[tool.to_owned()])?;
+    accepted.pop().map_or_else(|| Err(nothing_waits(&names::action(server, tool))), |(_, entry)| Ok(entry))
+}
+
+/// The same for several tools of a server, all of them or none. Gives the entries by the tools' names.
+///
+/// # Errors
+/// As [`accept`].
+pub fn accept_all(
+    home: &Home,
+    server: &str,
+    tools: &[String],
+) -> Result<Vec<(String, Value)>, CatalogueError> {
     let desk = Desk::open(home, server)?;
-    let name = names::action(server, tool);
-    let offered = seen(home, server)?.remove(tool).and_then(|seen| seen.offered);
-    let offered = offered.ok_or_else(|| {
-        CatalogueError::Unknown(format!(
-            "nothing waits to be accepted for `{name}`; nobody was offered another definition"
-        ))
-    })?;
-    let refused = |message: String| CatalogueError::Refused { name: name.clone(), message };
-    let offered = Definition::of_pinned(offered).map_err(refused)?;
-    let mut entries = desk.entries.clone();
-    let place = entries.iter_mut().find(|entry| name_of(entry) == name);
-    let place = place.ok_or_else(|| {
-        let file = desk.path.display();
-        CatalogueError::Unknown(format!(
-            "`{name}` is not in `{file}`; it is declared elsewhere in the policy"
-        ))
-    })?;
-    let empty = Map::new();
-    let entry = offered.accepted_over(server, place.as_object().unwrap_or(&empty)).map_err(refused)?;
-    *place = entry.clone();
+    let annotations = Terms::of(home, server, None).annotations;
+    let mut waiting = seen(home, server)?;
+    let (mut entries, mut accepted, mut pinned) = (desk.entries.clone(), Vec::new(), Vec::new());
+    for tool in tools {
+        let name = names::action(server, tool);
+        let refused = |message: String| CatalogueError::Refused { name: name.clone(), message };
+        let waits = waiting.remove(tool).unwrap_or_default();
+        let offered = waits.offered.or(waits.accepted.filter(|_| waits.unreviewed));
+        let offered = offered.ok_or_else(|| nothing_waits(&name))?;
+        let offered = Definition::of_pinned(offered).map_err(refused)?;
+        let place = entries.iter_mut().find(|entry| name_of(entry) == name);
+        let place = place.ok_or_else(|| {
+            let file = desk.path.display();
+            CatalogueError::Unknown(format!(
+                "`{name}` is not in `{file}`; it is declared elsewhere in the policy"
+            ))
+        })?;
+        let empty = Map::new();
+        let before = place.as_object().unwrap_or(&empty);
+        let mut entry = offered.accepted_over(server, annotations, before).map_err(refused)?;
+        if waits.unreviewed {
+            no_longer_first(&mut entry);
+        }
+        *place = entry.clone();
+        accepted.push((tool.clone(), entry));
+        pinned.push((tool.clone(), offered.pinned));
+    }
+    let refused = |message: String| CatalogueError::Refused { name: tools.join(", "), message };
     desk.compile(&entries).map_err(refused)?;
     desk.write(&entries)?;
     desk.note(|seen| {
-        let known = Seen { accepted: Some(offered.pinned.clone()), offered: None };
-        seen.insert(tool.to_owned(), known);
+        for (tool, pinned) in pinned {
+            let seen = seen.entry(tool).or_default();
+            (seen.accepted, seen.offered, seen.unreviewed) = (Some(pinned), None, false);
+        }
     })?;
-    Ok(entry)
+    Ok(accepted)
+}
+
+fn nothing_waits(name: &str) -> CatalogueError {
+    CatalogueError::Unknown(format!(
+        "nothing waits to be accepted for `{name}`; nobody was offered another definition"
+    ))
 }
 
 /// The definitions of a server's tools that were seen.
@@ -189,6 +299,12 @@ pub fn accept(home: &Home, server: &str, tool: &str) -> Result<Value, CatalogueE
 /// When the file cannot be read.
 pub fn seen(home: &Home, server: &str) -> Result<BTreeMap<String, Seen>, CatalogueError> {
     Ok(read(&seen_file(home, server))?.unwrap_or_default())
+}
+
+/// When what was seen of a server's tools changed last.
+#[must_use]
+pub fn changed_at(home: &Home, server: &str) -> Option<std::time::SystemTime> {
+    fs::metadata(seen_file(home, server)).and_then(|meta| meta.modified()).ok()
 }
 
 /// One server's file, locked, with the bundle as it is now.
