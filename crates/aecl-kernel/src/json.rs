@@ -23,6 +23,9 @@ pub struct Limits {
     pub values_max: usize,
 }
 
+/// For what we have written ourselves.
+const UNLIMITED: Limits = Limits { bytes_max: usize::MAX, depth_max: 128, values_max: usize::MAX };
+
 impl Default for Limits {
     fn default() -> Self {
         Self { bytes_max: 1 << 20, depth_max: 64, values_max: 100_000 }
@@ -65,7 +68,14 @@ impl Eq for Document {}
 impl Document {
     /// Reads a text, or says why it has no single meaning.
     pub fn parse(text: &[u8], limits: &Limits) -> Result<Self, JsonError> {
-        Self::read(text, limits).map(Self::seal)
+        let sealed = Self::seal(Self::read(text, limits)?);
+        if *sealed.canonical == *text {
+            return Ok(sealed);
+        }
+        // What is judged is what is recorded: the value of the canonical bytes, in their order and with their numbers.
+        // Otherwise `1.0` beside `1`, or two keys in another order, would be one digest with two decisions.
+        let value = Self::read(&sealed.canonical, &UNLIMITED)?;
+        Ok(Self { value: Arc::new(value), ..sealed })
     }
 
     /// The value of a text that has a single meaning, where nobody needs its canonical bytes.
@@ -99,7 +109,7 @@ impl Document {
             message: e.to_string(),
             offset: 0,
         })?;
-        Self::parse(&text, &Limits { bytes_max: usize::MAX, depth_max: 128, values_max: usize::MAX })
+        Self::parse(&text, &UNLIMITED)
     }
 
     /// The document `{}`.

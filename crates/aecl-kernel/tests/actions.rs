@@ -853,6 +853,33 @@ fn digest_covers_who_what_and_with_which_definition() {
     }
 }
 
+/// One digest is one decision: how a meaning was written leaves no trace in what was understood of it.
+#[test]
+fn one_meaning_is_understood_in_one_way_however_it_is_written() {
+    let mut bulk = world::action("note.bulk", "write", json!({"n": {"type": "number"}}));
+    bulk["fields"] = json!({"rows": "/n", "resource": "/n"});
+    let catalogue = catalogue(&[world::action("note", "write", json!({"a": {"type": "string"}})), bulk]);
+    let parse = |name: &str, text: &str| {
+        Action::parse(raw(&principal("a"), name, text), &catalogue, &Limits::default())
+    };
+    for (name, one, other) in [
+        ("note", r#"{"a":"x","z":1,"y":2}"#, r#"{"y":2,"z":1,"a":"x"}"#),
+        ("note", r#"{"a":{"c":1,"b":[{"e":1,"d":2}]}}"#, r#"{ "a": {"b":[{"d":2,"e":1}], "c":1} }"#),
+        ("note", r#"{"a":2}"#, r#"{"a":2.0}"#),
+        ("note.bulk", r#"{"n":3}"#, r#"{"n":3.0}"#),
+        ("note.bulk", r#"{"n":3}"#, r#"{"n":0.3e1}"#),
+        ("note.bulk", r#"{"n":300000000000}"#, r#"{"n":3e11}"#),
+    ] {
+        let (one, other) = (parse(name, one), parse(name, other));
+        assert_eq!(one.digest, other.digest);
+        assert_eq!(understood(&one), understood(&other));
+        assert_eq!(one.arguments.value().to_string(), other.arguments.value().to_string());
+        // What replay reads is what was judged.
+        let again = parse(name, one.arguments.text());
+        assert_eq!(again.arguments.value().to_string(), other.arguments.value().to_string());
+    }
+}
+
 #[test]
 fn digest_text_is_written_in_one_way() {
     use aecl_kernel::digest::Digest;

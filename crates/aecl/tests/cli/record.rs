@@ -326,6 +326,9 @@ fn an_auditor_verifies_and_notices() {
         for _ in 0..3 {
             served.propose(&token, "mail.read", json!({"id": "m1"}));
         }
+        // Refused with a reason that names what came, which is recorded in its canonical order and numbers.
+        let odd = json!({"zz": 1.0, "id": "m1", "aa": {"d": 2.0, "c": 1}});
+        assert_eq!(served.propose(&token, "mail.read", odd)["state"], "blocked");
         let (_, approval) = scene.transfer(&served, &token, "2.00");
         aecl.run(&["approvals", "approve", &approval, "--key", &scene.keys.finn, "--confirm", "cc-9"])
             .ended(0);
