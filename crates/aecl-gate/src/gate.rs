@@ -308,6 +308,15 @@ impl Gate {
         identity::who(&self.config(), key)
     }
 
+    /// On whose account a request goes: the agent of a token that verifies, or whose key it is. Whether the token still
+    /// counts is judged with the request.
+    pub fn bearer_of(&self, credential: &str) -> Option<String> {
+        if credential.starts_with("aecl_") {
+            return self.identify(credential).ok().map(|identity| identity.name());
+        }
+        self.0.tokens.verify(credential, self.now()).ok().map(|credential| credential.agent.to_string())
+    }
+
     /// The session of a run token. Who acts is what was recorded when the run was opened.
     pub async fn session(&self, token: &str) -> Result<Session, GateError> {
         let credential = self.0.tokens.verify(token, self.now())?;

@@ -1,5 +1,6 @@
 //! Counts and latencies, kept as plain numbers; how they are written for a scraper is not this room's business.
 
+use aecl_kernel::code::Code;
 use aecl_kernel::id::{ActionName, AgentId};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -36,6 +37,8 @@ impl Histogram {
 pub struct Counts {
     /// By agent, action and outcome.
     pub actions: BTreeMap<(String, String, String), u64>,
+    /// Requests that were refused and are on no record, by code.
+    pub refused: BTreeMap<&'static str, u64>,
     /// From the proposal to the recorded decision.
     pub decide: Histogram,
     /// From the permit to the recorded conclusion.
@@ -68,6 +71,12 @@ impl Metrics {
             }
             *counts.actions.entry(key).or_default() += 1;
         });
+    }
+
+    /// One more request that was refused before it was anything to record: a forged token, an answer of somebody who
+    /// is not asked, a kill by nobody who may. Counted, since a record of each could be written by anybody.
+    pub fn refused(&self, code: Code) {
+        self.with(|counts| *counts.refused.entry(code.as_str()).or_default() += 1);
     }
 
     pub(crate) fn decided(&self, ms: u64) {

@@ -66,9 +66,11 @@ pub fn router(gate: Gate, options: &Options) -> Router {
     let (people, _) = for_people().split_for_parts();
     let (operations, _) = operations().split_for_parts();
     // It has an answer of its own to origins. Its streams live long, so it has limits of its own and takes no seats.
+    let traced = app.gate.clone();
     let gateway = mcp::http::router_until(app.gate.clone(), options.closing.clone());
     // Agents and people have seats of their own: agents that wait do not keep a person from answering them.
-    let agents = agents.layer(seats());
+    let shares = guard::Shares::of(app.gate.clone(), requests_max);
+    let agents = agents.layer(seats()).layer(from_fn_with_state(shares, guard::share));
     let people = people.merge(web::router(&app)).layer(from_fn(guard::deadline)).layer(seats());
     Router::new()
         .merge(agents)
@@ -80,7 +82,7 @@ pub fn router(gate: Gate, options: &Options) -> Router {
         .with_state(app)
         .merge(gateway)
         .layer(CatchPanicLayer::custom(guard::panicked))
-        .layer(from_fn(guard::trace))
+        .layer(from_fn_with_state(traced, guard::trace))
 }
 
 /// What agents and orchestrators use, and whatever may wait for people.

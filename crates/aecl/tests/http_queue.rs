@@ -260,3 +260,25 @@ async fn everybody_reads_what_asks_them_and_nothing_else() {
     let seen = s.get(&key("bea"), "/v1/kill").await.text;
     assert!(!seen.contains("alpha"), "{seen}");
 }
+
+#[tokio::test]
+async fn what_is_refused_and_on_no_record_is_counted() {
+    let s = Served::start().await;
+    let (_, token) = s.run("payer").await;
+    let id = id_of(&ask(&s, &token, 1, "acc-1").await);
+    assert_eq!(approve(&s, &s.keys.olga, &id, json!({})).await.short(), "403 approver_refused");
+    for forged in ["aecl_p_forged", "eyJhbGciOiJub25lIn0.e30."] {
+        assert_eq!(s.get(forged, "/v1/approvals").await.short(), "401 token_invalid");
+    }
+    let kill = s.post(&s.keys.finn, "/v1/kill", &json!({"scope": "all", "reason": "x"})).await;
+    assert_eq!(kill.short(), "403 forbidden");
+    let metrics = s.get("", "/metrics").await.text;
+    for line in [
+        "aecl_refused_total{code=\"approver_refused\"} 1",
+        "aecl_refused_total{code=\"token_invalid\"} 2",
+        "aecl_refused_total{code=\"forbidden\"} 1",
+        "aecl_approvals_open 1",
+    ] {
+        assert!(metrics.lines().any(|l| l == line), "{line}\n{metrics}");
+    }
+}

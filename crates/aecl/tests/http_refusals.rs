@@ -490,6 +490,37 @@ async fn more_than_is_accepted_is_refused_and_people_still_get_in() {
     assert_eq!((a.json()["state"].as_str(), b.json()["state"].as_str()), (Some("done"), Some("done")));
 }
 
+#[tokio::test]
+async fn an_agent_that_waits_leaves_the_others_their_seats() {
+    let s = Served::with(json!({"limits": {"requests_max": 8}})).await;
+    let ((_, one), (_, two), (_, reader)) =
+        (s.run("payer").await, s.run("payer").await, s.run("reader").await);
+    let waits = json!({"wait_s": 60});
+    let crowd =
+        async { tokio::join!(s.transfer(&one, "1", waits.clone()), s.transfer(&two, "2", waits.clone())) };
+    let others = async {
+        while s.gate.approvals(5).await.unwrap().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        // Another run, and another token, are the same agent.
+        let third = s.transfer(&two, "3", json!({})).await;
+        assert_eq!(third.short(), "429 overloaded");
+        assert!(third.text.contains("2 of the requests of `payer`"), "{}", third.text);
+        let mail = json!({"action": "mail.read", "arguments": {"id": "m1"}});
+        assert_eq!(s.post(&reader, "/v1/actions", &mail).await.json()["state"], "done");
+        // Who only says to be that agent takes nothing of it, and strangers share one.
+        assert_eq!(s.post("e30.e30.e30", "/v1/actions", &mail).await.short(), "401 token_invalid");
+        for ask in s.gate.approvals(5).await.unwrap() {
+            let path = format!("/v1/approvals/{}/approve", ask.approval);
+            assert_eq!(s.post(&s.keys.finn, &path, &json!({})).await.status, 200);
+        }
+    };
+    let ((a, b), ()) = tokio::join!(crowd, others);
+    assert_eq!((a.json()["state"].as_str(), b.json()["state"].as_str()), (Some("done"), Some("done")));
+    // Seats come back.
+    assert_eq!(s.transfer(&two, "3", json!({})).await.short(), "202 pending approval_pending");
+}
+
 /// What a server says to these bytes, until it closes the connection.
 async fn said_to(s: &Served, bytes: &[u8]) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -4,7 +4,8 @@
 use crate::action::Action;
 use crate::catalogue::Reversibility;
 use crate::catalogue::flow::Class;
-use crate::decide::{Decision, Verdict};
+use crate::code;
+use crate::decide::{Decision, Finding, Verdict};
 use crate::digest::Digest;
 use crate::facts::Goal;
 use crate::principal::Principal;
@@ -68,7 +69,9 @@ impl Summary {
             name: short(&action.name, NAME_BYTES_MAX),
             title: title(action),
             principal: principal.clone(),
-            because: asking.first().map_or_else(String::new, |f| short(&f.message, REASON_BYTES_MAX)),
+            because: plain_reasons(decision, 1)
+                .pop()
+                .map_or_else(String::new, |r| short(&r, REASON_BYTES_MAX)),
             reasons: u32::try_from(asking.len()).unwrap_or(u32::MAX),
             undoable,
             shape: Digest::of_parts("aecl/shape/v1", &shape),
@@ -124,6 +127,47 @@ pub fn title(action: &Action) -> String {
         (None, None) => action.name.clone(),
     };
     short(&text, TITLE_BYTES_MAX)
+}
+
+/// The reasons that say most, in plain words: where values come from before what the goal says, before rules and sums.
+/// That it cannot be undone is said beside them, so it is a reason only if there is no other. What has no plainer
+/// words is told as it is on record.
+pub fn plain_reasons(decision: &Decision, most: usize) -> Vec<String> {
+    let asking = decision.findings.iter().filter(|f| f.verdict == Verdict::RequireApproval);
+    let mut told: Vec<(u8, String)> = asking.map(plainer).collect();
+    told.sort_by_key(|(rank, _)| *rank);
+    told.dedup_by(|a, b| a.1 == b.1);
+    let others = told.iter().filter(|(rank, _)| *rank < UNDO).count();
+    told.truncate(if others > 0 { others.min(most) } else { most });
+    told.into_iter().map(|(_, text)| text).collect()
+}
+
+/// The place of what is said beside the reasons anyhow.
+const UNDO: u8 = 9;
+
+fn plainer(finding: &Finding) -> (u8, String) {
+    let (rank, plain) = match finding.code {
+        code::UNPROVEN_DESTINATION => (0, "It goes where nobody who is trusted has said"),
+        code::UNPROVEN_CREDENTIAL => (0, "It uses a password or key that its task does not name"),
+        code::UNPROVEN_TARGET => (1, "It changes something that its task does not name"),
+        code::UNPROVEN_AMOUNT => (1, "It has an amount that its task does not name"),
+        code::UNPROVEN_COMMAND => (1, "It runs something that its task does not name"),
+        code::UNPROVEN_PROFILE => (1, "It gives away personal data that its task does not name"),
+        code::UNPROVEN_FETCH => (2, "It opens a page that its task does not name"),
+        code::OFF_INTENT | code::OFF_INTENT_UNPROVEN => (2, "Its task does not ask for this"),
+        code::APPROVAL_RULE => (4, ""),
+        code::RISK_ABOVE_THRESHOLD => (8, "It is riskier than what goes through by itself"),
+        code::IRREVERSIBLE => (UNDO, "It cannot be undone"),
+        code::UNCOMPENSATED => (UNDO, "It names no way to undo it"),
+        _ => (3, ""),
+    };
+    let named = finding.about.first().map(|doubt| doubt.at.trim_start_matches('/'));
+    let text = match (plain, named) {
+        ("", _) => finding.message.clone(),
+        (plain, Some(at)) => format!("{plain}: `{at}`."),
+        (plain, None) => format!("{plain}."),
+    };
+    (rank, text)
 }
 
 /// What a request about a plan is called.

@@ -1,17 +1,19 @@
 //! What every request passes before a handler sees it, from the outside in: a request id and a log line, a
 //! net for panics, the origin of web pages, a seat.
 
-use super::App;
 use super::problem::Problem;
+use super::{App, Peer};
 use crate::web;
+use aecl_gate::Gate;
 use aecl_gate::config::Config;
-use aecl_kernel::code;
+use aecl_kernel::code::{self, Code};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::any::Any;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -21,7 +23,7 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Gives the request an id, which the answer and the log repeat, and writes one log line. Neither bodies nor
 /// headers are logged.
-pub async fn trace(mut request: Request, next: Next) -> Response {
+pub async fn trace(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let id = request
         .headers()
         .get(&REQUEST_ID)
@@ -36,7 +38,13 @@ pub async fn trace(mut request: Request, next: Next) -> Response {
     let began = tokio::time::Instant::now();
     let mut response = next.run(request).await;
     let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis());
-    tracing::info!(request = %id, %method, path, status, ms, "answered");
+    match response.extensions().get::<Code>() {
+        Some(code) => {
+            gate.metrics().refused(*code);
+            tracing::info!(request = %id, %method, path, status, ms, %code, "refused");
+        }
+        None => tracing::info!(request = %id, %method, path, status, ms, "answered"),
+    }
     response.headers_mut().insert(&REQUEST_ID, value);
     response
 }
@@ -79,9 +87,76 @@ fn ours(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri, config: &Config) -
 /// Takes one of these seats, or says that there is none.
 pub async fn seat(State(seats): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     let Ok(_seat) = seats.try_acquire_owned() else {
-        return Problem::of(code::OVERLOADED, "more requests are underway than are accepted")
-            .hint("try again in a second")
-            .into_response();
+        return full("more requests are underway than are accepted");
+    };
+    next.run(request).await
+}
+
+fn full(why: impl Into<String>) -> Response {
+    Problem::of(code::OVERLOADED, why).hint("try again in a second").into_response()
+}
+
+/// The seats of agents: nobody has more than a share of them, so who waits for people in all of its own leaves the
+/// others theirs.
+#[derive(Clone)]
+pub struct Shares {
+    gate: Gate,
+    most: usize,
+    taken: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+impl Shares {
+    /// A quarter of the seats for each, and two at least.
+    pub fn of(gate: Gate, seats: usize) -> Self {
+        Self { gate, most: (seats / 4).max(2), taken: Arc::default() }
+    }
+
+    fn take(&self, who: String) -> Option<Share> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.entry(who.clone()).or_default();
+        if *count >= self.most {
+            return None;
+        }
+        *count += 1;
+        Some(Share { who, taken: self.taken.clone() })
+    }
+}
+
+/// A seat of somebody's share, given back when it is dropped.
+struct Share {
+    who: String,
+    taken: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = taken.get_mut(&self.who) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&self.who);
+            }
+        }
+    }
+}
+
+/// Takes a seat of the share of whoever calls: an agent, by a token that verifies, or the owner of a key. Everybody
+/// else shares one.
+pub async fn share(State(shares): State<Shares>, request: Request, next: Next) -> Response {
+    let local = matches!(request.extensions().get::<Peer>(), Some(Peer::Local));
+    let sent = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let credential = sent.and_then(|text| text.split_once(' ')).map(|(_, rest)| rest.trim());
+    let who = match credential {
+        Some(credential) => shares.gate.bearer_of(credential),
+        None if local => Some("local".to_owned()),
+        None => None,
+    };
+    let who = who.unwrap_or_default();
+    let Some(_share) = shares.take(who.clone()) else {
+        return full(format!(
+            "{} of the requests of `{who}` are underway, as many as one caller may have",
+            shares.most
+        ));
     };
     next.run(request).await
 }

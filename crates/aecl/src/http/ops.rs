@@ -168,6 +168,13 @@ fn exposition(app: &App) -> String {
             "agent_action_total{{agent=\"{agent}\",action=\"{action}\",outcome=\"{outcome}\"}} {n}"
         );
     }
+    let _ = write!(
+        out,
+        "# HELP aecl_refused_total Requests that were refused and are on no record.\n# TYPE aecl_refused_total counter\n"
+    );
+    for (code, n) in &counts.refused {
+        let _ = writeln!(out, "aecl_refused_total{{code=\"{code}\"}} {n}");
+    }
     histogram(&mut out, "aecl_decide_seconds", "From the proposal to the recorded decision.", &counts.decide);
     histogram(
         &mut out,
@@ -196,7 +203,9 @@ fn exposition(app: &App) -> String {
     for (name, help, value) in counters {
         let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n");
     }
+    let open = app.gate.ledger().queue(|queue| queue.by_end(None).count());
     let gauges = [
+        ("aecl_approvals_open", "Requests for approval that are open.", open as u64),
         ("aecl_actions_underway", "Attempts that are not concluded.", app.gate.underway() as u64),
         (
             "aecl_ledger_stopped",

@@ -7,7 +7,7 @@ use aecl_kernel::action::{Action, Mode, Proposal};
 use aecl_kernel::approval::summary::{self, grouped};
 use aecl_kernel::catalogue::{Compensation, Reversibility, TypedAction};
 use aecl_kernel::code;
-use aecl_kernel::decide::{Finding, Verdict};
+use aecl_kernel::decide::Verdict;
 use aecl_kernel::json::Limits;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -87,50 +87,13 @@ pub fn tell(gate: &Gate, request: &Request) -> Story {
         amount,
         undo,
         undoable,
-        reasons: plainly(ruled.decision.findings.iter().filter(|f| asks(f.verdict))),
+        reasons: summary::plain_reasons(&ruled.decision, 2),
         because,
         stale: action.typed.as_ref().map(|t| t.digest) != ruled.definition,
     }
 }
 
-/// The two reasons that say most: where values come from before what the goal says, before the nature of the action,
-/// before rules and sums. What has no plainer words is told as it is on record.
-fn plainly<'a>(asking: impl Iterator<Item = &'a Finding>) -> Vec<String> {
-    let mut told: Vec<(u8, String)> = asking
-        .map(|finding| {
-            let named = finding.about.first().map(|doubt| format!("`{}`", doubt.at.trim_start_matches('/')));
-            let (rank, plain) = match finding.code {
-                code::UNPROVEN_DESTINATION => (0, "goes where nobody who is trusted has said"),
-                code::UNPROVEN_TARGET => (1, "changes something that its task does not name"),
-                code::UNPROVEN_AMOUNT => (1, "has an amount that its task does not name"),
-                code::UNPROVEN_COMMAND => (1, "runs something that its task does not name"),
-                code::UNPROVEN_CREDENTIAL => (0, "uses a password or key that its task does not name"),
-                code::UNPROVEN_PROFILE => (1, "gives away personal data that its task does not name"),
-                code::UNPROVEN_FETCH => (2, "opens a page that its task does not name"),
-                code::OFF_INTENT | code::OFF_INTENT_UNPROVEN => {
-                    (2, "does something that its task does not ask for")
-                }
-                code::IRREVERSIBLE => (4, "cannot be undone"),
-                code::UNCOMPENSATED => (5, "names no way to undo it"),
-                code::APPROVAL_RULE => (6, ""),
-                code::RISK_ABOVE_THRESHOLD => (8, "is riskier than what goes through by itself"),
-                _ => (3, ""),
-            };
-            match (plain, named) {
-                ("", _) => (rank, finding.message.clone()),
-                (plain, Some(at)) => (rank, format!("It {plain}: {at}.")),
-                (plain, None) => (rank, format!("It {plain}.")),
-            }
-        })
-        .collect();
-    told.sort_by_key(|(rank, _)| *rank);
-    told.dedup_by(|a, b| a.1 == b.1);
-    told.truncate(2);
-    told.into_iter().map(|(_, text)| text).collect()
-}
-
-/// What its SQL or command line would do, how many rows were counted when it was asked, and who carries it out if
-/// that is not us.
+/// What its SQL or command line would do, and how many rows were counted when it was asked.
 fn runs(action: &Action, request: &Request) -> Vec<String> {
     let mut out: Vec<String> = action.runs.iter().flat_map(aecl_kernel::understand::Run::words).collect();
     out.extend(request.ask.rows.map(|rows| {

@@ -213,12 +213,19 @@ fn arguments(full: &Full) -> Html {
     match full.arguments.as_object() {
         Some(map) if !map.is_empty() => html
             .raw("<dl class=\"card arguments\">")
-            .each(map, |h, (name, value)| {
-                h.raw("<dt>").text(name).raw("</dt><dd><pre>").text(&readable(value)).raw("</pre></dd>")
+            .each(short_first(map), |h, (name, value)| {
+                h.raw("<dt>").text(name).raw("</dt><dd><pre>").text(&value).raw("</pre></dd>")
             })
             .raw("</dl>"),
         _ => html.raw("<p class=\"card\">It has no arguments.</p>"),
     }
+}
+
+/// The arguments as they read, what fits on a few lines before what has to be scrolled.
+fn short_first(map: &serde_json::Map<String, Value>) -> Vec<(&String, String)> {
+    let mut told: Vec<_> = map.iter().map(|(name, value)| (name, readable(value))).collect();
+    told.sort_by_key(|(_, text)| text.len() > 400 || text.lines().count() > 5);
+    told
 }
 
 /// Each letter beyond ASCII, with its number.

@@ -199,7 +199,11 @@ pub async fn enter(State(app): State<App>, request: Request) -> Response {
     };
     let to = next(fields.get("next").map_or("", String::as_str)).to_owned();
     let key = fields.get("key").map_or("", |k| k.trim());
-    let wrong = |why| form(&to, why, StatusCode::UNAUTHORIZED);
+    let wrong = |why| {
+        let mut response = form(&to, why, StatusCode::UNAUTHORIZED);
+        response.extensions_mut().insert(code::TOKEN_INVALID);
+        response
+    };
     match app.gate.identify(key) {
         Ok(Identity::Person { .. }) => {}
         Ok(Identity::Orchestrator { .. } | Identity::Local) => {

@@ -53,7 +53,9 @@ pub fn refused(visitor: Option<&Visitor>, problem: &Problem) -> Response {
             h.raw("<p>").text(problem.hint.as_deref().unwrap_or_default()).raw("</p>")
         })
         .raw("<p><a href=\"/approvals\">Back to the queue</a></p>");
-    (problem.status, page("That did not work", visitor, &body)).into_response()
+    let mut response = (problem.status, page("That did not work", visitor, &body)).into_response();
+    response.extensions_mut().insert(problem.code);
+    response
 }
 
 /// Which page of the queue.
