@@ -190,8 +190,18 @@ pub struct Person {
     /// The tenants whose runs and requests this person may see and answer; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenants: Option<BTreeSet<TenantId>>,
+    /// Other names of the same person, such as a mail address or a log-in, under which runs are opened for them.
+    /// Upper and lower case are the same.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub names: BTreeSet<String>,
     /// SHA-256 of the person's key.
     pub key: Digest,
+}
+
+impl Person {
+    fn all_names(&self) -> impl Iterator<Item = String> {
+        std::iter::once(self.id.as_str()).chain(self.names.iter().map(String::as_str)).map(str::to_lowercase)
+    }
 }
 
 /// A program that opens runs.
@@ -369,6 +379,13 @@ impl Config {
             .to_owned()
     }
 
+    /// The person whom a name means, whatever its case.
+    pub fn person_named(&self, name: &str) -> Option<&PersonId> {
+        let name = name.to_lowercase();
+        let person = self.people.iter().find(|person| person.all_names().any(|known| known == name));
+        person.map(|person| &person.id)
+    }
+
     fn check(&self) -> Result<(), String> {
         let mut keys = BTreeSet::new();
         for (who, key) in self
@@ -392,6 +409,16 @@ impl Config {
             return Err(format!(
                 "`tenants` of `{nobody}` is empty, so its key is for nothing; name one, or leave it out"
             ));
+        }
+        let mut names = BTreeMap::new();
+        for person in &self.people {
+            for name in person.all_names() {
+                if let Some(other) =
+                    names.insert(name.clone(), &person.id).filter(|other| **other != person.id)
+                {
+                    return Err(format!("`{name}` names both `{other}` and `{}`", person.id));
+                }
+            }
         }
         if self.origin.is_empty() || self.origin.contains(['+', '\n', ' ']) {
             return Err("`origin` must be a name without spaces and `+`, such as `example.com/aecl`".into());

@@ -95,6 +95,7 @@ impl Gate {
             questions: 0,
             step: aecl_kernel::plan::Place::default(),
             trusted_bytes: 0,
+            barred: std::collections::BTreeSet::new(),
         });
         if let (Some(goal), Some(run)) = (s.goal, &facts.run) {
             let key = Key::Goal(run.principal.run.clone());

@@ -47,6 +47,14 @@ impl Identity {
         }
     }
 
+    /// The person who calls, if it is one.
+    pub fn person(&self) -> Option<&PersonId> {
+        match self {
+            Identity::Person { id, .. } => Some(id),
+            Identity::Orchestrator { .. } | Identity::Local => None,
+        }
+    }
+
     /// Whether it may open and close runs of this agent.
     pub fn may_run(&self, agent: &AgentId) -> bool {
         match self {

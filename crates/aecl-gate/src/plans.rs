@@ -30,6 +30,8 @@ pub(crate) struct PlanWish<'a> {
     pub(crate) by: &'a Identity,
     /// The run that it is delegated from.
     pub(crate) parent: Option<&'a RunId>,
+    /// People who approve nothing in it.
+    pub(crate) barred: &'a BTreeSet<PersonId>,
 }
 
 /// What people know who are asked about a plan.
@@ -81,7 +83,7 @@ impl Gate {
             return Ok(None);
         }
         let (cages, now) = (self.cages(), self.now());
-        let run = before(principal, goal, expires_at, now, &lineage);
+        let run = before(principal, goal, expires_at, now, &lineage, wish.barred);
         let stated = Stated {
             goal,
             run: &run,
@@ -204,6 +206,7 @@ fn before(
     expires_at: Timestamp,
     now: Timestamp,
     lineage: &Lineage,
+    barred: &BTreeSet<PersonId>,
 ) -> RunFact {
     let parent = lineage.runs.first();
     let labels = parent.map_or_else(Labels::default, |run| run.labels.clone());
@@ -225,5 +228,6 @@ fn before(
         plan_approval: None,
         questions: 0,
         trusted_bytes: 0,
+        barred: barred.clone(),
     }
 }

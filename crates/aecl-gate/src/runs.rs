@@ -10,13 +10,14 @@ use aecl_kernel::code;
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{Event, KillChanged};
 use aecl_kernel::facts::{Goal, KillScope};
-use aecl_kernel::id::{AgentId, Environment, ProjectId, RunId, TenantId, UserId};
+use aecl_kernel::id::{AgentId, Environment, PersonId, ProjectId, RunId, TenantId, UserId};
 use aecl_kernel::json::Document;
 use aecl_kernel::plan::Plan;
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
 use aecl_ledger::{OpenRun, Waiting};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Longest goal, in bytes.
 pub const GOAL_BYTES_MAX: usize = 16 * 1024;
@@ -64,6 +65,17 @@ pub struct OpenedRun {
 impl Gate {
     /// Opens a run and gives out its first token.
     pub async fn open_run(&self, by: &Identity, request: RunRequest) -> Result<OpenedRun, GateError> {
+        let barred = by.person().cloned().into_iter().collect();
+        self.open_run_barring(by, request, barred).await
+    }
+
+    /// The same; these people approve nothing in it, and neither does its user under another name.
+    pub(crate) async fn open_run_barring(
+        &self,
+        by: &Identity,
+        request: RunRequest,
+        mut barred: BTreeSet<PersonId>,
+    ) -> Result<OpenedRun, GateError> {
         if !by.may_run(&request.agent) {
             let message = format!("{} may not open runs of `{}`", by.name(), request.agent);
             return Err(GateError::refused(code::FORBIDDEN, message));
@@ -148,11 +160,14 @@ impl Gate {
             environment: place.1,
             run: run.clone(),
         };
+        let config = self.config();
+        barred.extend(principal.user.as_ref().and_then(|user| config.person_named(user.as_str())).cloned());
         let goal = Goal::new(request.goal, request.plan);
-        let wish = PlanWish { asked: request.approve_plan, by, parent: request.parent.as_ref() };
+        let wish =
+            PlanWish { asked: request.approve_plan, by, parent: request.parent.as_ref(), barred: &barred };
         let ask = self.plan_ask(&principal, &goal, expires_at, wish).await?;
         let (parent, follows, by) = (request.parent, None, by.name());
-        let open = OpenRun { principal, goal, expires_at, parent, follows, ask, by };
+        let open = OpenRun { principal, goal, expires_at, parent, follows, ask, by, barred };
         self.opened(open, manifest.token_ttl_seconds).await
     }
 
@@ -184,6 +199,7 @@ impl Gate {
             follows: Some(before.clone()),
             ask: None,
             by: by.name(),
+            barred: fact.barred.into_iter().chain(by.person().cloned()).collect(),
         };
         self.opened(open, manifest.token_ttl_seconds).await
     }

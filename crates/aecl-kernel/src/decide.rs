@@ -558,7 +558,7 @@ fn is_covered(question: &Question<'_>, decision: &mut Decision, need: &Need) -> 
     let agreed = question.facts.cover.as_ref().filter(|cover| cover.is_agreed(question.now));
     let Some(cover) = agreed else { return false };
     let confirm = confirm_for(question, &decision.findings, &cover.approval);
-    let excluded = excluded(&question.action.principal, question.bundle);
+    let excluded = excluded_from(question);
     let Some(why) = cover.lacks(question, &decision.findings, need, &confirm, &excluded) else {
         // INVARIANT: like the yes to a single call, it answers findings that ask, and every other was an allow.
         decision.verdict = Verdict::Allow;
@@ -595,7 +595,7 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
         confirm_for(question, &decision.findings, open.map_or(&fresh.approval, |ask| &ask.approval));
     match open.map(|ask| (ask, ask.state_at(question.now))) {
         Some((ask, AskState::Approved))
-            if need.met_by(&ask.votes_of_others(&excluded(&question.action.principal, question.bundle)))
+            if need.met_by(&ask.votes_of_others(&excluded_from(question)))
                 && (confirm.is_empty()
                     || need.people() > 1
                     || ask.votes.iter().any(|v| v.yes && v.confirmed)) =>
@@ -609,7 +609,7 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
         }
         Some((ask, AskState::Approved | AskState::Pending)) => {
             // The policy may ask for more people now, or for others, than when the request was made.
-            let now = excluded(&question.action.principal, question.bundle);
+            let now = excluded_from(question);
             let excluded = ask.excluded.union(&now).cloned().collect();
             Some(Ask { need, excluded, confirm, state: AskState::Pending, ..ask.clone() })
         }
@@ -682,7 +682,19 @@ fn confirm_for(question: &Question<'_>, findings: &[Finding], approval: &Approva
     typed.collect()
 }
 
-/// Who may not answer, as the policy is now.
+/// Who may not answer, as the policy is now: whoever opened the run, or one that it was delegated from, has proposed
+/// what is asked about as much as the agent has.
+fn excluded_from(question: &Question<'_>) -> BTreeSet<String> {
+    let principal = &question.action.principal;
+    let mut excluded = excluded(principal, question.bundle);
+    if !question.bundle.agent(&principal.agent).is_some_and(|m| m.self_approval) {
+        let runs = question.facts.run.iter().chain(&question.facts.lineage);
+        excluded.extend(runs.flat_map(|run| &run.barred).map(ToString::to_string));
+    }
+    excluded
+}
+
+/// Who may not answer whatever run it is, as the policy is now.
 pub(crate) fn excluded(principal: &Principal, bundle: &Bundle) -> BTreeSet<String> {
     let manifest = bundle.agent(&principal.agent);
     let mut excluded: BTreeSet<String> =
@@ -716,7 +728,7 @@ fn new_ask(question: &Question<'_>, need: Need, confirm: Vec<Confirm>, fresh: &F
         expires_at: question.now.plus_s(need.expires_s),
         need,
         confirm,
-        excluded: excluded(principal, question.bundle),
+        excluded: excluded_from(question),
         votes: Vec::new(),
         state: AskState::Pending,
         asked_at: question.now,

@@ -12,7 +12,7 @@ use crate::evidence::Evidence;
 use crate::facts::{
     ActionFact, ActionState, Fact, Facts, Goal, Key, Kill, KillScope, Meter, RunFact, Space, Undo, Used,
 };
-use crate::id::{ActionId, ApprovalId, RunId};
+use crate::id::{ActionId, ApprovalId, PersonId, RunId};
 use crate::labels::Labels;
 use crate::past::{Added, Sum};
 use crate::plan::{Place, Standing};
@@ -21,6 +21,7 @@ use crate::time::Timestamp;
 use crate::traffic::Traffic;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The version of the entry format.
@@ -128,6 +129,9 @@ pub struct RunOpened {
     pub planned: bool,
     /// Who opened it.
     pub by: String,
+    /// People who never approve what it proposes: who opened it, and who its user is under another name.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub barred: BTreeSet<PersonId>,
 }
 
 /// A run ended.
@@ -550,6 +554,7 @@ impl Entry {
             plan_approval: None,
             questions: 0,
             trusted_bytes: 0,
+            barred: e.barred.clone(),
         };
         space.put(Key::Run(run.clone()), Some(Fact::Run(fact)));
     }

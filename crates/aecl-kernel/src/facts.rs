@@ -8,7 +8,7 @@ use crate::cage::Cages;
 use crate::catalogue::Compensation;
 use crate::code::Code;
 use crate::digest::Digest;
-use crate::id::{ActionId, AgentId, ApprovalId, RunId, TenantId};
+use crate::id::{ActionId, AgentId, ApprovalId, PersonId, RunId, TenantId};
 use crate::labels::goal::Reading;
 use crate::labels::ingest::{Mark, TRUSTED_MAX, Trusted};
 use crate::labels::proof::Provenance;
@@ -22,7 +22,7 @@ use crate::time::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -178,6 +178,9 @@ pub struct RunFact {
     /// How much it rests on, in bytes of atoms.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub trusted_bytes: u64,
+    /// People who never approve what it proposes. Runs that were opened before this was asked have none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub barred: BTreeSet<PersonId>,
 }
 
 fn is_nothing(n: &u64) -> bool {
@@ -681,6 +684,6 @@ impl Facts {
 }
 
 /// Whether a limit for some actions applies to this one; a limit that names none applies to all.
-pub fn applies(only: &std::collections::BTreeSet<String>, action: &str) -> bool {
+pub fn applies(only: &BTreeSet<String>, action: &str) -> bool {
     only.is_empty() || only.contains(action)
 }

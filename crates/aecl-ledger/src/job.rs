@@ -13,13 +13,14 @@ use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{self, Answered, Concluded, Event, Expired, OutcomeKind, Ruled, Started};
 use aecl_kernel::evidence::Evidence;
 use aecl_kernel::facts::{ActionState, Fact, Facts, Goal, Key, KillScope, Space, affordable, rest_on};
-use aecl_kernel::id::{ActionId, ApprovalId, RunId};
+use aecl_kernel::id::{ActionId, ApprovalId, PersonId, RunId};
 use aecl_kernel::labels::Labels;
 use aecl_kernel::labels::ingest::{Trusted, at_worst};
 use aecl_kernel::plan::{Plan, outlook};
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
 use aecl_kernel::traffic::Traffic;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -99,6 +100,8 @@ pub struct OpenRun {
     pub ask: Option<Ask>,
     /// Who opens it.
     pub by: String,
+    /// People who never approve what it proposes.
+    pub barred: BTreeSet<PersonId>,
 }
 
 type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
@@ -479,6 +482,7 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded
         ancestors,
         labels,
         by: open.by,
+        barred: open.barred,
     };
     let bound = match &open.ask {
         Some(Ask { plan: Some(asked), digest, run: of, expires_at: until, .. }) => {

@@ -466,6 +466,7 @@ fn a_plan_is_asked_about_with_its_run_or_not_at_all() {
             parent: None,
             follows: None,
             ask: Some(ask),
+            barred: std::collections::BTreeSet::new(),
             by: "test".into(),
         };
         assert!(world.ledger.open_run(open, world.now()).await.is_err());
@@ -484,6 +485,7 @@ fn a_kill_switch_reaches_the_runs_that_came_from_it() {
             parent: Some(parent.id().clone()),
             follows: None,
             ask: None,
+            barred: std::collections::BTreeSet::new(),
             by: "test".into(),
         };
         world.ledger.open_run(open, world.now()).await.unwrap();

@@ -175,7 +175,7 @@ async fn what_the_operator_accepts_stands_wherever_it_was_used() {
             assert_eq!(other, "pending pending");
             let ask = shop.gate.approvals(10).await.unwrap().pop().unwrap();
             assert_eq!(ask.tier, Some(Tier::Native));
-            shop.gate.answer(&person("ann"), &ask.approval, true, String::new(), None).await.unwrap();
+            shop.gate.answer(&person("bob"), &ask.approval, true, String::new(), None).await.unwrap();
             shop.does("build").await
         }
     };

@@ -127,6 +127,12 @@ impl House {
         house
     }
 
+    /// A house whose configuration knows these people.
+    pub async fn with_people(people: Value) -> Self {
+        let world = Arc::new(FakeWorld::default());
+        Self::open_with(json!({ "people": people }), Memory::new(), world, Machine::default()).await.unwrap()
+    }
+
     /// A house that records little of what comes to nothing, in bytes a minute.
     pub async fn terse(per_min: u64) -> Self {
         let limits = json!({ "limits": { "refused_bytes_per_min": per_min } });

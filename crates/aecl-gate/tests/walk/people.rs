@@ -142,11 +142,37 @@ async fn only_people_who_may_answer_do() {
     let ask = house.asked().await;
     let orchestrator =
         Identity::Orchestrator { id: "o".into(), agents: [run.principal.agent.clone()].into() };
-    for by in [&orchestrator, &Identity::Local, &person("eve"), &person("bob"), &person("clerk")] {
+    for by in
+        [&orchestrator, &Identity::Local, &person("eve"), &person("bob"), &person("clerk"), &person("ann")]
+    {
         let error = house.gate.answer(by, &ask.approval, true, String::new(), None).await.unwrap_err();
         assert_eq!(error.code().as_str(), "approver_refused", "{}", by.name());
     }
-    house.yes("ann", &ask).await.unwrap();
+    house.yes("cid", &ask).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_user_is_the_person_of_that_name_and_whoever_opens_a_run_approves_nothing_in_it() {
+    let house = House::with_people(json!([
+        {"id": "ann", "groups": ["operators"], "names": ["ann@corp.example"], "key": format!("sha256:{}", "1".repeat(64))},
+        {"id": "bob", "groups": ["operators"], "key": format!("sha256:{}", "2".repeat(64))},
+    ]))
+    .await;
+    for user in ["Ann", "ann@corp.example", "ANN@corp.example"] {
+        let mut request = crate::house::request("clerk");
+        request.user = Some(aecl_kernel::id::UserId::new(user).unwrap());
+        let run = house.gate.open_run(&person("bob"), request).await.unwrap().session;
+        house.submit(&run, "pay", json!({"eur": 30})).await;
+        let ask = house.asked().await;
+        for who in ["ann", "bob"] {
+            assert_eq!(
+                house.yes(who, &ask).await.unwrap_err().code().as_str(),
+                "approver_refused",
+                "{who} for {user}"
+            );
+        }
+        house.no("cid", &ask).await.unwrap();
+    }
 }
 
 #[tokio::test]

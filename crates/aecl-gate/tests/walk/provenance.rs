@@ -65,11 +65,11 @@ async fn an_endorsed_value_is_asked_about_once_for_its_run_and_role() {
     let reply =
         |typed: &str| Reply { yes: true, endorse: true, confirm: vec![typed.to_owned()], ..Reply::default() };
     for wrong in ["", "1213"] {
-        let refused = house.gate.reply(&person("ann"), &ask.approval, reply(wrong)).await.unwrap_err();
+        let refused = house.gate.reply(&person("bob"), &ask.approval, reply(wrong)).await.unwrap_err();
         assert_eq!(refused.code().as_str(), "confirmation_wanted", "{wrong}");
     }
     assert!(house.asked().await.votes.is_empty(), "nothing is lost");
-    let answered = house.gate.reply(&person("ann"), &ask.approval, reply("1212")).await.unwrap();
+    let answered = house.gate.reply(&person("bob"), &ask.approval, reply("1212")).await.unwrap();
     assert!(answered.votes[0].confirmed, "that it was typed is on record");
     assert_eq!(end(&transfer(&house, &run, EVIL).await), "done", "the yes");
     assert_eq!(end(&transfer(&house, &run, EVIL).await), "done", "the endorsement");

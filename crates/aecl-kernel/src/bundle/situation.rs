@@ -124,6 +124,7 @@ impl Situation {
             questions: 0,
             step: Place::default(),
             trusted_bytes: 0,
+            barred: std::collections::BTreeSet::new(),
         }
     }
 }

@@ -179,7 +179,7 @@ impl Stated<'_> {
         let principal = &self.run.principal;
         let mut excluded = decide::excluded(principal, self.bundle);
         let own = self.bundle.agent(&principal.agent).is_some_and(|m| m.self_approval);
-        excluded.extend(asker.filter(|_| !own).map(ToString::to_string));
+        excluded.extend(asker.into_iter().chain(&self.run.barred).filter(|_| !own).map(ToString::to_string));
         let bundle = self.bundle.hash();
         let asks = |step: &StepOutlook| {
             let asking = step.findings.iter().filter(|f| f.verdict == Verdict::RequireApproval);

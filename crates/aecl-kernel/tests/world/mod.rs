@@ -201,6 +201,7 @@ impl World {
             late: false,
             planned: false,
             by: "orchestrator".into(),
+            barred: std::collections::BTreeSet::new(),
         };
         self.record(Some(&principal.run), Event::RunOpened(Box::new(opened)));
     }

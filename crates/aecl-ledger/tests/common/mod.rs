@@ -153,6 +153,7 @@ impl World {
             parent: None,
             follows: None,
             ask: None,
+            barred: std::collections::BTreeSet::new(),
             by: "test".into(),
         };
         self.ledger.open_run(open, self.now()).await?;
@@ -182,6 +183,7 @@ impl World {
             plan_approval: None,
             questions: 0,
             trusted_bytes: 0,
+            barred: std::collections::BTreeSet::new(),
         };
         let known = BTreeMap::new();
         let stated = Stated {
@@ -201,6 +203,7 @@ impl World {
             parent: None,
             follows: None,
             ask: Some(ask.clone()),
+            barred: std::collections::BTreeSet::new(),
             by: "test".into(),
         };
         self.ledger.open_run(open, now).await.unwrap();

@@ -94,7 +94,13 @@ fn add_person(common: &Common, home: &Home, name: &str, groups: Vec<String>) -> 
         ];
         let text = edit::insert(text, "people", &entry)?;
         let mut wanted = config.clone();
-        wanted.people.push(Person { id: id.clone(), groups: groups.clone(), tenants: None, key: hash });
+        wanted.people.push(Person {
+            id: id.clone(),
+            groups: groups.clone(),
+            tenants: None,
+            names: BTreeSet::new(),
+            key: hash,
+        });
         Ok((text, wanted))
     })?;
     if groups.is_empty() {
