@@ -165,7 +165,7 @@ fn the_list_of_the_operator_is_what_may_hold_a_command() {
     assert!(ran.err.contains("holds in tier `native`, and `gvisor` is asked for"), "{}", ran.err);
     let desk = Desk::with(&json!({ "backends": [] }));
     let ran = desk.run(&["--", "true"]).ended(125);
-    assert!(ran.err.contains("nothing here holds a program"), "{}", ran.err);
+    assert!(ran.err.contains("`sandbox.backends` in aecl.yaml names none"), "{}", ran.err);
     let desk = Desk::with(&json!({ "backends": ["nativ"] }));
     let ran = desk.run(&["--", "true"]).ended(1);
     assert!(ran.err.contains("names `nativ`"), "{}", ran.err);
@@ -192,7 +192,11 @@ fn nothing_is_tried_that_is_not_needed() {
     run(&["--", "true"]).ended(0);
     assert!(!called.exists());
     run(&["--tier", "gvisor", "--", "true"]).ended(125);
-    assert_eq!(fs::read_to_string(called).unwrap().trim(), "runsc", "nothing that would be too weak");
+    let called = fs::read_to_string(called).unwrap();
+    assert!(
+        !called.is_empty() && called.lines().all(|name| name == "runsc"),
+        "nothing that would be too weak: {called}"
+    );
 }
 
 #[test]
