@@ -403,7 +403,7 @@ impl<'a> Story<'a> {
         if let Some(end) = end {
             self.open.remove(action);
             if line.reported == Some(true) && end == "failed" {
-                self.doubtful.insert(name.clone());
+                self.doubtful.insert(name);
             }
             self.over.insert(name, true);
             *self.ends.entry(end).or_default() += 1;
