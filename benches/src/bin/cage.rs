@@ -118,6 +118,7 @@ fn cage(limited: bool) -> Cage {
         network: Network::None,
         limits: Limits {
             memory_max_bytes: limited.then_some(256 << 20),
+            process_memory_max_bytes: None,
             cpu_max_millicores: (limited && std::env::var_os("NO_CPU").is_none()).then_some(2_000),
             processes_max: 64,
             scratch_max_bytes: 64 << 20,

@@ -24,7 +24,7 @@ use aecl_ledger::{
 };
 use ed25519_dalek::SigningKey;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -155,6 +155,7 @@ fn open_run(principal: &Principal) -> OpenRun {
         follows: None,
         ask: None,
         by: "bench".into(),
+        barred: BTreeSet::new(),
     }
 }
 

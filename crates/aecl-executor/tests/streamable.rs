@@ -241,7 +241,8 @@ async fn every_ending_has_its_meaning() {
         ("moved", "unknown: upstream_refused"),
         ("unauthorized", "nothing happened: upstream_refused"),
         ("mismatch", "nothing happened: upstream_error"),
-        ("nobody", "nothing happened: upstream_error"),
+        // It knows no session of ours, the second one neither.
+        ("nobody", "nothing happened: upstream_not_connected"),
     ] {
         let performed = world.perform(tool).await;
         assert_eq!(word(&performed), expected, "{tool}: {performed:?}");

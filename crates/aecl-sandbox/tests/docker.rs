@@ -171,8 +171,10 @@ async fn who_comes_before_the_launcher_gets_nothing_and_spoils_nothing() {
     // No cage shows the way there, nor to the daemon.
     for source in [Path::new("/run"), &daemon.socket(), daemon.socket().parent().unwrap()] {
         let view = View { source: source.into(), at: "/project".into(), access: Access::ReadOnly };
-        let why = run(shell("true"), Cage { views: vec![view], ..by(&daemon) }).await.unwrap_err();
-        assert!(why.to_string().contains("leads to the daemon's socket"), "{why}");
+        let why =
+            run(shell("true"), Cage { views: vec![view], ..by(&daemon) }).await.unwrap_err().to_string();
+        let of_itself = source == daemon.socket() && why.contains("is a socket or a pipe");
+        assert!(of_itself || why.contains("leads to the daemon's socket"), "{why}");
     }
 }
 

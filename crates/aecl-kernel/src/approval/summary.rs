@@ -264,7 +264,8 @@ mod tests {
             ("notes.txt", 20, "notes.txt"),
             ("two\nlines\tand\u{1b}[2J", 40, "two lines and\u{fffd}[2J"),
             ("/home/ann/projects/very/deep/notes.txt", 23, "/home/ann/pro…tes.txt"),
-            ("ääääääääää", 11, "ää…ä"),
+            ("ääääääääää", 11, "ää…ää"),
+            ("ääääääääää", 10, "ää…ä"),
         ] {
             let got = short(text, max);
             assert!(got.len() <= max, "{got}");

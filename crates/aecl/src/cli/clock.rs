@@ -41,7 +41,7 @@ pub fn run(common: &Common, args: &Args) -> Result {
     if let Some(by_s) = answer.get("accepted_s").and_then(Value::as_u64) {
         page.line(format!("{}: {} ahead", page.word(Tone::Good, "Accepted"), duration(by_s)));
     } else if args.command.is_some() {
-        page.line("There is no jump to accept.".to_owned());
+        page.line("There is no jump to accept.");
     }
     page.line(sentence(&answer)).print();
     Ok(Exit::Done)

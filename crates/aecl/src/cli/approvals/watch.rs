@@ -226,7 +226,9 @@ impl Watch<'_> {
 
     /// Hands the answer over, for what was on the screen.
     async fn send(&mut self, full: &Value, way: &str, mut body: Value) -> std::result::Result<Said, Error> {
-        body["view"] = json!(full.text("/view"));
+        if let Some(fields) = body.as_object_mut() {
+            fields.insert("view".to_owned(), json!(full.text("/view")));
+        }
         let path = format!("/v1/approvals/{}/{way}", client::segment(&full.text("/id")));
         let Some(client) = &self.client else { return Ok(Said::Again) };
         match client.post(&path, &body).await {

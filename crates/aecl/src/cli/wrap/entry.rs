@@ -3,6 +3,7 @@
 use super::clients::{Client, Place};
 use super::json;
 use crate::mcp::names;
+use serde_json::Value;
 use std::path::Path;
 use toml_edit::{DocumentMut, Item, Table, value};
 
@@ -67,11 +68,12 @@ impl Front {
                 let Some(span) = json::at(&planned.text, &path)? else { continue };
                 let entry =
                     json::read(&planned.text, &span).ok_or_else(|| format!("`{name}` cannot be read"))?;
-                let args: Vec<String> = entry["args"]
-                    .as_array()
+                let args: Vec<String> = entry
+                    .get("args")
+                    .and_then(Value::as_array)
                     .map(|words| words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect())
                     .unwrap_or_default();
-                match self.judge(&name, entry["command"].as_str(), &args) {
+                match self.judge(&name, entry.get("command").and_then(Value::as_str), &args) {
                     Err(why) => planned.left.push((name, why)),
                     Ok(args) => {
                         planned.text = json::set(&planned.text, &span, "command", &json!(self.program))?;
