@@ -365,7 +365,14 @@ async fn a_machine_shows_what_a_cage_shows_and_gives_back_the_same_changes() {
     let limits = CollectLimits { file_max_bytes: 1 << 20, total_max_bytes: 2 << 20, entries_max: 50 };
     for (there, native) in there.scratch.iter().zip(&native.scratch) {
         let mut both = [there, native].map(|scratch| scratch.collect(limits).unwrap());
-        both.iter_mut().for_each(|left| left.refused.sort_by(|one, other| one.path.cmp(&other.path)));
+        // A machine says of a link that it is one, and not where it leads, so it cannot be kept.
+        for left in &mut both {
+            let is_link = |change: &Change| matches!(change.kind, ChangeKind::Symlink { .. });
+            let links: Vec<Change> = left.changes.extract_if(.., |change| is_link(change)).collect();
+            let why = "it is a symbolic link";
+            left.refused.extend(links.into_iter().map(|link| Refused { path: link.path, why }));
+            left.refused.sort_by(|one, other| one.path.cmp(&other.path));
+        }
         assert_eq!(both[0], both[1]);
     }
     let project = there.scratch[1].collect(limits).unwrap();

@@ -1,5 +1,5 @@
 //! What becomes of a server's tools: how they are taken in, what of them is believed, what their calls are told.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod mcp_home;
 
