@@ -187,12 +187,19 @@ fn clause_changes(words: &[String]) -> Option<String> {
                 || SUBJECTS.contains(&before)
                 || is_followed_by_object(at(i + 1))
         });
+        let verb =
+            verb.filter(|verb| *verb != "execute" || !reads_data(words.get(i + 1..).unwrap_or_default()));
         let verb = verb.or_else(|| done.then(|| participle(word)).flatten());
         if let Some(verb) = verb {
             return Some(verb.to_owned());
         }
     }
     None
+}
+
+/// Whether what is executed is said to be a reading of data: "a SELECT query". The query itself is read when it comes.
+fn reads_data(object: &[String]) -> bool {
+    object.iter().take(3).any(|word| ["select", "read-only", "readonly"].contains(&word.as_str()))
 }
 
 /// Whether what follows makes the word before it a verb: "and marks **them**", "and post **a** comment".

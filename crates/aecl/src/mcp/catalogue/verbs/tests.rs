@@ -124,3 +124,16 @@ fn no_change_of_published_servers_is_taken_for_a_read() {
     // What asks although it only reads: a nuisance that is known by name.
     assert!(asks.len() * 20 <= begins, "{} of {begins}: {asks:?}", asks.len());
 }
+
+#[test]
+fn what_executes_a_reading_of_data_reads() {
+    assert_eq!(text_changes("Execute a SELECT query on the SQLite database"), None);
+    assert_eq!(text_changes("Executes a read-only query"), None);
+    for text in [
+        "Execute an UPDATE query on the database",
+        "Execute a query",
+        "Execute a SELECT query and drop the table",
+    ] {
+        assert!(text_changes(text).is_some(), "{text}");
+    }
+}
