@@ -19,7 +19,7 @@ pub struct No<'a> {
 impl<'a> No<'a> {
     const SAID: &'static str = "` said no";
 
-    /// Reads what [`in_words`] and the record of a rejection say.
+    /// Reads what `in_words` and the record of a rejection say.
     #[must_use]
     pub fn read(message: &'a str) -> Option<Self> {
         let (person, rest) = message.strip_prefix('`')?.split_once(Self::SAID)?;
