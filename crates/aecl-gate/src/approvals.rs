@@ -4,6 +4,7 @@
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::Identity;
+use crate::votes::Tally;
 use aecl_kernel::approval::{Ask, AskState, Vote};
 use aecl_kernel::catalogue::flow::{Class, Endorses};
 use aecl_kernel::code;
@@ -14,7 +15,7 @@ use aecl_kernel::id::{ActionId, ApprovalId};
 use aecl_kernel::labels::ingest::{Mark, Trusted};
 use aecl_kernel::labels::proof::endorsed;
 use aecl_kernel::labels::seen;
-use aecl_ledger::{LedgerError, PayloadKind};
+use aecl_ledger::{Answering, LedgerError, PayloadKind};
 use serde_json::Value;
 
 /// Everything that an approver needs to know, untruncated.
@@ -22,8 +23,8 @@ use serde_json::Value;
 pub struct Request {
     /// The request.
     pub ask: Ask,
-    /// Where it stands now.
-    pub state: AskState,
+    /// Where it stands now, and whose yes does not count any more.
+    pub tally: Tally,
     /// The action that waits.
     pub action: ActionFact,
     /// The decision that asks, with principal, findings and risk.
@@ -107,7 +108,7 @@ impl Gate {
     pub async fn approvals(&self, limit: usize) -> Result<Vec<Ask>, GateError> {
         let mut asks = self.0.ledger.open_approvals(limit).await?;
         let now = self.now();
-        asks.retain(|ask| matches!(ask.state_at(now), AskState::Pending | AskState::Approved));
+        asks.retain(|ask| ask.is_open(now));
         asks.sort_by_key(|ask| ask.asked_at);
         Ok(asks)
     }
@@ -130,7 +131,7 @@ impl Gate {
         let goal = ledger.goal(&ask.run).await?;
         let unproven = unproven(&ruled, &arguments);
         Ok(Request {
-            state: ask.state_at(self.now()),
+            tally: self.tally(&ask, &ruled.principal),
             ask,
             action,
             ruled,
@@ -279,7 +280,9 @@ impl Gate {
         let confirmed = yes && !ask.confirm.is_empty() && ask.is_confirmed_by(&confirm);
         let (person, groups) = (person.clone(), groups.clone());
         let vote = Vote { person, groups, yes, at: self.now(), reason, endorse, confirmed };
-        let answered = self.0.ledger.answer_endorsing(id.clone(), vote, view, endorsed).await?;
+        let people = Some(self.people());
+        let answering = Answering { approval: id.clone(), vote, view, endorsed, people };
+        let answered = self.0.ledger.answer_among(answering).await?;
         let (state, action) = (answered.get().state, answered.get().action.clone());
         self.0.waits.ring(&action);
         match (state, &ask.plan) {

@@ -76,7 +76,7 @@ impl Gate {
             resume: false,
         };
         let action = Arc::new(Action::parse(proposal, bundle.catalogue(), &self.limits()));
-        let mut facts = self.0.ledger.facts(action.clone(), bundle.clone()).await?;
+        let mut facts = self.0.ledger.facts(action.clone(), bundle.clone(), Some(self.people())).await?;
         facts.run = Some(RunFact {
             principal,
             goal: Digest::of(b""),
@@ -96,11 +96,12 @@ impl Gate {
             step: aecl_kernel::plan::Place::default(),
             trusted_bytes: 0,
             barred: std::collections::BTreeSet::new(),
+            endorsers: BTreeMap::new(),
         });
         if let (Some(goal), Some(run)) = (s.goal, &facts.run) {
             let key = Key::Goal(run.principal.run.clone());
             let mut space = BTreeMap::from([(key, Fact::Goal(Goal::new(goal, None)))]);
-            let Ok(provenance) = Provenance::gather(&action, run, &[], &mut space);
+            let Ok(provenance) = Provenance::gather(&action, run, &[], None, &mut space);
             facts.provenance = provenance;
         } else if facts.run.as_ref().is_some_and(|run| run.labels.untrusted) {
             facts.provenance = Provenance::as_if_asked_for(&action);

@@ -7,6 +7,7 @@ use crate::identity::{self, Identity, Session};
 use crate::metrics::Metrics;
 use crate::refusals::Refusals;
 use crate::tokens::Tokens;
+use crate::votes::people_of;
 use crate::wait::Waits;
 use crate::{judges, keys, loader};
 use aecl_executor::Executor;
@@ -14,6 +15,7 @@ use aecl_executor::connectors::mcp::UpstreamSpec;
 use aecl_executor::connectors::{Connectors, mcp};
 use aecl_executor::egress::Egress;
 use aecl_executor::judge::Judge;
+use aecl_kernel::approval::People;
 use aecl_kernel::bundle::Bundle;
 use aecl_kernel::cage::Cages;
 use aecl_kernel::code::Code;
@@ -35,6 +37,8 @@ pub struct Gate(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) home: Option<Home>,
     pub(crate) config: ArcSwap<Config>,
+    /// Who may answer, as the configuration says.
+    pub(crate) people: ArcSwap<People>,
     pub(crate) bundle: ArcSwap<Bundle>,
     pub(crate) ledger: Ledger,
     pub(crate) executor: Executor,
@@ -121,6 +125,7 @@ impl Gate {
         let judges = ready_judges(&config, home.as_ref()).await?;
         let gate = Self(Arc::new(Inner {
             tokens: Tokens::new(&config.origin, &token_key)?,
+            people: ArcSwap::from_pointee(people_of(&config)),
             config: ArcSwap::from_pointee(config),
             bundle: ArcSwap::from_pointee(bundle),
             ledger,
@@ -266,6 +271,7 @@ impl Gate {
             self.0.bundle.store(bundle);
         }
         self.0.judges.store(Arc::new(judges));
+        self.0.people.store(Arc::new(people_of(&config)));
         let before = self.0.config.swap(Arc::new(self.with_listening(config)));
         let now = self.config();
         for (name, transport) in &now.servers {

@@ -29,6 +29,7 @@ mod standing;
 pub mod status;
 pub mod submit;
 pub mod tokens;
+pub mod votes;
 mod wait;
 
 pub use clock::Clock;

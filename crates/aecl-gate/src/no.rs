@@ -44,7 +44,7 @@ impl Gate {
         if *code != aecl_kernel::code::APPROVAL_REJECTED.as_str() {
             return Ok(());
         }
-        let facts = self.ledger().facts(action.clone(), self.bundle()).await?;
+        let facts = self.ledger().facts(action.clone(), self.bundle(), Some(self.people())).await?;
         if let Some(said) = facts.ask.as_ref().and_then(said_no) {
             *message = said;
         }

@@ -5,6 +5,7 @@ use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::Identity;
 use crate::names;
+use crate::votes::Tally;
 use aecl_kernel::approval::{Ask, AskState};
 use aecl_kernel::bundle::Bundle;
 use aecl_kernel::code;
@@ -39,8 +40,8 @@ pub(crate) struct PlanWish<'a> {
 pub struct PlanRequest {
     /// The request.
     pub ask: Ask,
-    /// Where it stands now.
-    pub state: AskState,
+    /// Where it stands now, and whose yes does not count any more.
+    pub tally: Tally,
     /// The run.
     pub run: RunFact,
     /// What the run is for, with the plan, unless it was erased.
@@ -119,7 +120,7 @@ impl Gate {
         Ok(out)
     }
 
-    async fn run_fact(&self, id: &RunId) -> Result<RunFact, GateError> {
+    pub(crate) async fn run_fact(&self, id: &RunId) -> Result<RunFact, GateError> {
         Ok(self.0.ledger.run(id).await?.ok_or_else(|| LedgerError::NoRun(id.clone()))?)
     }
 
@@ -150,7 +151,8 @@ impl Gate {
             }
         };
         let policy_changed = ask.plan.as_ref().is_some_and(|plan| plan.bundle != bundle.hash());
-        Ok(PlanRequest { state: ask.state_at(now), ask, run, goal, outlook, policy_changed })
+        let tally = self.tally(&ask, &run.principal);
+        Ok(PlanRequest { tally, ask, run, goal, outlook, policy_changed })
     }
 
     /// The request about the plan of a run, once people have answered it, it has expired or the time is up.
@@ -164,7 +166,8 @@ impl Gate {
             tokio::pin!(ring);
             ring.as_mut().enable();
             let ask = self.ask(&id).await?;
-            if ask.state_at(self.now()) != AskState::Pending || tokio::time::Instant::now() >= deadline {
+            let state = self.tally_of(&ask).await?.state;
+            if state != AskState::Pending || tokio::time::Instant::now() >= deadline {
                 return Ok(Some(ask));
             }
             tokio::select! {
@@ -177,7 +180,7 @@ impl Gate {
     /// Whether people have agreed to the plan of a run.
     pub(crate) async fn is_plan_agreed(&self, run: &RunId) -> Result<bool, GateError> {
         let Some(id) = self.run_fact(run).await?.plan_approval else { return Ok(false) };
-        Ok(self.ask(&id).await?.state_at(self.now()) == AskState::Approved)
+        Ok(self.tally_of(&self.ask(&id).await?).await?.state == AskState::Approved)
     }
 
     /// What waited for people in runs whose plan they have agreed to is asked about again: the plan may cover it.
@@ -229,5 +232,6 @@ fn before(
         questions: 0,
         trusted_bytes: 0,
         barred: barred.clone(),
+        endorsers: BTreeMap::new(),
     }
 }

@@ -3,7 +3,8 @@
 
 use crate::error::GateError;
 use crate::gate::Gate;
-use aecl_kernel::approval::AskState;
+use crate::votes::Tally;
+use aecl_kernel::approval::{AskState, People};
 use aecl_kernel::code;
 use aecl_kernel::digest::Digest;
 use aecl_kernel::id::{AgentId, RunId};
@@ -58,19 +59,16 @@ pub struct QueuePage {
 pub struct Queued {
     /// The request, in short.
     pub waiting: Arc<Waiting>,
-    /// Where it stands now.
-    pub state: AskState,
+    /// Where it stands now, and whose yes does not count any more.
+    pub tally: Tally,
     /// How many that are open ask the same with other values, with this one.
     pub alike: usize,
 }
 
 impl Wanted {
-    fn matches(&self, waiting: &Waiting, now: Timestamp) -> bool {
-        let state = waiting.ask.state_at(now);
-        let open = match self.state {
-            None => matches!(state, AskState::Pending | AskState::Approved),
-            Some(wanted) => state == wanted,
-        };
+    fn matches(&self, waiting: &Waiting, people: &People, now: Timestamp) -> bool {
+        let state = || tally(waiting, people, now).state;
+        let open = waiting.ask.is_open(now) && self.state.is_none_or(|wanted| state() == wanted);
         open && self.agent.as_ref().is_none_or(|a| *a == waiting.summary.principal.agent)
             && self.run.as_ref().is_none_or(|run| *run == waiting.ask.run)
     }
@@ -98,12 +96,17 @@ impl Wanted {
     }
 }
 
+fn tally(waiting: &Waiting, people: &People, now: Timestamp) -> Tally {
+    Tally::among(people, &waiting.ask, &waiting.summary.principal, now)
+}
+
 impl Gate {
     /// A page of what is open, of what `sees` lets through. It reads nothing from the store.
     pub fn queue(&self, wanted: &Wanted, sees: impl Fn(&Waiting) -> bool) -> Result<QueuePage, GateError> {
         let (place, number) = wanted.place()?;
         let (limit, now) = (wanted.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX), self.now());
-        let fits = |waiting: &&Arc<Waiting>| wanted.matches(waiting, now) && sees(waiting);
+        let people = self.people();
+        let fits = |waiting: &&Arc<Waiting>| wanted.matches(waiting, &people, now) && sees(waiting);
         let page = |queue: &Queue| {
             let total = queue.by_end(None).filter(fits).count();
             let mut found: Vec<Arc<Waiting>> = match wanted.order {
@@ -114,7 +117,7 @@ impl Gate {
             found.truncate(limit);
             let next = found.last().filter(|_| more).map(|last| wanted.next(last));
             let queued = |waiting: Arc<Waiting>| Queued {
-                state: waiting.ask.state_at(now),
+                tally: tally(&waiting, &people, now),
                 alike: queue.alike(&waiting),
                 waiting,
             };
@@ -125,10 +128,9 @@ impl Gate {
 
     /// What is open now and meets this, soonest end first. It reads nothing from the store.
     pub fn open_requests(&self, meets: impl Fn(&Waiting) -> bool) -> Vec<Arc<Waiting>> {
-        let wanted = Wanted::default();
         let now = self.now();
         let open = |queue: &Queue| {
-            let all = queue.by_end(None).filter(|w| wanted.matches(w, now) && meets(w));
+            let all = queue.by_end(None).filter(|w| w.ask.is_open(now) && meets(w));
             all.cloned().collect()
         };
         self.0.ledger.queue(open)
@@ -137,15 +139,13 @@ impl Gate {
     /// What is open in a run, the oldest first.
     pub fn open_in(&self, run: &RunId) -> Vec<Arc<Waiting>> {
         let now = self.now();
-        self.0
-            .ledger
-            .queue(|q| q.of_run(run).filter(|w| Wanted::default().matches(w, now)).cloned().collect())
+        self.0.ledger.queue(|q| q.of_run(run).filter(|w| w.ask.is_open(now)).cloned().collect())
     }
 
     /// What is open with these arguments, the oldest first.
     pub(crate) fn open_with(&self, arguments: &Digest) -> Vec<Arc<Waiting>> {
         let now = self.now();
-        let open = |w: &&Arc<Waiting>| Wanted::default().matches(w, now);
+        let open = |w: &&Arc<Waiting>| w.ask.is_open(now);
         self.0.ledger.queue(|q| q.with_arguments(arguments).filter(open).cloned().collect())
     }
 

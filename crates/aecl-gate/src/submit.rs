@@ -239,6 +239,7 @@ impl Gate {
             evidence: evidence.to_vec(),
             bundle: self.bundle(),
             fresh: names::for_decision()?,
+            people: Some(self.people()),
             now,
         };
         let ruling = self.0.ledger.rule(rule).await?;
@@ -272,7 +273,7 @@ impl Gate {
         now: Timestamp,
     ) -> Result<(), GateError> {
         let bundle = self.bundle();
-        let facts = self.0.ledger.facts(action.clone(), bundle.clone()).await?;
+        let facts = self.0.ledger.facts(action.clone(), bundle.clone(), Some(self.people())).await?;
         let question = Question { action, facts: &facts, bundle: &bundle, evidence, now };
         let ruling = decide(&question, action, names::for_decision()?);
         if matches!(ruling, Decided::Allowed(_)) {
@@ -345,7 +346,7 @@ impl Gate {
                 return Ok(Held::Over(self.recorded_answer(id, None, true).await?));
             };
             let ask = self.0.ledger.approval(&approval).await?;
-            let ask = ask.ok_or(LedgerError::NoApproval(approval))?;
+            let ask = self.as_it_stands(ask.ok_or(LedgerError::NoApproval(approval))?).await?;
             if one.is_cancelled() || other.is_cancelled() {
                 return Ok(Held::NoLonger(Box::new(ask)));
             }
@@ -540,7 +541,7 @@ impl Gate {
                 Some(approval) => {
                     let ask =
                         self.0.ledger.approval(&approval).await?.ok_or(LedgerError::NoApproval(approval))?;
-                    End::Pending(Box::new(ask))
+                    End::Pending(Box::new(self.as_it_stands(ask).await?))
                 }
                 None => End::Blocked {
                     code: "approval_unknown",

@@ -210,7 +210,10 @@ async fn open(dir: &Path, target: &str, crash: Option<(u32, bool)>) -> Gate {
         Some((left, after)) => Box::new(Crashing { inner: store, left, after }),
         None => store,
     };
-    let config: Config = serde_json::from_str(r#"{"origin":"test.example/crash"}"#).unwrap();
+    let key = aecl_kernel::digest::Digest::of(b"ann");
+    let people = serde_json::json!([{"id": "ann", "groups": ["operators"], "key": key}]);
+    let config = serde_json::json!({"origin": "test.example/crash", "people": people});
+    let config: Config = serde_json::from_value(config).unwrap();
     Gate::of_parts(Parts {
         config,
         bundle: bundle(target),

@@ -1,9 +1,11 @@
 //! A person's yes: to one digest, once, for a while, from people who may give it.
 
 mod confirm;
+pub mod people;
 pub mod summary;
 
 pub use confirm::Confirm;
+pub use people::{Member, People, Voters};
 pub use summary::Summary;
 
 use crate::cage::Tier;
@@ -198,6 +200,11 @@ pub struct Ask {
 }
 
 impl Ask {
+    /// Whether it waits for people or for its use.
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        matches!(self.state_at(now), AskState::Pending | AskState::Approved)
+    }
+
     /// Where it stands at this moment: what is past its time has expired, whatever is written.
     pub fn state_at(&self, now: Timestamp) -> AskState {
         match self.state {
@@ -206,10 +213,11 @@ impl Ask {
         }
     }
 
-    /// Where the request stands once this person has answered, or why the answer does not count.
-    pub fn admit(&self, vote: &Vote) -> Result<AskState, (Code, String)> {
+    /// Where the request stands once this person has answered, or why the answer does not count. `voters`: what those
+    /// are now who have answered, this person among them.
+    pub fn admit(&self, vote: &Vote, voters: Option<&Voters>) -> Result<AskState, (Code, String)> {
         let id = &self.approval;
-        match self.state_at(vote.at) {
+        match self.state_among(voters, vote.at) {
             AskState::Pending => {}
             AskState::Expired => {
                 return Err((
@@ -223,7 +231,8 @@ impl Ask {
                 return Err((code::APPROVAL_CLOSED, format!("`{id}` is {} already", state.name())));
             }
         }
-        if self.votes.iter().any(|v| v.person == vote.person) {
+        let lapsed = people::lapsed(&self.votes, voters);
+        if self.votes.iter().any(|v| v.person == vote.person && !lapsed.contains_key(&v.person)) {
             return Err((
                 code::APPROVER_TWICE,
                 format!("`{}` has answered `{id}` already; somebody else has to", vote.person),
@@ -237,8 +246,20 @@ impl Ask {
             let message = format!("a yes to `{id}` is typed: {}; it still waits", self.what_to_type());
             return Err((code::CONFIRMATION_WANTED, message));
         }
-        let votes: Vec<Vote> = self.votes.iter().chain([vote]).cloned().collect();
-        Ok(if self.need.met_by(&votes) { AskState::Approved } else { AskState::Pending })
+        let mut after = self.clone();
+        after.take(vote.clone(), voters);
+        let nobody = BTreeSet::new();
+        // Records that were made before people were asked for count those, too, who were excluded later.
+        let excluded = if voters.is_some() { &self.excluded } else { &nobody };
+        let met = self.need.met_by(&after.counting(voters, excluded));
+        Ok(if met { AskState::Approved } else { AskState::Pending })
+    }
+
+    /// Adds an answer. It takes the place of a yes of the same person that does not count any more.
+    pub fn take(&mut self, vote: Vote, voters: Option<&Voters>) {
+        let lapsed = people::lapsed(&self.votes, voters);
+        self.votes.retain(|known| known.person != vote.person || !lapsed.contains_key(&known.person));
+        self.votes.push(vote);
     }
 
     /// Whether this person is asked.
@@ -258,11 +279,6 @@ impl Ask {
 
     fn take_back(&self, vote: &Vote) -> Result<AskState, (Code, String)> {
         self.is_for(vote).map(|()| AskState::Rejected)
-    }
-
-    /// The answers of everybody but these people.
-    pub(crate) fn votes_of_others(&self, excluded: &BTreeSet<String>) -> Vec<Vote> {
-        self.votes.iter().filter(|v| !excluded.contains(v.person.as_str())).cloned().collect()
     }
 
     /// Whether this person may answer.

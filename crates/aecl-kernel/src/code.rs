@@ -220,6 +220,8 @@ codes! {
     APPROVAL_UNKNOWN = "approval_unknown";
     /// The approval has been answered or used.
     APPROVAL_CLOSED = "approval_closed";
+    /// A yes does not count any more, since whoever gave it could not give it now.
+    APPROVAL_LAPSED = "approval_lapsed";
     /// This person may not answer this approval.
     APPROVER_REFUSED = "approver_refused";
     /// This person has answered already.

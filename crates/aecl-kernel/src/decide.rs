@@ -5,7 +5,8 @@
 //! A person's yes is one more fact: it answers findings that ask for a person, and nothing else.
 
 use crate::action::Action;
-use crate::approval::{Ask, AskState, Confirm, Need, Requirement};
+use crate::approval::people::{counting, lapsed};
+use crate::approval::{Ask, AskState, Confirm, Need, Requirement, Vote, Voters};
 use crate::bundle::Bundle;
 use crate::cage::{Choice, Tier, chosen};
 use crate::catalogue::flow::Class;
@@ -559,7 +560,8 @@ fn is_covered(question: &Question<'_>, decision: &mut Decision, need: &Need) -> 
     let Some(cover) = agreed else { return false };
     let confirm = confirm_for(question, &decision.findings, &cover.approval);
     let excluded = excluded_from(question);
-    let Some(why) = cover.lacks(question, &decision.findings, need, &confirm, &excluded) else {
+    let votes = counting(&cover.votes, question.facts.voters.as_ref(), &excluded);
+    let Some(why) = cover.lacks(question, &decision.findings, need, &confirm, &votes) else {
         // INVARIANT: like the yes to a single call, it answers findings that ask, and every other was an allow.
         decision.verdict = Verdict::Allow;
         decision.headline = None;
@@ -593,12 +595,18 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
     let open = open.filter(|ask| !weaker(ask));
     let confirm =
         confirm_for(question, &decision.findings, open.map_or(&fresh.approval, |ask| &ask.approval));
+    let voters = question.facts.voters.as_ref();
+    // What nobody has answered needs no second look at who may.
+    let answered = open.filter(|ask| !ask.votes.is_empty() && ask.is_open(question.now));
+    let votes = answered.map_or_else(Vec::new, |ask| {
+        let excluded = excluded_from(question);
+        tell_lapsed(decision, &ask.votes, voters, &excluded);
+        ask.counting(voters, &excluded)
+    });
     match open.map(|ask| (ask, ask.state_at(question.now))) {
         Some((ask, AskState::Approved))
-            if need.met_by(&ask.votes_of_others(&excluded_from(question)))
-                && (confirm.is_empty()
-                    || need.people() > 1
-                    || ask.votes.iter().any(|v| v.yes && v.confirmed)) =>
+            if need.met_by(&votes)
+                && (confirm.is_empty() || need.people() > 1 || typed(ask, &votes, voters)) =>
         {
             // INVARIANT: the only way from a person's yes to an allow. Every other finding was an allow.
             decision.verdict = Verdict::Allow;
@@ -635,6 +643,32 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
                 }
             }
         }
+    }
+}
+
+/// Whether somebody whose yes counts has typed the ends. Before people were asked for, everybody's counted.
+fn typed(ask: &Ask, votes: &[Vote], voters: Option<&Voters>) -> bool {
+    let votes = if voters.is_some() { votes } else { &ask.votes };
+    votes.iter().any(|vote| vote.yes && vote.confirmed)
+}
+
+/// Says whose yes does not count any more.
+fn tell_lapsed(
+    decision: &mut Decision,
+    votes: &[Vote],
+    voters: Option<&Voters>,
+    excluded: &BTreeSet<String>,
+) {
+    if voters.is_none() {
+        return;
+    }
+    let barred = votes.iter().filter(|vote| vote.yes && excluded.contains(vote.person.as_str()));
+    let barred =
+        barred.map(|vote| (vote.person.clone(), "it is their own request, or they are excluded from it"));
+    for (person, why) in lapsed(votes, voters).into_iter().chain(barred) {
+        let message = format!("`{person}` has said yes, which does not count any more: {why}");
+        let told = of_approval(code::APPROVAL_LAPSED, message);
+        decision.findings.push(Finding { verdict: Verdict::Allow, ..told });
     }
 }
 
@@ -690,6 +724,8 @@ fn excluded_from(question: &Question<'_>) -> BTreeSet<String> {
     if !question.bundle.agent(&principal.agent).is_some_and(|m| m.self_approval) {
         let runs = question.facts.run.iter().chain(&question.facts.lineage);
         excluded.extend(runs.flat_map(|run| &run.barred).map(ToString::to_string));
+        let voters = question.facts.voters.iter();
+        excluded.extend(voters.flat_map(Voters::own).map(ToString::to_string));
     }
     excluded
 }

@@ -2,7 +2,7 @@
 //! fold over them.
 
 use crate::action::{Mode, Problem};
-use crate::approval::{Ask, AskState, Vote};
+use crate::approval::{Ask, AskState, Vote, Voters};
 use crate::cage::Cages;
 use crate::catalogue::Compensation;
 use crate::code::Code;
@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 use crate::traffic::Traffic;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The version of the entry format.
@@ -234,6 +234,23 @@ pub struct Answered {
     /// SHA-256 of the view that was shown, if the surface reported it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub view: Option<Digest>,
+    /// What those were then who had answered. Answers that were recorded before this was asked have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voters: Option<Voters>,
+}
+
+impl Answered {
+    /// Everybody whose yes counts, if with this answer all of them stand behind the values that were asked about.
+    pub fn endorsers(&self, before: &Ask) -> Option<Vec<Vote>> {
+        let mut after = before.clone();
+        after.take(self.vote.clone(), self.voters.as_ref());
+        let mut counting = match &self.voters {
+            Some(voters) => after.counting(Some(voters), &after.excluded),
+            None => after.votes,
+        };
+        counting.retain(|vote| vote.yes);
+        (self.state == AskState::Approved && counting.iter().all(|vote| vote.endorse)).then_some(counting)
+    }
 }
 
 /// Nobody answered in time.
@@ -555,6 +572,7 @@ impl Entry {
             questions: 0,
             trusted_bytes: 0,
             barred: e.barred.clone(),
+            endorsers: BTreeMap::new(),
         };
         space.put(Key::Run(run.clone()), Some(Fact::Run(fact)));
     }
@@ -692,7 +710,14 @@ impl Entry {
     fn answered<S: Space>(&self, e: &Answered, space: &mut S) -> Result<(), S::Error> {
         let key = Key::Approval(e.approval.clone());
         if let Some(Fact::Approval(mut ask)) = space.fact(&key)? {
-            ask.votes.push(e.vote.clone());
+            if let Some(endorsers) = e.endorsers(&ask).filter(|_| e.voters.is_some()) {
+                self.change_run(space, |run| {
+                    for vote in endorsers {
+                        run.endorsers.entry(vote.person).or_default().extend(vote.groups);
+                    }
+                })?;
+            }
+            ask.take(e.vote.clone(), e.voters.as_ref());
             ask.state = e.state;
             space.put(key, Some(Fact::Approval(ask)));
         }

@@ -2,7 +2,7 @@
 //! folding over events, so the table can be rebuilt from the entries.
 
 use crate::action::{Action, Mode};
-use crate::approval::{Ask, Summary};
+use crate::approval::{Ask, People, Summary, Vote, Voters};
 use crate::bundle::Bundle;
 use crate::cage::Cages;
 use crate::catalogue::Compensation;
@@ -181,6 +181,9 @@ pub struct RunFact {
     /// People who never approve what it proposes. Runs that were opened before this was asked have none.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub barred: BTreeSet<PersonId>,
+    /// People on whose word it rests values that were asked about, each with the groups for which they answered.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub endorsers: BTreeMap<PersonId, BTreeSet<String>>,
 }
 
 fn is_nothing(n: &u64) -> bool {
@@ -466,6 +469,10 @@ pub struct Facts {
     /// recorded before this was asked have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cages: Option<Cages>,
+    /// What those are now who have answered. Decisions that were recorded before this was asked have none, and no
+    /// decision has that is made where nobody has answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voters: Option<Voters>,
 }
 
 /// What a decision about an undo needs to know of the original.
@@ -587,8 +594,14 @@ impl Facts {
     }
 
     /// Reads what a decision about this action needs. The number of reads depends on the agent's own
-    /// limits, not on how many agents, runs, rules or entries there are.
-    pub fn gather<S: Space>(action: &Action, bundle: &Bundle, space: &mut S) -> Result<Self, S::Error> {
+    /// limits, not on how many agents, runs, rules, people or entries there are. `people`: who may answer now; where
+    /// nobody knows, votes are what they were.
+    pub fn gather<S: Space>(
+        action: &Action,
+        bundle: &Bundle,
+        people: Option<&People>,
+        space: &mut S,
+    ) -> Result<Self, S::Error> {
         let principal = &action.principal;
         let mut facts = Facts { edition: EDITION, ..Facts::default() };
         if let Some(Fact::Run(run)) = space.fact(&Key::Run(principal.run.clone()))? {
@@ -667,9 +680,14 @@ impl Facts {
         }
         facts.revoked = space.fact(&Key::Revoked(action.credential.id.clone()))?.is_some();
         if let Some(run) = &facts.run {
-            facts.provenance = Provenance::gather(action, run, &facts.lineage, space)?;
+            facts.provenance = Provenance::gather(action, run, &facts.lineage, people, space)?;
             let standing = facts.provenance.as_ref().and_then(|p| p.plan);
             facts.cover = Cover::gather(action, run, standing, space)?;
+        }
+        let asked = facts.ask.iter().flat_map(|ask| &ask.votes);
+        let votes: Vec<&Vote> = asked.chain(facts.cover.iter().flat_map(|cover| &cover.votes)).collect();
+        if let Some(people) = people.filter(|_| !votes.is_empty()) {
+            facts.voters = Some(people.voters(votes, principal));
         }
         facts.past = Past::gather(action, &facts.lineage, space)?;
         if action.typed.as_ref().is_some_and(|typed| typed.cage.is_some()) {

@@ -6,7 +6,7 @@ use crate::page::Page;
 use crate::payload::PayloadKind;
 use crate::recorded::{Receipt, Recorded, target_key};
 use aecl_kernel::action::{Action, Mode};
-use aecl_kernel::approval::{Ask, AskState, Summary, Vote};
+use aecl_kernel::approval::{Ask, AskState, People, Summary, Vote};
 use aecl_kernel::bundle::Bundle;
 use aecl_kernel::decide::{Fresh, Permit, Question, Refusal, Replay, Ruling as Decided, Wait, decide};
 use aecl_kernel::digest::Digest;
@@ -35,6 +35,8 @@ pub struct Rule {
     pub bundle: Arc<Bundle>,
     /// Names for what the decision may create.
     pub fresh: Fresh,
+    /// Who may answer now; where nobody knows, votes are what they were.
+    pub people: Option<Arc<People>>,
     /// The wall clock.
     pub now: Timestamp,
 }
@@ -104,12 +106,27 @@ pub struct OpenRun {
     pub barred: BTreeSet<PersonId>,
 }
 
+/// A person's answer, to be recorded if it counts.
+#[derive(Debug)]
+pub struct Answering {
+    /// Which request.
+    pub approval: ApprovalId,
+    /// The answer; its time is the wall clock.
+    pub vote: Vote,
+    /// SHA-256 of the view that was shown, if the surface reported it.
+    pub view: Option<Digest>,
+    /// What the run may rest on, once everybody has agreed and endorsed it.
+    pub endorsed: Vec<Trusted>,
+    /// Who may answer now; where nobody knows, votes are what they were.
+    pub people: Option<Arc<People>>,
+}
+
 type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
 
 pub(crate) enum Job {
     Rule(Rule, Reply<Ruling>),
     Conclude(Conclusion, Timestamp, Reply<Recorded<Concluded>>),
-    Answer(ApprovalId, Vote, Option<Digest>, Vec<Trusted>, Reply<Recorded<Answered>>),
+    Answer(Box<Answering>, Reply<Recorded<Answered>>),
     Expire(ApprovalId, Timestamp, Reply<bool>),
     OpenRun(Box<OpenRun>, Timestamp, Reply<Recorded<()>>),
     CloseRun(RunId, event::RunClosed, Timestamp, Reply<Recorded<()>>),
@@ -207,9 +224,7 @@ impl Job {
         match self {
             Job::Rule(rule, reply) => settle(reply, write_rule(rule, page), page),
             Job::Conclude(c, now, reply) => settle(reply, write_conclusion(c, now, page), page),
-            Job::Answer(id, vote, view, endorsed, reply) => {
-                settle(reply, write_answer(&id, vote, view, &endorsed, page), page)
-            }
+            Job::Answer(answering, reply) => settle(reply, write_answer(*answering, page), page),
             Job::Expire(id, now, reply) => match write_expiry(&id, now, page) {
                 Ok(expired) => (Done::plain(reply, expired), None),
                 Err(error) => (Done::refused(reply, LedgerError::Stopped(error.to_string())), Some(error)),
@@ -230,10 +245,10 @@ type Written<T> = Result<(usize, Box<dyn FnOnce(Receipt) -> T + Send>), Stop>;
 
 /// Reads the facts, decides and records, in one step: nothing can change in between.
 fn write_rule(rule: Rule, page: &mut Page) -> Written<Ruling> {
-    let Rule { action, evidence, bundle, fresh, now } = rule;
+    let Rule { action, evidence, bundle, fresh, people, now } = rule;
     let now = page.time(now)?;
     page.bundle(&bundle, now)?;
-    let facts = Facts::gather(&action, &bundle, &mut page.group)?;
+    let facts = Facts::gather(&action, &bundle, people.as_deref(), &mut page.group)?;
     let question = Question { action: &action, facts: &facts, bundle: &bundle, evidence: &evidence, now };
     let fresh_id = fresh.action.clone();
     let ruling = decide(&question, &action, fresh);
@@ -381,28 +396,30 @@ fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page) -> Written<R
     Ok((index, Box::new(move |receipt| Recorded::new(concluded, receipt))))
 }
 
-fn write_answer(
-    id: &ApprovalId,
-    mut vote: Vote,
-    view: Option<Digest>,
-    endorsed: &[Trusted],
-    page: &mut Page,
-) -> Written<Recorded<Answered>> {
+fn write_answer(answering: Answering, page: &mut Page) -> Written<Recorded<Answered>> {
+    let Answering { approval: id, mut vote, view, endorsed, people } = answering;
     vote.at = page.time(vote.at)?;
     vote.reason = vote.reason.chars().take(2000).collect();
     let Some(Fact::Approval(ask)) = page.group.fact(&Key::Approval(id.clone()))? else {
-        return Err(LedgerError::NoApproval(id.clone()).into());
+        return Err(LedgerError::NoApproval(id).into());
+    };
+    let voters = match people {
+        None => None,
+        Some(people) => match page.group.fact(&Key::Run(ask.run.clone()))? {
+            Some(Fact::Run(run)) => Some(people.voters(ask.votes.iter().chain([&vote]), &run.principal)),
+            _ => return Err(LedgerError::NoRun(ask.run.clone()).into()),
+        },
     };
     let state = ask
-        .admit(&vote)
+        .admit(&vote, voters.as_ref())
         .map_err(|(code, message)| Stop::Refuse(LedgerError::AnswerRefused { code, message }))?;
     let at = vote.at;
+    let answered = Answered { approval: id, action: ask.action.clone(), vote, state, view, voters };
     // Everybody whose yes counts has to stand behind the values.
-    let endorses = ask.votes.iter().chain([&vote]).filter(|v| v.yes).all(|v| v.endorse);
-    let answered = Answered { approval: id.clone(), action: ask.action.clone(), vote, state, view };
+    let endorses = answered.endorsers(&ask).is_some();
     let index = page.append(Some(&ask.run), at, Event::Answered(answered.clone()))?;
-    if state == AskState::Approved && endorses {
-        rest_on(&ask.run, endorsed, &mut page.group)?;
+    if endorses {
+        rest_on(&ask.run, &endorsed, &mut page.group)?;
     }
     if state == AskState::Rejected && ask.plan.is_some() {
         close_unplanned(&ask.run, &answered.vote, at, page)?;

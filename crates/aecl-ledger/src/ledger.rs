@@ -2,14 +2,14 @@
 
 use crate::cache;
 use crate::error::LedgerError;
-use crate::job::{Conclusion, Job, OpenRun, Rule, Ruling};
+use crate::job::{Answering, Conclusion, Job, OpenRun, Rule, Ruling};
 use crate::payload::{PayloadKind, Salts, commitment};
 use crate::queue::Queue;
 use crate::recorded::Recorded;
 use crate::store::{Head, Store};
 use crate::writer::{Signer, Writer};
 use aecl_kernel::action::Action;
-use aecl_kernel::approval::{Ask, Vote};
+use aecl_kernel::approval::{Ask, People, Vote};
 use aecl_kernel::bundle::Bundle;
 use aecl_kernel::cage::Cages;
 use aecl_kernel::digest::Digest;
@@ -19,7 +19,6 @@ use aecl_kernel::event::{
 };
 use aecl_kernel::facts::{ActionFact, Fact, Facts, Goal, Key, RunFact};
 use aecl_kernel::id::{ActionId, ApprovalId, RunId};
-use aecl_kernel::labels::ingest::Trusted;
 use aecl_kernel::proof::{Hash, VerifierKey};
 use aecl_kernel::time::Timestamp;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -177,18 +176,13 @@ impl Ledger {
         vote: Vote,
         view: Option<Digest>,
     ) -> Result<Recorded<Answered>, LedgerError> {
-        self.answer_endorsing(id, vote, view, Vec::new()).await
+        let answering = Answering { approval: id, vote, view, endorsed: Vec::new(), people: None };
+        self.answer_among(answering).await
     }
 
-    /// The same; once everybody has agreed and endorsed, the run may rest on these values.
-    pub async fn answer_endorsing(
-        &self,
-        id: ApprovalId,
-        vote: Vote,
-        view: Option<Digest>,
-        endorsed: Vec<Trusted>,
-    ) -> Result<Recorded<Answered>, LedgerError> {
-        self.ask(|reply| Job::Answer(id, vote, view, endorsed, reply)).await
+    /// The same, with everything that an answer can say, among the people of now.
+    pub async fn answer_among(&self, answering: Answering) -> Result<Recorded<Answered>, LedgerError> {
+        self.ask(|reply| Job::Answer(Box::new(answering), reply)).await
     }
 
     /// Records that nobody answered in time. Gives whether that is so.
@@ -344,8 +338,16 @@ impl Ledger {
     }
 
     /// What a decision about this action would be made from now. To look at, not to decide on.
-    pub async fn facts(&self, action: Arc<Action>, bundle: Arc<Bundle>) -> Result<Facts, LedgerError> {
-        self.read(move |store| Facts::gather(&action, &bundle, &mut cache::View(store))).await
+    pub async fn facts(
+        &self,
+        action: Arc<Action>,
+        bundle: Arc<Bundle>,
+        people: Option<Arc<People>>,
+    ) -> Result<Facts, LedgerError> {
+        let gather = move |store: &mut dyn Store| {
+            Facts::gather(&action, &bundle, people.as_deref(), &mut cache::View(store))
+        };
+        self.read(gather).await
     }
 
     /// Looks at the requests that are open, in short. It reads nothing from the store, and writes wait meanwhile.

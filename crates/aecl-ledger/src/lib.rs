@@ -28,7 +28,7 @@ mod writer;
 
 pub use error::LedgerError;
 pub use export::{Export, ExportError, Exported, Progress, export};
-pub use job::{Conclusion, OpenRun, Rule, Ruling};
+pub use job::{Answering, Conclusion, OpenRun, Rule, Ruling};
 pub use ledger::{Ledger, payload};
 pub use page::ENTRY_BYTES_MAX;
 pub use payload::{PayloadKind, commitment};

@@ -221,3 +221,53 @@ fn what_keeps_it_from_starting_is_said() {
     let text = said(&home, &["serve", "--background"]);
     assert!(text.contains("agents/all.json") && text.contains("hint:"), "{text}");
 }
+
+/// Somebody leaves after their yes and before it is used, while nobody serves.
+#[tokio::test]
+async fn who_is_removed_from_the_configuration_gets_nothing_done_by_an_earlier_yes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, keys) = common::home(dir.path(), json!({}));
+    let paid = || common::count(&dir.path().join("world.db"), "payments");
+    let server = Server::start(&home);
+    let reached = client::connect(&common(&home)).await.unwrap();
+    let opened = reached.post("/v1/runs", &json!({"agent": "payer", "goal": "x"})).await.unwrap();
+    let token = opened["token"].as_str().unwrap();
+    let body = json!({"action": "payments.transfer", "arguments": {"account": "a", "amount": "1", "currency": "EUR"}});
+    let pending = reached.post_as(token, "/v1/actions", &body).await.unwrap();
+    let id = pending["approval"]["id"].as_str().unwrap().to_owned();
+    let approve = |key: &str| {
+        let done = aecl(&home).args(["approvals", "approve", &id]).env("AECL_KEY", key).output().unwrap();
+        (done.status.success(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    let (agreed, said) = approve(&keys.finn);
+    assert!(agreed, "{said}");
+    server.signal("TERM");
+    let (code, said) = tokio::task::spawn_blocking(move || server.end()).await.unwrap();
+    assert_eq!(code, Some(0), "{said}");
+
+    let mut config: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(home.config()).unwrap()).unwrap();
+    config["people"].as_array_mut().unwrap().retain(|person| person["id"] != "finn");
+    std::fs::write(home.config(), config.to_string()).unwrap();
+    let _server = Server::start(&home);
+    let reached = client::connect(&common(&home)).await.unwrap();
+    let listed = reached.get("/v1/approvals").await.unwrap()["approvals"][0].clone();
+    assert_eq!((&listed["state"], &listed["id"]), (&json!("pending"), &json!(id)), "{listed}");
+    assert!(listed["votes"][0]["lapsed"].as_str().unwrap().contains("not among the people"), "{listed}");
+    let again = reached.post_as(token, "/v1/actions", &body).await.unwrap();
+    assert_eq!((&again["state"], paid()), (&json!("pending"), 0), "{again}");
+    let codes = |of: &serde_json::Value| of["decision"]["findings"].to_string();
+    assert!(codes(&again).contains("approval_lapsed"), "{again}");
+    let card = aecl(&home).args(["approvals", "show", &id]).env("AECL_KEY", &keys.fay).output().unwrap();
+    let card = String::from_utf8_lossy(&card.stdout).into_owned();
+    assert!(card.contains("finn has agreed") && card.contains("does not count any more"), "{card}");
+
+    let (agreed, said) = approve(&keys.finn);
+    assert!(!agreed && said.contains("token_invalid") || said.contains("not known"), "{said}");
+    let (agreed, said) = approve(&keys.fay);
+    assert!(agreed, "{said}");
+    let done = reached.post_as(token, "/v1/actions", &body).await.unwrap();
+    assert_eq!((&done["state"], paid()), (&json!("done"), 1), "{done}");
+    let verified = aecl(&home).args(["log", "verify"]).output().unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+}

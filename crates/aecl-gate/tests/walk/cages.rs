@@ -1,6 +1,6 @@
 //! What holds programs: found out before anything is decided on it, on record, and never less than asked for.
 
-use crate::house::{end, person, request, submission};
+use crate::house::{end, everybody, person, request, submission};
 use crate::policy::home;
 use aecl_executor::{Connectors, Executor};
 use aecl_gate::submit::{Answer, Submission};
@@ -65,7 +65,7 @@ impl Shop {
     async fn open(sandbox: Value) -> Self {
         let clock = Arc::new(AtomicI64::new(START_MS));
         let told = clock.clone();
-        let config = json!({ "origin": "example.com/cages", "sandbox": sandbox });
+        let config = json!({ "origin": "example.com/cages", "sandbox": sandbox, "people": everybody() });
         let parts = Parts {
             config: aecl_gate::config::Config::parse(&config.to_string()).unwrap(),
             bundle: Bundle::compile(sources()).unwrap(),

@@ -6,6 +6,7 @@ use aecl_gate::submit::{Answer, End, Submission};
 use aecl_gate::{Clock, Gate, GateError, Identity, Parts, Session};
 use aecl_kernel::approval::Ask;
 use aecl_kernel::bundle::{Bundle, Source};
+use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{Entry, Event};
 use aecl_kernel::facts::ActionState;
 use aecl_kernel::id::{ActionId, AgentId, PersonId};
@@ -151,7 +152,7 @@ impl House {
         world: Arc<FakeWorld>,
         clock: Machine,
     ) -> Result<Self, GateError> {
-        let mut config = json!({"origin": "example.com/walk"});
+        let mut config = json!({"origin": "example.com/walk", "people": everybody()});
         config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let (store, faults) = Faulty::new(Box::new(memory.reopen()));
         let parts = Parts {
@@ -172,6 +173,13 @@ impl House {
         let Self { memory, world, clock, gate, .. } = self;
         drop(gate);
         Self::open(memory, world, clock).await.unwrap()
+    }
+
+    /// The same with other people in its configuration.
+    pub async fn reopened_with_people(self, people: Value) -> Self {
+        let Self { memory, world, clock, gate, .. } = self;
+        drop(gate);
+        Self::open_with(json!({ "people": people }), memory, world, clock).await.unwrap()
     }
 
     /// The same after somebody has edited the facts meanwhile.
@@ -317,6 +325,20 @@ pub fn request(agent: &str) -> aecl_gate::runs::RunRequest {
         parent: None,
         approve_plan: false,
     }
+}
+
+/// Those whom tests name, as the configuration knows them.
+pub fn everybody() -> Value {
+    let person = |name: &str, groups: &str| known(name, json!({ "groups": [groups] }));
+    let operators = ["ann", "bob", "cid", "dan"].map(|name| person(name, "operators"));
+    operators.into_iter().chain([person("eve", "visitors")]).collect()
+}
+
+/// A person of the configuration.
+pub fn known(name: &str, more: Value) -> Value {
+    let mut person = json!({ "id": name, "key": Digest::of(name.as_bytes()) });
+    person.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    person
 }
 
 pub fn person(name: &str) -> Identity {

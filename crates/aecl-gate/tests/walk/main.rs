@@ -24,3 +24,4 @@ mod runs;
 mod steps;
 mod time;
 mod undo;
+mod votes;

@@ -1,6 +1,6 @@
 //! The policy in force: a bad one never replaces a good one, a good one counts at once.
 
-use crate::house::{end, person, request, sources, submission};
+use crate::house::{end, everybody, person, request, sources, submission};
 use aecl_gate::config::Home;
 use aecl_gate::{Gate, keys};
 use aecl_kernel::event::Event;
@@ -10,7 +10,8 @@ use std::fs;
 pub async fn home() -> (tempfile::TempDir, Gate) {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::new(dir.path());
-    fs::write(home.config(), "origin: example.com/walk\n").unwrap();
+    fs::write(home.config(), json!({"origin": "example.com/walk", "people": everybody()}).to_string())
+        .unwrap();
     for source in sources() {
         let path = home.policy().join(&source.path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();

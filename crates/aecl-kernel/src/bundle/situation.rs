@@ -93,7 +93,7 @@ impl Situation {
             let goal = Goal::new(goal.clone(), None);
             let mut space = known.clone();
             space.insert(key, Fact::Goal(goal));
-            let Ok(provenance) = Provenance::gather(&action, run, &[], &mut space);
+            let Ok(provenance) = Provenance::gather(&action, run, &[], None, &mut space);
             facts.provenance = provenance;
         } else if self.labels.untrusted {
             facts.provenance = Provenance::as_if_asked_for(&action);
@@ -125,6 +125,7 @@ impl Situation {
             step: Place::default(),
             trusted_bytes: 0,
             barred: std::collections::BTreeSet::new(),
+            endorsers: std::collections::BTreeMap::new(),
         }
     }
 }

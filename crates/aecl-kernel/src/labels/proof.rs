@@ -9,6 +9,7 @@ use super::goal::{Asks, How, Reading};
 use super::ingest::Mark;
 use super::{SECRET, canon, each_leaf, secrets};
 use crate::action::Action;
+use crate::approval::People;
 use crate::catalogue::flow::{Argument, Class, Egress, Endorses, is_at_or_above};
 use crate::catalogue::{Effect, Reversibility, TypedAction};
 use crate::facts::{Fact, Key, RunFact, Space};
@@ -202,6 +203,7 @@ impl Provenance {
         action: &Action,
         run: &RunFact,
         lineage: &[RunFact],
+        people: Option<&People>,
         space: &mut S,
     ) -> Result<Option<Self>, S::Error> {
         let Some(typed) = action.typed.as_deref().filter(|_| action.problems.is_empty()) else {
@@ -212,8 +214,7 @@ impl Provenance {
             return Ok(None);
         }
         let goals = Goals::of(run, lineage, space)?;
-        let runs: Vec<RunId> =
-            std::iter::once(run).chain(lineage).map(|run| run.principal.run.clone()).collect();
+        let runs = std::iter::once(run).chain(lineage).map(|run| Rests::of(run, people)).collect();
         let plan = match space.fact(&Key::Goal(run.principal.run.clone()))? {
             Some(Fact::Goal(goal)) if run.planned => goal.contract(),
             _ => None,
@@ -281,9 +282,27 @@ impl Provenance {
     }
 }
 
+/// A run, with what it may rest on.
+struct Rests {
+    run: RunId,
+    /// Everybody still answers here on whose word it rests values. Who of them stood behind which is not kept, so with
+    /// one who does not, all are asked about again.
+    on_people: bool,
+}
+
+impl Rests {
+    fn of(run: &RunFact, people: Option<&People>) -> Self {
+        let on_people = people.is_none_or(|people| {
+            let voters = people.standing(&run.endorsers, &run.principal);
+            run.endorsers.iter().all(|(person, groups)| voters.stand_for(person, groups))
+        });
+        Self { run: run.principal.run.clone(), on_people }
+    }
+}
+
 struct Search<'a, S> {
     space: &'a mut S,
-    runs: Vec<RunId>,
+    runs: Vec<Rests>,
     goals: Goals,
     plan: Option<Arc<plan::Plan>>,
     late: bool,
@@ -317,9 +336,10 @@ impl<S: Space> Search<'_, S> {
     fn marks(&mut self, atom: &Atom) -> Result<Vec<Mark>, S::Error> {
         let digest = atom.digest();
         let mut out = Vec::new();
-        for run in &self.runs {
+        for Rests { run, on_people } in &self.runs {
             if let Some(Fact::Trust(marks)) = self.space.fact(&Key::Trust(run.clone(), digest))? {
-                out.extend(marks.into_iter().filter(|m| !m.secret));
+                let counts = |m: &Mark| !m.secret && (*on_people || m.by != Endorses::User);
+                out.extend(marks.into_iter().filter(counts));
             }
         }
         Ok(out)
@@ -341,7 +361,7 @@ impl<S: Space> Search<'_, S> {
         let Some(text) = atoms::plain(value) else { return Ok(false) };
         for atom in secrets::candidates(&text) {
             let digest = atom.digest();
-            for run in &self.runs {
+            for Rests { run, .. } in &self.runs {
                 if let Some(Fact::Trust(marks)) = self.space.fact(&Key::Trust(run.clone(), digest))?
                     && marks.iter().any(|m| m.secret)
                     && self.goals.names(&atom).is_none()

@@ -4,6 +4,7 @@
 
 use super::Standing;
 use crate::action::Action;
+use crate::approval::people::lapsed;
 use crate::approval::{AskState, Confirm, Need, Vote};
 use crate::cage::Tier;
 use crate::catalogue::TypedAction;
@@ -109,14 +110,14 @@ impl Cover {
     }
 
     /// Why this call needs a yes of its own, though the plan was agreed to. `confirm` are the destinations whose ends
-    /// would have to be typed, `excluded` those whose yes does not count.
+    /// would have to be typed, `votes` the answers that count.
     pub(crate) fn lacks(
         &self,
         q: &Question<'_>,
         findings: &[Finding],
         need: &Need,
         confirm: &[Confirm],
-        excluded: &BTreeSet<String>,
+        votes: &[Vote],
     ) -> Option<String> {
         let Some(typed) = q.action.typed.as_deref() else {
             return Some(format!("the catalogue does not know `{}`", q.action.name));
@@ -138,11 +139,13 @@ impl Cover {
         if let Some(finding) = beyond {
             return Some(format!("`{}` is not for a plan to answer", finding.code));
         }
-        let votes: Vec<Vote> =
-            self.votes.iter().filter(|v| v.yes && !excluded.contains(v.person.as_str())).cloned().collect();
-        if !need.met_by(&votes) {
-            return Some("other people, or more, have to agree to it".into());
+        if !need.met_by(votes) {
+            return Some(match lapsed(&self.votes, q.facts.voters.as_ref()).into_iter().next() {
+                Some((person, why)) => format!("the yes of `{person}` does not count any more: {why}"),
+                None => "other people, or more, have to agree to it".into(),
+            });
         }
+        let votes: Vec<&Vote> = votes.iter().filter(|vote| vote.yes).collect();
         let all_typed = confirm.iter().all(|c| self.typed.contains(&c.typed));
         let looked_at = votes.len() > 1 || (all_typed && votes.iter().any(|v| v.confirmed));
         (!confirm.is_empty() && !looked_at).then(|| "nobody has typed the end of its destination".into())

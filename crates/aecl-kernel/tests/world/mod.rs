@@ -223,7 +223,7 @@ impl World {
         change: impl FnOnce(&mut Facts),
     ) -> Ruling {
         let action = Arc::new(Action::parse(proposal, self.bundle.catalogue(), &Limits::default()));
-        let Ok(mut facts) = Facts::gather(&action, &self.bundle, &mut self.space);
+        let Ok(mut facts) = Facts::gather(&action, &self.bundle, None, &mut self.space);
         change(&mut facts);
         let fresh = Fresh {
             action: ActionId::new(&self.name("act")).unwrap(),
@@ -313,9 +313,15 @@ impl World {
             endorse: false,
             confirmed: ask.is_confirmed_by(&typed.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>()),
         };
-        let state = ask.admit(&vote).map_err(|(code, _)| code.as_str())?;
-        let answered =
-            Answered { approval: approval.clone(), action: ask.action.clone(), vote, state, view: None };
+        let state = ask.admit(&vote, None).map_err(|(code, _)| code.as_str())?;
+        let answered = Answered {
+            approval: approval.clone(),
+            action: ask.action.clone(),
+            vote,
+            state,
+            view: None,
+            voters: None,
+        };
         self.record(Some(&ask.run), Event::Answered(answered));
         if state == AskState::Rejected && ask.plan.is_some() {
             self.close(&ask.run);

@@ -9,7 +9,7 @@ use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{Answered, Entry, Event, Expired, Ruled, VERSION};
 use aecl_kernel::id::{ActionId, ApprovalId};
 use aecl_kernel::time::Timestamp;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 
 /// The kinds of entries that this program knows. Another one may mean anything, so it is refused.
@@ -308,7 +308,7 @@ impl<'a> Story<'a> {
         if ask.state_at(ruled.now) != AskState::Approved {
             return wrong(&format!("is {}", ask.state_at(ruled.now).name()));
         }
-        if !ruled.decision.need.as_ref().is_some_and(|need| need.met_by(&ask.votes)) {
+        if !is_met(ruled, &ask) {
             return wrong("was not given by all who had to agree");
         }
         Ok(())
@@ -338,7 +338,7 @@ impl<'a> Story<'a> {
         if ruled.definition != Some(shown.definition) {
             return wrong("was given for another definition");
         }
-        if !ruled.decision.need.as_ref().is_some_and(|need| need.met_by(&ask.votes)) {
+        if !is_met(ruled, ask) {
             return wrong("was not given by all who had to agree");
         }
         let (times, at) = (shown.times, step as usize);
@@ -473,14 +473,14 @@ impl<'a> Story<'a> {
         if ask.action != answered.action {
             return wrong(format!("it answers `{id}` about another action"));
         }
-        match ask.admit(&answered.vote) {
+        match ask.admit(&answered.vote, answered.voters.as_ref()) {
             Err((_, why)) => return wrong(format!("an answer that does not count is on record: {why}")),
             Ok(state) if state != answered.state => {
                 return wrong(format!("after it `{id}` is {}, not {}", state.name(), answered.state.name()));
             }
             Ok(state) => ask.state = state,
         }
-        ask.votes.push(answered.vote);
+        ask.take(answered.vote, answered.voters.as_ref());
         if ask.state == AskState::Rejected {
             self.asks.remove(id);
             self.closed.insert(name);
@@ -499,6 +499,12 @@ impl<'a> Story<'a> {
             None => Err(Finding::story(position, format!("it ends `{id}`, which nobody asks"))),
         }
     }
+}
+
+/// Whether as many people as are needed have agreed whose yes counted when it was used.
+fn is_met(ruled: &Ruled, ask: &Ask) -> bool {
+    let votes = ask.counting(ruled.facts.voters.as_ref(), &BTreeSet::new());
+    ruled.decision.need.as_ref().is_some_and(|need| need.met_by(&votes))
 }
 
 fn read(position: u64, bytes: &[u8]) -> Result<Entry, Finding> {

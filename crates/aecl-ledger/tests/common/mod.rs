@@ -184,6 +184,7 @@ impl World {
             questions: 0,
             trusted_bytes: 0,
             barred: std::collections::BTreeSet::new(),
+            endorsers: BTreeMap::new(),
         };
         let known = BTreeMap::new();
         let stated = Stated {
@@ -313,6 +314,7 @@ impl Run {
             evidence: Vec::new(),
             bundle: world.bundle.clone(),
             fresh: world.fresh(),
+            people: None,
             now: world.now(),
         };
         world.ledger.rule(rule).await

@@ -174,9 +174,10 @@ fn full(app: &App, request: Request, reader: &Identity) -> Full {
     let summary = story::tell(&app.gate, &request);
     let may_answer = match reader {
         Identity::Person { id, groups } => {
-            request.state == AskState::Pending
+            request.tally.state == AskState::Pending
                 && request.ask.may_answer(id, groups)
-                && request.ask.votes.iter().all(|v| v.person != *id)
+                && (request.tally.lapsed.contains_key(id)
+                    || request.ask.votes.iter().all(|v| v.person != *id))
                 && !reader.is_auditor()
         }
         Identity::Orchestrator { .. } | Identity::Local => false,
@@ -186,7 +187,7 @@ fn full(app: &App, request: Request, reader: &Identity) -> Full {
     let principal = &request.ruled.principal;
     let (goal, plan) = request.goal.map_or((None, None), |g| (Some(g.text), g.plan));
     Full {
-        approval: Approval::of(&request.ask, request.state, &url),
+        approval: Approval::of(&request.ask, &request.tally, &url),
         summary,
         name: request.ruled.name.clone(),
         arguments: request.arguments,
@@ -258,8 +259,8 @@ pub async fn answer(
     };
     let reply = Reply { yes, reason: body.reason, view, endorse: body.endorse, confirm: body.confirm };
     let ask = app.gate.reply(by, &id, reply).await?;
-    let state = ask.state_at(app.gate.now());
-    Ok(Approval::of(&ask, state, &app.gate.config().url()))
+    let tally = app.gate.tally_of(&ask).await?;
+    Ok(Approval::of(&ask, &tally, &app.gate.config().url()))
 }
 
 /// The view that somebody has looked at, if it is what is shown now.

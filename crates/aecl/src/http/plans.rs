@@ -24,8 +24,10 @@ pub(super) fn full(app: &App, request: PlanRequest, reader: &Identity) -> Full {
     let steps = steps(&request);
     let may_answer = match reader {
         Identity::Person { id, groups } => {
-            let voted = request.ask.votes.iter().any(|v| v.person == *id);
-            let open = (request.state == AskState::Pending && !voted) || request.state == AskState::Approved;
+            let voted =
+                request.ask.votes.iter().any(|v| v.person == *id && !request.tally.lapsed.contains_key(id));
+            let open = (request.tally.state == AskState::Pending && !voted)
+                || request.tally.state == AskState::Approved;
             open && request.ask.may_answer(id, groups) && !reader.is_auditor()
         }
         Identity::Orchestrator { .. } | Identity::Local => false,
@@ -34,7 +36,7 @@ pub(super) fn full(app: &App, request: PlanRequest, reader: &Identity) -> Full {
     let (goal, plan) = request.goal.as_ref().map_or((None, None), |g| (Some(g.text.clone()), g.plan.clone()));
     let over = request.run.closed.is_some() || app.gate.now() >= request.run.expires_at;
     Full {
-        approval: Approval::of(&request.ask, request.state, &url),
+        approval: Approval::of(&request.ask, &request.tally, &url),
         summary: story(&request, &steps),
         name: NAME.into(),
         arguments: plan.clone().unwrap_or(Value::Null),

@@ -45,8 +45,9 @@ async fn plan_approval(app: &App, run: &RunId, wait_s: u64) -> Result<Option<Pla
         ask = app.gate.plan_answered(run, wait) => ask?,
         () = app.options.closing.cancelled() => app.gate.plan_answered(run, Duration::ZERO).await?,
     };
-    let (now, url) = (app.gate.now(), app.gate.config().url());
-    Ok(ask.map(|ask| PlanApproval::of(&ask, ask.state_at(now), &url)))
+    let Some(ask) = ask else { return Ok(None) };
+    let state = app.gate.tally_of(&ask).await?.state;
+    Ok(Some(PlanApproval::of(&ask, state, &app.gate.config().url())))
 }
 
 async fn opened(app: &App, opened: OpenedRun, wait_s: u64) -> Result<(StatusCode, Json<Opened>), Problem> {

@@ -349,6 +349,10 @@ fn people(full: &Full, now: Timestamp) -> Html {
                         .text(&vote.person)
                         .raw(if vote.yes { " agreed" } else { " rejected it" })
                         .when(!vote.reason.is_empty(), |h| h.raw(": “").text(&vote.reason).raw("”"))
+                        .when(vote.lapsed.is_some(), |h| {
+                            h.raw(", which <strong>does not count any more</strong>: ")
+                                .text(vote.lapsed.unwrap_or_default())
+                        })
                         .raw(" <span class=\"quiet\">")
                         .text(&moment(&vote.at))
                         .raw("</span></li>")

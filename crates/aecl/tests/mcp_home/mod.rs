@@ -37,6 +37,7 @@ impl Place {
         }
         let config = json!({
             "origin": "example.com/test",
+            "people": [{"id": "ann", "groups": ["operators"], "key": format!("sha256:{}", "a".repeat(64))}],
             "approvals": { "hold_ms": hold_ms, "progress_ms": 200 },
         });
         std::fs::write(home.config(), config.to_string()).unwrap();

@@ -159,6 +159,10 @@ fn answers(page: &mut Page, ask: &Value, aecl: &str) {
         let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
         let word = if yes { "agreed" } else { "refused" };
         page.item(&format!("{} has {word} at {}{reason}", vote.text("/person"), vote.text("/at")));
+        let lapsed = vote.text("/lapsed");
+        if !lapsed.is_empty() {
+            page.field("", &format!("which does not count any more: {lapsed}"));
+        }
     }
     let whose = if plan::is_asked(ask) { "run" } else { "action" };
     page.field("state", &format!("{}; {whose} {}", ask.text("/state"), ask.text("/action_state")));

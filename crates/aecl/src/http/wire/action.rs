@@ -2,6 +2,7 @@
 
 use super::{Approval, Decision, Verbatim};
 use aecl_gate::submit::{Answer, End};
+use aecl_gate::votes::Tally;
 use aecl_kernel::action::Mode;
 use aecl_kernel::facts::{ActionFact, ActionState, Undo};
 use serde::{Deserialize, Serialize};
@@ -229,7 +230,7 @@ impl Action {
                 action.state = "pending";
                 action.code = Some("approval_pending".into());
                 action.message = "waiting for a person; nothing was executed".into();
-                action.approval = Some(Approval::of(&ask, ask.state, url));
+                action.approval = Some(Approval::of(&ask, &Tally::decided(&ask), url));
             }
             End::Permitted { permit, expires_at } => {
                 action.state = "permitted";

@@ -4,7 +4,8 @@ use super::{Decision, PlanStep, Requirement, requirements};
 use crate::http::story::Story;
 use aecl_gate::approvals::{Step as GateStep, Unproven as GateUnproven};
 use aecl_gate::queue::Queued as GateQueued;
-use aecl_kernel::approval::{Ask, AskState, Vote as KernelVote};
+use aecl_gate::votes::Tally;
+use aecl_kernel::approval::{Ask, Vote as KernelVote};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -21,11 +22,20 @@ pub struct Vote {
     /// Why.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// Why this yes does not count any more, if it does not: whoever said it may not say it now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lapsed: Option<&'static str>,
 }
 
-impl From<&KernelVote> for Vote {
-    fn from(v: &KernelVote) -> Self {
-        Self { person: v.person.to_string(), yes: v.yes, at: v.at.to_string(), reason: v.reason.clone() }
+impl Vote {
+    fn of(v: &KernelVote, tally: &Tally) -> Self {
+        Self {
+            person: v.person.to_string(),
+            yes: v.yes,
+            at: v.at.to_string(),
+            reason: v.reason.clone(),
+            lapsed: tally.lapsed.get(&v.person).copied().filter(|_| v.yes),
+        }
     }
 }
 
@@ -69,18 +79,18 @@ impl Approval {
     }
 
     /// A request as it stands; `url` is where the pages are.
-    pub fn of(ask: &Ask, state: AskState, url: &str) -> Self {
+    pub fn of(ask: &Ask, tally: &Tally, url: &str) -> Self {
         Self {
             id: ask.approval.to_string(),
             url: format!("{url}/approvals/{}", ask.approval),
-            state: state.name(),
+            state: tally.state.name(),
             about: if ask.plan.is_some() { "plan" } else { "action" },
             action: ask.plan.is_none().then(|| ask.action.to_string()),
             run: ask.run.to_string(),
             digest: ask.digest.to_string(),
             need: requirements(&ask.need),
             confirm: typed(ask),
-            votes: ask.votes.iter().map(Vote::from).collect(),
+            votes: ask.votes.iter().map(|vote| Vote::of(vote, tally)).collect(),
             excluded: ask.excluded.iter().cloned().collect(),
             asked_at: ask.asked_at.to_string(),
             expires_at: ask.expires_at.to_string(),
@@ -152,7 +162,7 @@ impl Queued {
         let (waiting, summary) = (&queued.waiting, &queued.waiting.summary);
         let principal = &summary.principal;
         Self {
-            approval: Approval::of(&waiting.ask, queued.state, url),
+            approval: Approval::of(&waiting.ask, &queued.tally, url),
             number: summary.number,
             name: summary.name.clone(),
             agent: principal.agent.to_string(),

@@ -1,0 +1,74 @@
+//! Whose yes counts now. A vote says what a person was when they answered; the configuration says what they are.
+
+use crate::config::{Config, Person};
+use crate::error::GateError;
+use crate::gate::Gate;
+use crate::reach::AUDITORS;
+use aecl_kernel::approval::people::{Member, lapsed};
+use aecl_kernel::approval::{Ask, AskState, People};
+use aecl_kernel::id::PersonId;
+use aecl_kernel::principal::Principal;
+use aecl_kernel::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Where a request stands, and whose yes does not count any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// Where it stands now.
+    pub state: AskState,
+    /// Why a person's yes does not count any more.
+    pub lapsed: BTreeMap<PersonId, &'static str>,
+}
+
+impl Tally {
+    /// What was decided just now, and so rests on the people of now already.
+    pub fn decided(ask: &Ask) -> Self {
+        Self { state: ask.state, lapsed: BTreeMap::new() }
+    }
+
+    /// Of a request in what this principal has proposed, among these people.
+    pub(crate) fn among(people: &People, ask: &Ask, principal: &Principal, now: Timestamp) -> Self {
+        let voters = people.voters(&ask.votes, principal);
+        // Once it is over, nobody's yes is used any more.
+        let lapsed = if ask.is_open(now) { lapsed(&ask.votes, Some(&voters)) } else { BTreeMap::new() };
+        Self { state: ask.state_among(Some(&voters), now), lapsed }
+    }
+}
+
+impl Gate {
+    /// Who may answer now.
+    pub(crate) fn people(&self) -> Arc<People> {
+        self.0.people.load_full()
+    }
+
+    /// Where a request stands in what this principal has proposed.
+    pub fn tally(&self, ask: &Ask, principal: &Principal) -> Tally {
+        Tally::among(&self.people(), ask, principal, self.now())
+    }
+
+    /// The same, where only the request is known.
+    pub async fn tally_of(&self, ask: &Ask) -> Result<Tally, GateError> {
+        let run = self.run_fact(&ask.run).await?;
+        Ok(self.tally(ask, &run.principal))
+    }
+
+    /// A request that is approved on record and open again, since a yes does not count any more, as what it is.
+    pub(crate) async fn as_it_stands(&self, mut ask: Ask) -> Result<Ask, GateError> {
+        if ask.state == AskState::Approved && self.tally_of(&ask).await?.state == AskState::Pending {
+            ask.state = AskState::Pending;
+        }
+        Ok(ask)
+    }
+}
+
+/// Who may answer, by this configuration.
+pub(crate) fn people_of(config: &Config) -> People {
+    let mut people = People::default();
+    for Person { id, groups, tenants, names, .. } in &config.people {
+        let reads_only = groups.contains(AUDITORS);
+        let groups = if reads_only { BTreeSet::new() } else { groups.clone() };
+        people.add(id, Member { groups, tenants: tenants.clone() }, names.iter().cloned());
+    }
+    people
+}
