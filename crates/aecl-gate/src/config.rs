@@ -247,8 +247,14 @@ pub struct Limits {
     pub request_bytes_max: usize,
     /// Longest output of an action that is kept and handed back, in bytes.
     pub output_bytes_max: usize,
+    /// Most bytes of request bodies at once, of one socket; one caller may have a quarter of it.
+    pub bodies_bytes_max: usize,
     /// Most requests at once.
     pub requests_max: usize,
+    /// Most connections of one address at once that have shown no credential that counts.
+    pub strangers_max: usize,
+    /// Longest time for the first head of a connection to arrive, in milliseconds.
+    pub head_ms_max: u64,
     /// Longest time for the head of a request to arrive, and for its body, in milliseconds.
     pub receive_ms_max: u64,
     /// Longest wait of one request, in milliseconds.
@@ -270,8 +276,11 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             request_bytes_max: 4 << 20,
+            bodies_bytes_max: 64 << 20,
             output_bytes_max: 16 << 20,
             requests_max: 512,
+            strangers_max: 128,
+            head_ms_max: 5_000,
             receive_ms_max: 30_000,
             wait_ms_max: 600_000,
             sessions_max: 256,
@@ -280,6 +289,22 @@ impl Default for Limits {
             heartbeat_s: 60,
             refused_bytes_per_min: 1 << 20,
         }
+    }
+}
+
+impl Limits {
+    fn check(&self) -> Result<(), String> {
+        let Self { request_bytes_max: one, bodies_bytes_max: all, strangers_max, .. } = self;
+        if all < one {
+            return Err(format!(
+                "`limits.bodies_bytes_max` is {all}, less than one body may have (`limits.request_bytes_max`, {one}); \
+                 raise it, or lower the other"
+            ));
+        }
+        if *strangers_max == 0 {
+            return Err("`limits.strangers_max` is 0, so nobody could connect; name 1 at least".into());
+        }
+        Ok(())
     }
 }
 
@@ -442,6 +467,7 @@ impl Config {
             }
         }
         self.sandbox.check()?;
+        self.limits.check()?;
         for (name, server) in &self.servers {
             if server.timeout_ms().is_some_and(|ms| !(1..=3_600_000).contains(&ms)) {
                 return Err(format!("`servers.{name}.timeout_ms` must be between 1 and 3,600,000"));

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod authzen;
 pub mod body;
 pub mod clock;
+mod crowd;
 mod describe;
 mod guard;
 pub mod host;
@@ -18,6 +19,7 @@ pub mod policy;
 pub mod problem;
 pub mod runs;
 pub mod server;
+pub mod shares;
 pub mod story;
 mod view;
 mod watch;
@@ -28,8 +30,9 @@ use aecl_gate::Gate;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
+use shares::Shares;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -47,6 +50,8 @@ pub struct Options {
     pub closing: CancellationToken,
     /// How many connections are open.
     pub connections: Arc<AtomicUsize>,
+    /// How many connections had to give way to others.
+    pub gave_way: Arc<AtomicU64>,
 }
 
 /// What handlers share.
@@ -55,12 +60,16 @@ pub struct App {
     pub(crate) gate: Gate,
     pub(crate) options: Options,
     pub(crate) logins: web::Logins,
+    /// Bytes of request bodies that are underway.
+    pub(crate) bodies: Shares,
 }
 
 /// Everything that is served over HTTP.
 pub fn router(gate: Gate, options: &Options) -> Router {
-    let requests_max = gate.config().limits.requests_max;
-    let app = App { gate, options: options.clone(), logins: web::Logins::default() };
+    let limits = gate.config().limits.clone();
+    let requests_max = limits.requests_max;
+    let bodies = Shares::of(limits.bodies_bytes_max, limits.request_bytes_max);
+    let app = App { gate, options: options.clone(), logins: web::Logins::default(), bodies };
     let seats = || from_fn_with_state(Arc::new(Semaphore::new(requests_max)), guard::seat);
     let (agents, _) = for_agents().split_for_parts();
     let (people, _) = for_people().split_for_parts();
@@ -69,7 +78,7 @@ pub fn router(gate: Gate, options: &Options) -> Router {
     let traced = app.gate.clone();
     let gateway = mcp::http::router_until(app.gate.clone(), options.closing.clone());
     // Agents and people have seats of their own: agents that wait do not keep a person from answering them.
-    let shares = guard::Shares::of(app.gate.clone(), requests_max);
+    let shares = Shares::of(requests_max, 2);
     let agents = agents.layer(seats()).layer(from_fn_with_state(shares, guard::share));
     let people = people.merge(web::router(&app)).layer(from_fn(guard::deadline)).layer(seats());
     Router::new()
@@ -79,8 +88,9 @@ pub fn router(gate: Gate, options: &Options) -> Router {
         .fallback(guard::nothing)
         .method_not_allowed_fallback(guard::wrong_method)
         .layer(from_fn_with_state(app.clone(), guard::origin))
-        .with_state(app)
+        .with_state(app.clone())
         .merge(gateway)
+        .layer(from_fn_with_state(app, guard::account))
         .layer(CatchPanicLayer::custom(guard::panicked))
         .layer(from_fn_with_state(traced, guard::trace))
 }

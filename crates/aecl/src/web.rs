@@ -17,7 +17,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 
 pub use host::NAME;
-pub use login::Logins;
+pub use login::{Logins, visitor};
 
 /// Only our own style sheet, forms only to ourselves, in nobody's frame.
 const POLICY: &str =

@@ -1,19 +1,25 @@
 //! What every request passes before a handler sees it, from the outside in: a request id and a log line, a
-//! net for panics, the origin of web pages, a seat.
+//! net for panics, on whose account it goes, the origin of web pages, a seat.
 
+use super::body::{self, Load};
+use super::crowd::Seat;
 use super::problem::Problem;
+use super::shares::Shares;
 use super::{App, Peer};
 use crate::web;
 use aecl_gate::Gate;
 use aecl_gate::config::Config;
 use aecl_kernel::code::{self, Code};
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use hyper::body::{Frame, SizeHint};
 use std::any::Any;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -87,77 +93,80 @@ fn ours(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri, config: &Config) -
 /// Takes one of these seats, or says that there is none.
 pub async fn seat(State(seats): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     let Ok(_seat) = seats.try_acquire_owned() else {
-        return full("more requests are underway than are accepted");
+        return full(request, "more requests are underway than are accepted").await;
     };
     next.run(request).await
 }
 
-fn full(why: impl Into<String>) -> Response {
+async fn full(request: Request, why: impl Into<String>) -> Response {
+    body::discard(request.into_body()).await;
     Problem::of(code::OVERLOADED, why).hint("try again in a second").into_response()
 }
 
-/// The seats of agents: nobody has more than a share of them, so who waits for people in all of its own leaves the
-/// others theirs.
-#[derive(Clone)]
-pub struct Shares {
-    gate: Gate,
-    most: usize,
-    taken: Arc<Mutex<HashMap<String, usize>>>,
+/// On whose account a request goes: an agent's, by a token that verifies, that of the owner of a key or of whoever is
+/// logged in on the pages. Everybody else shares one, without a name.
+#[derive(Debug, Clone, Default)]
+pub struct Account(pub String);
+
+/// Finds out on whose account a request goes, once; who is known keeps the connection when room gets scarce. What the
+/// request takes is given back when it is answered to its end.
+pub async fn account(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let who = payer(&app, &request);
+    let underway = request.extensions().get::<Seat>().map(|seat| seat.asks(who.as_deref()));
+    let account = Account(who.unwrap_or_default());
+    let load = Load::new(app.bodies.share(&account.0));
+    request.extensions_mut().insert(account);
+    request.extensions_mut().insert(load.clone());
+    let response = next.run(request).await;
+    response.map(|body| Body::new(Held { body, _held: (underway, load) }))
 }
 
-impl Shares {
-    /// A quarter of the seats for each, and two at least.
-    pub fn of(gate: Gate, seats: usize) -> Self {
-        Self { gate, most: (seats / 4).max(2), taken: Arc::default() }
+fn payer(app: &App, request: &Request) -> Option<String> {
+    let Some(sent) = request.headers().get(header::AUTHORIZATION) else {
+        return match request.extensions().get::<Peer>() {
+            Some(Peer::Local) => Some("local".to_owned()),
+            Some(Peer::Tcp(_)) | None => web::visitor(request.headers(), app),
+        };
+    };
+    let (_, credential) = sent.to_str().ok()?.split_once(' ')?;
+    app.gate.bearer_of(credential.trim())
+}
+
+/// A body that keeps something for as long as it is sent.
+struct Held<T> {
+    body: Body,
+    _held: T,
+}
+
+impl<T: Unpin> hyper::body::Body for Held<T> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
     }
 
-    fn take(&self, who: String) -> Option<Share> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = taken.entry(who.clone()).or_default();
-        if *count >= self.most {
-            return None;
-        }
-        *count += 1;
-        Some(Share { who, taken: self.taken.clone() })
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
-/// A seat of somebody's share, given back when it is dropped.
-struct Share {
-    who: String,
-    taken: Arc<Mutex<HashMap<String, usize>>>,
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = taken.get_mut(&self.who) {
-            *count -= 1;
-            if *count == 0 {
-                taken.remove(&self.who);
-            }
-        }
-    }
-}
-
-/// Takes a seat of the share of whoever calls: an agent, by a token that verifies, or the owner of a key. Everybody
-/// else shares one.
+/// Takes a seat of the share of whoever calls: who waits for people in all of its own leaves the others theirs.
 pub async fn share(State(shares): State<Shares>, request: Request, next: Next) -> Response {
-    let local = matches!(request.extensions().get::<Peer>(), Some(Peer::Local));
-    let sent = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let credential = sent.and_then(|text| text.split_once(' ')).map(|(_, rest)| rest.trim());
-    let who = match credential {
-        Some(credential) => shares.gate.bearer_of(credential),
-        None if local => Some("local".to_owned()),
-        None => None,
-    };
-    let who = who.unwrap_or_default();
-    let Some(_share) = shares.take(who.clone()) else {
-        return full(format!(
-            "{} of the requests of `{who}` are underway, as many as one caller may have",
-            shares.most
-        ));
-    };
+    let Account(who) = request.extensions().get().cloned().unwrap_or_default();
+    let mut share = shares.share(&who);
+    if share.take(1).is_err() {
+        let most = shares.each();
+        let why = format!("{most} of the requests of `{who}` are underway, as many as one caller may have");
+        return full(request, why).await;
+    }
     next.run(request).await
 }
 
@@ -190,7 +199,6 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
     use super::*;
     use axum::Router;
-    use axum::body::Body;
     use axum::routing::get;
     use tower::ServiceExt as _;
     use tower_http::catch_panic::CatchPanicLayer;

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 use utoipa::ToSchema;
 
 /// How it is.
@@ -199,6 +200,11 @@ fn exposition(app: &App) -> String {
             "Proposals that came to nothing and were not recorded: their agent had too many.",
             counts.unrecorded,
         ),
+        (
+            "aecl_connections_gave_way_total",
+            "Connections that were closed so that others find room.",
+            app.options.gave_way.load(Ordering::Relaxed),
+        ),
     ];
     for (name, help, value) in counters {
         let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n");
@@ -211,6 +217,16 @@ fn exposition(app: &App) -> String {
             "aecl_ledger_stopped",
             "1 if nothing can be recorded.",
             u64::from(app.gate.ledger().stopped().is_some()),
+        ),
+        (
+            "aecl_connections",
+            "Connections that are open.",
+            app.options.connections.load(Ordering::SeqCst) as u64,
+        ),
+        (
+            "aecl_request_bytes_underway",
+            "Bytes of the bodies of requests that are not answered to their end.",
+            app.bodies.taken() as u64,
         ),
         ("aecl_clock_behind_seconds", "How far the wall clock is behind the time that is recorded.", behind),
         ("aecl_clock_ahead_seconds", "How far the wall clock has jumped ahead and is not believed.", ahead),

@@ -1,6 +1,7 @@
 //! Listening: one accept loop for TCP and the Unix socket, with limits on headers and connections, and an
 //! end that lets everybody finish.
 
+use super::crowd::{Crowd, Seat};
 use super::{Options, router};
 use aecl_gate::Gate;
 use axum::Router;
@@ -12,13 +13,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -53,30 +53,37 @@ pub async fn serve(gate: Gate, listeners: Listeners, shutdown: CancellationToken
 
 /// The same, with what the caller wants to know about it.
 pub async fn serve_with(gate: Gate, listeners: Listeners, options: Options) -> usize {
-    let connections_max = gate.config().limits.requests_max.saturating_mul(2).max(16);
+    let limits = gate.config().limits.clone();
+    let connections_max = limits.requests_max.saturating_mul(2).max(16);
     let graceful = GracefulShutdown::new();
-    let floor = || Floor {
+    let room = |of: fn(usize, usize, Arc<AtomicU64>) -> Crowd| {
+        of(connections_max, limits.strangers_max, options.gave_way.clone())
+    };
+    let floor = |crowd| Floor {
         app: router(gate.clone(), &options),
-        // Each socket has seats of its own: a crowd at the port does not lock the owner out.
-        seats: Arc::new(Semaphore::new(connections_max)),
-        patience: Duration::from_millis(gate.config().limits.receive_ms_max),
+        crowd,
+        patience: Duration::from_millis(limits.receive_ms_max),
+        head: Duration::from_millis(limits.head_ms_max),
         closing: options.closing.clone(),
         open: options.connections.clone(),
         graceful: &graceful,
     };
-    let (tcp_floor, unix_floor) = (floor(), floor());
+    // Each socket has room of its own: a crowd at the port does not lock the owner out, who is alone at the other.
+    let (tcp_floor, unix_floor) = (floor(room(Crowd::of)), floor(room(Crowd::of_one)));
     let tcp = async {
         if let Some(listener) = listeners.tcp {
-            while let Some((seat, (stream, address))) = tcp_floor.next(|| listener.accept()).await {
+            while let Some((stream, address)) = tcp_floor.next(|| listener.accept()).await {
                 // Without it a small answer can wait 40 ms for the peer's acknowledgement.
                 drop(stream.set_nodelay(true));
+                let Some(seat) = tcp_floor.seat(Some(address.ip())).await else { return };
                 tcp_floor.host(seat, stream, Peer::Tcp(address));
             }
         }
     };
     let unix = async {
         if let Some(listener) = listeners.unix {
-            while let Some((seat, (stream, _))) = unix_floor.next(|| listener.accept()).await {
+            while let Some((stream, _)) = unix_floor.next(|| listener.accept()).await {
+                let Some(seat) = unix_floor.seat(None).await else { return };
                 unix_floor.host(seat, stream, Peer::Local);
             }
         }
@@ -91,31 +98,26 @@ pub async fn serve_with(gate: Gate, listeners: Listeners, options: Options) -> u
 /// What every connection of one socket shares.
 struct Floor<'a> {
     app: Router,
-    seats: Arc<Semaphore>,
+    crowd: Crowd,
     /// Longest time for the head of a request, and for an idle connection.
     patience: Duration,
+    /// Longest time for the first head of a connection.
+    head: Duration,
     closing: CancellationToken,
     open: Arc<AtomicUsize>,
     graceful: &'a GracefulShutdown,
 }
 
 impl Floor<'_> {
-    /// The next connection, once there is a seat for it; nothing once we shut down.
-    async fn next<T, F: Future<Output = io::Result<T>>>(
-        &self,
-        mut accept: impl FnMut() -> F,
-    ) -> Option<(OwnedSemaphorePermit, T)> {
+    /// The next connection; nothing once we shut down.
+    async fn next<T, F: Future<Output = io::Result<T>>>(&self, mut accept: impl FnMut() -> F) -> Option<T> {
         loop {
-            let next = async {
-                let seat = self.seats.clone().acquire_owned().await;
-                (seat, accept().await)
-            };
-            let (seat, accepted) = tokio::select! {
-                next = next => next,
+            let accepted = tokio::select! {
+                accepted = accept() => accepted,
                 () = self.closing.cancelled() => return None,
             };
             match accepted {
-                Ok(accepted) => return Some((seat.ok()?, accepted)),
+                Ok(accepted) => return Some(accepted),
                 // A connection that broke before it was ours, or no file descriptors for a moment.
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -125,24 +127,45 @@ impl Floor<'_> {
         }
     }
 
-    fn host<S>(&self, seat: OwnedSemaphorePermit, stream: S, peer: Peer)
+    /// A seat for it, once there is one; nothing once we shut down.
+    async fn seat(&self, from: Option<IpAddr>) -> Option<Seat> {
+        tokio::select! {
+            seat = self.crowd.enter(from) => Some(seat),
+            () = self.closing.cancelled() => None,
+        }
+    }
+
+    fn host<S>(&self, seat: Seat, stream: S, peer: Peer)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let app = self.app.clone();
+        let (app, place, spoken) = (self.app.clone(), seat.clone(), CancellationToken::new());
+        let spoke = spoken.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
+            spoke.cancel();
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(place.clone());
             app.clone().oneshot(request.map(Body::new))
         });
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(self.patience).max_header_size(HEAD_BYTES_MAX);
         let connection = self.graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
-        let open = self.open.clone();
+        let (open, head) = (self.open.clone(), self.head);
         open.fetch_add(1, Ordering::SeqCst);
+        let silent = async move {
+            if tokio::time::timeout(head, spoken.cancelled()).await.is_ok() {
+                std::future::pending().await
+            }
+        };
         tokio::spawn(async move {
-            let _seat = seat;
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, ?peer, "a connection broke");
+            tokio::select! {
+                ended = connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, ?peer, "a connection broke");
+                    }
+                }
+                () = seat.taken_away() => tracing::debug!(?peer, "a connection gave way to others"),
+                () = silent => tracing::debug!(?peer, "nothing was asked in time"),
             }
             open.fetch_sub(1, Ordering::SeqCst);
         });

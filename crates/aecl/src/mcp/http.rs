@@ -12,6 +12,8 @@ mod modern;
 mod refusal;
 mod sessions;
 
+use crate::http::body::{self, Load};
+use crate::http::shares::Shares;
 use aecl_executor::connectors::mcp::LEGACY;
 use aecl_gate::Gate;
 use aecl_kernel::id::AgentId;
@@ -136,14 +138,13 @@ async fn admitted(
     }
     acceptable(headers)?;
     let limits = hall.gate.config().limits.clone();
-    let (most, patience) = (limits.request_bytes_max, Duration::from_millis(limits.receive_ms_max));
-    let body = tokio::time::timeout(patience, axum::body::to_bytes(body, most)).await.map_err(|_| {
-        Refusal::new(StatusCode::REQUEST_TIMEOUT, refusal::INVALID, "the body did not come in time")
-    })?;
-    let body = body.map_err(|_| {
-        let message = format!("the body is longer than {most} bytes, or broke off");
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, refusal::INVALID, message)
-    })?;
+    let patience = Duration::from_millis(limits.receive_ms_max);
+    // Who serves this router weighs what is sent; alone it has nobody to share with.
+    let load = parts.extensions.get::<Load>().cloned();
+    let load = load.unwrap_or_else(|| {
+        Load::new(Shares::of(limits.bodies_bytes_max, limits.request_bytes_max).share(""))
+    });
+    let body = body::receive(body, &load, limits.request_bytes_max, patience).await?;
     let message = Message::read(&body)?;
     if is_stateless(version, &message) {
         modern::take(hall, &endpoint, caller, headers, message).await

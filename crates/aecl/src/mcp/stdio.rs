@@ -4,6 +4,7 @@
 use super::front::{Front, Opening, Outbound};
 use super::names;
 use super::wire::{Envelope, INTERNAL_ERROR, INVALID_REQUEST, Refusal, response};
+use crate::http::shares::Shares;
 use aecl_executor::connectors::mcp::{ClientFace, Handshake, Line, Transport, next_line};
 use aecl_executor::vault::Secret;
 use aecl_gate::{Gate, GateError, Identity};
@@ -322,6 +323,7 @@ async fn converse(
     let telling = tokio::spawn(tell(front.unasked(), out.clone()));
     let out = Outbound(out);
     let permits = Arc::new(Semaphore::new(limits.requests_max));
+    let bodies = Shares::of(limits.bodies_bytes_max, limits.request_bytes_max);
     let mut underway = JoinSet::new();
     let mut line = Vec::new();
     loop {
@@ -345,8 +347,15 @@ async fn converse(
             out.send(refused(-32700, "the line is no JSON")).await;
             continue;
         };
+        let mut weight = bodies.share(front.opening.agent.as_str());
+        if weight.take(line.len()).is_err() {
+            let why =
+                format!("requests would have more than {} bytes underway; wait for answers", bodies.each());
+            out.send(overloaded(&raw, &why)).await;
+            continue;
+        }
         let Ok(permit) = permits.clone().try_acquire_owned() else {
-            out.send(overloaded(&raw)).await;
+            out.send(overloaded(&raw, "too many requests at once; wait for answers")).await;
             continue;
         };
         // A client that is found to be gone, because something could not be told to it, has not cancelled what has begun.
@@ -355,7 +364,7 @@ async fn converse(
             if let Some(response) = front.message(&raw, &out, cancel).await {
                 out.send(response).await;
             }
-            drop(permit);
+            drop((permit, weight));
         });
         // The first step is taken here, so that a cancellation on the next line finds its request.
         if poll_immediate(&mut answering).await.is_none() {
@@ -423,9 +432,8 @@ fn message(line: &[u8]) -> Option<Box<RawValue>> {
     RawValue::from_string(text.trim_ascii().to_owned()).ok()
 }
 
-fn overloaded(raw: &RawValue) -> Box<RawValue> {
+fn overloaded(raw: &RawValue, why: &str) -> Box<RawValue> {
     let id = Envelope::read(raw).and_then(|envelope| envelope.id).unwrap_or(RawValue::NULL);
-    let why = "too many requests at once; wait for answers";
     response(id, &Refusal::coded(INTERNAL_ERROR, code::OVERLOADED.as_str(), why).reply())
 }
 

@@ -111,6 +111,13 @@ fn cookie<'a>(headers: &'a HeaderMap, app: &App) -> Option<&'a str> {
     pairs.find(|(name, _)| *name == wanted).map(|(_, value)| value)
 }
 
+/// Who is logged in, for the account that their requests go on.
+pub fn visitor(headers: &HeaderMap, app: &App) -> Option<String> {
+    let login = app.logins.find(cookie(headers, app)?, app.gate.now())?;
+    let config = app.gate.config();
+    config.people.iter().find(|person| person.key == login.key).map(|person| person.id.to_string())
+}
+
 impl FromRequestParts<App> for Visitor {
     type Rejection = Stranger;
 

@@ -1,9 +1,10 @@
 //! Refusing on this transport: an HTTP status with a JSON-RPC error in the body.
 
+use crate::http::body::NoBody;
 use aecl_gate::GateError;
 use aecl_kernel::code;
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::value::RawValue;
@@ -121,6 +122,19 @@ impl From<GateError> for Refusal {
     }
 }
 
+impl From<NoBody> for Refusal {
+    fn from(none: NoBody) -> Self {
+        let why = none.why();
+        match none {
+            NoBody::TooLong(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, INVALID, why),
+            NoBody::Broken => Self::new(StatusCode::BAD_REQUEST, INVALID, why),
+            NoBody::Late => Self::new(StatusCode::REQUEST_TIMEOUT, INVALID, why),
+            NoBody::Full(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, INTERNAL, why)
+                .with(json!({"aecl": {"code": code::OVERLOADED.as_str()}})),
+        }
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = json_response(self.0.status, self.text());
@@ -128,6 +142,9 @@ impl IntoResponse for Refusal {
             && let Ok(value) = HeaderValue::from_str(challenge)
         {
             response.headers_mut().insert(WWW_AUTHENTICATE, value);
+        }
+        if self.0.status == StatusCode::TOO_MANY_REQUESTS {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }
