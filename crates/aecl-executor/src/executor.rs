@@ -1,12 +1,15 @@
 //! The door of this room: only a permit that is on record opens it, and it opens once.
 
+use crate::connectors::files::{self, ShownFiles};
 use crate::house::{self, Places};
 use crate::{Call, Connector, ConnectorSpec, Connectors, DryRun, Effect, Performed, Plan, Reconciled};
 use aecl_kernel::action::Action;
+use aecl_kernel::catalogue::flow::Class;
 use aecl_kernel::decide::Permit;
 use aecl_kernel::event::OutcomeKind;
 use aecl_kernel::evidence::{Evidence, Reach};
 use aecl_kernel::labels::Labels;
+use aecl_kernel::labels::proof::leaves;
 use aecl_kernel::traffic::Traffic;
 use aecl_ledger::Recorded;
 use futures_util::FutureExt as _;
@@ -172,6 +175,33 @@ impl Executor {
         match call(id, action, String::new(), Carry::default(), max_output_bytes) {
             Ok(call) => without_keys(self.connectors.plan(&call)),
             Err(message) => Plan::Untold(message),
+        }
+    }
+
+    /// What acting would change in files, beside what is there now. It has the target's words in it, so it is for people
+    /// who are asked, and for nobody else. Where a server changes files that we do not read, that is said.
+    pub async fn shown(&self, action: &Arc<Action>) -> ShownFiles {
+        let Some(typed) = action.typed.as_ref().filter(|_| action.problems.is_empty()) else {
+            return ShownFiles::None;
+        };
+        let Ok(call) = call("shown", action, String::new(), Carry::default(), 0) else {
+            return ShownFiles::None;
+        };
+        match &call.connector {
+            ConnectorSpec::Files(_) => match self.leads(action, None).await {
+                Some(evidence) if evidence.reach == Some(Reach::Into) => ShownFiles::Cannot(evidence.said),
+                Some(_) | None => files::shown(&call).await,
+            },
+            ConnectorSpec::Mcp { server, .. } => {
+                let of =
+                    |wanted: Class| leaves(action, typed).iter().any(|leaf| leaf.argument.class == wanted);
+                let writes = typed.manifest.effect.changes_something();
+                match writes && of(Class::TargetPath) && of(Class::Content) {
+                    true => ShownFiles::Elsewhere(server.clone()),
+                    false => ShownFiles::None,
+                }
+            }
+            ConnectorSpec::Http(_) | ConnectorSpec::Sql(_) | ConnectorSpec::Process(_) => ShownFiles::None,
         }
     }
 

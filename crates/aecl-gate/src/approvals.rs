@@ -5,18 +5,22 @@ use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::Identity;
 use crate::votes::Tally;
+use aecl_executor::connectors::files::ShownFiles;
+use aecl_kernel::action::{Action, Mode, Proposal};
 use aecl_kernel::approval::{Ask, AskState, Vote};
 use aecl_kernel::catalogue::flow::{Class, Endorses};
 use aecl_kernel::code;
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{Event, Ruled};
-use aecl_kernel::facts::{ActionFact, Goal};
+use aecl_kernel::facts::{ActionFact, ActionState, Goal};
 use aecl_kernel::id::{ActionId, ApprovalId};
+use aecl_kernel::json::Limits;
 use aecl_kernel::labels::ingest::{Mark, Trusted};
 use aecl_kernel::labels::proof::endorsed;
 use aecl_kernel::labels::seen;
 use aecl_ledger::{Answering, LedgerError, PayloadKind};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Everything that an approver needs to know, untruncated.
 #[derive(Debug, Clone)]
@@ -140,6 +144,34 @@ impl Gate {
             history: Vec::new(),
             unproven,
         })
+    }
+
+    /// What an open request would change in files, beside what is there now: for the people who are asked. Of what is
+    /// declared otherwise by now nothing is shown; it is judged again before it happens.
+    pub async fn shown_files(&self, request: &Request) -> ShownFiles {
+        let Request { ruled, arguments, .. } = request;
+        let waits = request.action.state == ActionState::Waiting && request.ask.is_open(self.now());
+        if !waits || ruled.mode != Mode::Execute {
+            return ShownFiles::None;
+        }
+        let proposal = Proposal {
+            principal: ruled.principal.clone(),
+            credential: ruled.credential.clone(),
+            name: ruled.name.clone(),
+            arguments: arguments.to_string().into_bytes(),
+            mode: ruled.mode,
+            idempotency_key: None,
+            offered: ruled.offered,
+            compensates: ruled.compensates.clone(),
+            resume: ruled.resume,
+        };
+        // It was read within the limits of then.
+        let limits = Limits { bytes_max: usize::MAX, ..Limits::default() };
+        let action = Arc::new(Action::parse(proposal, self.bundle().catalogue(), &limits));
+        match action.typed.as_ref().map(|typed| typed.digest) == ruled.definition {
+            true => self.0.executor.shown(&action).await,
+            false => ShownFiles::None,
+        }
     }
 
     /// Where the run has seen the values that are asked about. A search for the eyes of a person: the

@@ -6,6 +6,7 @@
 mod apply;
 mod change;
 mod plan;
+mod shown;
 mod special;
 mod survey;
 
@@ -24,6 +25,8 @@ use change::Before;
 pub(crate) use change::plain;
 pub use change::{Change, Changes, Content, FormerKind};
 pub use plan::{FilePlan, PlannedFile};
+pub(crate) use shown::shown;
+pub use shown::{ShownFile, ShownFiles};
 pub use special::special;
 pub(crate) use survey::acts_by_itself;
 use survey::{GoOn, look, replaced_links};
@@ -148,7 +151,7 @@ impl Connector for FilesConnector {
 
     fn plan(&self, call: &Call) -> Plan {
         Plan::Untold(format!(
-            "what `{}` would change depends on the files; people see the difference",
+            "what `{}` would change depends on the files; who is asked to approve it sees the difference",
             call.action
         ))
     }

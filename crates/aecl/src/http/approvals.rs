@@ -4,7 +4,7 @@ use super::App;
 use super::auth::Known;
 use super::body::Strict;
 use super::problem::{Problem, ProblemDetails};
-use super::wire::{AnswerWith, Approval, Decision, Full, Queue, Queued, Step, Unproven};
+use super::wire::{AnswerWith, Approval, Decision, FileChanges, Full, Queue, Queued, Step, Unproven};
 use super::{plans, story, view};
 use aecl_gate::Identity;
 use aecl_gate::approvals::{Reply, Request};
@@ -149,10 +149,12 @@ async fn read(app: &App, id: &ApprovalId, reader: &Identity, depth: Depth) -> Re
     } else {
         let question = app.gate.question(id).await?;
         may_see(app, reader, &question.ask, &question.ruled.principal)?;
-        match depth {
-            Depth::Question => full(app, question, reader),
-            Depth::Everything => full(app, app.gate.request(id).await?, reader),
-        }
+        let files = FileChanges::of(app.gate.shown_files(&question).await);
+        let question = match depth {
+            Depth::Question => question,
+            Depth::Everything => app.gate.request(id).await?,
+        };
+        Full { files, ..full(app, question, reader) }
     };
     let open = app.gate.open_in(&RunId::new(&full.approval.run)?);
     full.number = open.iter().find(|w| w.ask.approval == *id).map(|w| w.summary.number);
@@ -191,6 +193,7 @@ fn full(app: &App, request: Request, reader: &Identity) -> Full {
         summary,
         name: request.ruled.name.clone(),
         arguments: request.arguments,
+        files: None,
         agent: principal.agent.to_string(),
         user: principal.user.as_ref().map(ToString::to_string),
         tenant: principal.tenant.to_string(),

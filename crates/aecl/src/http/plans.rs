@@ -40,6 +40,7 @@ pub(super) fn full(app: &App, request: PlanRequest, reader: &Identity) -> Full {
         summary: story(&request, &steps),
         name: NAME.into(),
         arguments: plan.clone().unwrap_or(Value::Null),
+        files: None,
         agent: principal.agent.to_string(),
         user: principal.user.as_ref().map(ToString::to_string),
         tenant: principal.tenant.to_string(),

@@ -11,7 +11,12 @@ pub fn of(full: &Full) -> Digest {
     let ask = &full.approval;
     let plan = ask.about == "plan";
     let values: Vec<_> = full.unproven.iter().map(|u| json!([u.at, u.class, u.value])).collect();
-    let card = json!({
+    // What is there is bound by the digests that the arguments expect; how finely it is compared is a matter of time.
+    let files = full.files.as_ref().map(|files| {
+        let each = files.changes.iter().map(|f| json!([f.path, f.what, f.marks, f.special]));
+        json!([each.collect::<Vec<_>>(), files.note])
+    });
+    let mut card = json!({
         "id": ask.id, "about": ask.about, "run": ask.run, "action": ask.action, "digest": ask.digest,
         "need": ask.need, "confirm": ask.confirm, "excluded": ask.excluded, "expires_at": ask.expires_at,
         "name": full.name, "summary": full.summary, "arguments": full.arguments,
@@ -21,5 +26,8 @@ pub fn of(full: &Full) -> Digest {
         "decision": if plan { None } else { Some(&full.decision) },
         "unproven": values, "plan_steps": full.plan_steps,
     });
+    if let (Some(files), Some(card)) = (files, card.as_object_mut()) {
+        card.insert("files".into(), files);
+    }
     Digest::of_parts("aecl/view/v1", &[card.to_string().as_bytes()])
 }

@@ -48,6 +48,7 @@ fn of_plan(full: &Full, now: Timestamp) -> Html {
 fn of_action(full: &Full, now: Timestamp, draft: &Draft) -> Html {
     Html::new()
         .html(&what(full, now))
+        .html(&files(full))
         .html(&arguments(full))
         .html(&facts(full))
         .html(&unproven(full, draft))
@@ -204,6 +205,48 @@ fn unproven(full: &Full, draft: &Draft) -> Html {
                 .when(draft.endorse, |h| h.raw(" checked"))
                 .raw("> <span>With a yes: these values are right for the rest of this run, each in its role, and are not asked about again</span></label>")
         })
+}
+
+/// What would change in files: the lines that come and go beside what is there.
+fn files(full: &Full) -> Html {
+    let Some(files) = &full.files else { return Html::new() };
+    let html = Html::new().raw("<h2>What changes</h2>");
+    if !files.note.is_empty() {
+        return html.raw("<p class=\"note\">").prose(&files.note).raw("</p>");
+    }
+    html.raw("<p class=\"quiet\">Beside what is in the files now. If one of them is another by then, nothing is changed.</p>")
+        .each(&files.changes, |h, file| {
+            h.raw("<section class=\"card file\"><h3><code>")
+                .text(&file.path)
+                .raw("</code> <span class=\"badge\">")
+                .raw(file.what)
+                .raw("</span>")
+                .when(file.added.is_some(), |h| {
+                    let (added, removed) = (file.added.unwrap_or(0), file.removed.unwrap_or(0));
+                    h.raw(" <span class=\"quiet\">").text(&format!("+{added} −{removed} lines")).raw("</span>")
+                })
+                .raw("</h3>")
+                .when(file.special.is_some(), |h| {
+                    let why = file.special.as_deref().unwrap_or_default();
+                    h.raw("<p class=\"bad\"><strong>It acts by itself: ").text(why).raw("</strong></p>")
+                })
+                .each(&file.marks, |h, mark| h.raw("<p class=\"warn\">").prose(mark).raw("</p>"))
+                .raw("<pre class=\"diff\" dir=\"ltr\">")
+                .each(&file.difference, |h, text| entry(h, text))
+                .raw("</pre></section>")
+        })
+}
+
+/// An entry of a difference; its first character is ours, the rest may be anybody's.
+fn entry(html: Html, entry: &str) -> Html {
+    match entry.chars().next() {
+        Some('+') => html.raw("<ins>").text(entry).raw("</ins>\n"),
+        Some('-') => html.raw("<del>").text(entry).raw("</del>\n"),
+        Some(' ') => html.raw("<span>").text(entry).raw("</span>\n"),
+        Some('…') => html.raw("<strong>").text(entry).raw("</strong>\n"),
+        // A place, or a word of ours.
+        _ => html.raw("<em>").text(entry).raw("</em>\n"),
+    }
 }
 
 fn arguments(full: &Full) -> Html {

@@ -1,7 +1,7 @@
 //! Changes that were looked at together with what is there: first shown, then made, and nothing else.
 
 use super::change::{Change, Changes, wanted};
-use super::survey::{GoOn, Step, survey};
+use super::survey::{GoOn, Step, Texts, survey};
 use super::{FilesError, apply};
 use crate::root_dir::RootDir;
 
@@ -98,6 +98,15 @@ impl PlannedFile<'_> {
     #[must_use]
     pub fn becomes_executable(&self) -> bool {
         self.step.becomes_executable()
+    }
+
+    /// The text before and after, or the sizes where one of the two is no text. It reads the file of the host, of at most
+    /// so many bytes. What is no file stands there as a line that says so.
+    ///
+    /// # Errors
+    /// When that is no longer what was looked at, or longer.
+    pub(super) fn texts(&self, bytes_max: u64) -> Result<Texts, FilesError> {
+        self.step.texts(self.place, bytes_max)
     }
 
     /// A unified diff, or the sizes where it is no text. It reads the file of the host, of at most so many bytes.

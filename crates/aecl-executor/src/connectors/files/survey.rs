@@ -254,26 +254,33 @@ impl Step {
         if Digest::of(&bytes) == digest { Ok(bytes) } else { Err(gone()) }
     }
 
-    /// A unified diff, or the sizes where one of the two is no text.
-    pub(super) fn diff(&self, place: &RootDir, bytes_max: u64) -> Result<String, FilesError> {
+    /// The text before and after, or the sizes where one of the two is no text.
+    pub(super) fn texts(&self, place: &RootDir, bytes_max: u64) -> Result<Texts, FilesError> {
         let old = self.old_bytes(place, bytes_max)?;
         let new = match self.wanted.after.as_ref().map(|new| &new.kind) {
             Some(NewKind::File { bytes, .. }) => bytes.as_slice(),
             Some(NewKind::Link(_) | NewKind::Directory) | None => b"",
         };
-        let mut said = match (std::str::from_utf8(&old), std::str::from_utf8(new)) {
+        Ok(match (std::str::from_utf8(&old), std::str::from_utf8(new)) {
             (Ok(old), Ok(new)) => {
-                let (old, new) = (before_line(&self.there, old), after_line(self.wanted.after.as_ref(), new));
-                TextDiff::configure()
-                    // What takes longer is shown less finely, and nothing waits for it.
-                    .timeout(std::time::Duration::from_secs(2))
-                    .diff_lines(&old, &new)
-                    .unified_diff()
-                    .context_radius(3)
-                    .header("before", "after")
-                    .to_string()
+                Ok((before_line(&self.there, old), after_line(self.wanted.after.as_ref(), new)))
             }
-            _ => format!("binary, {} bytes before and {} bytes after\n", old.len(), new.len()),
+            _ => Err((old.len(), new.len())),
+        })
+    }
+
+    /// A unified diff, or the sizes where one of the two is no text.
+    pub(super) fn diff(&self, place: &RootDir, bytes_max: u64) -> Result<String, FilesError> {
+        let mut said = match self.texts(place, bytes_max)? {
+            Ok((old, new)) => TextDiff::configure()
+                // What takes longer is shown less finely, and nothing waits for it.
+                .timeout(std::time::Duration::from_secs(2))
+                .diff_lines(&old, &new)
+                .unified_diff()
+                .context_radius(3)
+                .header("before", "after")
+                .to_string(),
+            Err((old, new)) => format!("binary, {old} bytes before and {new} bytes after\n"),
         };
         for mark in self.marks() {
             said.push_str(&mark);
@@ -282,6 +289,9 @@ impl Step {
         Ok(said)
     }
 }
+
+/// The text before and after, or the sizes where one of the two is no text.
+pub(super) type Texts = Result<(String, String), (usize, usize)>;
 
 /// A link stands in a diff as a line that says so.
 fn before_line(there: &PathState, text: &str) -> String {

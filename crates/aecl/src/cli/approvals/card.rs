@@ -26,6 +26,7 @@ pub(super) fn head(page: &mut Page, ask: &Value) {
             },
         );
     }
+    files(page, ask);
     if !plan::is_asked(ask)
         && let Some(arguments) = ask.get("arguments")
     {
@@ -42,6 +43,41 @@ pub(super) fn head(page: &mut Page, ask: &Value) {
     }
     for (i, whom) in ask.items("/summary/reaches").iter().enumerate() {
         page.field(if i == 0 { "reaches" } else { "" }, whom.as_str().unwrap_or_default());
+    }
+}
+
+/// What would change in files: the lines that come and go beside what is there.
+fn files(page: &mut Page, ask: &Value) {
+    let note = ask.text("/files/note");
+    if !note.is_empty() {
+        page.field("files", &note);
+    }
+    for file in ask.items("/files/changes") {
+        let lines = match (file.pointer("/added"), file.pointer("/removed")) {
+            (Some(added), Some(removed)) => format!(", +{added} -{removed} lines"),
+            _ => String::new(),
+        };
+        page.field(&file.text("/what"), &format!("{}{lines}", inert_line(&file.text("/path"))));
+        let special = file.text("/special");
+        if !special.is_empty() {
+            let word = page.word(Tone::Bad, &inert_line(&format!("it acts by itself: {special}")));
+            page.line(format!("  {:<13} {word}", ""));
+        }
+        for mark in file.items("/marks") {
+            page.field("", mark.as_str().unwrap_or_default());
+        }
+        for entry in file.items("/difference").iter().filter_map(Value::as_str) {
+            // The first character is ours, and says what the entry is.
+            let tone = match entry.chars().next() {
+                Some('+') => Tone::Good,
+                Some('-') => Tone::Bad,
+                Some('…') => Tone::Mind,
+                Some(' ') => Tone::Plain,
+                _ => Tone::Quiet,
+            };
+            let word = page.word(tone, &inert_line(entry));
+            page.line(format!("  │ {word}"));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Requests for approval.
 
-use super::{Decision, PlanStep, Requirement, requirements};
+use super::{Decision, FileChanges, PlanStep, Requirement, requirements};
 use crate::http::story::Story;
 use aecl_gate::approvals::{Step as GateStep, Unproven as GateUnproven};
 use aecl_gate::queue::Queued as GateQueued;
@@ -275,6 +275,9 @@ pub struct Full {
     pub name: String,
     /// Its arguments, untruncated.
     pub arguments: Value,
+    /// What it would change in files, beside what is there now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<FileChanges>,
     /// The agent.
     pub agent: String,
     /// On behalf of whom.
