@@ -50,7 +50,7 @@ struct Cli {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Common {
     /// The home: the directory with aecl.yaml, policy/, keys/ and data/. By default the one of this project (see `aecl
-    /// home`), or `.aecl` in the current directory.
+    /// home`). A `.aecl` that lies in a directory counts only where it is named.
     #[arg(long = "dir", global = true, env = "AECL_DIR", value_name = "DIR")]
     named: Option<PathBuf>,
     /// The home that is meant.
@@ -74,8 +74,7 @@ impl Common {
         Self { named, dir: dir.to_owned(), how: place::How::Named, json: false, key: None }
     }
 
-    /// The home is this user's choice: named, or one of this user's own that names this project. Otherwise it is the one
-    /// that is here, whoever put it here.
+    /// The home is this user's choice: named, or one of this user's own that names this project. Otherwise there is none.
     fn names_dir(&self) -> bool {
         matches!(self.how, place::How::Named | place::How::OfProject)
     }
@@ -240,12 +239,11 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut common = cli.common;
     common.find();
-    if common.how == place::How::Here
-        && !matches!(cli.command, Command::Run(_) | Command::Home(_) | Command::Demo(_))
-    {
+    if common.how == place::How::Unnamed && wants_a_home(&cli.command) {
         // Standard output is for data.
         show::say(
-            "aecl: the home `.aecl` lies in this directory, where agents work; `aecl home move` moves it out",
+            "aecl: `.aecl` in this directory counts for nothing: it may have come with the project. If you made it, \
+             `aecl --dir ./.aecl home move` takes it to your own homes",
         );
     }
     let json = common.json;
@@ -299,6 +297,19 @@ pub fn main() -> ExitCode {
             error.exit.into()
         }
     }
+}
+
+/// Whether a command works on a home of this user.
+fn wants_a_home(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Run(_)
+            | Command::Image(_)
+            | Command::Demo(_)
+            | Command::DemoPayments(_)
+            | Command::Help(_)
+            | Command::Completions { .. }
+    )
 }
 
 /// Secrets are in our memory while they are used: no core file holds it, and no other program of the same user

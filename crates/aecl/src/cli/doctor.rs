@@ -100,7 +100,7 @@ pub fn run(common: &Common, args: Args) -> Result {
     secrets::look(&seen, &mut checks);
     secrets::scopes(&seen, &mut checks);
     home::people(&seen, &mut checks);
-    reach::look(&seen, common.how, &mut checks);
+    reach::look(&seen, &mut checks);
     let ledger = record::look(&seen, &mut checks);
     host::look(&seen, &ledger, &mut checks);
     let list = checklist::walk(&seen, &ledger, &checks);

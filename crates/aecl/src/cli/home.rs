@@ -19,6 +19,7 @@ Examples:
   aecl home
   aecl home move
   aecl home move --to /srv/aecl/shop
+  aecl --dir ./.aecl home move        one in the project, which counts only where it is named
 
 The home of a project is the directory with its keys, its policy and its record. `aecl init` makes it outside of the \
 project, in $XDG_DATA_HOME/aecl (~/.local/share/aecl), for this user alone. It is found from the project and from \
@@ -53,8 +54,7 @@ fn tell(common: &Common) -> Result {
     let how = match common.how {
         How::Named => "it was named",
         How::OfProject => "it names this project",
-        How::Here => "it lies in this directory",
-        How::Nowhere => "it is nowhere",
+        How::Unnamed | How::Nowhere => "it is nowhere",
     };
     if common.json {
         show::print_json(&json!({ "dir": dir, "project": project, "found": how }));
@@ -65,8 +65,9 @@ fn tell(common: &Common) -> Result {
     if let Some(project) = project {
         show::say(&format!("aecl: its project is {}", project.display()));
     }
-    if common.how == How::Here {
-        show::say("aecl: agents that work here can reach it; `aecl home move` moves it out");
+    if std::env::current_dir().is_ok_and(|project| dir.starts_with(project)) {
+        let aecl = show::aecl(common);
+        show::say(&format!("aecl: agents that work here can reach it; `{aecl} home move` moves it out"));
     }
     Ok(Exit::Done)
 }
@@ -74,14 +75,13 @@ fn tell(common: &Common) -> Result {
 fn move_out(common: &Common, to: Option<PathBuf>) -> Result {
     let home = existing(common)?;
     let from = absolute(home.dir())?;
-    let project = match place::project_of(&from) {
-        Some(project) => project,
-        None if from.file_name().is_some_and(|name| name == place::IN_PROJECT) => {
-            from.parent().unwrap_or(Path::new("/")).to_owned()
-        }
-        None => {
-            std::env::current_dir().map_err(|e| Error::new(format!("the current directory is gone: {e}")))?
-        }
+    let project = if from.file_name().is_some_and(|name| name == place::IN_PROJECT) {
+        // It is of where it lies. What it says itself may have come with it.
+        from.parent().unwrap_or(Path::new("/")).to_owned()
+    } else if let Some(project) = place::project_of(&from) {
+        project
+    } else {
+        std::env::current_dir().map_err(|e| Error::new(format!("the current directory is gone: {e}")))?
     };
     let target = match &to {
         Some(to) => std::path::absolute(to).map_err(|e| Error::new(format!("`{}`: {e}", to.display())))?,

@@ -58,15 +58,18 @@ pub fn run(common: &Common, args: Args) -> Result {
 
 /// Where unpacked images are: with everything else that AECL keeps, or else where programs of this user keep such
 /// things. What lies in the directory of somebody's project is not believed: an image there has been verified by nobody.
-pub fn images_dir(common: &Common) -> PathBuf {
+pub fn images_dir(common: &Common) -> std::result::Result<PathBuf, Error> {
     let home = Home::new(&common.dir);
     if common.names_dir() && home.config().exists() {
-        return home.images();
+        return Ok(home.images());
     }
     let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
     let state = named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")));
-    // Nobody has a place to keep something: then it is kept here.
-    state.map_or_else(|| home.images(), |state| state.join("aecl/images"))
+    state.map(|state| state.join("aecl/images")).ok_or_else(|| {
+        Error::new(
+            "there is no place for unpacked images: set HOME or XDG_STATE_HOME, or name a home with `--dir`",
+        )
+    })
 }
 
 /// `DIR@DIGEST`.
@@ -80,7 +83,7 @@ pub fn named(said: &str) -> std::result::Result<ImageSpec, Error> {
 }
 
 fn list(common: &Common, layout: &Path) -> Result {
-    let images = Images::new(images_dir(common));
+    let images = Images::new(images_dir(common)?);
     let mut rows = Vec::new();
     for offer in Layout::open(layout)?.offers()? {
         let unpacked = images.find(&offer.digest)?.is_some();
@@ -119,7 +122,7 @@ fn list(common: &Common, layout: &Path) -> Result {
 fn unpack(common: &Common, said: &str) -> Result {
     let spec = named(said)?;
     let digest = spec.check().map_err(Error::new)?;
-    let image = Images::new(images_dir(common)).unpack(&spec.layout, &digest, spec.limits())?;
+    let image = Images::new(images_dir(common)?).unpack(&spec.layout, &digest, spec.limits())?;
     if common.json {
         show::print_json(&json!({ "digest": digest.to_string(), "tree": image.tree() }));
         return Ok(Exit::Done);

@@ -129,8 +129,7 @@ pub fn run(common: &Common, mut args: Args) -> Result {
 /// The home to write, and the project that it is of, where nobody has said which home: outside of the project, for what
 /// lies in there agents read.
 fn place(common: &Common) -> std::result::Result<(Home, Option<PathBuf>), Error> {
-    let is_here = common.how == How::Here && Home::new(&common.dir).config().exists();
-    if common.how == How::Named || is_here {
+    if common.how == How::Named {
         return Ok((Home::new(&common.dir), None));
     }
     let project = std::env::current_dir().map_err(|e| {

@@ -2,7 +2,8 @@
 //!
 //! Agents work in projects. What lies there they read, and what was cloned there a stranger wrote, so nothing in a
 //! project says which home it has: each home names its project, and only homes of this user in this user's own place
-//! are asked. A cloned repository cannot lead us to a home of its choosing.
+//! are asked. A cloned repository cannot lead us to a home of its choosing, and a `.aecl` in it is none until somebody
+//! names it.
 
 use super::Error;
 use aecl_gate::config::Home;
@@ -15,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 /// What homes in projects are called.
 pub(super) const IN_PROJECT: &str = ".aecl";
+/// Where nothing can be: what stands for a home where there is no place for one.
+const NO_PLACE: &str = "/dev/null/aecl";
 /// The file in a home with the project that it is for.
 const PROJECT: &str = "project";
 /// Most homes of one user that are asked, and the longest name of a project.
@@ -30,8 +33,9 @@ pub enum How {
     Named,
     /// It names the current directory, or one above it, as its project.
     OfProject,
-    /// It lies in the current directory, whoever put it there.
-    Here,
+    /// There is none, and something of the usual name lies in the current directory, whoever put it there. Its rules,
+    /// keys and servers count for nothing until somebody names it.
+    Unnamed,
     /// There is none.
     #[default]
     Nowhere,
@@ -46,10 +50,8 @@ pub(super) fn find(named: Option<&Path>) -> (PathBuf, How) {
     if let Some(home) = homes_dir().and_then(|homes| of_project(&homes, &cwd)) {
         return (home, How::OfProject);
     }
-    if Path::new(IN_PROJECT).is_dir() {
-        return (IN_PROJECT.into(), How::Here);
-    }
-    (new_home(&cwd).unwrap_or_else(|_| IN_PROJECT.into()), How::Nowhere)
+    let how = if Path::new(IN_PROJECT).symlink_metadata().is_ok() { How::Unnamed } else { How::Nowhere };
+    (new_home(&cwd).unwrap_or_else(|_| NO_PLACE.into()), how)
 }
 
 /// Where this user's homes are.

@@ -15,7 +15,7 @@ use aecl_executor::connectors::process::pick::NotHeld;
 use aecl_executor::connectors::process::{ProcessSpec, Views, tell, way_out};
 use aecl_executor::egress::{Names, SystemNames};
 use aecl_kernel::cage::Tier;
-use aecl_sandbox::{Digest, Ended, Image, ImageError, Images, Outcome, SandboxError, Stream};
+use aecl_sandbox::{Digest, Ended, Image, Images, Outcome, SandboxError, Stream};
 use asked::Asked;
 use cage::{Choice, NotStarted};
 use keep::Kept;
@@ -165,7 +165,7 @@ async fn caged(common: &Common, args: &Args, asked: &Asked) -> Result {
     let choice = Choice::of(common, args.backend.as_deref(), &asked.demand())?;
     let image = match image(common, spec) {
         Ok(image) => image,
-        Err(error) => return not_started(common, &error.to_string(), None, 125),
+        Err(error) => return not_started(common, &error.message, None, 125),
     };
     let views = Views::open(spec).await;
     let started = match choice.start(asked, image.as_ref()).await {
@@ -326,15 +326,15 @@ fn exit(outcome: Outcome) -> Exit {
 }
 
 /// The image, unpacked.
-fn image(common: &Common, spec: &ProcessSpec) -> std::result::Result<Option<Image>, ImageError> {
+fn image(common: &Common, spec: &ProcessSpec) -> std::result::Result<Option<Image>, Error> {
     let Some(image) = &spec.image else { return Ok(None) };
     let digest = Digest::parse(image.digest.as_deref().unwrap_or_default())?;
-    let images = Images::new(images_dir(common));
+    let images = Images::new(images_dir(common)?);
     if let Some(there) = images.find(&digest)? {
         return Ok(Some(there));
     }
     show::say("aecl: unpacking the image, which is done once");
-    images.unpack(&image.layout, &digest, image.limits()).map(Some)
+    Ok(Some(images.unpack(&image.layout, &digest, image.limits())?))
 }
 
 /// Nothing here holds it so.

@@ -207,7 +207,7 @@ pub(crate) fn is_hidden(c: char) -> bool {
 pub(crate) fn aecl(common: &Common) -> String {
     match common.how {
         How::Named => inert_line(&format!("aecl --dir {}", common.dir.display())),
-        How::OfProject | How::Here | How::Nowhere => "aecl".into(),
+        How::OfProject | How::Unnamed | How::Nowhere => "aecl".into(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where keys, policy and record are: outside of the project, found from there, and never where a stranger says.
 
 use crate::program::{Ran, read};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -126,25 +127,36 @@ fn a_home_in_the_project_is_said_and_moves_out_as_a_whole() {
     let user = User::new(false);
     user.run("work/shop", &["--dir", ".aecl", "init"]).ended(0);
     let key = fs::read(user.at("work/shop/.aecl/keys/operator.key")).unwrap();
-    let told = user.run("work/shop", &["policy", "check"]).ended(0);
-    assert!(told.err.contains("`aecl home move` moves it out"), "{}", told.err);
+    let told = user.run("work/shop", &["policy", "check"]).ended(1);
+    assert!(told.err.contains("`aecl --dir ./.aecl home move` takes it"), "{}", told.err);
+    user.run("work/shop", &["home", "move"]).ended(1);
+    let told = user.run("work/shop", &["--dir", ".aecl", "home"]).ended(0);
+    assert!(told.err.contains("`aecl --dir .aecl home move` moves it out"), "{}", told.err);
 
-    let mut server =
-        user.command("work/shop", &["serve"]).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let mut server = user
+        .command("work/shop", &["--dir", ".aecl", "serve"])
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     let socket = user.at("work/shop/.aecl/data/aecl.sock");
     let late = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while std::os::unix::net::UnixStream::connect(&socket).is_err() {
         assert!(std::time::Instant::now() < late && server.try_wait().unwrap().is_none(), "nobody serves");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    let busy = user.run("work/shop", &["home", "move"]).ended(1);
+    let busy = user.run("work/shop", &["--dir", ".aecl", "home", "move"]).ended(1);
     assert!(busy.err.contains("nothing was moved"), "{}", busy.err);
     server.kill().unwrap();
     server.wait().unwrap();
 
-    let moved = user.run("work/shop", &["home", "move", "--json"]).ended(0).json();
+    // It is of where it lies, whatever it says.
+    let elsewhere = user.at("other/shop");
+    fs::write(user.at("work/shop/.aecl/project"), format!("{}\n", elsewhere.display())).unwrap();
+    let moved = user.run("work/shop", &["--dir", ".aecl", "home", "move", "--json"]).ended(0).json();
     let home = user.at("user/.local/share/aecl/shop");
     assert_eq!(moved["dir"], home.display().to_string());
+    assert_eq!(moved["project"], user.at("work/shop").display().to_string());
     assert!(!user.at("work/shop/.aecl").exists());
     assert_eq!(fs::read(home.join("keys/operator.key")).unwrap(), key);
     // The same record goes on, from below the project, too.
@@ -179,6 +191,142 @@ fn a_cloned_repository_chooses_neither_home_nor_images() {
     assert!(clone.join(".aecl/data/images").is_dir());
     assert_eq!(unpacked(&["--dir", "./.aecl"]), true);
     assert_eq!(unpacked(&[]), false);
+}
+
+/// What is in a directory, by path: content, or where a link leads.
+fn all_below(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let about = path.symlink_metadata().unwrap();
+        if about.is_dir() {
+            found.extend(all_below(&path));
+        } else {
+            let link = || fs::read_link(&path).unwrap_or_default().into_os_string().into_encoded_bytes();
+            let content = if about.is_file() { fs::read(&path).unwrap() } else { link() };
+            found.insert(path, content);
+        }
+    }
+    found
+}
+
+/// A whole home, with keys of mode 600, that a stranger has put into a project: everything is allowed to everybody, and
+/// its server leaves a trace.
+fn strangers(user: &User) -> PathBuf {
+    user.run("other/shop", &["--dir", ".aecl", "init"]).ended(0);
+    let home = user.at("other/shop/.aecl");
+    let config = fs::read_to_string(home.join("aecl.yaml")).unwrap();
+    let trace = user.at("trace");
+    let server = format!(
+        "servers:\n  filesystem: {{ kind: stdio, command: touch, args: [\"{}\"] }}\n",
+        trace.display()
+    );
+    fs::write(home.join("aecl.yaml"), config.replace("servers: {}", &server)).unwrap();
+    fs::write(home.join("project"), format!("{}\n", user.at("other/shop").display())).unwrap();
+    home
+}
+
+/// Each command of the program as somebody calls it who names no home, and how it ends where there is none.
+#[rustfmt::skip]
+const WITHOUT_A_HOME: &[(&[&str], i32)] = &[
+    (&["mcp", "--server", "filesystem", "--", "touch", "trace"], 1), (&["mcp", "--embedded"], 1),
+    (&["serve"], 1), (&["doctor"], 1), (&["wrap", "claude", "--yes"], 1), (&["wrap", "claude", "--undo"], 1),
+    (&["home"], 1), (&["home", "move"], 1), (&["home", "move", "--to", "taken"], 1),
+    (&["policy", "check"], 1), (&["policy", "show"], 1), (&["policy", "test"], 1), (&["policy", "lint"], 1),
+    (&["policy", "residual"], 1), (&["policy", "prove"], 1), (&["policy", "calibrate"], 1), (&["policy", "learn"], 1),
+    (&["policy", "simulate", "--bundle", "."], 1),
+    (&["explain", "assistant", "filesystem.read_file", "{}"], 1), (&["approvals"], 1),
+    (&["approvals", "approve", "last"], 1),
+    (&["log", "tail"], 1), (&["log", "verify"], 1), (&["log", "export", "taken"], 1), (&["log", "accept-loss"], 1), (&["log", "key"], 1), (&["log", "replay"], 1), (&["log", "rebuild-facts"], 1),
+    (&["kill", "--all", "--reason", "x"], 1), (&["kill", "list"], 1), (&["clock"], 1), (&["rollback", "act_01JCXYZ0000000000000000000", "--reason", "x"], 1),
+    (&["resolve", "act_01JCXYZ0000000000000000000", "--note", "x", "--done"], 1),
+    (&["catalog", "list"], 1), (&["catalog", "diff"], 1), (&["catalog", "import", "filesystem"], 1),
+    (&["catalog", "accept", "filesystem"], 1),
+    (&["keys", "list"], 1), (&["keys", "add", "person", "me", "--group", "operators"], 1),
+    (&["secrets", "list"], 1), (&["secrets", "rm", "x"], 1),
+    (&["image", "list", "layout"], 0), (&["run", "--memory", "none", "--", "true"], 0),
+    (&["help", "config_invalid"], 0), (&["completions", "bash"], 0),
+];
+
+#[test]
+fn a_home_that_came_with_a_project_is_nobodys() {
+    let user = User::new(false);
+    let home = strangers(&user);
+    layout(&user.at("other/shop/layout"));
+    let client = "{ \"mcpServers\": { \"files\": { \"command\": \"npx\", \"args\": [\"server\"] } } }";
+    fs::write(user.at("other/shop/.mcp.json"), client).unwrap();
+    let named: BTreeSet<&str> = WITHOUT_A_HOME.iter().map(|(args, _)| args[0]).collect();
+    let known = aecl::cli::command();
+    let known: BTreeSet<&str> = known.get_subcommands().map(|command| command.get_name()).collect();
+    let own = ["init", "demo", "demo-payments"];
+    assert_eq!(named, known.into_iter().filter(|name| !own.contains(name)).collect());
+
+    let before = all_below(&user.at("other"));
+    let tried = || {
+        for (args, code) in WITHOUT_A_HOME {
+            for place in [Some("user"), None] {
+                let mut command = user.command("other/shop", args);
+                match place {
+                    Some(place) => command.env("HOME", user.at(place)),
+                    None => command.env_remove("HOME"),
+                };
+                // Images have no place of their own without a directory of the user's.
+                let code = if args[0] == "image" && place.is_none() { 1 } else { *code };
+                let ran = read(command.output().unwrap());
+                assert_eq!(ran.code, code, "{args:?} {place:?}: {}\n{}", ran.out, ran.err);
+                let told = ran.err.contains("`.aecl` in this directory counts for nothing");
+                assert_eq!(told, !["run", "image", "help", "completions"].contains(&args[0]), "{args:?}");
+                assert!(!ran.err.contains("Usage:"), "{args:?}: {}", ran.err);
+            }
+        }
+        assert!(!user.at("trace").exists() && !user.at("other/shop/trace").exists());
+    };
+    tried();
+    assert_eq!(all_below(&user.at("other")), before);
+    // Its home for this project is one of the user's own, and the stranger's stays as it was.
+    let told = user.run("other/shop", &["init", "--json"]).ended(0);
+    assert!(told.err.contains("counts for nothing"), "{}", told.err);
+    let made = user.at("user/.local/share/aecl/shop");
+    assert_eq!(told.json()["dir"], made.display().to_string());
+    assert_eq!(user.run("other/shop", &["home"]).ended(0).out, format!("{}\n", made.display()));
+    assert_eq!(all_below(&user.at("other")), before);
+
+    // Nothing in it is opened, so nothing in it stops anybody.
+    fs::remove_dir_all(&made).unwrap();
+    let config = home.join("aecl.yaml");
+    for (kind, is_run) in [("pipe", true), ("endless", true), ("link", false)] {
+        match kind {
+            "pipe" => {
+                fs::remove_dir_all(&home).unwrap();
+                for dir in ["keys", "policy/agents", "data"] {
+                    fs::create_dir_all(home.join(dir)).unwrap();
+                }
+                for path in ["aecl.yaml", "project", "keys/operator.key", "data/ledger.db", "data/aecl.sock"]
+                {
+                    pipe(&home.join(path));
+                }
+            }
+            "endless" => {
+                fs::remove_file(&config).unwrap();
+                std::os::unix::fs::symlink("/dev/zero", &config).unwrap();
+            }
+            _ => {
+                fs::remove_dir_all(&home).unwrap();
+                std::os::unix::fs::symlink("/proc/self/root", &home).unwrap();
+            }
+        }
+        for (args, code) in WITHOUT_A_HOME {
+            // `aecl run` reads of it what can take something away, and says what is wrong with that.
+            let code = if is_run && args[0] == "run" { 1 } else { *code };
+            let ran = user.run("other/shop", args);
+            assert_eq!(ran.code, code, "{kind}, {args:?}: {}\n{}", ran.out, ran.err);
+        }
+    }
+}
+
+fn pipe(path: &Path) {
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o644));
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0).unwrap();
 }
 
 /// An image without anything in it.

@@ -2,7 +2,6 @@
 //! configuration.
 
 use super::{Check, Seen};
-use crate::cli::place::How;
 use aecl_executor::connectors::mcp::Transport;
 use aecl_executor::house::{Places, look_at};
 use aecl_executor::{ConnectorSpec, Executor};
@@ -12,11 +11,11 @@ use rustix::process::geteuid;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-pub(super) fn look(seen: &Seen, how: How, checks: &mut Vec<Check>) {
+pub(super) fn look(seen: &Seen, checks: &mut Vec<Check>) {
     if seen.config.is_none() {
         return;
     }
-    place(seen.home.dir(), how, checks);
+    place(seen.home.dir(), checks);
     let before = checks.len();
     servers(seen, checks);
     if let Some(bundle) = &seen.bundle {
@@ -43,7 +42,7 @@ pub(super) fn look(seen: &Seen, how: How, checks: &mut Vec<Check>) {
 }
 
 /// Where the home itself is.
-fn place(dir: &Path, how: How, checks: &mut Vec<Check>) {
+fn place(dir: &Path, checks: &mut Vec<Check>) {
     let Ok((real, about)) = dir.canonicalize().and_then(|real| Ok((real.clone(), real.metadata()?))) else {
         return;
     };
@@ -56,11 +55,11 @@ fn place(dir: &Path, how: How, checks: &mut Vec<Check>) {
             format!("others may enter `{}` (mode {mode:o})", real.display()),
             format!("`chmod 700 {}`", real.display()),
         )
-    } else if how == How::Here || is_ours && real.starts_with(&project) && real.parent() == Some(&project) {
+    } else if is_ours && real.parent() == Some(&project) {
         Check::advice(
             "home",
             format!("`{}` lies in the directory that agents work in", real.display()),
-            "`aecl home move` moves it out of the project",
+            format!("`aecl --dir {} home move` moves it out of the project", real.display()),
         )
     } else {
         Check::ok("home", format!("`{}`, for its owner only", real.display()))

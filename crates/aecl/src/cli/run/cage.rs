@@ -1,6 +1,7 @@
 //! What holds a command: chosen as for an action, by the same words.
 
 use super::{Asked, through};
+use crate::cli::place::{self, How};
 use crate::cli::show;
 use crate::cli::{Common, Error};
 use aecl_executor::connectors::process::pick::{self, NotHeld, Picked};
@@ -12,6 +13,7 @@ use aecl_kernel::cage::{Demand, Lowered, Tier};
 use aecl_sandbox::{Backend, Cage, CgroupVersion, Image, Memory, Program, Running, SandboxError, Terminal};
 use clap::builder::TypedValueParser;
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// The tiers as words of the command line.
 pub(super) fn tier() -> impl TypedValueParser<Value = Tier> {
@@ -75,8 +77,9 @@ pub(super) struct Started {
 impl Choice {
     /// What the configuration allows, or of it the one that is named.
     pub(super) fn of(common: &Common, named: Option<&str>, demand: &Demand) -> Result<Self, Error> {
-        let said = Home::new(&common.dir).sandbox().map_err(|error| unreadable(common, error))?;
         // Commands are run where strangers' files are. Those may be a configuration.
+        let home = if common.how == How::Unnamed { Path::new(place::IN_PROJECT) } else { &common.dir };
+        let said = Home::new(home).sandbox().map_err(|error| unreadable(common, error))?;
         let sandbox = if common.names_dir() { said.clone() } else { said.narrowing() };
         let is_narrowed = sandbox != said;
         let backends =
