@@ -17,6 +17,7 @@ mod executor;
 pub mod fake;
 pub mod house;
 pub mod judge;
+pub mod login;
 pub mod root_dir;
 pub mod vault;
 

@@ -18,6 +18,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
+use crate::login::Logins;
+
 pub use known::Known;
 pub(crate) use reference::Part;
 pub use reference::{SecretRef, references};
@@ -91,6 +93,7 @@ pub struct Vault(Arc<Places>, Option<Arc<BTreeMap<String, Secret>>>);
 struct Places {
     store: Option<Store>,
     remote: RwLock<Option<Remote>>,
+    logins: Option<Logins>,
     /// One task for each lease that lives.
     leases: TaskTracker,
 }
@@ -106,6 +109,18 @@ impl Vault {
     #[must_use]
     pub fn new(store: Option<Store>) -> Self {
         Self(Arc::new(Places { store, ..Places::default() }), None)
+    }
+
+    /// The same with a place for log-ins at servers, which no reference leads to.
+    #[must_use]
+    pub fn with_logins(store: Option<Store>, logins: Logins) -> Self {
+        Self(Arc::new(Places { store, logins: Some(logins), ..Places::default() }), None)
+    }
+
+    /// The log-ins at servers, where they are kept.
+    #[must_use]
+    pub fn logins(&self) -> Option<&Logins> {
+        self.0.logins.as_ref()
     }
 
     /// The same places, seen by a client that has brought variables of its own environment: for it, `env:` means those.
@@ -164,6 +179,8 @@ impl Vault {
                 let source = RemoteError::Token("it is in a vault itself".into());
                 return Err(VaultError::Remote { reference: reference.clone(), source });
             }
+            // Log-ins are not lent out: they are used by the requests to their own server, and by nothing else.
+            SecretRef::Login(_) => return Err(VaultError::NotAReference(reference.to_string())),
             SecretRef::Env(name) => match &self.1 {
                 Some(env) => {
                     let brought = env.get(name).map(|value| Secret::new(value.expose().to_owned()));
@@ -230,7 +247,7 @@ impl Use {
                         let failed = |source| VaultError::Remote { reference: reference.clone(), source };
                         checked(reference, taken.map_err(failed)?)?
                     }
-                    SecretRef::Env(_) | SecretRef::File(_) | SecretRef::Stored(_) => {
+                    SecretRef::Env(_) | SecretRef::File(_) | SecretRef::Stored(_) | SecretRef::Login(_) => {
                         self.vault.local(reference)?
                     }
                 };

@@ -283,6 +283,7 @@ async fn loopback_needs_a_word_of_the_operator() {
         url,
         headers: BTreeMap::new(),
         allow_private: false,
+        oauth: None,
         listen: false,
         credential_scope: None,
         timeout_ms: None,

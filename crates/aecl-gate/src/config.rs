@@ -1,9 +1,11 @@
 //! The configuration of one AECL: a directory with `aecl.yaml`, `policy/`, `keys/` and `data/`.
 
+use crate::clock;
 use crate::error::GateError;
 use aecl_executor::connectors::mcp::Transport;
 use aecl_executor::connectors::process::{Backend, Docker, ProcessConnector, VirtualMachine};
 use aecl_executor::judge::JudgeSpec;
+use aecl_executor::login::Logins;
 use aecl_executor::root_dir::read_plain;
 use aecl_executor::vault::{RemoteSpec, Store, Vault, references};
 use aecl_kernel::bundle::Bundle;
@@ -338,13 +340,22 @@ impl Home {
     /// The encrypted store of secrets. Its key lies in `keys/`, unless `AECL_SECRETS_KEY_FILE` names another
     /// place, such as one that is not in the backup of this directory.
     pub fn secrets(&self) -> Store {
+        Store::new(self.dir.join("secrets"), self.secrets_key())
+    }
+    fn secrets_key(&self) -> PathBuf {
         let elsewhere = std::env::var_os("AECL_SECRETS_KEY_FILE").filter(|path| !path.is_empty());
-        let key = elsewhere.map_or_else(|| self.keys().join("secrets.key"), PathBuf::from);
-        Store::new(self.dir.join("secrets"), key)
+        elsewhere.map_or_else(|| self.keys().join("secrets.key"), PathBuf::from)
+    }
+    /// The log-ins at servers, in an encrypted store of their own under the same key.
+    pub fn logins(&self) -> Logins {
+        // Several processes share a log-in, and the wall clock is the one that they share. It decides nothing but
+        // whether to renew first: the server says what still counts.
+        let now_s = || u64::try_from(clock::wall().0 / 1000).unwrap_or(0);
+        Logins::new(Store::new(self.dir.join("secrets/logins"), self.secrets_key()), now_s)
     }
     /// Where the credentials of actions and servers come from.
     pub fn vault(&self) -> Vault {
-        Vault::new(Some(self.secrets()))
+        Vault::with_logins(Some(self.secrets()), self.logins())
     }
     /// The ledger.
     pub fn data(&self) -> PathBuf {
@@ -474,6 +485,14 @@ impl Config {
             }
             for (key, text) in server.templates() {
                 references(text).map_err(|e| format!("`servers.{name}`, `{key}`: {e}"))?;
+            }
+            if let Some(oauth) = server.oauth() {
+                oauth.check().map_err(|e| format!("`servers.{name}`, {e}"))?;
+                if server.templates().keys().any(|header| header.eq_ignore_ascii_case("authorization")) {
+                    return Err(format!(
+                        "`servers.{name}` has both `oauth` and a header `Authorization`; only one of them can be sent"
+                    ));
+                }
             }
         }
         Ok(())

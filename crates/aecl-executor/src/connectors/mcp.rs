@@ -88,7 +88,7 @@ impl Connector for McpConnector {
             return Performed::not_sent("upstream_unknown", message);
         };
         let opened = call.credential_scope.as_deref();
-        if upstream.transport().uses_credentials() && upstream.transport().credential_scope() != opened {
+        if upstream.uses_credentials() && upstream.transport().credential_scope() != opened {
             return out_of_scope(server, opened);
         }
         let method = method.as_deref().unwrap_or("tools/call");

@@ -21,9 +21,15 @@ impl fmt::Debug for Known {
 }
 
 impl Known {
-    pub(super) fn add(&self, reference: &SecretRef, value: &Arc<Secret>) {
+    pub(crate) fn add(&self, reference: &SecretRef, value: &Arc<Secret>) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        known.insert(reference.clone(), Arc::clone(value));
+        let before = known.insert(reference.clone(), Arc::clone(value));
+        // A token that was renewed may still come back.
+        if let (SecretRef::Login(server), Some(before)) = (reference, before)
+            && before.expose() != value.expose()
+        {
+            known.insert(SecretRef::Login(format!("{server}, the former")), before);
+        }
     }
 
     /// The text without them.

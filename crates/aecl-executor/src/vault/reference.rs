@@ -23,6 +23,8 @@ pub enum SecretRef {
         /// The field, such as `password`.
         field: String,
     },
+    /// The token of the log-in at a server. Only a name for what is scrubbed: no text is read as one.
+    Login(String),
 }
 
 impl fmt::Display for SecretRef {
@@ -32,6 +34,7 @@ impl fmt::Display for SecretRef {
             Self::File(path) => write!(f, "file:{}", path.display()),
             Self::Stored(name) => write!(f, "secret:{name}"),
             Self::Remote { path, field } => write!(f, "vault:{path}#{field}"),
+            Self::Login(server) => write!(f, "login:{server}"),
         }
     }
 }
@@ -140,6 +143,7 @@ mod tests {
             "vault:kv/a%2fb#c",
             "vault:kv/a#b#c",
             "vault:kv/a?x#b",
+            "login:tracker",
         ] {
             assert!(bad.parse::<SecretRef>().is_err(), "{bad}");
         }

@@ -220,12 +220,25 @@ impl Store {
         Ok(done)
     }
 
-    fn lock(&self) -> Result<File, StoreError> {
-        let path = self.dir.join("lock");
+    /// A file beside the store, to lock for as long as something takes.
+    pub(crate) fn lock_file(&self, name: &str) -> Result<File, StoreError> {
+        private_dir(&self.dir)?;
+        self.open_lock(name)
+    }
+
+    fn open_lock(&self, name: &str) -> Result<File, StoreError> {
+        let path = self.dir.join(name);
         let fail = |source| StoreError::File { tried: "lock", path: path.clone(), source };
         let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
         let lock = lock.map_err(fail)?;
         owned_like(&path, &self.dir);
+        Ok(lock)
+    }
+
+    fn lock(&self) -> Result<File, StoreError> {
+        let path = self.dir.join("lock");
+        let fail = |source| StoreError::File { tried: "lock", path: path.clone(), source };
+        let lock = self.open_lock("lock")?;
         let late = Instant::now() + WAIT_MAX;
         loop {
             match lock.try_lock() {

@@ -48,6 +48,19 @@ pub enum Why {
     /// at.
     #[error("does not know our session any more")]
     SessionEnded,
+    /// Somebody has to log in there first. Nothing was looked at.
+    #[error("wants a log-in: {reason}. A person runs `aecl servers login {server}`")]
+    LoginNeeded {
+        /// The server's name.
+        server: String,
+        /// What is the matter, in our words.
+        reason: String,
+    },
+    /// The log-in is good for what was asked, and the server refuses it all the same. Nothing was looked at.
+    #[error(
+        "refuses this to the log-in, although it was given what the server asks for; whoever runs the server decides that"
+    )]
+    ScopeRefused,
     /// This method acts, so it goes through `Connector::perform` only.
     #[error("is not asked this way: what acts goes through `perform`, after a permit")]
     ActsOnlyByPerform,
@@ -64,8 +77,17 @@ impl UpstreamError {
             Why::Lost(_) => "upstream_lost",
             Why::Garbage(_) => "upstream_garbage",
             Why::Refused { .. } => "upstream_refused",
+            Why::LoginNeeded { .. } => "upstream_login_needed",
+            Why::ScopeRefused => "upstream_scope_refused",
             Why::ActsOnlyByPerform => "upstream_acts_only_by_perform",
         }
+    }
+}
+
+impl Why {
+    /// Whether it is about the log-in: what was asked for was not looked at, and another try right away says the same.
+    pub(crate) fn is_about_login(&self) -> bool {
+        matches!(self, Self::LoginNeeded { .. } | Self::ScopeRefused)
     }
 }
 

@@ -91,7 +91,9 @@ pub(crate) async fn shake(link: &dyn Link, how: &Handshake, patience: &Patience)
         Handshake::Probe(face) => match discover(link, face, patience.probe).await {
             Ok(hello) => hello,
             Err(Refusal::Modern(text)) => return Err(Refusal::Modern(text).fault()),
-            Err(Refusal::Fault(fault)) if matches!(fault.why, Why::NotConnected(_) | Why::Lost(_)) => {
+            Err(Refusal::Fault(fault))
+                if matches!(fault.why, Why::NotConnected(_) | Why::Lost(_)) || fault.why.is_about_login() =>
+            {
                 return Err(fault);
             }
             Err(Refusal::Offered | Refusal::Legacy(_) | Refusal::Fault(_)) => {

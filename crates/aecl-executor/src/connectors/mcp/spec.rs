@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::login::OauthSpec;
+
 /// One upstream MCP server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,6 +63,9 @@ pub enum Transport {
         /// Whether this host and port may be loopback or a private network.
         #[serde(default)]
         allow_private: bool,
+        /// How to log in there, where the server does not say everything itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        oauth: Option<OauthSpec>,
         /// Whether to keep a stream open for what an older server says unasked.
         #[serde(default = "yes")]
         listen: bool,
@@ -106,6 +111,7 @@ impl Transport {
             url: url.into(),
             headers,
             allow_private,
+            oauth: None,
             listen: true,
             credential_scope: None,
             timeout_ms: None,
@@ -140,6 +146,15 @@ impl Transport {
             }
             (Self::Http { url, .. }, Self::Http { url: other, .. }) => url == other,
             (Self::Stdio { .. }, Self::Http { .. }) | (Self::Http { .. }, Self::Stdio { .. }) => false,
+        }
+    }
+
+    /// How to log in there, if the operator says so.
+    #[must_use]
+    pub fn oauth(&self) -> Option<&OauthSpec> {
+        match self {
+            Self::Http { oauth, .. } => oauth.as_ref(),
+            Self::Stdio { .. } => None,
         }
     }
 

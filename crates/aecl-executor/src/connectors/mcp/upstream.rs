@@ -21,6 +21,7 @@ use super::streamable::StreamableLink;
 use super::tools::{Tool, Tools};
 use super::wire::Endpoint;
 use crate::egress::{Egress, parse_url};
+use crate::login::Session;
 use crate::vault::Vault;
 
 /// Methods by which a server acts or gives data away. They go through `Connector::perform` only.
@@ -36,6 +37,8 @@ struct Inner {
     egress: Egress,
     vault: Vault,
     shared: Arc<Shared>,
+    /// The log-in there, where there may be one.
+    login: Option<Arc<Session>>,
     current: RwLock<Option<Live>>,
     connecting: Mutex<Attempts>,
     tools: Tools,
@@ -70,12 +73,21 @@ impl Upstream {
     /// A handle which connects at the first request.
     #[must_use]
     pub fn lazy(spec: UpstreamSpec, handshake: Handshake, egress: Egress, vault: Vault) -> Self {
+        let shared = Arc::new(Shared::new());
+        let login = match &spec.transport {
+            Transport::Http { url, headers, allow_private, oauth, .. } => {
+                let ours = (&vault, &egress, &shared.secrets);
+                Session::of(&spec.name, url, *allow_private, oauth.as_ref(), headers, ours)
+            }
+            Transport::Stdio { .. } => None,
+        };
         Self(Arc::new(Inner {
             spec,
             handshake,
             egress,
             vault,
-            shared: Arc::new(Shared::new()),
+            shared,
+            login,
             current: RwLock::default(),
             connecting: Mutex::default(),
             tools: Tools::default(),
@@ -119,6 +131,12 @@ impl Upstream {
     #[must_use]
     pub fn transport(&self) -> &Transport {
         &self.0.spec.transport
+    }
+
+    /// Whether the server is given credentials of somebody: those of the configuration, or a log-in.
+    #[must_use]
+    pub fn uses_credentials(&self) -> bool {
+        self.transport().uses_credentials() || self.0.login.as_ref().is_some_and(|login| login.is_kept())
     }
 
     /// What the server said when it was greeted; connects when it has to.
@@ -387,6 +405,8 @@ impl Upstream {
                 self.0.shared.tools_generation.fetch_add(1, Ordering::Relaxed);
                 Ok(live)
             }
+            // Whoever logs in now must not wait until a pause is over.
+            Err(fault) if fault.why.is_about_login() => Err(Fault::before(fault.why)),
             Err(fault) => {
                 let pause = PAUSE_MIN.saturating_mul(1 << attempts.failed.min(9)).min(PAUSE_MAX);
                 attempts.failed = attempts.failed.saturating_add(1);
@@ -419,7 +439,8 @@ impl Upstream {
                 let url = parse_url(url).map_err(refused)?;
                 let client = self.0.egress.client(&url, *allow_private).map_err(refused)?;
                 let (headers, max) = (headers.clone(), spec.message_max_bytes);
-                let place = Endpoint { client, url, headers, vault: self.0.vault.clone() };
+                let (vault, login) = (self.0.vault.clone(), self.0.login.clone());
+                let place = Endpoint { server: spec.name.clone(), client, url, headers, vault, login };
                 Arc::new(StreamableLink::new(place, *listen, max, board))
             }
         };

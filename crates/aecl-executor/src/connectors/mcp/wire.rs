@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use tokio::sync::oneshot;
 use url::Url;
@@ -18,7 +18,8 @@ use super::headers;
 use super::link::{Ask, Speech};
 use super::sse::Events;
 use crate::egress;
-use crate::vault::{Use, Vault};
+use crate::login::{Refused, Session, Verdict};
+use crate::vault::{Secret, Use, Vault};
 
 const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
@@ -27,10 +28,12 @@ const RESUMPTIONS_MAX: u32 = 5;
 
 /// Where the server is, and what every request to it carries.
 pub(super) struct Endpoint {
+    pub(super) server: String,
     pub(super) client: reqwest::Client,
     pub(super) url: Url,
     pub(super) headers: BTreeMap<String, String>,
     pub(super) vault: Vault,
+    pub(super) login: Option<Arc<Session>>,
 }
 
 /// What a background task needs to talk to the server.
@@ -111,11 +114,7 @@ impl Wire {
                 post = post.header(name, value);
             }
         }
-        sent.store(true, Ordering::Release);
-        let response = post.send().await.map_err(|error| {
-            sent.store(!error.is_connect(), Ordering::Release);
-            fault_of(&error)
-        })?;
+        let response = self.dispatch(post, sent).await?;
         if ask.method == "initialize" {
             self.keep_session(&response);
         }
@@ -140,6 +139,50 @@ impl Wire {
             biased;
             reply = &mut answer => outcome(reply),
             () = resuming => answer.try_recv().map_or_else(|_| Err(no_answer()), |reply| outcome(Ok(reply))),
+        }
+    }
+
+    /// Sends a request with the token of the log-in, where there is one; once more where that was refused and another
+    /// one is there. A refusal comes before anything is looked at.
+    async fn dispatch(&self, request: RequestBuilder, sent: &AtomicBool) -> Result<Response, Fault> {
+        let leave = |request: RequestBuilder| async move {
+            sent.store(true, Ordering::Release);
+            request.send().await.map_err(|error| {
+                sent.store(!error.is_connect(), Ordering::Release);
+                fault_of(&error)
+            })
+        };
+        let Some(login) = &self.place.login else { return leave(request).await };
+        let stopped = |refused: Refused| Fault::before(self.why(refused));
+        let token = login.bearer().await.map_err(stopped)?;
+        let again = request.try_clone();
+        let response = leave(authorized(request, token.as_deref())).await?;
+        let verdict = login.judge(token.as_deref(), response.status(), response.headers()).await;
+        let (token, again) = match (verdict, again) {
+            (Verdict::Other, _) => return Ok(response),
+            (Verdict::Again(token), Some(again)) => (token, again),
+            (Verdict::Again(_), None) => return Ok(response),
+            (Verdict::Refused(refused), _) => {
+                sent.store(false, Ordering::Release);
+                return Err(stopped(refused));
+            }
+        };
+        let response = leave(authorized(again, Some(&token))).await?;
+        match login.judge(Some(&token), response.status(), response.headers()).await {
+            Verdict::Other => Ok(response),
+            // Renewed a moment ago, and refused again: another one would fare no better.
+            Verdict::Again(_) => {
+                Err(stopped(Refused::Login("it does not accept the log-in any more".into())))
+            }
+            Verdict::Refused(refused) => Err(stopped(refused)),
+        }
+    }
+
+    fn why(&self, refused: Refused) -> Why {
+        match refused {
+            Refused::Login(reason) => Why::LoginNeeded { server: self.place.server.clone(), reason },
+            Refused::Scope => Why::ScopeRefused,
+            Refused::Unavailable(reason) => Why::NotConnected(reason),
         }
     }
 
@@ -231,7 +274,8 @@ impl Wire {
             tokio::time::sleep(place.retry.unwrap_or(Duration::from_millis(500))).await;
             let Some(last) = place.last_event.clone() else { return };
             let Ok((request, _made_for_it)) = self.request(Method::GET, speech).await else { return };
-            let asked = request.header(ACCEPT, EVENTS).header("last-event-id", last).send().await;
+            let request = request.header(ACCEPT, EVENTS).header("last-event-id", last);
+            let asked = self.dispatch(request, &AtomicBool::new(false)).await;
             match asked {
                 Ok(response) if response.status().is_success() => {
                     let _ = self.events(response, Some(id), place).await;
@@ -253,7 +297,8 @@ impl Wire {
             if let Some(last) = &place.last_event {
                 request = request.header("last-event-id", last);
             }
-            match request.send().await {
+            match self.dispatch(request, &AtomicBool::new(false)).await {
+                Err(fault) if fault.why.is_about_login() => return,
                 Ok(response) if response.status().is_success() => {
                     pause = Duration::from_millis(250);
                     let _ = self.events(response, None, &mut place).await;
@@ -272,8 +317,8 @@ impl Wire {
         speech: Speech<'_>,
     ) -> Result<(), Fault> {
         let (post, _made_for_it) = self.post(text, method, speech).await?;
-        let response =
-            post.timeout(Duration::from_secs(30)).send().await.map_err(|error| fault_of(&error))?;
+        let post = post.timeout(Duration::from_secs(30));
+        let response = self.dispatch(post, &AtomicBool::new(false)).await?;
         match response.status() {
             status if status.is_success() => Ok(()),
             status => Err(Fault::after(Why::Refused { status: status.as_u16(), text: String::new() })),
@@ -284,10 +329,21 @@ impl Wire {
         if self.session().is_some()
             && let Ok((request, _made_for_it)) = self.request(Method::DELETE, Speech::default()).await
         {
-            let _ = request.timeout(Duration::from_secs(2)).send().await;
+            let request = request.timeout(Duration::from_secs(2));
+            let _ = self.dispatch(request, &AtomicBool::new(false)).await;
             *self.session.write().unwrap_or_else(PoisonError::into_inner) = None;
         }
     }
+}
+
+/// The request with a token, which no debug output shows.
+fn authorized(request: RequestBuilder, token: Option<&Secret>) -> RequestBuilder {
+    let Some(token) = token else { return request };
+    // A token is visible ASCII, so this is always a header.
+    let value = zeroize::Zeroizing::new(format!("Bearer {}", token.expose()));
+    let Ok(mut value) = HeaderValue::from_str(&value) else { return request };
+    value.set_sensitive(true);
+    request.header(AUTHORIZATION, value)
 }
 
 fn content_type(response: &Response) -> &str {

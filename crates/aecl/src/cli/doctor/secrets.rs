@@ -20,7 +20,10 @@ pub(super) fn look(seen: &Seen, checks: &mut Vec<Check>) {
         .iter()
         .filter_map(|reference| match reference {
             SecretRef::Stored(name) => Some(name.as_str()),
-            SecretRef::Env(_) | SecretRef::File(_) | SecretRef::Remote { .. } => None,
+            SecretRef::Env(_)
+            | SecretRef::File(_)
+            | SecretRef::Remote { .. }
+            | SecretRef::Login(_) => None,
         })
         .filter(|name| !stored.iter().any(|it| it.name == *name))
         .collect();
