@@ -23,6 +23,7 @@ mod rollback;
 mod run;
 mod secrets;
 pub mod serve;
+mod servers;
 pub(crate) mod show;
 mod wrap;
 
@@ -129,6 +130,8 @@ enum Command {
     Keys(keys::Args),
     /// Keep credentials in an encrypted store.
     Secrets(secrets::Args),
+    /// Log in at servers that want it, and see where somebody is logged in.
+    Servers(servers::Args),
     /// Check configuration, keys and the eleven-point list.
     Doctor(doctor::Args),
     /// Say what a command does, or what a code means.
@@ -268,6 +271,7 @@ pub fn main() -> ExitCode {
         Command::Catalog(args) => catalog::run(&common, args),
         Command::Keys(args) => keys::run(&common, args),
         Command::Secrets(args) => secrets::run(&common, args),
+        Command::Servers(args) => servers::run(&common, args),
         Command::Doctor(args) => doctor::run(&common, args),
         Command::Help(args) => help::run(&common, args),
         Command::Completions { shell } => {

@@ -53,6 +53,14 @@ def import_catalogue(data, name):
     return aecl(data, "catalog", "import", name)
 
 
+def login(data, name):
+    return aecl(data, "--json", "servers", "login", name, "--no-browser", "--wait", "30")
+
+
+def logins(data):
+    return aecl(data, "--json", "servers", "status")
+
+
 def new_key(data):
     return aecl(data, "keys", "add", "orchestrator", "suite", "--agent", AGENT)
 
@@ -69,9 +77,10 @@ def verify(data):
     return aecl(data, "log", "verify")
 
 
-def write_config(data, upstreams, hold_ms=0):
+def write_config(data, upstreams, hold_ms=0, oauth=None):
     """`upstreams` maps a name to the URL of an MCP server. A waiting call is held `hold_ms`."""
-    servers = {name: {"kind": "http", "url": url, "allow_private": True} for name, url in upstreams.items()}
+    more = {} if oauth is None else {"oauth": oauth}
+    servers = {name: {"kind": "http", "url": url, "allow_private": True, **more} for name, url in upstreams.items()}
     file = Path(data) / "aecl.yaml"
     text = file.read_text()
     for before, after in (("servers: {}", f"servers: {json.dumps(servers)}"), ("hold_ms: 25000", f"hold_ms: {hold_ms}")):

@@ -98,6 +98,7 @@ pub fn run(common: &Common, args: Args) -> Result {
     home::keys(&seen, &mut checks);
     home::judges(&seen, &mut checks);
     secrets::look(&seen, &mut checks);
+    secrets::logins(&seen, &mut checks);
     secrets::scopes(&seen, &mut checks);
     home::people(&seen, &mut checks);
     reach::look(&seen, &mut checks);

@@ -6,6 +6,8 @@ use serde_json::json;
 
 /// The reference of codes.
 const REFERENCE: &str = include_str!("../../../../docs/reference/errors.md");
+/// The reference of connectors, with a row for each code of an outcome.
+const CONNECTORS: &str = include_str!("../../../../docs/reference/connectors.md");
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -30,7 +32,7 @@ pub fn run(common: &Common, args: Args) -> Result {
         }
         return match (args.words.as_slice(), word.as_str()) {
             ([_], "codes") => list(common.json),
-            ([_], word) if section(word).is_some() => page(word, common.json),
+            ([_], word) if text(word).is_some() => page(word, common.json),
             _ => Err(unknown(word)),
         };
     }
@@ -40,7 +42,7 @@ pub fn run(common: &Common, args: Args) -> Result {
 
 fn unknown(word: &str) -> Error {
     let commands = command().get_subcommands().map(|c| c.get_name().to_owned()).collect::<Vec<_>>();
-    let known = codes().map(str::to_owned).chain(commands);
+    let known = codes().chain(outcomes().flat_map(|row| codes_of(row[0]))).map(str::to_owned).chain(commands);
     let error = Error::new(format!("`{word}` is neither a command nor a code"));
     match aecl_kernel::catalogue::nearest(word, known) {
         Some(near) => error.hint(format!("did you mean `aecl help {near}`?")),
@@ -49,7 +51,8 @@ fn unknown(word: &str) -> Error {
 }
 
 fn list(as_json: bool) -> Result {
-    let rows = codes().map(|code| (code, cause(code)));
+    let outcomes = outcomes().flat_map(|row| codes_of(row[0]).map(move |code| (code, plain(row[2]))));
+    let rows = codes().map(|code| (code, cause(code))).chain(outcomes);
     if as_json {
         show::print_json(&rows.map(|(code, cause)| json!({"code": code, "cause": cause})).collect());
         return Ok(Exit::Done);
@@ -61,13 +64,39 @@ fn list(as_json: bool) -> Result {
 }
 
 fn page(code: &str, as_json: bool) -> Result {
-    let text = plain(section(code).unwrap_or_default());
+    let text = text(code).unwrap_or_default();
     if as_json {
         show::print_json(&json!({"code": code, "text": text}));
     } else {
         println!("{code}\n\n{text}");
     }
     Ok(Exit::Done)
+}
+
+/// What is known of a code.
+fn text(code: &str) -> Option<String> {
+    section(code).map(plain).or_else(|| {
+        let row = outcomes().find(|row| codes_of(row[0]).any(|known| known == code))?;
+        let [_, ends, cause, way_out] = row.map(plain);
+        let way_out = if way_out.is_empty() { "There is nothing to do.".to_owned() } else { way_out };
+        Some(format!("- Cause: {cause}\n- Meaning: The call has ended as: {ends}\n- Way out: {way_out}"))
+    })
+}
+
+/// The rows of outcomes: code, how the call ended, cause, way out.
+fn outcomes() -> impl Iterator<Item = [&'static str; 4]> {
+    CONNECTORS.lines().filter_map(|line| {
+        let cells: Vec<&str> =
+            line.strip_prefix("| ")?.strip_suffix('|')?.split('|').map(str::trim).collect();
+        let row: [&str; 4] = cells.try_into().ok()?;
+        let ends = matches!(row[1], "failed" | "unknown" | "done");
+        (ends && row[0].starts_with('`')).then_some(row)
+    })
+}
+
+/// The codes in the first cell of a row.
+fn codes_of(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
 }
 
 /// The codes that a heading names.
@@ -143,7 +172,10 @@ mod tests {
             assert!(text.contains("**Way out:**"), "{code}: {text}");
             assert!(!cause(code.as_str()).is_empty(), "{code}");
         }
-        assert!(section("no_such_code").is_none());
+        assert!(text("no_such_code").is_none());
+        let login = text("upstream_login_needed").unwrap();
+        assert!(login.contains("Way out: `aecl servers status`"), "{login}");
+        assert!(text("upstream_lost").unwrap().contains("ended as: unknown"));
     }
 
     #[test]

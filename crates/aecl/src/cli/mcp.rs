@@ -227,7 +227,7 @@ fn stdio(command: &str, args: &[String]) -> std::result::Result<Transport, Error
     })
 }
 
-fn is_local(url: &url::Url) -> bool {
+pub(super) fn is_local(url: &url::Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),

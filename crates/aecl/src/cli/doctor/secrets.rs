@@ -1,6 +1,7 @@
 //! Whether the secrets that servers and actions name can be had, as far as files tell.
 
 use super::{Check, Seen};
+use crate::cli::servers::{State, standing};
 use crate::cli::show::count;
 use aecl_executor::ConnectorSpec;
 use aecl_executor::Executor;
@@ -20,10 +21,7 @@ pub(super) fn look(seen: &Seen, checks: &mut Vec<Check>) {
         .iter()
         .filter_map(|reference| match reference {
             SecretRef::Stored(name) => Some(name.as_str()),
-            SecretRef::Env(_)
-            | SecretRef::File(_)
-            | SecretRef::Remote { .. }
-            | SecretRef::Login(_) => None,
+            SecretRef::Env(_) | SecretRef::File(_) | SecretRef::Remote { .. } | SecretRef::Login(_) => None,
         })
         .filter(|name| !stored.iter().any(|it| it.name == *name))
         .collect();
@@ -33,6 +31,43 @@ pub(super) fn look(seen: &Seen, checks: &mut Vec<Check>) {
     } else if !stored.is_empty() {
         let found = format!("{}, sealed, the key for its owner only", count(stored.len(), "secret"));
         checks.push(Check::ok("secret store", found));
+    }
+}
+
+/// Whether the log-ins that servers want are there, as far as the store tells.
+pub(super) fn logins(seen: &Seen, checks: &mut Vec<Check>) {
+    let Some(config) = &seen.config else { return };
+    let logins = seen.home.logins();
+    let known = match logins.servers() {
+        Ok(known) => known,
+        Err(error) => {
+            checks.push(Check::broken("log-ins", error.to_string(), "docs/reference/secrets.md"));
+            return;
+        }
+    };
+    let configured =
+        config.servers.iter().filter(|(_, it)| it.oauth().is_some()).map(|(name, _)| name.clone());
+    let names: BTreeSet<String> = known.into_iter().chain(configured).collect();
+    let mut good = 0;
+    for name in names {
+        let standing = match standing(&logins, &name, config.servers.get(&name)) {
+            Ok(standing) => standing,
+            Err(error) => {
+                checks.push(Check::broken("log-ins", error.to_string(), "docs/reference/secrets.md"));
+                return;
+            }
+        };
+        let found = format!("`{name}`: {}", standing.state.words());
+        match (standing.state, standing.todo()) {
+            (State::In, _) | (_, None) => good += 1,
+            (State::WantsMore, Some(todo)) => checks.push(Check::advice("log-ins", found, todo)),
+            (State::Out | State::Refused | State::Ended | State::Elsewhere, Some(todo)) => {
+                checks.push(Check::broken("log-ins", found, todo));
+            }
+        }
+    }
+    if good > 0 {
+        checks.push(Check::ok("log-ins", format!("logged in at {}", count(good, "server"))));
     }
 }
 
