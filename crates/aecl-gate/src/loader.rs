@@ -103,5 +103,10 @@ fn from_yaml(text: &str) -> Result<String, String> {
 
 /// Reads YAML as JSON, or says what is wrong with it and where. A key that stands twice is an error.
 pub fn yaml(text: &str) -> Result<serde_json::Value, String> {
+    yaml_as(text)
+}
+
+/// Reads YAML as what is expected of it, or says what is wrong with it and where. A key that stands twice is an error.
+pub fn yaml_as<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_saphyr::from_str(text).map_err(|e| e.to_string())
 }

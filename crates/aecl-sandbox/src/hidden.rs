@@ -1,5 +1,6 @@
 //! Directories of the host that no cage shows: homes of the door that programs in cages stand before. Whoever reads
-//! the keys in one is everybody.
+//! the keys in one is everybody. Beside them stands what a process takes out of its cages by itself: shown to none, or
+//! changed by none.
 //!
 //! What is never shown is known to the whole process and only grows. A list that each cage is given could be
 //! forgotten by one caller; this one cannot.
@@ -10,7 +11,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use crate::{SandboxError, View};
+use crate::{Access, SandboxError, View};
 
 /// What every home has, beside each other.
 const CONFIG: &str = "aecl.yaml";
@@ -23,13 +24,24 @@ const DEPTH_MAX: usize = 3;
 const NAMES_MAX: usize = 4_096;
 
 static NEVER: RwLock<BTreeSet<PathBuf>> = RwLock::new(BTreeSet::new());
+static SEALED: RwLock<BTreeSet<PathBuf>> = RwLock::new(BTreeSet::new());
 
-/// From now on no cage of this process shows this directory, nor anything below it.
-pub fn never_show(dir: &Path) {
-    let real = dir.canonicalize().or_else(|_| std::path::absolute(dir)).unwrap_or_else(|_| dir.to_owned());
+/// From now on no cage of this process shows this directory or file, nor anything below it.
+pub fn never_show(path: &Path) {
+    remember(&NEVER, path);
+}
+
+/// From now on every cage of this process shows this directory or file read-only, with everything below it, also in a
+/// view that can be written.
+pub fn never_change(path: &Path) {
+    remember(&SEALED, path);
+}
+
+fn remember(all: &RwLock<BTreeSet<PathBuf>>, path: &Path) {
+    let real = path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned());
     // All of the host is no home, and would leave nothing to show.
     if real.parent().is_some() {
-        NEVER.write().unwrap_or_else(PoisonError::into_inner).insert(real);
+        all.write().unwrap_or_else(PoisonError::into_inner).insert(real);
     }
 }
 
@@ -83,7 +95,7 @@ pub(crate) fn below(views: &[View]) -> Vec<PathBuf> {
     let mut covered: Vec<PathBuf> = Vec::new();
     for view in views {
         let mut homes = found_below(&view.source);
-        homes.extend(never_shown().into_iter().filter(|dir| dir.is_dir()));
+        homes.extend(never_shown().into_iter().filter(|path| can_be_mounted_over(path)));
         homes.sort();
         for home in homes {
             let Ok(rest) = home.strip_prefix(&view.source) else { continue };
@@ -94,6 +106,28 @@ pub(crate) fn below(views: &[View]) -> Vec<PathBuf> {
         }
     }
     covered
+}
+
+/// What has to be made read-only in views that can be written, as paths of the cage. Nothing of it lies in another.
+pub(crate) fn sealed(views: &[View]) -> Vec<PathBuf> {
+    let all = SEALED.read().unwrap_or_else(PoisonError::into_inner);
+    let mut sealed: Vec<PathBuf> = Vec::new();
+    for view in views.iter().filter(|view| view.access == Access::Overlay) {
+        for path in all.iter().filter(|path| can_be_mounted_over(path)) {
+            let Ok(rest) = path.strip_prefix(&view.source) else { continue };
+            // Joined with nothing, a file's path would end with a slash.
+            let at = if rest.as_os_str().is_empty() { view.at.clone() } else { view.at.join(rest) };
+            if !sealed.iter().any(|outer| at.starts_with(outer)) {
+                sealed.push(at);
+            }
+        }
+    }
+    sealed
+}
+
+/// Whether it is a directory or a file, and no link to one.
+fn can_be_mounted_over(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|about| about.is_dir() || about.is_file())
 }
 
 /// Homes at the top of a directory. Hidden names first: that is how homes in projects are called.
@@ -130,7 +164,6 @@ fn found_below(top: &Path) -> Vec<PathBuf> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::Access;
 
     fn home(dir: &Path) {
         fs::create_dir_all(dir.join(KEYS)).unwrap();

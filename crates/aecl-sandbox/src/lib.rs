@@ -88,7 +88,7 @@ pub use cage::{Access, Cage, Leash, Limits, Network, Program, View, base_environ
 pub use collected::{Change, ChangeKind, CollectLimits, Collected, Refused};
 pub use deadline::{Clocks, Level};
 pub use ended::{CgroupVersion, Ended, Held, HostUser, Outcome};
-pub use hidden::{hidden_around, is_home, never_show, never_shown};
+pub use hidden::{hidden_around, is_home, never_change, never_show, never_shown};
 pub use image::{Digest, Image, ImageError, ImageLimits, Images, Layout, Offer};
 pub use listener::{Connection, Listener};
 pub use native::{Running, Scratch, Terminal, TerminalSize};

@@ -1,4 +1,4 @@
-//! What no cage shows, whatever holds it: homes of AECL, and sockets of the host's programs.
+//! What no cage shows, whatever holds it: homes of AECL, sockets of the host's programs, and what a process takes out.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod common;
@@ -9,7 +9,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use aecl_sandbox::{Access, Backend, Cage, CollectLimits, Outcome, Program, View, never_show, probe, run};
+use aecl_sandbox::{
+    Access, Backend, Cage, CollectLimits, Outcome, Program, View, never_change, never_show, probe, run,
+};
 use common::daemon::Daemon;
 use common::{as_an_ordinary_user, cage, shell};
 
@@ -78,6 +80,41 @@ async fn homes_below_a_view_are_empty_in_every_cage() {
         assert!(why.to_string().contains("which no program sees"), "{why}");
     }
     assert_eq!(fs::read_to_string(top.join(".aecl/aecl.yaml")).unwrap(), "origin: x");
+}
+
+#[tokio::test]
+async fn a_part_of_a_view_is_not_shown_or_not_written_over_in_any_cage() {
+    let dir = tempfile::tempdir().unwrap();
+    let top = dir.path().canonicalize().unwrap();
+    fs::create_dir_all(top.join("docs/deep")).unwrap();
+    fs::create_dir_all(top.join("secrets")).unwrap();
+    for file in ["file", "kept", "token", "docs/page", "docs/deep/page", "docs/draft", "secrets/one"] {
+        fs::write(top.join(file), format!("of {file}\n")).unwrap();
+    }
+    for place in ["token", "secrets", "docs/draft"] {
+        never_show(&top.join(place));
+    }
+    for place in ["docs", "kept", "not-there"] {
+        never_change(&top.join(place));
+    }
+    let hostile = "cat token secrets/* docs/draft docs/page; echo x >token; rm -f token; mv secrets moved; \
+                   umount docs; mount -o remount,rw docs; echo x >docs/page; echo x >docs/deep/new; rm -r docs; \
+                   mv docs elsewhere; echo x >kept; mv kept away; ln -f file kept; chmod 777 docs; echo x >file; true";
+    let daemon = Daemon::start();
+    for cage in cages(daemon.as_ref()).await {
+        if matches!(cage.backend, Backend::Runsc(_)) {
+            continue; // no layers above views
+        }
+        let view = View { source: top.clone(), at: "/it".into(), access: Access::Overlay };
+        let program = Program { cwd: Some("/it".into()), ..shell(hostile) };
+        let end = run(program, Cage { views: vec![view], ..cage.clone() }).await.unwrap();
+        let (seen, said) = (end.stdout.for_display(), end.stderr.for_display());
+        assert_eq!(seen.trim(), "of docs/page", "{}: {said}", cage.backend);
+        assert_eq!(end.outcome, Outcome::Exited(0), "{}: {said}", cage.backend);
+        let left = end.scratch[1].collect(COLLECT).unwrap();
+        let paths: Vec<&str> = left.changes.iter().map(|change| change.path.as_str()).collect();
+        assert_eq!(paths, ["file"], "{}: {said}", cage.backend);
+    }
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use super::layer::{Entry, Place, Refusal};
 const EVERY_CAGES_OWN: [&[u8]; 5] = [b"dev", b"proc", b"scratch", b"sys", b"tmp"];
 
 /// Names at the top that are the launcher's.
-const OURS: [&[u8]; 5] = [b".empty", b".init", b".lower", b".order", b".status"];
+const OURS: [&[u8]; 6] = [b".blank", b".empty", b".init", b".lower", b".order", b".status"];
 
 /// Longest target of a symbolic link, in bytes.
 const TARGET_MAX_BYTES: usize = 4_095;

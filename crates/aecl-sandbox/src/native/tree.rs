@@ -45,9 +45,9 @@ const MASKED_DIRS: [&str; 9] = [
 ];
 
 /// Places of every cage. A view goes somewhere else.
-const TAKEN: [&str; 14] = [
+const TAKEN: [&str; 15] = [
     "/bin", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sbin", "/scratch", "/sys",
-    "/usr", "/.lower", "/.empty",
+    "/usr", "/.lower", "/.empty", "/.blank",
 ];
 
 /// Scratch space in which a view may appear all the same: many a project lies there on the host, and its programs know
@@ -79,7 +79,7 @@ pub(crate) fn plan(order: &mut Order, views: &[View], image: Option<&Image>) -> 
         let kind = if shown.kind == MountKind::View { MountKind::Apart } else { shown.kind };
         Mount { kind, ..shown }
     }));
-    order.covered = hidden::below(views).iter().map(|at| bytes(at)).collect();
+    cover_and_seal(order, views);
     Ok(())
 }
 
@@ -105,8 +105,14 @@ pub(crate) fn plan_in_machine(
     let numbered = (0..).map(|number: usize| format!("{shown}/{number}").into_bytes());
     order.mounts.extend(views.iter().zip(numbered).map(|(view, source)| mount(view, source)));
     // Empty in the copy as well. Covered, nothing is written there that would come back as a change.
-    order.covered = hidden::below(views).iter().map(|at| bytes(at)).collect();
+    cover_and_seal(order, views);
     Ok(())
+}
+
+fn cover_and_seal(order: &mut Order, views: &[View]) {
+    let places = |all: Vec<std::path::PathBuf>| all.iter().map(|at| bytes(at)).collect();
+    order.covered = places(hidden::below(views));
+    order.sealed = places(hidden::sealed(views));
 }
 
 fn mount(view: &View, source: Vec<u8>) -> Mount {

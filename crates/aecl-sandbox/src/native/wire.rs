@@ -5,7 +5,7 @@
 #![allow(dead_code, reason = "one side writes what the other side reads")]
 
 /// The first bytes of an order. They change whenever the form does.
-const MAGIC: u64 = 0x3530_4547_4143_4541; // "AECAGE05"
+const MAGIC: u64 = 0x3630_4547_4143_4541; // "AECAGE06"
 
 /// A list that is longer is no list of ours.
 const ITEMS_MAX: u64 = 65_536;
@@ -30,8 +30,10 @@ pub struct Order {
     pub masked_files: Vec<Vec<u8>>,
     /// Directories of `/proc` under which an empty directory is put.
     pub masked_dirs: Vec<Vec<u8>>,
-    /// Directories of views over which an empty one is put; no link leads there.
+    /// Directories and files of views over which an empty one is put; no link leads there.
     pub covered: Vec<Vec<u8>>,
+    /// Directories and files of views that are made read-only, with all that is in them; no link leads there.
+    pub sealed: Vec<Vec<u8>>,
     pub scratch_bytes: u64,
     pub scratch_inodes: u64,
     pub groups: Vec<Group>,
@@ -200,6 +202,7 @@ impl Order {
         w.list(&self.masked_files, |w, v| w.text(v));
         w.list(&self.masked_dirs, |w, v| w.text(v));
         w.list(&self.covered, |w, v| w.text(v));
+        w.list(&self.sealed, |w, v| w.text(v));
         w.number(self.scratch_bytes);
         w.number(self.scratch_inodes);
         w.list(&self.groups, |w, g| {
@@ -245,6 +248,7 @@ impl Order {
             masked_files: r.list(Reader::text)?,
             masked_dirs: r.list(Reader::text)?,
             covered: r.list(Reader::text)?,
+            sealed: r.list(Reader::text)?,
             scratch_bytes: r.number()?,
             scratch_inodes: r.number()?,
             groups: r.list(|r| {
@@ -500,6 +504,7 @@ mod tests {
                 mounts: mounts.into_iter().map(mount).collect(),
                 masked_files: masked.clone(),
                 covered: masked.clone(),
+                sealed: masked.clone(),
                 masked_dirs: masked,
                 groups: groups.into_iter().map(group).collect(),
                 self_test: separate,

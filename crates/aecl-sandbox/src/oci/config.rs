@@ -137,7 +137,7 @@ fn mounts(order: &Order, root: &Path, is_gvisor: bool) -> Vec<Value> {
     let views = [MountKind::View, MountKind::Apart].into_iter().flat_map(|kind| places_of(order, kind));
     mounts.extend(views.filter(|at| at.starts_with("/tmp/")).map(bind));
     // Said, too: `crun` takes a directory along without what is mounted in it. gVisor sees them where they are.
-    let covered = order.covered.iter().filter(|_| !is_gvisor);
-    mounts.extend(covered.map(|at| bind(String::from_utf8_lossy(at).into_owned())));
+    let inner = order.sealed.iter().chain(&order.covered).filter(|_| !is_gvisor);
+    mounts.extend(inner.map(|at| bind(String::from_utf8_lossy(at).into_owned())));
     mounts
 }

@@ -4,6 +4,7 @@ mod asked;
 mod cage;
 mod keep;
 mod profile;
+mod project;
 mod reach;
 mod terminal;
 mod through;
@@ -54,6 +55,9 @@ its words.
 What holds the command is chosen as for an action: the weakest that is as strong as --tier and `min_tier` ask, and gives \
 the command all that it needs (docs/reference/isolation.md). `sandbox` in aecl.yaml says what may be used, where there \
 is one in the directory. Nothing weaker is taken unless `accept_lower_tier` says so there, and then standard error says it.
+
+A project may have a file `.aecl-run.yaml` that takes something away from what runs in it or is shown it: hosts, memory, \
+time, files (docs/reference/isolation.md). It never gives anything.
 
 Exit codes: that of the command; 123 if --keep could not keep all of it, 124 at the time-out, 125 if the cage cannot be had, 127 if the command did not \
 start in it, 128 and its number for a signal, 137 also for too much memory or output, 141 if nobody reads its output any more.")]
@@ -110,9 +114,12 @@ pub struct Args {
     /// machines. It has to be as strong as what is asked for.
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
-    /// Say on standard error what held it, and because of what.
+    /// Say on standard error what held it, and because of what, and what files of a project took away.
     #[arg(long)]
     explain: bool,
+    /// Leave out what `.aecl-run.yaml` of the project takes away.
+    #[arg(long)]
+    no_project_file: bool,
     /// Show what it changed below --write, ask, and make these changes for good. The command then gets no input
     /// from the terminal.
     #[arg(long)]
@@ -143,15 +150,24 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(common: &Common, args: Args) -> Result {
-    let asked = Asked::of(&args)?;
+    let mut asked = Asked::of(&args)?;
+    let taken = match args.no_project_file {
+        true => Vec::new(),
+        false => project::narrow(&mut asked)?,
+    };
+    if !common.json {
+        project::say(&taken, &args);
+    }
+    asked.hidden.iter().for_each(|path| aecl_sandbox::never_show(path));
+    asked.read_only.iter().for_each(|path| aecl_sandbox::never_change(path));
     let runtime = runtime()?;
-    let exit = runtime.block_on(caged(common, &args, &asked));
+    let exit = runtime.block_on(caged(common, &args, &asked, &taken));
     // Somebody may still be asked for input that nobody reads.
     runtime.shutdown_background();
     exit
 }
 
-async fn caged(common: &Common, args: &Args, asked: &Asked) -> Result {
+async fn caged(common: &Common, args: &Args, asked: &Asked, taken: &[project::Taken]) -> Result {
     let spec = &asked.spec;
     let list = spec.check().map_err(Error::new)?;
     if spec.egress.iter().any(|allow| allow.credential.is_some()) {
@@ -236,6 +252,7 @@ async fn caged(common: &Common, args: &Args, asked: &Asked) -> Result {
     let mut ended = ended;
     ended.scratch.retain(|scratch| !asked.caches.contains(scratch.at()));
     let (ended, mut told, views) = told(ended, spec, views).await?;
+    project::stays_as_it_is(asked, &mut told);
     if !common.json {
         if !matches!(ended.outcome, Outcome::Exited(_)) {
             show::say(&format!("aecl: the command {}", ended.outcome));
@@ -257,6 +274,7 @@ async fn caged(common: &Common, args: &Args, asked: &Asked) -> Result {
         if let Value::Object(told) = &mut told {
             told.insert("cage".into(), held.cage.clone().into());
             told.insert("held".into(), held.json());
+            told.insert("narrowed".into(), json!(taken.iter().map(project::Taken::json).collect::<Vec<_>>()));
             told.insert("kept".into(), json!(kept.places));
             if let Some(why) = &kept.why_not {
                 told.insert("not_kept".into(), json!(why));

@@ -17,6 +17,7 @@ mod home;
 mod keep;
 mod policy;
 mod program;
+mod project;
 mod reach;
 mod record;
 mod reference;

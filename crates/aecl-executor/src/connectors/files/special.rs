@@ -93,7 +93,8 @@ const PLACES: [(&[&str], &str); 15] = [
 ];
 
 /// Files of this name, wherever they are.
-const FILES: [(&str, &str); 73] = [
+const FILES: [(&str, &str); 74] = [
+    (".aecl-run.yaml", "it says what AECL takes away from commands"),
     (".envrc", "direnv runs it when somebody enters the directory"),
     (".autoenv", SHELL),
     (".autoenv.zsh", SHELL),

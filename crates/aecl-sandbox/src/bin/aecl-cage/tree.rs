@@ -16,6 +16,9 @@ const ROOT_BYTES_WITH_INIT: &std::ffi::CStr = c"4m";
 const NOT_SUPPORTED: i32 = 95;
 const ROOT_INODES: &std::ffi::CStr = c"512";
 
+/// An empty file, to be put over others.
+const BLANK: &str = ".blank";
+
 /// Scratch space in which views may appear.
 const IN_SCRATCH: &[u8] = b"/tmp/";
 
@@ -108,6 +111,7 @@ pub fn put_together(order: &Order, found: Found, at: &std::ffi::CStr) -> Result<
     let mut upper = if held { vec![mount_status(order)?] } else { Vec::new() };
     mount_scratch(&scratch)?;
     mount_found(order, found, &scratch)?;
+    seal(order)?;
     cover(order)?;
     upper.push(scratch.scratch);
     upper.extend(scratch.layers.into_iter().map(|(upper, _)| upper));
@@ -145,6 +149,9 @@ fn make_places(order: &Order, found: &Found) -> Result<(), Fault> {
     let mut places = Places(HashSet::new());
     for dir in ["proc", "dev/shm", "tmp", "scratch", ".lower", ".empty"] {
         places.dir(Path::new(dir)).step("making the root's directories")?;
+    }
+    if !order.covered.is_empty() {
+        touch(Path::new(BLANK)).step("making an empty file")?;
     }
     for (mount, (_, is_dir)) in order.mounts.iter().zip(&found.mounts) {
         // What appears in the scratch space gets its place there.
@@ -270,13 +277,35 @@ fn mount_found(order: &Order, found: Found, scratch: &Scratch) -> Result<(), Fau
     Ok(())
 }
 
-/// Puts an empty directory over what no program sees. It has no room for anything, however a runtime mounts it again. What
-/// is not there any more may be somewhere else in the view: then nothing runs.
+/// Makes parts of views read-only that can be written. What is not there any more may be somewhere else in the view: then
+/// nothing runs.
+fn seal(order: &Order) -> Result<(), Fault> {
+    for at in &order.sealed {
+        let step = format!("making `{}` read-only", String::from_utf8_lossy(at));
+        let place = sys::c(inside(at).as_os_str().as_bytes()).step(&step)?;
+        let place = sys::open_path(&place).step(&step)?;
+        let same = sys::open_tree(place.as_fd()).step(&step)?;
+        sys::restrict_mount(same.as_fd(), sys::RDONLY | sys::NOSUID | sys::NODEV, true).step(&step)?;
+        sys::move_mount_over(same.as_fd(), place.as_fd()).step(&step)?;
+    }
+    Ok(())
+}
+
+/// Puts something empty over what no program sees: a directory that has no room for anything, however a runtime mounts it
+/// again, or a file of the root. What is not there any more may be somewhere else in the view: then nothing runs.
 fn cover(order: &Order) -> Result<(), Fault> {
     for at in &order.covered {
         let step = format!("covering `{}`", String::from_utf8_lossy(at));
         let place = sys::c(inside(at).as_os_str().as_bytes()).step(&step)?;
-        let place = sys::open_path(&place).step(&step)?;
+        let place = File::from(sys::open_path(&place).step(&step)?);
+        if !place.metadata().step(&step)?.is_dir() {
+            let blank = sys::c(BLANK.as_bytes()).and_then(|path| sys::open_path(&path)).step(&step)?;
+            let blank = sys::open_tree(blank.as_fd()).step(&step)?;
+            let attributes = sys::RDONLY | sys::NOSUID | sys::NODEV | sys::NOEXEC;
+            sys::restrict_mount(blank.as_fd(), attributes, true).step(&step)?;
+            sys::move_mount_over(blank.as_fd(), place.as_fd()).step(&step)?;
+            continue;
+        }
         let options = [(c"size", c"4k"), (c"nr_inodes", c"1"), (c"mode", c"555")];
         let empty = sys::tmpfs(&options, sys::RDONLY | sys::NOSUID | sys::NODEV | sys::NOEXEC).step(&step)?;
         sys::move_mount_over(empty.as_fd(), place.as_fd()).step(&step)?;

@@ -18,6 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const FILES_OF_A_MIB: u64 = 80;
 
 /// Everything that is asked for.
+#[derive(Debug)]
 pub(super) struct Asked {
     /// What the command may have, with its words.
     pub spec: ProcessSpec,
@@ -32,8 +33,12 @@ pub(super) struct Asked {
     pub terminal: bool,
     /// Where it writes over caches of this host. That is never kept.
     pub caches: BTreeSet<PathBuf>,
-    tier: Tier,
-    why: String,
+    /// What it is not shown of its views, and what it cannot write over there. Paths of this host.
+    pub hidden: BTreeSet<PathBuf>,
+    pub read_only: BTreeSet<PathBuf>,
+    /// How strongly it is held at least, and because of whose word.
+    pub tier: Tier,
+    pub why: String,
 }
 
 impl Asked {
@@ -59,6 +64,8 @@ impl Asked {
             process_memory_max_bytes: None,
             terminal: args.terminal,
             caches,
+            hidden: BTreeSet::new(),
+            read_only: BTreeSet::new(),
             tier,
             why,
         })
@@ -75,6 +82,8 @@ impl Asked {
             process_memory_max_bytes: mib.map(|mib| mib.saturating_mul(1 << 20)),
             terminal: self.terminal,
             caches: self.caches.clone(),
+            hidden: self.hidden.clone(),
+            read_only: self.read_only.clone(),
             tier: self.tier,
             why: self.why.clone(),
         }

@@ -11,7 +11,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// Whose toolchain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Profile {
     /// rustup and cargo.
     Rust,
@@ -40,7 +41,8 @@ const HOME_IN_CAGE: &str = "/tmp";
 const PATH_IN_CAGE: &str = "/usr/local/bin:/usr/bin:/bin";
 
 impl Profile {
-    fn name(self) -> &'static str {
+    /// As the command line says it.
+    pub(super) fn name(self) -> &'static str {
         match self {
             Profile::Rust => "rust",
             Profile::Node => "node",
