@@ -12,7 +12,7 @@ use aecl_sandbox::{Cage, Level, Limits, Outcome, Program, run, start};
 use common::guest::{self, Stage, slowly};
 use common::{
     Count, as_an_ordinary_user, assert_gone, assert_nothing_is_left, cage, cgroups_of, clocks, descendants,
-    ended, given_up_at_each_point, has_groups, is_root, shell, text,
+    ended, given_up_at_each_point, has_groups, is_root, make_what_is_made_once, shell, text,
 };
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -191,8 +191,7 @@ async fn dropping_a_running_program_ends_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_cages_leave_no_process_descriptor_mount_namespace_or_cgroup() {
     let _alone = ALONE.lock().await;
-    // What is made once, is made now.
-    assert_eq!(ended("true", cage()).await.outcome, Outcome::Exited(0));
+    make_what_is_made_once().await;
     // Another test's program, killed and not reaped yet, is none of ours.
     let before = Count::at_rest().await;
     for _ in 0..200 {
@@ -256,7 +255,7 @@ fn signal(name: &str, pids: &[(u32, String, usize)]) {
 #[tokio::test]
 async fn the_fork_server_knows_nothing_and_another_one_comes_when_it_is_gone() {
     let _alone = ALONE.lock().await;
-    assert_eq!(ended("true", cage()).await.outcome, Outcome::Exited(0));
+    make_what_is_made_once().await;
     let first = idle_fork_servers().await;
     assert_eq!(first.len(), 2, "{first:?}");
     // Its socket and nothing twice, and the word from the copy or to the server.
@@ -303,7 +302,7 @@ fn holds(pid: u32, needle: &[u8]) -> bool {
 #[tokio::test]
 async fn a_fork_server_that_does_not_answer_costs_one_deadline_and_no_more() {
     let _alone = ALONE.lock().await;
-    assert_eq!(ended("true", cage()).await.outcome, Outcome::Exited(0));
+    make_what_is_made_once().await;
     let stopped = idle_fork_servers().await;
     signal("-STOP", &stopped);
     let short = Cage { clocks: clocks(Duration::from_millis(300)), ..cage() };
@@ -323,7 +322,7 @@ async fn a_fork_server_that_does_not_answer_costs_one_deadline_and_no_more() {
 #[tokio::test]
 async fn supervisor_that_becomes_somebody_else() {
     if std::env::var_os("AECL_TEST_BECOMES").is_some() {
-        assert_eq!(ended("true", cage()).await.outcome, Outcome::Exited(0));
+        make_what_is_made_once().await;
         // SAFETY: three numbers; the C library tells every thread.
         assert_eq!(
             unsafe { libc::setresgid(65_534, 65_534, 65_534) | libc::setresuid(65_534, 65_534, 65_534) },

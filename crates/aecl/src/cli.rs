@@ -325,6 +325,14 @@ fn keep_memory_private() {
     let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
 }
 
+/// A runtime for commands that do one thing after the other.
+pub(crate) fn runtime_of_one_thread() -> std::result::Result<tokio::runtime::Runtime, Error> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::new(format!("the runtime cannot start: {e}")))
+}
+
 /// A runtime for commands that talk or serve.
 pub(crate) fn runtime() -> std::result::Result<tokio::runtime::Runtime, Error> {
     tokio::runtime::Builder::new_multi_thread()

@@ -207,9 +207,17 @@ impl Count {
     }
 }
 
+/// The launcher of the first cage of a process, and the server from which those of all others come.
+pub async fn make_what_is_made_once() {
+    for _ in 0..2 {
+        let _ = aecl_sandbox::run(shell("true"), cage()).await;
+    }
+}
+
 /// Does all of `quick`, and then gives `endless` up again and again, each time one point later at which it waits.
 /// Asserts that nothing is left of any. At how many points that was.
 pub async fn given_up_at_each_point<Q: Future, E: Future>(quick: Q, endless: impl Fn() -> E) -> usize {
+    make_what_is_made_once().await;
     let begun = Instant::now();
     let points = waits(quick, usize::MAX).await;
     let patience = begun.elapsed() * 2 + Duration::from_millis(200);

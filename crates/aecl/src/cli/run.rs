@@ -11,12 +11,12 @@ mod through;
 
 use super::image::images_dir;
 use super::show;
-use super::{Common, Error, Exit, Result, runtime};
+use super::{Common, Error, Exit, Result, runtime, runtime_of_one_thread};
 use aecl_executor::connectors::process::pick::NotHeld;
 use aecl_executor::connectors::process::{ProcessSpec, Views, tell, way_out};
 use aecl_executor::egress::{Names, SystemNames};
 use aecl_kernel::cage::Tier;
-use aecl_sandbox::{Digest, Ended, Image, Images, Outcome, SandboxError, Stream};
+use aecl_sandbox::{Digest, Image, Images, Outcome, SandboxError, Stream};
 use asked::Asked;
 use cage::{Choice, NotStarted};
 use keep::Kept;
@@ -160,11 +160,17 @@ pub fn run(common: &Common, args: Args) -> Result {
     }
     asked.hidden.iter().for_each(|path| aecl_sandbox::never_show(path));
     asked.read_only.iter().for_each(|path| aecl_sandbox::never_change(path));
-    let runtime = runtime()?;
+    let runtime = if runs_by_itself(&asked) { runtime_of_one_thread()? } else { runtime()? };
     let exit = runtime.block_on(caged(common, &args, &asked, &taken));
     // Somebody may still be asked for input that nobody reads.
     runtime.shutdown_background();
     exit
+}
+
+/// Whether nothing has to go on while we wait for whoever reads its output: no broker and no terminal. Then nobody starts
+/// threads for it, nor hands anything from one to the other.
+fn runs_by_itself(asked: &Asked) -> bool {
+    asked.spec.egress.is_empty() && !asked.terminal
 }
 
 async fn caged(common: &Common, args: &Args, asked: &Asked, taken: &[project::Taken]) -> Result {
@@ -251,7 +257,7 @@ async fn caged(common: &Common, args: &Args, asked: &Asked, taken: &[project::Ta
     // What it wrote over a cache is nobody's to keep: the next program would run what this one left.
     let mut ended = ended;
     ended.scratch.retain(|scratch| !asked.caches.contains(scratch.at()));
-    let (ended, mut told, views) = told(ended, spec, views).await?;
+    let mut told = tell(&ended, spec, &views).map_err(|error| Error::new(error.to_string()))?;
     project::stays_as_it_is(asked, &mut told);
     if !common.json {
         if !matches!(ended.outcome, Outcome::Exited(_)) {
@@ -315,21 +321,6 @@ fn pass_on(stream: Stream, bytes: &[u8]) -> io::Result<()> {
     match stream {
         Stream::Stdout => io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()),
         Stream::Stderr => io::stderr().write_all(bytes),
-    }
-}
-
-/// What is told of the end.
-async fn told(
-    ended: Ended,
-    spec: &ProcessSpec,
-    views: Views,
-) -> std::result::Result<(Ended, Value, Views), Error> {
-    let spec = spec.clone();
-    let work = move || tell(&ended, &spec, &views).map(|told| (ended, told, views));
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(told)) => Ok(told),
-        Ok(Err(error)) => Err(Error::new(error.to_string())),
-        Err(broke) => Err(Error::new(format!("what it wrote could not be collected: {broke}"))),
     }
 }
 

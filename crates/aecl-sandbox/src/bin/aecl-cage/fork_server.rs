@@ -16,9 +16,7 @@ pub fn is_here() -> bool {
 /// Serves until the supervisor is gone. In a copy that has a cage to build: its socket to the supervisor, in the
 /// place of ours.
 pub fn serve(socket: OwnedFd) -> Option<OwnedFd> {
-    // A key of the terminal that means the supervisor is for the supervisor to obey.
-    let _ = sys::setsid();
-    let _ = std::env::set_current_dir("/");
+    stand_apart();
     let _ = sys::close_from(3);
     // Copies answer to their supervisors. Nobody has to collect them.
     sys::set_sigchld(sys::IGNORE);
@@ -43,6 +41,17 @@ pub fn serve(socket: OwnedFd) -> Option<OwnedFd> {
             Err(fault) => refuse(&socket, &fault)?,
         }
     }
+}
+
+/// Whether we were started for one cage.
+pub fn is_alone() -> bool {
+    std::env::args_os().nth(1).is_some_and(|word| word == "alone")
+}
+
+/// A key of the terminal that means the supervisor is for the supervisor to obey, and its directory is its own.
+pub fn stand_apart() {
+    let _ = sys::setsid();
+    let _ = std::env::set_current_dir("/");
 }
 
 /// Waits for a cage to build.

@@ -1,8 +1,8 @@
 //! The launcher: a small program that knows no secret and puts another program into a cage.
 //!
-//! It is a program of its own with an empty environment, so nothing of the supervisor's memory is in it. One copy
-//! of it waits as [fork server](fork_server) and splits off another for each cage, which knows nothing of the cages
-//! before. On descriptor 0 that has a socket to the supervisor, over which its order comes. It then splits in
+//! It is a program of its own with an empty environment, so nothing of the supervisor's memory is in it. It is executed
+//! for the first cage of a supervisor; for more of them it waits as [fork server](fork_server) and splits off a copy for
+//! each, which knows nothing of the cages before. On descriptor 0 that has a socket to the supervisor, over which its order comes. It then splits in
 //! three: the *watcher* (this process) stays outside and ends the cage at the deadline or when the
 //! supervisor is gone; *init* builds the cage from inside and reaps; the *program* is executed in it.
 //! A program that builds cages itself (a container runtime, a machine monitor) is *held* instead: it keeps
@@ -71,6 +71,9 @@ pub extern "C" fn main() -> i32 {
         return 1;
     }
     let mut socket = sys::inherited(0);
+    if fork_server::is_alone() {
+        fork_server::stand_apart();
+    }
     if fork_server::is_here() {
         match fork_server::serve(socket) {
             Some(own) => socket = own,
