@@ -4,6 +4,7 @@
 mod entry;
 mod export;
 mod loss;
+mod mend;
 mod rebuild;
 mod replay;
 pub(super) mod show;

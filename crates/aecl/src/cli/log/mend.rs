@@ -1,0 +1,64 @@
+//! What commands have in common that mend a record: nobody serves it meanwhile, and what they do stands in it.
+
+use super::source::failed;
+use crate::cli::show::{self, Page, Tone};
+use crate::cli::{Common, Error, Exit, Result, runtime};
+use aecl_gate::config::Home;
+use aecl_gate::{clock, keys};
+use aecl_ledger::store::Sqlite;
+use aecl_ledger::{Ledger, Signer};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// The record of a home.
+pub(super) struct Record {
+    pub(super) data: PathBuf,
+    key_file: PathBuf,
+    signer: Signer,
+}
+
+impl Record {
+    /// The record of the home that is meant, if anything was ever recorded there. `else_hint` says what that means.
+    pub(super) fn of(common: &Common, else_hint: &str) -> std::result::Result<Self, Error> {
+        let home = Home::new(&common.dir);
+        let config = home.read()?;
+        let key_file = home.keys().join("ledger.pem");
+        let signer = Signer { origin: config.origin, key: keys::read(&key_file)? };
+        match home.data().join("ledger.db").exists() {
+            true => Ok(Self { data: home.data(), key_file, signer }),
+            false => Err(Error::new("nothing is recorded yet").hint(else_hint)),
+        }
+    }
+
+    /// Its store, which is then ours alone.
+    pub(super) fn store(&self) -> std::result::Result<Sqlite, Error> {
+        Sqlite::open_with_key(&self.data, &self.key_file)
+            .map_err(|e| failed(e).hint("stop the server first; one process owns a directory"))
+    }
+
+    /// Puts on record what is done to it. `message` is told how many entries stand before. How many those are.
+    pub(super) fn note(
+        &self,
+        code: &str,
+        message: impl FnOnce(u64) -> String,
+    ) -> std::result::Result<u64, Error> {
+        let signer = Signer { origin: self.signer.origin.clone(), key: self.signer.key.clone() };
+        let ledger = Ledger::open(Box::new(self.store()?), signer)?;
+        let runtime = runtime()?;
+        let size = runtime.block_on(ledger.head())?.size;
+        runtime.block_on(ledger.fault(code, message(size), clock::wall()))?;
+        ledger.close();
+        Ok(size)
+    }
+}
+
+/// Says what was done: to programs as it is, to people in words.
+pub(super) fn done(common: &Common, told: &Value, text: &str) -> Result {
+    if common.json {
+        show::print_json(told);
+    } else {
+        let mut page = Page::new();
+        page.line(format!("{}: {}", page.word(Tone::Good, "Done"), show::inert_line(text))).print();
+    }
+    Ok(Exit::Done)
+}
