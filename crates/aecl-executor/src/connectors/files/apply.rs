@@ -44,6 +44,14 @@ pub(super) fn make(place: &RootDir, steps: &[Step], tag: &str, go_on: GoOn<'_>) 
     }
 }
 
+/// Whether the directory is where it was shown. Held open, it would be changed wherever somebody has moved it.
+pub(super) fn still_named(place: &RootDir) -> Result<(), FilesError> {
+    match place.is_still_named() {
+        true => Ok(()),
+        false => Err(FilesError::Swapped(place.named().display().to_string())),
+    }
+}
+
 struct Making<'a> {
     place: &'a RootDir,
     tag: &'a str,
@@ -100,7 +108,8 @@ impl Making<'_> {
                 self.stage(step, new)?;
             }
         }
-        go_on()
+        go_on()?;
+        still_named(self.place)
     }
 
     /// Changes names: first what goes, what is inside first; then what comes, what is outside first.
@@ -245,6 +254,7 @@ impl Making<'_> {
 
     /// Whether each path leads to what was put there: a directory above it could have been moved meanwhile.
     fn verify(&self, steps: &[Step]) -> Result<(), FilesError> {
+        still_named(self.place)?;
         let placed: BTreeMap<&str, (u64, u64)> = self.done.iter().filter_map(Done::placed).collect();
         for step in steps {
             let path = step.wanted.path.as_str();
@@ -253,13 +263,27 @@ impl Making<'_> {
                 // What was there may be a directory now, with what was put into it.
                 None => matches!(now, PathState::Nothing | PathState::Directory(_)),
                 Some(new) if new.kind == NewKind::Directory => matches!(now, PathState::Directory(_)),
-                Some(_) => now.identity().map(|now| &now.id) == placed.get(path),
+                Some(new) => {
+                    now.identity().map(|now| &now.id) == placed.get(path)
+                        && self.is_as_written(step, new, &now)?
+                }
             };
             if !is_so {
                 return Err(FilesError::changed(path, Before::Nothing, &now));
             }
         }
         Ok(())
+    }
+
+    /// Whether what is in place is what was written: while it waited it had a name, by which somebody could have written
+    /// to it, too.
+    fn is_as_written(&self, step: &Step, new: &New, now: &PathState) -> Result<bool, FilesError> {
+        let (NewKind::File { bytes, digest }, PathState::File(stamp)) = (&new.kind, now) else {
+            return Ok(matches!((&new.kind, now), (NewKind::Link(_), PathState::Link(..))));
+        };
+        let Some(mut file) = self.place.open_file(&step.wanted.path)? else { return Ok(false) };
+        let found = file.digest(bytes.len() as u64, &mut || true);
+        Ok(found.is_ok_and(|found| found == *digest) && stamp.mode & 0o777 == step.mode(new))
     }
 
     /// Makes all of it durable, and removes what was set aside.

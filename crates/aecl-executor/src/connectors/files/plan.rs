@@ -46,9 +46,7 @@ impl<'a> FilePlan<'a> {
     /// When something is no longer as it was looked at, or the system refuses. Only [`FilesError::Half`] leaves
     /// anything changed.
     pub fn make(&self, tag: &str, go_on: &dyn Fn() -> Result<(), FilesError>) -> Result<(), FilesError> {
-        if !self.place.is_still_named() {
-            return Err(FilesError::Swapped(self.place.named().display().to_string()));
-        }
+        apply::still_named(self.place)?;
         apply::make(self.place, &self.steps, tag, go_on)
     }
 
