@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: libFuzzer on the parsers that read what hostile programs and machines may have written.
+//! `cargo xtask fuzz`: libFuzzer on what reads what hostile programs and machines may have written, and on what changes files.
 
 use crate::programs::{cargo, root, watch};
 use crate::test::Tally;
@@ -14,9 +14,10 @@ breaks a target is written to `.cache/fuzz/TARGET-crash-...`, which the target t
   order      the launcher's order
   reports    what a launcher reports to its supervisor
   frames     what a virtual machine says to its host
+  files      changes of files in a real directory in which somebody else is at work
 ";
 
-const TARGETS: [&str; 3] = ["order", "reports", "frames"];
+const TARGETS: [&str; 4] = ["order", "reports", "frames", "files"];
 
 /// How long each target runs, if nobody says how long, in seconds.
 const SECONDS: u64 = 60;
@@ -78,6 +79,11 @@ fn each(targets: &[&str], seconds: u64) -> Result<Tally, String> {
         std::fs::create_dir_all(&learnt).map_err(|error| format!("`{}`: {error}", learnt.display()))?;
         let mut command = cargo(&["run", "--release", "--locked", "--target", HOST]);
         command.args(["--manifest-path", "fuzz/Cargo.toml", "--bin", target, "--"]).arg(&learnt);
+        // What was found once, and what is hard to come upon.
+        let seeds = root().join("fuzz/seeds").join(target);
+        if seeds.is_dir() {
+            command.arg(&seeds);
+        }
         command.args([
             format!("-max_total_time={seconds}"),
             format!("-max_len={LENGTH_MAX}"),
