@@ -7,9 +7,9 @@ mod known;
 mod reference;
 mod remote;
 mod secret;
+pub(crate) mod spelling;
 mod store;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 use crate::login::Logins;
 
 pub use known::Known;
+use known::Wanted;
 pub(crate) use reference::Part;
 pub use reference::{SecretRef, references};
 pub use remote::{Engine, RemoteError, RemoteSpec};
@@ -304,13 +305,13 @@ impl Use {
         Ok(filled)
     }
 
-    /// The text with every secret of this use replaced by its reference, for what a target repeats.
+    /// The text with every secret of this use replaced by its reference, however the text spells it, for what a target
+    /// repeats. `is_cut`: the text goes on where nobody looks.
     #[must_use]
-    pub fn scrub(&self, text: &str) -> String {
-        let found = self.found.iter();
-        let clean = found
-            .fold(Cow::Borrowed(text), |text, (reference, value)| known::scrubbed(text, reference, value));
-        clean.into_owned()
+    pub fn scrub(&self, text: &str, is_cut: bool) -> String {
+        let wanted: Vec<_> =
+            self.found.iter().filter_map(|(reference, value)| Wanted::of(reference, value)).collect();
+        spelling::without(text, &wanted.iter().map(Wanted::as_pair).collect::<Vec<_>>(), is_cut).into_owned()
     }
 }
 
@@ -356,7 +357,7 @@ mod tests {
         let filled = uses.fill("Bearer {secret:secret:stripe}").await.unwrap();
         assert_eq!(filled.expose(), "Bearer sk_live_4711");
         assert!(!format!("{filled:?} {uses:?} {vault:?}").contains("sk_live"));
-        assert_eq!(uses.scrub("got sk_live_4711"), "got [secret secret:stripe]");
+        assert_eq!(uses.scrub("got sk_live_4711", false), "got [secret secret:stripe]");
         let missing = uses.fill("{secret:secret:other}").await.unwrap_err().to_string();
         assert!(missing.contains("run `aecl secrets set other`"), "{missing}");
     }

@@ -13,6 +13,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
@@ -45,6 +46,19 @@ async fn answer(State(target): State<Target>, request: Request) -> Response {
         }
         "/large" => "z".repeat(5_000).into_response(),
         "/text" => "plain".into_response(),
+        "/echo-every" => {
+            let auth = header(&parts.headers, "authorization").unwrap();
+            let every: String = auth.chars().map(|c| format!("\\u{:04X}", c as u32)).collect();
+            format!(r#"{{"one":"{every}","two":{}}}"#, Value::String(every.clone())).into_response()
+        }
+        "/echo-base64" => {
+            let auth = header(&parts.headers, "authorization").unwrap();
+            base64::engine::general_purpose::STANDARD.encode(auth).into_response()
+        }
+        "/echo-late" => {
+            let auth = header(&parts.headers, "authorization").unwrap();
+            format!("{}{auth}", "z".repeat(100 - "Bearer sk_live_".len())).into_response()
+        }
         "/echo-auth" => header(&parts.headers, "authorization").unwrap().into_response(),
         "/cut" => {
             let parts = [Ok("half"), Err(std::io::Error::other("cut"))];
@@ -213,10 +227,27 @@ async fn a_target_that_repeats_the_secret_does_not_give_it_away() {
     let mut secret = tempfile::NamedTempFile::new().unwrap();
     write!(secret, "sk_live_4711").unwrap();
     let template = format!("Bearer {{secret:file:{}}}", secret.path().display());
-    let call = call(address, "GET", "/echo-auth", json!({ "headers": { "Authorization": template } }), "{}");
-    let Performed::Done { output, .. } = perform(&call).await else { panic!() };
-    let text = String::from_utf8(output).unwrap();
+    let said = async |path: &str, most: usize| {
+        let more = json!({ "headers": { "Authorization": template }, "max_response_bytes": most });
+        let Performed::Done { output, .. } = perform(&call(address, "GET", path, more, "{}")).await else {
+            panic!()
+        };
+        String::from_utf8(output).unwrap()
+    };
+    let text = said("/echo-auth", 1_000).await;
     assert!(text.contains("[secret file:") && !text.contains("sk_live"), "{text}");
+    // However it is written: a reader of JSON sees the same in all of these.
+    let text = said("/echo-every", 1_000).await;
+    let read: Value = serde_json::from_str(&text).unwrap();
+    let two: Value = serde_json::from_str(&format!("\"{}\"", read["two"].as_str().unwrap())).unwrap();
+    for part in [&read["one"], &two] {
+        assert!(part.as_str().unwrap().starts_with("Bearer [secret file:"), "{text}");
+    }
+    let text = said("/echo-base64", 1_000).await;
+    assert!(text.contains("[secret file:") && !text.contains("c2tfbGl2ZV8"), "{text}");
+    // Where the answer is cut in its middle, the half that is there goes, too.
+    let text = said("/echo-late", 100).await;
+    assert!(text.contains("zzz") && !text.contains("sk_l"), "{text}");
 }
 
 #[tokio::test]

@@ -327,7 +327,7 @@ fn concluded(
 
 /// The answer as JSON: its own bytes when it is JSON and whole, else wrapped.
 fn as_json(status: StatusCode, body: &ReadBody, secrets: &Use) -> Vec<u8> {
-    let text = secrets.scrub(&String::from_utf8_lossy(&body.bytes));
+    let text = secrets.scrub(&String::from_utf8_lossy(&body.bytes), body.truncated);
     if !body.truncated && serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok() {
         return text.into_bytes();
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::spelling::{Spelled, without};
 use super::{Secret, SecretRef};
 
 /// A short secret may be part of innocent words; what is that short is no secret.
@@ -12,7 +13,7 @@ const SCRUBBED_MIN_BYTES: usize = 8;
 
 /// The secrets that one server was given. Clones share them.
 #[derive(Clone, Default)]
-pub struct Known(Arc<RwLock<BTreeMap<SecretRef, Arc<Secret>>>>);
+pub struct Known(Arc<RwLock<BTreeMap<SecretRef, Wanted>>>);
 
 impl fmt::Debug for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -21,46 +22,53 @@ impl fmt::Debug for Known {
 }
 
 impl Known {
-    pub(crate) fn add(&self, reference: &SecretRef, value: &Arc<Secret>) {
+    pub(crate) fn add(&self, reference: &SecretRef, value: &Secret) {
+        let Some(wanted) = Wanted::of(reference, value) else { return };
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let before = known.insert(reference.clone(), Arc::clone(value));
+        let before = known.insert(reference.clone(), wanted);
         // A token that was renewed may still come back.
         if let (SecretRef::Login(server), Some(before)) = (reference, before)
-            && before.expose() != value.expose()
+            && !before.spelled.is_of(value)
         {
             known.insert(SecretRef::Login(format!("{server}, the former")), before);
         }
     }
 
-    /// The text without them.
+    /// The text without them, however it spells them.
     #[must_use]
     pub fn scrub<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.iter().fold(Cow::Borrowed(text), |text, (reference, value)| scrubbed(text, reference, value))
+        without(text, &known.values().map(Wanted::as_pair).collect::<Vec<_>>(), false)
+    }
+
+    /// The same for a text that goes on where nobody looks.
+    #[must_use]
+    pub fn scrub_cut<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        without(text, &known.values().map(Wanted::as_pair).collect::<Vec<_>>(), true)
     }
 }
 
-/// The text without this secret, as it is and as JSON writes it inside a string, or a string inside that.
-pub(super) fn scrubbed<'a>(text: Cow<'a, str>, reference: &SecretRef, value: &Secret) -> Cow<'a, str> {
-    if value.expose().len() < SCRUBBED_MIN_BYTES {
-        return text;
+/// A secret that is searched for, and the name that stands in its place.
+pub(super) struct Wanted {
+    name: String,
+    spelled: Spelled,
+}
+
+impl Wanted {
+    pub(super) fn of(reference: &SecretRef, value: &Secret) -> Option<Self> {
+        if value.expose().len() < SCRUBBED_MIN_BYTES {
+            return None;
+        }
+        // What stands in its place fits into JSON text, whatever the reference is called.
+        let plain = |c: char| if matches!(c, '"' | '\\') || c.is_control() { '?' } else { c };
+        let name = reference.to_string().chars().map(plain).collect();
+        Some(Self { name, spelled: Spelled::of(value) })
     }
-    // What stands in its place fits into JSON text, whatever the reference is called.
-    let name: String = reference
-        .to_string()
-        .chars()
-        .map(|c| if matches!(c, '"' | '\\') || c.is_control() { '?' } else { c })
-        .collect();
-    let escaped = |text: &str| {
-        let quoted = serde_json::Value::String(text.to_owned()).to_string();
-        Secret::new(quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned())
-    };
-    let once = escaped(value.expose());
-    let twice = escaped(once.expose());
-    // The longest first: a shorter form may be part of it.
-    [twice.expose(), once.expose(), value.expose()].into_iter().fold(text, |text, form| {
-        if text.contains(form) { Cow::Owned(text.replace(form, &format!("[secret {name}]"))) } else { text }
-    })
+
+    pub(super) fn as_pair(&self) -> (&str, &Spelled) {
+        (&self.name, &self.spelled)
+    }
 }
 
 #[cfg(test)]
@@ -72,8 +80,8 @@ mod tests {
     fn a_secret_is_found_as_it_is_and_as_json_writes_it() {
         let known = Known::default();
         let value = r#"top"secret\4711"#;
-        known.add(&SecretRef::File("/a\"b".into()), &Arc::new(Secret::new(value.to_owned())));
-        known.add(&SecretRef::Env("SHORT".into()), &Arc::new(Secret::new("four".to_owned())));
+        known.add(&SecretRef::File("/a\"b".into()), &Secret::new(value.to_owned()));
+        known.add(&SecretRef::Env("SHORT".into()), &Secret::new("four".to_owned()));
         let inner = serde_json::json!({ "token": value }).to_string();
         let outer = serde_json::json!({ "text": inner, "token": value }).to_string();
         for text in [value, inner.as_str(), outer.as_str()] {

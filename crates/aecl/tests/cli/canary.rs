@@ -17,14 +17,16 @@ const WEB: &str = "cnry-web-6f1d0c4b9a7e";
 /// With what JSON has to escape.
 const MCP: &str = r#"cnry-mcp-"quoted"\6f1d0c4b"#;
 
-/// Repeats its credential in a result, an error, a notification and on standard error.
+/// Repeats its credential in a result, an error, a notification and on standard error, as it is and written in other ways.
 const SERVER: &str = r#"
-import hashlib, json, os, sys
+import hashlib, json, os, sys, urllib.parse
 secret = os.environ.get("TOKEN", "")
 print("starting with " + secret, file=sys.stderr, flush=True)
 print("garbage " + secret, flush=True)
+every = "".join("\\u%04x" % ord(c) for c in secret)
+print("y" * 8180 + secret, file=sys.stderr, flush=True)
 def send(message):
-    print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+    print(json.dumps({"jsonrpc": "2.0", **message}).replace("EVERY", every), flush=True)
 for line in sys.stdin:
     message = json.loads(line)
     id, method = message.get("id"), message.get("method")
@@ -38,9 +40,10 @@ for line in sys.stdin:
         send({"method": "notifications/message", "params": {"level": "info", "data": secret}})
         proof = hashlib.sha256(secret.encode()).hexdigest()
         if name == "leak":
-            send({"id": id, "result": {"content": [{"type": "text", "text": json.dumps(dict(os.environ))}], "proof": proof}})
+            send({"id": id, "result": {"content": [{"type": "text", "text": json.dumps(dict(os.environ))}], "proof": proof,
+                                       "every": "EVERY", "address": urllib.parse.quote(secret)}})
         elif name == "fail":
-            send({"id": id, "error": {"code": -1, "message": "no: " + secret, "data": {"env": secret}}})
+            send({"id": id, "error": {"code": -1, "message": "no: EVERY " + secret, "data": {"env": secret}}})
         else:
             print(secret, file=sys.stderr, flush=True)
             os._exit(3)
@@ -62,7 +65,10 @@ fn echo() -> (u16, Arc<Mutex<Vec<String>>>) {
             }
             let head = String::from_utf8_lossy(&head).into_owned();
             let status = if head.contains("/fail") { "401 Unauthorized" } else { "200 OK" };
-            let body = json!({ "you_said": head }).to_string();
+            let basic = base64::engine::general_purpose::STANDARD.encode(format!("user:{WEB}"));
+            let body =
+                json!({ "you_said": head, "basic": basic, "every": "EVERY", "inner": "INNER" }).to_string();
+            let body = body.replace("EVERY", &every(WEB)).replace("INNER", &escaped(&every(WEB)));
             drop(write!(
                 stream,
                 "HTTP/1.1 {status}\r\nx-echo: {WEB}\r\ncontent-length: {}\r\n\r\n{body}",
@@ -96,15 +102,23 @@ fn serve(aecl: &Aecl, logs: &Path) -> Served {
     served
 }
 
+fn escaped(text: &str) -> String {
+    let quoted = Value::String(text.into()).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// As JSON may write it that escapes each character.
+fn every(text: &str) -> String {
+    text.chars().map(|c| format!("\\u{:04x}", c as u32)).collect()
+}
+
 /// Every form in which a secret may stand somewhere.
 fn forms(secret: &str) -> Vec<Vec<u8>> {
-    let escaped = |text: &str| {
-        let quoted = Value::String(text.into()).to_string();
-        quoted[1..quoted.len() - 1].to_owned()
-    };
     let once = escaped(secret);
     let hex: String = secret.bytes().map(|b| format!("{b:02x}")).collect();
-    let mut forms = vec![secret.to_owned(), once.clone(), escaped(&once), hex];
+    let percent = secret.replace('"', "%22").replace('\\', "%5C");
+    let mut forms = vec![secret.to_owned(), once.clone(), escaped(&once), hex, percent];
+    forms.extend([every(secret), escaped(&every(secret))]);
     // Inside of a longer text, base64 has three forms; its ends depend on what is beside it.
     for (before, skipped) in [("", 0), ("x", 2), ("xx", 3)] {
         let whole = base64::engine::general_purpose::STANDARD_NO_PAD.encode(format!("{before}{secret}"));
@@ -307,6 +321,10 @@ fn a_credential_that_is_used_appears_nowhere() {
         let bytes = std::fs::read(&path).unwrap();
         let scrubbed = bytes.windows(19).any(|window| window == b"[secret secret:mcp]");
         logged += usize::from(scrubbed && path.ends_with("err.log"));
+        assert!(
+            !path.ends_with("err.log") || !bytes.windows(8).any(|window| window == b"cnry-mcp"),
+            "a line that is cut shows no half of it"
+        );
         recorded += usize::from(scrubbed && path.starts_with(aecl.dir().join("data")));
         is_clean(&path.display().to_string(), &bytes);
     }

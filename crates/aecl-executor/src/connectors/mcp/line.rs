@@ -47,6 +47,24 @@ pub async fn next_line(
     }
 }
 
+/// Passes over the rest of a line that is too long, and says how many bytes it has.
+///
+/// # Errors
+/// When the stream breaks.
+pub(super) async fn rest_of_line(from: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<u64> {
+    let mut passed = 0;
+    loop {
+        let available = from.fill_buf().await?;
+        let at = available.iter().position(|byte| *byte == b'\n');
+        let used = at.map_or(available.len(), |at| at + 1);
+        passed += at.unwrap_or(used) as u64;
+        from.consume(used);
+        if at.is_some() || used == 0 {
+            return Ok(passed);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -61,6 +79,8 @@ mod tests {
             assert_eq!(line, expected.as_bytes());
         }
         assert_eq!(next_line(&mut from, &mut line, 6).await.unwrap(), Line::TooLong);
+        assert_eq!(line.len() as u64 + rest_of_line(&mut from).await.unwrap(), "far too long".len() as u64);
+        assert_eq!(next_line(&mut from, &mut line, 6).await.unwrap(), Line::End);
         let mut cut = &b"no end"[..];
         assert_eq!(next_line(&mut cut, &mut line, 99).await.unwrap(), Line::End);
     }

@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::board::{Board, requested_progress_token};
 use super::envelope::{RawReply, cancelled, one_line, request};
 use super::error::{Fault, Why};
-use super::line::{Line, next_line};
+use super::line::{Line, next_line, rest_of_line};
 use super::link::{Ask, Link, Speech};
 use crate::vault::{Known, Use};
 
@@ -271,10 +271,10 @@ async fn log_lines(server: String, secrets: Known, stderr: impl AsyncRead + Unpi
                 tracing::info!(target: "aecl::upstream", server, "{}", secrets.scrub(&String::from_utf8_lossy(&line)));
             }
             Ok(Line::TooLong) => {
-                tracing::info!(target: "aecl::upstream", server, "{}…", secrets.scrub(&String::from_utf8_lossy(&line)));
-                // The rest of the long line follows as lines of its own; the pipe must keep flowing.
-                let waiting = tokio::io::AsyncBufReadExt::fill_buf(&mut from).await.map_or(0, <[u8]>::len);
-                tokio::io::AsyncBufReadExt::consume(&mut from, waiting);
+                // The rest is passed over: a credential may be cut here, and nobody knows the other half of one.
+                let Ok(left) = rest_of_line(&mut from).await else { return };
+                let begin = String::from_utf8_lossy(&line);
+                tracing::info!(target: "aecl::upstream", server, "{}… ({left} more bytes)", secrets.scrub_cut(&begin));
             }
             Ok(Line::End) | Err(_) => return,
         }

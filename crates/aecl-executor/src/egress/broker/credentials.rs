@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 use super::head::Inner;
 use crate::egress::host::Destination;
 use crate::vault::Secret;
+use crate::vault::spelling::{Spelled, search};
 
 /// One placeholder, and what takes its place where.
 pub struct Swap {
@@ -186,19 +187,8 @@ impl Credentials {
 
     /// What must not come back from this place.
     pub(super) fn scrub(&self) -> Scrub {
-        let mut forms = Vec::new();
-        for swap in &self.swaps {
-            let value = swap.secret.expose();
-            forms.push(Zeroizing::new(value.as_bytes().to_vec()));
-            let quoted = Zeroizing::new(serde_json::Value::String(value.to_owned()).to_string());
-            let quoted = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
-            if quoted != value {
-                forms.push(Zeroizing::new(quoted.as_bytes().to_vec()));
-            }
-        }
-        // A longer form may hold a shorter one.
-        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
-        Scrub { forms, kept: Zeroizing::new(Vec::new()) }
+        let spelled = self.swaps.iter().map(|swap| Spelled::of(&swap.secret)).collect();
+        Scrub { spelled, kept: Zeroizing::new(Vec::new()) }
     }
 }
 
@@ -225,7 +215,7 @@ pub(super) fn is_plain_path(path: &str) -> bool {
 
 /// Takes secrets out of bytes that come in pieces. What stands in their place is as long.
 pub(super) struct Scrub {
-    forms: Vec<Zeroizing<Vec<u8>>>,
+    spelled: Vec<Spelled>,
     kept: Zeroizing<Vec<u8>>,
 }
 
@@ -235,9 +225,13 @@ impl Scrub {
         let mut all = Zeroizing::new(Vec::with_capacity(self.kept.len() + piece.len()));
         all.extend_from_slice(&self.kept);
         all.extend_from_slice(piece);
-        self.blacken(&mut all);
-        let longest = self.forms.first().map_or(1, |form| form.len());
-        let (out, kept) = all.split_at(all.len().saturating_sub(longest.saturating_sub(1)));
+        let places = search(&all, &self.spelled.iter().collect::<Vec<_>>());
+        for place in &places.all {
+            if let Some(place) = all.get_mut(place.from..place.to) {
+                place.fill(b'*');
+            }
+        }
+        let (out, kept) = all.split_at(places.begun);
         self.kept = Zeroizing::new(kept.to_vec());
         out.to_vec()
     }
@@ -245,20 +239,6 @@ impl Scrub {
     /// The rest, at the end.
     pub(super) fn rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut *self.kept)
-    }
-
-    fn blacken(&self, all: &mut [u8]) {
-        for form in self.forms.iter().filter(|form| !form.is_empty()) {
-            let mut at = 0;
-            while let Some(window) = all.get_mut(at..at + form.len()) {
-                if *window == ***form {
-                    window.fill(b'*');
-                    at += form.len();
-                } else {
-                    at += 1;
-                }
-            }
-        }
     }
 }
 
@@ -323,7 +303,8 @@ mod tests {
         };
         let credentials = Credentials::new(vec![swap]).unwrap();
         let json = serde_json::json!({ "echo": secret }).to_string();
-        let text = format!("before {secret}{secret} {json} after, and top-\"secret");
+        let every: String = secret.chars().map(|c| format!("\\u{:04x}", c as u32)).collect();
+        let text = format!("before {secret}{secret} {json} {every} after, and top-\"secret");
         for cut in 0..text.len() {
             let mut scrub = credentials.scrub();
             let (one, other) = text.as_bytes().split_at(cut);
@@ -332,6 +313,7 @@ mod tests {
             assert_eq!(out.len(), text.len());
             assert!(
                 !out.contains("-value")
+                    && !out.contains("\\u0074")
                     && out.starts_with("before ***")
                     && out.ends_with("after, and top-\"secret"),
                 "{out}"
