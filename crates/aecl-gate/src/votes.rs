@@ -19,12 +19,14 @@ pub struct Tally {
     pub state: AskState,
     /// Why a person's yes does not count any more.
     pub lapsed: BTreeMap<PersonId, &'static str>,
+    /// Those who have answered and may answer anew.
+    pub anew: BTreeSet<PersonId>,
 }
 
 impl Tally {
     /// What was decided just now, and so rests on the people of now already.
     pub fn decided(ask: &Ask) -> Self {
-        Self { state: ask.state, lapsed: BTreeMap::new() }
+        Self { state: ask.state, lapsed: BTreeMap::new(), anew: BTreeSet::new() }
     }
 
     /// Of a request in what this principal has proposed, among these people.
@@ -32,7 +34,9 @@ impl Tally {
         let voters = people.voters(&ask.votes, principal);
         // Once it is over, nobody's yes is used any more.
         let lapsed = if ask.is_open(now) { lapsed(&ask.votes, Some(&voters)) } else { BTreeMap::new() };
-        Self { state: ask.state_among(Some(&voters), now), lapsed }
+        let voted = ask.votes.iter().map(|vote| &vote.person);
+        let anew = voted.filter(|person| ask.is_open_anew(person, Some(&voters))).cloned().collect();
+        Self { state: ask.state_among(Some(&voters), now), lapsed, anew }
     }
 }
 

@@ -46,6 +46,11 @@ impl Need {
         self.requirements.sort();
     }
 
+    /// Whether nobody is named.
+    pub fn is_nobody(&self) -> bool {
+        self.requirements.is_empty()
+    }
+
     /// How many people have to agree.
     pub fn people(&self) -> u64 {
         self.requirements.iter().map(|r| u64::from(r.count)).sum()
@@ -231,8 +236,7 @@ impl Ask {
                 return Err((code::APPROVAL_CLOSED, format!("`{id}` is {} already", state.name())));
             }
         }
-        let lapsed = people::lapsed(&self.votes, voters);
-        if self.votes.iter().any(|v| v.person == vote.person && !lapsed.contains_key(&v.person)) {
+        if self.votes.iter().any(|v| v.person == vote.person) && !self.is_open_anew(&vote.person, voters) {
             return Err((
                 code::APPROVER_TWICE,
                 format!("`{}` has answered `{id}` already; somebody else has to", vote.person),
@@ -255,10 +259,11 @@ impl Ask {
         Ok(if met { AskState::Approved } else { AskState::Pending })
     }
 
-    /// Adds an answer. It takes the place of a yes of the same person that does not count any more.
+    /// Adds an answer. It takes the place of an earlier one, where the same person may answer anew.
     pub fn take(&mut self, vote: Vote, voters: Option<&Voters>) {
-        let lapsed = people::lapsed(&self.votes, voters);
-        self.votes.retain(|known| known.person != vote.person || !lapsed.contains_key(&known.person));
+        if self.is_open_anew(&vote.person, voters) {
+            self.votes.retain(|known| known.person != vote.person);
+        }
         self.votes.push(vote);
     }
 

@@ -718,7 +718,7 @@ fn confirm_for(question: &Question<'_>, findings: &[Finding], approval: &Approva
 
 /// Who may not answer, as the policy is now: whoever opened the run, or one that it was delegated from, has proposed
 /// what is asked about as much as the agent has.
-fn excluded_from(question: &Question<'_>) -> BTreeSet<String> {
+pub(crate) fn excluded_from(question: &Question<'_>) -> BTreeSet<String> {
     let principal = &question.action.principal;
     let mut excluded = excluded(principal, question.bundle);
     if !question.bundle.agent(&principal.agent).is_some_and(|m| m.self_approval) {

@@ -102,6 +102,7 @@ fn agents() -> Value {
          "run_ttl_seconds": 1200, "token_ttl_seconds": 900,
          "budgets": [{"unit": "EUR", "limit": "1000", "per": "day"}]},
         {"agent_id": "reader", "allowed_actions": ["look"]},
+        {"agent_id": "planner", "allowed_actions": ["look", "note"], "plans": "approve"},
         {"agent_id": "careful", "allowed_actions": ["pay"], "context_rules": {"refund": "requires_human_approval"}},
     ])
 }

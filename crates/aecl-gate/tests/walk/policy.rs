@@ -66,3 +66,22 @@ async fn two_gates_do_not_share_a_home() {
     assert_eq!(error.code().as_str(), "ledger_unavailable", "{error}");
     drop(gate);
 }
+
+#[tokio::test]
+async fn who_leaves_counts_for_nothing_once_the_configuration_is_read_again() {
+    let (dir, gate) = home().await;
+    let run = gate.open_run(&person("ann"), request("clerk")).await.unwrap().session;
+    let pay = || submission("pay", json!({"eur": 30}));
+    assert_eq!(end(&gate.submit(&run, pay()).await.unwrap()), "pending pending");
+    let ask = gate.approvals(10).await.unwrap().pop().unwrap();
+    gate.answer(&person("bob"), &ask.approval, true, String::new(), None).await.unwrap();
+    let mut people = everybody();
+    people.as_array_mut().unwrap().retain(|person| person["id"] != "bob");
+    let config = json!({"origin": "example.com/walk", "people": people});
+    fs::write(dir.path().join("aecl.yaml"), config.to_string()).unwrap();
+    gate.reload().await.unwrap();
+    assert_eq!(end(&gate.submit(&run, pay()).await.unwrap()), "pending pending");
+    gate.answer(&person("cid"), &ask.approval, true, String::new(), None).await.unwrap();
+    // In `policy` tests nothing is really paid: there is no server `world`.
+    assert_ne!(end(&gate.submit(&run, pay()).await.unwrap()), "pending pending");
+}

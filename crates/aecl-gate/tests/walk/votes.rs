@@ -103,6 +103,24 @@ async fn of_two_who_are_needed_none_may_have_left() {
     assert_eq!(end(&house.submit(&run, "wire", wire()).await), "pending pending");
     assert_eq!(house.yes("cid", &ask).await.unwrap_err().code().as_str(), "approver_twice");
     assert_eq!(house.yes("dan", &ask).await.unwrap().state, AskState::Approved);
+    // Both of them leave after that, and a third comes.
+    let third = json!([
+        known("ann", json!({"groups": ["operators"]})),
+        known("fay", json!({"groups": ["operators"]}))
+    ]);
+    let house = house.reopened_with_people(third).await;
+    assert_eq!(house.yes("fay", &ask).await.unwrap().state, AskState::Pending, "one of two");
+    assert_eq!(end(&house.submit(&run, "wire", wire()).await), "pending pending");
+    let house = house.reopened_with_people(everybody()).await;
+    assert_eq!(house.gate.ask(&ask.approval).await.unwrap().votes.len(), 4);
+    assert_eq!(
+        end(&house.submit(&run, "wire", wire()).await),
+        "pending pending",
+        "asked anew, answered anew"
+    );
+    assert_eq!(house.world.effects_in_all(), 0);
+    assert_eq!(house.yes("bob", &ask).await.unwrap().state, AskState::Approved);
+    assert_eq!(house.yes("cid", &ask).await.unwrap_err().code().as_str(), "approval_closed");
     assert_eq!(end(&house.submit(&run, "wire", wire()).await), "done");
     house.verified().await;
 }
@@ -126,6 +144,8 @@ async fn whoever_has_other_groups_now_answers_anew() {
     assert_eq!(ask.votes.len(), 1);
     let answer = house.submit(&run, "pay", json!({"eur": 30})).await;
     assert_eq!(end(&answer), "pending pending", "it was asked anew meanwhile, and is answered anew");
+    assert_eq!(house.yes("bob", &ask).await.unwrap().state, AskState::Approved);
+    assert_eq!(end(&house.submit(&run, "pay", json!({"eur": 30})).await), "done");
     house.verified().await;
 }
 
@@ -148,6 +168,31 @@ async fn a_plan_covers_nothing_once_who_agreed_has_left() {
     // Somebody else agrees to the rest of it.
     assert_eq!(house.yes("cid", &ask).await.unwrap().state, AskState::Approved);
     assert_eq!(end(&house.submit(&run, "pay", json!({"eur": 30})).await), "done");
+    house.verified().await;
+}
+
+/// Of an agent that changes things only by a plan, what its plan has is not asked about at all.
+#[tokio::test]
+async fn what_only_the_plan_had_settled_asks_once_who_agreed_has_left() {
+    let house = House::new().await;
+    let plan = json!({"steps": [{"action": "note", "arguments": {"/text": {"equals": "a"}}, "times": 5}]});
+    let planned = aecl_gate::runs::RunRequest {
+        goal: "write a".into(),
+        plan: Some(plan),
+        approve_plan: true,
+        ..request("planner")
+    };
+    let opened = house.gate.open_run(&person("ann"), planned).await.unwrap();
+    let (run, ask) = (opened.session, opened.plan.unwrap());
+    let note = || json!({"text": "a"});
+    house.yes("bob", &ask).await.unwrap();
+    assert_eq!(end(&house.submit(&run, "note", note()).await), "done");
+    let house = house.reopened_with_people(without_bob()).await;
+    let answer = house.submit(&run, "note", note()).await;
+    assert_eq!((end(&answer).as_str(), house.world.effects_in_all()), ("pending pending", 1));
+    assert!(codes(&answer).contains(&"plan_not_approved"), "{:?}", codes(&answer));
+    house.yes("cid", &ask).await.unwrap();
+    assert_eq!(end(&house.submit(&run, "note", note()).await), "done", "cid has agreed to the plan");
     house.verified().await;
 }
 

@@ -130,6 +130,15 @@ impl Ask {
         counting(&self.votes, voters, excluded)
     }
 
+    /// Whether somebody who has answered may answer anew: their yes does not count any more, or it was asked anew while
+    /// yeses did not count that count again.
+    pub fn is_open_anew(&self, person: &PersonId, voters: Option<&Voters>) -> bool {
+        let Some(voters) = voters.filter(|_| !self.votes.is_empty()) else { return false };
+        let is_met = || self.need.met_by(&self.counting(Some(voters), &self.excluded));
+        lapsed(&self.votes, Some(voters)).contains_key(person)
+            || (self.state == AskState::Pending && is_met())
+    }
+
     /// Where it stands at this moment among the people of now: a yes that does not count any more leaves it open.
     pub fn state_among(&self, voters: Option<&Voters>, now: Timestamp) -> AskState {
         match self.state_at(now) {

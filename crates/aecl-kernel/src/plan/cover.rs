@@ -4,13 +4,13 @@
 
 use super::Standing;
 use crate::action::Action;
-use crate::approval::people::lapsed;
+use crate::approval::people::{counting, lapsed};
 use crate::approval::{AskState, Confirm, Need, Vote};
 use crate::cage::Tier;
 use crate::catalogue::TypedAction;
 use crate::catalogue::flow::{Class, is_at_or_above};
 use crate::code;
-use crate::decide::{Finding, Question, Verdict};
+use crate::decide::{Finding, Question, Verdict, excluded_from};
 use crate::digest::Digest;
 use crate::facts::{Fact, Key, RunFact, Space};
 use crate::id::ApprovalId;
@@ -33,6 +33,9 @@ pub struct Cover {
     /// Who answered what.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub votes: Vec<Vote>,
+    /// Who had to agree to it. Decisions that were recorded before this was asked have nobody.
+    #[serde(default, skip_serializing_if = "Need::is_nobody")]
+    pub need: Need,
     /// The definition of the action that was put before people.
     pub definition: Digest,
     /// How strongly its program was to be held then.
@@ -94,6 +97,7 @@ impl Cover {
             tier: shown.tier,
             typed: ask.confirm.iter().map(|confirm| confirm.typed).collect(),
             votes: ask.votes,
+            need: ask.need,
             exact,
             limited,
         }))
@@ -102,6 +106,12 @@ impl Cover {
     /// Whether enough people have agreed, and their yes still counts.
     pub fn is_agreed(&self, now: Timestamp) -> bool {
         self.state == AskState::Approved && now < self.expires_at
+    }
+
+    /// The same, by people who may still say so.
+    pub(crate) fn is_agreed_still(&self, q: &Question<'_>) -> bool {
+        let stands = |voters| self.need.met_by(&counting(&self.votes, Some(voters), &excluded_from(q)));
+        self.is_agreed(q.now) && q.facts.voters.as_ref().is_none_or(stands)
     }
 
     /// Whether it is about this action: as it was shown, with nothing that matters left open.

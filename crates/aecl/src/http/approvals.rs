@@ -178,8 +178,7 @@ fn full(app: &App, request: Request, reader: &Identity) -> Full {
         Identity::Person { id, groups } => {
             request.tally.state == AskState::Pending
                 && request.ask.may_answer(id, groups)
-                && (request.tally.lapsed.contains_key(id)
-                    || request.ask.votes.iter().all(|v| v.person != *id))
+                && (request.tally.anew.contains(id) || request.ask.votes.iter().all(|v| v.person != *id))
                 && !reader.is_auditor()
         }
         Identity::Orchestrator { .. } | Identity::Local => false,

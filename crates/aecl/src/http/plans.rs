@@ -24,8 +24,7 @@ pub(super) fn full(app: &App, request: PlanRequest, reader: &Identity) -> Full {
     let steps = steps(&request);
     let may_answer = match reader {
         Identity::Person { id, groups } => {
-            let voted =
-                request.ask.votes.iter().any(|v| v.person == *id && !request.tally.lapsed.contains_key(id));
+            let voted = request.ask.votes.iter().any(|v| v.person == *id && !request.tally.anew.contains(id));
             let open = (request.tally.state == AskState::Pending && !voted)
                 || request.tally.state == AskState::Approved;
             open && request.ask.may_answer(id, groups) && !reader.is_auditor()
