@@ -4,12 +4,13 @@ use crate::programs::{cargo, exists, watch, watch_lines};
 use crate::{fuzz, install, peers};
 
 const HELP: &str = "\
-cargo xtask test [--fast] [--only STEP]
+cargo xtask test [--fast | --long] [--only STEP]
 
 Installs what the tests need, builds the workspace once and runs every test.
 The last line reads `N passed, N failed, N skipped`.
 
   --fast         our own tests only: installs nothing, leaves doctests, fuzzing and peers out
+  --long         each target of `cargo xtask fuzz` for ten minutes
   --only STEP    one step: `tests`, `doctests`, `fuzz`, `peers`, or one peer by its name
 
 Steps
@@ -19,7 +20,7 @@ Steps
   tests          cargo nextest run --workspace, or cargo test when nextest is absent
   local-judge    tests of the feature of this name
   doctests       cargo test --workspace --doc
-  fuzz           each target of `cargo xtask fuzz`, for five seconds
+  fuzz           each target of `cargo xtask fuzz`, for five seconds, or ten minutes with `--long`
   peers          each script in `tests/peers/`: programs that are not ours, driven for real
 ";
 
@@ -41,9 +42,11 @@ impl Tally {
 
 /// How long each target is fuzzed, in seconds.
 const FUZZ_SECONDS: u64 = 5;
+const FUZZ_LONG_SECONDS: u64 = 600;
 
 struct Plan {
     fast: bool,
+    long: bool,
     only: Option<String>,
 }
 
@@ -102,7 +105,7 @@ pub fn run(words: &[String]) -> Result<bool, String> {
     if plan.wants("fuzz") && !plan.fast {
         title("fuzz");
         if exists("c++") {
-            tally.add(fuzz::all(FUZZ_SECONDS)?);
+            tally.add(fuzz::all(if plan.long { FUZZ_LONG_SECONDS } else { FUZZ_SECONDS })?);
         } else {
             println!("skip fuzz: libFuzzer is built by a C++ compiler, and there is no `c++`");
             tally.skipped += 1;
@@ -118,17 +121,21 @@ pub fn run(words: &[String]) -> Result<bool, String> {
 }
 
 fn read(words: &[String]) -> Result<Option<Plan>, String> {
-    let mut plan = Plan { fast: false, only: None };
+    let mut plan = Plan { fast: false, long: false, only: None };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
             "--fast" => plan.fast = true,
+            "--long" => plan.long = true,
             "--only" => plan.only = Some(words.next().ok_or("`--only` wants the name of a step")?.clone()),
             "--help" | "-h" => return Ok(None),
             other => return Err(format!("`test` does not know `{other}`\nhint: `cargo xtask test --help`")),
         }
     }
-    Ok(Some(plan))
+    match (plan.fast, plan.long) {
+        (true, true) => Err("`--fast` leaves out what `--long` makes longer\nhint: say one of them".into()),
+        _ => Ok(Some(plan)),
+    }
 }
 
 fn known(plan: &Plan, scripts: &[peers::Script]) -> Result<(), String> {
