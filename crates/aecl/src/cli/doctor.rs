@@ -10,6 +10,7 @@ pub(super) mod reach;
 mod record;
 mod sandbox;
 mod secrets;
+pub(super) mod tenants;
 
 use super::show::{self, Page, Tone, count};
 use super::{Common, Error, Exit, Result};
@@ -101,6 +102,7 @@ pub fn run(common: &Common, args: Args) -> Result {
     secrets::logins(&seen, &mut checks);
     secrets::scopes(&seen, &mut checks);
     home::people(&seen, &mut checks);
+    tenants::look(&seen, &mut checks);
     reach::look(&seen, &mut checks);
     let ledger = record::look(&seen, &mut checks);
     host::look(&seen, &ledger, &mut checks);

@@ -9,7 +9,7 @@ use aecl_gate::config::{Config, Home, Orchestrator, Person};
 use aecl_gate::identity::{self, OPERATORS};
 use aecl_gate::loader;
 use aecl_kernel::digest::Digest;
-use aecl_kernel::id::{AgentId, PersonId};
+use aecl_kernel::id::{AgentId, BadId, Environment, PersonId, TenantId};
 use clap::Subcommand;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -19,7 +19,9 @@ use std::collections::BTreeSet;
 #[command(after_help = "\
 Examples:
   aecl keys add person ann --group operators --group finance
+  aecl keys add person bob --group finance --tenant alpha
   aecl keys add orchestrator planner --agent assistant
+  aecl keys add orchestrator stage --agent assistant --tenant alpha --environment staging
   aecl keys list
   aecl keys remove ann
 
@@ -53,6 +55,9 @@ enum Add {
         /// A group that approvals ask for. Members of `operators` may also kill, lift, roll back and resolve.
         #[arg(long = "group", value_name = "GROUP")]
         groups: Vec<String>,
+        /// A tenant whose runs and requests this person may see and answer. Without one it is all of them.
+        #[arg(long = "tenant", value_name = "TENANT")]
+        tenants: Vec<String>,
     },
     /// A program that opens runs for agents.
     Orchestrator {
@@ -61,6 +66,12 @@ enum Add {
         /// An agent it may open runs for.
         #[arg(long = "agent", value_name = "AGENT", required = true)]
         agents: Vec<String>,
+        /// A tenant it may open and see runs in. Without one it is any.
+        #[arg(long = "tenant", value_name = "TENANT")]
+        tenants: Vec<String>,
+        /// An environment it may open runs in. Without one it is that of the configuration.
+        #[arg(long = "environment", value_name = "ENVIRONMENT")]
+        environments: Vec<String>,
     },
 }
 
@@ -68,15 +79,36 @@ enum Add {
 pub fn run(common: &Common, args: Args) -> Result {
     let home = Home::new(&common.dir);
     match args.command {
-        Command::Add(Add::Person { name, groups }) => add_person(common, &home, &name, groups),
-        Command::Add(Add::Orchestrator { name, agents }) => add_orchestrator(common, &home, &name, agents),
+        Command::Add(Add::Person { name, groups, tenants }) => {
+            add_person(common, &home, &name, groups, &tenants)
+        }
+        Command::Add(Add::Orchestrator { name, agents, tenants, environments }) => {
+            let place = (read(&tenants, TenantId::new)?, read(&environments, Environment::new)?);
+            add_orchestrator(common, &home, &name, &agents, place)
+        }
         Command::List => list(common, &home),
         Command::Remove { name } => remove(common, &home, &name),
     }
 }
 
-fn add_person(common: &Common, home: &Home, name: &str, groups: Vec<String>) -> Result {
+/// Names that were given, or nothing where none was: then the entry says nothing of them.
+fn read<T: Ord>(
+    names: &[String],
+    new: impl Fn(&str) -> std::result::Result<T, BadId>,
+) -> std::result::Result<Option<BTreeSet<T>>, Error> {
+    let names = names.iter().map(|name| new(name)).collect::<std::result::Result<BTreeSet<_>, _>>()?;
+    Ok((!names.is_empty()).then_some(names))
+}
+
+/// A line of an entry, if there is anything to say.
+fn line<T: ToString>(what: &str, names: Option<&BTreeSet<T>>) -> Option<String> {
+    let names = names?.iter().map(ToString::to_string).collect();
+    Some(format!("{what}: {}", edit::flow(&names)))
+}
+
+fn add_person(common: &Common, home: &Home, name: &str, groups: Vec<String>, tenants: &[String]) -> Result {
     let id = PersonId::new(name)?;
+    let tenants = read(tenants, TenantId::new)?;
     let groups: BTreeSet<String> = groups.into_iter().collect();
     for group in &groups {
         PersonId::new(group).map_err(|_| {
@@ -87,17 +119,16 @@ fn add_person(common: &Common, home: &Home, name: &str, groups: Vec<String>) -> 
     let (key, hash) = identity::new_key('p')?;
     file::change(home, |config, text| {
         free(config, name)?;
-        let entry = [
-            format!("id: {}", edit::quoted(name)),
-            format!("groups: {}", edit::flow(&groups)),
-            format!("key: {}", edit::quoted(&hash.to_string())),
-        ];
+        let mut entry =
+            vec![format!("id: {}", edit::quoted(name)), format!("groups: {}", edit::flow(&groups))];
+        entry.extend(line("tenants", tenants.as_ref()));
+        entry.push(format!("key: {}", edit::quoted(&hash.to_string())));
         let text = edit::insert(text, "people", &entry)?;
         let mut wanted = config.clone();
         wanted.people.push(Person {
             id: id.clone(),
             groups: groups.clone(),
-            tenants: None,
+            tenants: tenants.clone(),
             names: BTreeSet::new(),
             key: hash,
         });
@@ -106,10 +137,30 @@ fn add_person(common: &Common, home: &Home, name: &str, groups: Vec<String>) -> 
     if groups.is_empty() {
         show::say(&format!("`{name}` is in no group, so no approval asks for them; give --group"));
     }
-    hand_over(common, "person", name, json!({"groups": groups}), &key, &hash)
+    let more = with_place(json!({"groups": groups}), tenants.as_ref(), None);
+    hand_over(common, "person", name, more, &key, &hash)
 }
 
-fn add_orchestrator(common: &Common, home: &Home, name: &str, agents: Vec<String>) -> Result {
+/// What is said of a key, with the tenants and environments that it is for.
+fn with_place(
+    mut said: serde_json::Value,
+    tenants: Option<&BTreeSet<TenantId>>,
+    environments: Option<&BTreeSet<Environment>>,
+) -> serde_json::Value {
+    if let Some(said) = said.as_object_mut() {
+        said.extend(tenants.map(|t| ("tenants".to_owned(), json!(t))));
+        said.extend(environments.map(|e| ("environments".to_owned(), json!(e))));
+    }
+    said
+}
+
+fn add_orchestrator(
+    common: &Common,
+    home: &Home,
+    name: &str,
+    agents: &[String],
+    (tenants, environments): (Option<BTreeSet<TenantId>>, Option<BTreeSet<Environment>>),
+) -> Result {
     PersonId::new(name).map_err(|_| {
         Error::new(format!("`{}` is no name", show::inert_line(name)))
             .hint("take letters, digits and `_ - . : @ /`")
@@ -120,18 +171,18 @@ fn add_orchestrator(common: &Common, home: &Home, name: &str, agents: Vec<String
     file::change(home, |config, text| {
         free(config, name)?;
         let names = agents.iter().map(ToString::to_string).collect();
-        let entry = [
-            format!("id: {}", edit::quoted(name)),
-            format!("agents: {}", edit::flow(&names)),
-            format!("key: {}", edit::quoted(&hash.to_string())),
-        ];
+        let mut entry =
+            vec![format!("id: {}", edit::quoted(name)), format!("agents: {}", edit::flow(&names))];
+        entry.extend(line("tenants", tenants.as_ref()));
+        entry.extend(line("environments", environments.as_ref()));
+        entry.push(format!("key: {}", edit::quoted(&hash.to_string())));
         let text = edit::insert(text, "orchestrators", &entry)?;
         let mut wanted = config.clone();
         wanted.orchestrators.push(Orchestrator {
             id: name.to_owned(),
             agents: agents.clone(),
-            tenants: None,
-            environments: None,
+            tenants: tenants.clone(),
+            environments: environments.clone(),
             key: hash,
         });
         Ok((text, wanted))
@@ -143,7 +194,8 @@ fn add_orchestrator(common: &Common, home: &Home, name: &str, agents: Vec<String
             ));
         }
     }
-    hand_over(common, "orchestrator", name, json!({"agents": agents}), &key, &hash)
+    let more = with_place(json!({"agents": agents}), tenants.as_ref(), environments.as_ref());
+    hand_over(common, "orchestrator", name, more, &key, &hash)
 }
 
 /// Whether nobody is called so yet.
@@ -185,17 +237,24 @@ fn list(common: &Common, home: &Home) -> Result {
         let people: Vec<_> = config
             .people
             .iter()
-            .map(|p| json!({"id": p.id, "groups": p.groups, "key_hash": p.key}))
+            .map(|p| {
+                let said = json!({"id": p.id, "groups": p.groups, "key_hash": p.key});
+                with_place(said, p.tenants.as_ref(), None)
+            })
             .collect();
         let orchestrators: Vec<_> = config
             .orchestrators
             .iter()
-            .map(|o| json!({"id": o.id, "agents": o.agents, "key_hash": o.key}))
+            .map(|o| {
+                let said = json!({"id": o.id, "agents": o.agents, "key_hash": o.key});
+                with_place(said, o.tenants.as_ref(), o.environments.as_ref())
+            })
             .collect();
         show::print_json(&json!({"people": people, "orchestrators": orchestrators}));
         return Ok(Exit::Done);
     }
-    let mut table = Table::new(&["KIND", "NAME", "MAY", "KEY"]);
+    let environment = BTreeSet::from([config.environment.clone()]);
+    let mut table = Table::new(&["KIND", "NAME", "MAY", "TENANTS", "ENVIRONMENTS", "KEY"]);
     for person in &config.people {
         let mut may: Vec<&str> = person.groups.iter().map(String::as_str).collect();
         if may.is_empty() {
@@ -205,12 +264,21 @@ fn list(common: &Common, home: &Home) -> Result {
             "person",
             person.id.as_str(),
             &format!("answer for {}", may.join(", ")),
+            &named(person.tenants.as_ref(), "all"),
+            "",
             &person.key.short(),
         ]);
     }
     for o in &config.orchestrators {
         let agents: Vec<&str> = o.agents.iter().map(AgentId::as_str).collect();
-        table.plain(&["orchestrator", &o.id, &format!("open runs of {}", agents.join(", ")), &o.key.short()]);
+        table.plain(&[
+            "orchestrator",
+            &o.id,
+            &format!("open runs of {}", agents.join(", ")),
+            &named(o.tenants.as_ref(), "any"),
+            &named(Some(o.environments.as_ref().unwrap_or(&environment)), ""),
+            &o.key.short(),
+        ]);
     }
     let mut page = Page::new();
     page.table(&table);
@@ -220,6 +288,11 @@ fn list(common: &Common, home: &Home) -> Result {
     }
     page.print();
     Ok(Exit::Done)
+}
+
+fn named<T: ToString>(names: Option<&BTreeSet<T>>, none: &str) -> String {
+    let names = names.map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+    names.unwrap_or_else(|| none.to_owned())
 }
 
 fn remove(common: &Common, home: &Home, name: &str) -> Result {

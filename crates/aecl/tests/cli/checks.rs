@@ -1,7 +1,7 @@
 //! What `aecl doctor` notices.
 
 use crate::program::Aecl;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 
 fn check<'a>(report: &'a Value, what: &str) -> &'a Value {
@@ -182,4 +182,68 @@ fn doctor_fails_where_a_tier_is_missing_that_actions_need() {
     let said = String::from_utf8_lossy(&poor.stdout);
     assert_eq!(poor.status.code(), Some(1), "{said}");
     assert!(said.contains("Missing: tier native") && said.contains("user.max_user_namespaces"), "{said}");
+}
+
+#[test]
+fn a_second_tenant_is_noticed_while_keys_name_none() {
+    let place = tempfile::tempdir().unwrap();
+    let aecl = Aecl::on(&place.path().join("home"));
+    aecl.run(&["init"]).ended(0);
+    // A port of its own, or it is in the way of others.
+    let path = aecl.dir().join("aecl.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("listen: 127.0.0.1:7600", "listen: 127.0.0.1:0")).unwrap();
+    let orchestrator = |name: &str, more: &[&str]| {
+        let mut args = vec!["keys", "add", "orchestrator", name, "--agent", "assistant", "--json"];
+        args.extend(more);
+        let said = aecl.run(&args).ended(0).json();
+        said["key"].as_str().unwrap().to_owned()
+    };
+    let warned = || {
+        // With any port, whether anybody answers there cannot be looked up.
+        let report = aecl.run(&["doctor", "--json"]).json();
+        let checked = aecl.run(&["policy", "check", "--json"]).ended(0).json();
+        let problems = checked["problems"].as_array().unwrap();
+        let message = problems.iter().find(|p| p["file"] == "aecl.yaml").map(|p| p["message"].clone());
+        let found = check(&report, "tenants").clone();
+        assert_eq!(message.is_some(), found["state"] == "advice", "both say it, or neither: {found}");
+        (found["state"].clone(), found["found"].as_str().unwrap_or_default().to_owned())
+    };
+    let open = orchestrator("planner", &[]);
+    let served = aecl.serve();
+    let run = |tenant: &str| {
+        let body = json!({"agent": "assistant", "goal": "g", "tenant": tenant});
+        assert!(served.post(&open, "/v1/runs", &body)["run"].is_string(), "{tenant}");
+    };
+    run("alpha");
+    assert_eq!(warned(), (Value::Null, String::new()), "one tenant needs no boundary");
+    run("beta");
+    let (state, found) = warned();
+    assert_eq!(state, "advice");
+    assert!(found.contains("alpha, beta") && found.ends_with("for all of them: planner"), "{found}");
+
+    // Keys that name their tenants, made without an editor; the configuration reads them as meant.
+    aecl.run(&["keys", "remove", "planner"]).ended(0);
+    aecl.run(&["keys", "add", "person", "ann", "--group", "finance", "--tenant", "alpha"]).ended(0);
+    let bound =
+        orchestrator("planner", &["--tenant", "alpha", "--tenant", "gamma", "--environment", "staging"]);
+    let listed = aecl.run(&["keys", "list", "--json"]).ended(0).json();
+    assert_eq!(listed["people"][1]["tenants"], json!(["alpha"]));
+    assert_eq!(listed["orchestrators"][0]["tenants"], json!(["alpha", "gamma"]));
+    assert_eq!(listed["orchestrators"][0]["environments"], json!(["staging"]));
+    let (state, found) = warned();
+    assert_eq!(state, "ok", "{found}");
+    drop(served);
+    let served = aecl.serve();
+    let run = |tenant: &str, environment: &str| {
+        let body = json!({"agent": "assistant", "goal": "g", "tenant": tenant, "environment": environment});
+        served.post(&bound, "/v1/runs", &body)["code"].as_str().map(str::to_owned)
+    };
+    let forbidden = Some("forbidden".to_owned());
+    let said = [run("alpha", "staging"), run("beta", "staging"), run("alpha", "test")];
+    assert_eq!(said, [None, forbidden.clone(), forbidden]);
+    for refused in [["--tenant", "a b"], ["--environment", "a b"]] {
+        let args = ["keys", "add", "orchestrator", "o", "--agent", "assistant", refused[0], refused[1]];
+        aecl.run(&args).ended(1);
+    }
 }

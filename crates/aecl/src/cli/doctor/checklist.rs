@@ -326,7 +326,7 @@ fn names(bundle: &Bundle, which: impl Fn(&TypedAction) -> bool) -> Vec<String> {
     bundle.catalogue().iter().filter(|(_, t)| which(t)).map(|(name, _)| name.to_string()).collect()
 }
 
-fn listed(names: &[String]) -> String {
+pub(super) fn listed(names: &[String]) -> String {
     let shown: Vec<&str> = names.iter().take(8).map(String::as_str).collect();
     let more = names.len().saturating_sub(shown.len());
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }

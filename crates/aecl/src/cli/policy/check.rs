@@ -1,6 +1,7 @@
 //! `aecl policy check`.
 
 use crate::cli::doctor::reach;
+use crate::cli::doctor::tenants::Boundary;
 use crate::cli::show::{self, Page, Tone, count};
 use crate::cli::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
@@ -11,9 +12,11 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 pub(super) fn run(common: &Common, dir: Option<PathBuf>, strict: bool) -> Result {
+    // A bundle somewhere else is nobody's yet.
+    let boundary = if dir.is_none() { boundary(common) } else { None };
     let dir = dir.unwrap_or_else(|| Home::new(&common.dir).policy());
     match loader::load(&dir) {
-        Ok(bundle) => loads(common, &dir, &bundle, strict),
+        Ok(bundle) => loads(common, &dir, &bundle, boundary, strict),
         Err(GateError::Bundle(problems)) => refused(common, &dir, &problems),
         Err(error) => Err(Error::from(error).hint("a bundle is a directory; `aecl init` writes a first one")),
     }
@@ -27,8 +30,17 @@ pub(in crate::cli) fn doubtful(bundle: &Bundle) -> Vec<Problem> {
     bundle.warnings().iter().filter(|p| !imported(p)).cloned().collect()
 }
 
-fn loads(common: &Common, dir: &Path, bundle: &Bundle, strict: bool) -> Result {
+/// Whether keys are for tenants that nobody has meant them for.
+fn boundary(common: &Common) -> Option<Problem> {
+    let home = Home::new(&common.dir);
+    // A configuration that cannot be read is for `aecl doctor`.
+    let (found, todo) = Boundary::of(&home, &home.read().ok()?).warning()?;
+    Some(Problem { path: "aecl.yaml".into(), message: format!("{found}; {todo}"), fatal: false })
+}
+
+fn loads(common: &Common, dir: &Path, bundle: &Bundle, boundary: Option<Problem>, strict: bool) -> Result {
     let mut warnings = doubtful(bundle);
+    warnings.extend(boundary);
     // What only the file system of this host can tell.
     warnings.extend(reach::shown(bundle).into_iter().map(|(what, reach)| Problem {
         path: "actions".into(),
