@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Most steps of a plan.
-const STEPS_MAX: usize = 256;
+pub const STEPS_MAX: usize = 256;
 
 /// A plan. Any other JSON that is stated as a plan is words for the approver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@
 
 mod common;
 
+use aecl_kernel::proof::TilePath;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use common::{Served, count};
@@ -611,6 +612,54 @@ async fn limits_of_the_description_are_those_of_the_server() {
             assert_eq!(says("OpenRun", member, "pattern"), "^[A-Za-z0-9_.:@/-]{1,128}$");
             assert_eq!(open(json!({member: text})).await == 201, is_name(text), "{member} `{text}`");
         }
+    }
+    // A plan that binds has so many steps; everything else is words, whatever it looks like.
+    let steps = says("OpenRun", "plan", "anyOf")[0]["properties"]["steps"].clone();
+    let most = usize::try_from(steps["maxItems"].as_u64().unwrap()).unwrap();
+    let times = steps["items"]["properties"]["times"]["maximum"].as_u64().unwrap();
+    let step = json!({"action": "mail.read", "arguments": {"/id": {"equals": "m1"}}, "times": times});
+    let bounded =
+        |constraint: Value| json!({"steps": [{"action": "mail.read", "arguments": {"/id": constraint}}]});
+    for (plan, status) in [
+        (json!({"steps": vec![step.clone(); most]}), 201),
+        (json!({"steps": vec![step.clone(); most + 1]}), 400),
+        (json!({"steps": [{"action": "mail.read", "times": times + 1}]}), 400),
+        (json!({"steps": [{"action": "mail.read", "times": -1}]}), 400),
+        (json!({"steps": [step, {"arguments": {}}]}), 400),
+        (json!({"steps": [{"action": "mail.read"}], "more": 1}), 400),
+        (bounded(json!({"one_of": ["m1", 2]})), 201),
+        (bounded(json!({"at_most": 3})), 201),
+        (bounded(json!({"at_most": "3"})), 400),
+        (bounded(json!({"equals": 1, "one_of": [1]})), 400),
+        (json!({"steps": ["first this", "then that"]}), 201),
+        (json!({"steps": []}), 201),
+        (json!("words"), 201),
+    ] {
+        let shown = plan.to_string().chars().take(80).collect::<String>();
+        assert_eq!(open(json!({"plan": plan})).await, status, "{shown}");
+    }
+    let scope = api.pointer("/components/schemas/Scope/oneOf/1/properties/tenant/pattern");
+    assert_eq!(scope.unwrap(), "^[A-Za-z0-9_.:@/-]{1,128}$");
+    for (tenant, status) in [("a".repeat(128), 200), ("a".repeat(129), 400), ("a b".into(), 400)] {
+        let kill = json!({"scope": {"tenant": tenant}});
+        assert_eq!(s.post(&s.keys.olga, "/v1/kill", &kill).await.status / 100 * 100, status, "{tenant}");
+    }
+    // What can be a tile, or a bundle of entries, is one that the record has or has not.
+    let paths = api.pointer("/paths/~1v1~1ledger~1tile~1{path}/get/parameters/0/schema/pattern").unwrap();
+    let tile = r"^([0-9]|[1-5][0-9]|6[0-3]|entries)/(x[0-9]{3}/)*[0-9]{3}(\.p/([1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?$";
+    assert_eq!(paths, tile);
+    for (path, fits) in [
+        ("0/000.p/1", true),
+        ("entries/000.p/1", true),
+        ("63/x001/234", true),
+        ("entries/000.p/255", true),
+        ("64/000", false),
+        ("0/000.p/256", false),
+        ("0/000.p/0", false),
+        ("0/1", false),
+        ("entries/x001", false),
+    ] {
+        assert_eq!(format!("tile/{path}").parse::<TilePath>().is_ok(), fits, "{path}");
     }
     let (_, token) = s.run("payer").await;
     let key = usize::try_from(says("Propose", "idempotency_key", "maxLength").as_u64().unwrap()).unwrap();

@@ -7,8 +7,9 @@ use super::body::{Raw, bad_json, limits};
 use super::problem::{Problem, ProblemDetails};
 use super::runs::run_fact;
 use super::wire::{
-    AuthzenAnswer, AuthzenAnswers, AuthzenError, AuthzenItem, AuthzenItemAnswer, AuthzenMetadata,
-    AuthzenQuestion, AuthzenQuestions, AuthzenReason, AuthzenSemantic, AuthzenWhy, Decision, Labels,
+    AuthzenAnswer, AuthzenAnswers, AuthzenContext, AuthzenError, AuthzenItemAnswer, AuthzenMetadata,
+    AuthzenQuestion, AuthzenQuestions, AuthzenReason, AuthzenSemantic, AuthzenSubjectProperties, AuthzenWhy,
+    Decision, Labels,
 };
 use aecl_gate::Identity;
 use aecl_gate::explain::{Explained, Situation};
@@ -18,13 +19,14 @@ use aecl_kernel::id::{AgentId, Environment, RunId, TenantId, UserId};
 use aecl_kernel::json::Document;
 use aecl_kernel::labels;
 use axum::Json;
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
 
-/// Comes back as it came, so that both sides' logs can be put together.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Most questions at once: each is decided like a proposal.
 const QUESTIONS_MAX: usize = 50;
 
@@ -36,11 +38,10 @@ const QUESTIONS_MAX: usize = 50;
 pub async fn evaluate(
     State(app): State<App>,
     Known(by): Known,
-    headers: HeaderMap,
-    Raw(bytes): Raw,
-) -> Result<(HeaderMap, Json<AuthzenAnswer>), Problem> {
-    let question: AuthzenQuestion<'_> = read(&bytes)?;
-    Ok((request_id(&headers), Json(decided(&app, &by, &question).await?)))
+    Asking(bytes): Asking,
+) -> Result<Json<AuthzenAnswer>, Problem> {
+    let question = whole(read(&bytes)?, &AuthzenQuestion::default())?;
+    Ok(Json(decided(&app, &by, question).await?))
 }
 
 /// The same for several questions at once, at most 50. An item that cannot be answered has a `context.error` and is no
@@ -50,8 +51,7 @@ pub async fn evaluate(
 pub async fn evaluate_several(
     State(app): State<App>,
     Known(by): Known,
-    headers: HeaderMap,
-    Raw(bytes): Raw,
+    Asking(bytes): Asking,
 ) -> Result<Response, Problem> {
     let asked: AuthzenQuestions<'_> = read(&bytes)?;
     if asked.evaluations.len() > QUESTIONS_MAX {
@@ -59,19 +59,17 @@ pub async fn evaluate_several(
             format!("`evaluations` has {} items; at most {QUESTIONS_MAX} are taken", asked.evaluations.len());
         return Err(Problem::of(code::REQUEST_INVALID, why).hint("ask several times"));
     }
-    let back = request_id(&headers);
     let (semantic, alone) = (asked.options.evaluations_semantic, asked.evaluations.is_empty());
     let AuthzenQuestions { subject, action, resource, context, evaluations, .. } = asked;
-    let otherwise = AuthzenItem { subject, action, resource, context };
+    let beside = AuthzenQuestion { subject, action, resource, context };
     if alone {
-        let nothing = AuthzenItem { subject: None, action: None, resource: None, context: None };
-        let question = whole(nothing, &otherwise)?;
-        return Ok((back, Json(decided(&app, &by, &question).await?)).into_response());
+        let question = whole(AuthzenQuestion::default(), &beside)?;
+        return Ok(Json(decided(&app, &by, question).await?).into_response());
     }
     let mut answers = AuthzenAnswers { evaluations: Vec::new() };
     for item in evaluations {
-        let answer = match whole(item, &otherwise) {
-            Ok(question) => decided(&app, &by, &question).await,
+        let answer = match whole(item, &beside) {
+            Ok(question) => decided(&app, &by, question).await,
             Err(problem) => Err(problem),
         };
         let answer = match answer {
@@ -94,21 +92,63 @@ pub async fn evaluate_several(
             | (AuthzenSemantic::PermitOnFirstPermit, false) => {}
         }
     }
-    Ok((back, Json(answers)).into_response())
+    Ok(Json(answers).into_response())
 }
 
-/// A question of several, with what is said for all of them where it says nothing.
-fn whole<'a>(item: AuthzenItem<'a>, otherwise: &AuthzenItem<'a>) -> Result<AuthzenQuestion<'a>, Problem> {
-    let missing = |what: &str| {
-        let why = format!("`{what}` stands neither in the item nor beside `evaluations`");
-        Problem::of(code::REQUEST_INVALID, why)
+/// A question with nothing left out.
+struct Asked<'a> {
+    kind: String,
+    agent: String,
+    said: AuthzenSubjectProperties,
+    action: String,
+    arguments: Option<&'a RawValue>,
+    resource: String,
+    context: Option<AuthzenContext>,
+}
+
+/// A question with what stands beside it where it says nothing. What it does say of a subject, an action or a resource
+/// stands for itself; only the members that each must have come from beside, too.
+fn whole<'a>(item: AuthzenQuestion<'a>, beside: &AuthzenQuestion<'a>) -> Result<Asked<'a>, Problem> {
+    let missing = |what: &'static str| {
+        Problem::of(code::REQUEST_INVALID, format!("`{what}` is missing"))
+            .hint("a question needs `subject`, `action` and `resource`, as AuthZEN 1.0 says")
     };
-    Ok(AuthzenQuestion {
-        subject: item.subject.or_else(|| otherwise.subject.clone()).ok_or_else(|| missing("subject"))?,
-        action: item.action.or_else(|| otherwise.action.clone()).ok_or_else(|| missing("action"))?,
-        resource: item.resource.or_else(|| otherwise.resource.clone()).ok_or_else(|| missing("resource"))?,
-        context: item.context.or_else(|| otherwise.context.clone()),
+    let required = |own: Option<String>, of_all: Option<String>, what: &'static str| {
+        own.or(of_all).ok_or_else(|| missing(what))
+    };
+    let (others, subject) = (beside.subject.clone().unwrap_or_default(), item.subject);
+    let subject = subject.or_else(|| beside.subject.clone()).ok_or_else(|| missing("subject"))?;
+    let (of_all, action) = (beside.action.clone().unwrap_or_default(), item.action);
+    let action = action.or_else(|| beside.action.clone()).ok_or_else(|| missing("action"))?;
+    let (another, resource) = (beside.resource.clone().unwrap_or_default(), item.resource);
+    let resource = resource.or_else(|| beside.resource.clone()).ok_or_else(|| missing("resource"))?;
+    required(resource.kind, another.kind, "resource.type")?;
+    let named = |name: Option<Cow<'a, str>>| name.map(Cow::into_owned);
+    Ok(Asked {
+        kind: required(subject.kind, others.kind, "subject.type")?,
+        agent: required(subject.id, others.id, "subject.id")?,
+        said: subject.properties,
+        action: required(named(action.name), named(of_all.name), "action.name")?,
+        arguments: action.properties,
+        resource: required(resource.id, another.id, "resource.id")?,
+        context: item.context.or_else(|| beside.context.clone()),
     })
+}
+
+/// The body of a question. AuthZEN says 400 of whatever is no JSON, also of what does not say that it is.
+pub struct Asking(Bytes);
+
+impl FromRequest<App> for Asking {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        Raw::from_request(request, app).await.map(|Raw(bytes)| Self(bytes)).map_err(|problem| {
+            match problem.status {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE => Problem { status: StatusCode::BAD_REQUEST, ..problem },
+                _ => problem,
+            }
+        })
+    }
 }
 
 fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
@@ -121,19 +161,15 @@ fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     })
 }
 
-fn request_id(headers: &HeaderMap) -> HeaderMap {
-    let id = headers.get(REQUEST_ID).map(|id| (REQUEST_ID, HeaderValue::clone(id)));
-    id.into_iter().collect()
-}
-
-async fn decided(app: &App, by: &Identity, question: &AuthzenQuestion<'_>) -> Result<AuthzenAnswer, Problem> {
+async fn decided(app: &App, by: &Identity, question: Asked<'_>) -> Result<AuthzenAnswer, Problem> {
+    let resource = question.resource.clone();
     let situation = situation(app, by, question).await?;
     let tenant = situation.tenant.clone().unwrap_or_else(|| app.gate.config().tenant.clone());
     if !app.gate.is_for_tenant(by, &tenant) {
         let why = format!("{} may not ask about tenant `{tenant}`", by.name());
         return Err(Problem::of(code::FORBIDDEN, why));
     }
-    Ok(answer(question, &app.gate.explain(situation).await?))
+    Ok(answer(&resource, &app.gate.explain(situation).await?))
 }
 
 /// Where AuthZEN is spoken here.
@@ -148,21 +184,17 @@ pub async fn metadata(State(app): State<App>) -> Json<AuthzenMetadata> {
     })
 }
 
-async fn situation(app: &App, by: &Identity, question: &AuthzenQuestion<'_>) -> Result<Situation, Problem> {
-    let subject = &question.subject;
+async fn situation(app: &App, by: &Identity, question: Asked<'_>) -> Result<Situation, Problem> {
+    let Asked { kind, agent, said, action, arguments, resource: _, context } = question;
     let config = app.gate.config();
-    if !config.authzen.subject_types.contains(&subject.kind) {
+    if !config.authzen.subject_types.contains(&kind) {
         let kinds: Vec<String> =
             config.authzen.subject_types.iter().map(|kind| format!("`{kind}`")).collect();
-        let why = format!(
-            "`subject.type` is `{:.60}`; an agent is called {} here",
-            subject.kind,
-            kinds.join(" or ")
-        );
+        let why = format!("`subject.type` is `{kind:.60}`; an agent is called {} here", kinds.join(" or "));
         return Err(Problem::of(code::REQUEST_INVALID, why)
             .hint("`authzen: { subject_types: [agent, user] }` in aecl.yaml takes another word for it"));
     }
-    let agent = AgentId::new(&subject.id)?;
+    let agent = AgentId::new(&agent)?;
     let may = match by {
         Identity::Person { .. } | Identity::Local => true,
         Identity::Orchestrator { .. } => by.may_run(&agent),
@@ -171,11 +203,10 @@ async fn situation(app: &App, by: &Identity, question: &AuthzenQuestion<'_>) -> 
         let why = format!("{} may not ask about `{agent}`", by.name());
         return Err(Problem::of(code::FORBIDDEN, why));
     }
-    let said = &subject.properties;
     let mut situation = Situation {
         agent: agent.clone(),
-        action: question.action.name.clone().into_owned(),
-        arguments: question.action.properties.map_or_else(|| b"{}".to_vec(), |p| p.get().as_bytes().to_vec()),
+        action,
+        arguments: arguments.map_or_else(|| b"{}".to_vec(), |p| p.get().as_bytes().to_vec()),
         user: said.user.as_deref().map(UserId::new).transpose()?,
         tenant: said.tenant.as_deref().map(TenantId::new).transpose()?,
         environment: said.environment.as_deref().map(Environment::new).transpose()?,
@@ -183,13 +214,13 @@ async fn situation(app: &App, by: &Identity, question: &AuthzenQuestion<'_>) -> 
         goal: None,
         compensates: None,
     };
-    let context = question.context.as_ref();
-    if let Some(Labels { untrusted, private, classes }) = context.and_then(|context| context.labels.clone()) {
+    let AuthzenContext { run, labels } = context.unwrap_or_default();
+    if let Some(Labels { untrusted, private, classes }) = labels {
         situation.labels = labels::Labels { untrusted, private, classes };
     }
-    let Some(run) = context.and_then(|context| context.run.as_deref()) else { return Ok(situation) };
+    let Some(run) = run else { return Ok(situation) };
     // Who acts, and what was seen, is what is on record about the run; what was said can only add to it.
-    let fact = run_fact(app, &RunId::new(run)?).await?;
+    let fact = run_fact(app, &RunId::new(&run)?).await?;
     if fact.principal.agent != agent {
         return Err(Problem::of(code::REQUEST_INVALID, format!("`{run}` is no run of `{agent}`")));
     }
@@ -198,21 +229,21 @@ async fn situation(app: &App, by: &Identity, question: &AuthzenQuestion<'_>) -> 
     situation.environment = Some(fact.principal.environment);
     situation.labels.join(&fact.labels);
     // What the run may rest on besides its goal is not looked up here, so this answer is the stricter one.
-    let goal = app.gate.ledger().goal(&RunId::new(run)?).await.map_err(aecl_gate::GateError::from)?;
+    let goal = app.gate.ledger().goal(&RunId::new(&run)?).await.map_err(aecl_gate::GateError::from)?;
     situation.goal = Some(goal.filter(|_| !fact.late).map_or_else(String::new, |goal| goal.text));
     Ok(situation)
 }
 
-fn answer(question: &AuthzenQuestion<'_>, explained: &Explained) -> AuthzenAnswer {
+fn answer(resource: &str, explained: &Explained) -> AuthzenAnswer {
     let decision = Decision::from(&*explained.decision);
     let code = explained.decision.headline.map(|code| code.to_string());
     let touched = explained.action.resource.as_deref();
     // What it touches follows from its arguments. Whoever takes it for something else must not go on.
-    let mistaken = touched.filter(|touched| *touched != question.resource.id);
+    let mistaken = touched.filter(|touched| *touched != resource);
     let (allowed, code, reason) = match mistaken {
         None => (explained.decision.verdict == Verdict::Allow, code, decision.reason.clone()),
         Some(touched) => {
-            let asked: String = question.resource.id.chars().take(128).collect();
+            let asked: String = resource.chars().take(128).collect();
             let reason =
                 format!("`resource.id` is `{asked}`, but with these arguments it touches `{touched}`");
             (false, Some("resource_mismatch".to_owned()), reason)

@@ -25,6 +25,8 @@ use tokio::sync::Semaphore;
 
 /// Longest time for an answer that nobody has to wait for.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest request id of somebody else that is taken over: visible ASCII, so that a log stays readable.
+const REQUEST_ID_MAX: usize = 128;
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Gives the request an id, which the answer and the log repeat, and writes one log line. Neither bodies nor
@@ -34,9 +36,7 @@ pub async fn trace(State(gate): State<Gate>, mut request: Request, next: Next) -
         .headers()
         .get(&REQUEST_ID)
         .and_then(|v| v.to_str().ok())
-        .filter(|id| {
-            (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        })
+        .filter(|id| (1..=REQUEST_ID_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()))
         .map_or_else(|| uuid::Uuid::now_v7().simple().to_string(), str::to_owned);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"));

@@ -222,12 +222,20 @@ impl Reply {
 impl Served {
     /// With this configuration beside the usual one.
     pub async fn with(more: Value) -> Self {
+        let source = |path: &str, value: Value| Source { path: path.into(), text: value.to_string() };
+        let usual = |world: &Path| {
+            vec![source("actions/all.json", actions(world)), source("agents/all.json", agents())]
+        };
+        Self::of(more, usual).await
+    }
+
+    /// With this policy about the world, too.
+    pub async fn of(more: Value, policy: impl FnOnce(&Path) -> Vec<Source>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let world = world(dir.path());
         let (config, keys) = config(more);
         let config: Config = serde_json::from_value(config).unwrap();
-        let source = |path: &str, value: Value| Source { path: path.into(), text: value.to_string() };
-        let sources = vec![source("actions/all.json", actions(&world)), source("agents/all.json", agents())];
+        let sources = policy(&world);
         let skew_ms = Arc::new(AtomicI64::new(0));
         let (skew, off) = (skew_ms.clone(), Arc::<AtomicI64>::default());
         let passed = move || clock::wall().0 + skew.load(Ordering::SeqCst);

@@ -7,31 +7,30 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use utoipa::ToSchema;
 
-/// May this subject do this with this resource?
-#[derive(Debug, Deserialize, ToSchema)]
+/// May this subject do this with this resource? One of several leaves out what stands beside them for all.
+#[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct AuthzenQuestion<'a> {
     /// Who.
-    pub subject: AuthzenSubject,
+    pub subject: Option<AuthzenSubject>,
     /// What.
     #[serde(borrow)]
     #[schema(inline)]
-    pub action: AuthzenAction<'a>,
+    pub action: Option<AuthzenAction<'a>>,
     /// With what.
-    pub resource: AuthzenResource,
+    pub resource: Option<AuthzenResource>,
     /// Under which circumstances.
-    #[serde(default)]
     pub context: Option<AuthzenContext>,
 }
 
 /// The agent.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 pub struct AuthzenSubject {
     /// `agent`, or another word that the configuration takes for it.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: Option<String>,
     /// Its id.
-    pub id: String,
-    /// More about it.
+    pub id: Option<String>,
+    /// More about it. What is not listed here is not looked at.
     #[serde(default)]
     pub properties: AuthzenSubjectProperties,
 }
@@ -49,25 +48,26 @@ pub struct AuthzenSubjectProperties {
 }
 
 /// The action.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 pub struct AuthzenAction<'a> {
     /// Its name in the catalogue.
-    #[schema(value_type = String)]
-    pub name: Cow<'a, str>,
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
+    pub name: Option<Cow<'a, str>>,
     /// Its arguments.
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     #[schema(value_type = Option<Object>)]
     pub properties: Option<&'a RawValue>,
 }
 
 /// What the action is taken to touch.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 pub struct AuthzenResource {
-    /// Its kind; not looked at.
+    /// Its kind; it must be there, and is not looked at.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: Option<String>,
     /// Compared with what the arguments say, where the action has a resource.
-    pub id: String,
+    pub id: Option<String>,
 }
 
 /// Circumstances.
@@ -99,28 +99,10 @@ pub struct AuthzenQuestions<'a> {
     /// The questions. Without any, this is one question, answered like one.
     #[serde(borrow, default)]
     #[schema(inline, max_items = 50)]
-    pub evaluations: Vec<AuthzenItem<'a>>,
+    pub evaluations: Vec<AuthzenQuestion<'a>>,
     /// How to answer them.
     #[serde(default)]
     pub options: AuthzenOptions,
-}
-
-/// One of several questions.
-#[derive(Debug, Deserialize, ToSchema)]
-pub struct AuthzenItem<'a> {
-    /// Who.
-    #[serde(default)]
-    pub subject: Option<AuthzenSubject>,
-    /// What.
-    #[serde(borrow, default)]
-    #[schema(inline)]
-    pub action: Option<AuthzenAction<'a>>,
-    /// With what.
-    #[serde(default)]
-    pub resource: Option<AuthzenResource>,
-    /// Under which circumstances.
-    #[serde(default)]
-    pub context: Option<AuthzenContext>,
 }
 
 /// How several questions are answered.
