@@ -184,6 +184,9 @@ impl Gate {
         // a look before it, says of the plan counts.
         let mut planned = false;
         loop {
+            if let Some(answer) = self.done_before(&action, &evidence).await? {
+                return Ok(answer);
+            }
             let ruling = self.rule(&action, &evidence).await?;
             drop(turn.take());
             match ruling {
@@ -231,9 +234,6 @@ impl Gate {
     async fn rule(&self, action: &Arc<Action>, evidence: &[Evidence]) -> Result<Ruling, GateError> {
         let now = self.now();
         let agent = &action.principal.agent;
-        if self.0.refusals.are_exhausted(agent, now) {
-            self.will_act(action, evidence, now).await?;
-        }
         let rule = Rule {
             action: action.clone(),
             evidence: evidence.to_vec(),
@@ -264,20 +264,29 @@ impl Gate {
         Ok(ruling)
     }
 
-    /// Looks, without a record, whether a proposal would be carried out: an agent that has filled its share of the
-    /// record with what came to nothing may still do what it may do.
-    async fn will_act(
+    /// Where an agent has filled its share of the record with what came to nothing: looks, without a record, whether this
+    /// would be carried out, as what it may do is done all the same. What was done before is answered again; anything else
+    /// is refused.
+    async fn done_before(
         &self,
         action: &Arc<Action>,
         evidence: &[Evidence],
-        now: Timestamp,
-    ) -> Result<(), GateError> {
+    ) -> Result<Option<Answer>, GateError> {
+        let now = self.now();
+        if !self.0.refusals.are_exhausted(&action.principal.agent, now) {
+            return Ok(None);
+        }
         let bundle = self.bundle();
         let facts = self.0.ledger.facts(action.clone(), bundle.clone(), Some(self.people())).await?;
         let question = Question { action, facts: &facts, bundle: &bundle, evidence, now };
         let ruling = decide(&question, action, names::for_decision()?);
-        if matches!(ruling, Decided::Allowed(_)) {
-            return Ok(());
+        match &ruling {
+            Decided::Allowed(_) => return Ok(None),
+            Decided::Replayed(replay) => {
+                let decision = Some(replay.decision.clone());
+                return self.recorded_answer(&replay.original, decision, true).await.map(Some);
+            }
+            Decided::Blocked(_) | Decided::Waiting(_) | Decided::Answered(_) => {}
         }
         self.0.metrics.unrecorded();
         let message = format!(

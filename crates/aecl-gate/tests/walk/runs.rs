@@ -3,6 +3,7 @@
 use crate::house::{House, end, person, request, submission};
 use aecl_gate::Identity;
 use aecl_gate::runs::RunRequest;
+use aecl_gate::submit::{End, Submission};
 use aecl_kernel::facts::KillScope;
 use aecl_kernel::id::TenantId;
 use serde_json::json;
@@ -184,6 +185,16 @@ async fn what_is_turned_away_leaves_little_and_not_without_end() {
     assert_eq!(end(&house.submit(&run, "note", json!({"text": "a"})).await), "done");
     let wrong = submission("note", json!({"text": 1}));
     assert!(house.gate.submit(&run, wrong).await.is_err());
+    // What was done before is answered again, which leaves nothing and does nothing.
+    let once =
+        || Submission { idempotency_key: Some("k1".into()), ..submission("note", json!({"text": "once"})) };
+    assert_eq!(end(&house.gate.submit(&run, once()).await.unwrap()), "done");
+    let (entries, effects) = (house.entries().await.len(), house.world.effects_in_all());
+    for _ in 0..3 {
+        let again = house.gate.submit(&run, once()).await.unwrap();
+        assert!(matches!(again.end, End::Concluded { replayed: true, .. }), "{:?}", again.end);
+    }
+    assert_eq!((house.entries().await.len(), house.world.effects_in_all()), (entries, effects));
     house.pass(60);
     let wrong = submission("note", json!({"text": 1}));
     assert_eq!(end(&house.gate.submit(&run, wrong).await.unwrap()), "blocked arguments_invalid");
