@@ -53,17 +53,25 @@ async fn nobody_sees_a_page_without_logging_in() {
     let s = Served::start().await;
     let (_, id) = pending(&s).await;
     for path in ["/approvals".to_owned(), format!("/approvals/{id}")] {
-        let reply = s.send("GET", &path, &[], b"").await;
-        assert_eq!(reply.status, 401);
-        assert!(reply.text.contains("Who are you?") && !reply.text.contains("acc-9"));
-        let forged = s.send("GET", &path, &[("cookie", "aecl_login=guess")], b"").await;
-        assert_eq!(forged.status, 401);
-        // A key is no cookie, and a cookie is no key.
-        assert_eq!(
-            s.send("GET", &path, &[("authorization", &format!("Bearer {}", s.keys.finn))], b"").await.status,
-            401
-        );
+        let bearer = format!("Bearer {}", s.keys.finn);
+        // Nothing, a guess, and a key: that is no cookie, and a cookie is no key.
+        for headers in
+            [vec![], vec![("cookie", "aecl_login=guess")], vec![("authorization", bearer.as_str())]]
+        {
+            let reply = s.send("GET", &path, &headers, b"").await;
+            assert_eq!((reply.status, reply.text.as_str()), (303, ""));
+            assert_eq!(s.send("HEAD", &path, &headers, b"").await.status, 303);
+            let to = reply.headers["location"].to_str().unwrap();
+            assert_eq!(to, format!("/login?next={path}"));
+            let page = s.send("GET", to, &headers, b"").await;
+            assert_eq!(page.status, 200, "a first visit is no mistake");
+            assert!(page.text.contains("Who are you?") && !page.text.contains("acc-9"));
+            assert_eq!(field(&page.text, "next"), path);
+        }
     }
+    let answer = form(&s, &format!("/approvals/{id}"), &[], "verdict=approve").await;
+    assert_eq!(answer.status, 401, "what is not taken is not passed over");
+    assert!(answer.text.contains("was not taken"), "{}", answer.text);
     assert_eq!(login(&s, "aecl_p_wrong", "/approvals").await.status, 401);
     assert_eq!(login(&s, &s.keys.orchestrator, "/approvals").await.status, 401, "programs do not log in");
     let away = login(&s, &s.keys.finn, "https://evil.example/").await;
@@ -178,12 +186,12 @@ async fn logging_out_and_losing_the_key_end_a_login() {
     let csrf = field(&page.text, "csrf");
     assert_eq!(form(&s, "/logout", &with, "csrf=x").await.status, 403);
     assert_eq!(form(&s, "/logout", &with, &format!("csrf={csrf}")).await.status, 303);
-    assert_eq!(s.send("GET", "/approvals", &with, b"").await.status, 401);
+    assert_eq!(s.send("GET", "/approvals", &with, b"").await.status, 303);
     let cookie = cookie_of(&s, &s.keys.olga).await;
     s.later(8 * 3600 + 1);
     assert_eq!(
         s.send("GET", "/approvals", &[("cookie", &cookie)], b"").await.status,
-        401,
+        303,
         "it lasts eight hours"
     );
 }
@@ -317,7 +325,7 @@ async fn over_tls_the_cookie_is_of_this_host_alone() {
     let plain = id.replace("__Host-", "");
     assert_eq!(
         s.send("GET", "/approvals", &[("cookie", &plain)], b"").await.status,
-        401,
+        303,
         "what anybody could set"
     );
 }

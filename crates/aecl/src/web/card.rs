@@ -2,7 +2,7 @@
 //! whether it can be undone; then everything else.
 
 use super::html::Html;
-use super::login::Visitor;
+use super::login::{USERNAME, Visitor};
 use super::plan;
 use crate::http::story::span;
 use crate::http::wire::{Full, Requirement, Step};
@@ -452,7 +452,7 @@ fn form(full: &Full, visitor: &Visitor, draft: &Draft) -> Html {
                 .raw("\"></label>")
         })
         .when(full.approval.is_grave(), |h| {
-            h.raw("<label class=\"confirm\">Your key, once more <input type=\"password\" required name=\"key\" autocomplete=\"current-password\" spellcheck=\"false\"></label>")
+            h.raw(USERNAME).raw("<label class=\"confirm\">Your key, once more <input type=\"password\" required name=\"key\" autocomplete=\"current-password\" spellcheck=\"false\"></label>")
         })
         .raw("</div><details")
         .when(!draft.reason.is_empty(), |h| h.raw(" open"))

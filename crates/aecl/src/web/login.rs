@@ -15,7 +15,7 @@ use aecl_kernel::time::Timestamp;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -31,6 +31,8 @@ const SECURE_COOKIE: &str = "__Host-aecl_login";
 const LOGIN_S: u64 = 8 * 3600;
 /// Most logins at once. The oldest ends when there is one more.
 const LOGINS_MAX: usize = 1000;
+/// Before each key that is typed: password managers keep it under a name, and browsers miss one.
+pub const USERNAME: &str = "<input class=\"gone\" name=\"username\" autocomplete=\"username\" value=\"aecl\" tabindex=\"-1\" aria-hidden=\"true\">";
 /// Longest form, in bytes.
 const FORM_BYTES_MAX: usize = 64 * 1024;
 
@@ -61,11 +63,17 @@ pub struct Visitor {
 #[derive(Debug)]
 pub struct Stranger {
     to: String,
+    /// They came to look, and sent nothing that would be lost.
+    looks: bool,
 }
 
 impl IntoResponse for Stranger {
     fn into_response(self) -> Response {
-        form(&self.to, "", StatusCode::UNAUTHORIZED)
+        if self.looks {
+            // Everybody's first visit, and no mistake of theirs.
+            return Redirect::to(&format!("/login?next={}", next(&self.to))).into_response();
+        }
+        form(&self.to, "Nobody is logged in any more, so this was not taken.", StatusCode::UNAUTHORIZED)
     }
 }
 
@@ -131,7 +139,10 @@ impl FromRequestParts<App> for Visitor {
                 person: person.id.clone(),
                 csrf: login.csrf,
             }),
-            _ => Err(Stranger { to: parts.uri.path().to_owned() }),
+            _ => Err(Stranger {
+                to: parts.uri.path().to_owned(),
+                looks: matches!(parts.method, Method::GET | Method::HEAD),
+            }),
         }
     }
 }
@@ -192,7 +203,9 @@ fn form(to: &str, why: &'static str, status: StatusCode) -> Response {
         .when(!why.is_empty(), |h| h.raw("<p class=\"bad\" role=\"alert\">").raw(why).raw("</p>"))
         .raw("<form method=\"post\" action=\"/login\" class=\"card\"><input type=\"hidden\" name=\"next\" value=\"")
         .attribute(to)
-        .raw("\"><input class=\"gone\" name=\"username\" autocomplete=\"username\" value=\"aecl\" tabindex=\"-1\" aria-hidden=\"true\"><label for=\"key\">Your key</label><input id=\"key\" name=\"key\" type=\"password\" autocomplete=\"current-password\" spellcheck=\"false\" required autofocus>")
+        .raw("\">")
+        .raw(USERNAME)
+        .raw("<label for=\"key\">Your key</label><input id=\"key\" name=\"key\" type=\"password\" autocomplete=\"current-password\" spellcheck=\"false\" required autofocus>")
         .raw("<p class=\"quiet\">It begins with <code>aecl_p_</code>. <code>aecl init</code> wrote the first one to <code>keys/operator.key</code>; <code>aecl keys add</code> makes more.</p>")
         .raw("<div class=\"buttons\"><button class=\"yes\">Log in</button></div></form>");
     (status, whole("Log in", None, &body)).into_response()
