@@ -5,6 +5,7 @@ mod approvals;
 mod catalog;
 pub mod client;
 mod clock;
+mod complete;
 mod demo;
 mod doctor;
 mod explain;
@@ -136,11 +137,22 @@ enum Command {
     Doctor(doctor::Args),
     /// Say what a command does, or what a code means.
     Help(help::Args),
-    /// Print a completion script.
+    /// Print a completion script; for bash, zsh and fish it knows what waits, runs, agents, servers, keys and codes.
+    #[command(after_help = "\
+Examples:
+  source <(aecl completions bash)                   # in ~/.bashrc
+  source <(aecl completions zsh)                    # in ~/.zshrc, behind compinit
+  aecl completions fish | source                    # in ~/.config/fish/config.fish
+
+The script asks `aecl` for names when Tab is pressed. That starts no server, waits half a second at most, and shows what
+your key may read.")]
     Completions {
         /// For which shell.
         shell: clap_complete::Shell,
     },
+    /// What fits at the cursor.
+    #[command(name = "__complete", hide = true)]
+    Complete(complete::Args),
 }
 
 /// How a command ended.
@@ -275,9 +287,13 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&common, args),
         Command::Help(args) => help::run(&common, args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut command(), "aecl", &mut std::io::stdout());
+            match complete::script(shell) {
+                Some(script) => print!("{script}"),
+                None => clap_complete::generate(shell, &mut command(), "aecl", &mut std::io::stdout()),
+            }
             Ok(Exit::Done)
         }
+        Command::Complete(args) => complete::run(&common, args),
     };
     match result {
         Ok(exit) => exit.into(),
@@ -313,6 +329,7 @@ fn wants_a_home(command: &Command) -> bool {
             | Command::DemoPayments(_)
             | Command::Help(_)
             | Command::Completions { .. }
+            | Command::Complete(_)
     )
 }
 

@@ -62,6 +62,15 @@ pub async fn connect(common: &Common) -> Result<Client, Error> {
     }
 }
 
+/// Connects to whoever serves this home, and to nobody else: nothing is started, and nobody is waited for.
+pub async fn served(common: &Common) -> Option<Client> {
+    let home = Home::new(&common.dir);
+    let socket = host::socket(&home);
+    UnixStream::connect(&socket).await.ok()?;
+    let key = common.key.clone().or_else(|| operator_key(&home));
+    Some(Client { socket, key, host: None })
+}
+
 /// A name as one segment of a path. Names may hold `/` and `..`, which would lead elsewhere.
 pub(crate) fn segment(name: &str) -> String {
     use std::fmt::Write as _;

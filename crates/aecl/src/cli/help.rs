@@ -105,7 +105,7 @@ fn named(line: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Every code, in the order of the reference.
-fn codes() -> impl Iterator<Item = &'static str> {
+pub(super) fn codes() -> impl Iterator<Item = &'static str> {
     REFERENCE.lines().flat_map(named)
 }
 
@@ -128,7 +128,7 @@ fn section(code: &str) -> Option<&'static str> {
 }
 
 /// The first sentence of the cause.
-fn cause(code: &str) -> String {
+pub(super) fn cause(code: &str) -> String {
     let text = plain(section(code).unwrap_or_default());
     let line = text.lines().next().unwrap_or_default();
     let line = line.trim_start_matches("- ").trim_start_matches("Cause: ");

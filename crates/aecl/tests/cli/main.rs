@@ -13,6 +13,7 @@ mod common;
 mod bad_input;
 mod canary;
 mod checks;
+mod complete;
 mod home;
 mod keep;
 mod policy;

@@ -52,7 +52,7 @@ fn completions_are_there_for_every_shell() {
     let aecl = crate::program::Aecl::on(&place.path().join("home"));
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran = aecl.run(&["completions", shell]).ended(0);
-        assert!(ran.out.contains("approvals"), "{shell}");
+        assert!(ran.out.contains("approvals") || ran.out.contains("__complete"), "{shell}");
     }
 }
 
