@@ -1,6 +1,7 @@
 //! From nothing to a directory that works: init, keys, policy, explain.
 
 use crate::program::Aecl;
+use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -40,8 +41,12 @@ fn first_steps(aecl: &Aecl) {
         (&checked["loads"], &checked["agents"], &checked["examples"]),
         (&true.into(), &1.into(), &2.into())
     );
-    assert_eq!(checked["problems"][0]["severity"], "warning", "wildcards are linted: {checked}");
-    aecl.run(&["policy", "check", "--strict"]).ended(1);
+    assert_eq!(
+        checked["problems"].as_array().unwrap().len(),
+        0,
+        "nothing that it wrote is doubtful: {checked}"
+    );
+    aecl.run(&["policy", "check", "--strict"]).ended(0);
 
     let why = aecl.run(&["explain", "assistant", "files.write_file", "{}"]).ended(3);
     assert!(why.out.starts_with("Blocked: `files.write_file` does not happen.\n"), "{}", why.out);
@@ -234,4 +239,58 @@ fn what_policy_show_says_is_what_is_decided() {
     ] {
         aecl.run(&["explain", "assistant", name, arguments]).ended(code);
     }
+}
+
+/// What `init` writes is no reason to look, whichever way it is asked; what somebody adds to it can be.
+#[test]
+fn a_fresh_home_has_no_warnings() {
+    for more in
+        [&["--server", "files", "--server", "git"][..], &["--example", "finance"], &["--example", "none"]]
+    {
+        let place = tempfile::tempdir().unwrap();
+        let aecl = Aecl::on(&place.path().join("home"));
+        aecl.run(&[&["init"], more].concat()).ended(0);
+        let checked = aecl.run(&["policy", "check", "--json"]).ended(0).json();
+        assert_eq!(checked["problems"], json!([]), "{more:?}");
+        aecl.run(&["policy", "check", "--strict"]).ended(0);
+        let report = aecl.run(&["doctor", "--json"]).json();
+        for found in report["checks"].as_array().unwrap() {
+            // Of this place: tests may run as root, the home is beside the directory that they run in, and others serve.
+            let of_place = ["owner", "home", "address"].iter().any(|what| found["what"] == *what);
+            assert!(found["state"] == "ok" || of_place, "{more:?}: {found}");
+        }
+    }
+    // Names that people give are not for a wildcard: what is added later does not ask anybody the first time.
+    let place = tempfile::tempdir().unwrap();
+    let aecl = Aecl::on(&place.path().join("home"));
+    aecl.run(&["init", "--server", "files"]).ended(0);
+    let linted = aecl.run(&["policy", "lint", "--json"]).ended(1).json();
+    assert_eq!(linted["lints"][0]["lint"], "wildcard", "whoever wants all of it gets it: {linted}");
+    let problems = || aecl.run(&["policy", "check", "--json"]).ended(0).json()["problems"].to_string();
+    let action = |name: &str| {
+        json!([{
+            "name": name, "effect": "read", "description": "Reads.", "arguments": {"type": "object"},
+            "output": {"untrusted": false, "private": false},
+            "connector": {"kind": "http", "method": "GET", "url": "https://files.example/"},
+        }])
+    };
+    let write = |path: &str, text: String| {
+        let path = aecl.dir().join("policy").join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("actions/own.json", action("other.read").to_string());
+    assert_eq!(problems(), "[]", "not what it covers");
+    write("actions/own.json", action("files.read").to_string());
+    assert!(problems().contains("has the wildcard `files.*`"), "{}", problems());
+    std::fs::rename(
+        aecl.dir().join("policy/actions/own.json"),
+        aecl.dir().join("policy/actions/mcp-files.json"),
+    )
+    .unwrap();
+    assert!(!problems().contains("wildcard"), "{}", problems());
+    let manifest = aecl.dir().join("policy/agents/assistant.yaml");
+    let text = std::fs::read_to_string(&manifest).unwrap().replace("\"files.*\"", "\"*\"");
+    std::fs::write(manifest, text).unwrap();
+    assert!(problems().contains("has the wildcard `*`"), "{}", problems());
 }

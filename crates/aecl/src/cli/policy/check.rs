@@ -7,8 +7,10 @@ use crate::cli::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::{GateError, loader};
 use aecl_kernel::bundle::{Bundle, Problem};
+use aecl_kernel::catalogue::Reversibility;
 use aecl_kernel::evidence::Reach;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub(super) fn run(common: &Common, dir: Option<PathBuf>, strict: bool) -> Result {
@@ -22,12 +24,46 @@ pub(super) fn run(common: &Common, dir: Option<PathBuf>, strict: bool) -> Result
     }
 }
 
-/// What somebody should look at. That an imported tool names no way back is so of every one that changes something;
-/// it asks a person each time, and `aecl policy lint` lists it all the same.
+/// What somebody should look at. Nothing that is bearable and meant, which `aecl policy lint` lists all the same:
+///
+/// - An imported tool, or one that says itself that it is irreversible, names no way back: a person is asked each time.
+/// - A wildcard covers what a server adds later, as long as all that it covers is imported: what is new asks a person the
+///   first time.
 pub(in crate::cli) fn doubtful(bundle: &Bundle) -> Vec<Problem> {
-    let imported =
-        |p: &Problem| p.path.starts_with("actions/mcp-") && p.message.contains("names no compensation");
-    bundle.warnings().iter().filter(|p| !imported(p)).cloned().collect()
+    let own = own_names(bundle);
+    let says_irreversible = |name: &str| {
+        let typed = bundle.catalogue().find(name);
+        typed.is_some_and(|typed| typed.manifest.reversibility == Some(Reversibility::Irreversible))
+    };
+    let accepted = |problem: &Problem| {
+        if let Some(prefix) = wildcard(&problem.message) {
+            return !own.iter().any(|name| name.starts_with(prefix));
+        }
+        let bare = problem.message.split_once("` names no compensation").map(|(name, _)| name);
+        bare.is_some_and(|name| {
+            problem.path.starts_with("actions/mcp-") || says_irreversible(name.trim_start_matches('`'))
+        })
+    };
+    bundle.warnings().iter().filter(|problem| !accepted(problem)).cloned().collect()
+}
+
+/// What the wildcard of a warning stands behind, such as `SERVER.`; nothing if it is about something else, or about
+/// `*`, which covers everything that anybody ever adds.
+fn wildcard(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("`allowed_actions` has the wildcard `")?;
+    rest.split_once('`')?.0.strip_suffix('*').filter(|prefix| !prefix.is_empty())
+}
+
+/// The actions that people have written. An import brings files of its own.
+fn own_names(bundle: &Bundle) -> BTreeSet<String> {
+    let imports = bundle.sources().iter().filter(|source| source.path.starts_with("actions/mcp-"));
+    let entries = imports.filter_map(|source| serde_json::from_str::<Value>(&source.text).ok());
+    let imported: BTreeSet<String> = entries
+        .flat_map(|entries| entries.as_array().cloned().unwrap_or_default())
+        .filter_map(|entry| entry.get("name")?.as_str().map(str::to_owned))
+        .collect();
+    let all = bundle.catalogue().iter().map(|(name, _)| name.to_string());
+    all.filter(|name| !imported.contains(name)).collect()
 }
 
 /// Whether keys are for tenants that nobody has meant them for.
