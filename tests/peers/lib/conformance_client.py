@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import browser  # noqa: E402
 import gateway  # noqa: E402
+import mcp_types as t  # noqa: E402
 from mcp import Client  # noqa: E402
 from mcp.client.stdio import StdioServerParameters  # noqa: E402
 from mcp.shared.exceptions import MCPError  # noqa: E402
@@ -28,8 +29,8 @@ VERSION = os.environ.get("MCP_CONFORMANCE_PROTOCOL_VERSION", "2025-11-25")
 # The address that the suite wants to see as the client's id.
 CLIENT_METADATA = "https://conformance-test.local/client-metadata.json"
 LOGIN_NEEDED = "upstream_login_needed"
-# What the tools of the suite are called with.
-ARGUMENTS = {"add_numbers": {"a": 5, "b": 3}}
+# What a person who is asked fills in, where a form has no answer of its own.
+BLANKS = {"string": "eu", "integer": 3, "number": 3, "boolean": True, "array": [], "object": {}}
 
 
 def oauth():
@@ -55,6 +56,28 @@ def named_issuer():
         return json.load(answer)["authorization_servers"][0]
 
 
+def calls(tools):
+    """What the agent calls: what the suite says, or else each tool with something that fits."""
+    known = {tool.name: tool for tool in tools}
+    said = [(call["name"], call["arguments"]) for call in CONTEXT.get("toolCalls", []) if call["name"] in known]
+    if said:
+        return said
+    found = []
+    for tool in tools:
+        schema = tool.input_schema
+        properties = schema.get("properties", {})
+        found.append((tool.name, {name: BLANKS[properties[name].get("type", "string")] for name in schema.get("required", [])}))
+    return found
+
+
+async def fill_in(context, params):
+    """A person who leaves every field of a form as it is, and opens no page."""
+    if not hasattr(params, "requested_schema"):
+        return t.ElicitResult(action="decline")
+    fields = params.requested_schema.get("properties", {})
+    return t.ElicitResult(action="accept", content={name: field["default"] for name, field in fields.items() if "default" in field})
+
+
 def code_of(meta):
     return ((meta or {}).get("aecl") or {}).get("code")
 
@@ -66,10 +89,10 @@ async def use(data):
     mode = "auto" if VERSION >= "2026" else "legacy"
     found = []
     try:
-        async with Client(server, mode=mode, read_timeout_seconds=30) as session:
-            for tool in (await session.list_tools()).tools:
-                result = await session.call_tool(tool.name, ARGUMENTS.get(tool.name, {}))
-                print(f"{tool.name}: {result.model_dump_json()[:300]}", file=sys.stderr)
+        async with Client(server, mode=mode, read_timeout_seconds=30, elicitation_callback=fill_in) as session:
+            for name, arguments in calls((await session.list_tools()).tools):
+                result = await session.call_tool(name, arguments)
+                print(f"{name}: {result.model_dump_json()[:300]}", file=sys.stderr)
                 if result.is_error:
                     return code_of(result.meta) or "tool_error"
     except* MCPError as group:
