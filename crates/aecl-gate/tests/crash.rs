@@ -23,7 +23,7 @@ use aecl_kernel::event::{Event, OutcomeKind};
 use aecl_kernel::facts::ActionState;
 use aecl_kernel::id::{ActionId, AgentId, PersonId};
 use aecl_kernel::proof::Hash;
-use aecl_ledger::store::{Batch, Head, PayloadRow, Sqlite, Store, StoreError};
+use aecl_ledger::store::{Batch, FoundBy, Head, PayloadRow, Sqlite, Store, StoreError};
 use ed25519_dalek::SigningKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -166,6 +166,12 @@ impl Store for Crashing {
     }
     fn entries_of_action(&mut self, action: &str) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
         self.inner.entries_of_action(action)
+    }
+    fn found_by(&mut self, from: u64, limit: usize) -> Result<Vec<FoundBy>, StoreError> {
+        self.inner.found_by(from, limit)
+    }
+    fn find_by(&mut self, entries: &[FoundBy]) -> Result<(), StoreError> {
+        self.inner.find_by(entries)
     }
     fn payload(&mut self, commitment: &Hash) -> Result<Option<PayloadRow>, StoreError> {
         self.inner.payload(commitment)

@@ -4,7 +4,7 @@ use crate::cache::{Changes, Group};
 use crate::error::LedgerError;
 use crate::job::{Done, Job};
 use crate::payload::{PayloadKind, Salts, seal};
-use crate::store::{EntryRow, PayloadRow, Store};
+use crate::store::{EntryRow, FoundBy, PayloadRow, Store};
 use aecl_kernel::bundle::Bundle;
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{BundleLoaded, Entry, Event, Fault, VERSION};
@@ -199,11 +199,8 @@ impl Page {
         }
         entry.apply(&mut self.group)?;
         self.leaves.push((leaf_hash(&bytes), at));
-        self.entries.push(EntryRow {
-            bytes: bytes.into(),
-            run: run.map(ToString::to_string),
-            action: entry.event.action().map(ToString::to_string),
-        });
+        let FoundBy { run, action, .. } = found_by(&entry);
+        self.entries.push(EntryRow { bytes: bytes.into(), run, action });
         self.last_at = (self.last_at).max(at);
         Ok(self.entries.len() - 1)
     }
@@ -218,5 +215,14 @@ impl Page {
         let (digest, row) = seal(kind, content, subject, &mut self.salts);
         self.payloads.push(row);
         digest
+    }
+}
+
+/// What an entry is found by.
+pub(crate) fn found_by(entry: &Entry) -> FoundBy {
+    FoundBy {
+        position: entry.position,
+        run: entry.run.as_ref().map(ToString::to_string),
+        action: entry.event.action().map(ToString::to_string),
     }
 }

@@ -57,6 +57,12 @@ pub trait Store: Send {
     /// All entries of an action, with their positions.
     fn entries_of_action(&mut self, action: &str) -> Result<Vec<(u64, Vec<u8>)>, StoreError>;
 
+    /// What at most `limit` entries from position `from` on are found by, beside their bytes.
+    fn found_by(&mut self, from: u64, limit: usize) -> Result<Vec<FoundBy>, StoreError>;
+
+    /// Puts entries under what they are to be found by. Their bytes stay.
+    fn find_by(&mut self, entries: &[FoundBy]) -> Result<(), StoreError>;
+
     /// The payload behind a commitment.
     fn payload(&mut self, commitment: &Hash) -> Result<Option<PayloadRow>, StoreError>;
 
@@ -97,6 +103,17 @@ pub struct EntryRow {
     /// The run it belongs to.
     pub run: Option<String>,
     /// The action it is about.
+    pub action: Option<String>,
+}
+
+/// What an entry is found by. It follows from its bytes, and is kept so that nobody has to read all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundBy {
+    /// Its position.
+    pub position: u64,
+    /// The run it is found under.
+    pub run: Option<String>,
+    /// The action it is found under.
     pub action: Option<String>,
 }
 
@@ -177,6 +194,15 @@ pub enum StoreError {
     #[error("the store is corrupt: {what}")]
     Corrupt {
         /// What does not fit.
+        what: String,
+    },
+    /// Somebody has changed its tables, or what guards them.
+    #[error(
+        "the store's tables are not as they were made: {what}. Look at who has changed them; `aecl log rebuild-facts` \
+         puts them back and keeps what they hold"
+    )]
+    TablesDiffer {
+        /// What is missing, another, or none of ours.
         what: String,
     },
     /// The store was written by another version of this program.

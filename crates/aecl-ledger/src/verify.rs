@@ -175,9 +175,46 @@ pub fn verify_data(dir: &Path, auditor: &Auditor, kept_head: Option<&str>) -> Re
     let mut store = Sqlite::open_snapshot(dir)?;
     let mut report = verify_store(&mut store, auditor, kept_head)?;
     if auditor.facts {
+        let differ = store.tables_differ()?;
+        if !differ.is_empty() {
+            let what = format!("the store's tables are not as they were made: {}", differ.join(", "));
+            return Err(Finding { position: None, what, class: Class::Facts });
+        }
+        nodes(&mut store, report.entries)?;
         report.facts = Some(facts(&mut store)?);
     }
     Ok(report)
+}
+
+/// Compares the nodes that proofs are made from with the entries, and each with the two below it.
+fn nodes(store: &mut dyn Store, size: u64) -> Result<(), Finding> {
+    let wrong = |level: u8, index: u64| {
+        let what = format!("the stored node {index} of level {level} is not the one of the entries below it");
+        Finding::proof(Some(index << level), what)
+    };
+    let mut position = 0;
+    while position < size {
+        for (at, bytes) in store.entries(position, CHUNK)? {
+            if store.node(0, at)? != Some(aecl_kernel::proof::leaf_hash(&bytes)) {
+                return Err(wrong(0, at));
+            }
+            position = at + 1;
+        }
+    }
+    for level in 1..u8::try_from(u64::BITS).unwrap_or(u8::MAX) {
+        let count = size >> level;
+        for index in 0..count {
+            let below = (store.node(level - 1, index * 2)?, store.node(level - 1, index * 2 + 1)?);
+            let (Some(left), Some(right)) = below else { return Err(wrong(level, index)) };
+            if store.node(level, index)? != Some(aecl_kernel::proof::node_hash(&left, &right)) {
+                return Err(wrong(level, index));
+            }
+        }
+        if count == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Compares what decisions are made from with what the entries say; how much there is.

@@ -1,7 +1,7 @@
 //! An export as a store that can only be read, so that whatever reads a store reads an export, too.
 
 use super::{HEAD, PAYLOADS, Paper, payload_path};
-use crate::store::{Batch, Head, PayloadRow, Store, StoreError};
+use crate::store::{Batch, FoundBy, Head, PayloadRow, Store, StoreError};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::proof::{Hash, TilePath, tile::TILE_WIDTH};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -157,6 +157,14 @@ impl Store for Export {
 
     fn entries_of_action(&mut self, action: &str) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
         self.find(|entry| entry.action.as_deref() == Some(action))
+    }
+
+    fn found_by(&mut self, _from: u64, _limit: usize) -> Result<Vec<FoundBy>, StoreError> {
+        Err(StoreError::NotHere("index"))
+    }
+
+    fn find_by(&mut self, _entries: &[FoundBy]) -> Result<(), StoreError> {
+        Err(StoreError::ReadOnly)
     }
 
     fn payload(&mut self, commitment: &Hash) -> Result<Option<PayloadRow>, StoreError> {

@@ -2,7 +2,7 @@
 
 use super::{each_entry, read};
 use crate::error::LedgerError;
-use crate::store::{Batch, Store};
+use crate::store::{Batch, FoundBy, Store};
 use aecl_kernel::event::Entry;
 use aecl_kernel::facts::{Fact, Key};
 use serde::Serialize;
@@ -15,6 +15,8 @@ pub struct FactsReport {
     pub facts: u64,
     /// Facts that differ.
     pub differs: Vec<Differs>,
+    /// Positions of entries that are found under another run or action than their own, or under none.
+    pub elsewhere: Vec<u64>,
 }
 
 /// A fact that is stored otherwise than the entries say.
@@ -42,17 +44,34 @@ const AT_START: [&str; 5] = ["kill/", "open/", "approval/", "meter/", "revoked/"
 /// A fact that is not as it should be: key, what is stored, what the entries say.
 type Row = (String, Option<Vec<u8>>, Option<Vec<u8>>);
 
+/// What came of a comparison.
+#[derive(Default)]
+struct Compared {
+    facts: u64,
+    rows: Vec<Row>,
+    /// What entries should be found by that are found by something else.
+    found_by: Vec<FoundBy>,
+}
+
+impl Compared {
+    fn in_words(&self) -> Option<String> {
+        let rows = self.rows.iter().map(|(key, stored, told)| (key, stored.is_some(), told.is_some()));
+        in_words(rows, self.found_by.iter().map(|entry| entry.position))
+    }
+}
+
 /// Folds all entries from nothing and compares with the stored facts. Goals, what runs rest on, and summaries of
 /// requests are left out: their text is not in any entry. Each decision has recorded what it took from them. Nobody may write meanwhile, and all facts must fit into memory.
 pub fn verify_facts(store: &mut dyn Store) -> Result<FactsReport, LedgerError> {
-    let (facts, rows) = compare(store, &[""])?;
+    let Compared { facts, rows, found_by } = compare(store, &[""])?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let differs = rows.into_iter().map(|(key, stored, told)| Differs {
         key,
         stored: stored.map(text),
         told: told.map(text),
     });
-    Ok(FactsReport { facts, differs: differs.collect() })
+    let elsewhere = found_by.into_iter().map(|entry| entry.position).collect();
+    Ok(FactsReport { facts, differs: differs.collect(), elsewhere })
 }
 
 /// Compares kill switches, requests to people, meters and revoked tokens with what the entries say, if there are
@@ -61,20 +80,20 @@ pub fn facts_at_start(store: &mut dyn Store) -> Result<bool, LedgerError> {
     if store.head()?.size > START_ENTRIES_MAX {
         return Ok(false);
     }
-    let (_, rows) = compare(store, &AT_START)?;
-    if rows.is_empty() {
-        return Ok(true);
+    match compare(store, &AT_START)?.in_words() {
+        Some(differs) => Err(LedgerError::FactsDiffer(differs)),
+        None => Ok(true),
     }
-    Err(LedgerError::FactsDiffer(in_words(
-        rows.iter().map(|(key, stored, told)| (key, stored.is_some(), told.is_some())),
-    )))
 }
 
-/// Makes the facts anew from the entries, as far as they differ. Goals and what runs rest on stay as they are. Gives
-/// what it replaced.
+/// Makes the facts anew from the entries, and what entries are found by, as far as they differ. Goals and what runs rest
+/// on stay as they are. Gives how much it replaced.
 pub fn rebuild_facts(store: &mut dyn Store) -> Result<usize, LedgerError> {
-    let (_, rows) = compare(store, &[""])?;
-    let (first, replaced) = (store.head()?.size, rows.len());
+    let Compared { rows, found_by, .. } = compare(store, &[""])?;
+    let (first, replaced) = (store.head()?.size, rows.len() + found_by.len());
+    if !found_by.is_empty() {
+        store.find_by(&found_by)?;
+    }
     let facts = rows.into_iter().map(|(key, _, told)| (key, told)).collect();
     store.commit(&Batch { first, facts, ..Batch::default() })?;
     Ok(replaced)
@@ -84,32 +103,48 @@ impl FactsReport {
     /// What differs, in a line; nothing if all is as the entries say.
     pub fn in_words(&self) -> Option<String> {
         let differs = self.differs.iter().map(|d| (&d.key, d.stored.is_some(), d.told.is_some()));
-        (!self.differs.is_empty()).then(|| in_words(differs))
+        in_words(differs, self.elsewhere.iter().copied())
     }
 }
 
 /// Facts that are named; of the others it is said how many there are.
 const NAMED: usize = 10;
 
-fn in_words<'a>(differs: impl ExactSizeIterator<Item = (&'a String, bool, bool)>) -> String {
-    let more = differs.len().saturating_sub(NAMED);
+fn in_words<'a>(
+    differs: impl ExactSizeIterator<Item = (&'a String, bool, bool)>,
+    elsewhere: impl ExactSizeIterator<Item = u64>,
+) -> Option<String> {
+    let more = (differs.len() + elsewhere.len()).saturating_sub(NAMED);
     let name = |(key, stored, told): (&String, bool, bool)| match (stored, told) {
         (false, true) => format!("`{key}` is missing"),
         (true, false) => format!("`{key}` follows from no entry"),
         (_, _) => format!("`{key}` has another value"),
     };
-    let named: Vec<String> = differs.take(NAMED).map(name).collect();
+    let moved =
+        |position: u64| format!("the entry {position} is found under another run or action than its own");
+    let named: Vec<String> = differs.map(name).chain(elsewhere.map(moved)).take(NAMED).collect();
     let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-    format!("{}{more}", named.join(", "))
+    (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
 }
 
+/// Rows of the index that are read at once.
+const INDEX_ROWS: usize = 256;
+
 /// Folds the entries, and gives how many facts follow from them and which of the stored ones differ, of those whose
-/// keys begin so.
-fn compare(store: &mut dyn Store, prefixes: &[&str]) -> Result<(u64, Vec<Row>), LedgerError> {
+/// keys begin so; and what of the entries is found elsewhere than where it belongs.
+fn compare(store: &mut dyn Store, prefixes: &[&str]) -> Result<Compared, LedgerError> {
     let size = store.head()?.size;
     let mut folded: BTreeMap<Key, Fact> = BTreeMap::new();
-    each_entry(store, 0..size, &mut |_, position, bytes| {
+    let (mut found_by, mut index) = (Vec::new(), Vec::new().into_iter());
+    each_entry(store, 0..size, &mut |store, position, bytes| {
         let entry: Entry = read(position, bytes)?;
+        if index.len() == 0 {
+            index = store.found_by(position, INDEX_ROWS)?.into_iter();
+        }
+        let meant = crate::page::found_by(&entry);
+        if index.next().as_ref() != Some(&meant) {
+            found_by.push(meant);
+        }
         match entry.apply(&mut folded) {
             Ok(()) => Ok(()),
             Err(never) => match never {},
@@ -140,5 +175,5 @@ fn compare(store: &mut dyn Store, prefixes: &[&str]) -> Result<(u64, Vec<Row>), 
         }
     }
     rows.extend(told.into_iter().map(|(key, told)| (key, None, Some(told))));
-    Ok((facts, rows))
+    Ok(Compared { facts, rows, found_by })
 }

@@ -10,7 +10,7 @@
 //! ```
 
 use super::poison::Poison;
-use super::{Batch, Head, PayloadRow, Store, StoreError};
+use super::{Batch, FoundBy, Head, PayloadRow, Store, StoreError};
 use aecl_kernel::proof::Hash;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -193,6 +193,14 @@ impl Store for Faulty {
 
     fn payload(&mut self, commitment: &Hash) -> Result<Option<PayloadRow>, StoreError> {
         self.call(Call::Payload, |store| store.payload(commitment))
+    }
+
+    fn found_by(&mut self, from: u64, limit: usize) -> Result<Vec<FoundBy>, StoreError> {
+        self.call(Call::Entries, |store| store.found_by(from, limit))
+    }
+
+    fn find_by(&mut self, entries: &[FoundBy]) -> Result<(), StoreError> {
+        self.call(Call::Commit, |store| store.find_by(entries))
     }
 
     fn node(&mut self, level: u8, index: u64) -> Result<Option<Hash>, StoreError> {

@@ -1,7 +1,7 @@
 //! A store that forgets: for tests, demonstrations and `--ephemeral`. Fast, and durable for nobody.
 
 use super::poison::Poison;
-use super::{Batch, EntryRow, Head, PayloadRow, Store, StoreError};
+use super::{Batch, EntryRow, FoundBy, Head, PayloadRow, Store, StoreError};
 use aecl_kernel::proof::Hash;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -108,6 +108,24 @@ impl Store for Memory {
         Ok(state.rows(state.by_action.get(action).into_iter().flatten().copied(), usize::MAX))
     }
 
+    fn found_by(&mut self, from: u64, limit: usize) -> Result<Vec<FoundBy>, StoreError> {
+        let state = self.state()?;
+        let found = |position: u64| {
+            let entry = state.entries.get(usize::try_from(position).ok()?)?;
+            Some(FoundBy { position, run: entry.run.clone(), action: entry.action.clone() })
+        };
+        Ok((from..state.size()).take(limit).filter_map(found).collect())
+    }
+
+    fn find_by(&mut self, entries: &[FoundBy]) -> Result<(), StoreError> {
+        self.poison.check()?;
+        if self.read_only {
+            return Err(StoreError::ReadOnly);
+        }
+        let outcome = self.lock().map(|mut state| state.find_by(entries));
+        self.poison.after(outcome)
+    }
+
     fn payload(&mut self, commitment: &Hash) -> Result<Option<PayloadRow>, StoreError> {
         Ok(self.state()?.payloads.get(commitment).cloned())
     }
@@ -165,6 +183,24 @@ impl State {
             self.checkpoint.clone_from(&batch.checkpoint);
         }
         Ok(())
+    }
+
+    fn find_by(&mut self, entries: &[FoundBy]) {
+        for FoundBy { position, run, action } in entries {
+            let entry = usize::try_from(*position).ok().and_then(|at| self.entries.get_mut(at));
+            if let Some(entry) = entry {
+                (entry.run, entry.action) = (run.clone(), action.clone());
+            }
+        }
+        (self.by_run, self.by_action) = Default::default();
+        for (position, entry) in (0..).zip(&self.entries) {
+            if let Some(run) = &entry.run {
+                self.by_run.entry(run.clone()).or_default().push(position);
+            }
+            if let Some(action) = &entry.action {
+                self.by_action.entry(action.clone()).or_default().push(position);
+            }
+        }
     }
 
     fn rows(&self, positions: impl Iterator<Item = u64>, limit: usize) -> Vec<(u64, Vec<u8>)> {

@@ -6,7 +6,7 @@
 
 use self::files::Files;
 use super::poison::Poison;
-use super::{Batch, Head, PayloadRow, Store, StoreError};
+use super::{Batch, FoundBy, Head, PayloadRow, Store, StoreError};
 use aecl_kernel::proof::Hash;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, TransactionBehavior};
 use std::fs::File;
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 mod files;
 mod open;
 mod schema;
+mod tables;
 mod write;
 
 /// A store in `<dir>/ledger.db`.
@@ -59,6 +60,14 @@ impl Sqlite {
         open::forget_missing_log(dir)
     }
 
+    /// Puts the tables of this store, and what guards them, back as they were made: what is none of ours is taken
+    /// away, what is missing comes again. What they hold stays. Gives what was done, in words.
+    pub fn mend_tables(dir: &Path) -> Result<Vec<String>, StoreError> {
+        let _lock = open::lock(dir)?;
+        open::find_log(dir)?;
+        tables::mend(&mut open::unchecked(dir)?)
+    }
+
     /// Opens an existing store for reading, also while a server has it open or where nothing can be written.
     pub fn open_existing_read_only(dir: &Path) -> Result<Self, StoreError> {
         let connection = open::read_only(dir)?;
@@ -76,6 +85,12 @@ impl Sqlite {
         };
         begin().map_err(failed("begin to read"))?;
         Ok(store)
+    }
+
+    /// What of its tables, and of what guards them, is not as it was made, in words.
+    pub fn tables_differ(&self) -> Result<Vec<String>, StoreError> {
+        self.poison.check()?;
+        tables::differ(&self.connection)
     }
 
     fn row<T>(
@@ -171,6 +186,34 @@ impl Store for Sqlite {
 
     fn entries_of_action(&mut self, action: &str) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
         self.numbered(schema::ENTRIES_OF_ACTION, [action])
+    }
+
+    fn found_by(&mut self, from: u64, limit: usize) -> Result<Vec<FoundBy>, StoreError> {
+        self.poison.check()?;
+        let find = || {
+            let mut statement = self.connection.prepare_cached(schema::FOUND_BY)?;
+            let rows = statement
+                .query_map((capped(from), bound(limit)), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            rows.collect::<Result<Vec<(i64, Option<String>, Option<String>)>, _>>()
+        };
+        let rows = find().map_err(failed("read what entries are found by"))?.into_iter();
+        rows.map(|(position, run, action)| Ok(FoundBy { position: unsigned(position)?, run, action }))
+            .collect()
+    }
+
+    fn find_by(&mut self, entries: &[FoundBy]) -> Result<(), StoreError> {
+        self.poison.check()?;
+        if self.locks.is_empty() {
+            return Err(StoreError::ReadOnly);
+        }
+        let outcome = tables::without(&mut self.connection, "entries_stay", |transaction| {
+            let mut statement = transaction.prepare(schema::FIND_BY)?;
+            for FoundBy { position, run, action } in entries {
+                statement.execute((capped(*position), run, action))?;
+            }
+            Ok(())
+        });
+        self.poison.after(outcome)
     }
 
     fn payload(&mut self, commitment: &Hash) -> Result<Option<PayloadRow>, StoreError> {

@@ -1,6 +1,6 @@
 //! What every store must do. `suite::on!(open)` makes one test of each check, on the stores that `open` returns.
 
-use super::{Batch, EntryRow, PayloadRow, Store, StoreError, with_nodes};
+use super::{Batch, EntryRow, FoundBy, PayloadRow, Store, StoreError, with_nodes};
 use aecl_kernel::proof::{Frontier, Hash, inclusion_proof, leaf_hash, root_of, verify_inclusion};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -18,6 +18,7 @@ macro_rules! on {
             the_last_word_on_a_fact_counts
             a_scan_goes_in_key_order
             entries_are_found_by_run_and_action
+            what_entries_are_found_by_is_read_and_put_right
             a_payload_that_is_there_stays
             a_checkpoint_stays_until_the_next
             a_reader_sees_what_is_committed_and_writes_nothing
@@ -199,6 +200,26 @@ pub(crate) fn entries_are_found_by_run_and_action((mut store, _dir): Opened) {
     assert!(store.entries_of_run("run-1", Some(u64::MAX), 99).unwrap().is_empty());
     assert!(store.entries_of_run("run", None, 99).unwrap().is_empty());
     assert_eq!(store.entries_of_action("action-1").unwrap(), numbered([1, 6]));
+}
+
+pub(crate) fn what_entries_are_found_by_is_read_and_put_right((mut store, _dir): Opened) {
+    store.commit(&batch(0, 9)).unwrap();
+    let meant = |position: u64| {
+        let EntryRow { run, action, .. } = entry(position);
+        FoundBy { position, run, action }
+    };
+    assert_eq!(store.found_by(0, 99).unwrap(), (0..9).map(meant).collect::<Vec<_>>());
+    assert_eq!(store.found_by(7, 1).unwrap(), [meant(7)]);
+    assert!(store.found_by(9, 1).unwrap().is_empty());
+    let hidden = FoundBy { position: 1, run: None, action: Some("another".into()) };
+    store.find_by(std::slice::from_ref(&hidden)).unwrap();
+    assert_eq!(store.found_by(1, 1).unwrap(), [hidden]);
+    assert_eq!(store.entries_of_action("another").unwrap(), numbered([1]));
+    assert_eq!(store.entries_of_run("run-1", None, 9).unwrap(), numbered([4, 7]));
+    store.find_by(&[meant(1)]).unwrap();
+    assert!(store.entries_of_action("another").unwrap().is_empty());
+    assert_eq!(store.entries_of_run("run-1", None, 9).unwrap(), numbered([1, 4, 7]));
+    assert!(store.reader().unwrap().find_by(&[meant(1)]).is_err());
 }
 
 pub(crate) fn a_payload_that_is_there_stays((mut store, _dir): Opened) {

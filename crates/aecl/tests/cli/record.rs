@@ -2,7 +2,7 @@
 
 use crate::common::{self, count};
 use crate::program::{Aecl, Served};
-use aecl_ledger::store::{Batch, Sqlite, Store as _};
+use aecl_ledger::store::{Batch, FoundBy, Sqlite, Store as _};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -422,4 +422,33 @@ fn facts_that_were_edited_are_found_refused_at_a_start_and_made_anew() {
     assert!(told.contains("facts_rebuilt"), "{told}");
     let again = aecl.run(&["log", "rebuild-facts"]).ended(0);
     assert!(again.out.contains("as the entries say"), "{}", again.out);
+}
+
+#[test]
+fn an_entry_that_is_found_nowhere_is_told_of_and_put_back() {
+    let scene = scene();
+    let aecl = &scene.aecl;
+    let served = aecl.serve();
+    let (_, token) = served.open_run(&scene.keys.orchestrator, "payer");
+    served.propose(&token, "mail.read", json!({"id": "m1"}));
+    drop(served);
+    let data = aecl.dir().join("data");
+    let run = {
+        let mut store = Sqlite::open(&data).unwrap();
+        let mut found = store.found_by(0, 1000).unwrap();
+        found.retain(|entry| entry.action.is_some());
+        let hidden: Vec<_> =
+            found.iter().map(|entry| FoundBy { run: None, action: None, ..entry.clone() }).collect();
+        assert!(!hidden.is_empty());
+        store.find_by(&hidden).unwrap();
+        found[0].run.clone().unwrap()
+    };
+    let found = aecl.run(&["log", "verify"]).ended(5);
+    assert!(found.out.contains("is found under another run or action than its own"), "{}", found.out);
+    assert!(found.err.contains("aecl log rebuild-facts"), "{}", found.err);
+    let refused = aecl.run(&["kill", "list"]).ended(1);
+    assert!(refused.err.contains("[facts_differ]"), "{}", refused.err);
+    aecl.run(&["log", "rebuild-facts"]).ended(0);
+    aecl.run(&["log", "verify"]).ended(0);
+    assert!(aecl.run(&["log", "show", &run]).ended(0).out.contains("act_"));
 }

@@ -1,6 +1,6 @@
 //! From a directory to a connection that keeps its promises.
 
-use super::{corrupt, failed, schema, unsigned};
+use super::{corrupt, failed, schema, tables, unsigned};
 use crate::store::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -106,6 +106,18 @@ impl Drop for Mark {
     }
 }
 
+/// A writing connection to a store that exists, whatever its tables are. The caller holds the lock.
+pub(super) fn unchecked(dir: &Path) -> Result<Connection, StoreError> {
+    let path = dir.join(DATABASE);
+    path.metadata().map_err(io("open", &path))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&path, flags).map_err(failed("open the database"))?;
+    harden(&connection).map_err(failed("set up the connection"))?;
+    durable(&connection)?;
+    is_ours(&connection)?;
+    Ok(connection)
+}
+
 /// The writing connection. The caller holds the lock.
 pub(super) fn read_write(dir: &Path) -> Result<Connection, StoreError> {
     let path = dir.join(DATABASE);
@@ -124,6 +136,10 @@ pub(super) fn read_write(dir: &Path) -> Result<Connection, StoreError> {
         create(&mut connection).map_err(failed("create the tables"))?;
     }
     check(&connection)?;
+    let differ = tables::differ(&connection)?;
+    if !differ.is_empty() {
+        return Err(StoreError::TablesDiffer { what: differ.join(", ") });
+    }
     Ok(connection)
 }
 
@@ -219,8 +235,8 @@ fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// Whether this is our file, of our version, and ends where its head says. Takes the same time at any size.
-fn check(connection: &Connection) -> Result<(), StoreError> {
+/// Whether this is our file, of our version.
+fn is_ours(connection: &Connection) -> Result<(), StoreError> {
     if pragma(connection, "application_id")? != schema::APPLICATION_ID {
         return Err(corrupt(format!("`{DATABASE}` is not a ledger")));
     }
@@ -228,6 +244,12 @@ fn check(connection: &Connection) -> Result<(), StoreError> {
     if found != schema::VERSION {
         return Err(StoreError::Version { found, known: schema::VERSION });
     }
+    Ok(())
+}
+
+/// Whether it is, and ends where its head says. Takes the same time at any size.
+fn check(connection: &Connection) -> Result<(), StoreError> {
+    is_ours(connection)?;
     let (size, first, last) = ends(connection).map_err(failed("read the head"))?;
     let expected = unsigned(size)?.checked_sub(1).map(|last| (0, last));
     let real = first.zip(last).map(|(first, last)| Ok((unsigned(first)?, unsigned(last)?))).transpose()?;

@@ -61,6 +61,10 @@ pub(super) const ENTRIES_OF_RUN: &str =
     "SELECT position, bytes FROM entries WHERE run = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
 pub(super) const ENTRIES_OF_ACTION: &str =
     "SELECT position, bytes FROM entries WHERE action = ?1 ORDER BY position";
+pub(super) const FOUND_BY: &str =
+    "SELECT position, run, action FROM entries WHERE position >= ?1 ORDER BY position LIMIT ?2";
+/// Where the trigger is not there that keeps entries as they are.
+pub(super) const FIND_BY: &str = "UPDATE entries SET run = ?2, action = ?3 WHERE position = ?1";
 pub(super) const ADD_ENTRY: &str = "INSERT INTO entries VALUES (?1, ?2, ?3, ?4)";
 
 pub(super) const PAYLOAD: &str = "SELECT salt, content, subject FROM payloads WHERE commitment = ?1";
@@ -72,7 +76,7 @@ pub(super) const ADD_NODE: &str = "INSERT INTO nodes VALUES (?1, ?2, ?3)";
 
 /// Every statement that runs while a ledger is in use.
 #[cfg(test)]
-pub(super) const ALL: [&str; 15] = [
+pub(super) const ALL: [&str; 16] = [
     HEAD,
     MOVE_HEAD,
     ENDS,
@@ -84,6 +88,7 @@ pub(super) const ALL: [&str; 15] = [
     ENTRIES,
     ENTRIES_OF_RUN,
     ENTRIES_OF_ACTION,
+    FOUND_BY,
     ADD_ENTRY,
     PAYLOAD,
     ADD_PAYLOAD,

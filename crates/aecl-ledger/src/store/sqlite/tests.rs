@@ -333,3 +333,39 @@ fn a_log_that_is_missing_after_a_crash_is_noticed() {
     assert!(!Sqlite::forget_missing_log(&whole).unwrap());
     drop(Sqlite::open(&cut));
 }
+
+#[test]
+fn tables_that_somebody_has_changed_are_named_and_put_back() {
+    let dir = TempDir::new().unwrap();
+    Sqlite::open(dir.path()).unwrap().commit(&suite::batch(0, 3)).unwrap();
+    let cases = [
+        (
+            "CREATE TRIGGER t AFTER INSERT ON entries BEGIN DELETE FROM facts; END",
+            "the trigger `t` is none of AECL's",
+        ),
+        ("CREATE VIEW \"a\"\"b\" AS SELECT 1", "the view `a\"b` is none of AECL's"),
+        ("DROP TRIGGER entries_stay", "the trigger `entries_stay` is missing"),
+        ("DROP INDEX entries_by_run", "the index `entries_by_run` is missing"),
+        (
+            "DROP INDEX entries_by_run; CREATE INDEX entries_by_run ON entries (run) WHERE run = 'x'",
+            "the index `entries_by_run` is another",
+        ),
+    ];
+    for (change, named) in cases {
+        raw(&dir).execute_batch(change).unwrap();
+        let refused = Sqlite::open(dir.path()).unwrap_err();
+        assert!(matches!(refused, StoreError::TablesDiffer { .. }), "{change}: {refused}");
+        let words = refused.to_string();
+        assert!(words.contains(named) && words.contains("aecl log rebuild-facts"), "{change}: {words}");
+        // Whoever only reads can, and is told.
+        let store = Sqlite::open_existing_read_only(dir.path()).unwrap();
+        assert_eq!(store.tables_differ().unwrap(), [named], "{change}");
+        drop(store);
+        assert_eq!(Sqlite::mend_tables(dir.path()).unwrap(), [named], "{change}");
+        assert_eq!(Sqlite::open(dir.path()).unwrap().head().unwrap().size, 3, "{change}");
+    }
+    assert!(Sqlite::mend_tables(dir.path()).unwrap().is_empty());
+    raw(&dir).execute_batch("ALTER TABLE facts ADD COLUMN more TEXT").unwrap();
+    let refused = Sqlite::mend_tables(dir.path()).unwrap_err().to_string();
+    assert!(refused.contains("the table `facts` is not the one that was made"), "{refused}");
+}

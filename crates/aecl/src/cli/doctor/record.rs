@@ -5,7 +5,7 @@ use aecl_gate::keys;
 use aecl_kernel::event::Entry;
 use aecl_kernel::proof::{Checkpoint, VerifierKey};
 use aecl_kernel::time::Timestamp;
-use aecl_ledger::replay::START_ENTRIES_MAX;
+use aecl_ledger::replay::{FactsReport, START_ENTRIES_MAX};
 use aecl_ledger::store::{Sqlite, Store};
 use aecl_ledger::{LedgerError, verify_facts};
 
@@ -52,8 +52,12 @@ fn facts(seen: &Seen, record: &Record) -> Check {
     }
     let compared = Sqlite::open_snapshot(&seen.home.data())
         .map_err(LedgerError::from)
-        .and_then(|mut store| verify_facts(&mut store));
-    match compared.map(|report| (report.in_words(), report.facts)) {
+        .and_then(|mut store| Ok((store.tables_differ()?, verify_facts(&mut store)?)));
+    let in_words = |(tables, report): (Vec<String>, FactsReport)| {
+        let differs: Vec<String> = tables.into_iter().chain(report.in_words()).collect();
+        ((!differs.is_empty()).then(|| differs.join(", ")), report.facts)
+    };
+    match compared.map(in_words) {
         Ok((None, n)) => {
             Check::ok("facts", format!("{n} facts that decisions are made from, as the entries say"))
         }

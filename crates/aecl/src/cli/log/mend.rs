@@ -5,7 +5,7 @@ use crate::cli::show::{self, Page, Tone};
 use crate::cli::{Common, Error, Exit, Result, runtime};
 use aecl_gate::config::Home;
 use aecl_gate::{clock, keys};
-use aecl_ledger::store::Sqlite;
+use aecl_ledger::store::{Sqlite, StoreError};
 use aecl_ledger::{Ledger, Signer};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -32,8 +32,12 @@ impl Record {
 
     /// Its store, which is then ours alone.
     pub(super) fn store(&self) -> std::result::Result<Sqlite, Error> {
-        Sqlite::open_with_key(&self.data, &self.key_file)
-            .map_err(|e| failed(e).hint("stop the server first; one process owns a directory"))
+        Sqlite::open_with_key(&self.data, &self.key_file).map_err(not_ours)
+    }
+
+    /// Puts its tables back as they were made, and gives what was wrong with them.
+    pub(super) fn mend_tables(&self) -> std::result::Result<Vec<String>, Error> {
+        Sqlite::mend_tables(&self.data).map_err(not_ours)
     }
 
     /// Puts on record what is done to it. `message` is told how many entries stand before. How many those are.
@@ -50,6 +54,10 @@ impl Record {
         ledger.close();
         Ok(size)
     }
+}
+
+fn not_ours(error: StoreError) -> Error {
+    failed(error).hint("stop the server first; one process owns a directory")
 }
 
 /// Says what was done: to programs as it is, to people in words.

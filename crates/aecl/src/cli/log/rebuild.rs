@@ -9,10 +9,13 @@ use serde_json::json;
 
 pub(super) fn run(common: &Common) -> Result {
     let record = Record::of(common, "there is nothing to make anew")?;
+    let mended = record.mend_tables()?;
     let found = verify_facts(&mut record.store()?)?;
-    let Some(differs) = found.in_words() else {
+    let differs: Vec<String> = mended.into_iter().chain(found.in_words()).collect();
+    if differs.is_empty() {
         return done(common, &json!({ "replaced": 0 }), "All facts are as the entries say.");
-    };
+    }
+    let differs = differs.join(", ");
     // On record before it happens. Whoever is interrupted here runs it again: a start refuses until then.
     record.note("facts_rebuilt", |_| {
         format!("facts are made anew from the entries, on request; before, {differs}")

@@ -1,0 +1,85 @@
+//! Tables, indexes and triggers, as they were made. A trigger that somebody added changes facts as they are written; an
+//! index or a guard that is gone lets rows be found elsewhere, or nowhere.
+
+use super::{failed, schema};
+use crate::store::StoreError;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use std::collections::BTreeMap;
+
+/// What SQLite keeps of a table, index, trigger or view: its kind, and the words that made it.
+type Made = BTreeMap<String, (String, Option<String>)>;
+
+/// What is not as it was made, in words.
+pub(super) fn differ(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let (found, ours) = (made(connection)?, as_made()?);
+    let mut out = Vec::new();
+    for (name, (kind, words)) in &ours {
+        match found.get(name) {
+            None => out.push(format!("the {kind} `{name}` is missing")),
+            Some((_, other)) if other != words => out.push(format!("the {kind} `{name}` is another")),
+            Some(_) => {}
+        }
+    }
+    let beyond = found.iter().filter(|(name, _)| !ours.contains_key(*name));
+    out.extend(beyond.map(|(name, (kind, _))| format!("the {kind} `{name}` is none of AECL's")));
+    Ok(out)
+}
+
+/// Takes away what is none of ours and makes what is missing. A table of ours that is another stays, since it holds what
+/// nobody could make again.
+pub(super) fn mend(connection: &mut Connection) -> Result<Vec<String>, StoreError> {
+    let wrong = differ(connection)?;
+    let (found, ours) = (made(connection)?, as_made()?);
+    let is_table = |made: Option<&(String, Option<String>)>| made.is_some_and(|(kind, _)| kind == "table");
+    let other = |name: &&String| is_table(ours.get(*name)) && found.get(*name) != ours.get(*name);
+    if let Some(name) = ours.keys().find(other) {
+        let what = format!("the table `{name}` is not the one that was made; put back a copy of the store");
+        return Err(StoreError::Corrupt { what });
+    }
+    let mut put_back = || {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for (name, (kind, _)) in found.iter().filter(|(name, made)| ours.get(*name) != Some(made)) {
+            let quoted = name.replace('"', "\"\"");
+            transaction.execute_batch(&format!("DROP {kind} IF EXISTS \"{quoted}\""))?;
+        }
+        for (_, (_, words)) in ours.iter().filter(|(name, made)| found.get(*name) != Some(made)) {
+            transaction.execute_batch(words.as_deref().unwrap_or_default())?;
+        }
+        transaction.commit()
+    };
+    put_back().map_err(failed("put the tables back"))?;
+    Ok(wrong)
+}
+
+/// Does something in one transaction in which this trigger is not there.
+pub(super) fn without(
+    connection: &mut Connection,
+    trigger: &str,
+    change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+) -> Result<(), StoreError> {
+    let words = as_made()?.remove(trigger).and_then(|(_, words)| words).unwrap_or_default();
+    let changed = || {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(&format!("DROP TRIGGER {trigger}"))?;
+        change(&transaction)?;
+        transaction.execute_batch(&words)?;
+        transaction.commit()
+    };
+    changed().map_err(failed("change what entries are found by"))
+}
+
+fn as_made() -> Result<Made, StoreError> {
+    let tried = "make the tables in memory";
+    let fresh = Connection::open_in_memory().map_err(failed(tried))?;
+    fresh.execute_batch(schema::CREATE).map_err(failed(tried))?;
+    made(&fresh)
+}
+
+fn made(connection: &Connection) -> Result<Made, StoreError> {
+    let read = || {
+        let mut statement = connection.prepare("SELECT name, type, sql FROM sqlite_schema")?;
+        let rows = statement.query_map((), |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
+        rows.collect::<rusqlite::Result<Made>>()
+    };
+    read().map_err(failed("read the schema"))
+}
