@@ -95,7 +95,7 @@ impl Place {
         } else if let Some(name) = word.strip_prefix("--") {
             let (name, value) =
                 name.split_once('=').map_or((name, None), |(name, value)| (name, Some(value)));
-            let Some(option) = self.long(name).filter(|option| takes_value(option)) else { return };
+            let Some(option) = self.long(name).filter(takes_value) else { return };
             match value {
                 Some(value) => {
                     self.given.insert(option.get_id().to_string(), value.to_owned());
