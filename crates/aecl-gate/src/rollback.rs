@@ -11,7 +11,7 @@ use aecl_kernel::code;
 use aecl_kernel::event::{Event, OutcomeKind};
 use aecl_kernel::facts::{ActionFact, ActionState, Undo};
 use aecl_kernel::id::{ActionId, RunId};
-use aecl_ledger::{LedgerError, PayloadKind};
+use aecl_ledger::{LedgerError, PayloadKind, Waiting};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,8 +19,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Entries of a run that are read at once.
 const PAGE: usize = 512;
-/// Most open requests for approval that are looked through.
-const ASKS_MAX: usize = 10_000;
 /// Most actions of one run that are undone in one go.
 const ACTIONS_MAX: usize = 10_000;
 
@@ -185,13 +183,9 @@ impl Gate {
     }
 
     /// The undo of this action that waits for people, if there is one.
-    async fn waiting_undo(&self, id: &ActionId) -> Result<Option<ActionId>, GateError> {
-        for ask in self.approvals(ASKS_MAX).await? {
-            if self.action_fact(&ask.action).await?.compensates.as_ref() == Some(id) {
-                return Ok(Some(ask.action));
-            }
-        }
-        Ok(None)
+    fn waiting_undo(&self, id: &ActionId) -> Option<ActionId> {
+        let undo = |waiting: &Waiting| waiting.summary.undoes.as_ref() == Some(id);
+        self.open_requests(undo).first().map(|waiting| waiting.ask.action.clone())
     }
 
     /// Proposes the compensation of an action that is done.
@@ -221,7 +215,7 @@ impl Gate {
             return Err(GateError::refused(code::UNDO_REFUSED, message));
         }
         // Asked for twice, it is one undo, and one person is asked.
-        if let Some(waiting) = self.waiting_undo(id).await? {
+        if let Some(waiting) = self.waiting_undo(id) {
             return Ok(self.status(&waiting, wait, &CancellationToken::new()).await?.1);
         }
         let ruled = self.last_ruling(id).await?;

@@ -238,3 +238,17 @@ async fn people_see_every_step_in_words() {
     assert!(outlook.steps[2].findings.iter().any(|f| f.code.as_str() == "approval_rule"));
     assert!(outlook.steps[2].open.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_that_waits_keeps_nobodys_undo_away() {
+    let house = House::new().await;
+    let run = house.clerk().await;
+    let paying = house.propose(&run, submission("pay", json!({"eur": 30})));
+    let ask = house.asked().await;
+    house.yes("bob", &ask).await.unwrap();
+    let paid = paying.await.unwrap().unwrap().action;
+    planned(&house, pay(1)).await.unwrap();
+    let undone =
+        house.gate.rollback(&person("ann"), &paid, "a mistake".into(), Duration::ZERO).await.unwrap();
+    assert_eq!(end(&undone), "done");
+}

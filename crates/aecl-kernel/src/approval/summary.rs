@@ -8,6 +8,7 @@ use crate::code;
 use crate::decide::{Decision, Finding, Verdict};
 use crate::digest::Digest;
 use crate::facts::Goal;
+use crate::id::ActionId;
 use crate::principal::Principal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -42,6 +43,9 @@ pub struct Summary {
     pub reasons: u32,
     /// Whether it can be undone.
     pub undoable: bool,
+    /// The action that it undoes, if it is an undo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<ActionId>,
     /// Requests with the same shape ask the same thing with other values.
     pub shape: Digest,
     /// SHA-256 of the canonical arguments.
@@ -74,6 +78,7 @@ impl Summary {
                 .map_or_else(String::new, |r| short(&r, REASON_BYTES_MAX)),
             reasons: u32::try_from(asking.len()).unwrap_or(u32::MAX),
             undoable,
+            undoes: action.compensates.clone(),
             shape: Digest::of_parts("aecl/shape/v1", &shape),
             arguments: Digest::of(action.arguments.canonical()),
         }
@@ -90,6 +95,7 @@ impl Summary {
             because: "its plan is to be approved before it is carried out".into(),
             reasons: 1,
             undoable: false,
+            undoes: None,
             shape: Digest::of_parts("aecl/shape/v1", &parts),
             arguments: Digest::of(goal.text.as_bytes()),
         }
@@ -106,6 +112,7 @@ impl Summary {
             because: String::new(),
             reasons: 0,
             undoable: false,
+            undoes: None,
             shape: of,
             arguments: of,
         }
