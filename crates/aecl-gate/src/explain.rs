@@ -84,6 +84,7 @@ impl Gate {
             expires_at,
             closed: None,
             ancestors: Vec::new(),
+            follows: Vec::new(),
             calls: 0,
             labels: s.labels,
             failing: None,

@@ -120,6 +120,17 @@ impl Gate {
         Ok(out)
     }
 
+    /// A run as it counts now: with what those have read from which it comes.
+    pub async fn run_now(&self, id: &RunId) -> Result<RunFact, GateError> {
+        let mut run = self.run_fact(id).await?;
+        for other in run.ancestors.iter().chain(&run.follows) {
+            if let Some(other) = self.0.ledger.run(other).await? {
+                run.labels.join(&other.labels);
+            }
+        }
+        Ok(run)
+    }
+
     pub(crate) async fn run_fact(&self, id: &RunId) -> Result<RunFact, GateError> {
         Ok(self.0.ledger.run(id).await?.ok_or_else(|| LedgerError::NoRun(id.clone()))?)
     }
@@ -212,7 +223,8 @@ fn before(
     barred: &BTreeSet<PersonId>,
 ) -> RunFact {
     let parent = lineage.runs.first();
-    let labels = parent.map_or_else(Labels::default, |run| run.labels.clone());
+    let mut labels = Labels::default();
+    lineage.runs.iter().for_each(|run| labels.join(&run.labels));
     RunFact {
         principal: principal.clone(),
         goal: Digest::of(goal.text.as_bytes()),
@@ -220,6 +232,7 @@ fn before(
         expires_at: parent.map_or(expires_at, |run| expires_at.min(run.expires_at)),
         closed: None,
         ancestors: lineage.runs.iter().map(|run| run.principal.run.clone()).collect(),
+        follows: Vec::new(),
         calls: 0,
         late: labels.untrusted,
         labels,

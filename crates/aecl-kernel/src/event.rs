@@ -119,6 +119,9 @@ pub struct RunOpened {
     /// Runs that it was delegated from, nearest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ancestors: Vec<RunId>,
+    /// Runs that it goes on from, nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follows: Vec<RunId>,
     /// What it inherits of what they have seen.
     pub labels: Labels,
     /// The goal was stated after text of strangers had been read.
@@ -560,6 +563,7 @@ impl Entry {
             expires_at: e.expires_at,
             closed: None,
             ancestors: e.ancestors.clone(),
+            follows: e.follows.clone(),
             calls: 0,
             labels: e.labels.clone(),
             failing: None,

@@ -148,9 +148,12 @@ pub struct RunFact {
     /// Runs that it was delegated from, nearest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ancestors: Vec<RunId>,
+    /// Runs that it goes on from, nearest first. Runs that were opened before this was asked have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follows: Vec<RunId>,
     /// Calls permitted so far.
     pub calls: u64,
-    /// What it has seen.
+    /// What it has seen. What those have seen since from which it comes, [`RunFact::hears`] adds.
     pub labels: Labels,
     /// The digest of the last call, if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -184,6 +187,22 @@ pub struct RunFact {
     /// People on whose word it rests values that were asked about, each with the groups for which they answered.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub endorsers: BTreeMap<PersonId, BTreeSet<String>>,
+}
+
+/// Most runs that a run goes on from whose later reading counts for it. What those before had read when they were gone on
+/// from, it has inherited.
+pub const FOLLOWS_MAX: usize = 8;
+
+impl RunFact {
+    /// Adds what those have read by now from which it was delegated, or goes on: they may have told it.
+    pub fn hears<S: Space>(&mut self, space: &mut S) -> Result<(), S::Error> {
+        for id in self.ancestors.iter().chain(&self.follows) {
+            if let Some(Fact::Run(run)) = space.fact(&Key::Run(id.clone()))? {
+                self.labels.join(&run.labels);
+            }
+        }
+        Ok(())
+    }
 }
 
 fn is_nothing(n: &u64) -> bool {
@@ -604,7 +623,8 @@ impl Facts {
     ) -> Result<Self, S::Error> {
         let principal = &action.principal;
         let mut facts = Facts { edition: EDITION, ..Facts::default() };
-        if let Some(Fact::Run(run)) = space.fact(&Key::Run(principal.run.clone()))? {
+        if let Some(Fact::Run(mut run)) = space.fact(&Key::Run(principal.run.clone()))? {
+            run.hears(space)?;
             facts.run = Some(run);
         }
         let mut scopes = vec![

@@ -12,7 +12,9 @@ use aecl_kernel::decide::{Fresh, Permit, Question, Refusal, Replay, Ruling as De
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{self, Answered, Concluded, Event, Expired, OutcomeKind, Ruled, Started};
 use aecl_kernel::evidence::Evidence;
-use aecl_kernel::facts::{ActionState, Fact, Facts, Goal, Key, KillScope, Space, affordable, rest_on};
+use aecl_kernel::facts::{
+    ActionState, FOLLOWS_MAX, Fact, Facts, Goal, Key, KillScope, Space, affordable, rest_on,
+};
 use aecl_kernel::id::{ActionId, ApprovalId, PersonId, RunId};
 use aecl_kernel::labels::Labels;
 use aecl_kernel::labels::ingest::{Trusted, at_worst};
@@ -460,13 +462,15 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded
         return Err(LedgerError::RunExists(run).into());
     }
     let (mut ancestors, mut labels, mut expires_at) = (Vec::new(), Labels::default(), open.expires_at);
+    let mut follows = Vec::new();
     let goal = Digest::of(open.goal.text.as_bytes());
     // A goal that is stated after strangers were read may be their words, unless it is the same as before.
     let mut repeated = false;
     if let Some(parent) = open.parent {
-        let Some(Fact::Run(fact)) = page.group.fact(&Key::Run(parent.clone()))? else {
+        let Some(Fact::Run(mut fact)) = page.group.fact(&Key::Run(parent.clone()))? else {
             return Err(LedgerError::NoRun(parent).into());
         };
+        fact.hears(&mut page.group)?;
         if fact.closed.is_some() || now >= fact.expires_at {
             return Err(LedgerError::RunClosed(parent).into());
         }
@@ -474,11 +478,13 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded
         expires_at = expires_at.min(fact.expires_at);
         ancestors.push(parent);
         ancestors.extend(fact.ancestors);
+        follows = fact.follows;
     }
     if let Some(before) = open.follows {
-        let Some(Fact::Run(fact)) = page.group.fact(&Key::Run(before.clone()))? else {
+        let Some(Fact::Run(mut fact)) = page.group.fact(&Key::Run(before.clone()))? else {
             return Err(LedgerError::NoRun(before).into());
         };
+        fact.hears(&mut page.group)?;
         // Going on is no way around a kill switch that stops the run it goes on from.
         if page.group.fact(&Key::Kill(KillScope::Run(before.clone())))?.is_some() {
             return Err(LedgerError::RunClosed(before).into());
@@ -486,7 +492,10 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded
         repeated = fact.goal == goal && !fact.late;
         labels.join(&fact.labels);
         ancestors.extend(fact.ancestors);
+        follows.insert(0, before);
+        follows.extend(fact.follows);
     }
+    follows.truncate(FOLLOWS_MAX);
     let stated = serde_json::to_vec(&open.goal)
         .map_err(|source| LedgerError::Unreadable { key: "goal".into(), source })?;
     let opened = event::RunOpened {
@@ -497,6 +506,7 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded
         principal: open.principal,
         expires_at,
         ancestors,
+        follows,
         labels,
         by: open.by,
         barred: open.barred,

@@ -103,6 +103,41 @@ async fn a_delegated_run_has_at_most_what_its_parent_has() {
 }
 
 #[tokio::test]
+async fn what_a_run_reads_its_children_have_heard_whenever_they_were_opened() {
+    let house = House::new().await;
+    let run = async |parent: Option<&aecl_gate::Session>| {
+        let parent = parent.map(|p| p.principal.run.clone());
+        let request = RunRequest { parent, ..request("clerk") };
+        house.gate.open_run(&person("ann"), request).await.unwrap().session
+    };
+    let tainted = async |session: &aecl_gate::Session| {
+        let now = house.gate.run_now(&session.principal.run).await.unwrap().labels.untrusted;
+        let answer =
+            house.submit(session, "transfer", json!({"to": "GB29NWBK60161331926819", "eur": 30})).await;
+        // Where nobody has read a stranger, where the money goes needs no proof.
+        assert_eq!(end(&answer), if now { "pending pending" } else { "done" });
+        now
+    };
+    let parent = run(None).await;
+    let (child, sibling) = (run(Some(&parent)).await, run(Some(&parent)).await);
+    let below = run(Some(&child)).await;
+    let goes_on = house.gate.follow_run(&person("ann"), &parent.principal.run, "help".into()).await.unwrap();
+    let further = &goes_on.session.principal.run;
+    let further = house.gate.follow_run(&person("ann"), further, "help".into()).await.unwrap().session;
+    let other = run(None).await;
+    assert!(!tainted(&below).await && !tainted(&further).await);
+    // One of them reads; its parent has heard it, and so has everybody to whom the parent may tell it.
+    house.submit(&child, "look", json!({"at": "a web page"})).await;
+    for heard in [&child, &parent, &sibling, &below, &goes_on.session, &further] {
+        assert!(tainted(heard).await, "{}", heard.principal.run);
+    }
+    assert!(!tainted(&other).await, "who has nothing to do with them has heard nothing");
+    // A goal that is stated now may be a stranger's words, however clean its parent's own reading is.
+    let late = run(Some(&sibling)).await;
+    assert!(house.gate.run_now(&late.principal.run).await.unwrap().late);
+}
+
+#[tokio::test]
 async fn the_kill_switch_reaches_everything_below_it() {
     let house = House::new().await;
     let parent = house.clerk().await;

@@ -113,6 +113,7 @@ impl Situation {
             expires_at,
             closed: None,
             ancestors: Vec::new(),
+            follows: Vec::new(),
             calls: 0,
             labels: self.labels.clone(),
             failing: None,

@@ -197,6 +197,7 @@ impl World {
             stated: Digest::of(b"a goal and a plan"),
             expires_at: self.now.plus_s(1200),
             ancestors: ancestors.to_vec(),
+            follows: Vec::new(),
             labels: Labels::default(),
             late: false,
             planned: false,

@@ -172,6 +172,7 @@ impl World {
             expires_at,
             closed: None,
             ancestors: Vec::new(),
+            follows: Vec::new(),
             calls: 0,
             labels: Labels::default(),
             failing: None,

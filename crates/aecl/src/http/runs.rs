@@ -10,7 +10,6 @@ use aecl_gate::runs::{OpenedRun, RunRequest};
 use aecl_gate::{Identity, Session};
 use aecl_kernel::facts::RunFact;
 use aecl_kernel::id::{AgentId, BadId, Environment, ProjectId, RunId, TenantId, UserId};
-use aecl_ledger::LedgerError;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -20,7 +19,7 @@ use std::time::Duration;
 use utoipa::IntoParams;
 
 pub(super) async fn run_fact(app: &App, run: &RunId) -> Result<RunFact, Problem> {
-    Ok(app.gate.ledger().run(run).await?.ok_or_else(|| LedgerError::NoRun(run.clone()))?)
+    Ok(app.gate.run_now(run).await?)
 }
 
 fn request(body: OpenRun, parent: Option<RunId>) -> Result<RunRequest, BadId> {
