@@ -1,7 +1,7 @@
 //! Log-ins at servers that want one: OAuth 2.1, as the MCP authorization specification asks it of a client.
 //!
 //! An operator logs in once ([`Flow`]); what comes of it lies sealed beside the secrets ([`Logins`]), and requests to
-//! exactly that address carry it ([`Session`]). Whatever comes from the network here is a stranger's text: documents
+//! exactly that address carry it (`Session`). Whatever comes from the network here is a stranger's text: documents
 //! are short and read strictly, no redirect is followed, every address is judged like any other
 //! ([`egress`](crate::egress)), and a log-in is for one address and no other.
 //!

@@ -25,6 +25,7 @@ mod reference;
 mod rows;
 mod run;
 mod secrets;
+mod servers;
 mod setup;
 mod tier;
 mod watch;

@@ -178,6 +178,10 @@ impl Wire {
         }
     }
 
+    fn has_login(&self) -> bool {
+        self.place.login.as_ref().is_some_and(|login| login.is_kept())
+    }
+
     fn why(&self, refused: Refused) -> Why {
         match refused {
             Refused::Login(reason) => Why::LoginNeeded { server: self.place.server.clone(), reason },
@@ -298,7 +302,8 @@ impl Wire {
                 request = request.header("last-event-id", last);
             }
             match self.dispatch(request, &AtomicBool::new(false)).await {
-                Err(fault) if fault.why.is_about_login() => return,
+                // Where somebody was logged in, it goes on when somebody is again.
+                Err(fault) if fault.why.is_about_login() && !self.has_login() => return,
                 Ok(response) if response.status().is_success() => {
                     pause = Duration::from_millis(250);
                     let _ = self.events(response, None, &mut place).await;
