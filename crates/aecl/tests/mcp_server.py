@@ -57,7 +57,7 @@ def tools():
         {"name": "get_opinion", "inputSchema": OBJECT},
         {"name": "get_input", "inputSchema": OBJECT},
         {"name": "write_and_die", "inputSchema": OBJECT},
-        {"name": "read_and_die", "inputSchema": OBJECT},
+        {"name": "read_dying", "inputSchema": OBJECT},
         {"name": "secret_tool", "inputSchema": OBJECT},
         {"name": "bad schema", "inputSchema": {"type": "object", "$ref": "https://example.org/never"}},
     ]
@@ -97,7 +97,7 @@ def call(id, params):
             send({"id": id, "result": text(json.dumps(params.get("inputResponses")), resultType="complete")})
         else:
             send({"id": id, "result": {"resultType": "input_required", "inputRequests": {}, "requestState": "theirs"}})
-    elif name in ("write_and_die", "read_and_die"):
+    elif name in ("write_and_die", "read_dying"):
         journal(name)
         os._exit(3)
     else:

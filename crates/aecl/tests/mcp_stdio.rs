@@ -201,7 +201,7 @@ async fn a_server_that_dies_leaves_a_write_unknown_and_comes_back() {
     let text = died["result"]["content"][0]["text"].as_str().unwrap();
     assert!(text.contains("It may have happened") && text.contains("Do not call it again"), "{text}");
     assert_eq!(place.count("write_and_die"), 1);
-    let read = client.call("read_and_die", json!({})).await;
+    let read = client.call("read_dying", json!({})).await;
     assert!(read["result"]["content"][0]["text"].as_str().unwrap().contains("may be called again"), "{read}");
     let back = client.call("read_note", json!({})).await;
     assert_eq!(back["result"]["one"], 1.0, "{back}");

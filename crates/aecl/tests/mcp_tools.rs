@@ -62,6 +62,66 @@ async fn a_read_that_names_a_change_asks_a_person() {
     assert_eq!(place.count("did"), 1, "{}", place.journal());
 }
 
+/// The word of a change stands in every part of a definition that a person or a model reads, or that a call chooses by.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_of_change_in_any_part_of_a_definition_asks_a_person() {
+    let place = Place::new(0);
+    let flag = json!({"type": "boolean"});
+    let taking = |properties: Value| json!({"inputSchema": {"type": "object", "properties": properties}});
+    let nested = json!({"type": "object", "properties": {"delete_after": flag}});
+    let tried = [
+        ("get_nested", taking(json!({"options": nested})), json!({"options": {"delete_after": true}})),
+        (
+            "get_oneof",
+            taking(json!({"operation": {"oneOf": [{"const": "list"}, {"const": "delete"}]}})),
+            json!({"operation": "delete"}),
+        ),
+        ("get_const", taking(json!({"operation": {"const": "delete"}})), json!({"operation": "delete"})),
+        (
+            "get_items",
+            taking(json!({"operations": {"type": "array", "items": {"enum": ["list", "delete"]}}})),
+            json!({"operations": ["delete"]}),
+        ),
+        (
+            "get_defs",
+            json!({"inputSchema": {"type": "object", "properties": {"x": {"$ref": "#/$defs/o"}}, "$defs": {"o": nested}}}),
+            json!({"x": {"delete_after": true}}),
+        ),
+        ("get_titled", json!({"title": "Get and delete"}), json!({})),
+        (
+            "get_named",
+            taking(json!({"x": {"type": "boolean", "title": "Delete after reading"}})),
+            json!({"x": true}),
+        ),
+        (
+            "get_described",
+            taking(json!({"x": {"type": "boolean", "description": "Deletes the message after reading"}})),
+            json!({"x": true}),
+        ),
+        ("get_hidden", json!({"description": "Gets and d\u{200b}eletes messages."}), json!({})),
+        ("get_wide", json!({"description": "Gets and \u{ff44}eletes messages."}), json!({})),
+        ("get_happening", json!({"description": "Gets messages. Deletion happens afterwards."}), json!({})),
+        ("get_ordered", taking(json!({"command": {"type": "string"}})), json!({"command": "rm -rf /"})),
+        ("search_and_nuke", json!({}), json!({})),
+        ("get_eval", json!({}), json!({})),
+    ];
+    let mut listed =
+        vec![tool("get_plain", json!({"title": "Get messages", "description": "Gets messages."}))];
+    listed.extend(tried.iter().map(|(name, definition, _)| tool(name, definition.clone())));
+    tools(&place, &json!(listed));
+    let gate = place.gate().await;
+    for (name, _, arguments) in tried {
+        // A run may ask only so often.
+        let mut client = Client::legacy(&gate, place.hello("legacy")).await;
+        let held = client.call(name, arguments).await;
+        assert_eq!(status(&held)["status"], "pending", "{name}: {held}");
+        assert_eq!(entry(&place, name)["effect"], "write", "{name}");
+        client.leave().await;
+    }
+    assert_eq!(entry(&place, "get_plain")["effect"], "read");
+    assert_eq!(place.count("did"), 0, "{}", place.journal());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn annotations_make_a_read_where_the_operator_trusts_them() {
     let listed = json!([

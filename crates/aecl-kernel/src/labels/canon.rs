@@ -3,9 +3,9 @@
 
 use crate::action::destination;
 use crate::catalogue::DestinationKind;
-use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use icu_properties::CodePointMapData;
-use icu_properties::props::Script;
+use icu_properties::props::{GeneralCategory, Script};
 use rust_decimal::Decimal;
 use std::str::FromStr;
 
@@ -52,6 +52,22 @@ pub fn dirt(text: &str) -> Option<Dirt> {
     }
     // Normalising may grow a text eighteenfold; this only compares, and stops at the first difference.
     (!ComposingNormalizerBorrowed::new_nfkc().is_normalized(text)).then_some(Dirt::Compatibility)
+}
+
+/// A text as whoever reads it takes it: its letters in their plain writing, without accents and without what leaves no
+/// mark. `None` where a word has letters of two scripts, so that one may stand for another.
+pub fn plain(text: &str) -> Option<std::borrow::Cow<'_, str>> {
+    if text.is_ascii() {
+        return Some(text.into());
+    }
+    let marks = CodePointMapData::<GeneralCategory>::new();
+    let seen = text.chars().filter(|c| !is_hidden(*c));
+    let plain: String = DecomposingNormalizerBorrowed::new_nfkd()
+        .normalize_iter(seen)
+        .filter(|c| !is_hidden(*c) && marks.get(*c) != GeneralCategory::NonspacingMark)
+        .collect();
+    let mixed = plain.split(|c: char| !c.is_alphanumeric()).any(is_mixed);
+    (!mixed).then(|| plain.into())
 }
 
 fn is_mixed(word: &str) -> bool {
@@ -247,6 +263,22 @@ mod tests {
             ("\u{fdfa}", Some(Dirt::Compatibility)),
         ] {
             assert_eq!(dirt(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_compared_as_it_is_read() {
+        for (text, expected) in [
+            ("plain", Some("plain")),
+            ("d\u{200b}eletes del\u{ad}etes", Some("deletes deletes")),
+            ("ｄｅｌｅｔｅｓ 𝐝𝐞𝐥𝐞𝐭𝐞𝐬 ⓓeletes", Some("deletes deletes deletes")),
+            ("d\u{e9}l\u{e8}te de\u{301}lete", Some("delete delete")),
+            ("d\u{435}letes", None),
+            ("Москва 日本語", Some("Москва 日本語")),
+            ("⚠\u{fe0f} mind", Some("⚠ mind")),
+            ("ﬁle", Some("file")),
+        ] {
+            assert_eq!(plain(text).as_deref(), expected, "{text:?}");
         }
     }
 

@@ -39,6 +39,8 @@ pub struct Definition {
     pub pinned: Value,
     /// The pin.
     pub pin: Digest,
+    /// What clients show instead of the name.
+    title: Option<String>,
 }
 
 /// SHA-256 of the canonical form of name, description, schemas and annotations.
@@ -63,7 +65,8 @@ impl Definition {
             let value = wire::document(value).map_err(|error| format!("`{key}`: {error}"))?;
             pinned.insert(key.to_owned(), value.value().clone());
         }
-        Self::of_pinned(Value::Object(pinned))
+        let title = members.get("title").and_then(|title| serde_json::from_str(title.get()).ok());
+        Ok(Self { title, ..Self::of_pinned(Value::Object(pinned))? })
     }
 
     /// A definition that was put aside as its pinned members.
@@ -73,7 +76,7 @@ impl Definition {
     pub fn of_pinned(pinned: Value) -> Result<Self, String> {
         let name = pinned.get("name").and_then(Value::as_str).ok_or("it has no name")?.to_owned();
         let document = Document::from_value(pinned).map_err(|error| error.to_string())?;
-        Ok(Self { name, pin: document.digest(), pinned: document.value().clone() })
+        Ok(Self { name, pin: document.digest(), pinned: document.value().clone(), title: None })
     }
 
     /// Reads what an upstream listed.
@@ -122,7 +125,7 @@ impl Definition {
         Ok(entry)
     }
 
-    /// A read only if its name begins with a word of reading, and neither name, description, arguments nor
+    /// A read only if its name begins with a word of reading, and neither name, titles, description, arguments nor
     /// annotations hold one of a change. Annotations are hints of the server, which make an entry stricter; that they
     /// make it looser takes an operator who [trusts](Annotations) this server's.
     #[must_use]
@@ -143,12 +146,13 @@ impl Definition {
         }
     }
 
-    /// The word by which description, title or arguments say that it changes something.
+    /// The word by which description, titles or arguments say that it changes something.
     fn says_it_changes(&self) -> Option<String> {
-        let texts = ["/description", "/annotations/title"].iter();
-        let mut texts = texts.filter_map(|at| self.pinned.pointer(at)?.as_str());
-        texts
-            .find_map(verbs::text_changes)
+        let text = |at: &str| self.pinned.pointer(at)?.as_str();
+        let titles = [self.title.as_deref(), text("/annotations/title")];
+        text("/description")
+            .and_then(verbs::text_changes)
+            .or_else(|| titles.into_iter().flatten().find_map(verbs::title_changes))
             .or_else(|| self.pinned.get("inputSchema").and_then(verbs::argument_changes))
     }
 

@@ -2,9 +2,16 @@
 //!
 //! This only ever makes an entry stricter: what is overlooked here has still to begin with a word of reading, and
 //! what is found here by mistake asks a person, who can correct the entry. It does not see through a server that
-//! lies; that is what pins, labels and the manifest are for.
+//! lies; that is what pins, labels and the manifest are for. It knows English words alone, in every writing of their
+//! letters.
 
-use serde_json::Value;
+mod arguments;
+mod text;
+
+pub(super) use arguments::argument_changes;
+pub(super) use text::{text_changes, title_changes};
+
+use aecl_kernel::labels::canon::plain;
 
 /// First words of names that promise to change nothing.
 const READS: [&str; 15] = [
@@ -22,21 +29,26 @@ const PARTICLES: [&str; 5] = ["in", "out", "off", "up", "mark"];
 #[rustfmt::skip]
 const ALWAYS: &[&str] = &[
     "acknowledge", "ack", "activate", "add", "alter", "append", "apply", "approve", "assign", "attach", "authorize",
-    "ban", "buy", "cancel", "clear", "clone", "configure", "confirm", "create", "deactivate", "decline", "decrement",
-    "delete", "demote", "deploy", "deprovision", "deregister", "destroy", "detach", "disable", "discard",
-    "disconnect", "dismiss", "dispatch", "drop", "edit", "eject", "enable", "enqueue", "dequeue", "erase", "evict",
-    "exec", "execute", "forget", "forward", "freeze", "grant", "halt", "hide", "increment", "initialize", "init",
+    "annihilate", "ban", "buy", "cancel", "chmod", "chown", "clear", "clobber", "clone", "configure", "confirm", "create",
+    "deactivate", "decline", "decommission", "decrement", "del", "delete", "demote",
+ "deploy", "deprovision", "deregister", "destroy", "detach", "disable", "discard",
+    "disburse", "disconnect", "dismiss", "dispatch", "drop", "edit", "eject", "enable", "enqueue", "dequeue", "erase",
+    "escalate", "evict", "exec", "execute", "exfiltrate", "expunge", "forget", "forward", "freeze", "grant", "halt", "hide", "impersonate", "increment", "initialize", "init",
     "insert", "install", "invoke", "kick", "kill", "launch", "leave", "login", "logout", "merge", "migrate", "modify",
-    "mutate", "mute", "notify", "overwrite", "pause", "pay", "persist", "poke", "populate", "promote", "provision",
+    "mkdir", "mutate", "mute", "mv", "notify", "nuke", "obliterate", "overwrite", "pause", "pay", "persist", "poke", "populate", "promote", "provision",
     "prune", "publish", "purge", "put", "reassign", "rebase", "reboot", "rebuild", "recreate", "redeem", "redeploy",
-    "register", "reject", "remove", "rename", "renew", "reopen", "reorder", "replace", "reply", "reschedule", "reset",
-    "resize", "respond", "restart", "restore", "resume", "retract", "revert", "revoke", "rm", "rollback", "rotate",
-    "save", "sell", "send", "shutdown", "spawn", "squash", "stage", "submit", "subscribe", "suspend", "swap",
-    "terminate", "toggle", "trash", "trigger", "truncate", "unarchive", "unassign", "unban", "unblock", "undo",
-    "undeploy", "unfollow", "unfreeze", "uninstall", "unlink", "unlock", "unmute", "unpin", "unpublish", "unregister",
-    "unset", "unshare", "unstage", "unstar", "unsubscribe", "untag", "update", "upgrade", "upload", "upsert", "wipe",
-    "withdraw", "write",
+    "reap", "register", "reimburse", "reject", "remit", "remove", "rename", "renew", "reopen", "reorder", "replace", "reply", "reschedule", "reset",
+    "resize", "respond", "restart", "restore", "resume", "retract", "revert", "revoke", "rid", "rm", "rmdir", "rollback", "rotate",
+    "save", "scrub", "sell", "send", "sendmail", "shred", "shutdown", "spawn", "squash", "stage", "submit", "subscribe", "suspend", "swap",
+    "teardown", "terminate", "toggle", "trash", "trigger", "truncate", "unarchive", "unassign", "unban", "unblock", "undo",
+    "undeploy", "undelete", "unfollow", "unfreeze", "uninstall", "unlink", "unlock", "unmute", "unpin", "unpublish", "unregister",
+    "unsend", "unset", "unshare", "unstage", "unstar", "unsubscribe", "untag", "update", "upgrade", "upload", "upsert", "vacuum", "wipe",
+    "withdraw", "write", "zap",
 ];
+
+/// What runs programs or texts, by whatever name: it counts wherever it stands in a name.
+const EXECUTES: &[&str] =
+    &["bash", "cmd", "eval", "evaluate", "powershell", "sh", "shell", "subprocess", "sudo", "syscall", "zsh"];
 
 /// Verbs that are as often nouns or adjectives (`get_pull_request`, `list_open_issues`): they count after a word that
 /// makes them a verb, as in `find_and_close`, and where a sentence begins with them.
@@ -94,7 +106,18 @@ pub(super) fn name_reads(own: &str) -> bool {
         }
         None => false,
     };
-    begins && name_changes(own).is_none()
+    begins && name_changes(own).is_none() && !joins_the_unknown(&words)
+}
+
+/// Whether a word that nobody knows stands where a verb does: `search_and_nuke`, `get_all_then_xyz`. Of several things
+/// that are read the last one is many: `get_users_and_groups`.
+fn joins_the_unknown(words: &[String]) -> bool {
+    words.windows(2).enumerate().any(|(i, pair)| {
+        let [link, next] = pair else { return false };
+        let reads = READS.contains(&next.as_str()) || READS_OF.contains(&next.as_str());
+        let are_things = i > 1 && link == "and" && next.ends_with('s');
+        ["and", "then", "n"].contains(&link.as_str()) && !reads && !are_things
+    })
 }
 
 /// The word of a name that says it changes something.
@@ -103,11 +126,18 @@ pub(super) fn name_changes(own: &str) -> Option<String> {
     words.iter().enumerate().find_map(|(i, word)| {
         let after_link =
             i.checked_sub(1).and_then(|i| words.get(i)).is_some_and(|w| LINKS.contains(&w.as_str()));
-        let is_verb = ALWAYS.contains(&word.as_str())
+        let next = words.get(i + 1).map_or("", String::as_str);
+        let is_verb = (ALWAYS.contains(&word.as_str()) && !is_half_a_noun(word, next))
+            || EXECUTES.contains(&word.as_str())
             || ((i == 0 || after_link) && SOMETIMES.contains(&word.as_str()))
             || joined(word);
         is_verb.then(|| word.clone())
     })
+}
+
+/// `get_merge_request` merges nothing.
+fn is_half_a_noun(word: &str, next: &str) -> bool {
+    word == "merge" && ["request", "requests"].contains(&next)
 }
 
 /// Whether a long verb of a change is written into this word without a break: `getanddelete`. A participle
@@ -116,139 +146,17 @@ fn joined(word: &str) -> bool {
     ALWAYS.iter().filter(|verb| verb.len() >= 6).any(|verb| {
         word.match_indices(verb).any(|(at, _)| {
             let rest = word.get(at + verb.len()..).unwrap_or_default();
-            let ends =
-                ["d", "ed", "r", "er", "rs", "ers", "s", "ing", "ment", "ments", "able"].contains(&rest);
+            let ends = ["d", "ed", "r", "er", "rs", "ers", "s", "ing", "ment", "ments", "able", "ee", "ees"]
+                .contains(&rest);
             !ends && *verb != word
         })
     })
 }
 
-/// The word of a description that says, of the tool itself, that it changes something.
-pub(super) fn text_changes(text: &str) -> Option<String> {
-    text.split(['.', '!', '?', ';', ':', '\n', '\r', '•', '*', '(', ')', '—', '–'])
-        .find_map(|sentence| clause_changes(&sentence_words(sentence)))
-}
-
-/// Words of a sentence, in lower case; a comma is a word of its own, since what follows may be a verb.
-fn sentence_words(sentence: &str) -> Vec<String> {
-    let mut out = Vec::new();
-    for piece in sentence.split_whitespace() {
-        if piece == "&" {
-            out.push("and".into());
-        }
-        let bare = piece.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
-        if !bare.is_empty() {
-            // "create/update" are two verbs; "e-mail" and "don't" are one word.
-            out.extend(bare.split('/').filter(|w| !w.is_empty()).map(str::to_owned));
-        }
-        if piece.ends_with(',') {
-            out.push(",".into());
-        }
-    }
-    out
-}
-
-fn clause_changes(words: &[String]) -> Option<String> {
-    // What is said about other moments is not said about this tool.
-    const ELSEWHERE: [&str; 9] =
-        ["before", "after", "if", "when", "while", "once", "unless", "whether", "until"];
-    const NEGATIONS: [&str; 9] =
-        ["not", "never", "without", "cannot", "no", "can't", "don't", "doesn't", "won't"];
-    const SUBJECTS: [&str; 8] = ["it", "this", "tool", "will", "also", "automatically", "can", "immediately"];
-    const WISHES: [&str; 9] = ["how", "user", "want", "wants", "need", "needs", "wish", "trying", "have"];
-    const BEINGS: [&str; 4] = ["is", "are", "be", "gets"];
-    const RELATIVES: [&str; 6] = ["that", "which", "who", "has", "have", "been"];
-    if words.first().is_some_and(|first| ELSEWHERE.contains(&first.as_str())) {
-        return None;
-    }
-    let at = |i: usize| words.get(i).map_or("", String::as_str);
-    for (i, word) in words.iter().enumerate() {
-        let (before, earlier) = match i {
-            0 => ("", ""),
-            1 => (at(0), ""),
-            _ => (at(i - 1), at(i - 2)),
-        };
-        let near = words.get(i.saturating_sub(4)..i).unwrap_or_default();
-        if near.iter().any(|w| NEGATIONS.contains(&w.as_str()) || ELSEWHERE.contains(&w.as_str())) {
-            continue;
-        }
-        let listed = LINKS.contains(&before) || before == ",";
-        let wished = before == "to" && WISHES.contains(&earlier);
-        let begins = i == 0 || (listed && !wished) || SUBJECTS.contains(&before);
-        let done = (BEINGS.contains(&before) && !RELATIVES.contains(&earlier))
-            || (SUBJECTS.contains(&before) && BEINGS.contains(&earlier));
-        let verb = begins.then(|| base(word)).flatten().filter(|verb| !NOUNS_IN_TEXT.contains(verb));
-        // A list of things looks like a list of verbs: "issues, comments, and labels" has only plurals that are both.
-        let verb = verb.filter(|verb| ALWAYS.contains(verb) || i == 0 || *verb == word || before != ",");
-        let verb = verb.filter(|verb| {
-            ALWAYS.contains(verb)
-                || i == 0
-                || before == "to"
-                || SUBJECTS.contains(&before)
-                || is_followed_by_object(at(i + 1))
-        });
-        let verb =
-            verb.filter(|verb| *verb != "execute" || !reads_data(words.get(i + 1..).unwrap_or_default()));
-        let verb = verb.or_else(|| done.then(|| participle(word)).flatten());
-        if let Some(verb) = verb {
-            return Some(verb.to_owned());
-        }
-    }
-    None
-}
-
-/// Whether what is executed is said to be a reading of data: "a SELECT query". The query itself is read when it comes.
-fn reads_data(object: &[String]) -> bool {
-    object.iter().take(3).any(|word| ["select", "read-only", "readonly"].contains(&word.as_str()))
-}
-
-/// Whether what follows makes the word before it a verb: "and marks **them**", "and post **a** comment".
-fn is_followed_by_object(word: &str) -> bool {
-    ["a", "an", "the", "it", "them", "its", "their", "this", "these", "all", "each", "every", "your", "any"]
-        .contains(&word)
-}
-
-/// The verb of `delete` and `deletes`.
-fn base(word: &str) -> Option<&'static str> {
-    let known = |w: &str| ALWAYS.iter().chain(SOMETIMES).find(|verb| **verb == w).copied();
-    known(word)
-        .or_else(|| known(word.strip_suffix('s')?))
-        .or_else(|| known(word.strip_suffix("es")?))
-        .or_else(|| known(&format!("{}y", word.strip_suffix("ies")?)))
-}
-
-/// The verb of `deleted`, `marked` and `modified`.
-fn participle(word: &str) -> Option<&'static str> {
-    let known = |w: &str| {
-        ALWAYS.iter().chain(&["mark", "move", "close", "archive", "store"]).find(|v| **v == w).copied()
-    };
-    known(word.strip_suffix('d')?)
-        .or_else(|| known(word.strip_suffix("ed")?))
-        .or_else(|| known(&format!("{}y", word.strip_suffix("ied")?)))
-}
-
-/// The argument by which a caller makes a read into a change: a switch such as `delete_after`, or a choice of the
-/// operation.
-pub(super) fn argument_changes(schema: &Value) -> Option<String> {
-    const CHOICES: [&str; 7] = ["action", "operation", "op", "method", "command", "mode", "verb"];
-    let properties = schema.get("properties").and_then(Value::as_object)?;
-    properties.iter().find_map(|(name, property)| {
-        let words = words(name);
-        let is_switch = property.get("type").and_then(Value::as_str) == Some("boolean")
-            && words.first().is_some_and(|first| ALWAYS.contains(&first.as_str()));
-        let chooses = words.last().is_some_and(|last| CHOICES.contains(&last.as_str()));
-        let options = property.get("enum").and_then(Value::as_array).filter(|_| chooses);
-        let offers = options.into_iter().flatten().filter_map(Value::as_str).any(|option| {
-            let first = self::words(option).into_iter().next().unwrap_or_default();
-            base(&first).is_some()
-        });
-        (is_switch || offers).then(|| name.clone())
-    })
-}
-
 /// The words of `getAndDelete`, `get_and_delete`, `get-and-delete`, `getHTTPAndDelete` and `get2delete`.
 fn words(name: &str) -> Vec<String> {
-    let letters: Vec<char> = name.chars().collect();
+    // Letters of two scripts are two words, none of which anybody knows.
+    let letters: Vec<char> = plain(name).unwrap_or_default().chars().collect();
     let mut out = vec![String::new()];
     for (i, c) in letters.iter().enumerate() {
         let before = i.checked_sub(1).and_then(|i| letters.get(i));

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 use super::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn a_word_of_change_anywhere_in_a_name_is_no_read() {
@@ -23,6 +23,18 @@ fn a_word_of_change_anywhere_in_a_name_is_no_read() {
         "fetch_purge_queue",
         "query_update",
         "show_recreate",
+        "search_and_nuke",
+        "get_all_then_xyz",
+        "get_and_wire_funds",
+        "get_shred",
+        "get_del",
+        "get_eval",
+        "read_eval",
+        "get_shell",
+        "get_rid_of_it",
+        "get_d\u{200b}elete",
+        "get_ｄｅｌｅｔｅ",
+        "get_dél\u{e8}te",
     ] {
         assert!(!name_reads(name), "{name}");
     }
@@ -42,6 +54,10 @@ fn a_word_of_change_anywhere_in_a_name_is_no_read() {
         "get_creator",
         "list_commits",
         "retrieve-a-block",
+        "get_users_and_groups",
+        "search_and_list",
+        "getTermsAndConditions",
+        "list_merge_requests",
     ] {
         assert!(name_reads(name), "{name}: {:?}", name_changes(name));
     }
@@ -63,6 +79,15 @@ fn a_description_that_says_so_makes_a_change() {
         "Reads the counter & increments it",
         "Read the flag, and this will automatically reset it",
         "Create/update an entry",
+        "Gets messages. Deletion happens afterwards.",
+        "Gets messages and performs removal",
+        "Reads messages, deleting them",
+        "Frees space by dropping what is old",
+        "Gets and d\u{200b}eletes messages",
+        "Gets and del\u{ad}etes messages",
+        "Gets and ｄｅｌｅｔｅｓ messages",
+        "Gets and d\u{435}letes messages",
+        "Gets and nukes messages",
     ] {
         assert!(text_changes(text).is_some(), "{text}");
     }
@@ -76,29 +101,92 @@ fn a_description_that_says_so_makes_a_change() {
         "Search for issues, comments, and labels",
         "Use this when you need to write a query",
         "Never deletes anything",
+        "Returns the date of creation, modification and deletion",
+        "Useful for creating and updating pages",
+        "⚠\u{fe0f} Lists at most 50 items",
         "",
     ] {
         assert_eq!(text_changes(text), None, "{text}");
+    }
+    assert!(text_changes(&"a ".repeat(40_000)).is_some());
+    for title in ["Get and delete", "GetAndDelete", "Delete messages", "get_and_delete"] {
+        assert!(title_changes(title).is_some(), "{title}");
+    }
+    for title in ["Get messages", "GetMessages", "List deleted files", "Pull request", "Print environment"] {
+        assert_eq!(title_changes(title), None, "{title}");
     }
 }
 
 #[test]
 fn an_argument_that_chooses_a_change_makes_one() {
-    let of = |properties| argument_changes(&json!({ "type": "object", "properties": properties }));
-    for properties in [
-        json!({"delete_after": {"type": "boolean"}}),
-        json!({"operation": {"enum": ["get", "set", "delete"]}}),
-        json!({"http_method": {"enum": ["GET", "POST"]}}),
+    let flag = json!({"type": "boolean"});
+    let choice = json!({"enum": ["list", "delete"]});
+    let of = |properties: Value| json!({ "type": "object", "properties": properties });
+    for schema in [
+        of(json!({"delete_after": flag})),
+        of(json!({"delete": {"type": "string"}})),
+        of(json!({"delete_ids": {"type": "array", "items": {"type": "string"}}})),
+        of(json!({"message_delete": flag})),
+        of(json!({"auto_close": flag})),
+        of(json!({"mark_as_read": flag})),
+        of(json!({"deleteafter": flag})),
+        of(json!({"d\u{200b}elete": flag})),
+        of(json!({"delete_after": {"anyOf": [{"type": "boolean"}, {"type": "null"}]}})),
+        of(json!({"operation": {"enum": ["get", "set", "delete"]}})),
+        of(json!({"http_method": {"enum": ["GET", "POST"]}})),
+        of(json!({"operation": {"oneOf": [{"const": "list"}, {"const": "delete"}]}})),
+        of(json!({"operation": {"const": "delete"}})),
+        of(json!({"operations": {"type": "array", "items": choice}})),
+        of(json!({"operations": {"type": "array", "prefixItems": [choice]}})),
+        of(json!({"whatever": choice})),
+        of(json!({"whatever": {"enum": ["keep", "read_and_delete"]}})),
+        of(json!({"operation": {"type": "string"}})),
+        of(json!({"command": {}})),
+        of(json!({"commands": {"type": "array", "items": {"type": "string"}}})),
+        of(json!({"options": of(json!({"delete_after": flag}))})),
+        of(json!({"x": {"type": "array", "items": of(json!({"delete_after": flag}))}})),
+        of(json!({"x": {"additionalProperties": choice}})),
+        of(json!({"x": flag, "y": {"title": "Delete after reading"}})),
+        of(json!({"x": {"type": "boolean", "description": "Deletes the message after reading"}})),
+        of(json!({"x": {"type": "boolean", "description": "If true, marks messages as read"}})),
+        of(json!({"x": {"type": "boolean", "description": "When set, the message is deleted"}})),
+        of(json!({"x": {"type": "boolean", "description": "Whether to remove it from the queue"}})),
+        json!({"patternProperties": {"^delete$": flag}}),
+        json!({"required": ["delete_after"], "additionalProperties": true}),
+        json!({"propertyNames": {"enum": ["id", "delete"]}}),
+        json!({"title": "DeleteMessagesArgs"}),
+        json!({"description": "deletes the message"}),
+        json!({"allOf": [of(json!({"delete_after": flag}))]}),
+        json!({"if": {}, "then": of(json!({"delete_after": flag}))}),
+        json!({"dependentSchemas": {"id": of(json!({"delete_after": flag}))}}),
+        json!({"properties": {"x": {"$ref": "#/$defs/o"}}, "$defs": {"o": of(json!({"delete_after": flag}))}}),
+        json!({"$defs": {"default": of(json!({"delete_after": flag}))}}),
+        json!({"properties": {"op": {"$ref": "#/$defs/o"}}, "$defs": {"o": {"enum": ["post", "pull"]}}}),
+        json!({"properties": {"op": {"$ref": "#/$defs/o"}}, "$defs": {"o": {"$ref": "#/$defs/o"}}}),
+        (0..80).fold(json!({}), |inner, _| json!({ "items": inner })),
+        json!({"prefixItems": vec![json!({}); 20_000]}),
     ] {
-        assert!(of(properties.clone()).is_some(), "{properties}");
+        let found = argument_changes(&schema);
+        assert!(found.is_some(), "{}", schema.to_string().chars().take(200).collect::<String>());
     }
-    for properties in [
-        json!({"createdAfter": {"type": "boolean"}}),
-        json!({"delete": {"type": "string"}}),
-        json!({"operation": {"enum": ["sum", "mean"]}}),
-        json!({"include_deleted": {"type": "boolean"}}),
+    for schema in [
+        of(json!({"createdAfter": flag})),
+        of(json!({"operation": {"enum": ["sum", "mean"]}})),
+        of(json!({"operation": {"type": "integer"}})),
+        of(json!({"include_deleted": flag})),
+        of(json!({"permission": {"enum": ["read", "write", "admin"]}})),
+        of(json!({"event_types": {"type": "array", "items": {"enum": ["create", "update"]}}})),
+        of(json!({"state": {"enum": ["open", "closed"], "default": "open"}})),
+        of(json!({"merge_request_iid": {"type": "integer"}, "with_merge_requests_enabled": flag})),
+        of(json!({"assignee_id": {"type": "string"}})),
+        of(json!({"stage_id": {"type": "string", "title": "Stage Id"}})),
+        of(json!({"update_time": {"type": "string", "description": "Update time, such as 2026-01-01"}})),
+        of(json!({"label": {"type": "string", "description": "Label to filter by"}})),
+        of(json!({"closed": {"type": "boolean", "description": "Whether the issue is closed"}})),
+        of(json!({"wide": {"type": "boolean", "description": "Enable verbose output, and hide details"}})),
+        of(json!({"title": {"type": "string", "title": "Title", "description": "The title"}})),
     ] {
-        assert_eq!(of(properties.clone()), None, "{properties}");
+        assert_eq!(argument_changes(&schema), None, "{schema}");
     }
 }
 
