@@ -234,12 +234,16 @@ impl RootDir {
     }
 
     /// The names in a directory, sorted; at most so many, and whether there are more. A name that is no UTF-8 is
-    /// given as far as it can be read, and marked.
+    /// given as far as it can be read, and marked. An empty path is the place itself.
     pub(crate) fn names(&self, path: &str, most: usize) -> Result<(Vec<Name>, bool), RootError> {
         let io = |e: Errno| RootError::Io(path.to_owned(), e.into());
-        let walked = self.walk(path)?;
-        let name = walked.name().ok_or_else(|| io(Errno::NOENT))?;
-        let dir = openat(&walked.dir, name, DIRECTORY, Mode::empty()).map_err(io)?;
+        let dir = if path.is_empty() {
+            openat(&self.top, ".", DIRECTORY, Mode::empty()).map_err(io)?
+        } else {
+            let walked = self.walk(path)?;
+            let name = walked.name().ok_or_else(|| io(Errno::NOENT))?;
+            openat(&walked.dir, name, DIRECTORY, Mode::empty()).map_err(io)?
+        };
         let (mut names, mut are_more) = (Vec::new(), false);
         for entry in Dir::new(dir).map_err(io)? {
             let entry = entry.map_err(io)?;

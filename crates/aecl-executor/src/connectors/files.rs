@@ -3,6 +3,7 @@
 //! Each change says what it expects to find, so that nobody writes over what somebody else has changed in
 //! the meantime. No link is followed on any component of a path, and none is written through.
 
+mod acting;
 mod apply;
 mod change;
 mod error;
@@ -22,6 +23,7 @@ use serde_json::json;
 use super::wrong_desk;
 use crate::root_dir::RootDir;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled, Seen};
+pub(crate) use acting::{Brought, acting};
 use change::Before;
 pub(crate) use change::plain;
 pub use change::{Change, Changes, Content, FormerKind};
@@ -30,7 +32,7 @@ pub use plan::{FilePlan, PlannedFile};
 pub(crate) use shown::shown;
 pub use shown::{ShownFile, ShownFiles};
 pub use special::special;
-pub(crate) use survey::acts_by_itself;
+pub(crate) use survey::leads_to_what_acts;
 use survey::{GoOn, look, replaced_links};
 
 /// A directory whose files may be changed, as the catalogue entry writes it.

@@ -109,6 +109,23 @@ fn a_yes_ahead_does_not_cover_what_acts_by_itself() {
     let ran = caged(dir.path(), &[&["--write", ".", "--keep", "--yes"], &hook[..]].concat()).ended(123);
     assert!(ran.err.contains("! created") && ran.err.contains(".git/hooks/pre-commit"), "{}", ran.err);
     assert!(ran.err.contains("--keep-special") && !dir.path().join(".git").exists(), "{}", ran.err);
+    // A repository under another name, and a tool that nobody has heard of.
+    let bare = [
+        "--",
+        "sh",
+        "-ec",
+        "mkdir -p docs/data/objects docs/data/refs; echo 'ref: refs/heads/x' > docs/data/HEAD; \
+         echo '[core] fsmonitor = \"touch pwned;:\"' > docs/data/config; echo x > .newtoolrc",
+    ];
+    let ran = caged(dir.path(), &[&["--write", ".", "--keep", "--yes"], &bare[..]].concat()).ended(123);
+    for name in ["docs/data/HEAD", "docs/data/config", ".newtoolrc"] {
+        assert!(
+            ran.err.lines().any(|l| l.starts_with("! created") && l.contains(name)),
+            "{name}: {}",
+            ran.err
+        );
+    }
+    assert!(!dir.path().join("docs").exists(), "{}", ran.err);
     let out = ["--", "ln", "-s", "../../etc", "way"];
     let ran = caged(dir.path(), &[&["--write", ".", "--keep", "--yes"], &out[..]].concat()).ended(123);
     assert!(ran.err.contains("leads out of the directory"), "{}", ran.err);

@@ -9,7 +9,7 @@ pub fn special(path: &str) -> Option<&'static str> {
     let folded: Vec<String> = path.split('/').map(folded).collect();
     let parts: Vec<&str> = folded.iter().map(String::as_str).collect();
     let (name, above) = parts.split_last()?;
-    git(&parts).or_else(|| {
+    git(&parts).or_else(|| others(&parts)).or_else(|| {
         let inside = |&(dir, what): &(&str, &'static str)| above.contains(&dir).then_some(what);
         let named = |&(file, what): &(&str, &'static str)| (*name == file).then_some(what);
         let below = |&(place, what): &(&[&str], &'static str)| {
@@ -26,7 +26,14 @@ pub fn special(path: &str) -> Option<&'static str> {
             .or_else(|| FILES.iter().find_map(named))
             .or_else(|| PLACES.iter().find_map(below))
             .or_else(|| ENDINGS.iter().find_map(ending))
+            .or_else(|| FAMILIES.iter().find_map(|family| of_family(name, family)))
     })
+}
+
+fn of_family(name: &str, (first, ends, what): &(&str, &[&str], &'static str)) -> Option<&'static str> {
+    let rest = name.strip_prefix('.').unwrap_or(name).strip_prefix(first)?;
+    let between = ends.iter().find_map(|end| rest.strip_suffix(end))?;
+    (between.is_empty() || between.starts_with(['.', '-', '_'])).then_some(*what)
 }
 
 const SHELL: &str = "a shell runs it when it starts";
@@ -39,7 +46,7 @@ const LOGIN: &str = "it says who may log in, or how";
 const DESKTOP: &str = "it is run when somebody logs in";
 
 /// Everything below a directory of this name.
-const DIRECTORIES: [(&str, &str); 31] = [
+const DIRECTORIES: [(&str, &str); 69] = [
     (".aecl", "AECL's own rules and keys may be there"),
     (".claude", AGENT),
     (".cursor", AGENT),
@@ -71,10 +78,48 @@ const DIRECTORIES: [(&str, &str); 31] = [
     (".ssh", LOGIN),
     (".gnupg", LOGIN),
     (".direnv", SHELL),
+    (".agent", AGENT),
+    (".agents", AGENT),
+    (".amp", AGENT),
+    (".antigravity", AGENT),
+    (".augment", AGENT),
+    (".clinerules", AGENT),
+    (".crush", AGENT),
+    (".factory", AGENT),
+    (".goose", AGENT),
+    (".junie", AGENT),
+    (".kilocode", AGENT),
+    (".qwen", AGENT),
+    (".serena", AGENT),
+    (".trae", AGENT),
+    (".warp", AGENT),
+    (".helix", EDITOR),
+    (".metals", EDITOR),
+    (".nova", EDITOR),
+    (".nvim", EDITOR),
+    (".run", EDITOR),
+    (".theia", EDITOR),
+    (".vscode-server", EDITOR),
+    (".cursor-server", EDITOR),
+    (".azure-pipelines", CI),
+    (".builds", CI),
+    (".earthly", CI),
+    (".harness", CI),
+    (".semaphore", CI),
+    (".sourcehut", CI),
+    (".tekton", CI),
+    (".bundle", TOOL),
+    (".config", TOOL),
+    (".devbox", TOOL),
+    (".devenv", TOOL),
+    (".moon", TOOL),
+    (".mvn", TOOL),
+    (".proto", TOOL),
+    (".rtx", TOOL),
 ];
 
 /// Everything at and below these names in a row.
-const PLACES: [(&[&str], &str); 15] = [
+const PLACES: [(&[&str], &str); 18] = [
     (&[".github", "workflows"], CI),
     (&[".github", "actions"], CI),
     (&[".github", "copilot-instructions.md"], AGENT),
@@ -83,17 +128,20 @@ const PLACES: [(&[&str], &str); 15] = [
     (&[".gitea", "workflows"], CI),
     (&[".forgejo", "workflows"], CI),
     (&[".gitlab", "ci"], CI),
-    (&[".config", "fish"], SHELL),
-    (&[".config", "autostart"], DESKTOP),
-    (&[".config", "systemd"], DESKTOP),
-    (&[".config", "git"], HOOKS),
-    (&[".config", "nvim"], EDITOR),
-    (&[".config", "mise"], TOOL),
     (&["library", "launchagents"], DESKTOP),
+    (&[".yarn", "releases"], TOOL),
+    (&[".yarn", "plugins"], TOOL),
+    (&[".yarn", "sdks"], TOOL),
+    (&[".gradle", "init.d"], TOOL),
+    (&[".gradle", "init.gradle"], TOOL),
+    (&[".gradle", "gradle.properties"], TOOL),
+    (&[".local", "bin"], SHELL),
+    (&[".local", "share", "applications"], DESKTOP),
+    (&[".github", "hooks"], AGENT),
 ];
 
 /// Files of this name, wherever they are.
-const FILES: [(&str, &str); 74] = [
+const FILES: [(&str, &str); 128] = [
     (".aecl-run.yaml", "it says what AECL takes away from commands"),
     (".envrc", "direnv runs it when somebody enters the directory"),
     (".autoenv", SHELL),
@@ -135,8 +183,6 @@ const FILES: [(&str, &str); 74] = [
     (".pryrc", TOOL),
     (".psqlrc", TOOL),
     (".sqliterc", TOOL),
-    ("mise.toml", TOOL),
-    (".mise.toml", TOOL),
     ("sitecustomize.py", "Python runs it when it starts"),
     ("usercustomize.py", "Python runs it when it starts"),
     (".vimrc", EDITOR),
@@ -157,21 +203,92 @@ const FILES: [(&str, &str); 74] = [
     ("azure-pipelines.yml", CI),
     ("bitbucket-pipelines.yml", CI),
     ("cloudbuild.yaml", CI),
-    ("jenkinsfile", CI),
     (".pre-commit-config.yaml", HOOKS),
-    ("lefthook.yml", HOOKS),
     (".mcp.json", AGENT),
     ("mcp.json", AGENT),
     (".claude.json", AGENT),
     (".cursorrules", AGENT),
     (".windsurfrules", AGENT),
-    ("claude.md", AGENT),
-    ("agents.md", AGENT),
-    ("gemini.md", AGENT),
+    ("agent.md", AGENT),
+    ("qwen.md", AGENT),
+    ("crush.md", AGENT),
+    ("warp.md", AGENT),
+    ("opencode.json", AGENT),
+    ("opencode.jsonc", AGENT),
+    ("crush.json", AGENT),
+    (".crush.json", AGENT),
+    (".aider.conf.yml", AGENT),
+    (".augment-guidelines", AGENT),
+    (".continuerules", AGENT),
+    (".goosehints", AGENT),
+    (".kilocodemodes", AGENT),
+    (".roomodes", AGENT),
+    (".roorules", AGENT),
+    (".rules", AGENT),
+    ("_vimrc", EDITOR),
+    ("_exrc", EDITOR),
+    ("_gvimrc", EDITOR),
+    (".gvimrc", EDITOR),
+    (".lvimrc", EDITOR),
+    (".local.vimrc", EDITOR),
+    (".kakrc", EDITOR),
+    (".dir-locals-2.el", EDITOR),
+    (".projectile", EDITOR),
+    (".gitpod.yml", EDITOR),
+    (".cirrus.yml", CI),
+    (".cirrus.star", CI),
+    (".build.yml", CI),
+    (".drone.star", CI),
+    (".onedev-buildspec.yml", CI),
+    (".travis.yaml", CI),
+    (".concourse.yml", CI),
+    ("appveyor.yaml", CI),
+    ("azure-pipelines.yaml", CI),
+    ("buildspec.yml", CI),
+    ("buildspec.yaml", CI),
+    ("cloudbuild.yml", CI),
+    ("cloudbuild.json", CI),
+    ("codefresh.yml", CI),
+    ("netlify.toml", CI),
+    ("vercel.json", CI),
+    ("wercker.yml", CI),
+    (".tool-versions", TOOL),
+    (".asdfrc", TOOL),
+    (".rtx.toml", TOOL),
+    (".watchmanconfig", TOOL),
+    (".terraformrc", TOOL),
+    (".curlrc", TOOL),
+    (".wgetrc", TOOL),
+    (".pdbrc", TOOL),
+    (".perldb", TOOL),
+    (".rdbgrc", TOOL),
+    (".guile", TOOL),
+    (".pythonstartup", TOOL),
+    (".bazeliskrc", TOOL),
+    (".xonshrc", SHELL),
+    (".direnvrc", SHELL),
+    (".pam_environment", SHELL),
+    (".hgsub", HOOKS),
+    (".pre-commit-config.yml", HOOKS),
 ];
 
 /// Files whose names end so.
-const ENDINGS: [(&str, &str); 2] = [(".code-workspace", EDITOR), (".pth", "Python runs lines of it")];
+const ENDINGS: [(&str, &str); 4] = [
+    (".code-workspace", EDITOR),
+    (".sublime-project", EDITOR),
+    (".desktop", DESKTOP),
+    (".pth", "Python runs lines of it"),
+];
+
+/// Files of this name with this ending, also with words between: `CLAUDE.local.md`, `lefthook-local.yml`.
+const FAMILIES: [(&str, &[&str], &str); 6] = [
+    ("claude", &[".md"], AGENT),
+    ("agents", &[".md"], AGENT),
+    ("gemini", &[".md"], AGENT),
+    ("lefthook", &[".yml", ".yaml", ".toml", ".json", ".jsonc"], HOOKS),
+    ("mise", &[".toml"], TOOL),
+    ("jenkinsfile", &[""], CI),
+];
 
 /// What git runs, or reads in order to know what to run. Its objects and branches are no such thing.
 fn git(parts: &[&str]) -> Option<&'static str> {
@@ -191,9 +308,21 @@ fn git(parts: &[&str]) -> Option<&'static str> {
     acts.then_some(HOOKS)
 }
 
+/// What other keepers of versions run, or read in order to know what to run.
+fn others(parts: &[&str]) -> Option<&'static str> {
+    let (name, above) = parts.split_last()?;
+    let is_one = |part: &&str| matches!(*part, ".hg" | ".sl" | ".jj" | ".bzr" | "_darcs" | ".pijul");
+    // The directory itself may come as a link.
+    let settings = ["hgrc", "hgrc-not-shared", "sharedpath", "config", "config.toml", "branch.conf", "prefs"];
+    let acts = is_one(name)
+        || (above.iter().any(is_one)
+            && (settings.contains(name) || above.iter().any(|part| matches!(*part, "hooks" | "prefs"))));
+    (acts || *name == ".hgrc").then_some("a version control runs what it says")
+}
+
 /// A name as the most forgiving file system reads it: without case, without what is not seen, without dots and
 /// spaces at its end.
-fn folded(name: &str) -> String {
+pub(super) fn folded(name: &str) -> String {
     let seen = name.chars().filter(|c| !is_ignored(*c));
     let folded: String = seen.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
     folded.trim_end_matches(['.', ' ']).to_owned()
@@ -243,6 +372,29 @@ mod tests {
             "venv/lib/python3/site-packages/x.pth",
             ".\u{212a}iro/hooks.json",
             ".vſcode/tasks.json",
+            ".hg/hgrc",
+            "sub/.hg/hgrc-not-shared",
+            ".sl/config",
+            "CLAUDE.local.md",
+            "AGENTS.override.md",
+            "docs/QWEN.md",
+            ".lefthook-local.yaml",
+            "mise.ci.toml",
+            "Jenkinsfile.deploy",
+            ".aider.conf.yml",
+            ".clinerules",
+            ".agents/skills/x/SKILL.md",
+            ".qwen/settings.json",
+            "opencode.json",
+            ".cirrus.yml",
+            "buildspec.yml",
+            ".builds/x.yml",
+            ".semaphore/semaphore.yml",
+            "x.sublime-project",
+            ".dir-locals-2.el",
+            "_vimrc",
+            ".helix/languages.toml",
+            ".config/nextest.toml",
         ] {
             assert!(special(path).is_some(), "{path}");
         }
@@ -259,6 +411,11 @@ mod tests {
             "config",
             "docs/envrc.md",
             "github/workflows/x",
+            ".hg/store/data/x.i",
+            "src/agents.rs",
+            "agentsmith.md",
+            "docs/claudette.md",
+            "mise.toml.md",
         ] {
             assert_eq!(special(path), None, "{path}");
         }

@@ -7,6 +7,7 @@ use aecl_kernel::digest::Digest;
 use similar::TextDiff;
 
 use super::FilesError;
+use super::acting::{Brought, acting};
 use super::change::{Before, Change, Content, New, NewKind, Wanted};
 use super::special::special;
 use crate::root_dir::{FileStamp, Name, PathState, Reading, RootDir, RootError};
@@ -16,6 +17,8 @@ use crate::root_dir::{FileStamp, Name, PathState, Reading, RootDir, RootError};
 pub(super) struct Step {
     pub(super) wanted: Wanted,
     pub(super) there: PathState,
+    /// Why what is at its path acts by itself, if so.
+    acts: Option<String>,
 }
 
 /// Whether to go on, or why not.
@@ -36,8 +39,18 @@ pub(super) fn survey(
         if before != wanted.before {
             return Err(FilesError::changed(&wanted.path, before, &there));
         }
-        steps.push(Step { wanted, there });
+        steps.push(Step { wanted, there, acts: None });
     }
+    let brought: Vec<_> = steps
+        .iter()
+        .map(|step| Brought {
+            path: &step.wanted.path,
+            was: !matches!(step.there, PathState::Nothing),
+            stays: step.wanted.after.is_some(),
+        })
+        .collect();
+    let why = acting(place, &brought);
+    steps.iter_mut().zip(why).for_each(|(step, why)| step.acts = why);
     emptied(place, &steps)?;
     Ok(steps)
 }
@@ -174,7 +187,7 @@ impl Step {
 
     /// What people should know of it before they say yes.
     pub(super) fn marks(&self) -> Vec<String> {
-        let mut marks: Vec<String> = special(&self.wanted.path).map(str::to_owned).into_iter().collect();
+        let mut marks: Vec<String> = self.acts.iter().cloned().collect();
         let Some(new) = &self.wanted.after else { return marks };
         match &new.kind {
             NewKind::File { .. } => {
@@ -218,7 +231,7 @@ impl Step {
             NewKind::Link(target) => Some(target.as_str()),
             NewKind::File { .. } | NewKind::Directory => None,
         });
-        acts_by_itself(&self.wanted.path, link)
+        self.acts.clone().or_else(|| leads_to_what_acts(&self.wanted.path, link))
     }
 
     /// The change that takes this one back. `bytes` is what a file had in it.
@@ -310,11 +323,8 @@ fn after_line(new: Option<&New>, text: &str) -> String {
     }
 }
 
-/// Why something at this path acts by itself, or leads to what does, if so. `link` is where it leads.
-pub(crate) fn acts_by_itself(path: &str, link: Option<&str>) -> Option<String> {
-    if let Some(why) = special(path) {
-        return Some(why.to_owned());
-    }
+/// Why a link acts by itself: where it leads.
+pub(crate) fn leads_to_what_acts(path: &str, link: Option<&str>) -> Option<String> {
     let target = link?;
     if leads_out(path, target) {
         return Some("a link that leads out of the directory".into());

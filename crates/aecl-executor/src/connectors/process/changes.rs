@@ -8,7 +8,7 @@ use aecl_sandbox::{Change as Written, ChangeKind, CollectLimits, Collected, Ende
 use serde_json::{Map, Value, json};
 
 use super::{ProcessSpec, Views};
-use crate::connectors::files::{Change, Content, FormerKind, acts_by_itself, plain};
+use crate::connectors::files::{Brought, Change, Content, FormerKind, acting, leads_to_what_acts, plain};
 use crate::root_dir::{FileStamp, Name, PathState, Reading, RootDir, RootError};
 
 /// How long the files of the host that were changed may be looked at. What is not seen by then is refused.
@@ -47,8 +47,8 @@ pub(super) fn collect(
             }
             continue;
         };
-        let found = match place {
-            Ok(place) => Over::of(changes, place, views, limits, until),
+        let (place, found) = match place {
+            Ok(place) => (place, Over::of(changes, place, views, limits, until)),
             Err(why) => {
                 if !changes.is_empty() {
                     refuse("", &why);
@@ -57,9 +57,10 @@ pub(super) fn collect(
             }
         };
         found.refused.iter().for_each(|(path, why)| refuse(path, why));
-        for change in &found.all {
+        let brought: Vec<_> = found.all.iter().map(brought).collect();
+        for (change, why) in found.all.iter().zip(acting(place, &brought)) {
             let link = change.after.as_ref().and_then(|after| after.link.as_deref());
-            if let Some(why) = acts_by_itself(&change.path, link) {
+            if let Some(why) = why.or_else(|| leads_to_what_acts(&change.path, link)) {
                 special.push(json!({ "path": format!("{at}/{}", change.path), "why": why }));
             }
         }
@@ -74,6 +75,11 @@ pub(super) fn collect(
         told.insert("changes".into(), Value::Object(of_views));
     }
     Ok(told)
+}
+
+fn brought(change: &Change) -> Brought<'_> {
+    let was = change.before.is_some() || change.was.is_some();
+    Brought { path: &change.path, was, stays: change.after.is_some() }
 }
 
 /// What lies in a place with nothing below it. A directory comes into being with what is in it.
