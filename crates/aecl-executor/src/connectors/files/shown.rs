@@ -1,15 +1,11 @@
 //! What people are shown of a change before they say yes to it: for each file what happens to it, and the lines that
 //! differ from what is there. Only they are shown it: it has the target's own words in it.
-//!
-//! Every entry begins with a sign of ours, and holds one line of one text: nothing in a file can pass for another line,
-//! be it a lone carriage return, or look like what was left out.
 
+use super::difference::{Room, difference};
 use super::plan::{FilePlan, PlannedFile};
 use super::{FilesError, FilesSpec, work};
 use crate::Call;
 use crate::house::without_keys;
-use similar::{ChangeTag, TextDiff};
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// Most lines of one file where there are few files, and fewest where there are many.
@@ -17,8 +13,8 @@ const LINES_MAX: usize = 200;
 const LINES_MIN: usize = 20;
 /// Most lines of all files together, unless that leaves one of them less than the fewest.
 const LINES_OF_ALL: usize = 2_000;
-/// Longest line, in characters; of a longer one both ends are shown.
-const LINE_CHARS_MAX: usize = 1_000;
+/// Room for one line. Of what differs in it and is longer, both ends are shown.
+const ROOM: Room = Room { long: 1_000, part: Some(1_000) };
 /// Most bytes of all lines together.
 const BYTES_MAX: usize = 512 << 10;
 /// How long files are compared, and how long they are looked at in all, in milliseconds.
@@ -120,65 +116,10 @@ fn compare(
             return Ok(());
         }
     };
-    let timeout = Duration::from_millis(COMPARED_MS);
-    // What takes longer is shown less finely, and nothing waits for it.
-    let diff = TextDiff::configure().timeout(timeout).diff_lines(&old, &new);
-    let (mut comes, mut goes) = (0, 0);
-    let mut all = Vec::new();
-    for group in diff.grouped_ops(3) {
-        if let (Some(first), Some(last)) = (group.first(), group.last()) {
-            let was = first.old_range().start..last.old_range().end;
-            all.push(place(&was, &(first.new_range().start..last.new_range().end)));
-        }
-        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
-            let sign = match change.tag() {
-                ChangeTag::Equal => ' ',
-                ChangeTag::Delete => '-',
-                ChangeTag::Insert => '+',
-            };
-            comes += usize::from(sign == '+');
-            goes += usize::from(sign == '-');
-            line(sign, change.value(), &mut all);
-        }
-    }
-    shown.lines = Some((comes, goes));
-    shown.difference = both_ends(all, most);
+    let found = difference(&old, &new, ROOM);
+    shown.lines = Some((found.comes, found.goes));
+    shown.difference = both_ends(found.entries, most);
     Ok(())
-}
-
-/// Where the lines that follow stand.
-fn place(was: &Range<usize>, is: &Range<usize>) -> String {
-    let lines = |range: &Range<usize>| match range.len() {
-        1 => format!("line {}", range.start + 1),
-        _ => format!("lines {} to {}", range.start + 1, range.end),
-    };
-    match (was.is_empty(), is.is_empty()) {
-        _ if was == is => format!("@{}", lines(was)),
-        (true, _) => format!("@{}, new", lines(is)),
-        (_, true) => format!("@{}, gone", lines(was)),
-        (false, false) => format!("@{}, before {}", lines(is), lines(was)),
-    }
-}
-
-/// One line, in as many entries as it needs.
-fn line(sign: char, text: &str, out: &mut Vec<String>) {
-    let (text, is_ended) = text.strip_suffix('\n').map_or((text, false), |text| (text, true));
-    let chars = text.chars().count();
-    if chars > LINE_CHARS_MAX {
-        let half = LINE_CHARS_MAX / 2;
-        let head: String = text.chars().take(half).collect();
-        let tail: String = text.chars().skip(chars - half).collect();
-        out.push(format!("{sign}{head}"));
-        out.push(format!("…{} characters of this line are left out", chars - 2 * half));
-        out.push(format!("{sign}{tail}"));
-    } else {
-        out.push(format!("{sign}{text}"));
-    }
-    if !is_ended && text.ends_with('\r') {
-        out.push("\\that line ends with a carriage return alone".into());
-    } else if !is_ended {
-        out.push("\\no line break at the end".into());
-    }
 }
 
 /// Both ends of what is too long, with what is left out between them in numbers.

@@ -33,9 +33,6 @@ impl Kept {
 /// Lines of differences that are shown where nobody can ask for more.
 const LINES_MAX: usize = 2_000;
 
-/// Lines of differences that are kept at hand for somebody who asks for more.
-const LINES_KEPT_MAX: usize = 50_000;
-
 /// Files that are listed by name before the differences.
 const LISTED_MAX: usize = 40;
 
@@ -237,21 +234,14 @@ impl Shown {
     }
 }
 
-/// All differences as lines, which a terminal only shows.
+/// All differences as lines, which a terminal only shows. They are no more than a few times what was collected.
 fn differences(plans: &[Planned<'_>], bytes_max: u64) -> Result<Vec<String>, FilesError> {
     let mut lines = Vec::new();
     for Planned { source, plan } in plans {
         for file in plan.files() {
-            if lines.len() >= LINES_KEPT_MAX {
-                lines.push(
-                    "… the rest is too much to be shown; keep it in parts, or look at it elsewhere"
-                        .to_owned(),
-                );
-                return Ok(lines);
-            }
             let mark = if file.special().is_some() { "! " } else { "" };
             lines.push(inert_line(&format!("{mark}{} {source}/{}", file.what(), file.path())));
-            lines.extend(file.diff(bytes_max)?.lines().map(inert_line));
+            lines.extend(file.difference(bytes_max)?.iter().map(|line| inert_line(line)));
         }
     }
     Ok(lines)

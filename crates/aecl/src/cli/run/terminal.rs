@@ -90,21 +90,24 @@ impl Terminal {
     ) -> io::Result<Answer> {
         self.tty.write_all(RESET.as_bytes())?;
         self.say("")?;
-        for line in summary.iter().chain(special) {
-            self.line(line)?;
+        let (columns, _) = self.size();
+        for row in summary.iter().chain(special).flat_map(|line| rows(line, columns)) {
+            self.say(&row)?;
         }
+        let all: Vec<String> = lines.iter().flat_map(|line| rows(line, columns)).collect();
         let mut shown = 0;
+        let mut page = None;
         loop {
-            let (_, rows) = self.size();
-            for line in lines.iter().skip(shown).take(rows.saturating_sub(4).max(10)) {
-                self.line(line)?;
+            let (_, height) = self.size();
+            for row in all.iter().skip(shown).take(page.unwrap_or(height.saturating_sub(4).max(10))) {
+                self.say(row)?;
                 shown += 1;
             }
-            let left = lines.len().saturating_sub(shown);
+            let left = all.len().saturating_sub(shown);
             let word = word()?;
             let more = match left {
                 0 => String::new(),
-                left => format!("`more` for the next of {left} lines, "),
+                left => format!("`more` for the next of {left} lines, `all` for all of them, "),
             };
             let question = format!(
                 "{short}. Keep them? Type `{word}` to keep all, {more}anything else to keep nothing: "
@@ -113,16 +116,10 @@ impl Terminal {
             match answer.trim() {
                 said if said == word => return Ok(Answer::Yes),
                 "more" if left > 0 => {}
+                "all" if left > 0 => page = Some(usize::MAX),
                 _ => return Ok(Answer::No),
             }
         }
-    }
-
-    /// One line of text, cut in its middle to what fits.
-    fn line(&mut self, line: &str) -> io::Result<()> {
-        let (columns, _) = self.size();
-        let line = shortened(line, columns);
-        self.say(&line)
     }
 
     fn size(&self) -> (usize, usize) {
@@ -210,30 +207,22 @@ fn word() -> io::Result<String> {
     Ok(letters.collect())
 }
 
-/// A line that fits, with both of its ends: what stands behind a thousand spaces is to be seen.
-fn shortened(line: &str, columns: usize) -> String {
-    // Whatever is not plain may take two places.
+/// A line in rows that fit. All but the first begin with a sign with which no line begins.
+fn rows(line: &str, columns: usize) -> Vec<String> {
+    const GOES_ON: &str = "> ";
+    // Whatever is not plain may take two places, and terminals differ about the last one.
     let width = |c: char| if c.is_ascii() { 1 } else { 2 };
-    let all: usize = line.chars().map(width).sum();
-    if all < columns {
-        return line.to_owned();
+    let (mut rows, mut row, mut used) = (Vec::new(), String::new(), 0);
+    for c in line.chars() {
+        if used + width(c) >= columns {
+            rows.push(std::mem::replace(&mut row, GOES_ON.to_owned()));
+            used = GOES_ON.len();
+        }
+        row.push(c);
+        used += width(c);
     }
-    let room = columns.saturating_sub(34).max(4);
-    let (front, back) = (room - room / 3, room / 3);
-    let take = |chars: &mut dyn Iterator<Item = char>, most: usize| {
-        let mut used = 0;
-        let fits = |c: &char| {
-            used += width(*c);
-            used <= most
-        };
-        chars.take_while(fits).collect::<Vec<char>>()
-    };
-    let head = take(&mut line.chars(), front);
-    let mut tail = take(&mut line.chars().rev(), back);
-    tail.reverse();
-    let left = line.chars().count().saturating_sub(head.len() + tail.len());
-    let (head, tail): (String, String) = (head.into_iter().collect(), tail.into_iter().collect());
-    format!("{head} …({left} more characters)… {tail}")
+    rows.push(row);
+    rows
 }
 
 #[cfg(test)]
@@ -241,13 +230,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_line_shows_both_of_its_ends() {
+    fn a_long_line_is_shown_in_rows_and_nothing_of_it_is_missing() {
         let hidden = format!("+x = 1{};import os", " ".repeat(3_000));
-        let shown = shortened(&hidden, 80);
-        assert!(shown.starts_with("+x = 1") && shown.ends_with(";import os"), "{shown}");
-        assert!(shown.contains("more characters") && shown.chars().count() < 80, "{shown}");
-        assert_eq!(shortened("short", 80), "short");
-        assert!(shortened(&"\u{6f22}".repeat(100), 80).chars().count() < 60);
+        for line in [hidden.as_str(), "short", "", &"\u{6f22}".repeat(100)] {
+            let rows = rows(line, 80);
+            let whole: String = rows
+                .iter()
+                .enumerate()
+                .map(|(n, row)| if n == 0 { row } else { row.strip_prefix("> ").unwrap() })
+                .collect();
+            assert_eq!(whole, line);
+            let width = |row: &String| row.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum::<usize>();
+            assert!(rows.iter().all(|row| width(row) < 80), "{rows:?}");
+        }
     }
 
     #[test]
