@@ -5,9 +5,11 @@
 //! What is never shown is known to the whole process and only grows. A list that each cage is given could be
 //! forgotten by one caller; this one cannot.
 
-use std::collections::{BTreeSet, VecDeque};
+mod search;
+
+use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -16,12 +18,6 @@ use crate::{Access, SandboxError, View};
 /// What every home has, beside each other.
 const CONFIG: &str = "aecl.yaml";
 const KEYS: &str = "keys";
-
-/// How far below a view homes that nobody named are looked for: this many directories at most, this deep, and so
-/// many names of one directory.
-const LOOKED_AT_MAX: usize = 512;
-const DEPTH_MAX: usize = 3;
-const NAMES_MAX: usize = 4_096;
 
 static NEVER: RwLock<BTreeSet<PathBuf>> = RwLock::new(BTreeSet::new());
 static SEALED: RwLock<BTreeSet<PathBuf>> = RwLock::new(BTreeSet::new());
@@ -51,11 +47,18 @@ pub fn never_shown() -> Vec<PathBuf> {
     NEVER.read().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
 }
 
-/// Whether a directory looks like a home: a configuration beside keys.
+/// Whether a directory looks like a home: a configuration beside keys, or keys that only a home has, whatever became of
+/// the configuration.
 #[must_use]
 pub fn is_home(dir: &Path) -> bool {
-    let has = |name: &str| dir.join(name).symlink_metadata();
-    has(CONFIG).is_ok() && has(KEYS).is_ok_and(|about| about.is_dir() || about.is_symlink())
+    let keys = dir.join(KEYS);
+    keys.symlink_metadata().is_ok_and(|about| about.is_dir() || about.is_symlink())
+        && (dir.join(CONFIG).symlink_metadata().is_ok() || keys_of_ours(&keys))
+}
+
+/// What every home has among its keys.
+fn keys_of_ours(keys: &Path) -> bool {
+    ["ledger.pem", "tokens.pem"].iter().all(|name| keys.join(name).symlink_metadata().is_ok())
 }
 
 /// The home that a path is, or lies in.
@@ -82,6 +85,12 @@ pub(crate) fn refuse(views: &[View]) -> Result<(), SandboxError> {
                 format!("is of AECL's own directory `{home}`, which no program sees; show another"),
             );
         }
+        if let Ok(about) = view.source.metadata()
+            && about.is_file()
+            && search::keys_elsewhere(&known()).contains(&(about.dev(), about.ino()))
+        {
+            return no(view, "is a key of AECL by another name, which no program sees; take it away".into());
+        }
         let is_way_out = |kind: fs::FileType| kind.is_socket() || kind.is_fifo();
         if view.source.symlink_metadata().is_ok_and(|about| is_way_out(about.file_type())) {
             return no(view, "is a socket or a pipe, so it leads out of the cage; take it away".into());
@@ -90,12 +99,29 @@ pub(crate) fn refuse(views: &[View]) -> Result<(), SandboxError> {
     Ok(())
 }
 
+/// What is never shown, and where homes of this host's users lie.
+fn known() -> Vec<PathBuf> {
+    let mut known = never_shown();
+    known.extend(search::homes_of_users());
+    known
+}
+
 /// What has to be covered in these views, as paths of the cage. Nothing of it lies in another.
-pub(crate) fn below(views: &[View]) -> Vec<PathBuf> {
+///
+/// # Errors
+/// Which view cannot be searched as a whole. It is not shown then.
+pub(crate) fn below(views: &[View]) -> Result<Vec<PathBuf>, SandboxError> {
+    below_within(views, search::NAMES_MAX)
+}
+
+fn below_within(views: &[View], names_max: usize) -> Result<Vec<PathBuf>, SandboxError> {
+    let known = known();
+    let elsewhere = if views.is_empty() { search::Numbers::new() } else { search::keys_elsewhere(&known) };
     let mut covered: Vec<PathBuf> = Vec::new();
     for view in views {
-        let mut homes = found_below(&view.source);
-        homes.extend(never_shown().into_iter().filter(|path| can_be_mounted_over(path)));
+        let mut homes = search::below(&view.source, &elsewhere, names_max)
+            .map_err(|why| SandboxError::BadCage(format!("the view `{}` {why}", view.source.display())))?;
+        homes.extend(known.iter().filter(|path| can_be_mounted_over(path)).cloned());
         homes.sort();
         for home in homes {
             let Ok(rest) = home.strip_prefix(&view.source) else { continue };
@@ -105,7 +131,7 @@ pub(crate) fn below(views: &[View]) -> Vec<PathBuf> {
             }
         }
     }
-    covered
+    Ok(covered)
 }
 
 /// What has to be made read-only in views that can be written, as paths of the cage. Nothing of it lies in another.
@@ -130,36 +156,6 @@ fn can_be_mounted_over(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|about| about.is_dir() || about.is_file())
 }
 
-/// Homes at the top of a directory. Hidden names first: that is how homes in projects are called.
-fn found_below(top: &Path) -> Vec<PathBuf> {
-    let mut homes = Vec::new();
-    let mut waiting = VecDeque::from([(top.to_owned(), 0)]);
-    let mut looked_at = 0;
-    while let Some((dir, depth)) = waiting.pop_front() {
-        // What we cannot read we cannot show either, or it is no directory.
-        let Ok(entries) = fs::read_dir(&dir) else { continue };
-        let is_dir = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let mut dirs: Vec<PathBuf> =
-            entries.take(NAMES_MAX).flatten().filter(is_dir).map(|entry| entry.path()).collect();
-        dirs.sort_by_key(|path| {
-            let name = path.file_name().map(|name| name.as_encoded_bytes().to_vec()).unwrap_or_default();
-            (!name.starts_with(b"."), name)
-        });
-        for path in dirs {
-            if looked_at >= LOOKED_AT_MAX {
-                return homes;
-            }
-            looked_at += 1;
-            if is_home(&path) {
-                homes.push(path);
-            } else if depth + 1 < DEPTH_MAX {
-                waiting.push_back((path, depth + 1));
-            }
-        }
-    }
-    homes
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -170,22 +166,72 @@ mod tests {
         fs::write(dir.join(CONFIG), "origin: x").unwrap();
     }
 
+    fn view(source: &Path) -> View {
+        View { source: source.into(), at: "/it".into(), access: Access::Overlay }
+    }
+
+    fn covered(top: &Path) -> Vec<String> {
+        let all = below(&[view(top)]).unwrap();
+        all.iter().map(|at| at.strip_prefix("/it").unwrap().display().to_string()).collect()
+    }
+
     #[test]
     fn homes_are_covered_where_they_lie_and_never_shown_themselves() {
         let dir = tempfile::tempdir().unwrap();
         let top = dir.path().canonicalize().unwrap();
         home(&top.join(".aecl"));
         home(&top.join("a/b/.aecl"));
-        home(&top.join("deep/er/and/deeper/home"));
-        let view = |source: &Path| View { source: source.into(), at: "/it".into(), access: Access::Overlay };
-        assert_eq!(below(&[view(&top)]), ["/it/.aecl", "/it/a/b/.aecl"].map(PathBuf::from));
-        never_show(&top.join("deep/er/and/deeper/home"));
-        let all = ["/it/.aecl", "/it/a/b/.aecl", "/it/deep/er/and/deeper/home"].map(PathBuf::from);
-        assert_eq!(below(&[view(&top)]), all);
+        home(&top.join("deep/er/and/deeper/than/that/home"));
+        fs::create_dir_all(top.join("named/home")).unwrap();
+        assert_eq!(covered(&top), [".aecl", "a/b/.aecl", "deep/er/and/deeper/than/that/home"]);
+        never_show(&top.join("named/home"));
+        assert_eq!(covered(&top), [".aecl", "a/b/.aecl", "deep/er/and/deeper/than/that/home", "named/home"]);
         refuse(&[view(&top), view(&top.join("a"))]).unwrap();
-        for own in [".aecl", ".aecl/keys", ".aecl/keys/operator.key", "deep/er/and/deeper/home/data"] {
+        for own in [".aecl", ".aecl/keys", ".aecl/keys/operator.key", "named/home/data"] {
             let why = refuse(&[view(&top.join(own))]).unwrap_err().to_string();
             assert!(why.contains("which no program sees"), "{own}: {why}");
         }
+    }
+
+    #[test]
+    fn no_number_of_names_hides_a_home_and_what_is_too_much_is_not_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().canonicalize().unwrap();
+        for number in 0..5_000 {
+            fs::create_dir_all(top.join(format!("many/{number}"))).unwrap();
+        }
+        home(&top.join("many/zz/home"));
+        assert_eq!(covered(&top), ["many/zz/home"]);
+        let why = below_within(&[view(&top)], 5_000).unwrap_err().to_string();
+        assert!(why.contains("more than 5000 names below") && why.contains("show the parts of it"), "{why}");
+    }
+
+    #[test]
+    fn keys_are_covered_by_each_of_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().canonicalize().unwrap();
+        let (outside, shown) = (top.join("outside"), top.join("shown"));
+        home(&outside);
+        home(&shown.join("home"));
+        fs::create_dir_all(shown.join("work/linked")).unwrap();
+        for key in [outside.join("keys/one"), shown.join("home/keys/two")] {
+            fs::write(&key, "secret").unwrap();
+            fs::hard_link(&key, shown.join("work").join(key.file_name().unwrap())).unwrap();
+        }
+        // Its keys lie where a link leads, and are called otherwise there.
+        fs::create_dir_all(shown.join("led")).unwrap();
+        fs::write(shown.join("led").join(CONFIG), "origin: x").unwrap();
+        fs::write(shown.join("work/linked/three"), "secret").unwrap();
+        std::os::unix::fs::symlink("../work/linked", shown.join("led/keys")).unwrap();
+        // Its configuration was called otherwise.
+        fs::create_dir_all(shown.join("old/keys")).unwrap();
+        fs::write(shown.join("old/keys/ledger.pem"), "secret").unwrap();
+        fs::write(shown.join("old/keys/tokens.pem"), "secret").unwrap();
+        fs::write(shown.join("work/file"), "seen").unwrap();
+        never_show(&outside);
+        assert_eq!(covered(&shown), ["home", "led", "old", "work/linked/three", "work/one", "work/two"]);
+        let why = refuse(&[view(&shown.join("work/one"))]).unwrap_err().to_string();
+        assert!(why.contains("a key of AECL by another name"), "{why}");
+        refuse(&[view(&shown.join("work/file"))]).unwrap();
     }
 }

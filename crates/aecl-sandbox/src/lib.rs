@@ -144,6 +144,7 @@ pub async fn start_on_terminal(
         Some(image) => image.complete(program),
         None => program,
     };
+    hidden::refuse(&cage.views)?;
     native::start_on_terminal(&program, &cage, size).await
 }
 

@@ -47,12 +47,15 @@ async fn homes_below_a_view_are_empty_in_every_cage() {
     fs::write(top.join("file"), "seen").unwrap();
     home(&top.join(".aecl"));
     home(&top.join("sub/found"));
+    home(&top.join("z/deep/er/than/most/home"));
+    fs::hard_link(top.join(".aecl/keys/operator.key"), top.join("z/second")).unwrap();
     home(&top.join("a/b/c/d/named"));
     never_show(&top.join("a/b/c/d/named"));
-    let look = "cat /it/file; find /it -name operator.key -o -name aecl.yaml; cat /it/.aecl/keys/operator.key; \
-                ls -A /it/.aecl /it/sub/found /it/a/b/c/d/named; echo x > /it/.aecl/aecl.yaml; \
+    let look = "cat /it/file; find /it -name operator.key -o -name aecl.yaml; cat /it/.aecl/keys/operator.key /it/z/second; \
+                ls -A /it/.aecl /it/sub/found /it/a/b/c/d/named /it/z/deep/er/than/most/home; \
+                echo x > /it/.aecl/aecl.yaml; \
                 mv /it/.aecl /it/moved; umount /it/.aecl; cat /it/moved/keys/operator.key; true";
-    let nothing = "seen/it/.aecl:\n\n/it/a/b/c/d/named:\n\n/it/sub/found:\n";
+    let nothing = "seen/it/.aecl:\n\n/it/a/b/c/d/named:\n\n/it/sub/found:\n\n/it/z/deep/er/than/most/home:\n";
     let daemon = Daemon::start();
     for cage in cages(daemon.as_ref()).await {
         for access in [Access::ReadOnly, Access::Overlay] {
@@ -70,8 +73,9 @@ async fn homes_below_a_view_are_empty_in_every_cage() {
             assert!(!said.contains("SECRET"), "{name}: {said}");
             if access == Access::Overlay {
                 let left = end.scratch[1].collect(COLLECT).unwrap();
-                let homes =
-                    left.changes.iter().filter(|c| c.path.contains("aecl") || c.path.contains("moved/"));
+                let homes = left.changes.iter().filter(|c| {
+                    c.path.contains("aecl") || c.path.contains("moved/") || c.path.contains("z/")
+                });
                 assert_eq!(homes.count(), 0, "{name}: {:?}", left.changes);
             }
         }

@@ -79,8 +79,7 @@ pub(crate) fn plan(order: &mut Order, views: &[View], image: Option<&Image>) -> 
         let kind = if shown.kind == MountKind::View { MountKind::Apart } else { shown.kind };
         Mount { kind, ..shown }
     }));
-    cover_and_seal(order, views);
-    Ok(())
+    cover_and_seal(order, views)
 }
 
 /// Fills in what a cage in a machine shows: the image, or all but the machine's own system. There each view is
@@ -105,14 +104,14 @@ pub(crate) fn plan_in_machine(
     let numbered = (0..).map(|number: usize| format!("{shown}/{number}").into_bytes());
     order.mounts.extend(views.iter().zip(numbered).map(|(view, source)| mount(view, source)));
     // Empty in the copy as well. Covered, nothing is written there that would come back as a change.
-    cover_and_seal(order, views);
-    Ok(())
+    cover_and_seal(order, views)
 }
 
-fn cover_and_seal(order: &mut Order, views: &[View]) {
+fn cover_and_seal(order: &mut Order, views: &[View]) -> Result<(), SandboxError> {
     let places = |all: Vec<std::path::PathBuf>| all.iter().map(|at| bytes(at)).collect();
-    order.covered = places(hidden::below(views));
+    order.covered = places(hidden::below(views)?);
     order.sealed = places(hidden::sealed(views));
+    Ok(())
 }
 
 fn mount(view: &View, source: Vec<u8>) -> Mount {

@@ -41,6 +41,11 @@ fn doctor_names_what_is_broken() {
     mode("keys/operator.key", 0o640);
     broken("operator key");
     mode("keys/operator.key", 0o600);
+    std::fs::hard_link(file("keys/operator.key"), place.path().join("second")).unwrap();
+    let report = broken("names of keys");
+    let found = check(&report, "names of keys")["found"].as_str().unwrap();
+    assert!(found.contains("keys/operator.key"), "{found}");
+    std::fs::remove_file(place.path().join("second")).unwrap();
     mode("keys", 0o755);
     broken("owner");
     mode("keys", 0o700);

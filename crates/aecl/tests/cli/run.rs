@@ -36,6 +36,24 @@ fn a_command_sees_what_it_is_shown_and_ends_with_its_own_code() {
 }
 
 #[test]
+fn no_view_shows_a_home_however_deep_it_lies_nor_a_second_name_of_a_key() {
+    let dir = project();
+    let elsewhere = dir.path().join("d/e/e/p/e/r/home");
+    fs::create_dir_all(elsewhere.parent().unwrap()).unwrap();
+    Aecl::on(&elsewhere).run(&["init"]).ended(0);
+    fs::hard_link(elsewhere.join("keys/operator.key"), dir.path().join("second")).unwrap();
+    fs::rename(elsewhere.join("aecl.yaml"), elsewhere.join("aecl.yaml.bak")).unwrap();
+    let look = "cat a; cut -c1-12 second; find . -name '*.key' -o -name '*.pem' -o -name '*.bak'; \
+                cut -c1-12 d/e/e/p/e/r/home/keys/*";
+    let ran = caged(dir.path(), &["--view", ".", "--", "sh", "-c", look]).ended(1);
+    assert_eq!(ran.out, "one\n", "{}", ran.err);
+    for own in ["d/e/e/p/e/r/home", "d/e/e/p/e/r/home/keys"] {
+        let ran = caged(dir.path(), &["--view", own, "--", "true"]).ended(125);
+        assert!(ran.err.contains("which no program sees"), "{}", ran.err);
+    }
+}
+
+#[test]
 fn each_end_has_its_code() {
     let dir = project();
     caged(dir.path(), &["--timeout", "1", "--", "sleep", "60"]).ended(124);

@@ -8,7 +8,8 @@ use aecl_gate::identity::{OPERATORS, hash_key};
 use aecl_gate::{GateError, keys};
 use aecl_kernel::bundle::Bundle;
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 
 pub(super) fn config(home: &Home, checks: &mut Vec<Check>) -> Option<Config> {
     match home.read() {
@@ -90,6 +91,15 @@ pub(super) fn keys(seen: &Seen, checks: &mut Vec<Check>) {
             Err(error) => Check::broken(what, error.to_string(), "`aecl init --force` makes one that is missing; one that others could read should be replaced"),
         });
     }
+    let second = with_second_names(&seen.home.keys());
+    if !second.is_empty() {
+        checks.push(Check::broken(
+            "names of keys",
+            format!("these have a second name elsewhere: {}", second.join(", ")),
+            "`find / -xdev -samefile KEY` finds it; remove it, or make the key a file of its own by `cp -p KEY NEW && mv NEW KEY`; \
+             replace a key that others may have read there",
+        ));
+    }
     let path = seen.home.keys().join("operator.key");
     let (Ok(text), Some(config)) = (std::fs::read_to_string(&path), &seen.config) else {
         checks.push(Check::advice(
@@ -114,6 +124,18 @@ pub(super) fn keys(seen: &Seen, checks: &mut Vec<Check>) {
         ),
         Some(person) => Check::ok("operator key", format!("keys/operator.key is `{}`", person.id)),
     });
+}
+
+/// Keys that are also another file: whoever opens that one reads the key.
+fn with_second_names(keys: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(keys).into_iter().flatten().flatten();
+    let has_two = |about: &std::fs::Metadata| about.is_file() && about.nlink() > 1;
+    let mut found: Vec<String> = entries
+        .filter(|entry| entry.metadata().is_ok_and(|about| has_two(&about)))
+        .map(|entry| format!("keys/{}", entry.file_name().to_string_lossy()))
+        .collect();
+    found.sort();
+    found
 }
 
 /// Whether every request for approval can be answered by somebody.
