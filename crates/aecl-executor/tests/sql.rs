@@ -205,3 +205,29 @@ async fn a_lookup_finds_out_by_the_key() {
     assert_eq!(output(&call).await, json!({ "changed": 1 }));
     assert!(matches!(SqlConnector.reconcile(&call).await, Reconciled::Done { .. }));
 }
+
+#[tokio::test]
+async fn a_statement_makes_no_value_that_is_longer_than_the_limit() {
+    let world = world();
+    let doubled =
+        "WITH RECURSIVE c(n, x) AS (SELECT 0, 'xxxxxxxx' UNION ALL SELECT n + 1, x || x FROM c WHERE n < 25)
+                   SELECT n, length(x) FROM c";
+    let why = refusal(&world.call(SqlMode::Read, doubled, "{}")).await;
+    assert!(why.starts_with("sql_failed: ") && why.contains("too big"), "{why}");
+    let written = format!("UPDATE users SET name = ({})", doubled.replace("n, length(x)", "max(x)"));
+    assert!(refusal(&world.call(SqlMode::Write, &written, "{}")).await.contains("too big"));
+    assert_eq!(world.count(), 3);
+}
+
+#[tokio::test]
+async fn rows_beyond_what_an_answer_holds_are_counted_and_not_kept() {
+    let world = world();
+    let long = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 400)
+                SELECT n, hex(zeroblob(500000)) AS x FROM c";
+    let mut call = world.call(SqlMode::Read, long, "{}");
+    call.max_output_bytes = 1_000_000;
+    if let ConnectorSpec::Sql(spec) = &mut call.connector {
+        spec.max_rows = 1_000;
+    }
+    assert_eq!(output(&call).await, json!({ "truncated": true }));
+}

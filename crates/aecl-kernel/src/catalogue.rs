@@ -3,6 +3,7 @@
 mod closing;
 pub mod flow;
 pub mod infer;
+mod weight;
 
 use crate::amount;
 use crate::cage::{Needs, Tier};
@@ -469,6 +470,12 @@ impl fmt::Debug for TypedAction {
 impl TypedAction {
     /// Compiles a manifest. The error names what is wrong with it.
     pub fn compile(manifest: ActionManifest) -> Result<Self, String> {
+        if weight::is_too_heavy(&manifest.arguments) {
+            return Err(format!(
+                "`arguments` means more than {} places once its references are followed; write a smaller schema",
+                weight::PLACES_MAX
+            ));
+        }
         let (schema, apart) = closing::closed(&manifest.arguments);
         if schema.pointer("/type") != Some(&Value::String("object".into())) {
             return Err("`arguments` must be a JSON Schema with `\"type\": \"object\"`".into());

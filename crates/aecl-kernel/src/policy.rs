@@ -5,6 +5,7 @@
 //! Slicing happens when a bundle loads, so a decision costs the same with ten rules and ten thousand.
 
 mod compile;
+mod nesting;
 mod runs;
 mod typing;
 
@@ -145,12 +146,14 @@ impl Policies {
 
     /// One policy, written in Cedar, as Cedar's JSON; or why it is none.
     pub(crate) fn json(text: &str) -> Result<Value, String> {
+        nesting::look(text)?;
         let policy = Policy::parse(None, text).map_err(|e| e.to_string())?;
         policy.to_json().map_err(|e| e.to_string())
     }
 
     /// Says whether a condition can be asked about requests for an action.
     pub(crate) fn condition(&self, action: &ActionName, condition: &str) -> Result<(), String> {
+        nesting::look(condition)?;
         let name = Value::String(action.to_string());
         let text = format!("forbid(principal, action == Action::{name}, resource) unless {{ {condition} }};");
         let set = PolicySet::from_str(&text).map_err(|e| e.to_string())?;

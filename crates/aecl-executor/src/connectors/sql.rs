@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -253,6 +254,9 @@ async fn interrupt(
     }
 }
 
+/// Longest text or blob that a statement makes or reads, in bytes.
+const VALUE_BYTES_MAX: i32 = 16 << 20;
+
 fn open(database: &Path, mode: SqlMode, timeout: Duration) -> Result<Connection, SqlError> {
     let flags = match mode {
         SqlMode::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
@@ -263,6 +267,8 @@ fn open(database: &Path, mode: SqlMode, timeout: Duration) -> Result<Connection,
     connection.busy_timeout(timeout.min(Duration::from_secs(5))).map_err(error)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(error)?;
     connection.pragma_update(None, "query_only", mode == SqlMode::Read).map_err(error)?;
+    // A statement may double a text with each row; SQLite's own limit is a gigabyte for each value.
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX).map_err(error)?;
     Ok(connection)
 }
 
@@ -291,7 +297,7 @@ fn in_transaction(
         }
         bind(&mut prepared, call)?;
         let before = connection.total_changes();
-        let ran = rows(&mut prepared, max_rows)?;
+        let ran = rows(&mut prepared, max_rows, call.max_output_bytes)?;
         changed(ran, connection.total_changes() - before, &prepared)
     };
     // What was shown to whoever agreed is what happens, or nothing does.

@@ -1,7 +1,7 @@
 //! Manifests and rules become one Cedar policy set, checked against the schema, then sliced.
 
 use super::typing::ArgumentType;
-use super::{Policies, Reason, Slice, uid};
+use super::{Policies, Reason, Slice, nesting, uid};
 use crate::bundle::{COUNT_MAX, OwnRule, Problem};
 use crate::catalogue::{self, ApprovalRule, Catalogue, Reversibility};
 use crate::id::{ActionName, AgentId};
@@ -99,6 +99,10 @@ fn read_rules(rules: &[RuleText<'_>], validator: &Validator, problems: &mut Vec<
     let mut all = Vec::new();
     let mut ids = BTreeSet::new();
     for file in rules {
+        if let Err(e) = nesting::look(file.text) {
+            problems.push(Problem::error(file.path, format!("the rules cannot be read: {e}")));
+            continue;
+        }
         let set: PolicySet = match file.text.parse() {
             Ok(set) => set,
             Err(e) => {

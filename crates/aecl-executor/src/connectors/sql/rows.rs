@@ -41,19 +41,26 @@ fn bound(name: &str, raw: &str) -> Result<SqlValue, SqlError> {
     })
 }
 
-pub(super) fn rows(statement: &mut Statement<'_>, max_rows: usize) -> Result<Ran, SqlError> {
+/// The rows, as many as are shown and as fit into an answer. Beyond that they are counted.
+pub(super) fn rows(
+    statement: &mut Statement<'_>,
+    max_rows: usize,
+    max_bytes: usize,
+) -> Result<Ran, SqlError> {
     let columns = column_names(statement);
-    let (mut found, mut truncated) = (Vec::new(), false);
+    let (mut found, mut bytes, mut truncated) = (Vec::new(), 0usize, false);
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next().map_err(SqlError::Run)? {
         // A writing statement with RETURNING is run to its end, however many rows are shown.
-        if found.len() >= max_rows {
+        if found.len() >= max_rows || bytes > max_bytes {
             truncated = true;
             continue;
         }
         let mut object = Map::new();
         for (position, column) in columns.iter().enumerate() {
-            object.insert(column.clone(), as_json(row.get_ref(position).map_err(SqlError::Run)?));
+            let value = row.get_ref(position).map_err(SqlError::Run)?;
+            bytes = bytes.saturating_add(weight(value)).saturating_add(column.len());
+            object.insert(column.clone(), as_json(value));
         }
         found.push(Value::Object(object));
     }
@@ -91,6 +98,14 @@ pub(super) fn changed(mut ran: Ran, changed: u64, statement: &Statement<'_>) -> 
         members.insert("truncated".into(), true.into());
     }
     ran
+}
+
+/// At least how many bytes a value takes in an answer.
+fn weight(value: ValueRef<'_>) -> usize {
+    match value {
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => 1,
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.len(),
+    }
 }
 
 fn as_json(value: ValueRef<'_>) -> Value {
