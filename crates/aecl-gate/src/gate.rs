@@ -6,6 +6,7 @@ use crate::error::GateError;
 use crate::identity::{self, Identity, Session};
 use crate::metrics::Metrics;
 use crate::refusals::Refusals;
+use crate::renewals::Renewals;
 use crate::tokens::Tokens;
 use crate::votes::people_of;
 use crate::wait::Waits;
@@ -48,6 +49,7 @@ pub(crate) struct Inner {
     pub(crate) waits: Waits,
     pub(crate) underway: AtomicUsize,
     pub(crate) refusals: Refusals,
+    pub(crate) renewals: Renewals,
     pub(crate) egress: Egress,
     /// Who is asked about intent.
     pub(crate) judges: ArcSwap<Vec<Arc<Judge>>>,
@@ -135,6 +137,7 @@ impl Gate {
             waits: Waits::default(),
             underway: AtomicUsize::new(0),
             refusals: Refusals::default(),
+            renewals: Renewals::default(),
             egress,
             judges: ArcSwap::from_pointee(judges),
             cages: ArcSwapOption::empty(),

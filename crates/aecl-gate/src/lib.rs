@@ -22,6 +22,7 @@ pub mod plans;
 pub mod queue;
 pub mod reach;
 mod refusals;
+pub mod renewals;
 mod resume;
 pub mod rollback;
 pub mod runs;

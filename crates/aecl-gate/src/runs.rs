@@ -8,7 +8,7 @@ use crate::plans::PlanWish;
 use aecl_kernel::approval::Ask;
 use aecl_kernel::code;
 use aecl_kernel::digest::Digest;
-use aecl_kernel::event::{Event, KillChanged};
+use aecl_kernel::event::KillChanged;
 use aecl_kernel::facts::{Goal, KillScope};
 use aecl_kernel::id::{AgentId, Environment, PersonId, ProjectId, RunId, TenantId, UserId};
 use aecl_kernel::json::Document;
@@ -21,8 +21,6 @@ use std::collections::BTreeSet;
 
 /// Longest goal, in bytes.
 pub const GOAL_BYTES_MAX: usize = 16 * 1024;
-/// Entries of a run that are read at once.
-const ENTRIES_PAGE: usize = 512;
 
 /// A run that somebody wants to open.
 #[derive(Debug, Clone)]
@@ -210,69 +208,15 @@ impl Gate {
         self.0.ledger.open_run(open, self.now()).await?;
         let recorded =
             self.0.ledger.run(&run).await?.ok_or_else(|| aecl_ledger::LedgerError::NoRun(run.clone()))?;
-        let (token, session) = self.token(principal, recorded.expires_at, token_ttl_s).await?;
+        let (token, session) = self.first_token(principal, recorded.expires_at, token_ttl_s).await?;
         Ok(OpenedRun { session, token, expires_at: recorded.expires_at, plan })
     }
 
-    async fn token(
-        &self,
-        principal: Principal,
-        run_expires_at: Timestamp,
-        ttl_s: u64,
-    ) -> Result<(String, Session), GateError> {
-        let now = self.now();
-        let expires_at = now.plus_s(ttl_s).min(run_expires_at);
-        let (token, credential) = self.0.tokens.issue(&principal.run, &principal.agent, now, expires_at)?;
-        self.0
-            .ledger
-            .token_issued(principal.run.clone(), credential.id.clone(), credential.expires_at, now)
-            .await?;
-        Ok((token, Session { principal, credential }))
-    }
-
-    /// Gives out a fresh token for a run that lives. The old one stays valid until it expires.
-    pub async fn renew(&self, by: &Identity, run: &RunId) -> Result<(String, Session), GateError> {
-        let fact =
-            self.0.ledger.run(run).await?.ok_or_else(|| aecl_ledger::LedgerError::NoRun(run.clone()))?;
-        self.may(by, &fact.principal, "renew tokens of")?;
-        self.renewed(fact).await
-    }
-
-    /// The same for the bearer of a token that has not expired.
-    pub async fn renew_session(&self, session: &Session) -> Result<(String, Session), GateError> {
-        let run = &session.principal.run;
-        let fact =
-            self.0.ledger.run(run).await?.ok_or_else(|| aecl_ledger::LedgerError::NoRun(run.clone()))?;
-        self.alive(session).await?;
-        self.renewed(fact).await
-    }
-
-    /// Whether a token still counts, for what is no proposal. A proposal's token is judged with it, on record.
-    pub async fn alive(&self, session: &Session) -> Result<(), GateError> {
-        if self.now() >= session.credential.expires_at {
-            return Err(GateError::refused(
-                code::TOKEN_EXPIRED,
-                "the token has expired; ask the orchestrator for a new one",
-            ));
-        }
-        // Without this, a revoked token would renew itself.
-        if self.0.ledger.revoked(&session.credential.id).await?.is_some() {
-            return Err(GateError::refused(code::TOKEN_REVOKED, "the token was revoked"));
-        }
-        Ok(())
-    }
-
-    async fn renewed(&self, fact: aecl_kernel::facts::RunFact) -> Result<(String, Session), GateError> {
-        if let Some(why) = &fact.closed {
-            return Err(GateError::refused(code::RUN_CLOSED, format!("the run has ended: {why}")));
-        }
-        let until = self.usable_until(&fact).await?;
-        let ttl_s = self.bundle().agent(&fact.principal.agent).map_or(60, |m| m.token_ttl_seconds);
-        self.token(fact.principal, until, ttl_s).await
-    }
-
     /// A run that waits for a person lives until the answer can be used; so does a token for it.
-    async fn usable_until(&self, fact: &aecl_kernel::facts::RunFact) -> Result<Timestamp, GateError> {
+    pub(crate) async fn usable_until(
+        &self,
+        fact: &aecl_kernel::facts::RunFact,
+    ) -> Result<Timestamp, GateError> {
         let now = self.now();
         if now < fact.expires_at {
             return Ok(fact.expires_at);
@@ -318,36 +262,7 @@ impl Gate {
         Ok(())
     }
 
-    /// Revokes a token at once.
-    pub async fn revoke(&self, by: &Identity, run: &RunId, token: String) -> Result<(), GateError> {
-        let fact =
-            self.0.ledger.run(run).await?.ok_or_else(|| aecl_ledger::LedgerError::NoRun(run.clone()))?;
-        self.may(by, &fact.principal, "revoke tokens of")?;
-        if !self.is_token_of(run, &token).await? {
-            let message =
-                format!("`{token:.64}` is no token of `{run}`; `aecl log replay --run {run}` lists them");
-            return Err(GateError::refused(code::RECORD_UNKNOWN, message));
-        }
-        self.0.ledger.revoke_token(run.clone(), token, by.name(), self.now()).await?;
-        Ok(())
-    }
-
-    /// Whether a token was given out for this run. Read from its entries: nobody waits for a revocation like for a
-    /// decision.
-    async fn is_token_of(&self, run: &RunId, token: &str) -> Result<bool, GateError> {
-        let mut after = None;
-        loop {
-            let entries = self.0.ledger.entries_of_run(run, after, ENTRIES_PAGE).await?;
-            let Some(last) = entries.last() else { return Ok(false) };
-            after = Some(last.position);
-            if entries.iter().any(|e| matches!(&e.event, Event::TokenIssued(issued) if issued.token == token))
-            {
-                return Ok(true);
-            }
-        }
-    }
-
-    fn may(&self, by: &Identity, principal: &Principal, what: &str) -> Result<(), GateError> {
+    pub(crate) fn may(&self, by: &Identity, principal: &Principal, what: &str) -> Result<(), GateError> {
         let agent = &principal.agent;
         if by.may_run(agent) && self.is_for_tenant(by, &principal.tenant) {
             return Ok(());

@@ -72,6 +72,8 @@ codes! {
     UNDO_OF_REPORT = "undo_of_report";
     /// More refusals than are put on record.
     REFUSALS_EXHAUSTED = "refusals_exhausted";
+    /// As many tokens of a run live as may live at once.
+    TOKENS_EXHAUSTED = "tokens_exhausted";
     /// An imported tool is no longer what was accepted.
     TOOL_CHANGED = "tool_changed";
     /// The agent has no manifest.

@@ -153,6 +153,9 @@ pub struct TokenIssued {
     pub token: String,
     /// When it expires.
     pub expires_at: Timestamp,
+    /// The token that it was renewed with, unless a key was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 /// A run token was revoked.

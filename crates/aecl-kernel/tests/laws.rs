@@ -305,6 +305,7 @@ fn every_kind_of_event_reads_back() {
             "tier": "gvisor", "available": false, "reason": "r", "version": "v", "memory": true, "cpu": false}],
             "modules": {"available": false, "reason": "r", "version": ""}}),
         json!({"kind": "token_issued", "token": "tok_1", "expires_at": "2026-01-06T10:00:00.000Z"}),
+        json!({"kind": "token_issued", "token": "tok_2", "expires_at": "2026-01-06T10:00:00.000Z", "from": "tok_1"}),
         json!({"kind": "token_revoked", "token": "tok_1", "by": "ann"}),
         json!({"kind": "run_closed", "reason": "done", "by": "ann"}),
         json!({"kind": "kill", "scope": "all", "by": "ann", "reason": "odd"}),

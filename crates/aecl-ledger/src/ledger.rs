@@ -224,12 +224,10 @@ impl Ledger {
     pub async fn token_issued(
         &self,
         run: RunId,
-        token: String,
-        expires_at: Timestamp,
+        issued: TokenIssued,
         now: Timestamp,
     ) -> Result<Recorded<()>, LedgerError> {
-        let event = Event::TokenIssued(TokenIssued { token, expires_at });
-        self.ask(|reply| Job::Note(Some(run), event, now, reply)).await
+        self.ask(|reply| Job::Note(Some(run), Event::TokenIssued(issued), now, reply)).await
     }
 
     /// Revokes a token.

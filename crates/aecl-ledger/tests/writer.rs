@@ -13,7 +13,7 @@ use aecl_kernel::action::{Mode, Proposal};
 use aecl_kernel::approval::AskState;
 use aecl_kernel::cage::Cages;
 use aecl_kernel::decide::Verdict;
-use aecl_kernel::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind};
+use aecl_kernel::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind, TokenIssued};
 use aecl_kernel::facts::{ActionState, Fact, KillScope, Meter};
 use aecl_kernel::id::AgentId;
 use aecl_kernel::time::Timestamp;
@@ -547,7 +547,8 @@ fn a_revoked_token_ends_at_once() {
     on_each_store(async |world| {
         let run = world.run("bot").await;
         let ledger = &world.ledger;
-        ledger.token_issued(run.id().clone(), "tok_1".into(), Timestamp(NOON), world.now()).await.unwrap();
+        let issued = TokenIssued { token: "tok_1".into(), expires_at: Timestamp(NOON), from: None };
+        ledger.token_issued(run.id().clone(), issued, world.now()).await.unwrap();
         run.done("note.read", json!({})).await;
         ledger.revoke_token(run.id().clone(), "tok_1".into(), "ann".into(), world.now()).await.unwrap();
         assert_eq!(code(run.propose("note.read", json!({})).await), "token_revoked");

@@ -279,6 +279,28 @@ async fn a_credential_that_does_not_count_is_refused() {
 }
 
 #[tokio::test]
+async fn a_token_fills_no_record_by_renewing_itself() {
+    let s = Served::start().await;
+    let (run, token) = s.run("payer").await;
+    let tokens = format!("/v1/runs/{run}/tokens");
+    let mut ends = Vec::new();
+    for _ in 0..30 {
+        ends.push(s.post(&token, &tokens, &json!({})).await.short());
+    }
+    assert_eq!((ends[14].as_str(), ends[15].as_str()), ("201 -", "429 tokens_exhausted"));
+    assert!(ends[15..].iter().all(|end| end == "429 tokens_exhausted"), "{ends:?}");
+    let refused = s.post(&token, &tokens, &json!({})).await;
+    assert!(refused.headers.contains_key("retry-after"), "{}", refused.text);
+    // What a thief has renewed ends with the token that he had, and the run goes on with a fresh one.
+    let renewed = s.post(&s.keys.orchestrator, &tokens, &json!({})).await.json();
+    let (fresh, id) = (renewed["token"].as_str().unwrap(), renewed["token_id"].as_str().unwrap());
+    let read = json!({"action": "mail.read", "arguments": {"id": "m1"}});
+    let gone = s.post(&s.keys.orchestrator, &format!("{tokens}/{id}/revoke"), &json!({})).await;
+    assert_eq!(gone.status, 204);
+    assert_eq!(s.post(fresh, "/v1/actions", &read).await.short(), "200 blocked token_revoked");
+}
+
+#[tokio::test]
 async fn an_answer_that_does_not_count_is_refused() {
     let s = Served::start().await;
     let (_, token) = s.run("payer").await;

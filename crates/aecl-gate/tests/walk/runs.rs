@@ -2,6 +2,7 @@
 
 use crate::house::{House, end, person, request, submission};
 use aecl_gate::Identity;
+use aecl_gate::renewals::{TOKENS_BY_BEARER_MAX, TOKENS_MAX};
 use aecl_gate::runs::RunRequest;
 use aecl_gate::submit::{End, Submission};
 use aecl_kernel::facts::KillScope;
@@ -177,6 +178,61 @@ async fn a_token_is_revoked_under_its_own_run_only() {
     assert_eq!(end(&house.submit(&other, "note", json!({"text": "a"})).await), "done");
     house.gate.revoke(&person("ann"), &other.principal.run, other.credential.id.clone()).await.unwrap();
     assert_eq!(end(&house.submit(&other, "note", json!({"text": "a"})).await), "blocked token_revoked");
+}
+
+#[tokio::test]
+async fn tokens_of_a_run_are_renewed_up_to_a_limit() {
+    let house = House::new().await;
+    let (run, ann) = (house.clerk().await, person("ann"));
+    let id = &run.principal.run;
+    // At once, by several: none slips through.
+    let mut many = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        let (gate, run) = (house.gate.clone(), run.clone());
+        many.spawn(async move { gate.renew_session(&run).await });
+    }
+    let many = many.join_all().await;
+    assert_eq!(many.iter().flatten().count() + 1, TOKENS_BY_BEARER_MAX);
+    let refused = house.gate.renew_session(&run).await.unwrap_err();
+    assert_eq!(refused.code().as_str(), "tokens_exhausted");
+    assert!(refused.to_string().contains("the first ends at"), "{refused}");
+    let recorded = house.gate.ledger().head().await.unwrap().size;
+    for _ in 0..40 {
+        house.gate.renew_session(&run).await.unwrap_err();
+    }
+    assert_eq!(house.gate.ledger().head().await.unwrap().size, recorded, "a refusal leaves nothing");
+    // Whoever has opened it is not shut out by its agent, and has an end as well.
+    let mut by_key = Vec::new();
+    for _ in 0..80 {
+        by_key.extend(house.gate.renew(&ann, id).await.ok());
+    }
+    assert_eq!(by_key.len() + TOKENS_BY_BEARER_MAX, TOKENS_MAX);
+    // Another run has its own; and what has ended counts no more.
+    let (_, other) = house.gate.renew_session(&house.clerk().await).await.unwrap();
+    assert_ne!(other.principal.run, run.principal.run);
+    house.pass(450);
+    house.gate.revoke(&ann, id, by_key[0].1.credential.id.clone()).await.unwrap();
+    let (_, late) = house.gate.renew(&ann, id).await.unwrap();
+    house.pass(450);
+    house.gate.renew_session(&late).await.unwrap();
+}
+
+#[tokio::test]
+async fn with_a_token_goes_what_was_renewed_from_it() {
+    let house = House::new().await;
+    let (run, ann) = (house.clerk().await, person("ann"));
+    let id = &run.principal.run;
+    let note = async |of: &aecl_gate::Session| end(&house.submit(of, "note", json!({"text": "a"})).await);
+    let (_, first) = house.gate.renew_session(&run).await.unwrap();
+    let (_, second) = house.gate.renew_session(&first).await.unwrap();
+    let (_, by_key) = house.gate.renew(&ann, id).await.unwrap();
+    house.gate.revoke(&ann, id, first.credential.id.clone()).await.unwrap();
+    assert_eq!(note(&first).await, "blocked token_revoked");
+    assert_eq!(note(&second).await, "blocked token_revoked");
+    assert_eq!(house.gate.renew_session(&second).await.unwrap_err().code().as_str(), "token_revoked");
+    assert_eq!((note(&run).await, note(&by_key).await), ("done".into(), "done".into()));
+    house.gate.revoke(&ann, id, run.credential.id.clone()).await.unwrap();
+    assert_eq!((note(&run).await, note(&by_key).await), ("blocked token_revoked".into(), "done".into()));
 }
 
 #[tokio::test]

@@ -89,7 +89,12 @@ pub enum What {
         rollback_token: Option<String>,
     },
     /// A token was given out.
-    TokenIssued { token: String, expires_at: Timestamp },
+    TokenIssued {
+        token: String,
+        expires_at: Timestamp,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
+    },
     /// A token was revoked.
     TokenRevoked { token: String, by: String },
     /// The run ended.
@@ -169,7 +174,7 @@ fn what(store: &mut dyn Store, event: Event) -> Result<What, LedgerError> {
                 rollback_token: e.rollback_token,
             }
         }
-        Event::TokenIssued(e) => What::TokenIssued { token: e.token, expires_at: e.expires_at },
+        Event::TokenIssued(e) => What::TokenIssued { token: e.token, expires_at: e.expires_at, from: e.from },
         Event::TokenRevoked(e) => What::TokenRevoked { token: e.token, by: e.by },
         Event::RunClosed(e) => What::Closed { reason: e.reason, by: e.by },
         other @ (Event::BundleLoaded(_)

@@ -105,7 +105,7 @@ fn status(code: Code) -> StatusCode {
         | code::JSON_TOO_DEEP
         | code::REQUEST_INVALID => StatusCode::BAD_REQUEST,
         code::BUNDLE_INVALID => StatusCode::UNPROCESSABLE_ENTITY,
-        code::OVERLOADED | code::REFUSALS_EXHAUSTED => StatusCode::TOO_MANY_REQUESTS,
+        code::OVERLOADED | code::REFUSALS_EXHAUSTED | code::TOKENS_EXHAUSTED => StatusCode::TOO_MANY_REQUESTS,
         code::LEDGER_UNAVAILABLE | code::FACTS_DIFFER => StatusCode::SERVICE_UNAVAILABLE,
         // The request is not to blame.
         code::INTERNAL | code::CONFIG_INVALID => StatusCode::INTERNAL_SERVER_ERROR,
