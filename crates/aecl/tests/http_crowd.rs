@@ -35,7 +35,7 @@ async fn in_time<T>(what: &str, doing: impl Future<Output = T>) -> T {
 async fn asks(stream: &mut TcpStream, token: &str) -> u16 {
     let body = json!({"action": "mail.read", "arguments": {"id": "m1"}}).to_string();
     let head = format!(
-        "POST /v1/actions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+        "POST /v1/actions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
@@ -69,7 +69,7 @@ async fn half_open_connections_keep_nobody_out() {
         let mut stream = in_time("a connection", TcpStream::connect(s.address)).await.unwrap();
         // Some say nothing at all, the others half of something.
         if n % 2 == 0 {
-            drop(stream.write_all(b"POST /v1/actions HTTP/1.1\r\nHost: x\r\nX-Slow: ").await);
+            drop(stream.write_all(b"POST /v1/actions HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await);
         }
         crowd.push(stream);
     }
@@ -99,7 +99,7 @@ async fn a_connection_that_asks_nothing_is_closed_before_one_that_rests() {
 async fn begun(s: &Served, token: &str, length: usize) -> TcpStream {
     let mut stream = TcpStream::connect(s.address).await.unwrap();
     let head = format!(
-        "POST /v1/actions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+        "POST /v1/actions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
          Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -132,7 +132,7 @@ async fn bodies_underway_keep_to_their_limit() {
     for _ in 0..20 {
         let mut stream = TcpStream::connect(s.address).await.unwrap();
         let head = format!(
-            "POST /v1/actions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {payer}\r\n\
+            "POST /v1/actions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {payer}\r\n\
              Content-Type: application/json\r\nContent-Length: 900000\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await.unwrap();

@@ -301,6 +301,40 @@ async fn a_token_fills_no_record_by_renewing_itself() {
 }
 
 #[tokio::test]
+async fn a_name_that_leads_here_is_no_name_of_ours() {
+    let s = Served::start().await;
+    let port = s.address.port();
+    let mut out = String::new();
+    for name in ["evil.example", "localhost.evil.example", "localhost", "127.0.0.1", "[::1]", "192.0.2.7"] {
+        let host = format!("{name}:{port}");
+        let with = [("host", host.as_str())];
+        let mut line = format!("{name:<24}");
+        for path in ["/metrics", "/healthz", "/readyz", "/v1/ledger/checkpoint", "/openapi.json", "/login"] {
+            line += &format!(" {}", s.send("GET", path, &with, b"").await.status);
+        }
+        out += &format!("{line}\n");
+    }
+    let page = s.send("GET", "/metrics", &[("host", "evil.example")], b"").await;
+    assert_eq!(page.json()["code"], "forbidden", "{}", page.text);
+    expect![[r#"
+        evil.example             403 403 403 403 403 403
+        localhost.evil.example   403 403 403 403 403 403
+        localhost                200 200 200 200 200 307
+        127.0.0.1                200 200 200 200 200 307
+        [::1]                    200 200 200 200 200 307
+        192.0.2.7                200 200 200 200 200 200
+    "#]]
+    .assert_eq(&out);
+    // A browser that says so sends a form of somebody else's page, whether or not it names the page.
+    let form = format!("key={}", s.keys.finn);
+    for (site, status) in [("cross-site", 403), ("same-site", 403), ("same-origin", 303), ("none", 303)] {
+        let with = [("sec-fetch-site", site), ("content-type", "application/x-www-form-urlencoded")];
+        let reply = s.send("POST", "/login", &with, form.as_bytes()).await;
+        assert_eq!(reply.status, status, "{site} {}", reply.text);
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_does_not_count_is_refused() {
     let s = Served::start().await;
     let (_, token) = s.run("payer").await;
@@ -561,14 +595,15 @@ async fn who_sends_slowly_or_too_much_is_not_waited_for() {
     let (_, token) = s.run("payer").await;
     let silent = said_to(&s, b"").await;
     assert_eq!(silent, "", "who says nothing is left");
-    let slow_head = said_to(&s, b"POST /v1/actions HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
+    let slow_head = said_to(&s, b"POST /v1/actions HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await;
     assert!(slow_head.is_empty() || slow_head.starts_with("HTTP/1.1 408"), "{slow_head}");
-    let long_head = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "x".repeat(70_000));
+    let long_head =
+        format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: {}\r\n\r\n", "x".repeat(70_000));
     let long_head = said_to(&s, long_head.as_bytes()).await;
     assert!(long_head.starts_with("HTTP/1.1 431"), "{long_head}");
     let post = |length: usize, body: &str| {
         format!(
-            "POST /v1/actions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+            "POST /v1/actions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
              Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         )
     };

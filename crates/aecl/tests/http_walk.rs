@@ -538,7 +538,7 @@ async fn a_client_that_vanishes_leaves_nothing_half_done() {
                 .to_string();
         let mut stream = tokio::net::TcpStream::connect(s.address).await.unwrap();
         let head = format!(
-            "POST /v1/actions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            "POST /v1/actions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         stream.write_all(head.as_bytes()).await.unwrap();

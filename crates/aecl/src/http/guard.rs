@@ -6,13 +6,14 @@ use super::crowd::Seat;
 use super::problem::Problem;
 use super::shares::Shares;
 use super::{App, Peer};
+use crate::mcp::http::guard;
 use crate::web;
 use aecl_gate::Gate;
 use aecl_gate::config::Config;
 use aecl_kernel::code::{self, Code};
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Frame, SizeHint};
@@ -61,14 +62,37 @@ pub fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     Problem::of(code::INTERNAL, "something is wrong with AECL itself; its log says more").into_response()
 }
 
-/// A request that a web page of another origin sends is refused, whatever it carries.
+/// A request that a web page of another origin sends is refused, whatever it carries; so is one under a name that
+/// somebody else has made lead here, for whoever's page it is may read the answer.
 pub async fn origin(State(app): State<App>, request: Request, next: Next) -> Response {
-    let origins = request.headers().get_all(header::ORIGIN);
-    if origins.iter().all(|origin| ours(origin, request.headers(), request.uri(), &app.gate.config())) {
-        return next.run(request).await;
+    match foreign(&request, &app.gate.config()) {
+        None => next.run(request).await,
+        Some(detail) => Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail).into_response(),
     }
-    let detail = "this origin may not call; list it in `allowed_origins` of aecl.yaml";
-    Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail).into_response()
+}
+
+/// What makes a request one of somebody else's page.
+fn foreign(request: &Request, config: &Config) -> Option<&'static str> {
+    let (headers, uri) = (request.headers(), request.uri());
+    // No page reaches the socket of the data directory, and what comes there names no host.
+    let is_local = matches!(request.extensions().get::<Peer>(), Some(Peer::Local));
+    let is_ours = |host: &str| guard::is_ours(config, host);
+    let named = headers.get_all(header::HOST).iter().all(|host| host.to_str().is_ok_and(is_ours))
+        && uri.authority().is_none_or(|authority| is_ours(authority.as_str()));
+    if !is_local && !named {
+        return Some(
+            "this `Host` is not how AECL is reached; `public_url` and `allowed_origins` of aecl.yaml name further ones",
+        );
+    }
+    let mut origins = headers.get_all(header::ORIGIN).iter().peekable();
+    // A browser that hides the origin still says that it is another.
+    let hidden = origins.peek().is_none()
+        && !matches!(*request.method(), Method::GET | Method::HEAD)
+        && headers.get_all("sec-fetch-site").iter().any(|site| site != "same-origin" && site != "none");
+    if hidden || !origins.all(|origin| ours(origin, headers, uri, config)) {
+        return Some("this origin may not call; list it in `allowed_origins` of aecl.yaml");
+    }
+    None
 }
 
 fn ours(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri, config: &Config) -> bool {

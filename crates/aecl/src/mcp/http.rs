@@ -4,7 +4,7 @@
 mod auth;
 mod events;
 mod fronts;
-mod guard;
+pub(crate) mod guard;
 mod headers;
 mod legacy;
 mod message;

@@ -63,6 +63,12 @@ pub(super) fn let_page_read(origin: &str, headers: &mut HeaderMap) {
         .insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("mcp-session-id, www-authenticate"));
 }
 
+/// Whether this `Host` is one of the ways in which we are reached: an address, this machine, or a name from the
+/// configuration.
+pub(crate) fn is_ours(config: &Config, host: &str) -> bool {
+    name_of(host).is_some_and(|name| may_be_host(config, &name))
+}
+
 fn may_be_host(config: &Config, name: &str) -> bool {
     let listen = name_of(&config.listen);
     is_loopback(name)
@@ -92,7 +98,9 @@ fn known_urls(config: &Config) -> impl Iterator<Item = Url> + '_ {
 
 fn is_loopback(name: &str) -> bool {
     let address = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost" || address.parse::<IpAddr>().is_ok_and(|it| it.is_loopback())
+    name == "localhost"
+        || name == crate::web::NAME
+        || address.parse::<IpAddr>().is_ok_and(|it| it.is_loopback())
 }
 
 /// The host of `host:port`, in lower case and without brackets.
