@@ -2,7 +2,7 @@
 //! anybody could read or compile, when each definition names the one before it twice.
 
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Most places that a schema may mean.
 pub(super) const PLACES_MAX: u64 = 20_000;
@@ -12,10 +12,10 @@ const CHAIN_MAX: u32 = 64;
 /// Whether it means more than that. A reference that leads back to itself counts once: it is followed when a value is
 /// looked at, and a value has an end.
 pub(super) fn is_too_heavy(schema: &Value) -> bool {
-    places(schema, schema, CHAIN_MAX, &mut HashMap::new()) > PLACES_MAX
+    places(schema, schema, CHAIN_MAX, &mut BTreeMap::new()) > PLACES_MAX
 }
 
-fn places(part: &Value, root: &Value, chain: u32, known: &mut HashMap<String, u64>) -> u64 {
+fn places(part: &Value, root: &Value, chain: u32, known: &mut BTreeMap<String, u64>) -> u64 {
     match part {
         Value::Object(map) => {
             let inside = map.iter().map(|(key, part)| match (key.as_str(), part) {
@@ -34,7 +34,7 @@ fn places(part: &Value, root: &Value, chain: u32, known: &mut HashMap<String, u6
 }
 
 /// What a reference means. Each target is counted once, so this takes no longer than the schema is long.
-fn target(to: &str, root: &Value, chain: u32, known: &mut HashMap<String, u64>) -> u64 {
+fn target(to: &str, root: &Value, chain: u32, known: &mut BTreeMap<String, u64>) -> u64 {
     if let Some(places) = known.get(to) {
         return *places;
     }
