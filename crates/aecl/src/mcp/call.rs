@@ -192,6 +192,9 @@ impl Front {
                 let shown = params.text("name").ok_or_else(|| wrong("`name` is missing or no text"))?;
                 let (server, name) = names::meant(&self.opening.servers, &shown)
                     .ok_or_else(|| wrong("no server behind this endpoint has this name"))?;
+                if is_tool && names::is_own(name) {
+                    return Err(wrong("it is a method of the protocol and no tool"));
+                }
                 if is_tool {
                     let arguments = params.take("arguments").unwrap_or_else(empty);
                     params.take("name");

@@ -6,6 +6,14 @@ use aecl_kernel::id::ActionName;
 /// double underscore, so the first one ends the server's name.
 const BETWEEN: &str = "__";
 
+/// The entries that AECL makes itself for each server: they read, by other methods than tools are called with.
+const OWN: [&str; 2] = ["resources/read", "prompts/get"];
+
+/// Whether a tool of this name would stand in the place of an entry of ours.
+pub(crate) fn is_own(tool: &str) -> bool {
+    OWN.contains(&tool)
+}
+
 /// The name in the catalogue of a tool, or of `resources/read` and `prompts/get`, of a server.
 #[must_use]
 pub fn action(server: &str, tool: &str) -> String {

@@ -75,6 +75,9 @@ impl Definition {
     /// When it has no single meaning, or no name.
     pub fn of_pinned(pinned: Value) -> Result<Self, String> {
         let name = pinned.get("name").and_then(Value::as_str).ok_or("it has no name")?.to_owned();
+        if names::is_own(&name) {
+            return Err(format!("`{name}` is no name of a tool: AECL's entry for that method has it"));
+        }
         let document = Document::from_value(pinned).map_err(|error| error.to_string())?;
         Ok(Self { name, pin: document.digest(), pinned: document.value().clone(), title: None })
     }
