@@ -17,8 +17,10 @@ mod executor {
     pub mod root_dir;
     pub mod connectors {
         pub mod files {
+            mod acting;
             mod apply;
             mod change;
+            mod difference;
             mod error;
             mod plan;
             mod special;
