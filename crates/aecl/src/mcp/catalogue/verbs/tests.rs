@@ -217,6 +217,10 @@ fn no_change_of_published_servers_is_taken_for_a_read() {
 fn what_executes_a_reading_of_data_reads() {
     assert_eq!(text_changes("Execute a SELECT query on the SQLite database"), None);
     assert_eq!(text_changes("Executes a read-only query"), None);
+    let asks = |about: &str| {
+        argument_changes(&json!({"properties": {"query": {"type": "string", "description": about}}}))
+    };
+    assert_eq!(asks("SELECT SQL query to execute"), None);
     for text in [
         "Execute an UPDATE query on the database",
         "Execute a query",

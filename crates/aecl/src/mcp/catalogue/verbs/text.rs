@@ -127,8 +127,7 @@ fn clause_changes(words: &[String], of: Of) -> Option<String> {
             Of::Argument if ALWAYS.contains(verb) => *verb != word || !HEADS.contains(&at(i + 1)),
             Of::Argument => follows_condition || has_object && (*verb != word || i > 0) && before != "to",
         });
-        let verb =
-            verb.filter(|verb| *verb != "execute" || !reads_data(words.get(i + 1..).unwrap_or_default()));
+        let verb = verb.filter(|verb| *verb != "execute" || !reads_data(words, i));
         let verb = verb.or_else(|| done(word, before, earlier, of, has_condition));
         let verb = verb.or_else(|| noun(word, before, at(i + 1), near));
         if let Some(verb) = verb {
@@ -165,9 +164,13 @@ fn noun(word: &str, before: &str, after: &str, near: &[String]) -> Option<&'stat
     (is_joined || (before.is_empty() && is_followed_by_object(after))).then(|| gerund(word)).flatten()
 }
 
-/// Whether what is executed is said to be a reading of data: "a SELECT query". The query itself is read when it comes.
-fn reads_data(object: &[String]) -> bool {
-    object.iter().take(3).any(|word| ["select", "read-only", "readonly"].contains(&word.as_str()))
+/// Whether what is executed is said to be a reading of data: "execute a SELECT query", and of an argument "SELECT query to
+/// execute". The query itself is read when it comes.
+fn reads_data(words: &[String], at: usize) -> bool {
+    let after = words.iter().skip(at + 1).take(3);
+    let is_purpose = at.checked_sub(1).and_then(|before| words.get(before)).is_some_and(|word| word == "to");
+    let before = words.iter().take(at).rev().take(if is_purpose { 4 } else { 0 });
+    after.chain(before).any(|word| ["select", "read-only", "readonly"].contains(&word.as_str()))
 }
 
 /// Whether what follows makes the word before it a verb: "and marks **them**", "and post **a** comment".
