@@ -187,7 +187,7 @@ fn scene(rules: usize) -> Scene {
     let run = json!({"run": {"principal": principal, "goal": format!("sha256:{}", "00".repeat(32)),
         "opened_at": NOON, "expires_at": NOON.plus_s(900), "calls": 3, "labels": Labels::default(), "next_seq": 7}});
     let mut space = BTreeMap::from([(Key::Run(principal.run), serde_json::from_value(run).unwrap())]);
-    let facts = Facts::gather(&action, &bundle, &mut space).unwrap();
+    let facts = Facts::gather(&action, &bundle, None, &mut space).unwrap();
     Scene { bundle, action, facts, space }
 }
 
@@ -206,7 +206,7 @@ fn tainted(atoms: usize) -> Scene {
         let atom = Atom { kind: Kind::Id, text: format!("order-{n:08}") };
         scene.space.insert(Key::Trust(run.clone(), atom.digest()), Fact::Trust(vec![mark]));
     }
-    scene.facts = Facts::gather(&scene.action, &scene.bundle, &mut scene.space).unwrap();
+    scene.facts = Facts::gather(&scene.action, &scene.bundle, None, &mut scene.space).unwrap();
     scene
 }
 
@@ -229,8 +229,10 @@ fn provenance() {
         &mut [
             &mut || assert!(std::hint::black_box(bare())),
             &mut || drop(std::hint::black_box(decide(&asks, &few_action, names.clone()))),
-            &mut || drop(std::hint::black_box(Facts::gather(&few_action, &bundle, few_space).unwrap())),
-            &mut || drop(std::hint::black_box(Facts::gather(&many_action, &bundle, many_space).unwrap())),
+            &mut || drop(std::hint::black_box(Facts::gather(&few_action, &bundle, None, few_space).unwrap())),
+            &mut || {
+                drop(std::hint::black_box(Facts::gather(&many_action, &bundle, None, many_space).unwrap()))
+            },
         ],
     );
     let [bare, decided, gathered, after] = times[..] else { return };
@@ -298,7 +300,7 @@ fn pathological() {
         let limits = Limits { bytes_max: 4 << 20, ..Limits::default() };
         let action = Arc::new(Action::parse(proposal, scene.bundle.catalogue(), &limits));
         let start = Instant::now();
-        let facts = Facts::gather(&action, &scene.bundle, &mut scene.space).unwrap();
+        let facts = Facts::gather(&action, &scene.bundle, None, &mut scene.space).unwrap();
         let question =
             Question { action: &action, facts: &facts, bundle: &scene.bundle, evidence: &[], now: NOON };
         drop(std::hint::black_box(decide(&question, &action, fresh(1))));
@@ -342,7 +344,9 @@ fn decisions() {
                 drop(std::hint::black_box(action));
             },
             &mut || {
-                drop(std::hint::black_box(Facts::gather(&small.action, &small.bundle, &mut space).unwrap()))
+                drop(std::hint::black_box(
+                    Facts::gather(&small.action, &small.bundle, None, &mut space).unwrap(),
+                ))
             },
         ],
     );
@@ -382,7 +386,14 @@ async fn client(
 ) {
     let n = numbers.fetch_add(1, Ordering::Relaxed);
     let action = Arc::new(Action::parse(proposal(principal, n), bundle.catalogue(), &Limits::default()));
-    let rule = Rule { action, evidence: Vec::new(), bundle: bundle.clone(), fresh: fresh(n), now: NOON };
+    let rule = Rule {
+        action,
+        evidence: Vec::new(),
+        bundle: bundle.clone(),
+        people: None,
+        fresh: fresh(n),
+        now: NOON,
+    };
     let Ruling::Allowed(permit) = ledger.rule(rule).await.unwrap() else { panic!("expected an allow") };
     if conclude {
         let conclusion = Conclusion {
