@@ -6,8 +6,9 @@ use crate::gate::Gate;
 use crate::identity::Identity;
 use crate::votes::Tally;
 use aecl_executor::connectors::files::ShownFiles;
-use aecl_kernel::action::{Action, Mode, Proposal};
+use aecl_kernel::action::{Action, Mode};
 use aecl_kernel::approval::{Ask, AskState, Vote};
+use aecl_kernel::bundle::Bundle;
 use aecl_kernel::catalogue::flow::{Class, Endorses};
 use aecl_kernel::code;
 use aecl_kernel::digest::Digest;
@@ -41,6 +42,16 @@ pub struct Request {
     pub history: Vec<Step>,
     /// The arguments that nobody who is trusted stands behind, and where the run has seen their values.
     pub unproven: Vec<Unproven>,
+}
+
+impl Request {
+    /// What waits, as this policy understands it.
+    pub fn understood(&self, bundle: &Bundle) -> Action {
+        let proposal = self.ruled.proposal(self.arguments.to_string().into_bytes());
+        // It was read within the limits of then.
+        let limits = Limits { bytes_max: usize::MAX, ..Limits::default() };
+        Action::parse(proposal, bundle.catalogue(), &limits)
+    }
 }
 
 /// An argument that nobody who is trusted stands behind.
@@ -149,25 +160,12 @@ impl Gate {
     /// What an open request would change in files, beside what is there now: for the people who are asked. Of what is
     /// declared otherwise by now nothing is shown; it is judged again before it happens.
     pub async fn shown_files(&self, request: &Request) -> ShownFiles {
-        let Request { ruled, arguments, .. } = request;
+        let ruled = &request.ruled;
         let waits = request.action.state == ActionState::Waiting && request.ask.is_open(self.now());
         if !waits || ruled.mode != Mode::Execute {
             return ShownFiles::None;
         }
-        let proposal = Proposal {
-            principal: ruled.principal.clone(),
-            credential: ruled.credential.clone(),
-            name: ruled.name.clone(),
-            arguments: arguments.to_string().into_bytes(),
-            mode: ruled.mode,
-            idempotency_key: None,
-            offered: ruled.offered,
-            compensates: ruled.compensates.clone(),
-            resume: ruled.resume,
-        };
-        // It was read within the limits of then.
-        let limits = Limits { bytes_max: usize::MAX, ..Limits::default() };
-        let action = Arc::new(Action::parse(proposal, self.bundle().catalogue(), &limits));
+        let action = Arc::new(request.understood(&self.bundle()));
         match action.typed.as_ref().map(|typed| typed.digest) == ruled.definition {
             true => self.0.executor.shown(&action).await,
             false => ShownFiles::None,

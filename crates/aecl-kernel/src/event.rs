@@ -1,7 +1,7 @@
 //! Events: the persisted truth. Closed, versioned; a reader refuses a kind it does not know. Facts are a
 //! fold over them.
 
-use crate::action::{Mode, Problem};
+use crate::action::{Mode, Problem, Proposal};
 use crate::approval::{Ask, AskState, Vote, Voters};
 use crate::cage::Cages;
 use crate::catalogue::Compensation;
@@ -224,6 +224,23 @@ pub struct Ruled {
     /// How it is undone, bound before it happens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensation: Option<Compensation>,
+}
+
+impl Ruled {
+    /// What was proposed, with these arguments: of them the entry has the digest only.
+    pub fn proposal(&self, arguments: Vec<u8>) -> Proposal {
+        Proposal {
+            principal: self.principal.clone(),
+            credential: self.credential.clone(),
+            name: self.name.clone(),
+            arguments,
+            mode: self.mode,
+            idempotency_key: self.idempotency_key.clone(),
+            offered: self.offered,
+            compensates: self.compensates.clone(),
+            resume: self.resume,
+        }
+    }
 }
 
 /// A person answered.

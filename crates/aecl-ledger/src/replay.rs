@@ -15,7 +15,7 @@ use crate::error::LedgerError;
 use crate::ledger::payload;
 use crate::payload::PayloadKind;
 use crate::store::Store;
-use aecl_kernel::action::{Action, Mode, Proposal, is_unread};
+use aecl_kernel::action::{Action, Mode, is_unread};
 use aecl_kernel::bundle::{Bundle, Source};
 use aecl_kernel::code::Code;
 use aecl_kernel::decide::{Decision, Fresh, Question, Verdict, decide};
@@ -321,17 +321,10 @@ impl Again {
         let ruled = &self.ruled;
         // A name that was too long was cut when it was recorded, and must not turn into one that fits.
         let cut = ruled.definition.is_none() && ruled.name.chars().count() == 128;
-        let proposal = Proposal {
-            principal: ruled.principal.clone(),
-            credential: ruled.credential.clone(),
-            name: if cut { format!("{}…", ruled.name) } else { ruled.name.clone() },
-            arguments: self.arguments.clone(),
-            mode: ruled.mode,
-            idempotency_key: ruled.idempotency_key.clone(),
-            offered: ruled.offered,
-            compensates: ruled.compensates.clone(),
-            resume: ruled.resume,
-        };
+        let mut proposal = ruled.proposal(self.arguments.clone());
+        if cut {
+            proposal.name.push('…');
+        }
         // What was accepted then was within the limits of then.
         let limits = Limits { bytes_max: usize::MAX, depth_max: 128, values_max: usize::MAX };
         let mut action = Action::parse(proposal, bundle.catalogue(), &limits);

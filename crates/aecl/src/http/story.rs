@@ -3,12 +3,11 @@
 use aecl_executor::connectors::process::reaches;
 use aecl_gate::Gate;
 use aecl_gate::approvals::Request;
-use aecl_kernel::action::{Action, Mode, Proposal};
+use aecl_kernel::action::{Action, Mode};
 use aecl_kernel::approval::summary::{self, grouped};
 use aecl_kernel::catalogue::{Compensation, Reversibility, TypedAction};
 use aecl_kernel::code;
 use aecl_kernel::decide::Verdict;
-use aecl_kernel::json::Limits;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -51,20 +50,7 @@ pub struct Story {
 /// Tells what a request is about.
 pub fn tell(gate: &Gate, request: &Request) -> Story {
     let ruled = &request.ruled;
-    let bundle = gate.bundle();
-    let proposal = Proposal {
-        principal: ruled.principal.clone(),
-        credential: ruled.credential.clone(),
-        name: ruled.name.clone(),
-        arguments: request.arguments.to_string().into_bytes(),
-        mode: ruled.mode,
-        idempotency_key: None,
-        offered: ruled.offered,
-        compensates: ruled.compensates.clone(),
-        resume: ruled.resume,
-    };
-    let limits = Limits { bytes_max: usize::MAX, ..Limits::default() };
-    let action = Action::parse(proposal, bundle.catalogue(), &limits);
+    let action = request.understood(&gate.bundle());
     let mut to = action.destinations.clone();
     if let Some(resource) = action.resource.clone().filter(|r| !to.contains(r)) {
         to.push(resource);
