@@ -105,7 +105,7 @@ impl Gate {
     async fn lineage(&self, parent: Option<&RunId>) -> Result<Lineage, GateError> {
         let mut out = Lineage::default();
         let Some(parent) = parent else { return Ok(out) };
-        let nearest = self.run_fact(parent).await?;
+        let nearest = self.run_now(parent).await?;
         let further = nearest.ancestors.clone();
         out.runs.push(nearest);
         for id in further {
@@ -122,13 +122,7 @@ impl Gate {
 
     /// A run as it counts now: with what those have read from which it comes.
     pub async fn run_now(&self, id: &RunId) -> Result<RunFact, GateError> {
-        let mut run = self.run_fact(id).await?;
-        for other in run.ancestors.iter().chain(&run.follows) {
-            if let Some(other) = self.0.ledger.run(other).await? {
-                run.labels.join(&other.labels);
-            }
-        }
-        Ok(run)
+        Ok(self.0.ledger.run_now(id).await?.ok_or_else(|| LedgerError::NoRun(id.clone()))?)
     }
 
     pub(crate) async fn run_fact(&self, id: &RunId) -> Result<RunFact, GateError> {
@@ -223,8 +217,7 @@ fn before(
     barred: &BTreeSet<PersonId>,
 ) -> RunFact {
     let parent = lineage.runs.first();
-    let mut labels = Labels::default();
-    lineage.runs.iter().for_each(|run| labels.join(&run.labels));
+    let labels = parent.map_or_else(Labels::default, |run| run.labels.clone());
     RunFact {
         principal: principal.clone(),
         goal: Digest::of(goal.text.as_bytes()),

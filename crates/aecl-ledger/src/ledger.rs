@@ -17,7 +17,7 @@ use aecl_kernel::event::{
     Answered, BudgetAdjusted, Concluded, Entry, Event, Fault, Heartbeat, KillChanged, RunClosed, TokenIssued,
     TokenRevoked,
 };
-use aecl_kernel::facts::{ActionFact, Fact, Facts, Goal, Key, RunFact};
+use aecl_kernel::facts::{ActionFact, Fact, Facts, Goal, Key, RunFact, Space as _};
 use aecl_kernel::id::{ActionId, ApprovalId, RunId};
 use aecl_kernel::proof::{Hash, VerifierKey};
 use aecl_kernel::time::Timestamp;
@@ -301,6 +301,18 @@ impl Ledger {
             Some(Fact::Run(run)) => Some(run),
             _ => None,
         })
+    }
+
+    /// A run as it counts now: with what those have read by now from which it comes.
+    pub async fn run_now(&self, id: &RunId) -> Result<Option<RunFact>, LedgerError> {
+        let key = Key::Run(id.clone());
+        let hear = move |store: &mut dyn Store| {
+            let mut view = cache::View(store);
+            let Some(Fact::Run(mut run)) = view.fact(&key)? else { return Ok(None) };
+            run.hears(&mut view)?;
+            Ok(Some(run))
+        };
+        self.read(hear).await
     }
 
     /// What a run is for.
