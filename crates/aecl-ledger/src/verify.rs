@@ -192,14 +192,8 @@ fn nodes(store: &mut dyn Store, size: u64) -> Result<(), Finding> {
         let what = format!("the stored node {index} of level {level} is not the one of the entries below it");
         Finding::proof(Some(index << level), what)
     };
-    let mut position = 0;
-    while position < size {
-        for (at, bytes) in store.entries(position, CHUNK)? {
-            if store.node(0, at)? != Some(aecl_kernel::proof::leaf_hash(&bytes)) {
-                return Err(wrong(0, at));
-            }
-            position = at + 1;
-        }
+    if let Some(at) = first_change(store, size)? {
+        return Err(wrong(0, at));
     }
     for level in 1..u8::try_from(u64::BITS).unwrap_or(u8::MAX) {
         let count = size >> level;

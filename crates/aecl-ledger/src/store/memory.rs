@@ -161,15 +161,8 @@ impl State {
         }
         // Not `append`: it rebuilds the whole tree.
         self.nodes.extend(fresh);
-        for (position, entry) in (batch.first..).zip(&batch.entries) {
-            if let Some(run) = &entry.run {
-                self.by_run.entry(run.clone()).or_default().push(position);
-            }
-            if let Some(action) = &entry.action {
-                self.by_action.entry(action.clone()).or_default().push(position);
-            }
-            self.entries.push(entry.clone());
-        }
+        self.index(batch.first, &batch.entries);
+        self.entries.extend(batch.entries.iter().cloned());
         for (key, value) in &batch.facts {
             match value {
                 Some(value) => self.facts.insert(key.clone(), value.clone()),
@@ -193,7 +186,13 @@ impl State {
             }
         }
         (self.by_run, self.by_action) = Default::default();
-        for (position, entry) in (0..).zip(&self.entries) {
+        let entries = std::mem::take(&mut self.entries);
+        self.index(0, &entries);
+        self.entries = entries;
+    }
+
+    fn index(&mut self, first: u64, entries: &[EntryRow]) {
+        for (position, entry) in (first..).zip(entries) {
             if let Some(run) = &entry.run {
                 self.by_run.entry(run.clone()).or_default().push(position);
             }
