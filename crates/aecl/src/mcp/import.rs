@@ -191,7 +191,7 @@ impl Front {
         let Some(home) = self.gate.home().cloned() else { return };
         let bundle = self.gate.bundle();
         let unknown = |tool: &str| bundle.catalogue().find(&names::action(server, tool)).is_none();
-        let companions = ["resources/read", "prompts/get"].into_iter().any(unknown);
+        let companions = names::OWN.into_iter().any(unknown);
         let offers = self.desks.get(server).map(|desk| &desk.offers);
         let news: Vec<Definition> = tools
             .iter()
