@@ -42,10 +42,8 @@ async fn bytes_of_results_and_definitions_are_relayed_as_they_are() {
     let mut client = Client::legacy(&gate, place.hello("legacy")).await;
     client.begin("tools/list", json!({})).await;
     let line = client.line().await;
-    assert!(
-        line.contains(r#""strange": {"kept": 12345678901234567890123}"#) && line.contains(r#""unknown": 1"#),
-        "{line}"
-    );
+    assert!(line.contains(r#""inputSchema":{"type": "object", "properties": {"path":"#), "{line}");
+    assert!(!line.contains("strange"), "what nobody has accepted is not shown: {line}");
     client.begin("tools/call", json!({"name": "read_note", "_meta": {"trace": 1}})).await;
     let line = client.line().await;
     let expected =

@@ -9,7 +9,7 @@ use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::catalogue::TypedAction;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -81,7 +81,11 @@ impl From<CatalogueError> for Error {
 
 fn list(home: &Home, as_json: bool) -> Result {
     let bundle = loader::load(&home.policy())?;
-    let changed: BTreeSet<String> = changes::all(home)?.into_iter().map(|change| change.name).collect();
+    let changed = changes::all(home)?.into_iter().map(|change| {
+        let state = if change.is_in_part() { "accepted_in_part" } else { "changed" };
+        (change.name, state)
+    });
+    let changed: BTreeMap<String, &str> = changed.collect();
     let rows = bundle.catalogue().iter().map(|(name, typed)| row(name.as_str(), typed, &changed));
     if as_json {
         println!("{}", Value::Array(rows.collect()));
@@ -96,9 +100,9 @@ fn list(home: &Home, as_json: bool) -> Result {
     Ok(Exit::Done)
 }
 
-fn row(name: &str, typed: &TypedAction, changed: &BTreeSet<String>) -> Value {
+fn row(name: &str, typed: &TypedAction, changed: &BTreeMap<String, &str>) -> Value {
     let manifest = &typed.manifest;
-    let state = if changed.contains(name) { "changed" } else { "accepted" };
+    let state = changed.get(name).copied().unwrap_or("accepted");
     json!({
         "name": name,
         "effect": manifest.effect.name(),

@@ -16,7 +16,7 @@ impl App {
     pub(super) async fn offered(&self, action: &str) -> Option<Digest> {
         let bundle = self.gate.bundle();
         let manifest = &bundle.catalogue().find(action)?.manifest;
-        manifest.pin?;
+        let accepted = manifest.pin?;
         let Ok(ConnectorSpec::Mcp { server, tool, .. }) = Executor::check(&manifest.connector) else {
             return None;
         };
@@ -29,6 +29,6 @@ impl App {
             }
         };
         let tool = listed.iter().find(|t| t.name == tool)?;
-        Definition::of_tool(tool).ok().map(|definition| definition.pin)
+        Definition::of_tool(tool).ok().map(|definition| definition.pins.beside(Some(accepted)))
     }
 }

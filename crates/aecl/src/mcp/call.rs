@@ -277,7 +277,8 @@ impl Front {
         }
         let (offer, unreachable) = self.offer(&call.server, upstream, &call.tool).await;
         call.form.has_output_schema = offer.is_some_and(|offer| offer.has_output_schema);
-        (offer.map(|offer| offer.pin), unreachable)
+        let accepted = self.accepted(&call.server, &call.tool);
+        (offer.map(|offer| offer.pins.beside(accepted)), unreachable)
     }
 
     /// Tells the client, again and again, that its call waits for people. Never ends by itself.

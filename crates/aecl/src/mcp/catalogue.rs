@@ -7,10 +7,10 @@ mod narrower;
 mod terms;
 mod verbs;
 
-pub use definition::{Annotations, Definition, pin};
+pub use definition::{Annotations, Definition, Pins};
 pub use files::{
     By, CatalogueError, Imported, Seen, accept, accept_all, changed_at, import, quarantine, reviewed, seen,
-    servers,
+    servers, settle,
 };
 pub use narrower::is_minor;
 pub use terms::timeout_of;

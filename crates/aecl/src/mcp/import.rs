@@ -1,7 +1,7 @@
 //! What servers offer now, beside what the catalogue holds: unknown tools are imported, changed ones are
 //! kept back.
 
-use super::catalogue::{self, Definition};
+use super::catalogue::{self, Definition, Pins};
 use super::front::Front;
 use super::names;
 use aecl_executor::connectors::mcp::{Tool, Transport, Upstream};
@@ -27,19 +27,24 @@ struct Listing {
     at: Option<Instant>,
     tools: BTreeMap<String, Offer>,
     /// Which of them the client may see, and by which policy that was found out.
-    shown: Option<(Digest, BTreeSet<String>)>,
+    shown: Option<(Digest, Shown)>,
     /// What was put on record already, so that it is not with every listing.
     told: BTreeSet<(String, String)>,
+    /// The definitions that were noted for people, beside what was accepted then.
+    noted: BTreeMap<String, (Option<Digest>, Pins)>,
 }
 
 /// One tool as it is offered now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Offer {
-    /// Its pin.
-    pub pin: Digest,
+    /// Its pins.
+    pub pins: Pins,
     /// Whether clients check its results against a schema.
     pub has_output_schema: bool,
 }
+
+/// Tools that a client may see, by what of each was accepted.
+pub(super) type Shown = BTreeSet<(String, Option<Digest>)>;
 
 /// Whether a client may see a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +72,7 @@ impl Offers {
 
     /// Whether a client that was shown something by another policy would see other tools by this one. Notes what it
     /// would see.
-    pub(super) fn is_shown_otherwise(&self, policy: Digest, now: impl FnOnce() -> BTreeSet<String>) -> bool {
+    pub(super) fn is_shown_otherwise(&self, policy: Digest, now: impl FnOnce() -> Shown) -> bool {
         let before = self.lock().shown.clone();
         let Some((by, before)) = before.filter(|(by, _)| *by != policy) else { return false };
         let now = now();
@@ -81,13 +86,19 @@ impl Offers {
     }
 
     /// Notes what a client may see of what was listed.
-    fn shows(&self, policy: Digest, shown: BTreeSet<String>) {
+    fn shows(&self, policy: Digest, shown: Shown) {
         self.lock().shown = Some((policy, shown));
     }
 
-    /// What was listed last, by its pin.
-    pub(super) fn all(&self) -> Vec<(String, Digest)> {
-        self.lock().tools.iter().map(|(tool, offer)| (tool.clone(), offer.pin)).collect()
+    /// What was listed last, by its pins.
+    pub(super) fn all(&self) -> Vec<(String, Pins)> {
+        self.lock().tools.iter().map(|(tool, offer)| (tool.clone(), offer.pins)).collect()
+    }
+
+    /// Whether this is not what was noted of the tool last.
+    fn is_unnoted(&self, tool: &Definition, accepted: Option<Digest>) -> bool {
+        let stands = (accepted, tool.pins);
+        self.lock().noted.insert(tool.name.clone(), stands) != Some(stands)
     }
 
     /// Whether this is new to the record.
@@ -142,11 +153,12 @@ impl Front {
             }
         }
         self.import(server, &definitions).await;
-        for definition in &definitions {
-            if self.standing(server, &definition.name, definition.pin) == Standing::Changed {
-                self.keep_back(server, definition).await;
-            }
+        let (changed, settled): (Vec<&Definition>, Vec<&Definition>) =
+            definitions.iter().partition(|it| self.standing(server, &it.name, it.pins) == Standing::Changed);
+        for definition in changed {
+            self.keep_back(server, definition).await;
         }
+        self.settle(server, &settled).await;
         let mut listing = desk.offers.lock();
         if all || listing.generation != generation {
             listing.tools.clear();
@@ -158,21 +170,26 @@ impl Front {
         listing.generation = generation;
         let offers = definitions
             .iter()
-            .map(|it| (it.name.clone(), Offer { pin: it.pin, has_output_schema: it.has_output_schema() }));
+            .map(|it| (it.name.clone(), Offer { pins: it.pins, has_output_schema: it.has_output_schema() }));
         listing.tools.extend(offers);
         listing.at = listing.at.or_else(|| Some(Instant::now()));
         drop(listing);
         let policy = self.gate.bundle().hash();
-        desk.offers.shows(policy, self.standing_at(server, Standing::Shown));
+        desk.offers.shows(policy, self.shown_at(server));
+    }
+
+    /// The pin with which a tool was accepted.
+    pub(super) fn accepted(&self, server: &str, tool: &str) -> Option<Digest> {
+        self.gate.bundle().catalogue().find(&names::action(server, tool))?.manifest.pin
     }
 
     /// How this agent stands to a tool with this definition.
-    pub(super) fn standing(&self, server: &str, tool: &str, pin: Digest) -> Standing {
+    pub(super) fn standing(&self, server: &str, tool: &str, pins: Pins) -> Standing {
         let bundle = self.gate.bundle();
         let name = names::action(server, tool);
         match bundle.catalogue().find(&name).map(|typed| typed.manifest.pin) {
             None => Standing::Hidden,
-            Some(Some(accepted)) if accepted != pin => Standing::Changed,
+            Some(Some(accepted)) if accepted != pins.beside(Some(accepted)) => Standing::Changed,
             Some(_) if self.may(&name) => Standing::Shown,
             Some(_) => Standing::Hidden,
         }
@@ -197,7 +214,8 @@ impl Front {
             .iter()
             .filter(|it| unknown(&it.name))
             .filter(|it| {
-                !offers.is_some_and(|o| o.lock().told.contains(&(it.name.clone(), it.pin.to_string())))
+                let told = (it.name.clone(), it.pins.whole().to_string());
+                !offers.is_some_and(|o| o.lock().told.contains(&told))
             })
             .cloned()
             .collect();
@@ -219,7 +237,7 @@ impl Front {
         for (tool, why) in report.refused {
             if let (Some(offers), Some(it)) = (offers, tools.iter().find(|it| it.name == tool)) {
                 // Not tried again until it is another tool.
-                offers.news(&tool, it.pin.to_string());
+                offers.news(&tool, it.pins.whole().to_string());
             }
             self.fault(server, &tool, "tool_not_imported", why).await;
         }
@@ -272,11 +290,8 @@ impl Front {
     }
 
     async fn keep_back(&self, server: &str, definition: &Definition) {
-        let news = self
-            .desks
-            .get(server)
-            .is_some_and(|desk| desk.offers.news(&definition.name, format!("changed {}", definition.pin)));
-        if !news {
+        let accepted = self.accepted(server, &definition.name);
+        if !self.desks.get(server).is_some_and(|desk| desk.offers.is_unnoted(definition, accepted)) {
             return;
         }
         let name = names::action(server, &definition.name);
@@ -292,6 +307,28 @@ impl Front {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "a changed tool could not be put aside for review"),
             Err(error) => tracing::error!(%error, "a changed tool could not be put aside for review"),
+        }
+    }
+
+    /// Notes which tools stand as they were accepted, and what is left out of them, where that is not noted yet.
+    async fn settle(&self, server: &str, tools: &[&Definition]) {
+        let (Some(desk), Some(home)) = (self.desks.get(server), self.gate.home().cloned()) else { return };
+        let mut news = Vec::new();
+        for tool in tools {
+            let accepted = self.accepted(server, &tool.name);
+            if desk.offers.is_unnoted(tool, accepted) {
+                let left_out = tool.pins.leaves_out(accepted).then(|| tool.pinned.clone());
+                news.push((tool.name.clone(), left_out));
+            }
+        }
+        if news.is_empty() {
+            return;
+        }
+        let name = server.to_owned();
+        match tokio::task::spawn_blocking(move || catalogue::settle(&home, &name, news)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(server, %error, "what is left out of tools could not be noted"),
+            Err(error) => tracing::error!(server, %error, "what is left out of tools could not be noted"),
         }
     }
 

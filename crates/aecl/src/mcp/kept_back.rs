@@ -1,10 +1,10 @@
 //! Tools that are not shown because they are not what was accepted: the model is told in the greeting, and hears when
 //! a person has accepted them.
 
+use super::catalogue::Pins;
 use super::front::{Front, Greeted};
-use super::import::Standing;
+use super::import::{Shown, Standing};
 use super::wire::{Members, asking, quoted, raw};
-use aecl_kernel::digest::Digest;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -66,8 +66,14 @@ impl Front {
     /// The tools that a server offers and that stand like this.
     pub(super) fn standing_at(&self, server: &str, standing: Standing) -> BTreeSet<String> {
         let offers = self.desks.get(server).map(|desk| desk.offers.all()).unwrap_or_default();
-        let stands = |(tool, pin): &(String, Digest)| self.standing(server, tool, *pin) == standing;
+        let stands = |(tool, pins): &(String, Pins)| self.standing(server, tool, *pins) == standing;
         offers.into_iter().filter(stands).map(|(tool, _)| tool).collect()
+    }
+
+    /// The tools of a server that the client may see.
+    pub(super) fn shown_at(&self, server: &str) -> Shown {
+        let shown = self.standing_at(server, Standing::Shown).into_iter();
+        shown.map(|tool| (tool.clone(), self.accepted(server, &tool))).collect()
     }
 }
 
@@ -80,7 +86,7 @@ pub(super) async fn tell_changes(front: Weak<Front>) {
         let policy = front.gate.bundle().hash();
         let mut is_other = false;
         for (server, desk) in &front.desks {
-            let now = || front.standing_at(server, Standing::Shown);
+            let now = || front.shown_at(server);
             is_other |= desk.offers.is_shown_otherwise(policy, now);
         }
         if is_other && *front.greeted.lock().await == Some(Greeted::Legacy) {

@@ -74,18 +74,16 @@ impl Front {
         for tool in &tools {
             // What cannot be read has no pin, and what has none is not shown.
             let Ok(definition) = super::catalogue::Definition::of_tool(tool) else { continue };
-            match self.standing(server, &tool.name, definition.pin) {
+            match self.standing(server, &tool.name, definition.pins) {
                 Standing::Shown => {
-                    let shown = self.renamed(server, &tool.name, &tool.raw);
+                    let shown = definition.shown(&tool.raw, self.accepted(server, &tool.name));
+                    let shown = self.renamed(server, &tool.name, &shown);
                     kept.push(if self.offers_tasks() { tasks::offered_as_task(&shown) } else { shown });
                 }
                 Standing::Hidden | Standing::Changed => {}
             }
         }
-        // With several servers the names are others, even if nothing is left out.
-        let same = self.opening.servers.len() == 1 && !self.offers_tasks();
-        let untouched = if same { items.len() } else { usize::MAX };
-        replaced(result, "tools", untouched, &kept)
+        replaced(result, "tools", usize::MAX, &kept)
     }
 
     async fn others(&self, server: &str, method: &str, result: &RawValue) -> Result<Box<RawValue>, Refusal> {

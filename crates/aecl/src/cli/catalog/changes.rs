@@ -19,6 +19,11 @@ pub(super) struct Change {
 }
 
 impl Change {
+    /// Whether the tool is used as it was accepted, without what is new in how it is shown.
+    pub(super) fn is_in_part(&self) -> bool {
+        self.seen.offered.is_none() && self.seen.left_out.is_some()
+    }
+
     fn is_minor(&self) -> bool {
         let (accepted, offered) = (self.seen.accepted.as_ref(), self.seen.offered.as_ref());
         accepted.zip(offered).is_some_and(|(accepted, offered)| catalogue::is_minor(accepted, offered))
@@ -30,7 +35,7 @@ pub(super) fn all(home: &Home) -> std::result::Result<Vec<Change>, Error> {
     let mut out = Vec::new();
     for server in catalogue::servers(home)? {
         for (tool, seen) in catalogue::seen(home, &server)? {
-            if seen.offered.is_some() || seen.unreviewed {
+            if seen.offered.is_some() || seen.left_out.is_some() || seen.unreviewed {
                 out.push(Change { name: names::action(&server, &tool), server: server.clone(), tool, seen });
             }
         }
@@ -71,7 +76,9 @@ pub(super) fn diff(home: &Home, asked: &[String], as_json: bool) -> Result {
     let found = meant(home, asked)?;
     if as_json {
         let rows = found.iter().map(|c| {
-            json!({"name": c.name, "minor": c.is_minor(), "accepted": c.seen.accepted, "offered": c.seen.offered})
+            let seen = &c.seen;
+            let (accepted, offered, left_out) = (&seen.accepted, &seen.offered, &seen.left_out);
+            json!({"name": c.name, "minor": c.is_minor(), "accepted": accepted, "offered": offered, "left_out": left_out})
         });
         println!("{}", Value::Array(rows.collect()));
         return Ok(Exit::Done);
@@ -83,6 +90,8 @@ pub(super) fn diff(home: &Home, asked: &[String], as_json: bool) -> Result {
     for change in &found {
         let minor = if change.seen.unreviewed {
             "  (new: its first call asks a person)"
+        } else if change.is_in_part() {
+            "  (in use as it was accepted; this is left out)"
         } else if change.is_minor() {
             "  (minor: it only takes less than before)"
         } else {
@@ -90,11 +99,14 @@ pub(super) fn diff(home: &Home, asked: &[String], as_json: bool) -> Result {
         };
         println!("{}{minor}", show::inert_line(&change.name));
         let text = |of: &Option<Value>, key: &str| of.as_ref().and_then(|v| v.get(key)).map(text);
-        let (before, after) = match &change.seen.offered {
-            Some(_) => (&change.seen.accepted, &change.seen.offered),
-            None => (&None, &change.seen.accepted),
+        let seen = &change.seen;
+        let (before, after) = match (&seen.offered, &seen.left_out) {
+            (Some(_), _) => (&seen.accepted, &seen.offered),
+            (None, Some(_)) if !seen.unreviewed => (&seen.accepted, &seen.left_out),
+            (None, Some(_)) => (&None, &seen.left_out),
+            (None, None) => (&None, &seen.accepted),
         };
-        for key in ["description", "inputSchema", "outputSchema", "annotations"] {
+        for key in ["title", "description", "inputSchema", "outputSchema", "annotations", "_meta"] {
             let (before, after) = (text(before, key), text(after, key));
             if before != after {
                 println!("  {key}");

@@ -67,6 +67,9 @@ pub struct Seen {
     /// As its server offers it now, if that is something else.
     #[serde(default)]
     pub offered: Option<Value>,
+    /// As its server offers it now, if only its title or `_meta` is not what was accepted: clients get it without them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<Value>,
     /// The time that was written into its entry without a person; another one is a person's, and stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
@@ -164,7 +167,7 @@ pub fn import(
         for (name, _, tool) in &fresh {
             let accepted = tool.map(|tool| tool.pinned.clone());
             let unreviewed = unreviewed.contains(name);
-            let known = Seen { accepted, offered: None, timeout_ms: Some(terms.timeout_ms), unreviewed };
+            let known = Seen { accepted, timeout_ms: Some(terms.timeout_ms), unreviewed, ..Seen::default() };
             seen.insert(tool_of(server, name), known);
         }
     })?;
@@ -225,8 +228,28 @@ fn no_longer_first(entry: &mut Value) {
 pub fn quarantine(home: &Home, server: &str, tool: &Definition) -> Result<(), CatalogueError> {
     let _lock = lock(home)?;
     let mut all = seen(home, server)?;
-    all.entry(tool.name.clone()).or_default().offered = Some(tool.pinned.clone());
+    let seen = all.entry(tool.name.clone()).or_default();
+    (seen.offered, seen.left_out) = (Some(tool.pinned.clone()), None);
     write(&seen_file(home, server), &all)
+}
+
+/// Notes of tools that stand as they were accepted that no other definition is offered any more, and with which title
+/// and `_meta` they would be, if those are left out.
+///
+/// # Errors
+/// When files cannot be read or written.
+pub fn settle(home: &Home, server: &str, tools: Vec<(String, Option<Value>)>) -> Result<(), CatalogueError> {
+    let _lock = lock(home)?;
+    let mut all = seen(home, server)?;
+    let before = all.clone();
+    for (tool, left_out) in tools {
+        if left_out.is_none() && !all.contains_key(&tool) {
+            continue;
+        }
+        let seen = all.entry(tool).or_default();
+        (seen.offered, seen.left_out) = (None, left_out);
+    }
+    if all == before { Ok(()) } else { write(&seen_file(home, server), &all) }
 }
 
 /// Puts the definition that the server offers now in the place of the one in the catalogue. Gives the entry.
@@ -255,7 +278,7 @@ pub fn accept_all(
         let name = names::action(server, tool);
         let refused = |message: String| CatalogueError::Refused { name: name.clone(), message };
         let waits = waiting.remove(tool).unwrap_or_default();
-        let offered = waits.offered.or(waits.accepted.filter(|_| waits.unreviewed));
+        let offered = waits.offered.or(waits.left_out).or(waits.accepted.filter(|_| waits.unreviewed));
         let offered = offered.ok_or_else(|| nothing_waits(&name))?;
         let offered = Definition::of_pinned(offered).map_err(refused)?;
         let place = entries.iter_mut().find(|entry| name_of(entry) == name);
@@ -281,7 +304,7 @@ pub fn accept_all(
     desk.note(|seen| {
         for (tool, pinned) in pinned {
             let seen = seen.entry(tool).or_default();
-            (seen.accepted, seen.offered, seen.unreviewed) = (Some(pinned), None, false);
+            *seen = Seen { accepted: Some(pinned), timeout_ms: seen.timeout_ms, ..Seen::default() };
         }
     })?;
     Ok(accepted)
