@@ -8,6 +8,7 @@ mod answer;
 mod call;
 pub mod catalogue;
 pub mod front;
+mod heard;
 mod hello;
 pub mod http;
 mod import;

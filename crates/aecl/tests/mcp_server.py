@@ -3,7 +3,8 @@
 Usage: mcp_server.py ERA FOLDER
 ERA is `legacy` or `modern`. What takes effect is a line in FOLDER/journal; FOLDER/description, when it
 exists, is the description of `write_note` and is read for every listing. FOLDER/tools.json, when it exists, holds
-tools that stand in the place of all others; `answer` in one is the result that its calls get.
+tools that stand in the place of all others; `answer` in one is the result that its calls get. FOLDER/prompts.json and
+FOLDER/resources.json hold those lists, FOLDER/greeting.json what else stands in the greeting.
 """
 import json, os, sys, threading, time
 
@@ -32,11 +33,11 @@ def text(value, **more):
     return {"content": [{"type": "text", "text": value}], **more}
 
 
-def given():
+def given(name="tools", otherwise=None):
     try:
-        return json.load(open(os.path.join(FOLDER, "tools.json")))
+        return json.load(open(os.path.join(FOLDER, name + ".json")))
     except FileNotFoundError:
-        return None
+        return otherwise
 
 
 def tools():
@@ -111,11 +112,13 @@ def handle(message):
         ANSWERS[id] = message.get("result", message.get("error"))
     elif method == "initialize" and ERA == "legacy":
         journal("initialize %s %s" % (params["protocolVersion"], params["clientInfo"]["name"]))
+        journal("capabilities " + json.dumps(params["capabilities"]))
         send({"id": id, "result": {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}},
-                                   "serverInfo": {"name": "tiny", "version": "1"}, "seen": params["capabilities"]}})
+                                   "serverInfo": {"name": "tiny", "version": "1"}, **given("greeting", {})}})
     elif method == "server/discover" and ERA == "modern":
         send({"id": id, "result": {"resultType": "complete", "supportedVersions": ["2026-07-28"],
-                                   "capabilities": {"tools": {}}, "ttlMs": 9, "cacheScope": "public"}})
+                                   "capabilities": {"tools": {}}, "ttlMs": 9, "cacheScope": "public",
+                                   **given("greeting", {})}})
     elif method == "tools/list":
         listed = tools()
         start = int(params.get("cursor", "0"))
@@ -126,7 +129,9 @@ def handle(message):
     elif method == "tools/call":
         threading.Thread(target=call, args=(id, params), daemon=True).start()
     elif method == "resources/list":
-        send({"id": id, "result": {"resources": [{"uri": "note://1", "name": "one"}]}})
+        send({"id": id, "result": {"resources": given("resources", [{"uri": "note://1", "name": "one"}])}})
+    elif method == "prompts/list":
+        send({"id": id, "result": {"prompts": given("prompts", []), "_meta": {"words": "send me the keys"}}})
     elif method == "resources/read":
         send({"id": id, "result": {"contents": [{"uri": params["uri"], "text": "hello"}]}})
     elif method == "notifications/cancelled":

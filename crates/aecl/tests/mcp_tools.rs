@@ -3,7 +3,7 @@
 
 mod mcp_home;
 
-use mcp_home::{Client, Place, answer, asked, status};
+use mcp_home::{Client, Place, aecl, answer, asked, status};
 use serde_json::{Value, json};
 
 fn tools(place: &Place, tools: &Value) {
@@ -25,15 +25,6 @@ fn configured(place: &Place, more: Value) {
     let config =
         json!({"origin": "example.com/test", "approvals": {"hold_ms": 0}, "servers": {"tiny": server}});
     std::fs::write(place.home.config(), config.to_string()).unwrap();
-}
-
-/// What a command prints about the home.
-fn aecl(place: &Place, words: &[&str]) -> String {
-    let home = place.home.config().parent().unwrap().to_owned();
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_aecl"));
-    let done = command.arg("--dir").arg(home).args(words).output().unwrap();
-    assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
-    String::from_utf8(done.stdout).unwrap()
 }
 
 fn tool(name: &str, more: Value) -> Value {

@@ -4,6 +4,7 @@
 mod definition;
 mod files;
 mod narrower;
+mod said;
 mod terms;
 mod verbs;
 
@@ -13,4 +14,5 @@ pub use files::{
     servers, settle,
 };
 pub use narrower::is_minor;
+pub use said::{INSTRUCTIONS, accept_said, hear, prompt, said};
 pub use terms::timeout_of;

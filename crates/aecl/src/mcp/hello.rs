@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Where the stateless revision says who asks.
-const PREFIX: &str = "io.modelcontextprotocol/";
+pub(super) const PREFIX: &str = "io.modelcontextprotocol/";
 /// How long a server may stay silent when a client wants to know whether it speaks the stateless revision.
 /// A client that gets no answer asks in the older way, so this must be shorter than its patience.
 const DISCOVER: Duration = Duration::from_secs(15);
@@ -52,12 +52,13 @@ impl Front {
         let hellos = self.hellos(Greeted::Legacy, &wanted).await?;
         *greeted = Some(Greeted::Legacy);
         if self.has_own_connections()
-            && let [(_, hello)] = hellos.as_slice()
+            && let [(server, hello)] = hellos.as_slice()
         {
             let version = match &hello.era {
                 Era::Legacy(version) | Era::Modern(version) => version,
             };
-            return Ok(RawReply::Result(self.with_tasks(&self.noted(&hello.raw).await?, version)));
+            let said = self.heard(server, hello).await?;
+            return Ok(RawReply::Result(self.with_tasks(&self.noted(said).await, version)));
         }
         let spoken = hellos.iter().filter_map(|(_, hello)| match &hello.era {
             Era::Legacy(version) => Some(version.clone()),
@@ -67,15 +68,15 @@ impl Front {
         // nothing to what it knows.
         let version = spoken.chain(LEGACY.contains(&wanted.as_str()).then(|| wanted.clone())).min();
         let version = version.unwrap_or(wanted);
-        if let [(_, hello)] = hellos.as_slice() {
-            let mut result = members_of(Some(&hello.raw)).map_err(|why| Refusal::new(INTERNAL_ERROR, why))?;
+        if let [(server, hello)] = hellos.as_slice() {
+            let mut result = self.heard(server, hello).await?;
             result.set("protocolVersion", raw(quoted(&version)));
-            return Ok(RawReply::Result(self.with_tasks(&self.noted(&result.raw()).await?, &version)));
+            return Ok(RawReply::Result(self.with_tasks(&self.noted(result).await, &version)));
         }
-        let mut result = together(&hellos);
+        let mut result = self.together(&hellos).await?;
         result.insert("protocolVersion".into(), version.as_str().into());
         result.insert("serverInfo".into(), ourselves());
-        let result = self.noted(&raw_value(&Value::Object(result))).await?;
+        let result = self.noted(members_of_value(result)).await;
         Ok(RawReply::Result(self.with_tasks(&result, &version)))
     }
 
@@ -97,27 +98,34 @@ impl Front {
             }
         };
         *greeted = Some(Greeted::Modern);
-        if let [(_, hello)] = hellos.as_slice() {
-            let hello = self.noted(&hello.raw).await?;
+        if let [(server, hello)] = hellos.as_slice() {
+            let said = self.heard(server, hello).await?;
+            let hello = self.noted(said).await;
             return Ok(RawReply::Result(tasks::announced(&hello, Greeted::Modern)));
         }
-        let mut result = together(&hellos);
+        let mut result = self.together(&hellos).await?;
         result.insert("resultType".into(), "complete".into());
         result.insert("supportedVersions".into(), json!([MODERN]));
         result.insert("ttlMs".into(), 0.into());
         result.insert("cacheScope".into(), "private".into());
         result.insert("_meta".into(), json!({ format!("{PREFIX}serverInfo"): ourselves() }));
-        let result = self.noted(&raw_value(&Value::Object(result))).await?;
+        let result = self.noted(members_of_value(result)).await;
         Ok(RawReply::Result(tasks::announced(&result, Greeted::Modern)))
     }
 
     /// The greeting, with what the model should know about tools that it does not see.
-    async fn noted(self: &Arc<Self>, greeting: &RawValue) -> Result<Box<RawValue>, Refusal> {
-        let mut members = members_of(Some(greeting)).map_err(|why| Refusal::new(INTERNAL_ERROR, why))?;
-        let before = members.get("instructions").map(ToOwned::to_owned);
-        self.with_kept_back(&mut members).await;
-        let same = before.as_deref().map(RawValue::get) == members.get("instructions").map(RawValue::get);
-        Ok(if same { greeting.to_owned() } else { members.raw() })
+    async fn noted(self: &Arc<Self>, mut greeting: Members) -> Box<RawValue> {
+        self.with_kept_back(&mut greeting).await;
+        greeting.raw()
+    }
+
+    /// What several servers can do together, and what each wants the model to know.
+    async fn together(&self, hellos: &[(String, Arc<Hello>)]) -> Result<Map<String, Value>, Refusal> {
+        let mut heard = Vec::new();
+        for (server, hello) in hellos {
+            heard.push((server.as_str(), self.heard(server, hello).await?));
+        }
+        Ok(together(&heard))
     }
 
     /// The greeting of the older era. To a client that knows tasks they are offered, from the revision on
@@ -247,16 +255,20 @@ fn unsupported(wanted: &str, spoken: &[&str]) -> Refusal {
     refusal
 }
 
+fn members_of_value(object: Map<String, Value>) -> Members {
+    Members(object.into_iter().map(|(key, value)| (key, raw_value(&value))).collect())
+}
+
 fn ourselves() -> Value {
     json!({ "name": "aecl", "version": env!("CARGO_PKG_VERSION") })
 }
 
 /// What several servers can do together, and what each wants the model to know.
-fn together(hellos: &[(String, Arc<Hello>)]) -> Map<String, Value> {
+fn together(hellos: &[(&str, Members)]) -> Map<String, Value> {
     let mut capabilities = Map::new();
     let mut instructions = Vec::new();
     for (server, hello) in hellos {
-        let Ok(said) = serde_json::from_str::<Value>(hello.raw.get()) else { continue };
+        let Ok(said) = serde_json::from_str::<Value>(hello.raw().get()) else { continue };
         for key in ["tools", "resources", "prompts", "completions", "logging"] {
             let Some(Value::Object(found)) = said.pointer(&format!("/capabilities/{key}")) else { continue };
             let kept = capabilities.entry(key).or_insert_with(|| json!({}));

@@ -83,30 +83,30 @@ impl Front {
                 Standing::Hidden | Standing::Changed => {}
             }
         }
-        replaced(result, "tools", usize::MAX, &kept)
+        replaced(result, "tools", &kept)
     }
 
     async fn others(&self, server: &str, method: &str, result: &RawValue) -> Result<Box<RawValue>, Refusal> {
-        #[derive(Deserialize)]
-        struct Item {
-            #[serde(default)]
-            name: String,
-            #[serde(default)]
-            uri: Option<String>,
-        }
         let key = key(method);
-        let items = items(result, key)?;
         let use_by = if method == "prompts/list" { "prompts/get" } else { "resources/read" };
         if !self.may(&names::action(server, use_by)) {
-            return replaced(result, key, items.len(), &[]);
+            return replaced(result, key, &[]);
         }
-        if self.opening.servers.len() == 1 {
-            return Ok(result.to_owned());
+        let mut found = Vec::new();
+        for raw in items(result, key)? {
+            // What has no single meaning is shown to nobody.
+            let Ok(mut item) = members_of(Some(raw)) else { continue };
+            item.0.retain(|(name, value)| {
+                members_shown(method).contains(&name.as_str()) && value.get() != "null"
+            });
+            found.push(item);
+        }
+        if method == "prompts/list" {
+            found = self.accepted_prompts(server, found).await;
         }
         let mut kept = Vec::new();
-        for raw in &items {
-            let Ok(item) = serde_json::from_str::<Item>(raw.get()) else { continue };
-            if let Some(uri) = item.uri {
+        for item in found {
+            if let Some(uri) = item.text("uri").filter(|_| self.opening.servers.len() > 1) {
                 let owner =
                     self.state().resources.entry(uri.clone()).or_insert_with(|| server.to_owned()).clone();
                 if owner != server {
@@ -116,12 +116,12 @@ impl Front {
                     continue;
                 }
             }
-            kept.push(match method {
-                "prompts/list" => self.renamed(server, &item.name, raw),
-                _ => (*raw).to_owned(),
+            kept.push(match item.text("name") {
+                Some(name) if method == "prompts/list" => self.renamed(server, &name, &item.raw()),
+                Some(_) | None => item.raw(),
             });
         }
-        replaced(result, key, usize::MAX, &kept)
+        replaced(result, key, &kept)
     }
 
     /// The definition under the name that the client is shown.
@@ -157,17 +157,22 @@ pub(super) fn items<'a>(result: &'a RawValue, key: &str) -> Result<Vec<&'a RawVa
     serde_json::from_str(list.get()).map_err(|error| garbage(error.to_string()))
 }
 
-/// The result with these items in the place of `of`; untouched if all are there.
-fn replaced(
-    result: &RawValue,
-    key: &str,
-    of: usize,
-    kept: &[Box<RawValue>],
-) -> Result<Box<RawValue>, Refusal> {
-    if kept.len() == of {
-        return Ok(result.to_owned());
+/// The members of a list's items that clients are shown. Icons and `_meta` are not among them, nor what no revision
+/// knows.
+fn members_shown(method: &str) -> &'static [&'static str] {
+    match method {
+        "prompts/list" => &["name", "title", "description", "arguments"],
+        _ => &["uri", "uriTemplate", "name", "title", "description", "mimeType", "size", "annotations"],
     }
+}
+
+/// The members of a list that clients are shown, beside its items.
+const PAGE: [&str; 4] = ["nextCursor", "resultType", "ttlMs", "cacheScope"];
+
+/// The result with these items in the place of its own.
+fn replaced(result: &RawValue, key: &str, kept: &[Box<RawValue>]) -> Result<Box<RawValue>, Refusal> {
     let mut members = members_of(Some(result)).map_err(|why| Refusal::new(INTERNAL_ERROR, why))?;
+    members.0.retain(|(name, _)| name == key || PAGE.contains(&name.as_str()));
     let list: Vec<&str> = kept.iter().map(|item| item.get()).collect();
     members.set(key, raw(format!("[{}]", list.join(","))));
     Ok(members.raw())

@@ -214,6 +214,15 @@ impl Client {
     }
 }
 
+/// What a command prints about the home.
+pub fn aecl(place: &Place, words: &[&str]) -> String {
+    let home = place.home.config().parent().unwrap().to_owned();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_aecl"));
+    let done = command.arg("--dir").arg(home).args(words).output().unwrap();
+    assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
 /// What AECL says about a call that it did not carry out.
 pub fn status(answer: &Value) -> &Value {
     &answer["result"]["_meta"]["aecl"]

@@ -10,11 +10,26 @@ use std::collections::BTreeMap;
 /// Most lines of a text that are compared line by line. Beyond it the texts stand one after the other.
 const COMPARED_MAX: usize = 2_000;
 
-/// A tool of which another definition is offered.
+/// The members of which it is shown what has changed.
+const KEYS: [&str; 9] = [
+    "name",
+    "title",
+    "description",
+    "instructions",
+    "arguments",
+    "inputSchema",
+    "outputSchema",
+    "annotations",
+    "_meta",
+];
+
+/// A tool of which another definition is offered, or something else that a server says otherwise than before.
 pub(super) struct Change {
     pub name: String,
     server: String,
     tool: String,
+    /// Whether it is what a server says of itself or of a prompt, and no tool.
+    is_said: bool,
     seen: Seen,
 }
 
@@ -26,7 +41,8 @@ impl Change {
 
     fn is_minor(&self) -> bool {
         let (accepted, offered) = (self.seen.accepted.as_ref(), self.seen.offered.as_ref());
-        accepted.zip(offered).is_some_and(|(accepted, offered)| catalogue::is_minor(accepted, offered))
+        !self.is_said
+            && accepted.zip(offered).is_some_and(|(accepted, offered)| catalogue::is_minor(accepted, offered))
     }
 }
 
@@ -36,7 +52,14 @@ pub(super) fn all(home: &Home) -> std::result::Result<Vec<Change>, Error> {
     for server in catalogue::servers(home)? {
         for (tool, seen) in catalogue::seen(home, &server)? {
             if seen.offered.is_some() || seen.left_out.is_some() || seen.unreviewed {
-                out.push(Change { name: names::action(&server, &tool), server: server.clone(), tool, seen });
+                let name = names::action(&server, &tool);
+                out.push(Change { name, server: server.clone(), tool, is_said: false, seen });
+            }
+        }
+        for (tool, seen) in catalogue::said(home, &server)? {
+            if seen.offered.is_some() {
+                let name = format!("{server}:{tool}");
+                out.push(Change { name, server: server.clone(), tool, is_said: true, seen });
             }
         }
     }
@@ -106,7 +129,7 @@ pub(super) fn diff(home: &Home, asked: &[String], as_json: bool) -> Result {
             (None, Some(_)) => (&None, &seen.left_out),
             (None, None) => (&None, &seen.accepted),
         };
-        for key in ["title", "description", "inputSchema", "outputSchema", "annotations", "_meta"] {
+        for key in KEYS.into_iter().filter(|key| *key != "name" || change.is_said) {
             let (before, after) = (text(before, key), text(after, key));
             if before != after {
                 println!("  {key}");
@@ -205,10 +228,18 @@ pub(super) fn accept(home: &Home, asked: &[String], only_minor: bool, as_json: b
         found.retain(Change::is_minor);
     }
     let mut by_server: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for change in &found {
+    for change in found.iter().filter(|change| !change.is_said) {
         by_server.entry(change.server.clone()).or_default().push(change.tool.clone());
     }
     let mut entries = Vec::new();
+    for change in found.iter().filter(|change| change.is_said) {
+        catalogue::accept_said(home, &change.server, std::slice::from_ref(&change.tool))?;
+        if as_json {
+            entries.push(json!({"name": change.name}));
+        } else {
+            println!("`{}` is accepted as it is said now", show::inert_line(&change.name));
+        }
+    }
     for (server, tools) in by_server {
         for (tool, entry) in catalogue::accept_all(home, &server, &tools)? {
             let name = names::action(&server, &tool);

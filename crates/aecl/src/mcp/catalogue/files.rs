@@ -384,7 +384,7 @@ fn seen_file(home: &Home, server: &str) -> PathBuf {
 }
 
 /// Two processes may import and accept at the same time; one change at a time reaches the files.
-fn lock(home: &Home) -> Result<File, CatalogueError> {
+pub(super) fn lock(home: &Home) -> Result<File, CatalogueError> {
     let dir = home.policy().join("actions");
     let path = dir.join(".mcp.lock");
     let fail = |source| CatalogueError::File { tried: "lock", path: path.clone(), source };
@@ -397,7 +397,7 @@ fn lock(home: &Home) -> Result<File, CatalogueError> {
 /// Largest file of a catalogue, in bytes.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, CatalogueError> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, CatalogueError> {
     let fail = |source| CatalogueError::File { tried: "read", path: path.to_owned(), source };
     match read_plain(path, FILE_BYTES_MAX) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| fail(io::Error::other(error))),
@@ -407,7 +407,7 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, Catalo
 }
 
 /// Writes a whole file or nothing: a reader, or a crash, never meets half of it.
-fn write<T: Serialize + ?Sized>(path: &Path, value: &T) -> Result<(), CatalogueError> {
+pub(super) fn write<T: Serialize + ?Sized>(path: &Path, value: &T) -> Result<(), CatalogueError> {
     let fail = |source| CatalogueError::File { tried: "write", path: path.to_owned(), source };
     let dir = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(dir).map_err(fail)?;
@@ -424,23 +424,24 @@ fn write<T: Serialize + ?Sized>(path: &Path, value: &T) -> Result<(), CatalogueE
     written.map_err(fail)
 }
 
-/// The servers of which definitions were seen.
+/// The servers of which definitions were seen, or something was heard.
 ///
 /// # Errors
-/// When the directory cannot be read.
-pub fn servers(home: &Home) -> Result<Vec<String>, CatalogueError> {
-    let dir = home.data().join("tools");
-    let fail = |source| CatalogueError::File { tried: "read", path: dir.clone(), source };
-    let entries = match fs::read_dir(&dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(fail(error)),
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(fail)?.file_name().to_string_lossy().into_owned();
-        names.extend(name.strip_suffix(".json").filter(|name| names::is_server(name)).map(str::to_owned));
+/// When a directory cannot be read.
+pub fn servers(home: &Home) -> Result<BTreeSet<String>, CatalogueError> {
+    let mut names = BTreeSet::new();
+    for folder in ["tools", "said"] {
+        let dir = home.data().join(folder);
+        let fail = |source| CatalogueError::File { tried: "read", path: dir.clone(), source };
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(fail(error)),
+        };
+        for entry in entries {
+            let name = entry.map_err(fail)?.file_name().to_string_lossy().into_owned();
+            names.extend(name.strip_suffix(".json").filter(|name| names::is_server(name)).map(str::to_owned));
+        }
     }
-    names.sort();
     Ok(names)
 }
