@@ -429,8 +429,9 @@ pub struct Hold {
     pub amount: Decimal,
 }
 
-/// 1: an agent carries out itself only what it may; the mode is part of the digest.
-pub const EDITION: u32 = 1;
+/// 1: an agent carries out itself only what it may; the mode is part of the digest. 2: what goes to one destination is
+/// counted together, however it is written and whatever stands beside it, and it has plain spaces only.
+pub const EDITION: u32 = 2;
 
 fn is_first(edition: &u32) -> bool {
     *edition == 0
@@ -709,7 +710,7 @@ impl Facts {
         if let Some(people) = people.filter(|_| !votes.is_empty()) {
             facts.voters = Some(people.voters(votes, principal));
         }
-        facts.past = Past::gather(action, &facts.lineage, space)?;
+        facts.past = Past::gather(action, &facts.lineage, facts.edition, space)?;
         if action.typed.as_ref().is_some_and(|typed| typed.cage.is_some()) {
             facts.cages = Some(match space.fact(&Key::Cages)? {
                 Some(Fact::Cages(cages)) => cages,

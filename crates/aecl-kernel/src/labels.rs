@@ -11,6 +11,7 @@ pub mod ingest;
 pub mod proof;
 mod secrets;
 pub mod seen;
+pub(crate) mod spelling;
 
 use crate::catalogue::Output;
 use serde::{Deserialize, Serialize};

@@ -1,16 +1,22 @@
 //! What an agent has done before: how much in the last 24 hours, and which actions and destinations at all. Sums
 //! are counted by the hour, so a decision reads a few numbers, however much has happened.
 
+mod limited;
+
+pub(crate) use limited::Limited;
+
 use crate::action::Action;
-use crate::catalogue::TypedAction;
+use crate::catalogue::flow::Class;
 use crate::digest::Digest;
 use crate::facts::{Fact, Key, RunFact, Space};
 use crate::labels::atoms::{plain, wanted};
-use crate::labels::proof::leaves;
+use crate::labels::proof::{Leaf, leaves};
 use crate::principal::Principal;
 use crate::time::Timestamp;
+use limited::Sums;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a sum reaches back, in hours. The hour that has begun counts beside them, so nothing of the last 24
@@ -78,7 +84,7 @@ pub enum Added {
 pub(crate) struct Trace {
     /// Its amount, in sums of its unit: one of each agent whose limits it uses up.
     pub(crate) spent: Vec<(String, Decimal)>,
-    /// Its arguments that have a limit, in sums of the same argument towards the same destinations.
+    /// Its arguments that have a limit, in sums of the same argument towards the same destination.
     pub(crate) limited: Vec<Limited>,
     /// The action.
     pub(crate) does: Option<String>,
@@ -86,22 +92,13 @@ pub(crate) struct Trace {
     pub(crate) reaches: BTreeSet<String>,
 }
 
-/// An argument that has a limit.
-#[derive(Debug)]
-pub(crate) struct Limited {
-    /// The name of its sum.
-    pub(crate) name: String,
-    /// Where it stands in the arguments; `*` is any place in a list.
-    pub(crate) at: String,
-    /// What all its values in this action come to. What is no number is the most.
-    pub(crate) amount: Decimal,
-    /// Its limit.
-    pub(crate) limit: Decimal,
-}
-
 impl Trace {
-    /// The trace of an understood action that changes something. An undo adds to nothing.
-    pub(crate) fn of<'a>(action: &Action, holders: impl Iterator<Item = &'a Principal>) -> Self {
+    /// The trace of an understood action that changes something, as this edition counts. An undo adds to nothing.
+    pub(crate) fn of<'a>(
+        action: &Action,
+        holders: impl Iterator<Item = &'a Principal>,
+        edition: u32,
+    ) -> Self {
         let typed = action.typed.as_deref().filter(|t| t.manifest.effect.changes_something());
         let Some(typed) = typed.filter(|_| action.problems.is_empty() && action.compensates.is_none()) else {
             return Self::default();
@@ -113,14 +110,19 @@ impl Trace {
             let names: BTreeSet<String> = holders.map(|p| format!("{}/{}", who(p), amount.unit)).collect();
             out.spent = names.into_iter().map(|name| (name, amount.value)).collect();
         }
-        let destinations = destinations(action, typed);
+        let leaves = leaves(action, typed);
+        let destinations = destinations(&leaves);
         // As many as nobody can look up are nobody's acquaintances.
         if destinations.len() > DESTINATIONS_MAX {
             out.reaches.insert(format!("{own}/reaches/many"));
         } else {
             out.reaches.extend(destinations.iter().map(|to| format!("{own}/reaches/{}", to.hex())));
         }
-        out.limited = limited(action, typed, &own, &destinations);
+        let sums = Sums { own: &own, action: &action.name };
+        out.limited = match edition {
+            0 | 1 => sums.as_written(&leaves, &destinations),
+            _ => sums.however_written(&leaves),
+        };
         out
     }
 
@@ -138,43 +140,17 @@ fn is_kept(name: &str) -> bool {
     !name.ends_with("/reaches/many")
 }
 
-fn destinations(action: &Action, typed: &TypedAction) -> BTreeSet<Digest> {
-    let leaves = leaves(action, typed);
+fn destinations(leaves: &[Leaf<'_>]) -> BTreeSet<Digest> {
     let destinations = leaves.iter().filter(|l| l.argument.class.is_destination());
-    destinations
-        .filter_map(|leaf| match wanted(leaf.argument.class, leaf.value).first() {
-            Some(atom) => Some(atom.digest()),
-            None => plain(leaf.value).map(|text| Digest::of_parts("aecl/destination/v1", &[text.as_bytes()])),
-        })
-        .collect()
+    destinations.filter_map(|leaf| known_as(leaf.argument.class, leaf.value)).collect()
 }
 
-fn limited(action: &Action, typed: &TypedAction, own: &str, to: &BTreeSet<Digest>) -> Vec<Limited> {
-    let mut sums: BTreeMap<String, (Decimal, Decimal)> = BTreeMap::new();
-    for leaf in leaves(action, typed) {
-        let Some(limit) = leaf.argument.limit else { continue };
-        let amount = crate::amount::decimal(leaf.value).filter(|n| !n.is_sign_negative());
-        let (sum, _) = sums.entry(pattern(&leaf.pointer)).or_insert((Decimal::ZERO, limit));
-        *sum = amount.and_then(|n| sum.checked_add(n)).unwrap_or(Decimal::MAX);
+/// What a destination is known as: exactly this one.
+fn known_as(class: Class, value: &Value) -> Option<Digest> {
+    match wanted(class, value).first() {
+        Some(atom) => Some(atom.digest()),
+        None => plain(value).map(|text| Digest::of_parts("aecl/destination/v1", &[text.as_bytes()])),
     }
-    let to: Vec<String> = to.iter().map(Digest::hex).collect();
-    let mut out = Vec::new();
-    for (at, (amount, limit)) in sums {
-        let parts = [action.name.as_bytes(), at.as_bytes(), to.join(",").as_bytes()].map(<[u8]>::to_vec);
-        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-        let name = format!("{own}/of/{}", Digest::of_parts("aecl/limited/v1", &parts).hex());
-        out.push(Limited { name, at, amount, limit });
-    }
-    out
-}
-
-/// A pointer in which any place of a list is `*`.
-fn pattern(pointer: &str) -> String {
-    let step = |step: &str| match step.bytes().all(|b| b.is_ascii_digit()) && !step.is_empty() {
-        true => "*".to_owned(),
-        false => step.to_owned(),
-    };
-    pointer.split('/').map(step).collect::<Vec<_>>().join("/")
 }
 
 impl Past {
@@ -182,13 +158,15 @@ impl Past {
     pub(crate) fn gather<S: Space>(
         action: &Action,
         lineage: &[RunFact],
+        edition: u32,
         space: &mut S,
     ) -> Result<Option<Self>, S::Error> {
         let holders = std::iter::once(&action.principal).chain(lineage.iter().map(|run| &run.principal));
-        let trace = Trace::of(action, holders);
+        let trace = Trace::of(action, holders, edition);
         let mut out = Self::default();
         let names = trace.spent.into_iter().map(|(name, _)| name);
-        for name in names.chain(trace.limited.into_iter().map(|l| l.name)) {
+        let limited = trace.limited.into_iter().flat_map(|l| l.earlier.into_iter().chain([l.name]));
+        for name in names.chain(limited) {
             if let Some(Fact::Sum(sum)) = space.fact(&Key::Sum(name.clone()))? {
                 out.sums.insert(name, sum);
             }
@@ -205,6 +183,12 @@ impl Past {
     /// What came to a sum in the last 24 hours, without this action.
     pub(crate) fn sum(&self, name: &str, now: Timestamp) -> Decimal {
         self.sums.get(name).map_or(Decimal::ZERO, |sum| sum.total(now))
+    }
+
+    /// What came to the sum of an argument in the last 24 hours, without this action.
+    pub(crate) fn sum_of(&self, limited: &Limited, now: Timestamp) -> Decimal {
+        let names = limited.earlier.iter().chain([&limited.name]);
+        names.fold(Decimal::ZERO, |sum, name| sum.checked_add(self.sum(name, now)).unwrap_or(Decimal::MAX))
     }
 }
 
@@ -225,11 +209,5 @@ mod tests {
         assert_eq!(sum.total(at(1024)), Decimal::ZERO);
         let full = sum.with(at(1000), Decimal::MAX).with(at(1000), Decimal::MAX);
         assert_eq!(full.total(at(1000)), Decimal::MAX);
-    }
-
-    #[test]
-    fn a_place_in_a_list_is_any_place() {
-        assert_eq!(pattern("/lines/12/amount"), "/lines/*/amount");
-        assert_eq!(pattern("/a1"), "/a1");
     }
 }

@@ -9,6 +9,8 @@ use aecl_kernel::facts::{Fact, Key};
 use aecl_kernel::labels::SECRET_UNTRACKED;
 use aecl_kernel::labels::ingest::TRUSTED_MAX;
 use bank::{EVIL, IBAN, Run, STANDARD};
+use proptest::collection::vec;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use world::{principal, proposal, says};
 
@@ -123,6 +125,10 @@ fn treasury(profile: &str, more: &Value) -> Run {
         "arguments": {"type": "object", "properties": {"to": text(), "amount": {"type": "number"}}, "required": ["to", "amount"]},
         "fields": {"amount": {"value": "/amount", "unit": "EUR"}},
         "args": {"to": {"class": "dest_account"}, "amount": {"class": "magnitude", "limit": 30_000}}});
+    treasury_with(&pay, profile, more)
+}
+
+fn treasury_with(pay: &Value, profile: &str, more: &Value) -> Run {
     let mut agent = json!({"agent_id": "a", "allowed_actions": ["pay"], "auto_approve_threshold": "0.49"});
     agent.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let mut sources = world::sources(&agent, &json!([pay]), "");
@@ -138,9 +144,13 @@ fn treasury(profile: &str, more: &Value) -> Run {
 }
 
 fn pays(run: &mut Run, to: &str, amount: i64) -> aecl_kernel::decide::Ruling {
+    proposes(run, &json!({"to": to, "amount": amount}))
+}
+
+fn proposes(run: &mut Run, arguments: &Value) -> aecl_kernel::decide::Ruling {
     let mut who = principal("a");
     who.environment = serde_json::from_value(json!("sandbox")).unwrap();
-    let mut proposal = proposal(&who, "pay", &json!({"to": to, "amount": amount}));
+    let mut proposal = proposal(&who, "pay", arguments);
     proposal.credential.expires_at = run.world.now.plus_s(60);
     run.world.open(&who);
     run.world.propose(proposal)
@@ -187,6 +197,129 @@ fn the_limit_of_an_account_is_for_the_day() {
     );
     assert_eq!(says(&pays(&mut run, "ACC100001", 10_000)), "allow", "what waits is not spent");
     assert_eq!(says(&pays(&mut run, "ACC100003", 30_001)), "require_approval amount_above_limit");
+}
+
+#[test]
+fn one_account_has_one_allowance_however_it_is_written() {
+    for other in [
+        "GB29-NWBK-6016-1331-9268-19",
+        "ＧＢ２９ＮＷＢＫ６０１６１３３１９２６８１９",
+        "IBAN GB29 NWBK 6016 1331 9268 19",
+        "iban:gb29nwbk60161331926819",
+        "Account no. GB29NWBK60161331926819",
+        "GB29.NWBK.6016.1331.9268.19",
+    ] {
+        let mut run = treasury("article", &json!({"auto_approve_threshold": "1.00"}));
+        assert_eq!(says(&pays(&mut run, IBAN, 20_000)), "allow");
+        let second = says(&pays(&mut run, other, 10_001));
+        assert_eq!(second, "require_approval sum_above_limit", "{other}");
+        assert_eq!(says(&pays(&mut run, other, 10_000)), "allow", "{other}: the rest of it");
+        assert_eq!(says(&pays(&mut run, IBAN, 1)), "require_approval sum_above_limit", "{other}");
+        assert_eq!(says(&pays(&mut run, "GB29NWBK60161331926818", 30_000)), "allow", "another account");
+    }
+    let mut run = treasury("article", &json!({"auto_approve_threshold": "1.00"}));
+    for space in ['\u{a0}', '\u{1680}', '\u{2009}', '\u{200b}', '\u{3000}', '\t'] {
+        for to in [format!("GB29{space}NWBK60161331926819"), format!("{IBAN}{space}")] {
+            assert_eq!(says(&pays(&mut run, &to, 1)), "block sink_not_canonical", "{to:?}");
+        }
+    }
+    for nothing in ["—", "…"] {
+        assert_eq!(says(&pays(&mut run, nothing, 20_000)), "allow", "no letter, so it is itself");
+        assert_eq!(says(&pays(&mut run, nothing, 20_000)), "require_approval sum_above_limit");
+    }
+}
+
+/// An account as somebody may write it.
+fn spelling() -> impl Strategy<Value = String> {
+    let letter =
+        (any::<(bool, bool)>(), prop_oneof![9 => Just(String::new()), 1 => "[ ./:_\u{a0}\u{200b}—-]"]);
+    let before = prop_oneof![Just(""), Just("IBAN "), Just("iban:"), Just("Account number "), Just("acct.")];
+    (before, vec(letter, IBAN.len())).prop_map(|(before, letters)| {
+        let one = |(c, ((lower, wide), after)): (char, ((bool, bool), String))| {
+            let c = if lower { c.to_ascii_lowercase() } else { c };
+            let wide = wide.then(|| char::from_u32(u32::from(c) + 0xfee0)).flatten();
+            format!("{}{after}", wide.unwrap_or(c))
+        };
+        let letters = IBAN.chars().zip(letters);
+        before.to_owned() + &letters.map(one).collect::<String>()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #[test]
+    fn no_mix_of_spellings_has_more_than_the_limit(payments in vec((spelling(), 1..20_000_i64), 1..12)) {
+        let mut run = treasury("article", &json!({"auto_approve_threshold": "1.00"}));
+        let mut sum = 0;
+        for (to, amount) in &payments {
+            match says(&pays(&mut run, to, *amount)).as_str() {
+                "allow" => sum += amount,
+                "require_approval sum_above_limit" => prop_assert!(sum + amount > 30_000, "{to:?}"),
+                other => prop_assert_eq!(other, "block sink_not_canonical", "{:?}", to),
+            }
+        }
+        prop_assert!(sum <= 30_000, "{} in {:?}", sum, payments);
+    }
+}
+
+/// A treasury whose payments name more than an account.
+fn ledger_clerk(properties: &Value, args: &Value) -> Run {
+    let pay = json!({"name": "pay", "effect": "pay", "reversibility": "reversible", "severity": 2,
+        "arguments": {"type": "object", "properties": properties}, "args": args});
+    treasury_with(&pay, "article", &json!({"auto_approve_threshold": "1.00"}))
+}
+
+#[test]
+fn another_name_beside_an_account_gives_no_other_allowance() {
+    let text = || json!({"type": "string"});
+    let limit = json!({"class": "magnitude", "limit": 100});
+    let mut run = ledger_clerk(
+        &json!({"to": text(), "holder": text(), "amount": {"type": "number"}}),
+        &json!({"to": {"class": "dest_account"}, "holder": {"class": "dest_name"}, "amount": limit}),
+    );
+    let mut pay = |to: &str, holder: &str, amount: i64| {
+        says(&proposes(&mut run, &json!({"to": to, "holder": holder, "amount": amount})))
+    };
+    assert_eq!(pay("ACC100001", "Acme", 60), "allow");
+    assert_eq!(pay("ACC100001", "Acme GmbH", 60), "require_approval sum_above_limit");
+    assert_eq!(pay("ACC-100001", "acme", 60), "require_approval sum_above_limit");
+    assert_eq!(pay("ACC100002", "Globex", 60), "allow", "another account of another");
+
+    let many = |n: usize| (0..n).map(|n| format!("ACC{n:06}")).collect::<Vec<_>>();
+    let mut run = ledger_clerk(
+        &json!({"to": {"type": "array", "items": text()}, "amount": {"type": "number"}}),
+        &json!({"to": {"class": "dest_account"}, "amount": limit}),
+    );
+    let mut pay = |to: &[String]| says(&proposes(&mut run, &json!({"to": to, "amount": 60})));
+    assert_eq!(pay(&many(1)), "allow");
+    assert_eq!(pay(&many(2)), "require_approval sum_above_limit", "one of them has had it");
+    assert_eq!(pay(&many(100)[1..]), "allow");
+    assert_eq!(pay(&many(101)[1..]), "require_approval sum_above_limit", "a crowd is one crowd");
+}
+
+#[test]
+fn each_line_of_a_list_counts_for_its_own_account() {
+    let line =
+        json!({"type": "object", "properties": {"to": {"type": "string"}, "amount": {"type": "number"}}});
+    let mut run = ledger_clerk(
+        &json!({"lines": {"type": "array", "items": line}}),
+        &json!({"/lines/*/to": {"class": "dest_account"}, "/lines/*/amount": {"class": "magnitude", "limit": 100}}),
+    );
+    let mut pay = |lines: &[(&str, i64)]| {
+        let lines: Vec<Value> = lines.iter().map(|(to, n)| json!({"to": to, "amount": n})).collect();
+        says(&proposes(&mut run, &json!({ "lines": lines })))
+    };
+    assert_eq!(pay(&[("ACC100001", 10), ("ACC100002", 80)]), "allow");
+    assert_eq!(pay(&[("ACC100001", 90)]), "allow", "100 in a day");
+    assert_eq!(pay(&[("ACC100002", 21)]), "require_approval sum_above_limit");
+    assert_eq!(pay(&[("ACC100003", 60), ("ACC100004", 60)]), "require_approval sum_above_limit", "together");
+    // What is quadratic takes minutes here.
+    let accounts: Vec<String> = (0..10_000).map(|n| format!("ACC{n:06}")).collect();
+    let lines: Vec<(&str, i64)> = accounts.iter().map(|to| (to.as_str(), 1)).collect();
+    assert_eq!(pay(&lines), "require_approval sum_above_limit");
+    let words = format!("{}7", "number".repeat(100_000));
+    assert_eq!(pay(&[(&words, 60)]), "allow");
+    assert_eq!(pay(&[("7", 60)]), "require_approval sum_above_limit");
 }
 
 #[test]

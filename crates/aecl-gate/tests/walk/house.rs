@@ -82,7 +82,7 @@ fn actions() -> Value {
          "output": calm, "connector": connector},
         {"name": "transfer", "effect": "pay", "reversibility": "reversible", "output": calm, "connector": connector,
          "arguments": {"type": "object", "properties": {"to": {"type": "string"}, "eur": {"type": "number"}}},
-         "args": {"to": {"class": "dest_account"}, "eur": {"class": "magnitude"}}},
+         "args": {"to": {"class": "dest_account"}, "eur": {"class": "magnitude", "limit": 500}}},
         {"name": "rename", "effect": "write", "reversibility": "reversible", "output": calm, "connector": connector,
          "arguments": {"type": "object", "properties": {"name": {"type": "string"}, "to_name": {"type": "string"}}},
          "args": {"name": {"class": "target_name"}, "to_name": {"class": "content"}}},

@@ -29,6 +29,18 @@ async fn transfer(house: &House, run: &Session, to: &str) -> Answer {
 }
 
 #[tokio::test]
+async fn a_second_writing_of_an_account_has_no_allowance_of_its_own() {
+    let house = House::new().await;
+    let run = run_for(&house, "Pay the vendors", None).await;
+    let pay = |to: &str, eur: u32| house.submit(&run, "transfer", json!({"to": to, "eur": eur}));
+    assert_eq!(end(&pay(IBAN, 400).await), "done");
+    assert_eq!(end(&pay("IBAN GB29-NWBK-6016-1331-9268-19", 200).await), "pending pending");
+    assert_eq!(house.asked().await.need.people(), 1);
+    assert_eq!(end(&pay("GB29\u{a0}NWBK60161331926819", 1).await), "blocked sink_not_canonical");
+    assert_eq!(house.world.effects_in_all(), 1);
+}
+
+#[tokio::test]
 async fn the_card_says_which_mail_which_field_and_which_words() {
     let house = House::new().await;
     let run =

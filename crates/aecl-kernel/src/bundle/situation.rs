@@ -6,7 +6,7 @@ use crate::action::{Action, Credential, Mode, Proposal};
 use crate::cage::Cages;
 use crate::decide::{Fresh, Question, Ruling, decide};
 use crate::digest::Digest;
-use crate::facts::{Fact, Facts, Goal, Key, RunFact};
+use crate::facts::{EDITION, Fact, Facts, Goal, Key, RunFact};
 use crate::id::{ActionId, AgentId, ApprovalId, BadId, Environment, ProjectId, RunId, TenantId, UserId};
 use crate::json::Limits;
 use crate::labels::Labels;
@@ -84,7 +84,8 @@ impl Situation {
             resume: false,
         };
         let action = Arc::new(Action::parse(proposal, bundle.catalogue(), &Limits::default()));
-        let mut facts = Facts { run: Some(self.run(principal, expires_at)), ..Facts::default() };
+        let run = Some(self.run(principal, expires_at));
+        let mut facts = Facts { edition: EDITION, run, ..Facts::default() };
         if action.typed.as_ref().is_some_and(|typed| typed.cage.is_some()) {
             facts.cages = Some(self.cages.clone());
         }

@@ -20,7 +20,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         return;
     }
     let leaves = leaves(q.action, typed);
-    canonical(&leaves, findings);
+    canonical(&leaves, q.facts.edition, findings);
     if !is_tainted(q) {
         return;
     }
@@ -103,7 +103,7 @@ fn names(about: &[Doubt]) -> String {
 }
 
 /// Nothing is sent to a name that is not what it looks like, whoever said it and whatever was read.
-fn canonical(leaves: &[Leaf<'_>], findings: &mut Findings) {
+fn canonical(leaves: &[Leaf<'_>], edition: u32, findings: &mut Findings) {
     let sinks = leaves.iter().filter(|l| {
         let class = l.argument.class;
         class.is_destination() || matches!(class, Class::TargetId | Class::TargetPath)
@@ -111,7 +111,12 @@ fn canonical(leaves: &[Leaf<'_>], findings: &mut Findings) {
     for leaf in sinks {
         let Some(text) = leaf.value.as_str() else { continue };
         let class = leaf.argument.class;
-        let why = match canon::dirt(text).filter(|d| d.is_refused()) {
+        // A file may have been named with such a space; nobody has to be sent something with one.
+        let dirt = match class.is_destination() && edition >= 2 {
+            true => canon::dirt_of_destination(text),
+            false => canon::dirt(text),
+        };
+        let why = match dirt.filter(|d| d.is_refused()) {
             Some(dirt) => dirt.words(),
             None if class == Class::DestUrl && has_user(text) => "has a user name before the host",
             None => continue,

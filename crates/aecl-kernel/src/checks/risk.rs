@@ -11,12 +11,13 @@ use crate::risk::{Exposure, Recent, assess};
 use crate::understand::What;
 use crate::understand::sql::SqlEffect;
 use rust_decimal::Decimal;
+use std::collections::BTreeMap;
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let Some(typed) = &q.action.typed else { return };
     let manifest = &typed.manifest;
     let compensation = manifest.compensation.as_ref();
-    let trace = Trace::of(q.action, q.facts.holders(&q.action.principal));
+    let trace = Trace::of(q.action, q.facts.holders(&q.action.principal), q.facts.edition);
     let of_limit = share_of_limit(q, findings).max(share_of_day(q, &trace, findings));
     let mut doubts: Vec<Code> =
         findings.list.iter().map(|f| f.code).filter(|c| table::row(*c).is_some()).collect();
@@ -94,26 +95,28 @@ fn share_of_limit(q: &Question<'_>, findings: &mut Findings) -> Option<u32> {
 }
 
 /// The largest share of its limit, in hundredths, that an argument takes together with what the agent sent to the
-/// same destinations in the last 24 hours. Many small amounts are a large one.
+/// same destination in the last 24 hours. Many small amounts are a large one.
 fn share_of_day(q: &Question<'_>, trace: &Trace, findings: &mut Findings) -> Option<u32> {
     let past = q.facts.past.as_ref()?;
-    let mut most = None;
+    let mut most: BTreeMap<&str, (Decimal, Decimal)> = BTreeMap::new();
     for limited in &trace.limited {
-        let before = past.sum(&limited.name, q.now);
+        let before = past.sum_of(limited, q.now);
         let sum = before.checked_add(limited.amount).unwrap_or(Decimal::MAX);
+        let (largest, _) = most.entry(&limited.at).or_insert((sum, limited.limit));
+        *largest = sum.max(*largest);
+    }
+    for (at, (sum, limit)) in &most {
         // The value alone was looked at before.
         let already = findings.list.iter().any(|f| f.code == code::AMOUNT_ABOVE_LIMIT);
-        if sum > limited.limit && !already {
+        if sum > limit && !already {
+            let at = at.trim_start_matches('/');
             let text = format!(
-                "`{}` comes to {sum} for the same destination in 24 hours, and its limit is {}",
-                limited.at.trim_start_matches('/'),
-                limited.limit
+                "`{at}` comes to {sum} for the same destination in 24 hours, and its limit is {limit}"
             );
             findings.row(code::SUM_ABOVE_LIMIT, super::is_strict(q), text, Vec::new());
         }
-        most = most.max(Some(share(sum, limited.limit)));
     }
-    most
+    most.values().map(|(sum, limit)| share(*sum, *limit)).max()
 }
 
 /// So many hundredths of a limit.

@@ -33,7 +33,7 @@ pub const ROWS: &[Row] = &[
     block(
         3,
         code::SINK_NOT_CANONICAL,
-        "a destination or target has hidden letters, letters of two scripts, or a user name in its URL",
+        "a destination or target has hidden letters, letters of two scripts, a user name in its URL, or a space that is not plain",
     ),
     block(4, code::SECRET_LEAVES, "a secret value leaves, in clear or in a common encoding"),
     block(5, code::PLAN_VIOLATED, "the declared plan does not have it, and a value that matters is unproven"),

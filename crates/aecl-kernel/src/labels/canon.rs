@@ -16,6 +16,8 @@ pub enum Dirt {
     Hidden,
     /// Letters of two scripts in one word, so that one may stand for another.
     Mixed,
+    /// In a destination: a space that is not the plain one.
+    Space,
     /// Another writing of other characters.
     Compatibility,
 }
@@ -26,6 +28,7 @@ impl Dirt {
         match self {
             Dirt::Hidden => "has invisible or control characters",
             Dirt::Mixed => "mixes letters of different scripts in one word",
+            Dirt::Space => "has a space that is not a plain one; write it with plain spaces or none",
             Dirt::Compatibility => "is another writing of other characters",
         }
     }
@@ -33,7 +36,7 @@ impl Dirt {
     /// Whether nothing may be sent to such a value, whoever named it.
     pub fn is_refused(self) -> bool {
         match self {
-            Dirt::Hidden | Dirt::Mixed => true,
+            Dirt::Hidden | Dirt::Mixed | Dirt::Space => true,
             Dirt::Compatibility => false,
         }
     }
@@ -52,6 +55,33 @@ pub fn dirt(text: &str) -> Option<Dirt> {
     }
     // Normalising may grow a text eighteenfold; this only compares, and stops at the first difference.
     (!ComposingNormalizerBorrowed::new_nfkc().is_normalized(text)).then_some(Dirt::Compatibility)
+}
+
+/// The same for a destination, where another space makes another destination that reads the same.
+pub fn dirt_of_destination(text: &str) -> Option<Dirt> {
+    let worst = dirt(text);
+    if worst.is_some_and(Dirt::is_refused) || !has_odd_space(text) { worst } else { Some(Dirt::Space) }
+}
+
+/// Whether it has white space that is not plain. Between two letters of Chinese or Japanese the wide space is plain.
+fn has_odd_space(text: &str) -> bool {
+    if text.is_ascii() {
+        return false;
+    }
+    let scripts = CodePointMapData::<Script>::new();
+    let is_wide = |c: Option<char>| {
+        let script = c.map(|c| scripts.get(c));
+        matches!(script, Some(Script::Han | Script::Hiragana | Script::Katakana | Script::Hangul))
+    };
+    let (mut before, mut rest) = (None, text.chars().peekable());
+    while let Some(c) = rest.next() {
+        let plain = c.is_ascii() || (c == '\u{3000}' && is_wide(before) && is_wide(rest.peek().copied()));
+        if c.is_whitespace() && !plain {
+            return true;
+        }
+        before = Some(c);
+    }
+    false
 }
 
 /// A text as whoever reads it takes it: its letters in their plain writing, without accents and without what leaves no
@@ -263,6 +293,24 @@ mod tests {
             ("\u{fdfa}", Some(Dirt::Compatibility)),
         ] {
             assert_eq!(dirt(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_space_in_a_destination_is_a_plain_one() {
+        for (text, expected) in [
+            ("DE89 3704", None),
+            ("DE89\u{a0}3704", Some(Dirt::Space)),
+            ("DE89\u{1680}3704", Some(Dirt::Space)),
+            ("\u{2003}DE89", Some(Dirt::Space)),
+            ("DE89\u{3000}", Some(Dirt::Space)),
+            ("山田\u{3000}太郎", Some(Dirt::Compatibility)),
+            ("山田\u{3000}7", Some(Dirt::Space)),
+            ("DE\u{200b}89\u{a0}", Some(Dirt::Hidden)),
+            ("Ｐ１", Some(Dirt::Compatibility)),
+            ("Müller & Söhne", None),
+        ] {
+            assert_eq!(dirt_of_destination(text), expected, "{text:?}");
         }
     }
 

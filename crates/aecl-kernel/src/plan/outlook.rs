@@ -17,7 +17,7 @@ use crate::checks;
 use crate::code::{self, Code};
 use crate::decide::{self, Doubt, Finding, Fresh, Question, Verdict};
 use crate::digest::Digest;
-use crate::facts::{Fact, Facts, Goal, Key, RunFact};
+use crate::facts::{EDITION, Fact, Facts, Goal, Key, RunFact};
 use crate::id::PersonId;
 use crate::json::{Limits, write_canonical};
 use crate::labels::proof::{Provenance, leaves, needs_proof};
@@ -262,13 +262,14 @@ impl Stated<'_> {
             RunFact { planned: true, plan_approval: None, step: super::Place::default(), ..self.run.clone() };
         run.labels.untrusted = true;
         run.labels.private = true;
-        let mut facts = Facts { run: Some(run.clone()), lineage: self.lineage.to_vec(), ..Facts::default() };
+        let (edition, lineage) = (EDITION, self.lineage.to_vec());
+        let mut facts = Facts { edition, run: Some(run.clone()), lineage, ..Facts::default() };
         let mut space = self.known.clone();
         space.insert(Key::Goal(run.principal.run.clone()), Fact::Goal(self.goal.clone()));
         let Ok(provenance) = Provenance::gather(&action, &run, self.lineage, None, &mut space);
         facts.provenance = provenance;
         // Nobody knows what it will have done by then, so everything is its first time.
-        let Ok(past) = Past::gather(&action, self.lineage, &mut BTreeMap::new());
+        let Ok(past) = Past::gather(&action, self.lineage, EDITION, &mut BTreeMap::new());
         facts.past = past;
         facts.cages = out.typed.cage.as_ref().and(self.cages).cloned();
         let question =

@@ -1,0 +1,121 @@
+//! Decisions outlive the rules that they were made by: what an earlier edition has recorded is made again as it was
+//! made, and what it has counted still counts.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
+mod common;
+
+use aecl_kernel::bundle::{Bundle, Source};
+use aecl_kernel::event::{Entry, Event};
+use aecl_kernel::proof::{Frontier, Hash, leaf_hash};
+use aecl_ledger::replay::rebuild_facts;
+use aecl_ledger::store::{Batch, EntryRow, Memory, Store};
+use aecl_ledger::{Export, redecide, verify_export};
+use common::*;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const HYPHENS: &str = "DE89-3704-0044-0532-0130-00";
+const ACCOUNT: &str = "DE89 3704 0044 0532 0130 00";
+
+fn sources() -> Vec<Source> {
+    let text = json!({"type": "string"});
+    let pay = json!([{"name": "pay", "effect": "pay", "reversibility": "reversible", "severity": 2,
+        "arguments": {"type": "object", "required": ["to", "eur"], "properties": {"to": text, "eur": {"type": "number"}}},
+        "fields": {"amount": {"value": "/eur", "unit": "EUR"}},
+        "args": {"to": {"class": "dest_account"}, "eur": {"class": "magnitude", "limit": 100}}}]);
+    let bot = json!({"agent_id": "bot", "allowed_actions": ["pay"], "auto_approve_threshold": "1.00"});
+    vec![
+        Source { path: "actions/all.json".into(), text: pay.to_string() },
+        Source { path: "agents/bot.json".into(), text: bot.to_string() },
+    ]
+}
+
+fn open(memory: &Memory) -> World {
+    let bundle = Bundle::compile(sources()).unwrap_or_else(|p| panic!("{p:#?}"));
+    World { bundle: Arc::new(bundle), ..World::open(Box::new(memory.reopen())) }
+}
+
+fn pay(to: &str, eur: u32) -> Value {
+    json!({"to": to, "eur": eur})
+}
+
+/// A ledger that a program of edition 1 has written: 60 to one account in three writings, each with an allowance of its
+/// own, and once more in the first.
+fn of_edition_1() -> Export {
+    Export::open(&path()).unwrap()
+}
+
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/edition-1")
+}
+
+/// The same in memory, so that it goes on.
+fn continued() -> Memory {
+    let mut export = of_edition_1();
+    let entries: Vec<Vec<u8>> = export.entries(0, 999).unwrap().into_iter().map(|(_, bytes)| bytes).collect();
+    let (mut tree, mut nodes, mut payloads) = (Frontier::new(), Vec::new(), Vec::new());
+    for bytes in &entries {
+        let entry: Entry = serde_json::from_slice(bytes).unwrap();
+        let digest = match &entry.event {
+            Event::RunOpened(e) => Some(e.stated),
+            Event::BundleLoaded(e) => Some(e.sources),
+            Event::Ruled(e) => Some(e.arguments),
+            Event::Concluded(e) => e.output,
+            _ => None,
+        };
+        payloads.extend(digest.and_then(|d| export.payload(&Hash(*d.bytes())).unwrap()));
+        tree.append(leaf_hash(bytes), &mut nodes);
+    }
+    let row = |bytes: &Vec<u8>| EntryRow { bytes: bytes.as_slice().into(), run: None, action: None };
+    let checkpoint = export.head().unwrap().checkpoint;
+    let entries = entries.iter().map(row).collect();
+    let mut memory = Memory::new();
+    memory.commit(&Batch { entries, nodes, payloads, checkpoint, ..Batch::default() }).unwrap();
+    rebuild_facts(&mut memory).unwrap();
+    memory
+}
+
+#[test]
+fn what_edition_1_has_decided_is_decided_again_as_it_was() {
+    let mut export = of_edition_1();
+    let entries = export.entries(0, 999).unwrap();
+    let entries = entries.iter().map(|(_, bytes)| serde_json::from_slice::<Entry>(bytes).unwrap());
+    let ruled: Vec<_> =
+        entries.filter_map(|e| if let Event::Ruled(r) = e.event { Some(r) } else { None }).collect();
+    assert!(ruled.iter().all(|ruled| ruled.facts.edition == 1));
+    let outcomes: Vec<_> = ruled.iter().map(|ruled| ruled.outcome.as_str()).collect();
+    assert_eq!(outcomes, ["approved", "approved", "approved", "escalated"]);
+    assert_eq!(verify_export(&path(), &auditor(), None).unwrap().entries, export.head().unwrap().size);
+    let again = redecide(&mut export, 0..u64::MAX).unwrap();
+    assert_eq!((again.decisions, again.mismatches.len(), again.unavailable.len()), (4, 0, 0), "{again:#?}");
+}
+
+#[test]
+fn what_was_sent_before_an_upgrade_is_not_forgotten() {
+    let memory = continued();
+    block_on(async {
+        let world = open(&memory);
+        world.names_from(100);
+        let run = world.known_run("bot", "run_a");
+        for to in [ACCOUNT, HYPHENS, "IBAN DE89 3704 0044 0532 0130 00", "DE89.3704.0044.0532.0130.00"] {
+            waiting(run.propose("pay", pay(to, 50)).await);
+        }
+        // Forty are left of the account as it is usually written; the sum of each other writing ends with the day.
+        run.done("pay", pay("IBAN DE89 3704 0044 0532 0130 00", 40)).await;
+        for to in [ACCOUNT, HYPHENS, "de89370400440532013000"] {
+            waiting(run.propose("pay", pay(to, 1)).await);
+        }
+        world.pass(25 * 3_600_000);
+        let run = world.run("bot").await;
+        run.done("pay", pay(HYPHENS, 60)).await;
+        waiting(run.propose("pay", pay(ACCOUNT, 60)).await);
+    });
+    audit_store(&mut memory.reopen());
+}
