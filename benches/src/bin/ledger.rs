@@ -392,6 +392,7 @@ async fn client(
         bundle: bundle.clone(),
         people: None,
         fresh: fresh(n),
+        again: None,
         now: NOON,
     };
     let Ruling::Allowed(permit) = ledger.rule(rule).await.unwrap() else { panic!("expected an allow") };

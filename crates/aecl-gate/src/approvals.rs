@@ -311,13 +311,18 @@ impl Gate {
         let (person, groups) = (person.clone(), groups.clone());
         let vote = Vote { person, groups, yes, at: self.now(), reason, endorse, confirmed };
         let people = Some(self.people());
-        let answering = Answering { approval: id.clone(), vote, view, endorsed, people };
+        // A no to the plan ends the run, and with it what waits there.
+        let ends = if yes || ask.plan.is_none() { Vec::new() } else { self.0.ledger.ending_with(&ask.run) };
+        let ending = ends.iter().map(|waiting| waiting.ask.approval.clone()).collect();
+        let answering = Answering { approval: id.clone(), vote, view, endorsed, people, ending };
         let answered = self.0.ledger.answer_among(answering).await?;
         let (state, action) = (answered.get().state, answered.get().action.clone());
         self.0.waits.ring(&action);
+        self.ring_all(&ends);
         match (state, &ask.plan) {
             (AskState::Approved, None) => self.carry_on(&action).await?,
             (AskState::Approved, Some(_)) => self.go_on_with(&[ask.run.clone()].into()).await?,
+            (AskState::Rejected, Some(_)) => self.end_what_waits_in(&ask.run).await?,
             _ => {}
         }
         Ok(self.0.ledger.approval(id).await?.ok_or_else(|| LedgerError::NoApproval(id.clone()))?)

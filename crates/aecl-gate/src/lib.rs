@@ -8,6 +8,7 @@
 pub mod approvals;
 pub mod clock;
 pub mod config;
+mod ending;
 pub mod error;
 pub mod explain;
 pub mod gate;

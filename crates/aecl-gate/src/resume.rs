@@ -16,7 +16,7 @@ use aecl_kernel::event::{Event, OutcomeKind};
 use aecl_kernel::facts::{ActionFact, ActionState};
 use aecl_kernel::id::ActionId;
 use aecl_kernel::labels::Labels;
-use aecl_ledger::{LedgerError, PayloadKind};
+use aecl_ledger::{Again, LedgerError, PayloadKind};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,7 +104,8 @@ impl Gate {
         };
         // Nobody in front has to be told that it waits.
         let (tell, _) = tokio::sync::mpsc::unbounded_channel();
-        self.walk(&session, submission, &CancellationToken::default(), &tell, Some(turn)).await
+        let again = Again { action: id.clone(), unattended: resume };
+        self.walk(&session, submission, &CancellationToken::default(), &tell, Some((turn, again))).await
     }
 
     /// A session of our own for what people have asked for: it carries no token that could leak, and every
@@ -139,7 +140,8 @@ impl Gate {
         Ok(resolved)
     }
 
-    /// After a start: concludes what the last process left open, and carries on what was approved meanwhile.
+    /// After a start: concludes what the last process left open, withdraws what waits in runs that have ended, and carries
+    /// on what was approved meanwhile.
     pub(crate) async fn recover(&self) -> Result<(), GateError> {
         for id in self.0.ledger.in_flight(SWEEP_MAX).await? {
             let fact = self.action_fact(&id).await?;
@@ -154,6 +156,12 @@ impl Gate {
                 self.conclude(&id, outcome, fact.changed_at, None).await?;
             }
         }
+        self.end_what_waits_in_ended_runs().await?;
+        self.carry_on_agreed().await
+    }
+
+    /// Carries on what people have agreed to and nobody has carried out yet.
+    pub(crate) async fn carry_on_agreed(&self) -> Result<(), GateError> {
         let mut planned = BTreeSet::new();
         let agreed = |w: &aecl_ledger::Waiting| w.ask.state == AskState::Approved;
         for waiting in self.open_requests(agreed) {

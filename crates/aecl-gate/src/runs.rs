@@ -253,13 +253,15 @@ impl Gate {
         Ok(None)
     }
 
-    /// Ends a run. What waits in it is refused from now on; what is underway is concluded.
+    /// Ends a run. What waits in it, or in a run that was delegated from it, is over with it; what is underway is concluded.
     pub async fn close_run(&self, by: &Identity, run: &RunId, reason: String) -> Result<(), GateError> {
         let fact =
             self.0.ledger.run(run).await?.ok_or_else(|| aecl_ledger::LedgerError::NoRun(run.clone()))?;
         self.may(by, &fact.principal, "close runs of")?;
-        self.0.ledger.close_run(run.clone(), reason, by.name(), self.now()).await?;
-        Ok(())
+        let (gate, run, by) = (self.clone(), run.clone(), by.name());
+        // A task of its own: a caller that goes away meanwhile would leave a part of it waiting.
+        let end = tokio::spawn(async move { gate.end_run(&run, reason, by).await });
+        end.await.map_err(|e| GateError::refused(code::INTERNAL, format!("the end was interrupted: {e}")))?
     }
 
     pub(crate) fn may(&self, by: &Identity, principal: &Principal, what: &str) -> Result<(), GateError> {
@@ -279,12 +281,12 @@ impl Gate {
         Ok(())
     }
 
-    /// Lifts a kill switch.
+    /// Lifts a kill switch. What people have agreed to meanwhile is decided about again.
     pub async fn lift(&self, by: &Identity, scope: KillScope, reason: String) -> Result<(), GateError> {
         self.operator(by, "lift the kill switch")?;
         self.reaches(by, &scope, "lift").await?;
         self.0.ledger.lift(KillChanged { scope, by: by.name(), reason }, self.now()).await?;
-        Ok(())
+        self.carry_on_agreed().await
     }
 
     /// An operator of some tenants stops what is theirs, and nothing else.

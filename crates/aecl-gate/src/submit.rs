@@ -23,7 +23,7 @@ use aecl_kernel::labels::Labels;
 use aecl_kernel::labels::ingest::{Ingested, at_worst, ingest};
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
-use aecl_ledger::{Conclusion, LedgerError, PayloadKind, Receipt, Recorded, Rule, Ruling};
+use aecl_ledger::{Again, Conclusion, LedgerError, PayloadKind, Receipt, Recorded, Rule, Ruling};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -152,14 +152,14 @@ impl Gate {
         })?
     }
 
-    /// The walk itself. Who holds the turn of what waits already rules alone on it.
+    /// The walk itself. Who holds the turn of what waits already rules alone on it, and says what that is.
     pub(crate) async fn walk(
         &self,
         session: &Session,
         submission: Submission,
         until: &CancellationToken,
         held: &tokio::sync::mpsc::UnboundedSender<Ask>,
-        turn: Option<Turn>,
+        turn: Option<(Turn, Again)>,
     ) -> Result<Answer, GateError> {
         let Submission { wait, carry, .. } = &submission;
         let (deadline, carry) = (tokio::time::Instant::now() + *wait, carry.clone());
@@ -173,9 +173,9 @@ impl Gate {
             action = Action::parse(proposed, self.bundle().catalogue(), &self.limits());
         }
         let action = Arc::new(action);
-        let mut turn = match turn {
-            Some(turn) => Some(turn),
-            None => self.0.waits.turn_of(&action.digest).await,
+        let (mut turn, mut again) = match turn {
+            Some((turn, again)) => (Some(turn), Some(again)),
+            None => (self.0.waits.turn_of(&action.digest).await, None),
         };
         let mut evidence = self.evidence(&action).await?;
         // On record with the decision, which is made from that alone.
@@ -184,10 +184,13 @@ impl Gate {
         // a look before it, says of the plan counts.
         let mut planned = false;
         loop {
-            if let Some(answer) = self.done_before(&action, &evidence).await? {
+            // What people have answered is decided on record, whatever else came to nothing.
+            if again.is_none()
+                && let Some(answer) = self.done_before(&action, &evidence).await?
+            {
                 return Ok(answer);
             }
-            let ruling = self.rule(&action, &evidence).await?;
+            let ruling = self.rule(&action, &evidence, again.take()).await?;
             drop(turn.take());
             match ruling {
                 Ruling::Allowed(permit) => return self.carry_out(permit, carry).await,
@@ -214,6 +217,7 @@ impl Gate {
                         Held::AskAgain(mine) => {
                             planned = self.is_plan_agreed(&action.principal.run).await?;
                             turn = Some(mine);
+                            again = Some(Again { action: id.clone(), unattended: false });
                         }
                         Held::Over(answer) => return Ok(answer),
                         Held::NoLonger(ask) => {
@@ -231,7 +235,12 @@ impl Gate {
         }
     }
 
-    async fn rule(&self, action: &Arc<Action>, evidence: &[Evidence]) -> Result<Ruling, GateError> {
+    async fn rule(
+        &self,
+        action: &Arc<Action>,
+        evidence: &[Evidence],
+        again: Option<Again>,
+    ) -> Result<Ruling, GateError> {
         let now = self.now();
         let agent = &action.principal.agent;
         let rule = Rule {
@@ -239,10 +248,16 @@ impl Gate {
             evidence: evidence.to_vec(),
             bundle: self.bundle(),
             fresh: names::for_decision()?,
+            again: again.clone(),
             people: Some(self.people()),
             now,
         };
         let ruling = self.0.ledger.rule(rule).await?;
+        let ends = match &ruling {
+            Ruling::Blocked(refusal) => refusal.get().ends.as_slice(),
+            _ => &[],
+        };
+        ends.iter().chain(again.iter().map(|a| &a.action)).for_each(|id| self.0.waits.ring(id));
         self.0.metrics.decided(self.now().since_ms(now));
         let outcome = match &ruling {
             Ruling::Allowed(_) => "approved",

@@ -143,7 +143,8 @@ pub enum AskState {
     Expired,
     /// The yes was used.
     Used,
-    /// Nobody has to answer any more: a yes to the plan of the run covers it, or the run whose plan it is has ended.
+    /// Nobody has to answer any more: what was asked about can no longer be carried out, goes on without an answer, or is
+    /// asked about otherwise.
     Withdrawn,
 }
 
@@ -232,7 +233,11 @@ impl Ask {
             }
             // A yes to a plan lasts, so it can be taken back; also by those who gave it.
             AskState::Approved if self.plan.is_some() && !vote.yes => return self.take_back(vote),
-            state @ (AskState::Approved | AskState::Rejected | AskState::Used | AskState::Withdrawn) => {
+            AskState::Withdrawn => {
+                let message = format!("`{id}` was withdrawn: nothing waits for an answer to it any more");
+                return Err((code::APPROVAL_CLOSED, message));
+            }
+            state @ (AskState::Approved | AskState::Rejected | AskState::Used) => {
                 return Err((code::APPROVAL_CLOSED, format!("`{id}` is {} already", state.name())));
             }
         }

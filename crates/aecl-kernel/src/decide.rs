@@ -160,6 +160,16 @@ impl Decision {
             && self.findings.iter().any(|f| f.verdict == Verdict::Block && at_the_door(&f.check))
     }
 
+    /// What speaks against it for good: time, another token, or whoever stopped it can take the rest away.
+    pub fn lasting(&self) -> Option<&Finding> {
+        self.findings.iter().find(|f| f.verdict == Verdict::Block && !passes(f.code))
+    }
+
+    /// What speaks against it, unless it is stopped only until somebody lets it go on.
+    pub fn against(&self) -> Option<&Finding> {
+        self.findings.iter().find(|f| f.verdict == Verdict::Block && f.code != code::KILLED)
+    }
+
     /// The headline in words.
     pub fn reason(&self) -> &str {
         self.findings
@@ -211,6 +221,25 @@ impl Decision {
             | Obligation::CredentialScope { .. } => None,
         })
     }
+}
+
+/// Whether the same action may go through later, or for whoever proposes it otherwise.
+fn passes(code: Code) -> bool {
+    matches!(
+        code,
+        code::KILLED
+            | code::TOKEN_FOREIGN
+            | code::TOKEN_REVOKED
+            | code::TOKEN_EXPIRED
+            | code::REPLAY_CONFLICT
+            | code::BUDGET_EXCEEDED
+            | code::RATE_LIMITED
+            | code::TOO_MANY_AT_ONCE
+            | code::BREAKER_OPEN
+            | code::OUT_OF_HOURS
+            | code::SANDBOX_UNAVAILABLE
+            | code::SANDBOX_UNENFORCEABLE
+    )
 }
 
 /// A question to the kernel.
@@ -297,6 +326,8 @@ pub struct Refusal {
     pub action: Arc<Action>,
     /// Why.
     pub decision: Arc<Decision>,
+    /// What had waited for people and is over with this, once it is on record.
+    pub ends: Vec<ActionId>,
 }
 
 /// A wait for a person.
@@ -363,13 +394,15 @@ pub fn decide(question: &Question<'_>, action: &Arc<Action>, fresh: Fresh) -> Ru
         return Ruling::Replayed(Replay { original, action, decision });
     }
     if action.mode == crate::action::Mode::DryRun {
-        return Ruling::Answered(Refusal { id, action, decision });
+        return Ruling::Answered(Refusal { id, action, decision, ends: Vec::new() });
     }
     match (decision.verdict, ask) {
         (Verdict::Allow, _) => Ruling::Allowed(Permit { id, action, decision, at: question.now }),
         (Verdict::RequireApproval, Some(ask)) => Ruling::Waiting(Wait { id, action, decision, ask }),
         // A wait without a request for approval cannot end, so it is a no.
-        (Verdict::Block | Verdict::RequireApproval, _) => Ruling::Blocked(Refusal { id, action, decision }),
+        (Verdict::Block | Verdict::RequireApproval, _) => {
+            Ruling::Blocked(Refusal { id, action, decision, ends: Vec::new() })
+        }
     }
 }
 

@@ -72,6 +72,8 @@ pub enum Event {
     Answered(Answered),
     /// Nobody answered in time.
     Expired(Expired),
+    /// Nobody has to answer any more.
+    Withdrawn(Withdrawn),
     /// An attempt began. Its effect may happen from here on.
     Started(Started),
     /// An attempt ended, or an unknown outcome was resolved.
@@ -285,6 +287,20 @@ pub struct Expired {
     pub action: ActionId,
 }
 
+/// Nobody has to answer any more: what was asked about can no longer be carried out, or is asked about otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// Which request.
+    pub approval: ApprovalId,
+    /// About which action.
+    pub action: ActionId,
+    /// Why the action is over; absent where it goes on without this request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// The same in words, with the way out.
+    pub message: String,
+}
+
 /// An attempt began.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Started {
@@ -469,6 +485,7 @@ impl Event {
             Event::Asked(_) => "asked",
             Event::Answered(_) => "answered",
             Event::Expired(_) => "expired",
+            Event::Withdrawn(_) => "withdrawn",
             Event::Started(_) => "started",
             Event::Concluded(_) => "concluded",
             Event::Kill(_) => "kill",
@@ -488,6 +505,7 @@ impl Event {
             Event::Asked(e) => Some(&e.action),
             Event::Answered(e) => Some(&e.action),
             Event::Expired(e) => Some(&e.action),
+            Event::Withdrawn(e) => Some(&e.action),
             Event::Started(e) => Some(&e.action),
             Event::Concluded(e) => Some(&e.action),
             Event::BundleLoaded(_)
@@ -540,7 +558,14 @@ impl Entry {
             Event::Answered(e) => self.answered(e, space)?,
             Event::Expired(e) => {
                 self.close_ask(&e.approval, AskState::Expired, space)?;
-                self.reject(&e.action, crate::code::APPROVAL_EXPIRED, "nobody answered in time", space)?;
+                let why = "nobody answered in time";
+                self.end_wait(&e.action, ActionState::Rejected, crate::code::APPROVAL_EXPIRED, why, space)?;
+            }
+            Event::Withdrawn(e) => {
+                self.withdraw(&e.approval, space)?;
+                if let Some(code) = e.code {
+                    self.end_wait(&e.action, ActionState::Blocked, code, &e.message, space)?;
+                }
             }
             Event::Started(e) => {
                 space.put(Key::InFlight(e.action.clone()), Some(Fact::InFlight(self.at)));
@@ -749,7 +774,8 @@ impl Entry {
             space.put(Key::Open(e.approval.clone()), None);
             space.put(Key::Summary(e.approval.clone()), None);
             let message = format!("`{}` said no: {}", e.vote.person, e.vote.reason);
-            self.reject(&e.action, crate::code::APPROVAL_REJECTED, message.trim_end_matches(": "), space)?;
+            let (code, why) = (crate::code::APPROVAL_REJECTED, message.trim_end_matches(": "));
+            self.end_wait(&e.action, ActionState::Rejected, code, why, space)?;
         }
         Ok(())
     }
@@ -833,16 +859,17 @@ impl Entry {
         Ok(())
     }
 
-    fn reject<S: Space>(
+    fn end_wait<S: Space>(
         &self,
         id: &ActionId,
+        state: ActionState,
         code: Code,
         message: &str,
         space: &mut S,
     ) -> Result<(), S::Error> {
         self.change_action(id, space, |action| {
             if action.state == ActionState::Waiting {
-                action.state = ActionState::Rejected;
+                action.state = state;
                 action.code = Some(code);
                 action.message = message.to_owned();
             }

@@ -308,6 +308,8 @@ fn every_kind_of_event_reads_back() {
         json!({"kind": "token_issued", "token": "tok_2", "expires_at": "2026-01-06T10:00:00.000Z", "from": "tok_1"}),
         json!({"kind": "token_revoked", "token": "tok_1", "by": "ann"}),
         json!({"kind": "run_closed", "reason": "done", "by": "ann"}),
+        json!({"kind": "withdrawn", "approval": "apr_1", "action": "act_1", "code": "run_closed", "message": "m"}),
+        json!({"kind": "withdrawn", "approval": "apr_1", "action": "act_1", "message": "asked about otherwise"}),
         json!({"kind": "kill", "scope": "all", "by": "ann", "reason": "odd"}),
         json!({"kind": "lift", "scope": {"tenant": "acme"}, "by": "ann", "reason": "fixed"}),
         json!({"kind": "budget_adjusted", "meter": "m", "now": {"window": 3, "used": "1.50", "held": "0"}, "by": "ann", "reason": "r"}),

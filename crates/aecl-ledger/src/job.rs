@@ -5,6 +5,7 @@ use crate::error::LedgerError;
 use crate::page::Page;
 use crate::payload::PayloadKind;
 use crate::recorded::{Receipt, Recorded, target_key};
+use crate::withdraw::{Again, waited, withdraw_ended, withdraw_ruled};
 use aecl_kernel::action::{Action, Mode};
 use aecl_kernel::approval::{Ask, AskState, People, Summary, Vote};
 use aecl_kernel::bundle::Bundle;
@@ -37,6 +38,8 @@ pub struct Rule {
     pub bundle: Arc<Bundle>,
     /// Names for what the decision may create.
     pub fresh: Fresh,
+    /// The action that waits and is asked about again, if this is no new proposal.
+    pub again: Option<Again>,
     /// Who may answer now; where nobody knows, votes are what they were.
     pub people: Option<Arc<People>>,
     /// The wall clock.
@@ -121,6 +124,8 @@ pub struct Answering {
     pub endorsed: Vec<Trusted>,
     /// Who may answer now; where nobody knows, votes are what they were.
     pub people: Option<Arc<People>>,
+    /// Requests that are withdrawn with it, where it is a no to a plan: what waits in the run that ends.
+    pub ending: Vec<ApprovalId>,
 }
 
 type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
@@ -131,7 +136,8 @@ pub(crate) enum Job {
     Answer(Box<Answering>, Reply<Recorded<Answered>>),
     Expire(ApprovalId, Timestamp, Reply<bool>),
     OpenRun(Box<OpenRun>, Timestamp, Reply<Recorded<()>>),
-    CloseRun(RunId, event::RunClosed, Timestamp, Reply<Recorded<()>>),
+    CloseRun(RunId, event::RunClosed, Vec<ApprovalId>, Timestamp, Reply<Recorded<()>>),
+    Withdraw(Vec<ApprovalId>, Timestamp, Reply<usize>),
     Bundle(Arc<Bundle>, Timestamp, Reply<Recorded<()>>),
     /// An event that is true by itself.
     Note(Option<RunId>, Event, Timestamp, Reply<Recorded<()>>),
@@ -232,9 +238,13 @@ impl Job {
                 Err(error) => (Done::refused(reply, LedgerError::Stopped(error.to_string())), Some(error)),
             },
             Job::OpenRun(open, now, reply) => settle(reply, write_run(*open, now, page), page),
-            Job::CloseRun(run, closed, now, reply) => {
-                settle(reply, write_close(&run, closed, now, page), page)
+            Job::CloseRun(run, closed, ending, now, reply) => {
+                settle(reply, write_close(&run, closed, &ending, now, page), page)
             }
+            Job::Withdraw(ending, now, reply) => match write_ended(&ending, now, page) {
+                Ok(count) => (Done::plain(reply, count), None),
+                Err(error) => (Done::refused(reply, LedgerError::Stopped(error.to_string())), Some(error)),
+            },
             Job::Bundle(bundle, now, reply) => settle(reply, write_bundle(&bundle, now, page), page),
             Job::Note(run, event, now, reply) => {
                 settle(reply, write_note(run.as_ref(), event, now, page), page)
@@ -247,13 +257,22 @@ type Written<T> = Result<(usize, Box<dyn FnOnce(Receipt) -> T + Send>), Stop>;
 
 /// Reads the facts, decides and records, in one step: nothing can change in between.
 fn write_rule(rule: Rule, page: &mut Page) -> Written<Ruling> {
-    let Rule { action, evidence, bundle, fresh, people, now } = rule;
+    let Rule { action, evidence, bundle, mut fresh, again, people, now } = rule;
     let now = page.time(now)?;
     page.bundle(&bundle, now)?;
     let facts = Facts::gather(&action, &bundle, people.as_deref(), &mut page.group)?;
     let question = Question { action: &action, facts: &facts, bundle: &bundle, evidence: &evidence, now };
+    let waited = waited(facts.ask.as_ref(), again.as_ref(), now, page)?;
     let fresh_id = fresh.action.clone();
-    let ruling = decide(&question, &action, fresh);
+    // What waits already is the same action, whatever is said of it now.
+    if let Some(first) = waited.first() {
+        fresh.action = first.action().clone();
+    }
+    let mut ruling = decide(&question, &action, fresh);
+    if let Decided::Blocked(refusal) = &mut ruling {
+        // A no has a name of its own: what waited stands under the other as people saw it.
+        refusal.id = fresh_id.clone();
+    }
     let (id, outcome) = match &ruling {
         Decided::Allowed(permit) => (permit.id().clone(), "approved"),
         Decided::Blocked(refusal) => (refusal.id.clone(), "blocked"),
@@ -314,6 +333,10 @@ fn write_rule(rule: Rule, page: &mut Page) -> Written<Ruling> {
             page.append(Some(run), now, Event::Started(Started { action: id, attempt: 1, key, labels }))?;
         }
         Decided::Blocked(_) | Decided::Replayed(_) | Decided::Answered(_) => {}
+    }
+    let over = withdraw_ruled(waited, &ruling, &action.digest, now, page)?;
+    if let Decided::Blocked(refusal) = &mut ruling {
+        refusal.ends = over;
     }
     Ok((
         index,
@@ -399,7 +422,7 @@ fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page) -> Written<R
 }
 
 fn write_answer(answering: Answering, page: &mut Page) -> Written<Recorded<Answered>> {
-    let Answering { approval: id, mut vote, view, endorsed, people } = answering;
+    let Answering { approval: id, mut vote, view, endorsed, people, ending } = answering;
     vote.at = page.time(vote.at)?;
     vote.reason = vote.reason.chars().take(2000).collect();
     let Some(Fact::Approval(ask)) = page.group.fact(&Key::Approval(id.clone()))? else {
@@ -425,6 +448,7 @@ fn write_answer(answering: Answering, page: &mut Page) -> Written<Recorded<Answe
     }
     if state == AskState::Rejected && ask.plan.is_some() {
         close_unplanned(&ask.run, &answered.vote, at, page)?;
+        withdraw_ended(&ending, at, page)?;
     }
     Ok((index, Box::new(move |receipt| Recorded::new(answered, receipt))))
 }
@@ -539,6 +563,7 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded
 fn write_close(
     run: &RunId,
     closed: event::RunClosed,
+    ending: &[ApprovalId],
     now: Timestamp,
     page: &mut Page,
 ) -> Written<Recorded<()>> {
@@ -549,7 +574,14 @@ fn write_close(
         _ => return Err(LedgerError::NoRun(run.clone()).into()),
     }
     let index = page.append(Some(run), now, Event::RunClosed(closed))?;
+    withdraw_ended(ending, now, page)?;
     Ok((index, Box::new(|receipt| Recorded::new((), receipt))))
+}
+
+/// Withdraws what waits in runs that have ended. Gives how much.
+fn write_ended(ending: &[ApprovalId], now: Timestamp, page: &mut Page) -> Result<usize, LedgerError> {
+    let now = page.time(now)?;
+    withdraw_ended(ending, now, page)
 }
 
 fn write_bundle(bundle: &Bundle, now: Timestamp, page: &mut Page) -> Written<Recorded<()>> {

@@ -4,9 +4,10 @@ use crate::cache;
 use crate::error::LedgerError;
 use crate::job::{Answering, Conclusion, Job, OpenRun, Rule, Ruling};
 use crate::payload::{PayloadKind, Salts, commitment};
-use crate::queue::Queue;
+use crate::queue::{Queue, Waiting};
 use crate::recorded::Recorded;
 use crate::store::{Head, Store};
+use crate::withdraw::WITHDRAWN_AT_ONCE;
 use crate::writer::{Signer, Writer};
 use aecl_kernel::action::Action;
 use aecl_kernel::approval::{Ask, People, Vote};
@@ -176,7 +177,8 @@ impl Ledger {
         vote: Vote,
         view: Option<Digest>,
     ) -> Result<Recorded<Answered>, LedgerError> {
-        let answering = Answering { approval: id, vote, view, endorsed: Vec::new(), people: None };
+        let (endorsed, ending) = (Vec::new(), Vec::new());
+        let answering = Answering { approval: id, vote, view, endorsed, people: None, ending };
         self.answer_among(answering).await
     }
 
@@ -195,15 +197,33 @@ impl Ledger {
         self.ask(|reply| Job::OpenRun(Box::new(open), now, reply)).await
     }
 
-    /// Ends a run.
+    /// Ends a run, and what waits in it and in those that were delegated from it, as far as one commit goes. Gives that.
     pub async fn close_run(
         &self,
         run: RunId,
         reason: String,
         by: String,
         now: Timestamp,
-    ) -> Result<Recorded<()>, LedgerError> {
-        self.ask(|reply| Job::CloseRun(run, RunClosed { reason, by }, now, reply)).await
+    ) -> Result<Vec<Arc<Waiting>>, LedgerError> {
+        let ends = self.ending_with(&run);
+        let ending = ends.iter().map(|waiting| waiting.ask.approval.clone()).collect();
+        self.ask(|reply| Job::CloseRun(run, RunClosed { reason, by }, ending, now, reply)).await?;
+        Ok(ends)
+    }
+
+    /// Records that nobody has to answer these requests any more, where their runs have ended. Gives of how many that is
+    /// so.
+    pub async fn withdraw_ended(
+        &self,
+        requests: Vec<ApprovalId>,
+        now: Timestamp,
+    ) -> Result<usize, LedgerError> {
+        self.ask(|reply| Job::Withdraw(requests, now, reply)).await
+    }
+
+    /// What waits in a run and in those that were delegated from it, as much as is withdrawn in one commit.
+    pub fn ending_with(&self, run: &RunId) -> Vec<Arc<Waiting>> {
+        self.queue(|queue| queue.of_lineage(run).take(WITHDRAWN_AT_ONCE).cloned().collect())
     }
 
     /// Records what this host can hold programs with; decisions from now on rest on it.

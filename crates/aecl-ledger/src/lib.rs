@@ -24,6 +24,7 @@ mod recorded;
 pub mod replay;
 pub mod store;
 pub mod verify;
+mod withdraw;
 mod writer;
 
 pub use error::LedgerError;
@@ -36,4 +37,5 @@ pub use queue::{Queue, Waiting};
 pub use recorded::{Receipt, Recorded};
 pub use replay::{against, redecide, steps, verify_facts};
 pub use verify::{Auditor, Finding, Report, verify_data, verify_export, verify_store};
+pub use withdraw::{Again, WITHDRAWN_AT_ONCE};
 pub use writer::Signer;

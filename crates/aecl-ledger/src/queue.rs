@@ -26,10 +26,12 @@ pub struct Waiting {
     pub typed: bool,
     /// What it is about.
     pub summary: Arc<Summary>,
+    /// The runs that its run was delegated from.
+    pub ancestors: Vec<RunId>,
 }
 
 impl Waiting {
-    fn new(ask: &Ask, summary: Arc<Summary>) -> Self {
+    fn new(ask: &Ask, summary: Arc<Summary>, ancestors: Vec<RunId>) -> Self {
         let typed = ask.wants_confirmation();
         let mut ask = ask.clone();
         ask.confirm = Vec::new();
@@ -37,7 +39,7 @@ impl Waiting {
         if let Some(plan) = &mut ask.plan {
             plan.steps = Vec::new();
         }
-        Self { ask, typed, summary }
+        Self { ask, typed, summary, ancestors }
     }
 
     /// Where it stands in the order of ends.
@@ -60,6 +62,7 @@ pub struct Queue {
     numbers: BTreeMap<u64, Place>,
     alike: Groups<Digest>,
     of_run: Groups<RunId>,
+    below: Groups<RunId>,
     with_arguments: Groups<Digest>,
 }
 
@@ -92,6 +95,11 @@ impl Queue {
         self.numbered(self.of_run.get(run))
     }
 
+    /// What waits in a run, and in those that were delegated from it.
+    pub fn of_lineage(&self, run: &RunId) -> impl Iterator<Item = &Arc<Waiting>> {
+        self.of_run(run).chain(self.numbered(self.below.get(run)))
+    }
+
     /// What waits with these canonical arguments, the oldest first.
     pub fn with_arguments(&self, digest: &Digest) -> impl Iterator<Item = &Arc<Waiting>> {
         self.numbered(self.with_arguments.get(digest))
@@ -104,6 +112,9 @@ impl Queue {
         self.numbers.insert(place.1, place);
         self.alike.entry(waiting.summary.shape).or_default().insert(place.1);
         self.of_run.entry(waiting.ask.run.clone()).or_default().insert(place.1);
+        for ancestor in &waiting.ancestors {
+            self.below.entry(ancestor.clone()).or_default().insert(place.1);
+        }
         self.with_arguments.entry(waiting.summary.arguments).or_default().insert(place.1);
         self.open.insert(place, Arc::new(waiting));
     }
@@ -114,20 +125,22 @@ impl Queue {
         let waiting = self.open.remove(&place)?;
         less(&mut self.alike, &waiting.summary.shape, place.1);
         less(&mut self.of_run, &waiting.ask.run, place.1);
+        waiting.ancestors.iter().for_each(|ancestor| less(&mut self.below, ancestor, place.1));
         less(&mut self.with_arguments, &waiting.summary.arguments, place.1);
         Some(waiting)
     }
 
     /// Follows what a sheet has changed.
     pub(crate) fn follow(&mut self, news: Vec<News>) {
-        for News { id, ask, summary } in news {
+        for News { id, ask, summary, ancestors } in news {
             let Some(ask) = ask else {
                 self.remove(&id);
                 continue;
             };
             let known = self.places.get(&id).and_then(|place| self.open.get(place));
+            let ancestors = ancestors.or_else(|| known.map(|w| w.ancestors.clone())).unwrap_or_default();
             if let Some(summary) = summary.or_else(|| known.map(|w| w.summary.clone())) {
-                self.put(Waiting::new(&ask, summary));
+                self.put(Waiting::new(&ask, summary, ancestors));
             }
         }
     }
@@ -143,13 +156,25 @@ impl Queue {
             let ids: Vec<ApprovalId> = ids.collect();
             let asks = many(store, ids.iter().map(|id| Key::Approval(id.clone())))?;
             let summaries = many(store, ids.iter().map(|id| Key::Summary(id.clone())))?;
-            for (ask, summary) in asks.into_iter().zip(summaries) {
-                let Some(Fact::Approval(ask)) = ask else { continue };
+            let of = |ask: &Option<Fact>| match ask {
+                Some(Fact::Approval(ask)) => Some(Key::Run(ask.run.clone())),
+                _ => None,
+            };
+            let runs = many(store, asks.iter().filter_map(of))?;
+            let asks = asks.into_iter().zip(summaries).filter_map(|(ask, summary)| match ask {
+                Some(Fact::Approval(ask)) => Some((ask, summary)),
+                _ => None,
+            });
+            for ((ask, summary), run) in asks.zip(runs) {
                 let summary = match summary {
                     Some(Fact::Summary(summary)) => *summary,
                     _ => recall(store, &ask)?,
                 };
-                queue.put(Waiting::new(&ask, Arc::new(summary)));
+                let ancestors = match run {
+                    Some(Fact::Run(run)) => run.ancestors,
+                    _ => Vec::new(),
+                };
+                queue.put(Waiting::new(&ask, Arc::new(summary), ancestors));
             }
         }
     }
@@ -196,6 +221,7 @@ pub(crate) struct News {
     id: ApprovalId,
     ask: Option<Box<Ask>>,
     summary: Option<Arc<Summary>>,
+    ancestors: Option<Vec<RunId>>,
 }
 
 /// What a sheet says about requests.
@@ -208,7 +234,12 @@ pub(crate) fn news(changes: &Changes) -> Vec<News> {
             Some(Some(Fact::Summary(summary))) => Some(Arc::new((**summary).clone())),
             _ => None,
         };
-        out.push(News { id: id.clone(), ask: open.then(|| Box::new(ask.clone())), summary });
+        // An entry of a run counts in it, so a sheet that speaks of a request has its run, too.
+        let ancestors = match changes.find(&Key::Run(ask.run.clone())) {
+            Some(Some(Fact::Run(run))) => Some(run.ancestors.clone()),
+            _ => None,
+        };
+        out.push(News { id: id.clone(), ask: open.then(|| Box::new(ask.clone())), summary, ancestors });
     }
     out
 }

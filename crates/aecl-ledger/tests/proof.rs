@@ -260,17 +260,6 @@ fn a_story_that_contradicts_itself_is_found_although_it_is_signed() {
         page.push_str(&format!("{name}: {told}\n"));
     };
     // Numbers again, as an operator would.
-    fn number(values: &mut [Value]) {
-        let mut runs = std::collections::BTreeMap::new();
-        for (position, value) in values.iter_mut().enumerate() {
-            value["position"] = json!(position);
-            if let Some(run) = value["run"].as_str() {
-                let next: &mut u64 = runs.entry(run.to_owned()).or_default();
-                value["seq"] = json!(*next);
-                *next += 1;
-            }
-        }
-    }
     let without = |at: usize| {
         move |v: &mut Vec<Value>| {
             v.remove(at);
@@ -349,6 +338,63 @@ fn a_story_that_contradicts_itself_is_found_although_it_is_signed() {
     expect_test::expect_file!["pages/stories.txt"].assert_eq(&page);
 }
 
+/// Numbers the entries again, in the ledger and in their runs.
+fn number(values: &mut [Value]) {
+    let mut runs = std::collections::BTreeMap::new();
+    for (position, value) in values.iter_mut().enumerate() {
+        value["position"] = json!(position);
+        if let Some(run) = value["run"].as_str() {
+            let next: &mut u64 = runs.entry(run.to_owned()).or_default();
+            value["seq"] = json!(*next);
+            *next += 1;
+        }
+    }
+}
+
+/// What an auditor finds in these entries after a change, signed anew.
+fn found(good: &[Value], change: &dyn Fn(&mut Vec<Value>)) -> String {
+    let mut values = good.to_vec();
+    change(&mut values);
+    let bytes: Vec<Vec<u8>> = values.iter().map(|v| serde_json::to_vec(v).unwrap()).collect();
+    let read = |b: &Vec<u8>| serde_json::to_vec(&serde_json::from_slice::<Entry>(b).unwrap()).unwrap();
+    let auditor = Auditor { payloads: false, ..auditor() };
+    let found = verify_store(&mut signed(&bytes.iter().map(read).collect::<Vec<_>>()), &auditor, None);
+    found.map_or_else(|finding| finding.what, |_| "fine".into())
+}
+
+#[test]
+fn what_is_withdrawn_was_asked_for_and_is_over() {
+    let memory = Memory::new();
+    block_on(async {
+        let world = World::open(Box::new(memory.reopen()));
+        let run = world.run("bot").await;
+        let ask = waiting(run.propose("keys.turn", json!({"n": 1})).await).get().ask.clone();
+        waiting(run.propose("keys.turn", json!({"n": 2})).await);
+        world.vote(&ask, "ann", &["ops"], true).await.unwrap();
+        world.ledger.close_run(run.id().clone(), "enough".into(), "ann".into(), world.now()).await.unwrap();
+        assert_eq!(world.kinds().await.last_chunk(), Some(&["run_closed", "withdrawn", "withdrawn"]));
+    });
+    let good: Vec<Value> =
+        entries_of(&mut memory.reopen()).iter().map(|b| serde_json::from_slice(b).unwrap()).collect();
+    let of = |kind: &str| good.iter().position(|v| v["kind"] == kind).unwrap();
+    let (asked, answered, withdrawn) = (of("asked"), of("answered"), of("withdrawn"));
+    let id = good[asked]["ask"]["approval"].as_str().unwrap();
+    assert_eq!(good[withdrawn]["approval"], id);
+    let again = |kind: usize| {
+        let entry = good[kind].clone();
+        move |v: &mut Vec<Value>| {
+            v.push(entry.clone());
+            number(v);
+        }
+    };
+    assert_eq!(found(&good, &|_| {}), "fine");
+    let check = |what: &str, change: &dyn Fn(&mut Vec<Value>)| assert_eq!(found(&good, change), what);
+    check(&format!("it withdraws `{id}`, which nobody asks"), &again(withdrawn));
+    check(&format!("it answers `{id}`, which nobody asks"), &again(answered));
+    check(&format!("the approval `{id}` is over, and is asked for again"), &again(asked));
+    check(&format!("it withdraws `{id}` about another action"), &|v| v[withdrawn]["action"] = json!("act_x"));
+}
+
 #[test]
 fn a_yes_to_a_plan_that_reaches_too_far_is_found() {
     let memory = Memory::new();
@@ -366,15 +412,7 @@ fn a_yes_to_a_plan_that_reaches_too_far_is_found() {
         entries_of(&mut memory.reopen()).iter().map(|b| serde_json::from_slice(b).unwrap()).collect();
     let first = good.iter().position(|v| v["kind"] == "ruled").unwrap();
     let (second, asked) = (first + 3, good.iter().position(|v| v["kind"] == "asked").unwrap());
-    let check = |change: &dyn Fn(&mut Vec<Value>)| {
-        let mut values = good.clone();
-        change(&mut values);
-        let bytes: Vec<Vec<u8>> = values.iter().map(|v| serde_json::to_vec(v).unwrap()).collect();
-        let read = |b: &Vec<u8>| serde_json::to_vec(&serde_json::from_slice::<Entry>(b).unwrap()).unwrap();
-        let auditor = Auditor { payloads: false, ..auditor() };
-        let found = verify_store(&mut signed(&bytes.iter().map(read).collect::<Vec<_>>()), &auditor, None);
-        found.map_or_else(|finding| finding.what, |_| "fine".into())
-    };
+    let check = |change: &dyn Fn(&mut Vec<Value>)| found(&good, change);
     assert_eq!(check(&|_| {}), "fine");
     let says =
         |what: &str| format!("the approval `{}` {what}", good[asked]["ask"]["approval"].as_str().unwrap());
@@ -398,7 +436,7 @@ fn a_yes_to_a_plan_that_reaches_too_far_is_found() {
         ("is for the plan of another run", &|v: &mut Vec<Value>| {
             v[first]["principal"]["run"] = json!("run_x")
         }),
-        ("was refused, expired, or was never asked for", &|v: &mut Vec<Value>| {
+        ("was refused, withdrawn, expired, or was never asked for", &|v: &mut Vec<Value>| {
             v[first]["decision"]["approval"] = json!("apr_x");
         }),
     ] as [(&str, &dyn Fn(&mut Vec<Value>)); 8]

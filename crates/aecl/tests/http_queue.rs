@@ -9,7 +9,8 @@
 
 mod common;
 
-use common::{Reply, Served, count};
+use aecl_kernel::bundle::Source;
+use common::{Reply, Served, actions, agents, count};
 use serde_json::{Value, json};
 
 async fn ask(s: &Served, token: &str, amount: usize, account: &str) -> Value {
@@ -281,4 +282,73 @@ async fn what_is_refused_and_on_no_record_is_counted() {
     ] {
         assert!(metrics.lines().any(|l| l == line), "{line}\n{metrics}");
     }
+}
+
+/// A payer with a budget of so much a day.
+async fn with_budget(limit: &str) -> Served {
+    let policy = |world: &std::path::Path| {
+        let mut agents = agents();
+        agents[0]["budgets"] = json!([{"unit": "EUR", "limit": limit, "per": "day"}]);
+        let source = |path: &str, value: Value| Source { path: path.into(), text: value.to_string() };
+        vec![source("actions/all.json", actions(world)), source("agents/all.json", agents)]
+    };
+    Served::of(json!({}), policy).await
+}
+
+/// What whoever polls for an action reads, the state of its request, and what a late yes is told.
+async fn over(s: &Served, token: &str, pending: &Value) -> [String; 4] {
+    let polled = s.get(token, &format!("/v1/actions/{}?wait_s=5", pending["action"].as_str().unwrap())).await;
+    let request = format!("/v1/approvals/{}", id_of(pending));
+    let shown = s.get(&s.keys.finn, &request).await.json();
+    let told = format!("{} {}", shown["state"], shown["action_code"]);
+    let late = s.post(&s.keys.finn, &format!("{request}/approve"), &json!({})).await;
+    assert!(late.text.contains("was withdrawn"), "{}", late.text);
+    assert_eq!(shown["action_message"], polled.json()["message"], "the card says what the agent is told");
+    [polled.short(), polled.json()["message"].as_str().unwrap().to_owned(), told, late.short()]
+}
+
+async fn total(s: &Served) -> Value {
+    s.get(&s.keys.finn, "/v1/approvals").await.json()["total"].clone()
+}
+
+#[tokio::test]
+async fn what_can_no_longer_be_carried_out_leaves_the_queue_and_says_so_to_whoever_polls() {
+    let s = with_budget("15").await;
+    let (run, token) = s.run("payer").await;
+    let resume = json!({"resume": true});
+    let [first, second, third] = [
+        s.transfer(&token, "10", resume.clone()).await.json(),
+        s.transfer(&token, "9", resume.clone()).await.json(),
+        s.transfer(&token, "8", json!({})).await.json(),
+    ];
+    for pending in [&first, &second] {
+        let yes =
+            s.post(&s.keys.finn, &format!("/v1/approvals/{}/approve", id_of(pending)), &json!({})).await;
+        assert_eq!(yes.status, 200, "{}", yes.text);
+        // The first is done, and the second has a budget that does not cover both.
+        s.get(&token, &format!("/v1/actions/{}?wait_s=5", pending["action"].as_str().unwrap())).await;
+    }
+    let [polled, message, request, late] = over(&s, &token, &second).await;
+    assert_eq!(
+        [polled.as_str(), &request, &late],
+        ["200 blocked budget_exceeded", r#""withdrawn" "budget_exceeded""#, "409 approval_closed"]
+    );
+    assert!(message.contains("nothing was executed"), "{message}");
+    assert_eq!((total(&s).await, count(&s.world, "payments")), (json!(1), 1));
+
+    // Whoever waits in a run that ends is told at once.
+    let action = third["action"].as_str().unwrap();
+    let path = format!("/v1/actions/{action}?wait_s=20");
+    let (close, why) = (format!("/v1/runs/{run}/close"), json!({"reason": "enough"}));
+    let (polls, closed) = tokio::join!(s.get(&token, &path), s.post(&s.keys.orchestrator, &close, &why));
+    assert_eq!((polls.short().as_str(), closed.status), ("200 blocked run_closed", 200), "{}", closed.text);
+    let [polled, message, request, late] = over(&s, &token, &third).await;
+    assert_eq!(
+        [polled.as_str(), &request, &late],
+        ["200 blocked run_closed", r#""withdrawn" "run_closed""#, "409 approval_closed"]
+    );
+    assert!(message.contains("enough") && message.contains("Open a new run"), "{message}");
+    assert_eq!((total(&s).await, count(&s.world, "payments")), (json!(0), 1));
+    let entries = s.get(&s.keys.olga, &format!("/v1/ledger/runs/{run}/entries")).await.text;
+    assert_eq!(entries.matches(r#""kind":"withdrawn""#).count(), 2, "{entries}");
 }

@@ -25,3 +25,4 @@ mod steps;
 mod time;
 mod undo;
 mod votes;
+mod withdrawn;

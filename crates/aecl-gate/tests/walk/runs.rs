@@ -55,7 +55,7 @@ async fn a_closed_run_and_a_revoked_token_are_dead_at_once() {
     house.submit(&run, "pay", json!({"eur": 30})).await;
     let ask = house.asked().await;
     house.gate.close_run(&person("ann"), &run.principal.run, "enough".into()).await.unwrap();
-    house.yes("bob", &ask).await.unwrap();
+    assert_eq!(house.yes("bob", &ask).await.unwrap_err().code().as_str(), "approval_closed");
     assert_eq!(end(&house.submit(&run, "pay", json!({"eur": 30})).await), "blocked run_closed");
     assert!(house.gate.close_run(&person("ann"), &run.principal.run, "again".into()).await.is_err());
     let run = house.clerk().await;

@@ -81,6 +81,11 @@ pub fn answers(
                     *state = AskState::Expired;
                 }
             }
+            Event::Withdrawn(withdrawn) => {
+                if let Some((_, state @ AskState::Pending)) = asked.get_mut(&withdrawn.approval) {
+                    *state = AskState::Withdrawn;
+                }
+            }
             _ => {}
         }
         Ok(())

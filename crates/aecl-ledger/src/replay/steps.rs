@@ -8,6 +8,7 @@ use crate::payload::PayloadKind;
 use crate::store::Store;
 use aecl_kernel::action::{Mode, Problem};
 use aecl_kernel::approval::{AskState, Need, Vote};
+use aecl_kernel::code::Code;
 use aecl_kernel::decide::Decision;
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{Entry, Event, OutcomeKind};
@@ -70,6 +71,14 @@ pub enum What {
     Answered { approval: ApprovalId, action: ActionId, vote: Vote, state: AskState },
     /// Nobody answered in time.
     Expired { approval: ApprovalId, action: ActionId },
+    /// Nobody has to answer any more.
+    Withdrawn {
+        approval: ApprovalId,
+        action: ActionId,
+        /// Why the action is over, if it is.
+        code: Option<Code>,
+        message: String,
+    },
     /// An attempt began.
     Started { action: ActionId, attempt: u32 },
     /// It ended, or its unknown outcome was resolved.
@@ -157,6 +166,9 @@ fn what(store: &mut dyn Store, event: Event) -> Result<What, LedgerError> {
             What::Answered { approval: e.approval, action: e.action, vote: e.vote, state: e.state }
         }
         Event::Expired(e) => What::Expired { approval: e.approval, action: e.action },
+        Event::Withdrawn(e) => {
+            What::Withdrawn { approval: e.approval, action: e.action, code: e.code, message: e.message }
+        }
         Event::Started(e) => What::Started { action: e.action, attempt: e.attempt },
         Event::Concluded(e) => {
             let output = e.output.map(|digest| payload(store, PayloadKind::Output, &digest)).transpose()?;

@@ -6,14 +6,14 @@ use super::{Auditor, Finding, OpenAction, Paper, Report, WARNINGS_MAX, Warning};
 use crate::payload::PayloadKind;
 use aecl_kernel::approval::{Ask, AskState};
 use aecl_kernel::digest::Digest;
-use aecl_kernel::event::{Answered, Entry, Event, Expired, Ruled, VERSION};
+use aecl_kernel::event::{Answered, Entry, Event, Expired, Ruled, VERSION, Withdrawn};
 use aecl_kernel::id::{ActionId, ApprovalId};
 use aecl_kernel::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 
 /// The kinds of entries that this program knows. Another one may mean anything, so it is refused.
-const KINDS: [&str; 19] = [
+const KINDS: [&str; 20] = [
     "bundle_loaded",
     "sandbox_probed",
     "run_opened",
@@ -24,6 +24,7 @@ const KINDS: [&str; 19] = [
     "asked",
     "answered",
     "expired",
+    "withdrawn",
     "started",
     "concluded",
     "kill",
@@ -53,7 +54,7 @@ pub(super) struct Story<'a> {
     asks: HashMap<String, Ask>,
     // Of those about a plan, how often each step was used.
     steps: HashMap<String, Vec<u32>>,
-    // Those that were used, refused or have expired.
+    // Those that were used, refused or withdrawn, or have expired.
     closed: HashSet<Name>,
     // An allow whose attempt must be the next entry.
     due: Option<(u64, String, Option<String>)>,
@@ -296,7 +297,11 @@ impl<'a> Story<'a> {
         let wrong = |what: &str| Err(Finding::story(position, format!("the approval `{approval}` {what}")));
         let Some(ask) = self.asks.remove(approval.as_str()) else {
             let used = self.closed.contains(&self.name(approval.as_str()));
-            return wrong(if used { "was used, refused or expired before" } else { "was never asked for" });
+            return wrong(if used {
+                "was used, refused, withdrawn or expired before"
+            } else {
+                "was never asked for"
+            });
         };
         self.closed.insert(self.name(approval.as_str()));
         if ask.digest != ruled.digest {
@@ -325,7 +330,7 @@ impl<'a> Story<'a> {
     ) -> Result<(), Finding> {
         let wrong = |what: &str| Err(Finding::story(position, format!("the approval `{approval}` {what}")));
         let Some(ask) = self.asks.get(approval.as_str()) else {
-            return wrong("was refused, expired, or was never asked for");
+            return wrong("was refused, withdrawn, expired, or was never asked for");
         };
         let shown = ask.plan.as_ref().and_then(|plan| plan.steps.get(step as usize));
         let Some(shown) = shown else { return wrong("is for no plan with such a step") };
@@ -417,6 +422,7 @@ impl<'a> Story<'a> {
             Event::Asked(ask) => self.asked(position, *ask),
             Event::Answered(answered) => self.answered(position, answered),
             Event::Expired(expired) => self.expired(position, entry.at, &expired),
+            Event::Withdrawn(withdrawn) => self.withdrawn(position, &withdrawn),
             Event::Fault(fault) => {
                 self.warn(position, format!("fault `{}`: {}", fault.code, fault.message));
                 Ok(())
@@ -497,6 +503,18 @@ impl<'a> Story<'a> {
             }
             Some(_) => Err(Finding::story(position, format!("`{id}` had not expired"))),
             None => Err(Finding::story(position, format!("it ends `{id}`, which nobody asks"))),
+        }
+    }
+
+    fn withdrawn(&mut self, position: u64, withdrawn: &Withdrawn) -> Result<(), Finding> {
+        let id = withdrawn.approval.as_str();
+        match self.asks.remove(id) {
+            Some(ask) if ask.action == withdrawn.action => {
+                self.closed.insert(self.name(id));
+                Ok(())
+            }
+            Some(_) => Err(Finding::story(position, format!("it withdraws `{id}` about another action"))),
+            None => Err(Finding::story(position, format!("it withdraws `{id}`, which nobody asks"))),
         }
     }
 }

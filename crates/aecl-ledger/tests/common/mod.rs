@@ -315,6 +315,7 @@ impl Run {
             evidence: Vec::new(),
             bundle: world.bundle.clone(),
             fresh: world.fresh(),
+            again: None,
             people: None,
             now: world.now(),
         };

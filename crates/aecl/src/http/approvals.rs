@@ -10,9 +10,10 @@ use aecl_gate::Identity;
 use aecl_gate::approvals::{Reply, Request};
 use aecl_gate::queue::{Order, Wanted};
 use aecl_kernel::approval::{Ask, AskState};
-use aecl_kernel::code;
+use aecl_kernel::code::{self, Code};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::Event;
+use aecl_kernel::facts::ActionState;
 use aecl_kernel::id::{AgentId, ApprovalId, RunId};
 use aecl_kernel::principal::Principal;
 use aecl_ledger::LedgerError;
@@ -170,6 +171,18 @@ fn may_see(app: &App, reader: &Identity, ask: &Ask, principal: &Principal) -> Re
     Err(LedgerError::NoApproval(ask.approval.clone()).into())
 }
 
+/// Whether an action has ended otherwise than well, and so says why.
+fn is_over(state: ActionState) -> bool {
+    match state {
+        ActionState::Blocked | ActionState::Rejected | ActionState::Failed => true,
+        ActionState::Waiting
+        | ActionState::Started
+        | ActionState::Done
+        | ActionState::Unknown
+        | ActionState::Asked => false,
+    }
+}
+
 /// Everything about a request, for this reader.
 fn full(app: &App, request: Request, reader: &Identity) -> Full {
     let url = app.gate.config().url();
@@ -211,6 +224,8 @@ fn full(app: &App, request: Request, reader: &Identity) -> Full {
             .collect(),
         unproven: request.unproven.into_iter().map(Unproven::from).collect(),
         action_state: request.action.state.name(),
+        action_code: request.action.code.filter(|_| is_over(request.action.state)).map(Code::as_str),
+        action_message: if is_over(request.action.state) { request.action.message } else { String::new() },
         plan_steps: Vec::new(),
         may_answer,
         number: None,

@@ -51,6 +51,8 @@ pub(super) fn full(app: &App, request: PlanRequest, reader: &Identity) -> Full {
         unproven: Vec::new(),
         history: Vec::new(),
         action_state: if over { "over" } else { "open" },
+        action_code: None,
+        action_message: String::new(),
         plan_steps: steps,
         may_answer,
         number: None,

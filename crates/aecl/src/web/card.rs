@@ -425,7 +425,7 @@ fn outcome(full: &Full, visitor: &Visitor) -> Html {
         "approved" => "It is approved, and not carried out yet.",
         "rejected" => "It was rejected. Nothing was executed.",
         "expired" => "It has expired. Nothing was executed.",
-        "withdrawn" => "The plan of its run was approved, and covers it.",
+        "withdrawn" => "It was withdrawn: nothing waits for an answer to it any more.",
         _ => "It was approved, and the approval is used.",
     };
     Html::new()
@@ -433,6 +433,7 @@ fn outcome(full: &Full, visitor: &Visitor) -> Html {
         .raw(said)
         .raw(" The action is ")
         .raw(full.action_state)
+        .when(!full.action_message.is_empty(), |h| h.raw(": ").prose(&full.action_message))
         .raw(". <a href=\"/approvals\">Go on</a></p>")
 }
 

@@ -104,6 +104,9 @@ fn told(before: &Value, after: &Value, yes: bool) -> Page {
         _ if yes && of_plan => {
             page.field("next", "its steps are carried out without asking again, as the agent comes to them");
         }
+        "withdrawn" => {
+            page.field("next", "nothing is executed: the policy of now refuses it, or asks otherwise");
+        }
         _ if of_plan => {
             page.field("next", "its run has ended");
         }

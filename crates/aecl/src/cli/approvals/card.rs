@@ -202,6 +202,10 @@ fn answers(page: &mut Page, ask: &Value, aecl: &str) {
     }
     let whose = if plan::is_asked(ask) { "run" } else { "action" };
     page.field("state", &format!("{}; {whose} {}", ask.text("/state"), ask.text("/action_state")));
+    let why = ask.text("/action_message");
+    if !why.is_empty() {
+        page.field("why", &why);
+    }
     page.field("expires", &ask.text("/expires_at"));
     page.field("digest", &ask.text("/digest"));
     page.field("page", &ask.text("/url"));

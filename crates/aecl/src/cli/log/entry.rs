@@ -73,6 +73,10 @@ fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
             (tone, word, format!("by {} to {}{reason}", e.vote.person, named(source, e.action.as_str())))
         }
         Event::Expired(e) => (Tone::Bad, "expired", format!("nobody answered {}  {}", e.approval, e.action)),
+        Event::Withdrawn(e) => {
+            let about = format!("{} about {}: {}", e.approval, named(source, e.action.as_str()), e.message);
+            (if e.code.is_some() { Tone::Bad } else { Tone::Quiet }, "withdrawn", about)
+        }
         Event::Started(e) => (Tone::Plain, "started", named(source, e.action.as_str())),
         Event::Concluded(e) => {
             let (tone, word) = match e.outcome {

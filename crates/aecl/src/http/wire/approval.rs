@@ -46,7 +46,8 @@ pub struct Approval {
     pub id: String,
     /// The page where people answer it.
     pub url: String,
-    /// `pending`, `approved`, `rejected`, `expired`, `used`, or `withdrawn`: nobody has to answer any more.
+    /// `pending`, `approved`, `rejected`, `expired`, `used`, or `withdrawn`: nobody has to answer any more, since the
+    /// action is over, goes on without an answer, or is asked about otherwise.
     pub state: &'static str,
     /// What it is about: an `action`, or the `plan` of a run.
     pub about: &'static str,
@@ -304,6 +305,12 @@ pub struct Full {
     pub history: Vec<Step>,
     /// Where the action stands; for a plan whether its run is `open` or `over`.
     pub action_state: &'static str,
+    /// Why the action is over, if it was refused, or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action_code: Option<&'static str>,
+    /// The same in words.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub action_message: String,
     /// The steps of the plan that is asked about.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub plan_steps: Vec<PlanStep>,

@@ -1,0 +1,175 @@
+//! What waits for people and can no longer be carried out, or goes on without their answer: its request is withdrawn, in
+//! the same commit as what makes it so.
+
+use crate::error::LedgerError;
+use crate::page::Page;
+use aecl_kernel::approval::{Ask, AskState};
+use aecl_kernel::code::{self, Code};
+use aecl_kernel::decide::{Decision, Ruling};
+use aecl_kernel::digest::Digest;
+use aecl_kernel::event::{Event, Withdrawn};
+use aecl_kernel::facts::{ActionState, Fact, Key, RunFact, Space};
+use aecl_kernel::id::{ActionId, ApprovalId, RunId};
+use aecl_kernel::time::Timestamp;
+
+/// Most requests that are withdrawn in one commit.
+pub const WITHDRAWN_AT_ONCE: usize = 64;
+
+/// An action that waits for people, and is decided about again.
+#[derive(Debug, Clone)]
+pub struct Again {
+    /// The action.
+    pub action: ActionId,
+    /// Nobody proposes it once more: whatever is refused now is over.
+    pub unattended: bool,
+}
+
+/// A request that is open for what is decided about now.
+pub(crate) struct Waited {
+    ask: Ask,
+    unattended: bool,
+}
+
+impl Waited {
+    /// The name under which it waits.
+    pub(crate) fn action(&self) -> &ActionId {
+        &self.ask.action
+    }
+}
+
+/// The requests that are open for what is decided about now: for the same digest, and for what is asked about again,
+/// which may have another digest by now.
+pub(crate) fn waited(
+    known: Option<&Ask>,
+    again: Option<&Again>,
+    now: Timestamp,
+    page: &mut Page,
+) -> Result<Vec<Waited>, LedgerError> {
+    let same = known.filter(|ask| ask.is_open(now));
+    let mut waited: Vec<Waited> =
+        same.into_iter().map(|ask| Waited { ask: ask.clone(), unattended: false }).collect();
+    let Some(Again { action, unattended }) = again else { return Ok(waited) };
+    let Some(ask) = open_for(action, page)?.filter(|ask| ask.is_open(now)) else { return Ok(waited) };
+    match waited.iter_mut().find(|w| w.ask.approval == ask.approval) {
+        Some(same) => same.unattended = *unattended,
+        None => waited.push(Waited { ask, unattended: *unattended }),
+    }
+    Ok(waited)
+}
+
+/// The request that an action waits for.
+fn open_for(action: &ActionId, page: &mut Page) -> Result<Option<Ask>, LedgerError> {
+    let approval = match page.group.fact(&Key::Action(action.clone()))? {
+        Some(Fact::Action(fact)) if fact.state == ActionState::Waiting => fact.approval,
+        _ => None,
+    };
+    match approval {
+        Some(approval) => open(&approval, page),
+        None => Ok(None),
+    }
+}
+
+fn open(approval: &ApprovalId, page: &mut Page) -> Result<Option<Ask>, LedgerError> {
+    Ok(match page.group.fact(&Key::Approval(approval.clone()))? {
+        Some(Fact::Approval(ask)) if matches!(ask.state, AskState::Pending | AskState::Approved) => Some(ask),
+        _ => None,
+    })
+}
+
+/// Withdraws what this ruling leaves nothing to answer about. Gives the actions that are over with it.
+pub(crate) fn withdraw_ruled(
+    waited: Vec<Waited>,
+    ruling: &Ruling,
+    digest: &Digest,
+    now: Timestamp,
+    page: &mut Page,
+) -> Result<Vec<ActionId>, LedgerError> {
+    let mut over = Vec::new();
+    for Waited { ask, unattended } in waited {
+        let told = match ruling {
+            Ruling::Allowed(permit) => Some(carried_out(&ask, permit.id())),
+            Ruling::Waiting(wait) if wait.ask.approval == ask.approval => None,
+            Ruling::Waiting(wait) => Some(asked_anew(&ask, &wait.ask)),
+            Ruling::Blocked(refusal) => refused(&refusal.decision, unattended || ask.digest != *digest),
+            Ruling::Replayed(_) | Ruling::Answered(_) => None,
+        };
+        let Some((code, message)) = told else { continue };
+        // A yes that was used, or that a plan has made needless, is over already.
+        if open(&ask.approval, page)?.is_none() {
+            continue;
+        }
+        over.extend(code.map(|_| ask.action.clone()));
+        withdraw(ask, code, message, now, page)?;
+    }
+    Ok(over)
+}
+
+fn carried_out(ask: &Ask, id: &ActionId) -> (Option<Code>, String) {
+    if ask.action == *id {
+        return (None, "it goes on without an answer: the policy of now does not ask".into());
+    }
+    (Some(code::APPROVAL_CLOSED), format!("it is carried out as `{id}`, as it is defined now"))
+}
+
+fn asked_anew(ask: &Ask, anew: &Ask) -> (Option<Code>, String) {
+    let Ask { approval, action, .. } = anew;
+    let code = (ask.action != *action).then_some(code::APPROVAL_CLOSED);
+    (code, format!("it is asked about otherwise now: `{approval}` about `{action}`"))
+}
+
+/// Why nothing waits after this no, if nothing does. `whole`: no other look follows at what waited.
+fn refused(decision: &Decision, whole: bool) -> Option<(Option<Code>, String)> {
+    let against = decision.lasting().or_else(|| decision.against().filter(|_| whole))?;
+    let message = format!("{}; nothing was executed, and nobody is asked about it any more", against.message);
+    Some((Some(against.code), message))
+}
+
+/// Withdraws those of these requests that are open in runs that have ended. Gives how many.
+pub(crate) fn withdraw_ended(
+    requests: &[ApprovalId],
+    now: Timestamp,
+    page: &mut Page,
+) -> Result<usize, LedgerError> {
+    let mut count = 0;
+    for approval in requests {
+        let Some(ask) = open(approval, page)? else { continue };
+        let Some(why) = ended(&ask.run, page)? else { continue };
+        let message = format!("{why}; nothing was executed. Open a new run, and propose it there");
+        withdraw(ask, Some(code::RUN_CLOSED), message, now, page)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Why a run has ended, or one that it was delegated from.
+fn ended(run: &RunId, page: &mut Page) -> Result<Option<String>, LedgerError> {
+    let Some(fact) = run_fact(run, page)? else { return Ok(None) };
+    if let Some(why) = fact.closed {
+        return Ok(Some(format!("the run has ended: {why}")));
+    }
+    for ancestor in fact.ancestors {
+        if run_fact(&ancestor, page)?.is_some_and(|fact| fact.closed.is_some()) {
+            return Ok(Some(format!("the run `{ancestor}` that this one was delegated from has ended")));
+        }
+    }
+    Ok(None)
+}
+
+fn run_fact(run: &RunId, page: &mut Page) -> Result<Option<RunFact>, LedgerError> {
+    Ok(match page.group.fact(&Key::Run(run.clone()))? {
+        Some(Fact::Run(fact)) => Some(fact),
+        _ => None,
+    })
+}
+
+fn withdraw(
+    ask: Ask,
+    code: Option<Code>,
+    message: String,
+    now: Timestamp,
+    page: &mut Page,
+) -> Result<(), LedgerError> {
+    let message = message.chars().take(2000).collect();
+    let withdrawn = Withdrawn { approval: ask.approval, action: ask.action, code, message };
+    page.append(Some(&ask.run), now, Event::Withdrawn(withdrawn)).map(drop)
+}
