@@ -69,6 +69,7 @@ impl From<CatalogueError> for Error {
         let hint = match &e {
             CatalogueError::Policy(_) => Some("`aecl policy check` shows what is wrong"),
             CatalogueError::Unknown(_) => Some("`aecl catalog diff` shows what waits to be accepted"),
+            CatalogueError::Unseen(_) => Some("`aecl catalog diff` shows it; accept it after that"),
             CatalogueError::File { .. } | CatalogueError::Refused { .. } => None,
         };
         let error = Error::new(e.to_string());

@@ -10,8 +10,8 @@ mod verbs;
 
 pub use definition::{Annotations, Definition, Pins};
 pub use files::{
-    By, CatalogueError, Imported, Seen, accept, accept_all, changed_at, import, quarantine, reviewed, seen,
-    servers, settle,
+    By, CatalogueError, Imported, Seen, accept, accept_all, accept_these, changed_at, import, note_shown,
+    quarantine, reviewed, seen, servers, settle,
 };
 pub use narrower::is_minor;
 pub use said::{INSTRUCTIONS, accept_said, hear, prompt, said};

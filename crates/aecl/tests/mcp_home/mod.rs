@@ -223,6 +223,15 @@ pub fn aecl(place: &Place, words: &[&str]) -> String {
     String::from_utf8(done.stdout).unwrap()
 }
 
+/// What a command says that is refused.
+pub fn refused(place: &Place, words: &[&str]) -> String {
+    let home = place.home.config().parent().unwrap().to_owned();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_aecl"));
+    let done = command.arg("--dir").arg(home).args(words).output().unwrap();
+    assert_eq!(done.status.code(), Some(1), "{words:?}: {}", String::from_utf8_lossy(&done.stdout));
+    String::from_utf8(done.stderr).unwrap()
+}
+
 /// What AECL says about a call that it did not carry out.
 pub fn status(answer: &Value) -> &Value {
     &answer["result"]["_meta"]["aecl"]

@@ -1,7 +1,7 @@
 //! Tools that are offered otherwise than they were accepted: shown line by line, and accepted.
 
 use crate::cli::{Error, Exit, Result, show};
-use crate::mcp::catalogue::{self, Seen};
+use crate::mcp::catalogue::{self, CatalogueError, Seen};
 use crate::mcp::names;
 use aecl_gate::config::Home;
 use serde_json::{Value, json};
@@ -104,6 +104,7 @@ pub(super) fn diff(home: &Home, asked: &[String], as_json: bool) -> Result {
             json!({"name": c.name, "minor": c.is_minor(), "accepted": accepted, "offered": offered, "left_out": left_out})
         });
         println!("{}", Value::Array(rows.collect()));
+        note_shown(home, &found);
         return Ok(Exit::Done);
     }
     if found.is_empty() {
@@ -140,6 +141,7 @@ pub(super) fn diff(home: &Home, asked: &[String], as_json: bool) -> Result {
             }
         }
     }
+    note_shown(home, &found);
     let mut servers: BTreeMap<&str, usize> = BTreeMap::new();
     for change in &found {
         *servers.entry(change.server.as_str()).or_default() += 1;
@@ -148,6 +150,16 @@ pub(super) fn diff(home: &Home, asked: &[String], as_json: bool) -> Result {
         eprintln!("accept all {n} of `{server}` with `aecl catalog accept {server}`, or name some of them");
     }
     Ok(Exit::Done)
+}
+
+/// Notes what was shown, so that nothing else is accepted.
+fn note_shown(home: &Home, found: &[Change]) {
+    for change in found {
+        let shown = [(change.tool.clone(), change.seen.waiting_digest())];
+        if let Err(error) = catalogue::note_shown(home, &change.server, change.is_said, &shown) {
+            eprintln!("it is not noted that `{}` was shown: {error}", show::inert_line(&change.name));
+        }
+    }
 }
 
 fn text(value: &Value) -> String {
@@ -226,14 +238,18 @@ pub(super) fn accept(home: &Home, asked: &[String], only_minor: bool, as_json: b
     let before = found.len();
     if only_minor {
         found.retain(Change::is_minor);
+    } else if let Some(unseen) = found.iter().find(|change| !change.seen.was_shown()) {
+        return Err(CatalogueError::Unseen(show::inert_line(&unseen.name)).into());
     }
-    let mut by_server: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut by_server: BTreeMap<String, Vec<_>> = BTreeMap::new();
     for change in found.iter().filter(|change| !change.is_said) {
-        by_server.entry(change.server.clone()).or_default().push(change.tool.clone());
+        let these = by_server.entry(change.server.clone()).or_default();
+        these.push((change.tool.clone(), change.seen.waiting_digest()));
     }
     let mut entries = Vec::new();
     for change in found.iter().filter(|change| change.is_said) {
-        catalogue::accept_said(home, &change.server, std::slice::from_ref(&change.tool))?;
+        let this = [(change.tool.clone(), change.seen.waiting_digest())];
+        catalogue::accept_said(home, &change.server, &this)?;
         if as_json {
             entries.push(json!({"name": change.name}));
         } else {
@@ -241,7 +257,7 @@ pub(super) fn accept(home: &Home, asked: &[String], only_minor: bool, as_json: b
         }
     }
     for (server, tools) in by_server {
-        for (tool, entry) in catalogue::accept_all(home, &server, &tools)? {
+        for (tool, entry) in catalogue::accept_these(home, &server, &tools)? {
             let name = names::action(&server, &tool);
             if !as_json {
                 let effect = entry.get("effect").and_then(Value::as_str).unwrap_or_default();

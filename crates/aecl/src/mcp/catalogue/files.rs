@@ -9,6 +9,8 @@ use aecl_executor::root_dir::read_plain;
 use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::bundle::{Bundle, Source};
+use aecl_kernel::digest::Digest;
+use aecl_kernel::json::Document;
 use aecl_kernel::manifest::AgentManifest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -36,6 +38,9 @@ pub enum CatalogueError {
     /// What should be changed is not there.
     #[error("{0}")]
     Unknown(String),
+    /// What waits is not what a person was shown.
+    #[error("`{0}` was not shown to anybody as it is offered now")]
+    Unseen(String),
     /// The bundle would not load with the change.
     #[error("`{name}` is not taken into the catalogue: {message}")]
     Refused {
@@ -76,6 +81,30 @@ pub struct Seen {
     /// It came to a server that was known already, and nobody has looked at it yet: its first call asks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unreviewed: bool,
+    /// Digest of what waits to be accepted, as it was shown to a person last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Digest>,
+}
+
+impl Seen {
+    /// What waits to be accepted.
+    #[must_use]
+    pub fn waiting(&self) -> Option<&Value> {
+        let new = self.accepted.as_ref().filter(|_| self.unreviewed);
+        self.offered.as_ref().or(self.left_out.as_ref()).or(new)
+    }
+
+    /// The digest of what waits to be accepted.
+    #[must_use]
+    pub fn waiting_digest(&self) -> Option<Digest> {
+        Document::from_value(self.waiting()?.clone()).ok().map(|document| document.digest())
+    }
+
+    /// Whether what waits was shown to a person as it is now.
+    #[must_use]
+    pub fn was_shown(&self) -> bool {
+        self.shown.is_some() && self.shown == self.waiting_digest()
+    }
 }
 
 /// Who has tools taken in.
@@ -270,17 +299,34 @@ pub fn accept_all(
     server: &str,
     tools: &[String],
 ) -> Result<Vec<(String, Value)>, CatalogueError> {
+    let seen = seen(home, server)?;
+    let tools: Vec<(String, Option<Digest>)> =
+        tools.iter().map(|tool| (tool.clone(), seen.get(tool).and_then(Seen::waiting_digest))).collect();
+    accept_these(home, server, &tools)
+}
+
+/// The same for tools that wait with these digests, and with no others.
+///
+/// # Errors
+/// As [`accept`], and when something else waits by now.
+pub fn accept_these(
+    home: &Home,
+    server: &str,
+    tools: &[(String, Option<Digest>)],
+) -> Result<Vec<(String, Value)>, CatalogueError> {
     let desk = Desk::open(home, server)?;
     let annotations = Terms::of(home, server, None).annotations;
     let mut waiting = seen(home, server)?;
     let (mut entries, mut accepted, mut pinned) = (desk.entries.clone(), Vec::new(), Vec::new());
-    for tool in tools {
+    for (tool, digest) in tools {
         let name = names::action(server, tool);
         let refused = |message: String| CatalogueError::Refused { name: name.clone(), message };
         let waits = waiting.remove(tool).unwrap_or_default();
-        let offered = waits.offered.or(waits.left_out).or(waits.accepted.filter(|_| waits.unreviewed));
-        let offered = offered.ok_or_else(|| nothing_waits(&name))?;
-        let offered = Definition::of_pinned(offered).map_err(refused)?;
+        let offered = waits.waiting().ok_or_else(|| nothing_waits(&name))?;
+        if waits.waiting_digest() != *digest {
+            return Err(CatalogueError::Unseen(name));
+        }
+        let offered = Definition::of_pinned(offered.clone()).map_err(refused)?;
         let place = entries.iter_mut().find(|entry| name_of(entry) == name);
         let place = place.ok_or_else(|| {
             let file = desk.path.display();
@@ -298,7 +344,8 @@ pub fn accept_all(
         accepted.push((tool.clone(), entry));
         pinned.push((tool.clone(), offered.pinned));
     }
-    let refused = |message: String| CatalogueError::Refused { name: tools.join(", "), message };
+    let names = || tools.iter().map(|(tool, _)| tool.as_str()).collect::<Vec<_>>().join(", ");
+    let refused = |message: String| CatalogueError::Refused { name: names(), message };
     desk.compile(&entries).map_err(refused)?;
     desk.write(&entries)?;
     desk.note(|seen| {
@@ -314,6 +361,28 @@ fn nothing_waits(name: &str) -> CatalogueError {
     CatalogueError::Unknown(format!(
         "nothing waits to be accepted for `{name}`; nobody was offered another definition"
     ))
+}
+
+/// Notes what of a server was shown to a person, of its tools or of what it says: names, and digests of what waits.
+///
+/// # Errors
+/// When the file cannot be read or written.
+pub fn note_shown(
+    home: &Home,
+    server: &str,
+    is_said: bool,
+    shown: &[(String, Option<Digest>)],
+) -> Result<(), CatalogueError> {
+    let _lock = lock(home)?;
+    let file = if is_said { super::said::file(home, server) } else { seen_file(home, server) };
+    let mut all: BTreeMap<String, Seen> = read(&file)?.unwrap_or_default();
+    let before = all.clone();
+    for (name, digest) in shown {
+        if let Some(seen) = all.get_mut(name) {
+            seen.shown = *digest;
+        }
+    }
+    if all == before { Ok(()) } else { write(&file, &all) }
 }
 
 /// The definitions of a server's tools that were seen.

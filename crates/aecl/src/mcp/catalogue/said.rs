@@ -3,6 +3,7 @@
 
 use super::files::{CatalogueError, Seen, lock, read, write};
 use aecl_gate::config::Home;
+use aecl_kernel::digest::Digest;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -50,19 +51,26 @@ pub fn hear(
     Ok(others)
 }
 
-/// Puts what a server says now under these names in the place of what was accepted.
+/// Puts what a server says now under these names, and has these digests, in the place of what was accepted.
 ///
 /// # Errors
-/// When nothing else is said, or files cannot be read or written.
-pub fn accept_said(home: &Home, server: &str, names: &[String]) -> Result<(), CatalogueError> {
+/// When nothing else is said, something else is said by now, or files cannot be read or written.
+pub fn accept_said(
+    home: &Home,
+    server: &str,
+    names: &[(String, Option<Digest>)],
+) -> Result<(), CatalogueError> {
     let _lock = lock(home)?;
     let mut all = said(home, server)?;
-    for name in names {
+    for (name, digest) in names {
         let seen = all.get_mut(name).filter(|seen| seen.offered.is_some());
         let seen = seen.ok_or_else(|| {
             CatalogueError::Unknown(format!("nothing waits to be accepted for `{server}:{name}`"))
         })?;
-        seen.accepted = seen.offered.take();
+        if seen.waiting_digest() != *digest {
+            return Err(CatalogueError::Unseen(format!("{server}:{name}")));
+        }
+        *seen = Seen { accepted: seen.offered.take(), ..Seen::default() };
     }
     write(&file(home, server), &all)
 }
@@ -75,6 +83,6 @@ pub fn said(home: &Home, server: &str) -> Result<BTreeMap<String, Seen>, Catalog
     Ok(read(&file(home, server))?.unwrap_or_default())
 }
 
-fn file(home: &Home, server: &str) -> PathBuf {
+pub(super) fn file(home: &Home, server: &str) -> PathBuf {
     home.data().join("said").join(format!("{server}.json"))
 }
