@@ -9,6 +9,7 @@ use serde_json::json;
 
 pub(super) fn run(common: &Common) -> Result {
     let record = Record::of(common, "there is nothing to make anew")?;
+    // Before anything is recorded: in tables that somebody has changed, no entry may be written.
     let mended = record.mend_tables()?;
     let found = verify_facts(&mut record.store()?)?;
     let differs: Vec<String> = mended.into_iter().chain(found.in_words()).collect();
