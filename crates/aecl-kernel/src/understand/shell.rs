@@ -112,19 +112,18 @@ fn list_of(words: &[&str]) -> Line {
         return unread("it has control or invisible characters");
     }
     let Some((program, rest)) = words.split_first() else { return unread("there is no command in it") };
-    let mut command = Command {
+    let command = Command {
         program: (*program).to_owned(),
         arguments: rest.iter().map(|w| (*w).to_owned()).collect(),
         beyond: None,
     };
-    command.beyond = listed::beyond(&command);
-    let mut line = Line { commands: vec![command], unread: None };
+    let mut line = Line::default();
+    finish(Some(command), &mut line);
     // `["bash", "-c", "…"]`: what it is given is a line again, and is shown.
     if listed::is_shell(base(program)) {
         for inner in rest.iter().filter(|w| !w.starts_with('-')) {
             line.commands.extend(line_of(inner).commands);
         }
-        line.unread = Some(format!("`{}` runs what it is given", super::plain(base(program), 40)));
     }
     line.commands.truncate(COMMANDS_MAX);
     line
@@ -239,7 +238,7 @@ fn finish(command: Option<Command>, line: &mut Line) {
     if command.beyond.is_none() {
         command.beyond = listed::beyond(&command);
     }
-    if listed::is_opaque(base(&command.program)) {
+    if listed::runs_others(&command) {
         note(line, &format!("`{}` runs what it is given", super::plain(base(&command.program), 40)));
     }
     line.commands.push(command);

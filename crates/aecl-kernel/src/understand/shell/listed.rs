@@ -5,29 +5,40 @@ use super::{Command, base};
 /// A program that looks.
 struct Looks {
     program: &'static str,
-    /// Beginnings of arguments with which it does more.
+    /// Options with which it does more: these, what begins like them, and long ones cut short.
     except: &'static [&'static str],
-    /// Only so many arguments that are no options; a further one would be a file that is written.
-    files_max: usize,
+    operands: Operands,
+}
+
+/// What a program does with its arguments that are no options.
+enum Operands {
+    /// It reads them.
+    Read,
+    /// It reads the first and writes to the second.
+    ReadThenWrite,
+    /// They say how a date is shown (`+%F`), or set the clock.
+    Format,
+    /// Some shells work out what stands in the brackets of a name, or of a number.
+    Expressions,
 }
 
 const fn looks(program: &'static str, except: &'static [&'static str]) -> Looks {
-    Looks { program, except, files_max: usize::MAX }
+    Looks { program, except, operands: Operands::Read }
 }
 
 /// What is not here changes something, runs something else, or nobody has looked at it yet.
 const LOOK: &[Looks] = &[
     looks("basename", &[]),
     looks("cat", &[]),
-    looks("cksum", &[]),
+    looks("cksum", &["-c", "--check"]),
     looks("cmp", &[]),
     looks("comm", &[]),
     looks("cut", &[]),
-    looks("date", &["-s", "--s", "-f", "--f"]),
+    Looks { program: "date", except: &["-s", "--s", "-f", "--f"], operands: Operands::Format },
     looks("df", &[]),
-    looks("diff", &[]),
+    looks("diff", &["-l", "--paginate"]),
     looks("dirname", &[]),
-    looks("du", &[]),
+    looks("du", &["--files0-from"]),
     looks("echo", &[]),
     looks("egrep", &[]),
     looks("false", &[]),
@@ -39,26 +50,26 @@ const LOOK: &[Looks] = &[
     looks("head", &[]),
     looks("id", &[]),
     looks("ls", &[]),
-    looks("md5sum", &[]),
+    looks("md5sum", &["-c", "--check"]),
     looks("nl", &[]),
     looks("nproc", &[]),
     looks("pwd", &[]),
     looks("readlink", &[]),
     looks("realpath", &[]),
     looks("seq", &[]),
-    looks("sha1sum", &[]),
-    looks("sha256sum", &[]),
-    looks("sha512sum", &[]),
-    looks("sort", &["-o", "--o", "--compress", "-T", "--t", "--files0"]),
+    looks("sha1sum", &["-c", "--check"]),
+    looks("sha256sum", &["-c", "--check"]),
+    looks("sha512sum", &["-c", "--check"]),
+    looks("sort", &["-o", "--o", "--compress-program", "-T", "--t", "--files0-from"]),
     looks("stat", &[]),
     looks("tac", &[]),
     looks("tail", &["-f", "-F", "--f", "--retry"]),
-    looks("test", &[]),
+    Looks { program: "test", except: &["-v", "-R"], operands: Operands::Expressions },
     looks("tr", &[]),
     looks("true", &[]),
     looks("uname", &[]),
-    Looks { program: "uniq", except: &[], files_max: 1 },
-    looks("wc", &["--files0"]),
+    Looks { program: "uniq", except: &[], operands: Operands::ReadThenWrite },
+    looks("wc", &["--files0-from"]),
     looks("which", &[]),
     looks("whoami", &[]),
 ];
@@ -132,9 +143,26 @@ pub(super) fn is_shell(program: &str) -> bool {
     SHELLS.contains(&program)
 }
 
-/// Whether it runs what it is given, so that the list of commands may be incomplete.
-pub(super) fn is_opaque(program: &str) -> bool {
+/// Options with which programs that look run others.
+const RUN_OTHERS: &[(&str, &[&str])] = &[
+    ("diff", &["-l", "--paginate"]),
+    ("find", &["-exec", "-ok"]),
+    ("sort", &["--compress-program"]),
+    ("test", &["-v", "-R"]),
+];
+
+/// Whether a program runs what it is given.
+fn is_opaque(program: &str) -> bool {
     is_shell(program) || OPAQUE.contains(&program) || program.starts_with("python3.")
+}
+
+/// Whether a command runs what it is given, so that the list of commands may be incomplete.
+pub(super) fn runs_others(command: &Command) -> bool {
+    let program = base(&command.program);
+    is_opaque(program)
+        || RUN_OTHERS.iter().filter(|(name, _)| *name == program).any(|(_, options)| {
+            command.arguments.iter().any(|argument| options.iter().any(|option| is(argument, option)))
+        })
 }
 
 /// Why this command does more than look, or may.
@@ -150,12 +178,42 @@ pub(super) fn beyond(command: &Command) -> Option<String> {
             format!("`{shown}` is not among the programs that are known to look only")
         });
     };
-    let begins = |a: &&String| known.except.iter().any(|e| a.starts_with(e) || bundled(a, e));
-    if let Some(argument) = command.arguments.iter().find(begins) {
+    let is_excepted = |a: &&String| known.except.iter().any(|e| is(a, e));
+    if let Some(argument) = command.arguments.iter().find(is_excepted) {
         return Some(format!("`{shown}` does more than look with `{}`", super::super::plain(argument, 40)));
     }
-    let files = command.arguments.iter().filter(|a| !a.starts_with('-') || a.as_str() == "-").count();
-    (files > known.files_max).then(|| format!("`{shown}` writes to its second file"))
+    match known.operands {
+        Operands::Read => None,
+        Operands::ReadThenWrite => {
+            (operands(command).count() > 1).then(|| format!("`{shown}` writes to its second file"))
+        }
+        Operands::Format => operands(command).find(|a| !a.starts_with('+')).map(|argument| {
+            format!("`{shown}` sets the clock with `{}`", super::super::plain(argument, 40))
+        }),
+        Operands::Expressions => command
+            .arguments
+            .iter()
+            .any(|a| a.contains(['[', '$', '`']))
+            .then(|| format!("a shell works out first what stands in the brackets of `{shown}`")),
+    }
+}
+
+/// What is no option.
+fn operands(command: &Command) -> impl Iterator<Item = &String> {
+    let mut options_end = false;
+    command.arguments.iter().filter(move |argument| {
+        let is_end = !options_end && *argument == "--";
+        options_end |= is_end;
+        !is_end && (options_end || !argument.starts_with('-') || *argument == "-")
+    })
+}
+
+/// Whether an argument is this option: it begins like it, holds its letter (`-ro` holds `-o`), or is a part of its long
+/// name, which GNU's programs take for the whole (`--co` of `--compress-program`).
+fn is(argument: &str, option: &str) -> bool {
+    let name = argument.split_once('=').map_or(argument, |(name, _)| name);
+    let is_cut = name.len() > 2 && name.starts_with("--") && option.starts_with(name);
+    argument.starts_with(option) || is_cut || bundled(argument, option)
 }
 
 /// `-ro` holds `-o`.

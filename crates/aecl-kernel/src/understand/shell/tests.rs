@@ -143,8 +143,55 @@ fn whatever_a_shell_works_out_first_is_not_simple() {
 }
 
 #[test]
+fn an_option_that_does_more_is_known_however_it_is_written() {
+    for line in [
+        "sort --compress-program=bash a",
+        "sort --compress-prog bash a",
+        "sort --co=bash a",
+        "sort -S1k --comp=bash",
+        "sort --output=b a",
+        "sort --ou b a",
+        "sort --files0-from=list",
+        "sort --fil=list",
+        "wc --files=list",
+        "du --fil=list",
+        "sha256sum -c list",
+        "md5sum --ch list",
+        "tail --ret a",
+        "diff -l a b",
+        "diff --pag a b",
+        "date --se=x",
+        "date 010100002020",
+        "date -- 0101000020",
+        "date -u 0101000020",
+        "date -d -d 0101000020",
+        "uniq -- -a -b",
+        "uniq a -- b",
+        "test -v 'a[$(rm x)]'",
+        "test -v a",
+        "test ! -R a",
+        "test 'a[$(rm x)]' -eq 1",
+        "test 'a[`rm x`]' -eq 1",
+        "find . -execdir rm x",
+        "find . -fprintf f x",
+    ] {
+        assert!(!read(&json!(line)).simple(), "{line}");
+        let words: Vec<String> = line.replace('\'', "").split(' ').map(str::to_owned).collect();
+        assert!(line.contains('\'') || !read(&json!(words)).simple(), "{line}, as a list");
+    }
+    for line in
+        ["date", "date +%F", "date -u '+%F %T'", "sort -- a", "sort -n a", "sort --reverse a", "uniq -c a", "diff -u a b"]
+    {
+        assert!(read(&json!(line)).simple(), "{line}");
+    }
+}
+
+#[test]
 fn an_opaque_program_makes_the_list_incomplete() {
     for line in [
+        "find . -exec rm x",
+        "sort --co=bash a",
+        "test -v 'a[$(rm x)]'",
         "eval rm",
         "bash -c 'rm a'",
         "cat x | sh",
@@ -159,6 +206,8 @@ fn an_opaque_program_makes_the_list_incomplete() {
         assert!(read(&json!(line)).unread.is_some(), "{line}");
     }
     assert!(read(&json!("rm a")).unread.is_none());
+    assert!(read(&json!(["xargs", "rm"])).unread.is_some());
+    assert!(read(&json!(["find", ".", "-exec", "rm", "x", ";"])).unread.is_some());
 }
 
 #[test]
