@@ -10,7 +10,9 @@ mod guard;
 mod kind;
 
 use serde::{Deserialize, Serialize};
-use sqlparser::ast::{Expr, Query, SetExpr, Statement, TableFactor, Visit, Visitor};
+use sqlparser::ast::{
+    Expr, Ident, ObjectName, ObjectNamePart, Query, SetExpr, Statement, TableFactor, Visit, Visitor,
+};
 use sqlparser::dialect;
 use sqlparser::parser::Parser;
 use std::collections::BTreeSet;
@@ -200,12 +202,15 @@ impl Seen {
         }
     }
 
-    fn table(&mut self, name: &str) {
-        let name = name.to_lowercase().replace(['"', '`', '[', ']'], "");
-        if let Some((_, last)) = name.rsplit_once('.') {
-            self.tables.insert(last.to_owned());
-        }
-        self.tables.insert(name);
+    /// A table by its name, whatever it is quoted with: SQLite takes all of `"x"`, `[x]`, `` `x` `` and `'x'` for one.
+    fn table(&mut self, name: &ObjectName) {
+        let parts = name.0.iter().map(|part| match part {
+            ObjectNamePart::Identifier(identifier) => identifier.value.to_lowercase(),
+            ObjectNamePart::Function(function) => function.to_string().to_lowercase(),
+        });
+        let parts: Vec<String> = parts.collect();
+        self.tables.extend(parts.last().cloned());
+        self.tables.insert(parts.join("."));
     }
 }
 
@@ -215,13 +220,16 @@ impl Visitor for Seen {
     fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<String> {
         self.statements.push(kind::of(statement));
         for name in kind::named(statement) {
-            self.table(&name);
+            self.table(name);
         }
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_relation(&mut self, relation: &sqlparser::ast::ObjectName) -> ControlFlow<String> {
-        self.table(&relation.to_string());
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<String> {
+        if is_keyword(relation) {
+            return ControlFlow::Break(format!("`{relation}` is no name of a table there"));
+        }
+        self.table(relation);
         ControlFlow::Continue(())
     }
 
@@ -255,9 +263,9 @@ impl Visitor for Seen {
                 }
                 SetExpr::SetOperation { left, right, .. } => parts.extend([&**left, &**right]),
                 SetExpr::Table(table) => {
-                    if let Some(name) = &table.table_name {
-                        self.table(name);
-                    }
+                    let parts = [&table.schema_name, &table.table_name].into_iter().flatten();
+                    let name = ObjectName::from(parts.map(Ident::new).collect::<Vec<_>>());
+                    self.pre_visit_relation(&name)?;
                 }
                 // Visited by themselves.
                 SetExpr::Query(_)
@@ -278,8 +286,7 @@ impl Visitor for Seen {
             }
             TableFactor::Table { args: None, .. }
             | TableFactor::Derived { .. }
-            | TableFactor::NestedJoin { .. }
-            | TableFactor::TableFunction { .. } => {}
+            | TableFactor::NestedJoin { .. } => {}
             // Rare forms, each of some other database.
             _ => return ControlFlow::Break("it reads from something that is not known here".into()),
         }
@@ -300,6 +307,17 @@ impl Visitor for Seen {
             _ => {}
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// A word of the language that the parser has taken for a table: PostgreSQL's `ONLY x` is the table `x`.
+fn is_keyword(name: &ObjectName) -> bool {
+    match name.0.as_slice() {
+        [ObjectNamePart::Identifier(name)] => {
+            name.quote_style.is_none()
+                && ["only", "lateral", "table"].iter().any(|word| name.value.eq_ignore_ascii_case(word))
+        }
+        _ => false,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::bound::bounds;
 use super::{SqlEffect, SqlStatement, plain};
 use sqlparser::ast::{
-    BinaryOperator, Delete, Expr, FromTable, Insert, SetExpr, Statement, TableFactor, TableObject,
+    BinaryOperator, Delete, Expr, FromTable, Insert, ObjectName, SetExpr, Statement, TableFactor, TableObject,
     TableWithJoins, Truncate, Update, Value,
 };
 
@@ -111,13 +111,13 @@ pub(super) fn assigns(op: &BinaryOperator) -> bool {
 }
 
 /// Tables that a statement names where the walk does not see them.
-pub(super) fn named(statement: &Statement) -> Vec<String> {
+pub(super) fn named(statement: &Statement) -> Vec<&ObjectName> {
     match statement {
-        Statement::Truncate(truncate) => truncated(truncate),
-        Statement::Drop { names, .. } => names.iter().map(ToString::to_string).collect(),
-        Statement::AlterTable(alter) => vec![alter.name.to_string()],
-        Statement::Delete(delete) => delete.tables.iter().map(ToString::to_string).collect(),
-        Statement::Insert(Insert { table: TableObject::TableName(name), .. }) => vec![name.to_string()],
+        Statement::Truncate(truncate) => truncate.table_names.iter().map(|t| &t.name).collect(),
+        Statement::Drop { names, .. } => names.iter().collect(),
+        Statement::AlterTable(alter) => vec![&alter.name],
+        Statement::Delete(delete) => delete.tables.iter().collect(),
+        Statement::Insert(Insert { table: TableObject::TableName(name), .. }) => vec![name],
         _ => Vec::new(),
     }
 }

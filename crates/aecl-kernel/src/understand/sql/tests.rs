@@ -359,6 +359,55 @@ fn what_one_database_skips_and_another_carries_out_is_not_read() {
 }
 
 #[test]
+fn a_table_is_named_however_it_is_written() {
+    let all = [Dialect::Generic, Dialect::Postgres, Dialect::Sqlite, Dialect::Mysql];
+    for text in [
+        "SELECT * FROM 'audit_log'",
+        "SELECT * FROM \"audit_log\"",
+        "SELECT * FROM [audit_log]",
+        "SELECT * FROM `audit_log`",
+        "SELECT * FROM main.'audit_log'",
+        "SELECT * FROM 'main'.'Audit_Log' x",
+        "SELECT * FROM ONLY audit_log",
+        "SELECT * FROM ONLY (audit_log)",
+        "SELECT * FROM only audit_log a, b",
+        "SELECT * FROM b JOIN ONLY audit_log ON true",
+        "SELECT * FROM b WHERE EXISTS (SELECT 1 FROM ONLY audit_log)",
+        "SELECT * FROM audit_log*",
+        "TABLE audit_log",
+        "TABLE ONLY audit_log",
+        "TABLE main.audit_log",
+        "SELECT * FROM LATERAL audit_log",
+        "SELECT * FROM TABLE(audit_log)",
+        "SELECT * FROM U&\"audit\\005Flog\"",
+        "SELECT * FROM audit_log TABLESAMPLE SYSTEM (100)",
+        "INSERT INTO 'audit_log' VALUES (1)",
+        "UPDATE 'audit_log' SET a = 1 WHERE id = 2",
+        "UPDATE ONLY audit_log SET a = 1 WHERE id = 2",
+        "DELETE FROM 'audit_log' WHERE id = 2",
+        "DELETE FROM ONLY audit_log WHERE id = 2",
+        "TRUNCATE ONLY audit_log",
+        "DROP TABLE 'audit_log'",
+        "WITH x AS (TABLE audit_log) SELECT * FROM x",
+        "SELECT (SELECT max(a) FROM 'audit_log')",
+        "SELECT * FROM b NATURAL JOIN 'audit_log'",
+        "SELECT * FROM /*!50000 audit_log */",
+        "SELECT * FROM (audit_log)",
+        "SELECT * FROM (b, audit_log)",
+        "SELECT 1 IN 'audit_log'",
+        "SELECT 1 IN audit_log",
+    ] {
+        for dialect in all {
+            let sql = read(text, dialect);
+            let is_known = sql.unread.is_some()
+                || sql.effect() == SqlEffect::Exec
+                || sql.tables.contains("audit_log");
+            assert!(is_known, "{text} for {dialect:?}: {sql:?}");
+        }
+    }
+}
+
+#[test]
 fn tables_are_named_with_and_without_their_schema() {
     let of = |text: &str| read(text, Dialect::Generic).tables.into_iter().collect::<Vec<_>>().join(" ");
     assert_eq!(of("DELETE FROM Public.Users USING teams WHERE id = 1"), "public.users teams users");
