@@ -20,7 +20,7 @@ pub struct OpenRun {
     /// Ordered steps, if the planner declares them.
     #[serde(default)]
     pub plan: Option<Value>,
-    /// On behalf of whom.
+    /// On behalf of whom. `on_behalf_of` is another name for it.
     #[serde(default, alias = "on_behalf_of")]
     pub user: Option<String>,
     /// In which tenant; the configured one if absent.
