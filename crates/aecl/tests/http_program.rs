@@ -157,6 +157,17 @@ async fn any_port_is_told_and_links_lead_to_it() {
     assert!(url.starts_with(&format!("http://localhost:{}/approvals/", bound.port())), "{waits}");
 }
 
+#[test]
+fn a_doctor_finds_nothing_wrong_with_a_server_at_any_port() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, _) = common::home(dir.path(), json!({"listen": "127.0.0.1:0"}));
+    let _server = Server::start(&home);
+    let seen = aecl(&home).args(["--json", "doctor"]).output().unwrap();
+    let seen: serde_json::Value = serde_json::from_slice(&seen.stdout).unwrap();
+    let address = seen["checks"].as_array().unwrap().iter().find(|c| c["what"] == "address").unwrap();
+    assert_eq!(address["state"], "ok", "{seen}");
+}
+
 #[tokio::test]
 async fn a_changed_policy_takes_effect_and_a_broken_one_does_not() {
     let dir = tempfile::tempdir().unwrap();

@@ -32,6 +32,8 @@ pub(super) fn look(seen: &Seen, checks: &mut Vec<Check>) {
     let ours = own_key(seen, &config.origin);
     let who = addresses.first().and_then(|address| who_answers(address, &listen));
     let open = addresses.iter().any(|a| !a.ip().is_loopback());
+    // Port 0 is a free one at each start, which nobody else can ask for.
+    let is_known = addresses.iter().any(|a| a.port() != 0);
     checks.push(match (who, ours) {
         (Some(Who::Aecl(key)), Some(ours)) if key == ours => reachable(&listen, &url, open),
         (Some(Who::Aecl(key)), _) => {
@@ -43,7 +45,7 @@ pub(super) fn look(seen: &Seen, checks: &mut Vec<Check>) {
             let found = format!("`{listen}` is another program");
             Check::broken("address", found, elsewhere(is_served))
         }
-        (None, _) if is_served && config.public_url.is_none() => {
+        (None, _) if is_served && is_known && config.public_url.is_none() => {
             let found = format!("we are running, but nobody answers at `{listen}`");
             Check::broken("address", found, "see data/serve.log; `aecl serve --listen ADDR` chooses where")
         }
