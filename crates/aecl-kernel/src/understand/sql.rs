@@ -15,6 +15,7 @@ use sqlparser::ast::{
 };
 use sqlparser::dialect;
 use sqlparser::parser::Parser;
+use sqlparser::tokenizer::Token;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
@@ -162,12 +163,20 @@ pub fn read(text: &str, dialect: Dialect) -> Sql {
         Ok(tokens) => tokens,
         Err(why) => return Sql::unread(why),
     };
-    let parser = Parser::new(dialect.rules()).with_recursion_limit(guard::DEPTH_MAX);
-    let statements = match parser.with_tokens(tokens).parse_statements() {
+    let mut parser = Parser::new(dialect.rules()).with_recursion_limit(guard::DEPTH_MAX).with_tokens(tokens);
+    let statements = match parser.parse_statements() {
         Ok(statements) if statements.is_empty() => return Sql::unread("there is no statement in it"),
         Ok(statements) => statements,
         Err(e) => return Sql::unread(plain(&e.to_string())),
     };
+    // At a bare END the parser is content with what it has.
+    let rest = parser.next_token();
+    if rest.token != Token::EOF {
+        return Sql::unread(format!(
+            "nothing is known that begins with `{}` there",
+            plain(&rest.to_string())
+        ));
+    }
     let mut seen = Seen::default();
     for statement in &statements {
         if let ControlFlow::Break(why) = seen.walk(statement) {
@@ -226,10 +235,23 @@ impl Visitor for Seen {
     }
 
     fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<String> {
-        if is_keyword(relation) {
-            return ControlFlow::Break(format!("`{relation}` is no name of a table there"));
+        // PostgreSQL's `ONLY x` is the table `x`, and not `only` by another name.
+        if let [ObjectNamePart::Identifier(name)] = relation.0.as_slice()
+            && name.quote_style.is_none()
+            && ["only", "lateral"].iter().any(|word| name.value.eq_ignore_ascii_case(word))
+        {
+            return ControlFlow::Break(format!("`{name}` is no name of a table there"));
         }
         self.table(relation);
+        ControlFlow::Continue(())
+    }
+
+    /// A name that is a word of the language: one reader took it for a name, a database may take it for the word, as
+    /// in `SELECT a LIKE FROM t`, and then everything around it means something else.
+    fn pre_visit_ident(&mut self, name: &Ident) -> ControlFlow<String> {
+        if name.quote_style.is_none() && guard::is_reserved(&name.value) {
+            return ControlFlow::Break(format!("`{}` stands in the place of a name", name.value));
+        }
         ControlFlow::Continue(())
     }
 
@@ -264,8 +286,9 @@ impl Visitor for Seen {
                 SetExpr::SetOperation { left, right, .. } => parts.extend([&**left, &**right]),
                 SetExpr::Table(table) => {
                     let parts = [&table.schema_name, &table.table_name].into_iter().flatten();
-                    let name = ObjectName::from(parts.map(Ident::new).collect::<Vec<_>>());
-                    self.pre_visit_relation(&name)?;
+                    let parts: Vec<Ident> = parts.map(Ident::new).collect();
+                    parts.iter().try_for_each(|part| self.pre_visit_ident(part))?;
+                    self.pre_visit_relation(&ObjectName::from(parts))?;
                 }
                 // Visited by themselves.
                 SetExpr::Query(_)
@@ -307,17 +330,6 @@ impl Visitor for Seen {
             _ => {}
         }
         ControlFlow::Continue(())
-    }
-}
-
-/// A word of the language that the parser has taken for a table: PostgreSQL's `ONLY x` is the table `x`.
-fn is_keyword(name: &ObjectName) -> bool {
-    match name.0.as_slice() {
-        [ObjectNamePart::Identifier(name)] => {
-            name.quote_style.is_none()
-                && ["only", "lateral", "table"].iter().any(|word| name.value.eq_ignore_ascii_case(word))
-        }
-        _ => false,
     }
 }
 

@@ -187,9 +187,9 @@ pub(super) fn beyond(command: &Command) -> Option<String> {
         Operands::ReadThenWrite => {
             (operands(command).count() > 1).then(|| format!("`{shown}` writes to its second file"))
         }
-        Operands::Format => operands(command).find(|a| !a.starts_with('+')).map(|argument| {
-            format!("`{shown}` sets the clock with `{}`", super::super::plain(argument, 40))
-        }),
+        Operands::Format => operands(command)
+            .find(|a| !a.starts_with('+'))
+            .map(|argument| format!("`{shown}` sets the clock with `{}`", super::super::plain(argument, 40))),
         Operands::Expressions => command
             .arguments
             .iter()

@@ -179,9 +179,16 @@ fn an_option_that_does_more_is_known_however_it_is_written() {
         let words: Vec<String> = line.replace('\'', "").split(' ').map(str::to_owned).collect();
         assert!(line.contains('\'') || !read(&json!(words)).simple(), "{line}, as a list");
     }
-    for line in
-        ["date", "date +%F", "date -u '+%F %T'", "sort -- a", "sort -n a", "sort --reverse a", "uniq -c a", "diff -u a b"]
-    {
+    for line in [
+        "date",
+        "date +%F",
+        "date -u '+%F %T'",
+        "sort -- a",
+        "sort -n a",
+        "sort --reverse a",
+        "uniq -c a",
+        "diff -u a b",
+    ] {
         assert!(read(&json!(line)).simple(), "{line}");
     }
 }

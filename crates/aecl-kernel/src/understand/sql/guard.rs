@@ -41,7 +41,100 @@ pub(super) fn tokens(text: &str, dialect: Dialect) -> Result<Vec<Token>, String>
     let tokens =
         Tokenizer::new(dialect.rules(), text).tokenize().map_err(|e| super::plain(&e.to_string()))?;
     count(&tokens)?;
+    glued(&tokens)?;
     Ok(tokens)
+}
+
+/// Words that begin a part of a statement, or join two, in every database: none of them takes one for a name without
+/// quotes.
+const RESERVED: [&str; 35] = [
+    "all",
+    "alter",
+    "and",
+    "as",
+    "between",
+    "by",
+    "case",
+    "create",
+    "delete",
+    "distinct",
+    "drop",
+    "else",
+    "end",
+    "except",
+    "from",
+    "group",
+    "having",
+    "in",
+    "insert",
+    "intersect",
+    "into",
+    "is",
+    "join",
+    "like",
+    "limit",
+    "not",
+    "or",
+    "order",
+    "select",
+    "table",
+    "then",
+    "union",
+    "update",
+    "when",
+    "where",
+];
+
+/// Whether a name without quotes is such a word.
+pub(super) fn is_reserved(name: &str) -> bool {
+    RESERVED.binary_search(&name.to_ascii_lowercase().as_str()).is_ok()
+}
+
+/// What stands side by side without a space, or with nothing but one, ends where each database thinks it does: `1from t`,
+/// `$1from t`, and two texts of which the second goes on like the first.
+fn glued(tokens: &[Token]) -> Result<(), String> {
+    for pair in tokens.windows(2) {
+        let is_glued = match pair {
+            [
+                Token::Number(..) | Token::HexStringLiteral(_),
+                Token::Word(_) | Token::Period | Token::Number(..),
+            ] => true,
+            [Token::Word(word), _] => {
+                word.quote_style.is_none()
+                    && word.value.starts_with(|c: char| matches!(c, '.' | '$') || c.is_ascii_digit())
+            }
+            [Token::Placeholder(name), after] => is_odd(name) || matches!(after, Token::Word(_)),
+            _ => false,
+        };
+        if is_glued {
+            return Err("a word follows a number without a space, which databases read differently".into());
+        }
+    }
+    let seen: Vec<&Token> = tokens.iter().filter(|t| !matches!(t, Token::Whitespace(_))).collect();
+    match seen.windows(2).any(|pair| pair.iter().all(|token| is_text(token))) {
+        true => Err("two texts stand side by side, which databases read differently".into()),
+        false => Ok(()),
+    }
+}
+
+/// A placeholder that begins with a number and goes on otherwise.
+fn is_odd(placeholder: &str) -> bool {
+    let name = placeholder.get(1..).unwrap_or_default();
+    name.starts_with(|c: char| c.is_ascii_digit()) && !name.chars().all(|c| c.is_ascii_digit())
+}
+
+fn is_text(token: &Token) -> bool {
+    matches!(
+        token,
+        Token::SingleQuotedString(_)
+            | Token::TripleSingleQuotedString(_)
+            | Token::DollarQuotedString(_)
+            | Token::EscapedStringLiteral(_)
+            | Token::UnicodeStringLiteral(_)
+            | Token::NationalStringLiteral(_)
+            | Token::HexStringLiteral(_)
+            | Token::SingleQuotedByteStringLiteral(_)
+    )
 }
 
 /// What ends a string in one database and does not in another hides statements from one of them.

@@ -3,8 +3,8 @@
 use super::bound::bounds;
 use super::{SqlEffect, SqlStatement, plain};
 use sqlparser::ast::{
-    BinaryOperator, Delete, Expr, FromTable, Insert, ObjectName, SetExpr, Statement, TableFactor, TableObject,
-    TableWithJoins, Truncate, Update, Value,
+    BinaryOperator, Delete, Expr, FromTable, Insert, ObjectName, SetExpr, Statement, TableFactor,
+    TableObject, TableWithJoins, Truncate, Update, Value,
 };
 
 /// What one statement does, without what stands inside it.

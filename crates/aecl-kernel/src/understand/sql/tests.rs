@@ -359,6 +359,42 @@ fn what_one_database_skips_and_another_carries_out_is_not_read() {
 }
 
 #[test]
+fn nothing_stands_behind_what_was_read() {
+    let all = [Dialect::Generic, Dialect::Postgres, Dialect::Sqlite, Dialect::Mysql];
+    for text in [
+        "SELECT 1 END; DELETE FROM users",
+        "SELECT 1 end; DROP TABLE users",
+        "SELECT 1 END; COPY users TO PROGRAM 'id'",
+        "SELECT 1 END, pg_read_file('/etc/passwd')",
+        "SELECT 1; SELECT 2 END; DROP TABLE users",
+        "DELETE FROM t WHERE id = 1 END OR 1 = 1",
+        "SELECT INTO x FROM users",
+        "SELECT a END FROM users",
+        "BEGIN; SELECT 1; END; DROP TABLE users",
+    ] {
+        for dialect in all {
+            let sql = read(text, dialect);
+            assert!(
+                sql.unread.is_some() || sql.effect() >= SqlEffect::Ddl,
+                "{text} for {dialect:?}: {sql:?}"
+            );
+        }
+    }
+    for text in [
+        "SELECT CASE WHEN a THEN 1 ELSE 2 END FROM t",
+        "SELECT 1;",
+        "SELECT CASE a WHEN 1 THEN 2 END x FROM t",
+    ] {
+        assert_eq!(effect(text), "read", "{text}");
+    }
+}
+
+#[test]
+fn the_words_that_are_no_names_are_sorted_so_that_they_can_be_searched() {
+    assert!(guard::is_reserved("ALL") && guard::is_reserved("where") && !guard::is_reserved("left"));
+}
+
+#[test]
 fn a_table_is_named_however_it_is_written() {
     let all = [Dialect::Generic, Dialect::Postgres, Dialect::Sqlite, Dialect::Mysql];
     for text in [
@@ -395,13 +431,38 @@ fn a_table_is_named_however_it_is_written() {
         "SELECT * FROM (audit_log)",
         "SELECT * FROM (b, audit_log)",
         "SELECT 1 IN 'audit_log'",
+        "SELECT what END FROM audit_log",
+        "SELECT what LIKE FROM audit_log",
+        "SELECT what OR FROM audit_log",
+        "SELECT what AND FROM audit_log",
+        "SELECT what COLLATE FROM audit_log",
+        "SELECT what REGEXP FROM audit_log",
+        "SELECT what AS FROM audit_log",
+        "SELECT interval FROM audit_log",
+        "SELECT array FROM audit_log",
+        "SELECT x::from audit_log",
+        "SELECT (SELECT what OR FROM b, audit_log) UNION SELECT 1 FROM b",
+        "SELECT what LIKE FROM b, audit_log UNION SELECT 1 FROM b",
+        "SELECT 1from audit_log",
+        "SELECT 1.from audit_log",
+        "SELECT .1from audit_log",
+        "SELECT 1.2from audit_log",
+        "SELECT 1e5from audit_log",
+        "SELECT 0x1from audit_log",
+        "SELECT $1from audit_log",
+        "SELECT @a.from audit_log",
+        "SELECT ?from audit_log",
+        "SELECT ?1from audit_log",
+        "SELECT E'a'\n'\\'' , what from audit_log --'",
+        "SELECT U&'a'\n'\\'' , what from audit_log --'",
+        "SELECT 'a' /* x */ '\\'' , what from audit_log --'",
+        "SELECT N'a'\n'\\'' , what from audit_log --'",
         "SELECT 1 IN audit_log",
     ] {
         for dialect in all {
             let sql = read(text, dialect);
-            let is_known = sql.unread.is_some()
-                || sql.effect() == SqlEffect::Exec
-                || sql.tables.contains("audit_log");
+            let is_known =
+                sql.unread.is_some() || sql.effect() == SqlEffect::Exec || sql.tables.contains("audit_log");
             assert!(is_known, "{text} for {dialect:?}: {sql:?}");
         }
     }
