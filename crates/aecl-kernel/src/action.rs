@@ -7,6 +7,7 @@ use crate::digest::Digest;
 use crate::id::ActionId;
 use crate::json::{Document, JsonError, Limits};
 use crate::principal::Principal;
+use crate::text::{is_invisible, visible};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -376,19 +377,10 @@ fn is_key(key: &str) -> bool {
     (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// Text from outside, as a message may show it.
-fn visible(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() && !is_invisible(*c)).take(80).collect()
-}
-
 fn host(text: &str) -> Option<String> {
     match url::Host::parse(text.trim_end_matches('.')).ok()? {
         url::Host::Domain(d) if !d.is_empty() => Some(d),
         url::Host::Domain(_) => None,
         address => Some(address.to_string()),
     }
-}
-
-pub(crate) fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }

@@ -1,6 +1,7 @@
 //! The catalogue: every action that exists, typed. What is not in it cannot happen.
 
 mod closing;
+pub mod dialect;
 pub mod flow;
 pub mod infer;
 mod weight;

@@ -9,9 +9,8 @@ use crate::code::Code;
 use crate::decide::{Decision, Verdict};
 use crate::digest::Digest;
 use crate::evidence::Evidence;
-use crate::facts::{
-    ActionFact, ActionState, Fact, Facts, Goal, Key, Kill, KillScope, Meter, RunFact, Space, Undo, Used,
-};
+use crate::facts::{ActionFact, ActionState, Fact, Facts, Key, Kill, KillScope, RunFact, Space, Undo, Used};
+use crate::goal::Goal;
 use crate::id::{ActionId, ApprovalId, PersonId, RunId};
 use crate::labels::Labels;
 use crate::past::{Added, Sum};
@@ -19,6 +18,7 @@ use crate::plan::{Place, Standing};
 use crate::principal::Principal;
 use crate::time::Timestamp;
 use crate::traffic::Traffic;
+use crate::usage::Meter;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

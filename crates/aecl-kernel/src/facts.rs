@@ -8,23 +8,21 @@ use crate::cage::Cages;
 use crate::catalogue::Compensation;
 use crate::code::Code;
 use crate::digest::Digest;
+use crate::goal::Goal;
 use crate::id::{ActionId, AgentId, ApprovalId, PersonId, RunId, TenantId};
-use crate::labels::goal::Reading;
 use crate::labels::ingest::{Mark, TRUSTED_MAX, Trusted};
 use crate::labels::proof::Provenance;
 use crate::labels::{Labels, SECRET_UNTRACKED};
-use crate::manifest::{Budget, Of, Per, RateLimit};
+use crate::manifest::{Budget, Of, Per, RateLimit, applies};
 use crate::past::{Past, Sum};
+use crate::plan::Place;
 use crate::plan::cover::Cover;
-use crate::plan::{Place, Plan};
 use crate::principal::Principal;
 use crate::time::Timestamp;
-use rust_decimal::Decimal;
+use crate::usage::{Hold, Meter, Rate};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
 
 /// Where a fact is kept.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -209,52 +207,6 @@ fn is_nothing(n: &u64) -> bool {
     *n == 0
 }
 
-/// What the words of a goal say, and its plan.
-type ReadGoal = (Arc<Reading>, Option<Arc<Plan>>);
-
-/// What a run is for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Goal {
-    /// In words.
-    pub text: String,
-    /// Ordered steps, if the planner declared them.
-    #[serde(default)]
-    pub plan: Option<Value>,
-    /// What it says, read when somebody wants to know for the first time.
-    #[serde(skip)]
-    read: Arc<OnceLock<ReadGoal>>,
-}
-
-impl PartialEq for Goal {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.text, &self.plan) == (&other.text, &other.plan)
-    }
-}
-
-impl Goal {
-    /// A goal, with a plan if there is one.
-    pub fn new(text: String, plan: Option<Value>) -> Self {
-        Self { text, plan, read: Arc::default() }
-    }
-
-    fn read(&self) -> &ReadGoal {
-        self.read.get_or_init(|| {
-            let plan = self.plan.as_ref().and_then(Plan::read).and_then(Result::ok);
-            (Arc::new(Reading::of(&self.text)), plan.map(Arc::new))
-        })
-    }
-
-    /// What the words say.
-    pub fn reading(&self) -> Arc<Reading> {
-        self.read().0.clone()
-    }
-
-    /// The plan, if what was stated is one.
-    pub fn contract(&self) -> Option<Arc<Plan>> {
-        self.read().1.clone()
-    }
-}
-
 /// A kill switch that is on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kill {
@@ -264,35 +216,6 @@ pub struct Kill {
     pub reason: String,
     /// When.
     pub at: Timestamp,
-}
-
-/// What of a budget is used and held.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Meter {
-    /// The number of the window that `used` counts: hours or days since 1970; 0 without a window.
-    pub window: i64,
-    /// Used in that window.
-    pub used: Decimal,
-    /// Held by actions that are not concluded; it moves with the window.
-    pub held: Decimal,
-}
-
-impl Meter {
-    /// The meter at the start of another window: what is held stays held.
-    #[must_use]
-    pub fn rolled_to(&self, window: i64) -> Meter {
-        if self.window >= window {
-            return self.clone();
-        }
-        Meter { window, used: Decimal::ZERO, held: self.held }
-    }
-}
-
-/// A rate limit's theoretical arrival time (generic cell rate algorithm), in microseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rate {
-    /// When the bucket is full again.
-    pub full_at_us: i64,
 }
 
 /// A used idempotency key.
@@ -416,17 +339,6 @@ pub struct ActionFact {
     pub reported: bool,
     /// The position of its last entry.
     pub position: u64,
-}
-
-/// A part of a budget that an action holds until it is concluded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
-    /// The meter.
-    pub meter: String,
-    /// The window in which it was taken.
-    pub window: i64,
-    /// How much.
-    pub amount: Decimal,
 }
 
 /// 1: an agent carries out itself only what it may; the mode is part of the digest. 2: what goes to one destination is
@@ -720,9 +632,4 @@ impl Facts {
         }
         Ok(facts)
     }
-}
-
-/// Whether a limit for some actions applies to this one; a limit that names none applies to all.
-pub fn applies(only: &BTreeSet<String>, action: &str) -> bool {
-    only.is_empty() || only.contains(action)
 }

@@ -321,3 +321,8 @@ impl AgentManifest {
             })
     }
 }
+
+/// Whether a limit for some actions applies to this one; a limit that names none applies to all.
+pub fn applies(only: &BTreeSet<String>, action: &str) -> bool {
+    only.is_empty() || only.contains(action)
+}

@@ -128,7 +128,7 @@ fn values<'a>(here: &'a Value, steps: &[&str], out: &mut Vec<&'a Value>) {
 /// Text from outside, as a sentence may show it: one line, nothing invisible, at most `longest` characters.
 fn plain(text: &str, longest: usize) -> String {
     let shown = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
-    let shown = shown.filter(|c| !c.is_control() && !crate::action::is_invisible(*c));
+    let shown = shown.filter(|c| !c.is_control() && !crate::text::is_invisible(*c));
     let mut out: String = shown.take(longest).collect();
     if text.chars().count() > longest {
         out.push('…');

@@ -13,9 +13,8 @@ use aecl_kernel::decide::{Fresh, Permit, Question, Refusal, Replay, Ruling as De
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{self, Answered, Concluded, Event, Expired, OutcomeKind, Ruled, Started};
 use aecl_kernel::evidence::Evidence;
-use aecl_kernel::facts::{
-    ActionState, FOLLOWS_MAX, Fact, Facts, Goal, Key, KillScope, Space, affordable, rest_on,
-};
+use aecl_kernel::facts::{ActionState, FOLLOWS_MAX, Fact, Facts, Key, KillScope, Space, affordable, rest_on};
+use aecl_kernel::goal::Goal;
 use aecl_kernel::id::{ActionId, ApprovalId, PersonId, RunId};
 use aecl_kernel::labels::Labels;
 use aecl_kernel::labels::ingest::{Trusted, at_worst};

@@ -18,7 +18,8 @@ use aecl_kernel::event::{
     Answered, BudgetAdjusted, Concluded, Entry, Event, Fault, Heartbeat, KillChanged, RunClosed, TokenIssued,
     TokenRevoked,
 };
-use aecl_kernel::facts::{ActionFact, Fact, Facts, Goal, Key, RunFact, Space as _};
+use aecl_kernel::facts::{ActionFact, Fact, Facts, Key, RunFact, Space as _};
+use aecl_kernel::goal::Goal;
 use aecl_kernel::id::{ActionId, ApprovalId, RunId};
 use aecl_kernel::proof::{Hash, VerifierKey};
 use aecl_kernel::time::Timestamp;

@@ -14,9 +14,10 @@ use aecl_kernel::approval::AskState;
 use aecl_kernel::cage::Cages;
 use aecl_kernel::decide::Verdict;
 use aecl_kernel::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind, TokenIssued};
-use aecl_kernel::facts::{ActionState, Fact, KillScope, Meter};
+use aecl_kernel::facts::{ActionState, Fact, KillScope};
 use aecl_kernel::id::AgentId;
 use aecl_kernel::time::Timestamp;
+use aecl_kernel::usage::Meter;
 use aecl_ledger::{LedgerError, OpenRun, PayloadKind, Ruling};
 use common::*;
 use rust_decimal::Decimal;
@@ -458,7 +459,7 @@ fn a_plan_is_asked_about_with_its_run_or_not_at_all() {
         let size = world.size().await;
         let open = OpenRun {
             principal: principal("bot", "run_other"),
-            goal: aecl_kernel::facts::Goal::new(
+            goal: aecl_kernel::goal::Goal::new(
                 "as planned".into(),
                 Some(json!({"steps": [{"action": "db.drop"}]})),
             ),
@@ -480,7 +481,7 @@ fn a_kill_switch_reaches_the_runs_that_came_from_it() {
         let parent = world.run("bot").await;
         let open = OpenRun {
             principal: principal("narrow", "run_child"),
-            goal: aecl_kernel::facts::Goal::new("part of it".into(), None),
+            goal: aecl_kernel::goal::Goal::new("part of it".into(), None),
             expires_at: world.now().plus_s(9_999),
             parent: Some(parent.id().clone()),
             follows: None,

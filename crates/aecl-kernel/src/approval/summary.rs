@@ -7,7 +7,7 @@ use crate::catalogue::flow::Class;
 use crate::code;
 use crate::decide::{Decision, Finding, Verdict};
 use crate::digest::Digest;
-use crate::facts::Goal;
+use crate::goal::Goal;
 use crate::id::ActionId;
 use crate::principal::Principal;
 use serde::{Deserialize, Serialize};

@@ -1,11 +1,12 @@
 //! What can be wrong with an agent's manifest beyond its form: above all, a limit or a block that would
 //! have no effect.
 
+use super::Homes;
+use super::Problem;
 use super::actions::COUNT_MAX;
-use super::{Homes, Problem, did_you_mean};
+use super::did_you_mean;
 use crate::catalogue::Catalogue;
-use crate::facts::applies;
-use crate::manifest::{AgentManifest, Budget, DAYS};
+use crate::manifest::{AgentManifest, Budget, DAYS, applies};
 use std::collections::BTreeSet;
 
 /// Says everything that is wrong or doubtful with a manifest.

@@ -136,8 +136,8 @@ pub struct Argument {
     #[serde(default, deserialize_with = "read_limit", skip_serializing_if = "Option::is_none")]
     pub limit: Option<Decimal>,
     /// For a query: which database's SQL it is.
-    #[serde(default, skip_serializing_if = "crate::understand::sql::Dialect::is_generic")]
-    pub dialect: crate::understand::sql::Dialect,
+    #[serde(default, skip_serializing_if = "crate::catalogue::dialect::Dialect::is_generic")]
+    pub dialect: crate::catalogue::dialect::Dialect,
     /// What the target takes if the argument is left out. It is filled in before anything is judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,

@@ -4,8 +4,10 @@
 
 use crate::code;
 use crate::decide::{Findings, Question};
-use crate::facts::{Hold, Meter, applies, meter_of, window_of};
+use crate::facts::{meter_of, window_of};
+use crate::manifest::applies;
 use crate::principal::Principal;
+use crate::usage::{Hold, Meter};
 use rust_decimal::Decimal;
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {

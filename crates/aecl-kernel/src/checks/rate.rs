@@ -3,7 +3,9 @@
 
 use crate::code;
 use crate::decide::{Findings, Question};
-use crate::facts::{Rate, applies, rate_of};
+use crate::facts::rate_of;
+use crate::manifest::applies;
+use crate::usage::Rate;
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let principal = &q.action.principal;

@@ -5,7 +5,8 @@
 //! What a step leaves open is filled in with a sample. What is found about the sample alone is not told, since a
 //! call with another value is judged then: the yes to a plan never covers what matters and was left open.
 
-use super::{Constraint, Step};
+use super::Constraint;
+use super::Step;
 use crate::action::{Action, Credential, Mode, Proposal};
 use crate::approval::{Ask, AskState, Confirm, Need};
 use crate::bundle::Bundle;
@@ -17,7 +18,8 @@ use crate::checks;
 use crate::code::{self, Code};
 use crate::decide::{self, Doubt, Finding, Fresh, Question, Verdict};
 use crate::digest::Digest;
-use crate::facts::{EDITION, Fact, Facts, Goal, Key, RunFact};
+use crate::facts::{EDITION, Fact, Facts, Key, RunFact};
+use crate::goal::Goal;
 use crate::id::PersonId;
 use crate::json::{Limits, write_canonical};
 use crate::labels::proof::{Provenance, leaves, needs_proof};

@@ -107,8 +107,7 @@ fn list_of(words: &[&str]) -> Line {
     if words.iter().map(|w| w.len()).sum::<usize>() > BYTES_MAX {
         return unread("it is too long");
     }
-    if words.iter().any(|w| w.chars().any(|c| c.is_control() && c != '\n' || crate::action::is_invisible(c)))
-    {
+    if words.iter().any(|w| w.chars().any(|c| c.is_control() && c != '\n' || crate::text::is_invisible(c))) {
         return unread("it has control or invisible characters");
     }
     let Some((program, rest)) = words.split_first() else { return unread("there is no command in it") };

@@ -9,11 +9,11 @@ mod functions;
 mod guard;
 mod kind;
 
+use crate::catalogue::dialect::Dialect;
 use serde::{Deserialize, Serialize};
 use sqlparser::ast::{
     Expr, Ident, ObjectName, ObjectNamePart, Query, SetExpr, Statement, TableFactor, Visit, Visitor,
 };
-use sqlparser::dialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 use std::collections::BTreeSet;
@@ -21,47 +21,6 @@ use std::ops::ControlFlow;
 
 /// Longest text that is read, in bytes.
 pub const BYTES_MAX: usize = 64 * 1024;
-
-/// Which database's SQL it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(rename_all = "snake_case")]
-pub enum Dialect {
-    /// Nobody said. What databases read differently is not read.
-    #[default]
-    Generic,
-    /// PostgreSQL.
-    Postgres,
-    /// SQLite.
-    Sqlite,
-    /// MySQL and MariaDB.
-    Mysql,
-}
-
-impl Dialect {
-    /// The name as manifests write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Dialect::Generic => "generic",
-            Dialect::Postgres => "postgres",
-            Dialect::Sqlite => "sqlite",
-            Dialect::Mysql => "mysql",
-        }
-    }
-
-    /// Whether nobody said which it is.
-    pub fn is_generic(&self) -> bool {
-        *self == Dialect::Generic
-    }
-
-    fn rules(self) -> &'static dyn dialect::Dialect {
-        match self {
-            Dialect::Generic => &dialect::GenericDialect {},
-            Dialect::Postgres => &dialect::PostgreSqlDialect {},
-            Dialect::Sqlite => &dialect::SQLiteDialect {},
-            Dialect::Mysql => &dialect::MySqlDialect {},
-        }
-    }
-}
 
 /// What a statement does at the worst. Later is worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

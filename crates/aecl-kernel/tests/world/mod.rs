@@ -14,9 +14,8 @@ use aecl_kernel::event::{
     Started, TokenRevoked, VERSION, state_goal,
 };
 use aecl_kernel::evidence::Evidence;
-use aecl_kernel::facts::{
-    ActionFact, Fact, Facts, Goal, Key, KillScope, Meter, RunFact, affordable, rest_on,
-};
+use aecl_kernel::facts::{ActionFact, Fact, Facts, Key, KillScope, RunFact, affordable, rest_on};
+use aecl_kernel::goal::Goal;
 use aecl_kernel::id::{ActionId, ApprovalId, PersonId, RunId};
 use aecl_kernel::json::Limits;
 use aecl_kernel::labels::Labels;
@@ -24,6 +23,7 @@ use aecl_kernel::labels::ingest::ingest;
 use aecl_kernel::plan::outlook::Stated;
 use aecl_kernel::principal::Principal;
 use aecl_kernel::time::Timestamp;
+use aecl_kernel::usage::Meter;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};

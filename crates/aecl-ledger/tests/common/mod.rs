@@ -8,7 +8,8 @@ use aecl_kernel::bundle::{Bundle, Source};
 use aecl_kernel::decide::{Fresh, Permit, Refusal, Wait};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{Concluded, Entry, OutcomeKind};
-use aecl_kernel::facts::{Fact, Goal, Key, Meter, RunFact};
+use aecl_kernel::facts::{Fact, Key, RunFact};
+use aecl_kernel::goal::Goal;
 use aecl_kernel::id::{ActionId, AgentId, ApprovalId, Environment, PersonId, RunId, TenantId, UserId};
 use aecl_kernel::json::Limits;
 use aecl_kernel::labels::Labels;
@@ -17,6 +18,7 @@ use aecl_kernel::plan::outlook::Stated;
 use aecl_kernel::principal::Principal;
 use aecl_kernel::proof::VerifierKey;
 use aecl_kernel::time::Timestamp;
+use aecl_kernel::usage::Meter;
 use aecl_ledger::store::{Memory, Store};
 use aecl_ledger::{
     Auditor, Conclusion, Export, Ledger, LedgerError, OpenRun, Recorded, Rule, Ruling, Signer, export,

@@ -203,7 +203,7 @@ fn spending(agent: &AgentManifest, typed: &TypedAction, block: &mut dyn FnMut(&'
         return;
     }
     let applies =
-        |b: &&crate::manifest::Budget| crate::facts::applies(&b.actions, typed.manifest.name.as_str());
+        |b: &&crate::manifest::Budget| crate::manifest::applies(&b.actions, typed.manifest.name.as_str());
     let money = |unit: &str| !matches!(unit, "calls" | "rows" | "bytes" | "recipients");
     let budgets: Vec<_> = agent.budgets.iter().filter(applies).filter(|b| money(&b.unit)).collect();
     if let Some(condition) = one_of("context.unit", budgets.iter().map(|b| &b.unit)) {

@@ -146,7 +146,7 @@ impl Lexer {
     fn plain(&mut self, c: char) {
         if WORKED_OUT.contains(&c) {
             self.mind(&format!("a shell replaces `{c}` by something else first"));
-        } else if c.is_control() || (c.is_whitespace() && c != ' ') || crate::action::is_invisible(c) {
+        } else if c.is_control() || (c.is_whitespace() && c != ' ') || crate::text::is_invisible(c) {
             self.mind("it has control or invisible characters");
         }
     }
@@ -193,7 +193,7 @@ impl Lexer {
     }
 
     fn hidden(&mut self, c: char) {
-        if (c.is_control() && !matches!(c, '\n' | '\t')) || crate::action::is_invisible(c) {
+        if (c.is_control() && !matches!(c, '\n' | '\t')) || crate::text::is_invisible(c) {
             self.mind("it has control or invisible characters");
         }
     }

@@ -1,7 +1,8 @@
 //! What is not even parsed: texts that are too long or too deep for a recursive reader, and texts that one
 //! database reads otherwise than another.
 
-use super::{BYTES_MAX, Dialect};
+use super::BYTES_MAX;
+use crate::catalogue::dialect::Dialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
@@ -24,7 +25,7 @@ pub(super) fn tokens(text: &str, dialect: Dialect) -> Result<Vec<Token>, String>
     if let Some(c) = text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
         return Err(format!("it has the control character U+{:04X}", u32::from(c)));
     }
-    if text.chars().any(crate::action::is_invisible) {
+    if text.chars().any(crate::text::is_invisible) {
         return Err("it has invisible characters".into());
     }
     // A comment for everybody else that MySQL carries out.

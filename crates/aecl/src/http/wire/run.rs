@@ -2,7 +2,8 @@
 
 use super::PlanApproval;
 use aecl_gate::runs::OpenedRun;
-use aecl_kernel::facts::{Goal, Kill as KillFact, KillScope, RunFact};
+use aecl_kernel::facts::{Kill as KillFact, KillScope, RunFact};
+use aecl_kernel::goal::Goal;
 use aecl_kernel::id::{AgentId, BadId, RunId, TenantId};
 use aecl_kernel::time::Timestamp;
 use serde::{Deserialize, Serialize};
