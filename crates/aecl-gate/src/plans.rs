@@ -9,7 +9,7 @@ use crate::votes::Tally;
 use aecl_kernel::approval::{Ask, AskState};
 use aecl_kernel::bundle::Bundle;
 use aecl_kernel::code;
-use aecl_kernel::decide::Decision;
+use aecl_kernel::decision::Decision;
 use aecl_kernel::digest::Digest;
 use aecl_kernel::facts::{Fact, Key, RunFact};
 use aecl_kernel::goal::Goal;

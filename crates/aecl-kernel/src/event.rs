@@ -6,7 +6,7 @@ use crate::approval::{Ask, AskState, Vote, Voters};
 use crate::cage::Cages;
 use crate::catalogue::Compensation;
 use crate::code::Code;
-use crate::decide::{Decision, Verdict};
+use crate::decision::{Decision, Verdict};
 use crate::digest::Digest;
 use crate::evidence::Evidence;
 use crate::facts::{ActionFact, ActionState, Fact, Facts, Key, Kill, KillScope, RunFact, Space, Undo, Used};

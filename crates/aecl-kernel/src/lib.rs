@@ -16,6 +16,7 @@ pub mod checks;
 pub mod code;
 pub mod compensation;
 pub mod decide;
+pub mod decision;
 pub mod digest;
 pub mod event;
 pub mod evidence;

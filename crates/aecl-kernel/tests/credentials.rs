@@ -4,7 +4,8 @@
 mod world;
 
 use aecl_kernel::code;
-use aecl_kernel::decide::{Obligation, Ruling};
+use aecl_kernel::decide::Ruling;
+use aecl_kernel::decision::Obligation;
 use aecl_kernel::id::RunId;
 use serde_json::{Value, json};
 use world::{World, action, bundle, principal, proposal};

@@ -473,7 +473,7 @@ fn letters_that_fold_together_are_not_the_same_address() {
     ] {
         let mut run = Run::new(goal).tainted();
         let verdict = run.propose("send_mail", json!({"to": [to]})).decision().verdict;
-        assert!(verdict > aecl_kernel::decide::Verdict::Allow, "{why}");
+        assert!(verdict > aecl_kernel::decision::Verdict::Allow, "{why}");
     }
     assert_eq!(Run::new(goal).tainted().says("send_mail", json!({"to": ["i@example.com"]})), "allow");
 }
@@ -497,7 +497,7 @@ fn numbers_that_two_readers_read_differently_never_pass() {
         let ruling = run.world.propose(world::raw(&principal("a"), "pay", raw));
         assert_ne!(
             ruling.decision().verdict,
-            aecl_kernel::decide::Verdict::Allow,
+            aecl_kernel::decision::Verdict::Allow,
             "{amount}: {}",
             says(&ruling)
         );
@@ -517,7 +517,7 @@ fn values_that_blow_up_are_judged_in_time() {
         let mut run = Run::new("Post to general").tainted();
         // What is quadratic takes hours here, and so does not end.
         let verdict = run.propose(name, arguments).decision().verdict;
-        assert!(verdict > aecl_kernel::decide::Verdict::Allow, "{name}");
+        assert!(verdict > aecl_kernel::decision::Verdict::Allow, "{name}");
     }
 }
 

@@ -480,7 +480,7 @@ fn verdict_and_replay(
     name: &str,
     arguments: &Value,
     tainted: bool,
-) -> aecl_kernel::decide::Verdict {
+) -> aecl_kernel::decision::Verdict {
     let mut run = Run::new(goal);
     if tainted {
         run = run.tainted();

@@ -12,7 +12,7 @@ mod common;
 use aecl_kernel::action::{Mode, Proposal};
 use aecl_kernel::approval::AskState;
 use aecl_kernel::cage::Cages;
-use aecl_kernel::decide::Verdict;
+use aecl_kernel::decision::Verdict;
 use aecl_kernel::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind, TokenIssued};
 use aecl_kernel::facts::{ActionState, Fact, KillScope};
 use aecl_kernel::id::AgentId;

@@ -227,7 +227,7 @@ async fn people_see_every_step_in_words() {
     let request = house.gate.plan_request(ask).await.unwrap();
     let outlook = request.outlook.unwrap();
     assert!(!request.policy_changed);
-    assert!(outlook.steps[0].findings.iter().all(|f| f.verdict == aecl_kernel::decide::Verdict::Allow));
+    assert!(outlook.steps[0].findings.iter().all(|f| f.verdict == aecl_kernel::decision::Verdict::Allow));
     let transfer = &outlook.steps[1];
     assert_eq!(transfer.open.iter().map(|o| o.at.as_str()).collect::<Vec<_>>(), ["/eur"]);
     assert_eq!(

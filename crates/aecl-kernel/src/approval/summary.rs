@@ -5,7 +5,7 @@ use crate::action::Action;
 use crate::catalogue::Reversibility;
 use crate::catalogue::flow::Class;
 use crate::code;
-use crate::decide::{Decision, Finding, Verdict};
+use crate::decision::{Decision, Finding, Verdict};
 use crate::digest::Digest;
 use crate::goal::Goal;
 use crate::id::ActionId;

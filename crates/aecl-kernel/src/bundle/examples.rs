@@ -1,10 +1,13 @@
 //! Examples: situations with the decision that they must get. A bundle whose examples come out wrong does
 //! not load.
 
-use super::{Bundle, Situation, Tried, did_you_mean};
+use super::Bundle;
+use super::Situation;
+use super::Tried;
+use super::did_you_mean;
 use crate::cage::Cages;
 use crate::code::Code;
-use crate::decide::Verdict;
+use crate::decision::Verdict;
 use crate::id::{AgentId, BadId, Environment, TenantId, UserId};
 use crate::labels::Labels;
 use crate::time::Timestamp;

@@ -1,9 +1,13 @@
 //! A trial: every example of a bundle on its own, also where one comes out wrong, and which rules they reach.
 //! A rule that no example reaches may say anything, and nobody would notice.
 
-use super::{Bundle, Problem, Source, examples, read_each};
+use super::Bundle;
+use super::Problem;
+use super::Source;
+use super::examples;
+use super::read_each;
 use crate::code::Code;
-use crate::decide::Verdict;
+use crate::decision::Verdict;
 use crate::id::{ActionName, AgentId};
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -3,7 +3,8 @@
 use super::table;
 use crate::approval::Requirement;
 use crate::code::{self, Code};
-use crate::decide::{Doubt, Findings, Question};
+use crate::decide::{Findings, Question};
+use crate::decision::Doubt;
 use crate::evidence::counted;
 use crate::labels::proof::leaves;
 use crate::past::Trace;

@@ -3,7 +3,7 @@
 //! their own; they stand here for their codes only where these checks add one.
 
 use crate::code::{self, Code};
-use crate::decide::Verdict;
+use crate::decision::Verdict;
 
 /// One row for one code.
 #[derive(Debug)]

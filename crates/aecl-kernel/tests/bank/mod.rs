@@ -127,7 +127,7 @@ impl Run {
         let findings = &ruling.decision().findings;
         findings
             .iter()
-            .filter(|f| f.verdict > aecl_kernel::decide::Verdict::Allow)
+            .filter(|f| f.verdict > aecl_kernel::decision::Verdict::Allow)
             .map(|f| f.code.as_str())
             .collect()
     }

@@ -4,7 +4,7 @@ use super::{each_entry, read};
 use crate::error::LedgerError;
 use crate::store::Store;
 use aecl_kernel::approval::AskState;
-use aecl_kernel::decide::Verdict;
+use aecl_kernel::decision::Verdict;
 use aecl_kernel::event::{Entry, Event};
 use aecl_kernel::id::{ActionId, ApprovalId};
 use serde::Serialize;

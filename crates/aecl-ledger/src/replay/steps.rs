@@ -9,7 +9,7 @@ use crate::store::Store;
 use aecl_kernel::action::{Mode, Problem};
 use aecl_kernel::approval::{AskState, Need, Vote};
 use aecl_kernel::code::Code;
-use aecl_kernel::decide::Decision;
+use aecl_kernel::decision::Decision;
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{Entry, Event, OutcomeKind};
 use aecl_kernel::evidence::Evidence;

@@ -11,7 +11,7 @@ use aecl_gate::config::Home;
 use aecl_gate::{clock, loader};
 use aecl_kernel::bundle::{Bundle, Situation};
 use aecl_kernel::cage::Cages;
-use aecl_kernel::decide::Verdict;
+use aecl_kernel::decision::Verdict;
 use aecl_kernel::id::{AgentId, Environment, ProjectId, TenantId, UserId};
 use aecl_kernel::labels::Labels;
 use aecl_kernel::time::Timestamp;

@@ -13,11 +13,10 @@ use super::wire::{
 };
 use aecl_gate::Identity;
 use aecl_gate::explain::{Explained, Situation};
-use aecl_kernel::code;
-use aecl_kernel::decide::Verdict;
+use aecl_kernel::decision::Verdict;
 use aecl_kernel::id::{AgentId, Environment, RunId, TenantId, UserId};
 use aecl_kernel::json::Document;
-use aecl_kernel::labels;
+use aecl_kernel::{code, labels};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};

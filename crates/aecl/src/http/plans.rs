@@ -9,7 +9,7 @@ use aecl_gate::Identity;
 use aecl_gate::plans::PlanRequest;
 use aecl_kernel::approval::AskState;
 use aecl_kernel::approval::summary::plan_title;
-use aecl_kernel::decide::{self, Finding, Verdict};
+use aecl_kernel::decision::{self, Finding, Verdict};
 use aecl_kernel::plan::Constraint;
 use aecl_kernel::plan::outlook::{Outlook, StepOutlook};
 use aecl_kernel::risk::Risk;
@@ -169,7 +169,7 @@ fn story(request: &PlanRequest, steps: &[PlanStep]) -> Story {
 }
 
 /// What speaks for asking about the plan, as of one action.
-fn decision(request: &PlanRequest) -> decide::Decision {
+fn decision(request: &PlanRequest) -> decision::Decision {
     let steps = request.outlook.as_ref().map_or(&[][..], |outlook: &Outlook| outlook.steps.as_slice());
     let mut findings = Vec::new();
     for (i, step) in steps.iter().enumerate() {
@@ -177,7 +177,7 @@ fn decision(request: &PlanRequest) -> decide::Decision {
         findings.extend(step.findings.iter().map(told));
     }
     let risk = steps.iter().map(|s| &s.risk).max_by_key(|risk| risk.points).cloned();
-    decide::Decision {
+    decision::Decision {
         verdict: Verdict::RequireApproval,
         headline: findings.iter().find(|f| f.verdict == Verdict::RequireApproval).map(|f| f.code),
         findings,

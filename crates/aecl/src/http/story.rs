@@ -7,7 +7,7 @@ use aecl_kernel::action::{Action, Mode};
 use aecl_kernel::approval::summary::{self, grouped};
 use aecl_kernel::catalogue::{Compensation, Reversibility, TypedAction};
 use aecl_kernel::code;
-use aecl_kernel::decide::Verdict;
+use aecl_kernel::decision::Verdict;
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -1,11 +1,16 @@
 //! A request that speaks against a claim, made whole and judged by all checks.
 
-use super::super::{Bundle, Situation};
-use super::{Against, Ask, Never, Outcome, Question, only};
+use super::Against;
+use super::Ask;
+use super::Never;
+use super::Outcome;
+use super::Question;
+use super::only;
+use crate::bundle::{Bundle, Situation};
 use crate::cage::Cages;
 use crate::catalogue::TypedAction;
 use crate::code::Code;
-use crate::decide::{Decision, Verdict};
+use crate::decision::{Decision, Verdict};
 use crate::id::{ActionName, BadId, Environment, ProjectId, TenantId, UserId};
 use crate::labels::Labels;
 use crate::manifest::AgentManifest;

@@ -1,10 +1,20 @@
 //! What a bundle claims about itself: `properties/*.yaml`.
 
-use super::super::{Bundle, Problem, did_you_mean};
-use super::{Answer, Ask, Case, Outcome, Proof, Question, anything, case, granted, matches, only};
+use super::Answer;
+use super::Ask;
+use super::Case;
+use super::Outcome;
+use super::Proof;
+use super::Question;
+use super::anything;
+use super::case;
+use super::granted;
+use super::matches;
+use super::only;
+use crate::bundle::{Bundle, Problem, did_you_mean};
 use crate::catalogue::Effect;
 use crate::code;
-use crate::decide::Verdict;
+use crate::decision::Verdict;
 use crate::id::{ActionName, AgentId};
 use crate::manifest::AgentManifest;
 use crate::policy::Told;

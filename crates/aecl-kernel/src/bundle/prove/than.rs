@@ -1,8 +1,15 @@
 //! Whether one bundle allows anything that another does not.
 
-use super::super::Bundle;
-use super::{Answer, Ask, Case, Held, Outcome, Question, case, granted};
-use crate::decide::Verdict;
+use super::Answer;
+use super::Ask;
+use super::Case;
+use super::Held;
+use super::Outcome;
+use super::Question;
+use super::case;
+use super::granted;
+use crate::bundle::Bundle;
+use crate::decision::Verdict;
 use crate::id::{ActionName, AgentId};
 use crate::manifest::AgentManifest;
 use serde::Serialize;

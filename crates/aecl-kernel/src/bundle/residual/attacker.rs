@@ -1,10 +1,10 @@
 //! An attacker with a task: what he can put into arguments, and how he looks for a set that asks nobody.
 
-use super::super::{Bundle, Situation};
+use crate::bundle::{Bundle, Situation};
 use crate::catalogue::TypedAction;
 use crate::catalogue::flow::{Class, Endorses, Form};
 use crate::code;
-use crate::decide::Verdict;
+use crate::decision::Verdict;
 use crate::facts::{Fact, Key};
 use crate::id::{ActionName, BadId};
 use crate::labels::atoms::wanted;

@@ -7,7 +7,7 @@ use crate::cli::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::bundle::Bundle;
-use aecl_kernel::decide::Verdict;
+use aecl_kernel::decision::Verdict;
 use aecl_kernel::event::{Event, OutcomeKind, Ruled};
 use aecl_kernel::id::{ActionId, RunId};
 use serde_json::{Map, Value, json};

@@ -5,7 +5,7 @@ use crate::cli::show::{self, Page, Tone, count};
 use crate::cli::{Common, Error, Exit, Result};
 use aecl_gate::loader;
 use aecl_kernel::bundle::Bundle;
-use aecl_kernel::decide::Verdict;
+use aecl_kernel::decision::Verdict;
 use aecl_ledger::Export;
 use aecl_ledger::replay::{self, Change, Compared};
 use aecl_ledger::store::Store;

@@ -6,7 +6,7 @@ use crate::cli::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::bundle::{Bundle, Trial, Tried};
-use aecl_kernel::decide::Verdict;
+use aecl_kernel::decision::Verdict;
 use serde_json::json;
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! Decisions and their reasons.
 
-use aecl_kernel::decide;
+use aecl_kernel::decision;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -85,9 +85,9 @@ pub fn requirements(need: &aecl_kernel::approval::Need) -> Vec<Requirement> {
         .collect()
 }
 
-impl From<&decide::Decision> for Decision {
-    fn from(d: &decide::Decision) -> Self {
-        let finding = |f: &decide::Finding| Finding {
+impl From<&decision::Decision> for Decision {
+    fn from(d: &decision::Decision) -> Self {
+        let finding = |f: &decision::Finding| Finding {
             check: f.check.clone(),
             code: f.code.to_string(),
             verdict: f.verdict.name(),
