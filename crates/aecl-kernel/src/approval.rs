@@ -2,17 +2,18 @@
 
 mod confirm;
 pub mod people;
+pub mod plan;
 pub mod summary;
 
 pub use confirm::Confirm;
 pub use people::{Member, People, Voters};
 pub use summary::Summary;
 
+use crate::approval::plan::PlanAsked;
 use crate::cage::Tier;
 use crate::code::{self, Code};
 use crate::digest::Digest;
 use crate::id::{ActionId, ApprovalId, PersonId, RunId};
-use crate::plan::outlook::PlanAsked;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;

@@ -8,6 +8,7 @@
 use super::Constraint;
 use super::Step;
 use crate::action::{Action, Credential, Mode, Proposal};
+use crate::approval::plan::{PlanAsked, StepAsked};
 use crate::approval::{Ask, AskState, Confirm, Need};
 use crate::bundle::Bundle;
 use crate::bundle::residual::choices;
@@ -28,7 +29,6 @@ use crate::past::Past;
 use crate::principal::Principal;
 use crate::risk::Risk;
 use crate::time::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -41,30 +41,6 @@ const LISTED_MAX: usize = 256;
 const ITEMS_MAX: usize = 64;
 /// Most destinations whose ends have to be typed.
 const TYPED_MAX: usize = 16;
-
-/// What was put before people, as it is recorded. The plan itself stands with the goal, where it can be erased.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanAsked {
-    /// The policy that was asked.
-    pub bundle: Digest,
-    /// The steps, in order.
-    pub steps: Vec<StepAsked>,
-}
-
-/// A step, as it is recorded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StepAsked {
-    /// The definition of its action.
-    pub definition: Digest,
-    /// How often, at most.
-    pub times: u32,
-    /// How strongly its program would be held.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tier: Option<Tier>,
-    /// What it would have asked about by itself.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub asks: BTreeSet<Code>,
-}
 
 /// The steps of a plan, as people have to know them.
 #[derive(Debug)]
