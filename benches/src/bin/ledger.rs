@@ -7,7 +7,7 @@ use aecl_kernel::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::bundle::{Bundle, Source};
 use aecl_kernel::catalogue::TypedAction;
 use aecl_kernel::catalogue::flow::Endorses;
-use aecl_kernel::decide::{Fresh, Question, Ruling as Decided, decide};
+use aecl_kernel::decide::{Ruling as Decided, decide};
 use aecl_kernel::event::OutcomeKind;
 use aecl_kernel::facts::{Fact, Facts, Key};
 use aecl_kernel::goal::Goal;
@@ -18,6 +18,7 @@ use aecl_kernel::labels::atoms::{Atom, Kind};
 use aecl_kernel::labels::ingest::{Mark, ingest};
 use aecl_kernel::principal::Principal;
 use aecl_kernel::proof::{Frontier, VerifierKey, leaf_hash};
+use aecl_kernel::question::{Fresh, Question};
 use aecl_kernel::time::Timestamp;
 use aecl_ledger::store::{Memory, Sqlite, Store};
 use aecl_ledger::{

@@ -4,7 +4,7 @@ use crate::error::GateError;
 use crate::gate::Gate;
 use crate::names;
 use aecl_kernel::action::{Action, Credential, Mode, Proposal};
-use aecl_kernel::decide::{Question, decide};
+use aecl_kernel::decide::decide;
 use aecl_kernel::decision::Decision;
 use aecl_kernel::digest::Digest;
 use aecl_kernel::facts::{Fact, Key, RunFact};
@@ -13,6 +13,7 @@ use aecl_kernel::id::{ActionId, AgentId, Environment, RunId, TenantId, UserId};
 use aecl_kernel::labels::Labels;
 use aecl_kernel::labels::proof::Provenance;
 use aecl_kernel::principal::Principal;
+use aecl_kernel::question::Question;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -8,11 +8,12 @@ use crate::names;
 use aecl_executor::judge::{Judge, JudgeSpec};
 use aecl_kernel::action::{Action, Mode};
 use aecl_kernel::catalogue::flow::{Class, DryRunRule};
-use aecl_kernel::decide::{Question, decide};
+use aecl_kernel::decide::decide;
 use aecl_kernel::decision::Verdict;
 use aecl_kernel::evidence::Evidence;
 use aecl_kernel::facts::Facts;
 use aecl_kernel::labels::proof::leaves;
+use aecl_kernel::question::Question;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 

@@ -26,12 +26,7 @@ mod what_runs;
 
 pub(crate) use data_flow::unproven;
 
-use crate::approval::Requirement;
-use crate::bundle::Bundle;
-use crate::catalogue::TypedAction;
-use crate::decide::{Findings, Question};
-use crate::id::AgentId;
-use crate::manifest::Strictness;
+use crate::question::{Findings, Question};
 
 /// One concern.
 #[derive(Debug)]
@@ -66,32 +61,3 @@ pub const ALL: &[Check] = &[
     Check { name: "risk", run: risk::check },
     Check { name: "reversibility", run: reversibility::check },
 ];
-
-/// The definition of an action that was understood. What was not is blocked by others.
-pub(crate) fn understood<'a>(question: &Question<'a>) -> Option<&'a TypedAction> {
-    question.action.typed.as_deref().filter(|_| question.action.problems.is_empty())
-}
-
-/// Whether the agent, or one that it acts for, is strict.
-pub(crate) fn is_strict(question: &Question<'_>) -> bool {
-    let holders = question.facts.holders(&question.action.principal);
-    let mut manifests = holders.filter_map(|holder| question.bundle.agent(&holder.agent));
-    manifests.any(|manifest| manifest.mode == Strictness::Strict)
-}
-
-/// Whether the run has read what strangers may have written.
-pub(crate) fn is_tainted(question: &Question<'_>) -> bool {
-    question.facts.run.as_ref().is_some_and(|run| run.labels.untrusted)
-}
-
-/// Who answers when a check, not a rule, asks for a person: the approver groups of the agent.
-pub(crate) fn approvers(question: &Question<'_>) -> Requirement {
-    approvers_of(question.bundle, &question.action.principal.agent)
-}
-
-/// The approver groups of an agent.
-pub(crate) fn approvers_of(bundle: &Bundle, agent: &AgentId) -> Requirement {
-    let manifest = bundle.agent(agent);
-    let groups = manifest.map(|m| m.approvers.clone()).filter(|g| !g.is_empty());
-    Requirement { groups: groups.unwrap_or_else(|| ["operators".to_owned()].into()), count: 1 }
-}

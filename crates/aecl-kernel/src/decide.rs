@@ -6,46 +6,19 @@
 
 use crate::action::Action;
 use crate::approval::people::{counting, lapsed};
-use crate::approval::{Ask, AskState, Confirm, Need, Requirement, Vote, Voters};
-use crate::bundle::Bundle;
-use crate::cage::{Choice, Tier, chosen};
+use crate::approval::{Ask, AskState, Confirm, Need, Vote, Voters};
+use crate::approvers::{self, excluded_from};
+use crate::cage::Choice;
 use crate::checks;
 use crate::code::{self, Code};
-use crate::decision::{Decision, Doubt, Finding, Obligation, Verdict};
-use crate::evidence::Evidence;
-use crate::facts::{ActionState, Facts};
+use crate::decision::{Decision, Finding, Obligation, Verdict};
+use crate::facts::ActionState;
 use crate::id::{ActionId, ApprovalId};
-use crate::past::Added;
-use crate::principal::Principal;
-use crate::risk::Risk;
+use crate::isolation::{chosen, held};
+use crate::question::{Findings, Fresh, Question};
 use crate::time::Timestamp;
-use crate::usage::{Hold, Rate};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// A question to the kernel.
-#[derive(Debug)]
-pub struct Question<'a> {
-    /// What is proposed.
-    pub action: &'a Action,
-    /// What is known.
-    pub facts: &'a Facts,
-    /// The policy in force.
-    pub bundle: &'a Bundle,
-    /// What outside judges said.
-    pub evidence: &'a [Evidence],
-    /// The time: the later of the wall clock and the last recorded time.
-    pub now: Timestamp,
-}
-
-/// Names for what a decision may create. Randomness comes from outside.
-#[derive(Debug, Clone)]
-pub struct Fresh {
-    /// For a new action.
-    pub action: ActionId,
-    /// For a new request for approval.
-    pub approval: ApprovalId,
-}
 
 /// Leave to act once, for exactly this action.
 ///
@@ -187,78 +160,6 @@ pub fn decide(question: &Question<'_>, action: &Arc<Action>, fresh: Fresh) -> Ru
     }
 }
 
-/// What the checks have found so far.
-#[derive(Debug, Default)]
-pub struct Findings {
-    /// The findings, in order.
-    pub list: Vec<Finding>,
-    /// The policies that decided.
-    pub policies: Vec<String>,
-    /// The risk.
-    pub risk: Risk,
-    /// What an allow takes from budgets.
-    pub holds: Vec<Hold>,
-    /// How an allow leaves the rates.
-    pub rates: Vec<(String, Rate)>,
-    /// What an allow adds to what is known of the agent.
-    pub adds: Vec<Added>,
-    check: &'static str,
-}
-
-impl Findings {
-    /// It does not happen.
-    pub fn block(&mut self, code: Code, message: impl Into<String>) {
-        self.add(code, Verdict::Block, message.into(), None, None);
-    }
-
-    /// A person has to agree.
-    pub fn ask(&mut self, code: Code, message: impl Into<String>, asks: Requirement, expires_s: u64) {
-        self.add(code, Verdict::RequireApproval, message.into(), Some(asks), Some(expires_s));
-    }
-
-    /// A person has to agree, whoever that is: those whom a rule names, or else the agent's approvers.
-    pub fn ask_somebody(&mut self, code: Code, message: impl Into<String>) {
-        self.add(code, Verdict::RequireApproval, message.into(), None, None);
-    }
-
-    /// Worth knowing; changes nothing.
-    pub fn note(&mut self, code: Code, message: impl Into<String>) {
-        self.add(code, Verdict::Allow, message.into(), None, None);
-    }
-
-    /// What a row of the decision table says about arguments.
-    pub(crate) fn row(&mut self, code: Code, strict: bool, message: impl Into<String>, about: Vec<Doubt>) {
-        self.add(code, checks::table::verdict(code, strict), message.into(), None, None);
-        if let Some(finding) = self.list.last_mut() {
-            finding.about = about;
-        }
-    }
-
-    /// Whether a row of this number has spoken.
-    pub(crate) fn has_row(&self, number: u8) -> bool {
-        self.list.iter().any(|f| checks::table::row(f.code).is_some_and(|row| row.number == number))
-    }
-
-    fn add(
-        &mut self,
-        code: Code,
-        verdict: Verdict,
-        message: String,
-        asks: Option<Requirement>,
-        expires_s: Option<u64>,
-    ) {
-        self.list.push(Finding {
-            check: self.check.into(),
-            code,
-            verdict,
-            message,
-            asks,
-            expires_s,
-            about: Vec::new(),
-        });
-    }
-}
-
 /// What the checks find.
 pub(crate) fn found(question: &Question<'_>) -> Findings {
     let mut findings = Findings::default();
@@ -363,7 +264,7 @@ pub(crate) fn need_of(question: &Question<'_>, findings: &[Finding]) -> Need {
     }
     // What asks for somebody is content with those whom a rule has named.
     if need.requirements.is_empty() {
-        need.add(checks::approvers(question), 3600);
+        need.add(approvers::approvers(question), 3600);
     }
     need
 }
@@ -528,43 +429,6 @@ fn confirm_for(question: &Question<'_>, findings: &[Finding], approval: &Approva
         Confirm::of(approval, &doubt.at, doubt.class, value)
     });
     typed.collect()
-}
-
-/// Who may not answer, as the policy is now: whoever opened the run, or one that it was delegated from, has proposed
-/// what is asked about as much as the agent has.
-pub(crate) fn excluded_from(question: &Question<'_>) -> BTreeSet<String> {
-    let principal = &question.action.principal;
-    let mut excluded = excluded(principal, question.bundle);
-    if !question.bundle.agent(&principal.agent).is_some_and(|m| m.self_approval) {
-        let runs = question.facts.run.iter().chain(&question.facts.lineage);
-        excluded.extend(runs.flat_map(|run| &run.barred).map(ToString::to_string));
-        let voters = question.facts.voters.iter();
-        excluded.extend(voters.flat_map(Voters::own).map(ToString::to_string));
-    }
-    excluded
-}
-
-/// Who may not answer whatever run it is, as the policy is now.
-pub(crate) fn excluded(principal: &Principal, bundle: &Bundle) -> BTreeSet<String> {
-    let manifest = bundle.agent(&principal.agent);
-    let mut excluded: BTreeSet<String> =
-        manifest.iter().flat_map(|m| m.excluded_approvers.iter().map(|p| p.to_string())).collect();
-    // The proposer never answers its own request.
-    excluded.insert(principal.agent.to_string());
-    if let Some(user) = &principal.user
-        && !manifest.is_some_and(|m| m.self_approval)
-    {
-        excluded.insert(user.to_string());
-    }
-    excluded
-}
-
-/// How strongly the program would be held, and what was asked for if that is more.
-pub(crate) fn held(question: &Question<'_>) -> (Option<Tier>, Option<Tier>) {
-    match chosen(question) {
-        Some((_, Choice::Held { tier, instead_of })) => (Some(tier), instead_of),
-        Some((_, Choice::Nothing | Choice::Unable | Choice::NoWorker)) | None => (None, None),
-    }
 }
 
 fn new_ask(question: &Question<'_>, need: Need, confirm: Vec<Confirm>, fresh: &Fresh) -> Ask {

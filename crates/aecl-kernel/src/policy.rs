@@ -13,8 +13,8 @@ pub(crate) use compile::RuleText;
 
 use crate::bundle::OwnRule;
 use crate::catalogue::Catalogue;
-use crate::decide::Question;
 use crate::id::{ActionName, AgentId};
+use crate::question::Question;
 use cedar_policy::{
     Authorizer, Context, Decision, Effect, Entities, EntityId, EntityTypeName, EntityUid, Policy, PolicySet,
     Request, RestrictedExpression, Schema, ValidationMode, Validator,

@@ -466,7 +466,7 @@ fn who_brings_a_plan_does_not_agree_to_it() {
         cages: None,
         now,
     };
-    let fresh = aecl_kernel::decide::Fresh {
+    let fresh = aecl_kernel::question::Fresh {
         action: aecl_kernel::id::ActionId::new("act_9").unwrap(),
         approval: ApprovalId::new("apr_9").unwrap(),
     };

@@ -501,14 +501,14 @@ fn verdict_and_replay(
         &aecl_kernel::json::Limits::default(),
     ));
     let bundle = STANDARD.clone();
-    let question = aecl_kernel::decide::Question {
+    let question = aecl_kernel::question::Question {
         action: &action,
         facts: &facts,
         bundle: &bundle,
         evidence: &[],
         now: ruled.now,
     };
-    let fresh = aecl_kernel::decide::Fresh {
+    let fresh = aecl_kernel::question::Fresh {
         action: ruled.action.clone(),
         approval: aecl_kernel::id::ApprovalId::new("apr_again").unwrap(),
     };

@@ -4,7 +4,7 @@
 use super::Bundle;
 use crate::action::{Action, Credential, Mode, Proposal};
 use crate::cage::Cages;
-use crate::decide::{Fresh, Question, Ruling, decide};
+use crate::decide::{Ruling, decide};
 use crate::digest::Digest;
 use crate::facts::{EDITION, Fact, Facts, Key, RunFact};
 use crate::goal::Goal;
@@ -14,6 +14,7 @@ use crate::labels::Labels;
 use crate::labels::proof::Provenance;
 use crate::plan::Place;
 use crate::principal::Principal;
+use crate::question::{Fresh, Question};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -3,10 +3,10 @@
 //! amount from the judged arguments, never from what the agent says it costs.
 
 use crate::code;
-use crate::decide::{Findings, Question};
 use crate::facts::{meter_of, window_of};
 use crate::manifest::applies;
 use crate::principal::Principal;
+use crate::question::{Findings, Question};
 use crate::usage::{Hold, Meter};
 use rust_decimal::Decimal;
 

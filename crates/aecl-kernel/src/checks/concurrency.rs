@@ -2,7 +2,7 @@
 //! conclusion, whatever the outcome.
 
 use crate::code;
-use crate::decide::{Findings, Question};
+use crate::question::{Findings, Question};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let Some(manifest) = q.bundle.agent(&q.action.principal.agent) else { return };

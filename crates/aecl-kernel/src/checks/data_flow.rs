@@ -2,17 +2,14 @@
 //! must be what somebody who is trusted has named, as a thing of its kind. The model may choose among
 //! trusted values; it may not carry a stranger's value to where it does something.
 
-use super::is_strict;
-use super::is_tainted;
-use super::understood;
 use crate::catalogue::TypedAction;
 use crate::catalogue::flow::{Class, Egress, Endorses};
 use crate::code::{self, Code};
-use crate::decide::{Findings, Question};
 use crate::decision::Doubt;
 use crate::labels::atoms::plain;
 use crate::labels::proof::{Leaf, Provenance, leaves, needs_proof, suffices};
 use crate::labels::{SECRET_UNTRACKED, canon};
+use crate::question::{Findings, Question, is_strict, is_tainted, understood};
 use rust_decimal::Decimal;
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 
 use crate::catalogue::DestinationKind;
 use crate::code;
-use crate::decide::{Findings, Question};
+use crate::question::{Findings, Question};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     for problem in q.action.problems.iter().filter(|p| p.code == code::DESTINATION_INVALID) {

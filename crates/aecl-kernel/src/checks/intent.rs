@@ -1,10 +1,9 @@
 //! Does the action belong to the goal? Words are a hint, so they ask; only a declared plan may block, or an
 //! agent's own mode `strict` where a value that matters is unproven, too.
 
-use super::{is_strict, is_tainted, understood};
 use crate::code;
-use crate::decide::{Findings, Question};
 use crate::labels::goal::Asks;
+use crate::question::{Findings, Question, is_strict, is_tainted, understood};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let Some(typed) = understood(q).filter(|t| t.manifest.effect.changes_something()) else { return };

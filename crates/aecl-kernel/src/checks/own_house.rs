@@ -5,8 +5,8 @@
 //! answer stands on record with the decision.
 
 use crate::code;
-use crate::decide::{Findings, Question};
 use crate::evidence::Reach;
+use crate::question::{Findings, Question};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     for evidence in q.evidence {

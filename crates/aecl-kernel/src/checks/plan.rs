@@ -1,12 +1,11 @@
 //! Is it a step of the declared plan? A plan is a contract: what it does not have waits for a person, and is
 //! blocked if a value that matters is unproven, too. An agent's manifest may want people to agree to the plan first.
 
-use super::{is_strict, understood};
 use crate::catalogue::TypedAction;
 use crate::code;
-use crate::decide::{Findings, Question};
 use crate::manifest::Plans;
 use crate::plan::Standing;
+use crate::question::{Findings, Question, is_strict, understood};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let Some(typed) = understood(q) else { return };

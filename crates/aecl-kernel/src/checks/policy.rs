@@ -3,9 +3,9 @@
 
 use crate::approval::Requirement;
 use crate::code;
-use crate::decide::{Findings, Question};
 use crate::id::AgentId;
 use crate::policy::{Answer, Reason};
+use crate::question::{Findings, Question};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     // What was not understood has no types to ask about; `catalogue` and `arguments` have blocked it.
@@ -55,7 +55,7 @@ fn ask(q: &Question<'_>, agent: &AgentId, findings: &mut Findings) {
 }
 
 fn requirement(q: &Question<'_>, reason: &Reason) -> Requirement {
-    let mut requirement = super::approvers(q);
+    let mut requirement = crate::approvers::approvers(q);
     if !reason.approvers.is_empty() {
         requirement.groups = reason.approvers.clone();
     }

@@ -2,9 +2,9 @@
 //! the limit passes, then calls pass at the limit's pace.
 
 use crate::code;
-use crate::decide::{Findings, Question};
 use crate::facts::rate_of;
 use crate::manifest::applies;
+use crate::question::{Findings, Question};
 use crate::usage::Rate;
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {

@@ -4,11 +4,11 @@
 use super::data_flow;
 use crate::catalogue::{Reversibility, TypedAction};
 use crate::code;
-use crate::decide::{Findings, Question};
 use crate::facts::{ActionState, Undo};
 use crate::labels::goal::Asks;
 use crate::labels::proof::leaves;
 use crate::plan::Standing;
+use crate::question::{Findings, Question};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     if q.action.compensates.is_some() {

@@ -3,11 +3,11 @@
 use super::table;
 use crate::approval::Requirement;
 use crate::code::{self, Code};
-use crate::decide::{Findings, Question};
 use crate::decision::Doubt;
 use crate::evidence::counted;
 use crate::labels::proof::leaves;
 use crate::past::Trace;
+use crate::question::{Findings, Question};
 use crate::risk::{Exposure, Recent, assess};
 use crate::understand::What;
 use crate::understand::sql::SqlEffect;
@@ -60,7 +60,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         );
         let two = q.bundle.weights().two_people_from;
         if two > 0 && findings.risk.points >= two {
-            let requirement = Requirement { count: 2, ..super::approvers(q) };
+            let requirement = Requirement { count: 2, ..crate::approvers::approvers(q) };
             findings.ask(code::RISK_ABOVE_THRESHOLD, text, requirement, 3600);
         } else {
             findings.ask_somebody(code::RISK_ABOVE_THRESHOLD, text);
@@ -71,7 +71,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
 /// The largest share of its limit, in hundredths, that an amount takes. Above the limit a person is asked,
 /// whatever the score.
 fn share_of_limit(q: &Question<'_>, findings: &mut Findings) -> Option<u32> {
-    let typed = super::understood(q)?;
+    let typed = crate::question::understood(q)?;
     let limited = typed.roles.iter().any(|(_, argument)| argument.limit.is_some());
     if !limited {
         return None;
@@ -88,7 +88,7 @@ fn share_of_limit(q: &Question<'_>, findings: &mut Findings) -> Option<u32> {
         if share > 100 {
             let about = vec![Doubt { at: leaf.pointer.clone(), class: leaf.argument.class }];
             let text = format!("`{}` is above its limit of {limit}", leaf.pointer.trim_start_matches('/'));
-            findings.row(code::AMOUNT_ABOVE_LIMIT, super::is_strict(q), text, about);
+            findings.row(code::AMOUNT_ABOVE_LIMIT, crate::question::is_strict(q), text, about);
         }
         most = most.max(Some(share));
     }
@@ -114,7 +114,7 @@ fn share_of_day(q: &Question<'_>, trace: &Trace, findings: &mut Findings) -> Opt
             let text = format!(
                 "`{at}` comes to {sum} for the same destination in 24 hours, and its limit is {limit}"
             );
-            findings.row(code::SUM_ABOVE_LIMIT, super::is_strict(q), text, Vec::new());
+            findings.row(code::SUM_ABOVE_LIMIT, crate::question::is_strict(q), text, Vec::new());
         }
     }
     most.values().map(|(sum, limit)| share(*sum, *limit)).max()

@@ -2,9 +2,10 @@
 //! needs (limits, views, a way out, the worker of a module)? There is no weaker way out but the one that the operator has written down.
 
 use crate::action::Mode;
-use crate::cage::{Cages, Choice, Demand, chosen};
+use crate::cage::{Cages, Choice, Demand};
 use crate::code;
-use crate::decide::{Findings, Question};
+use crate::isolation::chosen;
+use crate::question::{Findings, Question};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let Some((demand, choice)) = chosen(q) else { return };

@@ -2,8 +2,8 @@
 //! than the principal's is a step across a border, whatever the agent says about it.
 
 use crate::code;
-use crate::decide::{Findings, Question};
 use crate::manifest::DAYS;
+use crate::question::{Findings, Question};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let principal = &q.action.principal;

@@ -3,7 +3,7 @@
 
 use crate::approval::{Ask, AskState};
 use crate::code;
-use crate::decide::{Findings, Question};
+use crate::question::{Findings, Question};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let (credential, principal) = (&q.action.credential, &q.action.principal);

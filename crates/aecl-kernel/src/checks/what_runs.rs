@@ -4,7 +4,7 @@
 
 use crate::catalogue::Effect;
 use crate::code;
-use crate::decide::{Findings, Question};
+use crate::question::{Findings, Question};
 use crate::understand::shell::Line;
 use crate::understand::sql::{Sql, SqlEffect};
 use crate::understand::{Run, What};

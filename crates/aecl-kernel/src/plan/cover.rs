@@ -6,16 +6,17 @@ use super::Standing;
 use crate::action::Action;
 use crate::approval::people::{counting, lapsed};
 use crate::approval::{AskState, Confirm, Need, Vote};
+use crate::approvers::excluded_from;
 use crate::cage::Tier;
 use crate::catalogue::TypedAction;
 use crate::catalogue::flow::{Class, is_at_or_above};
 use crate::code;
-use crate::decide::{Question, excluded_from};
 use crate::decision::{Finding, Verdict};
 use crate::digest::Digest;
 use crate::facts::{Fact, Key, RunFact, Space};
 use crate::id::ApprovalId;
 use crate::labels::proof::{leaves, needs_proof};
+use crate::question::Question;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -136,7 +137,7 @@ impl Cover {
         if typed.digest != self.definition {
             return Some(format!("the definition of `{}` has changed since", q.action.name));
         }
-        if crate::decide::held(q).0 < self.tier {
+        if crate::isolation::held(q).0 < self.tier {
             return Some("its program would be held less strongly than people were shown".into());
         }
         if crate::evidence::counted(q.evidence).is_some() {

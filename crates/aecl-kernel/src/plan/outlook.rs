@@ -10,6 +10,7 @@ use super::Step;
 use crate::action::{Action, Credential, Mode, Proposal};
 use crate::approval::plan::{PlanAsked, StepAsked};
 use crate::approval::{Ask, AskState, Confirm, Need};
+use crate::approvers;
 use crate::bundle::Bundle;
 use crate::bundle::residual::choices;
 use crate::cage::{Cages, Tier};
@@ -17,16 +18,18 @@ use crate::catalogue::TypedAction;
 use crate::catalogue::flow::{Class, covers, is_at_or_above};
 use crate::checks;
 use crate::code::{self, Code};
-use crate::decide::{self, Fresh, Question};
+use crate::decide;
 use crate::decision::{Doubt, Finding, Verdict};
 use crate::digest::Digest;
 use crate::facts::{EDITION, Fact, Facts, Key, RunFact};
 use crate::goal::Goal;
 use crate::id::PersonId;
+use crate::isolation;
 use crate::json::{Limits, write_canonical};
 use crate::labels::proof::{Provenance, leaves, needs_proof};
 use crate::past::Past;
 use crate::principal::Principal;
+use crate::question::{Fresh, Question};
 use crate::risk::Risk;
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
@@ -145,7 +148,7 @@ impl Stated<'_> {
             steps.push(self.look(i + 1, step, &mut need)?);
         }
         if need.requirements.is_empty() {
-            need.add(checks::approvers_of(self.bundle, &self.run.principal.agent), 3600);
+            need.add(approvers::approvers_of(self.bundle, &self.run.principal.agent), 3600);
         }
         Ok(Outlook { steps, need })
     }
@@ -156,7 +159,7 @@ impl Stated<'_> {
         let Outlook { steps, need } = self.outlook()?;
         let expires_at = self.now.plus_s(need.expires_s).min(self.run.expires_at);
         let principal = &self.run.principal;
-        let mut excluded = decide::excluded(principal, self.bundle);
+        let mut excluded = approvers::excluded(principal, self.bundle);
         let own = self.bundle.agent(&principal.agent).is_some_and(|m| m.self_approval);
         excluded.extend(asker.into_iter().chain(&self.run.barred).filter(|_| !own).map(ToString::to_string));
         let bundle = self.bundle.hash();
@@ -274,7 +277,7 @@ impl Stated<'_> {
         if found.risk.points >= out.risk.points {
             out.risk = found.risk;
         }
-        out.tier = out.tier.max(decide::held(&question).0);
+        out.tier = out.tier.max(isolation::held(&question).0);
         self.named_by_nobody_else(&action, &run, sampled, out);
     }
 

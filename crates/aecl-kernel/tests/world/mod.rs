@@ -7,7 +7,7 @@ use aecl_kernel::approval::{Ask, AskState, Vote};
 use aecl_kernel::bundle::{Bundle, Problem, Source};
 use aecl_kernel::cage::{Cages, Found, Lowered, Modules, Offers, Tier};
 use aecl_kernel::code::Code;
-use aecl_kernel::decide::{Fresh, Question, Ruling, decide};
+use aecl_kernel::decide::{Ruling, decide};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{
     Answered, Concluded, Entry, Event, Expired, KillChanged, OutcomeKind, Ruled, RunClosed, RunOpened,
@@ -22,6 +22,7 @@ use aecl_kernel::labels::Labels;
 use aecl_kernel::labels::ingest::ingest;
 use aecl_kernel::plan::outlook::Stated;
 use aecl_kernel::principal::Principal;
+use aecl_kernel::question::{Fresh, Question};
 use aecl_kernel::time::Timestamp;
 use aecl_kernel::usage::Meter;
 use serde_json::{Value, json};

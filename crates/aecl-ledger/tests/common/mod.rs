@@ -5,7 +5,7 @@
 use aecl_kernel::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::approval::{Ask, Vote};
 use aecl_kernel::bundle::{Bundle, Source};
-use aecl_kernel::decide::{Fresh, Permit, Refusal, Wait};
+use aecl_kernel::decide::{Permit, Refusal, Wait};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{Concluded, Entry, OutcomeKind};
 use aecl_kernel::facts::{Fact, Key, RunFact};
@@ -17,6 +17,7 @@ use aecl_kernel::plan::Place;
 use aecl_kernel::plan::outlook::Stated;
 use aecl_kernel::principal::Principal;
 use aecl_kernel::proof::VerifierKey;
+use aecl_kernel::question::Fresh;
 use aecl_kernel::time::Timestamp;
 use aecl_kernel::usage::Meter;
 use aecl_ledger::store::{Memory, Store};
