@@ -3,9 +3,7 @@
 //! What a decision asks for is the strongest of what the action, the agent, those it acts for and the text of
 //! strangers ask for. What is there was tried out and stands on record, so deciding looks at no host.
 
-use crate::catalogue::ActionManifest;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -83,32 +81,6 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// What the action needs, if a program carries it out here. A limit of memory is there unless the entry
-    /// says that there is none.
-    pub(crate) fn of(manifest: &ActionManifest) -> Option<Self> {
-        let connector = &manifest.connector;
-        if connector.get("kind").and_then(Value::as_str) != Some("process") {
-            return None;
-        }
-        let limit = |name: &str| connector.get("limits").and_then(|limits| limits.get(name));
-        let list = |name: &str| connector.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let has = |item: &Value, name: &str| item.get(name).is_some_and(|value| !value.is_null());
-        let (views, egress) = (list("views"), list("egress"));
-        Some(Self {
-            memory: limit("memory_max_mib") != Some(&Value::Null),
-            cpu: limit("cpu_max_millicores").is_some_and(|limit| !limit.is_null()),
-            // The files of an image, a module with its worker, and the certificates that go with a credential are views
-            // of ours.
-            views: !views.is_empty()
-                || has(connector, "image")
-                || has(connector, "wasm")
-                || egress.iter().any(|allow| has(allow, "credential")),
-            overlays: views.iter().any(|view| view.get("access").is_some_and(|access| access == "overlay")),
-            listener: !egress.is_empty(),
-            module: has(connector, "wasm"),
-        })
-    }
-
     /// The first of it that a backend does not give.
     pub fn lack(self, found: &Found) -> Option<Lack> {
         // What was recorded before anybody asked comes out as it did.

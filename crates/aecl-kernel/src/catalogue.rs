@@ -585,3 +585,31 @@ pub fn nearest<T: fmt::Display>(name: &str, candidates: impl Iterator<Item = T>)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, c)| c)
 }
+
+impl Needs {
+    /// What the action needs, if a program carries it out here. A limit of memory is there unless the entry
+    /// says that there is none.
+    pub(crate) fn of(manifest: &ActionManifest) -> Option<Self> {
+        let connector = &manifest.connector;
+        if connector.get("kind").and_then(Value::as_str) != Some("process") {
+            return None;
+        }
+        let limit = |name: &str| connector.get("limits").and_then(|limits| limits.get(name));
+        let list = |name: &str| connector.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let has = |item: &Value, name: &str| item.get(name).is_some_and(|value| !value.is_null());
+        let (views, egress) = (list("views"), list("egress"));
+        Some(Self {
+            memory: limit("memory_max_mib") != Some(&Value::Null),
+            cpu: limit("cpu_max_millicores").is_some_and(|limit| !limit.is_null()),
+            // The files of an image, a module with its worker, and the certificates that go with a credential are views
+            // of ours.
+            views: !views.is_empty()
+                || has(connector, "image")
+                || has(connector, "wasm")
+                || egress.iter().any(|allow| has(allow, "credential")),
+            overlays: views.iter().any(|view| view.get("access").is_some_and(|access| access == "overlay")),
+            listener: !egress.is_empty(),
+            module: has(connector, "wasm"),
+        })
+    }
+}

@@ -9,7 +9,7 @@ pub mod canon;
 pub mod goal;
 pub mod ingest;
 pub mod proof;
-mod secrets;
+pub(crate) mod secrets;
 pub mod seen;
 pub(crate) mod spelling;
 
@@ -53,7 +53,11 @@ impl Labels {
 }
 
 /// Visits every value that holds no other, with its JSON pointer.
-fn each_leaf<'a>(value: &'a Value, path: &mut String, visit: &mut dyn FnMut(&'a Value, &mut String)) {
+pub(crate) fn each_leaf<'a>(
+    value: &'a Value,
+    path: &mut String,
+    visit: &mut dyn FnMut(&'a Value, &mut String),
+) {
     let length = path.len();
     let mut below = |step: &str, value: &'a Value| {
         path.push('/');

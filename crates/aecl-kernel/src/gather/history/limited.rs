@@ -1,9 +1,9 @@
 //! Arguments that have a limit, and the sums of a day that they are counted in. One account has one allowance: however
 //! it is written, and whatever other destination is named beside it.
 
-use super::{DESTINATIONS_MAX, known_as};
 use crate::amount::decimal;
 use crate::digest::Digest;
+use crate::gather::history::{DESTINATIONS_MAX, known_as};
 use crate::labels::proof::Leaf;
 use crate::labels::spelling::{counted, usual};
 use rust_decimal::Decimal;
