@@ -4,7 +4,8 @@
 //! `cargo run --release --bin ledger [decide|provenance|durable|big|memory]...` in `benches/`.
 
 use aecl_kernel::action::{Action, Credential, Mode, Proposal};
-use aecl_kernel::bundle::{Bundle, Source};
+use aecl_kernel::bundle::Bundle;
+use aecl_kernel::bundle::problem::Source;
 use aecl_kernel::catalogue::TypedAction;
 use aecl_kernel::catalogue::flow::Endorses;
 use aecl_kernel::decide::{Ruling as Decided, decide};

@@ -3,7 +3,8 @@
 use crate::error::GateError;
 use aecl_executor::Executor;
 use aecl_executor::root_dir::read_plain;
-use aecl_kernel::bundle::{Bundle, Problem, Source};
+use aecl_kernel::bundle::Bundle;
+use aecl_kernel::bundle::problem::{Problem, Source};
 use aecl_kernel::catalogue::flow::Egress;
 use aecl_kernel::json::Document;
 use std::path::Path;

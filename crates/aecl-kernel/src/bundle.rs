@@ -4,74 +4,41 @@
 //! stays.
 
 mod actions;
-mod examples;
-mod lint;
+pub mod example;
+pub mod examples;
+pub mod lint;
+mod load;
 mod manifests;
-mod prove;
-pub(crate) mod residual;
+pub mod problem;
+pub mod property;
+pub mod prove;
+pub mod residual;
 mod sample;
-mod situation;
-mod trial;
+pub mod situation;
+pub mod trial;
 
+pub use crate::policy::own_rule::OwnRule;
+pub use examples::Tried;
 pub use lint::{LINTS, Lint};
-pub use prove::{
-    Answer, Case, Change, Never, Outcome, Proof, Property, Question, RuleFault, RuleFinding, Select, Than,
-};
+pub use property::{Never, Property, Select};
+pub use prove::{Answer, Case, Change, Outcome, Proof, Question, RuleFault, RuleFinding, Than};
 pub use residual::{Pair, Residual};
 pub use situation::Situation;
-pub use trial::{OwnRule, Reached, Trial, Tried};
+pub use trial::{Reached, Trial};
 
 pub(crate) use actions::COUNT_MAX;
 
+use crate::bundle::example::Example;
+use crate::bundle::problem::{Homes, Problem, Source, read_each};
 use crate::cage;
-use crate::catalogue::{ActionManifest, Catalogue, nearest};
+use crate::catalogue::{ActionManifest, Catalogue};
 use crate::digest::Digest;
-use crate::id::{ActionName, AgentId};
-use crate::json::{Document, Limits};
+use crate::id::AgentId;
 use crate::manifest::AgentManifest;
 use crate::policy::{Policies, RuleText};
 use crate::risk::Weights;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
-
-/// One file of a bundle: JSON (YAML is turned into JSON before) or Cedar.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Source {
-    /// Its path inside the bundle, such as `agents/finance.json`.
-    pub path: String,
-    /// Its text.
-    pub text: String,
-}
-
-/// Something wrong or doubtful in a bundle.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
-    /// Which file.
-    pub path: String,
-    /// What.
-    pub message: String,
-    /// It does not load because of this; otherwise it is only doubtful.
-    pub fatal: bool,
-}
-
-impl Problem {
-    pub(crate) fn error(path: impl Into<String>, message: String) -> Self {
-        Self { path: path.into(), message, fatal: true }
-    }
-    pub(crate) fn warning(path: impl Into<String>, message: String) -> Self {
-        Self { path: path.into(), message, fatal: false }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.path, if self.fatal { "error" } else { "warning" }, self.message)
-    }
-}
 
 /// Everything that was decided about what agents may do, compiled.
 #[derive(Debug)]
@@ -88,9 +55,20 @@ pub struct Bundle {
     properties: Vec<Property>,
 }
 
+/// A bundle that compiles, with what it claims and shows, which nobody has looked at yet.
+pub(crate) struct Assembled {
+    pub(crate) bundle: Bundle,
+    /// Claims, each with its file.
+    pub(crate) properties: Vec<(String, Property)>,
+    /// Examples, each with its file.
+    pub(crate) examples: Vec<(String, Example)>,
+    /// What is doubtful so far.
+    pub(crate) problems: Vec<Problem>,
+}
+
 impl Bundle {
-    /// Compiles sources, runs their examples, and gives the bundle or everything that is wrong.
-    pub fn compile(mut sources: Vec<Source>) -> Result<Self, Vec<Problem>> {
+    /// Compiles sources, or gives everything that is wrong. Nothing that it claims or shows is tried.
+    pub(crate) fn assemble(mut sources: Vec<Source>) -> Result<Assembled, Vec<Problem>> {
         sources.sort();
         let mut problems = Vec::new();
         let mut catalogue = Catalogue::default();
@@ -119,9 +97,11 @@ impl Bundle {
                     }
                 }
                 ("rules", _) => rules.push(RuleText { path, text: &source.text }),
-                ("examples", _) => examples.extend(read_each::<examples::Example>(source, &mut problems).into_iter().map(|e| (path, e))),
+                ("examples", _) => {
+                    examples.extend(read_each::<Example>(source, &mut problems).into_iter().map(|e| (path.to_owned(), e)));
+                }
                 ("properties", _) => {
-                    properties.extend(read_each::<Property>(source, &mut problems).into_iter().map(|p| (path, p)));
+                    properties.extend(read_each::<Property>(source, &mut problems).into_iter().map(|p| (path.to_owned(), p)));
                 }
                 ("risk.json", "") => weights = read_each(source, &mut problems).pop().unwrap_or_default(),
                 ("sandbox.json", "") => cages = read_each(source, &mut problems).pop().unwrap_or_default(),
@@ -140,7 +120,7 @@ impl Bundle {
         let fatal = |problems: &[Problem]| problems.iter().any(|p| p.fatal);
         let Some(policies) = policies.filter(|_| !fatal(&problems)) else { return Err(problems) };
         let hash = hash(&sources);
-        let mut bundle = Self {
+        let bundle = Self {
             hash,
             catalogue,
             agents,
@@ -149,24 +129,15 @@ impl Bundle {
             cages,
             warnings: Vec::new(),
             examples: examples.len(),
-            sources: Vec::new(),
-            properties: Vec::new(),
+            sources,
+            properties: properties.iter().map(|(_, property)| property.clone()).collect(),
         };
-        for (path, property) in &properties {
-            prove::check(&bundle, path, property, &mut problems);
-        }
-        for (path, example) in &examples {
-            if let Err(message) = example.check(&bundle) {
-                problems.push(Problem::error(*path, message));
-            }
-        }
-        if fatal(&problems) {
-            return Err(problems);
-        }
-        bundle.properties = properties.into_iter().map(|(_, property)| property).collect();
-        bundle.warnings = problems;
-        bundle.sources = sources;
-        Ok(bundle)
+        Ok(Assembled { bundle, properties, examples, problems })
+    }
+
+    /// The same, with what is doubtful about it.
+    pub(crate) fn with_warnings(self, warnings: Vec<Problem>) -> Self {
+        Self { warnings, ..self }
     }
 
     /// The hash of its content.
@@ -214,75 +185,17 @@ impl Bundle {
     pub fn sources(&self) -> &[Source] {
         &self.sources
     }
+    /// What the bundle claims about itself.
+    pub fn properties(&self) -> &[Property] {
+        &self.properties
+    }
     /// How many examples came out right.
     pub fn examples(&self) -> usize {
         self.examples
     }
 }
 
-/// In which file a thing is declared, for errors that show only when all is read.
-#[derive(Debug, Default)]
-struct Homes {
-    actions: BTreeMap<ActionName, String>,
-    agents: BTreeMap<AgentId, String>,
-}
-
-impl Homes {
-    fn action(&self, name: &ActionName) -> String {
-        self.actions.get(name).cloned().unwrap_or_else(|| "actions".into())
-    }
-    fn agent(&self, id: &AgentId) -> String {
-        self.agents.get(id).cloned().unwrap_or_else(|| "agents".into())
-    }
-}
-
-/// "; did you mean …", if something is near.
-fn did_you_mean<T: fmt::Display>(name: &str, candidates: impl Iterator<Item = T>) -> String {
-    nearest(name, candidates).map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
-}
-
 fn hash(sources: &[Source]) -> Digest {
     let parts: Vec<&[u8]> = sources.iter().flat_map(|s| [s.path.as_bytes(), s.text.as_bytes()]).collect();
     Digest::of_parts("aecl/bundle/v1", &parts)
-}
-
-/// Reads a file that holds one thing or a list of them.
-fn read_each<T: DeserializeOwned>(source: &Source, problems: &mut Vec<Problem>) -> Vec<T> {
-    let limits = Limits { bytes_max: 16 << 20, ..Limits::default() };
-    let document = match Document::parse(source.text.as_bytes(), &limits) {
-        Ok(document) => document,
-        Err(e) => {
-            problems.push(Problem::error(&source.path, e.to_string()));
-            return Vec::new();
-        }
-    };
-    let items = match document.value() {
-        Value::Array(items) => items.clone(),
-        other => vec![other.clone()],
-    };
-    let mut out = Vec::new();
-    for (i, item) in items.into_iter().enumerate() {
-        let named =
-            ["name", "agent_id"].iter().find_map(|k| item.get(*k).and_then(Value::as_str).map(str::to_owned));
-        match serde_json::from_value(item) {
-            Ok(read) => out.push(read),
-            Err(e) => {
-                let what = named.map_or_else(|| format!("item {}", i + 1), |n| format!("`{n}`"));
-                problems.push(Problem::error(&source.path, format!("{what}: {}", with_hint(&e.to_string()))));
-            }
-        }
-    }
-    out
-}
-
-/// Adds "did you mean" to an error about an unknown key.
-fn with_hint(error: &str) -> String {
-    let mut quoted = error.split('`').skip(1).step_by(2);
-    let near = match quoted.next() {
-        Some(unknown) if error.starts_with("unknown field") || error.starts_with("unknown variant") => {
-            nearest(unknown, quoted)
-        }
-        _ => None,
-    };
-    near.map_or_else(|| error.to_owned(), |near| format!("{error}; did you mean `{near}`?"))
 }

@@ -6,14 +6,15 @@
 
 mod compile;
 mod nesting;
+pub mod own_rule;
 mod runs;
 mod typing;
 
 pub(crate) use compile::RuleText;
 
-use crate::bundle::OwnRule;
 use crate::catalogue::Catalogue;
 use crate::id::{ActionName, AgentId};
+use crate::policy::own_rule::OwnRule;
 use crate::question::Question;
 use cedar_policy::{
     Authorizer, Context, Decision, Effect, Entities, EntityId, EntityTypeName, EntityUid, Policy, PolicySet,

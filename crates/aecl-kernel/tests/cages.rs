@@ -5,7 +5,8 @@
 mod world;
 
 use aecl_kernel::action::Action;
-use aecl_kernel::bundle::{Bundle, Source};
+use aecl_kernel::bundle::Bundle;
+use aecl_kernel::bundle::problem::Source;
 use aecl_kernel::cage::{Cages, Choice, Found, Lack, Lowered, Modules, Needs, Offers, Tier};
 use aecl_kernel::decide::{Ruling, decide};
 use aecl_kernel::decision::{Decision, Obligation, Verdict};

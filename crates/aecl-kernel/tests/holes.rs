@@ -133,7 +133,7 @@ fn treasury_with(pay: &Value, profile: &str, more: &Value) -> Run {
     agent.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let mut sources = world::sources(&agent, &json!([pay]), "");
     let risk = json!({ "profile": profile }).to_string();
-    sources.push(aecl_kernel::bundle::Source { path: "risk.json".into(), text: risk });
+    sources.push(aecl_kernel::bundle::problem::Source { path: "risk.json".into(), text: risk });
     let bundle =
         aecl_kernel::bundle::Bundle::compile(sources).unwrap_or_else(|p| panic!("{}", world::lines(&p)));
     let mut world = world::World::new(std::sync::Arc::new(bundle));

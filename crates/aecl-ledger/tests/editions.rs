@@ -10,7 +10,8 @@
 
 mod common;
 
-use aecl_kernel::bundle::{Bundle, Source};
+use aecl_kernel::bundle::Bundle;
+use aecl_kernel::bundle::problem::Source;
 use aecl_kernel::event::{Entry, Event};
 use aecl_kernel::proof::{Frontier, Hash, leaf_hash};
 use aecl_ledger::replay::rebuild_facts;

@@ -9,7 +9,8 @@
 
 mod common;
 
-use aecl_kernel::bundle::{Bundle, Source};
+use aecl_kernel::bundle::Bundle;
+use aecl_kernel::bundle::problem::Source;
 use aecl_kernel::event::{Entry, Event, OutcomeKind};
 use aecl_kernel::proof::{Checkpoint, Frontier, leaf_hash};
 use aecl_ledger::store::{Batch, EntryRow, Memory, PayloadRow, Store};

@@ -621,8 +621,10 @@ fn what_is_refused_after_its_first_entry_leaves_none() {
         let people: Vec<_> = (0..2500).map(|n| format!("person-{n:018}")).collect();
         let crowd =
             json!({"agent_id": "crowd", "allowed_actions": ["db.drop"], "excluded_approvers": people});
-        sources
-            .push(aecl_kernel::bundle::Source { path: "agents/crowd.json".into(), text: crowd.to_string() });
+        sources.push(aecl_kernel::bundle::problem::Source {
+            path: "agents/crowd.json".into(),
+            text: crowd.to_string(),
+        });
         let bundle = aecl_kernel::bundle::Bundle::compile(sources).unwrap();
         let world = World { bundle: bundle.into(), ..world };
         let run = world.run("crowd").await;

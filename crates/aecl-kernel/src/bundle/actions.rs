@@ -1,7 +1,7 @@
 //! What can be wrong with an action beyond its form: a field that points to nothing is never checked, and
 //! an entry of a list that is not written as it is compared never matches.
 
-use super::{Homes, Problem, did_you_mean};
+use super::problem::{Homes, Problem, did_you_mean};
 use crate::action::destination;
 use crate::cage::Needs;
 use crate::catalogue::flow::{Class, Endorses};

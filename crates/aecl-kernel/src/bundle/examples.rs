@@ -3,54 +3,15 @@
 
 use super::Bundle;
 use super::Situation;
-use super::Tried;
-use super::did_you_mean;
+use super::problem::did_you_mean;
+use crate::bundle::example::Example;
 use crate::cage::Cages;
 use crate::code::Code;
 use crate::decision::Verdict;
-use crate::id::{AgentId, BadId, Environment, TenantId, UserId};
-use crate::labels::Labels;
+use crate::id::{AgentId, BadId, Environment, TenantId};
 use crate::time::Timestamp;
-use serde::Deserialize;
-use serde_json::{Map, Value};
-
-/// A situation and the decision it must get.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Example {
-    /// What it shows.
-    pub(super) name: String,
-    /// Who proposes.
-    pub(super) agent: AgentId,
-    /// What.
-    pub(super) action: String,
-    /// With which arguments.
-    #[serde(default)]
-    pub(super) arguments: Map<String, Value>,
-    /// In which environment.
-    #[serde(default)]
-    environment: Option<Environment>,
-    /// For which tenant.
-    #[serde(default)]
-    tenant: Option<TenantId>,
-    /// For which user.
-    #[serde(default)]
-    user: Option<UserId>,
-    /// What the run has seen.
-    #[serde(default)]
-    labels: Labels,
-    /// What the run is for.
-    #[serde(default)]
-    goal: Option<String>,
-    /// When, for hours.
-    #[serde(default)]
-    at: Option<Timestamp>,
-    /// The decision.
-    expect: Verdict,
-    /// The headline.
-    #[serde(default)]
-    code: Option<String>,
-}
+use serde::Serialize;
+use serde_json::Value;
 
 impl Example {
     /// Makes the decision and compares.
@@ -112,4 +73,33 @@ impl Example {
             at: self.at.unwrap_or(Timestamp(1_767_225_600_000)),
         })
     }
+}
+
+/// One example, tried.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tried {
+    /// Its file.
+    pub path: String,
+    /// What it shows.
+    pub name: String,
+    /// Who proposes.
+    pub agent: AgentId,
+    /// What.
+    pub action: String,
+    /// The decision that it must get.
+    pub expected: Verdict,
+    /// The headline that it must get, if it says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_code: Option<String>,
+    /// The decision that it gets.
+    pub got: Verdict,
+    /// The headline that it gets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub got_code: Option<Code>,
+    /// The same in words.
+    pub reason: String,
+    /// The policies that decided.
+    pub policies: Vec<String>,
+    /// It comes out as it must.
+    pub passed: bool,
 }

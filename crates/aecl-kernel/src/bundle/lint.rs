@@ -1,6 +1,7 @@
 //! What loads and is still doubtful: lines that say nothing, and holes that nobody meant.
 
-use super::{Bundle, Problem};
+use super::Bundle;
+use super::problem::Problem;
 use crate::cage::Tier;
 use crate::catalogue::flow::Class;
 use crate::catalogue::{ActionManifest, Effect};

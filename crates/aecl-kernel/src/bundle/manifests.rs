@@ -1,10 +1,8 @@
 //! What can be wrong with an agent's manifest beyond its form: above all, a limit or a block that would
 //! have no effect.
 
-use super::Homes;
-use super::Problem;
 use super::actions::COUNT_MAX;
-use super::did_you_mean;
+use super::problem::{Homes, Problem, did_you_mean};
 use crate::catalogue::Catalogue;
 use crate::manifest::{AgentManifest, Budget, DAYS, applies};
 use std::collections::BTreeSet;

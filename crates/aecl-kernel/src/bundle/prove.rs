@@ -17,11 +17,11 @@ mod than;
 
 pub use case::Case;
 pub(super) use property::check;
-pub use property::{Never, Property, Select};
 pub use rules::{RuleFault, RuleFinding};
 pub use than::{Change, Than};
 
 use super::Bundle;
+use super::property::Property;
 use crate::id::{ActionName, AgentId};
 use crate::manifest::AgentManifest;
 use crate::policy::{Policies, Told};
@@ -107,14 +107,9 @@ pub struct Proof {
 }
 
 impl Bundle {
-    /// What the bundle claims about itself.
-    pub fn properties(&self) -> &[Property] {
-        &self.properties
-    }
-
     /// The schema of every question, in Cedar's JSON.
     pub fn schema_json(&self) -> Value {
-        Policies::schema_json(&self.catalogue)
+        Policies::schema_json(self.catalogue())
     }
 
     /// Asks about one claim, for every agent and action that it is about.
@@ -139,8 +134,8 @@ impl Bundle {
 
     /// The policies for an agent and action, with what other checks say about every request.
     fn held(&self, agent: &AgentManifest, action: &ActionName) -> Option<Held> {
-        let typed = self.catalogue.find(action.as_str())?;
-        let own: Vec<Told> = self.policies.of(&agent.agent_id, action.as_str());
+        let typed = self.catalogue().find(action.as_str())?;
+        let own: Vec<Told> = self.policies().of(&agent.agent_id, action.as_str());
         (!own.is_empty()).then(|| Held {
             own,
             floors: floors::of(agent, typed, self),

@@ -11,7 +11,11 @@
 
 mod attacker;
 
-use super::{Bundle, Problem, Situation, Source, examples, read_each, sample};
+use super::Bundle;
+use super::Situation;
+use super::problem::{Problem, Source, read_each};
+use super::sample;
+use crate::bundle::example;
 use crate::catalogue::TypedAction;
 use crate::id::{ActionName, AgentId, BadId};
 use attacker::Attacker;
@@ -101,7 +105,7 @@ impl Bundle {
     fn tasks_of(
         &self,
         agent: &AgentId,
-        examples: &[examples::Example],
+        examples: &[example::Example],
         goals: &[String],
     ) -> Result<Vec<(Option<String>, Situation)>, BadId> {
         let mut tasks: Vec<(Option<String>, Situation)> = Vec::new();
@@ -123,7 +127,7 @@ impl Bundle {
         Ok(tasks)
     }
 
-    pub(super) fn tasks(&self) -> Vec<examples::Example> {
+    pub(super) fn tasks(&self) -> Vec<example::Example> {
         // They were read when the bundle was compiled.
         let mut problems: Vec<Problem> = Vec::new();
         let about = self.sources().iter().filter(|s| s.path.starts_with("examples/"));
@@ -141,7 +145,7 @@ fn task_of(situation: &Situation) -> String {
 }
 
 fn bare(agent: &AgentId) -> Result<Situation, BadId> {
-    let example: Result<examples::Example, _> =
+    let example: Result<example::Example, _> =
         serde_json::from_value(json!({"name": "", "agent": agent, "action": "", "expect": "allow"}));
     match example {
         Ok(example) => example.situation(),

@@ -2,44 +2,11 @@
 //! A rule that no example reaches may say anything, and nobody would notice.
 
 use super::Bundle;
-use super::Problem;
-use super::Source;
-use super::examples;
-use super::read_each;
-use crate::code::Code;
-use crate::decision::Verdict;
-use crate::id::{ActionName, AgentId};
+use super::problem::{Problem, Source, read_each};
+use crate::bundle::example;
+use crate::bundle::examples::Tried;
 use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// One example, tried.
-#[derive(Debug, Clone, Serialize)]
-pub struct Tried {
-    /// Its file.
-    pub path: String,
-    /// What it shows.
-    pub name: String,
-    /// Who proposes.
-    pub agent: AgentId,
-    /// What.
-    pub action: String,
-    /// The decision that it must get.
-    pub expected: Verdict,
-    /// The headline that it must get, if it says so.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expected_code: Option<String>,
-    /// The decision that it gets.
-    pub got: Verdict,
-    /// The headline that it gets.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub got_code: Option<Code>,
-    /// The same in words.
-    pub reason: String,
-    /// The policies that decided.
-    pub policies: Vec<String>,
-    /// It comes out as it must.
-    pub passed: bool,
-}
 
 /// A rule, and the examples that reach it.
 #[derive(Debug, Clone, Serialize)]
@@ -82,7 +49,7 @@ impl Bundle {
         let mut problems = Vec::new();
         let mut tried = Vec::new();
         for source in &about {
-            for example in read_each::<examples::Example>(source, &mut problems) {
+            for example in read_each::<example::Example>(source, &mut problems) {
                 match example.tried(&source.path, &bundle) {
                     Ok(one) => tried.push(one),
                     Err(message) => problems.push(Problem::error(&source.path, message)),
@@ -120,15 +87,4 @@ fn reached(bundle: &Bundle, tried: &[Tried]) -> Vec<Reached> {
         }
     }
     rules.into_values().collect()
-}
-
-/// A rule that people wrote.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct OwnRule {
-    /// What it says, in words.
-    pub says: String,
-    /// Its text in Cedar.
-    pub text: String,
-    /// For whom and what it can matter.
-    pub pairs: Vec<(AgentId, ActionName)>,
 }

@@ -1,11 +1,17 @@
 //! Manifests and rules become one Cedar policy set, checked against the schema, then sliced.
 
+use super::Policies;
+use super::Reason;
+use super::Slice;
+use super::nesting;
 use super::typing::ArgumentType;
-use super::{Policies, Reason, Slice, nesting, uid};
-use crate::bundle::{COUNT_MAX, OwnRule, Problem};
+use super::uid;
+use crate::bundle::COUNT_MAX;
+use crate::bundle::problem::Problem;
 use crate::catalogue::{self, ApprovalRule, Catalogue, Reversibility};
 use crate::id::{ActionName, AgentId};
 use crate::manifest::{AgentManifest, Consent};
+use crate::policy::own_rule::OwnRule;
 use cedar_policy::{
     ActionConstraint, Authorizer, Effect, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint,
     Schema, ValidationMode, Validator,

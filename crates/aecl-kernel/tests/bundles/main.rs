@@ -7,7 +7,8 @@ mod rules;
 #[path = "../world/mod.rs"]
 mod world;
 
-use aecl_kernel::bundle::{Bundle, Source};
+use aecl_kernel::bundle::Bundle;
+use aecl_kernel::bundle::problem::Source;
 use aecl_kernel::decide::Ruling;
 use aecl_kernel::id::AgentId;
 use aecl_kernel::manifest::{AgentManifest, Consent};

@@ -4,7 +4,8 @@
 
 use aecl_kernel::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::approval::{Ask, AskState, Vote};
-use aecl_kernel::bundle::{Bundle, Problem, Source};
+use aecl_kernel::bundle::Bundle;
+use aecl_kernel::bundle::problem::{Problem, Source};
 use aecl_kernel::cage::{Cages, Found, Lowered, Modules, Offers, Tier};
 use aecl_kernel::code::Code;
 use aecl_kernel::decide::{Ruling, decide};

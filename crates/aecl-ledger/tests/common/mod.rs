@@ -4,7 +4,8 @@
 
 use aecl_kernel::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::approval::{Ask, Vote};
-use aecl_kernel::bundle::{Bundle, Source};
+use aecl_kernel::bundle::Bundle;
+use aecl_kernel::bundle::problem::Source;
 use aecl_kernel::decide::{Permit, Refusal, Wait};
 use aecl_kernel::digest::Digest;
 use aecl_kernel::event::{Concluded, Entry, OutcomeKind};

@@ -226,7 +226,8 @@ mod tests {
     /// The kernel reads of the connector only what it needs to know; here it is read whole.
     #[test]
     fn the_kernel_reads_what_a_program_needs_as_it_is_read_here() {
-        use aecl_kernel::bundle::{Bundle, Source};
+        use aecl_kernel::bundle::Bundle;
+        use aecl_kernel::bundle::problem::Source;
         use serde_json::json;
         let view = json!({ "source": "/srv", "at": "/srv" });
         let layered = json!({ "source": "/opt", "at": "/opt", "access": "overlay" });

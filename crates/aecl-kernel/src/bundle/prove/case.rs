@@ -2,10 +2,10 @@
 
 use super::Against;
 use super::Ask;
-use super::Never;
 use super::Outcome;
 use super::Question;
 use super::only;
+use crate::bundle::property::Never;
 use crate::bundle::{Bundle, Situation};
 use crate::cage::Cages;
 use crate::catalogue::TypedAction;
@@ -142,7 +142,7 @@ fn ordinary(
 ) -> Vec<Vec<String>> {
     let first = |set: Option<String>, usual: &str| set.unwrap_or_else(|| usual.to_owned());
     let environments = agent.scopes.environments.iter();
-    let here = bundle.catalogue.find(action.as_str()).map(|t| &t.manifest.environments);
+    let here = bundle.catalogue().find(action.as_str()).map(|t| &t.manifest.environments);
     let environment = environments
         .filter(|e| here.is_none_or(|h| h.is_empty() || h.contains(*e)))
         .chain(here.into_iter().flatten())
@@ -170,7 +170,7 @@ fn ordinary(
     let mut known: Vec<Vec<String>> = examples(bundle, action);
     known.push(plain_texts(bundle, action));
     known.push(goes_there(bundle, action));
-    if bundle.catalogue.find(action.as_str()).is_some_and(|t| t.manifest.fields.amount.is_some()) {
+    if bundle.catalogue().find(action.as_str()).is_some_and(|t| t.manifest.fields.amount.is_some()) {
         // Amounts at the limits that policies name: first whole ones, then with a fraction.
         let one_of = |step: Decimal| {
             let near = limits.iter().flat_map(|limit| [*limit, limit + step, limit - step]);
@@ -228,7 +228,7 @@ fn limits(question: &Question) -> Vec<Decimal> {
 /// Texts as the examples of the bundle have them; everything else is left open.
 fn examples(bundle: &Bundle, action: &ActionName) -> Vec<Vec<String>> {
     let mut out: Vec<Vec<String>> = Vec::new();
-    let Some(typed) = bundle.catalogue.find(action.as_str()) else { return out };
+    let Some(typed) = bundle.catalogue().find(action.as_str()) else { return out };
     let types = crate::policy::argument_types(&typed.schema);
     for example in bundle.tasks().iter().filter(|e| e.action == action.as_str()) {
         let texts = example.arguments.iter().filter_map(|(name, value)| {
@@ -251,7 +251,7 @@ fn examples(bundle: &Bundle, action: &ActionName) -> Vec<Vec<String>> {
 /// Texts that their schemas take, and nothing that may be left out.
 fn plain_texts(bundle: &Bundle, action: &ActionName) -> Vec<String> {
     let mut out = goes_there(bundle, action);
-    let Some(typed) = bundle.catalogue.find(action.as_str()) else { return out };
+    let Some(typed) = bundle.catalogue().find(action.as_str()) else { return out };
     for (name, (kind, needed)) in crate::policy::argument_types(&typed.schema) {
         let plain = |t: &str| t.chars().all(|c| (' '..='~').contains(&c) && !matches!(c, '"' | '\\'));
         if !plain(&name) {
@@ -276,7 +276,7 @@ fn plain_texts(bundle: &Bundle, action: &ActionName) -> Vec<String> {
 
 /// The destination that rules see is the one in the arguments.
 fn goes_there(bundle: &Bundle, action: &ActionName) -> Vec<String> {
-    let typed = bundle.catalogue.find(action.as_str());
+    let typed = bundle.catalogue().find(action.as_str());
     let name = typed.and_then(|typed| {
         let pointer = typed.manifest.fields.destination.as_ref()?.value.strip_prefix('/')?;
         let types = crate::policy::argument_types(&typed.schema);
@@ -365,7 +365,7 @@ fn inside(agent: &AgentManifest) -> Timestamp {
 /// The arguments of a request: what rules see, and what they do not from schema and examples.
 fn arguments(bundle: &Bundle, action: &ActionName, context: &Value) -> Value {
     let mut out = context.get("args").map(plain).and_then(|v| v.as_object().cloned()).unwrap_or_default();
-    let Some(typed) = bundle.catalogue.find(action.as_str()) else { return Value::Object(out) };
+    let Some(typed) = bundle.catalogue().find(action.as_str()) else { return Value::Object(out) };
     let fields = &typed.manifest.fields;
     if let Some(field) = &fields.amount {
         let amount = context.get("amount").map(plain).unwrap_or_default();

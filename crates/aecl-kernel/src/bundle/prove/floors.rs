@@ -47,7 +47,7 @@ pub(super) fn of(agent: &AgentManifest, typed: &TypedAction, bundle: &Bundle) ->
     let manifest = &typed.manifest;
     let undoes =
         |other: &TypedAction| other.manifest.compensation.as_ref().is_some_and(|c| c.action == manifest.name);
-    if !bundle.catalogue.iter().any(|(_, other)| undoes(other)) {
+    if !bundle.catalogue().iter().any(|(_, other)| undoes(other)) {
         block("reversibility", "!context.compensating".into());
     }
     let asks = match (manifest.reversibility(), &manifest.compensation) {
@@ -60,7 +60,7 @@ pub(super) fn of(agent: &AgentManifest, typed: &TypedAction, bundle: &Bundle) ->
         out.push(Floor { check: "reversibility", asks: true, condition });
     }
     // A condition that does not fit takes part in nothing, which makes proofs harder and none wrong.
-    out.retain(|floor| bundle.policies.condition(&typed.manifest.name, &floor.condition).is_ok());
+    out.retain(|floor| bundle.policies().condition(&typed.manifest.name, &floor.condition).is_ok());
     out
 }
 

@@ -11,142 +11,22 @@ use super::case;
 use super::granted;
 use super::matches;
 use super::only;
-use crate::bundle::{Bundle, Problem, did_you_mean};
-use crate::catalogue::Effect;
+use crate::bundle::Bundle;
+use crate::bundle::problem::{Problem, did_you_mean};
+use crate::bundle::property::{Never, Property, Select, Without};
 use crate::code;
 use crate::decision::Verdict;
 use crate::id::{ActionName, AgentId};
 use crate::manifest::AgentManifest;
 use crate::policy::Told;
-use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeSet;
-
-/// A claim. It says either `never` or `always`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Property {
-    /// In words.
-    pub name: String,
-    /// What never happens.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub never: Option<Never>,
-    /// What is always allowed, without asking anybody.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub always: Option<Select>,
-}
-
-/// What never happens.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Never {
-    /// The agents, by name; absent: all.
-    #[serde(default, deserialize_with = "one_or_many")]
-    pub agent: BTreeSet<String>,
-    /// The actions, by name; absent: all.
-    #[serde(default, deserialize_with = "one_or_many")]
-    pub action: BTreeSet<String>,
-    /// Kinds of change; absent: all.
-    #[serde(default, deserialize_with = "one_or_many_effects")]
-    pub effect: BTreeSet<String>,
-    /// Only actions that are at least this severe, 0 to 3.
-    #[serde(default)]
-    pub severity: Option<u8>,
-    /// Only requests that meet this condition in Cedar, such as `context.amount.greaterThan(decimal("100.0"))`.
-    #[serde(default)]
-    pub when: Option<String>,
-    /// `approval`: it may happen once somebody has agreed. Absent: not even then.
-    #[serde(default)]
-    pub without: Option<Without>,
-    /// So many distinct people have to agree.
-    #[serde(default)]
-    pub people: Option<u32>,
-    /// Members of one of these groups have to agree.
-    #[serde(default, deserialize_with = "one_or_many")]
-    pub of: BTreeSet<String>,
-}
-
-/// What it does not happen without.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Without {
-    /// A person's yes.
-    Approval,
-}
-
-/// Which requests a claim is about.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Select {
-    /// The agents, by name; absent: all.
-    #[serde(default, deserialize_with = "one_or_many")]
-    pub agent: BTreeSet<String>,
-    /// The actions, by name; absent: all.
-    #[serde(default, deserialize_with = "one_or_many")]
-    pub action: BTreeSet<String>,
-    /// Kinds of change; absent: all.
-    #[serde(default, deserialize_with = "one_or_many_effects")]
-    pub effect: BTreeSet<String>,
-    /// Only actions that are at least this severe, 0 to 3.
-    #[serde(default)]
-    pub severity: Option<u8>,
-    /// Only requests that meet this condition in Cedar.
-    #[serde(default)]
-    pub when: Option<String>,
-}
-
-fn one_or_many<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeSet<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either {
-        One(String),
-        Many(BTreeSet<String>),
-    }
-    Ok(match Either::deserialize(d)? {
-        Either::One(one) => BTreeSet::from([one]),
-        Either::Many(many) => many,
-    })
-}
-
-fn one_or_many_effects<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeSet<String>, D::Error> {
-    let all = one_or_many(d)?;
-    let known = || Effect::ALL.iter().map(|e| e.name());
-    match all.iter().find(|name| !known().any(|k| k == name.as_str())) {
-        Some(unknown) => {
-            let known: Vec<&str> = known().collect();
-            Err(serde::de::Error::custom(format!("`{unknown}` is no effect; known are {}", known.join(", "))))
-        }
-        None => Ok(all),
-    }
-}
-
-impl Property {
-    fn select(&self) -> Select {
-        match (&self.never, &self.always) {
-            (Some(never), _) => Select {
-                agent: never.agent.clone(),
-                action: never.action.clone(),
-                effect: never.effect.clone(),
-                severity: never.severity,
-                when: never.when.clone(),
-            },
-            (None, Some(always)) => always.clone(),
-            (None, None) => Select {
-                agent: BTreeSet::new(),
-                action: BTreeSet::new(),
-                effect: BTreeSet::new(),
-                severity: None,
-                when: None,
-            },
-        }
-    }
-}
 
 /// Every agent and action that a claim is about.
 fn pairs(bundle: &Bundle, select: &Select) -> Vec<(AgentId, ActionName)> {
     let any = |set: &BTreeSet<String>, name: &str| set.is_empty() || set.contains(name);
     let mut out = Vec::new();
     for agent in bundle.agents().filter(|a| any(&select.agent, a.agent_id.as_str())) {
-        for (name, typed) in bundle.catalogue.iter() {
+        for (name, typed) in bundle.catalogue().iter() {
             let manifest = &typed.manifest;
             let severe = select.severity.is_none_or(|least| manifest.severity() >= least);
             if severe && any(&select.action, name.as_str()) && any(&select.effect, manifest.effect.name()) {
@@ -158,7 +38,7 @@ fn pairs(bundle: &Bundle, select: &Select) -> Vec<(AgentId, ActionName)> {
 }
 
 /// Says everything that is wrong with a claim before anybody asks about it.
-pub(in super::super) fn check(bundle: &Bundle, path: &str, property: &Property, problems: &mut Vec<Problem>) {
+pub(crate) fn check(bundle: &Bundle, path: &str, property: &Property, problems: &mut Vec<Problem>) {
     let mut wrong =
         |message: String| problems.push(Problem::error(path, format!("`{}`: {message}", property.name)));
     if property.never.is_some() == property.always.is_some() {
@@ -167,12 +47,12 @@ pub(in super::super) fn check(bundle: &Bundle, path: &str, property: &Property, 
     }
     let select = property.select();
     for agent in select.agent.iter().filter(|a| !bundle.agents().any(|b| b.agent_id.as_str() == a.as_str())) {
-        let hint = did_you_mean(agent, bundle.agents.keys());
+        let hint = did_you_mean(agent, bundle.agents().map(|manifest| &manifest.agent_id));
         wrong(format!("there is no agent `{agent}`{hint}"));
     }
-    for action in select.action.iter().filter(|a| bundle.catalogue.find(a).is_none()) {
+    for action in select.action.iter().filter(|a| bundle.catalogue().find(a).is_none()) {
         let hint =
-            bundle.catalogue.nearest(action).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
+            bundle.catalogue().nearest(action).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
         wrong(format!("the catalogue has no `{action}`{hint}"));
     }
     if let Some(never) = &property.never {
@@ -192,7 +72,7 @@ pub(in super::super) fn check(bundle: &Bundle, path: &str, property: &Property, 
         actions.sort();
         actions.dedup();
         for action in actions {
-            if let Err(message) = bundle.policies.condition(action, when) {
+            if let Err(message) = bundle.policies().condition(action, when) {
                 wrong(format!("`when` for `{action}`: {message}"));
             }
         }

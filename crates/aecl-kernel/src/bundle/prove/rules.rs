@@ -51,7 +51,7 @@ pub(super) fn prove(bundle: &Bundle, ask: Ask<'_>) -> Vec<RuleFinding> {
     let mut out = Vec::new();
     // Of two that say the same, one may go.
     let mut gone = BTreeSet::new();
-    for (id, rule) in bundle.policies.own_rules() {
+    for (id, rule) in bundle.policies().own_rules() {
         let mut about =
             About { bundle, id, pairs: &rule.pairs, gone: &gone, ask: &mut *ask, unknown: Vec::new() };
         let fault = about.fault();
@@ -112,7 +112,7 @@ impl About<'_> {
 
     fn told(&self) -> Option<Told> {
         let (agent, action) = self.pairs.first()?;
-        self.bundle.policies.of(agent, action.as_str()).into_iter().find(|told| told.reason.id == self.id)
+        self.bundle.policies().of(agent, action.as_str()).into_iter().find(|told| told.reason.id == self.id)
     }
 
     /// Whether in each place of the rule what the first allow, given the last, the second allow, too.

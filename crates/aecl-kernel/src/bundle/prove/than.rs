@@ -42,7 +42,7 @@ pub struct Change {
 pub(super) fn prove(new: &Bundle, old: &Bundle, ask: Ask<'_>) -> Than {
     let mut changes = Vec::new();
     for agent in new.agents() {
-        for (action, _) in new.catalogue.iter() {
+        for (action, _) in new.catalogue().iter() {
             let Some(held) = new.held(agent, action) else { continue };
             let before = old.agent(&agent.agent_id).and_then(|m| old.held(m, action));
             for approved in [false, true] {
@@ -133,8 +133,8 @@ fn left_out(new: &Bundle, old: &Bundle) -> Vec<String> {
         ];
         differing(&format!("{}", now.agent_id), &**now, &**then, &seen, &mut out);
     }
-    for (name, typed) in new.catalogue.iter() {
-        let Some(then) = old.catalogue.find(name.as_str()) else { continue };
+    for (name, typed) in new.catalogue().iter() {
+        let Some(then) = old.catalogue().find(name.as_str()) else { continue };
         let seen = [
             "name",
             "description",

@@ -168,8 +168,10 @@ pub struct Policy {
 
 impl From<&Bundle> for Policy {
     fn from(bundle: &Bundle) -> Self {
-        let warning =
-            |p: &aecl_kernel::bundle::Problem| Warning { path: p.path.clone(), message: p.message.clone() };
+        let warning = |p: &aecl_kernel::bundle::problem::Problem| Warning {
+            path: p.path.clone(),
+            message: p.message.clone(),
+        };
         Self {
             bundle: bundle.hash().to_string(),
             agents: bundle.agents().map(|m| Agent::from(&**m)).collect(),

@@ -8,7 +8,8 @@ use aecl_executor::connectors::mcp::Transport;
 use aecl_executor::root_dir::read_plain;
 use aecl_gate::config::Home;
 use aecl_gate::loader;
-use aecl_kernel::bundle::{Bundle, Source};
+use aecl_kernel::bundle::Bundle;
+use aecl_kernel::bundle::problem::Source;
 use aecl_kernel::digest::Digest;
 use aecl_kernel::json::Document;
 use aecl_kernel::manifest::AgentManifest;
@@ -426,7 +427,7 @@ impl<'a> Desk<'a> {
         let mut sources: Vec<Source> = self.sources.iter().filter(|s| s.path != place).cloned().collect();
         let text = serde_json::to_string(entries).map_err(|error| error.to_string())?;
         sources.push(Source { path: place, text });
-        let fatal = |problems: Vec<aecl_kernel::bundle::Problem>| {
+        let fatal = |problems: Vec<aecl_kernel::bundle::problem::Problem>| {
             let lines = problems.iter().filter(|p| p.fatal).map(ToString::to_string);
             lines.collect::<Vec<_>>().join("; ")
         };
