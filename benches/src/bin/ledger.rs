@@ -217,7 +217,7 @@ fn tainted(atoms: usize) -> Scene {
 fn provenance() {
     let (clean, mut few, mut many) = (scene(10), tainted(10), tainted(10_000));
     let (plain, asks) = (clean.question(), few.question());
-    let bare = clean.bundle.policies().evaluate_bare(&plain).unwrap();
+    let bare = clean.bundle.policies().evaluate_bare(plain.of_policy()).unwrap();
     assert!(few.facts.provenance.is_some());
     let names = fresh(1);
     let verdict = decide(&asks, &few.action, names.clone());
@@ -326,7 +326,7 @@ fn decisions() {
     let small = scene(10);
     let question = small.question();
     assert!(matches!(decide(&question, &small.action, fresh(1)), Decided::Allowed(_)));
-    let bare = small.bundle.policies().evaluate_bare(&question).unwrap();
+    let bare = small.bundle.policies().evaluate_bare(question.of_policy()).unwrap();
     let mut space = small.space.clone();
     let principal = small.action.principal.clone();
     let names = fresh(1);
@@ -338,7 +338,7 @@ fn decisions() {
             &mut || drop(std::hint::black_box(decide(&question, &small.action, names.clone()))),
             &mut || {
                 drop(std::hint::black_box(
-                    small.bundle.policies().ask(&question, &small.action.principal.agent),
+                    small.bundle.policies().ask(question.of_policy(), &small.action.principal.agent),
                 ))
             },
             &mut || {

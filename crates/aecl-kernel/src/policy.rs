@@ -4,18 +4,16 @@
 //! that is refused it is asked once more with true, and what only the second allows needs a person.
 //! Slicing happens when a bundle loads, so a decision costs the same with ten rules and ten thousand.
 
-mod compile;
+pub(crate) mod compile;
 mod nesting;
 pub mod own_rule;
 mod runs;
 mod typing;
 
-pub(crate) use compile::RuleText;
-
-use crate::catalogue::Catalogue;
+use crate::action::Action;
+use crate::facts::Facts;
 use crate::id::{ActionName, AgentId};
 use crate::policy::own_rule::OwnRule;
-use crate::question::Question;
 use cedar_policy::{
     Authorizer, Context, Decision, Effect, Entities, EntityId, EntityTypeName, EntityUid, Policy, PolicySet,
     Request, RestrictedExpression, Schema, ValidationMode, Validator,
@@ -67,6 +65,15 @@ pub(crate) struct Told {
     pub asks: bool,
     /// It forbids; otherwise it permits.
     pub forbids: bool,
+}
+
+/// What policy is asked: nothing of what has been decided, and nothing of whom the bundle names.
+#[derive(Debug, Clone, Copy)]
+pub struct PolicyRequest<'a> {
+    /// What is proposed.
+    pub action: &'a Action,
+    /// What is known.
+    pub facts: &'a Facts,
 }
 
 /// The arguments of a schema that rules see: `text`, `long`, `decimal` or another kind, and whether they are
@@ -124,11 +131,6 @@ impl Policies {
         })
     }
 
-    /// The schema of the rules in Cedar's JSON format, for whoever analyses them elsewhere.
-    pub fn schema_json(catalogue: &Catalogue) -> Value {
-        compile::schema_of(catalogue)
-    }
-
     /// The policies that can matter for this agent and action, for whoever analyses them elsewhere.
     pub(crate) fn of(&self, agent: &AgentId, action: &str) -> Vec<Told> {
         let Some(slice) = self.slice(agent, action) else { return Vec::new() };
@@ -171,7 +173,7 @@ impl Policies {
 
     /// Asks about an action that was understood. Also gives the ids of the policies that decided.
     /// `agent` is the principal's, or that of a run it was delegated from.
-    pub fn ask(&self, q: &Question<'_>, agent: &AgentId) -> (Answer, Vec<String>) {
+    pub fn ask(&self, q: PolicyRequest<'_>, agent: &AgentId) -> (Answer, Vec<String>) {
         let Some(slice) = self.slice(agent, &q.action.name) else {
             return (Answer::NotAllowed, Vec::new());
         };
@@ -202,7 +204,7 @@ impl Policies {
 
     /// One evaluation of the slice, without anything else around it: the unit of the speed promise.
     #[doc(hidden)]
-    pub fn evaluate_bare(&self, q: &Question<'_>) -> Option<impl Fn() -> bool + '_> {
+    pub fn evaluate_bare(&self, q: PolicyRequest<'_>) -> Option<impl Fn() -> bool + '_> {
         let slice = self.slice(&q.action.principal.agent, &q.action.name)?;
         let request = self.request(q, &q.action.principal.agent, false).ok()?;
         Some(move || {
@@ -213,7 +215,7 @@ impl Policies {
     fn evaluate(
         &self,
         slice: &Slice,
-        q: &Question<'_>,
+        q: PolicyRequest<'_>,
         agent: &AgentId,
         granted: bool,
     ) -> Result<Response, String> {
@@ -229,7 +231,7 @@ impl Policies {
         Ok(Response { allowed: response.decision() == Decision::Allow, policies })
     }
 
-    fn request(&self, q: &Question<'_>, agent: &AgentId, granted: bool) -> Result<Request, String> {
+    fn request(&self, q: PolicyRequest<'_>, agent: &AgentId, granted: bool) -> Result<Request, String> {
         let action = q.action;
         let resource = uid("Resource", action.resource.as_deref().unwrap_or("none"))?;
         let context = self.context(q, granted)?;
@@ -237,7 +239,7 @@ impl Policies {
             .map_err(|e| format!("the request cannot be built: {e}"))
     }
 
-    fn context(&self, q: &Question<'_>, granted: bool) -> Result<Context, String> {
+    fn context(&self, q: PolicyRequest<'_>, granted: bool) -> Result<Context, String> {
         let action = q.action;
         let string = |s: &str| RestrictedExpression::new_string(s.to_owned());
         let flag = RestrictedExpression::new_bool;

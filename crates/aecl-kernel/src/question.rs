@@ -12,6 +12,7 @@ use crate::facts::Facts;
 use crate::id::{ActionId, ApprovalId};
 use crate::manifest::Strictness;
 use crate::past::Added;
+use crate::policy::PolicyRequest;
 use crate::risk::Risk;
 use crate::time::Timestamp;
 use crate::usage::{Hold, Rate};
@@ -29,6 +30,13 @@ pub struct Question<'a> {
     pub evidence: &'a [Evidence],
     /// The time: the later of the wall clock and the last recorded time.
     pub now: Timestamp,
+}
+
+impl<'a> Question<'a> {
+    /// What of it policy is asked.
+    pub fn of_policy(&self) -> PolicyRequest<'a> {
+        PolicyRequest { action: self.action, facts: self.facts }
+    }
 }
 
 /// Names for what a decision may create. Randomness comes from outside.

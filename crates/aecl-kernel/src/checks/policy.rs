@@ -23,7 +23,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
 }
 
 fn ask(q: &Question<'_>, agent: &AgentId, findings: &mut Findings) {
-    let (answer, policies) = q.bundle.policies().ask(q, agent);
+    let (answer, policies) = q.bundle.policies().ask(q.of_policy(), agent);
     findings.policies.extend(policies);
     match answer {
         Answer::Allow => {}

@@ -11,6 +11,7 @@ use crate::bundle::problem::Problem;
 use crate::catalogue::{self, ApprovalRule, Catalogue, Reversibility};
 use crate::id::{ActionName, AgentId};
 use crate::manifest::{AgentManifest, Consent};
+use crate::policy::compile;
 use crate::policy::own_rule::OwnRule;
 use cedar_policy::{
     ActionConstraint, Authorizer, Effect, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint,
@@ -379,4 +380,11 @@ fn may_match_action(policy: &Policy, action: &ActionName, groups: &[String]) -> 
 
 fn uid_is(given: &EntityUid, action: &ActionName) -> bool {
     uid("Action", action.as_str()).is_ok_and(|own| own == *given)
+}
+
+impl Policies {
+    /// The schema of the rules in Cedar's JSON format, for whoever analyses them elsewhere.
+    pub fn schema_json(catalogue: &Catalogue) -> Value {
+        compile::schema_of(catalogue)
+    }
 }
