@@ -3,24 +3,24 @@
 //!
 //! `cargo run --release --bin ledger [decide|provenance|durable|big|memory]...` in `benches/`.
 
-use aecl_kernel::action::{Action, Credential, Mode, Proposal};
-use aecl_kernel::bundle::Bundle;
-use aecl_kernel::bundle::problem::Source;
-use aecl_kernel::catalogue::TypedAction;
-use aecl_kernel::catalogue::flow::Endorses;
+use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, Environment, RunId, TenantId};
+use aecl_kernel::base::json::Limits;
+use aecl_kernel::base::principal::Principal;
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::decide::question::{Fresh, Question};
 use aecl_kernel::decide::{Ruling as Decided, decide};
-use aecl_kernel::event::OutcomeKind;
-use aecl_kernel::facts::{Fact, Facts, Key};
-use aecl_kernel::goal::Goal;
-use aecl_kernel::id::{ActionId, AgentId, ApprovalId, Environment, RunId, TenantId};
-use aecl_kernel::json::Limits;
-use aecl_kernel::labels::Labels;
-use aecl_kernel::labels::atoms::{Atom, Kind};
-use aecl_kernel::labels::ingest::{Mark, ingest};
-use aecl_kernel::principal::Principal;
+use aecl_kernel::define::catalogue::TypedAction;
+use aecl_kernel::define::catalogue::flow::Endorses;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::problem::Source;
 use aecl_kernel::proof::{Frontier, VerifierKey, leaf_hash};
-use aecl_kernel::question::{Fresh, Question};
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::provenance::atoms::{Atom, Kind};
+use aecl_kernel::provenance::ingest::{Mark, ingest};
+use aecl_kernel::provenance::labels::Labels;
+use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
+use aecl_kernel::record::event::OutcomeKind;
+use aecl_kernel::record::facts::{Fact, Facts, Key};
+use aecl_kernel::record::goal::Goal;
 use aecl_ledger::store::{Memory, Sqlite, Store};
 use aecl_ledger::{
     Auditor, Conclusion, Ledger, OpenRun, Rule, Ruling, Signer, export, redecide, verify_data, verify_export,

@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use aecl_kernel::cage::Tier;
-use aecl_kernel::traffic::Traffic;
+use aecl_kernel::base::traffic::Traffic;
+use aecl_kernel::define::cage::Tier;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;

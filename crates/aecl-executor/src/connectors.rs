@@ -15,7 +15,7 @@ use crate::egress::{Egress, SystemNames};
 use crate::house::Places;
 use crate::vault::Vault;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
-use aecl_kernel::action::Action;
+use aecl_kernel::read::action::Action;
 
 /// All ways of acting.
 #[derive(Default)]

@@ -12,10 +12,10 @@ mod keys;
 mod leads;
 mod words;
 
-use aecl_kernel::action::Action;
-use aecl_kernel::catalogue::flow::Class;
-use aecl_kernel::catalogue::{Effect, TypedAction};
-use aecl_kernel::evidence::{Evidence, Reach};
+use aecl_kernel::base::evidence::{Evidence, Reach};
+use aecl_kernel::define::catalogue::flow::Class;
+use aecl_kernel::define::catalogue::{Effect, TypedAction};
+use aecl_kernel::read::action::Action;
 pub use keys::{bytes_without_keys, without_keys};
 use leads::Homes;
 use serde_json::Value;

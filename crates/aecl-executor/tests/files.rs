@@ -3,7 +3,7 @@
 
 use aecl_executor::connectors::files::{FilesConnector, FilesSpec};
 use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, fake};
-use aecl_kernel::digest::Digest;
+use aecl_kernel::base::digest::Digest;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;

@@ -10,7 +10,7 @@
 //!
 //! Nothing stands still meanwhile, and nothing is dead when the wall clock is right again.
 
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::base::time::Timestamp;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -3,7 +3,7 @@
 
 use crate::error::GateError;
 use crate::gate::Gate;
-use aecl_kernel::id::RunId;
+use aecl_kernel::base::id::RunId;
 use aecl_ledger::{Queue, Waiting};
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! What can go wrong in this room. A refusal is no error: it is a decision.
 
-use aecl_kernel::code::{self, Code};
+use aecl_kernel::base::code::{self, Code};
 use aecl_ledger::LedgerError;
 use std::path::PathBuf;
 
@@ -38,10 +38,10 @@ pub enum GateError {
     },
     /// The bundle does not compile.
     #[error("the policy bundle does not load:\n{}", list(.0))]
-    Bundle(Vec<aecl_kernel::bundle::problem::Problem>),
+    Bundle(Vec<aecl_kernel::policy::problem::Problem>),
 }
 
-fn list(problems: &[aecl_kernel::bundle::problem::Problem]) -> String {
+fn list(problems: &[aecl_kernel::policy::problem::Problem]) -> String {
     problems.iter().map(|p| format!("  {p}")).collect::<Vec<_>>().join("\n")
 }
 
@@ -62,8 +62,8 @@ impl GateError {
     }
 }
 
-impl From<aecl_kernel::id::BadId> for GateError {
-    fn from(e: aecl_kernel::id::BadId) -> Self {
+impl From<aecl_kernel::base::id::BadId> for GateError {
+    fn from(e: aecl_kernel::base::id::BadId) -> Self {
         Self::refused(code::REQUEST_INVALID, e.to_string())
     }
 }

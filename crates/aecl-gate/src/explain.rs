@@ -3,17 +3,17 @@
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::names;
-use aecl_kernel::action::{Action, Credential, Mode, Proposal};
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::id::{ActionId, AgentId, Environment, RunId, TenantId, UserId};
+use aecl_kernel::base::principal::Principal;
 use aecl_kernel::decide::decide;
-use aecl_kernel::decision::Decision;
-use aecl_kernel::digest::Digest;
-use aecl_kernel::facts::{Fact, Key, RunFact};
-use aecl_kernel::goal::Goal;
-use aecl_kernel::id::{ActionId, AgentId, Environment, RunId, TenantId, UserId};
-use aecl_kernel::labels::Labels;
-use aecl_kernel::labels::proof::Provenance;
-use aecl_kernel::principal::Principal;
-use aecl_kernel::question::Question;
+use aecl_kernel::decide::question::Question;
+use aecl_kernel::provenance::labels::Labels;
+use aecl_kernel::provenance::proof::Provenance;
+use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
+use aecl_kernel::record::decision::Decision;
+use aecl_kernel::record::facts::{Fact, Key, RunFact};
+use aecl_kernel::record::goal::Goal;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -97,7 +97,7 @@ impl Gate {
             planned: false,
             plan_approval: None,
             questions: 0,
-            step: aecl_kernel::plan::Place::default(),
+            step: aecl_kernel::read::plan::Place::default(),
             trusted_bytes: 0,
             barred: std::collections::BTreeSet::new(),
             endorsers: BTreeMap::new(),

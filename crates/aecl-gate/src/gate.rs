@@ -16,11 +16,11 @@ use aecl_executor::connectors::mcp::UpstreamSpec;
 use aecl_executor::connectors::{Connectors, mcp};
 use aecl_executor::egress::Egress;
 use aecl_executor::judge::Judge;
-use aecl_kernel::approval::People;
-use aecl_kernel::bundle::Bundle;
-use aecl_kernel::cage::Cages;
-use aecl_kernel::code::Code;
-use aecl_kernel::json;
+use aecl_kernel::base::code::Code;
+use aecl_kernel::base::json;
+use aecl_kernel::define::cage::Cages;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::record::approval::People;
 use aecl_ledger::replay::facts_at_start;
 use aecl_ledger::store::{Sqlite, Store};
 use aecl_ledger::{Ledger, Signer};
@@ -230,7 +230,7 @@ impl Gate {
         self.0.cages.load_full()
     }
     /// The time, by which everything is judged.
-    pub fn now(&self) -> aecl_kernel::time::Timestamp {
+    pub fn now(&self) -> aecl_kernel::base::time::Timestamp {
         self.0.clock.now()
     }
 
@@ -332,7 +332,7 @@ impl Gate {
         let run = self.0.ledger.run(&credential.run).await?;
         let run = run.ok_or_else(|| {
             GateError::refused(
-                aecl_kernel::code::RUN_UNKNOWN,
+                aecl_kernel::base::code::RUN_UNKNOWN,
                 format!("there is no run `{}`", credential.run),
             )
         })?;
@@ -346,11 +346,14 @@ impl Gate {
     async fn not_long_dead(&self, session: &Session) -> Result<(), GateError> {
         let (now, credential) = (self.now(), &session.credential);
         let revoked_at = self.0.ledger.revoked(&credential.id).await?;
-        let is_long = |died_at: aecl_kernel::time::Timestamp| now >= died_at.plus_s(DEAD_S);
+        let is_long = |died_at: aecl_kernel::base::time::Timestamp| now >= died_at.plus_s(DEAD_S);
         let (code, message) = if is_long(credential.expires_at) {
-            (aecl_kernel::code::TOKEN_EXPIRED, "the token has expired; ask the orchestrator for a new one")
+            (
+                aecl_kernel::base::code::TOKEN_EXPIRED,
+                "the token has expired; ask the orchestrator for a new one",
+            )
         } else if revoked_at.is_some_and(is_long) {
-            (aecl_kernel::code::TOKEN_REVOKED, "the token was revoked")
+            (aecl_kernel::base::code::TOKEN_REVOKED, "the token was revoked")
         } else {
             return Ok(());
         };

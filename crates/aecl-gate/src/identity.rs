@@ -3,11 +3,11 @@
 
 use crate::config::Config;
 use crate::error::GateError;
-use aecl_kernel::action::Credential;
-use aecl_kernel::code;
-use aecl_kernel::digest::Digest;
-use aecl_kernel::id::{AgentId, PersonId};
-use aecl_kernel::principal::Principal;
+use aecl_kernel::base::code;
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::id::{AgentId, PersonId};
+use aecl_kernel::base::principal::Principal;
+use aecl_kernel::read::action::Credential;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use std::collections::BTreeSet;

@@ -3,10 +3,10 @@
 use crate::error::GateError;
 use aecl_executor::Executor;
 use aecl_executor::root_dir::read_plain;
-use aecl_kernel::bundle::Bundle;
-use aecl_kernel::bundle::problem::{Problem, Source};
-use aecl_kernel::catalogue::flow::Egress;
-use aecl_kernel::json::Document;
+use aecl_kernel::base::json::Document;
+use aecl_kernel::define::catalogue::flow::Egress;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::problem::{Problem, Source};
 use std::path::Path;
 
 /// Largest file of a bundle, in bytes.

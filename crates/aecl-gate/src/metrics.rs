@@ -1,7 +1,7 @@
 //! Counts and latencies, kept as plain numbers; how they are written for a scraper is not this room's business.
 
-use aecl_kernel::code::Code;
-use aecl_kernel::id::{ActionName, AgentId};
+use aecl_kernel::base::code::Code;
+use aecl_kernel::base::id::{ActionName, AgentId};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 

@@ -3,8 +3,8 @@
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::submit::{Answer, End};
-use aecl_kernel::action::Action;
-use aecl_kernel::approval::{Ask, Vote};
+use aecl_kernel::read::action::Action;
+use aecl_kernel::record::approval::{Ask, Vote};
 use std::sync::Arc;
 
 /// Who said no, and why, in a message of ours.
@@ -41,7 +41,7 @@ impl Gate {
         action: &Arc<Action>,
     ) -> Result<(), GateError> {
         let End::Blocked { code, message } = &mut answer.end else { return Ok(()) };
-        if *code != aecl_kernel::code::APPROVAL_REJECTED.as_str() {
+        if *code != aecl_kernel::base::code::APPROVAL_REJECTED.as_str() {
             return Ok(());
         }
         let facts = self.ledger().facts(action.clone(), self.bundle(), Some(self.people())).await?;

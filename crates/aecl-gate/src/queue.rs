@@ -4,11 +4,11 @@
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::votes::Tally;
-use aecl_kernel::approval::{AskState, People};
-use aecl_kernel::code;
-use aecl_kernel::digest::Digest;
-use aecl_kernel::id::{AgentId, RunId};
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::base::code;
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::id::{AgentId, RunId};
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::record::approval::{AskState, People};
 use aecl_ledger::queue::Place;
 use aecl_ledger::{Queue, Waiting};
 use std::sync::Arc;

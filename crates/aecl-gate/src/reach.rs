@@ -5,12 +5,12 @@ use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::{Identity, OPERATORS};
 use crate::runs::RunRequest;
-use aecl_kernel::approval::Ask;
-use aecl_kernel::code;
-use aecl_kernel::event::Event;
-use aecl_kernel::facts::RunFact;
-use aecl_kernel::id::{Environment, TenantId};
-use aecl_kernel::principal::Principal;
+use aecl_kernel::base::code;
+use aecl_kernel::base::id::{Environment, TenantId};
+use aecl_kernel::base::principal::Principal;
+use aecl_kernel::record::approval::Ask;
+use aecl_kernel::record::event::Event;
+use aecl_kernel::record::facts::RunFact;
 use std::collections::BTreeSet;
 
 /// The group whose members read everything and answer nothing.

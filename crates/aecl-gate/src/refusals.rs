@@ -1,8 +1,8 @@
 //! How much of an agent's proposals that came to nothing goes on record. Each is an entry, and most keep what was
 //! proposed, so an agent that is stopped, or runs wild, could fill the disk for everybody.
 
-use aecl_kernel::id::AgentId;
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::base::id::AgentId;
+use aecl_kernel::base::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 

@@ -5,12 +5,12 @@
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::{Identity, Session};
-use aecl_kernel::code;
-use aecl_kernel::event::{Event, TokenIssued};
-use aecl_kernel::facts::RunFact;
-use aecl_kernel::id::RunId;
-use aecl_kernel::principal::Principal;
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::base::code;
+use aecl_kernel::base::id::RunId;
+use aecl_kernel::base::principal::Principal;
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::record::event::{Event, TokenIssued};
+use aecl_kernel::record::facts::RunFact;
 use aecl_ledger::LedgerError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};

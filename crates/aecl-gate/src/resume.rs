@@ -8,14 +8,14 @@ use crate::standing::Said;
 use crate::submit::{Answer, End, Held, PERMIT_TTL_S, Submission};
 use crate::wait::Turn;
 use aecl_executor::{Carry, Outcome, Reconciled};
-use aecl_kernel::action::{Action, Credential, Mode, Proposal};
-use aecl_kernel::approval::AskState;
-use aecl_kernel::catalogue::Idempotency;
-use aecl_kernel::code;
-use aecl_kernel::event::{Event, OutcomeKind};
-use aecl_kernel::facts::{ActionFact, ActionState};
-use aecl_kernel::id::ActionId;
-use aecl_kernel::labels::Labels;
+use aecl_kernel::base::code;
+use aecl_kernel::base::id::ActionId;
+use aecl_kernel::define::catalogue::Idempotency;
+use aecl_kernel::provenance::labels::Labels;
+use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
+use aecl_kernel::record::approval::AskState;
+use aecl_kernel::record::event::{Event, OutcomeKind};
+use aecl_kernel::record::facts::{ActionFact, ActionState};
 use aecl_ledger::{Again, LedgerError, PayloadKind};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -110,7 +110,11 @@ impl Gate {
 
     /// A session of our own for what people have asked for: it carries no token that could leak, and every
     /// check but the token's age judges it like any other.
-    pub(crate) fn own_session(&self, principal: &aecl_kernel::principal::Principal, why: &str) -> Session {
+    pub(crate) fn own_session(
+        &self,
+        principal: &aecl_kernel::base::principal::Principal,
+        why: &str,
+    ) -> Session {
         let credential = Credential {
             id: format!("gate:{why}"),
             run: principal.run.clone(),

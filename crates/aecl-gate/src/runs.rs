@@ -5,17 +5,17 @@ use crate::gate::Gate;
 use crate::identity::{Identity, Session};
 use crate::names;
 use crate::plans::PlanWish;
-use aecl_kernel::approval::Ask;
-use aecl_kernel::code;
-use aecl_kernel::digest::Digest;
-use aecl_kernel::event::KillChanged;
-use aecl_kernel::facts::KillScope;
-use aecl_kernel::goal::Goal;
-use aecl_kernel::id::{AgentId, Environment, PersonId, ProjectId, RunId, TenantId, UserId};
-use aecl_kernel::json::Document;
-use aecl_kernel::plan::Plan;
-use aecl_kernel::principal::Principal;
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::base::code;
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::id::{AgentId, Environment, PersonId, ProjectId, RunId, TenantId, UserId};
+use aecl_kernel::base::json::Document;
+use aecl_kernel::base::principal::Principal;
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::read::plan::Plan;
+use aecl_kernel::record::approval::Ask;
+use aecl_kernel::record::event::KillChanged;
+use aecl_kernel::record::facts::KillScope;
+use aecl_kernel::record::goal::Goal;
 use aecl_ledger::{OpenRun, Waiting};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -81,7 +81,7 @@ impl Gate {
         }
         let bundle = self.bundle();
         let Some(manifest) = bundle.agent(&request.agent) else {
-            let known = aecl_kernel::catalogue::nearest(
+            let known = aecl_kernel::define::catalogue::nearest(
                 request.agent.as_str(),
                 bundle.agents().map(|a| a.agent_id.clone()),
             );
@@ -216,7 +216,7 @@ impl Gate {
     /// A run that waits for a person lives until the answer can be used; so does a token for it.
     pub(crate) async fn usable_until(
         &self,
-        fact: &aecl_kernel::facts::RunFact,
+        fact: &aecl_kernel::record::facts::RunFact,
     ) -> Result<Timestamp, GateError> {
         let now = self.now();
         if now < fact.expires_at {

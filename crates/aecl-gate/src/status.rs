@@ -3,9 +3,9 @@
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::submit::Answer;
-use aecl_kernel::action::Mode;
-use aecl_kernel::facts::{ActionFact, ActionState};
-use aecl_kernel::id::ActionId;
+use aecl_kernel::base::id::ActionId;
+use aecl_kernel::read::action::Mode;
+use aecl_kernel::record::facts::{ActionFact, ActionState};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 

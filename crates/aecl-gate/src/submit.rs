@@ -9,22 +9,22 @@ use crate::plans;
 use crate::wait::Turn;
 use aecl_executor::house::without_keys;
 use aecl_executor::{Carry, Outcome, Plan};
-use aecl_kernel::action::{Action, Mode, Proposal};
-use aecl_kernel::approval::{Ask, AskState};
-use aecl_kernel::catalogue::flow::{Endorses, Form};
-use aecl_kernel::catalogue::{Output, TypedAction};
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::evidence::Evidence;
+use aecl_kernel::base::id::{ActionId, RunId};
+use aecl_kernel::base::principal::Principal;
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::decide::question::Question;
 use aecl_kernel::decide::{Permit, Ruling as Decided, Wait, decide};
-use aecl_kernel::decision::{Decision, Verdict};
-use aecl_kernel::digest::Digest;
-use aecl_kernel::event::{Event, OutcomeKind};
-use aecl_kernel::evidence::Evidence;
-use aecl_kernel::facts::{ActionFact, ActionState};
-use aecl_kernel::id::{ActionId, RunId};
-use aecl_kernel::labels::Labels;
-use aecl_kernel::labels::ingest::{Ingested, at_worst, ingest};
-use aecl_kernel::principal::Principal;
-use aecl_kernel::question::Question;
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::define::catalogue::flow::{Endorses, Form};
+use aecl_kernel::define::catalogue::{Output, TypedAction};
+use aecl_kernel::provenance::ingest::{Ingested, at_worst, ingest};
+use aecl_kernel::provenance::labels::Labels;
+use aecl_kernel::read::action::{Action, Mode, Proposal};
+use aecl_kernel::record::approval::{Ask, AskState};
+use aecl_kernel::record::decision::{Decision, Verdict};
+use aecl_kernel::record::event::{Event, OutcomeKind};
+use aecl_kernel::record::facts::{ActionFact, ActionState};
 use aecl_ledger::{Again, Conclusion, LedgerError, PayloadKind, Receipt, Recorded, Rule, Ruling};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -150,7 +150,7 @@ impl Gate {
             held(&ask);
         }
         walk.await.map_err(|e| {
-            GateError::refused(aecl_kernel::code::INTERNAL, format!("the walk was interrupted: {e}"))
+            GateError::refused(aecl_kernel::base::code::INTERNAL, format!("the walk was interrupted: {e}"))
         })?
     }
 
@@ -311,7 +311,7 @@ impl Gate {
             action.principal.agent,
             ruling.decision().reason()
         );
-        Err(GateError::refused(aecl_kernel::code::REFUSALS_EXHAUSTED, message))
+        Err(GateError::refused(aecl_kernel::base::code::REFUSALS_EXHAUSTED, message))
     }
 
     fn refused(&self, refusal: Recorded<aecl_kernel::decide::Refusal>) -> Answer {

@@ -2,11 +2,11 @@
 //! never to the model.
 
 use crate::error::GateError;
-use aecl_kernel::action::Credential;
-use aecl_kernel::code;
+use aecl_kernel::base::code;
+use aecl_kernel::base::id::{AgentId, RunId};
+use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::Permit;
-use aecl_kernel::id::{AgentId, RunId};
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::read::action::Credential;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ed25519_dalek::SigningKey;
@@ -79,7 +79,7 @@ impl Tokens {
     }
 
     fn kid(&self) -> String {
-        aecl_kernel::digest::Digest::of(&self.public).short()
+        aecl_kernel::base::digest::Digest::of(&self.public).short()
     }
 
     fn header(&self, typ: &str) -> Header {

@@ -4,11 +4,11 @@ use crate::config::{Config, Person};
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::reach::AUDITORS;
-use aecl_kernel::approval::people::{Member, lapsed};
-use aecl_kernel::approval::{Ask, AskState, People};
-use aecl_kernel::id::PersonId;
-use aecl_kernel::principal::Principal;
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::base::id::PersonId;
+use aecl_kernel::base::principal::Principal;
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::record::approval::people::{Member, lapsed};
+use aecl_kernel::record::approval::{Ask, AskState, People};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

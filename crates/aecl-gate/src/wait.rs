@@ -1,8 +1,8 @@
 //! Waiting for people and for each other, by action. What is stored here is only who listens; where an
 //! action stands is on record.
 
-use aecl_kernel::digest::Digest;
-use aecl_kernel::id::ActionId;
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::id::ActionId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::{Notify, OwnedMutexGuard};

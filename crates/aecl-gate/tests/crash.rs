@@ -18,12 +18,12 @@ use aecl_gate::config::Config;
 use aecl_gate::runs::RunRequest;
 use aecl_gate::submit::{End, Submission};
 use aecl_gate::{Clock, Gate, Identity, Parts};
-use aecl_kernel::bundle::Bundle;
-use aecl_kernel::bundle::problem::Source;
-use aecl_kernel::event::{Event, OutcomeKind};
-use aecl_kernel::facts::ActionState;
-use aecl_kernel::id::{ActionId, AgentId, PersonId};
+use aecl_kernel::base::id::{ActionId, AgentId, PersonId};
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::problem::Source;
 use aecl_kernel::proof::Hash;
+use aecl_kernel::record::event::{Event, OutcomeKind};
+use aecl_kernel::record::facts::ActionState;
 use aecl_ledger::store::{Batch, FoundBy, Head, PayloadRow, Sqlite, Store, StoreError};
 use ed25519_dalek::SigningKey;
 use std::collections::{BTreeMap, BTreeSet};
@@ -217,7 +217,7 @@ async fn open(dir: &Path, target: &str, crash: Option<(u32, bool)>) -> Gate {
         Some((left, after)) => Box::new(Crashing { inner: store, left, after }),
         None => store,
     };
-    let key = aecl_kernel::digest::Digest::of(b"ann");
+    let key = aecl_kernel::base::digest::Digest::of(b"ann");
     let people = serde_json::json!([{"id": "ann", "groups": ["operators"], "key": key}]);
     let config = serde_json::json!({"origin": "test.example/crash", "people": people});
     let config: Config = serde_json::from_value(config).unwrap();

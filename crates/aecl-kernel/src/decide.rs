@@ -4,19 +4,25 @@
 //! that can run do run; the strictest finding decides, and the first of the strictest is the headline.
 //! A person's yes is one more fact: it answers findings that ask for a person, and nothing else.
 
-use crate::action::Action;
-use crate::approval::people::{counting, lapsed};
-use crate::approval::{Ask, AskState, Confirm, Need, Vote, Voters};
-use crate::approvers::{self, excluded_from};
-use crate::cage::Choice;
-use crate::checks;
-use crate::code::{self, Code};
-use crate::decision::{Decision, Finding, Obligation, Verdict};
-use crate::facts::ActionState;
-use crate::id::{ActionId, ApprovalId};
-use crate::isolation::{chosen, held};
-use crate::question::{Findings, Fresh, Question};
-use crate::time::Timestamp;
+pub(crate) mod approvers;
+pub mod checks;
+mod cover;
+pub mod gather;
+pub mod isolation;
+pub mod question;
+
+use crate::base::code::{self, Code};
+use crate::base::id::{ActionId, ApprovalId};
+use crate::base::time::Timestamp;
+use crate::decide::approvers::excluded_from;
+use crate::decide::isolation::{chosen, held};
+use crate::decide::question::{Findings, Fresh, Question};
+use crate::define::cage::Choice;
+use crate::read::action::Action;
+use crate::record::approval::people::{counting, lapsed};
+use crate::record::approval::{Ask, AskState, Confirm, Need, Vote, Voters};
+use crate::record::decision::{Decision, Finding, Obligation, Verdict};
+use crate::record::facts::ActionState;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -147,7 +153,7 @@ pub fn decide(question: &Question<'_>, action: &Arc<Action>, fresh: Fresh) -> Ru
     if let Some(original) = decision.replays.clone() {
         return Ruling::Replayed(Replay { original, action, decision });
     }
-    if action.mode == crate::action::Mode::DryRun {
+    if action.mode == crate::read::action::Mode::DryRun {
         return Ruling::Answered(Refusal { id, action, decision, ends: Vec::new() });
     }
     match (decision.verdict, ask) {
@@ -227,7 +233,7 @@ fn obligations(question: &Question<'_>) -> Vec<Obligation> {
     let scope = agent.and_then(|manifest| manifest.credential_scope.clone());
     let mut obligations = vec![Obligation::Timeout { timeout_ms }];
     obligations.extend(scope.map(|scope| Obligation::CredentialScope { scope }));
-    let counted = crate::evidence::counted(question.evidence);
+    let counted = crate::base::evidence::counted(question.evidence);
     obligations.extend(counted.map(|rows_max| Obligation::Rows { rows_max }));
     if let Some((_, Choice::Held { tier, instead_of })) = chosen(question) {
         obligations.push(Obligation::Tier { tier, instead_of });
@@ -446,7 +452,7 @@ fn new_ask(question: &Question<'_>, need: Need, confirm: Vec<Confirm>, fresh: &F
         votes: Vec::new(),
         state: AskState::Pending,
         asked_at: question.now,
-        rows: crate::evidence::counted(question.evidence),
+        rows: crate::base::evidence::counted(question.evidence),
         tier,
         instead_of,
         plan: None,

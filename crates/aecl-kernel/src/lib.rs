@@ -3,42 +3,32 @@
 //! **Invariant:** no I/O, no clock, no randomness, no async, no threads. Same facts, same decision, byte for
 //! byte: every recorded decision can be made again from the ledger. Only [`decide::decide`] says yes.
 //!
-//! The life of one action here: [`action::Proposal`] → [`action::Action`] → [`facts::Facts`] gathered →
-//! [`decide::decide`] → [`decide::Ruling`]. What happened is an [`event::Event`]; facts are a fold over events.
+//! The life of one action here: [`read::action::Proposal`] → [`read::action::Action`] → [`record::facts::Facts`]
+//! gathered → [`decide::decide`] → [`decide::Ruling`]. What happened is a [`record::event::Event`]; facts are a fold
+//! over events.
+//!
+//! Read from the top, each layer knows only those below it:
+//!
+//! | layer | what it is for |
+//! |---|---|
+//! | [`analysis`] | what would happen, what never does: loading, examples, proofs, outlooks |
+//! | [`decide`] | the one place that says yes, its checks, and what they need to know |
+//! | [`policy`] | manifests and rules, compiled; what a bundle is |
+//! | [`record`] | what is persisted: events, facts, decisions, requests for approval |
+//! | [`provenance`] | where values come from, and who stands behind them |
+//! | [`read`] | a proposal, understood: arguments, SQL, commands, plans |
+//! | [`define`] | what people write: catalogue, manifests, cages, risk |
+//! | [`base`] | ids, digests, JSON, amounts, time, codes |
+//!
+//! [`proof`] stands apart: Merkle trees and signed heads, for whoever checks a ledger and trusts nobody. `cargo xtask
+//! tidy` keeps the order, and that no two files need each other.
 
-pub mod action;
-pub mod amount;
-pub mod approval;
-pub(crate) mod approvers;
-pub mod bundle;
-pub mod cage;
-pub mod catalogue;
-pub mod checks;
-pub mod code;
-pub mod compensation;
-mod cover;
+pub mod analysis;
+pub mod base;
 pub mod decide;
-pub mod decision;
-pub mod digest;
-pub mod event;
-pub mod evidence;
-pub mod facts;
-pub mod gather;
-pub mod goal;
-pub mod id;
-pub mod isolation;
-pub mod json;
-pub mod labels;
-pub mod manifest;
-pub mod past;
-pub mod plan;
+pub mod define;
 pub mod policy;
-pub mod principal;
 pub mod proof;
-pub mod question;
-pub mod risk;
-pub(crate) mod text;
-pub mod time;
-pub mod traffic;
-pub mod understand;
-pub mod usage;
+pub mod provenance;
+pub mod read;
+pub mod record;

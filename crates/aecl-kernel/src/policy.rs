@@ -4,16 +4,22 @@
 //! that is refused it is asked once more with true, and what only the second allows needs a person.
 //! Slicing happens when a bundle loads, so a decision costs the same with ten rules and ten thousand.
 
+mod actions;
+pub mod bundle;
 pub(crate) mod compile;
+pub mod example;
+mod manifests;
 mod nesting;
 pub mod own_rule;
+pub mod problem;
+pub mod property;
 mod runs;
 mod typing;
 
-use crate::action::Action;
-use crate::facts::Facts;
-use crate::id::{ActionName, AgentId};
+use crate::base::id::{ActionName, AgentId};
 use crate::policy::own_rule::OwnRule;
+use crate::read::action::Action;
+use crate::record::facts::Facts;
 use cedar_policy::{
     Authorizer, Context, Decision, Effect, Entities, EntityId, EntityTypeName, EntityUid, Policy, PolicySet,
     Request, RestrictedExpression, Schema, ValidationMode, Validator,

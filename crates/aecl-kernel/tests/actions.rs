@@ -3,9 +3,9 @@
 
 mod world;
 
-use aecl_kernel::action::Action;
-use aecl_kernel::catalogue::{ActionManifest, Catalogue, TypedAction};
-use aecl_kernel::json::Limits;
+use aecl_kernel::base::json::Limits;
+use aecl_kernel::define::catalogue::{ActionManifest, Catalogue, TypedAction};
+use aecl_kernel::read::action::Action;
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 use world::{keyed, principal, proposal, raw};
@@ -832,7 +832,7 @@ fn digest_covers_who_what_and_with_which_definition() {
         "the same meaning, written otherwise"
     );
     let mut undo = raw(&who, "note", r#"{"a":1,"b":2}"#);
-    undo.compensates = Some(aecl_kernel::id::ActionId::new("act_1").unwrap());
+    undo.compensates = Some(aecl_kernel::base::id::ActionId::new("act_1").unwrap());
     let changes = [
         ("argument", digest(raw(&who, "note", r#"{"a":1,"b":3}"#), &note)),
         ("type of an argument", digest(raw(&who, "note", r#"{"a":1,"b":"2"}"#), &note)),
@@ -848,7 +848,7 @@ fn digest_covers_who_what_and_with_which_definition() {
     for change in ["user", "tenant", "project", "environment", "run"] {
         let mut value = serde_json::to_value(&who).unwrap();
         value[change] = json!("other");
-        let other: aecl_kernel::principal::Principal = serde_json::from_value(value).unwrap();
+        let other: aecl_kernel::base::principal::Principal = serde_json::from_value(value).unwrap();
         assert!(seen.insert(digest(raw(&other, "note", r#"{"a":1,"b":2}"#), &note)), "{change}");
     }
 }
@@ -882,7 +882,7 @@ fn one_meaning_is_understood_in_one_way_however_it_is_written() {
 
 #[test]
 fn digest_text_is_written_in_one_way() {
-    use aecl_kernel::digest::Digest;
+    use aecl_kernel::base::digest::Digest;
     let text = Digest::of(b"x").to_string();
     assert_eq!(Digest::parse(&text), Some(Digest::of(b"x")));
     for other in [

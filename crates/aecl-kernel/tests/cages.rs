@@ -4,17 +4,17 @@
 
 mod world;
 
-use aecl_kernel::action::Action;
-use aecl_kernel::bundle::Bundle;
-use aecl_kernel::bundle::problem::Source;
-use aecl_kernel::cage::{Cages, Choice, Found, Lack, Lowered, Modules, Needs, Offers, Tier};
+use aecl_kernel::base::id::{ActionId, ApprovalId, RunId};
+use aecl_kernel::base::json::Limits;
+use aecl_kernel::decide::question::{Fresh, Question};
 use aecl_kernel::decide::{Ruling, decide};
-use aecl_kernel::decision::{Decision, Obligation, Verdict};
-use aecl_kernel::event::Event;
-use aecl_kernel::facts::Facts;
-use aecl_kernel::id::{ActionId, ApprovalId, RunId};
-use aecl_kernel::json::Limits;
-use aecl_kernel::question::{Fresh, Question};
+use aecl_kernel::define::cage::{Cages, Choice, Found, Lack, Lowered, Modules, Needs, Offers, Tier};
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::problem::Source;
+use aecl_kernel::read::action::Action;
+use aecl_kernel::record::decision::{Decision, Obligation, Verdict};
+use aecl_kernel::record::event::Event;
+use aecl_kernel::record::facts::Facts;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -393,7 +393,7 @@ fn replay_equals_history() {
         let proposal = proposal(&principal("a"), "run", &json!({}));
         let action = Arc::new(Action::parse(proposal, world.bundle.catalogue(), &Limits::default()));
         let text = serde_json::to_string(&**ruled).unwrap();
-        let ruled: aecl_kernel::event::Ruled = serde_json::from_str(&text).unwrap();
+        let ruled: aecl_kernel::record::event::Ruled = serde_json::from_str(&text).unwrap();
         let question = Question {
             action: &action,
             facts: &ruled.facts,
@@ -407,7 +407,10 @@ fn replay_equals_history() {
         decisions += 1;
     }
     assert_eq!(decisions, 6);
-    assert_eq!(again.get(&aecl_kernel::facts::Key::Cages), world.space.get(&aecl_kernel::facts::Key::Cages));
+    assert_eq!(
+        again.get(&aecl_kernel::record::facts::Key::Cages),
+        world.space.get(&aecl_kernel::record::facts::Key::Cages)
+    );
 }
 
 fn tier() -> impl Strategy<Value = Tier> {

@@ -3,8 +3,8 @@
 
 mod world;
 
+use aecl_kernel::base::evidence::Evidence;
 use aecl_kernel::decide::Ruling;
-use aecl_kernel::evidence::Evidence;
 use serde_json::json;
 use world::{World, principal, proposal, wait};
 

@@ -3,10 +3,10 @@
 
 mod world;
 
-use aecl_kernel::code;
+use aecl_kernel::base::code;
+use aecl_kernel::base::id::RunId;
 use aecl_kernel::decide::Ruling;
-use aecl_kernel::decision::Obligation;
-use aecl_kernel::id::RunId;
+use aecl_kernel::record::decision::Obligation;
 use serde_json::{Value, json};
 use world::{World, action, bundle, principal, proposal};
 

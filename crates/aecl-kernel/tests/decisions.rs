@@ -15,18 +15,18 @@ mod page;
 mod plans;
 mod world;
 
-use aecl_kernel::action::{Mode, Proposal};
-use aecl_kernel::cage::Tier;
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::evidence::Evidence;
+use aecl_kernel::base::id::{ActionId, AgentId, Environment, ProjectId, RunId, TenantId, UserId};
+use aecl_kernel::base::principal::Principal;
+use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::Ruling;
-use aecl_kernel::digest::Digest;
-use aecl_kernel::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind};
-use aecl_kernel::evidence::Evidence;
-use aecl_kernel::facts::{Fact, Key, KillScope};
-use aecl_kernel::id::{ActionId, AgentId, Environment, ProjectId, RunId, TenantId, UserId};
-use aecl_kernel::past::Sum;
-use aecl_kernel::principal::Principal;
-use aecl_kernel::time::Timestamp;
-use aecl_kernel::usage::Meter;
+use aecl_kernel::define::cage::Tier;
+use aecl_kernel::read::action::{Mode, Proposal};
+use aecl_kernel::record::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind};
+use aecl_kernel::record::facts::{Fact, Key, KillScope};
+use aecl_kernel::record::past::Sum;
+use aecl_kernel::record::usage::Meter;
 use expect_test::expect_file;
 use page::Page;
 use serde_json::{Value, json};
@@ -434,7 +434,8 @@ impl Scene {
     }
 
     fn adjust(&mut self, meter: &str, used: &str) {
-        let window = aecl_kernel::facts::window_of(aecl_kernel::manifest::Per::Day, self.world.now);
+        let window =
+            aecl_kernel::record::facts::window_of(aecl_kernel::define::manifest::Per::Day, self.world.now);
         let now = Meter { window, used: used.parse().unwrap(), ..Meter::default() };
         let adjusted =
             BudgetAdjusted { meter: meter.into(), now, by: "ann".into(), reason: "elsewhere".into() };

@@ -4,15 +4,15 @@
 
 mod world;
 
-use aecl_kernel::action::Mode;
-use aecl_kernel::approval::AskState;
-use aecl_kernel::bundle::Bundle;
+use aecl_kernel::base::id::{AgentId, RunId};
+use aecl_kernel::base::principal::Principal;
 use aecl_kernel::decide::Ruling;
-use aecl_kernel::event::{BudgetAdjusted, Event, OutcomeKind};
-use aecl_kernel::facts::{ActionState, Fact, Key, KillScope, Undo};
-use aecl_kernel::id::{AgentId, RunId};
-use aecl_kernel::principal::Principal;
-use aecl_kernel::usage::Meter;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::read::action::Mode;
+use aecl_kernel::record::approval::AskState;
+use aecl_kernel::record::event::{BudgetAdjusted, Event, OutcomeKind};
+use aecl_kernel::record::facts::{ActionState, Fact, Key, KillScope, Undo};
+use aecl_kernel::record::usage::Meter;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -485,7 +485,7 @@ fn yes_ends_at_the_moment_it_was_given_until() {
     let proposal = lasting(proposal(&who, "pay", &pay("11")));
     let ask = wait(&world.propose(proposal.clone()));
     world.answer(&ask.approval, "zoe", &["leads"], true).unwrap();
-    world.now = aecl_kernel::time::Timestamp(ask.expires_at.0 - 1);
+    world.now = aecl_kernel::base::time::Timestamp(ask.expires_at.0 - 1);
     assert_eq!(says(&world.clone().propose(proposal.clone())), "allow");
     world.now = ask.expires_at;
     assert_eq!(says(&world.propose(proposal)), "block run_expired");
@@ -612,7 +612,7 @@ fn what_is_held_moves_into_the_next_window() {
 /// A clock that went back opened a window that was used up.
 #[test]
 fn clock_that_goes_back_empties_no_meter() {
-    let back = |world: &mut World| world.now = aecl_kernel::time::Timestamp(world.now.0 - 86_400_000);
+    let back = |world: &mut World| world.now = aecl_kernel::base::time::Timestamp(world.now.0 - 86_400_000);
     let (mut world, who) = world_with(json!({"budgets": [{"unit": "EUR", "limit": 10, "per": "day"}]}), "");
     world.done(lasting(proposal(&who, "pay", &pay("8"))));
     back(&mut world);
@@ -849,7 +849,7 @@ fn parent_has_seen_what_its_child_has_seen() {
     let (mut world, who) = world_with(json!({}), "");
     let child = child_of(&mut world, &who, "b", "run_2");
     let id = permit(&world.propose(proposal(&child, "read", &json!({"what": "x"}))));
-    let labels = aecl_kernel::labels::Labels { untrusted: true, ..Default::default() };
+    let labels = aecl_kernel::provenance::labels::Labels { untrusted: true, ..Default::default() };
     world.conclude_with(&id, OutcomeKind::Done, labels);
     let ruling = world.propose(proposal(&who, "pay", &pay("1")));
     assert!(ruling.decision().risk.factors.iter().any(|f| f.name == "untrusted_origin"));
@@ -891,7 +891,7 @@ fn undo_happens_once_and_only_to_what_is_done() {
     let who = principal("support_agent");
     world.open(&who);
     let refund = |amount: &str| proposal(&who, "refund_payment", &json!({"order": "1", "amount": amount}));
-    let undo = |of: &aecl_kernel::id::ActionId| {
+    let undo = |of: &aecl_kernel::base::id::ActionId| {
         let mut undo = proposal(&who, "cancel_refund", &json!({"refund": "re_1"}));
         undo.compensates = Some(of.clone());
         undo

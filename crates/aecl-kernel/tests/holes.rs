@@ -5,9 +5,9 @@
 mod bank;
 mod world;
 
-use aecl_kernel::facts::{Fact, Key};
-use aecl_kernel::labels::SECRET_UNTRACKED;
-use aecl_kernel::labels::ingest::TRUSTED_MAX;
+use aecl_kernel::provenance::ingest::TRUSTED_MAX;
+use aecl_kernel::provenance::labels::SECRET_UNTRACKED;
+use aecl_kernel::record::facts::{Fact, Key};
 use bank::{EVIL, IBAN, Run, STANDARD};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -133,9 +133,9 @@ fn treasury_with(pay: &Value, profile: &str, more: &Value) -> Run {
     agent.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let mut sources = world::sources(&agent, &json!([pay]), "");
     let risk = json!({ "profile": profile }).to_string();
-    sources.push(aecl_kernel::bundle::problem::Source { path: "risk.json".into(), text: risk });
-    let bundle =
-        aecl_kernel::bundle::Bundle::compile(sources).unwrap_or_else(|p| panic!("{}", world::lines(&p)));
+    sources.push(aecl_kernel::policy::problem::Source { path: "risk.json".into(), text: risk });
+    let bundle = aecl_kernel::policy::bundle::Bundle::compile(sources)
+        .unwrap_or_else(|p| panic!("{}", world::lines(&p)));
     let mut world = world::World::new(std::sync::Arc::new(bundle));
     let mut who = principal("a");
     who.environment = serde_json::from_value(json!("sandbox")).unwrap();
@@ -344,13 +344,13 @@ fn what_came_before_costs_the_same_however_much_it_was() {
         assert_eq!(says(&pays(&mut run, "ACC100001", 1)), "allow", "{n}");
         run.world.later_s(1800);
     }
-    let Some(aecl_kernel::event::Event::Ruled(ruled)) = run
+    let Some(aecl_kernel::record::event::Event::Ruled(ruled)) = run
         .world
         .entries
         .iter()
         .rev()
         .map(|e| &e.event)
-        .find(|e| matches!(e, aecl_kernel::event::Event::Ruled(_)))
+        .find(|e| matches!(e, aecl_kernel::record::event::Event::Ruled(_)))
     else {
         panic!("no ruling")
     };
@@ -392,7 +392,7 @@ fn children_ask_on_the_account_of_their_parent() {
     run.world.open(&who);
     let ask = |run: &mut Run, n: u32| {
         let mut child = who.clone();
-        child.run = aecl_kernel::id::RunId::new(&format!("run_child_{n}")).unwrap();
+        child.run = aecl_kernel::base::id::RunId::new(&format!("run_child_{n}")).unwrap();
         run.world.open_child(&child, std::slice::from_ref(&who.run));
         says(&run.world.propose(proposal(&child, "pay", &json!({"to": "ACC100001", "amount": 40_000 + n}))))
     };
@@ -417,7 +417,7 @@ fn a_yes_to_a_strangers_account_is_typed() {
     }
     assert_eq!(run.world.entries.len(), before, "nothing is on record, so nothing is lost");
     let answer = run.world.answer_typing(&ask.approval, operator, true, &["12 12"]);
-    assert_eq!(answer, Ok(aecl_kernel::approval::AskState::Approved));
+    assert_eq!(answer, Ok(aecl_kernel::record::approval::AskState::Approved));
     assert_eq!(run.says("pay", pay), "allow");
 }
 
@@ -426,7 +426,7 @@ fn a_no_is_never_typed() {
     let mut run = Run::new("Read my mail").mail(&format!("account {EVIL}"));
     let ask = world::wait(&run.propose("pay", json!({"to": EVIL, "amount": 5})));
     let answer = run.world.answer(&ask.approval, "olga", &["operators"], false);
-    assert_eq!(answer, Ok(aecl_kernel::approval::AskState::Rejected));
+    assert_eq!(answer, Ok(aecl_kernel::record::approval::AskState::Rejected));
 }
 
 #[test]
@@ -473,7 +473,7 @@ fn letters_that_fold_together_are_not_the_same_address() {
     ] {
         let mut run = Run::new(goal).tainted();
         let verdict = run.propose("send_mail", json!({"to": [to]})).decision().verdict;
-        assert!(verdict > aecl_kernel::decision::Verdict::Allow, "{why}");
+        assert!(verdict > aecl_kernel::record::decision::Verdict::Allow, "{why}");
     }
     assert_eq!(Run::new(goal).tainted().says("send_mail", json!({"to": ["i@example.com"]})), "allow");
 }
@@ -497,7 +497,7 @@ fn numbers_that_two_readers_read_differently_never_pass() {
         let ruling = run.world.propose(world::raw(&principal("a"), "pay", raw));
         assert_ne!(
             ruling.decision().verdict,
-            aecl_kernel::decision::Verdict::Allow,
+            aecl_kernel::record::decision::Verdict::Allow,
             "{amount}: {}",
             says(&ruling)
         );
@@ -517,7 +517,7 @@ fn values_that_blow_up_are_judged_in_time() {
         let mut run = Run::new("Post to general").tainted();
         // What is quadratic takes hours here, and so does not end.
         let verdict = run.propose(name, arguments).decision().verdict;
-        assert!(verdict > aecl_kernel::decision::Verdict::Allow, "{name}");
+        assert!(verdict > aecl_kernel::record::decision::Verdict::Allow, "{name}");
     }
 }
 
@@ -545,7 +545,7 @@ fn a_score_is_the_sum_of_its_factors_and_no_other_number() {
 fn an_answer_is_one_thing_and_a_dry_run_is_no_permit() {
     let mut run = Run::new(&format!("Pay 5 to {IBAN}"));
     let mut asked = proposal(&principal("a"), "pay", &json!({"to": IBAN, "amount": 5}));
-    asked.mode = aecl_kernel::action::Mode::DryRun;
+    asked.mode = aecl_kernel::read::action::Mode::DryRun;
     let ruling = run.world.propose(asked);
     assert!(matches!(ruling, aecl_kernel::decide::Ruling::Answered(_)), "{}", says(&ruling));
     assert!(

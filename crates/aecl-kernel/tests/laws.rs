@@ -3,24 +3,24 @@
 
 mod world;
 
-use aecl_kernel::action::{Action, Mode};
-use aecl_kernel::amount::Amount;
-use aecl_kernel::approval::{AskState, Need, Requirement, Vote};
-use aecl_kernel::catalogue::Reversibility;
-use aecl_kernel::catalogue::flow::Egress;
-use aecl_kernel::code;
+use aecl_kernel::base::amount::Amount;
+use aecl_kernel::base::code;
+use aecl_kernel::base::evidence::Evidence;
+use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, PersonId, RunId};
+use aecl_kernel::base::json::Limits;
+use aecl_kernel::base::principal::Principal;
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::decide::question::{Fresh, Question};
 use aecl_kernel::decide::{Ruling, decide};
-use aecl_kernel::decision::Verdict;
-use aecl_kernel::event::{Entry, Event, OutcomeKind};
-use aecl_kernel::evidence::Evidence;
-use aecl_kernel::facts::{Fact, Facts, Key, Kill, KillScope};
-use aecl_kernel::id::{ActionId, AgentId, ApprovalId, PersonId, RunId};
-use aecl_kernel::json::Limits;
-use aecl_kernel::labels::Labels;
-use aecl_kernel::principal::Principal;
-use aecl_kernel::question::{Fresh, Question};
-use aecl_kernel::risk::{Exposure, Recent, Weights, assess};
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::define::catalogue::Reversibility;
+use aecl_kernel::define::catalogue::flow::Egress;
+use aecl_kernel::define::risk::{Exposure, Recent, Weights, assess};
+use aecl_kernel::provenance::labels::Labels;
+use aecl_kernel::read::action::{Action, Mode};
+use aecl_kernel::record::approval::{AskState, Need, Requirement, Vote};
+use aecl_kernel::record::decision::Verdict;
+use aecl_kernel::record::event::{Entry, Event, OutcomeKind};
+use aecl_kernel::record::facts::{Fact, Facts, Key, Kill, KillScope};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Story {
     world: World,
     runs: Vec<Principal>,
-    asks: Vec<aecl_kernel::approval::Ask>,
+    asks: Vec<aecl_kernel::record::approval::Ask>,
     permits: Vec<ActionId>,
 }
 
@@ -151,8 +151,11 @@ impl Story {
                 };
                 self.world.kill(scope.clone());
                 if *lift {
-                    let lift =
-                        aecl_kernel::event::KillChanged { scope, by: "ann".into(), reason: String::new() };
+                    let lift = aecl_kernel::record::event::KillChanged {
+                        scope,
+                        by: "ann".into(),
+                        reason: String::new(),
+                    };
                     self.world.record(None, Event::Lift(lift));
                 }
             }
@@ -167,7 +170,7 @@ impl Story {
         }
     }
 
-    fn propose(&mut self, p: aecl_kernel::action::Proposal) {
+    fn propose(&mut self, p: aecl_kernel::read::action::Proposal) {
         match self.world.propose(p) {
             Ruling::Allowed(permit) => self.permits.push(permit.id().clone()),
             Ruling::Waiting(wait) => self.asks.push(wait.ask.clone()),
@@ -198,7 +201,7 @@ fn folded(entries: &[Entry]) -> BTreeMap<Key, Fact> {
 /// Decides again from what is on record, as a re-decision does.
 fn again(entry: &Entry, world: &World, arguments: &Value) -> Option<(Vec<u8>, Vec<u8>)> {
     let Event::Ruled(ruled) = &entry.event else { return None };
-    let proposal = aecl_kernel::action::Proposal {
+    let proposal = aecl_kernel::read::action::Proposal {
         principal: ruled.principal.clone(),
         credential: ruled.credential.clone(),
         name: ruled.name.clone(),
@@ -255,7 +258,7 @@ proptest! {
             prop_assert_eq!(&read, entry);
             prop_assert_eq!(serde_json::to_vec(&read).unwrap(), bytes.clone());
             // And has one meaning for every reader.
-            prop_assert!(aecl_kernel::json::Document::parse(&bytes, &Limits::default()).is_ok(), "{}", String::from_utf8_lossy(&bytes));
+            prop_assert!(aecl_kernel::base::json::Document::parse(&bytes, &Limits::default()).is_ok(), "{}", String::from_utf8_lossy(&bytes));
         }
         // The fold over what was written and read is the same fold.
         let read: Vec<Entry> = world.entries.iter().map(|e| serde_json::from_slice(&serde_json::to_vec(e).unwrap()).unwrap()).collect();
@@ -300,7 +303,7 @@ proptest! {
 /// Every kind of event, also those that no history here has.
 #[test]
 fn every_kind_of_event_reads_back() {
-    let digest = aecl_kernel::digest::Digest::of(b"x");
+    let digest = aecl_kernel::base::digest::Digest::of(b"x");
     let events = [
         json!({"kind": "bundle_loaded", "bundle": digest, "sources": digest, "agents": 1, "actions": 2}),
         json!({"kind": "sandbox_probed", "lowered": {"to": "native", "reason": "r"}, "found": [{"backend": "runsc",
@@ -396,7 +399,7 @@ proptest! {
         prop_assert!(with(&|f| f.ask = None) >= before, "no approval");
         prop_assert!(with(&|f| f.ask.iter_mut().for_each(|a| a.votes.clear())) >= before, "no votes");
         let without = with(&|f| f.ask = None);
-        let other = aecl_kernel::digest::Digest::of(b"other");
+        let other = aecl_kernel::base::digest::Digest::of(b"other");
         prop_assert_eq!(with(&|f| f.ask.iter_mut().for_each(|a| a.digest = other)), without, "another digest");
         prop_assert!(with(&|f| f.ask.iter_mut().for_each(|a| a.expires_at = world.now)) >= before, "expired");
     }

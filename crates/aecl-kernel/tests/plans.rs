@@ -4,12 +4,12 @@
 mod bank;
 mod world;
 
-use aecl_kernel::approval::{Ask, AskState};
-use aecl_kernel::bundle::Bundle;
+use aecl_kernel::base::id::{ApprovalId, PersonId};
 use aecl_kernel::decide::Ruling;
-use aecl_kernel::event::Event;
-use aecl_kernel::facts::{Fact, Key};
-use aecl_kernel::id::{ApprovalId, PersonId};
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::record::approval::{Ask, AskState};
+use aecl_kernel::record::event::Event;
+use aecl_kernel::record::facts::{Fact, Key};
 use bank::{EVIL, IBAN, STANDARD};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -221,7 +221,7 @@ fn what_people_have_not_seen_asks() {
     // How many rows it touches is shown with a request of its own.
     let counted = |world: &mut World| {
         let proposal = proposal(&principal("a"), "shred", &json!({"id": "f-1"}));
-        says(&world.propose_with(proposal, &[aecl_kernel::evidence::Evidence::counted(2)]))
+        says(&world.propose_with(proposal, &[aecl_kernel::base::evidence::Evidence::counted(2)]))
     };
     let (mut world, _) = agreed(&OFFICE, &[step_of("shred", &json!({"id": "f-1"}), 2)]);
     assert_eq!(counted(&mut world), "require_approval irreversible");
@@ -425,7 +425,7 @@ fn an_agent_can_be_bound_to_approved_plans() {
     assert_eq!(does(&mut open, "rename", &json!({"id": "f-1"})), "require_approval plan_not_approved");
     // A child is no way around.
     let mut child = principal("a");
-    child.run = aecl_kernel::id::RunId::new("run_child").unwrap();
+    child.run = aecl_kernel::base::id::RunId::new("run_child").unwrap();
     world.open_child(&child, std::slice::from_ref(&principal("a").run));
     assert_eq!(
         says(&world.propose(proposal(&child, "jot", &json!({"text": "x"})))),
@@ -437,7 +437,7 @@ fn an_agent_can_be_bound_to_approved_plans() {
 fn a_plan_is_for_its_own_run() {
     let (mut world, _) = agreed(&OFFICE, &[step_of("remit", &remit(IBAN, 100), 3)]);
     let mut other = principal("a");
-    other.run = aecl_kernel::id::RunId::new("run_2").unwrap();
+    other.run = aecl_kernel::base::id::RunId::new("run_2").unwrap();
     world.open_for(
         &other,
         &format!("Remit 100 to {IBAN}"),
@@ -457,7 +457,7 @@ fn who_brings_a_plan_does_not_agree_to_it() {
     let Some(Fact::Goal(goal)) = world.space.get(&Key::Goal(who.run.clone())).cloned() else { panic!() };
     let (run, bundle, now) = (world.run(&who.run), world.bundle.clone(), world.now);
     let known = std::collections::BTreeMap::new();
-    let stated = aecl_kernel::plan::outlook::Stated {
+    let stated = aecl_kernel::analysis::outlook::Stated {
         goal: &goal,
         run: &run,
         lineage: &[],
@@ -466,8 +466,8 @@ fn who_brings_a_plan_does_not_agree_to_it() {
         cages: None,
         now,
     };
-    let fresh = aecl_kernel::question::Fresh {
-        action: aecl_kernel::id::ActionId::new("act_9").unwrap(),
+    let fresh = aecl_kernel::decide::question::Fresh {
+        action: aecl_kernel::base::id::ActionId::new("act_9").unwrap(),
         approval: ApprovalId::new("apr_9").unwrap(),
     };
     let ask = stated.ask(Some(&PersonId::new("olga").unwrap()), &fresh).unwrap();
@@ -536,7 +536,7 @@ proptest! {
         prop_assert_eq!((&a.step, &a.plan_approval, a.calls), (&b.step, &b.plan_approval, b.calls));
         if let Some(Event::Ruled(ruled)) = with.entries.iter().rev().map(|e| &e.event).find(|e| matches!(e, Event::Ruled(_))) {
             let written = serde_json::to_vec(&ruled.facts).unwrap();
-            let read: aecl_kernel::facts::Facts = serde_json::from_slice(&written).unwrap();
+            let read: aecl_kernel::record::facts::Facts = serde_json::from_slice(&written).unwrap();
             prop_assert_eq!(&read, &ruled.facts);
         }
     }

@@ -5,8 +5,8 @@
 mod bank;
 mod world;
 
-use aecl_kernel::labels::goal::Reading;
-use aecl_kernel::labels::ingest::ingest;
+use aecl_kernel::provenance::goal::Reading;
+use aecl_kernel::provenance::ingest::ingest;
 use bank::{EVIL, IBAN, Run, STANDARD};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -480,7 +480,7 @@ fn verdict_and_replay(
     name: &str,
     arguments: &Value,
     tainted: bool,
-) -> aecl_kernel::decision::Verdict {
+) -> aecl_kernel::record::decision::Verdict {
     let mut run = Run::new(goal);
     if tainted {
         run = run.tainted();
@@ -488,29 +488,29 @@ fn verdict_and_replay(
     let ruling = run.propose(name, arguments.clone());
     let decision = ruling.decision().clone();
     // The goal and what the run rests on are erased; the decision comes out the same from its entry.
-    let Some(aecl_kernel::event::Event::Ruled(ruled)) =
+    let Some(aecl_kernel::record::event::Event::Ruled(ruled)) =
         run.world.entries.iter().rev().map(|e| &e.event).find(|e| e.kind() == "ruled")
     else {
         panic!("nothing was ruled")
     };
     let text = serde_json::to_string(&ruled.facts).unwrap();
     let facts = serde_json::from_str(&text).unwrap();
-    let action = Arc::new(aecl_kernel::action::Action::parse(
+    let action = Arc::new(aecl_kernel::read::action::Action::parse(
         proposal(&principal("a"), name, arguments),
         STANDARD.catalogue(),
-        &aecl_kernel::json::Limits::default(),
+        &aecl_kernel::base::json::Limits::default(),
     ));
     let bundle = STANDARD.clone();
-    let question = aecl_kernel::question::Question {
+    let question = aecl_kernel::decide::question::Question {
         action: &action,
         facts: &facts,
         bundle: &bundle,
         evidence: &[],
         now: ruled.now,
     };
-    let fresh = aecl_kernel::question::Fresh {
+    let fresh = aecl_kernel::decide::question::Fresh {
         action: ruled.action.clone(),
-        approval: aecl_kernel::id::ApprovalId::new("apr_again").unwrap(),
+        approval: aecl_kernel::base::id::ApprovalId::new("apr_again").unwrap(),
     };
     let again = aecl_kernel::decide::decide(&question, &action, fresh).decision().clone();
     assert_eq!(serde_json::to_string(&*again).unwrap(), serde_json::to_string(&*decision).unwrap());

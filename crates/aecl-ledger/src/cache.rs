@@ -3,7 +3,7 @@
 
 use crate::error::LedgerError;
 use crate::store::Store;
-use aecl_kernel::facts::{Fact, Key, Space};
+use aecl_kernel::record::facts::{Fact, Key, Space};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! What can go wrong in this room.
 
 use crate::store::StoreError;
-use aecl_kernel::code::{self, Code};
-use aecl_kernel::id::{ActionId, ApprovalId, RunId};
+use aecl_kernel::base::code::{self, Code};
+use aecl_kernel::base::id::{ActionId, ApprovalId, RunId};
 
 /// The ledger could not do its work, or refuses to record what cannot be true.
 #[derive(Debug, thiserror::Error)]

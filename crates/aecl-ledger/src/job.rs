@@ -6,23 +6,26 @@ use crate::page::Page;
 use crate::payload::PayloadKind;
 use crate::recorded::{Receipt, Recorded, target_key};
 use crate::withdraw::{Again, waited, withdraw_ended, withdraw_ruled};
-use aecl_kernel::action::{Action, Mode};
-use aecl_kernel::approval::{Ask, AskState, People, Summary, Vote};
-use aecl_kernel::bundle::Bundle;
+use aecl_kernel::analysis::outlook;
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::evidence::Evidence;
+use aecl_kernel::base::id::{ActionId, ApprovalId, PersonId, RunId};
+use aecl_kernel::base::principal::Principal;
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::base::traffic::Traffic;
+use aecl_kernel::decide::question::{Fresh, Question};
 use aecl_kernel::decide::{Permit, Refusal, Replay, Ruling as Decided, Wait, decide};
-use aecl_kernel::digest::Digest;
-use aecl_kernel::event::{self, Answered, Concluded, Event, Expired, OutcomeKind, Ruled, Started};
-use aecl_kernel::evidence::Evidence;
-use aecl_kernel::facts::{ActionState, FOLLOWS_MAX, Fact, Facts, Key, KillScope, Space, affordable, rest_on};
-use aecl_kernel::goal::Goal;
-use aecl_kernel::id::{ActionId, ApprovalId, PersonId, RunId};
-use aecl_kernel::labels::Labels;
-use aecl_kernel::labels::ingest::{Trusted, at_worst};
-use aecl_kernel::plan::{Plan, outlook};
-use aecl_kernel::principal::Principal;
-use aecl_kernel::question::{Fresh, Question};
-use aecl_kernel::time::Timestamp;
-use aecl_kernel::traffic::Traffic;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::provenance::ingest::{Trusted, at_worst};
+use aecl_kernel::provenance::labels::Labels;
+use aecl_kernel::read::action::{Action, Mode};
+use aecl_kernel::read::plan::Plan;
+use aecl_kernel::record::approval::{Ask, AskState, People, Summary, Vote};
+use aecl_kernel::record::event::{self, Answered, Concluded, Event, Expired, OutcomeKind, Ruled, Started};
+use aecl_kernel::record::facts::{
+    ActionState, FOLLOWS_MAX, Fact, Facts, Key, KillScope, Space, affordable, rest_on,
+};
+use aecl_kernel::record::goal::Goal;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -545,7 +548,7 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded
     };
     if !bound {
         let message = format!("what people would be asked about is not the plan of `{run}`");
-        return Err(LedgerError::AnswerRefused { code: aecl_kernel::code::INTERNAL, message }.into());
+        return Err(LedgerError::AnswerRefused { code: aecl_kernel::base::code::INTERNAL, message }.into());
     }
     let index = page.append(Some(&run), now, Event::RunOpened(Box::new(opened)))?;
     let about = open
@@ -603,7 +606,7 @@ fn write_note(run: Option<&RunId>, event: Event, now: Timestamp, page: &mut Page
         let scope: &KillScope = &lift.scope;
         let message = format!("no kill switch is on for {scope}");
         return Err(Stop::Refuse(LedgerError::AnswerRefused {
-            code: aecl_kernel::code::REQUEST_INVALID,
+            code: aecl_kernel::base::code::REQUEST_INVALID,
             message,
         }));
     }

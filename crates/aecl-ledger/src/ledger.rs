@@ -9,20 +9,20 @@ use crate::recorded::Recorded;
 use crate::store::{Head, Store};
 use crate::withdraw::WITHDRAWN_AT_ONCE;
 use crate::writer::{Signer, Writer};
-use aecl_kernel::action::Action;
-use aecl_kernel::approval::{Ask, People, Vote};
-use aecl_kernel::bundle::Bundle;
-use aecl_kernel::cage::Cages;
-use aecl_kernel::digest::Digest;
-use aecl_kernel::event::{
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::id::{ActionId, ApprovalId, RunId};
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::define::cage::Cages;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::proof::{Hash, VerifierKey};
+use aecl_kernel::read::action::Action;
+use aecl_kernel::record::approval::{Ask, People, Vote};
+use aecl_kernel::record::event::{
     Answered, BudgetAdjusted, Concluded, Entry, Event, Fault, Heartbeat, KillChanged, RunClosed, TokenIssued,
     TokenRevoked,
 };
-use aecl_kernel::facts::{ActionFact, Fact, Facts, Key, RunFact, Space as _};
-use aecl_kernel::goal::Goal;
-use aecl_kernel::id::{ActionId, ApprovalId, RunId};
-use aecl_kernel::proof::{Hash, VerifierKey};
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::record::facts::{ActionFact, Fact, Facts, Key, RunFact, Space as _};
+use aecl_kernel::record::goal::Goal;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;

@@ -2,7 +2,7 @@
 //! content can be erased, cannot be guessed from the commitment, and cannot be exchanged.
 
 use crate::store::PayloadRow;
-use aecl_kernel::digest::Digest;
+use aecl_kernel::base::digest::Digest;
 use aecl_kernel::proof::Hash;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};

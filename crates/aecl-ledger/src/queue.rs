@@ -5,12 +5,12 @@
 use crate::cache::{self, Changes};
 use crate::error::LedgerError;
 use crate::store::Store;
-use aecl_kernel::approval::{Ask, AskState, Summary};
-use aecl_kernel::digest::Digest;
-use aecl_kernel::event::{Entry, Event};
-use aecl_kernel::facts::{Fact, Key};
-use aecl_kernel::id::{ApprovalId, RunId};
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::id::{ApprovalId, RunId};
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::record::approval::{Ask, AskState, Summary};
+use aecl_kernel::record::event::{Entry, Event};
+use aecl_kernel::record::facts::{Fact, Key};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 

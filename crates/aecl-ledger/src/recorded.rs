@@ -1,9 +1,9 @@
 //! What is on record. Only the writer makes these, after the flush.
 
-use aecl_kernel::digest::Digest;
-use aecl_kernel::id::ActionId;
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::id::ActionId;
+use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::proof::Hash;
-use aecl_kernel::time::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;
 

@@ -3,15 +3,15 @@
 
 use crate::error::LedgerError;
 use crate::page::Page;
-use aecl_kernel::approval::{Ask, AskState};
-use aecl_kernel::code::{self, Code};
+use aecl_kernel::base::code::{self, Code};
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::id::{ActionId, ApprovalId, RunId};
+use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::Ruling;
-use aecl_kernel::decision::Decision;
-use aecl_kernel::digest::Digest;
-use aecl_kernel::event::{Event, Withdrawn};
-use aecl_kernel::facts::{ActionState, Fact, Key, RunFact, Space};
-use aecl_kernel::id::{ActionId, ApprovalId, RunId};
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::record::approval::{Ask, AskState};
+use aecl_kernel::record::decision::Decision;
+use aecl_kernel::record::event::{Event, Withdrawn};
+use aecl_kernel::record::facts::{ActionState, Fact, Key, RunFact, Space};
 
 /// Most requests that are withdrawn in one commit.
 pub const WITHDRAWN_AT_ONCE: usize = 64;

@@ -10,10 +10,10 @@
 
 mod common;
 
-use aecl_kernel::bundle::Bundle;
-use aecl_kernel::bundle::problem::Source;
-use aecl_kernel::event::{Entry, Event};
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::problem::Source;
 use aecl_kernel::proof::{Frontier, Hash, leaf_hash};
+use aecl_kernel::record::event::{Entry, Event};
 use aecl_ledger::replay::rebuild_facts;
 use aecl_ledger::store::{Batch, EntryRow, Memory, Store};
 use aecl_ledger::{Export, redecide, verify_export};

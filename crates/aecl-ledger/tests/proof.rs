@@ -9,12 +9,12 @@
 
 mod common;
 
-use aecl_kernel::event::KillChanged;
-use aecl_kernel::event::{Entry, Event, Heartbeat, OutcomeKind};
-use aecl_kernel::facts::KillScope;
+use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::proof::note::SigningKey;
-use aecl_kernel::proof::{Checkpoint, Frontier, TilePath, VerifierKey, leaf_hash, tile::write_entries};
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::proof::tile::write_entries;
+use aecl_kernel::proof::{Checkpoint, Frontier, TilePath, VerifierKey, leaf_hash};
+use aecl_kernel::record::event::{Entry, Event, Heartbeat, KillChanged, OutcomeKind};
+use aecl_kernel::record::facts::KillScope;
 use aecl_ledger::store::{Batch, EntryRow, Memory, Sqlite, Store};
 use aecl_ledger::{Auditor, Finding, Report, export, verify_data, verify_export, verify_store};
 use common::*;

@@ -9,7 +9,7 @@
 
 mod common;
 
-use aecl_kernel::approval::AskState;
+use aecl_kernel::record::approval::AskState;
 use aecl_ledger::store::{Call, Faults, Faulty, Memory};
 use aecl_ledger::{Queue, Waiting};
 use common::*;

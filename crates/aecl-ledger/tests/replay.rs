@@ -9,10 +9,10 @@
 
 mod common;
 
-use aecl_kernel::bundle::Bundle;
-use aecl_kernel::bundle::problem::Source;
-use aecl_kernel::event::{Entry, Event, OutcomeKind};
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::problem::Source;
 use aecl_kernel::proof::{Checkpoint, Frontier, leaf_hash};
+use aecl_kernel::record::event::{Entry, Event, OutcomeKind};
 use aecl_ledger::store::{Batch, EntryRow, Memory, PayloadRow, Store};
 use aecl_ledger::{against, redecide, steps, verify_facts};
 use common::*;

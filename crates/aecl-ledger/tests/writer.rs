@@ -9,15 +9,15 @@
 
 mod common;
 
-use aecl_kernel::action::{Mode, Proposal};
-use aecl_kernel::approval::AskState;
-use aecl_kernel::cage::Cages;
-use aecl_kernel::decision::Verdict;
-use aecl_kernel::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind, TokenIssued};
-use aecl_kernel::facts::{ActionState, Fact, KillScope};
-use aecl_kernel::id::AgentId;
-use aecl_kernel::time::Timestamp;
-use aecl_kernel::usage::Meter;
+use aecl_kernel::base::id::AgentId;
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::define::cage::Cages;
+use aecl_kernel::read::action::{Mode, Proposal};
+use aecl_kernel::record::approval::AskState;
+use aecl_kernel::record::decision::Verdict;
+use aecl_kernel::record::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind, TokenIssued};
+use aecl_kernel::record::facts::{ActionState, Fact, KillScope};
+use aecl_kernel::record::usage::Meter;
 use aecl_ledger::{LedgerError, OpenRun, PayloadKind, Ruling};
 use common::*;
 use rust_decimal::Decimal;
@@ -381,7 +381,7 @@ fn an_undo_happens_once() {
     on_each_store(async |world| {
         let run = world.run("bot").await;
         let id = run.done("pay.send", json!({"amount": 100})).await;
-        let undo = |of: &aecl_kernel::id::ActionId| Proposal {
+        let undo = |of: &aecl_kernel::base::id::ActionId| Proposal {
             compensates: Some(of.clone()),
             ..run.proposal("pay.refund", r#"{"amount":100}"#)
         };
@@ -459,7 +459,7 @@ fn a_plan_is_asked_about_with_its_run_or_not_at_all() {
         let size = world.size().await;
         let open = OpenRun {
             principal: principal("bot", "run_other"),
-            goal: aecl_kernel::goal::Goal::new(
+            goal: aecl_kernel::record::goal::Goal::new(
                 "as planned".into(),
                 Some(json!({"steps": [{"action": "db.drop"}]})),
             ),
@@ -481,7 +481,7 @@ fn a_kill_switch_reaches_the_runs_that_came_from_it() {
         let parent = world.run("bot").await;
         let open = OpenRun {
             principal: principal("narrow", "run_child"),
-            goal: aecl_kernel::goal::Goal::new("part of it".into(), None),
+            goal: aecl_kernel::record::goal::Goal::new("part of it".into(), None),
             expires_at: world.now().plus_s(9_999),
             parent: Some(parent.id().clone()),
             follows: None,
@@ -621,11 +621,11 @@ fn what_is_refused_after_its_first_entry_leaves_none() {
         let people: Vec<_> = (0..2500).map(|n| format!("person-{n:018}")).collect();
         let crowd =
             json!({"agent_id": "crowd", "allowed_actions": ["db.drop"], "excluded_approvers": people});
-        sources.push(aecl_kernel::bundle::problem::Source {
+        sources.push(aecl_kernel::policy::problem::Source {
             path: "agents/crowd.json".into(),
             text: crowd.to_string(),
         });
-        let bundle = aecl_kernel::bundle::Bundle::compile(sources).unwrap();
+        let bundle = aecl_kernel::policy::bundle::Bundle::compile(sources).unwrap();
         let world = World { bundle: bundle.into(), ..world };
         let run = world.run("crowd").await;
         world.ledger.bundle_loaded(world.bundle.clone(), world.now()).await.unwrap();

@@ -223,7 +223,7 @@ impl From<aecl_gate::GateError> for Error {
         let code = Some(e.code().to_string());
         let error = Self { code, ..Self::new(e.to_string()) };
         match e.code() {
-            aecl_kernel::code::FACTS_DIFFER => error.hint(
+            aecl_kernel::base::code::FACTS_DIFFER => error.hint(
                 "keep a copy of data/ and find out who changed it; `aecl log rebuild-facts` makes the facts anew from the entries",
             ),
             _ => error,
@@ -231,8 +231,8 @@ impl From<aecl_gate::GateError> for Error {
     }
 }
 
-impl From<aecl_kernel::id::BadId> for Error {
-    fn from(e: aecl_kernel::id::BadId) -> Self {
+impl From<aecl_kernel::base::id::BadId> for Error {
+    fn from(e: aecl_kernel::base::id::BadId) -> Self {
         let hint = match e.kind {
             "action id" | "run id" => "`aecl log tail` shows the latest; names are act_… and run_…",
             "approval id" => "`aecl approvals list` shows their names (apr_…)",

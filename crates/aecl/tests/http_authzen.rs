@@ -10,7 +10,7 @@
 
 mod common;
 
-use aecl_kernel::bundle::problem::Source;
+use aecl_kernel::policy::problem::Source;
 use common::{Reply, Served};
 use serde_json::{Value, json};
 

@@ -9,7 +9,7 @@
 
 mod common;
 
-use aecl_kernel::digest::Digest;
+use aecl_kernel::base::digest::Digest;
 use common::{Reply, Served};
 use serde_json::{Value, json};
 use std::path::PathBuf;

@@ -114,7 +114,8 @@ async fn one_click_decides_and_a_get_never_does() {
     assert_eq!(form(&s, &path, &with, &format!("{yes}&csrf={csrf}")).await.status, 409, "once");
     assert_eq!(s.transfer(&token, "10", json!({})).await.json()["state"], "done");
     assert_eq!(count(&s.world, "payments"), 1);
-    let action = s.gate.request(&aecl_kernel::id::ApprovalId::new(&id).unwrap()).await.unwrap().ask.action;
+    let action =
+        s.gate.request(&aecl_kernel::base::id::ApprovalId::new(&id).unwrap()).await.unwrap().ask.action;
     let entries = s.gate.ledger().entries_of_action(&action).await.unwrap();
     let text = serde_json::to_string(&entries).unwrap();
     assert!(text.contains("\"view\":\"sha256:"), "the record says what was shown");

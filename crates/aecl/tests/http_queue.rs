@@ -9,7 +9,7 @@
 
 mod common;
 
-use aecl_kernel::bundle::problem::Source;
+use aecl_kernel::policy::problem::Source;
 use common::{Reply, Served, actions, agents, count};
 use serde_json::{Value, json};
 

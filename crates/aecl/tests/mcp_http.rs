@@ -282,7 +282,7 @@ async fn a_tool_may_ask_back_again_and_again() {
 #[tokio::test]
 async fn a_run_token_acts_in_its_run_and_may_be_renewed() {
     let (_upstream, gateway) = one(Eras::Both).await;
-    let agent = aecl_kernel::id::AgentId::new("bot").unwrap();
+    let agent = aecl_kernel::base::id::AgentId::new("bot").unwrap();
     let by = aecl_gate::Identity::Local;
     let wanted = aecl_gate::runs::RunRequest {
         agent,

@@ -3,8 +3,8 @@
 
 mod mcp_home;
 
-use aecl_kernel::approval::AskState;
-use aecl_kernel::facts::ActionState;
+use aecl_kernel::record::approval::AskState;
+use aecl_kernel::record::facts::ActionState;
 use mcp_home::{Client, Place, answer, approver, asked, status};
 use serde_json::{Value, json};
 

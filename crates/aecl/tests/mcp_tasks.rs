@@ -3,7 +3,7 @@
 
 mod mcp_home;
 
-use aecl_kernel::facts::ActionState;
+use aecl_kernel::record::facts::ActionState;
 use mcp_home::{Client, Place, answer, asked};
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -8,8 +8,11 @@
 extern crate self as aecl_executor;
 extern crate self as aecl_kernel;
 
-#[path = "../../../crates/aecl-kernel/src/digest.rs"]
+#[path = "../../../crates/aecl-kernel/src/base/digest.rs"]
 pub mod digest;
+pub mod base {
+    pub use crate::digest;
+}
 
 #[allow(dead_code, unused_imports, reason = "the room itself needs more of them")]
 #[path = "../../../crates/aecl-executor/src"]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Found, House};
 
-const CODE: &str = "crates/aecl-kernel/src/code.rs";
+const CODE: &str = "crates/aecl-kernel/src/base/code.rs";
 const PAGE: &str = "docs/reference/errors.md";
 const CONNECTORS: &str = "crates/aecl-executor/src/";
 const CONNECTORS_PAGE: &str = "docs/reference/connectors.md";

@@ -16,7 +16,7 @@ mod survey;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use aecl_kernel::digest::Digest;
+use aecl_kernel::base::digest::Digest;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::json;

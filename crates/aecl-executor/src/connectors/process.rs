@@ -15,7 +15,7 @@ mod views;
 pub mod wasm;
 mod way_out;
 
-use aecl_kernel::cage;
+use aecl_kernel::define::cage;
 use aecl_sandbox::{CgroupVersion, Ended, Held, Level, Outcome, Program, Running, SandboxError, start};
 use async_trait::async_trait;
 use serde_json::value::RawValue;

@@ -1,6 +1,6 @@
 //! Where a path leads on this host.
 
-use aecl_kernel::evidence::Reach;
+use aecl_kernel::base::evidence::Reach;
 use aecl_sandbox::{is_home, never_shown};
 use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};

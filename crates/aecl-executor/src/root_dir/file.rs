@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use aecl_kernel::digest::Digest;
+use aecl_kernel::base::digest::Digest;
 use rustix::fs::{FileType, Mode, OFlags, fstat, open, openat};
 use sha2::Digest as _;
 

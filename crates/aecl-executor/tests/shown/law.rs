@@ -5,7 +5,7 @@
 
 use aecl_executor::connectors::files::{Change, Changes, Content, FilePlan, FilesError, FormerKind};
 use aecl_executor::root_dir::{PathState, RootDir};
-use aecl_kernel::digest::Digest;
+use aecl_kernel::base::digest::Digest;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs;

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use aecl_executor::connectors::process::{ProcessConnector, ProcessSpec};
 use aecl_executor::vault::Vault;
 use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Effect, Executor, Performed, Reconciled, fake};
-use aecl_kernel::cage::Tier;
-use aecl_kernel::traffic::Traffic;
+use aecl_kernel::base::traffic::Traffic;
+use aecl_kernel::define::cage::Tier;
 use serde_json::{Value, json};
 use world::{OurNames, plain, target, tls};
 

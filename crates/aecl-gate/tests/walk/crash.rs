@@ -5,8 +5,8 @@ use crate::house::{House, end, keyed, person, submission};
 use aecl_executor::fake::Mood;
 use aecl_gate::GateError;
 use aecl_gate::submit::Submission;
-use aecl_kernel::event::Event;
-use aecl_kernel::facts::ActionState;
+use aecl_kernel::record::event::Event;
+use aecl_kernel::record::facts::ActionState;
 use aecl_ledger::store::{Call, Fault};
 use serde_json::json;
 use std::time::Duration;
@@ -55,7 +55,8 @@ async fn settled(house: &House, before: u32, when: &str) {
         // A yes that is used is an action that has begun, in one step: so look for the yes first.
         let approved = house.gate.approvals(10).await.unwrap();
         let open = house.begun().await.len() + house.gate.underway();
-        if open == 0 && !approved.iter().any(|a| a.state == aecl_kernel::approval::AskState::Approved) {
+        if open == 0 && !approved.iter().any(|a| a.state == aecl_kernel::record::approval::AskState::Approved)
+        {
             break;
         }
         tokio::time::sleep(Duration::from_millis(2)).await;

@@ -3,9 +3,9 @@
 use crate::house::{end, person, request, submission};
 use aecl_executor::{Connectors, Executor};
 use aecl_gate::{Clock, Gate, Parts};
-use aecl_kernel::bundle::Bundle;
-use aecl_kernel::bundle::problem::Source;
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::problem::Source;
 use aecl_ledger::store::Memory;
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 
 use crate::house::{House, end, person, submission};
 use aecl_gate::submit::Submission;
-use aecl_kernel::facts::KillScope;
+use aecl_kernel::record::facts::KillScope;
 use serde_json::json;
 
 /// A house where something is stopped, asked about, used up and revoked.

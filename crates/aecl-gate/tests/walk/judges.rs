@@ -5,7 +5,7 @@ use crate::house::{House, end, person, request};
 use aecl_executor::fake::Mood;
 use aecl_gate::Session;
 use aecl_gate::runs::RunRequest;
-use aecl_kernel::event::{Event, Ruled};
+use aecl_kernel::record::event::{Event, Ruled};
 use aecl_ledger::replay::redecide;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};

@@ -6,10 +6,10 @@ use aecl_executor::Outcome;
 use aecl_executor::fake::Mood;
 use aecl_gate::Session;
 use aecl_gate::submit::{Answer, End, Submission};
-use aecl_kernel::action::Mode;
-use aecl_kernel::event::OutcomeKind;
-use aecl_kernel::id::ActionId;
-use aecl_kernel::labels::Labels;
+use aecl_kernel::base::id::ActionId;
+use aecl_kernel::provenance::labels::Labels;
+use aecl_kernel::read::action::Mode;
+use aecl_kernel::record::event::OutcomeKind;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -197,6 +197,6 @@ async fn a_reported_failure_gives_nothing_back_until_somebody_has_found_out() {
     // Another did happen; it stays used.
     house.gate.resolve(&person("ann"), &spent[1], true, "the bank says yes".into()).await.unwrap();
     assert_eq!(end(&by_itself(&house, &run, "spend", json!({"eur": 60})).await), "blocked budget_exceeded");
-    assert_eq!(house.state(&spent[1]).await, aecl_kernel::facts::ActionState::Done);
+    assert_eq!(house.state(&spent[1]).await, aecl_kernel::record::facts::ActionState::Done);
     house.verified().await;
 }

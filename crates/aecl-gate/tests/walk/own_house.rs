@@ -4,9 +4,9 @@
 use crate::house::{House, end, submission};
 use aecl_executor::fake::Mood;
 use aecl_gate::submit::{End, Submission};
-use aecl_kernel::action::Mode;
-use aecl_kernel::event::Event;
-use aecl_kernel::evidence::Reach;
+use aecl_kernel::base::evidence::Reach;
+use aecl_kernel::read::action::Mode;
+use aecl_kernel::record::event::Event;
 use aecl_ledger::PayloadKind;
 use aecl_ledger::replay::{redecide, verify_facts};
 use serde_json::json;

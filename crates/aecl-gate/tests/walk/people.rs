@@ -5,8 +5,8 @@ use aecl_executor::Carry;
 use aecl_executor::fake::Mood;
 use aecl_gate::Identity;
 use aecl_gate::submit::Submission;
-use aecl_kernel::approval::AskState;
-use aecl_kernel::facts::ActionState;
+use aecl_kernel::record::approval::AskState;
+use aecl_kernel::record::facts::ActionState;
 use serde_json::json;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -136,7 +136,7 @@ async fn two_people_means_two_people() {
 async fn only_people_who_may_answer_do() {
     let house = House::new().await;
     let mut request = crate::house::request("clerk");
-    request.user = Some(aecl_kernel::id::UserId::new("bob").unwrap());
+    request.user = Some(aecl_kernel::base::id::UserId::new("bob").unwrap());
     let run = house.gate.open_run(&person("ann"), request).await.unwrap().session;
     house.submit(&run, "pay", json!({"eur": 30})).await;
     let ask = house.asked().await;
@@ -160,7 +160,7 @@ async fn a_user_is_the_person_of_that_name_and_whoever_opens_a_run_approves_noth
     .await;
     for user in ["Ann", "ann@corp.example", "ANN@corp.example"] {
         let mut request = crate::house::request("clerk");
-        request.user = Some(aecl_kernel::id::UserId::new(user).unwrap());
+        request.user = Some(aecl_kernel::base::id::UserId::new(user).unwrap());
         let run = house.gate.open_run(&person("bob"), request).await.unwrap().session;
         house.submit(&run, "pay", json!({"eur": 30})).await;
         let ask = house.asked().await;

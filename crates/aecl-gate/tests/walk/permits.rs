@@ -3,10 +3,10 @@
 use crate::house::{House, end, person, submission};
 use aecl_executor::Outcome;
 use aecl_gate::submit::{End, Submission};
-use aecl_kernel::action::Mode;
-use aecl_kernel::event::OutcomeKind;
-use aecl_kernel::facts::ActionState;
-use aecl_kernel::labels::Labels;
+use aecl_kernel::provenance::labels::Labels;
+use aecl_kernel::read::action::Mode;
+use aecl_kernel::record::event::OutcomeKind;
+use aecl_kernel::record::facts::ActionState;
 use serde_json::json;
 
 fn authorize() -> Submission {

@@ -5,9 +5,9 @@ use aecl_executor::Carry;
 use aecl_gate::runs::RunRequest;
 use aecl_gate::submit::Submission;
 use aecl_gate::{GateError, Session};
-use aecl_kernel::approval::{Ask, AskState};
-use aecl_kernel::event::Event;
-use aecl_kernel::facts::ActionState;
+use aecl_kernel::record::approval::{Ask, AskState};
+use aecl_kernel::record::event::Event;
+use aecl_kernel::record::facts::ActionState;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -129,8 +129,8 @@ async fn a_crash_between_the_yes_and_the_first_step_loses_neither() {
     let s = Submission { resume: true, ..submission("pay", json!({"eur": 30})) };
     let pending = house.gate.submit(&run, s).await.unwrap();
     // The yes is on record, and the process ends before anything follows from it.
-    let vote = aecl_kernel::approval::Vote {
-        person: aecl_kernel::id::PersonId::new("bob").unwrap(),
+    let vote = aecl_kernel::record::approval::Vote {
+        person: aecl_kernel::base::id::PersonId::new("bob").unwrap(),
         groups: ["operators".to_owned()].into(),
         yes: true,
         at: house.gate.now(),
@@ -227,7 +227,9 @@ async fn people_see_every_step_in_words() {
     let request = house.gate.plan_request(ask).await.unwrap();
     let outlook = request.outlook.unwrap();
     assert!(!request.policy_changed);
-    assert!(outlook.steps[0].findings.iter().all(|f| f.verdict == aecl_kernel::decision::Verdict::Allow));
+    assert!(
+        outlook.steps[0].findings.iter().all(|f| f.verdict == aecl_kernel::record::decision::Verdict::Allow)
+    );
     let transfer = &outlook.steps[1];
     assert_eq!(transfer.open.iter().map(|o| o.at.as_str()).collect::<Vec<_>>(), ["/eur"]);
     assert_eq!(

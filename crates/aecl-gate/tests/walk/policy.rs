@@ -3,7 +3,7 @@
 use crate::house::{end, everybody, person, request, sources, submission};
 use aecl_gate::config::Home;
 use aecl_gate::{Gate, keys};
-use aecl_kernel::event::Event;
+use aecl_kernel::record::event::Event;
 use serde_json::json;
 use std::fs;
 

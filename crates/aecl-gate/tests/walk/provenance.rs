@@ -128,18 +128,18 @@ async fn what_an_agent_reports_of_itself_taints_and_proves_nothing() {
     let house = House::new().await;
     let run = run_for(&house, "Pay 30 to Ann", None).await;
     let book = aecl_gate::submit::Submission {
-        mode: aecl_kernel::action::Mode::Authorize,
+        mode: aecl_kernel::read::action::Mode::Authorize,
         ..crate::house::submission("contacts", json!({"of": "all"}))
     };
     let permitted = house.gate.submit(&run, book).await.unwrap();
     let outcome = aecl_executor::Outcome {
-        kind: aecl_kernel::event::OutcomeKind::Done,
+        kind: aecl_kernel::record::event::OutcomeKind::Done,
         code: None,
         message: String::new(),
         output: Some(
             json!([{"name": "Ann", "iban": EVIL}, {"note": "a stranger's words"}]).to_string().into_bytes(),
         ),
-        labels: aecl_kernel::labels::Labels::default(),
+        labels: aecl_kernel::provenance::labels::Labels::default(),
         sandbox: "none".into(),
         traffic: None,
     };

@@ -5,8 +5,8 @@ use aecl_gate::Identity;
 use aecl_gate::renewals::{TOKENS_BY_BEARER_MAX, TOKENS_MAX};
 use aecl_gate::runs::RunRequest;
 use aecl_gate::submit::{End, Submission};
-use aecl_kernel::facts::KillScope;
-use aecl_kernel::id::TenantId;
+use aecl_kernel::base::id::TenantId;
+use aecl_kernel::record::facts::KillScope;
 use serde_json::json;
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn a_run_that_waits_for_a_person_outlives_its_time_until_the_answer() {
     assert_eq!(end(&house.submit(&run, "note", json!({"text": "late"})).await), "blocked token_expired");
     let ask = house.asked().await;
     house.yes("bob", &ask).await.unwrap();
-    house.until(&pending.action, aecl_kernel::facts::ActionState::Done).await;
+    house.until(&pending.action, aecl_kernel::record::facts::ActionState::Done).await;
 }
 
 #[tokio::test]
@@ -265,7 +265,7 @@ async fn what_is_turned_away_leaves_little_and_not_without_end() {
     assert_eq!((recorded, refused), (16, 24), "{ends:?}");
     assert_eq!(house.gate.metrics().counts().unrecorded, 24);
     for entry in house.entries().await {
-        let aecl_kernel::event::Event::Ruled(ruled) = entry.event else { continue };
+        let aecl_kernel::record::event::Event::Ruled(ruled) = entry.event else { continue };
         assert!(ruled.unkept && ruled.arguments_bytes > 100_000);
         let ledger = house.gate.ledger();
         let kept = ledger.payload(aecl_ledger::PayloadKind::Arguments, &ruled.arguments).await.unwrap();

@@ -4,7 +4,7 @@ use crate::house::{House, PATIENCE, end, keyed, submission};
 use aecl_executor::Carry;
 use aecl_executor::fake::Mood;
 use aecl_gate::submit::{End, Submission};
-use aecl_kernel::facts::ActionState;
+use aecl_kernel::record::facts::ActionState;
 use aecl_ledger::store::{Call, Fault};
 use serde_json::json;
 use std::time::Duration;

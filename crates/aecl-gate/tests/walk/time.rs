@@ -3,9 +3,9 @@
 use crate::house::{House, end, person, submission};
 use aecl_gate::Session;
 use aecl_gate::submit::Submission;
-use aecl_kernel::event::Event;
-use aecl_kernel::facts::ActionState;
-use aecl_kernel::id::ActionId;
+use aecl_kernel::base::id::ActionId;
+use aecl_kernel::record::event::Event;
+use aecl_kernel::record::facts::ActionState;
 use proptest::prelude::*;
 use serde_json::json;
 use std::time::Duration;

@@ -5,8 +5,8 @@ use aecl_executor::fake::Mood;
 use aecl_gate::Session;
 use aecl_gate::rollback::{CameTo, RunRollback};
 use aecl_gate::submit::Answer;
-use aecl_kernel::facts::ActionState;
-use aecl_kernel::id::{ActionId, RunId};
+use aecl_kernel::base::id::{ActionId, RunId};
+use aecl_kernel::record::facts::ActionState;
 use serde_json::json;
 use std::time::Duration;
 

@@ -6,8 +6,8 @@ use aecl_executor::fake::Mood;
 use aecl_gate::approvals::Reply;
 use aecl_gate::queue::Wanted;
 use aecl_gate::submit::{Answer, Submission};
-use aecl_kernel::approval::AskState;
-use aecl_kernel::id::{PersonId, UserId};
+use aecl_kernel::base::id::{PersonId, UserId};
+use aecl_kernel::record::approval::AskState;
 use serde_json::{Value, json};
 
 /// The people of the house, but for bob.
@@ -204,7 +204,7 @@ async fn what_was_to_be_carried_on_after_a_start_waits_for_somebody_who_is_here(
     let pending = house.gate.submit(&run, s).await.unwrap();
     let ask = house.asked().await;
     // The yes is on record, and the process ends before anything follows from it.
-    let vote = aecl_kernel::approval::Vote {
+    let vote = aecl_kernel::record::approval::Vote {
         person: PersonId::new("bob").unwrap(),
         groups: ["operators".to_owned()].into(),
         yes: true,
@@ -218,7 +218,7 @@ async fn what_was_to_be_carried_on_after_a_start_waits_for_somebody_who_is_here(
     house.ruled("escalated", 2).await;
     assert_eq!(house.world.effects_in_all(), 0);
     house.yes("cid", &ask).await.unwrap();
-    house.until(&pending.action, aecl_kernel::facts::ActionState::Done).await;
+    house.until(&pending.action, aecl_kernel::record::facts::ActionState::Done).await;
     house.verified().await;
 }
 

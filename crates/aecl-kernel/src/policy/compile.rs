@@ -6,13 +6,13 @@ use super::Slice;
 use super::nesting;
 use super::typing::ArgumentType;
 use super::uid;
-use crate::bundle::COUNT_MAX;
-use crate::bundle::problem::Problem;
-use crate::catalogue::{self, ApprovalRule, Catalogue, Reversibility};
-use crate::id::{ActionName, AgentId};
-use crate::manifest::{AgentManifest, Consent};
+use crate::base::id::{ActionName, AgentId};
+use crate::define::catalogue::{self, ApprovalRule, Catalogue, Reversibility};
+use crate::define::manifest::{AgentManifest, Consent};
+use crate::policy::actions::COUNT_MAX;
 use crate::policy::compile;
 use crate::policy::own_rule::OwnRule;
+use crate::policy::problem::Problem;
 use cedar_policy::{
     ActionConstraint, Authorizer, Effect, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint,
     Schema, ValidationMode, Validator,

@@ -1,6 +1,6 @@
 //! A rule that people wrote, for whoever looks at it.
 
-use crate::id::{ActionName, AgentId};
+use crate::base::id::{ActionName, AgentId};
 use serde::Serialize;
 
 /// A rule that people wrote.

@@ -1,11 +1,11 @@
 //! What runs, as rules see it: `context.sql` and `context.command`. Both are always there for an action that
 //! has such an argument, so that a rule needs no `has`.
 
-use crate::catalogue::TypedAction;
-use crate::catalogue::flow::Class;
-use crate::understand::shell::Line;
-use crate::understand::sql::Sql;
-use crate::understand::{Run, What};
+use crate::define::catalogue::TypedAction;
+use crate::define::catalogue::flow::Class;
+use crate::read::understand::shell::Line;
+use crate::read::understand::sql::Sql;
+use crate::read::understand::{Run, What};
 use cedar_policy::RestrictedExpression;
 use serde_json::{Map, Value, json};
 

@@ -1,6 +1,6 @@
 //! JSON Schema as Cedar types: which arguments rules can see, and as what.
 
-use crate::json::number_text;
+use crate::base::json::number_text;
 use cedar_policy::RestrictedExpression;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
@@ -54,7 +54,7 @@ impl ArgumentType {
             "string" => Self::Text,
             // Cedar decimals have four digits. A number that may have more is not shown to rules at all.
             "number" => {
-                let step = schema.get("multipleOf").and_then(crate::amount::decimal)?;
+                let step = schema.get("multipleOf").and_then(crate::base::amount::decimal)?;
                 (step.normalize().scale() <= 4 && !step.is_zero()).then_some(Self::Decimal)?
             }
             "array" => {

@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use crate::world::{World, bundle, permit, principal, proposal, says};
-use aecl_kernel::bundle::Bundle;
 use aecl_kernel::decide::Ruling;
+use aecl_kernel::policy::bundle::Bundle;
 use serde_json::{Value, json};
 use std::sync::{Arc, LazyLock};
 
@@ -127,15 +127,15 @@ impl Run {
         let findings = &ruling.decision().findings;
         findings
             .iter()
-            .filter(|f| f.verdict > aecl_kernel::decision::Verdict::Allow)
+            .filter(|f| f.verdict > aecl_kernel::record::decision::Verdict::Allow)
             .map(|f| f.code.as_str())
             .collect()
     }
 
     pub fn labels(&self) -> (bool, bool) {
-        let key = aecl_kernel::facts::Key::Run(principal("a").run);
+        let key = aecl_kernel::record::facts::Key::Run(principal("a").run);
         match self.world.space.get(&key) {
-            Some(aecl_kernel::facts::Fact::Run(run)) => (run.labels.untrusted, run.labels.private),
+            Some(aecl_kernel::record::facts::Fact::Run(run)) => (run.labels.untrusted, run.labels.private),
             _ => panic!("no run"),
         }
     }

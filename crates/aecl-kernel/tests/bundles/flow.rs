@@ -2,9 +2,9 @@
 
 use super::{agent, check, pay, read, with_action, with_agent};
 use crate::world::{World, action, bundle, principal, proposal};
-use aecl_kernel::action::Action;
-use aecl_kernel::catalogue::flow::{Class, Egress};
-use aecl_kernel::json::Limits;
+use aecl_kernel::base::json::Limits;
+use aecl_kernel::define::catalogue::flow::{Class, Egress};
+use aecl_kernel::read::action::Action;
 use expect_test::expect;
 use serde_json::{Value, json};
 

@@ -7,11 +7,11 @@ mod rules;
 #[path = "../world/mod.rs"]
 mod world;
 
-use aecl_kernel::bundle::Bundle;
-use aecl_kernel::bundle::problem::Source;
+use aecl_kernel::base::id::AgentId;
 use aecl_kernel::decide::Ruling;
-use aecl_kernel::id::AgentId;
-use aecl_kernel::manifest::{AgentManifest, Consent};
+use aecl_kernel::define::manifest::{AgentManifest, Consent};
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::problem::Source;
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 use world::{World, acme, action, bundle, lines, principal, proposal, says, sources, wait};

@@ -1,9 +1,9 @@
 //! How the page is written: a row for each proposal, with what was decided and how its program would be held.
 
 use crate::Scene;
-use aecl_kernel::approval::Need;
 use aecl_kernel::decide::Ruling;
-use aecl_kernel::facts::Facts;
+use aecl_kernel::record::approval::Need;
+use aecl_kernel::record::facts::Facts;
 use serde_json::Value;
 
 /// The page under construction: rows of cells, or a title.

@@ -3,9 +3,9 @@
 use crate::Scene;
 use crate::page::Page;
 use crate::world::permit;
-use aecl_kernel::approval::Ask;
-use aecl_kernel::event::Event;
-use aecl_kernel::facts::{Fact, Key, KillScope};
+use aecl_kernel::record::approval::Ask;
+use aecl_kernel::record::event::Event;
+use aecl_kernel::record::facts::{Fact, Key, KillScope};
 use serde_json::{Value, json};
 
 /// Their part of the page.

@@ -2,30 +2,30 @@
 //! the test moves. It does what the ledger does, in the same order: gather, decide, record, fold.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use aecl_kernel::action::{Action, Credential, Mode, Proposal};
-use aecl_kernel::approval::{Ask, AskState, Vote};
-use aecl_kernel::bundle::Bundle;
-use aecl_kernel::bundle::problem::{Problem, Source};
-use aecl_kernel::cage::{Cages, Found, Lowered, Modules, Offers, Tier};
-use aecl_kernel::code::Code;
+use aecl_kernel::analysis::outlook::Stated;
+use aecl_kernel::base::code::Code;
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::evidence::Evidence;
+use aecl_kernel::base::id::{ActionId, ApprovalId, PersonId, RunId};
+use aecl_kernel::base::json::Limits;
+use aecl_kernel::base::principal::Principal;
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::decide::question::{Fresh, Question};
 use aecl_kernel::decide::{Ruling, decide};
-use aecl_kernel::digest::Digest;
-use aecl_kernel::event::{
+use aecl_kernel::define::cage::{Cages, Found, Lowered, Modules, Offers, Tier};
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::problem::{Problem, Source};
+use aecl_kernel::provenance::ingest::ingest;
+use aecl_kernel::provenance::labels::Labels;
+use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
+use aecl_kernel::record::approval::{Ask, AskState, Vote};
+use aecl_kernel::record::event::{
     Answered, Concluded, Entry, Event, Expired, KillChanged, OutcomeKind, Ruled, RunClosed, RunOpened,
     Started, TokenRevoked, VERSION, state_goal,
 };
-use aecl_kernel::evidence::Evidence;
-use aecl_kernel::facts::{ActionFact, Fact, Facts, Key, KillScope, RunFact, affordable, rest_on};
-use aecl_kernel::goal::Goal;
-use aecl_kernel::id::{ActionId, ApprovalId, PersonId, RunId};
-use aecl_kernel::json::Limits;
-use aecl_kernel::labels::Labels;
-use aecl_kernel::labels::ingest::ingest;
-use aecl_kernel::plan::outlook::Stated;
-use aecl_kernel::principal::Principal;
-use aecl_kernel::question::{Fresh, Question};
-use aecl_kernel::time::Timestamp;
-use aecl_kernel::usage::Meter;
+use aecl_kernel::record::facts::{ActionFact, Fact, Facts, Key, KillScope, RunFact, affordable, rest_on};
+use aecl_kernel::record::goal::Goal;
+use aecl_kernel::record::usage::Meter;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};

@@ -2,8 +2,9 @@
 
 use super::{HEAD, PAYLOADS, Paper, payload_path};
 use crate::store::{Batch, FoundBy, Head, PayloadRow, Store, StoreError};
-use aecl_kernel::digest::Digest;
-use aecl_kernel::proof::{Hash, TilePath, tile::TILE_WIDTH};
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::proof::tile::TILE_WIDTH;
+use aecl_kernel::proof::{Hash, TilePath};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::fs;
 use std::io::ErrorKind;

@@ -3,10 +3,10 @@
 use super::{each_entry, read};
 use crate::error::LedgerError;
 use crate::store::Store;
-use aecl_kernel::approval::AskState;
-use aecl_kernel::decision::Verdict;
-use aecl_kernel::event::{Entry, Event};
-use aecl_kernel::id::{ActionId, ApprovalId};
+use aecl_kernel::base::id::{ActionId, ApprovalId};
+use aecl_kernel::record::approval::AskState;
+use aecl_kernel::record::decision::Verdict;
+use aecl_kernel::record::event::{Entry, Event};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -3,8 +3,8 @@
 use super::{each_entry, read};
 use crate::error::LedgerError;
 use crate::store::{Batch, FoundBy, Store};
-use aecl_kernel::event::Entry;
-use aecl_kernel::facts::{Fact, Key};
+use aecl_kernel::record::event::Entry;
+use aecl_kernel::record::facts::{Fact, Key};
 use serde::Serialize;
 use std::collections::BTreeMap;
 

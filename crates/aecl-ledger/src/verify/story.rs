@@ -4,11 +4,11 @@
 use super::line::{self, Line};
 use super::{Auditor, Finding, OpenAction, Paper, Report, WARNINGS_MAX, Warning};
 use crate::payload::PayloadKind;
-use aecl_kernel::approval::{Ask, AskState};
-use aecl_kernel::digest::Digest;
-use aecl_kernel::event::{Answered, Entry, Event, Expired, Ruled, VERSION, Withdrawn};
-use aecl_kernel::id::{ActionId, ApprovalId};
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::id::{ActionId, ApprovalId};
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::record::approval::{Ask, AskState};
+use aecl_kernel::record::event::{Answered, Entry, Event, Expired, Ruled, VERSION, Withdrawn};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 

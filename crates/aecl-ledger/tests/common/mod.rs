@@ -2,25 +2,25 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use aecl_kernel::action::{Action, Credential, Mode, Proposal};
-use aecl_kernel::approval::{Ask, Vote};
-use aecl_kernel::bundle::Bundle;
-use aecl_kernel::bundle::problem::Source;
+use aecl_kernel::analysis::outlook::Stated;
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, Environment, PersonId, RunId, TenantId, UserId};
+use aecl_kernel::base::json::Limits;
+use aecl_kernel::base::principal::Principal;
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::decide::question::Fresh;
 use aecl_kernel::decide::{Permit, Refusal, Wait};
-use aecl_kernel::digest::Digest;
-use aecl_kernel::event::{Concluded, Entry, OutcomeKind};
-use aecl_kernel::facts::{Fact, Key, RunFact};
-use aecl_kernel::goal::Goal;
-use aecl_kernel::id::{ActionId, AgentId, ApprovalId, Environment, PersonId, RunId, TenantId, UserId};
-use aecl_kernel::json::Limits;
-use aecl_kernel::labels::Labels;
-use aecl_kernel::plan::Place;
-use aecl_kernel::plan::outlook::Stated;
-use aecl_kernel::principal::Principal;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::problem::Source;
 use aecl_kernel::proof::VerifierKey;
-use aecl_kernel::question::Fresh;
-use aecl_kernel::time::Timestamp;
-use aecl_kernel::usage::Meter;
+use aecl_kernel::provenance::labels::Labels;
+use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
+use aecl_kernel::read::plan::Place;
+use aecl_kernel::record::approval::{Ask, Vote};
+use aecl_kernel::record::event::{Concluded, Entry, OutcomeKind};
+use aecl_kernel::record::facts::{Fact, Key, RunFact};
+use aecl_kernel::record::goal::Goal;
+use aecl_kernel::record::usage::Meter;
 use aecl_ledger::store::{Memory, Store};
 use aecl_ledger::{
     Auditor, Conclusion, Export, Ledger, LedgerError, OpenRun, Recorded, Rule, Ruling, Signer, export,
@@ -244,7 +244,7 @@ impl World {
         person: &str,
         groups: &[&str],
         yes: bool,
-    ) -> Result<aecl_kernel::approval::AskState, LedgerError> {
+    ) -> Result<aecl_kernel::record::approval::AskState, LedgerError> {
         let vote = Vote {
             person: PersonId::new(person).unwrap(),
             groups: groups.iter().map(|g| (*g).to_owned()).collect(),
@@ -446,7 +446,7 @@ pub fn audit_store(store: &mut dyn Store) {
     assert_eq!(report.payloads_missing, 0);
     for (position, bytes) in store.entries(0, usize::MAX).unwrap() {
         // Every reader sees the same: no key stands twice, no number is rounded, and nothing is lost.
-        aecl_kernel::json::Document::parse(&bytes, &Limits::default()).unwrap();
+        aecl_kernel::base::json::Document::parse(&bytes, &Limits::default()).unwrap();
         let entry: Entry = serde_json::from_slice(&bytes).unwrap();
         assert_eq!((entry.position, serde_json::to_vec(&entry).unwrap()), (position, bytes));
     }

@@ -9,7 +9,7 @@ mod watch;
 use super::client;
 use super::show::{self, Field, Page, Table, Tone};
 use super::{Common, Error, Exit, Result};
-use aecl_kernel::id::ApprovalId;
+use aecl_kernel::base::id::ApprovalId;
 use clap::Subcommand;
 use serde_json::Value;
 

@@ -7,7 +7,7 @@ use crate::mcp::catalogue::CatalogueError;
 use crate::mcp::import_now;
 use aecl_gate::config::Home;
 use aecl_gate::loader;
-use aecl_kernel::catalogue::TypedAction;
+use aecl_kernel::define::catalogue::TypedAction;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

@@ -16,7 +16,7 @@ use super::show::{self, Page, Tone, count};
 use super::{Common, Error, Exit, Result};
 use aecl_gate::config::{Config, Home};
 use aecl_gate::loader;
-use aecl_kernel::bundle::Bundle;
+use aecl_kernel::policy::bundle::Bundle;
 use serde::Serialize;
 use serde_json::json;
 use std::path::PathBuf;

@@ -44,7 +44,7 @@ fn unknown(word: &str) -> Error {
     let commands = command().get_subcommands().map(|c| c.get_name().to_owned()).collect::<Vec<_>>();
     let known = codes().chain(outcomes().flat_map(|row| codes_of(row[0]))).map(str::to_owned).chain(commands);
     let error = Error::new(format!("`{word}` is neither a command nor a code"));
-    match aecl_kernel::catalogue::nearest(word, known) {
+    match aecl_kernel::define::catalogue::nearest(word, known) {
         Some(near) => error.hint(format!("did you mean `aecl help {near}`?")),
         None => error.hint("`aecl help` lists the commands, `aecl help codes` the codes"),
     }
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn every_code_of_the_kernel_has_its_page_in_the_program() {
-        for code in aecl_kernel::code::ALL {
+        for code in aecl_kernel::base::code::ALL {
             let text = section(code.as_str()).unwrap_or_else(|| panic!("`{code}` has no page"));
             assert!(text.contains("**Way out:**"), "{code}: {text}");
             assert!(!cause(code.as_str()).is_empty(), "{code}");

@@ -9,7 +9,7 @@ use super::wrap::{self, Client};
 use super::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::{identity, keys, loader};
-use aecl_kernel::id::AgentId;
+use aecl_kernel::base::id::AgentId;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 

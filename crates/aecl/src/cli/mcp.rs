@@ -12,9 +12,9 @@ use crate::mcp::stdio::Hello;
 use aecl_executor::connectors::mcp::Transport;
 use aecl_executor::vault::{SecretRef, references};
 use aecl_gate::config::Home;
-use aecl_kernel::id::{AgentId, UserId};
-use aecl_kernel::json::{Document, Limits};
-use aecl_kernel::plan::Plan;
+use aecl_kernel::base::id::{AgentId, UserId};
+use aecl_kernel::base::json::{Document, Limits};
+use aecl_kernel::read::plan::Plan;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -103,7 +103,7 @@ fn only_agent(home: &Home) -> std::result::Result<String, Error> {
 }
 
 fn hello(args: Args, agent: &str) -> std::result::Result<Hello, Error> {
-    let id = |e: aecl_kernel::id::BadId| Error::new(e.to_string());
+    let id = |e: aecl_kernel::base::id::BadId| Error::new(e.to_string());
     let agent = AgentId::new(agent).map_err(id)?;
     let user = args.user.as_deref().map(UserId::new).transpose().map_err(id)?;
     let (derived, transport) = match (&args.url, args.command.split_first()) {

@@ -14,7 +14,7 @@ mod test;
 
 use super::show::Tone;
 use super::{Common, Result};
-use aecl_kernel::decision::Verdict;
+use aecl_kernel::record::decision::Verdict;
 use clap::Subcommand;
 use std::path::PathBuf;
 

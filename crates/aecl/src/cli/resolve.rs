@@ -3,7 +3,7 @@
 
 use super::show::{self, Field, Page, Tone};
 use super::{Common, Error, Exit, Result, client};
-use aecl_kernel::id::ActionId;
+use aecl_kernel::base::id::ActionId;
 use serde_json::json;
 
 /// Arguments.

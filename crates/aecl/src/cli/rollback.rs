@@ -3,7 +3,7 @@
 
 use super::show::{self, Field, Page, Tone};
 use super::{Common, Exit, Result, client};
-use aecl_kernel::id::{ActionId, RunId};
+use aecl_kernel::base::id::{ActionId, RunId};
 use serde_json::{Value, json};
 
 /// Arguments.

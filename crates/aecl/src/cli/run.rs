@@ -15,7 +15,7 @@ use super::{Common, Error, Exit, Result, runtime, runtime_of_one_thread};
 use aecl_executor::connectors::process::pick::NotHeld;
 use aecl_executor::connectors::process::{ProcessSpec, Views, tell, way_out};
 use aecl_executor::egress::{Names, SystemNames};
-use aecl_kernel::cage::Tier;
+use aecl_kernel::define::cage::Tier;
 use aecl_sandbox::{Digest, Image, Images, Outcome, SandboxError, Stream};
 use asked::Asked;
 use cage::{Choice, NotStarted};
@@ -349,8 +349,8 @@ fn image(common: &Common, spec: &ProcessSpec) -> std::result::Result<Option<Imag
 /// Nothing here holds it so.
 fn not_held(common: &Common, args: &Args, refused: NotHeld, choice: &Choice) -> Result {
     let (code, each) = match &refused {
-        NotHeld::Unavailable { each, .. } => (aecl_kernel::code::SANDBOX_UNAVAILABLE, each.clone()),
-        NotHeld::Unenforceable(_) => (aecl_kernel::code::SANDBOX_UNENFORCEABLE, Vec::new()),
+        NotHeld::Unavailable { each, .. } => (aecl_kernel::base::code::SANDBOX_UNAVAILABLE, each.clone()),
+        NotHeld::Unenforceable(_) => (aecl_kernel::base::code::SANDBOX_UNENFORCEABLE, Vec::new()),
     };
     let exit = not_started(common, &refused.to_string(), Some(code.as_str()), 125)?;
     if common.json {

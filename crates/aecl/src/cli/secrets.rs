@@ -6,7 +6,7 @@ use super::{Common, Error, Exit, Result};
 use aecl_executor::vault::{Secret, StoreError};
 use aecl_gate::clock;
 use aecl_gate::config::Home;
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::base::time::Timestamp;
 use clap::Subcommand;
 use serde_json::json;
 use std::io::{IsTerminal as _, Read as _};

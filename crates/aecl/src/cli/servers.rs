@@ -12,7 +12,7 @@ use aecl_executor::connectors::mcp::Transport;
 use aecl_executor::login::{LoginError, revoke};
 use aecl_executor::vault::Vault;
 use aecl_gate::config::Home;
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::base::time::Timestamp;
 use clap::Subcommand;
 use serde_json::json;
 use std::collections::BTreeSet;

@@ -10,7 +10,7 @@ use super::show;
 use super::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
-use aecl_kernel::id::AgentId;
+use aecl_kernel::base::id::AgentId;
 pub use clients::Client;
 use clients::Place;
 use entry::{Front, Planned};

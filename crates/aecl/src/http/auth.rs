@@ -3,8 +3,8 @@
 use super::problem::Problem;
 use super::{App, Peer};
 use aecl_gate::{Identity, Session};
-use aecl_kernel::code;
-use aecl_kernel::facts::RunFact;
+use aecl_kernel::base::code;
+use aecl_kernel::record::facts::RunFact;
 use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;

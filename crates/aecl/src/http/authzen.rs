@@ -13,10 +13,11 @@ use super::wire::{
 };
 use aecl_gate::Identity;
 use aecl_gate::explain::{Explained, Situation};
-use aecl_kernel::decision::Verdict;
-use aecl_kernel::id::{AgentId, Environment, RunId, TenantId, UserId};
-use aecl_kernel::json::Document;
-use aecl_kernel::{code, labels};
+use aecl_kernel::base::code;
+use aecl_kernel::base::id::{AgentId, Environment, RunId, TenantId, UserId};
+use aecl_kernel::base::json::Document;
+use aecl_kernel::provenance::labels;
+use aecl_kernel::record::decision::Verdict;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};

@@ -3,8 +3,8 @@
 use super::App;
 use super::problem::Problem;
 use super::shares::{NoShare, Share};
-use aecl_kernel::code;
-use aecl_kernel::json::{Document, JsonError, Limits};
+use aecl_kernel::base::code;
+use aecl_kernel::base::json::{Document, JsonError, Limits};
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};

@@ -10,7 +10,7 @@ use crate::mcp::http::guard;
 use crate::web;
 use aecl_gate::Gate;
 use aecl_gate::config::Config;
-use aecl_kernel::code::{self, Code};
+use aecl_kernel::base::code::{self, Code};
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};

@@ -6,7 +6,7 @@ use super::{Options, watch};
 use crate::mcp::stdio;
 use aecl_gate::config::Home;
 use aecl_gate::{Gate, GateError};
-use aecl_kernel::approval::{Ask, AskState};
+use aecl_kernel::record::approval::{Ask, AskState};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

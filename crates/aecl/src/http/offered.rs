@@ -4,7 +4,7 @@
 use super::App;
 use crate::mcp::catalogue::Definition;
 use aecl_executor::{ConnectorSpec, Executor};
-use aecl_kernel::digest::Digest;
+use aecl_kernel::base::digest::Digest;
 use std::time::Duration;
 
 /// How long a server may take to list its tools.

@@ -7,12 +7,12 @@ use super::wire::{Approval, Decision, Full, PlanArgument, PlanOpen, PlanStep};
 use aecl_executor::connectors::process::reaches;
 use aecl_gate::Identity;
 use aecl_gate::plans::PlanRequest;
-use aecl_kernel::approval::AskState;
-use aecl_kernel::approval::summary::plan_title;
-use aecl_kernel::decision::{self, Finding, Verdict};
-use aecl_kernel::plan::Constraint;
-use aecl_kernel::plan::outlook::{Outlook, StepOutlook};
-use aecl_kernel::risk::Risk;
+use aecl_kernel::analysis::outlook::{Outlook, StepOutlook};
+use aecl_kernel::define::risk::Risk;
+use aecl_kernel::read::plan::Constraint;
+use aecl_kernel::record::approval::AskState;
+use aecl_kernel::record::approval::summary::plan_title;
+use aecl_kernel::record::decision::{self, Finding, Verdict};
 use serde_json::Value;
 
 /// The name under which a plan stands where actions have theirs.
@@ -76,7 +76,7 @@ fn of_step(number: usize, look: &StepOutlook, stale: bool) -> PlanStep {
         false => ("It changes nothing.".to_owned(), true),
     };
     let asking = look.findings.iter().filter(|f| f.verdict > Verdict::Allow);
-    let open = |open: &aecl_kernel::plan::outlook::Open| PlanOpen {
+    let open = |open: &aecl_kernel::analysis::outlook::Open| PlanOpen {
         at: open.at.clone(),
         class: open.class.name(),
         required: open.required,

@@ -6,11 +6,11 @@ use super::body::{Raw, Strict, bad_json, limits};
 use super::problem::{Problem, ProblemDetails};
 use super::wire::{Explain, Explained, Kill, Kills, Policy, Reloaded, Switch};
 use aecl_gate::explain::Situation;
-use aecl_kernel::code;
-use aecl_kernel::facts::Fact;
-use aecl_kernel::id::{ActionId, AgentId, Environment, TenantId, UserId};
-use aecl_kernel::json::Document;
-use aecl_kernel::labels::Labels;
+use aecl_kernel::base::code;
+use aecl_kernel::base::id::{ActionId, AgentId, Environment, TenantId, UserId};
+use aecl_kernel::base::json::Document;
+use aecl_kernel::provenance::labels::Labels;
+use aecl_kernel::record::facts::Fact;
 use axum::Json;
 use axum::extract::State;
 

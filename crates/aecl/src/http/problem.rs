@@ -2,8 +2,8 @@
 
 use super::wire::Full;
 use aecl_gate::GateError;
-use aecl_kernel::code::{self, Code};
-use aecl_kernel::id::BadId;
+use aecl_kernel::base::code::{self, Code};
+use aecl_kernel::base::id::BadId;
 use aecl_ledger::LedgerError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};

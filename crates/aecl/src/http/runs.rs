@@ -8,8 +8,8 @@ use super::problem::{Problem, ProblemDetails};
 use super::wire::{OpenRun, Opened, PlanApproval, Rollback, RolledBack, Run, Token, Why};
 use aecl_gate::runs::{OpenedRun, RunRequest};
 use aecl_gate::{Identity, Session};
-use aecl_kernel::facts::RunFact;
-use aecl_kernel::id::{AgentId, BadId, Environment, ProjectId, RunId, TenantId, UserId};
+use aecl_kernel::base::id::{AgentId, BadId, Environment, ProjectId, RunId, TenantId, UserId};
+use aecl_kernel::record::facts::RunFact;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -94,7 +94,7 @@ pub async fn delegate(
     // Whoever delegates must be allowed to act for the parent, not only for the child.
     if !by.may_run(&fact.principal.agent) {
         let why = format!("{} may not delegate from runs of `{}`", by.name(), fact.principal.agent);
-        return Err(Problem::of(aecl_kernel::code::FORBIDDEN, why));
+        return Err(Problem::of(aecl_kernel::base::code::FORBIDDEN, why));
     }
     let wait_s = body.wait_s;
     let run = app.gate.open_run(&by, request(body, Some(parent))?).await?;
@@ -110,7 +110,8 @@ pub async fn show(
     Path(run): Path<String>,
     query: Result<Query<WaitForPlan>, QueryRejection>,
 ) -> Result<Json<Run>, Problem> {
-    let Query(wait) = query.map_err(|e| Problem::of(aecl_kernel::code::REQUEST_INVALID, e.body_text()))?;
+    let Query(wait) =
+        query.map_err(|e| Problem::of(aecl_kernel::base::code::REQUEST_INVALID, e.body_text()))?;
     let run = RunId::new(&run)?;
     caller.may_see(&app, &run_fact(&app, &run).await?).await?;
     let plan = plan_approval(&app, &run, wait.wait_s).await?;
@@ -131,7 +132,7 @@ pub async fn renew(
         Caller::Known(by) => app.gate.renew(&by, &run).await?,
         Caller::Run(session) if session.principal.run == run => app.gate.renew_session(&session).await?,
         Caller::Run(_) => {
-            return Err(Problem::of(aecl_kernel::code::FORBIDDEN, "the token belongs to another run"));
+            return Err(Problem::of(aecl_kernel::base::code::FORBIDDEN, "the token belongs to another run"));
         }
     };
     Ok((StatusCode::CREATED, Json(fresh(token, &session))))
@@ -180,7 +181,7 @@ pub async fn rollback(
         rollback = app.gate.rollback_run(&by, &id, body.reason, wait) => rollback?,
         () = app.options.closing.cancelled() => {
             let why = "the server is going down; ask again how far it came";
-            return Err(Problem::of(aecl_kernel::code::LEDGER_UNAVAILABLE, why));
+            return Err(Problem::of(aecl_kernel::base::code::LEDGER_UNAVAILABLE, why));
         }
     };
     let back = RolledBack::of(&run, rollback, &app.gate.config().url());
@@ -197,7 +198,7 @@ pub async fn revoke(
     Path((run, token)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     // A token's id is a name like any other; what is none was never given out.
-    let token = aecl_kernel::id::ActionName::new(&token)?.to_string();
+    let token = aecl_kernel::base::id::ActionName::new(&token)?.to_string();
     app.gate.revoke(&by, &RunId::new(&run)?, token).await?;
     Ok(StatusCode::NO_CONTENT)
 }

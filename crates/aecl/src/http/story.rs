@@ -3,11 +3,11 @@
 use aecl_executor::connectors::process::reaches;
 use aecl_gate::Gate;
 use aecl_gate::approvals::Request;
-use aecl_kernel::action::{Action, Mode};
-use aecl_kernel::approval::summary::{self, grouped};
-use aecl_kernel::catalogue::{Compensation, Reversibility, TypedAction};
-use aecl_kernel::code;
-use aecl_kernel::decision::Verdict;
+use aecl_kernel::base::code;
+use aecl_kernel::define::catalogue::{Compensation, Reversibility, TypedAction};
+use aecl_kernel::read::action::{Action, Mode};
+use aecl_kernel::record::approval::summary::{self, grouped};
+use aecl_kernel::record::decision::Verdict;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -81,7 +81,8 @@ pub fn tell(gate: &Gate, request: &Request) -> Story {
 
 /// What its SQL or command line would do, and how many rows were counted when it was asked.
 fn runs(action: &Action, request: &Request) -> Vec<String> {
-    let mut out: Vec<String> = action.runs.iter().flat_map(aecl_kernel::understand::Run::words).collect();
+    let mut out: Vec<String> =
+        action.runs.iter().flat_map(aecl_kernel::read::understand::Run::words).collect();
     out.extend(request.ask.rows.map(|rows| {
         format!(
             "touches {} {}; if it is more by then, nothing happens",

@@ -2,7 +2,7 @@
 //! for what was on the screen; once that is another, the answer does not count and the card is shown again.
 
 use super::wire::Full;
-use aecl_kernel::digest::Digest;
+use aecl_kernel::base::digest::Digest;
 use serde_json::json;
 
 /// SHA-256 over what is asked. Left out is what changes without the question changing: votes, states, what the run

@@ -6,8 +6,8 @@ use super::wire::{NOT_CARRIED_OUT, Refusal, raw_value};
 use crate::cli::show::is_hidden;
 use aecl_executor::connectors::mcp::RawReply;
 use aecl_gate::no::No;
-use aecl_kernel::approval::Ask;
-use aecl_kernel::id::ActionId;
+use aecl_kernel::base::id::ActionId;
+use aecl_kernel::record::approval::Ask;
 use serde_json::{Map, Value, json};
 
 /// A call that was not simply carried out.

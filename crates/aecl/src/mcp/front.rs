@@ -6,9 +6,9 @@ use super::session::Runs;
 use super::wire::{Envelope, INVALID_REQUEST, METHOD_NOT_FOUND, Refusal, raw, response};
 use aecl_executor::connectors::mcp::{RawReply, Upstream};
 use aecl_gate::{Gate, GateError, Identity, Session};
-use aecl_kernel::approval::AskState;
-use aecl_kernel::code;
-use aecl_kernel::id::{AgentId, ApprovalId, RunId, UserId};
+use aecl_kernel::base::code;
+use aecl_kernel::base::id::{AgentId, ApprovalId, RunId, UserId};
+use aecl_kernel::record::approval::AskState;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashMap};
@@ -149,7 +149,7 @@ impl Front {
         if gate.bundle().agent(&opening.agent).is_none() {
             let bundle = gate.bundle();
             let known = bundle.agents().map(|agent| agent.agent_id.to_string());
-            let near = aecl_kernel::catalogue::nearest(opening.agent.as_str(), known);
+            let near = aecl_kernel::define::catalogue::nearest(opening.agent.as_str(), known);
             let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
             let message = format!("there is no manifest for agent `{}`{hint}", opening.agent);
             return Err(GateError::Refused { code: code::AGENT_UNKNOWN, message });

@@ -1,6 +1,6 @@
 //! What things are called: to the client, on the server, in the catalogue.
 
-use aecl_kernel::id::ActionName;
+use aecl_kernel::base::id::ActionName;
 
 /// Between server and tool, where one endpoint stands in front of several servers. Server names have no
 /// double underscore, so the first one ends the server's name.

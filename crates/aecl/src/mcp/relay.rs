@@ -5,7 +5,7 @@ use super::hello::meta_of;
 use super::names;
 use super::wire::{INTERNAL_ERROR, INVALID_PARAMS, Members, Refusal, members_of, quoted, raw};
 use aecl_executor::connectors::mcp::RawReply;
-use aecl_kernel::evidence::Reach;
+use aecl_kernel::base::evidence::Reach;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,9 +3,9 @@
 use super::front::Opening;
 use aecl_gate::runs::RunRequest;
 use aecl_gate::{Gate, GateError, Session};
-use aecl_kernel::facts::RunFact;
-use aecl_kernel::id::RunId;
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::base::id::RunId;
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::record::facts::RunFact;
 use std::collections::BTreeMap;
 use tokio::sync::Mutex;
 

@@ -14,10 +14,10 @@ use super::wire::{
 };
 use aecl_executor::connectors::mcp::RawReply;
 use aecl_gate::submit::{Answer, End};
-use aecl_kernel::approval::Ask;
-use aecl_kernel::code;
-use aecl_kernel::facts::ActionState;
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::base::code;
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::record::approval::Ask;
+use aecl_kernel::record::facts::ActionState;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;

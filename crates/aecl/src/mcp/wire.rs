@@ -1,7 +1,7 @@
 //! JSON-RPC messages, read no deeper than their envelope and written from raw pieces.
 
 use aecl_executor::connectors::mcp::{ObjectText, RawReply, members};
-use aecl_kernel::json::{Document, Limits};
+use aecl_kernel::base::json::{Document, Limits};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -166,7 +166,7 @@ impl Members {
 }
 
 /// Reads raw JSON through the I-JSON gate.
-pub(crate) fn document(raw: &RawValue) -> Result<Document, aecl_kernel::json::JsonError> {
+pub(crate) fn document(raw: &RawValue) -> Result<Document, aecl_kernel::base::json::JsonError> {
     Document::parse(raw.get().as_bytes(), &Limits { bytes_max: usize::MAX, ..Limits::default() })
 }
 

@@ -7,7 +7,7 @@ use super::plan;
 use crate::http::story::span;
 use crate::http::wire::{Full, Requirement, Step};
 use aecl_gate::approvals::EXCERPT_MAX;
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::base::time::Timestamp;
 use serde_json::Value;
 
 /// What somebody has typed so far, and what there is to say about it.

@@ -4,7 +4,7 @@
 
 use crate::http::App;
 use crate::http::problem::Problem;
-use aecl_kernel::code;
+use aecl_kernel::base::code;
 use axum::extract::{Request, State};
 use axum::http::{Method, Uri, header};
 use axum::middleware::Next;

@@ -7,7 +7,7 @@ use crate::http::App;
 use crate::http::approvals::{Filter, answer as take, changed, one, open};
 use crate::http::problem::Problem;
 use crate::http::wire::{AnswerWith, Full, Queued};
-use aecl_kernel::code;
+use aecl_kernel::base::code;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::header;

@@ -339,7 +339,7 @@ fn layout(dir: &Path) -> PathBuf {
     let blobs = dir.join("blobs/sha256");
     fs::create_dir_all(&blobs).unwrap();
     let blob = |bytes: &[u8]| {
-        let digest = aecl_kernel::digest::Digest::of(bytes).to_string();
+        let digest = aecl_kernel::base::digest::Digest::of(bytes).to_string();
         let hex = digest.rsplit(':').next().unwrap();
         fs::write(blobs.join(hex), bytes).unwrap();
         serde_json::json!({ "digest": format!("sha256:{hex}"), "size": bytes.len() })

@@ -2,7 +2,7 @@
 
 use aecl_gate::config::Home;
 use aecl_gate::{Gate, Identity, identity, keys};
-use aecl_kernel::id::PersonId;
+use aecl_kernel::base::id::PersonId;
 use futures_util::StreamExt as _;
 use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, Response};

@@ -1,7 +1,7 @@
 //! A change of one file: what it was, what it will be. The same form goes in, comes out of a caged program,
 //! and takes a change back.
 
-use aecl_kernel::digest::Digest;
+use aecl_kernel::base::digest::Digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};

@@ -140,7 +140,7 @@ fn both_ends(mut all: Vec<String>, most: usize) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::{ConnectorSpec, fake};
-    use aecl_kernel::digest::Digest;
+    use aecl_kernel::base::digest::Digest;
     use serde_json::{Value, json};
     use std::fs;
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aecl_kernel::digest::Digest;
+use aecl_kernel::base::digest::Digest;
 use similar::TextDiff;
 
 use super::FilesError;

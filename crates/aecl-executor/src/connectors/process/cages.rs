@@ -1,7 +1,7 @@
 //! What programs are held with here: tried out once, then chosen from for each call. Never weaker than the
 //! permit says.
 
-use aecl_kernel::cage;
+use aecl_kernel::define::cage;
 use aecl_sandbox::{Backend, Found, Offers, Tier, probe};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -111,7 +111,7 @@ pub fn recorded(found: &Found) -> Option<cage::Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aecl_kernel::cage::Needs;
+    use aecl_kernel::define::cage::Needs;
     use aecl_sandbox::{Enforced, Firecracker, Machine, Pinned, Runtime};
 
     fn native(available: bool, memory: bool) -> Found {
@@ -226,8 +226,8 @@ mod tests {
     /// The kernel reads of the connector only what it needs to know; here it is read whole.
     #[test]
     fn the_kernel_reads_what_a_program_needs_as_it_is_read_here() {
-        use aecl_kernel::bundle::Bundle;
-        use aecl_kernel::bundle::problem::Source;
+        use aecl_kernel::policy::bundle::Bundle;
+        use aecl_kernel::policy::problem::Source;
         use serde_json::json;
         let view = json!({ "source": "/srv", "at": "/srv" });
         let layered = json!({ "source": "/opt", "at": "/opt", "access": "overlay" });

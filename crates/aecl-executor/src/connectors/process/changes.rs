@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use aecl_kernel::digest::Digest;
+use aecl_kernel::base::digest::Digest;
 use aecl_sandbox::{Change as Written, ChangeKind, CollectLimits, Collected, Ended, SandboxError};
 use serde_json::{Map, Value, json};
 

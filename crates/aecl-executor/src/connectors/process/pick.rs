@@ -1,7 +1,7 @@
 //! What holds a program that somebody runs by hand: chosen as for an action, and of this host no more is found out
 //! than that takes.
 
-use aecl_kernel::cage::{self, Cages, Choice, Demand, Lowered};
+use aecl_kernel::define::cage::{self, Cages, Choice, Demand, Lowered};
 use aecl_sandbox::{Backend, Found, Memory, probe};
 
 use super::cages::{Fit, fit, recorded, tier};
@@ -179,7 +179,7 @@ fn weakest_first(backends: &[Backend], of: impl Fn(cage::Tier) -> bool) -> Vec<&
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aecl_kernel::cage::{Needs, Tier};
+    use aecl_kernel::define::cage::{Needs, Tier};
     use aecl_sandbox::Runtime;
     use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! What a program may have, as the catalogue entry writes it.
 
-use aecl_kernel::cage;
+use aecl_kernel::define::cage;
 use aecl_sandbox::{Access, Backend, Cage, Clocks, Image, Network, Program, View};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

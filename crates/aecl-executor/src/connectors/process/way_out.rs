@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aecl_kernel::traffic::{Connection, Traffic};
+use aecl_kernel::base::traffic::{Connection, Traffic};
 use aecl_sandbox::Listener;
 use async_trait::async_trait;
 use tokio::task::JoinHandle;

@@ -6,7 +6,7 @@ use aecl_executor::judge::{Judge, JudgeKind};
 use aecl_gate::config::{Config, Home};
 use aecl_gate::identity::{OPERATORS, hash_key};
 use aecl_gate::{GateError, keys};
-use aecl_kernel::bundle::Bundle;
+use aecl_kernel::policy::bundle::Bundle;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -184,8 +184,8 @@ fn asked(bundle: &Bundle) -> BTreeMap<BTreeSet<String>, u32> {
             let owners = BTreeSet::from(["data_owners".to_owned()]);
             let groups = match rule.requires {
                 _ if !rule.approvers.is_empty() => &rule.approvers,
-                aecl_kernel::manifest::Consent::HumanApproval => own,
-                aecl_kernel::manifest::Consent::DataOwnerConsent => &owners,
+                aecl_kernel::define::manifest::Consent::HumanApproval => own,
+                aecl_kernel::define::manifest::Consent::DataOwnerConsent => &owners,
             };
             add(groups, rule.count);
         }

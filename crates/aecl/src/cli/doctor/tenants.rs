@@ -6,8 +6,8 @@ use super::{Check, Seen};
 use aecl_gate::config::{Config, Home};
 use aecl_gate::identity::OPERATORS;
 use aecl_gate::reach::AUDITORS;
-use aecl_kernel::facts::Fact;
-use aecl_kernel::id::TenantId;
+use aecl_kernel::base::id::TenantId;
+use aecl_kernel::record::facts::Fact;
 use aecl_ledger::store::{Sqlite, Store};
 use std::collections::BTreeSet;
 

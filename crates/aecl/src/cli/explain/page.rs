@@ -2,10 +2,11 @@
 
 use crate::cli::show::{Field, Page, Tone, duration, inert_line, people};
 use aecl_executor::connectors::process::reaches;
-use aecl_kernel::action::Action;
-use aecl_kernel::bundle::{Bundle, Situation};
-use aecl_kernel::catalogue::Reversibility;
+use aecl_kernel::analysis::situation::Situation;
 use aecl_kernel::decide::Ruling;
+use aecl_kernel::define::catalogue::Reversibility;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::read::action::Action;
 use serde_json::{Value, json};
 
 /// What was asked and what came of it.
@@ -64,7 +65,8 @@ impl Asked<'_> {
         known("lands at", Some(action.destinations.join(", ")).filter(|d| !d.is_empty()));
         known("amount", action.amount.as_ref().map(ToString::to_string));
         known("rows", action.rows.map(|n| n.to_string()));
-        let runs: Vec<String> = action.runs.iter().flat_map(aecl_kernel::understand::Run::words).collect();
+        let runs: Vec<String> =
+            action.runs.iter().flat_map(aecl_kernel::read::understand::Run::words).collect();
         known("it", Some(runs.join("\n")).filter(|r| !r.is_empty()));
         let cage = decision.findings.iter().find(|f| f.check == "sandbox");
         known("cage", cage.map(|f| f.message.clone()));

@@ -5,8 +5,8 @@ use crate::cli::log::show::traffic;
 use crate::cli::log::source::Source;
 use crate::cli::show::{self, Field, Page};
 use crate::cli::{Common, Error, Exit, Result, client};
-use aecl_kernel::event::{Concluded, Event};
-use aecl_kernel::id::ActionId;
+use aecl_kernel::base::id::ActionId;
+use aecl_kernel::record::event::{Concluded, Event};
 use serde_json::{Value, json};
 
 pub(super) fn run(common: &Common, id: &str) -> Result {

@@ -1,7 +1,7 @@
 //! The files of a new directory.
 
 use super::Example;
-use aecl_kernel::id::AgentId;
+use aecl_kernel::base::id::AgentId;
 
 const CONFIG: &str = include_str!("aecl.yaml");
 const AGENT: &str = include_str!("agent.yaml");

@@ -2,7 +2,7 @@
 
 use super::Error;
 use aecl_gate::config::Home;
-use aecl_kernel::id::AgentId;
+use aecl_kernel::base::id::AgentId;
 use serde_json::{Value, json};
 
 /// What the person is told.

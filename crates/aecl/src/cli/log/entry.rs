@@ -2,9 +2,9 @@
 
 use super::source::{Row, Source};
 use crate::cli::show::{Page, Tone, count, inert_line};
-use aecl_kernel::approval::summary::short;
-use aecl_kernel::cage::{Cages, Found};
-use aecl_kernel::event::{Event, OutcomeKind};
+use aecl_kernel::define::cage::{Cages, Found};
+use aecl_kernel::record::approval::summary::short;
+use aecl_kernel::record::event::{Event, OutcomeKind};
 use aecl_ledger::PayloadKind;
 use serde_json::Value;
 

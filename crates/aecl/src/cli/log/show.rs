@@ -4,8 +4,8 @@ use super::entry;
 use super::source::{Row, Source};
 use crate::cli::show::{self, Field, Page, inert_line};
 use crate::cli::{Common, Error, Exit, Result};
-use aecl_kernel::event::Event;
-use aecl_kernel::traffic::Traffic;
+use aecl_kernel::base::traffic::Traffic;
+use aecl_kernel::record::event::Event;
 use aecl_ledger::PayloadKind;
 use serde_json::{Value, json};
 

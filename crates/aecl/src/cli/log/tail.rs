@@ -4,7 +4,7 @@ use super::entry;
 use super::source::{Row, Source};
 use crate::cli::show::{self, Page};
 use crate::cli::{Common, Error, Exit, Result, runtime};
-use aecl_kernel::event::Event;
+use aecl_kernel::record::event::Event;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 

@@ -4,14 +4,14 @@ use crate::cli::show::{self, Page, Tone, count};
 use crate::cli::{Common, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
-use aecl_kernel::bundle::{LINTS, Lint};
+use aecl_kernel::analysis::lint::{LINTS, Lint};
 use serde_json::json;
 use std::path::PathBuf;
 
 pub(super) fn run(common: &Common, dir: Option<PathBuf>, allow: &[String], strict: bool) -> Result {
     for name in allow {
         if !LINTS.iter().any(|(lint, ..)| lint == name) {
-            let near = aecl_kernel::catalogue::nearest(name, LINTS.iter().map(|(lint, ..)| *lint));
+            let near = aecl_kernel::define::catalogue::nearest(name, LINTS.iter().map(|(lint, ..)| *lint));
             let near = near.map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
             let known: Vec<&str> = LINTS.iter().map(|(lint, ..)| *lint).collect();
             return Err(crate::cli::Error::new(format!(

@@ -1,11 +1,11 @@
 //! What follows from manifest and catalogue for an action before its arguments are known. Rules, amounts,
 //! budgets and what a run has read can only make it stricter; `aecl explain` judges with arguments.
 
-use aecl_kernel::bundle::Bundle;
-use aecl_kernel::catalogue::flow::Egress;
-use aecl_kernel::catalogue::{ActionManifest, Reversibility};
-use aecl_kernel::manifest::{AgentManifest, Consent};
-use aecl_kernel::risk::{Exposure, Recent, assess};
+use aecl_kernel::define::catalogue::flow::Egress;
+use aecl_kernel::define::catalogue::{ActionManifest, Reversibility};
+use aecl_kernel::define::manifest::{AgentManifest, Consent};
+use aecl_kernel::define::risk::{Exposure, Recent, assess};
+use aecl_kernel::policy::bundle::Bundle;
 
 /// How it looks for an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(super) fn of(
     if AgentManifest::lists(&agent.blocked_actions, name) {
         return outlook(Look::Blocked, "`blocked_actions` lists it");
     }
-    let here = |list: &std::collections::BTreeSet<aecl_kernel::id::Environment>| {
+    let here = |list: &std::collections::BTreeSet<aecl_kernel::base::id::Environment>| {
         list.is_empty() || list.iter().any(|e| e.as_str() == environment)
     };
     if !here(&action.environments) {

@@ -8,7 +8,8 @@ use crate::cli::show;
 use crate::cli::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
-use aecl_kernel::bundle::{Bundle, Outcome, Proof, RuleFinding, Than};
+use aecl_kernel::analysis::prove::{Outcome, Proof, RuleFinding, Than};
+use aecl_kernel::policy::bundle::Bundle;
 use report::Report;
 use serde::Serialize;
 use solver::Solver;
@@ -112,7 +113,7 @@ fn known(bundle: &Bundle, name: &str) -> std::result::Result<(), Error> {
     if bundle.properties().iter().any(|p| p.name == name) {
         return Ok(());
     }
-    let near = aecl_kernel::catalogue::nearest(name, bundle.properties().iter().map(|p| &p.name));
+    let near = aecl_kernel::define::catalogue::nearest(name, bundle.properties().iter().map(|p| &p.name));
     let near = near.map_or_else(String::new, |n| format!("; did you mean `{}`?", show::inert_line(n)));
     let message = format!("the bundle has no property `{}`{near}", show::inert_line(name));
     Err(Error::new(message).hint("they stand in properties/*.yaml of the bundle"))

@@ -4,7 +4,7 @@ use crate::cli::show::{self, Page, Table, Tone, count};
 use crate::cli::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
-use aecl_kernel::bundle::{Pair, Residual};
+use aecl_kernel::analysis::residual::{Pair, Residual};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 

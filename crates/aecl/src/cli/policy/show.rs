@@ -5,10 +5,10 @@ use crate::cli::show::{self, Page, Table, Tone, count, duration};
 use crate::cli::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
-use aecl_kernel::bundle::Bundle;
-use aecl_kernel::catalogue::nearest;
-use aecl_kernel::id::Environment;
-use aecl_kernel::manifest::{AgentManifest, Of, Per};
+use aecl_kernel::base::id::Environment;
+use aecl_kernel::define::catalogue::nearest;
+use aecl_kernel::define::manifest::{AgentManifest, Of, Per};
+use aecl_kernel::policy::bundle::Bundle;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -100,7 +100,7 @@ fn agent_page(page: &mut Page, bundle: &Bundle, agent: &AgentManifest, environme
 fn told(
     bundle: &Bundle,
     agent: &AgentManifest,
-    action: &aecl_kernel::catalogue::ActionManifest,
+    action: &aecl_kernel::define::catalogue::ActionManifest,
     environment: &str,
 ) -> (Tone, &'static str, Vec<String>) {
     let Outlook { look, mut why } = outlook::of(bundle, agent, action, environment);

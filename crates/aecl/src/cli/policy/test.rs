@@ -5,9 +5,10 @@ use crate::cli::show::{self, Page, Table, Tone, count};
 use crate::cli::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
-use aecl_kernel::bundle::examples::Tried;
-use aecl_kernel::bundle::{Bundle, Trial};
-use aecl_kernel::decision::Verdict;
+use aecl_kernel::analysis::examples::Tried;
+use aecl_kernel::analysis::trial::Trial;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::record::decision::Verdict;
 use serde_json::json;
 use std::path::PathBuf;
 

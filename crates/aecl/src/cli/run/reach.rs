@@ -3,7 +3,7 @@
 use crate::cli::Error;
 use crate::cli::show;
 use aecl_executor::egress::broker::Allow;
-use aecl_kernel::traffic::{Connection, Traffic};
+use aecl_kernel::base::traffic::{Connection, Traffic};
 use serde_json::json;
 
 /// The methods of plain HTTP that `http://` on the command line stands for.

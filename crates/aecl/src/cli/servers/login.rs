@@ -116,7 +116,7 @@ fn place(home: &Home, args: &Args) -> std::result::Result<Place, Error> {
         (None, None) => {
             let name = args.server.clone().unwrap_or_default();
             let error = Error::new(format!("`{}` is no server in aecl.yaml", show::inert_line(&name)));
-            Err(match aecl_kernel::catalogue::nearest(&name, config.servers.keys().cloned()) {
+            Err(match aecl_kernel::define::catalogue::nearest(&name, config.servers.keys().cloned()) {
                 Some(near) => error.hint(format!("did you mean `{near}`? Of another one, say --url, too")),
                 None => error.hint("write it into `servers`, or say its address with --url"),
             })

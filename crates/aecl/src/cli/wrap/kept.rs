@@ -2,7 +2,7 @@
 
 use crate::cli::Error;
 use aecl_gate::config::Home;
-use aecl_kernel::digest::Digest;
+use aecl_kernel::base::digest::Digest;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::Write as _;

@@ -3,7 +3,7 @@
 use crate::http::actions::KEY_BYTES_MAX;
 use crate::http::approvals::REASON_MAX;
 use aecl_gate::runs::GOAL_BYTES_MAX;
-use aecl_kernel::plan::STEPS_MAX;
+use aecl_kernel::read::plan::STEPS_MAX;
 use serde_json::{Map, Value, json};
 
 /// What names look like: agents, runs, actions, tenants and so on.

@@ -3,8 +3,8 @@
 use super::{Approval, Decision, Verbatim};
 use aecl_gate::submit::{Answer, End};
 use aecl_gate::votes::Tally;
-use aecl_kernel::action::Mode;
-use aecl_kernel::facts::{ActionFact, ActionState, Undo};
+use aecl_kernel::read::action::Mode;
+use aecl_kernel::record::facts::{ActionFact, ActionState, Undo};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;

@@ -5,7 +5,7 @@ use crate::http::story::Story;
 use aecl_gate::approvals::{Step as GateStep, Unproven as GateUnproven};
 use aecl_gate::queue::Queued as GateQueued;
 use aecl_gate::votes::Tally;
-use aecl_kernel::approval::{Ask, Vote as KernelVote};
+use aecl_kernel::record::approval::{Ask, Vote as KernelVote};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;

@@ -1,6 +1,6 @@
 //! Decisions and their reasons.
 
-use aecl_kernel::decision;
+use aecl_kernel::record::decision;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -78,7 +78,7 @@ pub struct Decision {
 }
 
 /// Who must agree, on the wire.
-pub fn requirements(need: &aecl_kernel::approval::Need) -> Vec<Requirement> {
+pub fn requirements(need: &aecl_kernel::record::approval::Need) -> Vec<Requirement> {
     need.requirements
         .iter()
         .map(|r| Requirement { groups: r.groups.iter().cloned().collect(), count: r.count })
@@ -93,7 +93,7 @@ impl From<&decision::Decision> for Decision {
             verdict: f.verdict.name(),
             message: f.message.clone(),
         };
-        let factor = |f: &aecl_kernel::risk::Factor| Factor {
+        let factor = |f: &aecl_kernel::define::risk::Factor| Factor {
             name: f.name.clone(),
             points: f.points,
             value: f.value.clone(),

@@ -1,6 +1,6 @@
 //! Plans that people are asked about.
 
-use aecl_kernel::approval::{Ask, AskState};
+use aecl_kernel::record::approval::{Ask, AskState};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;

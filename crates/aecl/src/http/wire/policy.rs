@@ -1,9 +1,9 @@
 //! Policy: what is in force, and what it would say.
 
 use super::{Decision, Labels};
-use aecl_kernel::bundle::Bundle;
-use aecl_kernel::catalogue::TypedAction;
-use aecl_kernel::manifest::{AgentManifest, Consent};
+use aecl_kernel::define::catalogue::TypedAction;
+use aecl_kernel::define::manifest::{AgentManifest, Consent};
+use aecl_kernel::policy::bundle::Bundle;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -168,7 +168,7 @@ pub struct Policy {
 
 impl From<&Bundle> for Policy {
     fn from(bundle: &Bundle) -> Self {
-        let warning = |p: &aecl_kernel::bundle::problem::Problem| Warning {
+        let warning = |p: &aecl_kernel::policy::problem::Problem| Warning {
             path: p.path.clone(),
             message: p.message.clone(),
         };

@@ -2,10 +2,10 @@
 
 use super::PlanApproval;
 use aecl_gate::runs::OpenedRun;
-use aecl_kernel::facts::{Kill as KillFact, KillScope, RunFact};
-use aecl_kernel::goal::Goal;
-use aecl_kernel::id::{AgentId, BadId, RunId, TenantId};
-use aecl_kernel::time::Timestamp;
+use aecl_kernel::base::id::{AgentId, BadId, RunId, TenantId};
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::record::facts::{Kill as KillFact, KillScope, RunFact};
+use aecl_kernel::record::goal::Goal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;

@@ -3,9 +3,9 @@
 use super::verbs;
 use crate::mcp::{names, wire};
 use aecl_executor::connectors::mcp::{Tool, TrustedAnnotations};
-use aecl_kernel::catalogue::{ActionManifest, TypedAction};
-use aecl_kernel::digest::Digest;
-use aecl_kernel::json::Document;
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::json::Document;
+use aecl_kernel::define::catalogue::{ActionManifest, TypedAction};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -363,7 +363,7 @@ fn shown(name: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
-    use aecl_kernel::catalogue::flow::Class;
+    use aecl_kernel::define::catalogue::flow::Class;
 
     fn define(value: Value) -> Definition {
         Definition::read(&wire::raw_value(&value)).unwrap()

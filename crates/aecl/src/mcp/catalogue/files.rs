@@ -8,11 +8,11 @@ use aecl_executor::connectors::mcp::Transport;
 use aecl_executor::root_dir::read_plain;
 use aecl_gate::config::Home;
 use aecl_gate::loader;
-use aecl_kernel::bundle::Bundle;
-use aecl_kernel::bundle::problem::Source;
-use aecl_kernel::digest::Digest;
-use aecl_kernel::json::Document;
-use aecl_kernel::manifest::AgentManifest;
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::json::Document;
+use aecl_kernel::define::manifest::AgentManifest;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::problem::Source;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -427,7 +427,7 @@ impl<'a> Desk<'a> {
         let mut sources: Vec<Source> = self.sources.iter().filter(|s| s.path != place).cloned().collect();
         let text = serde_json::to_string(entries).map_err(|error| error.to_string())?;
         sources.push(Source { path: place, text });
-        let fatal = |problems: Vec<aecl_kernel::bundle::problem::Problem>| {
+        let fatal = |problems: Vec<aecl_kernel::policy::problem::Problem>| {
             let lines = problems.iter().filter(|p| p.fatal).map(ToString::to_string);
             lines.collect::<Vec<_>>().join("; ")
         };

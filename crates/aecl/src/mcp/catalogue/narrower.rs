@@ -113,7 +113,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::super::definition::{Annotations, Definition};
     use super::*;
-    use aecl_kernel::catalogue::{ActionManifest, TypedAction};
+    use aecl_kernel::define::catalogue::{ActionManifest, TypedAction};
     use proptest::prelude::*;
     use serde_json::json;
 

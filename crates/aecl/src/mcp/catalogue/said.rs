@@ -3,7 +3,7 @@
 
 use super::files::{CatalogueError, Seen, lock, read, write};
 use aecl_gate::config::Home;
-use aecl_kernel::digest::Digest;
+use aecl_kernel::base::digest::Digest;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

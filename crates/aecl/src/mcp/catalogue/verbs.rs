@@ -11,7 +11,7 @@ mod text;
 pub(super) use arguments::argument_changes;
 pub(super) use text::{text_changes, title_changes};
 
-use aecl_kernel::labels::canon::plain;
+use aecl_kernel::provenance::canon::plain;
 
 /// First words of names that promise to change nothing.
 const READS: [&str; 15] = [

@@ -3,7 +3,7 @@
 use super::refusal::{DENIED, Refusal, json_response};
 use crate::http::Peer;
 use aecl_gate::{Gate, GateError, Identity, Session};
-use aecl_kernel::code;
+use aecl_kernel::base::code;
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -62,7 +62,7 @@ pub(super) async fn caller(
     let may = match &caller {
         Caller::Run(session) => session.principal.agent.as_str() == agent,
         Caller::Key(identity) => {
-            aecl_kernel::id::AgentId::new(agent).is_ok_and(|agent| identity.may_run(&agent))
+            aecl_kernel::base::id::AgentId::new(agent).is_ok_and(|agent| identity.may_run(&agent))
         }
     };
     if may {

@@ -2,7 +2,7 @@
 
 use crate::http::body::NoBody;
 use aecl_gate::GateError;
-use aecl_kernel::code;
+use aecl_kernel::base::code;
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};

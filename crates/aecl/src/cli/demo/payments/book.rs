@@ -2,7 +2,7 @@
 //! each; amounts are whole paise.
 
 use crate::cli::Error;
-use aecl_kernel::amount::{Amount, scale_of};
+use aecl_kernel::base::amount::{Amount, scale_of};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 use serde_json::{Value, json};
 use std::path::Path;

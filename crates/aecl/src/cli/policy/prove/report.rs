@@ -2,8 +2,8 @@
 
 use super::Findings;
 use crate::cli::show::{Page, Tone, count, inert_line};
-use aecl_kernel::bundle::{Case, Change, Outcome, RuleFault};
-use aecl_kernel::decision::Verdict;
+use aecl_kernel::analysis::prove::{Case, Change, Outcome, RuleFault};
+use aecl_kernel::record::decision::Verdict;
 use serde_json::{Value, json};
 
 /// What the last lines say. A proof that says more than it is worth is worse than none.

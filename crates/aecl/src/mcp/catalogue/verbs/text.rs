@@ -1,7 +1,7 @@
 //! Descriptions and titles, clause by clause.
 
 use super::{ALWAYS, LINKS, NOUNS_IN_TEXT, SOMETIMES, is_half_a_noun, name_changes};
-use aecl_kernel::labels::canon::plain;
+use aecl_kernel::provenance::canon::plain;
 
 /// A longer text counts as one that says it changes something, in bytes: nobody reads it.
 const TEXT_BYTES_MAX: usize = 64 << 10;

@@ -1,0 +1,105 @@
+//! Examples: situations with the decision that they must get. A bundle whose examples come out wrong does
+//! not load.
+
+use super::situation::Situation;
+use crate::base::code::Code;
+use crate::base::id::{AgentId, BadId, Environment, TenantId};
+use crate::base::time::Timestamp;
+use crate::define::cage::Cages;
+use crate::policy::bundle::Bundle;
+use crate::policy::example::Example;
+use crate::policy::problem::did_you_mean;
+use crate::record::decision::Verdict;
+use serde::Serialize;
+use serde_json::Value;
+
+impl Example {
+    /// Makes the decision and compares.
+    pub(super) fn check(&self, bundle: &Bundle) -> Result<(), String> {
+        let tried = self.tried("", bundle)?;
+        if tried.passed {
+            return Ok(());
+        }
+        let with = |code: &str| if code.is_empty() { String::new() } else { format!(" with `{code}`") };
+        let wanted = with(self.code.as_deref().unwrap_or_default());
+        let got = with(tried.got_code.map_or("", Code::as_str));
+        Err(format!(
+            "the example `{}` must get `{}`{wanted}, and gets `{}`{got}: {}",
+            self.name,
+            self.expect.name(),
+            tried.got.name(),
+            tried.reason
+        ))
+    }
+
+    /// Makes the decision.
+    pub(super) fn tried(&self, path: &str, bundle: &Bundle) -> Result<Tried, String> {
+        if let Some(code) = self.code.as_deref().filter(|code| Code::parse(code).is_none()) {
+            let hint = did_you_mean(code, crate::base::code::ALL.iter());
+            return Err(format!("the example `{}`: `{code}` is no known code{hint}", self.name));
+        }
+        let ruling = self.situation().and_then(|situation| situation.rule(bundle));
+        let (_, ruling) = ruling.map_err(|e| format!("`{}`: {e}", self.name))?;
+        let decision = ruling.decision();
+        let headline = decision.headline.map_or("", |c| c.as_str());
+        Ok(Tried {
+            path: path.to_owned(),
+            name: self.name.clone(),
+            agent: self.agent.clone(),
+            action: self.action.clone(),
+            expected: self.expect,
+            expected_code: self.code.clone(),
+            got: decision.verdict,
+            got_code: decision.headline,
+            reason: decision.reason().to_owned(),
+            policies: decision.policies.clone(),
+            passed: decision.verdict == self.expect && self.code.as_deref().is_none_or(|c| c == headline),
+        })
+    }
+
+    pub(super) fn situation(&self) -> Result<Situation, BadId> {
+        Ok(Situation {
+            agent: self.agent.clone(),
+            action: self.action.clone(),
+            arguments: Value::Object(self.arguments.clone()).to_string().into_bytes(),
+            tenant: self.tenant.clone().map_or_else(|| TenantId::new("default"), Ok)?,
+            project: None,
+            environment: self.environment.clone().map_or_else(|| Environment::new("production"), Ok)?,
+            user: self.user.clone(),
+            labels: self.labels.clone(),
+            goal: self.goal.clone(),
+            // What a host lacks is no matter of policy.
+            cages: Cages::every(),
+            at: self.at.unwrap_or(Timestamp(1_767_225_600_000)),
+        })
+    }
+}
+
+/// One example, tried.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tried {
+    /// Its file.
+    pub path: String,
+    /// What it shows.
+    pub name: String,
+    /// Who proposes.
+    pub agent: AgentId,
+    /// What.
+    pub action: String,
+    /// The decision that it must get.
+    pub expected: Verdict,
+    /// The headline that it must get, if it says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_code: Option<String>,
+    /// The decision that it gets.
+    pub got: Verdict,
+    /// The headline that it gets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub got_code: Option<Code>,
+    /// The same in words.
+    pub reason: String,
+    /// The policies that decided.
+    pub policies: Vec<String>,
+    /// It comes out as it must.
+    pub passed: bool,
+}

@@ -1,0 +1,206 @@
+//! What holds for all requests, not only for those that were tried.
+//!
+//! A claim becomes questions of one form: is there a request that these policies allow and those do not? Who
+//! answers them (`aecl policy prove` asks an SMT solver) stands outside; what a question means, and what an
+//! answer is worth, stands here.
+//!
+//! Rules and manifests are policies already. What other checks say about every request alike joins them as
+//! policies, too (`floors`). What depends on what a run has read, on the time, on the score or on what was
+//! spent does not; it can only make a decision stricter, so what is proven holds with it. A request that
+//! speaks against a claim is judged by all checks before it counts as one.
+
+mod case;
+mod floors;
+mod property;
+mod rules;
+mod than;
+
+pub use case::Case;
+pub(super) use property::check;
+pub use rules::{RuleFault, RuleFinding};
+pub use than::{Change, Than};
+
+use crate::base::id::{ActionName, AgentId};
+use crate::define::manifest::AgentManifest;
+use crate::policy::bundle::Bundle;
+use crate::policy::property::Property;
+use crate::policy::{Policies, Told};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// What others can be asked.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Question {
+    /// Is there a request for this action that the first policies allow, and the others (if any) do not?
+    Allows {
+        /// The action.
+        action: ActionName,
+        /// Policies in Cedar's JSON.
+        allows: Vec<Value>,
+        /// The same.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        but_not: Option<Vec<Value>>,
+    },
+    /// Is there a request for this action for which the policy cannot be evaluated?
+    Errors {
+        /// The action.
+        action: ActionName,
+        /// A policy in Cedar's JSON.
+        errors: Value,
+    },
+}
+
+/// What they answer.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// Yes, this one: its context in Cedar's JSON.
+    Yes(Value),
+    /// No, none.
+    No,
+    /// Nobody knows, and why.
+    Unknown(String),
+}
+
+/// Whoever answers.
+pub type Ask<'a> = &'a mut dyn FnMut(&Question) -> Answer;
+
+/// What came out for one agent and action.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum Outcome {
+    /// It holds for every request.
+    Proven {
+        /// What it rests on.
+        by: String,
+    },
+    /// It does not hold: all checks together let this request through, or stop it.
+    Refuted {
+        /// The request.
+        case: Box<Case>,
+    },
+    /// Manifests and rules alone do not make it hold. What was found is stopped by a check that depends on more
+    /// than the request, so it is neither proven nor refuted.
+    Unproven {
+        /// The request.
+        case: Box<Case>,
+    },
+    /// Nobody knows.
+    Unknown {
+        /// Why.
+        why: String,
+    },
+}
+
+/// A claim for one agent and action.
+#[derive(Debug, Clone, Serialize)]
+pub struct Proof {
+    /// The claim.
+    pub property: String,
+    /// The agent.
+    pub agent: AgentId,
+    /// The action.
+    pub action: ActionName,
+    /// What came out.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+impl Bundle {
+    /// The schema of every question, in Cedar's JSON.
+    pub fn schema_json(&self) -> Value {
+        Policies::schema_json(self.catalogue())
+    }
+
+    /// Asks about one claim, for every agent and action that it is about.
+    pub fn prove(&self, property: &Property, ask: Ask<'_>) -> Vec<Proof> {
+        property::prove(self, property, ask)
+    }
+
+    /// Asks which rules that people wrote can never matter, always do, or cannot always be evaluated.
+    pub fn prove_rules(&self, ask: Ask<'_>) -> Vec<RuleFinding> {
+        rules::prove(self, ask)
+    }
+
+    /// Asks whether this bundle newly allows anything, compared with another.
+    pub fn prove_than(&self, other: &Bundle, ask: Ask<'_>) -> Than {
+        than::prove(self, other, ask)
+    }
+
+    /// What rules can see of one action.
+    fn schema_of(&self, action: &ActionName) -> Option<Value> {
+        self.schema_json().get("")?.get("actions")?.get(action.as_str()).cloned()
+    }
+
+    /// The policies for an agent and action, with what other checks say about every request.
+    fn held(&self, agent: &AgentManifest, action: &ActionName) -> Option<Held> {
+        let typed = self.catalogue().find(action.as_str())?;
+        let own: Vec<Told> = self.policies().of(&agent.agent_id, action.as_str());
+        (!own.is_empty()).then(|| Held {
+            own,
+            floors: floors::of(agent, typed, self),
+            who: only(&format!("principal == Agent::\"{}\"", agent.agent_id)),
+        })
+    }
+}
+
+/// Policies and floors of one agent and action.
+struct Held {
+    own: Vec<Told>,
+    floors: Vec<floors::Floor>,
+    /// It is about this agent.
+    who: Option<Value>,
+}
+
+impl Held {
+    /// All of it, as policies.
+    fn all(&self) -> Vec<Value> {
+        let floors = self.floors.iter().filter_map(|f| f.policy());
+        self.own.iter().map(|told| told.json.clone()).chain(floors).chain(self.who.clone()).collect()
+    }
+
+    /// What blocks without asking anybody, and what is true of every request.
+    fn given(&self) -> Vec<Value> {
+        let floors = self.floors.iter().filter(|f| !f.asks).filter_map(|f| f.policy());
+        floors.chain(self.who.clone()).collect()
+    }
+
+    /// All checks that take part.
+    fn checks(&self) -> String {
+        let mut names: Vec<&str> = self.floors.iter().map(|f| f.check).collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.is_empty() {
+            "manifest and rules".to_owned()
+        } else {
+            format!("manifest, rules and the checks {}", names.join(", "))
+        }
+    }
+}
+
+/// A policy that permits everything.
+fn anything() -> Value {
+    json!({"effect": "permit", "principal": {"op": "All"}, "action": {"op": "All"}, "resource": {"op": "All"}, "conditions": []})
+}
+
+/// A policy that keeps out what does not meet a condition.
+fn only(condition: &str) -> Option<Value> {
+    Policies::json(&format!("forbid(principal, action, resource) unless {{ {condition} }};")).ok()
+}
+
+/// Without a person's yes, or with it.
+fn granted(yes: bool) -> Option<Value> {
+    only(if yes { "context.approval.granted" } else { "!context.approval.granted" })
+}
+
+/// The same policy with the effect of a permit: it allows what the policy is about.
+fn matches(policy: &Value) -> Value {
+    let mut flipped = policy.clone();
+    if let Some(members) = flipped.as_object_mut() {
+        members.insert("effect".into(), json!("permit"));
+    }
+    flipped
+}
+
+/// Whether a case speaks against a claim.
+type Against<'a> = &'a dyn Fn(&Case) -> bool;

@@ -1,0 +1,168 @@
+//! Whether one bundle allows anything that another does not.
+
+use super::Answer;
+use super::Ask;
+use super::Case;
+use super::Held;
+use super::Outcome;
+use super::Question;
+use super::case;
+use super::granted;
+use crate::base::id::{ActionName, AgentId};
+use crate::define::manifest::AgentManifest;
+use crate::policy::bundle::Bundle;
+use crate::record::decision::Verdict;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// How two bundles compare.
+#[derive(Debug, Clone, Serialize)]
+pub struct Than {
+    /// What was found for each agent and action.
+    pub changes: Vec<Change>,
+    /// What differs and is not compared: it stands in no policy.
+    pub left_out: Vec<String>,
+}
+
+/// One agent and action.
+#[derive(Debug, Clone, Serialize)]
+pub struct Change {
+    /// The agent.
+    pub agent: AgentId,
+    /// The action.
+    pub action: ActionName,
+    /// Once somebody has agreed; otherwise without asking anybody.
+    pub approved: bool,
+    /// Whether nothing is newly allowed.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+pub(super) fn prove(new: &Bundle, old: &Bundle, ask: Ask<'_>) -> Than {
+    let mut changes = Vec::new();
+    for agent in new.agents() {
+        for (action, _) in new.catalogue().iter() {
+            let Some(held) = new.held(agent, action) else { continue };
+            let before = old.agent(&agent.agent_id).and_then(|m| old.held(m, action));
+            for approved in [false, true] {
+                let outcome = match &before {
+                    Some(before) if same(&held, before) && new.schema_of(action) == old.schema_of(action) => {
+                        Outcome::Proven { by: "the same policies as before".into() }
+                    }
+                    _ => compare(new, old, agent, action, &held, before.as_ref(), approved, ask),
+                };
+                let agent = agent.agent_id.clone();
+                changes.push(Change { agent, action: action.clone(), approved, outcome });
+            }
+        }
+    }
+    Than { changes, left_out: left_out(new, old) }
+}
+
+fn same(new: &Held, old: &Held) -> bool {
+    new.all() == old.all()
+}
+
+#[expect(clippy::too_many_arguments, reason = "two bundles, and one place in both")]
+fn compare(
+    new: &Bundle,
+    old: &Bundle,
+    agent: &AgentManifest,
+    action: &ActionName,
+    held: &Held,
+    before: Option<&Held>,
+    approved: bool,
+    ask: Ask<'_>,
+) -> Outcome {
+    // A rule that fails blocks, and the question takes it as silent: for the bundle before, that is the wrong side.
+    for told in before.iter().flat_map(|b| &b.own) {
+        match ask(&Question::Errors { action: action.clone(), errors: told.json.clone() }) {
+            Answer::No => {}
+            Answer::Yes(_) => {
+                let why = format!("`{}` of the other bundle cannot always be evaluated", told.reason.id);
+                return Outcome::Unknown { why };
+            }
+            Answer::Unknown(why) => return Outcome::Unknown { why },
+        }
+    }
+    let mut allows = held.all();
+    allows.extend(granted(approved));
+    let but_not = before.map(Held::all);
+    let question = |more: &[Value]| Question::Allows {
+        action: action.clone(),
+        allows: allows.iter().chain(more).cloned().collect(),
+        but_not: but_not.clone(),
+    };
+    let stricter_before = |case: &Case| {
+        let was = judged_before(old, agent, action, case);
+        let limit = if approved { Verdict::Block } else { Verdict::RequireApproval };
+        case.verdict.is_some_and(|now| was.is_none_or(|was| was >= limit && now < was))
+    };
+    let found =
+        case::settle(new, agent, action, &question, &|case| case.verdict.is_some(), held.checks(), ask);
+    match found {
+        // Both bundles judge it with all of their checks; what is not looser there is only unproven.
+        Outcome::Refuted { case } if !stricter_before(&case) => Outcome::Unproven { case },
+        other => other,
+    }
+}
+
+/// What all checks of the other bundle say; nothing if it does not know the agent.
+fn judged_before(old: &Bundle, agent: &AgentManifest, action: &ActionName, case: &Case) -> Option<Verdict> {
+    let situation = case.situation(agent, action).ok()?;
+    old.agent(&agent.agent_id)?;
+    situation.rule(old).ok().map(|(_, ruling)| ruling.decision().verdict)
+}
+
+/// Parts of manifests that are in force and stand in no policy.
+fn left_out(new: &Bundle, old: &Bundle) -> Vec<String> {
+    let mut out = Vec::new();
+    let agents = new.agents().filter_map(|a| Some((a, old.agent(&a.agent_id)?)));
+    for (now, then) in agents {
+        let seen = [
+            "agent_id",
+            "description",
+            "allowed_actions",
+            "blocked_actions",
+            "context_rules",
+            "scopes",
+            "on_behalf_of",
+            "max_tool_calls_per_run",
+            "credential_scope",
+        ];
+        differing(&format!("{}", now.agent_id), &**now, &**then, &seen, &mut out);
+    }
+    for (name, typed) in new.catalogue().iter() {
+        let Some(then) = old.catalogue().find(name.as_str()) else { continue };
+        let seen = [
+            "name",
+            "description",
+            "effect",
+            "arguments",
+            "environments",
+            "reversibility",
+            "compensation",
+            "credential_scope",
+        ];
+        differing(name.as_str(), &typed.manifest, &then.manifest, &seen, &mut out);
+    }
+    if new.weights() != old.weights() {
+        out.push("risk.json".into());
+    }
+    out
+}
+
+fn differing<T: Serialize>(what: &str, now: &T, then: &T, seen: &[&str], out: &mut Vec<String>) {
+    let members = |of: &T| match serde_json::to_value(of) {
+        Ok(Value::Object(members)) => members,
+        Ok(_) | Err(_) => Default::default(),
+    };
+    let (now, then) = (members(now), members(then));
+    let keys: BTreeSet<&String> = now.keys().chain(then.keys()).collect();
+    for key in keys.into_iter().filter(|key| !seen.contains(&key.as_str())) {
+        if now.get(key) != then.get(key) {
+            out.push(format!("{what}: {key}"));
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! A situation: who proposes what, where and when, without a run on record. Examples are judged in one, and
+//! whoever asks "what would happen if" is.
+
+use crate::base::digest::Digest;
+use crate::base::id::{
+    ActionId, AgentId, ApprovalId, BadId, Environment, ProjectId, RunId, TenantId, UserId,
+};
+use crate::base::json::Limits;
+use crate::base::principal::Principal;
+use crate::base::time::Timestamp;
+use crate::decide::question::{Fresh, Question};
+use crate::decide::{Ruling, decide};
+use crate::define::cage::Cages;
+use crate::policy::bundle::Bundle;
+use crate::provenance::labels::Labels;
+use crate::provenance::proof::Provenance;
+use crate::read::action::{Action, Credential, Mode, Proposal};
+use crate::read::plan::Place;
+use crate::record::facts::{EDITION, Fact, Facts, Key, RunFact};
+use crate::record::goal::Goal;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Who proposes what, where and when. Nothing is used of its budgets, and nobody has agreed to anything.
+#[derive(Debug, Clone)]
+pub struct Situation {
+    /// Who proposes.
+    pub agent: AgentId,
+    /// What.
+    pub action: String,
+    /// With which arguments, as sent.
+    pub arguments: Vec<u8>,
+    /// For which tenant.
+    pub tenant: TenantId,
+    /// In which project.
+    pub project: Option<ProjectId>,
+    /// In which environment.
+    pub environment: Environment,
+    /// For which user.
+    pub user: Option<UserId>,
+    /// What the run has seen.
+    pub labels: Labels,
+    /// What the run is for. Without it nobody asks where arguments come from.
+    pub goal: Option<String>,
+    /// What holds programs there.
+    pub cages: Cages,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Situation {
+    /// The run, by its name.
+    pub(super) fn of_run() -> Result<RunId, BadId> {
+        RunId::new("run_example")
+    }
+
+    /// Makes the decision. Gives what was understood of the proposal, too.
+    pub fn rule(&self, bundle: &Bundle) -> Result<(Arc<Action>, Ruling), BadId> {
+        self.rule_knowing(bundle, &BTreeMap::new())
+    }
+
+    /// The same in a run that rests on more than its goal.
+    pub(super) fn rule_knowing(
+        &self,
+        bundle: &Bundle,
+        known: &BTreeMap<Key, Fact>,
+    ) -> Result<(Arc<Action>, Ruling), BadId> {
+        let run = Self::of_run()?;
+        let principal = Principal {
+            agent: self.agent.clone(),
+            user: self.user.clone(),
+            tenant: self.tenant.clone(),
+            project: self.project.clone(),
+            environment: self.environment.clone(),
+            run: run.clone(),
+        };
+        let expires_at = self.at.plus_s(3600);
+        let proposal = Proposal {
+            principal: principal.clone(),
+            credential: Credential { id: "example".into(), run, agent: self.agent.clone(), expires_at },
+            name: self.action.clone(),
+            arguments: self.arguments.clone(),
+            mode: Mode::Execute,
+            idempotency_key: None,
+            // It is assumed that a tool is what was accepted.
+            offered: bundle.catalogue().find(&self.action).and_then(|t| t.manifest.pin),
+            compensates: None,
+            resume: false,
+        };
+        let action = Arc::new(Action::parse(proposal, bundle.catalogue(), &Limits::default()));
+        let run = Some(self.run(principal, expires_at));
+        let mut facts = Facts { edition: EDITION, run, ..Facts::default() };
+        if action.typed.as_ref().is_some_and(|typed| typed.cage.is_some()) {
+            facts.cages = Some(self.cages.clone());
+        }
+        if let (Some(goal), Some(run)) = (&self.goal, &facts.run) {
+            let key = Key::Goal(run.principal.run.clone());
+            let goal = Goal::new(goal.clone(), None);
+            let mut space = known.clone();
+            space.insert(key, Fact::Goal(goal));
+            let Ok(provenance) = Provenance::gather(&action, run, &[], None, &mut space);
+            facts.provenance = provenance;
+        } else if self.labels.untrusted {
+            facts.provenance = Provenance::as_if_asked_for(&action);
+        }
+        let fresh =
+            Fresh { action: ActionId::new("act_example")?, approval: ApprovalId::new("apr_example")? };
+        let question = Question { action: &action, facts: &facts, bundle, evidence: &[], now: self.at };
+        let ruling = decide(&question, &action, fresh);
+        Ok((action, ruling))
+    }
+
+    fn run(&self, principal: Principal, expires_at: Timestamp) -> RunFact {
+        RunFact {
+            principal,
+            goal: Digest::of(b""),
+            opened_at: self.at,
+            expires_at,
+            closed: None,
+            ancestors: Vec::new(),
+            follows: Vec::new(),
+            calls: 0,
+            labels: self.labels.clone(),
+            failing: None,
+            failures: 0,
+            next_seq: 0,
+            late: false,
+            planned: false,
+            plan_approval: None,
+            questions: 0,
+            step: Place::default(),
+            trusted_bytes: 0,
+            barred: std::collections::BTreeSet::new(),
+            endorsers: std::collections::BTreeMap::new(),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Who answers where no rule names anybody, and who may not answer.
+
+use crate::base::id::AgentId;
+use crate::base::principal::Principal;
+use crate::decide::question::Question;
+use crate::policy::bundle::Bundle;
+use crate::record::approval::{Requirement, Voters};
+use std::collections::BTreeSet;
+
+/// Who may not answer, as the policy is now: whoever opened the run, or one that it was delegated from, has proposed
+/// what is asked about as much as the agent has.
+pub(crate) fn excluded_from(question: &Question<'_>) -> BTreeSet<String> {
+    let principal = &question.action.principal;
+    let mut excluded = excluded(principal, question.bundle);
+    if !question.bundle.agent(&principal.agent).is_some_and(|m| m.self_approval) {
+        let runs = question.facts.run.iter().chain(&question.facts.lineage);
+        excluded.extend(runs.flat_map(|run| &run.barred).map(ToString::to_string));
+        let voters = question.facts.voters.iter();
+        excluded.extend(voters.flat_map(Voters::own).map(ToString::to_string));
+    }
+    excluded
+}
+
+/// Who may not answer whatever run it is, as the policy is now.
+pub(crate) fn excluded(principal: &Principal, bundle: &Bundle) -> BTreeSet<String> {
+    let manifest = bundle.agent(&principal.agent);
+    let mut excluded: BTreeSet<String> =
+        manifest.iter().flat_map(|m| m.excluded_approvers.iter().map(|p| p.to_string())).collect();
+    // The proposer never answers its own request.
+    excluded.insert(principal.agent.to_string());
+    if let Some(user) = &principal.user
+        && !manifest.is_some_and(|m| m.self_approval)
+    {
+        excluded.insert(user.to_string());
+    }
+    excluded
+}
+
+/// Who answers when a check, not a rule, asks for a person: the approver groups of the agent.
+pub(crate) fn approvers(question: &Question<'_>) -> Requirement {
+    approvers_of(question.bundle, &question.action.principal.agent)
+}
+
+/// The approver groups of an agent.
+pub(crate) fn approvers_of(bundle: &Bundle, agent: &AgentId) -> Requirement {
+    let manifest = bundle.agent(agent);
+    let groups = manifest.map(|m| m.approvers.clone()).filter(|g| !g.is_empty());
+    Requirement { groups: groups.unwrap_or_else(|| ["operators".to_owned()].into()), count: 1 }
+}

@@ -1,0 +1,18 @@
+//! Has exactly this call failed again and again? An agent in a loop does not notice; the breaker does.
+
+use crate::base::code;
+use crate::decide::question::{Findings, Question};
+
+pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+    let Some(manifest) = q.bundle.agent(&q.action.principal.agent) else { return };
+    let Some(run) = &q.facts.run else { return };
+    if run.failing == Some(q.action.digest) && run.failures >= manifest.breaker_after.max(1) {
+        findings.block(
+            code::BREAKER_OPEN,
+            format!(
+                "exactly this call has failed {} times in a row; change it, or do something else first",
+                run.failures
+            ),
+        );
+    }
+}

@@ -1,0 +1,230 @@
+//! Who supplied the arguments? Once the run has read what a stranger may have written, a value that matters
+//! must be what somebody who is trusted has named, as a thing of its kind. The model may choose among
+//! trusted values; it may not carry a stranger's value to where it does something.
+
+use crate::base::code::{self, Code};
+use crate::decide::question::{Findings, Question, is_strict, is_tainted, understood};
+use crate::define::catalogue::TypedAction;
+use crate::define::catalogue::flow::{Class, Egress, Endorses};
+use crate::provenance::atoms::plain;
+use crate::provenance::canon;
+use crate::provenance::labels::SECRET_UNTRACKED;
+use crate::provenance::proof::{Leaf, Provenance, leaves, needs_proof, suffices};
+use crate::record::decision::Doubt;
+use rust_decimal::Decimal;
+use serde_json::Value;
+
+pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+    let Some(typed) = understood(q) else { return };
+    let changes = typed.manifest.effect.changes_something();
+    if !changes && !typed.roles.has(Class::DestUrl) {
+        return;
+    }
+    let leaves = leaves(q.action, typed);
+    canonical(&leaves, q.facts.edition, findings);
+    if !is_tainted(q) {
+        return;
+    }
+    let Some(provenance) = &q.facts.provenance else { return unknown(q, &leaves, changes, findings) };
+    let strict = is_strict(q);
+    let about = |pointers: &mut dyn Iterator<Item = &String>| -> Vec<Doubt> {
+        let class = |at: &str| typed.roles.of_pointer(at).map_or(Class::Content, |a| a.class);
+        pointers.map(|at| Doubt { at: at.clone(), class: class(at) }).collect()
+    };
+    if !provenance.secrets.is_empty() {
+        let about = about(&mut provenance.secrets.iter());
+        findings.row(code::SECRET_LEAVES, strict, format!("{} carries a secret value", names(&about)), about);
+    }
+    let unproven = unproven(&leaves, typed, provenance);
+    for (code, message) in QUESTIONS {
+        let about: Vec<Doubt> =
+            unproven.iter().filter(|(c, _)| c == code).map(|(_, doubt)| doubt.clone()).collect();
+        if !about.is_empty() {
+            findings.row(*code, strict, format!("{message}: {}", names(&about)), about);
+        }
+    }
+    if !provenance.links.is_empty() {
+        let about = about(&mut provenance.links.iter());
+        let text =
+            format!("{} has a link, address or account that nobody who is trusted has named", names(&about));
+        findings.row(code::UNPROVEN_LINK, strict, text, about);
+    }
+    if changes && !provenance.grounded && !is_proven_elsewhere(&leaves) {
+        let text = format!("what `{}` would create has no word of the goal", q.action.name);
+        findings.row(code::UNGROUNDED, strict, text, Vec::new());
+    }
+    outside(q, typed, &leaves, provenance, findings);
+    untracked(q, typed, findings);
+}
+
+/// Nobody has looked where the values come from, or the answer is lost: nothing is proven then. An undo is made of
+/// what is on record, so nobody has to ask.
+fn unknown(q: &Question<'_>, leaves: &[Leaf<'_>], changes: bool, findings: &mut Findings) {
+    let wanting = leaves.iter().filter(|l| needs_proof(l.argument.class, changes));
+    let about: Vec<Doubt> =
+        wanting.map(|l| Doubt { at: l.pointer.clone(), class: l.argument.class }).collect();
+    if q.action.compensates.is_none() && (changes || !about.is_empty()) {
+        let text = format!(
+            "the run has read what strangers wrote, and where the arguments of `{}` come from is not known",
+            q.action.name
+        );
+        findings.row(code::PROVENANCE_UNKNOWN, is_strict(q), text, about);
+    }
+}
+
+/// A secret value that is not kept track of may be in anything that leaves.
+fn untracked(q: &Question<'_>, typed: &TypedAction, findings: &mut Findings) {
+    let untracked = q.facts.run.as_ref().is_some_and(|run| run.labels.classes.contains(SECRET_UNTRACKED));
+    if untracked && typed.egress != Egress::None {
+        let text = format!(
+            "the run has read secret values that are too long, too short or too many to be recognised, and `{}` may carry one out",
+            q.action.name
+        );
+        findings.row(code::PROVENANCE_UNKNOWN, is_strict(q), text, Vec::new());
+    }
+}
+
+/// What is asked about each role, in the order of the table.
+const QUESTIONS: &[(Code, &str)] = &[
+    (code::UNPROVEN_DESTINATION, "nobody who is trusted has named where it goes"),
+    (code::UNPROVEN_CREDENTIAL, "the user has not named this password or key"),
+    (code::UNPROVEN_PROFILE, "the user has not named this personal data"),
+    (code::UNPROVEN_COMMAND, "the user has not named this command or query"),
+    (code::UNPROVEN_TARGET, "nobody who is trusted has named what it changes"),
+    (code::UNPROVEN_AMOUNT, "nobody who is trusted has named the amount"),
+    (code::UNPROVEN_ATTACHMENT, "nobody who is trusted has named what goes along"),
+    (code::UNPROVEN_FETCH, "the user has not named the page"),
+];
+
+fn names(about: &[Doubt]) -> String {
+    let names: Vec<String> =
+        about.iter().take(8).map(|d| format!("`{}`", d.at.trim_start_matches('/'))).collect();
+    let more = about.len().saturating_sub(8);
+    if more == 0 { names.join(", ") } else { format!("{} and {more} more", names.join(", ")) }
+}
+
+/// Nothing is sent to a name that is not what it looks like, whoever said it and whatever was read.
+fn canonical(leaves: &[Leaf<'_>], edition: u32, findings: &mut Findings) {
+    let sinks = leaves.iter().filter(|l| {
+        let class = l.argument.class;
+        class.is_destination() || matches!(class, Class::TargetId | Class::TargetPath)
+    });
+    for leaf in sinks {
+        let Some(text) = leaf.value.as_str() else { continue };
+        let class = leaf.argument.class;
+        // A file may have been named with such a space; nobody has to be sent something with one.
+        let dirt = match class.is_destination() && edition >= 2 {
+            true => canon::dirt_of_destination(text),
+            false => canon::dirt(text),
+        };
+        let why = match dirt.filter(|d| d.is_refused()) {
+            Some(dirt) => dirt.words(),
+            None if class == Class::DestUrl && has_user(text) => "has a user name before the host",
+            None => continue,
+        };
+        let about = vec![Doubt { at: leaf.pointer.clone(), class }];
+        findings.row(code::SINK_NOT_CANONICAL, true, format!("{} {why}", names(&about)), about);
+    }
+}
+
+fn has_user(url: &str) -> bool {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
+}
+
+/// Every value that needs a proof and has none that is good enough.
+pub(crate) fn unproven(
+    leaves: &[Leaf<'_>],
+    typed: &TypedAction,
+    provenance: &Provenance,
+) -> Vec<(Code, Doubt)> {
+    let changes = typed.manifest.effect.changes_something();
+    let mut out = Vec::new();
+    for leaf in leaves {
+        let class = leaf.argument.class;
+        if !needs_proof(class, changes) || is_low(leaf) || is_empty(leaf.value) {
+            continue;
+        }
+        let proofs = provenance.proofs.get(&leaf.pointer).map_or(&[][..], Vec::as_slice);
+        if !suffices(class, typed, proofs) {
+            out.push((code_of(class, changes), Doubt { at: leaf.pointer.clone(), class }));
+        }
+    }
+    out
+}
+
+fn code_of(class: Class, changes: bool) -> Code {
+    match class {
+        Class::DestUrl if !changes => code::UNPROVEN_FETCH,
+        Class::DestEmail | Class::DestUrl | Class::DestAccount | Class::DestName => {
+            code::UNPROVEN_DESTINATION
+        }
+        Class::Credential => code::UNPROVEN_CREDENTIAL,
+        Class::Profile => code::UNPROVEN_PROFILE,
+        Class::Command | Class::QuerySql => code::UNPROVEN_COMMAND,
+        Class::Magnitude => code::UNPROVEN_AMOUNT,
+        Class::Attachments => code::UNPROVEN_ATTACHMENT,
+        Class::TargetId | Class::TargetName | Class::TargetPath => code::UNPROVEN_TARGET,
+        // They need no proof.
+        Class::Content | Class::Time | Class::Flag | Class::Selector => code::UNPROVEN_TARGET,
+    }
+}
+
+/// An amount that is too small to matter.
+fn is_low(leaf: &Leaf<'_>) -> bool {
+    let exact = crate::base::amount::decimal(leaf.value);
+    leaf.argument.class == Class::Magnitude
+        && exact.is_some_and(|n| n >= Decimal::ZERO && n <= leaf.argument.low_value)
+}
+
+fn is_empty(value: &Value) -> bool {
+    plain(value).is_some_and(|text| text.is_empty()) || value.is_boolean()
+}
+
+/// Whether something else than its content says what it is about.
+fn is_proven_elsewhere(leaves: &[Leaf<'_>]) -> bool {
+    let speaks = leaves.iter().any(|l| l.argument.class == Class::Content);
+    let other = |class: Class| {
+        class.is_destination()
+            || class.is_target()
+            || matches!(class, Class::Credential | Class::Profile | Class::Command)
+    };
+    !speaks || leaves.iter().any(|l| other(l.argument.class))
+}
+
+/// Private data, a stranger's words and a way out: then the user has to have named where it goes.
+fn outside(
+    q: &Question<'_>,
+    typed: &TypedAction,
+    leaves: &[Leaf<'_>],
+    provenance: &Provenance,
+    findings: &mut Findings,
+) {
+    let private = q.facts.run.as_ref().is_some_and(|run| run.labels.private);
+    let asked = [code::UNPROVEN_DESTINATION, code::UNPROVEN_FETCH];
+    let known = findings.list.iter().any(|f| asked.contains(&f.code));
+    if !private || typed.egress != Egress::External || known {
+        return;
+    }
+    let said = |leaf: &&Leaf<'_>| {
+        provenance.proofs.get(&leaf.pointer).is_some_and(|proofs| {
+            proofs.iter().any(|p| matches!(p.by, Endorses::User | Endorses::Operator) || p.named)
+        })
+    };
+    let mut destinations = leaves.iter().filter(|l| l.argument.class.is_destination()).peekable();
+    // It could go somewhere, and this time goes nowhere.
+    let nowhere = destinations.peek().is_none() && typed.roles.iter().any(|(_, a)| a.class.is_destination());
+    let named = nowhere || (destinations.peek().is_some() && destinations.all(|leaf| said(&leaf)));
+    // A program whose words the user has said goes where those words lead.
+    let program = leaves
+        .iter()
+        .filter(|l| matches!(l.argument.class, Class::Command | Class::QuerySql))
+        .any(|l| said(&l));
+    if !named && !program {
+        let text = format!(
+            "`{}` reaches the outside, the run has read private data and text of strangers, and the user has not named where it goes",
+            q.action.name
+        );
+        findings.row(code::PRIVATE_TO_OUTSIDE, is_strict(q), text, Vec::new());
+    }
+}

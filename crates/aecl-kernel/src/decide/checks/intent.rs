@@ -1,0 +1,52 @@
+//! Does the action belong to the goal? Words are a hint, so they ask; only a declared plan may block, or an
+//! agent's own mode `strict` where a value that matters is unproven, too.
+
+use crate::base::code;
+use crate::decide::question::{Findings, Question, is_strict, is_tainted, understood};
+use crate::provenance::goal::Asks;
+
+pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+    let Some(typed) = understood(q).filter(|t| t.manifest.effect.changes_something()) else { return };
+    let Some(provenance) = q.facts.provenance.as_ref().filter(|_| is_tainted(q)) else { return };
+    // What is declared counts, and not the words around it.
+    if provenance.plan.is_some() {
+        return;
+    }
+    let strict = is_strict(q);
+    let name = &typed.manifest.name;
+    match &provenance.asks {
+        Asks::No if strict && findings.has_row(8) && !provenance.delegates => {
+            let text = format!(
+                "the goal does not ask for `{name}`, and a value that matters comes from nobody who is trusted"
+            );
+            findings.row(code::OFF_INTENT_UNPROVEN, strict, text, Vec::new());
+        }
+        Asks::No => {
+            let text =
+                format!("the goal does not ask for `{name}`, and the run has read what strangers wrote");
+            findings.row(code::OFF_INTENT, strict, text, Vec::new());
+        }
+        Asks::Strongly { .. } | Asks::Weakly { .. }
+            if strict && provenance.elsewhere && !provenance.delegates =>
+        {
+            let text = format!("the goal spells out where `{name}` goes, and this goes elsewhere");
+            findings.row(code::OFF_INTENT_UNPROVEN, strict, text, Vec::new());
+        }
+        Asks::Strongly { .. } | Asks::Weakly { .. }
+            if provenance.earlier > 0 && !provenance.plural && !names_several(&provenance.asks) =>
+        {
+            let text =
+                format!("the goal asks for one `{name}`, and this is number {}", provenance.earlier + 1);
+            findings.row(code::MORE_THAN_ASKED, strict, text, Vec::new());
+        }
+        Asks::Strongly { .. } | Asks::Weakly { .. } => {}
+    }
+}
+
+/// "Delete the files" asks for several.
+fn names_several(asks: &Asks) -> bool {
+    match asks {
+        Asks::Weakly { object: Some(object), .. } => object.ends_with('s') && !object.ends_with("ss"),
+        Asks::Weakly { object: None, .. } | Asks::Strongly { .. } | Asks::No => false,
+    }
+}

@@ -1,0 +1,11 @@
+//! Is a kill switch on: for everything, the tenant, the agent, this run or a run it came from?
+
+use crate::base::code;
+use crate::decide::question::{Findings, Question};
+
+pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+    for (scope, kill) in &q.facts.kills {
+        findings
+            .block(code::KILLED, format!("stopped ({scope}) by {} at {}: {}", kill.by, kill.at, kill.reason));
+    }
+}

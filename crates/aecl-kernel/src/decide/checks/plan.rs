@@ -1,0 +1,55 @@
+//! Is it a step of the declared plan? A plan is a contract: what it does not have waits for a person, and is
+//! blocked if a value that matters is unproven, too. An agent's manifest may want people to agree to the plan first.
+
+use crate::base::code;
+use crate::decide::question::{Findings, Question, is_strict, understood};
+use crate::define::catalogue::TypedAction;
+use crate::define::manifest::Plans;
+use crate::read::plan::Standing;
+
+pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+    let Some(typed) = understood(q) else { return };
+    if typed.manifest.effect.changes_something() && q.action.compensates.is_none() {
+        agreed(q, typed, findings);
+    }
+    let name = &q.action.name;
+    let Some(standing) = q.facts.provenance.as_ref().and_then(|p| p.plan) else {
+        // It was erased with the goal. What it said is not known, so nothing is a step of it.
+        if q.facts.run.as_ref().is_some_and(|run| run.planned) && q.action.compensates.is_none() {
+            let text = format!("a plan was declared and is not known any more, so `{name}` is no step of it");
+            findings.row(code::OFF_PLAN, is_strict(q), text, Vec::new());
+        }
+        return;
+    };
+    let why = match standing {
+        Standing::Step { .. } | Standing::Read => return,
+        Standing::Unlisted => format!("the declared plan has no step `{name}`"),
+        Standing::Otherwise => format!("the declared plan has `{name}` with other arguments"),
+        Standing::Over => format!("the step `{name}` of the declared plan is over"),
+    };
+    let unproven = findings.has_row(8) || findings.has_row(11);
+    let (code, why) = match unproven {
+        true => {
+            (code::PLAN_VIOLATED, format!("{why}, and a value that matters comes from nobody who is trusted"))
+        }
+        false => (code::OFF_PLAN, why),
+    };
+    findings.row(code, is_strict(q), why, Vec::new());
+}
+
+/// Whether people have agreed to the plan, where the agent or one that it acts for needs that.
+fn agreed(q: &Question<'_>, typed: &TypedAction, findings: &mut Findings) {
+    let wants = |agent| q.bundle.agent(agent).is_some_and(|m| m.plans == Plans::Approve);
+    let Some(holder) = q.facts.holders(&q.action.principal).find(|holder| wants(&holder.agent)) else {
+        return;
+    };
+    let cover = q.facts.cover.as_ref();
+    if cover.is_some_and(|cover| cover.is_agreed_still(q) && cover.reaches(q.action, typed)) {
+        return;
+    }
+    let text = format!(
+        "`{}` changes things only as people have agreed to in a plan, and this is none",
+        holder.agent
+    );
+    findings.ask_somebody(code::PLAN_NOT_APPROVED, text);
+}

@@ -1,0 +1,64 @@
+//! What do manifest and rules say? The request is asked without a yes, and if that is refused, with one:
+//! what only the second allows needs a person.
+
+use crate::base::code;
+use crate::base::id::AgentId;
+use crate::decide::question::{Findings, Question};
+use crate::policy::{Answer, Reason};
+use crate::record::approval::Requirement;
+
+pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+    // What was not understood has no types to ask about; `catalogue` and `arguments` have blocked it.
+    if !q.action.problems.is_empty() || q.action.typed.is_none() {
+        return;
+    }
+    // A delegated run may do at most what the runs it came from may do.
+    let mut asked = Vec::new();
+    for holder in q.facts.holders(&q.action.principal) {
+        if !asked.contains(&&holder.agent) {
+            asked.push(&holder.agent);
+            ask(q, &holder.agent, findings);
+        }
+    }
+}
+
+fn ask(q: &Question<'_>, agent: &AgentId, findings: &mut Findings) {
+    let (answer, policies) = q.bundle.policies().ask(q.of_policy(), agent);
+    findings.policies.extend(policies);
+    match answer {
+        Answer::Allow => {}
+        Answer::NotAllowed => {
+            findings.block(
+                code::NOT_ALLOWED,
+                format!("the manifest of `{agent}` does not list `{}`", q.action.name),
+            );
+        }
+        Answer::Forbid(reasons) => {
+            for reason in reasons {
+                let code = if reason.id.starts_with("agents/") && reason.id.ends_with("/blocked") {
+                    code::ACTION_BLOCKED
+                } else {
+                    code::POLICY_FORBIDS
+                };
+                findings.block(code, format!("{} (policy `{}`)", reason.text, reason.id));
+            }
+        }
+        Answer::NeedsApproval(reasons) => {
+            for reason in reasons {
+                let requirement = requirement(q, &reason);
+                let text = format!("{} (policy `{}`)", reason.text, reason.id);
+                findings.ask(code::APPROVAL_RULE, text, requirement, reason.expires_s);
+            }
+        }
+        Answer::Error(message) => findings.block(code::POLICY_ERROR, message),
+    }
+}
+
+fn requirement(q: &Question<'_>, reason: &Reason) -> Requirement {
+    let mut requirement = crate::decide::approvers::approvers(q);
+    if !reason.approvers.is_empty() {
+        requirement.groups = reason.approvers.clone();
+    }
+    requirement.count = reason.count.max(1);
+    requirement
+}

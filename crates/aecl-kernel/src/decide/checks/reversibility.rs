@@ -1,0 +1,110 @@
+//! Can it be taken back? What cannot, or names no way, always waits for a person. An undo is judged here,
+//! too: only what is known to have happened is undone, and only once.
+
+use super::data_flow;
+use crate::base::code;
+use crate::decide::question::{Findings, Question};
+use crate::define::catalogue::{Reversibility, TypedAction};
+use crate::provenance::goal::Asks;
+use crate::provenance::proof::leaves;
+use crate::read::plan::Standing;
+use crate::record::facts::{ActionState, Undo};
+
+pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+    if q.action.compensates.is_some() {
+        return undo(q, findings);
+    }
+    let Some(typed) = &q.action.typed else { return };
+    let manifest = &typed.manifest;
+    if !manifest.effect.changes_something() {
+        return;
+    }
+    match (manifest.reversibility(), &manifest.compensation) {
+        (Reversibility::Irreversible, _) if manifest.unless_proven() && is_proven(q, typed) => {}
+        (Reversibility::Irreversible, _) => {
+            findings.ask_somebody(code::IRREVERSIBLE, format!("`{}` cannot be undone", q.action.name));
+        }
+        (Reversibility::Compensatable, None) => {
+            findings.ask_somebody(code::UNCOMPENSATED, format!("`{}` names no compensation", q.action.name));
+        }
+        (Reversibility::Compensatable | Reversibility::Reversible, _) => {}
+    }
+}
+
+/// Whether everything that matters is what somebody who is trusted has named, and the goal or the plan asks for
+/// the action. Also before the run has read what strangers wrote: a model can be wrong all by itself.
+fn is_proven(q: &Question<'_>, typed: &TypedAction) -> bool {
+    let Some(provenance) = &q.facts.provenance else { return false };
+    let is_asked = match &provenance.plan {
+        Some(standing) => matches!(standing, Standing::Step { .. } | Standing::Read),
+        None => provenance.asks != Asks::No,
+    };
+    is_asked && data_flow::unproven(&leaves(q.action, typed), typed, provenance).is_empty()
+}
+
+fn undo(q: &Question<'_>, findings: &mut Findings) {
+    let Some(original) = &q.facts.original else {
+        findings.block(code::UNDO_REFUSED, "there is no such action to undo");
+        return;
+    };
+    if original.agent != q.action.principal.agent {
+        findings.block(code::UNDO_REFUSED, "the action to undo belongs to another agent");
+    }
+    match original.state {
+        ActionState::Done => {}
+        ActionState::Unknown | ActionState::Started => {
+            findings.block(
+                code::UNDO_REFUSED,
+                format!(
+                    "the action to undo is {}; find out first whether it happened",
+                    original.state.name()
+                ),
+            );
+        }
+        ActionState::Blocked
+        | ActionState::Waiting
+        | ActionState::Rejected
+        | ActionState::Failed
+        | ActionState::Asked => {
+            findings.block(
+                code::UNDO_REFUSED,
+                format!("the action to undo is {}; there is nothing to undo", original.state.name()),
+            );
+        }
+    }
+    if original.reported {
+        let aimed: Vec<_> = original.compensation.iter().flat_map(|c| c.from_result()).collect();
+        let why = match aimed.as_slice() {
+            [] => "that it happened is the agent's own report".to_owned(),
+            names => format!(
+                "the agent itself has reported {} to undo",
+                names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
+            ),
+        };
+        findings.ask_somebody(
+            code::UNDO_OF_REPORT,
+            format!("{why}; look at the target whether this is what the agent did"),
+        );
+    }
+    match &original.undo {
+        Undo::No | Undo::Failed(_) => {}
+        Undo::Underway(by) => findings.block(code::UNDO_REFUSED, format!("`{by}` is undoing it")),
+        Undo::Done(by) => findings.block(code::UNDO_REFUSED, format!("`{by}` has undone it")),
+    }
+    match &original.compensation {
+        None => findings.block(code::UNDO_REFUSED, "the action to undo names no compensation"),
+        Some(c) if c.action.as_str() != q.action.name => {
+            findings.block(code::UNDO_REFUSED, format!("the action to undo is undone by `{}`", c.action));
+        }
+        Some(c) => {
+            if let Some(window_s) = c.window_s
+                && q.now >= original.changed_at.plus_s(window_s)
+            {
+                findings.block(
+                    code::UNDO_REFUSED,
+                    format!("the target undoes only within {window_s} s, which have passed"),
+                );
+            }
+        }
+    }
+}

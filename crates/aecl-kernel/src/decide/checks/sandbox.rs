@@ -1,0 +1,45 @@
+//! Can this host hold the program as strongly as it has to be held, and does what holds it give it all that it
+//! needs (limits, views, a way out, the worker of a module)? There is no weaker way out but the one that the operator has written down.
+
+use crate::base::code;
+use crate::decide::isolation::chosen;
+use crate::decide::question::{Findings, Question};
+use crate::define::cage::{Cages, Choice, Demand};
+use crate::read::action::Mode;
+
+pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+    let Some((demand, choice)) = chosen(q) else { return };
+    let Demand { tier, why, .. } = &demand;
+    if q.action.mode == Mode::Authorize {
+        let message = "who carries it out itself has no cage of ours; propose it with the mode `execute`";
+        return findings.block(code::SANDBOX_UNAVAILABLE, message);
+    }
+    let cages = q.facts.cages.as_ref();
+    match choice {
+        Choice::Held { tier, instead_of: None } => {
+            findings.note(code::SANDBOX_TIER, format!("it runs in `{tier}` or stronger: {why}"));
+        }
+        Choice::Held { tier: held, instead_of: Some(_) } => {
+            let reason = cages.and_then(|c| c.lowered.as_ref()).map_or("", |l| l.reason.as_str());
+            findings.note(
+                code::SANDBOX_LOWERED,
+                format!(
+                    "it runs in `{held}` and not in `{tier}` ({why}), which is not available here; the operator \
+                     accepts that: {reason}"
+                ),
+            );
+        }
+        Choice::Nothing => {
+            let lack = cages.map_or_else(String::new, |c| c.unavailable(&demand));
+            findings.block(code::SANDBOX_UNAVAILABLE, lack);
+        }
+        Choice::NoWorker => {
+            let lack = cages.map_or_else(String::new, Cages::no_worker);
+            findings.block(code::SANDBOX_UNAVAILABLE, lack);
+        }
+        Choice::Unable => {
+            let lack = cages.map_or_else(String::new, |c| c.unable(&demand));
+            findings.block(code::SANDBOX_UNENFORCEABLE, lack);
+        }
+    }
+}

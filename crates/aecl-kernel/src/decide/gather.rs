@@ -1,0 +1,128 @@
+//! What one decision needs to know, read from where facts are kept. The work depends on the action and the
+//! limits of its agent, not on how much has happened.
+
+mod cover;
+pub(crate) mod history;
+mod provenance;
+
+use crate::base::principal::Principal;
+use crate::define::cage::Cages;
+use crate::define::manifest::applies;
+use crate::policy::bundle::Bundle;
+use crate::provenance::proof::Provenance;
+use crate::read::action::{Action, Mode};
+use crate::record::approval::{People, Vote};
+use crate::record::cover::Cover;
+use crate::record::facts::{EDITION, Fact, Facts, Key, KillScope, Original, Space, meter_of, rate_of};
+use crate::record::past::Past;
+use crate::record::usage::{Meter, Rate};
+
+impl Facts {
+    /// Reads what a decision about this action needs. The number of reads depends on the agent's own
+    /// limits, not on how many agents, runs, rules, people or entries there are. `people`: who may answer now; where
+    /// nobody knows, votes are what they were.
+    pub fn gather<S: Space>(
+        action: &Action,
+        bundle: &Bundle,
+        people: Option<&People>,
+        space: &mut S,
+    ) -> Result<Self, S::Error> {
+        let principal = &action.principal;
+        let mut facts = Facts { edition: EDITION, ..Facts::default() };
+        if let Some(Fact::Run(mut run)) = space.fact(&Key::Run(principal.run.clone()))? {
+            run.hears(space)?;
+            facts.run = Some(run);
+        }
+        let mut scopes = vec![
+            KillScope::All,
+            KillScope::Tenant(principal.tenant.clone()),
+            KillScope::Agent(principal.agent.clone()),
+            KillScope::Run(principal.run.clone()),
+        ];
+        let ancestors = facts.run.as_ref().map(|r| r.ancestors.clone()).unwrap_or_default();
+        for ancestor in ancestors {
+            if let Some(Fact::Run(run)) = space.fact(&Key::Run(ancestor.clone()))? {
+                scopes.push(KillScope::Agent(run.principal.agent.clone()));
+                facts.lineage.push(run);
+            }
+            scopes.push(KillScope::Run(ancestor));
+        }
+        for scope in scopes {
+            if let Some(Fact::Kill(kill)) = space.fact(&Key::Kill(scope.clone()))? {
+                facts.kills.insert(scope.to_string(), kill);
+            }
+        }
+        let holders: Vec<Principal> = facts.holders(principal).cloned().collect();
+        for holder in &holders {
+            let budgets = bundle.agent(&holder.agent).into_iter().flat_map(|m| &m.budgets);
+            for budget in budgets.filter(|b| applies(&b.actions, &action.name)) {
+                if let Some(name) = meter_of(budget, holder) {
+                    let meter = match space.fact(&Key::Meter(name.clone()))? {
+                        Some(Fact::Meter(meter)) => meter,
+                        _ => Meter::default(),
+                    };
+                    facts.meters.insert(name, meter);
+                }
+            }
+        }
+        if let Some(manifest) = bundle.agent(&principal.agent) {
+            for limit in manifest.rate_limits.iter().filter(|l| applies(&l.actions, &action.name)) {
+                let name = rate_of(limit, principal);
+                let rate = match space.fact(&Key::Rate(name.clone()))? {
+                    Some(Fact::Rate(rate)) => rate,
+                    _ => Rate::default(),
+                };
+                facts.rates.insert(name, rate);
+            }
+            if manifest.max_concurrent_calls.is_some()
+                && let Some(Fact::Active(n)) = space.fact(&Key::Active(principal.agent.clone()))?
+            {
+                facts.active = n;
+            }
+        }
+        if let Some(key) = &action.idempotency_key
+            && let Some(Fact::Idempotency(used)) =
+                space.fact(&Key::Idempotency(principal.run.clone(), key.clone()))?
+            && let Some(Fact::Action(fact)) = space.fact(&Key::Action(used.action.clone()))?
+        {
+            facts.used = Some((used, fact.state));
+        }
+        if let Some(Fact::AskOf(id)) = space.fact(&Key::AskOf(action.digest))?
+            && let Some(Fact::Approval(ask)) = space.fact(&Key::Approval(id))?
+        {
+            facts.ask = Some(ask);
+        }
+        if let Some(id) = &action.compensates
+            && let Some(Fact::Action(fact)) = space.fact(&Key::Action(id.clone()))?
+        {
+            facts.original = Some(Original {
+                state: fact.state,
+                undo: fact.undo.clone(),
+                compensation: fact.compensation.clone(),
+                changed_at: fact.changed_at,
+                agent: fact.agent.clone(),
+                reported: fact.mode == Mode::Authorize,
+            });
+        }
+        facts.revoked = space.fact(&Key::Revoked(action.credential.id.clone()))?.is_some();
+        if let Some(run) = &facts.run {
+            facts.provenance = Provenance::gather(action, run, &facts.lineage, people, space)?;
+            let standing = facts.provenance.as_ref().and_then(|p| p.plan);
+            facts.cover = Cover::gather(action, run, standing, space)?;
+        }
+        let asked = facts.ask.iter().flat_map(|ask| &ask.votes);
+        let votes: Vec<&Vote> = asked.chain(facts.cover.iter().flat_map(|cover| &cover.votes)).collect();
+        if let Some(people) = people.filter(|_| !votes.is_empty()) {
+            facts.voters = Some(people.voters(votes, principal));
+        }
+        facts.past = Past::gather(action, &facts.lineage, facts.edition, space)?;
+        if action.typed.as_ref().is_some_and(|typed| typed.cage.is_some()) {
+            facts.cages = Some(match space.fact(&Key::Cages)? {
+                Some(Fact::Cages(cages)) => cages,
+                // Nobody has found out, so there are none.
+                _ => Cages::default(),
+            });
+        }
+        Ok(facts)
+    }
+}

@@ -1,0 +1,251 @@
+//! Where the arguments of an action come from, looked up: exactly these values, in the goal and in what the run may
+//! rest on. What is found is recorded with the decision, so that it can be made again without the goal and the
+//! outputs, which may have been erased.
+//!
+//! The work depends on the arguments and the goal (16 KiB), never on how long the run is.
+
+use crate::base::id::RunId;
+use crate::define::catalogue::TypedAction;
+use crate::define::catalogue::flow::{Class, Egress, Endorses, is_at_or_above};
+use crate::provenance::atoms::{self, Atom, wanted};
+use crate::provenance::goal::{Asks, How, Reading};
+use crate::provenance::ingest::Mark;
+use crate::provenance::labels::SECRET;
+use crate::provenance::proof::{Leaf, Proof, Provenance, leaves, needs_proof, suffices};
+use crate::provenance::{canon, secrets};
+use crate::read::action::Action;
+use crate::read::plan;
+use crate::record::approval::People;
+use crate::record::facts::{Fact, Key, RunFact, Space};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Most values of one action that are proven; more than these count as unproven.
+const LEAVES_MAX: usize = 256;
+
+/// Most words of what is written that are compared with the goal.
+const GROUND_MAX: usize = 512;
+
+/// Most links in one content that are proven; more than these count as unproven.
+const LINKS_MAX: usize = 64;
+
+/// What the goals of a run and of those it was delegated from say.
+struct Goals(Vec<Arc<Reading>>);
+
+impl Goals {
+    /// A goal that was stated after strangers had been read may be their words. The goal of whoever
+    /// delegated counts then.
+    fn of<S: Space>(run: &RunFact, lineage: &[RunFact], space: &mut S) -> Result<Self, S::Error> {
+        let mut out = Vec::new();
+        for run in std::iter::once(run).chain(lineage).filter(|run| !run.late) {
+            if let Some(Fact::Goal(goal)) = space.fact(&Key::Goal(run.principal.run.clone()))? {
+                out.push(goal.reading());
+            }
+        }
+        Ok(Self(out))
+    }
+
+    fn names(&self, atom: &Atom) -> Option<How> {
+        self.0.iter().filter_map(|goal| goal.names(atom)).min()
+    }
+}
+
+/// A run, with what it may rest on.
+struct Rests {
+    run: RunId,
+    /// Everybody still answers here on whose word it rests values. Who of them stood behind which is not kept, so with
+    /// one who does not, all are asked about again.
+    on_people: bool,
+}
+
+impl Rests {
+    fn of(run: &RunFact, people: Option<&People>) -> Self {
+        let on_people = people.is_none_or(|people| {
+            let voters = people.standing(&run.endorsers, &run.principal);
+            run.endorsers.iter().all(|(person, groups)| voters.stand_for(person, groups))
+        });
+        Self { run: run.principal.run.clone(), on_people }
+    }
+}
+
+struct Search<'a, S> {
+    space: &'a mut S,
+    runs: Vec<Rests>,
+    goals: Goals,
+    plan: Option<Arc<plan::Plan>>,
+    late: bool,
+    typed: &'a TypedAction,
+}
+
+impl<S: Space> Search<'_, S> {
+    fn proofs(&mut self, leaf: &Leaf<'_>, action: &Action) -> Result<Vec<Proof>, S::Error> {
+        let mut out = BTreeSet::new();
+        for atom in wanted(leaf.argument.class, leaf.value) {
+            if let Some(how) = self.goals.names(&atom) {
+                out.insert(Proof { by: Endorses::User, how: Some(how), named: false });
+            }
+            for mark in self.marks(&atom)? {
+                out.insert(Proof { by: mark.by, how: None, named: mark.named });
+            }
+        }
+        // Whoever opened the run wrote the plan, too. One that was declared after strangers had been read may be
+        // their words, like the goal beside it.
+        let own = self.plan.as_ref().filter(|_| !self.late);
+        if own.is_some_and(|plan| plan.says(&action.name, &leaf.pointer, leaf.value)) {
+            out.insert(Proof { by: Endorses::User, how: Some(How::Quoted), named: false });
+        }
+        if leaf.argument.class.is_destination() && is_listed(self.typed, &leaf.pointer) {
+            out.insert(Proof { by: Endorses::Operator, how: None, named: false });
+        }
+        Ok(out.into_iter().collect())
+    }
+
+    /// What outputs and people said about this atom, in the run and those it was delegated from.
+    fn marks(&mut self, atom: &Atom) -> Result<Vec<Mark>, S::Error> {
+        let digest = atom.digest();
+        let mut out = Vec::new();
+        for Rests { run, on_people } in &self.runs {
+            if let Some(Fact::Trust(marks)) = self.space.fact(&Key::Trust(run.clone(), digest))? {
+                let counts = |m: &Mark| !m.secret && (*on_people || m.by != Endorses::User);
+                out.extend(marks.into_iter().filter(counts));
+            }
+        }
+        Ok(out)
+    }
+
+    fn has_stray_link(&mut self, value: &Value) -> Result<bool, S::Error> {
+        let Some(text) = value.as_str() else { return Ok(false) };
+        let (links, more) = atoms::links(text, LINKS_MAX);
+        for atom in &links {
+            let said = self.goals.names(atom).is_some();
+            if !said && !self.marks(atom)?.iter().any(|m| m.by <= Endorses::Directory) {
+                return Ok(true);
+            }
+        }
+        Ok(more)
+    }
+
+    fn has_secret(&mut self, value: &Value) -> Result<bool, S::Error> {
+        let Some(text) = atoms::plain(value) else { return Ok(false) };
+        for atom in secrets::candidates(&text) {
+            let digest = atom.digest();
+            for Rests { run, .. } in &self.runs {
+                if let Some(Fact::Trust(marks)) = self.space.fact(&Key::Trust(run.clone(), digest))?
+                    && marks.iter().any(|m| m.secret)
+                    && self.goals.names(&atom).is_none()
+                {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a word of what is to be written stands in the goal.
+    fn is_grounded(&self, leaves: &[Leaf<'_>]) -> bool {
+        let contents = leaves
+            .iter()
+            .filter(|l| matches!(l.argument.class, Class::Content | Class::TargetName | Class::TargetPath));
+        let words =
+            contents.filter_map(|l| l.value.as_str()).flat_map(|text| text.split_whitespace().take(64));
+        words.take(GROUND_MAX).any(|word| {
+            let long = canon::bare(word).len() >= 4;
+            long && self.goals.0.iter().any(|goal| goal.has_word(word))
+        })
+    }
+}
+
+/// Whether the catalogue lists where the action may go. What is not on that list is blocked elsewhere.
+fn is_listed(typed: &TypedAction, pointer: &str) -> bool {
+    let field = typed.manifest.fields.destination.as_ref();
+    field.is_some_and(|d| {
+        d.allowed.as_ref().is_some_and(|a| !a.is_empty()) && is_at_or_above(&d.value, pointer)
+    })
+}
+
+impl Provenance {
+    /// Looks up where the arguments come from. Nothing, where nobody has to know: the run has read no
+    /// stranger's text and has no plan, and the action always asks or never; or it was not understood.
+    pub fn gather<S: Space>(
+        action: &Action,
+        run: &RunFact,
+        lineage: &[RunFact],
+        people: Option<&People>,
+        space: &mut S,
+    ) -> Result<Option<Self>, S::Error> {
+        let Some(typed) = action.typed.as_deref().filter(|_| action.problems.is_empty()) else {
+            return Ok(None);
+        };
+        let asked = run.labels.untrusted || run.planned || typed.manifest.unless_proven();
+        if !asked || action.compensates.is_some() {
+            return Ok(None);
+        }
+        let goals = Goals::of(run, lineage, space)?;
+        let runs = std::iter::once(run).chain(lineage).map(|run| Rests::of(run, people)).collect();
+        let plan = match space.fact(&Key::Goal(run.principal.run.clone()))? {
+            Some(Fact::Goal(goal)) if run.planned => goal.contract(),
+            _ => None,
+        };
+        let mut search = Search { space, runs, goals, plan: plan.clone(), late: run.late, typed };
+        let leaves = leaves(action, typed);
+        let mut out = Self {
+            proofs: BTreeMap::new(),
+            links: BTreeSet::new(),
+            secrets: BTreeSet::new(),
+            grounded: search.is_grounded(&leaves),
+            asks: Asks::No,
+            delegates: search.goals.0.iter().any(|goal| goal.delegates),
+            elsewhere: false,
+            plural: search.goals.0.iter().any(|goal| goal.plural),
+            earlier: 0,
+            plan: plan.map(|plan| plan.stands(action, run.step)),
+        };
+        let changes = typed.manifest.effect.changes_something();
+        if let Some(Fact::Calls(calls)) =
+            search.space.fact(&Key::Calls(run.principal.run.clone(), action.name.clone()))?
+        {
+            out.earlier = calls;
+        }
+        for leaf in leaves.iter().filter(|l| needs_proof(l.argument.class, changes)).take(LEAVES_MAX) {
+            let proofs = search.proofs(leaf, action)?;
+            if !proofs.is_empty() {
+                out.proofs.insert(leaf.pointer.clone(), proofs);
+            }
+        }
+        out.elsewhere = leaves.iter().filter(|l| l.argument.class.is_destination()).any(|leaf| {
+            let proofs = out.proofs.get(&leaf.pointer).map_or(&[][..], Vec::as_slice);
+            let kind = atoms::own_kind(leaf.argument.class);
+            let intent = &typed.intent;
+            let spelt =
+                kind.is_some_and(|kind| search.goals.0.iter().any(|goal| goal.spells_out(kind, intent)));
+            spelt && !suffices(leaf.argument.class, typed, proofs)
+        });
+        if changes && typed.egress != Egress::None {
+            let contents = leaves.iter().filter(|l| l.argument.class == Class::Content);
+            for (i, leaf) in contents.enumerate().take(LEAVES_MAX + 1) {
+                if i == LEAVES_MAX || search.has_stray_link(leaf.value)? {
+                    out.links.insert(leaf.pointer.clone());
+                }
+            }
+        }
+        if typed.egress != Egress::None && run.labels.classes.contains(SECRET) {
+            for (i, leaf) in leaves.iter().enumerate().take(LEAVES_MAX + 1) {
+                if i == LEAVES_MAX || search.has_secret(leaf.value)? {
+                    out.secrets.insert(leaf.pointer.clone());
+                }
+            }
+        }
+        let named = leaves.iter().filter(|l| l.argument.class.is_destination()).any(|l| {
+            out.proofs.get(&l.pointer).is_some_and(|p| p.iter().any(|p| p.by == Endorses::User || p.named))
+        });
+        out.asks = search
+            .goals
+            .0
+            .iter()
+            .map(|goal| goal.asks(&typed.intent, named))
+            .find(|a| *a != Asks::No)
+            .unwrap_or(Asks::No);
+        Ok(Some(out))
+    }
+}

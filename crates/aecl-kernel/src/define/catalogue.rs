@@ -1,0 +1,615 @@
+//! The catalogue: every action that exists, typed. What is not in it cannot happen.
+
+mod closing;
+pub mod dialect;
+pub mod flow;
+pub mod infer;
+mod weight;
+
+use crate::base::amount;
+use crate::base::digest::Digest;
+use crate::base::id::{ActionName, Environment};
+use crate::define::cage::{Needs, Tier};
+use flow::{Argument, Class, DryRunRule, Egress, Intent, OutputLabel, Resolver};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+/// What kind of change an action makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Effect {
+    Read,
+    Write,
+    Delete,
+    Send,
+    Pay,
+    Execute,
+    Deploy,
+    Grant,
+}
+
+impl Effect {
+    /// Every kind.
+    pub const ALL: [Effect; 8] = [
+        Effect::Read,
+        Effect::Write,
+        Effect::Delete,
+        Effect::Send,
+        Effect::Pay,
+        Effect::Execute,
+        Effect::Deploy,
+        Effect::Grant,
+    ];
+
+    /// Everything but a read changes something.
+    pub fn changes_something(self) -> bool {
+        match self {
+            Effect::Read => false,
+            Effect::Write
+            | Effect::Delete
+            | Effect::Send
+            | Effect::Pay
+            | Effect::Execute
+            | Effect::Deploy
+            | Effect::Grant => true,
+        }
+    }
+
+    /// The name as manifests write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Effect::Read => "read",
+            Effect::Write => "write",
+            Effect::Delete => "delete",
+            Effect::Send => "send",
+            Effect::Pay => "pay",
+            Effect::Execute => "execute",
+            Effect::Deploy => "deploy",
+            Effect::Grant => "grant",
+        }
+    }
+}
+
+/// Whether an action can be taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reversibility {
+    /// Nothing to undo, or undone by simply doing the opposite.
+    Reversible,
+    /// Undone by the compensation that the manifest names.
+    Compensatable,
+    /// Cannot be undone.
+    Irreversible,
+}
+
+impl Reversibility {
+    /// Every case.
+    pub const ALL: [Reversibility; 3] =
+        [Reversibility::Reversible, Reversibility::Compensatable, Reversibility::Irreversible];
+
+    /// The name as manifests write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reversibility::Reversible => "reversible",
+            Reversibility::Compensatable => "compensatable",
+            Reversibility::Irreversible => "irreversible",
+        }
+    }
+}
+
+/// What may be done when an attempt ends without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Idempotency {
+    /// No effect: it may simply be done again.
+    Pure,
+    /// The target deduplicates by the key that we send.
+    Keyed,
+    /// A look-up at the target tells whether it happened.
+    Verifiable,
+    /// At most once; a person resolves what is unknown.
+    #[default]
+    Opaque,
+}
+
+/// Who must agree, always.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalRule {
+    /// Ask a person every time.
+    #[serde(default = "yes")]
+    pub always: bool,
+    /// Groups whose members may agree; empty means the default group of the agent.
+    #[serde(default)]
+    pub approvers: BTreeSet<String>,
+    /// How many distinct people.
+    #[serde(default = "one")]
+    pub count: u32,
+    /// Seconds until the request expires, which rejects it.
+    #[serde(default = "an_hour")]
+    pub expires_s: u64,
+    /// What cannot be undone asks only if something that matters is unproven, or the goal does not ask for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unless_proven: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+fn one() -> u32 {
+    1
+}
+fn an_hour() -> u64 {
+    3600
+}
+
+/// Which argument is the amount, and in which unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AmountField {
+    /// JSON pointer to the value.
+    pub value: String,
+    /// The unit, if it is always the same.
+    #[serde(default)]
+    pub unit: Option<String>,
+    /// JSON pointer to the unit, if an argument names it.
+    #[serde(default)]
+    pub unit_at: Option<String>,
+    /// Digits after the point; by default those of the currency.
+    #[serde(default)]
+    pub scale: Option<u32>,
+}
+
+/// How a destination is written and compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DestinationKind {
+    /// A URL; compared by host, and by port when the list names one.
+    Url,
+    /// A host name.
+    Host,
+    /// A mail address; compared whole, or by `@domain`.
+    Email,
+    /// Any other name; compared exactly.
+    Name,
+}
+
+/// Which argument says where the effect lands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DestinationField {
+    /// JSON pointer to a string or a list of strings.
+    pub value: String,
+    /// How it is written.
+    pub kind: DestinationKind,
+    /// Where it may go. Absent: anywhere that policy allows; empty: nowhere.
+    #[serde(default)]
+    pub allowed: Option<BTreeSet<String>>,
+}
+
+/// Which arguments mean what.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Fields {
+    /// JSON pointer to what the action touches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// Where the effect lands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<DestinationField>,
+    /// How much.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<AmountField>,
+    /// JSON pointer to a number of rows, recipients or items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<String>,
+    /// JSON pointer to the tenant; it must be the principal's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+}
+
+/// What an action's output carries into the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Output {
+    /// It may carry text that a stranger wrote.
+    pub untrusted: bool,
+    /// It may carry private data.
+    pub private: bool,
+    /// Data classes that it carries.
+    pub classes: BTreeSet<String>,
+}
+
+impl Compensation {
+    /// The arguments that come from what the original said it did.
+    pub fn from_result(&self) -> impl Iterator<Item = &str> {
+        let is_fed = |value: &Value| value.get("from").and_then(Value::as_str) == Some("result");
+        self.arguments.iter().filter(move |(_, value)| is_fed(value)).map(|(name, _)| name.as_str())
+    }
+}
+
+impl Default for Output {
+    // Unknown is third-party and private: the strict reading.
+    fn default() -> Self {
+        Self { untrusted: true, private: true, classes: BTreeSet::new() }
+    }
+}
+
+/// The action that undoes another, fed from the original's arguments and result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compensation {
+    /// The action to propose.
+    pub action: ActionName,
+    /// Its arguments: constants, `{"from": "arguments", "at": "/pointer"}` or `{"from": "result", "at": …}`.
+    pub arguments: Map<String, Value>,
+    /// Seconds for which the target can undo; absent: without limit.
+    #[serde(default)]
+    pub window_s: Option<u64>,
+}
+
+/// A typed action: what it is called, what it takes, what it does and how it is undone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionManifest {
+    /// The exact name.
+    pub name: ActionName,
+    /// What it does, for people.
+    #[serde(default)]
+    pub description: String,
+    /// What kind of change it makes.
+    pub effect: Effect,
+    /// Whether it can be taken back. Reads are reversible; anything else has to say.
+    #[serde(default)]
+    pub reversibility: Option<Reversibility>,
+    /// JSON Schema of the arguments, closed unless it says otherwise.
+    pub arguments: Value,
+    /// Which arguments mean what.
+    #[serde(default)]
+    pub fields: Fields,
+    /// What its output carries.
+    #[serde(default)]
+    pub output: Output,
+    /// Environments in which it exists; empty means all.
+    #[serde(default)]
+    pub environments: BTreeSet<Environment>,
+    /// What one call costs, charged to budgets in that unit.
+    #[serde(default)]
+    pub cost: Option<crate::base::amount::Amount>,
+    /// Touches many things at once whatever the arguments say.
+    #[serde(default)]
+    pub bulk: bool,
+    /// What may be done when an attempt ends without an answer.
+    #[serde(default)]
+    pub idempotency: Idempotency,
+    /// Longest time for one attempt, in milliseconds.
+    #[serde(default = "half_a_minute")]
+    pub timeout_ms: u64,
+    /// Who must agree, always.
+    #[serde(default)]
+    pub approval: Option<ApprovalRule>,
+    /// How it is undone.
+    #[serde(default)]
+    pub compensation: Option<Compensation>,
+    /// How it is carried out. Only the executor reads it.
+    #[serde(default)]
+    pub connector: Value,
+    /// The scope of the credentials that carrying it out uses. An agent of another scope cannot use them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_scope: Option<String>,
+    /// How strongly the program that carries it out is held, at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_tier: Option<Tier>,
+    /// For an imported tool: the digest of name, description and schema that a person accepted.
+    #[serde(default)]
+    pub pin: Option<Digest>,
+    /// How bad the worst is that can come of it: 0 nothing, 1 a nuisance, 2 harm, 3 grave harm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<u8>,
+    /// Whom its effect reaches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Egress>,
+    /// The roles of its arguments.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub args: BTreeMap<String, Argument>,
+    /// Labels of the values of its output; what none of them matches has the label that `output` gives.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<OutputLabel>,
+    /// The words by which a goal asks for it.
+    #[serde(default, skip_serializing_if = "Intent::is_empty")]
+    pub intent: Intent,
+    /// The action that looks up the names that it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolver: Option<Resolver>,
+    /// What can be found out before it is carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<DryRunRule>,
+    /// An agent may carry it out itself with a permit, although AECL can.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub authorize: bool,
+}
+
+fn half_a_minute() -> u64 {
+    30_000
+}
+
+impl ActionManifest {
+    /// Whether it can be taken back; what does not say counts as irreversible.
+    pub fn reversibility(&self) -> Reversibility {
+        match self.reversibility {
+            Some(said) => said,
+            None if !self.effect.changes_something() => Reversibility::Reversible,
+            None if self.compensation.is_some() => Reversibility::Compensatable,
+            None => Reversibility::Irreversible,
+        }
+    }
+
+    /// Whether an agent may carry it out itself: what AECL cannot, or what says so.
+    pub fn may_be_authorized(&self) -> bool {
+        self.connector.is_null() || self.authorize
+    }
+
+    /// How bad the worst is that can come of it; what does not say is judged by its effect and name.
+    pub fn severity(&self) -> u8 {
+        self.severity.unwrap_or_else(|| infer::severity(self.name.as_str(), self.effect)).min(3)
+    }
+
+    /// Digits after the point of its amounts in this unit.
+    pub fn scale(&self, unit: &str) -> u32 {
+        let said = self.fields.amount.as_ref().and_then(|a| a.scale);
+        said.unwrap_or_else(|| amount::scale_of(unit))
+    }
+
+    /// Whether what cannot be undone may happen without a person where all that matters is proven.
+    pub fn unless_proven(&self) -> bool {
+        self.approval.as_ref().is_some_and(|rule| rule.unless_proven)
+    }
+
+    /// Whether carrying it out uses credentials, as far as the entry says so. Those of an MCP server stand with
+    /// the server, so its entries have to name their scope.
+    pub fn uses_credentials(&self) -> bool {
+        self.credential_scope.is_some() || names_a_secret(&self.connector)
+    }
+
+    /// Who must agree, if somebody always must.
+    pub fn always_approval(&self) -> Option<&ApprovalRule> {
+        self.approval.as_ref().filter(|rule| rule.always)
+    }
+}
+
+fn names_a_secret(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("{secret:"),
+        Value::Array(items) => items.iter().any(names_a_secret),
+        Value::Object(members) => members.values().any(names_a_secret),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// A manifest with its compiled schema.
+pub struct TypedAction {
+    /// The manifest.
+    pub manifest: ActionManifest,
+    /// SHA-256 of the manifest's canonical JSON: which definition was judged.
+    pub digest: Digest,
+    /// The schema as it is enforced: closed.
+    pub schema: Value,
+    /// The roles of its arguments: what the manifest says, and for the others what names suggest.
+    pub roles: Roles,
+    /// Whom its effect reaches.
+    pub egress: Egress,
+    /// The words by which a goal asks for it.
+    pub intent: Intent,
+    /// What it needs of its cage, if a program carries it out here.
+    pub cage: Option<Needs>,
+    /// A check for each label of the output that has a pattern.
+    patterns: Vec<Option<jsonschema::Validator>>,
+    validator: jsonschema::Validator,
+    /// The schema as it was written, where closing it may have changed more than what is unknown.
+    written: Option<jsonschema::Validator>,
+}
+
+/// The roles of an action's arguments.
+#[derive(Debug, Clone, Default)]
+pub struct Roles(Vec<(String, Argument)>);
+
+impl Roles {
+    fn of(manifest: &ActionManifest, schema: &Value) -> Self {
+        let guessed = infer::classes(manifest.name.as_str(), manifest.effect, &manifest.fields, schema);
+        let guessed = guessed.into_iter().filter(|(name, _)| !manifest.args.contains_key(name));
+        let bare = |class| Argument {
+            class,
+            low_value: Decimal::ZERO,
+            limit: None,
+            dialect: Default::default(),
+            default: None,
+        };
+        let said = manifest.args.iter().map(|(name, argument)| (name.clone(), argument.clone()));
+        let all = said.chain(guessed.map(|(name, class)| (name, bare(class))));
+        let mut roles: Vec<_> = all.map(|(name, argument)| (pointer_of(&name), argument)).collect();
+        // The most particular first.
+        roles.sort_by_key(|(pointer, _)| std::cmp::Reverse(pointer.split('/').count()));
+        Self(roles)
+    }
+
+    /// The role of the value at this JSON pointer of the arguments.
+    pub fn of_pointer(&self, pointer: &str) -> Option<&Argument> {
+        self.0.iter().find(|(pattern, _)| flow::covers(pattern, pointer)).map(|(_, argument)| argument)
+    }
+
+    /// All of them, as JSON pointers.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Argument)> {
+        self.0.iter().map(|(pointer, argument)| (pointer.as_str(), argument))
+    }
+
+    /// Whether some argument has this role.
+    pub fn has(&self, class: Class) -> bool {
+        self.0.iter().any(|(_, argument)| argument.class == class)
+    }
+}
+
+/// The JSON pointer that a key of `args` means.
+pub(crate) fn pointer_of(name: &str) -> String {
+    if name.starts_with('/') {
+        name.to_owned()
+    } else {
+        format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+    }
+}
+
+impl fmt::Debug for TypedAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TypedAction({} {})", self.manifest.name, self.digest.short())
+    }
+}
+
+impl TypedAction {
+    /// Compiles a manifest. The error names what is wrong with it.
+    pub fn compile(manifest: ActionManifest) -> Result<Self, String> {
+        if weight::is_too_heavy(&manifest.arguments) {
+            return Err(format!(
+                "`arguments` means more than {} places once its references are followed; write a smaller schema",
+                weight::PLACES_MAX
+            ));
+        }
+        let (schema, apart) = closing::closed(&manifest.arguments);
+        if schema.pointer("/type") != Some(&Value::String("object".into())) {
+            return Err("`arguments` must be a JSON Schema with `\"type\": \"object\"`".into());
+        }
+        // The default build of the validator has no way to fetch a remote `$ref`: such a schema fails here.
+        let build = |schema: &Value| {
+            let options = jsonschema::options().should_validate_formats(true);
+            options.build(schema).map_err(|e| format!("`arguments`: {e}"))
+        };
+        let written = if apart { Some(build(&manifest.arguments)?) } else { None };
+        let validator = build(&schema)?;
+        let value = serde_json::to_value(&manifest).map_err(|e| e.to_string())?;
+        let digest = crate::base::json::Document::from_value(value).map_err(|e| e.to_string())?.digest();
+        let mut patterns = Vec::new();
+        for (i, label) in manifest.outputs.iter().enumerate() {
+            let whole =
+                label.pattern.as_ref().map(|p| json!({"type": "string", "pattern": format!("^(?:{p})$")}));
+            let compiled = whole.map(|schema| {
+                jsonschema::validator_for(&schema)
+                    .map_err(|e| format!("the `pattern` of `outputs[{i}]`: {e}"))
+            });
+            patterns.push(compiled.transpose()?);
+        }
+        let roles = Roles::of(&manifest, &schema);
+        let name = manifest.name.as_str();
+        let classes = roles.iter().map(|(_, argument)| argument.class);
+        let egress = manifest.egress.unwrap_or_else(|| infer::egress(name, manifest.effect, classes));
+        let intent = if manifest.intent.is_empty() {
+            infer::intent(name, manifest.effect, roles.has(Class::Profile))
+        } else {
+            manifest.intent.clone()
+        };
+        let cage = Needs::of(&manifest);
+        Ok(Self { manifest, digest, schema, roles, egress, intent, cage, patterns, validator, written })
+    }
+
+    /// Whether a value has the pattern that the label of this number asks for, if it asks for one.
+    pub fn has_pattern(&self, label: usize, value: &str) -> bool {
+        match self.patterns.get(label) {
+            Some(Some(pattern)) => pattern.is_valid(&Value::String(value.to_owned())),
+            Some(None) | None => true,
+        }
+    }
+
+    /// What is wrong with these arguments, as `path: message`; at most eight lines.
+    pub fn violations(&self, arguments: &Value) -> Vec<String> {
+        let wrong = |validator: &&jsonschema::Validator| !validator.is_valid(arguments);
+        let Some(validator) = self.written.iter().chain([&self.validator]).find(wrong) else {
+            return Vec::new();
+        };
+        let mut found: Vec<String> = validator
+            .iter_errors(arguments)
+            .take(8)
+            .map(|e| {
+                let path = e.instance_path().to_string();
+                let at = if path.is_empty() { "arguments".to_owned() } else { format!("`{path}`") };
+                let message: String = e.to_string().chars().take(300).collect();
+                format!("{at}: {message}")
+            })
+            .collect();
+        if found.is_empty() {
+            found.push("arguments: do not fit the schema".into());
+        }
+        found
+    }
+}
+
+/// Every action that exists.
+#[derive(Debug, Default, Clone)]
+pub struct Catalogue {
+    actions: BTreeMap<ActionName, Arc<TypedAction>>,
+}
+
+impl Catalogue {
+    /// Adds an action; a name that is taken is refused.
+    pub fn add(&mut self, action: TypedAction) -> Result<(), String> {
+        let name = action.manifest.name.clone();
+        if self.actions.contains_key(&name) {
+            return Err(format!("the action `{name}` is declared twice"));
+        }
+        self.actions.insert(name, Arc::new(action));
+        Ok(())
+    }
+
+    /// The action of this exact name.
+    pub fn find(&self, name: &str) -> Option<&Arc<TypedAction>> {
+        self.actions.get(name)
+    }
+
+    /// All actions, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&ActionName, &Arc<TypedAction>)> {
+        self.actions.iter()
+    }
+
+    /// The known name nearest to an unknown one, for a "did you mean".
+    pub fn nearest(&self, name: &str) -> Option<&ActionName> {
+        nearest(name, self.actions.keys())
+    }
+}
+
+/// The candidate nearest to an unknown name, if one is near.
+pub fn nearest<T: fmt::Display>(name: &str, candidates: impl Iterator<Item = T>) -> Option<T> {
+    candidates
+        .map(|c| (strsim::damerau_levenshtein(name, &c.to_string()), c))
+        .filter(|(distance, c)| *distance <= 1 + c.to_string().chars().count() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, c)| c)
+}
+
+impl Needs {
+    /// What the action needs, if a program carries it out here. A limit of memory is there unless the entry
+    /// says that there is none.
+    pub(crate) fn of(manifest: &ActionManifest) -> Option<Self> {
+        let connector = &manifest.connector;
+        if connector.get("kind").and_then(Value::as_str) != Some("process") {
+            return None;
+        }
+        let limit = |name: &str| connector.get("limits").and_then(|limits| limits.get(name));
+        let list = |name: &str| connector.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let has = |item: &Value, name: &str| item.get(name).is_some_and(|value| !value.is_null());
+        let (views, egress) = (list("views"), list("egress"));
+        Some(Self {
+            memory: limit("memory_max_mib") != Some(&Value::Null),
+            cpu: limit("cpu_max_millicores").is_some_and(|limit| !limit.is_null()),
+            // The files of an image, a module with its worker, and the certificates that go with a credential are views
+            // of ours.
+            views: !views.is_empty()
+                || has(connector, "image")
+                || has(connector, "wasm")
+                || egress.iter().any(|allow| has(allow, "credential")),
+            overlays: views.iter().any(|view| view.get("access").is_some_and(|access| access == "overlay")),
+            listener: !egress.is_empty(),
+            module: has(connector, "wasm"),
+        })
+    }
+}

@@ -1,0 +1,178 @@
+//! A bundle: catalogue, agents, rules and examples, validated as a whole and named by its content.
+//!
+//! A bundle that does not compile, or whose own examples come out wrong, does not load; the running one
+//! stays.
+
+use crate::base::digest::Digest;
+use crate::base::id::AgentId;
+use crate::define::cage;
+use crate::define::catalogue::{ActionManifest, Catalogue};
+use crate::define::manifest::AgentManifest;
+use crate::define::risk::Weights;
+use crate::policy::compile::RuleText;
+use crate::policy::example::Example;
+use crate::policy::problem::{Homes, Problem, Source, read_each};
+use crate::policy::property::Property;
+use crate::policy::{Policies, actions, manifests};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Everything that was decided about what agents may do, compiled.
+#[derive(Debug)]
+pub struct Bundle {
+    hash: Digest,
+    catalogue: Catalogue,
+    agents: BTreeMap<AgentId, Arc<AgentManifest>>,
+    policies: Policies,
+    weights: Weights,
+    cages: cage::Rules,
+    warnings: Vec<Problem>,
+    sources: Vec<Source>,
+    examples: usize,
+    properties: Vec<Property>,
+}
+
+/// A bundle that compiles, with what it claims and shows, which nobody has looked at yet.
+pub(crate) struct Assembled {
+    pub(crate) bundle: Bundle,
+    /// Claims, each with its file.
+    pub(crate) properties: Vec<(String, Property)>,
+    /// Examples, each with its file.
+    pub(crate) examples: Vec<(String, Example)>,
+    /// What is doubtful so far.
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl Bundle {
+    /// Compiles sources, or gives everything that is wrong. Nothing that it claims or shows is tried.
+    pub(crate) fn assemble(mut sources: Vec<Source>) -> Result<Assembled, Vec<Problem>> {
+        sources.sort();
+        let mut problems = Vec::new();
+        let mut catalogue = Catalogue::default();
+        let mut agents = BTreeMap::new();
+        let mut homes = Homes::default();
+        let (mut weights, mut cages) = (Weights::default(), cage::Rules::default());
+        let mut rules = Vec::new();
+        let mut examples = Vec::new();
+        let mut properties = Vec::new();
+        for source in &sources {
+            let path = source.path.as_str();
+            match path.split_once('/').map_or((path, ""), |(folder, rest)| (folder, rest)) {
+                ("actions", _) => {
+                    for manifest in read_each::<ActionManifest>(source, &mut problems) {
+                        homes.actions.entry(manifest.name.clone()).or_insert_with(|| path.to_owned());
+                        actions::add(path, manifest, &mut catalogue, &mut problems);
+                    }
+                }
+                ("agents", _) => {
+                    for manifest in read_each::<AgentManifest>(source, &mut problems) {
+                        let id = manifest.agent_id.clone();
+                        homes.agents.entry(id.clone()).or_insert_with(|| path.to_owned());
+                        if agents.insert(id.clone(), Arc::new(manifest)).is_some() {
+                            problems.push(Problem::error(path, format!("the agent `{id}` is declared twice")));
+                        }
+                    }
+                }
+                ("rules", _) => rules.push(RuleText { path, text: &source.text }),
+                ("examples", _) => {
+                    examples.extend(read_each::<Example>(source, &mut problems).into_iter().map(|e| (path.to_owned(), e)));
+                }
+                ("properties", _) => {
+                    properties.extend(read_each::<Property>(source, &mut problems).into_iter().map(|p| (path.to_owned(), p)));
+                }
+                ("risk.json", "") => weights = read_each(source, &mut problems).pop().unwrap_or_default(),
+                ("sandbox.json", "") => cages = read_each(source, &mut problems).pop().unwrap_or_default(),
+                _ => problems.push(Problem::error(
+                    path,
+                    "not a place that a bundle has; known are agents/, actions/, rules/, examples/, properties/, risk.json and sandbox.json".into(),
+                )),
+            }
+        }
+        actions::check_compensations(&catalogue, &homes, &mut problems);
+        actions::check_resolvers(&catalogue, &homes, &mut problems);
+        for manifest in agents.values() {
+            manifests::check(manifest, &catalogue, &homes, &mut problems);
+        }
+        let policies = Policies::compile(&catalogue, &agents, &rules, &mut problems);
+        let fatal = |problems: &[Problem]| problems.iter().any(|p| p.fatal);
+        let Some(policies) = policies.filter(|_| !fatal(&problems)) else { return Err(problems) };
+        let hash = hash(&sources);
+        let bundle = Self {
+            hash,
+            catalogue,
+            agents,
+            policies,
+            weights,
+            cages,
+            warnings: Vec::new(),
+            examples: examples.len(),
+            sources,
+            properties: properties.iter().map(|(_, property)| property.clone()).collect(),
+        };
+        Ok(Assembled { bundle, properties, examples, problems })
+    }
+
+    /// The same, with what is doubtful about it.
+    pub(crate) fn with_warnings(self, warnings: Vec<Problem>) -> Self {
+        Self { warnings, ..self }
+    }
+
+    /// The hash of its content.
+    pub fn hash(&self) -> Digest {
+        self.hash
+    }
+    /// Every action that exists.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+    /// The manifest of an agent.
+    pub fn agent(&self, agent: &AgentId) -> Option<&Arc<AgentManifest>> {
+        self.agents.get(agent)
+    }
+    /// All agents.
+    pub fn agents(&self) -> impl Iterator<Item = &Arc<AgentManifest>> {
+        self.agents.values()
+    }
+    /// The policies.
+    pub fn policies(&self) -> &Policies {
+        &self.policies
+    }
+    /// The weights of risk factors.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+    /// What holds programs whatever the action.
+    pub fn cages(&self) -> &cage::Rules {
+        &self.cages
+    }
+    /// Whether some action is carried out by a program, so that it matters what this host can hold it with.
+    pub fn needs_cages(&self) -> bool {
+        self.catalogue.iter().any(|(_, typed)| typed.cage.is_some())
+    }
+
+    /// Whether some action is carried out by a module of WebAssembly here.
+    pub fn needs_modules(&self) -> bool {
+        self.catalogue.iter().any(|(_, typed)| typed.cage.is_some_and(|needs| needs.module))
+    }
+    /// What is doubtful.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+    /// What it was compiled from.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+    /// What the bundle claims about itself.
+    pub fn properties(&self) -> &[Property] {
+        &self.properties
+    }
+    /// How many examples came out right.
+    pub fn examples(&self) -> usize {
+        self.examples
+    }
+}
+
+fn hash(sources: &[Source]) -> Digest {
+    let parts: Vec<&[u8]> = sources.iter().flat_map(|s| [s.path.as_bytes(), s.text.as_bytes()]).collect();
+    Digest::of_parts("aecl/bundle/v1", &parts)
+}

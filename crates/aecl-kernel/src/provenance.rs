@@ -1,0 +1,11 @@
+//! Where values come from: what a run has seen, what a goal says, and who stands behind an argument.
+
+pub mod atoms;
+pub mod canon;
+pub mod goal;
+pub mod ingest;
+pub mod labels;
+pub mod proof;
+pub(crate) mod secrets;
+pub mod seen;
+pub(crate) mod spelling;

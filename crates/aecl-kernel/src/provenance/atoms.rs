@@ -1,0 +1,303 @@
+//! Atoms: the smallest things that can prove an argument. A proof is an exact match of kind and value, never
+//! a search for the value in a text.
+
+use super::canon;
+use crate::base::digest::Digest;
+use crate::define::catalogue::flow::{Class, Form};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What kind of thing a value is. A date is no amount, and the id of a record is no account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Kind {
+    Email,
+    Url,
+    Account,
+    Number,
+    Id,
+    Path,
+    Phrase,
+    Secret,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Email => "email",
+            Kind::Url => "url",
+            Kind::Account => "account",
+            Kind::Number => "number",
+            Kind::Id => "id",
+            Kind::Path => "path",
+            Kind::Phrase => "phrase",
+            Kind::Secret => "secret",
+        }
+    }
+}
+
+/// One value of one kind, in its one writing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Atom {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its canonical text.
+    pub text: String,
+}
+
+impl Atom {
+    fn new(kind: Kind, text: Option<String>) -> Option<Self> {
+        text.map(|text| Self { kind, text })
+    }
+
+    /// The name under which it is looked up.
+    pub fn digest(&self) -> Digest {
+        Digest::of_parts("aecl/atom/v1", &[self.kind.name().as_bytes(), self.text.as_bytes()])
+    }
+
+    /// The number of bytes that it counts for.
+    pub fn bytes(&self) -> u64 {
+        self.text.len() as u64 + 64
+    }
+}
+
+/// A value as text: what is no text, number or switch is none.
+pub(crate) fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// The atoms of which one proves an argument of this role.
+pub fn wanted(class: Class, value: &Value) -> Vec<Atom> {
+    let Some(text) = plain(value) else { return Vec::new() };
+    if canon::dirt(&text).is_some() {
+        return Vec::new();
+    }
+    let kinds: &[Kind] = match class {
+        Class::DestEmail => &[Kind::Email],
+        Class::DestUrl => &[Kind::Url],
+        Class::DestAccount => &[Kind::Account, Kind::Phrase],
+        Class::DestName => &[Kind::Phrase, Kind::Email],
+        Class::TargetId => &[Kind::Id],
+        Class::TargetName => &[Kind::Phrase, Kind::Id, Kind::Path, Kind::Email],
+        Class::TargetPath => &[Kind::Path],
+        Class::Magnitude => &[Kind::Number],
+        Class::Credential => &[Kind::Secret],
+        Class::Profile => &[Kind::Phrase, Kind::Email],
+        Class::Attachments => &[Kind::Path, Kind::Id, Kind::Phrase],
+        Class::Command | Class::QuerySql => &[Kind::Secret],
+        Class::Content | Class::Time | Class::Flag | Class::Selector => &[],
+    };
+    // A goal quotes files, too, and a file is nobody to whom money goes.
+    let is_file = class == Class::DestAccount && canon::has_extension(&text);
+    let kinds = kinds.iter().filter(|kind| !(is_file && **kind == Kind::Phrase));
+    kinds.filter_map(|kind| atom(*kind, value, &text)).collect()
+}
+
+fn atom(kind: Kind, value: &Value, text: &str) -> Option<Atom> {
+    let canonical = match kind {
+        Kind::Email => canon::email(text),
+        Kind::Url => canon::url(text),
+        Kind::Account => canon::account(text),
+        // A number of JSON has one reading already; only text can be ambiguous.
+        Kind::Number => match value {
+            Value::Number(n) => {
+                crate::base::amount::decimal(&Value::Number(n.clone())).map(|d| d.normalize().to_string())
+            }
+            _ => canon::number(text),
+        },
+        Kind::Id => canon::id(text),
+        Kind::Path => canon::path(text),
+        Kind::Phrase => canon::phrase(text),
+        Kind::Secret => Some(text.to_owned()),
+    };
+    Atom::new(kind, canonical)
+}
+
+/// The kind in which a destination is spelt out, so that it cannot be meant for anything else.
+pub fn own_kind(class: Class) -> Option<Kind> {
+    match class {
+        Class::DestEmail => Some(Kind::Email),
+        Class::DestUrl => Some(Kind::Url),
+        Class::DestAccount => Some(Kind::Account),
+        // A name may be meant for anything; the others are no destinations.
+        Class::DestName
+        | Class::TargetId
+        | Class::TargetName
+        | Class::TargetPath
+        | Class::Magnitude
+        | Class::Credential
+        | Class::Profile
+        | Class::Command
+        | Class::QuerySql
+        | Class::Content
+        | Class::Attachments
+        | Class::Time
+        | Class::Flag
+        | Class::Selector => None,
+    }
+}
+
+/// The atoms that a trusted leaf gives: those of its declared form, or what key and shape say.
+pub fn given(form: Option<Form>, key: &str, value: &Value) -> Vec<Atom> {
+    let Some(text) = plain(value) else { return Vec::new() };
+    if canon::dirt(&text).is_some() {
+        return Vec::new();
+    }
+    let kinds: Vec<Kind> = match form {
+        Some(Form::Number) => vec![Kind::Number],
+        Some(Form::Date | Form::Flag) => vec![],
+        Some(Form::Id) => vec![Kind::Id],
+        Some(Form::Email) => vec![Kind::Email],
+        Some(Form::Url) => vec![Kind::Url],
+        Some(Form::Account) => vec![Kind::Account],
+        Some(Form::Path) => vec![Kind::Path],
+        Some(Form::Name) => vec![Kind::Phrase],
+        None => guessed(key, value, &text),
+    };
+    kinds.into_iter().filter_map(|kind| atom(kind, value, &text)).collect()
+}
+
+fn guessed(key: &str, value: &Value, text: &str) -> Vec<Kind> {
+    let words = crate::define::catalogue::infer::words(key);
+    let last = words.last().map_or("", String::as_str);
+    if matches!(last, "id" | "ids" | "uuid" | "key" | "number" | "no") {
+        return vec![Kind::Id];
+    }
+    if canon::is_date(text) {
+        return vec![];
+    }
+    if value.is_number() {
+        return vec![Kind::Number];
+    }
+    if canon::email(text).is_some() {
+        return vec![Kind::Email];
+    }
+    if text.contains("://") || text.starts_with("www.") {
+        return vec![Kind::Url];
+    }
+    if matches!(last, "iban" | "account" | "bic") {
+        return vec![Kind::Account];
+    }
+    let one_word = !text.contains(char::is_whitespace);
+    if one_word && (text.contains('/') || has_extension(text)) {
+        return vec![Kind::Path];
+    }
+    if one_word && text.bytes().any(|b| b.is_ascii_digit()) {
+        return vec![Kind::Id];
+    }
+    vec![Kind::Phrase]
+}
+
+/// `report.pdf`, `bill-december-2023.txt`; no `v1.2` and no sentence end.
+pub(crate) fn has_extension(text: &str) -> bool {
+    text.rsplit_once('.').is_some_and(|(stem, end)| {
+        !stem.is_empty()
+            && (2..=5).contains(&end.len())
+            && end.bytes().all(|b| b.is_ascii_alphanumeric())
+            && end.bytes().any(|b| b.is_ascii_alphabetic())
+    })
+}
+
+/// What in a text leads somewhere: links, mail addresses and accounts, in order, at most `max` of them and
+/// whether there were more.
+pub fn links(text: &str, max: usize) -> (Vec<Atom>, bool) {
+    let mut found = Vec::new();
+    for word in text.split(|c: char| {
+        c.is_whitespace() || matches!(c, '<' | '>' | '"' | '(' | ')' | '[' | ']' | '|' | ',' | ';')
+    }) {
+        let word = word.trim_matches(|c: char| {
+            matches!(c, '.' | '\'' | '!' | '?' | ':' | '*' | '`' | '“' | '”' | '’' | '‘')
+        });
+        if word.len() < 4 {
+            continue;
+        }
+        let atom = if word.contains("://") || word.starts_with("www.") {
+            // What leads somewhere and cannot be read proves nothing, so it is unproven.
+            Some(Atom { kind: Kind::Url, text: canon::url(word).unwrap_or_else(|| word.to_owned()) })
+        } else if word.contains('@') {
+            let address = word.strip_prefix("mailto:").unwrap_or(word);
+            Atom::new(Kind::Email, canon::email(address))
+        } else if looks_like_account(word) {
+            Atom::new(Kind::Account, canon::account(word))
+        } else if word.split('/').next().is_some_and(is_host) {
+            Atom::new(Kind::Url, canon::url(word))
+        } else {
+            None
+        };
+        let Some(atom) = atom.filter(|a| !found.contains(a)) else { continue };
+        if found.len() == max {
+            return (found, true);
+        }
+        found.push(atom);
+    }
+    (found, false)
+}
+
+/// Two letters, two digits and a long rest, as international account numbers begin.
+fn looks_like_account(word: &str) -> bool {
+    let bytes = word.as_bytes();
+    let head = bytes.get(..4).is_some_and(|h| {
+        h.iter().take(2).all(u8::is_ascii_uppercase) && h.iter().skip(2).all(u8::is_ascii_digit)
+    });
+    head && (15..=34).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_alphanumeric)
+}
+
+/// `example.com`, but no `report.pdf`: the last part is a well-known end of a host name.
+fn is_host(word: &str) -> bool {
+    const ENDS: [&str; 22] = [
+        "com", "org", "net", "io", "dev", "app", "co", "info", "biz", "xyz", "site", "online", "example",
+        "test", "ru", "cn", "de", "uk", "me", "ai", "link", "club",
+    ];
+    let host = word.split(['/', ':', '?']).next().unwrap_or_default();
+    let fits = host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
+    fits && host
+        .rsplit_once('.')
+        .is_some_and(|(stem, end)| !stem.is_empty() && ENDS.contains(&end.to_ascii_lowercase().as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_form_gives_its_own_kind_only() {
+        let kinds = |form, key: &str, value: Value| {
+            given(form, key, &value).into_iter().map(|a| a.kind).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(Some(Form::Id), "x", json!("7")), [Kind::Id]);
+        assert_eq!(kinds(Some(Form::Number), "x", json!(7)), [Kind::Number]);
+        assert_eq!(kinds(None, "date", json!("2026-01-02")), []);
+        assert_eq!(kinds(None, "file_id", json!(13)), [Kind::Id]);
+        assert_eq!(kinds(None, "amount", json!(13.5)), [Kind::Number]);
+        assert_eq!(kinds(None, "email", json!("a@b.example")), [Kind::Email]);
+        assert_eq!(kinds(None, "iban", json!("DE89370400440532013000")), [Kind::Account]);
+        assert_eq!(kinds(None, "name", json!("David Smith")), [Kind::Phrase]);
+        assert_eq!(kinds(None, "name", json!("Dav\u{200b}id")), []);
+    }
+
+    #[test]
+    fn nobody_is_paid_by_the_name_of_a_file() {
+        let kinds =
+            |class, value: &str| wanted(class, &json!(value)).into_iter().map(|a| a.kind).collect::<Vec<_>>();
+        assert_eq!(kinds(Class::DestAccount, "bill-december-2023.txt"), []);
+        assert_eq!(kinds(Class::DestAccount, "Spotify"), [Kind::Phrase]);
+        assert_eq!(kinds(Class::DestAccount, "J. Smith"), [Kind::Phrase]);
+        assert_eq!(kinds(Class::DestName, "news.txt"), [Kind::Phrase]);
+    }
+
+    #[test]
+    fn what_leads_somewhere_is_found_in_a_text() {
+        let text = "See https://evil.example/a, mail <eve@evil.example>, pay GB29NWBK60161331926819. Or www.x.com! report.pdf";
+        let (found, more) = links(text, 10);
+        let found: Vec<_> = found.iter().map(|a| a.text.as_str()).collect();
+        assert_eq!(found, ["evil.example/a", "eve@evil.example", "GB29NWBK60161331926819", "www.x.com"]);
+        assert!(!more);
+        assert!(links(text, 2).1);
+    }
+}

@@ -1,0 +1,175 @@
+//! Where the arguments of an action come from. Found out when the facts are gathered, by looking up exactly
+//! these values; what is found is recorded with the decision, so that it can be made again without the goal
+//! and the outputs, which may have been erased.
+//!
+//! The work depends on the arguments and the goal (16 KiB), never on how long the run is.
+
+use super::atoms::{Atom, Kind, wanted};
+use super::goal::{Asks, How};
+use super::labels::each_leaf;
+use crate::define::catalogue::flow::{Argument, Class, Endorses};
+use crate::define::catalogue::{Effect, Reversibility, TypedAction};
+use crate::read::action::Action;
+use crate::read::plan;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Who stands behind a value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Proof {
+    /// Who.
+    pub by: Endorses,
+    /// How the goal names it, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub how: Option<How>,
+    /// For a record: the goal names another value of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub named: bool,
+}
+
+/// What is known about where the arguments come from, and whether the goal asks for the action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Proofs, by JSON pointer. What needs one and has none is not listed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub proofs: BTreeMap<String, Vec<Proof>>,
+    /// Contents with a link, address or account that nobody trusted has named.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub links: BTreeSet<String>,
+    /// Arguments that carry a secret value.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub secrets: BTreeSet<String>,
+    /// Its content has to do with the goal.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub grounded: bool,
+    /// Whether the goal asks for it.
+    pub asks: Asks,
+    /// The goal hands the decision over to what is read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub delegates: bool,
+    /// The goal spells out a destination of this kind, and one of these is another that nobody trusted named.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elsewhere: bool,
+    /// The goal asks for more than one of something.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub plural: bool,
+    /// How often the run was permitted this action since it has read what strangers wrote.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub earlier: u64,
+    /// How it stands to the plan, if one was declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<plan::Standing>,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// A value of the arguments that has a role.
+#[derive(Debug)]
+pub struct Leaf<'a> {
+    /// Where, as a JSON pointer.
+    pub pointer: String,
+    /// Its role.
+    pub argument: &'a Argument,
+    /// The value.
+    pub value: &'a Value,
+}
+
+/// The values of the arguments that have a role, in order. Of an understood action only.
+pub fn leaves<'a>(action: &'a Action, typed: &'a TypedAction) -> Vec<Leaf<'a>> {
+    let mut out = Vec::new();
+    each_leaf(action.arguments.value(), &mut String::new(), &mut |value, path| {
+        let argument = typed.roles.of_pointer(path).filter(|_| !value.is_null());
+        out.extend(argument.map(|argument| Leaf { pointer: path.clone(), argument, value }));
+    });
+    out
+}
+
+/// Whether a value of this role must be proven before the action may happen.
+pub fn needs_proof(class: Class, changes: bool) -> bool {
+    match class {
+        Class::DestUrl => true,
+        Class::DestEmail | Class::DestAccount | Class::DestName => changes,
+        Class::TargetId | Class::TargetName | Class::TargetPath | Class::Magnitude => changes,
+        Class::Credential | Class::Profile | Class::Attachments => changes,
+        Class::Command | Class::QuerySql => changes,
+        Class::Content | Class::Time | Class::Flag | Class::Selector => false,
+    }
+}
+
+/// Whether these proofs are enough for this role in this action.
+pub fn suffices(class: Class, typed: &TypedAction, proofs: &[Proof]) -> bool {
+    let irreversible = typed.manifest.reversibility() == Reversibility::Irreversible;
+    // A goal that leaves the choice of what is deleted leaves it to whoever wrote what the run has read.
+    let destroys = irreversible || typed.manifest.effect == Effect::Delete;
+    let grave = typed.manifest.severity() >= 3;
+    let member =
+        proofs.iter().any(|p| matches!(p.by, Endorses::Directory | Endorses::Tenant | Endorses::System));
+    let closed = typed.manifest.resolver.is_some();
+    proofs.iter().any(|proof| match (proof.by, proof.how.unwrap_or(How::Typed)) {
+        (Endorses::User, how) => match class {
+            Class::DestEmail | Class::DestUrl | Class::Magnitude => matches!(how, How::Quoted | How::Typed),
+            Class::Credential => matches!(how, How::Quoted | How::Typed),
+            Class::Command | Class::QuerySql => how == How::Quoted,
+            Class::DestAccount => how != How::Words,
+            // A capital makes no channel: where names can be looked up, they must exist.
+            Class::DestName => match how {
+                How::Quoted | How::Typed => true,
+                How::Proper => !closed || member,
+                How::Words => member,
+            },
+            Class::TargetId | Class::TargetName | Class::TargetPath | Class::Attachments => {
+                how != How::Words || !irreversible
+            }
+            Class::Profile => true,
+            Class::Content | Class::Time | Class::Flag | Class::Selector => true,
+        },
+        (Endorses::Operator, _) => class != Class::Credential,
+        (Endorses::Directory, _) => match class {
+            c if c.is_destination() => !grave || proof.named,
+            c if c.is_target() => !destroys || proof.named,
+            Class::Magnitude | Class::Attachments => true,
+            _ => false,
+        },
+        (Endorses::Tenant, _) => class.is_target() && !destroys,
+        (Endorses::System, _) => match class {
+            c if c.is_target() => !destroys || (proof.named && !irreversible),
+            Class::Magnitude | Class::Attachments => true,
+            _ => false,
+        },
+        (Endorses::Agent, _) => class.is_target() || class == Class::Attachments,
+        (Endorses::Made | Endorses::Opaque | Endorses::Third, _) => false,
+    })
+}
+
+impl Provenance {
+    /// As if the user had named every value and asked for exactly this: what a situation means that states no goal.
+    /// The worst case for whoever asks what could get through.
+    pub fn as_if_asked_for(action: &Action) -> Option<Self> {
+        let typed = action.typed.as_deref().filter(|_| action.problems.is_empty())?;
+        let named = || vec![Proof { by: Endorses::User, how: Some(How::Quoted), named: false }];
+        Some(Self {
+            proofs: leaves(action, typed).into_iter().map(|leaf| (leaf.pointer, named())).collect(),
+            links: BTreeSet::new(),
+            secrets: BTreeSet::new(),
+            grounded: true,
+            asks: Asks::Strongly { verb: String::new() },
+            delegates: false,
+            elsewhere: false,
+            plural: true,
+            earlier: 0,
+            plan: None,
+        })
+    }
+}
+
+/// The atoms that a person's word for a value of this role endorses.
+pub fn endorsed(class: Class, value: &Value) -> Vec<Atom> {
+    let mut atoms = wanted(class, value);
+    atoms.retain(|a| {
+        a.kind != Kind::Secret || matches!(class, Class::Credential | Class::Command | Class::QuerySql)
+    });
+    atoms
+}

@@ -1,0 +1,162 @@
+//! A declared plan: the steps that a run was opened for, in order, with what their arguments may be. It is
+//! the contract of the run. Whoever opens the run states it together with the goal, before anything is read.
+//! People may agree to it as a whole, before any of it happens.
+
+use crate::read::action::Action;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Most steps of a plan.
+pub const STEPS_MAX: usize = 256;
+
+/// A plan. Any other JSON that is stated as a plan is words for the approver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The steps, in order. A step may be left out; none comes again after a later one.
+    pub steps: Vec<Step>,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// The exact name of the action.
+    pub action: String,
+    /// What arguments may be, by JSON pointer; what is not listed may be anything.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub arguments: BTreeMap<String, Constraint>,
+    /// How often, at most.
+    #[serde(default = "once")]
+    pub times: u32,
+}
+
+fn once() -> u32 {
+    1
+}
+
+/// What an argument may be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Constraint {
+    /// Exactly this.
+    Equals(Value),
+    /// One of these.
+    OneOf(Vec<Value>),
+    /// A number up to this, also one that is written as text.
+    AtMost(serde_json::Number),
+}
+
+/// How far a run has come in its plan.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The step that was carried out last.
+    pub step: u32,
+    /// How often.
+    pub times: u32,
+}
+
+impl Place {
+    pub(crate) fn is_start(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The place after one more action of this step.
+    #[must_use]
+    pub fn after(self, step: u32) -> Self {
+        if step == self.step { Self { step, times: self.times + 1 } } else { Self { step, times: 1 } }
+    }
+}
+
+/// How an action stands to the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Standing {
+    /// It is this step.
+    Step {
+        /// Its number, from 0.
+        step: u32,
+    },
+    /// A read that the plan does not list: it changes nothing.
+    Read,
+    /// Its action is not in the plan.
+    Unlisted,
+    /// Its action is in the plan, with other arguments.
+    Otherwise,
+    /// It was its turn before, or often enough.
+    Over,
+}
+
+impl Plan {
+    /// The plan that a JSON value declares; nothing if it is words, and an error if it is a plan that
+    /// cannot be meant.
+    pub fn read(value: &Value) -> Option<Result<Self, String>> {
+        let steps = value.get("steps").and_then(Value::as_array)?;
+        if !steps.iter().any(|step| step.get("action").is_some()) {
+            return None;
+        }
+        let read: Result<Self, _> =
+            serde_json::from_value(value.clone()).map_err(|e| format!("the plan: {e}"));
+        Some(read.and_then(|plan| match plan.steps.len() {
+            0 => Err("the plan has no steps".into()),
+            n if n > STEPS_MAX => Err(format!("the plan has {n} steps; the limit is {STEPS_MAX}")),
+            _ => Ok(plan),
+        }))
+    }
+
+    /// How an action stands to the plan, from this place on.
+    pub fn stands(&self, action: &Action, place: Place) -> Standing {
+        let mut standing = Standing::Unlisted;
+        for (i, step) in self.steps.iter().enumerate() {
+            let number = u32::try_from(i).unwrap_or(u32::MAX);
+            if step.action != action.name {
+                continue;
+            }
+            let fits = step.arguments.iter().all(|(pointer, c)| c.admits(action.arguments.pointer(pointer)));
+            let turn = number > place.step || (number == place.step && place.times < step.times);
+            match (fits, turn) {
+                (true, true) => return Standing::Step { step: number },
+                (true, false) => standing = Standing::Over,
+                (false, _) if standing == Standing::Unlisted => standing = Standing::Otherwise,
+                (false, _) => {}
+            }
+        }
+        if standing == Standing::Unlisted && !action.changes_something() {
+            return Standing::Read;
+        }
+        standing
+    }
+
+    /// Whether a step with this action names exactly this value at this place.
+    pub fn says(&self, action: &str, pointer: &str, value: &Value) -> bool {
+        let steps = self.steps.iter().filter(|step| step.action == action);
+        steps.filter_map(|step| step.arguments.get(pointer)).any(|constraint| match constraint {
+            Constraint::Equals(_) | Constraint::OneOf(_) | Constraint::AtMost(_) => {
+                constraint.admits(Some(value))
+            }
+        })
+    }
+}
+
+impl Constraint {
+    /// Whether it lists what the value may be, so that whoever reads the plan has read the value.
+    pub fn is_exact(&self) -> bool {
+        match self {
+            Self::Equals(_) | Self::OneOf(_) => true,
+            Self::AtMost(_) => false,
+        }
+    }
+
+    fn admits(&self, value: Option<&Value>) -> bool {
+        let Some(value) = value else { return false };
+        match self {
+            Self::Equals(wanted) => value == wanted,
+            Self::OneOf(wanted) => wanted.contains(value),
+            Self::AtMost(most) => {
+                let most = crate::base::amount::decimal(&Value::Number(most.clone()));
+                matches!((crate::base::amount::decimal(value), most), (Some(n), Some(most)) if n <= most)
+            }
+        }
+    }
+}

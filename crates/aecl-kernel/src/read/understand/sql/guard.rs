@@ -1,0 +1,260 @@
+//! What is not even parsed: texts that are too long or too deep for a recursive reader, and texts that one
+//! database reads otherwise than another.
+
+use super::BYTES_MAX;
+use crate::define::catalogue::dialect::Dialect;
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::{Token, Tokenizer};
+
+/// Deepest nesting of expressions and queries.
+pub(super) const DEPTH_MAX: usize = 40;
+/// Deepest nesting of brackets: the parser tries each bracket as a query and as a value.
+const BRACKETS_MAX: usize = 12;
+/// Deepest nesting of queries, each of which takes as much stack as many brackets.
+const QUERIES_MAX: usize = 6;
+/// Most tokens, so that a long list of values is read and an endless one is not.
+const TOKENS_MAX: usize = 16_384;
+/// Most operators: each makes the tree one level deeper.
+const OPERATORS_MAX: usize = 400;
+
+/// The tokens of a text that is safe to parse, or why it is not.
+pub(super) fn tokens(text: &str, dialect: Dialect) -> Result<Vec<Token>, String> {
+    if text.len() > BYTES_MAX {
+        return Err(format!("it is longer than {} KiB", BYTES_MAX / 1024));
+    }
+    if let Some(c) = text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        return Err(format!("it has the control character U+{:04X}", u32::from(c)));
+    }
+    if text.chars().any(crate::base::text::is_invisible) {
+        return Err("it has invisible characters".into());
+    }
+    // A comment for everybody else that MySQL carries out.
+    if text.contains("/*!") || text.contains("/*M!") {
+        return Err("it has a comment that MySQL carries out".into());
+    }
+    if dialect == Dialect::Generic {
+        ambiguous(text)?;
+    }
+    if dialect != Dialect::Postgres && dollar_quoted(text) {
+        return Err("it has `$…$`, which one database reads as a text and another as a name".into());
+    }
+    comments(text)?;
+    let tokens =
+        Tokenizer::new(dialect.rules(), text).tokenize().map_err(|e| super::plain(&e.to_string()))?;
+    count(&tokens)?;
+    glued(&tokens)?;
+    Ok(tokens)
+}
+
+/// Words that begin a part of a statement, or join two, in every database: none of them takes one for a name without
+/// quotes.
+const RESERVED: [&str; 35] = [
+    "all",
+    "alter",
+    "and",
+    "as",
+    "between",
+    "by",
+    "case",
+    "create",
+    "delete",
+    "distinct",
+    "drop",
+    "else",
+    "end",
+    "except",
+    "from",
+    "group",
+    "having",
+    "in",
+    "insert",
+    "intersect",
+    "into",
+    "is",
+    "join",
+    "like",
+    "limit",
+    "not",
+    "or",
+    "order",
+    "select",
+    "table",
+    "then",
+    "union",
+    "update",
+    "when",
+    "where",
+];
+
+/// Whether a name without quotes is such a word.
+pub(super) fn is_reserved(name: &str) -> bool {
+    RESERVED.binary_search(&name.to_ascii_lowercase().as_str()).is_ok()
+}
+
+/// What stands side by side without a space, or with nothing but one, ends where each database thinks it does: `1from t`,
+/// `$1from t`, and two texts of which the second goes on like the first.
+fn glued(tokens: &[Token]) -> Result<(), String> {
+    for pair in tokens.windows(2) {
+        let is_glued = match pair {
+            [
+                Token::Number(..) | Token::HexStringLiteral(_),
+                Token::Word(_) | Token::Period | Token::Number(..),
+            ] => true,
+            [Token::Word(word), _] => {
+                word.quote_style.is_none()
+                    && word.value.starts_with(|c: char| matches!(c, '.' | '$') || c.is_ascii_digit())
+            }
+            [Token::Placeholder(name), after] => is_odd(name) || matches!(after, Token::Word(_)),
+            _ => false,
+        };
+        if is_glued {
+            return Err("a word follows a number without a space, which databases read differently".into());
+        }
+    }
+    let seen: Vec<&Token> = tokens.iter().filter(|t| !matches!(t, Token::Whitespace(_))).collect();
+    match seen.windows(2).any(|pair| pair.iter().all(|token| is_text(token))) {
+        true => Err("two texts stand side by side, which databases read differently".into()),
+        false => Ok(()),
+    }
+}
+
+/// A placeholder that begins with a number and goes on otherwise.
+fn is_odd(placeholder: &str) -> bool {
+    let name = placeholder.get(1..).unwrap_or_default();
+    name.starts_with(|c: char| c.is_ascii_digit()) && !name.chars().all(|c| c.is_ascii_digit())
+}
+
+fn is_text(token: &Token) -> bool {
+    matches!(
+        token,
+        Token::SingleQuotedString(_)
+            | Token::TripleSingleQuotedString(_)
+            | Token::DollarQuotedString(_)
+            | Token::EscapedStringLiteral(_)
+            | Token::UnicodeStringLiteral(_)
+            | Token::NationalStringLiteral(_)
+            | Token::HexStringLiteral(_)
+            | Token::SingleQuotedByteStringLiteral(_)
+    )
+}
+
+/// What ends a string in one database and does not in another hides statements from one of them.
+fn ambiguous(text: &str) -> Result<(), String> {
+    let say = |what: &str| Err(format!("databases read {what} differently; say which `dialect` it is"));
+    if text.contains('\\') {
+        return say("a backslash");
+    }
+    if text.contains('#') {
+        return say("`#`");
+    }
+    if text.contains("$$") {
+        return say("`$$`");
+    }
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once("--") {
+        if !after.is_empty() && !after.starts_with([' ', '\t', '\n', '\r']) {
+            return say("`--` without a space after it");
+        }
+        rest = after;
+    }
+    Ok(())
+}
+
+/// Whether something stands between dollars like a quote of PostgreSQL.
+fn dollar_quoted(text: &str) -> bool {
+    let names = text.split('$').skip(1);
+    let followed = text.matches('$').count().saturating_sub(1);
+    names.take(followed).any(|name| name.chars().all(|c| c.is_alphanumeric() || c == '_'))
+}
+
+/// Some databases nest comments, others end them at the first `*/`, so that one carries out what another skips.
+fn comments(text: &str) -> Result<(), String> {
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once("/*") {
+        let Some((inside, behind)) = after.split_once("*/") else {
+            return Err("it has a comment without an end".into());
+        };
+        if inside.contains("/*") {
+            return Err("it has nested comments, which databases read differently".into());
+        }
+        rest = behind;
+    }
+    Ok(())
+}
+
+fn count(tokens: &[Token]) -> Result<(), String> {
+    if tokens.len() > TOKENS_MAX {
+        return Err(format!("it has more than {TOKENS_MAX} words and signs"));
+    }
+    // For each open bracket, whether a query stands in it.
+    let mut open = vec![false];
+    let mut operators = 0usize;
+    for token in tokens {
+        match token {
+            Token::LParen | Token::LBracket | Token::LBrace => open.push(false),
+            Token::RParen | Token::RBracket | Token::RBrace if open.len() > 1 => drop(open.pop()),
+            Token::Word(word) if word.keyword == Keyword::SELECT => {
+                operators += 1;
+                if let Some(here) = open.last_mut() {
+                    *here = true;
+                }
+            }
+            Token::Word(word) if !joins(word.keyword) => {}
+            Token::Whitespace(_)
+            | Token::Comma
+            | Token::Period
+            | Token::SemiColon
+            | Token::Number(..)
+            | Token::SingleQuotedString(_)
+            | Token::DoubleQuotedString(_)
+            | Token::Placeholder(_)
+            | Token::EOF => {}
+            // Words that join, and every sign that is not harmless.
+            _ => operators += 1,
+        }
+        if open.len() > BRACKETS_MAX + 1 {
+            return Err(format!("its brackets are nested deeper than {BRACKETS_MAX}"));
+        }
+        if open.iter().filter(|query| **query).count() > QUERIES_MAX {
+            return Err(format!("its queries are nested deeper than {QUERIES_MAX}"));
+        }
+        if operators > OPERATORS_MAX {
+            return Err(format!("it has more than {OPERATORS_MAX} operators"));
+        }
+    }
+    Ok(())
+}
+
+/// Words that make a tree deeper.
+fn joins(word: Keyword) -> bool {
+    matches!(
+        word,
+        Keyword::AND
+            | Keyword::OR
+            | Keyword::XOR
+            | Keyword::NOT
+            | Keyword::IS
+            | Keyword::IN
+            | Keyword::LIKE
+            | Keyword::ILIKE
+            | Keyword::BETWEEN
+            | Keyword::UNION
+            | Keyword::EXCEPT
+            | Keyword::MINUS
+            | Keyword::INTERSECT
+            | Keyword::JOIN
+            | Keyword::CASE
+            | Keyword::WHEN
+            | Keyword::COLLATE
+            | Keyword::INTERVAL
+            | Keyword::EXPLAIN
+            | Keyword::DIV
+            | Keyword::REGEXP
+            | Keyword::RLIKE
+            | Keyword::SIMILAR
+            | Keyword::AT
+            | Keyword::PRIOR
+            | Keyword::ANALYZE
+            | Keyword::PREPARE
+    )
+}

@@ -1,0 +1,945 @@
+//! Events: the persisted truth. Closed, versioned; a reader refuses a kind it does not know. Facts are a
+//! fold over them.
+
+use crate::base::code::Code;
+use crate::base::digest::Digest;
+use crate::base::evidence::Evidence;
+use crate::base::id::{ActionId, ApprovalId, PersonId, RunId};
+use crate::base::principal::Principal;
+use crate::base::time::Timestamp;
+use crate::base::traffic::Traffic;
+use crate::define::cage::Cages;
+use crate::define::catalogue::Compensation;
+use crate::provenance::labels::Labels;
+use crate::read::action::{Mode, Problem, Proposal};
+use crate::read::plan::{Place, Standing};
+use crate::record::approval::{Ask, AskState, Vote, Voters};
+use crate::record::decision::{Decision, Verdict};
+use crate::record::facts::{
+    ActionFact, ActionState, Fact, Facts, Key, Kill, KillScope, RunFact, Space, Undo, Used,
+};
+use crate::record::goal::Goal;
+use crate::record::past::{Added, Sum};
+use crate::record::usage::Meter;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The version of the entry format.
+pub const VERSION: u8 = 1;
+
+/// One entry of the ledger. Its bytes are serialised once and hashed as they are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The version of this format.
+    pub v: u8,
+    /// Its place in the ledger; no gaps.
+    pub position: u64,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// The run it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// Its place in that run; no gaps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// A bundle came into force.
+    BundleLoaded(BundleLoaded),
+    /// What this host can hold programs with was found out.
+    SandboxProbed(Cages),
+    /// A run began.
+    RunOpened(Box<RunOpened>),
+    /// A run ended.
+    RunClosed(RunClosed),
+    /// A run token was given out.
+    TokenIssued(TokenIssued),
+    /// A run token was revoked.
+    TokenRevoked(TokenRevoked),
+    /// A decision was made.
+    Ruled(Box<Ruled>),
+    /// A person was asked.
+    #[serde(with = "asked")]
+    Asked(Box<Ask>),
+    /// A person answered.
+    Answered(Answered),
+    /// Nobody answered in time.
+    Expired(Expired),
+    /// Nobody has to answer any more.
+    Withdrawn(Withdrawn),
+    /// An attempt began. Its effect may happen from here on.
+    Started(Started),
+    /// An attempt ended, or an unknown outcome was resolved.
+    Concluded(Box<Concluded>),
+    /// A kill switch was pulled.
+    Kill(KillChanged),
+    /// A kill switch was lifted.
+    Lift(KillChanged),
+    /// A budget was corrected by a person.
+    BudgetAdjusted(BudgetAdjusted),
+    /// A payload was erased.
+    Erased(Erased),
+    /// A signing key came into use.
+    KeyChanged(KeyChanged),
+    /// Nothing else happened for a while; the ledger is alive.
+    Heartbeat(Heartbeat),
+    /// Something is wrong with ourselves.
+    Fault(Fault),
+}
+
+/// A bundle came into force.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BundleLoaded {
+    /// Its content hash.
+    pub bundle: Digest,
+    /// Commitment to its sources.
+    pub sources: Digest,
+    /// How many agents it has.
+    pub agents: u64,
+    /// How many actions.
+    pub actions: u64,
+}
+
+/// A run began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunOpened {
+    /// Who acts.
+    pub principal: Principal,
+    /// SHA-256 of the goal.
+    pub goal: Digest,
+    /// Commitment to goal and plan.
+    pub stated: Digest,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+    /// Runs that it was delegated from, nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<RunId>,
+    /// Runs that it goes on from, nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follows: Vec<RunId>,
+    /// What it inherits of what they have seen.
+    pub labels: Labels,
+    /// The goal was stated after text of strangers had been read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
+    /// A plan was declared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub planned: bool,
+    /// Who opened it.
+    pub by: String,
+    /// People who never approve what it proposes: who opened it, and who its user is under another name.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub barred: BTreeSet<PersonId>,
+}
+
+/// A run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunClosed {
+    /// Why.
+    pub reason: String,
+    /// Who ended it.
+    pub by: String,
+}
+
+/// A run token was given out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenIssued {
+    /// Its id, never the token.
+    pub token: String,
+    /// When it expires.
+    pub expires_at: Timestamp,
+    /// The token that it was renewed with, unless a key was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+/// A run token was revoked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenRevoked {
+    /// Its id.
+    pub token: String,
+    /// Who revoked it.
+    pub by: String,
+}
+
+/// A decision, with everything it was based on: it can be made again from this and the payloads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ruled {
+    /// The action.
+    pub action: ActionId,
+    /// `approved`, `blocked`, `escalated`, `replayed` or `asked`.
+    pub outcome: String,
+    /// The name of the action, as sent.
+    pub name: String,
+    /// Its digest.
+    pub digest: Digest,
+    /// Who acts.
+    pub principal: Principal,
+    /// With which credential.
+    pub credential: crate::read::action::Credential,
+    /// Commitment to the arguments.
+    pub arguments: Digest,
+    /// Their length in bytes.
+    pub arguments_bytes: u64,
+    /// They are not kept: it was refused at the door, whatever they are. Then their digest stands above and no payload
+    /// beside it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unkept: bool,
+    /// What the proposer wanted.
+    pub mode: Mode,
+    /// Carry on by itself after a yes.
+    #[serde(default)]
+    pub resume: bool,
+    /// The proposer's idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    /// The definition that the tool's server offered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered: Option<Digest>,
+    /// The definition in the catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<Digest>,
+    /// The action that this one undoes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensates: Option<ActionId>,
+    /// Why it was not understood, if it was not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
+    /// The policy that was asked.
+    pub bundle: Digest,
+    /// The time that was used.
+    pub now: Timestamp,
+    /// What was known.
+    pub facts: Facts,
+    /// What outside judges said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
+    /// What was decided. Shared with the permit, not copied.
+    pub decision: Arc<Decision>,
+    /// How it is undone, bound before it happens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensation: Option<Compensation>,
+}
+
+impl Ruled {
+    /// What was proposed, with these arguments: of them the entry has the digest only.
+    pub fn proposal(&self, arguments: Vec<u8>) -> Proposal {
+        Proposal {
+            principal: self.principal.clone(),
+            credential: self.credential.clone(),
+            name: self.name.clone(),
+            arguments,
+            mode: self.mode,
+            idempotency_key: self.idempotency_key.clone(),
+            offered: self.offered,
+            compensates: self.compensates.clone(),
+            resume: self.resume,
+        }
+    }
+}
+
+/// A person answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answered {
+    /// Which request.
+    pub approval: ApprovalId,
+    /// About which action.
+    pub action: ActionId,
+    /// Who answered what.
+    pub vote: Vote,
+    /// Where the request stands now.
+    pub state: AskState,
+    /// SHA-256 of the view that was shown, if the surface reported it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<Digest>,
+    /// What those were then who had answered. Answers that were recorded before this was asked have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voters: Option<Voters>,
+}
+
+impl Answered {
+    /// Everybody whose yes counts, if with this answer all of them stand behind the values that were asked about.
+    pub fn endorsers(&self, before: &Ask) -> Option<Vec<Vote>> {
+        let mut after = before.clone();
+        after.take(self.vote.clone(), self.voters.as_ref());
+        let mut counting = match &self.voters {
+            Some(voters) => after.counting(Some(voters), &after.excluded),
+            None => after.votes,
+        };
+        counting.retain(|vote| vote.yes);
+        (self.state == AskState::Approved && counting.iter().all(|vote| vote.endorse)).then_some(counting)
+    }
+}
+
+/// Nobody answered in time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Expired {
+    /// Which request.
+    pub approval: ApprovalId,
+    /// About which action.
+    pub action: ActionId,
+}
+
+/// Nobody has to answer any more: what was asked about can no longer be carried out, or is asked about otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// Which request.
+    pub approval: ApprovalId,
+    /// About which action.
+    pub action: ActionId,
+    /// Why the action is over; absent where it goes on without this request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// The same in words, with the way out.
+    pub message: String,
+}
+
+/// An attempt began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    /// The action.
+    pub action: ActionId,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// The stable key that a deduplicating target gets.
+    pub key: String,
+    /// What the run counts as having read from here on, since whoever carries it out may read the output and need not
+    /// say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Labels>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeKind {
+    /// It happened.
+    Done,
+    /// It did not happen, or the target said that it failed.
+    Failed,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl OutcomeKind {
+    /// The name in records and answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            OutcomeKind::Done => "done",
+            OutcomeKind::Failed => "failed",
+            OutcomeKind::Unknown => "unknown",
+        }
+    }
+}
+
+/// An attempt ended, or an unknown outcome was resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Concluded {
+    /// The action.
+    pub action: ActionId,
+    /// How.
+    pub outcome: OutcomeKind,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The same in words, without secrets.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Commitment to the output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Digest>,
+    /// Its length in bytes.
+    #[serde(default)]
+    pub output_bytes: u64,
+    /// What the output carries into the run.
+    pub labels: Labels,
+    /// How much of the output the run may rest on, in bytes of atoms.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub trusted_bytes: u64,
+    /// From the permit to here, in milliseconds.
+    pub latency_ms: u64,
+    /// Where it ran.
+    pub sandbox: String,
+    /// Whom it reached from there, and whom it wanted to reach; absent where there was no way out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
+    /// The yes that was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalId>,
+    /// By what it can be undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_token: Option<String>,
+    /// Who resolved it, if it was unknown before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_by: Option<String>,
+    /// That it failed is what the agent has reported of itself: what it holds of budgets counts as used.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reported: bool,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// A kill switch was pulled or lifted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KillChanged {
+    /// What it stops.
+    pub scope: KillScope,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A budget was corrected by a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BudgetAdjusted {
+    /// The meter.
+    pub meter: String,
+    /// Its new state.
+    pub now: Meter,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A payload was erased.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Erased {
+    /// Its commitment.
+    pub payload: Digest,
+    /// On which ground.
+    pub ground: String,
+    /// Who.
+    pub by: String,
+}
+
+/// A signing key came into use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeyChanged {
+    /// The public key, as a verifier key.
+    pub key: String,
+}
+
+/// The ledger is alive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Actions that are started and not concluded.
+    pub in_flight: u64,
+}
+
+/// Something is wrong with ourselves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fault {
+    /// What.
+    pub code: String,
+    /// In words.
+    pub message: String,
+}
+
+/// A request has a run of its own, and so has an entry: in an entry the request stands under `ask`, because
+/// a key that stands twice is read by everybody as they like.
+mod asked {
+    use super::Ask;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize)]
+    struct Written<'a> {
+        ask: &'a Ask,
+    }
+
+    #[derive(Deserialize)]
+    struct Read {
+        ask: Box<Ask>,
+    }
+
+    pub(super) fn serialize<S: Serializer>(ask: &Ask, serializer: S) -> Result<S::Ok, S::Error> {
+        Written { ask }.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<Ask>, D::Error> {
+        Read::deserialize(deserializer).map(|read| read.ask)
+    }
+}
+
+impl Event {
+    /// The kind, as entries write it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Event::BundleLoaded(_) => "bundle_loaded",
+            Event::SandboxProbed(_) => "sandbox_probed",
+            Event::RunOpened(_) => "run_opened",
+            Event::RunClosed(_) => "run_closed",
+            Event::TokenIssued(_) => "token_issued",
+            Event::TokenRevoked(_) => "token_revoked",
+            Event::Ruled(_) => "ruled",
+            Event::Asked(_) => "asked",
+            Event::Answered(_) => "answered",
+            Event::Expired(_) => "expired",
+            Event::Withdrawn(_) => "withdrawn",
+            Event::Started(_) => "started",
+            Event::Concluded(_) => "concluded",
+            Event::Kill(_) => "kill",
+            Event::Lift(_) => "lift",
+            Event::BudgetAdjusted(_) => "budget_adjusted",
+            Event::Erased(_) => "erased",
+            Event::KeyChanged(_) => "key_changed",
+            Event::Heartbeat(_) => "heartbeat",
+            Event::Fault(_) => "fault",
+        }
+    }
+
+    /// The action it is about.
+    pub fn action(&self) -> Option<&ActionId> {
+        match self {
+            Event::Ruled(e) => Some(&e.action),
+            Event::Asked(e) => Some(&e.action),
+            Event::Answered(e) => Some(&e.action),
+            Event::Expired(e) => Some(&e.action),
+            Event::Withdrawn(e) => Some(&e.action),
+            Event::Started(e) => Some(&e.action),
+            Event::Concluded(e) => Some(&e.action),
+            Event::BundleLoaded(_)
+            | Event::SandboxProbed(_)
+            | Event::RunOpened(_)
+            | Event::RunClosed(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRevoked(_)
+            | Event::Kill(_)
+            | Event::Lift(_)
+            | Event::BudgetAdjusted(_)
+            | Event::Erased(_)
+            | Event::KeyChanged(_)
+            | Event::Heartbeat(_)
+            | Event::Fault(_) => None,
+        }
+    }
+}
+
+impl Entry {
+    /// Folds the entry into the facts. This is the only way in which facts change.
+    ///
+    /// The goal's text is not in the entry; whoever opens a run puts it beside (`Key::Goal`).
+    pub fn apply<S: Space>(&self, space: &mut S) -> Result<(), S::Error> {
+        if let (Some(run), Some(seq)) = (&self.run, self.seq)
+            && let Some(Fact::Run(mut fact)) = space.fact(&Key::Run(run.clone()))?
+        {
+            fact.next_seq = seq + 1;
+            space.put(Key::Run(run.clone()), Some(Fact::Run(fact)));
+        }
+        match &self.event {
+            Event::SandboxProbed(cages) => space.put(Key::Cages, Some(Fact::Cages(cages.clone()))),
+            Event::RunOpened(e) => self.run_opened(e, space),
+            Event::RunClosed(e) => self.run_closed(e, space)?,
+            Event::TokenRevoked(e) => space.put(Key::Revoked(e.token.clone()), Some(Fact::Revoked(self.at))),
+            Event::Ruled(e) => self.ruled(e, space)?,
+            Event::Asked(ask) => {
+                // The same request again, for more people, is no new question.
+                if space.fact(&Key::Approval(ask.approval.clone()))?.is_none() {
+                    self.change_lineage(space, |run| run.questions += 1)?;
+                }
+                space.put(Key::AskOf(ask.digest), Some(Fact::AskOf(ask.approval.clone())));
+                space.put(Key::Open(ask.approval.clone()), Some(Fact::Open(ask.expires_at)));
+                space.put(Key::Approval(ask.approval.clone()), Some(Fact::Approval((**ask).clone())));
+                self.change_action(&ask.action, space, |a| a.approval = Some(ask.approval.clone()))?;
+                if ask.plan.is_some() {
+                    self.change_run(space, |run| run.plan_approval = Some(ask.approval.clone()))?;
+                }
+            }
+            Event::Answered(e) => self.answered(e, space)?,
+            Event::Expired(e) => {
+                self.close_ask(&e.approval, AskState::Expired, space)?;
+                let why = "nobody answered in time";
+                self.end_wait(
+                    &e.action,
+                    ActionState::Rejected,
+                    crate::base::code::APPROVAL_EXPIRED,
+                    why,
+                    space,
+                )?;
+            }
+            Event::Withdrawn(e) => {
+                self.withdraw(&e.approval, space)?;
+                if let Some(code) = e.code {
+                    self.end_wait(&e.action, ActionState::Blocked, code, &e.message, space)?;
+                }
+            }
+            Event::Started(e) => {
+                space.put(Key::InFlight(e.action.clone()), Some(Fact::InFlight(self.at)));
+                self.change_action(&e.action, space, |a| a.state = ActionState::Started)?;
+                if let Some(labels) = &e.labels {
+                    self.change_lineage(space, |run| run.labels.join(labels))?;
+                }
+            }
+            Event::Concluded(e) => self.concluded(e, space)?,
+            Event::Kill(e) => {
+                let kill = Kill { by: e.by.clone(), reason: e.reason.clone(), at: self.at };
+                space.put(Key::Kill(e.scope.clone()), Some(Fact::Kill(kill)));
+            }
+            Event::Lift(e) => space.put(Key::Kill(e.scope.clone()), None),
+            Event::BudgetAdjusted(e) => {
+                // What is held belongs to actions that are not concluded; they will give it back.
+                let key = Key::Meter(e.meter.clone());
+                let held = match space.fact(&key)? {
+                    Some(Fact::Meter(meter)) => meter.held,
+                    _ => Decimal::ZERO,
+                };
+                space.put(key, Some(Fact::Meter(Meter { held, ..e.now.clone() })));
+            }
+            Event::BundleLoaded(_)
+            | Event::TokenIssued(_)
+            | Event::Erased(_)
+            | Event::KeyChanged(_)
+            | Event::Heartbeat(_)
+            | Event::Fault(_) => {}
+        }
+        Ok(())
+    }
+
+    fn run_opened<S: Space>(&self, e: &RunOpened, space: &mut S) {
+        let Some(run) = &self.run else { return };
+        let fact = RunFact {
+            principal: e.principal.clone(),
+            goal: e.goal,
+            opened_at: self.at,
+            expires_at: e.expires_at,
+            closed: None,
+            ancestors: e.ancestors.clone(),
+            follows: e.follows.clone(),
+            calls: 0,
+            labels: e.labels.clone(),
+            failing: None,
+            failures: 0,
+            next_seq: self.seq.map_or(0, |s| s + 1),
+            late: e.late,
+            planned: e.planned,
+            step: Place::default(),
+            plan_approval: None,
+            questions: 0,
+            trusted_bytes: 0,
+            barred: e.barred.clone(),
+            endorsers: BTreeMap::new(),
+        };
+        space.put(Key::Run(run.clone()), Some(Fact::Run(fact)));
+    }
+
+    /// With the run ends what people said about its plan.
+    fn run_closed<S: Space>(&self, e: &RunClosed, space: &mut S) -> Result<(), S::Error> {
+        let mut plan = None;
+        self.change_run(space, |run| {
+            run.closed = Some(e.reason.clone());
+            plan.clone_from(&run.plan_approval);
+        })?;
+        match plan {
+            Some(approval) => self.withdraw(&approval, space),
+            None => Ok(()),
+        }
+    }
+
+    /// Nobody has to answer any more.
+    fn withdraw<S: Space>(&self, id: &ApprovalId, space: &mut S) -> Result<(), S::Error> {
+        let open = match space.fact(&Key::Approval(id.clone()))? {
+            Some(Fact::Approval(ask)) => matches!(ask.state, AskState::Pending | AskState::Approved),
+            _ => false,
+        };
+        if open { self.close_ask(id, AskState::Withdrawn, space) } else { Ok(()) }
+    }
+
+    fn ruled<S: Space>(&self, e: &Ruled, space: &mut S) -> Result<(), S::Error> {
+        if e.decision.replays.is_some() || e.mode == Mode::DryRun {
+            return Ok(());
+        }
+        let key = Key::Action(e.action.clone());
+        let before = match space.fact(&key)? {
+            Some(Fact::Action(before)) => Some(before),
+            _ => None,
+        };
+        let allowed = e.decision.verdict == Verdict::Allow;
+        let state = match e.decision.verdict {
+            Verdict::Allow => ActionState::Started,
+            Verdict::RequireApproval => ActionState::Waiting,
+            Verdict::Block => ActionState::Blocked,
+        };
+        let fact = ActionFact {
+            run: e.principal.run.clone(),
+            agent: e.principal.agent.clone(),
+            name: e.name.clone(),
+            digest: e.digest,
+            mode: e.mode,
+            state,
+            code: e.decision.headline,
+            message: if allowed { String::new() } else { e.decision.reason().to_owned() },
+            proposed_at: before.as_ref().map_or(self.at, |b| b.proposed_at),
+            changed_at: self.at,
+            approval: e
+                .decision
+                .approval
+                .clone()
+                .or_else(|| before.as_ref().and_then(|b| b.approval.clone())),
+            resume: e.resume || before.as_ref().is_some_and(|b| b.resume),
+            idempotency_key: e.idempotency_key.clone(),
+            holds: e.decision.holds.clone(),
+            arguments: e.arguments,
+            output: None,
+            compensation: e.compensation.clone(),
+            undo: Undo::No,
+            compensates: e.compensates.clone(),
+            definition: e.definition,
+            reported: false,
+            position: self.position,
+        };
+        space.put(key, Some(Fact::Action(Box::new(fact))));
+        if let (Some(idempotency_key), false) = (&e.idempotency_key, state == ActionState::Blocked) {
+            let used = Used { digest: e.digest, action: e.action.clone() };
+            let key = Key::Idempotency(e.principal.run.clone(), idempotency_key.clone());
+            space.put(key, Some(Fact::Idempotency(used)));
+        }
+        if !allowed {
+            return Ok(());
+        }
+        self.change_lineage(space, |run| run.calls += 1)?;
+        if let Some(provenance) = &e.facts.provenance {
+            let key = Key::Calls(e.principal.run.clone(), e.name.clone());
+            space.put(key, Some(Fact::Calls(provenance.earlier + 1)));
+            if let Some(Standing::Step { step }) = provenance.plan {
+                self.change_run(space, |run| run.step = run.step.after(step))?;
+            }
+        }
+        match (&e.decision.approval, e.decision.plan_step) {
+            (Some(approval), None) => self.close_ask(approval, AskState::Used, space)?,
+            // A yes to a plan is used once by each step; the request about this call alone has become needless.
+            (Some(_), Some(_)) => {
+                if let Some(ask) = e.facts.ask.as_ref().filter(|ask| ask.action == e.action) {
+                    self.withdraw(&ask.approval, space)?;
+                }
+            }
+            (None, _) => {}
+        }
+        for hold in &e.decision.holds {
+            let key = Key::Meter(hold.meter.clone());
+            let meter = match space.fact(&key)? {
+                Some(Fact::Meter(meter)) => meter,
+                _ => Meter::default(),
+            };
+            let mut meter = meter.rolled_to(hold.window);
+            meter.held += hold.amount;
+            space.put(key, Some(Fact::Meter(meter)));
+        }
+        for (name, rate) in &e.decision.rates {
+            space.put(Key::Rate(name.clone()), Some(Fact::Rate(*rate)));
+        }
+        for added in &e.decision.adds {
+            match added {
+                Added::Sum(name, amount) => {
+                    let key = Key::Sum(name.clone());
+                    let sum = match space.fact(&key)? {
+                        Some(Fact::Sum(sum)) => sum,
+                        _ => Sum::default(),
+                    };
+                    space.put(key, Some(Fact::Sum(sum.with(e.now, *amount))));
+                }
+                Added::Known(name) => space.put(Key::Known(name.clone()), Some(Fact::Known(e.now))),
+            }
+        }
+        let key = Key::Active(e.principal.agent.clone());
+        let active = match space.fact(&key)? {
+            Some(Fact::Active(n)) => n,
+            _ => 0,
+        };
+        space.put(key, Some(Fact::Active(active + 1)));
+        if let Some(original) = &e.compensates {
+            self.change_action(original, space, |a| a.undo = Undo::Underway(e.action.clone()))?;
+        }
+        Ok(())
+    }
+
+    fn answered<S: Space>(&self, e: &Answered, space: &mut S) -> Result<(), S::Error> {
+        let key = Key::Approval(e.approval.clone());
+        if let Some(Fact::Approval(mut ask)) = space.fact(&key)? {
+            if let Some(endorsers) = e.endorsers(&ask).filter(|_| e.voters.is_some()) {
+                self.change_run(space, |run| {
+                    for vote in endorsers {
+                        run.endorsers.entry(vote.person).or_default().extend(vote.groups);
+                    }
+                })?;
+            }
+            ask.take(e.vote.clone(), e.voters.as_ref());
+            ask.state = e.state;
+            space.put(key, Some(Fact::Approval(ask)));
+        }
+        if e.state == AskState::Rejected {
+            space.put(Key::Open(e.approval.clone()), None);
+            space.put(Key::Summary(e.approval.clone()), None);
+            let message = format!("`{}` said no: {}", e.vote.person, e.vote.reason);
+            let (code, why) = (crate::base::code::APPROVAL_REJECTED, message.trim_end_matches(": "));
+            self.end_wait(&e.action, ActionState::Rejected, code, why, space)?;
+        }
+        Ok(())
+    }
+
+    fn concluded<S: Space>(&self, e: &Concluded, space: &mut S) -> Result<(), S::Error> {
+        let key = Key::Action(e.action.clone());
+        let Some(Fact::Action(mut action)) = space.fact(&key)? else { return Ok(()) };
+        let was_started = action.state == ActionState::Started;
+        action.state = match e.outcome {
+            OutcomeKind::Done => ActionState::Done,
+            OutcomeKind::Failed => ActionState::Failed,
+            OutcomeKind::Unknown => ActionState::Unknown,
+        };
+        action.code = e.code.as_deref().and_then(Code::parse);
+        action.message = e.message.clone();
+        action.output = e.output.or(action.output);
+        action.changed_at = self.at;
+        action.position = self.position;
+        // What was reported as failed is settled as used, and given back when somebody has found out that it was so.
+        let (was_reported, is_doubtful) = (action.reported, e.reported && e.outcome == OutcomeKind::Failed);
+        action.reported = is_doubtful;
+        // An unknown outcome keeps what it holds: the money may be gone.
+        let holds = match e.outcome {
+            OutcomeKind::Unknown => Vec::new(),
+            OutcomeKind::Failed if is_doubtful => action.holds.clone(),
+            OutcomeKind::Done | OutcomeKind::Failed => std::mem::take(&mut action.holds),
+        };
+        let (compensates, agent, digest) = (action.compensates.clone(), action.agent.clone(), action.digest);
+        space.put(key, Some(Fact::Action(action)));
+        // What is unknown stays open until somebody has found out.
+        let open = e.outcome == OutcomeKind::Unknown;
+        space.put(Key::InFlight(e.action.clone()), open.then_some(Fact::InFlight(self.at)));
+        for hold in holds {
+            let key = Key::Meter(hold.meter.clone());
+            if let Some(Fact::Meter(mut meter)) = space.fact(&key)? {
+                let is_used = e.outcome == OutcomeKind::Done || is_doubtful;
+                let is_now = meter.window == hold.window;
+                match (was_reported, is_used) {
+                    (true, true) => {}
+                    (true, false) if is_now => meter.used -= hold.amount,
+                    (true, false) => {}
+                    (false, is_used) => {
+                        meter.held -= hold.amount;
+                        meter.used += if is_used && is_now { hold.amount } else { Decimal::ZERO };
+                    }
+                }
+                space.put(key, Some(Fact::Meter(meter)));
+            }
+        }
+        if was_started {
+            let key = Key::Active(agent);
+            if let Some(Fact::Active(n)) = space.fact(&key)? {
+                let n = n.saturating_sub(1);
+                space.put(key, (n > 0).then_some(Fact::Active(n)));
+            }
+        }
+        // What a delegated run has seen may come back through its answer, so its parents have seen it, too.
+        self.change_lineage(space, |run| run.labels.join(&e.labels))?;
+        if e.trusted_bytes > 0 {
+            self.change_run(space, |run| run.trusted_bytes += e.trusted_bytes)?;
+        }
+        self.change_run(space, |run| match e.outcome {
+            // A tool that asks back is in the middle of its work, however often it does.
+            OutcomeKind::Failed if e.code.as_deref() == Some("input_required") => {}
+            // That it failed is known already.
+            OutcomeKind::Failed if was_reported => {}
+            OutcomeKind::Failed if run.failing == Some(digest) => run.failures += 1,
+            OutcomeKind::Failed => (run.failing, run.failures) = (Some(digest), 1),
+            OutcomeKind::Done => (run.failing, run.failures) = (None, 0),
+            OutcomeKind::Unknown => {}
+        })?;
+        if let Some(original) = compensates {
+            self.change_action(&original, space, |a| {
+                a.undo = match e.outcome {
+                    OutcomeKind::Done => Undo::Done(e.action.clone()),
+                    OutcomeKind::Failed => Undo::Failed(e.action.clone()),
+                    OutcomeKind::Unknown => Undo::Underway(e.action.clone()),
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    fn end_wait<S: Space>(
+        &self,
+        id: &ActionId,
+        state: ActionState,
+        code: Code,
+        message: &str,
+        space: &mut S,
+    ) -> Result<(), S::Error> {
+        self.change_action(id, space, |action| {
+            if action.state == ActionState::Waiting {
+                action.state = state;
+                action.code = Some(code);
+                action.message = message.to_owned();
+            }
+        })
+    }
+
+    fn close_ask<S: Space>(&self, id: &ApprovalId, state: AskState, space: &mut S) -> Result<(), S::Error> {
+        let key = Key::Approval(id.clone());
+        if let Some(Fact::Approval(mut ask)) = space.fact(&key)? {
+            ask.state = state;
+            space.put(key, Some(Fact::Approval(ask)));
+        }
+        space.put(Key::Open(id.clone()), None);
+        space.put(Key::Summary(id.clone()), None);
+        Ok(())
+    }
+
+    fn change_run<S: Space>(&self, space: &mut S, change: impl FnOnce(&mut RunFact)) -> Result<(), S::Error> {
+        let Some(run) = &self.run else { return Ok(()) };
+        let key = Key::Run(run.clone());
+        if let Some(Fact::Run(mut fact)) = space.fact(&key)? {
+            change(&mut fact);
+            space.put(key, Some(Fact::Run(fact)));
+        }
+        Ok(())
+    }
+
+    /// Changes the run and those it was delegated from.
+    fn change_lineage<S: Space>(&self, space: &mut S, change: impl Fn(&mut RunFact)) -> Result<(), S::Error> {
+        let Some(run) = &self.run else { return Ok(()) };
+        let mut runs = vec![run.clone()];
+        if let Some(Fact::Run(fact)) = space.fact(&Key::Run(run.clone()))? {
+            runs.extend(fact.ancestors);
+        }
+        for run in runs {
+            let key = Key::Run(run);
+            if let Some(Fact::Run(mut fact)) = space.fact(&key)? {
+                change(&mut fact);
+                space.put(key, Some(Fact::Run(fact)));
+            }
+        }
+        Ok(())
+    }
+
+    fn change_action<S: Space>(
+        &self,
+        id: &ActionId,
+        space: &mut S,
+        change: impl FnOnce(&mut ActionFact),
+    ) -> Result<(), S::Error> {
+        let key = Key::Action(id.clone());
+        if let Some(Fact::Action(mut fact)) = space.fact(&key)? {
+            change(&mut fact);
+            fact.changed_at = self.at;
+            fact.position = self.position;
+            space.put(key, Some(Fact::Action(fact)));
+        }
+        Ok(())
+    }
+}
+
+/// Puts the goal of a run beside it, where it can be erased.
+pub fn state_goal<S: Space>(run: &RunId, goal: Goal, space: &mut S) {
+    space.put(Key::Goal(run.clone()), Some(Fact::Goal(goal)));
+}

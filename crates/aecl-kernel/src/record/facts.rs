@@ -1,0 +1,525 @@
+//! Facts: what the ledger knows. Each is stored under a key, read before a decision, and changed only by
+//! folding over events, so the table can be rebuilt from the entries.
+
+use crate::base::code::Code;
+use crate::base::digest::Digest;
+use crate::base::id::{ActionId, AgentId, ApprovalId, PersonId, RunId, TenantId};
+use crate::base::principal::Principal;
+use crate::base::time::Timestamp;
+use crate::define::cage::Cages;
+use crate::define::catalogue::Compensation;
+use crate::define::manifest::{Budget, Of, Per, RateLimit};
+use crate::provenance::ingest::{Mark, TRUSTED_MAX, Trusted};
+use crate::provenance::labels::{Labels, SECRET_UNTRACKED};
+use crate::provenance::proof::Provenance;
+use crate::read::plan::Place;
+use crate::record::approval::{Ask, Summary, Voters};
+use crate::record::cover::Cover;
+use crate::record::goal::Goal;
+use crate::record::past::{Past, Sum};
+use crate::record::usage::{Hold, Meter, Rate};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// Where a fact is kept.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Key {
+    Run(RunId),
+    Goal(RunId),
+    Kill(KillScope),
+    Meter(String),
+    Rate(String),
+    Active(AgentId),
+    Idempotency(RunId, String),
+    AskOf(Digest),
+    Approval(ApprovalId),
+    Open(ApprovalId),
+    /// A request that is open, in short. No decision reads it.
+    Summary(ApprovalId),
+    Action(ActionId),
+    InFlight(ActionId),
+    Revoked(String),
+    /// What a run may rest on, by the digest of an atom.
+    Trust(RunId, Digest),
+    /// How often a run was permitted an action.
+    Calls(RunId, String),
+    /// How much came together in the last 24 hours.
+    Sum(String),
+    /// What an agent has done, or reached.
+    Known(String),
+    /// What this host can hold programs with.
+    Cages,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::Run(run) => write!(f, "run/{run}"),
+            Key::Goal(run) => write!(f, "goal/{run}"),
+            Key::Kill(scope) => write!(f, "kill/{scope}"),
+            Key::Meter(name) => write!(f, "meter/{name}"),
+            Key::Rate(name) => write!(f, "rate/{name}"),
+            Key::Active(agent) => write!(f, "active/{agent}"),
+            Key::Idempotency(run, key) => write!(f, "idem/{run}/{key}"),
+            Key::AskOf(digest) => write!(f, "ask/{}", digest.hex()),
+            Key::Approval(id) => write!(f, "approval/{id}"),
+            Key::Open(id) => write!(f, "open/{id}"),
+            Key::Summary(id) => write!(f, "summary/{id}"),
+            Key::Action(id) => write!(f, "action/{id}"),
+            Key::InFlight(id) => write!(f, "flight/{id}"),
+            Key::Revoked(token) => write!(f, "revoked/{token}"),
+            Key::Trust(run, atom) => write!(f, "trust/{run}/{}", atom.hex()),
+            Key::Calls(run, action) => write!(f, "calls/{run}/{action}"),
+            Key::Sum(name) => write!(f, "sum/{name}"),
+            Key::Known(name) => write!(f, "known/{name}"),
+            Key::Cages => f.write_str("cages"),
+        }
+    }
+}
+
+/// What a kill switch stops.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum KillScope {
+    All,
+    Tenant(TenantId),
+    Agent(AgentId),
+    Run(RunId),
+}
+
+impl fmt::Display for KillScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KillScope::All => f.write_str("all"),
+            KillScope::Tenant(id) => write!(f, "tenant:{id}"),
+            KillScope::Agent(id) => write!(f, "agent:{id}"),
+            KillScope::Run(id) => write!(f, "run:{id}"),
+        }
+    }
+}
+
+/// A fact, as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Fact {
+    Run(RunFact),
+    Goal(Goal),
+    Kill(Kill),
+    Meter(Meter),
+    Rate(Rate),
+    Active(u64),
+    Idempotency(Used),
+    AskOf(ApprovalId),
+    Approval(Ask),
+    Open(Timestamp),
+    Summary(Box<Summary>),
+    Action(Box<ActionFact>),
+    InFlight(Timestamp),
+    Revoked(Timestamp),
+    Trust(Vec<Mark>),
+    Calls(u64),
+    Sum(Sum),
+    Known(Timestamp),
+    Cages(Cages),
+}
+
+/// A run, as decisions need it. Its goal is kept apart, since it may be personal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunFact {
+    /// Who acts.
+    pub principal: Principal,
+    /// SHA-256 of the goal.
+    pub goal: Digest,
+    /// When it began.
+    pub opened_at: Timestamp,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+    /// Why it ended, if it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<String>,
+    /// Runs that it was delegated from, nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<RunId>,
+    /// Runs that it goes on from, nearest first. Runs that were opened before this was asked have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follows: Vec<RunId>,
+    /// Calls permitted so far.
+    pub calls: u64,
+    /// What it has seen. What those have seen since from which it comes, [`RunFact::hears`] adds.
+    pub labels: Labels,
+    /// The digest of the last call, if it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<Digest>,
+    /// How often in a row that call has failed.
+    #[serde(default)]
+    pub failures: u32,
+    /// The next number in the run's own sequence.
+    pub next_seq: u64,
+    /// Its goal was stated after text of strangers had been read, so it may be their words.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
+    /// A plan was declared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub planned: bool,
+    /// How far it has come in the plan.
+    #[serde(default, skip_serializing_if = "Place::is_start")]
+    pub step: Place,
+    /// The request for people's yes to the plan, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_approval: Option<ApprovalId>,
+    /// How often people were asked in it, and in the runs that were delegated from it.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub questions: u64,
+    /// How much it rests on, in bytes of atoms.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub trusted_bytes: u64,
+    /// People who never approve what it proposes. Runs that were opened before this was asked have none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub barred: BTreeSet<PersonId>,
+    /// People on whose word it rests values that were asked about, each with the groups for which they answered.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub endorsers: BTreeMap<PersonId, BTreeSet<String>>,
+}
+
+/// Most runs that a run goes on from whose later reading counts for it. What those before had read when they were gone on
+/// from, it has inherited.
+pub const FOLLOWS_MAX: usize = 8;
+
+impl RunFact {
+    /// Adds what those have read by now from which it was delegated, or goes on: they may have told it.
+    pub fn hears<S: Space>(&mut self, space: &mut S) -> Result<(), S::Error> {
+        for id in self.ancestors.iter().chain(&self.follows) {
+            if let Some(Fact::Run(run)) = space.fact(&Key::Run(id.clone()))? {
+                self.labels.join(&run.labels);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_nothing(n: &u64) -> bool {
+    *n == 0
+}
+
+/// A kill switch that is on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kill {
+    /// Who pulled it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A used idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// For what.
+    pub digest: Digest,
+    /// By which action.
+    pub action: ActionId,
+}
+
+/// Where an action stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionState {
+    /// Refused.
+    Blocked,
+    /// Waiting for a person.
+    Waiting,
+    /// A person said no, or nobody answered in time.
+    Rejected,
+    /// Permitted and started; its effect may be happening.
+    Started,
+    /// Done.
+    Done,
+    /// It failed, and surely had no effect, or a reported one.
+    Failed,
+    /// Nobody knows yet.
+    Unknown,
+    /// Only asked about.
+    Asked,
+}
+
+impl ActionState {
+    /// The name in records and answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            ActionState::Blocked => "blocked",
+            ActionState::Waiting => "waiting",
+            ActionState::Rejected => "rejected",
+            ActionState::Started => "started",
+            ActionState::Done => "done",
+            ActionState::Failed => "failed",
+            ActionState::Unknown => "unknown",
+            ActionState::Asked => "asked",
+        }
+    }
+}
+
+/// Whether an action has been undone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undo {
+    /// Not undone.
+    #[default]
+    No,
+    /// Being undone by this action.
+    Underway(ActionId),
+    /// Undone by this action.
+    Done(ActionId),
+    /// This action tried to undo it and its outcome is not good; a person has to look.
+    Failed(ActionId),
+}
+
+/// An action on record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActionFact {
+    /// Its run.
+    pub run: RunId,
+    /// Its agent.
+    pub agent: AgentId,
+    /// Its name.
+    pub name: String,
+    /// Its digest.
+    pub digest: Digest,
+    /// What the proposer wanted.
+    pub mode: crate::read::action::Mode,
+    /// Where it stands.
+    pub state: ActionState,
+    /// The headline: why it was refused, or how it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// The same in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// When it was first proposed.
+    pub proposed_at: Timestamp,
+    /// When its present state began.
+    pub changed_at: Timestamp,
+    /// The approval it waits for or has used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalId>,
+    /// Carry on by itself after a yes.
+    #[serde(default)]
+    pub resume: bool,
+    /// The proposer's idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    /// What it holds of budgets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
+    /// Commitment to the arguments.
+    pub arguments: Digest,
+    /// Commitment to the output, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Digest>,
+    /// How it is undone, as declared when it was permitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensation: Option<Compensation>,
+    /// Whether it has been undone.
+    #[serde(default)]
+    pub undo: Undo,
+    /// The action that this one undoes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensates: Option<ActionId>,
+    /// The definition that was judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<Digest>,
+    /// That it failed is the agent's own report, so it has given nothing back; somebody may still find out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reported: bool,
+    /// The position of its last entry.
+    pub position: u64,
+}
+
+/// 1: an agent carries out itself only what it may; the mode is part of the digest. 2: what goes to one destination is
+/// counted together, however it is written and whatever stands beside it, and it has plain spaces only.
+pub const EDITION: u32 = 2;
+
+fn is_first(edition: &u32) -> bool {
+    *edition == 0
+}
+
+/// What one decision was based on. It is recorded with the decision.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Facts {
+    /// By which rules it was decided, where one came later than the first decisions: [`EDITION`]. Decisions that were
+    /// recorded before are made again as they were made.
+    #[serde(skip_serializing_if = "is_first")]
+    pub edition: u32,
+    /// The run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunFact>,
+    /// The runs that it was delegated from, nearest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lineage: Vec<RunFact>,
+    /// Kill switches that are on and reach this action.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kills: BTreeMap<String, Kill>,
+    /// Meters of the budgets that apply.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub meters: BTreeMap<String, Meter>,
+    /// Rates that apply.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rates: BTreeMap<String, Rate>,
+    /// Calls of the agent that are in flight.
+    pub active: u64,
+    /// The earlier use of the idempotency key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used: Option<(Used, ActionState)>,
+    /// The request for approval of this digest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ask: Option<Ask>,
+    /// The action that this one undoes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original: Option<Original>,
+    /// The token was revoked.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub revoked: bool,
+    /// Where the arguments come from: in a run that has read what strangers wrote, or has a plan. Decisions
+    /// that were recorded before this was asked have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
+    /// What people said about the plan, if the action is a step of it. Decisions that were recorded before this was
+    /// asked have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cover: Option<Cover>,
+    /// What the agent did before. Decisions that were recorded before this was asked have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub past: Option<Past>,
+    /// What this host can hold programs with, where a program carries the action out. Decisions that were
+    /// recorded before this was asked have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cages: Option<Cages>,
+    /// What those are now who have answered. Decisions that were recorded before this was asked have none, and no
+    /// decision has that is made where nobody has answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voters: Option<Voters>,
+}
+
+/// What a decision about an undo needs to know of the original.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Original {
+    /// Where it stands.
+    pub state: ActionState,
+    /// Whether it is undone.
+    pub undo: Undo,
+    /// How it is undone.
+    pub compensation: Option<Compensation>,
+    /// When it was done.
+    pub changed_at: Timestamp,
+    /// Whose it was.
+    pub agent: AgentId,
+    /// What came of it is what the agent has reported of itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reported: bool,
+}
+
+/// Where facts come from and go to: the writer's cache, a store, a map in a test.
+pub trait Space {
+    /// Why a fact cannot be read.
+    type Error;
+    /// The fact under a key.
+    fn fact(&mut self, key: &Key) -> Result<Option<Fact>, Self::Error>;
+    /// Puts a fact under a key, or takes it away.
+    fn put(&mut self, key: Key, fact: Option<Fact>);
+}
+
+/// Facts in memory, for examples and tests.
+impl Space for BTreeMap<Key, Fact> {
+    type Error = std::convert::Infallible;
+    fn fact(&mut self, key: &Key) -> Result<Option<Fact>, Self::Error> {
+        Ok(self.get(key).cloned())
+    }
+    fn put(&mut self, key: Key, fact: Option<Fact>) {
+        match fact {
+            Some(fact) => drop(self.insert(key, fact)),
+            None => drop(self.remove(&key)),
+        }
+    }
+}
+
+/// Most marks of one atom; the best are kept.
+const MARKS_MAX: usize = 8;
+
+/// How much of these a run that rests on this much already may still rest on: a prefix, and its bytes. What is
+/// beyond proves nothing; if a secret value is beyond, the labels say so.
+pub fn affordable<'a>(trusted: &'a [Trusted], used: u64, labels: &mut Labels) -> (&'a [Trusted], u64) {
+    let mut bytes = 0u64;
+    let fits = trusted.iter().take_while(|t| {
+        let sum = bytes.saturating_add(t.atom.bytes());
+        let fits = used.saturating_add(sum) <= TRUSTED_MAX;
+        bytes = if fits { sum } else { bytes };
+        fits
+    });
+    let (kept, beyond) = trusted.split_at(fits.count());
+    if beyond.iter().any(|t| t.mark.secret) {
+        labels.classes.insert(SECRET_UNTRACKED.to_owned());
+    }
+    (kept, bytes)
+}
+
+/// Puts what a run may rest on beside it, where it can be erased with the outputs it comes from. Whoever
+/// concludes an action has checked with [`affordable`] how much of it there may be.
+pub fn rest_on<S: Space>(run: &RunId, trusted: &[Trusted], space: &mut S) -> Result<(), S::Error> {
+    for Trusted { atom, mark } in trusted {
+        let key = Key::Trust(run.clone(), atom.digest());
+        let mut marks = match space.fact(&key)? {
+            Some(Fact::Trust(marks)) => marks,
+            _ => Vec::new(),
+        };
+        if let Err(at) = marks.binary_search(mark) {
+            marks.insert(at, *mark);
+            marks.truncate(MARKS_MAX);
+            space.put(key, Some(Fact::Trust(marks)));
+        }
+    }
+    Ok(())
+}
+
+/// The meter that a budget is counted on, unless it is per call.
+pub fn meter_of(budget: &Budget, principal: &Principal) -> Option<String> {
+    let whose = match (budget.of, budget.per) {
+        (_, Per::Call) => return None,
+        (Of::Run, _) | (_, Per::Run) => format!("run:{}", principal.run),
+        (Of::Agent, _) => format!("agent:{}", principal.agent),
+        (Of::Tenant, _) => format!("tenant:{}", principal.tenant),
+    };
+    let per = match budget.per {
+        Per::Call | Per::Run => "run",
+        Per::Hour => "hour",
+        Per::Day => "day",
+    };
+    let only: Vec<&str> = budget.actions.iter().map(String::as_str).collect();
+    Some(format!("{whose}/{}/{per}/{}", budget.unit, only.join("+")))
+}
+
+/// The number of the window at this moment.
+pub fn window_of(per: Per, now: Timestamp) -> i64 {
+    match per {
+        Per::Call | Per::Run => 0,
+        Per::Hour => now.0.div_euclid(3_600_000),
+        Per::Day => now.0.div_euclid(86_400_000),
+    }
+}
+
+/// The name under which a rate is counted.
+pub fn rate_of(limit: &RateLimit, principal: &Principal) -> String {
+    let only: Vec<&str> = limit.actions.iter().map(String::as_str).collect();
+    format!("agent:{}/{}in{}s/{}", principal.agent, limit.calls, limit.per_s, only.join("+"))
+}
+
+impl Facts {
+    /// Everybody whose limits the action uses up: the principal, and those it acts for by delegation.
+    pub fn holders<'a>(&'a self, principal: &'a Principal) -> impl Iterator<Item = &'a Principal> {
+        std::iter::once(principal).chain(self.lineage.iter().map(|run| &run.principal))
+    }
+}
