@@ -3,6 +3,7 @@
 mod arrows;
 mod attacks;
 mod codes;
+mod layers;
 mod length;
 mod links;
 mod promises;
@@ -19,6 +20,7 @@ cargo xtask tidy: rules of the house that no other tool knows.
 
   arrows     the rooms depend on each other as ARCHITECTURE.md says, and on nothing else of ours;
              the kernel has only the guests on its list
+  layers     files of the kernel know what is below them, as ARCHITECTURE.md lists it, and never each other
   reasons    each dependency in the root Cargo.toml has a comment that says why it is there
   length     no Rust file over 1,000 lines (a warning from 400)
   links      relative links and anchors in *.md lead somewhere
@@ -81,8 +83,9 @@ impl House {
 
 type Rule = fn(&House, &mut Found) -> Result<(), String>;
 
-const RULES: [(&str, Rule); 8] = [
+const RULES: [(&str, Rule); 9] = [
     ("arrows", arrows::check),
+    ("layers", layers::check),
     ("reasons", reasons::check),
     ("length", length::check),
     ("links", links::check),

@@ -1,0 +1,381 @@
+//! The floors of the kernel: in which order its files can be read.
+//!
+//! ARCHITECTURE.md lists the layers from top to bottom. A file knows its own layer and those below, and no two files
+//! need each other; a file and those in its folder are one thing, cut up for reading. What is seen are paths: imports
+//! and `crate::` inside the code, also in attributes. Which method is called on a value is not.
+
+mod paths;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::{Found, House};
+use paths::{Path, Source};
+
+const PAGE: &str = "ARCHITECTURE.md";
+const HEADING: &str = "### `aecl-kernel`";
+const SOURCES: &str = "crates/aecl-kernel/src/";
+const APART: &str = "apart";
+
+pub fn check(house: &House, found: &mut Found) -> Result<(), String> {
+    let sources = house.files.iter().filter(|name| name.starts_with(SOURCES) && name.ends_with(".rs"));
+    let files: Vec<(String, String)> =
+        sources.filter_map(|name| Some((name.clone(), house.text(name)?))).collect();
+    examine(&house.text(PAGE).unwrap_or_default(), &files, found);
+    Ok(())
+}
+
+fn examine(page: &str, files: &[(String, String)], found: &mut Found) {
+    let floors = floors(page);
+    if floors.is_empty() {
+        found.error(format!("{PAGE}: no layers below `{HEADING}`; has the form of its table changed?"));
+        return;
+    }
+    let modules: BTreeMap<Path, &str> =
+        files.iter().map(|(name, _)| (module_of(name), name.as_str())).collect();
+    as_listed(&floors, &modules, found);
+    let read: BTreeMap<&str, Source> =
+        files.iter().map(|(name, text)| (name.as_str(), Source::read(&module_of(name), text))).collect();
+    let arrows = arrows(&modules, &read);
+    let up = arrows.iter().filter_map(|arrow| {
+        let why = is_up(&floors, arrow)?;
+        Some(format!("{}:{}: {why}", arrow.from, arrow.line))
+    });
+    // Several names in one import are one arrow.
+    for error in up.collect::<BTreeSet<String>>() {
+        found.error(error);
+    }
+    let level: Vec<Arrow> = arrows.into_iter().filter(|arrow| is_up(&floors, arrow).is_none()).collect();
+    for circle in circles(&level) {
+        let way: Vec<String> =
+            circle.iter().map(|arrow| format!("{}:{} needs {}", arrow.from, arrow.line, arrow.to)).collect();
+        found.error(format!(
+            "files need each other: {}; what both name belongs into a file below them",
+            way.join(", ")
+        ));
+    }
+}
+
+struct Floor {
+    name: String,
+    files: BTreeSet<String>,
+    apart: bool,
+}
+
+/// The rows of the table: a layer, and what is in its folder.
+fn floors(page: &str) -> Vec<Floor> {
+    let section = page.lines().skip_while(|line| !line.starts_with(HEADING)).skip(1);
+    let rows = section.take_while(|line| !line.starts_with('#')).filter(|line| line.starts_with("| `"));
+    rows.filter_map(|row| {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let (first, files) = (cells.get(1)?, cells.get(2)?);
+        let name = named(first).next()?;
+        Some(Floor { name, files: named(files).collect(), apart: first.ends_with(APART) })
+    })
+    .collect()
+}
+
+/// What stands in backticks.
+fn named(cell: &str) -> impl Iterator<Item = String> + '_ {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned)
+}
+
+fn module_of(name: &str) -> Path {
+    let inner = name.strip_prefix(SOURCES).unwrap_or(name).trim_end_matches(".rs");
+    if inner == "lib" { Vec::new() } else { inner.split('/').map(str::to_owned).collect() }
+}
+
+/// Every file of a layer stands in the table, and the other way round.
+fn as_listed(floors: &[Floor], modules: &BTreeMap<Path, &str>, found: &mut Found) {
+    for (module, file) in modules {
+        let Some(layer) = module.first() else { continue };
+        let Some(floor) = floors.iter().find(|floor| floor.name == *layer) else {
+            found.error(format!(
+                "{file}: has no layer; put it into the folder of one, or give {PAGE} a row for `{layer}`"
+            ));
+            continue;
+        };
+        if let [_, name] = module.as_slice()
+            && !floor.files.contains(name)
+        {
+            found.error(format!("{file}: the row of `{layer}` in {PAGE} does not list `{name}`"));
+        }
+    }
+    for floor in floors {
+        for name in &floor.files {
+            if !modules.contains_key(&vec![floor.name.clone(), name.clone()]) {
+                found.error(format!("{PAGE}: `{}` has no file `{name}`", floor.name));
+            }
+        }
+    }
+}
+
+/// A file names another.
+#[derive(Debug, Clone)]
+struct Arrow {
+    from: String,
+    from_module: Path,
+    line: usize,
+    to: String,
+    to_module: Path,
+}
+
+fn is_up(floors: &[Floor], arrow: &Arrow) -> Option<String> {
+    let place = |module: &Path| floors.iter().position(|floor| Some(&floor.name) == module.first());
+    let (from, to) = (place(&arrow.from_module)?, place(&arrow.to_module)?);
+    let (below, above) = (floors.get(from)?, floors.get(to)?);
+    if from == to {
+        return None;
+    }
+    if below.apart || above.apart {
+        let apart = if below.apart { below } else { above };
+        return Some(format!(
+            "`{}` stands apart: whoever checks a ledger reads it alone, so nothing of it and `{}` meet",
+            apart.name,
+            if below.apart { &above.name } else { &below.name }
+        ));
+    }
+    (to < from).then(|| {
+        format!(
+            "`{}` must not know `{}` ({}), which stands above it: move what it needs from there down, or what needs \
+             it up ({PAGE}, `aecl-kernel`)",
+            below.name, above.name, arrow.to
+        )
+    })
+}
+
+fn arrows(modules: &BTreeMap<Path, &str>, read: &BTreeMap<&str, Source>) -> Vec<Arrow> {
+    let mut out = Vec::new();
+    for (module, file) in modules {
+        let Some(source) = read.get(file).filter(|_| module.last().is_none_or(|name| name != "tests")) else {
+            continue;
+        };
+        for (path, line) in &source.paths {
+            let Some(target) = leads_to(path, modules, read) else { continue };
+            // The crate's own page belongs to nobody.
+            if target == *module || target.is_empty() || module.is_empty() {
+                continue;
+            }
+            let Some(to) = modules.get(&target) else { continue };
+            out.push(Arrow {
+                from: (*file).to_owned(),
+                from_module: module.clone(),
+                line: *line,
+                to: (*to).to_owned(),
+                to_module: target,
+            });
+        }
+    }
+    out
+}
+
+/// The file in which stands what a path names. What a module only hands on stands elsewhere.
+fn leads_to(path: &Path, modules: &BTreeMap<Path, &str>, read: &BTreeMap<&str, Source>) -> Option<Path> {
+    let mut path = path.clone();
+    for _ in 0..4 {
+        let long =
+            (0..=path.len()).rev().find(|n| path.get(..*n).is_some_and(|p| modules.contains_key(p)))?;
+        let module = path.get(..long)?.to_vec();
+        let source = modules.get(&module).and_then(|file| read.get(file));
+        match path.get(long).and_then(|name| source?.handed_on.get(name)) {
+            Some(further) => path = further.clone(),
+            None => return Some(module),
+        }
+    }
+    None
+}
+
+/// A way round in each set of files that need each other. A file and those in its folder are one thing, unless it is
+/// the face of a layer.
+fn circles(arrows: &[Arrow]) -> Vec<Vec<&Arrow>> {
+    let modules: BTreeMap<&str, &Path> = arrows.iter().map(|a| (a.from.as_str(), &a.from_module)).collect();
+    let reach: BTreeMap<&str, BTreeSet<&str>> =
+        modules.keys().map(|file| (*file, reached(file, arrows))).collect();
+    let reaches = |from: &str, to: &str| reach.get(from).is_some_and(|files| files.contains(to));
+    let mut out = Vec::new();
+    let mut told: BTreeSet<&str> = BTreeSet::new();
+    for file in modules.keys().copied() {
+        let ring: BTreeMap<&str, &Path> = modules
+            .iter()
+            .filter(|(other, _)| reaches(file, other) && reaches(other, file))
+            .map(|(other, module)| (*other, *module))
+            .collect();
+        let top = ring.values().min_by_key(|module| module.len());
+        let is_one =
+            top.is_none_or(|top| top.len() > 1 && ring.values().all(|module| module.starts_with(top)));
+        if is_one || told.contains(file) {
+            continue;
+        }
+        told.extend(ring.keys());
+        let within = |arrow: &&Arrow| ring.contains_key(&*arrow.from) && ring.contains_key(&*arrow.to);
+        let ways = arrows.iter().filter(within).filter(|arrow| !is_inside(arrow)).filter_map(|first| {
+            let mut way = vec![first];
+            way.extend(way_from(&first.to, &first.from, arrows)?);
+            Some(way)
+        });
+        out.extend(ways.min_by_key(Vec::len));
+    }
+    out
+}
+
+fn reached<'a>(file: &str, arrows: &'a [Arrow]) -> BTreeSet<&'a str> {
+    let mut out = BTreeSet::new();
+    let mut next = vec![file];
+    while let Some(here) = next.pop() {
+        for arrow in arrows.iter().filter(|arrow| arrow.from == here) {
+            if out.insert(arrow.to.as_str()) {
+                next.push(&arrow.to);
+            }
+        }
+    }
+    out
+}
+
+/// The shortest way from one file to another.
+fn way_from<'a>(start: &str, end: &str, arrows: &'a [Arrow]) -> Option<Vec<&'a Arrow>> {
+    let mut ways: VecDeque<(&str, Vec<&Arrow>)> = [(start, Vec::new())].into();
+    let mut seen = BTreeSet::from([start]);
+    while let Some((here, way)) = ways.pop_front() {
+        if here == end {
+            return Some(way);
+        }
+        for arrow in arrows.iter().filter(|arrow| arrow.from == here) {
+            if seen.insert(&arrow.to) {
+                ways.push_back((&arrow.to, way.iter().copied().chain([arrow]).collect()));
+            }
+        }
+    }
+    None
+}
+
+/// From a file to one in its folder, or back.
+fn is_inside(arrow: &Arrow) -> bool {
+    let (from, to) = (&arrow.from_module, &arrow.to_module);
+    from.len().min(to.len()) > 1 && (from.starts_with(to) || to.starts_with(from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "\
+### `aecl-kernel`
+
+| layer | files | knows |
+|---|---|---|
+| `decide` | `question` | all |
+| `record` | `facts`, `event` | what is below |
+| `base` | `id`, `code` | nothing |
+| `proof`, apart | | nothing |
+
+## Next
+";
+
+    fn look(changed: &[(&str, &str)]) -> Vec<String> {
+        let mut files: BTreeMap<String, String> = [
+            ("lib", "pub mod base;"),
+            ("base", "pub mod code;\npub mod id;"),
+            ("base/id", ""),
+            ("base/code", ""),
+            ("record", "pub mod event;\npub mod facts;"),
+            ("record/facts", "use crate::base::id::{self, Id};"),
+            ("record/event", "use super::facts::Fact;"),
+            ("decide", "mod question;\nuse crate::record::facts::Fact;"),
+            ("decide/question", ""),
+            ("proof", "use std::fmt;"),
+        ]
+        .into_iter()
+        .map(|(name, text)| (format!("{SOURCES}{name}.rs"), text.to_owned()))
+        .collect();
+        files.extend(changed.iter().map(|(name, text)| (format!("{SOURCES}{name}.rs"), (*text).to_owned())));
+        let mut found = Found::default();
+        examine(TABLE, &files.into_iter().collect::<Vec<_>>(), &mut found);
+        found.errors
+    }
+
+    fn one(changed: &[(&str, &str)], says: &[&str]) {
+        let errors = look(changed);
+        let [error] = errors.as_slice() else { panic!("{changed:?}: {errors:?}") };
+        assert!(says.iter().all(|part| error.contains(part)), "{changed:?}: {error}");
+    }
+
+    #[test]
+    fn files_in_order_are_tidy() {
+        assert_eq!(look(&[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn arrow_upwards_is_found_however_it_is_written() {
+        for text in [
+            "\nuse crate::record::facts::Fact;",
+            "\nuse crate::{record::facts::{self, Fact}, base::code};",
+            "\nuse super::super::record::facts::Fact;",
+            "\nfn f() -> crate::record::facts::Fact { todo!() }",
+            "\n#[serde(with = \"crate::record::facts::read\")] struct S;",
+        ] {
+            one(&[("base/id", text)], &["base/id.rs:2: `base` must not know `record`", "facts.rs", "move"]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_path_or_is_a_test_is_no_arrow() {
+        for text in [
+            "// see crate::record::facts\n/* use crate::record::facts::Fact; */",
+            "const T: &str = r#\"use crate::record::facts::Fact; \"#;\nconst Q: char = '\"';",
+            "#[cfg(test)]\nmod tests {\n    use crate::record::facts::Fact;\n}",
+            "fn f<'a>(x: &'a str) {}\nuse serde::record::facts;",
+        ] {
+            assert_eq!(look(&[("base/id", text)]), Vec::<String>::new(), "{text}");
+        }
+    }
+
+    #[test]
+    fn circle_of_files_is_found() {
+        let back = "use crate::record::event::Event;";
+        one(&[("record/facts", back)], &["files need each other", "record/event.rs:1 needs", "below them"]);
+        // Over three files, and through the face of a layer.
+        one(
+            &[
+                ("decide/question", "use crate::decide::Permit;"),
+                ("decide", "mod question;\nfn f(q: question::Question) {}"),
+            ],
+            &["decide/question.rs:1 needs", "decide.rs:2 needs"],
+        );
+    }
+
+    #[test]
+    fn a_file_and_those_in_its_folder_are_one() {
+        let parts = [
+            ("record/facts", "mod key;\npub use key::Key;\nfn f(k: key::Key) {}"),
+            ("record/facts/key", "use super::Fact;"),
+        ];
+        assert_eq!(look(&parts), Vec::<String>::new());
+        // What is handed on stands in its own file, and a circle round the outside is one.
+        let mut round = parts.to_vec();
+        round.push(("record/event", "use super::facts::Key;"));
+        assert_eq!(look(&round), Vec::<String>::new());
+        round.push(("record/facts/key", "use crate::record::event::Event;"));
+        one(&round, &["record/event.rs:1 needs crates/aecl-kernel/src/record/facts/key.rs"]);
+    }
+
+    #[test]
+    fn what_stands_apart_meets_nobody() {
+        one(&[("proof", "use crate::base::id::Id;")], &["proof.rs:1: `proof` stands apart"]);
+        one(&[("record/event", "use crate::proof::Hash;")], &["record/event.rs:1: `proof` stands apart"]);
+    }
+
+    #[test]
+    fn table_and_folders_agree() {
+        one(&[("base/time", "")], &["base/time.rs", "does not list `time`"]);
+        one(&[("extra", "")], &["extra.rs: has no layer"]);
+        let mut found = Found::default();
+        examine(TABLE, &[(format!("{SOURCES}base/id.rs"), String::new())], &mut found);
+        assert!(
+            found.errors.iter().any(|e| e == "ARCHITECTURE.md: `base` has no file `code`"),
+            "{:?}",
+            found.errors
+        );
+        let mut none = Found::default();
+        examine("", &[], &mut none);
+        assert_eq!(none.errors.len(), 1);
+    }
+}
