@@ -10,10 +10,11 @@ use std::process::Command;
 use crate::programs::{ask, exists, root, watch};
 
 /// A program, the Debian package that holds it, and what fails without it.
-const SYSTEM: [(&str, &str, &str); 17] = [
+const SYSTEM: [(&str, &str, &str); 18] = [
     ("git", "git", "the repository in front of which mcp-server-git stands"),
     ("sqlite3", "sqlite3", "looking into a database behind the server's back"),
     ("setpriv", "util-linux", "tests that drop root"),
+    ("strace", "strace", "a keep that is killed at a system call"),
     ("curl", "curl", "walking the HTTP API as the start page does"),
     ("cvc5", "cvc5", "proofs about policies"),
     ("openssl", "openssl", "a TLS server behind the egress broker"),

@@ -8,9 +8,11 @@ mod apply;
 mod change;
 mod difference;
 mod error;
+mod keeping;
 mod plan;
 mod shown;
 mod special;
+mod standing;
 mod survey;
 
 use std::path::PathBuf;
@@ -29,12 +31,14 @@ use change::Before;
 pub(crate) use change::plain;
 pub use change::{Change, Changes, Content, FormerKind};
 pub use error::FilesError;
+pub use keeping::{KeepEnd, KeepJournals, LeftPlace, RecoveredKeep, UnfinishedKeep};
 pub use plan::{FilePlan, PlannedFile};
 pub(crate) use shown::shown;
 pub use shown::{ShownFile, ShownFiles};
 pub use special::special;
+use standing::{Ends, Standing};
 pub(crate) use survey::leads_to_what_acts;
-use survey::{GoOn, look, replaced_links};
+use survey::{GoOn, replaced_links};
 
 /// A directory whose files may be changed, as the catalogue entry writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,18 +144,19 @@ fn found(
     let (mut done, mut open) = (Vec::new(), Vec::new());
     let replaced = replaced_links(&wanted);
     for wanted in wanted {
-        let after = wanted.after.as_ref().map_or(Before::Nothing, |new| new.kind.as_before());
-        // It may be either, and each is recognised by what it is.
-        let seen = |expected| look(&place, &wanted.path, expected, &replaced, spec.bytes_max as u64, go_on);
-        let (now, there) = match seen(after) {
-            Err(FilesError::Kind(..)) => seen(wanted.before)?,
-            seen => seen?,
+        let after = wanted.after.as_ref();
+        let ends = Ends {
+            before: wanted.before,
+            after: after.map_or(Before::Nothing, |new| new.kind.as_before()),
+            is_mode: &|there| after.is_none_or(|new| new.is_mode_of(there)),
         };
-        let is_mode = wanted.after.as_ref().is_none_or(|new| new.is_mode_of(&there));
-        match now {
-            now if now == after && is_mode => done.push(wanted.path.clone()),
-            now if now == wanted.before => open.push(wanted.path.clone()),
-            now => return Err(FilesError::changed(&wanted.path, now, &there)),
+        match ends.standing(&place, &wanted.path, &replaced, spec.bytes_max as u64, go_on)? {
+            Standing::New => done.push(wanted.path.clone()),
+            Standing::Old => open.push(wanted.path.clone()),
+            Standing::Other(there, digest) => {
+                let now = digest.map_or(Before::Nothing, Before::File);
+                return Err(FilesError::changed(&wanted.path, now, &there));
+            }
         }
     }
     Ok((done, open))

@@ -6,6 +6,7 @@ mod address;
 mod checklist;
 mod home;
 mod host;
+mod keeps;
 pub(super) mod reach;
 mod record;
 mod sandbox;
@@ -106,6 +107,7 @@ pub fn run(common: &Common, args: Args) -> Result {
     reach::look(&seen, &mut checks);
     let ledger = record::look(&seen, &mut checks);
     host::look(&seen, &ledger, &mut checks);
+    keeps::look(&mut checks);
     let list = checklist::walk(&seen, &ledger, &checks);
     let broken = checks.iter().filter(|c| c.state == State::Broken).count();
     if common.json {

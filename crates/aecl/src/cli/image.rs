@@ -63,9 +63,7 @@ pub fn images_dir(common: &Common) -> std::result::Result<PathBuf, Error> {
     if common.names_dir() && home.config().exists() {
         return Ok(home.images());
     }
-    let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
-    let state = named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")));
-    state.map(|state| state.join("aecl/images")).ok_or_else(|| {
+    super::place::state_dir().map(|state| state.join("images")).ok_or_else(|| {
         Error::new(
             "there is no place for unpacked images: set HOME or XDG_STATE_HOME, or name a home with `--dir`",
         )

@@ -61,6 +61,18 @@ pub(super) fn homes_dir() -> Option<PathBuf> {
     Some(data.join("aecl"))
 }
 
+/// Where programs of this user keep what is theirs and no data of the user's.
+pub(super) fn state_dir() -> Option<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let state = named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")))?;
+    Some(state.join("aecl"))
+}
+
+/// Where what `aecl run --keep` is about to do is written down.
+pub(super) fn keeps_dir() -> Option<PathBuf> {
+    Some(state_dir()?.join("keeps"))
+}
+
 /// The home whose project is this directory, or the nearest one above it.
 fn of_project(homes: &Path, dir: &Path) -> Option<PathBuf> {
     let all = registered(homes);
@@ -159,6 +171,10 @@ fn name_of(project: &Path) -> String {
 pub(super) fn keep_out(dir: &Path) {
     if let Some(homes) = homes_dir().filter(|homes| homes.is_dir()) {
         aecl_executor::house::is_ours(&homes);
+    }
+    // Whoever could write there could have changes made that nobody has seen.
+    if let Some(keeps) = keeps_dir() {
+        aecl_executor::house::is_ours(&keeps);
     }
     if Home::new(dir).config().exists() && Home::new(dir).keys().exists() {
         aecl_executor::house::is_ours(dir);

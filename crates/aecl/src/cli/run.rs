@@ -6,12 +6,14 @@ mod keep;
 mod profile;
 mod project;
 mod reach;
+mod recover;
 mod terminal;
 mod through;
 
 use super::image::images_dir;
 use super::show;
 use super::{Common, Error, Exit, Result, runtime, runtime_of_one_thread};
+use aecl_executor::connectors::files::{KeepJournals, RecoveredKeep};
 use aecl_executor::connectors::process::pick::NotHeld;
 use aecl_executor::connectors::process::{ProcessSpec, Views, tell, way_out};
 use aecl_executor::egress::{Names, SystemNames};
@@ -41,10 +43,12 @@ Examples:
   aecl run --tier gvisor --explain -- ./downloaded.sh
   aecl run --image /srv/images/tools@sha256:5c0f... -- python3 -c 'print(1)'
   aecl run --allow-host api.example.com --allow-host http://mirror.example.com -- ./report.sh
+  aecl run --recover
 
 The command sees the system's programs (or those of --image), what --view and --write show it, and scratch space in memory. It reaches \
 whom --allow-host names and nobody else, has no rights and ends at the time-out. What it writes below --write stays in a layer of its own: it is \
-told as a difference, and kept if you say so: all of it or nothing, and only where nobody else has changed a file meanwhile. \
+told as a difference, and kept if you say so: all of it or nothing, also if it is killed, and only where nobody else has \
+changed a file meanwhile. \
 Files that act by themselves, such as git's hooks, `.envrc` or the rules of a build server, are marked; `--yes` does not \
 cover them.
 
@@ -59,7 +63,7 @@ is one in the directory. Nothing weaker is taken unless `accept_lower_tier` says
 A project may have a file `.aecl-run.yaml` that takes something away from what runs in it or is shown it: hosts, memory, \
 time, files (docs/reference/isolation.md). It never gives anything.
 
-Exit codes: that of the command; 123 if --keep could not keep all of it, 124 at the time-out, 125 if the cage cannot be had, 127 if the command did not \
+Exit codes: that of the command; 123 if --keep or --recover could not keep all of it, 124 at the time-out, 125 if the cage cannot be had, 127 if the command did not \
 start in it, 128 and its number for a signal, 137 also for too much memory or output, 141 if nobody reads its output any more.")]
 pub struct Args {
     /// A YAML file that says what the command may have, and how strongly it is held at least.
@@ -142,14 +146,21 @@ pub struct Args {
     /// what the policy says.
     #[arg(long, requires = "keep", value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     keep_max_mib: Option<u32>,
+    /// Run nothing, and finish what `--keep` was ended in the middle of, in every directory: what had been written down
+    /// as a whole is put into its places, the rest is taken back. Each `aecl run` does so where it runs.
+    #[arg(long, conflicts_with_all = ["command", "policy", "image", "view", "write", "keep", "terminal"])]
+    recover: bool,
     /// The command and its words. It may be left out with --image (what the image says is run) and with a policy that
     /// has an `argv` without placeholders.
-    #[arg(required_unless_present_any = ["image", "policy"], trailing_var_arg = true, value_name = "COMMAND")]
+    #[arg(required_unless_present_any = ["image", "policy", "recover"], trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
 
 /// Runs it.
 pub fn run(common: &Common, args: Args) -> Result {
+    if args.recover {
+        return recover::all(common);
+    }
     let mut asked = Asked::of(&args)?;
     let taken = match args.no_project_file {
         true => Vec::new(),
@@ -158,10 +169,18 @@ pub fn run(common: &Common, args: Args) -> Result {
     if !common.json {
         project::say(&taken, &args);
     }
+    let recovered = recover::around(&asked.spec);
+    if !common.json {
+        recover::say(&recovered);
+    }
+    let journals = match args.keep {
+        true => Some(recover::journals()?),
+        false => None,
+    };
     asked.hidden.iter().for_each(|path| aecl_sandbox::never_show(path));
     asked.read_only.iter().for_each(|path| aecl_sandbox::never_change(path));
     let runtime = if runs_by_itself(&asked) { runtime_of_one_thread()? } else { runtime()? };
-    let exit = runtime.block_on(caged(common, &args, &asked, &taken));
+    let exit = runtime.block_on(caged(common, &args, &asked, &taken, &recovered, journals.as_ref()));
     // Somebody may still be asked for input that nobody reads.
     runtime.shutdown_background();
     exit
@@ -173,7 +192,14 @@ fn runs_by_itself(asked: &Asked) -> bool {
     asked.spec.egress.is_empty() && !asked.terminal
 }
 
-async fn caged(common: &Common, args: &Args, asked: &Asked, taken: &[project::Taken]) -> Result {
+async fn caged(
+    common: &Common,
+    args: &Args,
+    asked: &Asked,
+    taken: &[project::Taken],
+    recovered: &[RecoveredKeep],
+    journals: Option<&KeepJournals>,
+) -> Result {
     let spec = &asked.spec;
     let list = spec.check().map_err(Error::new)?;
     if spec.egress.iter().any(|allow| allow.credential.is_some()) {
@@ -268,12 +294,12 @@ async fn caged(common: &Common, args: &Args, asked: &Asked, taken: &[project::Ta
             show::say(&format!("aecl: `{}` was not taken along: {}", word("path"), word("why")));
         }
     }
-    let kept = match args.keep {
-        true => {
+    let kept = match journals {
+        Some(journals) => {
             let terminal = (is_asked && !common.json).then(Terminal::open).flatten();
-            keep::keep(args, &told, spec, &views, terminal)?
+            keep::keep(args, &told, spec, &views, journals, terminal)?
         }
-        false => Kept::default(),
+        None => Kept::default(),
     };
     let exit = if kept.is_all { exit } else { Exit::Program(NOT_KEPT) };
     if common.json {
@@ -281,6 +307,7 @@ async fn caged(common: &Common, args: &Args, asked: &Asked, taken: &[project::Ta
             told.insert("cage".into(), held.cage.clone().into());
             told.insert("held".into(), held.json());
             told.insert("narrowed".into(), json!(taken.iter().map(project::Taken::json).collect::<Vec<_>>()));
+            told.insert("recovered".into(), recover::json(recovered));
             told.insert("kept".into(), json!(kept.places));
             if let Some(why) = &kept.why_not {
                 told.insert("not_kept".into(), json!(why));

@@ -16,6 +16,7 @@ mod checks;
 mod complete;
 mod home;
 mod keep;
+mod killed;
 mod policy;
 mod program;
 mod project;

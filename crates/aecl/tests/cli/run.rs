@@ -182,8 +182,12 @@ fn an_ordinary_user_keeps_as_well() {
     }
     let aecl = Aecl::on(&dir.path().join(".aecl")).by_nobody();
     let line = "echo three >> a; rm b; mkdir -m 700 d; echo n > d/n; ln -s a link";
-    aecl.run(&["run", "--memory", "none", "--write", ".", "--keep", "--yes", "--", "sh", "-ec", line])
-        .ended(0);
+    let mut command = aecl
+        .command(&["run", "--memory", "none", "--write", ".", "--keep", "--yes", "--", "sh", "-ec", line]);
+    // Nobody has a home.
+    let state = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(state.path(), user, user).unwrap();
+    crate::program::read(command.env("XDG_STATE_HOME", state.path()).output().unwrap()).ended(0);
     assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "one\nthree\n");
     assert_eq!(fs::read_link(dir.path().join("link")).unwrap(), Path::new("a"));
     assert!(dir.path().join("d/n").exists() && !dir.path().join("b").exists());

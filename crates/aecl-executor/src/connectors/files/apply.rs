@@ -20,27 +20,23 @@ use super::change::{Before, New, NewKind};
 use super::survey::{GoOn, Step, is_same, look_past};
 use crate::root_dir::{PathState, RootDir, RootError, exchange, rename_new};
 use back::Done;
+pub(super) use back::Moving;
+pub(super) use stage::Waiting;
 use stage::owner_of;
 
 /// Makes the changes. `go_on` is asked before each file is written; once names change there is no way back but the
 /// whole way forward.
 pub(super) fn make(place: &RootDir, steps: &[Step], tag: &str, go_on: GoOn<'_>) -> Result<(), FilesError> {
-    let removed = steps.iter().filter(|step| step.removes_directory());
-    let mut making = Making {
-        place,
-        tag,
-        number: 0,
-        removed: removed.map(|step| step.wanted.path.as_str()).collect(),
-        beside: BTreeMap::new(),
-        staged: BTreeMap::new(),
-        done: Vec::new(),
-    };
+    let mut making = Making::new(place, steps, tag)?;
     // Dropped at each way out: what is not in its place then is removed.
-    let staged = making.stage_all(steps, go_on);
-    let moved = staged.and_then(|()| making.move_all(steps));
+    let staged = making.stage_all(go_on);
+    let moved = staged.and_then(|()| making.move_all());
     match moved {
-        Ok(()) => making.finish(steps),
-        Err(cause) => Err(making.take_back(cause)),
+        Ok(()) => {
+            making.settle()?;
+            making.remove_what_was()
+        }
+        Err(cause) => Err(making.take_back().err().unwrap_or(cause)),
     }
 }
 
@@ -52,25 +48,66 @@ pub(super) fn still_named(place: &RootDir) -> Result<(), FilesError> {
     }
 }
 
-struct Making<'a> {
+/// Changes of one place on their way.
+pub(super) struct Making<'a> {
     place: &'a RootDir,
-    tag: &'a str,
-    number: usize,
-    /// Directories that will be gone.
-    removed: BTreeSet<&'a str>,
-    /// Where what belongs into a directory waits, by that directory.
-    beside: BTreeMap<String, (String, (u32, u32))>,
+    steps: &'a [Step],
+    /// The names under which things wait, by path.
+    names: BTreeMap<String, Waiting>,
     /// What is written and not in its place yet: where, and which file it is.
     staged: BTreeMap<String, (String, (u64, u64))>,
     done: Vec<Done>,
+    /// A record names what waits, so that it is finished by whoever reads that: nothing of it is removed here.
+    pub(super) is_on_record: bool,
 }
 
 impl Drop for Making<'_> {
     fn drop(&mut self) {
+        if self.is_on_record {
+            return;
+        }
         for (waiting, _) in std::mem::take(&mut self.staged).into_values() {
             // Nobody else uses these names; what cannot be removed now is only litter.
             drop(self.unlink(&waiting, AtFlags::empty()));
         }
+    }
+}
+
+impl<'a> Making<'a> {
+    /// Looks for names under which things can wait, and writes nothing.
+    pub(super) fn new(place: &'a RootDir, steps: &'a [Step], tag: &str) -> Result<Self, FilesError> {
+        let names = stage::names(place, steps, tag)?;
+        Ok(Self { place, steps, names, staged: BTreeMap::new(), done: Vec::new(), is_on_record: false })
+    }
+
+    /// The same where all that is new waits already, under these names, as a record says.
+    pub(super) fn resumed(
+        place: &'a RootDir,
+        steps: &'a [Step],
+        names: BTreeMap<String, Waiting>,
+    ) -> Result<Self, FilesError> {
+        let mut making =
+            Self { place, steps, names, staged: BTreeMap::new(), done: Vec::new(), is_on_record: true };
+        for step in steps.iter().filter(|step| step.is_staged()) {
+            let path = &step.wanted.path;
+            let waits = making.waiting(path)?.new;
+            let id = place.look(&waits)?.identity().map(|one| one.id).unwrap_or_default();
+            making.staged.insert(path.clone(), (waits, id));
+        }
+        Ok(making)
+    }
+
+    pub(super) fn place(&self) -> &'a RootDir {
+        self.place
+    }
+
+    pub(super) fn steps(&self) -> &'a [Step] {
+        self.steps
+    }
+
+    /// The names under which things of this path wait.
+    pub(super) fn waiting(&self, path: &str) -> Result<Waiting, FilesError> {
+        self.names.get(path).cloned().ok_or_else(|| failed("reach", path, Errno::NOENT))
     }
 }
 
@@ -90,7 +127,8 @@ impl Making<'_> {
     }
 
     /// Writes everything that is new, beside its place.
-    fn stage_all(&mut self, steps: &[Step], go_on: GoOn<'_>) -> Result<(), FilesError> {
+    pub(super) fn stage_all(&mut self, go_on: GoOn<'_>) -> Result<(), FilesError> {
+        let steps = self.steps;
         let goes = |step: &&Step| {
             matches!(step.there, PathState::Link(..))
                 && step.wanted.after.as_ref().is_none_or(|new| new.kind == NewKind::Directory)
@@ -102,9 +140,7 @@ impl Making<'_> {
             if !is_same(&now, &step.there) {
                 return Err(FilesError::changed(&step.wanted.path, Before::Nothing, &now));
             }
-            if let Some(new) = &step.wanted.after
-                && new.kind != NewKind::Directory
-            {
+            if let Some(new) = step.wanted.after.as_ref().filter(|_| step.is_staged()) {
                 self.stage(step, new)?;
             }
         }
@@ -113,7 +149,8 @@ impl Making<'_> {
     }
 
     /// Changes names: first what goes, what is inside first; then what comes, what is outside first.
-    fn move_all(&mut self, steps: &[Step]) -> Result<(), FilesError> {
+    pub(super) fn move_all(&mut self) -> Result<(), FilesError> {
+        let steps = self.steps;
         let mut sorted: Vec<&Step> = steps.iter().collect();
         sorted.sort_by(|one, other| one.wanted.path.cmp(&other.wanted.path));
         for step in sorted.iter().rev() {
@@ -148,7 +185,7 @@ impl Making<'_> {
 
     fn set_aside(&mut self, step: &Step) -> Result<(), FilesError> {
         let path = &step.wanted.path;
-        let (aside, _) = self.waiting_place(path)?;
+        let aside = self.waiting(path)?.old;
         let (from, name) = self.open(path)?;
         let (to, waits) = self.open(&aside)?;
         rename_new((&from, name), (&to, waits)).map_err(|e| failed("remove", path, e))?;
@@ -286,22 +323,31 @@ impl Making<'_> {
         Ok(found.is_ok_and(|found| found == *digest) && stamp.mode & 0o777 == step.mode(new))
     }
 
-    /// Makes all of it durable, and removes what was set aside.
-    fn finish(&mut self, steps: &[Step]) -> Result<(), FilesError> {
-        let half = |path: &str, e: &dyn std::fmt::Display| {
-            FilesError::Half(path.to_owned(), io::Error::other(e.to_string()))
-        };
+    /// Makes durable what waits, before anything relies on it.
+    pub(super) fn settle_staged(&self) -> Result<(), FilesError> {
+        let waiting: BTreeMap<_, _> = self
+            .staged
+            .values()
+            .map(|(waits, _)| (waits.rsplit_once('/').map(|(dir, _)| dir), waits))
+            .collect();
+        waiting.into_values().try_for_each(|waits| Ok(self.place.settle(waits)?))
+    }
+
+    /// Makes durable what changed names.
+    pub(super) fn settle(&self) -> Result<(), FilesError> {
         let mut settled = BTreeSet::new();
-        for step in steps {
-            let path = &step.wanted.path;
+        let paths = self.steps.iter().map(|step| step.wanted.path.as_str());
+        for path in paths.chain(self.done.iter().filter_map(Done::aside)) {
             if settled.insert(path.rsplit_once('/').map(|(parent, _)| parent)) {
-                match self.place.settle(path) {
-                    // A directory that is gone has nothing left to settle.
-                    Ok(()) => {}
-                    Err(e) => return Err(half(path, &e)),
-                }
+                // A directory that is gone has nothing left to settle.
+                self.place.settle(path).map_err(|e| half(path, &e))?;
             }
         }
+        Ok(())
+    }
+
+    /// Removes what was set aside.
+    pub(super) fn remove_what_was(&mut self) -> Result<(), FilesError> {
         for done in std::mem::take(&mut self.done) {
             if let Done::Aside { aside, path } | Done::Exchanged { aside, path, .. } = done {
                 let flags = match self.place.look(&aside) {
@@ -316,6 +362,10 @@ impl Making<'_> {
         }
         Ok(())
     }
+}
+
+fn half(path: &str, e: &dyn std::fmt::Display) -> FilesError {
+    FilesError::Half(path.to_owned(), io::Error::other(e.to_string()))
 }
 
 fn failed(what: &'static str, path: &str, e: Errno) -> FilesError {

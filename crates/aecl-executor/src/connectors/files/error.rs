@@ -42,6 +42,15 @@ pub enum FilesError {
     /// It is half done.
     #[error("`{0}` broke half-way: {1}; some files may be changed and others not")]
     Half(String, #[source] std::io::Error),
+    /// What is to be kept cannot be written down first.
+    #[error("what is to be kept cannot be written down in `{0}`: {1}; nothing was changed")]
+    Journal(String, #[source] std::io::Error),
+    /// It is in a home of ours.
+    #[error("`{0}` is in AECL's own directory `{1}`, which nobody changes from outside")]
+    House(String, String),
+    /// Two views show one place, and both change it.
+    #[error("`{0}` is changed in two views; show it in one")]
+    Twice(String),
     /// A thread of ours broke.
     #[error("the worker that changed files broke; nobody knows how far it got")]
     Worker,
@@ -59,12 +68,12 @@ impl FilesError {
     /// The code of an outcome.
     pub(super) fn code(&self) -> &'static str {
         match self {
-            Self::Arguments(_) => "files_arguments",
+            Self::Arguments(_) | Self::Twice(_) => "files_arguments",
             Self::Root(..) => "files_root",
-            Self::Kind(..) | Self::Link(_) => "files_kind",
+            Self::Kind(..) | Self::Link(_) | Self::House(..) => "files_kind",
             Self::TooLong(..) => "files_too_long",
             Self::Changed(..) | Self::Swapped(_) | Self::NotEmpty(..) => "files_changed",
-            Self::Io(..) => "files_failed",
+            Self::Io(..) | Self::Journal(..) => "files_failed",
             Self::Late(_) => "files_timeout",
             Self::Cancelled => "files_cancelled",
             Self::Half(..) | Self::Worker => "files_half",

@@ -9,15 +9,15 @@ use crate::root_dir::RootDir;
 /// Changes of one place, each beside what is there.
 #[derive(Debug)]
 pub struct FilePlan<'a> {
-    place: &'a RootDir,
-    steps: Vec<Step>,
+    pub(super) place: &'a RootDir,
+    pub(super) steps: Vec<Step>,
 }
 
 /// One file of a plan.
 #[derive(Clone, Copy, Debug)]
 pub struct PlannedFile<'a> {
     place: &'a RootDir,
-    step: &'a Step,
+    pub(super) step: &'a Step,
 }
 
 impl<'a> FilePlan<'a> {

@@ -99,7 +99,13 @@ pub(super) fn look(
     Ok((before, there))
 }
 
-fn digest(place: &RootDir, path: &str, bytes_max: u64, go_on: GoOn<'_>) -> Result<Digest, FilesError> {
+/// The digest of the plain file at a path.
+pub(super) fn digest(
+    place: &RootDir,
+    path: &str,
+    bytes_max: u64,
+    go_on: GoOn<'_>,
+) -> Result<Digest, FilesError> {
     let Some(mut file) = place.open_file(path)? else {
         return Err(FilesError::Kind(path.to_owned(), "it has just become something else".into()));
     };
@@ -146,6 +152,11 @@ impl Step {
     pub(super) fn removes_directory(&self) -> bool {
         let stays = self.wanted.after.as_ref().is_some_and(|new| new.kind == NewKind::Directory);
         matches!(self.there, PathState::Directory(_)) && !stays
+    }
+
+    /// Whether something new is written beside its place before it goes there.
+    pub(super) fn is_staged(&self) -> bool {
+        self.wanted.after.as_ref().is_some_and(|new| new.kind != NewKind::Directory)
     }
 
     /// What happens to it, in one word.

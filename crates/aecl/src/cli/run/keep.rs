@@ -4,7 +4,7 @@ use super::Args;
 use super::terminal::{Answer, Terminal};
 use crate::cli::Error;
 use crate::cli::show::{self, inert_line};
-use aecl_executor::connectors::files::{Changes, FilePlan, FilesError};
+use aecl_executor::connectors::files::{Changes, FilePlan, FilesError, KeepJournals};
 use aecl_executor::connectors::process::{AccessSpec, ProcessSpec, ViewSpec, Views};
 use serde_json::{Value, json};
 
@@ -68,6 +68,7 @@ pub(super) fn keep(
     told: &Value,
     spec: &ProcessSpec,
     views: &Views,
+    journals: &KeepJournals,
     terminal: Option<Terminal>,
 ) -> Result<Kept, Error> {
     let missing = left_out(told, spec);
@@ -109,31 +110,23 @@ pub(super) fn keep(
     } else if let Some(why) = ask(&plans, &shown, bytes_max as u64, terminal)? {
         return Ok(why);
     }
-    make(&plans, missing)
+    Ok(make(journals, &plans, missing))
 }
 
-fn make(plans: &[Planned<'_>], missing: usize) -> Result<Kept, Error> {
-    let mut kept = Kept { is_all: missing == 0, ..Kept::default() };
-    for (number, planned) in plans.iter().enumerate() {
-        let tag = format!("run-{}-{number}", std::process::id());
-        match planned.plan.make(&tag, &|| Ok(())) {
-            Ok(()) => kept.places.push(planned.source.clone()),
-            Err(error) => {
-                let before = match kept.places.as_slice() {
-                    [] => String::new(),
-                    before => format!("; kept before that: {}", before.join(", ")),
-                };
-                let what = match error {
-                    FilesError::Half(..) => "not all was kept",
-                    _ => "nothing was kept",
-                };
-                kept.why_not = Some(format!("{what} in {}: {error}{before}", planned.source));
-                kept.is_all = false;
-                break;
-            }
+fn make(journals: &KeepJournals, plans: &[Planned<'_>], missing: usize) -> Kept {
+    let all: Vec<&FilePlan<'_>> = plans.iter().map(|planned| &planned.plan).collect();
+    let (place, error) = match journals.make(&all) {
+        Ok(()) => {
+            let places = plans.iter().map(|planned| planned.source.clone()).collect();
+            return Kept { places, is_all: missing == 0, why_not: None };
         }
-    }
-    Ok(kept)
+        Err((place, error)) => (place, error),
+    };
+    let place = place.map_or_else(String::new, |place| format!(" in {}", place.display()));
+    Kept::nothing(match error {
+        FilesError::Half(..) => format!("not all was kept{place}: {error}; `aecl run --recover` finishes it"),
+        _ => format!("nothing was kept{place}: {error}"),
+    })
 }
 
 /// Asks whoever is at the terminal. Gives what to say if the changes are not to be kept.

@@ -31,19 +31,28 @@ impl Done {
             Self::Aside { .. } | Self::Made { .. } | Self::Mode { .. } => None,
         }
     }
+
+    /// Where what was there lies.
+    pub(super) fn aside(&self) -> Option<&str> {
+        match self {
+            Self::Aside { aside, .. } | Self::Exchanged { aside, .. } => Some(aside),
+            Self::Placed { .. } | Self::Made { .. } | Self::Mode { .. } => None,
+        }
+    }
 }
 
-type Moving = fn((&OwnedFd, &str), (&OwnedFd, &str)) -> rustix::io::Result<()>;
+/// How something gets another name.
+pub(in super::super) type Moving = fn((&OwnedFd, &str), (&OwnedFd, &str)) -> rustix::io::Result<()>;
 
 impl Making<'_> {
-    /// Puts back what changed hands, latest first. Gives the error to report: the cause, or that it is half done.
-    pub(super) fn take_back(&mut self, cause: FilesError) -> FilesError {
+    /// Puts back what changed hands, latest first; or it is half done.
+    pub(in super::super) fn take_back(&mut self) -> Result<(), FilesError> {
         for done in std::mem::take(&mut self.done).into_iter().rev() {
             if let Err((path, why)) = self.undo(done) {
-                return FilesError::Half(path, io::Error::other(why.to_string()));
+                return Err(FilesError::Half(path, io::Error::other(why.to_string())));
             }
         }
-        cause
+        Ok(())
     }
 
     fn undo(&mut self, done: Done) -> Result<(), (String, FilesError)> {
