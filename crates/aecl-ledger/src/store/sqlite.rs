@@ -39,8 +39,10 @@ impl Sqlite {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let lock = open::lock(dir)?;
         open::find_log(dir)?;
+        // What is there is marked before it is opened: if it is refused, it is shut in order all the same.
+        let marked = open::Mark::of_existing(dir)?;
         let connection = open::read_write(dir)?;
-        let mark = Some(open::Mark::set(dir)?);
+        let mark = Some(marked.map_or_else(|| open::Mark::set(dir), Ok)?);
         let (poison, files) = (Poison::default(), Some(Files::of(dir)));
         Ok(Self { mark, connection, poison, locks: vec![lock], files, dir: dir.to_owned() })
     }
@@ -65,6 +67,8 @@ impl Sqlite {
     pub fn mend_tables(dir: &Path) -> Result<Vec<String>, StoreError> {
         let _lock = open::lock(dir)?;
         open::find_log(dir)?;
+        // Where the last process was killed, its mark would outlive the log, which ends with this connection.
+        let _mark = open::Mark::of_existing(dir)?;
         tables::mend(&mut open::unchecked(dir)?)
     }
 

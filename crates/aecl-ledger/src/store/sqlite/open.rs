@@ -96,6 +96,11 @@ impl Mark {
             .map_err(io("create", &path))?;
         Ok(Self(path))
     }
+
+    /// The same, if there is a database.
+    pub(super) fn of_existing(dir: &Path) -> Result<Option<Self>, StoreError> {
+        if dir.join(DATABASE).exists() { Self::set(dir).map(Some) } else { Ok(None) }
+    }
 }
 
 impl Drop for Mark {

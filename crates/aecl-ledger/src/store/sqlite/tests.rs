@@ -335,6 +335,26 @@ fn a_log_that_is_missing_after_a_crash_is_noticed() {
 }
 
 #[test]
+fn what_is_refused_or_mended_after_a_kill_has_lost_no_log() {
+    let dir = TempDir::new().unwrap();
+    let mut store = Sqlite::open(dir.path()).unwrap();
+    store.commit(&suite::batch(0, 3)).unwrap();
+    raw(&dir).execute_batch("DROP TRIGGER entries_stay").unwrap();
+    let killed = TempDir::new().unwrap();
+    for name in ["ledger.db", "ledger.db-wal", "unclosed"] {
+        std::fs::copy(dir.path().join(name), killed.path().join(name)).unwrap();
+    }
+    for _ in 0..2 {
+        let refused = Sqlite::open(killed.path()).unwrap_err();
+        assert!(matches!(refused, StoreError::TablesDiffer { .. }), "{refused}");
+    }
+    std::fs::write(killed.path().join("unclosed"), "").unwrap();
+    std::fs::copy(dir.path().join("ledger.db-wal"), killed.path().join("ledger.db-wal")).unwrap();
+    assert_eq!(Sqlite::mend_tables(killed.path()).unwrap().len(), 1);
+    assert_eq!(Sqlite::open(killed.path()).unwrap().head().unwrap().size, 3);
+}
+
+#[test]
 fn tables_that_somebody_has_changed_are_named_and_put_back() {
     let dir = TempDir::new().unwrap();
     Sqlite::open(dir.path()).unwrap().commit(&suite::batch(0, 3)).unwrap();
