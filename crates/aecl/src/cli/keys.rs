@@ -25,9 +25,9 @@ Examples:
   aecl keys list
   aecl keys remove ann
 
-The key is printed once, to standard output. Keep it where only its owner reads it, and in no project that agents work
-in: `(umask 077; aecl keys add person ann --group operators > ~/ann.key)`. It is sent as
-`Authorization: Bearer KEY`, or given to commands with --key or AECL_KEY.")]
+The key is printed once, to standard output. Keep it where only its owner reads it:
+`(umask 077; aecl keys add person ann > ~/ann.key)`, and never in a project that agents work in.
+It is sent as `Authorization: Bearer KEY`, or given to commands with --key or AECL_KEY.")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
