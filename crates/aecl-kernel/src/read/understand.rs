@@ -68,7 +68,7 @@ pub fn runs(typed: &TypedAction, arguments: &Value) -> Vec<Run> {
             out.push(run(too_many(argument.class)));
             continue;
         }
-        out.extend(found.into_iter().map(|value| run(what(argument, value))));
+        out.extend(found.into_iter().map(|value| run(what(pattern, argument, value))));
     }
     out
 }
@@ -81,12 +81,22 @@ fn runs_programs(typed: &TypedAction) -> bool {
     typed.manifest.effect == crate::define::catalogue::Effect::Execute
 }
 
-fn what(argument: &Argument, value: &Value) -> What {
+fn what(pattern: &str, argument: &Argument, value: &Value) -> What {
     match (argument.class, value) {
         (Class::QuerySql, Value::String(text)) => What::Sql(sql::read(text, argument.dialect)),
         (Class::QuerySql, _) => What::Sql(sql::Sql::unread("it is no text")),
+        (_, Value::Array(items)) if names_several(pattern) => What::Command(shell::read_each(items)),
         _ => What::Command(shell::read(value)),
     }
+}
+
+/// Whether a list of this name holds several commands, and not one with its words: `commands`, `scripts`.
+fn names_several(pattern: &str) -> bool {
+    let name = pattern.rsplit('/').next().unwrap_or_default();
+    let words = crate::define::catalogue::infer::words(name);
+    words
+        .iter()
+        .any(|word| ["commands", "cmds", "lines", "scripts", "programs", "codes"].contains(&word.as_str()))
 }
 
 fn too_many(class: Class) -> What {
@@ -135,4 +145,19 @@ fn plain(text: &str, longest: usize) -> String {
         out.push('…');
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_whether_a_list_holds_commands_or_words() {
+        for name in ["/commands", "/steps/*/scripts", "/shell_commands", "/cmds"] {
+            assert!(names_several(name), "{name}");
+        }
+        for name in ["/command", "/argv", "/args", "/program"] {
+            assert!(!names_several(name), "{name}");
+        }
+    }
 }

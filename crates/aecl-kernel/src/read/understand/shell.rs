@@ -98,6 +98,22 @@ pub fn read(value: &Value) -> Line {
     }
 }
 
+/// Reads a list whose items are commands, each by itself: they are all of one line.
+pub fn read_each(items: &[Value]) -> Line {
+    let mut all = Line::default();
+    for item in items {
+        let line = read(item);
+        all.commands.extend(line.commands);
+        all.unread = all.unread.or(line.unread);
+        if all.commands.len() > COMMANDS_MAX {
+            all.commands.truncate(COMMANDS_MAX);
+            note(&mut all, &format!("it has more than {COMMANDS_MAX} commands"));
+            break;
+        }
+    }
+    all
+}
+
 fn unread(why: &str) -> Line {
     Line { commands: Vec::new(), unread: Some(why.to_owned()) }
 }

@@ -5,7 +5,8 @@ use crate::mcp::{names, wire};
 use aecl_executor::connectors::mcp::{Tool, TrustedAnnotations};
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::json::Document;
-use aecl_kernel::define::catalogue::{ActionManifest, TypedAction};
+use aecl_kernel::define::catalogue::flow::Class;
+use aecl_kernel::define::catalogue::{ActionManifest, TypedAction, infer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -279,13 +280,41 @@ fn suggest(entry: &mut Value) -> Result<(), String> {
         .iter()
         .map(|(pointer, argument)| {
             let name = pointer.trim_start_matches('/').replace("~1", "/").replace("~0", "~");
-            (name, json!({"class": argument.class}))
+            let class = if takes_sql(&typed, &name) { Class::QuerySql } else { argument.class };
+            (name, json!({ "class": class }))
         })
         .collect();
     if !args.is_empty() {
         entry.insert("args".into(), Value::Object(args));
     }
     Ok(())
+}
+
+/// Whether an argument is a query, and its tool speaks of SQL: what is said to be read only is not believed of it.
+fn takes_sql(typed: &TypedAction, name: &str) -> bool {
+    const QUERIES: [&str; 5] = ["query", "q", "sql", "statement", "stmt"];
+    const LANGUAGES: [&str; 11] = [
+        "sql",
+        "sqlite",
+        "postgres",
+        "postgresql",
+        "mysql",
+        "mariadb",
+        "mssql",
+        "duckdb",
+        "bigquery",
+        "snowflake",
+        "clickhouse",
+    ];
+    let manifest = &typed.manifest;
+    let about =
+        manifest.arguments.pointer(&format!("/properties/{name}/description")).and_then(Value::as_str);
+    let texts = [manifest.name.as_str(), manifest.description.as_str(), about.unwrap_or_default()];
+    let speaks = |text: &str| {
+        text.contains("SELECT") || infer::words(text).iter().any(|word| LANGUAGES.contains(&word.as_str()))
+    };
+    infer::words(name).iter().any(|word| QUERIES.contains(&word.as_str()))
+        && texts.iter().any(|text| speaks(text))
 }
 
 /// Entries for reading a server's resources and prompts, which are imported with it.
@@ -363,7 +392,6 @@ fn shown(name: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
-    use aecl_kernel::define::catalogue::flow::Class;
 
     fn define(value: Value) -> Definition {
         Definition::read(&wire::raw_value(&value)).unwrap()
@@ -420,6 +448,22 @@ mod tests {
         let praised = tool(json!({"readOnlyHint": true, "openWorldHint": false}));
         for key in ["severity", "egress", "args", "effect"] {
             assert_eq!(praised[key], entry[key], "{key}");
+        }
+    }
+
+    #[test]
+    fn a_query_of_a_tool_that_speaks_of_sql_is_read_as_such() {
+        for (name, about, argument, class) in [
+            ("read_query", "Execute a SELECT query on the SQLite database", "", "query_sql"),
+            ("query", "Run a read-only SQL query", "", "query_sql"),
+            ("get_rows", "Reads rows.", "The SQL to look them up by", "query_sql"),
+            ("postgres_find", "Finds rows.", "", "query_sql"),
+            ("search", "Searches the wiki.", "What to look for", "selector"),
+        ] {
+            let tool = define(json!({"name": name, "description": about, "inputSchema": {"type": "object",
+                "properties": {"query": {"type": "string", "description": argument}}}}));
+            let entry = tool.entry("db", Annotations::OnlyStricter).unwrap();
+            assert_eq!(entry["args"]["query"]["class"], class, "{name}: {about}");
         }
     }
 

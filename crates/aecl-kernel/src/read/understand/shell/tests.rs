@@ -237,6 +237,17 @@ fn a_list_is_a_program_and_no_shell() {
 }
 
 #[test]
+fn a_list_of_commands_is_several() {
+    let line = read_each(&[json!("ls"), json!("git push"), json!(["rm", "x"])]);
+    assert!(!line.simple() && line.programs().contains("git") && line.programs().contains("rm"), "{line:?}");
+    assert!(read_each(&[json!("ls"), json!("cat a")]).simple());
+    assert!(read_each(&[json!("ls"), json!("$(git push)")]).unread.is_some());
+    assert!(read_each(&[json!("ls"), json!(1)]).unread.is_some());
+    let many = vec![json!("a;".repeat(200)); 3];
+    assert_eq!(read_each(&many).commands.len(), COMMANDS_MAX);
+}
+
+#[test]
 fn words_are_what_a_person_reads() {
     assert_eq!(
         read(&json!("ls a; rm -rf /\u{202e}x")).words().join("|"),
