@@ -6,6 +6,7 @@ pub mod goal;
 pub mod ingest;
 pub mod labels;
 pub mod proof;
+mod reference;
 pub(crate) mod secrets;
 pub mod seen;
 pub(crate) mod spelling;

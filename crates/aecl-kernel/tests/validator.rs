@@ -134,6 +134,71 @@ fn a_value_proves_its_own_role_only() {
 }
 
 #[test]
+fn the_number_of_a_bill_is_no_account() {
+    for (goal, to) in [
+        ("Pay the bill 12345678 of the vendor Acme, 5 EUR.", "12345678"),
+        ("Pay bill no. 12345678, 5 EUR", "12345678"),
+        ("Pay 5 EUR for bill #12345678", "12345678"),
+        ("Pay bill number 12345678, 5 EUR", "12345678"),
+        ("Pay 5 EUR, 12345678 (the bill)", "12345678"),
+        ("Pay 5 EUR to 12345678 (the bill)", "12345678"),
+        ("Pay 5 EUR for '12345678'", "12345678"),
+        ("Pay the bill '12345678', 5 EUR", "12345678"),
+        ("Pay the bill called \"Acme 0815\", 5 EUR", "Acme 0815"),
+        ("Pay the bill 12345678, 5 EUR. Invoice 12345678 is due.", "12345678"),
+        ("Pay the invoice INV-2026-0815, 5 EUR", "INV-2026-0815"),
+        ("Pay Invoice INV-2026-0815, 5 EUR", "INV-2026-0815"),
+        ("Pay Invoice INV-2026-0815, 5 EUR", "Invoice INV-2026-0815"),
+        ("Pay INV-2026-0815, 5 EUR", "INV-2026-0815"),
+        ("Pay invoice \"INV-2026-0815\", 5 EUR", "INV-2026-0815"),
+        ("Pay 5 EUR to Acme, INV-2026-0815", "INV-2026-0815"),
+        ("Pay the order 47110815 with 5 EUR", "47110815"),
+        ("Pay 5 EUR for booking B-4711", "B-4711"),
+        ("Pay 5 EUR to customer no. 47110815", "47110815"),
+        ("Pay 5 EUR for ticket T-47110815", "T-47110815"),
+        ("Pay 5 EUR, reference RF18-5390", "RF18-5390"),
+        ("Pay 5 EUR with 12345678 as reference", "12345678"),
+        ("Pay the file 12345678, 5 EUR", "12345678"),
+        ("Pay the invoice GB29NWBK60161331926819, 5 EUR", "GB29NWBK60161331926819"),
+        ("Pay invoice no. GB29 NWBK 6016 1331 9268 19, 5 EUR", "GB29NWBK60161331926819"),
+        ("Bezahle die Rechnung 12345678, 5 EUR", "12345678"),
+    ] {
+        let mut run = Run::new(goal).tainted();
+        let said = run.says("pay", json!({"to": to, "amount": 1}));
+        assert!(said.contains("unproven_destination"), "{goal}: {said}");
+    }
+}
+
+#[test]
+fn an_account_that_the_goal_calls_one_is_one() {
+    for (goal, to) in [
+        ("Pay 5 EUR to 12345678", "12345678"),
+        ("Pay 5 EUR to the account 12345678.", "12345678"),
+        ("Pay 5 EUR to account no. 12345678 for invoice INV-7", "12345678"),
+        ("Pay the bill 4711, 5 EUR, to the account of Acme Ltd, 12345678", "12345678"),
+        ("Pay 5 EUR to \"12345678\"", "12345678"),
+        ("Pay 5 EUR to Spotify", "Spotify"),
+        ("Pay Studio54 5 EUR", "Studio54"),
+        ("Pay bob2 5 EUR", "bob2"),
+        ("Pay 5 EUR for the bill, GB29NWBK60161331926819", IBAN),
+        ("Pay the bill 4711 to GB29NWBK60161331926819, 5 EUR", IBAN),
+        ("Pay the bill of Acme GB29NWBK60161331926819, 5 EUR", IBAN),
+        ("Pay 5 EUR to GB29NWBK60161331926819 (bill 12345678)", IBAN),
+        ("Pay the bill 12345678, 5 EUR, into the account 12345678", "12345678"),
+    ] {
+        let mut run = Run::new(goal).tainted();
+        assert_eq!(run.says("pay", json!({"to": to, "amount": 1})), "allow", "{goal}");
+    }
+}
+
+#[test]
+fn the_number_of_a_bill_is_no_amount_and_still_names_the_bill() {
+    let mut run = Run::new(&format!("Pay the bill 4500 to {IBAN}, then trash the file F-77")).tainted();
+    assert_eq!(run.says("pay", json!({"to": IBAN, "amount": 4500})), "require_approval unproven_amount");
+    assert_eq!(run.says("trash_file", json!({"file_id": "F-77"})), "allow");
+}
+
+#[test]
 fn a_capital_makes_no_channel_and_no_password() {
     let goal = "Post a summary of Marketing to the General channel, then set the password to \"n3w-Pass\"";
     let mut run = Run::new(goal).tainted();

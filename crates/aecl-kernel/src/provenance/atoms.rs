@@ -239,7 +239,7 @@ pub fn links(text: &str, max: usize) -> (Vec<Atom>, bool) {
 }
 
 /// Two letters, two digits and a long rest, as international account numbers begin.
-fn looks_like_account(word: &str) -> bool {
+pub(super) fn looks_like_account(word: &str) -> bool {
     let bytes = word.as_bytes();
     let head = bytes.get(..4).is_some_and(|h| {
         h.iter().take(2).all(u8::is_ascii_uppercase) && h.iter().skip(2).all(u8::is_ascii_digit)

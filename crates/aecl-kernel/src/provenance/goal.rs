@@ -4,8 +4,9 @@
 //! mails and pages into it: what stands fenced, behind `>` or in a quotation of more than 200 characters is
 //! third-party. Names in a sentence that forbids something are not endorsed by it.
 
-use super::atoms::{Atom, Kind, has_extension};
+use super::atoms::{Atom, Kind, has_extension, looks_like_account};
 use super::canon;
+use super::reference::{Meant, around, has_own_number, is_code, meant};
 use crate::define::catalogue::flow::Intent;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,12 +41,16 @@ struct Word {
     capital: bool,
     /// The clause forbids.
     negated: bool,
+    /// A number or code, and no name.
+    code: bool,
 }
 
 /// What a goal says.
 #[derive(Debug, Clone, Default)]
 pub struct Reading {
     atoms: BTreeMap<Atom, How>,
+    /// Numbers and names of bills, orders, files: they name these, and never where something goes.
+    references: BTreeMap<Atom, How>,
     words: Vec<Word>,
     /// It hands the decision over to what will be read: "do what the mail says".
     pub delegates: bool,
@@ -256,6 +261,13 @@ impl Reading {
 
     /// How the goal names this, if it does.
     pub fn names(&self, atom: &Atom) -> Option<How> {
+        let reference = self.references.get(atom).copied();
+        [self.names_destination(atom), reference].into_iter().flatten().min()
+    }
+
+    /// How the goal names this as something that an action may go to, if it does. Whoever writes a bill chooses
+    /// its number, so that the number of something is no account.
+    pub fn names_destination(&self, atom: &Atom) -> Option<How> {
         if let Some(how) = self.atoms.get(atom) {
             return Some(*how);
         }
@@ -315,7 +327,7 @@ impl Reading {
         if phrase.split(' ').count() <= NAME_WORDS && names.iter().any(named) {
             return true;
         }
-        let quoted = self.atoms.get(&Atom { kind: Kind::Phrase, text: phrase.clone() }) == Some(&How::Quoted);
+        let quoted = self.names(&Atom { kind: Kind::Phrase, text: phrase.clone() }) == Some(How::Quoted);
         // What the goal wants done is no name of what it is done to.
         let begins = |at: usize| {
             let before = at.checked_sub(1).and_then(|i| self.words.get(i));
@@ -404,7 +416,8 @@ impl Reading {
                 let first = raw.trim_start_matches(|c: char| !c.is_alphanumeric()).chars().next();
                 let capital = first.is_some_and(char::is_uppercase);
                 if !word.is_empty() {
-                    self.words.push(Word { text: word, opens, capital, negated: false });
+                    let code = is_code(raw.trim_matches(|c: char| !c.is_alphanumeric()));
+                    self.words.push(Word { text: word, opens, capital, negated: false, code });
                     opens = false;
                 }
                 // A sign ends a sentence at the end of a word only: `bob@example.com` and `98.70` are one.
@@ -454,22 +467,30 @@ impl Reading {
                 };
                 let quoted = inner.get(..end).unwrap_or_default();
                 if quoted.chars().count() <= QUOTED_MAX && !self.is_forbidden(quoted) {
-                    self.quote(quoted);
+                    let from = text.len() - rest.len() + at;
+                    let upto = from + open.len_utf8() + end + close.len_utf8();
+                    let around = (text.get(..from).unwrap_or_default(), text.get(upto..).unwrap_or_default());
+                    self.quote(quoted, around);
                 }
                 rest = inner.get(end + close.len_utf8()..).unwrap_or_default();
             }
         }
     }
 
-    fn quote(&mut self, quoted: &str) {
+    fn quote(&mut self, quoted: &str, (before, after): (&str, &str)) {
         if canon::dirt(quoted).is_some() {
             return;
         }
         self.note(Kind::Secret, Some(quoted.to_owned()), How::Quoted);
-        self.note(Kind::Phrase, canon::phrase(quoted), How::Quoted);
+        self.note_account(quoted, (before, after), How::Quoted);
+        let as_what = meant(before, after, false);
+        if as_what == Meant::Reference || (as_what == Meant::Bare && is_code(quoted)) {
+            self.note_reference(Kind::Phrase, canon::phrase(quoted), How::Quoted);
+        } else {
+            self.note(Kind::Phrase, canon::phrase(quoted), How::Quoted);
+        }
         self.note(Kind::Path, canon::path(quoted), How::Quoted);
         self.note(Kind::Id, canon::id(quoted), How::Quoted);
-        self.note(Kind::Account, canon::account(quoted), How::Quoted);
         self.note(Kind::Email, canon::email(quoted), How::Quoted);
         self.note(Kind::Url, canon::url(quoted), How::Quoted);
     }
@@ -492,11 +513,33 @@ impl Reading {
         }
     }
 
+    fn note_reference(&mut self, kind: Kind, text: Option<String>, how: How) {
+        if let Some(text) = text {
+            let old = self.references.entry(Atom { kind, text }).or_insert(how);
+            *old = (*old).min(how);
+        }
+    }
+
+    /// An account, where the goal says that it is one or it can be nothing else.
+    fn note_account(&mut self, text: &str, (before, after): (&str, &str), how: How) {
+        let written = looks_like_account(&text.replace(' ', ""));
+        let is = match meant(before, after, written) {
+            Meant::Account => true,
+            Meant::Reference => false,
+            Meant::Bare => written || !is_code(text),
+        };
+        if is {
+            self.note(Kind::Account, canon::account(text), how);
+        } else {
+            self.note_reference(Kind::Account, canon::account(text), how);
+        }
+    }
+
     /// Names: words with capitals, one after the other, that do not only begin a sentence.
     fn read_names(&mut self) {
-        let mut names: BTreeSet<String> = BTreeSet::new();
+        let mut names: BTreeSet<(String, bool)> = BTreeSet::new();
         let mut run: Vec<&Word> = Vec::new();
-        let ends = Word { text: String::new(), opens: true, capital: false, negated: true };
+        let ends = Word { text: String::new(), opens: true, capital: false, negated: true, code: false };
         for word in self.words.iter().chain([&ends]) {
             let joins = word.capital && !word.negated && (!word.opens || run.is_empty());
             if joins {
@@ -508,7 +551,7 @@ impl Reading {
                 let name: Vec<&str> = run.iter().skip(skip).map(|w| w.text.as_str()).collect();
                 let begins = run.first().is_some_and(|w| w.opens) && skip == 0;
                 if !name.is_empty() && (!begins || name.len() > 1) && name.len() <= 5 {
-                    names.insert(name.join(" "));
+                    names.insert((name.join(" "), run.iter().skip(skip).any(|w| w.code)));
                 }
             }
             run.clear();
@@ -520,40 +563,33 @@ impl Reading {
         let own = |word: &str| {
             is_month_or_day(word) || word == "i" || word.starts_with("i'") || word.starts_with("i’")
         };
-        for name in names.into_iter().filter(|name| !name.split(' ').all(own)) {
-            self.note(Kind::Phrase, Some(name), How::Proper);
+        for (name, coded) in names.into_iter().filter(|(name, _)| !name.split(' ').all(own)) {
+            if coded {
+                self.note_reference(Kind::Phrase, Some(name), How::Proper);
+            } else {
+                self.note(Kind::Phrase, Some(name), How::Proper);
+            }
         }
     }
 
     /// Things of a kind of their own: addresses, links, accounts, numbers, ids, files.
     fn read_tokens(&mut self, text: &str) {
-        let tokens: Vec<&str> = text
-            .split(|c: char| {
-                c.is_whitespace()
-                    || matches!(c, '"' | '“' | '”' | '`' | '(' | ')' | '<' | '>' | '[' | ']' | '|')
-            })
-            .map(|t| {
-                t.trim_matches(|c: char| {
-                    matches!(c, '.' | ',' | ';' | ':' | '!' | '?' | '\'' | '‘' | '’' | '*')
-                })
-            })
-            .filter(|t| !t.is_empty())
-            .take(WORDS_MAX)
-            .collect();
-        for (i, token) in tokens.iter().enumerate() {
+        let found = tokens(text);
+        let tokens: Vec<&str> = found.iter().map(|(_, token)| *token).collect();
+        for (i, (at, token)) in found.iter().enumerate() {
             if canon::dirt(token).is_some() || self.is_forbidden(token) {
                 continue;
             }
             let before =
                 i.checked_sub(1).and_then(|b| tokens.get(b)).map(|t| canon::bare(t)).unwrap_or_default();
             let after = tokens.get(i + 1).map(|t| canon::bare(t)).unwrap_or_default();
-            self.read_token(token, &before, &after);
+            self.read_token(token, &before, &after, around(text, *at, token.len()));
         }
-        self.read_spaced_accounts(&tokens);
+        self.read_spaced_accounts(text, &found);
         self.read_secrets(&tokens);
     }
 
-    fn read_token(&mut self, token: &str, before: &str, after: &str) {
+    fn read_token(&mut self, token: &str, before: &str, after: &str, around: (&str, &str)) {
         let possessive = token.strip_suffix("'s").or_else(|| token.strip_suffix("’s")).unwrap_or(token);
         if token.contains('@') {
             return self.note(Kind::Email, canon::email(possessive), How::Typed);
@@ -567,7 +603,7 @@ impl Reading {
         let says_id = matches!(
             before,
             "id" | "ids" | "number" | "no" | "nr" | "ticket" | "file" | "order" | "invoice" | "event"
-        );
+        ) || has_own_number(before, token, after);
         let digits = token.trim_start_matches(['#', '$', '€', '£']).trim_end_matches(['$', '€', '£']);
         let numeric =
             digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b',')) && !digits.is_empty();
@@ -578,7 +614,7 @@ impl Reading {
                 self.note(Kind::Number, canon::number(digits), How::Typed);
             }
             if digits.len() >= 6 && !digits.contains(['.', ',']) {
-                self.note(Kind::Account, canon::account(digits), How::Typed);
+                self.note_account(digits, around, How::Typed);
                 self.note(Kind::Id, canon::id(digits), How::Typed);
             }
             return;
@@ -596,15 +632,19 @@ impl Reading {
         let has_digit = token.bytes().any(|b| b.is_ascii_digit());
         if has_digit && token.bytes().any(|b| b.is_ascii_alphabetic()) {
             self.note(Kind::Id, canon::id(possessive), How::Typed);
-            self.note(Kind::Account, canon::account(possessive), How::Typed);
+            self.note_account(possessive, around, How::Typed);
+            let named = possessive.starts_with(|c: char| c.is_ascii_uppercase());
+            if named && meant(around.0, around.1, false) == Meant::Account {
+                self.note(Kind::Phrase, canon::phrase(possessive), How::Proper);
+            }
         } else if says_id && token.contains(['-', '_']) {
             self.note(Kind::Id, canon::id(token), How::Typed);
         }
     }
 
     /// `DE89 3704 0044 …`: an international account number in groups.
-    fn read_spaced_accounts(&mut self, tokens: &[&str]) {
-        for (i, head) in tokens.iter().enumerate() {
+    fn read_spaced_accounts(&mut self, text: &str, tokens: &[(usize, &str)]) {
+        for (i, (at, head)) in tokens.iter().enumerate() {
             let bytes = head.as_bytes();
             let begins = bytes.len() == 4
                 && bytes.iter().take(2).all(u8::is_ascii_uppercase)
@@ -614,10 +654,12 @@ impl Reading {
             }
             let group =
                 |t: &&&str| t.len() <= 4 && t.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-            let groups: Vec<&str> = tokens.iter().skip(i).take_while(group).take(9).copied().collect();
+            let rest = tokens.iter().skip(i).map(|(_, token)| token);
+            let groups: Vec<&str> = rest.take_while(group).take(9).copied().collect();
             let joined = groups.concat();
             if groups.len() >= 4 && !self.is_forbidden(&groups.join(" ")) {
-                self.note(Kind::Account, canon::account(&joined), How::Typed);
+                let end = tokens.get(i + groups.len() - 1).map_or(*at, |(at, token)| at + token.len());
+                self.note_account(&joined, around(text, *at, end - at), How::Typed);
             }
         }
     }
@@ -641,6 +683,23 @@ impl Reading {
             }
         }
     }
+}
+
+/// The words of a text without the punctuation around them, each with where it begins.
+fn tokens(text: &str) -> Vec<(usize, &str)> {
+    let between = |c: char| {
+        c.is_whitespace() || matches!(c, '"' | '“' | '”' | '`' | '(' | ')' | '<' | '>' | '[' | ']' | '|')
+    };
+    let marks = |c: char| matches!(c, '.' | ',' | ';' | ':' | '!' | '?' | '\'' | '‘' | '’' | '*');
+    let mut at = 0;
+    let places = text.split_inclusive(between).map(move |piece| {
+        let start = at;
+        at += piece.len();
+        let head = piece.trim_end_matches(between).trim_start_matches(marks);
+        let skipped = piece.trim_end_matches(between).len() - head.len();
+        (start + skipped, head.trim_end_matches(marks))
+    });
+    places.filter(|(_, token)| !token.is_empty()).take(WORDS_MAX).collect()
 }
 
 /// Whether a number is part of a date or time: a day, a year, an hour.

@@ -49,6 +49,13 @@ impl Goals {
     fn names(&self, atom: &Atom) -> Option<How> {
         self.0.iter().filter_map(|goal| goal.names(atom)).min()
     }
+
+    fn names_for(&self, class: Class, atom: &Atom) -> Option<How> {
+        if class.is_destination() {
+            return self.0.iter().filter_map(|goal| goal.names_destination(atom)).min();
+        }
+        self.names(atom)
+    }
 }
 
 /// A run, with what it may rest on.
@@ -82,7 +89,7 @@ impl<S: Space> Search<'_, S> {
     fn proofs(&mut self, leaf: &Leaf<'_>, action: &Action) -> Result<Vec<Proof>, S::Error> {
         let mut out = BTreeSet::new();
         for atom in wanted(leaf.argument.class, leaf.value) {
-            if let Some(how) = self.goals.names(&atom) {
+            if let Some(how) = self.goals.names_for(leaf.argument.class, &atom) {
                 out.insert(Proof { by: Endorses::User, how: Some(how), named: false });
             }
             for mark in self.marks(&atom)? {
