@@ -36,6 +36,6 @@ pub use payload::{PayloadKind, commitment};
 pub use queue::{Queue, Waiting};
 pub use recorded::{Receipt, Recorded};
 pub use replay::{against, redecide, steps, verify_facts};
-pub use verify::{Auditor, Finding, Report, verify_data, verify_export, verify_store};
+pub use verify::{Auditor, Finding, Report, verify_data, verify_export, verify_payloads, verify_store};
 pub use withdraw::{Again, WITHDRAWN_AT_ONCE};
 pub use writer::Signer;

@@ -72,6 +72,8 @@ pub enum Class {
     Story,
     /// What decisions are made from is not what the entries say.
     Facts,
+    /// What entries commit to is not there, or something is beside it that none commits to.
+    Payloads,
     /// It cannot be read, so nothing can be said.
     Unreadable,
 }
@@ -119,7 +121,8 @@ pub struct Report {
     pub last_at: Option<Timestamp>,
     /// Payloads that are what was committed to.
     pub payloads: u64,
-    /// Payloads that are not there, and not erased on record.
+    /// Payloads that are not there, and not erased on record: of an export, which may leave them out. In a store they
+    /// are a finding.
     pub payloads_missing: u64,
     /// Payloads that are erased on record.
     pub payloads_erased: u64,
@@ -161,7 +164,7 @@ pub fn verify_export(dir: &Path, auditor: &Auditor, kept_head: Option<&str>) -> 
     let mut export = Export::open(dir)?;
     let files = export.clone();
     let auditor = &Auditor { payloads: auditor.payloads && export.has_payloads(), ..auditor.clone() };
-    let mut report = verify(&mut export, Some(files), auditor, kept_head)?;
+    let (mut report, _) = verify(&mut export, Some(files), auditor, kept_head)?;
     if let Some(what) = export.beyond()? {
         let position = report.entries;
         report.warnings.push(Warning { position, what });
@@ -173,7 +176,10 @@ pub fn verify_export(dir: &Path, auditor: &Auditor, kept_head: Option<&str>) -> 
 pub fn verify_data(dir: &Path, auditor: &Auditor, kept_head: Option<&str>) -> Result<Report, Finding> {
     // Of one moment: a server may go on writing.
     let mut store = Sqlite::open_snapshot(dir)?;
-    let mut report = verify_store(&mut store, auditor, kept_head)?;
+    let (mut report, papers) = verify(&mut store, None, auditor, kept_head)?;
+    if auditor.payloads {
+        papers.nothing_more(&store)?;
+    }
     if auditor.facts {
         let differ = store.tables_differ()?;
         if !differ.is_empty() {
@@ -230,7 +236,32 @@ pub fn verify_store(
     auditor: &Auditor,
     kept_head: Option<&str>,
 ) -> Result<Report, Finding> {
-    verify(store, None, auditor, kept_head)
+    verify(store, None, auditor, kept_head).map(|(report, _)| report)
+}
+
+/// Compares payloads with what the entries commit to, and says how many there are. Signature, tree and story are
+/// taken for granted.
+pub fn verify_payloads(store: &mut Sqlite) -> Result<u64, Finding> {
+    let size = store.head()?.size;
+    let (mut papers, mut position) = (Papers::default(), 0);
+    while position < size {
+        let chunk = store.entries(position, CHUNK)?;
+        if chunk.is_empty() {
+            return Err(Finding::proof(Some(position), "it is missing"));
+        }
+        for (at, bytes) in chunk {
+            position = at + 1;
+            let line = line::read(&bytes).map_err(|what| Finding::story(at, what))?;
+            let said = story::said_of_a_payload(&line);
+            let said = said.and_then(|(paper, text)| Some((paper, Digest::parse(text)?)));
+            if let Some((paper, digest)) = said {
+                papers.check(store, paper, digest, at)?;
+            }
+        }
+    }
+    papers.all_there()?;
+    papers.nothing_more(store)?;
+    Ok(papers.good.len() as u64)
 }
 
 /// Entries that are read at once: a multiple of the width of a tile.
@@ -241,7 +272,7 @@ fn verify(
     files: Option<Export>,
     auditor: &Auditor,
     kept_head: Option<&str>,
-) -> Result<Report, Finding> {
+) -> Result<(Report, Papers), Finding> {
     let head = head(store, auditor)?;
     let kept = kept_head.map(|kept| open(kept, auditor, "kept head")).transpose()?;
     if let Some(kept) = kept.as_ref().filter(|kept| kept.size() > head.size()) {
@@ -316,12 +347,16 @@ fn verify(
         }
     };
     against_heads(store, &grown, &head, kept.as_ref())?;
+    // An export leaves payloads out where it is meant to; a store has all that are not erased on record.
+    if files.is_none() {
+        papers.all_there()?;
+    }
     let mut report = story.report();
     papers.report(&mut report);
     report.origin = auditor.origin.clone();
     report.root = head.root().to_base64();
     report.continues = kept.map(|kept| kept.size());
-    Ok(report)
+    Ok((report, papers))
 }
 
 fn head(store: &mut dyn Store, auditor: &Auditor) -> Result<Checkpoint, Finding> {
@@ -400,15 +435,17 @@ fn edge(store: &mut dyn Store, tree: &Frontier) -> Result<(), Finding> {
 /// Payloads beside the chain.
 #[derive(Default)]
 struct Papers {
-    good: u64,
-    missing: BTreeSet<Digest>,
+    /// Those that are as committed.
+    good: BTreeSet<Hash>,
+    /// Those that are not there, and the first entry that commits to each.
+    missing: BTreeMap<Digest, u64>,
     erased: BTreeSet<Digest>,
 }
 
 /// What an entry says about a payload.
 pub(crate) enum Paper {
-    /// It is committed to.
-    Committed(PayloadKind),
+    /// It is committed to, and filed under this subject, if the entry says which.
+    Committed(PayloadKind, Option<String>),
     /// It is erased.
     Erased,
 }
@@ -421,13 +458,25 @@ impl Papers {
         digest: Digest,
         position: u64,
     ) -> Result<(), Finding> {
-        let Paper::Committed(kind) = paper else {
+        let Paper::Committed(kind, subject) = paper else {
             self.erased.insert(digest);
             return Ok(());
         };
-        match store.payload(&Hash(*digest.bytes())) {
-            Ok(None) => drop(self.missing.insert(digest)),
-            Ok(Some(row)) if commitment(&row.salt, kind, &row.content) == digest => self.good += 1,
+        let hash = Hash(*digest.bytes());
+        match store.payload(&hash) {
+            Ok(None) => drop(self.missing.entry(digest).or_insert(position)),
+            Ok(Some(row)) if commitment(&row.salt, kind, &row.content) == digest => {
+                // An export names no subject.
+                if let Some(subject) = subject.filter(|s| !row.subject.is_empty() && *s != row.subject) {
+                    let what = format!(
+                        "its payload {} is filed under `{}` and belongs to `{subject}`",
+                        digest.hex(),
+                        row.subject
+                    );
+                    return Err(Finding { position: Some(position), what, class: Class::Payloads });
+                }
+                self.good.insert(hash);
+            }
             Ok(Some(_)) => {
                 let what = format!("its payload {} is not what was committed to", digest.hex());
                 return Err(Finding::proof(Some(position), what));
@@ -440,9 +489,37 @@ impl Papers {
         Ok(())
     }
 
-    fn report(self, report: &mut Report) {
-        report.payloads = self.good;
+    /// Payloads that are gone, and not erased on record.
+    fn gone(&self) -> impl Iterator<Item = u64> {
+        self.missing.iter().filter(|(digest, _)| !self.erased.contains(digest)).map(|(_, position)| *position)
+    }
+
+    fn all_there(&self) -> Result<(), Finding> {
+        let Some(first) = self.gone().min() else { return Ok(()) };
+        let what = format!(
+            "its payload is not there and was not erased on record, as of {} in all: they were taken out beside the record",
+            self.gone().count()
+        );
+        Err(Finding { position: Some(first), what, class: Class::Payloads })
+    }
+
+    /// Whether the store has payloads that no entry commits to.
+    fn nothing_more(&self, store: &Sqlite) -> Result<(), Finding> {
+        let more = store.payloads_beyond(&|commitment| {
+            self.good.contains(commitment) || self.erased.contains(&Digest::from_bytes(commitment.0))
+        })?;
+        let Some(first) = more.first() else { return Ok(()) };
+        let what = format!(
+            "{} payloads are committed to by no entry, {} among them: they were put in beside the record",
+            more.len(),
+            Digest::from_bytes(first.0).hex()
+        );
+        Err(Finding { position: None, what, class: Class::Payloads })
+    }
+
+    fn report(&self, report: &mut Report) {
+        report.payloads = self.good.len() as u64;
         report.payloads_erased = self.erased.len() as u64;
-        report.payloads_missing = self.missing.difference(&self.erased).count() as u64;
+        report.payloads_missing = self.gone().count() as u64;
     }
 }

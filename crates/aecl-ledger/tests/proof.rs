@@ -16,7 +16,9 @@ use aecl_kernel::proof::{Checkpoint, Frontier, TilePath, VerifierKey, leaf_hash}
 use aecl_kernel::record::event::{Entry, Event, Heartbeat, KillChanged, OutcomeKind};
 use aecl_kernel::record::facts::KillScope;
 use aecl_ledger::store::{Batch, EntryRow, Memory, Sqlite, Store};
-use aecl_ledger::{Auditor, Finding, Report, export, verify_data, verify_export, verify_store};
+use aecl_ledger::{
+    Auditor, Finding, Report, export, verify_data, verify_export, verify_payloads, verify_store,
+};
 use common::*;
 use serde_json::{Value, json};
 use std::fs;
@@ -673,6 +675,40 @@ fn a_changed_database_is_found() {
         "UPDATE payloads SET content = x'7b7d' WHERE subject = 'bundle'",
         Some(1),
         "is not what was committed to",
+    );
+}
+
+#[test]
+fn what_is_taken_out_or_put_in_beside_the_record_is_found() {
+    let check = |sql: &str, position: Option<u64>, expected: &str| {
+        let dir = scratch();
+        let world = World::open(Box::new(Sqlite::open(dir.path()).unwrap()));
+        block_on(history(&world));
+        world.ledger.close();
+        assert_ne!(verify_payloads(&mut Sqlite::open_existing_read_only(dir.path()).unwrap()).unwrap(), 0);
+        let raw = rusqlite::Connection::open(dir.path().join("ledger.db")).unwrap();
+        assert_ne!(raw.execute(sql, ()).unwrap(), 0);
+        drop(raw);
+        let mut store = Sqlite::open_existing_read_only(dir.path()).unwrap();
+        let looked = verify_payloads(&mut store).expect_err(sql);
+        for finding in [looked, verify_data(dir.path(), &auditor(), None).expect_err(sql)] {
+            assert_eq!(finding.position, position, "{sql}: {finding}");
+            assert!(finding.what.contains(expected), "{sql}: {finding}");
+        }
+        verify_data(dir.path(), &Auditor { payloads: false, ..auditor() }, None).unwrap();
+        // Whoever is handed an export without payloads is not promised any.
+        let out = scratch();
+        export(&mut store, out.path(), false, &mut |_| {}).unwrap();
+        verify(out.path()).unwrap();
+    };
+    check("DELETE FROM payloads", Some(0), "its payload is not there and was not erased on record");
+    check("DELETE FROM payloads WHERE subject = 'bundle'", Some(1), "and was not erased on record");
+    check("UPDATE payloads SET subject = 'x' WHERE subject = 'bundle'", Some(1), "belongs to `bundle`");
+    check("UPDATE payloads SET subject = 'x' WHERE subject <> 'bundle'", Some(0), "is filed under `x`");
+    check(
+        "INSERT INTO payloads VALUES (zeroblob(32), zeroblob(32), x'7b7d', 'bundle')",
+        None,
+        "1 payloads are committed to by no entry",
     );
 }
 

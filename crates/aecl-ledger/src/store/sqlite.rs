@@ -97,6 +97,18 @@ impl Sqlite {
         tables::differ(&self.connection)
     }
 
+    /// The payloads that are not known to be committed to.
+    pub(crate) fn payloads_beyond(&self, known: &dyn Fn(&Hash) -> bool) -> Result<Vec<Hash>, StoreError> {
+        self.poison.check()?;
+        let find = || {
+            let mut statement = self.connection.prepare_cached(schema::COMMITMENTS)?;
+            let all = statement.query_map((), |row| row.get(0).map(Hash))?;
+            all.filter(|row| row.as_ref().map_or(true, |commitment| !known(commitment)))
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
+        find().map_err(failed("list payloads"))
+    }
+
     fn row<T>(
         &self,
         sql: &str,

@@ -126,17 +126,9 @@ impl<'a> Story<'a> {
             "started" => {}
             _ => self.other(position, bytes)?,
         }
-        let paper = match name {
-            // Whoever was turned away at the door has left a digest and no content.
-            "ruled" if line.unkept == Some(true) => return Ok(None),
-            "ruled" => Paper::Committed(PayloadKind::Arguments),
-            "concluded" => Paper::Committed(PayloadKind::Output),
-            "run_opened" => Paper::Committed(PayloadKind::Stated),
-            "bundle_loaded" => Paper::Committed(PayloadKind::Bundle),
-            "erased" => Paper::Erased,
-            _ => return Ok(None),
+        let Some((paper, text)) = said_of_a_payload(&line).filter(|_| self.auditor.payloads) else {
+            return Ok(None);
         };
-        let Some(text) = line.payload.filter(|_| self.auditor.payloads) else { return Ok(None) };
         match Digest::parse(text) {
             Some(digest) => Ok(Some((paper, digest))),
             None => Err(wrong(format!("`{text}` is no digest"))),
@@ -537,4 +529,20 @@ fn is_time(text: &str) -> bool {
             b'0' => byte.is_ascii_digit(),
             other => byte == *other,
         })
+}
+
+/// What an entry says about a payload, and which.
+pub(super) fn said_of_a_payload<'a>(line: &Line<'a>) -> Option<(Paper, &'a str)> {
+    let committed = |kind, subject: Option<&str>| Paper::Committed(kind, subject.map(str::to_owned));
+    let paper = match line.kind? {
+        // Whoever was turned away at the door has left a digest and no content.
+        "ruled" if line.unkept == Some(true) => return None,
+        "ruled" => committed(PayloadKind::Arguments, line.run),
+        "concluded" => committed(PayloadKind::Output, line.run),
+        "run_opened" => committed(PayloadKind::Stated, line.run),
+        "bundle_loaded" => committed(PayloadKind::Bundle, Some("bundle")),
+        "erased" => Paper::Erased,
+        _ => return None,
+    };
+    Some((paper, line.payload?))
 }

@@ -68,6 +68,7 @@ pub(super) const FIND_BY: &str = "UPDATE entries SET run = ?2, action = ?3 WHERE
 pub(super) const ADD_ENTRY: &str = "INSERT INTO entries VALUES (?1, ?2, ?3, ?4)";
 
 pub(super) const PAYLOAD: &str = "SELECT salt, content, subject FROM payloads WHERE commitment = ?1";
+pub(super) const COMMITMENTS: &str = "SELECT commitment FROM payloads ORDER BY commitment";
 pub(super) const ADD_PAYLOAD: &str =
     "INSERT INTO payloads VALUES (?1, ?2, ?3, ?4) ON CONFLICT (commitment) DO NOTHING";
 

@@ -7,7 +7,7 @@ use aecl_kernel::proof::{Checkpoint, VerifierKey};
 use aecl_kernel::record::event::Entry;
 use aecl_ledger::replay::{FactsReport, START_ENTRIES_MAX};
 use aecl_ledger::store::{Sqlite, Store};
-use aecl_ledger::{LedgerError, verify_facts};
+use aecl_ledger::{LedgerError, verify_facts, verify_payloads};
 
 /// What was seen of the ledger.
 #[derive(Debug, Default)]
@@ -29,6 +29,7 @@ pub(super) fn look(seen: &Seen, checks: &mut Vec<Check>) -> Record {
     match read(seen) {
         Ok(record) => {
             checks.push(facts(seen, &record));
+            checks.push(payloads(seen, &record));
             let last = record.last_at.map_or(String::new(), |at| format!(", the last at {at}"));
             checks.push(Check::ok(
                 "ledger",
@@ -82,4 +83,21 @@ fn read(seen: &Seen) -> Result<Record, String> {
     let last = store.entries(head.size.saturating_sub(1), 1).map_err(|e| e.to_string())?;
     let last = last.first().and_then(|(_, bytes)| serde_json::from_slice::<Entry>(bytes).ok());
     Ok(Record { holds: true, entries: head.size, last_at: last.map(|e| e.at) })
+}
+
+/// Whether arguments and outputs are what the entries commit to.
+fn payloads(seen: &Seen, record: &Record) -> Check {
+    if record.entries > START_ENTRIES_MAX {
+        return Check::ok("payloads", "the ledger is too long to compare them here; `aecl log verify` does");
+    }
+    let compared = Sqlite::open_snapshot(&seen.home.data())
+        .map_err(|error| LedgerError::from(error).to_string())
+        .and_then(|mut store| verify_payloads(&mut store).map_err(|finding| finding.to_string()));
+    match compared {
+        Ok(n) => Check::ok("payloads", format!("{n} arguments, outputs, goals and bundles, as committed to")),
+        Err(why) => {
+            let todo = "keep a copy of data/ and find out who changed it; `aecl log verify` says more";
+            Check::broken("payloads", why, todo)
+        }
+    }
 }

@@ -151,6 +151,9 @@ fn bad(finding: &Finding, key: &VerifierKey) {
         Class::Facts => {
             "hint: the entries themselves hold. Keep a copy of data/ and find out who changed it; `aecl log rebuild-facts` makes the facts anew"
         }
+        Class::Payloads => {
+            "hint: the entries themselves hold. Keep a copy of data/ and find out who changed it; arguments and outputs come back from a backup or an export with payloads only"
+        }
         Class::Unreadable => "hint: check the path, the disk and who may read it",
     });
 }
