@@ -19,6 +19,7 @@ pub mod loader;
 pub mod metrics;
 mod names;
 pub mod no;
+mod passing;
 pub mod plans;
 pub mod queue;
 pub mod reach;

@@ -21,7 +21,7 @@ use aecl_kernel::record::event::{
     Answered, BudgetAdjusted, Concluded, Entry, Event, Fault, Heartbeat, KillChanged, RunClosed, TokenIssued,
     TokenRevoked,
 };
-use aecl_kernel::record::facts::{ActionFact, Fact, Facts, Key, RunFact, Space as _};
+use aecl_kernel::record::facts::{ActionFact, Fact, Facts, Key, KillScope, RunFact, Space as _};
 use aecl_kernel::record::goal::Goal;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
@@ -400,6 +400,16 @@ impl Ledger {
             Ok(asks)
         })
         .await
+    }
+
+    /// The first of these kill switches that is on.
+    pub async fn killed(&self, scopes: &[KillScope]) -> Result<Option<KillScope>, LedgerError> {
+        for scope in scopes {
+            if let Some(Fact::Kill(_)) = self.fact(Key::Kill(scope.clone())).await? {
+                return Ok(Some(scope.clone()));
+            }
+        }
+        Ok(None)
     }
 
     /// Actions that are started and not concluded, at most `limit`.

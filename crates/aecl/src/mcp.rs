@@ -7,6 +7,7 @@
 mod answer;
 mod call;
 pub mod catalogue;
+mod channel;
 pub mod front;
 mod heard;
 mod hello;

@@ -26,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How often one held call asks the client to show the approval page. Clients give up after ten rounds.
 const ROUNDS_MAX: u32 = 3;
+/// By which method the client asks what could be typed.
+const COMPLETION: &str = "completion/complete";
 /// Under which key the client answers.
 pub(super) const QUESTION: &str = "aecl_approval";
 
@@ -65,12 +67,17 @@ impl Front {
             Err(why) => return self.unread(request, format!("`_meta`: {why}")).await,
         };
         let way = self.ready(&meta).await?;
+        if request.method == COMPLETION {
+            self.refuse_way_home(request).await?;
+            self.passes_on().await?;
+            self.completes().await?;
+        }
         let mut call = self.read(request.method, params, meta, way)?;
-        let upstream = self.upstream(&call.server);
-        let upstream =
-            upstream.ok_or_else(|| Refusal::new(INTERNAL_ERROR, format!("`{}` is gone", call.server)))?;
-        let (offered, unreachable) = self.offered(&mut call, &upstream).await;
-        call.offered = offered;
+        let mut unreachable = None;
+        // Of a server of which the agent may use nothing not even the definition is asked for; that it tried is judged.
+        if let Some(upstream) = self.upstream(&call.server) {
+            (call.offered, unreachable) = self.offered(&mut call, &upstream).await;
+        }
         if let Some(wanted) = call.task.take() {
             return self.begin_task(call, &wanted, unreachable);
         }
@@ -184,6 +191,10 @@ impl Front {
         let task = if asks_task { params.take("task") } else { None };
         let form = Form { way, is_tool, has_output_schema: false };
         let (server, tool, arguments) = match method {
+            COMPLETION => {
+                let (server, params) = self.completing(params)?;
+                (server, method.to_owned(), params.raw())
+            }
             "resources/read" => {
                 let uri = params.text("uri").ok_or_else(|| wrong("`uri` is missing or no text"))?;
                 (self.server_of(&uri)?, method.to_owned(), params.raw())
@@ -273,12 +284,19 @@ impl Front {
                 // Reading resources and prompts is imported together with the tools.
                 drop(self.offer(&call.server, upstream, "").await);
             }
-            return (None, None);
+            return (self.listed(call).await, None);
         }
         let (offer, unreachable) = self.offer(&call.server, upstream, &call.tool).await;
         call.form.has_output_schema = offer.is_some_and(|offer| offer.has_output_schema);
         let accepted = self.accepted(&call.server, &call.tool);
         (offer.map(|offer| offer.pins.beside(accepted)), unreachable)
+    }
+
+    /// The digest of the address that is read, if its server has listed or returned it.
+    async fn listed(self: &Arc<Self>, call: &Call) -> Option<Digest> {
+        let uri = members_of(Some(&call.arguments)).ok()?.text("uri")?;
+        let may = call.tool == "resources/read" && self.may(&call.action) && self.passes_on().await.is_ok();
+        (may && self.has_listed(&call.server, &uri).await).then(|| Digest::of(uri.as_bytes()))
     }
 
     /// Tells the client, again and again, that its call waits for people. Never ends by itself.

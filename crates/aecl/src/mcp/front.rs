@@ -99,6 +99,10 @@ pub(super) struct State {
     pub asked: HashMap<u64, Asked>,
     /// Resources that this client has subscribed to on shared connections.
     pub subscribed: std::collections::BTreeSet<(String, String)>,
+    /// Places in lists that servers gave: of which server, by which method.
+    pub cursors: std::collections::HashSet<(String, String, String)>,
+    /// Addresses that servers have listed or returned.
+    pub listed: std::collections::HashSet<(String, String)>,
     /// Which server has which resource, as far as it was listed; only where there are several.
     pub resources: BTreeMap<String, String>,
 }
@@ -168,7 +172,7 @@ impl Front {
             counter: AtomicU64::new(1),
         });
         for name in &front.opening.servers {
-            if front.upstream(name).is_none() {
+            if front.behind(name).is_none() {
                 let message = format!("`{name}` is no configured server; add it to `servers` in aecl.yaml");
                 return Err(GateError::Refused { code: code::REQUEST_INVALID, message });
             }
@@ -233,20 +237,25 @@ impl Front {
 
     async fn dispatch(self: &Arc<Self>, request: &Request<'_>) -> Result<RawReply, Refusal> {
         match request.method {
-            "ping" => Ok(RawReply::Result(raw("{}".into()))),
+            "ping" => return Ok(RawReply::Result(raw("{}".into()))),
+            // Judged, and on record.
+            "tools/call" | "resources/read" | "prompts/get" | "completion/complete" => {
+                return self.act(request).await;
+            }
+            "tasks/get" | "tasks/result" | "tasks/update" | "tasks/cancel" | "tasks/list" => {
+                return self.task(request).await;
+            }
+            _ => {}
+        }
+        self.passes_on().await?;
+        match request.method {
             "initialize" => self.initialize(request).await,
             "server/discover" => self.discover(request).await,
-            "tools/call" | "resources/read" | "prompts/get" => self.act(request).await,
             "tools/list" | "resources/list" | "resources/templates/list" | "prompts/list" => {
                 self.list(request).await
             }
-            "completion/complete" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => {
-                self.relay(request).await
-            }
+            "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => self.relay(request).await,
             "subscriptions/listen" => self.follow(request).await,
-            "tasks/get" | "tasks/result" | "tasks/update" | "tasks/cancel" | "tasks/list" => {
-                self.task(request).await
-            }
             other => {
                 let shown: String = other.chars().filter(|c| !c.is_control()).take(80).collect();
                 Err(Refusal::new(METHOD_NOT_FOUND, format!("`{shown}` is not relayed")))
@@ -325,12 +334,17 @@ impl Front {
         self.opening.servers.iter().filter_map(|server| mcp.remove(Some(session), server)).collect()
     }
 
-    /// The server as this client sees it, with somebody listening to what it says unasked.
+    /// The server as this client sees it, with somebody listening to what it says unasked. There is none for an agent
+    /// that may use nothing of it.
     pub(super) fn upstream(self: &Arc<Self>, server: &str) -> Option<Upstream> {
-        let session = self.opening.session.as_deref();
-        let upstream = self.gate.executor().connectors().mcp.upstream(session, server)?;
+        let upstream = self.behind(server).filter(|_| self.uses(server))?;
         self.listen(server, &upstream);
         Some(upstream)
+    }
+
+    fn behind(&self, server: &str) -> Option<Upstream> {
+        let session = self.opening.session.as_deref();
+        self.gate.executor().connectors().mcp.upstream(session, server)
     }
 
     /// Whether the client of the older era can have its calls as tasks.

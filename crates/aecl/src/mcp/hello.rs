@@ -190,7 +190,10 @@ impl Front {
         let mut hellos = Vec::new();
         let mut refusal = Refusal::new(INTERNAL_ERROR, "there is no server behind this endpoint");
         for server in &self.opening.servers {
-            let Some(upstream) = self.upstream(server) else { continue };
+            let Some(upstream) = self.upstream(server) else {
+                refusal = self.no_use(server);
+                continue;
+            };
             match (upstream.hello().await, way) {
                 (Ok(hello), way) if way_of(&hello) == way => hellos.push((server.clone(), hello)),
                 (Ok(_), Greeted::Legacy) => refusal = unsupported(wanted, &[MODERN]),

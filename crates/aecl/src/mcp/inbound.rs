@@ -3,7 +3,7 @@
 //! On a connection that several clients share, a server cannot know whom it asks: there requests are
 //! refused, and logs, which may hold what another client did, go to our own log and to no client.
 
-use super::front::{Front, Outbound};
+use super::front::{Front, Outbound, Phase};
 use super::wire::{Envelope, METHOD_NOT_FOUND, Members, Refusal, asking, members_of, quoted, raw};
 use aecl_executor::connectors::mcp::{Inbound, RawReply, Upstream};
 use serde_json::value::RawValue;
@@ -18,6 +18,10 @@ const TOKEN: &str = "aecl-p-";
 const ASKED: &str = "aecl-s-";
 /// Longest note of a server in our log, in characters.
 const LOGGED_MAX: usize = 2_000;
+/// What a server may ask of a client.
+const QUESTIONS: [&str; 3] = ["sampling/createMessage", "elicitation/create", "roots/list"];
+/// What a server may tell beside what is looked at one by one.
+const NEWS: [&str; 2] = ["notifications/message", "notifications/elicitation/complete"];
 /// How long an answer waits for what its server said before it, when the client does not read.
 const IN_ORDER_MS: u64 = 1_000;
 
@@ -86,8 +90,12 @@ impl Front {
     async fn said(&self, server: &str, upstream: &Upstream, inbound: &Arc<Inbound>) {
         let params = Envelope::read(&inbound.raw).and_then(|envelope| envelope.params.map(ToOwned::to_owned));
         let params = params.as_deref();
+        let has_channel = self.uses(server) && self.passes_on().await.is_ok();
         if inbound.id.is_some() {
-            return self.was_asked(server, upstream, inbound, params).await;
+            return self.was_asked(server, upstream, inbound, (params, has_channel)).await;
+        }
+        if !has_channel {
+            return;
         }
         if inbound.subscription().is_some() {
             // Told to whoever follows, and to nobody else.
@@ -107,7 +115,7 @@ impl Front {
                     self.say(&inbound.raw);
                 }
             }
-            _ if self.has_own_connections() => match self.latest(server) {
+            other if self.has_own_connections() && NEWS.contains(&other) => match self.latest(server) {
                 Some(out) => out.send(inbound.raw.clone()).await,
                 None => self.say(&inbound.raw),
             },
@@ -129,20 +137,36 @@ impl Front {
         on_it.max_by_key(|(number, _)| **number).map(|(_, it)| it.out.clone())
     }
 
+    /// Whether a proposal of the client is on its way to this server.
+    fn acts_at(&self, server: &str) -> bool {
+        let state = self.state();
+        let mut underway = state.underway.values();
+        underway.any(|it| it.server.as_deref() == Some(server) && it.phase != Phase::Relayed)
+    }
+
     async fn was_asked(
         &self,
         server: &str,
         upstream: &Upstream,
         inbound: &Arc<Inbound>,
-        params: Option<&RawValue>,
+        (params, has_channel): (Option<&RawValue>, bool),
     ) {
         let number = self.number();
-        let message = asking(Some(&format!("{ASKED}{number}")), &inbound.method, params);
+        let params = params.map(|params| marked(server, &inbound.method, params));
+        let message = asking(Some(&format!("{ASKED}{number}")), &inbound.method, params.as_deref());
         let out = self.latest(server);
         let listens = out.is_some() || self.unasked.receiver_count() > 0;
-        if !self.has_own_connections() || !listens {
-            let why =
-                if listens { "this connection serves several clients" } else { "nobody is here to answer" };
+        let refused = match inbound.method.as_str() {
+            other if !QUESTIONS.contains(&other) => Some("it is not passed on to clients"),
+            _ if !has_channel => Some("this client may use nothing here any more"),
+            _ if !self.has_own_connections() && listens => Some("this connection serves several clients"),
+            _ if !listens => Some("nobody is here to answer"),
+            // Which folders there are says the client of itself; people and models are asked for a call of theirs.
+            "roots/list" => None,
+            _ if !self.acts_at(server) => Some("no call is underway that it could belong to"),
+            _ => None,
+        };
+        if let Some(why) = refused {
             let refusal = Refusal::new(METHOD_NOT_FOUND, why).reply();
             drop(upstream.reply_raw(inbound, &refusal).await);
             return;
@@ -207,6 +231,10 @@ impl Front {
             tracing::debug!("a client answered what nobody asked");
             return;
         };
+        let reply = match self.passes_on().await {
+            Ok(()) => reply,
+            Err(_) => Refusal::new(METHOD_NOT_FOUND, "nobody is here to answer").reply(),
+        };
         if let Err(error) = asked.upstream.reply_raw(&asked.inbound, &reply).await {
             tracing::warn!(%error, "a client's answer could not be passed on");
         }
@@ -222,13 +250,16 @@ impl Front {
                     self.cancel(id);
                 }
             }
-            "notifications/progress" | "notifications/roots/list_changed" if self.has_own_connections() => {
+            "notifications/roots/list_changed" if self.has_own_connections() => {
+                if self.passes_on().await.is_err() {
+                    return;
+                }
                 for server in &self.opening.servers {
                     // A connection that nobody has used yet needs no news.
                     let Some(upstream) = self.upstream(server).filter(Upstream::is_connected) else {
                         continue;
                     };
-                    if let Err(error) = upstream.notify(method, params).await {
+                    if let Err(error) = upstream.notify(method, None).await {
                         tracing::warn!(%error, "a client's notification could not be passed on");
                     }
                 }
@@ -249,6 +280,19 @@ pub(super) struct StandIn {
 impl Drop for StandIn {
     fn drop(&mut self) {
         self.front.state().tokens.remove(&self.number);
+    }
+}
+
+/// A question to a person, which says whose it is.
+fn marked(server: &str, method: &str, params: &RawValue) -> Box<RawValue> {
+    let members = members_of(Some(params)).ok();
+    match members.filter(|_| method == "elicitation/create") {
+        Some(mut members) => {
+            let message = members.text("message").unwrap_or_default();
+            members.set("message", raw(quoted(&format!("The MCP server `{server}` asks: {message}"))));
+            members.raw()
+        }
+        None => params.to_owned(),
     }
 }
 

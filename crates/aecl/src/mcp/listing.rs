@@ -7,7 +7,7 @@ use super::import::Standing;
 use super::names;
 use super::relay::PATIENCE;
 use super::tasks;
-use super::wire::{INTERNAL_ERROR, Refusal, members_of, quoted, raw};
+use super::wire::{INTERNAL_ERROR, INVALID_PARAMS, Refusal, members_of, quoted, raw};
 use aecl_executor::connectors::mcp::{RawReply, Tool, Upstream};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -32,11 +32,14 @@ impl Front {
         params: Option<&RawValue>,
         way: Greeted,
     ) -> Result<RawReply, Refusal> {
-        let upstream = self.upstream(server);
-        let upstream = upstream.ok_or_else(|| Refusal::new(INTERNAL_ERROR, format!("`{server}` is gone")))?;
+        let upstream = self.upstream(server).ok_or_else(|| self.no_use(server))?;
         let generation = upstream.tools_generation();
-        let reply = upstream.relay(request.method, params, PATIENCE, &request.cancel).await?;
+        let mut asked = members_of(params).map_err(|why| Refusal::new(INVALID_PARAMS, why))?;
+        self.knows_place(server, request.method, &asked)?;
+        asked.0.retain(|(name, _)| name == "cursor");
+        let reply = upstream.relay(request.method, Some(&asked.raw()), PATIENCE, &request.cancel).await?;
         let RawReply::Result(result) = reply else { return Ok(reply) };
+        self.note_place(server, request.method, &result);
         let result = match request.method {
             "tools/list" => self.tools(server, &upstream, generation, &result).await?,
             _ => self.others(server, request.method, &result).await?,
@@ -104,6 +107,7 @@ impl Front {
         if method == "prompts/list" {
             found = self.accepted_prompts(server, found).await;
         }
+        self.note_addresses(server, found.iter().filter_map(|item| item.text("uri")));
         let mut kept = Vec::new();
         for item in found {
             if let Some(uri) = item.text("uri").filter(|_| self.opening.servers.len() > 1) {

@@ -7,7 +7,7 @@ use aecl_kernel::base::id::ActionName;
 const BETWEEN: &str = "__";
 
 /// The entries that AECL makes itself for each server: they read, by other methods than tools are called with.
-pub(super) const OWN: [&str; 2] = ["resources/read", "prompts/get"];
+pub(super) const OWN: [&str; 3] = ["resources/read", "prompts/get", "completion/complete"];
 
 /// Whether a tool of this name would stand in the place of an entry of ours.
 pub(crate) fn is_own(tool: &str) -> bool {

@@ -1,9 +1,10 @@
-//! Methods that neither act nor give data away, passed on as they are.
+//! Methods that neither act nor give data away, passed on with nothing in them that the server has not said itself.
 
+use super::channel::log_level;
 use super::front::{Front, Request};
 use super::hello::meta_of;
 use super::names;
-use super::wire::{INTERNAL_ERROR, INVALID_PARAMS, Members, Refusal, members_of, quoted, raw};
+use super::wire::{INVALID_PARAMS, Members, Refusal, members_of, quoted, raw};
 use aecl_executor::connectors::mcp::RawReply;
 use aecl_kernel::base::evidence::Reach;
 use serde_json::value::RawValue;
@@ -22,12 +23,13 @@ impl Front {
         let params = members_of(request.params).map_err(|why| Refusal::new(INVALID_PARAMS, why))?;
         self.refuse_way_home(request).await?;
         match request.method {
-            // The level is one of the connection; on a shared one logs are not passed on at all.
-            "logging/setLevel" if !self.has_own_connections() => Ok(RawReply::Result(raw("{}".into()))),
-            "logging/setLevel" => self.to_all(request, &servers).await,
-            "completion/complete" => {
-                let (server, params) = self.completing(params)?;
-                self.to(&server, request, &mut meta, params).await
+            "logging/setLevel" => {
+                let level = log_level(&params)?;
+                // The level is one of the connection; on a shared one logs are not passed on at all.
+                if !self.has_own_connections() {
+                    return Ok(RawReply::Result(raw("{}".into())));
+                }
+                self.to_all(request, &servers, &level.raw()).await
             }
             _ => {
                 let uri =
@@ -36,6 +38,12 @@ impl Front {
                 if !self.may(&names::action(&server, "resources/read")) {
                     return Err(Refusal::new(INVALID_PARAMS, "this agent may not read resources"));
                 }
+                if !self.has_listed(&server, &uri).await {
+                    let why = "the server has not listed this resource, so it cannot be followed";
+                    return Err(Refusal::new(INVALID_PARAMS, why));
+                }
+                let mut params = Members::default();
+                params.set("uri", raw(quoted(&uri)));
                 let subscribes = request.method == "resources/subscribe";
                 if !self.has_own_connections() {
                     let ours = (server.clone(), uri);
@@ -52,7 +60,7 @@ impl Front {
     }
 
     /// What is only passed on is never ruled on, and may still name files: what completes a path, or tells of changes.
-    async fn refuse_way_home(&self, request: &Request<'_>) -> Result<(), Refusal> {
+    pub(super) async fn refuse_way_home(&self, request: &Request<'_>) -> Result<(), Refusal> {
         let Some(value) = request.params.and_then(|raw| serde_json::from_str(raw.get()).ok()) else {
             return Ok(());
         };
@@ -70,15 +78,15 @@ impl Front {
         meta: &mut Members,
         mut params: Members,
     ) -> Result<RawReply, Refusal> {
-        let upstream = self.upstream(server);
-        let upstream = upstream.ok_or_else(|| Refusal::new(INTERNAL_ERROR, format!("`{server}` is gone")))?;
+        let upstream = self.upstream(server).ok_or_else(|| self.no_use(server))?;
         let token = self.stand_in(meta, request.out);
-        if token.is_some() {
-            params.set("_meta", meta.raw());
+        if let Some(ours) = token.as_ref().and_then(|_| meta.take("progressToken")) {
+            let mut only = Members::default();
+            only.set("progressToken", ours);
+            params.set("_meta", only.raw());
         }
-        let params = request.params.map(|_| params.raw());
         self.goes_to(request, server);
-        let reply = upstream.relay(request.method, params.as_deref(), PATIENCE, &request.cancel).await;
+        let reply = upstream.relay(request.method, Some(&params.raw()), PATIENCE, &request.cancel).await;
         self.in_order(server).await;
         drop(token);
         Ok(reply?)
@@ -88,11 +96,12 @@ impl Front {
         self: &Arc<Self>,
         request: &Request<'_>,
         servers: &[String],
+        params: &RawValue,
     ) -> Result<RawReply, Refusal> {
         let mut last = Ok(RawReply::Result(raw("{}".into())));
         for server in servers {
             let Some(upstream) = self.upstream(server) else { continue };
-            let reply = upstream.relay(request.method, request.params, PATIENCE, &request.cancel).await;
+            let reply = upstream.relay(request.method, Some(params), PATIENCE, &request.cancel).await;
             last = reply.map_err(Refusal::from);
         }
         last
@@ -117,12 +126,28 @@ impl Front {
         })
     }
 
-    fn completing(&self, mut params: Members) -> Result<(String, Members), Refusal> {
+    /// Of which server something is completed, and what it is asked: of a prompt or resource that the agent may use.
+    pub(super) fn completing(&self, mut params: Members) -> Result<(String, Members), Refusal> {
+        params.0.retain(|(name, _)| matches!(name.as_str(), "ref" | "argument" | "context"));
+        let garbled = |why: String| Refusal::new(INVALID_PARAMS, why);
+        let reference = members_of(params.get("ref")).map_err(garbled)?;
+        let method = match reference.text("type").as_deref() {
+            Some("ref/prompt") => "prompts/get",
+            Some("ref/resource") => "resources/read",
+            _ => return Err(garbled("`ref` is neither a prompt nor a resource".into())),
+        };
+        let (server, params) = self.whose(reference, params)?;
+        if !self.may(&names::action(&server, method)) {
+            return Err(garbled("this agent may not use what is to be completed".into()));
+        }
+        Ok((server, params))
+    }
+
+    fn whose(&self, mut reference: Members, mut params: Members) -> Result<(String, Members), Refusal> {
         if let [server] = self.opening.servers.as_slice() {
             return Ok((server.clone(), params));
         }
         let garbled = |why: String| Refusal::new(INVALID_PARAMS, why);
-        let mut reference = members_of(params.get("ref")).map_err(garbled)?;
         if let Some(uri) = reference.text("uri") {
             return Ok((self.server_of(&uri)?, params));
         }

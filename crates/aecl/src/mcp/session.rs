@@ -60,6 +60,14 @@ impl Runs {
         Ok(session)
     }
 
+    /// The session in which the client acts, if it does already.
+    pub(crate) async fn known(&self, gate: &Gate, opening: &Opening) -> Result<Option<Session>, GateError> {
+        if opening.run.is_none() && self.state.lock().await.current.is_none() {
+            return Ok(None);
+        }
+        self.current(gate, opening).await.map(Some)
+    }
+
     /// A newer token of the same run has come.
     pub(crate) async fn renewed(&self, opening: &Opening, session: &Session) {
         let same = opening.run.as_ref().is_some_and(|given| given.principal == session.principal);

@@ -17,6 +17,8 @@ const LISTENING: &str = "notifications/subscriptions/acknowledged";
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 /// What is asked for by being listed, one URI each.
 const URIS: &str = "resourceSubscriptions";
+/// What else can be asked for: yes or no.
+const CHANGES: [&str; 3] = ["toolsListChanged", "promptsListChanged", "resourcesListChanged"];
 /// Changes that may wait for a slow client.
 const WAITING: usize = 64;
 
@@ -33,8 +35,8 @@ impl Front {
         let mut following = JoinSet::new();
         for server in servers {
             let Some(upstream) = self.upstream(&server) else { continue };
-            let mut params = Members(params.0.clone());
-            params.set("notifications", self.wanted_of(&server, &wanted));
+            let mut params = Members::default();
+            params.set("notifications", self.wanted_of(&server, &wanted).await);
             following.spawn(one(upstream, params.raw(), tell.clone(), request.cancel.clone()));
         }
         drop(tell);
@@ -44,6 +46,7 @@ impl Front {
             tokio::select! {
                 biased;
                 Some(inbound) = told.recv() => {
+                    self.passes_on().await?;
                     if let Some(message) = greeting.passes(&inbound) {
                         request.out.send(self.under(request.id, &inbound.method, &message)).await;
                     }
@@ -72,13 +75,20 @@ impl Front {
     }
 
     /// What of the client's wishes concerns this server, and what this agent may hear of.
-    fn wanted_of(&self, server: &str, wanted: &Members) -> Box<RawValue> {
+    async fn wanted_of(self: &Arc<Self>, server: &str, wanted: &Members) -> Box<RawValue> {
         let mut ours = Members(wanted.0.clone());
-        let uris: Option<Vec<String>> = ours.get(URIS).and_then(|it| serde_json::from_str(it.get()).ok());
+        ours.0.retain(|(name, value)| {
+            name == URIS || (CHANGES.contains(&name.as_str()) && matches!(value.get(), "true" | "false"))
+        });
+        let uris: Option<Vec<String>> = ours.take(URIS).and_then(|it| serde_json::from_str(it.get()).ok());
         if let Some(uris) = uris {
             let may = self.may(&names::action(server, "resources/read"));
-            let of_it = uris.iter().filter(|uri| may && self.server_of(uri).is_ok_and(|it| it == server));
-            let of_it: Vec<String> = of_it.map(|uri| quoted(uri)).collect();
+            let mut of_it: Vec<String> = Vec::new();
+            for uri in uris.iter().filter(|uri| may && self.server_of(uri).is_ok_and(|it| it == server)) {
+                if self.has_listed(server, uri).await {
+                    of_it.push(quoted(uri));
+                }
+            }
             ours.set(URIS, raw(format!("[{}]", of_it.join(","))));
         }
         ours.raw()

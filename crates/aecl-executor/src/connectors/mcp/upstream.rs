@@ -25,7 +25,7 @@ use crate::login::Session;
 use crate::vault::Vault;
 
 /// Methods by which a server acts or gives data away. They go through `Connector::perform` only.
-pub const ACTING: [&str; 3] = ["tools/call", "resources/read", "prompts/get"];
+pub const ACTING: [&str; 4] = ["tools/call", "resources/read", "prompts/get", "completion/complete"];
 
 /// A handle on one upstream server. Clones share the connection.
 #[derive(Clone)]

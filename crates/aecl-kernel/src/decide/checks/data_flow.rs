@@ -3,6 +3,7 @@
 //! trusted values; it may not carry a stranger's value to where it does something.
 
 use crate::base::code::{self, Code};
+use crate::base::digest::Digest;
 use crate::decide::question::{Findings, Question, is_strict, is_tainted, understood};
 use crate::define::catalogue::TypedAction;
 use crate::define::catalogue::flow::{Class, Egress, Endorses};
@@ -20,7 +21,8 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     if !changes && !typed.roles.has(Class::DestUrl) {
         return;
     }
-    let leaves = leaves(q.action, typed);
+    let mut leaves = leaves(q.action, typed);
+    leaves.retain(|leaf| !is_listed(q, typed, leaf));
     canonical(&leaves, q.facts.edition, findings);
     if !is_tainted(q) {
         return;
@@ -55,6 +57,14 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     }
     outside(q, typed, &leaves, provenance, findings);
     untracked(q, typed, findings);
+}
+
+/// The address is one that the server itself has listed: what is offered is its digest. Asking for it tells nobody
+/// anything. What is pinned is offered as a whole definition.
+fn is_listed(q: &Question<'_>, typed: &TypedAction, leaf: &Leaf<'_>) -> bool {
+    let offered = q.action.offered.filter(|_| typed.manifest.pin.is_none());
+    let text = leaf.value.as_str().filter(|_| leaf.argument.class == Class::DestUrl);
+    offered.zip(text).is_some_and(|(offered, text)| offered == Digest::of(text.as_bytes()))
 }
 
 /// Nobody has looked where the values come from, or the answer is lost: nothing is proven then. An undo is made of

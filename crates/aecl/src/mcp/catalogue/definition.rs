@@ -319,14 +319,16 @@ fn takes_sql(typed: &TypedAction, name: &str) -> bool {
 
 /// Entries for reading a server's resources and prompts, which are imported with it.
 pub(super) fn companions(server: &str) -> Vec<Value> {
-    // What is looked for at the server: a `uri` of its own goes nowhere else, whatever its name suggests.
-    let selectors = |arguments: &Value| -> Map<String, Value> {
+    // What is looked for at the server goes nowhere else. An address goes where it says, unless the server has listed it:
+    // what is offered along with the proposal then is its digest.
+    let roles = |arguments: &Value| -> Map<String, Value> {
         let names = arguments.get("properties").and_then(Value::as_object).into_iter().flatten();
-        names.map(|(name, _)| (name.clone(), json!({ "class": "selector" }))).collect()
+        let class = |name: &str| if name == "uri" { "dest_url" } else { "selector" };
+        names.map(|(name, _)| (name.clone(), json!({ "class": class(name) }))).collect()
     };
     let entry = |method: &str, description: &str, arguments: Value| {
         json!({
-            "args": selectors(&arguments),
+            "args": roles(&arguments),
             "name": names::action(server, method),
             "description": description,
             "effect": "read",
@@ -345,9 +347,25 @@ pub(super) fn companions(server: &str) -> Vec<Value> {
             "arguments": { "type": "object", "additionalProperties": { "type": "string" } },
         },
     });
+    let completion = json!({
+        "type": "object",
+        "required": ["ref", "argument"],
+        "properties": {
+            "ref": { "type": "object" },
+            "argument": { "type": "object" },
+            "context": { "type": "object" },
+        },
+    });
+    let mut completion =
+        entry("completion/complete", &format!("Asks `{server}` what could be typed."), completion);
+    // What it suggests is its own text; whoever types reads it, and goes on typing.
+    if let Value::Object(completion) = &mut completion {
+        completion.insert("output".into(), json!({ "untrusted": true, "private": false }));
+    }
     vec![
         entry("resources/read", &format!("Reads a resource of `{server}`."), uri),
         entry("prompts/get", &format!("Fetches a prompt of `{server}`."), prompt),
+        completion,
     ]
 }
 
@@ -398,11 +416,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_at_a_server_is_looked_for_and_goes_nowhere() {
+    fn what_is_read_at_a_server_is_looked_for_and_an_address_goes_where_it_says() {
         for entry in companions("files") {
             let manifest: ActionManifest = serde_json::from_value(entry).unwrap();
             let typed = TypedAction::compile(manifest).unwrap();
-            assert!(typed.roles.iter().all(|(_, argument)| argument.class == Class::Selector), "{typed:?}");
+            for (at, argument) in typed.roles.iter() {
+                let class = if at == "/uri" { Class::DestUrl } else { Class::Selector };
+                assert_eq!(argument.class, class, "{at}: {typed:?}");
+            }
             assert!(typed.roles.iter().next().is_some());
         }
     }
