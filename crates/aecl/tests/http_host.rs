@@ -14,6 +14,8 @@ use aecl::http::host::Host;
 use common::Served;
 use serde_json::json;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn a_command_serves_if_nobody_does() {
@@ -84,4 +86,20 @@ async fn a_server_whose_data_is_replaced_stops_and_no_second_one_starts_beside_i
     assert!(why.contains("ledger.db` is no longer the file that was opened"), "{why}");
     host.stop().await;
     Host::start(home, None).await.unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_names_no_host_is_refused() {
+    let s = Served::start().await;
+    for (head, status) in [
+        ("GET /v1/clock HTTP/1.1\r\nConnection: close\r\n\r\n", "403"),
+        ("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "200"),
+    ] {
+        let mut stream = TcpStream::connect(s.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut said = Vec::new();
+        drop(stream.read_to_end(&mut said).await);
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{head}: {said}");
+    }
 }

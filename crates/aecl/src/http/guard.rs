@@ -84,6 +84,10 @@ fn foreign(request: &Request, config: &Config) -> Option<&'static str> {
             "this `Host` is not how AECL is reached; `public_url` and `allowed_origins` of aecl.yaml name further ones",
         );
     }
+    let is_unnamed = headers.get(header::HOST).is_none() && uri.authority().is_none();
+    if is_unnamed && matches!(request.extensions().get::<Peer>(), Some(Peer::Tcp(_))) {
+        return Some("the request names no `Host`");
+    }
     let mut origins = headers.get_all(header::ORIGIN).iter().peekable();
     // A browser that hides the origin still says that it is another.
     let hidden = origins.peek().is_none()

@@ -33,6 +33,13 @@ pub(super) fn check(config: &Config, parts: &Parts) -> Result<(), Refusal> {
             return Err(Refusal::new(StatusCode::FORBIDDEN, DENIED, message));
         }
     }
+    // A browser that hides the origin still says that it is another.
+    let sites = parts.headers.get_all("sec-fetch-site");
+    if origin(&parts.headers).is_none() && sites.iter().any(|site| site != "same-origin" && site != "none") {
+        let message =
+            "pages of other sites may not call this gateway; `allowed_origins` in aecl.yaml says which may";
+        return Err(Refusal::new(StatusCode::FORBIDDEN, DENIED, message));
+    }
     match origin(&parts.headers) {
         Some(origin) if !may_be_origin(config, origin, host) => {
             let message = format!(
@@ -154,6 +161,17 @@ mod tests {
             (":80", false),
         ] {
             assert_eq!(allowed(host, None), ok, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_hides_its_origin_may_not_call() {
+        let config: Config = serde_json::from_value(serde_json::json!({"origin": "test/aecl"})).unwrap();
+        for (site, ok) in [("cross-site", false), ("same-site", false), ("same-origin", true), ("none", true)]
+        {
+            let request = Request::post("/mcp/a").header(HOST, "localhost").header("sec-fetch-site", site);
+            let parts = request.body(()).unwrap().into_parts().0;
+            assert_eq!(check(&config, &parts).is_ok(), ok, "{site}");
         }
     }
 
