@@ -6,6 +6,7 @@ use crate::{Call, Connector, ConnectorSpec, Connectors, DryRun, Effect, Performe
 use aecl_kernel::base::evidence::{Evidence, Reach};
 use aecl_kernel::base::traffic::Traffic;
 use aecl_kernel::decide::Permit;
+use aecl_kernel::define::catalogue::ActionManifest;
 use aecl_kernel::define::catalogue::flow::Class;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::provenance::proof::leaves;
@@ -77,7 +78,7 @@ impl Executor {
         &self.connectors
     }
 
-    /// Checks how an action is to be carried out, when its manifest is loaded.
+    /// Checks how something is carried out, by itself.
     pub fn check(connector: &serde_json::Value) -> Result<ConnectorSpec, String> {
         let spec: ConnectorSpec =
             serde_json::from_value(connector.clone()).map_err(|e| format!("`connector`: {e}"))?;
@@ -88,6 +89,15 @@ impl Executor {
             process.check().map_err(|e| format!("`connector`: {e}"))?;
         }
         spec.check_secrets().map_err(|e| format!("`connector`: {e}"))?;
+        Ok(spec)
+    }
+
+    /// Checks how this action is to be carried out, and that none of its arguments becomes code there.
+    pub fn check_action(manifest: &ActionManifest) -> Result<ConnectorSpec, String> {
+        let spec = Self::check(&manifest.connector)?;
+        if let ConnectorSpec::Process(process) = &spec {
+            process.check_words(manifest).map_err(|e| format!("`connector`: {e}"))?;
+        }
         Ok(spec)
     }
 
@@ -294,7 +304,7 @@ fn call(
         action_id: id.to_owned(),
         action: action.name.clone(),
         arguments: action.arguments.canonical().clone(),
-        connector: Executor::check(&typed.manifest.connector)?,
+        connector: Executor::check_action(&typed.manifest)?,
         timeout_ms: typed.manifest.timeout_ms,
         idempotency_key: key,
         meta: carry.meta,

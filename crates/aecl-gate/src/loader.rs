@@ -27,7 +27,7 @@ pub fn load(dir: &Path) -> Result<Bundle, GateError> {
         }
         // An action without a connector can be authorised, but not carried out.
         if !typed.manifest.connector.is_null()
-            && let Err(e) = Executor::check(&typed.manifest.connector)
+            && let Err(e) = Executor::check_action(&typed.manifest)
         {
             problems.push(Problem { path: "actions".into(), message: format!("`{name}`: {e}"), fatal: true });
         }

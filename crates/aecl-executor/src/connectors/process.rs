@@ -14,6 +14,7 @@ mod spec;
 mod views;
 pub mod wasm;
 mod way_out;
+mod words;
 
 use aecl_kernel::define::cage;
 use aecl_sandbox::{CgroupVersion, Ended, Held, Level, Outcome, Program, Running, SandboxError, start};
@@ -243,7 +244,7 @@ fn broken_off(code: &'static str, message: String, output: Option<Vec<u8>>, acte
 
 /// The words of the program and its input, filled from the arguments.
 fn prepare(call: &Call, spec: &ProcessSpec) -> Result<(Program, Option<Vec<u8>>), ProcessError> {
-    let wrong = |e: &dyn std::fmt::Display| ProcessError::Arguments(format!("`{}`: {e}", call.action));
+    let wrong = |e: &dyn std::fmt::Display| ProcessError::Arguments(e.to_string());
     let arguments = Arguments::of(call).map_err(|e| wrong(&e))?;
     let mut argv = Vec::with_capacity(spec.argv.len());
     for word in &spec.argv {

@@ -1,6 +1,7 @@
 //! What a program may have, as the catalogue entry writes it.
 
 use aecl_kernel::define::cage;
+use aecl_kernel::define::catalogue::ActionManifest;
 use aecl_sandbox::{Access, Backend, Cage, Clocks, Image, Network, Program, View};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::wasm::WasmSpec;
-use super::{ImageSpec, way_out};
+use super::{ImageSpec, way_out, words};
 use crate::egress::broker::{Allow, AllowList, Limits};
 
 /// A program in a cage.
@@ -20,7 +21,8 @@ pub struct ProcessSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wasm: Option<WasmSpec>,
     /// The program and its words. `{name}` stands for an argument, `{name...}` for each item of a list. No
-    /// shell reads them; who wants one writes `["sh", "-c", "{line}"]`. Empty: what the image says.
+    /// shell reads them; who wants one writes `["sh", "-c", "{line}"]` and declares `line` as a `command`. Empty: what
+    /// the image says.
     pub argv: Vec<String>,
     /// Whose files are the system's; by default those of this host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -156,6 +158,12 @@ impl ProcessSpec {
                 "`env` sets `{name}`, which leads to the broker where `egress` names places; remove it from `env`"
             ));
         }
+        if let Some((name, value)) = self.env.iter().find(|(_, value)| words::has_placeholder(value)) {
+            return Err(format!(
+                "`env` sets `{name}` to `{value}`, and no argument is put into a variable; give it as a word of \
+                 `argv`, as in `argv: [env, \"{name}={value}\", PROGRAM]`"
+            ));
+        }
         let credentials = self.egress.iter().filter_map(|allow| allow.credential.as_ref());
         let mut variables = std::collections::BTreeSet::new();
         for credential in credentials {
@@ -179,6 +187,15 @@ impl ProcessSpec {
         }
         self.wasm.as_ref().map_or(Ok(()), |wasm| wasm.check(self))?;
         Ok(list)
+    }
+
+    /// Checks that no argument of this action becomes code, unless it is read and judged as a command.
+    ///
+    /// # Errors
+    /// When one would; which, in words, and the way out.
+    pub fn check_words(&self, manifest: &ActionManifest) -> Result<(), String> {
+        // A module has the words as its arguments, and its own name is the first of them.
+        if self.wasm.is_some() { Ok(()) } else { words::check(self, manifest) }
     }
 
     /// The program with these words, and the variables that lead to the broker if there is one.

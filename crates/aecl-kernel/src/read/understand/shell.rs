@@ -5,9 +5,11 @@
 //! look and not to change; everything else, above all what a shell would work out first (`$x`, `$(…)`, `*`),
 //! is not, and that is the worst. So a gap in this reading costs a question, not an accident.
 
+mod code;
 mod lex;
 mod listed;
 
+pub use code::{Code, Runs, code_in};
 use lex::{Lexer, Piece};
 use serde_json::Value;
 use std::collections::BTreeSet;

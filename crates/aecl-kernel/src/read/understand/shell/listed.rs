@@ -75,68 +75,137 @@ const LOOK: &[Looks] = &[
 ];
 
 /// Shells: what they are given is a line again.
-const SHELLS: [&str; 8] = ["ash", "bash", "busybox", "dash", "fish", "ksh", "sh", "zsh"];
+const SHELLS: [&str; 13] =
+    ["ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "mksh", "rbash", "sh", "tcsh", "yash", "zsh"];
+
+/// Where code stands among the words of a program that runs what it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Takes {
+    /// A command stands behind its own options, of which these take the next word, and so many words of its own.
+    Command { valued: &'static [&'static str], operands: usize },
+    /// Code stands behind these options, or else its first word says what is run; the rest are values, as are the words
+    /// behind these other options.
+    Code { behind: &'static [&'static str], valued: &'static [&'static str] },
+    /// Its first word says what it does, and behind these words it runs what it is given.
+    Orders { behind: &'static [&'static str] },
+    /// Whatever it is given may be run.
+    Anything,
+}
+
+const fn command(valued: &'static [&'static str], operands: usize) -> Takes {
+    Takes::Command { valued, operands }
+}
+
+const fn code(behind: &'static [&'static str], valued: &'static [&'static str]) -> Takes {
+    Takes::Code { behind, valued }
+}
+
+const SHELL: Takes = code(&["-c", "--command"], &["-o", "-O", "+o", "+O", "--rcfile", "--init-file"]);
+const AWK: Takes =
+    code(&["-f", "--file", "-e", "--source", "-i", "--include", "-l", "--load"], &["-v", "-F"]);
+const NODE: Takes = code(&["-e", "--eval", "-p", "--print", "-r", "--require", "--import", "--loader"], &[]);
+const LUA: Takes = code(&["-e", "-l"], &[]);
+const PYTHON: Takes = code(&["-c", "-m"], &["-W", "-X"]);
+const SUDO: Takes = command(&["-u", "-g", "-h", "-p", "-C", "-D", "-R", "-T", "-r", "-t", "-U"], 0);
 
 /// Programs and words of the shell that run what they are given.
-const OPAQUE: &[&str] = &[
-    ".",
-    "alias",
-    "awk",
-    "bash",
-    "builtin",
-    "bun",
-    "chroot",
-    "command",
-    "deno",
-    "doas",
-    "docker",
-    "env",
-    "eval",
-    "exec",
-    "expect",
-    "flock",
-    "gawk",
-    "git",
-    "kubectl",
-    "lua",
-    "make",
-    "mawk",
-    "nice",
-    "node",
-    "nohup",
-    "npm",
-    "npx",
-    "osascript",
-    "parallel",
-    "perl",
-    "php",
-    "podman",
-    "powershell",
-    "pwsh",
-    "python",
-    "python2",
-    "python3",
-    "ruby",
-    "screen",
-    "script",
-    "sed",
-    "setsid",
-    "source",
-    "ssh",
-    "stdbuf",
-    "strace",
-    "su",
-    "sudo",
-    "systemd-run",
-    "tclsh",
-    "timeout",
-    "tmux",
-    "trap",
-    "unshare",
-    "uv",
-    "vim",
-    "watch",
-    "xargs",
+const OPAQUE: &[(&str, Takes)] = &[
+    (".", Takes::Anything),
+    ("alias", Takes::Anything),
+    ("awk", AWK),
+    ("builtin", command(&[], 0)),
+    ("bun", Takes::Orders { behind: &["run", "x", "-e", "--eval", "-p", "--print"] }),
+    ("busybox", command(&[], 0)),
+    ("chroot", command(&[], 1)),
+    ("command", command(&[], 0)),
+    ("deno", Takes::Orders { behind: &["eval", "run", "task", "repl"] }),
+    ("doas", SUDO),
+    ("docker", Takes::Orders { behind: &["run", "exec", "create", "--entrypoint"] }),
+    ("ed", Takes::Anything),
+    ("elvish", Takes::Anything),
+    ("emacs", Takes::Anything),
+    ("env", command(&["-u", "-C", "--unset", "--chdir"], 0)),
+    ("eval", Takes::Anything),
+    ("ex", Takes::Anything),
+    ("exec", command(&["-a"], 0)),
+    ("expect", Takes::Anything),
+    ("flock", command(&["-w", "-E"], 1)),
+    ("gawk", AWK),
+    ("gdb", Takes::Anything),
+    (
+        "git",
+        Takes::Orders {
+            behind: &[
+                "--config-env",
+                "--exec",
+                "--open-files-in-pager",
+                "--receive-pack",
+                "--upload-pack",
+                "-O",
+                "-x",
+                "config",
+                "filter-branch",
+                "foreach",
+                "run",
+            ],
+        },
+    ),
+    ("ionice", command(&["-c", "-n"], 0)),
+    ("julia", code(&["-e", "-E", "-L", "--eval", "--print", "--load"], &[])),
+    ("kubectl", Takes::Orders { behind: &["run", "exec", "debug"] }),
+    ("lua", LUA),
+    ("luajit", LUA),
+    ("make", Takes::Anything),
+    ("mawk", AWK),
+    ("nawk", AWK),
+    ("nice", command(&["-n", "--adjustment"], 0)),
+    ("node", NODE),
+    ("nodejs", NODE),
+    ("nohup", command(&[], 0)),
+    ("npm", Takes::Orders { behind: &["run", "run-script", "exec", "x", "explore", "init", "create"] }),
+    ("npx", Takes::Anything),
+    ("nsenter", command(&["-t"], 0)),
+    ("nu", Takes::Anything),
+    ("nvim", Takes::Anything),
+    ("osascript", Takes::Anything),
+    ("parallel", Takes::Anything),
+    ("perl", code(&["-e", "-E", "-m", "-M"], &[])),
+    ("php", code(&["-r", "-B", "-R", "-E", "-f", "-F", "--run", "--file"], &[])),
+    ("podman", Takes::Orders { behind: &["run", "exec", "create", "--entrypoint"] }),
+    ("powershell", Takes::Anything),
+    ("psql", Takes::Anything),
+    ("pwsh", Takes::Anything),
+    ("pypy", PYTHON),
+    ("python", PYTHON),
+    ("Rscript", code(&["-e"], &[])),
+    ("ruby", code(&["-e", "-r"], &[])),
+    ("runuser", Takes::Orders { behind: &["-c", "--command", "-u", "--"] }),
+    ("screen", Takes::Anything),
+    ("script", Takes::Anything),
+    ("sed", code(&["-e", "--expression", "-f", "--file"], &[])),
+    ("setpriv", command(&[], 0)),
+    ("setsid", command(&[], 0)),
+    ("source", Takes::Anything),
+    ("sqlite", Takes::Anything),
+    ("ssh", Takes::Anything),
+    ("stdbuf", command(&["-i", "-o", "-e"], 0)),
+    ("strace", command(&["-e", "-o", "-s", "-P", "-a", "-E", "-u"], 0)),
+    ("su", Takes::Orders { behind: &["-c", "--command", "-s", "--shell"] }),
+    ("sudo", SUDO),
+    ("systemd-run", command(&["-p", "-u", "-E"], 0)),
+    ("taskset", command(&[], 1)),
+    ("tclsh", code(&[], &[])),
+    ("time", command(&["-f", "-o"], 0)),
+    ("timeout", command(&["-s", "-k", "--signal", "--kill-after"], 1)),
+    ("tmux", Takes::Anything),
+    ("toybox", command(&[], 0)),
+    ("trap", Takes::Anything),
+    ("unshare", command(&[], 0)),
+    ("uv", Takes::Orders { behind: &["run", "tool", "x"] }),
+    ("vi", Takes::Anything),
+    ("vim", Takes::Anything),
+    ("watch", Takes::Anything),
+    ("xargs", command(&["-a", "-d", "-E", "-I", "-L", "-n", "-P", "-s"], 0)),
 ];
 
 pub(super) fn is_shell(program: &str) -> bool {
@@ -151,18 +220,30 @@ const RUN_OTHERS: &[(&str, &[&str])] = &[
     ("test", &["-v", "-R"]),
 ];
 
+/// What a program runs of what it is given, if it does: by its name, with or without a version behind it.
+pub(super) fn takes(program: &str) -> Option<Takes> {
+    let plain = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
+    [program, plain].into_iter().find_map(|name| {
+        let listed = OPAQUE.iter().find(|(known, _)| *known == name).map(|(_, takes)| *takes);
+        listed.or_else(|| is_shell(name).then_some(SHELL))
+    })
+}
+
 /// Whether a program runs what it is given.
 fn is_opaque(program: &str) -> bool {
-    is_shell(program) || OPAQUE.contains(&program) || program.starts_with("python3.")
+    takes(program).is_some()
+}
+
+/// Whether this word is one with which a program that only looks runs others.
+pub(super) fn runs_others_with(program: &str, argument: &str) -> bool {
+    let options = RUN_OTHERS.iter().filter(|(name, _)| *name == program).flat_map(|(_, options)| *options);
+    options.into_iter().any(|option| is(argument, option))
 }
 
 /// Whether a command runs what it is given, so that the list of commands may be incomplete.
 pub(super) fn runs_others(command: &Command) -> bool {
     let program = base(&command.program);
-    is_opaque(program)
-        || RUN_OTHERS.iter().filter(|(name, _)| *name == program).any(|(_, options)| {
-            command.arguments.iter().any(|argument| options.iter().any(|option| is(argument, option)))
-        })
+    is_opaque(program) || command.arguments.iter().any(|argument| runs_others_with(program, argument))
 }
 
 /// Why this command does more than look, or may.
@@ -210,7 +291,7 @@ fn operands(command: &Command) -> impl Iterator<Item = &String> {
 
 /// Whether an argument is this option: it begins like it, holds its letter (`-ro` holds `-o`), or is a part of its long
 /// name, which GNU's programs take for the whole (`--co` of `--compress-program`).
-fn is(argument: &str, option: &str) -> bool {
+pub(super) fn is(argument: &str, option: &str) -> bool {
     let name = argument.split_once('=').map_or(argument, |(name, _)| name);
     let is_cut = name.len() > 2 && name.starts_with("--") && option.starts_with(name);
     argument.starts_with(option) || is_cut || bundled(argument, option)
