@@ -49,6 +49,17 @@ impl Gate {
         }
     }
 
+    /// What concerns everybody is for a key that is limited to no tenant.
+    pub fn for_every_tenant(&self, by: &Identity, what: &str) -> Result<(), GateError> {
+        match self.tenants_of(by) {
+            None => Ok(()),
+            Some(_) => {
+                let why = format!("{} is for some tenants, and may not {what} for all", by.name());
+                Err(GateError::refused(code::FORBIDDEN, why))
+            }
+        }
+    }
+
     /// Whether this key is for this tenant.
     pub fn is_for_tenant(&self, by: &Identity, tenant: &TenantId) -> bool {
         self.tenants_of(by).is_none_or(|tenants| tenants.contains(tenant))

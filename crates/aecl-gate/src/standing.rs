@@ -25,6 +25,7 @@ impl Gate {
     /// Takes over a jump ahead of the wall clock that is not believed yet. Gives by how much.
     pub async fn accept_clock(&self, by: &Identity) -> Result<Option<Duration>, GateError> {
         self.operator(by, "accept the clock")?;
+        self.for_every_tenant(by, "accept the clock")?;
         let before = self.now();
         let Some(jumped) = self.0.clock.accept() else { return Ok(None) };
         let message = format!(

@@ -239,6 +239,20 @@ async fn everybody_reads_what_asks_them_and_nothing_else() {
         let found = queue.json()["total"].as_u64().unwrap_or(0);
         assert_eq!(found, total, "{name} {}", queue.text);
     }
+    let question = json!({"subject": {"type": "agent", "id": "payer"}, "action": {"name": "payments.transfer"},
+        "resource": {"type": "resource", "id": "x"}, "context": {"run": run}});
+    for (name, status) in
+        [("ann", 403), ("eve", 403), ("opa", 403), ("at-alpha", 403), ("bea", 200), ("olga", 200)]
+    {
+        let reply = s.post(&key(name), "/access/v1/evaluation", &question).await;
+        assert_eq!(reply.status, status, "{name} {}", reply.text);
+    }
+    for (name, status) in [("opa", 403), ("ann", 403), ("olga", 200)] {
+        for path in ["/v1/clock/accept", "/v1/reload"] {
+            let reply = s.post(&key(name), path, &json!({})).await;
+            assert_eq!(reply.status, status, "{name} {path} {}", reply.text);
+        }
+    }
     for (name, said) in [
         ("ann", "403 approver_refused"),
         ("eve", "403 approver_refused"),

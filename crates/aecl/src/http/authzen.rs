@@ -2,7 +2,7 @@
 //! nothing is recorded, nothing is used up, and a yes here is no leave to act.
 
 use super::App;
-use super::auth::Known;
+use super::auth::{Caller, Known};
 use super::body::{Raw, bad_json, limits};
 use super::problem::{Problem, ProblemDetails};
 use super::runs::run_fact;
@@ -221,6 +221,7 @@ async fn situation(app: &App, by: &Identity, question: Asked<'_>) -> Result<Situ
     let Some(run) = run else { return Ok(situation) };
     // Who acts, and what was seen, is what is on record about the run; what was said can only add to it.
     let fact = run_fact(app, &RunId::new(&run)?).await?;
+    Caller::Known(by.clone()).may_see(app, &fact).await?;
     if fact.principal.agent != agent {
         return Err(Problem::of(code::REQUEST_INVALID, format!("`{run}` is no run of `{agent}`")));
     }

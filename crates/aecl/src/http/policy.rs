@@ -29,6 +29,7 @@ pub async fn show(State(app): State<App>, _by: Known) -> Json<Policy> {
     responses((status = 200, body = Reloaded), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn reload(State(app): State<App>, by: Known) -> Result<Json<Reloaded>, Problem> {
     by.operator_or_owner("reload the policy")?;
+    app.gate.for_every_tenant(&by.0, "reload the policy")?;
     let changed = app.gate.reload().await?;
     Ok(Json(Reloaded { changed, bundle: app.gate.bundle().hash().to_string() }))
 }
