@@ -285,6 +285,17 @@ async fn tools_are_listed_over_pages_and_changes_are_noticed() {
 }
 
 #[tokio::test]
+async fn a_list_without_measure_is_refused() {
+    let world = world("legacy").await;
+    done(world.perform("grow", r#"{"by":1984}"#).await);
+    assert_eq!(world.upstream.tools(Duration::from_secs(20)).await.unwrap().len(), 2_000);
+    done(world.perform("grow", r#"{"by":1}"#).await);
+    let refused = world.upstream.tools(Duration::from_secs(20)).await.unwrap_err();
+    assert!(refused.to_string().contains("more than 2000 tools"), "{refused}");
+    done(world.perform("echo", "{}").await);
+}
+
+#[tokio::test]
 async fn the_child_sees_only_what_it_was_given() {
     let world = world("legacy").await;
     let text =

@@ -87,6 +87,10 @@ def call(id, name, arguments, meta):
         EXTRA.append("new_tool")
         send({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
         result(id, text("changed"))
+    elif name == "grow":
+        EXTRA.extend("t%d" % i for i in range(arguments["by"]))
+        send({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+        result(id, text("grown"))
     elif name == "environment":
         result(id, text(json.dumps(dict(os.environ))))
     elif name == "strange_id":
@@ -111,11 +115,11 @@ def handle(message):
     elif method == "server/discover" and ERA == "deaf":
         pass
     elif method == "tools/list":
-        names = TOOLS + EXTRA
+        names, length = TOOLS + EXTRA, 5 if len(EXTRA) < 100 else 500
         start = int(params.get("cursor", "0"))
-        page = {"tools": [definition(name) for name in names[start:start + 5]]}
-        if start + 5 < len(names):
-            page["nextCursor"] = str(start + 5)
+        page = {"tools": [definition(name) for name in names[start:start + length]]}
+        if start + length < len(names):
+            page["nextCursor"] = str(start + length)
         result(id, page)
     elif method == "tools/call":
         arguments, meta = params.get("arguments", {}), params.get("_meta", {})

@@ -34,7 +34,7 @@ pub use handshake::{ClientFace, Era, Handshake, Hello, LEGACY, MODERN};
 pub use line::{Line, next_line};
 pub use params::{ObjectText, members};
 pub use spec::{Transport, TrustedAnnotations, UpstreamSpec};
-pub use tools::Tool;
+pub use tools::{LISTED_MAX, Tool};
 pub use upstream::{ACTING, Upstream};
 
 use super::wrong_desk;

@@ -8,7 +8,7 @@ use super::names;
 use super::relay::PATIENCE;
 use super::tasks;
 use super::wire::{INTERNAL_ERROR, INVALID_PARAMS, Refusal, members_of, quoted, raw};
-use aecl_executor::connectors::mcp::{RawReply, Tool, Upstream};
+use aecl_executor::connectors::mcp::{LISTED_MAX, RawReply, Tool, Upstream};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -158,7 +158,12 @@ pub(super) fn items<'a>(result: &'a RawValue, key: &str) -> Result<Vec<&'a RawVa
     let mut found: std::collections::HashMap<String, &RawValue> =
         serde_json::from_str(result.get()).map_err(|error| garbage(error.to_string()))?;
     let list = found.remove(key).ok_or_else(|| garbage(format!("it has no `{key}`")))?;
-    serde_json::from_str(list.get()).map_err(|error| garbage(error.to_string()))
+    let listed: Vec<&RawValue> =
+        serde_json::from_str(list.get()).map_err(|error| garbage(error.to_string()))?;
+    match listed.len() <= LISTED_MAX {
+        true => Ok(listed),
+        false => Err(garbage(format!("more than {LISTED_MAX} `{key}` in a page"))),
+    }
 }
 
 /// The members of a list's items that clients are shown. Icons and `_meta` are not among them, nor what no revision
@@ -194,5 +199,18 @@ pub(super) fn with_privacy(result: Box<RawValue>, way: Greeted) -> Box<RawValue>
             members.raw()
         }
         _ => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_page_without_measure_is_refused() {
+        let page = |count: usize| raw(format!(r#"{{"prompts":[{}]}}"#, vec!["{}"; count].join(",")));
+        assert_eq!(items(&page(LISTED_MAX), "prompts").unwrap().len(), LISTED_MAX);
+        assert!(items(&page(LISTED_MAX + 1), "prompts").is_err());
     }
 }

@@ -3,8 +3,8 @@
 
 use super::front::{Front, Greeted, Request};
 use super::listing::{items, key, with_privacy};
-use super::wire::{INVALID_PARAMS, Members, Refusal, members_of, raw};
-use aecl_executor::connectors::mcp::RawReply;
+use super::wire::{INTERNAL_ERROR, INVALID_PARAMS, Members, Refusal, members_of, raw};
+use aecl_executor::connectors::mcp::{LISTED_MAX, RawReply};
 use std::sync::Arc;
 
 /// How many pages of one server are read. A server that never ends its list is a broken one.
@@ -59,6 +59,10 @@ impl Front {
                 error @ RawReply::Error(_) => return Ok(Err(error)),
             };
             found.extend(items(&result, key(request.method))?.iter().map(|item| item.get().to_owned()));
+            if found.len() > LISTED_MAX {
+                let why = format!("the server lists more than {LISTED_MAX} `{}`", key(request.method));
+                return Err(Refusal::new(INTERNAL_ERROR, why));
+            }
             let next = members_of(Some(&result)).ok().and_then(|mut members| members.take("nextCursor"));
             let Some(next) = next.filter(|cursor| cursor.get() != "null") else { break };
             asked.set("cursor", next);

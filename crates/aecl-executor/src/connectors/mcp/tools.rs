@@ -26,6 +26,8 @@ pub struct Tool {
 
 /// How many pages of tools are read at most. A server that never ends its list is a broken one.
 const PAGES_MAX: usize = 200;
+/// How many tools, prompts, resources or templates a server may list. Each is compared, kept and shown.
+pub const LISTED_MAX: usize = 2_000;
 
 pub(crate) async fn list(upstream: &Upstream, timeout: Duration) -> Result<Vec<Tool>, UpstreamError> {
     #[derive(Deserialize)]
@@ -52,6 +54,9 @@ pub(crate) async fn list(upstream: &Upstream, timeout: Duration) -> Result<Vec<T
         };
         let page: Page<'_> =
             serde_json::from_str(result.get()).map_err(|error| garbage(error.to_string()))?;
+        if tools.len() + page.tools.len() > LISTED_MAX {
+            return Err(garbage(format!("more than {LISTED_MAX} tools")));
+        }
         for raw in page.tools {
             let named: Named =
                 serde_json::from_str(raw.get()).map_err(|_| garbage("a tool without a name".into()))?;
