@@ -274,12 +274,15 @@ async fn authzen_refuses_what_it_does_not_understand_and_whom_it_does_not_know()
         (json!({"subject": {"type": "agent"}}), "400 request_invalid"),
         (json!({"subject": {"type": "agent", "id": "nobody"}}), "403 forbidden"),
         (json!({"resource": "acc-9"}), "400 request_invalid"),
-        (json!({"context": {"run": run}}), "400 request_invalid"),
+        (json!({"context": {"run": run}}), "403 forbidden"),
         (json!({"context": {"run": "run_none"}}), "404 run_unknown"),
     ] {
         let reply = evaluate(&s, key, "mail.read", json!({"id": "m1"}), more.clone()).await;
         assert_eq!(reply.short(), status, "{more}: {}", reply.text);
     }
+    let of_another =
+        evaluate(&s, &s.keys.olga, "mail.read", json!({"id": "m1"}), json!({"context": {"run": run}}));
+    assert_eq!(of_another.await.short(), "400 request_invalid");
     let twice = s.post_text(key, "/access/v1/evaluation", r#"{"action":{"name":"a","name":"b"}}"#).await;
     assert_eq!(twice.short(), "400 json_duplicate_key");
     assert_eq!(evaluate(&s, token, "mail.read", json!({}), json!({})).await.short(), "403 forbidden");

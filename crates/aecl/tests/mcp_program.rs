@@ -101,8 +101,10 @@ fn the_program_with_the_gate_inside_serves_a_client_and_ends_with_it() {
 
     let args = ["--embedded", "--agent", "default", "--server", "other"];
     let mut program = Program::start(place.home.dir(), &args, &place.server("legacy"));
-    program.initialize();
-    assert_eq!(program.ask("tools/list", json!({}))["result"]["tools"], json!([]));
+    let greeted = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}});
+    let refused = program.ask("initialize", greeted);
+    assert_eq!(refused["error"]["data"]["aecl"]["code"], "policy_forbids", "{refused}");
+    assert!(refused["error"]["message"].as_str().unwrap().contains("lists nothing of `other`"), "{refused}");
     assert_eq!(program.end(), Some(0));
     assert!(program.stderr().contains("lists no action of `other`"));
 }
