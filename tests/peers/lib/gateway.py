@@ -90,8 +90,9 @@ def write_config(data, upstreams, hold_ms=0, oauth=None):
     file.write_text(text)
 
 
-def review(data, server, reads=None):
-    """A person reviews the tools of a server and says which of them only read: these, or all."""
+def review(data, server, reads=None, private=True):
+    """A person reviews the tools of a server and says which of them only read: these, or all; and whether what they
+    give is private."""
     file = Path(data) / f"policy/actions/mcp-{server}.json"
     actions = json.loads(file.read_text())
     for action in actions:
@@ -99,6 +100,8 @@ def review(data, server, reads=None):
             action["effect"] = "read"
             action["idempotency"] = "pure"
             action.pop("reversibility", None)
+        if not private:
+            action["output"] = {"untrusted": True, "private": False}
         if action["name"] == f"{server}.resources/read":
             # This server may be asked for any address.
             action["args"], action["egress"] = {"uri": {"class": "selector"}}, "none"
