@@ -106,7 +106,7 @@ async fn what_was_stopped_has_no_channel() {
         };
         match scope {
             Some(scope) => gate.kill(&approver(), scope, "enough".into()).await.unwrap(),
-            None => drop(gate.close_run(&approver(), &run, "enough".into()).await.unwrap()),
+            None => gate.close_run(&approver(), &run, "enough".into()).await.unwrap(),
         }
         let before = place.journal();
         for answer in say_all(&mut client).await {
