@@ -6,8 +6,9 @@ use crate::gate::Gate;
 use crate::identity::{Identity, OPERATORS};
 use crate::runs::RunRequest;
 use aecl_kernel::base::code;
-use aecl_kernel::base::id::{Environment, TenantId};
+use aecl_kernel::base::id::{Environment, RunId, TenantId};
 use aecl_kernel::base::principal::Principal;
+use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::record::approval::Ask;
 use aecl_kernel::record::event::Event;
 use aecl_kernel::record::facts::RunFact;
@@ -70,6 +71,56 @@ impl Gate {
         by.reads_for_all() && self.tenants_of(by).is_none()
     }
 
+    /// Whether it may read what the policy says of an agent: whoever runs it, answers for it, or looks after all agents
+    /// of its tenants.
+    pub fn sees_agent(&self, by: &Identity, manifest: &AgentManifest) -> bool {
+        let within = &manifest.scopes.tenants;
+        let tenants = self.tenants_of(by);
+        if !within.is_empty() && tenants.is_some_and(|tenants| tenants.is_disjoint(within)) {
+            return false;
+        }
+        match by {
+            Identity::Local => true,
+            Identity::Orchestrator { agents, .. } => agents.contains(&manifest.agent_id),
+            Identity::Person { groups, .. } => {
+                by.reads_for_all() || manifest.answering().any(|group| groups.contains(group))
+            }
+        }
+    }
+
+    /// Whether it may know that this is stopped, and why.
+    pub async fn sees_kill(&self, by: &Identity, scope: &str) -> Result<bool, GateError> {
+        let about = scope.split_once(':');
+        Ok(match about {
+            None => true,
+            Some(("tenant", tenant)) => {
+                self.tenants_of(by).is_none_or(|own| own.iter().any(|t| t.as_str() == tenant))
+            }
+            Some(("agent", agent)) => {
+                let bundle = self.bundle();
+                let manifest = bundle.agents().find(|m| m.agent_id.as_str() == agent);
+                manifest.map_or_else(|| self.reads_everything(by), |m| self.sees_agent(by, m))
+            }
+            Some(("run", run)) => {
+                let Ok(run) = RunId::new(run) else { return Ok(self.reads_everything(by)) };
+                match self.0.ledger.run(&run).await? {
+                    Some(fact) => self.sees_runs_of(by, &fact.principal),
+                    None => self.reads_everything(by),
+                }
+            }
+            Some(_) => self.reads_everything(by),
+        })
+    }
+
+    /// Whether it may read all that this agent does in this tenant, and so what is left of its budgets.
+    pub fn sees_runs_of(&self, by: &Identity, principal: &Principal) -> bool {
+        let all = match by {
+            Identity::Person { .. } => by.reads_for_all(),
+            Identity::Orchestrator { .. } | Identity::Local => by.may_run(&principal.agent),
+        };
+        all && self.is_for_tenant(by, &principal.tenant)
+    }
+
     /// Whether it may read a request: whom it asks, whom it is for, and whoever looks after all of them.
     pub fn sees_request(&self, by: &Identity, ask: &Ask, principal: &Principal) -> bool {
         let concerned = match by {
@@ -88,12 +139,14 @@ impl Gate {
     /// request asks this person's groups.
     pub async fn sees_run(&self, by: &Identity, run: &RunFact) -> Result<bool, GateError> {
         let principal = &run.principal;
+        if self.sees_runs_of(by, principal) {
+            return Ok(true);
+        }
+        let Identity::Person { id, groups } = by else { return Ok(false) };
         if !self.is_for_tenant(by, &principal.tenant) {
             return Ok(false);
         }
-        let Identity::Person { id, groups } = by else { return Ok(by.may_run(&principal.agent)) };
-        let own = principal.user.as_ref().is_some_and(|u| u.as_str().eq_ignore_ascii_case(id.as_str()));
-        if by.reads_for_all() || own {
+        if principal.user.as_ref().is_some_and(|u| u.as_str().eq_ignore_ascii_case(id.as_str())) {
             return Ok(true);
         }
         let asks = |ask: &Ask| ask.need.requirements.iter().any(|r| !r.groups.is_disjoint(groups));

@@ -20,6 +20,9 @@ pub struct ContextRule {
     pub expires_s: u64,
 }
 
+/// The group that is asked for a data owner's consent where a rule names no other.
+pub const DATA_OWNERS: &str = "data_owners";
+
 /// Whose yes a context rule asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -311,15 +314,30 @@ impl AgentManifest {
         u32::try_from(points).unwrap_or(0).min(100)
     }
 
+    /// Groups whose members are asked about what it proposes, as its manifest names them.
+    pub fn answering(&self) -> impl Iterator<Item = &str> {
+        let of_rule =
+            |rule: &ContextRule| rule.requires == Consent::DataOwnerConsent && rule.approvers.is_empty();
+        let owners = self.context_rules.values().any(of_rule).then_some(DATA_OWNERS);
+        let of_rules = self.context_rules.values().flat_map(|rule| &rule.approvers);
+        self.approvers.iter().chain(of_rules).map(String::as_str).chain(owners)
+    }
+
+    /// Whether it may do this action, or may if somebody agrees.
+    pub fn offers(&self, action: &str) -> bool {
+        Self::lists(&self.allowed_actions, action)
+            || self.context_rules.keys().any(|rule| rule == action || covers(rule, action))
+    }
+
     /// Whether one of its lists names the action, exactly or by `prefix.*`.
     pub fn lists(list: &BTreeSet<String>, action: &str) -> bool {
-        list.contains(action)
-            || list.iter().any(|p| {
-                p == "*"
-                    || p.strip_suffix('*')
-                        .is_some_and(|prefix| prefix.ends_with('.') && action.starts_with(prefix))
-            })
+        list.contains(action) || list.iter().any(|pattern| covers(pattern, action))
     }
+}
+
+fn covers(pattern: &str, action: &str) -> bool {
+    let below = |prefix: &str| prefix.ends_with('.') && action.starts_with(prefix);
+    pattern == "*" || pattern.strip_suffix('*').is_some_and(below)
 }
 
 /// Whether a limit for some actions applies to this one; a limit that names none applies to all.

@@ -8,7 +8,7 @@ use super::typing::ArgumentType;
 use super::uid;
 use crate::base::id::{ActionName, AgentId};
 use crate::define::catalogue::{self, ApprovalRule, Catalogue, Reversibility};
-use crate::define::manifest::{AgentManifest, Consent};
+use crate::define::manifest::{AgentManifest, Consent, DATA_OWNERS};
 use crate::policy::actions::COUNT_MAX;
 use crate::policy::compile;
 use crate::policy::own_rule::OwnRule;
@@ -261,7 +261,7 @@ fn generated(
     }
     let unless = "unless { context.approval.granted }";
     if let Some(rule) = rule {
-        let owners = BTreeSet::from(["data_owners".to_owned()]);
+        let owners = BTreeSet::from([DATA_OWNERS.to_owned()]);
         let (text, groups) = match rule.requires {
             Consent::HumanApproval => (format!("`{name}` requires a person's approval"), &rule.approvers),
             Consent::DataOwnerConsent if rule.approvers.is_empty() => {

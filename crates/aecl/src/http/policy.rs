@@ -17,11 +17,13 @@ use axum::extract::State;
 /// Most kill switches in one answer.
 const KILLS_MAX: usize = 10_000;
 
-/// The policy in force.
+/// The policy in force, as far as it concerns whoever asks: agents that the key runs, answers for or looks after, and what
+/// they may do. The whole is for operators and auditors who are limited to no tenant.
 #[utoipa::path(get, path = "/v1/policy", operation_id = "show_policy", tag = "policy",
     responses((status = 200, body = Policy), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
-pub async fn show(State(app): State<App>, _by: Known) -> Json<Policy> {
-    Json(Policy::from(&*app.gate.bundle()))
+pub async fn show(State(app): State<App>, Known(by): Known) -> Json<Policy> {
+    let whole = app.gate.reads_everything(&by);
+    Json(Policy::of(&app.gate.bundle(), whole, |manifest| app.gate.sees_agent(&by, manifest)))
 }
 
 /// Read configuration and policy again. If anything is wrong, everything stays as it was. For operators.
@@ -79,24 +81,20 @@ pub async fn explain(State(app): State<App>, by: Known, Raw(bytes): Raw) -> Resu
     }))
 }
 
-/// Kill switches that are on.
+/// Kill switches that are on and concern whoever asks.
 #[utoipa::path(get, path = "/v1/kill", operation_id = "list_kills", tag = "kill",
     responses((status = 200, body = Kills), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn kills(State(app): State<App>, by: Known) -> Result<Json<Kills>, Problem> {
     let found = app.gate.ledger().kills(KILLS_MAX).await?;
-    let tenants = app.gate.tenants_of(&by.0);
-    // What stops a run or another tenant says more about them than a key of other tenants may know.
-    let concerns = |scope: &str| match (&tenants, scope.split_once(':')) {
-        (Some(tenants), Some(("tenant", tenant))) => tenants.iter().any(|t| t.as_str() == tenant),
-        (Some(_), Some(("run", _))) => false,
-        (Some(_), _) | (None, _) => true,
-    };
-    let found = found.into_iter().filter(|(scope, _)| concerns(scope));
-    let kills = found.filter_map(|(scope, fact)| match fact {
-        Fact::Kill(kill) => Some(Kill::of(scope, kill)),
-        _ => None,
-    });
-    Ok(Json(Kills { kills: kills.collect() }))
+    let mut kills = Vec::new();
+    for (scope, fact) in found {
+        if let Fact::Kill(kill) = fact
+            && app.gate.sees_kill(&by.0, &scope).await?
+        {
+            kills.push(Kill::of(scope, kill));
+        }
+    }
+    Ok(Json(Kills { kills }))
 }
 
 /// Stop everything, a tenant, an agent or a run, from now on. For operators.

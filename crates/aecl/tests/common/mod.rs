@@ -318,8 +318,13 @@ impl Served {
 
     /// Opens a run; gives its id and token.
     pub async fn run(&self, agent: &str) -> (String, String) {
+        self.run_with(&self.keys.orchestrator, agent).await
+    }
+
+    /// The same with this key.
+    pub async fn run_with(&self, key: &str, agent: &str) -> (String, String) {
         let body = json!({"agent": agent, "goal": "Pay what is due."});
-        let reply = self.post(&self.keys.orchestrator, "/v1/runs", &body).await;
+        let reply = self.post(key, "/v1/runs", &body).await;
         assert_eq!(reply.status, 201, "{}", reply.text);
         let opened = reply.json();
         (opened["run"].as_str().unwrap().into(), opened["token"].as_str().unwrap().into())

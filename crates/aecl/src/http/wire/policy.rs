@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 
 /// A situation to explain.
@@ -153,30 +153,41 @@ pub struct Warning {
     pub message: String,
 }
 
-/// The policy in force.
+/// The policy in force, as far as it concerns whoever reads it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Policy {
     /// The hash of its content.
     pub bundle: String,
+    /// Nothing is left out.
+    pub whole: bool,
     /// Who may do what.
     pub agents: Vec<Agent>,
     /// What there is to do.
     pub actions: Vec<Typed>,
-    /// What is doubtful.
+    /// What is doubtful, for whoever reads the whole.
     pub warnings: Vec<Warning>,
 }
 
-impl From<&Bundle> for Policy {
-    fn from(bundle: &Bundle) -> Self {
-        let warning = |p: &aecl_kernel::policy::problem::Problem| Warning {
-            path: p.path.clone(),
-            message: p.message.clone(),
-        };
+impl Policy {
+    /// Of a bundle what concerns a reader: the agents that they see, and what these may do. `whole`: they read everything.
+    pub fn of(bundle: &Bundle, whole: bool, sees: impl Fn(&AgentManifest) -> bool) -> Self {
+        let seen: Vec<&AgentManifest> = bundle.agents().map(|m| &**m).filter(|m| sees(m)).collect();
+        let offered = |name: &str| seen.iter().any(|m| m.offers(name));
+        let undoes = |t: &TypedAction| t.manifest.compensation.as_ref().map(|c| c.action.to_string());
+        let catalogue = || bundle.catalogue().iter().map(|(name, typed)| (name.as_str(), &**typed));
+        let undone_with: BTreeSet<String> =
+            catalogue().filter(|(name, _)| offered(name)).filter_map(|(_, typed)| undoes(typed)).collect();
+        let concerns = |name: &str| whole || offered(name) || undone_with.contains(name);
+        // A warning names whatever it is about.
+        let warnings = bundle.warnings().iter().filter(|_| whole);
         Self {
             bundle: bundle.hash().to_string(),
-            agents: bundle.agents().map(|m| Agent::from(&**m)).collect(),
-            actions: bundle.catalogue().iter().map(|(_, t)| Typed::from(&**t)).collect(),
-            warnings: bundle.warnings().iter().map(warning).collect(),
+            whole,
+            agents: seen.iter().map(|m| Agent::from(*m)).collect(),
+            actions: catalogue().filter(|(n, _)| concerns(n)).map(|(_, t)| Typed::from(t)).collect(),
+            warnings: warnings
+                .map(|p| Warning { path: p.path.clone(), message: p.message.clone() })
+                .collect(),
         }
     }
 }
