@@ -4,6 +4,7 @@
 mod clients;
 mod entry;
 mod json;
+mod judge;
 mod kept;
 
 use super::show;
@@ -17,7 +18,7 @@ use entry::{Front, Planned};
 use serde_json::json;
 use similar::TextDiff;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Longest file of a client, in bytes. Some keep their history in it.
 const FILE_MAX_BYTES: u64 = 64 << 20;
@@ -62,7 +63,7 @@ pub fn run(common: &Common, args: Args) -> Result {
 
 /// The names of the servers that a client starts, for a manifest that allows them.
 pub(super) fn servers(client: Client) -> std::result::Result<Vec<String>, Error> {
-    let front = Front { program: String::new(), home: String::new(), agent: String::new() };
+    let front = front(String::new(), String::new())?;
     let mut names = Vec::new();
     for (place, text) in existing(client)? {
         names.extend(plan(&front, client, &place, &text)?.wrapped);
@@ -74,11 +75,7 @@ pub(super) fn servers(client: Client) -> std::result::Result<Vec<String>, Error>
 
 /// Puts AECL in front of a client's servers.
 pub(super) fn apply(common: &Common, home: &Home, client: Client, agent: &AgentId, yes: bool) -> Result {
-    let front = Front {
-        program: std::env::current_exe().map_or_else(|_| "aecl".into(), |p| p.display().to_string()),
-        home: real(home)?.display().to_string(),
-        agent: agent.to_string(),
-    };
+    let front = front(real(home)?.display().to_string(), agent.to_string())?;
     let mut changes: Vec<(Place, Option<String>, Planned)> = Vec::new();
     let mut left = Vec::new();
     let files = existing(client)?;
@@ -93,7 +90,14 @@ pub(super) fn apply(common: &Common, home: &Home, client: Client, agent: &AgentI
         changes.push(first(&front, client, files)?);
     }
     for (name, why) in &left {
-        show::say(&format!("aecl: `{}` stays as it is: {why}", show::inert_line(name)));
+        show::say(&format!("aecl: `{}` stays as it is: {}", show::inert_line(name), show::inert_line(why)));
+    }
+    for (name, note) in changes.iter().flat_map(|(_, _, planned)| &planned.noted) {
+        show::say(&format!(
+            "aecl: `{}` is treated like any other server: {}",
+            show::inert_line(name),
+            show::inert_line(note)
+        ));
     }
     for (place, before, planned) in &changes {
         let before = before.as_deref().unwrap_or_default();
@@ -124,6 +128,11 @@ pub(super) fn apply(common: &Common, home: &Home, client: Client, agent: &AgentI
     show::say(&format!("aecl: restart the client; `{aecl} approvals watch` tells what waits for you"));
     show::say(&format!("aecl: `{aecl} wrap {} --undo` takes it back", client.name()));
     Ok(Exit::Done)
+}
+
+fn front(home: String, agent: String) -> std::result::Result<Front, Error> {
+    let program = std::env::current_exe().map_or_else(|_| "aecl".into(), |p| p.display().to_string());
+    Ok(Front { program, home, agent, project: project()? })
 }
 
 fn real(home: &Home) -> std::result::Result<PathBuf, Error> {
@@ -174,10 +183,14 @@ fn user() -> Option<PathBuf> {
     std::env::var_os("HOME").map(PathBuf::from).filter(|dir| dir.is_absolute())
 }
 
-/// The client's files that there are, with their text. Of a link, what it leads to is changed.
+/// The client's files that there are, with their text. Of a link, what it leads to is changed: of the user's own any, of
+/// the project's one that stays in the project.
 fn existing(client: Client) -> std::result::Result<Vec<(Place, String)>, Error> {
-    let mut found = Vec::new();
-    for place in client.places(&project()?, user().as_deref()) {
+    let (project, mut found) = (project()?, Vec::new());
+    for place in client.places(&project, user().as_deref()) {
+        if place.file.starts_with(&project) && user().is_none_or(|user| user != project) {
+            stays_within(&project, &place.file)?;
+        }
         let Ok(file) = place.file.canonicalize() else { continue };
         let fail = |why: String| Error::new(format!("cannot read `{}`: {why}", file.display()));
         let about = file.metadata().map_err(|e| fail(e.to_string()))?;
@@ -188,6 +201,19 @@ fn existing(client: Client) -> std::result::Result<Vec<(Place, String)>, Error> 
         found.push((Place { file, ..place }, text));
     }
     Ok(found)
+}
+
+/// Refuses a path in a project along which a link leads out of it, or to what is not there.
+fn stays_within(project: &Path, file: &Path) -> std::result::Result<(), Error> {
+    let there = |path: &&Path| path.symlink_metadata().is_ok();
+    let Some(last) = file.ancestors().take_while(|path| *path != project).find(there) else { return Ok(()) };
+    let root = project.canonicalize();
+    if last.canonicalize().is_ok_and(|real| root.is_ok_and(|root| real.starts_with(root))) {
+        return Ok(());
+    }
+    Err(Error::new(format!("`{}` leads out of the project; nothing was changed", file.display())).hint(
+        "whoever wrote the project chose where the link leads; put a file in its place, or change the other one yourself",
+    ))
 }
 
 /// Asks on the terminal.

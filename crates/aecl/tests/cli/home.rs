@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A user with a home directory of its own, and projects.
-struct User {
+pub struct User {
     dir: tempfile::TempDir,
     nobody: bool,
 }
 
 impl User {
-    fn new(nobody: bool) -> Self {
+    pub fn new(nobody: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         for made in ["", "user", "work/shop/src", "other/shop"] {
             let made = dir.path().join(made);
@@ -26,7 +26,7 @@ impl User {
         Self { dir, nobody }
     }
 
-    fn at(&self, path: &str) -> PathBuf {
+    pub fn at(&self, path: &str) -> PathBuf {
         self.dir.path().canonicalize().unwrap().join(path)
     }
 
@@ -44,7 +44,7 @@ impl User {
         command
     }
 
-    fn run(&self, cwd: &str, args: &[&str]) -> Ran {
+    pub fn run(&self, cwd: &str, args: &[&str]) -> Ran {
         read(self.command(cwd, args).output().unwrap())
     }
 }

@@ -30,3 +30,4 @@ mod servers;
 mod setup;
 mod tier;
 mod watch;
+mod wrap;

@@ -2,9 +2,9 @@
 
 use super::clients::{Client, Place};
 use super::json;
-use crate::mcp::names;
+use super::judge::{Entry, Verdict};
 use serde_json::Value;
-use std::path::Path;
+use std::path::PathBuf;
 use toml_edit::{DocumentMut, Item, Table, value};
 
 /// How AECL is started in front of a server.
@@ -12,6 +12,8 @@ pub(super) struct Front {
     pub program: String,
     pub home: String,
     pub agent: String,
+    /// The directory whose files a stranger may have written.
+    pub project: PathBuf,
 }
 
 /// What is to become of a file.
@@ -20,32 +22,16 @@ pub(super) struct Planned {
     pub text: String,
     /// The servers that get AECL in front of them.
     pub wrapped: Vec<String>,
+    /// What there is to say of some of them.
+    pub noted: Vec<(String, String)>,
     /// The others, and why.
-    pub left: Vec<(String, &'static str)>,
+    pub left: Vec<(String, String)>,
 }
 
-const NO_COMMAND: &str =
-    "it is not started by a command; `aecl mcp --url` stands in front of servers with a URL";
-const ODD_NAME: &str = "its name is none for AECL: letters, digits, `-` and single `_`";
-const THERE: &str = "AECL is in front of it";
-
 impl Front {
-    fn args(&self, server: &str, command: &str, args: &[String]) -> Vec<String> {
+    pub(super) fn args(&self, server: &str, command: &str, args: &[String]) -> Vec<String> {
         let ours = ["--dir", &self.home, "mcp", "--agent", &self.agent, "--server", server, "--", command];
         ours.iter().map(|word| (*word).to_owned()).chain(args.iter().cloned()).collect()
-    }
-
-    /// The words of a server's own command, or why it stays as it is.
-    fn judge(&self, name: &str, command: Option<&str>, args: &[String]) -> Result<Vec<String>, &'static str> {
-        let command = command.ok_or(NO_COMMAND)?;
-        let is_ours = Path::new(command).file_name().is_some_and(|name| name == "aecl");
-        if is_ours && args.iter().any(|word| word == "mcp") {
-            return Err(THERE);
-        }
-        if !names::is_server(name) {
-            return Err(ODD_NAME);
-        }
-        Ok(self.args(name, command, args))
     }
 
     /// The file with AECL in front of every server in it.
@@ -68,17 +54,13 @@ impl Front {
                 let Some(span) = json::at(&planned.text, &path)? else { continue };
                 let entry =
                     json::read(&planned.text, &span).ok_or_else(|| format!("`{name}` cannot be read"))?;
-                let args: Vec<String> = entry
-                    .get("args")
-                    .and_then(Value::as_array)
-                    .map(|words| words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect())
-                    .unwrap_or_default();
-                match self.judge(&name, entry.get("command").and_then(Value::as_str), &args) {
-                    Err(why) => planned.left.push((name, why)),
-                    Ok(args) => {
+                match self.judge(&name, &of_json(&entry)) {
+                    Verdict::Stays(why) => planned.left.push((name, why)),
+                    Verdict::Wrapped(args, note) => {
                         planned.text = json::set(&planned.text, &span, "command", &json!(self.program))?;
                         let Some(span) = json::at(&planned.text, &path)? else { continue };
                         planned.text = json::set(&planned.text, &span, "args", &json!(args))?;
+                        planned.noted.extend(note.map(|note| (name.clone(), note)));
                         planned.wrapped.push(name);
                     }
                 }
@@ -94,14 +76,12 @@ impl Front {
         for (name, entry) in servers.into_iter().flat_map(|servers| servers.iter_mut()) {
             let name = name.get().to_owned();
             let Some(entry) = entry.as_table_like_mut() else { continue };
-            let words = entry.get("args").and_then(Item::as_array);
-            let args: Vec<String> =
-                words.into_iter().flatten().filter_map(|word| word.as_str().map(str::to_owned)).collect();
-            match self.judge(&name, entry.get("command").and_then(Item::as_str), &args) {
-                Err(why) => planned.left.push((name, why)),
-                Ok(args) => {
+            match self.judge(&name, &of_toml(entry)) {
+                Verdict::Stays(why) => planned.left.push((name, why)),
+                Verdict::Wrapped(args, note) => {
                     set(entry, "command", value(self.program.as_str()));
                     set(entry, "args", value(args.iter().map(String::as_str).collect::<toml_edit::Array>()));
+                    planned.noted.extend(note.map(|note| (name.clone(), note)));
                     planned.wrapped.push(name);
                 }
             }
@@ -149,6 +129,41 @@ impl Front {
     }
 }
 
+fn of_json(entry: &Value) -> Entry {
+    let words = entry.get("args").and_then(Value::as_array);
+    let env = entry.get("env").and_then(Value::as_object);
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    Entry {
+        command: entry.get("command").and_then(text),
+        args: words.into_iter().flatten().filter_map(text).collect(),
+        env: env
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name.clone(), text(value).unwrap_or_default()))
+            .collect(),
+        has_env_file: entry.get("envFile").is_some(),
+        has_cwd: entry.get("cwd").is_some(),
+    }
+}
+
+fn of_toml(entry: &dyn toml_edit::TableLike) -> Entry {
+    let words = entry.get("args").and_then(Item::as_array);
+    let env = entry.get("env").and_then(Item::as_table_like);
+    let text = |value: &Item| value.as_str().map(str::to_owned);
+    Entry {
+        command: entry.get("command").and_then(text),
+        args: words.into_iter().flatten().filter_map(|word| word.as_str().map(str::to_owned)).collect(),
+        env: env
+            .into_iter()
+            .flat_map(|env| env.iter())
+            .map(|(name, value)| (name.to_owned(), text(value).unwrap_or_default()))
+            .collect(),
+        // Codex knows no such file.
+        has_env_file: false,
+        has_cwd: entry.get("cwd").is_some(),
+    }
+}
+
 /// Keeps what stands around a value: comments behind it, and its place.
 fn set(entry: &mut dyn toml_edit::TableLike, key: &str, mut new: Item) {
     match entry.get_mut(key) {
@@ -167,11 +182,16 @@ fn set(entry: &mut dyn toml_edit::TableLike, key: &str, mut new: Item) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::super::judge::{NO_COMMAND, ODD_NAME};
     use super::*;
-    use serde_json::Value;
 
     fn front() -> Front {
-        Front { program: "/bin/aecl".into(), home: "/home/h".into(), agent: "assistant".into() }
+        Front {
+            program: "/bin/aecl".into(),
+            home: "/home/h".into(),
+            agent: "assistant".into(),
+            project: "/p".into(),
+        }
     }
 
     #[test]
@@ -185,7 +205,7 @@ mod tests {
         assert_eq!(planned.text, wanted);
         assert_eq!(
             (planned.wrapped, planned.left),
-            (vec!["files".to_owned()], vec![("far".to_owned(), NO_COMMAND)])
+            (vec!["files".to_owned()], vec![("far".to_owned(), NO_COMMAND.to_owned())])
         );
         let again = front().plan(Client::Codex, &place, &wanted).unwrap();
         assert_eq!((again.text, again.wrapped.len()), (wanted, 0));
@@ -203,7 +223,10 @@ mod tests {
         let place = Place { file: "x".into(), lists: vec![vec!["mcpServers".into()]] };
         let planned = front().plan(Client::Claude, &place, text).unwrap();
         assert_eq!(planned.wrapped, ["files"]);
-        assert_eq!(planned.left, [("far".to_owned(), NO_COMMAND), ("a b".to_owned(), ODD_NAME)]);
+        assert_eq!(
+            planned.left,
+            [("far".to_owned(), NO_COMMAND.to_owned()), ("a b".to_owned(), ODD_NAME.to_owned())]
+        );
         let start = text.find("\"npx\"").unwrap();
         assert_eq!(planned.text.get(..start), text.get(..start));
         let end = text.find(",\n      \"env\"").unwrap();

@@ -39,6 +39,7 @@ pub(super) fn change(
     after: &str,
 ) -> Result<PathBuf, Error> {
     aecl_gate::keys::private_dir(&dir(home))?;
+    let file = &real(file)?;
     let kept = Change {
         client: client.to_owned(),
         file: file.to_owned(),
@@ -53,6 +54,14 @@ pub(super) fn change(
     aecl_gate::keys::write_private(&path, &bytes)?;
     replace(file, after)?;
     Ok(path)
+}
+
+/// Where a file is or will be, with no link on the way there.
+fn real(file: &Path) -> Result<PathBuf, Error> {
+    let fail = |e: std::io::Error| failed("write", file, &e);
+    let dir = file.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(dir).map_err(fail)?;
+    Ok(dir.canonicalize().map_err(fail)?.join(file.file_name().unwrap_or_default()))
 }
 
 /// Takes back what was changed for a client, the latest first. What somebody has changed since stays as it is. The files
@@ -70,7 +79,9 @@ pub(super) fn undo(home: &Home, client: &str) -> Result<(Vec<PathBuf>, Vec<PathB
             continue;
         }
         let now = fs::read(&change.file).map_err(|e| failed("read", &change.file, &e));
-        if !now.is_ok_and(|now| Digest::of(&now) == change.after) {
+        // A link that came since would have the answer written elsewhere.
+        let is_there = change.file.canonicalize().is_ok_and(|real| real == change.file);
+        if !is_there || !now.is_ok_and(|now| Digest::of(&now) == change.after) {
             left.push(change.file);
             continue;
         }
@@ -87,8 +98,6 @@ pub(super) fn undo(home: &Home, client: &str) -> Result<(Vec<PathBuf>, Vec<PathB
 /// The new content appears at once, with the rights that the file had.
 fn replace(file: &Path, text: &str) -> Result<(), Error> {
     let fail = |e: &std::io::Error| failed("write", file, e);
-    let dir = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(dir).map_err(|e| fail(&e))?;
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(format!(".aecl-{}", std::process::id()));
     let new = file.with_file_name(name);

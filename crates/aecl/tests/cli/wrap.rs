@@ -1,0 +1,155 @@
+//! `aecl wrap` on what came with a project: other programs of the name, homes, environments and links.
+
+use crate::home::User;
+use std::fs;
+use std::path::Path;
+
+/// An entry that came with a project may name another program, or ours with rules of its choosing.
+#[test]
+fn wrap_vouches_for_this_program_with_a_home_of_this_user_and_for_nothing_else() {
+    let user = User::new(false);
+    let project = user.at("work/shop");
+    fs::create_dir_all(project.join("node_modules/.bin")).unwrap();
+    fs::create_dir_all(project.join(".aecl")).unwrap();
+    let ours = env!("CARGO_BIN_EXE_aecl");
+    let linked = project.join("node_modules/.bin/aecl");
+    std::os::unix::fs::symlink(ours, &linked).unwrap();
+    fs::write(project.join("aecl"), "#!/bin/sh\n").unwrap();
+    user.run("work/shop", &["init"]).ended(0);
+    let home = user.at("user/.local/share/aecl/shop").display().to_string();
+    let (evil, linked) = (project.join("aecl").display().to_string(), linked.display().to_string());
+    let inside = project.join(".aecl").display().to_string();
+    let npx = ["mcp", "--agent", "assistant", "--", "npx", "x"];
+    let with = |first: &[&str]| [first, &npx].concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let plain = serde_json::json!({});
+    let fresh = |entries: &serde_json::Value| {
+        fs::write(project.join(".mcp.json"), serde_json::json!({ "mcpServers": entries }).to_string())
+            .unwrap();
+        let ran = user.run("work/shop", &["wrap", "claude", "--yes"]).ended(0);
+        let text = fs::read_to_string(project.join(".mcp.json")).unwrap();
+        let file: serde_json::Value = serde_json::from_str(&text).unwrap();
+        (file["mcpServers"]["x"].clone(), ran.err)
+    };
+    for (command, args, env, why) in [
+        (evil.as_str(), with(&["--dir", &home]), &plain, "is called like AECL and is not this one"),
+        ("./aecl", with(&["--dir", &home]), &plain, "is called like AECL and is not this one"),
+        (
+            "node_modules/.bin/aecl",
+            with(&["--dir", &home]),
+            &plain,
+            "is called like AECL and is not this one",
+        ),
+        (&linked, with(&["--dir", &home]), &plain, "is called like AECL and is not this one"),
+        (ours, with(&["--dir", ".aecl"]), &plain, "names a home that is none of yours: `.aecl`"),
+        (ours, with(&["--dir", &inside]), &plain, "names a home that is none of yours"),
+        (ours, with(&["--dir=.aecl"]), &plain, "names a home that is none of yours: `.aecl`"),
+        (ours, with(&["--dir", &home, "--dir", ".aecl"]), &plain, "does not put AECL in front of a server"),
+        (ours, ["help", "mcp"].map(str::to_owned).to_vec(), &plain, "does not put AECL in front of a server"),
+        (
+            ours,
+            ["mcp", "--nonsense"].map(str::to_owned).to_vec(),
+            &plain,
+            "does not put AECL in front of a server",
+        ),
+    ] {
+        let (entry, said) = fresh(&serde_json::json!({"x": {"command": command, "args": args, "env": env}}));
+        assert!(said.contains("`x`") && said.contains(why), "{command} {args:?}: {said}");
+        assert!(!said.contains("AECL is in front of it"), "{said}");
+        assert_eq!(entry["command"], ours, "it is treated like any other server: {said}");
+        let words: Vec<&str> =
+            entry["args"].as_array().unwrap().iter().map(|w| w.as_str().unwrap()).collect();
+        assert_eq!(words[..3], ["--dir", home.as_str(), "mcp"]);
+        assert_eq!(words[words.len() - args.len() - 1], command, "{words:?}");
+    }
+    for args in [with(&["--dir", &home]), with(&[])] {
+        let (entry, said) =
+            fresh(&serde_json::json!({"x": {"command": ours, "args": args, "env": {"A": "b"}}}));
+        assert!(said.contains("`x` stays as it is: AECL is in front of it"), "{said}");
+        assert_eq!(entry["args"], serde_json::json!(args));
+    }
+    let other = ["--dir", &home, "mcp", "--agent", "root", "--", "npx"];
+    let (_, said) = fresh(&serde_json::json!({"x": {"command": ours, "args": other}}));
+    assert!(said.contains("AECL is in front of it, for the agent `root`"), "{said}");
+}
+
+/// What a server is given in its environment, the program in front of it is given as well.
+#[test]
+fn wrap_leaves_no_environment_that_changes_who_decides() {
+    let user = User::new(false);
+    let project = user.at("work/shop");
+    user.run("work/shop", &["init"]).ended(0);
+    let ours = env!("CARGO_BIN_EXE_aecl");
+    for (more, name) in [
+        (serde_json::json!({"env": {"AECL_DIR": ".aecl"}}), "AECL_DIR"),
+        (serde_json::json!({"env": {"AECL_AGENT": "root"}}), "AECL_AGENT"),
+        (serde_json::json!({"env": {"LD_PRELOAD": "./x.so"}}), "LD_PRELOAD"),
+        (serde_json::json!({"env": {"HOME": "."}}), "HOME"),
+        (serde_json::json!({"env": {"XDG_DATA_HOME": "."}}), "XDG_DATA_HOME"),
+        (serde_json::json!({"env": {"PATH": "node_modules/.bin:/usr/bin"}}), "PATH"),
+        (serde_json::json!({"env": {"PATH": project.join("bin")}}), "PATH"),
+        (serde_json::json!({"envFile": ".env"}), "envFile"),
+    ] {
+        for (command, args) in [("npx", vec!["x"]), (ours, vec!["mcp", "--", "npx", "x"])] {
+            let mut entry = serde_json::json!({"command": command, "args": args});
+            entry.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let file = serde_json::json!({"mcpServers": {"x": entry}}).to_string();
+            fs::write(project.join(".mcp.json"), &file).unwrap();
+            let ran = user.run("work/shop", &["wrap", "claude", "--yes"]).ended(0);
+            let why = format!("`x` stays as it is: nothing in front of it would count: `{name}`");
+            assert!(ran.err.contains(&why), "{more} {command}: {}", ran.err);
+            assert_eq!(fs::read_to_string(project.join(".mcp.json")).unwrap(), file);
+        }
+    }
+    let codex = "[mcp_servers.x]\ncommand = \"npx\"\n[mcp_servers.x.env]\nLD_PRELOAD = \"./x.so\"\n";
+    fs::create_dir_all(user.at("user/.codex")).unwrap();
+    fs::write(user.at("user/.codex/config.toml"), codex).unwrap();
+    let ran = user.run("work/shop", &["wrap", "codex", "--yes"]).ended(0);
+    assert!(ran.err.contains("`LD_PRELOAD`"), "{}", ran.err);
+}
+
+#[test]
+fn wrap_follows_no_link_out_of_the_project() {
+    let user = User::new(false);
+    let project = user.at("work/shop");
+    user.run("work/shop", &["init"]).ended(0);
+    let far = user.at("user/far");
+    fs::create_dir_all(&far).unwrap();
+    let text = "{\"mcpServers\": {\"x\": {\"command\": \"npx\"}}}\n";
+    fs::write(far.join("mcp.json"), text).unwrap();
+    let link = |to: &Path, at: &str| std::os::unix::fs::symlink(to, project.join(at)).unwrap();
+    let refused = |client: &str, name: &str| {
+        let ran = user.run("work/shop", &["wrap", client, "--yes"]).ended(1);
+        assert!(ran.err.contains(&project.join(name).display().to_string()), "{}", ran.err);
+        assert!(ran.err.contains("leads out of the project") && ran.err.contains("hint:"), "{}", ran.err);
+        let also = user.run("work/shop", &["init", "--client", client, "--yes", "--force"]).ended(1);
+        assert!(also.err.contains("leads out of the project"), "{}", also.err);
+    };
+    link(&far.join("mcp.json"), ".mcp.json");
+    refused("claude", ".mcp.json");
+    link(&far, ".cursor");
+    refused("cursor", ".cursor/mcp.json");
+    // Neither where there is nothing yet.
+    fs::remove_file(project.join(".mcp.json")).unwrap();
+    link(&far.join("new.json"), ".mcp.json");
+    refused("claude", ".mcp.json");
+    fs::create_dir(far.join("empty")).unwrap();
+    link(&far.join("empty"), ".vscode");
+    refused("vscode", ".vscode/mcp.json");
+    assert_eq!(fs::read_to_string(far.join("mcp.json")).unwrap(), text);
+    assert_eq!(fs::read_dir(far.join("empty")).unwrap().count(), 0);
+    assert!(!far.join("new.json").exists());
+    // The user's own links, and those within the project, are followed.
+    fs::remove_file(project.join(".mcp.json")).unwrap();
+    fs::write(project.join("servers.json"), text).unwrap();
+    link(Path::new("servers.json"), ".mcp.json");
+    user.run("work/shop", &["wrap", "claude", "--yes"]).ended(0);
+    assert!(fs::read_to_string(project.join("servers.json")).unwrap().contains("--server"));
+    assert!(project.join(".mcp.json").is_symlink());
+    // Nor is one followed that came since, to what is the same there.
+    fs::copy(project.join("servers.json"), far.join("same.json")).unwrap();
+    fs::remove_file(project.join("servers.json")).unwrap();
+    link(&far.join("same.json"), "servers.json");
+    let left = user.run("work/shop", &["wrap", "claude", "--undo"]).ended(1);
+    assert!(left.err.contains("stays as it is"), "{}", left.err);
+    assert!(fs::read_to_string(far.join("same.json")).unwrap().contains("--server"));
+}
