@@ -134,3 +134,65 @@ fn shells_complete_what_the_program_offers() {
         assert_eq!(said, "");
     }
 }
+
+/// A word that leads into the current directory is a stranger's program there, typed but not run yet.
+#[test]
+fn tab_runs_the_installed_program_and_never_the_word_that_was_typed() {
+    let place = tempfile::tempdir().unwrap();
+    let (hostile, ran) = (place.path().join("hostile"), place.path().join("ran"));
+    std::fs::create_dir_all(hostile.join("bin")).unwrap();
+    for name in ["aecl", "bin/aecl"] {
+        let path = hostile.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\ntouch {}\necho approvals\n", ran.display())).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let installed = std::path::Path::new(env!("CARGO_BIN_EXE_aecl")).parent().unwrap().display().to_string();
+    let usual = std::env::var("PATH").unwrap();
+    let typed = ["./aecl", "bin/aecl", "aecl", "~/aecl", "\"$PWD/aecl\""];
+    let bash = |word: &str| {
+        format!(
+            "source <({installed}/aecl completions bash); COMP_WORDS=({word} appr); COMP_CWORD=1; _aecl '{word}'; \
+             echo \"${{COMPREPLY[*]}}\""
+        )
+    };
+    let fish = |word: &str| {
+        format!(
+            "{installed}/aecl completions fish | source; complete -C '{word} appr' | string split -f1 \\t"
+        )
+    };
+    // Outside of an interactive shell nothing completes, so what would describe the offers prints them.
+    let zsh = |word: &str| {
+        format!(
+            "compdef() {{ }}; _files() {{ }}; _describe() {{ print ${{offers%%:*}} }}; \
+             source <({installed}/aecl completions zsh); words=({word} appr); CURRENT=2; _aecl"
+        )
+    };
+    type Script<'a> = (&'a str, &'a [&'a str], &'a dyn Fn(&str) -> String);
+    let shells: [Script<'_>; 3] =
+        [("bash", &["--norc", "-c"], &bash), ("fish", &["-N", "-c"], &fish), ("zsh", &["-f", "-c"], &zsh)];
+    for (shell, options, script) in shells {
+        for word in typed {
+            for (path, offers) in [
+                (format!("{installed}:{usual}"), "approvals"),
+                // What is found in the current directory counts as little.
+                (format!(".:bin::{installed}:{usual}"), "approvals"),
+                (format!(".:bin::{usual}"), ""),
+            ] {
+                let mut command = Command::new(shell);
+                command.args(options).arg(script(word)).env("PATH", &path).env("HOME", &hostile);
+                command.current_dir(&hostile).env_remove("AECL_DIR").env_remove("AECL_KEY");
+                let said = match command.output() {
+                    Ok(said) => said,
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound && shell != "bash" => break,
+                    Err(error) => panic!("{shell}: {error}"),
+                };
+                assert!(!ran.exists(), "{shell} has run what `{word}` leads to, with {path}");
+                let (out, err) =
+                    (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+                if shell != "fish" || !word.starts_with('"') {
+                    assert_eq!(out.trim(), offers, "{shell}, {word}, {path}: {err}");
+                }
+            }
+        }
+    }
+}
