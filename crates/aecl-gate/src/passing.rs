@@ -14,11 +14,11 @@ impl Gate {
     /// # Errors
     /// When it may not.
     pub async fn passes_on(&self, agent: &AgentId, session: Option<&Session>) -> Result<(), GateError> {
-        let mut scopes = vec![KillScope::All, KillScope::Agent(agent.clone())];
+        let tenant = self.config().tenant.clone();
+        let mut scopes = vec![KillScope::All, KillScope::Tenant(tenant), KillScope::Agent(agent.clone())];
         if let Some(session) = session {
             let run = self.living(session).await?;
-            scopes.push(KillScope::Tenant(run.principal.tenant.clone()));
-            scopes.push(KillScope::Run(run.principal.run.clone()));
+            scopes = KillScope::around(&run.principal);
             for ancestor in &run.ancestors {
                 if let Some(fact) = self.ledger().run(ancestor).await? {
                     scopes.push(KillScope::Agent(fact.principal.agent));
@@ -36,21 +36,15 @@ impl Gate {
 
     /// The run of a session, if it has not ended and the token is good.
     async fn living(&self, session: &Session) -> Result<RunFact, GateError> {
-        let (credential, now) = (&session.credential, self.now());
         let run = self.ledger().run(&session.principal.run).await?;
         let run = run.ok_or_else(|| GateError::refused(code::RUN_UNKNOWN, "there is no such run"))?;
         if let Some(why) = &run.closed {
             return Err(GateError::refused(code::RUN_CLOSED, format!("the run has ended: {why}")));
         }
-        if now >= run.expires_at {
+        if self.now() >= run.expires_at {
             return Err(GateError::refused(code::RUN_EXPIRED, "the time of the run is over"));
         }
-        if now >= credential.expires_at {
-            return Err(GateError::refused(code::TOKEN_EXPIRED, "the token has expired"));
-        }
-        if self.ledger().revoked(&credential.id).await?.is_some() {
-            return Err(GateError::refused(code::TOKEN_REVOKED, "the token was revoked"));
-        }
+        self.alive(session).await?;
         Ok(run)
     }
 }

@@ -6,6 +6,9 @@ mod gateway;
 #[path = "mcp_http/upstream.rs"]
 mod upstream;
 
+use aecl_gate::Identity;
+use aecl_kernel::base::id::PersonId;
+use aecl_kernel::record::facts::KillScope;
 use gateway::{Client, Events, Gateway, LEGACY, MODERN, json_of, outcome, request, stateless};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -161,6 +164,22 @@ async fn a_stateless_call_is_judged_and_answered() {
     let call = gateway.ask("tools/call", json!({"name": "read_note", "arguments": {"title": "ü"}}));
     let answer = json_of(call.header("mcp-param-title", "=?base64?w7w=?=").send().await.unwrap()).await;
     assert_eq!(text_of(&answer), "notes: \"ü\"");
+}
+
+#[tokio::test]
+async fn a_tenant_that_was_stopped_has_no_channel_before_its_first_run() {
+    let (upstream, gateway) = one(Eras::Both).await;
+    let person =
+        Identity::Person { id: PersonId::new("olga").unwrap(), groups: ["operators".to_owned()].into() };
+    let tenant = KillScope::Tenant(gateway.gate.config().tenant.clone());
+    gateway.gate.kill(&person, tenant, "enough".into()).await.unwrap();
+    for method in ["server/discover", "tools/list", "prompts/list"] {
+        let answer = json_of(gateway.ask(method, json!({})).send().await.unwrap()).await;
+        assert_eq!(answer["error"]["data"]["aecl"]["code"], "killed", "{answer}");
+    }
+    // Which protocol the server speaks is asked once, in our own words.
+    let seen = upstream.seen.requests.lock().unwrap();
+    assert!(seen.iter().all(|(_, body)| body["method"] == "server/discover"), "{seen:?}");
 }
 
 #[tokio::test]

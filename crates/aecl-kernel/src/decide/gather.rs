@@ -33,12 +33,7 @@ impl Facts {
             run.hears(space)?;
             facts.run = Some(run);
         }
-        let mut scopes = vec![
-            KillScope::All,
-            KillScope::Tenant(principal.tenant.clone()),
-            KillScope::Agent(principal.agent.clone()),
-            KillScope::Run(principal.run.clone()),
-        ];
+        let mut scopes = KillScope::around(principal);
         let ancestors = facts.run.as_ref().map(|r| r.ancestors.clone()).unwrap_or_default();
         for ancestor in ancestors {
             if let Some(Fact::Run(run)) = space.fact(&Key::Run(ancestor.clone()))? {

@@ -90,6 +90,18 @@ pub enum KillScope {
     Run(RunId),
 }
 
+impl KillScope {
+    /// Each of which stops this principal; what stops those that it was delegated from comes on top.
+    pub fn around(principal: &Principal) -> Vec<Self> {
+        vec![
+            Self::All,
+            Self::Tenant(principal.tenant.clone()),
+            Self::Agent(principal.agent.clone()),
+            Self::Run(principal.run.clone()),
+        ]
+    }
+}
+
 impl fmt::Display for KillScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
