@@ -7,6 +7,8 @@ struct Looks {
     program: &'static str,
     /// Options with which it does more: these, what begins like them, and long ones cut short.
     except: &'static [&'static str],
+    /// The same, with which it runs other programs.
+    runs: &'static [&'static str],
     operands: Operands,
 }
 
@@ -23,7 +25,17 @@ enum Operands {
 }
 
 const fn looks(program: &'static str, except: &'static [&'static str]) -> Looks {
-    Looks { program, except, operands: Operands::Read }
+    Looks { program, except, runs: &[], operands: Operands::Read }
+}
+
+impl Looks {
+    const fn runs(self, runs: &'static [&'static str]) -> Self {
+        Self { runs, ..self }
+    }
+
+    const fn but(self, operands: Operands) -> Self {
+        Self { operands, ..self }
+    }
 }
 
 /// What is not here changes something, runs something else, or nobody has looked at it yet.
@@ -34,16 +46,16 @@ const LOOK: &[Looks] = &[
     looks("cmp", &[]),
     looks("comm", &[]),
     looks("cut", &[]),
-    Looks { program: "date", except: &["-s", "--s", "-f", "--f"], operands: Operands::Format },
+    looks("date", &["-s", "--s", "-f", "--f"]).but(Operands::Format),
     looks("df", &[]),
-    looks("diff", &["-l", "--paginate"]),
+    looks("diff", &[]).runs(&["-l", "--paginate"]),
     looks("dirname", &[]),
     looks("du", &["--files0-from"]),
     looks("echo", &[]),
     looks("egrep", &[]),
     looks("false", &[]),
     looks("fgrep", &[]),
-    looks("find", &["-exec", "-ok", "-delete", "-fprint", "-fls", "-files0-from"]),
+    looks("find", &["-delete", "-fprint", "-fls", "-files0-from"]).runs(&["-exec", "-ok"]),
     looks("fold", &[]),
     looks("grep", &[]),
     looks("groups", &[]),
@@ -60,15 +72,15 @@ const LOOK: &[Looks] = &[
     looks("sha1sum", &["-c", "--check"]),
     looks("sha256sum", &["-c", "--check"]),
     looks("sha512sum", &["-c", "--check"]),
-    looks("sort", &["-o", "--o", "--compress-program", "-T", "--t", "--files0-from"]),
+    looks("sort", &["-o", "--o", "-T", "--t", "--files0-from"]).runs(&["--compress-program"]),
     looks("stat", &[]),
     looks("tac", &[]),
     looks("tail", &["-f", "-F", "--f", "--retry"]),
-    Looks { program: "test", except: &["-v", "-R"], operands: Operands::Expressions },
+    looks("test", &[]).runs(&["-v", "-R"]).but(Operands::Expressions),
     looks("tr", &[]),
     looks("true", &[]),
     looks("uname", &[]),
-    Looks { program: "uniq", except: &[], operands: Operands::ReadThenWrite },
+    looks("uniq", &[]).but(Operands::ReadThenWrite),
     looks("wc", &["--files0-from"]),
     looks("which", &[]),
     looks("whoami", &[]),
@@ -212,14 +224,6 @@ pub(super) fn is_shell(program: &str) -> bool {
     SHELLS.contains(&program)
 }
 
-/// Options with which programs that look run others.
-const RUN_OTHERS: &[(&str, &[&str])] = &[
-    ("diff", &["-l", "--paginate"]),
-    ("find", &["-exec", "-ok"]),
-    ("sort", &["--compress-program"]),
-    ("test", &["-v", "-R"]),
-];
-
 /// What a program runs of what it is given, if it does: by its name, with or without a version behind it.
 pub(super) fn takes(program: &str) -> Option<Takes> {
     let plain = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
@@ -236,8 +240,8 @@ fn is_opaque(program: &str) -> bool {
 
 /// Whether this word is one with which a program that only looks runs others.
 pub(super) fn runs_others_with(program: &str, argument: &str) -> bool {
-    let options = RUN_OTHERS.iter().filter(|(name, _)| *name == program).flat_map(|(_, options)| *options);
-    options.into_iter().any(|option| is(argument, option))
+    let known = LOOK.iter().find(|known| known.program == program);
+    known.is_some_and(|known| known.runs.iter().any(|option| is(argument, option)))
 }
 
 /// Whether a command runs what it is given, so that the list of commands may be incomplete.
@@ -259,7 +263,7 @@ pub(super) fn beyond(command: &Command) -> Option<String> {
             format!("`{shown}` is not among the programs that are known to look only")
         });
     };
-    let is_excepted = |a: &&String| known.except.iter().any(|e| is(a, e));
+    let is_excepted = |a: &&String| known.except.iter().chain(known.runs).any(|option| is(a, option));
     if let Some(argument) = command.arguments.iter().find(is_excepted) {
         return Some(format!("`{shown}` does more than look with `{}`", super::super::plain(argument, 40)));
     }
