@@ -2,9 +2,9 @@
 //! without being proposed: nothing that the server has not said first, or that the protocol does not know.
 
 use super::front::Front;
-use super::listing::{items, key};
+use super::listing::{items, key, next_cursor};
 use super::relay::PATIENCE;
-use super::wire::{INVALID_PARAMS, Members, NOT_CARRIED_OUT, Refusal, members_of};
+use super::wire::{INVALID_PARAMS, Members, NOT_CARRIED_OUT, Refusal, members_of, quoted, raw};
 use aecl_executor::connectors::mcp::RawReply;
 use aecl_kernel::base::code;
 use aecl_kernel::define::manifest::AgentManifest;
@@ -92,8 +92,7 @@ impl Front {
 
     /// Notes what a server said on a page: where the list goes on.
     pub(super) fn note_place(&self, server: &str, method: &str, result: &RawValue) {
-        let next = members_of(Some(result)).ok().and_then(|mut members| members.take("nextCursor"));
-        let Some(next) = next.filter(|cursor| cursor.get() != "null") else { return };
+        let Some(next) = next_cursor(result) else { return };
         let mut state = self.state();
         if state.cursors.len() >= REMEMBERED_MAX {
             state.cursors.clear();
@@ -131,8 +130,7 @@ impl Front {
             if self.state().listed.contains(&asked) {
                 return true;
             }
-            let next = members_of(Some(&result)).ok().and_then(|mut members| members.take("nextCursor"));
-            let Some(next) = next.filter(|cursor| cursor.get() != "null") else { break };
+            let Some(next) = next_cursor(&result) else { break };
             params.set("cursor", next);
         }
         false
@@ -146,6 +144,6 @@ pub(super) fn log_level(params: &Members) -> Result<Members, Refusal> {
         Refusal::new(INVALID_PARAMS, format!("`level` is none of {}", LOG_LEVELS.join(", ")))
     })?;
     let mut params = Members::default();
-    params.set("level", super::wire::raw(super::wire::quoted(&level)));
+    params.set("level", raw(quoted(&level)));
     Ok(params)
 }

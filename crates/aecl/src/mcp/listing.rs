@@ -166,6 +166,11 @@ pub(super) fn items<'a>(result: &'a RawValue, key: &str) -> Result<Vec<&'a RawVa
     }
 }
 
+/// Where a list goes on, if it does.
+pub(super) fn next_cursor(result: &RawValue) -> Option<Box<RawValue>> {
+    members_of(Some(result)).ok()?.take("nextCursor").filter(|cursor| cursor.get() != "null")
+}
+
 /// The members of a list's items that clients are shown. Icons and `_meta` are not among them, nor what no revision
 /// knows.
 fn members_shown(method: &str) -> &'static [&'static str] {

@@ -2,7 +2,7 @@
 //! would then not see the tools of the second server.
 
 use super::front::{Front, Greeted, Request};
-use super::listing::{items, key, with_privacy};
+use super::listing::{items, key, next_cursor, with_privacy};
 use super::wire::{INTERNAL_ERROR, INVALID_PARAMS, Members, Refusal, members_of, raw};
 use aecl_executor::connectors::mcp::{LISTED_MAX, RawReply};
 use std::sync::Arc;
@@ -63,8 +63,7 @@ impl Front {
                 let why = format!("the server lists more than {LISTED_MAX} `{}`", key(request.method));
                 return Err(Refusal::new(INTERNAL_ERROR, why));
             }
-            let next = members_of(Some(&result)).ok().and_then(|mut members| members.take("nextCursor"));
-            let Some(next) = next.filter(|cursor| cursor.get() != "null") else { break };
+            let Some(next) = next_cursor(&result) else { break };
             asked.set("cursor", next);
         }
         Ok(Ok(found))
