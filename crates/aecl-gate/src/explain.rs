@@ -2,7 +2,9 @@
 
 use crate::error::GateError;
 use crate::gate::Gate;
+use crate::identity::Identity;
 use crate::names;
+use aecl_kernel::base::code;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, AgentId, Environment, RunId, TenantId, UserId};
 use aecl_kernel::base::principal::Principal;
@@ -49,12 +51,15 @@ pub struct Explained {
     pub decision: Arc<Decision>,
     /// The policy that was asked.
     pub bundle: Digest,
+    /// What was used of budgets and rates, and what the agent did before, is left out: whoever asks may not read its runs.
+    pub without_usage: bool,
 }
 
 impl Gate {
-    /// Decides about a situation as if a fresh run of the agent proposed it now. Budgets, rates and kill
-    /// switches are the real ones.
-    pub async fn explain(&self, s: Situation) -> Result<Explained, GateError> {
+    /// Decides about a situation as if a fresh run of the agent proposed it now. Kill switches are the real ones; budgets
+    /// and rates are for whoever may read the runs that have used them up, and new for everybody else.
+    pub async fn explain(&self, by: &Identity, s: Situation) -> Result<Explained, GateError> {
+        self.sees_original(by, s.compensates.as_ref()).await?;
         let (config, bundle, now) = (self.config(), self.bundle(), self.now());
         let run = RunId::new("run_explain")?;
         let principal = Principal {
@@ -80,6 +85,10 @@ impl Gate {
         };
         let action = Arc::new(Action::parse(proposal, bundle.catalogue(), &self.limits()));
         let mut facts = self.0.ledger.facts(action.clone(), bundle.clone(), Some(self.people())).await?;
+        let without_usage = !self.sees_runs_of(by, &principal);
+        if without_usage {
+            facts = facts.as_of_a_new_agent(&action, &bundle);
+        }
         facts.run = Some(RunFact {
             principal,
             goal: Digest::of(b""),
@@ -112,6 +121,18 @@ impl Gate {
         }
         let question = Question { action: &action, facts: &facts, bundle: &bundle, evidence: &[], now };
         let decision = decide(&question, &action, names::for_decision()?).decision().clone();
-        Ok(Explained { action, decision, bundle: bundle.hash() })
+        Ok(Explained { action, decision, bundle: bundle.hash(), without_usage })
+    }
+
+    /// What is undone is on record in a run, which is for those who may read it.
+    async fn sees_original(&self, by: &Identity, original: Option<&ActionId>) -> Result<(), GateError> {
+        let Some(id) = original else { return Ok(()) };
+        let Some(fact) = self.0.ledger.action(id).await? else { return Ok(()) };
+        let run = self.run_now(&fact.run).await?;
+        if self.sees_run(by, &run).await? {
+            return Ok(());
+        }
+        let why = format!("{} may not ask about the undo of `{id}`: it may not see its run", by.name());
+        Err(GateError::refused(code::FORBIDDEN, why))
     }
 }

@@ -6,7 +6,7 @@ use crate::gate::Gate;
 use crate::identity::{Identity, OPERATORS};
 use crate::runs::RunRequest;
 use aecl_kernel::base::code;
-use aecl_kernel::base::id::{Environment, RunId, TenantId};
+use aecl_kernel::base::id::{AgentId, Environment, RunId, TenantId};
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::record::approval::Ask;
@@ -86,6 +86,34 @@ impl Gate {
                 by.reads_for_all() || manifest.answering().any(|group| groups.contains(group))
             }
         }
+    }
+
+    /// Whoever asks what would be decided about an agent hears what the policy says of it, in a tenant of theirs.
+    pub fn may_ask_about(
+        &self,
+        by: &Identity,
+        agent: &AgentId,
+        tenant: Option<&TenantId>,
+    ) -> Result<(), GateError> {
+        let config = self.config();
+        let (tenant, bundle) = (tenant.unwrap_or(&config.tenant), self.bundle());
+        if !self.is_for_tenant(by, tenant) {
+            let why = format!("{} may not ask about tenant `{tenant}`", by.name());
+            return Err(GateError::refused(code::FORBIDDEN, why));
+        }
+        // Which names are no agent's is for those who may read all of them.
+        let seen = match bundle.agent(agent) {
+            Some(manifest) => self.sees_agent(by, manifest),
+            None => self.reads_everything(by),
+        };
+        if seen {
+            return Ok(());
+        }
+        let why = format!(
+            "{} may not ask about `{agent}`; whoever runs it, answers for it or looks after all agents may",
+            by.name()
+        );
+        Err(GateError::refused(code::FORBIDDEN, why))
     }
 
     /// Whether it may know that this is stopped, and why.

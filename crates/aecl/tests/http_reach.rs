@@ -115,3 +115,76 @@ async fn a_kill_switch_is_told_to_whom_it_concerns() {
         assert_eq!(names(&kills["kills"], "scope"), told.join(" "), "{name}");
     }
 }
+
+/// What is said to a question whether this could be done: by `explain` and by AuthZEN.
+async fn asked(s: &Served, key: &Value, agent: &str, action: &str, more: Value) -> [String; 2] {
+    let key = key.as_str().unwrap();
+    let arguments = match action {
+        "payments.transfer" => json!({"account": "acc-9", "amount": "10", "currency": "EUR"}),
+        "notes.erase" => json!({"id": 1}),
+        _ => json!({"id": "m1"}),
+    };
+    let mut question = json!({"agent": agent, "action": action, "arguments": arguments});
+    question.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let explained = s.post(key, "/v1/explain", &question).await;
+    let body = explained.json();
+    let told = body["decision"]["headline"].as_str().or(body["decision"]["verdict"].as_str());
+    let first = match (explained.status, told) {
+        (200, Some(told)) => format!("{told} {}", body["usage"].as_str().unwrap()),
+        _ => explained.short(),
+    };
+    let question = json!({"subject": {"type": "agent", "id": agent}, "resource": {"type": "account", "id": "acc-9"},
+        "action": {"name": action, "properties": arguments}});
+    let evaluated = s.post(key, "/access/v1/evaluation", &question).await;
+    let body = evaluated.json();
+    let second = match evaluated.status {
+        200 => format!("{} {}", body["decision"], body["context"]["code"].as_str().unwrap_or("-")),
+        _ => evaluated.short(),
+    };
+    for text in [&explained.text, &evaluated.text] {
+        let tells = text.contains(" is left (") || text.contains("EUR per day");
+        assert_eq!(tells, text.contains("budget_exceeded"), "{text}");
+    }
+    [first, second]
+}
+
+#[tokio::test]
+async fn what_others_have_used_up_is_told_to_whoever_may_read_their_runs() {
+    let (s, keys) = several_tenants().await;
+    let key = |name: &str| keys[name].as_str().unwrap();
+    let (_, token) = s.run_with(key("runner"), "payer").await;
+    let pending = s.transfer(&token, "10", json!({"resume": true})).await.json();
+    let approve = format!("/v1/approvals/{}/approve", pending["approval"]["id"].as_str().unwrap());
+    assert_eq!(s.post(key("finn"), &approve, &json!({})).await.status, 200);
+    let path = format!("/v1/actions/{}?wait_s=5", pending["action"].as_str().unwrap());
+    assert_eq!(s.get(&token, &path).await.json()["state"], "done");
+
+    let (spent, unspent) = ("budget_exceeded counted", "approval_rule left_out");
+    for (name, agent, action, explained, evaluated) in [
+        ("olga", "payer", "payments.transfer", spent, "false budget_exceeded"),
+        ("aud", "payer", "payments.transfer", spent, "false budget_exceeded"),
+        ("runner", "payer", "payments.transfer", "403 forbidden", "false budget_exceeded"),
+        ("runner", "payer", "mail.read", "403 forbidden", "true -"),
+        ("runner", "other", "mail.read", "403 forbidden", "403 forbidden"),
+        ("finn", "payer", "payments.transfer", unspent, "false approval_rule"),
+        ("ann", "payer", "payments.transfer", unspent, "false approval_rule"),
+        ("lena", "payer", "mail.read", "allow left_out", "false usage_left_out"),
+        ("finn", "other", "mail.read", "403 forbidden", "403 forbidden"),
+        ("finn", "nobody", "mail.read", "403 forbidden", "403 forbidden"),
+        ("olga", "nobody", "mail.read", "agent_unknown counted", "false agent_unknown"),
+        // The configuration's tenant is not one of hers.
+        ("opa", "payer", "mail.read", "403 forbidden", "403 forbidden"),
+        ("eve", "payer", "mail.read", "403 forbidden", "403 forbidden"),
+    ] {
+        let told = asked(&s, &keys[name], agent, action, json!({})).await;
+        assert_eq!(told, [explained.to_owned(), evaluated.to_owned()], "{name} {agent} {action}");
+    }
+    // Nobody of finance was asked in this run.
+    let (_, token) = s.run_with(key("runner"), "payer").await;
+    let note = json!({"action": "notes.write", "arguments": {"text": "a"}});
+    let note = s.post(&token, "/v1/actions", &note).await.json()["action"].clone();
+    let undo = json!({"compensates": note});
+    assert_eq!(asked(&s, &keys["finn"], "payer", "notes.erase", undo.clone()).await[0], "403 forbidden");
+    let [said, _] = asked(&s, &keys["olga"], "payer", "notes.erase", undo).await;
+    assert!(said.ends_with(" counted"), "{said}");
+}

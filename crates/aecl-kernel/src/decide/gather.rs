@@ -16,6 +16,7 @@ use crate::record::cover::Cover;
 use crate::record::facts::{EDITION, Fact, Facts, Key, KillScope, Original, Space, meter_of, rate_of};
 use crate::record::past::Past;
 use crate::record::usage::{Meter, Rate};
+use std::collections::BTreeMap;
 
 impl Facts {
     /// Reads what a decision about this action needs. The number of reads depends on the agent's own
@@ -119,5 +120,13 @@ impl Facts {
             });
         }
         Ok(facts)
+    }
+
+    /// The same where nobody has done anything before: what is stopped, what is undone and what holds programs is as it is,
+    /// and nothing of what others have used up is in it.
+    #[must_use]
+    pub fn as_of_a_new_agent(self, action: &Action, bundle: &Bundle) -> Self {
+        let Ok(new) = Facts::gather(action, bundle, None, &mut BTreeMap::<Key, Fact>::new());
+        Facts { kills: self.kills, original: self.original, revoked: self.revoked, cages: self.cages, ..new }
     }
 }

@@ -164,12 +164,7 @@ fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
 async fn decided(app: &App, by: &Identity, question: Asked<'_>) -> Result<AuthzenAnswer, Problem> {
     let resource = question.resource.clone();
     let situation = situation(app, by, question).await?;
-    let tenant = situation.tenant.clone().unwrap_or_else(|| app.gate.config().tenant.clone());
-    if !app.gate.is_for_tenant(by, &tenant) {
-        let why = format!("{} may not ask about tenant `{tenant}`", by.name());
-        return Err(Problem::of(code::FORBIDDEN, why));
-    }
-    Ok(answer(&resource, &app.gate.explain(situation).await?))
+    Ok(answer(&resource, &app.gate.explain(by, situation).await?))
 }
 
 /// Where AuthZEN is spoken here.
@@ -195,14 +190,6 @@ async fn situation(app: &App, by: &Identity, question: Asked<'_>) -> Result<Situ
             .hint("`authzen: { subject_types: [agent, user] }` in aecl.yaml takes another word for it"));
     }
     let agent = AgentId::new(&agent)?;
-    let may = match by {
-        Identity::Person { .. } | Identity::Local => true,
-        Identity::Orchestrator { .. } => by.may_run(&agent),
-    };
-    if !may {
-        let why = format!("{} may not ask about `{agent}`", by.name());
-        return Err(Problem::of(code::FORBIDDEN, why));
-    }
     let mut situation = Situation {
         agent: agent.clone(),
         action,
@@ -218,7 +205,10 @@ async fn situation(app: &App, by: &Identity, question: Asked<'_>) -> Result<Situ
     if let Some(Labels { untrusted, private, classes }) = labels {
         situation.labels = labels::Labels { untrusted, private, classes };
     }
-    let Some(run) = run else { return Ok(situation) };
+    let Some(run) = run else {
+        app.gate.may_ask_about(by, &agent, situation.tenant.as_ref())?;
+        return Ok(situation);
+    };
     // Who acts, and what was seen, is what is on record about the run; what was said can only add to it.
     let fact = run_fact(app, &RunId::new(&run)?).await?;
     Caller::Known(by.clone()).may_see(app, &fact).await?;
@@ -241,8 +231,13 @@ fn answer(resource: &str, explained: &Explained) -> AuthzenAnswer {
     let touched = explained.action.resource.as_deref();
     // What it touches follows from its arguments. Whoever takes it for something else must not go on.
     let mistaken = touched.filter(|touched| *touched != resource);
+    let allows = explained.decision.verdict == Verdict::Allow;
     let (allowed, code, reason) = match mistaken {
-        None => (explained.decision.verdict == Verdict::Allow, code, decision.reason.clone()),
+        None if allows && explained.without_usage => {
+            let reason = "the policy allows it; what is left of budgets and rates is for keys that may read the agent's runs";
+            (false, Some("usage_left_out".to_owned()), reason.to_owned())
+        }
+        None => (allows, code, decision.reason.clone()),
         Some(touched) => {
             let asked: String = resource.chars().take(128).collect();
             let reason =

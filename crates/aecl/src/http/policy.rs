@@ -65,12 +65,8 @@ pub async fn explain(State(app): State<App>, by: Known, Raw(bytes): Raw) -> Resu
         goal: body.goal.map(std::borrow::Cow::into_owned),
         compensates: body.compensates.as_deref().map(ActionId::new).transpose()?,
     };
-    let tenant = situation.tenant.clone().unwrap_or_else(|| app.gate.config().tenant.clone());
-    if !app.gate.is_for_tenant(&by.0, &tenant) {
-        let why = format!("{} may not ask about tenant `{tenant}`", by.0.name());
-        return Err(Problem::of(code::FORBIDDEN, why));
-    }
-    let explained = app.gate.explain(situation).await?;
+    app.gate.may_ask_about(&by.0, &situation.agent, situation.tenant.as_ref())?;
+    let explained = app.gate.explain(&by.0, situation).await?;
     let action = &explained.action;
     Ok(Json(Explained {
         decision: (&*explained.decision).into(),
@@ -78,6 +74,7 @@ pub async fn explain(State(app): State<App>, by: Known, Raw(bytes): Raw) -> Resu
         destinations: action.destinations.clone(),
         amount: action.amount.as_ref().map(ToString::to_string),
         bundle: explained.bundle.to_string(),
+        usage: if explained.without_usage { "left_out" } else { "counted" },
     }))
 }
 

@@ -60,6 +60,9 @@ pub struct Explained {
     pub amount: Option<String>,
     /// The policy that was asked.
     pub bundle: String,
+    /// `counted`: budgets, rates and what the agent did before are as they are now. `left_out`: this key may not read the
+    /// agent's runs, so it is judged as if nothing had happened yet.
+    pub usage: &'static str,
 }
 
 /// An agent, as its manifest says.
