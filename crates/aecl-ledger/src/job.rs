@@ -21,7 +21,9 @@ use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::{Action, Mode};
 use aecl_kernel::read::plan::Plan;
 use aecl_kernel::record::approval::{Ask, AskState, People, Summary, Vote};
-use aecl_kernel::record::event::{self, Answered, Concluded, Event, Expired, OutcomeKind, Ruled, Started};
+use aecl_kernel::record::event::{
+    self, Answered, Concluded, Event, Expired, Lapse, OutcomeKind, Ruled, Started,
+};
 use aecl_kernel::record::facts::{
     ActionState, FOLLOWS_MAX, Fact, Facts, Key, KillScope, Space, affordable, rest_on,
 };
@@ -468,7 +470,7 @@ fn close_unplanned(run: &RunId, vote: &Vote, at: Timestamp, page: &mut Page) -> 
     page.append(Some(run), at, Event::RunClosed(closed)).map(drop)
 }
 
-/// Puts on record that nobody answered in time. Gives whether that is so.
+/// Puts on record that the time of a request is over. Gives whether that is so.
 fn write_expiry(id: &ApprovalId, now: Timestamp, page: &mut Page) -> Result<bool, LedgerError> {
     let now = page.time(now)?;
     let Some(Fact::Approval(ask)) = page.group.fact(&Key::Approval(id.clone()))? else { return Ok(false) };
@@ -476,7 +478,7 @@ fn write_expiry(id: &ApprovalId, now: Timestamp, page: &mut Page) -> Result<bool
     if !open || ask.state_at(now) != AskState::Expired {
         return Ok(false);
     }
-    let expired = Expired { approval: id.clone(), action: ask.action.clone() };
+    let expired = Expired { approval: id.clone(), action: ask.action.clone(), lapse: Lapse::of(&ask) };
     page.append(Some(&ask.run), now, Event::Expired(expired))?;
     Ok(true)
 }

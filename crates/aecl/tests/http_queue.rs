@@ -366,3 +366,44 @@ async fn what_can_no_longer_be_carried_out_leaves_the_queue_and_says_so_to_whoev
     let entries = s.get(&s.keys.olga, &format!("/v1/ledger/runs/{run}/entries")).await.text;
     assert_eq!(entries.matches(r#""kind":"withdrawn""#).count(), 2, "{entries}");
 }
+
+#[tokio::test]
+async fn what_expires_says_how_far_it_had_come() {
+    let s = Served::of(json!({}), |world| {
+        let mut agents = agents();
+        agents[0]["context_rules"]["docs.apply"] =
+            json!({"requires": "human_approval", "approvers": ["finance"], "count": 2});
+        let source = |path: &str, value: Value| Source { path: path.into(), text: value.to_string() };
+        vec![source("actions/all.json", actions(world)), source("agents/all.json", agents)]
+    })
+    .await;
+    let (run, token) = s.run("payer").await;
+    let change = json!({"action": "docs.apply", "arguments": {"changes": [{"path": "a", "content": "b"}]}});
+    let asked = [
+        s.transfer(&token, "1", json!({})).await.json(),
+        s.transfer(&token, "2", json!({})).await.json(),
+        s.post(&token, "/v1/actions", &change).await.json(),
+    ];
+    for pending in &asked[1..] {
+        let yes = approve(&s, &s.keys.finn, &id_of(pending), json!({})).await;
+        assert_eq!(yes.status, 200, "{}", yes.text);
+    }
+    s.later(2 * 3600);
+    assert_eq!(s.gate.sweep().await.unwrap(), 3);
+    for (pending, message) in asked.iter().zip([
+        "nobody answered in time",
+        "approved, but not used in time",
+        "not enough people agreed in time",
+    ]) {
+        let path = format!("/v1/actions/{}", pending["action"].as_str().unwrap());
+        let polled = s.get(&s.keys.orchestrator, &path).await;
+        assert_eq!(polled.short(), "200 rejected approval_expired", "{}", polled.text);
+        assert_eq!(polled.json()["message"], message);
+        let card = s.get(&s.keys.finn, &format!("/v1/approvals/{}", id_of(pending))).await.json();
+        assert_eq!((&card["state"], &card["action_message"]), (&json!("expired"), &json!(message)));
+    }
+    let entries = s.get(&s.keys.olga, &format!("/v1/ledger/runs/{run}/entries")).await.text;
+    for lapse in [r#""lapse":"approved""#, r#""lapse":"incomplete""#] {
+        assert_eq!(entries.matches(lapse).count(), 1, "{entries}");
+    }
+}

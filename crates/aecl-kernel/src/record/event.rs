@@ -280,13 +280,54 @@ impl Answered {
     }
 }
 
-/// Nobody answered in time.
+/// The time of a request is over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Expired {
     /// Which request.
     pub approval: ApprovalId,
     /// About which action.
     pub action: ActionId,
+    /// How far it had come. Requests that expired before this was asked say that nobody answered.
+    #[serde(default, skip_serializing_if = "Lapse::is_unanswered")]
+    pub lapse: Lapse,
+}
+
+/// How far a request had come when its time was over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lapse {
+    /// Nobody had answered.
+    #[default]
+    Unanswered,
+    /// Some had agreed, and not as many as were needed.
+    Incomplete,
+    /// People had agreed.
+    Approved,
+}
+
+impl Lapse {
+    /// Of a request whose time is over.
+    pub fn of(ask: &Ask) -> Self {
+        match ask.state {
+            AskState::Approved | AskState::Used => Lapse::Approved,
+            AskState::Pending | AskState::Rejected | AskState::Expired | AskState::Withdrawn => {
+                if ask.votes.is_empty() { Lapse::Unanswered } else { Lapse::Incomplete }
+            }
+        }
+    }
+
+    fn is_unanswered(&self) -> bool {
+        *self == Lapse::Unanswered
+    }
+
+    /// The same for whoever proposed what was asked about.
+    pub fn message(self) -> &'static str {
+        match self {
+            Lapse::Unanswered => "nobody answered in time",
+            Lapse::Incomplete => "not enough people agreed in time",
+            Lapse::Approved => "approved, but not used in time",
+        }
+    }
 }
 
 /// Nobody has to answer any more: what was asked about can no longer be carried out, or is asked about otherwise.
@@ -560,7 +601,7 @@ impl Entry {
             Event::Answered(e) => self.answered(e, space)?,
             Event::Expired(e) => {
                 self.close_ask(&e.approval, AskState::Expired, space)?;
-                let why = "nobody answered in time";
+                let why = e.lapse.message();
                 self.end_wait(
                     &e.action,
                     ActionState::Rejected,

@@ -20,7 +20,7 @@ use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::record::approval::{Ask, AskState, Vote};
 use aecl_kernel::record::event::{
-    Answered, Concluded, Entry, Event, Expired, KillChanged, OutcomeKind, Ruled, RunClosed, RunOpened,
+    Answered, Concluded, Entry, Event, Expired, KillChanged, Lapse, OutcomeKind, Ruled, RunClosed, RunOpened,
     Started, TokenRevoked, VERSION, state_goal,
 };
 use aecl_kernel::record::facts::{ActionFact, Fact, Facts, Key, KillScope, RunFact, affordable, rest_on};
@@ -346,7 +346,8 @@ impl World {
 
     /// The sweeper records that nobody answered in time.
     pub fn expire(&mut self, ask: &Ask) {
-        let expired = Expired { approval: ask.approval.clone(), action: ask.action.clone() };
+        let lapse = Lapse::of(ask);
+        let expired = Expired { approval: ask.approval.clone(), action: ask.action.clone(), lapse };
         self.record(Some(&ask.run), Event::Expired(expired));
     }
 

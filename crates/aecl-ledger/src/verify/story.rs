@@ -8,7 +8,7 @@ use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, ApprovalId};
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::record::approval::{Ask, AskState};
-use aecl_kernel::record::event::{Answered, Entry, Event, Expired, Ruled, VERSION, Withdrawn};
+use aecl_kernel::record::event::{Answered, Entry, Event, Expired, Lapse, Ruled, VERSION, Withdrawn};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -488,12 +488,16 @@ impl<'a> Story<'a> {
 
     fn expired(&mut self, position: u64, at: Timestamp, expired: &Expired) -> Result<(), Finding> {
         let id = expired.approval.as_str();
+        // Older entries say of each that nobody answered.
+        let told = |ask: &Ask| [Lapse::Unanswered, Lapse::of(ask)].contains(&expired.lapse);
         match self.asks.remove(id) {
-            Some(ask) if ask.state_at(at) == AskState::Expired && ask.action == expired.action => {
+            Some(ask)
+                if ask.state_at(at) == AskState::Expired && ask.action == expired.action && told(&ask) =>
+            {
                 self.closed.insert(self.name(id));
                 Ok(())
             }
-            Some(_) => Err(Finding::story(position, format!("`{id}` had not expired"))),
+            Some(_) => Err(Finding::story(position, format!("`{id}` had not expired, or not like this"))),
             None => Err(Finding::story(position, format!("it ends `{id}`, which nobody asks"))),
         }
     }

@@ -83,11 +83,9 @@ impl Told {
                 "the tool's definition is not the one that was accepted; a person has to review it".into(),
                 "Do not call it again before that.",
             ),
-            "approval_expired" => (
-                "expired",
-                "nobody has approved it in time".into(),
-                "Ask the user before you propose it again.",
-            ),
+            "approval_expired" => {
+                ("expired", message.to_owned(), "Ask the user before you propose it again.")
+            }
             "sandbox_unavailable" | "sandbox_unenforceable" => (
                 "blocked",
                 "this machine cannot hold the program as safely as the policy asks".into(),

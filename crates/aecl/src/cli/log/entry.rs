@@ -4,7 +4,7 @@ use super::source::{Row, Source};
 use crate::cli::show::{Page, Tone, count, inert_line};
 use aecl_kernel::define::cage::{Cages, Found};
 use aecl_kernel::record::approval::summary::short;
-use aecl_kernel::record::event::{Event, OutcomeKind};
+use aecl_kernel::record::event::{Event, Lapse, OutcomeKind};
 use aecl_ledger::PayloadKind;
 use serde_json::Value;
 
@@ -72,7 +72,14 @@ fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
                 if e.vote.reason.is_empty() { String::new() } else { format!(": {}", e.vote.reason) };
             (tone, word, format!("by {} to {}{reason}", e.vote.person, named(source, e.action.as_str())))
         }
-        Event::Expired(e) => (Tone::Bad, "expired", format!("nobody answered {}  {}", e.approval, e.action)),
+        Event::Expired(e) => {
+            let said = match e.lapse {
+                Lapse::Unanswered => "nobody answered",
+                Lapse::Incomplete => "not enough people agreed to",
+                Lapse::Approved => "the time is over of the yes to",
+            };
+            (Tone::Bad, "expired", format!("{said} {}  {}", e.approval, e.action))
+        }
         Event::Withdrawn(e) => {
             let about = format!("{} about {}: {}", e.approval, named(source, e.action.as_str()), e.message);
             (if e.code.is_some() { Tone::Bad } else { Tone::Quiet }, "withdrawn", about)
