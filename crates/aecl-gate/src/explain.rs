@@ -84,7 +84,8 @@ impl Gate {
             resume: false,
         };
         let action = Arc::new(Action::parse(proposal, bundle.catalogue(), &self.limits()));
-        let mut facts = self.0.ledger.facts(action.clone(), bundle.clone(), Some(self.people())).await?;
+        let mut facts =
+            self.0.ledger.facts(action.clone(), bundle.clone(), Some(self.people()), self.now()).await?;
         let without_usage = !self.sees_runs_of(by, &principal);
         if without_usage {
             facts = facts.as_of_a_new_agent(&action, &bundle);
@@ -114,7 +115,7 @@ impl Gate {
         if let (Some(goal), Some(run)) = (s.goal, &facts.run) {
             let key = Key::Goal(run.principal.run.clone());
             let mut space = BTreeMap::from([(key, Fact::Goal(Goal::new(goal, None)))]);
-            let Ok(provenance) = Provenance::gather(&action, run, &[], None, &mut space);
+            let Ok(provenance) = Provenance::gather(&action, run, &[], true, None, &mut space);
             facts.provenance = provenance;
         } else if facts.run.as_ref().is_some_and(|run| run.labels.untrusted) {
             facts.provenance = Provenance::as_if_asked_for(&action);

@@ -30,7 +30,8 @@ impl Gate {
             return Ok(Vec::new());
         }
         let (bundle, now) = (self.bundle(), self.now());
-        let facts = self.0.ledger.facts(action.clone(), bundle.clone(), Some(self.people())).await?;
+        let facts =
+            self.0.ledger.facts(action.clone(), bundle.clone(), Some(self.people()), self.now()).await?;
         let question = Question { action, facts: &facts, bundle: &bundle, evidence: &[], now };
         let first = decide(&question, action, names::for_decision()?).decision().clone();
         if first.verdict == Verdict::Block || first.replays.is_some() {

@@ -44,7 +44,8 @@ impl Gate {
         if *code != aecl_kernel::base::code::APPROVAL_REJECTED.as_str() {
             return Ok(());
         }
-        let facts = self.ledger().facts(action.clone(), self.bundle(), Some(self.people())).await?;
+        let facts =
+            self.ledger().facts(action.clone(), self.bundle(), Some(self.people()), self.now()).await?;
         if let Some(said) = facts.ask.as_ref().and_then(said_no) {
             *message = said;
         }

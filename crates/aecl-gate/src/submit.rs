@@ -294,7 +294,8 @@ impl Gate {
             return Ok(None);
         }
         let bundle = self.bundle();
-        let facts = self.0.ledger.facts(action.clone(), bundle.clone(), Some(self.people())).await?;
+        let facts =
+            self.0.ledger.facts(action.clone(), bundle.clone(), Some(self.people()), self.now()).await?;
         let question = Question { action, facts: &facts, bundle: &bundle, evidence, now };
         let ruling = decide(&question, action, names::for_decision()?);
         match &ruling {

@@ -175,7 +175,7 @@ fn a_decision_from_before_the_probe_stays_as_it_was() {
     let proposal = proposal(&principal("a"), "run", &json!({}));
     let action = Arc::new(Action::parse(proposal, world.bundle.catalogue(), &Limits::default()));
     let mut space = world.space.clone();
-    let Ok(facts) = Facts::gather(&action, &world.bundle, None, &mut space);
+    let Ok(facts) = Facts::gather(&action, &world.bundle, None, world.now, &mut space);
     let of = |facts: &Facts| {
         let question =
             Question { action: &action, facts, bundle: &world.bundle, evidence: &[], now: world.now };

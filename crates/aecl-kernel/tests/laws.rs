@@ -372,7 +372,7 @@ proptest! {
         }
         let world = &mut story.world;
         let action = Arc::new(Action::parse(proposal, world.bundle.catalogue(), &Limits::default()));
-        let Ok(facts) = Facts::gather(&action, &world.bundle, None, &mut world.space);
+        let Ok(facts) = Facts::gather(&action, &world.bundle, None, world.now, &mut world.space);
         let before = verdict(world, &action, &facts, &[]);
 
         let evidence: Vec<Evidence> = points.iter().map(|points| Evidence { judge: "j".into(), about: "a".into(), points: *points, said: "s".into(), rows: None, reach: None }).collect();

@@ -474,6 +474,120 @@ fn who_brings_a_plan_does_not_agree_to_it() {
     assert!(ask.excluded.contains("olga") && ask.excluded.contains("a") && ask.excluded.contains("ann"));
 }
 
+// --- A plan that waits
+
+/// A run of the bank's that has a plan, is asked about it or not, and has read a stranger's mail.
+fn reading(bundle: &Arc<Bundle>, goal: &str, asks: bool) -> (World, Option<Ask>) {
+    let steps = [
+        step_of("get_page", &json!({"url": "https://rates.example/today"}), 9),
+        step_of("pay", &remit(IBAN, 100), 9),
+        step_of("wire", &remit(IBAN, 7), 9),
+        step_of("add_event", &json!({"title": "Dentist"}), 9),
+    ];
+    let mut world = World::new(bundle.clone());
+    let who = principal("a");
+    world.open_for(&who, goal, Some(json!({"steps": steps})));
+    let ask = asks.then(|| world.ask_about_plan(&who).unwrap_or_else(|(_, why)| panic!("{why}")));
+    let mail = permit(&propose(&mut world, "read_mail", &json!({})));
+    world.answers(&mail, &json!({"mails": [{"id": "m-1", "body": "Hello"}]}));
+    (world, ask)
+}
+
+fn agree(world: &mut World, ask: &Ask) {
+    let people = ["person_1", "person_2"].into_iter().take(ask.need.people() as usize);
+    for person in people {
+        world.answer_typing(&ask.approval, (person, OPS), true, &["6819"]).unwrap();
+    }
+}
+
+const ITS_STEPS: [(&str, &str); 4] = [
+    ("get_page", r#"{"url": "https://rates.example/today"}"#),
+    ("pay", r#"{"to": "GB29NWBK60161331926819", "amount": 100}"#),
+    ("wire", r#"{"to": "GB29NWBK60161331926819", "amount": 7}"#),
+    ("add_event", r#"{"title": "Dentist"}"#),
+];
+
+fn all(world: &World) -> Vec<String> {
+    // Each as if it were the only one: a later step ends those before it.
+    let one = |(name, arguments): (&str, &str)| {
+        does(&mut world.clone(), name, &serde_json::from_str(arguments).unwrap())
+    };
+    ITS_STEPS.into_iter().map(one).collect()
+}
+
+#[test]
+fn a_plan_that_waits_vouches_for_nothing() {
+    for bundle in [&*STANDARD, &*bank::STRICT] {
+        let (world, _) = reading(bundle, "Do the usual for the dentist", false);
+        assert_eq!(
+            all(&world),
+            ["allow"; 4],
+            "whoever opened the run vouches for a plan that nobody is asked about"
+        );
+        let (mut world, ask) = reading(bundle, "Do the usual for the dentist", true);
+        let ask = ask.unwrap();
+        let waits = ["unproven_fetch", "unproven_destination", "unproven_destination", "off_intent"];
+        let waits = waits.map(|code| format!("require_approval {code}"));
+        assert_eq!(all(&world), waits, "nobody has agreed yet");
+        let said_no = {
+            let mut world = world.clone();
+            assert_eq!(world.answer(&ask.approval, "person_1", OPS, false), Ok(AskState::Rejected));
+            all(&world)
+        };
+        assert_eq!(said_no, ["block run_closed"; 4]);
+        let mut expired = world.clone();
+        expired.later_s(3600);
+        expired.expire(&ask);
+        let Some(Fact::Run(mut run)) = expired.space.get(&Key::Run(ask.run.clone())).cloned() else {
+            panic!()
+        };
+        run.expires_at = expired.now.plus_s(60);
+        expired.space.insert(Key::Run(ask.run.clone()), Fact::Run(run));
+        assert_eq!(expired.run(&ask.run).plan_approval.as_ref(), Some(&ask.approval));
+        assert!(all(&expired).iter().all(|said| said != "allow"), "{:?}", all(&expired));
+        agree(&mut world, &ask);
+        assert_eq!(all(&world), ["allow"; 4], "people have read exactly this");
+        world.bundle = {
+            let sources = bundle.sources().to_vec().into_iter().map(|mut source| {
+                source.text = source.text.replace(
+                    "\"agent_id\":",
+                    "\"excluded_approvers\":[\"person_1\",\"person_2\"],\"agent_id\":",
+                );
+                source
+            });
+            Arc::new(Bundle::compile(sources.collect()).unwrap())
+        };
+        assert_eq!(all(&world), waits, "who agreed may not any more");
+    }
+}
+
+#[test]
+fn beside_a_plan_that_waits_the_words_of_the_goal_count() {
+    let goal = format!("Pay 100 EUR to {IBAN} and add an event for the dentist");
+    let (world, _) = reading(&STANDARD, &goal, true);
+    assert_eq!(
+        all(&world),
+        ["require_approval unproven_fetch", "allow", "require_approval unproven_amount", "allow"]
+    );
+    let mut world = world;
+    let other = json!({"to": IBAN, "amount": 99});
+    assert_eq!(does(&mut world, "pay", &other), "block plan_violated", "it is a contract already");
+}
+
+#[test]
+fn a_plan_that_has_to_be_agreed_to_and_was_not_put_before_anybody_vouches_for_nothing() {
+    let (mut world, _) = reading(&STANDARD, "Do the usual", false);
+    world.bundle = {
+        let sources = STANDARD.sources().to_vec().into_iter().map(|mut source| {
+            source.text = source.text.replace("\"agent_id\":", "\"plans\":\"approve\",\"agent_id\":");
+            source
+        });
+        Arc::new(Bundle::compile(sources.collect()).unwrap())
+    };
+    assert_eq!(all(&world)[0], "require_approval unproven_fetch");
+    assert!(all(&world).iter().all(|said| said != "allow"), "{:?}", all(&world));
+}
+
 // --- Laws
 
 /// Arguments near those of the plan.
@@ -513,7 +627,9 @@ proptest! {
         let before = does(&mut without, &name, &arguments);
         let ruling = propose(&mut with, &name, &arguments);
         let after = says(&ruling);
-        if before != after {
+        // What the plan would vouch for is asked about, too, as long as it waits.
+        let verdict = |said: &str| said.split(' ').next().map(str::to_owned);
+        if verdict(&before) != verdict(&after) {
             prop_assert!(before.starts_with("require_approval") && after == "allow", "{before} → {after}");
             prop_assert_eq!(ruling.decision().plan_step, Some(0));
             prop_assert_eq!(&name, "remit");

@@ -265,7 +265,7 @@ fn write_rule(rule: Rule, page: &mut Page) -> Written<Ruling> {
     let Rule { action, evidence, bundle, mut fresh, again, people, now } = rule;
     let now = page.time(now)?;
     page.bundle(&bundle, now)?;
-    let facts = Facts::gather(&action, &bundle, people.as_deref(), &mut page.group)?;
+    let facts = Facts::gather(&action, &bundle, people.as_deref(), now, &mut page.group)?;
     let question = Question { action: &action, facts: &facts, bundle: &bundle, evidence: &evidence, now };
     let waited = waited(facts.ask.as_ref(), again.as_ref(), now, page)?;
     let fresh_id = fresh.action.clone();

@@ -374,9 +374,10 @@ impl Ledger {
         action: Arc<Action>,
         bundle: Arc<Bundle>,
         people: Option<Arc<People>>,
+        now: Timestamp,
     ) -> Result<Facts, LedgerError> {
         let gather = move |store: &mut dyn Store| {
-            Facts::gather(&action, &bundle, people.as_deref(), &mut cache::View(store))
+            Facts::gather(&action, &bundle, people.as_deref(), now, &mut cache::View(store))
         };
         self.read(gather).await
     }

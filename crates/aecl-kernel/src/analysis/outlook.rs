@@ -248,7 +248,7 @@ impl Stated<'_> {
         let mut facts = Facts { edition, run: Some(run.clone()), lineage, ..Facts::default() };
         let mut space = self.known.clone();
         space.insert(Key::Goal(run.principal.run.clone()), Fact::Goal(self.goal.clone()));
-        let Ok(provenance) = Provenance::gather(&action, &run, self.lineage, None, &mut space);
+        let Ok(provenance) = Provenance::gather(&action, &run, self.lineage, true, None, &mut space);
         facts.provenance = provenance;
         // Nobody knows what it will have done by then, so everything is its first time.
         let Ok(past) = Past::gather(&action, self.lineage, EDITION, &mut BTreeMap::new());
@@ -295,7 +295,7 @@ impl Stated<'_> {
         let mut space = self.known.clone();
         let words = Goal::new(self.goal.text.clone(), None);
         space.insert(Key::Goal(run.principal.run.clone()), Fact::Goal(words));
-        let Ok(provenance) = Provenance::gather(action, &run, self.lineage, None, &mut space);
+        let Ok(provenance) = Provenance::gather(action, &run, self.lineage, true, None, &mut space);
         let Some(provenance) = provenance else { return };
         let leaves = leaves(action, typed);
         for (_, doubt) in checks::unproven(&leaves, typed, &provenance) {

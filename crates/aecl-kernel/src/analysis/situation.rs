@@ -98,7 +98,7 @@ impl Situation {
             let goal = Goal::new(goal.clone(), None);
             let mut space = known.clone();
             space.insert(key, Fact::Goal(goal));
-            let Ok(provenance) = Provenance::gather(&action, run, &[], None, &mut space);
+            let Ok(provenance) = Provenance::gather(&action, run, &[], true, None, &mut space);
             facts.provenance = provenance;
         } else if self.labels.untrusted {
             facts.provenance = Provenance::as_if_asked_for(&action);

@@ -5,18 +5,28 @@ use crate::base::principal::Principal;
 use crate::decide::question::Question;
 use crate::policy::bundle::Bundle;
 use crate::record::approval::{Requirement, Voters};
+use crate::record::facts::RunFact;
 use std::collections::BTreeSet;
 
 /// Who may not answer, as the policy is now: whoever opened the run, or one that it was delegated from, has proposed
 /// what is asked about as much as the agent has.
 pub(crate) fn excluded_from(question: &Question<'_>) -> BTreeSet<String> {
-    let principal = &question.action.principal;
-    let mut excluded = excluded(principal, question.bundle);
-    if !question.bundle.agent(&principal.agent).is_some_and(|m| m.self_approval) {
-        let runs = question.facts.run.iter().chain(&question.facts.lineage);
-        excluded.extend(runs.flat_map(|run| &run.barred).map(ToString::to_string));
-        let voters = question.facts.voters.iter();
-        excluded.extend(voters.flat_map(Voters::own).map(ToString::to_string));
+    let facts = question.facts;
+    let runs = facts.run.iter().chain(&facts.lineage);
+    excluded_in(runs, &question.action.principal, question.bundle, facts.voters.as_ref())
+}
+
+/// The same, of a run and those that it was delegated from.
+pub(crate) fn excluded_in<'a>(
+    runs: impl IntoIterator<Item = &'a RunFact>,
+    principal: &Principal,
+    bundle: &Bundle,
+    voters: Option<&Voters>,
+) -> BTreeSet<String> {
+    let mut excluded = excluded(principal, bundle);
+    if !bundle.agent(&principal.agent).is_some_and(|m| m.self_approval) {
+        excluded.extend(runs.into_iter().flat_map(|run| &run.barred).map(ToString::to_string));
+        excluded.extend(voters.into_iter().flat_map(Voters::own).map(ToString::to_string));
     }
     excluded
 }

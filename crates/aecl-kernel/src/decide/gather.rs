@@ -1,11 +1,13 @@
 //! What one decision needs to know, read from where facts are kept. The work depends on the action and the
 //! limits of its agent, not on how much has happened.
 
+mod agreed;
 mod cover;
 pub(crate) mod history;
 mod provenance;
 
 use crate::base::principal::Principal;
+use crate::base::time::Timestamp;
 use crate::define::cage::Cages;
 use crate::define::manifest::applies;
 use crate::policy::bundle::Bundle;
@@ -21,11 +23,12 @@ use std::collections::BTreeMap;
 impl Facts {
     /// Reads what a decision about this action needs. The number of reads depends on the agent's own
     /// limits, not on how many agents, runs, rules, people or entries there are. `people`: who may answer now; where
-    /// nobody knows, votes are what they were.
+    /// nobody knows, votes are what they were. `now`: a yes to a plan counts until it expires.
     pub fn gather<S: Space>(
         action: &Action,
         bundle: &Bundle,
         people: Option<&People>,
+        now: Timestamp,
         space: &mut S,
     ) -> Result<Self, S::Error> {
         let principal = &action.principal;
@@ -102,7 +105,8 @@ impl Facts {
         }
         facts.revoked = space.fact(&Key::Revoked(action.credential.id.clone()))?.is_some();
         if let Some(run) = &facts.run {
-            facts.provenance = Provenance::gather(action, run, &facts.lineage, people, space)?;
+            let agreed = agreed::holds(run, &facts.lineage, bundle, people, now, space)?;
+            facts.provenance = Provenance::gather(action, run, &facts.lineage, agreed, people, space)?;
             let standing = facts.provenance.as_ref().and_then(|p| p.plan);
             facts.cover = Cover::gather(action, run, standing, space)?;
         }
@@ -126,7 +130,9 @@ impl Facts {
     /// and nothing of what others have used up is in it.
     #[must_use]
     pub fn as_of_a_new_agent(self, action: &Action, bundle: &Bundle) -> Self {
-        let Ok(new) = Facts::gather(action, bundle, None, &mut BTreeMap::<Key, Fact>::new());
+        // There is no run, so there is no plan whose yes could expire.
+        let (now, mut nothing) = (Timestamp(0), BTreeMap::<Key, Fact>::new());
+        let Ok(new) = Facts::gather(action, bundle, None, now, &mut nothing);
         Facts { kills: self.kills, original: self.original, revoked: self.revoked, cages: self.cages, ..new }
     }
 }

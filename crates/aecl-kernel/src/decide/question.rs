@@ -97,7 +97,12 @@ impl Findings {
 
     /// Whether a row of this number has spoken.
     pub(crate) fn has_row(&self, number: u8) -> bool {
-        self.list.iter().any(|f| table::row(f.code).is_some_and(|row| row.number == number))
+        self.of_row(number).next().is_some()
+    }
+
+    /// What the row of this number has said.
+    pub(crate) fn of_row(&self, number: u8) -> impl Iterator<Item = &Finding> {
+        self.list.iter().filter(move |f| table::row(f.code).is_some_and(|row| row.number == number))
     }
 
     pub(crate) fn add(

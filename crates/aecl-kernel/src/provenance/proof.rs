@@ -60,6 +60,10 @@ pub struct Provenance {
     /// How it stands to the plan, if one was declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<plan::Standing>,
+    /// People have to agree to the plan, and no yes of theirs counts: it binds the run and vouches for nothing. These are
+    /// the values for which it would. Decisions that were recorded before this was asked took its word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unagreed: Option<BTreeSet<String>>,
 }
 
 fn is_zero(n: &u64) -> bool {
@@ -161,6 +165,7 @@ impl Provenance {
             plural: true,
             earlier: 0,
             plan: None,
+            unagreed: None,
         })
     }
 }

@@ -226,7 +226,7 @@ impl World {
         change: impl FnOnce(&mut Facts),
     ) -> Ruling {
         let action = Arc::new(Action::parse(proposal, self.bundle.catalogue(), &Limits::default()));
-        let Ok(mut facts) = Facts::gather(&action, &self.bundle, None, &mut self.space);
+        let Ok(mut facts) = Facts::gather(&action, &self.bundle, None, self.now, &mut self.space);
         change(&mut facts);
         let fresh = Fresh {
             action: ActionId::new(&self.name("act")).unwrap(),

@@ -4,15 +4,17 @@
 use crate::base::code;
 use crate::decide::question::{Findings, Question, is_strict, is_tainted, understood};
 use crate::provenance::goal::Asks;
+use crate::read::plan::Standing;
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let Some(typed) = understood(q).filter(|t| t.manifest.effect.changes_something()) else { return };
     let Some(provenance) = q.facts.provenance.as_ref().filter(|_| is_tainted(q)) else { return };
-    // What is declared counts, and not the words around it.
-    if provenance.plan.is_some() {
-        return;
-    }
-    let strict = is_strict(q);
+    // What is declared counts, and not the words around it; what still needs people's yes only asks for it.
+    let strict = match &provenance.plan {
+        None => is_strict(q),
+        Some(Standing::Step { .. }) if provenance.unagreed.is_some() => false,
+        Some(_) => return,
+    };
     let name = &typed.manifest.name;
     match &provenance.asks {
         Asks::No if strict && findings.has_row(8) && !provenance.delegates => {

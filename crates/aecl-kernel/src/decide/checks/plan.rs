@@ -5,7 +5,9 @@ use crate::base::code;
 use crate::decide::question::{Findings, Question, is_strict, understood};
 use crate::define::catalogue::TypedAction;
 use crate::define::manifest::Plans;
+use crate::provenance::proof::Provenance;
 use crate::read::plan::Standing;
+use crate::record::decision::Finding;
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let Some(typed) = understood(q) else { return };
@@ -13,7 +15,8 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         agreed(q, typed, findings);
     }
     let name = &q.action.name;
-    let Some(standing) = q.facts.provenance.as_ref().and_then(|p| p.plan) else {
+    let known = q.facts.provenance.as_ref();
+    let Some((provenance, standing)) = known.and_then(|p| Some((p, p.plan?))) else {
         // It was erased with the goal. What it said is not known, so nothing is a step of it.
         if q.facts.run.as_ref().is_some_and(|run| run.planned) && q.action.compensates.is_none() {
             let text = format!("a plan was declared and is not known any more, so `{name}` is no step of it");
@@ -27,7 +30,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         Standing::Otherwise => format!("the declared plan has `{name}` with other arguments"),
         Standing::Over => format!("the step `{name}` of the declared plan is over"),
     };
-    let unproven = findings.has_row(8) || findings.has_row(11);
+    let unproven = is_unproven(findings, provenance);
     let (code, why) = match unproven {
         true => {
             (code::PLAN_VIOLATED, format!("{why}, and a value that matters comes from nobody who is trusted"))
@@ -35,6 +38,13 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         false => (code::OFF_PLAN, why),
     };
     findings.row(code, is_strict(q), why, Vec::new());
+}
+
+/// Whether a value that matters is unproven, and not because the plan that has it waits: a yes to a plan turns no block.
+fn is_unproven(findings: &Findings, provenance: &Provenance) -> bool {
+    let planned = |at: &String| provenance.unagreed.as_ref().is_some_and(|values| values.contains(at));
+    let waits = |f: &Finding| !f.about.is_empty() && f.about.iter().all(|doubt| planned(&doubt.at));
+    [8, 11].into_iter().any(|row| findings.of_row(row).any(|f| !waits(f)))
 }
 
 /// Whether people have agreed to the plan, where the agent or one that it acts for needs that.

@@ -35,10 +35,12 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
 /// the action. Also before the run has read what strangers wrote: a model can be wrong all by itself.
 fn is_proven(q: &Question<'_>, typed: &TypedAction) -> bool {
     let Some(provenance) = &q.facts.provenance else { return false };
-    let is_asked = match &provenance.plan {
+    let planned = match &provenance.plan {
         Some(standing) => matches!(standing, Standing::Step { .. } | Standing::Read),
-        None => provenance.asks != Asks::No,
+        None => true,
     };
+    let by_words = provenance.plan.is_none() || provenance.unagreed.is_some();
+    let is_asked = planned && (!by_words || provenance.asks != Asks::No);
     is_asked && data_flow::unproven(&leaves(q.action, typed), typed, provenance).is_empty()
 }
 

@@ -82,6 +82,7 @@ struct Search<'a, S> {
     goals: Goals,
     plan: Option<Arc<plan::Plan>>,
     late: bool,
+    agreed: bool,
     typed: &'a TypedAction,
 }
 
@@ -96,16 +97,21 @@ impl<S: Space> Search<'_, S> {
                 out.insert(Proof { by: mark.by, how: None, named: mark.named });
             }
         }
-        // Whoever opened the run wrote the plan, too. One that was declared after strangers had been read may be
-        // their words, like the goal beside it.
-        let own = self.plan.as_ref().filter(|_| !self.late);
-        if own.is_some_and(|plan| plan.says(&action.name, &leaf.pointer, leaf.value)) {
+        // One that needs people's yes is nobody's word without it.
+        if self.agreed && self.is_planned(leaf, action) {
             out.insert(Proof { by: Endorses::User, how: Some(How::Quoted), named: false });
         }
         if leaf.argument.class.is_destination() && is_listed(self.typed, &leaf.pointer) {
             out.insert(Proof { by: Endorses::Operator, how: None, named: false });
         }
         Ok(out.into_iter().collect())
+    }
+
+    /// Whether the plan has this value, by whoever opened the run. One that was declared after strangers had been read may
+    /// be their words, like the goal beside it.
+    fn is_planned(&self, leaf: &Leaf<'_>, action: &Action) -> bool {
+        let own = self.plan.as_ref().filter(|_| !self.late);
+        own.is_some_and(|plan| plan.says(&action.name, &leaf.pointer, leaf.value))
     }
 
     /// What outputs and people said about this atom, in the run and those it was delegated from.
@@ -173,11 +179,13 @@ fn is_listed(typed: &TypedAction, pointer: &str) -> bool {
 
 impl Provenance {
     /// Looks up where the arguments come from. Nothing, where nobody has to know: the run has read no
-    /// stranger's text and has no plan, and the action always asks or never; or it was not understood.
+    /// stranger's text and has no plan, and the action always asks or never; or it was not understood. `agreed`: the
+    /// plan needs nobody's yes, or has it.
     pub fn gather<S: Space>(
         action: &Action,
         run: &RunFact,
         lineage: &[RunFact],
+        agreed: bool,
         people: Option<&People>,
         space: &mut S,
     ) -> Result<Option<Self>, S::Error> {
@@ -194,7 +202,7 @@ impl Provenance {
             Some(Fact::Goal(goal)) if run.planned => goal.contract(),
             _ => None,
         };
-        let mut search = Search { space, runs, goals, plan: plan.clone(), late: run.late, typed };
+        let mut search = Search { space, runs, goals, plan: plan.clone(), late: run.late, agreed, typed };
         let leaves = leaves(action, typed);
         let mut out = Self {
             proofs: BTreeMap::new(),
@@ -206,6 +214,7 @@ impl Provenance {
             elsewhere: false,
             plural: search.goals.0.iter().any(|goal| goal.plural),
             earlier: 0,
+            unagreed: plan.as_ref().filter(|_| !agreed).map(|_| BTreeSet::new()),
             plan: plan.map(|plan| plan.stands(action, run.step)),
         };
         let changes = typed.manifest.effect.changes_something();
@@ -218,6 +227,9 @@ impl Provenance {
             let proofs = search.proofs(leaf, action)?;
             if !proofs.is_empty() {
                 out.proofs.insert(leaf.pointer.clone(), proofs);
+            }
+            if let Some(planned) = out.unagreed.as_mut().filter(|_| search.is_planned(leaf, action)) {
+                planned.insert(leaf.pointer.clone());
             }
         }
         out.elsewhere = leaves.iter().filter(|l| l.argument.class.is_destination()).any(|leaf| {
