@@ -72,10 +72,10 @@ fn tools() -> Value {
     read["properties"]["title"]["x-mcp-header"] = json!("Title");
     json!([
         {"name": "read_note", "description": "Reads a note.", "inputSchema": read},
-        {"name": "get_opinion", "description": "Asks the client's model.", "inputSchema": text("about")},
-        {"name": "count_slowly", "description": "Tells progress.", "inputSchema": text("to")},
-        {"name": "list_forever", "description": "Never ends.", "inputSchema": text("of")},
-        {"name": "find_answer", "description": "Asks back four times.", "inputSchema": text("to")},
+        {"name": "get_opinion", "description": "Gets an opinion: the client's model is asked.", "inputSchema": text("about")},
+        {"name": "count_slowly", "description": "Counts: tells progress.", "inputSchema": text("to")},
+        {"name": "list_forever", "description": "Lists: never ends.", "inputSchema": text("of")},
+        {"name": "find_answer", "description": "Finds an answer: asks back four times.", "inputSchema": text("to")},
         {"name": "write_note", "description": "Writes a note.", "inputSchema": text("title")},
     ])
 }

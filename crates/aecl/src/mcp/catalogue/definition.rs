@@ -184,8 +184,8 @@ impl Definition {
         Ok(entry)
     }
 
-    /// A read only if its name begins with a word of reading, and neither name, titles, description, arguments nor
-    /// annotations hold one of a change. Annotations are hints of the server, which make an entry stricter; that they
+    /// A read only if its name begins with a word of reading, its description, if there is one, with another, and neither
+    /// name, titles, description, arguments nor annotations hold one of a change. Annotations are hints of the server, which make an entry stricter; that they
     /// make it looser takes an operator who [trusts](Annotations) this server's.
     #[must_use]
     pub fn reads(&self, server: &str, annotations: Annotations) -> bool {
@@ -200,7 +200,8 @@ impl Definition {
             // What the very name says is not talked away.
             Annotations::ReadOnly if hint("readOnlyHint") == Some(true) => verbs::name_changes(own).is_none(),
             Annotations::ReadOnly | Annotations::OnlyStricter => {
-                verbs::name_reads(own) && self.says_it_changes().is_none()
+                let description = self.pinned.get("description").and_then(Value::as_str).unwrap_or_default();
+                verbs::name_reads(own) && verbs::text_reads(description) && self.says_it_changes().is_none()
             }
         }
     }
@@ -448,6 +449,27 @@ mod tests {
             assert_eq!(it.reads("git", Annotations::OnlyStricter), reads, "{name}");
             let entry = it.entry("git", Annotations::OnlyStricter).unwrap();
             assert_eq!(entry["effect"], if reads { "read" } else { "write" }, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_reads_before_a_description_that_does_not_say_so_asks_a_person() {
+        for (name, description, effect) in [
+            ("get_vote", "Casts the vote.", "write"),
+            ("check_spelling", "Corrects the file in place.", "write"),
+            ("fetch_latest", "Pulls the latest code and checks it out over the working tree", "write"),
+            ("get_everything_back_to_zero", "Zeroes all counters.", "write"),
+            ("query", "Evaluates an expression in the browser", "write"),
+            ("search_flights_hold", "Searches for flights and holds the seat", "write"),
+            ("list_item", "Lists the item for sale", "write"),
+            ("get_quote_accept", "Gets a quote.", "write"),
+            ("get_vote", "Gets the vote of a member.", "read"),
+            ("get_vote", "", "read"),
+        ] {
+            let it =
+                define(json!({"name": name, "description": description, "inputSchema": {"type": "object"}}));
+            let entry = it.entry("s", Annotations::OnlyStricter).unwrap();
+            assert_eq!(entry["effect"], effect, "{name}: {description}");
         }
     }
 

@@ -1,14 +1,16 @@
 //! What a tool says of itself, read for the words of a change. `get_and_delete_all` begins like a read and is none.
 //!
-//! This only ever makes an entry stricter: what is overlooked here has still to begin with a word of reading, and
-//! what is found here by mistake asks a person, who can correct the entry. It does not see through a server that
+//! This only ever makes an entry stricter: what is overlooked here has still to begin with a word of reading, its name and
+//! its description, and what is found here by mistake asks a person, who can correct the entry. It does not see through a server that
 //! lies; that is what pins, labels and the manifest are for. It knows English words alone, in every writing of their
 //! letters.
 
 mod arguments;
+mod opening;
 mod text;
 
 pub(super) use arguments::argument_changes;
+pub(super) use opening::text_reads;
 pub(super) use text::{text_changes, title_changes};
 
 use aecl_kernel::provenance::canon::plain;
@@ -28,7 +30,7 @@ const PARTICLES: [&str; 5] = ["in", "out", "off", "up", "mark"];
 /// Verbs that change something and are hardly ever nouns: they count wherever they stand in a name.
 #[rustfmt::skip]
 const ALWAYS: &[&str] = &[
-    "acknowledge", "ack", "activate", "add", "alter", "append", "apply", "approve", "assign", "attach", "authorize",
+    "accept", "acknowledge", "ack", "activate", "add", "alter", "append", "apply", "approve", "assign", "attach", "authorize",
     "annihilate", "ban", "buy", "cancel", "chmod", "chown", "clear", "clobber", "clone", "configure", "confirm", "create",
     "deactivate", "decline", "decommission", "decrement", "del", "delete", "demote",
  "deploy", "deprovision", "deregister", "destroy", "detach", "disable", "discard",

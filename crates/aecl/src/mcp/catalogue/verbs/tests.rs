@@ -190,6 +190,56 @@ fn an_argument_that_chooses_a_change_makes_one() {
     }
 }
 
+#[test]
+fn a_description_that_begins_with_a_verb_that_nobody_knows_is_no_reads() {
+    for text in [
+        "Casts the vote.",
+        "Corrects the file in place.",
+        "Pulls the latest code and checks it out over the working tree",
+        "Zeroes all counters.",
+        "Evaluates an expression in the browser",
+        "Obtains the consent of the customer",
+        "Tool to cast a vote",
+        "A tool that casts the vote",
+        "This tool deposits a check",
+        "Lists the item for sale",
+        "Searches for flights and holds the seat",
+        "Gets the vote, then casts it",
+        "Finds the card and charges the customer",
+        "Query the counters then zero them",
+        "Fetches mail, archives it",
+        "Gets everything back to zero",
+        "Get rid of it",
+        "Check out a book",
+        "Check a guest in",
+        "Vote | Casts it",
+        "The list that is shortened by this",
+        "Stimmt ab.",
+        "...",
+    ] {
+        assert!(!text_reads(text), "{text}");
+    }
+    for text in [
+        "",
+        "Gets the weather.",
+        "Notion | Retrieve a user",
+        "This tool retrieves the list of artifacts",
+        "Tool to look up a word",
+        "Allows you to search the web",
+        "Use this to get a list of users and their roles",
+        "Recursively search for files",
+        "The current weather of a city.",
+        "A list of users",
+        "Queries the database and returns the rows",
+        "Lists pages, comments and the labels of each",
+    ] {
+        assert!(text_reads(text), "{text}");
+    }
+    for name in ["get_quote_accept", "check_out", "get_and_cast"] {
+        assert!(!name_reads(name), "{name}");
+    }
+}
+
 /// Definitions of fourteen published servers, listed with them, each judged by hand: server, name without the
 /// server's own, what it is, and its description. The lists of words were written before these were looked at; then
 /// `retrieve` and `explain` were added, and the words that descriptions say to the model.
@@ -198,7 +248,7 @@ fn no_change_of_published_servers_is_taken_for_a_read() {
     let all: Vec<[String; 4]> = serde_json::from_str(include_str!("tools.json")).unwrap();
     let (mut begins, mut asks) = (0, Vec::new());
     for [server, name, is, description] in &all {
-        let reads = name_reads(name) && text_changes(description).is_none();
+        let reads = name_reads(name) && text_reads(description) && text_changes(description).is_none();
         if is == "change" {
             assert!(!reads, "`{name}` of `{server}` changes something");
         } else if name_reads(name) {
@@ -210,7 +260,7 @@ fn no_change_of_published_servers_is_taken_for_a_read() {
     }
     assert!(all.len() > 300 && begins > 110, "{} definitions, {begins} begin as reads", all.len());
     // What asks although it only reads: a nuisance that is known by name.
-    assert!(asks.len() * 20 <= begins, "{} of {begins}: {asks:?}", asks.len());
+    assert!(asks.len() * 16 <= begins, "{} of {begins}: {asks:?}", asks.len());
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn says(text: &str, of: Of) -> Option<String> {
 }
 
 /// Words of a sentence, in lower case; a comma is a word of its own, since what follows may be a verb.
-fn sentence_words(sentence: &str) -> Vec<String> {
+pub(super) fn sentence_words(sentence: &str) -> Vec<String> {
     let mut out = Vec::new();
     for piece in sentence.split_whitespace() {
         if piece == "&" {
@@ -174,7 +174,7 @@ fn reads_data(words: &[String], at: usize) -> bool {
 }
 
 /// Whether what follows makes the word before it a verb: "and marks **them**", "and post **a** comment".
-fn is_followed_by_object(word: &str) -> bool {
+pub(super) fn is_followed_by_object(word: &str) -> bool {
     ["a", "an", "the", "it", "them", "its", "their", "this", "these", "all", "each", "every", "your", "any"]
         .contains(&word)
 }
