@@ -216,10 +216,8 @@ fn judge(question: &Question<'_>, fresh: &Fresh) -> (Decision, Option<Ask>) {
 /// The recorded action, if this is the same proposal again and its proposer may still be answered.
 fn replayed(question: &Question<'_>, decision: &Decision) -> Option<ActionId> {
     let (used, state) = question.facts.used.as_ref()?;
-    let barred = decision.findings.iter().any(|f| {
-        f.verdict == Verdict::Block
-            && matches!(f.check.as_str(), "token" | "kill_switch" | "catalogue" | "arguments" | "replay")
-    });
+    let bars = |finding: &Finding| checks::ALL.iter().any(|c| c.bars_replay && c.name == finding.check);
+    let barred = decision.findings.iter().any(|f| f.verdict == Verdict::Block && bars(f));
     let over = match state {
         ActionState::Started | ActionState::Done | ActionState::Failed | ActionState::Unknown => true,
         ActionState::Blocked | ActionState::Waiting | ActionState::Rejected | ActionState::Asked => false,

@@ -27,6 +27,7 @@ mod what_runs;
 pub(crate) use data_flow::unproven;
 
 use crate::decide::question::{Findings, Question};
+use crate::record::decision::{CATALOGUE, KILL_SWITCH, TOKEN};
 
 /// One concern.
 #[derive(Debug)]
@@ -35,29 +36,41 @@ pub struct Check {
     pub name: &'static str,
     /// Looks, and says what it found.
     pub run: fn(&Question<'_>, &mut Findings),
+    /// What it blocks is not answered with what is on record of the same proposal either.
+    pub bars_replay: bool,
+}
+
+const fn check(name: &'static str, run: fn(&Question<'_>, &mut Findings)) -> Check {
+    Check { name, run, bars_replay: false }
+}
+
+impl Check {
+    const fn bars_replay(self) -> Self {
+        Self { bars_replay: true, ..self }
+    }
 }
 
 /// All checks, in order.
 pub const ALL: &[Check] = &[
-    Check { name: "token", run: token::check },
-    Check { name: "kill_switch", run: kill_switch::check },
-    Check { name: "catalogue", run: catalogue::check },
-    Check { name: "arguments", run: arguments::check },
-    Check { name: "replay", run: replay::check },
-    Check { name: "policy", run: policy::check },
-    Check { name: "scope", run: scope::check },
-    Check { name: "environment", run: environment::check },
-    Check { name: "destination", run: destination::check },
-    Check { name: "own_house", run: own_house::check },
-    Check { name: "budget", run: budget::check },
-    Check { name: "rate", run: rate::check },
-    Check { name: "concurrency", run: concurrency::check },
-    Check { name: "breaker", run: breaker::check },
-    Check { name: "what_runs", run: what_runs::check },
-    Check { name: "sandbox", run: sandbox::check },
-    Check { name: "data_flow", run: data_flow::check },
-    Check { name: "intent", run: intent::check },
-    Check { name: "plan", run: plan::check },
-    Check { name: "risk", run: risk::check },
-    Check { name: "reversibility", run: reversibility::check },
+    check(TOKEN, token::check).bars_replay(),
+    check(KILL_SWITCH, kill_switch::check).bars_replay(),
+    check(CATALOGUE, catalogue::check).bars_replay(),
+    check("arguments", arguments::check).bars_replay(),
+    check("replay", replay::check).bars_replay(),
+    check("policy", policy::check),
+    check("scope", scope::check),
+    check("environment", environment::check),
+    check("destination", destination::check),
+    check("own_house", own_house::check),
+    check("budget", budget::check),
+    check("rate", rate::check),
+    check("concurrency", concurrency::check),
+    check("breaker", breaker::check),
+    check("what_runs", what_runs::check),
+    check("sandbox", sandbox::check),
+    check("data_flow", data_flow::check),
+    check("intent", intent::check),
+    check("plan", plan::check),
+    check("risk", risk::check),
+    check("reversibility", reversibility::check),
 ];

@@ -34,6 +34,11 @@ impl Verdict {
     }
 }
 
+// Checks that refuse at the door, before anything of a proposal is looked at. Their names are on record.
+pub(crate) const TOKEN: &str = "token";
+pub(crate) const KILL_SWITCH: &str = "kill_switch";
+pub(crate) const CATALOGUE: &str = "catalogue";
+
 /// What one check says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
@@ -143,9 +148,9 @@ impl Decision {
     /// Whether it was refused for who proposes, or because there is no such action: a dead token, a stopped run, a name
     /// that nobody knows. Its arguments have played no part, and nobody will ever carry it out.
     pub fn is_turned_away(&self) -> bool {
-        let at_the_door = |check: &str| matches!(check, "token" | "kill_switch" | "catalogue");
+        let at_the_door = |f: &Finding| [TOKEN, KILL_SWITCH, CATALOGUE].contains(&f.check.as_str());
         self.verdict == Verdict::Block
-            && self.findings.iter().any(|f| f.verdict == Verdict::Block && at_the_door(&f.check))
+            && self.findings.iter().any(|f| f.verdict == Verdict::Block && at_the_door(f))
     }
 
     /// What speaks against it for good: time, another token, or whoever stopped it can take the rest away.
