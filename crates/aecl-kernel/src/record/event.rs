@@ -1,6 +1,8 @@
 //! Events: the persisted truth. Closed, versioned; a reader refuses a kind it does not know. Facts are a
 //! fold over them.
 
+mod kind;
+
 use crate::base::code::Code;
 use crate::base::digest::Digest;
 use crate::base::evidence::Evidence;
@@ -515,32 +517,6 @@ mod asked {
 }
 
 impl Event {
-    /// The kind, as entries write it.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Event::BundleLoaded(_) => "bundle_loaded",
-            Event::SandboxProbed(_) => "sandbox_probed",
-            Event::RunOpened(_) => "run_opened",
-            Event::RunClosed(_) => "run_closed",
-            Event::TokenIssued(_) => "token_issued",
-            Event::TokenRevoked(_) => "token_revoked",
-            Event::Ruled(_) => "ruled",
-            Event::Asked(_) => "asked",
-            Event::Answered(_) => "answered",
-            Event::Expired(_) => "expired",
-            Event::Withdrawn(_) => "withdrawn",
-            Event::Started(_) => "started",
-            Event::Concluded(_) => "concluded",
-            Event::Kill(_) => "kill",
-            Event::Lift(_) => "lift",
-            Event::BudgetAdjusted(_) => "budget_adjusted",
-            Event::Erased(_) => "erased",
-            Event::KeyChanged(_) => "key_changed",
-            Event::Heartbeat(_) => "heartbeat",
-            Event::Fault(_) => "fault",
-        }
-    }
-
     /// The action it is about.
     pub fn action(&self) -> Option<&ActionId> {
         match self {

@@ -12,30 +12,6 @@ use aecl_kernel::record::event::{Answered, Entry, Event, Expired, Lapse, Ruled, 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 
-/// The kinds of entries that this program knows. Another one may mean anything, so it is refused.
-const KINDS: [&str; 20] = [
-    "bundle_loaded",
-    "sandbox_probed",
-    "run_opened",
-    "run_closed",
-    "token_issued",
-    "token_revoked",
-    "ruled",
-    "asked",
-    "answered",
-    "expired",
-    "withdrawn",
-    "started",
-    "concluded",
-    "kill",
-    "lift",
-    "budget_adjusted",
-    "erased",
-    "key_changed",
-    "heartbeat",
-    "fault",
-];
-
 /// What has been told so far.
 pub(super) struct Story<'a> {
     auditor: &'a Auditor,
@@ -58,7 +34,7 @@ pub(super) struct Story<'a> {
     closed: HashSet<Name>,
     // An allow whose attempt must be the next entry.
     due: Option<(u64, String, Option<String>)>,
-    kinds: [u64; KINDS.len()],
+    kinds: [u64; Event::KINDS.len()],
     ends: BTreeMap<&'static str, u64>,
     report: Report,
 }
@@ -81,7 +57,7 @@ impl<'a> Story<'a> {
             steps: HashMap::new(),
             closed: HashSet::new(),
             due: None,
-            kinds: [0; KINDS.len()],
+            kinds: [0; Event::KINDS.len()],
             ends: BTreeMap::new(),
             report: Report::default(),
         }
@@ -100,7 +76,8 @@ impl<'a> Story<'a> {
         if says != position {
             return Err(wrong(format!("it says that it is entry {says}")));
         }
-        let Some(kind) = KINDS.iter().position(|kind| *kind == name) else {
+        // Another one may mean anything.
+        let Some(kind) = Event::KINDS.iter().position(|kind| *kind == name) else {
             return Err(wrong(format!("its kind `{name}` is unknown to this program")));
         };
         if let Some(count) = self.kinds.get_mut(kind) {
@@ -147,7 +124,7 @@ impl<'a> Story<'a> {
 
     /// What was told.
     pub(super) fn report(mut self) -> Report {
-        for (kind, count) in KINDS.iter().zip(self.kinds).filter(|(_, count)| *count > 0) {
+        for (kind, count) in Event::KINDS.iter().zip(self.kinds).filter(|(_, count)| *count > 0) {
             self.report.kinds.insert((*kind).to_owned(), count);
         }
         for (end, count) in self.ends {
