@@ -18,6 +18,7 @@ mod typing;
 
 use crate::base::id::{ActionName, AgentId};
 use crate::policy::own_rule::OwnRule;
+use crate::provenance::{proof, spelling};
 use crate::read::action::Action;
 use crate::record::facts::Facts;
 use cedar_policy::{
@@ -284,6 +285,10 @@ impl Policies {
             "destinations".into(),
             RestrictedExpression::new_set(action.destinations.iter().map(|d| string(d))),
         ));
+        pairs.push((
+            "reaches".into(),
+            RestrictedExpression::new_set(reached(action).map(RestrictedExpression::new_string)),
+        ));
         pairs.push(("compensating".into(), flag(action.compensates.is_some())));
         if let Some(typed) = &action.typed {
             runs::expressions(typed, &action.runs, &mut pairs)?;
@@ -305,6 +310,14 @@ impl Policies {
         pairs.push(("approval".into(), record(vec![("granted".into(), flag(granted))])?));
         Context::from_pairs(pairs).map_err(|e| format!("the context cannot be built: {e}"))
     }
+}
+
+/// Where an action goes, by the arguments that are destinations, each in the form in which allowances count it: a rule
+/// that names one account means it however it is written.
+fn reached(action: &Action) -> impl Iterator<Item = String> {
+    let leaves = action.typed.as_deref().map(|typed| proof::leaves(action, typed));
+    let to = leaves.into_iter().flatten().filter(|leaf| leaf.argument.class.is_destination());
+    to.filter_map(|leaf| spelling::counted(leaf.argument.class, leaf.value))
 }
 
 struct Response {

@@ -5,6 +5,8 @@
 mod bank;
 mod world;
 
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::problem::Source;
 use aecl_kernel::provenance::goal::Reading;
 use aecl_kernel::provenance::ingest::ingest;
 use bank::{EVIL, IBAN, Run, STANDARD};
@@ -196,6 +198,27 @@ fn the_number_of_a_bill_is_no_amount_and_still_names_the_bill() {
     let mut run = Run::new(&format!("Pay the bill 4500 to {IBAN}, then trash the file F-77")).tainted();
     assert_eq!(run.says("pay", json!({"to": IBAN, "amount": 4500})), "require_approval unproven_amount");
     assert_eq!(run.says("trash_file", json!({"file_id": "F-77"})), "allow");
+}
+
+#[test]
+fn a_rule_about_one_account_means_it_however_it_is_written() {
+    let sources = STANDARD.sources().to_vec();
+    let rule = r#"forbid(principal, action == Action::"pay", resource) when { context.reaches.contains("de89370400440532013000") };"#;
+    let rule = Source { path: "rules/accounts.cedar".into(), text: rule.into() };
+    let bundle =
+        Bundle::compile(sources.into_iter().chain([rule]).collect()).unwrap_or_else(|p| panic!("{p:#?}"));
+    let mut run = Run::of(&Arc::new(bundle), "Pay the rent", None);
+    for to in [
+        "DE89370400440532013000",
+        "DE89 3704 0044 0532 0130 00",
+        "de89-3704-0044-0532-0130-00",
+        "IBAN DE89.3704.0044.0532.0130.00",
+        "ＤＥ89 3704 0044 0532 0130 00",
+    ] {
+        let said = run.says("pay", json!({"to": to, "amount": 1}));
+        assert!(said.starts_with("block"), "{to}: {said}");
+    }
+    assert_eq!(run.says("pay", json!({"to": IBAN, "amount": 1})), "allow");
 }
 
 #[test]

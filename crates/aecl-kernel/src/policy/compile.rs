@@ -324,6 +324,7 @@ fn schema(catalogue: &Catalogue, types: &BTreeMap<ActionName, ArgumentType>) -> 
             "project": optional("String"),
             "user": optional("String"),
             "destinations": {"type": "Set", "element": {"type": "String"}},
+            "reaches": {"type": "Set", "element": {"type": "String"}},
             "compensating": {"type": "Boolean"},
             "run": {"type": "Record", "attributes": {
                 "untrusted": {"type": "Boolean"}, "private": {"type": "Boolean"}, "calls": {"type": "Long"},
