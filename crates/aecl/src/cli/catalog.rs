@@ -162,7 +162,7 @@ fn import(home: &Home, server: &str, as_json: bool) -> Result {
             );
         }
         for (tool, why) in &report.refused {
-            eprintln!("not taken in: `{tool}`: {why}");
+            super::show::say(&super::show::inert_line(&format!("not taken in: `{tool}`: {why}")));
         }
         eprintln!("{} taken in; a running `aecl serve` takes it up by itself", report.added.len());
     }

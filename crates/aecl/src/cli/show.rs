@@ -9,6 +9,7 @@ use std::io::{IsTerminal, Write};
 
 mod decision;
 mod json;
+pub(crate) mod rows;
 mod table;
 
 pub(crate) use decision::people;
@@ -37,12 +38,14 @@ pub(crate) enum Tone {
 pub(crate) struct Page {
     text: String,
     colour: bool,
+    /// How wide the terminal is, if there is one.
+    columns: Option<usize>,
 }
 
 impl Page {
     /// An empty page for standard output.
     pub(crate) fn new() -> Self {
-        Self { text: String::new(), colour: wants_colour() }
+        Self { text: String::new(), colour: wants_colour(), columns: rows::columns() }
     }
 
     /// A word in this tone.
@@ -79,8 +82,11 @@ impl Page {
 
     /// A heading.
     pub(crate) fn heading(&mut self, text: &str) -> &mut Self {
-        let word = self.word(Tone::Strong, text);
-        self.line(word)
+        for (i, row) in self.rows(text, 4).iter().enumerate() {
+            let word = self.word(Tone::Strong, row);
+            self.line(if i == 0 { word } else { format!("    {word}") });
+        }
+        self
     }
 
     /// A name and what it is, in a column. Text of several lines goes on below itself.
@@ -90,6 +96,25 @@ impl Page {
         let _ = writeln!(self.text, "  {name:<13} {}", lines.next().unwrap_or_default());
         for line in lines {
             let _ = writeln!(self.text, "  {:<13} {line}", "");
+        }
+        self
+    }
+
+    /// The same with text that may hold a stranger's words: no row of it stands where a name would.
+    pub(crate) fn prose(&mut self, name: &str, text: &str) -> &mut Self {
+        let text = inert(text);
+        let rows: Vec<String> = text.lines().flat_map(|line| self.rows(line, 16)).collect();
+        self.field(name, &rows.join("\n"))
+    }
+
+    /// What a server says of its tool, as the API tells it: under the server's name, and marked as its words.
+    pub(crate) fn server_says(&mut self, words: Option<&Value>) -> &mut Self {
+        let Some(words) = words.filter(|words| !words.is_null()) else { return self };
+        let server = inert_line(&words.text("/server"));
+        self.field("does", &format!("the server `{server}` says, and nobody has checked it:"));
+        self.quote(&words.text("/text"));
+        if let Some(n) = words.pointer("/left_out").and_then(Value::as_u64) {
+            self.field("", &format!("{n} more characters of it are left out here"));
         }
         self
     }
@@ -106,9 +131,26 @@ impl Page {
     /// Somebody else's text: every line is marked, nothing in it can move the cursor or hide.
     pub(crate) fn quote(&mut self, text: &str) -> &mut Self {
         for line in inert(text).split('\n') {
-            let _ = writeln!(self.text, "  │ {line}");
+            self.quoted_line(Tone::Plain, line);
         }
         self
+    }
+
+    /// One line of somebody else's text. What does not fit into the terminal goes on behind a mark of its own.
+    pub(crate) fn quoted_line(&mut self, tone: Tone, line: &str) -> &mut Self {
+        for (i, row) in self.rows(&inert_line(line), 4).iter().enumerate() {
+            let word = self.word(tone, row);
+            self.line(format!("  │{}{word}", if i == 0 { ' ' } else { '>' }));
+        }
+        self
+    }
+
+    /// A line in rows, each of which fits into the terminal behind so many columns.
+    fn rows(&self, line: &str, before: usize) -> Vec<String> {
+        match self.columns {
+            Some(columns) => rows::rows(line, columns.saturating_sub(before).max(rows::LEAST), ""),
+            None => vec![line.to_owned()],
+        }
     }
 
     /// A JSON value, untruncated, as somebody else's text.
@@ -255,9 +297,22 @@ mod tests {
 
     #[test]
     fn quotes_mark_every_line() {
-        let mut page = Page { text: String::new(), colour: false };
+        let mut page = Page { text: String::new(), colour: false, columns: None };
         page.quote("one\n\u{1b}[31mtwo");
         assert_eq!(page.text, "  │ one\n  │ \\u{1b}[31mtwo\n");
+    }
+
+    #[test]
+    fn no_row_of_a_strangers_text_stands_where_ours_would() {
+        let mut page = Page { text: String::new(), colour: false, columns: Some(40) };
+        let padded = format!("harmless{}undo          Can be undone.", " ".repeat(31));
+        page.quote(&padded).prose("to", &padded).heading(&padded);
+        for line in page.text.lines() {
+            let is_first = line.starts_with("  to            harmless") || line.starts_with("harmless");
+            assert!(is_first || line.starts_with("  │") || line.starts_with("    "), "{}", page.text);
+            assert!(line.chars().count() < 40, "{line}");
+        }
+        assert!(page.text.contains("\n  │>"), "{}", page.text);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::App;
 use super::story::{Story, span, undo_of};
-use super::wire::{Approval, Decision, Full, PlanArgument, PlanOpen, PlanStep};
+use super::wire::{Approval, Decision, Full, PlanArgument, PlanOpen, PlanStep, description};
 use aecl_executor::connectors::process::reaches;
 use aecl_gate::Identity;
 use aecl_gate::plans::PlanRequest;
@@ -91,12 +91,14 @@ fn of_step(number: usize, look: &StepOutlook, stale: bool) -> PlanStep {
         },
         values: constraint.values(),
     };
+    let (what, server_says) = description(&look.typed);
     let mut because: Vec<String> = asking.map(|f| f.message.clone()).collect();
     because.dedup();
     PlanStep {
         number: u32::try_from(number).unwrap_or(u32::MAX),
         name: look.step.action.clone(),
-        what: look.typed.manifest.description.clone(),
+        what,
+        server_says,
         times: look.step.times,
         arguments: look.step.arguments.iter().map(argument).collect(),
         anything: anything(look),
@@ -154,6 +156,7 @@ fn story(request: &PlanRequest, steps: &[PlanStep]) -> Story {
             "A yes carries out the steps below without asking again, for {} from when it was asked.",
             span(left)
         ),
+        server_says: None,
         to: Vec::new(),
         runs: Vec::new(),
         cage: None,

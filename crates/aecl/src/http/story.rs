@@ -1,5 +1,6 @@
 //! What an approver reads first: what will happen and to whom, why we ask, and whether it can be undone.
 
+use super::wire::{ServerWords, description};
 use aecl_executor::connectors::process::reaches;
 use aecl_gate::Gate;
 use aecl_gate::approvals::Request;
@@ -16,8 +17,11 @@ use utoipa::ToSchema;
 pub struct Story {
     /// What will happen, such as `payments.transfer: 500 EUR to acc-9`.
     pub title: String,
-    /// What the action does, as the catalogue says.
+    /// What the action does, as the operator says; empty where only its server says something.
     pub what: String,
+    /// What its server says that it does: the server's words, which nobody has checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_says: Option<ServerWords>,
     /// What it touches and where its effect lands.
     pub to: Vec<String>,
     /// What the SQL or the command line among its arguments would do, one line each.
@@ -62,9 +66,11 @@ pub fn tell(gate: &Gate, request: &Request) -> Story {
         ruled.decision.findings.iter().filter(|f| asks(f.verdict)).map(|f| f.message.clone()).collect();
     because.dedup();
     let cage = ruled.decision.findings.iter().find(|f| f.check == "sandbox");
+    let (what, server_says) = action.typed.as_deref().map(description).unwrap_or_default();
     Story {
         title: summary::title(&action),
-        what: action.typed.as_ref().map_or_else(String::new, |t| t.manifest.description.clone()),
+        what,
+        server_says,
         to,
         runs: runs(&action, request),
         cage: cage.map(|f| f.message.clone()),

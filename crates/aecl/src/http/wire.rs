@@ -10,6 +10,7 @@ pub mod plan;
 pub mod policy;
 pub mod run;
 pub mod undo;
+pub mod words;
 
 pub use action::*;
 pub use approval::*;
@@ -20,6 +21,7 @@ pub use plan::*;
 pub use policy::*;
 pub use run::*;
 pub use undo::*;
+pub use words::*;
 
 use serde::Serialize;
 use serde_json::value::RawValue;

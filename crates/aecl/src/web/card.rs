@@ -5,7 +5,7 @@ use super::html::Html;
 use super::login::{USERNAME, Visitor};
 use super::plan;
 use crate::http::story::span;
-use crate::http::wire::{Full, Requirement, Step};
+use crate::http::wire::{Full, Requirement, ServerWords, Step};
 use aecl_gate::approvals::EXCERPT_MAX;
 use aecl_kernel::base::time::Timestamp;
 use serde_json::Value;
@@ -109,6 +109,7 @@ fn facts(full: &Full) -> Html {
     };
     let mut html = Html::new()
         .when(!story.what.is_empty(), |h| h.raw("<p>").text(&story.what).raw("</p>"))
+        .html(&server_says(story.server_says.as_ref()))
         .raw("<dl class=\"card facts\">");
     if let Some(amount) = &story.amount {
         html = row(html, "Amount", amount);
@@ -146,6 +147,25 @@ fn facts(full: &Full) -> Html {
         .prose(&story.undo)
         .when(!story.undoable, |h| h.raw("</strong>"))
         .raw("</dd></dl>")
+}
+
+/// What a server says of its tool, in a box that is a stranger's.
+pub(super) fn server_says(words: Option<&ServerWords>) -> Html {
+    let Some(words) = words else { return Html::new() };
+    Html::new()
+        .raw("<section class=\"untrusted says\"><p class=\"quiet\">The server <code>")
+        .text(&words.server.replace('\n', " "))
+        .raw("</code> says of it, and nobody has checked it:</p><pre dir=\"auto\">")
+        .text(&words.text)
+        .raw("</pre>")
+        .when(words.left_out > 0, |h| {
+            h.raw("<p class=\"quiet\">").text(&left_out(words.left_out)).raw("</p>")
+        })
+        .raw("</section>")
+}
+
+fn left_out(n: usize) -> String {
+    format!("{n} more characters of it are left out here.")
 }
 
 fn why(full: &Full) -> Html {

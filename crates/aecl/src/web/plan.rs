@@ -1,6 +1,6 @@
 //! The steps of a plan that people are asked about: each in words, in order, with what would make it ask by itself.
 
-use super::card::{beyond_ascii, readable};
+use super::card::{beyond_ascii, readable, server_says};
 use super::html::Html;
 use crate::http::wire::{PlanArgument, PlanOpen, PlanStep};
 
@@ -25,6 +25,7 @@ fn one(step: &PlanStep) -> Html {
         .when(step.times != 1, |h| h.raw(" <span class=\"badge\">up to ").text(&times).raw(" times</span>"))
         .raw("</h3>")
         .when(!step.what.is_empty(), |h| h.raw("<p>").text(&step.what).raw("</p>"))
+        .html(&server_says(step.server_says.as_ref()))
         .raw("<dl class=\"arguments\">")
         .each(&step.arguments, |h, argument| h.html(&may_be(argument, step)))
         .each(&step.anything, |h, name| {

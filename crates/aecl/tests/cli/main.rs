@@ -30,4 +30,5 @@ mod servers;
 mod setup;
 mod tier;
 mod watch;
+mod words;
 mod wrap;

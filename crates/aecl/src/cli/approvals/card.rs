@@ -8,13 +8,13 @@ use serde_json::Value;
 /// The first lines: enough for ten seconds.
 pub(super) fn head(page: &mut Page, ask: &Value) {
     page.heading(&inert_line(&ask.text("/summary/title")));
-    page.field("agent", &who(ask));
+    page.prose("agent", &who(ask));
     let undoable = ask.pointer("/summary/undoable").and_then(Value::as_bool).unwrap_or(false);
     let tone = if undoable { Tone::Plain } else { Tone::Bad };
     let undo = page.word(tone, &inert_line(&ask.text("/summary/undo")));
     page.line(format!("  {:<13} {undo}", "undo"));
     for (i, why) in ask.items("/summary/reasons").iter().enumerate() {
-        page.field(if i == 0 { "why" } else { "" }, why.as_str().unwrap_or_default());
+        page.prose(if i == 0 { "why" } else { "" }, why.as_str().unwrap_or_default());
     }
     if ask.pointer("/summary/stale").and_then(Value::as_bool).unwrap_or(false) {
         page.toned(
@@ -33,7 +33,7 @@ pub(super) fn head(page: &mut Page, ask: &Value) {
         page.field("exactly", &ask.text("/name")).json(arguments);
     }
     for (i, line) in ask.items("/summary/runs").iter().enumerate() {
-        page.field(if i == 0 { "it" } else { "" }, line.as_str().unwrap_or_default());
+        page.prose(if i == 0 { "it" } else { "" }, line.as_str().unwrap_or_default());
     }
     let cage = ask.text("/summary/cage");
     if !cage.is_empty() {
@@ -42,7 +42,7 @@ pub(super) fn head(page: &mut Page, ask: &Value) {
         page.line(format!("  {:<13} {cage}", "held"));
     }
     for (i, whom) in ask.items("/summary/reaches").iter().enumerate() {
-        page.field(if i == 0 { "reaches" } else { "" }, whom.as_str().unwrap_or_default());
+        page.prose(if i == 0 { "reaches" } else { "" }, whom.as_str().unwrap_or_default());
     }
 }
 
@@ -75,24 +75,28 @@ fn files(page: &mut Page, ask: &Value) {
                 Some(' ') => Tone::Plain,
                 _ => Tone::Quiet,
             };
-            let word = page.word(tone, &inert_line(entry));
-            page.line(format!("  │ {word}"));
+            page.quoted_line(tone, entry);
         }
     }
 }
 
 /// What the action is said to do, where its effect lands, and everything that asks.
 fn further(page: &mut Page, ask: &Value) {
-    let what = ask.text("/summary/what");
-    if !what.is_empty() {
-        page.field("does", &what);
-    }
+    does(page, &ask.text("/summary/what"), ask.pointer("/summary/server_says"));
     for to in ask.items("/summary/to") {
-        page.field("to", to.as_str().unwrap_or_default());
+        page.prose("to", to.as_str().unwrap_or_default());
     }
     for (i, why) in ask.items("/summary/because").iter().enumerate() {
-        page.field(if i == 0 { "asked because" } else { "" }, why.as_str().unwrap_or_default());
+        page.prose(if i == 0 { "asked because" } else { "" }, why.as_str().unwrap_or_default());
     }
+}
+
+/// What an action does: in the operator's words, or in its server's, which are marked as such.
+pub(super) fn does(page: &mut Page, what: &str, server_says: Option<&Value>) {
+    if !what.is_empty() {
+        page.prose("does", what);
+    }
+    page.server_says(server_says);
 }
 
 fn who(ask: &Value) -> String {
@@ -204,7 +208,7 @@ fn answers(page: &mut Page, ask: &Value, aecl: &str) {
     page.field("state", &format!("{}; {whose} {}", ask.text("/state"), ask.text("/action_state")));
     let why = ask.text("/action_message");
     if !why.is_empty() {
-        page.field("why", &why);
+        page.prose("why", &why);
     }
     page.field("expires", &ask.text("/expires_at"));
     page.field("digest", &ask.text("/digest"));

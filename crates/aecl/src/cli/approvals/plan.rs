@@ -1,5 +1,6 @@
 //! The steps of a plan that people are asked about.
 
+use super::card::does;
 use crate::cli::show::{Field, Page, Tone, inert_line};
 use serde_json::Value;
 
@@ -27,10 +28,7 @@ fn one(page: &mut Page, step: &Value) {
     };
     let title = format!("{}. {}{times}", step.text("/number"), inert_line(&step.text("/name")));
     page.gap().toned(Tone::Strong, &title);
-    let what = step.text("/what");
-    if !what.is_empty() {
-        page.field("does", &what);
-    }
+    does(page, &step.text("/what"), step.pointer("/server_says"));
     let unnamed: Vec<&str> = step.items("/unnamed").iter().filter_map(Value::as_str).collect();
     for argument in step.items("/arguments") {
         let at = argument.text("/at");
@@ -54,11 +52,11 @@ fn one(page: &mut Page, step: &Value) {
         page.field("held", &cage);
     }
     for (i, whom) in step.items("/reaches").iter().enumerate() {
-        page.field(if i == 0 { "reaches" } else { "" }, whom.as_str().unwrap_or_default());
+        page.prose(if i == 0 { "reaches" } else { "" }, whom.as_str().unwrap_or_default());
     }
     page.field("risk", &step.text("/risk"));
     for (i, why) in step.items("/because").iter().enumerate() {
-        page.field(if i == 0 { "asks because" } else { "" }, why.as_str().unwrap_or_default());
+        page.prose(if i == 0 { "asks because" } else { "" }, why.as_str().unwrap_or_default());
     }
     for open in step.items("/open") {
         let required = open.pointer("/required").and_then(Value::as_bool).unwrap_or(true);

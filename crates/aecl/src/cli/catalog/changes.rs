@@ -122,6 +122,10 @@ pub(super) fn diff(home: &Home, asked: &[String], as_json: bool) -> Result {
             ""
         };
         println!("{}{minor}", show::inert_line(&change.name));
+        println!(
+            "  in the words of the server `{}`, which nobody has checked:",
+            show::inert_line(&change.server)
+        );
         let text = |of: &Option<Value>, key: &str| of.as_ref().and_then(|v| v.get(key)).map(text);
         let seen = &change.seen;
         let (before, after) = match (&seen.offered, &seen.left_out) {
@@ -135,8 +139,8 @@ pub(super) fn diff(home: &Home, asked: &[String], as_json: bool) -> Result {
             if before != after {
                 println!("  {key}");
                 let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
-                for line in lines(&before, &after) {
-                    println!("    {line}");
+                for line in lines(&before, &after).iter().flat_map(|line| fitting(line)) {
+                    println!("  │ {line}");
                 }
             }
         }
@@ -159,6 +163,14 @@ fn note_shown(home: &Home, found: &[Change]) {
         if let Err(error) = catalogue::note_shown(home, &change.server, change.is_said, &shown) {
             eprintln!("it is not noted that `{}` was shown: {error}", show::inert_line(&change.name));
         }
+    }
+}
+
+/// A line in rows that fit beside the mark. All but the first begin with a sign with which no line does.
+fn fitting(line: &str) -> Vec<String> {
+    match show::rows::columns() {
+        Some(columns) => show::rows::rows(line, columns - 4, "> "),
+        None => vec![line.to_owned()],
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a decision is told: the verdict in words first, then everything behind it.
 
 use crate::cli::show::{Field, Page, Tone, duration, inert_line, people};
+use crate::http::wire::description;
 use aecl_executor::connectors::process::reaches;
 use aecl_kernel::analysis::situation::Situation;
 use aecl_kernel::decide::Ruling;
@@ -52,9 +53,10 @@ impl Asked<'_> {
             &format!("{}{user}, tenant {}{project}, in {}", who.agent, who.tenant, who.environment),
         );
         if let Some(typed) = &action.typed {
-            let what = &typed.manifest.description;
+            let (what, server_says) = description(typed);
             let what = if what.is_empty() { String::new() } else { format!(": {what}") };
             page.field("what", &format!("{} ({}){what}", action.name, typed.manifest.effect.name()));
+            page.server_says(server_says.map(|words| json!(words)).as_ref());
         }
         let mut known = |name: &str, value: Option<String>| {
             if let Some(value) = value {

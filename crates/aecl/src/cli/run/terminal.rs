@@ -3,6 +3,7 @@
 //! A question is asked where its answer comes from: on the terminal itself, after the state that the program left is
 //! undone, what was typed before is thrown away, and with a word in it that nobody could know before.
 
+use crate::cli::show::rows::rows;
 use aecl_sandbox::Stream;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{
@@ -22,6 +23,9 @@ const QUIET_MS: i64 = 300;
 
 /// How often what was typed too early is thrown away.
 const ROUNDS_MAX: usize = 20;
+
+/// Before each row of a line but the first: a sign with which no line begins.
+const GOES_ON: &str = "> ";
 
 /// Longest answer.
 const ANSWER_MAX: usize = 200;
@@ -91,10 +95,10 @@ impl Terminal {
         self.tty.write_all(RESET.as_bytes())?;
         self.say("")?;
         let (columns, _) = self.size();
-        for row in summary.iter().chain(special).flat_map(|line| rows(line, columns)) {
+        for row in summary.iter().chain(special).flat_map(|line| rows(line, columns, GOES_ON)) {
             self.say(&row)?;
         }
-        let all: Vec<String> = lines.iter().flat_map(|line| rows(line, columns)).collect();
+        let all: Vec<String> = lines.iter().flat_map(|line| rows(line, columns, GOES_ON)).collect();
         let mut shown = 0;
         let mut page = None;
         loop {
@@ -207,24 +211,6 @@ fn word() -> io::Result<String> {
     Ok(letters.collect())
 }
 
-/// A line in rows that fit. All but the first begin with a sign with which no line begins.
-fn rows(line: &str, columns: usize) -> Vec<String> {
-    const GOES_ON: &str = "> ";
-    // Whatever is not plain may take two places, and terminals differ about the last one.
-    let width = |c: char| if c.is_ascii() { 1 } else { 2 };
-    let (mut rows, mut row, mut used) = (Vec::new(), String::new(), 0);
-    for c in line.chars() {
-        if used + width(c) >= columns {
-            rows.push(std::mem::replace(&mut row, GOES_ON.to_owned()));
-            used = GOES_ON.len();
-        }
-        row.push(c);
-        used += width(c);
-    }
-    rows.push(row);
-    rows
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,7 +219,7 @@ mod tests {
     fn a_long_line_is_shown_in_rows_and_nothing_of_it_is_missing() {
         let hidden = format!("+x = 1{};import os", " ".repeat(3_000));
         for line in [hidden.as_str(), "short", "", &"\u{6f22}".repeat(100)] {
-            let rows = rows(line, 80);
+            let rows = rows(line, 80, GOES_ON);
             let whole: String = rows
                 .iter()
                 .enumerate()

@@ -60,7 +60,7 @@ mod tests {
         let mut table = Table::new(&["what", "why"]);
         table.plain(&["ü", "short"]);
         table.plain(&["longer", "a\nb"]);
-        let page = Page { text: String::new(), colour: false };
+        let page = Page { text: String::new(), colour: false, columns: None };
         assert_eq!(table.render(&page), "what    why\nü       short\nlonger  a\\nb\n");
     }
 }

@@ -1,5 +1,6 @@
 //! Plans that people are asked about.
 
+use super::ServerWords;
 use aecl_kernel::record::approval::{Ask, AskState};
 use serde::Serialize;
 use serde_json::Value;
@@ -37,8 +38,11 @@ pub struct PlanStep {
     pub number: u32,
     /// The name of the action.
     pub name: String,
-    /// What the action does, as the catalogue says.
+    /// What the action does, as the operator says; empty where only its server says something.
     pub what: String,
+    /// What its server says that it does: the server's words, which nobody has checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_says: Option<ServerWords>,
     /// How often, at most.
     pub times: u32,
     /// What its arguments may be.

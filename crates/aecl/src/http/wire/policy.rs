@@ -116,6 +116,9 @@ pub struct Typed {
     pub name: String,
     /// What it does.
     pub description: String,
+    /// The server whose words the description is, if it is the tool of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub described_by: Option<String>,
     /// What kind of change it makes.
     pub effect: &'static str,
     /// Whether it can be taken back.
@@ -137,6 +140,7 @@ impl From<&TypedAction> for Typed {
         Self {
             name: m.name.to_string(),
             description: m.description.clone(),
+            described_by: super::words::server(t).map(str::to_owned),
             effect: m.effect.name(),
             reversibility: m.reversibility().name(),
             undone_by: m.compensation.as_ref().map(|c| c.action.to_string()),
