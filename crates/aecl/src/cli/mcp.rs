@@ -239,8 +239,10 @@ pub(super) fn is_local(url: &url::Url) -> bool {
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("AECL_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(super::show::LogWriter::Text)
+        .with_ansi(false);
     // A subscriber that is there already is somebody's choice.
     drop(subscriber.try_init());
 }

@@ -58,11 +58,11 @@ pub fn run(common: &Common, args: Args) -> Result {
 fn log_to_stderr(log: Log) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
     // There is one already where a test has set it; that one is as good.
     drop(match log {
-        Log::Text => builder.try_init(),
-        Log::Json => builder.json().try_init(),
+        Log::Text => builder.with_writer(show::LogWriter::Text).try_init(),
+        Log::Json => builder.json().with_writer(show::LogWriter::Json).try_init(),
     });
 }
 

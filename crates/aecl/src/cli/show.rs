@@ -9,11 +9,13 @@ use std::io::{IsTerminal, Write};
 
 mod decision;
 mod json;
+mod log;
 pub(crate) mod rows;
 mod table;
 
 pub(crate) use decision::people;
 pub(crate) use json::Field;
+pub(crate) use log::Log as LogWriter;
 pub(crate) use table::Table;
 
 /// What a word means, so that it can be coloured where colour is wanted.
