@@ -83,10 +83,7 @@ fn walk(
         match name.rsplit_once('.').map_or("", |(_, ending)| ending) {
             "json" | "cedar" => out.push(Source { path: inner, text }),
             "yaml" | "yml" => match from_yaml(&text) {
-                Ok(text) => out.push(Source {
-                    path: Path::new(&inner).with_extension("json").to_string_lossy().into_owned(),
-                    text,
-                }),
+                Ok(text) => out.push(Source { path: inner, text }),
                 Err(message) => problems.push(problem(message)),
             },
             "md" => {}

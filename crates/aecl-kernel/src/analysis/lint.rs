@@ -81,7 +81,7 @@ impl Bundle {
         if tier < Tier::Microvm {
             say(
                 "untrusted_tier_lowered",
-                "sandbox.json",
+                &self.file_of("sandbox"),
                 format!(
                     "`untrusted_tier` is `{tier}`: in a run that has read what strangers wrote, programs run there; \
                      say `microvm`, or leave it out, if that is not meant"

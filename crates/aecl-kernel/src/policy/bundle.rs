@@ -80,8 +80,14 @@ impl Bundle {
                 ("properties", _) => {
                     properties.extend(read_each::<Property>(source, &mut problems).into_iter().map(|p| (path.to_owned(), p)));
                 }
-                ("risk.json", "") => weights = read_each(source, &mut problems).pop().unwrap_or_default(),
-                ("sandbox.json", "") => cages = read_each(source, &mut problems).pop().unwrap_or_default(),
+                ("risk.json" | "risk.yaml" | "risk.yml", "") => {
+                    alone(path, "risk", &sources, &mut problems);
+                    weights = read_each(source, &mut problems).pop().unwrap_or_default();
+                }
+                ("sandbox.json" | "sandbox.yaml" | "sandbox.yml", "") => {
+                    alone(path, "sandbox", &sources, &mut problems);
+                    cages = read_each(source, &mut problems).pop().unwrap_or_default();
+                }
                 _ => problems.push(Problem::error(
                     path,
                     "not a place that a bundle has; known are agents/, actions/, rules/, examples/, properties/, risk.json and sandbox.json".into(),
@@ -162,6 +168,10 @@ impl Bundle {
     pub fn sources(&self) -> &[Source] {
         &self.sources
     }
+    /// Where the risk weights or the rules for cages stand: the file as it was written, or as it would be.
+    pub fn file_of(&self, name: &str) -> String {
+        only(&self.sources, name).map_or_else(|| format!("{name}.json"), str::to_owned)
+    }
     /// What the bundle claims about itself.
     pub fn properties(&self) -> &[Property] {
         &self.properties
@@ -169,6 +179,19 @@ impl Bundle {
     /// How many examples came out right.
     pub fn examples(&self) -> usize {
         self.examples
+    }
+}
+
+/// The file of which a bundle has one, as it was written.
+fn only<'a>(sources: &'a [Source], name: &str) -> Option<&'a str> {
+    let is_it = |path: &str| path.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+    sources.iter().map(|source| source.path.as_str()).find(|path| is_it(path))
+}
+
+/// Refuses a second one in another spelling: nobody could tell which of them counts.
+fn alone(path: &str, name: &str, sources: &[Source], problems: &mut Vec<Problem>) {
+    if let Some(first) = only(sources, name).filter(|first| *first != path) {
+        problems.push(Problem::error(path, format!("`{first}` is there as well; a bundle has one of them")));
     }
 }
 

@@ -9,10 +9,10 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// One file of a bundle: JSON (YAML is turned into JSON before) or Cedar.
+/// One file of a bundle: JSON (the text of YAML is turned into JSON before) or Cedar.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Source {
-    /// Its path inside the bundle, such as `agents/finance.json`.
+    /// Its path inside the bundle as it was written, such as `agents/finance.yaml`.
     pub path: String,
     /// Its text.
     pub text: String,

@@ -105,7 +105,40 @@ fn a_bundle_that_is_wrong_says_everything_that_is() {
     let json = aecl.run(&["policy", "check", "--json"]).ended(1).json();
     assert_eq!((&json["loads"], &json["code"]), (&false.into(), &"bundle_invalid".into()));
     assert!(
-        json["problems"].as_array().unwrap().iter().any(|p| p["file"] == "agents/assistant.json"),
+        json["problems"].as_array().unwrap().iter().any(|p| p["file"] == "agents/assistant.yaml"),
         "{json}"
     );
+}
+
+#[test]
+fn what_is_wrong_or_doubtful_is_said_of_the_file_that_was_written() {
+    let place = tempfile::tempdir().unwrap();
+    let aecl = Aecl::on(&place.path().join("home"));
+    aecl.run(&["init", "--example", "finance"]).ended(0);
+    let policy = aecl.dir().join("policy");
+    let agent = std::fs::read_to_string(policy.join("agents/assistant.yaml")).unwrap();
+    // Doubtful: whatever there will ever be is allowed.
+    std::fs::write(
+        policy.join("agents/other.yml"),
+        "agent_id: other\nallowed_actions: ['*']\nauto_approve_threshold: 1.0\n",
+    )
+    .unwrap();
+    std::fs::write(policy.join("risk.yaml"), "{}\n").unwrap();
+    let checked = aecl.run(&["policy", "check", "--json"]);
+    let linted = aecl.run(&["policy", "lint"]);
+    assert!(checked.out.contains("agents/other.yml"), "{}", checked.out);
+    assert!(linted.out.contains("agents/other.yml"), "{}", linted.out);
+    for said in [checked.out, linted.out] {
+        assert!(!said.contains("other.json") && !said.contains("risk.json"), "{said}");
+    }
+    std::fs::write(policy.join("agents/assistant.yaml"), agent.replace("breaker_after", "breaker_aftr"))
+        .unwrap();
+    let started = aecl.run(&["serve"]).ended(1);
+    assert!(started.err.contains("agents/assistant.yaml"), "{}", started.err);
+    assert!(!started.err.contains("assistant.json"), "{}", started.err);
+    // One file in two spellings is two files.
+    std::fs::write(policy.join("agents/assistant.yaml"), &agent).unwrap();
+    std::fs::write(policy.join("risk.json"), "{}\n").unwrap();
+    let twice = aecl.run(&["policy", "check"]).ended(1);
+    assert!(twice.out.contains("risk.yaml") && twice.out.contains("risk.json"), "{}", twice.out);
 }

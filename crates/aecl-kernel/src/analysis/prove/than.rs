@@ -148,7 +148,7 @@ fn left_out(new: &Bundle, old: &Bundle) -> Vec<String> {
         differing(name.as_str(), &typed.manifest, &then.manifest, &seen, &mut out);
     }
     if new.weights() != old.weights() {
-        out.push("risk.json".into());
+        out.push(new.file_of("risk"));
     }
     out
 }

@@ -143,7 +143,7 @@ fn rules(old: &Bundle, new: &Bundle) -> Vec<Change> {
     let tiers = (tier(old) != tier(new)).then(|| {
         let way = if tier(new) < tier(old) { "weaker" } else { "stronger" };
         change(
-            "sandbox.json",
+            &new.file_of("sandbox"),
             format!(
                 "after text of strangers programs ran in `{}`, and run in `{}`: {way}",
                 tier(old),
