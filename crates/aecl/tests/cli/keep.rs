@@ -202,8 +202,30 @@ fn what_a_program_does_to_the_terminal_is_undone_before_anything_is_shown() {
     let before = person.sees("aecl: the command changed files");
     let left = before.rfind("title").unwrap();
     let undone = &before[left..];
-    for sequence in ["\x18", "\x1b[?1047l", "\x1b[!p", "\x1b[0m", "\x1b[?25h"] {
-        assert!(undone.contains(sequence), "{undone:?}");
+    for sequence in [
+        // Ended or undone: what is begun, the other screen, colours, a hidden cursor,
+        &["\x18", "\x1b\\", "\x1b[?1047l", "\x1b[!p", "\x1b[0m", "\x1b[?25h"][..],
+        // a link that everything shown would lead to,
+        &["\x1b]8;;\x1b\\"],
+        // keys that are told otherwise,
+        &["\x1b[<", "\x1b[=0u", "\x1b[>4;0m", "\x1b[?66l"],
+        // reports of mouse, focus, pasted text, size and colours,
+        &[
+            "\x1b[?9l",
+            "\x1b[?1000l",
+            "\x1b[?1001l",
+            "\x1b[?1002l",
+            "\x1b[?1003l",
+            "\x1b[?1004l",
+            "\x1b[?1005l",
+        ],
+        &["\x1b[?1006l", "\x1b[?1015l", "\x1b[?1016l", "\x1b[?2004l", "\x1b[?2031l", "\x1b[?2048l"],
+        // output that is kept back, margins, and other character sets.
+        &["\x1b[?2026l", "\x1b[?69l", "\x1b%G", "\x0f", "\x1b(B", "\x1b)B", "\x1b*B", "\x1b+B"],
+    ]
+    .concat()
+    {
+        assert!(undone.contains(sequence), "{sequence:?}: {undone:?}");
     }
     // First how many, and what needs a look of its own; then what is in them.
     let summary = person.sees("@line");

@@ -12,11 +12,22 @@ use rustix::termios::{
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 
-/// Undoes what a program may have left: an unfinished sequence, another character set, the other screen, colours and
-/// their meaning, a hidden cursor, reports of mouse, focus and pasted text. It moves the cursor nowhere.
-const RESET: &str = "\x18\x1b\\\x0f\x1b(B\x1b[?1047l\x1b[?47l\x1b[!p\x1b[0m\x1b[?25h\x1b[?7h\x1b[?5l\x1b[4l\x1b[?1l\x1b>\
-                     \x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\x1b[?2004l\
-                     \x1b]104\x1b\\\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\";
+/// Undoes what a program may have left. It moves the cursor nowhere, and what a terminal does not know it passes over.
+const RESET: &str = concat!(
+    // An unfinished sequence, the terminal of 1978, other characters than UTF-8, other sets of them, a printer.
+    "\x18\x1b\\\x1b<\x1b%G\x0f\x1b(B\x1b)B\x1b*B\x1b+B\x1b[4i\x1b[?4i",
+    // A link that everything shown would lead to, and output that is kept back.
+    "\x1b]8;;\x1b\\\x1b[?2026l",
+    // Keys that are told otherwise: on the other screen, and on this one.
+    "\x1b[<99u\x1b[=0u\x1b[?1047l\x1b[?47l\x1b[<99u\x1b[=0u\x1b[>4;0m",
+    // Margins, colours, a hidden cursor, how lines wrap and keys are read.
+    "\x1b[?69l\x1b[!p\x1b[0m\x1b[?25h\x1b[?7h\x1b[?5l\x1b[2l\x1b[4l\x1b[20l\x1b[?1l\x1b[?66l\x1b>",
+    // Reports of mouse, focus, pasted text, colours and size.
+    "\x1b[?9l\x1b[?1000l\x1b[?1001l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1005l\x1b[?1006l\x1b[?1015l\x1b[?1016l",
+    "\x1b[?2004l\x1b[?2031l\x1b[?2048l",
+    // What colours mean.
+    "\x1b]104\x1b\\\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\\x1b]117\x1b\\\x1b]119\x1b\\",
+);
 
 /// How long nobody may have typed anything before an answer counts.
 const QUIET_MS: i64 = 300;
