@@ -464,7 +464,7 @@ async fn what_is_accepted_was_shown() {
     let accept = ["catalog", "accept", "tiny"];
     let is_refused = |name: &str| {
         let said = refused(&place, &accept);
-        assert!(said.contains(&format!("`{name}` was not shown to anybody as it is offered now")), "{said}");
+        assert!(said.contains(&format!("`{name}` was not shown to you as it is offered now")), "{said}");
         assert!(said.contains("hint: `aecl catalog diff` shows it"), "{said}");
         assert_eq!(pins(), before);
     };
@@ -484,5 +484,39 @@ async fn what_is_accepted_was_shown() {
     let accepted = aecl(&place, &accept);
     assert!(accepted.starts_with("`tiny.get_a` is accepted"), "{accepted}");
     assert!(pins()[0] != before[0] && pins()[1] == before[1]);
+    client.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_shown_to_somebody_is_accepted_by_them() {
+    let place = Place::new(0);
+    let (ann, ann_hash) = aecl_gate::identity::new_key('p').unwrap();
+    let (bob, bob_hash) = aecl_gate::identity::new_key('p').unwrap();
+    let mut config: Value = serde_json::from_slice(&std::fs::read(place.home.config()).unwrap()).unwrap();
+    config["people"] = json!([
+        {"id": "ann", "groups": ["operators"], "key": ann_hash.to_string()},
+        {"id": "bob", "groups": ["operators"], "key": bob_hash.to_string()},
+    ]);
+    std::fs::write(place.home.config(), config.to_string()).unwrap();
+    tools(&place, &json!([tool("get_a", json!({"description": "reads"}))]));
+    let gate = place.gate().await;
+    let mut client = Client::legacy(&gate, place.hello("legacy")).await;
+    assert_eq!(client.names().await, ["get_a"]);
+    tools(&place, &json!([tool("get_a", json!({"description": "reads files"}))]));
+    assert_eq!(client.names().await, [""; 0]);
+    let diff = |key: &str| aecl(&place, &["--key", key, "catalog", "diff", "tiny"]);
+    let unseen = "`tiny.get_a` was not shown to you as it is offered now";
+    assert!(diff(&ann).contains("+ reads files"));
+    for others in [&["--key", bob.as_str(), "catalog", "accept", "tiny"][..], &["catalog", "accept", "tiny"]]
+    {
+        let said = refused(&place, others);
+        assert!(said.contains(unseen), "{said}");
+    }
+    let forged = refused(&place, &["--key", "aecl_p_forged", "catalog", "accept", "tiny"]);
+    assert!(forged.contains("the key is no person's here"), "{forged}");
+    // That bob looks takes nothing from ann.
+    diff(&bob);
+    let accepted = aecl(&place, &["--key", &ann, "catalog", "accept", "tiny"]);
+    assert!(accepted.starts_with("`tiny.get_a` is accepted"), "{accepted}");
     client.leave().await;
 }

@@ -6,6 +6,7 @@ use super::{Common, Error, Exit, Result};
 use crate::mcp::catalogue::CatalogueError;
 use crate::mcp::import_now;
 use aecl_gate::config::Home;
+use aecl_gate::identity::hash_key;
 use aecl_gate::loader;
 use aecl_kernel::define::catalogue::TypedAction;
 use serde_json::{Value, json};
@@ -58,9 +59,25 @@ pub fn run(common: &Common, args: Args) -> Result {
     }
     match args.command {
         Command::List => list(&home, common.json),
-        Command::Diff { names } => changes::diff(&home, &names, common.json),
-        Command::Accept { names, minor } => changes::accept(&home, &names, minor, common.json),
+        Command::Diff { names } => changes::diff(&home, &who(common, &home)?, &names, common.json),
+        Command::Accept { names, minor } => {
+            changes::accept(&home, &who(common, &home)?, &names, minor, common.json)
+        }
         Command::Import { server } => import(&home, &server, common.json),
+    }
+}
+
+/// Who is at the terminal: the person whose key was given, and whichever user of this machine it is.
+fn who(common: &Common, home: &Home) -> std::result::Result<String, Error> {
+    let user = format!("uid:{}", rustix::process::getuid().as_raw());
+    let Some(key) = &common.key else { return Ok(user) };
+    let hash = hash_key(key);
+    let config = home.read()?;
+    match config.people.iter().find(|person| person.key == hash) {
+        Some(person) => Ok(format!("{user} {}", person.id)),
+        None => {
+            Err(Error::new("the key is no person's here").hint("keys are made by `aecl keys add person`"))
+        }
     }
 }
 

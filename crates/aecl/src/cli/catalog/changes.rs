@@ -95,7 +95,7 @@ fn fits(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
-pub(super) fn diff(home: &Home, asked: &[String], as_json: bool) -> Result {
+pub(super) fn diff(home: &Home, who: &str, asked: &[String], as_json: bool) -> Result {
     let found = meant(home, asked)?;
     if as_json {
         let rows = found.iter().map(|c| {
@@ -104,7 +104,7 @@ pub(super) fn diff(home: &Home, asked: &[String], as_json: bool) -> Result {
             json!({"name": c.name, "minor": c.is_minor(), "accepted": accepted, "offered": offered, "left_out": left_out})
         });
         println!("{}", Value::Array(rows.collect()));
-        note_shown(home, &found);
+        note_shown(home, who, &found);
         return Ok(Exit::Done);
     }
     if found.is_empty() {
@@ -145,7 +145,7 @@ pub(super) fn diff(home: &Home, asked: &[String], as_json: bool) -> Result {
             }
         }
     }
-    note_shown(home, &found);
+    note_shown(home, who, &found);
     let mut servers: BTreeMap<&str, usize> = BTreeMap::new();
     for change in &found {
         *servers.entry(change.server.as_str()).or_default() += 1;
@@ -156,11 +156,11 @@ pub(super) fn diff(home: &Home, asked: &[String], as_json: bool) -> Result {
     Ok(Exit::Done)
 }
 
-/// Notes what was shown, so that nothing else is accepted.
-fn note_shown(home: &Home, found: &[Change]) {
+/// Notes what was shown to whom, so that they accept nothing else.
+fn note_shown(home: &Home, who: &str, found: &[Change]) {
     for change in found {
         let shown = [(change.tool.clone(), change.seen.waiting_digest())];
-        if let Err(error) = catalogue::note_shown(home, &change.server, change.is_said, &shown) {
+        if let Err(error) = catalogue::note_shown(home, &change.server, change.is_said, who, &shown) {
             eprintln!("it is not noted that `{}` was shown: {error}", show::inert_line(&change.name));
         }
     }
@@ -245,12 +245,12 @@ fn compared<'a>(a: &[&'a str], b: &[&'a str]) -> Vec<(char, &'a str)> {
     }
 }
 
-pub(super) fn accept(home: &Home, asked: &[String], only_minor: bool, as_json: bool) -> Result {
+pub(super) fn accept(home: &Home, who: &str, asked: &[String], only_minor: bool, as_json: bool) -> Result {
     let mut found = meant(home, asked)?;
     let before = found.len();
     if only_minor {
         found.retain(Change::is_minor);
-    } else if let Some(unseen) = found.iter().find(|change| !change.seen.was_shown()) {
+    } else if let Some(unseen) = found.iter().find(|change| !change.seen.was_shown(who)) {
         return Err(CatalogueError::Unseen(show::inert_line(&unseen.name)).into());
     }
     let mut by_server: BTreeMap<String, Vec<_>> = BTreeMap::new();

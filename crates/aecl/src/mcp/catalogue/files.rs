@@ -39,8 +39,8 @@ pub enum CatalogueError {
     /// What should be changed is not there.
     #[error("{0}")]
     Unknown(String),
-    /// What waits is not what a person was shown.
-    #[error("`{0}` was not shown to anybody as it is offered now")]
+    /// What waits is not what was shown to whoever accepts it.
+    #[error("`{0}` was not shown to you as it is offered now")]
     Unseen(String),
     /// The bundle would not load with the change.
     #[error("`{name}` is not taken into the catalogue: {message}")]
@@ -82,9 +82,9 @@ pub struct Seen {
     /// It came to a server that was known already, and nobody has looked at it yet: its first call asks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unreviewed: bool,
-    /// Digest of what waits to be accepted, as it was shown to a person last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shown: Option<Digest>,
+    /// Digest of what waits to be accepted, as it was shown last to each person or user of this machine.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shown_to: BTreeMap<String, Digest>,
 }
 
 impl Seen {
@@ -101,10 +101,17 @@ impl Seen {
         Document::from_value(self.waiting()?.clone()).ok().map(|document| document.digest())
     }
 
-    /// Whether what waits was shown to a person as it is now.
+    /// Whether what waits was shown to them as it is now.
     #[must_use]
-    pub fn was_shown(&self) -> bool {
-        self.shown.is_some() && self.shown == self.waiting_digest()
+    pub fn was_shown(&self, whom: &str) -> bool {
+        self.shown_to.get(whom).is_some_and(|shown| Some(*shown) == self.waiting_digest())
+    }
+
+    /// Notes that this was shown to them, and forgets what is not waiting any more.
+    fn show(&mut self, whom: &str, shown: Digest) {
+        let waits = self.waiting_digest();
+        self.shown_to.insert(whom.to_owned(), shown);
+        self.shown_to.retain(|_, shown| Some(*shown) == waits);
     }
 }
 
@@ -364,7 +371,7 @@ fn nothing_waits(name: &str) -> CatalogueError {
     ))
 }
 
-/// Notes what of a server was shown to a person, of its tools or of what it says: names, and digests of what waits.
+/// Notes what of a server was shown to somebody, of its tools or of what it says: names, and digests of what waits.
 ///
 /// # Errors
 /// When the file cannot be read or written.
@@ -372,6 +379,7 @@ pub fn note_shown(
     home: &Home,
     server: &str,
     is_said: bool,
+    whom: &str,
     shown: &[(String, Option<Digest>)],
 ) -> Result<(), CatalogueError> {
     let _lock = lock(home)?;
@@ -379,8 +387,8 @@ pub fn note_shown(
     let mut all: BTreeMap<String, Seen> = read(&file)?.unwrap_or_default();
     let before = all.clone();
     for (name, digest) in shown {
-        if let Some(seen) = all.get_mut(name) {
-            seen.shown = *digest;
+        if let (Some(seen), Some(digest)) = (all.get_mut(name), digest) {
+            seen.show(whom, *digest);
         }
     }
     if all == before { Ok(()) } else { write(&file, &all) }
