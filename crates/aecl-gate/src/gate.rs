@@ -16,7 +16,7 @@ use aecl_executor::connectors::mcp::UpstreamSpec;
 use aecl_executor::connectors::{Connectors, mcp};
 use aecl_executor::egress::Egress;
 use aecl_executor::judge::Judge;
-use aecl_kernel::base::code::Code;
+use aecl_kernel::base::code::{self, Code};
 use aecl_kernel::base::json;
 use aecl_kernel::define::cage::Cages;
 use aecl_kernel::policy::bundle::Bundle;
@@ -53,6 +53,8 @@ pub(crate) struct Inner {
     pub(crate) egress: Egress,
     /// Who is asked about intent.
     pub(crate) judges: ArcSwap<Vec<Arc<Judge>>>,
+    /// One reload at a time, so that what was read last is what counts.
+    reloading: tokio::sync::Mutex<()>,
     /// What programs are held with, once somebody has looked.
     pub(crate) cages: ArcSwapOption<Cages>,
     /// Where it is really listened on, once that is known.
@@ -140,6 +142,7 @@ impl Gate {
             renewals: Renewals::default(),
             egress,
             judges: ArcSwap::from_pointee(judges),
+            reloading: tokio::sync::Mutex::default(),
             cages: ArcSwapOption::empty(),
             listening: OnceLock::new(),
             home,
@@ -242,7 +245,13 @@ impl Gate {
     /// put on record.
     pub async fn reload(&self) -> Result<bool, GateError> {
         let Some(home) = &self.0.home else { return Ok(false) };
-        let read = home.read().and_then(|config| Ok((config, loader::load(&home.policy())?)));
+        let _turn = self.0.reloading.lock().await;
+        // A bundle takes as long as it takes to compile; meanwhile this thread decides for others.
+        let files = home.clone();
+        let read = move || files.read().and_then(|config| Ok((config, loader::load(&files.policy())?)));
+        let read = tokio::task::spawn_blocking(read).await.map_err(|e| {
+            GateError::refused(code::INTERNAL, format!("the policy was not read to its end: {e}"))
+        })?;
         let (config, bundle) = match read {
             Ok(read) => read,
             Err(error) => {
@@ -255,9 +264,16 @@ impl Gate {
             return Err(GateError::Config { path: home.config(), message });
         }
         configure_vault(&self.0.executor, &config, Some(home))?;
+        // What programs are held with is tried out anew, which takes seconds. A policy need not wait for it that asks for
+        // nothing else than what was found before.
+        let is_found = config.sandbox == self.config().sandbox
+            && self.cages().is_some_and(|cages| cages.modules.is_some() || !bundle.needs_modules());
         let prepared = async {
             let judges = ready_judges(&config, Some(home)).await?;
-            self.find_cages(&config, &bundle).await.map(|()| judges)
+            if !is_found {
+                self.find_cages(&config, &bundle).await?;
+            }
+            Ok::<_, GateError>(judges)
         };
         let judges = match prepared.await {
             Ok(judges) => judges,
@@ -284,6 +300,9 @@ impl Gate {
         }
         for name in before.servers.keys().filter(|n| !now.servers.contains_key(*n)) {
             drop(self.0.executor.connectors().mcp.remove(None, name));
+        }
+        if is_found {
+            self.find_cages(&now, &self.bundle()).await?;
         }
         Ok(changed)
     }
@@ -331,10 +350,7 @@ impl Gate {
         let credential = self.0.tokens.verify(token, self.now())?;
         let run = self.0.ledger.run(&credential.run).await?;
         let run = run.ok_or_else(|| {
-            GateError::refused(
-                aecl_kernel::base::code::RUN_UNKNOWN,
-                format!("there is no run `{}`", credential.run),
-            )
+            GateError::refused(code::RUN_UNKNOWN, format!("there is no run `{}`", credential.run))
         })?;
         let session = Session { principal: run.principal, credential };
         self.not_long_dead(&session).await?;
@@ -348,12 +364,9 @@ impl Gate {
         let revoked_at = self.0.ledger.revoked(&credential.id).await?;
         let is_long = |died_at: aecl_kernel::base::time::Timestamp| now >= died_at.plus_s(DEAD_S);
         let (code, message) = if is_long(credential.expires_at) {
-            (
-                aecl_kernel::base::code::TOKEN_EXPIRED,
-                "the token has expired; ask the orchestrator for a new one",
-            )
+            (code::TOKEN_EXPIRED, "the token has expired; ask the orchestrator for a new one")
         } else if revoked_at.is_some_and(is_long) {
-            (aecl_kernel::base::code::TOKEN_REVOKED, "the token was revoked")
+            (code::TOKEN_REVOKED, "the token was revoked")
         } else {
             return Ok(());
         };
