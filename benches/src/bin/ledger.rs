@@ -406,6 +406,7 @@ async fn client(
             code: None,
             message: String::new(),
             output: Some(br#"{"refund":"re_1234567890","status":"succeeded"}"#.to_vec()),
+            may_have_acted: false,
             labels: Labels::default(),
             trusted: Vec::new(),
             latency_ms: 12,

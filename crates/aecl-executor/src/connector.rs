@@ -26,8 +26,6 @@ pub enum Performed {
     Done {
         /// JSON; for MCP the upstream's own bytes.
         output: Vec<u8>,
-        /// What we noticed on the way.
-        seen: Seen,
     },
     /// It went wrong, and we know that.
     Failed {
@@ -37,8 +35,8 @@ pub enum Performed {
         message: String,
         /// What the target answered, to be relayed as it is.
         output: Option<Vec<u8>>,
-        /// What may have happened in spite of that.
-        effect: Effect,
+        /// Part of it may have happened: the target tried and reported an error. Otherwise it never left, or was refused.
+        may_have_acted: bool,
     },
     /// The request may have left and nothing reliable came back. Somebody has to find out.
     Unknown {
@@ -49,26 +47,6 @@ pub enum Performed {
         /// What the target answered, when it did answer: a task still running, a failing gateway's page.
         output: Option<Vec<u8>>,
     },
-}
-
-/// What a failed attempt may have done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// Surely nothing: it never left, or the target refused it.
-    None,
-    /// The target tried and reported an error; how far it got is not known.
-    Possible,
-}
-
-/// What was noticed on the way to an outcome.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// The HTTP status, where there is one.
-    pub status: Option<u16>,
-    /// How many bytes the target answered.
-    pub output_bytes: usize,
-    /// Whether the answer was longer than allowed, so that the output is not all of it.
-    pub truncated: bool,
 }
 
 /// What acting would do, as far as the call itself says.
@@ -127,7 +105,7 @@ impl Performed {
     /// Nothing left this house: refused before the target could have heard of it.
     #[must_use]
     pub fn not_sent(code: &'static str, message: impl Into<String>) -> Self {
-        Self::Failed { code, message: message.into(), output: None, effect: Effect::None }
+        Self::Failed { code, message: message.into(), output: None, may_have_acted: false }
     }
 
     /// Something may have left, and no reliable answer came.

@@ -2,13 +2,12 @@
 
 use crate::connectors::files::{self, ShownFiles};
 use crate::house::{self, Places};
-use crate::{Call, Connector, ConnectorSpec, Connectors, DryRun, Effect, Performed, Plan, Reconciled};
+use crate::{Call, Connector, ConnectorSpec, Connectors, DryRun, Performed, Plan, Reconciled};
 use aecl_kernel::base::evidence::{Evidence, Reach};
 use aecl_kernel::base::traffic::Traffic;
 use aecl_kernel::decide::Permit;
 use aecl_kernel::define::catalogue::ActionManifest;
 use aecl_kernel::define::catalogue::flow::Class;
-use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::provenance::proof::leaves;
 use aecl_kernel::read::action::Action;
 use aecl_kernel::record::event::OutcomeKind;
@@ -50,8 +49,8 @@ pub struct Outcome {
     pub message: String,
     /// What the target answered.
     pub output: Option<Vec<u8>>,
-    /// What the output carries into the run.
-    pub labels: Labels,
+    /// It failed, and part of it may have happened.
+    pub may_have_acted: bool,
     /// Where it ran.
     pub sandbox: String,
     /// Whom it reached from there; absent where there was no way out.
@@ -120,11 +119,11 @@ impl Executor {
         };
         match call(permit.get().id().as_str(), &action, key, carry, max_output_bytes) {
             Ok(call) if uses_others(&action, opened.as_deref()) => {
-                outcome(&action, out_of_scope(&call.action, opened.as_deref()), None)
+                outcome(out_of_scope(&call.action, opened.as_deref()), None)
             }
             Ok(call) => {
                 if let Some(said) = self.leads_home(&action, &call).await {
-                    return outcome(&action, Performed::not_sent("own_house", said), None);
+                    return outcome(Performed::not_sent("own_house", said), None);
                 }
                 let call =
                     Call { credential_scope: opened, rows_max, tier, instead_of, task_left_ms, ..call };
@@ -138,7 +137,7 @@ impl Executor {
                 };
                 let cage = call.cage.get().cloned();
                 let traffic = call.traffic.get().cloned();
-                let outcome = outcome(&action, performed.unwrap_or_else(broke), cage);
+                let outcome = outcome(performed.unwrap_or_else(broke), cage);
                 Outcome { traffic, ..outcome }
             }
             Err(message) => {
@@ -146,9 +145,9 @@ impl Executor {
                     code: "connector_invalid",
                     message,
                     output: None,
-                    effect: Effect::None,
+                    may_have_acted: false,
                 };
-                outcome(&action, not_sent, None)
+                outcome(not_sent, None)
             }
         }
     }
@@ -323,23 +322,18 @@ fn call(
     })
 }
 
-fn outcome(action: &Action, performed: Performed, cage: Option<String>) -> Outcome {
+fn outcome(performed: Performed, cage: Option<String>) -> Outcome {
+    let mut may_have_acted = false;
     let (kind, code, message, output) = match performed {
-        Performed::Done { output, .. } => (OutcomeKind::Done, None, String::new(), Some(output)),
-        Performed::Failed { code, message, output, effect } => {
-            // A target that tried and reported an error has answered; how far a write got is in its words.
-            let _: Effect = effect;
+        Performed::Done { output } => (OutcomeKind::Done, None, String::new(), Some(output)),
+        Performed::Failed { code, message, output, may_have_acted: perhaps } => {
+            may_have_acted = perhaps;
             (OutcomeKind::Failed, Some(code.to_owned()), message, output)
         }
         Performed::Unknown { code, message, output } => {
             (OutcomeKind::Unknown, Some(code.to_owned()), message, output)
         }
     };
-    // An error text of a target is its text like any other: it may carry what a stranger wrote.
-    let labels = match (&output, &action.typed) {
-        (Some(_), Some(typed)) => Labels::of(&typed.manifest.output),
-        _ => Labels::default(),
-    };
     let sandbox = cage.unwrap_or_else(|| "none".into());
-    Outcome { kind, code, message, output, labels, sandbox, traffic: None }.without_our_keys()
+    Outcome { kind, code, message, output, may_have_acted, sandbox, traffic: None }.without_our_keys()
 }

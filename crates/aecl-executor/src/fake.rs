@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Call, Connector, DryRun, Effect, Performed, Plan, Reconciled, Seen};
+use crate::{Call, Connector, DryRun, Performed, Plan, Reconciled};
 
 /// How the world treats the next attempts.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,10 +110,7 @@ impl Connector for FakeWorld {
             *state.attempts.entry(call.idempotency_key.clone()).or_insert(0) += 1;
             state.by_action.get(&call.action).unwrap_or(&state.mood).clone()
         });
-        let done = |output: String| Performed::Done {
-            seen: Seen { output_bytes: output.len(), ..Seen::default() },
-            output: output.into_bytes(),
-        };
+        let done = |output: String| Performed::Done { output: output.into_bytes() };
         match mood {
             Mood::Answers(output) => {
                 self.happens(call, 1);
@@ -129,7 +126,7 @@ impl Connector for FakeWorld {
                 code: "fake_broke",
                 message: format!("`{}` broke on the way", call.action),
                 output: Some(br#"{"error":"broke"}"#.to_vec()),
-                effect: Effect::Possible,
+                may_have_acted: true,
             },
             Mood::SilentAfterDoing => {
                 self.happens(call, 1);

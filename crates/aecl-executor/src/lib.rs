@@ -3,7 +3,7 @@
 //! What goes wrong out there is an outcome, not an error of ours. **Unknown is not failed**: once the bytes
 //! of a request may have left, only an answer can say what happened; a time-out, a lost connection, a
 //! killed upstream or garbage leaves [`Performed::Unknown`]. What is refused before anything was sent is
-//! [`Performed::Failed`] with [`Effect::None`].
+//! [`Performed::Failed`] that surely has not acted.
 //!
 //! **Invariant:** this room never learns why something was allowed, and no secret leaves it in an error,
 //! a log line or a `Debug` output.
@@ -22,6 +22,6 @@ pub mod root_dir;
 pub mod vault;
 
 pub use call::{Call, ConnectorSpec};
-pub use connector::{Connector, DryRun, Effect, Performed, Plan, Reconciled, Seen};
+pub use connector::{Connector, DryRun, Performed, Plan, Reconciled};
 pub use connectors::Connectors;
 pub use executor::{Carry, Executor, Outcome};

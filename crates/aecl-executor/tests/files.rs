@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use aecl_executor::connectors::files::{FilesConnector, FilesSpec};
-use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, fake};
+use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Performed, Reconciled, fake};
 use aecl_kernel::base::digest::Digest;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ impl World {
     async fn refused(&self, changes: &Value) -> String {
         let before = self.all();
         let call = self.call(changes);
-        let Performed::Failed { code, message, effect: Effect::None, .. } =
+        let Performed::Failed { code, message, may_have_acted: false, .. } =
             FilesConnector.perform(&call).await
         else {
             panic!("it was not refused: {changes}");

@@ -3,7 +3,7 @@
 
 use aecl_executor::connectors::files::{FilesConnector, FilesSpec};
 use aecl_executor::connectors::process::{ProcessConnector, ProcessSpec};
-use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Reconciled, fake};
+use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Performed, Reconciled, fake};
 use aecl_kernel::define::cage::Tier;
 use serde_json::{Value, json};
 use std::fs;
@@ -43,7 +43,7 @@ async fn done(call: &Call) -> Value {
 
 async fn failed(call: &Call) -> (&'static str, String, Option<Value>) {
     match connector().await.perform(call).await {
-        Performed::Failed { code, message, output, effect: Effect::None } => {
+        Performed::Failed { code, message, output, may_have_acted: false } => {
             (code, message, output.map(|output| serde_json::from_slice(&output).unwrap()))
         }
         other => panic!("{other:?}"),
@@ -510,7 +510,7 @@ async fn a_program_of_an_image_runs_and_the_record_names_the_digest() {
     let process = connector().await.with_images(&dir.path().join("images"));
     let perform = async |call: &Call| match process.perform(call).await {
         Performed::Done { output, .. } => Ok(serde_json::from_slice::<Value>(&output).unwrap()),
-        Performed::Failed { code, message, effect: Effect::None, .. } => Err((code, message)),
+        Performed::Failed { code, message, may_have_acted: false, .. } => Err((code, message)),
         other => panic!("{other:?}"),
     };
     let one = with(json!(["/busybox", "sh", "-c", "/busybox env; /busybox ls /"]), image());
@@ -565,7 +565,7 @@ async fn a_call_that_waits_for_its_image_ends_in_time_and_the_next_one_has_it() 
     one.timeout_ms = 300;
     let before = Instant::now();
     match process.perform(&one).await {
-        Performed::Failed { code: "process_image", message, effect: Effect::None, .. } => {
+        Performed::Failed { code: "process_image", message, may_have_acted: false, .. } => {
             assert!(
                 message.contains("still being unpacked") && message.contains("aecl image unpack"),
                 "{message}"

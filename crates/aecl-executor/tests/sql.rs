@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use aecl_executor::connectors::sql::{SqlConnector, SqlMode, SqlSpec};
-use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Plan, Reconciled, fake};
+use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled, fake};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ async fn output(call: &Call) -> Value {
 
 async fn refusal(call: &Call) -> String {
     match SqlConnector.perform(call).await {
-        Performed::Failed { code, message, effect: Effect::None, .. } => format!("{code}: {message}"),
+        Performed::Failed { code, message, may_have_acted: false, .. } => format!("{code}: {message}"),
         other => panic!("{other:?}"),
     }
 }

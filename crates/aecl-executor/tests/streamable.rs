@@ -11,7 +11,7 @@ use aecl_executor::connectors::mcp::{
 };
 use aecl_executor::egress::Egress;
 use aecl_executor::vault::Vault;
-use aecl_executor::{Call, Connector, ConnectorSpec, Effect, Performed, fake};
+use aecl_executor::{Call, Connector, ConnectorSpec, Performed, fake};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -173,8 +173,8 @@ impl World {
 fn word(performed: &Performed) -> String {
     match performed {
         Performed::Done { output, .. } => String::from_utf8(output.clone()).unwrap(),
-        Performed::Failed { code, effect: Effect::None, .. } => format!("nothing happened: {code}"),
-        Performed::Failed { code, effect: Effect::Possible, .. } => format!("failed: {code}"),
+        Performed::Failed { code, may_have_acted: false, .. } => format!("nothing happened: {code}"),
+        Performed::Failed { code, may_have_acted: true, .. } => format!("failed: {code}"),
         Performed::Unknown { code, .. } => format!("unknown: {code}"),
     }
 }

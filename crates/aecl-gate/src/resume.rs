@@ -11,7 +11,6 @@ use aecl_executor::{Carry, Outcome, Reconciled};
 use aecl_kernel::base::code;
 use aecl_kernel::base::id::ActionId;
 use aecl_kernel::define::catalogue::Idempotency;
-use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::record::approval::AskState;
 use aecl_kernel::record::event::{Event, OutcomeKind};
@@ -201,11 +200,8 @@ impl Gate {
             kind,
             code: Some(code.to_owned()).filter(|_| kind != OutcomeKind::Done),
             message,
-            labels: output
-                .as_ref()
-                .and(same)
-                .map_or_else(Labels::default, |t| Labels::of(&t.manifest.output)),
             output,
+            may_have_acted: false,
             sandbox: "none".into(),
             traffic: None,
         };
@@ -289,7 +285,7 @@ impl Gate {
             code: (!done).then(|| "resolved_not_done".to_owned()),
             message: note,
             output: None,
-            labels: Labels::default(),
+            may_have_acted: false,
             sandbox: "none".into(),
             traffic: None,
         };
@@ -317,7 +313,7 @@ impl Gate {
                     code: Some("no_report".into()),
                     message: "a permit was given out and nobody has reported what came of it".into(),
                     output: None,
-                    labels: Labels::default(),
+                    may_have_acted: false,
                     sandbox: "agent".into(),
                     traffic: None,
                 };

@@ -457,7 +457,7 @@ impl Gate {
         whole: bool,
     ) -> Result<Ingested, GateError> {
         let Some(output) = &outcome.output else {
-            let mut labels = outcome.labels.clone();
+            let mut labels = Labels::default();
             // Nobody here has seen what came back; that is not to say that nobody has.
             if outcome.kind == OutcomeKind::Unknown {
                 labels.join(&typed.map_or_else(|| Labels::of(&Output::default()), at_worst));
@@ -499,6 +499,7 @@ impl Gate {
             code: outcome.code.clone(),
             message: outcome.message.clone(),
             output: outcome.output.clone(),
+            may_have_acted: outcome.may_have_acted,
             labels: taken.labels,
             trusted: taken.trusted,
             latency_ms,

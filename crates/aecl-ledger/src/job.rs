@@ -80,6 +80,8 @@ pub struct Conclusion {
     pub message: String,
     /// What came back.
     pub output: Option<Vec<u8>>,
+    /// It failed, and part of it may have happened.
+    pub may_have_acted: bool,
     /// What the output carries.
     pub labels: Labels,
     /// What of it later arguments may be proven by.
@@ -411,6 +413,7 @@ fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page) -> Written<R
         message: c.message.chars().take(2000).collect(),
         output,
         output_bytes,
+        may_have_acted: c.may_have_acted,
         labels,
         trusted_bytes,
         latency_ms: c.latency_ms,

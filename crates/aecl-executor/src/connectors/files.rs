@@ -25,7 +25,7 @@ use serde_json::json;
 
 use super::wrong_desk;
 use crate::root_dir::RootDir;
-use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled, Seen};
+use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
 pub(crate) use acting::{Brought, acting};
 use change::Before;
 pub(crate) use change::plain;
@@ -79,10 +79,7 @@ impl Connector for FilesConnector {
             Ok(json!({ "files": files, "undo": undo }).to_string().into_bytes())
         });
         match done.await {
-            Ok(output) => {
-                let seen = Seen { status: None, output_bytes: output.len(), truncated: false };
-                Performed::Done { output, seen }
-            }
+            Ok(output) => Performed::Done { output },
             Err(error @ (FilesError::Half(..) | FilesError::Worker)) => {
                 Performed::unknown(error.code(), format!("`{}`: {error}", call.action))
             }

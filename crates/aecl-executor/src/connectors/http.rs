@@ -15,7 +15,7 @@ use super::wrong_desk;
 use crate::arguments::{Arguments, TemplateError};
 use crate::egress::{Egress, EgressError, innermost, parse_url, refusal};
 use crate::vault::{self, Use, Vault, VaultError};
-use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Plan, Reconciled, Seen};
+use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
 
 /// Acts through REST endpoints.
 #[derive(Clone, Default)]
@@ -302,21 +302,16 @@ fn concluded(
         [] => status.is_success(),
         listed => listed.contains(&number),
     };
-    let (output, truncated, whole) = match &body {
-        Ok(body) => (Some(as_json(status, body, secrets)), body.truncated, true),
-        Err(_) => (None, false, false),
-    };
+    let whole = body.is_ok();
+    let output = body.as_ref().ok().map(|body| as_json(status, body, secrets));
     let output = output.filter(|output| output.len() <= call.max_output_bytes);
     let message = format!("the target answered `{}` with status {number}", call.action);
     if expected && whole {
         let withheld = || format!(r#"{{"status":{number},"truncated":true}}"#).into_bytes();
-        let truncated = truncated || output.is_none();
-        let output = output.unwrap_or_else(withheld);
-        let seen = Seen { status: Some(number), output_bytes: output.len(), truncated };
-        return Performed::Done { output, seen };
+        return Performed::Done { output: output.unwrap_or_else(withheld) };
     }
     if is_refusal(status) || (only_reads && !expected) {
-        return Performed::Failed { code: "http_status", message, output, effect: Effect::None };
+        return Performed::Failed { code: "http_status", message, output, may_have_acted: false };
     }
     if only_reads {
         return Performed::not_sent("http_lost", format!("{message}, but its body was cut off"));

@@ -39,7 +39,7 @@ pub use upstream::{ACTING, Upstream};
 
 use super::wrong_desk;
 use crate::executor::out_of_scope;
-use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Plan, Reconciled, Seen};
+use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
 
 /// Acts through upstream servers, by their name.
 #[derive(Default)]
@@ -175,17 +175,16 @@ fn concluded(call: &Call, server: &str, result: &RawValue) -> Performed {
             code: "tool_error",
             message: format!("`{server}` reports that `{}` failed", call.action),
             output,
-            effect: Effect::Possible,
+            may_have_acted: true,
         },
         None | Some("complete") => {
-            let seen = Seen { status: None, output_bytes: bytes.len(), truncated: output.is_none() };
-            Performed::Done { output: output.unwrap_or_else(|| withheld(call, bytes.len())), seen }
+            Performed::Done { output: output.unwrap_or_else(|| withheld(call, bytes.len())) }
         }
         Some("input_required") => Performed::Failed {
             code: "input_required",
             message: format!("`{server}` wants input before it goes on with `{}`", call.action),
             output,
-            effect: Effect::Possible,
+            may_have_acted: true,
         },
         Some(other) => Performed::Unknown {
             code: "not_concluded",
@@ -214,7 +213,7 @@ fn failed(call: &Call, server: &str, reply: &RawReply) -> Performed {
         code: "upstream_error",
         message: format!("`{server}` answered `{}` with an error", call.action),
         output: Some(raw.as_bytes().to_vec()).filter(|bytes| bytes.len() <= call.max_output_bytes),
-        effect: if refused { Effect::None } else { Effect::Possible },
+        may_have_acted: !refused,
     }
 }
 

@@ -32,7 +32,7 @@ use crate::arguments::Arguments;
 use crate::egress::broker::{Allow, AllowList, Credentials};
 use crate::egress::{Names, SystemNames};
 use crate::vault::Vault;
-use crate::{Call, Connector, ConnectorSpec, DryRun, Effect, Performed, Plan, Reconciled, Seen};
+use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
 pub use aecl_sandbox::{Backend, Docker, VirtualMachine};
 use cages::Cages;
 pub use cages::{recorded, tier};
@@ -155,7 +155,6 @@ impl Connector for ProcessConnector {
                 return broken_off(error.code(), format!("`{}`: {error}", call.action), None, acted);
             }
         };
-        let truncated = ended.stdout.is_truncated() || ended.stderr.is_truncated();
         if output.len() > call.max_output_bytes {
             let message = format!(
                 "`{}`: what it wrote makes an answer of {} bytes, more than the {} allowed; lower the limits of \
@@ -167,16 +166,13 @@ impl Connector for ProcessConnector {
             return broken_off("process_output", message, None, acted);
         }
         match failure(&ended, spec) {
-            None => {
-                let seen = Seen { status: None, output_bytes: output.len(), truncated };
-                Performed::Done { output, seen }
-            }
+            None => Performed::Done { output },
             Some((code, why)) => {
                 let message = format!("`{}`: {why}", call.action);
                 match ended.outcome {
                     // It saw its end, and says itself that it went wrong.
                     Outcome::Exited(_) if acted => {
-                        Performed::Failed { code, message, output: Some(output), effect: Effect::Possible }
+                        Performed::Failed { code, message, output: Some(output), may_have_acted: true }
                     }
                     _ => broken_off(code, message, Some(output), acted),
                 }
@@ -235,7 +231,7 @@ fn would(call: &Call, spec: &ProcessSpec) -> Result<serde_json::Value, ProcessEr
 /// It did not come to its own end. What never left the cage surely did not happen.
 fn broken_off(code: &'static str, message: String, output: Option<Vec<u8>>, acted: bool) -> Performed {
     match acted {
-        false => Performed::Failed { code, message, output, effect: Effect::None },
+        false => Performed::Failed { code, message, output, may_have_acted: false },
         true => {
             Performed::Unknown { code, message: format!("{message}; it had reached others before"), output }
         }

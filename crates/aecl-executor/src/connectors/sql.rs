@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::wrong_desk;
-use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled, Seen};
+use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
 use rows::{bind, changed, rows};
 
 /// One SQL statement, as the catalogue entry writes it.
@@ -154,12 +154,10 @@ impl Connector for SqlConnector {
         match run_own(call, spec, End::Commit).await {
             Ok(ran) => {
                 let mut output = ran.output.to_string().into_bytes();
-                let truncated = ran.truncated || output.len() > call.max_output_bytes;
                 if output.len() > call.max_output_bytes {
                     output = br#"{"truncated":true}"#.to_vec();
                 }
-                let seen = Seen { status: None, output_bytes: output.len(), truncated };
-                Performed::Done { output, seen }
+                Performed::Done { output }
             }
             Err(error @ (SqlError::Commit(_) | SqlError::Worker)) if spec.mode == SqlMode::Write => {
                 Performed::unknown(error.code(), format!("`{}`: {error}", call.action))

@@ -5,7 +5,7 @@ use crate::house::{House, end, keyed, person, submission};
 use aecl_executor::fake::Mood;
 use aecl_gate::GateError;
 use aecl_gate::submit::Submission;
-use aecl_kernel::record::event::Event;
+use aecl_kernel::record::event::{Event, OutcomeKind};
 use aecl_kernel::record::facts::ActionState;
 use aecl_ledger::store::{Call, Fault};
 use serde_json::json;
@@ -103,6 +103,22 @@ async fn what_was_begun_and_has_no_conclusion_is_found_out_by_its_kind() {
     check("note", "text", Mood::SilentWithoutDoing, "failed not_done (replayed)").await;
     check("poke", "text", answers(), "unknown interrupted (replayed)").await;
     check("poke", "text", Mood::Refuses, "unknown interrupted (replayed)").await;
+}
+
+#[tokio::test]
+async fn what_a_failed_attempt_may_have_done_is_on_record() {
+    let house = House::new().await;
+    let run = house.clerk().await;
+    for (mood, may_have_acted) in [(Mood::Breaks, true), (Mood::Refuses, false)] {
+        house.world.turn(mood);
+        let answer = house.gate.submit(&run, submission("poke", json!({"text": "x"}))).await.unwrap();
+        let concluded = house.entries().await.into_iter().rev().find_map(|entry| match entry.event {
+            Event::Concluded(concluded) if concluded.action == answer.action => Some(concluded),
+            _ => None,
+        });
+        let concluded = concluded.unwrap();
+        assert_eq!((concluded.outcome, concluded.may_have_acted), (OutcomeKind::Failed, may_have_acted));
+    }
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@ async fn reports(house: &House, run: &Session, id: &ActionId, kind: OutcomeKind,
         code: None,
         message: String::new(),
         output: output.map(|text| text.as_bytes().to_vec()),
-        labels: Labels::default(),
+        may_have_acted: false,
         sandbox: "agent".into(),
         traffic: None,
     };

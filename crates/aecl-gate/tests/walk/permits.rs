@@ -3,7 +3,6 @@
 use crate::house::{House, end, person, submission};
 use aecl_executor::Outcome;
 use aecl_gate::submit::{End, Submission};
-use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::Mode;
 use aecl_kernel::record::event::OutcomeKind;
 use aecl_kernel::record::facts::ActionState;
@@ -19,7 +18,7 @@ fn done() -> Outcome {
         code: None,
         message: String::new(),
         output: Some(b"{}".to_vec()),
-        labels: Labels::default(),
+        may_have_acted: false,
         sandbox: "agent".into(),
         traffic: None,
     }

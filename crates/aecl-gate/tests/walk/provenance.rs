@@ -139,7 +139,7 @@ async fn what_an_agent_reports_of_itself_taints_and_proves_nothing() {
         output: Some(
             json!([{"name": "Ann", "iban": EVIL}, {"note": "a stranger's words"}]).to_string().into_bytes(),
         ),
-        labels: aecl_kernel::provenance::labels::Labels::default(),
+        may_have_acted: false,
         sandbox: "none".into(),
         traffic: None,
     };

@@ -403,6 +403,9 @@ pub struct Concluded {
     /// Its length in bytes.
     #[serde(default)]
     pub output_bytes: u64,
+    /// It failed, and part of it may have happened: the target tried and reported an error.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_have_acted: bool,
     /// What the output carries into the run.
     pub labels: Labels,
     /// How much of the output the run may rest on, in bytes of atoms.

@@ -369,6 +369,7 @@ impl World {
             message: String::new(),
             output: None,
             output_bytes: 0,
+            may_have_acted: false,
             labels,
             trusted_bytes,
             latency_ms: 1,

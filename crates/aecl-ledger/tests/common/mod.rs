@@ -370,6 +370,7 @@ pub fn conclusion(id: &ActionId, outcome: OutcomeKind) -> Conclusion {
         code: None,
         message: String::new(),
         output: Some(b"\"what came back\"".to_vec()),
+        may_have_acted: false,
         labels: Labels::default(),
         trusted: Vec::new(),
         latency_ms: 3,

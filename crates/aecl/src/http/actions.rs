@@ -11,7 +11,6 @@ use aecl_gate::submit::Submission;
 use aecl_kernel::base::code;
 use aecl_kernel::base::id::ActionId;
 use aecl_kernel::base::json::Document;
-use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::record::event::OutcomeKind;
 use aecl_ledger::LedgerError;
 use axum::Json;
@@ -150,8 +149,8 @@ pub async fn report(
         code: report.code.map(|c| c.chars().take(64).collect()),
         message: report.message.chars().take(4000).collect(),
         output: report.output.map(|o| o.to_string().into_bytes()),
-        // The gate puts the labels that the catalogue declares.
-        labels: Labels::default(),
+        // What an agent says of itself is recorded as reported.
+        may_have_acted: false,
         sandbox: "agent".into(),
         traffic: None,
     };

@@ -96,10 +96,15 @@ fn told(source: &mut Source, event: &Event) -> (Tone, &'static str, String) {
                 format!(", {} let through, {} refused", many(t.let_through, "connection"), t.refused)
             });
             let reached = reached.unwrap_or_default();
+            let perhaps = if e.may_have_acted { ", part of it may have happened" } else { "" };
             (
                 tone,
                 word,
-                format!("{} in {} ms{reached}{message}", named(source, e.action.as_str()), e.latency_ms),
+                format!(
+                    "{} in {} ms{reached}{perhaps}{message}",
+                    named(source, e.action.as_str()),
+                    e.latency_ms
+                ),
             )
         }
         Event::Kill(e) => (Tone::Bad, "KILLED", format!("{} by {}: {}", e.scope, e.by, e.reason)),
