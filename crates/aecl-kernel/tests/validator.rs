@@ -521,6 +521,27 @@ fn a_declared_plan_is_a_contract() {
 }
 
 #[test]
+fn an_upper_limit_of_a_plan_proves_amounts_from_nothing_upwards() {
+    let says = |to: Value, wired: Value| {
+        let arguments = json!({"/to": to, "/amount": {"at_most": 100}});
+        let plan = json!({"steps": [{"action": "wire", "arguments": arguments, "times": 9}]});
+        Run::of(&STANDARD, "Do the usual", Some(plan)).tainted().says("wire", wired)
+    };
+    for (amount, expected) in [
+        (json!(100), "allow"),
+        (json!(0), "allow"),
+        (json!(-5), "require_approval unproven_amount"),
+        (json!(-0.01), "require_approval unproven_amount"),
+        (json!(101), "block plan_violated"),
+    ] {
+        let said = says(json!({"equals": IBAN}), json!({"to": IBAN, "amount": amount}));
+        assert_eq!(said, expected, "{amount}");
+    }
+    let said = says(json!({"at_most": 99_999_999}), json!({"to": "12345678", "amount": 5}));
+    assert_eq!(said, "require_approval unproven_destination", "a limit names no account");
+}
+
+#[test]
 fn amounts_above_the_limit_are_always_asked_about() {
     let mut run = Run::new("Tidy up");
     assert_eq!(run.says("pay", json!({"to": IBAN, "amount": 5000})), "allow");

@@ -2,6 +2,8 @@
 //! the contract of the run. Whoever opens the run states it together with the goal, before anything is read.
 //! People may agree to it as a whole, before any of it happens.
 
+use crate::base::amount::decimal;
+use crate::define::catalogue::flow::Class;
 use crate::read::action::Action;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -128,13 +130,17 @@ impl Plan {
         standing
     }
 
-    /// Whether a step with this action names exactly this value at this place.
-    pub fn says(&self, action: &str, pointer: &str, value: &Value) -> bool {
+    /// Whether a step with this action names exactly this value at this place. An upper limit names amounts of this role,
+    /// from nothing upwards: less than nothing is below every limit, and may be the opposite.
+    pub fn says(&self, action: &str, pointer: &str, class: Class, value: &Value) -> bool {
+        let limits = || class == Class::Magnitude && decimal(value).is_some_and(|n| !n.is_sign_negative());
         let steps = self.steps.iter().filter(|step| step.action == action);
-        steps.filter_map(|step| step.arguments.get(pointer)).any(|constraint| match constraint {
-            Constraint::Equals(_) | Constraint::OneOf(_) | Constraint::AtMost(_) => {
-                constraint.admits(Some(value))
-            }
+        steps.filter_map(|step| step.arguments.get(pointer)).any(|constraint| {
+            let names = match constraint {
+                Constraint::Equals(_) | Constraint::OneOf(_) => true,
+                Constraint::AtMost(_) => limits(),
+            };
+            names && constraint.admits(Some(value))
         })
     }
 }
@@ -154,8 +160,8 @@ impl Constraint {
             Self::Equals(wanted) => value == wanted,
             Self::OneOf(wanted) => wanted.contains(value),
             Self::AtMost(most) => {
-                let most = crate::base::amount::decimal(&Value::Number(most.clone()));
-                matches!((crate::base::amount::decimal(value), most), (Some(n), Some(most)) if n <= most)
+                let most = decimal(&Value::Number(most.clone()));
+                matches!((decimal(value), most), (Some(n), Some(most)) if n <= most)
             }
         }
     }

@@ -111,7 +111,7 @@ impl<S: Space> Search<'_, S> {
     /// be their words, like the goal beside it.
     fn is_planned(&self, leaf: &Leaf<'_>, action: &Action) -> bool {
         let own = self.plan.as_ref().filter(|_| !self.late);
-        own.is_some_and(|plan| plan.says(&action.name, &leaf.pointer, leaf.value))
+        own.is_some_and(|plan| plan.says(&action.name, &leaf.pointer, leaf.argument.class, leaf.value))
     }
 
     /// What outputs and people said about this atom, in the run and those it was delegated from.
