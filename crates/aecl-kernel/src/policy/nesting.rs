@@ -26,7 +26,7 @@ pub(super) fn look(text: &str) -> Result<(), String> {
             '(' | '[' | '{' => depth += 1,
             ')' | ']' | '}' => depth = depth.saturating_sub(1),
             ';' => (depth, choices, operators) = (0, 0, 0),
-            '&' | '|' | '+' | '*' => operators += 1,
+            '&' | '|' | '+' | '-' | '*' => operators += 1,
             _ => {}
         }
         dots = match c {
@@ -84,6 +84,7 @@ mod tests {
             rule(&format!("true{}", " && true".repeat(n))),
             rule(&format!("true{}", " || true".repeat(n))),
             rule(&format!("1{} == 1", " + 1".repeat(n))),
+            rule(&format!("1{} == 1", " - 1".repeat(n))),
         ]
     }
 
