@@ -13,7 +13,6 @@ use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::catalogue::flow::Endorses;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
-use aecl_kernel::proof::{Frontier, VerifierKey, leaf_hash};
 use aecl_kernel::provenance::atoms::{Atom, Kind};
 use aecl_kernel::provenance::ingest::{Mark, ingest};
 use aecl_kernel::provenance::labels::Labels;
@@ -25,6 +24,7 @@ use aecl_ledger::store::{Memory, Sqlite, Store};
 use aecl_ledger::{
     Auditor, Conclusion, Ledger, OpenRun, Rule, Ruling, Signer, export, redecide, verify_data, verify_export,
 };
+use aecl_kernel::proof::{Frontier, VerifierKey, leaf_hash};
 use ed25519_dalek::SigningKey;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -190,7 +190,7 @@ fn scene(rules: usize) -> Scene {
     let run = json!({"run": {"principal": principal, "goal": format!("sha256:{}", "00".repeat(32)),
         "opened_at": NOON, "expires_at": NOON.plus_s(900), "calls": 3, "labels": Labels::default(), "next_seq": 7}});
     let mut space = BTreeMap::from([(Key::Run(principal.run), serde_json::from_value(run).unwrap())]);
-    let facts = Facts::gather(&action, &bundle, None, &mut space).unwrap();
+    let facts = Facts::gather(&action, &bundle, None, NOON, &mut space).unwrap();
     Scene { bundle, action, facts, space }
 }
 
@@ -209,7 +209,7 @@ fn tainted(atoms: usize) -> Scene {
         let atom = Atom { kind: Kind::Id, text: format!("order-{n:08}") };
         scene.space.insert(Key::Trust(run.clone(), atom.digest()), Fact::Trust(vec![mark]));
     }
-    scene.facts = Facts::gather(&scene.action, &scene.bundle, None, &mut scene.space).unwrap();
+    scene.facts = Facts::gather(&scene.action, &scene.bundle, None, NOON, &mut scene.space).unwrap();
     scene
 }
 
@@ -232,9 +232,15 @@ fn provenance() {
         &mut [
             &mut || assert!(std::hint::black_box(bare())),
             &mut || drop(std::hint::black_box(decide(&asks, &few_action, names.clone()))),
-            &mut || drop(std::hint::black_box(Facts::gather(&few_action, &bundle, None, few_space).unwrap())),
             &mut || {
-                drop(std::hint::black_box(Facts::gather(&many_action, &bundle, None, many_space).unwrap()))
+                drop(std::hint::black_box(
+                    Facts::gather(&few_action, &bundle, None, NOON, few_space).unwrap(),
+                ))
+            },
+            &mut || {
+                drop(std::hint::black_box(
+                    Facts::gather(&many_action, &bundle, None, NOON, many_space).unwrap(),
+                ))
             },
         ],
     );
@@ -303,7 +309,7 @@ fn pathological() {
         let limits = Limits { bytes_max: 4 << 20, ..Limits::default() };
         let action = Arc::new(Action::parse(proposal, scene.bundle.catalogue(), &limits));
         let start = Instant::now();
-        let facts = Facts::gather(&action, &scene.bundle, None, &mut scene.space).unwrap();
+        let facts = Facts::gather(&action, &scene.bundle, None, NOON, &mut scene.space).unwrap();
         let question =
             Question { action: &action, facts: &facts, bundle: &scene.bundle, evidence: &[], now: NOON };
         drop(std::hint::black_box(decide(&question, &action, fresh(1))));
@@ -348,7 +354,7 @@ fn decisions() {
             },
             &mut || {
                 drop(std::hint::black_box(
-                    Facts::gather(&small.action, &small.bundle, None, &mut space).unwrap(),
+                    Facts::gather(&small.action, &small.bundle, None, NOON, &mut space).unwrap(),
                 ))
             },
         ],
