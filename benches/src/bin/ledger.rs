@@ -24,7 +24,7 @@ use aecl_ledger::store::{Memory, Sqlite, Store};
 use aecl_ledger::{
     Auditor, Conclusion, Ledger, OpenRun, Rule, Ruling, Signer, export, redecide, verify_data, verify_export,
 };
-use aecl_kernel::proof::{Frontier, VerifierKey, leaf_hash};
+use aecl_proof::{Frontier, VerifierKey, leaf_hash};
 use ed25519_dalek::SigningKey;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};

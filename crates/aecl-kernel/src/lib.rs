@@ -20,15 +20,13 @@
 //! | [`define`] | what people write: catalogue, manifests, cages, risk |
 //! | [`base`] | ids, digests, JSON, amounts, time, codes |
 //!
-//! [`proof`] stands apart: Merkle trees and signed heads, for whoever checks a ledger and trusts nobody. `cargo xtask
-//! tidy` keeps the order, and that no two files need each other.
+//! `cargo xtask tidy` keeps the order, and that no two files need each other.
 
 pub mod analysis;
 pub mod base;
 pub mod decide;
 pub mod define;
 pub mod policy;
-pub mod proof;
 pub mod provenance;
 pub mod read;
 pub mod record;

@@ -19,8 +19,8 @@ use crate::error::chain;
 use crate::payload::PayloadKind;
 use crate::store::{Store, StoreError, with_nodes};
 use aecl_kernel::base::digest::Digest;
-use aecl_kernel::proof::tile::write_entries;
-use aecl_kernel::proof::{Checkpoint, Hash, TilePath};
+use aecl_proof::tile::write_entries;
+use aecl_proof::{Checkpoint, Hash, TilePath};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::{Deserialize, Serialize};
@@ -137,7 +137,7 @@ fn known(store: &mut dyn Store, dir: &Path, signed: &str) -> Result<u64, ExportE
     if old_size > size {
         return Err(differs(format!("covers {old_size} entries, the ledger has {size}")));
     }
-    let root = with_nodes(store, |nodes| aecl_kernel::proof::root_of(old_size, nodes))?;
+    let root = with_nodes(store, |nodes| aecl_proof::root_of(old_size, nodes))?;
     let root = root.map_err(|e| ExportError::Broken(e.to_string()))?;
     let same = Checkpoint::new(origin, old_size, root).is_ok_and(|ours| old.starts_with(&ours.to_string()));
     if same { Ok(old_size) } else { Err(differs("is the head of another history".into())) }
@@ -145,7 +145,7 @@ fn known(store: &mut dyn Store, dir: &Path, signed: &str) -> Result<u64, ExportE
 
 /// Origin and size of a head. Only to know what to write: whoever verifies checks the signature.
 fn unverified(signed: &str) -> Result<(String, u64), String> {
-    let note = aecl_kernel::proof::Note::parse(signed).map_err(|e| e.to_string())?;
+    let note = aecl_proof::Note::parse(signed).map_err(|e| e.to_string())?;
     let checkpoint: Checkpoint = note.unverified_text().parse().map_err(|e| format!("is no head: {e}"))?;
     Ok((checkpoint.origin().to_owned(), checkpoint.size()))
 }

@@ -6,7 +6,7 @@ use crate::queue::{Queue, news};
 use crate::recorded::Receipt;
 use crate::store::{Batch, Store};
 use crate::writer::Signer;
-use aecl_kernel::proof::{Checkpoint, Frontier};
+use aecl_proof::{Checkpoint, Frontier};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// Owns the store for writing; nobody else writes.

@@ -14,7 +14,6 @@ use aecl_kernel::base::id::{ActionId, ApprovalId, RunId};
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::define::cage::Cages;
 use aecl_kernel::policy::bundle::Bundle;
-use aecl_kernel::proof::{Hash, VerifierKey};
 use aecl_kernel::read::action::Action;
 use aecl_kernel::record::approval::{Ask, People, Vote};
 use aecl_kernel::record::event::{
@@ -23,6 +22,7 @@ use aecl_kernel::record::event::{
 };
 use aecl_kernel::record::facts::{ActionFact, Fact, Facts, Key, KillScope, RunFact, Space as _};
 use aecl_kernel::record::goal::Goal;
+use aecl_proof::{Hash, VerifierKey};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;

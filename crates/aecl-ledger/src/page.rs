@@ -9,9 +9,9 @@ use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::RunId;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::policy::bundle::Bundle;
-use aecl_kernel::proof::{Hash, leaf_hash};
 use aecl_kernel::record::event::{BundleLoaded, Entry, Event, Fault, VERSION};
 use aecl_kernel::record::facts::{Fact, Key, Space};
+use aecl_proof::{Hash, leaf_hash};
 use std::collections::HashSet;
 use std::sync::Arc;
 

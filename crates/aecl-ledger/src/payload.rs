@@ -3,7 +3,7 @@
 
 use crate::store::PayloadRow;
 use aecl_kernel::base::digest::Digest;
-use aecl_kernel::proof::Hash;
+use aecl_proof::Hash;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;

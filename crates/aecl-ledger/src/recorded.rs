@@ -3,7 +3,7 @@
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::ActionId;
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::proof::Hash;
+use aecl_proof::Hash;
 use serde::Serialize;
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@
 //! second flush reports success although the data of the first is gone, so the only honest way on is to stop
 //! and read at start-up what is really there.
 
-use aecl_kernel::proof::Hash;
+pub use aecl_proof::Hash;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;

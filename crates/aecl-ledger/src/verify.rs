@@ -16,7 +16,7 @@ use crate::store::{Sqlite, Store, StoreError};
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::ActionId;
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::proof::{Checkpoint, Frontier, Hash, VerifierKey};
+use aecl_proof::{Checkpoint, Frontier, Hash, VerifierKey};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -206,7 +206,7 @@ fn nodes(store: &mut dyn Store, size: u64) -> Result<(), Finding> {
         for index in 0..count {
             let below = (store.node(level - 1, index * 2)?, store.node(level - 1, index * 2 + 1)?);
             let (Some(left), Some(right)) = below else { return Err(wrong(level, index)) };
-            if store.node(level, index)? != Some(aecl_kernel::proof::node_hash(&left, &right)) {
+            if store.node(level, index)? != Some(aecl_proof::node_hash(&left, &right)) {
                 return Err(wrong(level, index));
             }
         }
@@ -410,7 +410,7 @@ fn first_change(store: &mut dyn Store, size: u64) -> Result<Option<u64>, Finding
     let mut position = 0;
     while position < size {
         for (at, bytes) in store.entries(position, CHUNK)? {
-            if store.node(0, at)? != Some(aecl_kernel::proof::leaf_hash(&bytes)) {
+            if store.node(0, at)? != Some(aecl_proof::leaf_hash(&bytes)) {
                 return Ok(Some(at));
             }
             position = at + 1;

@@ -10,12 +10,12 @@
 
 mod common;
 
-use aecl_kernel::proof::note::SigningKey;
-use aecl_kernel::proof::{Hash, leaf_hash};
 use aecl_kernel::record::event::OutcomeKind;
 use aecl_kernel::record::facts::ActionState;
 use aecl_ledger::store::{Call, Fault, Faults, Faulty, Memory, Sqlite, Store};
 use aecl_ledger::{Ledger, LedgerError, Receipt, Ruling, Signer, verify_facts, verify_store};
+use aecl_proof::note::SigningKey;
+use aecl_proof::{Hash, leaf_hash};
 use common::*;
 use serde_json::json;
 use std::io::{BufRead as _, BufReader, Write as _};

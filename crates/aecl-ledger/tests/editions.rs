@@ -12,11 +12,11 @@ mod common;
 
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
-use aecl_kernel::proof::{Frontier, Hash, leaf_hash};
 use aecl_kernel::record::event::{Entry, Event};
 use aecl_ledger::replay::rebuild_facts;
 use aecl_ledger::store::{Batch, EntryRow, Memory, Store};
 use aecl_ledger::{Export, redecide, verify_export};
+use aecl_proof::{Frontier, Hash, leaf_hash};
 use common::*;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

@@ -10,15 +10,15 @@
 mod common;
 
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::proof::note::SigningKey;
-use aecl_kernel::proof::tile::write_entries;
-use aecl_kernel::proof::{Checkpoint, Frontier, TilePath, VerifierKey, leaf_hash};
 use aecl_kernel::record::event::{Entry, Event, Heartbeat, KillChanged, OutcomeKind};
 use aecl_kernel::record::facts::KillScope;
 use aecl_ledger::store::{Batch, EntryRow, Memory, Sqlite, Store};
 use aecl_ledger::{
     Auditor, Finding, Report, export, verify_data, verify_export, verify_payloads, verify_store,
 };
+use aecl_proof::note::SigningKey;
+use aecl_proof::tile::write_entries;
+use aecl_proof::{Checkpoint, Frontier, TilePath, VerifierKey, leaf_hash};
 use common::*;
 use serde_json::{Value, json};
 use std::fs;

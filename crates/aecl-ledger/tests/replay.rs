@@ -11,10 +11,10 @@ mod common;
 
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
-use aecl_kernel::proof::{Checkpoint, Frontier, leaf_hash};
 use aecl_kernel::record::event::{Entry, Event, OutcomeKind};
 use aecl_ledger::store::{Batch, EntryRow, Memory, PayloadRow, Store};
 use aecl_ledger::{against, redecide, steps, verify_facts};
+use aecl_proof::{Checkpoint, Frontier, leaf_hash};
 use common::*;
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ fn rewritten(memory: &mut Memory, position: u64, change: impl Fn(&mut Value)) ->
             Event::BundleLoaded(e) => Some(e.sources),
             _ => None,
         };
-        payloads.extend(digest.and_then(|d| memory.payload(&aecl_kernel::proof::Hash(*d.bytes())).unwrap()));
+        payloads.extend(digest.and_then(|d| memory.payload(&aecl_proof::Hash(*d.bytes())).unwrap()));
     }
     let (mut tree, mut nodes) = (Frontier::new(), Vec::new());
     entries.iter().for_each(|bytes| tree.append(leaf_hash(bytes), &mut nodes));

@@ -9,7 +9,7 @@
 
 mod common;
 
-use aecl_kernel::proof::TilePath;
+use aecl_proof::TilePath;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use common::{Served, count};

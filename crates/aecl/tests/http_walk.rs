@@ -475,12 +475,12 @@ async fn the_ledger_is_served_as_tiles_that_verify() {
     let (status, entries) = get(format!("tile/entries/000.p/{size}")).await;
     assert_eq!(status, 200);
     let (_, hashes) = get(format!("tile/0/000.p/{size}")).await;
-    let path = aecl_kernel::proof::TilePath::entries(0, u16::try_from(size).unwrap()).unwrap();
+    let path = aecl_proof::TilePath::entries(0, u16::try_from(size).unwrap()).unwrap();
     let leaves: Vec<u8> = path
         .read_entries(&entries)
         .unwrap()
         .iter()
-        .flat_map(|entry| aecl_kernel::proof::leaf_hash(entry).0)
+        .flat_map(|entry| aecl_proof::leaf_hash(entry).0)
         .collect();
     assert_eq!(leaves, hashes.to_vec(), "the entries are what the tile says");
     for missing in

@@ -9,21 +9,20 @@ use super::{Found, House};
 use crate::programs::metadata;
 
 /// Each room and the rooms it depends on, no more and no fewer.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
+    ("aecl-proof", &[]),
     ("aecl-kernel", &[]),
     ("aecl-sandbox", &[]),
-    ("aecl-ledger", &["aecl-kernel"]),
+    ("aecl-ledger", &["aecl-kernel", "aecl-proof"]),
     ("aecl-executor", &["aecl-kernel", "aecl-ledger", "aecl-sandbox"]),
     ("aecl-gate", &["aecl-executor", "aecl-kernel", "aecl-ledger"]),
-    ("aecl", &["aecl-executor", "aecl-gate", "aecl-kernel", "aecl-ledger", "aecl-sandbox"]),
+    ("aecl", &["aecl-executor", "aecl-gate", "aecl-kernel", "aecl-ledger", "aecl-proof", "aecl-sandbox"]),
 ];
 
 /// Pure code that the kernel trusts. Whoever joins this list is read first.
-const GUESTS_OF_THE_KERNEL: [&str; 16] = [
+const GUESTS_OF_THE_KERNEL: [&str; 14] = [
     "base64",
     "cedar-policy",
-    "ed25519-dalek",
-    "hmac",
     "icu_normalizer",
     "icu_properties",
     "jsonschema",

@@ -14,7 +14,6 @@ use paths::{Path, Source};
 const PAGE: &str = "ARCHITECTURE.md";
 const HEADING: &str = "### `aecl-kernel`";
 const SOURCES: &str = "crates/aecl-kernel/src/";
-const APART: &str = "apart";
 
 pub fn check(house: &House, found: &mut Found) -> Result<(), String> {
     let sources = house.files.iter().filter(|name| name.starts_with(SOURCES) && name.ends_with(".rs"));
@@ -58,7 +57,6 @@ fn examine(page: &str, files: &[(String, String)], found: &mut Found) {
 struct Floor {
     name: String,
     files: BTreeSet<String>,
-    apart: bool,
 }
 
 /// The rows of the table: a layer, and what is in its folder.
@@ -69,7 +67,7 @@ fn floors(page: &str) -> Vec<Floor> {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let (first, files) = (cells.get(1)?, cells.get(2)?);
         let name = named(first).next()?;
-        Some(Floor { name, files: named(files).collect(), apart: first.ends_with(APART) })
+        Some(Floor { name, files: named(files).collect() })
     })
     .collect()
 }
@@ -125,14 +123,6 @@ fn is_up(floors: &[Floor], arrow: &Arrow) -> Option<String> {
     let (below, above) = (floors.get(from)?, floors.get(to)?);
     if from == to {
         return None;
-    }
-    if below.apart || above.apart {
-        let apart = if below.apart { below } else { above };
-        return Some(format!(
-            "`{}` stands apart: whoever checks a ledger reads it alone, so nothing of it and `{}` meet",
-            apart.name,
-            if below.apart { &above.name } else { &below.name }
-        ));
     }
     (to < from).then(|| {
         format!(
@@ -265,7 +255,6 @@ mod tests {
 | `decide` | `question` | all |
 | `record` | `facts`, `event` | what is below |
 | `base` | `id`, `code` | nothing |
-| `proof`, apart | | nothing |
 
 ## Next
 ";
@@ -281,7 +270,6 @@ mod tests {
             ("record/event", "use super::facts::Fact;"),
             ("decide", "mod question;\nuse crate::record::facts::Fact;"),
             ("decide/question", ""),
-            ("proof", "use std::fmt;"),
         ]
         .into_iter()
         .map(|(name, text)| (format!("{SOURCES}{name}.rs"), text.to_owned()))
@@ -355,12 +343,6 @@ mod tests {
         assert_eq!(look(&round), Vec::<String>::new());
         round.push(("record/facts/key", "use crate::record::event::Event;"));
         one(&round, &["record/event.rs:1 needs crates/aecl-kernel/src/record/facts/key.rs"]);
-    }
-
-    #[test]
-    fn what_stands_apart_meets_nobody() {
-        one(&[("proof", "use crate::base::id::Id;")], &["proof.rs:1: `proof` stands apart"]);
-        one(&[("record/event", "use crate::proof::Hash;")], &["record/event.rs:1: `proof` stands apart"]);
     }
 
     #[test]

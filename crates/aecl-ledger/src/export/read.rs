@@ -3,8 +3,8 @@
 use super::{HEAD, PAYLOADS, Paper, payload_path};
 use crate::store::{Batch, FoundBy, Head, PayloadRow, Store, StoreError};
 use aecl_kernel::base::digest::Digest;
-use aecl_kernel::proof::tile::TILE_WIDTH;
-use aecl_kernel::proof::{Hash, TilePath};
+use aecl_proof::tile::TILE_WIDTH;
+use aecl_proof::{Hash, TilePath};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::fs;
 use std::io::ErrorKind;
@@ -193,7 +193,7 @@ impl Store for Export {
         // Tiles hold each eighth level; the others are computed from the one below.
         if !level.is_multiple_of(8) {
             let (left, right) = (self.node(level - 1, index * 2)?, self.node(level - 1, index * 2 + 1)?);
-            return Ok(left.zip(right).map(|(left, right)| aecl_kernel::proof::node_hash(&left, &right)));
+            return Ok(left.zip(right).map(|(left, right)| aecl_proof::node_hash(&left, &right)));
         }
         let count = self.size.checked_shr(u32::from(level)).unwrap_or(0);
         if index >= count {

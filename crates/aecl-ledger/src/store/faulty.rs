@@ -11,7 +11,7 @@
 
 use super::poison::Poison;
 use super::{Batch, FoundBy, Head, PayloadRow, Store, StoreError};
-use aecl_kernel::proof::Hash;
+use aecl_proof::Hash;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use super::poison::Poison;
 use super::{Batch, EntryRow, FoundBy, Head, PayloadRow, Store, StoreError};
-use aecl_kernel::proof::Hash;
+use aecl_proof::Hash;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};

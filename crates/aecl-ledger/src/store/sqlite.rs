@@ -7,7 +7,7 @@
 use self::files::Files;
 use super::poison::Poison;
 use super::{Batch, FoundBy, Head, PayloadRow, Store, StoreError};
-use aecl_kernel::proof::Hash;
+use aecl_proof::Hash;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, TransactionBehavior};
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! What every store must do. `suite::on!(open)` makes one test of each check, on the stores that `open` returns.
 
 use super::{Batch, EntryRow, FoundBy, PayloadRow, Store, StoreError, with_nodes};
-use aecl_kernel::proof::{Frontier, Hash, inclusion_proof, leaf_hash, root_of, verify_inclusion};
+use aecl_proof::{Frontier, Hash, inclusion_proof, leaf_hash, root_of, verify_inclusion};
 use std::sync::Arc;
 use tempfile::TempDir;
 

@@ -1,7 +1,7 @@
 //! Lets the kernel's proofs read nodes from a store.
 
 use super::{Store, StoreError};
-use aecl_kernel::proof::{Hash, Nodes};
+use aecl_proof::{Hash, Nodes};
 use std::cell::RefCell;
 
 /// The nodes of a store, as the kernel wants them. Made by [`with_nodes`].

@@ -2,8 +2,8 @@
 
 use super::Finding;
 use crate::export::Tiles;
-use aecl_kernel::proof::tile::TILE_WIDTH;
-use aecl_kernel::proof::{Frontier, Hash, TilePath, leaf_hash};
+use aecl_proof::tile::TILE_WIDTH;
+use aecl_proof::{Frontier, Hash, TilePath, leaf_hash};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;

@@ -12,7 +12,6 @@ use aecl_kernel::decide::question::Fresh;
 use aecl_kernel::decide::{Permit, Refusal, Wait};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
-use aecl_kernel::proof::VerifierKey;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::read::plan::Place;
@@ -26,6 +25,7 @@ use aecl_ledger::{
     Auditor, Conclusion, Export, Ledger, LedgerError, OpenRun, Recorded, Rule, Ruling, Signer, export,
     redecide, verify_export, verify_facts, verify_store,
 };
+use aecl_proof::VerifierKey;
 use ed25519_dalek::SigningKey;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use super::{Check, Seen};
 use crate::cli::serve::port;
 use crate::http::host;
 use aecl_gate::keys;
-use aecl_kernel::proof::VerifierKey;
+use aecl_proof::VerifierKey;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;

@@ -3,11 +3,11 @@
 use super::{Check, Seen};
 use aecl_gate::keys;
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::proof::{Checkpoint, VerifierKey};
 use aecl_kernel::record::event::Entry;
 use aecl_ledger::replay::{FactsReport, START_ENTRIES_MAX};
 use aecl_ledger::store::{Sqlite, Store};
 use aecl_ledger::{LedgerError, verify_facts, verify_payloads};
+use aecl_proof::{Checkpoint, VerifierKey};
 
 /// What was seen of the ledger.
 #[derive(Debug, Default)]

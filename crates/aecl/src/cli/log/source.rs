@@ -5,10 +5,10 @@ use crate::cli::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::keys;
 use aecl_kernel::base::digest::Digest;
-use aecl_kernel::proof::VerifierKey;
 use aecl_kernel::record::event::{Entry, Event};
 use aecl_ledger::store::{Sqlite, Store};
 use aecl_ledger::{PayloadKind, payload};
+use aecl_proof::VerifierKey;
 use serde_json::{Value, json};
 
 /// The ledger's files, for reading.

@@ -4,9 +4,9 @@ use super::source;
 use crate::cli::show::{self, Page, Tone, count};
 use crate::cli::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
-use aecl_kernel::proof::VerifierKey;
 use aecl_ledger::verify::{Class, Finding, Report};
 use aecl_ledger::{Auditor, verify_data, verify_export};
+use aecl_proof::VerifierKey;
 use serde_json::json;
 use std::path::PathBuf;
 

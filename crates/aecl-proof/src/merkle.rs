@@ -93,7 +93,7 @@ pub fn empty_root() -> Hash {
 /// The right edge of a growing tree: all that is needed to append and to name the root.
 ///
 /// ```
-/// use aecl_kernel::proof::{Frontier, leaf_hash, node_hash};
+/// use aecl_proof::{Frontier, leaf_hash, node_hash};
 /// let (a, b) = (leaf_hash(b"a"), leaf_hash(b"b"));
 /// let mut tree = Frontier::new();
 /// let mut complete = Vec::new();

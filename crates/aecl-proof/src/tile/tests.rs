@@ -1,5 +1,5 @@
 use super::*;
-use crate::proof::{Frontier, leaf_hash, node_hash};
+use crate::{Frontier, leaf_hash, node_hash};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 

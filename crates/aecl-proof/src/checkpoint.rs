@@ -7,12 +7,12 @@ use std::str::FromStr;
 /// Which ledger, how many entries, and the root over them.
 ///
 /// ```
-/// use aecl_kernel::proof::{Checkpoint, VerifierKey, empty_root, note::SigningKey};
+/// use aecl_proof::{Checkpoint, VerifierKey, empty_root, note::SigningKey};
 /// let key = SigningKey::from_bytes(&[7; 32]); // from the operating system, outside an example
 /// let signed = Checkpoint::new("ledger.example/acme", 0, empty_root())?.sign(&key)?;
 /// let pinned = VerifierKey::new("ledger.example/acme", key.verifying_key())?;
 /// assert_eq!(Checkpoint::open(&signed, "ledger.example/acme", &pinned)?.size(), 0);
-/// # Ok::<(), aecl_kernel::proof::CheckpointError>(())
+/// # Ok::<(), aecl_proof::CheckpointError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {

@@ -12,12 +12,12 @@ const ED25519: u8 = 0x01;
 /// A name and an Ed25519 public key, with the four bytes by which notes refer to the pair.
 ///
 /// ```
-/// use aecl_kernel::proof::VerifierKey;
+/// use aecl_proof::VerifierKey;
 /// let text = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
 /// let key: VerifierKey = text.parse()?;
 /// assert_eq!(key.name(), "PeterNeumann");
 /// assert_eq!(key.to_string(), text);
-/// # Ok::<(), aecl_kernel::proof::NoteError>(())
+/// # Ok::<(), aecl_proof::NoteError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifierKey {

@@ -16,11 +16,11 @@ pub const ENTRY_MAX_BYTES: usize = u16::MAX as usize;
 /// Where a tile or a bundle lies, relative to the ledger's public root.
 ///
 /// ```
-/// use aecl_kernel::proof::TilePath;
+/// use aecl_proof::TilePath;
 /// let bundle = TilePath::entries(1_234_067, 8)?;
 /// assert_eq!(bundle.to_string(), "tile/entries/x001/x234/067.p/8");
 /// assert_eq!("tile/entries/x001/x234/067.p/8".parse(), Ok(bundle));
-/// # Ok::<(), aecl_kernel::proof::TileError>(())
+/// # Ok::<(), aecl_proof::TileError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TilePath {
