@@ -31,6 +31,9 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 use typing::{ArgumentType, MadeDecimal};
 
+/// Most operators of a rule that is looked through for lints.
+const SHORT_OPERATORS_MAX: usize = 200;
+
 /// Why a policy forbids, or asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
@@ -159,6 +162,13 @@ impl Policies {
         nesting::look(text)?;
         let policy = Policy::parse(None, text).map_err(|e| e.to_string())?;
         policy.to_json().map_err(|e| e.to_string())
+    }
+
+    /// The same for a rule with few operators. Cedar makes the JSON by calling itself for each, with some kilobytes of the
+    /// stack.
+    pub(crate) fn json_of_short(text: &str) -> Result<Value, String> {
+        nesting::look_for(text, SHORT_OPERATORS_MAX)?;
+        Self::json(text)
     }
 
     /// Says whether a condition can be asked about requests for an action.

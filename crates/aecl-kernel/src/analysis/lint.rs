@@ -1,5 +1,7 @@
 //! What loads and is still doubtful: lines that say nothing, and holes that nobody meant.
 
+mod spelled;
+
 use crate::define::cage::Tier;
 use crate::define::catalogue::flow::Class;
 use crate::define::catalogue::{ActionManifest, Effect};
@@ -24,7 +26,7 @@ pub struct Lint {
 }
 
 /// Every lint: its name, whether it probably is a mistake, and what it finds.
-pub const LINTS: [(&str, bool, &str); 16] = [
+pub const LINTS: [(&str, bool, &str); 17] = [
     ("allowed_and_blocked", true, "an action in both lists; the block wins"),
     ("dead_rule", true, "a rule that no agent and action of the bundle can reach"),
     ("doubtful", true, "what Cedar or the loader says besides"),
@@ -37,6 +39,7 @@ pub const LINTS: [(&str, bool, &str); 16] = [
         "an action that does not say what its output carries, so that all of it is a stranger's",
     ),
     ("no_money_limit", false, "an agent that may pay without a budget in money"),
+    ("one_spelling", true, "a rule that knows one way of writing a destination, and is passed by another"),
     ("open_destination", false, "a send or payment that may go anywhere"),
     ("permit_in_rules", true, "a permit among the rules; only manifests permit"),
     ("uncaged_program", false, "an action that runs code where no cage of ours holds it"),
@@ -60,8 +63,16 @@ impl Bundle {
             say(of_warning(problem), &problem.path, problem.message.clone());
         }
         for (id, rule) in self.policies().own_rules() {
+            let (path, name) = id.split_once('#').unwrap_or(("rules", id));
+            let reached: BTreeSet<&str> = rule.pairs.iter().map(|(_, action)| action.as_str()).collect();
+            let reached: Vec<_> = reached
+                .into_iter()
+                .filter_map(|action| self.catalogue().find(action).map(AsRef::as_ref))
+                .collect();
+            for doubt in spelled::doubts(name, rule, &reached) {
+                say("one_spelling", path, doubt);
+            }
             if rule.pairs.is_empty() {
-                let (path, name) = id.split_once('#').unwrap_or(("rules", id));
                 say(
                     "dead_rule",
                     path,

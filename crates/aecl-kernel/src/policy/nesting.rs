@@ -10,6 +10,11 @@ const OPERATORS_MAX: usize = 1_000;
 
 /// Why this text is not read, if it is not.
 pub(super) fn look(text: &str) -> Result<(), String> {
+    look_for(text, OPERATORS_MAX)
+}
+
+/// The same, with as many operators at most.
+pub(super) fn look_for(text: &str, operators_max: usize) -> Result<(), String> {
     let (mut depth, mut choices, mut dots, mut operators) = (0usize, 0usize, 0usize, 0usize);
     let mut chars = text.chars().peekable();
     let mut word = String::new();
@@ -46,8 +51,8 @@ pub(super) fn look(text: &str) -> Result<(), String> {
             ));
         }
         // Most operators are two letters.
-        if operators > 2 * OPERATORS_MAX {
-            return Err(format!("a rule has more than {OPERATORS_MAX} operators; write it as several rules"));
+        if operators > 2 * operators_max {
+            return Err(format!("a rule has more than {operators_max} operators; write it as several rules"));
         }
     }
     Ok(())

@@ -23,6 +23,13 @@ pub(crate) fn counted(class: Class, value: &Value) -> Option<String> {
     usual(class, value).map(|usual| letters(&usual)).filter(|letters| !letters.is_empty())
 }
 
+/// Whether a text can be such a form.
+pub(crate) fn is_form(class: Class, text: &str) -> bool {
+    // What has other letters than plain ones may be a link's, which is read as another when it is read again.
+    let same = || counted(class, &Value::String(text.to_owned())).is_some_and(|form| form == text);
+    letters(text) == text && (!text.is_ascii() || same())
+}
+
 /// How a destination is usually written: a mailbox without its name, a link without its scheme, an account in one word.
 pub(crate) fn usual(class: Class, value: &Value) -> Option<String> {
     let text = match value {

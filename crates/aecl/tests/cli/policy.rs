@@ -98,6 +98,7 @@ fn lint_names_each_kind_of_doubt() {
             "context_rules": {"db.run": "requires_human_approval"}, "budgets": [{"unit": "CHF", "limit": "5", "per": "day", "actions": ["db.run"]}],
         }).to_string()).unwrap();
         fs::write(dir.join("rules/own.cedar"), "@id(\"dead\") forbid (principal == Agent::\"nobody\", action, resource);").unwrap();
+        fs::write(dir.join("rules/mail.cedar"), "@id(\"eve\") forbid (principal, action == Action::\"mail.send\", resource) when { context.args.to == \"Eve@evil.example\" };").unwrap();
         fs::write(dir.join("rules/permit.cedar"), "@id(\"free\") permit (principal, action, resource);").unwrap();
     });
     let found = place.aecl.run(&["policy", "lint", &other, "--json"]).ended(1).json();
@@ -111,6 +112,7 @@ fn lint_names_each_kind_of_doubt() {
         "no_compensation",
         "no_example",
         "no_labels",
+        "one_spelling",
         "open_destination",
         "permit_in_rules",
         "unknown_action",
@@ -119,6 +121,12 @@ fn lint_names_each_kind_of_doubt() {
     ] {
         assert!(lints.iter().any(|l| l == wanted), "{wanted} is not in {lints:?}");
     }
+    let page = place.aecl.run(&["policy", "lint", &other]).ended(1).out;
+    assert!(
+        page.contains("warning [one_spelling]: rules/mail.cedar: `eve` compares `context.args.to` with"),
+        "{page}"
+    );
+    assert!(page.contains(r#"write `context.reaches.contains("eveevilexample")`"#), "{page}");
     let fewer = place.aecl.run(&["policy", "lint", &other, "--json", "--allow", "wildcard"]).ended(1).json();
     assert!(!names(&fewer["lints"], "lint").contains(&"wildcard".to_owned()));
     let wrong = place.aecl.run(&["policy", "lint", &other, "--allow", "wildcrad"]).ended(1);
