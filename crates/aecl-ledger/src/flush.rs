@@ -4,8 +4,8 @@ use crate::error::LedgerError;
 use crate::page::Sheet;
 use crate::queue::{Queue, news};
 use crate::recorded::Receipt;
+use crate::signer::Signer;
 use crate::store::{Batch, Store};
-use crate::writer::Signer;
 use aecl_proof::{Checkpoint, Frontier};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 

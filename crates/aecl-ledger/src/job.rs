@@ -5,6 +5,7 @@ use crate::error::LedgerError;
 use crate::page::Page;
 use crate::payload::PayloadKind;
 use crate::recorded::{Receipt, Recorded, target_key};
+use crate::reply::{Done, Reply};
 use crate::withdraw::{Again, waited, withdraw_ended, withdraw_ruled};
 use aecl_kernel::analysis::outlook;
 use aecl_kernel::base::digest::Digest;
@@ -30,7 +31,6 @@ use aecl_kernel::record::facts::{
 use aecl_kernel::record::goal::Goal;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tokio::sync::oneshot;
 
 /// A question to be decided on the record.
 #[derive(Debug)]
@@ -135,8 +135,6 @@ pub struct Answering {
     pub ending: Vec<ApprovalId>,
 }
 
-type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
-
 pub(crate) enum Job {
     Rule(Rule, Reply<Ruling>),
     Conclude(Conclusion, Timestamp, Reply<Recorded<Concluded>>),
@@ -148,46 +146,6 @@ pub(crate) enum Job {
     Bundle(Arc<Bundle>, Timestamp, Reply<Recorded<()>>),
     /// An event that is true by itself.
     Note(Option<RunId>, Event, Timestamp, Reply<Recorded<()>>),
-}
-
-/// A job that is written, waiting for the flush.
-pub(crate) struct Done(Box<Answer>);
-
-/// Tells the caller, given the receipts of the whole group.
-type Answer = dyn FnOnce(Result<&[Receipt], LedgerError>) + Send;
-
-impl Done {
-    pub(crate) fn answer(self, receipts: &[Receipt]) {
-        (self.0)(Ok(receipts));
-    }
-
-    pub(crate) fn fail(self, error: LedgerError) {
-        (self.0)(Err(error));
-    }
-
-    /// Answers with `make(receipt of the entry)`. Whoever has stopped listening is not an error: what was
-    /// recorded stays recorded.
-    fn with_receipt<T: Send + 'static>(
-        reply: Reply<T>,
-        index: usize,
-        make: impl FnOnce(Receipt) -> T + Send + 'static,
-    ) -> Self {
-        Self(Box::new(move |result| {
-            let answer = result.and_then(|receipts| {
-                let receipt = receipts.get(index).cloned();
-                receipt.map(make).ok_or_else(|| LedgerError::Stopped("an entry has no receipt".into()))
-            });
-            drop(reply.send(answer));
-        }))
-    }
-
-    fn refused<T: Send + 'static>(reply: Reply<T>, error: LedgerError) -> Self {
-        Self(Box::new(move |result| drop(reply.send(Err(result.err().unwrap_or(error))))))
-    }
-
-    fn plain<T: Send + 'static>(reply: Reply<T>, value: T) -> Self {
-        Self(Box::new(move |result| drop(reply.send(result.map(|_| value)))))
-    }
 }
 
 /// What a job that is refused gives: an error for its own caller. Errors of the store end the group.
@@ -218,8 +176,14 @@ impl From<LedgerError> for Stop {
 }
 
 impl Job {
-    /// Writes the job onto the page. With an error, the whole group cannot be recorded.
-    pub(crate) fn write(self, page: &mut Page) -> (Done, Option<LedgerError>) {
+    /// Writes the job onto the page. With an error, nothing of the page can be recorded.
+    pub(crate) fn write(self, page: &mut Page) -> Result<(), LedgerError> {
+        let (done, error) = self.written(page);
+        page.waits(done);
+        error.map_or(Ok(()), Err)
+    }
+
+    fn written(self, page: &mut Page) -> (Done, Option<LedgerError>) {
         fn settle<T: Send + 'static>(
             reply: Reply<T>,
             written: Written<T>,

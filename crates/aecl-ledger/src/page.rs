@@ -2,8 +2,8 @@
 
 use crate::cache::{Changes, Group};
 use crate::error::LedgerError;
-use crate::job::{Done, Job};
 use crate::payload::{PayloadKind, Salts, seal};
+use crate::reply::Done;
 use crate::store::{EntryRow, FoundBy, PayloadRow, Store};
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::RunId;
@@ -72,11 +72,9 @@ impl Page {
         }
     }
 
-    /// Writes a job onto the page. With an error, nothing of the page can be recorded.
-    pub(crate) fn take(&mut self, job: Job) -> Result<(), LedgerError> {
-        let (done, error) = job.write(self);
+    /// Somebody waits for the page to be durable.
+    pub(crate) fn waits(&mut self, done: Done) {
         self.answers.push(done);
-        error.map_or(Ok(()), Err)
     }
 
     /// When the last entry was recorded.

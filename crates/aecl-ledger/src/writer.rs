@@ -8,11 +8,11 @@ use crate::job::Job;
 use crate::page::{Page, Sheet};
 use crate::payload::Salts;
 use crate::queue::Queue;
+use crate::signer::Signer;
 use crate::store::{Store, with_nodes};
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::record::event::Entry;
-use aecl_proof::{Checkpoint, Frontier, VerifierKey};
-use ed25519_dalek::SigningKey;
+use aecl_proof::{Checkpoint, Frontier};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
@@ -24,28 +24,6 @@ const SHEET_MAX: usize = 256;
 const SHEET_ENOUGH: usize = 32;
 /// How long to look at the flusher before looking at the queue again.
 const PATIENCE: Duration = Duration::from_micros(100);
-
-/// Who signs.
-pub struct Signer {
-    /// The name of the ledger, such as `example.com/aecl`.
-    pub origin: String,
-    /// The key for checkpoints; used for nothing else.
-    pub key: SigningKey,
-}
-
-impl std::fmt::Debug for Signer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Signer({})", self.origin)
-    }
-}
-
-impl Signer {
-    /// The key that verifies, as auditors pin it.
-    pub fn verifier(&self) -> Result<VerifierKey, LedgerError> {
-        VerifierKey::new(&self.origin, self.key.verifying_key())
-            .map_err(|e| LedgerError::Tampered(e.to_string()))
-    }
-}
 
 /// The writer, before it works.
 pub(crate) struct Writer {
@@ -187,7 +165,7 @@ impl Desk<'_> {
     }
 
     fn decide(&mut self, job: Job) -> Result<(), Over> {
-        self.page.take(job).map_err(|error| {
+        job.write(&mut self.page).map_err(|error| {
             let because = error.to_string();
             tracing::error!(%because, "the ledger stops: nothing more is recorded, so nothing more is done");
             drop(self.stopped.set(because));
