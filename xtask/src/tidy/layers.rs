@@ -1,8 +1,9 @@
-//! The floors of the kernel: in which order its files can be read.
+//! The floors of each room: in which order its files can be read.
 //!
 //! ARCHITECTURE.md lists the layers from top to bottom. A file knows its own layer and those below, and no two files
-//! need each other; a file and those in its folder are one thing, cut up for reading. What is seen are paths: imports
-//! and `crate::` inside the code, also in attributes. Which method is called on a value is not.
+//! need each other; a file and those in its folder are one thing, cut up for reading. A layer is a folder, or, where
+//! its name is no folder's, some of the files at the top of the room. What is seen are paths: imports and `crate::`
+//! inside the code, also in attributes. Which method is called on a value is not.
 
 mod paths;
 
@@ -12,28 +13,42 @@ use super::{Found, House};
 use paths::{Path, Source};
 
 const PAGE: &str = "ARCHITECTURE.md";
-const HEADING: &str = "### `aecl-kernel`";
-const SOURCES: &str = "crates/aecl-kernel/src/";
+/// Rooms whose files stand in order.
+const ROOMS: &[&str] = &["aecl-kernel", "aecl-ledger", "aecl-proof"];
 
 pub fn check(house: &House, found: &mut Found) -> Result<(), String> {
-    let sources = house.files.iter().filter(|name| name.starts_with(SOURCES) && name.ends_with(".rs"));
-    let files: Vec<(String, String)> =
-        sources.filter_map(|name| Some((name.clone(), house.text(name)?))).collect();
-    examine(&house.text(PAGE).unwrap_or_default(), &files, found);
+    let page = house.text(PAGE).unwrap_or_default();
+    for room in ROOMS {
+        let folder = sources(room);
+        let is_source = |name: &&String| name.starts_with(&folder) && name.ends_with(".rs");
+        let files = house.files.iter().filter(is_source);
+        let files: Vec<(String, String)> =
+            files.filter_map(|name| Some((name.clone(), house.text(name)?))).collect();
+        examine(room, &page, &files, found);
+    }
     Ok(())
 }
 
-fn examine(page: &str, files: &[(String, String)], found: &mut Found) {
-    let floors = floors(page);
+fn sources(room: &str) -> String {
+    format!("crates/{room}/src/")
+}
+
+fn examine(room: &str, page: &str, files: &[(String, String)], found: &mut Found) {
+    let floors = floors(room, page);
     if floors.is_empty() {
-        found.error(format!("{PAGE}: no layers below `{HEADING}`; has the form of its table changed?"));
+        found.error(format!("{PAGE}: no layers below `### {room}`; has the form of its table changed?"));
         return;
     }
     let modules: BTreeMap<Path, &str> =
-        files.iter().map(|(name, _)| (module_of(name), name.as_str())).collect();
+        files.iter().map(|(name, _)| (placed(&floors, module_of(room, name)), name.as_str())).collect();
     as_listed(&floors, &modules, found);
-    let read: BTreeMap<&str, Source> =
-        files.iter().map(|(name, text)| (name.as_str(), Source::read(&module_of(name), text))).collect();
+    let read: BTreeMap<&str, Source> = files
+        .iter()
+        .map(|(name, text)| {
+            let source = Source::read(&module_of(room, name), text);
+            (name.as_str(), source.map(|path| placed(&floors, path)))
+        })
+        .collect();
     let arrows = arrows(&modules, &read);
     let up = arrows.iter().filter_map(|arrow| {
         let why = is_up(&floors, arrow)?;
@@ -57,19 +72,32 @@ fn examine(page: &str, files: &[(String, String)], found: &mut Found) {
 struct Floor {
     name: String,
     files: BTreeSet<String>,
+    is_folder: bool,
 }
 
-/// The rows of the table: a layer, and what is in its folder.
-fn floors(page: &str) -> Vec<Floor> {
-    let section = page.lines().skip_while(|line| !line.starts_with(HEADING)).skip(1);
-    let rows = section.take_while(|line| !line.starts_with('#')).filter(|line| line.starts_with("| `"));
+/// The rows of the table: a layer, and what is in it.
+fn floors(room: &str, page: &str) -> Vec<Floor> {
+    let heading = format!("### `{room}`");
+    let section = page.lines().skip_while(|line| *line != heading).skip(1);
+    let rows = section.take_while(|line| !line.starts_with('#')).filter(|line| line.starts_with('|'));
     rows.filter_map(|row| {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-        let (first, files) = (cells.get(1)?, cells.get(2)?);
-        let name = named(first).next()?;
-        Some(Floor { name, files: named(files).collect() })
+        let (first, files) = (cells.get(1)?, named(cells.get(2)?).collect::<BTreeSet<_>>());
+        let folder = named(first).next();
+        let is_folder = folder.is_some();
+        let name = folder.unwrap_or_else(|| (*first).to_owned());
+        (!files.is_empty()).then_some(Floor { name, files, is_folder })
     })
     .collect()
+}
+
+/// A path with its layer in front, where that is no folder.
+fn placed(floors: &[Floor], path: Path) -> Path {
+    let Some(first) = path.first() else { return path };
+    match floors.iter().find(|floor| !floor.is_folder && floor.files.contains(first)) {
+        Some(floor) => [floor.name.clone()].into_iter().chain(path).collect(),
+        None => path,
+    }
 }
 
 /// What stands in backticks.
@@ -77,8 +105,8 @@ fn named(cell: &str) -> impl Iterator<Item = String> + '_ {
     cell.split('`').skip(1).step_by(2).map(str::to_owned)
 }
 
-fn module_of(name: &str) -> Path {
-    let inner = name.strip_prefix(SOURCES).unwrap_or(name).trim_end_matches(".rs");
+fn module_of(room: &str, name: &str) -> Path {
+    let inner = name.strip_prefix(&sources(room)).unwrap_or(name).trim_end_matches(".rs");
     if inner == "lib" { Vec::new() } else { inner.split('/').map(str::to_owned).collect() }
 }
 
@@ -127,7 +155,7 @@ fn is_up(floors: &[Floor], arrow: &Arrow) -> Option<String> {
     (to < from).then(|| {
         format!(
             "`{}` must not know `{}` ({}), which stands above it: move what it needs from there down, or what needs \
-             it up ({PAGE}, `aecl-kernel`)",
+             it up ({PAGE})",
             below.name, above.name, arrow.to
         )
     })
@@ -247,6 +275,7 @@ fn is_inside(arrow: &Arrow) -> bool {
 mod tests {
     use super::*;
 
+    const ROOM: &str = "aecl-kernel";
     const TABLE: &str = "\
 ### `aecl-kernel`
 
@@ -272,11 +301,13 @@ mod tests {
             ("decide/question", ""),
         ]
         .into_iter()
-        .map(|(name, text)| (format!("{SOURCES}{name}.rs"), text.to_owned()))
+        .map(|(name, text)| (format!("{}{name}.rs", sources(ROOM)), text.to_owned()))
         .collect();
-        files.extend(changed.iter().map(|(name, text)| (format!("{SOURCES}{name}.rs"), (*text).to_owned())));
+        files.extend(
+            changed.iter().map(|(name, text)| (format!("{}{name}.rs", sources(ROOM)), (*text).to_owned())),
+        );
         let mut found = Found::default();
-        examine(TABLE, &files.into_iter().collect::<Vec<_>>(), &mut found);
+        examine(ROOM, TABLE, &files.into_iter().collect::<Vec<_>>(), &mut found);
         found.errors
     }
 
@@ -346,18 +377,35 @@ mod tests {
     }
 
     #[test]
+    fn a_layer_may_be_some_files() {
+        let table = "### `aecl-ledger`\n\n| layer | files | knows |\n|---|---|---|\n| top | `a` | all |\n| low | `b`, `c` | no |\n";
+        let look = |a: &str, b: &str| {
+            let files = [("a", a), ("b", b), ("b/part", "use super::B;"), ("c", "")];
+            let named = |(name, text): (&str, &str)| {
+                (format!("{}{name}.rs", sources("aecl-ledger")), text.to_owned())
+            };
+            let mut found = Found::default();
+            examine("aecl-ledger", table, &files.map(named), &mut found);
+            found.errors
+        };
+        assert_eq!(look("use crate::b::{B, part::P};", "mod part;\nuse crate::c::C;"), Vec::<String>::new());
+        let up = look("", "use crate::a::A;");
+        assert!(up.len() == 1 && up.iter().all(|e| e.contains("`low` must not know `top`")), "{up:?}");
+    }
+
+    #[test]
     fn table_and_folders_agree() {
         one(&[("base/time", "")], &["base/time.rs", "does not list `time`"]);
         one(&[("extra", "")], &["extra.rs: has no layer"]);
         let mut found = Found::default();
-        examine(TABLE, &[(format!("{SOURCES}base/id.rs"), String::new())], &mut found);
+        examine(ROOM, TABLE, &[(format!("{}base/id.rs", sources(ROOM)), String::new())], &mut found);
         assert!(
             found.errors.iter().any(|e| e == "ARCHITECTURE.md: `base` has no file `code`"),
             "{:?}",
             found.errors
         );
         let mut none = Found::default();
-        examine("", &[], &mut none);
+        examine(ROOM, "", &[], &mut none);
         assert_eq!(none.errors.len(), 1);
     }
 }

@@ -65,6 +65,14 @@ impl Source {
         }
         out
     }
+
+    /// The same, with other paths.
+    pub fn map(self, to: impl Fn(Path) -> Path) -> Self {
+        Self {
+            paths: self.paths.into_iter().map(|(path, line)| (to(path), line)).collect(),
+            handed_on: self.handed_on.into_iter().map(|(name, path)| (name, to(path))).collect(),
+        }
+    }
 }
 
 /// A path as written, from the crate's root; nothing for what is not the kernel's.
