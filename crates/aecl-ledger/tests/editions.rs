@@ -12,10 +12,11 @@ mod common;
 
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
-use aecl_kernel::record::event::{Entry, Event};
+use aecl_kernel::provenance::labels::Labels;
+use aecl_kernel::record::event::{Entry, Event, OutcomeKind};
 use aecl_ledger::replay::rebuild_facts;
 use aecl_ledger::store::{Batch, EntryRow, Memory, Store};
-use aecl_ledger::{Export, redecide, verify_export};
+use aecl_ledger::{Conclusion, Export, Ruling, redecide, verify_export};
 use aecl_proof::{Frontier, Hash, leaf_hash};
 use common::*;
 use serde_json::{Value, json};
@@ -118,5 +119,52 @@ fn what_was_sent_before_an_upgrade_is_not_forgotten() {
         run.done("pay", pay(HYPHENS, 60)).await;
         waiting(run.propose("pay", pay(ACCOUNT, 60)).await);
     });
+    audit_store(&mut memory.reopen());
+}
+
+/// A ledger in which a plan waits, its run has read a stranger's text, and the agent pays as the plan says.
+/// Gives what came of it before people agreed and after.
+async fn paid_while_the_plan_waits(memory: &Memory) -> (Vec<String>, Vec<String>) {
+    let mut sources = sources();
+    let look = json!([{"name": "look", "effect": "read", "arguments": {"type": "object", "properties": {}}}]);
+    sources[1].text = sources[1].text.replace(r#"["pay"]"#, r#"["pay","look"]"#);
+    sources.push(Source { path: "actions/look.json".into(), text: look.to_string() });
+    let bundle = Bundle::compile(sources).unwrap_or_else(|p| panic!("{p:#?}"));
+    let world = World { bundle: Arc::new(bundle), ..World::open(Box::new(memory.reopen())) };
+    let steps = json!([{"action": "look"}, {"action": "pay", "times": 3, "arguments": {
+        "/to": {"equals": ACCOUNT}, "/eur": {"at_most": 10}}}]);
+    let (run, ask) = world.planned(steps).await;
+    let looked = run.allowed("look", json!({})).await;
+    let labels = Labels { untrusted: true, ..Labels::default() };
+    let read = Conclusion { labels, ..conclusion(looked.get().id(), OutcomeKind::Done) };
+    world.ledger.conclude(read, world.now()).await.unwrap();
+    let before = pays(&world, &run).await;
+    world.vote(&ask, "ann", &["operators"], true).await.unwrap();
+    (before, pays(&world, &run).await)
+}
+
+async fn pays(world: &World, run: &Run) -> Vec<String> {
+    let mut out = Vec::new();
+    for arguments in [pay(ACCOUNT, 10), pay(ACCOUNT, 7)] {
+        match run.propose("pay", arguments).await {
+            Ruling::Allowed(permit) => {
+                world.conclude(permit.get().id(), OutcomeKind::Done).await.unwrap();
+                out.push("done".into());
+            }
+            Ruling::Waiting(wait) => {
+                out.push(wait.get().decision.headline.unwrap().as_str().to_owned());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    out
+}
+
+#[test]
+fn what_is_decided_beside_a_plan_that_waits_is_decided_again_as_it_was() {
+    let memory = Memory::new();
+    let (before, after) = block_on(paid_while_the_plan_waits(&memory));
+    assert_eq!(before, ["unproven_destination"; 2]);
+    assert_eq!(after, ["done"; 2]);
     audit_store(&mut memory.reopen());
 }

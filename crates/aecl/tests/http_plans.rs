@@ -9,7 +9,8 @@
 
 mod common;
 
-use common::{Reply, Served, count};
+use aecl_kernel::policy::problem::Source;
+use common::{Reply, Served, actions, agents, count};
 use serde_json::{Value, json};
 
 fn transfers(times: u32) -> Value {
@@ -105,6 +106,47 @@ async fn a_plan_is_approved_once_and_carried_out_without_asking() {
     );
     let history = s.get(&s.keys.olga, &format!("/v1/ledger/runs/{}/entries", text(&run, "/run"))).await.text;
     assert!(history.contains("\"plan_step\":1") && history.contains("\"kind\":\"run_closed\""), "{history}");
+}
+
+/// The usual policy, and `payer` may transfer without asking: plans are optional to it.
+async fn of_a_free_payer() -> Served {
+    let mut agents = agents();
+    agents[0]["allowed_actions"].as_array_mut().unwrap().push(json!("payments.transfer"));
+    agents[0]["context_rules"].as_object_mut().unwrap().remove("payments.transfer");
+    agents[0]["auto_approve_threshold"] = json!("1.00");
+    let source = |path: &str, value: Value| Source { path: path.into(), text: value.to_string() };
+    Served::of(json!({}), |world| {
+        vec![source("actions/all.json", actions(world)), source("agents/all.json", agents)]
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_only_a_plan_that_waits_names_is_asked_about_until_people_agree() {
+    let s = of_a_free_payer().await;
+    let (_, free) = s.run("payer").await;
+    assert_eq!(s.transfer(&free, "10", json!({})).await.json()["state"], "done", "by itself it does not ask");
+    let opened = planned(&s, json!({"plan": transfers(5)})).await.json();
+    let (token, id) = (text(&opened, "/token"), text(&opened, "/plan_approval/id"));
+    let mail = json!({"action": "mail.read", "arguments": {"id": "m1"}});
+    assert_eq!(s.post(&token, "/v1/actions", &mail).await.json()["state"], "done");
+    for _ in 0..5 {
+        let pending = s.transfer(&token, "10", json!({})).await;
+        assert_eq!(pending.short(), "202 pending approval_pending");
+        let findings = pending.json()["decision"]["findings"].to_string();
+        assert!(findings.contains("unproven_destination"), "{findings}");
+    }
+    assert_eq!(count(&s.world, "payments"), 1, "nobody has agreed yet");
+    let other = json!({"arguments": {"account": "acc-8", "amount": "10", "currency": "EUR"}});
+    assert_eq!(s.transfer(&token, "10", other).await.json()["state"], "blocked", "it binds the run already");
+
+    assert_eq!(approve(&s, &id, &s.keys.finn, &["cc-9"]).await.json()["state"], "approved");
+    for _ in 0..5 {
+        assert_eq!(s.transfer(&token, "10", json!({})).await.json()["state"], "done");
+    }
+    assert_eq!(count(&s.world, "payments"), 6);
+    let sixth = s.transfer(&token, "10", json!({})).await;
+    assert_eq!(sixth.json()["decision"]["headline"], "off_plan", "often enough: {}", sixth.text);
 }
 
 #[tokio::test]
