@@ -52,6 +52,9 @@ pub struct Config {
     /// Origins of web pages that may call the HTTP API and the MCP gateway.
     #[serde(default)]
     pub allowed_origins: BTreeSet<String>,
+    /// Who may read `/metrics`.
+    #[serde(default)]
+    pub metrics: MetricsReaders,
     /// How an approval surfaces to MCP clients.
     #[serde(default)]
     pub approvals: Approvals,
@@ -64,6 +67,17 @@ pub struct Config {
     /// Limits.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// Who may read `/metrics`, which names agents and actions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricsReaders {
+    /// Operators and auditors of all tenants, by their keys.
+    #[default]
+    Auditors,
+    /// Whoever reaches the port.
+    Open,
 }
 
 /// What others who ask by AuthZEN call things.

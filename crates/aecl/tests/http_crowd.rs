@@ -51,7 +51,7 @@ async fn asks(stream: &mut TcpStream, token: &str) -> u16 {
 
 /// The value of a line of `/metrics`.
 async fn metric(s: &Served, name: &str) -> u64 {
-    let text = s.get("", "/metrics").await.text;
+    let text = s.get(&s.keys.olga, "/metrics").await.text;
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
 }

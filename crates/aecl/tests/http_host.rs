@@ -53,7 +53,7 @@ async fn readyz_says_what_the_wall_clock_does_and_an_operator_accepts_a_jump() {
         clock["by_s"].as_u64().unwrap() >= 7199 && clock["believed_in_s"].as_u64().unwrap() > 800,
         "{clock}"
     );
-    let metrics = s.get("", "/metrics").await.text;
+    let metrics = s.get(&s.keys.olga, "/metrics").await.text;
     assert!(
         metrics.contains("aecl_clock_ahead_seconds 7") && metrics.contains("aecl_clock_behind_seconds 0")
     );
@@ -102,4 +102,41 @@ async fn a_request_that_names_no_host_is_refused() {
         let said = String::from_utf8_lossy(&said).into_owned();
         assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{head}: {said}");
     }
+}
+
+#[tokio::test]
+async fn metrics_are_for_whoever_may_read_everything_unless_the_configuration_opens_them() {
+    let auditor = aecl_gate::identity::new_key('p').unwrap();
+    let of = |more: serde_json::Value| {
+        let (mut config, keys) = common::config(json!({}));
+        let people = config["people"].as_array_mut().unwrap();
+        people.push(json!({"id": "prometheus", "groups": ["auditors"], "key": auditor.1.to_string()}));
+        let mut all = json!({"people": people, "orchestrators": config["orchestrators"]});
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        (all, keys)
+    };
+    let (config, keys) = of(json!({}));
+    let s = Served::with(config).await;
+    let (_, token) = s.run_with(&keys.orchestrator, "payer").await;
+    s.post(&token, "/v1/actions", &json!({"action": "mail.read", "arguments": {"id": "m1"}})).await;
+    let nobody = s.send("GET", "/metrics", &[], b"").await;
+    assert_eq!(nobody.short(), "401 token_invalid");
+    let said = nobody.json()["hint"].as_str().unwrap().to_owned();
+    assert!(said.contains("--group auditors") && said.contains("metrics: open"), "{said}");
+    for (who, key, status) in [
+        ("forged", "aecl_p_forged", "401 token_invalid"),
+        ("a run", token.as_str(), "403 forbidden"),
+        ("orchestrator", keys.orchestrator.as_str(), "403 forbidden"),
+        ("finance", keys.finn.as_str(), "403 forbidden"),
+    ] {
+        let reply = s.get(key, "/metrics").await;
+        assert_eq!(reply.short(), status, "{who}");
+        assert!(!reply.text.contains("mail.read"), "{who}: {}", reply.text);
+    }
+    for key in [&auditor.0, &keys.olga] {
+        let reply = s.get(key, "/metrics").await;
+        assert!(reply.status == 200 && reply.text.contains("action=\"mail.read\""), "{}", reply.text);
+    }
+    let s = Served::with(of(json!({"metrics": "open"})).0).await;
+    assert_eq!(s.send("GET", "/metrics", &[], b"").await.status, 200);
 }

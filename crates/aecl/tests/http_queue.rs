@@ -287,7 +287,7 @@ async fn what_is_refused_and_on_no_record_is_counted() {
     }
     let kill = s.post(&s.keys.finn, "/v1/kill", &json!({"scope": "all", "reason": "x"})).await;
     assert_eq!(kill.short(), "403 forbidden");
-    let metrics = s.get("", "/metrics").await.text;
+    let metrics = s.get(&s.keys.olga, "/metrics").await.text;
     for line in [
         "aecl_refused_total{code=\"approver_refused\"} 1",
         "aecl_refused_total{code=\"token_invalid\"} 2",

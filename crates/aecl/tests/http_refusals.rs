@@ -319,10 +319,10 @@ async fn a_name_that_leads_here_is_no_name_of_ours() {
     expect![[r#"
         evil.example             403 403 403 403 403 403
         localhost.evil.example   403 403 403 403 403 403
-        localhost                200 200 200 200 200 307
-        127.0.0.1                200 200 200 200 200 307
-        [::1]                    200 200 200 200 200 307
-        192.0.2.7                200 200 200 200 200 200
+        localhost                401 200 200 200 200 307
+        127.0.0.1                401 200 200 200 200 307
+        [::1]                    401 200 200 200 200 307
+        192.0.2.7                401 200 200 200 200 200
     "#]]
     .assert_eq(&out);
     // A browser that says so sends a form of somebody else's page, whether or not it names the page.
@@ -625,7 +625,7 @@ async fn a_proposal_that_cannot_be_read_is_counted() {
         assert_eq!(s.post_text(&token, "/v1/actions", body).await.status, 400);
     }
     assert_eq!(s.gate.ledger().head().await.unwrap().size, before, "nobody can fill the record with them");
-    let metrics = s.get("", "/metrics").await.text;
+    let metrics = s.get(&s.keys.olga, "/metrics").await.text;
     let line = r#"agent_action_total{agent="payer",action="unknown",outcome="unreadable"} 2"#;
     assert!(metrics.contains(line), "{metrics}");
 }

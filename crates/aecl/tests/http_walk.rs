@@ -497,7 +497,7 @@ async fn metrics_count_what_happened() {
     let (_, token) = s.run("payer").await;
     s.post(&token, "/v1/actions", &json!({"action": "mail.read", "arguments": {"id": "m1"}})).await;
     s.post(&token, "/v1/actions", &json!({"action": "made up \"\n", "arguments": {}})).await;
-    let text = s.get("", "/metrics").await.text;
+    let text = s.get(&s.keys.olga, "/metrics").await.text;
     for line in [
         "agent_action_total{agent=\"payer\",action=\"mail.read\",outcome=\"approved\"} 1",
         "agent_action_total{agent=\"payer\",action=\"mail.read\",outcome=\"done\"} 1",

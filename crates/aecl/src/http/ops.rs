@@ -1,9 +1,11 @@
 //! Operations: health, metrics, keys, the description of this API.
 
 use super::App;
+use super::auth::Known;
 use super::clock::ClockState;
 use super::problem::{Problem, ProblemDetails};
 use aecl_gate::clock::Standing;
+use aecl_gate::config::MetricsReaders;
 use aecl_gate::metrics::{BUCKETS_MS, Histogram};
 use aecl_kernel::base::code;
 use aecl_kernel::define::cage::{Found, Offers};
@@ -148,13 +150,24 @@ pub async fn openapi() -> Response {
     (kind, super::openapi_text()).into_response()
 }
 
-/// Counts and latencies for Prometheus.
-#[utoipa::path(get, path = "/metrics", operation_id = "metrics", security(()), tag = "operations",
-    responses((status = 200, body = String, content_type = "text/plain")))]
-pub async fn metrics(State(app): State<App>) -> Response {
+/// Counts and latencies for Prometheus. They name agents and actions, so they are for operators, auditors and the owner of
+/// the directory, unless the configuration says `metrics: open`.
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations",
+    responses((status = 200, body = String, content_type = "text/plain"), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
+pub async fn metrics(State(app): State<App>, by: Result<Known, Problem>) -> Result<Response, Problem> {
+    match app.gate.config().metrics {
+        MetricsReaders::Open => {}
+        MetricsReaders::Auditors => by
+            .and_then(|by| by.reads_everything(&app, "read the metrics"))
+            .map_err(|problem| problem.hint(SCRAPE))?,
+    }
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (kind, exposition(&app)).into_response()
+    Ok((kind, exposition(&app)).into_response())
 }
+
+/// How whoever collects metrics gets them.
+const SCRAPE: &str = "give whatever collects them a key of its own (`aecl keys add person NAME --group auditors`) as a \
+                      bearer token, or say `metrics: open` in aecl.yaml";
 
 fn exposition(app: &App) -> String {
     let counts = app.gate.metrics().counts();
