@@ -38,16 +38,17 @@ impl Identity {
 }
 
 impl Gate {
-    /// The tenants that this key is for; nothing means all of them.
+    /// The tenants that this key is for; nothing means all of them. Whoever has left the configuration since is for none.
     pub fn tenants_of(&self, by: &Identity) -> Option<BTreeSet<TenantId>> {
         let config = self.config();
-        match by {
-            Identity::Person { id, .. } => config.people.iter().find(|p| p.id == *id)?.tenants.clone(),
+        let entry = match by {
+            Identity::Person { id, .. } => config.people.iter().find(|p| p.id == *id).map(|p| &p.tenants),
             Identity::Orchestrator { id, .. } => {
-                config.orchestrators.iter().find(|o| o.id == *id)?.tenants.clone()
+                config.orchestrators.iter().find(|o| o.id == *id).map(|o| &o.tenants)
             }
-            Identity::Local => None,
-        }
+            Identity::Local => return None,
+        };
+        entry.map_or_else(|| Some(BTreeSet::new()), Clone::clone)
     }
 
     /// What concerns everybody is for a key that is limited to no tenant.
@@ -230,6 +231,12 @@ fn chosen<T: Ord + Clone + std::fmt::Display>(
     let Some(allowed) = allowed else { return Ok(asked.unwrap_or_else(|| usual.clone())) };
     let names = || allowed.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let who = by.name();
+    if allowed.is_empty() {
+        let message = format!(
+            "{who} may act in no {what}: aecl.yaml has no entry for it any more, or one that names none"
+        );
+        return Err(GateError::refused(code::FORBIDDEN, message));
+    }
     match asked {
         Some(asked) if allowed.contains(&asked) => Ok(asked),
         Some(asked) => {

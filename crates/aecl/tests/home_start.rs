@@ -1,4 +1,4 @@
-//! What a reload of a home leaves alone.
+//! What a reload of a home leaves alone, and what it changes at once.
 
 #![allow(
     clippy::unwrap_used,
@@ -42,4 +42,25 @@ async fn of_two_reloads_the_later_one_counts() {
     second.unwrap();
     assert_ne!(gate.bundle().hash(), before);
     assert!(!gate.reload().await.unwrap(), "what is in force is what lies there");
+}
+
+#[tokio::test]
+async fn whoever_has_left_the_configuration_is_for_no_tenant() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, keys) = common::home(dir.path(), json!({}));
+    let gate = Gate::open(home.clone()).await.unwrap();
+    let (olga, runner) = (gate.identify(&keys.olga).unwrap(), gate.identify(&keys.orchestrator).unwrap());
+    assert_eq!((gate.tenants_of(&olga), gate.tenants_of(&runner)), (None, None), "no entry says tenants");
+    assert!(gate.reads_everything(&olga));
+    let mut config: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(home.config()).unwrap()).unwrap();
+    (config["people"], config["orchestrators"]) = (json!([]), json!([]));
+    std::fs::write(home.config(), config.to_string()).unwrap();
+    gate.reload().await.unwrap();
+    let tenant = gate.config().tenant.clone();
+    for by in [olga, runner] {
+        assert_eq!(gate.tenants_of(&by), Some([].into()), "{}", by.name());
+        assert!(!gate.is_for_tenant(&by, &tenant) && !gate.reads_everything(&by), "{}", by.name());
+        assert!(gate.for_every_tenant(&by, "stop agents").is_err(), "{}", by.name());
+    }
 }

@@ -1,6 +1,6 @@
 //! Whose credentials an attempt may use, where only the server's own configuration says what it holds.
 
-use crate::house::{end, person, request, submission};
+use crate::house::{end, everybody, person, request, submission};
 use aecl_executor::{Connectors, Executor};
 use aecl_gate::{Clock, Gate, Parts};
 use aecl_kernel::base::time::Timestamp;
@@ -38,8 +38,10 @@ async fn gate() -> Gate {
     };
     let servers = json!({"mail": server("mail_ns".into()), "open": server(Value::Null)});
     let parts = Parts {
-        config: serde_json::from_value(json!({"origin": "example.com/credentials", "servers": servers}))
-            .unwrap(),
+        config: serde_json::from_value(
+            json!({"origin": "example.com/credentials", "people": everybody(), "servers": servers}),
+        )
+        .unwrap(),
         bundle: Bundle::compile(sources).unwrap(),
         store: Box::new(Memory::new()),
         ledger_key: SigningKey::from_bytes(&[7; 32]),

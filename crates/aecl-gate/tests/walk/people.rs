@@ -156,6 +156,7 @@ async fn a_user_is_the_person_of_that_name_and_whoever_opens_a_run_approves_noth
     let house = House::with_people(json!([
         {"id": "ann", "groups": ["operators"], "names": ["ann@corp.example"], "key": format!("sha256:{}", "1".repeat(64))},
         {"id": "bob", "groups": ["operators"], "key": format!("sha256:{}", "2".repeat(64))},
+        {"id": "cid", "groups": ["operators"], "key": format!("sha256:{}", "3".repeat(64))},
     ]))
     .await;
     for user in ["Ann", "ann@corp.example", "ANN@corp.example"] {
