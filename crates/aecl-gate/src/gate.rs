@@ -118,9 +118,12 @@ impl Gate {
     async fn assemble(parts: Parts, home: Option<Home>) -> Result<Self, GateError> {
         let Parts { config, bundle, store, ledger_key, token_key, executor, clock } = parts;
         let ledger = Ledger::open(store, Signer { origin: config.origin.clone(), key: ledger_key })?;
-        if !ledger.read(facts_at_start).await? {
+        // One beside the other: either reads the whole record.
+        let (facts, payloads) =
+            tokio::join!(ledger.read(facts_at_start), crate::payloads::differ(home.as_ref()));
+        if !facts? {
             tracing::warn!(
-                "this ledger is too long to compare kill switches, requests, budgets and revoked tokens with it at each start; `aecl log verify` does"
+                "this ledger is too long to compare kill switches, requests, budgets, revoked tokens and payloads with it at each start; `aecl log verify` does"
             );
         }
         clock.goes_on_from(ledger.opened_after());
@@ -147,6 +150,9 @@ impl Gate {
             listening: OnceLock::new(),
             home,
         }));
+        if let Some(differs) = payloads {
+            gate.say_of_payloads(&differs).await?;
+        }
         gate.0.ledger.bundle_loaded(gate.bundle(), gate.now()).await?;
         gate.find_cages(&gate.config(), &gate.bundle()).await?;
         for (name, transport) in &gate.config().servers {
@@ -154,6 +160,15 @@ impl Gate {
         }
         gate.recover().await?;
         Ok(gate)
+    }
+
+    /// A start goes on without payloads, since what is taken from them is compared with what was committed to before it
+    /// counts; it says so where it is read.
+    async fn say_of_payloads(&self, differs: &str) -> Result<(), GateError> {
+        let message = format!("payloads are not what the entries commit to: {differs}");
+        tracing::error!("{message}; `aecl log verify` says more");
+        self.0.ledger.fault("payloads_differ", message, self.now()).await?;
+        Ok(())
     }
 
     /// Sets up an upstream server, for everybody or for one client session. It is connected when first used.

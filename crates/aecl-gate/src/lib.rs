@@ -20,6 +20,7 @@ pub mod metrics;
 mod names;
 pub mod no;
 mod passing;
+mod payloads;
 pub mod plans;
 pub mod queue;
 pub mod reach;

@@ -119,6 +119,14 @@ impl Drop for Served {
 }
 
 impl Served {
+    /// Ends it, and gives what it has said.
+    pub fn ended(mut self) -> String {
+        self.child.kill().unwrap();
+        let mut said = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        said
+    }
+
     /// Asks over the socket, as any HTTP client would.
     pub fn post(&self, credential: &str, path: &str, body: &Value) -> Value {
         let mut stream = UnixStream::connect(&self.socket).unwrap();

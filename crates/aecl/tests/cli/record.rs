@@ -425,6 +425,38 @@ fn facts_that_were_edited_are_found_refused_at_a_start_and_made_anew() {
 }
 
 #[test]
+fn a_start_says_which_payloads_are_not_what_was_committed_to() {
+    for (sql, said) in [
+        ("UPDATE payloads SET content = x'7b7d'", "is not what was committed to"),
+        ("UPDATE payloads SET subject = 'run_x'", "is filed under `run_x`"),
+        ("DELETE FROM payloads WHERE subject <> 'bundle'", "and was not erased on record"),
+        (
+            "INSERT INTO payloads VALUES (zeroblob(32), zeroblob(32), x'7b7d', 'bundle')",
+            "1 payloads are committed to by no entry",
+        ),
+    ] {
+        let scene = scene();
+        let aecl = &scene.aecl;
+        let served = aecl.serve();
+        let (_, token) = served.open_run(&scene.keys.orchestrator, "payer");
+        served.propose(&token, "mail.read", json!({"id": "m1"}));
+        drop(served);
+        let told = || aecl.run(&["log", "tail", "--json"]).ended(0).out;
+        // What opens and closes it in good order, and finds all as it was.
+        aecl.run(&["kill", "list"]).ended(0);
+        assert!(!told().contains("payloads_differ"), "{}", told());
+        let raw = rusqlite::Connection::open(aecl.dir().join("data/ledger.db")).unwrap();
+        assert_ne!(raw.execute(sql, ()).unwrap(), 0);
+        drop(raw);
+        let err = aecl.serve().ended();
+        assert!(err.contains("payloads are not what the entries commit to"), "{sql}: {err}");
+        assert!(err.contains(said) && err.contains("`aecl log verify` says more"), "{sql}: {err}");
+        let told = told();
+        assert!(told.contains("payloads_differ") && told.contains(said), "{sql}: {told}");
+    }
+}
+
+#[test]
 fn an_entry_that_is_found_nowhere_is_told_of_and_put_back() {
     let scene = scene();
     let aecl = &scene.aecl;
