@@ -91,6 +91,17 @@ fn more(queue: &Value, shown: usize) -> usize {
     usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(shown)
 }
 
+/// A line for each server of which something waits that is not answered here.
+fn changed_servers(queue: &Value, aecl: &str) -> Vec<String> {
+    let line = |changed: &Value| {
+        let (server, n) = (show::inert_line(&changed.text("/server")), changed.text("/waiting"));
+        format!(
+            "server `{server}` offers {n} otherwise than accepted: `{aecl} catalog diff {server}`, then `{aecl} catalog accept {server}`"
+        )
+    };
+    queue.items("/changed_servers").iter().map(line).collect()
+}
+
 fn list(common: &Common, args: &ListArgs) -> Result {
     let path = page_of(args.newest, args.after.as_deref());
     let queue = client::ask(common, async |client| client.get(&path).await)?;
@@ -99,6 +110,9 @@ fn list(common: &Common, args: &ListArgs) -> Result {
         return Ok(Exit::Done);
     }
     let open = queue.items("/approvals");
+    for line in changed_servers(&queue, &show::aecl(common)) {
+        show::say(&line);
+    }
     if open.is_empty() {
         show::say("Nothing waits for a person.");
         return Ok(Exit::Done);

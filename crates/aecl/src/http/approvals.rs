@@ -4,8 +4,11 @@ use super::App;
 use super::auth::Known;
 use super::body::Strict;
 use super::problem::{Problem, ProblemDetails};
-use super::wire::{AnswerWith, Approval, Decision, FileChanges, Full, Queue, Queued, Step, Unproven};
+use super::wire::{
+    AnswerWith, Approval, ChangedServer, Decision, FileChanges, Full, Queue, Queued, Step, Unproven,
+};
 use super::{plans, story, view};
+use crate::mcp::catalogue;
 use aecl_gate::Identity;
 use aecl_gate::approvals::{Reply, Request};
 use aecl_gate::queue::{Order, Wanted};
@@ -88,16 +91,39 @@ pub async fn queue(
 ) -> Result<Json<Queue>, Problem> {
     let Query(filter) = query.map_err(|e| Problem::of(code::REQUEST_INVALID, e.body_text()))?;
     by.person_or_owner("see approvals")?;
-    open(&app, &by.0, filter).map(Json)
+    open(&app, &by.0, filter).await.map(Json)
 }
 
 /// A page of what is open and this reader may see.
-pub fn open(app: &App, reader: &Identity, filter: Filter) -> Result<Queue, Problem> {
+pub async fn open(app: &App, reader: &Identity, filter: Filter) -> Result<Queue, Problem> {
+    let is_first = filter.after.is_none();
     let sees = |w: &aecl_ledger::Waiting| app.gate.sees_request(reader, &w.ask, &w.summary.principal);
     let page = app.gate.queue(&filter.wanted()?, sees)?;
     let url = app.gate.config().url();
     let approvals = page.requests.iter().map(|queued| Queued::of(queued, &url)).collect();
-    Ok(Queue { approvals, total: page.total, next: page.next })
+    let changed_servers = if is_first { changed_servers(app, reader).await } else { Vec::new() };
+    Ok(Queue { approvals, total: page.total, next: page.next, changed_servers })
+}
+
+/// Servers of which something waits to be accepted, for those who look after all of them. What cannot be read keeps
+/// nobody from the queue.
+async fn changed_servers(app: &App, reader: &Identity) -> Vec<ChangedServer> {
+    let Some(home) = app.gate.home().cloned().filter(|_| app.gate.reads_everything(reader)) else {
+        return Vec::new();
+    };
+    match tokio::task::spawn_blocking(move || catalogue::waiting(&home)).await {
+        Ok(Ok(found)) => {
+            found.into_iter().map(|(server, waiting)| ChangedServer { server, waiting }).collect()
+        }
+        Ok(Err(error)) => {
+            tracing::error!(%error, "what servers offer otherwise cannot be read");
+            Vec::new()
+        }
+        Err(error) => {
+            tracing::error!(%error, "what servers offer otherwise cannot be read");
+            Vec::new()
+        }
+    }
 }
 
 /// The request with this id or number. A number is the position of the entry that asks, so it means one request,

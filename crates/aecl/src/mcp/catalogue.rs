@@ -7,6 +7,7 @@ mod narrower;
 mod said;
 mod terms;
 mod verbs;
+mod waiting;
 
 pub use definition::{Annotations, Definition, Pins};
 pub use files::{
@@ -16,3 +17,4 @@ pub use files::{
 pub use narrower::is_minor;
 pub use said::{INSTRUCTIONS, accept_said, hear, prompt, said};
 pub use terms::timeout_of;
+pub use waiting::waiting;

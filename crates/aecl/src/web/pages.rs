@@ -6,7 +6,7 @@ use super::login::{Visitor, fields};
 use crate::http::App;
 use crate::http::approvals::{Filter, answer as take, changed, one, open};
 use crate::http::problem::Problem;
-use crate::http::wire::{AnswerWith, Full, Queued};
+use crate::http::wire::{AnswerWith, ChangedServer, Full, Queued};
 use aecl_kernel::base::code;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
@@ -72,7 +72,7 @@ pub async fn queue(
     turn: Result<Query<Turn>, QueryRejection>,
 ) -> Response {
     let after = turn.map(|Query(turn)| turn.after).unwrap_or_default();
-    let queue = match open(&app, &visitor.identity, Filter::after(after)) {
+    let queue = match open(&app, &visitor.identity, Filter::after(after)).await {
         Ok(queue) => queue,
         Err(problem) => return refused(Some(&visitor), &problem),
     };
@@ -87,6 +87,7 @@ pub async fn queue(
                 .text(&total)
                 .raw(" are on this page, soonest end first.</p>")
         })
+        .each(&queue.changed_servers, |h, server| h.html(&changed_server(server)))
         .raw("<ul class=\"queue\">")
         .each(&queue.approvals, |h, q| h.html(&row(q)))
         .raw("</ul>")
@@ -96,6 +97,20 @@ pub async fn queue(
                 .raw("\">Next page</a></p>")
         });
     page("Waiting for people", Some(&visitor), &body)
+}
+
+/// A server of which something waits that is looked at elsewhere.
+fn changed_server(changed: &ChangedServer) -> Html {
+    Html::new()
+        .raw("<p class=\"note\">The server <strong>")
+        .text(&changed.server)
+        .raw("</strong> offers ")
+        .text(&changed.waiting.to_string())
+        .raw(" otherwise than accepted. On the machine where AECL runs, <code>aecl catalog diff ")
+        .text(&changed.server)
+        .raw("</code> shows what, and <code>aecl catalog accept ")
+        .text(&changed.server)
+        .raw("</code> takes it.</p>")
 }
 
 /// One request, in short.

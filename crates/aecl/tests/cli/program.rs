@@ -129,20 +129,31 @@ impl Served {
 
     /// Asks over the socket, as any HTTP client would.
     pub fn post(&self, credential: &str, path: &str, body: &Value) -> Value {
+        let head = format!("authorization: Bearer {credential}\r\ncontent-type: application/json");
+        let (head, answer) = self.ask("POST", path, &head, &body.to_string());
+        assert!(head.to_ascii_lowercase().contains("content-length"), "{head}");
+        serde_json::from_str(&answer).unwrap()
+    }
+
+    /// Reads, as any HTTP client would.
+    pub fn get(&self, credential: &str, path: &str) -> Value {
+        let (_, answer) = self.ask("GET", path, &format!("authorization: Bearer {credential}"), "");
+        serde_json::from_str(&answer).unwrap()
+    }
+
+    /// Head and body of the answer.
+    fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> (String, String) {
         let mut stream = UnixStream::connect(&self.socket).unwrap();
-        let body = body.to_string();
+        let n = body.len();
         write!(
             stream,
-            "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {credential}\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-            body.len()
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\ncontent-length: {n}\r\nconnection: close\r\n\r\n{body}",
         )
         .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.to_ascii_lowercase().contains("content-length"), "{head}");
-        serde_json::from_str(body).unwrap()
+        (head.to_owned(), body.to_owned())
     }
 
     /// Opens a run, and gives its name and token.

@@ -2,7 +2,7 @@
 //! one key; what has to be typed is typed.
 
 use super::keys::{ENDS, Keys};
-use super::{card, more, page_of};
+use super::{card, changed_servers, more, page_of};
 use crate::cli::client::Client;
 use crate::cli::show::{self, Field, Page, Tone, inert_line};
 use crate::cli::{Common, Error, Exit, Result, client, runtime};
@@ -23,7 +23,8 @@ pub(super) fn run(common: &Common) -> Result {
             Some(_) => "Waiting for requests; end with q.",
             None => "Waiting for requests; end with Ctrl-C.",
         });
-        let mut watch = Watch { common, client: Some(client), known: BTreeSet::new(), left_out: 0 };
+        let mut watch =
+            Watch { common, client: Some(client), known: BTreeSet::new(), left_out: 0, changed: Vec::new() };
         let ended = watch.until_over(keys.as_ref()).await;
         if let Some(client) = watch.client.take() {
             client.close().await;
@@ -38,6 +39,8 @@ struct Watch<'a> {
     client: Option<Client>,
     known: BTreeSet<String>,
     left_out: usize,
+    /// Lines about servers that were said last.
+    changed: Vec<String>,
 }
 
 /// What somebody has said about a request.
@@ -98,6 +101,11 @@ impl Watch<'_> {
             show::say(&format!("{left_out} more wait: `{aecl} approvals list`"));
         }
         self.left_out = left_out;
+        let changed = changed_servers(&queue, &show::aecl(self.common));
+        for line in changed.iter().filter(|line| !self.changed.contains(line)) {
+            show::say(line);
+        }
+        self.changed = changed;
         // What is closed is forgotten, so that a long watch does not grow.
         self.known = open;
         Ok(news)

@@ -192,6 +192,19 @@ pub struct Queue {
     /// Where the next page begins, as `after`; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// MCP servers of which something is offered otherwise than it was accepted. On the first page, for operators and
+    /// auditors.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changed_servers: Vec<ChangedServer>,
+}
+
+/// A server of which something waits until a person has looked at it. It is accepted where AECL runs.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChangedServer {
+    /// Its name.
+    pub server: String,
+    /// How many tools, prompts and words about itself wait.
+    pub waiting: usize,
 }
 
 /// One earlier action of the run.
