@@ -46,7 +46,7 @@ const LOGIN: &str = "it says who may log in, or how";
 const DESKTOP: &str = "it is run when somebody logs in";
 
 /// Everything below a directory of this name.
-const DIRECTORIES: [(&str, &str); 69] = [
+const DIRECTORIES: [(&str, &str); 74] = [
     (".aecl", "AECL's own rules and keys may be there"),
     (".claude", AGENT),
     (".cursor", AGENT),
@@ -116,10 +116,15 @@ const DIRECTORIES: [(&str, &str); 69] = [
     (".mvn", TOOL),
     (".proto", TOOL),
     (".rtx", TOOL),
+    (".idx", EDITOR),
+    (".codesandbox", EDITOR),
+    (".ropeproject", EDITOR),
+    ("zuul.d", CI),
+    (".zuul.d", CI),
 ];
 
 /// Everything at and below these names in a row.
-const PLACES: [(&[&str], &str); 18] = [
+const PLACES: [(&[&str], &str); 20] = [
     (&[".github", "workflows"], CI),
     (&[".github", "actions"], CI),
     (&[".github", "copilot-instructions.md"], AGENT),
@@ -138,10 +143,12 @@ const PLACES: [(&[&str], &str); 18] = [
     (&[".local", "bin"], SHELL),
     (&[".local", "share", "applications"], DESKTOP),
     (&[".github", "hooks"], AGENT),
+    (&[".github", "dependabot.yml"], CI),
+    (&[".github", "dependabot.yaml"], CI),
 ];
 
 /// Files of this name, wherever they are.
-const FILES: [(&str, &str); 128] = [
+const FILES: [(&str, &str); 160] = [
     (".aecl-run.yaml", "it says what AECL takes away from commands"),
     (".envrc", "direnv runs it when somebody enters the directory"),
     (".autoenv", SHELL),
@@ -270,6 +277,38 @@ const FILES: [(&str, &str); 128] = [
     (".pam_environment", SHELL),
     (".hgsub", HOOKS),
     (".pre-commit-config.yml", HOOKS),
+    ("codemagic.yml", CI),
+    ("codemagic.yaml", CI),
+    ("bitrise.yml", CI),
+    ("bitrise.yaml", CI),
+    ("screwdriver.yml", CI),
+    ("screwdriver.yaml", CI),
+    ("zuul.yml", CI),
+    ("zuul.yaml", CI),
+    (".zuul.yml", CI),
+    (".zuul.yaml", CI),
+    ("buddy.yml", CI),
+    ("buddy.yaml", CI),
+    ("semaphore.yml", CI),
+    ("semaphore.yaml", CI),
+    ("appspec.yml", CI),
+    ("appspec.yaml", CI),
+    (".overcommit.yml", HOOKS),
+    ("hk.pkl", HOOKS),
+    ("prek.toml", HOOKS),
+    ("grumphp.yml", HOOKS),
+    ("grumphp.yaml", HOOKS),
+    ("grumphp.yml.dist", HOOKS),
+    ("captainhook.json", HOOKS),
+    (".ghci", TOOL),
+    (".iex.exs", TOOL),
+    (".ocamlinit", TOOL),
+    (".renviron", TOOL),
+    (".latexmkrc", TOOL),
+    ("latexmkrc", TOOL),
+    (".replit", EDITOR),
+    (".pylintrc", EDITOR),
+    ("pylintrc", EDITOR),
 ];
 
 /// Files whose names end so.
@@ -281,13 +320,18 @@ const ENDINGS: [(&str, &str); 4] = [
 ];
 
 /// Files of this name with this ending, also with words between: `CLAUDE.local.md`, `lefthook-local.yml`.
-const FAMILIES: [(&str, &[&str], &str); 6] = [
+const FAMILIES: [(&str, &[&str], &str); 11] = [
     ("claude", &[".md"], AGENT),
     ("agents", &[".md"], AGENT),
     ("gemini", &[".md"], AGENT),
     ("lefthook", &[".yml", ".yaml", ".toml", ".json", ".jsonc"], HOOKS),
     ("mise", &[".toml"], TOOL),
     ("jenkinsfile", &[""], CI),
+    ("huskyrc", &[""], HOOKS),
+    ("lintstagedrc", &[""], HOOKS),
+    ("lint-staged.config", &[".js", ".cjs", ".mjs", ".ts", ".cts", ".mts"], HOOKS),
+    ("eslintrc", &[".js", ".cjs"], EDITOR),
+    ("eslint.config", &[".js", ".cjs", ".mjs", ".ts", ".cts", ".mts"], EDITOR),
 ];
 
 /// What git runs, or reads in order to know what to run. Its objects and branches are no such thing.
@@ -395,6 +439,40 @@ mod tests {
             "_vimrc",
             ".helix/languages.toml",
             ".config/nextest.toml",
+            "codemagic.yaml",
+            "bitrise.yml",
+            "screwdriver.yaml",
+            "zuul.yaml",
+            "zuul.d/jobs.yaml",
+            "buddy.yml",
+            "semaphore.yml",
+            ".cirrus.star",
+            "appspec.yml",
+            ".github/dependabot.yml",
+            ".overcommit.yml",
+            "hk.pkl",
+            "prek.toml",
+            "grumphp.yml",
+            "captainhook.json",
+            ".huskyrc",
+            ".huskyrc.json",
+            ".lintstagedrc",
+            ".lintstagedrc.mjs",
+            ".ghci",
+            ".iex.exs",
+            ".ocamlinit",
+            ".Renviron",
+            ".latexmkrc",
+            "latexmkrc",
+            ".idx/dev.nix",
+            ".codesandbox/tasks.json",
+            ".replit",
+            ".ropeproject/config.py",
+            ".eslintrc.js",
+            ".eslintrc.cjs",
+            "eslint.config.mjs",
+            "eslint.config.js",
+            ".pylintrc",
         ] {
             assert!(special(path).is_some(), "{path}");
         }
@@ -405,8 +483,9 @@ mod tests {
             ".git/index",
             ".git/info/refs",
             ".git/objects/info/commit-graph",
-            ".github/dependabot.yml",
             ".gitignore",
+            "docs/semaphore.md",
+            "src/eslintrc.ts",
             "hooks/useState.ts",
             "config",
             "docs/envrc.md",
