@@ -60,7 +60,11 @@ impl Lexer {
                     self.at += 1;
                     return Some(Piece::End);
                 }
-                '&' if self.peek(1) == Some('>') => return Some(self.redirect(String::new())),
+                '&' if self.peek(1) == Some('>') => {
+                    self.mind("`&>` is one thing in bash and another in sh");
+                    self.at += 1;
+                    return Some(Piece::End);
+                }
                 '&' => {
                     if self.peek(1) != Some('&') && !self.joined() {
                         self.mind("it leaves a program running in the background");
@@ -93,6 +97,9 @@ impl Lexer {
             if sign.len() >= 4 {
                 break;
             }
+        }
+        if sign.chars().take_while(char::is_ascii_digit).count() > 1 {
+            self.mind("a number of several digits before `<` or `>` is a stream in bash and a word in sh");
         }
         if sign.contains("<<") {
             self.mind("it carries a text for a program's input");

@@ -143,6 +143,21 @@ fn whatever_a_shell_works_out_first_is_not_simple() {
 }
 
 #[test]
+fn what_shells_read_differently_is_not_simple() {
+    // In `sh` it is `ls &`, and then a command with its output elsewhere; a stream has one digit there.
+    for line in ["ls &>/dev/null git push", "ls &>>/dev/null git push", "ls 2>&1 &> /dev/null git push"] {
+        let read = read(&json!(line));
+        assert!(!read.simple(), "{line}: {read:?}");
+        assert!(read.programs().contains("git"), "{line}: {read:?}");
+    }
+    for line in ["uniq a 10>/dev/null", "uniq a 10>&2", "uniq a 02>/dev/null", "cat 12<a"] {
+        let read = read(&json!(line));
+        assert!(!read.simple(), "{line}: {read:?}");
+    }
+    assert!(super::read(&json!("ls 2>&1")).simple());
+}
+
+#[test]
 fn an_option_that_does_more_is_known_however_it_is_written() {
     for line in [
         "sort --compress-program=bash a",
