@@ -156,11 +156,15 @@ struct Seen {
 
 impl Seen {
     fn walk(&mut self, statement: &Statement) -> ControlFlow<String> {
+        let before = self.statements.len();
+        statement.visit(self)?;
         if kind::only_explains(statement) {
+            // Nothing of it is carried out but what a planner calls to estimate.
+            let within = self.statements.split_off(before);
             self.statements.push(kind::read("says how a statement would be carried out"));
-            return ControlFlow::Continue(());
+            self.statements.extend(within.into_iter().skip(1).filter(|s| s.effect == SqlEffect::Exec));
         }
-        statement.visit(self)
+        ControlFlow::Continue(())
     }
 
     fn call(&mut self, name: &str) {

@@ -197,6 +197,28 @@ fn an_explain_that_executes_is_what_it_executes() {
 }
 
 #[test]
+fn an_explain_names_its_tables_and_calls_what_its_planner_calls() {
+    for (text, dialect) in [
+        ("EXPLAIN SELECT * FROM audit_log", Dialect::Postgres),
+        ("EXPLAIN (COSTS off) DELETE FROM audit_log", Dialect::Postgres),
+        ("EXPLAIN SELECT 1 FROM users WHERE id IN (SELECT id FROM Audit_Log)", Dialect::Generic),
+        ("EXPLAIN QUERY PLAN SELECT * FROM 'audit_log'", Dialect::Sqlite),
+    ] {
+        let sql = read(text, dialect);
+        assert_eq!(sql.effect(), SqlEffect::Read, "{text}: {sql:?}");
+        assert!(sql.tables.contains("audit_log"), "{text}: {sql:?}");
+    }
+    for text in [
+        "EXPLAIN SELECT 1 FROM users WHERE id = CAST(CAST(table_to_xml('audit_log', true, true, '') AS text) AS int)",
+        "EXPLAIN SELECT pg_sleep(1)",
+        "EXPLAIN EXECUTE x",
+        "EXPLAIN WITH a AS (SELECT wipe(1)) DELETE FROM users",
+    ] {
+        assert_eq!(read(text, Dialect::Postgres).effect(), SqlEffect::Exec, "{text}");
+    }
+}
+
+#[test]
 fn several_statements_are_seen() {
     let sql = read("SELECT 1; DROP TABLE users", Dialect::Generic);
     assert_eq!((sql.side_by_side, sql.effect()), (2, SqlEffect::Ddl));
