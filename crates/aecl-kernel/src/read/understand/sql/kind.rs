@@ -3,8 +3,8 @@
 use super::bound::bounds;
 use super::{SqlEffect, SqlStatement, plain};
 use sqlparser::ast::{
-    BinaryOperator, Delete, Expr, FromTable, Insert, ObjectName, SetExpr, Statement, TableFactor,
-    TableObject, TableWithJoins, Truncate, Update, Value,
+    BinaryOperator, Delete, Expr, FromTable, Insert, ObjectName, SetExpr, SqliteOnConflict, Statement,
+    TableFactor, TableObject, TableWithJoins, Truncate, Update, Value,
 };
 
 /// What one statement does, without what stands inside it.
@@ -141,8 +141,8 @@ fn inserts(insert: &Insert) -> SqlStatement {
     };
     SqlStatement {
         effect: SqlEffect::Write,
-        // An overwrite takes away what was there.
-        bounded: !insert.overwrite,
+        // An overwrite takes away what was there, and rows that a query picks may replace all that is there.
+        bounded: !insert.overwrite && (!replaces || rows.is_some()),
         rows,
         words: format!("{verb} {count} {} `{into}`", if replaces { "in" } else { "to" }),
     }
@@ -153,8 +153,10 @@ fn updates(update: &Update) -> SqlStatement {
     let what = plain(&columns.join(", "));
     let of = table(&update.table.relation);
     let (bounded, condition) = condition(update.selection.as_ref());
+    // Rows that collide with what is written go.
+    let replaces = update.or == Some(SqliteOnConflict::Replace);
     SqlStatement {
-        effect: SqlEffect::Write,
+        effect: if replaces { SqlEffect::Delete } else { SqlEffect::Write },
         bounded: bounded || limit(update.limit.as_ref()).is_some(),
         rows: limit(update.limit.as_ref()),
         words: format!("changes {what} of {}", which(&of, bounded, &condition, update.limit.as_ref())),

@@ -219,6 +219,27 @@ fn an_explain_names_its_tables_and_calls_what_its_planner_calls() {
 }
 
 #[test]
+fn what_replaces_rows_that_a_query_picks_bounds_nothing() {
+    for (text, bounded) in [
+        ("INSERT INTO users (id, name) VALUES (1, 'a')", true),
+        ("INSERT INTO users (id, name) SELECT id, 'x' FROM other", true),
+        ("INSERT INTO users (id, name) VALUES (1, 'a') ON CONFLICT (id) DO UPDATE SET name = 'b'", true),
+        (
+            "INSERT INTO users (id) SELECT id FROM users WHERE 1 ON CONFLICT (id) DO UPDATE SET name = 'b'",
+            false,
+        ),
+        ("INSERT OR REPLACE INTO users (id) SELECT id FROM other", false),
+        ("REPLACE INTO users (id) SELECT id FROM other", false),
+        ("REPLACE INTO users (id) VALUES (1)", true),
+    ] {
+        let sql = read(text, Dialect::Sqlite);
+        assert_eq!((sql.effect(), sql.bounded()), (SqlEffect::Write, bounded), "{text}: {sql:?}");
+    }
+    let replaced = read("UPDATE OR REPLACE users SET id = 1 WHERE id = 2", Dialect::Sqlite);
+    assert_eq!(replaced.effect(), SqlEffect::Delete);
+}
+
+#[test]
 fn several_statements_are_seen() {
     let sql = read("SELECT 1; DROP TABLE users", Dialect::Generic);
     assert_eq!((sql.side_by_side, sql.effect()), (2, SqlEffect::Ddl));
