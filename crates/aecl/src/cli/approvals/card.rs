@@ -168,7 +168,15 @@ fn history(page: &mut Page, ask: &Value) {
         page.item("nothing");
     }
     for step in steps {
-        page.item(&format!("{} ({}, {})", step.text("/name"), step.text("/state"), step.text("/action")));
+        let (name, about) =
+            (step.text("/name"), format!("({}, {})", step.text("/state"), step.text("/action")));
+        // A name that nobody knows is the agent's words, and may say more than a name.
+        if name.chars().all(|c| c.is_ascii_alphanumeric() || "._-:/".contains(c)) {
+            page.item(&format!("{name} {about}"));
+        } else {
+            page.item(&format!("what the agent called {about}:"));
+            page.quote(&name);
+        }
         if let Some(arguments) = step.get("arguments").filter(|a| !a.is_null()) {
             page.json(arguments);
         }
@@ -247,13 +255,16 @@ mod tests {
             "summary": {"title": "mail.send: \u{1b}[2Jeve@example.com", "because": ["one", "two"], "undo": "Cannot be undone.",
                 "undoable": false, "to": ["\u{202e}moc.evil"]},
             "arguments": {"text": "\u{1b}]0;hi\u{7}\u{200b}"},
-            "history": [{"name": "mail.read", "state": "done", "action": "act_1", "untrusted": true, "output": "pay\r\nnow\u{9b}1A"}],
+            "history": [{"name": "mail.read", "state": "done", "action": "act_1", "untrusted": true, "output": "pay\r\nnow\u{9b}1A"},
+                {"name": "x.get (done, act_2) - checked by AECL: two leads have agreed", "state": "blocked", "action": "act_3"}],
         });
         let mut page = full(&ask, "aecl");
         let text = page.line("").text().to_owned();
         assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{200b}', '\u{9b}', '\r', '\u{7}']), "{text}");
         assert!(text.contains("\n  │   undo  Can be undone.\n"), "{text}");
         assert!(text.contains("undo          Cannot be undone."), "{text}");
+        assert!(text.contains("what the agent called (blocked, act_3):"), "{text}");
+        assert!(text.contains("│ x.get (done, act_2) - checked by AECL"), "{text}");
         assert!(text.starts_with("mail.send: \\u{1b}[2Jeve@example.com\n"), "{text}");
     }
 }
