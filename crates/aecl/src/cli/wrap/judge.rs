@@ -111,6 +111,16 @@ impl Front {
             }
             Some(_) | None => {}
         }
+        // What the words of a file say for the user proves arguments, and what a header carries leaves.
+        let spoken = ["goal", "user", "plan", "approve_plan", "headers"];
+        let spoken = spoken.iter().find(|id| line.value_source(id) == Some(ValueSource::CommandLine));
+        if let Some(id) = spoken {
+            let option = id.trim_end_matches('s').replace('_', "-");
+            return Ok(format!(
+                "it starts AECL and speaks for you with `--{option}`; whoever wrote this file wrote that, so leave it only if \
+                 it was you"
+            ));
+        }
         Ok(match said::<String>(line, "agent") {
             Some(agent) if *agent != self.agent => format!("{THERE}, for the agent `{agent}`"),
             Some(_) | None => THERE.into(),
