@@ -128,7 +128,7 @@ fn say(common: &Common, home: &Home, bound: Option<std::net::SocketAddr>, url: &
 /// Starts the server as a process of its own, and waits until it answers.
 async fn background(common: &Common, args: &Args) -> Result {
     let home = Home::new(&common.dir);
-    home.read().map_err(Error::from).map_err(|e| e.hint("`aecl init` writes a first one"))?;
+    let config = home.read().map_err(Error::from).map_err(|e| e.hint("`aecl init` writes a first one"))?;
     if UnixStream::connect(socket(&home)).await.is_ok() {
         eprintln!("Already serving {}", socket(&home).display());
         return Ok(Exit::Done);
@@ -156,8 +156,12 @@ async fn background(common: &Common, args: &Args) -> Result {
     let deadline = tokio::time::Instant::now() + START;
     loop {
         if UnixStream::connect(socket(&home)).await.is_ok() {
+            let address = args.listen.clone().unwrap_or_else(|| port::expected(&home, &config));
+            if args.listen.is_none() && address != config.listen {
+                eprintln!("{} is taken by somebody else; keys belong to {address} only.", config.listen);
+            }
             eprintln!(
-                "Serving {} (process {}); the log is {}",
+                "Serving http://{address} and {} (process {}); the log is {}",
                 socket(&home).display(),
                 child.id(),
                 log.display()
