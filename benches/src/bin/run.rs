@@ -3,7 +3,7 @@
 //! ours, without the filter. They take turns around the same `true`, so that they meet the same machine; what counts are
 //! the ratios of medians. Processor time is that of what was waited for.
 //!
-//! `cargo run --release --bin run` in `benches/`, with `aecl` built (`cargo build --release -p aecl`) or named in `AECL`,
+//! `cargo run --release --bin run` in `benches/`, with `aecl` built (`cargo build --profile dist -p aecl`) or named in `AECL`,
 //! as root, who tries both as root and as a user without rights. What is not installed is left out.
 
 use std::fs;
@@ -18,8 +18,8 @@ const NOBODY: u32 = 65_534;
 
 fn main() {
     let aecl =
-        std::env::var_os("AECL").map_or_else(|| PathBuf::from("../target/release/aecl"), PathBuf::from);
-    let aecl = aecl.canonicalize().expect("`aecl` is built: `cargo build --release -p aecl`");
+        std::env::var_os("AECL").map_or_else(|| PathBuf::from("../target/dist/aecl"), PathBuf::from);
+    let aecl = aecl.canonicalize().expect("`aecl` is built: `cargo build --profile dist -p aecl`");
     let is_root = fs::metadata("/proc/self").is_ok_and(|about| about.uid() == 0);
     let users: &[Option<u32>] = if is_root { &[None, Some(NOBODY)] } else { &[None] };
     for user in users {
