@@ -355,7 +355,7 @@ fn said_mode(was: Option<u32>, mode: u32) -> Option<String> {
 }
 
 /// Where a link in a place leads, as a path in it; `None` if that is out of it.
-fn resolved(path: &str, target: &str) -> Option<String> {
+pub(super) fn resolved(path: &str, target: &str) -> Option<String> {
     if target.starts_with('/') {
         return None;
     }
