@@ -2,6 +2,7 @@
 //! over a bounded cache, over the store.
 
 use crate::error::LedgerError;
+use crate::goal;
 use crate::store::Store;
 use aecl_kernel::record::facts::{Fact, Key, Space};
 use std::collections::{BTreeMap, HashMap};
@@ -162,10 +163,13 @@ impl Space for View<'_> {
     fn put(&mut self, _: Key, _: Option<Fact>) {}
 }
 
-/// The fact under a key in a store.
+/// The fact under a key in a store. A goal counts only if its run was opened with it.
 pub(crate) fn load(store: &mut dyn Store, key: &Key) -> Result<Option<Fact>, LedgerError> {
     let name = key.to_string();
     let found = store.load(std::slice::from_ref(&name))?.into_iter().next().flatten();
+    if let (Key::Goal(run), Some(stored)) = (key, &found) {
+        goal::check(store, run, stored)?;
+    }
     found.map(|bytes| read(&name, &bytes)).transpose()
 }
 

@@ -160,7 +160,6 @@ impl From<LedgerError> for Stop {
             LedgerError::Store(_)
             | LedgerError::Unreadable { .. }
             | LedgerError::Tampered(_)
-            | LedgerError::FactsDiffer(_)
             | LedgerError::Stopped(_) => Stop::Break(error),
             LedgerError::Overloaded(_)
             | LedgerError::TooLarge { .. }
@@ -170,6 +169,7 @@ impl From<LedgerError> for Stop {
             | LedgerError::NoAction(_)
             | LedgerError::WrongState { .. }
             | LedgerError::NoApproval(_)
+            | LedgerError::FactsDiffer(_)
             | LedgerError::AnswerRefused { .. } => Stop::Refuse(error),
         }
     }

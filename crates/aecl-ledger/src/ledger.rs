@@ -3,7 +3,7 @@
 use crate::cache;
 use crate::error::LedgerError;
 use crate::job::{Answering, Conclusion, Job, OpenRun, Rule, Ruling};
-use crate::payload::{PayloadKind, Salts, commitment};
+use crate::payload::{PayloadKind, Salts, payload};
 use crate::queue::{Queue, Waiting};
 use crate::recorded::Recorded;
 use crate::signer::Signer;
@@ -23,7 +23,7 @@ use aecl_kernel::record::event::{
 };
 use aecl_kernel::record::facts::{ActionFact, Fact, Facts, Key, KillScope, RunFact, Space as _};
 use aecl_kernel::record::goal::Goal;
-use aecl_proof::{Hash, VerifierKey};
+use aecl_proof::VerifierKey;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -479,22 +479,6 @@ impl Ledger {
     pub async fn head(&self) -> Result<Head, LedgerError> {
         self.read(|store| Ok(store.head()?)).await
     }
-}
-
-/// The content behind a commitment in a store, checked against it.
-pub fn payload(
-    store: &mut dyn Store,
-    kind: PayloadKind,
-    digest: &Digest,
-) -> Result<Option<Vec<u8>>, LedgerError> {
-    let Some(row) = store.payload(&Hash(*digest.bytes()))? else { return Ok(None) };
-    if commitment(&row.salt, kind, &row.content) != *digest {
-        return Err(LedgerError::Tampered(format!(
-            "the payload {} is not what was committed to",
-            digest.short()
-        )));
-    }
-    Ok(Some(row.content))
 }
 
 fn parse((position, bytes): (u64, Vec<u8>)) -> Result<Entry, LedgerError> {

@@ -1,7 +1,8 @@
 //! Payloads: personal and large content stands beside the chain. The chain holds a salted commitment, so
 //! content can be erased, cannot be guessed from the commitment, and cannot be exchanged.
 
-use crate::store::PayloadRow;
+use crate::error::LedgerError;
+use crate::store::{PayloadRow, Store};
 use aecl_kernel::base::digest::Digest;
 use aecl_proof::Hash;
 use hmac::{Hmac, KeyInit, Mac};
@@ -41,6 +42,22 @@ pub fn commitment(salt: &[u8; 32], kind: PayloadKind, content: &[u8]) -> Digest 
     mac.update(&[0]);
     mac.update(content);
     Digest::from_bytes(mac.finalize().into_bytes().into())
+}
+
+/// The content behind a commitment in a store, checked against it.
+pub fn payload(
+    store: &mut dyn Store,
+    kind: PayloadKind,
+    digest: &Digest,
+) -> Result<Option<Vec<u8>>, LedgerError> {
+    let Some(row) = store.payload(&Hash(*digest.bytes()))? else { return Ok(None) };
+    if commitment(&row.salt, kind, &row.content) != *digest {
+        return Err(LedgerError::Tampered(format!(
+            "the payload {} is not what was committed to",
+            digest.short()
+        )));
+    }
+    Ok(Some(row.content))
 }
 
 /// A payload with a fresh salt, and its commitment.

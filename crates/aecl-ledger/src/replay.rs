@@ -12,8 +12,7 @@ pub use facts::{Differs, FactsReport, START_ENTRIES_MAX, facts_at_start, rebuild
 pub use steps::{Step, What, steps};
 
 use crate::error::LedgerError;
-use crate::ledger::payload;
-use crate::payload::PayloadKind;
+use crate::payload::{PayloadKind, payload};
 use crate::store::Store;
 use aecl_kernel::base::code::Code;
 use aecl_kernel::base::digest::Digest;

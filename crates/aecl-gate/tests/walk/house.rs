@@ -187,12 +187,17 @@ impl House {
 
     /// The same after somebody has edited the facts meanwhile.
     pub async fn reopened_after_edits(self, facts: Vec<FactRow>) -> Result<Self, GateError> {
+        self.edited(facts);
         let Self { memory, world, clock, gate, .. } = self;
         drop(gate);
-        let mut store = memory.reopen();
+        Self::open(memory, world, clock).await
+    }
+
+    /// Somebody edits the facts, past the ledger.
+    pub fn edited(&self, facts: Vec<FactRow>) {
+        let mut store = self.memory.reopen();
         let first = store.head().unwrap().size;
         store.commit(&Batch { first, facts, ..Batch::default() }).unwrap();
-        Self::open(memory, world, clock).await
     }
 
     /// What is stored under the keys that begin so.

@@ -2,7 +2,9 @@
 
 use super::{each_entry, read};
 use crate::error::LedgerError;
+use crate::goal;
 use crate::store::{Batch, FoundBy, Store};
+use aecl_kernel::base::digest::Digest;
 use aecl_kernel::record::event::Entry;
 use aecl_kernel::record::facts::{Fact, Key};
 use serde::Serialize;
@@ -30,16 +32,17 @@ pub struct Differs {
     pub told: Option<String>,
 }
 
-/// Facts that stand beside the entries, so that they can be erased.
+/// Facts that stand beside the entries, so that they can be erased, and that no payload tells.
 fn beside(key: &str) -> bool {
-    ["goal/", "trust/", "summary/"].iter().any(|prefix| key.starts_with(prefix))
+    ["trust/", "summary/"].iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// Most entries that are folded at a start; more would make it long. `aecl log verify` folds them all.
 pub const START_ENTRIES_MAX: u64 = 100_000;
 
-/// What a start compares: whatever could let something happen that was stopped, asked about, used up or revoked.
-const AT_START: [&str; 5] = ["kill/", "open/", "approval/", "meter/", "revoked/"];
+/// What a start compares: whatever could let something happen that was stopped, asked about, used up or revoked, and
+/// what runs are for.
+const AT_START: [&str; 6] = ["kill/", "open/", "approval/", "meter/", "revoked/", "goal/"];
 
 /// A fact that is not as it should be: key, what is stored, what the entries say.
 type Row = (String, Option<Vec<u8>>, Option<Vec<u8>>);
@@ -60,8 +63,9 @@ impl Compared {
     }
 }
 
-/// Folds all entries from nothing and compares with the stored facts. Goals, what runs rest on, and summaries of
-/// requests are left out: their text is not in any entry. Each decision has recorded what it took from them. Nobody may write meanwhile, and all facts must fit into memory.
+/// Folds all entries from nothing and compares with the stored facts, and goals with what their runs were opened with.
+/// What runs rest on, and summaries of requests, are left out: their text is not in any entry. Each decision has
+/// recorded what it took from them. Nobody may write meanwhile, and all facts must fit into memory.
 pub fn verify_facts(store: &mut dyn Store) -> Result<FactsReport, LedgerError> {
     let Compared { facts, rows, found_by } = compare(store, &[""])?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
@@ -74,8 +78,8 @@ pub fn verify_facts(store: &mut dyn Store) -> Result<FactsReport, LedgerError> {
     Ok(FactsReport { facts, differs: differs.collect(), elsewhere })
 }
 
-/// Compares kill switches, requests to people, meters and revoked tokens with what the entries say, if there are
-/// not too many of those. Gives whether it did.
+/// Compares kill switches, requests to people, meters, revoked tokens and goals with what the entries say, if there
+/// are not too many of those. Gives whether it did.
 pub fn facts_at_start(store: &mut dyn Store) -> Result<bool, LedgerError> {
     if store.head()?.size > START_ENTRIES_MAX {
         return Ok(false);
@@ -86,8 +90,8 @@ pub fn facts_at_start(store: &mut dyn Store) -> Result<bool, LedgerError> {
     }
 }
 
-/// Makes the facts anew from the entries, and what entries are found by, as far as they differ. Goals and what runs rest
-/// on stay as they are. Gives how much it replaced.
+/// Makes the facts anew from the entries, and what entries are found by, as far as they differ. What runs rest on
+/// stays as it is. Gives how much it replaced.
 pub fn rebuild_facts(store: &mut dyn Store) -> Result<usize, LedgerError> {
     let Compared { rows, found_by, .. } = compare(store, &[""])?;
     let (first, replaced) = (store.head()?.size, rows.len() + found_by.len());
@@ -135,6 +139,7 @@ const INDEX_ROWS: usize = 256;
 fn compare(store: &mut dyn Store, prefixes: &[&str]) -> Result<Compared, LedgerError> {
     let size = store.head()?.size;
     let mut folded: BTreeMap<Key, Fact> = BTreeMap::new();
+    let mut goals: BTreeMap<String, Digest> = BTreeMap::new();
     let (mut found_by, mut index) = (Vec::new(), Vec::new().into_iter());
     each_entry(store, 0..size, &mut |store, position, bytes| {
         let entry: Entry = read(position, bytes)?;
@@ -144,6 +149,9 @@ fn compare(store: &mut dyn Store, prefixes: &[&str]) -> Result<Compared, LedgerE
         let meant = crate::page::found_by(&entry);
         if index.next().as_ref() != Some(&meant) {
             found_by.push(meant);
+        }
+        if let Some((key, stated)) = goal::stated(&entry) {
+            goals.insert(key.to_string(), stated);
         }
         match entry.apply(&mut folded) {
             Ok(()) => Ok(()),
@@ -159,7 +167,8 @@ fn compare(store: &mut dyn Store, prefixes: &[&str]) -> Result<Compared, LedgerE
         told.insert(key, bytes);
     }
     told.retain(|key, _| is_meant(key));
-    let (facts, mut rows) = (told.len() as u64, Vec::new());
+    goals.retain(|key, _| is_meant(key));
+    let (facts, mut rows) = ((told.len() + goals.len()) as u64, Vec::new());
     for prefix in prefixes {
         let mut after: Option<String> = None;
         loop {
@@ -167,7 +176,13 @@ fn compare(store: &mut dyn Store, prefixes: &[&str]) -> Result<Compared, LedgerE
             let Some((last, _)) = stored.last() else { break };
             after = Some(last.clone());
             for (key, stored) in stored.into_iter().filter(|(key, _)| is_meant(key)) {
-                let told = told.remove(&key);
+                let told = match goals.remove(&key) {
+                    Some(stated) => match goal::row(store, &key, &stated)? {
+                        Some(told) => Some(told),
+                        None => continue,
+                    },
+                    None => told.remove(&key),
+                };
                 if told.as_ref() != Some(&stored) {
                     rows.push((key, Some(stored), told));
                 }
@@ -175,5 +190,11 @@ fn compare(store: &mut dyn Store, prefixes: &[&str]) -> Result<Compared, LedgerE
         }
     }
     rows.extend(told.into_iter().map(|(key, told)| (key, None, Some(told))));
+    // Where the payload is gone, the goal may be, too.
+    for (key, stated) in goals {
+        if let Some(told) = goal::row(store, &key, &stated)? {
+            rows.push((key, None, Some(told)));
+        }
+    }
     Ok(Compared { facts, rows, found_by })
 }

@@ -3,8 +3,7 @@
 
 use super::read;
 use crate::error::LedgerError;
-use crate::ledger::payload;
-use crate::payload::PayloadKind;
+use crate::payload::{PayloadKind, payload};
 use crate::store::Store;
 use aecl_kernel::base::code::Code;
 use aecl_kernel::base::digest::Digest;

@@ -460,6 +460,38 @@ fn a_start_says_which_payloads_are_not_what_was_committed_to() {
 }
 
 #[test]
+fn a_goal_that_is_not_the_recorded_one_is_found_refused_at_a_start_and_made_anew() {
+    let scene = scene();
+    let aecl = &scene.aecl;
+    let served = aecl.serve();
+    let (run, _) = served.open_run(&scene.keys.orchestrator, "payer");
+    drop(served);
+    let key = format!("goal/{run}");
+    let other = |plan: Value| Some(json!({"goal": {"text": "Pay 4000 EUR", "plan": plan}}).to_string());
+    let same = json!({"goal": {"text": "settle the vendor's invoice", "plan": {"steps": []}}}).to_string();
+    for (key, value, said) in [
+        (key.clone(), other(Value::Null), format!("`{key}` has another value")),
+        (key.clone(), Some(same), format!("`{key}` has another value")),
+        (key.clone(), None, format!("`{key}` is missing")),
+        (format!("{key}x"), other(Value::Null), format!("`{key}x` follows from no entry")),
+    ] {
+        let mut store = Sqlite::open(&aecl.dir().join("data")).unwrap();
+        let first = store.head().unwrap().size;
+        let facts = vec![(key, value.map(String::into_bytes))];
+        store.commit(&Batch { first, facts, ..Batch::default() }).unwrap();
+        drop(store);
+
+        let found = aecl.run(&["log", "verify"]).ended(5);
+        assert!(found.out.contains(&said), "{said}: {}", found.out);
+        aecl.run(&["doctor"]).ended(1);
+        let refused = aecl.run(&["serve"]).ended(1);
+        assert!(refused.err.contains("[facts_differ]") && refused.err.contains(&said), "{}", refused.err);
+        aecl.run(&["log", "rebuild-facts"]).ended(0);
+        aecl.run(&["log", "verify"]).ended(0);
+    }
+}
+
+#[test]
 fn an_entry_that_is_found_nowhere_is_told_of_and_put_back() {
     let scene = scene();
     let aecl = &scene.aecl;
