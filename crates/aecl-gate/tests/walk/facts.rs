@@ -22,7 +22,7 @@ async fn busy() -> House {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_refuses_facts_that_do_not_follow_from_the_entries() {
-    for prefix in ["kill/", "open/", "approval/", "meter/", "revoked/"] {
+    for prefix in ["kill/", "open/", "approval/", "meter/", "revoked/", "run/", "action/"] {
         for missing in [true, false] {
             let house = busy().await.reopened().await;
             let (key, value) = house.stored(prefix).pop().unwrap_or_else(|| panic!("no {prefix}"));
@@ -47,6 +47,18 @@ async fn an_approval_that_was_edited_into_a_yes_is_refused_at_a_start() {
     let yes = pending.replace("\"state\":\"pending\"", "\"state\":\"approved\"");
     assert_ne!(yes, pending);
     let refused = house.reopened_after_edits(vec![(key.clone(), Some(yes.into_bytes()))]).await;
+    let refused = refused.map(|_| ()).unwrap_err().to_string();
+    assert!(refused.contains(&format!("`{key}` has another value")), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_was_edited_to_have_read_nothing_is_refused_at_a_start() {
+    let house = busy().await;
+    let (key, value) = house.stored("run/").pop().unwrap();
+    let mut run: serde_json::Value = serde_json::from_slice(&value).unwrap();
+    let labels = run.pointer_mut("/run/labels/untrusted").unwrap();
+    *labels = json!(!labels.as_bool().unwrap());
+    let refused = house.reopened_after_edits(vec![(key.clone(), Some(run.to_string().into_bytes()))]).await;
     let refused = refused.map(|_| ()).unwrap_err().to_string();
     assert!(refused.contains(&format!("`{key}` has another value")), "{refused}");
 }

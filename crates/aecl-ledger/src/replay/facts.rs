@@ -40,10 +40,6 @@ fn beside(key: &str) -> bool {
 /// Most entries that are folded at a start; more would make it long. `aecl log verify` folds them all.
 pub const START_ENTRIES_MAX: u64 = 100_000;
 
-/// What a start compares: whatever could let something happen that was stopped, asked about, used up or revoked, and
-/// what runs are for.
-const AT_START: [&str; 6] = ["kill/", "open/", "approval/", "meter/", "revoked/", "goal/"];
-
 /// A fact that is not as it should be: key, what is stored, what the entries say.
 type Row = (String, Option<Vec<u8>>, Option<Vec<u8>>);
 
@@ -67,7 +63,7 @@ impl Compared {
 /// What runs rest on, and summaries of requests, are left out: their text is not in any entry. Each decision has
 /// recorded what it took from them. Nobody may write meanwhile, and all facts must fit into memory.
 pub fn verify_facts(store: &mut dyn Store) -> Result<FactsReport, LedgerError> {
-    let Compared { facts, rows, found_by } = compare(store, &[""])?;
+    let Compared { facts, rows, found_by } = compare(store)?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let differs = rows.into_iter().map(|(key, stored, told)| Differs {
         key,
@@ -78,13 +74,12 @@ pub fn verify_facts(store: &mut dyn Store) -> Result<FactsReport, LedgerError> {
     Ok(FactsReport { facts, differs: differs.collect(), elsewhere })
 }
 
-/// Compares kill switches, requests to people, meters, revoked tokens and goals with what the entries say, if there
-/// are not too many of those. Gives whether it did.
+/// The same at a start, if there are not too many entries. Gives whether it did.
 pub fn facts_at_start(store: &mut dyn Store) -> Result<bool, LedgerError> {
     if store.head()?.size > START_ENTRIES_MAX {
         return Ok(false);
     }
-    match compare(store, &AT_START)?.in_words() {
+    match compare(store)?.in_words() {
         Some(differs) => Err(LedgerError::FactsDiffer(differs)),
         None => Ok(true),
     }
@@ -93,7 +88,7 @@ pub fn facts_at_start(store: &mut dyn Store) -> Result<bool, LedgerError> {
 /// Makes the facts anew from the entries, and what entries are found by, as far as they differ. What runs rest on
 /// stays as it is. Gives how much it replaced.
 pub fn rebuild_facts(store: &mut dyn Store) -> Result<usize, LedgerError> {
-    let Compared { rows, found_by, .. } = compare(store, &[""])?;
+    let Compared { rows, found_by, .. } = compare(store)?;
     let (first, replaced) = (store.head()?.size, rows.len() + found_by.len());
     if !found_by.is_empty() {
         store.find_by(&found_by)?;
@@ -134,9 +129,9 @@ fn in_words<'a>(
 /// Rows of the index that are read at once.
 const INDEX_ROWS: usize = 256;
 
-/// Folds the entries, and gives how many facts follow from them and which of the stored ones differ, of those whose
-/// keys begin so; and what of the entries is found elsewhere than where it belongs.
-fn compare(store: &mut dyn Store, prefixes: &[&str]) -> Result<Compared, LedgerError> {
+/// Folds the entries, and gives how many facts follow from them and which of the stored ones differ; and what of the
+/// entries is found elsewhere than where it belongs.
+fn compare(store: &mut dyn Store) -> Result<Compared, LedgerError> {
     let size = store.head()?.size;
     let mut folded: BTreeMap<Key, Fact> = BTreeMap::new();
     let mut goals: BTreeMap<String, Digest> = BTreeMap::new();
@@ -158,7 +153,6 @@ fn compare(store: &mut dyn Store, prefixes: &[&str]) -> Result<Compared, LedgerE
             Err(never) => match never {},
         }
     })?;
-    let is_meant = |key: &str| !beside(key) && prefixes.iter().any(|prefix| key.starts_with(prefix));
     let mut told = BTreeMap::new();
     for (key, fact) in folded {
         let key = key.to_string();
@@ -166,26 +160,23 @@ fn compare(store: &mut dyn Store, prefixes: &[&str]) -> Result<Compared, LedgerE
             .map_err(|source| LedgerError::Unreadable { key: key.clone(), source })?;
         told.insert(key, bytes);
     }
-    told.retain(|key, _| is_meant(key));
-    goals.retain(|key, _| is_meant(key));
+    told.retain(|key, _| !beside(key));
     let (facts, mut rows) = ((told.len() + goals.len()) as u64, Vec::new());
-    for prefix in prefixes {
-        let mut after: Option<String> = None;
-        loop {
-            let stored = store.scan(prefix, after.as_deref(), 1024)?;
-            let Some((last, _)) = stored.last() else { break };
-            after = Some(last.clone());
-            for (key, stored) in stored.into_iter().filter(|(key, _)| is_meant(key)) {
-                let told = match goals.remove(&key) {
-                    Some(stated) => match goal::row(store, &key, &stated)? {
-                        Some(told) => Some(told),
-                        None => continue,
-                    },
-                    None => told.remove(&key),
-                };
-                if told.as_ref() != Some(&stored) {
-                    rows.push((key, Some(stored), told));
-                }
+    let mut after: Option<String> = None;
+    loop {
+        let stored = store.scan("", after.as_deref(), 1024)?;
+        let Some((last, _)) = stored.last() else { break };
+        after = Some(last.clone());
+        for (key, stored) in stored.into_iter().filter(|(key, _)| !beside(key)) {
+            let told = match goals.remove(&key) {
+                Some(stated) => match goal::row(store, &key, &stated)? {
+                    Some(told) => Some(told),
+                    None => continue,
+                },
+                None => told.remove(&key),
+            };
+            if told.as_ref() != Some(&stored) {
+                rows.push((key, Some(stored), told));
             }
         }
     }
