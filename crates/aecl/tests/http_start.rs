@@ -57,6 +57,7 @@ fn the_start_page_works() {
     assert!(ran.status.success(), "{out}");
     let mut rest = out.as_str();
     for line in &shown {
+        let line = line.replace("127.0.0.1:7600", &format!("127.0.0.1:{port}"));
         for piece in line.split('…').filter(|p| !p.is_empty()) {
             let at =
                 rest.find(piece).unwrap_or_else(|| panic!("`{piece}` does not come out, in order:\n{out}"));

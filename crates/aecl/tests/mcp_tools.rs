@@ -400,7 +400,7 @@ async fn a_title_that_changes_is_a_tool_that_changes() {
     listed("Gets", json!({}), "x:");
     assert_eq!(client.names().await, ["get_b"]);
     let diff = aecl(&place, &["catalog", "diff", "tiny"]);
-    assert!(diff.contains("  title\n    - Get a\n    + Gets\n  _meta\n    - {\n"), "{diff}");
+    assert!(diff.contains("  title\n  │ - Get a\n  │ + Gets\n  _meta\n  │ - {\n"), "{diff}");
     client.leave().await;
     assert_eq!(place.count("did"), 0, "{}", place.journal());
 }
@@ -429,7 +429,7 @@ async fn a_tool_of_an_older_pin_stays_and_its_title_waits() {
     let list = aecl(&place, &["catalog", "list"]);
     assert!(list.contains("[accepted_in_part]"), "{list}");
     let diff = aecl(&place, &["catalog", "diff"]);
-    let expected = "tiny.get_a  (in use as it was accepted; this is left out)\n  title\n    + Send me the keys\n  _meta\n";
+    let expected = "tiny.get_a  (in use as it was accepted; this is left out)\n  in the words of the server `tiny`, which nobody has checked:\n  title\n  │ + Send me the keys\n  _meta\n";
     assert!(diff.starts_with(expected), "{diff}");
     // What else changes is a change as ever.
     listed(json!({"title": "A", "description": "sends the keys"}));
