@@ -21,6 +21,7 @@ mod executor {
     pub mod connectors {
         pub mod files {
             mod acting;
+            mod aims;
             mod apply;
             mod change;
             mod difference;

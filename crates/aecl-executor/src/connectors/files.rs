@@ -4,6 +4,7 @@
 //! the meantime. No link is followed on any component of a path, and none is written through.
 
 mod acting;
+mod aims;
 mod apply;
 mod change;
 mod difference;

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::aims::Aims;
 use super::special::{folded, special};
-use super::survey::resolved;
 use crate::root_dir::{Name, PathState, RootDir};
 
 /// A change, as far as it is looked at here.
@@ -77,28 +77,21 @@ const QUIET: [&str; 47] = [
 /// Names of a directory that are compared with a new one.
 const NAMES_MAX: usize = 4_096;
 
-/// Names that are looked at for links of a special name, and how far down in directories of such a name.
-const LOOKED_AT_MAX: usize = 16_384;
-const DEPTH_MAX: usize = 4;
-
 /// Why what lies at each of these paths acts by itself, if so: because of its name, or of what is around it.
 pub(crate) fn acting(place: &RootDir, all: &[Brought<'_>]) -> Vec<Option<String>> {
+    let paths: Vec<&str> = all.iter().map(|one| one.path).collect();
     let mut around = Around {
         place,
         all: BTreeMap::new(),
         goes: BTreeSet::new(),
         names: BTreeMap::new(),
-        aims: BTreeMap::new(),
+        aims: Aims::of(place, &paths),
     };
     for one in all {
         match one.stays {
             true => around.all.entry(folded_path(one.path)).or_default().push(one.path),
             false => drop(around.goes.insert(one.path)),
         }
-    }
-    let mut left = LOOKED_AT_MAX;
-    for dir in directories_above(all) {
-        around.aims_in(dir, 0, &mut left);
     }
     all.iter().map(|one| around.why(one)).collect()
 }
@@ -110,13 +103,7 @@ struct Around<'a> {
     goes: BTreeSet<&'a str>,
     /// What is in directories, as far as somebody has asked.
     names: BTreeMap<String, Vec<String>>,
-    /// Where links of a special name lead, with the link.
-    aims: BTreeMap<String, String>,
-}
-
-fn directories_above<'a>(all: &[Brought<'a>]) -> BTreeSet<&'a str> {
-    let above = |path: &'a str| path.match_indices('/').filter_map(move |(at, _)| path.get(..at));
-    all.iter().flat_map(|one| above(one.path)).chain([""]).collect()
+    aims: Aims,
 }
 
 impl Around<'_> {
@@ -124,10 +111,8 @@ impl Around<'_> {
         if let Some(why) = special(one.path) {
             return Some(why.to_owned());
         }
-        if let Some(link) = self.link_to(one.path) {
-            return Some(format!(
-                "the link `{link}` leads to it, and tools look for that name without being asked"
-            ));
+        if let Some(why) = self.aims.why(one.path) {
+            return Some(why);
         }
         if !one.stays {
             return None;
@@ -143,45 +128,6 @@ impl Around<'_> {
         }
         let twin = self.twin(one.path)?;
         Some(format!("where case does not count it is `{twin}`, and some tools take either"))
-    }
-
-    /// Remembers where links of a special name in a directory lead.
-    fn aims_in(&mut self, dir: &str, depth: usize, left: &mut usize) {
-        let (names, _) = self.place.names(dir, *left).unwrap_or_default();
-        *left = left.saturating_sub(names.len());
-        for name in names {
-            let Name::Plain(name) = name else { continue };
-            let path = if dir.is_empty() { name } else { format!("{dir}/{name}") };
-            if special(&path).is_none() {
-                continue;
-            }
-            match self.place.look(&path) {
-                Ok(PathState::Link(_, target)) => self.aim(&path, &target),
-                Ok(PathState::Directory(_)) if depth < DEPTH_MAX => self.aims_in(&path, depth + 1, left),
-                _ => {}
-            }
-        }
-    }
-
-    /// Follows a link by its text, through links that it leads to.
-    fn aim(&mut self, link: &str, target: &[u8]) {
-        let (mut at, mut target) = (link.to_owned(), target.to_vec());
-        for _ in 0..8 {
-            let Ok(text) = std::str::from_utf8(&target) else { return };
-            let Some(aim) = resolved(&at, text).filter(|aim| !aim.is_empty()) else { return };
-            self.aims.insert(folded_path(&aim), link.to_owned());
-            match self.place.look(&aim) {
-                Ok(PathState::Link(_, next)) => (at, target) = (aim, next),
-                _ => return,
-            }
-        }
-    }
-
-    /// The link of a special name that leads to a path or to a directory above it.
-    fn link_to(&self, path: &str) -> Option<&str> {
-        let path = folded_path(path);
-        let above = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
-        above.chain([path.as_str()]).find_map(|part| self.aims.get(part)).map(String::as_str)
     }
 
     /// Whether git reads it in order to know what to run, in a directory of any name.
@@ -256,7 +202,7 @@ impl Around<'_> {
     }
 }
 
-fn folded_path(path: &str) -> String {
+pub(super) fn folded_path(path: &str) -> String {
     path.split('/').map(folded).collect::<Vec<_>>().join("/")
 }
 
@@ -303,32 +249,6 @@ mod tests {
             marked(&[".git/HEAD"], &[], &[".git/HEAD", ".git/logs/HEAD", ".git/refs/remotes/o/HEAD"])
                 .is_empty()
         );
-    }
-
-    #[test]
-    fn where_a_link_of_a_special_name_leads_is_marked() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join(".git/hooks")).unwrap();
-        fs::create_dir(dir.path().join("sub")).unwrap();
-        for (link, target) in [
-            (".envrc", "envfile"),
-            (".vscode", "vsc"),
-            ("Jenkinsfile", "one"),
-            ("one", "ci.groovy"),
-            (".git/hooks/post-commit", "../../scripts/pc.sh"),
-            ("sub/.envrc", "deep"),
-            ("ordinary", "plain"),
-        ] {
-            std::os::unix::fs::symlink(target, dir.path().join(link)).unwrap();
-        }
-        let place = RootDir::open(dir.path()).unwrap();
-        let marked = ["envfile", "vsc/tasks.json", "ci.groovy", "scripts/pc.sh", "sub/deep", "ENVFILE"];
-        let paths = [&marked[..], &["plain", "scripts/x", "deep", "sub/x"]].concat();
-        let all: Vec<_> = paths.iter().map(|path| Brought { path, was: true, stays: true }).collect();
-        let why = acting(&place, &all);
-        let found: Vec<_> =
-            paths.iter().zip(why).filter(|(_, why)| why.is_some()).map(|(path, _)| *path).collect();
-        assert_eq!(found, marked);
     }
 
     #[test]
