@@ -17,8 +17,7 @@ const ROUNDS: usize = 100;
 const NOBODY: u32 = 65_534;
 
 fn main() {
-    let aecl =
-        std::env::var_os("AECL").map_or_else(|| PathBuf::from("../target/dist/aecl"), PathBuf::from);
+    let aecl = std::env::var_os("AECL").map_or_else(|| PathBuf::from("../target/dist/aecl"), PathBuf::from);
     let aecl = aecl.canonicalize().expect("`aecl` is built: `cargo build --profile dist -p aecl`");
     let is_root = fs::metadata("/proc/self").is_ok_and(|about| about.uid() == 0);
     let users: &[Option<u32>] = if is_root { &[None, Some(NOBODY)] } else { &[None] };
