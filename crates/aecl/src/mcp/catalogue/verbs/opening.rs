@@ -82,7 +82,7 @@ fn clause_reads(words: &[String]) -> bool {
             !next && !words.iter().any(other)
         }
         Some(_) => true,
-        None => names_a_thing(words),
+        None => names_a_thing(words) || runs_a_query(words),
     };
     begins && !joins_the_unknown(words)
 }
@@ -115,6 +115,20 @@ fn names_a_thing(words: &[String]) -> bool {
     let doing =
         words.iter().any(|word| ["that", "which", "to", "will", "is", "are"].contains(&word.as_str()));
     article && thing && !doing
+}
+
+/// "Execute a SELECT query": what it is given is judged by itself.
+fn runs_a_query(words: &[String]) -> bool {
+    let words: Vec<&str> =
+        words.iter().map(String::as_str).filter(|word| !["a", "an", "sql"].contains(word)).collect();
+    let is_query = |word: &str| ["query", "queries", "statement", "statements"].contains(&word);
+    match words.as_slice() {
+        ["execute" | "executes" | "run" | "runs", "select" | "readonly" | "read-only", what, ..] => {
+            is_query(what)
+        }
+        ["execute" | "executes" | "run" | "runs", "read", "only", what, ..] => is_query(what),
+        _ => false,
+    }
 }
 
 /// Whether another verb stands beside the first: "Pulls the code and checks it out", "searches for flights and holds

@@ -214,6 +214,9 @@ fn a_description_that_begins_with_a_verb_that_nobody_knows_is_no_reads() {
         "Check a guest in",
         "Vote | Casts it",
         "The list that is shortened by this",
+        "Execute an SQL statement",
+        "Execute a plan",
+        "Run a select few deletions",
         "Stimmt ab.",
         "...",
     ] {
@@ -232,6 +235,8 @@ fn a_description_that_begins_with_a_verb_that_nobody_knows_is_no_reads() {
         "A list of users",
         "Queries the database and returns the rows",
         "Lists pages, comments and the labels of each",
+        "Execute a SELECT query on the SQLite database",
+        "Run a read-only SQL query",
     ] {
         assert!(text_reads(text), "{text}");
     }
