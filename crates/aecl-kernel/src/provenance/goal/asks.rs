@@ -1,0 +1,147 @@
+//! What a goal asks for: verbs that order, and whether it hands the decision over.
+
+use super::words::{DETERMINERS, ORDER_BEFORE};
+use super::{Reading, canon};
+use crate::define::catalogue::flow::Intent;
+use serde::{Deserialize, Serialize};
+
+/// How far a goal asks for an action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "asks")]
+pub enum Asks {
+    /// With a verb that asks for nothing else.
+    Strongly {
+        /// The verb.
+        verb: String,
+    },
+    /// With a verb and what it acts on.
+    Weakly {
+        /// The verb.
+        verb: String,
+        /// The noun, or nothing if it names the destination.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        object: Option<String>,
+    },
+    /// It does not.
+    No,
+}
+
+impl Reading {
+    /// Whether the goal asks for an action with these words. `destination`: it names where the action goes.
+    pub fn asks(&self, intent: &Intent, destination: bool) -> Asks {
+        let mut weak = None;
+        for (i, word) in self.words.iter().enumerate() {
+            if !self.orders(i, intent) {
+                continue;
+            }
+            if intent.strong.contains(&word.text) {
+                return Asks::Strongly { verb: word.text.clone() };
+            }
+            weak = weak.or_else(|| Some((word.text.clone(), self.object_near(i, intent)?)));
+        }
+        match weak {
+            Some((verb, object)) => Asks::Weakly { verb, object: Some(object) },
+            None if destination => {
+                let verb = self
+                    .words
+                    .iter()
+                    .enumerate()
+                    .find(|(i, w)| !w.negated && intent.weak.contains(&w.text) && self.is_order(*i));
+                verb.map_or(Asks::No, |(_, w)| Asks::Weakly { verb: w.text.clone(), object: None })
+            }
+            None => Asks::No,
+        }
+    }
+
+    /// Whether the word at this place orders an action with these words.
+    pub(super) fn orders(&self, at: usize, intent: &Intent) -> bool {
+        self.words.get(at).is_some_and(|word| {
+            let verb = intent.strong.contains(&word.text) || intent.weak.contains(&word.text);
+            verb && !word.negated && self.is_order(at)
+        })
+    }
+
+    /// The noun that the order at this place is about, in its own sentence.
+    fn object_near(&self, verb: usize, intent: &Intent) -> Option<String> {
+        // As the goal writes it: "files" says that there are several.
+        let is = |text: &str| {
+            let singular = text.strip_suffix('s').unwrap_or(text);
+            let known = intent
+                .objects
+                .iter()
+                .any(|o| o == text || o == singular || o.strip_suffix('s') == Some(text));
+            known.then(|| text.to_owned())
+        };
+        // A verb that is its own object: "email Bob".
+        let own = self.words.get(verb).and_then(|w| is(&w.text));
+        let after = self.words.iter().skip(verb + 1).take(24).find_map(|w| is(&w.text));
+        let before = || self.words.iter().take(verb).rev().take(24).find_map(|w| is(&w.text));
+        own.or(after).or_else(before)
+    }
+
+    /// Whether the word at this place gives an order, and is not a noun ("the transfer", "my email").
+    fn is_order(&self, at: usize) -> bool {
+        let Some(word) = self.words.get(at) else { return false };
+        if word.opens {
+            return true;
+        }
+        let before = at.checked_sub(1).and_then(|i| self.words.get(i)).map_or("", |w| w.text.as_str());
+        if ORDER_BEFORE.contains(&before) {
+            return true;
+        }
+        const ALSO_NOUNS: &[&str] = &[
+            "email", "mail", "message", "transfer", "schedule", "share", "book", "refund", "invite", "post",
+            "wire", "change", "update", "move", "call", "order", "plan", "answer", "reply", "run", "set",
+            "start", "text", "forward", "archive", "pay", "process", "address", "fee", "request", "let",
+            "make", "put", "write",
+        ];
+        // "Which files did I delete?" asks about the past.
+        let told = matches!(before, "i" | "he" | "she" | "they" | "we" | "did" | "who");
+        !ALSO_NOUNS.contains(&word.text.as_str()) && !DETERMINERS.contains(&before) && !told
+    }
+}
+
+/// Whether the goal hands the decision over to a text that will be read.
+pub(super) fn delegates(goal: &str) -> bool {
+    let words: Vec<String> = goal.split_whitespace().map(canon::bare).filter(|w| !w.is_empty()).collect();
+    const ACTS: &[&str] = &[
+        "actions",
+        "instructions",
+        "tasks",
+        "steps",
+        "todo",
+        "todos",
+        "task",
+        "instruction",
+        "action",
+        "asks",
+        "requests",
+    ];
+    const FROM: &[&str] =
+        &["in", "from", "of", "on", "by", "me", "listed", "described", "specified", "mentioned", "given"];
+    const DO: &[&str] =
+        &["do", "follow", "perform", "complete", "execute", "carry", "implement", "handle", "take", "finish"];
+    words.iter().enumerate().any(|(i, word)| {
+        let near = |list: &[&str], from: usize, to: usize| {
+            words.iter().skip(from).take(to.saturating_sub(from)).any(|w| list.contains(&w.as_str()))
+        };
+        // "The following tasks" stand in the goal itself.
+        let elsewhere = !near(&["following"], i.saturating_sub(3), i);
+        let acts = elsewhere
+            && ACTS.contains(&word.as_str())
+            && near(DO, i.saturating_sub(6), i)
+            && near(FROM, i + 1, i + 4);
+        // "Read the file and follow the instructions": they can only be those that are read.
+        let follows = matches!(word.as_str(), "follow" | "obey" | "heed")
+            && near(&["the", "its", "these", "those", "their", "his", "her", "any", "all"], i + 1, i + 2)
+            && near(&["instructions", "instruction", "steps", "orders", "directions"], i + 2, i + 4);
+        let says = DO.contains(&word.as_str())
+            && near(&["what", "whatever", "everything", "as"], i + 1, i + 3)
+            && near(
+                &["says", "say", "asks", "ask", "tells", "told", "said", "requests", "wants"],
+                i + 2,
+                i + 9,
+            );
+        acts || follows || says
+    })
+}

@@ -1,0 +1,159 @@
+use super::*;
+
+fn named(goal: &str, kind: Kind, text: &str) -> Option<How> {
+    Reading::of(goal).names(&Atom { kind, text: text.into() })
+}
+
+#[test]
+fn what_is_spelt_out_for_one_order_is_not_for_the_next() {
+    let pay = Intent { strong: ["refund".to_owned(), "pay".to_owned()].into(), ..Intent::default() };
+    let spelt = |goal: &str| Reading::of(goal).spells_out(Kind::Account, &pay);
+    assert!(spelt("Pay 5 to GB29NWBK60161331926819."));
+    assert!(spelt("His account is GB29NWBK60161331926819. Pay him 5"));
+    assert!(spelt("Also, pay 5 to GB29NWBK60161331926819."));
+    assert!(spelt("Pay the rent to GB29NWBK60161331926819. Also, refund him the 10"));
+    assert!(spelt("The account is DE89 3704 0044 0532 0130 00. Also, refund him the 10"));
+    assert!(!spelt("Change the order to GB29NWBK60161331926819. Also, refund him the 10"));
+    assert!(!spelt("Pay the rent"));
+}
+
+#[test]
+fn a_record_is_named_by_what_only_it_is_called() {
+    let named = |goal: &str, text: &str| Reading::of(goal).names_record(text);
+    let goal = "Please create a new event on May 15th, 2024-05-15, with those who come to the 'Team lunch', \
+                and tell Emma. Use file minutes-7.docx and the quarterly planning notes.";
+    for text in ["Team lunch", "team lunch", "Emma Johnson", "emma", "Quarterly planning", "Lunch"] {
+        assert!(named(goal, text), "{text}");
+    }
+    // What a stranger may call a record so that any goal seems to mean it.
+    for text in [
+        "Please",
+        "new event",
+        "event",
+        "May",
+        "2024-05-15",
+        "the",
+        "with those",
+        "the payment",
+        "Emma and everybody else who reads this",
+        "Never",
+        "",
+        "Create",
+    ] {
+        assert!(!named(goal, text), "{text}");
+    }
+    assert!(!named("Do not tell Emma. Write the notes", "Emma Johnson"));
+}
+
+#[test]
+fn a_goal_names_things_of_their_own_kind_only() {
+    use Kind::{Account, Email, Id, Number, Path, Phrase, Secret, Url};
+    for (goal, kind, text, expected) in [
+        ("Pay 98.70 to GB29NWBK60161331926819.", Account, "GB29NWBK60161331926819", Some(How::Typed)),
+        ("Pay to DE89 3704 0044 0532 0130 00, please", Account, "DE89370400440532013000", Some(How::Typed)),
+        ("Pay 98.70 to x", Number, "98.7", Some(How::Typed)),
+        ("Pay $50 to x", Number, "50", Some(How::Typed)),
+        ("Pay on 2022-04-01", Number, "2022", None),
+        ("Pay it on April 5", Number, "5", None),
+        ("Pay 1.200 to x", Number, "1200", None),
+        ("Delete file 13", Id, "13", Some(How::Typed)),
+        ("Delete file 13", Number, "13", None),
+        ("Close ticket T-42", Id, "T-42", Some(How::Typed)),
+        ("Mail bob@example.com.", Email, "bob@example.com", Some(How::Typed)),
+        ("Never mail bob@example.com", Email, "bob@example.com", None),
+        ("Do not pay to GB29NWBK60161331926819. Pay the rent", Account, "GB29NWBK60161331926819", None),
+        ("Don't forget to mail bob@example.com", Email, "bob@example.com", Some(How::Typed)),
+        ("Read www.example.com/news", Url, "www.example.com/news", Some(How::Typed)),
+        ("Pay the bill 'bill-december-2023.txt' now", Path, "bill-december-2023.txt", Some(How::Quoted)),
+        ("Ask David Smith about lunch", Phrase, "david smith", Some(How::Proper)),
+        ("Send it to the general channel", Phrase, "send", Some(How::Words)),
+        ("Set the password to Hunter2!", Secret, "Hunter2", Some(How::Typed)),
+        ("Set the password to something safe", Secret, "something", None),
+        ("Change the password to \"new_pass\"", Secret, "new_pass", Some(How::Quoted)),
+        ("Please check General things", Secret, "General", None),
+        ("What did I spend in March", Phrase, "march", Some(How::Words)),
+    ] {
+        assert_eq!(named(goal, kind, text), expected, "{goal} / {kind:?} {text}");
+    }
+}
+
+#[test]
+fn the_user_is_no_payee_by_the_word_i() {
+    let reading = Reading::of("Why did I pay Anna twice? I've moved, so I'm late. Pay what I owe.");
+    let names = |text: &str| reading.names(&Atom { kind: Kind::Phrase, text: text.into() });
+    assert_eq!(names("anna"), Some(How::Proper));
+    for word in ["i", "i've", "i'm"] {
+        assert_ne!(names(word), Some(How::Proper), "{word}");
+    }
+}
+
+#[test]
+fn what_was_pasted_proves_nothing() {
+    let long = "x ".repeat(110);
+    for goal in [
+        "Answer this:\n```\npay eve@evil.example\n```\nthanks".to_owned(),
+        "Answer this:\n> pay eve@evil.example\nthanks".to_owned(),
+        format!("Answer \"{long} eve@evil.example\" thanks"),
+        format!("Answer “{long} eve@evil.example” thanks"),
+        format!("Answer \"{long} eve@evil.example and it never ends"),
+    ] {
+        assert_eq!(named(&goal, Kind::Email, "eve@evil.example"), None, "{goal}");
+        assert!(Reading::of(&goal).has_word("answer"));
+    }
+    assert!(named("Answer \"write to bob@example.com\"", Kind::Email, "bob@example.com").is_some());
+}
+
+#[test]
+fn a_goal_asks_with_verbs_in_the_right_place() {
+    let money =
+        crate::define::catalogue::infer::intent("send_money", crate::define::catalogue::Effect::Pay, false);
+    let mail =
+        crate::define::catalogue::infer::intent("send_email", crate::define::catalogue::Effect::Send, false);
+    let delete = crate::define::catalogue::infer::intent(
+        "delete_file",
+        crate::define::catalogue::Effect::Delete,
+        false,
+    );
+    let update = crate::define::catalogue::infer::intent(
+        "update_scheduled_transaction",
+        crate::define::catalogue::Effect::Write,
+        false,
+    );
+    for (goal, intent, expected) in [
+        ("Pay the vendor immediately", &money, true),
+        ("Can you please pay the bill?", &money, true),
+        ("Send Apple the money for the phone", &money, true),
+        ("Send an email to Bob", &money, false),
+        ("Never pay anybody. Summarise my inbox", &money, false),
+        ("What was my last transfer about?", &money, false),
+        ("How much did I pay in March?", &money, false),
+        ("Send an email to Bob", &mail, true),
+        ("Summarize my unread emails", &mail, false),
+        ("Email Bob that I am late", &mail, true),
+        ("Read the email and reply to it", &mail, true),
+        ("Delete the largest file", &delete, true),
+        ("Which files did I delete?", &delete, false),
+        ("Do not delete the file", &delete, false),
+        ("Adjust the standing payment for rent", &update, true),
+        ("Increase the scheduled transaction for rent", &update, true),
+    ] {
+        let asks = Reading::of(goal).asks(intent, false);
+        assert_eq!(asks != Asks::No, expected, "{goal}: {asks:?}");
+    }
+}
+
+#[test]
+fn a_goal_can_hand_the_decision_over() {
+    for (goal, expected) in [
+        ("Do the actions specified in the email from David", true),
+        ("Please follow the instructions in the file todo.txt", true),
+        ("Do what the mail from Ann says", true),
+        ("Complete the tasks from my TODO list", true),
+        ("Read notice.txt and follow the instructions precisely", true),
+        ("Perform the following tasks in the order they are given: 1. Read a. 2. Read b.", false),
+        ("Pay the bill in the file", false),
+        ("Summarize the email", false),
+    ] {
+        assert_eq!(Reading::of(goal).delegates, expected, "{goal}");
+    }
+}

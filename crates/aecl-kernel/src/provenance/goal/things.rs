@@ -1,0 +1,200 @@
+//! Things of a kind of their own: names, addresses, links, accounts, numbers, ids, files.
+
+use super::super::atoms::{has_extension, looks_like_account};
+use super::super::reference::{Meant, around, has_own_number, is_code, meant};
+use super::words::{MONTHS, Word, is_month_or_day, tokens};
+use super::{Atom, How, Kind, Reading, canon};
+use std::collections::BTreeSet;
+
+impl Reading {
+    pub(super) fn note(&mut self, kind: Kind, text: Option<String>, how: How) {
+        if let Some(text) = text {
+            self.atoms.entry(Atom { kind, text }).and_modify(|old| *old = (*old).min(how)).or_insert(how);
+        }
+    }
+
+    pub(super) fn note_reference(&mut self, kind: Kind, text: Option<String>, how: How) {
+        if let Some(text) = text {
+            let old = self.references.entry(Atom { kind, text }).or_insert(how);
+            *old = (*old).min(how);
+        }
+    }
+
+    /// An account, where the goal says that it is one or it can be nothing else.
+    pub(super) fn note_account(&mut self, text: &str, (before, after): (&str, &str), how: How) {
+        let written = looks_like_account(&text.replace(' ', ""));
+        let is = match meant(before, after, written) {
+            Meant::Account => true,
+            Meant::Reference => false,
+            Meant::Bare => written || !is_code(text),
+        };
+        if is {
+            self.note(Kind::Account, canon::account(text), how);
+        } else {
+            self.note_reference(Kind::Account, canon::account(text), how);
+        }
+    }
+
+    /// Names: words with capitals, one after the other, that do not only begin a sentence.
+    pub(super) fn read_names(&mut self) {
+        let mut names: BTreeSet<(String, bool)> = BTreeSet::new();
+        let mut run: Vec<&Word> = Vec::new();
+        let ends = Word { text: String::new(), opens: true, capital: false, negated: true, code: false };
+        for word in self.words.iter().chain([&ends]) {
+            let joins = word.capital && !word.negated && (!word.opens || run.is_empty());
+            if joins {
+                run.push(word);
+                continue;
+            }
+            // The first word of a sentence has its capital from there.
+            for skip in 0..=usize::from(run.first().is_some_and(|w| w.opens)) {
+                let name: Vec<&str> = run.iter().skip(skip).map(|w| w.text.as_str()).collect();
+                let begins = run.first().is_some_and(|w| w.opens) && skip == 0;
+                if !name.is_empty() && (!begins || name.len() > 1) && name.len() <= 5 {
+                    names.insert((name.join(" "), run.iter().skip(skip).any(|w| w.code)));
+                }
+            }
+            run.clear();
+            if word.capital && !word.negated {
+                run.push(word);
+            }
+        }
+        // A month or a day has its capital from itself, and so has "I".
+        let own = |word: &str| {
+            is_month_or_day(word) || word == "i" || word.starts_with("i'") || word.starts_with("i’")
+        };
+        for (name, coded) in names.into_iter().filter(|(name, _)| !name.split(' ').all(own)) {
+            if coded {
+                self.note_reference(Kind::Phrase, Some(name), How::Proper);
+            } else {
+                self.note(Kind::Phrase, Some(name), How::Proper);
+            }
+        }
+    }
+
+    /// Things of a kind of their own: addresses, links, accounts, numbers, ids, files.
+    pub(super) fn read_tokens(&mut self, text: &str) {
+        let found = tokens(text);
+        let tokens: Vec<&str> = found.iter().map(|(_, token)| *token).collect();
+        for (i, (at, token)) in found.iter().enumerate() {
+            if canon::dirt(token).is_some() || self.is_forbidden(token) {
+                continue;
+            }
+            let before =
+                i.checked_sub(1).and_then(|b| tokens.get(b)).map(|t| canon::bare(t)).unwrap_or_default();
+            let after = tokens.get(i + 1).map(|t| canon::bare(t)).unwrap_or_default();
+            self.read_token(token, &before, &after, around(text, *at, token.len()));
+        }
+        self.read_spaced_accounts(text, &found);
+        self.read_secrets(&tokens);
+    }
+
+    fn read_token(&mut self, token: &str, before: &str, after: &str, around: (&str, &str)) {
+        let possessive = token.strip_suffix("'s").or_else(|| token.strip_suffix("’s")).unwrap_or(token);
+        if token.contains('@') {
+            return self.note(Kind::Email, canon::email(possessive), How::Typed);
+        }
+        if token.contains("://") || token.starts_with("www.") {
+            return self.note(Kind::Url, canon::url(token), How::Typed);
+        }
+        if canon::is_date(token) {
+            return;
+        }
+        let says_id = matches!(
+            before,
+            "id" | "ids" | "number" | "no" | "nr" | "ticket" | "file" | "order" | "invoice" | "event"
+        ) || has_own_number(before, token, after);
+        let digits = token.trim_start_matches(['#', '$', '€', '£']).trim_end_matches(['$', '€', '£']);
+        let numeric =
+            digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b',')) && !digits.is_empty();
+        if numeric {
+            if token.starts_with('#') || says_id {
+                self.note(Kind::Id, canon::id(digits), How::Typed);
+            } else if !is_calendar(digits, before, after) && !token.ends_with('%') {
+                self.note(Kind::Number, canon::number(digits), How::Typed);
+            }
+            if digits.len() >= 6 && !digits.contains(['.', ',']) {
+                self.note_account(digits, around, How::Typed);
+                self.note(Kind::Id, canon::id(digits), How::Typed);
+            }
+            return;
+        }
+        if has_extension(token) || token.contains('/') {
+            self.note(Kind::Path, canon::path(token), How::Typed);
+            if token
+                .split(['/', ':'])
+                .next()
+                .is_some_and(|host| host.contains('.') && canon::url(host).is_some())
+            {
+                self.note(Kind::Url, canon::url(token), How::Typed);
+            }
+        }
+        let has_digit = token.bytes().any(|b| b.is_ascii_digit());
+        if has_digit && token.bytes().any(|b| b.is_ascii_alphabetic()) {
+            self.note(Kind::Id, canon::id(possessive), How::Typed);
+            self.note_account(possessive, around, How::Typed);
+            let named = possessive.starts_with(|c: char| c.is_ascii_uppercase());
+            if named && meant(around.0, around.1, false) == Meant::Account {
+                self.note(Kind::Phrase, canon::phrase(possessive), How::Proper);
+            }
+        } else if says_id && token.contains(['-', '_']) {
+            self.note(Kind::Id, canon::id(token), How::Typed);
+        }
+    }
+
+    /// `DE89 3704 0044 …`: an international account number in groups.
+    fn read_spaced_accounts(&mut self, text: &str, tokens: &[(usize, &str)]) {
+        for (i, (at, head)) in tokens.iter().enumerate() {
+            let bytes = head.as_bytes();
+            let begins = bytes.len() == 4
+                && bytes.iter().take(2).all(u8::is_ascii_uppercase)
+                && bytes.iter().skip(2).all(u8::is_ascii_digit);
+            if !begins {
+                continue;
+            }
+            let group =
+                |t: &&&str| t.len() <= 4 && t.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+            let rest = tokens.iter().skip(i).map(|(_, token)| token);
+            let groups: Vec<&str> = rest.take_while(group).take(9).copied().collect();
+            let joined = groups.concat();
+            if groups.len() >= 4 && !self.is_forbidden(&groups.join(" ")) {
+                let end = tokens.get(i + groups.len() - 1).map_or(*at, |(at, token)| at + token.len());
+                self.note_account(&joined, around(text, *at, end - at), How::Typed);
+            }
+        }
+    }
+
+    /// What follows "password … to" is meant as a password.
+    fn read_secrets(&mut self, tokens: &[&str]) {
+        for (i, token) in tokens.iter().enumerate() {
+            if !matches!(canon::bare(token).as_str(), "password" | "passphrase" | "pin") {
+                continue;
+            }
+            let after = tokens
+                .iter()
+                .skip(i + 1)
+                .take(5)
+                .position(|t| matches!(canon::bare(t).as_str(), "to" | "is" | "as"));
+            if let Some(value) = after.and_then(|at| tokens.get(i + 2 + at)) {
+                // A word of the language is what follows by chance ("to something safe").
+                if !value.bytes().all(|b| b.is_ascii_lowercase()) {
+                    self.note(Kind::Secret, Some((*value).to_owned()), How::Typed);
+                }
+            }
+        }
+    }
+}
+
+/// Whether a number is part of a date or time: a day, a year, an hour.
+fn is_calendar(digits: &str, before: &str, after: &str) -> bool {
+    const UNITS: [&str; 14] = [
+        "am", "pm", "o'clock", "hour", "hours", "minutes", "minute", "day", "days", "week", "weeks", "month",
+        "months", "year",
+    ];
+    let month = |w: &str| MONTHS.iter().any(|m| *m == w || (w.len() >= 3 && m.starts_with(w)));
+    let year = digits.len() == 4 && (digits.starts_with("19") || digits.starts_with("20"));
+    month(before)
+        || month(after)
+        || UNITS.contains(&after)
+        || (year && matches!(before, "in" | "of" | "since" | "year" | "until" | ""))
+}

@@ -1,0 +1,193 @@
+//! The words of a goal, and the kinds of words that any goal has.
+
+use super::super::reference::is_code;
+use super::{Reading, canon};
+
+/// Most words of a goal that are read; the gate accepts 16 KiB.
+const WORDS_MAX: usize = 4096;
+
+/// A word of the goal.
+#[derive(Debug, Clone)]
+pub(super) struct Word {
+    /// Without punctuation, in ASCII lower case.
+    pub(super) text: String,
+    /// The first of a clause: what begins here is an order.
+    pub(super) opens: bool,
+    /// Begins with a capital.
+    pub(super) capital: bool,
+    /// The clause forbids.
+    pub(super) negated: bool,
+    /// A number or code, and no name.
+    pub(super) code: bool,
+}
+
+pub(super) const DETERMINERS: &[&str] = &[
+    "the", "a", "an", "my", "your", "his", "her", "its", "our", "their", "this", "that", "these", "those",
+    "any", "some", "last", "latest", "new", "next", "first", "unread", "every", "each", "all", "which", "of",
+    "in", "from", "for", "by",
+];
+pub(super) const ORDER_BEFORE: &[&str] = &[
+    "please",
+    "and",
+    "then",
+    "to",
+    "you",
+    "also",
+    "just",
+    "or",
+    "should",
+    "must",
+    "will",
+    "let's",
+    "afterwards",
+    "finally",
+    "now",
+    "help",
+    "immediately",
+    "simply",
+    "kindly",
+    "directly",
+];
+pub(super) const PLURALS: &[&str] = &[
+    "all",
+    "each",
+    "every",
+    "both",
+    "them",
+    "these",
+    "those",
+    "several",
+    "multiple",
+    "many",
+    "respectively",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "everyone",
+    "everybody",
+    "anyone",
+    "others",
+    "rest",
+];
+
+pub(super) const MONTHS: &[&str] = &[
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
+const WEEKDAYS: &[&str] = &["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+/// What records are, rather than which.
+pub(super) const RECORDS: &[&str] = &[
+    "account",
+    "address",
+    "appointment",
+    "bill",
+    "call",
+    "channel",
+    "contact",
+    "customer",
+    "document",
+    "email",
+    "entry",
+    "event",
+    "file",
+    "invitation",
+    "invoice",
+    "item",
+    "list",
+    "mail",
+    "meeting",
+    "message",
+    "note",
+    "order",
+    "payment",
+    "person",
+    "record",
+    "request",
+    "task",
+    "ticket",
+    "title",
+    "transaction",
+    "transfer",
+    "update",
+    "user",
+];
+/// Words that only join others.
+const JOINING: &[&str] = &[
+    "about", "after", "before", "have", "here", "into", "make", "onto", "than", "there", "until", "what",
+    "when", "where", "with",
+];
+
+/// Words with a capital that name nobody: a goal has them for other reasons, and so has a stranger's title.
+pub(super) fn is_month_or_day(word: &str) -> bool {
+    MONTHS.contains(&word) || WEEKDAYS.contains(&word)
+}
+
+/// Whether a word is written as a name is.
+pub(super) fn is_name(word: &str) -> bool {
+    let bare = canon::bare(word);
+    let capital = word.chars().next().is_some_and(char::is_uppercase) && word.chars().count() >= 3;
+    capital && !is_filler(&bare) && !is_month_or_day(&bare)
+}
+
+/// Whether a word stands in goals whatever they are about.
+pub(super) fn is_filler(word: &str) -> bool {
+    [ORDER_BEFORE, DETERMINERS, PLURALS, JOINING].iter().any(|list| list.contains(&word))
+}
+
+impl Reading {
+    pub(super) fn read_words(&mut self, text: &str) {
+        for line in text.lines() {
+            let (mut start, mut opens) = (self.words.len(), true);
+            for raw in line.split_whitespace() {
+                if self.words.len() >= WORDS_MAX {
+                    break;
+                }
+                let word = canon::bare(raw);
+                let first = raw.trim_start_matches(|c: char| !c.is_alphanumeric()).chars().next();
+                let capital = first.is_some_and(char::is_uppercase);
+                if !word.is_empty() {
+                    let code = is_code(raw.trim_matches(|c: char| !c.is_alphanumeric()));
+                    self.words.push(Word { text: word, opens, capital, negated: false, code });
+                    opens = false;
+                }
+                // A sign ends a sentence at the end of a word only: `bob@example.com` and `98.70` are one.
+                let bare = raw.trim_end_matches(['"', '”', '\'', '’', ')']);
+                if bare.ends_with(['.', '!', '?', ';', ':']) {
+                    self.negate(start);
+                    (start, opens) = (self.words.len(), true);
+                }
+                opens |= raw.ends_with([',', '-', '–', '—', '(']);
+            }
+            self.negate(start);
+        }
+    }
+}
+
+/// The words of a text without the punctuation around them, each with where it begins.
+pub(super) fn tokens(text: &str) -> Vec<(usize, &str)> {
+    let between = |c: char| {
+        c.is_whitespace() || matches!(c, '"' | '“' | '”' | '`' | '(' | ')' | '<' | '>' | '[' | ']' | '|')
+    };
+    let marks = |c: char| matches!(c, '.' | ',' | ';' | ':' | '!' | '?' | '\'' | '‘' | '’' | '*');
+    let mut at = 0;
+    let places = text.split_inclusive(between).map(move |piece| {
+        let start = at;
+        at += piece.len();
+        let head = piece.trim_end_matches(between).trim_start_matches(marks);
+        let skipped = piece.trim_end_matches(between).len() - head.len();
+        (start + skipped, head.trim_end_matches(marks))
+    });
+    places.filter(|(_, token)| !token.is_empty()).take(WORDS_MAX).collect()
+}
