@@ -9,8 +9,13 @@ use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::{Problem, Source};
 use std::path::Path;
 
-/// Largest file of a bundle, in bytes.
+/// Largest file of a bundle, in bytes, and all of them.
 const FILE_BYTES_MAX: u64 = 16 << 20;
+const BYTES_MAX: u64 = 128 << 20;
+/// Names in a bundle, and directories in each other. Links are followed, since some keep their policy that way, and one
+/// may lead back.
+const NAMES_MAX: usize = 20_000;
+const DEPTH_MAX: usize = 8;
 
 /// Reads and compiles the bundle in a directory.
 pub fn load(dir: &Path) -> Result<Bundle, GateError> {
@@ -37,62 +42,80 @@ pub fn load(dir: &Path) -> Result<Bundle, GateError> {
 
 /// The files of a bundle, as the kernel takes them.
 pub fn sources(dir: &Path) -> Result<Vec<Source>, GateError> {
-    let mut out = Vec::new();
-    let mut problems = Vec::new();
-    walk(dir, "", &mut out, &mut problems)?;
-    if problems.is_empty() { Ok(out) } else { Err(GateError::Bundle(problems)) }
+    let mut reading = Reading { out: Vec::new(), problems: Vec::new(), names: NAMES_MAX, bytes: BYTES_MAX };
+    reading.walk(dir, "", 0)?;
+    if reading.problems.is_empty() { Ok(reading.out) } else { Err(GateError::Bundle(reading.problems)) }
 }
 
-fn walk(
-    dir: &Path,
-    prefix: &str,
-    out: &mut Vec<Source>,
-    problems: &mut Vec<Problem>,
-) -> Result<(), GateError> {
-    let fail = |tried| move |source| GateError::File { tried, path: dir.to_owned(), source };
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(fail("read"))? {
-        names.push(entry.map_err(fail("read"))?.file_name().to_string_lossy().into_owned());
-    }
-    names.sort();
-    // Editors leave swap and backup files behind; they are no policy.
-    for name in names.into_iter().filter(|n| !n.starts_with('.') && !n.ends_with('~')) {
-        let path = dir.join(&name);
-        let inner = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
-        if path.is_dir() {
-            walk(&path, &inner, out, problems)?;
-            continue;
+/// A bundle that is being read, and how much more of it is.
+struct Reading {
+    out: Vec<Source>,
+    problems: Vec<Problem>,
+    names: usize,
+    bytes: u64,
+}
+
+impl Reading {
+    fn walk(&mut self, dir: &Path, prefix: &str, depth: usize) -> Result<(), GateError> {
+        let fail = |tried| move |source| GateError::File { tried, path: dir.to_owned(), source };
+        let too_much = |what: String| GateError::Bundle(vec![fatal(prefix, what)]);
+        if depth > DEPTH_MAX {
+            let message = format!("more than {DEPTH_MAX} directories in each other; a link may lead back");
+            return Err(too_much(message));
         }
-        let file = |source| GateError::File { tried: "read", path: path.clone(), source };
-        let problem = |message: String| Problem { path: inner.clone(), message, fatal: true };
-        let bytes = match read_plain(&path, FILE_BYTES_MAX) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::InvalidInput => {
-                problems.push(problem(e.to_string()));
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(dir).map_err(fail("read"))? {
+            let message = || format!("more than {NAMES_MAX} names; a link may lead elsewhere");
+            self.names = self.names.checked_sub(1).ok_or_else(|| too_much(message()))?;
+            names.push(entry.map_err(fail("read"))?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        // Editors leave swap and backup files behind; they are no policy.
+        for name in names.into_iter().filter(|n| !n.starts_with('.') && !n.ends_with('~')) {
+            let path = dir.join(&name);
+            let inner = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
+            if path.is_dir() {
+                self.walk(&path, &inner, depth + 1)?;
                 continue;
             }
-            Err(e) => return Err(file(e)),
-        };
-        let text = match String::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(_) => {
-                problems.push(problem("no UTF-8".into()));
-                continue;
+            match self.file(&path, &name) {
+                Ok(Some(text)) => self.out.push(Source { path: inner, text }),
+                Ok(None) => {}
+                Err(Unread::Problem(message)) => self.problems.push(fatal(&inner, message)),
+                Err(Unread::Io(source)) => return Err(GateError::File { tried: "read", path, source }),
             }
-        };
+        }
+        Ok(())
+    }
+
+    /// The text of a file, if it is a part of a bundle.
+    fn file(&mut self, path: &Path, name: &str) -> Result<Option<String>, Unread> {
+        let bytes = read_plain(path, FILE_BYTES_MAX.min(self.bytes)).map_err(|error| match error.kind() {
+            std::io::ErrorKind::InvalidInput => Unread::Problem(error.to_string()),
+            _ => Unread::Io(error),
+        })?;
+        self.bytes = self.bytes.saturating_sub(bytes.len() as u64);
+        let text = String::from_utf8(bytes).map_err(|_| Unread::Problem("no UTF-8".into()))?;
         match name.rsplit_once('.').map_or("", |(_, ending)| ending) {
-            "json" | "cedar" => out.push(Source { path: inner, text }),
-            "yaml" | "yml" => match from_yaml(&text) {
-                Ok(text) => out.push(Source { path: inner, text }),
-                Err(message) => problems.push(problem(message)),
-            },
-            "md" => {}
+            "json" | "cedar" => Ok(Some(text)),
+            "yaml" | "yml" => from_yaml(&text).map(Some).map_err(Unread::Problem),
+            "md" => Ok(None),
             _ => {
-                problems.push(problem("unknown kind of file; known are .json, .yaml, .cedar and .md".into()))
+                let message = "unknown kind of file; known are .json, .yaml, .cedar and .md";
+                Err(Unread::Problem(message.into()))
             }
         }
     }
-    Ok(())
+}
+
+/// Why a file gives nothing.
+enum Unread {
+    Problem(String),
+    Io(std::io::Error),
+}
+
+fn fatal(path: &str, message: String) -> Problem {
+    Problem { path: path.into(), message, fatal: true }
 }
 
 fn from_yaml(text: &str) -> Result<String, String> {

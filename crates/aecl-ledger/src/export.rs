@@ -10,6 +10,7 @@
 //!
 //! Exporting again only adds. The head is written last, so what it covers is there.
 
+mod plain;
 mod read;
 
 pub use read::Export;
@@ -104,7 +105,7 @@ pub fn export(
             None => write_entries(bundle(store, &tile)?),
         };
         let content = content.map_err(|e| ExportError::Broken(e.to_string()))?;
-        exported.files += u64::from(add(&dir.join(tile.to_string()), &content, true)?);
+        exported.files += u64::from(add(dir, &tile.to_string(), &content, true)?);
     }
     // A head that is there already and covers the same is left alone: a witness may have signed it.
     if size != before || !dir.join(HEAD).exists() {
@@ -119,12 +120,22 @@ const HEAD: &str = "checkpoint";
 const PAYLOADS: &str = "payloads";
 /// How many entries have their payloads in the directory.
 const THROUGH: &str = "payloads/through";
+/// Longest head with all signatures of witnesses, longest tile (256 entries, each behind two bytes of length), and longest
+/// payload in its letters.
+const HEAD_BYTES_MAX: u64 = 1 << 20;
+const TILE_BYTES_MAX: u64 = 256 * (2 + 0xffff);
+const PAYLOAD_BYTES_MAX: u64 = 256 << 20;
+
+/// The signed head that is in a directory.
+fn read_head(dir: &Path) -> std::io::Result<String> {
+    String::from_utf8(plain::read(dir, HEAD, HEAD_BYTES_MAX)?).map_err(std::io::Error::other)
+}
 
 /// Entries that the directory has, which must be a beginning of this ledger.
 fn known(store: &mut dyn Store, dir: &Path, signed: &str) -> Result<u64, ExportError> {
     let path = dir.join(HEAD);
     let differs = |what: String| ExportError::Differs { path: path.clone(), what };
-    let old = match fs::read_to_string(&path) {
+    let old = match read_head(dir) {
         Ok(old) => old,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
         Err(source) => return Err(ExportError::File { tried: "read", path, source }),
@@ -193,8 +204,7 @@ impl Commits {
 
 fn add_payloads(store: &mut dyn Store, dir: &Path, size: u64) -> Result<u64, ExportError> {
     make_dir(&dir.join(PAYLOADS))?;
-    let through = fs::read_to_string(dir.join(THROUGH)).ok().and_then(|text| text.trim().parse().ok());
-    let mut position: u64 = through.unwrap_or(0);
+    let mut position = through(dir)?;
     let mut written = 0;
     while position < size {
         let entries = store.entries(position, 256)?;
@@ -211,7 +221,7 @@ fn add_payloads(store: &mut dyn Store, dir: &Path, size: u64) -> Result<u64, Exp
             let paper =
                 Paper { kind, salt: STANDARD.encode(row.salt), content: STANDARD.encode(&row.content) };
             let json = serde_json::to_vec(&paper).map_err(|e| ExportError::Broken(e.to_string()))?;
-            written += u64::from(add(&payload_path(dir, &digest), &json, false)?);
+            written += u64::from(add(dir, &payload_name(&digest), &json, false)?);
         }
     }
     // Payload files are many and small: they are flushed together, and only then they count as there.
@@ -220,13 +230,25 @@ fn add_payloads(store: &mut dyn Store, dir: &Path, size: u64) -> Result<u64, Exp
     Ok(written)
 }
 
-fn payload_path(dir: &Path, digest: &Digest) -> PathBuf {
-    dir.join(PAYLOADS).join(format!("{}.json", digest.hex()))
+/// Entries whose payloads are there; none where that cannot be read as a number.
+fn through(dir: &Path) -> Result<u64, ExportError> {
+    match plain::read(dir, THROUGH, HEAD_BYTES_MAX) {
+        Ok(text) => {
+            Ok(std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+        Err(source) => Err(ExportError::File { tried: "read", path: dir.join(THROUGH), source }),
+    }
+}
+
+fn payload_name(digest: &Digest) -> String {
+    format!("{PAYLOADS}/{}.json", digest.hex())
 }
 
 /// Creates a file, or finds that it is there with this content. Never overwrites. Gives whether it is new.
-fn add(path: &Path, content: &[u8], flush: bool) -> Result<bool, ExportError> {
-    match fs::read(path) {
+fn add(dir: &Path, name: &str, content: &[u8], flush: bool) -> Result<bool, ExportError> {
+    let path = &dir.join(name);
+    match plain::read(dir, name, PAYLOAD_BYTES_MAX) {
         Ok(found) if found == content => return Ok(false),
         // What was not flushed may be torn after a crash; nobody counts on it yet.
         Ok(_) if !flush => {}
@@ -267,7 +289,12 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), ExportError> {
 fn write_draft(path: &Path, content: &[u8], flush: bool) -> Result<PathBuf, ExportError> {
     let draft = path.with_extension("draft");
     let write = || {
-        let mut file = File::create(&draft)?;
+        // What a crash left, or somebody put there, is not written through.
+        match fs::remove_file(&draft) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut file = File::create_new(&draft)?;
         file.write_all(content)?;
         if flush { file.sync_data() } else { Ok(()) }
     };

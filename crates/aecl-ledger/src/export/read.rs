@@ -1,12 +1,11 @@
 //! An export as a store that can only be read, so that whatever reads a store reads an export, too.
 
-use super::{HEAD, PAYLOADS, Paper, payload_path};
+use super::{HEAD, PAYLOAD_BYTES_MAX, PAYLOADS, Paper, TILE_BYTES_MAX, payload_name, plain, read_head};
 use crate::store::{Batch, FoundBy, Head, PayloadRow, Store, StoreError};
 use aecl_kernel::base::digest::Digest;
 use aecl_proof::tile::TILE_WIDTH;
 use aecl_proof::{Hash, TilePath};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use std::fs;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -25,8 +24,7 @@ pub(crate) type BundleFile = (u64, Vec<u8>, Vec<Range<usize>>);
 impl Export {
     /// Opens an export. Nothing of it is verified yet, only its size is known.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let path = dir.join(HEAD);
-        let signed = fs::read_to_string(&path).map_err(|source| io(&path, source))?;
+        let signed = read_head(dir).map_err(|source| io(&dir.join(HEAD), source))?;
         let (_, size) = super::unverified(&signed)
             .map_err(|what| StoreError::Corrupt { what: format!("`{HEAD}` {what}") })?;
         Ok(Self { dir: dir.to_owned(), size, signed })
@@ -37,16 +35,19 @@ impl Export {
     }
 
     pub(crate) fn has_payloads(&self) -> bool {
-        self.dir.join(PAYLOADS).is_dir()
+        // Of a link or a file it is said what is wrong when the first one is read.
+        self.dir.join(PAYLOADS).symlink_metadata().is_ok()
     }
 
     /// Entries that lie beyond the head, in words.
     pub(crate) fn beyond(&self) -> Result<Option<String>, StoreError> {
         let (index, width) = (self.size >> 8, self.size & 0xff);
-        let full = self.dir.join(path(index, TILE_WIDTH)?.to_string());
-        let mut more = full.exists();
+        let is_there = |width| -> Result<bool, StoreError> {
+            Ok(self.dir.join(path(index, width)?.to_string()).symlink_metadata().is_ok())
+        };
+        let mut more = is_there(TILE_WIDTH)?;
         for wider in width + 1..u64::from(TILE_WIDTH) {
-            more |= self.dir.join(path(index, wider as u16)?.to_string()).exists();
+            more |= is_there(wider as u16)?;
         }
         Ok(more.then(|| {
             "entries lie beyond the head: an export was interrupted, or an older head was put back".into()
@@ -59,8 +60,9 @@ impl Export {
         let first = index << 8;
         let width = (self.size - first).min(u64::from(TILE_WIDTH)) as u16;
         let tile = path(index, width)?;
-        let file = self.dir.join(tile.to_string());
-        let bytes = fs::read(&file).map_err(|source| io(&file, source))?;
+        let name = tile.to_string();
+        let bytes = plain::read(&self.dir, &name, TILE_BYTES_MAX);
+        let bytes = bytes.map_err(|source| io(&self.dir.join(name), source))?;
         let entries = tile.read_entries(&bytes).map_err(|e| StoreError::Corrupt { what: e.to_string() })?;
         let mut end = 0;
         let place = |entry: &&[u8]| {
@@ -169,8 +171,9 @@ impl Store for Export {
     }
 
     fn payload(&mut self, commitment: &Hash) -> Result<Option<PayloadRow>, StoreError> {
-        let path = payload_path(&self.dir, &Digest::from_bytes(commitment.0));
-        let json = match fs::read(&path) {
+        let name = payload_name(&Digest::from_bytes(commitment.0));
+        let path = self.dir.join(&name);
+        let json = match plain::read(&self.dir, &name, PAYLOAD_BYTES_MAX) {
             Ok(json) => json,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(io(&path, source)),
@@ -219,8 +222,8 @@ pub(crate) struct Tiles {
 
 impl Tiles {
     pub(crate) fn hashes(&self, tile: &TilePath) -> Result<Vec<Hash>, String> {
-        let bytes =
-            fs::read(self.dir.join(tile.to_string())).map_err(|e| format!("`{tile}` cannot be read: {e}"))?;
+        let bytes = plain::read(&self.dir, &tile.to_string(), TILE_BYTES_MAX);
+        let bytes = bytes.map_err(|e| format!("`{tile}` cannot be read: {e}"))?;
         tile.read_hashes(&bytes).map_err(|e| e.to_string())
     }
 }

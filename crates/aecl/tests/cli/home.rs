@@ -1,5 +1,6 @@
 //! Where keys, policy and record are: outside of the project, found from there, and never where a stranger says.
 
+use crate::handed::pipe;
 use crate::program::{Ran, read};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -327,11 +328,6 @@ fn a_home_that_came_with_a_project_is_nobodys() {
             assert_eq!(ran.code, code, "{kind}, {args:?}: {}\n{}", ran.out, ran.err);
         }
     }
-}
-
-fn pipe(path: &Path) {
-    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o644));
-    rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0).unwrap();
 }
 
 /// An image without anything in it.
