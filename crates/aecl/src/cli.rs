@@ -39,7 +39,7 @@ use std::process::ExitCode;
     version,
     arg_required_else_help = true,
     disable_help_subcommand = true,
-    after_help = "Exit codes: 0 done · 1 failed · 2 wrong usage · 3 refused by policy or a person · 4 waiting for a person · 5 the record does not verify · 6 not known"
+    after_help = "Exit codes: 0 done · 1 failed · 2 wrong usage · 3 refused by policy or a person · 4 waiting for a person · 5 the record does not verify · 6 not known; `aecl run` ends as its command does, or with 123 to 127 (`aecl run --help`)"
 )]
 struct Cli {
     #[command(flatten)]
@@ -251,7 +251,10 @@ pub fn command() -> clap::Command {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     keep_memory_private();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return wrong_usage(&error),
+    };
     let mut common = cli.common;
     common.find();
     if common.how == place::How::Unnamed && wants_a_home(&cli.command) {
@@ -317,6 +320,18 @@ pub fn main() -> ExitCode {
             error.exit.into()
         }
     }
+}
+
+/// Says what is wrong with the words, or what was asked for instead of a command. A command that `aecl run` starts may end
+/// with 2 itself.
+fn wrong_usage(error: &clap::Error) -> ExitCode {
+    drop(error.print());
+    let code = u8::try_from(error.exit_code()).unwrap_or(2);
+    let is_run = || {
+        let words = command().ignore_errors(true).try_get_matches();
+        words.is_ok_and(|words| words.subcommand_name() == Some("run"))
+    };
+    ExitCode::from(if code == 2 && is_run() { run::NOT_RUN } else { code })
 }
 
 /// Whether a command works on a home of this user.

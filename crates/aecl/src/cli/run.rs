@@ -63,8 +63,9 @@ is one in the directory. Nothing weaker is taken unless `accept_lower_tier` says
 A project may have a file `.aecl-run.yaml` that takes something away from what runs in it or is shown it: hosts, memory, \
 time, files (docs/reference/isolation.md). It never gives anything.
 
-Exit codes: that of the command; 123 if --keep or --recover could not keep all of it, 124 at the time-out, 125 if the cage cannot be had, 127 if the command did not \
-start in it, 128 and its number for a signal, 137 also for too much memory or output, 141 if nobody reads its output any more.")]
+Exit codes: that of the command; 123 if --keep or --recover could not keep all of it, 124 at the time-out, 125 if AECL failed before the command ran \
+(wrong usage, a file that cannot be read, no such cage) or could not do its own part, 126 if the command is there and cannot be executed, 127 if it is not there, \
+128 and its number for a signal, 137 also for too much memory or output, 141 if nobody reads its output any more.")]
 pub struct Args {
     /// A YAML file that says what the command may have, and how strongly it is held at least.
     #[arg(long, value_name = "FILE")]
@@ -156,8 +157,13 @@ pub struct Args {
     command: Vec<String>,
 }
 
-/// Runs it.
+/// Runs it. What goes wrong with us has a code of its own: a program may end with 1 itself.
 pub fn run(common: &Common, args: Args) -> Result {
+    let exit = |exit| if exit == Exit::Failed { Exit::Program(NOT_RUN) } else { exit };
+    prepare(common, args).map_err(|error| Error { exit: exit(error.exit), ..error })
+}
+
+fn prepare(common: &Common, args: Args) -> Result {
     if args.recover {
         return recover::all(common);
     }
@@ -213,7 +219,7 @@ async fn caged(
     let choice = Choice::of(common, args.backend.as_deref(), &asked.demand())?;
     let image = match image(common, spec) {
         Ok(image) => image,
-        Err(error) => return not_started(common, &error.message, None, 125),
+        Err(error) => return not_started(common, &error.message, None, NOT_RUN),
     };
     let views = Views::open(spec).await;
     let started = match choice.start(asked, image.as_ref()).await {
@@ -221,7 +227,7 @@ async fn caged(
         Err(NotStarted::NotHeld(refused)) => return not_held(common, args, refused, &choice),
         Err(NotStarted::Sandbox(error)) => return no_cage(common, &error),
         Err(NotStarted::Module(error)) => {
-            return not_started(common, &error.to_string(), Some(error.code()), 125);
+            return not_started(common, &error.to_string(), Some(error.code()), NOT_RUN);
         }
     };
     let (mut running, before) = (started.running, started.before);
@@ -297,7 +303,8 @@ async fn caged(
     let kept = match journals {
         Some(journals) => {
             let terminal = (is_asked && !common.json).then(Terminal::open).flatten();
-            keep::keep(args, &told, spec, &views, journals, terminal)?
+            let kept = keep::keep(args, &told, spec, &views, journals, terminal);
+            kept.map_err(|error| Error { exit: Exit::Program(NOT_KEPT), ..error })?
         }
         None => Kept::default(),
     };
@@ -344,6 +351,13 @@ const BROKEN_PIPE: u8 = 128 + 13;
 /// The exit code if not all of the changes were kept.
 const NOT_KEPT: u8 = 123;
 
+/// The exit code if we failed, as of `docker run`, `env` and `timeout`.
+pub(super) const NOT_RUN: u8 = 125;
+
+/// The exit codes of a command that is there and cannot be executed, and of one that is not there.
+const NOT_EXECUTED: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
 fn pass_on(stream: Stream, bytes: &[u8]) -> io::Result<()> {
     match stream {
         Stream::Stdout => io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()),
@@ -379,7 +393,7 @@ fn not_held(common: &Common, args: &Args, refused: NotHeld, choice: &Choice) -> 
         NotHeld::Unavailable { each, .. } => (aecl_kernel::base::code::SANDBOX_UNAVAILABLE, each.clone()),
         NotHeld::Unenforceable(_) => (aecl_kernel::base::code::SANDBOX_UNENFORCEABLE, Vec::new()),
     };
-    let exit = not_started(common, &refused.to_string(), Some(code.as_str()), 125)?;
+    let exit = not_started(common, &refused.to_string(), Some(code.as_str()), NOT_RUN)?;
     if common.json {
         return Ok(exit);
     }
@@ -404,8 +418,11 @@ const NO_MEMORY_LIMIT: &str = "hint: `--memory none` says that there is no such 
 
 fn no_cage(common: &Common, error: &SandboxError) -> Result {
     let code = match error {
-        SandboxError::NotInCage { .. } | SandboxError::NoProgram => 127,
-        _ => 125,
+        SandboxError::NotInCage { source, .. } | SandboxError::NotStarted { source, .. } => {
+            if source.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTED }
+        }
+        SandboxError::NoProgram => NOT_FOUND,
+        _ => NOT_RUN,
     };
     let exit = not_started(common, &error.to_string(), None, code)?;
     if !common.json && matches!(error, SandboxError::Unenforceable { limit: "memory_max_bytes", .. }) {

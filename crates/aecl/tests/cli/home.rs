@@ -323,7 +323,7 @@ fn a_home_that_came_with_a_project_is_nobodys() {
         }
         for (args, code) in WITHOUT_A_HOME {
             // `aecl run` reads of it what can take something away, and says what is wrong with that.
-            let code = if is_run && args[0] == "run" { 1 } else { *code };
+            let code = if is_run && args[0] == "run" { 125 } else { *code };
             let ran = user.run("other/shop", args);
             assert_eq!(ran.code, code, "{kind}, {args:?}: {}\n{}", ran.out, ran.err);
         }

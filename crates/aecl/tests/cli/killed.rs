@@ -302,9 +302,9 @@ fn a_record_that_is_not_this_users_alone_gives_nothing() {
     assert_eq!(told["recovered"][0]["end"], "taken_back", "{told}");
     assert_eq!(ground.tree(), Ground::new(false).tree());
     fs::set_permissions(journal.parent().unwrap(), fs::Permissions::from_mode(0o777)).unwrap();
-    let ran = ground.run(&["run", "--recover"]).ended(1);
+    let ran = ground.run(&["run", "--recover"]).ended(125);
     assert!(ran.err.contains("others may enter it"), "{}", ran.err);
-    let ran = ground.run(&["run", "--keep", "--yes", "--write", ".", "--", "true"]).ended(1);
+    let ran = ground.run(&["run", "--keep", "--yes", "--write", ".", "--", "true"]).ended(125);
     assert!(ran.err.contains("others may enter it") && ran.err.contains("XDG_STATE_HOME"), "{}", ran.err);
 }
 
@@ -420,6 +420,6 @@ fn a_keep_without_a_place_for_its_record_begins_nothing() {
     let ground = Ground::new(false);
     let mut command =
         ground.command(&["run", "--keep", "--yes", "--write", ".", "--", "sh", "-c", "echo ran"]);
-    let ran = read(command.env_remove("XDG_STATE_HOME").env_remove("HOME").output().unwrap()).ended(1);
+    let ran = read(command.env_remove("XDG_STATE_HOME").env_remove("HOME").output().unwrap()).ended(125);
     assert!(ran.err.contains("XDG_STATE_HOME") && ran.out.is_empty(), "{}", ran.err);
 }

@@ -83,14 +83,14 @@ fn the_file_of_every_directory_above_counts_and_of_what_is_shown() {
 #[test]
 fn a_file_that_cannot_be_read_is_named_with_its_line_and_the_way_out() {
     let dir = project("# ours\nallow_hosts: [a.test]\n");
-    let ran = run(dir.path(), &["--", "true"]).ended(1);
+    let ran = run(dir.path(), &["--", "true"]).ended(125);
     for said in [FILE, "allow_hosts", "line 2", "--no-project-file"] {
         assert!(ran.err.contains(said), "{said}: {}", ran.err);
     }
     run(dir.path(), &["--no-project-file", "--", "true"]).ended(0);
     fs::remove_file(dir.path().join(FILE)).unwrap();
     std::os::unix::fs::symlink("/dev/zero", dir.path().join(FILE)).unwrap();
-    assert!(run(dir.path(), &["--", "true"]).ended(1).err.contains("symbolic link"));
+    assert!(run(dir.path(), &["--", "true"]).ended(125).err.contains("symbolic link"));
 }
 
 /// What takes away from the next command is not changed by this one in passing.

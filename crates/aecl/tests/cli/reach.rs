@@ -51,8 +51,8 @@ fn a_command_reaches_whom_it_may_and_the_rest_is_told_with_the_way_out() {
     // Without a list there is no way out, and nothing to tell.
     let ran = run(dir.path(), &words).ended(0);
     assert_eq!((ran.out.as_str(), ran.err.as_str()), ("", ""));
-    run(dir.path(), &["--allow-host", "10.0.0.1", "--", "true"]).ended(1);
-    run(dir.path(), &["--allow-host", "a.b:0", "--", "true"]).ended(1);
+    run(dir.path(), &["--allow-host", "10.0.0.1", "--", "true"]).ended(125);
+    run(dir.path(), &["--allow-host", "a.b:0", "--", "true"]).ended(125);
     let told = Aecl::on(&dir.path().join(".aecl"))
         .run(
             &[&["--json", "run", "--memory", "none", "--allow-host", &place, "--allow-private"], &words[..]]

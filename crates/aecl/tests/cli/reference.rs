@@ -9,7 +9,8 @@ fn page() -> String {
          Data goes to standard output, talk to standard error. `--json` gives JSON from every command: a value, or one\n\
          line per item from those that follow. Colour is used on terminals only, and never with `NO_COLOR`.\n\n\
          | exit code | meaning |\n|---|---|\n| 0 | done |\n| 1 | failed |\n| 2 | wrong usage |\n\
-         | 3 | refused by policy or a person |\n| 4 | waiting for a person |\n| 5 | the record does not verify |\n",
+         | 3 | refused by policy or a person |\n| 4 | waiting for a person |\n| 5 | the record does not verify |\n| 6 | not known |\n\n\
+         `aecl run` ends as its command does; what is wrong with AECL itself has codes of its own there.\n",
     );
     let mut root = aecl::cli::command().term_width(100);
     root.build();

@@ -61,10 +61,37 @@ fn each_end_has_its_code() {
     caged(dir.path(), &["--", "sh", "-c", "kill -15 $$"]).ended(143);
     let ran = caged(dir.path(), &["--view", "/proc", "--", "true"]).ended(125);
     assert!(ran.err.contains("`/proc`"), "{}", ran.err);
-    for wrong in [&["--view", "nothing-here", "--", "true"][..], &["--env", "A", "--", "true"]] {
-        caged(dir.path(), wrong).ended(1);
+    // What is wrong with us is none of what a program ends with.
+    for wrong in [
+        &["--view", "nothing-here", "--", "true"][..],
+        &["--env", "A", "--", "true"],
+        &["--timeout", "0", "--", "true"],
+        &["--no-such-option", "--", "true"],
+        &["--backend", "no-such-backend", "--", "true"],
+        &["--policy", "no-such-file", "--", "true"],
+        &["--image", "no-such-image", "--", "true"],
+        &[],
+    ] {
+        let ran = caged(dir.path(), wrong).ended(125);
+        assert!(ran.err.contains("error: ") && ran.out.is_empty(), "{wrong:?}: {}", ran.err);
     }
-    caged(dir.path(), &["--timeout", "0", "--", "true"]).ended(2);
+    caged(dir.path(), &["--help"]).ended(0);
+    // What is there and cannot be executed is something else than what is not there.
+    for (name, content, mode) in
+        [("no-mode", "x", 0o644), ("no-program", "x", 0o755), ("no-shell", "#!/no/such\n", 0o755)]
+    {
+        fs::write(dir.path().join(name), content).unwrap();
+        fs::set_permissions(dir.path().join(name), std::os::unix::fs::PermissionsExt::from_mode(mode))
+            .unwrap();
+        let code = if name == "no-shell" { 127 } else { 126 };
+        caged(dir.path(), &["--view", ".", "--", &format!("./{name}")]).ended(code);
+    }
+    caged(dir.path(), &["--", "/"]).ended(126);
+    fs::create_dir(dir.path().join(".aecl")).unwrap();
+    for wrong in ["nonsense: 1", "sandbox: [", "\u{7}"] {
+        fs::write(dir.path().join(".aecl/aecl.yaml"), wrong).unwrap();
+        caged(dir.path(), &["--", "true"]).ended(125);
+    }
 }
 
 #[test]
@@ -75,7 +102,7 @@ fn changes_stay_in_the_cage_until_they_are_kept() {
     assert!(ran.err.contains("3 files") && ran.err.contains("--keep"), "{}", ran.err);
     assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "one\n");
     // Nobody is at a terminal.
-    let ran = caged(dir.path(), &[&["--write", ".", "--keep"], &change[..]].concat()).ended(1);
+    let ran = caged(dir.path(), &[&["--write", ".", "--keep"], &change[..]].concat()).ended(123);
     assert!(ran.err.contains("+three") && ran.err.contains("--yes"), "{}", ran.err);
     assert!(dir.path().join("b").exists());
     caged(dir.path(), &[&["--write", ".", "--keep", "--yes"], &change[..]].concat()).ended(0);
@@ -224,7 +251,7 @@ fn a_configuration_that_never_ends_stops_nobody() {
     rustix::fs::mknodat(rustix::fs::CWD, &config, kind, mode, 0).unwrap();
     let start = std::time::Instant::now();
     for _ in 0..2 {
-        let ran = caged(dir.path(), &["--", "true"]).ended(1);
+        let ran = caged(dir.path(), &["--", "true"]).ended(125);
         assert!(ran.err.contains("aecl.yaml") && ran.err.contains("no plain file"), "{}", ran.err);
         fs::remove_file(&config).unwrap();
         std::os::unix::fs::symlink("/dev/zero", &config).unwrap();
@@ -252,7 +279,7 @@ fn a_policy_says_what_it_may_have() {
     assert_eq!(told["files"][0]["after"]["text"], "y\n");
     assert!(told["cage"].as_str().unwrap().starts_with("native: "), "{told}");
     fs::write(&file, "veiws: []\n").unwrap();
-    let ran = run(&["true"]).ended(1);
+    let ran = run(&["true"]).ended(125);
     assert!(ran.out.contains("veiws") && ran.out.contains("tests.yaml"), "{}", ran.out);
     fs::write(&file, "argv: [echo, its own]\nlimits: { memory_max_mib: null }\n").unwrap();
     assert_eq!(run(&["echo", "mine"]).ended(0).json()["stdout"], "mine\n");
@@ -340,7 +367,7 @@ fn a_configuration_that_cannot_be_read_is_called_that() {
     let file = dir.path().join(".aecl/aecl.yaml");
     for wrong in ["listen: [\n", "no_such_key: 1\n", "sandbox: { machines: 1 }\n"] {
         fs::write(&file, wrong).unwrap();
-        let ran = caged(dir.path(), &["--", "true"]).ended(1);
+        let ran = caged(dir.path(), &["--", "true"]).ended(125);
         assert!(ran.err.contains("[config_invalid]") && ran.err.contains("aecl.yaml"), "{}", ran.err);
         let ran = Aecl::on(&dir.path().join(".aecl")).run(&["doctor", "--sandbox"]).ended(1);
         assert!(ran.err.contains("[config_invalid]"), "{}", ran.err);
@@ -441,7 +468,7 @@ fn sizes_and_counts_are_said_on_the_command_line() {
     let limits = &told["held"]["limits"];
     assert_eq!((&limits["processes_max"], &limits["file_max_bytes"]), (&json!(17), &json!(512u64 << 20)));
     for wrong in [["--tmp-size", "0"], ["--procs", "0"], ["--procs", "many"]] {
-        run(&[&wrong[..], &["--", "true"]].concat()).ended(2);
+        run(&[&wrong[..], &["--", "true"]].concat()).ended(125);
     }
 }
 
@@ -464,7 +491,7 @@ fn a_terminal_is_given_where_it_is_asked_for() {
             .ended(0);
     assert!(ran.out.contains("24 80\r\n"), "{:?}", ran.out);
     caged(dir.path(), &["--", "test", "-t", "1"]).ended(1);
-    let ran = caged(dir.path(), &["-t", "--keep", "--write", ".", "--", "true"]).ended(1);
+    let ran = caged(dir.path(), &["-t", "--keep", "--write", ".", "--", "true"]).ended(125);
     assert!(ran.err.contains("--yes"), "{}", ran.err);
     let ran = caged(dir.path(), &["-t", "--backend", "runc", "--", "true"]);
     assert!(ran.code == 125, "{} {}", ran.code, ran.err);
@@ -526,7 +553,7 @@ fn a_command_of_an_image_runs_by_its_digest_alone() {
     let digest = image["digest"].as_str().unwrap();
     let named = format!("images@{digest}");
     let run = |args: &[&str]| aecl(&[&["run", "--memory", "none"], args].concat());
-    let ran = run(&["--image", "images", "--", "/busybox", "true"]).ended(1);
+    let ran = run(&["--image", "images", "--", "/busybox", "true"]).ended(125);
     assert!(ran.err.contains("has no `digest`") && ran.err.contains(digest), "{}", ran.err);
     let wrong = format!("images@sha256:{}", "0".repeat(64));
     let ran = run(&["--image", &wrong, "--", "/busybox", "true"]).ended(125);
@@ -542,5 +569,5 @@ fn a_command_of_an_image_runs_by_its_digest_alone() {
     assert!(aecl(&["image", "list", "images"]).ended(0).out.contains("tools"));
     aecl(&["image", "unpack", &named]).ended(0);
     aecl(&["image", "unpack", "images"]).ended(1);
-    run(&[]).ended(2);
+    run(&[]).ended(125);
 }

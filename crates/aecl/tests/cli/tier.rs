@@ -105,7 +105,7 @@ fn what_is_not_here_is_never_less() {
     let ran = desk.json(&["--backend", "qemu", "--", "true"]).ended(125);
     assert_eq!(ran.json()["error"]["code"], "sandbox_unavailable", "{}", ran.out);
     for wrong in ["kvm", "process", "Native", ""] {
-        let ran = desk.run(&["--tier", wrong, "--", "true"]).ended(2);
+        let ran = desk.run(&["--tier", wrong, "--", "true"]).ended(125);
         assert!(ran.err.contains("[possible values: native, gvisor, microvm]"), "{}", ran.err);
     }
 }
@@ -134,7 +134,7 @@ fn a_configuration_that_is_only_there_runs_nothing_and_lowers_nothing() {
         let ran = run(&["run", "--tier", tier]).ended(125);
         assert!(ran.err.contains("hint: `.aecl/aecl.yaml` of this directory says more"), "{}", ran.err);
     }
-    run(&["run", "--backend", "qemu"]).ended(1);
+    run(&["run", "--backend", "qemu"]).ended(125);
     assert!(!desk.path().join("trace").exists());
     // Whoever names it means it.
     let ran = run(&["--dir", "./.aecl", "run", "--tier", "microvm"]).ended(0);
@@ -164,18 +164,18 @@ fn the_list_of_the_operator_is_what_may_hold_a_command() {
         assert_eq!((&told["tier"], &told["backend"]), (&json!("native"), &json!("runc")));
         assert_eq!(desk.json(&["--", "true"]).ended(0).json()["held"]["backend"], "runc", "it is the first");
     }
-    let ran = desk.run(&["--backend", "crun", "--", "true"]).ended(1);
+    let ran = desk.run(&["--backend", "crun", "--", "true"]).ended(125);
     assert!(ran.err.contains("`--backend crun`") && ran.err.contains("runc, native"), "{}", ran.err);
-    let ran = desk.run(&["--backend", "native", "--tier", "gvisor", "--", "true"]).ended(1);
+    let ran = desk.run(&["--backend", "native", "--tier", "gvisor", "--", "true"]).ended(125);
     assert!(ran.err.contains("holds in tier `native`, and `gvisor` is asked for"), "{}", ran.err);
     let desk = Desk::with(&json!({ "backends": [] }));
     let ran = desk.run(&["--", "true"]).ended(125);
     assert!(ran.err.contains("`sandbox.backends` in aecl.yaml names none"), "{}", ran.err);
     let desk = Desk::with(&json!({ "backends": ["nativ"] }));
-    let ran = desk.run(&["--", "true"]).ended(1);
+    let ran = desk.run(&["--", "true"]).ended(125);
     assert!(ran.err.contains("names `nativ`"), "{}", ran.err);
     let desk = Desk::with(&json!({ "backend": ["native"] }));
-    let ran = desk.run(&["--", "true"]).ended(1);
+    let ran = desk.run(&["--", "true"]).ended(125);
     assert!(ran.err.contains("aecl.yaml"), "{}", ran.err);
 }
 
@@ -209,7 +209,7 @@ fn a_policy_says_how_strongly_and_the_command_line_can_only_ask_for_more() {
     let desk = Desk::with(&json!({ "machines": [machine()] }));
     let limits = json!({ "memory_max_mib": null });
     desk.policy(&json!({ "min_tier": "gvisor", "limits": limits }));
-    let ran = desk.by_policy(&["--tier", "native", "--", "true"]).ended(1);
+    let ran = desk.by_policy(&["--tier", "native", "--", "true"]).ended(125);
     assert!(ran.out.contains("weaker than the `gvisor` that `policy.yaml` asks for"), "{}", ran.out);
     assert_eq!(
         desk.by_policy(&["--tier", "microvm", "--", "true"]).ended(125).json()["error"]["code"],
@@ -222,7 +222,7 @@ fn a_policy_says_how_strongly_and_the_command_line_can_only_ask_for_more() {
         );
     }
     desk.policy(&json!({ "min_tier": "gvsor" }));
-    let ran = desk.by_policy(&["--", "true"]).ended(1);
+    let ran = desk.by_policy(&["--", "true"]).ended(125);
     assert!(ran.out.contains("`min_tier`") && ran.out.contains("`gvisor`"), "{}", ran.out);
 }
 
@@ -244,19 +244,19 @@ fn a_policy_may_be_a_whole_action() {
     assert_eq!(desk.by_policy(&["--", "echo", "others"]).ended(0).json()["stdout"], "others\n");
     desk.by_policy(&["--", "sleep", "60"]).ended(124);
     desk.policy(&action(json!(["echo", "{words}"])));
-    let ran = desk.by_policy(&[]).ended(1);
+    let ran = desk.by_policy(&[]).ended(125);
     assert!(ran.out.contains("placeholders") && ran.out.contains("behind `--`"), "{}", ran.out);
     let mut other = action(json!([]));
     desk.policy(&other);
-    assert!(desk.by_policy(&[]).ended(1).out.contains("has no `argv`"));
+    assert!(desk.by_policy(&[]).ended(125).out.contains("has no `argv`"));
     other["connector"] = json!({ "kind": "files", "root": "/srv" });
     desk.policy(&other);
-    let ran = desk.by_policy(&["--", "true"]).ended(1);
+    let ran = desk.by_policy(&["--", "true"]).ended(125);
     assert!(ran.out.contains("`files` carries out `work.test`"), "{}", ran.out);
     desk.policy(&json!([action(json!(["true"]))]));
-    assert!(desk.by_policy(&["--", "true"]).ended(1).out.contains("file of its own"));
+    assert!(desk.by_policy(&["--", "true"]).ended(125).out.contains("file of its own"));
     let mut strange = action(json!(["true"]));
     strange["min_teir"] = json!("gvisor");
     desk.policy(&strange);
-    assert!(desk.by_policy(&["--", "true"]).ended(1).out.contains("min_teir"), "a word that nobody reads");
+    assert!(desk.by_policy(&["--", "true"]).ended(125).out.contains("min_teir"), "a word that nobody reads");
 }
