@@ -94,6 +94,36 @@ fn each_end_has_its_code() {
     }
 }
 
+/// A cloned directory may have anything under the name of a home.
+#[test]
+fn what_only_has_the_name_of_a_home_stops_nobody() {
+    let dir = project();
+    let name = dir.path().join(".aecl");
+    let run = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_aecl"));
+        command.args(["run", "--memory", "none", "--", "echo", "hi"]).current_dir(dir.path());
+        let home = dir.path().join("user");
+        command.env_remove("AECL_DIR").env_remove("XDG_DATA_HOME").env("HOME", home);
+        crate::program::read(command.output().unwrap())
+    };
+    for kind in ["pipe", "file", "link"] {
+        match kind {
+            "pipe" => crate::handed::pipe(&name),
+            "file" => fs::write(&name, "x").unwrap(),
+            _ => std::os::unix::fs::symlink("a", &name).unwrap(),
+        }
+        let ran = run().ended(0);
+        assert_eq!(ran.out, "hi\n", "{kind}");
+        assert!(ran.err.contains("`.aecl` in this directory is no directory"), "{kind}: {}", ran.err);
+        fs::remove_file(&name).unwrap();
+    }
+    // Of a directory everything is read that takes something away, or it is said why not.
+    fs::create_dir(&name).unwrap();
+    crate::handed::pipe(&name.join("aecl.yaml"));
+    let ran = run().ended(125);
+    assert!(ran.err.contains("[config_invalid]") && ran.err.contains("`--dir DIR`"), "{}", ran.err);
+}
+
 #[test]
 fn changes_stay_in_the_cage_until_they_are_kept() {
     let dir = project();

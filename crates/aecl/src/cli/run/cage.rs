@@ -79,6 +79,12 @@ impl Choice {
     pub(super) fn of(common: &Common, named: Option<&str>, demand: &Demand) -> Result<Self, Error> {
         // Commands are run where strangers' files are. Those may be a configuration.
         let home = if common.how == How::Unnamed { Path::new(place::IN_PROJECT) } else { &common.dir };
+        // What has only the name holds no configuration.
+        let is_only_a_name = common.how == How::Unnamed && !home.is_dir();
+        if is_only_a_name && !common.json {
+            show::say("aecl: `.aecl` in this directory is no directory; it is passed over");
+        }
+        let home = if is_only_a_name { &common.dir } else { home };
         let said = Home::new(home).sandbox().map_err(|error| unreadable(common, error))?;
         let sandbox = if common.names_dir() { said.clone() } else { said.narrowing() };
         let is_narrowed = sandbox != said;
@@ -188,7 +194,8 @@ impl Choice {
 /// A configuration that nobody named, and that cannot be read, is a stranger's or a mistake. It may take something
 /// away, so it is not passed over.
 fn unreadable(common: &Common, error: GateError) -> Error {
-    let error = Error::from(error);
+    let code = Some(aecl_kernel::base::code::CONFIG_INVALID.as_str().to_owned());
+    let error = Error { code, ..Error::from(error) };
     match common.names_dir() {
         true => error,
         false => error.hint("correct it, or let the configuration of another directory count: `--dir DIR`"),
