@@ -23,7 +23,8 @@ Examples:
 
 The home of a project is the directory with its keys, its policy and its record. `aecl init` makes it outside of the \
 project, in $XDG_DATA_HOME/aecl (~/.local/share/aecl), for this user alone. It is found from the project and from \
-everywhere below, because it names the project; nothing in the project is believed about it.")]
+everywhere below, because it names the project; nothing in the project is believed about it. One that `--to` moves elsewhere is written down among your homes, and is \
+found as well, unless it lies in its project.")]
 pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,
@@ -91,7 +92,10 @@ fn move_out(common: &Common, to: Option<PathBuf>) -> Result {
         }
         None => place::new_home(&project)?,
     };
-    if target.starts_with(&from) || target.symlink_metadata().is_ok() {
+    // So it is written down, and so it is looked for.
+    let target = without_links(&target);
+    let leads_back = target.components().any(|part| part == std::path::Component::ParentDir);
+    if leads_back || target.starts_with(&from) || target.symlink_metadata().is_ok() {
         return Err(Error::new(format!("`{}` cannot be made there; nothing was moved", target.display()))
             .hint("name a directory that is not there yet, outside of the home"));
     }
@@ -104,14 +108,26 @@ fn move_out(common: &Common, to: Option<PathBuf>) -> Result {
     // Let go of before it moves: a database that is open does not like to be somewhere else.
     drop(only_us(&home)?);
     place::register(&from, &project)?;
-    carry(&from, &target)?;
+    // Before it moves: what leads to nothing counts for nothing.
+    let is_found = place::note_elsewhere(&target, &project)?;
+    if let Err(error) = carry(&from, &target) {
+        place::forget_moved(&target)?;
+        return Err(error);
+    }
+    place::forget_moved(&from)?;
     if common.json {
-        show::print_json(&json!({ "from": from, "dir": target, "project": project }));
+        show::print_json(&json!({ "from": from, "dir": target, "project": project, "found": is_found }));
         return Ok(Exit::Done);
     }
-    println!("{}", show::inert_line(&target.display().to_string()));
-    let old = show::inert_line(&from.display().to_string());
-    show::say(&format!("aecl: moved from {old}; commands in the project find it"));
+    let (old, new) = (from.display().to_string(), target.display().to_string());
+    let (old, new) = (show::inert_line(&old), show::inert_line(&new));
+    println!("{new}");
+    match is_found {
+        true => show::say(&format!("aecl: moved from {old}; commands in the project find it")),
+        false => show::say(&format!(
+            "aecl: moved from {old}; no command finds it there by itself: say `--dir {new}`, or set AECL_DIR={new}"
+        )),
+    }
     show::say(&format!("aecl: where a client's configuration says `--dir {old}`, say the new place"));
     Ok(Exit::Done)
 }
@@ -127,6 +143,12 @@ fn existing(common: &Common) -> std::result::Result<Home, Error> {
 
 fn absolute(dir: &Path) -> std::result::Result<PathBuf, Error> {
     fs::canonicalize(dir).map_err(|e| Error::new(format!("cannot find `{}`: {e}", dir.display())))
+}
+
+/// A path of which something may be missing, with no link on the way.
+fn without_links(path: &Path) -> PathBuf {
+    let real = |above: &Path| Some(above.canonicalize().ok()?.join(path.strip_prefix(above).ok()?));
+    path.ancestors().find_map(real).unwrap_or_else(|| path.to_owned())
 }
 
 /// Nobody serves this home, and nobody begins to as long as what comes back is kept.

@@ -20,9 +20,13 @@ pub(super) const IN_PROJECT: &str = ".aecl";
 const NO_PLACE: &str = "/dev/null/aecl";
 /// The file in a home with the project that it is for.
 const PROJECT: &str = "project";
-/// Most homes of one user that are asked, and the longest name of a project.
+/// Where it is written down which homes are elsewhere, among the homes: a name that none of them has.
+const ELSEWHERE: &str = ".elsewhere";
+/// The file there with the path of such a home, beside the one with its project.
+const HOME: &str = "home";
+/// Most homes of one user that are asked, and the longest path that is read.
 const HOMES_MAX: usize = 1_000;
-const PROJECT_MAX: u64 = 4_096;
+const PATH_MAX: u64 = 4_096;
 /// Longest name of a home, in bytes: the path of its socket may have 107.
 const NAME_MAX: usize = 40;
 
@@ -81,43 +85,115 @@ fn of_project(homes: &Path, dir: &Path) -> Option<PathBuf> {
         .map(|(home, _)| home.clone())
 }
 
-/// All homes of this user, each with its project, in the order of their names.
+/// All homes of this user, each with its project: those in the place of homes in the order of their names, then those
+/// elsewhere.
 fn registered(homes: &Path) -> Vec<(PathBuf, PathBuf)> {
-    let is_ours = |path: &Path| {
-        path.symlink_metadata().is_ok_and(|about| about.is_dir() && about.uid() == geteuid().as_raw())
-    };
-    if !is_ours(homes) {
-        return Vec::new();
-    }
-    let entries = fs::read_dir(homes).into_iter().flatten().flatten().take(HOMES_MAX);
-    let mut found: Vec<(PathBuf, PathBuf)> = entries
-        .map(|entry| entry.path())
-        .filter(|home| is_ours(home))
+    let mut found: Vec<(PathBuf, PathBuf)> = own_directories(homes)
+        .into_iter()
         .filter_map(|home| project_of(&home).map(|project| (home, project)))
         .collect();
+    found.extend(elsewhere(homes).into_iter().map(|(_, home, project)| (home, project)));
+    found
+}
+
+/// Directories of this user in one of this user's.
+fn own_directories(dir: &Path) -> Vec<PathBuf> {
+    if !is_own_directory(dir) {
+        return Vec::new();
+    }
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten().take(HOMES_MAX);
+    let mut found: Vec<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|path| is_own_directory(path)).collect();
     found.sort();
     found
 }
 
+fn is_own_directory(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|about| about.is_dir() && about.uid() == geteuid().as_raw())
+}
+
+/// The homes elsewhere that are written down: where that is, the home and its project. Both have to name the same
+/// project, and one that lies in its project counts only where it is named.
+fn elsewhere(homes: &Path) -> Vec<(PathBuf, PathBuf, PathBuf)> {
+    let notes = if is_own_directory(homes) { own_directories(&homes.join(ELSEWHERE)) } else { Vec::new() };
+    let read = |note: PathBuf| {
+        let (home, project) = (path_in(&note, HOME)?, project_of(&note)?);
+        let is_sound = is_own_directory(&home)
+            && project_of(&home).as_ref() == Some(&project)
+            && home.canonicalize().is_ok_and(|real| real == home && !real.starts_with(&project));
+        is_sound.then_some((note, home, project))
+    };
+    notes.into_iter().filter_map(read).collect()
+}
+
+/// Whether this is one of the homes that this user's commands find by themselves.
+pub(super) fn is_known(home: &Path) -> bool {
+    let (Some(homes), Ok(home)) = (homes_dir(), home.canonicalize()) else { return false };
+    let is_among = homes.canonicalize().is_ok_and(|homes| home.parent() == Some(&homes));
+    is_among || elsewhere(&homes).iter().any(|(_, known, _)| *known == home)
+}
+
+/// Writes down that the home of a project is elsewhere, unless it is among the homes. Gives whether commands in the
+/// project will find it there.
+pub(super) fn note_elsewhere(home: &Path, project: &Path) -> Result<bool, Error> {
+    let Some(homes) = homes_dir() else { return Ok(false) };
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if home.parent().is_some_and(|dir| real(dir) == real(&homes)) {
+        return Ok(true);
+    }
+    if home.starts_with(real(project)) || home.starts_with(project) {
+        return Ok(false);
+    }
+    let notes = homes.join(ELSEWHERE);
+    prepare(&notes)?;
+    aecl_gate::keys::private_dir(&notes)?;
+    let note = free_name(&notes, project)?;
+    aecl_gate::keys::private_dir(&note)?;
+    write_path(&note, HOME, home)?;
+    register(&note, project)?;
+    Ok(true)
+}
+
+/// Forgets what was written down of homes that are not where it says, and of one that has moved.
+pub(super) fn forget_moved(from: &Path) -> Result<(), Error> {
+    let Some(homes) = homes_dir() else { return Ok(()) };
+    for note in own_directories(&homes.join(ELSEWHERE)) {
+        if path_in(&note, HOME).is_some_and(|home| home == from) {
+            fs::remove_dir_all(&note)
+                .map_err(|e| Error::new(format!("cannot remove `{}`: {e}", note.display())))?;
+        }
+    }
+    Ok(())
+}
+
 /// The project that a home names.
 pub(super) fn project_of(home: &Path) -> Option<PathBuf> {
-    let path = home.join(PROJECT);
+    path_in(home, PROJECT)
+}
+
+/// The absolute path that a file holds.
+fn path_in(dir: &Path, name: &str) -> Option<PathBuf> {
+    let path = dir.join(name);
     if !path.symlink_metadata().ok()?.is_file() {
         return None;
     }
     let mut bytes = Vec::new();
-    fs::File::open(path).ok()?.take(PROJECT_MAX + 1).read_to_end(&mut bytes).ok()?;
+    fs::File::open(path).ok()?.take(PATH_MAX + 1).read_to_end(&mut bytes).ok()?;
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
     }
-    let project = PathBuf::from(std::ffi::OsString::from_vec(bytes));
-    project.is_absolute().then_some(project)
+    let path = PathBuf::from(std::ffi::OsString::from_vec(bytes));
+    path.is_absolute().then_some(path)
 }
 
 /// Writes down of which project a home is.
 pub(super) fn register(home: &Path, project: &Path) -> Result<(), Error> {
-    let path = home.join(PROJECT);
-    let bytes = [project.as_os_str().as_bytes(), b"\n"].concat();
+    write_path(home, PROJECT, project)
+}
+
+fn write_path(dir: &Path, name: &str, content: &Path) -> Result<(), Error> {
+    let path = dir.join(name);
+    let bytes = [content.as_os_str().as_bytes(), b"\n"].concat();
     if path.symlink_metadata().is_ok() {
         fs::remove_file(&path)
             .map_err(|e| Error::new(format!("cannot replace `{}`: {e}", path.display())))?;
@@ -127,18 +203,23 @@ pub(super) fn register(home: &Path, project: &Path) -> Result<(), Error> {
 
 /// Where a new home of this project goes: named after its directory, with a number if that name is taken.
 pub(super) fn new_home(project: &Path) -> Result<PathBuf, Error> {
-    let way_out = "say where the home is to be: `aecl --dir DIR …`, or set HOME or XDG_DATA_HOME";
     let Some(homes) = homes_dir() else {
         return Err(Error::new(
             "there is no place for a home: neither HOME nor XDG_DATA_HOME names a directory",
         )
-        .hint(way_out));
+        .hint(WAY_OUT));
     };
+    free_name(&homes, project)
+}
+
+const WAY_OUT: &str = "say where the home is to be: `aecl --dir DIR …`, or set HOME or XDG_DATA_HOME";
+
+fn free_name(dir: &Path, project: &Path) -> Result<PathBuf, Error> {
     let name = name_of(project);
     let numbered = std::iter::once(name.clone()).chain((2..=HOMES_MAX).map(|n| format!("{name}-{n}")));
-    let mut free = numbered.map(|name| homes.join(name)).filter(|home| home.symlink_metadata().is_err());
+    let mut free = numbered.map(|name| dir.join(name)).filter(|path| path.symlink_metadata().is_err());
     free.next().ok_or_else(|| {
-        Error::new(format!("every name like `{name}` is taken in `{}`", homes.display())).hint(way_out)
+        Error::new(format!("every name like `{name}` is taken in `{}`", dir.display())).hint(WAY_OUT)
     })
 }
 
@@ -171,6 +252,9 @@ fn name_of(project: &Path) -> String {
 pub(super) fn keep_out(dir: &Path) {
     if let Some(homes) = homes_dir().filter(|homes| homes.is_dir()) {
         aecl_executor::house::is_ours(&homes);
+        for (_, home, _) in elsewhere(&homes) {
+            aecl_executor::house::is_ours(&home);
+        }
     }
     // Whoever could write there could have changes made that nobody has seen.
     if let Some(keeps) = keeps_dir() {

@@ -165,6 +165,62 @@ fn a_home_in_the_project_is_said_and_moves_out_as_a_whole() {
     user.run("work/shop/src", &["home", "move"]).ended(1);
 }
 
+/// Wherever a home was moved to, the next command finds it, and nobody else can say where it is.
+#[test]
+fn a_home_that_was_moved_elsewhere_is_found_again() {
+    let user = User::new(false);
+    user.run("work/shop", &["init"]).ended(0);
+    let (first, second) = (user.at("user/srv/shop"), user.at("user/link/other"));
+    fs::create_dir(user.at("user/real")).unwrap();
+    fs::set_permissions(user.at("user/real"), fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink(user.at("user/real"), user.at("user/link")).unwrap();
+    let finds = |home: &Path| {
+        for cwd in ["work/shop", "work/shop/src"] {
+            let found = user.run(cwd, &["home"]).ended(0).out;
+            assert_eq!(found, format!("{}\n", home.display()));
+            user.run(cwd, &["policy", "check"]).ended(0);
+        }
+    };
+    let wrong = user.run("work/shop", &["home", "move", "--to", "nothing/../here"]).ended(1);
+    assert!(wrong.err.contains("nothing was moved"), "{}", wrong.err);
+    user.run("work/shop", &["home", "move", "--to", "../../user/srv/shop"]).ended(0);
+    finds(&first);
+    // Neither a cage nor the tools of another project reach it there.
+    user.run("other/shop", &["init"]).ended(0);
+    let view = format!("{}:/it", user.at("user/srv").display());
+    let look = ["run", "--memory", "none", "--view", &view, "--", "find", "/it", "-name", "operator.key"];
+    assert_eq!(user.run("other/shop", &look).ended(0).out, "");
+    // From there to somewhere else, behind a link, and back.
+    user.run("work/shop", &["home", "move", "--to", second.to_str().unwrap()]).ended(0);
+    finds(&user.at("user/real/other"));
+    user.run("work/shop", &["home", "move"]).ended(0);
+    finds(&user.at("user/.local/share/aecl/shop-2"));
+    let notes = user.at("user/.local/share/aecl/.elsewhere");
+    assert_eq!(fs::read_dir(&notes).unwrap().count(), 0);
+
+    // What lies in the project is found by whoever names it, and says so.
+    fs::set_permissions(user.at("work/shop/src"), fs::Permissions::from_mode(0o755)).unwrap();
+    let moved = user.run("work/shop", &["home", "move", "--to", "src/mine"]).ended(0);
+    let inside = user.at("work/shop/src/mine").display().to_string();
+    assert!(moved.err.contains(&format!("`--dir {inside}`")), "{}", moved.err);
+    assert!(moved.err.contains(&format!("AECL_DIR={inside}")), "{}", moved.err);
+    user.run("work/shop", &["home"]).ended(1);
+    user.run("work/shop", &["--dir", &inside, "home", "move", "--to", first.to_str().unwrap()]).ended(0);
+    finds(&first);
+
+    // Both have to say so, and it has to be a directory of this user's.
+    let project = first.join("project");
+    let named = fs::read_to_string(&project).unwrap();
+    fs::write(&project, "/somewhere/else\n").unwrap();
+    user.run("work/shop", &["home"]).ended(1);
+    fs::write(&project, named).unwrap();
+    finds(&first);
+    fs::rename(&first, user.at("user/srv/away")).unwrap();
+    user.run("work/shop", &["home"]).ended(1);
+    std::os::unix::fs::symlink(user.at("user/srv/away"), &first).unwrap();
+    user.run("work/shop", &["home"]).ended(1);
+}
+
 #[test]
 fn a_cloned_repository_chooses_neither_home_nor_images() {
     let user = User::new(false);

@@ -129,12 +129,8 @@ impl Front {
 
     /// The home that we wrap with, or another one where this user has homes.
     fn is_users_home(&self, home: &Path) -> bool {
-        let is_among_homes = || {
-            let homes = place::homes_dir()?.canonicalize().ok()?;
-            Some(home.canonicalize().ok()?.parent()? == homes)
-        };
         home == Path::new(&self.home)
-            || home.is_absolute() && !self.is_in_project(home) && is_among_homes().unwrap_or(false)
+            || home.is_absolute() && !self.is_in_project(home) && place::is_known(home)
     }
 
     fn is_in_project(&self, path: &Path) -> bool {
