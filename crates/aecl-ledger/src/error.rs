@@ -77,6 +77,7 @@ impl LedgerError {
     /// The stable code.
     pub fn code(&self) -> Code {
         match self {
+            Self::Store(StoreError::RecordMissing { .. }) => code::LEDGER_MISSING,
             Self::Store(_) | Self::Stopped(_) | Self::Unreadable { .. } | Self::Tampered(_) => {
                 code::LEDGER_UNAVAILABLE
             }

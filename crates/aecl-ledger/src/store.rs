@@ -190,6 +190,16 @@ pub enum StoreError {
         /// The log.
         path: PathBuf,
     },
+    /// There was a record, and now there is none.
+    #[error(
+        "`{}` is missing or empty, although something was recorded here: a record that begins anew knows of no kill \
+         switch, no budget and no revoked token. Put back what was there, or say `aecl log accept-loss`",
+        path.display()
+    )]
+    RecordMissing {
+        /// The database.
+        path: PathBuf,
+    },
     /// What is stored cannot be right.
     #[error("the store is corrupt: {what}")]
     Corrupt {

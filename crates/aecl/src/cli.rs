@@ -226,6 +226,9 @@ impl From<aecl_gate::GateError> for Error {
             aecl_kernel::base::code::FACTS_DIFFER => error.hint(
                 "keep a copy of data/ and find out who changed it; `aecl log rebuild-facts` makes the facts anew from the entries",
             ),
+            aecl_kernel::base::code::LEDGER_MISSING => error.hint(
+                "put back a copy of data/ and find out who took it away; `aecl log accept-loss` begins a new record",
+            ),
             _ => error,
         }
     }

@@ -85,6 +85,10 @@ async fn a_server_whose_data_is_replaced_stops_and_no_second_one_starts_beside_i
     let why = tokio::time::timeout(Duration::from_secs(10), host.failed()).await.unwrap();
     assert!(why.contains("ledger.db` is no longer the file that was opened"), "{why}");
     host.stop().await;
+    let gone = Host::start(home.clone(), None).await.unwrap_err();
+    assert!(gone.to_string().contains("aecl log accept-loss"), "{gone}");
+    std::fs::remove_dir_all(home.data()).unwrap();
+    std::fs::rename(dir.path().join("aside"), home.data()).unwrap();
     Host::start(home, None).await.unwrap().stop().await;
 }
 

@@ -250,6 +250,8 @@ codes! {
     REQUEST_INVALID = "request_invalid";
     /// The ledger cannot record, so nothing is done.
     LEDGER_UNAVAILABLE = "ledger_unavailable";
+    /// There was a ledger, and now there is none.
+    LEDGER_MISSING = "ledger_missing";
     /// What decisions are made from is not what the ledger says.
     FACTS_DIFFER = "facts_differ";
     /// More waiting than is accepted.

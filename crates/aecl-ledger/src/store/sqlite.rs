@@ -30,6 +30,8 @@ pub struct Sqlite {
     locks: Vec<File>,
     // Unless somebody else writes them.
     files: Option<Files>,
+    // Where it stands that a record was begun, if that is known.
+    begun: Option<open::Begun>,
     dir: PathBuf,
 }
 
@@ -37,23 +39,42 @@ impl Sqlite {
     /// Opens the store in this directory for reading and writing. What is missing is created, readable by this
     /// user only. Refused while another process has it open, and if it was made by another schema version.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        Self::open_begun(dir, None)
+    }
+
+    fn open_begun(dir: &Path, begun: Option<open::Begun>) -> Result<Self, StoreError> {
         let lock = open::lock(dir)?;
         open::find_log(dir)?;
+        open::find_record(dir, begun.as_ref())?;
         // What is there is marked before it is opened: if it is refused, it is shut in order all the same.
         let marked = open::Mark::of_existing(dir)?;
         let connection = open::read_write(dir)?;
         let mark = Some(marked.map_or_else(|| open::Mark::set(dir), Ok)?);
         let (poison, files) = (Poison::default(), Some(Files::of(dir)));
-        Ok(Self { mark, connection, poison, locks: vec![lock], files, dir: dir.to_owned() })
+        Ok(Self { mark, connection, poison, locks: vec![lock], files, begun, dir: dir.to_owned() })
     }
 
     /// The same for the ledger that this key signs: refused also while another process writes a ledger with it
-    /// that is no longer in this directory.
+    /// that is no longer in this directory, and where there was a record with it and now there is none.
     pub fn open_with_key(dir: &Path, key: &Path) -> Result<Self, StoreError> {
-        let key = open::hold(key, dir)?;
-        let mut store = Self::open(dir)?;
-        store.locks.push(key);
+        let held = open::hold(key, dir)?;
+        let begun = open::Begun::beside(key);
+        let mut store = Self::open_begun(dir, Some(begun.clone()))?;
+        store.locks.push(held);
+        if store.head()?.size > 0 {
+            begun.set();
+        }
         Ok(store)
+    }
+
+    /// Refuses where a record was begun with this key and now there is none. Looks only.
+    pub fn find_record(dir: &Path, key: &Path) -> Result<(), StoreError> {
+        open::find_record(dir, Some(&open::Begun::beside(key)))
+    }
+
+    /// Accepts that the whole record is gone, so that another one begins. Gives whether that was so.
+    pub fn forget_missing_record(dir: &Path, key: &Path) -> Result<bool, StoreError> {
+        open::forget_missing_record(dir, &open::Begun::beside(key))
     }
 
     /// Accepts that the log of a store is missing whose last process has not ended in order, so that it opens again
@@ -76,7 +97,8 @@ impl Sqlite {
     pub fn open_existing_read_only(dir: &Path) -> Result<Self, StoreError> {
         let connection = open::read_only(dir)?;
         let poison = Poison::default();
-        Ok(Self { mark: None, connection, poison, locks: Vec::new(), files: None, dir: dir.to_owned() })
+        let (locks, dir) = (Vec::new(), dir.to_owned());
+        Ok(Self { mark: None, connection, poison, locks, files: None, begun: None, dir })
     }
 
     /// The same, as it is now: what is written meanwhile is not seen. The log grows while it is open.
@@ -184,6 +206,9 @@ impl Store for Sqlite {
         }
         // Looked at after the flush: what is durable in a file without a name is lost.
         let outcome = self.write(batch).and_then(|()| self.still_there());
+        if let (Ok(()), 0, Some(begun)) = (&outcome, batch.first, &self.begun) {
+            begun.set();
+        }
         self.poison.after(outcome)
     }
 

@@ -47,7 +47,7 @@ enum Command {
     Replay(replay::Args),
     /// Make what decisions are made from anew from the entries; recorded. Stop the server first.
     RebuildFacts,
-    /// Go on after the end of the record was lost with ledger.db-wal; recorded.
+    /// Go on after the end of the record was lost with ledger.db-wal, or begin anew where all of it is gone; recorded.
     AcceptLoss,
     /// Print the key and the name of this ledger, for auditors to pin.
     Key,

@@ -106,7 +106,9 @@ fn status(code: Code) -> StatusCode {
         | code::REQUEST_INVALID => StatusCode::BAD_REQUEST,
         code::BUNDLE_INVALID => StatusCode::UNPROCESSABLE_ENTITY,
         code::OVERLOADED | code::REFUSALS_EXHAUSTED | code::TOKENS_EXHAUSTED => StatusCode::TOO_MANY_REQUESTS,
-        code::LEDGER_UNAVAILABLE | code::FACTS_DIFFER => StatusCode::SERVICE_UNAVAILABLE,
+        code::LEDGER_UNAVAILABLE | code::LEDGER_MISSING | code::FACTS_DIFFER => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         // The request is not to blame.
         code::INTERNAL | code::CONFIG_INVALID => StatusCode::INTERNAL_SERVER_ERROR,
         // What is left says that things are not in a state in which this can happen.

@@ -18,6 +18,7 @@ mod handed;
 mod home;
 mod keep;
 mod killed;
+mod lost;
 mod policy;
 mod program;
 mod project;

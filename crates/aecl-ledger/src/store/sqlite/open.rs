@@ -78,6 +78,80 @@ fn log_is_missing(dir: &Path) -> bool {
     dir.join(MARK).exists() && dir.join(DATABASE).exists() && !dir.join(SIDES[0]).exists()
 }
 
+/// Beside the key of a ledger: a record was begun with it. The directory of data may be lost whole; then this tells.
+#[derive(Debug, Clone)]
+pub(super) struct Begun(PathBuf);
+
+impl Begun {
+    /// Of this key.
+    pub(super) fn beside(key: &Path) -> Self {
+        let mut name = key.as_os_str().to_owned();
+        name.push(".begun");
+        Self(name.into())
+    }
+
+    /// There is an entry now. Some keys lie where nothing can be written; there the data alone tells.
+    pub(super) fn set(&self) {
+        if !self.0.exists() {
+            let mut options = OpenOptions::new();
+            drop(options.write(true).create(true).truncate(false).mode(0o600).open(&self.0));
+        }
+    }
+}
+
+/// Refuses to begin a second record where there was one. The caller holds the lock.
+pub(super) fn find_record(dir: &Path, begun: Option<&Begun>) -> Result<(), StoreError> {
+    match is_lost(dir, begun)? {
+        true => Err(StoreError::RecordMissing { path: dir.join(DATABASE) }),
+        false => Ok(()),
+    }
+}
+
+/// Takes back that there was a record, where it is gone, so that another one begins. Gives whether that was so.
+pub(super) fn forget_missing_record(dir: &Path, begun: &Begun) -> Result<bool, StoreError> {
+    let _lock = lock(dir)?;
+    if !is_lost(dir, Some(begun))? {
+        return Ok(false);
+    }
+    // A log of the old record would be played into the new one. It is kept, since it may be all that is left.
+    let (log, kept) = (dir.join(SIDES[0]), dir.join("ledger.db-wal.lost"));
+    if log.exists() {
+        std::fs::rename(&log, &kept).map_err(io("rename", &log))?;
+    }
+    for path in [dir.join(SIDES[1]), dir.join(MARK), begun.0.clone()] {
+        match std::fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(io("remove", &path)(error)),
+        }
+    }
+    Ok(true)
+}
+
+/// Whether there was a record and now there is none: no database, or one in which nothing was ever written.
+pub(super) fn is_lost(dir: &Path, begun: Option<&Begun>) -> Result<bool, StoreError> {
+    let path = dir.join(DATABASE);
+    let begun = begun.is_some_and(|begun| begun.0.exists());
+    if !path.try_exists().map_err(io("look for", &path))? {
+        return Ok(begun || SIDES.iter().chain([&MARK]).any(|name| dir.join(name).exists()));
+    }
+    Ok(begun && holds_nothing(&path))
+}
+
+fn holds_nothing(path: &Path) -> bool {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let look = || -> rusqlite::Result<bool> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
+        match tables {
+            0 => Ok(true),
+            _ => connection.query_row(schema::HEAD, (), |row| Ok(row.get::<_, i64>(0)? == 0)),
+        }
+    };
+    // What cannot be read is no empty record; whoever opens it says what it is.
+    look().unwrap_or(false)
+}
+
 /// Says in the directory that the database is open.
 #[derive(Debug)]
 pub(super) struct Mark(PathBuf);

@@ -298,7 +298,35 @@ fn a_key_writes_one_ledger_at_a_time() {
     std::fs::remove_dir_all(&dir).unwrap();
     assert!(matches!(Sqlite::open_with_key(&dir, &key), Err(StoreError::Locked { .. })));
     drop(first);
+    // Nothing was ever written there.
     Sqlite::open_with_key(&dir, &key).unwrap();
+}
+
+#[test]
+fn a_record_that_is_gone_is_not_begun_again_by_itself() {
+    let place = tempfile::tempdir().unwrap();
+    let (key, dir) = (place.path().join("key"), place.path().join("data"));
+    std::fs::write(&key, "a key").unwrap();
+    let lost = || matches!(Sqlite::open_with_key(&dir, &key), Err(StoreError::RecordMissing { .. }));
+    // One from before this was noted.
+    Sqlite::open(&dir).unwrap().commit(&suite::batch(0, 1)).unwrap();
+    drop(Sqlite::open_with_key(&dir, &key).unwrap());
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert!(lost() && lost());
+    assert!(Sqlite::forget_missing_record(&dir, &key).unwrap());
+    assert!(!Sqlite::forget_missing_record(&dir, &key).unwrap());
+    // One that is killed after its first entry, and loses all but its log.
+    let mut store = Sqlite::open_with_key(&dir, &key).unwrap();
+    store.commit(&suite::batch(0, 2)).unwrap();
+    let log = std::fs::read(dir.join("ledger.db-wal")).unwrap();
+    drop(store);
+    std::fs::remove_file(dir.join("ledger.db")).unwrap();
+    std::fs::write(dir.join("ledger.db-wal"), &log).unwrap();
+    assert!(lost());
+    assert!(matches!(Sqlite::open(&dir), Err(StoreError::RecordMissing { .. })), "whoever brings no key");
+    assert!(Sqlite::forget_missing_record(&dir, &key).unwrap());
+    assert_eq!(Sqlite::open_with_key(&dir, &key).unwrap().head().unwrap().size, 0);
+    assert_eq!(std::fs::read(dir.join("ledger.db-wal.lost")).unwrap(), log);
 }
 
 #[test]
@@ -364,6 +392,9 @@ fn tables_that_somebody_has_changed_are_named_and_put_back() {
             "the trigger `t` is none of AECL's",
         ),
         ("CREATE VIEW \"a\"\"b\" AS SELECT 1", "the view `a\"b` is none of AECL's"),
+        ("INSERT INTO nodes VALUES (0, 3, zeroblob(32))", "a tree of 3 entries has no node 3 of level 0"),
+        ("INSERT INTO nodes VALUES (1, 1, zeroblob(32))", "a tree of 3 entries has no node 1 of level 1"),
+        ("INSERT INTO nodes VALUES (40, 0, zeroblob(32))", "a tree of 3 entries has no node 0 of level 40"),
         ("DROP TRIGGER entries_stay", "the trigger `entries_stay` is missing"),
         ("DROP INDEX entries_by_run", "the index `entries_by_run` is missing"),
         (

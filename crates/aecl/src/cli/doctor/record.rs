@@ -22,6 +22,11 @@ pub(super) struct Record {
 
 pub(super) fn look(seen: &Seen, checks: &mut Vec<Check>) -> Record {
     let data = seen.home.data();
+    if let Err(missing) = Sqlite::find_record(&data, &seen.home.keys().join("ledger.pem")) {
+        let todo = "put back a copy of data/, or accept with `aecl log accept-loss` that a new record begins";
+        checks.push(Check::broken("ledger", missing.to_string(), todo));
+        return Record::default();
+    }
     if !data.join("ledger.db").exists() {
         checks.push(Check::ok("ledger", "nothing is recorded yet"));
         return Record::default();

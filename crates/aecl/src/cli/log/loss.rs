@@ -1,4 +1,4 @@
-//! `aecl log accept-loss`: a record whose end is lost goes on from where it ends now.
+//! `aecl log accept-loss`: a record whose end is lost goes on from where it ends now, and one that is gone begins anew.
 
 use super::mend::{Record, done};
 use super::source::failed;
@@ -7,6 +7,14 @@ use aecl_ledger::store::Sqlite;
 use serde_json::json;
 
 pub(super) fn run(common: &Common) -> Result {
+    let record = Record::of_lost(common)?;
+    if record.forget_missing()? {
+        record.note("loss_accepted", |_| {
+            "the whole record was missing; it is lost, and that was accepted".into()
+        })?;
+        let text = "a new record begins; what stood in the old one is lost";
+        return done(common, &json!({ "accepted": true, "entries": 0 }), text);
+    }
     let record = Record::of(common, "there is nothing to accept")?;
     if !Sqlite::forget_missing_log(&record.data).map_err(failed)? {
         let told = json!({ "accepted": false, "entries": null });

@@ -20,14 +20,26 @@ pub(super) struct Record {
 impl Record {
     /// The record of the home that is meant, if anything was ever recorded there. `else_hint` says what that means.
     pub(super) fn of(common: &Common, else_hint: &str) -> std::result::Result<Self, Error> {
+        let record = Self::of_lost(common)?;
+        Sqlite::find_record(&record.data, &record.key_file).map_err(failed)?;
+        match record.data.join("ledger.db").exists() {
+            true => Ok(record),
+            false => Err(Error::new("nothing is recorded yet").hint(else_hint)),
+        }
+    }
+
+    /// The same, also where it is gone.
+    pub(super) fn of_lost(common: &Common) -> std::result::Result<Self, Error> {
         let home = Home::new(&common.dir);
         let config = home.read()?;
         let key_file = home.keys().join("ledger.pem");
         let signer = Signer { origin: config.origin, key: keys::read(&key_file)? };
-        match home.data().join("ledger.db").exists() {
-            true => Ok(Self { data: home.data(), key_file, signer }),
-            false => Err(Error::new("nothing is recorded yet").hint(else_hint)),
-        }
+        Ok(Self { data: home.data(), key_file, signer })
+    }
+
+    /// Accepts that it is gone. Gives whether that was so.
+    pub(super) fn forget_missing(&self) -> std::result::Result<bool, Error> {
+        Sqlite::forget_missing_record(&self.data, &self.key_file).map_err(not_ours)
     }
 
     /// Its store, which is then ours alone.
@@ -57,7 +69,9 @@ impl Record {
 }
 
 fn not_ours(error: StoreError) -> Error {
-    failed(error).hint("stop the server first; one process owns a directory")
+    let is_missing = matches!(error, StoreError::RecordMissing { .. });
+    let error = failed(error);
+    if is_missing { error } else { error.hint("stop the server first; one process owns a directory") }
 }
 
 /// Says what was done: to programs as it is, to people in words.

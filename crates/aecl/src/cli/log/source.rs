@@ -23,6 +23,7 @@ impl Source {
             return Err(Error::new(format!("there is no `{}`", home.config().display()))
                 .hint("run `aecl init`, or say where it is with --dir"));
         }
+        Sqlite::find_record(&home.data(), &home.keys().join("ledger.pem")).map_err(failed)?;
         if !home.data().join("ledger.db").exists() {
             return Err(Error::new("nothing is recorded yet")
                 .hint("the record begins when AECL runs for the first time: `aecl serve` or `aecl mcp`"));
@@ -107,8 +108,11 @@ impl Row {
 
 /// An error of the store.
 pub(super) fn failed(error: aecl_ledger::store::StoreError) -> Error {
-    Error::from(aecl_gate::GateError::from(aecl_ledger::LedgerError::from(error)))
-        .hint("`aecl doctor` says what is wrong")
+    let error = Error::from(aecl_gate::GateError::from(aecl_ledger::LedgerError::from(error)));
+    match error.hint {
+        Some(_) => error,
+        None => error.hint("`aecl doctor` says what is wrong"),
+    }
 }
 
 impl From<aecl_ledger::LedgerError> for Error {

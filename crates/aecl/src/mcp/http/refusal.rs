@@ -112,7 +112,9 @@ impl From<GateError> for Refusal {
             }
             code::AGENT_UNKNOWN => (StatusCode::NOT_FOUND, DENIED),
             code::OVERLOADED => (StatusCode::TOO_MANY_REQUESTS, INTERNAL),
-            code::LEDGER_UNAVAILABLE | code::FACTS_DIFFER => (StatusCode::SERVICE_UNAVAILABLE, INTERNAL),
+            code::LEDGER_UNAVAILABLE | code::LEDGER_MISSING | code::FACTS_DIFFER => {
+                (StatusCode::SERVICE_UNAVAILABLE, INTERNAL)
+            }
             code::INTERNAL | code::BUNDLE_INVALID | code::CONFIG_INVALID => {
                 (StatusCode::INTERNAL_SERVER_ERROR, INTERNAL)
             }

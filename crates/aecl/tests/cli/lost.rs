@@ -1,0 +1,68 @@
+//! A record that is gone.
+
+use crate::record::scene;
+use std::path::Path;
+
+/// What was done to the data of a home, and how.
+type Loss = (&'static str, fn(&Path));
+
+const LOSSES: [Loss; 5] = [
+    ("the database is deleted", |data| std::fs::remove_file(data.join("ledger.db")).unwrap()),
+    ("the directory is deleted", |data| std::fs::remove_dir_all(data).unwrap()),
+    ("the database is cut to nothing", |data| {
+        without_database(data);
+        std::fs::write(data.join("ledger.db"), "").unwrap();
+    }),
+    ("another program's database is there", |data| {
+        without_database(data);
+        rusqlite::Connection::open(data.join("ledger.db")).unwrap().execute_batch("VACUUM").unwrap();
+    }),
+    ("a database without an entry is there", |data| {
+        without_database(data);
+        let other = tempfile::tempdir().unwrap();
+        drop(aecl_ledger::store::Sqlite::open(other.path()).unwrap());
+        std::fs::copy(other.path().join("ledger.db"), data.join("ledger.db")).unwrap();
+    }),
+];
+
+/// Its log would be played into what stands in its place.
+fn without_database(data: &Path) {
+    for name in ["ledger.db", "ledger.db-wal", "ledger.db-shm", "unclosed"] {
+        drop(std::fs::remove_file(data.join(name)));
+    }
+}
+
+#[test]
+fn a_record_that_was_deleted_whole_is_missed_until_that_is_accepted() {
+    for (what, lose) in LOSSES {
+        let scene = scene();
+        let aecl = &scene.aecl;
+        aecl.run(&["kill", "--agent", "reader", "--reason", "reads too much"]).ended(0);
+        lose(&aecl.dir().join("data"));
+        for command in [&["kill", "list"][..], &["serve"]] {
+            let refused = aecl.run(command).ended(1).err;
+            assert!(refused.contains("[ledger_missing]"), "{what}: {refused}");
+            assert!(
+                refused.contains("hint: ") && refused.contains("aecl log accept-loss"),
+                "{what}: {refused}"
+            );
+        }
+        for command in [["log", "tail"], ["log", "verify"]] {
+            let told = aecl.run(&command).ended(1).err;
+            assert!(told.contains("[ledger_missing]"), "{what}: {told}");
+        }
+        let doctor = aecl.run(&["doctor", "--json"]).ended(1).json();
+        let check =
+            doctor["checks"].as_array().unwrap().iter().find(|c| c["what"] == "ledger").unwrap().clone();
+        assert_eq!(check["state"], "broken", "{what}: {check}");
+
+        let accepted = aecl.run(&["log", "accept-loss"]).ended(0).out;
+        assert!(accepted.contains("a new record begins"), "{what}: {accepted}");
+        let told = aecl.run(&["log", "tail", "--json"]).ended(0).out;
+        assert!(told.contains("loss_accepted"), "{what}: {told}");
+        aecl.run(&["kill", "list"]).ended(0);
+        let again = aecl.run(&["log", "accept-loss"]).ended(0).out;
+        assert!(again.contains("nothing is missing"), "{what}: {again}");
+        aecl.run(&["log", "verify"]).ended(0);
+    }
+}
