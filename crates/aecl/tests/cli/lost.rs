@@ -1,4 +1,4 @@
-//! A record that is gone.
+//! A record that is gone, whole or in what proofs are made from.
 
 use crate::record::scene;
 use std::path::Path;
@@ -64,5 +64,27 @@ fn a_record_that_was_deleted_whole_is_missed_until_that_is_accepted() {
         let again = aecl.run(&["log", "accept-loss"]).ended(0).out;
         assert!(again.contains("nothing is missing"), "{what}: {again}");
         aecl.run(&["log", "verify"]).ended(0);
+    }
+}
+
+#[test]
+fn nodes_that_the_tree_cannot_have_are_found_refused_and_taken_away() {
+    for (level, position) in [(40, 7), (0, 1_000), (3, 1_000), (63, 0), (200, 0), (-1, 0), (0, -5)] {
+        let scene = scene();
+        let aecl = &scene.aecl;
+        aecl.run(&["kill", "--agent", "reader", "--reason", "reads too much"]).ended(0);
+        let raw = rusqlite::Connection::open(aecl.dir().join("data/ledger.db")).unwrap();
+        raw.execute("INSERT INTO nodes VALUES (?1, ?2, zeroblob(32))", (level, position)).unwrap();
+        drop(raw);
+        let said = format!("no node {position} of level {level}");
+        let found = aecl.run(&["log", "verify"]).ended(5).out;
+        assert!(found.contains(&said), "{said}: {found}");
+        let doctor = aecl.run(&["doctor"]).ended(1);
+        assert!(doctor.out.contains(&said), "{said}: {}", doctor.out);
+        let refused = aecl.run(&["serve"]).ended(1).err;
+        assert!(refused.contains(&said) && refused.contains("aecl log rebuild-facts"), "{said}: {refused}");
+        aecl.run(&["log", "rebuild-facts"]).ended(0);
+        aecl.run(&["log", "verify"]).ended(0);
+        aecl.run(&["kill", "list"]).ended(0);
     }
 }

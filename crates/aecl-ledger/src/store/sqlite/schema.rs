@@ -73,6 +73,19 @@ pub(super) const ADD_PAYLOAD: &str =
     "INSERT INTO payloads VALUES (?1, ?2, ?3, ?4) ON CONFLICT (commitment) DO NOTHING";
 
 pub(super) const NODE: &str = "SELECT hash FROM nodes WHERE level = ?1 AND position = ?2";
+/// Nodes that no tree of this size has. Each part of it follows the key, so it takes the same time at any size.
+pub(super) const NODES_BEYOND: &str = "
+WITH RECURSIVE
+    tree(size) AS (SELECT size FROM head WHERE id = 1),
+    levels(level) AS (SELECT 0 UNION ALL SELECT level + 1 FROM levels WHERE level < 62)
+SELECT nodes.level, nodes.position, tree.size FROM tree CROSS JOIN levels CROSS JOIN nodes
+    WHERE nodes.level = levels.level AND nodes.position >= (tree.size >> levels.level)
+UNION ALL SELECT nodes.level, nodes.position, tree.size FROM tree CROSS JOIN levels CROSS JOIN nodes
+    WHERE nodes.level = levels.level AND nodes.position < 0
+UNION ALL SELECT nodes.level, nodes.position, tree.size FROM tree CROSS JOIN nodes WHERE nodes.level > 62
+UNION ALL SELECT nodes.level, nodes.position, tree.size FROM tree CROSS JOIN nodes WHERE nodes.level < 0";
+/// Where the trigger is not there that keeps nodes as they are.
+pub(super) const DELETE_NODE: &str = "DELETE FROM nodes WHERE level = ?1 AND position = ?2";
 pub(super) const ADD_NODE: &str = "INSERT INTO nodes VALUES (?1, ?2, ?3)";
 
 /// Every statement that runs while a ledger is in use.

@@ -22,7 +22,26 @@ pub(super) fn differ(connection: &Connection) -> Result<Vec<String>, StoreError>
     }
     let beyond = found.iter().filter(|(name, _)| !ours.contains_key(*name));
     out.extend(beyond.map(|(name, (kind, _))| format!("the {kind} `{name}` is none of AECL's")));
+    if ["head", "nodes"].iter().all(|name| found.get(*name) == ours.get(*name)) {
+        out.extend(nodes_beyond(connection)?);
+    }
     Ok(out)
+}
+
+/// Most nodes beyond the tree that are named.
+const NODES_NAMED: usize = 10;
+
+/// Nodes that a tree of this size cannot have: no proof reads them, and the entry that reaches one could not be written.
+fn nodes_beyond(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let find = || {
+        let mut statement = connection.prepare(schema::NODES_BEYOND)?;
+        let say = |row: &rusqlite::Row<'_>| {
+            let (level, position, size): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(format!("a tree of {size} entries has no node {position} of level {level}"))
+        };
+        statement.query_map((), say)?.take(NODES_NAMED).collect::<rusqlite::Result<Vec<_>>>()
+    };
+    find().map_err(failed("look for nodes beyond the tree"))
 }
 
 /// Takes away what is none of ours and makes what is missing. A table of ours that is another stays, since it holds what
@@ -48,6 +67,14 @@ pub(super) fn mend(connection: &mut Connection) -> Result<Vec<String>, StoreErro
         transaction.commit()
     };
     put_back().map_err(failed("put the tables back"))?;
+    without(connection, "nodes_remain", |transaction| {
+        let mut beyond = transaction.prepare(schema::NODES_BEYOND)?;
+        let rows = beyond.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        for (level, position) in rows.collect::<rusqlite::Result<Vec<(i64, i64)>>>()? {
+            transaction.execute(schema::DELETE_NODE, (level, position))?;
+        }
+        Ok(())
+    })?;
     Ok(wrong)
 }
 
@@ -65,7 +92,7 @@ pub(super) fn without(
         transaction.execute_batch(&words)?;
         transaction.commit()
     };
-    changed().map_err(failed("change what entries are found by"))
+    changed().map_err(failed("change what a trigger keeps as it is"))
 }
 
 fn as_made() -> Result<Made, StoreError> {
