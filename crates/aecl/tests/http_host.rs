@@ -11,6 +11,7 @@ mod common;
 
 use aecl::cli::{Common, client};
 use aecl::http::host::Host;
+use aecl_kernel::policy::problem::Source;
 use common::Served;
 use serde_json::json;
 use std::time::Duration;
@@ -42,7 +43,7 @@ async fn a_command_serves_if_nobody_does() {
 #[tokio::test]
 async fn readyz_says_what_the_wall_clock_does_and_an_operator_accepts_a_jump() {
     let s = Served::start().await;
-    let ready = async || s.get("", "/readyz").await.json()["clock"].clone();
+    let ready = async || s.get(&s.keys.olga, "/readyz").await.json()["clock"].clone();
     assert_eq!(ready().await, json!(null));
     s.wall_is_off_by(-7200);
     assert_eq!(ready().await["standing"], "behind");
@@ -143,4 +144,31 @@ async fn metrics_are_for_whoever_may_read_everything_unless_the_configuration_op
     }
     let s = Served::with(of(json!({"metrics": "open"})).0).await;
     assert_eq!(s.send("GET", "/metrics", &[], b"").await.status, 200);
+}
+
+/// The usual policy, with an action that is carried out by a program.
+fn with_program(world: &std::path::Path) -> Vec<Source> {
+    let mut actions = common::actions(world);
+    actions.as_array_mut().unwrap().push(json!({
+        "name": "work.test", "effect": "execute", "reversibility": "reversible",
+        "arguments": {"type": "object", "properties": {}}, "connector": {"kind": "process", "argv": ["true"]},
+    }));
+    let source = |path: &str, value: serde_json::Value| Source { path: path.into(), text: value.to_string() };
+    vec![source("actions/all.json", actions), source("agents/all.json", common::agents())]
+}
+
+#[tokio::test]
+async fn health_says_what_holds_programs_to_whoever_may_read_everything() {
+    let s = Served::of(json!({}), with_program).await;
+    let (keys, (_, token)) = (&s.keys, s.run("payer").await);
+    for path in ["/healthz", "/readyz"] {
+        let nobody = s.send("GET", path, &[], b"").await;
+        assert_eq!((nobody.status, nobody.text.as_str()), (200, r#"{"status":"ok"}"#), "{path}");
+        for key in ["aecl_p_forged", token.as_str(), &keys.orchestrator, &keys.finn] {
+            let short = s.get(key, path).await;
+            assert_eq!((short.status, short.text.as_str()), (200, r#"{"status":"ok"}"#), "{path}");
+        }
+        let whole = s.get(&keys.olga, path).await.json();
+        assert!(whole["version"].is_string() && whole["sandbox"]["backends"].is_array(), "{path} {whole}");
+    }
 }

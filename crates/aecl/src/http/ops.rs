@@ -24,8 +24,9 @@ use utoipa::ToSchema;
 pub struct Health {
     /// `ok`.
     pub status: &'static str,
-    /// Of this program.
-    pub version: &'static str,
+    /// Of this program. This and what follows is for operators and auditors of all tenants and the owner of the directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<&'static str>,
     /// How the wall clock stands to the time, unless they agree.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<ClockState>,
@@ -84,7 +85,11 @@ pub struct HeldBy {
 }
 
 impl Health {
-    fn of(app: &App) -> Self {
+    /// For whoever reaches the port: that it is well. Everything else is for whoever may read everything.
+    fn of(app: &App, by: Option<&Known>) -> Self {
+        if !by.is_some_and(|Known(by)| app.gate.reads_everything(by)) {
+            return Self { status: "ok", version: None, clock: None, sandbox: None };
+        }
         let sandbox = app.gate.cages().map(|cages| Sandbox {
             backends: cages.found.iter().map(HeldBy::of).collect(),
             modules: cages
@@ -94,7 +99,7 @@ impl Health {
             accept_lower_tier: cages.lowered.as_ref().map(|lowered| lowered.to.name()),
         });
         let clock = Some(ClockState::of(&app.gate)).filter(|clock| clock.standing != "right");
-        Self { status: "ok", version: env!("CARGO_PKG_VERSION"), clock, sandbox }
+        Self { status: "ok", version: Some(env!("CARGO_PKG_VERSION")), clock, sandbox }
     }
 }
 
@@ -119,14 +124,14 @@ impl HeldBy {
 
 /// The process lives.
 #[utoipa::path(get, path = "/healthz", operation_id = "healthz", security(()), tag = "operations", responses((status = 200, body = Health)))]
-pub async fn health(State(app): State<App>) -> Json<Health> {
-    Json(Health::of(&app))
+pub async fn health(State(app): State<App>, by: Result<Known, Problem>) -> Json<Health> {
+    Json(Health::of(&app, by.ok().as_ref()))
 }
 
 /// The process can decide and record.
 #[utoipa::path(get, path = "/readyz", operation_id = "readyz", security(()), tag = "operations",
     responses((status = 200, body = Health), (status = 503, body = ProblemDetails, content_type = "application/problem+json")))]
-pub async fn ready(State(app): State<App>) -> Result<Json<Health>, Problem> {
+pub async fn ready(State(app): State<App>, by: Result<Known, Problem>) -> Result<Json<Health>, Problem> {
     if let Some(why) = app.gate.ledger().stopped() {
         tracing::error!(why, "not ready: the ledger has stopped");
         return Err(Problem::of(code::LEDGER_UNAVAILABLE, "the ledger has stopped"));
@@ -134,7 +139,7 @@ pub async fn ready(State(app): State<App>) -> Result<Json<Health>, Problem> {
     if app.options.closing.is_cancelled() {
         return Err(Problem::of(code::LEDGER_UNAVAILABLE, "the server is going down"));
     }
-    Ok(Json(Health::of(&app)))
+    Ok(Json(Health::of(&app, by.ok().as_ref())))
 }
 
 /// The key that verifies run tokens and permits, as a JSON Web Key Set.
