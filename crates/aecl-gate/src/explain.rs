@@ -57,7 +57,7 @@ pub struct Explained {
 
 impl Gate {
     /// Decides about a situation as if a fresh run of the agent proposed it now. Kill switches are the real ones; budgets
-    /// and rates are for whoever may read the runs that have used them up, and new for everybody else.
+    /// and rates are for whoever may read the runs that have used them up, in all tenants, and new for everybody else.
     pub async fn explain(&self, by: &Identity, s: Situation) -> Result<Explained, GateError> {
         self.sees_original(by, s.compensates.as_ref()).await?;
         let (config, bundle, now) = (self.config(), self.bundle(), self.now());
@@ -86,7 +86,7 @@ impl Gate {
         let action = Arc::new(Action::parse(proposal, bundle.catalogue(), &self.limits()));
         let mut facts =
             self.0.ledger.facts(action.clone(), bundle.clone(), Some(self.people()), self.now()).await?;
-        let without_usage = !self.sees_runs_of(by, &principal);
+        let without_usage = !self.sees_usage_of(by, &principal);
         if without_usage {
             facts = facts.as_of_a_new_agent(&action, &bundle);
         }

@@ -141,7 +141,22 @@ impl Gate {
         })
     }
 
-    /// Whether it may read all that this agent does in this tenant, and so what is left of its budgets.
+    /// Whether it may know what this agent has used up. That is one account for all tenants that the agent acts for, so
+    /// people of some of them are not told. Whoever runs the agent hears it with each call anyway.
+    pub fn sees_usage_of(&self, by: &Identity, principal: &Principal) -> bool {
+        let own = match by {
+            Identity::Person { .. } => self.tenants_of(by),
+            Identity::Orchestrator { .. } | Identity::Local => None,
+        };
+        let acts_elsewhere = |own: &BTreeSet<TenantId>| {
+            let bundle = self.bundle();
+            let within = bundle.agent(&principal.agent).map(|manifest| &manifest.scopes.tenants);
+            within.is_none_or(|within| within.is_empty() || !within.is_subset(own))
+        };
+        self.sees_runs_of(by, principal) && !own.is_some_and(|own| acts_elsewhere(&own))
+    }
+
+    /// Whether it may read all that this agent does in this tenant.
     pub fn sees_runs_of(&self, by: &Identity, principal: &Principal) -> bool {
         let all = match by {
             Identity::Person { .. } => by.reads_for_all(),

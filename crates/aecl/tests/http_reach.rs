@@ -188,3 +188,24 @@ async fn what_others_have_used_up_is_told_to_whoever_may_read_their_runs() {
     let [said, _] = asked(&s, &keys["olga"], "payer", "notes.erase", undo).await;
     assert!(said.ends_with(" counted"), "{said}");
 }
+
+#[tokio::test]
+async fn what_an_agent_has_used_up_in_another_tenant_is_told_to_nobody_of_one() {
+    let (s, keys) = several_tenants().await;
+    let key = |name: &str| keys[name].as_str().unwrap();
+    let open = json!({"agent": "payer", "tenant": "beta", "goal": "settle the invoice"});
+    let opened = s.post(key("runner"), "/v1/runs", &open).await.json();
+    let token = opened["token"].as_str().unwrap_or_else(|| panic!("{opened}")).to_owned();
+    let pending = s.transfer(&token, "10", json!({"resume": true})).await.json();
+    let approve = format!("/v1/approvals/{}/approve", pending["approval"]["id"].as_str().unwrap());
+    assert_eq!(s.post(key("finn"), &approve, &json!({})).await.status, 200);
+    let path = format!("/v1/actions/{}?wait_s=5", pending["action"].as_str().unwrap());
+    assert_eq!(s.get(&token, &path).await.json()["state"], "done");
+
+    // She looks after `alpha` alone, where this agent has done nothing.
+    let in_alpha = json!({"tenant": "alpha"});
+    let [said, _] = asked(&s, &keys["opa"], "payer", "payments.transfer", in_alpha.clone()).await;
+    assert_eq!(said, "approval_rule left_out");
+    let [said, _] = asked(&s, &keys["olga"], "payer", "payments.transfer", in_alpha).await;
+    assert_eq!(said, "budget_exceeded counted");
+}
