@@ -136,7 +136,7 @@ pub fn read(text: &str, dialect: Dialect) -> Sql {
             plain(&rest.to_string())
         ));
     }
-    let mut seen = Seen::default();
+    let mut seen = Seen { dialect, statements: Vec::new(), tables: BTreeSet::new() };
     for statement in &statements {
         if let ControlFlow::Break(why) = seen.walk(statement) {
             return Sql::unread(why);
@@ -148,8 +148,8 @@ pub fn read(text: &str, dialect: Dialect) -> Sql {
 }
 
 /// What was seen on the way through a text.
-#[derive(Default)]
 struct Seen {
+    dialect: Dialect,
     statements: Vec<SqlStatement>,
     tables: BTreeSet<String>,
 }
@@ -181,6 +181,10 @@ impl Seen {
             ObjectNamePart::Function(function) => function.to_string().to_lowercase(),
         });
         let parts: Vec<String> = parts.collect();
+        let is_sqlite = matches!(self.dialect, Dialect::Sqlite | Dialect::Generic);
+        if let Some(name) = parts.last().filter(|name| is_sqlite && functions::is_behind_a_table(name)) {
+            self.call(name);
+        }
         self.tables.extend(parts.last().cloned());
         self.tables.insert(parts.join("."));
     }

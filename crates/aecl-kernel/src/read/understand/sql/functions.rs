@@ -1,5 +1,28 @@
 //! Functions that compute and nothing else. Every other one may write a file, wait, or call the network.
 
+/// What SQLite has as tables and are functions: their arguments are columns of a condition, which names tables and files as
+/// values. Each `pragma_…` is one, too.
+const BEHIND_TABLES: [&str; 13] = [
+    "bytecode",
+    "carray",
+    "completion",
+    "dbstat",
+    "fsdir",
+    "sqlite_btreeinfo",
+    "sqlite_dbdata",
+    "sqlite_dbpage",
+    "sqlite_dbptr",
+    "sqlite_memstat",
+    "sqlite_stmt",
+    "tables_used",
+    "zipfile",
+];
+
+/// Whether a table of SQLite, by its name in lower case, is a function.
+pub(super) fn is_behind_a_table(name: &str) -> bool {
+    name.starts_with("pragma_") || BEHIND_TABLES.contains(&name)
+}
+
 /// Names without a schema; a schema could hold another function of the same name.
 const COMPUTE: &[&str] = &[
     "abs",

@@ -584,3 +584,32 @@ fn hostile_texts_below_the_limit_neither_hang_nor_overflow() {
     let (time, text) = worst.unwrap().join().unwrap();
     assert!(time.as_millis() < 2_000, "{time:?} for {text}");
 }
+
+#[test]
+fn a_table_that_is_a_function_by_another_name_is_called() {
+    for text in [
+        "SELECT * FROM pragma_table_info WHERE arg = 'audit_log'",
+        "SELECT * FROM Pragma_Table_Info WHERE arg = 'audit_log'",
+        "SELECT * FROM main.pragma_index_list WHERE arg = 'audit_log'",
+        "SELECT * FROM \"pragma_table_xinfo\" WHERE arg = 'audit_log'",
+        "SELECT * FROM users, 'pragma_table_info' AS p WHERE p.arg = 'audit_log'",
+        "SELECT * FROM users WHERE id IN (SELECT cid FROM pragma_table_info WHERE arg = 'audit_log')",
+        "SELECT 1 IN pragma_database_list",
+        "SELECT * FROM sqlite_dbpage",
+        "SELECT * FROM dbstat",
+        "SELECT * FROM fsdir WHERE path = '/etc'",
+        "SELECT * FROM users WHERE id IN (SELECT 1) UNION SELECT data FROM sqlite_dbpage",
+    ] {
+        for dialect in [Dialect::Sqlite, Dialect::Generic] {
+            assert_eq!(read(text, dialect).effect(), SqlEffect::Exec, "{text}");
+        }
+    }
+    for (text, dialect) in [
+        ("SELECT * FROM pragma_notes", Dialect::Postgres),
+        ("SELECT * FROM dbstat", Dialect::Mysql),
+        ("SELECT pragma_x, dbstat FROM users", Dialect::Sqlite),
+        ("SELECT * FROM users AS dbstat", Dialect::Sqlite),
+    ] {
+        assert_eq!(read(text, dialect).effect(), SqlEffect::Read, "{text}");
+    }
+}
