@@ -1,6 +1,7 @@
 //! The door of this room: only a permit that is on record opens it, and it opens once.
 
 use crate::connectors::files::{self, ShownFiles};
+use crate::depth;
 use crate::house::{self, Places};
 use crate::{Call, Connector, ConnectorSpec, Connectors, DryRun, Performed, Plan, Reconciled};
 use aecl_kernel::base::evidence::{Evidence, Reach};
@@ -58,11 +59,13 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The same without keys of AECL, wherever they were read. Before anything is recorded or handed on.
+    /// The same without keys of AECL, wherever they were read, and without what nests deeper than readers take. Before
+    /// anything is recorded or handed on.
     #[must_use]
-    pub fn without_our_keys(self) -> Self {
+    pub fn fit_to_tell(self) -> Self {
         let message = house::without_keys(&self.message).into_owned();
-        Self { message, output: self.output.map(house::bytes_without_keys), ..self }
+        let output = self.output.map(|output| depth::withhold(house::bytes_without_keys(output)));
+        Self { message, output, ..self }
     }
 }
 
@@ -335,5 +338,5 @@ fn outcome(performed: Performed, cage: Option<String>) -> Outcome {
         }
     };
     let sandbox = cage.unwrap_or_else(|| "none".into());
-    Outcome { kind, code, message, output, may_have_acted, sandbox, traffic: None }.without_our_keys()
+    Outcome { kind, code, message, output, may_have_acted, sandbox, traffic: None }.fit_to_tell()
 }

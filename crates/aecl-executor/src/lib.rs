@@ -12,6 +12,7 @@ mod arguments;
 mod call;
 mod connector;
 pub mod connectors;
+mod depth;
 pub mod egress;
 mod executor;
 pub mod fake;

@@ -237,6 +237,30 @@ async fn too_much_output_is_withheld_but_stays_done() {
 }
 
 #[tokio::test]
+async fn what_nests_too_deep_is_an_error_that_says_why() {
+    let world = world("legacy").await;
+    let said = done(world.perform("deep", r#"{"levels":100}"#).await);
+    assert!(said["data"].is_array());
+    for (arguments, acted) in [(r#"{"levels":50000}"#, true), (r#"{"levels":50000,"fails":true}"#, true)] {
+        let deep = world.perform("deep", arguments).await;
+        let Performed::Failed { code: "upstream_error", output: Some(output), may_have_acted, .. } = deep
+        else {
+            panic!("{arguments}")
+        };
+        let told = String::from_utf8(output).unwrap();
+        assert!(
+            told.contains("nests deeper than 128") && told.contains("SHA-256") && told.len() < 300,
+            "{told}"
+        );
+        assert_eq!(may_have_acted, acted, "{arguments}");
+    }
+    let mut inbound = world.upstream.subscribe();
+    done(world.perform("deep", r#"{"levels":50000,"unasked":true}"#).await);
+    assert!(inbound.try_recv().is_err(), "nobody hears of it");
+    assert_eq!(world.count(|c| c.garbage.load(Ordering::Relaxed)), 2);
+}
+
+#[tokio::test]
 async fn what_the_server_asks_reaches_the_listener_and_back() {
     let world = world("legacy").await;
     let unheard = done(world.perform("ask", "{}").await);

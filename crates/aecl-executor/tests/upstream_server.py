@@ -69,6 +69,15 @@ def call(id, name, arguments, meta):
         result(id, text("the bank said no", error=True))
     elif name == "long":
         raw("x" * arguments.get("bytes", 100000))
+    elif name == "deep":
+        nested = "[" * arguments["levels"] + "]" * arguments["levels"]
+        if arguments.get("unasked"):
+            raw('{"jsonrpc":"2.0","method":"notifications/message","params":{"data":%s}}' % nested)
+            raw('{"jsonrpc":"2.0","id":"srv-9","method":"sampling/createMessage","params":{"q":%s}}' % nested)
+            result(id, text("said"))
+        else:
+            member = "error" if arguments.get("fails") else "result"
+            raw('{"jsonrpc":"2.0","id":%s,"%s":{"code":1,"message":"x","data":%s}}' % (json.dumps(id), member, nested))
     elif name == "wide":
         result(id, text("y" * arguments.get("bytes", 100000)))
     elif name == "ask":

@@ -437,7 +437,7 @@ impl Gate {
         since: Timestamp,
         resolved_by: Option<String>,
     ) -> Result<(Outcome, Receipt), GateError> {
-        let outcome = outcome.without_our_keys();
+        let outcome = outcome.fit_to_tell();
         let fact = self.action_fact(id).await?;
         let typed = self.bundle().catalogue().find(&fact.name).cloned();
         // Only the definition that was judged says what its output carries.

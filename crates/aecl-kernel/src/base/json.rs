@@ -23,8 +23,27 @@ pub struct Limits {
     pub values_max: usize,
 }
 
+/// Deepest nesting that readers of JSON take as a rule. More ends the process of some.
+pub const READABLE_DEPTH: usize = 128;
+
 /// For what we have written ourselves.
-const UNLIMITED: Limits = Limits { bytes_max: usize::MAX, depth_max: 128, values_max: usize::MAX };
+const UNLIMITED: Limits = Limits { bytes_max: usize::MAX, depth_max: READABLE_DEPTH, values_max: usize::MAX };
+
+/// Whether brackets of this JSON stand deeper in each other than readers take. It calls itself for none of them.
+pub fn is_too_deep(text: &[u8]) -> bool {
+    let (mut depth, mut is_quoted, mut is_escaped) = (0usize, false, false);
+    text.iter().any(|byte| {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_quoted,
+            b'"' => is_quoted = !is_quoted,
+            b'[' | b'{' if !is_quoted => depth += 1,
+            b']' | b'}' if !is_quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > READABLE_DEPTH
+    })
+}
 
 impl Default for Limits {
     fn default() -> Self {

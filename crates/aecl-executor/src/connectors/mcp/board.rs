@@ -10,7 +10,9 @@ use tokio::sync::{broadcast, oneshot};
 
 use super::envelope::{Envelope, Inbound, RawReply, answer, our_id};
 use super::error::{Fault, Why};
+use crate::depth::why_withheld;
 use crate::vault::Known;
+use aecl_kernel::base::json::is_too_deep;
 
 /// What outlives one connection to a server: identifiers, counts, listeners.
 pub(crate) struct Shared {
@@ -137,6 +139,11 @@ impl Board {
             self.garbage(text.len());
             return None;
         };
+        if envelope.method.is_some() && is_too_deep(text.as_bytes()) {
+            self.garbage(text.len());
+            let why = raw(r#"{"code":-32600,"message":"the message nests too deep"}"#).map(RawReply::Error);
+            return envelope.id.zip(why).map(|(id, why)| answer(id, &why));
+        }
         match (&envelope.method, envelope.id) {
             (Some(method), Some(id)) => self.asked(text, method, id, of),
             (Some(method), None) => {
@@ -161,7 +168,10 @@ impl Board {
     }
 
     fn answered(&self, id: &RawValue, envelope: &Envelope<'_>) {
+        let said = envelope.result.or(envelope.error);
+        let withheld = said.and_then(|said| why_withheld(said.get().as_bytes()));
         let answer = match (envelope.result, envelope.error) {
+            (Some(_), None) | (None, Some(_)) if withheld.is_some() => Ok(withheld_for(withheld.as_deref())),
             (Some(result), None) => Ok(RawReply::Result(result.to_owned())),
             (None, Some(error)) => Ok(RawReply::Error(error.to_owned())),
             (Some(_), Some(_)) => Err(Why::Garbage("both a result and an error".into())),
@@ -245,6 +255,12 @@ pub(crate) fn requested_progress_token(params: Option<&RawValue>) -> Option<Stri
         meta: &'a RawValue,
     }
     progress_token_of(serde_json::from_str::<Params<'_>>(params?.get()).ok()?.meta.get())
+}
+
+/// In place of what is withheld.
+fn withheld_for(why: Option<&str>) -> RawReply {
+    let error = serde_json::json!({ "code": -32603, "message": why });
+    RawReply::Error(raw(&error.to_string()).unwrap_or_else(|| RawValue::NULL.to_owned()))
 }
 
 fn raw(text: &str) -> Option<Box<RawValue>> {
