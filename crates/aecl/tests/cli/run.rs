@@ -209,6 +209,62 @@ fn a_yes_ahead_does_not_cover_what_acts_by_itself() {
     assert!(dir.path().join(".git/hooks/pre-commit").exists());
 }
 
+/// What git runs because its configuration says so has an ordinary name.
+#[test]
+fn a_yes_ahead_does_not_cover_what_gits_configuration_names() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |path: &str| place.path().join(path);
+    let write = |path: &str, text: &str| {
+        fs::create_dir_all(at(path).parent().unwrap()).unwrap();
+        fs::write(at(path), text).unwrap();
+    };
+    write("repo/.git/config", "[core]\n\thooksPath = githooks\n\tfsmonitor = tools/fsm\n");
+    write("repo/.git/worktrees/w/commondir", "../..\n");
+    write("w/.git", &format!("gitdir: {}\n", at("repo/.git/worktrees/w").display()));
+    write("repo/.git/modules/sub/config", "[core]\n\tworktree = ../../../sub\n\tfsmonitor = ./mine\n");
+    write("repo/sub/.git", "gitdir: ../.git/modules/sub\n");
+    write("plain/.git/config", "");
+    write("user/.gitconfig", &format!("[alias]\n\tx = !{}/plain/x.sh\n", place.path().display()));
+    for file in
+        ["repo/tools/fsm", "w/tools/fsm", "repo/sub/mine", "repo/other", "plain/x.sh", "plain/envfile"]
+    {
+        write(file, "x");
+    }
+    std::os::unix::fs::symlink(at("plain/envfile"), at("plain/.envrc")).unwrap();
+    let keep = |dir: &str, file: &str, more: &[&str]| {
+        let line = format!("mkdir -p $(dirname {file}); echo evil > {file}");
+        let args = [
+            &["run", "--memory", "none", "--write", ".", "--keep", "--yes"],
+            more,
+            &["--", "sh", "-ec", &line],
+        ];
+        let mut command = Aecl::on(&at(dir).join(".aecl")).command(&args.concat());
+        command.env("HOME", at("user")).env_remove("XDG_CONFIG_HOME").env_remove("XDG_STATE_HOME");
+        crate::program::read(command.output().unwrap())
+    };
+    for (dir, file, why) in [
+        ("repo", "githooks/pre-commit", "`hookspath` of `.git/config` names it"),
+        ("repo", "tools/fsm", "`fsmonitor` of `.git/config` names it"),
+        ("repo", "sub/mine", "`fsmonitor` of `.git/modules/sub/config` names it"),
+        ("repo/sub", "mine", "repo/.git/modules/sub/config` names it"),
+        ("repo/tools", "fsm", "repo/.git/config` names it"),
+        ("w", "tools/fsm", "repo/.git/config` names it"),
+        ("plain", "x.sh", "user/.gitconfig` names it"),
+        ("plain", "envfile", "the link `.envrc` leads to it"),
+    ] {
+        let before = fs::read(at(dir).join(file)).ok();
+        let ran = keep(dir, file, &[]).ended(123);
+        assert!(ran.err.contains(why), "{dir}/{file}: {}", ran.err);
+        assert!(ran.err.contains("--keep-special"), "{}", ran.err);
+        assert_eq!(fs::read(at(dir).join(file)).ok(), before);
+    }
+    for (dir, file) in [("repo", "other"), ("repo/sub", "other"), ("w", "other"), ("plain", "other")] {
+        keep(dir, file, &[]).ended(0);
+    }
+    keep("w", "tools/fsm", &["--keep-special"]).ended(0);
+    assert_eq!(fs::read_to_string(at("w/tools/fsm")).unwrap(), "evil\n");
+}
+
 /// The way by which an approval was stolen: a link that becomes a directory.
 #[test]
 fn what_was_shown_under_one_path_is_kept_there_or_nowhere() {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::aims::Aims;
+use super::aims::{Aims, OfUser};
 use super::special::{folded, special};
 use crate::root_dir::{Name, PathState, RootDir};
 
@@ -79,13 +79,18 @@ const NAMES_MAX: usize = 4_096;
 
 /// Why what lies at each of these paths acts by itself, if so: because of its name, or of what is around it.
 pub(crate) fn acting(place: &RootDir, all: &[Brought<'_>]) -> Vec<Option<String>> {
+    acting_for(place, all, &OfUser::here())
+}
+
+/// The same, for a user whose configuration is elsewhere.
+pub(super) fn acting_for(place: &RootDir, all: &[Brought<'_>], user: &OfUser) -> Vec<Option<String>> {
     let paths: Vec<&str> = all.iter().map(|one| one.path).collect();
     let mut around = Around {
         place,
         all: BTreeMap::new(),
         goes: BTreeSet::new(),
         names: BTreeMap::new(),
-        aims: Aims::of(place, &paths),
+        aims: Aims::of(place, &paths, user),
     };
     for one in all {
         match one.stays {
@@ -224,7 +229,7 @@ mod tests {
         let come =
             comes.iter().map(|path| Brought { path, was: dir.path().join(path).exists(), stays: true });
         let all: Vec<_> = gone.chain(come).collect();
-        let why = acting(&place, &all);
+        let why = acting_for(&place, &all, &OfUser::default());
         all.iter().zip(why).filter(|(_, why)| why.is_some()).map(|(one, _)| one.path.to_owned()).collect()
     }
 

@@ -1,21 +1,22 @@
 //! What acts by itself although its name is an ordinary one: a link of a special name leads to it, or git's own
 //! configuration names it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod git;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
 
 use super::acting::folded_path;
 use super::special::special;
-use super::survey::resolved;
 use crate::root_dir::{Name, PathState, RootDir};
+use git::Configurations;
+pub(super) use git::OfUser;
 
 /// Names that are looked at for links of a special name, and how far down in directories of such a name.
 const LOOKED_AT_MAX: usize = 16_384;
 const DEPTH_MAX: usize = 4;
 /// Links that lead to each other.
 const LINKS_MAX: usize = 8;
-/// Files of git's configuration that are read, and how many bytes of each.
-const CONFIGS_MAX: usize = 32;
-const CONFIG_BYTES_MAX: u64 = 256 << 10;
 
 /// Paths, without case, that something leads to, and what.
 pub(super) struct Aims {
@@ -26,21 +27,25 @@ pub(super) struct Aims {
 
 struct Looking<'a> {
     place: &'a RootDir,
+    /// The absolute path of the place, without links if it is still there.
+    here: PathBuf,
     aims: Aims,
     left: usize,
 }
 
 impl Aims {
     /// What leads to somewhere in a place where these paths change.
-    pub(super) fn of(place: &RootDir, paths: &[&str]) -> Self {
+    pub(super) fn of(place: &RootDir, paths: &[&str], user: &OfUser) -> Self {
         let aims = Self { at: BTreeMap::new(), unread: None };
-        let mut looking = Looking { place, aims, left: LOOKED_AT_MAX };
+        let here = std::path::absolute(place.named()).unwrap_or_else(|_| place.named().to_owned());
+        let here = here.canonicalize().unwrap_or(here);
+        let mut looking = Looking { place, here, aims, left: LOOKED_AT_MAX };
         let above = |path| str::match_indices(path, '/').filter_map(move |(at, _)| path.get(..at));
         let directories: BTreeSet<&str> = paths.iter().flat_map(|path| above(path)).chain([""]).collect();
         for dir in &directories {
             looking.links_in(dir, 0);
         }
-        looking.configurations(&directories);
+        Configurations::of(&mut looking, user).read(&directories);
         looking.aims
     }
 
@@ -78,7 +83,9 @@ impl Looking<'_> {
         let (mut at, mut target) = (link.to_owned(), target.to_vec());
         for _ in 0..LINKS_MAX {
             let Ok(text) = std::str::from_utf8(&target) else { return };
-            let Some(aim) = resolved(&at, text).filter(|aim| !aim.is_empty()) else { return };
+            let from = self.here.join(&at);
+            let aim = from.parent().and_then(|from| self.inside(&from.join(text)));
+            let Some(aim) = aim.filter(|aim| !aim.is_empty()) else { return };
             self.aims.at.insert(folded_path(&aim), why.clone());
             match self.place.look(&aim) {
                 Ok(PathState::Link(_, next)) => (at, target) = (aim, next),
@@ -87,101 +94,27 @@ impl Looking<'_> {
         }
     }
 
-    /// What git's configuration names in repositories at these directories.
-    fn configurations(&mut self, directories: &BTreeSet<&str>) {
-        let mut queue: VecDeque<(String, String)> = VecDeque::new();
-        for dir in directories {
-            let git = below(dir, ".git");
-            match self.place.look(&git) {
-                Ok(PathState::Directory(_)) => {}
-                Ok(PathState::Link(..)) => {
-                    self.aims.unread = Some(unread(&git));
-                    continue;
-                }
-                _ => continue,
-            }
-            for file in ["config", "config.worktree"] {
-                queue.push_back(((*dir).to_owned(), below(&git, file)));
-            }
-        }
-        let mut seen = BTreeSet::new();
-        while let Some((dir, file)) = queue.pop_front() {
-            let there = !matches!(self.place.look(&file), Ok(PathState::Nothing));
-            if !there || !seen.insert(file.clone()) {
-                continue;
-            }
-            let bytes = match self.place.open_file(&file) {
-                Ok(Some(mut plain)) if seen.len() <= CONFIGS_MAX => plain.read(CONFIG_BYTES_MAX).ok(),
-                _ => None,
-            };
-            let Some(text) = bytes.and_then(|bytes| String::from_utf8(bytes).ok()) else {
-                self.aims.unread = Some(unread(&file));
-                continue;
-            };
-            for (key, value) in settings(&text) {
-                queue.extend(self.named(&dir, &file, key, value));
-            }
-        }
-    }
-
-    /// Remembers every path in the value of a setting, whatever setting it is: those that run something are many, and
-    /// grow. Gives a file that is to be read as configuration, too.
-    fn named(&mut self, dir: &str, file: &str, key: &str, value: &str) -> Option<(String, String)> {
-        let key = key.trim().to_lowercase();
-        if QUIET.contains(&key.as_str()) {
-            return None;
-        }
-        let why =
-            format!("git runs it or does what it says without being asked: `{key}` of `{file}` names it");
-        let here = self.place.named().to_string_lossy().into_owned();
-        let inside = |word: &str| match word.strip_prefix(&here) {
-            Some(rest) if rest.starts_with('/') => (below("", rest.trim_start_matches('/')), true),
-            _ => (word.to_owned(), false),
-        };
-        for word in value.split(|c: char| c.is_whitespace() || "\"';|&!()=,<>".contains(c)) {
-            let (word, is_absolute) = inside(word);
-            let from =
-                if is_absolute { vec!["x".to_owned()] } else { vec![below(dir, "x"), file.to_owned()] };
-            for aim in from.iter().filter_map(|from| resolved(from, &word)) {
-                let is_there = aim != dir
-                    && !aim.is_empty()
-                    && !matches!(self.place.look(&aim), Ok(PathState::Nothing) | Err(_));
-                if is_there && aim != file {
-                    self.aims.at.insert(folded_path(&aim), why.clone());
-                }
-            }
-        }
-        if key == "hookspath" {
-            // It may be the directory itself, or one that is not there yet.
-            let (path, is_absolute) = inside(value.trim().trim_matches('"'));
-            let from = if is_absolute { "x".to_owned() } else { below(dir, "x") };
-            self.aims.at.extend(resolved(&from, &path).map(|aim| (folded_path(&aim), why)));
-        }
-        if key != "path" {
-            return None;
-        }
-        let (path, is_absolute) = inside(value.trim().trim_matches('"'));
-        let from = if is_absolute { "x" } else { file };
-        resolved(from, &path).map(|include| (dir.to_owned(), include))
+    /// A path as one in the place, by its words or by where it really leads.
+    fn inside(&self, path: &Path) -> Option<String> {
+        let in_place = |path: &Path, top: &Path| Some(path.strip_prefix(top).ok()?.to_str()?.to_owned());
+        let plain = plain(path)?;
+        in_place(&plain, &self.here)
+            .or_else(|| in_place(&plain, self.place.named()))
+            .or_else(|| in_place(&plain.canonicalize().ok()?, &self.here))
     }
 }
 
-fn unread(file: &str) -> String {
-    format!("`{file}` cannot be read here, so git may run it or do what it says without being asked")
-}
-
-/// Settings whose values name branches and addresses, which may be called like files here.
-const QUIET: [&str; 7] = ["fetch", "merge", "name", "email", "pushurl", "remote", "url"];
-
-/// Keys and values, line by line; what goes on in the next line has no key there.
-fn settings(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let lines = text.split('\n').map(|line| match line.trim_start().strip_prefix('[') {
-        // A setting may stand behind the name of its section.
-        Some(section) => section.split_once(']').map_or(section, |(_, rest)| rest),
-        None => line,
-    });
-    let lines = lines.filter(|line| !line.trim_start().starts_with(['#', ';']));
-    lines.map(|line| line.split_once('=').unwrap_or(("", line)))
+/// A path without `.` and `..`, by its words.
+fn plain(path: &Path) -> Option<PathBuf> {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(plain.pop().then_some(())?),
+            part => plain.push(part),
+        }
+    }
+    Some(plain)
 }
 
 fn below(dir: &str, name: &str) -> String {
@@ -191,7 +124,7 @@ fn below(dir: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::super::acting::{Brought, acting};
+    use super::super::acting::{Brought, acting_for};
     use super::*;
     use std::fs;
 
@@ -208,14 +141,19 @@ mod tests {
             (".git/hooks/post-commit", "../../scripts/pc.sh"),
             ("sub/.envrc", "deep"),
             ("ordinary", "plain"),
+            (".tool-versions", "/etc/hostname"),
         ] {
             std::os::unix::fs::symlink(target, dir.path().join(link)).unwrap();
         }
+        std::os::unix::fs::symlink(dir.path().join("straight"), dir.path().join("sub/Makefile")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("straight"), dir.path().join("sub/.gitlab-ci.yml"))
+            .unwrap();
         let place = RootDir::open(dir.path()).unwrap();
-        let marked = ["envfile", "vsc/tasks.json", "ci.groovy", "scripts/pc.sh", "sub/deep", "ENVFILE"];
+        let marked =
+            ["envfile", "vsc/tasks.json", "ci.groovy", "scripts/pc.sh", "sub/deep", "straight", "ENVFILE"];
         let paths = [&marked[..], &["plain", "scripts/x", "deep", "sub/x"]].concat();
         let all: Vec<_> = paths.iter().map(|path| Brought { path, was: true, stays: true }).collect();
-        let why = acting(&place, &all);
+        let why = acting_for(&place, &all, &OfUser::default());
         let found: Vec<_> =
             paths.iter().zip(why).filter(|(_, why)| why.is_some()).map(|(path, _)| *path).collect();
         assert_eq!(found, marked);
@@ -251,12 +189,90 @@ mod tests {
         ];
         let paths = [&marked[..], &["tools/other", "main/a", "clean.sh", "sub/x"]].concat();
         let all: Vec<_> = paths.iter().map(|path| Brought { path, was: true, stays: true }).collect();
-        let why = acting(&place, &all);
+        let why = acting_for(&place, &all, &OfUser::default());
         let found: Vec<_> =
             paths.iter().zip(&why).filter(|(_, why)| why.is_some()).map(|(path, _)| *path).collect();
         assert_eq!(found, marked, "{why:?}");
         fs::write(dir.path().join(".git/config"), vec![b'#'; 300 << 10]).unwrap();
-        let why = acting(&place, &all);
+        let why = acting_for(&place, &all, &OfUser::default());
         assert!(why.iter().all(Option::is_some), "what cannot be read may name anything: {why:?}");
+    }
+
+    /// What is marked in a directory for whoever has this configuration.
+    fn marked(dir: &Path, user: &OfUser, paths: &[&str]) -> Vec<String> {
+        let place = RootDir::open(dir).unwrap();
+        let all: Vec<_> = paths.iter().map(|path| Brought { path, was: true, stays: true }).collect();
+        let why = acting_for(&place, &all, user);
+        paths.iter().zip(&why).filter(|(_, why)| why.is_some()).map(|(path, _)| (*path).to_owned()).collect()
+    }
+
+    fn write(file: &Path, text: &str) {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+
+    #[test]
+    fn a_worktree_and_a_submodule_have_the_configuration_that_their_file_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        let hooks = "[core]\n\thooksPath = hooks # ours\n";
+        // A worktree beside its repository, which shares its configuration.
+        write(&at("main/.git/config"), hooks);
+        write(&at("main/.git/worktrees/w/commondir"), "../..\n");
+        write(&at("main/.git/worktrees/w/config.worktree"), "[core]\nfsmonitor = tools/fsm\n");
+        write(&at("w/.git"), &format!("gitdir: {}\n", at("main/.git/worktrees/w").display()));
+        // A submodule of a repository that has it, by a relative path.
+        write(
+            &at("main/.git/modules/sub/config"),
+            "[core]\n\tworktree = ../../../sub\n\tfsmonitor = ./deep/fsm\n",
+        );
+        write(&at("main/sub/.git"), "gitdir: ../.git/modules/sub\n");
+        // One whose `.git` is a link.
+        fs::create_dir_all(at("linked")).unwrap();
+        std::os::unix::fs::symlink("../main/.git", at("linked/.git")).unwrap();
+        for file in ["w/tools/fsm", "main/sub/deep/fsm", "main/tools/fsm"] {
+            write(&at(file), "x");
+        }
+        let nobody = OfUser::default();
+        let paths = ["hooks/pre-commit", "tools/fsm", "tools/other", "sub/deep/fsm", "sub/tools/fsm"];
+        assert_eq!(marked(&at("w"), &nobody, &paths), ["hooks/pre-commit", "tools/fsm"]);
+        assert_eq!(marked(&at("main"), &nobody, &paths), ["hooks/pre-commit", "sub/deep/fsm"]);
+        assert_eq!(marked(&at("linked"), &nobody, &paths), ["hooks/pre-commit"]);
+        // Of a directory in a repository, that around it counts.
+        fs::create_dir_all(at("main/hooks")).unwrap();
+        assert_eq!(marked(&at("main/hooks"), &nobody, &["pre-commit"]), ["pre-commit"]);
+        // What cannot be read may name anything, and nothing is waited for.
+        fs::remove_file(at("w/.git")).unwrap();
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600));
+        rustix::fs::mknodat(rustix::fs::CWD, at("w/.git"), kind, mode, 0).unwrap();
+        assert_eq!(marked(&at("w"), &nobody, &paths), paths);
+    }
+
+    #[test]
+    fn what_the_users_own_configuration_of_git_names_is_marked() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        let work = at("work").display().to_string();
+        let user = OfUser::of(&at("home"), &[at("home/.gitconfig"), at("home/none")]);
+        write(
+            &at("home/.gitconfig"),
+            &format!(
+                "[init]\ndefaultBranch = main\n[safe]\ndirectory = {work}/vendored\n[core]\nhooksPath = githooks\n\
+                 editor = vim\n[alias]\nx = !sh {work}/tools/x.sh\ny = \"!tools/y.sh\"\n[mergetool \"m\"]\n\
+                 path = {work}/big\n[includeIf \"gitdir:~/a]b/\"] path = ~/more\n"
+            ),
+        );
+        write(&at("home/more"), &format!("[diff \"x\"]\ncommand = {work}/to\\\nols/d.sh\n"));
+        fs::create_dir_all(at("work/.git")).unwrap();
+        write(&at("work/big"), &"x".repeat(300 << 10));
+        let marks = ["githooks/pre-commit", "tools/x.sh", "tools/y.sh", "tools/d.sh", "big"];
+        let others = ["main/a", "vendored/a", "vim", "tools/other"];
+        for file in marks.iter().chain(&others).skip(1) {
+            if *file != "big" {
+                write(&at("work").join(file), "x");
+            }
+        }
+        assert_eq!(marked(&at("work"), &user, &[&marks[..], &others].concat()), marks);
+        assert_eq!(marked(&at("work"), &OfUser::default(), &marks).len(), 0);
     }
 }
