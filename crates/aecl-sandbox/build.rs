@@ -12,8 +12,7 @@ use std::process::Command;
 
 const MAIN: &str = "src/bin/aecl-cage/main.rs";
 /// Whatever of these changes makes another launcher. Of a folder, that is all that stands in it.
-const SOURCES: &[&str] =
-    &["src/bin/aecl-cage", "src/native/system.rs", "src/native/wire.rs", "src/vm/frame.rs", "build.rs"];
+const SOURCES: &[&str] = &["src/bin/aecl-cage", "src/protocol", "build.rs"];
 
 fn main() {
     for source in SOURCES {

@@ -5,7 +5,14 @@ use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use crate::{Backend, Cage, CollectLimits, Collected, Ended, Held, Listener, Program, SandboxError, Stream};
+use crate::cage::Cage;
+use crate::collected::{CollectLimits, Collected};
+use crate::ended::{Ended, Held};
+use crate::error::SandboxError;
+use crate::listener::Listener;
+use crate::output::Stream;
+use crate::program::Program;
+use crate::tier::Backend;
 
 /// A program in its cage. There is none on this system.
 #[derive(Debug)]
@@ -97,15 +104,15 @@ pub(crate) async fn installed(_backend: &Backend) -> Result<Installed, SandboxEr
 pub(crate) struct Asked {
     pub(crate) version: String,
     pub(crate) note: String,
-    pub(crate) enforced: crate::Enforced,
+    pub(crate) enforced: crate::found::Enforced,
 }
 
-pub(crate) async fn daemon(_docker: &crate::Docker, _backend: &Backend) -> Result<Asked, SandboxError> {
+pub(crate) async fn daemon(_docker: &crate::tier::Docker, _backend: &Backend) -> Result<Asked, SandboxError> {
     Err(unavailable())
 }
 
-pub(crate) fn enforced() -> crate::Enforced {
-    crate::Enforced { memory: false, cpu: false }
+pub(crate) fn enforced() -> crate::found::Enforced {
+    crate::found::Enforced { memory: false, cpu: false }
 }
 
 /// Nothing holds here, so there is nothing to remember.
@@ -120,7 +127,7 @@ impl Memory {
     }
 
     /// What is remembered of this backend, or found out.
-    pub async fn probe(&self, _backend: &Backend) -> (crate::Found, bool) {
+    pub async fn probe(&self, _backend: &Backend) -> (crate::found::Found, bool) {
         match self.0 {}
     }
 

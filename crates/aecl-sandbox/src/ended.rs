@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-use crate::{Backend, Digest, Level, Limits, Output, Scratch};
+use crate::cage::Limits;
+use crate::deadline::Level;
+use crate::image::Digest;
+use crate::output::Output;
+use crate::scratch::Scratch;
+use crate::tier::Backend;
 
 /// The end of a program, and what it leaves.
 #[derive(Debug)]

@@ -13,7 +13,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use crate::{Access, SandboxError, View};
+use crate::cage::{Access, View};
+use crate::error::SandboxError;
 
 /// What every home has, beside each other.
 const CONFIG: &str = "aecl.yaml";

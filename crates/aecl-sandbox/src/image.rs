@@ -25,7 +25,7 @@ pub use elsewhere::{Images, Layout};
 #[cfg(native_cage)]
 pub use {layout::Layout, store::Images};
 
-use crate::Program;
+use crate::program::Program;
 
 /// How much an image may be, unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

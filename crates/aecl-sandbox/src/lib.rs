@@ -57,163 +57,59 @@
 //!
 //! **Invariant:** this room knows nothing of agents, actions or policies.
 
+#[cfg(native_cage)]
+mod backend;
 mod cage;
 mod collected;
 mod deadline;
-#[cfg(native_cage)]
-mod docker;
+#[cfg(not(native_cage))]
+mod elsewhere;
 mod ended;
+mod error;
+mod found;
 mod hidden;
+#[cfg(native_cage)]
+mod host;
 mod image;
+#[cfg(native_cage)]
+mod launcher;
+#[cfg(native_cage)]
+mod left;
 mod listener;
-#[cfg(not(native_cage))]
-#[path = "elsewhere.rs"]
-mod native;
-#[cfg(native_cage)]
-mod native;
-#[cfg(not(native_cage))]
-use native as docker;
-#[cfg(not(native_cage))]
-use native as oci;
-#[cfg(native_cage)]
-mod oci;
+mod machine;
 mod output;
+mod pinned;
 mod probe;
 mod process;
+mod program;
+#[cfg(native_cage)]
+mod protocol;
+#[cfg(native_cage)]
+mod scratch;
 mod spawner;
+mod start;
 mod tier;
-mod vm;
 
-pub use cage::{Access, Cage, Leash, Limits, Network, Program, View, base_environment};
+#[cfg(not(native_cage))]
+use elsewhere::{self as backend, self as launcher, self as scratch};
+
+pub use cage::{Access, Cage, Limits, Network, View};
 pub use collected::{Change, ChangeKind, CollectLimits, Collected, Refused};
 pub use deadline::{Clocks, Level};
 pub use ended::{CgroupVersion, Ended, Held, HostUser, Outcome};
+pub use error::SandboxError;
+pub use found::{Attack, Enforced, Found, Offers};
 pub use hidden::{hidden_around, is_home, never_change, never_show, never_shown};
 pub use image::{Digest, Image, ImageError, ImageLimits, Images, Layout, Offer};
+pub use launcher::running::Running;
+pub use launcher::terminal::{Terminal, TerminalSize};
 pub use listener::{Connection, Listener};
-pub use native::{Running, Scratch, Terminal, TerminalSize};
+pub use machine::{Acceleration, Firecracker, Machine, Pinned, Qemu, VirtualMachine};
 pub use output::{Output, Stream};
-pub use probe::{Attack, Enforced, Found, Memory, Offers, enforced, probe, version};
+pub use pinned::PinnedError;
+pub use probe::{Memory, enforced, probe, version};
 pub use process::{Contained, spawn};
+pub use program::{Leash, Program, base_environment};
+pub use scratch::Scratch;
+pub use start::{run, start, start_on_terminal};
 pub use tier::{Backend, Docker, Runtime, Tier};
-pub use vm::{Acceleration, Firecracker, Machine, Pinned, PinnedError, Qemu, VirtualMachine};
-
-/// Runs a program in a cage until nothing of it is left. It gets no input.
-///
-/// # Errors
-/// When the cage cannot be had as described. The program has then not run. How the program itself ended is
-/// never an error: see [`Ended::outcome`].
-pub async fn run(program: Program, cage: Cage) -> Result<Ended, SandboxError> {
-    Ok(start(program, cage).await?.wait().await)
-}
-
-/// Starts a program in a cage. When this returns, it runs.
-///
-/// # Errors
-/// As [`run`].
-pub async fn start(program: Program, cage: Cage) -> Result<Running, SandboxError> {
-    let program = match &cage.image {
-        Some(image) => image.complete(program),
-        None => program,
-    };
-    hidden::refuse(&cage.views)?;
-    match cage.backend {
-        Backend::Native => native::start(&program, &cage).await,
-        Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => oci::start(&program, &cage).await,
-        Backend::Docker(_) => docker::start(&program, &cage).await,
-        Backend::Qemu(_) | Backend::Firecracker(_) => vm::start(&program, &cage).await,
-    }
-}
-
-/// The same on a terminal of the program's own, of this size. Only our own launcher does that.
-///
-/// # Errors
-/// As [`start`], and for each other backend.
-pub async fn start_on_terminal(
-    program: Program,
-    cage: Cage,
-    size: TerminalSize,
-) -> Result<(Running, Terminal), SandboxError> {
-    if cage.backend != Backend::Native {
-        return Err(SandboxError::BadCage(format!(
-            "`{}` gives no terminal; `native` does, and each gives pipes",
-            cage.backend
-        )));
-    }
-    let program = match &cage.image {
-        Some(image) => image.complete(program),
-        None => program,
-    };
-    hidden::refuse(&cage.views)?;
-    native::start_on_terminal(&program, &cage, size).await
-}
-
-/// What goes wrong when a program is put into a cage. In each case it has not run.
-#[derive(Debug, thiserror::Error)]
-pub enum SandboxError {
-    /// The program has no name to run by.
-    #[error("the program is empty; name an executable as its first word")]
-    NoProgram,
-    /// The operating system did not start it.
-    #[error(
-        "`{program}` did not start: {source}; check that it is installed and on the `PATH` that AECL runs with"
-    )]
-    NotStarted {
-        /// The first word of the command.
-        program: String,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// It is not there in the cage, or cannot be executed there.
-    #[error(
-        "`{program}` did not start in the cage: {source}; it must be below `/usr` or in the image, or in a view, and on \
-         the `PATH` that it was given"
-    )]
-    NotInCage {
-        /// The first word of the command.
-        program: String,
-        /// What the kernel said.
-        source: std::io::Error,
-    },
-    /// The thread that starts programs is gone.
-    #[error("the thread that starts programs is gone; restart AECL")]
-    NoSpawner,
-    /// A pipe to the program is missing.
-    #[error("`{program}` started without its {pipe}; restart AECL")]
-    NoPipe {
-        /// The first word of the command.
-        program: String,
-        /// Which pipe.
-        pipe: &'static str,
-    },
-    /// The description of the cage contradicts itself.
-    #[error("this cage cannot be built: {0}")]
-    BadCage(String),
-    /// This host cannot hold a program that strongly.
-    #[error("the cage `{backend}` is not available here: {why}")]
-    Unavailable {
-        /// What was asked for.
-        backend: Backend,
-        /// What is missing, and what to do.
-        why: String,
-    },
-    /// A limit that nothing on this host would enforce.
-    #[error(
-        "nothing here enforces `{limit}`: {why}; run AECL as root or in a systemd unit with `Delegate=yes` \
-         (`systemd-run --user --scope -p Delegate=yes`), or say that there is no such limit"
-    )]
-    Unenforceable {
-        /// The limit.
-        limit: &'static str,
-        /// Why.
-        why: String,
-    },
-    /// A step of building the cage failed.
-    #[error("the cage could not be built while {step}: {source}")]
-    Setup {
-        /// What was being done.
-        step: String,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-}

@@ -6,57 +6,19 @@ mod remembered;
 
 use std::time::Duration;
 
-use crate::{
-    Access, Backend, Cage, Clocks, Held, Limits, Network, SandboxError, View, docker, native, oci, vm,
-};
+use crate::backend::{docker, native, oci, vm};
+use crate::cage::{Access, Cage, Limits, Network, View};
+use crate::deadline::Clocks;
+use crate::ended::Held;
+use crate::error::SandboxError;
+use crate::found::{Attack, Enforced, Found, Offers};
+use crate::host::cgroup;
+use crate::tier::Backend;
 
 #[cfg(not(native_cage))]
 pub use native::Memory;
 #[cfg(native_cage)]
 pub use remembered::Memory;
-
-/// What was found out about one backend.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// What was tried.
-    pub backend: Backend,
-    /// Whether programs may be held with it: it could be built, and every attack was refused.
-    pub available: bool,
-    /// Why not, and what to do; or what holds it.
-    pub reason: String,
-    /// Of what holds it: ours and the kernel's.
-    pub version: String,
-    /// Which limits are enforced. One that is not is refused when a cage asks for it.
-    pub enforced: Enforced,
-    /// What else it can give a program, by what was built with it.
-    pub offers: Offers,
-    /// The attacks of the self-test.
-    pub attacks: Vec<Attack>,
-}
-
-/// Which limits a host enforces, beside those that it always does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Enforced {
-    /// [`Limits::memory_max_bytes`].
-    pub memory: bool,
-    /// [`Limits::cpu_max_millicores`].
-    pub cpu: bool,
-}
-
-/// What a backend can give a program, beside limits. What it cannot is refused when a cage asks for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Offers {
-    /// Directories and files of the host: [`Cage::views`].
-    pub views: bool,
-    /// [`Access::Overlay`].
-    pub overlays: bool,
-    /// [`Network::Listener`].
-    pub listener: bool,
-    /// No [`Limits::memory_max_bytes`] at all. A machine has a size.
-    pub unlimited_memory: bool,
-    /// The programs of this host, which one without an image sees. A machine has those of its disk.
-    pub host_programs: bool,
-}
 
 impl Offers {
     /// What this backend can give, as far as its kind goes.
@@ -99,15 +61,6 @@ impl Found {
     }
 }
 
-/// One attack of the self-test.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attack {
-    /// What was tried.
-    pub name: String,
-    /// The error that it met; absent if it succeeded.
-    pub errno: Option<u64>,
-}
-
 /// The last line of the self-test: what must work, or a cage would pass by refusing everything.
 const MUST_WORK: &str = "use the scratch space";
 
@@ -128,7 +81,7 @@ async fn probe_one(backend: &Backend) -> Found {
         available: false,
         reason: String::new(),
         version: version(),
-        enforced: native::enforced(),
+        enforced: cgroup::enforced(),
         offers: Offers::of(backend),
         attacks: Vec::new(),
     };
@@ -279,7 +232,7 @@ fn shown(offers: Offers) -> View {
 /// cgroups alone, and builds no cage.
 #[must_use]
 pub fn enforced() -> Enforced {
-    native::enforced()
+    cgroup::enforced()
 }
 
 /// The version of our own part of every cage, and of this host's kernel.
@@ -293,7 +246,7 @@ pub fn version() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::HostUser;
+    use crate::ended::HostUser;
 
     fn judged(attacks: &[(&str, u64)]) -> Found {
         let found = Found {
@@ -343,7 +296,7 @@ mod tests {
             }
             assert!(found.attacks.len() > 15 || !found.available, "{found:?}");
         }
-        let nothing = Backend::Runc(crate::Runtime::named("no-such-runtime"));
+        let nothing = Backend::Runc(crate::tier::Runtime::named("no-such-runtime"));
         let found = probe(&[nothing]).await;
         let said = "`no-such-runtime` is not installed; `apt-get install runc`";
         assert!(!found[0].available && found[0].reason.starts_with(said), "{}", found[0].reason);

@@ -5,8 +5,9 @@ use std::process::{ExitStatus, Stdio};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
+use crate::error::SandboxError;
+use crate::program::{Leash, Program, base_environment};
 use crate::spawner::spawn_on_lasting_thread;
-use crate::{Leash, Program, SandboxError, base_environment};
 
 /// A running program and its three pipes. Dropping it kills the whole process group.
 #[derive(Debug)]

@@ -1,11 +1,11 @@
 //! How strongly a program can be held, and by what.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Acceleration, Firecracker, Qemu};
+use crate::machine::{Acceleration, Firecracker, Machine, Qemu, VirtualMachine};
 
 /// From weak to strong. What is stronger may stand in for what is weaker, never the other way round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,12 +123,6 @@ impl Backend {
         }
     }
 
-    /// Whether a cage of it can have the files of an [`Image`](crate::Image). A machine gets them as it gets views.
-    #[must_use]
-    pub fn shows_images(&self) -> bool {
-        self.machine().is_none() || crate::vm::shows().is_ok()
-    }
-
     /// As configurations and records write it.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -141,6 +135,24 @@ impl Backend {
             Self::Qemu(qemu) if qemu.acceleration == Acceleration::Emulation => "qemu-emulated",
             Self::Qemu(_) => "qemu",
             Self::Firecracker(_) => "firecracker",
+        }
+    }
+
+    /// The monitor's program and what runs in its machines, where there are machines.
+    pub(crate) fn machine(&self) -> Option<(&Path, &Machine)> {
+        match self {
+            Self::Qemu(qemu) => Some((&qemu.program, &qemu.machine)),
+            Self::Firecracker(firecracker) => Some((&firecracker.program, &firecracker.machine)),
+            Self::Native | Self::Runc(_) | Self::Crun(_) | Self::Runsc(_) | Self::Docker(_) => None,
+        }
+    }
+}
+
+impl From<VirtualMachine> for Backend {
+    fn from(machine: VirtualMachine) -> Self {
+        match machine {
+            VirtualMachine::Firecracker(firecracker) => Self::Firecracker(Box::new(firecracker)),
+            VirtualMachine::Qemu(qemu) => Self::Qemu(Box::new(qemu)),
         }
     }
 }

@@ -16,7 +16,7 @@ mod namespaces;
 mod sys;
 #[path = "../src/bin/aecl-cage/tree.rs"]
 mod tree;
-#[path = "../src/native/wire.rs"]
+#[path = "../src/protocol/wire.rs"]
 mod wire;
 
 use std::fs;

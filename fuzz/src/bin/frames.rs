@@ -2,9 +2,9 @@
 
 #![no_main]
 
-#[path = "../../../crates/aecl-sandbox/src/vm/frame.rs"]
+#[path = "../../../crates/aecl-sandbox/src/protocol/frame.rs"]
 mod frame;
-#[path = "../../../crates/aecl-sandbox/src/native/wire.rs"]
+#[path = "../../../crates/aecl-sandbox/src/protocol/wire.rs"]
 mod wire;
 
 use frame::{HEADER, Kind, Left, PAYLOAD_MAX};

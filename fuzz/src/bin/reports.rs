@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../../../crates/aecl-sandbox/src/native/wire.rs"]
+#[path = "../../../crates/aecl-sandbox/src/protocol/wire.rs"]
 mod wire;
 
 use libfuzzer_sys::fuzz_target;

@@ -14,13 +14,17 @@ use paths::{Path, Source};
 
 const PAGE: &str = "ARCHITECTURE.md";
 /// Rooms whose files stand in order.
-const ROOMS: &[&str] = &["aecl-kernel", "aecl-ledger", "aecl-proof"];
+const ROOMS: &[&str] = &["aecl-kernel", "aecl-ledger", "aecl-proof", "aecl-sandbox"];
 
 pub fn check(house: &House, found: &mut Found) -> Result<(), String> {
     let page = house.text(PAGE).unwrap_or_default();
     for room in ROOMS {
         let folder = sources(room);
-        let is_source = |name: &&String| name.starts_with(&folder) && name.ends_with(".rs");
+        // Programs of their own are other crates.
+        let is_source = |name: &&String| {
+            let inner = name.strip_prefix(&folder).filter(|inner| !inner.starts_with("bin/"));
+            inner.is_some_and(|inner| inner.ends_with(".rs"))
+        };
         let files = house.files.iter().filter(is_source);
         let files: Vec<(String, String)> =
             files.filter_map(|name| Some((name.clone(), house.text(name)?))).collect();

@@ -19,7 +19,9 @@ use rustix::time::ClockId;
 use serde::{Deserialize, Serialize};
 
 use super::{Attack, Enforced, Found, Offers, probe_one};
-use crate::{Backend, native, oci};
+use crate::backend::oci;
+use crate::host::{cgroup, name::numbered};
+use crate::tier::Backend;
 
 /// How long it counts.
 const BELIEVED_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -99,7 +101,7 @@ impl Memory {
         let is_runtime = matches!(backend, Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_));
         if age > BELIEVED_MAX.as_secs()
             || kept.rests_on != rests_on
-            || (is_runtime && enforced != native::enforced())
+            || (is_runtime && enforced != cgroup::enforced())
         {
             return None;
         }
@@ -146,7 +148,7 @@ impl Memory {
         self.make()?;
         let Some(dir) = self.open() else { return Ok(()) };
         // Under another name first: whoever reads meanwhile reads all of it, or what was there before.
-        let fresh = format!(".{}-{}", native::numbered("fresh"), name(backend));
+        let fresh = format!(".{}-{}", numbered("fresh"), name(backend));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&dir, &fresh, flags, Mode::RUSR | Mode::WUSR)?;
         let written = File::from(file).write_all(&text);

@@ -17,7 +17,7 @@
 mod attack;
 mod fault;
 mod fork_server;
-#[path = "../../vm/frame.rs"]
+#[path = "../../protocol/frame.rs"]
 mod frame;
 mod groups;
 mod guest;
@@ -29,11 +29,11 @@ mod lockdown;
 mod namespaces;
 mod sources;
 mod sys;
-#[path = "../../native/system.rs"]
+#[path = "../../protocol/system.rs"]
 mod system;
 mod tree;
 mod watch;
-#[path = "../../native/wire.rs"]
+#[path = "../../protocol/wire.rs"]
 mod wire;
 
 use std::fs::File;

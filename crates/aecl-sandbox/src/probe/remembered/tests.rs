@@ -1,7 +1,7 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
-use crate::Runtime;
+use crate::tier::Runtime;
 
 /// A runtime that is installed here and holds, with a directory to remember that in.
 async fn remembered() -> Option<(tempfile::TempDir, Memory, Backend)> {
@@ -97,7 +97,7 @@ async fn it_counts_only_as_long_as_everything_is_as_it_was() {
     assert!(after(BELIEVED_MAX - Duration::from_secs(60)));
     assert!(!after(BELIEVED_MAX + Duration::from_secs(60)), "too old");
     assert!(!with("at_s", (now_s() + 60).into()), "from the future");
-    assert!(!with("memory", (!native::enforced().memory).into()), "other limits");
+    assert!(!with("memory", (!cgroup::enforced().memory).into()), "other limits");
     assert!(!with("runtime", serde_json::Value::Null), "of no program");
     let mut facts = serde_json::to_value(oci::facts(&backend)).unwrap();
     facts["stamp"][1] = 1.into();
