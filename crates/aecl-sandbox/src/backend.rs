@@ -1,16 +1,19 @@
-//! What builds cages and holds them, one file for each kind.
+//! What builds cages and holds them, one file for each kind, and which is which.
 
-pub(crate) mod docker;
-pub(crate) mod native;
+mod docker;
+mod native;
 pub(crate) mod oci;
-pub(crate) mod vm;
+mod vm;
 
+use crate::driver::Driver;
 use crate::tier::Backend;
 
-impl Backend {
-    /// Whether a cage of it can have the files of an [`Image`](crate::Image). A machine gets them as it gets views.
-    #[must_use]
-    pub fn shows_images(&self) -> bool {
-        self.machine().is_none() || vm::shows().is_ok()
+/// What builds the cages of this backend.
+pub(crate) fn of(backend: &Backend) -> &'static dyn Driver {
+    match backend {
+        Backend::Native => &native::Native,
+        Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => &oci::Oci,
+        Backend::Docker(_) => &docker::Daemons,
+        Backend::Qemu(_) | Backend::Firecracker(_) => &vm::Machines,
     }
 }

@@ -7,8 +7,10 @@ use std::path::Path;
 
 use crate::cage::Cage;
 use crate::collected::{CollectLimits, Collected};
+use crate::driver::{Attacked, Driver, Installed, Pending};
 use crate::ended::{Ended, Held};
 use crate::error::SandboxError;
+use crate::found::Offers;
 use crate::listener::Listener;
 use crate::output::Stream;
 use crate::program::Program;
@@ -82,37 +84,58 @@ fn unavailable() -> SandboxError {
     }
 }
 
-pub(crate) async fn start(_program: &Program, _cage: &Cage) -> Result<Running, SandboxError> {
-    Err(unavailable())
+/// What would build cages.
+struct Nothing;
+
+impl Driver for Nothing {
+    fn installed<'a>(&'a self, _backend: &'a Backend) -> Pending<'a, Result<Installed, SandboxError>> {
+        Box::pin(async { Err(unavailable()) })
+    }
+
+    fn offers(&self, _backend: &Backend) -> Offers {
+        Offers::ALL
+    }
+
+    fn attack<'a>(&'a self, _cage: &'a Cage) -> Pending<'a, Result<Attacked, SandboxError>> {
+        Box::pin(async { Err(unavailable()) })
+    }
+
+    fn start<'a>(
+        &'a self,
+        _program: &'a Program,
+        _cage: &'a Cage,
+    ) -> Pending<'a, Result<Running, SandboxError>> {
+        Box::pin(async { Err(unavailable()) })
+    }
+
+    fn start_on_terminal<'a>(
+        &'a self,
+        _program: &'a Program,
+        _cage: &'a Cage,
+        _size: TerminalSize,
+    ) -> Pending<'a, Result<(Running, Terminal), SandboxError>> {
+        Box::pin(async { Err(unavailable()) })
+    }
 }
 
-pub(crate) async fn self_test(_cage: &Cage) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
-    Err(unavailable())
+pub(crate) fn of(_backend: &Backend) -> &'static dyn Driver {
+    &Nothing
 }
 
-/// What is installed, and what is known of it.
-pub(crate) struct Installed {
-    pub(crate) version: String,
-    pub(crate) note: Option<String>,
+pub(crate) mod cgroup {
+    use crate::found::Enforced;
+
+    pub(crate) fn enforced() -> Enforced {
+        Enforced { memory: false, cpu: false }
+    }
 }
 
-pub(crate) async fn installed(_backend: &Backend) -> Result<Installed, SandboxError> {
-    Err(unavailable())
+pub(crate) mod running {
+    pub use super::Running;
 }
 
-/// What a daemon says of itself.
-pub(crate) struct Asked {
-    pub(crate) version: String,
-    pub(crate) note: String,
-    pub(crate) enforced: crate::found::Enforced,
-}
-
-pub(crate) async fn daemon(_docker: &crate::tier::Docker, _backend: &Backend) -> Result<Asked, SandboxError> {
-    Err(unavailable())
-}
-
-pub(crate) fn enforced() -> crate::found::Enforced {
-    crate::found::Enforced { memory: false, cpu: false }
+pub(crate) mod terminal {
+    pub use super::{Terminal, TerminalSize};
 }
 
 /// Nothing holds here, so there is nothing to remember.
@@ -156,12 +179,4 @@ impl Terminal {
     pub fn resize(&self, _size: TerminalSize) -> std::io::Result<()> {
         match self.0 {}
     }
-}
-
-pub(crate) async fn start_on_terminal(
-    _program: &Program,
-    _cage: &Cage,
-    _size: TerminalSize,
-) -> Result<(Running, Terminal), SandboxError> {
-    Err(unavailable())
 }

@@ -53,3 +53,9 @@ pub struct Attack {
     /// The error that it met; absent if it succeeded.
     pub errno: Option<u64>,
 }
+
+impl Offers {
+    /// Of what shares a kernel with us and starts our launcher: all of it.
+    pub(crate) const ALL: Self =
+        Self { views: true, overlays: true, listener: true, unlimited_memory: true, host_programs: true };
+}

@@ -62,6 +62,7 @@ mod backend;
 mod cage;
 mod collected;
 mod deadline;
+mod driver;
 #[cfg(not(native_cage))]
 mod elsewhere;
 mod ended;
@@ -91,7 +92,7 @@ mod start;
 mod tier;
 
 #[cfg(not(native_cage))]
-use elsewhere::{self as backend, self as launcher, self as scratch};
+use elsewhere::{self as backend, self as host, self as launcher, self as scratch};
 
 pub use cage::{Access, Cage, Limits, Network, View};
 pub use collected::{Change, ChangeKind, CollectLimits, Collected, Refused};

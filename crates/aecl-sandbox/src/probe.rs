@@ -6,9 +6,10 @@ mod remembered;
 
 use std::time::Duration;
 
-use crate::backend::{docker, native, oci, vm};
+use crate::backend;
 use crate::cage::{Access, Cage, Limits, Network, View};
 use crate::deadline::Clocks;
+use crate::driver::Driver;
 use crate::ended::Held;
 use crate::error::SandboxError;
 use crate::found::{Attack, Enforced, Found, Offers};
@@ -16,26 +17,19 @@ use crate::host::cgroup;
 use crate::tier::Backend;
 
 #[cfg(not(native_cage))]
-pub use native::Memory;
+pub use crate::elsewhere::Memory;
 #[cfg(native_cage)]
 pub use remembered::Memory;
 
-impl Offers {
-    /// What this backend can give, as far as its kind goes.
-    fn of(backend: &Backend) -> Self {
-        let machine = backend.machine().is_some();
-        let shows = !machine || vm::shows().is_ok();
-        // Its loopback is in its own kernel, and what is written above a view stays there.
-        let is_gvisor = matches!(backend, Backend::Runsc(_));
-        Self {
-            views: shows,
-            overlays: shows && !is_gvisor,
-            listener: !is_gvisor,
-            unlimited_memory: !machine,
-            host_programs: !machine,
-        }
+impl Backend {
+    /// Whether a cage of it can have the files of an [`Image`](crate::Image). A machine gets them as it gets views.
+    #[must_use]
+    pub fn shows_images(&self) -> bool {
+        backend::of(self).offers(self).views
     }
+}
 
+impl Offers {
     /// Less and less of what a host's kernel may not do, down to a plain cage.
     fn less(self) -> Vec<Self> {
         let mut all = Vec::new();
@@ -82,41 +76,22 @@ async fn probe_one(backend: &Backend) -> Found {
         reason: String::new(),
         version: version(),
         enforced: cgroup::enforced(),
-        offers: Offers::of(backend),
+        offers: backend::of(backend).offers(backend),
         attacks: Vec::new(),
     };
+    let driver = backend::of(backend);
     let mut notes = Vec::new();
-    match backend {
-        Backend::Native => {}
-        Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => match oci::installed(backend).await {
-            Ok(installed) => {
-                found.version = format!("{}, {}", installed.version, found.version);
-                notes.extend(installed.note);
-            }
-            Err(error) => return Found { reason: why(error), ..found },
-        },
-        Backend::Docker(daemon) => match docker::daemon(daemon, backend).await {
-            Ok(asked) => {
-                found.version = format!("{}, {}", asked.version, found.version);
-                found.enforced = asked.enforced;
-                notes.push(asked.note);
-            }
-            Err(error) => return Found { reason: why(error), ..found },
-        },
-        Backend::Qemu(_) | Backend::Firecracker(_) => {
-            // The machine enforces them, whatever the host can do.
-            found.enforced = Enforced { memory: true, cpu: true };
-            notes.extend(vm::shows().err().map(|why| format!("no views: {why}")));
+    match driver.installed(backend).await {
+        Ok(installed) => {
+            found.version = after(installed.version, found.version);
+            found.enforced = installed.enforced;
+            notes.extend(installed.note);
         }
+        Err(error) => return Found { reason: why(error), ..found },
     }
-    let mut found = match self_test(&mut found).await {
+    let mut found = match self_test(driver, &mut found).await {
         Ok((attacks, held, less)) => {
-            // Asked of a program that was found to be the one that the operator pinned, if one is.
-            if let Some((program, _)) = backend.machine()
-                && let Some(version) = vm::version(program).await
-            {
-                found.version = format!("{version}, {}", found.version);
-            }
+            found.version = after(driver.version_after(backend).await, found.version);
             notes.extend(less.map(|why| format!("not all that it could: {why}")));
             judge(found, attacks, &held)
         }
@@ -128,6 +103,11 @@ async fn probe_one(backend: &Backend) -> Found {
     found
 }
 
+/// A version, with that of what it builds with in front.
+fn after(version: Option<String>, ours: String) -> String {
+    version.map_or(ours.clone(), |version| format!("{version}, {ours}"))
+}
+
 fn why(error: SandboxError) -> String {
     match error {
         SandboxError::Unavailable { why, .. } => why,
@@ -137,30 +117,20 @@ fn why(error: SandboxError) -> String {
 
 /// Attacks a cage with everything that this backend offers; where that cannot be built, with less, and then
 /// that is what it offers here, and why.
-async fn self_test(found: &mut Found) -> Result<Tested, SandboxError> {
-    let mut tested = attack(found).await;
+async fn self_test(driver: &dyn Driver, found: &mut Found) -> Result<Tested, SandboxError> {
+    let mut tested = driver.attack(&smallest(found)).await;
     let mut first = None;
     for less in found.offers.less() {
         let Err(error @ SandboxError::Setup { .. }) = &tested else { break };
         first = first.or_else(|| Some(error.to_string()));
         found.offers = less;
-        tested = attack(found).await;
+        tested = driver.attack(&smallest(found)).await;
     }
     tested.map(|(attacks, held)| (attacks, held, first))
 }
 
 /// The attacks, the cage that they met, and why not all that is offered could be built.
 type Tested = (Vec<(String, u64)>, Held, Option<String>);
-
-async fn attack(found: &Found) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
-    let cage = smallest(found);
-    match found.backend {
-        Backend::Native => native::self_test(&cage).await,
-        Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => oci::self_test(&cage).await,
-        Backend::Docker(_) => docker::self_test(&cage).await,
-        Backend::Qemu(_) | Backend::Firecracker(_) => vm::probe(&cage).await,
-    }
-}
 
 fn judge(found: Found, attacks: Vec<(String, u64)>, held: &Held) -> Found {
     let finished = attacks.last().is_some_and(|(name, errno)| name == MUST_WORK && *errno == 0);
@@ -255,7 +225,7 @@ mod tests {
             reason: String::new(),
             version: String::new(),
             enforced: Enforced { memory: false, cpu: false },
-            offers: Offers::of(&Backend::Native),
+            offers: backend::of(&Backend::Native).offers(&Backend::Native),
             attacks: Vec::new(),
         };
         let held = Held {

@@ -1,6 +1,6 @@
 //! A program is put into its cage, by whatever holds it.
 
-use crate::backend::{docker, native, oci, vm};
+use crate::backend;
 use crate::cage::Cage;
 use crate::ended::Ended;
 use crate::error::SandboxError;
@@ -8,7 +8,6 @@ use crate::hidden;
 use crate::launcher::running::Running;
 use crate::launcher::terminal::{Terminal, TerminalSize};
 use crate::program::Program;
-use crate::tier::Backend;
 
 /// Runs a program in a cage until nothing of it is left. It gets no input.
 ///
@@ -29,12 +28,7 @@ pub async fn start(program: Program, cage: Cage) -> Result<Running, SandboxError
         None => program,
     };
     hidden::refuse(&cage.views)?;
-    match cage.backend {
-        Backend::Native => native::start(&program, &cage).await,
-        Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => oci::start(&program, &cage).await,
-        Backend::Docker(_) => docker::start(&program, &cage).await,
-        Backend::Qemu(_) | Backend::Firecracker(_) => vm::start(&program, &cage).await,
-    }
+    backend::of(&cage.backend).start(&program, &cage).await
 }
 
 /// The same on a terminal of the program's own, of this size. Only our own launcher does that.
@@ -46,16 +40,10 @@ pub async fn start_on_terminal(
     cage: Cage,
     size: TerminalSize,
 ) -> Result<(Running, Terminal), SandboxError> {
-    if cage.backend != Backend::Native {
-        return Err(SandboxError::BadCage(format!(
-            "`{}` gives no terminal; `native` does, and each gives pipes",
-            cage.backend
-        )));
-    }
     let program = match &cage.image {
         Some(image) => image.complete(program),
         None => program,
     };
     hidden::refuse(&cage.views)?;
-    native::start_on_terminal(&program, &cage, size).await
+    backend::of(&cage.backend).start_on_terminal(&program, &cage, size).await
 }

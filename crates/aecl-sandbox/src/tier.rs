@@ -123,6 +123,15 @@ impl Backend {
         }
     }
 
+    /// Whether its limits are those of the control groups that we may make on this host.
+    #[must_use]
+    pub fn is_limited_by_our_cgroups(&self) -> bool {
+        match self {
+            Self::Native | Self::Runc(_) | Self::Crun(_) | Self::Runsc(_) => true,
+            Self::Docker(_) | Self::Qemu(_) | Self::Firecracker(_) => false,
+        }
+    }
+
     /// As configurations and records write it.
     #[must_use]
     pub fn name(&self) -> &'static str {

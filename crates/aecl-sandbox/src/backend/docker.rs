@@ -29,9 +29,10 @@ use api::{Body, Daemon, Refused};
 
 use crate::cage::{Cage, Limits, View};
 use crate::deadline::Level;
+use crate::driver::{Attacked, Driver, Installed, Pending};
 use crate::ended::{CgroupVersion, Held, HostUser};
 use crate::error::SandboxError;
-use crate::found::Enforced;
+use crate::found::{Enforced, Offers};
 use crate::host::{tree, user};
 use crate::launcher::control::{Caller, Control, Door};
 use crate::launcher::launched::{Launched, Pipes};
@@ -58,8 +59,40 @@ const OPEN_FILES_MIN: u64 = 512;
 /// Users of a daemon that has a range of its own for them.
 const IN_A_RANGE: (u64, u64) = (40_000, 20_000);
 
+/// Daemons that start containers.
+pub(crate) struct Daemons;
+
+impl Driver for Daemons {
+    fn installed<'a>(&'a self, backend: &'a Backend) -> Pending<'a, Result<Installed, SandboxError>> {
+        Box::pin(async move {
+            let Backend::Docker(docker) = backend else {
+                let why = "no daemon is named".to_owned();
+                return Err(SandboxError::Unavailable { backend: backend.clone(), why });
+            };
+            let Asked { version, note, enforced, .. } = daemon(docker, backend).await?;
+            Ok(Installed { version: Some(version), note: Some(note), enforced })
+        })
+    }
+
+    fn offers(&self, _backend: &Backend) -> Offers {
+        Offers::ALL
+    }
+
+    fn attack<'a>(&'a self, cage: &'a Cage) -> Pending<'a, Result<Attacked, SandboxError>> {
+        Box::pin(self_test(cage))
+    }
+
+    fn start<'a>(
+        &'a self,
+        program: &'a Program,
+        cage: &'a Cage,
+    ) -> Pending<'a, Result<Running, SandboxError>> {
+        Box::pin(start(program, cage))
+    }
+}
+
 /// Starts the program in a cage in a container.
-pub(crate) async fn start(program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
+async fn start(program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
     let mut contained = contain_in_time(program, cage, false).await?;
     match start::started(&mut contained.launched).await {
         Ok(Started { landlock_abi, fds, .. }) => {
@@ -74,7 +107,7 @@ pub(crate) async fn start(program: &Program, cage: &Cage) -> Result<Running, San
 }
 
 /// The launcher attacks its own cage: each attack and the error number it met, 0 if it succeeded.
-pub(crate) async fn self_test(cage: &Cage) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
+async fn self_test(cage: &Cage) -> Result<Attacked, SandboxError> {
     let program = Program { argv: vec!["self-test".into()], env: Default::default(), cwd: None };
     // The time is for the attacks, and a daemon may have to load our image first.
     let cage = &Cage { clocks: cage.clocks.later(Instant::now(), START_MAX), ..cage.clone() };
@@ -87,7 +120,7 @@ pub(crate) async fn self_test(cage: &Cage) -> Result<(Vec<(String, u64)>, Held),
 ///
 /// # Errors
 /// When it does not answer, or is too old.
-pub(crate) async fn daemon(docker: &Docker, backend: &Backend) -> Result<Asked, SandboxError> {
+async fn daemon(docker: &Docker, backend: &Backend) -> Result<Asked, SandboxError> {
     let daemon = Daemon::at(&docker.socket);
     let asked = ask(&daemon, docker, backend).await?;
     left::clear_away(&daemon).await;
@@ -96,12 +129,12 @@ pub(crate) async fn daemon(docker: &Docker, backend: &Backend) -> Result<Asked, 
 }
 
 /// A daemon that is there.
-pub(crate) struct Asked {
+struct Asked {
     /// Its name and version.
-    pub(crate) version: String,
+    version: String,
     /// As whom it runs.
-    pub(crate) note: String,
-    pub(crate) enforced: Enforced,
+    note: String,
+    enforced: Enforced,
     cgroup: Option<CgroupVersion>,
     /// Numbers of users in its containers are others on the host.
     maps_users: bool,

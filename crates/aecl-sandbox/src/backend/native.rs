@@ -1,8 +1,11 @@
 //! The tier `native`: our own launcher, the kernel's namespaces, and every lock that it has.
 
 use crate::cage::Cage;
+use crate::driver::{Attacked, Driver, Installed, Pending};
 use crate::ended::Held;
 use crate::error::SandboxError;
+use crate::found::Offers;
+use crate::host::cgroup;
 use crate::launcher::launched::{Launched, Pipes};
 use crate::launcher::order::{name_of, plan};
 use crate::launcher::running::Running;
@@ -12,15 +15,48 @@ use crate::program::Program;
 use crate::protocol::wire::Order;
 use crate::tier::Backend;
 
+/// Our own launcher.
+pub(crate) struct Native;
+
+impl Driver for Native {
+    fn installed<'a>(&'a self, _backend: &'a Backend) -> Pending<'a, Result<Installed, SandboxError>> {
+        Box::pin(async { Ok(Installed { version: None, note: None, enforced: cgroup::enforced() }) })
+    }
+
+    fn offers(&self, _backend: &Backend) -> Offers {
+        Offers::ALL
+    }
+
+    fn attack<'a>(&'a self, cage: &'a Cage) -> Pending<'a, Result<Attacked, SandboxError>> {
+        Box::pin(self_test(cage))
+    }
+
+    fn start<'a>(
+        &'a self,
+        program: &'a Program,
+        cage: &'a Cage,
+    ) -> Pending<'a, Result<Running, SandboxError>> {
+        Box::pin(start(program, cage))
+    }
+
+    fn start_on_terminal<'a>(
+        &'a self,
+        program: &'a Program,
+        cage: &'a Cage,
+        size: TerminalSize,
+    ) -> Pending<'a, Result<(Running, Terminal), SandboxError>> {
+        Box::pin(start_on_terminal(program, cage, size))
+    }
+}
+
 /// Starts the program in its cage.
-pub(crate) async fn start(program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
+pub(super) async fn start(program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
     let order = plan(program, cage)?;
     let launched = launch(&order, cage.clocks.deadline().1, &[])?;
     running(launched, program, cage, &order).await
 }
 
-/// The same, on a terminal of its own.
-pub(crate) async fn start_on_terminal(
+async fn start_on_terminal(
     program: &Program,
     cage: &Cage,
     size: TerminalSize,
@@ -58,7 +94,7 @@ async fn running(
 }
 
 /// The launcher attacks its own cage: each attack and the error number it met, 0 if it succeeded.
-pub(crate) async fn self_test(cage: &Cage) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
+async fn self_test(cage: &Cage) -> Result<Attacked, SandboxError> {
     let program = Program { argv: vec!["self-test".into()], env: Default::default(), cwd: None };
     let mut order = plan(&program, cage)?;
     order.self_test = true;

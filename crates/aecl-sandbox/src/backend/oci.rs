@@ -21,11 +21,13 @@ use tokio::io::AsyncReadExt;
 use tokio::time::sleep;
 
 use runtime::Kind;
-pub(crate) use runtime::{Facts, believe, facts, installed};
+pub(crate) use runtime::{Facts, believe, facts};
 
 use crate::cage::{Access, Cage, Network};
+use crate::driver::{Attacked, Driver, Installed, Pending};
 use crate::ended::Held;
 use crate::error::SandboxError;
+use crate::found::Offers;
 use crate::host::{cgroup, tree, user};
 use crate::launcher::hold::{HeldProgram, Holding, Shared, Tree, Workplace, hold};
 use crate::launcher::running::Running;
@@ -47,8 +49,38 @@ const LOOK: Duration = Duration::from_millis(1);
 /// What is shown of a runtime's complaint.
 const COMPLAINT_MAX_BYTES: usize = 1_000;
 
+/// Container runtimes.
+pub(crate) struct Oci;
+
+impl Driver for Oci {
+    fn installed<'a>(&'a self, backend: &'a Backend) -> Pending<'a, Result<Installed, SandboxError>> {
+        Box::pin(async {
+            let found = runtime::installed(backend).await?;
+            Ok(Installed { version: Some(found.version), note: found.note, enforced: cgroup::enforced() })
+        })
+    }
+
+    fn offers(&self, backend: &Backend) -> Offers {
+        // The loopback of gVisor is in its own kernel, and what is written above a view stays there.
+        let is_gvisor = matches!(backend, Backend::Runsc(_));
+        Offers { overlays: !is_gvisor, listener: !is_gvisor, ..Offers::ALL }
+    }
+
+    fn attack<'a>(&'a self, cage: &'a Cage) -> Pending<'a, Result<Attacked, SandboxError>> {
+        Box::pin(self_test(cage))
+    }
+
+    fn start<'a>(
+        &'a self,
+        program: &'a Program,
+        cage: &'a Cage,
+    ) -> Pending<'a, Result<Running, SandboxError>> {
+        Box::pin(start(program, cage))
+    }
+}
+
 /// Starts the program in a cage that the runtime builds.
-pub(crate) async fn start(program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
+async fn start(program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
     let (held_program, plan) = plan(program, cage, false).await?;
     let mut holding = hold(held_program).await?;
     let files = wait_until_it_runs(&mut holding, program, cage).await?;
@@ -60,7 +92,7 @@ pub(crate) async fn start(program: &Program, cage: &Cage) -> Result<Running, San
 
 /// The launcher attacks the runtime's cage from inside: each attack and the error number it met, 0 if it
 /// succeeded.
-pub(crate) async fn self_test(cage: &Cage) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
+async fn self_test(cage: &Cage) -> Result<Attacked, SandboxError> {
     let program = Program { argv: vec!["self-test".into()], env: Default::default(), cwd: None };
     let (held_program, plan) = plan(&program, cage, true).await?;
     let mut holding = hold(held_program).await?;
@@ -103,7 +135,7 @@ impl Plan {
 /// The runtime as it is to be held, and the cage that it builds.
 async fn plan(program: &Program, cage: &Cage, self_test: bool) -> Result<(HeldProgram, Plan), SandboxError> {
     let order = order::plan_anywhere(program, cage)?;
-    let installed = installed(&cage.backend).await?;
+    let installed = runtime::installed(&cage.backend).await?;
     refuse_what_it_cannot(installed.kind, cage)?;
     let mut order = Order { user: user::choose()?, ..order };
     let is_root = order.user.separate;

@@ -50,7 +50,7 @@ const MONITOR_PROCESSES: u32 = 64;
 const EMULATION_SWITCH: &str = "AECL_TEST_TCG";
 
 /// Starts the program in the cage of a machine of its own.
-pub(crate) async fn start(program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
+pub(super) async fn start(program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
     let monitor = Monitor::of(cage)?;
     let begun = Instant::now();
     let mut order = plan(program, cage, monitor)?;
@@ -69,7 +69,7 @@ pub(crate) async fn start(program: &Program, cage: &Cage) -> Result<Running, San
 }
 
 /// What a monitor says about itself. Asked once.
-pub(crate) async fn version(program: &Path) -> Option<String> {
+pub(super) async fn version(program: &Path) -> Option<String> {
     static KNOWN: Mutex<BTreeMap<PathBuf, Option<String>>> = Mutex::new(BTreeMap::new());
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let found = known().get(program).cloned();
@@ -92,7 +92,7 @@ async fn ask_version(program: &Path) -> Option<String> {
 }
 
 /// The agent attacks the cage inside a machine: each attack and the error number it met, 0 if it succeeded.
-pub(crate) async fn probe(cage: &Cage) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
+pub(super) async fn probe(cage: &Cage) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
     let mut cage = cage.clone();
     let _empty =
         show_nothing(&mut cage).map_err(|error| setup("making a directory to show", error.to_string()))?;

@@ -124,7 +124,7 @@ impl Choice {
         let by_process = || asked.memory_is_ours.then(|| asked.with_memory_by_process());
         // Those have no cgroups of their own, so each would refuse for the same reason.
         if !aecl_sandbox::enforced().memory
-            && self.backends.iter().all(has_the_cgroups_of_this_host)
+            && self.backends.iter().all(Backend::is_limited_by_our_cgroups)
             && let Some(by_process) = by_process()
         {
             return self.start_as_asked(&by_process, image).await;
@@ -199,14 +199,6 @@ fn unreadable(common: &Common, error: GateError) -> Error {
     match common.names_dir() {
         true => error,
         false => error.hint("correct it, or let the configuration of another directory count: `--dir DIR`"),
-    }
-}
-
-/// Whether its limits are those of the cgroups that we may make here.
-fn has_the_cgroups_of_this_host(backend: &Backend) -> bool {
-    match backend {
-        Backend::Native | Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => true,
-        Backend::Docker(_) | Backend::Qemu(_) | Backend::Firecracker(_) => false,
     }
 }
 
