@@ -13,7 +13,7 @@ use crate::connectors::files::FilesSpec;
 use crate::connectors::http::HttpSpec;
 use crate::connectors::process::ProcessSpec;
 use crate::connectors::sql::SqlSpec;
-use crate::vault::references;
+use aecl_egress::vault::references;
 
 /// One attempt to act. Nobody judges it again; nobody may change it.
 #[derive(Clone, Debug)]

@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::egress::{Egress, SystemNames};
 use crate::house::Places;
-use crate::vault::Vault;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
+use aecl_egress::egress::{Egress, SystemNames};
+use aecl_egress::vault::Vault;
 use aecl_kernel::read::action::Action;
 
 /// All ways of acting.

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::egress::{Egress, EgressError, innermost, parse_url, refusal};
-use crate::vault::{SecretRef, Vault};
+use aecl_egress::egress::{Egress, EgressError, innermost, parse_url, refusal};
+use aecl_egress::vault::{SecretRef, Vault};
 
 /// Longest answer that is read, in bytes. Two vectors of 8,192 numbers fit.
 const ANSWER_BYTES_MAX: usize = 1 << 20;

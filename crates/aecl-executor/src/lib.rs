@@ -13,14 +13,11 @@ mod call;
 mod connector;
 pub mod connectors;
 mod depth;
-pub mod egress;
 mod executor;
 pub mod fake;
 pub mod house;
 pub mod judge;
-pub mod login;
 pub mod root_dir;
-pub mod vault;
 
 pub use call::{Call, ConnectorSpec};
 pub use connector::{Connector, DryRun, Performed, Plan, Reconciled};

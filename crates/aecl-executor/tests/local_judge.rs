@@ -2,9 +2,9 @@
 //! the format of real ones.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-use aecl_executor::egress::Egress;
+use aecl_egress::egress::Egress;
+use aecl_egress::vault::Vault;
 use aecl_executor::judge::{Judge, JudgeError, JudgeSpec, Opinion};
-use aecl_executor::vault::Vault;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aecl_egress::egress::Egress;
+use aecl_egress::login::{Done, Flow, LoginError, Logins, OauthSpec, revoke};
+use aecl_egress::vault::{Store, Vault};
 use aecl_executor::connectors::mcp::{
     ClientFace, Handshake, McpConnector, Transport, Upstream, UpstreamSpec,
 };
-use aecl_executor::egress::Egress;
-use aecl_executor::login::{Done, Flow, LoginError, Logins, OauthSpec, revoke};
-use aecl_executor::vault::{Store, Vault};
 use aecl_executor::{Call, Connector, ConnectorSpec, Performed, fake};
 use axum::Router;
 use axum::body::Body;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use aecl_egress::egress::Egress;
+use aecl_egress::vault::Vault;
 use aecl_executor::connectors::mcp::{
     ClientFace, Era, Handshake, McpConnector, RawReply, Transport, Upstream, UpstreamSpec,
 };
-use aecl_executor::egress::Egress;
-use aecl_executor::vault::Vault;
 use aecl_executor::{Call, Connector, ConnectorSpec, Performed, fake};
 use serde_json::Value;
 use serde_json::value::RawValue;

@@ -6,11 +6,11 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aecl_egress::egress::Egress;
+use aecl_egress::vault::Vault;
 use aecl_executor::connectors::mcp::{
     ClientFace, Era, Handshake, McpConnector, Transport, Upstream, UpstreamSpec,
 };
-use aecl_executor::egress::Egress;
-use aecl_executor::vault::Vault;
 use aecl_executor::{Call, Connector, ConnectorSpec, Performed, fake};
 use axum::Router;
 use axum::body::Body;

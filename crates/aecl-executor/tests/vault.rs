@@ -7,12 +7,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use aecl_egress::egress::Egress;
+use aecl_egress::vault::{RemoteSpec, Vault};
 use aecl_executor::connectors::http::{HttpConnector, HttpSpec};
 use aecl_executor::connectors::mcp::{
     ClientFace, Handshake, McpConnector, Transport, Upstream, UpstreamSpec,
 };
-use aecl_executor::egress::Egress;
-use aecl_executor::vault::{RemoteSpec, Vault};
 use aecl_executor::{Call, Connector, ConnectorSpec, Performed, fake};
 use axum::Router;
 use axum::extract::{Request, State};

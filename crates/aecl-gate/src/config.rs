@@ -2,12 +2,12 @@
 
 use crate::clock;
 use crate::error::GateError;
+use aecl_egress::login::Logins;
+use aecl_egress::vault::{RemoteSpec, Store, Vault, references};
 use aecl_executor::connectors::mcp::Transport;
 use aecl_executor::connectors::process::{Backend, Docker, ProcessConnector, VirtualMachine};
 use aecl_executor::judge::JudgeSpec;
-use aecl_executor::login::Logins;
 use aecl_executor::root_dir::read_plain;
-use aecl_executor::vault::{RemoteSpec, Store, Vault, references};
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{AgentId, Environment, PersonId, TenantId};
 use aecl_kernel::define::cage::{Cages, Lowered, Tier};

@@ -11,10 +11,10 @@ use crate::tokens::Tokens;
 use crate::votes::people_of;
 use crate::wait::Waits;
 use crate::{judges, keys, loader};
+use aecl_egress::egress::Egress;
 use aecl_executor::Executor;
 use aecl_executor::connectors::mcp::UpstreamSpec;
 use aecl_executor::connectors::{Connectors, mcp};
-use aecl_executor::egress::Egress;
 use aecl_executor::judge::Judge;
 use aecl_kernel::base::code::{self, Code};
 use aecl_kernel::base::json;
@@ -190,7 +190,7 @@ impl Gate {
         name: &str,
         transport: mcp::Transport,
         handshake: mcp::Handshake,
-        vault: aecl_executor::vault::Vault,
+        vault: aecl_egress::vault::Vault,
     ) -> mcp::Upstream {
         let connectors = self.0.executor.connectors();
         let upstream =

@@ -9,14 +9,26 @@ use super::{Found, House};
 use crate::programs::metadata;
 
 /// Each room and the rooms it depends on, no more and no fewer.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("aecl-proof", &[]),
     ("aecl-kernel", &[]),
     ("aecl-sandbox", &[]),
     ("aecl-ledger", &["aecl-kernel", "aecl-proof"]),
-    ("aecl-executor", &["aecl-kernel", "aecl-ledger", "aecl-sandbox"]),
-    ("aecl-gate", &["aecl-executor", "aecl-kernel", "aecl-ledger"]),
-    ("aecl", &["aecl-executor", "aecl-gate", "aecl-kernel", "aecl-ledger", "aecl-proof", "aecl-sandbox"]),
+    ("aecl-egress", &["aecl-sandbox"]),
+    ("aecl-executor", &["aecl-egress", "aecl-kernel", "aecl-ledger", "aecl-sandbox"]),
+    ("aecl-gate", &["aecl-egress", "aecl-executor", "aecl-kernel", "aecl-ledger"]),
+    (
+        "aecl",
+        &[
+            "aecl-egress",
+            "aecl-executor",
+            "aecl-gate",
+            "aecl-kernel",
+            "aecl-ledger",
+            "aecl-proof",
+            "aecl-sandbox",
+        ],
+    ),
 ];
 
 /// Pure code that the kernel trusts. Whoever joins this list is read first.

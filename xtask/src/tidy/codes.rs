@@ -7,7 +7,7 @@ use super::{Found, House};
 
 const CODE: &str = "crates/aecl-kernel/src/base/code.rs";
 const PAGE: &str = "docs/reference/errors.md";
-const CONNECTORS: &str = "crates/aecl-executor/src/";
+const CONNECTORS: [&str; 2] = ["crates/aecl-executor/src/", "crates/aecl-egress/src/"];
 const CONNECTORS_PAGE: &str = "docs/reference/connectors.md";
 
 pub fn check(house: &House, found: &mut Found) -> Result<(), String> {
@@ -32,7 +32,10 @@ pub fn check(house: &House, found: &mut Found) -> Result<(), String> {
 }
 
 fn outcomes(house: &House, found: &mut Found) {
-    let sources = house.files.iter().filter(|name| name.starts_with(CONNECTORS) && name.ends_with(".rs"));
+    let sources = house
+        .files
+        .iter()
+        .filter(|name| CONNECTORS.iter().any(|folder| name.starts_with(folder)) && name.ends_with(".rs"));
     let code: BTreeSet<String> =
         sources.filter_map(|name| house.text(name)).flat_map(|text| of_outcomes(&text)).collect();
     let page = in_rows(&house.text(CONNECTORS_PAGE).unwrap_or_default());

@@ -13,9 +13,9 @@ pub use spec::{Body, HttpSpec, Lookup};
 
 use super::wrong_desk;
 use crate::arguments::{Arguments, TemplateError};
-use crate::egress::{Egress, EgressError, innermost, parse_url, refusal};
-use crate::vault::{self, Use, Vault, VaultError};
 use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
+use aecl_egress::egress::{Egress, EgressError, innermost, parse_url, refusal};
+use aecl_egress::vault::{self, Use, Vault, VaultError};
 
 /// Acts through REST endpoints.
 #[derive(Clone, Default)]

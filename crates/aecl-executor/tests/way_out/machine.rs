@@ -8,9 +8,9 @@ mod emulated;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aecl_egress::broker::AllowList;
+use aecl_egress::egress::Names;
 use aecl_executor::connectors::process::{ProcessSpec, way_out};
-use aecl_executor::egress::Names;
-use aecl_executor::egress::broker::AllowList;
 use aecl_sandbox::{Cage, Clocks, Limits, Network, Outcome, Program, start};
 use serde_json::json;
 

@@ -5,7 +5,7 @@ mod attacks;
 mod credential;
 mod machine;
 mod peers;
-#[path = "../broker/world.rs"]
+#[path = "../../../aecl-egress/tests/broker/world.rs"]
 #[allow(dead_code, reason = "the other file that shares it uses the rest")]
 mod world;
 
@@ -13,8 +13,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aecl_egress::vault::Vault;
 use aecl_executor::connectors::process::{ProcessConnector, ProcessSpec};
-use aecl_executor::vault::Vault;
 use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Executor, Performed, Reconciled, fake};
 use aecl_kernel::base::traffic::Traffic;
 use aecl_kernel::define::cage::Tier;

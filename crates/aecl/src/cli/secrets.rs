@@ -3,7 +3,7 @@
 
 use super::show::{self, Page, Table, Tone};
 use super::{Common, Error, Exit, Result};
-use aecl_executor::vault::{Secret, StoreError};
+use aecl_egress::vault::{Secret, StoreError};
 use aecl_gate::clock;
 use aecl_gate::config::Home;
 use aecl_kernel::base::time::Timestamp;

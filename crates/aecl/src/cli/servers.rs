@@ -8,9 +8,9 @@ pub(super) use standing::{Standing, State, standing};
 
 use super::show::{self, Page, Table, Tone};
 use super::{Common, Error, Exit, Result};
+use aecl_egress::login::{LoginError, revoke};
+use aecl_egress::vault::Vault;
 use aecl_executor::connectors::mcp::Transport;
-use aecl_executor::login::{LoginError, revoke};
-use aecl_executor::vault::Vault;
 use aecl_gate::config::Home;
 use aecl_kernel::base::time::Timestamp;
 use clap::Subcommand;

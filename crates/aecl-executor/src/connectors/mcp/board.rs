@@ -10,9 +10,10 @@ use tokio::sync::{broadcast, oneshot};
 
 use super::envelope::{Envelope, Inbound, RawReply, answer, our_id};
 use super::error::{Fault, Why};
-use crate::depth::why_withheld;
-use crate::vault::Known;
+use aecl_egress::vault::Known;
 use aecl_kernel::base::json::is_too_deep;
+
+use crate::depth::why_withheld;
 
 /// What outlives one connection to a server: identifiers, counts, listeners.
 pub(crate) struct Shared {

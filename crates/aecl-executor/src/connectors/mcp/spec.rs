@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::login::OauthSpec;
+use aecl_egress::login::OauthSpec;
 
 /// One upstream MCP server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

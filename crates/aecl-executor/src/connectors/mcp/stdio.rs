@@ -19,7 +19,7 @@ use super::envelope::{RawReply, cancelled, one_line, request};
 use super::error::{Fault, Why};
 use super::line::{Line, next_line, rest_of_line};
 use super::link::{Ask, Link, Speech};
-use crate::vault::{Known, Use};
+use aecl_egress::vault::{Known, Use};
 
 const QUEUED: u8 = 0;
 const WRITING: u8 = 1;

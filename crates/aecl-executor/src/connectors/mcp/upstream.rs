@@ -20,9 +20,9 @@ use super::stdio::{Start, StdioLink};
 use super::streamable::StreamableLink;
 use super::tools::{Tool, Tools};
 use super::wire::Endpoint;
-use crate::egress::{Egress, parse_url};
-use crate::login::Session;
-use crate::vault::Vault;
+use aecl_egress::egress::{Egress, parse_url};
+use aecl_egress::login::Session;
+use aecl_egress::vault::Vault;
 
 /// Methods by which a server acts or gives data away. They go through `Connector::perform` only.
 pub const ACTING: [&str; 4] = ["tools/call", "resources/read", "prompts/get", "completion/complete"];
@@ -434,8 +434,9 @@ impl Upstream {
                 Arc::new(StdioLink::start(start, board).await?)
             }
             Transport::Http { url, headers, allow_private, listen, .. } => {
-                let refused =
-                    |error: crate::egress::EgressError| Fault::before(Why::NotConnected(error.to_string()));
+                let refused = |error: aecl_egress::egress::EgressError| {
+                    Fault::before(Why::NotConnected(error.to_string()))
+                };
                 let url = parse_url(url).map_err(refused)?;
                 let client = self.0.egress.client(&url, *allow_private).map_err(refused)?;
                 let (headers, max) = (headers.clone(), spec.message_max_bytes);

@@ -17,9 +17,9 @@ use super::error::{Fault, Why};
 use super::headers;
 use super::link::{Ask, Speech};
 use super::sse::Events;
-use crate::egress;
-use crate::login::{Refused, Session, Verdict};
-use crate::vault::{Secret, Use, Vault};
+use aecl_egress::egress;
+use aecl_egress::login::{Refused, Session, Verdict};
+use aecl_egress::vault::{Secret, Use, Vault};
 
 const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use aecl_sandbox::{Access, View};
 
 use super::ProcessSpec;
-use crate::egress::Destination;
-use crate::egress::broker::{Credentials, Swap};
-use crate::vault::{Secret, SecretRef, Use, Vault, VaultError, references};
+use aecl_egress::broker::{Credentials, Swap};
+use aecl_egress::egress::Destination;
+use aecl_egress::vault::{Secret, SecretRef, Use, Vault, VaultError, references};
 
 /// Where programs find the certificates that they trust.
 const AT: &str = "/aecl/certificates.pem";

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::wasm::WasmSpec;
 use super::{ImageSpec, way_out, words};
-use crate::egress::broker::{Allow, AllowList, Limits};
+use aecl_egress::broker::{Allow, AllowList, Limits};
 
 /// A program in a cage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::egress::Names;
-use crate::egress::broker::{AllowList, Broker, Credentials, Ended, Limits, Opening, Sink, Verdict};
+use aecl_egress::broker::{AllowList, Broker, Credentials, Ended, Limits, Opening, Sink, Verdict};
+use aecl_egress::egress::Names;
 
 /// Where the broker listens on the loopback of each cage.
 pub(super) const PORT: u16 = 3128;

@@ -2,7 +2,7 @@
 
 use crate::cli::Error;
 use crate::cli::show;
-use aecl_executor::egress::broker::Allow;
+use aecl_egress::broker::Allow;
 use aecl_kernel::base::traffic::{Connection, Traffic};
 use serde_json::json;
 

@@ -1,9 +1,9 @@
 //! How it stands with the log-in at a server, as far as the store tells. The server itself is not asked.
 
 use super::time;
+use aecl_egress::login::{Kept, Logins, Wanted};
+use aecl_egress::vault::StoreError;
 use aecl_executor::connectors::mcp::Transport;
-use aecl_executor::login::{Kept, Logins, Wanted};
-use aecl_executor::vault::StoreError;
 use serde_json::{Value, json};
 
 /// The log-in at one server.

@@ -2,8 +2,8 @@
 
 use super::super::Profile;
 use crate::cli::Error;
+use aecl_egress::egress::HostName;
 use aecl_executor::connectors::process::LimitsSpec;
-use aecl_executor::egress::HostName;
 use aecl_kernel::define::cage::Tier;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;

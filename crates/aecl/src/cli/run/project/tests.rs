@@ -3,8 +3,8 @@
 use super::file::{Limit, NAME, ProjectFile};
 use super::{stays_as_it_is, take};
 use crate::cli::run::Asked;
+use aecl_egress::broker::Allow;
 use aecl_executor::connectors::process::{AccessSpec, ProcessSpec, ViewSpec};
-use aecl_executor::egress::broker::Allow;
 use aecl_kernel::define::cage::Tier;
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::LoginError;
 use super::spec::{ClientAuth, GrantKind};
-use crate::vault::{Secret, SecretRef, Store, StoreError};
+use crate::vault::{Dated, Secret, SecretRef, Store, StoreError, Vault};
 
 /// How long a process waits for another one that renews the same log-in.
 const HOLD_MAX: Duration = Duration::from_secs(45);
@@ -21,14 +21,11 @@ const KEPT_MAX_BYTES: usize = 64 * 1024;
 
 /// Where log-ins are kept, and the clock by which they end. Cheap to clone.
 #[derive(Clone)]
-pub struct Logins {
-    store: Store,
-    now_s: Arc<dyn Fn() -> u64 + Send + Sync>,
-}
+pub struct Logins(Dated);
 
 impl fmt::Debug for Logins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Logins").field("store", &self.store).finish_non_exhaustive()
+        f.debug_struct("Logins").field("store", &self.0.store).finish_non_exhaustive()
     }
 }
 
@@ -134,13 +131,13 @@ impl Logins {
     /// The log-ins in this store, by this clock (seconds since 1970).
     #[must_use]
     pub fn new(store: Store, now_s: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        Self { store, now_s: Arc::new(now_s) }
+        Self(Dated { store, now_s: Arc::new(now_s) })
     }
 
     /// The time.
     #[must_use]
     pub fn now_s(&self) -> u64 {
-        (self.now_s)()
+        (self.0.now_s)()
     }
 
     /// The log-in at a server.
@@ -148,7 +145,7 @@ impl Logins {
     /// # Errors
     /// When the store cannot be read. What another version has written is none.
     pub fn of(&self, server: &str) -> Result<Option<Kept>, StoreError> {
-        Ok(self.store.get(&entry(server))?.and_then(|value| serde_json::from_str(value.expose()).ok()))
+        Ok(self.0.store.get(&entry(server))?.and_then(|value| serde_json::from_str(value.expose()).ok()))
     }
 
     /// What a server wanted, if it was asked in vain since the last log-in.
@@ -156,7 +153,7 @@ impl Logins {
     /// # Errors
     /// When the store cannot be read.
     pub fn wanted(&self, server: &str) -> Result<Option<Wanted>, StoreError> {
-        Ok(self.store.get(&note(server))?.and_then(|value| serde_json::from_str(value.expose()).ok()))
+        Ok(self.0.store.get(&note(server))?.and_then(|value| serde_json::from_str(value.expose()).ok()))
     }
 
     /// The names of all servers with a log-in, or that wanted one.
@@ -164,7 +161,7 @@ impl Logins {
     /// # Errors
     /// When the store cannot be read.
     pub fn servers(&self) -> Result<Vec<String>, StoreError> {
-        let names = self.store.list()?.into_iter().filter_map(|listed| {
+        let names = self.0.store.list()?.into_iter().filter_map(|listed| {
             let name = listed.name.strip_prefix("of/").or_else(|| listed.name.strip_prefix("wants/"));
             name.map(str::to_owned)
         });
@@ -179,7 +176,7 @@ impl Logins {
         let written = serde_json::to_writer(&mut *bytes, kept).is_ok() && bytes.len() <= KEPT_MAX_BYTES;
         let text = std::str::from_utf8(&bytes).ok().filter(|_| written);
         let text = text.ok_or_else(|| StoreError::Value(entry(&kept.server)))?;
-        self.store.set(&entry(&kept.server), Secret::new(text.to_owned()), self.now_s())?;
+        self.0.store.set(&entry(&kept.server), Secret::new(text.to_owned()), self.now_s())?;
         Ok(())
     }
 
@@ -193,12 +190,12 @@ impl Logins {
             return Ok(());
         }
         let text = serde_json::to_string(&wanted).unwrap_or_default();
-        self.store.set(&note(server), Secret::new(text), self.now_s()).map(|_| ())
+        self.0.store.set(&note(server), Secret::new(text), self.now_s()).map(|_| ())
     }
 
     /// What a server wanted is there now.
     pub(super) fn forget_wanted(&self, server: &str) -> Result<(), StoreError> {
-        self.store.remove(&note(server)).map(|_| ())
+        self.0.store.remove(&note(server)).map(|_| ())
     }
 
     /// Takes a log-in out. Gives it, if there was one.
@@ -207,15 +204,15 @@ impl Logins {
     /// When the store cannot be read or written.
     pub fn take(&self, server: &str) -> Result<Option<Kept>, StoreError> {
         let kept = self.of(server)?;
-        self.store.remove(&entry(server))?;
-        self.store.remove(&note(server))?;
+        self.0.store.remove(&entry(server))?;
+        self.0.store.remove(&note(server))?;
         Ok(kept)
     }
 
     /// Keeps every other process, and every other task of this one, from renewing this log-in, until what comes back
     /// is dropped. Two that renew with the same refresh token would make its owner look like a thief.
     pub(super) async fn hold(&self, server: &str) -> Result<File, LoginError> {
-        let file = self.store.lock_file(&format!("{server}.renewing"))?;
+        let file = self.0.store.lock_file(&format!("{server}.renewing"))?;
         let late = Instant::now() + HOLD_MAX;
         loop {
             match file.try_lock() {
@@ -226,5 +223,19 @@ impl Logins {
                 Err(_) => return Err(LoginError::Busy(server.to_owned())),
             }
         }
+    }
+}
+
+impl Vault {
+    /// The same with a place for log-ins at servers, which no reference leads to.
+    #[must_use]
+    pub fn with_logins(store: Option<Store>, logins: Logins) -> Self {
+        Self::beside(store, logins.0)
+    }
+
+    /// The log-ins at servers, where they are kept.
+    #[must_use]
+    pub fn logins(&self) -> Option<Logins> {
+        self.of_logins().cloned().map(Logins)
     }
 }

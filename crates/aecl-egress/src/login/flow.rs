@@ -94,7 +94,7 @@ impl Flow {
         vault: &Vault,
         egress: Egress,
     ) -> Result<Self, LoginError> {
-        let logins = vault.logins().ok_or(LoginError::NoStore)?.clone();
+        let logins = vault.logins().ok_or(LoginError::NoStore)?;
         let of_server = |source| LoginError::Egress { what: "the server", source };
         let url = parse_url(url).map_err(of_server)?;
         if !is_safe(&url) {

@@ -13,7 +13,7 @@ use super::head::{self, Asked, Plain};
 use super::hello::{self, Hello};
 use super::rules::Allow;
 use super::{Ended, Inner, Meter, Opening, Verdict, answer, inside, relay};
-use crate::egress::host::{Destination, HostName};
+use crate::egress::{Destination, HostName};
 use crate::egress::{EgressError, judge};
 
 /// What is known of a connection so far; what is reported when it ends, however it ends.

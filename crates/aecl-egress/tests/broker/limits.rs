@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use aecl_executor::egress::broker::Limits;
+use aecl_egress::broker::Limits;
 use serde_json::json;
 
 use crate::world::{World, code, hello, limits, plain, target, tls};

@@ -18,11 +18,9 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
-use crate::login::Logins;
-
 pub use known::Known;
 use known::Wanted;
-pub(crate) use reference::Part;
+pub use reference::Part;
 pub use reference::{SecretRef, references};
 pub use remote::{Engine, RemoteError, RemoteSpec};
 use remote::{Read, Remote};
@@ -94,9 +92,16 @@ pub struct Vault(Arc<Places>, Option<Arc<BTreeMap<String, Secret>>>);
 struct Places {
     store: Option<Store>,
     remote: RwLock<Option<Remote>>,
-    logins: Option<Logins>,
+    logins: Option<Dated>,
     /// One task for each lease that lives.
     leases: TaskTracker,
+}
+
+/// A store, and the clock by which what is in it ends (seconds since 1970).
+#[derive(Clone)]
+pub(crate) struct Dated {
+    pub(crate) store: Store,
+    pub(crate) now_s: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
 impl std::fmt::Debug for Places {
@@ -112,15 +117,13 @@ impl Vault {
         Self(Arc::new(Places { store, ..Places::default() }), None)
     }
 
-    /// The same with a place for log-ins at servers, which no reference leads to.
-    #[must_use]
-    pub fn with_logins(store: Option<Store>, logins: Logins) -> Self {
+    /// The same with a store of its own for log-ins at servers, which no reference leads to.
+    pub(crate) fn beside(store: Option<Store>, logins: Dated) -> Self {
         Self(Arc::new(Places { store, logins: Some(logins), ..Places::default() }), None)
     }
 
-    /// The log-ins at servers, where they are kept.
-    #[must_use]
-    pub fn logins(&self) -> Option<&Logins> {
+    /// Where log-ins at servers are kept.
+    pub(crate) fn of_logins(&self) -> Option<&Dated> {
         self.0.logins.as_ref()
     }
 
@@ -290,7 +293,7 @@ impl Use {
 
     /// The same; what stands around the references goes through `text`. References come from the template
     /// alone: what `text` puts in stays text, even if it spells one out.
-    pub(crate) async fn fill_around<E: From<VaultError>>(
+    pub async fn fill_around<E: From<VaultError>>(
         &mut self,
         template: &str,
         text: impl Fn(&str) -> Result<String, E>,

@@ -432,7 +432,7 @@ async fn curl_speaks_tls_through_the_broker() {
         assert!(server.try_wait().unwrap().is_none(), "the server ended");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    let long = aecl_executor::egress::broker::Limits { head_ms: 10_000, ..limits() };
+    let long = aecl_egress::broker::Limits { head_ms: 10_000, ..limits() };
     let world = World::new(json!([tls("secure.test", port)]), long, &["secure.test", "other.test"]);
     let curl = async |host: &str| {
         tokio::process::Command::new("curl")

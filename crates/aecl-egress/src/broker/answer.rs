@@ -3,7 +3,7 @@
 //! Many clients show their user the status line of a proxy's answer and nothing else, so the reason stands
 //! there; the body has the way out, and `Proxy-Status` (RFC 9209) says the same to machines.
 
-use crate::egress::host::Destination;
+use crate::egress::Destination;
 
 /// Longest reason in the status line, in characters.
 const REASON_MAX: usize = 200;

@@ -5,7 +5,6 @@
 //! dial a place that nobody judged.
 
 mod addresses;
-pub mod broker;
 mod host;
 
 use std::collections::HashMap;
@@ -178,7 +177,7 @@ fn check_url(url: &Url, allow_private: bool) -> Result<Place, EgressError> {
     Ok(place)
 }
 
-fn judge(host: &str, allow_private: bool, address: IpAddr) -> Result<(), EgressError> {
+pub(crate) fn judge(host: &str, allow_private: bool, address: IpAddr) -> Result<(), EgressError> {
     let denied = |kind, way_out| EgressError::Denied { host: host.to_owned(), address, kind, way_out };
     let reach = match reach(address) {
         // A public address of this machine leads to the same services as loopback.

@@ -33,8 +33,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::Names;
-use super::host::Destination;
+use crate::egress::{Destination, Names};
 pub use credentials::{Credentials, Swap};
 pub use rules::{Allow, AllowList, Credential, RuleError};
 

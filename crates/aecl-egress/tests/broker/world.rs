@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use aecl_executor::egress::Names;
-use aecl_executor::egress::broker::{Allow, AllowList, Broker, Ended, Limits, Opening, Sink, Verdict};
+use aecl_egress::broker::{Allow, AllowList, Broker, Ended, Limits, Opening, Sink, Verdict};
+use aecl_egress::egress::Names;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};

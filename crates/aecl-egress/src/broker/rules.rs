@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::credentials::is_plain_path;
 use super::head::is_token;
-use crate::egress::host::{Destination, HostName};
+use crate::egress::{Destination, HostName};
 use crate::vault::references;
 
 /// One place that may be reached, as a manifest writes it.

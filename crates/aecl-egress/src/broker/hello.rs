@@ -150,12 +150,12 @@ pub(super) mod tests {
     }
 
     /// The extension that names a host.
-    pub(in crate::egress::broker) fn sni(name: &str) -> Vec<u8> {
+    pub(in crate::broker) fn sni(name: &str) -> Vec<u8> {
         extension(0, &sized(2, &[&[0], &sized(2, name.as_bytes())[..]].concat()))
     }
 
     /// A hello with these extensions, in one record.
-    pub(in crate::egress::broker) fn hello(extensions: &[Vec<u8>]) -> Vec<u8> {
+    pub(in crate::broker) fn hello(extensions: &[Vec<u8>]) -> Vec<u8> {
         let mut body = vec![3, 3];
         body.extend([7; 32]);
         body.extend(sized(1, &[9; 32]));

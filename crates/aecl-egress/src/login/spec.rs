@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::is_safe;
-use super::metadata::is_scope;
 use crate::vault::SecretRef;
 
 /// `oauth` of a server in `aecl.yaml`.
@@ -133,6 +132,12 @@ impl OauthSpec {
 /// Whether it is what an id or a code may be made of.
 pub(super) fn is_printable(text: &str) -> bool {
     (1..=2048).contains(&text.len()) && text.bytes().all(|byte| (0x20..=0x7e).contains(&byte))
+}
+
+/// Whether it is a scope: printable, without blanks and quotes.
+pub(super) fn is_scope(text: &str) -> bool {
+    let fits = |byte: u8| byte == 0x21 || (0x23..=0x5b).contains(&byte) || (0x5d..=0x7e).contains(&byte);
+    (1..=256).contains(&text.len()) && text.bytes().all(fits)
 }
 
 #[cfg(test)]

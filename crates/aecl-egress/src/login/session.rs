@@ -21,7 +21,7 @@ const EARLY_S: u64 = 30;
 const ADDRESS_MAX_BYTES: usize = 2048;
 
 /// The log-in at one server, as its requests use it.
-pub(crate) struct Session {
+pub struct Session {
     server: String,
     dial: Dial,
     vault: Vault,
@@ -33,7 +33,7 @@ pub(crate) struct Session {
 
 /// Why a request cannot go on. No word of a stranger is in it: a model may read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub enum Refused {
     /// Somebody has to log in.
     Login(String),
     /// Logging in again would bring the same.
@@ -43,7 +43,7 @@ pub(crate) enum Refused {
 }
 
 /// What an answer means for the log-in.
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// Nothing.
     Other,
     /// There is a new token: ask once more.
@@ -55,7 +55,7 @@ pub(crate) enum Verdict {
 impl Session {
     /// The log-in at this address, if there may be one: where log-ins are kept, and the server's own `Authorization`
     /// is not written by the operator.
-    pub(crate) fn of(
+    pub fn of(
         server: &str,
         url: &str,
         server_private: bool,
@@ -63,7 +63,7 @@ impl Session {
         headers: &std::collections::BTreeMap<String, String>,
         (vault, egress, known): (&Vault, &Egress, &Known),
     ) -> Option<Arc<Self>> {
-        let logins = vault.logins()?.clone();
+        let logins = vault.logins()?;
         let url: Url = parse_url(url).ok()?;
         if headers.keys().any(|name| name.eq_ignore_ascii_case("authorization")) {
             return None;
@@ -75,12 +75,12 @@ impl Session {
     }
 
     /// Whether there is a log-in.
-    pub(crate) fn is_kept(&self) -> bool {
+    pub fn is_kept(&self) -> bool {
         matches!(self.kept(), Ok(Some(_)) | Err(_))
     }
 
     /// The token for a request; nothing where nobody has logged in.
-    pub(crate) async fn bearer(self: &Arc<Self>) -> Result<Option<Arc<Secret>>, Refused> {
+    pub async fn bearer(self: &Arc<Self>) -> Result<Option<Arc<Secret>>, Refused> {
         let Some(kept) = self.kept()? else { return Ok(None) };
         let Some(access) = usable(&kept)? else { return Err(over()) };
         let left = kept.expires_at_s.map(|end| end.saturating_sub(self.logins.now_s()));
@@ -98,7 +98,7 @@ impl Session {
     }
 
     /// What a refusal means. `sent` is the token that was refused.
-    pub(crate) async fn judge(
+    pub async fn judge(
         self: &Arc<Self>,
         sent: Option<&Secret>,
         status: StatusCode,

@@ -21,7 +21,7 @@ mod spec;
 
 pub use flow::{Done, Flow, Offer, revoke};
 pub use kept::{Kept, Logins, Wanted};
-pub(crate) use session::{Refused, Session, Verdict};
+pub use session::{Refused, Session, Verdict};
 pub use spec::{ClientAuth, GrantKind, OauthSpec};
 
 use url::Url;

@@ -19,7 +19,7 @@ use rustls_platform_verifier::BuilderVerifierExt as _;
 use zeroize::Zeroizing;
 
 use super::head::Inner;
-use crate::egress::host::Destination;
+use crate::egress::Destination;
 use crate::vault::Secret;
 use crate::vault::spelling::{Spelled, search};
 
@@ -282,7 +282,7 @@ mod tests {
         };
         let request = "GET /echo HTTP/1.1\r\nHost: a.b\r\nRange: bytes=0-17\r\nIf-Range: \"x\"\r\n\
                        Accept-Encoding: gzip\r\nAuthorization: Bearer PLACE\r\nX-Kept: yes\r\n\r\n";
-        let inner = crate::egress::broker::head::parse_inner(request.as_bytes(), &to).unwrap();
+        let inner = crate::broker::head::parse_inner(request.as_bytes(), &to).unwrap();
         let head = Credentials::new(vec![swap]).unwrap().put_in(&to, &inner).ok().unwrap();
         let head = String::from_utf8(head.to_vec()).unwrap().to_ascii_lowercase();
         assert!(head.contains("bearer secret") && head.contains("x-kept: yes"), "{head}");

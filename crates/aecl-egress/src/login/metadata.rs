@@ -5,7 +5,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::dial::Dial;
-use super::spec::{ClientAuth, GrantKind, OauthSpec};
+use super::spec::{ClientAuth, GrantKind, OauthSpec, is_scope};
 use super::{LoginError, host_of, is_safe, quotable};
 
 const RESOURCE: &str = "the server's metadata";
@@ -73,12 +73,6 @@ struct IssuerDocument {
     authorization_response_iss_parameter_supported: bool,
     #[serde(default)]
     client_id_metadata_document_supported: bool,
-}
-
-/// Whether it is a scope: printable, without blanks and quotes.
-pub(super) fn is_scope(text: &str) -> bool {
-    let fits = |byte: u8| byte == 0x21 || (0x23..=0x5b).contains(&byte) || (0x5d..=0x7e).contains(&byte);
-    (1..=256).contains(&text.len()) && text.bytes().all(fits)
 }
 
 /// The scopes of a text; nothing when one of them is none, or there are too many.

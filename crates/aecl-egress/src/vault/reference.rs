@@ -75,8 +75,10 @@ fn is_variable_name(name: &str) -> bool {
 }
 
 /// A piece of a text that may hold `{secret:…}`.
-pub(crate) enum Part<'a> {
+pub enum Part<'a> {
+    /// As it stands.
     Text(&'a str),
+    /// What is put in there.
     Secret(SecretRef),
 }
 

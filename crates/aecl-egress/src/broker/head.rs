@@ -1,6 +1,6 @@
 //! The head of a request to the proxy, read strictly: what two readers could take differently is refused.
 
-use crate::egress::host::Destination;
+use crate::egress::Destination;
 
 /// What somebody inside asks for.
 #[derive(Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::connection::{Stop, Story, opening, read_head};
 use super::credentials::{Credentials, Misuse, Scrub};
 use super::head::{self, Inner};
 use super::{Meter, answer};
-use crate::egress::host::Destination;
+use crate::egress::Destination;
 
 const CHUNK_BYTES: usize = 16 << 10;
 
