@@ -179,7 +179,7 @@ struct Paper {
     content: String,
 }
 
-/// The payload that an entry commits to.
+/// The payloads that an entry commits to.
 #[derive(Deserialize)]
 struct Commits {
     kind: String,
@@ -187,10 +187,15 @@ struct Commits {
     output: Option<Digest>,
     stated: Option<Digest>,
     sources: Option<Digest>,
+    beside: Option<Digest>,
 }
 
 impl Commits {
-    fn payload(&self) -> Option<(PayloadKind, Digest)> {
+    fn payloads(&self) -> impl Iterator<Item = (PayloadKind, Digest)> {
+        self.own().into_iter().chain(self.beside.map(|digest| (PayloadKind::Beside, digest)))
+    }
+
+    fn own(&self) -> Option<(PayloadKind, Digest)> {
         let (kind, digest) = match self.kind.as_str() {
             "ruled" => (PayloadKind::Arguments, self.arguments),
             "concluded" => (PayloadKind::Output, self.output),
@@ -215,13 +220,14 @@ fn add_payloads(store: &mut dyn Store, dir: &Path, size: u64) -> Result<u64, Exp
             position = at + 1;
             let commits: Commits = serde_json::from_slice(bytes)
                 .map_err(|e| ExportError::Broken(format!("entry {at} cannot be read: {e}")))?;
-            let Some((kind, digest)) = commits.payload() else { continue };
-            // What is not there was erased, or is not for everybody.
-            let Some(row) = store.payload(&Hash(*digest.bytes()))? else { continue };
-            let paper =
-                Paper { kind, salt: STANDARD.encode(row.salt), content: STANDARD.encode(&row.content) };
-            let json = serde_json::to_vec(&paper).map_err(|e| ExportError::Broken(e.to_string()))?;
-            written += u64::from(add(dir, &payload_name(&digest), &json, false)?);
+            for (kind, digest) in commits.payloads() {
+                // What is not there was erased, or is not for everybody.
+                let Some(row) = store.payload(&Hash(*digest.bytes()))? else { continue };
+                let (salt, content) = (STANDARD.encode(row.salt), STANDARD.encode(&row.content));
+                let json = serde_json::to_vec(&Paper { kind, salt, content })
+                    .map_err(|e| ExportError::Broken(e.to_string()))?;
+                written += u64::from(add(dir, &payload_name(&digest), &json, false)?);
+            }
         }
     }
     // Payload files are many and small: they are flushed together, and only then they count as there.

@@ -1,6 +1,7 @@
 //! The jobs of the writer. Each reads what it needs, refuses what cannot be true, and appends; nothing of
 //! it is answered before the group is durable.
 
+use crate::beside::Beside;
 use crate::error::LedgerError;
 use crate::page::Page;
 use crate::payload::PayloadKind;
@@ -29,7 +30,7 @@ use aecl_kernel::record::facts::{
     ActionState, FOLLOWS_MAX, Fact, Facts, Key, KillScope, Space, affordable, rest_on,
 };
 use aecl_kernel::record::goal::Goal;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A question to be decided on the record.
@@ -334,9 +335,8 @@ fn ask(
     if let Some(Fact::Summary(known)) = page.group.fact(&key)? {
         summary.number = known.number;
     }
-    page.append(Some(run), now, Event::Asked(Box::new(ask)))?;
-    page.group.put(key, Some(Fact::Summary(Box::new(summary))));
-    Ok(())
+    let beside = BTreeMap::from([(key, Fact::Summary(Box::new(summary)))]);
+    page.append_with(run, now, Event::Asked(Box::new(ask)), beside).map(drop)
 }
 
 fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page) -> Written<Recorded<Concluded>> {
@@ -388,9 +388,26 @@ fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page) -> Written<R
         reported: fact.mode == Mode::Authorize && c.resolved_by.is_none() && c.outcome == OutcomeKind::Failed,
         resolved_by: c.resolved_by,
     };
-    let index = page.append(Some(&fact.run), now, Event::Concluded(Box::new(concluded.clone())))?;
-    rest_on(&fact.run, trusted, &mut page.group)?;
+    let event = Event::Concluded(Box::new(concluded.clone()));
+    let index = append_trusted(&fact.run, now, event, trusted, page)?;
     Ok((index, Box::new(move |receipt| Recorded::new(concluded, receipt))))
+}
+
+/// Puts on record what brings something that a run may rest on, and that beside it.
+fn append_trusted(
+    run: &RunId,
+    at: Timestamp,
+    event: Event,
+    trusted: &[Trusted],
+    page: &mut Page,
+) -> Result<usize, LedgerError> {
+    if trusted.is_empty() {
+        return page.append(Some(run), at, event);
+    }
+    let mut beside = Beside::new(&mut page.group);
+    rest_on(run, trusted, &mut beside)?;
+    let facts = beside.facts;
+    page.append_with(run, at, event, facts)
 }
 
 fn write_answer(answering: Answering, page: &mut Page) -> Written<Recorded<Answered>> {
@@ -414,10 +431,8 @@ fn write_answer(answering: Answering, page: &mut Page) -> Written<Recorded<Answe
     let answered = Answered { approval: id, action: ask.action.clone(), vote, state, view, voters };
     // Everybody whose yes counts has to stand behind the values.
     let endorses = answered.endorsers(&ask).is_some();
-    let index = page.append(Some(&ask.run), at, Event::Answered(answered.clone()))?;
-    if endorses {
-        rest_on(&ask.run, &endorsed, &mut page.group)?;
-    }
+    let endorsed = if endorses { endorsed } else { Vec::new() };
+    let index = append_trusted(&ask.run, at, Event::Answered(answered.clone()), &endorsed, page)?;
     if state == AskState::Rejected && ask.plan.is_some() {
         close_unplanned(&ask.run, &answered.vote, at, page)?;
         withdraw_ended(&ending, at, page)?;

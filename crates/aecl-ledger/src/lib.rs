@@ -9,6 +9,7 @@
 #[cfg(test)]
 extern crate self as aecl_ledger;
 
+mod beside;
 mod cache;
 pub mod error;
 pub mod export;

@@ -1,5 +1,6 @@
 //! The page that the writer is on: entries, the facts that they change, and who waits for them.
 
+use crate::beside;
 use crate::cache::{Changes, Group};
 use crate::error::LedgerError;
 use crate::payload::{PayloadKind, Salts, seal};
@@ -12,7 +13,7 @@ use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::record::event::{BundleLoaded, Entry, Event, Fault, VERSION};
 use aecl_kernel::record::facts::{Fact, Key, Space};
 use aecl_proof::{Hash, leaf_hash};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// Longest entry, in bytes: the tile format counts in 16 bits.
@@ -179,6 +180,31 @@ impl Page {
         at: Timestamp,
         event: Event,
     ) -> Result<usize, LedgerError> {
+        self.add(run, at, None, event)
+    }
+
+    /// The same with facts that it does not tell: it commits to them.
+    pub(crate) fn append_with(
+        &mut self,
+        run: &RunId,
+        at: Timestamp,
+        event: Event,
+        beside: BTreeMap<Key, Fact>,
+    ) -> Result<usize, LedgerError> {
+        let content = beside::content(&beside)?;
+        let committed = self.payload(PayloadKind::Beside, content, run.as_str());
+        let index = self.add(Some(run), at, Some(committed), event)?;
+        beside.into_iter().for_each(|(key, fact)| self.group.put(key, Some(fact)));
+        Ok(index)
+    }
+
+    fn add(
+        &mut self,
+        run: Option<&RunId>,
+        at: Timestamp,
+        beside: Option<Digest>,
+        event: Event,
+    ) -> Result<usize, LedgerError> {
         let seq = match run {
             None => None,
             Some(run) => match self.group.fact(&Key::Run(run.clone()))? {
@@ -188,7 +214,7 @@ impl Page {
             },
         };
         let position = self.position();
-        let entry = Entry { v: VERSION, position, at, run: run.cloned(), seq, event };
+        let entry = Entry { v: VERSION, position, at, run: run.cloned(), seq, beside, event };
         let mut bytes = Vec::with_capacity(2048);
         serde_json::to_writer(&mut bytes, &entry)
             .map_err(|source| LedgerError::Unreadable { key: "entry".into(), source })?;

@@ -21,6 +21,8 @@ pub enum PayloadKind {
     Stated,
     /// The sources of a bundle.
     Bundle,
+    /// Facts that no entry tells.
+    Beside,
 }
 
 impl PayloadKind {
@@ -30,6 +32,7 @@ impl PayloadKind {
             PayloadKind::Output => "output",
             PayloadKind::Stated => "stated",
             PayloadKind::Bundle => "bundle",
+            PayloadKind::Beside => "beside",
         }
     }
 }

@@ -9,6 +9,7 @@ mod line;
 mod story;
 mod tree;
 
+use crate::error::LedgerError;
 use crate::export::Export;
 use crate::payload::{PayloadKind, commitment};
 use crate::replay::verify_facts;
@@ -220,7 +221,11 @@ fn nodes(store: &mut dyn Store, size: u64) -> Result<(), Finding> {
 /// Compares what decisions are made from with what the entries say; how much there is.
 fn facts(store: &mut dyn Store) -> Result<u64, Finding> {
     let finding = |what, class| Finding { position: None, what, class };
-    let report = verify_facts(store).map_err(|e| finding(crate::error::chain(&e), Class::Unreadable))?;
+    let class = |e: &LedgerError| match e {
+        LedgerError::FactsDiffer(_) => Class::Facts,
+        _ => Class::Unreadable,
+    };
+    let report = verify_facts(store).map_err(|e| finding(crate::error::chain(&e), class(&e)))?;
     match report.in_words() {
         Some(differs) => {
             let what = format!("what decisions are made from is not what the entries say: {differs}");
@@ -252,9 +257,8 @@ pub fn verify_payloads(store: &mut Sqlite) -> Result<u64, Finding> {
         for (at, bytes) in chunk {
             position = at + 1;
             let line = line::read(&bytes).map_err(|what| Finding::story(at, what))?;
-            let said = story::said_of_a_payload(&line);
-            let said = said.and_then(|(paper, text)| Some((paper, Digest::parse(text)?)));
-            if let Some((paper, digest)) = said {
+            let said = story::said_of_payloads(&line);
+            for (paper, digest) in said.filter_map(|(paper, text)| Some((paper, Digest::parse(text)?))) {
                 papers.check(store, paper, digest, at)?;
             }
         }
@@ -317,8 +321,7 @@ fn verify(
                     if at != position {
                         return Err(Finding::proof(Some(position), "it is missing"));
                     }
-                    let paper = story.tell(position, bytes)?;
-                    if let Some((kind, digest)) = paper {
+                    for (kind, digest) in story.tell(position, bytes)? {
                         papers.check(store, kind, digest, position)?;
                     }
                     position += 1;

@@ -9,11 +9,15 @@
 
 mod common;
 
+use aecl_kernel::define::catalogue::flow::{Class, Endorses};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
+use aecl_kernel::provenance::atoms::wanted;
+use aecl_kernel::provenance::ingest::{Mark, Trusted};
 use aecl_kernel::record::event::{Entry, Event, OutcomeKind};
+use aecl_ledger::replay::rebuild_facts;
 use aecl_ledger::store::{Batch, EntryRow, Memory, PayloadRow, Store};
-use aecl_ledger::{against, redecide, steps, verify_facts};
+use aecl_ledger::{Conclusion, against, redecide, steps, verify_facts};
 use aecl_proof::{Checkpoint, Frontier, leaf_hash};
 use common::*;
 use serde_json::{Value, json};
@@ -235,4 +239,82 @@ fn facts_that_are_not_what_the_entries_say_are_found() {
     let mut keys: Vec<_> = verify_facts(&mut memory).unwrap().differs.into_iter().map(|d| d.key).collect();
     keys.sort();
     assert_eq!(keys, ["meter/tenant:acme/EUR/day/", "meter/tenant:acme/USD/day/", "run/run_a"]);
+}
+
+/// A run that rests on what two actions gave back, and a request that is open.
+fn resting() -> Memory {
+    let memory = Memory::new();
+    block_on(async {
+        let world = World::open(Box::new(memory.reopen()));
+        let run = world.run_named("bot", "run_a").await.unwrap();
+        for secret in [false, true] {
+            let permit = run.allowed("pay.send", json!({"amount": 1, "to": "bob"})).await;
+            let mark = Mark { by: Endorses::System, named: false, secret };
+            let atoms = wanted(Class::DestAccount, &json!("DE02120300000000202051"));
+            let trusted = atoms.into_iter().map(|atom| Trusted { atom, mark }).collect();
+            let conclusion = Conclusion { trusted, ..conclusion(permit.get().id(), OutcomeKind::Done) };
+            world.ledger.conclude(conclusion, world.now()).await.unwrap();
+        }
+        let closed = waiting(run.propose("keys.turn", json!({"n": 1})).await).get().ask.clone();
+        world.vote(&closed, "ann", &["ops"], false).await.unwrap();
+        waiting(run.propose("keys.turn", json!({"n": 2})).await);
+    });
+    memory
+}
+
+#[test]
+fn what_a_run_rests_on_and_requests_in_short_are_what_entries_commit_to() {
+    let mut memory = resting();
+    let of = |memory: &mut Memory, prefix: &str| memory.scan(prefix, None, 9).unwrap();
+    let (trust, summary) = (of(&mut memory, "trust/"), of(&mut memory, "summary/"));
+    assert!(!trust.is_empty() && summary.len() == 1, "{trust:?} {summary:?}");
+    let ((trust, marks), (summary, shown)) = (trust[0].clone(), summary[0].clone());
+    assert!(verify_facts(&mut memory).unwrap().differs.is_empty());
+    let other = |bytes: &[u8], from: &str, to: &str| {
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        assert!(text.contains(from), "{text}");
+        Some(text.replace(from, to).into_bytes())
+    };
+    for (key, value) in [
+        (trust.clone(), None),
+        (trust.clone(), other(&marks, ",\"secret\":true", "")),
+        (trust.replace("run_a/", "run_b/"), Some(marks.clone())),
+        (format!("trust/run_a/{}", "0".repeat(64)), Some(marks)),
+        (summary.clone(), None),
+        (summary.clone(), other(&shown, "keys.turn", "keys.look")),
+        ("summary/apr_other".to_owned(), Some(shown)),
+    ] {
+        let first = memory.head().unwrap().size;
+        memory.commit(&Batch { first, facts: vec![(key.clone(), value)], ..Batch::default() }).unwrap();
+        let differs: Vec<_> =
+            verify_facts(&mut memory).unwrap().differs.into_iter().map(|differs| differs.key).collect();
+        assert_eq!(differs, [key]);
+        assert_eq!(rebuild_facts(&mut memory).unwrap(), 1);
+        assert!(verify_facts(&mut memory).unwrap().differs.is_empty());
+    }
+}
+
+#[test]
+fn what_entries_commit_to_beside_them_is_not_taken_away() {
+    let mut memory = resting();
+    let entries = memory.entries(0, 999).unwrap();
+    let committed = |bytes: &[u8]| serde_json::from_slice::<Entry>(bytes).unwrap().beside;
+    let (position, gone) = entries.iter().find_map(|(at, bytes)| Some((*at, committed(bytes)?))).unwrap();
+    let payloads: Vec<PayloadRow> = entries
+        .iter()
+        .filter_map(|(_, bytes)| committed(bytes).filter(|digest| *digest != gone))
+        .filter_map(|digest| memory.payload(&aecl_proof::Hash(*digest.bytes())).unwrap())
+        .collect();
+    let rows =
+        entries.iter().map(|(_, bytes)| EntryRow { bytes: bytes.as_slice().into(), run: None, action: None });
+    let facts =
+        memory.scan("", None, 999).unwrap().into_iter().map(|(key, value)| (key, Some(value))).collect();
+    let mut without = Memory::new();
+    without.commit(&Batch { entries: rows.collect(), payloads, facts, ..Batch::default() }).unwrap();
+    let refused = verify_facts(&mut without).unwrap_err();
+    assert_eq!(refused.code().as_str(), "facts_differ");
+    assert!(
+        refused.to_string().contains(&format!("what the entry {position} commits to beside it")),
+        "{refused}"
+    );
 }

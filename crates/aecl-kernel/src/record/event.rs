@@ -46,6 +46,10 @@ pub struct Entry {
     /// Its place in that run; no gaps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
+    /// Commitment to the facts that stand beside it, since their text is in no entry: what a run may rest on from here,
+    /// a request in short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Digest>,
     /// What happened.
     #[serde(flatten)]
     pub event: Event,

@@ -120,7 +120,7 @@ impl World {
             _ => 0,
         });
         let position = self.entries.len() as u64;
-        let entry = Entry { v: VERSION, position, at: self.now, run: run.cloned(), seq, event };
+        let entry = Entry { v: VERSION, position, at: self.now, run: run.cloned(), seq, beside: None, event };
         let Ok(()) = entry.apply(&mut self.space);
         self.entries.push(entry);
     }

@@ -1,6 +1,7 @@
 //! The facts, rebuilt from the entries alone and compared with what is stored.
 
 use super::{each_entry, read};
+use crate::beside::{Folded, Meant};
 use crate::error::LedgerError;
 use crate::goal;
 use crate::store::{Batch, FoundBy, Store};
@@ -32,12 +33,7 @@ pub struct Differs {
     pub told: Option<String>,
 }
 
-/// Facts that stand beside the entries, so that they can be erased, and that no payload tells.
-fn beside(key: &str) -> bool {
-    ["trust/", "summary/"].iter().any(|prefix| key.starts_with(prefix))
-}
-
-/// Most entries that are folded at a start; more would make it long. `aecl log verify` folds them all.
+/// Most entries that are folded before a start goes on, unless the configuration says otherwise; more would make it long.
 pub const START_ENTRIES_MAX: u64 = 100_000;
 
 /// A fact that is not as it should be: key, what is stored, what the entries say.
@@ -59,9 +55,9 @@ impl Compared {
     }
 }
 
-/// Folds all entries from nothing and compares with the stored facts, and goals with what their runs were opened with.
-/// What runs rest on, and summaries of requests, are left out: their text is not in any entry. Each decision has
-/// recorded what it took from them. Nobody may write meanwhile, and all facts must fit into memory.
+/// Folds all entries from nothing and compares with the stored facts: goals with what their runs were opened with, and what
+/// runs rest on and requests in short with what the entries commit to beside them, as far as that is there. Nobody may
+/// write meanwhile, and all facts must fit into memory.
 pub fn verify_facts(store: &mut dyn Store) -> Result<FactsReport, LedgerError> {
     let Compared { facts, rows, found_by } = compare(store)?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
@@ -85,8 +81,8 @@ pub fn facts_at_start(store: &mut dyn Store) -> Result<bool, LedgerError> {
     }
 }
 
-/// Makes the facts anew from the entries, and what entries are found by, as far as they differ. What runs rest on
-/// stays as it is. Gives how much it replaced.
+/// Makes the facts anew from the entries, and what entries are found by, as far as they differ. What nobody
+/// knows stays as it is. Gives how much it replaced.
 pub fn rebuild_facts(store: &mut dyn Store) -> Result<usize, LedgerError> {
     let Compared { rows, found_by, .. } = compare(store)?;
     let (first, replaced) = (store.head()?.size, rows.len() + found_by.len());
@@ -135,6 +131,7 @@ fn compare(store: &mut dyn Store) -> Result<Compared, LedgerError> {
     let size = store.head()?.size;
     let mut folded: BTreeMap<Key, Fact> = BTreeMap::new();
     let mut goals: BTreeMap<String, Digest> = BTreeMap::new();
+    let mut beside = Folded::default();
     let (mut found_by, mut index) = (Vec::new(), Vec::new().into_iter());
     each_entry(store, 0..size, &mut |store, position, bytes| {
         let entry: Entry = read(position, bytes)?;
@@ -148,11 +145,13 @@ fn compare(store: &mut dyn Store) -> Result<Compared, LedgerError> {
         if let Some((key, stated)) = goal::stated(&entry) {
             goals.insert(key.to_string(), stated);
         }
+        beside.take(store, &entry)?;
         match entry.apply(&mut folded) {
             Ok(()) => Ok(()),
             Err(never) => match never {},
         }
     })?;
+    beside.end(&folded)?;
     let mut told = BTreeMap::new();
     for (key, fact) in folded {
         let key = key.to_string();
@@ -160,15 +159,18 @@ fn compare(store: &mut dyn Store) -> Result<Compared, LedgerError> {
             .map_err(|source| LedgerError::Unreadable { key: key.clone(), source })?;
         told.insert(key, bytes);
     }
-    told.retain(|key, _| !beside(key));
-    let (facts, mut rows) = ((told.len() + goals.len()) as u64, Vec::new());
+    let (facts, mut rows) = ((told.len() + goals.len() + beside.len()) as u64, Vec::new());
     let mut after: Option<String> = None;
     loop {
         let stored = store.scan("", after.as_deref(), 1024)?;
         let Some((last, _)) = stored.last() else { break };
         after = Some(last.clone());
-        for (key, stored) in stored.into_iter().filter(|(key, _)| !beside(key)) {
+        for (key, stored) in stored {
             let told = match goals.remove(&key) {
+                None if Folded::has(&key) => match beside.meant(&key) {
+                    Meant::Told(told) => told,
+                    Meant::Unknown => continue,
+                },
                 Some(stated) => match goal::row(store, &key, &stated)? {
                     Some(told) => Some(told),
                     None => continue,
@@ -181,6 +183,7 @@ fn compare(store: &mut dyn Store) -> Result<Compared, LedgerError> {
         }
     }
     rows.extend(told.into_iter().map(|(key, told)| (key, None, Some(told))));
+    rows.extend(beside.missing().into_iter().map(|(key, told)| (key, None, Some(told))));
     // Where the payload is gone, the goal may be, too.
     for (key, stated) in goals {
         if let Some(told) = goal::row(store, &key, &stated)? {

@@ -20,6 +20,8 @@ pub(super) struct Line<'a> {
     pub(super) decision: Option<Decided<'a>>,
     /// `arguments`, `output`, `stated`, `sources` or `payload`: an entry has at most one of them.
     pub(super) payload: Option<&'a str>,
+    /// What stands beside it.
+    pub(super) beside: Option<&'a str>,
     pub(super) resolved_by: Option<&'a str>,
     pub(super) reported: Option<bool>,
     pub(super) unkept: Option<bool>,
@@ -48,6 +50,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Line<'_>, String> {
             "at" => reader.name()?.fill(&mut line.at),
             "kind" => reader.name()?.fill(&mut line.kind),
             "run" => reader.name()?.fill(&mut line.run),
+            "beside" => reader.name()?.fill(&mut line.beside),
             "action" => reader.name()?.fill(&mut line.action),
             "outcome" => reader.name()?.fill(&mut line.outcome),
             "mode" => reader.name()?.fill(&mut line.mode),

@@ -63,8 +63,8 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// Takes the next entry. Gives the payload that it commits to or takes back.
-    pub(super) fn tell(&mut self, position: u64, bytes: &[u8]) -> Result<Option<(Paper, Digest)>, Finding> {
+    /// Takes the next entry. Gives the payloads that it commits to or takes back.
+    pub(super) fn tell(&mut self, position: u64, bytes: &[u8]) -> Result<Vec<(Paper, Digest)>, Finding> {
         let wrong = |what: String| Finding::story(position, what);
         let line = line::read(bytes).map_err(wrong)?;
         let (Some(v), Some(says), Some(at), Some(name)) = (line.v, line.position, line.at, line.kind) else {
@@ -103,13 +103,12 @@ impl<'a> Story<'a> {
             "started" => {}
             _ => self.other(position, bytes)?,
         }
-        let Some((paper, text)) = said_of_a_payload(&line).filter(|_| self.auditor.payloads) else {
-            return Ok(None);
-        };
-        match Digest::parse(text) {
-            Some(digest) => Ok(Some((paper, digest))),
+        let said = said_of_payloads(&line).filter(|_| self.auditor.payloads);
+        let read = |(paper, text): (Paper, &str)| match Digest::parse(text) {
+            Some(digest) => Ok((paper, digest)),
             None => Err(wrong(format!("`{text}` is no digest"))),
-        }
+        };
+        said.map(read).collect()
     }
 
     /// No more entries.
@@ -513,7 +512,13 @@ fn is_time(text: &str) -> bool {
 }
 
 /// What an entry says about a payload, and which.
-pub(super) fn said_of_a_payload<'a>(line: &Line<'a>) -> Option<(Paper, &'a str)> {
+pub(super) fn said_of_payloads<'a>(line: &Line<'a>) -> impl Iterator<Item = (Paper, &'a str)> + use<'a> {
+    let subject = line.run.map(str::to_owned);
+    let beside = line.beside.map(|text| (Paper::Committed(PayloadKind::Beside, subject), text));
+    said_of_a_payload(line).into_iter().chain(beside)
+}
+
+fn said_of_a_payload<'a>(line: &Line<'a>) -> Option<(Paper, &'a str)> {
     let committed = |kind, subject: Option<&str>| Paper::Committed(kind, subject.map(str::to_owned));
     let paper = match line.kind? {
         // Whoever was turned away at the door has left a digest and no content.
