@@ -12,6 +12,7 @@ use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{AgentId, Environment, PersonId, TenantId};
 use aecl_kernel::define::cage::{Cages, Lowered, Tier};
 use aecl_kernel::policy::bundle::Bundle;
+use aecl_ledger::replay::START_ENTRIES_MAX;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -286,6 +287,9 @@ pub struct Limits {
     /// How much of an agent's proposals that come to nothing is recorded in a minute, in bytes; sixteen times as much
     /// at once. Beyond that they are answered and not recorded.
     pub refused_bytes_per_min: u64,
+    /// Most entries that a start compares with what stands beside them before anything is decided; a longer ledger is
+    /// compared while the first decisions are made.
+    pub start_entries_max: u64,
 }
 
 impl Default for Limits {
@@ -304,6 +308,7 @@ impl Default for Limits {
             session_silent_s: 60,
             heartbeat_s: 60,
             refused_bytes_per_min: 1 << 20,
+            start_entries_max: START_ENTRIES_MAX,
         }
     }
 }

@@ -119,13 +119,12 @@ impl Gate {
         let Parts { config, bundle, store, ledger_key, token_key, executor, clock } = parts;
         let ledger = Ledger::open(store, Signer { origin: config.origin.clone(), key: ledger_key })?;
         // One beside the other: either reads the whole record.
-        let (facts, payloads) =
-            tokio::join!(ledger.read(facts_at_start), crate::payloads::differ(home.as_ref()));
-        if !facts? {
-            tracing::warn!(
-                "this ledger is too long to compare kill switches, requests, budgets, revoked tokens and payloads with it at each start; `aecl log verify` does"
-            );
-        }
+        let entries_max = config.limits.start_entries_max;
+        let (facts, payloads) = tokio::join!(
+            ledger.read(move |store| facts_at_start(store, entries_max)),
+            crate::payloads::differ(home.as_ref(), entries_max)
+        );
+        let is_compared = facts?;
         clock.goes_on_from(ledger.opened_after());
         let egress = Egress::default();
         configure_vault(&executor, &config, home.as_ref())?;
@@ -159,12 +158,15 @@ impl Gate {
             gate.add_server(None, name, transport.clone(), probe());
         }
         gate.recover().await?;
+        if !is_compared {
+            gate.compare_later()?;
+        }
         Ok(gate)
     }
 
     /// A start goes on without payloads, since what is taken from them is compared with what was committed to before it
     /// counts; it says so where it is read.
-    async fn say_of_payloads(&self, differs: &str) -> Result<(), GateError> {
+    pub(crate) async fn say_of_payloads(&self, differs: &str) -> Result<(), GateError> {
         let message = format!("payloads are not what the entries commit to: {differs}");
         tracing::error!("{message}; `aecl log verify` says more");
         self.0.ledger.fault("payloads_differ", message, self.now()).await?;

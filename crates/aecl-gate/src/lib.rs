@@ -15,6 +15,7 @@ pub mod gate;
 pub mod identity;
 mod judges;
 pub mod keys;
+mod later;
 pub mod loader;
 pub mod metrics;
 mod names;

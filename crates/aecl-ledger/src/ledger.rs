@@ -121,6 +121,12 @@ impl Ledger {
         self.stopped.get().map(String::as_str)
     }
 
+    /// Nothing is recorded any more from here on: what is there cannot be relied on.
+    pub fn stop(&self, why: &str) {
+        // The first reason is the one that counts.
+        drop(self.stopped.set(why.to_owned()));
+    }
+
     /// Looks whether the record is still where it was opened. If it is not, nothing is recorded any more.
     pub async fn still_there(&self) -> Result<(), LedgerError> {
         let looked = self.read(|store| Ok(store.still_there()?)).await;

@@ -70,9 +70,9 @@ pub fn verify_facts(store: &mut dyn Store) -> Result<FactsReport, LedgerError> {
     Ok(FactsReport { facts, differs: differs.collect(), elsewhere })
 }
 
-/// The same at a start, if there are not too many entries. Gives whether it did.
-pub fn facts_at_start(store: &mut dyn Store) -> Result<bool, LedgerError> {
-    if store.head()?.size > START_ENTRIES_MAX {
+/// The same at a start, if there are no more entries than this. Gives whether it did.
+pub fn facts_at_start(store: &mut dyn Store, entries_max: u64) -> Result<bool, LedgerError> {
+    if store.head()?.size > entries_max {
         return Ok(false);
     }
     match compare(store)?.in_words() {

@@ -1,6 +1,8 @@
 //! A record that is gone, whole or in what proofs are made from.
 
-use crate::record::scene;
+use crate::record::{scene, scene_with};
+use aecl_ledger::store::{Batch, Sqlite, Store as _};
+use serde_json::json;
 use std::path::Path;
 
 /// What was done to the data of a home, and how.
@@ -20,7 +22,7 @@ const LOSSES: [Loss; 5] = [
     ("a database without an entry is there", |data| {
         without_database(data);
         let other = tempfile::tempdir().unwrap();
-        drop(aecl_ledger::store::Sqlite::open(other.path()).unwrap());
+        drop(Sqlite::open(other.path()).unwrap());
         std::fs::copy(other.path().join("ledger.db"), data.join("ledger.db")).unwrap();
     }),
 ];
@@ -87,4 +89,28 @@ fn nodes_that_the_tree_cannot_have_are_found_refused_and_taken_away() {
         aecl.run(&["log", "verify"]).ended(0);
         aecl.run(&["kill", "list"]).ended(0);
     }
+}
+
+#[test]
+fn a_long_ledger_that_differs_stops_as_soon_as_it_is_compared() {
+    let scene = scene_with(json!({"limits": {"start_entries_max": 1}}));
+    let aecl = &scene.aecl;
+    aecl.run(&["kill", "--agent", "reader", "--reason", "reads too much"]).ended(0);
+    let served = aecl.serve();
+    assert_eq!(served.get(&scene.keys.olga, "/v1/kill")["kills"][0]["reason"], "reads too much");
+    drop(served);
+    let mut store = Sqlite::open(&aecl.dir().join("data")).unwrap();
+    let (kill, _) = store.scan("kill/", None, 1).unwrap().pop().unwrap();
+    let first = store.head().unwrap().size;
+    store.commit(&Batch { first, facts: vec![(kill.clone(), None)], ..Batch::default() }).unwrap();
+    drop(store);
+
+    let ended = aecl.run(&["serve"]).ended(1).err;
+    assert!(ended.contains("[facts_differ]") && ended.contains(&format!("`{kill}` is missing")), "{ended}");
+    assert!(ended.contains("aecl log rebuild-facts"), "{ended}");
+    let told = aecl.run(&["log", "tail", "--json"]).ended(0).out;
+    assert!(told.contains("facts_differ") && told.contains("nothing is done any more"), "{told}");
+    aecl.run(&["log", "rebuild-facts"]).ended(0);
+    let kills = aecl.run(&["kill", "list", "--json"]).ended(0).json();
+    assert_eq!(kills["kills"][0]["reason"], "reads too much", "{kills}");
 }

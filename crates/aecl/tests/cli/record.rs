@@ -18,8 +18,13 @@ pub struct Scene {
 }
 
 pub fn scene() -> Scene {
+    scene_with(json!({}))
+}
+
+/// With this in the configuration, too.
+pub fn scene_with(more: Value) -> Scene {
     let place = tempfile::tempdir().unwrap();
-    let (home, keys) = common::home(place.path(), json!({}));
+    let (home, keys) = common::home(place.path(), more);
     std::fs::write(home.keys().join("operator.key"), &keys.olga).unwrap();
     Scene { world: place.path().join("world.db"), aecl: Aecl::on(home.dir()), keys, _place: place }
 }
