@@ -5,6 +5,7 @@ pub mod canon;
 pub mod goal;
 pub mod ingest;
 pub mod labels;
+pub mod links;
 pub mod proof;
 mod reference;
 pub(crate) mod secrets;

@@ -203,63 +203,6 @@ pub(crate) fn has_extension(text: &str) -> bool {
     })
 }
 
-/// What in a text leads somewhere: links, mail addresses and accounts, in order, at most `max` of them and
-/// whether there were more.
-pub fn links(text: &str, max: usize) -> (Vec<Atom>, bool) {
-    let mut found = Vec::new();
-    for word in text.split(|c: char| {
-        c.is_whitespace() || matches!(c, '<' | '>' | '"' | '(' | ')' | '[' | ']' | '|' | ',' | ';')
-    }) {
-        let word = word.trim_matches(|c: char| {
-            matches!(c, '.' | '\'' | '!' | '?' | ':' | '*' | '`' | '“' | '”' | '’' | '‘')
-        });
-        if word.len() < 4 {
-            continue;
-        }
-        let atom = if word.contains("://") || word.starts_with("www.") {
-            // What leads somewhere and cannot be read proves nothing, so it is unproven.
-            Some(Atom { kind: Kind::Url, text: canon::url(word).unwrap_or_else(|| word.to_owned()) })
-        } else if word.contains('@') {
-            let address = word.strip_prefix("mailto:").unwrap_or(word);
-            Atom::new(Kind::Email, canon::email(address))
-        } else if looks_like_account(word) {
-            Atom::new(Kind::Account, canon::account(word))
-        } else if word.split('/').next().is_some_and(is_host) {
-            Atom::new(Kind::Url, canon::url(word))
-        } else {
-            None
-        };
-        let Some(atom) = atom.filter(|a| !found.contains(a)) else { continue };
-        if found.len() == max {
-            return (found, true);
-        }
-        found.push(atom);
-    }
-    (found, false)
-}
-
-/// Two letters, two digits and a long rest, as international account numbers begin.
-pub(super) fn looks_like_account(word: &str) -> bool {
-    let bytes = word.as_bytes();
-    let head = bytes.get(..4).is_some_and(|h| {
-        h.iter().take(2).all(u8::is_ascii_uppercase) && h.iter().skip(2).all(u8::is_ascii_digit)
-    });
-    head && (15..=34).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_alphanumeric)
-}
-
-/// `example.com`, but no `report.pdf`: the last part is a well-known end of a host name.
-fn is_host(word: &str) -> bool {
-    const ENDS: [&str; 22] = [
-        "com", "org", "net", "io", "dev", "app", "co", "info", "biz", "xyz", "site", "online", "example",
-        "test", "ru", "cn", "de", "uk", "me", "ai", "link", "club",
-    ];
-    let host = word.split(['/', ':', '?']).next().unwrap_or_default();
-    let fits = host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
-    fits && host
-        .rsplit_once('.')
-        .is_some_and(|(stem, end)| !stem.is_empty() && ENDS.contains(&end.to_ascii_lowercase().as_str()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,15 +232,5 @@ mod tests {
         assert_eq!(kinds(Class::DestAccount, "Spotify"), [Kind::Phrase]);
         assert_eq!(kinds(Class::DestAccount, "J. Smith"), [Kind::Phrase]);
         assert_eq!(kinds(Class::DestName, "news.txt"), [Kind::Phrase]);
-    }
-
-    #[test]
-    fn what_leads_somewhere_is_found_in_a_text() {
-        let text = "See https://evil.example/a, mail <eve@evil.example>, pay GB29NWBK60161331926819. Or www.x.com! report.pdf";
-        let (found, more) = links(text, 10);
-        let found: Vec<_> = found.iter().map(|a| a.text.as_str()).collect();
-        assert_eq!(found, ["evil.example/a", "eve@evil.example", "GB29NWBK60161331926819", "www.x.com"]);
-        assert!(!more);
-        assert!(links(text, 2).1);
     }
 }

@@ -4,6 +4,8 @@ use super::canon;
 
 /// Most words between a number and what it is a number of.
 const STEPS_MAX: usize = 8;
+/// Most bytes that these words take.
+const BYTES_MAX: usize = 256;
 
 /// What a goal introduces a value as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +19,22 @@ pub(super) enum Meant {
 }
 
 /// What money or a message goes to.
-const ACCOUNTS: &[&str] =
-    &["account", "acct", "bban", "beneficiary", "iban", "konto", "payee", "recipient", "wallet"];
+const ACCOUNTS: &[&str] = &[
+    "a/c",
+    "acc",
+    "account",
+    "acct",
+    "bban",
+    "beneficiary",
+    "blz",
+    "iban",
+    "konto",
+    "kontonummer",
+    "kto",
+    "payee",
+    "recipient",
+    "wallet",
+];
 /// What leads to where something goes.
 const TOWARDS: &[&str] = &["to", "into", "onto"];
 /// What has a number or a title that its author chooses.
@@ -89,6 +105,12 @@ pub(super) fn meant(before: &str, after: &str, account: bool) -> Meant {
     }
 }
 
+/// Whether the text before a number calls it an account. Strangers write `to` before numbers of any kind, so that alone
+/// makes none.
+pub(super) fn is_called_account(before: &str) -> bool {
+    matches!(introduced(before), Said::Account)
+}
+
 enum Said {
     Account,
     Towards,
@@ -97,10 +119,13 @@ enum Said {
 }
 
 fn introduced(before: &str) -> Said {
+    let near = before.ceil_char_boundary(before.len().saturating_sub(BYTES_MAX));
+    let before = before.get(near..).unwrap_or_default();
     let (mut apart, mut number) = (false, false);
     for raw in before.split_whitespace().rev().take(STEPS_MAX) {
         let word = canon::bare(raw);
-        let ends = raw.ends_with(['.', '!', '?', ';']) && !NUMBERS.contains(&word.as_str());
+        let short = NUMBERS.contains(&word.as_str()) || matches!(word.as_str(), "acc" | "acct" | "kto");
+        let ends = raw.ends_with(['.', '!', '?', ';']) && !short;
         if ends {
             break;
         }

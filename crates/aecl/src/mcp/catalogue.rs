@@ -3,6 +3,7 @@
 
 mod definition;
 mod files;
+mod languages;
 mod narrower;
 mod said;
 mod terms;

@@ -12,7 +12,7 @@ use crate::provenance::goal::{Asks, How, Reading};
 use crate::provenance::ingest::Mark;
 use crate::provenance::labels::SECRET;
 use crate::provenance::proof::{Leaf, Proof, Provenance, leaves, needs_proof, suffices};
-use crate::provenance::{canon, secrets};
+use crate::provenance::{canon, links, secrets};
 use crate::read::action::Action;
 use crate::read::plan;
 use crate::record::approval::People;
@@ -129,7 +129,7 @@ impl<S: Space> Search<'_, S> {
 
     fn has_stray_link(&mut self, value: &Value) -> Result<bool, S::Error> {
         let Some(text) = value.as_str() else { return Ok(false) };
-        let (links, more) = atoms::links(text, LINKS_MAX);
+        let (links, more) = links::links(text, LINKS_MAX);
         for atom in &links {
             let said = self.goals.names(atom).is_some();
             if !said && !self.marks(atom)?.iter().any(|m| m.by <= Endorses::Directory) {

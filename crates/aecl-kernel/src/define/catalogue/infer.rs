@@ -214,6 +214,43 @@ fn of_name(action: &[String], effect: Effect, name: &str, schema: &Value) -> Cla
     }
 }
 
+/// Names of arguments that are addresses wherever they stand.
+const ADDRESSES: &[&str] =
+    &["callback", "feed", "hook", "href", "permalink", "postback", "proxy", "redirect", "rss", "sitemap"];
+/// Names that are addresses where a tool goes to the web, and files or anything else where it does not.
+const PLACES: &[&str] = &["address", "location", "page", "resource", "source", "src", "target"];
+/// Words of tools that go to the web.
+const WEB: &[&str] = &[
+    "browse", "browser", "crawl", "curl", "download", "fetch", "goto", "http", "https", "iframe", "img",
+    "navigate", "scrape", "visit", "webpage",
+];
+/// Names of arguments whose description may speak of addresses, and means texts with them or what they belong to.
+const ABOUT: &[&str] =
+    &["body", "comment", "content", "data", "description", "html", "id", "message", "note", "query", "text"];
+/// In how many words a description has said what an argument is.
+const SAID_FIRST: usize = 6;
+
+/// Whether an argument is an address by its name, its format or the words with which its description begins. More than
+/// [`classes`] takes for one, which recorded decisions rest on.
+pub fn is_address(action: &str, name: &str, schema: &Value) -> bool {
+    let (action, names) = (&own_words(action), &words(name));
+    // A switch, or how often a redirect is followed.
+    if matches!(type_of(schema), Some("boolean" | "integer" | "number")) {
+        return false;
+    }
+    let item = schema.get("items");
+    let of = |key: &str| [Some(schema), item].into_iter().flatten().find_map(|s| s.get(key)?.as_str());
+    let format = matches!(of("format"), Some("uri" | "url" | "iri" | "uri-reference" | "hostname"));
+    let pattern = of("pattern").is_some_and(|p| p.trim_start_matches(['^', '(']).starts_with("http"));
+    let place =
+        any(names, PLACES) && any(action, WEB) && !any(action, &["file", "path", "folder", "directory"]);
+    let said = schema.get("description").and_then(Value::as_str).is_some_and(|text| {
+        let first: Vec<String> = words(text).into_iter().take(SAID_FIRST).collect();
+        any(&first, &["url", "uri", "href", "hyperlink", "webhook"])
+    });
+    any(names, ADDRESSES) || format || pattern || place || (said && !any(names, ABOUT))
+}
+
 fn type_of(schema: &Value) -> Option<&str> {
     let options = schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Value::as_array);
     let own = match schema.get("type") {
@@ -383,6 +420,37 @@ mod tests {
             ("create_thing", "silent", json!({"type": "boolean"}), "flag"),
         ] {
             assert_eq!(class(action, argument, schema), expected, "{action} {argument}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_many_names() {
+        let text = || json!({"type": "string"});
+        let about = |text: &str| json!({"type": "string", "description": text});
+        for (action, argument, schema, expected) in [
+            ("get_page", "href", text(), true),
+            ("create_job", "callback", text(), true),
+            ("create_job", "redirectTo", text(), true),
+            ("create_job", "on_done", about("The URL that is called"), true),
+            (
+                "create_job",
+                "target",
+                json!({"type": "array", "items": {"type": "string", "format": "uri"}}),
+                true,
+            ),
+            ("create_job", "to", json!({"type": "string", "pattern": "^https?://"}), true),
+            ("s.fetch", "src", text(), true),
+            ("get_download", "source", text(), true),
+            ("create_job", "follow_redirects", json!({"type": "boolean"}), false),
+            ("create_job", "max_redirects", json!({"type": "integer"}), false),
+            ("create_post", "text", about("Text, each URL counts 23"), false),
+            ("get_page", "page_id", about("ID or URL of the page"), false),
+            ("search", "query", about("What to look for, no URL"), false),
+            ("copy_file", "src", text(), false),
+            ("download_file", "target", text(), false),
+            ("get_flights", "origin", text(), false),
+        ] {
+            assert_eq!(is_address(action, argument, &schema), expected, "{action} {argument}");
         }
     }
 

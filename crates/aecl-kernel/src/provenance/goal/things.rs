@@ -1,6 +1,7 @@
 //! Things of a kind of their own: names, addresses, links, accounts, numbers, ids, files.
 
-use super::super::atoms::{has_extension, looks_like_account};
+use super::super::atoms::has_extension;
+use super::super::links::looks_like_account;
 use super::super::reference::{Meant, around, has_own_number, is_code, meant};
 use super::words::{MONTHS, Word, is_month_or_day, tokens};
 use super::{Atom, How, Kind, Reading, canon};

@@ -1,6 +1,6 @@
 //! A tool as its server defines it, and the catalogue entry that follows from it.
 
-use super::verbs;
+use super::{languages, verbs};
 use crate::mcp::{names, wire};
 use aecl_executor::connectors::mcp::{Tool, TrustedAnnotations};
 use aecl_kernel::base::digest::Digest;
@@ -185,7 +185,8 @@ impl Definition {
     }
 
     /// A read only if its name begins with a word of reading, its description, if there is one, with another, and neither
-    /// name, titles, description, arguments nor annotations hold one of a change. Annotations are hints of the server, which make an entry stricter; that they
+    /// name, titles, description, arguments nor annotations hold one of a change, nor does it take a query in a language
+    /// that can change something and that nobody here reads. Annotations are hints of the server, which make an entry stricter; that they
     /// make it looser takes an operator who [trusts](Annotations) this server's.
     #[must_use]
     pub fn reads(&self, server: &str, annotations: Annotations) -> bool {
@@ -201,7 +202,10 @@ impl Definition {
             Annotations::ReadOnly if hint("readOnlyHint") == Some(true) => verbs::name_changes(own).is_none(),
             Annotations::ReadOnly | Annotations::OnlyStricter => {
                 let description = self.pinned.get("description").and_then(Value::as_str).unwrap_or_default();
-                verbs::name_reads(own) && verbs::text_reads(description) && self.says_it_changes().is_none()
+                verbs::name_reads(own)
+                    && verbs::text_reads(description)
+                    && self.says_it_changes().is_none()
+                    && !languages::takes_another(&self.pinned)
             }
         }
     }
@@ -275,47 +279,42 @@ fn suggest(entry: &mut Value) -> Result<(), String> {
     let typed = TypedAction::compile(manifest)?;
     let Value::Object(entry) = entry else { return Ok(()) };
     entry.insert("severity".into(), typed.manifest.severity().into());
-    entry.insert("egress".into(), json!(typed.egress));
-    let args: Map<String, Value> = typed
+    let roles: Vec<(String, Class)> = typed
         .roles
         .iter()
         .map(|(pointer, argument)| {
             let name = pointer.trim_start_matches('/').replace("~1", "/").replace("~0", "~");
-            let class = if takes_sql(&typed, &name) { Class::QuerySql } else { argument.class };
-            (name, json!({ "class": class }))
+            let class = class_of(&typed, &name, argument.class);
+            (name, class)
         })
         .collect();
+    let classes = roles.iter().map(|(_, class)| *class);
+    let egress = infer::egress(typed.manifest.name.as_str(), typed.manifest.effect, classes);
+    entry.insert("egress".into(), json!(egress));
+    let args: Map<String, Value> =
+        roles.into_iter().map(|(name, class)| (name, json!({ "class": class }))).collect();
     if !args.is_empty() {
         entry.insert("args".into(), Value::Object(args));
     }
     Ok(())
 }
 
-/// Whether an argument is a query, and its tool speaks of SQL: what is said to be read only is not believed of it.
-fn takes_sql(typed: &TypedAction, name: &str) -> bool {
-    const QUERIES: [&str; 5] = ["query", "q", "sql", "statement", "stmt"];
-    const LANGUAGES: [&str; 11] = [
-        "sql",
-        "sqlite",
-        "postgres",
-        "postgresql",
-        "mysql",
-        "mariadb",
-        "mssql",
-        "duckdb",
-        "bigquery",
-        "snowflake",
-        "clickhouse",
-    ];
-    let manifest = &typed.manifest;
-    let about =
-        manifest.arguments.pointer(&format!("/properties/{name}/description")).and_then(Value::as_str);
-    let texts = [manifest.name.as_str(), manifest.description.as_str(), about.unwrap_or_default()];
-    let speaks = |text: &str| {
-        text.contains("SELECT") || infer::words(text).iter().any(|word| LANGUAGES.contains(&word.as_str()))
-    };
-    infer::words(name).iter().any(|word| QUERIES.contains(&word.as_str()))
-        && texts.iter().any(|text| speaks(text))
+/// The role of an argument, as the whole definition suggests it.
+fn class_of(typed: &TypedAction, name: &str, guessed: Class) -> Class {
+    if languages::takes_sql(typed, name) {
+        return Class::QuerySql;
+    }
+    let schema = typed
+        .manifest
+        .arguments
+        .pointer(&format!("/properties/{}", name.replace('~', "~0").replace('/', "~1")));
+    let is_address =
+        schema.is_some_and(|schema| infer::is_address(typed.manifest.name.as_str(), name, schema));
+    match guessed {
+        Class::Credential | Class::Command | Class::QuerySql => guessed,
+        _ if is_address => Class::DestUrl,
+        _ => guessed,
+    }
 }
 
 /// Entries for reading a server's resources and prompts, which are imported with it.
@@ -501,12 +500,55 @@ mod tests {
             ("query", "Run a read-only SQL query", "", "query_sql"),
             ("get_rows", "Reads rows.", "The SQL to look them up by", "query_sql"),
             ("postgres_find", "Finds rows.", "", "query_sql"),
+            ("read", "Reads rows of a Redshift cluster.", "", "query_sql"),
             ("search", "Searches the wiki.", "What to look for", "selector"),
         ] {
             let tool = define(json!({"name": name, "description": about, "inputSchema": {"type": "object",
                 "properties": {"query": {"type": "string", "description": argument}}}}));
             let entry = tool.entry("db", Annotations::OnlyStricter).unwrap();
             assert_eq!(entry["args"]["query"]["class"], class, "{name}: {about}");
+        }
+    }
+
+    #[test]
+    fn an_address_by_another_name_is_imported_as_one() {
+        for (name, argument) in [("fetch", "src"), ("get_status", "callback"), ("create_job", "redirect_to")]
+        {
+            let tool = define(json!({"name": name, "inputSchema": {"type": "object",
+                "properties": {argument: {"type": "string"}}}}));
+            let entry = tool.entry("s", Annotations::OnlyStricter).unwrap();
+            assert_eq!(entry["args"][argument]["class"], "dest_url", "{name} {argument}");
+            assert_eq!(entry["egress"], "external", "{name} {argument}");
+        }
+    }
+
+    #[test]
+    fn what_can_change_something_by_a_query_or_a_method_is_no_read() {
+        let text = || json!({"type": "string"});
+        for (name, about, argument, schema, effect) in [
+            ("get_nodes", "Gets nodes with a Cypher query.", "query", text(), "write"),
+            ("query", "Query the GraphQL API", "q", text(), "write"),
+            ("get_user", "Gets a user.", "gql", text(), "write"),
+            (
+                "get_user",
+                "Gets a user.",
+                "document",
+                json!({"type": "string", "description": "GraphQL document"}),
+                "write",
+            ),
+            ("get_graphql_schema", "Gets the GraphQL schema.", "name", text(), "read"),
+            ("search_issues", "Searches issues.", "query", text(), "read"),
+            ("fetch", "Fetches a page.", "method", text(), "write"),
+            ("fetch", "Fetches a page.", "http_method", text(), "write"),
+            ("fetch", "Fetches a page.", "httpVerb", text(), "write"),
+            ("fetch", "Fetches a page.", "method", json!({"enum": ["GET", "POST"]}), "write"),
+            ("fetch", "Fetches a page.", "method", json!({"enum": ["GET", "HEAD"]}), "read"),
+            ("get_orders", "Gets orders.", "payment_method", text(), "read"),
+        ] {
+            let tool = define(json!({"name": name, "description": about, "inputSchema": {"type": "object",
+                "properties": {argument: schema}}}));
+            let entry = tool.entry("s", Annotations::OnlyStricter).unwrap();
+            assert_eq!(entry["effect"], effect, "{name}: {about} {argument}");
         }
     }
 

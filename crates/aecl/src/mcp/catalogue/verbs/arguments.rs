@@ -28,6 +28,8 @@ const CHOICES: [&str; 11] = [
 /// Of these, the ones that say with any text what is done; and texts that are carried out.
 const ORDERS: [&str; 10] =
     ["action", "operation", "op", "command", "cmd", "verb", "script", "shell", "javascript", "js"];
+/// How a request is made, which is a change for most of them. A `payment_method` is no method.
+const METHODS: [&str; 4] = ["method", "http method", "request method", "http verb"];
 /// What is looked for by names of changes: events and rights.
 const LOOKED_FOR: [&str; 14] = [
     "access",
@@ -139,7 +141,9 @@ impl<'a> Walk<'a> {
             always || sometimes || joined(word)
         });
         let last = singular(words.last().map_or("", String::as_str));
-        let orders = ORDERS.contains(&last) && switch != Some(true) && !self.is_listed(argument, 0);
+        let is_method = METHODS.contains(&words.join(" ").as_str());
+        let orders =
+            (ORDERS.contains(&last) || is_method) && switch != Some(true) && !self.is_listed(argument, 0);
         let found = is_foreign(name).is_some() || said || orders;
         found.then(|| name.to_owned())
     }
