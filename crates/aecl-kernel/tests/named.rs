@@ -1,11 +1,14 @@
-//! What in a content leads somewhere: pages of sentences, each with what a careful reader would say. The pages were written
-//! before the reader was; what is `held_out` was not looked at while it was changed, so that its hits say how it
-//! fares with sentences that nobody had in mind. One hand wrote both.
+//! What a goal proves, and what in a content leads somewhere: pages of sentences, each with what a careful reader would
+//! say. The pages were written before the reader was; what is `held_out` was not looked at while it was changed, so
+//! that its hits say how it fares with sentences that nobody had in mind. One hand wrote both.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod bank;
 mod world;
 
+use aecl_kernel::define::catalogue::flow::Class;
+use aecl_kernel::provenance::atoms::wanted;
+use aecl_kernel::provenance::goal::{How, Reading};
 use bank::Run;
 use serde_json::json;
 
@@ -17,6 +20,25 @@ fn read(page: &str, verdict: fn(&[&str]) -> &'static str) -> (usize, Vec<String>
         cells[0] == verdict(&cells[1..])
     });
     (good.len(), bad.into_iter().map(str::to_owned).collect())
+}
+
+/// Whether the goal proves the value in a role of its kind.
+fn proves(cells: &[&str]) -> &'static str {
+    let [kind, value, goal] = cells else { panic!("{cells:?}") };
+    let class = match *kind {
+        "email" => Class::DestEmail,
+        "url" => Class::DestUrl,
+        "account" => Class::DestAccount,
+        "number" => Class::Magnitude,
+        "path" => Class::TargetPath,
+        other => panic!("{other}"),
+    };
+    let goal = Reading::of(goal);
+    let named = wanted(class, &(*value).into()).into_iter().any(|atom| {
+        let how = if class.is_destination() { goal.names_destination(&atom) } else { goal.names(&atom) };
+        how.is_some_and(|how| how != How::Words || class == Class::TargetPath)
+    });
+    if named { "proves" } else { "names" }
 }
 
 /// Whether a mail with this content is asked about, after a stranger was read.
@@ -32,13 +54,31 @@ fn leaves(cells: &[&str]) -> &'static str {
 }
 
 #[test]
+fn a_goal_proves_what_it_asks_for_alone() {
+    let (_, missed) = read(include_str!("named/goals.txt"), proves);
+    assert!(missed.is_empty(), "{}: {missed:#?}", missed.len());
+}
+
+#[test]
 fn what_leaves_in_a_content_is_found_and_nothing_else() {
     let (_, missed) = read(include_str!("named/contents.txt"), leaves);
     assert!(missed.is_empty(), "{}: {missed:#?}", missed.len());
 }
 
 #[test]
-fn contents_that_nobody_had_in_mind() {
-    let (hits, missed) = read(include_str!("named/contents.held_out.txt"), leaves);
-    assert!(hits >= 41, "{hits} hits; {} missed", missed.len());
+fn sentences_that_nobody_had_in_mind() {
+    let (goals, _) = read(include_str!("named/goals.held_out.txt"), proves);
+    let (contents, _) = read(include_str!("named/contents.held_out.txt"), leaves);
+    assert!(goals >= 42 && contents >= 41, "{goals} goals, {contents} contents");
+}
+
+#[test]
+fn an_empty_target_is_proven_by_nobody() {
+    for target in ["", "  "] {
+        let mut run = Run::new("Delete the files \"\" that are old").tainted();
+        let said = run.says("trash_file", json!({"file_id": target}));
+        assert_eq!(said, "require_approval unproven_target", "{target:?}");
+    }
+    let mut run = Run::new("Delete file f-1").tainted();
+    assert_eq!(run.says("trash_file", json!({"file_id": "f-1"})), "allow");
 }

@@ -94,7 +94,9 @@ pub fn wanted(class: Class, value: &Value) -> Vec<Atom> {
     };
     // A goal quotes files, too, and a file is nobody to whom money goes.
     let is_file = class == Class::DestAccount && canon::has_extension(&text);
-    let kinds = kinds.iter().filter(|kind| !(is_file && **kind == Kind::Phrase));
+    // Nor is a path that begins elsewhere the name that it ends in.
+    let is_phrase = !is_file && !is_rooted(&text);
+    let kinds = kinds.iter().filter(|kind| is_phrase || **kind != Kind::Phrase);
     kinds.filter_map(|kind| atom(*kind, value, &text)).collect()
 }
 
@@ -113,7 +115,7 @@ fn atom(kind: Kind, value: &Value, text: &str) -> Option<Atom> {
         Kind::Id => canon::id(text),
         Kind::Path => canon::path(text),
         Kind::Phrase => canon::phrase(text),
-        Kind::Secret => Some(text.to_owned()),
+        Kind::Secret => (!text.is_empty()).then(|| text.to_owned()),
     };
     Atom::new(kind, canonical)
 }
@@ -191,6 +193,11 @@ fn guessed(key: &str, value: &Value, text: &str) -> Vec<Kind> {
         return vec![Kind::Id];
     }
     vec![Kind::Phrase]
+}
+
+/// Whether a path begins elsewhere than in the working directory, or is hidden there.
+pub(super) fn is_rooted(text: &str) -> bool {
+    text.starts_with(['/', '~', '.', '\\'])
 }
 
 /// `report.pdf`, `bill-december-2023.txt`; no `v1.2` and no sentence end.

@@ -6,6 +6,7 @@
 
 mod asks;
 mod negation;
+mod numbers;
 mod quotes;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,7 @@ mod words;
 
 pub use asks::Asks;
 
-use super::atoms::{Atom, Kind};
+use super::atoms::{Atom, Kind, is_rooted};
 use super::canon;
 use crate::define::catalogue::flow::Intent;
 use serde::{Deserialize, Serialize};
@@ -111,8 +112,9 @@ impl Reading {
         if let Some(how) = self.atoms.get(atom) {
             return Some(*how);
         }
-        let phrase = matches!(atom.kind, Kind::Phrase | Kind::Path);
-        (phrase && self.has_phrase(&atom.text)).then_some(How::Words)
+        // A name in the goal is no file elsewhere: "notes.txt" is neither `/notes.txt` nor `~/notes.txt`.
+        let path = atom.kind == Kind::Path && !is_rooted(&atom.text);
+        ((path || atom.kind == Kind::Phrase) && self.has_phrase(&atom.text)).then_some(How::Words)
     }
 
     /// Whether the goal names something of this kind in its own writing (an address, a link, an account) where

@@ -64,6 +64,10 @@ pub struct Provenance {
     /// the values for which it would. Decisions that were recorded before this was asked took its word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unagreed: Option<BTreeSet<String>>,
+    /// Targets that are there and empty, which may mean everything. Decisions that were recorded before this was looked at
+    /// took them for none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub blank: BTreeSet<String>,
 }
 
 fn is_zero(n: &u64) -> bool {
@@ -101,6 +105,15 @@ pub fn needs_proof(class: Class, changes: bool) -> bool {
         Class::Command | Class::QuerySql => changes,
         Class::Content | Class::Time | Class::Flag | Class::Selector => false,
     }
+}
+
+/// Whether a value is a target that has to be one and is empty. What may be left out may be empty.
+pub fn is_blank(leaf: &Leaf<'_>, typed: &TypedAction) -> bool {
+    let required = typed.schema.get("required").and_then(Value::as_array);
+    let name = leaf.pointer.trim_start_matches('/');
+    let must = required.is_some_and(|names| names.iter().any(|required| required == name));
+    let empty = leaf.value.as_str().is_some_and(|text| text.trim().is_empty());
+    empty && leaf.argument.class.is_target() && (must || typed.manifest.effect == Effect::Delete)
 }
 
 /// Whether these proofs are enough for this role in this action.
@@ -166,6 +179,7 @@ impl Provenance {
             earlier: 0,
             plan: None,
             unagreed: None,
+            blank: BTreeSet::new(),
         })
     }
 }

@@ -111,6 +111,39 @@ pub(super) fn is_called_account(before: &str) -> bool {
     matches!(introduced(before), Said::Account)
 }
 
+/// What money is taken from.
+const SOURCES: &[&str] = &["charge", "charging", "debit", "debiting", "from", "off", "von", "vom"];
+/// What else an account is called by.
+const KINDS: &[&str] = &[
+    "account", "bank", "business", "checking", "current", "debit", "giro", "is", "joint", "main", "my",
+    "our", "own", "personal", "private", "salary", "savings",
+];
+
+/// Whether the text before an account says that it is the user's own: money comes from it and does not go there.
+pub(super) fn is_own(before: &str) -> bool {
+    let near = before.ceil_char_boundary(before.len().saturating_sub(BYTES_MAX));
+    let (mut mine, mut called, mut is) = (false, false, false);
+    for raw in before.get(near..).unwrap_or_default().split_whitespace().rev().take(STEPS_MAX) {
+        let word = canon::bare(raw);
+        let first = raw.trim_start_matches(|c: char| !c.is_alphanumeric()).chars().next();
+        if SOURCES.contains(&word.as_str()) {
+            return true;
+        }
+        if raw.ends_with(['.', '!', '?', ';', ',']) && !NUMBERS.contains(&word.as_str()) {
+            break;
+        }
+        let account = kind(&word) == Meant::Account;
+        let named = first.is_some_and(char::is_uppercase) || matches!(word.as_str(), "at" | "with");
+        mine |= matches!(word.as_str(), "my" | "our");
+        called |= account;
+        is |= word == "is";
+        if !(account || named || KINDS.contains(&word.as_str()) || NUMBERS.contains(&word.as_str())) {
+            break;
+        }
+    }
+    mine && called && is
+}
+
 enum Said {
     Account,
     Towards,
@@ -152,6 +185,7 @@ fn introduced(before: &str) -> Said {
 }
 
 fn followed(after: &str) -> Meant {
+    let after = after.get(..after.floor_char_boundary(BYTES_MAX)).unwrap_or_default();
     let after = after.trim_start_matches(['"', '”', '`', '\'', '’', '*']);
     if after.starts_with([',', '.', ';', ':', '!', '?']) {
         return Meant::Bare;
@@ -180,19 +214,37 @@ pub(super) fn is_code(text: &str) -> bool {
 
 /// What has a number of its own, so that the number is no amount.
 const OWN_NUMBERS: &[&str] = &[
+    "apartment",
     "bill",
     "booking",
+    "building",
+    "bus",
     "case",
     "claim",
     "contract",
     "customer",
+    "desk",
     "document",
+    "door",
+    "flat",
+    "flight",
+    "floor",
+    "gate",
+    "house",
+    "locker",
+    "pier",
+    "platform",
     "po",
     "pr",
     "receipt",
     "ref",
     "reference",
     "reservation",
+    "room",
+    "seat",
+    "suite",
+    "terminal",
+    "train",
     "transaction",
     "voucher",
 ];
@@ -202,9 +254,12 @@ pub(super) fn has_own_number(before: &str, token: &str, after: &str) -> bool {
     OWN_NUMBERS.contains(&before) && !is_money(token, after)
 }
 
-fn is_money(token: &str, after: &str) -> bool {
-    const UNITS: &[&str] =
-        &["$", "£", "€", "chf", "dollar", "dollars", "eur", "euro", "euros", "gbp", "pound", "pounds", "usd"];
+pub(super) fn is_money(token: &str, after: &str) -> bool {
+    const UNITS: &[&str] = &[
+        "$", "£", "€", "aud", "bucks", "cad", "chf", "cny", "dollar", "dollars", "eur", "euro", "euros",
+        "franc", "francs", "gbp", "inr", "jpy", "nok", "pln", "pound", "pounds", "quid", "rupees", "sek",
+        "usd", "yen",
+    ];
     token.contains(['$', '€', '£', '.', ',']) || UNITS.contains(&after)
 }
 

@@ -152,7 +152,8 @@ pub(crate) fn unproven(
     let mut out = Vec::new();
     for leaf in leaves {
         let class = leaf.argument.class;
-        if !needs_proof(class, changes) || is_low(leaf) || is_empty(leaf.value) {
+        let is_none = is_empty(leaf.value) && !provenance.blank.contains(&leaf.pointer);
+        if !needs_proof(class, changes) || is_low(leaf) || is_none {
             continue;
         }
         let proofs = provenance.proofs.get(&leaf.pointer).map_or(&[][..], Vec::as_slice);

@@ -11,7 +11,7 @@ use crate::provenance::atoms::{self, Atom, wanted};
 use crate::provenance::goal::{Asks, How, Reading};
 use crate::provenance::ingest::Mark;
 use crate::provenance::labels::SECRET;
-use crate::provenance::proof::{Leaf, Proof, Provenance, leaves, needs_proof, suffices};
+use crate::provenance::proof::{Leaf, Proof, Provenance, is_blank, leaves, needs_proof, suffices};
 use crate::provenance::{canon, links, secrets};
 use crate::read::action::Action;
 use crate::read::plan;
@@ -216,6 +216,7 @@ impl Provenance {
             earlier: 0,
             unagreed: plan.as_ref().filter(|_| !agreed).map(|_| BTreeSet::new()),
             plan: plan.map(|plan| plan.stands(action, run.step)),
+            blank: BTreeSet::new(),
         };
         let changes = typed.manifest.effect.changes_something();
         if let Some(Fact::Calls(calls)) =
@@ -224,6 +225,9 @@ impl Provenance {
             out.earlier = calls;
         }
         for leaf in leaves.iter().filter(|l| needs_proof(l.argument.class, changes)).take(LEAVES_MAX) {
+            if is_blank(leaf, typed) {
+                out.blank.insert(leaf.pointer.clone());
+            }
             let proofs = search.proofs(leaf, action)?;
             if !proofs.is_empty() {
                 out.proofs.insert(leaf.pointer.clone(), proofs);

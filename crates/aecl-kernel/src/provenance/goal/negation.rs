@@ -1,42 +1,231 @@
-//! Sentences that forbid: what they name is not endorsed by them.
+//! Sentences that forbid or contrast: what they name is not endorsed by them. English is read, and a few words of its
+//! neighbours; what is overlooked in another language is named like anything else.
 
-use super::{Reading, canon};
+use super::Reading;
+use super::words::{WORDS_MAX, Word};
 
+/// What forbids from there on.
 const NEGATIONS: &[&str] = &[
-    "not", "never", "don't", "dont", "don’t", "without", "avoid", "except", "neither", "nor", "cannot",
-    "can't", "won't", "no",
+    "not",
+    "never",
+    "dont",
+    "without",
+    "avoid",
+    "avoiding",
+    "except",
+    "excluding",
+    "neither",
+    "nor",
+    "cannot",
+    "no",
+    "nothing",
+    "nobody",
+    "none",
+    "noone",
+    "nicht",
+    "nie",
+    "niemals",
+    "kein",
+    "keine",
+    "keinen",
+    "keinem",
+    "keiner",
+    "ohne",
+    "jamais",
+    "nunca",
 ];
+/// What takes away what it acts on, and nothing that is said afterwards.
+const REJECTS: &[&str] =
+    &["disregard", "ignore", "ignoring", "omit", "omitting", "prevent", "skip", "skipping"];
+/// What names one thing to say that another is meant.
+const CONTRASTS: &[&str] =
+    &["anstatt", "anstelle", "außer", "ausser", "excepto", "salvo", "sauf", "statt", "unlike"];
+/// The same in two words.
+const CONTRASTS_OF_TWO: &[(&str, &str)] = &[
+    ("apart", "from"),
+    ("aside", "from"),
+    ("away", "from"),
+    ("instead", "of"),
+    ("lieu", "of"),
+    ("opposed", "to"),
+    ("other", "than"),
+    ("place", "of"),
+    ("rather", "than"),
+];
+/// What takes a negation back.
+const FORGETS: &[&str] = &["fail", "forget", "hesitate", "miss", "neglect", "omit", "wait", "worry"];
+/// Everybody, of whom "but" takes somebody away.
+const ALL: &[&str] = &[
+    "all",
+    "any",
+    "anybody",
+    "anyone",
+    "anything",
+    "anywhere",
+    "everybody",
+    "everyone",
+    "everything",
+    "everywhere",
+    "whoever",
+];
+const AUXILIARIES: &[&str] = &[
+    "are", "be", "can", "could", "did", "do", "does", "had", "has", "have", "is", "may", "might", "must",
+    "need", "needs", "ought", "shall", "should", "was", "were", "will", "would",
+];
+/// Who tells why, rather than what must not be.
+const TELLERS: &[&str] = &["he", "i", "she", "there", "we"];
+const CONDITIONS: &[&str] =
+    &["although", "as", "because", "if", "once", "since", "though", "unless", "when", "while"];
+/// What is shut out, with "is" before it.
+const SHUT_OUT: &[&str] = &["banned", "blocked", "excluded", "forbidden", "prohibited", "taboo"];
+/// How something is kept or left, where it stands between.
+const KEPT: &[&str] = &["alone", "away", "off", "out", "unchanged", "untouched"];
+/// Most words between "keep" and "out".
+const KEPT_WITHIN: usize = 8;
+
+/// Most words of a clause before its negation.
+const CLAUSE_MAX: usize = 24;
+
+/// How far a negation reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// To the end of the sentence, or to a "but".
+    Sentence,
+    /// To the end of its clause.
+    Clause,
+}
 
 impl Reading {
-    /// A clause with a negation endorses nothing from there on; "don't forget to" is none.
+    /// Reads what a sentence, the words from `start` on, forbids; "don't forget to" forbids nothing.
     pub(super) fn negate(&mut self, start: usize) {
-        let mut negated = false;
-        let mut before_forget = None;
-        for i in start..self.words.len() {
-            let Some(word) = self.words.get_mut(i) else { return };
-            if word.text == "but" || word.text == "instead" || word.text == "only" {
-                negated = false;
+        let Some(sentence) = self.words.get_mut(start..) else { return };
+        let mut scope = None;
+        for at in 0..sentence.len() {
+            if scope.is_some_and(|scope| ends(sentence, at, scope)) {
+                scope = None;
             }
-            if NEGATIONS.contains(&word.text.as_str()) {
-                negated = true;
-                before_forget = Some(i);
-            } else if matches!(word.text.as_str(), "forget" | "hesitate") && before_forget == i.checked_sub(1)
+            match begins(sentence, at) {
+                Some(begun) if scope != Some(Scope::Sentence) || begun == Scope::Sentence => {
+                    scope = Some(begun)
+                }
+                Some(_) | None => {}
+            }
+            if text(sentence, at.checked_sub(1)).is_some_and(is_negation)
+                && FORGETS.contains(&text(sentence, Some(at)).unwrap_or_default())
             {
-                negated = false;
+                scope = None;
             }
-            word.negated = negated;
+            if let Some(word) = sentence.get_mut(at).filter(|_| scope.is_some()) {
+                word.negated = true;
+            }
+            shut_out(sentence, at);
         }
     }
 
-    /// Whether a text stands in the goal only where it forbids.
-    pub(super) fn is_forbidden(&self, text: &str) -> bool {
-        let Some(phrase) = canon::phrase(text) else { return false };
-        let wanted: Vec<&str> = phrase.split(' ').collect();
-        let mut found = self
-            .words
-            .windows(wanted.len())
-            .filter(|window| window.iter().zip(&wanted).all(|(word, wanted)| word.text == *wanted));
-        found.next().is_some_and(|w| w.iter().any(|w| w.negated))
-            && found.all(|w| w.iter().any(|w| w.negated))
+    /// Whether what stands here in the goal is part of what it forbids. What was not read proves nothing, either.
+    pub(super) fn is_forbidden(&self, from: usize, upto: usize) -> bool {
+        let first = self.words.partition_point(|word| word.end <= from);
+        let within = self.words.iter().skip(first).take_while(|word| word.at < upto);
+        let unread = self.words.len() >= WORDS_MAX && first >= self.words.len();
+        unread || within.into_iter().any(|word| word.negated)
+    }
+}
+
+fn text(words: &[Word], at: Option<usize>) -> Option<&str> {
+    words.get(at?).map(|word| word.text.as_str())
+}
+
+fn is_negation(word: &str) -> bool {
+    NEGATIONS.contains(&word) || word.ends_with("n't") || word.ends_with("n’t")
+}
+
+/// Whether a word names a thing: an address, a number, a file, a name.
+fn is_thing(word: &Word) -> bool {
+    word.capital || word.text.contains(|c: char| c.is_ascii_digit() || matches!(c, '@' | '/' | '.'))
+}
+
+/// Whether what was forbidden ends before this word.
+fn ends(words: &[Word], at: usize, scope: Scope) -> bool {
+    let Some(word) = words.get(at) else { return true };
+    let comma = at.checked_sub(1).and_then(|i| words.get(i)).is_some_and(|before| before.comma);
+    let listed = |at: usize| words.get(at).is_some_and(is_thing);
+    match word.text.as_str() {
+        "but" | "instead" | "only" => true,
+        "so" | "therefore" => comma,
+        "please" => comma && !word.comma,
+        "and" | "or" | "then" => scope == Scope::Clause && !listed(at + 1),
+        _ => scope == Scope::Clause && comma && !listed(at),
+    }
+}
+
+/// What begins to be forbidden at this word.
+fn begins(words: &[Word], at: usize) -> Option<Scope> {
+    let word = text(words, Some(at))?;
+    let before = text(words, at.checked_sub(1)).unwrap_or_default();
+    let next = text(words, Some(at + 1)).unwrap_or_default();
+    if is_negation(word) {
+        return Some(if tells(words, at) { Scope::Clause } else { Scope::Sentence });
+    }
+    match word {
+        "but" if ALL.contains(&before) => Some(Scope::Sentence),
+        "refuse" | "refuses" | "refusing" | "decline" | "declines" | "declining" if next == "to" => {
+            Some(Scope::Sentence)
+        }
+        "stop" | "stops" | "cease" | "quit" if next.ends_with("ing") => Some(Scope::Sentence),
+        "keep" | "keeps" | "leave" | "leaves" if is_kept(words, at) => Some(Scope::Clause),
+        _ if REJECTS.contains(&word) || CONTRASTS.contains(&word) => Some(Scope::Clause),
+        _ if CONTRASTS_OF_TWO.contains(&(word, next)) => Some(Scope::Clause),
+        _ => None,
+    }
+}
+
+/// Whether the negation at this place tells why, or under which condition, rather than forbids.
+fn tells(words: &[Word], at: usize) -> bool {
+    let word = text(words, Some(at)).unwrap_or_default();
+    let before = text(words, at.checked_sub(1)).unwrap_or_default();
+    let aside = AUXILIARIES.contains(&before);
+    let subject = text(words, at.checked_sub(if aside { 2 } else { 1 })).unwrap_or_default();
+    let verb = if aside { before } else { word };
+    let modal = ["must", "should", "shall", "may"].iter().any(|modal| verb.starts_with(modal));
+    let wish = matches!(text(words, Some(at + 1)), Some("want" | "wish" | "like" | "allow"));
+    let clause =
+        words.get(..at).unwrap_or_default().iter().rev().take(CLAUSE_MAX).take_while(|word| !word.comma);
+    let condition = clause.into_iter().any(|word| CONDITIONS.contains(&word.text.as_str()));
+    condition || (TELLERS.contains(&subject) && !modal && !wish)
+}
+
+/// "Keep X out", "leave X alone".
+fn is_kept(words: &[Word], at: usize) -> bool {
+    let rest = words.get(at + 1..).unwrap_or_default().iter().take(KEPT_WITHIN);
+    let mut clause = rest.scan(false, |ended, word| {
+        let read = !*ended;
+        *ended = word.comma;
+        read.then_some(word)
+    });
+    clause.any(|word| KEPT.contains(&word.text.as_str()))
+}
+
+/// "X must not get it", "X never does", "X is excluded": what stands right before is what must not.
+fn shut_out(words: &mut [Word], at: usize) {
+    let Some(word) = text(words, Some(at)) else { return };
+    let before = at.checked_sub(1).and_then(|i| words.get(i));
+    let aside = before.is_some_and(|before| AUXILIARIES.contains(&before.text.as_str()));
+    let contracted = word != "don't" && (word.ends_with("n't") || word.ends_with("n’t"));
+    let towards =
+        words.get(at + 1).is_none_or(|next| is_thing(next) || matches!(next.text.as_str(), "to" | "at"));
+    let never = word == "never" && before.is_some_and(|before| !before.comma) && !towards;
+    let subject = match word {
+        "not" | "never" if aside => at.checked_sub(2),
+        _ if SHUT_OUT.contains(&word) && aside => at.checked_sub(2),
+        _ if contracted || never || word == "cannot" => at.checked_sub(1),
+        _ => return,
+    };
+    let mut place = subject;
+    while let Some(word) = place.and_then(|at| words.get_mut(at)) {
+        if !is_thing(word) && !matches!(word.text.as_str(), "and" | "or" | "nor") {
+            return;
+        }
+        word.negated = true;
+        place = place.and_then(|at| at.checked_sub(1));
     }
 }

@@ -21,9 +21,9 @@ impl Reading {
                     continue;
                 };
                 let quoted = inner.get(..end).unwrap_or_default();
-                if quoted.chars().count() <= QUOTED_MAX && !self.is_forbidden(quoted) {
-                    let from = text.len() - rest.len() + at;
-                    let upto = from + open.len_utf8() + end + close.len_utf8();
+                let from = text.len() - rest.len() + at;
+                let upto = from + open.len_utf8() + end + close.len_utf8();
+                if quoted.chars().count() <= QUOTED_MAX && !self.is_forbidden(from, upto) {
                     let around = (text.get(..from).unwrap_or_default(), text.get(upto..).unwrap_or_default());
                     self.quote(quoted, around);
                 }

@@ -157,3 +157,135 @@ fn a_goal_can_hand_the_decision_over() {
         assert_eq!(Reading::of(goal).delegates, expected, "{goal}");
     }
 }
+
+#[test]
+fn a_sentence_that_forbids_or_contrasts_proves_nothing_of_what_it_names() {
+    for (goal, proven) in [
+        ("Write to a@x.example, not to b@x.example", "a"),
+        ("Do not write to a@x.example, b@x.example or c@x.example", ""),
+        ("We do not write to a@x.example, b@x.example and c@x.example", ""),
+        ("Instead of a@x.example, b@x.example and c@x.example, ask d@x.example", "d"),
+        ("Write to d@x.example instead of a@x.example and cc c@x.example", "cd"),
+        ("a@x.example and b@x.example must not get it. Tell c@x.example", "c"),
+        ("a@x.example is excluded. Invite b@x.example", "b"),
+        ("Tell a@x.example that she must not worry", "a"),
+        ("Never forget to cc a@x.example", "a"),
+        ("If a@x.example does not answer, ask b@x.example", "b"),
+        ("I didn't hear from her, remind a@x.example", "a"),
+        ("No one but a@x.example may get it", "a"),
+        ("Anyone but a@x.example may get it", ""),
+        ("Leave a@x.example alone and ask b@x.example", "b"),
+        ("Leave a message for a@x.example", "a"),
+        ("Keep a@x.example out of it. Ask b@x.example", "b"),
+        ("Ignore a@x.example and answer b@x.example", "b"),
+        ("Refuse to tell a@x.example. Tell b@x.example", "b"),
+        ("Stop the job of a@x.example", "a"),
+        ("Nimm b@x.example statt a@x.example", "b"),
+        ("Don’t mail a@x.example, please mail b@x.example", "b"),
+        ("Mail a@x.example. Never mail a@x.example about money", "a"),
+    ] {
+        let goal = Reading::of(goal);
+        let all = ["a", "b", "c", "d"].into_iter();
+        let email = |name: &str| Atom { kind: Kind::Email, text: format!("{name}@x.example") };
+        let named: String = all.filter(|name| goal.names_destination(&email(name)).is_some()).collect();
+        assert_eq!(
+            named,
+            proven,
+            "{:?}",
+            goal.words.iter().map(|w| (&w.text, w.negated)).collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
+fn the_number_of_something_else_is_no_amount() {
+    for (goal, text, proven) in [
+        ("Buy 12 chairs", "12", true),
+        ("I need 12 chairs", "12", true),
+        ("We have 12 chairs. Order more", "12", false),
+        ("There are 12 chairs, sell 4", "12", false),
+        ("There are 12 chairs, sell 4", "4", true),
+        ("Book a table for 4 people", "4", true),
+        ("Pay the 50 euros", "50", true),
+        ("Pay the 300 deposit", "300", true),
+        ("The rent is 1200 now. Change the standing order", "1200", true),
+        ("Raise the price by 15", "15", true),
+        ("Pay the 2024 tax bill", "2024", false),
+        ("Pay 2024 euros", "2024", true),
+        ("Pay the bill of gate 7", "7", false),
+        ("Insert it at line 12", "12", true),
+    ] {
+        assert_eq!(named(goal, Kind::Number, text).is_some(), proven, "{goal}: {text}");
+    }
+}
+
+#[test]
+fn the_own_account_is_no_destination() {
+    for (goal, proven) in [
+        ("Transfer 5 from my account DE89370400440532013000 to Bob", false),
+        ("Transfer 5 from DE89 3704 0044 0532 0130 00 to Bob", false),
+        ("Debit my savings account at N26, number DE89370400440532013000", true),
+        ("My IBAN is DE89370400440532013000. Pay the rent", false),
+        ("My new IBAN is DE89370400440532013000. Save it", true),
+        ("Transfer 5 to my account DE89370400440532013000", true),
+        ("Transfer 5 to DE89370400440532013000", true),
+        ("His IBAN is DE89370400440532013000. Pay him", true),
+    ] {
+        let account = Atom { kind: Kind::Account, text: "DE89370400440532013000".into() };
+        let goal_read = Reading::of(goal);
+        assert_eq!(goal_read.names_destination(&account).is_some(), proven, "{goal}");
+        assert!(goal_read.names(&account).is_some(), "it may stand in what is written: {goal}");
+    }
+}
+
+#[test]
+fn a_file_here_is_no_file_elsewhere() {
+    for (goal, text, proven) in [
+        ("Read notes.txt", "notes.txt", true),
+        ("Read notes.txt", "/notes.txt", false),
+        ("Read notes.txt", "~/notes.txt", false),
+        ("Read ./notes.txt", "notes.txt", true),
+        ("Read ./notes.txt", "/notes.txt", false),
+        ("Read ../notes.txt", "/notes.txt", false),
+        ("Read /notes.txt", "/notes.txt", true),
+        ("Set the env", ".env", false),
+        ("Read .env", ".env", true),
+        ("Wait...Then read notes.txt", "notes.txt", true),
+        ("Empty the folder reports", "reports", true),
+    ] {
+        use crate::define::catalogue::flow::Class;
+        for class in [Class::TargetPath, Class::TargetName, Class::Attachments] {
+            let atoms = crate::provenance::atoms::wanted(class, &text.into());
+            let goal = Reading::of(goal);
+            assert_eq!(atoms.iter().any(|a| goal.names(a).is_some()), proven, "{class:?} {text}");
+        }
+    }
+}
+
+#[test]
+fn the_longest_goal_is_read() {
+    for part in [
+        "not ",
+        "'",
+        "\"a ",
+        "a@b.example and ",
+        "never, ",
+        "1 ",
+        "account 1234567,",
+        "keep ",
+        "DE02 ",
+        "x's ",
+    ] {
+        let goal = Reading::of(&part.repeat((16 << 10) / part.len()));
+        assert!(goal.words.len() <= 4096, "{part}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_goal_is_too_strange(goal in "([a-z]{1,4}|not|but|never|from my|'|\"|1200|,|\\.|\n|a@b\\.c|ä| ){0,60}", any in ".{0,80}") {
+        for goal in [goal, any] {
+            Reading::of(&goal);
+        }
+    }
+}

@@ -2,8 +2,9 @@
 
 use super::super::atoms::has_extension;
 use super::super::links::looks_like_account;
-use super::super::reference::{Meant, around, has_own_number, is_code, meant};
-use super::words::{MONTHS, Word, is_month_or_day, tokens};
+use super::super::reference::{Meant, around, has_own_number, is_code, is_own, meant};
+use super::numbers::{digits_of, is_calendar};
+use super::words::{Word, is_month_or_day, tokens};
 use super::{Atom, How, Kind, Reading, canon};
 use std::collections::BTreeSet;
 
@@ -29,7 +30,7 @@ impl Reading {
             Meant::Reference => false,
             Meant::Bare => written || !is_code(text),
         };
-        if is {
+        if is && !is_own(before) {
             self.note(Kind::Account, canon::account(text), how);
         } else {
             self.note_reference(Kind::Account, canon::account(text), how);
@@ -40,7 +41,7 @@ impl Reading {
     pub(super) fn read_names(&mut self) {
         let mut names: BTreeSet<(String, bool)> = BTreeSet::new();
         let mut run: Vec<&Word> = Vec::new();
-        let ends = Word { text: String::new(), opens: true, capital: false, negated: true, code: false };
+        let ends = Word { opens: true, negated: true, ..Word::default() };
         for word in self.words.iter().chain([&ends]) {
             let joins = word.capital && !word.negated && (!word.opens || run.is_empty());
             if joins {
@@ -78,19 +79,19 @@ impl Reading {
         let found = tokens(text);
         let tokens: Vec<&str> = found.iter().map(|(_, token)| *token).collect();
         for (i, (at, token)) in found.iter().enumerate() {
-            if canon::dirt(token).is_some() || self.is_forbidden(token) {
+            if canon::dirt(token).is_some() || self.is_forbidden(*at, *at + token.len()) {
                 continue;
             }
             let before =
                 i.checked_sub(1).and_then(|b| tokens.get(b)).map(|t| canon::bare(t)).unwrap_or_default();
             let after = tokens.get(i + 1).map(|t| canon::bare(t)).unwrap_or_default();
-            self.read_token(token, &before, &after, around(text, *at, token.len()));
+            self.read_token((*at, token), &before, &after, around(text, *at, token.len()));
         }
         self.read_spaced_accounts(text, &found);
         self.read_secrets(&tokens);
     }
 
-    fn read_token(&mut self, token: &str, before: &str, after: &str, around: (&str, &str)) {
+    fn read_token(&mut self, (at, token): (usize, &str), before: &str, after: &str, around: (&str, &str)) {
         let possessive = token.strip_suffix("'s").or_else(|| token.strip_suffix("’s")).unwrap_or(token);
         if token.contains('@') {
             return self.note(Kind::Email, canon::email(possessive), How::Typed);
@@ -105,13 +106,13 @@ impl Reading {
             before,
             "id" | "ids" | "number" | "no" | "nr" | "ticket" | "file" | "order" | "invoice" | "event"
         ) || has_own_number(before, token, after);
-        let digits = token.trim_start_matches(['#', '$', '€', '£']).trim_end_matches(['$', '€', '£']);
-        let numeric =
-            digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b',')) && !digits.is_empty();
-        if numeric {
+        if let Some(digits) = digits_of(token) {
             if token.starts_with('#') || says_id {
                 self.note(Kind::Id, canon::id(digits), How::Typed);
-            } else if !is_calendar(digits, before, after) && !token.ends_with('%') {
+            } else if !self.is_of_something_else(at, digits, token)
+                && !is_calendar(digits, before, after)
+                && !token.ends_with('%')
+            {
                 self.note(Kind::Number, canon::number(digits), How::Typed);
             }
             if digits.len() >= 6 && !digits.contains(['.', ',']) {
@@ -120,7 +121,7 @@ impl Reading {
             }
             return;
         }
-        if has_extension(token) || token.contains('/') {
+        if has_extension(token) || token.contains('/') || token.starts_with('.') {
             self.note(Kind::Path, canon::path(token), How::Typed);
             if token
                 .split(['/', ':'])
@@ -135,7 +136,7 @@ impl Reading {
             self.note(Kind::Id, canon::id(possessive), How::Typed);
             self.note_account(possessive, around, How::Typed);
             let named = possessive.starts_with(|c: char| c.is_ascii_uppercase());
-            if named && meant(around.0, around.1, false) == Meant::Account {
+            if named && meant(around.0, around.1, false) == Meant::Account && !is_own(around.0) {
                 self.note(Kind::Phrase, canon::phrase(possessive), How::Proper);
             }
         } else if says_id && token.contains(['-', '_']) {
@@ -158,8 +159,9 @@ impl Reading {
             let rest = tokens.iter().skip(i).map(|(_, token)| token);
             let groups: Vec<&str> = rest.take_while(group).take(9).copied().collect();
             let joined = groups.concat();
-            if groups.len() >= 4 && !self.is_forbidden(&groups.join(" ")) {
-                let end = tokens.get(i + groups.len() - 1).map_or(*at, |(at, token)| at + token.len());
+            let end =
+                tokens.get(i + groups.len().saturating_sub(1)).map_or(*at, |(at, token)| at + token.len());
+            if groups.len() >= 4 && !self.is_forbidden(*at, end) {
                 self.note_account(&joined, around(text, *at, end - at), How::Typed);
             }
         }
@@ -184,18 +186,4 @@ impl Reading {
             }
         }
     }
-}
-
-/// Whether a number is part of a date or time: a day, a year, an hour.
-fn is_calendar(digits: &str, before: &str, after: &str) -> bool {
-    const UNITS: [&str; 14] = [
-        "am", "pm", "o'clock", "hour", "hours", "minutes", "minute", "day", "days", "week", "weeks", "month",
-        "months", "year",
-    ];
-    let month = |w: &str| MONTHS.iter().any(|m| *m == w || (w.len() >= 3 && m.starts_with(w)));
-    let year = digits.len() == 4 && (digits.starts_with("19") || digits.starts_with("20"));
-    month(before)
-        || month(after)
-        || UNITS.contains(&after)
-        || (year && matches!(before, "in" | "of" | "since" | "year" | "until" | ""))
 }

@@ -4,10 +4,10 @@ use super::super::reference::is_code;
 use super::{Reading, canon};
 
 /// Most words of a goal that are read; the gate accepts 16 KiB.
-const WORDS_MAX: usize = 4096;
+pub(super) const WORDS_MAX: usize = 4096;
 
 /// A word of the goal.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Word {
     /// Without punctuation, in ASCII lower case.
     pub(super) text: String,
@@ -19,6 +19,13 @@ pub(super) struct Word {
     pub(super) negated: bool,
     /// A number or code, and no name.
     pub(super) code: bool,
+    /// A comma follows.
+    pub(super) comma: bool,
+    /// The number of the first word of its sentence.
+    pub(super) sentence: usize,
+    /// Where it begins in the text, in bytes, and where it ends.
+    pub(super) at: usize,
+    pub(super) end: usize,
 }
 
 pub(super) const DETERMINERS: &[&str] = &[
@@ -148,20 +155,17 @@ pub(super) fn is_filler(word: &str) -> bool {
 
 impl Reading {
     pub(super) fn read_words(&mut self, text: &str) {
-        for line in text.lines() {
+        let mut from = 0;
+        for line in text.split_inclusive('\n') {
             let (mut start, mut opens) = (self.words.len(), true);
-            for raw in line.split_whitespace() {
+            for raw in line.split_inclusive(char::is_whitespace) {
+                let at = from;
+                from += raw.len();
+                let raw = raw.trim_end();
                 if self.words.len() >= WORDS_MAX {
                     break;
                 }
-                let word = canon::bare(raw);
-                let first = raw.trim_start_matches(|c: char| !c.is_alphanumeric()).chars().next();
-                let capital = first.is_some_and(char::is_uppercase);
-                if !word.is_empty() {
-                    let code = is_code(raw.trim_matches(|c: char| !c.is_alphanumeric()));
-                    self.words.push(Word { text: word, opens, capital, negated: false, code });
-                    opens = false;
-                }
+                opens = self.read_word(raw, at, start, opens);
                 // A sign ends a sentence at the end of a word only: `bob@example.com` and `98.70` are one.
                 let bare = raw.trim_end_matches(['"', '”', '\'', '’', ')']);
                 if bare.ends_with(['.', '!', '?', ';', ':']) {
@@ -172,6 +176,21 @@ impl Reading {
             }
             self.negate(start);
         }
+    }
+
+    /// Whether what follows it still opens a clause, as it did: there was no word.
+    fn read_word(&mut self, raw: &str, at: usize, sentence: usize, opens: bool) -> bool {
+        let text = canon::bare(raw);
+        if text.is_empty() {
+            return opens;
+        }
+        let first = raw.trim_start_matches(|c: char| !c.is_alphanumeric()).chars().next();
+        let capital = first.is_some_and(char::is_uppercase);
+        let code = is_code(raw.trim_matches(|c: char| !c.is_alphanumeric()));
+        let comma = raw.trim_end_matches(['"', '”', '\'', '’', ')']).ends_with(',');
+        let end = at + raw.len();
+        self.words.push(Word { text, opens, capital, negated: false, code, comma, sentence, at, end });
+        false
     }
 }
 
@@ -185,9 +204,16 @@ pub(super) fn tokens(text: &str) -> Vec<(usize, &str)> {
     let places = text.split_inclusive(between).map(move |piece| {
         let start = at;
         at += piece.len();
-        let head = piece.trim_end_matches(between).trim_start_matches(marks);
+        let whole = piece.trim_end_matches(between).trim_start_matches(|c: char| c != '.' && marks(c));
+        // `./notes.txt`, `../notes.txt` and `.env` begin with a dot, and "...and" does not.
+        let is_path = whole.starts_with("./") || whole.starts_with("../") || is_dot_file(whole);
+        let head = if is_path { whole } else { whole.trim_start_matches(marks) };
         let skipped = piece.trim_end_matches(between).len() - head.len();
         (start + skipped, head.trim_end_matches(marks))
     });
     places.filter(|(_, token)| !token.is_empty()).take(WORDS_MAX).collect()
+}
+
+fn is_dot_file(text: &str) -> bool {
+    text.strip_prefix('.').is_some_and(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()))
 }
