@@ -352,3 +352,22 @@ fn a_proof_without_its_programs_says_how_to_get_them() {
         place.aecl.run(&["policy", "prove", "--property", "money never moves without a persn"]).ended(1);
     assert!(ran.err.contains("did you mean `money never moves without a person`?"), "{}", ran.err);
 }
+
+#[test]
+fn a_rule_of_hundreds_of_operators_is_asked_about() {
+    let place = place();
+    fs::remove_dir_all(place.policy().join("examples")).unwrap();
+    let condition = format!("context.run.untrusted{}", " && context.run.untrusted".repeat(900));
+    let rule =
+        format!("@id(\"long\")\n@reason(\"r\")\nforbid(principal, action, resource) when {{ {condition} }};");
+    fs::write(place.policy().join("rules/long.cedar"), rule).unwrap();
+    let solver = place.dir.path().join("aecl-prove");
+    let says = "#!/bin/sh\nread -r opening\necho '{\"ready\":\"cvc5 1.0\"}'\nwhile read -r question; do echo '{\"answer\":\"no\"}'; done\n";
+    fs::write(&solver, says).unwrap();
+    fs::set_permissions(&solver, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let ran = place.aecl.command(&["policy", "prove", "--json"]).env("AECL_PROVE", &solver).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.code().is_some(), "{}: {said}", ran.status);
+    let found: Value = serde_json::from_slice(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {said}"));
+    assert!(found["questions"].as_u64().unwrap() > 10, "{found}");
+}

@@ -73,7 +73,19 @@ impl Findings {
     }
 }
 
+/// Of the thread that asks: Cedar writes a rule as JSON by calling itself for each operator.
+const STACK_BYTES: usize = 1 << 30;
+
 pub(super) fn run(common: &Common, args: &Args) -> Result {
+    std::thread::scope(|scope| {
+        let asks =
+            std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, || prove(common, args));
+        let asks = asks.map_err(|e| Error::new(format!("the thread that asks cannot start: {e}")))?;
+        asks.join().unwrap_or_else(|_| Err(Error::new("the analysis has panicked")))
+    })
+}
+
+fn prove(common: &Common, args: &Args) -> Result {
     let bundle = loader::load(&args.bundle.clone().unwrap_or_else(|| Home::new(&common.dir).policy()))?;
     let other = args.than.as_deref().map(loader::load).transpose()?;
     for name in &args.property {
