@@ -13,6 +13,7 @@ use aecl_kernel::base::id::{AgentId, Environment, PersonId, TenantId};
 use aecl_kernel::define::cage::{Cages, Lowered, Tier};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_ledger::replay::START_ENTRIES_MAX;
+use aecl_ledger::store::{Sqlite, StoreError};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -364,6 +365,22 @@ impl Home {
     fn secrets_key(&self) -> PathBuf {
         let elsewhere = std::env::var_os("AECL_SECRETS_KEY_FILE").filter(|path| !path.is_empty());
         elsewhere.map_or_else(|| self.keys().join("secrets.key"), PathBuf::from)
+    }
+    /// Opens the ledger that this key signs, for writing: by one process of this user, also where the home was copied.
+    ///
+    /// # Errors
+    /// When somebody else writes it, or the store refuses.
+    pub fn ledger(&self, key: &ed25519_dalek::VerifyingKey) -> Result<Sqlite, StoreError> {
+        let (data, key_file) = (self.data(), self.keys().join("ledger.pem"));
+        let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
+        let state = named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")));
+        match state {
+            Some(state) => {
+                let name = Digest::of(key.as_bytes()).hex();
+                Sqlite::open_claimed(&data, &key_file, &state.join("aecl/ledgers").join(name))
+            }
+            None => Sqlite::open_with_key(&data, &key_file),
+        }
     }
     /// The log-ins at servers, in an encrypted store of their own under the same key.
     pub fn logins(&self) -> Logins {

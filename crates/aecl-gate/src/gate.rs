@@ -22,7 +22,7 @@ use aecl_kernel::define::cage::Cages;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::record::approval::People;
 use aecl_ledger::replay::facts_at_start;
-use aecl_ledger::store::{Sqlite, Store};
+use aecl_ledger::store::Store;
 use aecl_ledger::{Ledger, Signer};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -93,11 +93,10 @@ impl Gate {
         aecl_executor::house::is_ours(home.dir());
         let config = home.read()?;
         let bundle = loader::load(&home.policy())?;
-        let key_file = home.keys().join("ledger.pem");
-        let ledger_key = keys::read(&key_file)?;
+        let ledger_key = keys::read(&home.keys().join("ledger.pem"))?;
         let token_key = keys::read(&home.keys().join("tokens.pem"))?;
         keys::private_dir(&home.data())?;
-        let store = Sqlite::open_with_key(&home.data(), &key_file).map_err(aecl_ledger::LedgerError::from)?;
+        let store = home.ledger(&ledger_key.verifying_key()).map_err(aecl_ledger::LedgerError::from)?;
         let parts = Parts {
             config,
             bundle,

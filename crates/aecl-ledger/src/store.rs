@@ -170,6 +170,18 @@ pub enum StoreError {
         /// The process that holds it, if it left its number.
         holder: Option<u32>,
     },
+    /// Another process writes a ledger with the same key.
+    #[error(
+        "the ledger of this key is written in `{}` now, and `{}` is a copy of it: both would sign heads of one ledger. \
+         Stop whoever serves the other one; of two that were both written to, only one is the record",
+        by.display(), dir.display()
+    )]
+    Copied {
+        /// The directory.
+        dir: PathBuf,
+        /// The one that is written.
+        by: PathBuf,
+    },
     /// A file has gone from under the process that writes it.
     #[error(
         "`{}` is no longer the file that was opened: it was removed or replaced while AECL runs. Nothing more is \

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, TransactionBehav
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+mod claim;
 mod files;
 mod open;
 mod schema;
@@ -64,6 +65,16 @@ impl Sqlite {
         if store.head()?.size > 0 {
             begun.set();
         }
+        Ok(store)
+    }
+
+    /// The same, refused also while another process of this user writes a ledger with a copy of the key: both would sign
+    /// heads of one ledger. `claim` is a file for that outside of every copy, named after the key, in a directory of
+    /// nothing else; where it has no place, nothing is noticed.
+    pub fn open_claimed(dir: &Path, key: &Path, claim: &Path) -> Result<Self, StoreError> {
+        let claimed = claim::take(claim, dir)?;
+        let mut store = Self::open_with_key(dir, key)?;
+        store.locks.extend(claimed);
         Ok(store)
     }
 

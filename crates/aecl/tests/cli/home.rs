@@ -221,6 +221,47 @@ fn a_home_that_was_moved_elsewhere_is_found_again() {
     user.run("work/shop", &["home"]).ended(1);
 }
 
+/// Two processes that write one ledger would both sign heads of it.
+#[test]
+fn a_copy_of_a_home_does_not_sign_beside_the_original() {
+    let user = User::new(false);
+    user.run("work/shop", &["init"]).ended(0);
+    let home = user.at("user/.local/share/aecl/shop");
+    user.run("work/shop", &["kill", "list"]).ended(0);
+    let mut server = user.command("work/shop", &["serve"]);
+    let mut server = server.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let socket = home.join("data/aecl.sock");
+    let late = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+        assert!(std::time::Instant::now() < late && server.try_wait().unwrap().is_none(), "nobody serves");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let copy = user.at("user/copy");
+    let copied = Command::new("cp").arg("-a").args([&home, &copy]).status().unwrap();
+    assert!(copied.success());
+    for name in ["lock", "aecl.sock", "mcp.sock"] {
+        fs::remove_file(copy.join("data").join(name)).unwrap();
+    }
+    let copy = copy.to_str().unwrap();
+    for command in [&["serve"][..], &["kill", "list"], &["log", "rebuild-facts"]] {
+        let ran = user.run("work/shop", &[&["--dir", copy], command].concat()).ended(1);
+        assert!(ran.err.contains("is a copy of it"), "{command:?}: {}", ran.err);
+        assert!(ran.err.contains(&home.join("data").display().to_string()), "{}", ran.err);
+    }
+    user.run("work/shop", &["--dir", copy, "log", "verify"]).ended(0);
+    // One after the other they do, also where the first has left its claim behind.
+    server.kill().unwrap();
+    server.wait().unwrap();
+    user.run("work/shop", &["--dir", copy, "kill", "list"]).ended(0);
+    user.run("work/shop", &["kill", "list"]).ended(0);
+    // A place that others may write to holds no claim of anybody.
+    let claims = user.at("user/.local/state/aecl/ledgers");
+    assert_eq!(mode(&claims), 0o700);
+    assert!(fs::read_dir(&claims).unwrap().count() <= 1);
+    fs::set_permissions(&claims, fs::Permissions::from_mode(0o777)).unwrap();
+    user.run("work/shop", &["kill", "list"]).ended(0);
+}
+
 #[test]
 fn a_cloned_repository_chooses_neither_home_nor_images() {
     let user = User::new(false);

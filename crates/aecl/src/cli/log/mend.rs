@@ -13,6 +13,7 @@ use std::path::PathBuf;
 /// The record of a home.
 pub(super) struct Record {
     pub(super) data: PathBuf,
+    home: Home,
     key_file: PathBuf,
     signer: Signer,
 }
@@ -34,7 +35,7 @@ impl Record {
         let config = home.read()?;
         let key_file = home.keys().join("ledger.pem");
         let signer = Signer { origin: config.origin, key: keys::read(&key_file)? };
-        Ok(Self { data: home.data(), key_file, signer })
+        Ok(Self { data: home.data(), home, key_file, signer })
     }
 
     /// Accepts that it is gone. Gives whether that was so.
@@ -44,7 +45,7 @@ impl Record {
 
     /// Its store, which is then ours alone.
     pub(super) fn store(&self) -> std::result::Result<Sqlite, Error> {
-        Sqlite::open_with_key(&self.data, &self.key_file).map_err(not_ours)
+        self.home.ledger(&self.signer.key.verifying_key()).map_err(not_ours)
     }
 
     /// Puts its tables back as they were made, and gives what was wrong with them.
@@ -69,9 +70,9 @@ impl Record {
 }
 
 fn not_ours(error: StoreError) -> Error {
-    let is_missing = matches!(error, StoreError::RecordMissing { .. });
+    let says_more = matches!(error, StoreError::RecordMissing { .. } | StoreError::Copied { .. });
     let error = failed(error);
-    if is_missing { error } else { error.hint("stop the server first; one process owns a directory") }
+    if says_more { error } else { error.hint("stop the server first; one process owns a directory") }
 }
 
 /// Says what was done: to programs as it is, to people in words.
