@@ -1,6 +1,7 @@
 //! `aecl wrap`: AECL in front of the servers of an MCP client, in the client's own file. Shown as a difference, made
 //! after a yes, and taken back as it was.
 
+mod back;
 mod clients;
 mod entry;
 mod json;
@@ -115,7 +116,7 @@ pub(super) fn apply(common: &Common, home: &Home, client: Client, agent: &AgentI
     let mut files = Vec::new();
     let mut wrapped = Vec::new();
     for (place, before, planned) in changes {
-        kept::change(home, client.name(), &place.file, before, &planned.text)?;
+        kept::change(home, client.name(), &place.file, before, &planned.text, planned.entries)?;
         files.push(place.file);
         wrapped.extend(planned.wrapped);
     }
@@ -248,19 +249,47 @@ fn not_allowed(home: &Home, agent: &AgentId, servers: &[String]) {
 }
 
 fn take_back(common: &Common, home: &Home, client: Client) -> Result {
-    let (undone, left) = kept::undo(home, client.name())?;
+    let undone = kept::undo(home, client.name())?;
+    let shown = |file: &Path| show::inert_line(&file.display().to_string());
     if common.json {
-        show::print_json(&json!({ "client": client.name(), "undone": undone, "left": left }));
+        let parts: Vec<_> =
+            undone.parts.iter().map(|(file, servers)| json!({ "file": file, "servers": servers })).collect();
+        let stays = undone.left.iter();
+        let stays: Vec<_> =
+            stays.map(|(file, server, why)| json!({ "file": file, "server": server, "why": why })).collect();
+        let left: Vec<_> = undone.left.iter().map(|(file, ..)| file).collect();
+        show::print_json(&json!({
+            "client": client.name(), "undone": undone.files, "in_part": parts, "left": left, "stays": stays,
+        }));
     } else {
-        for file in &undone {
-            show::say(&format!("aecl: `{}` is as it was", file.display()));
+        for file in &undone.files {
+            show::say(&format!("aecl: `{}` is as it was", shown(file)));
         }
-        for file in &left {
-            show::say(&format!("aecl: `{}` was changed since, and stays as it is", file.display()));
+        for (file, servers) in &undone.parts {
+            let servers: Vec<_> =
+                servers.iter().map(|name| format!("`{}`", show::inert_line(name))).collect();
+            let what = match servers.is_empty() {
+                true => "nothing of AECL is taken out of it".to_owned(),
+                false => format!("AECL is not in front of {} any more", servers.join(", ")),
+            };
+            show::say(&format!(
+                "aecl: `{}` was changed since: {what}, and everything else stays as it is",
+                shown(file)
+            ));
         }
-        if undone.is_empty() && left.is_empty() {
+        for (file, server, why) in &undone.left {
+            let what = server.as_ref().map_or_else(
+                || format!("`{}`", shown(file)),
+                |name| format!("`{}` in `{}`", show::inert_line(name), shown(file)),
+            );
+            show::say(&format!("aecl: {what} stays as it is: {}", show::inert_line(why)));
+        }
+        if !undone.left.is_empty() {
+            show::say("hint: correct that yourself, or put back what AECL wrote and run this again");
+        }
+        if undone.files.is_empty() && undone.parts.is_empty() && undone.left.is_empty() {
             show::say("aecl: nothing was changed for this client");
         }
     }
-    Ok(if left.is_empty() { Exit::Done } else { Exit::Failed })
+    Ok(if undone.left.is_empty() { Exit::Done } else { Exit::Failed })
 }

@@ -532,8 +532,9 @@ fn a_clients_own_file_gets_aecl_in_front_of_its_servers_and_is_given_back() {
     // What somebody has changed since stays as it is.
     user.run("work/shop", &["wrap", "claude", "--yes"]).ended(0);
     fs::write(project.join(".mcp.json"), "{}").unwrap();
-    let left = user.run("work/shop", &["wrap", "claude", "--undo"]).ended(1);
+    let left = user.run("work/shop", &["wrap", "claude", "--undo"]).ended(0);
     assert!(left.err.contains("was changed since"), "{}", left.err);
+    assert_eq!(fs::read_to_string(project.join(".mcp.json")).unwrap(), "{}");
 }
 
 #[test]

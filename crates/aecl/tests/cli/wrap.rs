@@ -162,3 +162,71 @@ fn wrap_follows_no_link_out_of_the_project() {
     assert!(left.err.contains("stays as it is"), "{}", left.err);
     assert!(fs::read_to_string(far.join("same.json")).unwrap().contains("--server"));
 }
+
+/// Clients write into their own files, and so do people.
+#[test]
+fn undo_takes_back_our_entries_and_leaves_other_edits() {
+    let user = User::new(false);
+    let project = user.at("work/shop");
+    user.run("work/shop", &["init"]).ended(0);
+    let file = project.join(".mcp.json");
+    let text = "{\n  \"mcpServers\": {\n    \"one\": { \"command\": \"npx\", \"args\": [ \"a\",  \"b\" ], \"n\": 1.50 },\n    \"two\": {\"command\": \"uvx\"}\n  }\n}\n";
+    let (wrap, undo) = (["wrap", "claude", "--yes"], ["wrap", "claude", "--undo"]);
+    let wrapped = || {
+        fs::write(&file, text).unwrap();
+        user.run("work/shop", &wrap).ended(0);
+        fs::read_to_string(&file).unwrap()
+    };
+    // Edits beside ours, and in our entries beside what we wrote.
+    let edit = |text: &str| {
+        text.replacen("{\n", "{\n  \"theme\": \"dark\",\n", 1)
+            .replace("1.50", "1.50, \"env\": {\"X\": \"y\"}")
+    };
+    let ours = wrapped();
+    fs::write(&file, edit(&ours)).unwrap();
+    let told = user.run("work/shop", &undo).ended(0);
+    assert!(told.err.contains("not in front of `one`, `two` any more"), "{}", told.err);
+    assert_eq!(fs::read_to_string(&file).unwrap(), edit(text));
+    let again = user.run("work/shop", &undo).ended(0);
+    assert!(again.err.contains("nothing was changed"), "{}", again.err);
+
+    // An entry of ours that somebody has edited is named, and the others are taken back.
+    let ours = wrapped();
+    fs::write(&file, ours.replace("\"uvx\"", "\"uvx\", \"--more\"")).unwrap();
+    let told = user.run("work/shop", &undo).ended(1);
+    assert!(told.err.contains("not in front of `one` any more"), "{}", told.err);
+    assert!(told.err.contains("`two` in `") && told.err.contains("its `args` are `--dir "), "{}", told.err);
+    assert!(told.err.contains("uvx --more` now"), "{}", told.err);
+    // Once it is as we wrote it, the rest follows.
+    let now = fs::read_to_string(&file).unwrap();
+    fs::write(&file, now.replace("\"uvx\", \"--more\"", "\"uvx\"")).unwrap();
+    user.run("work/shop", &undo).ended(0);
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+
+    // What we added goes; what is broken or gone is said.
+    fs::write(&file, "{}").unwrap();
+    user.run("work/shop", &wrap).ended(0);
+    let ours = fs::read_to_string(&file).unwrap();
+    fs::write(&file, ours.replacen('{', "{ \"a\": 1,", 1)).unwrap();
+    user.run("work/shop", &undo).ended(0);
+    let now: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(now, serde_json::json!({ "a": 1, "mcpServers": {} }));
+    wrapped();
+    fs::write(&file, "{ no").unwrap();
+    let told = user.run("work/shop", &undo).ended(1);
+    assert!(told.err.contains("stays as it is: line 1"), "{}", told.err);
+    fs::remove_file(&file).unwrap();
+    user.run("work/shop", &undo).ended(0);
+
+    // TOML with its comments.
+    let codex = "# mine\n[mcp_servers.one]\ncommand = \"npx\" # as it was\nargs = [\"a\"]\n";
+    fs::create_dir_all(user.at("user/.codex")).unwrap();
+    let file = user.at("user/.codex/config.toml");
+    fs::write(&file, codex).unwrap();
+    user.run("work/shop", &["wrap", "codex", "--yes"]).ended(0);
+    let ours = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("model = \"o\"\n{ours}\n[tui]\nx = 1\n")).unwrap();
+    user.run("work/shop", &["wrap", "codex", "--undo"]).ended(0);
+    let now = fs::read_to_string(&file).unwrap();
+    assert_eq!(now, format!("model = \"o\"\n{codex}\n[tui]\nx = 1\n"));
+}

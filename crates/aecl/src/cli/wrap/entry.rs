@@ -3,6 +3,7 @@
 use super::clients::{Client, Place};
 use super::json;
 use super::judge::{Entry, Verdict};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
 use toml_edit::{DocumentMut, Item, Table, value};
@@ -22,13 +23,28 @@ pub(super) struct Planned {
     pub text: String,
     /// The servers that get AECL in front of them.
     pub wrapped: Vec<String>,
+    /// What their entries are then.
+    pub entries: Vec<Ours>,
     /// What there is to say of some of them.
     pub noted: Vec<(String, String)>,
     /// The others, and why.
     pub left: Vec<(String, String)>,
 }
 
+/// An entry that we wrote, by the names that lead to it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Ours {
+    pub path: Vec<String>,
+    pub command: String,
+    pub args: Vec<String>,
+}
+
 impl Front {
+    fn ours(&self, list: &[&str], name: &str, args: &[String]) -> Ours {
+        let path = list.iter().chain([&name]).map(|name| (*name).to_owned()).collect();
+        Ours { path, command: self.program.clone(), args: args.to_owned() }
+    }
+
     pub(super) fn args(&self, server: &str, command: &str, args: &[String]) -> Vec<String> {
         let ours = ["--dir", &self.home, "mcp", "--agent", &self.agent, "--server", server, "--", command];
         ours.iter().map(|word| (*word).to_owned()).chain(args.iter().cloned()).collect()
@@ -60,6 +76,7 @@ impl Front {
                         planned.text = json::set(&planned.text, &span, "command", &json!(self.program))?;
                         let Some(span) = json::at(&planned.text, &path)? else { continue };
                         planned.text = json::set(&planned.text, &span, "args", &json!(args))?;
+                        planned.entries.push(self.ours(&list, &name, &args));
                         planned.noted.extend(note.map(|note| (name.clone(), note)));
                         planned.wrapped.push(name);
                     }
@@ -82,6 +99,7 @@ impl Front {
                     set(entry, "command", value(self.program.as_str()));
                     set(entry, "args", value(args.iter().map(String::as_str).collect::<toml_edit::Array>()));
                     planned.noted.extend(note.map(|note| (name.clone(), note)));
+                    planned.entries.push(self.ours(&["mcp_servers"], &name, &args));
                     planned.wrapped.push(name);
                 }
             }
@@ -114,12 +132,14 @@ impl Front {
             entry.insert("command", value(self.program.as_str()));
             entry.insert("args", value(args.iter().map(String::as_str).collect::<toml_edit::Array>()));
             servers.insert(server, Item::Table(entry));
+            planned.entries.push(self.ours(&["mcp_servers"], server, &args));
             planned.text = document.to_string();
             return Ok(planned);
         }
         let entry = json!({ "command": self.program, "args": args });
         // What is new goes where everybody looks.
         let list = place.lists.last().and_then(|list| list.last()).map(String::as_str).ok_or("no list")?;
+        planned.entries.push(self.ours(&[list], server, &args));
         let text = if text.trim().is_empty() { "{}\n" } else { text };
         planned.text = match json::at(text, &[list])? {
             Some(servers) => json::set(text, &servers, server, &entry)?,
@@ -129,7 +149,7 @@ impl Front {
     }
 }
 
-fn of_json(entry: &Value) -> Entry {
+pub(super) fn of_json(entry: &Value) -> Entry {
     let words = entry.get("args").and_then(Value::as_array);
     let env = entry.get("env").and_then(Value::as_object);
     let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -146,7 +166,7 @@ fn of_json(entry: &Value) -> Entry {
     }
 }
 
-fn of_toml(entry: &dyn toml_edit::TableLike) -> Entry {
+pub(super) fn of_toml(entry: &dyn toml_edit::TableLike) -> Entry {
     let words = entry.get("args").and_then(Item::as_array);
     let env = entry.get("env").and_then(Item::as_table_like);
     let text = |value: &Item| value.as_str().map(str::to_owned);
@@ -165,7 +185,7 @@ fn of_toml(entry: &dyn toml_edit::TableLike) -> Entry {
 }
 
 /// Keeps what stands around a value: comments behind it, and its place.
-fn set(entry: &mut dyn toml_edit::TableLike, key: &str, mut new: Item) {
+pub(super) fn set(entry: &mut dyn toml_edit::TableLike, key: &str, mut new: Item) {
     match entry.get_mut(key) {
         Some(old) => {
             if let (Some(old), Some(new)) = (old.as_value(), new.as_value_mut()) {

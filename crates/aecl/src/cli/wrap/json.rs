@@ -113,6 +113,26 @@ pub(super) fn set(
     Ok(out)
 }
 
+/// The text without a member of this object.
+pub(super) fn without(text: &str, object: &Range<usize>, name: &str) -> Result<String, String> {
+    let all = members(text, object)?;
+    let Some(at) = all.iter().rposition(|member| member.name == name) else { return Ok(text.to_owned()) };
+    let (before, next) = (at.checked_sub(1).and_then(|at| all.get(at)), all.get(at + 1));
+    let Some(member) = all.get(at) else { return Ok(text.to_owned()) };
+    let gone = match (before, next) {
+        (Some(before), _) => before.value.end..member.value.end,
+        (None, Some(next)) => member.start..next.start,
+        (None, None) => {
+            let mut scan = Scan { text, at: comma_after(text, member.value.end).unwrap_or(member.value.end) };
+            scan.blank();
+            object.start + 1..scan.at
+        }
+    };
+    let mut out = text.to_owned();
+    out.replace_range(gone, "");
+    Ok(out)
+}
+
 /// The blanks that the line of a place begins with.
 fn indent_at(text: &str, place: usize) -> String {
     let before = text.get(..place).unwrap_or_default();

@@ -1,5 +1,7 @@
 //! What a file was before we changed it, so that it can be again.
 
+use super::back;
+use super::entry::Ours;
 use crate::cli::Error;
 use aecl_gate::config::Home;
 use aecl_kernel::base::digest::Digest;
@@ -20,6 +22,20 @@ pub(super) struct Change {
     pub before: Option<String>,
     /// Digest of the content that it was given.
     pub after: Digest,
+    /// The entries in it that are ours.
+    #[serde(default)]
+    pub entries: Vec<Ours>,
+}
+
+/// What became of the changes of a client.
+#[derive(Debug, Default)]
+pub(super) struct Undone {
+    /// Files that are as they were.
+    pub files: Vec<PathBuf>,
+    /// Files that were edited otherwise, with the servers that are as they were.
+    pub parts: Vec<(PathBuf, Vec<String>)>,
+    /// What stays, and why: in a file, and of which server if not all of it.
+    pub left: Vec<(PathBuf, Option<String>, String)>,
 }
 
 fn dir(home: &Home) -> PathBuf {
@@ -37,6 +53,7 @@ pub(super) fn change(
     file: &Path,
     before: Option<String>,
     after: &str,
+    entries: Vec<Ours>,
 ) -> Result<PathBuf, Error> {
     aecl_gate::keys::private_dir(&dir(home))?;
     let file = &real(file)?;
@@ -45,6 +62,7 @@ pub(super) fn change(
         file: file.to_owned(),
         before,
         after: Digest::of(after.as_bytes()),
+        entries,
     };
     let bytes = serde_json::to_vec_pretty(&kept).map_err(|e| Error::new(e.to_string()))?;
     let free = (1..=CHANGES_MAX).map(|n| dir(home).join(format!("{n:05}.json"))).find(|path| !path.exists());
@@ -64,10 +82,10 @@ fn real(file: &Path) -> Result<PathBuf, Error> {
     Ok(dir.canonicalize().map_err(fail)?.join(file.file_name().unwrap_or_default()))
 }
 
-/// Takes back what was changed for a client, the latest first. What somebody has changed since stays as it is. The files
-/// that are as they were, and those that are not.
-pub(super) fn undo(home: &Home, client: &str) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
-    let (mut undone, mut left) = (Vec::new(), Vec::new());
+/// Takes back what was changed for a client, the latest first. Of a file that somebody has edited since, only our own
+/// entries are taken back, as far as they are as we wrote them.
+pub(super) fn undo(home: &Home, client: &str) -> Result<Undone, Error> {
+    let mut undone = Undone::default();
     let entries = fs::read_dir(dir(home)).into_iter().flatten().flatten();
     let mut all: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     all.sort();
@@ -75,24 +93,62 @@ pub(super) fn undo(home: &Home, client: &str) -> Result<(Vec<PathBuf>, Vec<PathB
         let bytes = fs::read(&path).map_err(|e| failed("read", &path, &e))?;
         let change: Change = serde_json::from_slice(&bytes)
             .map_err(|e| Error::new(format!("`{}` is no change that was kept: {e}", path.display())))?;
-        if change.client != client {
-            continue;
+        if change.client == client {
+            take_back(&path, change, &mut undone)?;
         }
-        let now = fs::read(&change.file).map_err(|e| failed("read", &change.file, &e));
-        // A link that came since would have the answer written elsewhere.
-        let is_there = change.file.canonicalize().is_ok_and(|real| real == change.file);
-        if !is_there || !now.is_ok_and(|now| Digest::of(&now) == change.after) {
-            left.push(change.file);
-            continue;
+    }
+    Ok(undone)
+}
+
+fn take_back(path: &Path, change: Change, undone: &mut Undone) -> Result<(), Error> {
+    let forget = || fs::remove_file(path).map_err(|e| failed("remove", path, &e));
+    let now = match fs::read(&change.file) {
+        Ok(now) => now,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            undone.parts.push((change.file, Vec::new()));
+            return forget();
         }
+        Err(e) => {
+            undone.left.push((change.file, None, e.to_string()));
+            return Ok(());
+        }
+    };
+    // A link that came since would have the answer written elsewhere.
+    if !change.file.canonicalize().is_ok_and(|real| real == change.file) {
+        undone.left.push((change.file, None, "a link leads elsewhere since".into()));
+        return Ok(());
+    }
+    if Digest::of(&now) == change.after {
         match &change.before {
             Some(before) => replace(&change.file, before)?,
             None => fs::remove_file(&change.file).map_err(|e| failed("remove", &change.file, &e))?,
         }
-        fs::remove_file(&path).map_err(|e| failed("remove", &path, &e))?;
-        undone.push(change.file);
+        undone.files.push(change.file);
+        return forget();
     }
-    Ok((undone, left))
+    let text = String::from_utf8(now).map_err(|_| "it is no UTF-8 any more".to_owned());
+    let back = match text.and_then(|text| back::back(&change, &text)) {
+        _ if change.entries.is_empty() => Err("it was changed since".to_owned()),
+        back => back,
+    };
+    let back = match back {
+        Ok(back) => back,
+        Err(why) => {
+            undone.left.push((change.file, None, why));
+            return Ok(());
+        }
+    };
+    replace(&change.file, &back.text)?;
+    let edited = back.edited.into_iter();
+    undone.left.extend(edited.map(|(name, how)| (change.file.clone(), Some(name), how)));
+    undone.parts.push((change.file.clone(), back.undone));
+    forget()?;
+    if back.left.is_empty() {
+        return Ok(());
+    }
+    let rest = Change { entries: back.left, ..change };
+    let bytes = serde_json::to_vec_pretty(&rest).map_err(|e| Error::new(e.to_string()))?;
+    Ok(aecl_gate::keys::write_private(path, &bytes)?)
 }
 
 /// The new content appears at once, with the rights that the file had.
