@@ -1,7 +1,7 @@
-//! **`aecl` speaks.** CLI, HTTP API, MCP gateway and web pages: they translate between the world and the
-//! gate, and hold no state of their own.
+//! **`aecl` speaks.** Commands, and the server that puts HTTP API, pages and MCP gateway together: they translate between
+//! the world and the gate, and hold no state of their own.
 
 pub mod cli;
-pub mod http;
-pub mod mcp;
-pub mod web;
+
+pub use aecl_http as http;
+pub use aecl_mcp as mcp;

@@ -9,7 +9,7 @@ use super::{Found, House};
 use crate::programs::metadata;
 
 /// Each room and the rooms it depends on, no more and no fewer.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("aecl-proof", &[]),
     ("aecl-kernel", &[]),
     ("aecl-sandbox", &[]),
@@ -17,14 +17,18 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("aecl-egress", &["aecl-sandbox"]),
     ("aecl-executor", &["aecl-egress", "aecl-kernel", "aecl-ledger", "aecl-sandbox"]),
     ("aecl-gate", &["aecl-egress", "aecl-executor", "aecl-kernel", "aecl-ledger"]),
+    ("aecl-mcp", &["aecl-egress", "aecl-executor", "aecl-gate", "aecl-kernel"]),
+    ("aecl-http", &["aecl-executor", "aecl-gate", "aecl-kernel", "aecl-ledger", "aecl-mcp", "aecl-proof"]),
     (
         "aecl",
         &[
             "aecl-egress",
             "aecl-executor",
             "aecl-gate",
+            "aecl-http",
             "aecl-kernel",
             "aecl-ledger",
+            "aecl-mcp",
             "aecl-proof",
             "aecl-sandbox",
         ],

@@ -3,6 +3,7 @@
 
 use super::Common;
 use super::place::How;
+pub(crate) use aecl_mcp::text::is_hidden;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
@@ -235,16 +236,6 @@ pub(crate) fn inert(text: &str) -> String {
 /// The same on one line.
 pub(crate) fn inert_line(text: &str) -> String {
     inert(text).replace('\n', "\\n")
-}
-
-/// Whether nothing is seen of it, or it turns the reading direction.
-pub(crate) fn is_hidden(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-        | '\u{fff0}'..='\u{fffb}' | '\u{e000}'..='\u{f8ff}' | '\u{1bca0}'..='\u{1bca3}'
-        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' | '\u{f0000}'..='\u{10ffff}')
 }
 
 /// How this program is called on the same directory, for commands that the person can copy.

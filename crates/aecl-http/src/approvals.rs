@@ -1,0 +1,329 @@
+//! The queue of requests for approval.
+
+use super::App;
+use super::auth::Known;
+use super::body::Strict;
+use super::problem::{Problem, ProblemDetails};
+use super::wire::{
+    AnswerWith, Approval, ChangedServer, Decision, FileChanges, Full, Queue, Queued, Step, Unproven,
+};
+use super::{plans, story, view};
+use aecl_gate::Identity;
+use aecl_gate::approvals::{Reply, Request};
+use aecl_gate::queue::{Order, Wanted};
+use aecl_kernel::base::code::{self, Code};
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::id::{AgentId, ApprovalId, RunId};
+use aecl_kernel::base::principal::Principal;
+use aecl_kernel::record::approval::{Ask, AskState};
+use aecl_kernel::record::event::Event;
+use aecl_kernel::record::facts::ActionState;
+use aecl_ledger::LedgerError;
+use aecl_mcp::catalogue;
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+/// Longest reason, in characters.
+pub const REASON_MAX: usize = 2000;
+
+/// Which requests.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct Filter {
+    /// `pending` or `approved` (a yes that was not used yet); both if absent.
+    state: Option<String>,
+    /// `ending` (what ends first stands first, as if absent) or `newest`.
+    order: Option<String>,
+    /// Only of this agent.
+    agent: Option<String>,
+    /// Only of this run.
+    run: Option<String>,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// How many at most, up to 50.
+    limit: Option<usize>,
+}
+
+impl Filter {
+    /// The page after this place.
+    pub fn after(after: Option<String>) -> Self {
+        Self { after, ..Self::default() }
+    }
+
+    fn wanted(self) -> Result<Wanted, Problem> {
+        let bad = |why: String| Problem::of(code::REQUEST_INVALID, why);
+        let state = match self.state.as_deref() {
+            None => None,
+            Some("pending") => Some(AskState::Pending),
+            Some("approved") => Some(AskState::Approved),
+            Some(other) => {
+                let why = "is no state of an open request; `pending` and `approved` are";
+                return Err(bad(format!("`{other:.40}` {why}")));
+            }
+        };
+        let order = match self.order.as_deref() {
+            None | Some("ending") => Order::Ending,
+            Some("newest") => Order::Newest,
+            Some(other) => return Err(bad(format!("`{other:.40}` is no order; `ending` and `newest` are"))),
+        };
+        Ok(Wanted {
+            state,
+            order,
+            agent: self.agent.as_deref().map(AgentId::new).transpose()?,
+            run: self.run.as_deref().map(RunId::new).transpose()?,
+            after: self.after,
+            limit: self.limit,
+        })
+    }
+}
+
+/// Requests that are open, in short and page by page, soonest end first. For people: what asks their groups, or is
+/// for them; operators and auditors see all.
+#[utoipa::path(get, path = "/v1/approvals", operation_id = "list_approvals", tag = "approvals", params(Filter),
+    responses((status = 200, body = Queue), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
+pub async fn queue(
+    State(app): State<App>,
+    by: Known,
+    query: Result<Query<Filter>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Queue>, Problem> {
+    let Query(filter) = query.map_err(|e| Problem::of(code::REQUEST_INVALID, e.body_text()))?;
+    by.person_or_owner("see approvals")?;
+    open(&app, &by.0, filter).await.map(Json)
+}
+
+/// A page of what is open and this reader may see.
+pub async fn open(app: &App, reader: &Identity, filter: Filter) -> Result<Queue, Problem> {
+    let is_first = filter.after.is_none();
+    let sees = |w: &aecl_ledger::Waiting| app.gate.sees_request(reader, &w.ask, &w.summary.principal);
+    let page = app.gate.queue(&filter.wanted()?, sees)?;
+    let url = app.gate.config().url();
+    let approvals = page.requests.iter().map(|queued| Queued::of(queued, &url)).collect();
+    let changed_servers = if is_first { changed_servers(app, reader).await } else { Vec::new() };
+    Ok(Queue { approvals, total: page.total, next: page.next, changed_servers })
+}
+
+/// Servers of which something waits to be accepted, for those who look after all of them. What cannot be read keeps
+/// nobody from the queue.
+async fn changed_servers(app: &App, reader: &Identity) -> Vec<ChangedServer> {
+    let Some(home) = app.gate.home().cloned().filter(|_| app.gate.reads_everything(reader)) else {
+        return Vec::new();
+    };
+    match tokio::task::spawn_blocking(move || catalogue::waiting(&home)).await {
+        Ok(Ok(found)) => {
+            found.into_iter().map(|(server, waiting)| ChangedServer { server, waiting }).collect()
+        }
+        Ok(Err(error)) => {
+            tracing::error!(%error, "what servers offer otherwise cannot be read");
+            Vec::new()
+        }
+        Err(error) => {
+            tracing::error!(%error, "what servers offer otherwise cannot be read");
+            Vec::new()
+        }
+    }
+}
+
+/// The request with this id or number. A number is the position of the entry that asks, so it means one request,
+/// now and ever.
+pub async fn named(app: &App, name: &str) -> Result<ApprovalId, Problem> {
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_digit()) {
+        return Ok(ApprovalId::new(name)?);
+    }
+    let none = || Problem::of(code::APPROVAL_UNKNOWN, format!("no request has the number {name:.24}"));
+    let number: u64 = name.parse().map_err(|_| none())?;
+    let entry = app.gate.ledger().entries(number, 1).await?.pop().filter(|e| e.position == number);
+    match entry.map(|e| e.event) {
+        Some(Event::Asked(ask)) => Ok(ask.approval),
+        Some(_) | None => Err(none()),
+    }
+}
+
+/// One request with everything around it. For people.
+#[utoipa::path(get, path = "/v1/approvals/{approval}", operation_id = "show_approval", tag = "approvals",
+    responses((status = 200, body = Full), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
+pub async fn show(
+    State(app): State<App>,
+    by: Known,
+    Path(approval): Path<String>,
+) -> Result<Json<Full>, Problem> {
+    by.person_or_owner("see approvals")?;
+    Ok(Json(one(&app, &approval, &by.0).await?))
+}
+
+/// How much of a request is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// What is asked.
+    Question,
+    /// And what the run has done and seen.
+    Everything,
+}
+
+/// One request, whatever it is about, for this reader.
+pub async fn one(app: &App, approval: &str, reader: &Identity) -> Result<Full, Problem> {
+    read(app, &named(app, approval).await?, reader, Depth::Everything).await
+}
+
+async fn read(app: &App, id: &ApprovalId, reader: &Identity, depth: Depth) -> Result<Full, Problem> {
+    let ask = app.gate.ask(id).await?;
+    let mut full = if ask.plan.is_some() {
+        let request = app.gate.plan_request(ask).await?;
+        may_see(app, reader, &request.ask, &request.run.principal)?;
+        plans::full(app, request, reader)
+    } else {
+        let question = app.gate.question(id).await?;
+        may_see(app, reader, &question.ask, &question.ruled.principal)?;
+        let files = FileChanges::of(app.gate.shown_files(&question).await);
+        let question = match depth {
+            Depth::Question => question,
+            Depth::Everything => app.gate.request(id).await?,
+        };
+        Full { files, ..full(app, question, reader) }
+    };
+    let open = app.gate.open_in(&RunId::new(&full.approval.run)?);
+    full.number = open.iter().find(|w| w.ask.approval == *id).map(|w| w.summary.number);
+    full.view = view::of(&full).to_string();
+    Ok(full)
+}
+
+fn may_see(app: &App, reader: &Identity, ask: &Ask, principal: &Principal) -> Result<(), Problem> {
+    if app.gate.sees_request(reader, ask, principal) {
+        return Ok(());
+    }
+    // To whom it is not shown, it is not there.
+    Err(LedgerError::NoApproval(ask.approval.clone()).into())
+}
+
+/// Whether an action has ended otherwise than well, and so says why.
+fn is_over(state: ActionState) -> bool {
+    match state {
+        ActionState::Blocked | ActionState::Rejected | ActionState::Failed => true,
+        ActionState::Waiting
+        | ActionState::Started
+        | ActionState::Done
+        | ActionState::Unknown
+        | ActionState::Asked => false,
+    }
+}
+
+/// Everything about a request, for this reader.
+fn full(app: &App, request: Request, reader: &Identity) -> Full {
+    let url = app.gate.config().url();
+    let summary = story::tell(&app.gate, &request);
+    let may_answer = match reader {
+        Identity::Person { id, groups } => {
+            request.tally.state == AskState::Pending
+                && request.ask.may_answer(id, groups)
+                && (request.tally.anew.contains(id) || request.ask.votes.iter().all(|v| v.person != *id))
+                && !reader.is_auditor()
+        }
+        Identity::Orchestrator { .. } | Identity::Local => false,
+    };
+    let bundle = app.gate.bundle();
+    let untrusted = |name: &str| bundle.catalogue().find(name).is_none_or(|t| t.manifest.output.untrusted);
+    let principal = &request.ruled.principal;
+    let (goal, plan) = request.goal.map_or((None, None), |g| (Some(g.text), g.plan));
+    Full {
+        approval: Approval::of(&request.ask, &request.tally, &url),
+        summary,
+        name: request.ruled.name.clone(),
+        arguments: request.arguments,
+        files: None,
+        agent: principal.agent.to_string(),
+        user: principal.user.as_ref().map(ToString::to_string),
+        tenant: principal.tenant.to_string(),
+        project: principal.project.as_ref().map(ToString::to_string),
+        environment: principal.environment.to_string(),
+        goal,
+        plan,
+        decision: Decision::from(&*request.ruled.decision),
+        history: request
+            .history
+            .into_iter()
+            .map(|step| {
+                let untrusted = untrusted(&step.name);
+                Step::of(step, untrusted)
+            })
+            .collect(),
+        unproven: request.unproven.into_iter().map(Unproven::from).collect(),
+        action_state: request.action.state.name(),
+        action_code: request.action.code.filter(|_| is_over(request.action.state)).map(Code::as_str),
+        action_message: if is_over(request.action.state) { request.action.message } else { String::new() },
+        plan_steps: Vec::new(),
+        may_answer,
+        number: None,
+        view: String::new(),
+    }
+}
+
+/// Say yes to exactly what was shown. For people.
+#[utoipa::path(post, path = "/v1/approvals/{approval}/approve", operation_id = "approve", tag = "approvals", request_body = AnswerWith,
+    responses((status = 200, body = Approval), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
+pub async fn approve(
+    State(app): State<App>,
+    by: Known,
+    Path(approval): Path<String>,
+    Strict(body): Strict<AnswerWith>,
+) -> Result<Json<Approval>, Problem> {
+    answer(&app, &by.0, &approval, true, body).await.map(Json)
+}
+
+/// Say no; to a plan also after the yes. For people.
+#[utoipa::path(post, path = "/v1/approvals/{approval}/reject", operation_id = "reject", tag = "approvals", request_body = AnswerWith,
+    responses((status = 200, body = Approval), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
+pub async fn reject(
+    State(app): State<App>,
+    by: Known,
+    Path(approval): Path<String>,
+    Strict(body): Strict<AnswerWith>,
+) -> Result<Json<Approval>, Problem> {
+    answer(&app, &by.0, &approval, false, body).await.map(Json)
+}
+
+/// Takes a person's answer.
+pub async fn answer(
+    app: &App,
+    by: &Identity,
+    approval: &str,
+    yes: bool,
+    body: AnswerWith,
+) -> Result<Approval, Problem> {
+    if body.reason.chars().count() > REASON_MAX {
+        let why = format!("the reason is longer than {REASON_MAX} characters");
+        return Err(Problem::of(code::REQUEST_INVALID, why));
+    }
+    let id = named(app, approval).await?;
+    let view = match body.view.as_deref() {
+        None => None,
+        Some(text) => Some(looked_at(app, by, &id, text).await?),
+    };
+    let reply = Reply { yes, reason: body.reason, view, endorse: body.endorse, confirm: body.confirm };
+    let ask = app.gate.reply(by, &id, reply).await?;
+    let tally = app.gate.tally_of(&ask).await?;
+    Ok(Approval::of(&ask, &tally, &app.gate.config().url()))
+}
+
+/// The view that somebody has looked at, if it is what is shown now.
+async fn looked_at(app: &App, by: &Identity, id: &ApprovalId, text: &str) -> Result<Digest, Problem> {
+    let given = Digest::parse(text).ok_or_else(|| {
+        Problem::of(code::REQUEST_INVALID, "`view` is no `sha256:` digest of 64 hexadecimal digits")
+    })?;
+    let full = read(app, id, by, Depth::Question).await?;
+    if full.view == given.to_string() {
+        return Ok(given);
+    }
+    Err(changed(full))
+}
+
+/// What is asked is not what was looked at, or nobody can say what was.
+pub fn changed(full: Full) -> Problem {
+    let detail =
+        format!("`{}` is shown otherwise now than what was answered; nothing was decided", full.approval.id);
+    let mut problem =
+        Problem::of(code::VIEW_CHANGED, detail).hint("read it again, then answer with its `view`");
+    problem.approval = Some(Box::new(full));
+    problem
+}

@@ -1,0 +1,150 @@
+//! Who calls: a key or a run token in `Authorization`, or whoever may open the socket.
+
+use super::App;
+use super::problem::Problem;
+use aecl_gate::{Identity, Session};
+use aecl_kernel::base::code;
+use aecl_kernel::record::facts::RunFact;
+use aecl_mcp::serving::Peer;
+use axum::extract::FromRequestParts;
+use axum::http::header;
+use axum::http::request::Parts;
+
+/// Whoever calls.
+#[derive(Debug, Clone)]
+pub enum Caller {
+    /// A person, an orchestrator, or the owner of the data directory.
+    Known(Identity),
+    /// The bearer of a run token.
+    Run(Box<Session>),
+}
+
+/// A person, an orchestrator, or the owner of the data directory.
+#[derive(Debug, Clone)]
+pub struct Known(pub Identity);
+
+/// The bearer of a run token. Its age is judged with the proposal.
+#[derive(Debug, Clone)]
+pub struct Bearer(pub Session);
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let mut sent = parts.headers.get_all(header::AUTHORIZATION).iter();
+        let (first, second) = (sent.next(), sent.next());
+        if second.is_some() {
+            return Err(Problem::of(code::REQUEST_INVALID, "`Authorization` stands twice"));
+        }
+        let Some(value) = first else {
+            return match parts.extensions.get::<Peer>() {
+                Some(Peer::Local) => Ok(Caller::Known(Identity::Local)),
+                Some(Peer::Tcp(_)) | None => Err(no_credential("there is no `Authorization` header")),
+            };
+        };
+        let credential = value.to_str().ok().and_then(|text| {
+            let (scheme, rest) = text.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
+        });
+        let Some(credential) = credential.filter(|c| !c.is_empty()) else {
+            return Err(no_credential("`Authorization` is not `Bearer` and a credential"));
+        };
+        // Keys say what they are; everything else can only be a token.
+        if credential.starts_with("aecl_") {
+            return Ok(Caller::Known(app.gate.identify(credential)?));
+        }
+        Ok(Caller::Run(Box::new(app.gate.session(credential).await?)))
+    }
+}
+
+fn no_credential(why: &str) -> Problem {
+    Problem::of(code::TOKEN_INVALID, why)
+        .hint("send `Authorization: Bearer` with a key from `aecl keys add` or a run token")
+}
+
+impl FromRequestParts<App> for Known {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        match Caller::from_request_parts(parts, app).await? {
+            Caller::Known(identity) => Ok(Known(identity)),
+            Caller::Run(_) => {
+                let why = "a run token may not do this; use the key of a person or an orchestrator";
+                Err(Problem::of(code::FORBIDDEN, why))
+            }
+        }
+    }
+}
+
+impl FromRequestParts<App> for Bearer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        match Caller::from_request_parts(parts, app).await? {
+            Caller::Run(session) => Ok(Bearer(*session)),
+            Caller::Known(identity) => {
+                let why = format!("{} proposes nothing; agents do, with a run token", identity.name());
+                Err(Problem::of(code::TOKEN_INVALID, why).hint("open a run at `POST /v1/runs`"))
+            }
+        }
+    }
+}
+
+impl Caller {
+    /// Whether it may look at this run and what belongs to it.
+    pub async fn may_see(&self, app: &App, run: &RunFact) -> Result<(), Problem> {
+        let principal = &run.principal;
+        match self {
+            Caller::Run(session) => {
+                app.gate.alive(session).await?;
+                if session.principal.run == principal.run {
+                    return Ok(());
+                }
+                Err(Problem::of(code::FORBIDDEN, "the token belongs to another run"))
+            }
+            Caller::Known(identity) => {
+                if app.gate.sees_run(identity, run).await? {
+                    return Ok(());
+                }
+                let why = format!(
+                    "{} may not see runs of `{}` in tenant `{}`",
+                    identity.name(),
+                    principal.agent,
+                    principal.tenant
+                );
+                Err(Problem::of(code::FORBIDDEN, why))
+            }
+        }
+    }
+}
+
+impl Known {
+    /// People and the owner of the directory; programs have no business here.
+    pub fn person_or_owner(&self, what: &str) -> Result<(), Problem> {
+        match &self.0 {
+            Identity::Person { .. } | Identity::Local => Ok(()),
+            Identity::Orchestrator { .. } => {
+                Err(Problem::of(code::FORBIDDEN, format!("{} may not {what}; people may", self.0.name())))
+            }
+        }
+    }
+
+    /// Who may read about everybody: operators, auditors and the owner of the directory.
+    pub fn reads_everything(&self, app: &App, what: &str) -> Result<(), Problem> {
+        if app.gate.reads_everything(&self.0) {
+            return Ok(());
+        }
+        let why = format!("{} may not {what}; `operators` and `auditors` of all tenants may", self.0.name());
+        Err(Problem::of(code::FORBIDDEN, why)
+            .hint("the entries of one run are at `/v1/ledger/runs/{run}/entries`"))
+    }
+
+    /// Operators and the owner of the directory.
+    pub fn operator_or_owner(&self, what: &str) -> Result<(), Problem> {
+        if self.0.is_operator() || self.0 == Identity::Local {
+            return Ok(());
+        }
+        let why = format!("{} may not {what}; members of `operators` may", self.0.name());
+        Err(Problem::of(code::FORBIDDEN, why))
+    }
+}

@@ -1,0 +1,60 @@
+//! The pages, rendered here: they work without scripts, load nothing from elsewhere, and show what strangers
+//! wrote as text that does nothing. A `GET` never decides anything.
+
+mod card;
+mod host;
+mod html;
+mod login;
+mod pages;
+mod plan;
+
+use crate::App;
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::get;
+
+pub use login::{Logins, visitor};
+
+/// Only our own style sheet, forms only to ourselves, in nobody's frame.
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+const HEADERS: [(HeaderName, HeaderValue); 6] = [
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    // With `no-referrer`, browsers send `Origin: null` with our own forms.
+    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// The pages.
+pub fn router(app: &App) -> Router<App> {
+    Router::new()
+        .route("/", get(|| async { Redirect::to("/approvals") }))
+        .route("/approvals", get(pages::queue))
+        .route("/approvals/{approval}", get(pages::approval).post(pages::answer))
+        .route("/login", get(login::page).post(login::enter))
+        .route("/logout", axum::routing::post(login::leave))
+        .route("/assets/aecl.css", get(style))
+        .layer(from_fn_with_state(app.clone(), host::own))
+        .layer(from_fn(headers))
+}
+
+async fn headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, value);
+    }
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn style() -> Response {
+    let head = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=300")];
+    (head, include_str!("web/aecl.css")).into_response()
+}

@@ -1,0 +1,525 @@
+//! The files behind imported tools. Each change is compiled with the whole bundle before it is written, so
+//! that no server can break the policy by what it says about itself.
+
+use super::definition::{Definition, companions};
+use super::terms::{Terms, retimed, tool_of};
+use crate::names;
+use aecl_executor::connectors::mcp::Transport;
+use aecl_executor::root_dir::read_plain;
+use aecl_gate::config::Home;
+use aecl_gate::loader;
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::json::Document;
+use aecl_kernel::define::manifest::AgentManifest;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::problem::Source;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Why the catalogue could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// A file.
+    #[error("cannot {tried} `{}`: {source}", path.display())]
+    File {
+        /// What was tried.
+        tried: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The policy cannot be read as it is.
+    #[error(transparent)]
+    Policy(#[from] aecl_gate::GateError),
+    /// What should be changed is not there.
+    #[error("{0}")]
+    Unknown(String),
+    /// What waits is not what was shown to whoever accepts it.
+    #[error("`{0}` was not shown to you as it is offered now")]
+    Unseen(String),
+    /// The bundle would not load with the change.
+    #[error("`{name}` is not taken into the catalogue: {message}")]
+    Refused {
+        /// The entry.
+        name: String,
+        /// Why not.
+        message: String,
+    },
+}
+
+/// What an import did.
+#[derive(Debug, Default, Clone, Serialize)]
+pub struct Imported {
+    /// Entries that are new.
+    pub added: Vec<String>,
+    /// What was guessed about each from its name and schema, for review: severity, reach, roles.
+    pub guessed: BTreeMap<String, Value>,
+    /// Tools that the catalogue cannot hold, and why.
+    pub refused: Vec<(String, String)>,
+}
+
+/// Definitions of one tool that were seen, as their pinned members: for showing what changed. The pin in
+/// the catalogue is what counts.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// As it was when it was imported or accepted.
+    #[serde(default)]
+    pub accepted: Option<Value>,
+    /// As its server offers it now, if that is something else.
+    #[serde(default)]
+    pub offered: Option<Value>,
+    /// As its server offers it now, if only its title or `_meta` is not what was accepted: clients get it without them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<Value>,
+    /// The time that was written into its entry without a person; another one is a person's, and stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// It came to a server that was known already, and nobody has looked at it yet: its first call asks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unreviewed: bool,
+    /// Digest of what waits to be accepted, as it was shown last to each person or user of this machine.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shown_to: BTreeMap<String, Digest>,
+}
+
+impl Seen {
+    /// What waits to be accepted.
+    #[must_use]
+    pub fn waiting(&self) -> Option<&Value> {
+        let new = self.accepted.as_ref().filter(|_| self.unreviewed);
+        self.offered.as_ref().or(self.left_out.as_ref()).or(new)
+    }
+
+    /// The digest of what waits to be accepted.
+    #[must_use]
+    pub fn waiting_digest(&self) -> Option<Digest> {
+        Document::from_value(self.waiting()?.clone()).ok().map(|document| document.digest())
+    }
+
+    /// Whether what waits was shown to them as it is now.
+    #[must_use]
+    pub fn was_shown(&self, whom: &str) -> bool {
+        self.shown_to.get(whom).is_some_and(|shown| Some(*shown) == self.waiting_digest())
+    }
+
+    /// Notes that this was shown to them, and forgets what is not waiting any more.
+    fn show(&mut self, whom: &str, shown: Digest) {
+        let waits = self.waiting_digest();
+        self.shown_to.insert(whom.to_owned(), shown);
+        self.shown_to.retain(|_, shown| Some(*shown) == waits);
+    }
+}
+
+/// Who has tools taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// A person, who is shown what was guessed.
+    Person,
+    /// The gateway, when it meets them.
+    Gateway,
+}
+
+/// Takes tools that the catalogue does not know into it. `reached` is how their server was reached.
+///
+/// What the gateway meets at a server that was known already may be new because somebody else wanted it there. A read
+/// among it that an agent may do only by a wildcard asks a person the first time.
+///
+/// # Errors
+/// When files cannot be read or written, or the policy does not load as it is.
+pub fn import(
+    home: &Home,
+    server: &str,
+    reached: &Transport,
+    by: By,
+    tools: &[Definition],
+) -> Result<Imported, CatalogueError> {
+    let desk = Desk::open(home, server)?;
+    let terms = Terms::of(home, server, Some(reached));
+    let catalogue = desk.bundle.catalogue();
+    let mut report = Imported::default();
+    let mut fresh: Vec<(String, Value, Option<&Definition>)> = Vec::new();
+    for entry in companions(server) {
+        let name = name_of(&entry);
+        if catalogue.find(&name).is_none() {
+            fresh.push((name, entry, None));
+        }
+    }
+    for tool in tools {
+        let name = names::action(server, &tool.name);
+        if catalogue.find(&name).is_some() || fresh.iter().any(|(known, _, _)| *known == name) {
+            continue;
+        }
+        match tool.entry(server, terms.annotations) {
+            Ok(entry) => fresh.push((name, entry, Some(tool))),
+            Err(message) => report.refused.push((tool.name.clone(), message)),
+        }
+    }
+    let known = seen(home, server)?;
+    let mut entries = desk.entries.clone();
+    let timed = retimed(server, &mut entries, &known, terms.timeout_ms);
+    if fresh.is_empty() && timed.is_empty() {
+        return Ok(report);
+    }
+    let is_known = known.values().any(|seen| seen.accepted.is_some());
+    let mut unreviewed = BTreeSet::new();
+    for (name, entry, tool) in &mut fresh {
+        let asks = by == By::Gateway && is_known && tool.is_some() && by_wildcard(&desk.bundle, name);
+        let Some(members) = entry.as_object_mut() else { continue };
+        if asks && members.get("effect").and_then(Value::as_str) == Some("read") {
+            members.insert("approval".into(), first_time());
+            unreviewed.insert(name.clone());
+        }
+        members.insert("timeout_ms".into(), terms.timeout_ms.into());
+        // Whoever cannot use the server's credentials is refused when its tools are proposed.
+        if let Some(scope) = &terms.credential_scope {
+            members.insert("credential_scope".into(), scope.as_str().into());
+        }
+    }
+    let before = entries.clone();
+    entries.extend(fresh.iter().map(|(_, entry, _)| entry.clone()));
+    if desk.compile(&entries).is_err() {
+        // One entry spoils the whole; the others are taken one by one.
+        entries.clone_from(&before);
+        fresh.retain(|(name, entry, _)| {
+            entries.push(entry.clone());
+            let spoilt = desk.compile(&entries).err();
+            if let Some(message) = spoilt {
+                entries.pop();
+                report.refused.push((name.clone(), message));
+                return false;
+            }
+            true
+        });
+    }
+    desk.write(&entries)?;
+    desk.note(|seen| {
+        for tool in timed {
+            seen.entry(tool).or_default().timeout_ms = Some(terms.timeout_ms);
+        }
+        for (name, _, tool) in &fresh {
+            let accepted = tool.map(|tool| tool.pinned.clone());
+            let unreviewed = unreviewed.contains(name);
+            let known = Seen { accepted, timeout_ms: Some(terms.timeout_ms), unreviewed, ..Seen::default() };
+            seen.insert(tool_of(server, name), known);
+        }
+    })?;
+    for (name, entry, _) in &fresh {
+        let guess = ["effect", "severity", "egress", "args"].into_iter();
+        let guess: Map<String, Value> =
+            guess.filter_map(|key| Some((key.to_owned(), entry.get(key)?.clone()))).collect();
+        report.guessed.insert(name.clone(), Value::Object(guess));
+    }
+    report.added = fresh.into_iter().map(|(name, _, _)| name).collect();
+    Ok(report)
+}
+
+/// The rule of a tool that nobody has looked at.
+fn first_time() -> Value {
+    serde_json::json!({ "always": true })
+}
+
+/// Whether some agent may do it without its manifest naming it.
+fn by_wildcard(bundle: &Bundle, action: &str) -> bool {
+    bundle.agents().any(|agent| {
+        AgentManifest::lists(&agent.allowed_actions, action) && !agent.allowed_actions.contains(action)
+    })
+}
+
+/// A person has seen a tool that was new, and agreed to a call of it: the next one does not ask for that.
+///
+/// # Errors
+/// When files cannot be read or written.
+pub fn reviewed(home: &Home, server: &str, tool: &str) -> Result<bool, CatalogueError> {
+    if !seen(home, server)?.get(tool).is_some_and(|seen| seen.unreviewed) {
+        return Ok(false);
+    }
+    let desk = Desk::open(home, server)?;
+    let mut entries = desk.entries.clone();
+    let name = names::action(server, tool);
+    if let Some(entry) = entries.iter_mut().find(|entry| name_of(entry) == name) {
+        no_longer_first(entry);
+    }
+    desk.write(&entries)?;
+    desk.note(|seen| seen.entry(tool.to_owned()).or_default().unreviewed = false)?;
+    Ok(true)
+}
+
+/// Takes the rule away that was written when the tool was new; one that a person has changed stays.
+fn no_longer_first(entry: &mut Value) {
+    if entry.get("approval") == Some(&first_time())
+        && let Some(members) = entry.as_object_mut()
+    {
+        members.remove("approval");
+    }
+}
+
+/// Puts aside how a server defines a tool now that is something else in the catalogue.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn quarantine(home: &Home, server: &str, tool: &Definition) -> Result<(), CatalogueError> {
+    let _lock = lock(home)?;
+    let mut all = seen(home, server)?;
+    let seen = all.entry(tool.name.clone()).or_default();
+    (seen.offered, seen.left_out) = (Some(tool.pinned.clone()), None);
+    write(&seen_file(home, server), &all)
+}
+
+/// Notes of tools that stand as they were accepted that no other definition is offered any more, and with which title
+/// and `_meta` they would be, if those are left out.
+///
+/// # Errors
+/// When files cannot be read or written.
+pub fn settle(home: &Home, server: &str, tools: Vec<(String, Option<Value>)>) -> Result<(), CatalogueError> {
+    let _lock = lock(home)?;
+    let mut all = seen(home, server)?;
+    let before = all.clone();
+    for (tool, left_out) in tools {
+        if left_out.is_none() && !all.contains_key(&tool) {
+            continue;
+        }
+        let seen = all.entry(tool).or_default();
+        (seen.offered, seen.left_out) = (None, left_out);
+    }
+    if all == before { Ok(()) } else { write(&seen_file(home, server), &all) }
+}
+
+/// Puts the definition that the server offers now in the place of the one in the catalogue. Gives the entry.
+///
+/// # Errors
+/// When nothing else is offered, or the bundle would not load with it.
+pub fn accept(home: &Home, server: &str, tool: &str) -> Result<Value, CatalogueError> {
+    let mut accepted = accept_all(home, server, &[tool.to_owned()])?;
+    accepted.pop().map_or_else(|| Err(nothing_waits(&names::action(server, tool))), |(_, entry)| Ok(entry))
+}
+
+/// The same for several tools of a server, all of them or none. Gives the entries by the tools' names.
+///
+/// # Errors
+/// As [`accept`].
+pub fn accept_all(
+    home: &Home,
+    server: &str,
+    tools: &[String],
+) -> Result<Vec<(String, Value)>, CatalogueError> {
+    let seen = seen(home, server)?;
+    let tools: Vec<(String, Option<Digest>)> =
+        tools.iter().map(|tool| (tool.clone(), seen.get(tool).and_then(Seen::waiting_digest))).collect();
+    accept_these(home, server, &tools)
+}
+
+/// The same for tools that wait with these digests, and with no others.
+///
+/// # Errors
+/// As [`accept`], and when something else waits by now.
+pub fn accept_these(
+    home: &Home,
+    server: &str,
+    tools: &[(String, Option<Digest>)],
+) -> Result<Vec<(String, Value)>, CatalogueError> {
+    let desk = Desk::open(home, server)?;
+    let annotations = Terms::of(home, server, None).annotations;
+    let mut waiting = seen(home, server)?;
+    let (mut entries, mut accepted, mut pinned) = (desk.entries.clone(), Vec::new(), Vec::new());
+    for (tool, digest) in tools {
+        let name = names::action(server, tool);
+        let refused = |message: String| CatalogueError::Refused { name: name.clone(), message };
+        let waits = waiting.remove(tool).unwrap_or_default();
+        let offered = waits.waiting().ok_or_else(|| nothing_waits(&name))?;
+        if waits.waiting_digest() != *digest {
+            return Err(CatalogueError::Unseen(name));
+        }
+        let offered = Definition::of_pinned(offered.clone()).map_err(refused)?;
+        let place = entries.iter_mut().find(|entry| name_of(entry) == name);
+        let place = place.ok_or_else(|| {
+            let file = desk.path.display();
+            CatalogueError::Unknown(format!(
+                "`{name}` is not in `{file}`; it is declared elsewhere in the policy"
+            ))
+        })?;
+        let empty = Map::new();
+        let before = place.as_object().unwrap_or(&empty);
+        let mut entry = offered.accepted_over(server, annotations, before).map_err(refused)?;
+        if waits.unreviewed {
+            no_longer_first(&mut entry);
+        }
+        *place = entry.clone();
+        accepted.push((tool.clone(), entry));
+        pinned.push((tool.clone(), offered.pinned));
+    }
+    let names = || tools.iter().map(|(tool, _)| tool.as_str()).collect::<Vec<_>>().join(", ");
+    let refused = |message: String| CatalogueError::Refused { name: names(), message };
+    desk.compile(&entries).map_err(refused)?;
+    desk.write(&entries)?;
+    desk.note(|seen| {
+        for (tool, pinned) in pinned {
+            let seen = seen.entry(tool).or_default();
+            *seen = Seen { accepted: Some(pinned), timeout_ms: seen.timeout_ms, ..Seen::default() };
+        }
+    })?;
+    Ok(accepted)
+}
+
+fn nothing_waits(name: &str) -> CatalogueError {
+    CatalogueError::Unknown(format!(
+        "nothing waits to be accepted for `{name}`; nobody was offered another definition"
+    ))
+}
+
+/// Notes what of a server was shown to somebody, of its tools or of what it says: names, and digests of what waits.
+///
+/// # Errors
+/// When the file cannot be read or written.
+pub fn note_shown(
+    home: &Home,
+    server: &str,
+    is_said: bool,
+    whom: &str,
+    shown: &[(String, Option<Digest>)],
+) -> Result<(), CatalogueError> {
+    let _lock = lock(home)?;
+    let file = if is_said { super::said::file(home, server) } else { seen_file(home, server) };
+    let mut all: BTreeMap<String, Seen> = read(&file)?.unwrap_or_default();
+    let before = all.clone();
+    for (name, digest) in shown {
+        if let (Some(seen), Some(digest)) = (all.get_mut(name), digest) {
+            seen.show(whom, *digest);
+        }
+    }
+    if all == before { Ok(()) } else { write(&file, &all) }
+}
+
+/// The definitions of a server's tools that were seen.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn seen(home: &Home, server: &str) -> Result<BTreeMap<String, Seen>, CatalogueError> {
+    Ok(read(&seen_file(home, server))?.unwrap_or_default())
+}
+
+/// When what was seen of a server's tools changed last.
+#[must_use]
+pub fn changed_at(home: &Home, server: &str) -> Option<std::time::SystemTime> {
+    fs::metadata(seen_file(home, server)).and_then(|meta| meta.modified()).ok()
+}
+
+/// One server's file, locked, with the bundle as it is now.
+struct Desk<'a> {
+    home: &'a Home,
+    server: &'a str,
+    path: PathBuf,
+    entries: Vec<Value>,
+    sources: Vec<Source>,
+    bundle: Bundle,
+    _lock: File,
+}
+
+impl<'a> Desk<'a> {
+    fn open(home: &'a Home, server: &'a str) -> Result<Self, CatalogueError> {
+        let lock = lock(home)?;
+        let path = home.policy().join("actions").join(format!("mcp-{server}.json"));
+        let entries = read(&path)?.unwrap_or_default();
+        let sources = loader::sources(&home.policy())?;
+        let bundle = Bundle::compile(sources.clone()).map_err(aecl_gate::GateError::Bundle)?;
+        Ok(Self { home, server, path, entries, sources, bundle, _lock: lock })
+    }
+
+    /// What is wrong with the bundle if the file holds these entries.
+    fn compile(&self, entries: &[Value]) -> Result<(), String> {
+        let place = format!("actions/mcp-{}.json", self.server);
+        let mut sources: Vec<Source> = self.sources.iter().filter(|s| s.path != place).cloned().collect();
+        let text = serde_json::to_string(entries).map_err(|error| error.to_string())?;
+        sources.push(Source { path: place, text });
+        let fatal = |problems: Vec<aecl_kernel::policy::problem::Problem>| {
+            let lines = problems.iter().filter(|p| p.fatal).map(ToString::to_string);
+            lines.collect::<Vec<_>>().join("; ")
+        };
+        Bundle::compile(sources).map(drop).map_err(fatal)
+    }
+
+    fn write(&self, entries: &[Value]) -> Result<(), CatalogueError> {
+        write(&self.path, &entries)
+    }
+
+    fn note(&self, change: impl FnOnce(&mut BTreeMap<String, Seen>)) -> Result<(), CatalogueError> {
+        let mut all = seen(self.home, self.server)?;
+        change(&mut all);
+        write(&seen_file(self.home, self.server), &all)
+    }
+}
+
+fn name_of(entry: &Value) -> String {
+    entry.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn seen_file(home: &Home, server: &str) -> PathBuf {
+    home.data().join("tools").join(format!("{server}.json"))
+}
+
+/// Two processes may import and accept at the same time; one change at a time reaches the files.
+pub(super) fn lock(home: &Home) -> Result<File, CatalogueError> {
+    let dir = home.policy().join("actions");
+    let path = dir.join(".mcp.lock");
+    let fail = |source| CatalogueError::File { tried: "lock", path: path.clone(), source };
+    fs::create_dir_all(&dir).map_err(fail)?;
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(fail)?;
+    file.lock().map_err(fail)?;
+    Ok(file)
+}
+
+/// Largest file of a catalogue, in bytes.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+pub(super) fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, CatalogueError> {
+    let fail = |source| CatalogueError::File { tried: "read", path: path.to_owned(), source };
+    match read_plain(path, FILE_BYTES_MAX) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| fail(io::Error::other(error))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(fail(error)),
+    }
+}
+
+/// Writes a whole file or nothing: a reader, or a crash, never meets half of it.
+pub(super) fn write<T: Serialize + ?Sized>(path: &Path, value: &T) -> Result<(), CatalogueError> {
+    let fail = |source| CatalogueError::File { tried: "write", path: path.to_owned(), source };
+    let dir = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(dir).map_err(fail)?;
+    let mut text = serde_json::to_vec_pretty(value).map_err(|error| fail(io::Error::other(error)))?;
+    text.push(b'\n');
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let part = dir.join(format!(".{name}.{}", std::process::id()));
+    let written = File::create(&part).and_then(|mut file| {
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(&part, path)?;
+        File::open(dir)?.sync_all()
+    });
+    written.map_err(fail)
+}
+
+/// The servers of which definitions were seen, or something was heard.
+///
+/// # Errors
+/// When a directory cannot be read.
+pub fn servers(home: &Home) -> Result<BTreeSet<String>, CatalogueError> {
+    let mut names = BTreeSet::new();
+    for folder in ["tools", "said"] {
+        let dir = home.data().join(folder);
+        let fail = |source| CatalogueError::File { tried: "read", path: dir.clone(), source };
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(fail(error)),
+        };
+        for entry in entries {
+            let name = entry.map_err(fail)?.file_name().to_string_lossy().into_owned();
+            names.extend(name.strip_suffix(".json").filter(|name| names::is_server(name)).map(str::to_owned));
+        }
+    }
+    Ok(names)
+}
