@@ -8,7 +8,7 @@ use aecl_kernel::base::json::Limits;
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::question::{Fresh, Question};
-use aecl_kernel::decide::{Ruling as Decided, decide};
+use aecl_kernel::decide::{Ruling, decide};
 use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::catalogue::flow::Endorses;
 use aecl_kernel::policy::bundle::Bundle;
@@ -22,7 +22,7 @@ use aecl_kernel::record::facts::{Fact, Facts, Key};
 use aecl_kernel::record::goal::Goal;
 use aecl_ledger::store::{Memory, Sqlite, Store};
 use aecl_ledger::{
-    Auditor, Conclusion, Ledger, OpenRun, Rule, Ruling, Signer, export, redecide, verify_data, verify_export,
+    Auditor, Conclusion, Ledger, OpenRun, Rule, Signer, export, redecide, verify_data, verify_export,
 };
 use aecl_proof::{Frontier, VerifierKey, leaf_hash};
 use ed25519_dalek::SigningKey;
@@ -331,7 +331,7 @@ impl Scene {
 fn decisions() {
     let small = scene(10);
     let question = small.question();
-    assert!(matches!(decide(&question, &small.action, fresh(1)), Decided::Allowed(_)));
+    assert!(matches!(decide(&question, &small.action, fresh(1)), Ruling::Allowed(_)));
     let bare = small.bundle.policies().evaluate_bare(question.of_policy()).unwrap();
     let mut space = small.space.clone();
     let principal = small.action.principal.clone();
@@ -404,7 +404,7 @@ async fn client(
         again: None,
         now: NOON,
     };
-    let Ruling::Allowed(permit) = ledger.rule(rule).await.unwrap() else { panic!("expected an allow") };
+    let Ruling::Allowed(permit) = ledger.rule(rule).await.unwrap().split().0 else { panic!("expected an allow") };
     if conclude {
         let conclusion = Conclusion {
             action: permit.get().id().clone(),

@@ -15,7 +15,7 @@ use aecl_kernel::base::id::{ActionId, RunId};
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::question::Question;
-use aecl_kernel::decide::{Permit, Ruling as Decided, Wait, decide};
+use aecl_kernel::decide::{Permit, Refusal, Ruling, Wait, decide};
 use aecl_kernel::define::catalogue::flow::{Endorses, Form};
 use aecl_kernel::define::catalogue::{Output, TypedAction};
 use aecl_kernel::provenance::ingest::{Ingested, at_worst, ingest};
@@ -25,7 +25,7 @@ use aecl_kernel::record::approval::{Ask, AskState};
 use aecl_kernel::record::decision::{Decision, Verdict};
 use aecl_kernel::record::event::{Event, OutcomeKind};
 use aecl_kernel::record::facts::{ActionFact, ActionState};
-use aecl_ledger::{Again, Conclusion, LedgerError, PayloadKind, Receipt, Recorded, Rule, Ruling};
+use aecl_ledger::{Again, Conclusion, LedgerError, PayloadKind, Receipt, Recorded, Rule};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -192,42 +192,40 @@ impl Gate {
             {
                 return Ok(answer);
             }
-            let ruling = self.rule(&action, &evidence, again.take()).await?;
+            let (ruling, receipt) = self.rule(&action, &evidence, again.take()).await?.split();
             drop(turn.take());
             match ruling {
                 Ruling::Allowed(permit) => return self.carry_out(permit, carry).await,
                 Ruling::Blocked(refusal) => {
-                    let mut answer = self.refused(refusal);
+                    let mut answer = self.refused(refusal, receipt);
                     self.explain_no(&mut answer, &action).await?;
                     return Ok(answer);
                 }
-                Ruling::Answered(refusal) => return Ok(self.dry_run(refusal)),
+                Ruling::Answered(refusal) => return Ok(self.dry_run(refusal, receipt)),
                 Ruling::Replayed(replay) => {
-                    let id = replay.get().original.clone();
-                    return self.recorded_answer(&id, Some(replay.get().decision.clone()), true).await;
+                    return self.recorded_answer(&replay.original, Some(replay.decision), true).await;
                 }
                 Ruling::Waiting(wait) => {
                     // Whoever was to be told has gone; the wait ends by itself then.
-                    drop(held.send(wait.get().ask.clone()));
+                    drop(held.send(wait.ask.clone()));
                     let asked_at = self.now();
                     let ends = [&carry.cancel, until];
-                    let Wait { id, action: asked, decision, .. } = wait.get();
-                    let looked = planned || plans::has_spoken(decision);
-                    let held = self.hold(id, &asked.digest, looked, Some(deadline), ends).await?;
+                    let Wait { id, action: asked, decision, .. } = wait;
+                    let looked = planned || plans::has_spoken(&decision);
+                    let held = self.hold(&id, &asked.digest, looked, Some(deadline), ends).await?;
                     self.0.metrics.waited(self.now().since_ms(asked_at));
                     match held {
                         Held::AskAgain(mine) => {
                             planned = self.is_plan_agreed(&action.principal.run).await?;
                             turn = Some(mine);
-                            again = Some(Again { action: id.clone(), unattended: false });
+                            again = Some(Again { action: id, unattended: false });
                         }
                         Held::Over(answer) => return Ok(answer),
                         Held::NoLonger(ask) => {
-                            let (wait, receipt) = wait.into_parts();
                             return Ok(Answer {
-                                action: wait.id,
+                                action: id,
                                 end: End::Pending(ask),
-                                decision: Some(wait.decision),
+                                decision: Some(decision),
                                 receipt: Some(receipt),
                             });
                         }
@@ -242,7 +240,7 @@ impl Gate {
         action: &Arc<Action>,
         evidence: &[Evidence],
         again: Option<Again>,
-    ) -> Result<Ruling, GateError> {
+    ) -> Result<Recorded<Ruling>, GateError> {
         let now = self.now();
         let agent = &action.principal.agent;
         let rule = Rule {
@@ -254,31 +252,25 @@ impl Gate {
             people: Some(self.people()),
             now,
         };
-        let ruling = self.0.ledger.rule(rule).await?;
-        let ends = match &ruling {
-            Ruling::Blocked(refusal) => refusal.get().ends.as_slice(),
+        let recorded = self.0.ledger.rule(rule).await?;
+        let ruling = recorded.get();
+        let ends = match ruling {
+            Ruling::Blocked(refusal) => refusal.ends.as_slice(),
             _ => &[],
         };
         ends.iter().chain(again.iter().map(|a| &a.action)).for_each(|id| self.0.waits.ring(id));
         self.0.metrics.decided(self.now().since_ms(now));
-        let outcome = match &ruling {
-            Ruling::Allowed(_) => "approved",
-            Ruling::Blocked(_) => "blocked",
-            Ruling::Waiting(_) => "escalated",
-            Ruling::Replayed(_) => "replayed",
-            Ruling::Answered(_) => "asked",
-        };
         if !matches!(ruling, Ruling::Allowed(_)) {
-            let content = match &ruling {
-                Ruling::Blocked(refusal) if refusal.get().decision.is_turned_away() => 0,
+            let content = match ruling {
+                Ruling::Blocked(refusal) if refusal.decision.is_turned_away() => 0,
                 _ => action.arguments.canonical().len() as u64,
             };
             let per_min = self.config().limits.refused_bytes_per_min;
             self.0.refusals.recorded(agent, content, per_min, now);
         }
         let name = action.typed.as_ref().map(|t| &t.manifest.name);
-        self.0.metrics.outcome(agent, name, outcome);
-        Ok(ruling)
+        self.0.metrics.outcome(agent, name, ruling.outcome());
+        Ok(recorded)
     }
 
     /// Where an agent has filled its share of the record with what came to nothing: looks, without a record, whether this
@@ -299,12 +291,12 @@ impl Gate {
         let question = Question { action, facts: &facts, bundle: &bundle, evidence, now };
         let ruling = decide(&question, action, names::for_decision()?);
         match &ruling {
-            Decided::Allowed(_) => return Ok(None),
-            Decided::Replayed(replay) => {
+            Ruling::Allowed(_) => return Ok(None),
+            Ruling::Replayed(replay) => {
                 let decision = Some(replay.decision.clone());
                 return self.recorded_answer(&replay.original, decision, true).await.map(Some);
             }
-            Decided::Blocked(_) | Decided::Waiting(_) | Decided::Answered(_) => {}
+            Ruling::Blocked(_) | Ruling::Waiting(_) | Ruling::Answered(_) => {}
         }
         self.0.metrics.unrecorded();
         let message = format!(
@@ -315,8 +307,7 @@ impl Gate {
         Err(GateError::refused(aecl_kernel::base::code::REFUSALS_EXHAUSTED, message))
     }
 
-    fn refused(&self, refusal: Recorded<aecl_kernel::decide::Refusal>) -> Answer {
-        let (refusal, receipt) = refusal.into_parts();
+    fn refused(&self, refusal: Refusal, receipt: Receipt) -> Answer {
         let code = refusal.decision.headline.map_or("not_allowed", |c| c.as_str());
         let message = refusal.decision.reason().to_owned();
         Answer {
@@ -329,8 +320,7 @@ impl Gate {
 
     /// What would be decided, and what the call itself says it would do. The target is not asked: what it holds, be
     /// it a row, a difference or a number, is for an action that was permitted, that counts and whose labels stay.
-    fn dry_run(&self, refusal: Recorded<aecl_kernel::decide::Refusal>) -> Answer {
-        let (refusal, receipt) = refusal.into_parts();
+    fn dry_run(&self, refusal: Refusal, receipt: Receipt) -> Answer {
         let most = self.config().limits.output_bytes_max;
         let would = (refusal.decision.verdict != Verdict::Block).then(|| {
             let would = match self.0.executor.plan(refusal.id.as_str(), &refusal.action, most) {

@@ -114,12 +114,12 @@ pub struct Replay {
     pub decision: Arc<Decision>,
 }
 
-/// What follows from a decision.
+/// What follows from a decision. `P` is what a yes is shown by; the ledger puts in a permit that is on record.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "it is made once for a decision and moved a few times")]
-pub enum Ruling {
+pub enum Ruling<P = Permit> {
     /// Act.
-    Allowed(Permit),
+    Allowed(P),
     /// Do not.
     Blocked(Refusal),
     /// Ask a person first.
@@ -138,6 +138,30 @@ impl Ruling {
             Ruling::Blocked(refusal) | Ruling::Answered(refusal) => &refusal.decision,
             Ruling::Waiting(wait) => &wait.decision,
             Ruling::Replayed(replay) => &replay.decision,
+        }
+    }
+}
+
+impl<P> Ruling<P> {
+    /// The word for it on record.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Ruling::Allowed(_) => "approved",
+            Ruling::Blocked(_) => "blocked",
+            Ruling::Waiting(_) => "escalated",
+            Ruling::Replayed(_) => "replayed",
+            Ruling::Answered(_) => "asked",
+        }
+    }
+
+    /// The same ruling with something else in the place of the permit.
+    pub fn map_permit<Q>(self, change: impl FnOnce(P) -> Q) -> Ruling<Q> {
+        match self {
+            Ruling::Allowed(permit) => Ruling::Allowed(change(permit)),
+            Ruling::Blocked(refusal) => Ruling::Blocked(refusal),
+            Ruling::Waiting(wait) => Ruling::Waiting(wait),
+            Ruling::Replayed(replay) => Ruling::Replayed(replay),
+            Ruling::Answered(refusal) => Ruling::Answered(refusal),
         }
     }
 }

@@ -37,12 +37,12 @@ async fn history(world: &World) -> String {
     run.propose("note.blocked", json!({})).await;
     run.submit(run.proposal("note.read", r#"{"id":1,"id":2}"#)).await.unwrap();
     world.pass(1500);
-    let ask = waiting(run.propose("keys.turn", json!({"n": 1})).await).get().ask.clone();
+    let ask = waiting(run.propose("keys.turn", json!({"n": 1})).await).ask.clone();
     world.vote(&ask, "ann", &["ops"], true).await.unwrap();
     world.vote(&ask, "ben", &["ops"], true).await.unwrap();
     let head = world.ledger.head().await.unwrap().checkpoint.unwrap();
     run.done("keys.turn", json!({"n": 1})).await;
-    let ask = waiting(run.propose("db.drop", json!({"table": "Kunden – größer"})).await).get().ask.clone();
+    let ask = waiting(run.propose("db.drop", json!({"table": "Kunden – größer"})).await).ask.clone();
     world.pass(3_600_000);
     world.ledger.expire(ask.approval, world.now()).await.unwrap();
     let kill = KillChanged { scope: KillScope::All, by: "ann".into(), reason: "drill".into() };

@@ -16,7 +16,7 @@ use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::base::traffic::Traffic;
 use aecl_kernel::decide::question::{Fresh, Question};
-use aecl_kernel::decide::{Permit, Refusal, Replay, Ruling as Decided, Wait, decide};
+use aecl_kernel::decide::{Ruling, decide};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::ingest::{Trusted, at_worst};
 use aecl_kernel::provenance::labels::Labels;
@@ -50,22 +50,6 @@ pub struct Rule {
     pub people: Option<Arc<People>>,
     /// The wall clock.
     pub now: Timestamp,
-}
-
-/// What was decided, on the record.
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it is made once for a decision and moved a few times")]
-pub enum Ruling {
-    /// Act: this is the only key to the executor.
-    Allowed(Recorded<Permit>),
-    /// Do not.
-    Blocked(Recorded<Refusal>),
-    /// Ask a person first.
-    Waiting(Recorded<Wait>),
-    /// It was done before.
-    Replayed(Recorded<Replay>),
-    /// A dry run was answered.
-    Answered(Recorded<Refusal>),
 }
 
 /// How an attempt ended.
@@ -137,7 +121,7 @@ pub struct Answering {
 }
 
 pub(crate) enum Job {
-    Rule(Rule, Reply<Ruling>),
+    Rule(Rule, Reply<Recorded<Ruling>>),
     Conclude(Conclusion, Timestamp, Reply<Recorded<Concluded>>),
     Answer(Box<Answering>, Reply<Recorded<Answered>>),
     Expire(ApprovalId, Timestamp, Reply<bool>),
@@ -228,7 +212,7 @@ impl Job {
 type Written<T> = Result<(usize, Box<dyn FnOnce(Receipt) -> T + Send>), Stop>;
 
 /// Reads the facts, decides and records, in one step: nothing can change in between.
-fn write_rule(rule: Rule, page: &mut Page) -> Written<Ruling> {
+fn write_rule(rule: Rule, page: &mut Page) -> Written<Recorded<Ruling>> {
     let Rule { action, evidence, bundle, mut fresh, again, people, now } = rule;
     let now = page.time(now)?;
     page.bundle(&bundle, now)?;
@@ -241,16 +225,15 @@ fn write_rule(rule: Rule, page: &mut Page) -> Written<Ruling> {
         fresh.action = first.action().clone();
     }
     let mut ruling = decide(&question, &action, fresh);
-    if let Decided::Blocked(refusal) = &mut ruling {
+    if let Ruling::Blocked(refusal) = &mut ruling {
         // A no has a name of its own: what waited stands under the other as people saw it.
         refusal.id = fresh_id.clone();
     }
-    let (id, outcome) = match &ruling {
-        Decided::Allowed(permit) => (permit.id().clone(), "approved"),
-        Decided::Blocked(refusal) => (refusal.id.clone(), "blocked"),
-        Decided::Waiting(wait) => (wait.id.clone(), "escalated"),
-        Decided::Replayed(_) => (fresh_id, "replayed"),
-        Decided::Answered(refusal) => (refusal.id.clone(), "asked"),
+    let id = match &ruling {
+        Ruling::Allowed(permit) => permit.id().clone(),
+        Ruling::Blocked(refusal) | Ruling::Answered(refusal) => refusal.id.clone(),
+        Ruling::Waiting(wait) => wait.id.clone(),
+        Ruling::Replayed(_) => fresh_id,
     };
     let principal = &action.principal;
     let content = action.arguments.canonical().to_vec();
@@ -265,7 +248,7 @@ fn write_rule(rule: Rule, page: &mut Page) -> Written<Ruling> {
     let typed = action.typed.as_ref();
     let ruled = Ruled {
         action: id.clone(),
-        outcome: outcome.into(),
+        outcome: ruling.outcome().into(),
         name: action.name.clone(),
         digest: action.digest,
         principal: principal.clone(),
@@ -290,36 +273,27 @@ fn write_rule(rule: Rule, page: &mut Page) -> Written<Ruling> {
     let run = &principal.run;
     let index = page.append(Some(run), now, Event::Ruled(Box::new(ruled)))?;
     match &ruling {
-        Decided::Waiting(wait) => {
+        Ruling::Waiting(wait) => {
             // The request stands once, however often the same thing is proposed while it waits.
             if known_ask.as_ref() != Some(&wait.ask) {
                 let summary = Summary::of_action(page.position(), &action, &wait.decision);
                 ask(run, now, wait.ask.clone(), summary, page)?;
             }
         }
-        Decided::Allowed(permit) => {
+        Ruling::Allowed(permit) => {
             let key = target_key(&page.origin, permit.id());
             // Whoever carries it out reads the output first, and reports it late, or never.
             let by_itself = typed.filter(|_| action.mode == Mode::Authorize);
             let labels = by_itself.map(|typed| at_worst(typed));
             page.append(Some(run), now, Event::Started(Started { action: id, attempt: 1, key, labels }))?;
         }
-        Decided::Blocked(_) | Decided::Replayed(_) | Decided::Answered(_) => {}
+        Ruling::Blocked(_) | Ruling::Replayed(_) | Ruling::Answered(_) => {}
     }
     let over = withdraw_ruled(waited, &ruling, &action.digest, now, page)?;
-    if let Decided::Blocked(refusal) = &mut ruling {
+    if let Ruling::Blocked(refusal) = &mut ruling {
         refusal.ends = over;
     }
-    Ok((
-        index,
-        Box::new(move |receipt| match ruling {
-            Decided::Allowed(permit) => Ruling::Allowed(Recorded::new(permit, receipt)),
-            Decided::Blocked(refusal) => Ruling::Blocked(Recorded::new(refusal, receipt)),
-            Decided::Waiting(wait) => Ruling::Waiting(Recorded::new(wait, receipt)),
-            Decided::Replayed(replay) => Ruling::Replayed(Recorded::new(replay, receipt)),
-            Decided::Answered(refusal) => Ruling::Answered(Recorded::new(refusal, receipt)),
-        }),
-    ))
+    Ok((index, Box::new(move |receipt| Recorded::new(ruling, receipt))))
 }
 
 /// Puts a request on record, and beside it what lists show of it.

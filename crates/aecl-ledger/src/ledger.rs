@@ -2,7 +2,7 @@
 
 use crate::cache;
 use crate::error::LedgerError;
-use crate::job::{Answering, Conclusion, Job, OpenRun, Rule, Ruling};
+use crate::job::{Answering, Conclusion, Job, OpenRun, Rule};
 use crate::payload::{PayloadKind, Salts, payload};
 use crate::queue::{Queue, Waiting};
 use crate::recorded::Recorded;
@@ -13,6 +13,7 @@ use crate::writer::Writer;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, ApprovalId, RunId};
 use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::decide::Ruling;
 use aecl_kernel::define::cage::Cages;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::read::action::Action;
@@ -165,7 +166,7 @@ impl Ledger {
     }
 
     /// Reads the facts, decides and records: one step. What comes back is durable.
-    pub async fn rule(&self, rule: Rule) -> Result<Ruling, LedgerError> {
+    pub async fn rule(&self, rule: Rule) -> Result<Recorded<Ruling>, LedgerError> {
         self.ask(|reply| Job::Rule(rule, reply)).await
     }
 

@@ -33,7 +33,7 @@ mod writer;
 
 pub use error::LedgerError;
 pub use export::{Export, ExportError, Exported, Progress, export};
-pub use job::{Answering, Conclusion, OpenRun, Rule, Ruling};
+pub use job::{Answering, Conclusion, OpenRun, Rule};
 pub use ledger::Ledger;
 pub use page::ENTRY_BYTES_MAX;
 pub use payload::{PayloadKind, commitment, payload};

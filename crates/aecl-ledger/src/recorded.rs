@@ -3,6 +3,7 @@
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::ActionId;
 use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::decide::{Permit, Ruling};
 use aecl_proof::Hash;
 use serde::Serialize;
 use std::sync::Arc;
@@ -84,6 +85,14 @@ impl<T> Recorded<T> {
     /// for every other ledger.
     pub fn key_for(&self, action: &ActionId) -> String {
         target_key(&self.receipt.origin, action)
+    }
+}
+
+impl Recorded<Ruling> {
+    /// The ruling and where it stands. A permit stays on record: as such it is the only key to the executor.
+    pub fn split(self) -> (Ruling<Recorded<Permit>>, Receipt) {
+        let (ruling, receipt) = self.into_parts();
+        (ruling.map_permit(|permit| Recorded::new(permit, receipt.clone())), receipt)
     }
 }
 

@@ -10,10 +10,11 @@
 
 mod common;
 
+use aecl_kernel::decide::Ruling;
 use aecl_kernel::record::event::OutcomeKind;
 use aecl_kernel::record::facts::ActionState;
 use aecl_ledger::store::{Call, Fault, Faults, Faulty, Memory, Sqlite, Store};
-use aecl_ledger::{Ledger, LedgerError, Receipt, Ruling, Signer, verify_facts, verify_store};
+use aecl_ledger::{Ledger, LedgerError, Receipt, Signer, verify_facts, verify_store};
 use aecl_proof::note::SigningKey;
 use aecl_proof::{Hash, leaf_hash};
 use common::*;
@@ -46,12 +47,12 @@ async fn work(world: &World, acknowledged: &mut Acknowledged) -> Result<(), Ledg
         note(acknowledged, permit.receipt());
         let outcome = if turn % 2 == 0 { OutcomeKind::Done } else { OutcomeKind::Unknown };
         note(acknowledged, world.conclude(permit.get().id(), outcome).await?.receipt());
-        if let Ruling::Waiting(wait) = run.submit(run.proposal("db.drop", "{}")).await? {
-            note(acknowledged, wait.receipt());
-            world.vote(&wait.get().ask, "olga", &["operators"], true).await?;
+        if let (Ruling::Waiting(wait), receipt) = run.submit(run.proposal("db.drop", "{}")).await?.split() {
+            note(acknowledged, &receipt);
+            world.vote(&wait.ask, "olga", &["operators"], true).await?;
         }
-        if let Ruling::Allowed(permit) = run.submit(run.proposal("db.drop", "{}")).await? {
-            note(acknowledged, permit.receipt());
+        if let (Ruling::Allowed(_), receipt) = run.submit(run.proposal("db.drop", "{}")).await?.split() {
+            note(acknowledged, &receipt);
         }
     }
     Ok(())
@@ -269,7 +270,7 @@ fn a_restart_goes_on_where_it_was() {
             run.done("pay.send", json!({"amount": 60})).await;
             allowed(run.keyed("k", "pay.send", json!({"amount": 30})).await);
             let underway = world.ledger.in_flight(9).await.unwrap().remove(0);
-            let ask = waiting(run.propose("keys.turn", json!({"n": 1})).await).get().ask.clone();
+            let ask = waiting(run.propose("keys.turn", json!({"n": 1})).await).ask.clone();
             world.vote(&ask, "ann", &["ops"], true).await.unwrap();
             (ask, underway, world.ledger.head().await.unwrap())
         });
@@ -283,7 +284,7 @@ fn a_restart_goes_on_where_it_was() {
         assert_eq!(world.ledger.head().await.unwrap(), head);
         let run = world.known_run("bot", "run_a");
         assert_eq!(code(run.propose("pay.send", json!({"amount": 11})).await), "budget_exceeded");
-        assert!(matches!(run.keyed("k", "pay.send", json!({"amount": 30})).await, Ruling::Replayed(_)));
+        assert!(matches!(run.keyed("k", "pay.send", json!({"amount": 30})).await.get(), Ruling::Replayed(_)));
         world.vote(&ask, "ben", &["ops"], true).await.unwrap();
         run.done("keys.turn", json!({"n": 1})).await;
         world.conclude(&underway, OutcomeKind::Failed).await.unwrap();
@@ -364,15 +365,17 @@ fn hammer() {
                         for _ in 0..4 {
                             let ruling =
                                 run.submit(run.proposal("pay.send", r#"{"amount":0.01}"#)).await.unwrap();
-                            let Ruling::Allowed(permit) = ruling else { break };
+                            let Ruling::Allowed(permit) = ruling.split().0 else { break };
                             say(permit.receipt());
                             let concluded =
                                 world.conclude(permit.get().id(), OutcomeKind::Done).await.unwrap();
                             say(concluded.receipt());
                         }
-                        if let Ruling::Waiting(wait) = run.propose("db.drop", json!({})).await {
-                            say(wait.receipt());
-                            world.vote(&wait.get().ask, "olga", &["operators"], true).await.unwrap();
+                        if let (Ruling::Waiting(wait), receipt) =
+                            run.propose("db.drop", json!({})).await.split()
+                        {
+                            say(&receipt);
+                            world.vote(&wait.ask, "olga", &["operators"], true).await.unwrap();
                             say(allowed(run.propose("db.drop", json!({})).await).receipt());
                         }
                     }

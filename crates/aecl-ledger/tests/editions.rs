@@ -10,13 +10,14 @@
 
 mod common;
 
+use aecl_kernel::decide::Ruling;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::record::event::{Entry, Event, OutcomeKind};
 use aecl_ledger::replay::rebuild_facts;
 use aecl_ledger::store::{Batch, EntryRow, Memory, Store};
-use aecl_ledger::{Conclusion, Export, Ruling, redecide, verify_export};
+use aecl_ledger::{Conclusion, Export, redecide, verify_export};
 use aecl_proof::{Frontier, Hash, leaf_hash};
 use common::*;
 use serde_json::{Value, json};
@@ -146,13 +147,13 @@ async fn paid_while_the_plan_waits(memory: &Memory) -> (Vec<String>, Vec<String>
 async fn pays(world: &World, run: &Run) -> Vec<String> {
     let mut out = Vec::new();
     for arguments in [pay(ACCOUNT, 10), pay(ACCOUNT, 7)] {
-        match run.propose("pay", arguments).await {
+        match run.propose("pay", arguments).await.split().0 {
             Ruling::Allowed(permit) => {
                 world.conclude(permit.get().id(), OutcomeKind::Done).await.unwrap();
                 out.push("done".into());
             }
             Ruling::Waiting(wait) => {
-                out.push(wait.get().decision.headline.unwrap().as_str().to_owned());
+                out.push(wait.decision.headline.unwrap().as_str().to_owned());
             }
             other => panic!("{other:?}"),
         }

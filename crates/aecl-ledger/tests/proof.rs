@@ -30,12 +30,12 @@ async fn history(world: &World) {
     let run = world.run("bot").await;
     run.done("pay.send", json!({"amount": 1.25, "to": "bob"})).await;
     run.propose("note.blocked", json!({})).await;
-    let ask = waiting(run.propose("keys.turn", json!({"n": 1})).await).get().ask.clone();
+    let ask = waiting(run.propose("keys.turn", json!({"n": 1})).await).ask.clone();
     world.vote(&ask, "ann", &["ops"], true).await.unwrap();
     world.vote(&ask, "ben", &["ops"], true).await.unwrap();
     world.pass(10);
     run.done("keys.turn", json!({"n": 1})).await;
-    let ask = waiting(run.propose("db.drop", json!({"table": "users"})).await).get().ask.clone();
+    let ask = waiting(run.propose("db.drop", json!({"table": "users"})).await).ask.clone();
     world.vote(&ask, "olga", &["operators"], false).await.unwrap();
     let other = world.run("narrow").await;
     let lost = other.allowed("note.read", json!({"id": "1"})).await;
@@ -161,7 +161,7 @@ fn every_flipped_byte_is_found() {
         }
         let run = world.run("bot").await;
         run.done("note.read", json!({})).await;
-        let ask = waiting(run.propose("keys.turn", json!({"n": 1})).await).get().ask.clone();
+        let ask = waiting(run.propose("keys.turn", json!({"n": 1})).await).ask.clone();
         world.vote(&ask, "ann", &["ops"], false).await.unwrap();
     });
     let dir = export_of(&mut memory.reopen());
@@ -370,7 +370,7 @@ fn what_is_withdrawn_was_asked_for_and_is_over() {
     block_on(async {
         let world = World::open(Box::new(memory.reopen()));
         let run = world.run("bot").await;
-        let ask = waiting(run.propose("keys.turn", json!({"n": 1})).await).get().ask.clone();
+        let ask = waiting(run.propose("keys.turn", json!({"n": 1})).await).ask.clone();
         waiting(run.propose("keys.turn", json!({"n": 2})).await);
         world.vote(&ask, "ann", &["ops"], true).await.unwrap();
         world.ledger.close_run(run.id().clone(), "enough".into(), "ann".into(), world.now()).await.unwrap();

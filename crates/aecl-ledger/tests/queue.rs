@@ -76,8 +76,7 @@ fn the_queue_follows_every_answer_and_is_the_same_after_a_restart() {
         let world = World::open(Box::new(memory.reopen()));
         asked(&world, 30).await;
         let run = world.run("bot").await;
-        let ask =
-            waiting(run.propose("db.drop", json!({"table": "x".repeat(100_000)})).await).get().ask.clone();
+        let ask = waiting(run.propose("db.drop", json!({"table": "x".repeat(100_000)})).await).ask.clone();
         let long = world.ledger.queue(titles).into_iter().find(|(_, title)| title.starts_with("db.drop"));
         assert!(long.is_some_and(|(_, title)| title.len() <= 180 && title.contains('…')));
         let first = world.ledger.queue(|q| q.by_number(Some(u64::MAX)).last().cloned().unwrap());

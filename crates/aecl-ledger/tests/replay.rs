@@ -26,7 +26,7 @@ async fn history(world: &World) -> Run {
     let run = world.run_named("bot", "run_a").await.unwrap();
     run.done("pay.send", json!({"amount": 60, "to": "bob"})).await;
     assert_eq!(code(run.propose("pay.send", json!({"amount": 60})).await), "budget_exceeded");
-    let ask = waiting(run.propose("keys.turn", json!({"n": 1})).await).get().ask.clone();
+    let ask = waiting(run.propose("keys.turn", json!({"n": 1})).await).ask.clone();
     world.vote(&ask, "ann", &["ops"], true).await.unwrap();
     world.vote(&ask, "ben", &["ops"], true).await.unwrap();
     let permit = run.allowed("keys.turn", json!({"n": 1})).await;
@@ -255,7 +255,7 @@ fn resting() -> Memory {
             let conclusion = Conclusion { trusted, ..conclusion(permit.get().id(), OutcomeKind::Done) };
             world.ledger.conclude(conclusion, world.now()).await.unwrap();
         }
-        let closed = waiting(run.propose("keys.turn", json!({"n": 1})).await).get().ask.clone();
+        let closed = waiting(run.propose("keys.turn", json!({"n": 1})).await).ask.clone();
         world.vote(&closed, "ann", &["ops"], false).await.unwrap();
         waiting(run.propose("keys.turn", json!({"n": 2})).await);
     });

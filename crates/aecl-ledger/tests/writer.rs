@@ -11,6 +11,7 @@ mod common;
 
 use aecl_kernel::base::id::AgentId;
 use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::decide::Ruling;
 use aecl_kernel::define::cage::Cages;
 use aecl_kernel::read::action::{Mode, Proposal};
 use aecl_kernel::record::approval::AskState;
@@ -18,7 +19,7 @@ use aecl_kernel::record::decision::Verdict;
 use aecl_kernel::record::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind, TokenIssued};
 use aecl_kernel::record::facts::{ActionState, Fact, KillScope};
 use aecl_kernel::record::usage::Meter;
-use aecl_ledger::{LedgerError, OpenRun, PayloadKind, Ruling};
+use aecl_ledger::{LedgerError, OpenRun, PayloadKind};
 use common::*;
 use rust_decimal::Decimal;
 use serde_json::json;
@@ -100,7 +101,7 @@ fn a_dry_run_takes_nothing() {
         {
             let ruling =
                 run.submit(Proposal { mode: Mode::DryRun, ..run.proposal(name, arguments) }).await.unwrap();
-            assert!(matches!(ruling, Ruling::Answered(_)), "{ruling:?}");
+            assert!(matches!(ruling.get(), Ruling::Answered(_)), "{ruling:?}");
         }
         assert_eq!(world.euros().await, (euros(0), euros(0)));
         assert!(world.ledger.open_approvals(9).await.unwrap().is_empty());
@@ -114,23 +115,23 @@ fn a_yes_allows_once() {
         let run = world.run("bot").await;
         let drop_it = || run.propose("db.drop", json!({"table": "users"}));
         let wait = waiting(drop_it().await);
-        let ask = wait.get().ask.clone();
+        let ask = wait.ask.clone();
         assert_eq!(world.ledger.open_approvals(9).await.unwrap(), std::slice::from_ref(&ask));
         // Proposed again while it waits, it is the same request.
         let again = waiting(drop_it().await);
-        assert_eq!((&again.get().ask, &again.get().id), (&ask, &wait.get().id));
+        assert_eq!((&again.ask, &again.id), (&ask, &wait.id));
 
         assert_eq!(world.vote(&ask, "olga", &["operators"], true).await.unwrap(), AskState::Approved);
         let permit = allowed(drop_it().await);
-        assert_eq!(permit.get().id(), &wait.get().id);
+        assert_eq!(permit.get().id(), &wait.id);
         assert_eq!(permit.get().decision().approval.as_ref(), Some(&ask.approval));
         world.conclude(permit.get().id(), OutcomeKind::Done).await.unwrap();
         assert!(world.ledger.open_approvals(9).await.unwrap().is_empty());
 
         // The yes is used up: the same thing again asks again, as another action.
         let second = waiting(drop_it().await);
-        assert_ne!(second.get().ask.approval, ask.approval);
-        assert_ne!(second.get().id, wait.get().id);
+        assert_ne!(second.ask.approval, ask.approval);
+        assert_ne!(second.id, wait.id);
         let error = world.vote(&ask, "otto", &["operators"], true).await.unwrap_err();
         assert_eq!(error.code().as_str(), "approval_closed");
         let kinds = world.kinds().await;
@@ -143,7 +144,7 @@ fn a_yes_is_for_one_digest() {
     on_each_store(async |world| {
         let run = world.run("bot").await;
         let wait = waiting(run.propose("db.drop", json!({"table": "logs"})).await);
-        world.vote(&wait.get().ask, "olga", &["operators"], true).await.unwrap();
+        world.vote(&wait.ask, "olga", &["operators"], true).await.unwrap();
         waiting(run.propose("db.drop", json!({"table": "users"})).await);
         let other = world.run("bot").await;
         waiting(other.propose("db.drop", json!({"table": "logs"})).await);
@@ -156,7 +157,7 @@ fn a_yes_that_is_wanted_by_many_at_once_allows_one() {
     on_each_store(async |world| {
         let run = world.run("bot").await;
         let wait = waiting(run.propose("db.drop", json!({})).await);
-        world.vote(&wait.get().ask, "olga", &["operators"], true).await.unwrap();
+        world.vote(&wait.ask, "olga", &["operators"], true).await.unwrap();
         let many = (0..32).map(|_| {
             let run = run.clone();
             tokio::spawn(async move { run.propose("db.drop", json!({})).await })
@@ -164,7 +165,7 @@ fn a_yes_that_is_wanted_by_many_at_once_allows_one() {
         let many: Vec<_> = many.collect();
         let mut permits = 0;
         for one in many {
-            permits += usize::from(matches!(one.await.unwrap(), Ruling::Allowed(_)));
+            permits += usize::from(matches!(one.await.unwrap().get(), Ruling::Allowed(_)));
         }
         assert_eq!(permits, 1);
     });
@@ -174,7 +175,7 @@ fn a_yes_that_is_wanted_by_many_at_once_allows_one() {
 fn m_of_n_are_distinct_people() {
     on_each_store(async |world| {
         let run = world.run("bot").await;
-        let ask = waiting(run.propose("keys.turn", json!({"n": 1})).await).get().ask.clone();
+        let ask = waiting(run.propose("keys.turn", json!({"n": 1})).await).ask.clone();
         let vote = |person, groups, yes| world.vote(&ask, person, groups, yes);
         let refused = async |person, groups| vote(person, groups, true).await.unwrap_err().code().as_str();
         assert_eq!(refused("bot", &["ops"]).await, "approver_refused");
@@ -194,10 +195,10 @@ fn a_no_ends_it() {
     on_each_store(async |world| {
         let run = world.run("bot").await;
         let wait = waiting(run.propose("keys.turn", json!({})).await);
-        assert_eq!(world.vote(&wait.get().ask, "ann", &["ops"], false).await.unwrap(), AskState::Rejected);
-        assert!(world.vote(&wait.get().ask, "ben", &["ops"], true).await.is_err());
+        assert_eq!(world.vote(&wait.ask, "ann", &["ops"], false).await.unwrap(), AskState::Rejected);
+        assert!(world.vote(&wait.ask, "ben", &["ops"], true).await.is_err());
         assert_eq!(code(run.propose("keys.turn", json!({})).await), "approval_rejected");
-        let fact = world.ledger.action(&wait.get().id).await.unwrap().unwrap();
+        let fact = world.ledger.action(&wait.id).await.unwrap().unwrap();
         assert_eq!((fact.state, fact.message.as_str()), (ActionState::Rejected, "`ann` said no: because"));
         assert!(world.ledger.open_approvals(9).await.unwrap().is_empty());
     });
@@ -208,7 +209,7 @@ fn nobody_answering_is_a_no() {
     on_each_store(async |world| {
         let run = world.run("bot").await;
         let wait = waiting(run.propose("keys.turn", json!({})).await);
-        let ask = wait.get().ask.clone();
+        let ask = wait.ask.clone();
         world.vote(&ask, "ann", &["ops"], true).await.unwrap();
         assert!(!world.ledger.expire(ask.approval.clone(), world.now()).await.unwrap(), "too early");
         world.pass(60_000);
@@ -216,11 +217,11 @@ fn nobody_answering_is_a_no() {
         assert_eq!(error.code().as_str(), "approval_expired");
         assert!(world.ledger.expire(ask.approval.clone(), world.now()).await.unwrap());
         assert!(!world.ledger.expire(ask.approval.clone(), world.now()).await.unwrap(), "once");
-        assert_eq!(world.ledger.action(&wait.get().id).await.unwrap().unwrap().state, ActionState::Rejected);
+        assert_eq!(world.ledger.action(&wait.id).await.unwrap().unwrap().state, ActionState::Rejected);
         // An expired yes is none, and the same thing asks again.
         let again = waiting(run.propose("keys.turn", json!({})).await);
-        assert_ne!(again.get().ask.approval, ask.approval);
-        assert!(again.get().ask.votes.is_empty());
+        assert_ne!(again.ask.approval, ask.approval);
+        assert!(again.ask.votes.is_empty());
     });
 }
 
@@ -228,7 +229,7 @@ fn nobody_answering_is_a_no() {
 fn a_yes_expires_unused() {
     on_each_store(async |world| {
         let run = world.run("bot").await;
-        let ask = waiting(run.propose("keys.turn", json!({})).await).get().ask.clone();
+        let ask = waiting(run.propose("keys.turn", json!({})).await).ask.clone();
         world.vote(&ask, "ann", &["ops"], true).await.unwrap();
         world.vote(&ask, "ben", &["ops"], true).await.unwrap();
         world.pass(60_000);
@@ -244,9 +245,9 @@ fn the_same_key_gives_the_recorded_outcome() {
         let pay = || run.keyed("k1", "pay.send", json!({"amount": 30}));
         let permit = allowed(pay().await);
         // Also while it is underway.
-        assert!(matches!(pay().await, Ruling::Replayed(r) if r.get().original == *permit.get().id()));
+        assert!(matches!(pay().await.get(), Ruling::Replayed(r) if r.original == *permit.get().id()));
         world.conclude(permit.get().id(), OutcomeKind::Done).await.unwrap();
-        assert!(matches!(pay().await, Ruling::Replayed(r) if r.get().original == *permit.get().id()));
+        assert!(matches!(pay().await.get(), Ruling::Replayed(r) if r.original == *permit.get().id()));
         assert_eq!(world.euros().await, (euros(30), euros(0)));
         assert_eq!(code(run.keyed("k1", "pay.send", json!({"amount": 31})).await), "replay_conflict");
         assert_eq!(code(run.keyed("k1", "note.read", json!({})).await), "replay_conflict");
@@ -276,7 +277,7 @@ fn many_calls_at_once_spend_exactly_the_budget() {
                 let mut spent = 0;
                 for turn in 0..4 {
                     let cents = json!({"amount": 0.7, "to": format!("{n}/{turn}")});
-                    if let Ruling::Allowed(permit) = run.propose("pay.send", cents).await {
+                    if let Ruling::Allowed(permit) = run.propose("pay.send", cents).await.split().0 {
                         let outcome = if turn % 2 == 0 { OutcomeKind::Done } else { OutcomeKind::Unknown };
                         world.conclude(permit.get().id(), outcome).await.unwrap();
                         spent += 1;
@@ -320,7 +321,7 @@ fn a_rate_is_kept() {
         let run = world.run("bot").await;
         let mut calls = Vec::new();
         for n in 0..5 {
-            calls.push(matches!(run.propose("note.fast", json!({"n": n})).await, Ruling::Allowed(_)));
+            calls.push(matches!(run.propose("note.fast", json!({"n": n})).await.get(), Ruling::Allowed(_)));
         }
         assert_eq!(calls, [true, true, true, false, false]);
         world.pass(19_999);
@@ -425,8 +426,8 @@ fn a_kill_switch_reaches_its_scope_until_it_is_lifted() {
             assert_eq!(world.ledger.kills(9).await.unwrap().len(), 1);
             assert_eq!(code(bot.propose("note.read", json!({})).await), "killed", "{scope}");
             let other = narrow.propose("note.read", json!({"id": n.to_string()})).await;
-            assert_eq!(matches!(&other, Ruling::Blocked(_)), both, "{scope}");
-            if let Ruling::Allowed(permit) = other {
+            assert_eq!(matches!(other.get(), Ruling::Blocked(_)), both, "{scope}");
+            if let Ruling::Allowed(permit) = other.split().0 {
                 world.conclude(permit.get().id(), OutcomeKind::Done).await.unwrap();
             }
             world.ledger.lift(kill(&scope), world.now()).await.unwrap();
@@ -441,7 +442,7 @@ fn a_plan_is_asked_about_with_its_run_or_not_at_all() {
         let step = json!([{"action": "keys.turn", "arguments": {"/n": {"equals": 1}}, "times": 2}]);
         let (run, ask) = world.planned(step).await;
         assert_eq!(world.kinds().await, ["run_opened", "asked"]);
-        let single = waiting(run.propose("keys.turn", json!({"n": 1})).await).get().ask.clone();
+        let single = waiting(run.propose("keys.turn", json!({"n": 1})).await).ask.clone();
         world.vote(&ask, "ann", &["ops"], true).await.unwrap();
         world.vote(&ask, "ben", &["ops"], true).await.unwrap();
         let permit = run.allowed("keys.turn", json!({"n": 1})).await;
@@ -563,7 +564,7 @@ fn a_revoked_token_ends_at_once() {
 fn a_clock_that_goes_back_is_a_fault_and_revives_nothing() {
     on_each_store(async |world| {
         let run = world.run("bot").await;
-        let ask = waiting(run.propose("keys.turn", json!({})).await).get().ask.clone();
+        let ask = waiting(run.propose("keys.turn", json!({})).await).ask.clone();
         world.vote(&ask, "ann", &["ops"], true).await.unwrap();
         world.vote(&ask, "ben", &["ops"], true).await.unwrap();
         world.pass(61_000);
@@ -571,7 +572,7 @@ fn a_clock_that_goes_back_is_a_fault_and_revives_nothing() {
         // The clock goes back to when the yes was good. The record does not.
         world.pass(-30_000);
         for _ in 0..3 {
-            assert!(matches!(run.propose("keys.turn", json!({})).await, Ruling::Waiting(_)));
+            assert!(matches!(run.propose("keys.turn", json!({})).await.get(), Ruling::Waiting(_)));
         }
         let faults = async || world.kinds().await.iter().filter(|k| **k == "fault").count();
         assert_eq!(faults().await, 1);

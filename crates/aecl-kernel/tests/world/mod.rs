@@ -236,18 +236,17 @@ impl World {
         let bundle = self.bundle.clone();
         let question = Question { action: &action, facts: &facts, bundle: &bundle, evidence, now: self.now };
         let ruling = decide(&question, &action, fresh);
-        let (id, outcome) = match &ruling {
-            Ruling::Allowed(permit) => (permit.id().clone(), "approved"),
-            Ruling::Blocked(refusal) => (refusal.id.clone(), "blocked"),
-            Ruling::Waiting(wait) => (wait.id.clone(), "escalated"),
-            Ruling::Replayed(_) => (fresh_id, "replayed"),
-            Ruling::Answered(refusal) => (refusal.id.clone(), "asked"),
+        let id = match &ruling {
+            Ruling::Allowed(permit) => permit.id().clone(),
+            Ruling::Blocked(refusal) | Ruling::Answered(refusal) => refusal.id.clone(),
+            Ruling::Waiting(wait) => wait.id.clone(),
+            Ruling::Replayed(_) => fresh_id,
         };
         let run = action.principal.run.clone();
         let known_ask = facts.ask.clone();
         let ruled = Ruled {
             action: id.clone(),
-            outcome: outcome.into(),
+            outcome: ruling.outcome().into(),
             name: action.name.clone(),
             digest: action.digest,
             principal: action.principal.clone(),

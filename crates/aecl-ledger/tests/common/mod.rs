@@ -9,7 +9,7 @@ use aecl_kernel::base::json::Limits;
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::question::Fresh;
-use aecl_kernel::decide::{Permit, Refusal, Wait};
+use aecl_kernel::decide::{Permit, Refusal, Ruling, Wait};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::provenance::labels::Labels;
@@ -22,8 +22,8 @@ use aecl_kernel::record::goal::Goal;
 use aecl_kernel::record::usage::Meter;
 use aecl_ledger::store::{Memory, Store};
 use aecl_ledger::{
-    Auditor, Conclusion, Export, Ledger, LedgerError, OpenRun, Recorded, Rule, Ruling, Signer, export,
-    redecide, verify_export, verify_facts, verify_store,
+    Auditor, Conclusion, Export, Ledger, LedgerError, OpenRun, Recorded, Rule, Signer, export, redecide,
+    verify_export, verify_facts, verify_store,
 };
 use aecl_proof::VerifierKey;
 use ed25519_dalek::SigningKey;
@@ -311,7 +311,7 @@ impl Run {
         }
     }
 
-    pub async fn submit(&self, proposal: Proposal) -> Result<Ruling, LedgerError> {
+    pub async fn submit(&self, proposal: Proposal) -> Result<Recorded<Ruling>, LedgerError> {
         let world = &self.world;
         let action = Arc::new(Action::parse(proposal, world.bundle.catalogue(), &Limits::default()));
         let rule = Rule {
@@ -326,11 +326,11 @@ impl Run {
         world.ledger.rule(rule).await
     }
 
-    pub async fn propose(&self, name: &str, arguments: Value) -> Ruling {
+    pub async fn propose(&self, name: &str, arguments: Value) -> Recorded<Ruling> {
         self.submit(self.proposal(name, &arguments.to_string())).await.unwrap()
     }
 
-    pub async fn keyed(&self, key: &str, name: &str, arguments: Value) -> Ruling {
+    pub async fn keyed(&self, key: &str, name: &str, arguments: Value) -> Recorded<Ruling> {
         let proposal =
             Proposal { idempotency_key: Some(key.into()), ..self.proposal(name, &arguments.to_string()) };
         self.submit(proposal).await.unwrap()
@@ -380,30 +380,30 @@ pub fn conclusion(id: &ActionId, outcome: OutcomeKind) -> Conclusion {
     }
 }
 
-pub fn allowed(ruling: Ruling) -> Recorded<Permit> {
-    match ruling {
+pub fn allowed(ruling: Recorded<Ruling>) -> Recorded<Permit> {
+    match ruling.split().0 {
         Ruling::Allowed(permit) => permit,
         other => panic!("expected a permit: {other:?}"),
     }
 }
 
-pub fn blocked(ruling: Ruling) -> Recorded<Refusal> {
-    match ruling {
+pub fn blocked(ruling: Recorded<Ruling>) -> Refusal {
+    match ruling.split().0 {
         Ruling::Blocked(refusal) => refusal,
         other => panic!("expected a refusal: {other:?}"),
     }
 }
 
-pub fn waiting(ruling: Ruling) -> Recorded<Wait> {
-    match ruling {
+pub fn waiting(ruling: Recorded<Ruling>) -> Wait {
+    match ruling.split().0 {
         Ruling::Waiting(wait) => wait,
         other => panic!("expected a wait: {other:?}"),
     }
 }
 
 /// The headline of a refusal.
-pub fn code(ruling: Ruling) -> &'static str {
-    blocked(ruling).get().decision.headline.unwrap().as_str()
+pub fn code(ruling: Recorded<Ruling>) -> &'static str {
+    blocked(ruling).decision.headline.unwrap().as_str()
 }
 
 /// Runs a test on a runtime with two threads.
