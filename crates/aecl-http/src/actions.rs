@@ -4,7 +4,6 @@ use super::App;
 use super::auth::{Bearer, Caller, Known};
 use super::body::{Raw, Strict, bad_json, limits};
 use super::problem::{Problem, ProblemDetails};
-use super::runs::run_fact;
 use super::wire::{Action, Propose, Report, Reported, Resolve, Rollback};
 use aecl_executor::Outcome;
 use aecl_gate::submit::Submission;
@@ -17,7 +16,6 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use std::time::Duration;
 use utoipa::IntoParams;
 
 /// Longest idempotency key, in bytes.
@@ -31,10 +29,6 @@ pub struct Wait {
     /// For how many seconds to wait until it is over.
     #[serde(default)]
     wait_s: u64,
-}
-
-pub(super) fn at_most(app: &App, wait_s: u64) -> Duration {
-    Duration::from_secs(wait_s).min(Duration::from_millis(app.gate.config().limits.wait_ms_max))
 }
 
 /// A wait is no error: nothing was executed, and somebody is asked.
@@ -66,7 +60,7 @@ pub async fn propose(
         name: body.action.into_owned(),
         mode: body.mode.into(),
         idempotency_key: key(body.idempotency_key, &headers)?,
-        wait: at_most(&app, body.wait_s),
+        wait: app.at_most(body.wait_s),
         resume: body.resume,
         offered,
         until: app.options.closing.clone(),
@@ -124,8 +118,8 @@ pub async fn show(
     let Query(wait) = query.map_err(|e| Problem::of(code::REQUEST_INVALID, e.body_text()))?;
     let id = ActionId::new(&action)?;
     let fact = app.gate.ledger().action(&id).await?.ok_or_else(|| LedgerError::NoAction(id.clone()))?;
-    caller.may_see(&app, &run_fact(&app, &fact.run).await?).await?;
-    let wait = at_most(&app, wait.wait_s);
+    caller.may_see(&app, &app.gate.run_now(&fact.run).await?).await?;
+    let wait = app.at_most(wait.wait_s);
     let (fact, answer) = app.gate.status(&id, wait, &app.options.closing).await?;
     Ok(answered(Action::on_record(&fact, answer, &app.gate.config().url())))
 }
@@ -167,7 +161,7 @@ pub async fn rollback(
     Path(action): Path<String>,
     Strict(body): Strict<Rollback>,
 ) -> Result<(StatusCode, Json<Action>), Problem> {
-    let wait = at_most(&app, body.wait_s);
+    let wait = app.at_most(body.wait_s);
     let id = ActionId::new(&action)?;
     let answer = tokio::select! {
         answer = app.gate.rollback(&by, &id, body.reason, wait) => answer?,

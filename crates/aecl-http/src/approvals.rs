@@ -4,10 +4,11 @@ use super::App;
 use super::auth::Known;
 use super::body::Strict;
 use super::problem::{Problem, ProblemDetails};
+use super::wire::story;
 use super::wire::{
     AnswerWith, Approval, ChangedServer, Decision, FileChanges, Full, Queue, Queued, Step, Unproven,
 };
-use super::{plans, story, view};
+use super::{plans, view};
 use aecl_gate::Identity;
 use aecl_gate::approvals::{Reply, Request};
 use aecl_gate::queue::{Order, Wanted};

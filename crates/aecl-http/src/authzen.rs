@@ -5,7 +5,6 @@ use super::App;
 use super::auth::{Caller, Known};
 use super::body::{Raw, bad_json, limits};
 use super::problem::{Problem, ProblemDetails};
-use super::runs::run_fact;
 use super::wire::{
     AuthzenAnswer, AuthzenAnswers, AuthzenContext, AuthzenError, AuthzenItemAnswer, AuthzenMetadata,
     AuthzenQuestion, AuthzenQuestions, AuthzenReason, AuthzenSemantic, AuthzenSubjectProperties, AuthzenWhy,
@@ -210,7 +209,7 @@ async fn situation(app: &App, by: &Identity, question: Asked<'_>) -> Result<Situ
         return Ok(situation);
     };
     // Who acts, and what was seen, is what is on record about the run; what was said can only add to it.
-    let fact = run_fact(app, &RunId::new(&run)?).await?;
+    let fact = app.gate.run_now(&RunId::new(&run)?).await?;
     Caller::Known(by.clone()).may_see(app, &fact).await?;
     if fact.principal.agent != agent {
         return Err(Problem::of(code::REQUEST_INVALID, format!("`{run}` is no run of `{agent}`")));

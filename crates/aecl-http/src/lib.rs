@@ -19,7 +19,6 @@ pub mod policy;
 pub mod problem;
 pub mod runs;
 pub mod server;
-pub mod story;
 mod view;
 mod watch;
 pub mod web;
@@ -33,6 +32,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -62,6 +62,13 @@ pub struct App {
     pub(crate) logins: web::Logins,
     /// Bytes of request bodies that are underway.
     pub(crate) bodies: Shares,
+}
+
+impl App {
+    /// How long somebody waits who asked for so many seconds.
+    fn at_most(&self, wait_s: u64) -> Duration {
+        Duration::from_secs(wait_s).min(Duration::from_millis(self.gate.config().limits.wait_ms_max))
+    }
 }
 
 /// Everything that is served over HTTP.

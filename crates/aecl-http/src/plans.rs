@@ -2,7 +2,7 @@
 //! themselves and why, what cannot be undone, what the yes will not reach.
 
 use super::App;
-use super::story::{Story, span, undo_of};
+use super::wire::story::{Story, span, undo_of};
 use super::wire::{Approval, Decision, Full, PlanArgument, PlanOpen, PlanStep, description};
 use aecl_executor::connectors::process::reaches;
 use aecl_gate::Identity;

@@ -1,7 +1,6 @@
 //! Runs: open, look, renew, delegate, close.
 
 use super::App;
-use super::actions::at_most;
 use super::auth::{Caller, Known};
 use super::body::Strict;
 use super::problem::{Problem, ProblemDetails};
@@ -9,7 +8,6 @@ use super::wire::{OpenRun, Opened, PlanApproval, Rollback, RolledBack, Run, Toke
 use aecl_gate::runs::{OpenedRun, RunRequest};
 use aecl_gate::{Identity, Session};
 use aecl_kernel::base::id::{AgentId, BadId, Environment, ProjectId, RunId, TenantId, UserId};
-use aecl_kernel::record::facts::RunFact;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -17,10 +15,6 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use std::time::Duration;
 use utoipa::IntoParams;
-
-pub(super) async fn run_fact(app: &App, run: &RunId) -> Result<RunFact, Problem> {
-    Ok(app.gate.run_now(run).await?)
-}
 
 fn request(body: OpenRun, parent: Option<RunId>) -> Result<RunRequest, BadId> {
     Ok(RunRequest {
@@ -39,7 +33,7 @@ fn request(body: OpenRun, parent: Option<RunId>) -> Result<RunRequest, BadId> {
 
 /// The request about the plan of a run, after at most this wait for people.
 async fn plan_approval(app: &App, run: &RunId, wait_s: u64) -> Result<Option<PlanApproval>, Problem> {
-    let wait = at_most(app, wait_s);
+    let wait = app.at_most(wait_s);
     let ask = tokio::select! {
         ask = app.gate.plan_answered(run, wait) => ask?,
         () = app.options.closing.cancelled() => app.gate.plan_answered(run, Duration::ZERO).await?,
@@ -90,7 +84,7 @@ pub async fn delegate(
     Strict(body): Strict<OpenRun>,
 ) -> Result<(StatusCode, Json<Opened>), Problem> {
     let parent = RunId::new(&run)?;
-    let fact = run_fact(&app, &parent).await?;
+    let fact = app.gate.run_now(&parent).await?;
     // Whoever delegates must be allowed to act for the parent, not only for the child.
     if !by.may_run(&fact.principal.agent) {
         let why = format!("{} may not delegate from runs of `{}`", by.name(), fact.principal.agent);
@@ -113,10 +107,10 @@ pub async fn show(
     let Query(wait) =
         query.map_err(|e| Problem::of(aecl_kernel::base::code::REQUEST_INVALID, e.body_text()))?;
     let run = RunId::new(&run)?;
-    caller.may_see(&app, &run_fact(&app, &run).await?).await?;
+    caller.may_see(&app, &app.gate.run_now(&run).await?).await?;
     let plan = plan_approval(&app, &run, wait.wait_s).await?;
     let goal = app.gate.ledger().goal(&run).await?;
-    Ok(Json(Run::of(run_fact(&app, &run).await?, goal, plan, app.gate.now())))
+    Ok(Json(Run::of(app.gate.run_now(&run).await?, goal, plan, app.gate.now())))
 }
 
 /// Get a fresh token for a run that lives: with the key of its orchestrator, or with a token that still counts.
@@ -161,7 +155,7 @@ pub async fn close(
     app.gate.close_run(&by, &run, reason).await?;
     let goal = app.gate.ledger().goal(&run).await?;
     let plan = plan_approval(&app, &run, 0).await?;
-    Ok(Json(Run::of(run_fact(&app, &run).await?, goal, plan, app.gate.now())))
+    Ok(Json(Run::of(app.gate.run_now(&run).await?, goal, plan, app.gate.now())))
 }
 
 /// Undo everything that a run has done, the latest first. It stops where an action cannot be undone, where a
@@ -175,7 +169,7 @@ pub async fn rollback(
     Path(run): Path<String>,
     Strict(body): Strict<Rollback>,
 ) -> Result<(StatusCode, Json<RolledBack>), Problem> {
-    let wait = at_most(&app, body.wait_s);
+    let wait = app.at_most(body.wait_s);
     let id = RunId::new(&run)?;
     let rollback = tokio::select! {
         rollback = app.gate.rollback_run(&by, &id, body.reason, wait) => rollback?,
@@ -205,7 +199,7 @@ pub async fn revoke(
 
 /// Only people and programs that may act for its agent see what a run did.
 pub(super) async fn may_see(app: &App, by: &Known, run: &RunId) -> Result<(), Problem> {
-    let fact = run_fact(app, run).await?;
+    let fact = app.gate.run_now(run).await?;
     let identity: Identity = by.0.clone();
     Caller::Known(identity).may_see(app, &fact).await
 }

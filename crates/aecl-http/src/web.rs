@@ -5,8 +5,10 @@ mod card;
 mod host;
 mod html;
 mod login;
+mod page;
 mod pages;
 mod plan;
+mod strangers;
 
 use crate::App;
 use axum::Router;

@@ -2,10 +2,12 @@
 //! whether it can be undone; then everything else.
 
 use super::html::Html;
-use super::login::{USERNAME, Visitor};
+use super::login::USERNAME;
+use super::page::Visitor;
 use super::plan;
-use crate::story::span;
-use crate::wire::{Full, Requirement, ServerWords, Step};
+use super::strangers::{beyond_ascii, readable, server_says};
+use crate::wire::story::span;
+use crate::wire::{Full, Requirement, Step};
 use aecl_gate::approvals::EXCERPT_MAX;
 use aecl_kernel::base::time::Timestamp;
 use serde_json::Value;
@@ -149,25 +151,6 @@ fn facts(full: &Full) -> Html {
         .raw("</dd></dl>")
 }
 
-/// What a server says of its tool, in a box that is a stranger's.
-pub(super) fn server_says(words: Option<&ServerWords>) -> Html {
-    let Some(words) = words else { return Html::new() };
-    Html::new()
-        .raw("<section class=\"untrusted says\"><p class=\"quiet\">The server <code>")
-        .text(&words.server.replace('\n', " "))
-        .raw("</code> says of it, and nobody has checked it:</p><pre dir=\"auto\">")
-        .text(&words.text)
-        .raw("</pre>")
-        .when(words.left_out > 0, |h| {
-            h.raw("<p class=\"quiet\">").text(&left_out(words.left_out)).raw("</p>")
-        })
-        .raw("</section>")
-}
-
-fn left_out(n: usize) -> String {
-    format!("{n} more characters of it are left out here.")
-}
-
 fn why(full: &Full) -> Html {
     let risk = &full.decision.risk;
     Html::new()
@@ -289,20 +272,6 @@ fn short_first(map: &serde_json::Map<String, Value>) -> Vec<(&String, String)> {
     let mut told: Vec<_> = map.iter().map(|(name, value)| (name, readable(value))).collect();
     told.sort_by_key(|(_, text)| text.len() > 400 || text.lines().count() > 5);
     told
-}
-
-/// Each letter beyond ASCII, with its number.
-pub(super) fn beyond_ascii(text: &str) -> String {
-    let letters = text.chars().filter(|c| !c.is_ascii()).take(20);
-    letters.map(|c| format!("{c} U+{:04X}", u32::from(c))).collect::<Vec<_>>().join(", ")
-}
-
-/// A text as it reads, anything else as JSON.
-pub(super) fn readable(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => serde_json::to_string_pretty(other).unwrap_or_default(),
-    }
 }
 
 fn read_from_outside(full: &Full) -> Html {

@@ -2,7 +2,7 @@
 //! nor sent again.
 
 use super::html::Html;
-use super::pages::{page as whole, refused};
+use super::page::{Visitor, page as whole, refused};
 use crate::App;
 use crate::body;
 use crate::problem::Problem;
@@ -10,7 +10,6 @@ use aecl_gate::Identity;
 use aecl_gate::identity::hash_key;
 use aecl_kernel::base::code;
 use aecl_kernel::base::digest::Digest;
-use aecl_kernel::base::id::PersonId;
 use aecl_kernel::base::time::Timestamp;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query, Request, State};
@@ -46,17 +45,6 @@ struct Login {
     key: Digest,
     csrf: String,
     expires_at: Timestamp,
-}
-
-/// A person who is logged in.
-#[derive(Debug, Clone)]
-pub struct Visitor {
-    /// Who.
-    pub identity: Identity,
-    /// The name to show.
-    pub person: PersonId,
-    /// What forms of this login carry.
-    pub csrf: String,
 }
 
 /// Somebody who is not logged in, and where they wanted to go.

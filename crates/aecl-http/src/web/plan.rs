@@ -1,7 +1,7 @@
 //! The steps of a plan that people are asked about: each in words, in order, with what would make it ask by itself.
 
-use super::card::{beyond_ascii, readable, server_says};
 use super::html::Html;
+use super::strangers::{beyond_ascii, readable, server_says};
 use crate::wire::{PlanArgument, PlanOpen, PlanStep};
 
 /// All steps.

@@ -1,7 +1,7 @@
 //! Requests for approval.
 
 use super::{Decision, FileChanges, PlanStep, Requirement, requirements};
-use crate::story::Story;
+use crate::wire::story::Story;
 use aecl_gate::approvals::{Step as GateStep, Unproven as GateUnproven};
 use aecl_gate::queue::Queued as GateQueued;
 use aecl_gate::votes::Tally;

@@ -1,6 +1,6 @@
 //! What an approver reads first: what will happen and to whom, why we ask, and whether it can be undone.
 
-use super::wire::{ServerWords, description};
+use super::{ServerWords, description};
 use aecl_executor::connectors::process::reaches;
 use aecl_gate::Gate;
 use aecl_gate::approvals::Request;
@@ -116,7 +116,7 @@ fn undo(action: &Action, request: &Request) -> (String, bool) {
 }
 
 /// How an action is undone, in words: as it was bound, or as the catalogue says now.
-pub(super) fn undo_of(typed: &TypedAction, bound: Option<&Compensation>) -> (String, bool) {
+pub(crate) fn undo_of(typed: &TypedAction, bound: Option<&Compensation>) -> (String, bool) {
     let compensation = bound.or(typed.manifest.compensation.as_ref());
     match (typed.manifest.reversibility(), compensation) {
         (Reversibility::Irreversible, _) => ("Cannot be undone.".into(), false),
