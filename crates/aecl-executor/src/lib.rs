@@ -18,8 +18,10 @@ pub mod fake;
 pub mod house;
 pub mod judge;
 pub mod root_dir;
+mod spec;
 
-pub use call::{Call, ConnectorSpec};
+pub use call::Call;
 pub use connector::{Connector, DryRun, Performed, Plan, Reconciled};
 pub use connectors::Connectors;
 pub use executor::{Carry, Executor, Outcome};
+pub use spec::ConnectorSpec;

@@ -16,16 +16,15 @@ mod special;
 mod standing;
 mod survey;
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use aecl_kernel::base::digest::Digest;
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::wrong_desk;
 use crate::root_dir::RootDir;
+pub use crate::spec::files::FilesSpec;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
 pub(crate) use acting::{Brought, acting};
 use change::Before;
@@ -40,28 +39,6 @@ pub use special::special;
 use standing::{Ends, Standing};
 pub(crate) use survey::leads_to_what_acts;
 use survey::{GoOn, replaced_links};
-
-/// A directory whose files may be changed, as the catalogue entry writes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FilesSpec {
-    /// The directory. It must exist.
-    pub root: PathBuf,
-    /// The most files in one action.
-    #[serde(default = "files_max")]
-    pub files_max: usize,
-    /// The most bytes of one action's new content, and of any one file that it replaces.
-    #[serde(default = "bytes_max")]
-    pub bytes_max: usize,
-}
-
-fn files_max() -> usize {
-    500
-}
-
-fn bytes_max() -> usize {
-    4 << 20
-}
 
 /// Changes files.
 #[derive(Clone, Copy, Debug, Default)]

@@ -3,16 +3,14 @@
 //! Scheme and host are the operator's; arguments fill path segments, query, headers and body. Redirects
 //! are never followed, because nobody judged where they lead.
 
-mod spec;
-
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Method, Request, Response, StatusCode, Url};
-pub use spec::{Body, HttpSpec, Lookup};
 
 use super::wrong_desk;
 use crate::arguments::{Arguments, TemplateError};
+pub use crate::spec::http::{Body, HttpSpec, Lookup};
 use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
 use aecl_egress::egress::{Egress, EgressError, innermost, parse_url, refusal};
 use aecl_egress::vault::{self, Use, Vault, VaultError};

@@ -29,6 +29,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::files::Content;
 use super::wrong_desk;
 use crate::arguments::Arguments;
+pub use crate::spec::process::{AccessSpec, ImageSpec, LimitsSpec, ProcessSpec, StdoutSpec, ViewSpec};
 use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
 use aecl_egress::broker::{Allow, AllowList, Credentials};
 use aecl_egress::egress::{Names, SystemNames};
@@ -36,9 +37,7 @@ use aecl_egress::vault::Vault;
 pub use aecl_sandbox::{Backend, Docker, VirtualMachine};
 use cages::Cages;
 pub use cages::{recorded, tier};
-pub use image::ImageSpec;
 use image::NoImage;
-pub use spec::{AccessSpec, LimitsSpec, ProcessSpec, StdoutSpec, ViewSpec};
 pub use views::Views;
 pub use way_out::WayOut;
 

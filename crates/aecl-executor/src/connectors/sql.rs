@@ -5,51 +5,19 @@
 
 mod rows;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::wrong_desk;
+pub use crate::spec::sql::{SqlMode, SqlSpec};
 use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
 use rows::{bind, changed, rows};
-
-/// One SQL statement, as the catalogue entry writes it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SqlSpec {
-    /// The database file. It must exist.
-    pub database: PathBuf,
-    /// One statement; `:name` stands for an argument, `:idempotency_key` for the key of the attempt.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub statement: String,
-    /// Or: the argument that is the statement. Declare it as `query_sql`, so that it is judged.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub statement_from: Option<String>,
-    /// Whether it may write.
-    pub mode: SqlMode,
-    /// The most rows that are handed back.
-    #[serde(default = "default_max_rows")]
-    pub max_rows: usize,
-    /// A `SELECT` that finds out later whether it happened: a row means yes, none means no.
-    #[serde(default)]
-    pub lookup: Option<String>,
-}
-
-/// Whether a statement may write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SqlMode {
-    /// The database is opened read-only.
-    Read,
-    /// The statement runs in a transaction of its own.
-    Write,
-}
 
 impl SqlSpec {
     /// What is wrong with it, if something is.
@@ -67,10 +35,6 @@ impl SqlSpec {
         let text = arguments.get(name).and_then(Value::as_str);
         text.map(str::to_owned).ok_or_else(|| SqlError::Missing(name.clone()))
     }
-}
-
-fn default_max_rows() -> usize {
-    1_000
 }
 
 /// Acts on SQLite databases.

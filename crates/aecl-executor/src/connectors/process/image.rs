@@ -2,45 +2,13 @@
 //! it is first needed.
 
 use aecl_sandbox::{Digest, Image, ImageError, ImageLimits, Images, Layout};
-use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::Call;
-
-/// An image, in a directory of this host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ImageSpec {
-    /// An OCI image layout: absolute.
-    pub layout: PathBuf,
-    /// `sha256:` and 64 digits: the manifest, or the list in which the one for this system is named. It has to be
-    /// said; a name like `latest` means another image tomorrow.
-    #[serde(default)]
-    pub digest: Option<String>,
-    /// What it may be unpacked, in MiB.
-    #[serde(default = "unpacked_max_mib")]
-    pub unpacked_max_mib: u64,
-    /// How many files, directories and links it may have.
-    #[serde(default = "files_max")]
-    pub files_max: u64,
-}
-
-fn unpacked_max_mib() -> u64 {
-    4_096
-}
-
-fn files_max() -> u64 {
-    200_000
-}
+use crate::spec::process::ImageSpec;
 
 impl ImageSpec {
-    /// An image with the limits of one of which nothing is said.
-    #[must_use]
-    pub fn new(layout: PathBuf, digest: Option<String>) -> Self {
-        Self { layout, digest, unpacked_max_mib: unpacked_max_mib(), files_max: files_max() }
-    }
-
     /// Which image it is.
     ///
     /// # Errors

@@ -1,148 +1,14 @@
-//! What a program may have, as the catalogue entry writes it.
+//! What a program may have, checked, and as its cage has it.
 
 use aecl_kernel::define::cage;
 use aecl_kernel::define::catalogue::ActionManifest;
 use aecl_sandbox::{Access, Backend, Cage, Clocks, Image, Network, Program, View};
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::wasm::WasmSpec;
-use super::{ImageSpec, way_out, words};
-use aecl_egress::broker::{Allow, AllowList, Limits};
-
-/// A program in a cage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProcessSpec {
-    /// A module of WebAssembly that runs instead of a program; `argv` are then its arguments, and its own name is
-    /// the first of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wasm: Option<WasmSpec>,
-    /// The program and its words. `{name}` stands for an argument, `{name...}` for each item of a list. No
-    /// shell reads them; who wants one writes `["sh", "-c", "{line}"]` and declares `line` as a `command`. Empty: what
-    /// the image says.
-    pub argv: Vec<String>,
-    /// Whose files are the system's; by default those of this host.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<ImageSpec>,
-    /// Variables, on top of `PATH`, `HOME`, `TMPDIR` and `LANG`. No secrets: the program could tell them.
-    #[serde(default)]
-    pub env: BTreeMap<String, String>,
-    /// Its input, a text with placeholders. Absent: none.
-    #[serde(default)]
-    pub stdin: Option<String>,
-    /// What it writes to its standard output.
-    #[serde(default)]
-    pub stdout: StdoutSpec,
-    /// Where it starts; by default where the image says, or else `/scratch`.
-    #[serde(default)]
-    pub cwd: Option<PathBuf>,
-    /// What it sees of this host beside the system's programs.
-    #[serde(default)]
-    pub views: Vec<ViewSpec>,
-    /// Whom it can reach, through the broker; by default nobody.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub egress: Vec<Allow>,
-    /// What all its connections may use up.
-    #[serde(default)]
-    pub egress_limits: Limits,
-    /// How much it may use.
-    #[serde(default)]
-    pub limits: LimitsSpec,
-    /// The exit codes that mean success.
-    #[serde(default = "zero")]
-    pub success_codes: BTreeSet<i32>,
-}
-
-fn zero() -> BTreeSet<i32> {
-    BTreeSet::from([0])
-}
-
-/// What a program writes to its standard output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StdoutSpec {
-    /// Whatever it likes.
-    #[default]
-    Text,
-    /// One JSON text. Anything else is a failure.
-    Json,
-}
-
-/// A directory or file of this host in the cage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ViewSpec {
-    /// On this host: absolute, and no link on the way.
-    pub source: PathBuf,
-    /// In the cage: absolute.
-    pub at: PathBuf,
-    /// What may be done to it.
-    #[serde(default)]
-    pub access: AccessSpec,
-}
-
-/// What may be done to a view.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AccessSpec {
-    /// Look.
-    #[default]
-    ReadOnly,
-    /// Write, into a layer above; the host's files stay as they are, and the changes come back as data.
-    Overlay,
-}
-
-/// How much a program may use, with everything it starts. What this host cannot enforce is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LimitsSpec {
-    /// Memory with scratch space, in MiB; `null` is no limit.
-    pub memory_max_mib: Option<u64>,
-    /// Processor time per second, in thousandths of a core; `null` is no limit.
-    pub cpu_max_millicores: Option<u32>,
-    /// Processes and threads at a time.
-    pub processes_max: u32,
-    /// The scratch space, in MiB.
-    pub scratch_max_mib: u64,
-    /// Files and directories in the scratch space.
-    pub scratch_files_max: u64,
-    /// One file, in MiB.
-    pub file_max_mib: u64,
-    /// Open files of one process.
-    pub open_files_max: u64,
-    /// What is kept of each of its two outputs, in KiB.
-    pub output_kept_max_kib: u64,
-    /// What it may write to either before it is ended, in MiB.
-    pub output_max_mib: u64,
-    /// What is collected of the files that it wrote, in KiB.
-    pub collected_max_kib: u64,
-    /// How many files are collected.
-    pub collected_files_max: usize,
-    /// How long its sandbox lives, in seconds.
-    pub lifetime_max_s: u64,
-}
-
-impl Default for LimitsSpec {
-    fn default() -> Self {
-        Self {
-            memory_max_mib: Some(1024),
-            cpu_max_millicores: None,
-            processes_max: 256,
-            scratch_max_mib: 256,
-            scratch_files_max: 20_000,
-            file_max_mib: 64,
-            open_files_max: 1024,
-            output_kept_max_kib: 256,
-            output_max_mib: 64,
-            collected_max_kib: 4096,
-            collected_files_max: 500,
-            lifetime_max_s: 60 * 60,
-        }
-    }
-}
+use super::{credentials, way_out, words};
+use crate::spec::process::{AccessSpec, ProcessSpec, ViewSpec};
+use aecl_egress::broker::AllowList;
 
 impl ProcessSpec {
     /// Whom it can reach, read and checked.
@@ -165,12 +31,12 @@ impl ProcessSpec {
             ));
         }
         let credentials = self.egress.iter().filter_map(|allow| allow.credential.as_ref());
-        let mut variables = std::collections::BTreeSet::new();
+        let mut variables = BTreeSet::new();
         for credential in credentials {
             let name = &credential.variable;
             if self.env.contains_key(name)
                 || !variables.insert(name)
-                || super::credentials::VARIABLES.contains(&name.as_str())
+                || credentials::VARIABLES.contains(&name.as_str())
             {
                 return Err(format!(
                     "`egress`: the variable `{name}` of a credential has another meaning already"

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use aecl_sandbox::{Access, Backend, Clocks, Found, Outcome, Pinned, PinnedError, Program, Tier, View};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
-use super::{AccessSpec, LimitsSpec, ProcessSpec};
+pub use crate::spec::process::WasmSpec;
+use crate::spec::process::{AccessSpec, LimitsSpec, ProcessSpec};
 
 /// Of the words between us and the worker; `wasm/src/order.rs` has the same number.
 const PROTOCOL: u64 = 1;
@@ -26,43 +26,6 @@ const MODULE_MAX_BYTES: u64 = 256 << 20;
 const STACK_MAX_KIB: u64 = 64 << 10;
 /// Threads of the worker. The module has one.
 const THREADS: &str = "4";
-
-/// What a module may have, beside what the cage gives its worker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WasmSpec {
-    /// The module or component, a binary file of this host. Another file at the same place does not run.
-    pub module: Pinned,
-    /// How many units of fuel it may use, about one for each instruction; `null` leaves that to the clocks.
-    #[serde(default = "fuel_max")]
-    pub fuel_max: Option<u64>,
-    /// Its linear memories together, in MiB.
-    #[serde(default = "memory_max_mib")]
-    pub memory_max_mib: u64,
-    /// Its tables together, in elements.
-    #[serde(default = "table_elements_max")]
-    pub table_elements_max: u64,
-    /// Its stack, in KiB.
-    #[serde(default = "stack_max_kib")]
-    pub stack_max_kib: u64,
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "a default has the type of its field")]
-fn fuel_max() -> Option<u64> {
-    Some(10_000_000_000)
-}
-
-fn memory_max_mib() -> u64 {
-    256
-}
-
-fn table_elements_max() -> u64 {
-    100_000
-}
-
-fn stack_max_kib() -> u64 {
-    1024
-}
 
 /// Why a module does not run.
 #[derive(Debug, thiserror::Error)]
