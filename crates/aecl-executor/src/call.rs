@@ -69,6 +69,14 @@ impl Call {
         drop(self.traffic.set(traffic));
     }
 
+    /// What a connector says to an action that belongs to another one.
+    pub(crate) fn wrong_desk(&self) -> (&'static str, String) {
+        (
+            "connector_mismatch",
+            format!("`{}` was handed to a connector of another kind; report this", self.action),
+        )
+    }
+
     /// The time-out as a duration.
     #[must_use]
     pub fn timeout(&self) -> Duration {

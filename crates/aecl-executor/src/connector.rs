@@ -113,4 +113,13 @@ impl Performed {
     pub fn unknown(code: &'static str, message: impl Into<String>) -> Self {
         Self::Unknown { code, message: message.into(), output: None }
     }
+
+    /// Refused, because the permit does not open the credentials that an attempt would use.
+    pub(crate) fn out_of_scope(what: &str, opened: Option<&str>) -> Self {
+        let opened = opened.map_or_else(|| "no scope".to_owned(), |scope| format!("the scope `{scope}`"));
+        Self::not_sent(
+            "credential_refused",
+            format!("`{what}` uses credentials of another scope; the permit opens those of {opened}"),
+        )
+    }
 }

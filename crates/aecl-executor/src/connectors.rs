@@ -116,11 +116,3 @@ fn is_here(url: &str) -> bool {
             .parse::<std::net::IpAddr>()
             .is_ok_and(|address| address.is_loopback() || address.is_unspecified())
 }
-
-/// What a connector says to an action that belongs to another one.
-pub(crate) fn wrong_desk(call: &Call) -> (&'static str, String) {
-    (
-        "connector_mismatch",
-        format!("`{}` was handed to a connector of another kind; report this", call.action),
-    )
-}

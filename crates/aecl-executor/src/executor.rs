@@ -122,7 +122,7 @@ impl Executor {
         };
         match call(permit.get().id().as_str(), &action, key, carry, max_output_bytes) {
             Ok(call) if uses_others(&action, opened.as_deref()) => {
-                outcome(out_of_scope(&call.action, opened.as_deref()), None)
+                outcome(Performed::out_of_scope(&call.action, opened.as_deref()), None)
             }
             Ok(call) => {
                 if let Some(said) = self.leads_home(&action, &call).await {
@@ -283,15 +283,6 @@ fn without_keys(plan: Plan) -> Plan {
 fn uses_others(action: &Action, opened: Option<&str>) -> bool {
     let manifest = action.typed.as_ref().map(|typed| &typed.manifest);
     manifest.is_some_and(|m| m.uses_credentials() && m.credential_scope.as_deref() != opened)
-}
-
-/// What is said when a permit does not open the credentials that an attempt would use.
-pub(crate) fn out_of_scope(what: &str, opened: Option<&str>) -> Performed {
-    let opened = opened.map_or_else(|| "no scope".to_owned(), |scope| format!("the scope `{scope}`"));
-    Performed::not_sent(
-        "credential_refused",
-        format!("`{what}` uses credentials of another scope; the permit opens those of {opened}"),
-    )
 }
 
 fn call(

@@ -22,7 +22,6 @@ use aecl_kernel::base::digest::Digest;
 use async_trait::async_trait;
 use serde_json::json;
 
-use super::wrong_desk;
 use crate::root_dir::RootDir;
 pub use crate::spec::files::FilesSpec;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
@@ -143,7 +142,7 @@ async fn begin<T: Send + 'static>(
     job: impl FnOnce(&Call, &FilesSpec, RootDir, Changes, GoOn<'_>) -> Result<T, FilesError> + Send + 'static,
 ) -> Result<T, FilesError> {
     let ConnectorSpec::Files(spec) = &call.connector else {
-        return Err(FilesError::Arguments(wrong_desk(call).1));
+        return Err(FilesError::Arguments(call.wrong_desk().1));
     };
     let changes: Changes =
         serde_json::from_slice(&call.arguments).map_err(|e| FilesError::Arguments(e.to_string()))?;

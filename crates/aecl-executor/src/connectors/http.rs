@@ -8,7 +8,6 @@ use futures_util::StreamExt as _;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Method, Request, Response, StatusCode, Url};
 
-use super::wrong_desk;
 use crate::arguments::{Arguments, TemplateError};
 pub use crate::spec::http::{Body, HttpSpec, Lookup};
 use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
@@ -146,7 +145,7 @@ impl HttpConnector {
 impl Connector for HttpConnector {
     async fn perform(&self, call: &Call) -> Performed {
         let ConnectorSpec::Http(spec) = &call.connector else {
-            let (code, message) = wrong_desk(call);
+            let (code, message) = call.wrong_desk();
             return Performed::not_sent(code, message);
         };
         let prepared = self.prepare(call, spec, &spec.method, &spec.url, true);
@@ -189,7 +188,7 @@ impl Connector for HttpConnector {
     }
 
     fn plan(&self, call: &Call) -> Plan {
-        let ConnectorSpec::Http(spec) = &call.connector else { return Plan::Failed(wrong_desk(call).1) };
+        let ConnectorSpec::Http(spec) = &call.connector else { return Plan::Failed(call.wrong_desk().1) };
         match self.would(call, spec) {
             Ok(would) => Plan::Would(would),
             Err(error) => Plan::Failed(error.to_string()),
@@ -198,7 +197,7 @@ impl Connector for HttpConnector {
 
     async fn dry_run(&self, call: &Call) -> DryRun {
         let ConnectorSpec::Http(spec) = &call.connector else {
-            let (code, message) = wrong_desk(call);
+            let (code, message) = call.wrong_desk();
             return DryRun::Failed { code, message };
         };
         // Nothing is sent: whether a target has a way to ask is not known here.
@@ -210,7 +209,7 @@ impl Connector for HttpConnector {
 
     async fn reconcile(&self, call: &Call) -> Reconciled {
         let unknown = |message: String| Reconciled::StillUnknown { message };
-        let ConnectorSpec::Http(spec) = &call.connector else { return unknown(wrong_desk(call).1) };
+        let ConnectorSpec::Http(spec) = &call.connector else { return unknown(call.wrong_desk().1) };
         let Some(lookup) = &spec.lookup else {
             return unknown(format!("`{}` names no `lookup`; check at the target", call.action));
         };

@@ -37,8 +37,6 @@ pub use spec::{Transport, TrustedAnnotations, UpstreamSpec};
 pub use tools::{LISTED_MAX, Tool};
 pub use upstream::{ACTING, Upstream};
 
-use super::wrong_desk;
-use crate::executor::out_of_scope;
 use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
 
 /// Acts through upstream servers, by their name.
@@ -80,7 +78,7 @@ impl McpConnector {
 impl Connector for McpConnector {
     async fn perform(&self, call: &Call) -> Performed {
         let ConnectorSpec::Mcp { server, tool, method } = &call.connector else {
-            let (code, message) = wrong_desk(call);
+            let (code, message) = call.wrong_desk();
             return Performed::not_sent(code, message);
         };
         let Some(upstream) = self.upstream(call.session.as_deref(), server) else {
@@ -89,7 +87,7 @@ impl Connector for McpConnector {
         };
         let opened = call.credential_scope.as_deref();
         if upstream.uses_credentials() && upstream.transport().credential_scope() != opened {
-            return out_of_scope(server, opened);
+            return Performed::out_of_scope(server, opened);
         }
         let method = method.as_deref().unwrap_or("tools/call");
         let params = match params_of(call, method, tool) {

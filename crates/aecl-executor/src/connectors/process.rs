@@ -27,7 +27,6 @@ use std::time::Instant;
 use tokio::io::AsyncWriteExt as _;
 
 use super::files::Content;
-use super::wrong_desk;
 use crate::arguments::Arguments;
 pub use crate::spec::process::{AccessSpec, ImageSpec, LimitsSpec, ProcessSpec, StdoutSpec, ViewSpec};
 use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
@@ -142,7 +141,7 @@ impl ProcessError {
 impl Connector for ProcessConnector {
     async fn perform(&self, call: &Call) -> Performed {
         let ConnectorSpec::Process(spec) = &call.connector else {
-            let (code, message) = wrong_desk(call);
+            let (code, message) = call.wrong_desk();
             return Performed::not_sent(code, message);
         };
         let ran = run(call, spec, self).await;
@@ -180,7 +179,7 @@ impl Connector for ProcessConnector {
     }
 
     fn plan(&self, call: &Call) -> Plan {
-        let ConnectorSpec::Process(spec) = &call.connector else { return Plan::Failed(wrong_desk(call).1) };
+        let ConnectorSpec::Process(spec) = &call.connector else { return Plan::Failed(call.wrong_desk().1) };
         match would(call, spec) {
             Ok(would) => Plan::Would(would),
             Err(error) => Plan::Failed(error.to_string()),
@@ -189,7 +188,7 @@ impl Connector for ProcessConnector {
 
     async fn dry_run(&self, call: &Call) -> DryRun {
         let ConnectorSpec::Process(spec) = &call.connector else {
-            let (code, message) = wrong_desk(call);
+            let (code, message) = call.wrong_desk();
             return DryRun::Failed { code, message };
         };
         match would(call, spec) {

@@ -14,7 +14,6 @@ use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::wrong_desk;
 pub use crate::spec::sql::{SqlMode, SqlSpec};
 use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
 use rows::{bind, changed, rows};
@@ -112,7 +111,7 @@ struct Ran {
 impl Connector for SqlConnector {
     async fn perform(&self, call: &Call) -> Performed {
         let ConnectorSpec::Sql(spec) = &call.connector else {
-            let (code, message) = wrong_desk(call);
+            let (code, message) = call.wrong_desk();
             return Performed::not_sent(code, message);
         };
         match run_own(call, spec, End::Commit).await {
@@ -141,7 +140,7 @@ impl Connector for SqlConnector {
     /// are for a call that was allowed.
     async fn dry_run(&self, call: &Call) -> DryRun {
         let ConnectorSpec::Sql(spec) = &call.connector else {
-            let (code, message) = wrong_desk(call);
+            let (code, message) = call.wrong_desk();
             return DryRun::Failed { code, message };
         };
         match run_own(call, spec, End::Rollback).await {
@@ -156,7 +155,7 @@ impl Connector for SqlConnector {
 
     async fn reconcile(&self, call: &Call) -> Reconciled {
         let unknown = |message: String| Reconciled::StillUnknown { message };
-        let ConnectorSpec::Sql(spec) = &call.connector else { return unknown(wrong_desk(call).1) };
+        let ConnectorSpec::Sql(spec) = &call.connector else { return unknown(call.wrong_desk().1) };
         let Some(lookup) = &spec.lookup else {
             return unknown(format!("`{}` names no `lookup`; check in the database", call.action));
         };

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::aims::{Aims, OfUser};
-use super::special::{folded, special};
+use super::special::{folded, folded_path, special};
 use crate::root_dir::{Name, PathState, RootDir};
 
 /// A change, as far as it is looked at here.
@@ -205,10 +205,6 @@ impl Around<'_> {
         // Who gives a file another name has taken the old one away.
         (!self.goes.contains(full.as_str())).then_some(full)
     }
-}
-
-pub(super) fn folded_path(path: &str) -> String {
-    path.split('/').map(folded).collect::<Vec<_>>().join("/")
 }
 
 #[cfg(test)]

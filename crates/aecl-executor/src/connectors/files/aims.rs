@@ -6,8 +6,7 @@ mod git;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use super::acting::folded_path;
-use super::special::special;
+use super::special::{folded_path, special};
 use crate::root_dir::{Name, PathState, RootDir};
 use git::Configurations;
 pub(super) use git::OfUser;

@@ -372,6 +372,11 @@ pub(super) fn folded(name: &str) -> String {
     folded.trim_end_matches(['.', ' ']).to_owned()
 }
 
+/// The same of each name on a path.
+pub(super) fn folded_path(path: &str) -> String {
+    path.split('/').map(folded).collect::<Vec<_>>().join("/")
+}
+
 /// Characters that some file systems leave out when they compare names, and that people do not see.
 pub(super) fn is_ignored(c: char) -> bool {
     matches!(c,

@@ -1,5 +1,7 @@
 //! One upstream server: connected when needed, connected again when it broke.
 
+mod listing;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -18,7 +20,7 @@ use super::params::with_meta;
 use super::spec::{Transport, UpstreamSpec};
 use super::stdio::{Start, StdioLink};
 use super::streamable::StreamableLink;
-use super::tools::{Tool, Tools};
+use super::tools::Tools;
 use super::wire::Endpoint;
 use aecl_egress::egress::{Egress, parse_url};
 use aecl_egress::login::Session;
@@ -177,17 +179,6 @@ impl Upstream {
     #[must_use]
     pub fn tools_generation(&self) -> u64 {
         self.0.shared.tools_generation.load(Ordering::Relaxed)
-    }
-
-    /// Every tool with its raw definition, over all pages.
-    ///
-    /// # Errors
-    /// When the server does not list them.
-    pub async fn tools(&self, timeout: Duration) -> Result<Vec<Tool>, UpstreamError> {
-        let generation = self.tools_generation();
-        let listed = super::tools::list(self, timeout).await?;
-        self.0.tools.remember(generation, &listed);
-        Ok(listed)
     }
 
     /// Passes on a request that neither acts nor gives data away. The caller keeps the closed list of

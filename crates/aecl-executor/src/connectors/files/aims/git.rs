@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::super::acting::folded_path;
+use super::super::special::folded_path;
 use super::{Looking, plain};
 use crate::root_dir::{PathState, read_plain};
 
