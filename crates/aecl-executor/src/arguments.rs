@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::Call;
+use crate::call::Call;
 
 /// What goes wrong with a template. Nothing was sent.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::Call;
+use crate::call::Call;
 
 /// A way to act on the world.
 #[async_trait]

@@ -11,8 +11,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::call::Call;
+use crate::connector::{Connector, DryRun, Performed, Plan, Reconciled};
 use crate::house::Places;
-use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
+use crate::spec::ConnectorSpec;
 use aecl_egress::egress::{Egress, SystemNames};
 use aecl_egress::vault::Vault;
 use aecl_kernel::read::action::Action;

@@ -1,9 +1,12 @@
 //! The door of this room: only a permit that is on record opens it, and it opens once.
 
+use crate::call::Call;
+use crate::connector::{Connector, DryRun, Performed, Plan, Reconciled};
+use crate::connectors::Connectors;
 use crate::connectors::files::{self, ShownFiles};
 use crate::depth;
 use crate::house::{self, Places};
-use crate::{Call, Connector, ConnectorSpec, Connectors, DryRun, Performed, Plan, Reconciled};
+use crate::spec::ConnectorSpec;
 use aecl_kernel::base::evidence::{Evidence, Reach};
 use aecl_kernel::base::traffic::Traffic;
 use aecl_kernel::decide::Permit;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Call, Connector, DryRun, Performed, Plan, Reconciled};
+use crate::call::Call;
+use crate::connector::{Connector, DryRun, Performed, Plan, Reconciled};
 
 /// How the world treats the next attempts.
 #[derive(Debug, Clone, PartialEq)]
@@ -173,7 +174,11 @@ pub fn call(action: &str, arguments: &str) -> Call {
         action_id: format!("act-{action}"),
         action: action.to_owned(),
         arguments: arguments.as_bytes().into(),
-        connector: crate::ConnectorSpec::Mcp { server: "fake".into(), tool: action.into(), method: None },
+        connector: crate::spec::ConnectorSpec::Mcp {
+            server: "fake".into(),
+            tool: action.into(),
+            method: None,
+        },
         timeout_ms: 1_000,
         idempotency_key: format!("key-{action}"),
         meta: None,

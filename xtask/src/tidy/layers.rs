@@ -14,8 +14,15 @@ use paths::{Path, Source};
 
 const PAGE: &str = "ARCHITECTURE.md";
 /// Rooms whose files stand in order.
-const ROOMS: &[&str] =
-    &["aecl-egress", "aecl-http", "aecl-kernel", "aecl-ledger", "aecl-proof", "aecl-sandbox"];
+const ROOMS: &[&str] = &[
+    "aecl-egress",
+    "aecl-executor",
+    "aecl-http",
+    "aecl-kernel",
+    "aecl-ledger",
+    "aecl-proof",
+    "aecl-sandbox",
+];
 
 pub fn check(house: &House, found: &mut Found) -> Result<(), String> {
     let page = house.text(PAGE).unwrap_or_default();

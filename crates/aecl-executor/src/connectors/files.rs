@@ -22,9 +22,11 @@ use aecl_kernel::base::digest::Digest;
 use async_trait::async_trait;
 use serde_json::json;
 
+use crate::call::Call;
+use crate::connector::{Connector, DryRun, Performed, Plan, Reconciled};
 use crate::root_dir::RootDir;
+use crate::spec::ConnectorSpec;
 pub use crate::spec::files::FilesSpec;
-use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
 pub(crate) use acting::{Brought, acting};
 use change::Before;
 pub(crate) use change::plain;

@@ -9,8 +9,10 @@ use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Method, Request, Response, StatusCode, Url};
 
 use crate::arguments::{Arguments, TemplateError};
+use crate::call::Call;
+use crate::connector::{Connector, DryRun, Performed, Plan, Reconciled};
+use crate::spec::ConnectorSpec;
 pub use crate::spec::http::{Body, HttpSpec, Lookup};
-use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
 use aecl_egress::egress::{Egress, EgressError, innermost, parse_url, refusal};
 use aecl_egress::vault::{self, Use, Vault, VaultError};
 

@@ -37,7 +37,9 @@ pub use spec::{Transport, TrustedAnnotations, UpstreamSpec};
 pub use tools::{LISTED_MAX, Tool};
 pub use upstream::{ACTING, Upstream};
 
-use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
+use crate::call::Call;
+use crate::connector::{Connector, DryRun, Performed, Plan, Reconciled};
+use crate::spec::ConnectorSpec;
 
 /// Acts through upstream servers, by their name.
 #[derive(Default)]

@@ -28,8 +28,10 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::files::Content;
 use crate::arguments::Arguments;
+use crate::call::Call;
+use crate::connector::{Connector, DryRun, Performed, Plan, Reconciled};
+use crate::spec::ConnectorSpec;
 pub use crate::spec::process::{AccessSpec, ImageSpec, LimitsSpec, ProcessSpec, StdoutSpec, ViewSpec};
-use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
 use aecl_egress::broker::{Allow, AllowList, Credentials};
 use aecl_egress::egress::{Names, SystemNames};
 use aecl_egress::vault::Vault;

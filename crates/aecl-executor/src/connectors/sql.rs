@@ -14,8 +14,10 @@ use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use crate::call::Call;
+use crate::connector::{Connector, DryRun, Performed, Plan, Reconciled};
+use crate::spec::ConnectorSpec;
 pub use crate::spec::sql::{SqlMode, SqlSpec};
-use crate::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled};
 use rows::{bind, changed, rows};
 
 impl SqlSpec {

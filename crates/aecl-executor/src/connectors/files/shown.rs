@@ -4,7 +4,7 @@
 use super::difference::{Room, difference};
 use super::plan::{FilePlan, PlannedFile};
 use super::{FilesError, FilesSpec, work};
-use crate::Call;
+use crate::call::Call;
 use crate::house::without_keys;
 use std::time::{Duration, Instant};
 
@@ -139,7 +139,8 @@ fn both_ends(mut all: Vec<String>, most: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ConnectorSpec, fake};
+    use crate::fake;
+    use crate::spec::ConnectorSpec;
     use aecl_kernel::base::digest::Digest;
     use serde_json::{Value, json};
     use std::fs;

@@ -260,7 +260,8 @@ mod tests {
             let bundle =
                 Bundle::compile(vec![Source { path: "actions/a.json".into(), text: action.to_string() }]);
             let needs = bundle.unwrap().catalogue().find("run").unwrap().cage.unwrap();
-            let Ok(crate::ConnectorSpec::Process(spec)) = crate::Executor::check(&connector) else {
+            let Ok(crate::spec::ConnectorSpec::Process(spec)) = crate::executor::Executor::check(&connector)
+            else {
                 panic!("{connector}")
             };
             assert_eq!(needs, spec.needs(), "{connector}");

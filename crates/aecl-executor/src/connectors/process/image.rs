@@ -5,7 +5,7 @@ use aecl_sandbox::{Digest, Image, ImageError, ImageLimits, Images, Layout};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::Call;
+use crate::call::Call;
 use crate::spec::process::ImageSpec;
 
 impl ImageSpec {

@@ -6,8 +6,8 @@ use rusqlite::types::{Value as SqlValue, ValueRef};
 use serde_json::{Map, Value};
 
 use super::{Ran, SqlError};
-use crate::Call;
 use crate::arguments::Arguments;
+use crate::call::Call;
 
 pub(super) fn bind(statement: &mut Statement<'_>, call: &Call) -> Result<(), SqlError> {
     let arguments = Arguments::of(call).map_err(|error| SqlError::Arguments(error.to_string()))?;
