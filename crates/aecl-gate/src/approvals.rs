@@ -227,20 +227,6 @@ impl Gate {
         Ok(atoms.map(|atom| Trusted { atom, mark }).collect())
     }
 
-    pub(crate) async fn last_ruling(&self, action: &ActionId) -> Result<Ruled, GateError> {
-        let entries = self.0.ledger.entries_of_action(action).await?;
-        let last = entries.into_iter().rev().find_map(|e| match e.event {
-            Event::Ruled(ruled) => Some(*ruled),
-            _ => None,
-        });
-        Ok(last.ok_or_else(|| LedgerError::NoAction(action.clone()))?)
-    }
-
-    pub(crate) async fn arguments(&self, digest: &Digest) -> Result<Option<Value>, GateError> {
-        let bytes = self.0.ledger.payload(PayloadKind::Arguments, digest).await?;
-        Ok(bytes.and_then(|b| serde_json::from_slice(&b).ok()))
-    }
-
     async fn history(&self, ask: &Ask) -> Result<Vec<Step>, GateError> {
         let mut ids: Vec<ActionId> = Vec::new();
         let mut after = None;
@@ -342,20 +328,6 @@ impl Gate {
             Some(run) if !self.is_for_tenant(by, &run.principal.tenant) => refused("it is of another tenant"),
             Some(_) | None => Ok(()),
         }
-    }
-
-    /// Carries an approved action on, if its proposer asked for that.
-    pub(crate) async fn carry_on(&self, action: &ActionId) -> Result<(), GateError> {
-        if !self.action_fact(action).await?.resume {
-            return Ok(());
-        }
-        let (gate, action) = (self.clone(), action.clone());
-        tokio::spawn(async move {
-            if let Err(error) = gate.resume(&action).await {
-                tracing::error!(%action, %error, "an approved action could not be carried on; it stays waiting");
-            }
-        });
-        Ok(())
     }
 }
 

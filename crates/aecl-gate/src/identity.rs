@@ -15,6 +15,8 @@ use subtle::ConstantTimeEq;
 
 /// The group whose members may kill, lift, roll back and resolve.
 pub const OPERATORS: &str = "operators";
+/// The group whose members read everything and answer nothing.
+pub const AUDITORS: &str = "auditors";
 
 /// Who calls, once the key is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +69,20 @@ impl Identity {
     /// Whether it may kill, lift, roll back and resolve.
     pub fn is_operator(&self) -> bool {
         matches!(self, Identity::Person { groups, .. } if groups.contains(OPERATORS))
+    }
+
+    /// Whether it may read what asks other groups than its own.
+    pub fn reads_for_all(&self) -> bool {
+        match self {
+            Identity::Person { groups, .. } => groups.contains(OPERATORS) || groups.contains(AUDITORS),
+            Identity::Local => true,
+            Identity::Orchestrator { .. } => false,
+        }
+    }
+
+    /// Whether it reads and never answers.
+    pub fn is_auditor(&self) -> bool {
+        matches!(self, Identity::Person { groups, .. } if groups.contains(AUDITORS))
     }
 }
 

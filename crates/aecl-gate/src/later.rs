@@ -76,4 +76,13 @@ impl Gate {
             }
         }
     }
+
+    /// A start goes on without payloads, since what is taken from them is compared with what was committed to before it
+    /// counts; it says so where it is read.
+    pub(crate) async fn say_of_payloads(&self, differs: &str) -> Result<(), GateError> {
+        let message = format!("payloads are not what the entries commit to: {differs}");
+        tracing::error!("{message}; `aecl log verify` says more");
+        self.0.ledger.fault("payloads_differ", message, self.now()).await?;
+        Ok(())
+    }
 }

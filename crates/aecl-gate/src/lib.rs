@@ -5,26 +5,34 @@
 //! has passed. Its [`clock`] is the only one. A person's yes, a resumed action and a rollback all come through [`Gate::submit`]: there is no
 //! second door.
 
+mod answer;
 pub mod approvals;
 pub mod clock;
+mod conclude;
 pub mod config;
 mod ending;
 pub mod error;
 pub mod explain;
 pub mod gate;
+mod hold;
 pub mod identity;
+mod issued;
 mod judges;
 pub mod keys;
+mod kills;
 mod later;
 pub mod loader;
 pub mod metrics;
 mod names;
 pub mod no;
+mod open;
 mod passing;
 mod payloads;
 pub mod plans;
 pub mod queue;
 pub mod reach;
+mod record;
+mod recovery;
 mod refusals;
 pub mod renewals;
 mod resume;
@@ -34,10 +42,12 @@ mod standing;
 pub mod status;
 pub mod submit;
 pub mod tokens;
+mod upkeep;
 pub mod votes;
 mod wait;
 
 pub use clock::Clock;
 pub use error::GateError;
-pub use gate::{Gate, Parts};
+pub use gate::Gate;
 pub use identity::{Identity, Session};
+pub use open::Parts;

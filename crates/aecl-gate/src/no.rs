@@ -1,8 +1,8 @@
 //! A person's no, in words that whoever proposed can use: who said it and why. The reason is what makes a no useful.
 
+use crate::answer::{Answer, End};
 use crate::error::GateError;
 use crate::gate::Gate;
-use crate::submit::{Answer, End};
 use aecl_kernel::read::action::Action;
 use aecl_kernel::record::approval::{Ask, Vote};
 use std::sync::Arc;

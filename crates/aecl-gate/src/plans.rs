@@ -1,5 +1,5 @@
-//! Plans that people agree to before a run acts: putting one before them, what they see, and what their answer sets
-//! off. Whether a call is covered is decided where everything is decided.
+//! Plans that people agree to before a run acts: putting one before them, what they see, and whether they have
+//! agreed. Whether a call is covered is decided where everything is decided.
 
 use crate::error::GateError;
 use crate::gate::Gate;
@@ -9,7 +9,7 @@ use crate::votes::Tally;
 use aecl_kernel::analysis::outlook::{Outlook, Stated};
 use aecl_kernel::base::code;
 use aecl_kernel::base::digest::Digest;
-use aecl_kernel::base::id::{AgentId, ApprovalId, PersonId, RunId};
+use aecl_kernel::base::id::{AgentId, PersonId, RunId};
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::define::manifest::Plans;
@@ -20,7 +20,6 @@ use aecl_kernel::record::approval::{Ask, AskState};
 use aecl_kernel::record::decision::Decision;
 use aecl_kernel::record::facts::{Fact, Key, RunFact};
 use aecl_kernel::record::goal::Goal;
-use aecl_ledger::LedgerError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -121,20 +120,6 @@ impl Gate {
         Ok(out)
     }
 
-    /// A run as it counts now: with what those have read from which it comes.
-    pub async fn run_now(&self, id: &RunId) -> Result<RunFact, GateError> {
-        Ok(self.0.ledger.run_now(id).await?.ok_or_else(|| LedgerError::NoRun(id.clone()))?)
-    }
-
-    pub(crate) async fn run_fact(&self, id: &RunId) -> Result<RunFact, GateError> {
-        Ok(self.0.ledger.run(id).await?.ok_or_else(|| LedgerError::NoRun(id.clone()))?)
-    }
-
-    /// A request, whatever it is about.
-    pub async fn ask(&self, id: &ApprovalId) -> Result<Ask, GateError> {
-        Ok(self.0.ledger.approval(id).await?.ok_or_else(|| LedgerError::NoApproval(id.clone()))?)
-    }
-
     /// A request about a plan with everything around it.
     pub async fn plan_request(&self, ask: Ask) -> Result<PlanRequest, GateError> {
         let (bundle, cages, now) = (self.bundle(), self.cages(), self.now());
@@ -187,20 +172,6 @@ impl Gate {
     pub(crate) async fn is_plan_agreed(&self, run: &RunId) -> Result<bool, GateError> {
         let Some(id) = self.run_fact(run).await?.plan_approval else { return Ok(false) };
         Ok(self.tally_of(&self.ask(&id).await?).await?.state == AskState::Approved)
-    }
-
-    /// What waited for people in runs whose plan they have agreed to is asked about again: the plan may cover it.
-    pub(crate) async fn go_on_with(&self, runs: &BTreeSet<RunId>) -> Result<(), GateError> {
-        if runs.is_empty() {
-            return Ok(());
-        }
-        for waiting in runs.iter().flat_map(|run| self.open_in(run)) {
-            if waiting.ask.plan.is_none() && waiting.ask.state == AskState::Pending {
-                self.0.waits.ring(&waiting.ask.action);
-                self.carry_on(&waiting.ask.action).await?;
-            }
-        }
-        Ok(())
     }
 }
 

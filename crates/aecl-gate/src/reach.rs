@@ -1,12 +1,10 @@
-//! Who may look at what, and where a run may act. Both follow from the configuration and the key; what a request
-//! says about its tenant or environment can only be refused, or be stricter.
+//! Who may look at what, and who may do what with it. Both follow from the configuration and the key.
 
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::{Identity, OPERATORS};
-use crate::runs::RunRequest;
 use aecl_kernel::base::code;
-use aecl_kernel::base::id::{AgentId, Environment, RunId, TenantId};
+use aecl_kernel::base::id::{AgentId, RunId, TenantId};
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::record::approval::Ask;
@@ -14,28 +12,8 @@ use aecl_kernel::record::event::Event;
 use aecl_kernel::record::facts::RunFact;
 use std::collections::BTreeSet;
 
-/// The group whose members read everything and answer nothing.
-pub const AUDITORS: &str = "auditors";
-/// The environment that is judged most strictly, so that anybody may ask to be judged as there.
-const STRICTEST: &str = "production";
 /// Entries of a run read at once.
 const CHUNK: usize = 512;
-
-impl Identity {
-    /// Whether it may read what asks other groups than its own.
-    pub fn reads_for_all(&self) -> bool {
-        match self {
-            Identity::Person { groups, .. } => groups.contains(OPERATORS) || groups.contains(AUDITORS),
-            Identity::Local => true,
-            Identity::Orchestrator { .. } => false,
-        }
-    }
-
-    /// Whether it reads and never answers.
-    pub fn is_auditor(&self) -> bool {
-        matches!(self, Identity::Person { groups, .. } if groups.contains(AUDITORS))
-    }
-}
 
 impl Gate {
     /// The tenants that this key is for; nothing means all of them. Whoever has left the configuration since is for none.
@@ -208,67 +186,33 @@ impl Gate {
         }
     }
 
-    /// Where a run acts that is delegated from no other: what the key is for, of which a request may choose.
-    pub(crate) fn place_of(
-        &self,
-        by: &Identity,
-        request: &RunRequest,
-    ) -> Result<(TenantId, Environment), GateError> {
-        let config = self.config();
-        let tenants = self.tenants_of(by);
-        let tenant = chosen(by, "tenant", request.tenant.clone(), tenants.as_ref(), &config.tenant)?;
-        let environments = match by {
-            // Who operates writes the configuration, too.
-            Identity::Local | Identity::Person { .. } => None,
-            Identity::Orchestrator { id, .. } => {
-                let entry = config.orchestrators.iter().find(|o| o.id == *id);
-                let own = entry.and_then(|o| o.environments.clone());
-                Some(own.unwrap_or_else(|| [config.environment.clone()].into()))
-            }
-        };
-        if let Some(asked) = request.environment.as_ref().filter(|e| e.as_str() == STRICTEST) {
-            return Ok((tenant, asked.clone()));
+    pub(crate) fn may(&self, by: &Identity, principal: &Principal, what: &str) -> Result<(), GateError> {
+        let agent = &principal.agent;
+        if by.may_run(agent) && self.is_for_tenant(by, &principal.tenant) {
+            return Ok(());
         }
-        let wanted = request.environment.clone();
-        let environment = chosen(by, "environment", wanted, environments.as_ref(), &config.environment)?;
-        Ok((tenant, environment))
+        let message = format!("{} may not {what} `{agent}` in tenant `{}`", by.name(), principal.tenant);
+        Err(GateError::refused(code::FORBIDDEN, message))
     }
-}
 
-/// What is asked for, if the key is for it; what the configuration says if nothing is.
-fn chosen<T: Ord + Clone + std::fmt::Display>(
-    by: &Identity,
-    what: &str,
-    asked: Option<T>,
-    allowed: Option<&BTreeSet<T>>,
-    usual: &T,
-) -> Result<T, GateError> {
-    let Some(allowed) = allowed else { return Ok(asked.unwrap_or_else(|| usual.clone())) };
-    let names = || allowed.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let who = by.name();
-    if allowed.is_empty() {
-        let message = format!(
-            "{who} may act in no {what}: aecl.yaml has no entry for it any more, or one that names none"
-        );
-        return Err(GateError::refused(code::FORBIDDEN, message));
-    }
-    match asked {
-        Some(asked) if allowed.contains(&asked) => Ok(asked),
-        Some(asked) => {
-            let message = format!(
-                "{who} may not act in {what} `{asked}`; its key is for {}, as `{what}s` of its entry in aecl.yaml or \
-                 `{what}` of the configuration says",
-                names()
-            );
-            Err(GateError::refused(code::FORBIDDEN, message))
-        }
-        None if allowed.contains(usual) => Ok(usual.clone()),
-        None => match allowed.iter().next() {
-            Some(only) if allowed.len() == 1 => Ok(only.clone()),
-            _ => {
-                let message = format!("{who} has to say which {what} it means: {}", names());
-                Err(GateError::refused(code::REQUEST_INVALID, message))
+    /// An operator, for something that a run did.
+    pub(crate) async fn operator_of(&self, by: &Identity, run: &RunId, what: &str) -> Result<(), GateError> {
+        self.operator(by, what)?;
+        let fact = self.0.ledger.run(run).await?;
+        match fact {
+            Some(fact) if !self.is_for_tenant(by, &fact.principal.tenant) => {
+                let message = format!("{} may not {what} in tenant `{}`", by.name(), fact.principal.tenant);
+                Err(GateError::refused(code::FORBIDDEN, message))
             }
-        },
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    pub(crate) fn operator(&self, by: &Identity, what: &str) -> Result<(), GateError> {
+        if by.is_operator() {
+            return Ok(());
+        }
+        let message = format!("{} may not {what}; members of `{OPERATORS}` may", by.name());
+        Err(GateError::refused(code::FORBIDDEN, message))
     }
 }

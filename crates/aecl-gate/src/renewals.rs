@@ -5,6 +5,7 @@
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::{Identity, Session};
+use crate::issued::Tokens;
 use aecl_kernel::base::code;
 use aecl_kernel::base::id::RunId;
 use aecl_kernel::base::principal::Principal;
@@ -12,9 +13,6 @@ use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::record::event::{Event, TokenIssued};
 use aecl_kernel::record::facts::RunFact;
 use aecl_ledger::LedgerError;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
-use tokio::sync::Mutex;
 
 /// So many tokens of a run may live at once.
 pub const TOKENS_MAX: usize = 64;
@@ -22,77 +20,6 @@ pub const TOKENS_MAX: usize = 64;
 pub const TOKENS_BY_BEARER_MAX: usize = 16;
 /// Entries of a run that are read at once.
 const ENTRIES_PAGE: usize = 512;
-/// Of so many runs the tokens are remembered before they are read from the record again.
-const RUNS_MAX: usize = 10_000;
-
-/// The tokens that runs have, as the record says.
-#[derive(Debug, Default)]
-pub(crate) struct Renewals(std::sync::Mutex<BTreeMap<RunId, Arc<Mutex<Option<Tokens>>>>>);
-
-impl Renewals {
-    fn of(&self, run: &RunId) -> Arc<Mutex<Option<Tokens>>> {
-        // A poisoned lock only means that somebody else was interrupted; each entry stays whole.
-        let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if runs.len() >= RUNS_MAX {
-            runs.retain(|_, tokens| Arc::strong_count(tokens) > 1);
-        }
-        runs.entry(run.clone()).or_default().clone()
-    }
-}
-
-/// The tokens of one run.
-#[derive(Debug, Default)]
-struct Tokens(Vec<Issued>);
-
-#[derive(Debug)]
-struct Issued {
-    id: String,
-    from: Option<String>,
-    expires_at: Timestamp,
-    revoked: bool,
-}
-
-impl Tokens {
-    fn apply(&mut self, event: Event) {
-        match event {
-            Event::TokenIssued(TokenIssued { token, expires_at, from }) => {
-                self.0.push(Issued { id: token, from, expires_at, revoked: false });
-            }
-            Event::TokenRevoked(revoked) => self.revoked(&revoked.token),
-            _ => {}
-        }
-    }
-
-    fn revoked(&mut self, id: &str) {
-        self.0.iter_mut().filter(|issued| issued.id == id).for_each(|issued| issued.revoked = true);
-    }
-
-    /// Refuses one more than may live at once.
-    fn another(&self, run: &RunId, max: usize, now: Timestamp) -> Result<(), GateError> {
-        let living = self.0.iter().filter(|issued| !issued.revoked && issued.expires_at > now);
-        let ends: Vec<Timestamp> = living.map(|issued| issued.expires_at).collect();
-        match ends.iter().min() {
-            Some(first) if ends.len() >= max => Err(GateError::refused(
-                code::TOKENS_EXHAUSTED,
-                format!("{} tokens of `{run}` live; use one of them: the first ends at {first}", ends.len()),
-            )),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// Whatever was renewed from this token, from what was renewed from it, and so on.
-    fn renewed_from(&self, id: &str) -> Vec<String> {
-        let mut all = BTreeSet::from([id]);
-        let mut after = Vec::new();
-        // None is older than what it was renewed from.
-        for issued in &self.0 {
-            if issued.from.as_deref().is_some_and(|from| all.contains(from)) && all.insert(&issued.id) {
-                after.extend((!issued.revoked).then(|| issued.id.clone()));
-            }
-        }
-        after
-    }
-}
 
 impl Gate {
     /// The first token of a run that was just opened.
@@ -182,7 +109,7 @@ impl Gate {
         let slot = self.0.renewals.of(run);
         let mut slot = slot.lock().await;
         let tokens = self.tokens_in(run, &mut slot).await?;
-        if tokens.0.iter().all(|issued| issued.id != token) {
+        if !tokens.has(&token) {
             let message =
                 format!("`{token:.64}` is no token of `{run}`; `aecl log replay --run {run}` lists them");
             return Err(GateError::refused(code::RECORD_UNKNOWN, message));
@@ -217,5 +144,18 @@ impl Gate {
             after = Some(last.position);
             entries.into_iter().for_each(|entry| tokens.apply(entry.event));
         }
+    }
+
+    /// A run that waits for a person lives until the answer can be used; so does a token for it.
+    async fn usable_until(&self, fact: &RunFact) -> Result<Timestamp, GateError> {
+        let now = self.now();
+        if now < fact.expires_at {
+            return Ok(fact.expires_at);
+        }
+        let waits = self.open_in(&fact.principal.run);
+        waits.iter().map(|waiting| waiting.ask.expires_at).max().ok_or_else(|| {
+            let message = format!("the run ended at {}; open a new one", fact.expires_at);
+            GateError::refused(code::RUN_EXPIRED, message)
+        })
     }
 }

@@ -1,11 +1,12 @@
 //! Undoing: a rollback is a proposal like any other, made from what was recorded, through the same door. A
 //! whole run is undone action by action, the latest first, and no further than what cannot be undone.
 
+use crate::answer::{Answer, End};
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::Identity;
 use crate::runs::RunRequest;
-use crate::submit::{Answer, End, Submission};
+use crate::submit::Submission;
 use aecl_kernel::base::code;
 use aecl_kernel::base::id::{ActionId, RunId};
 use aecl_kernel::read::action::Mode;

@@ -1,4 +1,5 @@
-//! Runs: one task of one agent, with a goal, a lifetime and a token.
+//! Runs: one task of one agent, with a goal, a lifetime and a token. Where one acts follows from the configuration and the
+//! key; what a request says about its tenant or environment can only be refused, or be stricter.
 
 use crate::error::GateError;
 use crate::gate::Gate;
@@ -13,8 +14,6 @@ use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::read::plan::Plan;
 use aecl_kernel::record::approval::Ask;
-use aecl_kernel::record::event::KillChanged;
-use aecl_kernel::record::facts::KillScope;
 use aecl_kernel::record::goal::Goal;
 use aecl_ledger::{OpenRun, Waiting};
 use serde_json::Value;
@@ -22,6 +21,9 @@ use std::collections::BTreeSet;
 
 /// Longest goal, in bytes.
 pub const GOAL_BYTES_MAX: usize = 16 * 1024;
+
+/// The environment that is judged most strictly, so that anybody may ask to be judged as there.
+const STRICTEST: &str = "production";
 
 /// A run that somebody wants to open.
 #[derive(Debug, Clone)]
@@ -213,22 +215,6 @@ impl Gate {
         Ok(OpenedRun { session, token, expires_at: recorded.expires_at, plan })
     }
 
-    /// A run that waits for a person lives until the answer can be used; so does a token for it.
-    pub(crate) async fn usable_until(
-        &self,
-        fact: &aecl_kernel::record::facts::RunFact,
-    ) -> Result<Timestamp, GateError> {
-        let now = self.now();
-        if now < fact.expires_at {
-            return Ok(fact.expires_at);
-        }
-        let waits = self.open_in(&fact.principal.run);
-        waits.iter().map(|waiting| waiting.ask.expires_at).max().ok_or_else(|| {
-            let message = format!("the run ended at {}; open a new one", fact.expires_at);
-            GateError::refused(code::RUN_EXPIRED, message)
-        })
-    }
-
     /// The run in which exactly this waits for a person, or has the yes already: who proposes it again,
     /// over whichever connection, means that one.
     pub async fn waiting_run(
@@ -265,71 +251,63 @@ impl Gate {
         end.await.map_err(|e| GateError::refused(code::INTERNAL, format!("the end was interrupted: {e}")))?
     }
 
-    pub(crate) fn may(&self, by: &Identity, principal: &Principal, what: &str) -> Result<(), GateError> {
-        let agent = &principal.agent;
-        if by.may_run(agent) && self.is_for_tenant(by, &principal.tenant) {
-            return Ok(());
-        }
-        let message = format!("{} may not {what} `{agent}` in tenant `{}`", by.name(), principal.tenant);
-        Err(GateError::refused(code::FORBIDDEN, message))
-    }
-
-    /// Stops everything, a tenant, an agent or a run, from now on.
-    pub async fn kill(&self, by: &Identity, scope: KillScope, reason: String) -> Result<(), GateError> {
-        self.operator(by, "pull the kill switch")?;
-        self.reaches(by, &scope, "pull").await?;
-        self.0.ledger.kill(KillChanged { scope, by: by.name(), reason }, self.now()).await?;
-        Ok(())
-    }
-
-    /// Lifts a kill switch. What people have agreed to meanwhile is decided about again.
-    pub async fn lift(&self, by: &Identity, scope: KillScope, reason: String) -> Result<(), GateError> {
-        self.operator(by, "lift the kill switch")?;
-        self.reaches(by, &scope, "lift").await?;
-        self.0.ledger.lift(KillChanged { scope, by: by.name(), reason }, self.now()).await?;
-        self.carry_on_agreed().await
-    }
-
-    /// An operator of some tenants stops what is theirs, and nothing else.
-    async fn reaches(&self, by: &Identity, scope: &KillScope, what: &str) -> Result<(), GateError> {
-        if self.tenants_of(by).is_none() {
-            return Ok(());
-        }
-        let within = match scope {
-            KillScope::All | KillScope::Agent(_) => false,
-            KillScope::Tenant(tenant) => self.is_for_tenant(by, tenant),
-            KillScope::Run(run) => {
-                let fact = self.0.ledger.run(run).await?;
-                fact.is_some_and(|f| self.is_for_tenant(by, &f.principal.tenant))
+    /// Where a run acts that is delegated from no other: what the key is for, of which a request may choose.
+    fn place_of(&self, by: &Identity, request: &RunRequest) -> Result<(TenantId, Environment), GateError> {
+        let config = self.config();
+        let tenants = self.tenants_of(by);
+        let tenant = chosen(by, "tenant", request.tenant.clone(), tenants.as_ref(), &config.tenant)?;
+        let environments = match by {
+            // Who operates writes the configuration, too.
+            Identity::Local | Identity::Person { .. } => None,
+            Identity::Orchestrator { id, .. } => {
+                let entry = config.orchestrators.iter().find(|o| o.id == *id);
+                let own = entry.and_then(|o| o.environments.clone());
+                Some(own.unwrap_or_else(|| [config.environment.clone()].into()))
             }
         };
-        if within {
-            return Ok(());
+        if let Some(asked) = request.environment.as_ref().filter(|e| e.as_str() == STRICTEST) {
+            return Ok((tenant, asked.clone()));
         }
-        let message =
-            format!("{} may not {what} the kill switch of {scope}: it reaches beyond its tenants", by.name());
-        Err(GateError::refused(code::FORBIDDEN, message))
+        let wanted = request.environment.clone();
+        let environment = chosen(by, "environment", wanted, environments.as_ref(), &config.environment)?;
+        Ok((tenant, environment))
     }
+}
 
-    /// An operator, for something that a run did.
-    pub(crate) async fn operator_of(&self, by: &Identity, run: &RunId, what: &str) -> Result<(), GateError> {
-        self.operator(by, what)?;
-        let fact = self.0.ledger.run(run).await?;
-        match fact {
-            Some(fact) if !self.is_for_tenant(by, &fact.principal.tenant) => {
-                let message = format!("{} may not {what} in tenant `{}`", by.name(), fact.principal.tenant);
-                Err(GateError::refused(code::FORBIDDEN, message))
+/// What is asked for, if the key is for it; what the configuration says if nothing is.
+fn chosen<T: Ord + Clone + std::fmt::Display>(
+    by: &Identity,
+    what: &str,
+    asked: Option<T>,
+    allowed: Option<&BTreeSet<T>>,
+    usual: &T,
+) -> Result<T, GateError> {
+    let Some(allowed) = allowed else { return Ok(asked.unwrap_or_else(|| usual.clone())) };
+    let names = || allowed.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let who = by.name();
+    if allowed.is_empty() {
+        let message = format!(
+            "{who} may act in no {what}: aecl.yaml has no entry for it any more, or one that names none"
+        );
+        return Err(GateError::refused(code::FORBIDDEN, message));
+    }
+    match asked {
+        Some(asked) if allowed.contains(&asked) => Ok(asked),
+        Some(asked) => {
+            let message = format!(
+                "{who} may not act in {what} `{asked}`; its key is for {}, as `{what}s` of its entry in aecl.yaml or \
+                 `{what}` of the configuration says",
+                names()
+            );
+            Err(GateError::refused(code::FORBIDDEN, message))
+        }
+        None if allowed.contains(usual) => Ok(usual.clone()),
+        None => match allowed.iter().next() {
+            Some(only) if allowed.len() == 1 => Ok(only.clone()),
+            _ => {
+                let message = format!("{who} has to say which {what} it means: {}", names());
+                Err(GateError::refused(code::REQUEST_INVALID, message))
             }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    pub(crate) fn operator(&self, by: &Identity, what: &str) -> Result<(), GateError> {
-        if by.is_operator() {
-            return Ok(());
-        }
-        let message =
-            format!("{} may not {what}; members of `{}` may", by.name(), crate::identity::OPERATORS);
-        Err(GateError::refused(code::FORBIDDEN, message))
+        },
     }
 }

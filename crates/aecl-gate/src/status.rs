@@ -1,8 +1,8 @@
 //! Where an action stands, for whoever polls for it.
 
+use crate::answer::Answer;
 use crate::error::GateError;
 use crate::gate::Gate;
-use crate::submit::Answer;
 use aecl_kernel::base::id::ActionId;
 use aecl_kernel::read::action::Mode;
 use aecl_kernel::record::facts::{ActionFact, ActionState};

@@ -1,8 +1,9 @@
-//! The walk: submit → parse → rule → wait → perform → conclude. What happens to an action is written here,
-//! in order, and nowhere else.
+//! The walk: submit → parse → rule → wait → perform → conclude. What happens to an action, and in which
+//! order, is written here and nowhere else.
 
 use crate::error::GateError;
 use crate::gate::Gate;
+use crate::hold::Held;
 use crate::identity::Session;
 use crate::names;
 use crate::plans;
@@ -11,27 +12,22 @@ use aecl_executor::house::without_keys;
 use aecl_executor::{Carry, Outcome, Plan};
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::evidence::Evidence;
-use aecl_kernel::base::id::{ActionId, RunId};
+use aecl_kernel::base::id::ActionId;
 use aecl_kernel::base::principal::Principal;
-use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::question::Question;
 use aecl_kernel::decide::{Permit, Refusal, Ruling, Wait, decide};
-use aecl_kernel::define::catalogue::flow::{Endorses, Form};
-use aecl_kernel::define::catalogue::{Output, TypedAction};
-use aecl_kernel::provenance::ingest::{Ingested, at_worst, ingest};
-use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::{Action, Mode, Proposal};
-use aecl_kernel::record::approval::{Ask, AskState};
-use aecl_kernel::record::decision::{Decision, Verdict};
-use aecl_kernel::record::event::{Event, OutcomeKind};
-use aecl_kernel::record::facts::{ActionFact, ActionState};
-use aecl_ledger::{Again, Conclusion, LedgerError, PayloadKind, Receipt, Recorded, Rule};
+use aecl_kernel::record::approval::Ask;
+use aecl_kernel::record::decision::Verdict;
+use aecl_ledger::{Again, Receipt, Recorded, Rule};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+pub use crate::answer::{Answer, End};
 
 /// Seconds for which an agent that acts by itself may use its permit.
 pub(crate) const PERMIT_TTL_S: u64 = 60;
@@ -59,69 +55,6 @@ pub struct Submission {
     pub carry: Carry,
     /// Fires when waiting for people should end early. An attempt that has begun goes on.
     pub until: CancellationToken,
-}
-
-/// What came of a submission.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// The action on record.
-    pub action: ActionId,
-    /// How it ended.
-    pub end: End,
-    /// Why.
-    pub decision: Option<Arc<Decision>>,
-    /// Where that is on record.
-    pub receipt: Option<Receipt>,
-}
-
-/// How a submission ended.
-#[derive(Debug, Clone)]
-pub enum End {
-    /// It was carried out, or its recorded outcome is given again.
-    Concluded {
-        /// Done, failed or unknown.
-        outcome: OutcomeKind,
-        /// What went wrong, as a code.
-        code: Option<String>,
-        /// What went wrong, in words.
-        message: String,
-        /// What the target answered.
-        output: Option<Vec<u8>>,
-        /// The outcome was on record already; nothing was executed now.
-        replayed: bool,
-    },
-    /// It was refused.
-    Blocked {
-        /// The stable code.
-        code: &'static str,
-        /// Why.
-        message: String,
-    },
-    /// It waits for people. Nothing was executed.
-    Pending(Box<Ask>),
-    /// The agent may do it by itself, once.
-    Permitted {
-        /// The signed permit.
-        permit: String,
-        /// Until when.
-        expires_at: Timestamp,
-    },
-    /// Only an answer was wanted.
-    Asked {
-        /// What carrying it out would do, if the connector can tell.
-        would: Option<Vec<u8>>,
-    },
-}
-
-/// Why a wait for people ended.
-pub(crate) enum Held {
-    /// They have answered. Who waited has the turn to ask again.
-    AskAgain(Turn),
-    /// It is over: somebody else has carried the action on, or it may not happen.
-    Over(Answer),
-    /// Time is up, or nobody wants it any longer. A yes that comes at the same moment is for the identical
-    /// call.
-    NoLonger(Box<Ask>),
 }
 
 impl Gate {
@@ -339,57 +272,6 @@ impl Gate {
         }
     }
 
-    /// Waits until people have answered about an action, or somebody has carried it on; at most until the
-    /// deadline, and until either token fires. `planned`: whatever a yes to the plan of its run may change was looked
-    /// at when it was last decided about.
-    pub(crate) async fn hold(
-        &self,
-        id: &ActionId,
-        digest: &Digest,
-        planned: bool,
-        deadline: Option<tokio::time::Instant>,
-        ends: [&CancellationToken; 2],
-    ) -> Result<Held, GateError> {
-        let [one, other] = ends;
-        let bell = self.0.waits.listen_waiting(id, digest);
-        loop {
-            let ring = bell.next();
-            tokio::pin!(ring);
-            ring.as_mut().enable();
-            let turn = bell.again().turn().await;
-            let fact = self.action_fact(id).await?;
-            let (ActionState::Waiting | ActionState::Started, Some(approval)) = (fact.state, fact.approval)
-            else {
-                return Ok(Held::Over(self.recorded_answer(id, None, true).await?));
-            };
-            let ask = self.0.ledger.approval(&approval).await?;
-            let ask = self.as_it_stands(ask.ok_or(LedgerError::NoApproval(approval))?).await?;
-            if one.is_cancelled() || other.is_cancelled() {
-                return Ok(Held::NoLonger(Box::new(ask)));
-            }
-            // Whoever comes first after a yes carries the action on; the others get how it ended.
-            let agreed = ask.state_at(self.now()) == AskState::Approved && !fact.resume;
-            // A plan that was agreed to meanwhile may cover it.
-            let covered = !planned && !fact.resume && self.is_plan_agreed(&fact.run).await?;
-            if fact.state == ActionState::Waiting && (agreed || covered) {
-                return Ok(Held::AskAgain(turn));
-            }
-            drop(turn);
-            let late = async {
-                match deadline {
-                    Some(deadline) => tokio::time::sleep_until(deadline).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = &mut ring => {}
-                () = late => return Ok(Held::NoLonger(Box::new(ask))),
-                () = one.cancelled() => {}
-                () = other.cancelled() => {}
-            }
-        }
-    }
-
     async fn carry_out(&self, permit: Recorded<Permit>, carry: Carry) -> Result<Answer, GateError> {
         match permit.get().action().mode {
             Mode::Authorize => self.hand_over(permit),
@@ -419,90 +301,6 @@ impl Gate {
         Ok(Answer { action: id, end, decision: Some(decision), receipt: Some(receipt) })
     }
 
-    /// Puts an outcome on record; only then it is answered.
-    pub(crate) async fn conclude(
-        &self,
-        id: &ActionId,
-        outcome: Outcome,
-        since: Timestamp,
-        resolved_by: Option<String>,
-    ) -> Result<(Outcome, Receipt), GateError> {
-        let outcome = outcome.fit_to_tell();
-        let fact = self.action_fact(id).await?;
-        let typed = self.bundle().catalogue().find(&fact.name).cloned();
-        // Only the definition that was judged says what its output carries.
-        let same = typed.filter(|t| Some(t.digest) == fact.definition);
-        let mut taken = self.take_in(same.as_deref(), &fact.run, &outcome, false).await?;
-        // What an agent reports of itself, and what a look-up found, taints; it proves nothing.
-        taken.trusted.clear();
-        self.conclude_with(id, outcome, taken, since, resolved_by).await
-    }
-
-    /// What an outcome carries into its run. `whole`: the call had no arguments.
-    async fn take_in(
-        &self,
-        typed: Option<&TypedAction>,
-        run: &RunId,
-        outcome: &Outcome,
-        whole: bool,
-    ) -> Result<Ingested, GateError> {
-        let Some(output) = &outcome.output else {
-            let mut labels = Labels::default();
-            // Nobody here has seen what came back; that is not to say that nobody has.
-            if outcome.kind == OutcomeKind::Unknown {
-                labels.join(&typed.map_or_else(|| Labels::of(&Output::default()), at_worst));
-            }
-            return Ok(Ingested { labels, trusted: Vec::new() });
-        };
-        let Some(typed) = typed else {
-            let labels = Labels::of(&Output::default());
-            return Ok(Ingested { labels, trusted: Vec::new() });
-        };
-        let mut goal = None;
-        let lists = typed.manifest.outputs.iter().any(|label| match label.endorses {
-            Endorses::Directory => true,
-            Endorses::System => whole && matches!(label.form, Some(Form::Number | Form::Date)),
-            _ => false,
-        });
-        if lists {
-            // A goal that was stated after strangers had been read may be their words, and means no record.
-            let late = self.0.ledger.run(run).await?.is_none_or(|run| run.late);
-            goal = self.0.ledger.goal(run).await?.filter(|_| !late).map(|goal| goal.reading());
-        }
-        let failed = outcome.kind != OutcomeKind::Done;
-        Ok(ingest(typed, output, failed, goal.as_deref(), whole))
-    }
-
-    async fn conclude_with(
-        &self,
-        id: &ActionId,
-        outcome: Outcome,
-        taken: Ingested,
-        since: Timestamp,
-        resolved_by: Option<String>,
-    ) -> Result<(Outcome, Receipt), GateError> {
-        let now = self.now();
-        let latency_ms = now.since_ms(since);
-        let conclusion = Conclusion {
-            action: id.clone(),
-            outcome: outcome.kind,
-            code: outcome.code.clone(),
-            message: outcome.message.clone(),
-            output: outcome.output.clone(),
-            may_have_acted: outcome.may_have_acted,
-            labels: taken.labels,
-            trusted: taken.trusted,
-            latency_ms,
-            sandbox: outcome.sandbox.clone(),
-            traffic: outcome.traffic.clone(),
-            resolved_by,
-        };
-        let recorded = self.0.ledger.conclude(conclusion, now).await?;
-        self.0.metrics.performed(latency_ms);
-        self.0.waits.ring(id);
-        Ok((outcome, recorded.into_parts().1))
-    }
-
     /// Leave for an agent that acts by itself. Its report concludes the action; without one it is unknown.
     fn hand_over(&self, permit: Recorded<Permit>) -> Result<Answer, GateError> {
         let (at, clock) = (permit.get().at(), &self.0.clock);
@@ -517,67 +315,6 @@ impl Gate {
             decision: Some(permit.decision().clone()),
             receipt: Some(receipt),
         })
-    }
-
-    pub(crate) async fn action_fact(&self, id: &ActionId) -> Result<ActionFact, GateError> {
-        Ok(self.0.ledger.action(id).await?.ok_or_else(|| LedgerError::NoAction(id.clone()))?)
-    }
-
-    /// The answer that is on record for an action that is over, or underway elsewhere.
-    pub(crate) async fn recorded_answer(
-        &self,
-        id: &ActionId,
-        decision: Option<Arc<Decision>>,
-        replayed: bool,
-    ) -> Result<Answer, GateError> {
-        let fact = self.action_fact(id).await?;
-        let output = match &fact.output {
-            Some(digest) => self.0.ledger.payload(PayloadKind::Output, digest).await?,
-            None => None,
-        };
-        let code = fact.code.map(|c| c.as_str());
-        let end = match fact.state {
-            ActionState::Done | ActionState::Failed | ActionState::Unknown | ActionState::Started => {
-                let outcome = match fact.state {
-                    ActionState::Done => OutcomeKind::Done,
-                    ActionState::Failed => OutcomeKind::Failed,
-                    // Underway, and nobody knows yet.
-                    _ => OutcomeKind::Unknown,
-                };
-                End::Concluded {
-                    outcome,
-                    code: self.outcome_code(id).await?,
-                    message: fact.message,
-                    output,
-                    replayed,
-                }
-            }
-            ActionState::Blocked | ActionState::Rejected | ActionState::Asked => {
-                End::Blocked { code: code.unwrap_or("not_allowed"), message: fact.message }
-            }
-            ActionState::Waiting => match fact.approval {
-                Some(approval) => {
-                    let ask =
-                        self.0.ledger.approval(&approval).await?.ok_or(LedgerError::NoApproval(approval))?;
-                    End::Pending(Box::new(self.as_it_stands(ask).await?))
-                }
-                None => End::Blocked {
-                    code: "approval_unknown",
-                    message: "the request for approval is gone; propose it again".into(),
-                },
-            },
-        };
-        Ok(Answer { action: id.clone(), end, decision, receipt: None })
-    }
-
-    /// What went wrong, in the target's own terms: the same code that was answered the first time.
-    async fn outcome_code(&self, id: &ActionId) -> Result<Option<String>, GateError> {
-        let entries = self.0.ledger.entries_of_action(id).await?;
-        let last = entries.into_iter().rev().find_map(|e| match e.event {
-            Event::Concluded(concluded) => Some(concluded.code),
-            _ => None,
-        });
-        Ok(last.flatten())
     }
 }
 

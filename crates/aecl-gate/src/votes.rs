@@ -3,7 +3,7 @@
 use crate::config::{Config, Person};
 use crate::error::GateError;
 use crate::gate::Gate;
-use crate::reach::AUDITORS;
+use crate::identity::AUDITORS;
 use aecl_kernel::base::id::PersonId;
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;

@@ -4,8 +4,7 @@ use super::checklist::listed;
 use super::{Check, Seen};
 
 use aecl_gate::config::{Config, Home};
-use aecl_gate::identity::OPERATORS;
-use aecl_gate::reach::AUDITORS;
+use aecl_gate::identity::{AUDITORS, OPERATORS};
 use aecl_kernel::base::id::TenantId;
 use aecl_kernel::record::facts::Fact;
 use aecl_ledger::store::{Sqlite, Store};

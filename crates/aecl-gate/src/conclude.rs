@@ -1,0 +1,99 @@
+//! How an attempt ended, and what its output carries into its run: on record before it is answered.
+
+use crate::error::GateError;
+use crate::gate::Gate;
+use aecl_executor::Outcome;
+use aecl_kernel::base::id::{ActionId, RunId};
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::define::catalogue::flow::{Endorses, Form};
+use aecl_kernel::define::catalogue::{Output, TypedAction};
+use aecl_kernel::provenance::ingest::{Ingested, at_worst, ingest};
+use aecl_kernel::provenance::labels::Labels;
+use aecl_kernel::record::event::OutcomeKind;
+use aecl_ledger::{Conclusion, Receipt};
+
+impl Gate {
+    /// Puts an outcome on record; only then it is answered.
+    pub(crate) async fn conclude(
+        &self,
+        id: &ActionId,
+        outcome: Outcome,
+        since: Timestamp,
+        resolved_by: Option<String>,
+    ) -> Result<(Outcome, Receipt), GateError> {
+        let outcome = outcome.fit_to_tell();
+        let fact = self.action_fact(id).await?;
+        let typed = self.bundle().catalogue().find(&fact.name).cloned();
+        // Only the definition that was judged says what its output carries.
+        let same = typed.filter(|t| Some(t.digest) == fact.definition);
+        let mut taken = self.take_in(same.as_deref(), &fact.run, &outcome, false).await?;
+        // What an agent reports of itself, and what a look-up found, taints; it proves nothing.
+        taken.trusted.clear();
+        self.conclude_with(id, outcome, taken, since, resolved_by).await
+    }
+
+    /// What an outcome carries into its run. `whole`: the call had no arguments.
+    pub(crate) async fn take_in(
+        &self,
+        typed: Option<&TypedAction>,
+        run: &RunId,
+        outcome: &Outcome,
+        whole: bool,
+    ) -> Result<Ingested, GateError> {
+        let Some(output) = &outcome.output else {
+            let mut labels = Labels::default();
+            // Nobody here has seen what came back; that is not to say that nobody has.
+            if outcome.kind == OutcomeKind::Unknown {
+                labels.join(&typed.map_or_else(|| Labels::of(&Output::default()), at_worst));
+            }
+            return Ok(Ingested { labels, trusted: Vec::new() });
+        };
+        let Some(typed) = typed else {
+            let labels = Labels::of(&Output::default());
+            return Ok(Ingested { labels, trusted: Vec::new() });
+        };
+        let mut goal = None;
+        let lists = typed.manifest.outputs.iter().any(|label| match label.endorses {
+            Endorses::Directory => true,
+            Endorses::System => whole && matches!(label.form, Some(Form::Number | Form::Date)),
+            _ => false,
+        });
+        if lists {
+            // A goal that was stated after strangers had been read may be their words, and means no record.
+            let late = self.0.ledger.run(run).await?.is_none_or(|run| run.late);
+            goal = self.0.ledger.goal(run).await?.filter(|_| !late).map(|goal| goal.reading());
+        }
+        let failed = outcome.kind != OutcomeKind::Done;
+        Ok(ingest(typed, output, failed, goal.as_deref(), whole))
+    }
+
+    pub(crate) async fn conclude_with(
+        &self,
+        id: &ActionId,
+        outcome: Outcome,
+        taken: Ingested,
+        since: Timestamp,
+        resolved_by: Option<String>,
+    ) -> Result<(Outcome, Receipt), GateError> {
+        let now = self.now();
+        let latency_ms = now.since_ms(since);
+        let conclusion = Conclusion {
+            action: id.clone(),
+            outcome: outcome.kind,
+            code: outcome.code.clone(),
+            message: outcome.message.clone(),
+            output: outcome.output.clone(),
+            may_have_acted: outcome.may_have_acted,
+            labels: taken.labels,
+            trusted: taken.trusted,
+            latency_ms,
+            sandbox: outcome.sandbox.clone(),
+            traffic: outcome.traffic.clone(),
+            resolved_by,
+        };
+        let recorded = self.0.ledger.conclude(conclusion, now).await?;
+        self.0.metrics.performed(latency_ms);
+        self.0.waits.ring(id);
+        Ok((outcome, recorded.into_parts().1))
+    }
+}

@@ -1,0 +1,76 @@
+//! Waiting for people: who proposed, or whoever polls for it, is held until they have answered.
+
+use crate::answer::Answer;
+use crate::error::GateError;
+use crate::gate::Gate;
+use crate::wait::Turn;
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::id::ActionId;
+use aecl_kernel::record::approval::{Ask, AskState};
+use aecl_kernel::record::facts::ActionState;
+use aecl_ledger::LedgerError;
+use tokio_util::sync::CancellationToken;
+
+/// Why a wait for people ended.
+pub(crate) enum Held {
+    /// They have answered. Who waited has the turn to ask again.
+    AskAgain(Turn),
+    /// It is over: somebody else has carried the action on, or it may not happen.
+    Over(Answer),
+    /// Time is up, or nobody wants it any longer. A yes that comes at the same moment is for the identical
+    /// call.
+    NoLonger(Box<Ask>),
+}
+
+impl Gate {
+    /// Waits until people have answered about an action, or somebody has carried it on; at most until the
+    /// deadline, and until either token fires. `planned`: whatever a yes to the plan of its run may change was looked
+    /// at when it was last decided about.
+    pub(crate) async fn hold(
+        &self,
+        id: &ActionId,
+        digest: &Digest,
+        planned: bool,
+        deadline: Option<tokio::time::Instant>,
+        ends: [&CancellationToken; 2],
+    ) -> Result<Held, GateError> {
+        let [one, other] = ends;
+        let bell = self.0.waits.listen_waiting(id, digest);
+        loop {
+            let ring = bell.next();
+            tokio::pin!(ring);
+            ring.as_mut().enable();
+            let turn = bell.again().turn().await;
+            let fact = self.action_fact(id).await?;
+            let (ActionState::Waiting | ActionState::Started, Some(approval)) = (fact.state, fact.approval)
+            else {
+                return Ok(Held::Over(self.recorded_answer(id, None, true).await?));
+            };
+            let ask = self.0.ledger.approval(&approval).await?;
+            let ask = self.as_it_stands(ask.ok_or(LedgerError::NoApproval(approval))?).await?;
+            if one.is_cancelled() || other.is_cancelled() {
+                return Ok(Held::NoLonger(Box::new(ask)));
+            }
+            // Whoever comes first after a yes carries the action on; the others get how it ended.
+            let agreed = ask.state_at(self.now()) == AskState::Approved && !fact.resume;
+            // A plan that was agreed to meanwhile may cover it.
+            let covered = !planned && !fact.resume && self.is_plan_agreed(&fact.run).await?;
+            if fact.state == ActionState::Waiting && (agreed || covered) {
+                return Ok(Held::AskAgain(turn));
+            }
+            drop(turn);
+            let late = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = &mut ring => {}
+                () = late => return Ok(Held::NoLonger(Box::new(ask))),
+                () = one.cancelled() => {}
+                () = other.cancelled() => {}
+            }
+        }
+    }
+}

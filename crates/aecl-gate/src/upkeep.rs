@@ -1,0 +1,89 @@
+//! Housekeeping while a gate lives, and what is still underway at its end.
+
+use crate::error::GateError;
+use crate::gate::Gate;
+use crate::recovery::SWEEP_MAX;
+use crate::standing::Said;
+use crate::submit::PERMIT_TTL_S;
+use aecl_executor::Outcome;
+use aecl_kernel::read::action::Mode;
+use aecl_kernel::record::event::OutcomeKind;
+use aecl_kernel::record::facts::ActionState;
+use std::time::Duration;
+
+/// How often unknown outcomes are looked up at their targets, in seconds.
+const RECONCILE_S: u64 = 15;
+
+impl Gate {
+    /// One round of housekeeping: what nobody has answered in time is rejected, permits without a report
+    /// become unknown. Gives how much was done.
+    pub async fn sweep(&self) -> Result<usize, GateError> {
+        let now = self.now();
+        let mut done = 0;
+        for waiting in self.overdue(SWEEP_MAX) {
+            if self.0.ledger.expire(waiting.ask.approval.clone(), now).await? {
+                self.0.waits.ring(&waiting.ask.action);
+                done += 1;
+            }
+        }
+        for id in self.0.ledger.in_flight(SWEEP_MAX).await? {
+            let fact = self.action_fact(&id).await?;
+            let late = now >= fact.changed_at.plus_s(PERMIT_TTL_S + 30);
+            if fact.mode == Mode::Authorize && fact.state == ActionState::Started && late {
+                let outcome = Outcome {
+                    kind: OutcomeKind::Unknown,
+                    code: Some("no_report".into()),
+                    message: "a permit was given out and nobody has reported what came of it".into(),
+                    output: None,
+                    may_have_acted: false,
+                    sandbox: "agent".into(),
+                    traffic: None,
+                };
+                self.conclude(&id, outcome, fact.changed_at, None).await?;
+                done += 1;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Housekeeping until the gate is shut: sweeps, and shows that the ledger is alive when nothing else does.
+    pub async fn keep_house(&self) {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        let (mut size, mut silent_s, mut seconds) = (0, 0, 0u64);
+        let mut said = Said::default();
+        loop {
+            ticks.tick().await;
+            seconds += 1;
+            if let Err(error) = self.note_clock(&mut said).await {
+                tracing::error!(%error, "what the clock does cannot be recorded");
+            }
+            if seconds % RECONCILE_S == 0
+                && let Err(error) = self.reconcile().await
+            {
+                tracing::error!(%error, "unknown outcomes could not be looked up");
+            }
+            if let Err(error) = self.sweep().await {
+                tracing::error!(%error, "housekeeping failed");
+            }
+            let Ok(head) = self.0.ledger.head().await else { continue };
+            silent_s = if head.size == size { silent_s + 1 } else { 0 };
+            size = head.size;
+            if silent_s >= self.config().limits.heartbeat_s {
+                let in_flight = self.0.ledger.in_flight(SWEEP_MAX).await.map_or(0, |f| f.len() as u64);
+                if let Err(error) = self.0.ledger.heartbeat(in_flight, self.now()).await {
+                    tracing::error!(%error, "the heartbeat cannot be recorded");
+                }
+            }
+        }
+    }
+
+    /// Waits until nothing is underway, at most this long. Gives what still is; that becomes unknown at the
+    /// next start.
+    pub async fn drain(&self, at_most: Duration) -> usize {
+        let deadline = tokio::time::Instant::now() + at_most;
+        while self.underway() > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.underway()
+    }
+}
