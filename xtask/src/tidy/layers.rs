@@ -17,6 +17,7 @@ const PAGE: &str = "ARCHITECTURE.md";
 const ROOMS: &[&str] = &[
     "aecl-egress",
     "aecl-executor",
+    "aecl-gate",
     "aecl-http",
     "aecl-kernel",
     "aecl-ledger",
