@@ -20,7 +20,7 @@ Steps
   tests          cargo nextest run --workspace, or cargo test when nextest is absent
   local-judge    tests of the feature of this name
   doctests       cargo test --workspace --doc
-  fuzz           each target of `cargo xtask fuzz`, for five seconds, or ten minutes with `--long`
+  fuzz           the small targets of `cargo xtask fuzz`, for five seconds; with `--long`, all for ten minutes
   peers          each script in `tests/peers/`: programs that are not ours, driven for real
 ";
 
@@ -105,7 +105,7 @@ pub fn run(words: &[String]) -> Result<bool, String> {
     if plan.wants("fuzz") && !plan.fast {
         title("fuzz");
         if exists("c++") {
-            tally.add(fuzz::all(if plan.long { FUZZ_LONG_SECONDS } else { FUZZ_SECONDS })?);
+            tally.add(if plan.long { fuzz::all(FUZZ_LONG_SECONDS)? } else { fuzz::light(FUZZ_SECONDS)? });
         } else {
             println!("skip fuzz: libFuzzer is built by a C++ compiler, and there is no `c++`");
             tally.skipped += 1;
