@@ -133,7 +133,10 @@ impl Lexer {
                     self.at += 1;
                     match self.peek(0) {
                         Some('\n') => {}
-                        Some(c) => word.push(c),
+                        Some(c) => {
+                            self.hidden(c);
+                            word.push(c);
+                        }
                         None => self.mind("it ends in the middle of a word"),
                     }
                     self.at += 1;

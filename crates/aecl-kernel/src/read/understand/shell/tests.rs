@@ -272,6 +272,16 @@ fn words_are_what_a_person_reads() {
 }
 
 #[test]
+fn a_backslash_makes_no_hidden_character_plain() {
+    for hidden in ['\u{3}', '\u{1b}', '\u{200b}', '\u{202e}'] {
+        for line in [format!("ls a{hidden}"), format!("ls a\\{hidden}"), format!("ls 'a{hidden}'")] {
+            assert!(!read(&json!(line)).simple(), "{line:?}");
+        }
+    }
+    assert!(read(&json!("ls a\\ b")).simple());
+}
+
+#[test]
 fn hostile_lines_end_at_once() {
     let megabyte = |unit: &str| unit.repeat((1 << 20) / unit.len());
     let below = |unit: &str| unit.repeat(BYTES_MAX / unit.len());
