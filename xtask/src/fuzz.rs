@@ -24,6 +24,9 @@ These link whole crates, whose first build takes minutes:
   goal       goals, and what they name
   entry      entries of a ledger
   notes      what a verifier is handed: notes, keys, tiles
+  heads      what programs in a cage ask the broker for
+  hello      TLS hellos at the broker, beside another reader
+  layers     layers of images, unpacked into a real directory
 ";
 
 /// A target, and the package in `fuzz/` that it is in.
@@ -41,8 +44,9 @@ impl Target {
 
 const LIGHT: &str = "aecl-fuzz";
 const READERS: &str = "aecl-fuzz-readers";
+const OUTSIDE: &str = "aecl-fuzz-outside";
 
-const TARGETS: [Target; 10] = [
+const TARGETS: [Target; 13] = [
     Target { name: "order", package: LIGHT },
     Target { name: "reports", package: LIGHT },
     Target { name: "frames", package: LIGHT },
@@ -53,6 +57,9 @@ const TARGETS: [Target; 10] = [
     Target { name: "goal", package: READERS },
     Target { name: "entry", package: READERS },
     Target { name: "notes", package: READERS },
+    Target { name: "heads", package: OUTSIDE },
+    Target { name: "hello", package: OUTSIDE },
+    Target { name: "layers", package: OUTSIDE },
 ];
 
 /// How long each target runs, if nobody says how long, in seconds.

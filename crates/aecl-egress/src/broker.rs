@@ -18,6 +18,9 @@ mod credentials;
 mod head;
 mod hello;
 mod inside;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod laws;
 mod relay;
 mod rules;
 

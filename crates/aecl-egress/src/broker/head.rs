@@ -236,6 +236,7 @@ pub(super) fn is_token(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    use super::super::laws;
     use super::*;
 
     fn says(head: &str) -> String {
@@ -342,19 +343,8 @@ mod tests {
                 let at = index.index(bytes.len());
                 bytes.splice(at..=at, [byte]);
             }
-            prop_assert!(first_line(&junk).chars().count() <= 200);
-            drop(parse(&junk));
-            let Ok(Asked::Plain(plain)) = parse(&bytes) else { return Ok(()) };
-            let head = String::from_utf8(plain.head).unwrap();
-            prop_assert!(head.ends_with("\r\n\r\n") && head.matches("\r\n\r\n").count() == 1, "{head:?}");
-            let lines: Vec<&str> = head.trim_end().split("\r\n").collect();
-            prop_assert!(lines.iter().all(|line| line.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b))));
-            let named = |name: &str| lines.iter().filter(|l| l.to_ascii_lowercase().starts_with(name)).count();
-            prop_assert_eq!((named("host:"), named("connection:"), named("transfer-encoding")), (1, 1, 0), "{:?}", head);
-            prop_assert!(named("content-length:") <= 1);
-            let host = lines.iter().find_map(|line| line.strip_prefix("host: ")).unwrap();
-            prop_assert_eq!(Destination::parse(host, Some(80)), Some(plain.to));
-            prop_assert_eq!(lines[0].split(' ').count(), 3);
+            laws::head(&junk);
+            laws::head(&bytes);
         }
     }
 }
