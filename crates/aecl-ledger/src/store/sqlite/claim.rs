@@ -66,7 +66,7 @@ fn of_another(file: &mut File, dir: &Path) -> StoreError {
     let by = PathBuf::from(std::ffi::OsString::from_vec(bytes));
     let own = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
     match by == own || by.as_os_str().is_empty() {
-        true => StoreError::Locked { dir: dir.to_owned(), holder: None },
+        true => super::open::locked(dir),
         false => StoreError::Copied { dir: dir.to_owned(), by },
     }
 }

@@ -45,13 +45,16 @@ pub(super) fn hold(key: &Path, dir: &Path) -> Result<File, StoreError> {
 fn take(file: &File, path: &Path, dir: &Path) -> Result<(), StoreError> {
     match rustix::fs::flock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(()),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let text = std::fs::read_to_string(dir.join(LOCK)).ok();
-            let holder = text.and_then(|text| text.trim().parse().ok());
-            Err(StoreError::Locked { dir: dir.to_owned(), holder })
-        }
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(locked(dir)),
         Err(error) => Err(io("lock", path)(error.into())),
     }
+}
+
+/// Somebody else has the directory, who wrote into it who that is.
+pub(super) fn locked(dir: &Path) -> StoreError {
+    let text = std::fs::read_to_string(dir.join(LOCK)).ok();
+    let holder = text.and_then(|text| text.trim().parse().ok());
+    StoreError::Locked { dir: dir.to_owned(), holder }
 }
 
 /// There while the database is open for writing. SQLite keeps what was acknowledged last in its log; whoever loses
