@@ -214,6 +214,28 @@ fn in_the_background_it_ends_when_nobody_needs_it() {
     assert!(log.contains("nobody was here for a while"), "{log}");
 }
 
+/// Keys that are sent to the configured address would be somebody else's.
+#[test]
+fn in_the_background_it_says_where_it_is_and_whose_the_configured_address_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, _) = common::home(dir.path(), json!({}));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let configured = taken.local_addr().unwrap().to_string();
+    let text = std::fs::read_to_string(home.config()).unwrap();
+    std::fs::write(home.config(), text.replace("127.0.0.1:0", &configured)).unwrap();
+    let started = aecl(&home).args(["serve", "--background", "--idle-exit", "1"]).output().unwrap();
+    let said = String::from_utf8_lossy(&started.stderr);
+    assert!(started.status.success(), "{said}");
+    let at = said.split("Serving http://").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    assert_ne!(at, configured);
+    assert!(
+        said.contains(&format!("{configured} is taken by somebody else; keys belong to {at} only.")),
+        "{said}"
+    );
+    std::net::TcpStream::connect(&at).unwrap();
+    until("it ends", || !home.data().join("aecl.sock").exists());
+}
+
 #[test]
 fn what_keeps_it_from_starting_is_said() {
     let dir = tempfile::tempdir().unwrap();
