@@ -7,6 +7,7 @@ mod layers;
 mod length;
 mod links;
 mod promises;
+mod readmes;
 mod reasons;
 mod words;
 
@@ -20,7 +21,7 @@ cargo xtask tidy: rules of the house that no other tool knows.
 
   arrows     the rooms depend on each other as ARCHITECTURE.md says, and on nothing else of ours;
              the kernel has only the guests on its list
-  layers     files of the kernel know what is below them, as ARCHITECTURE.md lists it, and never each other
+  layers     files of a room know what is below them, as ARCHITECTURE.md lists it, and never each other
   reasons    each dependency in the root Cargo.toml has a comment that says why it is there
   length     no Rust file over 1,000 lines (a warning from 400)
   links      relative links and anchors in *.md lead somewhere
@@ -28,6 +29,7 @@ cargo xtask tidy: rules of the house that no other tool knows.
   codes      every error code has its entry in docs/reference/errors.md, and the other way round
   promises   a test that SPECIFICATION.md names is there
   attacks    docs/reference/attacks.md has no gap, and its tests are there
+  readmes    each room has a short README.md: what it is, what it never does, where to begin
 
 A line that must break `words` says why and carries the words `tidy: allow`.
 ";
@@ -83,7 +85,7 @@ impl House {
 
 type Rule = fn(&House, &mut Found) -> Result<(), String>;
 
-const RULES: [(&str, Rule); 9] = [
+const RULES: [(&str, Rule); 10] = [
     ("arrows", arrows::check),
     ("layers", layers::check),
     ("reasons", reasons::check),
@@ -93,6 +95,7 @@ const RULES: [(&str, Rule); 9] = [
     ("codes", codes::check),
     ("promises", promises::check),
     ("attacks", attacks::check),
+    ("readmes", readmes::check),
 ];
 
 pub fn run(words: &[String]) -> Result<bool, String> {
