@@ -404,7 +404,9 @@ async fn client(
         again: None,
         now: NOON,
     };
-    let Ruling::Allowed(permit) = ledger.rule(rule).await.unwrap().split().0 else { panic!("expected an allow") };
+    let Ruling::Allowed(permit) = ledger.rule(rule).await.unwrap().split().0 else {
+        panic!("expected an allow")
+    };
     if conclude {
         let conclusion = Conclusion {
             action: permit.get().id().clone(),
