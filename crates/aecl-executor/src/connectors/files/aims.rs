@@ -69,23 +69,44 @@ impl Looking<'_> {
                 continue;
             }
             match self.place.look(&path) {
-                Ok(PathState::Link(_, target)) => self.follow(&path, &target),
+                Ok(PathState::Link(_, target)) => {
+                    let why = format!(
+                        "the link `{path}` leads to it, and tools look for that name without being asked"
+                    );
+                    self.follow(&path, &target, &why);
+                }
                 Ok(PathState::Directory(_)) if depth < DEPTH_MAX => self.links_in(&path, depth + 1),
                 _ => {}
             }
         }
     }
 
+    /// Remembers a path, where it really lies, and what it leads to if it is a link.
+    fn aim_at(&mut self, aim: &str, why: &str) {
+        for aim in [Some(aim.to_owned()), self.real(aim)].into_iter().flatten() {
+            self.aims.at.insert(folded_path(&aim), why.to_owned());
+            if let Ok(PathState::Link(_, target)) = self.place.look(&aim) {
+                self.follow(&aim, &target, why);
+            }
+        }
+    }
+
+    /// The same path without links on the way to it.
+    fn real(&self, aim: &str) -> Option<String> {
+        let path = self.here.join(aim);
+        let real = path.parent()?.canonicalize().ok()?.join(path.file_name()?);
+        Some(real.strip_prefix(&self.here).ok()?.to_str()?.to_owned()).filter(|real| !real.is_empty())
+    }
+
     /// Follows a link by its text, through links that it leads to.
-    fn follow(&mut self, link: &str, target: &[u8]) {
-        let why = format!("the link `{link}` leads to it, and tools look for that name without being asked");
+    fn follow(&mut self, link: &str, target: &[u8], why: &str) {
         let (mut at, mut target) = (link.to_owned(), target.to_vec());
         for _ in 0..LINKS_MAX {
             let Ok(text) = std::str::from_utf8(&target) else { return };
             let from = self.here.join(&at);
             let aim = from.parent().and_then(|from| self.inside(&from.join(text)));
             let Some(aim) = aim.filter(|aim| !aim.is_empty()) else { return };
-            self.aims.at.insert(folded_path(&aim), why.clone());
+            self.aims.at.insert(folded_path(&aim), why.to_owned());
             match self.place.look(&aim) {
                 Ok(PathState::Link(_, next)) => (at, target) = (aim, next),
                 _ => return,
@@ -245,6 +266,39 @@ mod tests {
         let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600));
         rustix::fs::mknodat(rustix::fs::CWD, at("w/.git"), kind, mode, 0).unwrap();
         assert_eq!(marked(&at("w"), &nobody, &paths), paths);
+    }
+
+    #[test]
+    fn what_git_would_run_once_it_is_there_is_marked() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        write(
+            &at(".git/config"),
+            "[include]\n\tpath = ../team.gitconfig\n[core]\n\tfsmonitor = ./tools/fsm\n\thooksPath = hk\n\
+             [filter \"a\"]\n\tclean = sh -c \\\"./lib/x\\\"\n\tsmudge = $PWD/y\n\
+             [filter \"b\"]\n\tclean = $(git rev-parse --show-toplevel)/z\n\tsmudge = sh lib2/*.sh\n\
+             [diff \"c\"]\n\tcommand = ./w#x\n\ttextconv = ./m\n\tother = d/e\n",
+        );
+        for made in ["real", "there"] {
+            fs::create_dir(at(made)).unwrap();
+        }
+        for (link, target) in [("hk", "real"), ("m", "real.sh"), ("d", "there")] {
+            std::os::unix::fs::symlink(target, at(link)).unwrap();
+        }
+        let marks = [
+            "team.gitconfig",
+            "tools/fsm",
+            "real/pre-commit",
+            "lib/x",
+            "y",
+            "z",
+            "lib2/any.sh",
+            "w",
+            "real.sh",
+            "there/e",
+        ];
+        let others = ["tools/other", "README", "lib/y", "there/f"];
+        assert_eq!(marked(dir.path(), &OfUser::default(), &[&marks[..], &others].concat()), marks);
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::super::special::folded_path;
 use super::{Looking, plain};
 use crate::root_dir::{PathState, read_plain};
 
@@ -187,14 +186,15 @@ impl<'a, 'b> Configurations<'a, 'b> {
             if word.is_empty() || config.is_users && !word.contains('/') {
                 continue;
             }
+            let meant = meant(word);
             let from = config.from.iter().chain(&around);
-            let aims: Vec<String> = from.filter_map(|from| self.inside(from, word)).collect();
+            let aims: Vec<String> =
+                from.flat_map(|from| meant.iter().filter_map(|word| self.inside(from, word))).collect();
             for aim in aims {
-                let is_there = !matches!(self.looking.place.look(&aim), Ok(PathState::Nothing) | Err(_));
+                // It may not be there yet, and become what is run.
                 let path = self.looking.here.join(&aim);
-                let is_itself = path == config.file || config.from.contains(&path);
-                if is_there && !is_itself {
-                    self.looking.aims.at.insert(folded_path(&aim), why.clone());
+                if path != config.file && !config.from.contains(&path) {
+                    self.looking.aim_at(&aim, &why);
                 }
             }
         }
@@ -204,7 +204,7 @@ impl<'a, 'b> Configurations<'a, 'b> {
             let bare = whole.split([' ', '\t', '#', ';', '"']).next().unwrap_or(whole);
             for (from, path) in config.from.iter().flat_map(|from| [(from, whole), (from, bare)]) {
                 if let Some(aim) = self.whole(from, path) {
-                    self.looking.aims.at.insert(folded_path(&aim), why.clone());
+                    self.looking.aim_at(&aim, &why);
                 }
             }
         }
@@ -231,6 +231,26 @@ impl<'a, 'b> Configurations<'a, 'b> {
             _ => PathBuf::from(word),
         }
     }
+}
+
+/// What a word in a value may name: as it stands, as git and a shell take it apart, and the directory of a pattern.
+fn meant(word: &str) -> Vec<&str> {
+    let plain = word.trim_matches('\\');
+    let before_comment = plain.split('#').next().unwrap_or(plain);
+    // `$PWD/x`, and what is left of `$(git rev-parse --show-toplevel)/x`.
+    let behind_variable = match plain.starts_with('$') {
+        true => plain.split_once('/').map(|(_, rest)| rest),
+        false => plain.strip_prefix('/'),
+    };
+    let pattern = plain.find(['*', '?', '[', '{']).and_then(|at| plain.get(..at)?.rsplit_once('/'));
+    let directory = pattern.map(|(directory, _)| directory);
+    let mut all: Vec<&str> = [Some(word), Some(plain), Some(before_comment), behind_variable, directory]
+        .into_iter()
+        .flatten()
+        .collect();
+    all.retain(|word| !word.is_empty());
+    all.dedup();
+    all
 }
 
 fn is_kept_from_us(file: &Path) -> bool {
