@@ -141,13 +141,30 @@ impl Served {
         serde_json::from_str(&answer).unwrap()
     }
 
+    /// A page, as a browser shows it to whoever has this key.
+    pub fn page(&self, key: &str, path: &str) -> String {
+        let form = "content-type: application/x-www-form-urlencoded\r\norigin: http://aecl.localhost";
+        let (head, _) =
+            self.ask_at("aecl.localhost", "POST", "/login", form, &format!("key={key}&next=/approvals"));
+        let cookie = head
+            .lines()
+            .find_map(|line| line.strip_prefix("set-cookie: "))
+            .unwrap_or_else(|| panic!("{head}"));
+        let cookie = cookie.split(';').next().unwrap();
+        self.ask_at("aecl.localhost", "GET", path, &format!("cookie: {cookie}"), "").1
+    }
+
     /// Head and body of the answer.
     fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> (String, String) {
+        self.ask_at("localhost", method, path, headers, body)
+    }
+
+    fn ask_at(&self, host: &str, method: &str, path: &str, headers: &str, body: &str) -> (String, String) {
         let mut stream = UnixStream::connect(&self.socket).unwrap();
         let n = body.len();
         write!(
             stream,
-            "{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\ncontent-length: {n}\r\nconnection: close\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\n{headers}\r\ncontent-length: {n}\r\nconnection: close\r\n\r\n{body}",
         )
         .unwrap();
         let mut answer = String::new();

@@ -558,6 +558,10 @@ fn whoever_looks_at_the_queue_is_told_of_servers_that_changed() {
     assert_eq!(told, expected);
     let queue = served.get(&scene.keys.olga, "/v1/approvals");
     assert_eq!(queue["changed_servers"], json!([{"server": "tiny", "waiting": 1}]), "{queue}");
+    let page = served.page(&scene.keys.olga, "/approvals");
+    assert!(page.contains("<strong>tiny</strong>") && page.contains("catalog accept tiny"), "{page}");
+    let page = served.page(&scene.keys.finn, "/approvals");
+    assert!(!page.contains("tiny"), "{page}");
     let others = served.get(&scene.keys.finn, "/v1/approvals");
     assert_eq!(
         others["changed_servers"],
