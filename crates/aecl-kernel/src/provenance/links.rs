@@ -26,7 +26,7 @@ const SPECIAL: [&str; 5] = ["http", "https", "ftp", "ws", "wss"];
 
 /// What in a text leads somewhere, in order, at most `max` of it and whether there was more.
 pub fn links(text: &str, max: usize) -> (Vec<Atom>, bool) {
-    let text = entities::decoded(text);
+    let text = entities::joined(entities::decoded(text));
     let mut found = Found { atoms: Vec::new(), max, more: false };
     for whole in text.split(|c: char| c.is_whitespace() || BETWEEN.contains(&c)) {
         let word = plain(whole.trim_matches(|c| AROUND.contains(&c) || c == '}'));
@@ -134,7 +134,11 @@ fn ends_in(text: &str, word: &str) -> bool {
 fn beside_slashes(word: &str) -> Option<&str> {
     let bytes = word.as_bytes();
     bytes.windows(2).enumerate().find_map(|(at, pair)| {
-        let begins = || at.checked_sub(1).and_then(|at| bytes.get(at)).is_none_or(|b| b"=':`{".contains(b));
+        let begins = || {
+            at.checked_sub(1)
+                .and_then(|at| bytes.get(at))
+                .is_none_or(|b| b"=':`{".contains(b) || b.is_ascii_control())
+        };
         let rest = || word.get(at..).unwrap_or_default().trim_start_matches(['/', '\\']);
         (pair.iter().all(|b| is_slash(*b)) && begins() && hosts::is_host(rest())).then(rest)
     })

@@ -1,4 +1,4 @@
-//! Signs that a page writes by their names or numbers.
+//! Signs that a page writes by their names or numbers, and breaks that it leaves out.
 
 use std::borrow::Cow;
 
@@ -47,4 +47,32 @@ fn sign(name: &str) -> Option<(char, usize)> {
     let before = name.len() - digits.len();
     let ends = usize::from(digits.get(length..).is_some_and(|rest| rest.starts_with(';')));
     Some((char::from_u32(value)?, before + length + ends))
+}
+
+/// The text without what is left out of an address by whoever follows it: breaks between the signs that begin one, which
+/// browsers drop, and the backslash before a dot, of style sheets and of Markdown. Only a text with such a place is copied.
+pub(super) fn joined(text: Cow<'_, str>) -> Cow<'_, str> {
+    let is_sign = |byte: u8| matches!(byte, b'/' | b'\\' | b':');
+    let is_break = |byte: u8| matches!(byte, b'\t' | b'\n' | b'\r');
+    let is_place =
+        |pair: &[u8]| matches!(pair, [sign, next] if is_sign(*sign) && is_break(*next)) || pair == b"\\.";
+    if !text.as_bytes().windows(2).any(is_place) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.as_ref();
+    while let Some(c) = rest.chars().next() {
+        let broken = rest.trim_start_matches(['\t', '\n', '\r']);
+        let joins = broken.starts_with(['/', '\\']) && out.ends_with(['/', '\\', ':']);
+        if broken.len() < rest.len() {
+            out.push_str(if joins { "" } else { rest.get(..rest.len() - broken.len()).unwrap_or_default() });
+            rest = broken;
+        } else {
+            if !rest.starts_with("\\.") {
+                out.push(c);
+            }
+            rest = rest.get(c.len_utf8()..).unwrap_or_default();
+        }
+    }
+    out.into()
 }

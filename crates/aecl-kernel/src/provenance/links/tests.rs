@@ -19,6 +19,13 @@ fn a_link_is_named_by_where_it_leads_however_it_is_written() {
     for (text, expected) in [
         ("<img src=\"//a.example/?d=1\">", "a.example?d=1"),
         ("https:\\/\\/a.example/x", "a.example/x"),
+        ("<img src=\"/\t/a.example/?d=1\">", "a.example?d=1"),
+        ("<img src=/&NewLine;&#13;/a.example/x>", "a.example/x"),
+        ("https:/\n/a.example/x", "a.example/x"),
+        ("https:&Tab;/a.example/x", "a.example/x"),
+        ("href=\"\u{1}//a.example/x\"", "a.example/x"),
+        ("url(//a\\.example/x)", "a.example/x"),
+        ("[x](bit\\.ly/x)", "bit.ly/x"),
         ("http:/a.example", "a.example"),
         ("url(//a.example/x)", "a.example/x"),
         ("x=//a.example/x", "a.example/x"),
@@ -41,6 +48,8 @@ fn a_link_is_named_by_where_it_leads_however_it_is_written() {
 fn what_only_looks_like_it_leads_nowhere() {
     for text in [
         "a // b",
+        "see a/\n/b and https:\nnothing",
+        "lists:\n/etc/hosts\n\n// todo",
         "//",
         "// todo",
         "http: and https:",
@@ -88,6 +97,10 @@ fn a_long_text_is_read_in_one_pass() {
         "。",
         "a:b@",
         "1",
+        "/\n",
+        "\n/",
+        ":\t\t",
+        "\\.",
         "bc1q",
         "0x",
         "<",
