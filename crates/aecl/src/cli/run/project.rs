@@ -128,7 +128,11 @@ fn narrowed(list: &[Allow], hosts: &[Place]) -> Vec<Allow> {
     for allow in list {
         for host in hosts.iter().filter_map(|place| place.shared_with(&allow.host, allow.port)) {
             let allow = Allow { host, ..allow.clone() };
-            if !left.contains(&allow) {
+            let is_in = |earlier: &Allow| {
+                let same = Allow { host: allow.host.clone(), ..earlier.clone() } == allow;
+                same && (earlier.host == allow.host || file::covers(&earlier.host, &allow.host))
+            };
+            if !left.iter().any(is_in) {
                 left.push(allow);
             }
         }

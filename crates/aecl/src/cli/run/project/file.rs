@@ -245,6 +245,12 @@ impl Hosts {
     }
 }
 
+/// Whether the host, or every name, of a rule is one of another.
+pub(super) fn covers(wider: &str, host: &str) -> bool {
+    let both = Hosts::parse(wider).zip(Hosts::parse(host));
+    both.and_then(|(wider, host)| wider.shared_with(&host)).is_some_and(|shared| shared == host)
+}
+
 impl TryFrom<String> for Place {
     type Error = String;
 

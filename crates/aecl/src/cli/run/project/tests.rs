@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use super::file::{Limit, NAME, ProjectFile};
-use super::{stays_as_it_is, take};
+use super::{narrowed, stays_as_it_is, take};
 use crate::cli::run::Asked;
 use aecl_egress::broker::Allow;
 use aecl_executor::connectors::process::{AccessSpec, ProcessSpec, ViewSpec};
@@ -207,6 +207,18 @@ fn whatever_a_project_says_it_gives_nothing() {
         is_within(&now, &before)?;
     });
     assert!(taken.get() > 2_000, "only {} things were taken away", taken.get());
+}
+
+#[test]
+fn hosts_that_are_said_in_each_other_are_said_once() {
+    let allow = |host: &str| Allow {
+        host: host.to_owned(),
+        ..serde_json::from_str(r#"{"host": "*.a.test"}"#).unwrap()
+    };
+    let file = ProjectFile::read(r#"{"hosts": ["*.b.a.test", "b.a.test", "c.b.a.test"]}"#).unwrap();
+    let once = narrowed(&[allow("*.a.test")], file.hosts.as_ref().unwrap());
+    assert_eq!(once, [allow("*.b.a.test"), allow("b.a.test")]);
+    assert_eq!(narrowed(&once, file.hosts.as_ref().unwrap()), once);
 }
 
 proptest! {
