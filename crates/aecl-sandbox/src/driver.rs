@@ -1,6 +1,6 @@
 //! What every kind of backend does, each in its own way.
 
-use std::pin::Pin;
+use async_trait::async_trait;
 
 use crate::cage::Cage;
 use crate::ended::Held;
@@ -10,9 +10,6 @@ use crate::launcher::running::Running;
 use crate::launcher::terminal::{Terminal, TerminalSize};
 use crate::program::Program;
 use crate::tier::Backend;
-
-/// Work that is under way.
-pub(crate) type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What is there to build cages with.
 pub(crate) struct Installed {
@@ -28,36 +25,33 @@ pub(crate) struct Installed {
 pub(crate) type Attacked = (Vec<(String, u64)>, Held);
 
 /// Builds cages of one kind and holds them.
+#[async_trait]
 pub(crate) trait Driver: Sync {
     /// Looks for what it builds with, before anything is built.
-    fn installed<'a>(&'a self, backend: &'a Backend) -> Pending<'a, Result<Installed, SandboxError>>;
+    async fn installed(&self, backend: &Backend) -> Result<Installed, SandboxError>;
 
     /// What it can give a program, as far as its kind goes.
     fn offers(&self, backend: &Backend) -> Offers;
 
     /// The launcher attacks a cage of its own.
-    fn attack<'a>(&'a self, cage: &'a Cage) -> Pending<'a, Result<Attacked, SandboxError>>;
+    async fn attack(&self, cage: &Cage) -> Result<Attacked, SandboxError>;
 
     /// The version of a program that was only believed to be the right one once a cage was built with it.
-    fn version_after<'a>(&'a self, _backend: &'a Backend) -> Pending<'a, Option<String>> {
-        Box::pin(async { None })
+    async fn version_after(&self, _backend: &Backend) -> Option<String> {
+        None
     }
 
     /// Starts the program in its cage.
-    fn start<'a>(
-        &'a self,
-        program: &'a Program,
-        cage: &'a Cage,
-    ) -> Pending<'a, Result<Running, SandboxError>>;
+    async fn start(&self, program: &Program, cage: &Cage) -> Result<Running, SandboxError>;
 
     /// The same, on a terminal of its own.
-    fn start_on_terminal<'a>(
-        &'a self,
-        _program: &'a Program,
-        cage: &'a Cage,
+    async fn start_on_terminal(
+        &self,
+        _program: &Program,
+        cage: &Cage,
         _size: TerminalSize,
-    ) -> Pending<'a, Result<(Running, Terminal), SandboxError>> {
+    ) -> Result<(Running, Terminal), SandboxError> {
         let why = format!("`{}` gives no terminal; `native` does, and each gives pipes", cage.backend);
-        Box::pin(async { Err(SandboxError::BadCage(why)) })
+        Err(SandboxError::BadCage(why))
     }
 }

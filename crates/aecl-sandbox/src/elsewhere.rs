@@ -5,9 +5,11 @@ use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use async_trait::async_trait;
+
 use crate::cage::Cage;
 use crate::collected::{CollectLimits, Collected};
-use crate::driver::{Attacked, Driver, Installed, Pending};
+use crate::driver::{Attacked, Driver, Installed};
 use crate::ended::{Ended, Held};
 use crate::error::SandboxError;
 use crate::found::Offers;
@@ -87,34 +89,31 @@ fn unavailable() -> SandboxError {
 /// What would build cages.
 struct Nothing;
 
+#[async_trait]
 impl Driver for Nothing {
-    fn installed<'a>(&'a self, _backend: &'a Backend) -> Pending<'a, Result<Installed, SandboxError>> {
-        Box::pin(async { Err(unavailable()) })
+    async fn installed(&self, _backend: &Backend) -> Result<Installed, SandboxError> {
+        Err(unavailable())
     }
 
     fn offers(&self, _backend: &Backend) -> Offers {
         Offers::ALL
     }
 
-    fn attack<'a>(&'a self, _cage: &'a Cage) -> Pending<'a, Result<Attacked, SandboxError>> {
-        Box::pin(async { Err(unavailable()) })
+    async fn attack(&self, _cage: &Cage) -> Result<Attacked, SandboxError> {
+        Err(unavailable())
     }
 
-    fn start<'a>(
-        &'a self,
-        _program: &'a Program,
-        _cage: &'a Cage,
-    ) -> Pending<'a, Result<Running, SandboxError>> {
-        Box::pin(async { Err(unavailable()) })
+    async fn start(&self, _program: &Program, _cage: &Cage) -> Result<Running, SandboxError> {
+        Err(unavailable())
     }
 
-    fn start_on_terminal<'a>(
-        &'a self,
-        _program: &'a Program,
-        _cage: &'a Cage,
+    async fn start_on_terminal(
+        &self,
+        _program: &Program,
+        _cage: &Cage,
         _size: TerminalSize,
-    ) -> Pending<'a, Result<(Running, Terminal), SandboxError>> {
-        Box::pin(async { Err(unavailable()) })
+    ) -> Result<(Running, Terminal), SandboxError> {
+        Err(unavailable())
     }
 }
 

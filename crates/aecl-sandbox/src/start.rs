@@ -23,11 +23,7 @@ pub async fn run(program: Program, cage: Cage) -> Result<Ended, SandboxError> {
 /// # Errors
 /// As [`run`].
 pub async fn start(program: Program, cage: Cage) -> Result<Running, SandboxError> {
-    let program = match &cage.image {
-        Some(image) => image.complete(program),
-        None => program,
-    };
-    hidden::refuse(&cage.views)?;
+    let program = ready(program, &cage)?;
     backend::of(&cage.backend).start(&program, &cage).await
 }
 
@@ -40,10 +36,15 @@ pub async fn start_on_terminal(
     cage: Cage,
     size: TerminalSize,
 ) -> Result<(Running, Terminal), SandboxError> {
-    let program = match &cage.image {
+    let program = ready(program, &cage)?;
+    backend::of(&cage.backend).start_on_terminal(&program, &cage, size).await
+}
+
+/// The program with what its image says of it, in a cage that shows nothing of ours.
+fn ready(program: Program, cage: &Cage) -> Result<Program, SandboxError> {
+    hidden::refuse(&cage.views)?;
+    Ok(match &cage.image {
         Some(image) => image.complete(program),
         None => program,
-    };
-    hidden::refuse(&cage.views)?;
-    backend::of(&cage.backend).start_on_terminal(&program, &cage, size).await
+    })
 }

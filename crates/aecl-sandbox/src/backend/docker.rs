@@ -27,9 +27,11 @@ use tokio::time::timeout;
 
 use api::{Body, Daemon, Refused};
 
+use async_trait::async_trait;
+
 use crate::cage::{Cage, Limits, View};
 use crate::deadline::Level;
-use crate::driver::{Attacked, Driver, Installed, Pending};
+use crate::driver::{Attacked, Driver, Installed};
 use crate::ended::{CgroupVersion, Held, HostUser};
 use crate::error::SandboxError;
 use crate::found::{Enforced, Offers};
@@ -62,32 +64,27 @@ const IN_A_RANGE: (u64, u64) = (40_000, 20_000);
 /// Daemons that start containers.
 pub(crate) struct Daemons;
 
+#[async_trait]
 impl Driver for Daemons {
-    fn installed<'a>(&'a self, backend: &'a Backend) -> Pending<'a, Result<Installed, SandboxError>> {
-        Box::pin(async move {
-            let Backend::Docker(docker) = backend else {
-                let why = "no daemon is named".to_owned();
-                return Err(SandboxError::Unavailable { backend: backend.clone(), why });
-            };
-            let Asked { version, note, enforced, .. } = daemon(docker, backend).await?;
-            Ok(Installed { version: Some(version), note: Some(note), enforced })
-        })
+    async fn installed(&self, backend: &Backend) -> Result<Installed, SandboxError> {
+        let Backend::Docker(docker) = backend else {
+            let why = "no daemon is named".to_owned();
+            return Err(SandboxError::Unavailable { backend: backend.clone(), why });
+        };
+        let Asked { version, note, enforced, .. } = daemon(docker, backend).await?;
+        Ok(Installed { version: Some(version), note: Some(note), enforced })
     }
 
     fn offers(&self, _backend: &Backend) -> Offers {
         Offers::ALL
     }
 
-    fn attack<'a>(&'a self, cage: &'a Cage) -> Pending<'a, Result<Attacked, SandboxError>> {
-        Box::pin(self_test(cage))
+    async fn attack(&self, cage: &Cage) -> Result<Attacked, SandboxError> {
+        self_test(cage).await
     }
 
-    fn start<'a>(
-        &'a self,
-        program: &'a Program,
-        cage: &'a Cage,
-    ) -> Pending<'a, Result<Running, SandboxError>> {
-        Box::pin(start(program, cage))
+    async fn start(&self, program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
+        start(program, cage).await
     }
 }
 

@@ -1,7 +1,9 @@
 //! The tier `native`: our own launcher, the kernel's namespaces, and every lock that it has.
 
+use async_trait::async_trait;
+
 use crate::cage::Cage;
-use crate::driver::{Attacked, Driver, Installed, Pending};
+use crate::driver::{Attacked, Driver, Installed};
 use crate::ended::Held;
 use crate::error::SandboxError;
 use crate::found::Offers;
@@ -18,34 +20,31 @@ use crate::tier::Backend;
 /// Our own launcher.
 pub(crate) struct Native;
 
+#[async_trait]
 impl Driver for Native {
-    fn installed<'a>(&'a self, _backend: &'a Backend) -> Pending<'a, Result<Installed, SandboxError>> {
-        Box::pin(async { Ok(Installed { version: None, note: None, enforced: cgroup::enforced() }) })
+    async fn installed(&self, _backend: &Backend) -> Result<Installed, SandboxError> {
+        Ok(Installed { version: None, note: None, enforced: cgroup::enforced() })
     }
 
     fn offers(&self, _backend: &Backend) -> Offers {
         Offers::ALL
     }
 
-    fn attack<'a>(&'a self, cage: &'a Cage) -> Pending<'a, Result<Attacked, SandboxError>> {
-        Box::pin(self_test(cage))
+    async fn attack(&self, cage: &Cage) -> Result<Attacked, SandboxError> {
+        self_test(cage).await
     }
 
-    fn start<'a>(
-        &'a self,
-        program: &'a Program,
-        cage: &'a Cage,
-    ) -> Pending<'a, Result<Running, SandboxError>> {
-        Box::pin(start(program, cage))
+    async fn start(&self, program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
+        start(program, cage).await
     }
 
-    fn start_on_terminal<'a>(
-        &'a self,
-        program: &'a Program,
-        cage: &'a Cage,
+    async fn start_on_terminal(
+        &self,
+        program: &Program,
+        cage: &Cage,
         size: TerminalSize,
-    ) -> Pending<'a, Result<(Running, Terminal), SandboxError>> {
-        Box::pin(start_on_terminal(program, cage, size))
+    ) -> Result<(Running, Terminal), SandboxError> {
+        start_on_terminal(program, cage, size).await
     }
 }
 

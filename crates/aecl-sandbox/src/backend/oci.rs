@@ -23,8 +23,10 @@ use tokio::time::sleep;
 use runtime::Kind;
 pub(crate) use runtime::{Facts, believe, facts};
 
+use async_trait::async_trait;
+
 use crate::cage::{Access, Cage, Network};
-use crate::driver::{Attacked, Driver, Installed, Pending};
+use crate::driver::{Attacked, Driver, Installed};
 use crate::ended::Held;
 use crate::error::SandboxError;
 use crate::found::Offers;
@@ -52,12 +54,11 @@ const COMPLAINT_MAX_BYTES: usize = 1_000;
 /// Container runtimes.
 pub(crate) struct Oci;
 
+#[async_trait]
 impl Driver for Oci {
-    fn installed<'a>(&'a self, backend: &'a Backend) -> Pending<'a, Result<Installed, SandboxError>> {
-        Box::pin(async {
-            let found = runtime::installed(backend).await?;
-            Ok(Installed { version: Some(found.version), note: found.note, enforced: cgroup::enforced() })
-        })
+    async fn installed(&self, backend: &Backend) -> Result<Installed, SandboxError> {
+        let found = runtime::installed(backend).await?;
+        Ok(Installed { version: Some(found.version), note: found.note, enforced: cgroup::enforced() })
     }
 
     fn offers(&self, backend: &Backend) -> Offers {
@@ -66,16 +67,12 @@ impl Driver for Oci {
         Offers { overlays: !is_gvisor, listener: !is_gvisor, ..Offers::ALL }
     }
 
-    fn attack<'a>(&'a self, cage: &'a Cage) -> Pending<'a, Result<Attacked, SandboxError>> {
-        Box::pin(self_test(cage))
+    async fn attack(&self, cage: &Cage) -> Result<Attacked, SandboxError> {
+        self_test(cage).await
     }
 
-    fn start<'a>(
-        &'a self,
-        program: &'a Program,
-        cage: &'a Cage,
-    ) -> Pending<'a, Result<Running, SandboxError>> {
-        Box::pin(start(program, cage))
+    async fn start(&self, program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
+        start(program, cage).await
     }
 }
 

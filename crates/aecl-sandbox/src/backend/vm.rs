@@ -17,8 +17,10 @@ mod qemu;
 mod shown;
 mod start;
 
+use async_trait::async_trait;
+
 use crate::cage::Cage;
-use crate::driver::{Attacked, Driver, Installed, Pending};
+use crate::driver::{Attacked, Driver, Installed};
 use crate::error::SandboxError;
 use crate::found::{Enforced, Offers};
 use crate::launcher::running::Running;
@@ -28,14 +30,13 @@ use crate::tier::Backend;
 /// Virtual machines.
 pub(crate) struct Machines;
 
+#[async_trait]
 impl Driver for Machines {
-    fn installed<'a>(&'a self, _backend: &'a Backend) -> Pending<'a, Result<Installed, SandboxError>> {
-        Box::pin(async {
-            // The machine enforces them, whatever the host can do.
-            let enforced = Enforced { memory: true, cpu: true };
-            let note = shown::tool().err().map(|why| format!("no views: {why}"));
-            Ok(Installed { version: None, note, enforced })
-        })
+    async fn installed(&self, _backend: &Backend) -> Result<Installed, SandboxError> {
+        // The machine enforces them, whatever the host can do.
+        let enforced = Enforced { memory: true, cpu: true };
+        let note = shown::tool().err().map(|why| format!("no views: {why}"));
+        Ok(Installed { version: None, note, enforced })
     }
 
     fn offers(&self, _backend: &Backend) -> Offers {
@@ -44,22 +45,16 @@ impl Driver for Machines {
         Offers { views: shows, overlays: shows, unlimited_memory: false, host_programs: false, ..Offers::ALL }
     }
 
-    fn attack<'a>(&'a self, cage: &'a Cage) -> Pending<'a, Result<Attacked, SandboxError>> {
-        Box::pin(start::probe(cage))
+    async fn attack(&self, cage: &Cage) -> Result<Attacked, SandboxError> {
+        start::probe(cage).await
     }
 
-    fn start<'a>(
-        &'a self,
-        program: &'a Program,
-        cage: &'a Cage,
-    ) -> Pending<'a, Result<Running, SandboxError>> {
-        Box::pin(start::start(program, cage))
+    async fn start(&self, program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
+        start::start(program, cage).await
     }
 
-    fn version_after<'a>(&'a self, backend: &'a Backend) -> Pending<'a, Option<String>> {
-        Box::pin(async {
-            let (program, _) = backend.machine()?;
-            start::version(program).await
-        })
+    async fn version_after(&self, backend: &Backend) -> Option<String> {
+        let (program, _) = backend.machine()?;
+        start::version(program).await
     }
 }
