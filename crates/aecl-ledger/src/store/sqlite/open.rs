@@ -95,10 +95,8 @@ impl Begun {
 
     /// There is an entry now. Some keys lie where nothing can be written; there the data alone tells.
     pub(super) fn set(&self) {
-        if !self.0.exists() {
-            let mut options = OpenOptions::new();
-            drop(options.write(true).create(true).truncate(false).mode(0o600).open(&self.0));
-        }
+        // Where it is already, nothing is opened, and no link is followed.
+        drop(OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.0));
     }
 }
 
