@@ -200,7 +200,7 @@ impl<'a, 'b> Configurations<'a, 'b> {
         }
         let whole = setting.value.trim().trim_matches('"');
         if key == "hookspath" {
-            // It may be the directory itself, or one that is not there yet.
+            // It may be the directory itself, have blanks in its name, or, of the user's configuration, be a single word.
             let bare = whole.split([' ', '\t', '#', ';', '"']).next().unwrap_or(whole);
             for (from, path) in config.from.iter().flat_map(|from| [(from, whole), (from, bare)]) {
                 if let Some(aim) = self.whole(from, path) {
