@@ -3,26 +3,26 @@
 //! Nothing is reached unless the list of the action names it. A connection is judged by one string, looked up
 //! once, every address is judged, and only judged addresses are dialled. `CONNECT` carries TLS whose hello
 //! names the same host; what is inside stays between the two ends. Plain HTTP goes through the same steps, one
-//! request a connection. Before the first byte leaves, the connection is told to a [`Sink`]; when it has ended,
+//! request a connection. Before the first byte leaves, the connection is told to a [`ConnectionSink`]; when it has ended,
 //! too.
 //!
-//! Where a rule has a [`Credential`], TLS ends here: one request a connection, judged by method and path, with
+//! Where a rule has a [`CredentialRule`], TLS ends here: one request a connection, judged by method and path, with
 //! the real value in the place of the program's placeholder.
 //!
 //! What this cannot see elsewhere: the `Host` header inside TLS. A server that answers for several names behind one
 //! certificate can be asked for any of them.
 
 mod answer;
+mod client_hello;
 mod connection;
 mod credentials;
 mod head;
-mod hello;
-mod inside;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod laws;
 mod relay;
 mod rules;
+mod tls_intercept;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,10 +37,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::egress::{Destination, Names};
-pub use credentials::{Credentials, Swap};
-pub use rules::{Allow, AllowList, Credential, RuleError};
+pub use credentials::{CredentialSubstitution, Credentials};
+pub use rules::{Allow, AllowList, CredentialRule, RuleError};
 
-/// What all connections of one broker may use up.
+/// Limits of all connections of one broker together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
@@ -82,8 +82,8 @@ impl Default for Limits {
 
 /// A connection that is about to leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opening {
-    /// The same number in [`Ended`]; counted from 1 for each broker.
+pub struct ConnectionOpening {
+    /// The same number in [`ConnectionEnd`]; counted from 1 for each broker.
     pub number: u64,
     /// `CONNECT`, or the method of plain HTTP.
     pub method: String,
@@ -95,7 +95,7 @@ pub struct Opening {
 
 /// A connection that is over, or was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct ConnectionEnd {
     /// Counted from 1 for each broker.
     pub number: u64,
     /// `CONNECT`, or the method of plain HTTP; absent when the request could not be read.
@@ -107,7 +107,7 @@ pub struct Ended {
     /// The address that was dialled, if one was.
     pub address: Option<SocketAddr>,
     /// How it came out.
-    pub verdict: Verdict,
+    pub verdict: ConnectionOutcome,
     /// Bytes that left.
     pub out_bytes: u64,
     /// Bytes that came in.
@@ -116,9 +116,9 @@ pub struct Ended {
     pub took_ms: u64,
 }
 
-/// How a connection came out.
+/// Outcome of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ConnectionOutcome {
     /// It was let through and ended by itself.
     Allowed,
     /// Nothing left.
@@ -138,13 +138,13 @@ pub enum Verdict {
     },
 }
 
-/// Whoever keeps the record of connections.
+/// Recorder of connections.
 #[async_trait]
-pub trait Sink: Send + Sync {
+pub trait ConnectionSink: Send + Sync {
     /// Before the first byte leaves. An error refuses the connection: what cannot be recorded does not happen.
-    async fn opening(&self, connection: &Opening) -> Result<(), String>;
+    async fn opening(&self, connection: &ConnectionOpening) -> Result<(), String>;
     /// After it ended or was refused.
-    async fn ended(&self, connection: &Ended);
+    async fn ended(&self, connection: &ConnectionEnd);
 }
 
 /// Serves the connections of one action.
@@ -155,7 +155,7 @@ struct Inner {
     list: AllowList,
     limits: Limits,
     names: Arc<dyn Names>,
-    sink: Arc<dyn Sink>,
+    sink: Arc<dyn ConnectionSink>,
     credentials: Option<Credentials>,
     out_bytes: AtomicU64,
     in_bytes: AtomicU64,
@@ -164,7 +164,12 @@ struct Inner {
 impl Broker {
     /// A broker that lets through what the list names.
     #[must_use]
-    pub fn new(list: AllowList, limits: Limits, names: Arc<dyn Names>, sink: Arc<dyn Sink>) -> Self {
+    pub fn new(
+        list: AllowList,
+        limits: Limits,
+        names: Arc<dyn Names>,
+        sink: Arc<dyn ConnectionSink>,
+    ) -> Self {
         Self::with_credentials(list, limits, names, sink, None)
     }
 
@@ -174,7 +179,7 @@ impl Broker {
         list: AllowList,
         limits: Limits,
         names: Arc<dyn Names>,
-        sink: Arc<dyn Sink>,
+        sink: Arc<dyn ConnectionSink>,
         credentials: Option<Credentials>,
     ) -> Self {
         let (out_bytes, in_bytes) = (AtomicU64::new(0), AtomicU64::new(0));

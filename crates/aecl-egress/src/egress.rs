@@ -17,7 +17,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 use addresses::behind_nat64;
-pub use addresses::{Reach, reach};
+pub use addresses::{AddressKind, address_kind};
 use host::is_plain_name;
 pub use host::{Destination, HostName};
 
@@ -28,7 +28,7 @@ pub struct Egress {
     clients: Arc<Mutex<HashMap<Place, reqwest::Client>>>,
 }
 
-/// Why a place is not dialled. Nothing was sent.
+/// Errors of a place that is not dialled. Nothing was sent.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum EgressError {
     /// It is no URL.
@@ -80,7 +80,7 @@ pub enum EgressError {
     },
 }
 
-/// Where names become addresses. The system's look-up, or a fake one in tests.
+/// Resolver of names to addresses. The system's look-up, or a fake one in tests.
 pub trait Names: Send + Sync {
     /// All addresses of a name.
     fn addresses(&self, host: String) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>>;
@@ -179,16 +179,16 @@ fn check_url(url: &Url, allow_private: bool) -> Result<Place, EgressError> {
 
 pub(crate) fn judge(host: &str, allow_private: bool, address: IpAddr) -> Result<(), EgressError> {
     let denied = |kind, way_out| EgressError::Denied { host: host.to_owned(), address, kind, way_out };
-    let reach = match reach(address) {
+    let reach = match address_kind(address) {
         // A public address of this machine leads to the same services as loopback.
-        Reach::Public if is_ours(address) => Reach::Private("an address of this machine"),
+        AddressKind::Public if is_ours(address) => AddressKind::Private("an address of this machine"),
         reach => reach,
     };
     match reach {
-        Reach::Public => Ok(()),
-        Reach::Private(_) if allow_private => Ok(()),
-        Reach::Private(kind) => Err(denied(kind, "set `allow_private` for it if that is meant")),
-        Reach::Never(kind) => Err(denied(kind, "name another host")),
+        AddressKind::Public => Ok(()),
+        AddressKind::Private(_) if allow_private => Ok(()),
+        AddressKind::Private(kind) => Err(denied(kind, "set `allow_private` for it if that is meant")),
+        AddressKind::Never(kind) => Err(denied(kind, "name another host")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Log-ins at servers that want one: OAuth 2.1, as the MCP authorization specification asks it of a client.
 //!
-//! An operator logs in once ([`Flow`]); what comes of it lies sealed beside the secrets ([`Logins`]), and requests to
-//! exactly that address carry it (`Session`). Whatever comes from the network here is a stranger's text: documents
+//! An operator logs in once ([`Flow`]); what comes of it lies sealed beside the secrets ([`LoginStore`]), and requests to
+//! exactly that address carry it (`LoginSession`). Whatever comes from the network here is a stranger's text: documents
 //! are short and read strictly, no redirect is followed, every address is judged like any other
 //! ([`egress`](crate::egress)), and a log-in is for one address and no other.
 //!
@@ -19,17 +19,17 @@ mod metadata;
 mod session;
 mod spec;
 
-pub use flow::{Done, Flow, Offer, revoke};
-pub use kept::{Kept, Logins, Wanted};
-pub use session::{Refused, Session, Verdict};
+pub use flow::{Flow, LoginPrompt, LoginResult, revoke};
+pub use kept::{Kept, LoginChallenge, LoginStore};
+pub use session::{LoginRefusal, LoginSession, LoginVerdict};
 pub use spec::{ClientAuth, GrantKind, OauthSpec};
 
 use url::Url;
 
 use crate::egress::EgressError;
-use crate::vault::{StoreError, VaultError};
+use crate::vault::{SecretStoreError, VaultError};
 
-/// What goes wrong with a log-in. Texts of strangers in it are short and printable; no secret is in it.
+/// Errors of a log-in. Texts of strangers in it are short and printable; no secret is in it.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
     /// The address is none that a token may be sent to.
@@ -120,7 +120,7 @@ pub enum LoginError {
     Secret(#[from] VaultError),
     /// The store cannot be used.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] SecretStoreError),
     /// There is no store here.
     #[error("there is no encrypted store here to keep a log-in in")]
     NoStore,

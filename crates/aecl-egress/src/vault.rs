@@ -18,7 +18,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
-pub use known::Known;
+pub use known::KnownSecrets;
 use known::Wanted;
 pub use reference::Part;
 pub use reference::{SecretRef, references};
@@ -26,9 +26,9 @@ pub use remote::{Engine, RemoteError, RemoteSpec};
 use remote::{Read, Remote};
 use secret::SECRET_MAX_BYTES;
 pub use secret::Secret;
-pub use store::{Listed, Store, StoreError};
+pub use store::{Listed, SecretStore, SecretStoreError};
 
-/// What goes wrong with a secret. Names the reference, never the value.
+/// Errors of a secret. Names the reference, never the value.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
     /// The reference cannot be read.
@@ -61,7 +61,7 @@ pub enum VaultError {
         /// Which one.
         reference: SecretRef,
         /// What is wrong with the store.
-        source: StoreError,
+        source: SecretStoreError,
     },
     /// The vault did not give it.
     #[error("the secret `{reference}` cannot be had: {source}")]
@@ -84,13 +84,13 @@ pub enum VaultError {
     },
 }
 
-/// Where references lead. Cheap to clone.
+/// Resolver of references to secrets. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Vault(Arc<Places>, Option<Arc<BTreeMap<String, Secret>>>);
 
 #[derive(Default)]
 struct Places {
-    store: Option<Store>,
+    store: Option<SecretStore>,
     remote: RwLock<Option<Remote>>,
     logins: Option<Dated>,
     /// One task for each lease that lives.
@@ -100,7 +100,7 @@ struct Places {
 /// A store, and the clock by which what is in it ends (seconds since 1970).
 #[derive(Clone)]
 pub(crate) struct Dated {
-    pub(crate) store: Store,
+    pub(crate) store: SecretStore,
     pub(crate) now_s: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
@@ -113,12 +113,12 @@ impl std::fmt::Debug for Places {
 impl Vault {
     /// A vault with an encrypted store. Without one (`Vault::default()`), `env:` and `file:` work.
     #[must_use]
-    pub fn new(store: Option<Store>) -> Self {
+    pub fn new(store: Option<SecretStore>) -> Self {
         Self(Arc::new(Places { store, ..Places::default() }), None)
     }
 
     /// The same with a store of its own for log-ins at servers, which no reference leads to.
-    pub(crate) fn beside(store: Option<Store>, logins: Dated) -> Self {
+    pub(crate) fn beside(store: Option<SecretStore>, logins: Dated) -> Self {
         Self(Arc::new(Places { store, logins: Some(logins), ..Places::default() }), None)
     }
 
@@ -160,12 +160,12 @@ impl Vault {
     /// Begins a use: one request, or one connection. Each secret is fetched once for it.
     #[must_use]
     pub fn begin(&self) -> Use {
-        self.begin_for(&Known::default())
+        self.begin_for(&KnownSecrets::default())
     }
 
     /// The same; what is fetched is remembered where it goes to, so that it can be scrubbed from what comes back.
     #[must_use]
-    pub fn begin_for(&self, known: &Known) -> Use {
+    pub fn begin_for(&self, known: &KnownSecrets) -> Use {
         Use { vault: self.clone(), found: Vec::new(), read: Vec::new(), known: known.clone() }
     }
 
@@ -231,7 +231,7 @@ fn from_file(reference: &SecretRef, path: &std::path::Path) -> Result<Secret, Va
 pub struct Use {
     vault: Vault,
     found: Vec<(SecretRef, Arc<Secret>)>,
-    known: Known,
+    known: KnownSecrets,
     /// What lay at paths of the vault: two fields of one path are of one reading, and of one lease.
     read: Vec<(String, Read)>,
 }
@@ -353,7 +353,7 @@ mod tests {
     #[tokio::test]
     async fn a_stored_secret_is_found_by_its_name_and_shown_by_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path().join("secrets"), dir.path().join("keys/secrets.key"));
+        let store = SecretStore::new(dir.path().join("secrets"), dir.path().join("keys/secrets.key"));
         store.set("stripe", Secret::new("sk_live_4711".into()), 1).unwrap();
         let vault = Vault::new(Some(store));
         let mut uses = vault.begin();

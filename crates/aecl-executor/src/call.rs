@@ -70,7 +70,7 @@ impl Call {
     }
 
     /// What a connector says to an action that belongs to another one.
-    pub(crate) fn wrong_desk(&self) -> (&'static str, String) {
+    pub(crate) fn connector_mismatch(&self) -> (&'static str, String) {
         (
             "connector_mismatch",
             format!("`{}` was handed to a connector of another kind; report this", self.action),

@@ -8,10 +8,10 @@ use crate::call::Call;
 #[async_trait]
 pub trait Connector: Send + Sync {
     /// Acts once.
-    async fn perform(&self, call: &Call) -> Performed;
+    async fn perform(&self, call: &Call) -> CallResult;
     /// Says what acting would do from the call alone. It neither waits nor asks the target, so there is nothing of the
     /// target in it, and whoever proposes may read it before anybody has agreed.
-    fn plan(&self, call: &Call) -> Plan;
+    fn plan(&self, call: &Call) -> CallPlan;
     /// Says what acting would do as the target is now, and changes nothing. What it finds is the target's content, so
     /// it is for those who may read that; the gate gets the number only ([`crate::Executor::count`]).
     async fn dry_run(&self, call: &Call) -> DryRun;
@@ -19,9 +19,9 @@ pub trait Connector: Send + Sync {
     async fn reconcile(&self, call: &Call) -> Reconciled;
 }
 
-/// What happened.
+/// Result of a call: done, failed, or unknown.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Performed {
+pub enum CallResult {
     /// It happened, and the target said so.
     Done {
         /// JSON; for MCP the upstream's own bytes.
@@ -49,9 +49,9 @@ pub enum Performed {
     },
 }
 
-/// What acting would do, as far as the call itself says.
+/// Plan of a call: what acting would do, as far as the call itself says.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Plan {
+pub enum CallPlan {
     /// This would be sent, or started.
     Would(serde_json::Value),
     /// The call does not say: only the target knows.
@@ -60,7 +60,7 @@ pub enum Plan {
     Failed(String),
 }
 
-/// What a dry run found.
+/// Result of a dry run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DryRun {
     /// This would happen.
@@ -84,7 +84,7 @@ pub enum DryRun {
     },
 }
 
-/// What looking it up found.
+/// Result of looking up whether a call has happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reconciled {
     /// It did happen.
@@ -101,7 +101,7 @@ pub enum Reconciled {
     },
 }
 
-impl Performed {
+impl CallResult {
     /// Nothing left this house: refused before the target could have heard of it.
     #[must_use]
     pub fn not_sent(code: &'static str, message: impl Into<String>) -> Self {

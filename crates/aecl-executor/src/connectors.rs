@@ -12,7 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::call::Call;
-use crate::connector::{Connector, DryRun, Performed, Plan, Reconciled};
+use crate::connector::{CallPlan, CallResult, Connector, DryRun, Reconciled};
 use crate::house::Places;
 use crate::spec::ConnectorSpec;
 use aecl_egress::egress::{Egress, SystemNames};
@@ -90,11 +90,11 @@ impl Connectors {
 
 #[async_trait]
 impl Connector for Connectors {
-    async fn perform(&self, call: &Call) -> Performed {
+    async fn perform(&self, call: &Call) -> CallResult {
         self.for_call(call).perform(call).await
     }
 
-    fn plan(&self, call: &Call) -> Plan {
+    fn plan(&self, call: &Call) -> CallPlan {
         self.for_call(call).plan(call)
     }
 

@@ -1,7 +1,7 @@
 //! The door of this room: only a permit that is on record opens it, and it opens once.
 
 use crate::call::Call;
-use crate::connector::{Connector, DryRun, Performed, Plan, Reconciled};
+use crate::connector::{CallPlan, CallResult, Connector, DryRun, Reconciled};
 use crate::connectors::Connectors;
 use crate::connectors::files::{self, ShownFiles};
 use crate::depth;
@@ -29,9 +29,9 @@ pub struct Executor {
     connectors: Connectors,
 }
 
-/// What goes along with a call and is not part of what was judged.
+/// Context of a call: what goes along with it and is not part of what was judged.
 #[derive(Debug, Clone, Default)]
-pub struct Carry {
+pub struct CallContext {
     /// MCP `_meta`: progress token, trace context.
     pub meta: Option<Box<RawValue>>,
     /// MCP: `inputResponses` and `requestState` of a retried call.
@@ -42,7 +42,7 @@ pub struct Carry {
     pub cancel: CancellationToken,
 }
 
-/// What came of it. Never an error: what goes wrong out there is an outcome.
+/// Outcome of an attempt. Never an error: what goes wrong out there is an outcome.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// Done, failed or unknown.
@@ -113,7 +113,12 @@ impl Executor {
     ///     e.perform(bare, Default::default(), 1).await; // not on record
     /// }
     /// ```
-    pub async fn perform(&self, permit: Recorded<Permit>, carry: Carry, max_output_bytes: usize) -> Outcome {
+    pub async fn perform(
+        &self,
+        permit: Recorded<Permit>,
+        context: CallContext,
+        max_output_bytes: usize,
+    ) -> Outcome {
         let key = permit.key_for(permit.get().id());
         let action = permit.get().action().clone();
         let opened = permit.get().decision().credential_scope().map(str::to_owned);
@@ -123,20 +128,20 @@ impl Executor {
             Some((tier, instead_of)) => (Some(tier), instead_of),
             None => (None, None),
         };
-        match call(permit.get().id().as_str(), &action, key, carry, max_output_bytes) {
+        match call(permit.get().id().as_str(), &action, key, context, max_output_bytes) {
             Ok(call) if uses_others(&action, opened.as_deref()) => {
-                outcome(Performed::out_of_scope(&call.action, opened.as_deref()), None)
+                outcome(CallResult::out_of_scope(&call.action, opened.as_deref()), None)
             }
             Ok(call) => {
                 if let Some(said) = self.leads_home(&action, &call).await {
-                    return outcome(Performed::not_sent("own_house", said), None);
+                    return outcome(CallResult::not_sent("own_house", said), None);
                 }
                 let call =
                     Call { credential_scope: opened, rows_max, tier, instead_of, task_left_ms, ..call };
                 // A connector of ours that breaks has left the outcome open like a line that went dead.
                 let performed = AssertUnwindSafe(self.connectors.perform(&call)).catch_unwind().await;
                 let broke = |_| {
-                    Performed::unknown(
+                    CallResult::unknown(
                         "interrupted",
                         format!("the connector of `{}` broke during the attempt", call.action),
                     )
@@ -147,7 +152,7 @@ impl Executor {
                 Outcome { traffic, ..outcome }
             }
             Err(message) => {
-                let not_sent = Performed::Failed {
+                let not_sent = CallResult::Failed {
                     code: "connector_invalid",
                     message,
                     output: None,
@@ -186,10 +191,10 @@ impl Executor {
     }
 
     /// Says what acting would do, from the action alone. No target is asked, so nobody's leave is needed.
-    pub fn plan(&self, id: &str, action: &Action, max_output_bytes: usize) -> Plan {
-        match call(id, action, String::new(), Carry::default(), max_output_bytes) {
+    pub fn plan(&self, id: &str, action: &Action, max_output_bytes: usize) -> CallPlan {
+        match call(id, action, String::new(), CallContext::default(), max_output_bytes) {
             Ok(call) => without_keys(self.connectors.plan(&call)),
-            Err(message) => Plan::Untold(message),
+            Err(message) => CallPlan::Untold(message),
         }
     }
 
@@ -199,7 +204,7 @@ impl Executor {
         let Some(typed) = action.typed.as_ref().filter(|_| action.problems.is_empty()) else {
             return ShownFiles::None;
         };
-        let Ok(call) = call("shown", action, String::new(), Carry::default(), 0) else {
+        let Ok(call) = call("shown", action, String::new(), CallContext::default(), 0) else {
             return ShownFiles::None;
         };
         match &call.connector {
@@ -229,7 +234,7 @@ impl Executor {
         pointer: Option<&str>,
         max_output_bytes: usize,
     ) -> Option<u64> {
-        let call = call("dry_run", action, String::new(), Carry::default(), max_output_bytes).ok()?;
+        let call = call("dry_run", action, String::new(), CallContext::default(), max_output_bytes).ok()?;
         match self.connectors.dry_run(&call).await {
             DryRun::Would { rows: Some(rows), .. } => Some(rows),
             DryRun::Would { output, rows: None } => {
@@ -248,7 +253,7 @@ impl Executor {
         key: String,
         max_output_bytes: usize,
     ) -> Reconciled {
-        match call(id, action, key, Carry::default(), max_output_bytes) {
+        match call(id, action, key, CallContext::default(), max_output_bytes) {
             Ok(call) => self.connectors.reconcile(&call).await,
             Err(message) => Reconciled::StillUnknown { message },
         }
@@ -268,17 +273,17 @@ async fn looked(look: impl FnOnce() -> Option<Evidence> + Send + 'static) -> Opt
 const LOOK_MAX: Duration = Duration::from_secs(2);
 
 /// A plan in which no key of ours stands.
-fn without_keys(plan: Plan) -> Plan {
+fn without_keys(plan: CallPlan) -> CallPlan {
     match plan {
-        Plan::Would(would) => {
+        CallPlan::Would(would) => {
             let said = house::bytes_without_keys(would.to_string().into_bytes());
             match serde_json::from_slice(&said) {
-                Ok(would) => Plan::Would(would),
-                Err(_) => Plan::Untold("what it would do names a key of ours".into()),
+                Ok(would) => CallPlan::Would(would),
+                Err(_) => CallPlan::Untold("what it would do names a key of ours".into()),
             }
         }
-        Plan::Untold(message) => Plan::Untold(house::without_keys(&message).into()),
-        Plan::Failed(message) => Plan::Failed(house::without_keys(&message).into()),
+        CallPlan::Untold(message) => CallPlan::Untold(house::without_keys(&message).into()),
+        CallPlan::Failed(message) => CallPlan::Failed(house::without_keys(&message).into()),
     }
 }
 
@@ -292,7 +297,7 @@ fn call(
     id: &str,
     action: &Action,
     key: String,
-    carry: Carry,
+    context: CallContext,
     max_output_bytes: usize,
 ) -> Result<Call, String> {
     let typed = action.typed.as_ref().ok_or_else(|| format!("`{}` is not in the catalogue", action.name))?;
@@ -303,9 +308,9 @@ fn call(
         connector: Executor::check_action(&typed.manifest)?,
         timeout_ms: typed.manifest.timeout_ms,
         idempotency_key: key,
-        meta: carry.meta,
-        extra: carry.extra,
-        session: carry.session,
+        meta: context.meta,
+        extra: context.extra,
+        session: context.session,
         // What was ruled on before is looked up with the credentials of its own entry.
         credential_scope: typed.manifest.credential_scope.clone(),
         rows_max: None,
@@ -313,21 +318,21 @@ fn call(
         instead_of: None,
         task_left_ms: None,
         max_output_bytes,
-        cancel: carry.cancel,
+        cancel: context.cancel,
         cage: Arc::default(),
         traffic: Arc::default(),
     })
 }
 
-fn outcome(performed: Performed, cage: Option<String>) -> Outcome {
+fn outcome(performed: CallResult, cage: Option<String>) -> Outcome {
     let mut may_have_acted = false;
     let (kind, code, message, output) = match performed {
-        Performed::Done { output } => (OutcomeKind::Done, None, String::new(), Some(output)),
-        Performed::Failed { code, message, output, may_have_acted: perhaps } => {
+        CallResult::Done { output } => (OutcomeKind::Done, None, String::new(), Some(output)),
+        CallResult::Failed { code, message, output, may_have_acted: perhaps } => {
             may_have_acted = perhaps;
             (OutcomeKind::Failed, Some(code.to_owned()), message, output)
         }
-        Performed::Unknown { code, message, output } => {
+        CallResult::Unknown { code, message, output } => {
             (OutcomeKind::Unknown, Some(code.to_owned()), message, output)
         }
     };

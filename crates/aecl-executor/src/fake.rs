@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::call::Call;
-use crate::connector::{Connector, DryRun, Performed, Plan, Reconciled};
+use crate::connector::{CallPlan, CallResult, Connector, DryRun, Reconciled};
 
-/// How the world treats the next attempts.
+/// Behaviour of the fake world at the next attempts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Mood {
     /// Does it and says so, with this JSON.
@@ -106,12 +106,12 @@ impl FakeWorld {
 
 #[async_trait]
 impl Connector for FakeWorld {
-    async fn perform(&self, call: &Call) -> Performed {
+    async fn perform(&self, call: &Call) -> CallResult {
         let mood = self.with(|state| {
             *state.attempts.entry(call.idempotency_key.clone()).or_insert(0) += 1;
             state.by_action.get(&call.action).unwrap_or(&state.mood).clone()
         });
-        let done = |output: String| Performed::Done { output: output.into_bytes() };
+        let done = |output: String| CallResult::Done { output: output.into_bytes() };
         match mood {
             Mood::Answers(output) => {
                 self.happens(call, 1);
@@ -122,8 +122,8 @@ impl Connector for FakeWorld {
                 self.happens(call, 1);
                 done(r#"{"slow":true}"#.into())
             }
-            Mood::Refuses => Performed::not_sent("fake_refused", format!("`{}` was refused", call.action)),
-            Mood::Breaks => Performed::Failed {
+            Mood::Refuses => CallResult::not_sent("fake_refused", format!("`{}` was refused", call.action)),
+            Mood::Breaks => CallResult::Failed {
                 code: "fake_broke",
                 message: format!("`{}` broke on the way", call.action),
                 output: Some(br#"{"error":"broke"}"#.to_vec()),
@@ -143,8 +143,8 @@ impl Connector for FakeWorld {
         }
     }
 
-    fn plan(&self, call: &Call) -> Plan {
-        Plan::Would(serde_json::json!({"would": call.action}))
+    fn plan(&self, call: &Call) -> CallPlan {
+        CallPlan::Would(serde_json::json!({"would": call.action}))
     }
 
     async fn dry_run(&self, call: &Call) -> DryRun {
@@ -160,10 +160,10 @@ impl Connector for FakeWorld {
     }
 }
 
-async fn silence(call: &Call) -> Performed {
+async fn silence(call: &Call) -> CallResult {
     tokio::select! {
-        () = tokio::time::sleep(call.timeout()) => Performed::unknown("fake_silent", "no answer in time"),
-        () = call.cancel.cancelled() => Performed::unknown("fake_cancelled", "cancelled while waiting"),
+        () = tokio::time::sleep(call.timeout()) => CallResult::unknown("fake_silent", "no answer in time"),
+        () = call.cancel.cancelled() => CallResult::unknown("fake_cancelled", "cancelled while waiting"),
     }
 }
 
@@ -205,7 +205,7 @@ mod tests {
         let world = FakeWorld::new(Mood::SilentAfterDoing);
         let mut asked = call("pay", "{}");
         asked.timeout_ms = 20;
-        assert!(matches!(world.perform(&asked).await, Performed::Unknown { .. }));
+        assert!(matches!(world.perform(&asked).await, CallResult::Unknown { .. }));
         assert_eq!((world.attempts("key-pay"), world.effects("key-pay")), (1, 1));
         assert!(matches!(world.reconcile(&asked).await, Reconciled::Done { .. }));
     }

@@ -55,7 +55,7 @@ pub struct JudgeSpec {
     pub allow_private: bool,
 }
 
-/// How a judge is asked.
+/// Kind of a judge: how it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JudgeKind {
@@ -167,7 +167,7 @@ impl Judge {
     }
 }
 
-/// Why a judge has said nothing. Nothing of its answer is in it.
+/// Errors of a judge that has said nothing. Nothing of its answer is in it.
 #[derive(Debug, thiserror::Error)]
 pub enum JudgeError {
     /// It may not be dialled.
@@ -193,7 +193,7 @@ pub enum JudgeError {
     Model,
 }
 
-/// What a judge says.
+/// Opinion of a judge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opinion {
     /// Points of suspicion, at most those of the judge.

@@ -2,8 +2,8 @@
 //!
 //! What goes wrong out there is an outcome, not an error of ours. **Unknown is not failed**: once the bytes
 //! of a request may have left, only an answer can say what happened; a time-out, a lost connection, a
-//! killed upstream or garbage leaves [`Performed::Unknown`]. What is refused before anything was sent is
-//! [`Performed::Failed`] that surely has not acted.
+//! killed upstream or garbage leaves [`CallResult::Unknown`]. What is refused before anything was sent is
+//! [`CallResult::Failed`] that surely has not acted.
 //!
 //! **Invariant:** this room never learns why something was allowed, and no secret leaves it in an error,
 //! a log line or a `Debug` output.
@@ -21,7 +21,7 @@ pub mod root_dir;
 mod spec;
 
 pub use call::Call;
-pub use connector::{Connector, DryRun, Performed, Plan, Reconciled};
+pub use connector::{CallPlan, CallResult, Connector, DryRun, Reconciled};
 pub use connectors::Connectors;
-pub use executor::{Carry, Executor, Outcome};
+pub use executor::{CallContext, Executor, Outcome};
 pub use spec::ConnectorSpec;

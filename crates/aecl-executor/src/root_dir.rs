@@ -42,7 +42,7 @@ pub struct RootDir {
     is_strict: bool,
 }
 
-/// Why something below a place is not reached.
+/// Errors of something below a place that is not reached.
 #[derive(Debug, thiserror::Error)]
 pub enum RootError {
     /// A link stands where a directory should.
@@ -53,7 +53,7 @@ pub enum RootError {
     Io(String, #[source] io::Error),
 }
 
-/// What is at a path.
+/// State of a path: what is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathState {
     /// Nothing.
@@ -68,7 +68,7 @@ pub enum PathState {
     Other(FileStamp, &'static str),
 }
 
-/// Which file it is and when it changed last. Two that are equal are the same file, untouched in between.
+/// Stamp of a file and its last change. Two that are equal are the same file, untouched in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileStamp {
     /// Its device and number.

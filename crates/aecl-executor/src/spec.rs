@@ -13,7 +13,7 @@ use http::HttpSpec;
 use process::ProcessSpec;
 use sql::SqlSpec;
 
-/// How an action reaches the world, as its catalogue entry says it.
+/// Specification of a connector: how an action reaches the world, as its catalogue entry says it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ConnectorSpec {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use aecl_executor::connectors::files::{FilesConnector, FilesSpec};
-use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Performed, Reconciled, fake};
+use aecl_executor::{Call, CallResult, Connector, ConnectorSpec, DryRun, Reconciled, fake};
 use aecl_kernel::base::digest::Digest;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ impl World {
     async fn refused(&self, changes: &Value) -> String {
         let before = self.all();
         let call = self.call(changes);
-        let Performed::Failed { code, message, may_have_acted: false, .. } =
+        let CallResult::Failed { code, message, may_have_acted: false, .. } =
             FilesConnector.perform(&call).await
         else {
             panic!("it was not refused: {changes}");
@@ -76,7 +76,7 @@ impl World {
 
 async fn done(call: &Call) -> Value {
     match FilesConnector.perform(call).await {
-        Performed::Done { output, .. } => serde_json::from_slice(&output).unwrap(),
+        CallResult::Done { output, .. } => serde_json::from_slice(&output).unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -184,7 +184,7 @@ async fn what_is_replaced_is_limited_as_a_whole() {
     let gone = |name: &str| json!({ "path": name, "before": world.digest(name) });
     let call = world.call(&json!([gone("x"), gone("y")]));
     let before = world.all();
-    let Performed::Failed { code, message, .. } = FilesConnector.perform(&call).await else { panic!() };
+    let CallResult::Failed { code, message, .. } = FilesConnector.perform(&call).await else { panic!() };
     assert_eq!((code, world.all()), ("files_too_long", before));
     assert!(message.contains("100 bytes"), "{message}");
 }
@@ -201,7 +201,7 @@ async fn a_pipe_or_a_device_is_named_and_nothing_waits() {
     for path in ["pipe", "zero"].into_iter().take(1 + usize::from(device.is_ok())) {
         for before in [json!(null), json!(Digest::of(b""))] {
             let call = world.call(&json!([{ "path": path, "before": before, "after": { "text": "x" } }]));
-            let Performed::Failed { code, message, .. } = FilesConnector.perform(&call).await else {
+            let CallResult::Failed { code, message, .. } = FilesConnector.perform(&call).await else {
                 panic!()
             };
             assert!(code == "files_kind" && message.contains(path), "{code}: {message}");
@@ -295,10 +295,13 @@ async fn a_call_that_is_cancelled_or_late_changes_nothing() {
     let before = world.all();
     let mut call = world.call(&changes(&world));
     call.cancel.cancel();
-    assert!(matches!(FilesConnector.perform(&call).await, Performed::Failed { code: "files_cancelled", .. }));
+    assert!(matches!(
+        FilesConnector.perform(&call).await,
+        CallResult::Failed { code: "files_cancelled", .. }
+    ));
     call = world.call(&changes(&world));
     call.timeout_ms = 0;
-    assert!(matches!(FilesConnector.perform(&call).await, Performed::Failed { code: "files_timeout", .. }));
+    assert!(matches!(FilesConnector.perform(&call).await, CallResult::Failed { code: "files_timeout", .. }));
     assert_eq!(world.all(), before);
 }
 
@@ -319,7 +322,7 @@ async fn a_directory_that_is_not_there_is_named() {
     let mut call = fake::call("apply", r#"{"changes":[{"path":"a","after":{"text":""}}]}"#);
     call.connector =
         ConnectorSpec::Files(FilesSpec { root: "/no/such/place".into(), files_max: 4, bytes_max: 100 });
-    let Performed::Failed { code, message, .. } = FilesConnector.perform(&call).await else { panic!() };
+    let CallResult::Failed { code, message, .. } = FilesConnector.perform(&call).await else { panic!() };
     assert_eq!(code, "files_root");
     assert!(message.contains("/no/such/place"), "{message}");
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aecl_executor::connectors::http::{HttpConnector, HttpSpec};
-use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled, fake};
+use aecl_executor::{Call, CallPlan, CallResult, Connector, ConnectorSpec, DryRun, Reconciled, fake};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -93,17 +93,17 @@ fn call(address: SocketAddr, method: &str, path: &str, more: Value, arguments: &
     call
 }
 
-async fn perform(call: &Call) -> Performed {
+async fn perform(call: &Call) -> CallResult {
     HttpConnector::default().perform(call).await
 }
 
 /// Done, unknown, or failed and perhaps not without an effect; and the code.
-fn word(performed: &Performed) -> String {
+fn word(performed: &CallResult) -> String {
     match performed {
-        Performed::Done { .. } => "done".into(),
-        Performed::Failed { code, may_have_acted: false, .. } => format!("nothing happened: {code}"),
-        Performed::Failed { code, may_have_acted: true, .. } => format!("failed: {code}"),
-        Performed::Unknown { code, .. } => format!("unknown: {code}"),
+        CallResult::Done { .. } => "done".into(),
+        CallResult::Failed { code, may_have_acted: false, .. } => format!("nothing happened: {code}"),
+        CallResult::Failed { code, may_have_acted: true, .. } => format!("failed: {code}"),
+        CallResult::Unknown { code, .. } => format!("unknown: {code}"),
     }
 }
 
@@ -119,7 +119,7 @@ async fn a_request_is_what_the_template_says() {
     });
     let arguments = r#"{"amount":500,"order_id":"a/b","why":"it & that"}"#;
     let call = call(address, "post", "/orders/{order_id}/refunds", more, arguments);
-    let Performed::Done { output } = perform(&call).await else { panic!() };
+    let CallResult::Done { output } = perform(&call).await else { panic!() };
     assert_eq!(output, br#"{ "ok":true, "big":12345678901234567890123 }"#);
     let request = target.seen.lock().unwrap()[0].clone();
     assert_eq!(
@@ -228,7 +228,7 @@ async fn a_target_that_repeats_the_secret_does_not_give_it_away() {
     let template = format!("Bearer {{secret:file:{}}}", secret.path().display());
     let said = async |path: &str, most: usize| {
         let more = json!({ "headers": { "Authorization": template }, "max_response_bytes": most });
-        let Performed::Done { output, .. } = perform(&call(address, "GET", path, more, "{}")).await else {
+        let CallResult::Done { output, .. } = perform(&call(address, "GET", path, more, "{}")).await else {
             panic!()
         };
         String::from_utf8(output).unwrap()
@@ -261,7 +261,7 @@ async fn an_argument_that_spells_a_reference_stays_text() {
 async fn a_long_answer_is_cut_and_says_so() {
     let (address, _) = target().await;
     let call = call(address, "GET", "/large", json!({ "max_response_bytes": 100 }), "{}");
-    let Performed::Done { output } = perform(&call).await else { panic!() };
+    let CallResult::Done { output } = perform(&call).await else { panic!() };
     let output: Value = serde_json::from_slice(&output).unwrap();
     assert_eq!(output["truncated"], true);
     assert_eq!(output["text"].as_str().unwrap().len(), 100);
@@ -286,7 +286,7 @@ async fn looking_it_up_and_trying_it_dry_change_nothing() {
     let dry = HttpConnector::default().dry_run(&found).await;
     let DryRun::Would { output, .. } = dry else { panic!("{dry:?}") };
     assert!(String::from_utf8(output).unwrap().contains(r#""method":"POST""#));
-    let Plan::Would(plan) = HttpConnector::default().plan(&found) else { panic!() };
+    let CallPlan::Would(plan) = HttpConnector::default().plan(&found) else { panic!() };
     assert_eq!(plan["method"], "POST");
     assert_eq!(target.hits.load(Ordering::Relaxed), before);
 }

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aecl_egress::egress::Egress;
-use aecl_egress::login::{Done, Flow, LoginError, Logins, OauthSpec, revoke};
-use aecl_egress::vault::{Store, Vault};
+use aecl_egress::login::{Flow, LoginError, LoginResult, LoginStore, OauthSpec, revoke};
+use aecl_egress::vault::{SecretStore, Vault};
 use aecl_executor::connectors::mcp::{
     ClientFace, Handshake, McpConnector, Transport, Upstream, UpstreamSpec,
 };
-use aecl_executor::{Call, Connector, ConnectorSpec, Performed, fake};
+use aecl_executor::{Call, CallResult, Connector, ConnectorSpec, fake};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -257,10 +257,10 @@ async fn world(wrong: &'static str) -> World {
 }
 
 impl World {
-    fn logins(&self) -> Logins {
-        let store = Store::new(self.home.path().join("logins"), self.home.path().join("key"));
+    fn logins(&self) -> LoginStore {
+        let store = SecretStore::new(self.home.path().join("logins"), self.home.path().join("key"));
         let now_s = Arc::clone(&self.now_s);
-        Logins::new(store, move || now_s.load(Ordering::Relaxed))
+        LoginStore::new(store, move || now_s.load(Ordering::Relaxed))
     }
 
     fn vault(&self) -> Vault {
@@ -271,7 +271,7 @@ impl World {
         Flow::begin("web", &self.url, true, &self.spec, &self.vault(), Egress::default()).await
     }
 
-    async fn login(&self) -> Result<Done, LoginError> {
+    async fn login(&self) -> Result<LoginResult, LoginError> {
         let flow = self.begin().await?;
         let page = flow.offer().page.clone().unwrap();
         let browser = tokio::spawn(async move { browse(&page).await });
@@ -331,11 +331,11 @@ fn call() -> Call {
     call
 }
 
-fn word(performed: &Performed) -> String {
+fn word(performed: &CallResult) -> String {
     match performed {
-        Performed::Done { output, .. } => format!("done {}", String::from_utf8_lossy(output)),
-        Performed::Failed { code, message, .. } => format!("failed {code}: {message}"),
-        Performed::Unknown { code, message, .. } => format!("unknown {code}: {message}"),
+        CallResult::Done { output, .. } => format!("done {}", String::from_utf8_lossy(output)),
+        CallResult::Failed { code, message, .. } => format!("failed {code}: {message}"),
+        CallResult::Unknown { code, message, .. } => format!("unknown {code}: {message}"),
     }
 }
 

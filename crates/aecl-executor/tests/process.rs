@@ -3,7 +3,7 @@
 
 use aecl_executor::connectors::files::{FilesConnector, FilesSpec};
 use aecl_executor::connectors::process::{ProcessConnector, ProcessSpec};
-use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Performed, Reconciled, fake};
+use aecl_executor::{Call, CallResult, Connector, ConnectorSpec, DryRun, Reconciled, fake};
 use aecl_kernel::define::cage::Tier;
 use serde_json::{Value, json};
 use std::fs;
@@ -36,14 +36,14 @@ fn shell() -> Value {
 
 async fn done(call: &Call) -> Value {
     match connector().await.perform(call).await {
-        Performed::Done { output, .. } => serde_json::from_slice(&output).unwrap(),
+        CallResult::Done { output, .. } => serde_json::from_slice(&output).unwrap(),
         other => panic!("{other:?}"),
     }
 }
 
 async fn failed(call: &Call) -> (&'static str, String, Option<Value>) {
     match connector().await.perform(call).await {
-        Performed::Failed { code, message, output, may_have_acted: false } => {
+        CallResult::Failed { code, message, output, may_have_acted: false } => {
             (code, message, output.map(|output| serde_json::from_slice(&output).unwrap()))
         }
         other => panic!("{other:?}"),
@@ -184,7 +184,7 @@ async fn changes_of_a_working_tree_come_back_and_can_be_made() {
     let mut apply = fake::call("apply", &json!({ "changes": changes }).to_string());
     apply.connector =
         ConnectorSpec::Files(FilesSpec { root: dir.path().into(), files_max: 9, bytes_max: 999 });
-    let Performed::Done { .. } = FilesConnector.perform(&apply).await else { panic!() };
+    let CallResult::Done { .. } = FilesConnector.perform(&apply).await else { panic!() };
     assert_eq!(fs::read_to_string(dir.path().join("src/a")).unwrap(), "one\nmore\n");
     assert!(!dir.path().join("src/b").exists() && !dir.path().join("src/deep").exists());
     assert_eq!(fs::read_link(dir.path().join("link")).unwrap(), Path::new("/etc/passwd"));
@@ -217,7 +217,7 @@ async fn keep(dir: &Path, changes: &Value) {
     let mut apply = fake::call("apply", &json!({ "changes": changes }).to_string());
     apply.connector = ConnectorSpec::Files(FilesSpec { root: dir.into(), files_max: 99, bytes_max: 9999 });
     let performed = FilesConnector.perform(&apply).await;
-    assert!(matches!(performed, Performed::Done { .. }), "{performed:?}");
+    assert!(matches!(performed, CallResult::Done { .. }), "{performed:?}");
 }
 
 /// Whatever a tool does to a tree, afterwards the tree is as the tool left it.
@@ -356,8 +356,8 @@ async fn a_limit_that_nothing_enforces_is_a_refusal() {
     spec.limits.memory_max_mib = Some(512);
     let enforced = aecl_sandbox::probe(&[aecl_sandbox::Backend::Native]).await[0].enforced.memory;
     match connector().await.perform(&call).await {
-        Performed::Done { .. } => assert!(enforced),
-        Performed::Failed { code, message, .. } => {
+        CallResult::Done { .. } => assert!(enforced),
+        CallResult::Failed { code, message, .. } => {
             assert!(!enforced, "{message}");
             assert_eq!(code, "sandbox_unenforceable");
             assert!(message.contains("memory"), "{message}");
@@ -381,8 +381,8 @@ async fn nothing_runs_in_less_than_the_permit_asks_for() {
         let mut call = call(&spec, &json!({}));
         call.tier = Some(tier);
         match connector().await.perform(&call).await {
-            Performed::Done { .. } => assert!(is_here(tier, &found), "{tier}"),
-            Performed::Failed { code, .. } => {
+            CallResult::Done { .. } => assert!(is_here(tier, &found), "{tier}"),
+            CallResult::Failed { code, .. } => {
                 assert!(!is_here(tier, &found), "{tier}");
                 assert_eq!((code, call.cage.get()), ("sandbox_unavailable", None));
             }
@@ -395,7 +395,7 @@ async fn nothing_runs_in_less_than_the_permit_asks_for() {
         assert_eq!(none.find_cages(&[], Some(&[])).await.unwrap(), []);
         none
     }] {
-        let Performed::Failed { code: "sandbox_unavailable", .. } = process.perform(&call).await else {
+        let CallResult::Failed { code: "sandbox_unavailable", .. } = process.perform(&call).await else {
             panic!()
         };
     }
@@ -467,7 +467,7 @@ async fn an_output_that_is_declared_json_is_json_and_keeps_its_numbers() {
     spec["stdout"] = json!("json");
     let call = |line: &str| call(&spec, &json!({ "line": line }));
     let answer = connector().await.perform(&call(r#"echo '{"n": 1234567890123456789012}'"#)).await;
-    let Performed::Done { output, .. } = answer else { panic!("{answer:?}") };
+    let CallResult::Done { output, .. } = answer else { panic!("{answer:?}") };
     let told = String::from_utf8(output).unwrap();
     assert!(told.starts_with(r#"{"json":{"n": 1234567890123456789012},"ended":"exited with 0""#), "{told}");
     for line in ["echo hello", "true", "echo 1 2", r#"printf '["%02000d"]' 1"#] {
@@ -509,8 +509,8 @@ async fn a_program_of_an_image_runs_and_the_record_names_the_digest() {
     let image = || json!({ "layout": at, "digest": digest });
     let process = connector().await.with_images(&dir.path().join("images"));
     let perform = async |call: &Call| match process.perform(call).await {
-        Performed::Done { output, .. } => Ok(serde_json::from_slice::<Value>(&output).unwrap()),
-        Performed::Failed { code, message, may_have_acted: false, .. } => Err((code, message)),
+        CallResult::Done { output, .. } => Ok(serde_json::from_slice::<Value>(&output).unwrap()),
+        CallResult::Failed { code, message, may_have_acted: false, .. } => Err((code, message)),
         other => panic!("{other:?}"),
     };
     let one = with(json!(["/busybox", "sh", "-c", "/busybox env; /busybox ls /"]), image());
@@ -545,7 +545,7 @@ async fn a_program_of_an_image_runs_and_the_record_names_the_digest() {
         assert!(why.contains(&expected), "{why}");
     }
     let nowhere = connector().await;
-    let Performed::Failed { code, .. } = nowhere.perform(&one).await else { panic!() };
+    let CallResult::Failed { code, .. } = nowhere.perform(&one).await else { panic!() };
     assert_eq!(code, "process_image");
 }
 
@@ -565,7 +565,7 @@ async fn a_call_that_waits_for_its_image_ends_in_time_and_the_next_one_has_it() 
     one.timeout_ms = 300;
     let before = Instant::now();
     match process.perform(&one).await {
-        Performed::Failed { code: "process_image", message, may_have_acted: false, .. } => {
+        CallResult::Failed { code: "process_image", message, may_have_acted: false, .. } => {
             assert!(
                 message.contains("still being unpacked") && message.contains("aecl image unpack"),
                 "{message}"
@@ -576,5 +576,5 @@ async fn a_call_that_waits_for_its_image_ends_in_time_and_the_next_one_has_it() 
     assert!(before.elapsed() < Duration::from_secs(5));
     lock.unlock().unwrap();
     one.timeout_ms = 20_000;
-    assert!(matches!(process.perform(&one).await, Performed::Done { .. }));
+    assert!(matches!(process.perform(&one).await, CallResult::Done { .. }));
 }

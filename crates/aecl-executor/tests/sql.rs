@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use aecl_executor::connectors::sql::{SqlConnector, SqlMode, SqlSpec};
-use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Performed, Plan, Reconciled, fake};
+use aecl_executor::{Call, CallPlan, CallResult, Connector, ConnectorSpec, DryRun, Reconciled, fake};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -47,14 +47,14 @@ impl World {
 
 async fn output(call: &Call) -> Value {
     match SqlConnector.perform(call).await {
-        Performed::Done { output, .. } => serde_json::from_slice(&output).unwrap(),
+        CallResult::Done { output, .. } => serde_json::from_slice(&output).unwrap(),
         other => panic!("{other:?}"),
     }
 }
 
 async fn refusal(call: &Call) -> String {
     match SqlConnector.perform(call).await {
-        Performed::Failed { code, message, may_have_acted: false, .. } => format!("{code}: {message}"),
+        CallResult::Failed { code, message, may_have_acted: false, .. } => format!("{code}: {message}"),
         other => panic!("{other:?}"),
     }
 }
@@ -101,7 +101,7 @@ async fn a_dry_run_hands_out_no_row() {
         let call = world.call(mode, statement, "{}");
         let DryRun::Would { output, .. } = SqlConnector.dry_run(&call).await else { panic!() };
         assert_eq!(String::from_utf8(output).unwrap(), expected, "{statement}");
-        assert!(matches!(SqlConnector.plan(&call), Plan::Untold(_)), "{statement}");
+        assert!(matches!(SqlConnector.plan(&call), CallPlan::Untold(_)), "{statement}");
     }
     assert_eq!(world.count(), 3);
 }

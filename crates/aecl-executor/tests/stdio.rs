@@ -10,7 +10,7 @@ use aecl_egress::vault::Vault;
 use aecl_executor::connectors::mcp::{
     ClientFace, Era, Handshake, McpConnector, RawReply, Transport, Upstream, UpstreamSpec,
 };
-use aecl_executor::{Call, Connector, ConnectorSpec, Performed, fake};
+use aecl_executor::{Call, CallResult, Connector, ConnectorSpec, fake};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +48,7 @@ impl World {
         call
     }
 
-    async fn perform(&self, tool: &str, arguments: &str) -> Performed {
+    async fn perform(&self, tool: &str, arguments: &str) -> CallResult {
         self.desk.perform(&self.call(tool, arguments)).await
     }
 
@@ -61,23 +61,23 @@ impl World {
     }
 }
 
-fn done(performed: Performed) -> Value {
+fn done(performed: CallResult) -> Value {
     match performed {
-        Performed::Done { output, .. } => serde_json::from_slice(&output).unwrap(),
+        CallResult::Done { output, .. } => serde_json::from_slice(&output).unwrap(),
         other => panic!("not done: {other:?}"),
     }
 }
 
-fn unknown(performed: &Performed) -> &'static str {
+fn unknown(performed: &CallResult) -> &'static str {
     match performed {
-        Performed::Unknown { code, .. } => code,
+        CallResult::Unknown { code, .. } => code,
         other => panic!("not unknown: {other:?}"),
     }
 }
 
-fn nothing_happened(performed: &Performed) -> &'static str {
+fn nothing_happened(performed: &CallResult) -> &'static str {
     match performed {
-        Performed::Failed { code, may_have_acted: false, .. } => code,
+        CallResult::Failed { code, may_have_acted: false, .. } => code,
         other => panic!("not surely nothing: {other:?}"),
     }
 }
@@ -85,7 +85,7 @@ fn nothing_happened(performed: &Performed) -> &'static str {
 #[tokio::test]
 async fn the_answer_is_relayed_byte_for_byte() {
     let world = world("legacy").await;
-    let Performed::Done { output, .. } = world.perform("echo", r#"{"n":1.0,"s":"ü"}"#).await else {
+    let CallResult::Done { output, .. } = world.perform("echo", r#"{"n":1.0,"s":"ü"}"#).await else {
         panic!()
     };
     let text = String::from_utf8(output).unwrap();
@@ -217,10 +217,10 @@ async fn errors_say_what_may_have_happened() {
     let world = world("legacy").await;
     let refused = world.perform("refuse", "{}").await;
     assert_eq!(nothing_happened(&refused), "upstream_error");
-    let Performed::Failed { output: Some(output), .. } = refused else { panic!() };
+    let CallResult::Failed { output: Some(output), .. } = refused else { panic!() };
     assert_eq!(output, br#"{"code":-32602,"message":"no","data":{"x":1}}"#);
     let failed = world.perform("fail", "{}").await;
-    let Performed::Failed { code: "tool_error", output: Some(output), may_have_acted, .. } = failed else {
+    let CallResult::Failed { code: "tool_error", output: Some(output), may_have_acted, .. } = failed else {
         panic!()
     };
     assert!(may_have_acted);
@@ -232,7 +232,7 @@ async fn too_much_output_is_withheld_but_stays_done() {
     let world = world("legacy").await;
     let mut call = world.call("wide", r#"{"bytes":5000}"#);
     call.max_output_bytes = 1_000;
-    let Performed::Done { output } = world.desk.perform(&call).await else { panic!() };
+    let CallResult::Done { output } = world.desk.perform(&call).await else { panic!() };
     assert!(String::from_utf8(output).unwrap().contains("was withheld"));
 }
 
@@ -243,7 +243,7 @@ async fn what_nests_too_deep_is_an_error_that_says_why() {
     assert!(said["data"].is_array());
     for (arguments, acted) in [(r#"{"levels":50000}"#, true), (r#"{"levels":50000,"fails":true}"#, true)] {
         let deep = world.perform("deep", arguments).await;
-        let Performed::Failed { code: "upstream_error", output: Some(output), may_have_acted, .. } = deep
+        let CallResult::Failed { code: "upstream_error", output: Some(output), may_have_acted, .. } = deep
         else {
             panic!("{arguments}")
         };
@@ -390,7 +390,7 @@ async fn a_server_that_does_not_start_is_not_hammered() {
     for expected in ["did not start", "attempts failed"] {
         let performed = desk.perform(&call).await;
         assert_eq!(nothing_happened(&performed), "upstream_not_connected");
-        let Performed::Failed { message, .. } = performed else { panic!() };
+        let CallResult::Failed { message, .. } = performed else { panic!() };
         assert!(message.contains(expected) && message.contains("nothing was sent"), "{message}");
     }
     call.connector = ConnectorSpec::Mcp { server: "nobody".into(), tool: "x".into(), method: None };

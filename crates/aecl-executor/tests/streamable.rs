@@ -11,7 +11,7 @@ use aecl_egress::vault::Vault;
 use aecl_executor::connectors::mcp::{
     ClientFace, Era, Handshake, McpConnector, Transport, Upstream, UpstreamSpec,
 };
-use aecl_executor::{Call, Connector, ConnectorSpec, Performed, fake};
+use aecl_executor::{Call, CallResult, Connector, ConnectorSpec, fake};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -160,7 +160,7 @@ impl World {
         call
     }
 
-    async fn perform(&self, tool: &str) -> Performed {
+    async fn perform(&self, tool: &str) -> CallResult {
         self.desk.perform(&self.call(tool, "{}")).await
     }
 
@@ -170,12 +170,12 @@ impl World {
     }
 }
 
-fn word(performed: &Performed) -> String {
+fn word(performed: &CallResult) -> String {
     match performed {
-        Performed::Done { output, .. } => String::from_utf8(output.clone()).unwrap(),
-        Performed::Failed { code, may_have_acted: false, .. } => format!("nothing happened: {code}"),
-        Performed::Failed { code, may_have_acted: true, .. } => format!("failed: {code}"),
-        Performed::Unknown { code, .. } => format!("unknown: {code}"),
+        CallResult::Done { output, .. } => String::from_utf8(output.clone()).unwrap(),
+        CallResult::Failed { code, may_have_acted: false, .. } => format!("nothing happened: {code}"),
+        CallResult::Failed { code, may_have_acted: true, .. } => format!("failed: {code}"),
+        CallResult::Unknown { code, .. } => format!("unknown: {code}"),
     }
 }
 

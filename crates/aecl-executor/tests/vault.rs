@@ -13,7 +13,7 @@ use aecl_executor::connectors::http::{HttpConnector, HttpSpec};
 use aecl_executor::connectors::mcp::{
     ClientFace, Handshake, McpConnector, Transport, Upstream, UpstreamSpec,
 };
-use aecl_executor::{Call, Connector, ConnectorSpec, Performed, fake};
+use aecl_executor::{Call, CallResult, Connector, ConnectorSpec, fake};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -190,9 +190,9 @@ impl World {
     async fn perform(&self, user: &str, pass: &str) -> String {
         let http = HttpConnector::new(Egress::default(), self.vault.clone());
         match http.perform(&self.call(user, pass)).await {
-            Performed::Done { output, .. } => format!("done {}", String::from_utf8(output).unwrap()),
-            Performed::Failed { code, message, .. } => format!("{code} {message}"),
-            Performed::Unknown { code, message, .. } => format!("unknown {code} {message}"),
+            CallResult::Done { output, .. } => format!("done {}", String::from_utf8(output).unwrap()),
+            CallResult::Failed { code, message, .. } => format!("{code} {message}"),
+            CallResult::Unknown { code, message, .. } => format!("unknown {code} {message}"),
         }
     }
 }

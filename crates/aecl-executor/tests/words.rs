@@ -5,7 +5,7 @@
 
 use aecl_executor::Executor;
 use aecl_executor::connectors::process::ProcessConnector;
-use aecl_executor::{Connector as _, ConnectorSpec, Performed};
+use aecl_executor::{CallResult, Connector as _, ConnectorSpec};
 use aecl_kernel::define::catalogue::ActionManifest;
 use serde_json::{Value, json};
 
@@ -205,7 +205,7 @@ fn a_variable_that_would_hold_a_placeholder_is_refused() {
 async fn a_refusal_names_the_action_once() {
     let mut call = aecl_executor::fake::call("grep.it", r#"{"x":"-v"}"#);
     call.connector = checked(json!({ "argv": ["grep", "{x}"] })).unwrap();
-    let Performed::Failed { message, .. } = ProcessConnector::default().perform(&call).await else {
+    let CallResult::Failed { message, .. } = ProcessConnector::default().perform(&call).await else {
         panic!()
     };
     assert_eq!(message.matches("`grep.it`").count(), 1, "{message}");

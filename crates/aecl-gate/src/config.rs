@@ -2,8 +2,8 @@
 
 use crate::clock;
 use crate::error::GateError;
-use aecl_egress::login::Logins;
-use aecl_egress::vault::{RemoteSpec, Store, Vault, references};
+use aecl_egress::login::LoginStore;
+use aecl_egress::vault::{RemoteSpec, SecretStore, Vault, references};
 use aecl_executor::connectors::mcp::Transport;
 use aecl_executor::connectors::process::{Backend, Docker, ProcessConnector, VirtualMachine};
 use aecl_executor::judge::JudgeSpec;
@@ -359,8 +359,8 @@ impl Home {
     }
     /// The encrypted store of secrets. Its key lies in `keys/`, unless `AECL_SECRETS_KEY_FILE` names another
     /// place, such as one that is not in the backup of this directory.
-    pub fn secrets(&self) -> Store {
-        Store::new(self.dir.join("secrets"), self.secrets_key())
+    pub fn secrets(&self) -> SecretStore {
+        SecretStore::new(self.dir.join("secrets"), self.secrets_key())
     }
     fn secrets_key(&self) -> PathBuf {
         let elsewhere = std::env::var_os("AECL_SECRETS_KEY_FILE").filter(|path| !path.is_empty());
@@ -383,11 +383,11 @@ impl Home {
         }
     }
     /// The log-ins at servers, in an encrypted store of their own under the same key.
-    pub fn logins(&self) -> Logins {
+    pub fn logins(&self) -> LoginStore {
         // Several processes share a log-in, and the wall clock is the one that they share. It decides nothing but
         // whether to renew first: the server says what still counts.
         let now_s = || u64::try_from(clock::wall().0 / 1000).unwrap_or(0);
-        Logins::new(Store::new(self.dir.join("secrets/logins"), self.secrets_key()), now_s)
+        LoginStore::new(SecretStore::new(self.dir.join("secrets/logins"), self.secrets_key()), now_s)
     }
     /// Where the credentials of actions and servers come from.
     pub fn vault(&self) -> Vault {

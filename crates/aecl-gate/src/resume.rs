@@ -7,7 +7,7 @@ use crate::hold::Held;
 use crate::identity::Session;
 use crate::submit::Submission;
 use crate::wait::Turn;
-use aecl_executor::Carry;
+use aecl_executor::CallContext;
 use aecl_kernel::base::code;
 use aecl_kernel::base::id::{ActionId, RunId};
 use aecl_kernel::read::action::Credential;
@@ -28,7 +28,7 @@ impl Gate {
             return self.recorded_answer(id, None, true).await;
         }
         // It was asked for once already; a second request is not made here.
-        let answer = self.propose_again(id, Carry::default(), true, turn).await?;
+        let answer = self.propose_again(id, CallContext::default(), true, turn).await?;
         self.0.waits.ring(id);
         Ok(answer)
     }
@@ -41,16 +41,16 @@ impl Gate {
     pub async fn carry_on_for(
         &self,
         id: &ActionId,
-        carry: Carry,
+        context: CallContext,
         until: &CancellationToken,
     ) -> Result<Answer, GateError> {
         let fact = self.action_fact(id).await?;
         let mut planned = false;
         loop {
-            match self.hold(id, &fact.digest, planned, None, [&carry.cancel, until]).await? {
+            match self.hold(id, &fact.digest, planned, None, [&context.cancel, until]).await? {
                 Held::AskAgain(turn) => {
                     planned = self.is_plan_agreed(&fact.run).await?;
-                    let answer = self.propose_again(id, carry.clone(), false, turn).await?;
+                    let answer = self.propose_again(id, context.clone(), false, turn).await?;
                     // The policy of now may want somebody else, too: then it waits on.
                     if !matches!(answer.end, End::Pending(_)) {
                         return Ok(answer);
@@ -69,7 +69,7 @@ impl Gate {
     async fn propose_again(
         &self,
         id: &ActionId,
-        carry: Carry,
+        context: CallContext,
         resume: bool,
         turn: Turn,
     ) -> Result<Answer, GateError> {
@@ -90,7 +90,7 @@ impl Gate {
             compensates: ruled.compensates,
             resume,
             wait: Duration::ZERO,
-            carry,
+            context,
             until: CancellationToken::default(),
         };
         // Nobody in front has to be told that it waits.

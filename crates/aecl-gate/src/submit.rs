@@ -9,7 +9,7 @@ use crate::names;
 use crate::plans;
 use crate::wait::Turn;
 use aecl_executor::house::without_keys;
-use aecl_executor::{Carry, Outcome, Plan};
+use aecl_executor::{CallContext, CallPlan, Outcome};
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::evidence::Evidence;
 use aecl_kernel::base::id::ActionId;
@@ -52,7 +52,7 @@ pub struct Submission {
     /// The action to undo.
     pub compensates: Option<ActionId>,
     /// What goes along with the call.
-    pub carry: Carry,
+    pub context: CallContext,
     /// Fires when waiting for people should end early. An attempt that has begun goes on.
     pub until: CancellationToken,
 }
@@ -96,8 +96,8 @@ impl Gate {
         held: &tokio::sync::mpsc::UnboundedSender<Ask>,
         turn: Option<(Turn, Again)>,
     ) -> Result<Answer, GateError> {
-        let Submission { wait, carry, .. } = &submission;
-        let (deadline, carry) = (tokio::time::Instant::now() + *wait, carry.clone());
+        let Submission { wait, context, .. } = &submission;
+        let (deadline, context) = (tokio::time::Instant::now() + *wait, context.clone());
         let mut proposed = proposal(session, submission);
         let arguments = std::mem::take(&mut proposed.arguments);
         let sent = Proposal { arguments, ..proposed.clone() };
@@ -114,7 +114,7 @@ impl Gate {
         };
         let mut evidence = self.evidence(&action).await?;
         // On record with the decision, which is made from that alone.
-        evidence.extend(self.0.executor.leads(&action, carry.session.as_deref()).await);
+        evidence.extend(self.0.executor.leads(&action, context.session.as_deref()).await);
         // A yes to the plan may come between a decision and the wait for people, so only what the decision itself, or
         // a look before it, says of the plan counts.
         let mut planned = false;
@@ -128,7 +128,7 @@ impl Gate {
             let (ruling, receipt) = self.rule(&action, &evidence, again.take()).await?.split();
             drop(turn.take());
             match ruling {
-                Ruling::Allowed(permit) => return self.carry_out(permit, carry).await,
+                Ruling::Allowed(permit) => return self.carry_out(permit, context).await,
                 Ruling::Blocked(refusal) => {
                     let mut answer = self.refused(refusal, receipt);
                     self.explain_no(&mut answer, &action).await?;
@@ -142,7 +142,7 @@ impl Gate {
                     // Whoever was to be told has gone; the wait ends by itself then.
                     drop(held.send(wait.ask.clone()));
                     let asked_at = self.now();
-                    let ends = [&carry.cancel, until];
+                    let ends = [&context.cancel, until];
                     let Wait { id, action: asked, decision, .. } = wait;
                     let looked = planned || plans::has_spoken(&decision);
                     let held = self.hold(&id, &asked.digest, looked, Some(deadline), ends).await?;
@@ -257,8 +257,8 @@ impl Gate {
         let most = self.config().limits.output_bytes_max;
         let would = (refusal.decision.verdict != Verdict::Block).then(|| {
             let would = match self.0.executor.plan(refusal.id.as_str(), &refusal.action, most) {
-                Plan::Would(would) => would,
-                Plan::Untold(message) | Plan::Failed(message) => {
+                CallPlan::Would(would) => would,
+                CallPlan::Untold(message) | CallPlan::Failed(message) => {
                     serde_json::json!({ "unsupported": message })
                 }
             };
@@ -272,14 +272,14 @@ impl Gate {
         }
     }
 
-    async fn carry_out(&self, permit: Recorded<Permit>, carry: Carry) -> Result<Answer, GateError> {
+    async fn carry_out(&self, permit: Recorded<Permit>, context: CallContext) -> Result<Answer, GateError> {
         match permit.get().action().mode {
             Mode::Authorize => self.hand_over(permit),
-            Mode::Execute | Mode::DryRun => self.perform(permit, carry).await,
+            Mode::Execute | Mode::DryRun => self.perform(permit, context).await,
         }
     }
 
-    async fn perform(&self, permit: Recorded<Permit>, carry: Carry) -> Result<Answer, GateError> {
+    async fn perform(&self, permit: Recorded<Permit>, context: CallContext) -> Result<Answer, GateError> {
         let (id, decision, since) =
             (permit.get().id().clone(), permit.get().decision().clone(), permit.get().at());
         let Principal { agent, run, .. } = permit.get().action().principal.clone();
@@ -288,7 +288,7 @@ impl Gate {
         let whole = arguments.is_some_and(|arguments| arguments.values().all(Value::is_null));
         let most = self.config().limits.output_bytes_max;
         self.0.underway.fetch_add(1, Ordering::SeqCst);
-        let outcome = self.0.executor.perform(permit, carry, most).await;
+        let outcome = self.0.executor.perform(permit, context, most).await;
         let concluded = match self.take_in(name.as_deref(), &run, &outcome, whole).await {
             Ok(taken) => self.conclude_with(&id, outcome, taken, since, None).await,
             Err(error) => Err(error),

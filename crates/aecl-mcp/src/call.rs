@@ -9,7 +9,7 @@ use super::relay::empty;
 use super::seal::{self, Round};
 use super::tasks;
 use super::wire::{INTERNAL_ERROR, INVALID_PARAMS, Members, Refusal, document, members_of, raw, raw_value};
-use aecl_executor::Carry;
+use aecl_executor::CallContext;
 use aecl_executor::connectors::mcp::{ObjectText, RawReply, Upstream};
 use aecl_gate::Session;
 use aecl_gate::submit::{Answer, End, Submission};
@@ -136,15 +136,15 @@ impl Front {
             arguments,
             wait,
             offered: call.offered,
-            carry: self.carry(call, cancel),
+            context: self.carry(call, cancel),
             ..Submission::default()
         };
         Ok((session, submission))
     }
 
     /// What goes along with a call to the server behind.
-    pub(super) fn carry(&self, call: &Call, cancel: &CancellationToken) -> Carry {
-        Carry {
+    pub(super) fn carry(&self, call: &Call, cancel: &CancellationToken) -> CallContext {
+        CallContext {
             meta: (!call.meta.0.is_empty()).then(|| call.meta.raw()),
             extra: extra(call),
             session: self.opening.session.clone(),

@@ -4,7 +4,7 @@ use super::catalogue::{self, INSTRUCTIONS};
 use super::front::Front;
 use super::hello::PREFIX;
 use super::wire::{self, INTERNAL_ERROR, Members, Refusal, members_of, quoted, raw};
-use aecl_executor::connectors::mcp::Hello;
+use aecl_executor::connectors::mcp::ServerHello;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ const VERSION_MAX: usize = 64;
 
 impl Front {
     /// A server's greeting, as far as it was accepted. What it says of itself is taken for accepted the first time.
-    pub(super) async fn heard(&self, server: &str, hello: &Hello) -> Result<Members, Refusal> {
+    pub(super) async fn heard(&self, server: &str, hello: &ServerHello) -> Result<Members, Refusal> {
         let garbled = |why: String| Refusal::new(INTERNAL_ERROR, why);
         let mut said = members_of(Some(&hello.raw)).map_err(garbled)?;
         let key = format!("{PREFIX}serverInfo");

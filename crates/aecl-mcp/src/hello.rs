@@ -7,7 +7,7 @@ use super::wire::{
     INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Members, Refusal, UNSUPPORTED_VERSION,
     members_of, quoted, raw, raw_value,
 };
-use aecl_executor::connectors::mcp::{ClientFace, Era, Handshake, Hello, LEGACY, MODERN, RawReply};
+use aecl_executor::connectors::mcp::{ClientFace, Era, Handshake, LEGACY, MODERN, RawReply, ServerHello};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -120,7 +120,7 @@ impl Front {
     }
 
     /// What several servers can do together, and what each wants the model to know.
-    async fn together(&self, hellos: &[(String, Arc<Hello>)]) -> Result<Map<String, Value>, Refusal> {
+    async fn together(&self, hellos: &[(String, Arc<ServerHello>)]) -> Result<Map<String, Value>, Refusal> {
         let mut heard = Vec::new();
         for (server, hello) in hellos {
             heard.push((server.as_str(), self.heard(server, hello).await?));
@@ -186,7 +186,7 @@ impl Front {
         self: &Arc<Self>,
         way: Greeted,
         wanted: &str,
-    ) -> Result<Vec<(String, Arc<Hello>)>, Refusal> {
+    ) -> Result<Vec<(String, Arc<ServerHello>)>, Refusal> {
         let mut hellos = Vec::new();
         let mut refusal = Refusal::new(INTERNAL_ERROR, "there is no server behind this endpoint");
         for server in &self.opening.servers {
@@ -233,7 +233,7 @@ impl Front {
     }
 }
 
-fn way_of(hello: &Hello) -> Greeted {
+fn way_of(hello: &ServerHello) -> Greeted {
     match hello.era {
         Era::Legacy(_) => Greeted::Legacy,
         Era::Modern(_) => Greeted::Modern,

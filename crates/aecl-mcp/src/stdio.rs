@@ -6,7 +6,7 @@ use super::names;
 use super::wire::{Envelope, INTERNAL_ERROR, INVALID_REQUEST, Refusal, response};
 use crate::serving::shares::Shares;
 use aecl_egress::vault::Secret;
-use aecl_executor::connectors::mcp::{ClientFace, Handshake, Line, Transport, next_line};
+use aecl_executor::connectors::mcp::{ClientFace, Handshake, LineRead, Transport, next_line};
 use aecl_gate::{Gate, GateError, Identity};
 use aecl_kernel::base::code;
 use aecl_kernel::base::id::{AgentId, RunId, UserId};
@@ -231,10 +231,10 @@ async fn attach(gate: &Gate, stream: UnixStream, shutdown: &CancellationToken) {
     let mut reader = BufReader::new(reader);
     let mut line = Vec::new();
     let hello = match tokio::time::timeout(HELLO, next_line(&mut reader, &mut line, HELLO_BYTES_MAX)).await {
-        Ok(Ok(Line::Read)) => serde_json::from_slice::<Hello>(&line).map_err(|error| error.to_string()),
-        Ok(Ok(Line::TooLong)) => Err(format!("longer than {HELLO_BYTES_MAX} bytes")),
+        Ok(Ok(LineRead::Read)) => serde_json::from_slice::<Hello>(&line).map_err(|error| error.to_string()),
+        Ok(Ok(LineRead::TooLong)) => Err(format!("longer than {HELLO_BYTES_MAX} bytes")),
         // Somebody only looked whether anybody is here.
-        Ok(Ok(Line::End) | Err(_)) => return,
+        Ok(Ok(LineRead::End) | Err(_)) => return,
         Err(_) => Err("it did not come in time".into()),
     };
     let opened = match hello {
@@ -333,14 +333,14 @@ async fn converse(
             () = gone.cancelled() => break,
         };
         match read {
-            Ok(Line::Read) if line.trim_ascii().is_empty() => continue,
-            Ok(Line::Read) => {}
-            Ok(Line::TooLong) => {
+            Ok(LineRead::Read) if line.trim_ascii().is_empty() => continue,
+            Ok(LineRead::Read) => {}
+            Ok(LineRead::TooLong) => {
                 let why = format!("a message is longer than {} bytes", limits.request_bytes_max);
                 out.send(refused(INVALID_REQUEST, &why)).await;
                 break;
             }
-            Ok(Line::End) | Err(_) => break,
+            Ok(LineRead::End) | Err(_) => break,
         }
         while underway.try_join_next().is_some() {}
         let Some(raw) = message(&line) else {

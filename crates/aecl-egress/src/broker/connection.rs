@@ -9,16 +9,18 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::head::{self, Asked, Plain};
-use super::hello::{self, Hello};
+use super::client_hello::{self, ClientHello};
+use super::head::{self, Plain, ProxyRequest};
 use super::rules::Allow;
-use super::{Ended, Inner, Meter, Opening, Verdict, answer, inside, relay};
+use super::{
+    ConnectionEnd, ConnectionOpening, ConnectionOutcome, Inner, Meter, answer, relay, tls_intercept,
+};
 use crate::egress::{Destination, HostName};
 use crate::egress::{EgressError, judge};
 
 /// What is known of a connection so far; what is reported when it ends, however it ends.
 #[derive(Default)]
-pub(super) struct Story {
+pub(super) struct ConnectionLog {
     pub method: Option<String>,
     to: Option<Destination>,
     asked: Option<String>,
@@ -29,13 +31,13 @@ pub(super) struct Story {
 }
 
 /// Why it ends before its time, and what the other side is told.
-pub(super) struct Stop {
+pub(super) struct Rejection {
     pub code: &'static str,
     pub why: String,
     pub status: Option<u16>,
 }
 
-impl Stop {
+impl Rejection {
     pub(super) fn cut(code: &'static str, why: impl Into<String>) -> Self {
         Self { code, why: why.into(), status: None }
     }
@@ -52,32 +54,36 @@ impl Stop {
 pub(super) async fn serve(broker: &Inner, number: u64, mut client: Connection, stop: &CancellationToken) {
     let meter =
         Meter { broker, started: Instant::now(), out_bytes: AtomicU64::new(0), in_bytes: AtomicU64::new(0) };
-    let mut story = Story::default();
+    let mut log = ConnectionLog::default();
     let limits = &broker.limits;
     let ended = tokio::select! {
         biased;
-        () = stop.cancelled() => Err(Stop::cut("egress_stopped", "the action has ended")),
+        () = stop.cancelled() => Err(Rejection::cut("egress_stopped", "the action has ended")),
         () = tokio::time::sleep(Duration::from_millis(limits.connection_ms)) => {
-            Err(Stop::cut("egress_limit", format!("the connection lived longer than {} ms", limits.connection_ms)))
+            Err(Rejection::cut("egress_limit", format!("the connection lived longer than {} ms", limits.connection_ms)))
         }
-        ended = carry(&meter, number, &mut client, &mut story) => ended,
+        ended = carry(&meter, number, &mut client, &mut log) => ended,
     };
     let verdict = match ended {
-        Ok(()) => Verdict::Allowed,
-        Err(Stop { code, why, status }) => {
-            if let Some(status) = status.filter(|_| !story.opened && !story.answered) {
-                let answer = answer::refusal(status, code, &why, story.to.as_ref());
+        Ok(()) => ConnectionOutcome::Allowed,
+        Err(Rejection { code, why, status }) => {
+            if let Some(status) = status.filter(|_| !log.opened && !log.answered) {
+                let answer = answer::refusal(status, code, &why, log.to.as_ref());
                 tell(&mut client, &answer).await;
             }
-            if story.opened { Verdict::Cut { code, why } } else { Verdict::Refused { code, why } }
+            if log.opened {
+                ConnectionOutcome::Cut { code, why }
+            } else {
+                ConnectionOutcome::Refused { code, why }
+            }
         }
     };
-    let Story { method, to, asked, address, .. } = story;
+    let ConnectionLog { method, to, asked, address, .. } = log;
     let (out_bytes, in_bytes) =
         (meter.out_bytes.load(Ordering::Relaxed), meter.in_bytes.load(Ordering::Relaxed));
     let took_ms = u64::try_from(meter.started.elapsed().as_millis()).unwrap_or(u64::MAX);
     drop(client);
-    let ended = Ended { number, method, to, asked, address, verdict, out_bytes, in_bytes, took_ms };
+    let ended = ConnectionEnd { number, method, to, asked, address, verdict, out_bytes, in_bytes, took_ms };
     broker.sink.ended(&ended).await;
 }
 
@@ -85,19 +91,19 @@ async fn carry(
     meter: &Meter<'_>,
     number: u64,
     client: &mut Connection,
-    story: &mut Story,
-) -> Result<(), Stop> {
+    log: &mut ConnectionLog,
+) -> Result<(), Rejection> {
     let head_ms = meter.broker.limits.head_ms;
     let reading = tokio::time::timeout(Duration::from_millis(head_ms), read_head(meter, client));
-    let (bytes, rest) = reading.await.map_err(|_| Stop::late("the head of the request", head_ms))??;
-    let asked = head::parse(&bytes).map_err(|odd| {
-        story.asked = Some(head::first_line(&bytes));
-        let code = if odd.status == 403 { "egress_denied" } else { "egress_malformed" };
-        Stop::refused(odd.status, code, odd.why)
+    let (bytes, rest) = reading.await.map_err(|_| Rejection::late("the head of the request", head_ms))??;
+    let asked = head::parse(&bytes).map_err(|malformed| {
+        log.asked = Some(head::first_line(&bytes));
+        let code = if malformed.status == 403 { "egress_denied" } else { "egress_malformed" };
+        Rejection::refused(malformed.status, code, malformed.why)
     })?;
     match asked {
-        Asked::Tunnel(to) => tunnel(meter, number, client, story, to, rest).await,
-        Asked::Plain(plain) => request(meter, number, client, story, plain, rest).await,
+        ProxyRequest::Tunnel(to) => tunnel(meter, number, client, log, to, rest).await,
+        ProxyRequest::Plain(plain) => request(meter, number, client, log, plain, rest).await,
     }
 }
 
@@ -105,7 +111,7 @@ async fn carry(
 pub(super) async fn read_head(
     meter: &Meter<'_>,
     client: &mut (impl AsyncRead + Unpin),
-) -> Result<(Vec<u8>, Vec<u8>), Stop> {
+) -> Result<(Vec<u8>, Vec<u8>), Rejection> {
     let max = meter.broker.limits.head_bytes_max;
     let mut bytes = Vec::with_capacity(1024);
     let end = loop {
@@ -113,7 +119,7 @@ pub(super) async fn read_head(
             break end;
         }
         if bytes.len() >= max {
-            return Err(Stop::refused(
+            return Err(Rejection::refused(
                 431,
                 "egress_limit",
                 format!("the head of the request is over {max} bytes"),
@@ -121,7 +127,7 @@ pub(super) async fn read_head(
         }
         let room = (max - bytes.len()) as u64;
         match (&mut *client).take(room).read_buf(&mut bytes).await {
-            Ok(0) | Err(_) => return Err(Stop::cut("egress_malformed", "the request ends in its head")),
+            Ok(0) | Err(_) => return Err(Rejection::cut("egress_malformed", "the request ends in its head")),
             Ok(_) => {}
         }
     };
@@ -133,41 +139,41 @@ async fn tunnel(
     meter: &Meter<'_>,
     number: u64,
     client: &mut Connection,
-    story: &mut Story,
+    log: &mut ConnectionLog,
     to: Destination,
     mut first: Vec<u8>,
-) -> Result<(), Stop> {
-    (story.method, story.to) = (Some("CONNECT".into()), Some(to.clone()));
+) -> Result<(), Rejection> {
+    (log.method, log.to) = (Some("CONNECT".into()), Some(to.clone()));
     let allow = meter.broker.list.tunnel(&to).ok_or_else(|| not_listed(&to, "TLS"))?;
-    let mut upstream = dial(meter, story, &to, allow).await?;
+    let mut upstream = dial(meter, log, &to, allow).await?;
     let answered = client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await;
-    answered.map_err(|_| Stop::cut("egress_malformed", "nobody waits for the connection any more"))?;
-    story.answered = true;
+    answered.map_err(|_| Rejection::cut("egress_malformed", "nobody waits for the connection any more"))?;
+    log.answered = true;
     let head_ms = meter.broker.limits.head_ms;
     let named = tokio::time::timeout(Duration::from_millis(head_ms), read_hello(client, &mut first));
     let named =
-        named.await.map_err(|_| Stop::cut("egress_limit", format!("no TLS within {head_ms} ms")))??;
+        named.await.map_err(|_| Rejection::cut("egress_limit", format!("no TLS within {head_ms} ms")))??;
     if HostName::parse(&named).as_ref() != Some(&to.host) {
-        return Err(Stop::cut("egress_mismatch", "the TLS hello names another host than `CONNECT`"));
+        return Err(Rejection::cut("egress_mismatch", "the TLS hello names another host than `CONNECT`"));
     }
     if let Some(credentials) = meter.broker.credentials.as_ref().filter(|all| all.are_for(&to)) {
-        return inside::serve(meter, number, client, upstream, story, credentials, (to, first)).await;
+        return tls_intercept::serve(meter, number, client, upstream, log, credentials, (to, first)).await;
     }
-    opening(meter, number, story, "CONNECT", &to).await?;
+    opening(meter, number, log, "CONNECT", &to).await?;
     relay::both(meter, client, &mut upstream, &first, None).await
 }
 
 /// The name in the TLS hello. What was read stays in `first`, to be passed on unchanged.
-async fn read_hello(client: &mut Connection, first: &mut Vec<u8>) -> Result<String, Stop> {
+async fn read_hello(client: &mut Connection, first: &mut Vec<u8>) -> Result<String, Rejection> {
     loop {
-        match hello::read(first) {
-            Hello::For(name) => return Ok(name),
-            Hello::Refused(why) => {
-                return Err(Stop::cut("egress_mismatch", format!("the tunnel carries {why}")));
+        match client_hello::read(first) {
+            ClientHello::For(name) => return Ok(name),
+            ClientHello::Refused(why) => {
+                return Err(Rejection::cut("egress_mismatch", format!("the tunnel carries {why}")));
             }
-            Hello::Partial => match client.read_buf(first).await {
+            ClientHello::Partial => match client.read_buf(first).await {
                 Ok(0) | Err(_) => {
-                    return Err(Stop::cut("egress_mismatch", "the tunnel ends before its TLS hello"));
+                    return Err(Rejection::cut("egress_mismatch", "the tunnel ends before its TLS hello"));
                 }
                 Ok(_) => {}
             },
@@ -179,16 +185,16 @@ async fn request(
     meter: &Meter<'_>,
     number: u64,
     client: &mut Connection,
-    story: &mut Story,
+    log: &mut ConnectionLog,
     plain: Plain,
     first: Vec<u8>,
-) -> Result<(), Stop> {
+) -> Result<(), Rejection> {
     let Plain { to, method, head, body_bytes } = plain;
-    (story.method, story.to) = (Some(method.clone()), Some(to.clone()));
+    (log.method, log.to) = (Some(method.clone()), Some(to.clone()));
     let allow =
         meter.broker.list.plain(&to, &method).ok_or_else(|| not_listed(&to, &format!("`{method}`")))?;
     if first.len() as u64 > body_bytes {
-        return Err(Stop::refused(
+        return Err(Rejection::refused(
             400,
             "egress_malformed",
             "there is more than one request on the connection",
@@ -196,35 +202,36 @@ async fn request(
     }
     if meter.broker.credentials.as_ref().is_some_and(|all| all.are_in(&head)) {
         let why = format!("a placeholder goes to `{to}`, which it is not for");
-        return Err(Stop::refused(403, "egress_credential", why));
+        return Err(Rejection::refused(403, "egress_credential", why));
     }
     let left = body_bytes - first.len() as u64;
-    let mut upstream = dial(meter, story, &to, allow).await?;
-    opening(meter, number, story, &method, &to).await?;
+    let mut upstream = dial(meter, log, &to, allow).await?;
+    opening(meter, number, log, &method, &to).await?;
     relay::both(meter, client, &mut upstream, &[head, first].concat(), Some(left)).await
 }
 
-fn not_listed(to: &Destination, what: &str) -> Stop {
-    Stop::refused(403, "egress_denied", format!("{what} to `{to}` is not on the list of this action"))
+fn not_listed(to: &Destination, what: &str) -> Rejection {
+    Rejection::refused(403, "egress_denied", format!("{what} to `{to}` is not on the list of this action"))
 }
 
 /// One look-up, every address judged, and only those dialled.
 async fn dial(
     meter: &Meter<'_>,
-    story: &mut Story,
+    log: &mut ConnectionLog,
     to: &Destination,
     allow: &Allow,
-) -> Result<TcpStream, Stop> {
+) -> Result<TcpStream, Rejection> {
     let connect_ms = meter.broker.limits.connect_ms;
     let dialling = async {
         let host = to.host.as_str();
-        let unreachable = |why: String| Stop::refused(502, "egress_unreachable", why);
+        let unreachable = |why: String| Rejection::refused(502, "egress_unreachable", why);
         let found = meter.broker.names.addresses(host.to_owned()).await;
         let found: Vec<IpAddr> =
             found.map_err(|error| unreachable(format!("`{host}` has no address: {error}")))?;
         for address in &found {
-            judge(host, allow.allow_private, *address)
-                .map_err(|denied: EgressError| Stop::refused(403, "egress_denied", denied.to_string()))?;
+            judge(host, allow.allow_private, *address).map_err(|denied: EgressError| {
+                Rejection::refused(403, "egress_denied", denied.to_string())
+            })?;
         }
         let mut last = format!("`{host}` has no address");
         for address in found {
@@ -237,10 +244,11 @@ async fn dial(
         Err(unreachable(last))
     };
     let dialled = tokio::time::timeout(Duration::from_millis(connect_ms), dialling).await;
-    let late =
-        || Stop::refused(504, "egress_unreachable", format!("`{to}` did not answer within {connect_ms} ms"));
+    let late = || {
+        Rejection::refused(504, "egress_unreachable", format!("`{to}` did not answer within {connect_ms} ms"))
+    };
     let (stream, socket) = dialled.map_err(|_| late())??;
-    story.address = Some(socket);
+    log.address = Some(socket);
     Ok(stream)
 }
 
@@ -248,19 +256,19 @@ async fn dial(
 pub(super) async fn opening(
     meter: &Meter<'_>,
     number: u64,
-    story: &mut Story,
+    log: &mut ConnectionLog,
     method: &str,
     to: &Destination,
-) -> Result<(), Stop> {
-    let Some(address) = story.address else {
-        return Err(Stop::refused(502, "egress_unreachable", format!("`{to}` was not dialled")));
+) -> Result<(), Rejection> {
+    let Some(address) = log.address else {
+        return Err(Rejection::refused(502, "egress_unreachable", format!("`{to}` was not dialled")));
     };
-    let opening = Opening { number, method: method.to_owned(), to: to.clone(), address };
+    let opening = ConnectionOpening { number, method: method.to_owned(), to: to.clone(), address };
     let recorded = meter.broker.sink.opening(&opening).await;
     recorded.map_err(|why| {
-        Stop::refused(503, "egress_unrecorded", format!("the connection cannot be recorded: {why}"))
+        Rejection::refused(503, "egress_unrecorded", format!("the connection cannot be recorded: {why}"))
     })?;
-    story.opened = true;
+    log.opened = true;
     Ok(())
 }
 

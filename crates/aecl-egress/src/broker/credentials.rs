@@ -24,7 +24,7 @@ use crate::vault::Secret;
 use crate::vault::spelling::{Spelled, search};
 
 /// One placeholder, and what takes its place where.
-pub struct Swap {
+pub struct CredentialSubstitution {
     /// The only place that gets it.
     pub to: Destination,
     /// The only header that holds it, in lower case.
@@ -41,7 +41,7 @@ pub struct Swap {
 
 /// All of one program.
 pub struct Credentials {
-    swaps: Vec<Swap>,
+    substitutions: Vec<CredentialSubstitution>,
     issuer: Issuer<'static, KeyPair>,
     /// The authority's certificate, which the cage trusts.
     pub authority_pem: String,
@@ -68,14 +68,15 @@ impl Credentials {
     ///
     /// # Errors
     /// When keys or certificates cannot be made, or this host trusts nobody; in words.
-    pub fn new(swaps: Vec<Swap>) -> Result<Self, String> {
+    pub fn new(substitutions: Vec<CredentialSubstitution>) -> Result<Self, String> {
         let failed = |e: rcgen::Error| format!("no authority for the cage: {e}");
         let key = KeyPair::generate().map_err(failed)?;
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         params.distinguished_name.push(DnType::CommonName, "AECL, for one program in its cage");
-        let hosts: BTreeSet<&str> = swaps.iter().map(|swap| swap.to.host.as_str()).collect();
+        let hosts: BTreeSet<&str> =
+            substitutions.iter().map(|substitution| substitution.to.host.as_str()).collect();
         params.name_constraints = Some(NameConstraints {
             permitted_subtrees: hosts.iter().map(|host| GeneralSubtree::DnsName((*host).into())).collect(),
             excluded_subtrees: Vec::new(),
@@ -87,12 +88,12 @@ impl Credentials {
             .map_err(|e| format!("no authority that this host trusts: {e}"))?
             .with_no_client_auth();
         client.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { swaps, issuer: Issuer::new(params, key), authority_pem, client: Arc::new(client) })
+        Ok(Self { substitutions, issuer: Issuer::new(params, key), authority_pem, client: Arc::new(client) })
     }
 
     /// Whether TLS to this place is ended here.
     pub(super) fn are_for(&self, to: &Destination) -> bool {
-        self.swaps.iter().any(|swap| swap.to == *to)
+        self.substitutions.iter().any(|substitution| substitution.to == *to)
     }
 
     /// How this place is played to the program.
@@ -118,15 +119,17 @@ impl Credentials {
 
     /// Whether there is a placeholder in these bytes.
     pub(super) fn are_in(&self, bytes: &[u8]) -> bool {
-        self.swaps.iter().any(|swap| holds(bytes, swap.placeholder.as_bytes()))
+        self.substitutions.iter().any(|substitution| holds(bytes, substitution.placeholder.as_bytes()))
     }
 
     /// The head that is passed on, with the real values in it.
     pub(super) fn put_in(&self, to: &Destination, inner: &Inner) -> Result<Zeroizing<Vec<u8>>, Misuse> {
-        let fits = |swap: &&Swap| {
-            swap.to == *to && swap.methods.contains(&inner.method) && is_below(&inner.target, &swap.path)
+        let fits = |substitution: &&CredentialSubstitution| {
+            substitution.to == *to
+                && substitution.methods.contains(&inner.method)
+                && is_below(&inner.target, &substitution.path)
         };
-        if !self.swaps.iter().any(|swap| fits(&swap)) {
+        if !self.substitutions.iter().any(|substitution| fits(&substitution)) {
             return Err(Misuse::Request);
         }
         if self.are_in(inner.target.as_bytes()) {
@@ -135,7 +138,9 @@ impl Credentials {
         let host = if to.port.get() == 443 { to.host.to_string() } else { to.to_string() };
         // Room for everything, so that nothing with a secret in it is copied and left behind.
         let room =
-            self.swaps.iter().map(|swap| swap.secret.expose().len()).sum::<usize>() + inner.room() + 512;
+            self.substitutions.iter().map(|substitution| substitution.secret.expose().len()).sum::<usize>()
+                + inner.room()
+                + 512;
         let mut head = Zeroizing::new(Vec::with_capacity(room));
         let first = format!("{} {} HTTP/1.1\r\nhost: {host}\r\n", inner.method, inner.target);
         head.extend_from_slice(first.as_bytes());
@@ -158,25 +163,28 @@ impl Credentials {
         &self,
         name: &str,
         value: &str,
-        fits: impl Fn(&&Swap) -> bool,
+        fits: impl Fn(&&CredentialSubstitution) -> bool,
         head: &mut Vec<u8>,
     ) -> Result<(), Misuse> {
-        let inside: Vec<&Swap> =
-            self.swaps.iter().filter(|swap| value.contains(swap.placeholder.as_str())).collect();
-        let swap = match inside.as_slice() {
+        let inside: Vec<&CredentialSubstitution> = self
+            .substitutions
+            .iter()
+            .filter(|substitution| value.contains(substitution.placeholder.as_str()))
+            .collect();
+        let substitution = match inside.as_slice() {
             [] => {
                 head.extend_from_slice(value.as_bytes());
                 return Ok(());
             }
-            [swap] if fits(swap) && swap.header == name => swap,
-            [swap] if fits(swap) => {
+            [substitution] if fits(substitution) && substitution.header == name => substitution,
+            [substitution] if fits(substitution) => {
                 return Err(Misuse::Placeholder("it stands in another header than the one it is for"));
             }
             _ => return Err(Misuse::Placeholder("it is for another host, method or path")),
         };
-        match value.split(swap.placeholder.as_str()).collect::<Vec<_>>().as_slice() {
+        match value.split(substitution.placeholder.as_str()).collect::<Vec<_>>().as_slice() {
             [before, after] => {
-                for part in [before, swap.secret.expose(), after] {
+                for part in [before, substitution.secret.expose(), after] {
                     head.extend_from_slice(part.as_bytes());
                 }
                 Ok(())
@@ -187,7 +195,8 @@ impl Credentials {
 
     /// What must not come back from this place.
     pub(super) fn scrub(&self) -> Scrub {
-        let spelled = self.swaps.iter().map(|swap| Spelled::of(&swap.secret)).collect();
+        let spelled =
+            self.substitutions.iter().map(|substitution| Spelled::of(&substitution.secret)).collect();
         Scrub { spelled, kept: Zeroizing::new(Vec::new()) }
     }
 }
@@ -209,7 +218,7 @@ fn is_below(target: &str, path: &str) -> bool {
 pub(super) fn is_plain_path(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
     path.starts_with('/')
-        && !["%2e", "%2f", "%5c", "%00", "\\", "//", ";"].iter().any(|odd| lower.contains(odd))
+        && !["%2e", "%2f", "%5c", "%00", "\\", "//", ";"].iter().any(|malformed| lower.contains(malformed))
         && !path.split('/').any(|segment| matches!(segment, "." | ".."))
 }
 
@@ -272,7 +281,7 @@ mod tests {
     #[test]
     fn nobody_asks_for_a_part_of_what_is_searched_for_a_secret() {
         let to = Destination::parse("a.b:443", None).unwrap();
-        let swap = Swap {
+        let substitution = CredentialSubstitution {
             to: to.clone(),
             header: "authorization".into(),
             methods: BTreeSet::from(["GET".to_owned()]),
@@ -283,7 +292,7 @@ mod tests {
         let request = "GET /echo HTTP/1.1\r\nHost: a.b\r\nRange: bytes=0-17\r\nIf-Range: \"x\"\r\n\
                        Accept-Encoding: gzip\r\nAuthorization: Bearer PLACE\r\nX-Kept: yes\r\n\r\n";
         let inner = crate::broker::head::parse_inner(request.as_bytes(), &to).unwrap();
-        let head = Credentials::new(vec![swap]).unwrap().put_in(&to, &inner).ok().unwrap();
+        let head = Credentials::new(vec![substitution]).unwrap().put_in(&to, &inner).ok().unwrap();
         let head = String::from_utf8(head.to_vec()).unwrap().to_ascii_lowercase();
         assert!(head.contains("bearer secret") && head.contains("x-kept: yes"), "{head}");
         assert!(!head.contains("range") && !head.contains("gzip"), "{head}");
@@ -293,7 +302,7 @@ mod tests {
     fn a_secret_in_pieces_is_taken_out_wherever_it_is_cut() {
         let secret = "top-\"secret\"-value";
         let to = Destination::parse("a.b:443", None).unwrap();
-        let swap = Swap {
+        let substitution = CredentialSubstitution {
             to,
             header: "authorization".into(),
             methods: BTreeSet::new(),
@@ -301,7 +310,7 @@ mod tests {
             placeholder: "p".into(),
             secret: Secret::new(secret.into()),
         };
-        let credentials = Credentials::new(vec![swap]).unwrap();
+        let credentials = Credentials::new(vec![substitution]).unwrap();
         let json = serde_json::json!({ "echo": secret }).to_string();
         let every: String = secret.chars().map(|c| format!("\\u{:04x}", c as u32)).collect();
         let text = format!("before {secret}{secret} {json} {every} after, and top-\"secret");

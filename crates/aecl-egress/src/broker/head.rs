@@ -4,7 +4,7 @@ use crate::egress::Destination;
 
 /// What somebody inside asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum ProxyRequest {
     /// `CONNECT`: bytes to and fro, which have to be TLS.
     Tunnel(Destination),
     /// One plain HTTP request.
@@ -23,13 +23,13 @@ pub(super) struct Plain {
 
 /// Why it is not even asked about. The text never repeats what was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Odd {
+pub(super) struct Malformed {
     pub status: u16,
     pub why: &'static str,
 }
 
-fn odd<T>(why: &'static str) -> Result<T, Odd> {
-    Err(Odd { status: 400, why })
+fn malformed<T>(why: &'static str) -> Result<T, Malformed> {
+    Err(Malformed { status: 400, why })
 }
 
 /// What belongs to one connection, or to the proxy, and is not passed on.
@@ -76,23 +76,23 @@ impl Inner {
 }
 
 /// Reads the head of a request for this place.
-pub(super) fn parse_inner(head: &[u8], to: &Destination) -> Result<Inner, Odd> {
+pub(super) fn parse_inner(head: &[u8], to: &Destination) -> Result<Inner, Malformed> {
     let Head { method, target, headers, body_bytes } = read(head)?;
     if method == "CONNECT" || !target.starts_with('/') || target.contains('#') {
-        return odd("the target is not a path");
+        return malformed("the target is not a path");
     }
     match all(&headers, "host").as_slice() {
         [host] if Destination::parse(host, Some(443)).as_ref() == Some(to) => {}
-        [_] => return odd("`Host` is another place than the tunnel"),
-        [] => return odd("there is no `Host` header"),
-        _ => return odd("there are two `Host` headers"),
+        [_] => return malformed("`Host` is another place than the tunnel"),
+        [] => return malformed("there is no `Host` header"),
+        _ => return malformed("there are two `Host` headers"),
     }
     let headers = passed(&headers).map(|(name, value)| (name.clone(), (*value).to_owned())).collect();
     Ok(Inner { method: method.to_owned(), target: target.to_owned(), headers, body_bytes })
 }
 
 /// Reads a head, up to and with its empty line.
-pub(super) fn parse(head: &[u8]) -> Result<Asked, Odd> {
+pub(super) fn parse(head: &[u8]) -> Result<ProxyRequest, Malformed> {
     let Head { method, target, headers, body_bytes } = read(head)?;
     if method == "CONNECT" {
         tunnel(target, &headers, body_bytes)
@@ -108,26 +108,26 @@ struct Head<'a> {
     body_bytes: u64,
 }
 
-fn read(head: &[u8]) -> Result<Head<'_>, Odd> {
+fn read(head: &[u8]) -> Result<Head<'_>, Malformed> {
     let plain = |byte: u8| matches!(byte, b'\t' | b'\r' | b'\n' | b' '..=b'~');
     let Some(text) = std::str::from_utf8(head).ok().filter(|text| text.bytes().all(plain)) else {
-        return odd("the request holds control or non-ASCII characters");
+        return malformed("the request holds control or non-ASCII characters");
     };
     let text = text.strip_suffix("\r\n\r\n").unwrap_or(text);
     let mut lines = text.split("\r\n");
     let first = lines.next().unwrap_or_default();
     let rest: Vec<&str> = lines.collect();
     if std::iter::once(&first).chain(&rest).any(|line| line.contains(['\r', '\n'])) {
-        return odd("a line does not end with CR and LF");
+        return malformed("a line does not end with CR and LF");
     }
     let mut words = first.split(' ');
     let (Some(method), Some(target), Some(version), None) =
         (words.next(), words.next(), words.next(), words.next())
     else {
-        return odd("the first line is not `METHOD TARGET VERSION`");
+        return malformed("the first line is not `METHOD TARGET VERSION`");
     };
     if !is_token(method) || !matches!(version, "HTTP/1.1" | "HTTP/1.0") {
-        return odd("the first line is not `METHOD TARGET VERSION`");
+        return malformed("the first line is not `METHOD TARGET VERSION`");
     }
     let headers = headers(&rest)?;
     let body_bytes = framing(&headers)?;
@@ -136,15 +136,15 @@ fn read(head: &[u8]) -> Result<Head<'_>, Odd> {
 
 type Header<'a> = (String, &'a str);
 
-fn headers<'a>(lines: &[&'a str]) -> Result<Vec<Header<'a>>, Odd> {
+fn headers<'a>(lines: &[&'a str]) -> Result<Vec<Header<'a>>, Malformed> {
     let mut headers = Vec::with_capacity(lines.len());
     for line in lines {
         if line.starts_with([' ', '\t']) {
-            return odd("a header goes on in the next line");
+            return malformed("a header goes on in the next line");
         }
-        let Some((name, value)) = line.split_once(':') else { return odd("a header has no colon") };
+        let Some((name, value)) = line.split_once(':') else { return malformed("a header has no colon") };
         if !is_token(name) {
-            return odd("a header's name is none");
+            return malformed("a header's name is none");
         }
         headers.push((name.to_ascii_lowercase(), value.trim_matches([' ', '\t'])));
     }
@@ -156,55 +156,61 @@ fn all<'a>(headers: &[Header<'a>], name: &str) -> Vec<&'a str> {
 }
 
 /// How long the body is. Chunks are refused: their lengths are where readers differ.
-fn framing(headers: &[Header<'_>]) -> Result<u64, Odd> {
+fn framing(headers: &[Header<'_>]) -> Result<u64, Malformed> {
     match (all(headers, "transfer-encoding").as_slice(), all(headers, "content-length").as_slice()) {
         ([], []) => Ok(0),
         ([], [length]) if (1..=18).contains(&length.len()) && length.bytes().all(|b| b.is_ascii_digit()) => {
-            length.parse().or_else(|_| odd("the length of the body is no number"))
+            length.parse().or_else(|_| malformed("the length of the body is no number"))
         }
-        ([], [_]) => odd("the length of the body is no number"),
-        ([], _) => odd("the length of the body is said twice"),
-        ([_, ..], [_, ..]) => odd("the length of the body is said in two ways"),
+        ([], [_]) => malformed("the length of the body is no number"),
+        ([], _) => malformed("the length of the body is said twice"),
+        ([_, ..], [_, ..]) => malformed("the length of the body is said in two ways"),
         ([_, ..], []) => {
-            Err(Odd { status: 411, why: "say the length of the body; chunks are not passed on" })
+            Err(Malformed { status: 411, why: "say the length of the body; chunks are not passed on" })
         }
     }
 }
 
-fn destination(text: &str, default_port: Option<u16>) -> Result<Destination, Odd> {
-    let refused = Odd { status: 403, why: "the host is no plain name and port; addresses are not reached" };
+fn destination(text: &str, default_port: Option<u16>) -> Result<Destination, Malformed> {
+    let refused =
+        Malformed { status: 403, why: "the host is no plain name and port; addresses are not reached" };
     Destination::parse(text, default_port).ok_or(refused)
 }
 
-fn tunnel(target: &str, headers: &[Header<'_>], body_bytes: u64) -> Result<Asked, Odd> {
+fn tunnel(target: &str, headers: &[Header<'_>], body_bytes: u64) -> Result<ProxyRequest, Malformed> {
     let to = destination(target, None)?;
     let same = |host: &str| Destination::parse(host, Some(to.port.get())).as_ref() == Some(&to);
     match all(headers, "host").as_slice() {
         [] => {}
         [host] if same(host) => {}
-        [_] => return odd("`Host` is another place than the target"),
-        _ => return odd("there are two `Host` headers"),
+        [_] => return malformed("`Host` is another place than the target"),
+        _ => return malformed("there are two `Host` headers"),
     }
     if body_bytes > 0 {
-        return odd("a `CONNECT` has no body");
+        return malformed("a `CONNECT` has no body");
     }
-    Ok(Asked::Tunnel(to))
+    Ok(ProxyRequest::Tunnel(to))
 }
 
-fn request(method: &str, target: &str, headers: &[Header<'_>], body_bytes: u64) -> Result<Asked, Odd> {
+fn request(
+    method: &str,
+    target: &str,
+    headers: &[Header<'_>],
+    body_bytes: u64,
+) -> Result<ProxyRequest, Malformed> {
     let Some(rest) = target.strip_prefix("http://") else {
-        return odd("the target is not `http://HOST/PATH`; for https, use `CONNECT`");
+        return malformed("the target is not `http://HOST/PATH`; for https, use `CONNECT`");
     };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     if path.contains('#') {
-        return odd("the target has a fragment");
+        return malformed("the target has a fragment");
     }
     let to = destination(authority, Some(80))?;
     match all(headers, "host").as_slice() {
         [host] if Destination::parse(host, Some(80)).as_ref() == Some(&to) => {}
-        [_] => return odd("`Host` is another place than the target"),
-        [] => return odd("there is no `Host` header"),
-        _ => return odd("there are two `Host` headers"),
+        [_] => return malformed("`Host` is another place than the target"),
+        [] => return malformed("there is no `Host` header"),
+        _ => return malformed("there are two `Host` headers"),
     }
     let slash = if path.starts_with('/') { "" } else { "/" };
     let port = if to.port.get() == 80 { String::new() } else { format!(":{}", to.port) };
@@ -214,7 +220,7 @@ fn request(method: &str, target: &str, headers: &[Header<'_>], body_bytes: u64) 
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str("\r\n");
-    Ok(Asked::Plain(Plain { to, method: method.to_owned(), head: head.into_bytes(), body_bytes }))
+    Ok(ProxyRequest::Plain(Plain { to, method: method.to_owned(), head: head.into_bytes(), body_bytes }))
 }
 
 /// What is passed on: what frames the body, and what no connection or proxy calls its own.
@@ -241,12 +247,12 @@ mod tests {
 
     fn says(head: &str) -> String {
         match parse(head.as_bytes()) {
-            Ok(Asked::Tunnel(to)) => format!("tunnel {to}"),
-            Ok(Asked::Plain(it)) => {
+            Ok(ProxyRequest::Tunnel(to)) => format!("tunnel {to}"),
+            Ok(ProxyRequest::Plain(it)) => {
                 let head = String::from_utf8(it.head).unwrap().replace("\r\n", "|");
                 format!("{} {} {} {head}", it.method, it.to, it.body_bytes)
             }
-            Err(odd) => format!("{} {}", odd.status, odd.why),
+            Err(malformed) => format!("{} {}", malformed.status, malformed.why),
         }
     }
 

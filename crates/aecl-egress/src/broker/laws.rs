@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a law that is broken ends a test")]
 
-use super::head::{self, Asked};
-use super::hello::{self, Hello};
+use super::client_hello::{self, ClientHello};
+use super::head::{self, ProxyRequest};
 use crate::egress::Destination;
 
 /// A head of a request: an answer, and what is passed on has one meaning, for the one place that was judged.
@@ -16,7 +16,7 @@ pub fn head(bytes: &[u8]) {
         assert!(bytes.get(..end).unwrap().ends_with(b"\r\n\r\n"), "a head that ends elsewhere");
     }
     inner(bytes);
-    let Ok(Asked::Plain(plain)) = head::parse(bytes) else { return };
+    let Ok(ProxyRequest::Plain(plain)) = head::parse(bytes) else { return };
     let text = String::from_utf8(plain.head).unwrap();
     assert!(text.ends_with("\r\n\r\n") && text.matches("\r\n\r\n").count() == 1, "{text:?}");
     let lines: Vec<&str> = text.trim_end().split("\r\n").collect();
@@ -52,11 +52,11 @@ fn is_plain(line: &str) -> bool {
 /// When fewer of its bytes are read as something else.
 #[must_use]
 pub fn hello(bytes: &[u8]) -> Option<String> {
-    let Hello::For(name) = hello::read(bytes) else { return None };
+    let ClientHello::For(name) = client_hello::read(bytes) else { return None };
     for cut in [1, 5, bytes.len() / 2, bytes.len() - 1] {
-        let before = hello::read(bytes.get(..cut).unwrap_or(bytes));
-        let same = matches!(&before, Hello::For(it) if *it == name);
-        assert!(same || before == Hello::Partial, "{cut} bytes of a hello were {before:?}");
+        let before = client_hello::read(bytes.get(..cut).unwrap_or(bytes));
+        let same = matches!(&before, ClientHello::For(it) if *it == name);
+        assert!(same || before == ClientHello::Partial, "{cut} bytes of a hello were {before:?}");
     }
     Some(name)
 }

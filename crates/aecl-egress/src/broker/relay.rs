@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::Meter;
-use super::connection::Stop;
+use super::connection::Rejection;
 
 const CHUNK_BYTES: usize = 16 << 10;
 
@@ -21,7 +21,7 @@ pub(super) async fn both(
     upstream: &mut TcpStream,
     first: &[u8],
     left: Option<u64>,
-) -> Result<(), Stop> {
+) -> Result<(), Rejection> {
     let pulse = Pulse { started: Instant::now(), last_ms: AtomicU64::new(0) };
     let (mut from_client, mut to_client) = split(client);
     let (mut from_upstream, mut to_upstream) = upstream.split();
@@ -50,7 +50,7 @@ async fn outward(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
     mut left: Option<u64>,
-) -> Result<(), Stop> {
+) -> Result<(), Rejection> {
     let mut buffer = vec![0; CHUNK_BYTES];
     loop {
         let count = from.read(&mut buffer).await.unwrap_or(0);
@@ -62,7 +62,7 @@ async fn outward(
         if let Some(left) = &mut left {
             let rest = left.checked_sub(count as u64);
             *left = rest.ok_or_else(|| {
-                Stop::cut("egress_malformed", "there is more than one request on the connection")
+                Rejection::cut("egress_malformed", "there is more than one request on the connection")
             })?;
         }
         send(meter, pulse, to, buffer.get(..count).unwrap_or_default()).await?;
@@ -74,10 +74,10 @@ async fn send(
     pulse: &Pulse,
     to: &mut (impl AsyncWrite + Unpin),
     bytes: &[u8],
-) -> Result<(), Stop> {
+) -> Result<(), Rejection> {
     if !meter.may_leave(bytes.len()) {
         let max = meter.broker.limits.out_bytes_max;
-        return Err(Stop::cut("egress_limit", format!("more than {max} bytes would leave")));
+        return Err(Rejection::cut("egress_limit", format!("more than {max} bytes would leave")));
     }
     pulse.beat();
     let sent = to.write_all(bytes).await;
@@ -92,7 +92,7 @@ async fn inward(
     pulse: &Pulse,
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
-) -> Result<(), Stop> {
+) -> Result<(), Rejection> {
     let mut buffer = vec![0; CHUNK_BYTES];
     loop {
         let count = from.read(&mut buffer).await.unwrap_or(0);
@@ -102,7 +102,7 @@ async fn inward(
         }
         if !meter.may_enter(count) {
             let max = meter.broker.limits.in_bytes_max;
-            return Err(Stop::cut("egress_limit", format!("more than {max} bytes came in")));
+            return Err(Rejection::cut("egress_limit", format!("more than {max} bytes came in")));
         }
         pulse.beat();
         if to.write_all(buffer.get(..count).unwrap_or_default()).await.is_err() {
@@ -124,11 +124,11 @@ impl Pulse {
         self.last_ms.store(ms, Ordering::Relaxed);
     }
 
-    async fn silence(&self, idle_ms: u64) -> Stop {
+    async fn silence(&self, idle_ms: u64) -> Rejection {
         loop {
             let until = Duration::from_millis(self.last_ms.load(Ordering::Relaxed).saturating_add(idle_ms));
             if self.started.elapsed() >= until {
-                return Stop::cut("egress_limit", format!("nothing moved for {idle_ms} ms"));
+                return Rejection::cut("egress_limit", format!("nothing moved for {idle_ms} ms"));
             }
             tokio::time::sleep_until(self.started + until).await;
         }

@@ -29,13 +29,13 @@ pub struct Allow {
     /// A credential that the broker puts into requests to this host. It is then met by its methods and paths only,
     /// and TLS ends at the broker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credential: Option<Credential>,
+    pub credential: Option<CredentialRule>,
 }
 
-/// What a program may use without having it.
+/// Credential that a program may use without having it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Credential {
+pub struct CredentialRule {
     /// Where it is, as `{secret:REFERENCE}`.
     pub secret: String,
     /// The variable in which the program finds its placeholder.
@@ -61,7 +61,7 @@ impl Allow {
             None => format!("`{host}`, port {port}"),
         };
         let how = match &self.credential {
-            Some(Credential { variable, methods, path, .. }) => format!(
+            Some(CredentialRule { variable, methods, path, .. }) => format!(
                 "{} at `{path}` and below, with the credential `{variable}`, which the program does not see",
                 list(methods)
             ),
@@ -85,7 +85,7 @@ fn https() -> NonZeroU16 {
     NonZeroU16::MIN.saturating_add(442)
 }
 
-/// Why a list is refused when it is read.
+/// Errors of a list that is refused when it is read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
     /// The host is no name and no pattern.
@@ -137,7 +137,7 @@ struct Rule {
     allow: Allow,
 }
 
-/// What one action may reach, read and checked.
+/// List of the places that one action may reach, read and checked.
 #[derive(Clone, Debug, Default)]
 pub struct AllowList(Vec<Rule>);
 
@@ -177,11 +177,11 @@ impl AllowList {
 }
 
 fn rule(allow: Allow) -> Result<Rule, RuleError> {
-    let odd = || RuleError::Host(allow.host.clone());
+    let malformed = || RuleError::Host(allow.host.clone());
     let hosts = match allow.host.strip_prefix("*.") {
-        Some(suffix) if suffix.contains('.') => Hosts::Below(HostName::parse(suffix).ok_or_else(odd)?),
-        Some(_) => return Err(odd()),
-        None => Hosts::Exact(HostName::parse(&allow.host).ok_or_else(odd)?),
+        Some(suffix) if suffix.contains('.') => Hosts::Below(HostName::parse(suffix).ok_or_else(malformed)?),
+        Some(_) => return Err(malformed()),
+        None => Hosts::Exact(HostName::parse(&allow.host).ok_or_else(malformed)?),
     };
     let is_method =
         |m: &String| (1..=32).contains(&m.len()) && m.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');

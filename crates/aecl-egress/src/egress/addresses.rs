@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What kind of address it is.
+/// Kind of an address: public, private, or never dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
+pub enum AddressKind {
     /// The open internet.
     Public,
     /// Loopback and private networks: dialled only where the operator names host and port.
@@ -15,15 +15,15 @@ pub enum Reach {
 
 /// Judges one address.
 #[must_use]
-pub fn reach(address: IpAddr) -> Reach {
+pub fn address_kind(address: IpAddr) -> AddressKind {
     match address {
         IpAddr::V4(v4) => reach_v4(v4),
         IpAddr::V6(v6) => reach_v6(v6),
     }
 }
 
-fn reach_v4(address: Ipv4Addr) -> Reach {
-    use Reach::{Never, Private, Public};
+fn reach_v4(address: Ipv4Addr) -> AddressKind {
+    use AddressKind::{Never, Private, Public};
     match address.octets() {
         [169, 254, 169, 254] | [100, 100, 100, 200] | [168, 63, 129, 16] => Never("cloud metadata"),
         [0, ..] => Never("this network"),
@@ -41,8 +41,8 @@ fn reach_v4(address: Ipv4Addr) -> Reach {
     }
 }
 
-fn reach_v6(address: Ipv6Addr) -> Reach {
-    use Reach::{Never, Private, Public};
+fn reach_v6(address: Ipv6Addr) -> AddressKind {
+    use AddressKind::{Never, Private, Public};
     if let Some(v4) = address.to_ipv4_mapped() {
         return reach_v4(v4);
     }
@@ -97,11 +97,11 @@ mod tests {
     fn every_range_is_known() {
         let check = |addresses: &[&str], expected: &str| {
             for address in addresses {
-                let reach = reach(address.parse().unwrap());
+                let reach = address_kind(address.parse().unwrap());
                 let word = match reach {
-                    Reach::Public => "public",
-                    Reach::Private(_) => "private",
-                    Reach::Never(_) => "never",
+                    AddressKind::Public => "public",
+                    AddressKind::Private(_) => "private",
+                    AddressKind::Never(_) => "never",
                 };
                 assert_eq!(word, expected, "{address}: {reach:?}");
             }

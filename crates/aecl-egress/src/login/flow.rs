@@ -15,7 +15,7 @@ use super::client::{Client, identify};
 use super::dial::Dial;
 use super::door::{Door, Expected, pasted};
 use super::grant::{Asker, Tokens, give_back, tokens};
-use super::kept::{Kept, Logins, Wanted};
+use super::kept::{Kept, LoginChallenge, LoginStore};
 use super::metadata::{Found, discover, scopes_of};
 use super::spec::{GrantKind, OauthSpec};
 use super::{LoginError, is_safe, quotable, random_text};
@@ -27,13 +27,13 @@ pub struct Flow {
     server: String,
     dial: Dial,
     vault: Vault,
-    logins: Logins,
+    logins: LoginStore,
     found: Found,
     client: Client,
     scopes: Option<Vec<String>>,
     grant: GrantKind,
     door: Option<Opened>,
-    offer: Offer,
+    offer: LoginPrompt,
 }
 
 /// What waits for the browser.
@@ -44,9 +44,9 @@ struct Opened {
     redirect: String,
 }
 
-/// What a person is asked, and by whom.
+/// Prompt that a person answers in a browser: what is asked, and by whom.
 #[derive(Clone, Debug)]
-pub struct Offer {
+pub struct LoginPrompt {
     /// The server's address.
     pub url: String,
     /// Who gives the token.
@@ -61,9 +61,9 @@ pub struct Offer {
     pub redirect: Option<String>,
 }
 
-/// What came of it.
+/// Result of a log-in.
 #[derive(Clone, Debug)]
-pub struct Done {
+pub struct LoginResult {
     /// Who gave it.
     pub issuer: String,
     /// What it may, as far as was said.
@@ -116,7 +116,7 @@ impl Flow {
         };
         let redirect = door.as_ref().map(Door::url);
         let client = identify(&dial, spec, &found.issuer, redirect.as_deref(), scopes.as_deref()).await?;
-        let mut offer = Offer {
+        let mut offer = LoginPrompt {
             url: dial.server.to_string(),
             issuer: found.issuer.name.clone(),
             client_id: client.id.clone(),
@@ -143,7 +143,7 @@ impl Flow {
 
     /// What a person is asked.
     #[must_use]
-    pub fn offer(&self) -> &Offer {
+    pub fn offer(&self) -> &LoginPrompt {
         &self.offer
     }
 
@@ -151,7 +151,7 @@ impl Flow {
     ///
     /// # Errors
     /// When nobody comes back in time, the answer is a no or somebody else's, or there is no token after all.
-    pub async fn wait(mut self, patience: Duration) -> Result<Done, LoginError> {
+    pub async fn wait(mut self, patience: Duration) -> Result<LoginResult, LoginError> {
         match self.door.take() {
             None => self.keep(None).await,
             Some(Opened { door, expected, verifier, redirect }) => {
@@ -165,7 +165,7 @@ impl Flow {
     ///
     /// # Errors
     /// When it is not the answer to this log-in, or there is no token after all.
-    pub async fn pasted(mut self, text: &str) -> Result<Done, LoginError> {
+    pub async fn pasted(mut self, text: &str) -> Result<LoginResult, LoginError> {
         match self.door.take() {
             None => self.keep(None).await,
             Some(Opened { expected, verifier, redirect, .. }) => {
@@ -175,7 +175,7 @@ impl Flow {
         }
     }
 
-    async fn keep(self, brought: Option<(&Secret, &str, &str)>) -> Result<Done, LoginError> {
+    async fn keep(self, brought: Option<(&Secret, &str, &str)>) -> Result<LoginResult, LoginError> {
         let mut secrets = self.vault.begin();
         let secret = match &self.client.secret_at {
             Some(at) => Some(secrets.resolve(at).await?),
@@ -221,13 +221,13 @@ impl Flow {
         self.logins.forget_wanted(&kept.server)?;
         drop(held);
         let renews = kept.renews();
-        Ok(Done { issuer: kept.issuer, scopes: kept.scopes, expires_at_s: kept.expires_at_s, renews })
+        Ok(LoginResult { issuer: kept.issuer, scopes: kept.scopes, expires_at_s: kept.expires_at_s, renews })
     }
 }
 
 /// Asks the server for its greeting without a token, to hear what it wants. One that wants nothing has its metadata at
 /// the well-known places, or none.
-async fn probed(dial: &Dial) -> Result<Wanted, LoginError> {
+async fn probed(dial: &Dial) -> Result<LoginChallenge, LoginError> {
     let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
         "protocolVersion": "2025-11-25", "capabilities": {},
         "clientInfo": {"name": "aecl", "version": env!("CARGO_PKG_VERSION")},
@@ -254,13 +254,13 @@ async fn probed(dial: &Dial) -> Result<Wanted, LoginError> {
     };
     let challenge = Challenge::read(response.headers()).unwrap_or_default();
     let Challenge { resource_metadata, scopes, .. } = challenge;
-    Ok(Wanted { url: dial.server.to_string(), resource_metadata, scopes, at_s: 0 })
+    Ok(LoginChallenge { url: dial.server.to_string(), resource_metadata, scopes, at_s: 0 })
 }
 
 /// What to ask for: what the operator says, or else what the server wants or knows, and what there was before.
 fn to_ask_for(
     spec: &OauthSpec,
-    wanted: &Wanted,
+    wanted: &LoginChallenge,
     found: &Found,
     before: Option<&Kept>,
 ) -> Option<Vec<String>> {

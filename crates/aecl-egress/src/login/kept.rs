@@ -12,20 +12,20 @@ use zeroize::Zeroizing;
 
 use super::LoginError;
 use super::spec::{ClientAuth, GrantKind};
-use crate::vault::{Dated, Secret, SecretRef, Store, StoreError, Vault};
+use crate::vault::{Dated, Secret, SecretRef, SecretStore, SecretStoreError, Vault};
 
 /// How long a process waits for another one that renews the same log-in.
 const HOLD_MAX: Duration = Duration::from_secs(45);
 /// The longest that one may become: what a store takes as one value.
 const KEPT_MAX_BYTES: usize = 64 * 1024;
 
-/// Where log-ins are kept, and the clock by which they end. Cheap to clone.
+/// Store of log-ins, with the clock by which they end. Cheap to clone.
 #[derive(Clone)]
-pub struct Logins(Dated);
+pub struct LoginStore(Dated);
 
-impl fmt::Debug for Logins {
+impl fmt::Debug for LoginStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Logins").field("store", &self.0.store).finish_non_exhaustive()
+        f.debug_struct("LoginStore").field("store", &self.0.store).finish_non_exhaustive()
     }
 }
 
@@ -90,10 +90,10 @@ impl Kept {
     }
 }
 
-/// What a server wanted when it was last asked in vain.
+/// Challenge of a server: what it wanted when it was last asked in vain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Wanted {
+pub struct LoginChallenge {
     /// The address that said so.
     pub url: String,
     /// Where its metadata are.
@@ -127,10 +127,10 @@ fn note(server: &str) -> String {
     format!("wants/{server}")
 }
 
-impl Logins {
+impl LoginStore {
     /// The log-ins in this store, by this clock (seconds since 1970).
     #[must_use]
-    pub fn new(store: Store, now_s: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+    pub fn new(store: SecretStore, now_s: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         Self(Dated { store, now_s: Arc::new(now_s) })
     }
 
@@ -144,7 +144,7 @@ impl Logins {
     ///
     /// # Errors
     /// When the store cannot be read. What another version has written is none.
-    pub fn of(&self, server: &str) -> Result<Option<Kept>, StoreError> {
+    pub fn of(&self, server: &str) -> Result<Option<Kept>, SecretStoreError> {
         Ok(self.0.store.get(&entry(server))?.and_then(|value| serde_json::from_str(value.expose()).ok()))
     }
 
@@ -152,7 +152,7 @@ impl Logins {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn wanted(&self, server: &str) -> Result<Option<Wanted>, StoreError> {
+    pub fn wanted(&self, server: &str) -> Result<Option<LoginChallenge>, SecretStoreError> {
         Ok(self.0.store.get(&note(server))?.and_then(|value| serde_json::from_str(value.expose()).ok()))
     }
 
@@ -160,7 +160,7 @@ impl Logins {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn servers(&self) -> Result<Vec<String>, StoreError> {
+    pub fn servers(&self) -> Result<Vec<String>, SecretStoreError> {
         let names = self.0.store.list()?.into_iter().filter_map(|listed| {
             let name = listed.name.strip_prefix("of/").or_else(|| listed.name.strip_prefix("wants/"));
             name.map(str::to_owned)
@@ -175,15 +175,15 @@ impl Logins {
         let mut bytes = Zeroizing::new(Vec::with_capacity(2 * KEPT_MAX_BYTES));
         let written = serde_json::to_writer(&mut *bytes, kept).is_ok() && bytes.len() <= KEPT_MAX_BYTES;
         let text = std::str::from_utf8(&bytes).ok().filter(|_| written);
-        let text = text.ok_or_else(|| StoreError::Value(entry(&kept.server)))?;
+        let text = text.ok_or_else(|| SecretStoreError::Value(entry(&kept.server)))?;
         self.0.store.set(&entry(&kept.server), Secret::new(text.to_owned()), self.now_s())?;
         Ok(())
     }
 
     /// Notes what a server wants. The same again is not written again.
-    pub(super) fn note(&self, server: &str, wanted: Wanted) -> Result<(), StoreError> {
+    pub(super) fn note(&self, server: &str, wanted: LoginChallenge) -> Result<(), SecretStoreError> {
         let known = self.wanted(server)?;
-        let same = |known: &Wanted| Wanted { at_s: wanted.at_s, ..known.clone() } == wanted;
+        let same = |known: &LoginChallenge| LoginChallenge { at_s: wanted.at_s, ..known.clone() } == wanted;
         // Of a log-in that is younger than what is known, the note is news.
         let obtained = self.of(server)?.map_or(0, |kept| kept.obtained_at_s);
         if known.as_ref().is_some_and(|known| same(known) && known.at_s >= obtained) {
@@ -194,7 +194,7 @@ impl Logins {
     }
 
     /// What a server wanted is there now.
-    pub(super) fn forget_wanted(&self, server: &str) -> Result<(), StoreError> {
+    pub(super) fn forget_wanted(&self, server: &str) -> Result<(), SecretStoreError> {
         self.0.store.remove(&note(server)).map(|_| ())
     }
 
@@ -202,7 +202,7 @@ impl Logins {
     ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub fn take(&self, server: &str) -> Result<Option<Kept>, StoreError> {
+    pub fn take(&self, server: &str) -> Result<Option<Kept>, SecretStoreError> {
         let kept = self.of(server)?;
         self.0.store.remove(&entry(server))?;
         self.0.store.remove(&note(server))?;
@@ -229,13 +229,13 @@ impl Logins {
 impl Vault {
     /// The same with a place for log-ins at servers, which no reference leads to.
     #[must_use]
-    pub fn with_logins(store: Option<Store>, logins: Logins) -> Self {
+    pub fn with_logins(store: Option<SecretStore>, logins: LoginStore) -> Self {
         Self::beside(store, logins.0)
     }
 
     /// The log-ins at servers, where they are kept.
     #[must_use]
-    pub fn logins(&self) -> Option<Logins> {
-        self.of_logins().cloned().map(Logins)
+    pub fn logins(&self) -> Option<LoginStore> {
+        self.of_logins().cloned().map(LoginStore)
     }
 }

@@ -10,10 +10,10 @@ use super::LoginError;
 use super::challenge::Challenge;
 use super::dial::Dial;
 use super::grant::{Asker, Tokens, tokens};
-use super::kept::{Kept, Logins, Wanted};
+use super::kept::{Kept, LoginChallenge, LoginStore};
 use super::spec::{GrantKind, OauthSpec};
 use crate::egress::{Egress, parse_url};
-use crate::vault::{Known, Secret, SecretRef, Vault};
+use crate::vault::{KnownSecrets, Secret, SecretRef, Vault};
 
 /// How long before its end a token is renewed, in seconds; one that lives shorter, at its half.
 const EARLY_S: u64 = 30;
@@ -21,19 +21,19 @@ const EARLY_S: u64 = 30;
 const ADDRESS_MAX_BYTES: usize = 2048;
 
 /// The log-in at one server, as its requests use it.
-pub struct Session {
+pub struct LoginSession {
     server: String,
     dial: Dial,
     vault: Vault,
-    logins: Logins,
-    known: Known,
+    logins: LoginStore,
+    known: KnownSecrets,
     /// The server is given other credentials, so that a refusal without a challenge is about those.
     has_headers: bool,
 }
 
-/// Why a request cannot go on. No word of a stranger is in it: a model may read it.
+/// Refusal of a request that cannot go on. No word of a stranger is in it: a model may read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum LoginRefusal {
     /// Somebody has to log in.
     Login(String),
     /// Logging in again would bring the same.
@@ -42,17 +42,17 @@ pub enum Refused {
     Unavailable(String),
 }
 
-/// What an answer means for the log-in.
-pub enum Verdict {
+/// Verdict on an answer: what it means for the log-in.
+pub enum LoginVerdict {
     /// Nothing.
     Other,
     /// There is a new token: ask once more.
     Again(Arc<Secret>),
     /// It cannot go on.
-    Refused(Refused),
+    Refused(LoginRefusal),
 }
 
-impl Session {
+impl LoginSession {
     /// The log-in at this address, if there may be one: where log-ins are kept, and the server's own `Authorization`
     /// is not written by the operator.
     pub fn of(
@@ -61,7 +61,7 @@ impl Session {
         server_private: bool,
         spec: Option<&OauthSpec>,
         headers: &std::collections::BTreeMap<String, String>,
-        (vault, egress, known): (&Vault, &Egress, &Known),
+        (vault, egress, known): (&Vault, &Egress, &KnownSecrets),
     ) -> Option<Arc<Self>> {
         let logins = vault.logins()?;
         let url: Url = parse_url(url).ok()?;
@@ -80,7 +80,7 @@ impl Session {
     }
 
     /// The token for a request; nothing where nobody has logged in.
-    pub async fn bearer(self: &Arc<Self>) -> Result<Option<Arc<Secret>>, Refused> {
+    pub async fn bearer(self: &Arc<Self>) -> Result<Option<Arc<Secret>>, LoginRefusal> {
         let Some(kept) = self.kept()? else { return Ok(None) };
         let Some(access) = usable(&kept)? else { return Err(over()) };
         let left = kept.expires_at_s.map(|end| end.saturating_sub(self.logins.now_s()));
@@ -89,7 +89,7 @@ impl Session {
         }
         match self.renewed(access).await {
             Ok(Some(token)) => Ok(Some(token)),
-            Ok(None) | Err(Refused::Unavailable(_)) if left.is_some_and(|left| left > 0) => {
+            Ok(None) | Err(LoginRefusal::Unavailable(_)) if left.is_some_and(|left| left > 0) => {
                 Ok(Some(self.remember(access)))
             }
             Ok(None) => Err(over()),
@@ -103,52 +103,52 @@ impl Session {
         sent: Option<&Secret>,
         status: StatusCode,
         headers: &HeaderMap,
-    ) -> Verdict {
+    ) -> LoginVerdict {
         let challenge = Challenge::read(headers);
         match status {
             StatusCode::UNAUTHORIZED if challenge.is_none() && sent.is_none() && self.has_headers => {
-                Verdict::Other
+                LoginVerdict::Other
             }
             StatusCode::UNAUTHORIZED => self.unauthorized(sent, challenge.unwrap_or_default()).await,
             StatusCode::FORBIDDEN => match challenge {
                 Some(challenge) if challenge.error.as_deref() == Some("insufficient_scope") => {
                     self.insufficient(challenge).await
                 }
-                Some(_) | None => Verdict::Other,
+                Some(_) | None => LoginVerdict::Other,
             },
-            _ => Verdict::Other,
+            _ => LoginVerdict::Other,
         }
     }
 
-    async fn unauthorized(self: &Arc<Self>, sent: Option<&Secret>, challenge: Challenge) -> Verdict {
+    async fn unauthorized(self: &Arc<Self>, sent: Option<&Secret>, challenge: Challenge) -> LoginVerdict {
         let why = match sent {
             None => match self.logins.of(&self.server) {
                 Ok(Some(_)) => "the log-in that is kept is for another address".to_owned(),
                 Ok(None) | Err(_) => "nobody has logged in there".to_owned(),
             },
             Some(sent) => match self.renewed(sent).await {
-                Ok(Some(token)) if token.expose() != sent.expose() => return Verdict::Again(token),
+                Ok(Some(token)) if token.expose() != sent.expose() => return LoginVerdict::Again(token),
                 Ok(_) => "it does not accept the log-in any more".to_owned(),
-                Err(Refused::Login(why)) => why,
-                Err(other) => return Verdict::Refused(other),
+                Err(LoginRefusal::Login(why)) => why,
+                Err(other) => return LoginVerdict::Refused(other),
             },
         };
         self.note(challenge).await;
-        Verdict::Refused(Refused::Login(why))
+        LoginVerdict::Refused(LoginRefusal::Login(why))
     }
 
-    async fn insufficient(&self, challenge: Challenge) -> Verdict {
+    async fn insufficient(&self, challenge: Challenge) -> LoginVerdict {
         let granted = match self.kept() {
             Ok(kept) => kept.map(|kept| kept.scopes).unwrap_or_default(),
-            Err(refused) => return Verdict::Refused(refused),
+            Err(refused) => return LoginVerdict::Refused(refused),
         };
         // One that has what is asked for, and is refused all the same, is not helped by another one of the same kind.
         if challenge.scopes.as_ref().is_some_and(|scopes| scopes.iter().all(|scope| granted.contains(scope)))
         {
-            return Verdict::Refused(Refused::Scope);
+            return LoginVerdict::Refused(LoginRefusal::Scope);
         }
         self.note(challenge).await;
-        Verdict::Refused(Refused::Login("it wants more than the log-in is good for".into()))
+        LoginVerdict::Refused(LoginRefusal::Login("it wants more than the log-in is good for".into()))
     }
 
     /// Notes what the server wants, for whoever logs in.
@@ -156,7 +156,7 @@ impl Session {
         let Challenge { resource_metadata, scopes, .. } = challenge;
         let resource_metadata = resource_metadata.filter(|url| url.len() <= ADDRESS_MAX_BYTES);
         let at_s = self.logins.now_s();
-        let wanted = Wanted { url: self.dial.server.to_string(), resource_metadata, scopes, at_s };
+        let wanted = LoginChallenge { url: self.dial.server.to_string(), resource_metadata, scopes, at_s };
         let (logins, server) = (self.logins.clone(), self.server.clone());
         let noted = tokio::task::spawn_blocking(move || logins.note(&server, wanted)).await;
         if let Ok(Err(error)) = noted {
@@ -165,24 +165,24 @@ impl Session {
     }
 
     /// The log-in for exactly this address.
-    fn kept(&self) -> Result<Option<Kept>, Refused> {
+    fn kept(&self) -> Result<Option<Kept>, LoginRefusal> {
         let kept = self.logins.of(&self.server);
         let kept =
-            kept.map_err(|error| Refused::Unavailable(format!("the log-in cannot be read: {error}")))?;
+            kept.map_err(|error| LoginRefusal::Unavailable(format!("the log-in cannot be read: {error}")))?;
         Ok(kept.filter(|kept| kept.url == self.dial.server.as_str()))
     }
 
     /// A new token in the place of this one; nothing where it cannot be renewed. A task of its own: whoever gives up
     /// waiting must not leave a new refresh token behind that nobody has kept.
-    async fn renewed(self: &Arc<Self>, old: &Secret) -> Result<Option<Arc<Secret>>, Refused> {
+    async fn renewed(self: &Arc<Self>, old: &Secret) -> Result<Option<Arc<Secret>>, LoginRefusal> {
         let (session, old) = (Arc::clone(self), Secret::new(old.expose().to_owned()));
         let renewing = tokio::spawn(async move { session.renew(&old).await });
-        renewing.await.unwrap_or_else(|error| Err(Refused::Unavailable(error.to_string())))
+        renewing.await.unwrap_or_else(|error| Err(LoginRefusal::Unavailable(error.to_string())))
     }
 
-    async fn renew(&self, old: &Secret) -> Result<Option<Arc<Secret>>, Refused> {
+    async fn renew(&self, old: &Secret) -> Result<Option<Arc<Secret>>, LoginRefusal> {
         let unavailable =
-            |error: LoginError| Refused::Unavailable(format!("its log-in cannot be renewed: {error}"));
+            |error: LoginError| LoginRefusal::Unavailable(format!("its log-in cannot be renewed: {error}"));
         let _held = self.logins.hold(&self.server).await.map_err(unavailable)?;
         let Some(kept) = self.kept()? else { return Ok(None) };
         let Some(access) = usable(&kept)? else { return Ok(None) };
@@ -264,12 +264,12 @@ fn early_s(kept: &Kept) -> u64 {
     EARLY_S.min(life / 2)
 }
 
-fn over() -> Refused {
-    Refused::Login("the log-in has ended".into())
+fn over() -> LoginRefusal {
+    LoginRefusal::Login("the log-in has ended".into())
 }
 
 /// The token, if the log-in has not ended.
-fn usable(kept: &Kept) -> Result<Option<&Secret>, Refused> {
+fn usable(kept: &Kept) -> Result<Option<&Secret>, LoginRefusal> {
     match (&kept.ended, &kept.access) {
         (Some(_), _) => Err(over()),
         (None, access) => Ok(access.as_ref()),

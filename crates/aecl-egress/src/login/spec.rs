@@ -41,7 +41,7 @@ pub struct OauthSpec {
     pub assume_endpoints: bool,
 }
 
-/// Who logs in.
+/// Kind of OAuth grant: a person logs in, or we do ourselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantKind {
@@ -61,7 +61,7 @@ impl GrantKind {
     }
 }
 
-/// How a client says who it is at the token endpoint.
+/// Authentication of a client at the token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientAuth {

@@ -13,15 +13,15 @@ const SCRUBBED_MIN_BYTES: usize = 8;
 
 /// The secrets that one server was given. Clones share them.
 #[derive(Clone, Default)]
-pub struct Known(Arc<RwLock<BTreeMap<SecretRef, Wanted>>>);
+pub struct KnownSecrets(Arc<RwLock<BTreeMap<SecretRef, Wanted>>>);
 
-impl fmt::Debug for Known {
+impl fmt::Debug for KnownSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Known(…)")
+        f.write_str("KnownSecrets(…)")
     }
 }
 
-impl Known {
+impl KnownSecrets {
     pub(crate) fn add(&self, reference: &SecretRef, value: &Secret) {
         let Some(wanted) = Wanted::of(reference, value) else { return };
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_found_as_it_is_and_as_json_writes_it() {
-        let known = Known::default();
+        let known = KnownSecrets::default();
         let value = r#"top"secret\4711"#;
         known.add(&SecretRef::File("/a\"b".into()), &Secret::new(value.to_owned()));
         known.add(&SecretRef::Env("SHORT".into()), &Secret::new("four".to_owned()));

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use super::VaultError;
 use super::store::is_name;
 
-/// Where a secret is. Safe to print: it never holds the value.
+/// Reference to a secret. Safe to print: it never holds the value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SecretRef {
     /// A variable of our environment.

@@ -23,7 +23,7 @@ pub(super) use lease::Lease;
 /// The longest answer that is read.
 const ANSWER_MAX_BYTES: usize = 1 << 20;
 
-/// How a vault is reached, as `aecl.yaml` writes it.
+/// Description of a vault and how it is reached, as `aecl.yaml` writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RemoteSpec {
@@ -49,7 +49,7 @@ fn five_seconds() -> u64 {
     5_000
 }
 
-/// What answers below a path.
+/// Secrets engine that answers below a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
@@ -59,7 +59,7 @@ pub enum Engine {
     Dynamic,
 }
 
-/// What goes wrong with a vault. Nothing of its answers is in it.
+/// Errors of a vault. Nothing of its answers is in it.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// There is none.

@@ -26,9 +26,9 @@ const FILE_MAX_BYTES: u64 = 16 << 20;
 /// How long a writer waits for another one.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// What goes wrong with the store. Names files and entries, never a value.
+/// Errors of the store. Names files and entries, never a value.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub enum SecretStoreError {
     /// The operating system said no.
     #[error("cannot {tried} `{}`: {source}", path.display())]
     File {
@@ -121,7 +121,7 @@ type Entries = BTreeMap<String, Entry>;
 
 /// The encrypted store: a directory for its file, and a key file elsewhere.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct SecretStore {
     dir: PathBuf,
     key: PathBuf,
 }
@@ -135,7 +135,7 @@ pub struct Listed {
     pub changed_at_s: u64,
 }
 
-impl Store {
+impl SecretStore {
     /// The store in this directory, sealed with the key in this file. Neither has to be there yet.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
@@ -146,15 +146,15 @@ impl Store {
     ///
     /// # Errors
     /// When the store or its key cannot be read, or the seal is broken.
-    pub fn get(&self, name: &str) -> Result<Option<Secret>, StoreError> {
+    pub fn get(&self, name: &str) -> Result<Option<Secret>, SecretStoreError> {
         Ok(self.read()?.remove(name).map(|entry| entry.value))
     }
 
     /// All entries by name, without their values.
     ///
     /// # Errors
-    /// As [`Store::get`].
-    pub fn list(&self) -> Result<Vec<Listed>, StoreError> {
+    /// As [`SecretStore::get`].
+    pub fn list(&self) -> Result<Vec<Listed>, SecretStoreError> {
         let listed = |(name, entry): (String, Entry)| Listed { name, changed_at_s: entry.changed_at_s };
         Ok(self.read()?.into_iter().map(listed).collect())
     }
@@ -163,16 +163,16 @@ impl Store {
     ///
     /// # Errors
     /// When name or value cannot be held, or the store cannot be read or written.
-    pub fn set(&self, name: &str, value: Secret, now_s: u64) -> Result<bool, StoreError> {
+    pub fn set(&self, name: &str, value: Secret, now_s: u64) -> Result<bool, SecretStoreError> {
         if !is_name(name) {
-            return Err(StoreError::Name(name.chars().filter(|c| !c.is_control()).take(140).collect()));
+            return Err(SecretStoreError::Name(name.chars().filter(|c| !c.is_control()).take(140).collect()));
         }
         if !value.is_one_line() {
-            return Err(StoreError::Value(name.to_owned()));
+            return Err(SecretStoreError::Value(name.to_owned()));
         }
         self.change(|entries| {
             let before = entries.insert(name.to_owned(), Entry { value, changed_at_s: now_s });
-            if entries.len() > ENTRIES_MAX { Err(StoreError::Full) } else { Ok(before.is_some()) }
+            if entries.len() > ENTRIES_MAX { Err(SecretStoreError::Full) } else { Ok(before.is_some()) }
         })
     }
 
@@ -180,7 +180,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub fn remove(&self, name: &str) -> Result<bool, StoreError> {
+    pub fn remove(&self, name: &str) -> Result<bool, SecretStoreError> {
         if !self.file().exists() {
             return Ok(false);
         }
@@ -191,29 +191,32 @@ impl Store {
         self.dir.join("store")
     }
 
-    fn read(&self) -> Result<Entries, StoreError> {
+    fn read(&self) -> Result<Entries, SecretStoreError> {
         let path = self.file();
-        let fail = |source| StoreError::File { tried: "read", path: path.clone(), source };
+        let fail = |source| SecretStoreError::File { tried: "read", path: path.clone(), source };
         let found = match std::fs::metadata(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Entries::new()),
             found => found.map_err(fail)?,
         };
         if !found.is_file() || found.len() > FILE_MAX_BYTES {
-            return Err(StoreError::NotAStore(path));
+            return Err(SecretStoreError::NotAStore(path));
         }
         let bytes = std::fs::read(&path).map_err(fail)?;
         sealed::open(&bytes, &Key::read(&self.key)?, &path, &self.key)
     }
 
     /// Reads, changes and writes as one step: a second writer waits, a reader sees the old file or the new one.
-    fn change<T>(&self, edit: impl FnOnce(&mut Entries) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn change<T>(
+        &self,
+        edit: impl FnOnce(&mut Entries) -> Result<T, SecretStoreError>,
+    ) -> Result<T, SecretStoreError> {
         private_dir(&self.dir)?;
         let _lock = self.lock()?;
         let mut entries = self.read()?;
         let done = edit(&mut entries)?;
         let key = match Key::read(&self.key) {
             // A new key for an old store would lose every secret in it.
-            Err(StoreError::NoKey(_)) if !self.file().exists() => Key::create(&self.key)?,
+            Err(SecretStoreError::NoKey(_)) if !self.file().exists() => Key::create(&self.key)?,
             key => key?,
         };
         self.write(&sealed::seal(&entries, &key)?)?;
@@ -221,23 +224,23 @@ impl Store {
     }
 
     /// A file beside the store, to lock for as long as something takes.
-    pub(crate) fn lock_file(&self, name: &str) -> Result<File, StoreError> {
+    pub(crate) fn lock_file(&self, name: &str) -> Result<File, SecretStoreError> {
         private_dir(&self.dir)?;
         self.open_lock(name)
     }
 
-    fn open_lock(&self, name: &str) -> Result<File, StoreError> {
+    fn open_lock(&self, name: &str) -> Result<File, SecretStoreError> {
         let path = self.dir.join(name);
-        let fail = |source| StoreError::File { tried: "lock", path: path.clone(), source };
+        let fail = |source| SecretStoreError::File { tried: "lock", path: path.clone(), source };
         let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
         let lock = lock.map_err(fail)?;
         owned_like(&path, &self.dir);
         Ok(lock)
     }
 
-    fn lock(&self) -> Result<File, StoreError> {
+    fn lock(&self) -> Result<File, SecretStoreError> {
         let path = self.dir.join("lock");
-        let fail = |source| StoreError::File { tried: "lock", path: path.clone(), source };
+        let fail = |source| SecretStoreError::File { tried: "lock", path: path.clone(), source };
         let lock = self.open_lock("lock")?;
         let late = Instant::now() + WAIT_MAX;
         loop {
@@ -246,15 +249,15 @@ impl Store {
                 Err(std::fs::TryLockError::WouldBlock) if Instant::now() < late => {
                     std::thread::sleep(Duration::from_millis(10));
                 }
-                Err(std::fs::TryLockError::WouldBlock) => return Err(StoreError::Busy(path)),
+                Err(std::fs::TryLockError::WouldBlock) => return Err(SecretStoreError::Busy(path)),
                 Err(std::fs::TryLockError::Error(error)) => return Err(fail(error)),
             }
         }
     }
 
-    fn write(&self, bytes: &[u8]) -> Result<(), StoreError> {
+    fn write(&self, bytes: &[u8]) -> Result<(), SecretStoreError> {
         let (path, fresh) = (self.file(), self.dir.join("store.new"));
-        let fail = |source| StoreError::File { tried: "write", path: path.clone(), source };
+        let fail = |source| SecretStoreError::File { tried: "write", path: path.clone(), source };
         let write = || {
             // Left behind by a writer that was killed; we hold the lock, so nobody writes it now.
             match std::fs::remove_file(&fresh) {
@@ -273,12 +276,12 @@ impl Store {
 }
 
 /// Makes a directory that only its owner may enter, if it is not there.
-fn private_dir(path: &Path) -> Result<(), StoreError> {
+fn private_dir(path: &Path) -> Result<(), SecretStoreError> {
     if path.is_dir() {
         return Ok(());
     }
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|source| StoreError::File { tried: "create", path: path.to_owned(), source })?;
+    made.map_err(|source| SecretStoreError::File { tried: "create", path: path.to_owned(), source })?;
     if let Some(parent) = path.parent() {
         owned_like(path, parent);
     }
@@ -294,9 +297,9 @@ fn owned_like(path: &Path, dir: &Path) {
 }
 
 /// Random bytes.
-fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, StoreError> {
+fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, SecretStoreError> {
     let mut bytes = Zeroizing::new([0u8; N]);
-    getrandom::fill(&mut *bytes).map_err(|error| StoreError::NoRandom(error.to_string()))?;
+    getrandom::fill(&mut *bytes).map_err(|error| SecretStoreError::NoRandom(error.to_string()))?;
     Ok(bytes)
 }
 

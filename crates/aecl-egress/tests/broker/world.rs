@@ -6,7 +6,9 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use aecl_egress::broker::{Allow, AllowList, Broker, Ended, Limits, Opening, Sink, Verdict};
+use aecl_egress::broker::{
+    Allow, AllowList, Broker, ConnectionEnd, ConnectionOpening, ConnectionOutcome, ConnectionSink, Limits,
+};
 use aecl_egress::egress::Names;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
@@ -33,21 +35,21 @@ impl Names for OurNames {
 /// What was told.
 #[derive(Default)]
 pub struct Record {
-    pub openings: Mutex<Vec<Opening>>,
-    pub ended: Mutex<Vec<Ended>>,
+    pub openings: Mutex<Vec<ConnectionOpening>>,
+    pub ended: Mutex<Vec<ConnectionEnd>>,
     pub full: Mutex<bool>,
 }
 
 #[async_trait]
-impl Sink for Record {
-    async fn opening(&self, connection: &Opening) -> Result<(), String> {
+impl ConnectionSink for Record {
+    async fn opening(&self, connection: &ConnectionOpening) -> Result<(), String> {
         if *self.full.lock().unwrap() {
             return Err("the disk is full".into());
         }
         self.openings.lock().unwrap().push(connection.clone());
         Ok(())
     }
-    async fn ended(&self, connection: &Ended) {
+    async fn ended(&self, connection: &ConnectionEnd) {
         self.ended.lock().unwrap().push(connection.clone());
     }
 }
@@ -116,7 +118,7 @@ impl World {
     }
 
     /// How the last connection came out, once `count` have ended.
-    pub async fn ended(&self, count: usize) -> Ended {
+    pub async fn ended(&self, count: usize) -> ConnectionEnd {
         let late = Instant::now() + Duration::from_secs(10);
         loop {
             let last = {
@@ -137,10 +139,10 @@ impl World {
 }
 
 /// The code of a verdict; `allowed` if there is none.
-pub fn code(ended: &Ended) -> &'static str {
+pub fn code(ended: &ConnectionEnd) -> &'static str {
     match &ended.verdict {
-        Verdict::Allowed => "allowed",
-        Verdict::Refused { code, .. } | Verdict::Cut { code, .. } => code,
+        ConnectionOutcome::Allowed => "allowed",
+        ConnectionOutcome::Refused { code, .. } | ConnectionOutcome::Cut { code, .. } => code,
     }
 }
 

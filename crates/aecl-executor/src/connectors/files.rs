@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use serde_json::json;
 
 use crate::call::Call;
-use crate::connector::{Connector, DryRun, Performed, Plan, Reconciled};
+use crate::connector::{CallPlan, CallResult, Connector, DryRun, Reconciled};
 use crate::root_dir::RootDir;
 use crate::spec::ConnectorSpec;
 pub use crate::spec::files::FilesSpec;
@@ -47,7 +47,7 @@ pub struct FilesConnector;
 
 #[async_trait]
 impl Connector for FilesConnector {
-    async fn perform(&self, call: &Call) -> Performed {
+    async fn perform(&self, call: &Call) -> CallResult {
         let done = work(call, |call, spec, plan, go_on| {
             let undo = plan.undo(spec.bytes_max as u64, go_on)?;
             let files: Vec<_> = plan
@@ -58,16 +58,16 @@ impl Connector for FilesConnector {
             Ok(json!({ "files": files, "undo": undo }).to_string().into_bytes())
         });
         match done.await {
-            Ok(output) => Performed::Done { output },
+            Ok(output) => CallResult::Done { output },
             Err(error @ (FilesError::Half(..) | FilesError::Worker)) => {
-                Performed::unknown(error.code(), format!("`{}`: {error}", call.action))
+                CallResult::unknown(error.code(), format!("`{}`: {error}", call.action))
             }
-            Err(error) => Performed::not_sent(error.code(), format!("`{}`: {error}", call.action)),
+            Err(error) => CallResult::not_sent(error.code(), format!("`{}`: {error}", call.action)),
         }
     }
 
-    fn plan(&self, call: &Call) -> Plan {
-        Plan::Untold(format!(
+    fn plan(&self, call: &Call) -> CallPlan {
+        CallPlan::Untold(format!(
             "what `{}` would change depends on the files; who is asked to approve it sees the difference",
             call.action
         ))
@@ -144,7 +144,7 @@ async fn begin<T: Send + 'static>(
     job: impl FnOnce(&Call, &FilesSpec, RootDir, Changes, GoOn<'_>) -> Result<T, FilesError> + Send + 'static,
 ) -> Result<T, FilesError> {
     let ConnectorSpec::Files(spec) = &call.connector else {
-        return Err(FilesError::Arguments(call.wrong_desk().1));
+        return Err(FilesError::Arguments(call.connector_mismatch().1));
     };
     let changes: Changes =
         serde_json::from_slice(&call.arguments).map_err(|e| FilesError::Arguments(e.to_string()))?;

@@ -10,7 +10,7 @@ use reqwest::{Method, Request, Response, StatusCode, Url};
 
 use crate::arguments::{Arguments, TemplateError};
 use crate::call::Call;
-use crate::connector::{Connector, DryRun, Performed, Plan, Reconciled};
+use crate::connector::{CallPlan, CallResult, Connector, DryRun, Reconciled};
 use crate::spec::ConnectorSpec;
 pub use crate::spec::http::{Body, HttpSpec, Lookup};
 use aecl_egress::egress::{Egress, EgressError, innermost, parse_url, refusal};
@@ -145,23 +145,26 @@ impl HttpConnector {
 
 #[async_trait]
 impl Connector for HttpConnector {
-    async fn perform(&self, call: &Call) -> Performed {
+    async fn perform(&self, call: &Call) -> CallResult {
         let ConnectorSpec::Http(spec) = &call.connector else {
-            let (code, message) = call.wrong_desk();
-            return Performed::not_sent(code, message);
+            let (code, message) = call.connector_mismatch();
+            return CallResult::not_sent(code, message);
         };
         let prepared = self.prepare(call, spec, &spec.method, &spec.url, true);
         let Prepared { client, request, secrets } = match prepared.await {
             Ok(prepared) => prepared,
             Err(error) => {
-                return Performed::not_sent(error.code(), format!("`{}` was not sent: {error}", call.action));
+                return CallResult::not_sent(
+                    error.code(),
+                    format!("`{}` was not sent: {error}", call.action),
+                );
             }
         };
         let only_reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
         let timeout =
             call.timeout().min(std::time::Duration::from_millis(spec.timeout_ms.unwrap_or(u64::MAX)));
         if call.cancel.is_cancelled() {
-            return Performed::not_sent(
+            return CallResult::not_sent(
                 "http_cancelled",
                 format!("`{}` was cancelled before it was sent", call.action),
             );
@@ -174,7 +177,7 @@ impl Connector for HttpConnector {
         let lost = |code: &'static str, what: String| {
             let message = format!("`{}` {what}", call.action);
             // What only reads changed nothing, whatever became of the answer.
-            if only_reads { Performed::not_sent(code, message) } else { Performed::unknown(code, message) }
+            if only_reads { CallResult::not_sent(code, message) } else { CallResult::unknown(code, message) }
         };
         tokio::select! {
             biased;
@@ -189,17 +192,19 @@ impl Connector for HttpConnector {
         }
     }
 
-    fn plan(&self, call: &Call) -> Plan {
-        let ConnectorSpec::Http(spec) = &call.connector else { return Plan::Failed(call.wrong_desk().1) };
+    fn plan(&self, call: &Call) -> CallPlan {
+        let ConnectorSpec::Http(spec) = &call.connector else {
+            return CallPlan::Failed(call.connector_mismatch().1);
+        };
         match self.would(call, spec) {
-            Ok(would) => Plan::Would(would),
-            Err(error) => Plan::Failed(error.to_string()),
+            Ok(would) => CallPlan::Would(would),
+            Err(error) => CallPlan::Failed(error.to_string()),
         }
     }
 
     async fn dry_run(&self, call: &Call) -> DryRun {
         let ConnectorSpec::Http(spec) = &call.connector else {
-            let (code, message) = call.wrong_desk();
+            let (code, message) = call.connector_mismatch();
             return DryRun::Failed { code, message };
         };
         // Nothing is sent: whether a target has a way to ask is not known here.
@@ -211,7 +216,7 @@ impl Connector for HttpConnector {
 
     async fn reconcile(&self, call: &Call) -> Reconciled {
         let unknown = |message: String| Reconciled::StillUnknown { message };
-        let ConnectorSpec::Http(spec) = &call.connector else { return unknown(call.wrong_desk().1) };
+        let ConnectorSpec::Http(spec) = &call.connector else { return unknown(call.connector_mismatch().1) };
         let Some(lookup) = &spec.lookup else {
             return unknown(format!("`{}` names no `lookup`; check at the target", call.action));
         };
@@ -276,14 +281,17 @@ async fn read(response: Response, max_bytes: usize) -> Result<ReadBody, reqwest:
 fn broken(
     call: &Call,
     error: &reqwest::Error,
-    lost: impl Fn(&'static str, String) -> Performed,
-) -> Performed {
+    lost: impl Fn(&'static str, String) -> CallResult,
+) -> CallResult {
     if let Some(refusal) = refusal(error) {
-        return Performed::not_sent("egress_denied", format!("`{}` was not sent: {refusal}", call.action));
+        return CallResult::not_sent("egress_denied", format!("`{}` was not sent: {refusal}", call.action));
     }
     let cause = innermost(error);
     if error.is_connect() || error.is_builder() {
-        return Performed::not_sent("http_no_connection", format!("`{}` was not sent: {cause}", call.action));
+        return CallResult::not_sent(
+            "http_no_connection",
+            format!("`{}` was not sent: {cause}", call.action),
+        );
     }
     lost("http_lost", format!("lost its connection: {cause}"))
 }
@@ -295,7 +303,7 @@ fn concluded(
     body: Result<ReadBody, reqwest::Error>,
     only_reads: bool,
     secrets: &Use,
-) -> Performed {
+) -> CallResult {
     let number = status.as_u16();
     let expected = match spec.expect_status.as_slice() {
         [] => status.is_success(),
@@ -307,16 +315,16 @@ fn concluded(
     let message = format!("the target answered `{}` with status {number}", call.action);
     if expected && whole {
         let withheld = || format!(r#"{{"status":{number},"truncated":true}}"#).into_bytes();
-        return Performed::Done { output: output.unwrap_or_else(withheld) };
+        return CallResult::Done { output: output.unwrap_or_else(withheld) };
     }
     if is_refusal(status) || (only_reads && !expected) {
-        return Performed::Failed { code: "http_status", message, output, may_have_acted: false };
+        return CallResult::Failed { code: "http_status", message, output, may_have_acted: false };
     }
     if only_reads {
-        return Performed::not_sent("http_lost", format!("{message}, but its body was cut off"));
+        return CallResult::not_sent("http_lost", format!("{message}, but its body was cut off"));
     }
     // 3xx, 5xx, a 4xx that gave up waiting, a 2xx that nobody expected or whose body broke off: it may well have happened.
-    Performed::Unknown { code: "http_status", message, output }
+    CallResult::Unknown { code: "http_status", message, output }
 }
 
 /// The answer as JSON: its own bytes when it is JSON and whole, else wrapped.

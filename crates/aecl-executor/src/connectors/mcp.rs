@@ -3,7 +3,6 @@
 //! The relay is ours and raw: an envelope is parsed, what is inside keeps its bytes. A typed relay would
 //! lose fields and round numbers.
 
-mod board;
 mod envelope;
 mod error;
 mod handshake;
@@ -12,6 +11,7 @@ mod line;
 mod link;
 mod ours;
 mod params;
+mod pending_calls;
 mod spec;
 mod sse;
 mod stdio;
@@ -27,18 +27,18 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub use board::Counters;
 pub use envelope::{Inbound, RawReply};
-pub use error::{UpstreamError, Why};
-pub use handshake::{ClientFace, Era, Handshake, Hello, LEGACY, MODERN};
-pub use line::{Line, next_line};
+pub use error::{UpstreamError, UpstreamFailure};
+pub use handshake::{ClientFace, Era, Handshake, LEGACY, MODERN, ServerHello};
+pub use line::{LineRead, next_line};
 pub use params::{ObjectText, members};
+pub use pending_calls::Counters;
 pub use spec::{Transport, TrustedAnnotations, UpstreamSpec};
 pub use tools::{LISTED_MAX, Tool};
 pub use upstream::{ACTING, Upstream};
 
 use crate::call::Call;
-use crate::connector::{Connector, DryRun, Performed, Plan, Reconciled};
+use crate::connector::{CallPlan, CallResult, Connector, DryRun, Reconciled};
 use crate::spec::ConnectorSpec;
 
 /// Acts through upstream servers, by their name.
@@ -78,37 +78,37 @@ impl McpConnector {
 
 #[async_trait]
 impl Connector for McpConnector {
-    async fn perform(&self, call: &Call) -> Performed {
+    async fn perform(&self, call: &Call) -> CallResult {
         let ConnectorSpec::Mcp { server, tool, method } = &call.connector else {
-            let (code, message) = call.wrong_desk();
-            return Performed::not_sent(code, message);
+            let (code, message) = call.connector_mismatch();
+            return CallResult::not_sent(code, message);
         };
         let Some(upstream) = self.upstream(call.session.as_deref(), server) else {
             let message = format!("`{server}` is no configured server; add it or change the catalogue entry");
-            return Performed::not_sent("upstream_unknown", message);
+            return CallResult::not_sent("upstream_unknown", message);
         };
         let opened = call.credential_scope.as_deref();
         if upstream.uses_credentials() && upstream.transport().credential_scope() != opened {
-            return Performed::out_of_scope(server, opened);
+            return CallResult::out_of_scope(server, opened);
         }
         let method = method.as_deref().unwrap_or("tools/call");
         let params = match params_of(call, method, tool) {
             Ok(params) => params,
             Err(error) => {
                 let message = format!("the arguments of `{}` make no request: {error}", call.action);
-                return Performed::not_sent("arguments_garbled", message);
+                return CallResult::not_sent("arguments_garbled", message);
             }
         };
         match upstream.request(method, Some(&params), call.timeout(), &call.cancel).await {
             Ok(RawReply::Result(result)) => concluded(call, server, &result),
             Ok(reply @ RawReply::Error(_)) => failed(call, server, &reply),
-            Err(error) if error.may_have_left => Performed::unknown(error.code(), error.to_string()),
-            Err(error) => Performed::not_sent(error.code(), error.to_string()),
+            Err(error) if error.may_have_left => CallResult::unknown(error.code(), error.to_string()),
+            Err(error) => CallResult::not_sent(error.code(), error.to_string()),
         }
     }
 
-    fn plan(&self, call: &Call) -> Plan {
-        Plan::Untold(cannot_ask(call))
+    fn plan(&self, call: &Call) -> CallPlan {
+        CallPlan::Untold(cannot_ask(call))
     }
 
     async fn dry_run(&self, call: &Call) -> DryRun {
@@ -155,7 +155,7 @@ fn params_of(call: &Call, method: &str, tool: &str) -> serde_json::Result<Box<Ra
 }
 
 /// A result is the server's word. Whether it means "done" is in two of its fields.
-fn concluded(call: &Call, server: &str, result: &RawValue) -> Performed {
+fn concluded(call: &Call, server: &str, result: &RawValue) -> CallResult {
     #[derive(Deserialize)]
     struct Verdict {
         #[serde(rename = "isError", default)]
@@ -167,26 +167,26 @@ fn concluded(call: &Call, server: &str, result: &RawValue) -> Performed {
     let verdict = serde_json::from_str::<Verdict>(result.get()).ok().filter(|_| bytes.starts_with(b"{"));
     let Some(verdict) = verdict else {
         let message = format!("`{server}` answered `{}` with a result that is no object", call.action);
-        return Performed::unknown("upstream_garbage", message);
+        return CallResult::unknown("upstream_garbage", message);
     };
     let output = Some(bytes.to_vec()).filter(|bytes| bytes.len() <= call.max_output_bytes);
     match verdict.kind.as_deref() {
-        None | Some("complete") if verdict.is_error => Performed::Failed {
+        None | Some("complete") if verdict.is_error => CallResult::Failed {
             code: "tool_error",
             message: format!("`{server}` reports that `{}` failed", call.action),
             output,
             may_have_acted: true,
         },
         None | Some("complete") => {
-            Performed::Done { output: output.unwrap_or_else(|| withheld(call, bytes.len())) }
+            CallResult::Done { output: output.unwrap_or_else(|| withheld(call, bytes.len())) }
         }
-        Some("input_required") => Performed::Failed {
+        Some("input_required") => CallResult::Failed {
             code: "input_required",
             message: format!("`{server}` wants input before it goes on with `{}`", call.action),
             output,
             may_have_acted: true,
         },
-        Some(other) => Performed::Unknown {
+        Some(other) => CallResult::Unknown {
             code: "not_concluded",
             message: format!("`{server}` answered `{}` with a `{other}`, which is no end of it", call.action),
             output,
@@ -205,11 +205,11 @@ fn withheld(call: &Call, bytes: usize) -> Vec<u8> {
         .into_bytes()
 }
 
-fn failed(call: &Call, server: &str, reply: &RawReply) -> Performed {
+fn failed(call: &Call, server: &str, reply: &RawReply) -> CallResult {
     // These codes say that the request was refused before anybody looked at what it wanted.
     let refused = matches!(reply.error_code(), Some(-32700 | -32600 | -32601 | -32602 | -32022..=-32020));
     let raw = reply.raw().get();
-    Performed::Failed {
+    CallResult::Failed {
         code: "upstream_error",
         message: format!("`{server}` answered `{}` with an error", call.action),
         output: Some(raw.as_bytes().to_vec()).filter(|bytes| bytes.len() <= call.max_output_bytes),

@@ -8,12 +8,12 @@
 mod cages;
 mod changes;
 mod credentials;
+mod egress_proxy;
 mod image;
 pub mod pick;
 mod spec;
 mod views;
 pub mod wasm;
-mod way_out;
 mod words;
 
 use aecl_kernel::define::cage;
@@ -29,7 +29,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::files::Content;
 use crate::arguments::Arguments;
 use crate::call::Call;
-use crate::connector::{Connector, DryRun, Performed, Plan, Reconciled};
+use crate::connector::{CallPlan, CallResult, Connector, DryRun, Reconciled};
 use crate::spec::ConnectorSpec;
 pub use crate::spec::process::{AccessSpec, ImageSpec, LimitsSpec, ProcessSpec, StdoutSpec, ViewSpec};
 use aecl_egress::broker::{Allow, AllowList, Credentials};
@@ -38,9 +38,9 @@ use aecl_egress::vault::Vault;
 pub use aecl_sandbox::{Backend, Docker, VirtualMachine};
 use cages::Cages;
 pub use cages::{recorded, tier};
+pub use egress_proxy::EgressProxy;
 use image::NoImage;
 pub use views::Views;
-pub use way_out::WayOut;
 
 /// Runs programs in cages, once it is known what cages there are.
 #[derive(Clone)]
@@ -141,10 +141,10 @@ impl ProcessError {
 
 #[async_trait]
 impl Connector for ProcessConnector {
-    async fn perform(&self, call: &Call) -> Performed {
+    async fn perform(&self, call: &Call) -> CallResult {
         let ConnectorSpec::Process(spec) = &call.connector else {
-            let (code, message) = call.wrong_desk();
-            return Performed::not_sent(code, message);
+            let (code, message) = call.connector_mismatch();
+            return CallResult::not_sent(code, message);
         };
         let ran = run(call, spec, self).await;
         // What it did at others has happened, however it ended here.
@@ -166,13 +166,13 @@ impl Connector for ProcessConnector {
             return broken_off("process_output", message, None, acted);
         }
         match failure(&ended, spec) {
-            None => Performed::Done { output },
+            None => CallResult::Done { output },
             Some((code, why)) => {
                 let message = format!("`{}`: {why}", call.action);
                 match ended.outcome {
                     // It saw its end, and says itself that it went wrong.
                     Outcome::Exited(_) if acted => {
-                        Performed::Failed { code, message, output: Some(output), may_have_acted: true }
+                        CallResult::Failed { code, message, output: Some(output), may_have_acted: true }
                     }
                     _ => broken_off(code, message, Some(output), acted),
                 }
@@ -180,17 +180,19 @@ impl Connector for ProcessConnector {
         }
     }
 
-    fn plan(&self, call: &Call) -> Plan {
-        let ConnectorSpec::Process(spec) = &call.connector else { return Plan::Failed(call.wrong_desk().1) };
+    fn plan(&self, call: &Call) -> CallPlan {
+        let ConnectorSpec::Process(spec) = &call.connector else {
+            return CallPlan::Failed(call.connector_mismatch().1);
+        };
         match would(call, spec) {
-            Ok(would) => Plan::Would(would),
-            Err(error) => Plan::Failed(error.to_string()),
+            Ok(would) => CallPlan::Would(would),
+            Err(error) => CallPlan::Failed(error.to_string()),
         }
     }
 
     async fn dry_run(&self, call: &Call) -> DryRun {
         let ConnectorSpec::Process(spec) = &call.connector else {
-            let (code, message) = call.wrong_desk();
+            let (code, message) = call.connector_mismatch();
             return DryRun::Failed { code, message };
         };
         match would(call, spec) {
@@ -229,11 +231,11 @@ fn would(call: &Call, spec: &ProcessSpec) -> Result<serde_json::Value, ProcessEr
 }
 
 /// It did not come to its own end. What never left the cage surely did not happen.
-fn broken_off(code: &'static str, message: String, output: Option<Vec<u8>>, acted: bool) -> Performed {
+fn broken_off(code: &'static str, message: String, output: Option<Vec<u8>>, acted: bool) -> CallResult {
     match acted {
-        false => Performed::Failed { code, message, output, may_have_acted: false },
+        false => CallResult::Failed { code, message, output, may_have_acted: false },
         true => {
-            Performed::Unknown { code, message: format!("{message}; it had reached others before"), output }
+            CallResult::Unknown { code, message: format!("{message}; it had reached others before"), output }
         }
     }
 }
@@ -318,8 +320,8 @@ async fn run(
         None => in_cage,
         Some(asked) => format!("{in_cage}; `{asked}` was asked for, and the operator accepts less"),
     });
-    let way_out =
-        way_out(&mut running, spec, list, &process.names, credentials).map_err(ProcessError::Sandbox)?;
+    let egress_proxy =
+        egress_proxy(&mut running, spec, list, &process.names, credentials).map_err(ProcessError::Sandbox)?;
     if let (Some(input), Some(mut stdin)) = (input, running.stdin.take()) {
         // A program that does not read its input to the end has had enough of it.
         tokio::spawn(async move { stdin.write_all(&input).await });
@@ -329,8 +331,8 @@ async fn run(
         // Dropped with the future, and with it everything that the program started.
         () = call.cancel.cancelled() => Err(ProcessError::Cancelled),
     };
-    if let Some(way_out) = way_out {
-        call.has_reached(way_out.close().await);
+    if let Some(egress_proxy) = egress_proxy {
+        call.has_reached(egress_proxy.close().await);
     }
     let ended = ended?;
     let spec = spec.clone();
@@ -358,13 +360,13 @@ pub fn reaches(connector: &Value) -> Vec<String> {
 ///
 /// # Errors
 /// When there is no listener in its cage; it has then reached nobody.
-pub fn way_out(
+pub fn egress_proxy(
     running: &mut Running,
     spec: &ProcessSpec,
     list: AllowList,
     names: &Arc<dyn Names>,
     credentials: Option<Credentials>,
-) -> Result<Option<WayOut>, SandboxError> {
+) -> Result<Option<EgressProxy>, SandboxError> {
     if spec.egress.is_empty() {
         return Ok(None);
     }
@@ -372,7 +374,7 @@ pub fn way_out(
         backend: running.held().backend.clone(),
         why: "it has no listener for the `egress` of this program; run it in the tier `native`".into(),
     })?;
-    Ok(Some(WayOut::open(listener, list, spec.egress_limits, names.clone(), credentials)))
+    Ok(Some(EgressProxy::open(listener, list, spec.egress_limits, names.clone(), credentials)))
 }
 
 /// What is told of the end: how, what it said, what it changed beside the views as they were when it began. It reads

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::call::Call;
-use crate::connector::{Connector, DryRun, Performed, Plan, Reconciled};
+use crate::connector::{CallPlan, CallResult, Connector, DryRun, Reconciled};
 use crate::spec::ConnectorSpec;
 pub use crate::spec::sql::{SqlMode, SqlSpec};
 use rows::{bind, changed, rows};
@@ -111,10 +111,10 @@ struct Ran {
 
 #[async_trait]
 impl Connector for SqlConnector {
-    async fn perform(&self, call: &Call) -> Performed {
+    async fn perform(&self, call: &Call) -> CallResult {
         let ConnectorSpec::Sql(spec) = &call.connector else {
-            let (code, message) = call.wrong_desk();
-            return Performed::not_sent(code, message);
+            let (code, message) = call.connector_mismatch();
+            return CallResult::not_sent(code, message);
         };
         match run_own(call, spec, End::Commit).await {
             Ok(ran) => {
@@ -122,17 +122,17 @@ impl Connector for SqlConnector {
                 if output.len() > call.max_output_bytes {
                     output = br#"{"truncated":true}"#.to_vec();
                 }
-                Performed::Done { output }
+                CallResult::Done { output }
             }
             Err(error @ (SqlError::Commit(_) | SqlError::Worker)) if spec.mode == SqlMode::Write => {
-                Performed::unknown(error.code(), format!("`{}`: {error}", call.action))
+                CallResult::unknown(error.code(), format!("`{}`: {error}", call.action))
             }
-            Err(error) => Performed::not_sent(error.code(), format!("`{}`: {error}", call.action)),
+            Err(error) => CallResult::not_sent(error.code(), format!("`{}`: {error}", call.action)),
         }
     }
 
-    fn plan(&self, call: &Call) -> Plan {
-        Plan::Untold(format!(
+    fn plan(&self, call: &Call) -> CallPlan {
+        CallPlan::Untold(format!(
             "what `{}` would touch stands in the database; it is read only by a call that may",
             call.action
         ))
@@ -142,7 +142,7 @@ impl Connector for SqlConnector {
     /// are for a call that was allowed.
     async fn dry_run(&self, call: &Call) -> DryRun {
         let ConnectorSpec::Sql(spec) = &call.connector else {
-            let (code, message) = call.wrong_desk();
+            let (code, message) = call.connector_mismatch();
             return DryRun::Failed { code, message };
         };
         match run_own(call, spec, End::Rollback).await {
@@ -157,7 +157,7 @@ impl Connector for SqlConnector {
 
     async fn reconcile(&self, call: &Call) -> Reconciled {
         let unknown = |message: String| Reconciled::StillUnknown { message };
-        let ConnectorSpec::Sql(spec) = &call.connector else { return unknown(call.wrong_desk().1) };
+        let ConnectorSpec::Sql(spec) = &call.connector else { return unknown(call.connector_mismatch().1) };
         let Some(lookup) = &spec.lookup else {
             return unknown(format!("`{}` names no `lookup`; check in the database", call.action));
         };

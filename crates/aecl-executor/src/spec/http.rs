@@ -42,7 +42,7 @@ pub struct HttpSpec {
     pub lookup: Option<Lookup>,
 }
 
-/// What the body of a request is.
+/// Body of a request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Body {

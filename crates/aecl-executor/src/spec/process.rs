@@ -55,7 +55,7 @@ fn zero() -> BTreeSet<i32> {
     BTreeSet::from([0])
 }
 
-/// What a program writes to its standard output.
+/// Format of a program's standard output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StdoutSpec {
@@ -79,7 +79,7 @@ pub struct ViewSpec {
     pub access: AccessSpec,
 }
 
-/// What may be done to a view.
+/// Access to a view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AccessSpec {
@@ -90,7 +90,7 @@ pub enum AccessSpec {
     Overlay,
 }
 
-/// How much a program may use, with everything it starts. What this host cannot enforce is refused.
+/// Limits of a program, with everything it starts. What this host cannot enforce is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsSpec {
@@ -173,7 +173,7 @@ impl ImageSpec {
     }
 }
 
-/// What a module may have, beside what the cage gives its worker.
+/// Rights of a module, beside what the cage gives its worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WasmSpec {

@@ -26,7 +26,7 @@ pub struct SqlSpec {
     pub lookup: Option<String>,
 }
 
-/// Whether a statement may write.
+/// Mode of a statement: whether it may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SqlMode {

@@ -1,7 +1,7 @@
 //! People: yes, no, too late, too few, the wrong ones, two who wait for the same yes.
 
 use crate::house::{House, end, person, submission};
-use aecl_executor::Carry;
+use aecl_executor::CallContext;
 use aecl_executor::fake::Mood;
 use aecl_gate::Identity;
 use aecl_gate::submit::Submission;
@@ -223,10 +223,10 @@ async fn who_has_gone_gets_nothing_done_by_a_yes() {
     let gone = CancellationToken::new();
     gone.cancel();
     house.yes("bob", &house.asked().await).await.unwrap();
-    let answer = house.gate.carry_on_for(&pending.action, Carry::default(), &gone).await.unwrap();
+    let answer = house.gate.carry_on_for(&pending.action, CallContext::default(), &gone).await.unwrap();
     assert_eq!((end(&answer).as_str(), house.world.effects_in_all()), ("pending approved", 0));
     let here = CancellationToken::new();
-    let answer = house.gate.carry_on_for(&pending.action, Carry::default(), &here).await.unwrap();
+    let answer = house.gate.carry_on_for(&pending.action, CallContext::default(), &here).await.unwrap();
     assert_eq!((end(&answer).as_str(), house.world.effects_in_all()), ("done", 1));
 }
 
@@ -241,7 +241,7 @@ async fn who_goes_need_not_wait_for_what_another_has_begun() {
     house.until(&pending.action, ActionState::Started).await;
     let gone = CancellationToken::new();
     gone.cancel();
-    let answer = house.gate.carry_on_for(&pending.action, Carry::default(), &gone).await.unwrap();
+    let answer = house.gate.carry_on_for(&pending.action, CallContext::default(), &gone).await.unwrap();
     assert!(end(&answer).starts_with("pending"), "{}", end(&answer));
     assert_eq!(end(&other.await.unwrap().unwrap()), "done");
 }

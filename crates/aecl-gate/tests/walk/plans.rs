@@ -1,7 +1,7 @@
 //! Plans that people agree to up front: through the whole walk, with crashes and with two at once.
 
 use crate::house::{House, end, person, request, submission};
-use aecl_executor::Carry;
+use aecl_executor::CallContext;
 use aecl_gate::runs::RunRequest;
 use aecl_gate::submit::Submission;
 use aecl_gate::{GateError, Session};
@@ -97,8 +97,8 @@ async fn a_wait_that_begins_after_the_yes_to_the_plan_goes_on_with_it() {
     let pending = house.gate.submit(&run, submission("pay", json!({"eur": 30}))).await.unwrap();
     assert_eq!(end(&pending), "pending pending");
     house.yes("bob", &ask).await.unwrap();
-    let (nobody, carry) = (CancellationToken::new(), Carry::default());
-    let waiting = house.gate.carry_on_for(&pending.action, carry, &nobody);
+    let (nobody, context) = (CancellationToken::new(), CallContext::default());
+    let waiting = house.gate.carry_on_for(&pending.action, context, &nobody);
     let answer = tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap().unwrap();
     assert_eq!(end(&answer), "done");
 }

@@ -1,7 +1,7 @@
 //! The target is slow, refuses, breaks, is silent, answers twice, panics; the store fails before and after.
 
 use crate::house::{House, PATIENCE, end, keyed, submission};
-use aecl_executor::Carry;
+use aecl_executor::CallContext;
 use aecl_executor::fake::Mood;
 use aecl_gate::submit::{End, Submission};
 use aecl_kernel::record::facts::ActionState;
@@ -129,9 +129,9 @@ async fn a_cancelled_attempt_is_unknown() {
     let house = House::new().await;
     let run = house.clerk().await;
     house.world.turn(Mood::SilentAfterDoing);
-    let carry = Carry::default();
-    carry.cancel.cancel();
-    let s = Submission { carry, ..submission("poke", json!({"text": "a"})) };
+    let context = CallContext::default();
+    context.cancel.cancel();
+    let s = Submission { context, ..submission("poke", json!({"text": "a"})) };
     assert_eq!(end(&house.gate.submit(&run, s).await.unwrap()), "unknown fake_cancelled");
 }
 

@@ -2,7 +2,7 @@
 
 use crate::house::{House, PATIENCE, end, person, request, submission};
 use crate::policy::home;
-use aecl_executor::Carry;
+use aecl_executor::CallContext;
 use aecl_gate::runs::RunRequest;
 use aecl_gate::submit::{Answer, Submission};
 use aecl_gate::{Gate, Session};
@@ -72,7 +72,9 @@ async fn what_the_policy_of_now_refuses_after_the_yes_is_over() {
         let (at, session, id) = (gate.clone(), run.clone(), pending.action.clone());
         let other = tokio::spawn(async move {
             match way {
-                "task" => at.carry_on_for(&id, Carry::default(), &CancellationToken::new()).await.map(Some),
+                "task" => {
+                    at.carry_on_for(&id, CallContext::default(), &CancellationToken::new()).await.map(Some)
+                }
                 "hold" => at.submit(&session, Submission { wait: PATIENCE, ..pay(30) }).await.map(Some),
                 _ => Ok(None),
             }
@@ -315,8 +317,9 @@ async fn what_is_defined_otherwise_meanwhile_is_asked_about_anew_as_the_same_act
         let ask = the_ask(&gate).await;
         let (at, id) = (gate.clone(), pending.action.clone());
         let nobody = CancellationToken::new();
-        let carried =
-            task.then(|| tokio::spawn(async move { at.carry_on_for(&id, Carry::default(), &nobody).await }));
+        let carried = task.then(|| {
+            tokio::spawn(async move { at.carry_on_for(&id, CallContext::default(), &nobody).await })
+        });
         rewrite(dir.path(), &gate, "actions/all.json", r#""expires_s":600"#, r#""expires_s":500"#).await;
         yes(&gate, &ask).await.unwrap();
         let anew = newer(&gate, &ask).await;

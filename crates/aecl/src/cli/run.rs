@@ -16,7 +16,7 @@ use super::{Common, Error, Exit, Result, runtime, runtime_of_one_thread};
 use aecl_egress::egress::{Names, SystemNames};
 use aecl_executor::connectors::files::{KeepJournals, RecoveredKeep};
 use aecl_executor::connectors::process::pick::NotHeld;
-use aecl_executor::connectors::process::{ProcessSpec, Views, tell, way_out};
+use aecl_executor::connectors::process::{ProcessSpec, Views, egress_proxy, tell};
 use aecl_kernel::define::cage::Tier;
 use aecl_sandbox::{Digest, Image, Images, Outcome, SandboxError, Stream};
 use asked::Asked;
@@ -234,8 +234,8 @@ async fn caged(
     let held = started.held;
     held.say_lowered();
     let names: Arc<dyn Names> = Arc::new(SystemNames);
-    let way_out = match way_out(&mut running, spec, list, &names, None) {
-        Ok(way_out) => way_out,
+    let egress_proxy = match egress_proxy(&mut running, spec, list, &names, None) {
+        Ok(egress_proxy) => egress_proxy,
         Err(error) => return no_cage(common, &error),
     };
     let handed_through = started.terminal.map(through::HandedThrough::to);
@@ -273,8 +273,8 @@ async fn caged(
             }
         })
         .await;
-    let traffic = match way_out {
-        Some(way_out) => Some(way_out.close().await),
+    let traffic = match egress_proxy {
+        Some(egress_proxy) => Some(egress_proxy.close().await),
         None => None,
     };
     drop(handed_through);

@@ -3,7 +3,7 @@
 
 use super::show::{self, Page, Table, Tone};
 use super::{Common, Error, Exit, Result};
-use aecl_egress::vault::{Secret, StoreError};
+use aecl_egress::vault::{Secret, SecretStoreError};
 use aecl_gate::clock;
 use aecl_gate::config::Home;
 use aecl_kernel::base::time::Timestamp;
@@ -48,17 +48,17 @@ enum Command {
     },
 }
 
-impl From<StoreError> for Error {
-    fn from(e: StoreError) -> Self {
+impl From<SecretStoreError> for Error {
+    fn from(e: SecretStoreError) -> Self {
         let error = Self::new(e.to_string());
         match e {
-            StoreError::File { .. } => {
+            SecretStoreError::File { .. } => {
                 error.hint("run it as the user that AECL runs as, or say where it is with --dir")
             }
-            StoreError::Value(_) => {
+            SecretStoreError::Value(_) => {
                 error.hint("give the value itself on one line, such as a token or a password")
             }
-            StoreError::Name(_) => error.hint("`aecl secrets set stripe`"),
+            SecretStoreError::Name(_) => error.hint("`aecl secrets set stripe`"),
             _ => error.hint("docs/reference/secrets.md says how store and key belong together"),
         }
     }

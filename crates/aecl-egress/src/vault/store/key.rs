@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::{StoreError, owned_like, private_dir, random};
+use super::{SecretStoreError, owned_like, private_dir, random};
 
 /// What tells keys apart. Not secret.
 pub(super) const ID_BYTES: usize = 8;
@@ -19,21 +19,21 @@ pub(super) const ID_BYTES: usize = 8;
 pub(super) struct Key(Zeroizing<[u8; 32]>);
 
 impl Key {
-    pub(super) fn read(path: &Path) -> Result<Self, StoreError> {
-        let fail = |source| StoreError::File { tried: "read", path: path.to_owned(), source };
+    pub(super) fn read(path: &Path) -> Result<Self, SecretStoreError> {
+        let fail = |source| SecretStoreError::File { tried: "read", path: path.to_owned(), source };
         let found = match std::fs::metadata(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(StoreError::NoKey(path.to_owned()));
+                return Err(SecretStoreError::NoKey(path.to_owned()));
             }
             found => found.map_err(fail)?,
         };
-        let garbled = || StoreError::KeyGarbled(path.to_owned());
+        let garbled = || SecretStoreError::KeyGarbled(path.to_owned());
         if !found.is_file() || found.len() > 1024 {
             return Err(garbled());
         }
         let mode = found.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
-            return Err(StoreError::KeyOpen { path: path.to_owned(), mode });
+            return Err(SecretStoreError::KeyOpen { path: path.to_owned(), mode });
         }
         let text = Zeroizing::new(std::fs::read(path).map_err(fail)?);
         let mut bytes = Zeroizing::new([0u8; 33]);
@@ -43,8 +43,8 @@ impl Key {
     }
 
     /// A new key in a new file; one that is there is an error.
-    pub(super) fn create(path: &Path) -> Result<Self, StoreError> {
-        let fail = |source| StoreError::File { tried: "create", path: path.to_owned(), source };
+    pub(super) fn create(path: &Path) -> Result<Self, SecretStoreError> {
+        let fail = |source| SecretStoreError::File { tried: "create", path: path.to_owned(), source };
         let key = Self(random()?);
         if let Some(dir) = path.parent() {
             private_dir(dir)?;

@@ -12,14 +12,14 @@ use chacha20poly1305::{Key as CipherKey, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
 use super::key::{ID_BYTES, Key};
-use super::{Entries, Entry, FILE_MAX_BYTES, SECRET_MAX_BYTES, Secret, StoreError, is_name, random};
+use super::{Entries, Entry, FILE_MAX_BYTES, SECRET_MAX_BYTES, Secret, SecretStoreError, is_name, random};
 
 const MAGIC: &[u8] = b"aecl-secrets-1\n";
 const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
 const PADDED_TO: usize = 1024;
 
-pub(super) fn seal(entries: &Entries, key: &Key) -> Result<Vec<u8>, StoreError> {
+pub(super) fn seal(entries: &Entries, key: &Key) -> Result<Vec<u8>, SecretStoreError> {
     let long: usize = entries.iter().map(|(name, entry)| 14 + name.len() + entry.value.expose().len()).sum();
     let padded = (4 + long).next_multiple_of(PADDED_TO);
     // Room for the tag, too: growing would leave the plain text behind in the old buffer.
@@ -27,7 +27,7 @@ pub(super) fn seal(entries: &Entries, key: &Key) -> Result<Vec<u8>, StoreError> 
     body.extend_from_slice(&count(entries.len())?.to_be_bytes());
     for (name, entry) in entries {
         let value = entry.value.expose().as_bytes();
-        let name_length = u16::try_from(name.len()).map_err(|_| StoreError::Name(name.clone()))?;
+        let name_length = u16::try_from(name.len()).map_err(|_| SecretStoreError::Name(name.clone()))?;
         body.extend_from_slice(&name_length.to_be_bytes());
         body.extend_from_slice(name.as_bytes());
         body.extend_from_slice(&entry.changed_at_s.to_be_bytes());
@@ -37,26 +37,33 @@ pub(super) fn seal(entries: &Entries, key: &Key) -> Result<Vec<u8>, StoreError> 
     body.resize(padded, 0);
     let nonce = random::<NONCE_BYTES>()?;
     let mut sealed = [MAGIC, &key.id()].concat();
-    cipher(key).encrypt_in_place(&XNonce::from(*nonce), &sealed, &mut *body).map_err(|_| StoreError::Full)?;
+    cipher(key)
+        .encrypt_in_place(&XNonce::from(*nonce), &sealed, &mut *body)
+        .map_err(|_| SecretStoreError::Full)?;
     sealed.extend_from_slice(&*nonce);
     sealed.extend_from_slice(&body);
-    if sealed.len() as u64 > FILE_MAX_BYTES { Err(StoreError::Full) } else { Ok(sealed) }
+    if sealed.len() as u64 > FILE_MAX_BYTES { Err(SecretStoreError::Full) } else { Ok(sealed) }
 }
 
-pub(super) fn open(bytes: &[u8], key: &Key, path: &Path, key_path: &Path) -> Result<Entries, StoreError> {
-    let truncated = || StoreError::Truncated(path.to_owned());
-    let garbled = || StoreError::Garbled(path.to_owned());
+pub(super) fn open(
+    bytes: &[u8],
+    key: &Key,
+    path: &Path,
+    key_path: &Path,
+) -> Result<Entries, SecretStoreError> {
+    let truncated = || SecretStoreError::Truncated(path.to_owned());
+    let garbled = || SecretStoreError::Garbled(path.to_owned());
     if !bytes.starts_with(MAGIC) {
         return Err(if MAGIC.starts_with(bytes) {
             truncated()
         } else {
-            StoreError::NotAStore(path.to_owned())
+            SecretStoreError::NotAStore(path.to_owned())
         });
     }
     let (head, rest) = bytes.split_at_checked(MAGIC.len() + ID_BYTES).ok_or_else(truncated)?;
     let sealed_with = head.get(MAGIC.len()..).unwrap_or_default();
     if sealed_with != key.id() {
-        return Err(StoreError::WrongKey {
+        return Err(SecretStoreError::WrongKey {
             store: path.to_owned(),
             key: key_path.to_owned(),
             sealed_with: hex(sealed_with),
@@ -77,8 +84,8 @@ fn cipher(key: &Key) -> XChaCha20Poly1305 {
     XChaCha20Poly1305::new(CipherKey::cast_from_core(key.bytes()))
 }
 
-fn count(length: usize) -> Result<u32, StoreError> {
-    u32::try_from(length).map_err(|_| StoreError::Full)
+fn count(length: usize) -> Result<u32, SecretStoreError> {
+    u32::try_from(length).map_err(|_| SecretStoreError::Full)
 }
 
 fn entries(mut body: &[u8]) -> Option<Entries> {

@@ -6,12 +6,12 @@ use super::*;
 
 struct Place {
     dir: tempfile::TempDir,
-    store: Store,
+    store: SecretStore,
 }
 
 fn place() -> Place {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::new(dir.path().join("secrets"), dir.path().join("keys/secrets.key"));
+    let store = SecretStore::new(dir.path().join("secrets"), dir.path().join("keys/secrets.key"));
     Place { dir, store }
 }
 
@@ -71,10 +71,13 @@ fn files_are_for_their_owner_only_and_a_key_that_others_may_read_is_refused() {
 fn names_and_values_that_no_reference_or_credential_has_are_refused() {
     let place = place();
     for name in ["", "a b", "a}", "/a", "../a", "ä", &"a".repeat(129)] {
-        assert!(matches!(place.store.set(name, Secret::new("v".into()), 1), Err(StoreError::Name(_))));
+        assert!(matches!(place.store.set(name, Secret::new("v".into()), 1), Err(SecretStoreError::Name(_))));
     }
     for value in ["", "a\nb", "a\0b", "a\r", &"v".repeat(SECRET_MAX_BYTES + 1)] {
-        assert!(matches!(place.store.set("a", Secret::new(value.into()), 1), Err(StoreError::Value(_))));
+        assert!(matches!(
+            place.store.set("a", Secret::new(value.into()), 1),
+            Err(SecretStoreError::Value(_))
+        ));
     }
     assert!(!place.file().exists() && !place.key().exists(), "nothing was begun");
     place.set("a", &"v".repeat(SECRET_MAX_BYTES));
@@ -101,7 +104,7 @@ fn every_flipped_byte_and_every_cut_is_found() {
         std::fs::write(place.file(), &whole[..length]).unwrap();
         assert!(place.refused().contains("is cut off"), "{length}: {}", place.refused());
         let error = place.store.set("b", Secret::new("v".into()), 1).unwrap_err();
-        assert!(matches!(error, StoreError::Truncated(_)), "a broken store is not written over");
+        assert!(matches!(error, SecretStoreError::Truncated(_)), "a broken store is not written over");
     }
     std::fs::write(place.file(), &whole).unwrap();
     assert_eq!(place.store.get("a").unwrap().unwrap().expose(), "value-a");
@@ -122,7 +125,7 @@ fn another_key_a_garbled_key_and_no_key_say_what_they_are() {
     std::fs::remove_file(place.key()).unwrap();
     assert!(place.refused().contains("AECL_SECRETS_KEY_FILE"), "{}", place.refused());
     let error = place.store.set("b", Secret::new("v".into()), 1).unwrap_err();
-    assert!(matches!(error, StoreError::NoKey(_)), "no new key over an old store");
+    assert!(matches!(error, SecretStoreError::NoKey(_)), "no new key over an old store");
     std::fs::write(place.key(), own).unwrap();
     std::fs::set_permissions(place.key(), std::fs::Permissions::from_mode(0o400)).unwrap();
     assert_eq!(place.store.get("a").unwrap().unwrap().expose(), "value-a");

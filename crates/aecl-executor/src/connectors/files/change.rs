@@ -39,7 +39,7 @@ pub struct Change {
     pub after: Option<Content>,
 }
 
-/// What is there where it is no file.
+/// Kind of what is there where it is no file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FormerKind {

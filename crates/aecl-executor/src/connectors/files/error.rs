@@ -3,7 +3,7 @@
 use super::change::Before;
 use crate::root_dir::PathState;
 
-/// Why changes are not made.
+/// Errors of changes that are not made.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
     /// They do not read.

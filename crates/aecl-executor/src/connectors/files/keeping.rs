@@ -17,7 +17,7 @@ use super::{FilePlan, FilesError};
 use journal::{Entry, Folder, Journal, Stage};
 use record::{FileRecord, Record, ViewRecord, refuse, tag_of_view};
 
-/// Where this user's keeps are written down.
+/// Journals of this user's keeps.
 #[derive(Clone, Debug)]
 pub struct KeepJournals {
     dir: PathBuf,
@@ -34,7 +34,7 @@ pub struct UnfinishedKeep {
     pub unbelieved: Option<String>,
 }
 
-/// What became of a keep that had not been finished.
+/// Recovery of a keep that had not been finished.
 #[derive(Clone, Debug)]
 pub struct RecoveredKeep {
     /// The directories whose files it changes.
@@ -43,7 +43,7 @@ pub struct RecoveredKeep {
     pub end: KeepEnd,
 }
 
-/// How a keep ended that had not been finished.
+/// End of a keep that had not been finished.
 #[derive(Clone, Debug)]
 pub enum KeepEnd {
     /// Nothing had been changed yet, or all of it put back; what waited is removed.

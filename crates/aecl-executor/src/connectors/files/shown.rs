@@ -21,7 +21,7 @@ const BYTES_MAX: usize = 512 << 10;
 const COMPARED_MS: u64 = 2_000;
 const LOOKED_AT_MS: u64 = 5_000;
 
-/// What an action would change, as far as we have read it ourselves.
+/// Files that an action would change, as far as we have read it ourselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ShownFiles {
     /// It changes no files, as far as anybody has declared.
@@ -35,7 +35,7 @@ pub enum ShownFiles {
     Elsewhere(String),
 }
 
-/// What would happen to one file.
+/// Change of one file, as a person is shown it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShownFile {
     /// Where it is.

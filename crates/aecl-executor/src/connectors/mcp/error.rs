@@ -10,14 +10,14 @@ pub struct UpstreamError {
     /// What was asked.
     pub method: String,
     /// Why there is no answer.
-    pub why: Why,
+    pub why: UpstreamFailure,
     /// Whether the bytes of the request may have left. If so, nobody knows what happened.
     pub may_have_left: bool,
 }
 
-/// Why there is no answer.
+/// Reason why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Why {
+pub enum UpstreamFailure {
     /// It took too long.
     #[error("did not answer within {after_ms} ms")]
     TimedOut {
@@ -71,20 +71,20 @@ impl UpstreamError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self.why {
-            Why::TimedOut { .. } => "upstream_timeout",
-            Why::Cancelled => "upstream_cancelled",
-            Why::NotConnected(_) | Why::SessionEnded => "upstream_not_connected",
-            Why::Lost(_) => "upstream_lost",
-            Why::Garbage(_) => "upstream_garbage",
-            Why::Refused { .. } => "upstream_refused",
-            Why::LoginNeeded { .. } => "upstream_login_needed",
-            Why::ScopeRefused => "upstream_scope_refused",
-            Why::ActsOnlyByPerform => "upstream_acts_only_by_perform",
+            UpstreamFailure::TimedOut { .. } => "upstream_timeout",
+            UpstreamFailure::Cancelled => "upstream_cancelled",
+            UpstreamFailure::NotConnected(_) | UpstreamFailure::SessionEnded => "upstream_not_connected",
+            UpstreamFailure::Lost(_) => "upstream_lost",
+            UpstreamFailure::Garbage(_) => "upstream_garbage",
+            UpstreamFailure::Refused { .. } => "upstream_refused",
+            UpstreamFailure::LoginNeeded { .. } => "upstream_login_needed",
+            UpstreamFailure::ScopeRefused => "upstream_scope_refused",
+            UpstreamFailure::ActsOnlyByPerform => "upstream_acts_only_by_perform",
         }
     }
 }
 
-impl Why {
+impl UpstreamFailure {
     /// Whether it is about the log-in: what was asked for was not looked at, and another try right away says the same.
     pub(crate) fn is_about_login(&self) -> bool {
         matches!(self, Self::LoginNeeded { .. } | Self::ScopeRefused)
@@ -103,16 +103,16 @@ impl fmt::Display for UpstreamError {
 /// A fault on a link, before it knows for which server and method.
 #[derive(Debug, Clone)]
 pub(crate) struct Fault {
-    pub why: Why,
+    pub why: UpstreamFailure,
     pub may_have_left: bool,
 }
 
 impl Fault {
-    pub(crate) fn before(why: Why) -> Self {
+    pub(crate) fn before(why: UpstreamFailure) -> Self {
         Self { why, may_have_left: false }
     }
 
-    pub(crate) fn after(why: Why) -> Self {
+    pub(crate) fn after(why: UpstreamFailure) -> Self {
         Self { why, may_have_left: true }
     }
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::envelope::{RawReply, notification};
-use super::error::{Fault, Why};
+use super::error::{Fault, UpstreamFailure};
 use super::link::{Ask, Link, Speech};
 use super::params::{ObjectText, with_meta};
 
@@ -17,7 +17,7 @@ pub const MODERN: &str = "2026-07-28";
 /// The revisions with `initialize` that we speak, newest first.
 pub const LEGACY: [&str; 2] = ["2025-11-25", "2025-06-18"];
 
-/// Who the upstream is told that we are: the real client behind us, or ourselves.
+/// Client that the upstream is told of: the real one behind us, or ourselves.
 #[derive(Debug, Clone)]
 pub struct ClientFace {
     /// `clientInfo`, raw.
@@ -26,7 +26,7 @@ pub struct ClientFace {
     pub capabilities: Box<RawValue>,
 }
 
-/// How to begin.
+/// Way to begin with a server.
 #[derive(Debug, Clone)]
 pub enum Handshake {
     /// Ask in the modern way, fall back to the older one.
@@ -37,9 +37,9 @@ pub enum Handshake {
     Discover(ClientFace),
 }
 
-/// How the server answered.
+/// Server's answer to the handshake.
 #[derive(Debug, Clone)]
-pub struct Hello {
+pub struct ServerHello {
     /// What is spoken from now on.
     pub era: Era,
     /// The server's `initialize` or `server/discover` result, raw, for showing it on.
@@ -84,7 +84,11 @@ pub(crate) struct Patience {
 }
 
 /// Shakes hands as asked.
-pub(crate) async fn shake(link: &dyn Link, how: &Handshake, patience: &Patience) -> Result<Hello, Fault> {
+pub(crate) async fn shake(
+    link: &dyn Link,
+    how: &Handshake,
+    patience: &Patience,
+) -> Result<ServerHello, Fault> {
     let hello = match how {
         Handshake::Discover(face) => discover(link, face, patience.whole).await.map_err(Refusal::fault)?,
         Handshake::Initialize(params) => initialize(link, params, patience.whole).await?,
@@ -92,7 +96,8 @@ pub(crate) async fn shake(link: &dyn Link, how: &Handshake, patience: &Patience)
             Ok(hello) => hello,
             Err(Refusal::Modern(text)) => return Err(Refusal::Modern(text).fault()),
             Err(Refusal::Fault(fault))
-                if matches!(fault.why, Why::NotConnected(_) | Why::Lost(_)) || fault.why.is_about_login() =>
+                if matches!(fault.why, UpstreamFailure::NotConnected(_) | UpstreamFailure::Lost(_))
+                    || fault.why.is_about_login() =>
             {
                 return Err(fault);
             }
@@ -105,8 +110,12 @@ pub(crate) async fn shake(link: &dyn Link, how: &Handshake, patience: &Patience)
     Ok(hello)
 }
 
-async fn offer_versions(link: &dyn Link, face: &ClientFace, patience: &Patience) -> Result<Hello, Fault> {
-    let mut last = Fault::before(Why::NotConnected("no version to offer".into()));
+async fn offer_versions(
+    link: &dyn Link,
+    face: &ClientFace,
+    patience: &Patience,
+) -> Result<ServerHello, Fault> {
+    let mut last = Fault::before(UpstreamFailure::NotConnected("no version to offer".into()));
     for version in LEGACY {
         let mut params = ObjectText::new();
         params.member("protocolVersion", &format!("\"{version}\""));
@@ -115,14 +124,18 @@ async fn offer_versions(link: &dyn Link, face: &ClientFace, patience: &Patience)
         match initialize(link, &raw(&params.finish()), patience.whole).await {
             Ok(hello) => return Ok(hello),
             // A server may refuse a version it has never heard of instead of offering its own.
-            Err(fault) if matches!(fault.why, Why::Garbage(_) | Why::Refused { .. }) => last = fault,
+            Err(fault)
+                if matches!(fault.why, UpstreamFailure::Garbage(_) | UpstreamFailure::Refused { .. }) =>
+            {
+                last = fault
+            }
             Err(fault) => return Err(fault),
         }
     }
     Err(last)
 }
 
-async fn initialize(link: &dyn Link, params: &RawValue, patience: Duration) -> Result<Hello, Fault> {
+async fn initialize(link: &dyn Link, params: &RawValue, patience: Duration) -> Result<ServerHello, Fault> {
     #[derive(Deserialize)]
     struct Negotiated {
         #[serde(rename = "protocolVersion")]
@@ -130,14 +143,18 @@ async fn initialize(link: &dyn Link, params: &RawValue, patience: Duration) -> R
     }
     let reply = once(link, "initialize", Some(params), Speech::default(), patience).await?;
     let RawReply::Result(result) = reply else {
-        return Err(Fault::after(Why::Garbage(format!("`initialize` was refused: {}", short(reply.raw())))));
+        return Err(Fault::after(UpstreamFailure::Garbage(format!(
+            "`initialize` was refused: {}",
+            short(reply.raw())
+        ))));
     };
-    let negotiated: Negotiated = serde_json::from_str(result.get())
-        .map_err(|_| Fault::after(Why::Garbage("`initialize` without a `protocolVersion`".into())))?;
+    let negotiated: Negotiated = serde_json::from_str(result.get()).map_err(|_| {
+        Fault::after(UpstreamFailure::Garbage("`initialize` without a `protocolVersion`".into()))
+    })?;
     let era = Era::Legacy(negotiated.version);
     let initialized = "notifications/initialized";
     link.send(notification(initialized, None), Some(initialized), era.speech()).await?;
-    Ok(Hello { era, raw: result, meta: Vec::new() })
+    Ok(ServerHello { era, raw: result, meta: Vec::new() })
 }
 
 enum Refusal {
@@ -153,9 +170,11 @@ enum Refusal {
 impl Refusal {
     fn fault(self) -> Fault {
         match self {
-            Self::Offered => Fault::after(Why::Garbage(format!("`server/discover` was refused in {MODERN}"))),
+            Self::Offered => {
+                Fault::after(UpstreamFailure::Garbage(format!("`server/discover` was refused in {MODERN}")))
+            }
             Self::Modern(text) | Self::Legacy(text) => {
-                Fault::after(Why::Garbage(format!("`server/discover` was refused: {text}")))
+                Fault::after(UpstreamFailure::Garbage(format!("`server/discover` was refused: {text}")))
             }
             Self::Fault(fault) => fault,
         }
@@ -164,7 +183,7 @@ impl Refusal {
 
 /// Asks a server of the stateless era who it is. One that refuses the version and lists it in the same breath is asked
 /// again, once: that is how it says which one it wants.
-async fn discover(link: &dyn Link, face: &ClientFace, patience: Duration) -> Result<Hello, Refusal> {
+async fn discover(link: &dyn Link, face: &ClientFace, patience: Duration) -> Result<ServerHello, Refusal> {
     match discover_once(link, face, patience).await {
         Err(Refusal::Offered) => match discover_once(link, face, patience).await {
             Err(Refusal::Offered) => {
@@ -183,7 +202,11 @@ fn offers_it(error: &RawReply) -> bool {
     listed.is_some_and(|listed| listed.iter().any(|version| version == MODERN))
 }
 
-async fn discover_once(link: &dyn Link, face: &ClientFace, patience: Duration) -> Result<Hello, Refusal> {
+async fn discover_once(
+    link: &dyn Link,
+    face: &ClientFace,
+    patience: Duration,
+) -> Result<ServerHello, Refusal> {
     #[derive(Deserialize)]
     struct Discovered {
         #[serde(rename = "supportedVersions")]
@@ -202,7 +225,7 @@ async fn discover_once(link: &dyn Link, face: &ClientFace, patience: Duration) -
     match reply.map_err(Refusal::Fault)? {
         RawReply::Result(result) => match serde_json::from_str::<Discovered>(result.get()) {
             Ok(found) if found.versions.iter().any(|version| version == MODERN) => {
-                Ok(Hello { era, raw: result, meta })
+                Ok(ServerHello { era, raw: result, meta })
             }
             Ok(_) => Err(Refusal::Legacy(format!("it does not speak {MODERN}"))),
             Err(_) => Err(Refusal::Legacy("its answer has no `supportedVersions`".into())),

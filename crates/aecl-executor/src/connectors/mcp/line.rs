@@ -2,9 +2,9 @@
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
-/// What reading one line came to.
+/// Result of reading one line.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Line {
+pub enum LineRead {
     /// A line is in the buffer, without its end.
     Read,
     /// The stream ended.
@@ -21,20 +21,20 @@ pub async fn next_line(
     from: &mut (impl AsyncBufRead + Unpin),
     line: &mut Vec<u8>,
     max_bytes: usize,
-) -> std::io::Result<Line> {
+) -> std::io::Result<LineRead> {
     line.clear();
     loop {
         let available = from.fill_buf().await?;
         if available.is_empty() {
             // A last line without its end is cut off: nobody can tell whether it is whole.
-            return Ok(Line::End);
+            return Ok(LineRead::End);
         }
         let (part, used, ended) = match available.iter().position(|byte| *byte == b'\n') {
             Some(at) => (available.get(..at).unwrap_or_default(), at + 1, true),
             None => (available, available.len(), false),
         };
         if line.len() + part.len() > max_bytes {
-            return Ok(Line::TooLong);
+            return Ok(LineRead::TooLong);
         }
         line.extend_from_slice(part);
         from.consume(used);
@@ -42,7 +42,7 @@ pub async fn next_line(
             if line.last() == Some(&b'\r') {
                 line.pop();
             }
-            return Ok(Line::Read);
+            return Ok(LineRead::Read);
         }
     }
 }
@@ -75,13 +75,13 @@ mod tests {
         let mut from = tokio::io::BufReader::with_capacity(3, &b"one\r\n\nfour\nfar too long\n"[..]);
         let mut line = Vec::new();
         for expected in ["one", "", "four"] {
-            assert_eq!(next_line(&mut from, &mut line, 6).await.unwrap(), Line::Read);
+            assert_eq!(next_line(&mut from, &mut line, 6).await.unwrap(), LineRead::Read);
             assert_eq!(line, expected.as_bytes());
         }
-        assert_eq!(next_line(&mut from, &mut line, 6).await.unwrap(), Line::TooLong);
+        assert_eq!(next_line(&mut from, &mut line, 6).await.unwrap(), LineRead::TooLong);
         assert_eq!(line.len() as u64 + rest_of_line(&mut from).await.unwrap(), "far too long".len() as u64);
-        assert_eq!(next_line(&mut from, &mut line, 6).await.unwrap(), Line::End);
+        assert_eq!(next_line(&mut from, &mut line, 6).await.unwrap(), LineRead::End);
         let mut cut = &b"no end"[..];
-        assert_eq!(next_line(&mut cut, &mut line, 99).await.unwrap(), Line::End);
+        assert_eq!(next_line(&mut cut, &mut line, 99).await.unwrap(), LineRead::End);
     }
 }

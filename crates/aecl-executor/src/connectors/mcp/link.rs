@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::envelope::RawReply;
-use super::error::{Fault, Why};
+use super::error::{Fault, UpstreamFailure};
 
 /// One request on its way.
 pub(crate) struct Ask<'a> {
@@ -39,8 +39,8 @@ impl Ask<'_> {
         }
     }
 
-    pub(crate) fn timed_out(&self) -> Why {
-        Why::TimedOut { after_ms: u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX) }
+    pub(crate) fn timed_out(&self) -> UpstreamFailure {
+        UpstreamFailure::TimedOut { after_ms: u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX) }
     }
 }
 

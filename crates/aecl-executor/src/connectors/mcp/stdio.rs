@@ -14,12 +14,12 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::board::{Board, requested_progress_token};
 use super::envelope::{RawReply, cancelled, one_line, request};
-use super::error::{Fault, Why};
-use super::line::{Line, next_line, rest_of_line};
+use super::error::{Fault, UpstreamFailure};
+use super::line::{LineRead, next_line, rest_of_line};
 use super::link::{Ask, Link, Speech};
-use aecl_egress::vault::{Known, Use};
+use super::pending_calls::{PendingCalls, requested_progress_token};
+use aecl_egress::vault::{KnownSecrets, Use};
 
 const QUEUED: u8 = 0;
 const WRITING: u8 = 1;
@@ -37,7 +37,7 @@ struct Outgoing {
 }
 
 pub(crate) struct StdioLink {
-    board: Arc<Board>,
+    pending: Arc<PendingCalls>,
     writer: Mutex<Option<mpsc::Sender<Outgoing>>>,
     outgoing: mpsc::WeakSender<Outgoing>,
     reader: Mutex<Option<JoinHandle<()>>>,
@@ -57,8 +57,8 @@ pub(crate) struct Start<'a> {
 }
 
 impl StdioLink {
-    pub(crate) async fn start(mut start: Start<'_>, board: Arc<Board>) -> Result<Self, Fault> {
-        let not_connected = |reason: String| Fault::before(Why::NotConnected(reason));
+    pub(crate) async fn start(mut start: Start<'_>, pending: Arc<PendingCalls>) -> Result<Self, Fault> {
+        let not_connected = |reason: String| Fault::before(UpstreamFailure::NotConnected(reason));
         let mut env = BTreeMap::new();
         for (name, value) in start.env {
             let filled = start.secrets.fill(value).await;
@@ -76,13 +76,13 @@ impl StdioLink {
         };
         let (writer, queue) = mpsc::channel(QUEUE);
         let stop = CancellationToken::new();
-        tokio::spawn(write_all(queue, stdin, Arc::clone(&board)));
-        tokio::spawn(log_lines(start.server.to_owned(), board.secrets().clone(), stderr));
+        tokio::spawn(write_all(queue, stdin, Arc::clone(&pending)));
+        tokio::spawn(log_lines(start.server.to_owned(), pending.secrets().clone(), stderr));
         let outgoing = writer.downgrade();
         let reading = read_all(Reading {
             stdout,
             contained,
-            board: Arc::clone(&board),
+            pending: Arc::clone(&pending),
             outgoing: outgoing.clone(),
             max_bytes: start.message_max_bytes,
             stop: stop.clone(),
@@ -90,12 +90,12 @@ impl StdioLink {
         });
         let reader = Mutex::new(Some(tokio::spawn(reading)));
         let _stop_on_drop = stop.clone().drop_guard();
-        Ok(Self { board, writer: Mutex::new(Some(writer)), outgoing, reader, stop, _stop_on_drop })
+        Ok(Self { pending, writer: Mutex::new(Some(writer)), outgoing, reader, stop, _stop_on_drop })
     }
 
     fn queue(&self) -> Result<mpsc::Sender<Outgoing>, Fault> {
-        let closed = || self.board.closed().unwrap_or_else(|| "its input is closed".into());
-        self.outgoing.upgrade().ok_or_else(|| Fault::before(Why::NotConnected(closed())))
+        let closed = || self.pending.closed().unwrap_or_else(|| "its input is closed".into());
+        self.outgoing.upgrade().ok_or_else(|| Fault::before(UpstreamFailure::NotConnected(closed())))
     }
 }
 
@@ -103,15 +103,15 @@ impl StdioLink {
 impl Link for StdioLink {
     async fn exchange(&self, ask: &Ask<'_>) -> Result<RawReply, Fault> {
         let queue = self.queue()?;
-        let (id, mut answer) = self.board.enter(requested_progress_token(ask.params))?;
+        let (id, mut answer) = self.pending.enter(requested_progress_token(ask.params))?;
         ask.entered(id);
         let line = one_line(request(id, ask.method, ask.params));
         let state = Arc::new(AtomicU8::new(QUEUED));
         // Also when this future is dropped: the server learns that nobody waits.
-        let leaving = Leaving { board: &self.board, queue: &queue, id, state: Arc::clone(&state) };
+        let leaving = Leaving { pending: &self.pending, queue: &queue, id, state: Arc::clone(&state) };
         let given_up = async {
             tokio::select! {
-                () = ask.cancel.cancelled() => Why::Cancelled,
+                () = ask.cancel.cancelled() => UpstreamFailure::Cancelled,
                 () = tokio::time::sleep_until(ask.deadline) => ask.timed_out(),
             }
         };
@@ -120,7 +120,7 @@ impl Link for StdioLink {
             biased;
             why = &mut given_up => return Err(Fault::before(why)),
             sent = queue.send(Outgoing { line, state }) => if sent.is_err() {
-                return Err(Fault::before(Why::NotConnected("its input is closed".into())));
+                return Err(Fault::before(UpstreamFailure::NotConnected("its input is closed".into())));
             },
         }
         tokio::select! {
@@ -128,7 +128,7 @@ impl Link for StdioLink {
             answer = &mut answer => match answer {
                 Ok(Ok(reply)) => Ok(reply),
                 Ok(Err(why)) => Err(leaving.fault(why)),
-                Err(_) => Err(leaving.fault(Why::Lost("the connection was dropped".into()))),
+                Err(_) => Err(leaving.fault(UpstreamFailure::Lost("the connection was dropped".into()))),
             },
             why = given_up => Err(leaving.fault(why)),
         }
@@ -136,18 +136,18 @@ impl Link for StdioLink {
 
     async fn send(&self, text: String, _method: Option<&str>, _speech: Speech<'_>) -> Result<(), Fault> {
         let outgoing = Outgoing { line: one_line(text), state: Arc::new(AtomicU8::new(QUEUED)) };
-        let closed = |_| Fault::before(Why::NotConnected("its input is closed".into()));
+        let closed = |_| Fault::before(UpstreamFailure::NotConnected("its input is closed".into()));
         self.queue()?.send(outgoing).await.map_err(closed)
     }
 
     fn settled(&self, _speech: Speech<'_>) {}
 
     fn closed(&self) -> Option<String> {
-        self.board.closed()
+        self.pending.closed()
     }
 
     fn generation(&self) -> u64 {
-        self.board.generation()
+        self.pending.generation()
     }
 
     async fn close(&self) {
@@ -160,13 +160,13 @@ impl Link for StdioLink {
                 abort.abort();
             }
         }
-        self.board.close("it was closed by us");
+        self.pending.close("it was closed by us");
     }
 }
 
 /// A request that still waits. Dropped early, it withdraws from the queue or tells the server.
 struct Leaving<'a> {
-    board: &'a Board,
+    pending: &'a PendingCalls,
     queue: &'a mpsc::Sender<Outgoing>,
     id: u64,
     state: Arc<AtomicU8>,
@@ -178,14 +178,14 @@ impl Leaving<'_> {
         taken.is_ok() || taken == Err(WITHDRAWN)
     }
 
-    fn fault(&self, why: Why) -> Fault {
+    fn fault(&self, why: UpstreamFailure) -> Fault {
         if self.withdraw() { Fault::before(why) } else { Fault::after(why) }
     }
 }
 
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
-        let outstanding = self.board.leave(self.id);
+        let outstanding = self.pending.leave(self.id);
         if outstanding && !self.withdraw() {
             let line = cancelled(self.id, "nobody waits for the answer any more");
             // A full queue means that the server does not read; then it cannot be told either.
@@ -195,7 +195,7 @@ impl Drop for Leaving<'_> {
 }
 
 /// Writes whole lines and nothing else, so that a request which gave up never leaves half a line behind.
-async fn write_all(mut queue: mpsc::Receiver<Outgoing>, mut stdin: ChildStdin, board: Arc<Board>) {
+async fn write_all(mut queue: mpsc::Receiver<Outgoing>, mut stdin: ChildStdin, pending: Arc<PendingCalls>) {
     let mut lines = Vec::new();
     let mut buffer = Vec::new();
     while queue.recv_many(&mut lines, 64).await > 0 {
@@ -207,7 +207,7 @@ async fn write_all(mut queue: mpsc::Receiver<Outgoing>, mut stdin: ChildStdin, b
             }
         }
         if let Err(error) = stdin.write_all(&buffer).await {
-            board.close(&format!("its input broke: {error}"));
+            pending.close(&format!("its input broke: {error}"));
             return;
         }
     }
@@ -216,7 +216,7 @@ async fn write_all(mut queue: mpsc::Receiver<Outgoing>, mut stdin: ChildStdin, b
 struct Reading {
     stdout: ChildStdout,
     contained: Contained,
-    board: Arc<Board>,
+    pending: Arc<PendingCalls>,
     outgoing: mpsc::WeakSender<Outgoing>,
     max_bytes: usize,
     stop: CancellationToken,
@@ -237,24 +237,24 @@ async fn read_all(mut reading: Reading) {
             () = &mut lost => break "a credential that it was started with has ended".to_owned(),
         };
         match read {
-            Ok(Line::Read) if line.is_empty() => {}
-            Ok(Line::Read) => match std::str::from_utf8(&line) {
+            Ok(LineRead::Read) if line.is_empty() => {}
+            Ok(LineRead::Read) => match std::str::from_utf8(&line) {
                 Ok(text) => {
-                    if let Some(reply) = reading.board.receive(text, None)
+                    if let Some(reply) = reading.pending.receive(text, None)
                         && let Some(queue) = reading.outgoing.upgrade()
                     {
                         let _ =
                             queue.try_send(Outgoing { line: reply, state: Arc::new(AtomicU8::new(QUEUED)) });
                     }
                 }
-                Err(_) => reading.board.garbage(line.len()),
+                Err(_) => reading.pending.garbage(line.len()),
             },
-            Ok(Line::TooLong) => break format!("a line is longer than {} bytes", reading.max_bytes),
-            Ok(Line::End) => break "the program ended".to_owned(),
+            Ok(LineRead::TooLong) => break format!("a line is longer than {} bytes", reading.max_bytes),
+            Ok(LineRead::End) => break "the program ended".to_owned(),
             Err(error) => break format!("its output broke: {error}"),
         }
     };
-    reading.board.close(&reason);
+    reading.pending.close(&reason);
     reading.contained.kill();
     match reading.contained.wait().await {
         Ok(status) => tracing::info!(reason, %status, "an upstream program ended"),
@@ -262,21 +262,21 @@ async fn read_all(mut reading: Reading) {
     }
 }
 
-async fn log_lines(server: String, secrets: Known, stderr: impl AsyncRead + Unpin) {
+async fn log_lines(server: String, secrets: KnownSecrets, stderr: impl AsyncRead + Unpin) {
     let mut from = BufReader::new(stderr);
     let mut line = Vec::new();
     loop {
         match next_line(&mut from, &mut line, 8 * 1024).await {
-            Ok(Line::Read) => {
+            Ok(LineRead::Read) => {
                 tracing::info!(target: "aecl::upstream", server, "{}", secrets.scrub(&String::from_utf8_lossy(&line)));
             }
-            Ok(Line::TooLong) => {
+            Ok(LineRead::TooLong) => {
                 // The rest is passed over: a credential may be cut here, and nobody knows the other half of one.
                 let Ok(left) = rest_of_line(&mut from).await else { return };
                 let begin = String::from_utf8_lossy(&line);
                 tracing::info!(target: "aecl::upstream", server, "{}… ({left} more bytes)", secrets.scrub_cut(&begin));
             }
-            Ok(Line::End) | Err(_) => return,
+            Ok(LineRead::End) | Err(_) => return,
         }
     }
 }

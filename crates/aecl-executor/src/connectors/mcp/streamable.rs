@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use async_trait::async_trait;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::board::{Board, requested_progress_token};
 use super::envelope::{RawReply, cancelled};
-use super::error::{Fault, Why};
+use super::error::{Fault, UpstreamFailure};
 use super::link::{Ask, Link, Speech};
+use super::pending_calls::{PendingCalls, requested_progress_token};
 use super::wire::{Endpoint, Wire};
 
 pub(crate) struct StreamableLink {
@@ -20,9 +20,14 @@ pub(crate) struct StreamableLink {
 }
 
 impl StreamableLink {
-    pub(crate) fn new(place: Endpoint, listen: bool, message_max_bytes: usize, board: Arc<Board>) -> Self {
+    pub(crate) fn new(
+        place: Endpoint,
+        listen: bool,
+        message_max_bytes: usize,
+        pending: Arc<PendingCalls>,
+    ) -> Self {
         let (session, version) = (RwLock::default(), Mutex::default());
-        let wire = Arc::new(Wire { place, board, session, version, message_max_bytes });
+        let wire = Arc::new(Wire { place, pending, session, version, message_max_bytes });
         let stop = CancellationToken::new();
         let _stop_on_drop = stop.clone().drop_guard();
         Self { wire, listen, stop, _stop_on_drop }
@@ -32,7 +37,7 @@ impl StreamableLink {
 #[async_trait]
 impl Link for StreamableLink {
     async fn exchange(&self, ask: &Ask<'_>) -> Result<RawReply, Fault> {
-        let (id, answer) = self.wire.board.enter(requested_progress_token(ask.params))?;
+        let (id, answer) = self.wire.pending.enter(requested_progress_token(ask.params))?;
         ask.entered(id);
         let sent = AtomicBool::new(false);
         let leaving = Leaving { wire: &self.wire, id, sent: &sent, stateless: ask.speech.stateless };
@@ -40,7 +45,7 @@ impl Link for StreamableLink {
         tokio::select! {
             biased;
             reply = self.wire.ask(ask, id, answer, &sent) => reply,
-            () = ask.cancel.cancelled() => Err(fault(Why::Cancelled)),
+            () = ask.cancel.cancelled() => Err(fault(UpstreamFailure::Cancelled)),
             () = tokio::time::sleep_until(ask.deadline) => Err(fault(ask.timed_out())),
         }
     }
@@ -61,16 +66,16 @@ impl Link for StreamableLink {
     }
 
     fn closed(&self) -> Option<String> {
-        self.wire.board.closed()
+        self.wire.pending.closed()
     }
 
     fn generation(&self) -> u64 {
-        self.wire.board.generation()
+        self.wire.pending.generation()
     }
 
     async fn close(&self) {
         self.stop.cancel();
-        self.wire.board.close("it was closed by us");
+        self.wire.pending.close("it was closed by us");
         self.wire.end_session().await;
     }
 }
@@ -96,7 +101,7 @@ struct Leaving<'a> {
 
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
-        let outstanding = self.wire.board.leave(self.id) && self.sent.load(Ordering::Acquire);
+        let outstanding = self.wire.pending.leave(self.id) && self.sent.load(Ordering::Acquire);
         if outstanding
             && !self.stateless
             && let Ok(runtime) = tokio::runtime::Handle::try_current()

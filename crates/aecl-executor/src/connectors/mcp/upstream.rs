@@ -11,19 +11,19 @@ use tokio::sync::{Mutex, broadcast, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::board::{Board, Counters, Shared};
 use super::envelope::{Inbound, RawReply, answer, notification};
-use super::error::{Fault, UpstreamError, Why};
-use super::handshake::{Era, Handshake, Hello, Patience, shake};
+use super::error::{Fault, UpstreamError, UpstreamFailure};
+use super::handshake::{Era, Handshake, Patience, ServerHello, shake};
 use super::link::{Ask, Link};
 use super::params::with_meta;
+use super::pending_calls::{Counters, PendingCalls, Shared};
 use super::spec::{Transport, UpstreamSpec};
 use super::stdio::{Start, StdioLink};
 use super::streamable::StreamableLink;
 use super::tools::Tools;
 use super::wire::Endpoint;
 use aecl_egress::egress::{Egress, parse_url};
-use aecl_egress::login::Session;
+use aecl_egress::login::LoginSession;
 use aecl_egress::vault::Vault;
 
 /// Methods by which a server acts or gives data away. They go through `Connector::perform` only.
@@ -40,7 +40,7 @@ struct Inner {
     vault: Vault,
     shared: Arc<Shared>,
     /// The log-in there, where there may be one.
-    login: Option<Arc<Session>>,
+    login: Option<Arc<LoginSession>>,
     current: RwLock<Option<Live>>,
     connecting: Mutex<Attempts>,
     tools: Tools,
@@ -49,7 +49,7 @@ struct Inner {
 #[derive(Clone)]
 struct Live {
     link: Arc<dyn Link>,
-    hello: Arc<Hello>,
+    hello: Arc<ServerHello>,
 }
 
 /// Failed attempts in a row. The pause between them grows, so that a broken server is not hammered.
@@ -79,7 +79,7 @@ impl Upstream {
         let login = match &spec.transport {
             Transport::Http { url, headers, allow_private, oauth, .. } => {
                 let ours = (&vault, &egress, &shared.secrets);
-                Session::of(&spec.name, url, *allow_private, oauth.as_ref(), headers, ours)
+                LoginSession::of(&spec.name, url, *allow_private, oauth.as_ref(), headers, ours)
             }
             Transport::Stdio { .. } => None,
         };
@@ -145,7 +145,7 @@ impl Upstream {
     ///
     /// # Errors
     /// When it is not connected and cannot be.
-    pub async fn hello(&self) -> Result<Arc<Hello>, UpstreamError> {
+    pub async fn hello(&self) -> Result<Arc<ServerHello>, UpstreamError> {
         let live = self.live().await.map_err(|fault| fault.on(self.name(), "initialize"))?;
         Ok(live.hello)
     }
@@ -194,7 +194,7 @@ impl Upstream {
         cancel: &CancellationToken,
     ) -> Result<RawReply, UpstreamError> {
         if ACTING.contains(&method) {
-            return Err(Fault::before(Why::ActsOnlyByPerform).on(self.name(), method));
+            return Err(Fault::before(UpstreamFailure::ActsOnlyByPerform).on(self.name(), method));
         }
         self.request(method, params, timeout, cancel).await
     }
@@ -215,7 +215,9 @@ impl Upstream {
     /// When it wants no answer, or the connection on which it asked is gone.
     pub async fn reply_raw(&self, to: &Inbound, reply: &RawReply) -> Result<(), UpstreamError> {
         let on = |fault: Fault| fault.on(self.name(), &to.method);
-        let gone = || on(Fault::before(Why::NotConnected("nobody waits for this answer any more".into())));
+        let gone = || {
+            on(Fault::before(UpstreamFailure::NotConnected("nobody waits for this answer any more".into())))
+        };
         let id = to.id.as_deref().ok_or_else(gone)?;
         // Several may listen to one connection; the first answer counts.
         if to.answered.swap(true, Ordering::Relaxed) {
@@ -257,7 +259,7 @@ impl Upstream {
                     Ok(_) => {}
                     // Something is lost: whoever follows has to begin again.
                     Err(_) => {
-                        let lost = Why::Lost("it said more than could be passed on".into());
+                        let lost = UpstreamFailure::Lost("it said more than could be passed on".into());
                         return Err(Fault::after(lost).on(self.name(), "subscriptions/listen"));
                     }
                 },
@@ -294,7 +296,7 @@ impl Upstream {
     ) -> Result<RawReply, UpstreamError> {
         let deadline = Instant::now() + timeout;
         match self.attempt(method, params, (timeout, deadline), cancel, number).await {
-            Err(UpstreamError { why: Why::SessionEnded, .. }) => {
+            Err(UpstreamError { why: UpstreamFailure::SessionEnded, .. }) => {
                 self.attempt(method, params, (timeout, deadline), cancel, number).await
             }
             ended => ended,
@@ -310,10 +312,11 @@ impl Upstream {
         number: Option<&AtomicU64>,
     ) -> Result<RawReply, UpstreamError> {
         let on = |fault: Fault| fault.on(self.name(), method);
-        let too_late = || Why::TimedOut { after_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX) };
+        let too_late =
+            || UpstreamFailure::TimedOut { after_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX) };
         let live = tokio::select! {
             biased;
-            () = cancel.cancelled() => return Err(on(Fault::before(Why::Cancelled))),
+            () = cancel.cancelled() => return Err(on(Fault::before(UpstreamFailure::Cancelled))),
             live = tokio::time::timeout_at(deadline, self.live()) => match live {
                 Ok(live) => live.map_err(on)?,
                 Err(_) => return Err(on(Fault::before(too_late()))),
@@ -321,7 +324,8 @@ impl Upstream {
         };
         let stateless = matches!(live.hello.era, Era::Modern(_));
         let completed = if stateless {
-            let garbled = |error: serde_json::Error| Fault::before(Why::Garbage(error.to_string()));
+            let garbled =
+                |error: serde_json::Error| Fault::before(UpstreamFailure::Garbage(error.to_string()));
             Some(with_meta(params, &live.hello.meta).map_err(|error| on(garbled(error)))?)
         } else {
             None
@@ -368,7 +372,9 @@ impl Upstream {
         // A task of its own: a caller that gives up must not start a slow server all over again.
         let upstream = self.clone();
         let connecting = tokio::spawn(async move { upstream.connect_once().await });
-        connecting.await.unwrap_or_else(|error| Err(Fault::before(Why::NotConnected(error.to_string()))))
+        connecting
+            .await
+            .unwrap_or_else(|error| Err(Fault::before(UpstreamFailure::NotConnected(error.to_string()))))
     }
 
     async fn connect_once(&self) -> Result<Live, Fault> {
@@ -384,7 +390,7 @@ impl Upstream {
                     attempts.failed,
                     left.as_millis()
                 );
-                return Err(Fault::before(Why::NotConnected(reason)));
+                return Err(Fault::before(UpstreamFailure::NotConnected(reason)));
             }
         }
         attempts.connections += 1;
@@ -405,35 +411,35 @@ impl Upstream {
                 tracing::warn!(server = self.name(), why = %fault.why, "an upstream did not connect");
                 // A handshake acts on nothing: whatever became of it, the caller's request never left.
                 let reason = match fault.why {
-                    Why::NotConnected(reason) => reason,
+                    UpstreamFailure::NotConnected(reason) => reason,
                     other => format!("the handshake failed: it {other}"),
                 };
-                Err(Fault::before(Why::NotConnected(reason)))
+                Err(Fault::before(UpstreamFailure::NotConnected(reason)))
             }
         }
     }
 
     async fn open(&self, generation: u64) -> Result<Live, Fault> {
         let spec = &self.0.spec;
-        let board = Board::new(spec.name.clone(), generation, Arc::clone(&self.0.shared));
+        let pending = PendingCalls::new(spec.name.clone(), generation, Arc::clone(&self.0.shared));
         let link: Arc<dyn Link> = match &spec.transport {
             Transport::Stdio { command, args, env, cwd, .. } => {
                 let message_max_bytes = spec.message_max_bytes;
                 let (server, cwd) = (spec.name.as_str(), cwd.as_ref());
                 let secrets = self.0.vault.begin_for(&self.0.shared.secrets);
                 let start = Start { server, command, args, env, cwd, message_max_bytes, secrets };
-                Arc::new(StdioLink::start(start, board).await?)
+                Arc::new(StdioLink::start(start, pending).await?)
             }
             Transport::Http { url, headers, allow_private, listen, .. } => {
                 let refused = |error: aecl_egress::egress::EgressError| {
-                    Fault::before(Why::NotConnected(error.to_string()))
+                    Fault::before(UpstreamFailure::NotConnected(error.to_string()))
                 };
                 let url = parse_url(url).map_err(refused)?;
                 let client = self.0.egress.client(&url, *allow_private).map_err(refused)?;
                 let (headers, max) = (headers.clone(), spec.message_max_bytes);
                 let (vault, login) = (self.0.vault.clone(), self.0.login.clone());
                 let place = Endpoint { server: spec.name.clone(), client, url, headers, vault, login };
-                Arc::new(StreamableLink::new(place, *listen, max, board))
+                Arc::new(StreamableLink::new(place, *listen, max, pending))
             }
         };
         let patience = Patience {

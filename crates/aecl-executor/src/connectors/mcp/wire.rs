@@ -11,14 +11,14 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use tokio::sync::oneshot;
 use url::Url;
 
-use super::board::{Answer, Board};
 use super::envelope::{Envelope, RawReply, our_id, request};
-use super::error::{Fault, Why};
+use super::error::{Fault, UpstreamFailure};
 use super::headers;
 use super::link::{Ask, Speech};
+use super::pending_calls::{Answer, PendingCalls};
 use super::sse::Events;
 use aecl_egress::egress;
-use aecl_egress::login::{Refused, Session, Verdict};
+use aecl_egress::login::{LoginRefusal, LoginSession, LoginVerdict};
 use aecl_egress::vault::{Secret, Use, Vault};
 
 const JSON: &str = "application/json";
@@ -33,13 +33,13 @@ pub(super) struct Endpoint {
     pub(super) url: Url,
     pub(super) headers: BTreeMap<String, String>,
     pub(super) vault: Vault,
-    pub(super) login: Option<Arc<Session>>,
+    pub(super) login: Option<Arc<LoginSession>>,
 }
 
 /// What a background task needs to talk to the server.
 pub(super) struct Wire {
     pub(super) place: Endpoint,
-    pub(super) board: Arc<Board>,
+    pub(super) pending: Arc<PendingCalls>,
     pub(super) session: RwLock<Option<String>>,
     pub(super) version: Mutex<Option<String>>,
     pub(super) message_max_bytes: usize,
@@ -60,9 +60,9 @@ impl Wire {
     /// Headers of every request, with the secrets resolved now and kept out of every debug output.
     /// Keep the use until the answer is there: what was made for the request ends with it.
     async fn request(&self, method: Method, speech: Speech<'_>) -> Result<(RequestBuilder, Use), Fault> {
-        let odd = |what: String| Fault::before(Why::NotConnected(what));
+        let odd = |what: String| Fault::before(UpstreamFailure::NotConnected(what));
         let mut all = HeaderMap::new();
-        let mut secrets = self.place.vault.begin_for(self.board.secrets());
+        let mut secrets = self.place.vault.begin_for(self.pending.secrets());
         for (name, template) in &self.place.headers {
             let value = secrets.fill(template).await.map_err(|error| odd(error.to_string()))?;
             let name: HeaderName = name.parse().map_err(|_| odd(format!("`{name}` is no header name")))?;
@@ -153,28 +153,28 @@ impl Wire {
             })
         };
         let Some(login) = &self.place.login else { return leave(request).await };
-        let stopped = |refused: Refused| Fault::before(self.why(refused));
+        let stopped = |refused: LoginRefusal| Fault::before(self.why(refused));
         let token = login.bearer().await.map_err(stopped)?;
         let again = request.try_clone();
         let response = leave(authorized(request, token.as_deref())).await?;
         let verdict = login.judge(token.as_deref(), response.status(), response.headers()).await;
         let (token, again) = match (verdict, again) {
-            (Verdict::Other, _) => return Ok(response),
-            (Verdict::Again(token), Some(again)) => (token, again),
-            (Verdict::Again(_), None) => return Ok(response),
-            (Verdict::Refused(refused), _) => {
+            (LoginVerdict::Other, _) => return Ok(response),
+            (LoginVerdict::Again(token), Some(again)) => (token, again),
+            (LoginVerdict::Again(_), None) => return Ok(response),
+            (LoginVerdict::Refused(refused), _) => {
                 sent.store(false, Ordering::Release);
                 return Err(stopped(refused));
             }
         };
         let response = leave(authorized(again, Some(&token))).await?;
         match login.judge(Some(&token), response.status(), response.headers()).await {
-            Verdict::Other => Ok(response),
+            LoginVerdict::Other => Ok(response),
             // Renewed a moment ago, and refused again: another one would fare no better.
-            Verdict::Again(_) => {
-                Err(stopped(Refused::Login("it does not accept the log-in any more".into())))
+            LoginVerdict::Again(_) => {
+                Err(stopped(LoginRefusal::Login("it does not accept the log-in any more".into())))
             }
-            Verdict::Refused(refused) => Err(stopped(refused)),
+            LoginVerdict::Refused(refused) => Err(stopped(refused)),
         }
     }
 
@@ -182,11 +182,13 @@ impl Wire {
         self.place.login.as_ref().is_some_and(|login| login.is_kept())
     }
 
-    fn why(&self, refused: Refused) -> Why {
+    fn why(&self, refused: LoginRefusal) -> UpstreamFailure {
         match refused {
-            Refused::Login(reason) => Why::LoginNeeded { server: self.place.server.clone(), reason },
-            Refused::Scope => Why::ScopeRefused,
-            Refused::Unavailable(reason) => Why::NotConnected(reason),
+            LoginRefusal::Login(reason) => {
+                UpstreamFailure::LoginNeeded { server: self.place.server.clone(), reason }
+            }
+            LoginRefusal::Scope => UpstreamFailure::ScopeRefused,
+            LoginRefusal::Unavailable(reason) => UpstreamFailure::NotConnected(reason),
         }
     }
 
@@ -199,12 +201,12 @@ impl Wire {
     async fn refused(&self, response: Response, id: u64) -> Result<RawReply, Fault> {
         let status = response.status();
         if status == StatusCode::NOT_FOUND && self.session().is_some() {
-            self.board.close("its session ended");
-            return Err(Fault::before(Why::SessionEnded));
+            self.pending.close("its session ended");
+            return Err(Fault::before(UpstreamFailure::SessionEnded));
         }
         let body = self.body(response).await.unwrap_or_default();
         let text = String::from_utf8_lossy(&body);
-        let text = self.board.secrets().scrub(&text);
+        let text = self.pending.secrets().scrub(&text);
         if let Some(envelope) = Envelope::read(&text)
             && let Some(error) = envelope.error
             && envelope.id.is_none_or(|raw| our_id(raw) == Some(id))
@@ -212,18 +214,18 @@ impl Wire {
             return Ok(RawReply::Error(error.to_owned()));
         }
         let text = text.chars().take(200).collect();
-        let why = Why::Refused { status: status.as_u16(), text };
+        let why = UpstreamFailure::Refused { status: status.as_u16(), text };
         // A gateway on the way reports 5xx also when the server behind it went on working.
         let may_have_left = !status.is_client_error();
         Err(Fault { why, may_have_left })
     }
 
-    /// Reads a response to its end; messages go to the board.
+    /// Reads a response to its end; messages go to the pending calls.
     async fn read(&self, response: Response, id: u64, place: &mut Place) -> Result<(), Fault> {
         if !content_type(&response).starts_with(EVENTS) {
             let body = self.body(response).await?;
             let text = std::str::from_utf8(&body)
-                .map_err(|_| Fault::after(Why::Garbage("the body is no utf-8 text".into())))?;
+                .map_err(|_| Fault::after(UpstreamFailure::Garbage("the body is no utf-8 text".into())))?;
             self.take(text, Some(id)).await;
             return Ok(());
         }
@@ -250,7 +252,7 @@ impl Wire {
     }
 
     async fn take(&self, text: &str, of: Option<u64>) {
-        if let Some(reply) = self.board.receive(text, of) {
+        if let Some(reply) = self.pending.receive(text, of) {
             let _ = self.tell(reply, None, Speech::default()).await;
         }
     }
@@ -269,7 +271,10 @@ impl Wire {
     }
 
     fn too_long(&self) -> Fault {
-        Fault::after(Why::Garbage(format!("a message is longer than {} bytes", self.message_max_bytes)))
+        Fault::after(UpstreamFailure::Garbage(format!(
+            "a message is longer than {} bytes",
+            self.message_max_bytes
+        )))
     }
 
     /// Picks a broken stream up where it stood, as the 2025 revisions allow.
@@ -294,7 +299,7 @@ impl Wire {
     pub(super) async fn listen(&self) {
         let mut place = Place::default();
         let mut pause = Duration::from_millis(250);
-        while self.board.closed().is_none() {
+        while self.pending.closed().is_none() {
             let asked = self.request(Method::GET, Speech::default()).await;
             let Ok((mut request, _made_for_it)) = asked else { return };
             request = request.header(ACCEPT, EVENTS);
@@ -326,7 +331,9 @@ impl Wire {
         let response = self.dispatch(post, &AtomicBool::new(false)).await?;
         match response.status() {
             status if status.is_success() => Ok(()),
-            status => Err(Fault::after(Why::Refused { status: status.as_u16(), text: String::new() })),
+            status => {
+                Err(Fault::after(UpstreamFailure::Refused { status: status.as_u16(), text: String::new() }))
+            }
         }
     }
 
@@ -364,14 +371,14 @@ fn outcome(answer: Result<Answer, oneshot::error::RecvError>) -> Result<RawReply
 }
 
 fn no_answer() -> Fault {
-    Fault::after(Why::Garbage("the response ended without an answer".into()))
+    Fault::after(UpstreamFailure::Garbage("the response ended without an answer".into()))
 }
 
 fn fault_of(error: &reqwest::Error) -> Fault {
     let cause = egress::refusal(error).map_or_else(|| egress::innermost(error), ToString::to_string);
     if error.is_connect() || error.is_builder() {
-        Fault::before(Why::NotConnected(cause))
+        Fault::before(UpstreamFailure::NotConnected(cause))
     } else {
-        Fault::after(Why::Lost(cause))
+        Fault::after(UpstreamFailure::Lost(cause))
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use aecl_sandbox::{Access, View};
 
 use super::ProcessSpec;
-use aecl_egress::broker::{Credentials, Swap};
+use aecl_egress::broker::{CredentialSubstitution, Credentials};
 use aecl_egress::egress::Destination;
 use aecl_egress::vault::{Secret, SecretRef, Use, Vault, VaultError, references};
 
@@ -55,7 +55,7 @@ pub(super) enum NotReady {
 /// Fetches what the rules name, and makes what stands for it.
 pub(super) async fn ready(spec: &ProcessSpec, vault: &Vault) -> Result<Option<Ready>, NotReady> {
     let mut secrets = vault.begin();
-    let (mut swaps, mut env) = (Vec::new(), BTreeMap::new());
+    let (mut substitutions, mut env) = (Vec::new(), BTreeMap::new());
     for allow in &spec.egress {
         let Some(credential) = &allow.credential else { continue };
         let other = |why: &str| NotReady::Other(format!("the credential of `{}`: {why}", allow.host));
@@ -73,7 +73,7 @@ pub(super) async fn ready(spec: &ProcessSpec, vault: &Vault) -> Result<Option<Re
         let placeholder =
             random.iter().fold(String::from("aecl-placeholder-"), |text, byte| text + &format!("{byte:02x}"));
         env.insert(credential.variable.clone(), placeholder.clone());
-        swaps.push(Swap {
+        substitutions.push(CredentialSubstitution {
             to: Destination::parse(&format!("{}:{}", allow.host, allow.port), None)
                 .ok_or_else(|| other("its host is none"))?,
             header: credential.header.clone(),
@@ -83,10 +83,10 @@ pub(super) async fn ready(spec: &ProcessSpec, vault: &Vault) -> Result<Option<Re
             secret: Secret::new(value.to_owned()),
         });
     }
-    if swaps.is_empty() {
+    if substitutions.is_empty() {
         return Ok(None);
     }
-    let credentials = Credentials::new(swaps).map_err(NotReady::Other)?;
+    let credentials = Credentials::new(substitutions).map_err(NotReady::Other)?;
     let file = Bundle::write(&credentials.authority_pem)
         .map_err(|e| NotReady::Other(format!("the certificates for the cage cannot be written: {e}")))?;
     env.extend(VARIABLES.map(|name| (name.to_owned(), AT.to_owned())));

@@ -26,7 +26,7 @@ pub struct Picked {
     pub is_remembered: bool,
 }
 
-/// Why nothing holds the program.
+/// Reason why nothing holds the program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotHeld {
     /// Nothing here is strong enough.

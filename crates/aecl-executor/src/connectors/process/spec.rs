@@ -6,7 +6,7 @@ use aecl_sandbox::{Access, Backend, Cage, Clocks, Image, Network, Program, View}
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{credentials, way_out, words};
+use super::{credentials, egress_proxy, words};
 use crate::spec::process::{AccessSpec, ProcessSpec, ViewSpec};
 use aecl_egress::broker::AllowList;
 
@@ -18,7 +18,7 @@ impl ProcessSpec {
     pub fn check(&self) -> Result<AllowList, String> {
         let list = AllowList::new(self.egress.clone()).map_err(|e| format!("`egress`: {e}"))?;
         self.image.as_ref().map_or(Ok(()), |image| image.check().map(drop))?;
-        let ours = |name: &&String| way_out::VARIABLES.contains(&name.as_str());
+        let ours = |name: &&String| egress_proxy::VARIABLES.contains(&name.as_str());
         if let Some(name) = self.env.keys().find(ours).filter(|_| !self.egress.is_empty()) {
             return Err(format!(
                 "`env` sets `{name}`, which leads to the broker where `egress` names places; remove it from `env`"
@@ -69,8 +69,8 @@ impl ProcessSpec {
     pub fn program(&self, argv: Vec<String>) -> Program {
         let mut env = self.env.clone();
         if !self.egress.is_empty() {
-            let proxy = format!("http://127.0.0.1:{}", way_out::PORT);
-            env.extend(way_out::VARIABLES.map(|name| (name.to_owned(), proxy.clone())));
+            let proxy = format!("http://127.0.0.1:{}", egress_proxy::PORT);
+            env.extend(egress_proxy::VARIABLES.map(|name| (name.to_owned(), proxy.clone())));
         }
         Program { argv, env, cwd: self.cwd.clone() }
     }
@@ -119,7 +119,7 @@ impl ProcessSpec {
             views: self.views.iter().map(view).collect(),
             network: match self.egress.is_empty() {
                 true => Network::None,
-                false => Network::Listener { port: way_out::PORT },
+                false => Network::Listener { port: egress_proxy::PORT },
             },
             limits: aecl_sandbox::Limits {
                 memory_max_bytes: limits.memory_max_mib.map(|mib| mib.saturating_mul(1 << 20)),

@@ -27,7 +27,7 @@ const STACK_MAX_KIB: u64 = 64 << 10;
 /// Threads of the worker. The module has one.
 const THREADS: &str = "4";
 
-/// Why a module does not run.
+/// Reason why a module does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum NoModule {
     /// There is no worker.
@@ -62,7 +62,7 @@ impl NoModule {
     }
 }
 
-/// What is started in the cage instead of the module.
+/// Worker and its arguments, which are started in the cage instead of the module.
 pub struct Work {
     /// The worker.
     pub program: Program,
@@ -214,9 +214,9 @@ pub fn find() -> Result<PathBuf, String> {
     }
 }
 
-/// What a trial of the worker showed.
+/// Result of a trial of the worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tried {
+pub struct WorkerTrial {
     /// Where it is.
     pub path: PathBuf,
     /// What it says that it is.
@@ -239,7 +239,7 @@ const NOTHING: [u8; 36] = [
 ///
 /// # Errors
 /// Why no module runs here, in words.
-pub async fn try_worker(found: &[Found]) -> Result<Tried, String> {
+pub async fn try_worker(found: &[Found]) -> Result<WorkerTrial, String> {
     let tiers = [Tier::Native, Tier::Gvisor];
     let shows =
         |found: &&Found| found.available && found.offers.views && tiers.contains(&found.backend.tier());
@@ -257,7 +257,7 @@ pub async fn try_worker(found: &[Found]) -> Result<Tried, String> {
     let version = in_cage(cage, &spec, wasm.order(&spec, &[], &[], path.clone()), &["--version"]).await?;
     let begun = Instant::now();
     in_cage(cage, &spec, wasm.order(&spec, &["nothing".into()], &NOTHING, path.clone()), &[]).await?;
-    Ok(Tried { path, version: version.trim().to_owned(), took: begun.elapsed() })
+    Ok(WorkerTrial { path, version: version.trim().to_owned(), took: begun.elapsed() })
 }
 
 /// Runs the worker and gives what it wrote.

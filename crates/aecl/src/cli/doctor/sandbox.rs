@@ -135,7 +135,7 @@ pub(super) fn run(home: &Home, machines: Option<&Path>, docker: Option<&Path>, j
     Ok(if sound { Exit::Done } else { Exit::Failed })
 }
 
-fn modules(tried: std::result::Result<wasm::Tried, String>, bundle: Option<&Bundle>) -> Modules {
+fn modules(tried: std::result::Result<wasm::WorkerTrial, String>, bundle: Option<&Bundle>) -> Modules {
     let all = bundle.into_iter().flat_map(|bundle| bundle.catalogue().iter());
     let actions = all.filter(|(_, typed)| is_module(typed)).count();
     match tried {

@@ -2,7 +2,7 @@
 
 use crate::cli::Error;
 use crate::mcp::stdio::{Hello, Welcome};
-use aecl_executor::connectors::mcp::{Line, next_line};
+use aecl_executor::connectors::mcp::{LineRead, next_line};
 use aecl_gate::config::Home;
 use std::path::Path;
 use std::process::Stdio;
@@ -42,7 +42,7 @@ pub(super) async fn run(home: &Home, hello: Hello) -> Result<(), Error> {
     writer.write_all(&line).await.map_err(|_| lost("ended before it took the client in"))?;
     line.clear();
     match tokio::time::timeout(WELCOME, next_line(&mut reader, &mut line, 1 << 20)).await {
-        Ok(Ok(Line::Read)) => {}
+        Ok(Ok(LineRead::Read)) => {}
         Ok(_) => return Err(lost("ended before it took the client in")),
         Err(_) => return Err(lost("does not answer")),
     }

@@ -5,7 +5,7 @@ use super::{time, vault};
 use crate::cli::show;
 use crate::cli::{Common, Error, Exit, Result};
 use crate::mcp::names;
-use aecl_egress::login::{Flow, OauthSpec, Offer};
+use aecl_egress::login::{Flow, LoginPrompt, OauthSpec};
 use aecl_executor::connectors::mcp::Transport;
 use aecl_gate::config::Home;
 use serde_json::json;
@@ -125,8 +125,8 @@ fn place(home: &Home, args: &Args) -> std::result::Result<Place, Error> {
 }
 
 /// Says who wants what, and where a person says yes to it.
-fn tell(common: &Common, server: &str, offer: &Offer, args: &Args) {
-    let Offer { url, issuer, client_id, scopes, page, redirect } = offer;
+fn tell(common: &Common, server: &str, offer: &LoginPrompt, args: &Args) {
+    let LoginPrompt { url, issuer, client_id, scopes, page, redirect } = offer;
     if common.json {
         show::print_json_line(&json!({
             "server": server, "url": url, "issuer": issuer, "client_id": client_id, "scopes": scopes, "page": page,

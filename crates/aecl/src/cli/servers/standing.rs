@@ -1,8 +1,8 @@
 //! How it stands with the log-in at a server, as far as the store tells. The server itself is not asked.
 
 use super::time;
-use aecl_egress::login::{Kept, Logins, Wanted};
-use aecl_egress::vault::StoreError;
+use aecl_egress::login::{Kept, LoginChallenge, LoginStore};
+use aecl_egress::vault::SecretStoreError;
 use aecl_executor::connectors::mcp::Transport;
 use serde_json::{Value, json};
 
@@ -106,10 +106,10 @@ impl Standing {
 
 /// How it stands with the log-in at this server.
 pub(in crate::cli) fn standing(
-    logins: &Logins,
+    logins: &LoginStore,
     server: &str,
     transport: Option<&Transport>,
-) -> Result<Standing, StoreError> {
+) -> Result<Standing, SecretStoreError> {
     let (kept, wanted) = (logins.of(server)?, logins.wanted(server)?);
     let configured = match transport {
         // Addresses are compared as they are sent.
@@ -137,14 +137,16 @@ pub(in crate::cli) fn standing(
     })
 }
 
-fn state(kept: &Kept, url: Option<&str>, wanted: Option<&Wanted>, now_s: u64) -> State {
+fn state(kept: &Kept, url: Option<&str>, wanted: Option<&LoginChallenge>, now_s: u64) -> State {
     let is_over = kept.expires_at_s.is_some_and(|end| end <= now_s) && !kept.renews();
     let since = wanted.filter(|wanted| wanted.at_s >= kept.obtained_at_s);
     match since {
         _ if url != Some(kept.url.as_str()) => State::Elsewhere,
         _ if kept.ended.is_some() || is_over => State::Ended,
         None => State::In,
-        Some(Wanted { scopes: Some(scopes), .. }) if !scopes.iter().all(|it| kept.scopes.contains(it)) => {
+        Some(LoginChallenge { scopes: Some(scopes), .. })
+            if !scopes.iter().all(|it| kept.scopes.contains(it)) =>
+        {
             State::WantsMore
         }
         Some(_) => State::Refused,

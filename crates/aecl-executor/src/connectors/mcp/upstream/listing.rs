@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Upstream;
 use crate::connectors::mcp::envelope::RawReply;
-use crate::connectors::mcp::error::{Fault, UpstreamError, Why};
+use crate::connectors::mcp::error::{Fault, UpstreamError, UpstreamFailure};
 use crate::connectors::mcp::tools::{LISTED_MAX, Tool};
 
 /// How many pages of tools are read at most. A server that never ends its list is a broken one.
@@ -41,7 +41,7 @@ async fn list(upstream: &Upstream, timeout: Duration) -> Result<Vec<Tool>, Upstr
         name: String,
     }
     const METHOD: &str = "tools/list";
-    let garbage = |text: String| Fault::after(Why::Garbage(text)).on(upstream.name(), METHOD);
+    let garbage = |text: String| Fault::after(UpstreamFailure::Garbage(text)).on(upstream.name(), METHOD);
     let (deadline, cancel) = (Instant::now() + timeout, CancellationToken::new());
     let mut tools = Vec::new();
     let mut params: Option<Box<RawValue>> = None;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use aecl_egress::vault::Vault;
 use aecl_executor::connectors::process::{ProcessConnector, ProcessSpec};
-use aecl_executor::{Call, Connector, ConnectorSpec, DryRun, Executor, Performed, Reconciled, fake};
+use aecl_executor::{Call, CallResult, Connector, ConnectorSpec, DryRun, Executor, Reconciled, fake};
 use aecl_kernel::base::traffic::Traffic;
 use aecl_kernel::define::cage::Tier;
 use serde_json::{Value, json};
@@ -74,7 +74,7 @@ impl House {
     async fn python(&self, script: &str, more: &Value) -> (String, Traffic) {
         let call = call(&["python3", "-c", script], more);
         let told = match self.connector.perform(&call).await {
-            Performed::Done { output, .. } => serde_json::from_slice::<Value>(&output).unwrap(),
+            CallResult::Done { output, .. } => serde_json::from_slice::<Value>(&output).unwrap(),
             other => panic!("{other:?}"),
         };
         (told["stdout"].as_str().unwrap().to_owned(), call.traffic.get().cloned().unwrap_or_default())
@@ -124,7 +124,7 @@ async fn a_program_reaches_whom_its_action_names_and_every_connection_is_told() 
         web.port
     );
     let call = sh(&line, &rules);
-    let Performed::Done { output, .. } = house.connector.perform(&call).await else { panic!() };
+    let CallResult::Done { output, .. } = house.connector.perform(&call).await else { panic!() };
     let told: Value = serde_json::from_slice(&output).unwrap();
     let (said, talk) = (told["stdout"].as_str().unwrap(), told["stderr"].as_str().unwrap());
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
@@ -156,7 +156,7 @@ async fn without_rules_there_is_no_way_out_and_nothing_to_tell() {
         "env | grep -i proxy; (exec 3<>/dev/tcp/127.0.0.1/3128) 2>&1; curl -sS http://web.test/ 2>&1; true",
         &json!({}),
     );
-    let Performed::Done { output, .. } = House::new(&["web.test"]).await.connector.perform(&call).await
+    let CallResult::Done { output, .. } = House::new(&["web.test"]).await.connector.perform(&call).await
     else {
         panic!()
     };
@@ -208,13 +208,13 @@ async fn what_was_ended_after_it_had_reached_others_is_unknown() {
         (sh("exit 3", &rules), "failed process_exit"),
     ] {
         let came = match house.connector.perform(&call).await {
-            Performed::Failed { code, may_have_acted: true, .. } => format!("failed perhaps {code}"),
-            Performed::Failed { code, .. } => format!("failed {code}"),
-            Performed::Unknown { code, message, .. } => {
+            CallResult::Failed { code, may_have_acted: true, .. } => format!("failed perhaps {code}"),
+            CallResult::Failed { code, .. } => format!("failed {code}"),
+            CallResult::Unknown { code, message, .. } => {
                 assert!(message.contains("had reached others"), "{message}");
                 format!("unknown {code}")
             }
-            Performed::Done { .. } => "done".into(),
+            CallResult::Done { .. } => "done".into(),
         };
         assert_eq!(came, expected);
     }
@@ -230,7 +230,7 @@ async fn what_was_ended_after_it_had_reached_others_is_unknown() {
         cancel.cancel();
     });
     let came = house.connector.perform(&call).await;
-    let Performed::Unknown { code: "process_cancelled", .. } = came else { panic!("{came:?}") };
+    let CallResult::Unknown { code: "process_cancelled", .. } = came else { panic!("{came:?}") };
     assert_eq!(call.traffic.get().unwrap().let_through, 1);
     let Reconciled::StillUnknown { message } = house.connector.reconcile(&call).await else { panic!() };
     assert!(message.contains("`web.test`"), "{message}");
@@ -255,7 +255,7 @@ async fn case_71_the_caps_of_a_call_are_kept() {
         web.port
     );
     let call = sh(&line, &rules);
-    let Performed::Done { output, .. } = house.connector.perform(&call).await else { panic!() };
+    let CallResult::Done { output, .. } = house.connector.perform(&call).await else { panic!() };
     let told: Value = serde_json::from_slice(&output).unwrap();
     assert_eq!(told["stdout"], "200\n000\n000\n000\n", "{told}");
     let traffic = call.traffic.get().unwrap();

@@ -2,7 +2,7 @@
 
 use super::peers::{certificate, server};
 use super::{House, OK, Value, call, json, plain, target};
-use aecl_executor::{Connector as _, Executor, Performed};
+use aecl_executor::{CallResult, Connector as _, Executor};
 use std::process::Command;
 
 const SECRET: &str = "s3cret-\"quoted\"-0123456789";
@@ -117,7 +117,7 @@ async fn supervisor() {
     ] });
     let ports = [server.1.to_string(), web.port.to_string()];
     let call = call(&["python3", "-c", PROGRAM, &ports[0], &ports[1]], &rules);
-    let Performed::Done { output, .. } = house.connector.perform(&call).await else { panic!() };
+    let CallResult::Done { output, .. } = house.connector.perform(&call).await else { panic!() };
     let told = String::from_utf8_lossy(&output).into_owned();
     let said = serde_json::from_slice::<Value>(&output).unwrap()["stdout"].as_str().unwrap().to_owned();
     for text in
@@ -207,6 +207,6 @@ async fn a_credential_that_is_not_there_starts_nothing() {
         "credential": { "secret": "{secret:env:AECL_NO_SUCH_VARIABLE}", "variable": "T", "methods": ["GET"] } }] });
     let call = call(&["true"], &rules);
     let came = House::new(&[]).await.connector.perform(&call).await;
-    let Performed::Failed { code: "secret_missing", message, .. } = came else { panic!("{came:?}") };
+    let CallResult::Failed { code: "secret_missing", message, .. } = came else { panic!("{came:?}") };
     assert!(message.contains("AECL_NO_SUCH_VARIABLE") && call.cage.get().is_none(), "{message}");
 }

@@ -8,7 +8,10 @@ use async_trait::async_trait;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use aecl_egress::broker::{AllowList, Broker, Credentials, Ended, Limits, Opening, Sink, Verdict};
+use aecl_egress::broker::{
+    AllowList, Broker, ConnectionEnd, ConnectionOpening, ConnectionOutcome, ConnectionSink, Credentials,
+    Limits,
+};
 use aecl_egress::egress::Names;
 
 /// Where the broker listens on the loopback of each cage.
@@ -19,13 +22,13 @@ pub(super) const VARIABLES: [&str; 6] =
     ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
 
 /// A broker at work for one program. Dropping it ends it and what it carries.
-pub struct WayOut {
+pub struct EgressProxy {
     record: Arc<Record>,
     serving: JoinHandle<std::io::Result<()>>,
     stop: DropGuard,
 }
 
-impl WayOut {
+impl EgressProxy {
     /// Serves the connections of one program.
     #[must_use]
     pub fn open(
@@ -56,17 +59,17 @@ impl WayOut {
 struct Record(Mutex<Traffic>);
 
 #[async_trait]
-impl Sink for Record {
-    async fn opening(&self, _: &Opening) -> Result<(), String> {
+impl ConnectionSink for Record {
+    async fn opening(&self, _: &ConnectionOpening) -> Result<(), String> {
         // The attempt is on record as begun. If we die now, its outcome is unknown until somebody has found out.
         Ok(())
     }
 
-    async fn ended(&self, connection: &Ended) {
+    async fn ended(&self, connection: &ConnectionEnd) {
         let (let_through, code, why) = match &connection.verdict {
-            Verdict::Allowed => (true, None, String::new()),
-            Verdict::Cut { code, why } => (true, Some((*code).to_owned()), why.clone()),
-            Verdict::Refused { code, why } => (false, Some((*code).to_owned()), why.clone()),
+            ConnectionOutcome::Allowed => (true, None, String::new()),
+            ConnectionOutcome::Cut { code, why } => (true, Some((*code).to_owned()), why.clone()),
+            ConnectionOutcome::Refused { code, why } => (false, Some((*code).to_owned()), why.clone()),
         };
         let to = connection.to.as_ref().map(ToString::to_string);
         let row = Connection {

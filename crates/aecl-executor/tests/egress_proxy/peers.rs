@@ -1,7 +1,7 @@
 //! Programs of other people in a cage, through the broker, at a real TLS server.
 
 use super::{House, Value, call, json, tls};
-use aecl_executor::{Connector as _, Performed};
+use aecl_executor::{CallResult, Connector as _};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -171,7 +171,7 @@ async fn curl_python_pip_git_node_and_npm_reach_what_is_listed_and_nothing_else(
         };
         let good_call = at("secure.test");
         match house.connector.perform(&good_call).await {
-            Performed::Done { output, .. } => {
+            CallResult::Done { output, .. } => {
                 let told: Value = serde_json::from_slice(&output).unwrap();
                 assert_eq!(told["stdout"].as_str().unwrap().trim(), good, "{name}: {told}");
             }
@@ -181,7 +181,7 @@ async fn curl_python_pip_git_node_and_npm_reach_what_is_listed_and_nothing_else(
         assert!(traffic.let_through > 0 && traffic.in_bytes > 0, "{name}: {traffic:?}");
         let bad_call = at("other.test");
         match house.connector.perform(&bad_call).await {
-            Performed::Failed { code: "process_exit", output: Some(output), .. } => {
+            CallResult::Failed { code: "process_exit", output: Some(output), .. } => {
                 let told: Value = serde_json::from_slice(&output).unwrap();
                 assert!(told["stderr"].as_str().unwrap().contains(listed), "{name}: {told}");
             }

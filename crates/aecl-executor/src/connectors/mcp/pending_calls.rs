@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use tokio::sync::{broadcast, oneshot};
 
 use super::envelope::{Envelope, Inbound, RawReply, answer, our_id};
-use super::error::{Fault, Why};
-use aecl_egress::vault::Known;
+use super::error::{Fault, UpstreamFailure};
+use aecl_egress::vault::KnownSecrets;
 use aecl_kernel::base::json::is_too_deep;
 
 use crate::depth::why_withheld;
@@ -23,12 +23,12 @@ pub(crate) struct Shared {
     /// Grows whenever the tools may have changed: by notification, or by a new connection.
     pub tools_generation: AtomicU64,
     /// The credentials that the server was given: what it says goes on without them.
-    pub secrets: Known,
+    pub secrets: KnownSecrets,
     /// How many messages the server has said unasked.
     pub said: AtomicU64,
 }
 
-/// What a badly behaved server did. Worth an alert when it grows.
+/// Counters of a server's bad behaviour. Worth an alert when one grows.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Lines that are no JSON-RPC message.
@@ -50,13 +50,13 @@ impl Shared {
             inbound: broadcast::channel(1024).0,
             counters: Counters::default(),
             tools_generation: AtomicU64::new(0),
-            secrets: Known::default(),
+            secrets: KnownSecrets::default(),
             said: AtomicU64::new(0),
         }
     }
 }
 
-pub(crate) struct Board {
+pub(crate) struct PendingCalls {
     server: String,
     generation: u64,
     shared: Arc<Shared>,
@@ -74,15 +74,15 @@ struct Waiting {
     progress_token: Option<String>,
 }
 
-pub(crate) type Answer = Result<RawReply, Why>;
+pub(crate) type Answer = Result<RawReply, UpstreamFailure>;
 
-impl Board {
+impl PendingCalls {
     pub(crate) fn new(server: String, generation: u64, shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(Self { server, generation, shared, state: Mutex::default() })
     }
 
     /// The credentials that the server was given.
-    pub(crate) fn secrets(&self) -> &Known {
+    pub(crate) fn secrets(&self) -> &KnownSecrets {
         &self.shared.secrets
     }
 
@@ -97,7 +97,7 @@ impl Board {
     ) -> Result<(u64, oneshot::Receiver<Answer>), Fault> {
         let mut state = self.state();
         if let Some(reason) = &state.closed {
-            return Err(Fault::before(Why::NotConnected(reason.clone())));
+            return Err(Fault::before(UpstreamFailure::NotConnected(reason.clone())));
         }
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         let (answer, receiver) = oneshot::channel();
@@ -120,7 +120,7 @@ impl Board {
             std::mem::take(&mut state.waiting)
         };
         for (_, one) in waiting {
-            let _ = one.answer.send(Err(Why::Lost(reason.to_owned())));
+            let _ = one.answer.send(Err(UpstreamFailure::Lost(reason.to_owned())));
         }
     }
 
@@ -175,8 +175,8 @@ impl Board {
             (Some(_), None) | (None, Some(_)) if withheld.is_some() => Ok(withheld_for(withheld.as_deref())),
             (Some(result), None) => Ok(RawReply::Result(result.to_owned())),
             (None, Some(error)) => Ok(RawReply::Error(error.to_owned())),
-            (Some(_), Some(_)) => Err(Why::Garbage("both a result and an error".into())),
-            (None, None) => Err(Why::Garbage("neither a result nor an error".into())),
+            (Some(_), Some(_)) => Err(UpstreamFailure::Garbage("both a result and an error".into())),
+            (None, None) => Err(UpstreamFailure::Garbage("neither a result nor an error".into())),
         };
         let number = our_id(id).filter(|n| *n < self.shared.next_id.load(Ordering::Relaxed));
         let Some(number) = number else {

@@ -5,7 +5,7 @@
 
 /// What can be said about bytes that may be a hello.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Hello {
+pub(super) enum ClientHello {
     /// Not all of it is there yet.
     Partial,
     /// The name that it asks for, as it stands there.
@@ -25,12 +25,12 @@ const ENCRYPTED_HELLO: u16 = 0xfe0d;
 const ENCRYPTED_NAME: u16 = 0xffce;
 
 /// Reads what has arrived so far.
-pub(super) fn read(bytes: &[u8]) -> Hello {
+pub(super) fn read(bytes: &[u8]) -> ClientHello {
     match message(bytes) {
-        Ok(Some(hello)) => client_hello(&hello).unwrap_or(Hello::Refused("a garbled TLS hello")),
-        Ok(None) if bytes.len() > HELLO_MAX_BYTES => Hello::Refused("a TLS hello that does not end"),
-        Ok(None) => Hello::Partial,
-        Err(why) => Hello::Refused(why),
+        Ok(Some(hello)) => client_hello(&hello).unwrap_or(ClientHello::Refused("a garbled TLS hello")),
+        Ok(None) if bytes.len() > HELLO_MAX_BYTES => ClientHello::Refused("a TLS hello that does not end"),
+        Ok(None) => ClientHello::Partial,
+        Err(why) => ClientHello::Refused(why),
     }
 }
 
@@ -82,7 +82,7 @@ fn message(mut bytes: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
     }
 }
 
-fn client_hello(mut body: &[u8]) -> Option<Hello> {
+fn client_hello(mut body: &[u8]) -> Option<ClientHello> {
     take(&mut body, 2 + 32)?;
     for width in [1, 2, 1] {
         // Session, cipher suites, compression.
@@ -98,14 +98,14 @@ fn client_hello(mut body: &[u8]) -> Option<Hello> {
         let value = vector(&mut extensions, 2)?;
         match kind {
             ENCRYPTED_HELLO | ENCRYPTED_NAME => {
-                return Some(Hello::Refused("an encrypted hello (ECH), whose name cannot be seen"));
+                return Some(ClientHello::Refused("an encrypted hello (ECH), whose name cannot be seen"));
             }
-            SERVER_NAME if name.is_some() => return Some(Hello::Refused("a TLS hello with two names")),
+            SERVER_NAME if name.is_some() => return Some(ClientHello::Refused("a TLS hello with two names")),
             SERVER_NAME => name = Some(server_name(value)?),
             _ => {}
         }
     }
-    Some(name.map_or(Hello::Refused("a TLS hello without a name (SNI)"), Hello::For))
+    Some(name.map_or(ClientHello::Refused("a TLS hello without a name (SNI)"), ClientHello::For))
 }
 
 /// The one host name of the list.
@@ -172,9 +172,9 @@ pub(super) mod tests {
     #[test]
     fn the_name_is_found_and_what_hides_it_is_refused() {
         let good = hello(&[extension(43, &[2, 3, 4]), sni("api.allowed.com")]);
-        assert_eq!(read(&good), Hello::For("api.allowed.com".into()));
+        assert_eq!(read(&good), ClientHello::For("api.allowed.com".into()));
         let refused = |bytes: &[u8], why: &str| match read(bytes) {
-            Hello::Refused(said) => assert!(said.contains(why), "{said}"),
+            ClientHello::Refused(said) => assert!(said.contains(why), "{said}"),
             other => unreachable!("{why}: {other:?}"),
         };
         refused(&hello(&[extension(43, &[2, 3, 4])]), "without a name");
@@ -193,15 +193,15 @@ pub(super) mod tests {
     fn a_hello_in_pieces_waits_for_all_of_them_and_reads_the_same() {
         let whole = hello(&[sni("api.allowed.com")]);
         for cut in 0..whole.len() {
-            assert_eq!(read(&whole[..cut]), Hello::Partial, "{cut}");
+            assert_eq!(read(&whole[..cut]), ClientHello::Partial, "{cut}");
         }
         let inner = &whole[5..];
         for cut in 1..inner.len() {
             let split = [record(&inner[..cut]), record(&inner[cut..])].concat();
-            assert_eq!(read(&split), Hello::For("api.allowed.com".into()), "{cut}");
+            assert_eq!(read(&split), ClientHello::For("api.allowed.com".into()), "{cut}");
         }
         let smuggled = record(&[inner, b"x"].concat());
-        assert!(matches!(read(&smuggled), Hello::Refused(_)));
+        assert!(matches!(read(&smuggled), ClientHello::Refused(_)));
     }
 
     #[test]
@@ -212,7 +212,7 @@ pub(super) mod tests {
                 let mut bytes = whole.clone();
                 bytes[at] ^= flip;
                 // It never panics, and what it finds is in the bytes.
-                if let Hello::For(name) = read(&bytes) {
+                if let ClientHello::For(name) = read(&bytes) {
                     assert!(bytes.windows(name.len()).any(|w| w == name.as_bytes()), "{name}");
                 }
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use aecl_egress::broker::AllowList;
 use aecl_egress::egress::Names;
-use aecl_executor::connectors::process::{ProcessSpec, way_out};
+use aecl_executor::connectors::process::{ProcessSpec, egress_proxy};
 use aecl_sandbox::{Cage, Clocks, Limits, Network, Outcome, Program, start};
 use serde_json::json;
 
@@ -61,9 +61,9 @@ async fn a_program_in_a_machine_reaches_whom_its_action_names_and_nobody_else() 
     };
     let mut running = start(program, cage(machine)).await.unwrap();
     let names: Arc<dyn Names> = names;
-    let way_out = way_out(&mut running, &spec, list, &names, None).unwrap().unwrap();
+    let egress_proxy = egress_proxy(&mut running, &spec, list, &names, None).unwrap().unwrap();
     let ended = running.wait().await;
-    let traffic = way_out.close().await;
+    let traffic = egress_proxy.close().await;
     let said = ended.stdout.for_display();
     assert_eq!(ended.outcome, Outcome::Exited(0), "{said}");
     assert!(said.starts_with("hello\n") && said.contains("403") && said.contains("refused"), "{said}");

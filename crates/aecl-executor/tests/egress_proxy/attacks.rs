@@ -2,7 +2,7 @@
 //! outside, or when it is listed.
 
 use super::{House, OK, call, json, plain, rows, target, tls};
-use aecl_executor::{Connector as _, Performed};
+use aecl_executor::{CallResult, Connector as _};
 use serde_json::Value;
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
@@ -230,8 +230,8 @@ async fn case_72_each_program_has_its_own_list() {
     };
     let (a, b) = (one("a.test"), one("b.test"));
     let both = tokio::join!(house.connector.perform(&a), house.connector.perform(&b));
-    let said = |performed: Performed| match performed {
-        Performed::Done { output, .. } => {
+    let said = |performed: CallResult| match performed {
+        CallResult::Done { output, .. } => {
             serde_json::from_slice::<Value>(&output).unwrap()["stdout"].as_str().unwrap().to_owned()
         }
         other => panic!("{other:?}"),
