@@ -1,7 +1,13 @@
 //! The kernel's own interface, as far as the launcher needs it, each call made safe to use.
 //!
-//! Numbers and structures are those of Linux on x86_64 (`include/uapi`). They never change; the launcher
-//! takes them from here because it is built without any crate.
+//! Numbers and structures are those of Linux's `include/uapi`, on which programs of the last thirty years rely: they
+//! never change. The launcher takes them from here because it is built without any crate. Each section names the
+//! file that it is from.
+//!
+//! Numbers of calls differ between architectures, and stand in a file for each. Nothing else here does: a call that
+//! only one of them has is not made, but its successor, which both have (`ppoll`, `dup3`, `mknodat`). Flags that do
+//! differ (`O_DIRECTORY`, `O_NOFOLLOW`, `O_DIRECT`, `O_LARGEFILE`) and structures that do (`stat`, `epoll_event`) are
+//! left to the standard library.
 #![allow(unsafe_code, reason = "system calls for which the standard library has no function")]
 
 use std::ffi::{CStr, CString, c_long, c_void};
@@ -21,68 +27,9 @@ unsafe extern "C" {
     ) -> i32;
 }
 
-mod nr {
-    pub const POLL: i64 = 7;
-    pub const IOCTL: i64 = 16;
-    pub const DUP2: i64 = 33;
-    pub const SOCKET: i64 = 41;
-    pub const CONNECT: i64 = 42;
-    pub const SENDMSG: i64 = 46;
-    pub const RECVMSG: i64 = 47;
-    pub const BIND: i64 = 49;
-    pub const LISTEN: i64 = 50;
-    pub const SOCKETPAIR: i64 = 53;
-    pub const CLONE: i64 = 56;
-    pub const EXECVE: i64 = 59;
-    pub const WAIT4: i64 = 61;
-    pub const FCNTL: i64 = 72;
-    pub const CHDIR: i64 = 80;
-    pub const FCHDIR: i64 = 81;
-    pub const UMASK: i64 = 95;
-    pub const PTRACE: i64 = 101;
-    pub const SETSID: i64 = 112;
-    pub const SETGROUPS: i64 = 116;
-    pub const SETRESUID: i64 = 117;
-    pub const SETRESGID: i64 = 119;
-    pub const CAPSET: i64 = 126;
-    pub const MKNOD: i64 = 133;
-    pub const PIVOT_ROOT: i64 = 155;
-    pub const PRCTL: i64 = 157;
-    pub const CHROOT: i64 = 161;
-    pub const MOUNT: i64 = 165;
-    pub const UMOUNT2: i64 = 166;
-    pub const REBOOT: i64 = 169;
-    pub const SETHOSTNAME: i64 = 170;
-    pub const LGETXATTR: i64 = 192;
-    pub const KEYCTL: i64 = 250;
-    pub const UNSHARE: i64 = 272;
-    pub const TIMERFD_CREATE: i64 = 283;
-    pub const TIMERFD_SETTIME: i64 = 286;
-    pub const ACCEPT4: i64 = 288;
-    pub const EVENTFD2: i64 = 290;
-    pub const PERF_EVENT_OPEN: i64 = 298;
-    pub const PRLIMIT64: i64 = 302;
-    pub const FINIT_MODULE: i64 = 313;
-    pub const SECCOMP: i64 = 317;
-    pub const MEMFD_CREATE: i64 = 319;
-    pub const BPF: i64 = 321;
-    pub const USERFAULTFD: i64 = 323;
-    pub const PIDFD_SEND_SIGNAL: i64 = 424;
-    pub const PIDFD_OPEN: i64 = 434;
-    pub const IO_URING_SETUP: i64 = 425;
-    pub const OPEN_TREE: i64 = 428;
-    pub const MOVE_MOUNT: i64 = 429;
-    pub const FSOPEN: i64 = 430;
-    pub const FSCONFIG: i64 = 431;
-    pub const FSMOUNT: i64 = 432;
-    pub const CLONE3: i64 = 435;
-    pub const CLOSE_RANGE: i64 = 436;
-    pub const OPENAT2: i64 = 437;
-    pub const MOUNT_SETATTR: i64 = 442;
-    pub const LANDLOCK_CREATE_RULESET: i64 = 444;
-    pub const LANDLOCK_ADD_RULE: i64 = 445;
-    pub const LANDLOCK_RESTRICT_SELF: i64 = 446;
-}
+#[cfg_attr(target_arch = "x86_64", path = "sys/x86_64.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "sys/aarch64.rs")]
+mod nr;
 
 const AT_FDCWD: i64 = -100;
 const AT_EMPTY_PATH: i64 = 0x1000;
@@ -131,7 +78,7 @@ pub fn inherited(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-// --- processes
+// --- processes: linux/sched.h, linux/wait.h, linux/pidfd.h, asm-generic/signal.h, asm-generic/ioctls.h
 
 pub const NEWNS: u64 = 0x0002_0000;
 pub const NEWUTS: u64 = 0x0400_0000;
@@ -303,7 +250,7 @@ pub fn set_sigchld(action: usize) {
     unsafe { signal(SIGCHLD as i32, action) };
 }
 
-// --- descriptors
+// --- descriptors: asm-generic/fcntl.h, linux/close_range.h, asm-generic/poll.h, linux/timerfd.h, linux/eventfd.h
 
 /// Closes every descriptor from this number on.
 pub fn close_from(first: RawFd) -> Result<()> {
@@ -335,7 +282,11 @@ pub fn keep_on_exec(fd: BorrowedFd<'_>) -> Result<()> {
 }
 
 pub fn dup_to(fd: BorrowedFd<'_>, number: RawFd) -> Result<()> {
-    plain(nr::DUP2, [fd.as_raw_fd().into(), number.into(), 0, 0, 0, 0]).map(drop)
+    // It would be an error to the call.
+    if fd.as_raw_fd() == number {
+        return Ok(());
+    }
+    plain(nr::DUP3, [fd.as_raw_fd().into(), number.into(), 0, 0, 0, 0]).map(drop)
 }
 
 #[repr(C)]
@@ -351,8 +302,11 @@ const POLLIN: i16 = 1;
 pub fn poll<const N: usize>(fds: [Option<BorrowedFd<'_>>; N], timeout_ms: i64) -> Result<[bool; N]> {
     let mut list =
         fds.map(|fd| PollFd { fd: fd.map_or(-1, |fd| fd.as_raw_fd()), events: POLLIN, revents: 0 });
-    // SAFETY: the kernel reads and writes N structures at this address, which outlive the call.
-    unsafe { call(nr::POLL, [list.as_mut_ptr() as i64, N as i64, timeout_ms, 0, 0, 0])? };
+    let mut time = [timeout_ms / 1_000, timeout_ms % 1_000 * 1_000_000];
+    let timeout = if timeout_ms < 0 { 0 } else { time.as_mut_ptr() as i64 };
+    // SAFETY: the kernel reads and writes N structures at this address, and reads and writes a `timespec` of two
+    // words where the time is not without end; all outlive the call. No mask of signals is given.
+    unsafe { call(nr::PPOLL, [list.as_mut_ptr() as i64, N as i64, timeout, 0, 0, 0])? };
     Ok(list.map(|entry| entry.revents != 0))
 }
 
@@ -374,7 +328,7 @@ pub fn eventfd() -> Result<OwnedFd> {
     plain(nr::EVENTFD2, [0, 0o2_000_000, 0, 0, 0, 0]).map(owned)
 }
 
-// --- messages with descriptors
+// --- messages with descriptors: `user_msghdr`, `iovec`, `cmsghdr` and flags of include/linux/socket.h
 
 #[repr(C)]
 struct IoVec {
@@ -465,7 +419,7 @@ pub fn receive(socket: BorrowedFd<'_>, bytes_max: usize) -> Result<(Vec<u8>, Vec
     Ok((bytes, rights.fds.iter().take(count).map(|fd| owned(i64::from(*fd))).collect()))
 }
 
-// --- mounts
+// --- mounts: linux/mount.h, linux/openat2.h, linux/fcntl.h
 
 pub const RDONLY: u64 = 1;
 pub const NOSUID: u64 = 2;
@@ -623,7 +577,7 @@ pub fn set_hostname(name: &[u8]) -> Result<()> {
     unsafe { call(nr::SETHOSTNAME, [name.as_ptr() as i64, name.len() as i64, 0, 0, 0, 0]).map(drop) }
 }
 
-// --- network of the cage
+// --- network of the cage: linux/if.h, linux/sockios.h, linux/in.h
 
 #[repr(C)]
 struct InterfaceRequest {
@@ -666,7 +620,7 @@ pub fn listen_on_loopback(port: u16) -> Result<OwnedFd> {
     Ok(socket)
 }
 
-// --- giving up rights
+// --- giving up rights: linux/prctl.h, linux/securebits.h, linux/capability.h, linux/keyctl.h, linux/filter.h
 
 pub fn limit(resource: u64, value: u64) -> Result<()> {
     let pair = [value, value];
@@ -742,7 +696,7 @@ pub fn install_filter(program: &[u8]) -> Result<()> {
     unsafe { call(nr::SECCOMP, [SET_MODE_FILTER, 0, at(&program), 0, 0, 0]).map(drop) }
 }
 
-// --- landlock
+// --- landlock: linux/landlock.h
 
 pub fn landlock_abi() -> Result<i64> {
     const VERSION: i64 = 1;
@@ -777,7 +731,7 @@ pub fn landlock_restrict(ruleset: BorrowedFd<'_>) -> Result<()> {
     plain(nr::LANDLOCK_RESTRICT_SELF, [ruleset.as_raw_fd().into(), 0, 0, 0, 0, 0]).map(drop)
 }
 
-// --- the first process of a virtual machine
+// --- the first process of a virtual machine: linux/reboot.h, linux/module.h, linux/un.h, linux/vm_sockets.h
 
 /// Starts the machine anew, which its monitor takes for its end.
 pub fn restart() {
@@ -870,7 +824,10 @@ pub mod attack {
 
     pub fn make_block_device() -> Result<()> {
         // SAFETY: the kernel reads the text.
-        unsafe { call(nr::MKNOD, [text(c"/tmp/device"), 0o060_600, 0x0800, 0, 0, 0]).map(drop) }
+        unsafe {
+            let (path, block) = (text(c"/tmp/device"), 0o060_600);
+            call(nr::MKNODAT, [super::AT_FDCWD, path, block, 0x0800, 0, 0]).map(drop)
+        }
     }
 
     pub fn trace_init() -> Result<()> {
