@@ -22,6 +22,8 @@ const LOGGED_MAX: usize = 2_000;
 const QUESTIONS: [&str; 3] = ["sampling/createMessage", "elicitation/create", "roots/list"];
 /// What a server may tell beside what is looked at one by one.
 const NEWS: [&str; 2] = ["notifications/message", "notifications/elicitation/complete"];
+/// What a person reads of a question.
+const MESSAGE: &str = "message";
 /// How long an answer waits for what its server said before it, when the client does not read.
 const IN_ORDER_MS: u64 = 1_000;
 
@@ -101,23 +103,26 @@ impl Front {
             // Told to whoever follows, and to nobody else.
             return;
         }
+        // Its other members go no further: nobody has looked at them, and some readers take a name in another case for the
+        // same one.
+        let told = || asking(None, &inbound.method, params);
         match inbound.method.as_str() {
             "notifications/progress" => self.progress(params).await,
             "notifications/cancelled" => self.withdrawn(server, upstream, params).await,
             "notifications/tools/list_changed"
             | "notifications/resources/list_changed"
-            | "notifications/prompts/list_changed" => self.say(&inbound.raw),
-            "notifications/resources/updated" if self.has_own_connections() => self.say(&inbound.raw),
+            | "notifications/prompts/list_changed" => self.say(&told()),
+            "notifications/resources/updated" if self.has_own_connections() => self.say(&told()),
             "notifications/resources/updated" => {
                 let uri = members_of(params).ok().and_then(|members| members.text("uri"));
                 let ours = uri.map(|uri| (server.to_owned(), uri));
                 if ours.is_some_and(|it| self.state().subscribed.contains(&it)) {
-                    self.say(&inbound.raw);
+                    self.say(&told());
                 }
             }
             other if self.has_own_connections() && NEWS.contains(&other) => match self.latest(server) {
-                Some(out) => out.send(inbound.raw.clone()).await,
-                None => self.say(&inbound.raw),
+                Some(out) => out.send(told()).await,
+                None => self.say(&told()),
             },
             "notifications/message" if inbound.is_news() => log(server, params),
             _ => {}
@@ -152,25 +157,31 @@ impl Front {
         (params, has_channel): (Option<&RawValue>, bool),
     ) {
         let number = self.number();
-        let params = params.map(|params| marked(server, &inbound.method, params));
-        let message = asking(Some(&format!("{ASKED}{number}")), &inbound.method, params.as_deref());
+        let params = params.map(|params| marked(server, &inbound.method, params)).transpose();
+        let id = format!("{ASKED}{number}");
+        let message = params.map(|params| asking(Some(&id), &inbound.method, params.as_deref()));
         let out = self.latest(server);
         let listens = out.is_some() || self.unasked.receiver_count() > 0;
-        let refused = match inbound.method.as_str() {
-            other if !QUESTIONS.contains(&other) => Some("it is not passed on to clients"),
-            _ if !has_channel => Some("this client may use nothing here any more"),
-            _ if !self.has_own_connections() && listens => Some("this connection serves several clients"),
-            _ if !listens => Some("nobody is here to answer"),
+        let message = match inbound.method.as_str() {
+            other if !QUESTIONS.contains(&other) => Err("it is not passed on to clients".into()),
+            _ if !has_channel => Err("this client may use nothing here any more".into()),
+            _ if !self.has_own_connections() && listens => {
+                Err("this connection serves several clients".into())
+            }
+            _ if !listens => Err("nobody is here to answer".into()),
             // Which folders there are says the client of itself; people and models are asked for a call of theirs.
-            "roots/list" => None,
-            _ if !self.acts_at(server) => Some("no call is underway that it could belong to"),
-            _ => None,
+            "roots/list" => message,
+            _ if !self.acts_at(server) => Err("no call is underway that it could belong to".into()),
+            _ => message,
         };
-        if let Some(why) = refused {
-            let refusal = Refusal::new(METHOD_NOT_FOUND, why).reply();
-            drop(upstream.reply_raw(inbound, &refusal).await);
-            return;
-        }
+        let message = match message {
+            Ok(message) => message,
+            Err(why) => {
+                let refusal = Refusal::new(METHOD_NOT_FOUND, why).reply();
+                drop(upstream.reply_raw(inbound, &refusal).await);
+                return;
+            }
+        };
         let asked = Asked { upstream: upstream.clone(), inbound: inbound.clone() };
         self.state().asked.insert(number, asked);
         match out {
@@ -283,17 +294,22 @@ impl Drop for StandIn {
     }
 }
 
-/// A question to a person, which says whose it is.
-fn marked(server: &str, method: &str, params: &RawValue) -> Box<RawValue> {
-    let members = members_of(Some(params)).ok();
-    match members.filter(|_| method == "elicitation/create") {
-        Some(mut members) => {
-            let message = members.text("message").unwrap_or_default();
-            members.set("message", raw(quoted(&format!("The MCP server `{server}` asks: {message}"))));
-            members.raw()
-        }
-        None => params.to_owned(),
+/// The params of a question, which says whose it is where a person is asked. What has no single meaning is no question.
+fn marked(server: &str, method: &str, params: &RawValue) -> Result<Box<RawValue>, String> {
+    let mut members = members_of(Some(params))?;
+    if method != "elicitation/create" {
+        return Ok(params.to_owned());
     }
+    let message = members.text(MESSAGE).unwrap_or_default();
+    members.0.retain(|(name, _)| name == MESSAGE || !reads_as(name, MESSAGE));
+    members.set(MESSAGE, raw(quoted(&format!("The MCP server `{server}` asks: {message}"))));
+    Ok(members.raw())
+}
+
+/// Whether a reader for whom case does not count takes the name for this one: a long `s` and the sign of Kelvin are also
+/// letters of other cases.
+fn reads_as(name: &str, plain: &str) -> bool {
+    name.to_uppercase().to_lowercase() == plain
 }
 
 /// Notes what a server says about itself, shortened, as text that cannot break a line.

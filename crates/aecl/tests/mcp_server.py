@@ -3,7 +3,7 @@
 Usage: mcp_server.py ERA FOLDER
 ERA is `legacy` or `modern`. What takes effect is a line in FOLDER/journal; FOLDER/description, when it
 exists, is the description of `write_note` and is read for every listing. FOLDER/tools.json, when it exists, holds
-tools that stand in the place of all others; `answer` in one is the result that its calls get. FOLDER/prompts.json and
+tools that stand in the place of all others; `answer` in one is the result that its calls get, `says` are lines before it. FOLDER/prompts.json and
 FOLDER/resources.json hold those lists, FOLDER/greeting.json what else stands in the greeting.
 """
 import json, os, sys, threading, time
@@ -42,7 +42,7 @@ def given(name="tools", otherwise=None):
 
 def tools():
     if given() is not None:
-        return [{key: value for key, value in tool.items() if key != "answer"} for tool in given()]
+        return [{key: value for key, value in tool.items() if key not in ("answer", "says")} for tool in given()]
     described = "writes a note"
     try:
         described = open(os.path.join(FOLDER, "description")).read()
@@ -71,6 +71,8 @@ def call(id, params):
     for tool in given() or []:
         if tool["name"] == name:
             journal("did %s %s" % (name, json.dumps(arguments, sort_keys=True)))
+            for line in tool.get("says", []):
+                raw(line)
             return send({"id": id, "result": tool.get("answer", text("done"))})
     if name == "read_note":
         raw('{"jsonrpc":"2.0","id":%s,"result":{ "content":[],"big":12345678901234567890123, "one":1.0, "meta":%s}}'
