@@ -30,6 +30,13 @@ use std::time::Duration;
 /// Of the words between us and whoever asks.
 const PROTOCOL: u32 = 1;
 
+/// Most objects and lists of a line that stand in each other. A rule that loads has at most 2,000 operators, two levels each,
+/// and a few hundred `.`, `if` and brackets.
+const DEPTH_MAX: usize = 8_192;
+
+/// Of the thread that works: reading and compiling a rule means calling itself for each operator.
+const STACK_BYTES: usize = 2 << 30;
+
 /// The first line.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,15 +67,49 @@ enum Answer {
     Unknown(String),
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    match converse().await {
+fn main() -> ExitCode {
+    let works = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(converse);
+    let ended = match works.map(std::thread::JoinHandle::join) {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(_)) => Err(refused("question", "the thread that works has panicked")),
+        Err(e) => Err(refused("question", format!("the thread that works cannot start: {e}"))),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(refusal) => {
             say(&refusal);
             ExitCode::FAILURE
         }
     }
+}
+
+/// A line as what it says.
+fn parse<T: for<'de> Deserialize<'de>>(line: &str) -> Result<T, String> {
+    if depth(line) > DEPTH_MAX {
+        return Err(format!("it nests deeper than {DEPTH_MAX} levels of JSON; write the rule as several"));
+    }
+    let mut reader = serde_json::Deserializer::from_str(line);
+    // Looked at above, with a stack that is long enough.
+    reader.disable_recursion_limit();
+    let read = T::deserialize(&mut reader).map_err(|e| e.to_string())?;
+    reader.end().map_err(|e| e.to_string())?;
+    Ok(read)
+}
+
+/// How many objects and lists stand in each other.
+fn depth(line: &str) -> usize {
+    let (mut deepest, mut now, mut in_text, mut bytes) = (0usize, 0usize, false, line.bytes());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => in_text = !in_text,
+            b'\\' if in_text => drop(bytes.next()),
+            b'{' | b'[' if !in_text => now += 1,
+            b'}' | b']' if !in_text => now = now.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(now);
+    }
+    deepest
 }
 
 /// One line of answer. If nobody reads it any more, the next line of questions does not come either.
@@ -81,6 +122,7 @@ fn refused(kind: &str, why: impl std::fmt::Display) -> Value {
     json!({"refused": kind, "why": why.to_string()})
 }
 
+#[tokio::main(flavor = "current_thread")]
 async fn converse() -> Result<(), Value> {
     let mut lines = std::io::stdin().lock().lines();
     let first = match lines.next() {
@@ -88,7 +130,7 @@ async fn converse() -> Result<(), Value> {
         Some(Err(e)) => return Err(refused("question", e)),
         None => return Ok(()),
     };
-    let opening: Opening = serde_json::from_str(&first).map_err(|e| refused("question", e))?;
+    let opening: Opening = parse(&first).map_err(|e| refused("question", e))?;
     if opening.protocol != PROTOCOL {
         let why = format!("protocol {} was asked for, and this program speaks {PROTOCOL}", opening.protocol);
         return Err(refused("protocol", why));
@@ -98,8 +140,11 @@ async fn converse() -> Result<(), Value> {
     say(&json!({"ready": solver_version()?}));
     for line in lines {
         let line = line.map_err(|e| refused("question", e))?;
-        let question: Question = serde_json::from_str(&line).map_err(|e| refused("question", e))?;
-        say(&match prover.answer(question).await {
+        let answer = match parse(&line) {
+            Ok(question) => prover.answer(question).await,
+            Err(why) => Err(why),
+        };
+        say(&match answer {
             Ok(Answer::No) => json!({"answer": "no"}),
             Ok(Answer::Yes(env)) => match told(&env) {
                 Ok(request) => json!({"answer": "yes", "request": request}),
@@ -245,4 +290,27 @@ fn told(env: &Env) -> Result<Value, String> {
     Ok(json!({
         "principal": uid(env.request.principal()), "resource": uid(env.request.resource()), "context": context,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nested(levels: usize) -> String {
+        format!("{}{}", "[".repeat(levels), "]".repeat(levels))
+    }
+
+    #[test]
+    fn a_line_is_read_as_deep_as_a_rule_may_nest_and_no_deeper() {
+        let read = |levels: usize| {
+            let works = move || parse::<Value>(&nested(levels)).map(drop);
+            std::thread::Builder::new().stack_size(STACK_BYTES).spawn(works).unwrap().join().unwrap()
+        };
+        assert_eq!(read(DEPTH_MAX), Ok(()));
+        let why = read(DEPTH_MAX + 1).unwrap_err();
+        assert!(why.contains("deeper than 8192 levels"), "{why}");
+        assert!(read(1_000_000).is_err());
+        assert_eq!(depth(r#"{"a": ["[[[[\"[[["], "b\\": {}}"#), 2);
+        assert!(parse::<Value>("{} {}").is_err(), "a line is one value");
+    }
 }

@@ -179,8 +179,8 @@ night = '@id("night") forbid(principal, action == Action::"read_vendor_profile",
 outcome("a rule that stops it is found", bundle(FINANCE, properties=reads, rules=night), "refuted")
 
 
-def fault(name, rules, wanted, *changes):
-    ended, told = prove(bundle(FINANCE, *changes, properties=[], rules=rules))
+def fault(name, rules, wanted, *changes, args=()):
+    ended, told = prove(bundle(FINANCE, *changes, properties=[], rules=rules), *args)
     faults = {r["rule"].split("#")[1]: (r.get("fault") or {}).get("fault") for r in told.get("findings", {}).get("rules", [])}
     check(name, faults == wanted and ended == (1 if any(wanted.values()) else 0), f"exit {ended}, {faults} {str(told)[:800]}")
 
@@ -200,6 +200,10 @@ fault("of two that say the same one may go",
       {"a": "shadowed", "b": None})
 fault("a condition that every request meets says nothing",
       f'@id("a") {HEAD} when {{ context.amount.greaterThanOrEqual(decimal("0.0")) }};', {"a": "always"})
+# The time that it takes grows with the square of the operators.
+fault("a rule of hundreds of levels of JSON is read whole",
+      f'@id("d") {HEAD} when {{ context.run.private{" && context.run.private" * 150} }};', {"d": None},
+      args=("--question-ms", "60000"))
 fault("arithmetic that overflows may fail",
       '@id("o") forbid(principal, action, resource) when { context.run.calls * 9223372036854775807 > 7 };', {"o": "may_fail"})
 
