@@ -3,6 +3,7 @@
 //!
 //! `cargo run --release --bin ledger [decide|provenance|durable|big|memory]...` in `benches/`.
 
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, Environment, RunId, TenantId};
 use aecl_kernel::base::json::Limits;
 use aecl_kernel::base::principal::Principal;
@@ -104,7 +105,7 @@ fn bundle(rules: usize) -> Arc<Bundle> {
         Source { path: "agents/support.json".into(), text: agent.to_string() },
         Source { path: "rules/all.cedar".into(), text: cedar },
     ];
-    Arc::new(Bundle::compile(sources).unwrap_or_else(|p| panic!("{p:#?}")))
+    Arc::new(VettedBundle::load(sources).unwrap_or_else(|p| panic!("{p:#?}")).into_bundle())
 }
 
 fn principal(run: &str) -> Principal {

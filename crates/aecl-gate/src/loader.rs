@@ -3,9 +3,9 @@
 use crate::error::GateError;
 use aecl_executor::Executor;
 use aecl_executor::root_dir::read_plain;
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::json::Document;
 use aecl_kernel::define::catalogue::flow::Egress;
-use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::{Problem, Source};
 use std::path::Path;
 
@@ -18,8 +18,8 @@ const NAMES_MAX: usize = 20_000;
 const DEPTH_MAX: usize = 8;
 
 /// Reads and compiles the bundle in a directory.
-pub fn load(dir: &Path) -> Result<Bundle, GateError> {
-    let bundle = Bundle::compile(sources(dir)?).map_err(GateError::Bundle)?;
+pub fn load(dir: &Path) -> Result<VettedBundle, GateError> {
+    let bundle = VettedBundle::load(sources(dir)?).map_err(GateError::Bundle)?;
     let mut problems = Vec::new();
     for (name, typed) in bundle.catalogue().iter() {
         let reaches = typed.manifest.connector.get("egress").and_then(|list| list.as_array());

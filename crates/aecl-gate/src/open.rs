@@ -15,6 +15,7 @@ use aecl_egress::egress::Egress;
 use aecl_executor::Executor;
 use aecl_executor::connectors::{Connectors, mcp};
 use aecl_executor::judge::Judge;
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::code;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_ledger::replay::facts_at_start;
@@ -29,7 +30,7 @@ pub struct Parts {
     /// The configuration.
     pub config: Config,
     /// The policy.
-    pub bundle: Bundle,
+    pub bundle: VettedBundle,
     /// Where the ledger is kept.
     pub store: Box<dyn Store>,
     /// Who signs checkpoints.
@@ -89,7 +90,7 @@ impl Gate {
             tokens: Tokens::new(&config.origin, &token_key)?,
             people: ArcSwap::from_pointee(people_of(&config)),
             config: ArcSwap::from_pointee(config),
-            bundle: ArcSwap::from_pointee(bundle),
+            bundle: ArcSwap::from_pointee(bundle.into_bundle()),
             ledger,
             executor,
             clock,
@@ -163,7 +164,7 @@ impl Gate {
         };
         let changed = bundle.hash() != self.bundle().hash();
         if changed {
-            let bundle = Arc::new(bundle);
+            let bundle = Arc::new(bundle.into_bundle());
             // On record before it decides anything.
             self.0.ledger.bundle_loaded(bundle.clone(), self.now()).await?;
             self.0.bundle.store(bundle);

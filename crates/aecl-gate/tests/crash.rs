@@ -18,8 +18,8 @@ use aecl_gate::config::Config;
 use aecl_gate::runs::RunRequest;
 use aecl_gate::submit::{End, Submission};
 use aecl_gate::{Clock, Gate, Identity, Parts};
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::id::{ActionId, AgentId, PersonId};
-use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::record::event::{Event, OutcomeKind};
 use aecl_kernel::record::facts::ActionState;
@@ -184,7 +184,7 @@ impl Store for Crashing {
     }
 }
 
-fn bundle(target: &str) -> Bundle {
+fn bundle(target: &str) -> VettedBundle {
     let action = |name: &str, idempotency: &str, approval: &str, lookup: &str| {
         format!(
             r#"{{"name":"{name}","effect":"write","reversibility":"reversible","idempotency":"{idempotency}","timeout_ms":1000,{approval}
@@ -199,7 +199,7 @@ fn bundle(target: &str) -> Bundle {
         action("held", "verifiable", r#""approval":{"approvers":["operators"]},"#, &lookup),
     ];
     let source = |path: &str, text: String| Source { path: path.into(), text };
-    Bundle::compile(vec![
+    VettedBundle::load(vec![
         source("actions/all.json", format!("[{}]", actions.join(","))),
         source(
             "agents/a.json",

@@ -3,7 +3,7 @@
 
 pub mod examples;
 pub mod lint;
-mod load;
+pub mod load;
 pub mod outlook;
 pub mod prove;
 pub mod residual;

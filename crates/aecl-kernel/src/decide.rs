@@ -4,7 +4,7 @@
 //! that can run do run; the strictest finding decides, and the first of the strictest is the headline.
 //! A person's yes is one more fact: it answers findings that ask for a person, and nothing else.
 
-pub(crate) mod approvers;
+pub mod approvers;
 pub mod checks;
 mod cover;
 pub mod gather;
@@ -191,7 +191,7 @@ pub fn decide(question: &Question<'_>, action: &Arc<Action>, fresh: Fresh) -> Ru
 }
 
 /// What the checks find.
-pub(crate) fn found(question: &Question<'_>) -> Findings {
+pub fn found(question: &Question<'_>) -> Findings {
     let mut findings = Findings::default();
     for check in checks::ALL {
         findings.check = check.name;
@@ -283,7 +283,7 @@ fn as_shown(obligations: &mut Vec<Obligation>, shown: Option<u64>) {
 }
 
 /// Who must agree, as these findings ask.
-pub(crate) fn need_of(question: &Question<'_>, findings: &[Finding]) -> Need {
+pub fn need_of(question: &Question<'_>, findings: &[Finding]) -> Need {
     let mut need = Need::default();
     for finding in findings.iter().filter(|f| f.verdict == Verdict::RequireApproval) {
         if let (Some(asks), Some(expires_s)) = (&finding.asks, finding.expires_s) {

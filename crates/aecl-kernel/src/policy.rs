@@ -66,7 +66,7 @@ pub enum Answer {
 
 /// A policy, for whoever analyses it.
 #[derive(Debug, Clone)]
-pub(crate) struct Told {
+pub struct Told {
     /// In Cedar's JSON.
     pub json: Value,
     /// What it asks for.
@@ -88,7 +88,7 @@ pub struct PolicyRequest<'a> {
 
 /// The arguments of a schema that rules see: `text`, `long`, `decimal` or another kind, and whether they are
 /// always there.
-pub(crate) fn argument_types(schema: &Value) -> BTreeMap<String, (&'static str, bool)> {
+pub fn argument_types(schema: &Value) -> BTreeMap<String, (&'static str, bool)> {
     let ArgumentType::Record(fields) = ArgumentType::record(schema) else { return BTreeMap::new() };
     fields.into_iter().map(|(name, (kind, always))| (name, (kind.word(), always))).collect()
 }
@@ -142,7 +142,7 @@ impl Policies {
     }
 
     /// The policies that can matter for this agent and action, for whoever analyses them elsewhere.
-    pub(crate) fn of(&self, agent: &AgentId, action: &str) -> Vec<Told> {
+    pub fn of(&self, agent: &AgentId, action: &str) -> Vec<Told> {
         let Some(slice) = self.slice(agent, action) else { return Vec::new() };
         let told = |policy: &Policy| {
             let json = policy.to_json().ok()?;
@@ -158,7 +158,7 @@ impl Policies {
     }
 
     /// One policy, written in Cedar, as Cedar's JSON; or why it is none.
-    pub(crate) fn json(text: &str) -> Result<Value, String> {
+    pub fn json(text: &str) -> Result<Value, String> {
         nesting::look(text)?;
         let policy = Policy::parse(None, text).map_err(|e| e.to_string())?;
         policy.to_json().map_err(|e| e.to_string())
@@ -166,13 +166,13 @@ impl Policies {
 
     /// The same for a rule with few operators. Cedar makes the JSON by calling itself for each, with some kilobytes of the
     /// stack.
-    pub(crate) fn json_of_short(text: &str) -> Result<Value, String> {
+    pub fn json_of_short(text: &str) -> Result<Value, String> {
         nesting::look_for(text, SHORT_OPERATORS_MAX)?;
         Self::json(text)
     }
 
     /// Says whether a condition can be asked about requests for an action.
-    pub(crate) fn condition(&self, action: &ActionName, condition: &str) -> Result<(), String> {
+    pub fn condition(&self, action: &ActionName, condition: &str) -> Result<(), String> {
         nesting::look(condition)?;
         let name = Value::String(action.to_string());
         let text = format!("forbid(principal, action == Action::{name}, resource) unless {{ {condition} }};");

@@ -10,4 +10,4 @@ pub mod proof;
 mod reference;
 pub(crate) mod secrets;
 pub mod seen;
-pub(crate) mod spelling;
+pub mod spelling;

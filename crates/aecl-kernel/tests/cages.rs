@@ -4,6 +4,8 @@
 
 mod world;
 
+use aecl_kernel::analysis::lint::lint;
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::id::{ActionId, ApprovalId, RunId};
 use aecl_kernel::base::json::Limits;
 use aecl_kernel::decide::question::{Fresh, Question};
@@ -35,8 +37,8 @@ fn sources(min_tier: Value, agent: Value, rules: Option<Value>, approval: bool) 
 }
 
 fn bundle(min_tier: Value, agent: Value, rules: Option<Value>, approval: bool) -> Arc<Bundle> {
-    let compiled = Bundle::compile(sources(min_tier, agent, rules, approval));
-    Arc::new(compiled.unwrap_or_else(|problems| panic!("{}", lines(&problems))))
+    let compiled = VettedBundle::load(sources(min_tier, agent, rules, approval));
+    Arc::new(compiled.unwrap_or_else(|problems| panic!("{}", lines(&problems))).into_bundle())
 }
 
 /// A run that has read what strangers wrote, or has not.
@@ -153,13 +155,13 @@ fn a_refusal_says_what_is_missing_and_what_to_do() {
 fn a_bundle_says_what_it_lowers_and_asks_only_where_a_program_runs() {
     let mut lowered = sources(Value::Null, Value::Null, Some(json!({ "untrusted_tier": "native" })), false);
     let lints = |sources: Vec<Source>| -> Vec<&'static str> {
-        Bundle::compile(sources).unwrap().lint().iter().map(|l| l.lint).collect()
+        lint(&VettedBundle::load(sources).unwrap()).iter().map(|l| l.lint).collect()
     };
     assert!(lints(lowered.clone()).contains(&"untrusted_tier_lowered"));
     lowered.pop();
     assert!(!lints(lowered).contains(&"untrusted_tier_lowered"));
 
-    let problems = |sources: Vec<Source>| lines(&Bundle::compile(sources).unwrap_err());
+    let problems = |sources: Vec<Source>| lines(&VettedBundle::load(sources).unwrap_err());
     let typo =
         problems(sources(Value::Null, Value::Null, Some(json!({ "untrusted_tier": "microvn" })), false));
     assert!(typo.contains("sandbox.json: error") && typo.contains("did you mean `microvm`?"), "{typo}");
@@ -248,8 +250,8 @@ fn what_is_strong_enough_must_also_be_able() {
         action[0]["connector"].as_object_mut().unwrap().extend(connector.as_object().unwrap().clone());
         action[0]["egress"] = json!("external");
         all[1].text = action.to_string();
-        let bundle = Bundle::compile(all).unwrap_or_else(|problems| panic!("{}", lines(&problems)));
-        let mut world = world(Arc::new(bundle), false);
+        let bundle = VettedBundle::load(all).unwrap_or_else(|problems| panic!("{}", lines(&problems)));
+        let mut world = world(Arc::new(bundle.into_bundle()), false);
         world.probed(here, lowered);
         let ruling = run(&mut world);
         match ruling {
@@ -322,7 +324,7 @@ fn a_module_runs_only_where_one_was_run() {
             "arguments": { "type": "object" }, "connector": connector, "min_tier": "gvisor" });
         let manifest = json!({ "agent_id": "a", "allowed_actions": ["run"], "auto_approve_threshold": 1 });
         let all = world::sources(&json!([manifest]), &json!([action]), "");
-        let mut world = world(Arc::new(Bundle::compile(all).unwrap()), false);
+        let mut world = world(Arc::new(VettedBundle::load(all).unwrap().into_bundle()), false);
         world.probed(here, None);
         let ruling = run(&mut world);
         format!("{}: {}", says(ruling.decision()), ruling.decision().reason())

@@ -4,6 +4,7 @@
 
 mod world;
 
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::id::{AgentId, RunId};
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::decide::Ruling;
@@ -231,7 +232,7 @@ fn tenant_that_is_left_out_is_not_every_tenant() {
 #[test]
 fn typo_in_a_policy_does_not_load() {
     let fails = |agent: Value, actions: &Value, rules: &str| {
-        Bundle::compile(sources(&agent, actions, rules)).is_err()
+        VettedBundle::load(sources(&agent, actions, rules)).is_err()
     };
     let agent = json!({"agent_id": "a", "allowed_actions": ["pay"]});
     assert!(!fails(agent.clone(), &actions(), ""));

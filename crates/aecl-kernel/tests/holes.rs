@@ -5,6 +5,7 @@
 mod bank;
 mod world;
 
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::provenance::ingest::TRUSTED_MAX;
 use aecl_kernel::provenance::labels::SECRET_UNTRACKED;
 use aecl_kernel::record::facts::{Fact, Key};
@@ -134,9 +135,8 @@ fn treasury_with(pay: &Value, profile: &str, more: &Value) -> Run {
     let mut sources = world::sources(&agent, &json!([pay]), "");
     let risk = json!({ "profile": profile }).to_string();
     sources.push(aecl_kernel::policy::problem::Source { path: "risk.json".into(), text: risk });
-    let bundle = aecl_kernel::policy::bundle::Bundle::compile(sources)
-        .unwrap_or_else(|p| panic!("{}", world::lines(&p)));
-    let mut world = world::World::new(std::sync::Arc::new(bundle));
+    let bundle = VettedBundle::load(sources).unwrap_or_else(|p| panic!("{}", world::lines(&p)));
+    let mut world = world::World::new(std::sync::Arc::new(bundle.into_bundle()));
     let mut who = principal("a");
     who.environment = serde_json::from_value(json!("sandbox")).unwrap();
     world.open_for(&who, "Pay the bills", None);

@@ -1,7 +1,8 @@
 //! What loads and is still doubtful, where a rule names a destination.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::analysis::lint::lint;
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::policy::problem::Source;
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ fn source(path: &str, text: String) -> Source {
     Source { path: path.into(), text }
 }
 
-fn bundle(rule: &str) -> Bundle {
+fn bundle(rule: &str) -> VettedBundle {
     let text = || json!({"type": "string"});
     let texts = || json!({"type": "array", "items": text()});
     let record = |properties: Value| json!({"type": "object", "properties": properties});
@@ -33,13 +34,13 @@ fn bundle(rule: &str) -> Bundle {
         source("agents/a.json", agent.to_string()),
         source("rules/own.cedar", format!("@id(\"mine\") {rule}")),
     ];
-    Bundle::compile(sources).unwrap_or_else(|problems| panic!("{rule}: {problems:#?}"))
+    VettedBundle::load(sources).unwrap_or_else(|problems| panic!("{rule}: {problems:#?}"))
 }
 
 /// What is said about a rule for one action.
 fn said(action: &str, conditions: &str) -> Vec<String> {
     let rule = format!("forbid(principal, action == Action::\"{action}\", resource) {conditions};");
-    let found = bundle(&rule).lint().into_iter().filter(|lint| lint.lint == "one_spelling");
+    let found = lint(&bundle(&rule)).into_iter().filter(|lint| lint.lint == "one_spelling");
     let one = |lint: aecl_kernel::analysis::lint::Lint| {
         assert!(lint.warning && lint.path == "rules/own.cedar", "{lint:?}");
         assert!(lint.message.starts_with("`mine` "), "{lint:?}");
@@ -156,7 +157,7 @@ fn a_long_rule_for_several_actions_is_one_line() {
             "forbid(principal, action in [Action::\"pay\", Action::\"mail\"], resource)
              when {{ {condition} context.destinations.contains(\"x\") }};"
         );
-        let found = bundle(&rule).lint().into_iter().filter(|lint| lint.lint == "one_spelling");
+        let found = lint(&bundle(&rule)).into_iter().filter(|lint| lint.lint == "one_spelling");
         let said: Vec<String> = found.map(|lint| lint.message).collect();
         assert_eq!(said.len(), 1, "{said:#?}");
         said[0].clone()

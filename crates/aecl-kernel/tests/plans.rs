@@ -4,6 +4,7 @@
 mod bank;
 mod world;
 
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::id::{ApprovalId, PersonId};
 use aecl_kernel::decide::Ruling;
 use aecl_kernel::policy::bundle::Bundle;
@@ -397,7 +398,7 @@ fn the_policy_of_now_is_asked_again() {
         source.text = source.text.replace("\"expires_s\":600", "\"expires_s\":700");
         source
     });
-    world.bundle = Arc::new(Bundle::compile(changed.collect()).unwrap());
+    world.bundle = Arc::new(VettedBundle::load(changed.collect()).unwrap().into_bundle());
     assert_eq!(does(&mut world, "grant", &json!({"who": "bob"})), "require_approval approval_rule");
 }
 
@@ -555,7 +556,7 @@ fn a_plan_that_waits_vouches_for_nothing() {
                 );
                 source
             });
-            Arc::new(Bundle::compile(sources.collect()).unwrap())
+            Arc::new(VettedBundle::load(sources.collect()).unwrap().into_bundle())
         };
         assert_eq!(all(&world), waits, "who agreed may not any more");
     }
@@ -582,7 +583,7 @@ fn a_plan_that_has_to_be_agreed_to_and_was_not_put_before_anybody_vouches_for_no
             source.text = source.text.replace("\"agent_id\":", "\"plans\":\"approve\",\"agent_id\":");
             source
         });
-        Arc::new(Bundle::compile(sources.collect()).unwrap())
+        Arc::new(VettedBundle::load(sources.collect()).unwrap().into_bundle())
     };
     assert_eq!(all(&world)[0], "require_approval unproven_fetch");
     assert!(all(&world).iter().all(|said| said != "allow"), "{:?}", all(&world));

@@ -5,7 +5,7 @@
 mod bank;
 mod world;
 
-use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::provenance::goal::Reading;
 use aecl_kernel::provenance::ingest::ingest;
@@ -206,8 +206,8 @@ fn a_rule_about_one_account_means_it_however_it_is_written() {
     let rule = r#"forbid(principal, action == Action::"pay", resource) when { context.reaches.contains("de89370400440532013000") };"#;
     let rule = Source { path: "rules/accounts.cedar".into(), text: rule.into() };
     let bundle =
-        Bundle::compile(sources.into_iter().chain([rule]).collect()).unwrap_or_else(|p| panic!("{p:#?}"));
-    let mut run = Run::of(&Arc::new(bundle), "Pay the rent", None);
+        VettedBundle::load(sources.into_iter().chain([rule]).collect()).unwrap_or_else(|p| panic!("{p:#?}"));
+    let mut run = Run::of(&Arc::new(bundle.into_bundle()), "Pay the rent", None);
     for to in [
         "DE89370400440532013000",
         "DE89 3704 0044 0532 0130 00",

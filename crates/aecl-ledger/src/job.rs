@@ -8,7 +8,6 @@ use crate::payload::PayloadKind;
 use crate::recorded::{Receipt, Recorded, target_key};
 use crate::reply::{Done, Reply};
 use crate::withdraw::{Again, waited, withdraw_ended, withdraw_ruled};
-use aecl_kernel::analysis::outlook;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::evidence::Evidence;
 use aecl_kernel::base::id::{ActionId, ApprovalId, PersonId, RunId};
@@ -22,6 +21,7 @@ use aecl_kernel::provenance::ingest::{Trusted, at_worst};
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::{Action, Mode};
 use aecl_kernel::read::plan::Plan;
+use aecl_kernel::record::approval::plan::PlanAsked;
 use aecl_kernel::record::approval::{Ask, AskState, People, Summary, Vote};
 use aecl_kernel::record::event::{
     self, Answered, Concluded, Event, Expired, Lapse, OutcomeKind, Ruled, Started,
@@ -498,7 +498,7 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded
     };
     let bound = match &open.ask {
         Some(Ask { plan: Some(asked), digest, run: of, expires_at: until, .. }) => {
-            let stated = outlook::binding(&open.goal, &opened.principal, asked.bundle, *until);
+            let stated = PlanAsked::digest(&open.goal, &opened.principal, asked.bundle, *until);
             *digest == stated && *of == run && *until <= expires_at && opened.planned
         }
         Some(_) => false,

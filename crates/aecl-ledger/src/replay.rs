@@ -14,6 +14,7 @@ pub use steps::{Step, What, steps};
 use crate::error::LedgerError;
 use crate::payload::{PayloadKind, payload};
 use crate::store::Store;
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::code::Code;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, RunId};
@@ -306,12 +307,12 @@ impl Bundles {
 fn compile(json: &[u8], hash: &Digest) -> Result<Arc<Bundle>, String> {
     let named = |why: String| format!("the bundle {} does not load: {why}", hash.short());
     let sources: Vec<Source> = serde_json::from_slice(json).map_err(|e| named(e.to_string()))?;
-    let bundle = Bundle::compile(sources).map_err(|problems| {
+    let bundle = VettedBundle::load(sources).map_err(|problems| {
         let first = problems.iter().find(|p| p.fatal);
         named(first.map_or("nobody knows why".into(), ToString::to_string))
     })?;
     if bundle.hash() == *hash {
-        Ok(Arc::new(bundle))
+        Ok(Arc::new(bundle.into_bundle()))
     } else {
         Err(named("its sources have another hash".into()))
     }

@@ -10,8 +10,8 @@
 
 mod common;
 
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::decide::Ruling;
-use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::record::event::{Entry, Event, OutcomeKind};
@@ -41,8 +41,8 @@ fn sources() -> Vec<Source> {
 }
 
 fn open(memory: &Memory) -> World {
-    let bundle = Bundle::compile(sources()).unwrap_or_else(|p| panic!("{p:#?}"));
-    World { bundle: Arc::new(bundle), ..World::open(Box::new(memory.reopen())) }
+    let bundle = VettedBundle::load(sources()).unwrap_or_else(|p| panic!("{p:#?}"));
+    World { bundle: Arc::new(bundle.into_bundle()), ..World::open(Box::new(memory.reopen())) }
 }
 
 fn pay(to: &str, eur: u32) -> Value {
@@ -130,8 +130,8 @@ async fn paid_while_the_plan_waits(memory: &Memory) -> (Vec<String>, Vec<String>
     let look = json!([{"name": "look", "effect": "read", "arguments": {"type": "object", "properties": {}}}]);
     sources[1].text = sources[1].text.replace(r#"["pay"]"#, r#"["pay","look"]"#);
     sources.push(Source { path: "actions/look.json".into(), text: look.to_string() });
-    let bundle = Bundle::compile(sources).unwrap_or_else(|p| panic!("{p:#?}"));
-    let world = World { bundle: Arc::new(bundle), ..World::open(Box::new(memory.reopen())) };
+    let bundle = VettedBundle::load(sources).unwrap_or_else(|p| panic!("{p:#?}"));
+    let world = World { bundle: Arc::new(bundle.into_bundle()), ..World::open(Box::new(memory.reopen())) };
     let steps = json!([{"action": "look"}, {"action": "pay", "times": 3, "arguments": {
         "/to": {"equals": ACCOUNT}, "/eur": {"at_most": 10}}}]);
     let (run, ask) = world.planned(steps).await;

@@ -9,8 +9,8 @@
 
 mod common;
 
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::define::catalogue::flow::{Class, Endorses};
-use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::provenance::atoms::wanted;
 use aecl_kernel::provenance::ingest::{Mark, Trusted};
@@ -123,7 +123,7 @@ fn another_policy_shows_what_it_changes() {
     let changed = |change: &dyn Fn(&mut Vec<Source>)| {
         let mut sources = sources();
         change(&mut sources);
-        let bundle = Bundle::compile(sources).unwrap_or_else(|p| panic!("{p:#?}"));
+        let bundle = VettedBundle::load(sources).unwrap_or_else(|p| panic!("{p:#?}"));
         let compared = against(&mut memory.reopen(), 0..u64::MAX, &bundle).unwrap();
         assert_eq!((compared.decisions, compared.unavailable.len()), (4, 0));
         let line = |c: &aecl_ledger::replay::Change| {

@@ -9,6 +9,7 @@
 
 mod common;
 
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::id::AgentId;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::Ruling;
@@ -626,8 +627,8 @@ fn what_is_refused_after_its_first_entry_leaves_none() {
             path: "agents/crowd.json".into(),
             text: crowd.to_string(),
         });
-        let bundle = aecl_kernel::policy::bundle::Bundle::compile(sources).unwrap();
-        let world = World { bundle: bundle.into(), ..world };
+        let bundle = VettedBundle::load(sources).unwrap();
+        let world = World { bundle: std::sync::Arc::new(bundle.into_bundle()), ..world };
         let run = world.run("crowd").await;
         world.ledger.bundle_loaded(world.bundle.clone(), world.now()).await.unwrap();
         let (size, facts) = (world.size().await, all_facts(&world).await);

@@ -5,9 +5,9 @@ use crate::policy::home;
 use aecl_executor::{Connectors, Executor};
 use aecl_gate::submit::{Answer, Submission};
 use aecl_gate::{Clock, Gate, Parts, Session};
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::define::cage::Tier;
-use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::read::action::Mode;
 use aecl_kernel::record::event::Event;
@@ -69,7 +69,7 @@ impl Shop {
         let config = json!({ "origin": "example.com/cages", "sandbox": sandbox, "people": everybody() });
         let parts = Parts {
             config: aecl_gate::config::Config::parse(&config.to_string()).unwrap(),
-            bundle: Bundle::compile(sources()).unwrap(),
+            bundle: VettedBundle::load(sources()).unwrap(),
             store: Box::new(Memory::new()),
             ledger_key: SigningKey::from_bytes(&[7; 32]),
             token_key: SigningKey::from_bytes(&[8; 32]),

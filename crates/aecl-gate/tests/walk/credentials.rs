@@ -3,8 +3,8 @@
 use crate::house::{end, everybody, person, request, submission};
 use aecl_executor::{Connectors, Executor};
 use aecl_gate::{Clock, Gate, Parts};
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
 use aecl_ledger::store::Memory;
 use ed25519_dalek::SigningKey;
@@ -42,7 +42,7 @@ async fn gate() -> Gate {
             json!({"origin": "example.com/credentials", "people": everybody(), "servers": servers}),
         )
         .unwrap(),
-        bundle: Bundle::compile(sources).unwrap(),
+        bundle: VettedBundle::load(sources).unwrap(),
         store: Box::new(Memory::new()),
         ledger_key: SigningKey::from_bytes(&[7; 32]),
         token_key: SigningKey::from_bytes(&[8; 32]),

@@ -4,10 +4,10 @@ use aecl_executor::fake::{FakeWorld, Mood};
 use aecl_executor::{Connectors, Executor};
 use aecl_gate::submit::{Answer, End, Submission};
 use aecl_gate::{Clock, Gate, GateError, Identity, Parts, Session};
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, AgentId, PersonId};
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::record::approval::Ask;
 use aecl_kernel::record::event::{Entry, Event};
@@ -160,7 +160,7 @@ impl House {
         let (store, faults) = Faulty::new(Box::new(memory.reopen()));
         let parts = Parts {
             config: serde_json::from_value(config).unwrap(),
-            bundle: Bundle::compile(sources()).unwrap(),
+            bundle: VettedBundle::load(sources()).unwrap(),
             store: Box::new(store),
             ledger_key: SigningKey::from_bytes(&[7; 32]),
             token_key: SigningKey::from_bytes(&[8; 32]),

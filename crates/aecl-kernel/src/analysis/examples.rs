@@ -8,71 +8,78 @@ use crate::base::time::Timestamp;
 use crate::define::cage::Cages;
 use crate::policy::bundle::Bundle;
 use crate::policy::example::Example;
-use crate::policy::problem::did_you_mean;
+use crate::policy::problem::{Problem, Source, did_you_mean, read_each};
 use crate::record::decision::Verdict;
 use serde::Serialize;
 use serde_json::Value;
 
-impl Example {
-    /// Makes the decision and compares.
-    pub(super) fn check(&self, bundle: &Bundle) -> Result<(), String> {
-        let tried = self.tried("", bundle)?;
-        if tried.passed {
-            return Ok(());
-        }
-        let with = |code: &str| if code.is_empty() { String::new() } else { format!(" with `{code}`") };
-        let wanted = with(self.code.as_deref().unwrap_or_default());
-        let got = with(tried.got_code.map_or("", Code::as_str));
-        Err(format!(
-            "the example `{}` must get `{}`{wanted}, and gets `{}`{got}: {}",
-            self.name,
-            self.expect.name(),
-            tried.got.name(),
-            tried.reason
-        ))
+/// Makes the decision that an example is about, and compares.
+pub(super) fn check(example: &Example, bundle: &Bundle) -> Result<(), String> {
+    let tried = tried(example, "", bundle)?;
+    if tried.passed {
+        return Ok(());
     }
+    let with = |code: &str| if code.is_empty() { String::new() } else { format!(" with `{code}`") };
+    let wanted = with(example.code.as_deref().unwrap_or_default());
+    let got = with(tried.got_code.map_or("", Code::as_str));
+    Err(format!(
+        "the example `{}` must get `{}`{wanted}, and gets `{}`{got}: {}",
+        example.name,
+        example.expect.name(),
+        tried.got.name(),
+        tried.reason
+    ))
+}
 
-    /// Makes the decision.
-    pub(super) fn tried(&self, path: &str, bundle: &Bundle) -> Result<Tried, String> {
-        if let Some(code) = self.code.as_deref().filter(|code| Code::parse(code).is_none()) {
-            let hint = did_you_mean(code, crate::base::code::ALL.iter());
-            return Err(format!("the example `{}`: `{code}` is no known code{hint}", self.name));
-        }
-        let ruling = self.situation().and_then(|situation| situation.rule(bundle));
-        let (_, ruling) = ruling.map_err(|e| format!("`{}`: {e}", self.name))?;
-        let decision = ruling.decision();
-        let headline = decision.headline.map_or("", |c| c.as_str());
-        Ok(Tried {
-            path: path.to_owned(),
-            name: self.name.clone(),
-            agent: self.agent.clone(),
-            action: self.action.clone(),
-            expected: self.expect,
-            expected_code: self.code.clone(),
-            got: decision.verdict,
-            got_code: decision.headline,
-            reason: decision.reason().to_owned(),
-            policies: decision.policies.clone(),
-            passed: decision.verdict == self.expect && self.code.as_deref().is_none_or(|c| c == headline),
-        })
+/// Makes the decision that an example is about.
+pub(super) fn tried(example: &Example, path: &str, bundle: &Bundle) -> Result<Tried, String> {
+    if let Some(code) = example.code.as_deref().filter(|code| Code::parse(code).is_none()) {
+        let hint = did_you_mean(code, crate::base::code::ALL.iter());
+        return Err(format!("the example `{}`: `{code}` is no known code{hint}", example.name));
     }
+    let ruling = situation(example).and_then(|situation| situation.rule(bundle));
+    let (_, ruling) = ruling.map_err(|e| format!("`{}`: {e}", example.name))?;
+    let decision = ruling.decision();
+    let headline = decision.headline.map_or("", |c| c.as_str());
+    Ok(Tried {
+        path: path.to_owned(),
+        name: example.name.clone(),
+        agent: example.agent.clone(),
+        action: example.action.clone(),
+        expected: example.expect,
+        expected_code: example.code.clone(),
+        got: decision.verdict,
+        got_code: decision.headline,
+        reason: decision.reason().to_owned(),
+        policies: decision.policies.clone(),
+        passed: decision.verdict == example.expect && example.code.as_deref().is_none_or(|c| c == headline),
+    })
+}
 
-    pub(super) fn situation(&self) -> Result<Situation, BadId> {
-        Ok(Situation {
-            agent: self.agent.clone(),
-            action: self.action.clone(),
-            arguments: Value::Object(self.arguments.clone()).to_string().into_bytes(),
-            tenant: self.tenant.clone().map_or_else(|| TenantId::new("default"), Ok)?,
-            project: None,
-            environment: self.environment.clone().map_or_else(|| Environment::new("production"), Ok)?,
-            user: self.user.clone(),
-            labels: self.labels.clone(),
-            goal: self.goal.clone(),
-            // What a host lacks is no matter of policy.
-            cages: Cages::every(),
-            at: self.at.unwrap_or(Timestamp(1_767_225_600_000)),
-        })
-    }
+/// The situation that an example describes.
+pub(super) fn situation(example: &Example) -> Result<Situation, BadId> {
+    Ok(Situation {
+        agent: example.agent.clone(),
+        action: example.action.clone(),
+        arguments: Value::Object(example.arguments.clone()).to_string().into_bytes(),
+        tenant: example.tenant.clone().map_or_else(|| TenantId::new("default"), Ok)?,
+        project: None,
+        environment: example.environment.clone().map_or_else(|| Environment::new("production"), Ok)?,
+        user: example.user.clone(),
+        labels: example.labels.clone(),
+        goal: example.goal.clone(),
+        // What a host lacks is no matter of policy.
+        cages: Cages::every(),
+        at: example.at.unwrap_or(Timestamp(1_767_225_600_000)),
+    })
+}
+
+/// The examples of a bundle.
+pub(super) fn of(bundle: &Bundle) -> Vec<Example> {
+    // They were read when the bundle was compiled.
+    let mut problems: Vec<Problem> = Vec::new();
+    let about = bundle.sources().iter().filter(|s| s.path.starts_with("examples/"));
+    about.flat_map(|source: &Source| read_each(source, &mut problems)).collect()
 }
 
 /// One example, tried.

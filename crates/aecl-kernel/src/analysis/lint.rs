@@ -50,164 +50,162 @@ pub const LINTS: [(&str, bool, &str); 17] = [
     ("wildcard", true, "a wildcard, which also covers what is added later"),
 ];
 
-impl Bundle {
-    /// Everything doubtful, sorted.
-    pub fn lint(&self) -> Vec<Lint> {
-        let mut out = Vec::new();
-        let mut say = |name: &str, path: &str, message: String| {
-            if let Some((lint, warning, _)) = LINTS.iter().find(|(lint, ..)| *lint == name) {
-                out.push(Lint { lint, path: path.to_owned(), message, warning: *warning });
-            }
-        };
-        for problem in self.warnings() {
-            say(of_warning(problem), &problem.path, problem.message.clone());
+/// Everything doubtful about a bundle, sorted.
+pub fn lint(bundle: &Bundle) -> Vec<Lint> {
+    let mut out = Vec::new();
+    let mut say = |name: &str, path: &str, message: String| {
+        if let Some((lint, warning, _)) = LINTS.iter().find(|(lint, ..)| *lint == name) {
+            out.push(Lint { lint, path: path.to_owned(), message, warning: *warning });
         }
-        for (id, rule) in self.policies().own_rules() {
-            let (path, name) = id.split_once('#').unwrap_or(("rules", id));
-            let reached: BTreeSet<&str> = rule.pairs.iter().map(|(_, action)| action.as_str()).collect();
-            let reached: Vec<_> = reached
-                .into_iter()
-                .filter_map(|action| self.catalogue().find(action).map(AsRef::as_ref))
-                .collect();
-            for doubt in spelled::doubts(name, rule, &reached) {
-                say("one_spelling", path, doubt);
-            }
-            if rule.pairs.is_empty() {
-                say(
-                    "dead_rule",
-                    path,
-                    format!(
-                        "`{name}` matches no agent and action that a manifest lists; correct its scope or remove it"
-                    ),
-                );
-            }
+    };
+    for problem in bundle.warnings() {
+        say(of_warning(problem), &problem.path, problem.message.clone());
+    }
+    for (id, rule) in bundle.policies().own_rules() {
+        let (path, name) = id.split_once('#').unwrap_or(("rules", id));
+        let reached: BTreeSet<&str> = rule.pairs.iter().map(|(_, action)| action.as_str()).collect();
+        let reached: Vec<_> = reached
+            .into_iter()
+            .filter_map(|action| bundle.catalogue().find(action).map(AsRef::as_ref))
+            .collect();
+        for doubt in spelled::doubts(name, rule, &reached) {
+            say("one_spelling", path, doubt);
         }
-        for agent in self.agents() {
-            self.of_agent(agent, &mut say);
-        }
-        for (_, typed) in self.catalogue().iter() {
-            self.of_action(&typed.manifest, &typed.roles, &mut say);
-        }
-        let tier = self.cages().untrusted_tier;
-        if tier < Tier::Microvm {
+        if rule.pairs.is_empty() {
             say(
-                "untrusted_tier_lowered",
-                &self.file_of("sandbox"),
+                "dead_rule",
+                path,
                 format!(
-                    "`untrusted_tier` is `{tier}`: in a run that has read what strangers wrote, programs run there; \
-                     say `microvm`, or leave it out, if that is not meant"
+                    "`{name}` matches no agent and action that a manifest lists; correct its scope or remove it"
                 ),
             );
         }
-        for name in self.unlabelled() {
+    }
+    for agent in bundle.agents() {
+        of_agent(bundle, agent, &mut say);
+    }
+    for (_, typed) in bundle.catalogue().iter() {
+        of_action(bundle, &typed.manifest, &typed.roles, &mut say);
+    }
+    let tier = bundle.cages().untrusted_tier;
+    if tier < Tier::Microvm {
+        say(
+            "untrusted_tier_lowered",
+            &bundle.file_of("sandbox"),
+            format!(
+                "`untrusted_tier` is `{tier}`: in a run that has read what strangers wrote, programs run there; \
+                 say `microvm`, or leave it out, if that is not meant"
+            ),
+        );
+    }
+    for name in unlabelled(bundle) {
+        say(
+            "no_labels",
+            "actions",
+            format!(
+                "`{name}` says neither `output` nor `outputs`: whatever it returns taints the run; label what the system itself issues"
+            ),
+        );
+    }
+    out.sort();
+    out.dedup();
+    out
+}
+
+fn of_agent(bundle: &Bundle, agent: &AgentManifest, say: &mut dyn FnMut(&str, &str, String)) {
+    let id = &agent.agent_id;
+    for both in agent.allowed_actions.intersection(&agent.blocked_actions) {
+        say(
+            "allowed_and_blocked",
+            "agents",
+            format!(
+                "`{id}`: `{both}` is in `allowed_actions` and in `blocked_actions`, which beats it; remove one"
+            ),
+        );
+    }
+    let pays = bundle
+        .catalogue()
+        .iter()
+        .any(|(name, typed)| typed.manifest.effect == Effect::Pay && may(agent, name.as_str()));
+    let limited = agent.budgets.iter().any(|b| !matches!(b.unit.as_str(), "calls" | "rows" | "bytes"));
+    if pays && !limited {
+        say(
+            "no_money_limit",
+            "agents",
+            format!("`{id}` may pay and has no budget in a currency; add one to `budgets`"),
+        );
+    }
+    let shown = bundle.sources().iter().filter(|s| s.path.starts_with("examples/"));
+    let marked = format!("\"{id}\"");
+    if !shown.into_iter().any(|s| s.text.contains(&marked)) {
+        say(
+            "no_example",
+            "examples",
+            format!("no example is about `{id}`; write one for what it must never do"),
+        );
+    }
+}
+
+fn of_action(
+    bundle: &Bundle,
+    action: &ActionManifest,
+    roles: &crate::define::catalogue::Roles,
+    say: &mut dyn FnMut(&str, &str, String),
+) {
+    let name = &action.name;
+    let goes_out = matches!(action.effect, Effect::Send | Effect::Pay);
+    if goes_out && action.fields.destination.as_ref().is_some_and(|d| d.allowed.is_none()) {
+        say(
+            "open_destination",
+            "actions",
+            format!("`{name}` may go anywhere; list `fields.destination.allowed` if that is not meant"),
+        );
+    }
+    for (pointer, argument) in roles.iter() {
+        if argument.class == Class::QuerySql && argument.dialect.is_generic() {
             say(
-                "no_labels",
+                "doubtful",
                 "actions",
                 format!(
-                    "`{name}` says neither `output` nor `outputs`: whatever it returns taints the run; label what the system itself issues"
+                    "`{name}`: the SQL at `{pointer}` has no `dialect`, so what databases read differently waits for a person"
                 ),
             );
         }
-        out.sort();
-        out.dedup();
-        out
     }
+    if action.effect == Effect::Execute
+        && bundle.catalogue().find(name.as_str()).is_some_and(|t| t.cage.is_none())
+    {
+        say(
+            "uncaged_program",
+            "actions",
+            format!(
+                "`{name}` runs code and has no `process` connector: no tier can be asked for where it runs"
+            ),
+        );
+    }
+    let used = bundle.agents().any(|agent| may(agent, name.as_str()));
+    let serves = bundle.catalogue().iter().any(|(_, other)| {
+        let other = &other.manifest;
+        other.compensation.as_ref().is_some_and(|c| c.action == *name)
+            || other.resolver.as_ref() == Some(name)
+    });
+    if !used && !serves {
+        say("unused_action", "actions", format!("no agent may do `{name}`"));
+    }
+}
 
-    fn of_agent(&self, agent: &AgentManifest, say: &mut dyn FnMut(&str, &str, String)) {
-        let id = &agent.agent_id;
-        for both in agent.allowed_actions.intersection(&agent.blocked_actions) {
-            say(
-                "allowed_and_blocked",
-                "agents",
-                format!(
-                    "`{id}`: `{both}` is in `allowed_actions` and in `blocked_actions`, which beats it; remove one"
-                ),
-            );
-        }
-        let pays = self
-            .catalogue()
-            .iter()
-            .any(|(name, typed)| typed.manifest.effect == Effect::Pay && may(agent, name.as_str()));
-        let limited = agent.budgets.iter().any(|b| !matches!(b.unit.as_str(), "calls" | "rows" | "bytes"));
-        if pays && !limited {
-            say(
-                "no_money_limit",
-                "agents",
-                format!("`{id}` may pay and has no budget in a currency; add one to `budgets`"),
-            );
-        }
-        let shown = self.sources().iter().filter(|s| s.path.starts_with("examples/"));
-        let marked = format!("\"{id}\"");
-        if !shown.into_iter().any(|s| s.text.contains(&marked)) {
-            say(
-                "no_example",
-                "examples",
-                format!("no example is about `{id}`; write one for what it must never do"),
-            );
-        }
-    }
-
-    fn of_action(
-        &self,
-        action: &ActionManifest,
-        roles: &crate::define::catalogue::Roles,
-        say: &mut dyn FnMut(&str, &str, String),
-    ) {
-        let name = &action.name;
-        let goes_out = matches!(action.effect, Effect::Send | Effect::Pay);
-        if goes_out && action.fields.destination.as_ref().is_some_and(|d| d.allowed.is_none()) {
-            say(
-                "open_destination",
-                "actions",
-                format!("`{name}` may go anywhere; list `fields.destination.allowed` if that is not meant"),
-            );
-        }
-        for (pointer, argument) in roles.iter() {
-            if argument.class == Class::QuerySql && argument.dialect.is_generic() {
-                say(
-                    "doubtful",
-                    "actions",
-                    format!(
-                        "`{name}`: the SQL at `{pointer}` has no `dialect`, so what databases read differently waits for a person"
-                    ),
-                );
-            }
-        }
-        if action.effect == Effect::Execute
-            && self.catalogue().find(name.as_str()).is_some_and(|t| t.cage.is_none())
-        {
-            say(
-                "uncaged_program",
-                "actions",
-                format!(
-                    "`{name}` runs code and has no `process` connector: no tier can be asked for where it runs"
-                ),
-            );
-        }
-        let used = self.agents().any(|agent| may(agent, name.as_str()));
-        let serves = self.catalogue().iter().any(|(_, other)| {
-            let other = &other.manifest;
-            other.compensation.as_ref().is_some_and(|c| c.action == *name)
-                || other.resolver.as_ref() == Some(name)
-        });
-        if !used && !serves {
-            say("unused_action", "actions", format!("no agent may do `{name}`"));
-        }
-    }
-
-    /// Actions whose text says nothing about their output.
-    fn unlabelled(&self) -> BTreeSet<String> {
-        let about = self.sources().iter().filter(|s| s.path.starts_with("actions/"));
-        let read = about.filter_map(|s| serde_json::from_str::<Value>(&s.text).ok());
-        let items = read.flat_map(|value| match value {
-            Value::Array(items) => items,
-            one => vec![one],
-        });
-        items
-            .filter(|item| item.get("output").is_none() && item.get("outputs").is_none())
-            .filter_map(|item| item.get("name").and_then(Value::as_str).map(str::to_owned))
-            .collect()
-    }
+/// Actions whose text says nothing about their output.
+fn unlabelled(bundle: &Bundle) -> BTreeSet<String> {
+    let about = bundle.sources().iter().filter(|s| s.path.starts_with("actions/"));
+    let read = about.filter_map(|s| serde_json::from_str::<Value>(&s.text).ok());
+    let items = read.flat_map(|value| match value {
+        Value::Array(items) => items,
+        one => vec![one],
+    });
+    items
+        .filter(|item| item.get("output").is_none() && item.get("outputs").is_none())
+        .filter_map(|item| item.get("name").and_then(Value::as_str).map(str::to_owned))
+        .collect()
 }
 
 /// Whether a manifest lists the action, allowed or under a condition.

@@ -7,10 +7,8 @@
 
 use crate::analysis::residual::choices;
 use crate::base::code::{self, Code};
-use crate::base::digest::Digest;
 use crate::base::id::PersonId;
-use crate::base::json::{Limits, write_canonical};
-use crate::base::principal::Principal;
+use crate::base::json::Limits;
 use crate::base::time::Timestamp;
 use crate::decide::question::{Fresh, Question};
 use crate::decide::{self, approvers, checks, isolation};
@@ -111,17 +109,6 @@ pub struct Stated<'a> {
 /// Why a plan is not put before people.
 pub type Refused = (Code, String);
 
-/// What a yes is bound to: goal and plan, who acts where and in which run, the policy, and until when it counts.
-pub fn binding(goal: &Goal, principal: &Principal, bundle: Digest, expires_at: Timestamp) -> Digest {
-    let mut stated = Vec::new();
-    write_canonical(goal.plan.as_ref().unwrap_or(&Value::Null), &mut stated);
-    // A principal always can be written; if it could not, the digest would fit nothing.
-    let principal = serde_json::to_vec(principal).unwrap_or_default();
-    let (bundle, until) = (bundle.to_string(), expires_at.to_string());
-    let parts = [goal.text.as_bytes(), &stated, &principal, bundle.as_bytes(), until.as_bytes()];
-    Digest::of_parts("aecl/plan/v1", &parts)
-}
-
 impl Stated<'_> {
     /// Looks at every step. Refuses a plan with a step that can never happen: nobody is woken for it.
     pub fn outlook(&self) -> Result<Outlook, Refused> {
@@ -173,7 +160,7 @@ impl Stated<'_> {
             approval: fresh.approval.clone(),
             action: fresh.action.clone(),
             run: principal.run.clone(),
-            digest: binding(self.goal, principal, bundle, expires_at),
+            digest: PlanAsked::digest(self.goal, principal, bundle, expires_at),
             need,
             excluded,
             votes: Vec::new(),
@@ -474,16 +461,5 @@ fn fill(typed: &TypedAction, value: &mut Value, open: &mut BTreeSet<String>) {
             map.insert(name.to_owned(), sample);
         }
         open.insert(pointer);
-    }
-}
-
-impl Constraint {
-    /// The values that it lists, or the most that it admits.
-    pub fn values(&self) -> Vec<Value> {
-        match self {
-            Self::Equals(value) => vec![value.clone()],
-            Self::OneOf(values) => values.clone(),
-            Self::AtMost(most) => vec![Value::Number(most.clone())],
-        }
     }
 }

@@ -106,45 +106,22 @@ pub struct Proof {
     pub outcome: Outcome,
 }
 
-impl Bundle {
-    /// The schema of every question, in Cedar's JSON.
-    pub fn schema_json(&self) -> Value {
-        Policies::schema_json(self.catalogue())
-    }
-
-    /// Asks about one claim, for every agent and action that it is about.
-    pub fn prove(&self, property: &Property, ask: Ask<'_>) -> Vec<Proof> {
-        property::prove(self, property, ask)
-    }
-
-    /// Asks which rules that people wrote can never matter, always do, or cannot always be evaluated.
-    pub fn prove_rules(&self, ask: Ask<'_>) -> Vec<RuleFinding> {
-        rules::prove(self, ask)
-    }
-
-    /// Asks whether this bundle newly allows anything, compared with another.
-    pub fn prove_than(&self, other: &Bundle, ask: Ask<'_>) -> Than {
-        than::prove(self, other, ask)
-    }
-
-    /// What rules can see of one action.
-    fn schema_of(&self, action: &ActionName) -> Option<Value> {
-        self.schema_json().get("")?.get("actions")?.get(action.as_str()).cloned()
-    }
-
-    /// The policies for an agent and action, with what other checks say about every request.
-    fn held(&self, agent: &AgentManifest, action: &ActionName) -> Option<Held> {
-        let typed = self.catalogue().find(action.as_str())?;
-        let own: Vec<Told> = self.policies().of(&agent.agent_id, action.as_str());
-        (!own.is_empty()).then(|| Held {
-            own,
-            floors: floors::of(agent, typed, self),
-            who: only(&format!("principal == Agent::\"{}\"", agent.agent_id)),
-        })
-    }
+/// Asks about one claim, for every agent and action that it is about.
+pub fn prove(bundle: &Bundle, property: &Property, ask: Ask<'_>) -> Vec<Proof> {
+    property::prove(bundle, property, ask)
 }
 
-/// Policies and floors of one agent and action.
+/// Asks which rules that people wrote can never matter, always do, or cannot always be evaluated.
+pub fn prove_rules(bundle: &Bundle, ask: Ask<'_>) -> Vec<RuleFinding> {
+    rules::prove(bundle, ask)
+}
+
+/// Asks whether a bundle newly allows anything, compared with another.
+pub fn prove_than(new: &Bundle, old: &Bundle, ask: Ask<'_>) -> Than {
+    than::prove(new, old, ask)
+}
+
+/// The policies for an agent and action, with what other checks say about every request.
 struct Held {
     own: Vec<Told>,
     floors: Vec<floors::Floor>,
@@ -153,6 +130,17 @@ struct Held {
 }
 
 impl Held {
+    /// Nothing for an agent whom no policy lets do it.
+    fn of(bundle: &Bundle, agent: &AgentManifest, action: &ActionName) -> Option<Self> {
+        let typed = bundle.catalogue().find(action.as_str())?;
+        let own: Vec<Told> = bundle.policies().of(&agent.agent_id, action.as_str());
+        (!own.is_empty()).then(|| Self {
+            own,
+            floors: floors::of(agent, typed, bundle),
+            who: only(&format!("principal == Agent::\"{}\"", agent.agent_id)),
+        })
+    }
+
     /// All of it, as policies.
     fn all(&self) -> Vec<Value> {
         let floors = self.floors.iter().filter_map(|f| f.policy());

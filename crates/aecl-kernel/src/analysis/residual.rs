@@ -11,13 +11,13 @@
 
 mod attacker;
 
+use super::examples;
 use super::sample;
 use super::situation::Situation;
 use crate::base::id::{ActionName, AgentId, BadId};
 use crate::define::catalogue::TypedAction;
 use crate::policy::bundle::Bundle;
-use crate::policy::example;
-use crate::policy::problem::{Problem, Source, read_each};
+use crate::policy::example::Example;
 use attacker::Attacker;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -65,74 +65,64 @@ impl Residual {
     }
 }
 
-impl Bundle {
-    /// Tries what a hijacked agent could still do without a person. `goals` are tasks of every agent, beside those of
-    /// the examples.
-    pub fn residual(&self, goals: &[String]) -> Result<Residual, BadId> {
-        let examples = self.tasks();
-        let mut known: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-        for example in &examples {
-            known.entry(example.action.clone()).or_default().push(Value::Object(example.arguments.clone()));
-        }
-        let mut pairs = Vec::new();
-        for manifest in self.agents() {
-            let agent = &manifest.agent_id;
-            let tasks = self.tasks_of(agent, &examples, goals)?;
-            for (task, situation) in &tasks {
-                let attacker = Attacker::new(self, manifest, situation)?;
-                for (name, typed) in
-                    self.catalogue().iter().filter(|(_, t)| t.manifest.effect.changes_something())
-                {
-                    let tries = arguments(typed, known.get(name.as_str()).map_or(&[][..], Vec::as_slice));
-                    let found = attacker.attack(name, typed, &tries)?;
-                    let (through, from) = found.map_or((None, BTreeMap::new()), |(v, from)| (Some(v), from));
-                    pairs.push(Pair {
-                        agent: agent.clone(),
-                        task: task.clone(),
-                        action: name.clone(),
-                        through,
-                        from,
-                        severity: typed.manifest.severity(),
-                    });
-                }
+/// Tries what a hijacked agent could still do without a person. `goals` are tasks of every agent, beside those of
+/// the examples.
+pub fn residual(bundle: &Bundle, goals: &[String]) -> Result<Residual, BadId> {
+    let examples = examples::of(bundle);
+    let mut known: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for example in &examples {
+        known.entry(example.action.clone()).or_default().push(Value::Object(example.arguments.clone()));
+    }
+    let mut pairs = Vec::new();
+    for manifest in bundle.agents() {
+        let agent = &manifest.agent_id;
+        let tasks = tasks_of(agent, &examples, goals)?;
+        for (task, situation) in &tasks {
+            let attacker = Attacker::new(bundle, manifest, situation)?;
+            for (name, typed) in
+                bundle.catalogue().iter().filter(|(_, t)| t.manifest.effect.changes_something())
+            {
+                let tries = arguments(typed, known.get(name.as_str()).map_or(&[][..], Vec::as_slice));
+                let found = attacker.attack(name, typed, &tries)?;
+                let (through, from) = found.map_or((None, BTreeMap::new()), |(v, from)| (Some(v), from));
+                pairs.push(Pair {
+                    agent: agent.clone(),
+                    task: task.clone(),
+                    action: name.clone(),
+                    through,
+                    from,
+                    severity: typed.manifest.severity(),
+                });
             }
         }
-        pairs.sort_by_key(|pair| std::cmp::Reverse((pair.through.is_some(), pair.severity)));
-        Ok(Residual { pairs })
     }
+    pairs.sort_by_key(|pair| std::cmp::Reverse((pair.through.is_some(), pair.severity)));
+    Ok(Residual { pairs })
+}
 
-    /// The tasks of an agent: its name, and the situation without an action.
-    fn tasks_of(
-        &self,
-        agent: &AgentId,
-        examples: &[example::Example],
-        goals: &[String],
-    ) -> Result<Vec<(Option<String>, Situation)>, BadId> {
-        let mut tasks: Vec<(Option<String>, Situation)> = Vec::new();
-        let mut seen = BTreeSet::new();
-        for example in examples.iter().filter(|e| e.agent == *agent) {
-            let task = example.situation()?;
-            // Two examples of the same task are one.
-            if seen.insert(task_of(&task)) {
-                tasks.push((Some(example.name.clone()), task));
-            }
+/// The tasks of an agent: its name, and the situation without an action.
+fn tasks_of(
+    agent: &AgentId,
+    examples: &[Example],
+    goals: &[String],
+) -> Result<Vec<(Option<String>, Situation)>, BadId> {
+    let mut tasks: Vec<(Option<String>, Situation)> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for example in examples.iter().filter(|e| e.agent == *agent) {
+        let task = examples::situation(example)?;
+        // Two examples of the same task are one.
+        if seen.insert(task_of(&task)) {
+            tasks.push((Some(example.name.clone()), task));
         }
-        for goal in goals {
-            let task = Situation { goal: Some(goal.clone()), ..bare(agent)? };
-            tasks.push((Some(goal.chars().take(60).collect()), task));
-        }
-        if tasks.is_empty() {
-            tasks.push((None, bare(agent)?));
-        }
-        Ok(tasks)
     }
-
-    pub(super) fn tasks(&self) -> Vec<example::Example> {
-        // They were read when the bundle was compiled.
-        let mut problems: Vec<Problem> = Vec::new();
-        let about = self.sources().iter().filter(|s| s.path.starts_with("examples/"));
-        about.flat_map(|source: &Source| read_each(source, &mut problems)).collect()
+    for goal in goals {
+        let task = Situation { goal: Some(goal.clone()), ..bare(agent)? };
+        tasks.push((Some(goal.chars().take(60).collect()), task));
     }
+    if tasks.is_empty() {
+        tasks.push((None, bare(agent)?));
+    }
+    Ok(tasks)
 }
 
 /// What makes a task: everything but the action, its arguments and what was read.
@@ -145,10 +135,10 @@ fn task_of(situation: &Situation) -> String {
 }
 
 fn bare(agent: &AgentId) -> Result<Situation, BadId> {
-    let example: Result<example::Example, _> =
+    let example: Result<Example, _> =
         serde_json::from_value(json!({"name": "", "agent": agent, "action": "", "expect": "allow"}));
     match example {
-        Ok(example) => example.situation(),
+        Ok(example) => examples::situation(&example),
         // It has every field that it needs, so this does not happen; and if it does, nothing is called safe.
         Err(_) => AgentId::new("").and_then(|agent| bare(&agent)),
     }

@@ -1,9 +1,10 @@
 //! A trial: every example of a bundle on its own, also where one comes out wrong, and which rules they reach.
 //! A rule that no example reaches may say anything, and nobody would notice.
 
-use crate::analysis::examples::Tried;
+use crate::analysis::examples::{self, Tried};
+use crate::analysis::load::VettedBundle;
 use crate::policy::bundle::Bundle;
-use crate::policy::example;
+use crate::policy::example::Example;
 use crate::policy::problem::{Problem, Source, read_each};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -40,28 +41,25 @@ impl Trial {
     }
 }
 
-impl Bundle {
-    /// Compiles a bundle without its examples, and tries those one by one.
-    pub fn try_examples(sources: Vec<Source>) -> Result<(Self, Trial), Vec<Problem>> {
-        let (about, rest): (Vec<_>, Vec<_>) =
-            sources.into_iter().partition(|s| s.path.starts_with("examples/"));
-        let bundle = Self::compile(rest)?;
-        let mut problems = Vec::new();
-        let mut tried = Vec::new();
-        for source in &about {
-            for example in read_each::<example::Example>(source, &mut problems) {
-                match example.tried(&source.path, &bundle) {
-                    Ok(one) => tried.push(one),
-                    Err(message) => problems.push(Problem::error(&source.path, message)),
-                }
+/// Compiles a bundle without its examples, and tries those one by one.
+pub fn try_examples(sources: Vec<Source>) -> Result<(Bundle, Trial), Vec<Problem>> {
+    let (about, rest): (Vec<_>, Vec<_>) = sources.into_iter().partition(|s| s.path.starts_with("examples/"));
+    let bundle = VettedBundle::load(rest)?.into_bundle();
+    let mut problems = Vec::new();
+    let mut tried = Vec::new();
+    for source in &about {
+        for example in read_each::<Example>(source, &mut problems) {
+            match examples::tried(&example, &source.path, &bundle) {
+                Ok(one) => tried.push(one),
+                Err(message) => problems.push(Problem::error(&source.path, message)),
             }
         }
-        if problems.iter().any(|p| p.fatal) {
-            return Err(problems);
-        }
-        let rules = reached(&bundle, &tried);
-        Ok((bundle, Trial { examples: tried, rules }))
     }
+    if problems.iter().any(|p| p.fatal) {
+        return Err(problems);
+    }
+    let rules = reached(&bundle, &tried);
+    Ok((bundle, Trial { examples: tried, rules }))
 }
 
 fn reached(bundle: &Bundle, tried: &[Tried]) -> Vec<Reached> {

@@ -32,7 +32,7 @@ pub(crate) fn excluded_in<'a>(
 }
 
 /// Who may not answer whatever run it is, as the policy is now.
-pub(crate) fn excluded(principal: &Principal, bundle: &Bundle) -> BTreeSet<String> {
+pub fn excluded(principal: &Principal, bundle: &Bundle) -> BTreeSet<String> {
     let manifest = bundle.agent(&principal.agent);
     let mut excluded: BTreeSet<String> =
         manifest.iter().flat_map(|m| m.excluded_approvers.iter().map(|p| p.to_string())).collect();
@@ -52,7 +52,7 @@ pub(crate) fn approvers(question: &Question<'_>) -> Requirement {
 }
 
 /// The approver groups of an agent.
-pub(crate) fn approvers_of(bundle: &Bundle, agent: &AgentId) -> Requirement {
+pub fn approvers_of(bundle: &Bundle, agent: &AgentId) -> Requirement {
     let manifest = bundle.agent(agent);
     let groups = manifest.map(|m| m.approvers.clone()).filter(|g| !g.is_empty());
     Requirement { groups: groups.unwrap_or_else(|| ["operators".to_owned()].into()), count: 1 }

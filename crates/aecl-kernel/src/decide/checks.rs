@@ -24,7 +24,7 @@ pub mod table;
 mod token;
 mod what_runs;
 
-pub(crate) use data_flow::unproven;
+pub use data_flow::unproven;
 
 use crate::decide::question::{Findings, Question};
 use crate::record::decision::{CATALOGUE, KILL_SWITCH, TOKEN};

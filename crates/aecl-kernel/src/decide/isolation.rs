@@ -33,7 +33,7 @@ pub fn chosen(q: &Question<'_>) -> Option<(Demand, Choice)> {
 }
 
 /// How strongly the program would be held, and what was asked for if that is more.
-pub(crate) fn held(question: &Question<'_>) -> (Option<Tier>, Option<Tier>) {
+pub fn held(question: &Question<'_>) -> (Option<Tier>, Option<Tier>) {
     match chosen(question) {
         Some((_, Choice::Held { tier, instead_of })) => (Some(tier), instead_of),
         Some((_, Choice::Nothing | Choice::Unable | Choice::NoWorker)) | None => (None, None),

@@ -454,7 +454,7 @@ impl Roles {
 }
 
 /// The JSON pointer that a key of `args` means.
-pub(crate) fn pointer_of(name: &str) -> String {
+pub fn pointer_of(name: &str) -> String {
     if name.starts_with('/') {
         name.to_owned()
     } else {

@@ -33,19 +33,21 @@ pub struct Bundle {
 }
 
 /// A bundle that compiles, with what it claims and shows, which nobody has looked at yet.
-pub(crate) struct Assembled {
-    pub(crate) bundle: Bundle,
+#[derive(Debug)]
+pub struct Assembled {
+    /// The bundle.
+    pub bundle: Bundle,
     /// Claims, each with its file.
-    pub(crate) properties: Vec<(String, Property)>,
+    pub properties: Vec<(String, Property)>,
     /// Examples, each with its file.
-    pub(crate) examples: Vec<(String, Example)>,
+    pub examples: Vec<(String, Example)>,
     /// What is doubtful so far.
-    pub(crate) problems: Vec<Problem>,
+    pub problems: Vec<Problem>,
 }
 
 impl Bundle {
     /// Compiles sources, or gives everything that is wrong. Nothing that it claims or shows is tried.
-    pub(crate) fn assemble(mut sources: Vec<Source>) -> Result<Assembled, Vec<Problem>> {
+    pub fn assemble(mut sources: Vec<Source>) -> Result<Assembled, Vec<Problem>> {
         sources.sort();
         let mut problems = Vec::new();
         let mut catalogue = Catalogue::default();
@@ -119,7 +121,7 @@ impl Bundle {
     }
 
     /// The same, with what is doubtful about it.
-    pub(crate) fn with_warnings(self, warnings: Vec<Problem>) -> Self {
+    pub fn with_warnings(self, warnings: Vec<Problem>) -> Self {
         Self { warnings, ..self }
     }
 

@@ -10,37 +10,37 @@ use serde_json::{Map, Value};
 /// A situation and the decision it must get.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Example {
+pub struct Example {
     /// What it shows.
-    pub(crate) name: String,
+    pub name: String,
     /// Who proposes.
-    pub(crate) agent: AgentId,
+    pub agent: AgentId,
     /// What.
-    pub(crate) action: String,
+    pub action: String,
     /// With which arguments.
     #[serde(default)]
-    pub(crate) arguments: Map<String, Value>,
+    pub arguments: Map<String, Value>,
     /// In which environment.
     #[serde(default)]
-    pub(crate) environment: Option<Environment>,
+    pub environment: Option<Environment>,
     /// For which tenant.
     #[serde(default)]
-    pub(crate) tenant: Option<TenantId>,
+    pub tenant: Option<TenantId>,
     /// For which user.
     #[serde(default)]
-    pub(crate) user: Option<UserId>,
+    pub user: Option<UserId>,
     /// What the run has seen.
     #[serde(default)]
-    pub(crate) labels: Labels,
+    pub labels: Labels,
     /// What the run is for.
     #[serde(default)]
-    pub(crate) goal: Option<String>,
+    pub goal: Option<String>,
     /// When, for hours.
     #[serde(default)]
-    pub(crate) at: Option<Timestamp>,
+    pub at: Option<Timestamp>,
     /// The decision.
-    pub(crate) expect: Verdict,
+    pub expect: Verdict,
     /// The headline.
     #[serde(default)]
-    pub(crate) code: Option<String>,
+    pub code: Option<String>,
 }

@@ -30,10 +30,12 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn error(path: impl Into<String>, message: String) -> Self {
+    /// The bundle does not load because of this.
+    pub fn error(path: impl Into<String>, message: String) -> Self {
         Self { path: path.into(), message, fatal: true }
     }
-    pub(crate) fn warning(path: impl Into<String>, message: String) -> Self {
+    /// The bundle loads, and this is doubtful.
+    pub fn warning(path: impl Into<String>, message: String) -> Self {
         Self { path: path.into(), message, fatal: false }
     }
 }
@@ -61,12 +63,12 @@ impl Homes {
 }
 
 /// "; did you mean …", if something is near.
-pub(crate) fn did_you_mean<T: fmt::Display>(name: &str, candidates: impl Iterator<Item = T>) -> String {
+pub fn did_you_mean<T: fmt::Display>(name: &str, candidates: impl Iterator<Item = T>) -> String {
     nearest(name, candidates).map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
 }
 
 /// Reads a file that holds one thing or a list of them.
-pub(crate) fn read_each<T: DeserializeOwned>(source: &Source, problems: &mut Vec<Problem>) -> Vec<T> {
+pub fn read_each<T: DeserializeOwned>(source: &Source, problems: &mut Vec<Problem>) -> Vec<T> {
     let limits = Limits { bytes_max: 16 << 20, ..Limits::default() };
     let document = match Document::parse(source.text.as_bytes(), &limits) {
         Ok(document) => document,

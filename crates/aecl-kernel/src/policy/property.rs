@@ -103,7 +103,8 @@ fn one_or_many_effects<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeSet<Strin
 }
 
 impl Property {
-    pub(crate) fn select(&self) -> Select {
+    /// Which requests it is about, whichever of the two it says.
+    pub fn select(&self) -> Select {
         match (&self.never, &self.always) {
             (Some(never), _) => Select {
                 agent: never.agent.clone(),

@@ -19,12 +19,12 @@ const SHORT_WORDS: [&str; 2] = ["no", "nr"];
 
 /// The form in which a destination is counted: letters and digits alone, without case, accents or widths. `None` where
 /// none are left, and for what is no text or number.
-pub(crate) fn counted(class: Class, value: &Value) -> Option<String> {
+pub fn counted(class: Class, value: &Value) -> Option<String> {
     usual(class, value).map(|usual| letters(&usual)).filter(|letters| !letters.is_empty())
 }
 
 /// Whether a text can be such a form.
-pub(crate) fn is_form(class: Class, text: &str) -> bool {
+pub fn is_form(class: Class, text: &str) -> bool {
     // What has other letters than plain ones may be a link's, which is read as another when it is read again.
     let same = || counted(class, &Value::String(text.to_owned())).is_some_and(|form| form == text);
     letters(text) == text && (!text.is_ascii() || same())

@@ -154,6 +154,15 @@ impl Constraint {
         }
     }
 
+    /// The values that it lists, or the most that it admits.
+    pub fn values(&self) -> Vec<Value> {
+        match self {
+            Self::Equals(value) => vec![value.clone()],
+            Self::OneOf(values) => values.clone(),
+            Self::AtMost(most) => vec![Value::Number(most.clone())],
+        }
+    }
+
     fn admits(&self, value: Option<&Value>) -> bool {
         let Some(value) = value else { return false };
         match self {

@@ -7,10 +7,10 @@ mod rules;
 #[path = "../world/mod.rs"]
 mod world;
 
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::id::AgentId;
 use aecl_kernel::decide::Ruling;
 use aecl_kernel::define::manifest::{AgentManifest, Consent};
-use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use world::{World, acme, action, bundle, lines, principal, proposal, says, sourc
 
 /// What is wrong or doubtful with these sources, and whether they load.
 fn report(sources: Vec<Source>) -> String {
-    match Bundle::compile(sources) {
+    match VettedBundle::load(sources) {
         Ok(bundle) => format!("{}loads\n", lines(bundle.warnings())),
         Err(problems) => format!("{}does not load\n", lines(&problems)),
     }
@@ -120,7 +120,7 @@ fn manifest_alone_without_its_catalogue_loads_and_permits_nothing() {
         loads
     "#]],
     );
-    let mut world = World::new(std::sync::Arc::new(Bundle::compile(vec![source]).unwrap()));
+    let mut world = World::new(std::sync::Arc::new(VettedBundle::load(vec![source]).unwrap().into_bundle()));
     let who = principal("finance_agent_v2");
     world.open(&who);
     assert_eq!(says(&world.propose(proposal(&who, "read_invoice", &json!({})))), "block action_unknown");
@@ -722,7 +722,7 @@ fn wrong_example_keeps_a_bundle_from_loading() {
         example("read", json!({"what": "x"}), "allow", ""),
         example("drop", json!({}), "block", "action_unknown")
     ]));
-    assert_eq!(Bundle::compile(right).unwrap().examples(), 2);
+    assert_eq!(VettedBundle::load(right).unwrap().examples(), 2);
     check(
         with(example("read", json!({"what": "x"}), "block", "")),
         expect![[r#"
@@ -764,9 +764,9 @@ fn wrong_example_keeps_a_bundle_from_loading() {
 fn hash_names_the_content_and_not_the_order() {
     let mut turned = acme();
     turned.reverse();
-    let hash = Bundle::compile(acme()).unwrap().hash();
-    assert_eq!(Bundle::compile(turned).unwrap().hash(), hash);
+    let hash = VettedBundle::load(acme()).unwrap().hash();
+    assert_eq!(VettedBundle::load(turned).unwrap().hash(), hash);
     let mut changed = acme();
     changed[0].text.push(' ');
-    assert_ne!(Bundle::compile(changed).unwrap().hash(), hash);
+    assert_ne!(VettedBundle::load(changed).unwrap().hash(), hash);
 }

@@ -2,6 +2,7 @@
 //! the test moves. It does what the ledger does, in the same order: gather, decide, record, fold.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::analysis::outlook::Stated;
 use aecl_kernel::base::code::Code;
 use aecl_kernel::base::digest::Digest;
@@ -49,7 +50,9 @@ pub fn acme() -> Vec<Source> {
 }
 
 static ACME: LazyLock<Arc<Bundle>> = LazyLock::new(|| {
-    Arc::new(Bundle::compile(acme()).unwrap_or_else(|problems| panic!("{}", lines(&problems))))
+    Arc::new(
+        VettedBundle::load(acme()).unwrap_or_else(|problems| panic!("{}", lines(&problems))).into_bundle(),
+    )
 });
 
 /// Problems, one a line.
@@ -70,7 +73,11 @@ pub fn sources(agents: &Value, actions: &Value, rules: &str) -> Vec<Source> {
 
 /// Compiles a small bundle that must be right.
 pub fn bundle(agents: &Value, actions: &Value, rules: &str) -> Arc<Bundle> {
-    Arc::new(Bundle::compile(sources(agents, actions, rules)).unwrap_or_else(|p| panic!("{}", lines(&p))))
+    Arc::new(
+        VettedBundle::load(sources(agents, actions, rules))
+            .unwrap_or_else(|p| panic!("{}", lines(&p)))
+            .into_bundle(),
+    )
 }
 
 /// An action that takes these arguments, all of them required.

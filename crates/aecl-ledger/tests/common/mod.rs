@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::analysis::outlook::Stated;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, Environment, PersonId, RunId, TenantId, UserId};
@@ -89,7 +90,7 @@ pub fn sources() -> Vec<Source> {
 }
 
 pub fn bundle() -> Arc<Bundle> {
-    Arc::new(Bundle::compile(sources()).unwrap_or_else(|p| panic!("{p:#?}")))
+    Arc::new(VettedBundle::load(sources()).unwrap_or_else(|p| panic!("{p:#?}")).into_bundle())
 }
 
 /// A ledger with everything that a test needs around it. Clones share it all.

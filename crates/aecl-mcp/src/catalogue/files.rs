@@ -8,6 +8,7 @@ use aecl_executor::connectors::mcp::Transport;
 use aecl_executor::root_dir::read_plain;
 use aecl_gate::config::Home;
 use aecl_gate::loader;
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::json::Document;
 use aecl_kernel::define::manifest::AgentManifest;
@@ -415,7 +416,7 @@ struct Desk<'a> {
     path: PathBuf,
     entries: Vec<Value>,
     sources: Vec<Source>,
-    bundle: Bundle,
+    bundle: VettedBundle,
     _lock: File,
 }
 
@@ -425,7 +426,7 @@ impl<'a> Desk<'a> {
         let path = home.policy().join("actions").join(format!("mcp-{server}.json"));
         let entries = read(&path)?.unwrap_or_default();
         let sources = loader::sources(&home.policy())?;
-        let bundle = Bundle::compile(sources.clone()).map_err(aecl_gate::GateError::Bundle)?;
+        let bundle = VettedBundle::load(sources.clone()).map_err(aecl_gate::GateError::Bundle)?;
         Ok(Self { home, server, path, entries, sources, bundle, _lock: lock })
     }
 
@@ -439,7 +440,7 @@ impl<'a> Desk<'a> {
             let lines = problems.iter().filter(|p| p.fatal).map(ToString::to_string);
             lines.collect::<Vec<_>>().join("; ")
         };
-        Bundle::compile(sources).map(drop).map_err(fatal)
+        VettedBundle::load(sources).map(drop).map_err(fatal)
     }
 
     fn write(&self, entries: &[Value]) -> Result<(), CatalogueError> {

@@ -5,8 +5,8 @@ use aecl::http::{Listeners, server};
 use aecl_executor::{Executor, connectors::Connectors};
 use aecl_gate::config::{Config, Home};
 use aecl_gate::{Clock, Gate, Parts, clock, identity, keys};
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
 use aecl_ledger::store::Memory;
 use ed25519_dalek::SigningKey;
@@ -243,7 +243,7 @@ impl Served {
         let (wall, wall_off_ms) = (passed.clone(), off.clone());
         let parts = Parts {
             config,
-            bundle: Bundle::compile(sources).unwrap_or_else(|p| panic!("{p:?}")),
+            bundle: VettedBundle::load(sources).unwrap_or_else(|p| panic!("{p:?}")),
             store: Box::new(Memory::default()),
             ledger_key: SigningKey::from_bytes(&[1; 32]),
             token_key: {

@@ -258,8 +258,8 @@ mod tests {
             let action = json!({ "name": "run", "effect": "execute", "egress": "external", "connector": connector,
                 "arguments": { "type": "object" } });
             let bundle =
-                Bundle::compile(vec![Source { path: "actions/a.json".into(), text: action.to_string() }]);
-            let needs = bundle.unwrap().catalogue().find("run").unwrap().cage.unwrap();
+                Bundle::assemble(vec![Source { path: "actions/a.json".into(), text: action.to_string() }]);
+            let needs = bundle.unwrap().bundle.catalogue().find("run").unwrap().cage.unwrap();
             let Ok(crate::spec::ConnectorSpec::Process(spec)) = crate::executor::Executor::check(&connector)
             else {
                 panic!("{connector}")

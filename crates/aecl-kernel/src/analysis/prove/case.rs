@@ -5,6 +5,7 @@ use super::Ask;
 use super::Outcome;
 use super::Question;
 use super::only;
+use crate::analysis::examples;
 use crate::analysis::situation::Situation;
 use crate::base::code::Code;
 use crate::base::id::{ActionName, BadId, Environment, ProjectId, TenantId, UserId};
@@ -168,7 +169,7 @@ fn ordinary(
     let place = format!("context.environment == \"{}\"", first(environment, "production"));
     let elsewhere = "context.environment == \"staging\"".to_owned();
     let fresh = ["!context.run.untrusted".to_owned(), "!context.run.private".to_owned()];
-    let mut known: Vec<Vec<String>> = examples(bundle, action);
+    let mut known: Vec<Vec<String>> = texts_of_examples(bundle, action);
     known.push(plain_texts(bundle, action));
     known.push(goes_there(bundle, action));
     if bundle.catalogue().find(action.as_str()).is_some_and(|t| t.manifest.fields.amount.is_some()) {
@@ -227,11 +228,11 @@ fn limits(question: &Question) -> Vec<Decimal> {
 }
 
 /// Texts as the examples of the bundle have them; everything else is left open.
-fn examples(bundle: &Bundle, action: &ActionName) -> Vec<Vec<String>> {
+fn texts_of_examples(bundle: &Bundle, action: &ActionName) -> Vec<Vec<String>> {
     let mut out: Vec<Vec<String>> = Vec::new();
     let Some(typed) = bundle.catalogue().find(action.as_str()) else { return out };
     let types = crate::policy::argument_types(&typed.schema);
-    for example in bundle.tasks().iter().filter(|e| e.action == action.as_str()) {
+    for example in examples::of(bundle).iter().filter(|e| e.action == action.as_str()) {
         let texts = example.arguments.iter().filter_map(|(name, value)| {
             let (kind, needed) = types.get(name.as_str())?;
             let plain = |t: &str| t.chars().all(|c| (' '..='~').contains(&c) && !matches!(c, '"' | '\\'));
@@ -380,7 +381,7 @@ fn arguments(bundle: &Bundle, action: &ActionName, context: &Value) -> Value {
     {
         set(&mut out, typed, &field.value, first.clone());
     }
-    let known = bundle.tasks();
+    let known = examples::of(bundle);
     let required = typed.schema.get("required").and_then(Value::as_array).into_iter().flatten();
     for name in required.filter_map(Value::as_str) {
         if out.contains_key(name) {

@@ -3,6 +3,7 @@
 use super::Answer;
 use super::Ask;
 use super::Case;
+use super::Held;
 use super::Outcome;
 use super::Proof;
 use super::Question;
@@ -101,7 +102,7 @@ fn of_never(
     never: &Never,
     ask: Ask<'_>,
 ) -> Outcome {
-    let Some(held) = bundle.held(manifest, action) else {
+    let Some(held) = Held::of(bundle, manifest, action) else {
         return Outcome::Proven { by: "nothing permits it".into() };
     };
     let mut allows = held.all();
@@ -160,7 +161,7 @@ fn of_always(
             .contains(&case.code)
     };
     let against = |case: &Case| case.verdict.is_some_and(|verdict| verdict != Verdict::Allow) && is_one(case);
-    let Some(held) = bundle.held(manifest, action) else {
+    let Some(held) = Held::of(bundle, manifest, action) else {
         let question = |more: &[serde_json::Value]| Question::Allows {
             action: action.clone(),
             allows: std::iter::once(anything()).chain(more.iter().cloned()).collect(),

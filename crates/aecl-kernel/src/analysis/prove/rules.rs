@@ -126,7 +126,7 @@ impl About<'_> {
         mut of: impl FnMut(&Held, &Told) -> (Vec<Value>, Vec<Value>, Vec<Value>),
     ) -> bool {
         for (agent, action) in self.pairs {
-            let Some(held) = self.bundle.agent(agent).and_then(|m| self.bundle.held(m, action)) else {
+            let Some(held) = self.bundle.agent(agent).and_then(|m| Held::of(self.bundle, m, action)) else {
                 continue;
             };
             let Some(rule) = held.own.iter().find(|told| told.reason.id == self.id) else { continue };

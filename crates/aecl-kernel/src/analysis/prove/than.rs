@@ -10,6 +10,7 @@ use super::case;
 use super::granted;
 use crate::base::id::{ActionName, AgentId};
 use crate::define::manifest::AgentManifest;
+use crate::policy::Policies;
 use crate::policy::bundle::Bundle;
 use crate::record::decision::Verdict;
 use serde::Serialize;
@@ -43,11 +44,13 @@ pub(super) fn prove(new: &Bundle, old: &Bundle, ask: Ask<'_>) -> Than {
     let mut changes = Vec::new();
     for agent in new.agents() {
         for (action, _) in new.catalogue().iter() {
-            let Some(held) = new.held(agent, action) else { continue };
-            let before = old.agent(&agent.agent_id).and_then(|m| old.held(m, action));
+            let Some(held) = Held::of(new, agent, action) else { continue };
+            let before = old.agent(&agent.agent_id).and_then(|m| Held::of(old, m, action));
             for approved in [false, true] {
                 let outcome = match &before {
-                    Some(before) if same(&held, before) && new.schema_of(action) == old.schema_of(action) => {
+                    Some(before)
+                        if same(&held, before) && schema_of(new, action) == schema_of(old, action) =>
+                    {
                         Outcome::Proven { by: "the same policies as before".into() }
                     }
                     _ => compare(new, old, agent, action, &held, before.as_ref(), approved, ask),
@@ -58,6 +61,12 @@ pub(super) fn prove(new: &Bundle, old: &Bundle, ask: Ask<'_>) -> Than {
         }
     }
     Than { changes, left_out: left_out(new, old) }
+}
+
+/// What rules can see of one action.
+fn schema_of(bundle: &Bundle, action: &ActionName) -> Option<Value> {
+    let schema = Policies::schema_json(bundle.catalogue());
+    schema.get("")?.get("actions")?.get(action.as_str()).cloned()
 }
 
 fn same(new: &Held, old: &Held) -> bool {

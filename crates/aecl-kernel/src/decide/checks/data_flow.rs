@@ -143,11 +143,7 @@ fn has_user(url: &str) -> bool {
 }
 
 /// Every value that needs a proof and has none that is good enough.
-pub(crate) fn unproven(
-    leaves: &[Leaf<'_>],
-    typed: &TypedAction,
-    provenance: &Provenance,
-) -> Vec<(Code, Doubt)> {
+pub fn unproven(leaves: &[Leaf<'_>], typed: &TypedAction, provenance: &Provenance) -> Vec<(Code, Doubt)> {
     let changes = typed.manifest.effect.changes_something();
     let mut out = Vec::new();
     for leaf in leaves {

@@ -95,7 +95,7 @@ pub(crate) fn known_as(class: Class, value: &Value) -> Option<Digest> {
 
 impl Past {
     /// Looks up what an action adds to. Nothing, where it adds to nothing.
-    pub(crate) fn gather<S: Space>(
+    pub fn gather<S: Space>(
         action: &Action,
         lineage: &[RunFact],
         edition: u32,

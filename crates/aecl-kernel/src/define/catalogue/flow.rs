@@ -305,7 +305,7 @@ pub fn fits(pattern: &str, pointer: &str) -> bool {
 }
 
 /// Whether a JSON pointer is this one or something above it.
-pub(crate) fn is_at_or_above(pointer: &str, leaf: &str) -> bool {
+pub fn is_at_or_above(pointer: &str, leaf: &str) -> bool {
     leaf.strip_prefix(pointer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 

@@ -28,7 +28,7 @@ pub struct Confirm {
 
 impl Confirm {
     /// What has to be typed for this value, unless there is nothing to type.
-    pub(crate) fn of(approval: &ApprovalId, at: &str, class: Class, value: &Value) -> Option<Self> {
+    pub fn of(approval: &ApprovalId, at: &str, class: Class, value: &Value) -> Option<Self> {
         let end = end(class, &plain(value)?)?;
         Some(Self { at: at.to_owned(), class, typed: digest(approval, &end), step: None })
     }

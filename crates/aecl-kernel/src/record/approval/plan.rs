@@ -2,8 +2,13 @@
 
 use crate::base::code::Code;
 use crate::base::digest::Digest;
+use crate::base::json::write_canonical;
+use crate::base::principal::Principal;
+use crate::base::time::Timestamp;
 use crate::define::cage::Tier;
+use crate::record::goal::Goal;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// What was put before people, as it is recorded. The plan itself stands with the goal, where it can be erased.
@@ -13,6 +18,19 @@ pub struct PlanAsked {
     pub bundle: Digest,
     /// The steps, in order.
     pub steps: Vec<StepAsked>,
+}
+
+impl PlanAsked {
+    /// What a yes is bound to: goal and plan, who acts where and in which run, the policy, and until when it counts.
+    pub fn digest(goal: &Goal, principal: &Principal, bundle: Digest, expires_at: Timestamp) -> Digest {
+        let mut stated = Vec::new();
+        write_canonical(goal.plan.as_ref().unwrap_or(&Value::Null), &mut stated);
+        // A principal always can be written; if it could not, the digest would fit nothing.
+        let principal = serde_json::to_vec(principal).unwrap_or_default();
+        let (bundle, until) = (bundle.to_string(), expires_at.to_string());
+        let parts = [goal.text.as_bytes(), &stated, &principal, bundle.as_bytes(), until.as_bytes()];
+        Digest::of_parts("aecl/plan/v1", &parts)
+    }
 }
 
 /// A step, as it is recorded.

@@ -6,6 +6,7 @@ use aecl_executor::judge::{Judge, JudgeKind};
 use aecl_gate::config::{Config, Home};
 use aecl_gate::identity::{OPERATORS, hash_key};
 use aecl_gate::{GateError, keys};
+use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::policy::bundle::Bundle;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -43,7 +44,7 @@ pub(super) fn judges(seen: &Seen, checks: &mut Vec<Check>) {
     }
 }
 
-pub(super) fn policy(loaded: Result<Bundle, GateError>, checks: &mut Vec<Check>) -> Option<Bundle> {
+pub(super) fn policy(loaded: Result<VettedBundle, GateError>, checks: &mut Vec<Check>) -> Option<Bundle> {
     match loaded {
         Ok(bundle) => {
             let (agents, actions) = (bundle.agents().count(), bundle.catalogue().iter().count());
@@ -62,7 +63,7 @@ pub(super) fn policy(loaded: Result<Bundle, GateError>, checks: &mut Vec<Check>)
                     "read them with `aecl policy check`",
                 ),
             });
-            Some(bundle)
+            Some(bundle.into_bundle())
         }
         Err(GateError::Bundle(problems)) => {
             let fatal = problems.iter().filter(|p| p.fatal).count();

@@ -195,7 +195,9 @@ fn policy(home: &Home) -> std::result::Result<Option<Bundle>, Error> {
         return Ok(None);
     }
     let loaded = loader::load(&home.policy());
-    loaded.map(Some).map_err(|error| Error::new(format!("what actions need is not known: {error}")))
+    loaded
+        .map(|bundle| Some(bundle.into_bundle()))
+        .map_err(|error| Error::new(format!("what actions need is not known: {error}")))
 }
 
 fn needs(bundle: Option<&Bundle>) -> Vec<Need> {

@@ -4,7 +4,7 @@ use crate::cli::show::{self, Page, Tone, count};
 use crate::cli::{Common, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
-use aecl_kernel::analysis::lint::{LINTS, Lint};
+use aecl_kernel::analysis::lint::{LINTS, Lint, lint};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ pub(super) fn run(common: &Common, dir: Option<PathBuf>, allow: &[String], stric
         }
     }
     let bundle = loader::load(&dir.unwrap_or_else(|| Home::new(&common.dir).policy()))?;
-    let mut found = bundle.lint();
+    let mut found = lint(&bundle);
     found.retain(|lint| !allow.iter().any(|name| name == lint.lint));
     let warnings = found.iter().filter(|l| l.warning).count();
     if common.json {

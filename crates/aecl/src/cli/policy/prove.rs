@@ -8,7 +8,8 @@ use crate::cli::show;
 use crate::cli::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
-use aecl_kernel::analysis::prove::{Outcome, Proof, RuleFinding, Than};
+use aecl_kernel::analysis::prove::{self, Outcome, Proof, RuleFinding, Than};
+use aecl_kernel::policy::Policies;
 use aecl_kernel::policy::bundle::Bundle;
 use report::Report;
 use serde::Serialize;
@@ -92,18 +93,22 @@ fn prove(common: &Common, args: &Args) -> Result {
         known(&bundle, name)?;
     }
     let question = Duration::from_millis(args.question_ms);
-    let mut solver = Solver::start(&bundle.schema_json(), question, Duration::from_secs(args.timeout))?;
+    let mut solver = Solver::start(
+        &Policies::schema_json(bundle.catalogue()),
+        question,
+        Duration::from_secs(args.timeout),
+    )?;
     let mut findings = Findings::default();
     let mut ask = |question: &_| solver.ask(question);
     if let Some(other) = &other {
-        findings.than = Some(bundle.prove_than(other, &mut ask));
+        findings.than = Some(prove::prove_than(&bundle, other, &mut ask));
     } else {
         let wanted = |name: &String| args.property.is_empty() || args.property.contains(name);
         for property in bundle.properties().iter().filter(|p| wanted(&p.name)) {
-            findings.properties.extend(bundle.prove(property, &mut ask));
+            findings.properties.extend(prove::prove(&bundle, property, &mut ask));
         }
         if args.property.is_empty() {
-            findings.rules = bundle.prove_rules(&mut ask);
+            findings.rules = prove::prove_rules(&bundle, &mut ask);
         }
     }
     let report = Report { findings: &findings, questions: solver.asked(), by: solver.version() };

@@ -4,7 +4,7 @@ use crate::cli::show::{self, Page, Table, Tone, count};
 use crate::cli::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
-use aecl_kernel::analysis::residual::{Pair, Residual};
+use aecl_kernel::analysis::residual::{self, Pair, Residual};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ pub(super) struct Args {
 pub(super) fn run(common: &Common, args: &Args) -> Result {
     let bundle = loader::load(&args.bundle.clone().unwrap_or_else(|| Home::new(&common.dir).policy()))?;
     let goals = args.goals.as_deref().map(read).transpose()?.unwrap_or_default();
-    let residual = bundle.residual(&goals)?;
+    let residual = residual::residual(&bundle, &goals)?;
     let max_percent = args.max_percent;
     let fails = max_percent.is_some_and(|max| residual.per_mille() > usize::from(max) * 10);
     if common.json {

@@ -6,8 +6,7 @@ use crate::cli::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::analysis::examples::Tried;
-use aecl_kernel::analysis::trial::Trial;
-use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::analysis::trial::{Trial, try_examples};
 use aecl_kernel::record::decision::Verdict;
 use serde_json::json;
 use std::path::PathBuf;
@@ -16,7 +15,7 @@ pub(super) fn run(common: &Common, dir: Option<PathBuf>, strict: bool) -> Result
     let dir = dir.unwrap_or_else(|| Home::new(&common.dir).policy());
     let sources = loader::sources(&dir)
         .map_err(|e| Error::from(e).hint("a bundle is a directory; `aecl init` writes a first one"))?;
-    let trial = match Bundle::try_examples(sources) {
+    let trial = match try_examples(sources) {
         Ok((_, trial)) => trial,
         Err(problems) => return check::refused(common, &dir, &problems),
     };
