@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release --bin ledger [decide|provenance|durable|big|memory]...` in `benches/`.
 
-use aecl_kernel::analysis::load::VettedBundle;
+use aecl_analysis::load::VettedBundle;
 use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, Environment, RunId, TenantId};
 use aecl_kernel::base::json::Limits;
 use aecl_kernel::base::principal::Principal;

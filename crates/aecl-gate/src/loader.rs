@@ -1,9 +1,9 @@
 //! Reads a bundle's directory. YAML becomes JSON here; what it means is the kernel's business.
 
 use crate::error::GateError;
+use aecl_analysis::load::VettedBundle;
 use aecl_executor::Executor;
 use aecl_executor::root_dir::read_plain;
-use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::json::Document;
 use aecl_kernel::define::catalogue::flow::Egress;
 use aecl_kernel::policy::problem::{Problem, Source};

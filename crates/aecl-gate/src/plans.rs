@@ -6,7 +6,7 @@ use crate::gate::Gate;
 use crate::identity::Identity;
 use crate::names;
 use crate::votes::Tally;
-use aecl_kernel::analysis::outlook::{Outlook, Stated};
+use aecl_analysis::outlook::{Outlook, Stated};
 use aecl_kernel::base::code;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{AgentId, PersonId, RunId};

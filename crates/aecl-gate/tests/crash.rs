@@ -12,13 +12,13 @@
     reason = "a test may stop at the first surprise, and its helpers are not marked as tests"
 )]
 
+use aecl_analysis::load::VettedBundle;
 use aecl_executor::Executor;
 use aecl_executor::connectors::Connectors;
 use aecl_gate::config::Config;
 use aecl_gate::runs::RunRequest;
 use aecl_gate::submit::{End, Submission};
 use aecl_gate::{Clock, Gate, Identity, Parts};
-use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::id::{ActionId, AgentId, PersonId};
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::record::event::{Event, OutcomeKind};

@@ -4,10 +4,10 @@
 use super::App;
 use super::wire::story::{Story, span, undo_of};
 use super::wire::{Approval, Decision, Full, PlanArgument, PlanOpen, PlanStep, description};
+use aecl_analysis::outlook::{Outlook, StepOutlook};
 use aecl_executor::connectors::process::reaches;
 use aecl_gate::Identity;
 use aecl_gate::plans::PlanRequest;
-use aecl_kernel::analysis::outlook::{Outlook, StepOutlook};
 use aecl_kernel::define::risk::Risk;
 use aecl_kernel::read::plan::Constraint;
 use aecl_kernel::record::approval::AskState;
@@ -76,7 +76,7 @@ fn of_step(number: usize, look: &StepOutlook, stale: bool) -> PlanStep {
         false => ("It changes nothing.".to_owned(), true),
     };
     let asking = look.findings.iter().filter(|f| f.verdict > Verdict::Allow);
-    let open = |open: &aecl_kernel::analysis::outlook::Open| PlanOpen {
+    let open = |open: &aecl_analysis::outlook::Open| PlanOpen {
         at: open.at.clone(),
         class: open.class.name(),
         required: open.required,

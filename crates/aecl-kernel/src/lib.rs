@@ -11,7 +11,6 @@
 //!
 //! | layer | what it is for |
 //! |---|---|
-//! | [`analysis`] | what would happen, what never does: loading, examples, proofs, outlooks |
 //! | [`decide`] | the one place that says yes, its checks, and what they need to know |
 //! | [`policy`] | manifests and rules, compiled; what a bundle is |
 //! | [`record`] | what is persisted: events, facts, decisions, requests for approval |
@@ -22,7 +21,6 @@
 //!
 //! `cargo xtask tidy` keeps the order, and that no two files need each other.
 
-pub mod analysis;
 pub mod base;
 pub mod decide;
 pub mod define;

@@ -4,8 +4,8 @@
 
 mod world;
 
-use aecl_kernel::analysis::lint::lint;
-use aecl_kernel::analysis::load::VettedBundle;
+use aecl_analysis::lint::lint;
+use aecl_analysis::load::VettedBundle;
 use aecl_kernel::base::id::{ActionId, ApprovalId, RunId};
 use aecl_kernel::base::json::Limits;
 use aecl_kernel::decide::question::{Fresh, Question};

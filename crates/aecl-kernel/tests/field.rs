@@ -4,7 +4,7 @@
 
 mod world;
 
-use aecl_kernel::analysis::load::VettedBundle;
+use aecl_analysis::load::VettedBundle;
 use aecl_kernel::base::id::{AgentId, RunId};
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::decide::Ruling;

@@ -5,7 +5,7 @@
 mod bank;
 mod world;
 
-use aecl_kernel::analysis::load::VettedBundle;
+use aecl_analysis::load::VettedBundle;
 use aecl_kernel::provenance::ingest::TRUSTED_MAX;
 use aecl_kernel::provenance::labels::SECRET_UNTRACKED;
 use aecl_kernel::record::facts::{Fact, Key};

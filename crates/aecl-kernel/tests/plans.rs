@@ -4,7 +4,7 @@
 mod bank;
 mod world;
 
-use aecl_kernel::analysis::load::VettedBundle;
+use aecl_analysis::load::VettedBundle;
 use aecl_kernel::base::id::{ApprovalId, PersonId};
 use aecl_kernel::decide::Ruling;
 use aecl_kernel::policy::bundle::Bundle;
@@ -458,7 +458,7 @@ fn who_brings_a_plan_does_not_agree_to_it() {
     let Some(Fact::Goal(goal)) = world.space.get(&Key::Goal(who.run.clone())).cloned() else { panic!() };
     let (run, bundle, now) = (world.run(&who.run), world.bundle.clone(), world.now);
     let known = std::collections::BTreeMap::new();
-    let stated = aecl_kernel::analysis::outlook::Stated {
+    let stated = aecl_analysis::outlook::Stated {
         goal: &goal,
         run: &run,
         lineage: &[],

@@ -5,7 +5,7 @@
 mod bank;
 mod world;
 
-use aecl_kernel::analysis::load::VettedBundle;
+use aecl_analysis::load::VettedBundle;
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::provenance::goal::Reading;
 use aecl_kernel::provenance::ingest::ingest;

@@ -14,7 +14,7 @@ pub use steps::{Step, What, steps};
 use crate::error::LedgerError;
 use crate::payload::{PayloadKind, payload};
 use crate::store::Store;
-use aecl_kernel::analysis::load::VettedBundle;
+use aecl_analysis::load::VettedBundle;
 use aecl_kernel::base::code::Code;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, RunId};

@@ -10,7 +10,7 @@
 
 mod common;
 
-use aecl_kernel::analysis::load::VettedBundle;
+use aecl_analysis::load::VettedBundle;
 use aecl_kernel::decide::Ruling;
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::provenance::labels::Labels;

@@ -9,7 +9,7 @@
 
 mod common;
 
-use aecl_kernel::analysis::load::VettedBundle;
+use aecl_analysis::load::VettedBundle;
 use aecl_kernel::define::catalogue::flow::{Class, Endorses};
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::provenance::atoms::wanted;

@@ -9,7 +9,7 @@
 
 mod common;
 
-use aecl_kernel::analysis::load::VettedBundle;
+use aecl_analysis::load::VettedBundle;
 use aecl_kernel::base::id::AgentId;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::Ruling;

@@ -15,6 +15,7 @@ use paths::{Path, Source};
 const PAGE: &str = "ARCHITECTURE.md";
 /// Rooms whose files stand in order.
 const ROOMS: &[&str] = &[
+    "aecl-analysis",
     "aecl-egress",
     "aecl-executor",
     "aecl-gate",

@@ -2,10 +2,10 @@
 
 use crate::house::{end, everybody, person, request, submission};
 use crate::policy::home;
+use aecl_analysis::load::VettedBundle;
 use aecl_executor::{Connectors, Executor};
 use aecl_gate::submit::{Answer, Submission};
 use aecl_gate::{Clock, Gate, Parts, Session};
-use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::define::cage::Tier;
 use aecl_kernel::policy::problem::Source;

@@ -1,9 +1,9 @@
 //! Whose credentials an attempt may use, where only the server's own configuration says what it holds.
 
 use crate::house::{end, everybody, person, request, submission};
+use aecl_analysis::load::VettedBundle;
 use aecl_executor::{Connectors, Executor};
 use aecl_gate::{Clock, Gate, Parts};
-use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::policy::problem::Source;
 use aecl_ledger::store::Memory;

@@ -1,10 +1,10 @@
 //! A gate in a house of our own: a store that fails on demand, a clock that we turn, a world that we see.
 
+use aecl_analysis::load::VettedBundle;
 use aecl_executor::fake::{FakeWorld, Mood};
 use aecl_executor::{Connectors, Executor};
 use aecl_gate::submit::{Answer, End, Submission};
 use aecl_gate::{Clock, Gate, GateError, Identity, Parts, Session};
-use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, AgentId, PersonId};
 use aecl_kernel::base::time::Timestamp;

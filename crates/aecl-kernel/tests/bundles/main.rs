@@ -7,7 +7,7 @@ mod rules;
 #[path = "../world/mod.rs"]
 mod world;
 
-use aecl_kernel::analysis::load::VettedBundle;
+use aecl_analysis::load::VettedBundle;
 use aecl_kernel::base::id::AgentId;
 use aecl_kernel::decide::Ruling;
 use aecl_kernel::define::manifest::{AgentManifest, Consent};

@@ -2,8 +2,8 @@
 //! the test moves. It does what the ledger does, in the same order: gather, decide, record, fold.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use aecl_kernel::analysis::load::VettedBundle;
-use aecl_kernel::analysis::outlook::Stated;
+use aecl_analysis::load::VettedBundle;
+use aecl_analysis::outlook::Stated;
 use aecl_kernel::base::code::Code;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::evidence::Evidence;

@@ -2,8 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use aecl_kernel::analysis::load::VettedBundle;
-use aecl_kernel::analysis::outlook::Stated;
+use aecl_analysis::load::VettedBundle;
+use aecl_analysis::outlook::Stated;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, Environment, PersonId, RunId, TenantId, UserId};
 use aecl_kernel::base::json::Limits;

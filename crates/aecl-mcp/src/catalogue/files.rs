@@ -4,11 +4,11 @@
 use super::definition::{Definition, companions};
 use super::terms::{Terms, retimed, tool_of};
 use crate::names;
+use aecl_analysis::load::VettedBundle;
 use aecl_executor::connectors::mcp::Transport;
 use aecl_executor::root_dir::read_plain;
 use aecl_gate::config::Home;
 use aecl_gate::loader;
-use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::json::Document;
 use aecl_kernel::define::manifest::AgentManifest;

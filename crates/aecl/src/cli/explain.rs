@@ -6,10 +6,10 @@ mod record;
 
 use super::show::{self, count};
 use super::{Common, Error, Exit, Result, runtime};
+use aecl_analysis::situation::Situation;
 use aecl_executor::connectors::process::ProcessConnector;
 use aecl_gate::config::Home;
 use aecl_gate::{clock, loader};
-use aecl_kernel::analysis::situation::Situation;
 use aecl_kernel::base::id::{AgentId, Environment, ProjectId, TenantId, UserId};
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::define::cage::Cages;

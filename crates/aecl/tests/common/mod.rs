@@ -2,10 +2,10 @@
 #![allow(dead_code, reason = "not every test needs everything")]
 
 use aecl::http::{Listeners, server};
+use aecl_analysis::load::VettedBundle;
 use aecl_executor::{Executor, connectors::Connectors};
 use aecl_gate::config::{Config, Home};
 use aecl_gate::{Clock, Gate, Parts, clock, identity, keys};
-use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::policy::problem::Source;
 use aecl_ledger::store::Memory;

@@ -2,11 +2,11 @@
 
 use super::{Check, Seen};
 use crate::cli::show::count;
+use aecl_analysis::load::VettedBundle;
 use aecl_executor::judge::{Judge, JudgeKind};
 use aecl_gate::config::{Config, Home};
 use aecl_gate::identity::{OPERATORS, hash_key};
 use aecl_gate::{GateError, keys};
-use aecl_kernel::analysis::load::VettedBundle;
 use aecl_kernel::policy::bundle::Bundle;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

@@ -2,8 +2,8 @@
 
 use crate::cli::show::{Field, Page, Tone, duration, inert_line, people};
 use crate::http::wire::description;
+use aecl_analysis::situation::Situation;
 use aecl_executor::connectors::process::reaches;
-use aecl_kernel::analysis::situation::Situation;
 use aecl_kernel::decide::Ruling;
 use aecl_kernel::define::catalogue::Reversibility;
 use aecl_kernel::policy::bundle::Bundle;

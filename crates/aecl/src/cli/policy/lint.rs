@@ -2,9 +2,9 @@
 
 use crate::cli::show::{self, Page, Tone, count};
 use crate::cli::{Common, Exit, Result};
+use aecl_analysis::lint::{LINTS, Lint, lint};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
-use aecl_kernel::analysis::lint::{LINTS, Lint, lint};
 use serde_json::json;
 use std::path::PathBuf;
 

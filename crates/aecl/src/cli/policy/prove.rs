@@ -6,9 +6,9 @@ mod solver;
 
 use crate::cli::show;
 use crate::cli::{Common, Error, Exit, Result};
+use aecl_analysis::prove::{self, Outcome, Proof, RuleFinding, Than};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
-use aecl_kernel::analysis::prove::{self, Outcome, Proof, RuleFinding, Than};
 use aecl_kernel::policy::Policies;
 use aecl_kernel::policy::bundle::Bundle;
 use report::Report;

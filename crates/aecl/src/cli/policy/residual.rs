@@ -2,9 +2,9 @@
 
 use crate::cli::show::{self, Page, Table, Tone, count};
 use crate::cli::{Common, Error, Exit, Result};
+use aecl_analysis::residual::{self, Pair, Residual};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
-use aecl_kernel::analysis::residual::{self, Pair, Residual};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 
 use super::Findings;
 use crate::cli::show::{Page, Tone, count, inert_line};
-use aecl_kernel::analysis::prove::{Case, Change, Outcome, RuleFault};
+use aecl_analysis::prove::{Case, Change, Outcome, RuleFault};
 use aecl_kernel::record::decision::Verdict;
 use serde_json::{Value, json};
 

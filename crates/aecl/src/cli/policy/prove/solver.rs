@@ -1,7 +1,7 @@
 //! The program that answers: where it is, how it is spoken to, and when it has had its time.
 
 use crate::cli::{Error, Exit, show};
-use aecl_kernel::analysis::prove::{Answer, Question};
+use aecl_analysis::prove::{Answer, Question};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};

@@ -3,9 +3,9 @@
 //! say more than that check does: a proof rests on it.
 
 use super::only;
-use crate::define::catalogue::{Reversibility, TypedAction};
-use crate::define::manifest::AgentManifest;
-use crate::policy::bundle::Bundle;
+use aecl_kernel::define::catalogue::{Reversibility, TypedAction};
+use aecl_kernel::define::manifest::AgentManifest;
+use aecl_kernel::policy::bundle::Bundle;
 use rust_decimal::Decimal;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -74,7 +74,7 @@ fn arguments(typed: &TypedAction, block: &mut dyn FnMut(&'static str, String)) {
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    let types = crate::policy::argument_types(&typed.schema);
+    let types = aecl_kernel::policy::argument_types(&typed.schema);
     for (name, schema) in typed.schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
         let Some((kind, needed)) = types.get(name.as_str()) else { continue };
         let Some(quoted) = text(name) else { continue };
@@ -118,7 +118,7 @@ fn arguments(typed: &TypedAction, block: &mut dyn FnMut(&'static str, String)) {
 
 /// What a schema says about one value.
 fn values(path: &str, kind: &str, schema: &Value) -> Vec<String> {
-    let bound = |key: &str| schema.get(key).and_then(crate::base::amount::decimal);
+    let bound = |key: &str| schema.get(key).and_then(aecl_kernel::base::amount::decimal);
     let mut out = Vec::new();
     match kind {
         "text" => {
@@ -202,8 +202,8 @@ fn spending(agent: &AgentManifest, typed: &TypedAction, block: &mut dyn FnMut(&'
     if typed.manifest.fields.amount.is_none() {
         return;
     }
-    let applies = |b: &&crate::define::manifest::Budget| {
-        crate::define::manifest::applies(&b.actions, typed.manifest.name.as_str())
+    let applies = |b: &&aecl_kernel::define::manifest::Budget| {
+        aecl_kernel::define::manifest::applies(&b.actions, typed.manifest.name.as_str())
     };
     let money = |unit: &str| !matches!(unit, "calls" | "rows" | "bytes" | "recipients");
     let budgets: Vec<_> = agent.budgets.iter().filter(applies).filter(|b| money(&b.unit)).collect();

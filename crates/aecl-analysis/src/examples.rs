@@ -2,14 +2,14 @@
 //! not load.
 
 use super::situation::Situation;
-use crate::base::code::Code;
-use crate::base::id::{AgentId, BadId, Environment, TenantId};
-use crate::base::time::Timestamp;
-use crate::define::cage::Cages;
-use crate::policy::bundle::Bundle;
-use crate::policy::example::Example;
-use crate::policy::problem::{Problem, Source, did_you_mean, read_each};
-use crate::record::decision::Verdict;
+use aecl_kernel::base::code::Code;
+use aecl_kernel::base::id::{AgentId, BadId, Environment, TenantId};
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::define::cage::Cages;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::example::Example;
+use aecl_kernel::policy::problem::{Problem, Source, did_you_mean, read_each};
+use aecl_kernel::record::decision::Verdict;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ pub(super) fn check(example: &Example, bundle: &Bundle) -> Result<(), String> {
 /// Makes the decision that an example is about.
 pub(super) fn tried(example: &Example, path: &str, bundle: &Bundle) -> Result<Tried, String> {
     if let Some(code) = example.code.as_deref().filter(|code| Code::parse(code).is_none()) {
-        let hint = did_you_mean(code, crate::base::code::ALL.iter());
+        let hint = did_you_mean(code, aecl_kernel::base::code::ALL.iter());
         return Err(format!("the example `{}`: `{code}` is no known code{hint}", example.name));
     }
     let ruling = situation(example).and_then(|situation| situation.rule(bundle));

@@ -1,16 +1,16 @@
 //! An attacker with a task: what he can put into arguments, and how he looks for a set that asks nobody.
 
-use crate::analysis::situation::Situation;
-use crate::base::code;
-use crate::base::id::{ActionName, BadId};
-use crate::define::catalogue::TypedAction;
-use crate::define::catalogue::flow::{Class, Endorses, Form};
-use crate::define::manifest::AgentManifest;
-use crate::policy::bundle::Bundle;
-use crate::provenance::atoms::wanted;
-use crate::provenance::ingest::Mark;
-use crate::record::decision::Verdict;
-use crate::record::facts::{Fact, Key};
+use crate::situation::Situation;
+use aecl_kernel::base::code;
+use aecl_kernel::base::id::{ActionName, BadId};
+use aecl_kernel::define::catalogue::TypedAction;
+use aecl_kernel::define::catalogue::flow::{Class, Endorses, Form};
+use aecl_kernel::define::manifest::AgentManifest;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::provenance::atoms::wanted;
+use aecl_kernel::provenance::ingest::Mark;
+use aecl_kernel::record::decision::Verdict;
+use aecl_kernel::record::facts::{Fact, Key};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 

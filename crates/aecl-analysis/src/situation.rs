@@ -1,23 +1,23 @@
 //! A situation: who proposes what, where and when, without a run on record. Examples are judged in one, and
 //! whoever asks "what would happen if" is.
 
-use crate::base::digest::Digest;
-use crate::base::id::{
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::base::id::{
     ActionId, AgentId, ApprovalId, BadId, Environment, ProjectId, RunId, TenantId, UserId,
 };
-use crate::base::json::Limits;
-use crate::base::principal::Principal;
-use crate::base::time::Timestamp;
-use crate::decide::question::{Fresh, Question};
-use crate::decide::{Ruling, decide};
-use crate::define::cage::Cages;
-use crate::policy::bundle::Bundle;
-use crate::provenance::labels::Labels;
-use crate::provenance::proof::Provenance;
-use crate::read::action::{Action, Credential, Mode, Proposal};
-use crate::read::plan::Place;
-use crate::record::facts::{EDITION, Fact, Facts, Key, RunFact};
-use crate::record::goal::Goal;
+use aecl_kernel::base::json::Limits;
+use aecl_kernel::base::principal::Principal;
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::decide::question::{Fresh, Question};
+use aecl_kernel::decide::{Ruling, decide};
+use aecl_kernel::define::cage::Cages;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::provenance::labels::Labels;
+use aecl_kernel::provenance::proof::Provenance;
+use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
+use aecl_kernel::read::plan::Place;
+use aecl_kernel::record::facts::{EDITION, Fact, Facts, Key, RunFact};
+use aecl_kernel::record::goal::Goal;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

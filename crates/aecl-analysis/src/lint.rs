@@ -2,12 +2,12 @@
 
 mod spelled;
 
-use crate::define::cage::Tier;
-use crate::define::catalogue::flow::Class;
-use crate::define::catalogue::{ActionManifest, Effect};
-use crate::define::manifest::AgentManifest;
-use crate::policy::bundle::Bundle;
-use crate::policy::problem::Problem;
+use aecl_kernel::define::cage::Tier;
+use aecl_kernel::define::catalogue::flow::Class;
+use aecl_kernel::define::catalogue::{ActionManifest, Effect};
+use aecl_kernel::define::manifest::AgentManifest;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::problem::Problem;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -149,7 +149,7 @@ fn of_agent(bundle: &Bundle, agent: &AgentManifest, say: &mut dyn FnMut(&str, &s
 fn of_action(
     bundle: &Bundle,
     action: &ActionManifest,
-    roles: &crate::define::catalogue::Roles,
+    roles: &aecl_kernel::define::catalogue::Roles,
     say: &mut dyn FnMut(&str, &str, String),
 ) {
     let name = &action.name;

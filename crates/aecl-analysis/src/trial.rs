@@ -1,11 +1,11 @@
 //! A trial: every example of a bundle on its own, also where one comes out wrong, and which rules they reach.
 //! A rule that no example reaches may say anything, and nobody would notice.
 
-use crate::analysis::examples::{self, Tried};
-use crate::analysis::load::VettedBundle;
-use crate::policy::bundle::Bundle;
-use crate::policy::example::Example;
-use crate::policy::problem::{Problem, Source, read_each};
+use crate::examples::{self, Tried};
+use crate::load::VettedBundle;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::example::Example;
+use aecl_kernel::policy::problem::{Problem, Source, read_each};
 use serde::Serialize;
 use std::collections::BTreeMap;
 

@@ -20,11 +20,11 @@ pub(super) use property::check;
 pub use rules::{RuleFault, RuleFinding};
 pub use than::{Change, Than};
 
-use crate::base::id::{ActionName, AgentId};
-use crate::define::manifest::AgentManifest;
-use crate::policy::bundle::Bundle;
-use crate::policy::property::Property;
-use crate::policy::{Policies, Told};
+use aecl_kernel::base::id::{ActionName, AgentId};
+use aecl_kernel::define::manifest::AgentManifest;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::property::Property;
+use aecl_kernel::policy::{Policies, Told};
 use serde::Serialize;
 use serde_json::{Value, json};
 

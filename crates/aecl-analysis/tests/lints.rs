@@ -1,8 +1,8 @@
 //! What loads and is still doubtful, where a rule names a destination.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-use aecl_kernel::analysis::lint::lint;
-use aecl_kernel::analysis::load::VettedBundle;
+use aecl_analysis::lint::lint;
+use aecl_analysis::load::VettedBundle;
 use aecl_kernel::policy::problem::Source;
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ fn bundle(rule: &str) -> VettedBundle {
 fn said(action: &str, conditions: &str) -> Vec<String> {
     let rule = format!("forbid(principal, action == Action::\"{action}\", resource) {conditions};");
     let found = lint(&bundle(&rule)).into_iter().filter(|lint| lint.lint == "one_spelling");
-    let one = |lint: aecl_kernel::analysis::lint::Lint| {
+    let one = |lint: aecl_analysis::lint::Lint| {
         assert!(lint.warning && lint.path == "rules/own.cedar", "{lint:?}");
         assert!(lint.message.starts_with("`mine` "), "{lint:?}");
         lint.message

@@ -1,11 +1,11 @@
 //! Rules that know one way of writing a destination. Whoever writes it otherwise passes what forbids it, and what is
 //! looked for in `context.reaches` in another form than its own is never found.
 
-use crate::define::catalogue::flow::{Class, covers, is_at_or_above};
-use crate::define::catalogue::{DestinationKind, TypedAction};
-use crate::policy::Policies;
-use crate::policy::own_rule::OwnRule;
-use crate::provenance::spelling;
+use aecl_kernel::define::catalogue::flow::{Class, covers, is_at_or_above};
+use aecl_kernel::define::catalogue::{DestinationKind, TypedAction};
+use aecl_kernel::policy::Policies;
+use aecl_kernel::policy::own_rule::OwnRule;
+use aecl_kernel::provenance::spelling;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -5,27 +5,27 @@
 //! What a step leaves open is filled in with a sample. What is found about the sample alone is not told, since a
 //! call with another value is judged then: the yes to a plan never covers what matters and was left open.
 
-use crate::analysis::residual::choices;
-use crate::base::code::{self, Code};
-use crate::base::id::PersonId;
-use crate::base::json::Limits;
-use crate::base::time::Timestamp;
-use crate::decide::question::{Fresh, Question};
-use crate::decide::{self, approvers, checks, isolation};
-use crate::define::cage::{Cages, Tier};
-use crate::define::catalogue::TypedAction;
-use crate::define::catalogue::flow::{Class, covers, is_at_or_above};
-use crate::define::risk::Risk;
-use crate::policy::bundle::Bundle;
-use crate::provenance::proof::{Provenance, leaves, needs_proof};
-use crate::read::action::{Action, Credential, Mode, Proposal};
-use crate::read::plan::{Constraint, Step};
-use crate::record::approval::plan::{PlanAsked, StepAsked};
-use crate::record::approval::{Ask, AskState, Confirm, Need};
-use crate::record::decision::{Doubt, Finding, Verdict};
-use crate::record::facts::{EDITION, Fact, Facts, Key, RunFact};
-use crate::record::goal::Goal;
-use crate::record::past::Past;
+use crate::residual::choices;
+use aecl_kernel::base::code::{self, Code};
+use aecl_kernel::base::id::PersonId;
+use aecl_kernel::base::json::Limits;
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::decide::question::{Fresh, Question};
+use aecl_kernel::decide::{self, approvers, checks, isolation};
+use aecl_kernel::define::cage::{Cages, Tier};
+use aecl_kernel::define::catalogue::TypedAction;
+use aecl_kernel::define::catalogue::flow::{Class, covers, is_at_or_above};
+use aecl_kernel::define::risk::Risk;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::provenance::proof::{Provenance, leaves, needs_proof};
+use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
+use aecl_kernel::read::plan::{Constraint, Step};
+use aecl_kernel::record::approval::plan::{PlanAsked, StepAsked};
+use aecl_kernel::record::approval::{Ask, AskState, Confirm, Need};
+use aecl_kernel::record::decision::{Doubt, Finding, Verdict};
+use aecl_kernel::record::facts::{EDITION, Fact, Facts, Key, RunFact};
+use aecl_kernel::record::goal::Goal;
+use aecl_kernel::record::past::Past;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -226,7 +226,7 @@ impl Stated<'_> {
         let mut run = RunFact {
             planned: true,
             plan_approval: None,
-            step: crate::read::plan::Place::default(),
+            step: aecl_kernel::read::plan::Place::default(),
             ..self.run.clone()
         };
         run.labels.untrusted = true;
@@ -455,7 +455,7 @@ fn fill(typed: &TypedAction, value: &mut Value, open: &mut BTreeSet<String>) {
         if map.contains_key(name) {
             continue;
         }
-        let pointer = crate::define::catalogue::pointer_of(name);
+        let pointer = aecl_kernel::define::catalogue::pointer_of(name);
         let schema = typed.schema.pointer(&format!("/properties{pointer}")).unwrap_or(&Value::Null);
         if let Some(sample) = choices(typed, &pointer, schema).into_iter().next() {
             map.insert(name.to_owned(), sample);

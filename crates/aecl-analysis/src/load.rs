@@ -1,8 +1,8 @@
 //! A bundle is loaded: compiled, its claims checked and its examples run. What comes out wrong does not load.
 
-use crate::analysis::{examples, prove};
-use crate::policy::bundle::{Assembled, Bundle};
-use crate::policy::problem::{Problem, Source};
+use crate::{examples, prove};
+use aecl_kernel::policy::bundle::{Assembled, Bundle};
+use aecl_kernel::policy::problem::{Problem, Source};
 use std::ops::Deref;
 
 /// A bundle whose claims were checked and whose examples come out right. The gate takes no other.
@@ -10,7 +10,7 @@ use std::ops::Deref;
 /// Only [`VettedBundle::load`] makes one:
 ///
 /// ```compile_fail
-/// use aecl_kernel::analysis::load::VettedBundle;
+/// use aecl_analysis::load::VettedBundle;
 /// use aecl_kernel::policy::bundle::Bundle;
 /// fn passed_by(bundle: Bundle) -> VettedBundle {
 ///     VettedBundle(bundle)

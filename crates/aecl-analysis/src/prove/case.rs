@@ -5,18 +5,18 @@ use super::Ask;
 use super::Outcome;
 use super::Question;
 use super::only;
-use crate::analysis::examples;
-use crate::analysis::situation::Situation;
-use crate::base::code::Code;
-use crate::base::id::{ActionName, BadId, Environment, ProjectId, TenantId, UserId};
-use crate::base::time::Timestamp;
-use crate::define::cage::Cages;
-use crate::define::catalogue::TypedAction;
-use crate::define::manifest::AgentManifest;
-use crate::policy::bundle::Bundle;
-use crate::policy::property::Never;
-use crate::provenance::labels::Labels;
-use crate::record::decision::{Decision, Verdict};
+use crate::examples;
+use crate::situation::Situation;
+use aecl_kernel::base::code::Code;
+use aecl_kernel::base::id::{ActionName, BadId, Environment, ProjectId, TenantId, UserId};
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::define::cage::Cages;
+use aecl_kernel::define::catalogue::TypedAction;
+use aecl_kernel::define::manifest::AgentManifest;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::property::Never;
+use aecl_kernel::provenance::labels::Labels;
+use aecl_kernel::record::decision::{Decision, Verdict};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -208,7 +208,7 @@ fn limits(question: &Question) -> Vec<Decimal> {
         match value {
             Value::Object(members) => {
                 let number = members.get("decimal").and_then(|d| d.pointer("/0/Value"));
-                out.extend(number.and_then(crate::base::amount::decimal));
+                out.extend(number.and_then(aecl_kernel::base::amount::decimal));
                 members.values().for_each(|v| walk(v, out));
             }
             Value::Array(items) => items.iter().for_each(|v| walk(v, out)),
@@ -231,7 +231,7 @@ fn limits(question: &Question) -> Vec<Decimal> {
 fn texts_of_examples(bundle: &Bundle, action: &ActionName) -> Vec<Vec<String>> {
     let mut out: Vec<Vec<String>> = Vec::new();
     let Some(typed) = bundle.catalogue().find(action.as_str()) else { return out };
-    let types = crate::policy::argument_types(&typed.schema);
+    let types = aecl_kernel::policy::argument_types(&typed.schema);
     for example in examples::of(bundle).iter().filter(|e| e.action == action.as_str()) {
         let texts = example.arguments.iter().filter_map(|(name, value)| {
             let (kind, needed) = types.get(name.as_str())?;
@@ -254,7 +254,7 @@ fn texts_of_examples(bundle: &Bundle, action: &ActionName) -> Vec<Vec<String>> {
 fn plain_texts(bundle: &Bundle, action: &ActionName) -> Vec<String> {
     let mut out = goes_there(bundle, action);
     let Some(typed) = bundle.catalogue().find(action.as_str()) else { return out };
-    for (name, (kind, needed)) in crate::policy::argument_types(&typed.schema) {
+    for (name, (kind, needed)) in aecl_kernel::policy::argument_types(&typed.schema) {
         let plain = |t: &str| t.chars().all(|c| (' '..='~').contains(&c) && !matches!(c, '"' | '\\'));
         if !plain(&name) {
             continue;
@@ -281,7 +281,7 @@ fn goes_there(bundle: &Bundle, action: &ActionName) -> Vec<String> {
     let typed = bundle.catalogue().find(action.as_str());
     let name = typed.and_then(|typed| {
         let pointer = typed.manifest.fields.destination.as_ref()?.value.strip_prefix('/')?;
-        let types = crate::policy::argument_types(&typed.schema);
+        let types = aecl_kernel::policy::argument_types(&typed.schema);
         (types.get(pointer) == Some(&("text", true))).then_some(pointer)
     });
     name.map(|name| format!("context.destinations == [context.args[\"{name}\"]]")).into_iter().collect()
@@ -354,7 +354,7 @@ fn inside(agent: &AgentManifest) -> Timestamp {
     let works = |at: &Timestamp| {
         hours.is_none_or(|hours| {
             let (minute, weekday) = at.minute_and_weekday();
-            let day = crate::define::manifest::DAYS.get(weekday as usize).copied().unwrap_or_default();
+            let day = aecl_kernel::define::manifest::DAYS.get(weekday as usize).copied().unwrap_or_default();
             let on = hours.days.is_empty() || hours.days.contains(day);
             on && hours.minutes().is_ok_and(|(from, to)| {
                 if from <= to { (from..to).contains(&minute) } else { minute >= from || minute < to }

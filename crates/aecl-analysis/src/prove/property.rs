@@ -12,14 +12,14 @@ use super::case;
 use super::granted;
 use super::matches;
 use super::only;
-use crate::base::code;
-use crate::base::id::{ActionName, AgentId};
-use crate::define::manifest::AgentManifest;
-use crate::policy::Told;
-use crate::policy::bundle::Bundle;
-use crate::policy::problem::{Problem, did_you_mean};
-use crate::policy::property::{Never, Property, Select, Without};
-use crate::record::decision::Verdict;
+use aecl_kernel::base::code;
+use aecl_kernel::base::id::{ActionName, AgentId};
+use aecl_kernel::define::manifest::AgentManifest;
+use aecl_kernel::policy::Told;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::problem::{Problem, did_you_mean};
+use aecl_kernel::policy::property::{Never, Property, Select, Without};
+use aecl_kernel::record::decision::Verdict;
 use std::collections::BTreeSet;
 
 /// Every agent and action that a claim is about.
