@@ -1,7 +1,7 @@
 //! What the model is told about a call that was not simply carried out: what happened, that nothing was
 //! executed, whether to try again. Nothing in it helps to get around the policy.
 
-use super::front::Greeted;
+use super::client_session::Negotiated;
 use super::wire::{NOT_CARRIED_OUT, Refusal, raw_value};
 use crate::text::is_hidden;
 use aecl_executor::connectors::mcp::RawReply;
@@ -20,7 +20,7 @@ pub(super) struct Told {
 /// How to put it, which depends on who asked for what.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Form {
-    pub way: Greeted,
+    pub way: Negotiated,
     /// Whether the method has results with `isError`.
     pub is_tool: bool,
     /// Whether clients check structured content against a schema, even in an error.
@@ -174,7 +174,7 @@ impl Told {
             if !form.has_output_schema {
                 result.insert("structuredContent".into(), json!({ "aecl": object }));
             }
-            if form.way == Greeted::Modern {
+            if form.way == Negotiated::Modern {
                 result.insert("resultType".into(), "complete".into());
             }
         }

@@ -1,8 +1,8 @@
 //! What acts: proposed to the gate, held while people decide, and answered in the server's own bytes.
 
 use super::answer::{Form, Told, held};
-use super::front::{Front, Greeted, Phase, Request};
-use super::hello::{state_capabilities, stated};
+use super::client_session::{ClientSession, Negotiated, Phase, Request};
+use super::greeting::{state_capabilities, stated};
 use super::listing::with_privacy;
 use super::names;
 use super::relay::empty;
@@ -55,7 +55,7 @@ pub(super) struct Call {
     form: Form,
 }
 
-impl Front {
+impl ClientSession {
     /// Proposes what the client wants done, and says what came of it.
     pub(super) async fn act(self: &Arc<Self>, request: &Request<'_>) -> Result<RawReply, Refusal> {
         let params = match members_of(request.params) {
@@ -175,19 +175,19 @@ impl Front {
         Err(Refusal::coded(INVALID_PARAMS, code, format!("{why}; nothing was executed")))
     }
 
-    fn read(&self, method: &str, params: Members, meta: Members, way: Greeted) -> Result<Call, Refusal> {
+    fn read(&self, method: &str, params: Members, meta: Members, way: Negotiated) -> Result<Call, Refusal> {
         let wrong = |why: &str| Refusal::new(INVALID_PARAMS, why);
         let mut params = params;
         params.take("_meta");
         let (state, responses) = (params.take("requestState"), params.take("inputResponses"));
         let is_tool = method == "tools/call";
         let mut meta = meta;
-        let takes_tasks = is_tool && way == Greeted::Modern && tasks::knows_tasks(&meta);
+        let takes_tasks = is_tool && way == Negotiated::Modern && tasks::knows_tasks(&meta);
         let behind = stated(&meta, "clientCapabilities").and_then(tasks::without_tasks);
         if let Some(behind) = behind {
             state_capabilities(&mut meta, behind);
         }
-        let asks_task = is_tool && way == Greeted::Legacy && self.offers_tasks();
+        let asks_task = is_tool && way == Negotiated::Legacy && self.offers_tasks();
         let task = if asks_task { params.take("task") } else { None };
         let form = Form { way, is_tool, has_output_schema: false };
         let (server, tool, arguments) = match method {
@@ -400,8 +400,8 @@ impl Front {
 
     /// What was read under a permit is for whom it was given to: no cache may keep it for others.
     fn for_one(&self, call: &Call, output: Box<RawValue>) -> Box<RawValue> {
-        let read = call.tool == "resources/read" && !call.form.is_tool && call.form.way == Greeted::Modern;
-        if read { with_privacy(output, Greeted::Modern) } else { output }
+        let read = call.tool == "resources/read" && !call.form.is_tool && call.form.way == Negotiated::Modern;
+        if read { with_privacy(output, Negotiated::Modern) } else { output }
     }
 
     /// Which arguments the tool's schema does not list, if it lists some and takes no others.
@@ -467,7 +467,7 @@ impl Front {
     pub(super) fn can_show_page(&self, call: &Call) -> bool {
         let said = stated(&call.meta, "clientCapabilities");
         let said = said.and_then(|said| serde_json::from_str::<Value>(said.get()).ok());
-        call.form.way == Greeted::Modern
+        call.form.way == Negotiated::Modern
             && said.is_some_and(|said| said.pointer("/elicitation/url").is_some_and(Value::is_object))
     }
 

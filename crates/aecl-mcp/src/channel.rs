@@ -1,7 +1,7 @@
 //! Whether there is a channel at all between this client and a server, and what of the client's own words goes through it
 //! without being proposed: nothing that the server has not said first, or that the protocol does not know.
 
-use super::front::Front;
+use super::client_session::ClientSession;
 use super::listing::{items, key, next_cursor};
 use super::relay::PATIENCE;
 use super::wire::{INVALID_PARAMS, Members, NOT_CARRIED_OUT, Refusal, members_of, quoted, raw};
@@ -20,7 +20,7 @@ const REMEMBERED_MAX: usize = 100_000;
 /// So many pages of resources are read to find one.
 const PAGES_MAX: usize = 20;
 
-impl Front {
+impl ClientSession {
     /// Whether the agent may use anything of a server. Of one of which it may use nothing it hears nothing, and nothing that
     /// it says goes there.
     pub(super) fn uses(&self, server: &str) -> bool {

@@ -1,8 +1,8 @@
 //! What a server says of itself and of its prompts, on its way to a client: what was accepted, and nothing else.
 
 use super::catalogue::{self, INSTRUCTIONS};
-use super::front::Front;
-use super::hello::PREFIX;
+use super::client_session::ClientSession;
+use super::greeting::PREFIX;
 use super::wire::{self, INTERNAL_ERROR, Members, Refusal, members_of, quoted, raw};
 use aecl_executor::connectors::mcp::ServerHello;
 use serde_json::{Map, Value};
@@ -24,7 +24,7 @@ const ITSELF: [&str; 3] = ["name", "title", "description"];
 /// Longest version that is shown, in bytes.
 const VERSION_MAX: usize = 64;
 
-impl Front {
+impl ClientSession {
     /// A server's greeting, as far as it was accepted. What it says of itself is taken for accepted the first time.
     pub(super) async fn heard(&self, server: &str, hello: &ServerHello) -> Result<Members, Refusal> {
         let garbled = |why: String| Refusal::new(INTERNAL_ERROR, why);

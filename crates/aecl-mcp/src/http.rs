@@ -1,9 +1,8 @@
 //! Streamable HTTP, in both eras: with `initialize` and a session (2025-06-18, 2025-11-25), and stateless
-//! (2026-07-28). What is asked is judged elsewhere; here it is only carried, to the right front and back.
+//! (2026-07-28). What is asked is judged elsewhere; here it is only carried, to the right client and back.
 
 mod auth;
 mod events;
-mod fronts;
 pub mod guard;
 mod headers;
 mod legacy;
@@ -11,6 +10,7 @@ mod message;
 mod modern;
 mod refusal;
 mod sessions;
+mod shared;
 
 use crate::serving::load::{self, Load};
 use crate::serving::shares::Shares;
@@ -38,7 +38,7 @@ const UNSAID: &str = "2025-03-26";
 struct Hall {
     gate: Gate,
     sessions: Arc<sessions::Sessions>,
-    fronts: Arc<fronts::Fronts>,
+    shared: Arc<shared::SharedSessions>,
     closing: CancellationToken,
 }
 
@@ -59,7 +59,7 @@ pub fn router(gate: Gate) -> Router {
 
 /// The same, until `closing` fires: then all streams end, so that the server can.
 pub fn router_until(gate: Gate, closing: CancellationToken) -> Router {
-    let hall = Hall { gate, sessions: Arc::default(), fronts: Arc::default(), closing };
+    let hall = Hall { gate, sessions: Arc::default(), shared: Arc::default(), closing };
     Router::new()
         .route("/mcp/{agent}", any(all))
         .route("/mcp/{agent}/{server}", any(one))

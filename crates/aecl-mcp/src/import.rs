@@ -2,7 +2,7 @@
 //! kept back.
 
 use super::catalogue::{self, Definition, Pins};
-use super::front::Front;
+use super::client_session::ClientSession;
 use super::names;
 use aecl_executor::connectors::mcp::{Tool, Transport, Upstream};
 use aecl_kernel::base::digest::Digest;
@@ -19,7 +19,7 @@ const LISTING: Duration = Duration::from_secs(30);
 
 /// What one server offers, as far as this client has seen.
 #[derive(Default)]
-pub(super) struct Offers(Mutex<Listing>);
+pub(super) struct ToolListing(Mutex<Listing>);
 
 #[derive(Default)]
 struct Listing {
@@ -57,7 +57,7 @@ pub(super) enum Standing {
     Changed,
 }
 
-impl Offers {
+impl ToolListing {
     fn lock(&self) -> MutexGuard<'_, Listing> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -107,7 +107,7 @@ impl Offers {
     }
 }
 
-impl Front {
+impl ClientSession {
     /// The tool as its server offers it now; nothing if it does not, or cannot be asked (then the error says
     /// why).
     pub(super) async fn offer(

@@ -3,7 +3,7 @@
 //! On a connection that several clients share, a server cannot know whom it asks: there requests are
 //! refused, and logs, which may hold what another client did, go to our own log and to no client.
 
-use super::front::{Front, Outbound, Phase};
+use super::client_session::{ClientSession, Outbound, Phase};
 use super::wire::{Envelope, METHOD_NOT_FOUND, Members, Refusal, asking, members_of, quoted, raw};
 use aecl_executor::connectors::mcp::{Inbound, RawReply, Upstream};
 use serde_json::value::RawValue;
@@ -52,7 +52,7 @@ pub(super) struct Asked {
     inbound: Arc<Inbound>,
 }
 
-impl Front {
+impl ClientSession {
     /// Sees to it that somebody listens to this very handle.
     pub(super) fn listen(self: &Arc<Self>, server: &str, upstream: &Upstream) {
         let Some(desk) = self.desks.get(server) else { return };
@@ -62,8 +62,8 @@ impl Front {
         }
         let said = upstream.subscribe();
         let (progress, passed_on) = watch::channel(upstream.said());
-        let (front, name, handle) = (Arc::downgrade(self), server.to_owned(), upstream.clone());
-        let task = tokio::spawn(pass_on(front, name, handle, said, progress)).abort_handle();
+        let (client, name, handle) = (Arc::downgrade(self), server.to_owned(), upstream.clone());
+        let task = tokio::spawn(pass_on(client, name, handle, said, progress)).abort_handle();
         *pump = Some(Pump { upstream: upstream.clone(), passed_on, task });
     }
 
@@ -86,7 +86,7 @@ impl Front {
         let number = self.number();
         meta.set("progressToken", raw(quoted(&format!("{TOKEN}{number}"))));
         self.state().tokens.insert(number, Token { theirs, out: out.clone() });
-        Some(StandIn { front: self.clone(), number })
+        Some(StandIn { client: self.clone(), number })
     }
 
     async fn said(&self, server: &str, upstream: &Upstream, inbound: &Arc<Inbound>) {
@@ -284,13 +284,13 @@ impl Front {
 
 /// Keeps a progress token of ours in use.
 pub(super) struct StandIn {
-    front: Arc<Front>,
+    client: Arc<ClientSession>,
     number: u64,
 }
 
 impl Drop for StandIn {
     fn drop(&mut self) {
-        self.front.state().tokens.remove(&self.number);
+        self.client.state().tokens.remove(&self.number);
     }
 }
 
@@ -329,7 +329,7 @@ fn log(server: &str, params: Option<&RawValue>) {
 }
 
 async fn pass_on(
-    front: Weak<Front>,
+    client: Weak<ClientSession>,
     server: String,
     upstream: Upstream,
     mut said: broadcast::Receiver<Arc<Inbound>>,
@@ -338,8 +338,8 @@ async fn pass_on(
     loop {
         match said.recv().await {
             Ok(inbound) => {
-                let Some(front) = front.upgrade() else { return };
-                front.said(&server, &upstream, &inbound).await;
+                let Some(client) = client.upgrade() else { return };
+                client.said(&server, &upstream, &inbound).await;
                 passed_on.send_replace(inbound.seq);
             }
             Err(broadcast::error::RecvError::Lagged(lost)) => {

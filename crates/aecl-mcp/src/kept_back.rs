@@ -2,7 +2,7 @@
 //! a person has accepted them.
 
 use super::catalogue::Pins;
-use super::front::{Front, Greeted};
+use super::client_session::{ClientSession, Negotiated};
 use super::import::{Shown, Standing};
 use super::wire::{Members, asking, quoted, raw};
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_millis(500);
 /// As many tools are named.
 const NAMED: usize = 20;
 
-impl Front {
+impl ClientSession {
     /// Adds to the instructions of a greeting what is kept back.
     pub(super) async fn with_kept_back(self: &Arc<Self>, greeting: &mut Members) {
         let mut notes = Vec::new();
@@ -79,18 +79,18 @@ impl Front {
 
 /// Tells a client of the older era that its list of tools is another one, when the policy has changed. In the stateless
 /// era clients ask for that, and hear it from the servers only.
-pub(super) async fn tell_changes(front: Weak<Front>) {
+pub(super) async fn tell_changes(client: Weak<ClientSession>) {
     loop {
         tokio::time::sleep(EVERY).await;
-        let Some(front) = front.upgrade() else { return };
-        let policy = front.gate.bundle().hash();
+        let Some(client) = client.upgrade() else { return };
+        let policy = client.gate.bundle().hash();
         let mut is_other = false;
-        for (server, desk) in &front.desks {
-            let now = || front.shown_at(server);
+        for (server, desk) in &client.desks {
+            let now = || client.shown_at(server);
             is_other |= desk.offers.is_shown_otherwise(policy, now);
         }
-        if is_other && *front.greeted.lock().await == Some(Greeted::Legacy) {
-            front.say(&asking(None, "notifications/tools/list_changed", None));
+        if is_other && *client.negotiated.lock().await == Some(Negotiated::Legacy) {
+            client.say(&asking(None, "notifications/tools/list_changed", None));
         }
     }
 }

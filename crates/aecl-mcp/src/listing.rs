@@ -1,8 +1,8 @@
 //! Lists of tools, resources and prompts: what the agent may not use is left out, what remains keeps its
 //! bytes.
 
-use super::front::{Front, Greeted, Request};
-use super::hello::meta_of;
+use super::client_session::{ClientSession, Negotiated, Request};
+use super::greeting::meta_of;
 use super::import::Standing;
 use super::names;
 use super::relay::PATIENCE;
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
-impl Front {
+impl ClientSession {
     /// A page of a list.
     pub(super) async fn list(self: &Arc<Self>, request: &Request<'_>) -> Result<RawReply, Refusal> {
         let way = self.ready(&meta_of(request.params)?).await?;
@@ -30,7 +30,7 @@ impl Front {
         server: &str,
         request: &Request<'_>,
         params: Option<&RawValue>,
-        way: Greeted,
+        way: Negotiated,
     ) -> Result<RawReply, Refusal> {
         let upstream = self.upstream(server).ok_or_else(|| self.no_use(server))?;
         let generation = upstream.tools_generation();
@@ -193,9 +193,9 @@ fn replaced(result: &RawValue, key: &str, kept: &[Box<RawValue>]) -> Result<Box<
 }
 
 /// What an agent may see differs from agent to agent, so no list may be kept for others.
-pub(super) fn with_privacy(result: Box<RawValue>, way: Greeted) -> Box<RawValue> {
+pub(super) fn with_privacy(result: Box<RawValue>, way: Negotiated) -> Box<RawValue> {
     match (way, members_of(Some(&result))) {
-        (Greeted::Modern, Ok(mut members)) => {
+        (Negotiated::Modern, Ok(mut members)) => {
             if members.get("resultType").is_none() {
                 members.set("resultType", raw(quoted("complete")));
             }

@@ -1,7 +1,7 @@
 //! Lists over several servers. They come in one page: many a client never asks for the second one, and
 //! would then not see the tools of the second server.
 
-use super::front::{Front, Greeted, Request};
+use super::client_session::{ClientSession, Negotiated, Request};
 use super::listing::{items, key, next_cursor, with_privacy};
 use super::wire::{INTERNAL_ERROR, INVALID_PARAMS, Members, Refusal, members_of, raw};
 use aecl_executor::connectors::mcp::{LISTED_MAX, RawReply};
@@ -10,13 +10,13 @@ use std::sync::Arc;
 /// How many pages of one server are read. A server that never ends its list is a broken one.
 const PAGES_MAX: usize = 200;
 
-impl Front {
+impl ClientSession {
     /// What all these servers list, in the order of their names.
     pub(super) async fn list_together(
         self: &Arc<Self>,
         request: &Request<'_>,
         servers: &[String],
-        way: Greeted,
+        way: Negotiated,
     ) -> Result<RawReply, Refusal> {
         let params = members_of(request.params).map_err(|why| Refusal::new(INVALID_PARAMS, why))?;
         if params.get("cursor").is_some_and(|cursor| cursor.get() != "null") {
@@ -49,7 +49,7 @@ impl Front {
         server: &str,
         request: &Request<'_>,
         params: &Members,
-        way: Greeted,
+        way: Negotiated,
     ) -> Result<Result<Vec<String>, RawReply>, Refusal> {
         let mut found = Vec::new();
         let mut asked = Members(params.0.clone());

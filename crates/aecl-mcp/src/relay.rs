@@ -1,8 +1,8 @@
 //! Methods that neither act nor give data away, passed on with nothing in them that the server has not said itself.
 
 use super::channel::log_level;
-use super::front::{Front, Request};
-use super::hello::meta_of;
+use super::client_session::{ClientSession, Request};
+use super::greeting::meta_of;
 use super::names;
 use super::wire::{INVALID_PARAMS, Members, Refusal, members_of, quoted, raw};
 use aecl_executor::connectors::mcp::RawReply;
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// How long a server may take for what does not act.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-impl Front {
+impl ClientSession {
     /// Passes a request on and gives the server's own answer.
     pub(super) async fn relay(self: &Arc<Self>, request: &Request<'_>) -> Result<RawReply, Refusal> {
         let mut meta = meta_of(request.params)?;

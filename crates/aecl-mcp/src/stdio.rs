@@ -1,7 +1,7 @@
 //! MCP over two pipes: one message a line. What `aecl mcp` speaks with its client, and what it speaks over
 //! `mcp.sock` with the process that owns the home.
 
-use super::front::{Front, Opening, Outbound};
+use super::client_session::{ClientSession, Opening, Outbound};
 use super::names;
 use super::wire::{Envelope, INTERNAL_ERROR, INVALID_REQUEST, Refusal, response};
 use crate::serving::shares::Shares;
@@ -38,7 +38,7 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// What stands on the first line of `mcp.sock`: who stands in front of what.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Hello {
+pub struct AttachRequest {
     /// The version of this protocol: 1.
     pub v: u32,
     /// The agent.
@@ -68,9 +68,9 @@ pub struct Hello {
 }
 
 // The environment is not for logs.
-impl std::fmt::Debug for Hello {
+impl std::fmt::Debug for AttachRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hello")
+        f.debug_struct("AttachRequest")
             .field("agent", &self.agent)
             .field("server", &self.server)
             .finish_non_exhaustive()
@@ -80,7 +80,7 @@ impl std::fmt::Debug for Hello {
 /// The answer to a hello.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Welcome {
+pub struct AttachReply {
     /// Whether messages may follow.
     pub ok: bool,
     /// The run that was opened.
@@ -110,7 +110,7 @@ pub struct Complaint {
 ///
 /// # Errors
 /// When the agent or the server is not known, or no run can be opened.
-pub async fn open(gate: &Gate, hello: Hello) -> Result<(Arc<Front>, RunId), GateError> {
+pub async fn open(gate: &Gate, hello: AttachRequest) -> Result<(Arc<ClientSession>, RunId), GateError> {
     let refused = |message: String| GateError::Refused { code: code::REQUEST_INVALID, message };
     if hello.v != 1 {
         return Err(refused(format!("version {} of the attach protocol is not spoken here; 1 is", hello.v)));
@@ -152,9 +152,9 @@ pub async fn open(gate: &Gate, hello: Hello) -> Result<(Arc<Front>, RunId), Gate
         approve_plan: hello.approve_plan,
         user: hello.user,
     };
-    let front = Front::open(gate.clone(), opening).await?;
-    let run = front.run().await?;
-    Ok((front, run))
+    let client = ClientSession::open(gate.clone(), opening).await?;
+    let run = client.run().await?;
+    Ok((client, run))
 }
 
 /// Serves one client on two pipes until it goes or `shutdown` fires.
@@ -163,16 +163,16 @@ pub async fn open(gate: &Gate, hello: Hello) -> Result<(Arc<Front>, RunId), Gate
 /// When the client cannot be taken in.
 pub async fn serve(
     gate: &Gate,
-    hello: Hello,
+    hello: AttachRequest,
     reader: impl AsyncRead + Unpin,
     writer: impl AsyncWrite + Unpin + Send + 'static,
     shutdown: &CancellationToken,
 ) -> Result<(), GateError> {
-    let (front, _) = open(gate, hello).await?;
-    if let Some(note) = surprises(&front).await {
+    let (client, _) = open(gate, hello).await?;
+    if let Some(note) = surprises(&client).await {
         tracing::warn!("{note}");
     }
-    converse(&front, BufReader::new(reader), writer, shutdown).await;
+    converse(&client, BufReader::new(reader), writer, shutdown).await;
     Ok(())
 }
 
@@ -231,7 +231,9 @@ async fn attach(gate: &Gate, stream: UnixStream, shutdown: &CancellationToken) {
     let mut reader = BufReader::new(reader);
     let mut line = Vec::new();
     let hello = match tokio::time::timeout(HELLO, next_line(&mut reader, &mut line, HELLO_BYTES_MAX)).await {
-        Ok(Ok(LineRead::Read)) => serde_json::from_slice::<Hello>(&line).map_err(|error| error.to_string()),
+        Ok(Ok(LineRead::Read)) => {
+            serde_json::from_slice::<AttachRequest>(&line).map_err(|error| error.to_string())
+        }
         Ok(Ok(LineRead::TooLong)) => Err(format!("longer than {HELLO_BYTES_MAX} bytes")),
         // Somebody only looked whether anybody is here.
         Ok(Ok(LineRead::End) | Err(_)) => return,
@@ -244,53 +246,53 @@ async fn attach(gate: &Gate, stream: UnixStream, shutdown: &CancellationToken) {
             Err(GateError::Refused { code: code::REQUEST_INVALID, message })
         }
     };
-    let (welcome, front) = match opened {
-        Ok((front, run)) => {
-            let note = surprises(&front).await;
-            (Welcome { ok: true, run: Some(run), note, error: None }, Some(front))
+    let (welcome, client) = match opened {
+        Ok((client, run)) => {
+            let note = surprises(&client).await;
+            (AttachReply { ok: true, run: Some(run), note, error: None }, Some(client))
         }
         Err(error) => {
             let hint = hint(&error).map(str::to_owned);
             let complaint = Complaint { code: error.code().to_string(), message: error.to_string(), hint };
-            (Welcome { ok: false, run: None, note: None, error: Some(complaint) }, None)
+            (AttachReply { ok: false, run: None, note: None, error: Some(complaint) }, None)
         }
     };
     let mut text = serde_json::to_vec(&welcome).unwrap_or_default();
     text.push(b'\n');
     let told = writer.write_all(&text).await;
-    match (front, told) {
-        (Some(front), Ok(())) => converse(&front, reader, writer, shutdown).await,
-        (Some(front), Err(_)) => front.close().await,
+    match (client, told) {
+        (Some(client), Ok(())) => converse(&client, reader, writer, shutdown).await,
+        (Some(client), Err(_)) => client.close().await,
         (None, _) => {}
     }
 }
 
 /// Says so if the agent's manifest lists nothing of a server: then the client sees no tools, and no reason.
 /// What will be a surprise otherwise: that nothing works, or that people are asked first.
-async fn surprises(front: &Front) -> Option<String> {
-    let waits = match front.run().await {
-        Ok(run) => front.gate.plan_answered(&run, std::time::Duration::ZERO).await.ok().flatten(),
+async fn surprises(client: &ClientSession) -> Option<String> {
+    let waits = match client.run().await {
+        Ok(run) => client.gate.plan_answered(&run, std::time::Duration::ZERO).await.ok().flatten(),
         Err(_) => None,
     };
-    let url = front.gate.config().url();
+    let url = client.gate.config().url();
     let waits = waits.map(|ask| format!("the plan waits for people: {url}/approvals/{}", ask.approval));
-    let notes: Vec<String> = nothing_listed(front).into_iter().chain(waits).collect();
+    let notes: Vec<String> = nothing_listed(client).into_iter().chain(waits).collect();
     (!notes.is_empty()).then(|| notes.join("; "))
 }
 
-fn nothing_listed(front: &Front) -> Option<String> {
-    let bundle = front.gate.bundle();
-    let manifest = bundle.agent(&front.opening.agent)?;
+fn nothing_listed(client: &ClientSession) -> Option<String> {
+    let bundle = client.gate.bundle();
+    let manifest = bundle.agent(&client.opening.agent)?;
     let mut listed = manifest.allowed_actions.iter().chain(manifest.context_rules.keys());
     let names_any = |action: &String| {
-        let mut servers = front.opening.servers.iter();
+        let mut servers = client.opening.servers.iter();
         action == "*"
             || servers.any(|s| action.strip_prefix(s.as_str()).is_some_and(|rest| rest.starts_with('.')))
     };
     if listed.any(names_any) {
         return None;
     }
-    let (agent, servers) = (&front.opening.agent, front.opening.servers.join("`, `"));
+    let (agent, servers) = (&client.opening.agent, client.opening.servers.join("`, `"));
     Some(format!(
         "the manifest of `{agent}` lists no action of `{servers}`, so its tools are hidden; list them in policy/agents/, or name the server as the manifest does with `--server`"
     ))
@@ -311,16 +313,16 @@ pub fn hint(error: &GateError) -> Option<&'static str> {
 /// Messages both ways until the client goes. What waits then is cancelled; what has begun is concluded by
 /// the gate.
 async fn converse(
-    front: &Arc<Front>,
+    client: &Arc<ClientSession>,
     mut reader: BufReader<impl AsyncRead + Unpin>,
     writer: impl AsyncWrite + Unpin + Send + 'static,
     shutdown: &CancellationToken,
 ) {
-    let limits = front.gate.config().limits.clone();
+    let limits = client.gate.config().limits.clone();
     let (out, queue) = mpsc::channel(QUEUE);
     let gone = CancellationToken::new();
     let writing = tokio::spawn(write_all(queue, writer, gone.clone()));
-    let telling = tokio::spawn(tell(front.unasked(), out.clone()));
+    let telling = tokio::spawn(tell(client.unasked(), out.clone()));
     let out = Outbound(out);
     let permits = Arc::new(Semaphore::new(limits.requests_max));
     let bodies = Shares::of(limits.bodies_bytes_max, limits.request_bytes_max);
@@ -347,7 +349,7 @@ async fn converse(
             out.send(refused(-32700, "the line is no JSON")).await;
             continue;
         };
-        let mut weight = bodies.share(front.opening.agent.as_str());
+        let mut weight = bodies.share(client.opening.agent.as_str());
         if weight.take(line.len()).is_err() {
             let why =
                 format!("requests would have more than {} bytes underway; wait for answers", bodies.each());
@@ -359,9 +361,9 @@ async fn converse(
             continue;
         };
         // A client that is found to be gone, because something could not be told to it, has not cancelled what has begun.
-        let (front, out, cancel) = (front.clone(), out.clone(), CancellationToken::new());
+        let (client, out, cancel) = (client.clone(), out.clone(), CancellationToken::new());
         let mut answering = Box::pin(async move {
-            if let Some(response) = front.message(&raw, &out, cancel).await {
+            if let Some(response) = client.message(&raw, &out, cancel).await {
                 out.send(response).await;
             }
             drop((permit, weight));
@@ -371,17 +373,17 @@ async fn converse(
             underway.spawn(answering);
         }
     }
-    front.leave().await;
+    client.leave().await;
     let grace = if shutdown.is_cancelled() { SHUTDOWN_GRACE } else { GRACE };
     let ended = async {
         while underway.join_next().await.is_some() {}
-        front.settled().await;
+        client.settled().await;
     };
     if tokio::time::timeout(grace, ended).await.is_err() {
         tracing::warn!("calls of a client that has gone do not end; now they are cancelled");
     }
     telling.abort();
-    front.close().await;
+    client.close().await;
     // Cancelled calls end at once; what they came to is on record.
     while underway.join_next().await.is_some() {}
     drop(out);

@@ -1,8 +1,8 @@
 //! `subscriptions/listen`, by which a client of the stateless era hears what changes. Each client's request
 //! is one request to each server behind; what they say comes back under the client's own id.
 
-use super::front::{Front, Request};
-use super::hello::meta_of;
+use super::client_session::{ClientSession, Request};
+use super::greeting::meta_of;
 use super::names;
 use super::wire::{INVALID_PARAMS, Members, Refusal, asking, members_of, quoted, raw};
 use aecl_executor::connectors::mcp::{Inbound, RawReply, Upstream};
@@ -22,7 +22,7 @@ const CHANGES: [&str; 3] = ["toolsListChanged", "promptsListChanged", "resources
 /// Changes that may wait for a slow client.
 const WAITING: usize = 64;
 
-impl Front {
+impl ClientSession {
     /// Follows what the servers tell, until all have ended it or the client leaves.
     pub(super) async fn follow(self: &Arc<Self>, request: &Request<'_>) -> Result<RawReply, Refusal> {
         let way = self.ready(&meta_of(request.params)?).await?;

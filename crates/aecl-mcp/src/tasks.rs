@@ -6,8 +6,8 @@
 //! made again, is the same one.
 
 use super::call::{Call, QUESTION};
-use super::front::{Front, Greeted, Request};
-use super::hello::{meta_of, stated};
+use super::client_session::{ClientSession, Negotiated, Request};
+use super::greeting::{meta_of, stated};
 use super::wire::{
     INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, Members, NOT_CARRIED_OUT, Refusal, members_of, raw,
     raw_value,
@@ -55,7 +55,7 @@ struct Task {
     created_at: Timestamp,
     ttl_ms: u64,
     poll_ms: u64,
-    way: Greeted,
+    way: Negotiated,
     /// What was called.
     action: String,
     /// Fires when the client cancels: waiting ends, and an attempt is told.
@@ -151,7 +151,7 @@ impl Tasks {
 }
 
 impl Task {
-    fn new(way: Greeted, action: &str, now: Timestamp, ttl_ms: u64, poll_ms: u64) -> Arc<Self> {
+    fn new(way: Negotiated, action: &str, now: Timestamp, ttl_ms: u64, poll_ms: u64) -> Arc<Self> {
         let cancel = CancellationToken::new();
         Arc::new(Self {
             // Ordered by time, and with enough random bits that nobody guesses one.
@@ -223,13 +223,13 @@ pub(super) fn are_known_in(version: &str) -> bool {
 }
 
 /// What a server says about itself, with tasks among what it can do.
-pub(super) fn announced(hello: &RawValue, way: Greeted) -> Box<RawValue> {
+pub(super) fn announced(hello: &RawValue, way: Negotiated) -> Box<RawValue> {
     let (path, value): (&[&str], _) = match way {
-        Greeted::Legacy => (
+        Negotiated::Legacy => (
             &["capabilities", "tasks"],
             json!({"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}),
         ),
-        Greeted::Modern => (&["capabilities", "extensions", EXTENSION], json!({})),
+        Negotiated::Modern => (&["capabilities", "extensions", EXTENSION], json!({})),
     };
     put_in(hello, path, &value)
 }
@@ -253,7 +253,7 @@ fn put_in(object: &RawValue, path: &[&str], value: &Value) -> Box<RawValue> {
     members.raw()
 }
 
-impl Front {
+impl ClientSession {
     /// Takes a call as a task, as the client of the older era wants it: it is answered at once.
     pub(super) fn begin_task(
         self: &Arc<Self>,
@@ -271,7 +271,7 @@ impl Front {
             reason = "saturates; clamped later"
         )]
         let ttl_ms = ttl_ms.map_or(TTL_MS.1, |ttl| ttl as u64);
-        let task = self.new_task(Greeted::Legacy, &call.action, ttl_ms);
+        let task = self.new_task(Negotiated::Legacy, &call.action, ttl_ms);
         let task = task.ok_or_else(|| {
             let why = format!("there are {TASKS_MAX} tasks that are not over; nothing was executed");
             Refusal::coded(INTERNAL_ERROR, code::OVERLOADED.as_str(), why)
@@ -290,7 +290,7 @@ impl Front {
     ) -> Result<RawReply, Box<(Call, Answer)>> {
         let open_ms = ask.expires_at.0.saturating_sub(self.gate.now().0);
         let ttl_ms = u64::try_from(open_ms).unwrap_or(0).saturating_add(KEPT_MS);
-        let Some(task) = self.new_task(Greeted::Modern, &call.action, ttl_ms) else {
+        let Some(task) = self.new_task(Negotiated::Modern, &call.action, ttl_ms) else {
             return Err(Box::new((call, answer)));
         };
         let shows_page = self.can_show_page(&call);
@@ -301,7 +301,7 @@ impl Front {
         Ok(seed)
     }
 
-    fn new_task(&self, way: Greeted, action: &str, ttl_ms: u64) -> Option<Arc<Task>> {
+    fn new_task(&self, way: Negotiated, action: &str, ttl_ms: u64) -> Option<Arc<Task>> {
         let poll_ms = self.gate.config().approvals.progress_ms;
         let task = Task::new(way, action, self.gate.now(), ttl_ms, poll_ms);
         self.tasks.add(&task, self.gate.now()).then_some(task)
@@ -317,7 +317,7 @@ impl Front {
     ) {
         // Nobody hears progress any more.
         call.meta.take("progressToken");
-        let front = self.clone();
+        let client = self.clone();
         tokio::spawn(async move {
             let life = Duration::from_millis(task.ttl_ms);
             let until = task.until.clone();
@@ -325,7 +325,7 @@ impl Front {
                 tokio::time::sleep(life).await;
                 until.cancel();
             });
-            let stage = match front.walked(&task, &call, first, unreachable.as_deref()).await {
+            let stage = match client.walked(&task, &call, first, unreachable.as_deref()).await {
                 Ok(Some(reply)) => Stage::Over(reply),
                 Ok(None) => Stage::Cancelled(
                     "nobody waits for it any more; the request for approval stays open for the identical call",
@@ -333,7 +333,7 @@ impl Front {
                 Err(refusal) => Stage::Over(refusal.reply()),
             };
             timer.abort();
-            task.comes_to(stage, front.gate.now());
+            task.comes_to(stage, client.gate.now());
         });
     }
 
@@ -371,11 +371,11 @@ impl Front {
     fn seed(&self, task: &Task) -> RawReply {
         let state = Value::Object(task_object(task, "working", &self.message_of(&task.stage(), None)));
         RawReply::Result(raw_value(&match task.way {
-            Greeted::Legacy => json!({
+            Negotiated::Legacy => json!({
                 "task": state,
                 "_meta": { MEANWHILE: "This call was taken as a task. Its result follows; do not make it again." },
             }),
-            Greeted::Modern => with(state, "resultType", "task".into()),
+            Negotiated::Modern => with(state, "resultType", "task".into()),
         }))
     }
 
@@ -385,16 +385,18 @@ impl Front {
         let way = self.ready(&meta).await?;
         let unknown = || Refusal::new(METHOD_NOT_FOUND, format!("`{}` is not relayed", request.method));
         match way {
-            Greeted::Legacy if !self.offers_tasks() => return Err(unknown()),
-            Greeted::Modern if !knows_tasks(&meta) => return Err(lacks_tasks()),
-            Greeted::Legacy | Greeted::Modern => {}
+            Negotiated::Legacy if !self.offers_tasks() => return Err(unknown()),
+            Negotiated::Modern if !knows_tasks(&meta) => return Err(lacks_tasks()),
+            Negotiated::Legacy | Negotiated::Modern => {}
         }
         let params = members_of(request.params).map_err(|why| Refusal::new(INVALID_PARAMS, why))?;
         match (request.method, way) {
-            ("tasks/list", Greeted::Legacy) => self.task_list(&params).await,
+            ("tasks/list", Negotiated::Legacy) => self.task_list(&params).await,
             ("tasks/get", _) => Ok(self.shown(&*self.named_task(&params)?, way).await),
-            ("tasks/result", Greeted::Legacy) => self.task_result(&*self.named_task(&params)?, request).await,
-            ("tasks/update", Greeted::Modern) => self.task_update(&*self.named_task(&params)?, &params),
+            ("tasks/result", Negotiated::Legacy) => {
+                self.task_result(&*self.named_task(&params)?, request).await
+            }
+            ("tasks/update", Negotiated::Modern) => self.task_update(&*self.named_task(&params)?, &params),
             ("tasks/cancel", _) => self.task_cancel(&*self.named_task(&params)?, way).await,
             _ => Err(unknown()),
         }
@@ -410,12 +412,12 @@ impl Front {
         })
     }
 
-    async fn shown(&self, task: &Task, way: Greeted) -> RawReply {
+    async fn shown(&self, task: &Task, way: Negotiated) -> RawReply {
         let object = Value::Object(self.task_state(task).await);
         RawReply::Result(raw_value(&match way {
-            Greeted::Legacy => object,
+            Negotiated::Legacy => object,
             // The result in its own bytes: it is put in as text.
-            Greeted::Modern => return self.detailed(task, object),
+            Negotiated::Modern => return self.detailed(task, object),
         }))
     }
 
@@ -443,7 +445,7 @@ impl Front {
             (Stage::Proposed | Stage::Waiting { .. }, _) => "working",
             (Stage::Over(RawReply::Error(_)), _) => "failed",
             // The older era calls a result that says that it is an error a failure, the stateless one does not.
-            (Stage::Over(RawReply::Result(result)), Greeted::Legacy) if is_error(result) => "failed",
+            (Stage::Over(RawReply::Result(result)), Negotiated::Legacy) if is_error(result) => "failed",
             (Stage::Over(RawReply::Result(_)), _) => "completed",
             (Stage::Cancelled(_), _) => "cancelled",
         };
@@ -526,22 +528,22 @@ impl Front {
         Ok(acknowledged())
     }
 
-    async fn task_cancel(&self, task: &Task, way: Greeted) -> Result<RawReply, Refusal> {
+    async fn task_cancel(&self, task: &Task, way: Negotiated) -> Result<RawReply, Refusal> {
         let by_client = Stage::Cancelled("the client has cancelled it");
         let moved = task.comes_to(by_client, self.gate.now());
         task.cancel.cancel();
         match (way, moved) {
-            (Greeted::Modern, _) => Ok(acknowledged()),
-            (Greeted::Legacy, true) => Ok(self.shown(task, way).await),
-            (Greeted::Legacy, false) => Err(Refusal::new(INVALID_PARAMS, "the task is over already")),
+            (Negotiated::Modern, _) => Ok(acknowledged()),
+            (Negotiated::Legacy, true) => Ok(self.shown(task, way).await),
+            (Negotiated::Legacy, false) => Err(Refusal::new(INVALID_PARAMS, "the task is over already")),
         }
     }
 }
 
 fn task_object(task: &Task, status: &str, message: &str) -> Map<String, Value> {
     let (ttl, poll) = match task.way {
-        Greeted::Legacy => ("ttl", "pollInterval"),
-        Greeted::Modern => ("ttlMs", "pollIntervalMs"),
+        Negotiated::Legacy => ("ttl", "pollInterval"),
+        Negotiated::Modern => ("ttlMs", "pollIntervalMs"),
     };
     let mut object = Map::new();
     let since = task.standing.borrow().since;
@@ -593,7 +595,7 @@ mod tests {
         let never = raw(r#"{"name":"t", "execution":{"taskSupport":"forbidden"}}"#.into());
         assert_eq!(offered_as_task(&never).get(), never.get());
         let hello = raw(r#"{"capabilities":{"tools":{}},"n":12345678901234567890123}"#.into());
-        let told = announced(&hello, Greeted::Modern);
+        let told = announced(&hello, Negotiated::Modern);
         assert_eq!(
             told.get(),
             r#"{"capabilities":{"tools":{},"extensions":{"io.modelcontextprotocol/tasks":{}}},"n":12345678901234567890123}"#
@@ -613,16 +615,16 @@ mod tests {
     fn nothing_follows_an_end_and_full_is_full() {
         let now = Timestamp(1_000);
         let tasks = Tasks::default();
-        let task = Task::new(Greeted::Legacy, "a.b", now, 0, 1);
+        let task = Task::new(Negotiated::Legacy, "a.b", now, 0, 1);
         assert_eq!(task.ttl_ms, TTL_MS.0);
         assert!(tasks.add(&task, now));
         assert!(task.comes_to(Stage::Cancelled("x"), now));
         assert!(!task.comes_to(Stage::Proposed, now));
         for _ in 1..TASKS_MAX {
-            assert!(tasks.add(&Task::new(Greeted::Legacy, "a.b", now, 0, 1), now));
+            assert!(tasks.add(&Task::new(Negotiated::Legacy, "a.b", now, 0, 1), now));
         }
-        assert!(tasks.add(&Task::new(Greeted::Legacy, "a.b", now, 0, 1), now), "what is over gives way");
-        assert!(!tasks.add(&Task::new(Greeted::Legacy, "a.b", now, 0, 1), now));
+        assert!(tasks.add(&Task::new(Negotiated::Legacy, "a.b", now, 0, 1), now), "what is over gives way");
+        assert!(!tasks.add(&Task::new(Negotiated::Legacy, "a.b", now, 0, 1), now));
         assert!(tasks.find(&task.id, now).is_none());
         let (first, next) = tasks.page(None, now);
         assert_eq!((first.len(), next.is_some()), (PAGE, true));

@@ -5,8 +5,8 @@ use super::events::{UNASKED, stream_of};
 use super::message::{Kind, Message};
 use super::refusal::{self, INTERNAL, Refusal, json_response};
 use super::sessions::Session;
-use super::{Endpoint, Hall, accepts, fronts, headers};
-use crate::{Front, Outbound};
+use super::{Endpoint, Hall, accepts, headers, shared};
+use crate::{ClientSession, Outbound};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -40,7 +40,7 @@ pub(super) async fn take(
     }
     let session = session(hall, endpoint, &caller, headers)?;
     let _hold = session.hold();
-    fronts::renew(&session.front, &caller).await;
+    shared::renew(&session.client, &caller).await;
     match &message.kind {
         Kind::Request { .. } => {
             let stream = session.events.open();
@@ -50,7 +50,7 @@ pub(super) async fn take(
         Kind::Notification { .. } | Kind::Answer => {
             let (out, unheard) = mpsc::channel(1);
             drop(unheard);
-            session.front.message(&message.raw, &Outbound(out), CancellationToken::new()).await;
+            session.client.message(&message.raw, &Outbound(out), CancellationToken::new()).await;
             Ok(StatusCode::ACCEPTED.into_response())
         }
     }
@@ -67,20 +67,21 @@ async fn initialize(
         return Err(Refusal::invalid("`initialize` is a request"));
     };
     let id = fresh_id()?;
-    let opening = fronts::opening(endpoint, caller, Some(id.clone()));
-    let front = Front::open(hall.gate.clone(), opening).await.map_err(|e| Refusal::from(e).to(request))?;
-    let session = Session::new(id, endpoint.clone(), caller.owner(), front, &hall.closing);
+    let opening = shared::opening(endpoint, caller, Some(id.clone()));
+    let client =
+        ClientSession::open(hall.gate.clone(), opening).await.map_err(|e| Refusal::from(e).to(request))?;
+    let session = Session::new(id, endpoint.clone(), caller.owner(), client, &hall.closing);
     let (out, unheard) = mpsc::channel(1);
     drop(unheard);
-    let answer = session.front.message(&message.raw, &Outbound(out), CancellationToken::new()).await;
+    let answer = session.client.message(&message.raw, &Outbound(out), CancellationToken::new()).await;
     let Some(answer) = answer else {
         session.end().await;
         return Err(
             Refusal::new(StatusCode::BAD_GATEWAY, INTERNAL, "`initialize` was not answered").to(request)
         );
     };
-    match Negotiated::read(&answer) {
-        Negotiated::Version(version) => {
+    match Initialized::read(&answer) {
+        Initialized::Version(version) => {
             if let Err(refusal) = hall.sessions.add(&session, &hall.gate) {
                 session.end().await;
                 return Err(refusal.to(request));
@@ -90,7 +91,7 @@ async fn initialize(
             mark(&session, &mut response);
             Ok(response)
         }
-        Negotiated::Refused(code) => {
+        Initialized::Refused(code) => {
             session.end().await;
             Ok(json_response(refusal::status_of(Some(code)), answer.get().to_owned()))
         }
@@ -98,20 +99,20 @@ async fn initialize(
 }
 
 /// What came of `initialize`.
-enum Negotiated {
+enum Initialized {
     Version(String),
     Refused(i64),
 }
 
-impl Negotiated {
+impl Initialized {
     fn read(answer: &RawValue) -> Self {
         #[derive(Deserialize)]
         struct Answer {
-            result: Option<Welcome>,
+            result: Option<InitializeResult>,
             error: Option<Code>,
         }
         #[derive(Deserialize)]
-        struct Welcome {
+        struct InitializeResult {
             #[serde(rename = "protocolVersion")]
             version: String,
         }
@@ -157,10 +158,10 @@ fn session(
 /// Carries one request through, whether or not the client keeps listening: it may come back for the answer.
 async fn carry(session: Arc<Session>, message: Message, stream: u64) {
     let _hold = session.hold();
-    let (events, front) = (&session.events, &session.front);
+    let (events, client) = (&session.events, &session.client);
     let (out, mut said) = mpsc::channel(UNDERWAY);
     let out = Outbound(out);
-    let mut answer = std::pin::pin!(front.message(&message.raw, &out, CancellationToken::new()));
+    let mut answer = std::pin::pin!(client.message(&message.raw, &out, CancellationToken::new()));
     let answer = loop {
         tokio::select! {
             biased;

@@ -5,7 +5,7 @@ use super::events::{PING, PING_EVERY, frame, sse};
 use super::message::{About, Kind, Message};
 use super::refusal::{self, Refusal, json_response};
 use super::{Endpoint, Hall, headers};
-use crate::{Front, Outbound};
+use crate::{ClientSession, Outbound};
 use aecl_executor::connectors::mcp::{Era, LEGACY, MODERN, RawReply};
 use aecl_gate::Gate;
 use axum::body::Bytes;
@@ -58,8 +58,8 @@ pub(super) async fn take(
         }
     };
     envelope(hall, endpoint, headers, method, about).await.map_err(|refusal| refusal.to(&id))?;
-    let front = hall.fronts.of(&hall.gate, endpoint, &caller).await.map_err(|refusal| refusal.to(&id))?;
-    Ok(exchange(front, message, hall.closing.child_token()).await)
+    let client = hall.shared.of(&hall.gate, endpoint, &caller).await.map_err(|refusal| refusal.to(&id))?;
+    Ok(exchange(client, message, hall.closing.child_token()).await)
 }
 
 /// What must hold of every request before it is looked at.
@@ -148,13 +148,13 @@ enum Next {
 }
 
 impl Underway {
-    fn begin(front: Arc<Front>, message: Message, cancel: CancellationToken) -> Self {
+    fn begin(client: Arc<ClientSession>, message: Message, cancel: CancellationToken) -> Self {
         let (out, said) = mpsc::channel(UNDERWAY);
         let (tell, answer) = oneshot::channel();
         let _cancel = cancel.clone().drop_guard();
         // A task of its own: what has begun is brought to its end whether or not the client stays.
         tokio::spawn(async move {
-            drop(tell.send(front.message(&message.raw, &Outbound(out), cancel).await));
+            drop(tell.send(client.message(&message.raw, &Outbound(out), cancel).await));
         });
         Self { said, answer, _cancel, over: false }
     }
@@ -171,8 +171,8 @@ impl Underway {
     }
 }
 
-async fn exchange(front: Arc<Front>, message: Message, cancel: CancellationToken) -> Response {
-    let mut underway = Underway::begin(front, message, cancel);
+async fn exchange(client: Arc<ClientSession>, message: Message, cancel: CancellationToken) -> Response {
+    let mut underway = Underway::begin(client, message, cancel);
     let first = match tokio::time::timeout(SOON, underway.next()).await {
         Ok(Next::Answer(Some(answer))) => return plain(&answer),
         Ok(Next::Answer(None)) => return unanswered().into_response(),

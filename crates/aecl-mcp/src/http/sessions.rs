@@ -1,9 +1,9 @@
-//! Sessions of the era with `initialize`: each has its own front and its own upstream connections.
+//! Sessions of the era with `initialize`: each has a client of its own and its own upstream connections.
 
 use super::Endpoint;
 use super::events::{Events, UNASKED};
 use super::refusal::{INTERNAL, Refusal};
-use crate::Front;
+use crate::ClientSession;
 use aecl_gate::Gate;
 use axum::http::StatusCode;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ pub(super) struct Session {
     pub(super) id: String,
     pub(super) endpoint: Endpoint,
     pub(super) owner: String,
-    pub(super) front: Arc<Front>,
+    pub(super) client: Arc<ClientSession>,
     pub(super) events: Arc<Events>,
     /// What was negotiated.
     pub(super) version: OnceLock<String>,
@@ -44,17 +44,17 @@ impl Session {
         id: String,
         endpoint: Endpoint,
         owner: String,
-        front: Arc<Front>,
+        client: Arc<ClientSession>,
         closing: &CancellationToken,
     ) -> Arc<Self> {
         let events = Arc::new(Events::new());
         let stop = closing.child_token();
-        tokio::spawn(relay_unasked(front.clone(), events.clone(), stop.clone()));
+        tokio::spawn(relay_unasked(client.clone(), events.clone(), stop.clone()));
         Arc::new(Self {
             id,
             endpoint,
             owner,
-            front,
+            client,
             events,
             version: OnceLock::new(),
             used: Mutex::new(Instant::now()),
@@ -80,17 +80,17 @@ impl Session {
     /// Ends it: streams end, own upstream connections close.
     pub(super) async fn end(&self) {
         self.stop.cancel();
-        self.front.leave().await;
+        self.client.leave().await;
         // What has begun is brought to its end, so that it is known.
         let ended = async {
             let mut left = self.left.subscribe();
             while self.busy.load(Ordering::SeqCst) > 0 && left.changed().await.is_ok() {}
-            self.front.settled().await;
+            self.client.settled().await;
         };
         if tokio::time::timeout(GRACE, ended).await.is_err() {
             tracing::warn!(session = %self.owner, "calls of a session that is over do not end; now they are cancelled");
         }
-        self.front.close().await;
+        self.client.close().await;
     }
 }
 
@@ -104,9 +104,9 @@ impl Drop for Hold {
 
 /// What the servers say unasked goes on the stream that belongs to no request, whether or not it is read now.
 /// When the session is over, all its streams end.
-async fn relay_unasked(front: Arc<Front>, events: Arc<Events>, stop: CancellationToken) {
-    let mut unasked = front.unasked();
-    drop(front);
+async fn relay_unasked(client: Arc<ClientSession>, events: Arc<Events>, stop: CancellationToken) {
+    let mut unasked = client.unasked();
+    drop(client);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,

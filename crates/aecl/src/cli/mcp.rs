@@ -8,7 +8,7 @@ mod notices;
 
 use super::{Common, Error, Exit, Result};
 use crate::mcp::names;
-use crate::mcp::stdio::Hello;
+use crate::mcp::stdio::AttachRequest;
 use aecl_egress::vault::{SecretRef, references};
 use aecl_executor::connectors::mcp::Transport;
 use aecl_gate::config::Home;
@@ -102,7 +102,7 @@ fn only_agent(home: &Home) -> std::result::Result<String, Error> {
     }
 }
 
-fn hello(args: Args, agent: &str) -> std::result::Result<Hello, Error> {
+fn hello(args: Args, agent: &str) -> std::result::Result<AttachRequest, Error> {
     let id = |e: aecl_kernel::base::id::BadId| Error::new(e.to_string());
     let agent = AgentId::new(agent).map_err(id)?;
     let user = args.user.as_deref().map(UserId::new).transpose().map_err(id)?;
@@ -129,7 +129,7 @@ fn hello(args: Args, agent: &str) -> std::result::Result<Hello, Error> {
         );
     }
     let plan = args.plan.as_deref().map(plan).transpose()?;
-    Ok(Hello {
+    Ok(AttachRequest {
         v: 1,
         agent,
         server,

@@ -1,7 +1,7 @@
 //! A home with a gate, a real server behind, and a raw client in front.
 #![allow(dead_code, reason = "each test program uses its part")]
 
-use aecl::mcp::stdio::{self, Hello};
+use aecl::mcp::stdio::{self, AttachRequest};
 use aecl_executor::connectors::mcp::Transport;
 use aecl_gate::config::Home;
 use aecl_gate::{Gate, Identity};
@@ -64,7 +64,7 @@ impl Place {
         ["python3", "-u", script, era].map(str::to_owned).into_iter().chain([self.folder()]).collect()
     }
 
-    pub fn hello(&self, era: &str) -> Hello {
+    pub fn hello(&self, era: &str) -> AttachRequest {
         let mut command = self.server(era);
         let rest = command.split_off(1);
         let transport = Transport::Stdio {
@@ -76,7 +76,7 @@ impl Place {
             timeout_ms: None,
             trust_annotations: None,
         };
-        Hello {
+        AttachRequest {
             v: 1,
             agent: AgentId::new("default").unwrap(),
             server: Some("tiny".into()),
@@ -127,7 +127,7 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn attach(gate: &Gate, hello: Hello) -> Self {
+    pub fn attach(gate: &Gate, hello: AttachRequest) -> Self {
         let (near, far) = tokio::io::duplex(1 << 20);
         let (from, to) = tokio::io::split(near);
         let (reader, writer) = tokio::io::split(far);
@@ -139,7 +139,7 @@ impl Client {
     }
 
     /// A client of the older kind that has introduced itself.
-    pub async fn legacy(gate: &Gate, hello: Hello) -> Self {
+    pub async fn legacy(gate: &Gate, hello: AttachRequest) -> Self {
         let mut client = Self::attach(gate, hello);
         let params = json!({"protocolVersion": "2025-06-18", "capabilities": {"sampling": {}, "odd": 7},
             "clientInfo": {"name": "raw-client", "version": "1"}});

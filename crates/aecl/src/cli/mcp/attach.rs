@@ -1,7 +1,7 @@
 //! A pipe between the client and the process that owns the home, which is started if nobody does.
 
 use crate::cli::Error;
-use crate::mcp::stdio::{Hello, Welcome};
+use crate::mcp::stdio::{AttachReply, AttachRequest};
 use aecl_executor::connectors::mcp::{LineRead, next_line};
 use aecl_gate::config::Home;
 use std::path::Path;
@@ -19,7 +19,7 @@ const WELCOME: Duration = Duration::from_secs(30);
 const IDLE_EXIT_S: &str = "600";
 
 /// Connects, introduces the client, and carries messages both ways until one side ends.
-pub(super) async fn run(home: &Home, hello: Hello) -> Result<(), Error> {
+pub(super) async fn run(home: &Home, hello: AttachRequest) -> Result<(), Error> {
     let socket = home.data().join("mcp.sock");
     let stream = match UnixStream::connect(&socket).await {
         Ok(stream) => stream,
@@ -46,7 +46,7 @@ pub(super) async fn run(home: &Home, hello: Hello) -> Result<(), Error> {
         Ok(_) => return Err(lost("ended before it took the client in")),
         Err(_) => return Err(lost("does not answer")),
     }
-    let welcome: Welcome =
+    let welcome: AttachReply =
         serde_json::from_slice(&line).map_err(|e| lost(&format!("answers something else: {e}")))?;
     if let Some(complaint) = welcome.error.filter(|_| !welcome.ok) {
         return Err(Error {

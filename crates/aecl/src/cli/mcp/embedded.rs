@@ -4,12 +4,12 @@
 use crate::cli::Error;
 use crate::cli::serve::port;
 use crate::http::Host;
-use crate::mcp::stdio::{self, Hello};
+use crate::mcp::stdio::{self, AttachRequest};
 use aecl_gate::config::Home;
 use tokio_util::sync::CancellationToken;
 
 /// Opens the gate of the home and serves the client on standard input and output.
-pub(super) async fn run(home: &Home, hello: Hello) -> Result<(), Error> {
+pub(super) async fn run(home: &Home, hello: AttachRequest) -> Result<(), Error> {
     // The links that the model shows have to lead somewhere.
     let bound = port::bind(home, &home.read()?, None).await?;
     let (at, note) = (bound.at.clone(), bound.note());

@@ -1,10 +1,10 @@
-//! Fronts of the stateless era: requests of one caller to one endpoint share one, so that they act in one
+//! Sessions of the stateless era: requests of one caller to one endpoint share one, so that they act in one
 //! run and find what waits in it.
 
 use super::Endpoint;
 use super::auth::Caller;
 use super::refusal::Refusal;
-use crate::{Front, Opening};
+use crate::{ClientSession, Opening};
 use aecl_gate::{Gate, Identity};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -12,56 +12,56 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// After how long without a request a front is closed. A run that somebody may still answer lives on.
+/// After how long without a request a client is closed. A run that somebody may still answer lives on.
 const IDLE: Duration = Duration::from_secs(30 * 60);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const MAX: usize = 4096;
 
-/// Open fronts, by endpoint and caller.
+/// Those that are open, by endpoint and caller.
 #[derive(Default)]
-pub(super) struct Fronts(Mutex<BTreeMap<(Endpoint, String), Kept>>);
+pub(super) struct SharedSessions(Mutex<BTreeMap<(Endpoint, String), Kept>>);
 
 struct Kept {
-    front: Arc<Front>,
+    client: Arc<ClientSession>,
     used: Instant,
 }
 
-impl Fronts {
-    /// The front of this caller at this endpoint.
+impl SharedSessions {
+    /// The client of this caller at this endpoint.
     pub(super) async fn of(
         self: &Arc<Self>,
         gate: &Gate,
         endpoint: &Endpoint,
         caller: &Caller,
-    ) -> Result<Arc<Front>, Refusal> {
+    ) -> Result<Arc<ClientSession>, Refusal> {
         let key = (endpoint.clone(), caller.owner());
-        let mut fronts = self.0.lock().await;
-        if fronts.is_empty() {
+        let mut all = self.0.lock().await;
+        if all.is_empty() {
             tokio::spawn(sweep(Arc::downgrade(self)));
         }
-        if let Some(kept) = fronts.get_mut(&key) {
+        if let Some(kept) = all.get_mut(&key) {
             kept.used = Instant::now();
-            let front = kept.front.clone();
-            drop(fronts);
-            renew(&front, caller).await;
-            return Ok(front);
+            let client = kept.client.clone();
+            drop(all);
+            renew(&client, caller).await;
+            return Ok(client);
         }
-        if fronts.len() >= MAX
-            && let Some(oldest) = fronts.iter().min_by_key(|(_, kept)| kept.used).map(|(key, _)| key.clone())
-            && let Some(kept) = fronts.remove(&oldest)
+        if all.len() >= MAX
+            && let Some(oldest) = all.iter().min_by_key(|(_, kept)| kept.used).map(|(key, _)| key.clone())
+            && let Some(kept) = all.remove(&oldest)
         {
-            tokio::spawn(async move { kept.front.close().await });
+            tokio::spawn(async move { kept.client.close().await });
         }
-        let front = Front::open(gate.clone(), opening(endpoint, caller, None)).await?;
-        fronts.insert(key, Kept { front: front.clone(), used: Instant::now() });
-        Ok(front)
+        let client = ClientSession::open(gate.clone(), opening(endpoint, caller, None)).await?;
+        all.insert(key, Kept { client: client.clone(), used: Instant::now() });
+        Ok(client)
     }
 }
 
 /// A caller that has renewed its token acts with the newer one.
-pub(super) async fn renew(front: &Front, caller: &Caller) {
+pub(super) async fn renew(client: &ClientSession, caller: &Caller) {
     if let Caller::Run(session) = caller {
-        front.renewed(session).await;
+        client.renewed(session).await;
     }
 }
 
@@ -83,18 +83,18 @@ pub(super) fn opening(endpoint: &Endpoint, caller: &Caller, session: Option<Stri
     }
 }
 
-async fn sweep(fronts: Weak<Fronts>) {
+async fn sweep(shared: Weak<SharedSessions>) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
-        let Some(fronts) = fronts.upgrade() else { return };
-        let mut all = fronts.0.lock().await;
+        let Some(shared) = shared.upgrade() else { return };
+        let mut all = shared.0.lock().await;
         let old: Vec<_> = all
             .iter()
-            .filter(|(_, k)| k.used.elapsed() > IDLE && Arc::strong_count(&k.front) == 1)
+            .filter(|(_, k)| k.used.elapsed() > IDLE && Arc::strong_count(&k.client) == 1)
             .map(|(key, _)| key.clone())
             .collect();
         for kept in old.iter().filter_map(|key| all.remove(key)) {
-            tokio::spawn(async move { kept.front.close().await });
+            tokio::spawn(async move { kept.client.close().await });
         }
         if all.is_empty() {
             return;

@@ -1,8 +1,8 @@
 //! One client in front of the upstream servers of one agent, however it is connected.
 
-use super::import::Offers;
+use super::import::ToolListing;
 use super::inbound::{Asked, Pump, Token};
-use super::session::Runs;
+use super::runs::Runs;
 use super::wire::{Envelope, INVALID_REQUEST, METHOD_NOT_FOUND, Refusal, raw, response};
 use aecl_executor::connectors::mcp::{RawReply, Upstream};
 use aecl_gate::{Gate, GateError, Identity, Session};
@@ -56,13 +56,13 @@ impl Outbound {
 }
 
 /// One client in front of the upstream servers of one agent.
-pub struct Front {
+pub struct ClientSession {
     pub(super) gate: Gate,
     pub(super) opening: Opening,
     pub(super) unasked: broadcast::Sender<Arc<RawValue>>,
     pub(super) runs: Runs,
     /// How own connections were greeted; nothing before the client has said how it speaks.
-    pub(super) greeted: tokio::sync::Mutex<Option<Greeted>>,
+    pub(super) negotiated: tokio::sync::Mutex<Option<Negotiated>>,
     pub(super) desks: BTreeMap<String, Desk>,
     pub(super) state: Mutex<State>,
     /// Calls that the client polls for.
@@ -74,7 +74,7 @@ pub struct Front {
 
 /// The two ways in which a client may speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Greeted {
+pub(super) enum Negotiated {
     Legacy,
     Modern,
 }
@@ -82,7 +82,7 @@ pub(super) enum Greeted {
 /// What is kept for one server.
 #[derive(Default)]
 pub(super) struct Desk {
-    pub offers: Offers,
+    pub offers: ToolListing,
     pub pump: Mutex<Option<Pump>>,
 }
 
@@ -128,9 +128,9 @@ pub(super) enum Phase {
     Held(ApprovalId),
 }
 
-impl std::fmt::Debug for Front {
+impl std::fmt::Debug for ClientSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Front({} before {})", self.opening.agent, self.opening.servers.join(", "))
+        write!(f, "ClientSession({} before {})", self.opening.agent, self.opening.servers.join(", "))
     }
 }
 
@@ -144,7 +144,7 @@ pub(super) struct Request<'a> {
     pub cancel: CancellationToken,
 }
 
-impl Front {
+impl ClientSession {
     /// Takes a client in.
     ///
     /// # Errors
@@ -159,26 +159,26 @@ impl Front {
             return Err(GateError::Refused { code: code::AGENT_UNKNOWN, message });
         }
         let desks = opening.servers.iter().map(|name| (name.clone(), Desk::default())).collect();
-        let front = Arc::new(Self {
+        let client = Arc::new(Self {
             gate,
             opening,
             unasked: broadcast::channel(UNASKED).0,
             runs: Runs::default(),
-            greeted: tokio::sync::Mutex::default(),
+            negotiated: tokio::sync::Mutex::default(),
             desks,
             state: Mutex::default(),
             tasks: Default::default(),
             has_tasks: AtomicBool::new(false),
             counter: AtomicU64::new(1),
         });
-        for name in &front.opening.servers {
-            if front.behind(name).is_none() {
+        for name in &client.opening.servers {
+            if client.behind(name).is_none() {
                 let message = format!("`{name}` is no configured server; add it to `servers` in aecl.yaml");
                 return Err(GateError::Refused { code: code::REQUEST_INVALID, message });
             }
         }
-        tokio::spawn(super::kept_back::tell_changes(Arc::downgrade(&front)));
-        Ok(front)
+        tokio::spawn(super::kept_back::tell_changes(Arc::downgrade(&client)));
+        Ok(client)
     }
 
     /// The run in which this client acts; opened when there is none yet.
@@ -375,7 +375,7 @@ impl Front {
             phase: Phase::default(),
         };
         self.state().underway.insert(number, underway);
-        Entered { front: self.clone(), number, cancel }
+        Entered { client: self.clone(), number, cancel }
     }
 
     /// The client does not wait for this request any more.
@@ -386,7 +386,7 @@ impl Front {
     }
 }
 
-impl Drop for Front {
+impl Drop for ClientSession {
     fn drop(&mut self) {
         // Dropping a connection ends it.
         drop(self.let_go());
@@ -395,14 +395,14 @@ impl Drop for Front {
 
 /// A request that is underway until this is dropped.
 struct Entered {
-    front: Arc<Front>,
+    client: Arc<ClientSession>,
     number: u64,
     cancel: CancellationToken,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        self.front.state().underway.remove(&self.number);
+        self.client.state().underway.remove(&self.number);
     }
 }
 

@@ -1,7 +1,7 @@
 //! How a client is greeted. It is offered exactly what the servers behind speak: a revision is neither
 //! raised nor lowered silently.
 
-use super::front::{Front, Greeted, Request};
+use super::client_session::{ClientSession, Negotiated, Request};
 use super::tasks;
 use super::wire::{
     INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Members, Refusal, UNSUPPORTED_VERSION,
@@ -37,7 +37,7 @@ pub(super) fn meta_of(params: Option<&RawValue>) -> Result<Members, Refusal> {
     members_of(params.get("_meta")).map_err(|why| Refusal::new(INVALID_PARAMS, format!("`_meta`: {why}")))
 }
 
-impl Front {
+impl ClientSession {
     /// The client begins in the older way.
     pub(super) async fn initialize(self: &Arc<Self>, request: &Request<'_>) -> Result<RawReply, Refusal> {
         let params = members_of(request.params).map_err(|why| Refusal::new(INVALID_PARAMS, why))?;
@@ -48,9 +48,9 @@ impl Front {
             let params = request.params.unwrap_or(RawValue::NULL).to_owned();
             self.greet(|| Handshake::Initialize(params.clone()));
         }
-        let mut greeted = self.greeted.lock().await;
-        let hellos = self.hellos(Greeted::Legacy, &wanted).await?;
-        *greeted = Some(Greeted::Legacy);
+        let mut negotiated = self.negotiated.lock().await;
+        let hellos = self.hellos(Negotiated::Legacy, &wanted).await?;
+        *negotiated = Some(Negotiated::Legacy);
         if self.has_own_connections()
             && let [(server, hello)] = hellos.as_slice()
         {
@@ -83,12 +83,12 @@ impl Front {
     /// The client asks whether the stateless revision is spoken.
     pub(super) async fn discover(self: &Arc<Self>, request: &Request<'_>) -> Result<RawReply, Refusal> {
         let meta = meta_of(request.params)?;
-        let mut greeted = self.greeted.lock().await;
-        if self.has_own_connections() && *greeted != Some(Greeted::Modern) {
+        let mut negotiated = self.negotiated.lock().await;
+        if self.has_own_connections() && *negotiated != Some(Negotiated::Modern) {
             let face = face(&meta);
             self.greet(|| Handshake::Discover(face.clone()));
         }
-        let hellos = tokio::time::timeout(DISCOVER, self.hellos(Greeted::Modern, MODERN)).await;
+        let hellos = tokio::time::timeout(DISCOVER, self.hellos(Negotiated::Modern, MODERN)).await;
         let hellos = match hellos {
             Ok(Ok(hellos)) => hellos,
             // What a server of the older kind says to this method; the client then asks in the older way.
@@ -97,11 +97,11 @@ impl Front {
                 return Err(Refusal::new(METHOD_NOT_FOUND, "the server does not answer `server/discover`"));
             }
         };
-        *greeted = Some(Greeted::Modern);
+        *negotiated = Some(Negotiated::Modern);
         if let [(server, hello)] = hellos.as_slice() {
             let said = self.heard(server, hello).await?;
             let hello = self.noted(said).await;
-            return Ok(RawReply::Result(tasks::announced(&hello, Greeted::Modern)));
+            return Ok(RawReply::Result(tasks::announced(&hello, Negotiated::Modern)));
         }
         let mut result = self.together(&hellos).await?;
         result.insert("resultType".into(), "complete".into());
@@ -110,7 +110,7 @@ impl Front {
         result.insert("cacheScope".into(), "private".into());
         result.insert("_meta".into(), json!({ format!("{PREFIX}serverInfo"): ourselves() }));
         let result = self.noted(members_of_value(result)).await;
-        Ok(RawReply::Result(tasks::announced(&result, Greeted::Modern)))
+        Ok(RawReply::Result(tasks::announced(&result, Negotiated::Modern)))
     }
 
     /// The greeting, with what the model should know about tools that it does not see.
@@ -133,38 +133,38 @@ impl Front {
     fn with_tasks(&self, hello: &RawValue, version: &str) -> Box<RawValue> {
         let known = self.offers_tasks() && tasks::are_known_in(version);
         self.has_tasks.store(known, Ordering::Relaxed);
-        if known { tasks::announced(hello, Greeted::Legacy) } else { hello.to_owned() }
+        if known { tasks::announced(hello, Negotiated::Legacy) } else { hello.to_owned() }
     }
 
     /// How this request is spoken, once the servers behind are known to speak that way, too.
-    pub(super) async fn ready(self: &Arc<Self>, meta: &Members) -> Result<Greeted, Refusal> {
+    pub(super) async fn ready(self: &Arc<Self>, meta: &Members) -> Result<Negotiated, Refusal> {
         let version =
             stated(meta, "protocolVersion").and_then(|v| serde_json::from_str::<String>(v.get()).ok());
         let way = match version.as_deref() {
-            None => Greeted::Legacy,
-            Some(MODERN) => Greeted::Modern,
+            None => Negotiated::Legacy,
+            Some(MODERN) => Negotiated::Modern,
             Some(other) => return Err(unsupported(other, &[MODERN])),
         };
         if !self.has_own_connections() {
             return Ok(way);
         }
-        let mut greeted = self.greeted.lock().await;
-        match (*greeted, way) {
+        let mut negotiated = self.negotiated.lock().await;
+        match (*negotiated, way) {
             (Some(known), way) if known == way => Ok(way),
-            (Some(Greeted::Legacy), _) => Err(unsupported(MODERN, &LEGACY)),
-            (Some(Greeted::Modern), _) => {
+            (Some(Negotiated::Legacy), _) => Err(unsupported(MODERN, &LEGACY)),
+            (Some(Negotiated::Modern), _) => {
                 let message = format!("`_meta` has no `{PREFIX}protocolVersion`");
                 Err(Refusal::new(INVALID_PARAMS, message))
             }
-            (None, Greeted::Legacy) => Err(Refusal::new(
+            (None, Negotiated::Legacy) => Err(Refusal::new(
                 INVALID_REQUEST,
                 "the first request must be `initialize` or `server/discover`",
             )),
-            (None, Greeted::Modern) => {
+            (None, Negotiated::Modern) => {
                 let face = face(meta);
                 self.greet(|| Handshake::Discover(face.clone()));
-                self.hellos(Greeted::Modern, MODERN).await?;
-                *greeted = Some(Greeted::Modern);
+                self.hellos(Negotiated::Modern, MODERN).await?;
+                *negotiated = Some(Negotiated::Modern);
                 Ok(way)
             }
         }
@@ -184,7 +184,7 @@ impl Front {
     /// What those servers said that speak this way. Of several servers, the others are left out.
     async fn hellos(
         self: &Arc<Self>,
-        way: Greeted,
+        way: Negotiated,
         wanted: &str,
     ) -> Result<Vec<(String, Arc<ServerHello>)>, Refusal> {
         let mut hellos = Vec::new();
@@ -196,15 +196,15 @@ impl Front {
             };
             match (upstream.hello().await, way) {
                 (Ok(hello), way) if way_of(&hello) == way => hellos.push((server.clone(), hello)),
-                (Ok(_), Greeted::Legacy) => refusal = unsupported(wanted, &[MODERN]),
-                (Ok(_), Greeted::Modern) => refusal = unsupported(wanted, &LEGACY),
+                (Ok(_), Negotiated::Legacy) => refusal = unsupported(wanted, &[MODERN]),
+                (Ok(_), Negotiated::Modern) => refusal = unsupported(wanted, &LEGACY),
                 (Err(error), way) => {
                     tracing::warn!(server, %error, "a server could not be greeted");
                     refusal = match way {
-                        Greeted::Legacy if self.is_known_modern(server).await => {
+                        Negotiated::Legacy if self.is_known_modern(server).await => {
                             unsupported(wanted, &[MODERN])
                         }
-                        Greeted::Legacy | Greeted::Modern => error.into(),
+                        Negotiated::Legacy | Negotiated::Modern => error.into(),
                     };
                 }
             }
@@ -217,26 +217,26 @@ impl Front {
     async fn is_known_modern(&self, server: &str) -> bool {
         let shared = self.gate.executor().connectors().mcp.upstream(None, server);
         let Some(shared) = shared.filter(|_| self.has_own_connections()) else { return false };
-        shared.hello().await.is_ok_and(|hello| way_of(&hello) == Greeted::Modern)
+        shared.hello().await.is_ok_and(|hello| way_of(&hello) == Negotiated::Modern)
     }
 
     /// Those servers that speak this way; where connections are the client's own, all do.
-    pub(super) async fn speaking(self: &Arc<Self>, way: Greeted) -> Result<Vec<String>, Refusal> {
+    pub(super) async fn speaking(self: &Arc<Self>, way: Negotiated) -> Result<Vec<String>, Refusal> {
         if self.has_own_connections() {
             return Ok(self.opening.servers.clone());
         }
         let wanted = match way {
-            Greeted::Legacy => "initialize",
-            Greeted::Modern => MODERN,
+            Negotiated::Legacy => "initialize",
+            Negotiated::Modern => MODERN,
         };
         Ok(self.hellos(way, wanted).await?.into_iter().map(|(server, _)| server).collect())
     }
 }
 
-fn way_of(hello: &ServerHello) -> Greeted {
+fn way_of(hello: &ServerHello) -> Negotiated {
     match hello.era {
-        Era::Legacy(_) => Greeted::Legacy,
-        Era::Modern(_) => Greeted::Modern,
+        Era::Legacy(_) => Negotiated::Legacy,
+        Era::Modern(_) => Negotiated::Modern,
     }
 }
 
