@@ -1,7 +1,7 @@
 //! What the model is told about a call that was not simply carried out: what happened, that nothing was
 //! executed, whether to try again. Nothing in it helps to get around the policy.
 
-use super::client_session::Negotiated;
+use super::negotiated::Negotiated;
 use super::wire::{NOT_CARRIED_OUT, Refusal, raw_value};
 use crate::text::is_hidden;
 use aecl_executor::connectors::mcp::RawReply;

@@ -2,20 +2,24 @@
 //! kept in `policy/actions/mcp-<server>.json`, where people edit them.
 
 mod definition;
+mod disk;
 mod files;
 mod languages;
 mod narrower;
 mod said;
+mod seen;
 mod terms;
 mod verbs;
 mod waiting;
 
 pub use definition::{Annotations, Definition, Pins};
+pub use disk::CatalogueError;
 pub use files::{
-    By, CatalogueError, Imported, Seen, accept, accept_all, accept_these, changed_at, import, note_shown,
-    quarantine, reviewed, seen, servers, settle,
+    By, Imported, accept, accept_all, accept_these, changed_at, import, note_shown, quarantine, reviewed,
+    seen, servers, settle,
 };
 pub use narrower::is_minor;
 pub use said::{INSTRUCTIONS, accept_said, hear, prompt, said};
+pub use seen::Seen;
 pub use terms::timeout_of;
 pub use waiting::waiting;

@@ -2,23 +2,20 @@
 //! without being proposed: nothing that the server has not said first, or that the protocol does not know.
 
 use super::client_session::ClientSession;
-use super::listing::{items, key, next_cursor};
-use super::relay::PATIENCE;
-use super::wire::{INVALID_PARAMS, Members, NOT_CARRIED_OUT, Refusal, members_of, quoted, raw};
-use aecl_executor::connectors::mcp::RawReply;
+use super::list_page::next_cursor;
+use super::wire::{INVALID_PARAMS, Members, NOT_CARRIED_OUT, Refusal, quoted, raw};
 use aecl_kernel::base::code;
 use aecl_kernel::define::manifest::AgentManifest;
 use serde_json::value::RawValue;
-use std::sync::Arc;
-use tokio_util::sync::CancellationToken;
+use std::time::Duration;
 
 /// The levels of a log that the protocol knows.
 const LOG_LEVELS: [&str; 8] =
     ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+/// How long a server may take for what does not act.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// So many addresses, and so many places in lists, of servers are remembered for one client.
 const REMEMBERED_MAX: usize = 100_000;
-/// So many pages of resources are read to find one.
-const PAGES_MAX: usize = 20;
 
 impl ClientSession {
     /// Whether the agent may use anything of a server. Of one of which it may use nothing it hears nothing, and nothing that
@@ -109,31 +106,6 @@ impl ClientSession {
             }
             state.listed.insert((server.to_owned(), uri));
         }
-    }
-
-    /// Whether a server has listed or returned exactly this address. If it is not known, the server is asked for its list.
-    pub(super) async fn has_listed(self: &Arc<Self>, server: &str, uri: &str) -> bool {
-        let asked = (server.to_owned(), uri.to_owned());
-        if self.state().listed.contains(&asked) {
-            return true;
-        }
-        let Some(upstream) = self.upstream(server) else { return false };
-        let (method, never) = ("resources/list", CancellationToken::new());
-        let mut params = Members::default();
-        for _ in 0..PAGES_MAX {
-            let reply = upstream.relay(method, Some(&params.raw()), PATIENCE, &never).await;
-            let Ok(RawReply::Result(result)) = reply else { break };
-            self.note_place(server, method, &result);
-            let Ok(found) = items(&result, key(method)) else { break };
-            let uris = found.iter().filter_map(|item| members_of(Some(item)).ok()?.text("uri"));
-            self.note_addresses(server, uris);
-            if self.state().listed.contains(&asked) {
-                return true;
-            }
-            let Some(next) = next_cursor(&result) else { break };
-            params.set("cursor", next);
-        }
-        false
     }
 }
 

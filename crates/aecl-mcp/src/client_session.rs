@@ -1,61 +1,28 @@
-//! One client in front of the upstream servers of one agent, however it is connected.
+//! One client in front of the upstream servers of one agent, however it is connected: what is known of it, and who waits
+//! for what. What its messages mean is said above.
 
-use super::import::ToolListing;
-use super::inbound::{Asked, Pump, Token};
+use super::negotiated::Negotiated;
+use super::opening::{Opening, Outbound};
 use super::runs::Runs;
-use super::wire::{Envelope, INVALID_REQUEST, METHOD_NOT_FOUND, Refusal, raw, response};
-use aecl_executor::connectors::mcp::{RawReply, Upstream};
-use aecl_gate::{Gate, GateError, Identity, Session};
+use super::task::Tasks;
+use super::tool_listing::ToolListing;
+use aecl_executor::connectors::mcp::{Inbound, Upstream};
+use aecl_gate::{Gate, GateError, Session};
 use aecl_kernel::base::code;
-use aecl_kernel::base::id::{AgentId, ApprovalId, RunId, UserId};
+use aecl_kernel::base::id::{ApprovalId, RunId};
 use aecl_kernel::record::approval::AskState;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, watch};
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Messages that may wait for a slow client before older unasked ones are lost.
 const UNASKED: usize = 256;
 
-/// Who stands in front, and of what.
-#[derive(Debug, Clone)]
-pub struct Opening {
-    /// The agent that acts.
-    pub agent: AgentId,
-    /// The servers behind the endpoint, by name; they are in the gate already, shared or for `session`.
-    pub servers: Vec<String>,
-    /// The key of this client's own upstream connections. Without one the shared connections are used.
-    pub session: Option<String>,
-    /// A run that was opened elsewhere. Without one a run is opened when it is needed, and gone on from
-    /// when it has expired.
-    pub run: Option<Session>,
-    /// Who opens runs.
-    pub by: Identity,
-    /// What the run is for.
-    pub goal: Option<String>,
-    /// Its ordered steps.
-    pub plan: Option<Value>,
-    /// People are asked about the plan; what is proposed waits a while for their answer.
-    pub approve_plan: bool,
-    /// For whom the agent acts.
-    pub user: Option<UserId>,
-}
-
-/// Where messages for the client go while one of its requests is underway.
-#[derive(Debug, Clone)]
-pub struct Outbound(pub mpsc::Sender<Box<RawValue>>);
-
-impl Outbound {
-    /// Sends a message on; a client that has gone is no error.
-    pub async fn send(&self, message: Box<RawValue>) {
-        drop(self.0.send(message).await);
-    }
-}
-
-/// One client in front of the upstream servers of one agent.
+/// Session of one client in front of the upstream servers of one agent.
 pub struct ClientSession {
     pub(super) gate: Gate,
     pub(super) opening: Opening,
@@ -66,17 +33,10 @@ pub struct ClientSession {
     pub(super) desks: BTreeMap<String, Desk>,
     pub(super) state: Mutex<State>,
     /// Calls that the client polls for.
-    pub(super) tasks: super::tasks::Tasks,
+    pub(super) tasks: Tasks,
     /// Whether the client speaks a revision of the older era that has tasks.
     pub(super) has_tasks: AtomicBool,
     counter: AtomicU64,
-}
-
-/// The two ways in which a client may speak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Negotiated {
-    Legacy,
-    Modern,
 }
 
 /// What is kept for one server.
@@ -105,6 +65,31 @@ pub(super) struct State {
     pub listed: std::collections::HashSet<(String, String)>,
     /// Which server has which resource, as far as it was listed; only where there are several.
     pub resources: BTreeMap<String, String>,
+}
+
+/// Somebody who listens to one server.
+pub(super) struct Pump {
+    pub upstream: Upstream,
+    pub passed_on: watch::Receiver<u64>,
+    pub task: AbortHandle,
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A progress token of the client.
+pub(super) struct Token {
+    pub theirs: Box<RawValue>,
+    pub out: Outbound,
+}
+
+/// A request of a server.
+pub(super) struct Asked {
+    pub upstream: Upstream,
+    pub inbound: Arc<Inbound>,
 }
 
 /// A request of the client that has no answer yet.
@@ -145,11 +130,8 @@ pub(super) struct Request<'a> {
 }
 
 impl ClientSession {
-    /// Takes a client in.
-    ///
-    /// # Errors
-    /// When the agent or a server is not known.
-    pub async fn open(gate: Gate, opening: Opening) -> Result<Arc<Self>, GateError> {
+    /// A session; nothing if the agent or a server is not known.
+    pub(super) fn new(gate: Gate, opening: Opening) -> Result<Arc<Self>, GateError> {
         if gate.bundle().agent(&opening.agent).is_none() {
             let bundle = gate.bundle();
             let known = bundle.agents().map(|agent| agent.agent_id.to_string());
@@ -177,7 +159,6 @@ impl ClientSession {
                 return Err(GateError::Refused { code: code::REQUEST_INVALID, message });
             }
         }
-        tokio::spawn(super::kept_back::tell_changes(Arc::downgrade(&client)));
         Ok(client)
     }
 
@@ -192,75 +173,6 @@ impl ClientSession {
     /// The client has shown a newer token of the run that was opened elsewhere.
     pub async fn renewed(&self, session: &Session) {
         self.runs.renewed(&self.opening, session).await;
-    }
-
-    /// Takes one message from the client, as it came. A request gives one response, a raw JSON-RPC object;
-    /// notifications and responses give none, and neither does a request that was cancelled. Everything
-    /// else for the client while the request is underway goes to `out`. `cancel` fires when the client has
-    /// gone.
-    pub async fn message(
-        self: &Arc<Self>,
-        raw: &RawValue,
-        out: &Outbound,
-        cancel: CancellationToken,
-    ) -> Option<Box<RawValue>> {
-        let Some(envelope) = Envelope::read(raw) else {
-            return Some(no_request("the message is no single JSON-RPC object"));
-        };
-        match (&envelope.method, envelope.id) {
-            (Some(method), Some(id)) if is_id(id) => {
-                let underway = self.enter(id, out, &cancel);
-                let request = Request {
-                    number: underway.number,
-                    id,
-                    method,
-                    params: envelope.params,
-                    out,
-                    cancel: underway.cancel.clone(),
-                };
-                let reply = self.dispatch(&request).await.unwrap_or_else(Refusal::reply);
-                // Who has cancelled does not expect an answer any more.
-                (!request.cancel.is_cancelled()).then(|| response(id, &reply))
-            }
-            (Some(_), Some(_)) => Some(no_request("the `id` must be a text or a whole number")),
-            (Some(method), None) => {
-                self.notified(method, envelope.params).await;
-                None
-            }
-            (None, Some(id)) => {
-                self.answered(id, &envelope).await;
-                None
-            }
-            (None, None) => Some(no_request("the message has neither a `method` nor an `id`")),
-        }
-    }
-
-    async fn dispatch(self: &Arc<Self>, request: &Request<'_>) -> Result<RawReply, Refusal> {
-        match request.method {
-            "ping" => return Ok(RawReply::Result(raw("{}".into()))),
-            // Judged, and on record.
-            "tools/call" | "resources/read" | "prompts/get" | "completion/complete" => {
-                return self.act(request).await;
-            }
-            "tasks/get" | "tasks/result" | "tasks/update" | "tasks/cancel" | "tasks/list" => {
-                return self.task(request).await;
-            }
-            _ => {}
-        }
-        self.passes_on().await?;
-        match request.method {
-            "initialize" => self.initialize(request).await,
-            "server/discover" => self.discover(request).await,
-            "tools/list" | "resources/list" | "resources/templates/list" | "prompts/list" => {
-                self.list(request).await
-            }
-            "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => self.relay(request).await,
-            "subscriptions/listen" => self.follow(request).await,
-            other => {
-                let shown: String = other.chars().filter(|c| !c.is_control()).take(80).collect();
-                Err(Refusal::new(METHOD_NOT_FOUND, format!("`{shown}` is not relayed")))
-            }
-        }
     }
 
     /// What the servers say unasked, from now on: for the GET stream or standard output.
@@ -334,17 +246,16 @@ impl ClientSession {
         self.opening.servers.iter().filter_map(|server| mcp.remove(Some(session), server)).collect()
     }
 
-    /// The server as this client sees it, with somebody listening to what it says unasked. There is none for an agent
-    /// that may use nothing of it.
-    pub(super) fn upstream(self: &Arc<Self>, server: &str) -> Option<Upstream> {
-        let upstream = self.behind(server).filter(|_| self.uses(server))?;
-        self.listen(server, &upstream);
-        Some(upstream)
-    }
-
-    fn behind(&self, server: &str) -> Option<Upstream> {
+    pub(super) fn behind(&self, server: &str) -> Option<Upstream> {
         let session = self.opening.session.as_deref();
         self.gate.executor().connectors().mcp.upstream(session, server)
+    }
+
+    /// Notes to which server a request went, so that what that server says meanwhile finds its client.
+    pub(super) fn goes_to(&self, request: &Request<'_>, server: &str) {
+        if let Some(underway) = self.state().underway.get_mut(&request.number) {
+            underway.server = Some(server.to_owned());
+        }
     }
 
     /// Whether the client of the older era can have its calls as tasks.
@@ -365,7 +276,12 @@ impl ClientSession {
         self.counter.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn enter(self: &Arc<Self>, id: &RawValue, out: &Outbound, cancel: &CancellationToken) -> Entered {
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        id: &RawValue,
+        out: &Outbound,
+        cancel: &CancellationToken,
+    ) -> Entered {
         let (number, cancel) = (self.number(), cancel.child_token());
         let underway = Underway {
             id: id.get().to_owned(),
@@ -394,23 +310,14 @@ impl Drop for ClientSession {
 }
 
 /// A request that is underway until this is dropped.
-struct Entered {
+pub(super) struct Entered {
     client: Arc<ClientSession>,
-    number: u64,
-    cancel: CancellationToken,
+    pub number: u64,
+    pub cancel: CancellationToken,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
         self.client.state().underway.remove(&self.number);
     }
-}
-
-fn is_id(id: &RawValue) -> bool {
-    let text = id.get();
-    text.starts_with('"') || text.parse::<i64>().is_ok()
-}
-
-fn no_request(why: &str) -> Box<RawValue> {
-    response(RawValue::NULL, &Refusal::new(INVALID_REQUEST, why).reply())
 }

@@ -1,8 +1,10 @@
 //! How a client is greeted. It is offered exactly what the servers behind speak: a revision is neither
 //! raised nor lowered silently.
 
-use super::client_session::{ClientSession, Negotiated, Request};
-use super::tasks;
+use super::client_session::{ClientSession, Request};
+use super::meta::{PREFIX, meta_of, stated};
+use super::negotiated::Negotiated;
+use super::task_capability::{announced, are_declared, are_known_in, without_tasks};
 use super::wire::{
     INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Members, Refusal, UNSUPPORTED_VERSION,
     members_of, quoted, raw, raw_value,
@@ -14,28 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Where the stateless revision says who asks.
-pub(super) const PREFIX: &str = "io.modelcontextprotocol/";
 /// How long a server may stay silent when a client wants to know whether it speaks the stateless revision.
 /// A client that gets no answer asks in the older way, so this must be shorter than its patience.
 const DISCOVER: Duration = Duration::from_secs(15);
-
-/// A member that the stateless revision puts into `_meta`.
-pub(super) fn stated<'a>(meta: &'a Members, name: &str) -> Option<&'a RawValue> {
-    meta.get(&format!("{PREFIX}{name}"))
-}
-
-/// Says in `_meta` what the client can do.
-pub(super) fn state_capabilities(meta: &mut Members, capabilities: Box<RawValue>) {
-    meta.set(&format!("{PREFIX}clientCapabilities"), capabilities);
-}
-
-/// The `_meta` of a request; empty if there is none.
-pub(super) fn meta_of(params: Option<&RawValue>) -> Result<Members, Refusal> {
-    let garbled = |why: String| Refusal::new(INVALID_PARAMS, why);
-    let params = members_of(params).map_err(garbled)?;
-    members_of(params.get("_meta")).map_err(|why| Refusal::new(INVALID_PARAMS, format!("`_meta`: {why}")))
-}
 
 impl ClientSession {
     /// The client begins in the older way.
@@ -43,7 +26,7 @@ impl ClientSession {
         let params = members_of(request.params).map_err(|why| Refusal::new(INVALID_PARAMS, why))?;
         let wanted = params.text("protocolVersion");
         let wanted = wanted.ok_or_else(|| Refusal::new(INVALID_PARAMS, "`protocolVersion` is missing"))?;
-        self.has_tasks.store(tasks::are_declared(&params), Ordering::Relaxed);
+        self.has_tasks.store(are_declared(&params), Ordering::Relaxed);
         if self.has_own_connections() {
             let params = request.params.unwrap_or(RawValue::NULL).to_owned();
             self.greet(|| Handshake::Initialize(params.clone()));
@@ -101,7 +84,7 @@ impl ClientSession {
         if let [(server, hello)] = hellos.as_slice() {
             let said = self.heard(server, hello).await?;
             let hello = self.noted(said).await;
-            return Ok(RawReply::Result(tasks::announced(&hello, Negotiated::Modern)));
+            return Ok(RawReply::Result(announced(&hello, Negotiated::Modern)));
         }
         let mut result = self.together(&hellos).await?;
         result.insert("resultType".into(), "complete".into());
@@ -110,7 +93,7 @@ impl ClientSession {
         result.insert("cacheScope".into(), "private".into());
         result.insert("_meta".into(), json!({ format!("{PREFIX}serverInfo"): ourselves() }));
         let result = self.noted(members_of_value(result)).await;
-        Ok(RawReply::Result(tasks::announced(&result, Negotiated::Modern)))
+        Ok(RawReply::Result(announced(&result, Negotiated::Modern)))
     }
 
     /// The greeting, with what the model should know about tools that it does not see.
@@ -131,9 +114,9 @@ impl ClientSession {
     /// The greeting of the older era. To a client that knows tasks they are offered, from the revision on
     /// that has them.
     fn with_tasks(&self, hello: &RawValue, version: &str) -> Box<RawValue> {
-        let known = self.offers_tasks() && tasks::are_known_in(version);
+        let known = self.offers_tasks() && are_known_in(version);
         self.has_tasks.store(known, Ordering::Relaxed);
-        if known { tasks::announced(hello, Negotiated::Legacy) } else { hello.to_owned() }
+        if known { announced(hello, Negotiated::Legacy) } else { hello.to_owned() }
     }
 
     /// How this request is spoken, once the servers behind are known to speak that way, too.
@@ -195,7 +178,7 @@ impl ClientSession {
                 continue;
             };
             match (upstream.hello().await, way) {
-                (Ok(hello), way) if way_of(&hello) == way => hellos.push((server.clone(), hello)),
+                (Ok(hello), way) if Negotiated::with(&hello) == way => hellos.push((server.clone(), hello)),
                 (Ok(_), Negotiated::Legacy) => refusal = unsupported(wanted, &[MODERN]),
                 (Ok(_), Negotiated::Modern) => refusal = unsupported(wanted, &LEGACY),
                 (Err(error), way) => {
@@ -217,7 +200,7 @@ impl ClientSession {
     async fn is_known_modern(&self, server: &str) -> bool {
         let shared = self.gate.executor().connectors().mcp.upstream(None, server);
         let Some(shared) = shared.filter(|_| self.has_own_connections()) else { return false };
-        shared.hello().await.is_ok_and(|hello| way_of(&hello) == Negotiated::Modern)
+        shared.hello().await.is_ok_and(|hello| Negotiated::with(&hello) == Negotiated::Modern)
     }
 
     /// Those servers that speak this way; where connections are the client's own, all do.
@@ -233,20 +216,13 @@ impl ClientSession {
     }
 }
 
-fn way_of(hello: &ServerHello) -> Negotiated {
-    match hello.era {
-        Era::Legacy(_) => Negotiated::Legacy,
-        Era::Modern(_) => Negotiated::Modern,
-    }
-}
-
 fn face(meta: &Members) -> ClientFace {
     let default = ClientFace::default();
     let given = |name: &str| stated(meta, name).map(ToOwned::to_owned);
     let capabilities = given("clientCapabilities").unwrap_or(default.capabilities);
     ClientFace {
         info: given("clientInfo").unwrap_or(default.info),
-        capabilities: tasks::without_tasks(&capabilities).unwrap_or(capabilities),
+        capabilities: without_tasks(&capabilities).unwrap_or(capabilities),
     }
 }
 

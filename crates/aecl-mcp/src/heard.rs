@@ -2,7 +2,7 @@
 
 use super::catalogue::{self, INSTRUCTIONS};
 use super::client_session::ClientSession;
-use super::greeting::PREFIX;
+use super::meta::PREFIX;
 use super::wire::{self, INTERNAL_ERROR, Members, Refusal, members_of, quoted, raw};
 use aecl_executor::connectors::mcp::ServerHello;
 use serde_json::{Map, Value};

@@ -1,111 +1,17 @@
 //! What servers offer now, beside what the catalogue holds: unknown tools are imported, changed ones are
 //! kept back.
 
-use super::catalogue::{self, Definition, Pins};
+use super::catalogue::{self, Definition};
 use super::client_session::ClientSession;
 use super::names;
+use super::standing::Standing;
+use super::tool_listing::Offer;
 use aecl_executor::connectors::mcp::{Tool, Transport, Upstream};
-use aecl_kernel::base::digest::Digest;
-use aecl_kernel::define::manifest::AgentManifest;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 
-/// How long a listing is believed if the server does not say that it changed.
-const BELIEVED: Duration = Duration::from_secs(15);
 /// How long a server may take to list its tools.
 const LISTING: Duration = Duration::from_secs(30);
-
-/// What one server offers, as far as this client has seen.
-#[derive(Default)]
-pub(super) struct ToolListing(Mutex<Listing>);
-
-#[derive(Default)]
-struct Listing {
-    generation: u64,
-    at: Option<Instant>,
-    tools: BTreeMap<String, Offer>,
-    /// Which of them the client may see, and by which policy that was found out.
-    shown: Option<(Digest, Shown)>,
-    /// What was put on record already, so that it is not with every listing.
-    told: BTreeSet<(String, String)>,
-    /// The definitions that were noted for people, beside what was accepted then.
-    noted: BTreeMap<String, (Option<Digest>, Pins)>,
-}
-
-/// One tool as it is offered now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Offer {
-    /// Its pins.
-    pub pins: Pins,
-    /// Whether clients check its results against a schema.
-    pub has_output_schema: bool,
-}
-
-/// Tools that a client may see, by what of each was accepted.
-pub(super) type Shown = BTreeSet<(String, Option<Digest>)>;
-
-/// Whether a client may see a tool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// It is in the catalogue as it is offered, and the agent's manifest lists it.
-    Shown,
-    /// It is not for this agent, or not in the catalogue.
-    Hidden,
-    /// It is not what was accepted.
-    Changed,
-}
-
-impl ToolListing {
-    fn lock(&self) -> MutexGuard<'_, Listing> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn fresh(&self, upstream: &Upstream, tool: &str) -> Option<Offer> {
-        let listing = self.lock();
-        let is_fresh = upstream.is_connected()
-            && listing.generation == upstream.tools_generation()
-            && listing.at.is_some_and(|at| at.elapsed() < BELIEVED);
-        is_fresh.then(|| listing.tools.get(tool).copied())?
-    }
-
-    /// Whether a client that was shown something by another policy would see other tools by this one. Notes what it
-    /// would see.
-    pub(super) fn is_shown_otherwise(&self, policy: Digest, now: impl FnOnce() -> Shown) -> bool {
-        let before = self.lock().shown.clone();
-        let Some((by, before)) = before.filter(|(by, _)| *by != policy) else { return false };
-        let now = now();
-        let is_other = now != before;
-        let mut listing = self.lock();
-        // A listing that came meanwhile knows better.
-        if listing.shown.as_ref().is_some_and(|(known, _)| *known == by) {
-            listing.shown = Some((policy, now));
-        }
-        is_other
-    }
-
-    /// Notes what a client may see of what was listed.
-    fn shows(&self, policy: Digest, shown: Shown) {
-        self.lock().shown = Some((policy, shown));
-    }
-
-    /// What was listed last, by its pins.
-    pub(super) fn all(&self) -> Vec<(String, Pins)> {
-        self.lock().tools.iter().map(|(tool, offer)| (tool.clone(), offer.pins)).collect()
-    }
-
-    /// Whether this is not what was noted of the tool last.
-    fn is_unnoted(&self, tool: &Definition, accepted: Option<Digest>) -> bool {
-        let stands = (accepted, tool.pins);
-        self.lock().noted.insert(tool.name.clone(), stands) != Some(stands)
-    }
-
-    /// Whether this is new to the record.
-    fn news(&self, tool: &str, what: String) -> bool {
-        self.lock().told.insert((tool.to_owned(), what))
-    }
-}
 
 impl ClientSession {
     /// The tool as its server offers it now; nothing if it does not, or cannot be asked (then the error says
@@ -159,48 +65,9 @@ impl ClientSession {
             self.keep_back(server, definition).await;
         }
         self.settle(server, &settled).await;
-        let mut listing = desk.offers.lock();
-        if all || listing.generation != generation {
-            listing.tools.clear();
-        }
-        if all {
-            // One page alone does not say that the others are still as they were.
-            listing.at = Some(Instant::now());
-        }
-        listing.generation = generation;
-        let offers = definitions
-            .iter()
-            .map(|it| (it.name.clone(), Offer { pins: it.pins, has_output_schema: it.has_output_schema() }));
-        listing.tools.extend(offers);
-        listing.at = listing.at.or_else(|| Some(Instant::now()));
-        drop(listing);
+        desk.offers.take_in(generation, &definitions, all);
         let policy = self.gate.bundle().hash();
         desk.offers.shows(policy, self.shown_at(server));
-    }
-
-    /// The pin with which a tool was accepted.
-    pub(super) fn accepted(&self, server: &str, tool: &str) -> Option<Digest> {
-        self.gate.bundle().catalogue().find(&names::action(server, tool))?.manifest.pin
-    }
-
-    /// How this agent stands to a tool with this definition.
-    pub(super) fn standing(&self, server: &str, tool: &str, pins: Pins) -> Standing {
-        let bundle = self.gate.bundle();
-        let name = names::action(server, tool);
-        match bundle.catalogue().find(&name).map(|typed| typed.manifest.pin) {
-            None => Standing::Hidden,
-            Some(Some(accepted)) if accepted != pins.beside(Some(accepted)) => Standing::Changed,
-            Some(_) if self.may(&name) => Standing::Shown,
-            Some(_) => Standing::Hidden,
-        }
-    }
-
-    /// Whether the agent's manifest lists an action, whatever else it takes to do it.
-    pub(super) fn may(&self, action: &str) -> bool {
-        let bundle = self.gate.bundle();
-        let agent = &self.opening.agent;
-        let blocked = bundle.agent(agent).is_none_or(|m| AgentManifest::lists(&m.blocked_actions, action));
-        !blocked && bundle.policies().slice_len(agent, action) > 0
     }
 
     /// Takes tools into the catalogue that it does not know, and the reading of resources and prompts.
@@ -213,10 +80,7 @@ impl ClientSession {
         let news: Vec<Definition> = tools
             .iter()
             .filter(|it| unknown(&it.name))
-            .filter(|it| {
-                let told = (it.name.clone(), it.pins.whole().to_string());
-                !offers.is_some_and(|o| o.lock().told.contains(&told))
-            })
+            .filter(|it| !offers.is_some_and(|o| o.has_told(&it.name, it.pins.whole().to_string())))
             .cloned()
             .collect();
         if news.is_empty() && !companions && !self.is_untimely(server) {

@@ -3,14 +3,14 @@
 //! On a connection that several clients share, a server cannot know whom it asks: there requests are
 //! refused, and logs, which may hold what another client did, go to our own log and to no client.
 
-use super::client_session::{ClientSession, Outbound, Phase};
+use super::client_session::{Asked, ClientSession, Phase, Pump, Token};
+use super::opening::Outbound;
 use super::wire::{Envelope, METHOD_NOT_FOUND, Members, Refusal, asking, members_of, quoted, raw};
 use aecl_executor::connectors::mcp::{Inbound, RawReply, Upstream};
 use serde_json::value::RawValue;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
-use tokio::task::AbortHandle;
 
 /// Before our progress tokens, which stand for the client's own: those of two clients may be the same.
 const TOKEN: &str = "aecl-p-";
@@ -27,32 +27,15 @@ const MESSAGE: &str = "message";
 /// How long an answer waits for what its server said before it, when the client does not read.
 const IN_ORDER_MS: u64 = 1_000;
 
-/// Somebody who listens to one server.
-pub(super) struct Pump {
-    upstream: Upstream,
-    passed_on: watch::Receiver<u64>,
-    task: AbortHandle,
-}
-
-impl Drop for Pump {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// A progress token of the client.
-pub(super) struct Token {
-    theirs: Box<RawValue>,
-    out: Outbound,
-}
-
-/// A request of a server.
-pub(super) struct Asked {
-    upstream: Upstream,
-    inbound: Arc<Inbound>,
-}
-
 impl ClientSession {
+    /// The server as this client sees it, with somebody listening to what it says unasked. There is none for an agent
+    /// that may use nothing of it.
+    pub(super) fn upstream(self: &Arc<Self>, server: &str) -> Option<Upstream> {
+        let upstream = self.behind(server).filter(|_| self.uses(server))?;
+        self.listen(server, &upstream);
+        Some(upstream)
+    }
+
     /// Sees to it that somebody listens to this very handle.
     pub(super) fn listen(self: &Arc<Self>, server: &str, upstream: &Upstream) {
         let Some(desk) = self.desks.get(server) else { return };

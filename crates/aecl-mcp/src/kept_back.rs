@@ -1,9 +1,9 @@
 //! Tools that are not shown because they are not what was accepted: the model is told in the greeting, and hears when
 //! a person has accepted them.
 
-use super::catalogue::Pins;
-use super::client_session::{ClientSession, Negotiated};
-use super::import::{Shown, Standing};
+use super::client_session::ClientSession;
+use super::negotiated::Negotiated;
+use super::standing::Standing;
 use super::wire::{Members, asking, quoted, raw};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
@@ -54,26 +54,6 @@ impl ClientSession {
         let Some(upstream) = self.upstream(server) else { return BTreeSet::new() };
         drop(tokio::time::timeout(LOOK, self.offer(server, &upstream, "")).await);
         self.standing_at(server, Standing::Changed)
-    }
-
-    /// Whether the catalogue has anything of a server.
-    pub(super) fn knows(&self, server: &str) -> bool {
-        let bundle = self.gate.bundle();
-        let own = |name: &str| name.strip_prefix(server).is_some_and(|rest| rest.starts_with('.'));
-        bundle.catalogue().iter().any(|(name, _)| own(name.as_str()))
-    }
-
-    /// The tools that a server offers and that stand like this.
-    pub(super) fn standing_at(&self, server: &str, standing: Standing) -> BTreeSet<String> {
-        let offers = self.desks.get(server).map(|desk| desk.offers.all()).unwrap_or_default();
-        let stands = |(tool, pins): &(String, Pins)| self.standing(server, tool, *pins) == standing;
-        offers.into_iter().filter(stands).map(|(tool, _)| tool).collect()
-    }
-
-    /// The tools of a server that the client may see.
-    pub(super) fn shown_at(&self, server: &str) -> Shown {
-        let shown = self.standing_at(server, Standing::Shown).into_iter();
-        shown.map(|tool| (tool.clone(), self.accepted(server, &tool))).collect()
     }
 }
 

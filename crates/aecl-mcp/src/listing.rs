@@ -1,30 +1,20 @@
 //! Lists of tools, resources and prompts: what the agent may not use is left out, what remains keeps its
 //! bytes.
 
-use super::client_session::{ClientSession, Negotiated, Request};
-use super::greeting::meta_of;
-use super::import::Standing;
+use super::channel::PATIENCE;
+use super::client_session::{ClientSession, Request};
+use super::list_page::{items, key, members_shown, replaced, with_privacy};
 use super::names;
-use super::relay::PATIENCE;
-use super::tasks;
-use super::wire::{INTERNAL_ERROR, INVALID_PARAMS, Refusal, members_of, quoted, raw};
-use aecl_executor::connectors::mcp::{LISTED_MAX, RawReply, Tool, Upstream};
+use super::negotiated::Negotiated;
+use super::standing::Standing;
+use super::task_capability::offered_as_task;
+use super::wire::{INVALID_PARAMS, Refusal, members_of, quoted, raw};
+use aecl_executor::connectors::mcp::{RawReply, Tool, Upstream};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
 impl ClientSession {
-    /// A page of a list.
-    pub(super) async fn list(self: &Arc<Self>, request: &Request<'_>) -> Result<RawReply, Refusal> {
-        let way = self.ready(&meta_of(request.params)?).await?;
-        let servers = self.speaking(way).await?;
-        if self.opening.servers.len() == 1 {
-            let server = servers.first().ok_or_else(|| Refusal::new(INTERNAL_ERROR, "there is no server"))?;
-            return self.page(server, request, request.params, way).await;
-        }
-        self.list_together(request, &servers, way).await
-    }
-
     pub(super) async fn page(
         self: &Arc<Self>,
         server: &str,
@@ -81,7 +71,7 @@ impl ClientSession {
                 Standing::Shown => {
                     let shown = definition.shown(&tool.raw, self.accepted(server, &tool.name));
                     let shown = self.renamed(server, &tool.name, &shown);
-                    kept.push(if self.offers_tasks() { tasks::offered_as_task(&shown) } else { shown });
+                    kept.push(if self.offers_tasks() { offered_as_task(&shown) } else { shown });
                 }
                 Standing::Hidden | Standing::Changed => {}
             }
@@ -141,81 +131,4 @@ impl ClientSession {
 
 fn shown(uri: &str) -> String {
     uri.chars().filter(|c| !c.is_control()).take(200).collect()
-}
-
-pub(super) fn key(method: &str) -> &'static str {
-    match method {
-        "tools/list" => "tools",
-        "prompts/list" => "prompts",
-        "resources/list" => "resources",
-        _ => "resourceTemplates",
-    }
-}
-
-pub(super) fn items<'a>(result: &'a RawValue, key: &str) -> Result<Vec<&'a RawValue>, Refusal> {
-    let garbage =
-        |why: String| Refusal::new(INTERNAL_ERROR, format!("the server's list cannot be read: {why}"));
-    let mut found: std::collections::HashMap<String, &RawValue> =
-        serde_json::from_str(result.get()).map_err(|error| garbage(error.to_string()))?;
-    let list = found.remove(key).ok_or_else(|| garbage(format!("it has no `{key}`")))?;
-    let listed: Vec<&RawValue> =
-        serde_json::from_str(list.get()).map_err(|error| garbage(error.to_string()))?;
-    match listed.len() <= LISTED_MAX {
-        true => Ok(listed),
-        false => Err(garbage(format!("more than {LISTED_MAX} `{key}` in a page"))),
-    }
-}
-
-/// Where a list goes on, if it does.
-pub(super) fn next_cursor(result: &RawValue) -> Option<Box<RawValue>> {
-    members_of(Some(result)).ok()?.take("nextCursor").filter(|cursor| cursor.get() != "null")
-}
-
-/// The members of a list's items that clients are shown. Icons and `_meta` are not among them, nor what no revision
-/// knows.
-fn members_shown(method: &str) -> &'static [&'static str] {
-    match method {
-        "prompts/list" => &["name", "title", "description", "arguments"],
-        _ => &["uri", "uriTemplate", "name", "title", "description", "mimeType", "size", "annotations"],
-    }
-}
-
-/// The members of a list that clients are shown, beside its items.
-const PAGE: [&str; 4] = ["nextCursor", "resultType", "ttlMs", "cacheScope"];
-
-/// The result with these items in the place of its own.
-fn replaced(result: &RawValue, key: &str, kept: &[Box<RawValue>]) -> Result<Box<RawValue>, Refusal> {
-    let mut members = members_of(Some(result)).map_err(|why| Refusal::new(INTERNAL_ERROR, why))?;
-    members.0.retain(|(name, _)| name == key || PAGE.contains(&name.as_str()));
-    let list: Vec<&str> = kept.iter().map(|item| item.get()).collect();
-    members.set(key, raw(format!("[{}]", list.join(","))));
-    Ok(members.raw())
-}
-
-/// What an agent may see differs from agent to agent, so no list may be kept for others.
-pub(super) fn with_privacy(result: Box<RawValue>, way: Negotiated) -> Box<RawValue> {
-    match (way, members_of(Some(&result))) {
-        (Negotiated::Modern, Ok(mut members)) => {
-            if members.get("resultType").is_none() {
-                members.set("resultType", raw(quoted("complete")));
-            }
-            members.set("ttlMs", raw("0".into()));
-            members.set("cacheScope", raw(quoted("private")));
-            members.raw()
-        }
-        _ => result,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-
-    #[test]
-    fn a_page_without_measure_is_refused() {
-        let page = |count: usize| raw(format!(r#"{{"prompts":[{}]}}"#, vec!["{}"; count].join(",")));
-        assert_eq!(items(&page(LISTED_MAX), "prompts").unwrap().len(), LISTED_MAX);
-        assert!(items(&page(LISTED_MAX + 1), "prompts").is_err());
-    }
 }

@@ -1,8 +1,10 @@
-//! Lists over several servers. They come in one page: many a client never asks for the second one, and
+//! Lists over one server or several. Those over several come in one page: many a client never asks for the second one, and
 //! would then not see the tools of the second server.
 
-use super::client_session::{ClientSession, Negotiated, Request};
-use super::listing::{items, key, next_cursor, with_privacy};
+use super::client_session::{ClientSession, Request};
+use super::list_page::{items, key, next_cursor, with_privacy};
+use super::meta::meta_of;
+use super::negotiated::Negotiated;
 use super::wire::{INTERNAL_ERROR, INVALID_PARAMS, Members, Refusal, members_of, raw};
 use aecl_executor::connectors::mcp::{LISTED_MAX, RawReply};
 use std::sync::Arc;
@@ -11,8 +13,19 @@ use std::sync::Arc;
 const PAGES_MAX: usize = 200;
 
 impl ClientSession {
+    /// A page of a list.
+    pub(super) async fn list(self: &Arc<Self>, request: &Request<'_>) -> Result<RawReply, Refusal> {
+        let way = self.ready(&meta_of(request.params)?).await?;
+        let servers = self.speaking(way).await?;
+        if self.opening.servers.len() == 1 {
+            let server = servers.first().ok_or_else(|| Refusal::new(INTERNAL_ERROR, "there is no server"))?;
+            return self.page(server, request, request.params, way).await;
+        }
+        self.list_together(request, &servers, way).await
+    }
+
     /// What all these servers list, in the order of their names.
-    pub(super) async fn list_together(
+    async fn list_together(
         self: &Arc<Self>,
         request: &Request<'_>,
         servers: &[String],

@@ -1,18 +1,19 @@
 //! Methods that neither act nor give data away, passed on with nothing in them that the server has not said itself.
 
-use super::channel::log_level;
+use super::channel::{PATIENCE, log_level};
 use super::client_session::{ClientSession, Request};
-use super::greeting::meta_of;
+use super::list_page::{items, key, next_cursor};
+use super::meta::meta_of;
 use super::names;
 use super::wire::{INVALID_PARAMS, Members, Refusal, members_of, quoted, raw};
 use aecl_executor::connectors::mcp::RawReply;
 use aecl_kernel::base::evidence::Reach;
 use serde_json::value::RawValue;
 use std::sync::Arc;
-use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
-/// How long a server may take for what does not act.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// So many pages of resources are read to find one.
+const PAGES_MAX: usize = 20;
 
 impl ClientSession {
     /// Passes a request on and gives the server's own answer.
@@ -107,11 +108,29 @@ impl ClientSession {
         last
     }
 
-    /// Notes to which server a request went, so that what that server says meanwhile finds its client.
-    pub(super) fn goes_to(&self, request: &Request<'_>, server: &str) {
-        if let Some(underway) = self.state().underway.get_mut(&request.number) {
-            underway.server = Some(server.to_owned());
+    /// Whether a server has listed or returned exactly this address. If it is not known, the server is asked for its list.
+    pub(super) async fn has_listed(self: &Arc<Self>, server: &str, uri: &str) -> bool {
+        let asked = (server.to_owned(), uri.to_owned());
+        if self.state().listed.contains(&asked) {
+            return true;
         }
+        let Some(upstream) = self.upstream(server) else { return false };
+        let (method, never) = ("resources/list", CancellationToken::new());
+        let mut params = Members::default();
+        for _ in 0..PAGES_MAX {
+            let reply = upstream.relay(method, Some(&params.raw()), PATIENCE, &never).await;
+            let Ok(RawReply::Result(result)) = reply else { break };
+            self.note_place(server, method, &result);
+            let Ok(found) = items(&result, key(method)) else { break };
+            let uris = found.iter().filter_map(|item| members_of(Some(item)).ok()?.text("uri"));
+            self.note_addresses(server, uris);
+            if self.state().listed.contains(&asked) {
+                return true;
+            }
+            let Some(next) = next_cursor(&result) else { break };
+            params.set("cursor", next);
+        }
+        false
     }
 
     /// The server that has a resource.
@@ -159,9 +178,4 @@ impl ClientSession {
         params.set("ref", reference.raw());
         Ok((server.to_owned(), params))
     }
-}
-
-/// The raw text of an object that is sent where there were no params.
-pub(super) fn empty() -> Box<RawValue> {
-    raw("{}".into())
 }

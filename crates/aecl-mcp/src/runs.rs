@@ -1,6 +1,6 @@
 //! The run in which a client acts: opened when it is needed, its token renewed, gone on from when it ends.
 
-use super::client_session::Opening;
+use super::opening::Opening;
 use aecl_gate::runs::RunRequest;
 use aecl_gate::{Gate, GateError, Session};
 use aecl_kernel::base::id::RunId;

@@ -1,8 +1,10 @@
 //! MCP over two pipes: one message a line. What `aecl mcp` speaks with its client, and what it speaks over
 //! `mcp.sock` with the process that owns the home.
 
-use super::client_session::{ClientSession, Opening, Outbound};
+use super::client_session::ClientSession;
+use super::dispatcher::Dispatcher;
 use super::names;
+use super::opening::{Opening, Outbound};
 use super::wire::{Envelope, INTERNAL_ERROR, INVALID_REQUEST, Refusal, response};
 use crate::serving::shares::Shares;
 use aecl_egress::vault::Secret;
@@ -110,7 +112,7 @@ pub struct Complaint {
 ///
 /// # Errors
 /// When the agent or the server is not known, or no run can be opened.
-pub async fn open(gate: &Gate, hello: AttachRequest) -> Result<(Arc<ClientSession>, RunId), GateError> {
+pub async fn open(gate: &Gate, hello: AttachRequest) -> Result<(Dispatcher, RunId), GateError> {
     let refused = |message: String| GateError::Refused { code: code::REQUEST_INVALID, message };
     if hello.v != 1 {
         return Err(refused(format!("version {} of the attach protocol is not spoken here; 1 is", hello.v)));
@@ -152,8 +154,8 @@ pub async fn open(gate: &Gate, hello: AttachRequest) -> Result<(Arc<ClientSessio
         approve_plan: hello.approve_plan,
         user: hello.user,
     };
-    let client = ClientSession::open(gate.clone(), opening).await?;
-    let run = client.run().await?;
+    let client = Dispatcher::open(gate.clone(), opening).await?;
+    let run = client.session().run().await?;
     Ok((client, run))
 }
 
@@ -169,7 +171,7 @@ pub async fn serve(
     shutdown: &CancellationToken,
 ) -> Result<(), GateError> {
     let (client, _) = open(gate, hello).await?;
-    if let Some(note) = surprises(&client).await {
+    if let Some(note) = surprises(client.session()).await {
         tracing::warn!("{note}");
     }
     converse(&client, BufReader::new(reader), writer, shutdown).await;
@@ -248,7 +250,7 @@ async fn attach(gate: &Gate, stream: UnixStream, shutdown: &CancellationToken) {
     };
     let (welcome, client) = match opened {
         Ok((client, run)) => {
-            let note = surprises(&client).await;
+            let note = surprises(client.session()).await;
             (AttachReply { ok: true, run: Some(run), note, error: None }, Some(client))
         }
         Err(error) => {
@@ -262,7 +264,7 @@ async fn attach(gate: &Gate, stream: UnixStream, shutdown: &CancellationToken) {
     let told = writer.write_all(&text).await;
     match (client, told) {
         (Some(client), Ok(())) => converse(&client, reader, writer, shutdown).await,
-        (Some(client), Err(_)) => client.close().await,
+        (Some(client), Err(_)) => client.session().close().await,
         (None, _) => {}
     }
 }
@@ -313,16 +315,16 @@ pub fn hint(error: &GateError) -> Option<&'static str> {
 /// Messages both ways until the client goes. What waits then is cancelled; what has begun is concluded by
 /// the gate.
 async fn converse(
-    client: &Arc<ClientSession>,
+    client: &Dispatcher,
     mut reader: BufReader<impl AsyncRead + Unpin>,
     writer: impl AsyncWrite + Unpin + Send + 'static,
     shutdown: &CancellationToken,
 ) {
-    let limits = client.gate.config().limits.clone();
+    let limits = client.session().gate.config().limits.clone();
     let (out, queue) = mpsc::channel(QUEUE);
     let gone = CancellationToken::new();
     let writing = tokio::spawn(write_all(queue, writer, gone.clone()));
-    let telling = tokio::spawn(tell(client.unasked(), out.clone()));
+    let telling = tokio::spawn(tell(client.session().unasked(), out.clone()));
     let out = Outbound(out);
     let permits = Arc::new(Semaphore::new(limits.requests_max));
     let bodies = Shares::of(limits.bodies_bytes_max, limits.request_bytes_max);
@@ -349,7 +351,7 @@ async fn converse(
             out.send(refused(-32700, "the line is no JSON")).await;
             continue;
         };
-        let mut weight = bodies.share(client.opening.agent.as_str());
+        let mut weight = bodies.share(client.session().opening.agent.as_str());
         if weight.take(line.len()).is_err() {
             let why =
                 format!("requests would have more than {} bytes underway; wait for answers", bodies.each());
@@ -373,17 +375,17 @@ async fn converse(
             underway.spawn(answering);
         }
     }
-    client.leave().await;
+    client.session().leave().await;
     let grace = if shutdown.is_cancelled() { SHUTDOWN_GRACE } else { GRACE };
     let ended = async {
         while underway.join_next().await.is_some() {}
-        client.settled().await;
+        client.session().settled().await;
     };
     if tokio::time::timeout(grace, ended).await.is_err() {
         tracing::warn!("calls of a client that has gone do not end; now they are cancelled");
     }
     telling.abort();
-    client.close().await;
+    client.session().close().await;
     // Cancelled calls end at once; what they came to is on record.
     while underway.join_next().await.is_some() {}
     drop(out);

@@ -2,7 +2,7 @@
 //! is one request to each server behind; what they say comes back under the client's own id.
 
 use super::client_session::{ClientSession, Request};
-use super::greeting::meta_of;
+use super::meta::meta_of;
 use super::names;
 use super::wire::{INVALID_PARAMS, Members, Refusal, asking, members_of, quoted, raw};
 use aecl_executor::connectors::mcp::{Inbound, RawReply, Upstream};

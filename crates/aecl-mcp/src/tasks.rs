@@ -5,9 +5,12 @@
 //! client is here and is forgotten after that; the request for approval is not, and the identical call,
 //! made again, is the same one.
 
-use super::call::{Call, QUESTION};
-use super::client_session::{ClientSession, Negotiated, Request};
-use super::greeting::{meta_of, stated};
+use super::client_session::{ClientSession, Request};
+use super::meta::meta_of;
+use super::negotiated::Negotiated;
+use super::proposal::{Call, QUESTION};
+use super::task::{Stage, TASKS_MAX, TTL_MS, Task};
+use super::task_capability::{EXTENSION, knows_tasks, put_in};
 use super::wire::{
     INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, Members, NOT_CARRIED_OUT, Refusal, members_of, raw,
     raw_value,
@@ -15,243 +18,21 @@ use super::wire::{
 use aecl_executor::connectors::mcp::RawReply;
 use aecl_gate::submit::{Answer, End};
 use aecl_kernel::base::code;
-use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::record::approval::Ask;
 use aecl_kernel::record::facts::ActionState;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
-use std::ops::Bound;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
-/// Under which name the stateless era knows tasks.
-const EXTENSION: &str = "io.modelcontextprotocol/tasks";
-/// The revision of the older era that knows them.
-const SINCE: &str = "2025-11-25";
 /// Says to which task a result belongs.
 const RELATED: &str = "io.modelcontextprotocol/related-task";
 /// What the older era hands the model at once.
 const MEANWHILE: &str = "io.modelcontextprotocol/model-immediate-response";
 /// The client lacks what the request needs.
 const CAPABILITY_MISSING: i64 = -32021;
-/// Tasks of one client at once.
-const TASKS_MAX: usize = 256;
-/// Tasks in one page of a list.
-const PAGE: usize = 100;
-/// The shortest and the longest life of a task, in milliseconds.
-const TTL_MS: (u64, u64) = (60_000, 24 * 60 * 60 * 1000);
 /// For how long what came of a task is kept beyond the time in which people may answer, in milliseconds.
 const KEPT_MS: u64 = 10 * 60 * 1000;
-
-/// The tasks of one client, in the order in which they were made.
-#[derive(Default)]
-pub(super) struct Tasks(Mutex<BTreeMap<String, Arc<Task>>>);
-
-struct Task {
-    id: String,
-    created_at: Timestamp,
-    ttl_ms: u64,
-    poll_ms: u64,
-    way: Negotiated,
-    /// What was called.
-    action: String,
-    /// Fires when the client cancels: waiting ends, and an attempt is told.
-    cancel: CancellationToken,
-    /// Fires when nobody waits any more: an attempt goes on to its end.
-    until: CancellationToken,
-    standing: watch::Sender<Standing>,
-}
-
-/// Where a task stands, and since when.
-#[derive(Clone)]
-struct Standing {
-    stage: Stage,
-    since: Timestamp,
-}
-
-#[derive(Clone)]
-enum Stage {
-    /// It was proposed.
-    Proposed,
-    /// People are asked. Whether the client is asked to show them the page.
-    Waiting { ask: Box<Ask>, shows_page: bool },
-    /// This is its answer.
-    Over(RawReply),
-    /// It is not carried out any more by itself.
-    Cancelled(&'static str),
-}
-
-impl Stage {
-    fn is_over(&self) -> bool {
-        match self {
-            Stage::Over(_) | Stage::Cancelled(_) => true,
-            Stage::Proposed | Stage::Waiting { .. } => false,
-        }
-    }
-}
-
-impl Tasks {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Task>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes a task in; nothing when there are too many that are not over.
-    fn add(&self, task: &Arc<Task>, now: Timestamp) -> bool {
-        let mut all = self.lock();
-        all.retain(|_, task| now < task.ends_at());
-        if all.len() >= TASKS_MAX {
-            let over = all.values().find(|task| task.stage().is_over()).map(|task| task.id.clone());
-            let Some(over) = over else { return false };
-            all.remove(&over);
-        }
-        all.insert(task.id.clone(), task.clone());
-        true
-    }
-
-    fn find(&self, id: &str, now: Timestamp) -> Option<Arc<Task>> {
-        self.lock().get(id).filter(|task| now < task.ends_at()).cloned()
-    }
-
-    /// A page of tasks after the one with this id, and the id to go on from.
-    fn page(&self, after: Option<String>, now: Timestamp) -> (Vec<Arc<Task>>, Option<String>) {
-        let all = self.lock();
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let alive = all.range((from, Bound::Unbounded)).map(|(_, task)| task).filter(|t| now < t.ends_at());
-        let mut page: Vec<_> = alive.take(PAGE + 1).cloned().collect();
-        let more = page.len() > PAGE;
-        page.truncate(PAGE);
-        let next = page.last().filter(|_| more).map(|task| task.id.clone());
-        (page, next)
-    }
-
-    /// Nobody waits any more: what waits for people ends, what has begun goes on.
-    pub(super) fn leave(&self) {
-        for task in self.lock().values() {
-            task.until.cancel();
-        }
-    }
-
-    /// Ends all.
-    pub(super) fn close(&self) {
-        for task in self.lock().values() {
-            task.cancel.cancel();
-        }
-    }
-
-    /// Completes when none is underway.
-    pub(super) async fn settled(&self) {
-        let all: Vec<_> = self.lock().values().cloned().collect();
-        for task in all {
-            task.over().await;
-        }
-    }
-}
-
-impl Task {
-    fn new(way: Negotiated, action: &str, now: Timestamp, ttl_ms: u64, poll_ms: u64) -> Arc<Self> {
-        let cancel = CancellationToken::new();
-        Arc::new(Self {
-            // Ordered by time, and with enough random bits that nobody guesses one.
-            id: format!("task_{}", uuid::Uuid::now_v7().simple()),
-            created_at: now,
-            ttl_ms: ttl_ms.clamp(TTL_MS.0, TTL_MS.1),
-            poll_ms,
-            way,
-            action: action.to_owned(),
-            until: cancel.child_token(),
-            cancel,
-            standing: watch::Sender::new(Standing { stage: Stage::Proposed, since: now }),
-        })
-    }
-
-    fn ends_at(&self) -> Timestamp {
-        Timestamp(self.created_at.0.saturating_add(i64::try_from(self.ttl_ms).unwrap_or(i64::MAX)))
-    }
-
-    fn stage(&self) -> Stage {
-        self.standing.borrow().stage.clone()
-    }
-
-    /// Moves on, unless it is over: nothing follows an end.
-    fn comes_to(&self, stage: Stage, now: Timestamp) -> bool {
-        self.standing.send_if_modified(|standing| {
-            let moves = !standing.stage.is_over();
-            if moves {
-                *standing = Standing { stage, since: now };
-            }
-            moves
-        })
-    }
-
-    async fn over(&self) -> Stage {
-        let mut standing = self.standing.subscribe();
-        let ended = standing.wait_for(|standing| standing.stage.is_over()).await;
-        ended.map_or(Stage::Cancelled("it was forgotten"), |standing| standing.stage.clone())
-    }
-}
-
-/// Whether the client of a stateless request says that it knows tasks.
-pub(super) fn knows_tasks(meta: &Members) -> bool {
-    let said = stated(meta, "clientCapabilities");
-    let said = said.and_then(|said| serde_json::from_str::<Value>(said.get()).ok());
-    said.is_some_and(|said| said.pointer("/extensions").is_some_and(|all| all.get(EXTENSION).is_some()))
-}
-
-/// Whether a client of the older era says in its `initialize` that it knows tasks.
-pub(super) fn are_declared(params: &Members) -> bool {
-    let said = members_of(params.get("capabilities")).ok();
-    said.is_some_and(|said| said.get("tasks").is_some_and(|tasks| tasks.get().starts_with('{')))
-}
-
-/// The same capabilities without tasks: those of the servers behind are not relayed, so that no server
-/// answers with one.
-pub(super) fn without_tasks(capabilities: &RawValue) -> Option<Box<RawValue>> {
-    let mut members = members_of(Some(capabilities)).ok()?;
-    let mut extensions = members_of(members.get("extensions")).ok()?;
-    extensions.take(EXTENSION)?;
-    members.set("extensions", extensions.raw());
-    Some(members.raw())
-}
-
-/// Whether clients of this revision can ask for tasks.
-pub(super) fn are_known_in(version: &str) -> bool {
-    // Revisions are dates.
-    version >= SINCE
-}
-
-/// What a server says about itself, with tasks among what it can do.
-pub(super) fn announced(hello: &RawValue, way: Negotiated) -> Box<RawValue> {
-    let (path, value): (&[&str], _) = match way {
-        Negotiated::Legacy => (
-            &["capabilities", "tasks"],
-            json!({"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}),
-        ),
-        Negotiated::Modern => (&["capabilities", "extensions", EXTENSION], json!({})),
-    };
-    put_in(hello, path, &value)
-}
-
-/// A tool that may be called as a task. What the server says about that stays.
-pub(super) fn offered_as_task(tool: &RawValue) -> Box<RawValue> {
-    let said = members_of(Some(tool)).ok();
-    let execution = said.as_ref().and_then(|tool| members_of(tool.get("execution")).ok());
-    if execution.is_some_and(|execution| execution.get("taskSupport").is_some()) {
-        return tool.to_owned();
-    }
-    put_in(tool, &["execution", "taskSupport"], &json!("optional"))
-}
-
-/// The same object with a value at this path; what is no object on the way is left as it is.
-fn put_in(object: &RawValue, path: &[&str], value: &Value) -> Box<RawValue> {
-    let Some((name, rest)) = path.split_first() else { return raw_value(value) };
-    let Ok(mut members) = members_of(Some(object)) else { return object.to_owned() };
-    let inner = members.get(name).map_or_else(|| raw("{}".into()), ToOwned::to_owned);
-    members.set(name, put_in(&inner, rest, value));
-    members.raw()
-}
 
 impl ClientSession {
     /// Takes a call as a task, as the client of the older era wants it: it is answered at once.
@@ -577,61 +358,4 @@ fn lacks_tasks() -> Refusal {
 fn is_error(result: &RawValue) -> bool {
     let said = members_of(Some(result)).ok();
     said.is_some_and(|result| result.get("isError").is_some_and(|it| it.get() == "true"))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-
-    #[test]
-    fn what_is_added_leaves_the_rest_as_it_is() {
-        let tool = raw(r#"{"name":"t","strange": 1.50,"execution":{"other":[ ]}}"#.into());
-        let told = offered_as_task(&tool);
-        assert_eq!(
-            told.get(),
-            r#"{"name":"t","strange":1.50,"execution":{"other":[ ],"taskSupport":"optional"}}"#
-        );
-        let never = raw(r#"{"name":"t", "execution":{"taskSupport":"forbidden"}}"#.into());
-        assert_eq!(offered_as_task(&never).get(), never.get());
-        let hello = raw(r#"{"capabilities":{"tools":{}},"n":12345678901234567890123}"#.into());
-        let told = announced(&hello, Negotiated::Modern);
-        assert_eq!(
-            told.get(),
-            r#"{"capabilities":{"tools":{},"extensions":{"io.modelcontextprotocol/tasks":{}}},"n":12345678901234567890123}"#
-        );
-    }
-
-    #[test]
-    fn servers_behind_do_not_hear_of_tasks() {
-        let said =
-            raw(r#"{"extensions":{"io.modelcontextprotocol/tasks":{},"x":{}},"elicitation":{}}"#.into());
-        assert_eq!(without_tasks(&said).unwrap().get(), r#"{"extensions":{"x":{}},"elicitation":{}}"#);
-        assert!(without_tasks(&raw(r#"{"extensions":{"x":{}}}"#.into())).is_none());
-        assert!(without_tasks(&raw("{}".into())).is_none());
-    }
-
-    #[test]
-    fn nothing_follows_an_end_and_full_is_full() {
-        let now = Timestamp(1_000);
-        let tasks = Tasks::default();
-        let task = Task::new(Negotiated::Legacy, "a.b", now, 0, 1);
-        assert_eq!(task.ttl_ms, TTL_MS.0);
-        assert!(tasks.add(&task, now));
-        assert!(task.comes_to(Stage::Cancelled("x"), now));
-        assert!(!task.comes_to(Stage::Proposed, now));
-        for _ in 1..TASKS_MAX {
-            assert!(tasks.add(&Task::new(Negotiated::Legacy, "a.b", now, 0, 1), now));
-        }
-        assert!(tasks.add(&Task::new(Negotiated::Legacy, "a.b", now, 0, 1), now), "what is over gives way");
-        assert!(!tasks.add(&Task::new(Negotiated::Legacy, "a.b", now, 0, 1), now));
-        assert!(tasks.find(&task.id, now).is_none());
-        let (first, next) = tasks.page(None, now);
-        assert_eq!((first.len(), next.is_some()), (PAGE, true));
-        let (second, next) = tasks.page(next, now);
-        let (third, next) = tasks.page(next, now);
-        assert_eq!((second.len(), third.len(), next), (PAGE, TASKS_MAX - 2 * PAGE, None));
-        let later = Timestamp(now.0 + 60_001);
-        assert!(tasks.page(None, later).0.is_empty(), "they have an end");
-    }
 }

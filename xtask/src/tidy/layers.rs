@@ -22,6 +22,7 @@ const ROOMS: &[&str] = &[
     "aecl-http",
     "aecl-kernel",
     "aecl-ledger",
+    "aecl-mcp",
     "aecl-proof",
     "aecl-sandbox",
 ];

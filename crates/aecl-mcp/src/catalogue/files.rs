@@ -2,56 +2,24 @@
 //! that no server can break the policy by what it says about itself.
 
 use super::definition::{Definition, companions};
+use super::disk::{CatalogueError, lock, read, said_file, seen_file, write};
+use super::seen::Seen;
 use super::terms::{Terms, retimed, tool_of};
 use crate::names;
 use aecl_analysis::load::VettedBundle;
 use aecl_executor::connectors::mcp::Transport;
-use aecl_executor::root_dir::read_plain;
 use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::base::digest::Digest;
-use aecl_kernel::base::json::Document;
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
-
-/// Why the catalogue could not be changed.
-#[derive(Debug, thiserror::Error)]
-pub enum CatalogueError {
-    /// A file.
-    #[error("cannot {tried} `{}`: {source}", path.display())]
-    File {
-        /// What was tried.
-        tried: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The policy cannot be read as it is.
-    #[error(transparent)]
-    Policy(#[from] aecl_gate::GateError),
-    /// What should be changed is not there.
-    #[error("{0}")]
-    Unknown(String),
-    /// What waits is not what was shown to whoever accepts it.
-    #[error("`{0}` was not shown to you as it is offered now")]
-    Unseen(String),
-    /// The bundle would not load with the change.
-    #[error("`{name}` is not taken into the catalogue: {message}")]
-    Refused {
-        /// The entry.
-        name: String,
-        /// Why not.
-        message: String,
-    },
-}
+use std::io;
+use std::path::PathBuf;
 
 /// What an import did.
 #[derive(Debug, Default, Clone, Serialize)]
@@ -62,58 +30,6 @@ pub struct Imported {
     pub guessed: BTreeMap<String, Value>,
     /// Tools that the catalogue cannot hold, and why.
     pub refused: Vec<(String, String)>,
-}
-
-/// Definitions of one tool that were seen, as their pinned members: for showing what changed. The pin in
-/// the catalogue is what counts.
-#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Seen {
-    /// As it was when it was imported or accepted.
-    #[serde(default)]
-    pub accepted: Option<Value>,
-    /// As its server offers it now, if that is something else.
-    #[serde(default)]
-    pub offered: Option<Value>,
-    /// As its server offers it now, if only its title or `_meta` is not what was accepted: clients get it without them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub left_out: Option<Value>,
-    /// The time that was written into its entry without a person; another one is a person's, and stays.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<u64>,
-    /// It came to a server that was known already, and nobody has looked at it yet: its first call asks.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unreviewed: bool,
-    /// Digest of what waits to be accepted, as it was shown last to each person or user of this machine.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub shown_to: BTreeMap<String, Digest>,
-}
-
-impl Seen {
-    /// What waits to be accepted.
-    #[must_use]
-    pub fn waiting(&self) -> Option<&Value> {
-        let new = self.accepted.as_ref().filter(|_| self.unreviewed);
-        self.offered.as_ref().or(self.left_out.as_ref()).or(new)
-    }
-
-    /// The digest of what waits to be accepted.
-    #[must_use]
-    pub fn waiting_digest(&self) -> Option<Digest> {
-        Document::from_value(self.waiting()?.clone()).ok().map(|document| document.digest())
-    }
-
-    /// Whether what waits was shown to them as it is now.
-    #[must_use]
-    pub fn was_shown(&self, whom: &str) -> bool {
-        self.shown_to.get(whom).is_some_and(|shown| Some(*shown) == self.waiting_digest())
-    }
-
-    /// Notes that this was shown to them, and forgets what is not waiting any more.
-    fn show(&mut self, whom: &str, shown: Digest) {
-        let waits = self.waiting_digest();
-        self.shown_to.insert(whom.to_owned(), shown);
-        self.shown_to.retain(|_, shown| Some(*shown) == waits);
-    }
 }
 
 /// Who has tools taken in.
@@ -384,7 +300,7 @@ pub fn note_shown(
     shown: &[(String, Option<Digest>)],
 ) -> Result<(), CatalogueError> {
     let _lock = lock(home)?;
-    let file = if is_said { super::said::file(home, server) } else { seen_file(home, server) };
+    let file = if is_said { said_file(home, server) } else { seen_file(home, server) };
     let mut all: BTreeMap<String, Seen> = read(&file)?.unwrap_or_default();
     let before = all.clone();
     for (name, digest) in shown {
@@ -456,51 +372,6 @@ impl<'a> Desk<'a> {
 
 fn name_of(entry: &Value) -> String {
     entry.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()
-}
-
-fn seen_file(home: &Home, server: &str) -> PathBuf {
-    home.data().join("tools").join(format!("{server}.json"))
-}
-
-/// Two processes may import and accept at the same time; one change at a time reaches the files.
-pub(super) fn lock(home: &Home) -> Result<File, CatalogueError> {
-    let dir = home.policy().join("actions");
-    let path = dir.join(".mcp.lock");
-    let fail = |source| CatalogueError::File { tried: "lock", path: path.clone(), source };
-    fs::create_dir_all(&dir).map_err(fail)?;
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(fail)?;
-    file.lock().map_err(fail)?;
-    Ok(file)
-}
-
-/// Largest file of a catalogue, in bytes.
-const FILE_BYTES_MAX: u64 = 64 << 20;
-
-pub(super) fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, CatalogueError> {
-    let fail = |source| CatalogueError::File { tried: "read", path: path.to_owned(), source };
-    match read_plain(path, FILE_BYTES_MAX) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| fail(io::Error::other(error))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(fail(error)),
-    }
-}
-
-/// Writes a whole file or nothing: a reader, or a crash, never meets half of it.
-pub(super) fn write<T: Serialize + ?Sized>(path: &Path, value: &T) -> Result<(), CatalogueError> {
-    let fail = |source| CatalogueError::File { tried: "write", path: path.to_owned(), source };
-    let dir = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(dir).map_err(fail)?;
-    let mut text = serde_json::to_vec_pretty(value).map_err(|error| fail(io::Error::other(error)))?;
-    text.push(b'\n');
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let part = dir.join(format!(".{name}.{}", std::process::id()));
-    let written = File::create(&part).and_then(|mut file| {
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&part, path)?;
-        File::open(dir)?.sync_all()
-    });
-    written.map_err(fail)
 }
 
 /// The servers of which definitions were seen, or something was heard.

@@ -1,12 +1,12 @@
 //! What servers say of themselves and of their prompts: what was said first is what was accepted, until a person accepts
 //! something else. It stands in `data/said/SERVER.json`.
 
-use super::files::{CatalogueError, Seen, lock, read, write};
+use super::disk::{CatalogueError, lock, read, said_file, write};
+use super::seen::Seen;
 use aecl_gate::config::Home;
 use aecl_kernel::base::digest::Digest;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 /// Under which name a server's instructions and titles are kept.
 pub const INSTRUCTIONS: &str = "instructions";
@@ -46,7 +46,7 @@ pub fn hear(
         }
     }
     if all != before {
-        write(&file(home, server), &all)?;
+        write(&said_file(home, server), &all)?;
     }
     Ok(others)
 }
@@ -72,7 +72,7 @@ pub fn accept_said(
         }
         *seen = Seen { accepted: seen.offered.take(), ..Seen::default() };
     }
-    write(&file(home, server), &all)
+    write(&said_file(home, server), &all)
 }
 
 /// What a server was heard to say.
@@ -80,9 +80,5 @@ pub fn accept_said(
 /// # Errors
 /// When the file cannot be read.
 pub fn said(home: &Home, server: &str) -> Result<BTreeMap<String, Seen>, CatalogueError> {
-    Ok(read(&file(home, server))?.unwrap_or_default())
-}
-
-pub(super) fn file(home: &Home, server: &str) -> PathBuf {
-    home.data().join("said").join(format!("{server}.json"))
+    Ok(read(&said_file(home, server))?.unwrap_or_default())
 }

@@ -1,7 +1,7 @@
 //! What aecl.yaml says about a server and the entries of its tools.
 
 use super::definition::Annotations;
-use super::files::Seen;
+use super::seen::Seen;
 use aecl_executor::connectors::mcp::Transport;
 use aecl_gate::config::Home;
 use serde_json::Value;

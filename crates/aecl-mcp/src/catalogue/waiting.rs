@@ -1,6 +1,7 @@
 //! Servers of which something waits for a person to look at it.
 
-use super::files::{CatalogueError, seen, servers};
+use super::disk::CatalogueError;
+use super::files::{seen, servers};
 use super::said::said;
 use aecl_gate::config::Home;
 use std::collections::BTreeMap;

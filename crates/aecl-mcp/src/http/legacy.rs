@@ -6,7 +6,7 @@ use super::message::{Kind, Message};
 use super::refusal::{self, INTERNAL, Refusal, json_response};
 use super::sessions::Session;
 use super::{Endpoint, Hall, accepts, headers, shared};
-use crate::{ClientSession, Outbound};
+use crate::{Dispatcher, Outbound};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -69,7 +69,7 @@ async fn initialize(
     let id = fresh_id()?;
     let opening = shared::opening(endpoint, caller, Some(id.clone()));
     let client =
-        ClientSession::open(hall.gate.clone(), opening).await.map_err(|e| Refusal::from(e).to(request))?;
+        Dispatcher::open(hall.gate.clone(), opening).await.map_err(|e| Refusal::from(e).to(request))?;
     let session = Session::new(id, endpoint.clone(), caller.owner(), client, &hall.closing);
     let (out, unheard) = mpsc::channel(1);
     drop(unheard);

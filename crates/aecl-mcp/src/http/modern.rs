@@ -5,7 +5,7 @@ use super::events::{PING, PING_EVERY, frame, sse};
 use super::message::{About, Kind, Message};
 use super::refusal::{self, Refusal, json_response};
 use super::{Endpoint, Hall, headers};
-use crate::{ClientSession, Outbound};
+use crate::{Dispatcher, Outbound};
 use aecl_executor::connectors::mcp::{Era, LEGACY, MODERN, RawReply};
 use aecl_gate::Gate;
 use axum::body::Bytes;
@@ -148,7 +148,7 @@ enum Next {
 }
 
 impl Underway {
-    fn begin(client: Arc<ClientSession>, message: Message, cancel: CancellationToken) -> Self {
+    fn begin(client: Dispatcher, message: Message, cancel: CancellationToken) -> Self {
         let (out, said) = mpsc::channel(UNDERWAY);
         let (tell, answer) = oneshot::channel();
         let _cancel = cancel.clone().drop_guard();
@@ -171,7 +171,7 @@ impl Underway {
     }
 }
 
-async fn exchange(client: Arc<ClientSession>, message: Message, cancel: CancellationToken) -> Response {
+async fn exchange(client: Dispatcher, message: Message, cancel: CancellationToken) -> Response {
     let mut underway = Underway::begin(client, message, cancel);
     let first = match tokio::time::timeout(SOON, underway.next()).await {
         Ok(Next::Answer(Some(answer))) => return plain(&answer),

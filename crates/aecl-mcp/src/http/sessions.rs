@@ -3,7 +3,7 @@
 use super::Endpoint;
 use super::events::{Events, UNASKED};
 use super::refusal::{INTERNAL, Refusal};
-use crate::ClientSession;
+use crate::Dispatcher;
 use aecl_gate::Gate;
 use axum::http::StatusCode;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ pub(super) struct Session {
     pub(super) id: String,
     pub(super) endpoint: Endpoint,
     pub(super) owner: String,
-    pub(super) client: Arc<ClientSession>,
+    pub(super) client: Dispatcher,
     pub(super) events: Arc<Events>,
     /// What was negotiated.
     pub(super) version: OnceLock<String>,
@@ -44,7 +44,7 @@ impl Session {
         id: String,
         endpoint: Endpoint,
         owner: String,
-        client: Arc<ClientSession>,
+        client: Dispatcher,
         closing: &CancellationToken,
     ) -> Arc<Self> {
         let events = Arc::new(Events::new());
@@ -80,17 +80,17 @@ impl Session {
     /// Ends it: streams end, own upstream connections close.
     pub(super) async fn end(&self) {
         self.stop.cancel();
-        self.client.leave().await;
+        self.client.session().leave().await;
         // What has begun is brought to its end, so that it is known.
         let ended = async {
             let mut left = self.left.subscribe();
             while self.busy.load(Ordering::SeqCst) > 0 && left.changed().await.is_ok() {}
-            self.client.settled().await;
+            self.client.session().settled().await;
         };
         if tokio::time::timeout(GRACE, ended).await.is_err() {
             tracing::warn!(session = %self.owner, "calls of a session that is over do not end; now they are cancelled");
         }
-        self.client.close().await;
+        self.client.session().close().await;
     }
 }
 
@@ -104,8 +104,8 @@ impl Drop for Hold {
 
 /// What the servers say unasked goes on the stream that belongs to no request, whether or not it is read now.
 /// When the session is over, all its streams end.
-async fn relay_unasked(client: Arc<ClientSession>, events: Arc<Events>, stop: CancellationToken) {
-    let mut unasked = client.unasked();
+async fn relay_unasked(client: Dispatcher, events: Arc<Events>, stop: CancellationToken) {
+    let mut unasked = client.session().unasked();
     drop(client);
     loop {
         tokio::select! {

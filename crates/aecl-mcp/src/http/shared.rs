@@ -4,7 +4,7 @@
 use super::Endpoint;
 use super::auth::Caller;
 use super::refusal::Refusal;
-use crate::{ClientSession, Opening};
+use crate::{Dispatcher, Opening};
 use aecl_gate::{Gate, Identity};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -22,7 +22,7 @@ const MAX: usize = 4096;
 pub(super) struct SharedSessions(Mutex<BTreeMap<(Endpoint, String), Kept>>);
 
 struct Kept {
-    client: Arc<ClientSession>,
+    client: Dispatcher,
     used: Instant,
 }
 
@@ -33,7 +33,7 @@ impl SharedSessions {
         gate: &Gate,
         endpoint: &Endpoint,
         caller: &Caller,
-    ) -> Result<Arc<ClientSession>, Refusal> {
+    ) -> Result<Dispatcher, Refusal> {
         let key = (endpoint.clone(), caller.owner());
         let mut all = self.0.lock().await;
         if all.is_empty() {
@@ -50,18 +50,18 @@ impl SharedSessions {
             && let Some(oldest) = all.iter().min_by_key(|(_, kept)| kept.used).map(|(key, _)| key.clone())
             && let Some(kept) = all.remove(&oldest)
         {
-            tokio::spawn(async move { kept.client.close().await });
+            tokio::spawn(async move { kept.client.session().close().await });
         }
-        let client = ClientSession::open(gate.clone(), opening(endpoint, caller, None)).await?;
+        let client = Dispatcher::open(gate.clone(), opening(endpoint, caller, None)).await?;
         all.insert(key, Kept { client: client.clone(), used: Instant::now() });
         Ok(client)
     }
 }
 
 /// A caller that has renewed its token acts with the newer one.
-pub(super) async fn renew(client: &ClientSession, caller: &Caller) {
+pub(super) async fn renew(client: &Dispatcher, caller: &Caller) {
     if let Caller::Run(session) = caller {
-        client.renewed(session).await;
+        client.session().renewed(session).await;
     }
 }
 
@@ -90,11 +90,11 @@ async fn sweep(shared: Weak<SharedSessions>) {
         let mut all = shared.0.lock().await;
         let old: Vec<_> = all
             .iter()
-            .filter(|(_, k)| k.used.elapsed() > IDLE && Arc::strong_count(&k.client) == 1)
+            .filter(|(_, k)| k.used.elapsed() > IDLE && k.client.is_idle())
             .map(|(key, _)| key.clone())
             .collect();
         for kept in old.iter().filter_map(|key| all.remove(key)) {
-            tokio::spawn(async move { kept.client.close().await });
+            tokio::spawn(async move { kept.client.session().close().await });
         }
         if all.is_empty() {
             return;
