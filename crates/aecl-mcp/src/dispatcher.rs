@@ -3,8 +3,8 @@
 use super::client_session::{ClientSession, Request};
 use super::kept_back::tell_changes;
 use super::opening::{Opening, Outbound};
-use super::wire::{Envelope, INVALID_REQUEST, METHOD_NOT_FOUND, Refusal, raw, response};
-use aecl_executor::connectors::mcp::RawReply;
+use super::wire::{INVALID_REQUEST, METHOD_NOT_FOUND, Refusal, raw, response};
+use aecl_executor::connectors::mcp::{Envelope, RawReply};
 use aecl_gate::{Gate, GateError};
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl Dispatcher {
         out: &Outbound,
         cancel: CancellationToken,
     ) -> Option<Box<RawValue>> {
-        let Some(envelope) = Envelope::read(raw) else {
+        let Some(envelope) = Envelope::read(raw.get()) else {
             return Some(no_request("the message is no single JSON-RPC object"));
         };
         match (&envelope.method, envelope.id) {

@@ -5,8 +5,8 @@
 
 use super::client_session::{Asked, ClientSession, Phase, Pump, Token};
 use super::opening::Outbound;
-use super::wire::{Envelope, METHOD_NOT_FOUND, Members, Refusal, asking, members_of, quoted, raw};
-use aecl_executor::connectors::mcp::{Inbound, RawReply, Upstream};
+use super::wire::{METHOD_NOT_FOUND, Members, Refusal, asking, members_of, quoted, raw};
+use aecl_executor::connectors::mcp::{Envelope, Inbound, RawReply, Upstream};
 use serde_json::value::RawValue;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
@@ -73,7 +73,8 @@ impl ClientSession {
     }
 
     async fn said(&self, server: &str, upstream: &Upstream, inbound: &Arc<Inbound>) {
-        let params = Envelope::read(&inbound.raw).and_then(|envelope| envelope.params.map(ToOwned::to_owned));
+        let params =
+            Envelope::read(inbound.raw.get()).and_then(|envelope| envelope.params.map(ToOwned::to_owned));
         let params = params.as_deref();
         let has_channel = self.uses(server) && self.passes_on().await.is_ok();
         if inbound.id.is_some() {

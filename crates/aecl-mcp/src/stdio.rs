@@ -5,10 +5,10 @@ use super::client_session::ClientSession;
 use super::dispatcher::Dispatcher;
 use super::names;
 use super::opening::{Opening, Outbound};
-use super::wire::{Envelope, INTERNAL_ERROR, INVALID_REQUEST, Refusal, response};
+use super::wire::{INTERNAL_ERROR, INVALID_REQUEST, Refusal, response};
 use crate::serving::shares::Shares;
 use aecl_egress::vault::Secret;
-use aecl_executor::connectors::mcp::{ClientFace, Handshake, LineRead, Transport, next_line};
+use aecl_executor::connectors::mcp::{ClientFace, Envelope, Handshake, LineRead, Transport, next_line};
 use aecl_gate::{Gate, GateError, Identity};
 use aecl_kernel::base::code;
 use aecl_kernel::base::id::{AgentId, RunId, UserId};
@@ -437,7 +437,7 @@ fn message(line: &[u8]) -> Option<Box<RawValue>> {
 }
 
 fn overloaded(raw: &RawValue, why: &str) -> Box<RawValue> {
-    let id = Envelope::read(raw).and_then(|envelope| envelope.id).unwrap_or(RawValue::NULL);
+    let id = Envelope::read(raw.get()).and_then(|envelope| envelope.id).unwrap_or(RawValue::NULL);
     response(id, &Refusal::coded(INTERNAL_ERROR, code::OVERLOADED.as_str(), why).reply())
 }
 

@@ -1,11 +1,9 @@
-//! JSON-RPC messages, read no deeper than their envelope and written from raw pieces.
+//! JSON-RPC messages, written from raw pieces, and what is refused in them.
 
-use aecl_executor::connectors::mcp::{ObjectText, RawReply, members};
+use aecl_executor::connectors::mcp::{self, ObjectText, RawReply, members};
 use aecl_kernel::base::json::{Document, Limits};
-use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 
 /// No JSON-RPC request.
 pub(crate) const INVALID_REQUEST: i64 = -32600;
@@ -19,29 +17,6 @@ pub(crate) const INTERNAL_ERROR: i64 = -32603;
 pub(crate) const NOT_CARRIED_OUT: i64 = -32001;
 /// The server behind does not speak this revision.
 pub(crate) const UNSUPPORTED_VERSION: i64 = -32022;
-
-/// A message, read no deeper than its envelope. A doubled member is refused by the parser.
-#[derive(Deserialize)]
-pub(crate) struct Envelope<'a> {
-    #[serde(borrow, default)]
-    pub id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub method: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    pub params: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub result: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub error: Option<&'a RawValue>,
-}
-
-impl<'a> Envelope<'a> {
-    /// Reads a message. Only an object is one: serde would also fill the members from a list, by position.
-    pub(crate) fn read(raw: &'a RawValue) -> Option<Self> {
-        let text = raw.get();
-        text.starts_with('{').then(|| serde_json::from_str(text).ok())?
-    }
-}
 
 /// A JSON-RPC error, before it is written.
 #[derive(Debug, Clone)]
@@ -101,11 +76,7 @@ pub(crate) fn quoted(text: &str) -> String {
 
 /// The response to the request with this id.
 pub(crate) fn response(id: &RawValue, reply: &RawReply) -> Box<RawValue> {
-    let member = match reply {
-        RawReply::Result(_) => "result",
-        RawReply::Error(_) => "error",
-    };
-    raw(format!(r#"{{"jsonrpc":"2.0","id":{},"{member}":{}}}"#, id.get(), reply.raw().get()))
+    raw(mcp::response(id, reply))
 }
 
 /// A request or, without an id, a notification.
@@ -185,12 +156,5 @@ mod tests {
         assert!(members_of(Some(&raw(r#"{"a":1,"a":2}"#.into()))).is_err());
         assert!(members_of(Some(&raw("[1]".into()))).is_err());
         assert!(members_of(None).unwrap().0.is_empty());
-    }
-
-    #[test]
-    fn only_an_object_is_a_message() {
-        for text in ["[]", r#"["2.0",1]"#, "7", r#"{"id":1,"id":2,"method":"ping"}"#] {
-            assert!(Envelope::read(&raw(text.into())).is_none(), "{text}");
-        }
     }
 }

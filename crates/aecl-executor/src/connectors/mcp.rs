@@ -27,7 +27,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub use envelope::{Inbound, RawReply};
+pub use envelope::{Envelope, Inbound, RawReply, response};
 pub use error::{UpstreamError, UpstreamFailure};
 pub use handshake::{ClientFace, Era, Handshake, LEGACY, MODERN, ServerHello};
 pub use line::{LineRead, next_line};

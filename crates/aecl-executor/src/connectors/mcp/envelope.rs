@@ -10,22 +10,28 @@ use super::params::members;
 
 /// A message, read no deeper than its envelope. A doubled member is refused by the parser.
 #[derive(Deserialize)]
-pub(crate) struct Envelope<'a> {
+pub struct Envelope<'a> {
+    /// The id of a request, or of the request that is answered.
     #[serde(borrow, default)]
     pub id: Option<&'a RawValue>,
+    /// The method of a request or notification.
     #[serde(borrow, default)]
     pub method: Option<Cow<'a, str>>,
+    /// Its parameters.
     #[serde(borrow, default)]
     pub params: Option<&'a RawValue>,
+    /// The result of a response.
     #[serde(borrow, default)]
     pub result: Option<&'a RawValue>,
+    /// The error of a response.
     #[serde(borrow, default)]
     pub error: Option<&'a RawValue>,
 }
 
 impl<'a> Envelope<'a> {
     /// Reads a message. Only an object is one: serde would also fill the members from a list, by position.
-    pub(crate) fn read(text: &'a str) -> Option<Self> {
+    #[must_use]
+    pub fn read(text: &'a str) -> Option<Self> {
         let text = text.trim_ascii_start();
         text.starts_with('{').then(|| serde_json::from_str(text).ok())?
     }
@@ -133,7 +139,9 @@ pub(crate) fn cancelled(id: u64, reason: &str) -> String {
     )
 }
 
-pub(crate) fn answer(id: &RawValue, reply: &RawReply) -> String {
+/// The response to the request with this id, as text.
+#[must_use]
+pub fn response(id: &RawValue, reply: &RawReply) -> String {
     let member = match reply {
         RawReply::Result(_) => "result",
         RawReply::Error(_) => "error",
@@ -177,6 +185,8 @@ mod tests {
             r#"["aecl-1"]"#,
             "7",
             "",
+            r#"["2.0",1]"#,
+            r#"{"id":1,"id":2,"method":"ping"}"#,
         ] {
             assert!(Envelope::read(text).is_none(), "{text}");
         }

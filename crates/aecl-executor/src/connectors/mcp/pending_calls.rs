@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::{broadcast, oneshot};
 
-use super::envelope::{Envelope, Inbound, RawReply, answer, our_id};
+use super::envelope::{Envelope, Inbound, RawReply, our_id, response};
 use super::error::{Fault, UpstreamFailure};
 use aecl_egress::vault::KnownSecrets;
 use aecl_kernel::base::json::is_too_deep;
@@ -143,7 +143,7 @@ impl PendingCalls {
         if envelope.method.is_some() && is_too_deep(text.as_bytes()) {
             self.garbage(text.len());
             let why = raw(r#"{"code":-32600,"message":"the message nests too deep"}"#).map(RawReply::Error);
-            return envelope.id.zip(why).map(|(id, why)| answer(id, &why));
+            return envelope.id.zip(why).map(|(id, why)| response(id, &why));
         }
         match (&envelope.method, envelope.id) {
             (Some(method), Some(id)) => self.asked(text, method, id, of),
@@ -201,7 +201,7 @@ impl PendingCalls {
         } else {
             raw(r#"{"code":-32601,"message":"nobody is here to answer this"}"#).map(RawReply::Error)
         };
-        reply.map(|reply| answer(id, &reply))
+        reply.map(|reply| response(id, &reply))
     }
 
     fn notified(&self, text: &str, method: &str, envelope: &Envelope<'_>, of: Option<u64>) {

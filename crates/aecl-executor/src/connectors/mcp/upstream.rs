@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, broadcast, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::envelope::{Inbound, RawReply, answer, notification};
+use super::envelope::{Inbound, RawReply, notification, response};
 use super::error::{Fault, UpstreamError, UpstreamFailure};
 use super::handshake::{Era, Handshake, Patience, ServerHello, shake};
 use super::link::{Ask, Link};
@@ -224,7 +224,7 @@ impl Upstream {
             return Err(gone());
         }
         let live = self.usable().filter(|live| live.link.generation() == to.generation).ok_or_else(gone)?;
-        live.link.send(answer(id, reply), None, live.hello.era.speech()).await.map_err(on)
+        live.link.send(response(id, reply), None, live.hello.era.speech()).await.map_err(on)
     }
 
     /// Ends the connection in good order. The next request would connect again.
