@@ -234,6 +234,12 @@ impl From<aecl_gate::GateError> for Error {
     }
 }
 
+impl From<aecl_demo::Error> for Error {
+    fn from(e: aecl_demo::Error) -> Self {
+        Self { code: e.code, hint: e.hint, ..Self::new(e.message) }
+    }
+}
+
 impl From<aecl_kernel::base::id::BadId> for Error {
     fn from(e: aecl_kernel::base::id::BadId) -> Self {
         let hint = match e.kind {

@@ -9,7 +9,7 @@ use super::{Found, House};
 use crate::programs::metadata;
 
 /// Each room and the rooms it depends on, no more and no fewer.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("aecl-proof", &[]),
     ("aecl-kernel", &[]),
     ("aecl-analysis", &["aecl-kernel"]),
@@ -31,10 +31,12 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "aecl-proof",
         ],
     ),
+    ("aecl-demo", &["aecl-gate", "aecl-kernel"]),
     (
         "aecl",
         &[
             "aecl-analysis",
+            "aecl-demo",
             "aecl-egress",
             "aecl-executor",
             "aecl-gate",

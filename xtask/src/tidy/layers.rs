@@ -16,6 +16,7 @@ const PAGE: &str = "ARCHITECTURE.md";
 /// Rooms whose files stand in order.
 const ROOMS: &[&str] = &[
     "aecl-analysis",
+    "aecl-demo",
     "aecl-egress",
     "aecl-executor",
     "aecl-gate",

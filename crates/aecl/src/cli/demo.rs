@@ -1,14 +1,10 @@
 //! `aecl demo`: the story of the vendor e-mail on real parts. Only the agent is a script.
 
 mod acts;
-mod agent;
 mod card;
-mod door;
 pub(crate) mod payments;
 mod record;
-mod service;
 mod stage;
-mod world;
 
 use super::place::How;
 use super::{Common, Error, Result, runtime};

@@ -3,15 +3,13 @@
 mod held;
 mod without;
 
-use super::agent::Agent;
-use super::door::Door;
-use super::service::Service;
-use super::stage::Stage;
-use super::world::World;
-use super::{agent, record};
+use super::record;
+use super::stage::{Stage, shown};
 use crate::cli::show::{Field as _, Table, Tone};
 use crate::cli::{Error, Exit, Result as CommandResult, show};
 use crate::http::Host;
+use aecl_demo::agent::{self, Agent};
+use aecl_demo::{Door, Service, World};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -63,7 +61,7 @@ pub(super) async fn play(mut stage: Stage, dir: &Path, keep: bool) -> CommandRes
         "The agent is a script that proposes the calls a model would. Everything else is real: a payments \
          service with its own book, a database with mails, invoices and vendors, and AECL between them. The \
          pieces lie in {} afterwards.",
-        world.shown(&world.dir)
+        shown(&world.dir)
     ));
     let gone = without::play(&stage, &world).await?;
     stage.turn_over().await?;
@@ -191,7 +189,7 @@ async fn undone(stage: &Stage, cast: &Cast, transfer: &str) -> Result<String, Er
 }
 
 fn curtain(stage: &Stage, world: &World, listens: SocketAddr, keep: bool) {
-    let dir = world.shown(&world.dir);
+    let dir = shown(&world.dir);
     stage.show(|page| {
         let rule = "─".repeat(super::stage::WIDTH);
         page.gap().line(rule).gap();

@@ -1,16 +1,7 @@
-//! A payments service of its own process, with a book of its own: what AECL protects in the demo and in the
-//! examples. It knows nothing of AECL.
+//! `aecl demo-payments`: the payments service of the demo and of the examples.
 
-mod book;
-mod desk;
-
-use book::Book;
-
-use crate::cli::{Error, Exit, Result, runtime};
-use std::io::Write as _;
+use crate::cli::{Exit, Result, runtime};
 use std::path::PathBuf;
-use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpListener;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -29,29 +20,9 @@ pub struct Args {
     with_parent: bool,
 }
 
-/// Serves until it is ended. The first line on standard output is the address.
+/// Serves until it is ended.
 pub fn run(args: &Args) -> Result {
-    let key = std::fs::read_to_string(&args.key_file)
-        .map_err(|e| Error::new(format!("cannot read `{}`: {e}", args.key_file.display())))?;
-    let book = Book::open(&args.book)?;
-    let with_parent = args.with_parent;
-    runtime()?.block_on(async {
-        let fail = |e: std::io::Error| Error::new(format!("cannot listen on `{}`: {e}", args.listen));
-        let listener = TcpListener::bind(&args.listen).await.map_err(fail)?;
-        let address = listener.local_addr().map_err(fail)?;
-        let mut out = std::io::stdout();
-        drop(writeln!(out, "{address}").and_then(|()| out.flush()));
-        let end = async move {
-            if with_parent {
-                drop(tokio::io::stdin().read_to_end(&mut Vec::new()).await);
-            } else {
-                drop(tokio::signal::ctrl_c().await);
-            }
-        };
-        axum::serve(listener, desk::router(book, key.trim()))
-            .with_graceful_shutdown(end)
-            .await
-            .map_err(|e| Error::new(format!("the payments service broke: {e}")))?;
-        Ok(Exit::Done)
-    })
+    let served = aecl_demo::payments::serve(&args.book, &args.key_file, &args.listen, args.with_parent);
+    runtime()?.block_on(served)?;
+    Ok(Exit::Done)
 }

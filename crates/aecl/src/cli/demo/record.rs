@@ -1,9 +1,9 @@
 //! The last act: an auditor with the public key alone, and somebody who changes one byte.
 
-use super::stage::Stage;
-use super::world::World;
+use super::stage::{Stage, shown};
 use crate::cli::Error;
 use crate::cli::show::Tone;
+use aecl_demo::World;
 use aecl_ledger::store::Sqlite;
 use aecl_ledger::{Auditor, Finding, Ledger, Report, export, verify_export};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ pub(super) fn play(stage: &Stage, world: &World, ledger: &Ledger) -> Result<Valu
     let report = verify_export(&copy, &auditor, None)
         .map_err(|e| Error::new(format!("the record does not verify: {e}")))?;
     stage.gap();
-    told(stage, world, &copy, &Ok(&report));
+    told(stage, &copy, &Ok(&report));
     stage.show(|page| {
         let count = |name: &str| report.decisions.get(name).copied().unwrap_or(0);
         page.line(format!(
@@ -41,14 +41,14 @@ pub(super) fn play(stage: &Stage, world: &World, ledger: &Ledger) -> Result<Valu
     stage.say(&format!("Now somebody flips one bit in a copy: {place}."));
     let found = verify_export(&changed, &auditor, None);
     stage.gap();
-    told(stage, world, &changed, &found.as_ref());
+    told(stage, &changed, &found.as_ref());
     match found {
         Ok(_) => Err(Error::new("a changed entry was not found; please report this")),
         Err(finding) => Ok(json!({"verified": report, "changed": finding})),
     }
 }
 
-fn told(stage: &Stage, world: &World, dir: &Path, result: &Result<&Report, &Finding>) {
+fn told(stage: &Stage, dir: &Path, result: &Result<&Report, &Finding>) {
     stage.show(|page| {
         let (tone, word, text) = match result {
             Ok(report) => {
@@ -56,7 +56,7 @@ fn told(stage: &Stage, world: &World, dir: &Path, result: &Result<&Report, &Find
             }
             Err(finding) => (Tone::Bad, "DOES NOT", finding.to_string()),
         };
-        page.line(format!("  {}: {}", world.shown(dir), page.word(tone, word)));
+        page.line(format!("  {}: {}", shown(dir), page.word(tone, word)));
         page.line(format!("             {}", super::stage::wrapped(&text, 13)));
     });
 }

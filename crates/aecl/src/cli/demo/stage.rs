@@ -4,6 +4,7 @@ use crate::cli::Error;
 use crate::cli::show::{self, Page, Tone};
 use serde_json::Value;
 use std::io::BufRead as _;
+use std::path::Path;
 use tokio::sync::mpsc::{Receiver, channel};
 
 /// As wide as text gets.
@@ -105,6 +106,13 @@ impl Stage {
         show::say("\n(Enter goes on)");
         self.typed().await.map(drop).ok_or_else(|| Error::new("the keyboard is gone"))
     }
+}
+
+/// A path as the person would type it from here.
+pub(super) fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().and_then(std::fs::canonicalize).ok();
+    let short = here.as_deref().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path);
+    show::inert_line(&short.display().to_string())
 }
 
 /// Breaks text at spaces, so that it stays inside the width; every further line is indented.

@@ -1,11 +1,12 @@
 //! The second act: reading is allowed, paying waits for a person, the yes executes exactly what was shown.
 
-use super::super::agent::{self, Agent};
-use super::super::stage::Stage;
-use super::super::{card, door::Door};
+use super::super::card;
+use super::super::stage::{Stage, shown};
 use super::{Cast, book, tell};
 use crate::cli::Error;
 use crate::cli::show::Field as _;
+use aecl_demo::Door;
+use aecl_demo::agent::{self, Agent};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub(super) async fn play(stage: &mut Stage, cast: &Cast, agent: &Agent) -> Resul
     card::show(stage, &request);
     stage.gap();
     let key_file = cast.world.home().keys().join("priya.key");
-    stage.say(&format!("The page wants Priya's key, which is in {}.", cast.world.shown(&key_file)));
+    stage.say(&format!("The page wants Priya's key, which is in {}.", shown(&key_file)));
     stage.gap();
     answered(stage, &cast.priya(), &approval).await?;
     let action = waiting.text("/action");
@@ -84,5 +85,6 @@ async fn answer(priya: &Door, approval: &str, yes: bool) -> Result<(), Error> {
     });
     let confirm: Vec<String> = ends.filter(|_| yes).collect();
     let body: Value = json!({"reason": if yes { "checked against INV-884" } else { "" }, "confirm": confirm});
-    priya.post(&format!("/v1/approvals/{approval}/{verb}"), &body).await.map(drop)
+    priya.post(&format!("/v1/approvals/{approval}/{verb}"), &body).await?;
+    Ok(())
 }

@@ -1,19 +1,16 @@
 //! The first act: the agent holds the key, and does as the mail says.
 
-use super::super::agent;
-use super::super::service::Service;
 use super::super::stage::{Stage, wrapped};
-use super::super::world::World;
 use crate::cli::Error;
 use crate::cli::show::Field as _;
-use rusqlite::{Connection, OpenFlags};
+use aecl_demo::{Mail, Service, World, agent};
 
 /// Plays it; gives what is left in the account.
 pub(super) async fn play(stage: &Stage, world: &World) -> Result<String, Error> {
     let book = world.file("payments-without.db");
     let key_file = world.home().keys().join("payments.key");
     let service = Service::start(&book, &key_file, &world.payments).await?;
-    let mail = mail(world)?;
+    let mail = world.mail()?;
     stage.act(1, "without AECL");
     stage.say("A mail has come in:");
     stage.show(|page| {
@@ -38,20 +35,4 @@ pub(super) async fn play(stage: &Stage, world: &World) -> Result<String, Error> 
     );
     service.stop().await;
     Ok(after)
-}
-
-struct Mail {
-    sender: String,
-    subject: String,
-    body: String,
-}
-
-fn mail(world: &World) -> Result<Mail, Error> {
-    let read = || {
-        let db = Connection::open_with_flags(world.file("company.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        db.query_row("SELECT sender, subject, body FROM mails ORDER BY id LIMIT 1", [], |row| {
-            Ok(Mail { sender: row.get(0)?, subject: row.get(1)?, body: row.get(2)? })
-        })
-    };
-    read().map_err(|e: rusqlite::Error| Error::new(format!("the inbox cannot be read: {e}")))
 }

@@ -1,6 +1,6 @@
 //! The door: HTTP with a credential. The agent of the demo has nothing else.
 
-use crate::cli::Error;
+use crate::Error;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Client, Method};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 /// Somebody's way to a service: an address and a credential.
 #[derive(Clone)]
-pub(super) struct Door {
+pub struct Door {
     base: String,
     bearer: String,
     client: Client,
@@ -16,7 +16,7 @@ pub(super) struct Door {
 
 impl Door {
     /// To this address, with this credential.
-    pub(super) fn to(address: SocketAddr, credential: &str) -> Result<Self, Error> {
+    pub fn to(address: SocketAddr, credential: &str) -> Result<Self, Error> {
         // Loopback is never behind a proxy.
         let client = Client::builder().no_proxy().build();
         let client = client.map_err(|e| Error::new(format!("no HTTP client can be made: {e}")))?;
@@ -24,17 +24,17 @@ impl Door {
     }
 
     /// The same door for somebody else.
-    pub(super) fn with(&self, credential: &str) -> Self {
+    pub fn with(&self, credential: &str) -> Self {
         Self { bearer: format!("Bearer {credential}"), ..self.clone() }
     }
 
     /// Reads.
-    pub(super) async fn get(&self, path: &str) -> Result<Value, Error> {
+    pub async fn get(&self, path: &str) -> Result<Value, Error> {
         self.call(Method::GET, path, None).await
     }
 
     /// Changes.
-    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, Error> {
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, Error> {
         self.call(Method::POST, path, Some(body)).await
     }
 

@@ -1,16 +1,16 @@
 //! The world of the demo, on disk: the company's database, AECL's home, the payments service beside it.
 
-use crate::cli::{Error, show};
+use crate::Error;
 use aecl_gate::config::Home;
 use aecl_gate::{identity, keys};
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 macro_rules! policy {
     ($path:literal) => {
-        ($path, include_str!(concat!("../../../../../examples/finance/policy/", $path)))
+        ($path, include_str!(concat!("../../../examples/finance/policy/", $path)))
     };
 }
 
@@ -24,27 +24,30 @@ const POLICY: [(&str, &str); 6] = [
     policy!("properties/payments.yaml"),
 ];
 /// Mails, invoices and vendors.
-const COMPANY: &str = include_str!("../../../../../examples/finance/company.sql");
+const COMPANY: &str = include_str!("../../../examples/finance/company.sql");
 /// What marks a directory as one of ours, which a new demo may replace.
 const MARK: &str = ".aecl-demo";
 
 /// Where everything of the demo lies.
-pub(super) struct World {
+pub struct World {
     /// The directory, which is AECL's home, too.
-    pub(super) dir: PathBuf,
+    pub dir: PathBuf,
     /// The key of the finance lead, who answers.
-    pub(super) priya: String,
+    pub priya: String,
     /// The key of the operator, who undoes.
-    pub(super) operator: String,
+    pub operator: String,
     /// The key of the program that starts the agent.
-    pub(super) starter: String,
+    pub starter: String,
     /// The key of the payments service.
-    pub(super) payments: String,
+    pub payments: String,
 }
 
 impl World {
     /// Makes a new world in this directory. One from an earlier demo is replaced, anything else is not touched.
-    pub(super) fn make(dir: &Path) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// When the directory is somebody else's, or something in it cannot be made.
+    pub fn make(dir: &Path) -> Result<Self, Error> {
         let fail = |e: std::io::Error| Error::new(format!("cannot make `{}`: {e}", dir.display()));
         let empty = std::fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none());
         if dir.join(MARK).exists() {
@@ -79,12 +82,12 @@ impl World {
     }
 
     /// The files of the payments service and the company.
-    pub(super) fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.dir.join("world").join(name)
     }
 
     /// AECL's home.
-    pub(super) fn home(&self) -> Home {
+    pub fn home(&self) -> Home {
         Home::new(&self.dir)
     }
 
@@ -95,7 +98,10 @@ impl World {
     }
 
     /// Writes configuration and policy, once it is known where everybody listens.
-    pub(super) fn configure(&self, aecl: SocketAddr, payments: SocketAddr) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn configure(&self, aecl: SocketAddr, payments: SocketAddr) -> Result<(), Error> {
         let hash = |key: &str| identity::hash_key(key).to_string();
         let config = json!({
             "origin": "demo.example/aecl",
@@ -128,10 +134,27 @@ impl World {
         Ok(())
     }
 
-    /// A path as the person would type it from here.
-    pub(super) fn shown(&self, path: &Path) -> String {
-        let here = std::env::current_dir().and_then(std::fs::canonicalize).ok();
-        let short = here.as_deref().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path);
-        show::inert_line(&short.display().to_string())
+    /// The first mail of the company's inbox.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn mail(&self) -> Result<Mail, Error> {
+        let read = || {
+            let db = Connection::open_with_flags(self.file("company.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            db.query_row("SELECT sender, subject, body FROM mails ORDER BY id LIMIT 1", [], |row| {
+                Ok(Mail { sender: row.get(0)?, subject: row.get(1)?, body: row.get(2)? })
+            })
+        };
+        read().map_err(|e: rusqlite::Error| Error::new(format!("the inbox cannot be read: {e}")))
     }
+}
+
+/// A mail that has come in.
+pub struct Mail {
+    /// Who says that it is from them.
+    pub sender: String,
+    /// What it says it is about.
+    pub subject: String,
+    /// What it says.
+    pub body: String,
 }

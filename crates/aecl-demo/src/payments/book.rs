@@ -1,7 +1,7 @@
 //! The book: accounts, transfers, reversals, and the keys under which they were asked for. One transaction
 //! each; amounts are whole paise.
 
-use crate::cli::Error;
+use crate::Error;
 use aecl_kernel::base::amount::{Amount, scale_of};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! The payments service as a process of its own, and the book as anybody with its key can read it.
 
 use super::door::Door;
-use crate::cli::Error;
+use crate::Error;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,16 +10,16 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 /// A payments service that runs. It ends with us, whatever happens to us: its input ends then.
-pub(super) struct Service {
+pub struct Service {
     process: Child,
     /// Where it listens.
-    pub(super) address: SocketAddr,
+    pub address: SocketAddr,
     door: Door,
 }
 
 impl Service {
     /// Starts it on this book.
-    pub(super) async fn start(book: &Path, key_file: &Path, key: &str) -> Result<Self, Error> {
+    pub async fn start(book: &Path, key_file: &Path, key: &str) -> Result<Self, Error> {
         let fail = |e: std::io::Error| Error::new(format!("the payments service does not start: {e}"));
         let program = std::env::current_exe().map_err(fail)?;
         let mut process = Command::new(program)
@@ -43,24 +43,24 @@ impl Service {
     }
 
     /// Pays, as whoever holds the key.
-    pub(super) async fn pay(&self, arguments: &Value) -> Result<Value, Error> {
+    pub async fn pay(&self, arguments: &Value) -> Result<Value, Error> {
         self.door.post("/transfers", arguments).await
     }
 
     /// What the account has, such as `400,000.00`.
-    pub(super) async fn balance(&self) -> Result<String, Error> {
+    pub async fn balance(&self) -> Result<String, Error> {
         let accounts = self.door.get("/accounts").await?;
         let balance = accounts.pointer("/0/balance").and_then(Value::as_str);
         balance.map(str::to_owned).ok_or_else(|| Error::new("the payments service has no account"))
     }
 
     /// All transfers.
-    pub(super) async fn transfers(&self) -> Result<Vec<Value>, Error> {
+    pub async fn transfers(&self) -> Result<Vec<Value>, Error> {
         Ok(self.door.get("/transfers").await?.as_array().cloned().unwrap_or_default())
     }
 
     /// Ends it.
-    pub(super) async fn stop(mut self) {
+    pub async fn stop(mut self) {
         drop(self.process.stdin.take());
         drop(self.process.wait().await);
     }
