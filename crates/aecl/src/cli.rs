@@ -5,9 +5,11 @@ mod approvals;
 mod catalog;
 pub mod client;
 mod clock;
+mod common;
 mod complete;
 mod demo;
 mod doctor;
+mod error;
 mod explain;
 mod help;
 mod home;
@@ -22,14 +24,18 @@ mod policy;
 mod resolve;
 mod rollback;
 mod run;
+mod runtime;
 mod secrets;
 pub mod serve;
 mod servers;
 pub(crate) mod show;
 mod wrap;
 
+pub use common::Common;
+pub use error::{Error, Exit, Result};
+pub(crate) use runtime::{runtime, runtime_of_one_thread};
+
 use clap::{CommandFactory, Parser, Subcommand};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// AECL, the Agent Execution Control Layer: judges, gates, contains, records and can undo what agents do.
@@ -46,46 +52,6 @@ struct Cli {
     common: Common,
     #[command(subcommand)]
     command: Command,
-}
-
-/// What every command takes.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Common {
-    /// The home: the directory with aecl.yaml, policy/, keys/ and data/. By default the one of this project (see `aecl
-    /// home`). A `.aecl` that lies in a directory counts only where it is named.
-    #[arg(long = "dir", global = true, env = "AECL_DIR", value_name = "DIR")]
-    named: Option<PathBuf>,
-    /// The home that is meant.
-    #[arg(skip)]
-    pub dir: PathBuf,
-    /// How it was found.
-    #[arg(skip)]
-    how: place::How,
-    /// Print JSON instead of text.
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// Your key, if it is not the operator key in keys/.
-    #[arg(long, global = true, env = "AECL_KEY", hide_env_values = true, value_name = "KEY")]
-    pub key: Option<String>,
-}
-
-impl Common {
-    /// What every command takes, on the home in this directory.
-    pub fn on(dir: &Path) -> Self {
-        let named = Some(dir.to_owned());
-        Self { named, dir: dir.to_owned(), how: place::How::Named, json: false, key: None }
-    }
-
-    /// The home is this user's choice: named, or one of this user's own that names this project. Otherwise there is none.
-    fn names_dir(&self) -> bool {
-        matches!(self.how, place::How::Named | place::How::OfProject)
-    }
-
-    /// Finds the home, and keeps everything that this process starts out of it.
-    fn find(&mut self) {
-        (self.dir, self.how) = place::find(self.named.as_deref());
-        place::keep_out(&self.dir);
-    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -153,103 +119,6 @@ your key may read.")]
     /// What fits at the cursor.
     #[command(name = "__complete", hide = true)]
     Complete(complete::Args),
-}
-
-/// How a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// Done.
-    Done,
-    /// It could not be done.
-    Failed,
-    /// Refused by policy or a person.
-    Refused,
-    /// Waiting for a person.
-    Pending,
-    /// The record does not verify.
-    Unverified,
-    /// It could not be found out.
-    Unknown,
-    /// As the program that was run.
-    Program(u8),
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        ExitCode::from(match exit {
-            Exit::Done => 0u8,
-            Exit::Failed => 1,
-            Exit::Refused => 3,
-            Exit::Pending => 4,
-            Exit::Unverified => 5,
-            Exit::Unknown => 6,
-            Exit::Program(code) => code,
-        })
-    }
-}
-
-/// What a command gives: how it ended, or an error that ends with what to do next.
-pub type Result = std::result::Result<Exit, Error>;
-
-/// An error for a person at a terminal.
-#[derive(Debug)]
-pub struct Error {
-    /// What went wrong.
-    pub message: String,
-    /// The stable code, if there is one.
-    pub code: Option<String>,
-    /// What to do next.
-    pub hint: Option<String>,
-    /// How the command ends.
-    pub exit: Exit,
-}
-
-impl Error {
-    /// An error without a hint.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: None, hint: None, exit: Exit::Failed }
-    }
-
-    /// The same, with what to do next.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
-impl From<aecl_gate::GateError> for Error {
-    fn from(e: aecl_gate::GateError) -> Self {
-        let code = Some(e.code().to_string());
-        let error = Self { code, ..Self::new(e.to_string()) };
-        match e.code() {
-            aecl_kernel::base::code::FACTS_DIFFER => error.hint(
-                "keep a copy of data/ and find out who changed it; `aecl log rebuild-facts` makes the facts anew from the entries",
-            ),
-            aecl_kernel::base::code::LEDGER_MISSING => error.hint(
-                "put back a copy of data/ and find out who took it away; `aecl log accept-loss` begins a new record",
-            ),
-            _ => error,
-        }
-    }
-}
-
-impl From<aecl_demo::Error> for Error {
-    fn from(e: aecl_demo::Error) -> Self {
-        Self { code: e.code, hint: e.hint, ..Self::new(e.message) }
-    }
-}
-
-impl From<aecl_kernel::base::id::BadId> for Error {
-    fn from(e: aecl_kernel::base::id::BadId) -> Self {
-        let hint = match e.kind {
-            "action id" | "run id" => "`aecl log tail` shows the latest; names are act_… and run_…",
-            "approval id" => "`aecl approvals list` shows their names (apr_…)",
-            "agent id" => "`aecl policy show` lists the agents",
-            _ => "correct the name and run the command again",
-        };
-        Self::new(e.to_string()).hint(hint)
-    }
 }
 
 /// The command line as clap knows it, for the reference page.
@@ -364,20 +233,4 @@ fn keep_memory_private() {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
     let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
-}
-
-/// A runtime for commands that do one thing after the other.
-pub(crate) fn runtime_of_one_thread() -> std::result::Result<tokio::runtime::Runtime, Error> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Error::new(format!("the runtime cannot start: {e}")))
-}
-
-/// A runtime for commands that talk or serve.
-pub(crate) fn runtime() -> std::result::Result<tokio::runtime::Runtime, Error> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Error::new(format!("the runtime cannot start: {e}")))
 }

@@ -3,7 +3,8 @@
 //! ARCHITECTURE.md lists the layers from top to bottom. A file knows its own layer and those below, and no two files
 //! need each other; a file and those in its folder are one thing, cut up for reading. A layer is a folder, or, where
 //! its name is no folder's, some of the files at the top of the room. What is seen are paths: imports and `crate::`
-//! inside the code, also in attributes. Which method is called on a value is not.
+//! inside the code, also in attributes. Which method is called on a value is not. The files of `aecl` are those of its module
+//! `cli`.
 
 mod paths;
 
@@ -15,6 +16,7 @@ use paths::{Path, Source};
 const PAGE: &str = "ARCHITECTURE.md";
 /// Rooms whose files stand in order.
 const ROOMS: &[&str] = &[
+    "aecl",
     "aecl-analysis",
     "aecl-demo",
     "aecl-egress",
@@ -35,7 +37,10 @@ pub fn check(house: &House, found: &mut Found) -> Result<(), String> {
         // Programs of their own are other crates.
         let is_source = |name: &&String| {
             let inner = name.strip_prefix(&folder).filter(|inner| !inner.starts_with("bin/"));
-            inner.is_some_and(|inner| inner.ends_with(".rs"))
+            let is_inside = |inner: &str| {
+                face(room).is_none_or(|face| inner.trim_end_matches(".rs").split('/').next() == Some(face))
+            };
+            inner.is_some_and(|inner| inner.ends_with(".rs") && is_inside(inner))
         };
         let files = house.files.iter().filter(is_source);
         let files: Vec<(String, String)> =
@@ -49,20 +54,33 @@ fn sources(room: &str) -> String {
     format!("crates/{room}/src/")
 }
 
+/// The module in which a room keeps its files; what is beside it only hands on other rooms.
+fn face(room: &str) -> Option<&'static str> {
+    (room == "aecl").then_some("cli")
+}
+
+/// A path from the place where a room keeps its files.
+fn within(room: &str, mut path: Path) -> Path {
+    let Some(face) = face(room) else { return path };
+    if path.first().is_some_and(|first| first == face) { path.split_off(1) } else { Path::new() }
+}
+
 fn examine(room: &str, page: &str, files: &[(String, String)], found: &mut Found) {
     let floors = floors(room, page);
     if floors.is_empty() {
         found.error(format!("{PAGE}: no layers below `### {room}`; has the form of its table changed?"));
         return;
     }
-    let modules: BTreeMap<Path, &str> =
-        files.iter().map(|(name, _)| (placed(&floors, module_of(room, name)), name.as_str())).collect();
+    let modules: BTreeMap<Path, &str> = files
+        .iter()
+        .map(|(name, _)| (placed(&floors, within(room, module_of(room, name))), name.as_str()))
+        .collect();
     as_listed(&floors, &modules, found);
     let read: BTreeMap<&str, Source> = files
         .iter()
         .map(|(name, text)| {
             let source = Source::read(&module_of(room, name), text);
-            (name.as_str(), source.map(|path| placed(&floors, path)))
+            (name.as_str(), source.map(|path| placed(&floors, within(room, path))))
         })
         .collect();
     let arrows = arrows(&modules, &read);
@@ -406,6 +424,28 @@ mod tests {
         };
         assert_eq!(look("use crate::b::{B, part::P};", "mod part;\nuse crate::c::C;"), Vec::<String>::new());
         let up = look("", "use crate::a::A;");
+        assert!(up.len() == 1 && up.iter().all(|e| e.contains("`low` must not know `top`")), "{up:?}");
+    }
+
+    #[test]
+    fn commands_stand_in_their_own_module() {
+        let table = "### `aecl`\n\n| layer | files | knows |\n|---|---|---|\n| top | `a`, `mcp` | all |\n| low | `b` | no |\n";
+        let look = |b: &str| {
+            let files = [
+                ("cli", "mod a;\nmod b;\nmod mcp;\npub use b::B;"),
+                ("cli/a", "use super::B;\nuse crate::cli::mcp;\nuse crate::mcp::names;"),
+                ("cli/mcp", "use crate::mcp::names;"),
+                ("cli/b", b),
+            ];
+            let named =
+                |(name, text): (&str, &str)| (format!("{}{name}.rs", sources("aecl")), text.to_owned());
+            let mut found = Found::default();
+            examine("aecl", table, &files.map(named), &mut found);
+            found.errors
+        };
+        // `crate::mcp` is another room, which the crate hands on.
+        assert_eq!(look("use crate::mcp::names;"), Vec::<String>::new());
+        let up = look("use crate::cli::a::A;");
         assert!(up.len() == 1 && up.iter().all(|e| e.contains("`low` must not know `top`")), "{up:?}");
     }
 

@@ -3,6 +3,7 @@
 //! holds programs, tried out.
 
 mod address;
+mod check;
 mod checklist;
 mod home;
 mod host;
@@ -13,12 +14,12 @@ mod sandbox;
 mod secrets;
 pub(super) mod tenants;
 
+pub(in crate::cli) use check::{Check, Seen, State};
+
 use super::show::{self, Page, Tone, count};
 use super::{Common, Error, Exit, Result};
-use aecl_gate::config::{Config, Home};
+use aecl_gate::config::Home;
 use aecl_gate::loader;
-use aecl_kernel::policy::bundle::Bundle;
-use serde::Serialize;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -44,47 +45,6 @@ pub struct Args {
     /// A Docker daemon to try as well: its socket. Whoever may talk to a daemon of root is root
     #[arg(long, value_name = "SOCKET", requires = "sandbox")]
     docker: Option<PathBuf>,
-}
-
-/// How a check came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum State {
-    /// As it should be.
-    Ok,
-    /// It works, and could be better.
-    Advice,
-    /// It does not work, or is not safe.
-    Broken,
-}
-
-/// One thing that was looked at.
-#[derive(Debug, Serialize)]
-struct Check {
-    what: &'static str,
-    state: State,
-    found: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    todo: Option<String>,
-}
-
-impl Check {
-    fn ok(what: &'static str, found: impl Into<String>) -> Self {
-        Self { what, state: State::Ok, found: found.into(), todo: None }
-    }
-    fn advice(what: &'static str, found: impl Into<String>, todo: impl Into<String>) -> Self {
-        Self { what, state: State::Advice, found: found.into(), todo: Some(todo.into()) }
-    }
-    fn broken(what: &'static str, found: impl Into<String>, todo: impl Into<String>) -> Self {
-        Self { what, state: State::Broken, found: found.into(), todo: Some(todo.into()) }
-    }
-}
-
-/// What could be read of the installation.
-struct Seen {
-    home: Home,
-    config: Option<Config>,
-    bundle: Option<Bundle>,
 }
 
 /// Runs it.

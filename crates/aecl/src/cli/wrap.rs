@@ -2,6 +2,7 @@
 //! after a yes, and taken back as it was.
 
 mod back;
+mod change;
 mod clients;
 mod entry;
 mod json;

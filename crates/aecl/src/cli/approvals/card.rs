@@ -82,21 +82,13 @@ fn files(page: &mut Page, ask: &Value) {
 
 /// What the action is said to do, where its effect lands, and everything that asks.
 fn further(page: &mut Page, ask: &Value) {
-    does(page, &ask.text("/summary/what"), ask.pointer("/summary/server_says"));
+    plan::does(page, &ask.text("/summary/what"), ask.pointer("/summary/server_says"));
     for to in ask.items("/summary/to") {
         page.prose("to", to.as_str().unwrap_or_default());
     }
     for (i, why) in ask.items("/summary/because").iter().enumerate() {
         page.prose(if i == 0 { "asked because" } else { "" }, why.as_str().unwrap_or_default());
     }
-}
-
-/// What an action does: in the operator's words, or in its server's, which are marked as such.
-pub(super) fn does(page: &mut Page, what: &str, server_says: Option<&Value>) {
-    if !what.is_empty() {
-        page.prose("does", what);
-    }
-    page.server_says(server_says);
 }
 
 fn who(ask: &Value) -> String {

@@ -1,6 +1,5 @@
 //! The steps of a plan that people are asked about.
 
-use super::card::does;
 use crate::cli::show::{Field, Page, Tone, inert_line};
 use serde_json::Value;
 
@@ -19,6 +18,14 @@ pub(super) fn steps(page: &mut Page, ask: &Value) {
     for step in steps {
         one(page, step);
     }
+}
+
+/// What an action does: in the operator's words, or in its server's, which are marked as such.
+pub(super) fn does(page: &mut Page, what: &str, server_says: Option<&Value>) {
+    if !what.is_empty() {
+        page.prose("does", what);
+    }
+    page.server_says(server_says);
 }
 
 fn one(page: &mut Page, step: &Value) {

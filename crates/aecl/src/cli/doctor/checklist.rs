@@ -1,6 +1,7 @@
 //! The eleven points that an agent with write access should pass, as the article on execution control lists
 //! them, judged by what this installation really does. What is not built yet says so.
 
+use super::check::listed;
 use super::record::Record;
 use super::{Check, Seen, State};
 use crate::cli::runtime;
@@ -171,7 +172,7 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
     } else {
         format!("; {} that you chose run as your user", count(servers, "MCP server"))
     };
-    let least = least_tier(bundle);
+    let least = super::sandbox::least_tier(bundle);
     let caged = names(bundle, caged);
     if caged.is_empty() {
         return not_yet(format!("no action is declared to run code (effect `execute`){servers}"));
@@ -235,13 +236,6 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
             )),
         )),
     }
-}
-
-/// How strongly the programs of this policy are held whatever their runs have read.
-pub(super) fn least_tier(bundle: &Bundle) -> Tier {
-    let caged = bundle.catalogue().iter().filter(|(_, typed)| typed.cage.is_some());
-    let asked = caged.filter_map(|(_, typed)| typed.manifest.min_tier);
-    asked.chain(bundle.agents().filter_map(|agent| agent.min_tier)).max().unwrap_or(Tier::Native)
 }
 
 fn timeouts(bundle: &Bundle) -> Said {
@@ -324,10 +318,4 @@ fn no_way_back(bundle: &Bundle) -> Said {
 
 fn names(bundle: &Bundle, which: impl Fn(&TypedAction) -> bool) -> Vec<String> {
     bundle.catalogue().iter().filter(|(_, t)| which(t)).map(|(name, _)| name.to_string()).collect()
-}
-
-pub(super) fn listed(names: &[String]) -> String {
-    let shown: Vec<&str> = names.iter().take(8).map(String::as_str).collect();
-    let more = names.len().saturating_sub(shown.len());
-    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }

@@ -149,6 +149,13 @@ fn modules(tried: std::result::Result<wasm::WorkerTrial, String>, bundle: Option
     }
 }
 
+/// How strongly the programs of this policy are held whatever their runs have read.
+pub(super) fn least_tier(bundle: &Bundle) -> Tier {
+    let caged = bundle.catalogue().iter().filter(|(_, typed)| typed.cage.is_some());
+    let asked = caged.filter_map(|(_, typed)| typed.manifest.min_tier);
+    asked.chain(bundle.agents().filter_map(|agent| agent.min_tier)).max().unwrap_or(Tier::Native)
+}
+
 /// Whether a module carries it out.
 pub(super) fn is_module(typed: &TypedAction) -> bool {
     typed.cage.is_some_and(|needs| needs.module)
@@ -206,7 +213,7 @@ fn needs(bundle: Option<&Bundle>) -> Vec<Need> {
     if caged.is_empty() {
         return Vec::new();
     }
-    let least = super::checklist::least_tier(bundle);
+    let least = least_tier(bundle);
     let untrusted = bundle.cages().untrusted_tier;
     let run = if caged.len() == 1 { "runs a program" } else { "run programs" };
     let what = format!("{} that {run}", count(caged.len(), "action"));

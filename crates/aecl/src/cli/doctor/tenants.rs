@@ -1,6 +1,6 @@
 //! Whether keys keep tenants apart, once there is more than one of them.
 
-use super::checklist::listed;
+use super::check::listed;
 use super::{Check, Seen};
 
 use aecl_gate::config::{Config, Home};

@@ -71,7 +71,7 @@ pub(super) async fn run(home: &Home, hello: AttachRequest) -> Result<(), Error> 
     loop {
         tokio::select! {
             _ = &mut to_server, if !has_ended => has_ended = true,
-            () = told_to_end() => return Ok(()),
+            () = super::embedded::told_to_end() => return Ok(()),
             copied = &mut to_client => {
                 return match copied {
                     Ok(()) if has_ended => Ok(()),
@@ -146,17 +146,4 @@ async fn start(home: &Home, socket: &Path) -> Result<Option<UnixStream>, Error> 
         tracing::warn!("`aecl serve` did not start: {said}");
     }
     Ok(None)
-}
-
-/// Completes when somebody ends this process in good order.
-pub(super) async fn told_to_end() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
 }

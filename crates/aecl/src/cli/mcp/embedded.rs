@@ -21,7 +21,7 @@ pub(super) async fn run(home: &Home, hello: AttachRequest) -> Result<(), Error> 
     let shutdown = CancellationToken::new();
     let ending = shutdown.clone();
     tokio::spawn(async move {
-        super::attach::told_to_end().await;
+        told_to_end().await;
         ending.cancel();
     });
     let served = stdio::serve(host.gate(), hello, tokio::io::stdin(), tokio::io::stdout(), &shutdown).await;
@@ -34,4 +34,17 @@ pub(super) async fn run(home: &Home, hello: AttachRequest) -> Result<(), Error> 
             None => error,
         }
     })
+}
+
+/// Completes when somebody ends this process in good order.
+pub(super) async fn told_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
 }

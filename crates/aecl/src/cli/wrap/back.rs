@@ -1,10 +1,9 @@
 //! Takes our entries out of a file that was edited otherwise since: what they were comes back, what else stands there stays,
 //! and an entry of ours that was edited itself is named.
 
-use super::entry::{Ours, of_json, of_toml, set};
+use super::change::Change;
+use super::entry::{Entry, Ours, of_json, of_toml, set};
 use super::json;
-use super::judge::Entry;
-use super::kept::Change;
 use toml_edit::{DocumentMut, Item, TableLike};
 
 /// What becomes of a file.

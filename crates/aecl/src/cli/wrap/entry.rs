@@ -2,11 +2,32 @@
 
 use super::clients::{Client, Place};
 use super::json;
-use super::judge::{Entry, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
 use toml_edit::{DocumentMut, Item, Table, value};
+
+/// What a server's entry says of how it is started.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    pub command: Option<String>,
+    pub args: Vec<String>,
+    /// Names and values.
+    pub env: Vec<(String, String)>,
+    /// A file says more of the environment.
+    pub has_env_file: bool,
+    /// It is started in a directory that it names.
+    pub has_cwd: bool,
+}
+
+/// What is to become of it.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// It stays as it is, and why.
+    Stays(String),
+    /// It gets AECL in front of it, with these words; and what there is to say of it.
+    Wrapped(Vec<String>, Option<String>),
+}
 
 /// How AECL is started in front of a server.
 pub(super) struct Front {

@@ -1,7 +1,7 @@
 //! Whether an entry of a client's file has this AECL in front of its server already. What stands in a project a stranger
 //! may have written: a program is ours only as this very file, and its rules are the user's only in a home of the user's.
 
-use super::entry::Front;
+use super::entry::{Entry, Front, Verdict};
 use crate::cli::{command, place};
 use crate::mcp::names;
 use clap::ArgMatches;
@@ -12,28 +12,6 @@ pub(super) const NO_COMMAND: &str =
     "it is not started by a command; `aecl mcp --url` stands in front of servers with a URL";
 pub(super) const ODD_NAME: &str = "its name is none for AECL: letters, digits, `-` and single `_`";
 const THERE: &str = "AECL is in front of it";
-
-/// What a server's entry says of how it is started.
-#[derive(Debug, Default)]
-pub(super) struct Entry {
-    pub command: Option<String>,
-    pub args: Vec<String>,
-    /// Names and values.
-    pub env: Vec<(String, String)>,
-    /// A file says more of the environment.
-    pub has_env_file: bool,
-    /// It is started in a directory that it names.
-    pub has_cwd: bool,
-}
-
-/// What is to become of it.
-#[derive(Debug)]
-pub(super) enum Verdict {
-    /// It stays as it is, and why.
-    Stays(String),
-    /// It gets AECL in front of it, with these words; and what there is to say of it.
-    Wrapped(Vec<String>, Option<String>),
-}
 
 impl Front {
     pub(super) fn judge(&self, name: &str, entry: &Entry) -> Verdict {

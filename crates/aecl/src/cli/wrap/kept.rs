@@ -1,31 +1,17 @@
 //! What a file was before we changed it, so that it can be again.
 
 use super::back;
+use super::change::Change;
 use super::entry::Ours;
 use crate::cli::Error;
 use aecl_gate::config::Home;
 use aecl_kernel::base::digest::Digest;
-use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Most changes that are kept of one home.
 const CHANGES_MAX: usize = 10_000;
-
-/// One change of one file.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Change {
-    pub client: String,
-    pub file: PathBuf,
-    /// Absent: there was no file.
-    pub before: Option<String>,
-    /// Digest of the content that it was given.
-    pub after: Digest,
-    /// The entries in it that are ours.
-    #[serde(default)]
-    pub entries: Vec<Ours>,
-}
 
 /// What became of the changes of a client.
 #[derive(Debug, Default)]
