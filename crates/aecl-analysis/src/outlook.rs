@@ -23,7 +23,7 @@ use aecl_kernel::read::plan::{Constraint, Step};
 use aecl_kernel::record::approval::plan::{PlanAsked, StepAsked};
 use aecl_kernel::record::approval::{Ask, AskState, Confirm, Need};
 use aecl_kernel::record::decision::{Doubt, Finding, Verdict};
-use aecl_kernel::record::facts::{EDITION, Fact, Facts, Key, RunFact};
+use aecl_kernel::record::facts::{EDITION, Fact, FactStore as _, Facts, Key, RunFact, keys};
 use aecl_kernel::record::goal::Goal;
 use aecl_kernel::record::past::Past;
 use serde_json::{Map, Value};
@@ -234,7 +234,7 @@ impl Stated<'_> {
         let (edition, lineage) = (EDITION, self.lineage.to_vec());
         let mut facts = Facts { edition, run: Some(run.clone()), lineage, ..Facts::default() };
         let mut space = self.known.clone();
-        space.insert(Key::Goal(run.principal.run.clone()), Fact::Goal(self.goal.clone()));
+        space.put(keys::Goal(run.principal.run.clone()), self.goal.clone());
         let Ok(provenance) = Provenance::gather(&action, &run, self.lineage, true, None, &mut space);
         facts.provenance = provenance;
         // Nobody knows what it will have done by then, so everything is its first time.
@@ -281,7 +281,7 @@ impl Stated<'_> {
         let run = RunFact { planned: false, ..run.clone() };
         let mut space = self.known.clone();
         let words = Goal::new(self.goal.text.clone(), None);
-        space.insert(Key::Goal(run.principal.run.clone()), Fact::Goal(words));
+        space.put(keys::Goal(run.principal.run.clone()), words);
         let Ok(provenance) = Provenance::gather(action, &run, self.lineage, true, None, &mut space);
         let Some(provenance) = provenance else { return };
         let leaves = leaves(action, typed);

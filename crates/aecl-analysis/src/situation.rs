@@ -16,7 +16,7 @@ use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::provenance::proof::Provenance;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::read::plan::Place;
-use aecl_kernel::record::facts::{EDITION, Fact, Facts, Key, RunFact};
+use aecl_kernel::record::facts::{EDITION, Fact, FactStore as _, Facts, Key, RunFact, keys};
 use aecl_kernel::record::goal::Goal;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -94,10 +94,10 @@ impl Situation {
             facts.cages = Some(self.cages.clone());
         }
         if let (Some(goal), Some(run)) = (&self.goal, &facts.run) {
-            let key = Key::Goal(run.principal.run.clone());
+            let key = keys::Goal(run.principal.run.clone());
             let goal = Goal::new(goal.clone(), None);
             let mut space = known.clone();
-            space.insert(key, Fact::Goal(goal));
+            space.put(key, goal);
             let Ok(provenance) = Provenance::gather(&action, run, &[], true, None, &mut space);
             facts.provenance = provenance;
         } else if self.labels.untrusted {

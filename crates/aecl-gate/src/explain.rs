@@ -14,7 +14,7 @@ use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::provenance::proof::Provenance;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::record::decision::Decision;
-use aecl_kernel::record::facts::{Fact, Key, RunFact};
+use aecl_kernel::record::facts::{FactStore as _, RunFact, keys};
 use aecl_kernel::record::goal::Goal;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -113,8 +113,8 @@ impl Gate {
             endorsers: BTreeMap::new(),
         });
         if let (Some(goal), Some(run)) = (s.goal, &facts.run) {
-            let key = Key::Goal(run.principal.run.clone());
-            let mut space = BTreeMap::from([(key, Fact::Goal(Goal::new(goal, None)))]);
+            let mut space = BTreeMap::new();
+            space.put(keys::Goal(run.principal.run.clone()), Goal::new(goal, None));
             let Ok(provenance) = Provenance::gather(&action, run, &[], true, None, &mut space);
             facts.provenance = provenance;
         } else if facts.run.as_ref().is_some_and(|run| run.labels.untrusted) {

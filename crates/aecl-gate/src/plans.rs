@@ -18,7 +18,7 @@ use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::plan::Place;
 use aecl_kernel::record::approval::{Ask, AskState};
 use aecl_kernel::record::decision::Decision;
-use aecl_kernel::record::facts::{Fact, Key, RunFact};
+use aecl_kernel::record::facts::{Fact, FactStore as _, Key, RunFact, keys};
 use aecl_kernel::record::goal::Goal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -114,7 +114,7 @@ impl Gate {
         for run in &out.runs {
             let id = &run.principal.run;
             if let Some(goal) = self.0.ledger.goal(id).await? {
-                out.goals.insert(Key::Goal(id.clone()), Fact::Goal(goal));
+                out.goals.put(keys::Goal(id.clone()), goal);
             }
         }
         Ok(out)

@@ -7,7 +7,7 @@ use crate::store::Store;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::RunId;
 use aecl_kernel::record::event::{Entry, Event};
-use aecl_kernel::record::facts::{Fact, Key, Space};
+use aecl_kernel::record::facts::{Fact, FactStore, Key};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ impl<'a, S> Beside<'a, S> {
     }
 }
 
-impl<S: Space> Space for Beside<'_, S> {
+impl<S: FactStore> FactStore for Beside<'_, S> {
     type Error = S::Error;
 
     fn fact(&mut self, key: &Key) -> Result<Option<Fact>, S::Error> {
@@ -39,7 +39,7 @@ impl<S: Space> Space for Beside<'_, S> {
         }
     }
 
-    fn put(&mut self, key: Key, fact: Option<Fact>) {
+    fn set(&mut self, key: Key, fact: Option<Fact>) {
         match fact {
             Some(fact) => drop(self.facts.insert(key, fact)),
             None => drop(self.facts.remove(&key)),

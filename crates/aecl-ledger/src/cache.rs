@@ -4,7 +4,7 @@
 use crate::error::LedgerError;
 use crate::goal;
 use crate::store::Store;
-use aecl_kernel::record::facts::{Fact, Key, Space};
+use aecl_kernel::record::facts::{Fact, FactStore, Key};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -128,7 +128,7 @@ impl Group {
     }
 }
 
-impl Space for Group {
+impl FactStore for Group {
     type Error = LedgerError;
 
     fn fact(&mut self, key: &Key) -> Result<Option<Fact>, LedgerError> {
@@ -143,7 +143,7 @@ impl Space for Group {
         Ok(fact)
     }
 
-    fn put(&mut self, key: Key, fact: Option<Fact>) {
+    fn set(&mut self, key: Key, fact: Option<Fact>) {
         let before = self.changes.0.insert(key.clone(), fact);
         self.replaced.push((key, before));
     }
@@ -152,7 +152,7 @@ impl Space for Group {
 /// The facts of a store, to look at.
 pub(crate) struct View<'a>(pub(crate) &'a mut dyn Store);
 
-impl Space for View<'_> {
+impl FactStore for View<'_> {
     type Error = LedgerError;
 
     fn fact(&mut self, key: &Key) -> Result<Option<Fact>, LedgerError> {
@@ -160,7 +160,7 @@ impl Space for View<'_> {
     }
 
     // Whoever looks changes nothing.
-    fn put(&mut self, _: Key, _: Option<Fact>) {}
+    fn set(&mut self, _: Key, _: Option<Fact>) {}
 }
 
 /// The fact under a key in a store. A goal counts only if its run was opened with it.

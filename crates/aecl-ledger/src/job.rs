@@ -27,7 +27,7 @@ use aecl_kernel::record::event::{
     self, Answered, Concluded, Event, Expired, Lapse, OutcomeKind, Ruled, Started,
 };
 use aecl_kernel::record::facts::{
-    ActionState, FOLLOWS_MAX, Fact, Facts, Key, KillScope, Space, affordable, rest_on,
+    ActionState, FOLLOWS_MAX, FactStore, Facts, KillScope, affordable, keys, rest_on,
 };
 use aecl_kernel::record::goal::Goal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -304,18 +304,19 @@ fn ask(
     mut summary: Summary,
     page: &mut Page,
 ) -> Result<(), LedgerError> {
-    let key = Key::Summary(ask.approval.clone());
+    let key = keys::Summary(ask.approval.clone());
     // The same request again, for more people, keeps its number.
-    if let Some(Fact::Summary(known)) = page.group.fact(&key)? {
+    if let Some(known) = page.group.find(key.clone())? {
         summary.number = known.number;
     }
-    let beside = BTreeMap::from([(key, Fact::Summary(Box::new(summary)))]);
+    let mut beside = BTreeMap::new();
+    beside.put(key, Box::new(summary));
     page.append_with(run, now, Event::Asked(Box::new(ask)), beside).map(drop)
 }
 
 fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page) -> Written<Recorded<Concluded>> {
     let now = page.time(now)?;
-    let Some(Fact::Action(fact)) = page.group.fact(&Key::Action(c.action.clone()))? else {
+    let Some(fact) = page.group.find(keys::Action(c.action.clone()))? else {
         return Err(LedgerError::NoAction(c.action).into());
     };
     let open = match fact.state {
@@ -336,10 +337,7 @@ fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page) -> Written<R
     }
     let output_bytes = c.output.as_ref().map_or(0, |o| o.len() as u64);
     let output = c.output.map(|o| page.payload(PayloadKind::Output, o, fact.run.as_str()));
-    let used = match page.group.fact(&Key::Run(fact.run.clone()))? {
-        Some(Fact::Run(run)) => run.trusted_bytes,
-        _ => 0,
-    };
+    let used = page.group.find(keys::Run(fact.run.clone()))?.map_or(0, |run| run.trusted_bytes);
     let mut labels = c.labels;
     let (trusted, trusted_bytes) = affordable(&c.trusted, used, &mut labels);
     let undoable = c.outcome == OutcomeKind::Done && fact.compensation.is_some() && fact.mode != Mode::DryRun;
@@ -388,14 +386,14 @@ fn write_answer(answering: Answering, page: &mut Page) -> Written<Recorded<Answe
     let Answering { approval: id, mut vote, view, endorsed, people, ending } = answering;
     vote.at = page.time(vote.at)?;
     vote.reason = vote.reason.chars().take(2000).collect();
-    let Some(Fact::Approval(ask)) = page.group.fact(&Key::Approval(id.clone()))? else {
+    let Some(ask) = page.group.find(keys::Approval(id.clone()))? else {
         return Err(LedgerError::NoApproval(id).into());
     };
     let voters = match people {
         None => None,
-        Some(people) => match page.group.fact(&Key::Run(ask.run.clone()))? {
-            Some(Fact::Run(run)) => Some(people.voters(ask.votes.iter().chain([&vote]), &run.principal)),
-            _ => return Err(LedgerError::NoRun(ask.run.clone()).into()),
+        Some(people) => match page.group.find(keys::Run(ask.run.clone()))? {
+            Some(run) => Some(people.voters(ask.votes.iter().chain([&vote]), &run.principal)),
+            None => return Err(LedgerError::NoRun(ask.run.clone()).into()),
         },
     };
     let state = ask
@@ -416,7 +414,7 @@ fn write_answer(answering: Answering, page: &mut Page) -> Written<Recorded<Answe
 
 /// A no to the plan is a no to what the run is for, before the yes and after it: the run ends.
 fn close_unplanned(run: &RunId, vote: &Vote, at: Timestamp, page: &mut Page) -> Result<(), LedgerError> {
-    let Some(Fact::Run(fact)) = page.group.fact(&Key::Run(run.clone()))? else { return Ok(()) };
+    let Some(fact) = page.group.find(keys::Run(run.clone()))? else { return Ok(()) };
     if fact.closed.is_some() {
         return Ok(());
     }
@@ -429,7 +427,7 @@ fn close_unplanned(run: &RunId, vote: &Vote, at: Timestamp, page: &mut Page) -> 
 /// Puts on record that the time of a request is over. Gives whether that is so.
 fn write_expiry(id: &ApprovalId, now: Timestamp, page: &mut Page) -> Result<bool, LedgerError> {
     let now = page.time(now)?;
-    let Some(Fact::Approval(ask)) = page.group.fact(&Key::Approval(id.clone()))? else { return Ok(false) };
+    let Some(ask) = page.group.find(keys::Approval(id.clone()))? else { return Ok(false) };
     let open = matches!(ask.state, AskState::Pending | AskState::Approved);
     if !open || ask.state_at(now) != AskState::Expired {
         return Ok(false);
@@ -443,7 +441,7 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded
     let now = page.time(now)?;
     let (run, principal) = (open.principal.run.clone(), open.principal.clone());
     // Opening it again would forget what it has spent and seen, and would raise it from the dead.
-    if page.group.fact(&Key::Run(run.clone()))?.is_some() {
+    if page.group.has(keys::Run(run.clone()))? {
         return Err(LedgerError::RunExists(run).into());
     }
     let (mut ancestors, mut labels, mut expires_at) = (Vec::new(), Labels::default(), open.expires_at);
@@ -452,7 +450,7 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded
     // A goal that is stated after strangers were read may be their words, unless it is the same as before.
     let mut repeated = false;
     if let Some(parent) = open.parent {
-        let Some(Fact::Run(mut fact)) = page.group.fact(&Key::Run(parent.clone()))? else {
+        let Some(mut fact) = page.group.find(keys::Run(parent.clone()))? else {
             return Err(LedgerError::NoRun(parent).into());
         };
         fact.hears(&mut page.group)?;
@@ -466,12 +464,12 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded
         follows = fact.follows;
     }
     if let Some(before) = open.follows {
-        let Some(Fact::Run(mut fact)) = page.group.fact(&Key::Run(before.clone()))? else {
+        let Some(mut fact) = page.group.find(keys::Run(before.clone()))? else {
             return Err(LedgerError::NoRun(before).into());
         };
         fact.hears(&mut page.group)?;
         // Going on is no way around a kill switch that stops the run it goes on from.
-        if page.group.fact(&Key::Kill(KillScope::Run(before.clone())))?.is_some() {
+        if page.group.find(keys::Kill(KillScope::Run(before.clone())))?.is_some() {
             return Err(LedgerError::RunClosed(before).into());
         }
         repeated = fact.goal == goal && !fact.late;
@@ -529,9 +527,9 @@ fn write_close(
     page: &mut Page,
 ) -> Written<Recorded<()>> {
     let now = page.time(now)?;
-    match page.group.fact(&Key::Run(run.clone()))? {
-        Some(Fact::Run(fact)) if fact.closed.is_none() => {}
-        Some(Fact::Run(_)) => return Err(LedgerError::RunClosed(run.clone()).into()),
+    match page.group.find(keys::Run(run.clone()))? {
+        Some(fact) if fact.closed.is_none() => {}
+        Some(_) => return Err(LedgerError::RunClosed(run.clone()).into()),
         _ => return Err(LedgerError::NoRun(run.clone()).into()),
     }
     let index = page.append(Some(run), now, Event::RunClosed(closed))?;
@@ -554,12 +552,12 @@ fn write_bundle(bundle: &Bundle, now: Timestamp, page: &mut Page) -> Written<Rec
 fn write_note(run: Option<&RunId>, event: Event, now: Timestamp, page: &mut Page) -> Written<Recorded<()>> {
     let now = page.time(now)?;
     if let Some(run) = run
-        && page.group.fact(&Key::Run(run.clone()))?.is_none()
+        && !page.group.has(keys::Run(run.clone()))?
     {
         return Err(LedgerError::NoRun(run.clone()).into());
     }
     if let Event::Lift(lift) = &event
-        && page.group.fact(&Key::Kill(lift.scope.clone()))?.is_none()
+        && !page.group.has(keys::Kill(lift.scope.clone()))?
     {
         let scope: &KillScope = &lift.scope;
         let message = format!("no kill switch is on for {scope}");

@@ -22,7 +22,10 @@ use aecl_kernel::record::event::{
     Answered, BudgetAdjusted, Concluded, Entry, Event, Fault, Heartbeat, KillChanged, RunClosed, TokenIssued,
     TokenRevoked,
 };
-use aecl_kernel::record::facts::{ActionFact, Fact, Facts, Key, KillScope, RunFact, Space as _};
+use aecl_kernel::record::facts::{
+    ActionFact, Fact, FactStore as _, Facts, KillScope, RunFact,
+    keys::{self, FactKey},
+};
 use aecl_kernel::record::goal::Goal;
 use aecl_proof::VerifierKey;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -320,24 +323,24 @@ impl Ledger {
         tokio::task::spawn_blocking(work).await.map_err(|e| LedgerError::Stopped(e.to_string()))?
     }
 
-    async fn fact(&self, key: Key) -> Result<Option<Fact>, LedgerError> {
-        self.read(move |store| cache::load(store, &key)).await
+    async fn find<K>(&self, key: K) -> Result<Option<K::Value>, LedgerError>
+    where
+        K: FactKey<Value: Send + 'static> + Send + 'static,
+    {
+        self.read(move |store| cache::View(store).find(key)).await
     }
 
     /// A run.
     pub async fn run(&self, id: &RunId) -> Result<Option<RunFact>, LedgerError> {
-        Ok(match self.fact(Key::Run(id.clone())).await? {
-            Some(Fact::Run(run)) => Some(run),
-            _ => None,
-        })
+        self.find(keys::Run(id.clone())).await
     }
 
     /// A run as it counts now: with what those have read by now from which it comes.
     pub async fn run_now(&self, id: &RunId) -> Result<Option<RunFact>, LedgerError> {
-        let key = Key::Run(id.clone());
+        let key = keys::Run(id.clone());
         let hear = move |store: &mut dyn Store| {
             let mut view = cache::View(store);
-            let Some(Fact::Run(mut run)) = view.fact(&key)? else { return Ok(None) };
+            let Some(mut run) = view.find(key)? else { return Ok(None) };
             run.hears(&mut view)?;
             Ok(Some(run))
         };
@@ -346,34 +349,22 @@ impl Ledger {
 
     /// What a run is for.
     pub async fn goal(&self, id: &RunId) -> Result<Option<Goal>, LedgerError> {
-        Ok(match self.fact(Key::Goal(id.clone())).await? {
-            Some(Fact::Goal(goal)) => Some(goal),
-            _ => None,
-        })
+        self.find(keys::Goal(id.clone())).await
     }
 
     /// An action.
     pub async fn action(&self, id: &ActionId) -> Result<Option<ActionFact>, LedgerError> {
-        Ok(match self.fact(Key::Action(id.clone())).await? {
-            Some(Fact::Action(action)) => Some(*action),
-            _ => None,
-        })
+        Ok(self.find(keys::Action(id.clone())).await?.map(|action| *action))
     }
 
     /// A request for approval.
     pub async fn approval(&self, id: &ApprovalId) -> Result<Option<Ask>, LedgerError> {
-        Ok(match self.fact(Key::Approval(id.clone())).await? {
-            Some(Fact::Approval(ask)) => Some(ask),
-            _ => None,
-        })
+        self.find(keys::Approval(id.clone())).await
     }
 
     /// When a token was revoked, if it was.
     pub async fn revoked(&self, token: &str) -> Result<Option<Timestamp>, LedgerError> {
-        Ok(match self.fact(Key::Revoked(token.to_owned())).await? {
-            Some(Fact::Revoked(at)) => Some(at),
-            _ => None,
-        })
+        self.find(keys::Revoked(token.to_owned())).await
     }
 
     /// What a decision about this action would be made from now. To look at, not to decide on.
@@ -401,10 +392,8 @@ impl Ledger {
             let mut asks = Vec::new();
             for (name, _) in store.scan("open/", None, limit)? {
                 let id = ApprovalId::new(name.trim_start_matches("open/"));
-                let ask = id.ok().map(|id| cache::load(store, &Key::Approval(id))).transpose()?.flatten();
-                if let Some(Fact::Approval(ask)) = ask {
-                    asks.push(ask);
-                }
+                let ask = id.ok().map(|id| cache::View(store).find(keys::Approval(id))).transpose()?;
+                asks.extend(ask.flatten());
             }
             Ok(asks)
         })
@@ -414,7 +403,7 @@ impl Ledger {
     /// The first of these kill switches that is on.
     pub async fn killed(&self, scopes: &[KillScope]) -> Result<Option<KillScope>, LedgerError> {
         for scope in scopes {
-            if let Some(Fact::Kill(_)) = self.fact(Key::Kill(scope.clone())).await? {
+            if self.find(keys::Kill(scope.clone())).await?.is_some() {
                 return Ok(Some(scope.clone()));
             }
         }

@@ -11,7 +11,7 @@ use aecl_kernel::base::id::RunId;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::record::event::{BundleLoaded, Entry, Event, Fault, VERSION};
-use aecl_kernel::record::facts::{Fact, Key, Space};
+use aecl_kernel::record::facts::{Fact, FactStore, Key, keys};
 use aecl_proof::{Hash, leaf_hash};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -194,7 +194,7 @@ impl Page {
         let content = beside::content(&beside)?;
         let committed = self.payload(PayloadKind::Beside, content, run.as_str());
         let index = self.add(Some(run), at, Some(committed), event)?;
-        beside.into_iter().for_each(|(key, fact)| self.group.put(key, Some(fact)));
+        beside.into_iter().for_each(|(key, fact)| self.group.set(key, Some(fact)));
         Ok(index)
     }
 
@@ -207,10 +207,10 @@ impl Page {
     ) -> Result<usize, LedgerError> {
         let seq = match run {
             None => None,
-            Some(run) => match self.group.fact(&Key::Run(run.clone()))? {
-                Some(Fact::Run(fact)) => Some(fact.next_seq),
+            Some(run) => match self.group.find(keys::Run(run.clone()))? {
+                Some(fact) => Some(fact.next_seq),
                 // The first entry of a run opens it. An entry for a run that is not there has no sequence.
-                _ => matches!(event, Event::RunOpened(_)).then_some(0),
+                None => matches!(event, Event::RunOpened(_)).then_some(0),
             },
         };
         let position = self.position();

@@ -10,7 +10,10 @@ use aecl_kernel::base::id::{ApprovalId, RunId};
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::record::approval::{Ask, AskState, Summary};
 use aecl_kernel::record::event::{Entry, Event};
-use aecl_kernel::record::facts::{Fact, Key};
+use aecl_kernel::record::facts::{
+    Fact, FactStore as _, Key,
+    keys::{self, FactKey},
+};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -154,26 +157,16 @@ impl Queue {
             after = Some(last.clone());
             let ids = found.iter().filter_map(|(name, _)| ApprovalId::new(name.strip_prefix("open/")?).ok());
             let ids: Vec<ApprovalId> = ids.collect();
-            let asks = many(store, ids.iter().map(|id| Key::Approval(id.clone())))?;
-            let summaries = many(store, ids.iter().map(|id| Key::Summary(id.clone())))?;
-            let of = |ask: &Option<Fact>| match ask {
-                Some(Fact::Approval(ask)) => Some(Key::Run(ask.run.clone())),
-                _ => None,
-            };
-            let runs = many(store, asks.iter().filter_map(of))?;
-            let asks = asks.into_iter().zip(summaries).filter_map(|(ask, summary)| match ask {
-                Some(Fact::Approval(ask)) => Some((ask, summary)),
-                _ => None,
-            });
+            let asks = many(store, ids.iter().map(|id| keys::Approval(id.clone())))?;
+            let summaries = many(store, ids.iter().map(|id| keys::Summary(id.clone())))?;
+            let runs = many(store, asks.iter().flatten().map(|ask| keys::Run(ask.run.clone())))?;
+            let asks = asks.into_iter().zip(summaries).filter_map(|(ask, summary)| Some((ask?, summary)));
             for ((ask, summary), run) in asks.zip(runs) {
                 let summary = match summary {
-                    Some(Fact::Summary(summary)) => *summary,
-                    _ => recall(store, &ask)?,
+                    Some(summary) => *summary,
+                    None => recall(store, &ask)?,
                 };
-                let ancestors = match run {
-                    Some(Fact::Run(run)) => run.ancestors,
-                    _ => Vec::new(),
-                };
+                let ancestors = run.map(|run| run.ancestors).unwrap_or_default();
                 queue.put(Waiting::new(&ask, Arc::new(summary), ancestors));
             }
         }
@@ -189,10 +182,17 @@ fn less<K: std::hash::Hash + Eq>(groups: &mut Groups<K>, key: &K, number: u64) {
     }
 }
 
-fn many(store: &mut dyn Store, keys: impl Iterator<Item = Key>) -> Result<Vec<Option<Fact>>, LedgerError> {
-    let names: Vec<String> = keys.map(|key| key.to_string()).collect();
+fn many<K: FactKey>(
+    store: &mut dyn Store,
+    keys: impl Iterator<Item = K>,
+) -> Result<Vec<Option<K::Value>>, LedgerError> {
+    let names: Vec<String> = keys.map(|key| key.key().to_string()).collect();
     let found = store.load(&names)?;
-    names.iter().zip(found).map(|(name, bytes)| bytes.map(|b| cache::read(name, &b)).transpose()).collect()
+    let one = |(name, bytes): (&String, Option<Vec<u8>>)| {
+        let fact = bytes.map(|bytes| cache::read(name, &bytes)).transpose()?;
+        Ok(fact.and_then(K::value))
+    };
+    names.iter().zip(found).map(one).collect()
 }
 
 /// What is known of a request from before there were summaries.
@@ -210,9 +210,9 @@ fn recall(store: &mut dyn Store, ask: &Ask) -> Result<Summary, LedgerError> {
     if let Some((name, principal)) = of {
         return Ok(Summary::unknown(number, &name, principal));
     }
-    match cache::load(store, &Key::Run(ask.run.clone()))? {
-        Some(Fact::Run(run)) => Ok(Summary::unknown(number, "plan", run.principal)),
-        _ => Err(LedgerError::NoRun(ask.run.clone())),
+    match cache::View(store).find(keys::Run(ask.run.clone()))? {
+        Some(run) => Ok(Summary::unknown(number, "plan", run.principal)),
+        None => Err(LedgerError::NoRun(ask.run.clone())),
     }
 }
 

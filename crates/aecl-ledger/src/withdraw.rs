@@ -11,7 +11,7 @@ use aecl_kernel::decide::Ruling;
 use aecl_kernel::record::approval::{Ask, AskState};
 use aecl_kernel::record::decision::Decision;
 use aecl_kernel::record::event::{Event, Withdrawn};
-use aecl_kernel::record::facts::{ActionState, Fact, Key, RunFact, Space};
+use aecl_kernel::record::facts::{ActionState, FactStore, RunFact, keys};
 
 /// Most requests that are withdrawn in one commit.
 pub const WITHDRAWN_AT_ONCE: usize = 64;
@@ -60,8 +60,8 @@ pub(crate) fn waited(
 
 /// The request that an action waits for.
 fn open_for(action: &ActionId, page: &mut Page) -> Result<Option<Ask>, LedgerError> {
-    let approval = match page.group.fact(&Key::Action(action.clone()))? {
-        Some(Fact::Action(fact)) if fact.state == ActionState::Waiting => fact.approval,
+    let approval = match page.group.find(keys::Action(action.clone()))? {
+        Some(fact) if fact.state == ActionState::Waiting => fact.approval,
         _ => None,
     };
     match approval {
@@ -71,8 +71,8 @@ fn open_for(action: &ActionId, page: &mut Page) -> Result<Option<Ask>, LedgerErr
 }
 
 fn open(approval: &ApprovalId, page: &mut Page) -> Result<Option<Ask>, LedgerError> {
-    Ok(match page.group.fact(&Key::Approval(approval.clone()))? {
-        Some(Fact::Approval(ask)) if matches!(ask.state, AskState::Pending | AskState::Approved) => Some(ask),
+    Ok(match page.group.find(keys::Approval(approval.clone()))? {
+        Some(ask) if matches!(ask.state, AskState::Pending | AskState::Approved) => Some(ask),
         _ => None,
     })
 }
@@ -157,10 +157,7 @@ fn ended(run: &RunId, page: &mut Page) -> Result<Option<String>, LedgerError> {
 }
 
 fn run_fact(run: &RunId, page: &mut Page) -> Result<Option<RunFact>, LedgerError> {
-    Ok(match page.group.fact(&Key::Run(run.clone()))? {
-        Some(Fact::Run(fact)) => Some(fact),
-        _ => None,
-    })
+    page.group.find(keys::Run(run.clone()))
 }
 
 fn withdraw(

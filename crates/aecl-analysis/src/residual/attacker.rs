@@ -10,7 +10,7 @@ use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::atoms::wanted;
 use aecl_kernel::provenance::ingest::Mark;
 use aecl_kernel::record::decision::Verdict;
-use aecl_kernel::record::facts::{Fact, Key};
+use aecl_kernel::record::facts::{Fact, FactStore as _, Key, keys};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ impl<'a> Attacker<'a> {
                 continue;
             }
             for atom in CLASSES.iter().flat_map(|class| wanted(*class, &value)) {
-                known.insert(Key::Trust(Situation::of_run()?, atom.digest()), Fact::Trust(marks.clone()));
+                known.put(keys::Trust(Situation::of_run()?, atom.digest()), marks.clone());
             }
             pieces.push(Piece { value, from: "an output that somebody trusted stands behind" });
         }

@@ -8,23 +8,23 @@ mod provenance;
 
 use crate::base::principal::Principal;
 use crate::base::time::Timestamp;
-use crate::define::cage::Cages;
 use crate::define::manifest::applies;
 use crate::policy::bundle::Bundle;
 use crate::provenance::proof::Provenance;
 use crate::read::action::{Action, Mode};
 use crate::record::approval::{People, Vote};
 use crate::record::cover::Cover;
-use crate::record::facts::{EDITION, Fact, Facts, Key, KillScope, Original, Space, meter_of, rate_of};
+use crate::record::facts::{
+    EDITION, Fact, FactStore, Facts, Key, KillScope, Original, keys, meter_of, rate_of,
+};
 use crate::record::past::Past;
-use crate::record::usage::{Meter, Rate};
 use std::collections::BTreeMap;
 
 impl Facts {
     /// Reads what a decision about this action needs. The number of reads depends on the agent's own
     /// limits, not on how many agents, runs, rules, people or entries there are. `people`: who may answer now; where
     /// nobody knows, votes are what they were. `now`: a yes to a plan counts until it expires.
-    pub fn gather<S: Space>(
+    pub fn gather<S: FactStore>(
         action: &Action,
         bundle: &Bundle,
         people: Option<&People>,
@@ -33,21 +33,21 @@ impl Facts {
     ) -> Result<Self, S::Error> {
         let principal = &action.principal;
         let mut facts = Facts { edition: EDITION, ..Facts::default() };
-        if let Some(Fact::Run(mut run)) = space.fact(&Key::Run(principal.run.clone()))? {
+        if let Some(mut run) = space.find(keys::Run(principal.run.clone()))? {
             run.hears(space)?;
             facts.run = Some(run);
         }
         let mut scopes = KillScope::around(principal);
         let ancestors = facts.run.as_ref().map(|r| r.ancestors.clone()).unwrap_or_default();
         for ancestor in ancestors {
-            if let Some(Fact::Run(run)) = space.fact(&Key::Run(ancestor.clone()))? {
+            if let Some(run) = space.find(keys::Run(ancestor.clone()))? {
                 scopes.push(KillScope::Agent(run.principal.agent.clone()));
                 facts.lineage.push(run);
             }
             scopes.push(KillScope::Run(ancestor));
         }
         for scope in scopes {
-            if let Some(Fact::Kill(kill)) = space.fact(&Key::Kill(scope.clone()))? {
+            if let Some(kill) = space.find(keys::Kill(scope.clone()))? {
                 facts.kills.insert(scope.to_string(), kill);
             }
         }
@@ -56,10 +56,7 @@ impl Facts {
             let budgets = bundle.agent(&holder.agent).into_iter().flat_map(|m| &m.budgets);
             for budget in budgets.filter(|b| applies(&b.actions, &action.name)) {
                 if let Some(name) = meter_of(budget, holder) {
-                    let meter = match space.fact(&Key::Meter(name.clone()))? {
-                        Some(Fact::Meter(meter)) => meter,
-                        _ => Meter::default(),
-                    };
+                    let meter = space.find(keys::Meter(name.clone()))?.unwrap_or_default();
                     facts.meters.insert(name, meter);
                 }
             }
@@ -67,32 +64,28 @@ impl Facts {
         if let Some(manifest) = bundle.agent(&principal.agent) {
             for limit in manifest.rate_limits.iter().filter(|l| applies(&l.actions, &action.name)) {
                 let name = rate_of(limit, principal);
-                let rate = match space.fact(&Key::Rate(name.clone()))? {
-                    Some(Fact::Rate(rate)) => rate,
-                    _ => Rate::default(),
-                };
+                let rate = space.find(keys::Rate(name.clone()))?.unwrap_or_default();
                 facts.rates.insert(name, rate);
             }
             if manifest.max_concurrent_calls.is_some()
-                && let Some(Fact::Active(n)) = space.fact(&Key::Active(principal.agent.clone()))?
+                && let Some(n) = space.find(keys::Active(principal.agent.clone()))?
             {
                 facts.active = n;
             }
         }
         if let Some(key) = &action.idempotency_key
-            && let Some(Fact::Idempotency(used)) =
-                space.fact(&Key::Idempotency(principal.run.clone(), key.clone()))?
-            && let Some(Fact::Action(fact)) = space.fact(&Key::Action(used.action.clone()))?
+            && let Some(used) = space.find(keys::Idempotency(principal.run.clone(), key.clone()))?
+            && let Some(fact) = space.find(keys::Action(used.action.clone()))?
         {
             facts.used = Some((used, fact.state));
         }
-        if let Some(Fact::AskOf(id)) = space.fact(&Key::AskOf(action.digest))?
-            && let Some(Fact::Approval(ask)) = space.fact(&Key::Approval(id))?
+        if let Some(id) = space.find(keys::AskOf(action.digest))?
+            && let Some(ask) = space.find(keys::Approval(id))?
         {
             facts.ask = Some(ask);
         }
         if let Some(id) = &action.compensates
-            && let Some(Fact::Action(fact)) = space.fact(&Key::Action(id.clone()))?
+            && let Some(fact) = space.find(keys::Action(id.clone()))?
         {
             facts.original = Some(Original {
                 state: fact.state,
@@ -103,7 +96,7 @@ impl Facts {
                 reported: fact.mode == Mode::Authorize,
             });
         }
-        facts.revoked = space.fact(&Key::Revoked(action.credential.id.clone()))?.is_some();
+        facts.revoked = space.has(keys::Revoked(action.credential.id.clone()))?;
         if let Some(run) = &facts.run {
             let agreed = agreed::holds(run, &facts.lineage, bundle, people, now, space)?;
             facts.provenance = Provenance::gather(action, run, &facts.lineage, agreed, people, space)?;
@@ -117,11 +110,8 @@ impl Facts {
         }
         facts.past = Past::gather(action, &facts.lineage, facts.edition, space)?;
         if action.typed.as_ref().is_some_and(|typed| typed.cage.is_some()) {
-            facts.cages = Some(match space.fact(&Key::Cages)? {
-                Some(Fact::Cages(cages)) => cages,
-                // Nobody has found out, so there are none.
-                _ => Cages::default(),
-            });
+            // Where nobody has found out, there are none.
+            facts.cages = Some(space.find(keys::Cages)?.unwrap_or_default());
         }
         Ok(facts)
     }

@@ -18,10 +18,10 @@ use crate::read::plan::{Place, Standing};
 use crate::record::approval::{Ask, AskState, Vote, Voters};
 use crate::record::decision::{Decision, Verdict};
 use crate::record::facts::{
-    ActionFact, ActionState, Fact, Facts, Key, Kill, KillScope, RunFact, Space, Undo, Used,
+    ActionFact, ActionState, FactStore, Facts, Kill, KillScope, RunFact, Undo, Used, keys,
 };
 use crate::record::goal::Goal;
-use crate::record::past::{Added, Sum};
+use crate::record::past::Added;
 use crate::record::usage::Meter;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -554,28 +554,28 @@ impl Event {
 impl Entry {
     /// Folds the entry into the facts. This is the only way in which facts change.
     ///
-    /// The goal's text is not in the entry; whoever opens a run puts it beside (`Key::Goal`).
-    pub fn apply<S: Space>(&self, space: &mut S) -> Result<(), S::Error> {
+    /// The goal's text is not in the entry; whoever opens a run puts it beside ([`keys::Goal`]).
+    pub fn apply<S: FactStore>(&self, space: &mut S) -> Result<(), S::Error> {
         if let (Some(run), Some(seq)) = (&self.run, self.seq)
-            && let Some(Fact::Run(mut fact)) = space.fact(&Key::Run(run.clone()))?
+            && let Some(mut fact) = space.find(keys::Run(run.clone()))?
         {
             fact.next_seq = seq + 1;
-            space.put(Key::Run(run.clone()), Some(Fact::Run(fact)));
+            space.put(keys::Run(run.clone()), fact);
         }
         match &self.event {
-            Event::SandboxProbed(cages) => space.put(Key::Cages, Some(Fact::Cages(cages.clone()))),
+            Event::SandboxProbed(cages) => space.put(keys::Cages, cages.clone()),
             Event::RunOpened(e) => self.run_opened(e, space),
             Event::RunClosed(e) => self.run_closed(e, space)?,
-            Event::TokenRevoked(e) => space.put(Key::Revoked(e.token.clone()), Some(Fact::Revoked(self.at))),
+            Event::TokenRevoked(e) => space.put(keys::Revoked(e.token.clone()), self.at),
             Event::Ruled(e) => self.ruled(e, space)?,
             Event::Asked(ask) => {
                 // The same request again, for more people, is no new question.
-                if space.fact(&Key::Approval(ask.approval.clone()))?.is_none() {
+                if !space.has(keys::Approval(ask.approval.clone()))? {
                     self.change_lineage(space, |run| run.questions += 1)?;
                 }
-                space.put(Key::AskOf(ask.digest), Some(Fact::AskOf(ask.approval.clone())));
-                space.put(Key::Open(ask.approval.clone()), Some(Fact::Open(ask.expires_at)));
-                space.put(Key::Approval(ask.approval.clone()), Some(Fact::Approval((**ask).clone())));
+                space.put(keys::AskOf(ask.digest), ask.approval.clone());
+                space.put(keys::Open(ask.approval.clone()), ask.expires_at);
+                space.put(keys::Approval(ask.approval.clone()), (**ask).clone());
                 self.change_action(&ask.action, space, |a| a.approval = Some(ask.approval.clone()))?;
                 if ask.plan.is_some() {
                     self.change_run(space, |run| run.plan_approval = Some(ask.approval.clone()))?;
@@ -600,7 +600,7 @@ impl Entry {
                 }
             }
             Event::Started(e) => {
-                space.put(Key::InFlight(e.action.clone()), Some(Fact::InFlight(self.at)));
+                space.put(keys::InFlight(e.action.clone()), self.at);
                 self.change_action(&e.action, space, |a| a.state = ActionState::Started)?;
                 if let Some(labels) = &e.labels {
                     self.change_lineage(space, |run| run.labels.join(labels))?;
@@ -609,17 +609,14 @@ impl Entry {
             Event::Concluded(e) => self.concluded(e, space)?,
             Event::Kill(e) => {
                 let kill = Kill { by: e.by.clone(), reason: e.reason.clone(), at: self.at };
-                space.put(Key::Kill(e.scope.clone()), Some(Fact::Kill(kill)));
+                space.put(keys::Kill(e.scope.clone()), kill);
             }
-            Event::Lift(e) => space.put(Key::Kill(e.scope.clone()), None),
+            Event::Lift(e) => space.take_away(keys::Kill(e.scope.clone())),
             Event::BudgetAdjusted(e) => {
                 // What is held belongs to actions that are not concluded; they will give it back.
-                let key = Key::Meter(e.meter.clone());
-                let held = match space.fact(&key)? {
-                    Some(Fact::Meter(meter)) => meter.held,
-                    _ => Decimal::ZERO,
-                };
-                space.put(key, Some(Fact::Meter(Meter { held, ..e.now.clone() })));
+                let key = keys::Meter(e.meter.clone());
+                let held = space.find(key.clone())?.map_or(Decimal::ZERO, |meter| meter.held);
+                space.put(key, Meter { held, ..e.now.clone() });
             }
             Event::BundleLoaded(_)
             | Event::TokenIssued(_)
@@ -631,7 +628,7 @@ impl Entry {
         Ok(())
     }
 
-    fn run_opened<S: Space>(&self, e: &RunOpened, space: &mut S) {
+    fn run_opened<S: FactStore>(&self, e: &RunOpened, space: &mut S) {
         let Some(run) = &self.run else { return };
         let fact = RunFact {
             principal: e.principal.clone(),
@@ -655,11 +652,11 @@ impl Entry {
             barred: e.barred.clone(),
             endorsers: BTreeMap::new(),
         };
-        space.put(Key::Run(run.clone()), Some(Fact::Run(fact)));
+        space.put(keys::Run(run.clone()), fact);
     }
 
     /// With the run ends what people said about its plan.
-    fn run_closed<S: Space>(&self, e: &RunClosed, space: &mut S) -> Result<(), S::Error> {
+    fn run_closed<S: FactStore>(&self, e: &RunClosed, space: &mut S) -> Result<(), S::Error> {
         let mut plan = None;
         self.change_run(space, |run| {
             run.closed = Some(e.reason.clone());
@@ -672,23 +669,20 @@ impl Entry {
     }
 
     /// Nobody has to answer any more.
-    fn withdraw<S: Space>(&self, id: &ApprovalId, space: &mut S) -> Result<(), S::Error> {
-        let open = match space.fact(&Key::Approval(id.clone()))? {
-            Some(Fact::Approval(ask)) => matches!(ask.state, AskState::Pending | AskState::Approved),
-            _ => false,
+    fn withdraw<S: FactStore>(&self, id: &ApprovalId, space: &mut S) -> Result<(), S::Error> {
+        let open = match space.find(keys::Approval(id.clone()))? {
+            Some(ask) => matches!(ask.state, AskState::Pending | AskState::Approved),
+            None => false,
         };
         if open { self.close_ask(id, AskState::Withdrawn, space) } else { Ok(()) }
     }
 
-    fn ruled<S: Space>(&self, e: &Ruled, space: &mut S) -> Result<(), S::Error> {
+    fn ruled<S: FactStore>(&self, e: &Ruled, space: &mut S) -> Result<(), S::Error> {
         if e.decision.replays.is_some() || e.mode == Mode::DryRun {
             return Ok(());
         }
-        let key = Key::Action(e.action.clone());
-        let before = match space.fact(&key)? {
-            Some(Fact::Action(before)) => Some(before),
-            _ => None,
-        };
+        let key = keys::Action(e.action.clone());
+        let before = space.find(key.clone())?;
         let allowed = e.decision.verdict == Verdict::Allow;
         let state = match e.decision.verdict {
             Verdict::Allow => ActionState::Started,
@@ -723,19 +717,19 @@ impl Entry {
             reported: false,
             position: self.position,
         };
-        space.put(key, Some(Fact::Action(Box::new(fact))));
+        space.put(key, Box::new(fact));
         if let (Some(idempotency_key), false) = (&e.idempotency_key, state == ActionState::Blocked) {
             let used = Used { digest: e.digest, action: e.action.clone() };
-            let key = Key::Idempotency(e.principal.run.clone(), idempotency_key.clone());
-            space.put(key, Some(Fact::Idempotency(used)));
+            let key = keys::Idempotency(e.principal.run.clone(), idempotency_key.clone());
+            space.put(key, used);
         }
         if !allowed {
             return Ok(());
         }
         self.change_lineage(space, |run| run.calls += 1)?;
         if let Some(provenance) = &e.facts.provenance {
-            let key = Key::Calls(e.principal.run.clone(), e.name.clone());
-            space.put(key, Some(Fact::Calls(provenance.earlier + 1)));
+            let key = keys::Calls(e.principal.run.clone(), e.name.clone());
+            space.put(key, provenance.earlier + 1);
             if let Some(Standing::Step { step }) = provenance.plan {
                 self.change_run(space, |run| run.step = run.step.after(step))?;
             }
@@ -751,46 +745,37 @@ impl Entry {
             (None, _) => {}
         }
         for hold in &e.decision.holds {
-            let key = Key::Meter(hold.meter.clone());
-            let meter = match space.fact(&key)? {
-                Some(Fact::Meter(meter)) => meter,
-                _ => Meter::default(),
-            };
+            let key = keys::Meter(hold.meter.clone());
+            let meter = space.find(key.clone())?.unwrap_or_default();
             let mut meter = meter.rolled_to(hold.window);
             meter.held += hold.amount;
-            space.put(key, Some(Fact::Meter(meter)));
+            space.put(key, meter);
         }
         for (name, rate) in &e.decision.rates {
-            space.put(Key::Rate(name.clone()), Some(Fact::Rate(*rate)));
+            space.put(keys::Rate(name.clone()), *rate);
         }
         for added in &e.decision.adds {
             match added {
                 Added::Sum(name, amount) => {
-                    let key = Key::Sum(name.clone());
-                    let sum = match space.fact(&key)? {
-                        Some(Fact::Sum(sum)) => sum,
-                        _ => Sum::default(),
-                    };
-                    space.put(key, Some(Fact::Sum(sum.with(e.now, *amount))));
+                    let key = keys::Sum(name.clone());
+                    let sum = space.find(key.clone())?.unwrap_or_default();
+                    space.put(key, sum.with(e.now, *amount));
                 }
-                Added::Known(name) => space.put(Key::Known(name.clone()), Some(Fact::Known(e.now))),
+                Added::Known(name) => space.put(keys::Known(name.clone()), e.now),
             }
         }
-        let key = Key::Active(e.principal.agent.clone());
-        let active = match space.fact(&key)? {
-            Some(Fact::Active(n)) => n,
-            _ => 0,
-        };
-        space.put(key, Some(Fact::Active(active + 1)));
+        let key = keys::Active(e.principal.agent.clone());
+        let active = space.find(key.clone())?.unwrap_or_default();
+        space.put(key, active + 1);
         if let Some(original) = &e.compensates {
             self.change_action(original, space, |a| a.undo = Undo::Underway(e.action.clone()))?;
         }
         Ok(())
     }
 
-    fn answered<S: Space>(&self, e: &Answered, space: &mut S) -> Result<(), S::Error> {
-        let key = Key::Approval(e.approval.clone());
-        if let Some(Fact::Approval(mut ask)) = space.fact(&key)? {
+    fn answered<S: FactStore>(&self, e: &Answered, space: &mut S) -> Result<(), S::Error> {
+        let key = keys::Approval(e.approval.clone());
+        if let Some(mut ask) = space.find(key.clone())? {
             if let Some(endorsers) = e.endorsers(&ask).filter(|_| e.voters.is_some()) {
                 self.change_run(space, |run| {
                     for vote in endorsers {
@@ -800,11 +785,11 @@ impl Entry {
             }
             ask.take(e.vote.clone(), e.voters.as_ref());
             ask.state = e.state;
-            space.put(key, Some(Fact::Approval(ask)));
+            space.put(key, ask);
         }
         if e.state == AskState::Rejected {
-            space.put(Key::Open(e.approval.clone()), None);
-            space.put(Key::Summary(e.approval.clone()), None);
+            space.take_away(keys::Open(e.approval.clone()));
+            space.take_away(keys::Summary(e.approval.clone()));
             let message = format!("`{}` said no: {}", e.vote.person, e.vote.reason);
             let (code, why) = (crate::base::code::APPROVAL_REJECTED, message.trim_end_matches(": "));
             self.end_wait(&e.action, ActionState::Rejected, code, why, space)?;
@@ -812,9 +797,9 @@ impl Entry {
         Ok(())
     }
 
-    fn concluded<S: Space>(&self, e: &Concluded, space: &mut S) -> Result<(), S::Error> {
-        let key = Key::Action(e.action.clone());
-        let Some(Fact::Action(mut action)) = space.fact(&key)? else { return Ok(()) };
+    fn concluded<S: FactStore>(&self, e: &Concluded, space: &mut S) -> Result<(), S::Error> {
+        let key = keys::Action(e.action.clone());
+        let Some(mut action) = space.find(key.clone())? else { return Ok(()) };
         let was_started = action.state == ActionState::Started;
         action.state = match e.outcome {
             OutcomeKind::Done => ActionState::Done,
@@ -836,13 +821,15 @@ impl Entry {
             OutcomeKind::Done | OutcomeKind::Failed => std::mem::take(&mut action.holds),
         };
         let (compensates, agent, digest) = (action.compensates.clone(), action.agent.clone(), action.digest);
-        space.put(key, Some(Fact::Action(action)));
+        space.put(key, action);
         // What is unknown stays open until somebody has found out.
-        let open = e.outcome == OutcomeKind::Unknown;
-        space.put(Key::InFlight(e.action.clone()), open.then_some(Fact::InFlight(self.at)));
+        match e.outcome {
+            OutcomeKind::Unknown => space.put(keys::InFlight(e.action.clone()), self.at),
+            OutcomeKind::Done | OutcomeKind::Failed => space.take_away(keys::InFlight(e.action.clone())),
+        }
         for hold in holds {
-            let key = Key::Meter(hold.meter.clone());
-            if let Some(Fact::Meter(mut meter)) = space.fact(&key)? {
+            let key = keys::Meter(hold.meter.clone());
+            if let Some(mut meter) = space.find(key.clone())? {
                 let is_used = e.outcome == OutcomeKind::Done || is_doubtful;
                 let is_now = meter.window == hold.window;
                 match (was_reported, is_used) {
@@ -854,14 +841,16 @@ impl Entry {
                         meter.used += if is_used && is_now { hold.amount } else { Decimal::ZERO };
                     }
                 }
-                space.put(key, Some(Fact::Meter(meter)));
+                space.put(key, meter);
             }
         }
         if was_started {
-            let key = Key::Active(agent);
-            if let Some(Fact::Active(n)) = space.fact(&key)? {
-                let n = n.saturating_sub(1);
-                space.put(key, (n > 0).then_some(Fact::Active(n)));
+            let key = keys::Active(agent);
+            if let Some(n) = space.find(key.clone())? {
+                match n.saturating_sub(1) {
+                    0 => space.take_away(key),
+                    n => space.put(key, n),
+                }
             }
         }
         // What a delegated run has seen may come back through its answer, so its parents have seen it, too.
@@ -891,7 +880,7 @@ impl Entry {
         Ok(())
     }
 
-    fn end_wait<S: Space>(
+    fn end_wait<S: FactStore>(
         &self,
         id: &ActionId,
         state: ActionState,
@@ -908,62 +897,75 @@ impl Entry {
         })
     }
 
-    fn close_ask<S: Space>(&self, id: &ApprovalId, state: AskState, space: &mut S) -> Result<(), S::Error> {
-        let key = Key::Approval(id.clone());
-        if let Some(Fact::Approval(mut ask)) = space.fact(&key)? {
+    fn close_ask<S: FactStore>(
+        &self,
+        id: &ApprovalId,
+        state: AskState,
+        space: &mut S,
+    ) -> Result<(), S::Error> {
+        let key = keys::Approval(id.clone());
+        if let Some(mut ask) = space.find(key.clone())? {
             ask.state = state;
-            space.put(key, Some(Fact::Approval(ask)));
+            space.put(key, ask);
         }
-        space.put(Key::Open(id.clone()), None);
-        space.put(Key::Summary(id.clone()), None);
+        space.take_away(keys::Open(id.clone()));
+        space.take_away(keys::Summary(id.clone()));
         Ok(())
     }
 
-    fn change_run<S: Space>(&self, space: &mut S, change: impl FnOnce(&mut RunFact)) -> Result<(), S::Error> {
+    fn change_run<S: FactStore>(
+        &self,
+        space: &mut S,
+        change: impl FnOnce(&mut RunFact),
+    ) -> Result<(), S::Error> {
         let Some(run) = &self.run else { return Ok(()) };
-        let key = Key::Run(run.clone());
-        if let Some(Fact::Run(mut fact)) = space.fact(&key)? {
+        let key = keys::Run(run.clone());
+        if let Some(mut fact) = space.find(key.clone())? {
             change(&mut fact);
-            space.put(key, Some(Fact::Run(fact)));
+            space.put(key, fact);
         }
         Ok(())
     }
 
     /// Changes the run and those it was delegated from.
-    fn change_lineage<S: Space>(&self, space: &mut S, change: impl Fn(&mut RunFact)) -> Result<(), S::Error> {
+    fn change_lineage<S: FactStore>(
+        &self,
+        space: &mut S,
+        change: impl Fn(&mut RunFact),
+    ) -> Result<(), S::Error> {
         let Some(run) = &self.run else { return Ok(()) };
         let mut runs = vec![run.clone()];
-        if let Some(Fact::Run(fact)) = space.fact(&Key::Run(run.clone()))? {
+        if let Some(fact) = space.find(keys::Run(run.clone()))? {
             runs.extend(fact.ancestors);
         }
         for run in runs {
-            let key = Key::Run(run);
-            if let Some(Fact::Run(mut fact)) = space.fact(&key)? {
+            let key = keys::Run(run);
+            if let Some(mut fact) = space.find(key.clone())? {
                 change(&mut fact);
-                space.put(key, Some(Fact::Run(fact)));
+                space.put(key, fact);
             }
         }
         Ok(())
     }
 
-    fn change_action<S: Space>(
+    fn change_action<S: FactStore>(
         &self,
         id: &ActionId,
         space: &mut S,
         change: impl FnOnce(&mut ActionFact),
     ) -> Result<(), S::Error> {
-        let key = Key::Action(id.clone());
-        if let Some(Fact::Action(mut fact)) = space.fact(&key)? {
+        let key = keys::Action(id.clone());
+        if let Some(mut fact) = space.find(key.clone())? {
             change(&mut fact);
             fact.changed_at = self.at;
             fact.position = self.position;
-            space.put(key, Some(Fact::Action(fact)));
+            space.put(key, fact);
         }
         Ok(())
     }
 }
 
 /// Puts the goal of a run beside it, where it can be erased.
-pub fn state_goal<S: Space>(run: &RunId, goal: Goal, space: &mut S) {
-    space.put(Key::Goal(run.clone()), Some(Fact::Goal(goal)));
+pub fn state_goal<S: FactStore>(run: &RunId, goal: Goal, space: &mut S) {
+    space.put(keys::Goal(run.clone()), goal);
 }

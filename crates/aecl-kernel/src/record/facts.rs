@@ -1,6 +1,8 @@
 //! Facts: what the ledger knows. Each is stored under a key, read before a decision, and changed only by
 //! folding over events, so the table can be rebuilt from the entries.
 
+pub mod keys;
+
 use crate::base::code::Code;
 use crate::base::digest::Digest;
 use crate::base::id::{ActionId, AgentId, ApprovalId, PersonId, RunId, TenantId};
@@ -18,6 +20,7 @@ use crate::record::cover::Cover;
 use crate::record::goal::Goal;
 use crate::record::past::{Past, Sum};
 use crate::record::usage::{Hold, Meter, Rate};
+use keys::FactKey;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -203,9 +206,9 @@ pub const FOLLOWS_MAX: usize = 8;
 
 impl RunFact {
     /// Adds what those have read by now from which it was delegated, or goes on: they may have told it.
-    pub fn hears<S: Space>(&mut self, space: &mut S) -> Result<(), S::Error> {
+    pub fn hears<S: FactStore>(&mut self, space: &mut S) -> Result<(), S::Error> {
         for id in self.ancestors.iter().chain(&self.follows) {
-            if let Some(Fact::Run(run)) = space.fact(&Key::Run(id.clone()))? {
+            if let Some(run) = space.find(keys::Run(id.clone()))? {
                 self.labels.join(&run.labels);
             }
         }
@@ -436,22 +439,39 @@ pub struct Original {
 }
 
 /// Where facts come from and go to: the writer's cache, a store, a map in a test.
-pub trait Space {
+pub trait FactStore {
     /// Why a fact cannot be read.
     type Error;
-    /// The fact under a key.
+    /// The fact under a key, of whatever kind.
     fn fact(&mut self, key: &Key) -> Result<Option<Fact>, Self::Error>;
-    /// Puts a fact under a key, or takes it away.
-    fn put(&mut self, key: Key, fact: Option<Fact>);
+    /// Puts a fact of whatever kind under a key, or takes it away.
+    fn set(&mut self, key: Key, fact: Option<Fact>);
+
+    /// What stands under this key.
+    fn find<K: FactKey>(&mut self, key: K) -> Result<Option<K::Value>, Self::Error> {
+        Ok(self.fact(&key.key())?.and_then(K::value))
+    }
+    /// Whether anything stands under this key.
+    fn has<K: FactKey>(&mut self, key: K) -> Result<bool, Self::Error> {
+        Ok(self.fact(&key.key())?.is_some())
+    }
+    /// Puts this there.
+    fn put<K: FactKey>(&mut self, key: K, value: K::Value) {
+        self.set(key.key(), Some(K::fact(value)));
+    }
+    /// Nothing stands there any more.
+    fn take_away<K: FactKey>(&mut self, key: K) {
+        self.set(key.key(), None);
+    }
 }
 
 /// Facts in memory, for examples and tests.
-impl Space for BTreeMap<Key, Fact> {
+impl FactStore for BTreeMap<Key, Fact> {
     type Error = std::convert::Infallible;
     fn fact(&mut self, key: &Key) -> Result<Option<Fact>, Self::Error> {
         Ok(self.get(key).cloned())
     }
-    fn put(&mut self, key: Key, fact: Option<Fact>) {
+    fn set(&mut self, key: Key, fact: Option<Fact>) {
         match fact {
             Some(fact) => drop(self.insert(key, fact)),
             None => drop(self.remove(&key)),
@@ -481,17 +501,14 @@ pub fn affordable<'a>(trusted: &'a [Trusted], used: u64, labels: &mut Labels) ->
 
 /// Puts what a run may rest on beside it, where it can be erased with the outputs it comes from. Whoever
 /// concludes an action has checked with [`affordable`] how much of it there may be.
-pub fn rest_on<S: Space>(run: &RunId, trusted: &[Trusted], space: &mut S) -> Result<(), S::Error> {
+pub fn rest_on<S: FactStore>(run: &RunId, trusted: &[Trusted], space: &mut S) -> Result<(), S::Error> {
     for Trusted { atom, mark } in trusted {
-        let key = Key::Trust(run.clone(), atom.digest());
-        let mut marks = match space.fact(&key)? {
-            Some(Fact::Trust(marks)) => marks,
-            _ => Vec::new(),
-        };
+        let key = keys::Trust(run.clone(), atom.digest());
+        let mut marks = space.find(key.clone())?.unwrap_or_default();
         if let Err(at) = marks.binary_search(mark) {
             marks.insert(at, *mark);
             marks.truncate(MARKS_MAX);
-            space.put(key, Some(Fact::Trust(marks)));
+            space.put(key, marks);
         }
     }
     Ok(())

@@ -5,11 +5,11 @@ use crate::decide::approvers::excluded_in;
 use crate::define::manifest::Plans;
 use crate::policy::bundle::Bundle;
 use crate::record::approval::{AskState, People};
-use crate::record::facts::{Fact, Key, RunFact, Space};
+use crate::record::facts::{FactStore, RunFact, keys};
 
 /// Whether nobody has to agree to the plan of this run, or everybody has who has to. One fact is read, of a run whose
 /// plan was put before people.
-pub(super) fn holds<S: Space>(
+pub(super) fn holds<S: FactStore>(
     run: &RunFact,
     lineage: &[RunFact],
     bundle: &Bundle,
@@ -23,7 +23,7 @@ pub(super) fn holds<S: Space>(
         };
         return Ok(!std::iter::once(run).chain(lineage).any(wants));
     };
-    let Some(Fact::Approval(ask)) = space.fact(&Key::Approval(approval.clone()))? else { return Ok(false) };
+    let Some(ask) = space.find(keys::Approval(approval.clone()))? else { return Ok(false) };
     let voters = people.map(|people| people.voters(&ask.votes, &run.principal));
     let runs = std::iter::once(run).chain(lineage);
     let excluded = excluded_in(runs, &run.principal, bundle, voters.as_ref());

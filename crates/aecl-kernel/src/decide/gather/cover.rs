@@ -5,12 +5,12 @@ use crate::provenance::proof::leaves;
 use crate::read::action::Action;
 use crate::read::plan::Standing;
 use crate::record::cover::Cover;
-use crate::record::facts::{Fact, Key, RunFact, Space};
+use crate::record::facts::{FactStore, RunFact, keys};
 use std::collections::BTreeSet;
 
 impl Cover {
     /// Looks up what people said about the step that this action is. Three facts are read, however long the plan.
-    pub(crate) fn gather<S: Space>(
+    pub(crate) fn gather<S: FactStore>(
         action: &Action,
         run: &RunFact,
         standing: Option<Standing>,
@@ -19,12 +19,12 @@ impl Cover {
         let (Some(approval), Some(Standing::Step { step })) = (&run.plan_approval, standing) else {
             return Ok(None);
         };
-        let Some(Fact::Approval(ask)) = space.fact(&Key::Approval(approval.clone()))? else {
+        let Some(ask) = space.find(keys::Approval(approval.clone()))? else {
             return Ok(None);
         };
-        let plan = match space.fact(&Key::Goal(run.principal.run.clone()))? {
-            Some(Fact::Goal(goal)) => goal.contract(),
-            _ => None,
+        let plan = match space.find(keys::Goal(run.principal.run.clone()))? {
+            Some(goal) => goal.contract(),
+            None => None,
         };
         let at = step as usize;
         let shown = ask.plan.as_ref().and_then(|asked| asked.steps.get(at));

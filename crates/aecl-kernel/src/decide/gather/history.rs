@@ -10,7 +10,7 @@ use crate::define::catalogue::flow::Class;
 use crate::provenance::atoms::{plain, wanted};
 use crate::provenance::proof::{Leaf, leaves};
 use crate::read::action::Action;
-use crate::record::facts::{Fact, Key, RunFact, Space};
+use crate::record::facts::{FactStore, RunFact, keys};
 use crate::record::past::{Added, Past};
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -95,7 +95,7 @@ pub(crate) fn known_as(class: Class, value: &Value) -> Option<Digest> {
 
 impl Past {
     /// Looks up what an action adds to. Nothing, where it adds to nothing.
-    pub fn gather<S: Space>(
+    pub fn gather<S: FactStore>(
         action: &Action,
         lineage: &[RunFact],
         edition: u32,
@@ -107,13 +107,13 @@ impl Past {
         let names = trace.spent.into_iter().map(|(name, _)| name);
         let limited = trace.limited.into_iter().flat_map(|l| l.earlier.into_iter().chain([l.name]));
         for name in names.chain(limited) {
-            if let Some(Fact::Sum(sum)) = space.fact(&Key::Sum(name.clone()))? {
+            if let Some(sum) = space.find(keys::Sum(name.clone()))? {
                 out.sums.insert(name, sum);
             }
         }
         let asks = trace.does.is_some();
         for name in trace.does.into_iter().chain(trace.reaches) {
-            if !is_kept(&name) || space.fact(&Key::Known(name.clone()))?.is_none() {
+            if !is_kept(&name) || !space.has(keys::Known(name.clone()))? {
                 out.first.insert(name);
             }
         }

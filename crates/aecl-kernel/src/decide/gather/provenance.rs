@@ -16,7 +16,7 @@ use crate::provenance::{canon, links, secrets};
 use crate::read::action::Action;
 use crate::read::plan;
 use crate::record::approval::People;
-use crate::record::facts::{Fact, Key, RunFact, Space};
+use crate::record::facts::{FactStore, RunFact, keys};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,10 +36,10 @@ struct Goals(Vec<Arc<Reading>>);
 impl Goals {
     /// A goal that was stated after strangers had been read may be their words. The goal of whoever
     /// delegated counts then.
-    fn of<S: Space>(run: &RunFact, lineage: &[RunFact], space: &mut S) -> Result<Self, S::Error> {
+    fn of<S: FactStore>(run: &RunFact, lineage: &[RunFact], space: &mut S) -> Result<Self, S::Error> {
         let mut out = Vec::new();
         for run in std::iter::once(run).chain(lineage).filter(|run| !run.late) {
-            if let Some(Fact::Goal(goal)) = space.fact(&Key::Goal(run.principal.run.clone()))? {
+            if let Some(goal) = space.find(keys::Goal(run.principal.run.clone()))? {
                 out.push(goal.reading());
             }
         }
@@ -86,7 +86,7 @@ struct Search<'a, S> {
     typed: &'a TypedAction,
 }
 
-impl<S: Space> Search<'_, S> {
+impl<S: FactStore> Search<'_, S> {
     fn proofs(&mut self, leaf: &Leaf<'_>, action: &Action) -> Result<Vec<Proof>, S::Error> {
         let mut out = BTreeSet::new();
         for atom in wanted(leaf.argument.class, leaf.value) {
@@ -119,7 +119,7 @@ impl<S: Space> Search<'_, S> {
         let digest = atom.digest();
         let mut out = Vec::new();
         for Rests { run, on_people } in &self.runs {
-            if let Some(Fact::Trust(marks)) = self.space.fact(&Key::Trust(run.clone(), digest))? {
+            if let Some(marks) = self.space.find(keys::Trust(run.clone(), digest))? {
                 let counts = |m: &Mark| !m.secret && (*on_people || m.by != Endorses::User);
                 out.extend(marks.into_iter().filter(counts));
             }
@@ -144,7 +144,7 @@ impl<S: Space> Search<'_, S> {
         for atom in secrets::candidates(&text) {
             let digest = atom.digest();
             for Rests { run, .. } in &self.runs {
-                if let Some(Fact::Trust(marks)) = self.space.fact(&Key::Trust(run.clone(), digest))?
+                if let Some(marks) = self.space.find(keys::Trust(run.clone(), digest))?
                     && marks.iter().any(|m| m.secret)
                     && self.goals.names(&atom).is_none()
                 {
@@ -181,7 +181,7 @@ impl Provenance {
     /// Looks up where the arguments come from. Nothing, where nobody has to know: the run has read no
     /// stranger's text and has no plan, and the action always asks or never; or it was not understood. `agreed`: the
     /// plan needs nobody's yes, or has it.
-    pub fn gather<S: Space>(
+    pub fn gather<S: FactStore>(
         action: &Action,
         run: &RunFact,
         lineage: &[RunFact],
@@ -198,8 +198,8 @@ impl Provenance {
         }
         let goals = Goals::of(run, lineage, space)?;
         let runs = std::iter::once(run).chain(lineage).map(|run| Rests::of(run, people)).collect();
-        let plan = match space.fact(&Key::Goal(run.principal.run.clone()))? {
-            Some(Fact::Goal(goal)) if run.planned => goal.contract(),
+        let plan = match space.find(keys::Goal(run.principal.run.clone()))? {
+            Some(goal) if run.planned => goal.contract(),
             _ => None,
         };
         let mut search = Search { space, runs, goals, plan: plan.clone(), late: run.late, agreed, typed };
@@ -219,9 +219,7 @@ impl Provenance {
             blank: BTreeSet::new(),
         };
         let changes = typed.manifest.effect.changes_something();
-        if let Some(Fact::Calls(calls)) =
-            search.space.fact(&Key::Calls(run.principal.run.clone(), action.name.clone()))?
-        {
+        if let Some(calls) = search.space.find(keys::Calls(run.principal.run.clone(), action.name.clone()))? {
             out.earlier = calls;
         }
         for leaf in leaves.iter().filter(|l| needs_proof(l.argument.class, changes)).take(LEAVES_MAX) {

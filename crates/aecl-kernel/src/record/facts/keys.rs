@@ -1,0 +1,102 @@
+//! Keys that know what stands under them: one for each kind of fact. Whoever looks for a meter under the key of a rate
+//! does not find an unused budget, but gets no program.
+//!
+//! ```compile_fail
+//! use aecl_kernel::base::id::RunId;
+//! use aecl_kernel::record::facts::{FactStore, keys};
+//! use aecl_kernel::record::usage::Meter;
+//! fn misplaced<S: FactStore>(store: &mut S, run: RunId, meter: Meter) {
+//!     store.put(keys::Run(run), meter);
+//! }
+//! ```
+
+use super::{ActionFact, Fact, Key, KillScope, RunFact, Used};
+use crate::base::digest::Digest;
+use crate::base::id::{ActionId, AgentId, ApprovalId, RunId};
+use crate::base::time::Timestamp;
+use crate::provenance::ingest::Mark;
+use crate::record::approval::Ask;
+
+/// The key of one kind of fact.
+pub trait FactKey {
+    /// What stands there.
+    type Value;
+    /// The key as it is stored.
+    fn key(self) -> Key;
+    /// What stands there, as it is stored.
+    fn fact(value: Self::Value) -> Fact;
+    /// What is stored there, if it is of this kind.
+    fn value(fact: Fact) -> Option<Self::Value>;
+}
+
+macro_rules! keys {
+    ($($name:ident($($part:ident: $of:ty),+) => $value:ty),+ $(,)?) => {$(
+        #[doc = concat!("Key of a [`Fact::", stringify!($name), "`].")]
+        #[derive(Debug, Clone)]
+        pub struct $name($(pub $of),+);
+
+        impl FactKey for $name {
+            type Value = $value;
+
+            fn key(self) -> Key {
+                let Self($($part),+) = self;
+                Key::$name($($part),+)
+            }
+
+            fn fact(value: $value) -> Fact {
+                Fact::$name(value)
+            }
+
+            fn value(fact: Fact) -> Option<$value> {
+                match fact {
+                    Fact::$name(value) => Some(value),
+                    _ => None,
+                }
+            }
+        }
+    )+};
+}
+
+keys! {
+    Run(run: RunId) => RunFact,
+    Goal(run: RunId) => crate::record::goal::Goal,
+    Kill(scope: KillScope) => super::Kill,
+    Meter(name: String) => crate::record::usage::Meter,
+    Rate(name: String) => crate::record::usage::Rate,
+    Active(agent: AgentId) => u64,
+    Idempotency(run: RunId, key: String) => Used,
+    AskOf(digest: Digest) => ApprovalId,
+    Approval(id: ApprovalId) => Ask,
+    Open(id: ApprovalId) => Timestamp,
+    Summary(id: ApprovalId) => Box<crate::record::approval::Summary>,
+    Action(id: ActionId) => Box<ActionFact>,
+    InFlight(id: ActionId) => Timestamp,
+    Revoked(token: String) => Timestamp,
+    Trust(run: RunId, atom: Digest) => Vec<Mark>,
+    Calls(run: RunId, action: String) => u64,
+    Sum(name: String) => crate::record::past::Sum,
+    Known(name: String) => Timestamp,
+}
+
+/// Key of [`Fact::Cages`].
+#[derive(Debug, Clone)]
+pub struct Cages;
+
+impl FactKey for Cages {
+    type Value = crate::define::cage::Cages;
+
+    fn key(self) -> Key {
+        Key::Cages
+    }
+
+    fn fact(value: Self::Value) -> Fact {
+        Fact::Cages(value)
+    }
+
+    fn value(fact: Fact) -> Option<Self::Value> {
+        match fact {
+            Fact::Cages(cages) => Some(cages),
+            _ => None,
+        }
+    }
+}
