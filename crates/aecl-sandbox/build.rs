@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const MAIN: &str = "src/bin/aecl-cage/main.rs";
+/// Where there is a table of system calls for the launcher and one for its filter.
+const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
 /// Whatever of these changes makes another launcher. Of a folder, that is all that stands in it.
 const SOURCES: &[&str] = &["src/bin/aecl-cage", "src/protocol", "build.rs"];
 
@@ -19,8 +21,8 @@ fn main() {
         println!("cargo::rerun-if-changed={source}");
     }
     println!("cargo::rustc-check-cfg=cfg(native_cage)");
-    let is = |name: &str, value: &str| var(name).is_ok_and(|found| found == value);
-    if !is("CARGO_CFG_TARGET_OS", "linux") || !is("CARGO_CFG_TARGET_ARCH", "x86_64") {
+    let is_one_of = |name: &str, values: &[&str]| var(name).is_ok_and(|found| values.contains(&&*found));
+    if !is_one_of("CARGO_CFG_TARGET_OS", &["linux"]) || !is_one_of("CARGO_CFG_TARGET_ARCH", &ARCHITECTURES) {
         return;
     }
     println!("cargo::rustc-cfg=native_cage");

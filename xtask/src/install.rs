@@ -173,26 +173,11 @@ fn kernel(folder: &Path) -> Result<(), String> {
         println!("a kernel for virtual machines: there");
         return Ok(());
     }
-    let meta = ask(Command::new("apt-cache").args(["depends", "linux-image-cloud-amd64"]))?;
-    let package = meta.lines().find_map(|line| line.trim().strip_prefix("Depends: ").map(str::to_owned));
-    let package = package.ok_or("apt-cache does not know `linux-image-cloud-amd64`")?;
-    println!("fetching: {package}");
     clear(folder)?;
-    let unpacked = folder.join("unpacked");
-    std::fs::create_dir_all(&unpacked).map_err(|error| format!("`{}`: {error}", unpacked.display()))?;
-    // It downloads to where it is.
-    let fetched = Command::new("apt-get").args(["-qq", "download", &package]).current_dir(folder).status();
-    if !fetched.is_ok_and(|status| status.success()) {
-        return Err(format!("apt-get could not download {package}"));
-    }
-    let failed = |error: std::io::Error| format!("unpacking {package}: {error}");
-    let files = std::fs::read_dir(folder).map_err(failed)?.flatten().map(|entry| entry.path());
-    let file = files.into_iter().find(|path| path.extension().is_some_and(|end| end == "deb"));
-    let file = file.ok_or_else(|| format!("apt-get downloaded no file of {package}"))?;
-    if !watch(Command::new("dpkg-deb").arg("-x").args([&file, &unpacked]))? {
-        return Err(format!("dpkg-deb could not unpack {package}"));
-    }
-    let version = package.trim_start_matches("linux-image-");
+    let debian = Debian { folder: folder.to_owned(), settings: None };
+    let unpacked = debian.unpacked("linux-image-cloud-amd64")?;
+    let failed = |error: std::io::Error| format!("`{}`: {error}", folder.display());
+    let version = first(&unpacked.join("boot"), "vmlinuz-").map_err(failed)?;
     std::fs::create_dir_all(folder.join("modules")).map_err(failed)?;
     for module in MODULES {
         let from = unpacked.join(format!("lib/modules/{version}/kernel/{module}.ko"));
@@ -205,8 +190,106 @@ fn kernel(folder: &Path) -> Result<(), String> {
     }
     std::fs::copy(unpacked.join(format!("boot/vmlinuz-{version}")), folder.join("vmlinuz"))
         .map_err(failed)?;
-    clear(&unpacked)?;
-    std::fs::remove_file(file).map_err(failed)
+    clear(&unpacked)
+}
+
+/// What comes after this in the name of a file there.
+fn first(folder: &Path, start: &str) -> std::io::Result<String> {
+    let names = std::fs::read_dir(folder)?.flatten().map(|entry| entry.file_name());
+    let found = names.filter_map(|name| Some(name.to_str()?.strip_prefix(start)?.to_owned())).next();
+    found.ok_or_else(|| std::io::Error::other(format!("nothing there is called `{start}...`")))
+}
+
+/// Packages of Debian that are unpacked below a folder and not installed.
+pub struct Debian {
+    folder: PathBuf,
+    /// What apt is to read, where it is not what this machine has.
+    settings: Option<PathBuf>,
+}
+
+impl Debian {
+    /// Packages for another architecture, by lists of our own: nothing changes for this machine.
+    pub fn of(architecture: &str, folder: &Path) -> Result<Self, String> {
+        let failed = |error: std::io::Error| format!("`{}`: {error}", folder.display());
+        let at = folder.join("apt");
+        for dir in ["state/lists/partial", "cache/archives/partial"] {
+            std::fs::create_dir_all(at.join(dir)).map_err(failed)?;
+        }
+        let at_text = at.display();
+        let text = format!(
+            "APT::Architecture \"{architecture}\";\nAPT::Architectures {{ \"{architecture}\"; }};\n\
+             Dir::State \"{at_text}/state\";\nDir::State::status \"{at_text}/status\";\n\
+             Dir::Cache \"{at_text}/cache\";\n"
+        );
+        std::fs::write(at.join("status"), "").map_err(failed)?;
+        std::fs::write(at.join("settings"), text).map_err(failed)?;
+        Ok(Self { folder: folder.to_owned(), settings: Some(at.join("settings")) })
+    }
+
+    fn apt(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments).envs(self.settings.iter().map(|path| ("APT_CONFIG", path)));
+        command
+    }
+
+    /// The files of a package, or of the one that it stands for. Fetched once.
+    pub fn unpacked(&self, meta: &str) -> Result<PathBuf, String> {
+        let unpacked = self.folder.join(meta);
+        if unpacked.exists() {
+            println!("{meta}: there");
+            return Ok(unpacked);
+        }
+        if self.settings.is_some() && !watch(&mut self.apt("apt-get", &["-qq", "update"]))? {
+            return Err("apt-get could not fetch its lists".into());
+        }
+        let depends = ask(&mut self.apt("apt-cache", &["depends", meta]))?;
+        let depends =
+            depends.lines().find_map(|line| line.trim().strip_prefix("Depends: ").map(str::to_owned));
+        // A kernel's name changes with every update; the package of the other name is empty.
+        let package = if meta.starts_with("linux-image-") {
+            depends.ok_or_else(|| format!("apt-cache does not know `{meta}`"))?
+        } else {
+            meta.to_owned()
+        };
+        println!("fetching: {package}");
+        let fetched = self.folder.join("fetched");
+        clear(&fetched)?;
+        let failed = |error: std::io::Error| format!("unpacking {package}: {error}");
+        std::fs::create_dir_all(&fetched).map_err(failed)?;
+        // It downloads to where it is.
+        let status = self.apt("apt-get", &["-qq", "download", &package]).current_dir(&fetched).status();
+        if !status.is_ok_and(|status| status.success()) {
+            return Err(format!("apt-get could not download {package}"));
+        }
+        let files = std::fs::read_dir(&fetched).map_err(failed)?.flatten().map(|entry| entry.path());
+        let file = files.into_iter().find(|path| path.extension().is_some_and(|end| end == "deb"));
+        let file = file.ok_or_else(|| format!("apt-get downloaded no file of {package}"))?;
+        let half = self.folder.join("half");
+        clear(&half)?;
+        if !watch(Command::new("dpkg-deb").arg("-x").args([&file, &half]))? {
+            return Err(format!("dpkg-deb could not unpack {package}"));
+        }
+        clear(&fetched)?;
+        std::fs::rename(half, &unpacked).map_err(failed)?;
+        Ok(unpacked)
+    }
+}
+
+/// Installs the packages of programs that are not here, if we may. What is still missing then, the caller sees.
+pub fn install(wanted: &[(&str, &str)]) -> Result<(), String> {
+    let missing: Vec<&str> =
+        wanted.iter().filter(|(program, _)| !exists(program)).map(|(_, package)| *package).collect();
+    let is_root = ask(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if missing.is_empty() || !is_root || !exists("apt-get") {
+        return Ok(());
+    }
+    println!("installing: {}", missing.join(" "));
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        watch(command.args(["-qq", "-y"]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    let install = [&["install", "--no-install-recommends"], &missing[..]].concat();
+    without_services(|| Ok(apt(&["update"])? && apt(&install)?)).map(drop)
 }
 
 fn python(folder: &Path, list: &str) -> Result<(), String> {

@@ -2,6 +2,7 @@
 //!
 //! One command per file. What a command needs and does is in its `HELP`.
 
+mod aarch64;
 mod check;
 mod dojo;
 mod fuzz;
@@ -20,6 +21,7 @@ Usage: cargo xtask <command>
 
   test [--fast] [--only STEP]   everything that shows that AECL works
   dojo                          AgentDojo's attacks through a running AECL, all of them
+  aarch64 [--launcher]          cages on aarch64, in an emulated machine
   fuzz [--seconds N] [TARGET]   libFuzzer on what reads hostile bytes
   check                         format, lints, tidy, documentation: what a commit must pass
   tidy                          rules of the house that no other tool knows
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     let run: fn(&[String]) -> Result<bool, String> = match command {
         "test" => test::run,
         "dojo" => dojo::run,
+        "aarch64" => aarch64::run,
         "fuzz" => fuzz::run,
         "check" => check::run,
         "tidy" => tidy::run,

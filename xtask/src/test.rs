@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that shows that AECL works, on a bare machine too.
 
 use crate::programs::{cargo, exists, watch, watch_lines};
-use crate::{fuzz, install, peers};
+use crate::{aarch64, fuzz, install, peers};
 
 const HELP: &str = "\
 cargo xtask test [--fast | --long] [--only STEP]
@@ -9,9 +9,9 @@ cargo xtask test [--fast | --long] [--only STEP]
 Installs what the tests need, builds the workspace once and runs every test.
 The last line reads `N passed, N failed, N skipped`.
 
-  --fast         our own tests only: installs nothing, leaves doctests, fuzzing and peers out
+  --fast         our own tests only: installs nothing, leaves doctests, aarch64, fuzzing and peers out
   --long         each target of `cargo xtask fuzz` for ten minutes
-  --only STEP    one step: `tests`, `doctests`, `fuzz`, `peers`, or one peer by its name
+  --only STEP    one step: `tests`, `doctests`, `aarch64`, `fuzz`, `peers`, or one peer by its name
 
 Steps
   install        Python and Node programs of other people into `.cache/`, by exact version;
@@ -20,6 +20,7 @@ Steps
   tests          cargo nextest run --workspace, or cargo test when nextest is absent
   local-judge    tests of the feature of this name
   doctests       cargo test --workspace --doc
+  aarch64        the launcher for aarch64, and whether it answers under emulation
   fuzz           the small targets of `cargo xtask fuzz`, for five seconds; with `--long`, all for ten minutes
   peers          each script in `tests/peers/`: programs that are not ours, driven for real
 ";
@@ -68,8 +69,8 @@ pub fn run(words: &[String]) -> Result<bool, String> {
 
     let mut installed = None;
     if plan.fast {
-        println!("skip install, doctests, fuzz and peers: --fast");
-        tally.skipped += 2 + wanted.len() as u64;
+        println!("skip install, doctests, aarch64, fuzz and peers: --fast");
+        tally.skipped += 3 + wanted.len() as u64;
     } else if !wanted.is_empty() || plan.wants("local-judge") {
         title("install");
         // Without the peers our own tests still say something, so they run; the run has failed.
@@ -101,6 +102,10 @@ pub fn run(words: &[String]) -> Result<bool, String> {
     if plan.wants("doctests") && !plan.fast {
         title("doctests");
         tally.add(libtest(&["test", "--workspace", "--doc", "--no-fail-fast"])?);
+    }
+    if plan.wants("aarch64") && !plan.fast {
+        title("aarch64");
+        tally.add(aarch64::launcher()?);
     }
     if plan.wants("fuzz") && !plan.fast {
         title("fuzz");
@@ -139,7 +144,7 @@ fn read(words: &[String]) -> Result<Option<Plan>, String> {
 }
 
 fn known(plan: &Plan, scripts: &[peers::Script]) -> Result<(), String> {
-    let mut names = vec!["tests", "local-judge", "doctests", "fuzz", "peers"];
+    let mut names = vec!["tests", "local-judge", "doctests", "aarch64", "fuzz", "peers"];
     names.extend(scripts.iter().map(|script| script.name.as_str()));
     match &plan.only {
         Some(only) if !names.contains(&only.as_str()) => {

@@ -10,7 +10,9 @@ fn text(text: &std::ffi::CStr) -> i64 {
 }
 
 pub const ALL: &[Attack] = &[
+    #[cfg(target_arch = "x86_64")]
     (33, "enter by int 0x80", int_80, &[]),
+    #[cfg(target_arch = "x86_64")]
     (34, "use a number of x32", || call(0x4000_0000 | libc::SYS_getpid, &[]), &[]),
     (
         39,
@@ -37,6 +39,7 @@ pub const ALL: &[Attack] = &[
     (44, "finit_module", || call(libc::SYS_finit_module, &[-1, text(c""), 0]), LOOKED_AT),
     (44, "delete_module", || call(libc::SYS_delete_module, &[text(c"aecl-none"), 0]), LOOKED_AT),
     (44, "kexec_load", || call(libc::SYS_kexec_load, &[0, 99, 0, 0xffff_0000]), LOOKED_AT),
+    #[cfg(target_arch = "x86_64")]
     (44, "iopl", || call(libc::SYS_iopl, &[0]), &[]),
     (44, "swapon", || call(libc::SYS_swapon, &[text(c"/aecl-none"), 0]), LOOKED_AT),
     (44, "acct", || call(libc::SYS_acct, &[text(c"/aecl-none")]), LOOKED_AT),
@@ -45,6 +48,7 @@ pub const ALL: &[Attack] = &[
     (44, "set the clock", || call(libc::SYS_clock_settime, &[99, 0]), LOOKED_AT),
     (44, "set the hostname", || call(libc::SYS_sethostname, &[0, -1]), LOOKED_AT),
     (45, "switch address randomisation off", || call(libc::SYS_personality, &[0x0004_0000]), &[]),
+    #[cfg(target_arch = "x86_64")]
     (
         45,
         "modify_ldt",
@@ -70,7 +74,14 @@ pub const ALL: &[Attack] = &[
     (48, "use a number that nobody has", || call(9_999, &[]), &[]),
 ];
 
+/// Enters the kernel as a program of another architecture does. No instruction of aarch64 does that.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn int_80() -> Came {
+    Came::Says("not on this processor".into())
+}
+
 /// Enters the kernel as a 32-bit program does.
+#[cfg(target_arch = "x86_64")]
 pub fn int_80() -> Came {
     const GETPID_OF_I386: i32 = 20;
     let result: i32;

@@ -1,4 +1,4 @@
-//! Where there is no cage: every other system than Linux on x86_64. Types are there so that who uses this
+//! Where there is no cage: every other system than Linux on x86_64 and aarch64. Types are there so that who uses this
 //! room compiles; nobody can have a value of them.
 
 use std::convert::Infallible;
@@ -82,7 +82,7 @@ impl Scratch {
 fn unavailable() -> SandboxError {
     SandboxError::Unavailable {
         backend: Backend::Native,
-        why: "it is built from the kernel's interface of Linux on x86_64; run AECL there".into(),
+        why: "it is built from the kernel's interface of Linux on x86_64 and aarch64; run AECL there".into(),
     }
 }
 

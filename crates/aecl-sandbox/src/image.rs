@@ -27,6 +27,10 @@ pub use {layout::Layout, store::Images};
 
 use crate::program::Program;
 
+/// What images and daemons call the processor that we run on.
+#[cfg(native_cage)]
+pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+
 /// How much an image may be, unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageLimits {
@@ -43,7 +47,7 @@ pub struct Offer {
     pub digest: Digest,
     /// What its maker calls it there, if anything.
     pub name: Option<String>,
-    /// For which system, if that is said: `linux/amd64`.
+    /// For which system, if that is said: `linux/amd64`, `linux/arm64`.
     pub platform: Option<String>,
     /// Whether it is a list of images for several systems, of which the one for ours is taken.
     pub is_list: bool,

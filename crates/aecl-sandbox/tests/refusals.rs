@@ -145,7 +145,7 @@ async fn supervisor_of_a_poorer_world() {
             rules,
             SeccompAction::Allow,
             SeccompAction::Errno(libc::ENOSYS as u32),
-            TargetArch::x86_64,
+            TargetArch::try_from(std::env::consts::ARCH).unwrap(),
         );
         apply_filter(&TryInto::<seccompiler::BpfProgram>::try_into(filter.unwrap()).unwrap()).unwrap();
     }

@@ -36,6 +36,7 @@ use crate::ended::{CgroupVersion, Held, HostUser};
 use crate::error::SandboxError;
 use crate::found::{Enforced, Offers};
 use crate::host::{tree, user};
+use crate::image::ARCHITECTURE;
 use crate::launcher::control::{Caller, Control, Door};
 use crate::launcher::launched::{Launched, Pipes};
 use crate::launcher::running::Running;
@@ -171,7 +172,7 @@ async fn ask(daemon: &Daemon, docker: &Docker, backend: &Backend) -> Result<Aske
     };
     let version: Version = daemon.ask("GET", "/version", Body::Nothing).await.map_err(silent)?;
     let said = format!("docker {}", crate::collected::shown(version.version.as_bytes()));
-    if (version.os.as_str(), version.arch.as_str()) != ("linux", "amd64") {
+    if (version.os.as_str(), version.arch.as_str()) != ("linux", ARCHITECTURE) {
         return Err(unavailable(format!(
             "{said} holds programs of `{}` on `{}`, not ours",
             version.os, version.arch

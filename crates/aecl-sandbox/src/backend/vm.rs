@@ -30,9 +30,19 @@ use crate::tier::Backend;
 /// Virtual machines.
 pub(crate) struct Machines;
 
+/// Devices, consoles and the way to start a kernel are other ones elsewhere.
+fn processor_fits(backend: &Backend) -> Result<(), SandboxError> {
+    if cfg!(target_arch = "x86_64") {
+        return Ok(());
+    }
+    let why = "machines are described for x86_64 alone; run AECL there, or hold programs by `native`, `runsc` or `docker`";
+    Err(SandboxError::Unavailable { backend: backend.clone(), why: why.into() })
+}
+
 #[async_trait]
 impl Driver for Machines {
-    async fn installed(&self, _backend: &Backend) -> Result<Installed, SandboxError> {
+    async fn installed(&self, backend: &Backend) -> Result<Installed, SandboxError> {
+        processor_fits(backend)?;
         // The machine enforces them, whatever the host can do.
         let enforced = Enforced { memory: true, cpu: true };
         let note = shown::tool().err().map(|why| format!("no views: {why}"));
@@ -46,10 +56,12 @@ impl Driver for Machines {
     }
 
     async fn attack(&self, cage: &Cage) -> Result<Attacked, SandboxError> {
+        processor_fits(&cage.backend)?;
         start::probe(cage).await
     }
 
     async fn start(&self, program: &Program, cage: &Cage) -> Result<Running, SandboxError> {
+        processor_fits(&cage.backend)?;
         start::start(program, cage).await
     }
 

@@ -13,7 +13,7 @@ pub struct Images;
 pub struct Layout;
 
 fn not_here(dir: &Path) -> ImageError {
-    let why = "images are read where there are cages for them, on Linux on x86_64".to_owned();
+    let why = "images are read where there are cages for them, on Linux on x86_64 and aarch64".to_owned();
     ImageError::NoLayout { layout: dir.to_owned(), why }
 }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::layer::Compression;
-use super::{Digest, ImageError, Offer, Setup};
+use super::{ARCHITECTURE, Digest, ImageError, Offer, Setup};
 use crate::collected::shown;
 
 /// Layers of one image. Docker makes at most 127.
@@ -187,9 +187,11 @@ impl Layout {
             return Err(cannot(format!("it has {} layers, and {LAYERS_MAX} are read", layers.len())));
         }
         let config: Config = self.read_document(&config)?;
-        if (config.os.as_str(), config.architecture.as_str()) != ("linux", "amd64") {
+        if (config.os.as_str(), config.architecture.as_str()) != ("linux", ARCHITECTURE) {
             let (os, architecture) = (shown(config.os.as_bytes()), shown(config.architecture.as_bytes()));
-            return Err(cannot(format!("it is for `{os}/{architecture}`, and this is `linux/amd64`")));
+            return Err(cannot(format!(
+                "it is for `{os}/{architecture}`, and this is `linux/{ARCHITECTURE}`"
+            )));
         }
         if config.rootfs.diff_ids.len() != layers.len() {
             return Err(cannot("its configuration has another number of layers than its manifest".into()));
@@ -211,7 +213,7 @@ impl Layout {
 
     /// The manifest for our system in a list.
     fn of_our_system(&self, digest: &Digest, list: &Descriptor) -> Result<Descriptor, ImageError> {
-        let is_ours = |p: &Platform| (p.os.as_str(), p.architecture.as_str()) == ("linux", "amd64");
+        let is_ours = |p: &Platform| (p.os.as_str(), p.architecture.as_str()) == ("linux", ARCHITECTURE);
         let mut manifests = self.read_list(list)?;
         manifests.retain(|one| Kind::of(&one.kind) == Kind::Manifest);
         let ours = manifests.iter().position(|one| one.platform.as_ref().is_some_and(is_ours));
@@ -219,7 +221,7 @@ impl Layout {
             Some(index) => Ok(manifests.swap_remove(index)),
             None => Err(ImageError::Unsupported {
                 digest: digest.clone(),
-                why: "it is a list without an image for `linux/amd64`".into(),
+                why: format!("it is a list without an image for `linux/{ARCHITECTURE}`"),
             }),
         }
     }

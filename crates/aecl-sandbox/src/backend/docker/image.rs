@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tar::{Builder, EntryType, Header};
 
 use super::api::{self, Body, Daemon, Refused};
-use crate::image::Digest;
+use crate::image::{ARCHITECTURE, Digest};
 use crate::launcher::embedded::LAUNCHER;
 use crate::protocol::wire::SOCKET;
 
@@ -84,7 +84,7 @@ fn pack() -> io::Result<Packed> {
     let layer = layer.into_inner()?;
     let digest = Digest::of(&layer);
     let config = json!({
-        "architecture": "amd64",
+        "architecture": ARCHITECTURE,
         "os": "linux",
         "config": {},
         "rootfs": { "type": "layers", "diff_ids": [digest.to_string()] },
