@@ -1,8 +1,8 @@
 //! An entry, read as far as the story needs it: nothing is copied, and what is not needed is only skipped.
 //!
 //! Entries are compact JSON, as the writer writes it, and everything else is refused: white space, a key that
-//! stands twice, an escape in a name, bytes that are no UTF-8. Reading is most of the work of verifying, and
-//! a general reader takes several times as long.
+//! stands twice, an escape in a key or a name, what is no JSON to others, bytes that are no UTF-8. Reading is most of
+//! the work of verifying, and a general reader takes several times as long.
 
 /// The parts of an entry that the story is about.
 #[derive(Debug, Default)]
@@ -41,7 +41,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<Line<'_>, String> {
         std::str::from_utf8(bytes).map_err(|e| format!("it is no UTF-8 at byte {}", e.valid_up_to()))?;
     let mut reader = Reader { text, at: 0 };
     let mut line = Line::default();
+    let mut keys = Vec::with_capacity(32);
     let read = reader.object(0, &mut |reader, key, depth| {
+        // Of two, other readers take the first or the last.
+        if keys.contains(&key) {
+            return None;
+        }
+        keys.push(key);
         let twice = match key {
             "v" => reader.number()?.fill(&mut line.v),
             "position" => reader.number()?.fill(&mut line.position),
@@ -125,7 +131,7 @@ impl<'a> Reader<'a> {
             return self.eat(b'}');
         }
         loop {
-            let key = self.string()?;
+            let key = self.name()?;
             self.eat(b':')?;
             member(self, key, depth + 1)?;
             match self.peek()? {
@@ -173,14 +179,38 @@ impl<'a> Reader<'a> {
             b't' => self.word("true"),
             b'f' => self.word("false"),
             b'n' => self.word("null"),
-            b'-' | b'0'..=b'9' => {
-                let rest = self.text.as_bytes().get(self.at..)?;
-                let is_number = |b: &u8| matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
-                self.at += rest.iter().position(|b| !is_number(b)).unwrap_or(rest.len());
-                Some(())
-            }
+            b'-' | b'0'..=b'9' => self.any_number(),
             _ => None,
         }
+    }
+
+    /// A number of JSON. What is too large for a float is none to many readers.
+    fn any_number(&mut self) -> Option<()> {
+        let from = self.at;
+        self.at += usize::from(self.peek()? == b'-');
+        match self.peek()? {
+            b'0' => self.at += 1,
+            _ => self.digits()?,
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            self.at += usize::from(matches!(self.peek()?, b'+' | b'-'));
+            self.digits()?;
+        }
+        let number = self.text.get(from..self.at)?;
+        (number.len() < 20 && !number.contains(['e', 'E']) || number.parse().is_ok_and(f64::is_finite))
+            .then_some(())
+    }
+
+    fn digits(&mut self) -> Option<()> {
+        let rest = self.text.as_bytes().get(self.at..)?;
+        let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        (count > 0).then_some(())
     }
 
     fn word(&mut self, word: &str) -> Option<()> {
@@ -212,14 +242,39 @@ impl<'a> Reader<'a> {
             self.at += plain(rest);
             match bytes.get(self.at)? {
                 b'"' => break,
-                // Whatever is escaped, it is not the end.
-                b'\\' => self.at += 2,
+                b'\\' => self.escape()?,
                 _ => return None,
             }
         }
         let text = self.text.get(start..self.at)?;
         self.at += 1;
         Some(text)
+    }
+
+    /// A backslash and what it escapes.
+    fn escape(&mut self) -> Option<()> {
+        match self.text.as_bytes().get(self.at + 1)? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 2,
+            b'u' => match self.unit()? {
+                0xd800..0xdc00 => {
+                    self.word("\\u")?;
+                    self.at -= 2;
+                    (0xdc00..0xe000).contains(&self.unit()?).then_some(())?;
+                }
+                0xdc00..0xe000 => return None,
+                _ => {}
+            },
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// A unit of UTF-16 behind `\u`.
+    fn unit(&mut self) -> Option<u16> {
+        let digits = self.text.get(self.at + 2..self.at + 6)?;
+        self.at += 6;
+        let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        u16::from_str_radix(digits, 16).ok().filter(|_| is_hex)
     }
 }
 
@@ -281,11 +336,74 @@ mod tests {
             r#"{"x":'a'}"#,
             r#"{"decision":{"verdict":"a","verdict":"b"}}"#,
             r#"{"arguments":"a","output":"b"}"#,
+            r#"{"kin\u0064":"a"}"#,
+            r#"{"x":1,"x":2}"#,
+            r#"{"x":-}"#,
+            r#"{"x":1e}"#,
+            r#"{"x":1.}"#,
+            r#"{"x":[00]}"#,
+            r#"{"x":1-1}"#,
+            r#"{"x":1e999}"#,
+            r#"{"x":"\q"}"#,
+            r#"{"x":"\u00g0"}"#,
+            r#"{"x":"\u+123"}"#,
+            r#"{"x":"\ud83d"}"#,
+            r#"{"x":"\ude00"}"#,
+            r#"{"x":"\ud83d\u0041"}"#,
         ] {
             assert!(read(bad.as_bytes()).is_err(), "{bad}");
         }
         assert!(read(b"{\"x\":\"\xff\"}").is_err());
         assert!(read(format!("{{\"x\":{}{}}}", "[".repeat(200), "]".repeat(200)).as_bytes()).is_err());
+    }
+
+    fn piece() -> impl Strategy<Value = String> {
+        let pieces = [
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "\"",
+            "\\",
+            "\"v\":",
+            "\"kind\":",
+            "\"x\":",
+            "\"kin\\u0064\":",
+            "\"decision\":{\"verdict\":",
+            "1",
+            "0",
+            "-",
+            ".",
+            "e",
+            "+",
+            "true",
+            "null",
+            "\"a\"",
+            "\\ud83d",
+            "\\ude00",
+            "u",
+            "00e9",
+            "\u{e9}",
+        ];
+        prop::sample::select(pieces.map(str::to_owned).to_vec())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn what_is_read_means_the_same_to_another_reader(inner in prop::collection::vec(piece(), 0..12)) {
+            let text = format!("{{{}}}", inner.concat());
+            let Ok(line) = read(text.as_bytes()) else { return Ok(()) };
+            let theirs: serde_json::Value = serde_json::from_str(&text).expect("it is JSON to others");
+            let members = theirs.as_object().map_or(0, serde_json::Map::len);
+            prop_assert_eq!(line.v, theirs.get("v").and_then(serde_json::Value::as_u64));
+            prop_assert_eq!(line.kind, theirs.get("kind").and_then(serde_json::Value::as_str));
+            prop_assert_eq!(line.decision.is_some(), theirs.get("decision").is_some());
+            prop_assert_eq!(members == 0, text == "{}");
+        }
     }
 
     proptest! {
