@@ -15,6 +15,9 @@ breaks a target is written to `.cache/fuzz/TARGET-crash-...`, which the target t
   reports    what a launcher reports to its supervisor
   frames     what a virtual machine says to its host
   files      changes of files in a real directory in which somebody else is at work
+  mcp        messages between MCP clients and servers, beside another reader
+  clients    configurations of MCP clients, and changes of them
+  secrets    the secret store's files
 
 These link whole crates, whose first build takes minutes:
 
@@ -46,11 +49,14 @@ const LIGHT: &str = "aecl-fuzz";
 const READERS: &str = "aecl-fuzz-readers";
 const OUTSIDE: &str = "aecl-fuzz-outside";
 
-const TARGETS: [Target; 13] = [
+const TARGETS: [Target; 16] = [
     Target { name: "order", package: LIGHT },
     Target { name: "reports", package: LIGHT },
     Target { name: "frames", package: LIGHT },
     Target { name: "files", package: LIGHT },
+    Target { name: "mcp", package: LIGHT },
+    Target { name: "clients", package: LIGHT },
+    Target { name: "secrets", package: LIGHT },
     Target { name: "json", package: READERS },
     Target { name: "sql", package: READERS },
     Target { name: "shell", package: READERS },
