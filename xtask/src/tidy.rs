@@ -6,6 +6,7 @@ mod codes;
 mod layers;
 mod length;
 mod links;
+mod names;
 mod promises;
 mod readmes;
 mod reasons;
@@ -25,6 +26,8 @@ cargo xtask tidy: rules of the house that no other tool knows.
   reasons    each dependency in the root Cargo.toml has a comment that says why it is there
   length     no Rust file over 1,000 lines (a warning from 400)
   links      relative links and anchors in *.md lead somewhere
+  names      no two public types share a name, and the description of one begins with no question; lists of
+             what is not so yet may only shrink
   words      nothing names a path of somebody's machine or the host of a package registry
   codes      every error code has its entry in docs/reference/errors.md, and the other way round
   promises   a test that SPECIFICATION.md names is there
@@ -85,12 +88,13 @@ impl House {
 
 type Rule = fn(&House, &mut Found) -> Result<(), String>;
 
-const RULES: [(&str, Rule); 10] = [
+const RULES: [(&str, Rule); 11] = [
     ("arrows", arrows::check),
     ("layers", layers::check),
     ("reasons", reasons::check),
     ("length", length::check),
     ("links", links::check),
+    ("names", names::check),
     ("words", words::check),
     ("codes", codes::check),
     ("promises", promises::check),

@@ -28,7 +28,7 @@ const COMPANY: &str = include_str!("../../../examples/finance/company.sql");
 /// What marks a directory as one of ours, which a new demo may replace.
 const MARK: &str = ".aecl-demo";
 
-/// Where everything of the demo lies.
+/// World of the demo: the directory in which all of it lies.
 pub struct World {
     /// The directory, which is AECL's home, too.
     pub dir: PathBuf,

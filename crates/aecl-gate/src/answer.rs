@@ -11,7 +11,7 @@ use aecl_kernel::record::facts::ActionState;
 use aecl_ledger::{LedgerError, PayloadKind, Receipt};
 use std::sync::Arc;
 
-/// What came of a submission.
+/// Answer to a submission.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The action on record.
@@ -24,7 +24,7 @@ pub struct Answer {
     pub receipt: Option<Receipt>,
 }
 
-/// How a submission ended.
+/// End of a submission.
 #[derive(Debug, Clone)]
 pub enum End {
     /// It was carried out, or its recorded outcome is given again.

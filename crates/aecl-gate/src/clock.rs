@@ -40,7 +40,7 @@ struct Inner {
     line: Mutex<Line>,
 }
 
-/// How the wall clock stands to the time that is told.
+/// Standing of the wall clock against the time that is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// They agree.

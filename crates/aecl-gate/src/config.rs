@@ -71,7 +71,7 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// Who may read `/metrics`, which names agents and actions.
+/// Readers of `/metrics`, which names agents and actions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MetricsReaders {
@@ -82,7 +82,7 @@ pub enum MetricsReaders {
     Open,
 }
 
-/// What others who ask by AuthZEN call things.
+/// Names by which others who ask by AuthZEN call things.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Authzen {
@@ -96,7 +96,7 @@ impl Default for Authzen {
     }
 }
 
-/// What holds programs, and whether less than what the policy asks for is accepted.
+/// Sandbox that holds programs, and whether less than what the policy asks for is accepted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sandbox {
@@ -240,7 +240,7 @@ pub struct Orchestrator {
     pub key: Digest,
 }
 
-/// How an approval surfaces.
+/// Settings of how an approval surfaces.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Approvals {
@@ -330,7 +330,7 @@ impl Limits {
     }
 }
 
-/// Where everything of one AECL lies.
+/// Directory in which everything of one AECL lies.
 #[derive(Debug, Clone)]
 pub struct Home {
     dir: PathBuf,

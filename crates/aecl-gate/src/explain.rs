@@ -42,7 +42,7 @@ pub struct Situation {
     pub compensates: Option<ActionId>,
 }
 
-/// What would be decided.
+/// Explanation of what would be decided.
 #[derive(Debug)]
 pub struct Explained {
     /// The action, as it was understood.

@@ -18,7 +18,7 @@ pub const OPERATORS: &str = "operators";
 /// The group whose members read everything and answer nothing.
 pub const AUDITORS: &str = "auditors";
 
-/// Who calls, once the key is known.
+/// Identity of a caller, once the key is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
     /// A person, with the groups that the configuration names.

@@ -32,7 +32,7 @@ impl Histogram {
     }
 }
 
-/// What was counted so far.
+/// Counts of what has happened so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     /// By agent, action and outcome.

@@ -7,7 +7,7 @@ use aecl_kernel::read::action::Action;
 use aecl_kernel::record::approval::{Ask, Vote};
 use std::sync::Arc;
 
-/// Who said no, and why, in a message of ours.
+/// Refusal of one answer: who said no, and why, in a message of ours.
 #[derive(Debug, PartialEq, Eq)]
 pub struct No<'a> {
     /// The person.

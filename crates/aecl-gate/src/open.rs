@@ -25,7 +25,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
-/// What a gate is made of, where it does not come from a home: tests bring their own parts.
+/// Parts of a gate, where it does not come from a home: tests bring their own.
 pub struct Parts {
     /// The configuration.
     pub config: Config,

@@ -35,7 +35,7 @@ pub(crate) struct PlanWish<'a> {
     pub(crate) barred: &'a BTreeSet<PersonId>,
 }
 
-/// What people know who are asked about a plan.
+/// Request about a plan: what people know who are asked.
 #[derive(Debug)]
 pub struct PlanRequest {
     /// The request.

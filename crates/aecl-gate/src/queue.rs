@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Requests on a page, unless fewer are asked for.
 pub const PAGE_MAX: usize = 50;
 
-/// In which order.
+/// Order of the queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Order {
     /// What ends first stands first.
@@ -26,7 +26,7 @@ pub enum Order {
     Newest,
 }
 
-/// Which requests.
+/// Filter of the queue: which requests.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
     /// Only in this state: pending, or approved and not used yet.

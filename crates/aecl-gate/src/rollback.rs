@@ -23,7 +23,7 @@ const PAGE: usize = 512;
 /// Most actions of one run that are undone in one go.
 const ACTIONS_MAX: usize = 10_000;
 
-/// How far the rollback of a run has come.
+/// Rollback of a run, as far as it has come.
 #[derive(Debug, Clone)]
 pub struct RunRollback {
     /// The actions that were looked at, the latest first. The last one is where it stopped, if it did.
@@ -50,7 +50,7 @@ pub struct Undoing {
     pub came_to: CameTo,
 }
 
-/// What came of undoing one action of a run.
+/// Result of undoing one action of a run.
 #[derive(Debug, Clone)]
 pub enum CameTo {
     /// It is undone now.

@@ -32,7 +32,7 @@ pub use crate::answer::{Answer, End};
 /// Seconds for which an agent that acts by itself may use its permit.
 pub(crate) const PERMIT_TTL_S: u64 = 60;
 
-/// What somebody wants done, as it came in.
+/// Submission of an action, as it came in.
 #[derive(Debug, Default)]
 pub struct Submission {
     /// The name of the action.

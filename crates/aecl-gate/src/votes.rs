@@ -12,7 +12,7 @@ use aecl_kernel::record::approval::{Ask, AskState, People};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Where a request stands, and whose yes does not count any more.
+/// Tally of a request's votes, and whose yes does not count any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
     /// Where it stands now.

@@ -10,7 +10,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
 
-/// Whoever calls.
+/// Caller of a request.
 #[derive(Debug, Clone)]
 pub enum Caller {
     /// A person, an orchestrator, or the owner of the data directory.

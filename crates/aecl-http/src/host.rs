@@ -46,7 +46,7 @@ pub fn mcp_socket(home: &Home) -> PathBuf {
     home.data().join("mcp.sock")
 }
 
-/// Why a home cannot be served.
+/// Errors of a home that cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// The gate does not open.

@@ -43,7 +43,7 @@ pub use describe::openapi_text;
 pub use host::Host;
 pub use server::{Listeners, serve};
 
-/// How the API is served.
+/// Options of the server of the API.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Fires when the server goes down: whoever waits for a person is answered then.
@@ -54,7 +54,7 @@ pub struct Options {
     pub gave_way: Arc<AtomicU64>,
 }
 
-/// What handlers share.
+/// State that handlers share.
 #[derive(Debug, Clone)]
 pub struct App {
     pub(crate) gate: Gate,

@@ -28,7 +28,7 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long connections and attempts may take to end.
 pub const DRAIN: Duration = Duration::from_secs(30);
 
-/// Where to listen.
+/// Addresses to listen on.
 #[derive(Debug, Default)]
 pub struct Listeners {
     /// For everybody.

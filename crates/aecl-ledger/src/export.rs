@@ -29,7 +29,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Why there is no complete export.
+/// Errors for which there is no complete export.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The store could not be read.
@@ -58,7 +58,7 @@ pub enum ExportError {
     Broken(String),
 }
 
-/// How far an export has come.
+/// Progress of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// Files that are there.
@@ -67,7 +67,7 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// What an export has added.
+/// Summary of what an export has added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Exported {
     /// Entries that the directory holds now.

@@ -52,7 +52,7 @@ pub struct Rule {
     pub now: Timestamp,
 }
 
-/// How an attempt ended.
+/// Conclusion of an attempt.
 #[derive(Debug)]
 pub struct Conclusion {
     /// Which action.

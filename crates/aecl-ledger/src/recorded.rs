@@ -46,7 +46,7 @@ pub struct Recorded<T> {
     receipt: Receipt,
 }
 
-/// Where an entry stands, and the signed head that covers it.
+/// Receipt of an entry: where it stands, and the signed head that covers it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Receipt {
     /// The ledger.

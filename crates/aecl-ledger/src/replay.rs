@@ -34,7 +34,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What came of making decisions again.
+/// Result of making decisions again.
 #[derive(Debug, Default, Serialize)]
 pub struct Redecided {
     /// Decisions that were made again.
@@ -72,7 +72,7 @@ pub struct Unavailable {
     pub why: String,
 }
 
-/// What another policy would have decided.
+/// Comparison with what another policy would have decided.
 #[derive(Debug, Default, Serialize)]
 pub struct Compared {
     /// Decisions that were made again.

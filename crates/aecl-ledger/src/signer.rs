@@ -4,7 +4,7 @@ use crate::error::LedgerError;
 use aecl_proof::VerifierKey;
 use ed25519_dalek::SigningKey;
 
-/// Who signs.
+/// Signer of heads.
 pub struct Signer {
     /// The name of the ledger, such as `example.com/aecl`.
     pub origin: String,

@@ -106,7 +106,7 @@ pub struct EntryRow {
     pub action: Option<String>,
 }
 
-/// What an entry is found by. It follows from its bytes, and is kept so that nobody has to read all of them.
+/// Index row by which an entry is found. It follows from its bytes, and is kept so that nobody reads all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundBy {
     /// Its position.
@@ -130,7 +130,7 @@ pub struct PayloadRow {
     pub subject: String,
 }
 
-/// How far the ledger has come.
+/// Head of the ledger: how far it has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Head {
     /// Number of entries; the position of the next one.
@@ -139,7 +139,7 @@ pub struct Head {
     pub checkpoint: Option<String>,
 }
 
-/// Why the store could not do its work.
+/// Errors of a store that could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Somebody else has written meanwhile. Nothing of the batch was written.

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use story::Story;
 use tree::Chunk;
 
-/// What an auditor brings along: nothing of it comes from what is checked.
+/// Auditor's own knowledge: nothing of it comes from what is checked.
 #[derive(Debug, Clone)]
 pub struct Auditor {
     /// The name of the ledger.
@@ -47,7 +47,7 @@ impl Auditor {
     }
 }
 
-/// What is wrong, and where it first shows.
+/// Finding of an audit: what is wrong, and where it first shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{}{what}", place(*position))]
 pub struct Finding {
@@ -63,7 +63,7 @@ fn place(position: Option<u64>) -> String {
     position.map_or(String::new(), |position| format!("entry {position}: "))
 }
 
-/// What kind of wrong.
+/// Class of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
@@ -95,7 +95,7 @@ impl From<StoreError> for Finding {
     }
 }
 
-/// What was verified.
+/// Report of what was verified.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
     /// The ledger.

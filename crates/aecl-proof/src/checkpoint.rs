@@ -4,7 +4,7 @@ use super::{Hash, Note, NoteError, VerifierKey, note::SigningKey};
 use std::fmt;
 use std::str::FromStr;
 
-/// Which ledger, how many entries, and the root over them.
+/// Checkpoint of a ledger: which one, how many entries, and the root over them.
 ///
 /// ```
 /// use aecl_proof::{Checkpoint, VerifierKey, empty_root, note::SigningKey};
@@ -21,7 +21,7 @@ pub struct Checkpoint {
     root: Hash,
 }
 
-/// Why something is not a checkpoint, or not the one that was expected.
+/// Errors of what is not a checkpoint, or not the one that was expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointError {
     /// The text is not origin, size and root.

@@ -16,7 +16,7 @@ pub use verify::{verify_consistency, verify_inclusion};
 /// A complete node: level, index within the level, hash.
 pub type Node = (u8, u64, Hash);
 
-/// Where complete nodes are found. `None` means that the node is not there.
+/// Source of complete nodes. `None` means that the node is not there.
 pub trait Nodes {
     /// The hash of the complete node at `(level, index)`.
     fn node(&self, level: u8, index: u64) -> Option<Hash>;
@@ -28,7 +28,7 @@ impl<F: Fn(u8, u64) -> Option<Hash>> Nodes for F {
     }
 }
 
-/// Why a proof could not be made, or does not hold.
+/// Errors of a proof that could not be made, or does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {
     /// The leaf lies outside the tree.

@@ -18,7 +18,7 @@ pub const NOTE_MAX_BYTES: usize = 1 << 20;
 /// Notes with more signatures are refused.
 pub const SIGNATURES_MAX: usize = 100;
 
-/// Why something is not a note, not a key, or not signed.
+/// Errors of what is not a note, not a key, or not signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
     /// The whole is not a note.

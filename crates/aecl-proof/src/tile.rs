@@ -13,7 +13,7 @@ pub const TILE_WIDTH: u16 = 256;
 /// The longest entry that a bundle can carry.
 pub const ENTRY_MAX_BYTES: usize = u16::MAX as usize;
 
-/// Where a tile or a bundle lies, relative to the ledger's public root.
+/// Path of a tile or a bundle, relative to the ledger's public root.
 ///
 /// ```
 /// use aecl_proof::TilePath;
@@ -30,7 +30,7 @@ pub struct TilePath {
     width: u16,
 }
 
-/// Why something is not a tile, not a bundle, or not the path of one.
+/// Errors of what is not a tile, not a bundle, or not the path of one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TileError {
     /// Not the path of a tile or bundle.

@@ -6,7 +6,7 @@ use crate::deadline::Clocks;
 use crate::image::Image;
 use crate::tier::Backend;
 
-/// What a program may have that nobody vouches for.
+/// Cage of a program that nobody vouches for: what it may have.
 ///
 /// Every cage has: the system's programs and libraries (`/usr` and what belongs to it) read-only, or those of an
 /// image; a scratch space in memory of which `/scratch`, `/tmp` and `/dev/shm` are parts; a `/proc` with its own processes; a
@@ -40,7 +40,7 @@ pub struct View {
     pub access: Access,
 }
 
-/// What may be done to a view.
+/// Access to a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Look, nothing else.
@@ -49,7 +49,7 @@ pub enum Access {
     Overlay,
 }
 
-/// Whom a program can reach.
+/// Network of a program: whom it can reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
     /// Itself.
@@ -62,7 +62,7 @@ pub enum Network {
     },
 }
 
-/// How much a program may use, with everything it starts. What cannot be enforced here is refused.
+/// Limits of a program, with everything it starts. What cannot be enforced here is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Memory, scratch space included. `None` is no limit, which an ordinary user without a cgroup of its own

@@ -1,6 +1,6 @@
 //! What a program left, as data.
 
-/// How much is collected. What is beyond is refused by name, not cut.
+/// Limits of what is collected. What is beyond is refused by name, not cut.
 #[derive(Clone, Copy, Debug)]
 pub struct CollectLimits {
     /// One file.
@@ -11,7 +11,7 @@ pub struct CollectLimits {
     pub entries_max: usize,
 }
 
-/// What a program wrote, as data.
+/// Files that a program wrote, as data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Collected {
     /// Sorted by path, directories before what is in them.
@@ -29,7 +29,7 @@ pub struct Change {
     pub kind: ChangeKind,
 }
 
-/// What is there now.
+/// Kind of a change: what is there now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
     /// A directory, new or already there below.

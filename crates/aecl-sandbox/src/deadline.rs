@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// How long each clock still lets the program run.
+/// Clocks of a program: how long each still lets it run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clocks {
     /// One call of a tool.
@@ -14,7 +14,7 @@ pub struct Clocks {
     pub lifetime_left: Duration,
 }
 
-/// Which clock ran out.
+/// Level of a clock that ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// One call of a tool.

@@ -157,7 +157,7 @@ impl Memory {
     pub fn forget(&self, _backend: &Backend) {}
 }
 
-/// How large a terminal is, in characters.
+/// Size of a terminal, in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TerminalSize {
     /// Lines.

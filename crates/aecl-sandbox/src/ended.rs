@@ -25,7 +25,7 @@ pub struct Ended {
     pub held: Held,
 }
 
-/// How a program ended. Each case is told apart by who ended it, not by a number that the program chooses.
+/// Termination of a program. Each case is told apart by who ended it, not by a number that the program chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// By itself, with this code.
@@ -82,7 +82,7 @@ pub struct Held {
     pub limits: Limits,
 }
 
-/// Who a caged program is on the host.
+/// User that a caged program is on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostUser {
     /// A user of its own that owns nothing.

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::tier::Backend;
 
-/// What goes wrong when a program is put into a cage. In each case it has not run.
+/// Errors of putting a program into a cage. In each case it has not run.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// The program has no name to run by.

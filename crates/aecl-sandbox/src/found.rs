@@ -2,7 +2,7 @@
 
 use crate::tier::Backend;
 
-/// What was found out about one backend.
+/// Report about one backend, as it was found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// What was tried.
@@ -21,7 +21,7 @@ pub struct Found {
     pub attacks: Vec<Attack>,
 }
 
-/// Which limits a host enforces, beside those that it always does.
+/// Limits that a host enforces, beside those that it always does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Enforced {
     /// [`Limits::memory_max_bytes`](crate::Limits::memory_max_bytes).
@@ -30,7 +30,7 @@ pub struct Enforced {
     pub cpu: bool,
 }
 
-/// What a backend can give a program, beside limits. What it cannot is refused when a cage asks for it.
+/// Capabilities of a backend, beside limits. What it has not is refused when a cage asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offers {
     /// Directories and files of the host: [`Cage::views`](crate::Cage::views).

@@ -31,7 +31,7 @@ use crate::program::Program;
 #[cfg(native_cage)]
 pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
 
-/// How much an image may be, unpacked.
+/// Limits of an image, unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageLimits {
     /// All files together, those that a later layer replaces included.
@@ -40,7 +40,7 @@ pub struct ImageLimits {
     pub files_max: u64,
 }
 
-/// What can be asked for in a layout.
+/// Image that can be asked for in a layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     /// By this.
@@ -99,7 +99,7 @@ impl Image {
     }
 }
 
-/// What goes wrong with an image. Nothing of it has run, and nothing of it is kept.
+/// Errors of an image. Nothing of it has run, and nothing of it is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The name is none.

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-/// Who accepts on it serves one caged program and no other.
+/// Listener on which one caged program, and no other, is served.
 #[derive(Debug)]
 pub struct Listener(Inner);
 

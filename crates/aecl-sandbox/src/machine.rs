@@ -14,7 +14,7 @@ pub struct Pinned {
     pub sha256: String,
 }
 
-/// What runs in a machine.
+/// Files of a virtual machine: its kernel, its modules and its monitor.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Machine {
@@ -88,7 +88,7 @@ pub struct Qemu {
     pub acceleration: Acceleration,
 }
 
-/// What executes the code of a machine.
+/// Acceleration of a machine: what executes its code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Acceleration {
     /// The processor, by KVM.

@@ -1,6 +1,6 @@
 //! What a program wrote: every byte as it was, up to a limit, and how much there was.
 
-/// Which stream of a program.
+/// Stream of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     /// Its standard output.

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::machine::Pinned;
 
-/// Why a file is not taken.
+/// Errors of a file that is not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum PinnedError {
     /// It is not there, or not for us.

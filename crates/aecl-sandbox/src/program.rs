@@ -26,7 +26,7 @@ impl fmt::Debug for Program {
     }
 }
 
-/// What a program of the operator's may have that runs beside us, in tier [`Tier::Process`](crate::Tier).
+/// Supervision of a program of the operator's that runs beside us, in tier [`Tier::Process`](crate::Tier).
 #[derive(Clone, Copy, Debug)]
 pub struct Leash {
     /// The largest core dump. A core dump holds secrets; 0 is what you want.

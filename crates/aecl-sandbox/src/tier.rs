@@ -42,7 +42,7 @@ impl fmt::Display for Tier {
     }
 }
 
-/// What builds a cage and holds it.
+/// Backend that builds a cage and holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// Our own launcher.

@@ -12,7 +12,7 @@ use aecl_gate::approvals::EXCERPT_MAX;
 use aecl_kernel::base::time::Timestamp;
 use serde_json::Value;
 
-/// What somebody has typed so far, and what there is to say about it.
+/// Draft of an answer: what somebody has typed so far, and what there is to say about it.
 #[derive(Debug, Default)]
 pub struct Draft {
     /// A word to the reader.

@@ -35,7 +35,7 @@ pub const USERNAME: &str = "<input class=\"gone\" name=\"username\" autocomplete
 /// Longest form, in bytes.
 const FORM_BYTES_MAX: usize = 64 * 1024;
 
-/// Who is logged in, by the hash of what their cookie holds. Kept in memory: a restart logs everybody out.
+/// Sessions of browsers, by the hash of what their cookie holds. Kept in memory: a restart logs everybody out.
 #[derive(Debug, Clone, Default)]
 pub struct Logins(Arc<Mutex<HashMap<Digest, Login>>>);
 
@@ -164,7 +164,7 @@ pub async fn fields(request: Request, app: &App) -> Result<BTreeMap<String, Stri
     Ok(url::form_urlencoded::parse(&bytes).into_owned().collect())
 }
 
-/// Where to go after logging in.
+/// Address to go to after logging in.
 #[derive(Debug, Deserialize)]
 pub struct Next {
     #[serde(default)]

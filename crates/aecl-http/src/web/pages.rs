@@ -15,7 +15,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// Which page of the queue.
+/// Page of the queue.
 #[derive(Debug, Default, Deserialize)]
 pub struct Turn {
     #[serde(default)]
@@ -93,7 +93,7 @@ fn row(q: &Queued) -> Html {
         .raw("</p></li>")
 }
 
-/// What a link says that its reader wants to do. It is asked once more.
+/// Wish of a link's reader, who is asked once more.
 #[derive(Debug, Default, Deserialize)]
 pub struct Wish {
     #[serde(default)]

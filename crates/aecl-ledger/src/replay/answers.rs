@@ -14,7 +14,7 @@ use std::ops::Range;
 /// How many points a band has.
 const WIDTH: u32 = 20;
 
-/// What came of the requests.
+/// Answers that requests have found.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
 pub struct Answers {
     /// How many requests there were.

@@ -11,7 +11,7 @@ use aecl_kernel::record::facts::{Fact, Key};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What came of the comparison.
+/// Report of the comparison of facts.
 #[derive(Debug, Default, Serialize)]
 pub struct FactsReport {
     /// Facts that follow from the entries.

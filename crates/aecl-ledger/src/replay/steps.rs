@@ -35,7 +35,7 @@ pub struct Step {
     pub what: What,
 }
 
-/// What a step is. Texts that were erased, or are not there, are `None`.
+/// Kind of a step. Texts that were erased, or are not there, are `None`.
 #[derive(Debug, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are those of the entries")]

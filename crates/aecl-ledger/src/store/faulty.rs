@@ -39,7 +39,7 @@ pub enum Call {
     Reader,
 }
 
-/// What happens instead of an answer.
+/// Fault that happens instead of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing is done, and an error is reported.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Digest, Image, ImageError, ImageLimits, Offer};
 
-/// Where images are kept. Not on this system.
+/// Store of images. Not on this system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images;
 

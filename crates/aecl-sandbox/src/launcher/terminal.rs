@@ -17,7 +17,7 @@ const CHUNK: usize = 16 << 10;
 /// What a terminal takes for the end of what is typed.
 const END_OF_INPUT: u8 = 4;
 
-/// How large a terminal is, in characters.
+/// Size of a terminal, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TerminalSize {
     /// Lines.

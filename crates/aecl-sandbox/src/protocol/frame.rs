@@ -43,7 +43,7 @@ pub const WINDOW: u64 = 64 << 10;
 /// What is said of the program's input has this number instead of a connection's.
 pub const INPUT: u64 = u64::MAX;
 
-/// What a frame carries.
+/// Kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// From the agent, first: the version of this form.
@@ -148,7 +148,7 @@ pub struct Left {
     pub size: u64,
 }
 
-/// What kind of thing it is.
+/// Type of a file that was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Is {
     Directory,

@@ -53,7 +53,7 @@ pub struct Order {
     pub sources: Sources,
 }
 
-/// Where the launcher gets what the mounts show of the host.
+/// Sources from which the launcher takes what the mounts show of the host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sources {
     /// It finds them where it is.
@@ -72,7 +72,7 @@ pub const FDS_IN_ONE: usize = 16;
 /// Where the launcher, as the first process of a container, finds the supervisor's socket.
 pub const SOCKET: &str = "/.socket";
 
-/// How a program is held that is trusted with the host but not with outliving us: it keeps its rights and
+/// Order about a program that is trusted with the host but not with outliving us: it keeps its rights and
 /// sees the host's files, in namespaces of its own (all but that of users, if we are root).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hold {
@@ -102,7 +102,7 @@ pub const ORDER: &str = "/.order";
 pub const STATUS_DIR: &str = "/.status";
 pub const STATUS: &str = "/.status/reports";
 
-/// Who the program is, inside and outside.
+/// User of the program, inside and outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct User {
     pub inside: u64,
@@ -142,7 +142,7 @@ pub struct Group {
     pub memory: MemoryEvents,
 }
 
-/// Where this hierarchy counts kills for memory.
+/// Source of a hierarchy's count of kills for memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoryEvents {
     Elsewhere,
@@ -150,7 +150,7 @@ pub enum MemoryEvents {
     V2,
 }
 
-/// Why the launcher ended a cage.
+/// Cause for which the launcher ended a cage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The program ended by itself.
@@ -163,7 +163,7 @@ pub enum Cause {
     OutOfMemory,
 }
 
-/// What the launcher says.
+/// Report of the launcher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     /// Nothing of the program has run. The step and the error number.

@@ -30,7 +30,7 @@ const PATH_MAX: u64 = 4_096;
 /// Longest name of a home, in bytes: the path of its socket may have 107.
 const NAME_MAX: usize = 40;
 
-/// How a home was found.
+/// Source from which a home was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum How {
     /// Somebody said which: `--dir` or `AECL_DIR`.
