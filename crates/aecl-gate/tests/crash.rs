@@ -23,7 +23,7 @@ use aecl_kernel::base::id::{ActionId, AgentId, PersonId};
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::record::event::{Event, OutcomeKind};
 use aecl_kernel::record::facts::ActionState;
-use aecl_ledger::store::{Batch, FoundBy, Hash, Head, PayloadRow, Sqlite, Store, StoreError};
+use aecl_ledger::store::{Batch, FoundBy, Hash, Head, Node, PayloadRow, Sqlite, Store, StoreError};
 use ed25519_dalek::SigningKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -178,6 +178,9 @@ impl Store for Crashing {
     }
     fn node(&mut self, level: u8, index: u64) -> Result<Option<Hash>, StoreError> {
         self.inner.node(level, index)
+    }
+    fn renew_nodes(&mut self, nodes: &[Node]) -> Result<(), StoreError> {
+        self.inner.renew_nodes(nodes)
     }
     fn reader(&self) -> Result<Box<dyn Store>, StoreError> {
         self.inner.reader()

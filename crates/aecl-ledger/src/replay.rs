@@ -6,10 +6,12 @@
 mod answers;
 mod facts;
 mod steps;
+mod tree;
 
 pub use answers::{Answers, Band, answers};
 pub use facts::{Differs, FactsReport, START_ENTRIES_MAX, facts_at_start, rebuild_facts, verify_facts};
 pub use steps::{Step, What, steps};
+pub(crate) use tree::in_words as node_in_words;
 
 use crate::error::LedgerError;
 use crate::payload::{PayloadKind, payload};

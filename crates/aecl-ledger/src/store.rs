@@ -7,7 +7,7 @@
 //! second flush reports success although the data of the first is gone, so the only honest way on is to stop
 //! and read at start-up what is really there.
 
-pub use aecl_proof::Hash;
+pub use aecl_proof::{Hash, Node};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,6 +68,19 @@ pub trait Store: Send {
 
     /// A complete node of the Merkle tree.
     fn node(&mut self, level: u8, index: u64) -> Result<Option<Hash>, StoreError>;
+
+    /// The complete nodes of a level, as far as they are there, from this index on and below `limit` after it, with their
+    /// indexes.
+    fn nodes(&mut self, level: u8, from: u64, limit: usize) -> Result<Vec<(u64, Hash)>, StoreError> {
+        let indexes = (from..).take(limit);
+        indexes
+            .filter_map(|index| Some((index, self.node(level, index).transpose()?)))
+            .map(|(index, found)| Ok((index, found?)))
+            .collect()
+    }
+
+    /// Puts nodes of the tree back as they are to be. Only for who has found them to be those of the entries.
+    fn renew_nodes(&mut self, nodes: &[Node]) -> Result<(), StoreError>;
 
     /// A second, read-only view, for listings. No decision may rest on it: it can lag behind.
     fn reader(&self) -> Result<Box<dyn Store>, StoreError>;

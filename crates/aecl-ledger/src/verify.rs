@@ -187,45 +187,23 @@ pub fn verify_data(dir: &Path, auditor: &Auditor, kept_head: Option<&str>) -> Re
             let what = format!("the store's tables are not as they were made: {}", differ.join(", "));
             return Err(Finding { position: None, what, class: Class::Facts });
         }
-        nodes(&mut store, report.entries)?;
         report.facts = Some(facts(&mut store)?);
     }
     Ok(report)
 }
 
-/// Compares the nodes that proofs are made from with the entries, and each with the two below it.
-fn nodes(store: &mut dyn Store, size: u64) -> Result<(), Finding> {
-    let wrong = |level: u8, index: u64| {
-        let what = format!("the stored node {index} of level {level} is not the one of the entries below it");
-        Finding::proof(Some(index << level), what)
-    };
-    if let Some(at) = first_change(store, size)? {
-        return Err(wrong(0, at));
-    }
-    for level in 1..u8::try_from(u64::BITS).unwrap_or(u8::MAX) {
-        let count = size >> level;
-        for index in 0..count {
-            let below = (store.node(level - 1, index * 2)?, store.node(level - 1, index * 2 + 1)?);
-            let (Some(left), Some(right)) = below else { return Err(wrong(level, index)) };
-            if store.node(level, index)? != Some(aecl_proof::node_hash(&left, &right)) {
-                return Err(wrong(level, index));
-            }
-        }
-        if count == 0 {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// Compares what decisions are made from with what the entries say; how much there is.
+/// Compares what decisions and proofs are made from with what the entries say; how many facts there are.
 fn facts(store: &mut dyn Store) -> Result<u64, Finding> {
     let finding = |what, class| Finding { position: None, what, class };
     let class = |e: &LedgerError| match e {
         LedgerError::FactsDiffer(_) => Class::Facts,
+        LedgerError::Tampered(_) => Class::Proof,
         _ => Class::Unreadable,
     };
     let report = verify_facts(store).map_err(|e| finding(crate::error::chain(&e), class(&e)))?;
+    if let Some((level, index)) = report.nodes.first() {
+        return Err(Finding::proof(Some(index << level), crate::replay::node_in_words(*level, *index)));
+    }
     match report.in_words() {
         Some(differs) => {
             let what = format!("what decisions are made from is not what the entries say: {differs}");

@@ -309,8 +309,10 @@ fn what_entries_commit_to_beside_them_is_not_taken_away() {
         entries.iter().map(|(_, bytes)| EntryRow { bytes: bytes.as_slice().into(), run: None, action: None });
     let facts =
         memory.scan("", None, 999).unwrap().into_iter().map(|(key, value)| (key, Some(value))).collect();
+    let (mut tree, mut nodes) = (Frontier::new(), Vec::new());
+    entries.iter().for_each(|(_, bytes)| tree.append(leaf_hash(bytes), &mut nodes));
     let mut without = Memory::new();
-    without.commit(&Batch { entries: rows.collect(), payloads, facts, ..Batch::default() }).unwrap();
+    without.commit(&Batch { entries: rows.collect(), payloads, facts, nodes, ..Batch::default() }).unwrap();
     let refused = verify_facts(&mut without).unwrap_err();
     assert_eq!(refused.code().as_str(), "facts_differ");
     assert!(

@@ -4,7 +4,7 @@ use super::{HEAD, PAYLOAD_BYTES_MAX, PAYLOADS, Paper, TILE_BYTES_MAX, payload_na
 use crate::store::{Batch, FoundBy, Head, PayloadRow, Store, StoreError};
 use aecl_kernel::base::digest::Digest;
 use aecl_proof::tile::TILE_WIDTH;
-use aecl_proof::{Hash, TilePath};
+use aecl_proof::{Hash, Node, TilePath};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::io::ErrorKind;
 use std::ops::Range;
@@ -167,6 +167,10 @@ impl Store for Export {
     }
 
     fn find_by(&mut self, _entries: &[FoundBy]) -> Result<(), StoreError> {
+        Err(StoreError::ReadOnly)
+    }
+
+    fn renew_nodes(&mut self, _nodes: &[Node]) -> Result<(), StoreError> {
         Err(StoreError::ReadOnly)
     }
 

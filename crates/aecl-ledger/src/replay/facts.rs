@@ -1,6 +1,6 @@
 //! The facts, rebuilt from the entries alone and compared with what is stored.
 
-use super::{each_entry, read};
+use super::{each_entry, read, tree};
 use crate::beside::{Folded, Meant};
 use crate::error::LedgerError;
 use crate::goal;
@@ -8,6 +8,7 @@ use crate::store::{Batch, FoundBy, Store};
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::record::event::Entry;
 use aecl_kernel::record::facts::{Fact, Key};
+use aecl_proof::Node;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -20,6 +21,8 @@ pub struct FactsReport {
     pub differs: Vec<Differs>,
     /// Positions of entries that are found under another run or action than their own, or under none.
     pub elsewhere: Vec<u64>,
+    /// Level and index of nodes of the tree that are not those of the entries below them.
+    pub nodes: Vec<(u8, u64)>,
 }
 
 /// A fact that is stored otherwise than the entries say.
@@ -46,20 +49,24 @@ struct Compared {
     rows: Vec<Row>,
     /// What entries should be found by that are found by something else.
     found_by: Vec<FoundBy>,
+    /// Nodes of the tree that are others, as they should be.
+    nodes: Vec<Node>,
 }
 
 impl Compared {
     fn in_words(&self) -> Option<String> {
         let rows = self.rows.iter().map(|(key, stored, told)| (key, stored.is_some(), told.is_some()));
-        in_words(rows, self.found_by.iter().map(|entry| entry.position))
+        let nodes = self.nodes.iter().map(|(level, index, _)| (*level, *index));
+        in_words(rows, self.found_by.iter().map(|entry| entry.position), nodes)
     }
 }
 
 /// Folds all entries from nothing and compares with the stored facts: goals with what their runs were opened with, and what
-/// runs rest on and requests in short with what the entries commit to beside them, as far as that is there. Nobody may
-/// write meanwhile, and all facts must fit into memory.
+/// runs rest on and requests in short with what the entries commit to beside them, as far as that is there. So are the
+/// nodes of the tree, and where those differ that the head is made of, the entries are not those that were signed, which is
+/// an error. Nobody may write meanwhile, and all facts must fit into memory.
 pub fn verify_facts(store: &mut dyn Store) -> Result<FactsReport, LedgerError> {
-    let Compared { facts, rows, found_by } = compare(store)?;
+    let Compared { facts, rows, found_by, nodes } = compare(store)?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let differs = rows.into_iter().map(|(key, stored, told)| Differs {
         key,
@@ -67,7 +74,8 @@ pub fn verify_facts(store: &mut dyn Store) -> Result<FactsReport, LedgerError> {
         told: told.map(text),
     });
     let elsewhere = found_by.into_iter().map(|entry| entry.position).collect();
-    Ok(FactsReport { facts, differs: differs.collect(), elsewhere })
+    let nodes = nodes.into_iter().map(|(level, index, _)| (level, index)).collect();
+    Ok(FactsReport { facts, differs: differs.collect(), elsewhere, nodes })
 }
 
 /// The same at a start, if there are no more entries than this. Gives whether it did.
@@ -81,13 +89,16 @@ pub fn facts_at_start(store: &mut dyn Store, entries_max: u64) -> Result<bool, L
     }
 }
 
-/// Makes the facts anew from the entries, and what entries are found by, as far as they differ. What nobody
-/// knows stays as it is. Gives how much it replaced.
+/// Makes the facts anew from the entries, and what entries are found by, and nodes of the tree, as far as they differ. What
+/// nobody knows stays as it is. Gives how much it replaced.
 pub fn rebuild_facts(store: &mut dyn Store) -> Result<usize, LedgerError> {
-    let Compared { rows, found_by, .. } = compare(store)?;
-    let (first, replaced) = (store.head()?.size, rows.len() + found_by.len());
+    let Compared { rows, found_by, nodes, .. } = compare(store)?;
+    let (first, replaced) = (store.head()?.size, rows.len() + found_by.len() + nodes.len());
     if !found_by.is_empty() {
         store.find_by(&found_by)?;
+    }
+    if !nodes.is_empty() {
+        store.renew_nodes(&nodes)?;
     }
     let facts = rows.into_iter().map(|(key, _, told)| (key, told)).collect();
     store.commit(&Batch { first, facts, ..Batch::default() })?;
@@ -98,7 +109,7 @@ impl FactsReport {
     /// What differs, in a line; nothing if all is as the entries say.
     pub fn in_words(&self) -> Option<String> {
         let differs = self.differs.iter().map(|d| (&d.key, d.stored.is_some(), d.told.is_some()));
-        in_words(differs, self.elsewhere.iter().copied())
+        in_words(differs, self.elsewhere.iter().copied(), self.nodes.iter().copied())
     }
 }
 
@@ -108,8 +119,9 @@ const NAMED: usize = 10;
 fn in_words<'a>(
     differs: impl ExactSizeIterator<Item = (&'a String, bool, bool)>,
     elsewhere: impl ExactSizeIterator<Item = u64>,
+    nodes: impl ExactSizeIterator<Item = (u8, u64)>,
 ) -> Option<String> {
-    let more = (differs.len() + elsewhere.len()).saturating_sub(NAMED);
+    let more = (differs.len() + elsewhere.len() + nodes.len()).saturating_sub(NAMED);
     let name = |(key, stored, told): (&String, bool, bool)| match (stored, told) {
         (false, true) => format!("`{key}` is missing"),
         (true, false) => format!("`{key}` follows from no entry"),
@@ -117,7 +129,8 @@ fn in_words<'a>(
     };
     let moved =
         |position: u64| format!("the entry {position} is found under another run or action than its own");
-    let named: Vec<String> = differs.map(name).chain(elsewhere.map(moved)).take(NAMED).collect();
+    let nodes = nodes.map(|(level, index)| tree::in_words(level, index));
+    let named: Vec<String> = differs.map(name).chain(elsewhere.map(moved)).chain(nodes).take(NAMED).collect();
     let more = if more > 0 { format!(", and {more} more") } else { String::new() };
     (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
 }
@@ -125,15 +138,17 @@ fn in_words<'a>(
 /// Rows of the index that are read at once.
 const INDEX_ROWS: usize = 256;
 
-/// Folds the entries, and gives how many facts follow from them and which of the stored ones differ; and what of the
-/// entries is found elsewhere than where it belongs.
+/// Folds the entries, and gives how many facts follow from them and which of the stored ones differ; what of the
+/// entries is found elsewhere than where it belongs; and which nodes are not those of their tree.
 fn compare(store: &mut dyn Store) -> Result<Compared, LedgerError> {
     let size = store.head()?.size;
     let mut folded: BTreeMap<Key, Fact> = BTreeMap::new();
     let mut goals: BTreeMap<String, Digest> = BTreeMap::new();
     let mut beside = Folded::default();
     let (mut found_by, mut index) = (Vec::new(), Vec::new().into_iter());
+    let mut grown = tree::Grown::default();
     each_entry(store, 0..size, &mut |store, position, bytes| {
+        grown.take(store, bytes)?;
         let entry: Entry = read(position, bytes)?;
         if index.len() == 0 {
             index = store.found_by(position, INDEX_ROWS)?.into_iter();
@@ -151,6 +166,7 @@ fn compare(store: &mut dyn Store) -> Result<Compared, LedgerError> {
             Err(never) => match never {},
         }
     })?;
+    let nodes = grown.end(store)?;
     beside.end(&folded)?;
     let mut told = BTreeMap::new();
     for (key, fact) in folded {
@@ -190,5 +206,5 @@ fn compare(store: &mut dyn Store) -> Result<Compared, LedgerError> {
             rows.push((key, None, Some(told)));
         }
     }
-    Ok(Compared { facts, rows, found_by })
+    Ok(Compared { facts, rows, found_by, nodes })
 }

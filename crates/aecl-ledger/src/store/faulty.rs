@@ -11,7 +11,7 @@
 
 use super::poison::Poison;
 use super::{Batch, FoundBy, Head, PayloadRow, Store, StoreError};
-use aecl_proof::Hash;
+use aecl_proof::{Hash, Node};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -205,6 +205,14 @@ impl Store for Faulty {
 
     fn node(&mut self, level: u8, index: u64) -> Result<Option<Hash>, StoreError> {
         self.call(Call::Node, |store| store.node(level, index))
+    }
+
+    fn nodes(&mut self, level: u8, from: u64, limit: usize) -> Result<Vec<(u64, Hash)>, StoreError> {
+        self.call(Call::Node, |store| store.nodes(level, from, limit))
+    }
+
+    fn renew_nodes(&mut self, nodes: &[Node]) -> Result<(), StoreError> {
+        self.call(Call::Commit, |store| store.renew_nodes(nodes))
     }
 
     fn reader(&self) -> Result<Box<dyn Store>, StoreError> {

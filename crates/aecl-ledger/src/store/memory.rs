@@ -2,7 +2,7 @@
 
 use super::poison::Poison;
 use super::{Batch, EntryRow, FoundBy, Head, PayloadRow, Store, StoreError};
-use aecl_proof::Hash;
+use aecl_proof::{Hash, Node};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -132,6 +132,16 @@ impl Store for Memory {
 
     fn node(&mut self, level: u8, index: u64) -> Result<Option<Hash>, StoreError> {
         Ok(self.state()?.nodes.get(&(level, index)).copied())
+    }
+
+    fn renew_nodes(&mut self, nodes: &[Node]) -> Result<(), StoreError> {
+        self.poison.check()?;
+        if self.read_only {
+            return Err(StoreError::ReadOnly);
+        }
+        let renewed = nodes.iter().map(|(level, index, hash)| ((*level, *index), *hash));
+        let outcome = self.lock().map(|mut state| state.nodes.extend(renewed));
+        self.poison.after(outcome)
     }
 
     fn reader(&self) -> Result<Box<dyn Store>, StoreError> {

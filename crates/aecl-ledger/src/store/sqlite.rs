@@ -7,7 +7,7 @@
 use self::files::Files;
 use super::poison::Poison;
 use super::{Batch, FoundBy, Head, PayloadRow, Store, StoreError};
-use aecl_proof::Hash;
+use aecl_proof::{Hash, Node};
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, TransactionBehavior};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -277,6 +277,34 @@ impl Store for Sqlite {
 
     fn node(&mut self, level: u8, index: u64) -> Result<Option<Hash>, StoreError> {
         self.row(schema::NODE, (level, capped(index)), |row| row.get(0).map(Hash))
+    }
+
+    fn nodes(&mut self, level: u8, from: u64, limit: usize) -> Result<Vec<(u64, Hash)>, StoreError> {
+        self.poison.check()?;
+        let end = capped(from.saturating_add(limit as u64));
+        let find = || {
+            let mut statement = self.connection.prepare_cached(schema::NODES)?;
+            let rows = statement
+                .query_map((level, capped(from), end), |row| Ok((row.get(0)?, row.get(1).map(Hash)?)))?;
+            rows.collect::<Result<Vec<(i64, Hash)>, _>>()
+        };
+        let rows = find().map_err(failed("read nodes"))?;
+        rows.into_iter().map(|(index, hash)| Ok((unsigned(index)?, hash))).collect()
+    }
+
+    fn renew_nodes(&mut self, nodes: &[Node]) -> Result<(), StoreError> {
+        self.poison.check()?;
+        if self.locks.is_empty() {
+            return Err(StoreError::ReadOnly);
+        }
+        let outcome = tables::without(&mut self.connection, "nodes_stay", |transaction| {
+            let mut statement = transaction.prepare(schema::RENEW_NODE)?;
+            for (level, index, hash) in nodes {
+                statement.execute((level, capped(*index), hash.0))?;
+            }
+            Ok(())
+        });
+        self.poison.after(outcome)
     }
 
     fn reader(&self) -> Result<Box<dyn Store>, StoreError> {

@@ -19,6 +19,7 @@ macro_rules! on {
             a_scan_goes_in_key_order
             entries_are_found_by_run_and_action
             what_entries_are_found_by_is_read_and_put_right
+            nodes_are_read_in_rows_and_put_right
             a_payload_that_is_there_stays
             a_checkpoint_stays_until_the_next
             a_reader_sees_what_is_committed_and_writes_nothing
@@ -284,4 +285,20 @@ pub(crate) fn the_tree_grows_across_batches((mut store, _dir): Opened) {
             verify_inclusion(&leaf(index), index, size, &proof, &root).unwrap();
         }
     }
+}
+
+pub(crate) fn nodes_are_read_in_rows_and_put_right((mut store, _dir): Opened) {
+    store.commit(&batch(0, 9)).unwrap();
+    let one = |store: &mut dyn Store, level, index| (index, store.node(level, index).unwrap().unwrap());
+    let row: Vec<_> = (2..7).map(|index| one(&mut *store, 0, index)).collect();
+    assert_eq!(store.nodes(0, 2, 5).unwrap(), row);
+    assert_eq!(store.nodes(1, 3, 9).unwrap(), [one(&mut *store, 1, 3)]);
+    assert!(store.nodes(7, 0, 9).unwrap().is_empty());
+    let (right, other) = (store.node(2, 1).unwrap().unwrap(), leaf(77));
+    store.renew_nodes(&[(2, 1, other)]).unwrap();
+    assert_eq!((store.node(2, 1).unwrap(), store.nodes(2, 1, 1).unwrap()), (Some(other), vec![(1, other)]));
+    store.renew_nodes(&[(2, 1, right)]).unwrap();
+    assert_eq!(store.node(2, 1).unwrap(), Some(right));
+    assert!(store.reader().unwrap().renew_nodes(&[(2, 1, right)]).is_err());
+    store.commit(&batch(9, 7)).unwrap();
 }

@@ -114,3 +114,65 @@ fn a_long_ledger_that_differs_stops_as_soon_as_it_is_compared() {
     let kills = aecl.run(&["kill", "list", "--json"]).ended(0).json();
     assert_eq!(kills["kills"][0]["reason"], "reads too much", "{kills}");
 }
+
+/// Runs this where nothing keeps the tree as it is, and puts back what does.
+fn edit_unguarded(data: &Path, sql: &str) {
+    let raw = rusqlite::Connection::open(data.join("ledger.db")).unwrap();
+    let words = "SELECT group_concat(sql, ';') FROM sqlite_schema WHERE type = 'trigger'";
+    let guards: String = raw.query_row(words, (), |row| row.get(0)).unwrap();
+    let names = "SELECT group_concat('DROP TRIGGER ' || name, ';') FROM sqlite_schema WHERE type = 'trigger'";
+    let drop: String = raw.query_row(names, (), |row| row.get(0)).unwrap();
+    raw.execute_batch(&drop).unwrap();
+    assert_ne!(raw.execute(sql, ()).unwrap(), 0, "{sql}");
+    raw.execute_batch(&guards).unwrap();
+}
+
+#[test]
+fn a_node_that_was_changed_is_refused_at_a_start_and_made_anew() {
+    for sql in [
+        "UPDATE nodes SET hash = zeroblob(32) WHERE level = 1 AND position = 0",
+        "UPDATE nodes SET hash = zeroblob(32) WHERE level = 0 AND position = 1",
+        "DELETE FROM nodes WHERE level = 0 AND position = 0",
+    ] {
+        let scene = scene();
+        let aecl = &scene.aecl;
+        let served = aecl.serve();
+        // Enough entries that the head is made of other nodes than these.
+        for _ in 0..8 {
+            served.open_run(&scene.keys.orchestrator, "payer");
+        }
+        drop(served);
+        edit_unguarded(&aecl.dir().join("data"), sql);
+        let said = "is not the one of the entries below it";
+        let found = aecl.run(&["log", "verify"]).ended(5).out;
+        assert!(found.contains(said), "{sql}: {found}");
+        let doctor = aecl.run(&["doctor"]).ended(1).out;
+        assert!(doctor.contains(said), "{sql}: {doctor}");
+        for command in [&["serve"][..], &["kill", "list"]] {
+            let refused = aecl.run(command).ended(1).err;
+            assert!(refused.contains("[facts_differ]") && refused.contains(said), "{sql}: {refused}");
+        }
+        let mended = aecl.run(&["log", "rebuild-facts"]).ended(0).out;
+        assert!(mended.contains(said), "{sql}: {mended}");
+        aecl.run(&["log", "verify"]).ended(0);
+        aecl.run(&["kill", "list"]).ended(0);
+    }
+}
+
+#[test]
+fn an_entry_that_was_changed_is_refused_at_a_start_and_never_made_to_fit() {
+    let scene = scene();
+    let aecl = &scene.aecl;
+    aecl.run(&["kill", "--agent", "reader", "--reason", "reads too much"]).ended(0);
+    // Of a kind that leaves no fact behind, so that nothing but the tree tells.
+    edit_unguarded(
+        &aecl.dir().join("data"),
+        "UPDATE entries SET bytes = CAST(replace(CAST(bytes AS TEXT), '\"agents\":', '\"agents\":1') AS BLOB) \
+         WHERE instr(CAST(bytes AS TEXT), '\"agents\":')",
+    );
+    for command in [&["serve"][..], &["kill", "list"], &["log", "rebuild-facts"]] {
+        let refused = aecl.run(command).ended(1).err;
+        assert!(refused.contains("[ledger_unavailable]") && refused.contains("not the one"), "{refused}");
+    }
+    aecl.run(&["log", "verify"]).ended(5);
+}

@@ -73,6 +73,8 @@ pub(super) const ADD_PAYLOAD: &str =
     "INSERT INTO payloads VALUES (?1, ?2, ?3, ?4) ON CONFLICT (commitment) DO NOTHING";
 
 pub(super) const NODE: &str = "SELECT hash FROM nodes WHERE level = ?1 AND position = ?2";
+pub(super) const NODES: &str = "SELECT position, hash FROM nodes WHERE level = ?1 AND position >= ?2 AND position < ?3 \
+     ORDER BY position";
 /// Nodes that no tree of this size has. Each part of it follows the key, so it takes the same time at any size.
 pub(super) const NODES_BEYOND: &str = "
 WITH RECURSIVE
@@ -87,10 +89,13 @@ UNION ALL SELECT nodes.level, nodes.position, tree.size FROM tree CROSS JOIN nod
 /// Where the trigger is not there that keeps nodes as they are.
 pub(super) const DELETE_NODE: &str = "DELETE FROM nodes WHERE level = ?1 AND position = ?2";
 pub(super) const ADD_NODE: &str = "INSERT INTO nodes VALUES (?1, ?2, ?3)";
+/// Where the trigger is not there that keeps nodes as they are.
+pub(super) const RENEW_NODE: &str = "INSERT INTO nodes VALUES (?1, ?2, ?3) \
+     ON CONFLICT (level, position) DO UPDATE SET hash = excluded.hash";
 
 /// Every statement that runs while a ledger is in use.
 #[cfg(test)]
-pub(super) const ALL: [&str; 16] = [
+pub(super) const ALL: [&str; 17] = [
     HEAD,
     MOVE_HEAD,
     ENDS,
@@ -107,4 +112,5 @@ pub(super) const ALL: [&str; 16] = [
     PAYLOAD,
     ADD_PAYLOAD,
     NODE,
+    NODES,
 ];
