@@ -325,7 +325,10 @@ impl Gate {
             return refused("members of `auditors` read, and answer nothing");
         }
         match self.0.ledger.run(&ask.run).await? {
-            Some(run) if !self.is_for_tenant(by, &run.principal.tenant) => refused("it is of another tenant"),
+            // To whom it is not shown, it is not there.
+            Some(run) if !self.sees_request(by, ask, &run.principal) => {
+                Err(LedgerError::NoApproval(ask.approval.clone()).into())
+            }
             Some(_) | None => Ok(()),
         }
     }

@@ -4,7 +4,6 @@ use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::Identity;
 use crate::names;
-use aecl_kernel::base::code;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, AgentId, Environment, RunId, TenantId, UserId};
 use aecl_kernel::base::principal::Principal;
@@ -16,6 +15,7 @@ use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::record::decision::Decision;
 use aecl_kernel::record::facts::{FactStore as _, RunFact, keys};
 use aecl_kernel::record::goal::Goal;
+use aecl_ledger::LedgerError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -125,15 +125,14 @@ impl Gate {
         Ok(Explained { action, decision, bundle: bundle.hash(), without_usage })
     }
 
-    /// What is undone is on record in a run, which is for those who may read it.
+    /// What is undone is on record in a run, which is for those who may read it. To others it is not there.
     async fn sees_original(&self, by: &Identity, original: Option<&ActionId>) -> Result<(), GateError> {
         let Some(id) = original else { return Ok(()) };
-        let Some(fact) = self.0.ledger.action(id).await? else { return Ok(()) };
+        let fact = self.action_fact(id).await?;
         let run = self.run_now(&fact.run).await?;
-        if self.sees_run(by, &run).await? {
-            return Ok(());
+        match self.sees_run(by, &run).await? {
+            true => Ok(()),
+            false => Err(LedgerError::NoAction(id.clone()).into()),
         }
-        let why = format!("{} may not ask about the undo of `{id}`: it may not see its run", by.name());
-        Err(GateError::refused(code::FORBIDDEN, why))
     }
 }

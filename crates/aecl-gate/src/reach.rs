@@ -4,12 +4,13 @@ use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::{Identity, OPERATORS};
 use aecl_kernel::base::code;
-use aecl_kernel::base::id::{AgentId, RunId, TenantId};
+use aecl_kernel::base::id::{ActionId, AgentId, RunId, TenantId};
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::record::approval::Ask;
 use aecl_kernel::record::event::Event;
-use aecl_kernel::record::facts::RunFact;
+use aecl_kernel::record::facts::{ActionFact, RunFact};
+use aecl_ledger::LedgerError;
 use std::collections::BTreeSet;
 
 /// Entries of a run read at once.
@@ -186,25 +187,43 @@ impl Gate {
         }
     }
 
-    pub(crate) fn may(&self, by: &Identity, principal: &Principal, what: &str) -> Result<(), GateError> {
-        let agent = &principal.agent;
-        if by.may_run(agent) && self.is_for_tenant(by, &principal.tenant) {
-            return Ok(());
+    /// A run that this key may do something with. To whoever may not even see it, it is not there.
+    pub(crate) async fn run_for(&self, by: &Identity, id: &RunId, what: &str) -> Result<RunFact, GateError> {
+        let run = self.run_fact(id).await?;
+        let Principal { agent, tenant, .. } = &run.principal;
+        if by.may_run(agent) && self.is_for_tenant(by, tenant) {
+            return Ok(run);
         }
-        let message = format!("{} may not {what} `{agent}` in tenant `{}`", by.name(), principal.tenant);
+        if !self.sees_run(by, &run).await? {
+            return Err(LedgerError::NoRun(id.clone()).into());
+        }
+        let message = format!("{} may not {what} `{agent}` in tenant `{tenant}`", by.name());
         Err(GateError::refused(code::FORBIDDEN, message))
     }
 
-    /// An operator, for something that a run did.
+    /// An operator, for a run. One of another tenant is not there.
     pub(crate) async fn operator_of(&self, by: &Identity, run: &RunId, what: &str) -> Result<(), GateError> {
         self.operator(by, what)?;
-        let fact = self.0.ledger.run(run).await?;
-        match fact {
-            Some(fact) if !self.is_for_tenant(by, &fact.principal.tenant) => {
-                let message = format!("{} may not {what} in tenant `{}`", by.name(), fact.principal.tenant);
-                Err(GateError::refused(code::FORBIDDEN, message))
-            }
-            Some(_) | None => Ok(()),
+        let fact = self.run_fact(run).await?;
+        match self.is_for_tenant(by, &fact.principal.tenant) {
+            true => Ok(()),
+            false => Err(LedgerError::NoRun(run.clone()).into()),
+        }
+    }
+
+    /// An operator, for an action. One of another tenant is not there.
+    pub(crate) async fn operator_of_action(
+        &self,
+        by: &Identity,
+        id: &ActionId,
+        what: &str,
+    ) -> Result<ActionFact, GateError> {
+        self.operator(by, what)?;
+        let fact = self.action_fact(id).await?;
+        let run = self.run_fact(&fact.run).await?;
+        match self.is_for_tenant(by, &run.principal.tenant) {
+            true => Ok(fact),
+            false => Err(LedgerError::NoAction(id.clone()).into()),
         }
     }
 

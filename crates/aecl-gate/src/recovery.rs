@@ -144,7 +144,11 @@ impl Gate {
         outcome: Outcome,
     ) -> Result<Answer, GateError> {
         let fact = self.action_fact(id).await?;
-        if fact.run != session.principal.run || fact.mode != Mode::Authorize {
+        // What belongs to another run is not there.
+        if fact.run != session.principal.run {
+            return Err(LedgerError::NoAction(id.clone()).into());
+        }
+        if fact.mode != Mode::Authorize {
             return Err(GateError::refused(code::FORBIDDEN, format!("`{id}` is no permit of this run")));
         }
         self.conclude(id, outcome, fact.changed_at, None).await?;
@@ -159,9 +163,7 @@ impl Gate {
         done: bool,
         note: String,
     ) -> Result<Answer, GateError> {
-        self.operator(by, "resolve unknown outcomes")?;
-        let fact = self.action_fact(id).await?;
-        self.operator_of(by, &fact.run, "resolve unknown outcomes").await?;
+        let fact = self.operator_of_action(by, id, "resolve unknown outcomes").await?;
         let kind = if done { OutcomeKind::Done } else { OutcomeKind::Failed };
         let outcome = Outcome {
             kind,

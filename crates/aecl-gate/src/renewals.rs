@@ -12,7 +12,6 @@ use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::record::event::{Event, TokenIssued};
 use aecl_kernel::record::facts::RunFact;
-use aecl_ledger::LedgerError;
 
 /// So many tokens of a run may live at once.
 pub const TOKENS_MAX: usize = 64;
@@ -55,15 +54,14 @@ impl Gate {
 
     /// Gives out a fresh token for a run that lives. The old one stays valid until it expires.
     pub async fn renew(&self, by: &Identity, run: &RunId) -> Result<(String, Session), GateError> {
-        let fact = self.0.ledger.run(run).await?.ok_or_else(|| LedgerError::NoRun(run.clone()))?;
-        self.may(by, &fact.principal, "renew tokens of")?;
+        let fact = self.run_for(by, run, "renew tokens of").await?;
         self.renewed(fact, None).await
     }
 
     /// The same for the bearer of a token that has not expired. Whoever revokes it revokes the new one with it.
     pub async fn renew_session(&self, session: &Session) -> Result<(String, Session), GateError> {
         let run = &session.principal.run;
-        let fact = self.0.ledger.run(run).await?.ok_or_else(|| LedgerError::NoRun(run.clone()))?;
+        let fact = self.run_fact(run).await?;
         self.renewed(fact, Some(session)).await
     }
 
@@ -104,8 +102,7 @@ impl Gate {
 
     /// Revokes a token at once, with all that were renewed from it.
     pub async fn revoke(&self, by: &Identity, run: &RunId, token: String) -> Result<(), GateError> {
-        let fact = self.0.ledger.run(run).await?.ok_or_else(|| LedgerError::NoRun(run.clone()))?;
-        self.may(by, &fact.principal, "revoke tokens of")?;
+        self.run_for(by, run, "revoke tokens of").await?;
         let slot = self.0.renewals.of(run);
         let mut slot = slot.lock().await;
         let tokens = self.tokens_in(run, &mut slot).await?;

@@ -12,7 +12,7 @@ use aecl_kernel::base::id::{ActionId, RunId};
 use aecl_kernel::read::action::Mode;
 use aecl_kernel::record::event::{Event, OutcomeKind};
 use aecl_kernel::record::facts::{ActionFact, ActionState, Undo};
-use aecl_ledger::{LedgerError, PayloadKind, Waiting};
+use aecl_ledger::{PayloadKind, Waiting};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -95,9 +95,6 @@ impl Gate {
         wait: Duration,
     ) -> Result<RunRollback, GateError> {
         self.operator_of(by, run, "roll back").await?;
-        if self.0.ledger.run(run).await?.is_none() {
-            return Err(LedgerError::NoRun(run.clone()).into());
-        }
         let deadline = tokio::time::Instant::now() + wait;
         let mut actions = self.effects_of(run).await?.into_iter();
         let mut steps = Vec::new();
@@ -197,9 +194,7 @@ impl Gate {
         reason: String,
         wait: Duration,
     ) -> Result<Answer, GateError> {
-        self.operator(by, "roll back")?;
-        let fact = self.action_fact(id).await?;
-        self.operator_of(by, &fact.run, "roll back").await?;
+        let fact = self.operator_of_action(by, id, "roll back").await?;
         let Some(compensation) = &fact.compensation else {
             let message =
                 format!("`{}` names no compensation; a person has to put it right at the target", fact.name);

@@ -107,16 +107,7 @@ impl Gate {
         let expires_at = now.plus_s(ttl_s);
         let run = names::run()?;
         let parent = match &request.parent {
-            Some(id) => {
-                let fact = self
-                    .0
-                    .ledger
-                    .run(id)
-                    .await?
-                    .ok_or_else(|| aecl_ledger::LedgerError::NoRun(id.clone()))?;
-                self.may(by, &fact.principal, "delegate from runs of")?;
-                Some(fact.principal)
-            }
+            Some(id) => Some(self.run_for(by, id, "delegate from runs of").await?.principal),
             None => None,
         };
         let place = match &parent {
@@ -180,13 +171,7 @@ impl Gate {
         before: &RunId,
         goal: String,
     ) -> Result<OpenedRun, GateError> {
-        let fact = self
-            .0
-            .ledger
-            .run(before)
-            .await?
-            .ok_or_else(|| aecl_ledger::LedgerError::NoRun(before.clone()))?;
-        self.may(by, &fact.principal, "open runs of")?;
+        let fact = self.run_for(by, before, "open runs of").await?;
         let bundle = self.bundle();
         let Some(manifest) = bundle.agent(&fact.principal.agent) else {
             let message = format!("there is no manifest for agent `{}`", fact.principal.agent);
@@ -242,9 +227,7 @@ impl Gate {
 
     /// Ends a run. What waits in it, or in a run that was delegated from it, is over with it; what is underway is concluded.
     pub async fn close_run(&self, by: &Identity, run: &RunId, reason: String) -> Result<(), GateError> {
-        let fact =
-            self.0.ledger.run(run).await?.ok_or_else(|| aecl_ledger::LedgerError::NoRun(run.clone()))?;
-        self.may(by, &fact.principal, "close runs of")?;
+        self.run_for(by, run, "close runs of").await?;
         let (gate, run, by) = (self.clone(), run.clone(), by.name());
         // A task of its own: a caller that goes away meanwhile would leave a part of it waiting.
         let end = tokio::spawn(async move { gate.end_run(&run, reason, by).await });

@@ -11,7 +11,6 @@ use aecl_kernel::base::code;
 use aecl_kernel::base::id::ActionId;
 use aecl_kernel::base::json::Document;
 use aecl_kernel::record::event::OutcomeKind;
-use aecl_ledger::LedgerError;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -117,8 +116,7 @@ pub async fn show(
 ) -> Result<(StatusCode, Json<Action>), Problem> {
     let Query(wait) = query.map_err(|e| Problem::of(code::REQUEST_INVALID, e.body_text()))?;
     let id = ActionId::new(&action)?;
-    let fact = app.gate.ledger().action(&id).await?.ok_or_else(|| LedgerError::NoAction(id.clone()))?;
-    caller.may_see(&app, &app.gate.run_now(&fact.run).await?).await?;
+    caller.action(&app, &id).await?;
     let wait = app.at_most(wait.wait_s);
     let (fact, answer) = app.gate.status(&id, wait, &app.options.closing).await?;
     Ok(answered(Action::on_record(&fact, answer, &app.gate.config().url())))

@@ -128,17 +128,19 @@ async fn changed_servers(app: &App, reader: &Identity) -> Vec<ChangedServer> {
 }
 
 /// The request with this id or number. A number is the position of the entry that asks, so it means one request,
-/// now and ever.
-pub async fn named(app: &App, name: &str) -> Result<ApprovalId, Problem> {
+/// now and ever, to those who may read it.
+pub async fn named(app: &App, name: &str, reader: &Identity) -> Result<ApprovalId, Problem> {
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_digit()) {
         return Ok(ApprovalId::new(name)?);
     }
     let none = || Problem::of(code::APPROVAL_UNKNOWN, format!("no request has the number {name:.24}"));
     let number: u64 = name.parse().map_err(|_| none())?;
     let entry = app.gate.ledger().entries(number, 1).await?.pop().filter(|e| e.position == number);
-    match entry.map(|e| e.event) {
-        Some(Event::Asked(ask)) => Ok(ask.approval),
-        Some(_) | None => Err(none()),
+    let Some(Event::Asked(ask)) = entry.map(|e| e.event) else { return Err(none()) };
+    let run = app.gate.run_now(&ask.run).await?;
+    match app.gate.sees_request(reader, &ask, &run.principal) {
+        true => Ok(ask.approval),
+        false => Err(none()),
     }
 }
 
@@ -165,7 +167,7 @@ enum Depth {
 
 /// One request, whatever it is about, for this reader.
 pub async fn one(app: &App, approval: &str, reader: &Identity) -> Result<Full, Problem> {
-    read(app, &named(app, approval).await?, reader, Depth::Everything).await
+    read(app, &named(app, approval, reader).await?, reader, Depth::Everything).await
 }
 
 async fn read(app: &App, id: &ApprovalId, reader: &Identity, depth: Depth) -> Result<Full, Problem> {
@@ -296,7 +298,7 @@ pub async fn answer(
         let why = format!("the reason is longer than {REASON_MAX} characters");
         return Err(Problem::of(code::REQUEST_INVALID, why));
     }
-    let id = named(app, approval).await?;
+    let id = named(app, approval, by).await?;
     let view = match body.view.as_deref() {
         None => None,
         Some(text) => Some(looked_at(app, by, &id, text).await?),

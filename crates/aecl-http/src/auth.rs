@@ -4,7 +4,9 @@ use super::App;
 use super::problem::Problem;
 use aecl_gate::{Identity, Session};
 use aecl_kernel::base::code;
-use aecl_kernel::record::facts::RunFact;
+use aecl_kernel::base::id::{ActionId, RunId};
+use aecl_kernel::record::facts::{ActionFact, RunFact};
+use aecl_ledger::LedgerError;
 use aecl_mcp::serving::Peer;
 use axum::extract::FromRequestParts;
 use axum::http::header;
@@ -91,30 +93,36 @@ impl FromRequestParts<App> for Bearer {
 }
 
 impl Caller {
-    /// Whether it may look at this run and what belongs to it.
-    pub async fn may_see(&self, app: &App, run: &RunFact) -> Result<(), Problem> {
-        let principal = &run.principal;
-        match self {
-            Caller::Run(session) => {
-                app.gate.alive(session).await?;
-                if session.principal.run == principal.run {
-                    return Ok(());
-                }
-                Err(Problem::of(code::FORBIDDEN, "the token belongs to another run"))
-            }
-            Caller::Known(identity) => {
-                if app.gate.sees_run(identity, run).await? {
-                    return Ok(());
-                }
-                let why = format!(
-                    "{} may not see runs of `{}` in tenant `{}`",
-                    identity.name(),
-                    principal.agent,
-                    principal.tenant
-                );
-                Err(Problem::of(code::FORBIDDEN, why))
-            }
+    /// A run that it may look at. Whether there is one of others is nothing that it hears.
+    pub async fn run(&self, app: &App, id: &RunId) -> Result<RunFact, Problem> {
+        if let Caller::Run(session) = self {
+            app.gate.alive(session).await?;
         }
+        let run = app.gate.run_now(id).await?;
+        match self.sees(app, &run).await? {
+            true => Ok(run),
+            false => Err(LedgerError::NoRun(id.clone()).into()),
+        }
+    }
+
+    /// An action of such a run.
+    pub async fn action(&self, app: &App, id: &ActionId) -> Result<ActionFact, Problem> {
+        if let Caller::Run(session) = self {
+            app.gate.alive(session).await?;
+        }
+        let none = || LedgerError::NoAction(id.clone());
+        let fact = app.gate.ledger().action(id).await?.ok_or_else(none)?;
+        match self.sees(app, &app.gate.run_now(&fact.run).await?).await? {
+            true => Ok(fact),
+            false => Err(none().into()),
+        }
+    }
+
+    async fn sees(&self, app: &App, run: &RunFact) -> Result<bool, Problem> {
+        Ok(match self {
+            Caller::Run(session) => session.principal.run == run.principal.run,
+            Caller::Known(identity) => app.gate.sees_run(identity, run).await?,
+        })
     }
 }
 

@@ -209,8 +209,7 @@ async fn situation(app: &App, by: &Identity, question: Asked<'_>) -> Result<Situ
         return Ok(situation);
     };
     // Who acts, and what was seen, is what is on record about the run; what was said can only add to it.
-    let fact = app.gate.run_now(&RunId::new(&run)?).await?;
-    Caller::Known(by.clone()).may_see(app, &fact).await?;
+    let fact = Caller::Known(by.clone()).run(app, &RunId::new(&run)?).await?;
     if fact.principal.agent != agent {
         return Err(Problem::of(code::REQUEST_INVALID, format!("`{run}` is no run of `{agent}`")));
     }

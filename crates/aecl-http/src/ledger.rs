@@ -1,9 +1,8 @@
 //! The ledger, to read: signed heads, entries, tiles.
 
 use super::App;
-use super::auth::Known;
+use super::auth::{Caller, Known};
 use super::problem::{Problem, ProblemDetails};
-use super::runs::may_see;
 use aecl_kernel::base::code;
 use aecl_kernel::base::id::{ActionId, RunId};
 use aecl_ledger::LedgerError;
@@ -111,7 +110,7 @@ pub async fn of_run(
     query: Asked,
 ) -> Result<Json<Entries>, Problem> {
     let run = RunId::new(&run)?;
-    may_see(&app, &by, &run).await?;
+    Caller::Known(by.0).run(&app, &run).await?;
     let (from, limit) = range(query)?;
     let (run, after) = (run.to_string(), from.checked_sub(1));
     let rows = app.gate.ledger().read(move |store| Ok(store.entries_of_run(&run, after, limit)?)).await?;
@@ -127,8 +126,7 @@ pub async fn of_action(
     Path(action): Path<String>,
 ) -> Result<Json<Entries>, Problem> {
     let id = ActionId::new(&action)?;
-    let fact = app.gate.ledger().action(&id).await?.ok_or_else(|| LedgerError::NoAction(id.clone()))?;
-    may_see(&app, &by, &fact.run).await?;
+    Caller::Known(by.0).action(&app, &id).await?;
     let rows = app.gate.ledger().read(move |store| Ok(store.entries_of_action(id.as_str())?)).await?;
     entries_of(&app, rows, usize::MAX).await
 }

@@ -120,6 +120,9 @@ fn hint(code: Code) -> Option<&'static str> {
     Some(match code {
         code::TOKEN_INVALID => "send `Authorization: Bearer` with a key from `aecl keys add` or a run token",
         code::TOKEN_EXPIRED => "ask for a new token at `POST /v1/runs/{id}/tokens`",
+        code::RUN_UNKNOWN | code::RECORD_UNKNOWN | code::APPROVAL_UNKNOWN => {
+            "check the name, and whether this key is for that tenant and agent: what it may not see is not there for it"
+        }
         code::RUN_CLOSED | code::RUN_EXPIRED => "open a new run at `POST /v1/runs`",
         code::APPROVAL_EXPIRED => "nothing was executed; the agent has to propose it again",
         code::OVERLOADED => "try again in a second",

@@ -242,7 +242,7 @@ async fn everybody_reads_what_asks_them_and_nothing_else() {
     let question = json!({"subject": {"type": "agent", "id": "payer"}, "action": {"name": "payments.transfer"},
         "resource": {"type": "resource", "id": "x"}, "context": {"run": run}});
     for (name, status) in
-        [("ann", 403), ("eve", 403), ("opa", 403), ("at-alpha", 403), ("bea", 200), ("olga", 200)]
+        [("ann", 404), ("eve", 404), ("opa", 404), ("at-alpha", 404), ("bea", 200), ("olga", 200)]
     {
         let reply = s.post(&key(name), "/access/v1/evaluation", &question).await;
         assert_eq!(reply.status, status, "{name} {}", reply.text);
@@ -254,10 +254,10 @@ async fn everybody_reads_what_asks_them_and_nothing_else() {
         }
     }
     for (name, said) in [
-        ("ann", "403 approver_refused"),
-        ("eve", "403 approver_refused"),
+        ("ann", "404 approval_unknown"),
+        ("eve", "404 approval_unknown"),
         ("aud", "403 approver_refused"),
-        ("opa", "403 approver_refused"),
+        ("opa", "404 approval_unknown"),
     ] {
         assert_eq!(approve(&s, &key(name), &id, json!({})).await.short(), said, "{name}");
     }
@@ -274,6 +274,72 @@ async fn everybody_reads_what_asks_them_and_nothing_else() {
     }
     let seen = s.get(&key("bea"), "/v1/kill").await.text;
     assert!(!seen.contains("alpha"), "{seen}");
+}
+
+/// Whether there is a run, an action or a request of others, and whose, is nothing that a stranger hears.
+#[tokio::test]
+async fn to_whoever_may_not_see_it_it_is_not_there() {
+    let (s, keys) = two_tenants().await;
+    let key = |name: &str| keys[name].as_str().unwrap().to_owned();
+    let opened = open(&s, &keys["at-beta"], json!({})).await.json();
+    let (run, token) = (opened["run"].as_str().unwrap(), opened["token"].as_str().unwrap());
+    let pending = ask(&s, token, 7, "acc-beta").await;
+    let (id, action) = (id_of(&pending), pending["action"].as_str().unwrap());
+    let number = s.get(&key("bea"), &format!("/v1/approvals/{id}")).await.json()["number"].to_string();
+    let other = open(&s, &keys["at-alpha"], json!({"environment": "test"})).await.json();
+    let bearer = other["token"].as_str().unwrap();
+    let none = |of: &str| match of.split_once('_') {
+        Some((kind, name)) => format!("{kind}_{}", "0".repeat(name.len())),
+        None => "4000000".to_owned(),
+    };
+    let reason = json!({"reason": "why not"});
+    let within = json!({"agent": "payer", "goal": "more"});
+    let asked = |run: &str| {
+        json!({"subject": {"type": "agent", "id": "payer"}, "action": {"name": "payments.transfer"},
+            "resource": {"type": "resource", "id": "x"}, "context": {"run": run}})
+    };
+    let undo = |action: &str| json!({"agent": "payer", "tenant": "alpha", "action": "payments.refund", "arguments": {}, "compensates": action});
+    let questions = [
+        (run, "GET /v1/runs/{}", json!(null)),
+        (run, "GET /v1/ledger/runs/{}/entries", json!(null)),
+        (run, "POST /v1/runs/{}/close", reason.clone()),
+        (run, "POST /v1/runs/{}/delegate", within),
+        (run, "POST /v1/runs/{}/tokens", json!({})),
+        (run, "POST /v1/runs/{}/tokens/tok_1/revoke", json!({})),
+        (run, "POST /v1/runs/{}/rollback", reason.clone()),
+        (run, "POST /v1/kill", json!({"scope": {"run": run}, "reason": "drill"})),
+        (run, "POST /access/v1/evaluation", asked(run)),
+        (action, "GET /v1/actions/{}", json!(null)),
+        (action, "GET /v1/ledger/actions/{}/entries", json!(null)),
+        (action, "POST /v1/actions/{}/outcome", json!({"outcome": "done"})),
+        (action, "POST /v1/actions/{}/rollback", reason.clone()),
+        (action, "POST /v1/actions/{}/resolve", json!({"done": true, "note": "seen"})),
+        (action, "POST /v1/explain", undo(action)),
+        (&id, "GET /v1/approvals/{}", json!(null)),
+        (&id, "POST /v1/approvals/{}/approve", json!({})),
+        (&id, "POST /v1/approvals/{}/reject", reason),
+        (&number, "GET /v1/approvals/{}", json!(null)),
+        (&number, "POST /v1/approvals/{}/approve", json!({})),
+    ];
+    for name in ["ann", "eve", "opa", "at-alpha", "a token"] {
+        let key = if name == "a token" { bearer.to_owned() } else { key(name) };
+        for (of, question, body) in &questions {
+            let (method, path) = question.split_once(' ').unwrap();
+            let mut said = Vec::new();
+            for of_which in [(*of).to_owned(), none(of)] {
+                let path = path.replace("{}", &of_which);
+                let reply = match method {
+                    "GET" => s.get(&key, &path).await,
+                    _ => s.post_text(&key, &path, &body.to_string().replace(of, &of_which)).await,
+                };
+                assert!(reply.status >= 400, "{name} {question}: {}", reply.text);
+                // A number may stand anywhere else, too.
+                let named = if of_which.contains('_') { of_which } else { format!("number {of_which}") };
+                said.push((reply.status, reply.text.replace(&named, "it")));
+            }
+            assert_eq!(said[0], said[1], "{name} {question}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -184,7 +184,7 @@ async fn what_others_have_used_up_is_told_to_whoever_may_read_their_runs() {
     let note = json!({"action": "notes.write", "arguments": {"text": "a"}});
     let note = s.post(&token, "/v1/actions", &note).await.json()["action"].clone();
     let undo = json!({"compensates": note});
-    assert_eq!(asked(&s, &keys["finn"], "payer", "notes.erase", undo.clone()).await[0], "403 forbidden");
+    assert_eq!(asked(&s, &keys["finn"], "payer", "notes.erase", undo.clone()).await[0], "404 record_unknown");
     let [said, _] = asked(&s, &keys["olga"], "payer", "notes.erase", undo).await;
     assert!(said.ends_with(" counted"), "{said}");
 }

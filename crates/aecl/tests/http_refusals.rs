@@ -263,7 +263,7 @@ async fn a_credential_that_does_not_count_is_refused() {
         revoked a minute ago     401 token_revoked
         revoked, to renew        401 token_revoked
         revoked, to look         401 token_revoked
-        to look at another run   403 forbidden
+        to look at another run   404 run_unknown
         to kill                  403 forbidden
         two at once              400 request_invalid
         basic                    401 token_invalid

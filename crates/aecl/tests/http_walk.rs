@@ -274,7 +274,7 @@ async fn authzen_refuses_what_it_does_not_understand_and_whom_it_does_not_know()
         (json!({"subject": {"type": "agent"}}), "400 request_invalid"),
         (json!({"subject": {"type": "agent", "id": "nobody"}}), "403 forbidden"),
         (json!({"resource": "acc-9"}), "400 request_invalid"),
-        (json!({"context": {"run": run}}), "403 forbidden"),
+        (json!({"context": {"run": run}}), "404 run_unknown"),
         (json!({"context": {"run": "run_none"}}), "404 run_unknown"),
     ] {
         let reply = evaluate(&s, key, "mail.read", json!({"id": "m1"}), more.clone()).await;
@@ -386,7 +386,7 @@ async fn a_permit_is_reported_and_can_be_verified() {
     let path = format!("/v1/actions/{}/outcome", permitted["action"].as_str().unwrap());
     let report = json!({"outcome": "done", "output": {"id": 1}});
     let (_, foreign) = s.run("payer").await;
-    assert_eq!(s.post(&foreign, &path, &report).await.short(), "403 forbidden");
+    assert_eq!(s.post(&foreign, &path, &report).await.short(), "404 record_unknown");
     let done = s.post(&token, &path, &report).await.json();
     assert_eq!((done["state"].as_str(), done["output"]["id"].as_i64()), (Some("done"), Some(1)), "{done}");
     assert_eq!(s.post(&token, &path, &report).await.status, 409, "one permit has one outcome");

@@ -32,7 +32,7 @@ async fn a_report_concludes_a_permit_once() {
     assert!(matches!(permitted.end, End::Permitted { .. }));
     let other = house.clerk().await;
     let error = house.gate.report(&other, &permitted.action, done()).await.unwrap_err();
-    assert_eq!(error.code().as_str(), "forbidden", "another run's permit");
+    assert_eq!(error.code().as_str(), "record_unknown", "another run's permit");
     assert_eq!(end(&house.gate.report(&run, &permitted.action, done()).await.unwrap()), "done");
     assert!(house.gate.report(&run, &permitted.action, done()).await.is_err(), "reported twice");
     assert_eq!(house.world.effects_in_all(), 0, "we did nothing ourselves");

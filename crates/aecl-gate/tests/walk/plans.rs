@@ -159,7 +159,7 @@ async fn a_no_ends_the_run_and_says_who_said_it() {
     let (run, ask) = planned(&house, pay(2)).await.unwrap();
     house.yes("bob", &ask).await.unwrap();
     assert_eq!(end(&house.submit(&run, "pay", json!({"eur": 30})).await), "done");
-    assert_eq!(house.no("eve", &ask).await.unwrap_err().code().as_str(), "approver_refused");
+    assert_eq!(house.no("eve", &ask).await.unwrap_err().code().as_str(), "approval_unknown");
     assert_eq!(house.no("bob", &ask).await.unwrap().state, AskState::Rejected);
     let refused = house.submit(&run, "pay", json!({"eur": 30})).await;
     assert_eq!(end(&refused), "blocked run_closed");

@@ -136,7 +136,7 @@ async fn whoever_has_other_groups_now_answers_anew() {
     let ask = house.asked().await;
     house.yes("bob", &ask).await.unwrap();
     let house = house.reopened_with_people(people(&["visitors"])).await;
-    assert_eq!(house.yes("eve", &ask).await.unwrap_err().code().as_str(), "approver_refused");
+    assert_eq!(house.yes("eve", &ask).await.unwrap_err().code().as_str(), "approval_unknown");
     assert_eq!(end(&house.submit(&run, "pay", json!({"eur": 30})).await), "pending pending");
     // As it was: the yes is what it was.
     let house = house.reopened_with_people(people(&["operators"])).await;
