@@ -15,6 +15,7 @@ mod help;
 mod home;
 mod image;
 mod init;
+mod input;
 mod keys;
 mod kill;
 mod log;

@@ -6,7 +6,7 @@ mod attach;
 mod embedded;
 mod notices;
 
-use super::{Common, Error, Exit, Result};
+use super::{Common, Error, Exit, Result, input};
 use crate::mcp::names;
 use crate::mcp::stdio::AttachRequest;
 use aecl_egress::vault::{SecretRef, references};
@@ -196,8 +196,8 @@ fn client_env(transport: &Transport) -> std::result::Result<BTreeMap<String, Str
 /// The plan in a file, which must be one: words that were meant as a plan would be none to hold to.
 fn plan(path: &std::path::Path) -> std::result::Result<Value, Error> {
     let wrong = |why: String| Error::new(format!("the plan in `{}`: {why}", path.display()));
-    let text = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
-    let value = Document::read(&text, &Limits::default()).map_err(|e| wrong(e.message))?;
+    let text = input::text(path, input::TEXT_BYTES_MAX).map_err(|e| wrong(e.to_string()))?;
+    let value = Document::read(text.as_bytes(), &Limits::default()).map_err(|e| wrong(e.message))?;
     match Plan::read(&value) {
         Some(Ok(_)) => Ok(value),
         Some(Err(why)) => Err(wrong(why)),

@@ -10,7 +10,7 @@ mod judge;
 mod kept;
 
 use super::show;
-use super::{Common, Error, Exit, Result};
+use super::{Common, Error, Exit, Result, input};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::base::id::AgentId;
@@ -195,11 +195,7 @@ fn existing(client: Client) -> std::result::Result<Vec<(Place, String)>, Error> 
         }
         let Ok(file) = place.file.canonicalize() else { continue };
         let fail = |why: String| Error::new(format!("cannot read `{}`: {why}", file.display()));
-        let about = file.metadata().map_err(|e| fail(e.to_string()))?;
-        if !about.is_file() || about.len() > FILE_MAX_BYTES {
-            return Err(fail("it is no plain file, or a huge one".into()));
-        }
-        let text = std::fs::read_to_string(&file).map_err(|e| fail(e.to_string()))?;
+        let text = input::text(&file, FILE_MAX_BYTES).map_err(|e| fail(e.to_string()))?;
         found.push((Place { file, ..place }, text));
     }
     Ok(found)

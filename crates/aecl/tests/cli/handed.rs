@@ -62,6 +62,44 @@ fn an_export_of_somebody_else_is_read_without_following_or_waiting() {
 }
 
 #[test]
+fn a_file_that_is_named_is_neither_waited_for_nor_read_without_end() {
+    let place = tempfile::tempdir().unwrap();
+    let aecl = Aecl::on(&place.path().join("home"));
+    aecl.run(&["init"]).ended(0);
+    drop(aecl.serve());
+    let (waits, endless) = (place.path().join("pipe"), place.path().join("endless"));
+    pipe(&waits);
+    fs::File::create(&endless).unwrap().set_len(300 << 20).unwrap();
+    for (args, code) in [
+        (&["log", "verify", "--head"][..], 1),
+        (&["policy", "residual", "--goals"], 1),
+        (&["mcp", "--plan"], 1),
+        (&["doctor", "--sandbox", "--machines"], 1),
+        (&["run", "--policy"], 125),
+    ] {
+        for (file, why) in [(&waits, "no plain file"), (&endless, "more than")] {
+            let mut args = [args, &[file.to_str().unwrap()]].concat();
+            if matches!(args[0], "mcp" | "run") {
+                args.extend(["--", "true"]);
+            }
+            let said = aecl.run(&args).ended(code).err;
+            assert!(said.contains(why), "{args:?}: {said}");
+        }
+    }
+    // What the shell hands over is waited for.
+    let export = place.path().join("export");
+    aecl.run(&["log", "export", export.to_str().unwrap()]).ended(0);
+    let program = env!("CARGO_BIN_EXE_aecl");
+    let line = format!(
+        "{program} --dir {} log verify --head <(cat {}/checkpoint)",
+        aecl.dir().display(),
+        export.display()
+    );
+    let ran = std::process::Command::new("bash").args(["-c", &line]).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
+}
+
+#[test]
 fn a_draft_that_lies_in_an_export_is_not_written_through() {
     let place = tempfile::tempdir().unwrap();
     let aecl = Aecl::on(&place.path().join("home"));

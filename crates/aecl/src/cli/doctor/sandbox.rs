@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::{Error, Exit, Result};
-use crate::cli::runtime;
 use crate::cli::show::{self, Page, Tone, count};
+use crate::cli::{input, runtime};
 use aecl_executor::connectors::process::{recorded, wasm};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
@@ -236,11 +236,7 @@ fn read(path: &Path) -> std::result::Result<Vec<Backend>, Error> {
         let hint = Some("docs/reference/isolation.md shows such a file".into());
         Error { hint, ..Error::new(format!("`{}`: {why}", path.display())) }
     };
-    let about = std::fs::metadata(path).map_err(|error| bad(error.to_string()))?;
-    if about.len() > MACHINES_MAX_BYTES {
-        return Err(bad(format!("it is larger than {MACHINES_MAX_BYTES} bytes")));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+    let text = input::text(path, MACHINES_MAX_BYTES).map_err(|error| bad(error.to_string()))?;
     let machines: Vec<VirtualMachine> =
         serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
     Ok(machines.into_iter().map(Backend::from).collect())

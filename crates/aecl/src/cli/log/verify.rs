@@ -2,7 +2,7 @@
 
 use super::source;
 use crate::cli::show::{self, Page, Tone, count};
-use crate::cli::{Common, Error, Exit, Result};
+use crate::cli::{Common, Error, Exit, Result, input};
 use aecl_gate::config::Home;
 use aecl_ledger::verify::{Class, Finding, Report};
 use aecl_ledger::{Auditor, verify_data, verify_export};
@@ -32,6 +32,9 @@ pub(super) struct Args {
     no_facts: bool,
 }
 
+/// Most bytes of a head with all its signatures.
+const HEAD_BYTES_MAX: u64 = 1 << 20;
+
 pub(super) fn run(common: &Common, args: &Args) -> Result {
     // What AECL_KEY holds arrives here, too; a person's key says so itself.
     let pinned = args.key.as_deref().filter(|text| !text.starts_with("aecl_")).map(|text| {
@@ -45,7 +48,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result {
         None => source::own_key(common)?,
     };
     let read = |path: &PathBuf| {
-        std::fs::read_to_string(path)
+        input::text(path, HEAD_BYTES_MAX)
             .map_err(|e| Error::new(format!("cannot read `{}`: {e}", path.display())))
     };
     let kept = args.head.as_ref().map(read).transpose()?;

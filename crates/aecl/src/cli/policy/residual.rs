@@ -1,7 +1,7 @@
 //! `aecl policy residual`: what a hijacked agent could still do without a person.
 
 use crate::cli::show::{self, Page, Table, Tone, count};
-use crate::cli::{Common, Error, Exit, Result};
+use crate::cli::{Common, Error, Exit, Result, input};
 use aecl_analysis::residual::{self, Pair, Residual};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
@@ -40,7 +40,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result {
 }
 
 fn read(file: &Path) -> std::result::Result<Vec<String>, Error> {
-    let text = std::fs::read_to_string(file).map_err(|e| {
+    let text = input::text(file, input::TEXT_BYTES_MAX).map_err(|e| {
         Error::new(format!("cannot read the goals in `{}`: {e}", file.display()))
             .hint("it is a text file with one goal a line")
     })?;

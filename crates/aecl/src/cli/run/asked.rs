@@ -1,8 +1,8 @@
 //! What a command may have and how strongly it is held: the policy, and what the command line adds to it.
 
 use super::{Args, profile, reach, through};
-use crate::cli::Error;
 use crate::cli::image::named;
+use crate::cli::{Error, input};
 use aecl_executor::connectors::process::{AccessSpec, ProcessSpec, ViewSpec};
 use aecl_kernel::define::cage::{Demand, Tier};
 use aecl_kernel::define::catalogue::ActionManifest;
@@ -110,7 +110,7 @@ impl Policy {
     fn read(path: &Path) -> Result<Self, Error> {
         let name = path.display().to_string();
         let wrong = |e: &dyn std::fmt::Display| Error::new(format!("`{name}`: {e}"));
-        let text = std::fs::read_to_string(path).map_err(|e| wrong(&e))?;
+        let text = input::text(path, input::TEXT_BYTES_MAX).map_err(|e| wrong(&e))?;
         let said = match aecl_gate::loader::yaml(&text).map_err(|e| wrong(&e))? {
             Value::Object(said) => said,
             Value::Array(_) => {

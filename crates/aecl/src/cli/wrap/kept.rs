@@ -4,6 +4,7 @@ use super::back;
 use super::change::Change;
 use super::entry::Ours;
 use crate::cli::Error;
+use aecl_executor::root_dir::read_plain;
 use aecl_gate::config::Home;
 use aecl_kernel::base::digest::Digest;
 use std::fs;
@@ -88,7 +89,7 @@ pub(super) fn undo(home: &Home, client: &str) -> Result<Undone, Error> {
 
 fn take_back(path: &Path, change: Change, undone: &mut Undone) -> Result<(), Error> {
     let forget = || fs::remove_file(path).map_err(|e| failed("remove", path, &e));
-    let now = match fs::read(&change.file) {
+    let now = match read_plain(&change.file, super::FILE_MAX_BYTES) {
         Ok(now) => now,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             undone.parts.push((change.file, Vec::new()));
