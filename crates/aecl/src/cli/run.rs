@@ -64,7 +64,7 @@ A project may have a file `.aecl-run.yaml` that takes something away from what r
 time, files (docs/reference/isolation.md). It never gives anything.
 
 Exit codes: that of the command; 123 if --keep or --recover could not keep all of it, 124 at the time-out, 125 if AECL failed before the command ran \
-(wrong usage, a file that cannot be read, no such cage) or could not do its own part, 126 if the command is there and cannot be executed, 127 if it is not there, \
+(wrong usage, a file that cannot be read, no such cage) or could not do its own part, 126 if the command is there and cannot be executed, 127 if it, or the program that its first line names, is not there, \
 128 and its number for a signal, 137 also for too much memory or output, 141 if nobody reads its output any more.")]
 pub struct Args {
     /// A YAML file that says what the command may have, and how strongly it is held at least.
