@@ -203,6 +203,13 @@ fn undo_takes_back_our_entries_and_leaves_other_edits() {
     user.run("work/shop", &undo).ended(0);
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
 
+    // Under another name it is the same entry.
+    let ours = wrapped();
+    fs::write(&file, ours.replace("\"two\":", "\"zwei\":")).unwrap();
+    let told = user.run("work/shop", &undo).ended(0);
+    assert!(told.err.contains("`zwei`"), "{}", told.err);
+    assert_eq!(fs::read_to_string(&file).unwrap(), text.replace("\"two\":", "\"zwei\":"));
+
     // What we added goes; what is broken or gone is said.
     fs::write(&file, "{}").unwrap();
     user.run("work/shop", &wrap).ended(0);
@@ -215,6 +222,11 @@ fn undo_takes_back_our_entries_and_leaves_other_edits() {
     fs::write(&file, "{ no").unwrap();
     let told = user.run("work/shop", &undo).ended(1);
     assert!(told.err.contains("stays as it is: line 1"), "{}", told.err);
+    fs::remove_file(&file).unwrap();
+    // A pipe in its place is not waited for.
+    crate::handed::pipe(&file);
+    let told = user.run("work/shop", &undo).ended(1);
+    assert!(told.err.contains("no plain file"), "{}", told.err);
     fs::remove_file(&file).unwrap();
     user.run("work/shop", &undo).ended(0);
 
