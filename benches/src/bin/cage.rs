@@ -7,7 +7,7 @@
 //! everything: `NO_CPU=1 chrt -f 50 target/release/cage` runs at real-time priority, for which the cage must
 //! have no limit on processor time.
 
-use aecl_sandbox::{Backend, Cage, Clocks, Limits, Network, Outcome, Program, run, start};
+use aecl_sandbox::{Backend, Cage, Clocks, Limits, Network, Termination, Program, run, start};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ fn main() {
         forks.push(timed(|| assert!(forked().status().unwrap().success())));
         caged.push(timed(|| {
             let ended = runtime.block_on(run(program(), cage())).unwrap();
-            assert_eq!(ended.outcome, Outcome::Exited(0));
+            assert_eq!(ended.outcome, Termination::Exited(0));
         }));
         let running = {
             let begin = Instant::now();
@@ -66,7 +66,7 @@ fn main() {
                 runtime.block_on(async {
                     let all: Vec<_> = (0..AT_ONCE).map(|_| tokio::spawn(run(program(), cage()))).collect();
                     for one in all {
-                        assert_eq!(one.await.unwrap().unwrap().outcome, Outcome::Exited(0));
+                        assert_eq!(one.await.unwrap().unwrap().outcome, Termination::Exited(0));
                     }
                 });
             }) / AT_ONCE as u32,

@@ -15,14 +15,14 @@ pub struct CollectLimits {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Collected {
     /// Sorted by path, directories before what is in them.
-    pub changes: Vec<Change>,
+    pub changes: Vec<CollectedChange>,
     /// What was there and was not taken, with the reason.
-    pub refused: Vec<Refused>,
+    pub refused: Vec<RefusedPath>,
 }
 
 /// One thing that a program wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct CollectedChange {
     /// Below the place. Valid UTF-8 without control characters.
     pub path: String,
     /// What is there now.
@@ -57,7 +57,7 @@ pub enum ChangeKind {
 
 /// Something that was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedPath {
     /// Below the place, made fit to be shown.
     pub path: String,
     /// Why.

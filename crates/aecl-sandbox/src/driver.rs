@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::cage::Cage;
-use crate::ended::Held;
+use crate::ended::AppliedSandbox;
 use crate::error::SandboxError;
 use crate::found::{Enforced, Offers};
 use crate::launcher::running::Running;
@@ -22,7 +22,7 @@ pub(crate) struct Installed {
 }
 
 /// The attacks of a self-test with the error number that each met (0 if it succeeded), and the cage that they met.
-pub(crate) type Attacked = (Vec<(String, u64)>, Held);
+pub(crate) type Attacked = (Vec<(String, u64)>, AppliedSandbox);
 
 /// Builds cages of one kind and holds them.
 #[async_trait]

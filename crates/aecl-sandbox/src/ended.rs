@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::cage::Limits;
 use crate::deadline::Level;
-use crate::image::Digest;
+use crate::image::ImageDigest;
 use crate::output::Output;
 use crate::scratch::Scratch;
 use crate::tier::Backend;
@@ -13,7 +13,7 @@ use crate::tier::Backend;
 #[derive(Debug)]
 pub struct Ended {
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: Termination,
     /// Its standard output.
     pub stdout: Output,
     /// Its standard error.
@@ -22,12 +22,12 @@ pub struct Ended {
     /// in the order of the views. It is freed when this is dropped.
     pub scratch: Vec<Scratch>,
     /// The cage that it really had. It belongs on record.
-    pub held: Held,
+    pub held: AppliedSandbox,
 }
 
 /// Termination of a program. Each case is told apart by who ended it, not by a number that the program chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Termination {
     /// By itself, with this code.
     Exited(i32),
     /// By a signal that came from inside.
@@ -45,7 +45,7 @@ pub enum Outcome {
     Killed,
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for Termination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exited(code) => write!(f, "exited with {code}"),
@@ -63,7 +63,7 @@ impl fmt::Display for Outcome {
 
 /// The cage that a program really got, for the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct AppliedSandbox {
     /// What held it.
     pub backend: Backend,
     /// Who it was on the host.
@@ -77,7 +77,7 @@ pub struct Held {
     /// Whether it saw the owner of each view as itself. If not, it saw what everybody may see.
     pub owners_mapped: bool,
     /// The image whose files it saw as the system's; those of the host when absent.
-    pub image: Option<Digest>,
+    pub image: Option<ImageDigest>,
     /// The limits in force.
     pub limits: Limits,
 }

@@ -5,23 +5,23 @@
 //! against the digest, and keeps the tree for all cages that name the same digest.
 
 mod digest;
-#[cfg(not(native_cage))]
-mod elsewhere;
 #[cfg(native_cage)]
 mod layer;
 #[cfg(native_cage)]
 mod layout;
 #[cfg(native_cage)]
 mod store;
+#[cfg(not(native_cage))]
+mod unsupported;
 #[cfg(native_cage)]
 mod write;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use digest::Digest;
+pub use digest::ImageDigest;
 #[cfg(not(native_cage))]
-pub use elsewhere::{Images, Layout};
+pub use unsupported::{Images, Layout};
 #[cfg(native_cage)]
 pub use {layout::Layout, store::Images};
 
@@ -44,7 +44,7 @@ pub struct ImageLimits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     /// By this.
-    pub digest: Digest,
+    pub digest: ImageDigest,
     /// What its maker calls it there, if anything.
     pub name: Option<String>,
     /// For which system, if that is said: `linux/amd64`, `linux/arm64`.
@@ -56,7 +56,7 @@ pub struct Offer {
 /// An image that is unpacked here, every byte of it verified. Only [`Images`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    digest: Digest,
+    digest: ImageDigest,
     tree: PathBuf,
     setup: Setup,
 }
@@ -75,7 +75,7 @@ struct Setup {
 impl Image {
     /// The digest by which it was named.
     #[must_use]
-    pub fn digest(&self) -> &Digest {
+    pub fn digest(&self) -> &ImageDigest {
         &self.digest
     }
 
@@ -122,7 +122,7 @@ pub enum ImageError {
         /// The directory.
         layout: PathBuf,
         /// What was asked for.
-        digest: Digest,
+        digest: ImageDigest,
         /// What can be asked for instead, in words.
         offers: String,
     },
@@ -132,7 +132,7 @@ pub enum ImageError {
         /// The directory.
         layout: PathBuf,
         /// The name of the blob.
-        digest: Digest,
+        digest: ImageDigest,
         /// What is wrong.
         why: String,
     },
@@ -140,7 +140,7 @@ pub enum ImageError {
     #[error("the image `{digest}` cannot be used: {why}")]
     Unsupported {
         /// The image.
-        digest: Digest,
+        digest: ImageDigest,
         /// What is wrong, and what to do.
         why: String,
     },
@@ -148,7 +148,7 @@ pub enum ImageError {
     #[error("the image `{digest}` is refused: in its layer {layer}, `{path}` {why}")]
     Refused {
         /// The image.
-        digest: Digest,
+        digest: ImageDigest,
         /// Which layer, from 1.
         layer: usize,
         /// The entry, fit to be shown.

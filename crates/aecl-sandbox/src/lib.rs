@@ -1,6 +1,6 @@
 //! AECL contains: programs run where they can do no harm.
 //!
-//! There are two ways to run a program. [`spawn`] puts it on a [`Leash`]: a scrubbed environment, its own
+//! There are two ways to run a program. [`spawn`] starts it [`Supervised`]: a scrubbed environment, its own
 //! process group, no core dumps; it dies with us and is killed as a group. It sees the same files, network
 //! and user as we do. That is right for an upstream server which the operator chose and configured, and wrong
 //! for code that a model wrote. [`run`] puts it into a [`Cage`]: it sees nothing of the host but the system's
@@ -41,12 +41,12 @@
 //!     },
 //! };
 //! let ended = run(program, cage).await?;
-//! assert_eq!(ended.outcome, Outcome::Exited(1)); // `cat` found no such file
+//! assert_eq!(ended.outcome, Termination::Exited(1)); // `cat` found no such file
 //! assert_eq!(ended.stdout.bytes, b"1000\n");
 //! let limits = CollectLimits { file_max_bytes: 1 << 20, total_max_bytes: 1 << 20, entries_max: 100 };
 //! let left = ended.scratch[0].collect(limits)?;
 //! let result = ChangeKind::File { mode: 0o644, bytes: b"done\n".to_vec() };
-//! assert_eq!(left.changes, [Change { path: "result".into(), kind: result }]);
+//! assert_eq!(left.changes, [CollectedChange { path: "result".into(), kind: result }]);
 //! # Ok(())
 //! # }
 //! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
@@ -63,8 +63,6 @@ mod cage;
 mod collected;
 mod deadline;
 mod driver;
-#[cfg(not(native_cage))]
-mod elsewhere;
 mod ended;
 mod error;
 mod found;
@@ -75,7 +73,7 @@ mod image;
 #[cfg(native_cage)]
 mod launcher;
 #[cfg(native_cage)]
-mod left;
+mod leftovers;
 mod listener;
 mod machine;
 mod output;
@@ -90,27 +88,29 @@ mod scratch;
 mod spawner;
 mod start;
 mod tier;
+#[cfg(not(native_cage))]
+mod unsupported;
 
 #[cfg(not(native_cage))]
-use elsewhere::{self as backend, self as host, self as launcher, self as scratch};
+use unsupported::{self as backend, self as host, self as launcher, self as scratch};
 
 pub use cage::{Access, Cage, Limits, Network, View};
-pub use collected::{Change, ChangeKind, CollectLimits, Collected, Refused};
+pub use collected::{ChangeKind, CollectLimits, Collected, CollectedChange, RefusedPath};
 pub use deadline::{Clocks, Level};
-pub use ended::{CgroupVersion, Ended, Held, HostUser, Outcome};
+pub use ended::{AppliedSandbox, CgroupVersion, Ended, HostUser, Termination};
 pub use error::SandboxError;
 pub use found::{Attack, Enforced, Found, Offers};
 pub use hidden::{hidden_around, is_home, never_change, never_show, never_shown};
-pub use image::{Digest, Image, ImageError, ImageLimits, Images, Layout, Offer};
+pub use image::{Image, ImageDigest, ImageError, ImageLimits, Images, Layout, Offer};
 pub use launcher::running::Running;
 pub use launcher::terminal::{Terminal, TerminalSize};
 pub use listener::{Connection, Listener};
 pub use machine::{Acceleration, Firecracker, Machine, Pinned, Qemu, VirtualMachine};
 pub use output::{Output, Stream};
 pub use pinned::PinnedError;
-pub use probe::{Memory, enforced, probe, version};
+pub use probe::{ProbeCache, enforced, probe, version};
 pub use process::{Contained, spawn};
-pub use program::{Leash, Program, base_environment};
+pub use program::{Program, Supervised, base_environment};
 pub use scratch::Scratch;
 pub use start::{run, start, start_on_terminal};
 pub use tier::{Backend, Docker, Runtime, Tier};

@@ -10,16 +10,16 @@ use crate::backend;
 use crate::cage::{Access, Cage, Limits, Network, View};
 use crate::deadline::Clocks;
 use crate::driver::Driver;
-use crate::ended::Held;
+use crate::ended::AppliedSandbox;
 use crate::error::SandboxError;
 use crate::found::{Attack, Enforced, Found, Offers};
 use crate::host::cgroup;
 use crate::tier::Backend;
 
 #[cfg(not(native_cage))]
-pub use crate::elsewhere::Memory;
+pub use crate::unsupported::ProbeCache;
 #[cfg(native_cage)]
-pub use remembered::Memory;
+pub use remembered::ProbeCache;
 
 impl Backend {
     /// Whether a cage of it can have the files of an [`Image`](crate::Image). A machine gets them as it gets views.
@@ -130,9 +130,9 @@ async fn self_test(driver: &dyn Driver, found: &mut Found) -> Result<Tested, San
 }
 
 /// The attacks, the cage that they met, and why not all that is offered could be built.
-type Tested = (Vec<(String, u64)>, Held, Option<String>);
+type Tested = (Vec<(String, u64)>, AppliedSandbox, Option<String>);
 
-fn judge(found: Found, attacks: Vec<(String, u64)>, held: &Held) -> Found {
+fn judge(found: Found, attacks: Vec<(String, u64)>, held: &AppliedSandbox) -> Found {
     let finished = attacks.last().is_some_and(|(name, errno)| name == MUST_WORK && *errno == 0);
     let through: Vec<String> = attacks
         .iter()
@@ -228,7 +228,7 @@ mod tests {
             offers: backend::of(&Backend::Native).offers(&Backend::Native),
             attacks: Vec::new(),
         };
-        let held = Held {
+        let held = AppliedSandbox {
             backend: Backend::Native,
             user: HostUser::Ours,
             runtime: None,

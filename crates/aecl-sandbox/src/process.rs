@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 use crate::error::SandboxError;
-use crate::program::{Leash, Program, base_environment};
+use crate::program::{Program, Supervised, base_environment};
 use crate::spawner::spawn_on_lasting_thread;
 
 /// A running program and its three pipes. Dropping it kills the whole process group.
@@ -22,11 +22,11 @@ pub struct Contained {
     group: Option<Pid>,
 }
 
-/// Starts a program on a leash: it runs beside us, with what we have.
+/// Starts a supervised program: it runs beside us, with what we have.
 ///
 /// # Errors
 /// When the program is empty, or the operating system does not start it.
-pub async fn spawn(program: Program, leash: Leash) -> Result<Contained, SandboxError> {
+pub async fn spawn(program: Program, supervised: Supervised) -> Result<Contained, SandboxError> {
     let (name, arguments) = program.argv.split_first().ok_or(SandboxError::NoProgram)?;
     let mut command = Command::new(name);
     command.args(arguments).env_clear().envs(base_environment()).envs(&program.env);
@@ -35,7 +35,7 @@ pub async fn spawn(program: Program, leash: Leash) -> Result<Contained, SandboxE
     }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
-    tie(&mut command, leash);
+    tie(&mut command, supervised);
     let started = spawn_on_lasting_thread(command).await.ok_or(SandboxError::NoSpawner)?;
     let mut child = started.map_err(|source| SandboxError::NotStarted { program: name.clone(), source })?;
     let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
@@ -78,10 +78,10 @@ impl Drop for Contained {
 
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "`pre_exec` is the only moment to set what dies with the parent")]
-fn tie(command: &mut Command, leash: Leash) {
+fn tie(command: &mut Command, supervised: Supervised) {
     use rustix::process::{Resource, Rlimit, getpid, getppid, set_parent_process_death_signal, setrlimit};
 
-    let (core, files) = (leash.core_max_bytes, leash.open_files_max);
+    let (core, files) = (supervised.core_max_bytes, supervised.open_files_max);
     let parent = getpid();
     let in_child = move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -104,4 +104,4 @@ fn tie(command: &mut Command, leash: Leash) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn tie(_command: &mut Command, _leash: Leash) {}
+fn tie(_command: &mut Command, _leash: Supervised) {}

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat2, readlinkat, statat};
 
 use crate::collected::{
-    self, Change, ChangeKind, CollectLimits, Collected, DEPTH_MAX, DEVICE, FIFO, Refused, SOCKET, TOO_DEEP,
-    TOO_MANY, UNKNOWN, check_name, check_target,
+    self, ChangeKind, CollectLimits, Collected, CollectedChange, DEPTH_MAX, DEVICE, FIFO, RefusedPath,
+    SOCKET, TOO_DEEP, TOO_MANY, UNKNOWN, check_name, check_target,
 };
 use crate::error::SandboxError;
-use crate::left::{self, Sent};
+use crate::leftovers::{self, Sent};
 
 /// A writable place of a cage after its end. The files are in memory until this is dropped.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Scratch {
         };
         let dir = match &self.files {
             Files::Here(dir) => dir,
-            Files::Sent(files) => return Ok(left::collect(files, limits)),
+            Files::Sent(files) => return Ok(leftovers::collect(files, limits)),
         };
         let mut walk = Walk { limits, total_bytes: 0, found: Collected::default() };
         let top = rustix::io::fcntl_dupfd_cloexec(dir, 3).map_err(failed)?;
@@ -102,7 +102,7 @@ impl Walk {
     }
 
     fn refuse(&mut self, path: String, why: &'static str) {
-        self.found.refused.push(Refused { path, why });
+        self.found.refused.push(RefusedPath { path, why });
     }
 
     fn entry(&mut self, dir: &OwnedFd, name: &[u8], shown: &str, depth: usize) -> Result<(), &'static str> {
@@ -114,7 +114,7 @@ impl Walk {
                 let below = open(dir, name, OFlags::DIRECTORY)?;
                 let mode = about.st_mode & 0o777;
                 let kind = ChangeKind::Directory { anew: hides_below(&below), mode };
-                self.found.changes.push(Change { path: shown.to_owned(), kind });
+                self.found.changes.push(CollectedChange { path: shown.to_owned(), kind });
                 return self.directory(below, shown, depth + 1).map_err(|_| UNREADABLE);
             }
             FileType::RegularFile => self.file(dir, name)?,
@@ -129,7 +129,7 @@ impl Walk {
             FileType::CharacterDevice | FileType::BlockDevice => return Err(DEVICE),
             FileType::Unknown => return Err(UNKNOWN),
         };
-        self.found.changes.push(Change { path: shown.to_owned(), kind: change });
+        self.found.changes.push(CollectedChange { path: shown.to_owned(), kind: change });
         Ok(())
     }
 

@@ -26,8 +26,8 @@ use common::daemon::Daemon;
 use common::machine::{emulated, machine};
 
 use aecl_sandbox::{
-    Access, Backend, Cage, Clocks, Docker, Image, ImageLimits, Images, Layout, Limits, Network, Outcome,
-    Program, View, run,
+    Access, Backend, Cage, Clocks, Docker, Image, ImageLimits, Images, Layout, Limits, Network, Program,
+    Termination, View, run,
 };
 
 const NOBODY: &str = "65534";
@@ -121,7 +121,7 @@ async fn supervisor() {
     drop(planted);
     assert_eq!(
         inside.outcome,
-        Outcome::Exited(0),
+        Termination::Exited(0),
         "{}{}",
         inside.stdout.for_display(),
         inside.stderr.for_display()
@@ -325,7 +325,7 @@ fn in_a_machine() -> Option<Results> {
     let program = Program { argv: vec!["attacker".into(), "all".into()], env, cwd: None };
     let ended = tokio::runtime::Runtime::new().unwrap().block_on(run(program, cage)).unwrap();
     let out = ended.stdout.for_display();
-    assert_eq!(ended.outcome, Outcome::Exited(0), "{out}{}", ended.stderr.for_display());
+    assert_eq!(ended.outcome, Termination::Exited(0), "{out}{}", ended.stderr.for_display());
     let mut results = Results::new();
     for line in out.lines() {
         let words: Vec<&str> = line.split('\t').collect();

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aecl_sandbox::{
-    Access, Backend, Cage, Docker, HostUser, Level, Limits, Outcome, Program, SandboxError, View, probe, run,
-    start,
+    Access, Backend, Cage, Docker, HostUser, Level, Limits, Program, SandboxError, Termination, View, probe,
+    run, start,
 };
 use common::daemon::{Daemon, RANGE};
 use common::{assert_gone, cage, clocks, descendants, ended, is_root, shell, text};
@@ -71,7 +71,7 @@ async fn what_happens_to_containers_and_images_is_made_good() {
     let launcher = running.launcher_id().unwrap();
     let family = descendants(launcher);
     assert!(Command::new("kill").args(["-STOP", &launcher.to_string()]).status().unwrap().success());
-    assert_eq!(running.wait().await.outcome, Outcome::TimedOut(Level::Call));
+    assert_eq!(running.wait().await.outcome, Termination::TimedOut(Level::Call));
     assert_gone(&family).await;
     let late = Instant::now() + Duration::from_secs(5);
     while ids().len() > 2 {
@@ -98,7 +98,7 @@ async fn a_paused_container_is_over_at_its_deadline() {
     let family = descendants(running.launcher_id().unwrap());
     pause();
     let ended = tokio::time::timeout(Duration::from_secs(8), running.wait()).await.expect("it is waited for");
-    assert_eq!((ended.outcome, text(&ended)), (Outcome::TimedOut(Level::Call), "x\n".into()));
+    assert_eq!((ended.outcome, text(&ended)), (Termination::TimedOut(Level::Call), "x\n".into()));
     assert_gone(&family).await;
     daemon.wait_until_it_has_no_container();
     // Nor when nobody can end it any more.
@@ -107,7 +107,7 @@ async fn a_paused_container_is_over_at_its_deadline() {
     pause();
     daemon.kill_alone();
     let ended = tokio::time::timeout(Duration::from_secs(8), running.wait()).await.expect("it is waited for");
-    assert_eq!((ended.outcome, text(&ended)), (Outcome::TimedOut(Level::Call), "x\n".into()));
+    assert_eq!((ended.outcome, text(&ended)), (Termination::TimedOut(Level::Call), "x\n".into()));
     // It was killed, and goes as soon as it is thawed.
     drop(daemon);
     assert_gone(&family).await;
@@ -187,9 +187,9 @@ async fn a_program_ends_well_though_its_daemon_has_died() {
     daemon.kill_alone();
     drop(running.stdin.take());
     let end = running.wait().await;
-    assert_eq!(end.outcome, Outcome::Exited(0));
+    assert_eq!(end.outcome, Termination::Exited(0));
     other.kill();
-    assert_eq!(other.wait().await.outcome, Outcome::Killed);
+    assert_eq!(other.wait().await.outcome, Termination::Killed);
     assert_gone(&family).await;
     let before = Instant::now();
     let why = run(shell("true"), by(&daemon)).await.unwrap_err().to_string();
@@ -209,7 +209,7 @@ async fn as_somebody() {
     let limits = Limits { memory_max_bytes: Some(64 << 20), cpu_max_millicores: Some(500), ..cage().limits };
     let cage = Cage { backend, limits, ..cage() };
     let end = ended("x=x; while :; do x=$x$x; done", cage.clone()).await;
-    assert_eq!(end.outcome, Outcome::OutOfMemory, "{}", text(&end));
+    assert_eq!(end.outcome, Termination::OutOfMemory, "{}", text(&end));
     assert_eq!(end.held.user, HostUser::Ours);
     assert!(end.held.cgroup.is_some(), "{:?}", end.held);
     // Half of a core: the user's time of a second of spinning, `0m0.490s 0m0.000s` in the last line.
@@ -228,7 +228,12 @@ async fn as_somebody() {
         Cage { views: vec![view], ..cage },
     );
     let end = end.await;
-    assert_eq!((end.outcome, &end.stdout.bytes[..]), (Outcome::Exited(1), &b"mine"[..]), "{}", text(&end));
+    assert_eq!(
+        (end.outcome, &end.stdout.bytes[..]),
+        (Termination::Exited(1), &b"mine"[..]),
+        "{}",
+        text(&end)
+    );
     assert!(end.stderr.for_display().contains("Permission denied"));
     assert_eq!(end.scratch[1].at(), Path::new("/project"));
 }
@@ -366,7 +371,7 @@ async fn a_deadline_is_that_of_the_container_too() {
     let before = Instant::now();
     let end = ended("sleep 1000", Cage { clocks: clocks(clock), ..by(&daemon) }).await;
     let took = before.elapsed();
-    assert_eq!(end.outcome, Outcome::TimedOut(Level::Call));
+    assert_eq!(end.outcome, Termination::TimedOut(Level::Call));
     assert!(took < clock + usual * 3 / 4, "{took:?} of {clock:?}, where a container takes {usual:?}");
 }
 
@@ -417,7 +422,7 @@ async fn where_a_daemon_maps_users_the_program_is_one_of_its_range() {
     let view = View { source: dir.path().into(), at: "/project".into(), access: Access::Overlay };
     let script = "cat /project/private; echo theirs > /project/private; echo x > y";
     let end = ended(script, Cage { views: vec![view], ..by(&daemon) }).await;
-    assert_eq!((end.outcome, text(&end)), (Outcome::Exited(0), "mine".into()));
+    assert_eq!((end.outcome, text(&end)), (Termination::Exited(0), "mine".into()));
     let HostUser::Separate { uid } = end.held.user else { panic!("{:?}", end.held) };
     assert!((RANGE.0 + 1..RANGE.0 + RANGE.1).contains(&uid) && end.held.owners_mapped, "{:?}", end.held);
     assert_eq!(fs::read_to_string(dir.path().join("private")).unwrap(), "mine");

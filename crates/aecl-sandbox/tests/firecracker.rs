@@ -102,12 +102,12 @@ async fn a_machine_is_configured_started_and_talked_to() {
     let mut running = start(shell("true"), stand_in.cage()).await.unwrap();
     running.stdin.as_mut().unwrap().write_all(b"input").await.unwrap();
     let ended = running.wait().await;
-    assert_eq!(ended.outcome, Outcome::Exited(5));
+    assert_eq!(ended.outcome, Termination::Exited(5));
     assert_eq!((&ended.stdout.bytes[..], &ended.stderr.bytes[..]), (&b"hello\n"[..], &b"input"[..]));
     let limits = CollectLimits { file_max_bytes: 100, total_max_bytes: 100, entries_max: 10 };
     let left = ended.scratch[0].collect(limits).unwrap();
     let kind = ChangeKind::File { mode: 0o644, bytes: b"done".to_vec() };
-    assert_eq!(left.changes, [Change { path: "result".into(), kind }]);
+    assert_eq!(left.changes, [CollectedChange { path: "result".into(), kind }]);
     assert_eq!(ended.held.backend.tier(), Tier::Microvm);
     stand_in.assert_gone().await;
 
@@ -197,11 +197,11 @@ async fn whatever_goes_wrong_before_the_start_is_an_error_and_leaves_nothing() {
 async fn whatever_goes_wrong_afterwards_is_an_outcome_and_leaves_nothing() {
     let _alone = ALONE.lock().await;
     for (fault, expected) in [
-        ("vanish", Outcome::Killed),
-        ("babble", Outcome::Killed),
-        ("long", Outcome::Killed),
-        ("flood", Outcome::Killed),
-        ("hangs", Outcome::TimedOut(Level::Call)),
+        ("vanish", Termination::Killed),
+        ("babble", Termination::Killed),
+        ("long", Termination::Killed),
+        ("flood", Termination::Killed),
+        ("hangs", Termination::TimedOut(Level::Call)),
     ] {
         let stand_in = StandIn::new(fault);
         let mut cage = stand_in.cage();
@@ -235,7 +235,7 @@ async fn connections_that_make_no_sense_end_the_machine() {
         let begun = Instant::now();
         let listener = running.listener.take();
         assert_eq!(listener.is_some(), listens);
-        assert_eq!(running.wait().await.outcome, Outcome::Killed, "{fault}");
+        assert_eq!(running.wait().await.outcome, Termination::Killed, "{fault}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{fault}");
         stand_in.assert_gone().await;
     }
@@ -247,7 +247,7 @@ async fn who_loses_interest_ends_the_machine() {
     let stand_in = StandIn::new("hangs");
     let running = start(shell("true"), stand_in.cage()).await.unwrap();
     running.kill();
-    assert_eq!(running.wait().await.outcome, Outcome::Killed);
+    assert_eq!(running.wait().await.outcome, Termination::Killed);
     stand_in.assert_gone().await;
     let stand_in = StandIn::new("hangs");
     drop(start(shell("true"), stand_in.cage()).await.unwrap());
@@ -298,7 +298,7 @@ async fn what_is_shown_is_a_second_disk_of_a_bounded_size_that_ends_with_the_mac
     let view = |source: &Path| View { source: source.into(), at: "/project".into(), access: Access::Overlay };
     let cage = |source: &Path| Cage { views: vec![view(source)], ..stand_in.cage() };
     let ended = run(shell("true"), cage(&tree)).await.unwrap();
-    assert_eq!(ended.outcome, Outcome::Exited(5));
+    assert_eq!(ended.outcome, Termination::Exited(5));
     let record = stand_in.record();
     let disk = json!(["PUT", "/drives/shown", {
         "drive_id": "shown", "path_on_host": "/proc/self/fd/6", "is_root_device": false, "is_read_only": true,
@@ -308,7 +308,7 @@ async fn what_is_shown_is_a_second_disk_of_a_bounded_size_that_ends_with_the_mac
     assert!(asked[1][2]["boot_args"].as_str().unwrap().contains(" aecl.shown=vdb "));
     // The monitor can read it. As somebody else it cannot even try to write.
     assert_eq!(record["shown"], if is_root() { "ext4, read-only" } else { "ext4" });
-    let change = |path: &str, kind| Change { path: path.into(), kind };
+    let change = |path: &str, kind| CollectedChange { path: path.into(), kind };
     let limits = CollectLimits { file_max_bytes: 100, total_max_bytes: 100, entries_max: 10 };
     let project = ended.scratch[1].collect(limits).unwrap();
     assert_eq!((ended.scratch.len(), ended.scratch[1].at()), (2, Path::new("/project")));

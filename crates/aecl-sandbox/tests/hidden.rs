@@ -10,7 +10,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use aecl_sandbox::{
-    Access, Backend, Cage, CollectLimits, Outcome, Program, View, never_change, never_show, probe, run,
+    Access, Backend, Cage, CollectLimits, Program, Termination, View, never_change, never_show, probe, run,
 };
 use common::daemon::Daemon;
 use common::{as_an_ordinary_user, cage, shell};
@@ -69,7 +69,7 @@ async fn homes_below_a_view_are_empty_in_every_cage() {
             // An old gVisor cannot even look at what is mounted in a view.
             let nothing =
                 if matches!(cage.backend, Backend::Runsc(_)) && seen == "seen" { "seen" } else { nothing };
-            assert_eq!((end.outcome, seen.as_str()), (Outcome::Exited(0), nothing), "{name}: {said}");
+            assert_eq!((end.outcome, seen.as_str()), (Termination::Exited(0), nothing), "{name}: {said}");
             assert!(!said.contains("SECRET"), "{name}: {said}");
             if access == Access::Overlay {
                 let left = end.scratch[1].collect(COLLECT).unwrap();
@@ -114,7 +114,7 @@ async fn a_part_of_a_view_is_not_shown_or_not_written_over_in_any_cage() {
         let end = run(program, Cage { views: vec![view], ..cage.clone() }).await.unwrap();
         let (seen, said) = (end.stdout.for_display(), end.stderr.for_display());
         assert_eq!(seen.trim(), "of docs/page", "{}: {said}", cage.backend);
-        assert_eq!(end.outcome, Outcome::Exited(0), "{}: {said}", cage.backend);
+        assert_eq!(end.outcome, Termination::Exited(0), "{}: {said}", cage.backend);
         let left = end.scratch[1].collect(COLLECT).unwrap();
         let paths: Vec<&str> = left.changes.iter().map(|change| change.path.as_str()).collect();
         assert_eq!(paths, ["file"], "{}: {said}", cage.backend);
@@ -140,7 +140,7 @@ async fn a_socket_or_pipe_in_a_view_leads_nowhere() {
             let program = Program { argv: ["python3", "-c", script].map(String::from).to_vec(), ..shell("") };
             let end = run(program, Cage { views: vec![view], ..cage.clone() }).await.unwrap();
             let said = end.stderr.for_display();
-            assert!(end.outcome == Outcome::Exited(1), "{} {access:?}: {said}", cage.backend);
+            assert!(end.outcome == Termination::Exited(1), "{} {access:?}: {said}", cage.backend);
             assert!(said.contains("Error"), "{said}");
             match listener.accept() {
                 Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),

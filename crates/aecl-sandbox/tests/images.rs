@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use aecl_sandbox::{Digest, Image, ImageLimits, Images, Layout};
+use aecl_sandbox::{Image, ImageDigest, ImageLimits, Images, Layout};
 use layout::{Layer, Packed, gzip, plain};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -498,7 +498,7 @@ fn a_blob_that_is_not_what_its_digest_says_is_refused() {
 fn an_image_is_named_by_a_digest_that_is_offered() {
     let place = Place::new();
     let digest = layout::write(&place.layout(), &[plain(&Layer::new().file("a", b""))], &json!({}));
-    let other = Digest::parse(&layout::digest(b"other")).unwrap();
+    let other = ImageDigest::parse(&layout::digest(b"other")).unwrap();
     let why = place.images().unpack(&place.layout(), &other, LIMITS).unwrap_err().to_string();
     assert!(why.contains(&format!("it offers `{digest}` (made)")), "{why}");
     let offers = Layout::open(&place.layout()).unwrap().offers().unwrap();
@@ -516,7 +516,7 @@ fn an_image_is_named_by_a_digest_that_is_offered() {
         let kind = "application/vnd.oci.image.index.v1+json";
         let list = layout::blob(&place.layout(), kind, list.as_bytes());
         layout::index(&place.layout(), std::slice::from_ref(&list));
-        Digest::parse(list["digest"].as_str().unwrap()).unwrap()
+        ImageDigest::parse(list["digest"].as_str().unwrap()).unwrap()
     };
     let ours = list(&[of("linux", "arm64"), of("linux", "amd64")]);
     let image = place.images().unpack(&place.layout(), &ours, LIMITS).unwrap();
@@ -533,7 +533,7 @@ fn what_is_no_layout_or_no_image_for_us_is_said() {
     let none = open(dir.path());
     assert!(none.contains("no OCI image layout") && none.contains("skopeo copy"), "{none}");
     layout::index(dir.path(), &[]);
-    let other = Digest::parse(&layout::digest(b"other")).unwrap();
+    let other = ImageDigest::parse(&layout::digest(b"other")).unwrap();
     let images = Images::new(dir.path().join("images"));
     let why = images.unpack(dir.path(), &other, LIMITS).unwrap_err().to_string();
     assert!(why.contains("it offers nothing"), "{why}");

@@ -13,8 +13,8 @@ use std::path::Path;
 use std::process::Command;
 
 use aecl_sandbox::{
-    Access, Backend, Cage, ChangeKind, CollectLimits, Digest, Image, ImageLimits, Images, Layout, Network,
-    Outcome, Program, View, probe, run, start,
+    Access, Backend, Cage, ChangeKind, CollectLimits, Image, ImageDigest, ImageLimits, Images, Layout,
+    Network, Program, Termination, View, probe, run, start,
 };
 use common::{as_an_ordinary_user, cage, is_root, shell, text};
 use layout::{Layer, gzip};
@@ -88,7 +88,7 @@ async fn a_program_has_the_files_of_the_image_and_none_of_the_hosts() {
     for cage in cages().await {
         let name = cage.backend.to_string();
         let end = run(shell(script), Cage { image: Some(image.clone()), ..cage }).await.unwrap();
-        assert_eq!(end.outcome, Outcome::Exited(0), "{name}: {}", text(&end));
+        assert_eq!(end.outcome, Termination::Exited(0), "{name}: {}", text(&end));
         let said = String::from_utf8(end.stdout.bytes.clone()).unwrap();
         let list = |s: &str| s.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let expected = list(
@@ -223,7 +223,11 @@ async fn a_view_appears_beside_and_inside_of_what_the_image_has() {
         }
         let over = View { access: Access::Overlay, ..at("/home/me") };
         let end = run(shell("echo new > /home/me/b"), with(vec![over])).await.unwrap();
-        assert_eq!((end.outcome, end.scratch[1].at()), (Outcome::Exited(0), Path::new("/home/me")), "{name}");
+        assert_eq!(
+            (end.outcome, end.scratch[1].at()),
+            (Termination::Exited(0), Path::new("/home/me")),
+            "{name}"
+        );
     }
 }
 
@@ -313,7 +317,7 @@ async fn layouts_of_other_tools_are_read() {
         assert_eq!(text(&end), "/data\numoci\n/all/new\n/data/sub/kept\n3", "{name}");
     }
     // The same image, compressed in another way, is another image by its digest.
-    let digest = |name: &str| -> Digest {
+    let digest = |name: &str| -> ImageDigest {
         Layout::open(&dir.path().join(name)).unwrap().offers().unwrap()[0].digest.clone()
     };
     println!("made {}, copied {}, zstd {}", digest("made"), digest("copied"), digest("zstd"));

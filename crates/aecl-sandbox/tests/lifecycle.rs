@@ -8,7 +8,7 @@ use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use aecl_sandbox::{Cage, Level, Limits, Outcome, Program, run, start};
+use aecl_sandbox::{Cage, Level, Limits, Program, Termination, run, start};
 use common::guest::{self, Stage, slowly};
 use common::{
     Count, as_an_ordinary_user, assert_gone, assert_nothing_is_left, cage, cgroups_of, clocks, descendants,
@@ -50,7 +50,7 @@ async fn nothing_outlives_its_deadline() {
         let before = Instant::now();
         let short = Cage { clocks: clocks(Duration::from_millis(400)), ..cage() };
         let end = ended(script, short).await;
-        assert_eq!(end.outcome, Outcome::TimedOut(Level::Call), "{name}: {}", text(&end));
+        assert_eq!(end.outcome, Termination::TimedOut(Level::Call), "{name}: {}", text(&end));
         assert!(before.elapsed() < slowly(Duration::from_secs(4)), "{name}: {:?}", before.elapsed());
     }
 }
@@ -60,7 +60,7 @@ async fn a_grandchild_that_keeps_the_output_open_does_not_keep_the_call() {
     let _alone = ALONE.lock().await;
     let before = Instant::now();
     let end = ended("(setsid sleep 1000 &); echo done", cage()).await;
-    assert_eq!((end.outcome, text(&end).as_str()), (Outcome::Exited(0), "done\n"));
+    assert_eq!((end.outcome, text(&end).as_str()), (Termination::Exited(0), "done\n"));
     assert!(before.elapsed() < slowly(Duration::from_secs(5)), "{:?}", before.elapsed());
 }
 
@@ -84,7 +84,7 @@ async fn the_supervisor_keeps_the_deadline_while_the_launcher_is_stopped() {
     assert!(std::process::Command::new("kill").args(["-STOP", &launcher]).status().unwrap().success());
     let before = Instant::now();
     let end = running.wait().await;
-    assert_eq!(end.outcome, Outcome::TimedOut(Level::Call));
+    assert_eq!(end.outcome, Termination::TimedOut(Level::Call));
     assert!(before.elapsed() < slowly(Duration::from_secs(4)));
     assert_nothing_is_left(&cgroups_of(std::process::id())).await;
 }
@@ -100,7 +100,7 @@ async fn a_killed_launcher_takes_its_cage_along() {
         std::process::Command::new("kill").args(["-KILL", &launcher.to_string()]).status().unwrap().success()
     );
     let end = running.wait().await;
-    assert_eq!(end.outcome, Outcome::Killed);
+    assert_eq!(end.outcome, Termination::Killed);
     assert_gone(&family).await;
     assert_nothing_is_left(&cgroups_of(std::process::id())).await;
 }
@@ -197,7 +197,7 @@ async fn a_thousand_cages_leave_no_process_descriptor_mount_namespace_or_cgroup(
     for _ in 0..200 {
         let four = [0, 1, 2, 3].map(|_| tokio::spawn(run(shell("echo x > /scratch/y"), cage())));
         for one in four {
-            assert_eq!(one.await.unwrap().unwrap().outcome, Outcome::Exited(0));
+            assert_eq!(one.await.unwrap().unwrap().outcome, Termination::Exited(0));
         }
     }
     for n in 0..200 {
@@ -262,7 +262,7 @@ async fn the_fork_server_knows_nothing_and_another_one_comes_when_it_is_gone() {
     assert!(first.iter().all(|(_, environment, open)| environment.is_empty() && *open == 4), "{first:?}");
     // One cage has no trace of another: the same two wait, but for a new copy.
     let secret = Program { env: [("SECRET".to_owned(), "canary-51".to_owned())].into(), ..shell("true") };
-    assert_eq!(run(secret, cage()).await.unwrap().outcome, Outcome::Exited(0));
+    assert_eq!(run(secret, cage()).await.unwrap().outcome, Termination::Exited(0));
     let second = idle_fork_servers().await;
     assert_eq!((second[0].0, second.len()), (first[0].0, 2), "{first:?} {second:?}");
     assert_ne!(second[1].0, first[1].0);
@@ -273,7 +273,7 @@ async fn the_fork_server_knows_nothing_and_another_one_comes_when_it_is_gone() {
     for which in [0..2, 0..1, 1..2] {
         let mut servers = fork_servers();
         while servers.len() != 2 {
-            assert_eq!(ended("true", cage()).await.outcome, Outcome::Exited(0));
+            assert_eq!(ended("true", cage()).await.outcome, Termination::Exited(0));
             servers = idle_fork_servers().await;
         }
         signal("-KILL", &servers[which]);
@@ -311,11 +311,11 @@ async fn a_fork_server_that_does_not_answer_costs_one_deadline_and_no_more() {
     assert!(error.contains("it said nothing until the deadline"), "{error}");
     assert!(before.elapsed() < Duration::from_secs(4), "{:?}", before.elapsed());
     // The next one comes from another.
-    assert_eq!(ended("true", cage()).await.outcome, Outcome::Exited(0));
+    assert_eq!(ended("true", cage()).await.outcome, Termination::Exited(0));
     // What waited there finds that nobody waits for it any more.
     signal("-CONT", &stopped);
     assert_gone(&stopped.iter().map(|(pid, ..)| *pid).collect()).await;
-    assert_eq!(ended("true", cage()).await.outcome, Outcome::Exited(0));
+    assert_eq!(ended("true", cage()).await.outcome, Termination::Exited(0));
 }
 
 /// Not a test of its own: a supervisor that gives up being root.

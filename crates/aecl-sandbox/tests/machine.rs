@@ -45,7 +45,7 @@ async fn a_program_runs_in_a_machine_of_its_own_and_what_it_leaves_comes_back() 
     let mut running = start(shell(script), cage(emulated(machine))).await.unwrap();
     running.stdin.as_mut().unwrap().write_all(b"what was said\n").await.unwrap();
     let ended = running.wait().await;
-    assert_eq!(ended.outcome, Outcome::Exited(7), "{}", text(&ended));
+    assert_eq!(ended.outcome, Termination::Exited(7), "{}", text(&ended));
     let out = ended.stdout.for_display();
     let host = fs::read_to_string("/proc/version").unwrap();
     assert!(out.starts_with("1000\nLinux version ") && !out.contains(host.trim()), "{out}");
@@ -78,7 +78,7 @@ async fn a_program_runs_in_a_machine_of_its_own_and_what_it_leaves_comes_back() 
 async fn lack_of_memory_is_told_apart_and_the_host_does_not_feel_it() {
     let Some(machine) = machine() else { return };
     let ended = ended("x=a; while true; do x=$x$x; done", machine).await;
-    assert_eq!(ended.outcome, Outcome::OutOfMemory, "{}", text(&ended));
+    assert_eq!(ended.outcome, Termination::OutOfMemory, "{}", text(&ended));
 }
 
 #[tokio::test]
@@ -89,11 +89,11 @@ async fn time_that_runs_out_and_output_without_end_are_told_apart() {
     let script = "echo kept > file; trap '' TERM; sleep 1000 & while true; do :; done";
     // As long as a start takes here, and some more.
     let flood = run(shell("yes"), cage.clone()).await.unwrap();
-    assert_eq!(flood.outcome, Outcome::OutputCap);
+    assert_eq!(flood.outcome, Termination::OutputCap);
     assert!(flood.stdout.is_truncated());
     cage.clocks = clocks(begun.elapsed() * 2 + Duration::from_secs(3));
     let late = run(shell(script), cage).await.unwrap();
-    assert_eq!(late.outcome, Outcome::TimedOut(Level::Call), "{}", text(&late));
+    assert_eq!(late.outcome, Termination::TimedOut(Level::Call), "{}", text(&late));
     // The agent ended it, so there was somebody to hand over what was left.
     assert_eq!(collected(&late).changes[0].path, "file");
 }
@@ -162,7 +162,7 @@ async fn who_accepts_on_the_listener_of_a_machine_serves_its_program() {
         count
     });
     let ended = running.wait().await;
-    assert_eq!(ended.outcome, Outcome::Exited(0), "{}", text(&ended));
+    assert_eq!(ended.outcome, Termination::Exited(0), "{}", text(&ended));
     let out = ended.stdout.for_display();
     let words: Vec<_> = out.lines().filter(|line| !line.contains("refused")).collect();
     assert_eq!(words, ["heard one", "80", "80", "1000000", "closed", "300000"], "{}", text(&ended));
@@ -274,7 +274,7 @@ async fn kvm_holds_or_the_probe_says_why_not() {
     assert_eq!(found[0].backend.tier(), Tier::Microvm);
     if found[0].available {
         let ended = run(shell("true"), cage(Backend::Qemu(Box::new(qemu)))).await.unwrap();
-        assert_eq!(ended.outcome, Outcome::Exited(0));
+        assert_eq!(ended.outcome, Termination::Exited(0));
     } else {
         let reason = &found[0].reason;
         assert!(reason.contains("did not start") || reason.contains("`/dev/kvm`"), "{reason}");
@@ -357,7 +357,7 @@ async fn a_machine_shows_what_a_cage_shows_and_gives_back_the_same_changes() {
     println!("{:?} {}", begun.elapsed(), text(&there));
     assert_eq!(text(&there), text(&native));
     assert!(text(&there).starts_with("as it wasof its ownerkeptas it was"), "{}", text(&there));
-    assert_eq!((there.outcome, native.outcome), (Outcome::Exited(0), Outcome::Exited(0)));
+    assert_eq!((there.outcome, native.outcome), (Termination::Exited(0), Termination::Exited(0)));
     assert!(there.held.owners_mapped);
     let places = |ended: &Ended| ended.scratch.iter().map(|s| s.at().to_owned()).collect::<Vec<_>>();
     assert_eq!(places(&there), [Path::new("/scratch"), Path::new("/project")]);
@@ -367,16 +367,16 @@ async fn a_machine_shows_what_a_cage_shows_and_gives_back_the_same_changes() {
         let mut both = [there, native].map(|scratch| scratch.collect(limits).unwrap());
         // A machine says of a link that it is one, and not where it leads, so it cannot be kept.
         for left in &mut both {
-            let is_link = |change: &Change| matches!(change.kind, ChangeKind::Symlink { .. });
-            let links: Vec<Change> = left.changes.extract_if(.., |change| is_link(change)).collect();
+            let is_link = |change: &CollectedChange| matches!(change.kind, ChangeKind::Symlink { .. });
+            let links: Vec<CollectedChange> = left.changes.extract_if(.., |change| is_link(change)).collect();
             let why = "it is a symbolic link";
-            left.refused.extend(links.into_iter().map(|link| Refused { path: link.path, why }));
+            left.refused.extend(links.into_iter().map(|link| RefusedPath { path: link.path, why }));
             left.refused.sort_by(|one, other| one.path.cmp(&other.path));
         }
         assert_eq!(both[0], both[1]);
     }
     let project = there.scratch[1].collect(limits).unwrap();
-    let kept = Change { path: "kept".into(), kind: ChangeKind::Deleted };
+    let kept = CollectedChange { path: "kept".into(), kind: ChangeKind::Deleted };
     assert!(project.changes.contains(&kept), "{project:?}");
     assert_eq!(names(tree.path()), before, "nothing of the host has changed");
     assert_eq!(fs::read_to_string(file).unwrap(), "as it was");

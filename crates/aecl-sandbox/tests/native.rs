@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use aecl_sandbox::{
     Access, Backend, Cage, ChangeKind, CollectLimits, Collected, HostUser, Level, Limits, Listener, Network,
-    Outcome, Program, Runtime, SandboxError, View, run, start,
+    Program, Runtime, SandboxError, Termination, View, run, start,
 };
 use common::{as_an_ordinary_user, cage, clocks, ended, is_root, shell, text};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,7 +30,7 @@ async fn a_program_runs_as_nobody_of_the_host_in_a_place_of_its_own() {
     let none = "0000000000000000";
     let caps: String = ["Inh", "Prm", "Eff", "Bnd", "Amb"].map(|c| format!("Cap{c}: {none} ")).concat();
     assert_eq!(text(&end), format!("1000\n/scratch\ncage\n{caps}NoNewPrivs: 1 Seccomp: 2 "));
-    assert_eq!(end.outcome, Outcome::Exited(0));
+    assert_eq!(end.outcome, Termination::Exited(0));
     match end.held.user {
         HostUser::Separate { uid } => assert!(is_root() && uid > 1000, "{uid}"),
         HostUser::Ours => assert!(!is_root()),
@@ -39,17 +39,17 @@ async fn a_program_runs_as_nobody_of_the_host_in_a_place_of_its_own() {
 
 #[tokio::test]
 async fn each_end_has_its_own_name() {
-    assert_eq!(ended("exit 7", cage()).await.outcome, Outcome::Exited(7));
-    assert_eq!(ended("kill -TERM $$", cage()).await.outcome, Outcome::Signalled(15));
+    assert_eq!(ended("exit 7", cage()).await.outcome, Termination::Exited(7));
+    assert_eq!(ended("kill -TERM $$", cage()).await.outcome, Termination::Signalled(15));
     let one = Cage { clocks: clocks(Duration::from_millis(300)), ..cage() };
     let before = Instant::now();
-    assert_eq!(ended("sleep 60", one).await.outcome, Outcome::TimedOut(Level::Call));
+    assert_eq!(ended("sleep 60", one).await.outcome, Termination::TimedOut(Level::Call));
     assert!(before.elapsed() < Duration::from_secs(3), "{:?}", before.elapsed());
-    assert_eq!(ended("cat /dev/zero", cage()).await.outcome, Outcome::OutputCap);
+    assert_eq!(ended("cat /dev/zero", cage()).await.outcome, Termination::OutputCap);
     if is_root() {
         let hungry = "x=x; while :; do x=$x$x; done";
         let end = ended(hungry, cage()).await;
-        assert_eq!(end.outcome, Outcome::OutOfMemory, "{}", text(&end));
+        assert_eq!(end.outcome, Termination::OutOfMemory, "{}", text(&end));
     }
 }
 
@@ -66,7 +66,7 @@ async fn input_arrives_and_a_running_program_can_be_ended() {
     running.stdin.take().unwrap().write_all(b"hello").await.unwrap();
     running.kill();
     let ended = running.wait().await;
-    assert_eq!(ended.outcome, Outcome::Killed);
+    assert_eq!(ended.outcome, Termination::Killed);
 }
 
 /// As a closed pipe would end it: nobody reads what it would say next.
@@ -80,7 +80,7 @@ async fn a_program_whose_reader_is_gone_is_ended() {
             if seen < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })
         .await;
-    assert_eq!((ended.outcome, seen), (Outcome::Killed, 3));
+    assert_eq!((ended.outcome, seen), (Termination::Killed, 3));
 }
 
 #[tokio::test]
@@ -88,7 +88,8 @@ async fn a_view_is_seen_and_an_overlay_keeps_what_was_written_apart() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("a"), "old").unwrap();
     std::fs::write(dir.path().join("b"), "gone").unwrap();
-    for (access, expected) in [(Access::ReadOnly, Outcome::Exited(2)), (Access::Overlay, Outcome::Exited(0))]
+    for (access, expected) in
+        [(Access::ReadOnly, Termination::Exited(2)), (Access::Overlay, Termination::Exited(0))]
     {
         let view = View { source: dir.path().into(), at: "/project".into(), access };
         let cage = Cage { views: vec![view], ..cage() };
@@ -175,7 +176,7 @@ async fn only_plain_files_are_collected_and_nothing_waits() {
          truncate -s 12M sparse && : > \"$(printf 'new\\nline')\" && : > \"$(printf 'esc\\033[31m')\" && \
          : > \"$(printf 'not\\377utf8')\"";
     let end = ended(script, cage()).await;
-    assert_eq!(end.outcome, Outcome::Exited(0), "{}", text(&end));
+    assert_eq!(end.outcome, Termination::Exited(0), "{}", text(&end));
     let Collected { changes, mut refused } = end.scratch[0].collect(COLLECT).unwrap();
     let taken: Vec<_> = changes.iter().map(|change| change.path.as_str()).collect();
     assert_eq!(taken, ["link", "sub", "sub/dir", "sub/plain"]);
@@ -212,10 +213,10 @@ async fn memory_is_counted_over_all_processes_and_its_lack_is_told() {
     // No single process is over the limit.
     let script = "for i in 1 2 3 4 5 6 7 8; do sh -c 'x=$(head -c 20000000 /dev/zero | tr \"\\0\" x); sleep 5' & done; wait";
     let end = ended(script, cage()).await;
-    assert_eq!(end.outcome, Outcome::OutOfMemory, "{}", text(&end));
+    assert_eq!(end.outcome, Termination::OutOfMemory, "{}", text(&end));
     // A full disk is no lack of memory.
     let end = ended("head -c 64M /dev/zero | split -b 8M - /tmp/x", cage()).await;
-    assert_eq!(end.outcome, Outcome::Exited(1), "{}", text(&end));
+    assert_eq!(end.outcome, Termination::Exited(1), "{}", text(&end));
     assert!(text(&end).contains("No space left"), "{}", text(&end));
 }
 
@@ -242,17 +243,17 @@ async fn a_flood_is_bounded_on_both_streams_and_unread_input_blocks_nobody() {
     let before = Instant::now();
     for stream in ["", ">&2"] {
         let end = ended(&format!("cat /dev/zero {stream}"), cage()).await;
-        assert_eq!(end.outcome, Outcome::OutputCap);
+        assert_eq!(end.outcome, Termination::OutputCap);
         let output = if stream.is_empty() { &end.stdout } else { &end.stderr };
         assert_eq!(output.bytes.len(), 1 << 20);
         assert!(output.is_truncated() && output.written_bytes > 8 << 20);
     }
     let end = ended("head -c 3000000 /dev/zero", cage()).await;
-    assert_eq!((end.outcome, end.stdout.written_bytes), (Outcome::Exited(0), 3_000_000));
+    assert_eq!((end.outcome, end.stdout.written_bytes), (Termination::Exited(0), 3_000_000));
     let mut running = start(shell("exit 3"), cage()).await.unwrap();
     // More than a pipe holds. Nobody reads it, and then nobody is there.
     let _ = running.stdin.take().unwrap().write_all(&vec![0; 1 << 20]).await;
-    assert_eq!(running.wait().await.outcome, Outcome::Exited(3));
+    assert_eq!(running.wait().await.outcome, Termination::Exited(3));
     assert!(before.elapsed() < Duration::from_secs(20), "{:?}", before.elapsed());
 }
 
@@ -265,7 +266,7 @@ async fn output_comes_back_to_the_byte() {
 
 #[tokio::test]
 async fn a_signal_and_the_32_bit_entry_are_told_apart() {
-    assert_eq!(ended("kill -SEGV $$", cage()).await.outcome, Outcome::Signalled(11));
+    assert_eq!(ended("kill -SEGV $$", cage()).await.outcome, Termination::Signalled(11));
     let attacker = env!("CARGO_BIN_EXE_aecl-attacker");
     let copy = tempfile::tempdir().unwrap();
     // Somewhere that an ordinary user may look.
@@ -276,7 +277,7 @@ async fn a_signal_and_the_32_bit_entry_are_told_apart() {
         View { source: copy.path().join("attacker"), at: "/attacker".into(), access: Access::ReadOnly };
     let program = Program { argv: vec!["/attacker".into(), "int80".into()], env: BTreeMap::new(), cwd: None };
     let end = run(program, Cage { views: vec![view], ..cage() }).await.unwrap();
-    assert_eq!(end.outcome, Outcome::Seccomp);
+    assert_eq!(end.outcome, Termination::Seccomp);
 }
 
 #[tokio::test]
@@ -335,7 +336,7 @@ async fn views_show_files_that_only_their_owner_may_read() {
     if end.held.owners_mapped {
         assert_eq!(text(&end), "mine");
     } else {
-        assert_eq!(end.outcome, Outcome::Exited(1));
+        assert_eq!(end.outcome, Termination::Exited(1));
     }
 }
 
@@ -367,6 +368,6 @@ async fn ordinary_programs_work() {
     ] {
         let name = program.argv.join(" ");
         let end = run(program, roomy()).await.unwrap();
-        assert_eq!((end.outcome, text(&end).as_str()), (Outcome::Exited(0), expected), "{name}");
+        assert_eq!((end.outcome, text(&end).as_str()), (Termination::Exited(0), expected), "{name}");
     }
 }

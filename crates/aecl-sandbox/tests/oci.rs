@@ -13,8 +13,8 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use aecl_sandbox::{
-    Access, Backend, Cage, ChangeKind, CollectLimits, Docker, HostUser, Level, Limits, Network, Outcome,
-    Program, Runtime, SandboxError, View, probe, run, start,
+    Access, Backend, Cage, ChangeKind, CollectLimits, Docker, HostUser, Level, Limits, Network, Program,
+    Runtime, SandboxError, Termination, View, probe, run, start,
 };
 use common::daemon::Daemon;
 use common::{Count, as_an_ordinary_user, cage, clocks, ended, given_up_at_each_point, is_root, shell, text};
@@ -83,7 +83,7 @@ async fn a_program_is_nobody_of_the_host_in_a_place_of_its_own() {
         let none = "0000000000000000";
         let caps: String = ["Inh", "Prm", "Eff", "Bnd"].map(|c| format!("Cap{c}:{none}")).concat();
         let expected = format!("1000\n/scratch\ncage\n{caps}/tmp /usr/local/bin:/usr/bin:/bin b\n");
-        assert_eq!((end.outcome, text(&end)), (Outcome::Exited(0), expected), "{name}");
+        assert_eq!((end.outcome, text(&end)), (Termination::Exited(0), expected), "{name}");
         match end.held.user {
             HostUser::Separate { uid } => assert!(is_root() && uid > 65_536, "{:?}", end.held),
             HostUser::Ours => assert!(!is_root(), "{:?}", end.held),
@@ -100,30 +100,30 @@ async fn each_end_has_its_own_name() {
     for cage in cages.all {
         let name = cage.backend.to_string();
         let end = async |script: &str| ended(script, cage.clone()).await.outcome;
-        assert_eq!(end("exit 7").await, Outcome::Exited(7), "{name}");
+        assert_eq!(end("exit 7").await, Termination::Exited(7), "{name}");
         // What a shell calls a signal is a number to us, as long as it is one.
-        assert_eq!(end("exit 143").await, Outcome::Exited(143), "{name}");
-        assert_eq!(end("kill -TERM $$").await, Outcome::Signalled(15), "{name}");
-        assert_eq!(end("cat /dev/zero").await, Outcome::OutputCap, "{name}");
+        assert_eq!(end("exit 143").await, Termination::Exited(143), "{name}");
+        assert_eq!(end("kill -TERM $$").await, Termination::Signalled(15), "{name}");
+        assert_eq!(end("cat /dev/zero").await, Termination::OutputCap, "{name}");
         if cage.limits.memory_max_bytes.is_some() {
-            assert_eq!(end("x=x; while :; do x=$x$x; done").await, Outcome::OutOfMemory, "{name}");
+            assert_eq!(end("x=x; while :; do x=$x$x; done").await, Termination::OutOfMemory, "{name}");
         }
         let short = Cage { clocks: clocks(Duration::from_millis(1_500)), ..cage.clone() };
         let before = Instant::now();
         let late = ended("trap '' TERM; (setsid sleep 1000 &); sleep 1000", short).await.outcome;
-        assert_eq!(late, Outcome::TimedOut(Level::Call), "{name}");
+        assert_eq!(late, Termination::TimedOut(Level::Call), "{name}");
         assert!(before.elapsed() < Duration::from_secs(4), "{name}: {:?}", before.elapsed());
         let mut running = start(shell("cat; sleep 60"), cage.clone()).await.unwrap();
         running.stdin.take().unwrap().write_all(b"hello").await.unwrap();
         running.kill();
-        assert_eq!(running.wait().await.outcome, Outcome::Killed, "{name}");
+        assert_eq!(running.wait().await.outcome, Termination::Killed, "{name}");
         if !is_gvisor(&cage) {
             let source = env!("CARGO_BIN_EXE_aecl-attacker").into();
             let view = View { source, at: "/attacker".into(), access: Access::ReadOnly };
             let argv = ["/attacker", "int80"].map(String::from).to_vec();
             let program = Program { argv, ..shell("") };
             let end = run(program, Cage { views: vec![view], ..cage.clone() }).await.unwrap();
-            assert_eq!(end.outcome, Outcome::Seccomp, "{name}");
+            assert_eq!(end.outcome, Termination::Seccomp, "{name}");
         }
         let missing = Program { argv: vec!["/no/such".into()], env: BTreeMap::new(), cwd: None };
         let error = run(missing, cage.clone()).await.unwrap_err();
@@ -144,7 +144,7 @@ async fn a_program_cannot_report_its_own_end() {
              printf '{report}' > /.status/reports; exit 3"
         );
         let end = ended(&script, cage.clone()).await;
-        assert_eq!(end.outcome, Outcome::Exited(3), "{}: {}", cage.backend, end.stderr.for_display());
+        assert_eq!(end.outcome, Termination::Exited(3), "{}: {}", cage.backend, end.stderr.for_display());
     }
 }
 
@@ -162,7 +162,7 @@ async fn what_is_left_is_collected_and_a_view_is_seen() {
         let script = "cat /project/it/a; cat /project/it/private; mkdir sub; echo new > sub/file; \
                       echo x > /project/it/b; echo x > /usr/x; echo x > /x";
         let end = ended(script, Cage { views: vec![view(Access::ReadOnly)], ..cage.clone() }).await;
-        assert_eq!(end.outcome, Outcome::Exited(2), "{name}: {}", text(&end));
+        assert_eq!(end.outcome, Termination::Exited(2), "{name}: {}", text(&end));
         assert_eq!(end.stdout.bytes, if end.held.owners_mapped { &b"oldmine"[..] } else { b"old" }, "{name}");
         let left = end.scratch[0].collect(COLLECT).unwrap();
         let list: Vec<_> = left.changes.iter().map(|c| c.path.as_str()).collect();
@@ -177,7 +177,7 @@ async fn what_is_left_is_collected_and_a_view_is_seen() {
             continue;
         }
         let end = ended("cd /project/it && echo new > a && echo c > c && rm private", over).await;
-        assert_eq!(end.outcome, Outcome::Exited(0), "{name}: {}", text(&end));
+        assert_eq!(end.outcome, Termination::Exited(0), "{name}: {}", text(&end));
         let left = end.scratch[1].collect(COLLECT).unwrap();
         let list: Vec<_> = left.changes.iter().map(|c| (c.path.as_str(), &c.kind)).collect();
         assert_eq!((list.len(), list[2]), (3, ("private", &ChangeKind::Deleted)), "{name}");
@@ -230,7 +230,9 @@ async fn what_a_backend_offers_is_what_can_be_built_with_it() {
             ("unlimited memory", found.offers.unlimited_memory, Cage { limits, ..cage.clone() }),
         ] {
             match run(shell("true"), cage).await {
-                Ok(end) => assert!(offered && end.outcome == Outcome::Exited(0), "{} {what}", found.backend),
+                Ok(end) => {
+                    assert!(offered && end.outcome == Termination::Exited(0), "{} {what}", found.backend)
+                }
                 Err(error) => {
                     assert!(
                         !offered && matches!(error, SandboxError::BadCage(_)),
@@ -328,7 +330,7 @@ async fn runtimes_leave_nothing_behind() {
         let rounds = if is_gvisor(cage) { 3 } else { 15 };
         for round in 0..rounds {
             let end = ended("echo x > /scratch/y; (setsid sleep 1000 &)", cage.clone()).await;
-            assert_eq!(end.outcome, Outcome::Exited(0), "{}", text(&end));
+            assert_eq!(end.outcome, Termination::Exited(0), "{}", text(&end));
             let patience = Duration::from_millis(5 * round);
             let _ = tokio::time::timeout(patience, run(shell("sleep 1000"), cage.clone())).await;
         }

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aecl_sandbox::{Contained, Leash, Program, SandboxError, spawn};
+use aecl_sandbox::{Contained, Program, SandboxError, Supervised, spawn};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
-const LEASH: Leash = Leash { core_max_bytes: 0, open_files_max: None };
+const LEASH: Supervised = Supervised { core_max_bytes: 0, open_files_max: None };
 
 async fn shell(script: &str, env: &[(&str, &str)]) -> Contained {
     let env: BTreeMap<String, String> = env.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();

@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use aecl_sandbox::{
-    Backend, Cage, CgroupVersion, Enforced, HostUser, Limits, Offers, Outcome, SandboxError, probe, run,
+    Backend, Cage, CgroupVersion, Enforced, HostUser, Limits, Offers, SandboxError, Termination, probe, run,
     start,
 };
 use common::guest::{Stage, assert_holds_in, stage};
@@ -66,7 +66,7 @@ async fn the_probe_finds_what_is_enforced() {
         Offers { views: true, overlays: true, listener: true, unlimited_memory: true, host_programs: true };
     assert_eq!(found.offers, all);
     let end = run(shell("true"), found.cage()).await.unwrap();
-    assert_eq!(end.outcome, Outcome::Exited(0));
+    assert_eq!(end.outcome, Termination::Exited(0));
     assert_eq!(end.held.cgroup, has_groups().then_some(CgroupVersion::V2));
     assert!(end.held.landlock_abi >= Some(2), "{:?}", end.held.landlock_abi);
     assert_eq!(matches!(end.held.user, HostUser::Separate { .. }), is_root());
@@ -85,13 +85,13 @@ async fn runtimes_are_held_by_the_same_limits() {
         }
         let cage = Cage { backend: found.backend, ..cage() };
         let end = ended("cat /proc/self/cgroup; exit 7", cage.clone()).await;
-        assert_eq!((end.outcome, text(&end).as_str()), (Outcome::Exited(7), "0::/\n"), "{:?}", end.held);
+        assert_eq!((end.outcome, text(&end).as_str()), (Termination::Exited(7), "0::/\n"), "{:?}", end.held);
         assert_eq!(end.held.cgroup, Some(CgroupVersion::V2));
         // More than the program and the runtime may have together.
         let script = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do \
                       (dd if=/dev/zero bs=20M count=1 | sleep 5) & done; wait; echo over";
         let end = ended(script, cage).await;
-        assert_eq!(end.outcome, Outcome::OutOfMemory, "{:?} {}", end.held, text(&end));
+        assert_eq!(end.outcome, Termination::OutOfMemory, "{:?} {}", end.held, text(&end));
         assert_eq!(cgroups_of(std::process::id()), Vec::<String>::new());
     }
 }
@@ -112,7 +112,7 @@ async fn without_a_cgroup_a_limit_that_needs_one_is_refused() {
         let said = error.to_string();
         assert!(said.contains(why) && said.contains("`Delegate=yes`"), "{said}");
     }
-    assert_eq!(ended("true", cage()).await.outcome, Outcome::Exited(0));
+    assert_eq!(ended("true", cage()).await.outcome, Termination::Exited(0));
 }
 
 /// Every limit is in the cage's group, and every process of the cage is, from its first moment.
@@ -148,7 +148,7 @@ async fn a_cage_has_one_group_with_every_limit_in_it() {
     }
     running.kill();
     let end = running.wait().await;
-    assert_eq!(end.outcome, Outcome::Killed);
+    assert_eq!(end.outcome, Termination::Killed);
     assert_eq!(text(&end), "0::/\n", "it sees no group but its own");
     assert_gone(&below).await;
     assert!(!group.exists(), "{}", group.display());
@@ -163,7 +163,7 @@ async fn lack_of_memory_ends_the_whole_cage_and_is_told() {
     let script = "for i in 1 2 3 4 5 6 7 8; do \
                   (dd if=/dev/zero bs=20M count=1 | sleep 5) & done; wait; echo over";
     let end = ended(script, cage()).await;
-    assert_eq!(end.outcome, Outcome::OutOfMemory, "{}", text(&end));
+    assert_eq!(end.outcome, Termination::OutOfMemory, "{}", text(&end));
     assert!(!text(&end).contains("over"), "{}", text(&end));
     assert_eq!(cgroups_of(std::process::id()), Vec::<String>::new());
     // Scratch space is memory, and a full one is no lack of it.
@@ -172,7 +172,7 @@ async fn lack_of_memory_ends_the_whole_cage_and_is_told() {
         cage(),
     );
     let end = end.await;
-    assert_eq!(end.outcome, Outcome::Exited(1), "{}", text(&end));
+    assert_eq!(end.outcome, Termination::Exited(1), "{}", text(&end));
     assert!(text(&end).contains("No space left"), "{}", text(&end));
 }
 
@@ -212,7 +212,7 @@ async fn processor_time_is_held_back() {
 async fn supervisor() {
     let Some(work) = std::env::var_os("AECL_TEST_SUPERVISOR") else { return };
     if work == "sweep" {
-        assert_eq!(ended("true", cage()).await.outcome, Outcome::Exited(0));
+        assert_eq!(ended("true", cage()).await.outcome, Termination::Exited(0));
         return;
     }
     let running = start(shell("sleep 1000"), cage()).await.unwrap();

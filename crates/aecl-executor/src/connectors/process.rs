@@ -17,7 +17,9 @@ pub mod wasm;
 mod words;
 
 use aecl_kernel::define::cage;
-use aecl_sandbox::{CgroupVersion, Ended, Held, Level, Outcome, Program, Running, SandboxError, start};
+use aecl_sandbox::{
+    AppliedSandbox, CgroupVersion, Ended, Level, Program, Running, SandboxError, Termination, start,
+};
 use async_trait::async_trait;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -171,7 +173,7 @@ impl Connector for ProcessConnector {
                 let message = format!("`{}`: {why}", call.action);
                 match ended.outcome {
                     // It saw its end, and says itself that it went wrong.
-                    Outcome::Exited(_) if acted => {
+                    Termination::Exited(_) if acted => {
                         CallResult::Failed { code, message, output: Some(output), may_have_acted: true }
                     }
                     _ => broken_off(code, message, Some(output), acted),
@@ -389,7 +391,7 @@ pub fn tell(ended: &Ended, spec: &ProcessSpec, views: &Views) -> Result<Value, S
         (Some((_, words)), _) => drop(told.insert("ended".into(), json!(words))),
         (None, outcome) => {
             told.insert("ended".into(), json!(outcome.to_string()));
-            if let Outcome::Exited(code) = outcome {
+            if let Termination::Exited(code) = outcome {
                 told.insert("exit_code".into(), json!(code));
             }
         }
@@ -436,27 +438,27 @@ fn failure(ended: &Ended, spec: &ProcessSpec) -> Option<(&'static str, String)> 
         return Some((code, format!("the module {words}; its `stderr` ends with the reason")));
     }
     let code = match ended.outcome {
-        Outcome::Exited(code) if spec.success_codes.contains(&code) => {
+        Termination::Exited(code) if spec.success_codes.contains(&code) => {
             let is_none = spec.stdout == StdoutSpec::Json && json_of(ended, spec).is_none();
             return is_none
                 .then(|| ("process_json", "what the program wrote to its output is no JSON".into()));
         }
-        Outcome::Exited(_) => "process_exit",
-        Outcome::Signalled(_) => "process_signal",
-        Outcome::Seccomp => "process_system_call",
-        Outcome::OutOfMemory => "process_memory",
-        Outcome::TimedOut(Level::Call) => "process_timeout",
-        Outcome::TimedOut(Level::Task) => "process_timeout_task",
-        Outcome::TimedOut(Level::Lifetime) => "process_timeout_lifetime",
-        Outcome::OutputCap => "process_output",
-        Outcome::Killed => "process_killed",
+        Termination::Exited(_) => "process_exit",
+        Termination::Signalled(_) => "process_signal",
+        Termination::Seccomp => "process_system_call",
+        Termination::OutOfMemory => "process_memory",
+        Termination::TimedOut(Level::Call) => "process_timeout",
+        Termination::TimedOut(Level::Task) => "process_timeout_task",
+        Termination::TimedOut(Level::Lifetime) => "process_timeout_lifetime",
+        Termination::OutputCap => "process_output",
+        Termination::Killed => "process_killed",
     };
     Some((code, format!("the program {}", ended.outcome)))
 }
 
 /// The cage that it really got, for the record.
 #[must_use]
-pub fn held(held: &Held) -> String {
+pub fn held(held: &AppliedSandbox) -> String {
     let cgroup = match held.cgroup {
         Some(CgroupVersion::V1) => "cgroup v1",
         Some(CgroupVersion::V2) => "cgroup v2",

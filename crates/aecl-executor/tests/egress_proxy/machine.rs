@@ -11,7 +11,7 @@ use std::time::Duration;
 use aecl_egress::broker::AllowList;
 use aecl_egress::egress::Names;
 use aecl_executor::connectors::process::{ProcessSpec, egress_proxy};
-use aecl_sandbox::{Cage, Clocks, Limits, Network, Outcome, Program, start};
+use aecl_sandbox::{Cage, Clocks, Limits, Network, Program, Termination, start};
 use serde_json::json;
 
 use super::world::{OurNames, plain, target};
@@ -65,7 +65,7 @@ async fn a_program_in_a_machine_reaches_whom_its_action_names_and_nobody_else() 
     let ended = running.wait().await;
     let traffic = egress_proxy.close().await;
     let said = ended.stdout.for_display();
-    assert_eq!(ended.outcome, Outcome::Exited(0), "{said}");
+    assert_eq!(ended.outcome, Termination::Exited(0), "{said}");
     assert!(said.starts_with("hello\n") && said.contains("403") && said.contains("refused"), "{said}");
     let told = [
         format!("GET evil.test:{} x1 egress_denied", web.port),

@@ -11,7 +11,7 @@
 
 mod api;
 mod image;
-mod left;
+mod leftovers;
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -32,7 +32,7 @@ use async_trait::async_trait;
 use crate::cage::{Cage, Limits, View};
 use crate::deadline::Level;
 use crate::driver::{Attacked, Driver, Installed};
-use crate::ended::{CgroupVersion, Held, HostUser};
+use crate::ended::{AppliedSandbox, CgroupVersion, HostUser};
 use crate::error::SandboxError;
 use crate::found::{Enforced, Offers};
 use crate::host::{tree, user};
@@ -121,8 +121,8 @@ async fn self_test(cage: &Cage) -> Result<Attacked, SandboxError> {
 async fn daemon(docker: &Docker, backend: &Backend) -> Result<Asked, SandboxError> {
     let daemon = Daemon::at(&docker.socket);
     let asked = ask(&daemon, docker, backend).await?;
-    left::clear_away(&daemon).await;
-    left::clear_away_meetings(&meeting_place(), MEETING);
+    leftovers::clear_away(&daemon).await;
+    leftovers::clear_away_meetings(&meeting_place(), MEETING);
     Ok(asked)
 }
 
@@ -223,8 +223,8 @@ struct Contained {
 }
 
 impl Contained {
-    fn held(&self, cage: &Cage, landlock_abi: u64) -> Held {
-        Held {
+    fn held(&self, cage: &Cage, landlock_abi: u64) -> AppliedSandbox {
+        AppliedSandbox {
             backend: cage.backend.clone(),
             user: self.user,
             runtime: Some(self.daemon.version.clone()),
@@ -364,7 +364,7 @@ impl Drop for Container {
     fn drop(&mut self) {
         if let (false, Ok(runtime)) = (self.is_left_alone, tokio::runtime::Handle::try_current()) {
             let (daemon, id) = (self.daemon.clone(), std::mem::take(&mut self.id));
-            runtime.spawn(async move { left::remove(&daemon, &id).await });
+            runtime.spawn(async move { leftovers::remove(&daemon, &id).await });
         }
     }
 }
@@ -390,7 +390,7 @@ async fn create(daemon: &Daemon, config: Value) -> Result<Container, Refused> {
         let made = daemon.ask("POST", &path, Body::Json(config)).await;
         if let Err(Refused::Broken(_)) = &made {
             // It may have been made all the same, or is about to be.
-            left::remove(&daemon, &name).await;
+            leftovers::remove(&daemon, &name).await;
         }
         let Created { id } = made?;
         Ok(Container { daemon, id, is_left_alone: false })
@@ -412,7 +412,7 @@ fn config(image: &str, order: &Order, limits: &Limits, meeting: &Meeting) -> Val
         "Env": [],
         "User": format!("{}:{}", order.user.outside_uid, order.user.outside_gid),
         "NetworkDisabled": true,
-        "Labels": left::labels(),
+        "Labels": leftovers::labels(),
         "HostConfig": {
             "AutoRemove": true,
             "NetworkMode": "none",

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::cage::Cage;
 use crate::driver::{Attacked, Driver, Installed};
-use crate::ended::Held;
+use crate::ended::AppliedSandbox;
 use crate::error::SandboxError;
 use crate::found::Offers;
 use crate::host::cgroup;
@@ -115,8 +115,8 @@ async fn self_test(cage: &Cage) -> Result<Attacked, SandboxError> {
     Ok((attacks, held(&order, cage, landlock_abi, owners_mapped)))
 }
 
-fn held(order: &Order, cage: &Cage, landlock_abi: u64, owners_mapped: bool) -> Held {
-    Held {
+fn held(order: &Order, cage: &Cage, landlock_abi: u64, owners_mapped: bool) -> AppliedSandbox {
+    AppliedSandbox {
         backend: Backend::Native,
         user: host_user(order),
         runtime: None,
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
     use crate::cage::{Limits, Network};
     use crate::deadline::{Clocks, Level};
-    use crate::ended::Outcome;
+    use crate::ended::Termination;
     use crate::host::name::{bytes, numbered};
     use crate::protocol::wire::{Group, MemoryEvents};
 
@@ -181,7 +181,7 @@ mod tests {
         assert!(inside.lines().count() >= 2, "{inside}");
         let held = held(&order, &cage, 0, true);
         let ended = Running::new(launched, fds, &cage, &order, held).wait().await;
-        assert_eq!(ended.outcome, Outcome::Exited(0));
+        assert_eq!(ended.outcome, Termination::Exited(0));
         assert_eq!(ended.stdout.bytes, b"0::/\n");
         assert!(!dir.exists());
     }

@@ -27,7 +27,7 @@ use async_trait::async_trait;
 
 use crate::cage::{Access, Cage, Network};
 use crate::driver::{Attacked, Driver, Installed};
-use crate::ended::Held;
+use crate::ended::AppliedSandbox;
 use crate::error::SandboxError;
 use crate::found::Offers;
 use crate::host::{cgroup, tree, user};
@@ -111,12 +111,12 @@ struct Plan {
 }
 
 impl Plan {
-    fn held(&self, cage: &Cage, holding: &Holding) -> Held {
+    fn held(&self, cage: &Cage, holding: &Holding) -> AppliedSandbox {
         let landlock_abi = holding.launched.reports().into_iter().find_map(|report| match report {
             Report::Started { landlock_abi, .. } => u32::try_from(landlock_abi).ok(),
             _ => None,
         });
-        Held {
+        AppliedSandbox {
             backend: cage.backend.clone(),
             runtime: Some(self.runtime.clone()),
             user: start::host_user(&self.order),

@@ -14,7 +14,7 @@ mod firecracker;
 mod line;
 mod monitor;
 mod qemu;
-mod shown;
+mod shared_files;
 mod start;
 
 use async_trait::async_trait;
@@ -45,12 +45,12 @@ impl Driver for Machines {
         processor_fits(backend)?;
         // The machine enforces them, whatever the host can do.
         let enforced = Enforced { memory: true, cpu: true };
-        let note = shown::tool().err().map(|why| format!("no views: {why}"));
+        let note = shared_files::tool().err().map(|why| format!("no views: {why}"));
         Ok(Installed { version: None, note, enforced })
     }
 
     fn offers(&self, _backend: &Backend) -> Offers {
-        let shows = shown::tool().is_ok();
+        let shows = shared_files::tool().is_ok();
         // It has a size, and the programs of its disk.
         Offers { views: shows, overlays: shows, unlimited_memory: false, host_programs: false, ..Offers::ALL }
     }

@@ -9,11 +9,11 @@ use super::ImageError;
 
 /// A SHA-256, written as `sha256:` and 64 hexadecimal digits in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digest(String);
+pub struct ImageDigest(String);
 
 const PREFIX: &str = "sha256:";
 
-impl Digest {
+impl ImageDigest {
     /// Reads one.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Digest {
     }
 }
 
-impl fmt::Display for Digest {
+impl fmt::Display for ImageDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -61,8 +61,8 @@ mod tests {
     #[test]
     fn a_digest_is_written_in_one_way() {
         let known = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(Digest::of(b"").to_string(), known);
-        assert_eq!(Digest::parse(known).map(|d| d.to_string()).ok().as_deref(), Some(known));
+        assert_eq!(ImageDigest::of(b"").to_string(), known);
+        assert_eq!(ImageDigest::parse(known).map(|d| d.to_string()).ok().as_deref(), Some(known));
         for wrong in [
             "",
             "latest",
@@ -72,7 +72,7 @@ mod tests {
             "sha256:../../../../../../../../../../../../../../../../../../../../../etc",
             "sha512:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         ] {
-            assert!(Digest::parse(wrong).is_err(), "{wrong}");
+            assert!(ImageDigest::parse(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::layer::Compression;
-use super::{ARCHITECTURE, Digest, ImageError, Offer, Setup};
+use super::{ARCHITECTURE, ImageDigest, ImageError, Offer, Setup};
 use crate::collected::shown;
 
 /// Layers of one image. Docker makes at most 127.
@@ -46,10 +46,10 @@ pub(super) struct Described {
 pub(super) struct Blob {
     pub(super) file: File,
     pub(super) size: u64,
-    pub(super) digest: Digest,
+    pub(super) digest: ImageDigest,
     pub(super) compression: Compression,
     /// Of what it unpacks to.
-    pub(super) unpacked: Digest,
+    pub(super) unpacked: ImageDigest,
 }
 
 #[derive(Deserialize)]
@@ -159,7 +159,7 @@ impl Layout {
             });
             let name = found.annotations.get("org.opencontainers.image.ref.name");
             offers.push(Offer {
-                digest: Digest::parse(&found.digest)?,
+                digest: ImageDigest::parse(&found.digest)?,
                 name: name.map(|name| shown(name.as_bytes())),
                 platform,
                 is_list: Kind::of(&found.kind) == Kind::List,
@@ -169,7 +169,7 @@ impl Layout {
     }
 
     /// What that image is made of.
-    pub(super) fn describe(&self, digest: &Digest) -> Result<Described, ImageError> {
+    pub(super) fn describe(&self, digest: &ImageDigest) -> Result<Described, ImageError> {
         let all = self.all()?;
         let Some(found) = all.iter().find(|one| one.digest == digest.to_string()) else {
             return Err(self.not_offered(digest)?);
@@ -205,14 +205,14 @@ impl Layout {
                 ))
             })?;
             let (file, digest) = self.open_blob(layer)?;
-            let unpacked = Digest::parse(unpacked)?;
+            let unpacked = ImageDigest::parse(unpacked)?;
             blobs.push(Blob { file, size: layer.size, digest, compression, unpacked });
         }
         Ok(Described { setup: setup(config.config.unwrap_or_default()).map_err(cannot)?, layers: blobs })
     }
 
     /// The manifest for our system in a list.
-    fn of_our_system(&self, digest: &Digest, list: &Descriptor) -> Result<Descriptor, ImageError> {
+    fn of_our_system(&self, digest: &ImageDigest, list: &Descriptor) -> Result<Descriptor, ImageError> {
         let is_ours = |p: &Platform| (p.os.as_str(), p.architecture.as_str()) == ("linux", ARCHITECTURE);
         let mut manifests = self.read_list(list)?;
         manifests.retain(|one| Kind::of(&one.kind) == Kind::Manifest);
@@ -271,7 +271,7 @@ impl Layout {
         Ok(list.manifests)
     }
 
-    fn not_offered(&self, digest: &Digest) -> Result<ImageError, ImageError> {
+    fn not_offered(&self, digest: &ImageDigest) -> Result<ImageError, ImageError> {
         const SHOWN: usize = 10;
         let offers = self.offers()?;
         let mut words: Vec<String> = offers.iter().take(SHOWN).map(Offer::to_string).collect();
@@ -293,7 +293,7 @@ impl Layout {
         file.take(descriptor.size)
             .read_to_end(&mut bytes)
             .map_err(|e| wrong(format!("cannot be read: {e}")))?;
-        let found = Digest::of(&bytes);
+        let found = ImageDigest::of(&bytes);
         if found != digest {
             return Err(wrong(format!("holds something else: its bytes have the digest `{found}`")));
         }
@@ -301,8 +301,8 @@ impl Layout {
     }
 
     /// The file of a digest, of the length that it should have.
-    fn open_blob(&self, descriptor: &Descriptor) -> Result<(File, Digest), ImageError> {
-        let digest = Digest::parse(&descriptor.digest)?;
+    fn open_blob(&self, descriptor: &Descriptor) -> Result<(File, ImageDigest), ImageError> {
+        let digest = ImageDigest::parse(&descriptor.digest)?;
         let wrong = |why: String| ImageError::Blob { layout: self.dir.clone(), digest: digest.clone(), why };
         let path = self.dir.join("blobs/sha256").join(digest.hex());
         let file = open(&path).map_err(|e| wrong(format!("cannot be read: {e}")))?;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::layer::{self, Refusal};
 use super::layout::Layout;
 use super::write::Tree;
-use super::{Digest, Image, ImageError, ImageLimits, Setup};
+use super::{Image, ImageDigest, ImageError, ImageLimits, Setup};
 
 /// A name that only something unfinished has.
 const UNFINISHED: &str = "unfinished";
@@ -54,7 +54,7 @@ impl Images {
     ///
     /// # Errors
     /// When what is there cannot be trusted or read.
-    pub fn find(&self, digest: &Digest) -> Result<Option<Image>, ImageError> {
+    pub fn find(&self, digest: &ImageDigest) -> Result<Option<Image>, ImageError> {
         if !self.is_ours()? {
             return Ok(None);
         }
@@ -83,7 +83,12 @@ impl Images {
     /// # Errors
     /// When the image is not there, is not what its digest says, or has something in it that is refused.
     /// Nothing of it is then kept.
-    pub fn unpack(&self, layout: &Path, digest: &Digest, limits: ImageLimits) -> Result<Image, ImageError> {
+    pub fn unpack(
+        &self,
+        layout: &Path,
+        digest: &ImageDigest,
+        limits: ImageLimits,
+    ) -> Result<Image, ImageError> {
         if let Some(image) = self.find(digest)? {
             return Ok(image);
         }
@@ -111,7 +116,7 @@ impl Images {
     }
 
     /// Gives the finished tree its name, when all of it is on the disk.
-    fn keep(&self, new: &Path, digest: &Digest) -> Result<(), ImageError> {
+    fn keep(&self, new: &Path, digest: &ImageDigest) -> Result<(), ImageError> {
         let dir = File::open(&self.dir).map_err(failed("open", &self.dir))?;
         syncfs(&dir).map_err(|e| failed("write", new)(e.into()))?;
         let place = self.dir.join(digest.hex());
@@ -160,7 +165,7 @@ impl Images {
 
 fn unpack_to(
     new: &Path,
-    digest: &Digest,
+    digest: &ImageDigest,
     described: &super::layout::Described,
     limits: ImageLimits,
 ) -> Result<(), ImageError> {

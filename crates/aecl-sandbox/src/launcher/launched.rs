@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::control::{Caller, Control};
 use super::fork_server;
 use crate::deadline::{Clocks, Level};
-use crate::ended::Outcome;
+use crate::ended::Termination;
 use crate::protocol::wire::{Cause, Order, Report};
 
 /// How much later than the launcher's the supervisor's own deadline is. It matters only if the launcher
@@ -176,7 +176,7 @@ impl Launched {
 
     /// Waits until nothing of the program is left, or nothing that can be ended, and tells how it ended. May be given
     /// up and asked again. Whoever wants its output reads that meanwhile.
-    pub(crate) async fn wait(&mut self) -> Outcome {
+    pub(crate) async fn wait(&mut self) -> Termination {
         while self.hear().await {}
         self.over().await
     }
@@ -215,7 +215,7 @@ impl Launched {
     }
 
     /// Tells how it ended, when there is nothing more to hear.
-    pub(crate) async fn over(&mut self) -> Outcome {
+    pub(crate) async fn over(&mut self) -> Termination {
         if self.findings.cause.is_none() {
             // It ended without its last word, that the cage is gone.
             remove_groups(&self.groups).await;
@@ -302,22 +302,22 @@ impl Findings {
         }
     }
 
-    fn outcome(&self, level: Level) -> Outcome {
+    fn outcome(&self, level: Level) -> Termination {
         let by_itself = self.status.and_then(|status| match (status.code(), status.signal()) {
-            (Some(code), _) => Some(Outcome::Exited(code)),
-            (None, Some(libc::SIGSYS)) => Some(Outcome::Seccomp),
-            (None, Some(signal)) => Some(Outcome::Signalled(signal)),
+            (Some(code), _) => Some(Termination::Exited(code)),
+            (None, Some(libc::SIGSYS)) => Some(Termination::Seccomp),
+            (None, Some(signal)) => Some(Termination::Signalled(signal)),
             (None, None) => None,
         });
-        let out_of_memory = self.oom_kills > 0 && by_itself != Some(Outcome::Exited(0));
+        let out_of_memory = self.oom_kills > 0 && by_itself != Some(Termination::Exited(0));
         match self.cause {
-            _ if self.too_much => Outcome::OutputCap,
-            Some(Cause::OutOfMemory) => Outcome::OutOfMemory,
-            Some(Cause::Ended) | None if out_of_memory => Outcome::OutOfMemory,
-            Some(Cause::Deadline) => Outcome::TimedOut(level),
-            None if self.late => Outcome::TimedOut(level),
-            Some(Cause::Asked | Cause::Abandoned) => Outcome::Killed,
-            Some(Cause::Ended) | None => by_itself.unwrap_or(Outcome::Killed),
+            _ if self.too_much => Termination::OutputCap,
+            Some(Cause::OutOfMemory) => Termination::OutOfMemory,
+            Some(Cause::Ended) | None if out_of_memory => Termination::OutOfMemory,
+            Some(Cause::Deadline) => Termination::TimedOut(level),
+            None if self.late => Termination::TimedOut(level),
+            Some(Cause::Asked | Cause::Abandoned) => Termination::Killed,
+            Some(Cause::Ended) | None => by_itself.unwrap_or(Termination::Killed),
         }
     }
 }

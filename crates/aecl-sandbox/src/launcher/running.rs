@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 
 use super::launched::Launched;
 use crate::cage::{Cage, Limits, Network};
-use crate::ended::{Ended, Held};
-use crate::left::SentOf;
+use crate::ended::{AppliedSandbox, Ended};
+use crate::leftovers::SentOf;
 use crate::listener::Listener;
 use crate::output::{Output, Stream};
 use crate::protocol::wire::{MountKind, Order};
@@ -30,7 +30,7 @@ pub struct Running {
     /// The socket that listens on the cage's own loopback, if [`Network::Listener`] was asked for. Who
     /// accepts on it serves this program and no other.
     pub listener: Option<Listener>,
-    held: Held,
+    held: AppliedSandbox,
     launched: Launched,
     scratch: Vec<Scratch>,
     limits: Limits,
@@ -50,7 +50,7 @@ impl Running {
         mut fds: Vec<OwnedFd>,
         cage: &Cage,
         order: &Order,
-        held: Held,
+        held: AppliedSandbox,
     ) -> Self {
         let listener = match cage.network {
             Network::None => None,
@@ -66,7 +66,7 @@ impl Running {
         mut launched: Launched,
         cage: &Cage,
         order: &Order,
-        held: Held,
+        held: AppliedSandbox,
         listener: Option<Listener>,
         sent: oneshot::Receiver<SentOf>,
     ) -> Self {
@@ -76,7 +76,7 @@ impl Running {
 
     /// The cage that it really got.
     #[must_use]
-    pub fn held(&self) -> &Held {
+    pub fn held(&self) -> &AppliedSandbox {
         &self.held
     }
 

@@ -31,7 +31,7 @@ const FILE_MAX_BYTES: u64 = 256 << 10;
 
 /// A directory of this user's in which is remembered what holds.
 #[derive(Clone, Debug)]
-pub struct Memory {
+pub struct ProbeCache {
     dir: PathBuf,
 }
 
@@ -49,7 +49,7 @@ struct Kept {
     runtime: Option<oci::Facts>,
 }
 
-impl Memory {
+impl ProbeCache {
     /// Where programs of this user remember things: below `XDG_CACHE_HOME`, or `~/.cache`. Nowhere, if neither is
     /// named.
     #[must_use]

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use aecl_sandbox::Digest;
+use aecl_sandbox::ImageDigest;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
@@ -123,14 +123,14 @@ pub fn blob(dir: &Path, kind: &str, bytes: &[u8]) -> Value {
 }
 
 /// Writes a layout with one image of these layers, named `made`.
-pub fn write(dir: &Path, layers: &[Packed], run: &Value) -> Digest {
+pub fn write(dir: &Path, layers: &[Packed], run: &Value) -> ImageDigest {
     let config = json!({ "architecture": "amd64", "os": "linux", "config": run,
         "rootfs": { "type": "layers", "diff_ids": layers.iter().map(|(_, _, id)| id).collect::<Vec<_>>() } });
     let config = blob(dir, CONFIG, config.to_string().as_bytes());
     let layers: Vec<_> = layers.iter().map(|(kind, bytes, _)| blob(dir, kind, bytes)).collect();
     let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers });
     let mut manifest = blob(dir, MANIFEST, manifest.to_string().as_bytes());
-    let digest = Digest::parse(manifest["digest"].as_str().unwrap()).unwrap();
+    let digest = ImageDigest::parse(manifest["digest"].as_str().unwrap()).unwrap();
     manifest["annotations"] = json!({ "org.opencontainers.image.ref.name": "made" });
     index(dir, &[manifest]);
     digest

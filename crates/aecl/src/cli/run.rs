@@ -18,7 +18,7 @@ use aecl_executor::connectors::files::{KeepJournals, RecoveredKeep};
 use aecl_executor::connectors::process::pick::NotHeld;
 use aecl_executor::connectors::process::{ProcessSpec, Views, egress_proxy, tell};
 use aecl_kernel::define::cage::Tier;
-use aecl_sandbox::{Digest, Image, Images, Outcome, SandboxError, Stream};
+use aecl_sandbox::{Image, ImageDigest, Images, SandboxError, Stream, Termination};
 use asked::Asked;
 use cage::{Choice, NotStarted};
 use keep::Kept;
@@ -292,7 +292,7 @@ async fn caged(
     let mut told = tell(&ended, spec, &views).map_err(|error| Error::new(error.to_string()))?;
     project::stays_as_it_is(asked, &mut told);
     if !common.json {
-        if !matches!(ended.outcome, Outcome::Exited(_)) {
+        if !matches!(ended.outcome, Termination::Exited(_)) {
             show::say(&format!("aecl: the command {}", ended.outcome));
         }
         for refused in told.get("refused").and_then(Value::as_array).into_iter().flatten() {
@@ -365,20 +365,20 @@ fn pass_on(stream: Stream, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-fn exit(outcome: Outcome) -> Exit {
+fn exit(outcome: Termination) -> Exit {
     Exit::Program(match outcome {
-        Outcome::Exited(code) => u8::try_from(code & 0xff).unwrap_or(u8::MAX),
-        Outcome::Signalled(signal) => 128u8.saturating_add(u8::try_from(signal).unwrap_or_default()),
-        Outcome::Seccomp => 128 + 31,
-        Outcome::TimedOut(_) => 124,
-        Outcome::OutOfMemory | Outcome::OutputCap | Outcome::Killed => 128 + 9,
+        Termination::Exited(code) => u8::try_from(code & 0xff).unwrap_or(u8::MAX),
+        Termination::Signalled(signal) => 128u8.saturating_add(u8::try_from(signal).unwrap_or_default()),
+        Termination::Seccomp => 128 + 31,
+        Termination::TimedOut(_) => 124,
+        Termination::OutOfMemory | Termination::OutputCap | Termination::Killed => 128 + 9,
     })
 }
 
 /// The image, unpacked.
 fn image(common: &Common, spec: &ProcessSpec) -> std::result::Result<Option<Image>, Error> {
     let Some(image) = &spec.image else { return Ok(None) };
-    let digest = Digest::parse(image.digest.as_deref().unwrap_or_default())?;
+    let digest = ImageDigest::parse(image.digest.as_deref().unwrap_or_default())?;
     let images = Images::new(images_dir(common)?);
     if let Some(there) = images.find(&digest)? {
         return Ok(Some(there));

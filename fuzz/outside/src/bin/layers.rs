@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use aecl_sandbox::{Digest, ImageLimits, Images};
+use aecl_sandbox::{ImageDigest, ImageLimits, Images};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -104,7 +104,7 @@ fn summed(mut archive: Vec<u8>) -> Vec<u8> {
     archive
 }
 
-fn lay_out(dir: &Path, layers: &[Layer]) -> Digest {
+fn lay_out(dir: &Path, layers: &[Layer]) -> ImageDigest {
     let blobs = dir.join("blobs/sha256");
     fs::create_dir_all(&blobs).expect("a layout");
     let blob = |kind: &str, bytes: &[u8]| -> Value {
@@ -120,7 +120,7 @@ fn lay_out(dir: &Path, layers: &[Layer]) -> Digest {
     let kind = "application/vnd.oci.image.manifest.v1+json";
     let manifest = json!({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": layers});
     let manifest = blob(kind, manifest.to_string().as_bytes());
-    let digest = Digest::parse(manifest["digest"].as_str().expect("a digest")).expect("our own digest");
+    let digest = ImageDigest::parse(manifest["digest"].as_str().expect("a digest")).expect("our own digest");
     let index = json!({"schemaVersion": 2, "manifests": [manifest]});
     fs::write(dir.join("index.json"), index.to_string()).expect("an index");
     fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).expect("a marker");

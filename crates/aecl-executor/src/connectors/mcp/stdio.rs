@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use aecl_sandbox::{Contained, Leash, Program};
+use aecl_sandbox::{Contained, Program, Supervised};
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
@@ -67,9 +67,10 @@ impl StdioLink {
         }
         let argv = std::iter::once(start.command.to_owned()).chain(start.args.iter().cloned()).collect();
         let program = Program { argv, env, cwd: start.cwd.cloned() };
-        let leash = Leash { core_max_bytes: 0, open_files_max: None };
-        let mut contained =
-            aecl_sandbox::spawn(program, leash).await.map_err(|error| not_connected(error.to_string()))?;
+        let supervised = Supervised { core_max_bytes: 0, open_files_max: None };
+        let mut contained = aecl_sandbox::spawn(program, supervised)
+            .await
+            .map_err(|error| not_connected(error.to_string()))?;
         let pipes = (contained.stdin.take(), contained.stdout.take(), contained.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(not_connected("it started without its pipes".into()));

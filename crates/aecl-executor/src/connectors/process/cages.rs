@@ -74,7 +74,7 @@ pub(super) fn fit(found: &[Found], least: cage::Tier, needs: cage::Needs) -> Res
     }
 }
 
-/// The tier as decisions know it; a leash is none.
+/// The tier as decisions know it; supervision is none.
 #[must_use]
 pub fn tier(tier: Tier) -> Option<cage::Tier> {
     match tier {

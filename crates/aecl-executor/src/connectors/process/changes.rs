@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use aecl_kernel::base::digest::Digest;
-use aecl_sandbox::{Change as Written, ChangeKind, CollectLimits, Collected, Ended, SandboxError};
+use aecl_sandbox::{ChangeKind, CollectLimits, Collected, CollectedChange as Written, Ended, SandboxError};
 use serde_json::{Map, Value, json};
 
 use super::{ProcessSpec, Views};

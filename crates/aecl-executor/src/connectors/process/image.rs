@@ -1,7 +1,7 @@
 //! The image whose files a program has instead of the host's: named in the catalogue by its digest, unpacked when
 //! it is first needed.
 
-use aecl_sandbox::{Digest, Image, ImageError, ImageLimits, Images, Layout};
+use aecl_sandbox::{Image, ImageDigest, ImageError, ImageLimits, Images, Layout};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ impl ImageSpec {
     ///
     /// # Errors
     /// When that is not said as it should be; what to say instead, as far as the layout tells.
-    pub fn check(&self) -> Result<Digest, String> {
+    pub fn check(&self) -> Result<ImageDigest, String> {
         if !self.layout.is_absolute() {
             return Err(format!("`image.layout` is `{}`; say an absolute path", self.layout.display()));
         }
         match &self.digest {
-            Some(text) => Digest::parse(text).map_err(|e| format!("`image`: {e}; {}", self.offered())),
+            Some(text) => ImageDigest::parse(text).map_err(|e| format!("`image`: {e}; {}", self.offered())),
             None => Err(format!("`image` has no `digest`; {}", self.offered())),
         }
     }
@@ -59,7 +59,7 @@ pub(super) enum NoImage {
         "the image is still being unpacked, and the time of the call is over; propose it again, or unpack it before: \
          `aecl image unpack {}@{digest}`", .layout.display()
     )]
-    StillUnpacking { layout: PathBuf, digest: Digest },
+    StillUnpacking { layout: PathBuf, digest: ImageDigest },
     #[error("the call was cancelled; the program did not run")]
     Cancelled,
     #[error("the worker that unpacks the image broke")]

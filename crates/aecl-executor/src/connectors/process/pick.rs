@@ -2,7 +2,7 @@
 //! than that takes.
 
 use aecl_kernel::define::cage::{self, Cages, Choice, Demand, Lowered};
-use aecl_sandbox::{Backend, Found, Memory, probe};
+use aecl_sandbox::{Backend, Found, ProbeCache, probe};
 
 use super::cages::{Fit, fit, recorded, tier};
 
@@ -98,7 +98,7 @@ pub async fn pick(
     backends: &[Backend],
     lowered: Option<Lowered>,
     demand: &Demand,
-    memory: Option<&Memory>,
+    memory: Option<&ProbeCache>,
 ) -> Result<Picked, NotHeld> {
     let (mut tried, mut remembered): (Vec<Found>, Vec<Backend>) = Default::default();
     let is_in = |remembered: &[Backend], found: &Found| remembered.contains(&found.backend);
@@ -133,7 +133,7 @@ pub async fn pick(
 /// Finds out about one, or remembers it.
 async fn try_out(
     backend: &Backend,
-    memory: Option<&Memory>,
+    memory: Option<&ProbeCache>,
     tried: &mut Vec<Found>,
     remembered: &mut Vec<Backend>,
 ) {

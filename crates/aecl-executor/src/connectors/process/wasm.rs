@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use aecl_sandbox::{Access, Backend, Clocks, Found, Outcome, Pinned, PinnedError, Program, Tier, View};
+use aecl_sandbox::{Access, Backend, Clocks, Found, Pinned, PinnedError, Program, Termination, Tier, View};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
@@ -165,8 +165,8 @@ impl WasmSpec {
 }
 
 /// How a module ended, if its worker says so: our code, and words. A module's own exit codes go to 125.
-pub(super) fn ended(outcome: Outcome, wasm: &WasmSpec) -> Option<(&'static str, String)> {
-    let Outcome::Exited(code) = outcome else { return None };
+pub(super) fn ended(outcome: Termination, wasm: &WasmSpec) -> Option<(&'static str, String)> {
+    let Termination::Exited(code) = outcome else { return None };
     // `wasm/src/end.rs` has the same numbers.
     Some(match code {
         200 => ("wasm_worker", "was not begun by its worker".into()),
@@ -274,7 +274,7 @@ async fn in_cage(found: &Found, spec: &ProcessSpec, work: Work, words: &[&str]) 
     }
     let ended = running.wait().await;
     match ended.outcome {
-        Outcome::Exited(0) => Ok(String::from_utf8_lossy(&ended.stdout.bytes).into_owned()),
+        Termination::Exited(0) => Ok(String::from_utf8_lossy(&ended.stdout.bytes).into_owned()),
         outcome => {
             let said = String::from_utf8_lossy(&ended.stderr.bytes).trim().to_owned();
             Err(format!("the worker `{PROGRAM}` {outcome} in a cage: {said}"))
@@ -310,10 +310,10 @@ mod tests {
         let wasm: WasmSpec =
             serde_json::from_value(json!({ "module": { "path": "/none", "sha256": "00" } })).unwrap();
         for code in 0..256 {
-            let told = ended(Outcome::Exited(code), &wasm);
+            let told = ended(Termination::Exited(code), &wasm);
             assert_eq!(told.is_some(), (200..=207).contains(&code), "{code}");
         }
-        assert_eq!(ended(Outcome::Signalled(9), &wasm), None);
-        assert_eq!(ended(Outcome::OutOfMemory, &wasm), None);
+        assert_eq!(ended(Termination::Signalled(9), &wasm), None);
+        assert_eq!(ended(Termination::OutOfMemory, &wasm), None);
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tar::{Builder, EntryType, Header};
 
 use super::api::{self, Body, Daemon, Refused};
-use crate::image::{ARCHITECTURE, Digest};
+use crate::image::{ARCHITECTURE, ImageDigest};
 use crate::launcher::embedded::LAUNCHER;
 use crate::protocol::wire::SOCKET;
 
@@ -82,7 +82,7 @@ fn pack() -> io::Result<Packed> {
     put(&mut layer, &format!(".{PROGRAM}"), EntryType::Regular, 0o555, LAUNCHER)?;
     put(&mut layer, &format!(".{SOCKET}"), EntryType::Regular, 0o444, &[])?;
     let layer = layer.into_inner()?;
-    let digest = Digest::of(&layer);
+    let digest = ImageDigest::of(&layer);
     let config = json!({
         "architecture": ARCHITECTURE,
         "os": "linux",
@@ -90,7 +90,7 @@ fn pack() -> io::Result<Packed> {
         "rootfs": { "type": "layers", "diff_ids": [digest.to_string()] },
     });
     let config = config.to_string().into_bytes();
-    let config_name = format!("{}.json", Digest::of(&config).hex());
+    let config_name = format!("{}.json", ImageDigest::of(&config).hex());
     let layer_name = format!("{}/layer.tar", digest.hex());
     let name = format!("aecl-cage:{}", digest.hex());
     let manifest: Value = json!([{ "Config": config_name, "RepoTags": [name], "Layers": [layer_name] }]);

@@ -14,10 +14,10 @@ use tokio::time::timeout;
 use super::connections::{CHUNK, Connections, Credit};
 use super::line::{Frames, From, Line};
 use super::monitor::Place;
-use crate::ended::Outcome;
+use crate::ended::Termination;
 use crate::launcher::control::Control;
 use crate::launcher::launched::Launched;
-use crate::left::{Heard, SentOf};
+use crate::leftovers::{Heard, SentOf};
 use crate::protocol::frame::Kind;
 use crate::protocol::nonsense;
 use crate::protocol::wire::{Cause, Report};
@@ -64,7 +64,7 @@ enum End {
     /// Who runs the program wants no more of it, or is gone.
     Unwanted,
     /// The monitor is gone.
-    Over(Outcome),
+    Over(Termination),
 }
 
 impl Bridge {
@@ -143,10 +143,10 @@ impl Bridge {
 const LAST_WORD: Duration = Duration::from_millis(500);
 
 /// What the end of a monitor means for the program in its machine.
-fn cause(outcome: Outcome) -> Cause {
+fn cause(outcome: Termination) -> Cause {
     match outcome {
-        Outcome::TimedOut(_) => Cause::Deadline,
-        Outcome::OutOfMemory => Cause::OutOfMemory,
+        Termination::TimedOut(_) => Cause::Deadline,
+        Termination::OutOfMemory => Cause::OutOfMemory,
         _ => Cause::Abandoned,
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::archive::Archive;
 use super::descriptor::sealed;
-use super::shown::Disk;
+use super::shared_files::Disk;
 use crate::cage::{Cage, Limits};
 use crate::error::SandboxError;
 use crate::host::name::numbered;

@@ -18,9 +18,9 @@ use tokio::time::{error::Elapsed, timeout};
 use super::bridge::{Bridge, Pipes};
 use super::line::Line;
 use super::monitor::{Monitor, Parts, Place, Size};
-use super::{firecracker, qemu, shown};
+use super::{firecracker, qemu, shared_files};
 use crate::cage::{Cage, Network};
-use crate::ended::{CgroupVersion, Held, HostUser, Outcome};
+use crate::ended::{AppliedSandbox, CgroupVersion, HostUser, Termination};
 use crate::error::SandboxError;
 use crate::host::cgroup;
 use crate::launcher::control::Control;
@@ -28,7 +28,7 @@ use crate::launcher::hold::{HeldProgram, Holding, Shared, hold};
 use crate::launcher::launched::Launched;
 use crate::launcher::running::Running;
 use crate::launcher::{launched, order, running};
-use crate::left::Heard;
+use crate::leftovers::Heard;
 use crate::listener::Listener;
 use crate::machine::Pinned;
 use crate::program::Program;
@@ -92,7 +92,7 @@ async fn ask_version(program: &Path) -> Option<String> {
 }
 
 /// The agent attacks the cage inside a machine: each attack and the error number it met, 0 if it succeeded.
-pub(super) async fn probe(cage: &Cage) -> Result<(Vec<(String, u64)>, Held), SandboxError> {
+pub(super) async fn probe(cage: &Cage) -> Result<(Vec<(String, u64)>, AppliedSandbox), SandboxError> {
     let mut cage = cage.clone();
     let _empty =
         show_nothing(&mut cage).map_err(|error| setup("making a directory to show", error.to_string()))?;
@@ -164,7 +164,7 @@ struct Booted {
     place: Option<Place>,
     talk: Talk,
     /// How the monitor ended, once it has.
-    gone: Option<Outcome>,
+    gone: Option<Termination>,
 }
 
 async fn boot(cage: &Cage, monitor: Monitor<'_>, begun: Instant) -> Result<Booted, SandboxError> {
@@ -184,7 +184,8 @@ async fn boot(cage: &Cage, monitor: Monitor<'_>, begun: Instant) -> Result<Boote
         looked.map_err(|error| setup("reading the monitor", error.to_string()))?.map_err(unavailable)?;
     }
     let user = user(monitor, &parts).map_err(unavailable)?;
-    parts.shown = shown::disk(cage, monitor.machine(), cage.clocks.later(begun, Duration::ZERO)).await?;
+    parts.shown =
+        shared_files::disk(cage, monitor.machine(), cage.clocks.later(begun, Duration::ZERO)).await?;
     let (shows, owners_mapped) =
         (parts.shown.is_some(), parts.shown.as_ref().is_none_or(|disk| disk.owners_mapped));
     let size = Size::of(&cage.limits);
@@ -244,7 +245,7 @@ async fn boot(cage: &Cage, monitor: Monitor<'_>, begun: Instant) -> Result<Boote
 async fn while_it_lives<T>(
     launched: &mut Launched,
     answer: impl Future<Output = Result<io::Result<T>, Elapsed>>,
-) -> (Result<io::Result<T>, Elapsed>, Option<Outcome>) {
+) -> (Result<io::Result<T>, Elapsed>, Option<Termination>) {
     let mut answer = pin!(answer);
     tokio::select! {
         answered = &mut answer => (answered, None),
@@ -388,7 +389,7 @@ impl Booted {
         self,
         cage: &Cage,
         order: &Order,
-        held: Held,
+        held: AppliedSandbox,
         begun: Instant,
     ) -> Result<Running, SandboxError> {
         let failed = |error: io::Error| setup("connecting the program", error.to_string());
@@ -423,10 +424,10 @@ async fn held(
     user: Option<(u32, u32)>,
     landlock_abi: u64,
     owners_mapped: bool,
-) -> Held {
+) -> AppliedSandbox {
     let runtime = version(monitor.program()).await;
     let runtime = runtime.unwrap_or_else(|| monitor.program().display().to_string());
-    Held {
+    AppliedSandbox {
         backend: monitor.backend(),
         user: user.map_or(HostUser::Ours, |(uid, _)| HostUser::Separate { uid }),
         runtime: Some(runtime),

@@ -6,7 +6,7 @@
 
 mod channel;
 mod connections;
-mod left;
+mod leftovers;
 mod prepare;
 
 use std::fs::File;
@@ -72,7 +72,7 @@ fn hold(incoming: &mut Incoming, outgoing: &Arc<Outgoing>) -> Result<(), Fault> 
         let _ = pump.join();
     }
     if let Some(over) = over {
-        let mut hand = left::HandOver { outgoing, scratch_bytes: order.scratch_bytes, said_bytes: 0 };
+        let mut hand = leftovers::HandOver { outgoing, scratch_bytes: order.scratch_bytes, said_bytes: 0 };
         for (place, dir) in (0..).zip(scratch) {
             hand.place(place, dir)?;
         }

@@ -7,7 +7,7 @@ use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use sha2::{Digest as _, Sha256};
 
-use super::super::Digest;
+use super::super::ImageDigest;
 
 /// What a decompressor may remember. Tools that make images stay below 8 MiB.
 const WINDOW_MAX_BYTES: u64 = 128 << 20;
@@ -55,9 +55,9 @@ impl<R: Read> Hashing<R> {
     }
 
     /// Reads the rest, and tells the length and the digest of everything.
-    pub(super) fn finish(mut self) -> io::Result<(u64, Digest)> {
+    pub(super) fn finish(mut self) -> io::Result<(u64, ImageDigest)> {
         io::copy(&mut self, &mut io::sink())?;
-        Ok((self.length, Digest::finish(self.hash)))
+        Ok((self.length, ImageDigest::finish(self.hash)))
     }
 }
 

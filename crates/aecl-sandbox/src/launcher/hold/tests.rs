@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 use super::*;
 use crate::deadline::Level;
-use crate::ended::Outcome;
+use crate::ended::Termination;
 
 /// Who counts what the machine has must be alone in it.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -52,7 +52,7 @@ fn shell(script: &str) -> HeldProgram {
 }
 
 /// How it ended, and what it said on both streams.
-async fn said(mut holding: Holding) -> (Outcome, String) {
+async fn said(mut holding: Holding) -> (Termination, String) {
     drop(holding.launched.stdin.take());
     let (mut out, mut err) =
         (holding.launched.stdout.take().unwrap(), holding.launched.stderr.take().unwrap());
@@ -152,7 +152,7 @@ async fn it_keeps_its_rights_in_a_world_of_its_own() {
         ..shell(script)
     };
     let (outcome, said) = said(hold(program).await.unwrap()).await;
-    assert_eq!(outcome, Outcome::Exited(0), "{said}");
+    assert_eq!(outcome, Termination::Exited(0), "{said}");
     // Itself, `ls`, `grep` and init.
     let expected =
         ["0", "1", "4", "mounted", "in", "of the order", "lo", "mkdir: cannot create directory"].join("\n");
@@ -170,7 +170,7 @@ async fn what_it_is_to_keep_open_has_its_number_and_nothing_else_is_open() {
     let script = "for fd in 3 4 5; do echo $fd >&$fd; done; ls /proc/self/fd | tr '\\n' ' '";
     let (outcome, said) = said(hold(HeldProgram { kept, ..shell(script) }).await.unwrap()).await;
     // The last one is the directory that `ls` reads.
-    assert_eq!((outcome, said.as_str()), (Outcome::Exited(0), "0 1 2 3 4 5 6 "));
+    assert_eq!((outcome, said.as_str()), (Termination::Exited(0), "0 1 2 3 4 5 6 "));
     for (fd, number) in read.into_iter().zip(3..) {
         let mut text = String::new();
         fs::File::from(fd).read_to_string(&mut text).unwrap();
@@ -188,7 +188,7 @@ async fn who_accepts_on_its_loopback_serves_it() {
     let served = std::thread::spawn(move || {
         std::io::Write::write_all(&mut listener.accept().unwrap().0, b"from outside").unwrap();
     });
-    assert_eq!(said(holding).await, (Outcome::Exited(0), "from outside".to_owned()));
+    assert_eq!(said(holding).await, (Termination::Exited(0), "from outside".to_owned()));
     served.join().unwrap();
 }
 
@@ -203,7 +203,7 @@ async fn it_can_be_somebody_without_rights() {
         Ok(holding) => {
             let (outcome, said) = said(holding).await;
             let expected = "1900000001\n1900000002\n1900000002\n2\n";
-            assert_eq!((outcome, said.as_str()), (Outcome::Exited(0), expected));
+            assert_eq!((outcome, said.as_str()), (Termination::Exited(0), expected));
         }
         Err(error) => assert!(!is_root() && error.to_string().contains("only root"), "{error}"),
     }
@@ -213,13 +213,13 @@ async fn it_can_be_somebody_without_rights() {
 async fn each_end_has_its_own_name() {
     let _alone = ALONE.lock().await;
     let (outcome, said) = said(hold(shell("echo out; echo err >&2; exit 7")).await.unwrap()).await;
-    assert_eq!((outcome, said.as_str()), (Outcome::Exited(7), "out\nerr\n"));
+    assert_eq!((outcome, said.as_str()), (Termination::Exited(7), "out\nerr\n"));
     let mut asked = hold(shell(&hostile(&mark()))).await.unwrap();
     asked.launched.kill();
-    assert_eq!(asked.launched.wait().await, Outcome::Killed);
+    assert_eq!(asked.launched.wait().await, Termination::Killed);
     if is_root() {
         let mut hungry = hold(shell("x=x; while :; do x=$x$x; done")).await.unwrap();
-        assert_eq!(hungry.launched.wait().await, Outcome::OutOfMemory);
+        assert_eq!(hungry.launched.wait().await, Termination::OutOfMemory);
     }
     let missing = HeldProgram { argv: vec!["/no/such".into()], ..shell("") };
     let error = hold(missing).await.err().unwrap().to_string();
@@ -233,7 +233,7 @@ async fn nothing_outlives_the_deadline_or_the_launcher() {
     let short = HeldProgram { clocks: clocks(Duration::from_millis(400)), ..shell(&hostile(&word)) };
     let mut holding = hold(short).await.unwrap();
     let groups = cgroups_of(std::process::id());
-    assert_eq!(holding.launched.wait().await, Outcome::TimedOut(Level::Call));
+    assert_eq!(holding.launched.wait().await, Termination::TimedOut(Level::Call));
     assert!(all_gone(&word, &groups).await < Duration::from_secs(1));
 
     let word = mark();
@@ -244,7 +244,7 @@ async fn nothing_outlives_the_deadline_or_the_launcher() {
     }
     let launcher = holding.launched.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-KILL", &launcher]).status().unwrap().success());
-    assert_eq!(holding.launched.wait().await, Outcome::Killed);
+    assert_eq!(holding.launched.wait().await, Termination::Killed);
     assert!(all_gone(&word, &groups).await < Duration::from_secs(1));
 }
 
@@ -302,7 +302,7 @@ async fn a_hundred_leave_no_process_cgroup_descriptor_or_mount() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let before = count();
     for n in 0..50 {
-        assert_eq!(said(hold(shell(&script)).await.unwrap()).await.0, Outcome::Exited(0));
+        assert_eq!(said(hold(shell(&script)).await.unwrap()).await.0, Termination::Exited(0));
         // Given up at any moment of being started.
         let patience = Duration::from_micros(200 * n);
         let _ = tokio::time::timeout(patience, hold(shell(&script))).await;

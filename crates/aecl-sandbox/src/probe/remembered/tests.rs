@@ -4,9 +4,9 @@ use super::*;
 use crate::tier::Runtime;
 
 /// A runtime that is installed here and holds, with a directory to remember that in.
-async fn remembered() -> Option<(tempfile::TempDir, Memory, Backend)> {
+async fn remembered() -> Option<(tempfile::TempDir, ProbeCache, Backend)> {
     let caches = tempfile::tempdir().unwrap();
-    let memory = Memory::below(caches.path());
+    let memory = ProbeCache::below(caches.path());
     for backend in [Backend::Runc(Runtime::named("runc")), Backend::Crun(Runtime::named("crun"))] {
         let (found, is_remembered) = memory.probe(&backend).await;
         assert!(!is_remembered, "nothing was remembered yet");
@@ -109,7 +109,7 @@ async fn it_counts_only_as_long_as_everything_is_as_it_was() {
 #[tokio::test]
 async fn what_does_not_hold_is_tried_again_each_time() {
     let caches = tempfile::tempdir().unwrap();
-    let memory = Memory::below(caches.path());
+    let memory = ProbeCache::below(caches.path());
     let missing = Backend::Runc(Runtime::named("no-such-runtime"));
     for _ in 0..2 {
         let (found, is_remembered) = memory.probe(&missing).await;

@@ -14,7 +14,7 @@ use aecl_gate::loader;
 use aecl_kernel::define::cage::{Cages, Choice, Demand, Needs, Tier};
 use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::policy::bundle::Bundle;
-use aecl_sandbox::{Backend, Docker, Found, Offers, Outcome, Program, VirtualMachine, probe};
+use aecl_sandbox::{Backend, Docker, Found, Offers, Program, Termination, VirtualMachine, probe};
 use serde::Serialize;
 use serde_json::json;
 
@@ -277,7 +277,7 @@ async fn start_time(found: &Found) -> Option<Duration> {
     let program = Program { argv: vec!["true".into()], env: Default::default(), cwd: None };
     let begun = Instant::now();
     let ended = aecl_sandbox::run(program, found.cage()).await.ok()?;
-    (ended.outcome == Outcome::Exited(0)).then(|| begun.elapsed())
+    (ended.outcome == Termination::Exited(0)).then(|| begun.elapsed())
 }
 
 fn page(rows: &[Row], modules: &Modules, needs: &[Need], described: Described, left_out: &LeftOut) -> Page {

@@ -10,7 +10,9 @@ use aecl_executor::connectors::process::{held, tier as decided};
 use aecl_gate::GateError;
 use aecl_gate::config::Home;
 use aecl_kernel::define::cage::{Demand, Lowered, Tier};
-use aecl_sandbox::{Backend, Cage, CgroupVersion, Image, Memory, Program, Running, SandboxError, Terminal};
+use aecl_sandbox::{
+    Backend, Cage, CgroupVersion, Image, ProbeCache, Program, Running, SandboxError, Terminal,
+};
 use clap::builder::TypedValueParser;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -153,7 +155,7 @@ impl Choice {
                 started => return started,
             }
         }
-        let memory = Memory::of_user();
+        let memory = ProbeCache::of_user();
         match self.start_picked(asked, image, &demand, memory.as_ref()).await {
             // It was built once, and cannot be built now: what was remembered is no longer so.
             Err((
@@ -174,7 +176,7 @@ impl Choice {
         asked: &Asked,
         image: Option<&Image>,
         demand: &Demand,
-        memory: Option<&Memory>,
+        memory: Option<&ProbeCache>,
     ) -> Result<Started, (NotStarted, Option<Backend>)> {
         let picked = pick::pick(&self.backends, self.lowered.clone(), demand, memory).await;
         let Picked { found, lowered, is_remembered } =
@@ -236,7 +238,7 @@ async fn begin(
 pub(super) struct Held {
     /// As on record.
     pub cage: String,
-    really: aecl_sandbox::Held,
+    really: aecl_sandbox::AppliedSandbox,
     version: String,
     demand: Demand,
     lowered: Option<Lowered>,

@@ -5,8 +5,8 @@ use std::io;
 
 use crate::cage::Limits;
 use crate::collected::{
-    Change, ChangeKind, CollectLimits, Collected, DEPTH_MAX, DEVICE, FIFO, Refused, SOCKET, SYMLINK,
-    TOO_DEEP, TOO_MANY, UNKNOWN, check_name, shown,
+    ChangeKind, CollectLimits, Collected, CollectedChange, DEPTH_MAX, DEVICE, FIFO, RefusedPath, SOCKET,
+    SYMLINK, TOO_DEEP, TOO_MANY, UNKNOWN, check_name, shown,
 };
 use crate::protocol::frame::{Is, Kind, Left, PATH_MAX};
 use crate::protocol::nonsense;
@@ -110,7 +110,7 @@ pub(crate) fn collect(sent: &[Sent], limits: CollectLimits) -> Collected {
     };
     for one in sent {
         if walk.found.changes.len() + walk.found.refused.len() >= limits.entries_max {
-            walk.found.refused.push(Refused { path: shown(&one.left.path), why: TOO_MANY });
+            walk.found.refused.push(RefusedPath { path: shown(&one.left.path), why: TOO_MANY });
             break;
         }
         walk.one(one);
@@ -143,11 +143,11 @@ impl<'a> Walk<'a> {
         }
         match self.judge(sent, path, name) {
             Ok(change) => self.found.changes.push(change),
-            Err(why) => self.found.refused.push(Refused { path: shown(path), why }),
+            Err(why) => self.found.refused.push(RefusedPath { path: shown(path), why }),
         }
     }
 
-    fn judge(&mut self, sent: &Sent, path: &[u8], name: &[u8]) -> Result<Change, &'static str> {
+    fn judge(&mut self, sent: &Sent, path: &[u8], name: &[u8]) -> Result<CollectedChange, &'static str> {
         check_name(name)?;
         let left = &sent.left;
         let path = shown(path);
@@ -170,7 +170,7 @@ impl<'a> Walk<'a> {
             Is::Device => return Err(DEVICE),
             Is::Unknown => return Err(UNKNOWN),
         };
-        Ok(Change { path, kind })
+        Ok(CollectedChange { path, kind })
     }
 }
 
@@ -258,7 +258,7 @@ mod tests {
         assert!(heard.hear(Kind::Left, &at(3, "file", Is::Fifo, 0, 1, 0)).is_err());
         let [scratch, first, second] = <[_; 3]>::try_from(heard.finish().unwrap()).unwrap();
         assert_eq!((scratch.len(), first.len()), (1, 0));
-        let change = |path: &str, kind| Change { path: path.into(), kind };
+        let change = |path: &str, kind| CollectedChange { path: path.into(), kind };
         assert_eq!(
             collect(&second, ALL).changes,
             [

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Digest, Image, ImageError, ImageLimits, Offer};
+use super::{Image, ImageDigest, ImageError, ImageLimits, Offer};
 
 /// Store of images. Not on this system.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Images {
     ///
     /// # Errors
     /// Always.
-    pub fn find(&self, _digest: &Digest) -> Result<Option<Image>, ImageError> {
+    pub fn find(&self, _digest: &ImageDigest) -> Result<Option<Image>, ImageError> {
         Ok(None)
     }
 
@@ -36,7 +36,7 @@ impl Images {
     ///
     /// # Errors
     /// Always.
-    pub fn unpack(&self, layout: &Path, _: &Digest, _: ImageLimits) -> Result<Image, ImageError> {
+    pub fn unpack(&self, layout: &Path, _: &ImageDigest, _: ImageLimits) -> Result<Image, ImageError> {
         Err(not_here(layout))
     }
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use crate::cage::Cage;
 use crate::collected::{CollectLimits, Collected};
 use crate::driver::{Attacked, Driver, Installed};
-use crate::ended::{Ended, Held};
+use crate::ended::{AppliedSandbox, Ended};
 use crate::error::SandboxError;
 use crate::found::Offers;
 use crate::listener::Listener;
@@ -31,7 +31,7 @@ pub struct Running {
 impl Running {
     /// The cage that it really got.
     #[must_use]
-    pub fn held(&self) -> &Held {
+    pub fn held(&self) -> &AppliedSandbox {
         match self.never {}
     }
 
@@ -139,9 +139,9 @@ pub(crate) mod terminal {
 
 /// Nothing holds here, so there is nothing to remember.
 #[derive(Clone, Debug)]
-pub struct Memory(Infallible);
+pub struct ProbeCache(Infallible);
 
-impl Memory {
+impl ProbeCache {
     /// Nowhere.
     #[must_use]
     pub fn of_user() -> Option<Self> {

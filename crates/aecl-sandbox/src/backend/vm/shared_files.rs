@@ -17,7 +17,7 @@ use rustix::fs::{Mode, fchmod};
 use super::super::native;
 use crate::cage::{Access, Cage, Limits, Network, View};
 use crate::deadline::Clocks;
-use crate::ended::{Ended, Outcome};
+use crate::ended::{Ended, Termination};
 use crate::error::SandboxError;
 use crate::host::cgroup;
 use crate::host::tree::IMAGE;
@@ -84,7 +84,7 @@ pub(super) async fn disk(
         other => other,
     });
     let ended = started?.wait().await;
-    if ended.outcome != Outcome::Exited(0) {
+    if ended.outcome != Termination::Exited(0) {
         return Err(why_not(&ended, machine));
     }
     let file = ended.scratch.first().and_then(|scratch| scratch.open_file(DISK.as_bytes()));
@@ -160,7 +160,7 @@ fn argv(tool: &str, size: Size) -> Vec<String> {
 fn why_not(ended: &Ended, machine: &Machine) -> SandboxError {
     let said = ended.stderr.for_display();
     let full = ["Could not allocate block", "Could not allocate inode", "No space left"];
-    if full.iter().any(|words| said.contains(words)) || ended.outcome == Outcome::OutOfMemory {
+    if full.iter().any(|words| said.contains(words)) || ended.outcome == Termination::OutOfMemory {
         let Machine { shown_max_mib, shown_files_max, .. } = machine;
         return SandboxError::BadCage(format!(
             "what the program is to see is more than a machine is shown: {shown_max_mib} MiB in {shown_files_max} files; \
