@@ -1,10 +1,10 @@
-//! The page that the writer is on: entries, the facts that they change, and who waits for them.
+//! Batch that the writer fills: entries, the facts that they change, and who waits for them.
 
 use crate::beside;
 use crate::cache::{Changes, Group};
 use crate::error::LedgerError;
 use crate::payload::{PayloadKind, Salts, seal};
-use crate::reply::Done;
+use crate::reply::PendingReply;
 use crate::store::{EntryRow, FoundBy, PayloadRow, Store};
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::RunId;
@@ -22,10 +22,10 @@ pub const ENTRY_BYTES_MAX: usize = 60 * 1024;
 const BACKWARD_MS: i64 = 1000;
 
 /// What is being put together.
-pub(crate) struct Page {
+pub(crate) struct OpenBatch {
     pub(crate) group: Group,
     pub(crate) origin: Arc<str>,
-    answers: Vec<Done>,
+    answers: Vec<PendingReply>,
     entries: Vec<EntryRow>,
     leaves: Vec<(Hash, Timestamp)>,
     payloads: Vec<PayloadRow>,
@@ -34,22 +34,22 @@ pub(crate) struct Page {
     backward: bool,
     bundles: HashSet<Digest>,
     salts: Salts,
-    // How many entries and payloads there were when the present job began to write, and the time then.
+    // How many entries and payloads there were when the present command began to write, and the time then.
     mark: (usize, usize, Timestamp),
 }
 
 /// What is put together, to be made durable as a whole.
-pub(crate) struct Sheet {
+pub(crate) struct SealedBatch {
     pub(crate) first: u64,
     pub(crate) entries: Vec<EntryRow>,
     pub(crate) leaves: Vec<(Hash, Timestamp)>,
     pub(crate) payloads: Vec<PayloadRow>,
     pub(crate) changes: Arc<Changes>,
-    pub(crate) answers: Vec<Done>,
+    pub(crate) answers: Vec<PendingReply>,
 }
 
-impl Page {
-    /// An empty page after `first` entries, over facts as this store has them.
+impl OpenBatch {
+    /// An empty batch after `first` entries, over facts as this store has them.
     pub(crate) fn new(
         store: Box<dyn Store>,
         origin: Arc<str>,
@@ -73,8 +73,8 @@ impl Page {
         }
     }
 
-    /// Somebody waits for the page to be durable.
-    pub(crate) fn waits(&mut self, done: Done) {
+    /// Somebody waits for the batch to be durable.
+    pub(crate) fn waits(&mut self, done: PendingReply) {
         self.answers.push(done);
     }
 
@@ -83,15 +83,15 @@ impl Page {
         self.last_at
     }
 
-    /// How many jobs wait for this page to be durable.
+    /// How many commands wait for this batch to be durable.
     pub(crate) fn waiting(&self) -> usize {
         self.answers.len()
     }
 
-    /// Takes the sheet off, and goes on with the next one. What the sheet changes counts as known from here
+    /// Seals the batch, and goes on with the next one. What it changes counts as known from here
     /// on: nobody is answered before it is durable.
-    pub(crate) fn turn(&mut self) -> Sheet {
-        let sheet = Sheet {
+    pub(crate) fn seal(&mut self) -> SealedBatch {
+        let sealed = SealedBatch {
             first: self.first,
             entries: std::mem::take(&mut self.entries),
             leaves: std::mem::take(&mut self.leaves),
@@ -99,24 +99,24 @@ impl Page {
             changes: self.group.turn(),
             answers: std::mem::take(&mut self.answers),
         };
-        self.first += sheet.entries.len() as u64;
+        self.first += sealed.entries.len() as u64;
         self.mark();
-        sheet
+        sealed
     }
 
-    /// The sheet that was taken off last is durable.
+    /// The batch that was sealed last is durable.
     pub(crate) fn settled(&mut self) {
         self.group.settled();
     }
 
-    /// Tells everybody who waits for this page that nothing of it is on record.
+    /// Tells everybody who waits for this batch that nothing of it is on record.
     pub(crate) fn fail(&mut self, because: &str) {
         for done in self.answers.drain(..) {
             done.fail(LedgerError::Stopped(because.to_owned()));
         }
     }
 
-    /// The time for a job: the later of its own clock and the last recorded time. A clock that has gone
+    /// The time for a command: the later of its own clock and the last recorded time. A clock that has gone
     /// back is put on record once, and nothing expires into a yes because of it.
     pub(crate) fn time(&mut self, wall: Timestamp) -> Result<Timestamp, LedgerError> {
         if wall >= self.last_at {
@@ -157,13 +157,13 @@ impl Page {
         Ok(index)
     }
 
-    /// What is written so far stays, whatever becomes of the present job.
+    /// What is written so far stays, whatever becomes of the present command.
     fn mark(&mut self) {
         self.mark = (self.entries.len(), self.payloads.len(), self.last_at);
         self.group.mark();
     }
 
-    /// Takes back what the present job has written: of a job that is refused, nothing stays.
+    /// Takes back what the present command has written: of a command that is refused, nothing stays.
     pub(crate) fn take_back(&mut self) {
         let (entries, payloads, last_at) = self.mark;
         self.last_at = last_at;

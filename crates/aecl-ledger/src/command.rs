@@ -1,12 +1,12 @@
-//! The jobs of the writer. Each reads what it needs, refuses what cannot be true, and appends; nothing of
+//! The commands of the writer. Each reads what it needs, refuses what cannot be true, and appends; nothing of
 //! it is answered before the group is durable.
 
+use crate::batch::OpenBatch;
 use crate::beside::Beside;
 use crate::error::LedgerError;
-use crate::page::Page;
 use crate::payload::PayloadKind;
 use crate::recorded::{Receipt, Recorded, target_key};
-use crate::reply::{Done, Reply};
+use crate::reply::{PendingReply, Reply};
 use crate::withdraw::{Again, waited, withdraw_ended, withdraw_ruled};
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::evidence::Evidence;
@@ -120,7 +120,7 @@ pub struct Answering {
     pub ending: Vec<ApprovalId>,
 }
 
-pub(crate) enum Job {
+pub(crate) enum Command {
     Rule(Rule, Reply<Recorded<Ruling>>),
     Conclude(Conclusion, Timestamp, Reply<Recorded<Concluded>>),
     Answer(Box<Answering>, Reply<Recorded<Answered>>),
@@ -133,19 +133,19 @@ pub(crate) enum Job {
     Note(Option<RunId>, Event, Timestamp, Reply<Recorded<()>>),
 }
 
-/// What a job that is refused gives: an error for its own caller. Errors of the store end the group.
-enum Stop {
+/// What a command that is refused gives: an error for its own caller. Errors of the store end the group.
+enum Abort {
     Refuse(LedgerError),
     Break(LedgerError),
 }
 
-impl From<LedgerError> for Stop {
+impl From<LedgerError> for Abort {
     fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Store(_)
             | LedgerError::Unreadable { .. }
             | LedgerError::Tampered(_)
-            | LedgerError::Stopped(_) => Stop::Break(error),
+            | LedgerError::Stopped(_) => Abort::Break(error),
             LedgerError::Overloaded(_)
             | LedgerError::TooLarge { .. }
             | LedgerError::NoRun(_)
@@ -155,70 +155,74 @@ impl From<LedgerError> for Stop {
             | LedgerError::WrongState { .. }
             | LedgerError::NoApproval(_)
             | LedgerError::FactsDiffer(_)
-            | LedgerError::AnswerRefused { .. } => Stop::Refuse(error),
+            | LedgerError::AnswerRefused { .. } => Abort::Refuse(error),
         }
     }
 }
 
-impl Job {
-    /// Writes the job onto the page. With an error, nothing of the page can be recorded.
-    pub(crate) fn write(self, page: &mut Page) -> Result<(), LedgerError> {
-        let (done, error) = self.written(page);
-        page.waits(done);
+impl Command {
+    /// Writes the command into the batch. With an error, nothing of the batch can be recorded.
+    pub(crate) fn write(self, batch: &mut OpenBatch) -> Result<(), LedgerError> {
+        let (done, error) = self.written(batch);
+        batch.waits(done);
         error.map_or(Ok(()), Err)
     }
 
-    fn written(self, page: &mut Page) -> (Done, Option<LedgerError>) {
+    fn written(self, batch: &mut OpenBatch) -> (PendingReply, Option<LedgerError>) {
         fn settle<T: Send + 'static>(
             reply: Reply<T>,
             written: Written<T>,
-            page: &mut Page,
-        ) -> (Done, Option<LedgerError>) {
+            batch: &mut OpenBatch,
+        ) -> (PendingReply, Option<LedgerError>) {
             match written {
-                Ok((index, make)) => (Done::with_receipt(reply, index, make), None),
-                Err(Stop::Refuse(error)) => {
-                    page.take_back();
-                    (Done::refused(reply, error), None)
+                Ok((index, make)) => (PendingReply::with_receipt(reply, index, make), None),
+                Err(Abort::Refuse(error)) => {
+                    batch.take_back();
+                    (PendingReply::refused(reply, error), None)
                 }
-                Err(Stop::Break(error)) => {
-                    (Done::refused(reply, LedgerError::Stopped(error.to_string())), Some(error))
+                Err(Abort::Break(error)) => {
+                    (PendingReply::refused(reply, LedgerError::Stopped(error.to_string())), Some(error))
                 }
             }
         }
         match self {
-            Job::Rule(rule, reply) => settle(reply, write_rule(rule, page), page),
-            Job::Conclude(c, now, reply) => settle(reply, write_conclusion(c, now, page), page),
-            Job::Answer(answering, reply) => settle(reply, write_answer(*answering, page), page),
-            Job::Expire(id, now, reply) => match write_expiry(&id, now, page) {
-                Ok(expired) => (Done::plain(reply, expired), None),
-                Err(error) => (Done::refused(reply, LedgerError::Stopped(error.to_string())), Some(error)),
+            Command::Rule(rule, reply) => settle(reply, write_rule(rule, batch), batch),
+            Command::Conclude(c, now, reply) => settle(reply, write_conclusion(c, now, batch), batch),
+            Command::Answer(answering, reply) => settle(reply, write_answer(*answering, batch), batch),
+            Command::Expire(id, now, reply) => match write_expiry(&id, now, batch) {
+                Ok(expired) => (PendingReply::plain(reply, expired), None),
+                Err(error) => {
+                    (PendingReply::refused(reply, LedgerError::Stopped(error.to_string())), Some(error))
+                }
             },
-            Job::OpenRun(open, now, reply) => settle(reply, write_run(*open, now, page), page),
-            Job::CloseRun(run, closed, ending, now, reply) => {
-                settle(reply, write_close(&run, closed, &ending, now, page), page)
+            Command::OpenRun(open, now, reply) => settle(reply, write_run(*open, now, batch), batch),
+            Command::CloseRun(run, closed, ending, now, reply) => {
+                settle(reply, write_close(&run, closed, &ending, now, batch), batch)
             }
-            Job::Withdraw(ending, now, reply) => match write_ended(&ending, now, page) {
-                Ok(count) => (Done::plain(reply, count), None),
-                Err(error) => (Done::refused(reply, LedgerError::Stopped(error.to_string())), Some(error)),
+            Command::Withdraw(ending, now, reply) => match write_ended(&ending, now, batch) {
+                Ok(count) => (PendingReply::plain(reply, count), None),
+                Err(error) => {
+                    (PendingReply::refused(reply, LedgerError::Stopped(error.to_string())), Some(error))
+                }
             },
-            Job::Bundle(bundle, now, reply) => settle(reply, write_bundle(&bundle, now, page), page),
-            Job::Note(run, event, now, reply) => {
-                settle(reply, write_note(run.as_ref(), event, now, page), page)
+            Command::Bundle(bundle, now, reply) => settle(reply, write_bundle(&bundle, now, batch), batch),
+            Command::Note(run, event, now, reply) => {
+                settle(reply, write_note(run.as_ref(), event, now, batch), batch)
             }
         }
     }
 }
 
-type Written<T> = Result<(usize, Box<dyn FnOnce(Receipt) -> T + Send>), Stop>;
+type Written<T> = Result<(usize, Box<dyn FnOnce(Receipt) -> T + Send>), Abort>;
 
 /// Reads the facts, decides and records, in one step: nothing can change in between.
-fn write_rule(rule: Rule, page: &mut Page) -> Written<Recorded<Ruling>> {
+fn write_rule(rule: Rule, batch: &mut OpenBatch) -> Written<Recorded<Ruling>> {
     let Rule { action, evidence, bundle, mut fresh, again, people, now } = rule;
-    let now = page.time(now)?;
-    page.bundle(&bundle, now)?;
-    let facts = Facts::gather(&action, &bundle, people.as_deref(), now, &mut page.group)?;
+    let now = batch.time(now)?;
+    batch.bundle(&bundle, now)?;
+    let facts = Facts::gather(&action, &bundle, people.as_deref(), now, &mut batch.group)?;
     let question = Question { action: &action, facts: &facts, bundle: &bundle, evidence: &evidence, now };
-    let waited = waited(facts.ask.as_ref(), again.as_ref(), now, page)?;
+    let waited = waited(facts.ask.as_ref(), again.as_ref(), now, batch)?;
     let fresh_id = fresh.action.clone();
     // What waits already is the same action, whatever is said of it now.
     if let Some(first) = waited.first() {
@@ -242,7 +246,7 @@ fn write_rule(rule: Rule, page: &mut Page) -> Written<Recorded<Ruling>> {
     let unkept = ruling.decision().is_turned_away();
     let arguments = match unkept {
         true => Digest::of(&content),
-        false => page.payload(PayloadKind::Arguments, content, principal.run.as_str()),
+        false => batch.payload(PayloadKind::Arguments, content, principal.run.as_str()),
     };
     let known_ask = facts.ask.clone();
     let typed = action.typed.as_ref();
@@ -271,25 +275,25 @@ fn write_rule(rule: Rule, page: &mut Page) -> Written<Recorded<Ruling>> {
         compensation: typed.and_then(|t| t.manifest.compensation.clone()),
     };
     let run = &principal.run;
-    let index = page.append(Some(run), now, Event::Ruled(Box::new(ruled)))?;
+    let index = batch.append(Some(run), now, Event::Ruled(Box::new(ruled)))?;
     match &ruling {
         Ruling::Waiting(wait) => {
             // The request stands once, however often the same thing is proposed while it waits.
             if known_ask.as_ref() != Some(&wait.ask) {
-                let summary = Summary::of_action(page.position(), &action, &wait.decision);
-                ask(run, now, wait.ask.clone(), summary, page)?;
+                let summary = Summary::of_action(batch.position(), &action, &wait.decision);
+                ask(run, now, wait.ask.clone(), summary, batch)?;
             }
         }
         Ruling::Allowed(permit) => {
-            let key = target_key(&page.origin, permit.id());
+            let key = target_key(&batch.origin, permit.id());
             // Whoever carries it out reads the output first, and reports it late, or never.
             let by_itself = typed.filter(|_| action.mode == Mode::Authorize);
             let labels = by_itself.map(|typed| at_worst(typed));
-            page.append(Some(run), now, Event::Started(Started { action: id, attempt: 1, key, labels }))?;
+            batch.append(Some(run), now, Event::Started(Started { action: id, attempt: 1, key, labels }))?;
         }
         Ruling::Blocked(_) | Ruling::Replayed(_) | Ruling::Answered(_) => {}
     }
-    let over = withdraw_ruled(waited, &ruling, &action.digest, now, page)?;
+    let over = withdraw_ruled(waited, &ruling, &action.digest, now, batch)?;
     if let Ruling::Blocked(refusal) = &mut ruling {
         refusal.ends = over;
     }
@@ -302,21 +306,21 @@ fn ask(
     now: Timestamp,
     ask: Ask,
     mut summary: Summary,
-    page: &mut Page,
+    batch: &mut OpenBatch,
 ) -> Result<(), LedgerError> {
     let key = keys::Summary(ask.approval.clone());
     // The same request again, for more people, keeps its number.
-    if let Some(known) = page.group.find(key.clone())? {
+    if let Some(known) = batch.group.find(key.clone())? {
         summary.number = known.number;
     }
     let mut beside = BTreeMap::new();
     beside.put(key, Box::new(summary));
-    page.append_with(run, now, Event::Asked(Box::new(ask)), beside).map(drop)
+    batch.append_with(run, now, Event::Asked(Box::new(ask)), beside).map(drop)
 }
 
-fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page) -> Written<Recorded<Concluded>> {
-    let now = page.time(now)?;
-    let Some(fact) = page.group.find(keys::Action(c.action.clone()))? else {
+fn write_conclusion(c: Conclusion, now: Timestamp, batch: &mut OpenBatch) -> Written<Recorded<Concluded>> {
+    let now = batch.time(now)?;
+    let Some(fact) = batch.group.find(keys::Action(c.action.clone()))? else {
         return Err(LedgerError::NoAction(c.action).into());
     };
     let open = match fact.state {
@@ -336,8 +340,8 @@ fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page) -> Written<R
         return Err(LedgerError::WrongState { action: c.action, state, wanted: c.outcome.name() }.into());
     }
     let output_bytes = c.output.as_ref().map_or(0, |o| o.len() as u64);
-    let output = c.output.map(|o| page.payload(PayloadKind::Output, o, fact.run.as_str()));
-    let used = page.group.find(keys::Run(fact.run.clone()))?.map_or(0, |run| run.trusted_bytes);
+    let output = c.output.map(|o| batch.payload(PayloadKind::Output, o, fact.run.as_str()));
+    let used = batch.group.find(keys::Run(fact.run.clone()))?.map_or(0, |run| run.trusted_bytes);
     let mut labels = c.labels;
     let (trusted, trusted_bytes) = affordable(&c.trusted, used, &mut labels);
     let undoable = c.outcome == OutcomeKind::Done && fact.compensation.is_some() && fact.mode != Mode::DryRun;
@@ -361,7 +365,7 @@ fn write_conclusion(c: Conclusion, now: Timestamp, page: &mut Page) -> Written<R
         resolved_by: c.resolved_by,
     };
     let event = Event::Concluded(Box::new(concluded.clone()));
-    let index = append_trusted(&fact.run, now, event, trusted, page)?;
+    let index = append_trusted(&fact.run, now, event, trusted, batch)?;
     Ok((index, Box::new(move |receipt| Recorded::new(concluded, receipt))))
 }
 
@@ -371,77 +375,82 @@ fn append_trusted(
     at: Timestamp,
     event: Event,
     trusted: &[Trusted],
-    page: &mut Page,
+    batch: &mut OpenBatch,
 ) -> Result<usize, LedgerError> {
     if trusted.is_empty() {
-        return page.append(Some(run), at, event);
+        return batch.append(Some(run), at, event);
     }
-    let mut beside = Beside::new(&mut page.group);
+    let mut beside = Beside::new(&mut batch.group);
     rest_on(run, trusted, &mut beside)?;
     let facts = beside.facts;
-    page.append_with(run, at, event, facts)
+    batch.append_with(run, at, event, facts)
 }
 
-fn write_answer(answering: Answering, page: &mut Page) -> Written<Recorded<Answered>> {
+fn write_answer(answering: Answering, batch: &mut OpenBatch) -> Written<Recorded<Answered>> {
     let Answering { approval: id, mut vote, view, endorsed, people, ending } = answering;
-    vote.at = page.time(vote.at)?;
+    vote.at = batch.time(vote.at)?;
     vote.reason = vote.reason.chars().take(2000).collect();
-    let Some(ask) = page.group.find(keys::Approval(id.clone()))? else {
+    let Some(ask) = batch.group.find(keys::Approval(id.clone()))? else {
         return Err(LedgerError::NoApproval(id).into());
     };
     let voters = match people {
         None => None,
-        Some(people) => match page.group.find(keys::Run(ask.run.clone()))? {
+        Some(people) => match batch.group.find(keys::Run(ask.run.clone()))? {
             Some(run) => Some(people.voters(ask.votes.iter().chain([&vote]), &run.principal)),
             None => return Err(LedgerError::NoRun(ask.run.clone()).into()),
         },
     };
     let state = ask
         .admit(&vote, voters.as_ref())
-        .map_err(|(code, message)| Stop::Refuse(LedgerError::AnswerRefused { code, message }))?;
+        .map_err(|(code, message)| Abort::Refuse(LedgerError::AnswerRefused { code, message }))?;
     let at = vote.at;
     let answered = Answered { approval: id, action: ask.action.clone(), vote, state, view, voters };
     // Everybody whose yes counts has to stand behind the values.
     let endorses = answered.endorsers(&ask).is_some();
     let endorsed = if endorses { endorsed } else { Vec::new() };
-    let index = append_trusted(&ask.run, at, Event::Answered(answered.clone()), &endorsed, page)?;
+    let index = append_trusted(&ask.run, at, Event::Answered(answered.clone()), &endorsed, batch)?;
     if state == AskState::Rejected && ask.plan.is_some() {
-        close_unplanned(&ask.run, &answered.vote, at, page)?;
-        withdraw_ended(&ending, at, page)?;
+        close_unplanned(&ask.run, &answered.vote, at, batch)?;
+        withdraw_ended(&ending, at, batch)?;
     }
     Ok((index, Box::new(move |receipt| Recorded::new(answered, receipt))))
 }
 
 /// A no to the plan is a no to what the run is for, before the yes and after it: the run ends.
-fn close_unplanned(run: &RunId, vote: &Vote, at: Timestamp, page: &mut Page) -> Result<(), LedgerError> {
-    let Some(fact) = page.group.find(keys::Run(run.clone()))? else { return Ok(()) };
+fn close_unplanned(
+    run: &RunId,
+    vote: &Vote,
+    at: Timestamp,
+    batch: &mut OpenBatch,
+) -> Result<(), LedgerError> {
+    let Some(fact) = batch.group.find(keys::Run(run.clone()))? else { return Ok(()) };
     if fact.closed.is_some() {
         return Ok(());
     }
     let reason = format!("`{}` said no to its plan: {}", vote.person, vote.reason);
     let reason = reason.trim_end_matches(": ").to_owned();
     let closed = event::RunClosed { reason, by: vote.person.to_string() };
-    page.append(Some(run), at, Event::RunClosed(closed)).map(drop)
+    batch.append(Some(run), at, Event::RunClosed(closed)).map(drop)
 }
 
 /// Puts on record that the time of a request is over. Gives whether that is so.
-fn write_expiry(id: &ApprovalId, now: Timestamp, page: &mut Page) -> Result<bool, LedgerError> {
-    let now = page.time(now)?;
-    let Some(ask) = page.group.find(keys::Approval(id.clone()))? else { return Ok(false) };
+fn write_expiry(id: &ApprovalId, now: Timestamp, batch: &mut OpenBatch) -> Result<bool, LedgerError> {
+    let now = batch.time(now)?;
+    let Some(ask) = batch.group.find(keys::Approval(id.clone()))? else { return Ok(false) };
     let open = matches!(ask.state, AskState::Pending | AskState::Approved);
     if !open || ask.state_at(now) != AskState::Expired {
         return Ok(false);
     }
     let expired = Expired { approval: id.clone(), action: ask.action.clone(), lapse: Lapse::of(&ask) };
-    page.append(Some(&ask.run), now, Event::Expired(expired))?;
+    batch.append(Some(&ask.run), now, Event::Expired(expired))?;
     Ok(true)
 }
 
-fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded<()>> {
-    let now = page.time(now)?;
+fn write_run(open: OpenRun, now: Timestamp, batch: &mut OpenBatch) -> Written<Recorded<()>> {
+    let now = batch.time(now)?;
     let (run, principal) = (open.principal.run.clone(), open.principal.clone());
     // Opening it again would forget what it has spent and seen, and would raise it from the dead.
-    if page.group.has(keys::Run(run.clone()))? {
+    if batch.group.has(keys::Run(run.clone()))? {
         return Err(LedgerError::RunExists(run).into());
     }
     let (mut ancestors, mut labels, mut expires_at) = (Vec::new(), Labels::default(), open.expires_at);
@@ -450,10 +459,10 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded
     // A goal that is stated after strangers were read may be their words, unless it is the same as before.
     let mut repeated = false;
     if let Some(parent) = open.parent {
-        let Some(mut fact) = page.group.find(keys::Run(parent.clone()))? else {
+        let Some(mut fact) = batch.group.find(keys::Run(parent.clone()))? else {
             return Err(LedgerError::NoRun(parent).into());
         };
-        fact.hears(&mut page.group)?;
+        fact.hears(&mut batch.group)?;
         if fact.closed.is_some() || now >= fact.expires_at {
             return Err(LedgerError::RunClosed(parent).into());
         }
@@ -464,12 +473,12 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded
         follows = fact.follows;
     }
     if let Some(before) = open.follows {
-        let Some(mut fact) = page.group.find(keys::Run(before.clone()))? else {
+        let Some(mut fact) = batch.group.find(keys::Run(before.clone()))? else {
             return Err(LedgerError::NoRun(before).into());
         };
-        fact.hears(&mut page.group)?;
+        fact.hears(&mut batch.group)?;
         // Going on is no way around a kill switch that stops the run it goes on from.
-        if page.group.find(keys::Kill(KillScope::Run(before.clone())))?.is_some() {
+        if batch.group.find(keys::Kill(KillScope::Run(before.clone())))?.is_some() {
             return Err(LedgerError::RunClosed(before).into());
         }
         repeated = fact.goal == goal && !fact.late;
@@ -485,7 +494,7 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded
         goal,
         late: labels.untrusted && !repeated,
         planned: open.goal.plan.as_ref().and_then(Plan::read).is_some_and(|plan| plan.is_ok()),
-        stated: page.payload(PayloadKind::Stated, stated, run.as_str()),
+        stated: batch.payload(PayloadKind::Stated, stated, run.as_str()),
         principal: open.principal,
         expires_at,
         ancestors,
@@ -506,15 +515,15 @@ fn write_run(open: OpenRun, now: Timestamp, page: &mut Page) -> Written<Recorded
         let message = format!("what people would be asked about is not the plan of `{run}`");
         return Err(LedgerError::AnswerRefused { code: aecl_kernel::base::code::INTERNAL, message }.into());
     }
-    let index = page.append(Some(&run), now, Event::RunOpened(Box::new(opened)))?;
+    let index = batch.append(Some(&run), now, Event::RunOpened(Box::new(opened)))?;
     let about = open
         .ask
         .as_ref()
         .and_then(|ask| ask.plan.as_ref())
-        .map(|plan| Summary::of_plan(page.position(), &principal, &open.goal, plan.steps.len()));
-    event::state_goal(&run, open.goal, &mut page.group);
+        .map(|plan| Summary::of_plan(batch.position(), &principal, &open.goal, plan.steps.len()));
+    event::state_goal(&run, open.goal, &mut batch.group);
     if let (Some(asked), Some(summary)) = (open.ask, about) {
-        ask(&run, now, asked, summary, page)?;
+        ask(&run, now, asked, summary, batch)?;
     }
     Ok((index, Box::new(|receipt| Recorded::new((), receipt))))
 }
@@ -524,48 +533,53 @@ fn write_close(
     closed: event::RunClosed,
     ending: &[ApprovalId],
     now: Timestamp,
-    page: &mut Page,
+    batch: &mut OpenBatch,
 ) -> Written<Recorded<()>> {
-    let now = page.time(now)?;
-    match page.group.find(keys::Run(run.clone()))? {
+    let now = batch.time(now)?;
+    match batch.group.find(keys::Run(run.clone()))? {
         Some(fact) if fact.closed.is_none() => {}
         Some(_) => return Err(LedgerError::RunClosed(run.clone()).into()),
         _ => return Err(LedgerError::NoRun(run.clone()).into()),
     }
-    let index = page.append(Some(run), now, Event::RunClosed(closed))?;
-    withdraw_ended(ending, now, page)?;
+    let index = batch.append(Some(run), now, Event::RunClosed(closed))?;
+    withdraw_ended(ending, now, batch)?;
     Ok((index, Box::new(|receipt| Recorded::new((), receipt))))
 }
 
 /// Withdraws what waits in runs that have ended. Gives how much.
-fn write_ended(ending: &[ApprovalId], now: Timestamp, page: &mut Page) -> Result<usize, LedgerError> {
-    let now = page.time(now)?;
-    withdraw_ended(ending, now, page)
+fn write_ended(ending: &[ApprovalId], now: Timestamp, batch: &mut OpenBatch) -> Result<usize, LedgerError> {
+    let now = batch.time(now)?;
+    withdraw_ended(ending, now, batch)
 }
 
-fn write_bundle(bundle: &Bundle, now: Timestamp, page: &mut Page) -> Written<Recorded<()>> {
-    let now = page.time(now)?;
-    let index = page.bundle_loaded(bundle, now)?;
+fn write_bundle(bundle: &Bundle, now: Timestamp, batch: &mut OpenBatch) -> Written<Recorded<()>> {
+    let now = batch.time(now)?;
+    let index = batch.bundle_loaded(bundle, now)?;
     Ok((index, Box::new(|receipt| Recorded::new((), receipt))))
 }
 
-fn write_note(run: Option<&RunId>, event: Event, now: Timestamp, page: &mut Page) -> Written<Recorded<()>> {
-    let now = page.time(now)?;
+fn write_note(
+    run: Option<&RunId>,
+    event: Event,
+    now: Timestamp,
+    batch: &mut OpenBatch,
+) -> Written<Recorded<()>> {
+    let now = batch.time(now)?;
     if let Some(run) = run
-        && !page.group.has(keys::Run(run.clone()))?
+        && !batch.group.has(keys::Run(run.clone()))?
     {
         return Err(LedgerError::NoRun(run.clone()).into());
     }
     if let Event::Lift(lift) = &event
-        && !page.group.has(keys::Kill(lift.scope.clone()))?
+        && !batch.group.has(keys::Kill(lift.scope.clone()))?
     {
         let scope: &KillScope = &lift.scope;
         let message = format!("no kill switch is on for {scope}");
-        return Err(Stop::Refuse(LedgerError::AnswerRefused {
+        return Err(Abort::Refuse(LedgerError::AnswerRefused {
             code: aecl_kernel::base::code::REQUEST_INVALID,
             message,
         }));
     }
-    let index = page.append(run, now, event)?;
+    let index = batch.append(run, now, event)?;
     Ok((index, Box::new(|receipt| Recorded::new((), receipt))))
 }

@@ -173,7 +173,7 @@ fn bundle(store: &mut dyn Store, tile: &TilePath) -> Result<Vec<Vec<u8>>, Export
 /// A payload file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Paper {
+struct ExportedPayload {
     kind: PayloadKind,
     salt: String,
     content: String,
@@ -224,7 +224,7 @@ fn add_payloads(store: &mut dyn Store, dir: &Path, size: u64) -> Result<u64, Exp
                 // What is not there was erased, or is not for everybody.
                 let Some(row) = store.payload(&Hash(*digest.bytes()))? else { continue };
                 let (salt, content) = (STANDARD.encode(row.salt), STANDARD.encode(&row.content));
-                let json = serde_json::to_vec(&Paper { kind, salt, content })
+                let json = serde_json::to_vec(&ExportedPayload { kind, salt, content })
                     .map_err(|e| ExportError::Broken(e.to_string()))?;
                 written += u64::from(add(dir, &payload_name(&digest), &json, false)?);
             }

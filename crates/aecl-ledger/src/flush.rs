@@ -1,7 +1,7 @@
-//! The flusher: makes one sheet after the other durable, with a signed head over each, and answers.
+//! The flusher: makes one batch after the other durable, with a signed head over each, and answers.
 
+use crate::batch::SealedBatch;
 use crate::error::LedgerError;
-use crate::page::Sheet;
 use crate::queue::{Queue, news};
 use crate::recorded::Receipt;
 use crate::signer::Signer;
@@ -19,16 +19,16 @@ pub(crate) struct Flusher {
 }
 
 impl Flusher {
-    /// Makes one sheet durable, calls `durable`, then answers. Gives whether it could; nothing is tried again.
+    /// Makes one batch durable, calls `durable`, then answers. Gives whether it could; nothing is tried again.
     pub(crate) fn make(
         &mut self,
-        mut sheet: Sheet,
+        mut sealed: SealedBatch,
         stopped: &OnceLock<String>,
         durable: impl FnOnce(),
     ) -> bool {
-        let answers = std::mem::take(&mut sheet.answers);
-        let news = news(&sheet.changes);
-        match self.flush(sheet) {
+        let answers = std::mem::take(&mut sealed.answers);
+        let news = news(&sealed.changes);
+        match self.flush(sealed) {
             Ok(receipts) => {
                 durable();
                 // Whoever is answered finds in the queue what the answer speaks of.
@@ -48,8 +48,8 @@ impl Flusher {
         }
     }
 
-    fn flush(&mut self, sheet: Sheet) -> Result<Vec<Receipt>, LedgerError> {
-        let Sheet { first, entries, leaves, payloads, changes, .. } = sheet;
+    fn flush(&mut self, sealed: SealedBatch) -> Result<Vec<Receipt>, LedgerError> {
+        let SealedBatch { first, entries, leaves, payloads, changes, .. } = sealed;
         let facts = changes.rows()?;
         // The desk needs them for itself again.
         drop(changes);

@@ -15,7 +15,7 @@ mod common;
 
 use crate::payload::Salts;
 use crate::store::{Memory, Store as _};
-use crate::verify::{Finding, verify_export};
+use crate::verify::{AuditFinding, verify_export};
 use crate::{Ledger, export};
 use aecl_kernel::record::event::{KillChanged, OutcomeKind};
 use aecl_kernel::record::facts::KillScope;
@@ -139,7 +139,7 @@ fn the_golden_export_is_what_this_program_writes() {
 #[test]
 fn the_golden_export_verifies_and_its_tampered_forms_do_not() {
     let read = |name: &str| fs::read_to_string(golden().join(name)).unwrap();
-    let verify = |dir: &Path| -> Result<_, Finding> {
+    let verify = |dir: &Path| -> Result<_, AuditFinding> {
         let auditor = crate::Auditor::new(read("origin").trim(), read("verifier").trim().parse().unwrap());
         verify_export(dir, &auditor, Some(&read("kept-head")))
     };

@@ -1,8 +1,8 @@
 //! The ledger as the other rooms see it: writes that are on record when they return, and reads.
 
 use crate::cache;
+use crate::command::{Answering, Command, Conclusion, OpenRun, Rule};
 use crate::error::LedgerError;
-use crate::job::{Answering, Conclusion, Job, OpenRun, Rule};
 use crate::payload::{PayloadKind, Salts, payload};
 use crate::queue::{Queue, Waiting};
 use crate::recorded::Recorded;
@@ -33,13 +33,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
-/// Most jobs that may wait for the writer.
+/// Most commands that may wait for the writer.
 const QUEUE_MAX: usize = 8192;
 
 /// The ledger. Cheap to clone; the last clone that goes ends the writer.
 #[derive(Clone)]
 pub struct Ledger {
-    jobs: SyncSender<Job>,
+    commands: SyncSender<Command>,
     reader: Arc<Mutex<Box<dyn Store>>>,
     queue: Arc<RwLock<Queue>>,
     origin: Arc<str>,
@@ -85,7 +85,7 @@ impl Ledger {
         let origin: Arc<str> = signer.origin.as_str().into();
         let writer = Writer::open(store, signer, salts)?;
         let (reader, opened_after, open) = (writer.reader()?, writer.last_at(), writer.queue());
-        let (jobs, queue) = sync_channel(QUEUE_MAX);
+        let (commands, queue) = sync_channel(QUEUE_MAX);
         let stopped = Arc::new(OnceLock::new());
         let why = stopped.clone();
         let work = move || {
@@ -102,7 +102,7 @@ impl Ledger {
             .map_err(|e| LedgerError::Stopped(format!("the writer's thread cannot start: {e}")))?;
         let writer = Arc::new(Mutex::new(Some(handle)));
         let reader = Arc::new(Mutex::new(reader));
-        Ok(Self { jobs, reader, queue: open, origin, verifier, opened_after, stopped, writer })
+        Ok(Self { commands, reader, queue: open, origin, verifier, opened_after, stopped, writer })
     }
 
     /// The name of this ledger.
@@ -143,8 +143,8 @@ impl Ledger {
 
     /// Ends the writer after everything that was accepted is on record. Needs to be the last handle.
     pub fn close(self) {
-        let Self { jobs, writer, .. } = self;
-        drop(jobs);
+        let Self { commands, writer, .. } = self;
+        drop(commands);
         let handle = writer.lock().ok().and_then(|mut w| w.take());
         if let Some(handle) = handle {
             drop(handle.join());
@@ -153,14 +153,14 @@ impl Ledger {
 
     async fn ask<T>(
         &self,
-        make: impl FnOnce(oneshot::Sender<Result<T, LedgerError>>) -> Job,
+        make: impl FnOnce(oneshot::Sender<Result<T, LedgerError>>) -> Command,
     ) -> Result<T, LedgerError> {
         let (reply, answer) = oneshot::channel();
         let gone = || LedgerError::Stopped(self.stopped().unwrap_or("the writer is gone").to_owned());
         if self.stopped().is_some() {
             return Err(gone());
         }
-        match self.jobs.try_send(make(reply)) {
+        match self.commands.try_send(make(reply)) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(LedgerError::Overloaded(QUEUE_MAX)),
             Err(TrySendError::Disconnected(_)) => return Err(gone()),
@@ -170,7 +170,7 @@ impl Ledger {
 
     /// Reads the facts, decides and records: one step. What comes back is durable.
     pub async fn rule(&self, rule: Rule) -> Result<Recorded<Ruling>, LedgerError> {
-        self.ask(|reply| Job::Rule(rule, reply)).await
+        self.ask(|reply| Command::Rule(rule, reply)).await
     }
 
     /// Records how an attempt ended, or what an unknown outcome turned out to be.
@@ -179,7 +179,7 @@ impl Ledger {
         conclusion: Conclusion,
         now: Timestamp,
     ) -> Result<Recorded<Concluded>, LedgerError> {
-        self.ask(|reply| Job::Conclude(conclusion, now, reply)).await
+        self.ask(|reply| Command::Conclude(conclusion, now, reply)).await
     }
 
     /// Records a person's answer, if it counts. `vote.at` is the wall clock.
@@ -196,17 +196,17 @@ impl Ledger {
 
     /// The same, with everything that an answer can say, among the people of now.
     pub async fn answer_among(&self, answering: Answering) -> Result<Recorded<Answered>, LedgerError> {
-        self.ask(|reply| Job::Answer(Box::new(answering), reply)).await
+        self.ask(|reply| Command::Answer(Box::new(answering), reply)).await
     }
 
     /// Records that nobody answered in time. Gives whether that is so.
     pub async fn expire(&self, id: ApprovalId, now: Timestamp) -> Result<bool, LedgerError> {
-        self.ask(|reply| Job::Expire(id, now, reply)).await
+        self.ask(|reply| Command::Expire(id, now, reply)).await
     }
 
     /// Opens a run.
     pub async fn open_run(&self, open: OpenRun, now: Timestamp) -> Result<Recorded<()>, LedgerError> {
-        self.ask(|reply| Job::OpenRun(Box::new(open), now, reply)).await
+        self.ask(|reply| Command::OpenRun(Box::new(open), now, reply)).await
     }
 
     /// Ends a run, and what waits in it and in those that were delegated from it, as far as one commit goes. Gives that.
@@ -219,7 +219,7 @@ impl Ledger {
     ) -> Result<Vec<Arc<Waiting>>, LedgerError> {
         let ends = self.ending_with(&run);
         let ending = ends.iter().map(|waiting| waiting.ask.approval.clone()).collect();
-        self.ask(|reply| Job::CloseRun(run, RunClosed { reason, by }, ending, now, reply)).await?;
+        self.ask(|reply| Command::CloseRun(run, RunClosed { reason, by }, ending, now, reply)).await?;
         Ok(ends)
     }
 
@@ -230,7 +230,7 @@ impl Ledger {
         requests: Vec<ApprovalId>,
         now: Timestamp,
     ) -> Result<usize, LedgerError> {
-        self.ask(|reply| Job::Withdraw(requests, now, reply)).await
+        self.ask(|reply| Command::Withdraw(requests, now, reply)).await
     }
 
     /// What waits in a run and in those that were delegated from it, as much as is withdrawn in one commit.
@@ -240,7 +240,7 @@ impl Ledger {
 
     /// Records what this host can hold programs with; decisions from now on rest on it.
     pub async fn sandbox_probed(&self, cages: Cages, now: Timestamp) -> Result<Recorded<()>, LedgerError> {
-        self.ask(|reply| Job::Note(None, Event::SandboxProbed(cages), now, reply)).await
+        self.ask(|reply| Command::Note(None, Event::SandboxProbed(cages), now, reply)).await
     }
 
     /// Records that a bundle came into force, with its sources.
@@ -249,7 +249,7 @@ impl Ledger {
         bundle: Arc<Bundle>,
         now: Timestamp,
     ) -> Result<Recorded<()>, LedgerError> {
-        self.ask(|reply| Job::Bundle(bundle, now, reply)).await
+        self.ask(|reply| Command::Bundle(bundle, now, reply)).await
     }
 
     /// Records that a token was given out.
@@ -259,7 +259,7 @@ impl Ledger {
         issued: TokenIssued,
         now: Timestamp,
     ) -> Result<Recorded<()>, LedgerError> {
-        self.ask(|reply| Job::Note(Some(run), Event::TokenIssued(issued), now, reply)).await
+        self.ask(|reply| Command::Note(Some(run), Event::TokenIssued(issued), now, reply)).await
     }
 
     /// Revokes a token.
@@ -271,17 +271,17 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<Recorded<()>, LedgerError> {
         let event = Event::TokenRevoked(TokenRevoked { token, by });
-        self.ask(|reply| Job::Note(Some(run), event, now, reply)).await
+        self.ask(|reply| Command::Note(Some(run), event, now, reply)).await
     }
 
     /// Pulls a kill switch.
     pub async fn kill(&self, kill: KillChanged, now: Timestamp) -> Result<Recorded<()>, LedgerError> {
-        self.ask(|reply| Job::Note(None, Event::Kill(kill), now, reply)).await
+        self.ask(|reply| Command::Note(None, Event::Kill(kill), now, reply)).await
     }
 
     /// Lifts a kill switch.
     pub async fn lift(&self, kill: KillChanged, now: Timestamp) -> Result<Recorded<()>, LedgerError> {
-        self.ask(|reply| Job::Note(None, Event::Lift(kill), now, reply)).await
+        self.ask(|reply| Command::Note(None, Event::Lift(kill), now, reply)).await
     }
 
     /// Corrects a budget.
@@ -290,12 +290,12 @@ impl Ledger {
         adjusted: BudgetAdjusted,
         now: Timestamp,
     ) -> Result<Recorded<()>, LedgerError> {
-        self.ask(|reply| Job::Note(None, Event::BudgetAdjusted(adjusted), now, reply)).await
+        self.ask(|reply| Command::Note(None, Event::BudgetAdjusted(adjusted), now, reply)).await
     }
 
     /// Shows that the ledger is alive.
     pub async fn heartbeat(&self, in_flight: u64, now: Timestamp) -> Result<Recorded<()>, LedgerError> {
-        self.ask(|reply| Job::Note(None, Event::Heartbeat(Heartbeat { in_flight }), now, reply)).await
+        self.ask(|reply| Command::Note(None, Event::Heartbeat(Heartbeat { in_flight }), now, reply)).await
     }
 
     /// Records that something is wrong with ourselves.
@@ -306,7 +306,7 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<Recorded<()>, LedgerError> {
         let event = Event::Fault(Fault { code: code.into(), message: message.chars().take(4000).collect() });
-        self.ask(|reply| Job::Note(None, event, now, reply)).await
+        self.ask(|reply| Command::Note(None, event, now, reply)).await
     }
 
     /// Reads from a second view of the store. No decision may rest on it.

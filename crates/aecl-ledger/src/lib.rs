@@ -9,17 +9,17 @@
 #[cfg(test)]
 extern crate self as aecl_ledger;
 
+mod batch;
 mod beside;
 mod cache;
+mod command;
 pub mod error;
 pub mod export;
 mod flush;
 mod goal;
 #[cfg(test)]
 mod golden;
-mod job;
 mod ledger;
-mod page;
 mod payload;
 pub mod queue;
 mod recorded;
@@ -31,15 +31,17 @@ pub mod verify;
 mod withdraw;
 mod writer;
 
+pub use batch::ENTRY_BYTES_MAX;
+pub use command::{Answering, Conclusion, OpenRun, Rule};
 pub use error::LedgerError;
 pub use export::{Export, ExportError, Exported, Progress, export};
-pub use job::{Answering, Conclusion, OpenRun, Rule};
 pub use ledger::Ledger;
-pub use page::ENTRY_BYTES_MAX;
 pub use payload::{PayloadKind, commitment, payload};
 pub use queue::{Queue, Waiting};
 pub use recorded::{Receipt, Recorded};
 pub use replay::{against, redecide, steps, verify_facts};
 pub use signer::Signer;
-pub use verify::{Auditor, Finding, Report, verify_data, verify_export, verify_payloads, verify_store};
+pub use verify::{
+    AuditFinding, AuditReport, Auditor, verify_data, verify_export, verify_payloads, verify_store,
+};
 pub use withdraw::{Again, WITHDRAWN_AT_ONCE};

@@ -10,7 +10,7 @@ mod tree;
 
 pub use answers::{Answers, Band, answers};
 pub use facts::{Differs, FactsReport, START_ENTRIES_MAX, facts_at_start, rebuild_facts, verify_facts};
-pub use steps::{Step, What, steps};
+pub use steps::{ReplayStep, StepKind, steps};
 pub(crate) use tree::in_words as node_in_words;
 
 use crate::error::LedgerError;
@@ -80,14 +80,14 @@ pub struct Compared {
     /// Decisions that were made again.
     pub decisions: u64,
     /// Those that change.
-    pub changes: Vec<Change>,
+    pub changes: Vec<DecisionChange>,
     /// Those that could not be made again.
     pub unavailable: Vec<Unavailable>,
 }
 
 /// A decision that another policy changes.
 #[derive(Debug, Serialize)]
-pub struct Change {
+pub struct DecisionChange {
     /// The position of its entry.
     pub position: u64,
     /// When it was made.
@@ -103,14 +103,14 @@ pub struct Change {
     /// What the proposer wanted.
     pub mode: Mode,
     /// What was decided.
-    pub was: Outcome,
+    pub was: DecisionSummary,
     /// What would be.
-    pub now: Outcome,
+    pub now: DecisionSummary,
 }
 
 /// A decision in short.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Outcome {
+pub struct DecisionSummary {
     /// Allow, require approval or block.
     pub verdict: Verdict,
     /// The headline.
@@ -120,7 +120,7 @@ pub struct Outcome {
     pub reason: String,
 }
 
-impl Outcome {
+impl DecisionSummary {
     fn of(decision: &Decision) -> Self {
         let reason = decision.reason().to_owned();
         Self { verdict: decision.verdict, headline: decision.headline, reason }
@@ -171,9 +171,12 @@ pub fn against(store: &mut dyn Store, range: Range<u64>, bundle: &Bundle) -> Res
         if let Some((used, _)) = facts.used.as_mut().filter(|(used, _)| used.digest == ruled.digest) {
             used.digest = action.digest;
         }
-        let (was, now) = (Outcome::of(&ruled.decision), Outcome::of(&again.decide(&action, &facts, bundle)));
+        let (was, now) = (
+            DecisionSummary::of(&ruled.decision),
+            DecisionSummary::of(&again.decide(&action, &facts, bundle)),
+        );
         if (was.verdict, was.headline) != (now.verdict, now.headline) {
-            out.changes.push(Change {
+            out.changes.push(DecisionChange {
                 position,
                 at: ruled.now,
                 run: ruled.principal.run.clone(),

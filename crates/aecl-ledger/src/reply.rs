@@ -7,12 +7,12 @@ use tokio::sync::oneshot;
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
 
 /// A job that is written, waiting for the flush.
-pub(crate) struct Done(Box<Answer>);
+pub(crate) struct PendingReply(Box<Answer>);
 
 /// Tells the caller, given the receipts of the whole group.
 type Answer = dyn FnOnce(Result<&[Receipt], LedgerError>) + Send;
 
-impl Done {
+impl PendingReply {
     pub(crate) fn answer(self, receipts: &[Receipt]) {
         (self.0)(Ok(receipts));
     }

@@ -18,7 +18,7 @@ mod poison;
 pub mod sqlite;
 mod tree;
 
-pub use faulty::{Call, Fault, Faults, Faulty};
+pub use faulty::{Faults, Faulty, InjectedFault, StoreCall};
 pub use memory::Memory;
 pub use sqlite::Sqlite;
 pub use tree::{StoredNodes, with_nodes};

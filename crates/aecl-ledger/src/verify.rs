@@ -5,8 +5,8 @@
 //! somebody kept. The pinned key and origin are the only things believed. Entries are read once, in order;
 //! what is remembered of them is a few bytes for each run and action.
 
+mod history;
 mod line;
-mod story;
 mod tree;
 
 use crate::error::LedgerError;
@@ -18,11 +18,11 @@ use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::ActionId;
 use aecl_kernel::base::time::Timestamp;
 use aecl_proof::{Checkpoint, Frontier, Hash, VerifierKey};
+use history::HistoryCheck;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use story::Story;
 use tree::Chunk;
 
 /// Auditor's own knowledge: nothing of it comes from what is checked.
@@ -50,13 +50,13 @@ impl Auditor {
 /// Finding of an audit: what is wrong, and where it first shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{}{what}", place(*position))]
-pub struct Finding {
+pub struct AuditFinding {
     /// The first bad position, if it is about one.
     pub position: Option<u64>,
     /// What is wrong, in words.
     pub what: String,
     /// Of which kind.
-    pub class: Class,
+    pub class: FindingClass,
 }
 
 fn place(position: Option<u64>) -> String {
@@ -66,7 +66,7 @@ fn place(position: Option<u64>) -> String {
 /// Class of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Class {
+pub enum FindingClass {
     /// Bytes, tree, signature and heads do not fit each other.
     Proof,
     /// The entries contradict each other, or are none that this program knows.
@@ -79,25 +79,25 @@ pub enum Class {
     Unreadable,
 }
 
-impl Finding {
+impl AuditFinding {
     pub(crate) fn proof(position: Option<u64>, what: impl Into<String>) -> Self {
-        Self { position, what: what.into(), class: Class::Proof }
+        Self { position, what: what.into(), class: FindingClass::Proof }
     }
 
-    pub(crate) fn story(position: u64, what: impl Into<String>) -> Self {
-        Self { position: Some(position), what: what.into(), class: Class::Story }
+    pub(crate) fn history(position: u64, what: impl Into<String>) -> Self {
+        Self { position: Some(position), what: what.into(), class: FindingClass::Story }
     }
 }
 
-impl From<StoreError> for Finding {
+impl From<StoreError> for AuditFinding {
     fn from(error: StoreError) -> Self {
-        Self { position: None, what: crate::error::chain(&error), class: Class::Unreadable }
+        Self { position: None, what: crate::error::chain(&error), class: FindingClass::Unreadable }
     }
 }
 
 /// Report of what was verified.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Report {
+pub struct AuditReport {
     /// The ledger.
     pub origin: String,
     /// How many entries.
@@ -161,7 +161,11 @@ pub struct Warning {
 
 /// Verifies an export from its files alone. `kept_head` is a signed checkpoint of the past that the auditor
 /// has kept: the ledger must continue it.
-pub fn verify_export(dir: &Path, auditor: &Auditor, kept_head: Option<&str>) -> Result<Report, Finding> {
+pub fn verify_export(
+    dir: &Path,
+    auditor: &Auditor,
+    kept_head: Option<&str>,
+) -> Result<AuditReport, AuditFinding> {
     let mut export = Export::open(dir)?;
     let files = export.clone();
     let auditor = &Auditor { payloads: auditor.payloads && export.has_payloads(), ..auditor.clone() };
@@ -174,7 +178,11 @@ pub fn verify_export(dir: &Path, auditor: &Auditor, kept_head: Option<&str>) -> 
 }
 
 /// Verifies the store in this data directory, also while a server has it open.
-pub fn verify_data(dir: &Path, auditor: &Auditor, kept_head: Option<&str>) -> Result<Report, Finding> {
+pub fn verify_data(
+    dir: &Path,
+    auditor: &Auditor,
+    kept_head: Option<&str>,
+) -> Result<AuditReport, AuditFinding> {
     // Of one moment: a server may go on writing.
     let mut store = Sqlite::open_snapshot(dir)?;
     let (mut report, papers) = verify(&mut store, None, auditor, kept_head)?;
@@ -185,7 +193,7 @@ pub fn verify_data(dir: &Path, auditor: &Auditor, kept_head: Option<&str>) -> Re
         let differ = store.tables_differ()?;
         if !differ.is_empty() {
             let what = format!("the store's tables are not as they were made: {}", differ.join(", "));
-            return Err(Finding { position: None, what, class: Class::Facts });
+            return Err(AuditFinding { position: None, what, class: FindingClass::Facts });
         }
         report.facts = Some(facts(&mut store)?);
     }
@@ -193,21 +201,21 @@ pub fn verify_data(dir: &Path, auditor: &Auditor, kept_head: Option<&str>) -> Re
 }
 
 /// Compares what decisions and proofs are made from with what the entries say; how many facts there are.
-fn facts(store: &mut dyn Store) -> Result<u64, Finding> {
-    let finding = |what, class| Finding { position: None, what, class };
+fn facts(store: &mut dyn Store) -> Result<u64, AuditFinding> {
+    let finding = |what, class| AuditFinding { position: None, what, class };
     let class = |e: &LedgerError| match e {
-        LedgerError::FactsDiffer(_) => Class::Facts,
-        LedgerError::Tampered(_) => Class::Proof,
-        _ => Class::Unreadable,
+        LedgerError::FactsDiffer(_) => FindingClass::Facts,
+        LedgerError::Tampered(_) => FindingClass::Proof,
+        _ => FindingClass::Unreadable,
     };
     let report = verify_facts(store).map_err(|e| finding(crate::error::chain(&e), class(&e)))?;
     if let Some((level, index)) = report.nodes.first() {
-        return Err(Finding::proof(Some(index << level), crate::replay::node_in_words(*level, *index)));
+        return Err(AuditFinding::proof(Some(index << level), crate::replay::node_in_words(*level, *index)));
     }
     match report.in_words() {
         Some(differs) => {
             let what = format!("what decisions are made from is not what the entries say: {differs}");
-            Err(finding(what, Class::Facts))
+            Err(finding(what, FindingClass::Facts))
         }
         None => Ok(report.facts),
     }
@@ -218,26 +226,27 @@ pub fn verify_store(
     store: &mut dyn Store,
     auditor: &Auditor,
     kept_head: Option<&str>,
-) -> Result<Report, Finding> {
+) -> Result<AuditReport, AuditFinding> {
     verify(store, None, auditor, kept_head).map(|(report, _)| report)
 }
 
 /// Compares payloads with what the entries commit to, and says how many there are. Signature, tree and story are
 /// taken for granted.
-pub fn verify_payloads(store: &mut Sqlite) -> Result<u64, Finding> {
+pub fn verify_payloads(store: &mut Sqlite) -> Result<u64, AuditFinding> {
     let size = store.head()?.size;
     let (mut papers, mut position) = (Papers::default(), 0);
     while position < size {
         let chunk = store.entries(position, CHUNK)?;
         if chunk.is_empty() {
-            return Err(Finding::proof(Some(position), "it is missing"));
+            return Err(AuditFinding::proof(Some(position), "it is missing"));
         }
         for (at, bytes) in chunk {
             position = at + 1;
-            let line = line::read(&bytes).map_err(|what| Finding::story(at, what))?;
-            let said = story::said_of_payloads(&line);
-            for (paper, digest) in said.filter_map(|(paper, text)| Some((paper, Digest::parse(text)?))) {
-                papers.check(store, paper, digest, at)?;
+            let line = line::read(&bytes).map_err(|what| AuditFinding::history(at, what))?;
+            let said = history::said_of_payloads(&line);
+            for (payload, digest) in said.filter_map(|(payload, text)| Some((payload, Digest::parse(text)?)))
+            {
+                papers.check(store, payload, digest, at)?;
             }
         }
     }
@@ -254,7 +263,7 @@ fn verify(
     files: Option<Export>,
     auditor: &Auditor,
     kept_head: Option<&str>,
-) -> Result<(Report, Papers), Finding> {
+) -> Result<(AuditReport, Papers), AuditFinding> {
     let head = head(store, auditor)?;
     let kept = kept_head.map(|kept| open(kept, auditor, "kept head")).transpose()?;
     if let Some(kept) = kept.as_ref().filter(|kept| kept.size() > head.size()) {
@@ -264,9 +273,9 @@ fn verify(
             head.size(),
             kept.size()
         );
-        return Err(Finding::proof(Some(head.size()), what));
+        return Err(AuditFinding::proof(Some(head.size()), what));
     }
-    let mut story = Story::new(auditor);
+    let mut history = HistoryCheck::new(auditor);
     let mut papers = Papers::default();
     // Hashing has a thread of its own. It gets each chunk before the story is read, so that of two things
     // that are wrong the earlier one is known.
@@ -275,7 +284,7 @@ fn verify(
         let (kept, size) = (kept.as_ref().map(Checkpoint::size), head.size());
         let tiles = files.as_ref().map(Export::tiles);
         let hasher = scope.spawn(move || tree::grow(&queue, size, kept, tiles));
-        let mut tell = || -> Result<(), Finding> {
+        let mut check_entries = || -> Result<(), AuditFinding> {
             let mut position = 0;
             while position < head.size() {
                 let chunk = Arc::new(match &files {
@@ -289,7 +298,7 @@ fn verify(
                     }
                 });
                 if chunk.len() == 0 {
-                    return Err(Finding::proof(Some(position), "it is missing"));
+                    return Err(AuditFinding::proof(Some(position), "it is missing"));
                 }
                 // The hasher has found something and stopped listening.
                 if chunks.send(chunk.clone()).is_err() {
@@ -297,25 +306,25 @@ fn verify(
                 }
                 for (at, bytes) in chunk.iter() {
                     if at != position {
-                        return Err(Finding::proof(Some(position), "it is missing"));
+                        return Err(AuditFinding::proof(Some(position), "it is missing"));
                     }
-                    for (kind, digest) in story.tell(position, bytes)? {
+                    for (kind, digest) in history.check_entry(position, bytes)? {
                         papers.check(store, kind, digest, position)?;
                     }
                     position += 1;
                 }
             }
-            story.end()
+            history.end()
         };
-        let told = tell();
+        let told = check_entries();
         drop(chunks);
         (told, hasher.join())
     });
     let Ok(hashed) = hashed else {
-        return Err(Finding {
+        return Err(AuditFinding {
             position: None,
             what: "the hasher has panicked".into(),
-            class: Class::Unreadable,
+            class: FindingClass::Unreadable,
         });
     };
     let grown = match (told, hashed) {
@@ -332,7 +341,7 @@ fn verify(
     if files.is_none() {
         papers.all_there()?;
     }
-    let mut report = story.report();
+    let mut report = history.report();
     papers.report(&mut report);
     report.origin = auditor.origin.clone();
     report.root = head.root().to_base64();
@@ -340,22 +349,22 @@ fn verify(
     Ok((report, papers))
 }
 
-fn head(store: &mut dyn Store, auditor: &Auditor) -> Result<Checkpoint, Finding> {
+fn head(store: &mut dyn Store, auditor: &Auditor) -> Result<Checkpoint, AuditFinding> {
     let head = store.head()?;
     let Some(signed) = head.checkpoint else {
-        return Err(Finding::proof(None, "there is no signed head"));
+        return Err(AuditFinding::proof(None, "there is no signed head"));
     };
     let checkpoint = open(&signed, auditor, "head")?;
     if checkpoint.size() != head.size {
         let what = format!("there are {} entries, but {} are signed", head.size, checkpoint.size());
-        return Err(Finding::proof(Some(checkpoint.size().min(head.size)), what));
+        return Err(AuditFinding::proof(Some(checkpoint.size().min(head.size)), what));
     }
     Ok(checkpoint)
 }
 
-fn open(signed: &str, auditor: &Auditor, what: &str) -> Result<Checkpoint, Finding> {
+fn open(signed: &str, auditor: &Auditor, what: &str) -> Result<Checkpoint, AuditFinding> {
     Checkpoint::open(signed, &auditor.origin, &auditor.key)
-        .map_err(|error| Finding::proof(None, format!("the {what} does not hold: {error}")))
+        .map_err(|error| AuditFinding::proof(None, format!("the {what} does not hold: {error}")))
 }
 
 fn against_heads(
@@ -363,7 +372,7 @@ fn against_heads(
     grown: &tree::Grown,
     head: &Checkpoint,
     kept: Option<&Checkpoint>,
-) -> Result<(), Finding> {
+) -> Result<(), AuditFinding> {
     if let (Some(kept), Some(root)) = (kept, grown.kept)
         && root != kept.root()
     {
@@ -373,7 +382,7 @@ fn against_heads(
             root.to_base64(),
             kept.root().to_base64()
         );
-        return Err(Finding::proof(None, what));
+        return Err(AuditFinding::proof(None, what));
     }
     if grown.tree.root() != head.root() {
         let what = format!(
@@ -381,13 +390,13 @@ fn against_heads(
             grown.tree.root().to_base64(),
             head.root().to_base64()
         );
-        return Err(Finding::proof(first_change(store, head.size())?, what));
+        return Err(AuditFinding::proof(first_change(store, head.size())?, what));
     }
     edge(store, &grown.tree)
 }
 
 /// The first entry whose hash is not the one that was stored with it, to say where to look.
-fn first_change(store: &mut dyn Store, size: u64) -> Result<Option<u64>, Finding> {
+fn first_change(store: &mut dyn Store, size: u64) -> Result<Option<u64>, AuditFinding> {
     let mut position = 0;
     while position < size {
         for (at, bytes) in store.entries(position, CHUNK)? {
@@ -401,7 +410,7 @@ fn first_change(store: &mut dyn Store, size: u64) -> Result<Option<u64>, Finding
 }
 
 /// The nodes that the next entry is appended to.
-fn edge(store: &mut dyn Store, tree: &Frontier) -> Result<(), Finding> {
+fn edge(store: &mut dyn Store, tree: &Frontier) -> Result<(), AuditFinding> {
     let stored: Option<Vec<Hash>> = Frontier::coordinates(tree.size())
         .into_iter()
         .map(|(level, index)| store.node(level, index))
@@ -409,7 +418,7 @@ fn edge(store: &mut dyn Store, tree: &Frontier) -> Result<(), Finding> {
     let stored = stored.and_then(|edge| Frontier::resume(tree.size(), edge).ok());
     match stored {
         Some(stored) if stored == *tree => Ok(()),
-        _ => Err(Finding::proof(None, "the stored nodes of the tree are not those of the entries")),
+        _ => Err(AuditFinding::proof(None, "the stored nodes of the tree are not those of the entries")),
     }
 }
 
@@ -424,7 +433,7 @@ struct Papers {
 }
 
 /// What an entry says about a payload.
-pub(crate) enum Paper {
+pub(crate) enum PayloadRef {
     /// It is committed to, and filed under this subject, if the entry says which.
     Committed(PayloadKind, Option<String>),
     /// It is erased.
@@ -435,11 +444,11 @@ impl Papers {
     fn check(
         &mut self,
         store: &mut dyn Store,
-        paper: Paper,
+        payload: PayloadRef,
         digest: Digest,
         position: u64,
-    ) -> Result<(), Finding> {
-        let Paper::Committed(kind, subject) = paper else {
+    ) -> Result<(), AuditFinding> {
+        let PayloadRef::Committed(kind, subject) = payload else {
             self.erased.insert(digest);
             return Ok(());
         };
@@ -454,17 +463,21 @@ impl Papers {
                         digest.hex(),
                         row.subject
                     );
-                    return Err(Finding { position: Some(position), what, class: Class::Payloads });
+                    return Err(AuditFinding {
+                        position: Some(position),
+                        what,
+                        class: FindingClass::Payloads,
+                    });
                 }
                 self.good.insert(hash);
             }
             Ok(Some(_)) => {
                 let what = format!("its payload {} is not what was committed to", digest.hex());
-                return Err(Finding::proof(Some(position), what));
+                return Err(AuditFinding::proof(Some(position), what));
             }
             Err(error) => {
                 let what = format!("its payload: {}", crate::error::chain(&error));
-                return Err(Finding { position: Some(position), what, class: Class::Unreadable });
+                return Err(AuditFinding { position: Some(position), what, class: FindingClass::Unreadable });
             }
         }
         Ok(())
@@ -475,17 +488,17 @@ impl Papers {
         self.missing.iter().filter(|(digest, _)| !self.erased.contains(digest)).map(|(_, position)| *position)
     }
 
-    fn all_there(&self) -> Result<(), Finding> {
+    fn all_there(&self) -> Result<(), AuditFinding> {
         let Some(first) = self.gone().min() else { return Ok(()) };
         let what = format!(
             "its payload is not there and was not erased on record, as of {} in all: they were taken out beside the record",
             self.gone().count()
         );
-        Err(Finding { position: Some(first), what, class: Class::Payloads })
+        Err(AuditFinding { position: Some(first), what, class: FindingClass::Payloads })
     }
 
     /// Whether the store has payloads that no entry commits to.
-    fn nothing_more(&self, store: &Sqlite) -> Result<(), Finding> {
+    fn nothing_more(&self, store: &Sqlite) -> Result<(), AuditFinding> {
         let more = store.payloads_beyond(&|commitment| {
             self.good.contains(commitment) || self.erased.contains(&Digest::from_bytes(commitment.0))
         })?;
@@ -495,10 +508,10 @@ impl Papers {
             more.len(),
             Digest::from_bytes(first.0).hex()
         );
-        Err(Finding { position: None, what, class: Class::Payloads })
+        Err(AuditFinding { position: None, what, class: FindingClass::Payloads })
     }
 
-    fn report(&self, report: &mut Report) {
+    fn report(&self, report: &mut AuditReport) {
         report.payloads = self.good.len() as u64;
         report.payloads_erased = self.erased.len() as u64;
         report.payloads_missing = self.gone().count() as u64;

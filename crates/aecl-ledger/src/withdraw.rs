@@ -1,8 +1,8 @@
 //! What waits for people and can no longer be carried out, or goes on without their answer: its request is withdrawn, in
 //! the same commit as what makes it so.
 
+use crate::batch::OpenBatch;
 use crate::error::LedgerError;
-use crate::page::Page;
 use aecl_kernel::base::code::{self, Code};
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, ApprovalId, RunId};
@@ -44,13 +44,13 @@ pub(crate) fn waited(
     known: Option<&Ask>,
     again: Option<&Again>,
     now: Timestamp,
-    page: &mut Page,
+    batch: &mut OpenBatch,
 ) -> Result<Vec<Waited>, LedgerError> {
     let same = known.filter(|ask| ask.is_open(now));
     let mut waited: Vec<Waited> =
         same.into_iter().map(|ask| Waited { ask: ask.clone(), unattended: false }).collect();
     let Some(Again { action, unattended }) = again else { return Ok(waited) };
-    let Some(ask) = open_for(action, page)?.filter(|ask| ask.is_open(now)) else { return Ok(waited) };
+    let Some(ask) = open_for(action, batch)?.filter(|ask| ask.is_open(now)) else { return Ok(waited) };
     match waited.iter_mut().find(|w| w.ask.approval == ask.approval) {
         Some(same) => same.unattended = *unattended,
         None => waited.push(Waited { ask, unattended: *unattended }),
@@ -59,19 +59,19 @@ pub(crate) fn waited(
 }
 
 /// The request that an action waits for.
-fn open_for(action: &ActionId, page: &mut Page) -> Result<Option<Ask>, LedgerError> {
-    let approval = match page.group.find(keys::Action(action.clone()))? {
+fn open_for(action: &ActionId, batch: &mut OpenBatch) -> Result<Option<Ask>, LedgerError> {
+    let approval = match batch.group.find(keys::Action(action.clone()))? {
         Some(fact) if fact.state == ActionState::Waiting => fact.approval,
         _ => None,
     };
     match approval {
-        Some(approval) => open(&approval, page),
+        Some(approval) => open(&approval, batch),
         None => Ok(None),
     }
 }
 
-fn open(approval: &ApprovalId, page: &mut Page) -> Result<Option<Ask>, LedgerError> {
-    Ok(match page.group.find(keys::Approval(approval.clone()))? {
+fn open(approval: &ApprovalId, batch: &mut OpenBatch) -> Result<Option<Ask>, LedgerError> {
+    Ok(match batch.group.find(keys::Approval(approval.clone()))? {
         Some(ask) if matches!(ask.state, AskState::Pending | AskState::Approved) => Some(ask),
         _ => None,
     })
@@ -83,7 +83,7 @@ pub(crate) fn withdraw_ruled(
     ruling: &Ruling,
     digest: &Digest,
     now: Timestamp,
-    page: &mut Page,
+    batch: &mut OpenBatch,
 ) -> Result<Vec<ActionId>, LedgerError> {
     let mut over = Vec::new();
     for Waited { ask, unattended } in waited {
@@ -96,11 +96,11 @@ pub(crate) fn withdraw_ruled(
         };
         let Some((code, message)) = told else { continue };
         // A yes that was used, or that a plan has made needless, is over already.
-        if open(&ask.approval, page)?.is_none() {
+        if open(&ask.approval, batch)?.is_none() {
             continue;
         }
         over.extend(code.map(|_| ask.action.clone()));
-        withdraw(ask, code, message, now, page)?;
+        withdraw(ask, code, message, now, batch)?;
     }
     Ok(over)
 }
@@ -129,35 +129,35 @@ fn refused(decision: &Decision, whole: bool) -> Option<(Option<Code>, String)> {
 pub(crate) fn withdraw_ended(
     requests: &[ApprovalId],
     now: Timestamp,
-    page: &mut Page,
+    batch: &mut OpenBatch,
 ) -> Result<usize, LedgerError> {
     let mut count = 0;
     for approval in requests {
-        let Some(ask) = open(approval, page)? else { continue };
-        let Some(why) = ended(&ask.run, page)? else { continue };
+        let Some(ask) = open(approval, batch)? else { continue };
+        let Some(why) = ended(&ask.run, batch)? else { continue };
         let message = format!("{why}; nothing was executed. Open a new run, and propose it there");
-        withdraw(ask, Some(code::RUN_CLOSED), message, now, page)?;
+        withdraw(ask, Some(code::RUN_CLOSED), message, now, batch)?;
         count += 1;
     }
     Ok(count)
 }
 
 /// Why a run has ended, or one that it was delegated from.
-fn ended(run: &RunId, page: &mut Page) -> Result<Option<String>, LedgerError> {
-    let Some(fact) = run_fact(run, page)? else { return Ok(None) };
+fn ended(run: &RunId, batch: &mut OpenBatch) -> Result<Option<String>, LedgerError> {
+    let Some(fact) = run_fact(run, batch)? else { return Ok(None) };
     if let Some(why) = fact.closed {
         return Ok(Some(format!("the run has ended: {why}")));
     }
     for ancestor in fact.ancestors {
-        if run_fact(&ancestor, page)?.is_some_and(|fact| fact.closed.is_some()) {
+        if run_fact(&ancestor, batch)?.is_some_and(|fact| fact.closed.is_some()) {
             return Ok(Some(format!("the run `{ancestor}` that this one was delegated from has ended")));
         }
     }
     Ok(None)
 }
 
-fn run_fact(run: &RunId, page: &mut Page) -> Result<Option<RunFact>, LedgerError> {
-    page.group.find(keys::Run(run.clone()))
+fn run_fact(run: &RunId, batch: &mut OpenBatch) -> Result<Option<RunFact>, LedgerError> {
+    batch.group.find(keys::Run(run.clone()))
 }
 
 fn withdraw(
@@ -165,9 +165,9 @@ fn withdraw(
     code: Option<Code>,
     message: String,
     now: Timestamp,
-    page: &mut Page,
+    batch: &mut OpenBatch,
 ) -> Result<(), LedgerError> {
     let message = message.chars().take(2000).collect();
     let withdrawn = Withdrawn { approval: ask.approval, action: ask.action, code, message };
-    page.append(Some(&ask.run), now, Event::Withdrawn(withdrawn)).map(drop)
+    batch.append(Some(&ask.run), now, Event::Withdrawn(withdrawn)).map(drop)
 }

@@ -1,11 +1,11 @@
-//! The writer: one thread that decides, one that flushes. While a sheet is flushed, the next one is written:
-//! whatever arrives meanwhile is decided on what the sheet before it leaves behind, and is answered after it,
+//! The writer: one thread that decides, one that flushes. While a batch is flushed, the next one is written:
+//! whatever arrives meanwhile is decided on what the batch before it leaves behind, and is answered after it,
 //! or not at all if that one fails.
 
+use crate::batch::{OpenBatch, SealedBatch};
+use crate::command::Command;
 use crate::error::LedgerError;
 use crate::flush::Flusher;
-use crate::job::Job;
-use crate::page::{Page, Sheet};
 use crate::payload::Salts;
 use crate::queue::Queue;
 use crate::signer::Signer;
@@ -17,9 +17,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel}
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
-/// Most jobs on one sheet.
+/// Most commands in one batch.
 const SHEET_MAX: usize = 256;
-/// With so many, a sheet goes off although more jobs are there: two half groups on their way are better than
+/// With so many, a batch is sealed although more commands are there: two half groups on their way are better than
 /// a whole one and nothing.
 const SHEET_ENOUGH: usize = 32;
 /// How long to look at the flusher before looking at the queue again.
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_micros(100);
 
 /// The writer, before it works.
 pub(crate) struct Writer {
-    page: Page,
+    batch: OpenBatch,
     flusher: Flusher,
 }
 
@@ -60,13 +60,13 @@ impl Writer {
         }
         let origin: Arc<str> = signer.origin.as_str().into();
         let queue = Arc::new(RwLock::new(Queue::load(&mut *store)?));
-        let page = Page::new(store.reader()?, origin.clone(), head.size, last_at, salts);
-        Ok(Self { page, flusher: Flusher { store, frontier, signer, origin, queue } })
+        let batch = OpenBatch::new(store.reader()?, origin.clone(), head.size, last_at, salts);
+        Ok(Self { batch, flusher: Flusher { store, frontier, signer, origin, queue } })
     }
 
     /// When the last entry was recorded.
     pub(crate) fn last_at(&self) -> Timestamp {
-        self.page.last_at()
+        self.batch.last_at()
     }
 
     /// A view for listings.
@@ -81,19 +81,19 @@ impl Writer {
 
     /// Works until every handle is gone, or until something cannot be recorded. Then `stopped` says why,
     /// before anybody is answered.
-    pub(crate) fn work(self, jobs: &Receiver<Job>, stopped: &OnceLock<String>) {
-        let Self { page, flusher } = self;
+    pub(crate) fn work(self, commands: &Receiver<Command>, stopped: &OnceLock<String>) {
+        let Self { batch, flusher } = self;
         let flusher = Mutex::new(flusher);
-        let (sheets, queue) = channel();
+        let (sealed_batches, queue) = channel();
         let (say, settled) = channel();
         std::thread::scope(|scope| {
             let flush = || {
                 // Moved in here: when this thread ends, the desk hears of it.
                 let (queue, say) = (queue, say);
-                for sheet in queue {
+                for sealed in queue {
                     let Ok(mut flusher) = flusher.lock() else { return };
                     // A desk that is gone by then has learned of it from `stopped`.
-                    if !flusher.make(sheet, stopped, || drop(say.send(Settled))) {
+                    if !flusher.make(sealed, stopped, || drop(say.send(Settled))) {
                         return;
                     }
                 }
@@ -103,69 +103,71 @@ impl Writer {
                 drop(stopped.set(format!("the flusher's thread cannot start: {error}")));
                 return;
             }
-            Desk { page, flusher: &flusher, sheets, settled, underway: false, stopped }.work(jobs);
+            Desk { batch, flusher: &flusher, sealed_batches, settled, underway: false, stopped }
+                .work(commands);
         });
     }
 }
 
 /// Where decisions are made and handed on.
 struct Desk<'a> {
-    page: Page,
+    batch: OpenBatch,
     flusher: &'a Mutex<Flusher>,
-    sheets: Sender<Sheet>,
+    sealed_batches: Sender<SealedBatch>,
     settled: Receiver<Settled>,
-    // A sheet is with the flusher's thread.
+    // A batch is with the flusher's thread.
     underway: bool,
     stopped: &'a OnceLock<String>,
 }
 
-/// A sheet is durable. If one cannot be made so, the flusher goes and says no more.
+/// A batch is durable. If one cannot be made so, the flusher goes and says no more.
 struct Settled;
 
 /// Nothing more can be recorded.
 struct Over;
 
 impl Desk<'_> {
-    fn work(mut self, jobs: &Receiver<Job>) {
-        if self.until_over(jobs).is_err() {
+    fn work(mut self, commands: &Receiver<Command>) {
+        if self.until_over(commands).is_err() {
             // The flusher, or a fact that could not be read, has said why.
-            self.page.fail(self.stopped.get().map_or("the flusher is gone", String::as_str));
+            self.batch.fail(self.stopped.get().map_or("the flusher is gone", String::as_str));
         }
     }
 
-    fn until_over(&mut self, jobs: &Receiver<Job>) -> Result<(), Over> {
+    fn until_over(&mut self, commands: &Receiver<Command>) -> Result<(), Over> {
         loop {
-            let job = if self.page.waiting() == 0 { jobs.recv().ok() } else { jobs.try_recv().ok() };
-            let idle = job.is_none();
-            if let Some(job) = job {
-                self.decide(job)?;
-            } else if self.page.waiting() == 0 {
+            let command =
+                if self.batch.waiting() == 0 { commands.recv().ok() } else { commands.try_recv().ok() };
+            let idle = command.is_none();
+            if let Some(command) = command {
+                self.decide(command)?;
+            } else if self.batch.waiting() == 0 {
                 // All handles are gone, and everything is handed on.
                 return Ok(());
             }
             self.look(idle)?;
-            if !self.underway && (idle || self.page.waiting() >= SHEET_ENOUGH) {
+            if !self.underway && (idle || self.batch.waiting() >= SHEET_ENOUGH) {
                 self.hand_on()?;
             }
         }
     }
 
     fn hand_on(&mut self) -> Result<(), Over> {
-        let alone = self.page.waiting() == 1;
-        let sheet = self.page.turn();
+        let alone = self.batch.waiting() == 1;
+        let sealed = self.batch.seal();
         if !alone {
-            self.sheets.send(sheet).map_err(|_| Over)?;
+            self.sealed_batches.send(sealed).map_err(|_| Over)?;
             self.underway = true;
             return Ok(());
         }
         // Nobody else is there whose time would be used better: to wake another thread takes longer.
-        let made = self.flusher.lock().is_ok_and(|mut flusher| flusher.make(sheet, self.stopped, || ()));
-        self.page.settled();
+        let made = self.flusher.lock().is_ok_and(|mut flusher| flusher.make(sealed, self.stopped, || ()));
+        self.batch.settled();
         if made { Ok(()) } else { Err(Over) }
     }
 
-    fn decide(&mut self, job: Job) -> Result<(), Over> {
-        job.write(&mut self.page).map_err(|error| {
+    fn decide(&mut self, command: Command) -> Result<(), Over> {
+        command.write(&mut self.batch).map_err(|error| {
             let because = error.to_string();
             tracing::error!(%because, "the ledger stops: nothing more is recorded, so nothing more is done");
             drop(self.stopped.set(because));
@@ -173,12 +175,12 @@ impl Desk<'_> {
         })
     }
 
-    /// Looks whether the sheet that is underway is durable; waits for it if there is nothing else to do.
+    /// Looks whether the batch that is underway is durable; waits for it if there is nothing else to do.
     fn look(&mut self, idle: bool) -> Result<(), Over> {
         if !self.underway {
             return Ok(());
         }
-        let settled = if self.page.waiting() >= SHEET_MAX {
+        let settled = if self.batch.waiting() >= SHEET_MAX {
             self.settled.recv().map(Some).map_err(|_| Over)?
         } else if idle {
             match self.settled.recv_timeout(PATIENCE) {
@@ -194,7 +196,7 @@ impl Desk<'_> {
             }
         };
         if let Some(Settled) = settled {
-            self.page.settled();
+            self.batch.settled();
             self.underway = false;
         }
         Ok(())

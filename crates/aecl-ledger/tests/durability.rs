@@ -13,7 +13,7 @@ mod common;
 use aecl_kernel::decide::Ruling;
 use aecl_kernel::record::event::OutcomeKind;
 use aecl_kernel::record::facts::ActionState;
-use aecl_ledger::store::{Call, Fault, Faults, Faulty, Memory, Sqlite, Store};
+use aecl_ledger::store::{Faults, Faulty, InjectedFault, Memory, Sqlite, Store, StoreCall};
 use aecl_ledger::{Ledger, LedgerError, Receipt, Signer, verify_facts, verify_store};
 use aecl_proof::note::SigningKey;
 use aecl_proof::{Hash, leaf_hash};
@@ -70,16 +70,16 @@ fn check(store: &mut dyn Store, acknowledged: &Acknowledged) {
 
 #[test]
 fn a_commit_that_fails_acknowledges_nothing_and_ends_everything() {
-    for fault in [Fault::Fail, Fault::Full, Fault::Lie] {
+    for fault in [InjectedFault::Fail, InjectedFault::Full, InjectedFault::Lie] {
         let (mut memory, world, faults) = faulty();
         block_on(async {
             let run = world.run("bot").await;
             run.done("note.read", json!({})).await;
             let size = memory.head().unwrap().size;
             // One commit holds the writer until many wait for the next one, which fails.
-            let nth = faults.made(Call::Commit);
-            faults.plan(Call::Commit, nth + 1, Fault::Block);
-            faults.plan(Call::Commit, nth + 2, fault);
+            let nth = faults.made(StoreCall::Commit);
+            faults.plan(StoreCall::Commit, nth + 1, InjectedFault::Block);
+            faults.plan(StoreCall::Commit, nth + 2, fault);
             let first = tokio::spawn({
                 let run = run.clone();
                 async move { run.propose("note.read", json!({"id": "first"})).await }
@@ -93,7 +93,7 @@ fn a_commit_that_fails_acknowledges_nothing_and_ends_everything() {
                     })
                 })
                 .collect();
-            while many.iter().any(|task| !task.is_finished()) && faults.made(Call::Commit) == nth + 1 {
+            while many.iter().any(|task| !task.is_finished()) && faults.made(StoreCall::Commit) == nth + 1 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 faults.release();
             }
@@ -105,13 +105,16 @@ fn a_commit_that_fails_acknowledges_nothing_and_ends_everything() {
             let error = run.submit(run.proposal("note.read", "{}")).await.unwrap_err();
             assert_eq!(error.code().as_str(), "ledger_unavailable");
             let why = world.ledger.stopped().expect("the reason is known");
-            let expected = if fault == Fault::Full { "the disk is full" } else { "planned fault" };
+            let expected = if fault == InjectedFault::Full { "the disk is full" } else { "planned fault" };
             assert!(why.contains(expected), "{why}");
-            assert_eq!(faults.made(Call::Commit), nth + 2, "nothing is tried again");
+            assert_eq!(faults.made(StoreCall::Commit), nth + 2, "nothing is tried again");
             let after = memory.head().unwrap().size;
             match fault {
-                Fault::Lie => assert!(after > size + 2),
-                Fault::Fail | Fault::Full | Fault::Block | Fault::BlockAndFail => assert_eq!(after, size + 2),
+                InjectedFault::Lie => assert!(after > size + 2),
+                InjectedFault::Fail
+                | InjectedFault::Full
+                | InjectedFault::Block
+                | InjectedFault::BlockAndFail => assert_eq!(after, size + 2),
             }
             check(&mut memory, &Vec::new());
             // A restart reads what is really there, and goes on.
@@ -127,13 +130,13 @@ fn a_commit_that_fails_acknowledges_nothing_and_ends_everything() {
 /// only if the first becomes durable, so nobody hears of them before.
 #[test]
 fn what_rests_on_something_that_is_not_durable_is_not_acknowledged() {
-    for fault in [Fault::Block, Fault::BlockAndFail] {
+    for fault in [InjectedFault::Block, InjectedFault::BlockAndFail] {
         let (mut memory, world, faults) = faulty();
         block_on(async {
             let run = world.run("bot").await;
             run.done("note.read", json!({})).await;
             let size = memory.head().unwrap().size;
-            faults.next(Call::Commit, fault);
+            faults.next(StoreCall::Commit, fault);
             let pay = |to: &str| {
                 let (run, arguments) = (run.clone(), format!(r#"{{"amount":60,"to":"{to}"}}"#));
                 tokio::spawn(async move { run.submit(run.proposal("pay.send", &arguments)).await })
@@ -146,7 +149,7 @@ fn what_rests_on_something_that_is_not_durable_is_not_acknowledged() {
             assert!(!first.is_finished() && !second.is_finished());
             faults.release();
             let (first, second) = (first.await.unwrap(), second.await.unwrap());
-            if fault == Fault::Block {
+            if fault == InjectedFault::Block {
                 allowed(first.unwrap());
                 assert_eq!(code(second.unwrap()), "budget_exceeded");
                 assert_eq!(memory.head().unwrap().size, size + 3);
@@ -166,13 +169,13 @@ fn whichever_commit_fails_what_was_acknowledged_is_there() {
     let commits = {
         let (_, world, faults) = faulty();
         block_on(work(&world, &mut Vec::new())).unwrap();
-        faults.made(Call::Commit)
+        faults.made(StoreCall::Commit)
     };
     assert!(commits > 25, "{commits}");
-    for fault in [Fault::Fail, Fault::Lie] {
+    for fault in [InjectedFault::Fail, InjectedFault::Lie] {
         for nth in 1..=commits {
             let (mut memory, world, faults) = faulty();
-            faults.plan(Call::Commit, nth, fault);
+            faults.plan(StoreCall::Commit, nth, fault);
             let mut acknowledged = Vec::new();
             block_on(work(&world, &mut acknowledged)).unwrap_err();
             check(&mut memory, &acknowledged);
@@ -194,7 +197,7 @@ fn a_fact_that_cannot_be_read_is_no_fact_that_is_not_there() {
     let (mut memory, world, faults) = faulty();
     block_on(async {
         let run = world.run("bot").await;
-        faults.next(Call::Load, Fault::Fail);
+        faults.next(StoreCall::Load, InjectedFault::Fail);
         let error = run.submit(run.proposal("note.read", "{}")).await.unwrap_err();
         assert!(matches!(error, LedgerError::Stopped(_)), "{error}");
         assert!(world.ledger.stopped().is_some());
@@ -207,7 +210,7 @@ fn a_full_queue_refuses_and_drops_nothing() {
     let (mut memory, world, faults) = faulty();
     block_on(async {
         let run = world.run("bot").await;
-        faults.next(Call::Commit, Fault::Block);
+        faults.next(StoreCall::Commit, InjectedFault::Block);
         let first = tokio::spawn({
             let run = run.clone();
             async move { run.submit(run.proposal("note.read", "{}")).await }
@@ -243,7 +246,7 @@ fn a_caller_that_has_gone_is_no_error() {
     let (mut memory, world, faults) = faulty();
     block_on(async {
         let run = world.run("bot").await;
-        faults.next(Call::Commit, Fault::Block);
+        faults.next(StoreCall::Commit, InjectedFault::Block);
         let gone = tokio::spawn({
             let run = run.clone();
             async move { run.propose("note.read", json!({})).await }

@@ -14,7 +14,7 @@ use aecl_kernel::record::event::{Entry, Event, Heartbeat, KillChanged, OutcomeKi
 use aecl_kernel::record::facts::KillScope;
 use aecl_ledger::store::{Batch, EntryRow, Memory, Sqlite, Store};
 use aecl_ledger::{
-    Auditor, Finding, Report, export, verify_data, verify_export, verify_payloads, verify_store,
+    AuditFinding, AuditReport, Auditor, export, verify_data, verify_export, verify_payloads, verify_store,
 };
 use aecl_proof::note::SigningKey;
 use aecl_proof::tile::write_entries;
@@ -66,7 +66,7 @@ fn entries_of(store: &mut dyn Store) -> Vec<Vec<u8>> {
     store.entries(0, usize::MAX).unwrap().into_iter().map(|(_, bytes)| bytes).collect()
 }
 
-fn verify(dir: &Path) -> Result<Report, Finding> {
+fn verify(dir: &Path) -> Result<AuditReport, AuditFinding> {
     verify_export(dir, &auditor(), None)
 }
 

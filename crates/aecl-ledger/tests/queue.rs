@@ -10,19 +10,19 @@
 mod common;
 
 use aecl_kernel::record::approval::AskState;
-use aecl_ledger::store::{Call, Faults, Faulty, Memory};
+use aecl_ledger::store::{Faults, Faulty, Memory, StoreCall};
 use aecl_ledger::{Queue, Waiting};
 use common::*;
 use serde_json::json;
 
-const READS: [Call; 7] = [
-    Call::Head,
-    Call::Load,
-    Call::Scan,
-    Call::Entries,
-    Call::EntriesOfRun,
-    Call::EntriesOfAction,
-    Call::Payload,
+const READS: [StoreCall; 7] = [
+    StoreCall::Head,
+    StoreCall::Load,
+    StoreCall::Scan,
+    StoreCall::Entries,
+    StoreCall::EntriesOfRun,
+    StoreCall::EntriesOfAction,
+    StoreCall::Payload,
 ];
 
 fn reads(faults: &Faults) -> u64 {

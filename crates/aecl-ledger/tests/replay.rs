@@ -126,7 +126,7 @@ fn another_policy_shows_what_it_changes() {
         let bundle = VettedBundle::load(sources).unwrap_or_else(|p| panic!("{p:#?}"));
         let compared = against(&mut memory.reopen(), 0..u64::MAX, &bundle).unwrap();
         assert_eq!((compared.decisions, compared.unavailable.len()), (4, 0));
-        let line = |c: &aecl_ledger::replay::Change| {
+        let line = |c: &aecl_ledger::replay::DecisionChange| {
             let now = c.now.headline.map_or("-", |c| c.as_str());
             format!(
                 "{} {} {}: {} -> {} {now}",

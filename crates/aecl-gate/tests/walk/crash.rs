@@ -7,7 +7,7 @@ use aecl_gate::GateError;
 use aecl_gate::submit::Submission;
 use aecl_kernel::record::event::{Event, OutcomeKind};
 use aecl_kernel::record::facts::ActionState;
-use aecl_ledger::store::{Call, Fault};
+use aecl_ledger::store::{InjectedFault, StoreCall};
 use serde_json::json;
 use std::time::Duration;
 
@@ -28,12 +28,12 @@ async fn story(house: &House) -> Result<(), GateError> {
 
 #[tokio::test]
 async fn nothing_happens_twice_or_unrecorded_wherever_the_process_ends() {
-    for fault in [Fault::Fail, Fault::Lie] {
+    for fault in [InjectedFault::Fail, InjectedFault::Lie] {
         let mut survived = false;
         for nth in 1.. {
             assert!(nth < 50, "the story ends");
             let house = House::new().await;
-            house.faults.plan(Call::Commit, house.faults.made(Call::Commit) + nth, fault);
+            house.faults.plan(StoreCall::Commit, house.faults.made(StoreCall::Commit) + nth, fault);
             let told = story(&house).await;
             // What is still underway ends with its process; here it ends by itself.
             house.gate.drain(crate::house::PATIENCE).await;
@@ -87,7 +87,7 @@ async fn what_was_begun_and_has_no_conclusion_is_found_out_by_its_kind() {
         let house = House::new().await;
         let run = house.clerk().await;
         house.world.turn(mood.clone());
-        house.faults.plan(Call::Commit, house.faults.made(Call::Commit) + 2, Fault::Fail);
+        house.faults.plan(StoreCall::Commit, house.faults.made(StoreCall::Commit) + 2, InjectedFault::Fail);
         let s = keyed(action, json!({argument: "x"}), "k1");
         house.gate.submit(&run, s).await.unwrap_err();
         let effects = house.world.effects_in_all();

@@ -5,7 +5,7 @@ use aecl_executor::CallContext;
 use aecl_executor::fake::Mood;
 use aecl_gate::submit::{End, Submission};
 use aecl_kernel::record::facts::ActionState;
-use aecl_ledger::store::{Call, Fault};
+use aecl_ledger::store::{InjectedFault, StoreCall};
 use serde_json::json;
 use std::time::Duration;
 
@@ -68,10 +68,10 @@ async fn the_same_proposal_again_gives_the_recorded_outcome() {
 
 #[tokio::test]
 async fn a_store_that_fails_at_the_ruling_stops_the_effect() {
-    for fault in [Fault::Fail, Fault::Full, Fault::Lie] {
+    for fault in [InjectedFault::Fail, InjectedFault::Full, InjectedFault::Lie] {
         let house = House::new().await;
         let run = house.clerk().await;
-        house.faults.next(Call::Commit, fault);
+        house.faults.next(StoreCall::Commit, fault);
         let error = house.gate.submit(&run, submission("note", json!({"text": "a"}))).await.unwrap_err();
         assert_eq!(error.code().as_str(), "ledger_unavailable", "{error}");
         // The writer has stopped: nothing is recorded any more, so nothing is done any more.
@@ -88,11 +88,11 @@ async fn a_store_that_fails_at_the_ruling_stops_the_effect() {
 
 #[tokio::test]
 async fn a_store_that_fails_at_the_conclusion_gives_no_answer_and_is_found_out_later() {
-    for fault in [Fault::Fail, Fault::Full] {
+    for fault in [InjectedFault::Fail, InjectedFault::Full] {
         let house = House::new().await;
         let run = house.clerk().await;
-        let ruling = house.faults.made(Call::Commit) + 1;
-        house.faults.plan(Call::Commit, ruling + 1, fault);
+        let ruling = house.faults.made(StoreCall::Commit) + 1;
+        house.faults.plan(StoreCall::Commit, ruling + 1, fault);
         let error = house.gate.submit(&run, keyed("note", json!({"text": "a"}), "k1")).await.unwrap_err();
         assert_eq!(error.code().as_str(), "ledger_unavailable", "{error}");
         assert_eq!(house.world.effects_in_all(), 1, "it happened");

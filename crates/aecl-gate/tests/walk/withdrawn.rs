@@ -13,7 +13,7 @@ use aecl_kernel::record::event::Event;
 use aecl_kernel::record::facts::{ActionState, Fact, KillScope};
 use aecl_kernel::record::usage::Meter;
 use aecl_ledger::WITHDRAWN_AT_ONCE;
-use aecl_ledger::store::{Call, Fault};
+use aecl_ledger::store::{InjectedFault, StoreCall};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -203,11 +203,11 @@ async fn however_much_waits_ends_a_commit_at_a_time_and_a_crash_leaves_nothing_w
     house.gate.close_run(&person("ann"), &run.principal.run, "enough".into()).await.unwrap();
     assert_eq!(all_are_over(&house, &waiting).await, waiting.len());
 
-    for fault in [Fault::Fail, Fault::Lie] {
+    for fault in [InjectedFault::Fail, InjectedFault::Lie] {
         let house = House::new().await;
         let (run, waiting) = many(&house).await;
         // The first commit ends the run, the second would end the rest.
-        house.faults.plan(Call::Commit, house.faults.made(Call::Commit) + 2, fault);
+        house.faults.plan(StoreCall::Commit, house.faults.made(StoreCall::Commit) + 2, fault);
         let ended = house.gate.close_run(&person("ann"), &run.principal.run, "enough".into()).await;
         assert!(ended.is_err());
         let house = house.reopened().await;
@@ -217,11 +217,11 @@ async fn however_much_waits_ends_a_commit_at_a_time_and_a_crash_leaves_nothing_w
 
 #[tokio::test]
 async fn a_crash_with_the_end_of_a_run_leaves_both_or_neither() {
-    for (fault, ends) in [(Fault::Fail, false), (Fault::Lie, true)] {
+    for (fault, ends) in [(InjectedFault::Fail, false), (InjectedFault::Lie, true)] {
         let house = House::new().await;
         let run = house.clerk().await;
         let pending = house.gate.submit(&run, resumed(30)).await.unwrap();
-        house.faults.plan(Call::Commit, house.faults.made(Call::Commit) + 1, fault);
+        house.faults.plan(StoreCall::Commit, house.faults.made(StoreCall::Commit) + 1, fault);
         assert!(house.gate.close_run(&person("ann"), &run.principal.run, "enough".into()).await.is_err());
         let house = house.reopened().await;
         let closed = house.gate.ledger().run(&run.principal.run).await.unwrap().unwrap().closed.is_some();

@@ -1,6 +1,8 @@
 //! An export as a store that can only be read, so that whatever reads a store reads an export, too.
 
-use super::{HEAD, PAYLOAD_BYTES_MAX, PAYLOADS, Paper, TILE_BYTES_MAX, payload_name, plain, read_head};
+use super::{
+    ExportedPayload, HEAD, PAYLOAD_BYTES_MAX, PAYLOADS, TILE_BYTES_MAX, payload_name, plain, read_head,
+};
 use crate::store::{Batch, FoundBy, Head, PayloadRow, Store, StoreError};
 use aecl_kernel::base::digest::Digest;
 use aecl_proof::tile::TILE_WIDTH;
@@ -183,14 +185,14 @@ impl Store for Export {
             Err(source) => return Err(io(&path, source)),
         };
         let corrupt = |why: String| StoreError::Corrupt { what: format!("`{}`: {why}", path.display()) };
-        let paper: Paper = serde_json::from_slice(&json).map_err(|e| corrupt(e.to_string()))?;
+        let payload: ExportedPayload = serde_json::from_slice(&json).map_err(|e| corrupt(e.to_string()))?;
         let decode = |text: &str| STANDARD.decode(text).map_err(|e| corrupt(e.to_string()));
         let salt =
-            decode(&paper.salt)?.try_into().map_err(|_| corrupt("the salt has not 32 bytes".into()))?;
-        let content = decode(&paper.content)?;
+            decode(&payload.salt)?.try_into().map_err(|_| corrupt("the salt has not 32 bytes".into()))?;
+        let content = decode(&payload.content)?;
         // Whoever asks compares with the commitment for the kind that the entry implies; a file that says
         // another kind contradicts itself.
-        if crate::payload::commitment(&salt, paper.kind, &content).bytes() != commitment.as_bytes() {
+        if crate::payload::commitment(&salt, payload.kind, &content).bytes() != commitment.as_bytes() {
             return Err(corrupt("its content is not what its name commits to".into()));
         }
         Ok(Some(PayloadRow { commitment: *commitment, salt, content, subject: String::new() }))

@@ -153,7 +153,7 @@ fn compare(store: &mut dyn Store) -> Result<Compared, LedgerError> {
         if index.len() == 0 {
             index = store.found_by(position, INDEX_ROWS)?.into_iter();
         }
-        let meant = crate::page::found_by(&entry);
+        let meant = crate::batch::found_by(&entry);
         if index.next().as_ref() != Some(&meant) {
             found_by.push(meant);
         }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 /// One step of a run.
 #[derive(Debug, Serialize)]
-pub struct Step {
+pub struct ReplayStep {
     /// The position of its entry.
     pub position: u64,
     /// Its number in the run.
@@ -32,14 +32,14 @@ pub struct Step {
     pub at: Timestamp,
     /// What.
     #[serde(flatten)]
-    pub what: What,
+    pub what: StepKind,
 }
 
 /// Kind of a step. Texts that were erased, or are not there, are `None`.
 #[derive(Debug, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are those of the entries")]
-pub enum What {
+pub enum StepKind {
     /// The run began.
     Opened {
         principal: Principal,
@@ -113,7 +113,7 @@ pub enum What {
 }
 
 /// All steps of a run, in order.
-pub fn steps(store: &mut dyn Store, run: &RunId) -> Result<Vec<Step>, LedgerError> {
+pub fn steps(store: &mut dyn Store, run: &RunId) -> Result<Vec<ReplayStep>, LedgerError> {
     let mut steps = Vec::new();
     let mut after = None;
     loop {
@@ -123,18 +123,18 @@ pub fn steps(store: &mut dyn Store, run: &RunId) -> Result<Vec<Step>, LedgerErro
         for (position, bytes) in entries {
             let entry: Entry = read(position, &bytes)?;
             let (seq, at) = (entry.seq, entry.at);
-            steps.push(Step { position, seq, at, what: what(store, entry.event)? });
+            steps.push(ReplayStep { position, seq, at, what: what(store, entry.event)? });
         }
     }
 }
 
-fn what(store: &mut dyn Store, event: Event) -> Result<What, LedgerError> {
+fn what(store: &mut dyn Store, event: Event) -> Result<StepKind, LedgerError> {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ok(match event {
         Event::RunOpened(e) => {
             let stated = payload(store, PayloadKind::Stated, &e.stated)?;
             let goal = stated.map(|json| read(0, &json)).transpose()?;
-            What::Opened {
+            StepKind::Opened {
                 principal: e.principal,
                 goal,
                 expires_at: e.expires_at,
@@ -144,7 +144,7 @@ fn what(store: &mut dyn Store, event: Event) -> Result<What, LedgerError> {
         }
         Event::Ruled(e) => {
             let arguments = payload(store, PayloadKind::Arguments, &e.arguments)?.map(text);
-            What::Proposed {
+            StepKind::Proposed {
                 action: e.action,
                 name: e.name,
                 arguments,
@@ -160,19 +160,19 @@ fn what(store: &mut dyn Store, event: Event) -> Result<What, LedgerError> {
             }
         }
         Event::Asked(e) => {
-            What::Asked { approval: e.approval, action: e.action, need: e.need, expires_at: e.expires_at }
+            StepKind::Asked { approval: e.approval, action: e.action, need: e.need, expires_at: e.expires_at }
         }
         Event::Answered(e) => {
-            What::Answered { approval: e.approval, action: e.action, vote: e.vote, state: e.state }
+            StepKind::Answered { approval: e.approval, action: e.action, vote: e.vote, state: e.state }
         }
-        Event::Expired(e) => What::Expired { approval: e.approval, action: e.action },
+        Event::Expired(e) => StepKind::Expired { approval: e.approval, action: e.action },
         Event::Withdrawn(e) => {
-            What::Withdrawn { approval: e.approval, action: e.action, code: e.code, message: e.message }
+            StepKind::Withdrawn { approval: e.approval, action: e.action, code: e.code, message: e.message }
         }
-        Event::Started(e) => What::Started { action: e.action, attempt: e.attempt },
+        Event::Started(e) => StepKind::Started { action: e.action, attempt: e.attempt },
         Event::Concluded(e) => {
             let output = e.output.map(|digest| payload(store, PayloadKind::Output, &digest)).transpose()?;
-            What::Happened {
+            StepKind::Happened {
                 action: e.action,
                 outcome: e.outcome,
                 code: e.code,
@@ -186,9 +186,11 @@ fn what(store: &mut dyn Store, event: Event) -> Result<What, LedgerError> {
                 rollback_token: e.rollback_token,
             }
         }
-        Event::TokenIssued(e) => What::TokenIssued { token: e.token, expires_at: e.expires_at, from: e.from },
-        Event::TokenRevoked(e) => What::TokenRevoked { token: e.token, by: e.by },
-        Event::RunClosed(e) => What::Closed { reason: e.reason, by: e.by },
+        Event::TokenIssued(e) => {
+            StepKind::TokenIssued { token: e.token, expires_at: e.expires_at, from: e.from }
+        }
+        Event::TokenRevoked(e) => StepKind::TokenRevoked { token: e.token, by: e.by },
+        Event::RunClosed(e) => StepKind::Closed { reason: e.reason, by: e.by },
         other @ (Event::BundleLoaded(_)
         | Event::SandboxProbed(_)
         | Event::Kill(_)
@@ -197,6 +199,6 @@ fn what(store: &mut dyn Store, event: Event) -> Result<What, LedgerError> {
         | Event::Erased(_)
         | Event::KeyChanged(_)
         | Event::Heartbeat(_)
-        | Event::Fault(_)) => What::Other { kind: other.kind().to_owned() },
+        | Event::Fault(_)) => StepKind::Other { kind: other.kind().to_owned() },
     })
 }

@@ -1,9 +1,9 @@
 //! A store that fails on demand: for tests of everything that must survive a disk.
 //!
 //! ```
-//! use aecl_ledger::store::{Batch, Call, Fault, Faulty, Memory, Store, StoreError};
+//! use aecl_ledger::store::{Batch, InjectedFault, Faulty, Memory, Store, StoreCall, StoreError};
 //! let (mut store, faults) = Faulty::new(Box::new(Memory::new()));
-//! faults.plan(Call::Commit, 2, Fault::Fail);
+//! faults.plan(StoreCall::Commit, 2, InjectedFault::Fail);
 //! assert!(store.commit(&Batch::default()).is_ok());
 //! assert!(store.commit(&Batch::default()).is_err());
 //! assert!(matches!(store.head(), Err(StoreError::Poisoned { .. })));
@@ -26,7 +26,7 @@ pub struct Faulty {
 /// The methods of a store, to say which one shall fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "named after the methods of `Store`")]
-pub enum Call {
+pub enum StoreCall {
     Head,
     Load,
     Scan,
@@ -41,7 +41,7 @@ pub enum Call {
 
 /// Fault that happens instead of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum InjectedFault {
     /// Nothing is done, and an error is reported.
     Fail,
     /// Nothing is done, and the disk is reported full.
@@ -60,31 +60,31 @@ pub struct Faults(Arc<(Mutex<Plan>, Condvar)>);
 
 #[derive(Debug, Default)]
 struct Plan {
-    planned: BTreeMap<(Call, u64), Fault>,
-    made: BTreeMap<Call, u64>,
+    planned: BTreeMap<(StoreCall, u64), InjectedFault>,
+    made: BTreeMap<StoreCall, u64>,
     blocked: u64,
     released: u64,
 }
 
 impl Faults {
     /// Plans a fault for the `nth` call of this kind, counted from 1 since the store was made.
-    pub fn plan(&self, call: Call, nth: u64, fault: Fault) {
+    pub fn plan(&self, call: StoreCall, nth: u64, fault: InjectedFault) {
         self.lock().planned.insert((call, nth), fault);
     }
 
     /// Plans a fault for the next call of this kind.
-    pub fn next(&self, call: Call, fault: Fault) {
+    pub fn next(&self, call: StoreCall, fault: InjectedFault) {
         let mut plan = self.lock();
         let nth = plan.made.get(&call).copied().unwrap_or(0) + 1;
         plan.planned.insert((call, nth), fault);
     }
 
     /// How many calls of this kind were made.
-    pub fn made(&self, call: Call) -> u64 {
+    pub fn made(&self, call: StoreCall) -> u64 {
         self.lock().made.get(&call).copied().unwrap_or(0)
     }
 
-    /// Waits until `count` calls in all have run into a [`Fault::Block`]; false if that takes too long.
+    /// Waits until `count` calls in all have run into a [`InjectedFault::Block`]; false if that takes too long.
     pub fn wait_blocked(&self, count: u64, timeout: Duration) -> bool {
         let (_, changed) = &*self.0;
         let wait = changed.wait_timeout_while(self.lock(), timeout, |plan| plan.blocked < count);
@@ -105,16 +105,16 @@ impl Faults {
     }
 
     /// Counts the call and says what shall happen; a block is over when this returns.
-    fn meet(&self, call: Call) -> Option<Fault> {
+    fn meet(&self, call: StoreCall) -> Option<InjectedFault> {
         let mut plan = self.lock();
         let made = plan.made.entry(call).or_default();
         *made += 1;
         let place = (call, *made);
         let fault = plan.planned.remove(&place)?;
         let after = match fault {
-            Fault::Fail | Fault::Full | Fault::Lie => return Some(fault),
-            Fault::Block => None,
-            Fault::BlockAndFail => Some(Fault::Fail),
+            InjectedFault::Fail | InjectedFault::Full | InjectedFault::Lie => return Some(fault),
+            InjectedFault::Block => None,
+            InjectedFault::BlockAndFail => Some(InjectedFault::Fail),
         };
         plan.blocked += 1;
         let ticket = plan.blocked;
@@ -133,15 +133,15 @@ impl Faulty {
 
     fn call<T>(
         &mut self,
-        call: Call,
+        call: StoreCall,
         work: impl FnOnce(&mut dyn Store) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.poison.check()?;
         match self.faults.meet(call) {
-            None | Some(Fault::Block) => work(&mut *self.inner),
-            Some(Fault::Fail | Fault::BlockAndFail) => Err(injected()),
-            Some(Fault::Full) => Err(StoreError::Full { tried: "write, by a planned fault" }),
-            Some(Fault::Lie) => work(&mut *self.inner).and_then(|_| Err(injected())),
+            None | Some(InjectedFault::Block) => work(&mut *self.inner),
+            Some(InjectedFault::Fail | InjectedFault::BlockAndFail) => Err(injected()),
+            Some(InjectedFault::Full) => Err(StoreError::Full { tried: "write, by a planned fault" }),
+            Some(InjectedFault::Lie) => work(&mut *self.inner).and_then(|_| Err(injected())),
         }
     }
 }
@@ -152,11 +152,11 @@ fn injected() -> StoreError {
 
 impl Store for Faulty {
     fn head(&mut self) -> Result<Head, StoreError> {
-        self.call(Call::Head, |store| store.head())
+        self.call(StoreCall::Head, |store| store.head())
     }
 
     fn load(&mut self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        self.call(Call::Load, |store| store.load(keys))
+        self.call(StoreCall::Load, |store| store.load(keys))
     }
 
     fn scan(
@@ -165,17 +165,17 @@ impl Store for Faulty {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        self.call(Call::Scan, |store| store.scan(prefix, after, limit))
+        self.call(StoreCall::Scan, |store| store.scan(prefix, after, limit))
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         self.poison.check()?;
-        let outcome = self.call(Call::Commit, |store| store.commit(batch));
+        let outcome = self.call(StoreCall::Commit, |store| store.commit(batch));
         self.poison.after(outcome)
     }
 
     fn entries(&mut self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        self.call(Call::Entries, |store| store.entries(from, limit))
+        self.call(StoreCall::Entries, |store| store.entries(from, limit))
     }
 
     fn entries_of_run(
@@ -184,46 +184,48 @@ impl Store for Faulty {
         after: Option<u64>,
         limit: usize,
     ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        self.call(Call::EntriesOfRun, |store| store.entries_of_run(run, after, limit))
+        self.call(StoreCall::EntriesOfRun, |store| store.entries_of_run(run, after, limit))
     }
 
     fn entries_of_action(&mut self, action: &str) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        self.call(Call::EntriesOfAction, |store| store.entries_of_action(action))
+        self.call(StoreCall::EntriesOfAction, |store| store.entries_of_action(action))
     }
 
     fn payload(&mut self, commitment: &Hash) -> Result<Option<PayloadRow>, StoreError> {
-        self.call(Call::Payload, |store| store.payload(commitment))
+        self.call(StoreCall::Payload, |store| store.payload(commitment))
     }
 
     fn found_by(&mut self, from: u64, limit: usize) -> Result<Vec<FoundBy>, StoreError> {
-        self.call(Call::Entries, |store| store.found_by(from, limit))
+        self.call(StoreCall::Entries, |store| store.found_by(from, limit))
     }
 
     fn find_by(&mut self, entries: &[FoundBy]) -> Result<(), StoreError> {
-        self.call(Call::Commit, |store| store.find_by(entries))
+        self.call(StoreCall::Commit, |store| store.find_by(entries))
     }
 
     fn node(&mut self, level: u8, index: u64) -> Result<Option<Hash>, StoreError> {
-        self.call(Call::Node, |store| store.node(level, index))
+        self.call(StoreCall::Node, |store| store.node(level, index))
     }
 
     fn nodes(&mut self, level: u8, from: u64, limit: usize) -> Result<Vec<(u64, Hash)>, StoreError> {
-        self.call(Call::Node, |store| store.nodes(level, from, limit))
+        self.call(StoreCall::Node, |store| store.nodes(level, from, limit))
     }
 
     fn renew_nodes(&mut self, nodes: &[Node]) -> Result<(), StoreError> {
-        self.call(Call::Commit, |store| store.renew_nodes(nodes))
+        self.call(StoreCall::Commit, |store| store.renew_nodes(nodes))
     }
 
     fn reader(&self) -> Result<Box<dyn Store>, StoreError> {
         self.poison.check()?;
-        match self.faults.meet(Call::Reader) {
+        match self.faults.meet(StoreCall::Reader) {
             // The same hand is on its views.
-            None | Some(Fault::Block) => {
+            None | Some(InjectedFault::Block) => {
                 let (inner, faults) = (self.inner.reader()?, self.faults.clone());
                 Ok(Box::new(Self { inner, faults, poison: Poison::default() }))
             }
-            Some(Fault::Fail | Fault::BlockAndFail | Fault::Full | Fault::Lie) => Err(injected()),
+            Some(
+                InjectedFault::Fail | InjectedFault::BlockAndFail | InjectedFault::Full | InjectedFault::Lie,
+            ) => Err(injected()),
         }
     }
 }
@@ -248,21 +250,21 @@ mod tests {
 
     #[test]
     fn a_failed_commit_wrote_nothing() {
-        for fault in [Fault::Fail, Fault::Full] {
+        for fault in [InjectedFault::Fail, InjectedFault::Full] {
             let (mut memory, mut store, faults) = faulty();
-            faults.plan(Call::Commit, 2, fault);
+            faults.plan(StoreCall::Commit, 2, fault);
             store.commit(&suite::batch(0, 2)).unwrap();
             assert!(store.commit(&suite::batch(2, 2)).is_err());
             assert!(matches!(store.commit(&suite::batch(2, 2)), Err(StoreError::Poisoned { .. })));
             assert_eq!(memory.head().unwrap().size, 2);
-            assert_eq!(faults.made(Call::Commit), 2, "a poisoned store tries nothing");
+            assert_eq!(faults.made(StoreCall::Commit), 2, "a poisoned store tries nothing");
         }
     }
 
     #[test]
     fn a_lying_commit_wrote_everything() {
         let (mut memory, mut store, faults) = faulty();
-        faults.next(Call::Commit, Fault::Lie);
+        faults.next(StoreCall::Commit, InjectedFault::Lie);
         assert!(store.commit(&suite::batch(0, 2)).is_err());
         assert!(matches!(store.head(), Err(StoreError::Poisoned { .. })));
         assert_eq!(memory.head().unwrap().size, 2);
@@ -271,10 +273,10 @@ mod tests {
     #[test]
     fn a_failed_read_poisons_nothing() {
         let (_memory, mut store, faults) = faulty();
-        faults.next(Call::Load, Fault::Fail);
+        faults.next(StoreCall::Load, InjectedFault::Fail);
         assert!(store.load(&[]).is_err());
         assert!(store.load(&[]).is_ok());
-        faults.next(Call::Reader, Fault::Fail);
+        faults.next(StoreCall::Reader, InjectedFault::Fail);
         assert!(store.reader().is_err());
         assert!(store.reader().is_ok());
     }
@@ -282,7 +284,7 @@ mod tests {
     #[test]
     fn a_blocked_commit_waits_for_its_release() {
         let (memory, mut store, faults) = faulty();
-        faults.next(Call::Commit, Fault::Block);
+        faults.next(StoreCall::Commit, InjectedFault::Block);
         let commit = std::thread::spawn(move || store.commit(&suite::batch(0, 1)));
         assert!(faults.wait_blocked(1, Duration::from_secs(10)));
         assert_eq!(memory.reader().unwrap().head().unwrap().size, 0);

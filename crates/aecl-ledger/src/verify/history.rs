@@ -2,7 +2,7 @@
 //! ends once, a yes is used once and for what it was given.
 
 use super::line::{self, Line};
-use super::{Auditor, Finding, OpenAction, Paper, Report, WARNINGS_MAX, Warning};
+use super::{AuditFinding, AuditReport, Auditor, OpenAction, PayloadRef, WARNINGS_MAX, Warning};
 use crate::payload::PayloadKind;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, ApprovalId};
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 
 /// What has been told so far.
-pub(super) struct Story<'a> {
+pub(super) struct HistoryCheck<'a> {
     auditor: &'a Auditor,
     names: (RandomState, RandomState),
     // The time of the last entry, as it is written.
@@ -36,14 +36,14 @@ pub(super) struct Story<'a> {
     due: Option<(u64, String, Option<String>)>,
     kinds: [u64; Event::KINDS.len()],
     ends: BTreeMap<&'static str, u64>,
-    report: Report,
+    report: AuditReport,
 }
 
 /// A name, hashed with keys that nobody knows. It stands for the name: two names that are the same here
 /// cannot be made on purpose.
 type Name = (u64, u64);
 
-impl<'a> Story<'a> {
+impl<'a> HistoryCheck<'a> {
     pub(super) fn new(auditor: &'a Auditor) -> Self {
         Self {
             auditor,
@@ -59,13 +59,17 @@ impl<'a> Story<'a> {
             due: None,
             kinds: [0; Event::KINDS.len()],
             ends: BTreeMap::new(),
-            report: Report::default(),
+            report: AuditReport::default(),
         }
     }
 
     /// Takes the next entry. Gives the payloads that it commits to or takes back.
-    pub(super) fn tell(&mut self, position: u64, bytes: &[u8]) -> Result<Vec<(Paper, Digest)>, Finding> {
-        let wrong = |what: String| Finding::story(position, what);
+    pub(super) fn check_entry(
+        &mut self,
+        position: u64,
+        bytes: &[u8],
+    ) -> Result<Vec<(PayloadRef, Digest)>, AuditFinding> {
+        let wrong = |what: String| AuditFinding::history(position, what);
         let line = line::read(bytes).map_err(wrong)?;
         let (Some(v), Some(says), Some(at), Some(name)) = (line.v, line.position, line.at, line.kind) else {
             return Err(wrong("it has no version, position, time or kind".into()));
@@ -88,7 +92,7 @@ impl<'a> Story<'a> {
         if let Some((ruled, action, run)) = self.due.take() {
             let same = name == "started" && line.action == Some(&action) && line.run == run.as_deref();
             if !same {
-                return Err(Finding::story(
+                return Err(AuditFinding::history(
                     ruled,
                     format!("it allows `{action}`, but no attempt is on record"),
                 ));
@@ -104,25 +108,26 @@ impl<'a> Story<'a> {
             _ => self.other(position, bytes)?,
         }
         let said = said_of_payloads(&line).filter(|_| self.auditor.payloads);
-        let read = |(paper, text): (Paper, &str)| match Digest::parse(text) {
-            Some(digest) => Ok((paper, digest)),
+        let read = |(payload, text): (PayloadRef, &str)| match Digest::parse(text) {
+            Some(digest) => Ok((payload, digest)),
             None => Err(wrong(format!("`{text}` is no digest"))),
         };
         said.map(read).collect()
     }
 
     /// No more entries.
-    pub(super) fn end(&mut self) -> Result<(), Finding> {
+    pub(super) fn end(&mut self) -> Result<(), AuditFinding> {
         match self.due.take() {
-            Some((ruled, action, _)) => {
-                Err(Finding::story(ruled, format!("it allows `{action}`, but no attempt is on record")))
-            }
+            Some((ruled, action, _)) => Err(AuditFinding::history(
+                ruled,
+                format!("it allows `{action}`, but no attempt is on record"),
+            )),
             None => Ok(()),
         }
     }
 
     /// What was told.
-    pub(super) fn report(mut self) -> Report {
+    pub(super) fn report(mut self) -> AuditReport {
         for (kind, count) in Event::KINDS.iter().zip(self.kinds).filter(|(_, count)| *count > 0) {
             self.report.kinds.insert((*kind).to_owned(), count);
         }
@@ -155,11 +160,11 @@ impl<'a> Story<'a> {
         }
     }
 
-    fn time(&mut self, position: u64, text: &str) -> Result<(), Finding> {
+    fn time(&mut self, position: u64, text: &str) -> Result<(), AuditFinding> {
         if text == self.at {
             return Ok(());
         }
-        let wrong = |what: String| Err(Finding::story(position, what));
+        let wrong = |what: String| Err(AuditFinding::history(position, what));
         if !is_time(text) {
             return wrong(format!("`{text}` is no time as entries write it"));
         }
@@ -185,8 +190,8 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    fn sequence(&mut self, position: u64, kind: &str, line: &Line<'_>) -> Result<(), Finding> {
-        let wrong = |what: String| Err(Finding::story(position, what));
+    fn sequence(&mut self, position: u64, kind: &str, line: &Line<'_>) -> Result<(), AuditFinding> {
+        let wrong = |what: String| Err(AuditFinding::history(position, what));
         let Some(run) = line.run else {
             return match line.seq {
                 None => Ok(()),
@@ -217,8 +222,8 @@ impl<'a> Story<'a> {
         }
     }
 
-    fn ruled(&mut self, position: u64, line: &Line<'_>, bytes: &[u8]) -> Result<(), Finding> {
-        let wrong = |what: String| Err(Finding::story(position, what));
+    fn ruled(&mut self, position: u64, line: &Line<'_>, bytes: &[u8]) -> Result<(), AuditFinding> {
+        let wrong = |what: String| Err(AuditFinding::history(position, what));
         let (Some(action), Some(decision), Some(outcome)) = (line.action, &line.decision, line.outcome)
         else {
             return wrong("it is a decision without action, outcome or verdict".into());
@@ -257,12 +262,13 @@ impl<'a> Story<'a> {
     }
 
     /// A yes is used: once, in time, for exactly what it was given, and by as many people as are needed.
-    fn yes(&mut self, position: u64, ruled: &Ruled) -> Result<(), Finding> {
+    fn yes(&mut self, position: u64, ruled: &Ruled) -> Result<(), AuditFinding> {
         let Some(approval) = &ruled.decision.approval else { return Ok(()) };
         if let Some(step) = ruled.decision.plan_step {
             return self.yes_to_plan(position, ruled, approval, step);
         }
-        let wrong = |what: &str| Err(Finding::story(position, format!("the approval `{approval}` {what}")));
+        let wrong =
+            |what: &str| Err(AuditFinding::history(position, format!("the approval `{approval}` {what}")));
         let Some(ask) = self.asks.remove(approval.as_str()) else {
             let used = self.closed.contains(&self.name(approval.as_str()));
             return wrong(if used {
@@ -295,8 +301,9 @@ impl<'a> Story<'a> {
         ruled: &Ruled,
         approval: &ApprovalId,
         step: u32,
-    ) -> Result<(), Finding> {
-        let wrong = |what: &str| Err(Finding::story(position, format!("the approval `{approval}` {what}")));
+    ) -> Result<(), AuditFinding> {
+        let wrong =
+            |what: &str| Err(AuditFinding::history(position, format!("the approval `{approval}` {what}")));
         let Some(ask) = self.asks.get(approval.as_str()) else {
             return wrong("was refused, withdrawn, expired, or was never asked for");
         };
@@ -332,17 +339,17 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    fn started(&mut self, position: u64, line: &Line<'_>, action: String) -> Result<(), Finding> {
+    fn started(&mut self, position: u64, line: &Line<'_>, action: String) -> Result<(), AuditFinding> {
         if line.attempt != Some(1) {
-            return Err(Finding::story(position, "the first attempt is number 1"));
+            return Err(AuditFinding::history(position, "the first attempt is number 1"));
         }
         self.over.insert(self.name(&action), false);
         self.open.insert(action, (position, "started"));
         Ok(())
     }
 
-    fn concluded(&mut self, position: u64, line: &Line<'_>) -> Result<(), Finding> {
-        let wrong = |what: String| Err(Finding::story(position, what));
+    fn concluded(&mut self, position: u64, line: &Line<'_>) -> Result<(), AuditFinding> {
+        let wrong = |what: String| Err(AuditFinding::history(position, what));
         let (Some(action), Some(outcome)) = (line.action, line.outcome) else {
             return wrong("it is a conclusion without action or outcome".into());
         };
@@ -384,7 +391,7 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    fn other(&mut self, position: u64, bytes: &[u8]) -> Result<(), Finding> {
+    fn other(&mut self, position: u64, bytes: &[u8]) -> Result<(), AuditFinding> {
         let entry = read(position, bytes)?;
         match entry.event {
             Event::Asked(ask) => self.asked(position, *ask),
@@ -414,9 +421,9 @@ impl<'a> Story<'a> {
         }
     }
 
-    fn asked(&mut self, position: u64, ask: Ask) -> Result<(), Finding> {
+    fn asked(&mut self, position: u64, ask: Ask) -> Result<(), AuditFinding> {
         let id = ask.approval.as_str();
-        let wrong = |what: &str| Err(Finding::story(position, format!("the approval `{id}` {what}")));
+        let wrong = |what: &str| Err(AuditFinding::history(position, format!("the approval `{id}` {what}")));
         if ask.state != AskState::Pending {
             return wrong("is answered before it is asked for");
         }
@@ -437,10 +444,10 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    fn answered(&mut self, position: u64, answered: Answered) -> Result<(), Finding> {
+    fn answered(&mut self, position: u64, answered: Answered) -> Result<(), AuditFinding> {
         let id = answered.approval.as_str();
         let name = self.name(id);
-        let wrong = |what: String| Err(Finding::story(position, what));
+        let wrong = |what: String| Err(AuditFinding::history(position, what));
         let Some(ask) = self.asks.get_mut(id) else {
             return wrong(format!("it answers `{id}`, which nobody asks"));
         };
@@ -462,7 +469,7 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    fn expired(&mut self, position: u64, at: Timestamp, expired: &Expired) -> Result<(), Finding> {
+    fn expired(&mut self, position: u64, at: Timestamp, expired: &Expired) -> Result<(), AuditFinding> {
         let id = expired.approval.as_str();
         // Older entries say of each that nobody answered.
         let told = |ask: &Ask| [Lapse::Unanswered, Lapse::of(ask)].contains(&expired.lapse);
@@ -473,20 +480,24 @@ impl<'a> Story<'a> {
                 self.closed.insert(self.name(id));
                 Ok(())
             }
-            Some(_) => Err(Finding::story(position, format!("`{id}` had not expired, or not like this"))),
-            None => Err(Finding::story(position, format!("it ends `{id}`, which nobody asks"))),
+            Some(_) => {
+                Err(AuditFinding::history(position, format!("`{id}` had not expired, or not like this")))
+            }
+            None => Err(AuditFinding::history(position, format!("it ends `{id}`, which nobody asks"))),
         }
     }
 
-    fn withdrawn(&mut self, position: u64, withdrawn: &Withdrawn) -> Result<(), Finding> {
+    fn withdrawn(&mut self, position: u64, withdrawn: &Withdrawn) -> Result<(), AuditFinding> {
         let id = withdrawn.approval.as_str();
         match self.asks.remove(id) {
             Some(ask) if ask.action == withdrawn.action => {
                 self.closed.insert(self.name(id));
                 Ok(())
             }
-            Some(_) => Err(Finding::story(position, format!("it withdraws `{id}` about another action"))),
-            None => Err(Finding::story(position, format!("it withdraws `{id}`, which nobody asks"))),
+            Some(_) => {
+                Err(AuditFinding::history(position, format!("it withdraws `{id}` about another action")))
+            }
+            None => Err(AuditFinding::history(position, format!("it withdraws `{id}`, which nobody asks"))),
         }
     }
 }
@@ -497,8 +508,9 @@ fn is_met(ruled: &Ruled, ask: &Ask) -> bool {
     ruled.decision.need.as_ref().is_some_and(|need| need.met_by(&votes))
 }
 
-fn read(position: u64, bytes: &[u8]) -> Result<Entry, Finding> {
-    serde_json::from_slice(bytes).map_err(|e| Finding::story(position, format!("it cannot be read: {e}")))
+fn read(position: u64, bytes: &[u8]) -> Result<Entry, AuditFinding> {
+    serde_json::from_slice(bytes)
+        .map_err(|e| AuditFinding::history(position, format!("it cannot be read: {e}")))
 }
 
 /// Whether this is a time as entries write it: `2026-01-01T12:00:00.000Z`.
@@ -512,23 +524,23 @@ fn is_time(text: &str) -> bool {
 }
 
 /// What an entry says about a payload, and which.
-pub(super) fn said_of_payloads<'a>(line: &Line<'a>) -> impl Iterator<Item = (Paper, &'a str)> + use<'a> {
+pub(super) fn said_of_payloads<'a>(line: &Line<'a>) -> impl Iterator<Item = (PayloadRef, &'a str)> + use<'a> {
     let subject = line.run.map(str::to_owned);
-    let beside = line.beside.map(|text| (Paper::Committed(PayloadKind::Beside, subject), text));
+    let beside = line.beside.map(|text| (PayloadRef::Committed(PayloadKind::Beside, subject), text));
     said_of_a_payload(line).into_iter().chain(beside)
 }
 
-fn said_of_a_payload<'a>(line: &Line<'a>) -> Option<(Paper, &'a str)> {
-    let committed = |kind, subject: Option<&str>| Paper::Committed(kind, subject.map(str::to_owned));
-    let paper = match line.kind? {
+fn said_of_a_payload<'a>(line: &Line<'a>) -> Option<(PayloadRef, &'a str)> {
+    let committed = |kind, subject: Option<&str>| PayloadRef::Committed(kind, subject.map(str::to_owned));
+    let payload = match line.kind? {
         // Whoever was turned away at the door has left a digest and no content.
         "ruled" if line.unkept == Some(true) => return None,
         "ruled" => committed(PayloadKind::Arguments, line.run),
         "concluded" => committed(PayloadKind::Output, line.run),
         "run_opened" => committed(PayloadKind::Stated, line.run),
         "bundle_loaded" => committed(PayloadKind::Bundle, Some("bundle")),
-        "erased" => Paper::Erased,
+        "erased" => PayloadRef::Erased,
         _ => return None,
     };
-    Some((paper, line.payload?))
+    Some((payload, line.payload?))
 }

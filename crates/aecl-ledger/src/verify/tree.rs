@@ -1,6 +1,6 @@
 //! The tree, grown again from the bytes of the entries.
 
-use super::Finding;
+use super::AuditFinding;
 use crate::export::Tiles;
 use aecl_proof::tile::TILE_WIDTH;
 use aecl_proof::{Frontier, Hash, TilePath, leaf_hash};
@@ -52,7 +52,7 @@ pub(super) fn grow(
     size: u64,
     kept: Option<u64>,
     tiles: Option<Tiles>,
-) -> Result<Grown, Finding> {
+) -> Result<Grown, AuditFinding> {
     let mut tree = Frontier::new();
     let mut rows = tiles.map(|tiles| Rows { tiles, size, open: Vec::new() });
     let mut root_then = (kept == Some(0)).then(|| tree.root());
@@ -84,7 +84,7 @@ struct Rows {
 }
 
 impl Rows {
-    fn add(&mut self, level: u8, hash: Hash) -> Result<(), Finding> {
+    fn add(&mut self, level: u8, hash: Hash) -> Result<(), AuditFinding> {
         if !level.is_multiple_of(8) {
             return Ok(());
         }
@@ -97,23 +97,23 @@ impl Rows {
         if hashes.len() == usize::from(TILE_WIDTH) { self.close(row) } else { Ok(()) }
     }
 
-    fn end(&mut self) -> Result<(), Finding> {
+    fn end(&mut self) -> Result<(), AuditFinding> {
         (0..self.open.len()).try_for_each(|row| self.close(row))
     }
 
-    fn close(&mut self, row: usize) -> Result<(), Finding> {
+    fn close(&mut self, row: usize) -> Result<(), AuditFinding> {
         let Some((index, hashes)) = self.open.get_mut(row).filter(|(_, hashes)| !hashes.is_empty()) else {
             return Ok(());
         };
         let (level, width) = (row as u8, hashes.len() as u16);
         let path = TilePath::hashes(level, *index, width);
-        let path = path.map_err(|error| Finding::proof(None, error.to_string()))?;
+        let path = path.map_err(|error| AuditFinding::proof(None, error.to_string()))?;
         // An entry that is wrong shows at the first leaf; a wrong node higher up has no position.
         let first = *index << 8;
-        let stored = self.tiles.hashes(&path).map_err(|what| Finding::proof(None, what))?;
+        let stored = self.tiles.hashes(&path).map_err(|what| AuditFinding::proof(None, what))?;
         if let Some(at) = stored.iter().zip(hashes.iter()).position(|(stored, grown)| stored != grown) {
             let position = (row == 0).then_some(first + at as u64).filter(|at| *at < self.size);
-            return Err(Finding::proof(position, format!("its hash is not the one in `{path}`")));
+            return Err(AuditFinding::proof(position, format!("its hash is not the one in `{path}`")));
         }
         (*index, _) = (*index + 1, hashes.clear());
         Ok(())

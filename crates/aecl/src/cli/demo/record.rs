@@ -5,7 +5,7 @@ use crate::cli::Error;
 use crate::cli::show::Tone;
 use aecl_demo::World;
 use aecl_ledger::store::Sqlite;
-use aecl_ledger::{Auditor, Finding, Ledger, Report, export, verify_export};
+use aecl_ledger::{AuditFinding, AuditReport, Auditor, Ledger, export, verify_export};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -48,7 +48,7 @@ pub(super) fn play(stage: &Stage, world: &World, ledger: &Ledger) -> Result<Valu
     }
 }
 
-fn told(stage: &Stage, dir: &Path, result: &Result<&Report, &Finding>) {
+fn told(stage: &Stage, dir: &Path, result: &Result<&AuditReport, &AuditFinding>) {
     stage.show(|page| {
         let (tone, word, text) = match result {
             Ok(report) => {

@@ -8,7 +8,7 @@ use crate::cli::{Common, Error, Exit, Result};
 use aecl_gate::loader;
 use aecl_kernel::base::id::ActionId;
 use aecl_kernel::record::event::Event;
-use aecl_ledger::replay::{self, Compared, Outcome, Redecided, Unavailable};
+use aecl_ledger::replay::{self, Compared, DecisionSummary, Redecided, Unavailable};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -171,7 +171,7 @@ fn changed(common: &Common, compared: &Compared) -> Result {
     Ok(Exit::Done)
 }
 
-fn word(outcome: &Outcome) -> (Tone, String) {
+fn word(outcome: &DecisionSummary) -> (Tone, String) {
     let (tone, word) = crate::cli::policy::word(outcome.verdict);
     (tone, word.to_owned())
 }

@@ -4,7 +4,7 @@ use super::source;
 use crate::cli::show::{self, Page, Tone, count};
 use crate::cli::{Common, Error, Exit, Result, input};
 use aecl_gate::config::Home;
-use aecl_ledger::verify::{Class, Finding, Report};
+use aecl_ledger::verify::{AuditFinding, AuditReport, FindingClass};
 use aecl_ledger::{Auditor, verify_data, verify_export};
 use aecl_proof::VerifierKey;
 use serde_json::json;
@@ -82,7 +82,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result {
     }
 }
 
-fn good(report: &Report, key: &VerifierKey, own: bool) {
+fn good(report: &AuditReport, key: &VerifierKey, own: bool) {
     let mut page = Page::new();
     let n = usize::try_from(report.entries).unwrap_or(usize::MAX);
     let word = page.word(Tone::Good, "Verifies");
@@ -138,25 +138,25 @@ fn counts(map: &std::collections::BTreeMap<String, u64>) -> String {
     if all.is_empty() { "none".into() } else { all.join(", ") }
 }
 
-fn bad(finding: &Finding, key: &VerifierKey) {
+fn bad(finding: &AuditFinding, key: &VerifierKey) {
     let mut page = Page::new();
     let word = page.word(Tone::Bad, "Does not verify");
     page.line(format!("{word}: {}", show::inert(&finding.to_string())));
     page.field("key", &key.to_string());
     page.print();
     show::say(match finding.class {
-        Class::Proof => {
+        FindingClass::Proof => {
             "hint: keep the files as they are; compare with an export or a head that somebody else has kept"
         }
-        Class::Story => {
+        FindingClass::Story => {
             "hint: keep the files as they are; a newer AECL may have written kinds of entries that this one does not know"
         }
-        Class::Facts => {
+        FindingClass::Facts => {
             "hint: the entries themselves hold. Keep a copy of data/ and find out who changed it; `aecl log rebuild-facts` makes the facts anew"
         }
-        Class::Payloads => {
+        FindingClass::Payloads => {
             "hint: the entries themselves hold. Keep a copy of data/ and find out who changed it; arguments and outputs come back from a backup or an export with payloads only"
         }
-        Class::Unreadable => "hint: check the path, the disk and who may read it",
+        FindingClass::Unreadable => "hint: check the path, the disk and who may read it",
     });
 }

@@ -7,7 +7,7 @@ use aecl_gate::loader;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::record::decision::Verdict;
 use aecl_ledger::Export;
-use aecl_ledger::replay::{self, Change, Compared};
+use aecl_ledger::replay::{self, Compared, DecisionChange};
 use aecl_ledger::store::Store;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ struct Group<'a> {
     name: &'a str,
     was: Verdict,
     why: &'a str,
-    changes: Vec<&'a Change>,
+    changes: Vec<&'a DecisionChange>,
 }
 
 pub(super) fn run(common: &Common, args: &Args) -> Result {
@@ -75,7 +75,7 @@ fn of_export(dir: &Path, bundle: &Bundle) -> std::result::Result<Compared, Error
 }
 
 /// Whether the verdict itself changes to this one; another reason for the same is no change of the outcome.
-fn becomes(change: &Change, verdict: Verdict) -> bool {
+fn becomes(change: &DecisionChange, verdict: Verdict) -> bool {
     change.now.verdict == verdict && change.was.verdict != verdict
 }
 
