@@ -40,9 +40,9 @@ pub struct Request {
     /// What the run is for.
     pub goal: Option<Goal>,
     /// What the run has done so far, oldest first.
-    pub history: Vec<Step>,
+    pub history: Vec<EarlierAction>,
     /// The arguments that nobody who is trusted stands behind, and where the run has seen their values.
-    pub unproven: Vec<Unproven>,
+    pub unproven: Vec<UnprovenValue>,
 }
 
 impl Request {
@@ -57,7 +57,7 @@ impl Request {
 
 /// An argument that nobody who is trusted stands behind.
 #[derive(Debug, Clone)]
-pub struct Unproven {
+pub struct UnprovenValue {
     /// Where it stands in the arguments, as a JSON pointer.
     pub at: String,
     /// Its role.
@@ -65,12 +65,12 @@ pub struct Unproven {
     /// Its value.
     pub value: String,
     /// Where the run has seen it, at most eight places, the latest first.
-    pub seen: Vec<Seen>,
+    pub seen: Vec<SeenValue>,
 }
 
 /// A place where the run has seen a value.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct SeenValue {
     /// The action whose output it was.
     pub action: ActionId,
     /// Its name.
@@ -98,7 +98,7 @@ pub struct Reply {
 
 /// One earlier action of the run, for the approver.
 #[derive(Debug, Clone)]
-pub struct Step {
+pub struct EarlierAction {
     /// The action.
     pub action: ActionId,
     /// Its name.
@@ -175,7 +175,7 @@ impl Gate {
 
     /// Where the run has seen the values that are asked about. A search for the eyes of a person: the
     /// decision was made without it.
-    async fn find_places(&self, ask: &Ask, out: &mut [Unproven]) -> Result<(), GateError> {
+    async fn find_places(&self, ask: &Ask, out: &mut [UnprovenValue]) -> Result<(), GateError> {
         if out.is_empty() {
             return Ok(());
         }
@@ -187,7 +187,7 @@ impl Gate {
             for unproven in out.iter_mut().filter(|u| u.seen.len() < PLACES_MAX) {
                 for place in seen::places(&unproven.value, &output) {
                     let (action, name) = (action.clone(), name.clone());
-                    unproven.seen.push(Seen { action, name, path: place.path, excerpt: place.excerpt });
+                    unproven.seen.push(SeenValue { action, name, path: place.path, excerpt: place.excerpt });
                 }
             }
         }
@@ -227,7 +227,7 @@ impl Gate {
         Ok(atoms.map(|atom| Trusted { atom, mark }).collect())
     }
 
-    async fn history(&self, ask: &Ask) -> Result<Vec<Step>, GateError> {
+    async fn history(&self, ask: &Ask) -> Result<Vec<EarlierAction>, GateError> {
         let mut ids: Vec<ActionId> = Vec::new();
         let mut after = None;
         loop {
@@ -256,7 +256,7 @@ impl Gate {
             };
             let excerpt = output.map(|o| String::from_utf8_lossy(&o).chars().take(EXCERPT_MAX).collect());
             let arguments = self.arguments(&fact.arguments).await?;
-            steps.push(Step {
+            steps.push(EarlierAction {
                 action: id,
                 name: fact.name,
                 arguments,
@@ -335,8 +335,8 @@ impl Gate {
 }
 
 /// The arguments that are asked about since nobody who is trusted stands behind them.
-fn unproven(ruled: &Ruled, arguments: &Value) -> Vec<Unproven> {
-    let mut out: Vec<Unproven> = Vec::new();
+fn unproven(ruled: &Ruled, arguments: &Value) -> Vec<UnprovenValue> {
+    let mut out: Vec<UnprovenValue> = Vec::new();
     for doubt in ruled.decision.findings.iter().flat_map(|f| &f.about) {
         let value = match arguments.pointer(&doubt.at) {
             Some(Value::String(text)) => text.clone(),
@@ -344,7 +344,7 @@ fn unproven(ruled: &Ruled, arguments: &Value) -> Vec<Unproven> {
             None => continue,
         };
         if !out.iter().any(|u| u.at == doubt.at) {
-            out.push(Unproven { at: doubt.at.clone(), class: doubt.class, value, seen: Vec::new() });
+            out.push(UnprovenValue { at: doubt.at.clone(), class: doubt.class, value, seen: Vec::new() });
         }
     }
     out

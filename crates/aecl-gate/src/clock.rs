@@ -42,7 +42,7 @@ struct Inner {
 
 /// Standing of the wall clock against the time that is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum ClockStanding {
     /// They agree.
     Right,
     /// The wall clock is behind; time goes on without it, slower, until they agree again.
@@ -88,7 +88,7 @@ impl Clock {
     }
 
     /// How the wall clock stands to the time.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> ClockStanding {
         let (line, wall) = (self.line(), nanos((self.0.wall)()));
         line.standing(wall)
     }
@@ -96,10 +96,10 @@ impl Clock {
     /// How much a moment of ours is later than others see it, who have the wall clock only.
     pub(crate) fn as_others_see(&self, at: Timestamp) -> Timestamp {
         match self.standing() {
-            Standing::Behind { by } => {
+            ClockStanding::Behind { by } => {
                 Timestamp(at.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
             }
-            Standing::Right | Standing::Ahead { .. } => at,
+            ClockStanding::Right | ClockStanding::Ahead { .. } => at,
         }
     }
 
@@ -190,15 +190,15 @@ impl Line {
         }
     }
 
-    fn standing(&self, wall: i128) -> Standing {
+    fn standing(&self, wall: i128) -> ClockStanding {
         if let Some(jump) = self.jump {
             let stayed = self.passed.saturating_sub(jump.since);
             let believed_in = believed_after(jump.wide).saturating_sub(stayed);
-            return Standing::Ahead { by: duration(jump.wide).unwrap_or(JUMP), believed_in };
+            return ClockStanding::Ahead { by: duration(jump.wide).unwrap_or(JUMP), believed_in };
         }
         match duration(self.told - wall) {
-            Some(by) if by > WORTH_A_WORD => Standing::Behind { by },
-            Some(_) | None => Standing::Right,
+            Some(by) if by > WORTH_A_WORD => ClockStanding::Behind { by },
+            Some(_) | None => ClockStanding::Right,
         }
     }
 }

@@ -26,14 +26,14 @@ impl Gate {
         let typed = self.bundle().catalogue().find(&fact.name).cloned();
         // Only the definition that was judged says what its output carries.
         let same = typed.filter(|t| Some(t.digest) == fact.definition);
-        let mut taken = self.take_in(same.as_deref(), &fact.run, &outcome, false).await?;
+        let mut taken = self.label_output(same.as_deref(), &fact.run, &outcome, false).await?;
         // What an agent reports of itself, and what a look-up found, taints; it proves nothing.
         taken.trusted.clear();
         self.conclude_with(id, outcome, taken, since, resolved_by).await
     }
 
     /// What an outcome carries into its run. `whole`: the call had no arguments.
-    pub(crate) async fn take_in(
+    pub(crate) async fn label_output(
         &self,
         typed: Option<&TypedAction>,
         run: &RunId,

@@ -3,7 +3,7 @@
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::Identity;
-use crate::names;
+use crate::ids;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, AgentId, Environment, RunId, TenantId, UserId};
 use aecl_kernel::base::principal::Principal;
@@ -121,7 +121,7 @@ impl Gate {
             facts.provenance = Provenance::as_if_asked_for(&action);
         }
         let question = Question { action: &action, facts: &facts, bundle: &bundle, evidence: &[], now };
-        let decision = decide(&question, &action, names::for_decision()?).decision().clone();
+        let decision = decide(&question, &action, ids::for_decision()?).decision().clone();
         Ok(Explained { action, decision, bundle: bundle.hash(), without_usage })
     }
 

@@ -12,7 +12,7 @@ use aecl_ledger::LedgerError;
 use tokio_util::sync::CancellationToken;
 
 /// Why a wait for people ended.
-pub(crate) enum Held {
+pub(crate) enum WaitEnd {
     /// They have answered. Who waited has the turn to ask again.
     AskAgain(Turn),
     /// It is over: somebody else has carried the action on, or it may not happen.
@@ -33,30 +33,30 @@ impl Gate {
         planned: bool,
         deadline: Option<tokio::time::Instant>,
         ends: [&CancellationToken; 2],
-    ) -> Result<Held, GateError> {
+    ) -> Result<WaitEnd, GateError> {
         let [one, other] = ends;
-        let bell = self.0.waits.listen_waiting(id, digest);
+        let listening = self.0.waits.listen_waiting(id, digest);
         loop {
-            let ring = bell.next();
+            let ring = listening.next();
             tokio::pin!(ring);
             ring.as_mut().enable();
-            let turn = bell.again().turn().await;
+            let turn = listening.again().turn().await;
             let fact = self.action_fact(id).await?;
             let (ActionState::Waiting | ActionState::Started, Some(approval)) = (fact.state, fact.approval)
             else {
-                return Ok(Held::Over(self.recorded_answer(id, None, true).await?));
+                return Ok(WaitEnd::Over(self.recorded_answer(id, None, true).await?));
             };
             let ask = self.0.ledger.approval(&approval).await?;
             let ask = self.as_it_stands(ask.ok_or(LedgerError::NoApproval(approval))?).await?;
             if one.is_cancelled() || other.is_cancelled() {
-                return Ok(Held::NoLonger(Box::new(ask)));
+                return Ok(WaitEnd::NoLonger(Box::new(ask)));
             }
             // Whoever comes first after a yes carries the action on; the others get how it ended.
             let agreed = ask.state_at(self.now()) == AskState::Approved && !fact.resume;
             // A plan that was agreed to meanwhile may cover it.
             let covered = !planned && !fact.resume && self.is_plan_agreed(&fact.run).await?;
             if fact.state == ActionState::Waiting && (agreed || covered) {
-                return Ok(Held::AskAgain(turn));
+                return Ok(WaitEnd::AskAgain(turn));
             }
             drop(turn);
             let late = async {
@@ -67,7 +67,7 @@ impl Gate {
             };
             tokio::select! {
                 () = &mut ring => {}
-                () = late => return Ok(Held::NoLonger(Box::new(ask))),
+                () = late => return Ok(WaitEnd::NoLonger(Box::new(ask))),
                 () = one.cancelled() => {}
                 () = other.cancelled() => {}
             }

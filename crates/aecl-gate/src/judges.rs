@@ -4,7 +4,7 @@
 
 use crate::error::GateError;
 use crate::gate::Gate;
-use crate::names;
+use crate::ids;
 use aecl_executor::judge::{Judge, JudgeSpec};
 use aecl_kernel::base::evidence::Evidence;
 use aecl_kernel::decide::decide;
@@ -33,7 +33,7 @@ impl Gate {
         let facts =
             self.0.ledger.facts(action.clone(), bundle.clone(), Some(self.people()), self.now()).await?;
         let question = Question { action, facts: &facts, bundle: &bundle, evidence: &[], now };
-        let first = decide(&question, action, names::for_decision()?).decision().clone();
+        let first = decide(&question, action, ids::for_decision()?).decision().clone();
         if first.verdict == Verdict::Block || first.replays.is_some() {
             return Ok(Vec::new());
         }

@@ -4,7 +4,7 @@
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::Identity;
-use crate::names;
+use crate::ids;
 use crate::votes::Tally;
 use aecl_analysis::outlook::{Outlook, Stated};
 use aecl_kernel::base::code;
@@ -98,7 +98,7 @@ impl Gate {
             Identity::Person { id, .. } => Some(id),
             Identity::Orchestrator { .. } | Identity::Local => None,
         };
-        let ask = stated.ask(asker, &names::for_decision()?);
+        let ask = stated.ask(asker, &ids::for_decision()?);
         ask.map(Some).map_err(|(code, message)| GateError::refused(code, message))
     }
 

@@ -18,7 +18,7 @@ pub const PAGE_MAX: usize = 50;
 
 /// Order of the queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Order {
+pub enum QueueOrder {
     /// What ends first stands first.
     #[default]
     Ending,
@@ -28,7 +28,7 @@ pub enum Order {
 
 /// Filter of the queue: which requests.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct QueueFilter {
     /// Only in this state: pending, or approved and not used yet.
     pub state: Option<AskState>,
     /// Only of this agent.
@@ -36,7 +36,7 @@ pub struct Wanted {
     /// Only of this run.
     pub run: Option<RunId>,
     /// In which order.
-    pub order: Order,
+    pub order: QueueOrder,
     /// After this place, as the page before said.
     pub after: Option<String>,
     /// How many at most.
@@ -65,7 +65,7 @@ pub struct Queued {
     pub alike: usize,
 }
 
-impl Wanted {
+impl QueueFilter {
     fn matches(&self, waiting: &Waiting, people: &People, now: Timestamp) -> bool {
         let state = || tally(waiting, people, now).state;
         let open = waiting.ask.is_open(now) && self.state.is_none_or(|wanted| state() == wanted);
@@ -76,11 +76,11 @@ impl Wanted {
     fn place(&self) -> Result<(Option<Place>, Option<u64>), GateError> {
         let Some(after) = &self.after else { return Ok((None, None)) };
         let read = || match self.order {
-            Order::Ending => {
+            QueueOrder::Ending => {
                 let (end, number) = after.split_once('-')?;
                 Some((Some((Timestamp(end.parse().ok()?), number.parse().ok()?)), None))
             }
-            Order::Newest => Some((None, Some(after.parse().ok()?))),
+            QueueOrder::Newest => Some((None, Some(after.parse().ok()?))),
         };
         read().ok_or_else(|| {
             let why = "`after` is not what an earlier answer in this order gave as `next`";
@@ -90,8 +90,8 @@ impl Wanted {
 
     fn next(&self, last: &Waiting) -> String {
         match self.order {
-            Order::Ending => format!("{}-{}", last.ask.expires_at.0, last.summary.number),
-            Order::Newest => last.summary.number.to_string(),
+            QueueOrder::Ending => format!("{}-{}", last.ask.expires_at.0, last.summary.number),
+            QueueOrder::Newest => last.summary.number.to_string(),
         }
     }
 }
@@ -102,7 +102,11 @@ fn tally(waiting: &Waiting, people: &People, now: Timestamp) -> Tally {
 
 impl Gate {
     /// A page of what is open, of what `sees` lets through. It reads nothing from the store.
-    pub fn queue(&self, wanted: &Wanted, sees: impl Fn(&Waiting) -> bool) -> Result<QueuePage, GateError> {
+    pub fn queue(
+        &self,
+        wanted: &QueueFilter,
+        sees: impl Fn(&Waiting) -> bool,
+    ) -> Result<QueuePage, GateError> {
         let (place, number) = wanted.place()?;
         let (limit, now) = (wanted.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX), self.now());
         let people = self.people();
@@ -110,8 +114,8 @@ impl Gate {
         let page = |queue: &Queue| {
             let total = queue.by_end(None).filter(fits).count();
             let mut found: Vec<Arc<Waiting>> = match wanted.order {
-                Order::Ending => queue.by_end(place).filter(fits).take(limit + 1).cloned().collect(),
-                Order::Newest => queue.by_number(number).filter(fits).take(limit + 1).cloned().collect(),
+                QueueOrder::Ending => queue.by_end(place).filter(fits).take(limit + 1).cloned().collect(),
+                QueueOrder::Newest => queue.by_number(number).filter(fits).take(limit + 1).cloned().collect(),
             };
             let more = found.len() > limit;
             found.truncate(limit);

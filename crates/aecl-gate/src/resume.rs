@@ -3,7 +3,7 @@
 use crate::answer::{Answer, End};
 use crate::error::GateError;
 use crate::gate::Gate;
-use crate::hold::Held;
+use crate::hold::WaitEnd;
 use crate::identity::Session;
 use crate::submit::Submission;
 use crate::wait::Turn;
@@ -48,7 +48,7 @@ impl Gate {
         let mut planned = false;
         loop {
             match self.hold(id, &fact.digest, planned, None, [&context.cancel, until]).await? {
-                Held::AskAgain(turn) => {
+                WaitEnd::AskAgain(turn) => {
                     planned = self.is_plan_agreed(&fact.run).await?;
                     let answer = self.propose_again(id, context.clone(), false, turn).await?;
                     // The policy of now may want somebody else, too: then it waits on.
@@ -56,8 +56,8 @@ impl Gate {
                         return Ok(answer);
                     }
                 }
-                Held::Over(answer) => return Ok(answer),
-                Held::NoLonger(ask) => {
+                WaitEnd::Over(answer) => return Ok(answer),
+                WaitEnd::NoLonger(ask) => {
                     let end = End::Pending(ask);
                     return Ok(Answer { action: id.clone(), end, decision: None, receipt: None });
                 }

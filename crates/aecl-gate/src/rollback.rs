@@ -35,7 +35,7 @@ pub struct RunRollback {
 impl RunRollback {
     /// Whether nothing is left to undo.
     pub fn is_complete(&self) -> bool {
-        self.left.is_empty() && self.steps.last().is_none_or(|step| !step.came_to.stops())
+        self.left.is_empty() && self.steps.last().is_none_or(|step| !step.result.stops())
     }
 }
 
@@ -47,12 +47,12 @@ pub struct Undoing {
     /// Its name.
     pub name: String,
     /// What came of it.
-    pub came_to: CameTo,
+    pub result: UndoResult,
 }
 
 /// Result of undoing one action of a run.
 #[derive(Debug, Clone)]
-pub enum CameTo {
+pub enum UndoResult {
     /// It is undone now.
     Undone(Box<Answer>),
     /// It was undone before, by this action.
@@ -70,12 +70,12 @@ pub enum CameTo {
     },
 }
 
-impl CameTo {
+impl UndoResult {
     /// Whether what lies further back must stay as it is for now.
     pub fn stops(&self) -> bool {
         match self {
-            CameTo::Undone(_) | CameTo::UndoneBefore(_) => false,
-            CameTo::Waits(_) | CameTo::Stopped(_) | CameTo::CannotBe { .. } => true,
+            UndoResult::Undone(_) | UndoResult::UndoneBefore(_) => false,
+            UndoResult::Waits(_) | UndoResult::Stopped(_) | UndoResult::CannotBe { .. } => true,
         }
     }
 }
@@ -100,9 +100,9 @@ impl Gate {
         let mut steps = Vec::new();
         for (action, fact) in actions.by_ref() {
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-            let came_to = self.undo_step(by, &action, &fact, &reason, left).await?;
-            let stops = came_to.stops();
-            steps.push(Undoing { action, name: fact.name, came_to });
+            let result = self.undo_step(by, &action, &fact, &reason, left).await?;
+            let stops = result.stops();
+            steps.push(Undoing { action, name: fact.name, result });
             if stops {
                 break;
             }
@@ -119,22 +119,22 @@ impl Gate {
         fact: &ActionFact,
         reason: &str,
         wait: Duration,
-    ) -> Result<CameTo, GateError> {
+    ) -> Result<UndoResult, GateError> {
         if let Undo::Done(by) = &fact.undo {
-            return Ok(CameTo::UndoneBefore(by.clone()));
+            return Ok(UndoResult::UndoneBefore(by.clone()));
         }
         let answer = match self.rollback(by, id, reason.to_owned(), wait).await {
             Ok(answer) => Box::new(answer),
             Err(GateError::Refused { code, message }) if code == code::UNDO_REFUSED => {
-                return Ok(CameTo::CannotBe { code: code.as_str(), message });
+                return Ok(UndoResult::CannotBe { code: code.as_str(), message });
             }
             Err(error) => return Err(error),
         };
         Ok(match &answer.end {
-            End::Concluded { outcome: OutcomeKind::Done, .. } => CameTo::Undone(answer),
-            End::Pending(_) => CameTo::Waits(answer),
+            End::Concluded { outcome: OutcomeKind::Done, .. } => UndoResult::Undone(answer),
+            End::Pending(_) => UndoResult::Waits(answer),
             End::Concluded { .. } | End::Blocked { .. } | End::Permitted { .. } | End::Asked { .. } => {
-                CameTo::Stopped(answer)
+                UndoResult::Stopped(answer)
             }
         })
     }

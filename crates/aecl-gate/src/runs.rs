@@ -4,7 +4,7 @@
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::{Identity, Session};
-use crate::names;
+use crate::ids;
 use crate::plans::PlanWish;
 use aecl_kernel::base::code;
 use aecl_kernel::base::digest::Digest;
@@ -105,7 +105,7 @@ impl Gate {
         let now = self.now();
         let ttl_s = request.ttl_s.unwrap_or(manifest.run_ttl_seconds).min(manifest.run_ttl_seconds);
         let expires_at = now.plus_s(ttl_s);
-        let run = names::run()?;
+        let run = ids::run()?;
         let parent = match &request.parent {
             Some(id) => Some(self.run_for(by, id, "delegate from runs of").await?.principal),
             None => None,
@@ -178,7 +178,7 @@ impl Gate {
             return Err(GateError::refused(code::AGENT_UNKNOWN, message));
         };
         let open = OpenRun {
-            principal: Principal { run: names::run()?, ..fact.principal },
+            principal: Principal { run: ids::run()?, ..fact.principal },
             goal: Goal::new(goal, None),
             expires_at: self.now().plus_s(manifest.run_ttl_seconds),
             parent: None,

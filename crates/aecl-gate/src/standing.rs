@@ -1,6 +1,6 @@
 //! What the wall clock does is said: in the log, on record, to whoever asks. An operator may accept a jump.
 
-use crate::clock::Standing;
+use crate::clock::ClockStanding;
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::identity::Identity;
@@ -18,7 +18,7 @@ pub(crate) struct Said {
 
 impl Gate {
     /// How the wall clock stands to the time.
-    pub fn clock_standing(&self) -> Standing {
+    pub fn clock_standing(&self) -> ClockStanding {
         self.0.clock.standing()
     }
 
@@ -42,17 +42,17 @@ impl Gate {
         said.ago_s = said.ago_s.saturating_add(1);
         let (standing, now) = (self.clock_standing(), self.now());
         let (code, message) = match standing {
-            Standing::Right => {
+            ClockStanding::Right => {
                 ("clock_right", format!("the wall clock and the time that is recorded agree again at {now}"))
             }
-            Standing::Behind { by } => (
+            ClockStanding::Behind { by } => (
                 "clock_backward",
                 format!(
                     "the wall clock is {} s behind {now}, which is on record; time goes on without it",
                     by.as_secs()
                 ),
             ),
-            Standing::Ahead { by, believed_in } => (
+            ClockStanding::Ahead { by, believed_in } => (
                 "clock_ahead",
                 format!(
                     "the wall clock has jumped {} s ahead of {now}; it is believed when it stays so for {} s more, \
@@ -63,13 +63,13 @@ impl Gate {
             ),
         };
         let is_news = match said.code {
-            None => standing != Standing::Right,
+            None => standing != ClockStanding::Right,
             Some(before) => before != code && said.ago_s >= SAID_EACH_S,
         };
         if !is_news {
             return Ok(());
         }
-        if standing == Standing::Right {
+        if standing == ClockStanding::Right {
             tracing::info!("{message}");
         } else {
             tracing::error!(code, "{message}");

@@ -3,9 +3,9 @@
 
 use crate::error::GateError;
 use crate::gate::Gate;
-use crate::hold::Held;
+use crate::hold::WaitEnd;
 use crate::identity::Session;
-use crate::names;
+use crate::ids;
 use crate::plans;
 use crate::wait::Turn;
 use aecl_executor::house::without_keys;
@@ -128,7 +128,7 @@ impl Gate {
             let (ruling, receipt) = self.rule(&action, &evidence, again.take()).await?.split();
             drop(turn.take());
             match ruling {
-                Ruling::Allowed(permit) => return self.carry_out(permit, context).await,
+                Ruling::Allowed(permit) => return self.execute(permit, context).await,
                 Ruling::Blocked(refusal) => {
                     let mut answer = self.refused(refusal, receipt);
                     self.explain_no(&mut answer, &action).await?;
@@ -148,13 +148,13 @@ impl Gate {
                     let held = self.hold(&id, &asked.digest, looked, Some(deadline), ends).await?;
                     self.0.metrics.waited(self.now().since_ms(asked_at));
                     match held {
-                        Held::AskAgain(mine) => {
+                        WaitEnd::AskAgain(mine) => {
                             planned = self.is_plan_agreed(&action.principal.run).await?;
                             turn = Some(mine);
                             again = Some(Again { action: id, unattended: false });
                         }
-                        Held::Over(answer) => return Ok(answer),
-                        Held::NoLonger(ask) => {
+                        WaitEnd::Over(answer) => return Ok(answer),
+                        WaitEnd::NoLonger(ask) => {
                             return Ok(Answer {
                                 action: id,
                                 end: End::Pending(ask),
@@ -180,7 +180,7 @@ impl Gate {
             action: action.clone(),
             evidence: evidence.to_vec(),
             bundle: self.bundle(),
-            fresh: names::for_decision()?,
+            fresh: ids::for_decision()?,
             again: again.clone(),
             people: Some(self.people()),
             now,
@@ -222,7 +222,7 @@ impl Gate {
         let facts =
             self.0.ledger.facts(action.clone(), bundle.clone(), Some(self.people()), self.now()).await?;
         let question = Question { action, facts: &facts, bundle: &bundle, evidence, now };
-        let ruling = decide(&question, action, names::for_decision()?);
+        let ruling = decide(&question, action, ids::for_decision()?);
         match &ruling {
             Ruling::Allowed(_) => return Ok(None),
             Ruling::Replayed(replay) => {
@@ -272,9 +272,9 @@ impl Gate {
         }
     }
 
-    async fn carry_out(&self, permit: Recorded<Permit>, context: CallContext) -> Result<Answer, GateError> {
+    async fn execute(&self, permit: Recorded<Permit>, context: CallContext) -> Result<Answer, GateError> {
         match permit.get().action().mode {
-            Mode::Authorize => self.hand_over(permit),
+            Mode::Authorize => self.issue_permit(permit),
             Mode::Execute | Mode::DryRun => self.perform(permit, context).await,
         }
     }
@@ -289,7 +289,7 @@ impl Gate {
         let most = self.config().limits.output_bytes_max;
         self.0.underway.fetch_add(1, Ordering::SeqCst);
         let outcome = self.0.executor.perform(permit, context, most).await;
-        let concluded = match self.take_in(name.as_deref(), &run, &outcome, whole).await {
+        let concluded = match self.label_output(name.as_deref(), &run, &outcome, whole).await {
             Ok(taken) => self.conclude_with(&id, outcome, taken, since, None).await,
             Err(error) => Err(error),
         };
@@ -302,7 +302,7 @@ impl Gate {
     }
 
     /// Leave for an agent that acts by itself. Its report concludes the action; without one it is unknown.
-    fn hand_over(&self, permit: Recorded<Permit>) -> Result<Answer, GateError> {
+    fn issue_permit(&self, permit: Recorded<Permit>) -> Result<Answer, GateError> {
         let (at, clock) = (permit.get().at(), &self.0.clock);
         let expires_at = at.plus_s(PERMIT_TTL_S);
         let [issued, ends] = [at, expires_at].map(|at| clock.as_others_see(at));

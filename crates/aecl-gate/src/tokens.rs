@@ -94,7 +94,7 @@ impl Tokens {
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<(String, Credential), GateError> {
-        let id = crate::names::token();
+        let id = crate::ids::token();
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: RUN.into(),

@@ -9,16 +9,16 @@ use tokio::sync::{Notify, OwnedMutexGuard};
 
 /// Who listens to which action.
 #[derive(Default)]
-pub(crate) struct Waits(Arc<Mutex<Bells>>);
+pub(crate) struct Waits(Arc<Mutex<AllWaiters>>);
 
 #[derive(Default)]
-struct Bells {
-    by_action: HashMap<ActionId, Arc<Bell>>,
-    by_digest: HashMap<Digest, Arc<Bell>>,
+struct AllWaiters {
+    by_action: HashMap<ActionId, Arc<Waiters>>,
+    by_digest: HashMap<Digest, Arc<Waiters>>,
 }
 
 /// What those share who wait for the same action.
-struct Bell {
+struct Waiters {
     action: ActionId,
     // Set once it waits for people.
     digest: OnceLock<Digest>,
@@ -28,8 +28,8 @@ struct Bell {
 
 /// Somebody who listens. What nobody listens to any more is forgotten.
 pub(crate) struct Listening {
-    bells: Arc<Mutex<Bells>>,
-    bell: Arc<Bell>,
+    all: Arc<Mutex<AllWaiters>>,
+    waiters: Arc<Waiters>,
 }
 
 /// Leave to ask again about what waits. One at a time has it, so that two who wait for one yes, or one who
@@ -51,30 +51,30 @@ impl Waits {
     }
 
     fn listener(&self, id: &ActionId, digest: Option<Digest>) -> Listening {
-        let mut bells = lock(&self.0);
-        let bell = bells.by_action.entry(id.clone()).or_insert_with(|| Arc::new(Bell::new(id))).clone();
+        let mut all = lock(&self.0);
+        let waiters = all.by_action.entry(id.clone()).or_insert_with(|| Arc::new(Waiters::new(id))).clone();
         if let Some(digest) = digest {
-            bell.digest.get_or_init(|| digest);
-            bells.by_digest.insert(digest, bell.clone());
+            waiters.digest.get_or_init(|| digest);
+            all.by_digest.insert(digest, waiters.clone());
         }
-        Listening { bells: self.0.clone(), bell }
+        Listening { all: self.0.clone(), waiters }
     }
 
     /// The turn of what waits with this digest, if something does.
     pub(crate) async fn turn_of(&self, digest: &Digest) -> Option<Turn> {
-        let bell = lock(&self.0).by_digest.get(digest).cloned()?;
-        Some(Listening { bells: self.0.clone(), bell }.turn().await)
+        let waiters = lock(&self.0).by_digest.get(digest).cloned()?;
+        Some(Listening { all: self.0.clone(), waiters }.turn().await)
     }
 
     /// Tells everybody that something about the action is on record.
     pub(crate) fn ring(&self, id: &ActionId) {
-        if let Some(bell) = lock(&self.0).by_action.get(id) {
-            bell.changed.notify_waiters();
+        if let Some(waiters) = lock(&self.0).by_action.get(id) {
+            waiters.changed.notify_waiters();
         }
     }
 }
 
-impl Bell {
+impl Waiters {
     fn new(id: &ActionId) -> Self {
         Self { action: id.clone(), digest: OnceLock::new(), changed: Notify::new(), turn: Arc::default() }
     }
@@ -83,40 +83,40 @@ impl Bell {
 impl Listening {
     /// Completes at the next ring. Ask for it before you look at the record, then await it.
     pub(crate) fn next(&self) -> tokio::sync::futures::Notified<'_> {
-        self.bell.changed.notified()
+        self.waiters.changed.notified()
     }
 
     /// Waits for the turn.
     pub(crate) async fn turn(self) -> Turn {
-        Turn { _guard: self.bell.turn.clone().lock_owned().await, _listening: self }
+        Turn { _guard: self.waiters.turn.clone().lock_owned().await, _listening: self }
     }
 
     /// The same listener once more.
     pub(crate) fn again(&self) -> Listening {
-        Listening { bells: self.bells.clone(), bell: self.bell.clone() }
+        Listening { all: self.all.clone(), waiters: self.waiters.clone() }
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        let mut bells = lock(&self.bells);
-        let digest = self.bell.digest.get();
+        let mut all = lock(&self.all);
+        let digest = self.waiters.digest.get();
         // A later action of the same digest may have taken the place.
-        let found = digest.filter(|d| bells.by_digest.get(d).is_some_and(|b| Arc::ptr_eq(b, &self.bell)));
+        let found = digest.filter(|d| all.by_digest.get(d).is_some_and(|b| Arc::ptr_eq(b, &self.waiters)));
         let in_maps = 1 + usize::from(found.is_some());
-        if Arc::strong_count(&self.bell) > in_maps + 1 {
+        if Arc::strong_count(&self.waiters) > in_maps + 1 {
             return;
         }
-        bells.by_action.remove(&self.bell.action);
+        all.by_action.remove(&self.waiters.action);
         if let Some(digest) = found {
-            bells.by_digest.remove(digest);
+            all.by_digest.remove(digest);
         }
     }
 }
 
-fn lock(bells: &Mutex<Bells>) -> MutexGuard<'_, Bells> {
+fn lock(all: &Mutex<AllWaiters>) -> MutexGuard<'_, AllWaiters> {
     // The maps are whole at all times, also after a panic elsewhere.
-    bells.lock().unwrap_or_else(PoisonError::into_inner)
+    all.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -135,7 +135,7 @@ mod tests {
         drop(turn);
         assert!(waits.turn_of(&digest).await.is_some());
         drop(one);
-        let bells = lock(&waits.0);
-        assert!(bells.by_action.is_empty() && bells.by_digest.is_empty());
+        let all = lock(&waits.0);
+        assert!(all.by_action.is_empty() && all.by_digest.is_empty());
     }
 }

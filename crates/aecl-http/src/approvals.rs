@@ -4,14 +4,14 @@ use super::App;
 use super::auth::Known;
 use super::body::Strict;
 use super::problem::{Problem, ProblemDetails};
-use super::wire::story;
+use super::wire::summary;
 use super::wire::{
-    AnswerWith, Approval, ChangedServer, Decision, FileChanges, Full, Queue, Queued, Step, Unproven,
+    AnswerWith, Approval, ApprovalDetail, ChangedServer, Decision, FileChanges, Queue, Queued, Step, Unproven,
 };
 use super::{plans, view};
 use aecl_gate::Identity;
 use aecl_gate::approvals::{Reply, Request};
-use aecl_gate::queue::{Order, Wanted};
+use aecl_gate::queue::{QueueFilter, QueueOrder};
 use aecl_kernel::base::code::{self, Code};
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{AgentId, ApprovalId, RunId};
@@ -54,7 +54,7 @@ impl Filter {
         Self { after, ..Self::default() }
     }
 
-    fn wanted(self) -> Result<Wanted, Problem> {
+    fn wanted(self) -> Result<QueueFilter, Problem> {
         let bad = |why: String| Problem::of(code::REQUEST_INVALID, why);
         let state = match self.state.as_deref() {
             None => None,
@@ -66,11 +66,11 @@ impl Filter {
             }
         };
         let order = match self.order.as_deref() {
-            None | Some("ending") => Order::Ending,
-            Some("newest") => Order::Newest,
+            None | Some("ending") => QueueOrder::Ending,
+            Some("newest") => QueueOrder::Newest,
             Some(other) => return Err(bad(format!("`{other:.40}` is no order; `ending` and `newest` are"))),
         };
-        Ok(Wanted {
+        Ok(QueueFilter {
             state,
             order,
             agent: self.agent.as_deref().map(AgentId::new).transpose()?,
@@ -146,12 +146,12 @@ pub async fn named(app: &App, name: &str, reader: &Identity) -> Result<ApprovalI
 
 /// One request with everything around it. For people.
 #[utoipa::path(get, path = "/v1/approvals/{approval}", operation_id = "show_approval", tag = "approvals",
-    responses((status = 200, body = Full), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 200, body = ApprovalDetail), (status = "4XX", body = ProblemDetails, content_type = "application/problem+json")))]
 pub async fn show(
     State(app): State<App>,
     by: Known,
     Path(approval): Path<String>,
-) -> Result<Json<Full>, Problem> {
+) -> Result<Json<ApprovalDetail>, Problem> {
     by.person_or_owner("see approvals")?;
     Ok(Json(one(&app, &approval, &by.0).await?))
 }
@@ -166,11 +166,16 @@ enum Depth {
 }
 
 /// One request, whatever it is about, for this reader.
-pub async fn one(app: &App, approval: &str, reader: &Identity) -> Result<Full, Problem> {
+pub async fn one(app: &App, approval: &str, reader: &Identity) -> Result<ApprovalDetail, Problem> {
     read(app, &named(app, approval, reader).await?, reader, Depth::Everything).await
 }
 
-async fn read(app: &App, id: &ApprovalId, reader: &Identity, depth: Depth) -> Result<Full, Problem> {
+async fn read(
+    app: &App,
+    id: &ApprovalId,
+    reader: &Identity,
+    depth: Depth,
+) -> Result<ApprovalDetail, Problem> {
     let ask = app.gate.ask(id).await?;
     let mut full = if ask.plan.is_some() {
         let request = app.gate.plan_request(ask).await?;
@@ -184,7 +189,7 @@ async fn read(app: &App, id: &ApprovalId, reader: &Identity, depth: Depth) -> Re
             Depth::Question => question,
             Depth::Everything => app.gate.request(id).await?,
         };
-        Full { files, ..full(app, question, reader) }
+        ApprovalDetail { files, ..full(app, question, reader) }
     };
     let open = app.gate.open_in(&RunId::new(&full.approval.run)?);
     full.number = open.iter().find(|w| w.ask.approval == *id).map(|w| w.summary.number);
@@ -213,9 +218,9 @@ fn is_over(state: ActionState) -> bool {
 }
 
 /// Everything about a request, for this reader.
-fn full(app: &App, request: Request, reader: &Identity) -> Full {
+fn full(app: &App, request: Request, reader: &Identity) -> ApprovalDetail {
     let url = app.gate.config().url();
-    let summary = story::tell(&app.gate, &request);
+    let summary = summary::summarize(&app.gate, &request);
     let may_answer = match reader {
         Identity::Person { id, groups } => {
             request.tally.state == AskState::Pending
@@ -229,7 +234,7 @@ fn full(app: &App, request: Request, reader: &Identity) -> Full {
     let untrusted = |name: &str| bundle.catalogue().find(name).is_none_or(|t| t.manifest.output.untrusted);
     let principal = &request.ruled.principal;
     let (goal, plan) = request.goal.map_or((None, None), |g| (Some(g.text), g.plan));
-    Full {
+    ApprovalDetail {
         approval: Approval::of(&request.ask, &request.tally, &url),
         summary,
         name: request.ruled.name.clone(),
@@ -322,7 +327,7 @@ async fn looked_at(app: &App, by: &Identity, id: &ApprovalId, text: &str) -> Res
 }
 
 /// What is asked is not what was looked at, or nobody can say what was.
-pub fn changed(full: Full) -> Problem {
+pub fn changed(full: ApprovalDetail) -> Problem {
     let detail =
         format!("`{}` is shown otherwise now than what was answered; nothing was decided", full.approval.id);
     let mut problem =

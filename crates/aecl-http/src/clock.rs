@@ -4,7 +4,7 @@ use super::App;
 use super::auth::Known;
 use super::problem::{Problem, ProblemDetails};
 use aecl_gate::Gate;
-use aecl_gate::clock::Standing;
+use aecl_gate::clock::ClockStanding;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -32,9 +32,9 @@ impl ClockState {
     /// As it is now.
     pub fn of(gate: &Gate) -> Self {
         let (standing, by_s, believed_in_s) = match gate.clock_standing() {
-            Standing::Right => ("right", 0, None),
-            Standing::Behind { by } => ("behind", by.as_secs(), None),
-            Standing::Ahead { by, believed_in } => ("ahead", by.as_secs(), Some(believed_in.as_secs())),
+            ClockStanding::Right => ("right", 0, None),
+            ClockStanding::Behind { by } => ("behind", by.as_secs(), None),
+            ClockStanding::Ahead { by, believed_in } => ("ahead", by.as_secs(), Some(believed_in.as_secs())),
         };
         Self { now: gate.now().to_string(), standing, by_s, believed_in_s, accepted_s: None }
     }

@@ -4,7 +4,7 @@ use super::App;
 use super::auth::Known;
 use super::clock::ClockState;
 use super::problem::{Problem, ProblemDetails};
-use aecl_gate::clock::Standing;
+use aecl_gate::clock::ClockStanding;
 use aecl_gate::config::MetricsReaders;
 use aecl_gate::metrics::{BUCKETS_MS, Histogram};
 use aecl_kernel::base::code;
@@ -203,9 +203,9 @@ fn exposition(app: &App) -> String {
     );
     histogram(&mut out, "aecl_approval_wait_seconds", "How long callers waited for people.", &counts.wait);
     let (behind, ahead) = match app.gate.clock_standing() {
-        Standing::Right => (0, 0),
-        Standing::Behind { by } => (by.as_secs(), 0),
-        Standing::Ahead { by, .. } => (0, by.as_secs()),
+        ClockStanding::Right => (0, 0),
+        ClockStanding::Behind { by } => (by.as_secs(), 0),
+        ClockStanding::Ahead { by, .. } => (0, by.as_secs()),
     };
     let counters = [
         (

@@ -2,8 +2,8 @@
 //! themselves and why, what cannot be undone, what the yes will not reach.
 
 use super::App;
-use super::wire::story::{Story, span, undo_of};
-use super::wire::{Approval, Decision, Full, PlanArgument, PlanOpen, PlanStep, description};
+use super::wire::summary::{ApprovalSummary, span, undo_of};
+use super::wire::{Approval, ApprovalDetail, Decision, PlanArgument, PlanOpen, PlanStep, description};
 use aecl_analysis::outlook::{Outlook, StepOutlook};
 use aecl_executor::connectors::process::reaches;
 use aecl_gate::Identity;
@@ -19,7 +19,7 @@ use serde_json::Value;
 const NAME: &str = "plan";
 
 /// Everything about the request, for this reader.
-pub(super) fn full(app: &App, request: PlanRequest, reader: &Identity) -> Full {
+pub(super) fn full(app: &App, request: PlanRequest, reader: &Identity) -> ApprovalDetail {
     let url = app.gate.config().url();
     let steps = steps(&request);
     let may_answer = match reader {
@@ -34,9 +34,9 @@ pub(super) fn full(app: &App, request: PlanRequest, reader: &Identity) -> Full {
     let principal = &request.run.principal;
     let (goal, plan) = request.goal.as_ref().map_or((None, None), |g| (Some(g.text.clone()), g.plan.clone()));
     let over = request.run.closed.is_some() || app.gate.now() >= request.run.expires_at;
-    Full {
+    ApprovalDetail {
         approval: Approval::of(&request.ask, &request.tally, &url),
-        summary: story(&request, &steps),
+        summary: summary(&request, &steps),
         name: NAME.into(),
         arguments: plan.clone().unwrap_or(Value::Null),
         files: None,
@@ -128,7 +128,7 @@ fn anything(look: &StepOutlook) -> Vec<String> {
     names.filter(|name| !said(name)).cloned().collect()
 }
 
-fn story(request: &PlanRequest, steps: &[PlanStep]) -> Story {
+fn summary(request: &PlanRequest, steps: &[PlanStep]) -> ApprovalSummary {
     let goal = request.goal.as_ref().map_or("its goal was erased", |goal| goal.text.as_str());
     let count = match steps.len() {
         1 => "1 step".to_owned(),
@@ -150,7 +150,7 @@ fn story(request: &PlanRequest, steps: &[PlanStep]) -> Story {
         these => format!("Cannot be undone: step {}.", these.join(", ")),
     };
     let left = request.ask.expires_at.since_ms(request.ask.asked_at) / 1000;
-    Story {
+    ApprovalSummary {
         title: plan_title(steps.len(), goal),
         what: format!(
             "A yes carries out the steps below without asking again, for {} from when it was asked.",

@@ -1,6 +1,6 @@
 //! Errors on the wire: RFC 9457 problem details with our stable code. A refused proposal is no error.
 
-use super::wire::Full;
+use super::wire::ApprovalDetail;
 use aecl_gate::GateError;
 use aecl_kernel::base::code::{self, Code};
 use aecl_kernel::base::id::BadId;
@@ -25,7 +25,7 @@ pub struct Problem {
     /// What to do next.
     pub hint: Option<String>,
     /// The request for approval as it is shown now.
-    pub approval: Option<Box<Full>>,
+    pub approval: Option<Box<ApprovalDetail>>,
 }
 
 /// An error: RFC 9457 problem details.
@@ -47,7 +47,7 @@ pub struct ProblemDetails {
     /// With `view_changed`: the request for approval as it is shown now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    pub approval: Option<Box<Full>>,
+    pub approval: Option<Box<ApprovalDetail>>,
 }
 
 impl From<Problem> for ProblemDetails {

@@ -1,13 +1,13 @@
 //! The view: a digest of what a card shows of a request, whoever looks and whenever. An answer that carries it is
 //! for what was on the screen; once that is another, the answer does not count and the card is shown again.
 
-use super::wire::Full;
+use super::wire::ApprovalDetail;
 use aecl_kernel::base::digest::Digest;
 use serde_json::json;
 
 /// SHA-256 over what is asked. Left out is what changes without the question changing: votes, states, what the run
 /// does meanwhile, how long it still lasts.
-pub fn of(full: &Full) -> Digest {
+pub fn of(full: &ApprovalDetail) -> Digest {
     let ask = &full.approval;
     let plan = ask.about == "plan";
     let values: Vec<_> = full.unproven.iter().map(|u| json!([u.at, u.class, u.value])).collect();

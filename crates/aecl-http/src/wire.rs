@@ -9,7 +9,7 @@ pub mod files;
 pub mod plan;
 pub mod policy;
 pub mod run;
-pub mod story;
+pub mod summary;
 pub mod undo;
 pub mod words;
 

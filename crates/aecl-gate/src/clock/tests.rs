@@ -53,7 +53,7 @@ fn time_follows_a_wall_clock_that_is_right() {
     let clock = machine.clock();
     for step in [1, 999, 17, HOUR, 30 * MINUTE] {
         machine.pass(&clock, step);
-        assert_eq!((clock.now().0, clock.standing()), (machine.wall(), Standing::Right));
+        assert_eq!((clock.now().0, clock.standing()), (machine.wall(), ClockStanding::Right));
     }
     // Small steps ahead are what NTP does.
     machine.off_by(4 * MINUTE);
@@ -69,10 +69,10 @@ fn time_goes_on_while_the_wall_clock_is_behind_and_meets_it_again() {
     machine.pass(&clock, 8 * MINUTE);
     // An eighth slower, never standing still.
     assert_eq!(clock.now().0 - before.0, 7 * MINUTE);
-    let Standing::Behind { by } = clock.standing() else { panic!("{:?}", clock.standing()) };
+    let ClockStanding::Behind { by } = clock.standing() else { panic!("{:?}", clock.standing()) };
     assert_eq!(i64::try_from(by.as_millis()).unwrap(), 19 * MINUTE);
     machine.pass(&clock, 152 * MINUTE);
-    assert_eq!((clock.now().0, clock.standing()), (machine.wall(), Standing::Right));
+    assert_eq!((clock.now().0, clock.standing()), (machine.wall(), ClockStanding::Right));
     machine.off_by(0);
     machine.pass(&clock, BELIEVED.as_millis() as i64 + 2000);
     assert_eq!(off(&machine, &clock), 0);
@@ -99,9 +99,9 @@ fn a_jump_ahead_for_a_second_changes_nothing() {
         machine.off_by(wide);
         machine.pass(&clock, 1500);
         assert_eq!(off(&machine, &clock), 0);
-        assert!(matches!(clock.standing(), Standing::Ahead { .. }), "{:?}", clock.standing());
+        assert!(matches!(clock.standing(), ClockStanding::Ahead { .. }), "{:?}", clock.standing());
         machine.off_by(0);
-        assert_eq!((off(&machine, &clock), clock.standing()), (0, Standing::Right));
+        assert_eq!((off(&machine, &clock), clock.standing()), (0, ClockStanding::Right));
     }
 }
 
@@ -116,7 +116,7 @@ fn a_jump_that_stays_is_taken_over_and_one_of_days_has_to_stay_for_a_day() {
         assert_eq!(off(&machine, &clock), 0);
         machine.pass(&clock, 2000);
         assert_eq!(off(&machine, &clock), wide);
-        assert_eq!(clock.standing(), Standing::Right);
+        assert_eq!(clock.standing(), ClockStanding::Right);
     }
 }
 
@@ -139,7 +139,7 @@ fn an_accepted_jump_counts_at_once() {
     machine.off_by(3 * DAY);
     clock.now();
     assert_eq!(clock.accept(), Some(Duration::from_secs(3 * 24 * 3600)));
-    assert_eq!((off(&machine, &clock), clock.standing()), (3 * DAY, Standing::Right));
+    assert_eq!((off(&machine, &clock), clock.standing()), (3 * DAY, ClockStanding::Right));
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn time_goes_on_from_the_last_entry() {
     // A start after a long time takes the wall clock as it is.
     let clock = machine.clock();
     clock.goes_on_from(Timestamp(START - 90 * DAY));
-    assert_eq!((clock.now().0, clock.standing()), (machine.wall(), Standing::Right));
+    assert_eq!((clock.now().0, clock.standing()), (machine.wall(), ClockStanding::Right));
 }
 
 #[test]

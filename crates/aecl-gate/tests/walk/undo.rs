@@ -3,7 +3,7 @@
 use crate::house::{House, end, person, submission};
 use aecl_executor::fake::Mood;
 use aecl_gate::Session;
-use aecl_gate::rollback::{CameTo, RunRollback};
+use aecl_gate::rollback::{RunRollback, UndoResult};
 use aecl_gate::submit::Answer;
 use aecl_kernel::base::id::{ActionId, RunId};
 use aecl_kernel::record::facts::ActionState;
@@ -80,14 +80,14 @@ async fn undo_run(house: &House, run: &Session) -> RunRollback {
 
 /// What came of each step, in a word, with the action.
 fn steps(rollback: &RunRollback) -> Vec<(ActionId, &'static str)> {
-    let word = |came_to: &CameTo| match came_to {
-        CameTo::Undone(_) => "undone",
-        CameTo::UndoneBefore(_) => "before",
-        CameTo::Waits(_) => "waits",
-        CameTo::Stopped(_) => "stopped",
-        CameTo::CannotBe { code, .. } => code,
+    let word = |result: &UndoResult| match result {
+        UndoResult::Undone(_) => "undone",
+        UndoResult::UndoneBefore(_) => "before",
+        UndoResult::Waits(_) => "waits",
+        UndoResult::Stopped(_) => "stopped",
+        UndoResult::CannotBe { code, .. } => code,
     };
-    rollback.steps.iter().map(|step| (step.action.clone(), word(&step.came_to))).collect()
+    rollback.steps.iter().map(|step| (step.action.clone(), word(&step.result))).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -110,7 +110,7 @@ async fn a_run_is_undone_from_its_end_and_twice_is_once() {
     assert_eq!(steps(&again), [(second, "before"), (first, "before")]);
     assert!(again.is_complete() && house.world.effects_in_all() == effects);
     // The run of the undo has done nothing but undo.
-    let CameTo::UndoneBefore(undo) = &again.steps[0].came_to else { panic!() };
+    let UndoResult::UndoneBefore(undo) = &again.steps[0].result else { panic!() };
     let undoing = house.gate.ledger().action(undo).await.unwrap().unwrap().run;
     let none = house.gate.rollback_run(&person("ann"), &undoing, "no".into(), Duration::ZERO).await.unwrap();
     assert!(none.steps.is_empty() && none.is_complete(), "an undo is not undone");
@@ -167,8 +167,8 @@ async fn an_undo_that_waits_is_asked_for_once_and_the_run_goes_on_after_it() {
         (vec![(second.clone(), "waits")], [first.clone()].as_slice())
     );
     let again = undo_run(&house, &run).await;
-    let by = |rollback: &RunRollback| match &rollback.steps[0].came_to {
-        CameTo::Waits(answer) => answer.action.clone(),
+    let by = |rollback: &RunRollback| match &rollback.steps[0].result {
+        UndoResult::Waits(answer) => answer.action.clone(),
         other => panic!("{other:?}"),
     };
     assert_eq!(by(&waits), by(&again));

@@ -4,7 +4,7 @@
 use crate::house::{House, end, everybody, known, person, request, submission};
 use aecl_executor::fake::Mood;
 use aecl_gate::approvals::Reply;
-use aecl_gate::queue::Wanted;
+use aecl_gate::queue::QueueFilter;
 use aecl_gate::submit::{Answer, Submission};
 use aecl_kernel::base::id::{PersonId, UserId};
 use aecl_kernel::record::approval::AskState;
@@ -74,7 +74,7 @@ async fn what_a_dead_yes_had_settled_is_open_again_for_others_at_once() {
     let ask = house.asked().await;
     house.yes("bob", &ask).await.unwrap();
     let listed = |house: &House, state| {
-        let wanted = Wanted { state: Some(state), ..Wanted::default() };
+        let wanted = QueueFilter { state: Some(state), ..QueueFilter::default() };
         house.gate.queue(&wanted, |_| true).unwrap().requests
     };
     assert_eq!(listed(&house, AskState::Approved).len(), 1);

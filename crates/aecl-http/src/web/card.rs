@@ -6,8 +6,8 @@ use super::login::USERNAME;
 use super::page::Visitor;
 use super::plan;
 use super::strangers::{beyond_ascii, readable, server_says};
-use crate::wire::story::span;
-use crate::wire::{Full, Requirement, Step};
+use crate::wire::summary::span;
+use crate::wire::{ApprovalDetail, Requirement, Step};
 use aecl_gate::approvals::EXCERPT_MAX;
 use aecl_kernel::base::time::Timestamp;
 use serde_json::Value;
@@ -24,7 +24,7 @@ pub struct Draft {
 }
 
 /// The card, and the bar to answer with if this person may.
-pub fn card(full: &Full, visitor: &Visitor, now: Timestamp, draft: &Draft) -> (Html, Html) {
+pub fn card(full: &ApprovalDetail, visitor: &Visitor, now: Timestamp, draft: &Draft) -> (Html, Html) {
     let said = Html::new().when(!draft.said.is_empty(), |h| {
         h.raw("<p class=\"note\" role=\"alert\">").prose(&draft.said).raw("</p>")
     });
@@ -37,7 +37,7 @@ pub fn card(full: &Full, visitor: &Visitor, now: Timestamp, draft: &Draft) -> (H
     }
 }
 
-fn of_plan(full: &Full, now: Timestamp) -> Html {
+fn of_plan(full: &ApprovalDetail, now: Timestamp) -> Html {
     Html::new()
         .html(&what(full, now))
         .html(&facts(full))
@@ -47,7 +47,7 @@ fn of_plan(full: &Full, now: Timestamp) -> Html {
         .html(&people(full, now))
 }
 
-fn of_action(full: &Full, now: Timestamp, draft: &Draft) -> Html {
+fn of_action(full: &ApprovalDetail, now: Timestamp, draft: &Draft) -> Html {
     Html::new()
         .html(&what(full, now))
         .html(&files(full))
@@ -72,8 +72,8 @@ fn row(html: Html, name: &'static str, value: &str) -> Html {
 }
 
 /// Enough for ten seconds: what will happen, for whom, whether it can be undone, and the two reasons that say most.
-fn what(full: &Full, now: Timestamp) -> Html {
-    let story = &full.summary;
+fn what(full: &ApprovalDetail, now: Timestamp) -> Html {
+    let summary = &full.summary;
     let left = Timestamp::parse(&full.approval.expires_at).map_or(0, |t| t.since_ms(now) / 1000);
     let pending = full.approval.state == "pending";
     Html::new()
@@ -82,20 +82,20 @@ fn what(full: &Full, now: Timestamp) -> Html {
         .raw("</span>")
         .when(pending, |h| h.raw(" <span class=\"quiet\">").text(&span(left)).raw(" left</span>"))
         .raw("</p><h1>")
-        .text(&story.title)
+        .text(&summary.title)
         .raw("</h1><p class=\"lead\">")
         .text(&full.agent)
         .when(full.user.is_some(), |h| h.raw(" for ").text(full.user.as_deref().unwrap_or_default()))
         .raw(" · ")
         .text(&full.environment)
         .raw(" · ")
-        .when(!story.undoable, |h| h.raw("<strong class=\"bad\">"))
-        .prose(&story.undo)
-        .when(!story.undoable, |h| h.raw("</strong>"))
+        .when(!summary.undoable, |h| h.raw("<strong class=\"bad\">"))
+        .prose(&summary.undo)
+        .when(!summary.undoable, |h| h.raw("</strong>"))
         .raw("</p><ul class=\"because\">")
-        .each(&story.reasons, |h, reason| h.raw("<li>").prose(reason).raw("</li>"))
+        .each(&summary.reasons, |h, reason| h.raw("<li>").prose(reason).raw("</li>"))
         .raw("</ul>")
-        .when(story.stale, |h| {
+        .when(summary.stale, |h| {
             h.raw(match full.approval.about {
                 "plan" => "<p class=\"note\">The policy has changed since people were asked. Every call is judged by the policy of then.</p>",
                 _ => "<p class=\"note\">The definition of this action has changed since it was proposed. It is judged again before anything happens.</p>",
@@ -103,20 +103,20 @@ fn what(full: &Full, now: Timestamp) -> Html {
         })
 }
 
-fn facts(full: &Full) -> Html {
-    let story = &full.summary;
+fn facts(full: &ApprovalDetail) -> Html {
+    let summary = &full.summary;
     let place = match &full.project {
         Some(project) => format!("{}, tenant {}, project {project}", full.environment, full.tenant),
         None => format!("{}, tenant {}", full.environment, full.tenant),
     };
     let mut html = Html::new()
-        .when(!story.what.is_empty(), |h| h.raw("<p>").text(&story.what).raw("</p>"))
-        .html(&server_says(story.server_says.as_ref()))
+        .when(!summary.what.is_empty(), |h| h.raw("<p>").text(&summary.what).raw("</p>"))
+        .html(&server_says(summary.server_says.as_ref()))
         .raw("<dl class=\"card facts\">");
-    if let Some(amount) = &story.amount {
+    if let Some(amount) = &summary.amount {
         html = row(html, "Amount", amount);
     }
-    for to in &story.to {
+    for to in &summary.to {
         html = row(html, "To", to).when(!to.is_ascii(), |h| {
             h.raw(
                 "<dt></dt><dd class=\"warn\">Not all of this is plain ASCII; some letters look like others: ",
@@ -125,18 +125,18 @@ fn facts(full: &Full) -> Html {
             .raw("</dd>")
         });
     }
-    for line in &story.runs {
+    for line in &summary.runs {
         html = row(html, "It", line);
     }
-    if let Some(cage) = &story.cage {
+    if let Some(cage) = &summary.cage {
         html = html
             .raw("<dt>Held</dt><dd>")
-            .when(story.lowered, |h| h.raw("<strong class=\"bad\">"))
+            .when(summary.lowered, |h| h.raw("<strong class=\"bad\">"))
             .prose(cage)
-            .when(story.lowered, |h| h.raw("</strong>"))
+            .when(summary.lowered, |h| h.raw("</strong>"))
             .raw("</dd>");
     }
-    for whom in &story.reaches {
+    for whom in &summary.reaches {
         html = html.raw("<dt>Reaches</dt><dd>").prose(whom).raw("</dd>");
     }
     html = row(html, "Where", &place);
@@ -145,13 +145,13 @@ fn facts(full: &Full) -> Html {
         html = row(html, "On behalf of", user);
     }
     html.raw("<dt>Undo</dt><dd>")
-        .when(!story.undoable, |h| h.raw("<strong class=\"bad\">"))
-        .prose(&story.undo)
-        .when(!story.undoable, |h| h.raw("</strong>"))
+        .when(!summary.undoable, |h| h.raw("<strong class=\"bad\">"))
+        .prose(&summary.undo)
+        .when(!summary.undoable, |h| h.raw("</strong>"))
         .raw("</dd></dl>")
 }
 
-fn why(full: &Full) -> Html {
+fn why(full: &ApprovalDetail) -> Html {
     let risk = &full.decision.risk;
     Html::new()
         .raw("<details class=\"why\"><summary>Everything that asks for you (")
@@ -174,7 +174,7 @@ fn why(full: &Full) -> Html {
 }
 
 /// Who supplied the values that are asked about: which output, which field, which words.
-fn unproven(full: &Full, draft: &Draft) -> Html {
+fn unproven(full: &ApprovalDetail, draft: &Draft) -> Html {
     if full.unproven.is_empty() {
         return Html::new();
     }
@@ -211,7 +211,7 @@ fn unproven(full: &Full, draft: &Draft) -> Html {
 }
 
 /// What would change in files: the lines that come and go beside what is there.
-fn files(full: &Full) -> Html {
+fn files(full: &ApprovalDetail) -> Html {
     let Some(files) = &full.files else { return Html::new() };
     let html = Html::new().raw("<h2>What changes</h2>");
     if !files.note.is_empty() {
@@ -252,7 +252,7 @@ fn entry(html: Html, entry: &str) -> Html {
     }
 }
 
-fn arguments(full: &Full) -> Html {
+fn arguments(full: &ApprovalDetail) -> Html {
     let html =
         Html::new().raw("<h2>Exactly this</h2><p class=\"quiet\">All arguments of <code>").text(&full.name);
     let html = html.raw("</code>, complete. Your answer is for these and no others.</p>");
@@ -274,7 +274,7 @@ fn short_first(map: &serde_json::Map<String, Value>) -> Vec<(&String, String)> {
     told
 }
 
-fn read_from_outside(full: &Full) -> Html {
+fn read_from_outside(full: &ApprovalDetail) -> Html {
     let read: Vec<(&Step, &String)> = full
         .history
         .iter()
@@ -327,7 +327,7 @@ fn flatten(path: &str, value: &Value, leaves: &mut Vec<(String, String)>) {
     }
 }
 
-fn goal(full: &Full) -> Html {
+fn goal(full: &ApprovalDetail) -> Html {
     let html = Html::new().raw("<h2>What the agent is to do</h2><pre class=\"card\">");
     let html = html.text(full.goal.as_deref().unwrap_or("no goal was declared")).raw("</pre>");
     match &full.plan {
@@ -339,7 +339,7 @@ fn goal(full: &Full) -> Html {
     }
 }
 
-fn history(full: &Full) -> Html {
+fn history(full: &ApprovalDetail) -> Html {
     if full.history.is_empty() {
         return Html::new().raw("<p class=\"quiet\">This is the first thing it asks for.</p>");
     }
@@ -367,7 +367,7 @@ fn groups(need: &Requirement) -> String {
     format!("{people} of {}", need.groups.join(" or "))
 }
 
-fn people(full: &Full, now: Timestamp) -> Html {
+fn people(full: &ApprovalDetail, now: Timestamp) -> Html {
     let ask = &full.approval;
     let left = Timestamp::parse(&ask.expires_at).map_or(0, |t| t.since_ms(now) / 1000);
     let html = Html::new()
@@ -403,7 +403,7 @@ fn people(full: &Full, now: Timestamp) -> Html {
 }
 
 /// What has come of it, or why this person may not answer.
-fn outcome(full: &Full, visitor: &Visitor) -> Html {
+fn outcome(full: &ApprovalDetail, visitor: &Visitor) -> Html {
     if full.approval.about == "plan" && full.approval.state != "pending" {
         return after_plan(full, visitor);
     }
@@ -427,7 +427,7 @@ fn outcome(full: &Full, visitor: &Visitor) -> Html {
 }
 
 /// The bar: what has to be typed, and the two buttons.
-fn form(full: &Full, visitor: &Visitor, draft: &Draft) -> Html {
+fn form(full: &ApprovalDetail, visitor: &Visitor, draft: &Draft) -> Html {
     begin(full, visitor)
         .when(full.approval.about == "plan", |h| {
             h.raw("<p class=\"quiet\">Your yes is for all of these steps. A no ends the run.</p>")
@@ -452,7 +452,7 @@ fn form(full: &Full, visitor: &Visitor, draft: &Draft) -> Html {
 }
 
 /// The beginning of a form that answers: for this login, and for what is shown here.
-fn begin(full: &Full, visitor: &Visitor) -> Html {
+fn begin(full: &ApprovalDetail, visitor: &Visitor) -> Html {
     Html::new()
         .raw("<form method=\"post\" action=\"/approvals/")
         .attribute(&full.approval.id)
@@ -464,7 +464,7 @@ fn begin(full: &Full, visitor: &Visitor) -> Html {
 }
 
 /// What came of a request about a plan. A yes can be taken back while it lasts.
-fn after_plan(full: &Full, visitor: &Visitor) -> Html {
+fn after_plan(full: &ApprovalDetail, visitor: &Visitor) -> Html {
     let said = match full.approval.state {
         "approved" => "The plan is approved. Its steps are carried out as the agent comes to them.",
         "rejected" => "The plan was rejected, and its run has ended.",

@@ -7,7 +7,7 @@ use super::page::{Visitor, page, page_with, refused};
 use crate::App;
 use crate::approvals::{Filter, answer as take, changed, one, open};
 use crate::problem::Problem;
-use crate::wire::{AnswerWith, ChangedServer, Full, Queued};
+use crate::wire::{AnswerWith, ApprovalDetail, ChangedServer, Queued};
 use aecl_kernel::base::code;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
@@ -120,7 +120,7 @@ pub async fn approval(
 }
 
 /// The page of a request, with what was typed so far.
-fn whole(app: &App, visitor: &Visitor, full: &Full, draft: &card::Draft) -> Response {
+fn whole(app: &App, visitor: &Visitor, full: &ApprovalDetail, draft: &card::Draft) -> Response {
     let (body, bar) = card::card(full, visitor, app.gate.now(), draft);
     page_with(&full.summary.title, Some(visitor), &body, &bar)
 }

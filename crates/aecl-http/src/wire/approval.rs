@@ -1,8 +1,8 @@
 //! Requests for approval.
 
 use super::{Decision, FileChanges, PlanStep, Requirement, requirements};
-use crate::wire::story::Story;
-use aecl_gate::approvals::{Step as GateStep, Unproven as GateUnproven};
+use crate::wire::summary::ApprovalSummary;
+use aecl_gate::approvals::{EarlierAction, UnprovenValue};
 use aecl_gate::queue::Queued as GateQueued;
 use aecl_gate::votes::Tally;
 use aecl_kernel::record::approval::{Ask, Vote as KernelVote};
@@ -227,7 +227,7 @@ pub struct Step {
 
 impl Step {
     /// A step; what the catalogue does not know any more counts as untrusted.
-    pub fn of(step: GateStep, untrusted: bool) -> Self {
+    pub fn of(step: EarlierAction, untrusted: bool) -> Self {
         Self {
             action: step.action.to_string(),
             name: step.name,
@@ -265,9 +265,9 @@ pub struct Seen {
     pub excerpt: String,
 }
 
-impl From<GateUnproven> for Unproven {
-    fn from(u: GateUnproven) -> Self {
-        let seen = |s: aecl_gate::approvals::Seen| Seen {
+impl From<UnprovenValue> for Unproven {
+    fn from(u: UnprovenValue) -> Self {
+        let seen = |s: aecl_gate::approvals::SeenValue| Seen {
             action: s.action.to_string(),
             name: s.name,
             path: s.path,
@@ -279,12 +279,13 @@ impl From<GateUnproven> for Unproven {
 
 /// A request with everything that an approver needs to know.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Full {
+#[schema(as = Full)]
+pub struct ApprovalDetail {
     /// The request.
     #[serde(flatten)]
     pub approval: Approval,
     /// What will happen, to whom, why we ask, and how it is undone.
-    pub summary: Story,
+    pub summary: ApprovalSummary,
     /// The name of the action.
     pub name: String,
     /// Its arguments, untruncated.

@@ -14,7 +14,8 @@ use utoipa::ToSchema;
 
 /// A request in words.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Story {
+#[schema(as = Story)]
+pub struct ApprovalSummary {
     /// What will happen, such as `payments.transfer: 500 EUR to acc-9`.
     pub title: String,
     /// What the action does, as the operator says; empty where only its server says something.
@@ -52,7 +53,7 @@ pub struct Story {
 }
 
 /// Tells what a request is about.
-pub fn tell(gate: &Gate, request: &Request) -> Story {
+pub fn summarize(gate: &Gate, request: &Request) -> ApprovalSummary {
     let ruled = &request.ruled;
     let action = request.understood(&gate.bundle());
     let mut to = action.destinations.clone();
@@ -67,7 +68,7 @@ pub fn tell(gate: &Gate, request: &Request) -> Story {
     because.dedup();
     let cage = ruled.decision.findings.iter().find(|f| f.check == "sandbox");
     let (what, server_says) = action.typed.as_deref().map(description).unwrap_or_default();
-    Story {
+    ApprovalSummary {
         title: summary::title(&action),
         what,
         server_says,

@@ -1,7 +1,7 @@
 //! How far the rollback of a whole run has come.
 
 use super::Action;
-use aecl_gate::rollback::{CameTo, RunRollback, Undoing};
+use aecl_gate::rollback::{RunRollback, UndoResult, Undoing};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -78,21 +78,21 @@ impl UndoStep {
             message: String::new(),
             undo: None,
         };
-        let answer = match step.came_to {
-            CameTo::Undone(answer) => answer,
-            CameTo::UndoneBefore(by) => {
+        let answer = match step.result {
+            UndoResult::Undone(answer) => answer,
+            UndoResult::UndoneBefore(by) => {
                 (on_wire.state, on_wire.by) = ("undone_before", Some(by.to_string()));
                 return on_wire;
             }
-            CameTo::Waits(answer) => {
+            UndoResult::Waits(answer) => {
                 on_wire.state = "pending";
                 answer
             }
-            CameTo::Stopped(answer) => {
+            UndoResult::Stopped(answer) => {
                 on_wire.state = "stopped";
                 answer
             }
-            CameTo::CannotBe { code, message } => {
+            UndoResult::CannotBe { code, message } => {
                 on_wire.state = "cannot_be_undone";
                 (on_wire.code, on_wire.message) = (Some(code.to_owned()), message);
                 return on_wire;
