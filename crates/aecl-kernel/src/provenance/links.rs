@@ -9,8 +9,10 @@ mod accounts;
 mod coins;
 mod entities;
 mod hosts;
+mod whole;
 
 pub(super) use accounts::looks_like_account;
+pub(super) use whole::leads;
 
 use super::atoms::{Atom, Kind};
 use super::canon;

@@ -7,7 +7,9 @@
 use super::atoms::{Atom, Kind, wanted};
 use super::goal::{Asks, How};
 use super::labels::each_leaf;
-use crate::define::catalogue::flow::{Argument, Class, Endorses};
+use super::links;
+use crate::define::catalogue::dialect::Dialect;
+use crate::define::catalogue::flow::{Argument, Class, Egress, Endorses};
 use crate::define::catalogue::{Effect, Reversibility, TypedAction};
 use crate::read::action::Action;
 use crate::read::plan;
@@ -34,6 +36,10 @@ pub struct Provenance {
     /// Proofs, by JSON pointer. What needs one and has none is not listed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub proofs: BTreeMap<String, Vec<Proof>>,
+    /// The same of values that lead outside, although their role is no destination: who stands behind them as one.
+    /// Decisions that were recorded before this was looked at have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub leading: BTreeMap<String, Vec<Proof>>,
     /// Contents with a link, address or account that nobody trusted has named.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub links: BTreeSet<String>,
@@ -79,20 +85,79 @@ fn is_zero(n: &u64) -> bool {
 pub struct Leaf<'a> {
     /// Where, as a JSON pointer.
     pub pointer: String,
-    /// Its role.
+    /// What is said of its argument.
     pub argument: &'a Argument,
+    /// The role in which it is judged.
+    pub class: Class,
     /// The value.
     pub value: &'a Value,
 }
+
+impl Leaf<'_> {
+    /// Whether it is judged as a destination, although its role is none.
+    pub fn leads(&self) -> bool {
+        self.class != self.argument.class
+    }
+}
+
+/// From this edition on, a value that leads outside is judged as a destination, whatever its argument is called.
+const LEADING: u32 = 3;
+
+/// What is said of a value that no argument of the definition is for.
+static UNSAID: Argument = Argument {
+    class: Class::Selector,
+    low_value: rust_decimal::Decimal::ZERO,
+    limit: None,
+    dialect: Dialect::Generic,
+    default: None,
+};
 
 /// The values of the arguments that have a role, in order. Of an understood action only.
 pub fn leaves<'a>(action: &'a Action, typed: &'a TypedAction) -> Vec<Leaf<'a>> {
     let mut out = Vec::new();
     each_leaf(action.arguments.value(), &mut String::new(), &mut |value, path| {
         let argument = typed.roles.of_pointer(path).filter(|_| !value.is_null());
-        out.extend(argument.map(|argument| Leaf { pointer: path.clone(), argument, value }));
+        out.extend(argument.map(|argument| {
+            let class = argument.class;
+            Leaf { pointer: path.clone(), argument, class, value }
+        }));
     });
     out
+}
+
+/// The same as they are judged: from edition 3 on, what leads outside stands among them as a destination, too.
+pub fn judged<'a>(action: &'a Action, typed: &'a TypedAction, edition: u32) -> Vec<Leaf<'a>> {
+    let mut out = leaves(action, typed);
+    if edition >= LEADING {
+        let changes = typed.manifest.effect.changes_something();
+        each_leaf(action.arguments.value(), &mut String::new(), &mut |value, path| {
+            let argument = typed.roles.of_pointer(path).unwrap_or(&UNSAID);
+            let class = value.as_str().and_then(|text| leads(argument.class, path, text, changes));
+            out.extend(class.map(|class| Leaf { pointer: path.clone(), argument, class, value }));
+        });
+    }
+    out
+}
+
+/// The destination that a value is whose role is none. What a change says to somebody is looked through for links by
+/// itself, and the person whom it changes something for is proven as a target.
+fn leads(role: Class, pointer: &str, text: &str, changes: bool) -> Option<Class> {
+    let written = matches!(role, Class::Content | Class::Command | Class::QuerySql);
+    if role.is_destination() || (changes && role == Class::Content) {
+        return None;
+    }
+    let class = links::leads(pointer, text, written)?;
+    (class == Class::DestUrl || !needs_proof(role, changes)).then_some(class)
+}
+
+/// Whom the effect reaches with these values.
+pub fn egress(typed: &TypedAction, leaves: &[Leaf<'_>]) -> Egress {
+    if leaves.iter().any(Leaf::leads) { Egress::External } else { typed.egress }
+}
+
+/// Whether a value must be proven before the action may happen.
+pub fn wants_proof(leaf: &Leaf<'_>, changes: bool) -> bool {
+    leaf.leads() || needs_proof(leaf.class, changes)
 }
 
 /// Whether a value of this role must be proven before the action may happen.
@@ -162,13 +227,23 @@ pub fn suffices(class: Class, typed: &TypedAction, proofs: &[Proof]) -> bool {
 }
 
 impl Provenance {
+    /// Who stands behind a value in the role in which it is judged.
+    pub fn of(&self, leaf: &Leaf<'_>) -> &[Proof] {
+        let proofs = if leaf.leads() { &self.leading } else { &self.proofs };
+        proofs.get(&leaf.pointer).map_or(&[], Vec::as_slice)
+    }
+
     /// As if the user had named every value and asked for exactly this: what a situation means that states no goal.
     /// The worst case for whoever asks what could get through.
     pub fn as_if_asked_for(action: &Action) -> Option<Self> {
         let typed = action.typed.as_deref().filter(|_| action.problems.is_empty())?;
         let named = || vec![Proof { by: Endorses::User, how: Some(How::Quoted), named: false }];
+        let (leading, proofs): (Vec<_>, Vec<_>) =
+            judged(action, typed, LEADING).into_iter().partition(Leaf::leads);
+        let all = |leaves: Vec<Leaf<'_>>| leaves.into_iter().map(|leaf| (leaf.pointer, named())).collect();
         Some(Self {
-            proofs: leaves(action, typed).into_iter().map(|leaf| (leaf.pointer, named())).collect(),
+            proofs: all(proofs),
+            leading: all(leading),
             links: BTreeSet::new(),
             secrets: BTreeSet::new(),
             grounded: true,

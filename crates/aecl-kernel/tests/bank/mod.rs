@@ -50,6 +50,12 @@ pub fn house(mode: &str) -> Arc<Bundle> {
         {"name": "read_mail", "effect": "read", "arguments": schema(json!({}), json!([])),
          "outputs": [{"path": "/mails/*/id", "endorses": "system", "taints": false, "type": "id"}]},
         {"name": "get_page", "effect": "read", "arguments": schema(json!({"url": text()}), json!(["url"]))},
+        {"name": "look", "effect": "read", "arguments": {"type": "object", "additionalProperties": true, "properties": {
+            "filter": {}, "recipient": text(), "said": text()}}, "args": {"said": {"class": "content"}}},
+        {"name": "label", "effect": "write", "reversibility": "reversible", "egress": "none", "arguments": schema(json!({
+            "name": text(), "by": text(), "on": text(), "for": text(), "note": text()}), json!(["name"])),
+         "args": {"name": {"class": "target_name"}, "by": {"class": "selector"}, "on": {"class": "flag"},
+                  "for": {"class": "time"}, "note": {"class": "content"}}},
         {"name": "balance", "effect": "read", "arguments": schema(json!({}), json!([])),
          "outputs": [{"path": "/balance", "endorses": "system", "taints": false, "type": "number"},
                      {"path": "/since", "endorses": "system", "taints": false, "type": "date"}]},

@@ -10,7 +10,7 @@ use crate::define::catalogue::flow::{Class, Egress, Endorses};
 use crate::provenance::atoms::plain;
 use crate::provenance::canon;
 use crate::provenance::labels::SECRET_UNTRACKED;
-use crate::provenance::proof::{Leaf, Provenance, leaves, needs_proof, suffices};
+use crate::provenance::proof::{Leaf, Provenance, egress, judged, suffices, wants_proof};
 use crate::record::decision::Doubt;
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -18,10 +18,10 @@ use serde_json::Value;
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let Some(typed) = understood(q) else { return };
     let changes = typed.manifest.effect.changes_something();
-    if !changes && !typed.roles.has(Class::DestUrl) {
+    let mut leaves = judged(q.action, typed, q.facts.edition);
+    if !changes && !typed.roles.has(Class::DestUrl) && !leaves.iter().any(Leaf::leads) {
         return;
     }
-    let mut leaves = leaves(q.action, typed);
     leaves.retain(|leaf| !is_listed(q, typed, leaf));
     canonical(&leaves, q.facts.edition, findings);
     if !is_tainted(q) {
@@ -56,23 +56,22 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         findings.row(code::UNGROUNDED, strict, text, Vec::new());
     }
     outside(q, typed, &leaves, provenance, findings);
-    untracked(q, typed, findings);
+    untracked(q, typed, &leaves, findings);
 }
 
 /// The address is one that the server itself has listed: what is offered is its digest. Asking for it tells nobody
 /// anything. What is pinned is offered as a whole definition.
 fn is_listed(q: &Question<'_>, typed: &TypedAction, leaf: &Leaf<'_>) -> bool {
     let offered = q.action.offered.filter(|_| typed.manifest.pin.is_none());
-    let text = leaf.value.as_str().filter(|_| leaf.argument.class == Class::DestUrl);
+    let text = leaf.value.as_str().filter(|_| leaf.class == Class::DestUrl);
     offered.zip(text).is_some_and(|(offered, text)| offered == Digest::of(text.as_bytes()))
 }
 
 /// Nobody has looked where the values come from, or the answer is lost: nothing is proven then. An undo is made of
 /// what is on record, so nobody has to ask.
 fn unknown(q: &Question<'_>, leaves: &[Leaf<'_>], changes: bool, findings: &mut Findings) {
-    let wanting = leaves.iter().filter(|l| needs_proof(l.argument.class, changes));
-    let about: Vec<Doubt> =
-        wanting.map(|l| Doubt { at: l.pointer.clone(), class: l.argument.class }).collect();
+    let wanting = leaves.iter().filter(|l| wants_proof(l, changes));
+    let about: Vec<Doubt> = wanting.map(|l| Doubt { at: l.pointer.clone(), class: l.class }).collect();
     if q.action.compensates.is_none() && (changes || !about.is_empty()) {
         let text = format!(
             "the run has read what strangers wrote, and where the arguments of `{}` come from is not known",
@@ -83,9 +82,9 @@ fn unknown(q: &Question<'_>, leaves: &[Leaf<'_>], changes: bool, findings: &mut 
 }
 
 /// A secret value that is not kept track of may be in anything that leaves.
-fn untracked(q: &Question<'_>, typed: &TypedAction, findings: &mut Findings) {
+fn untracked(q: &Question<'_>, typed: &TypedAction, leaves: &[Leaf<'_>], findings: &mut Findings) {
     let untracked = q.facts.run.as_ref().is_some_and(|run| run.labels.classes.contains(SECRET_UNTRACKED));
-    if untracked && typed.egress != Egress::None {
+    if untracked && egress(typed, leaves) != Egress::None {
         let text = format!(
             "the run has read secret values that are too long, too short or too many to be recognised, and `{}` may carry one out",
             q.action.name
@@ -115,7 +114,8 @@ fn names(about: &[Doubt]) -> String {
 
 /// Nothing is sent to a name that is not what it looks like, whoever said it and whatever was read.
 fn canonical(leaves: &[Leaf<'_>], edition: u32, findings: &mut Findings) {
-    let sinks = leaves.iter().filter(|l| {
+    // What leads outside by its value alone is proven or asked about; nobody has said that it has to be plain.
+    let sinks = leaves.iter().filter(|l| !l.leads()).filter(|l| {
         let class = l.argument.class;
         class.is_destination() || matches!(class, Class::TargetId | Class::TargetPath)
     });
@@ -147,13 +147,12 @@ pub fn unproven(leaves: &[Leaf<'_>], typed: &TypedAction, provenance: &Provenanc
     let changes = typed.manifest.effect.changes_something();
     let mut out = Vec::new();
     for leaf in leaves {
-        let class = leaf.argument.class;
+        let class = leaf.class;
         let is_none = is_empty(leaf.value) && !provenance.blank.contains(&leaf.pointer);
-        if !needs_proof(class, changes) || is_low(leaf) || is_none {
+        if !wants_proof(leaf, changes) || is_low(leaf) || is_none {
             continue;
         }
-        let proofs = provenance.proofs.get(&leaf.pointer).map_or(&[][..], Vec::as_slice);
-        if !suffices(class, typed, proofs) {
+        if !suffices(class, typed, provenance.of(leaf)) {
             out.push((code_of(class, changes), Doubt { at: leaf.pointer.clone(), class }));
         }
     }
@@ -210,15 +209,14 @@ fn outside(
     let private = q.facts.run.as_ref().is_some_and(|run| run.labels.private);
     let asked = [code::UNPROVEN_DESTINATION, code::UNPROVEN_FETCH];
     let known = findings.list.iter().any(|f| asked.contains(&f.code));
-    if !private || typed.egress != Egress::External || known {
+    if !private || egress(typed, leaves) != Egress::External || known {
         return;
     }
     let said = |leaf: &&Leaf<'_>| {
-        provenance.proofs.get(&leaf.pointer).is_some_and(|proofs| {
-            proofs.iter().any(|p| matches!(p.by, Endorses::User | Endorses::Operator) || p.named)
-        })
+        let mut proofs = provenance.of(leaf).iter();
+        proofs.any(|p| matches!(p.by, Endorses::User | Endorses::Operator) || p.named)
     };
-    let mut destinations = leaves.iter().filter(|l| l.argument.class.is_destination()).peekable();
+    let mut destinations = leaves.iter().filter(|l| l.class.is_destination()).peekable();
     // It could go somewhere, and this time goes nowhere.
     let nowhere = destinations.peek().is_none() && typed.roles.iter().any(|(_, a)| a.class.is_destination());
     let named = nowhere || (destinations.peek().is_some() && destinations.all(|leaf| said(&leaf)));

@@ -54,7 +54,8 @@ fn agreed(q: &Question<'_>, typed: &TypedAction, findings: &mut Findings) {
         return;
     };
     let cover = q.facts.cover.as_ref();
-    if cover.is_some_and(|cover| cover.is_agreed_still(q) && cover.reaches(q.action, typed)) {
+    if cover.is_some_and(|cover| cover.is_agreed_still(q) && cover.reaches(q.action, typed, q.facts.edition))
+    {
         return;
     }
     let text = format!(

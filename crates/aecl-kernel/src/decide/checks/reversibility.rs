@@ -6,7 +6,7 @@ use crate::base::code;
 use crate::decide::question::{Findings, Question};
 use crate::define::catalogue::{Reversibility, TypedAction};
 use crate::provenance::goal::Asks;
-use crate::provenance::proof::leaves;
+use crate::provenance::proof::judged;
 use crate::read::plan::Standing;
 use crate::record::facts::{ActionState, Undo};
 
@@ -41,7 +41,7 @@ fn is_proven(q: &Question<'_>, typed: &TypedAction) -> bool {
     };
     let by_words = provenance.plan.is_none() || provenance.unagreed.is_some();
     let is_asked = planned && (!by_words || provenance.asks != Asks::No);
-    is_asked && data_flow::unproven(&leaves(q.action, typed), typed, provenance).is_empty()
+    is_asked && data_flow::unproven(&judged(q.action, typed, q.facts.edition), typed, provenance).is_empty()
 }
 
 fn undo(q: &Question<'_>, findings: &mut Findings) {

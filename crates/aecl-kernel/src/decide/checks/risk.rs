@@ -6,7 +6,7 @@ use crate::base::evidence::counted;
 use crate::decide::gather::history::Trace;
 use crate::decide::question::{Findings, Question};
 use crate::define::risk::{Exposure, Recent, assess};
-use crate::provenance::proof::leaves;
+use crate::provenance::proof::{egress, judged, leaves};
 use crate::read::understand::What;
 use crate::read::understand::sql::SqlEffect;
 use crate::record::approval::Requirement;
@@ -36,7 +36,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
             untrusted: q.facts.run.as_ref().is_some_and(|r| r.labels.untrusted),
             evidence: q.evidence,
             severity: manifest.severity(),
-            egress: typed.egress,
+            egress: egress(typed, &judged(q.action, typed, q.facts.edition)),
             private: q.facts.run.as_ref().is_some_and(|r| r.labels.private),
             of_limit,
             recent: recent(q, &trace),

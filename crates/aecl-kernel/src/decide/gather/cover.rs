@@ -1,11 +1,11 @@
 //! What people said about the step of a plan that an action is, looked up.
 
 use crate::define::catalogue::flow::is_at_or_above;
-use crate::provenance::proof::leaves;
+use crate::provenance::proof::judged;
 use crate::read::action::Action;
 use crate::read::plan::Standing;
 use crate::record::cover::Cover;
-use crate::record::facts::{FactStore, RunFact, keys};
+use crate::record::facts::{EDITION, FactStore, RunFact, keys};
 use std::collections::BTreeSet;
 
 impl Cover {
@@ -31,7 +31,7 @@ impl Cover {
         let said = plan.as_ref().and_then(|plan| plan.steps.get(at));
         let (Some(shown), Some(said), Some(typed)) = (shown, said, &action.typed) else { return Ok(None) };
         let (mut exact, mut limited) = (BTreeSet::new(), BTreeSet::new());
-        for leaf in leaves(action, typed) {
+        for leaf in judged(action, typed, EDITION) {
             let mut over =
                 said.arguments.iter().filter(|(pointer, _)| is_at_or_above(pointer, &leaf.pointer));
             // Less than nothing is below every limit, and may be the opposite.

@@ -8,7 +8,7 @@ use crate::base::time::Timestamp;
 use crate::decide::gather::history::limited::{Limited, Sums};
 use crate::define::catalogue::flow::Class;
 use crate::provenance::atoms::{plain, wanted};
-use crate::provenance::proof::{Leaf, leaves};
+use crate::provenance::proof::{Leaf, judged, leaves};
 use crate::read::action::Action;
 use crate::record::facts::{FactStore, RunFact, keys};
 use crate::record::past::{Added, Past};
@@ -50,17 +50,18 @@ impl Trace {
             let names: BTreeSet<String> = holders.map(|p| format!("{}/{}", who(p), amount.unit)).collect();
             out.spent = names.into_iter().map(|name| (name, amount.value)).collect();
         }
-        let leaves = leaves(action, typed);
-        let destinations = destinations(&leaves);
+        let reached = destinations(&judged(action, typed, edition));
         // As many as nobody can look up are nobody's acquaintances.
-        if destinations.len() > DESTINATIONS_MAX {
+        if reached.len() > DESTINATIONS_MAX {
             out.reaches.insert(format!("{own}/reaches/many"));
         } else {
-            out.reaches.extend(destinations.iter().map(|to| format!("{own}/reaches/{}", to.hex())));
+            out.reaches.extend(reached.iter().map(|to| format!("{own}/reaches/{}", to.hex())));
         }
+        // Another argument that leads somewhere gives no other allowance.
+        let leaves = leaves(action, typed);
         let sums = Sums { own: &own, action: &action.name };
         out.limited = match edition {
-            0 | 1 => sums.as_written(&leaves, &destinations),
+            0 | 1 => sums.as_written(&leaves, &destinations(&leaves)),
             _ => sums.however_written(&leaves),
         };
         out
@@ -81,8 +82,8 @@ fn is_kept(name: &str) -> bool {
 }
 
 fn destinations(leaves: &[Leaf<'_>]) -> BTreeSet<Digest> {
-    let destinations = leaves.iter().filter(|l| l.argument.class.is_destination());
-    destinations.filter_map(|leaf| known_as(leaf.argument.class, leaf.value)).collect()
+    let destinations = leaves.iter().filter(|l| l.class.is_destination());
+    destinations.filter_map(|leaf| known_as(leaf.class, leaf.value)).collect()
 }
 
 /// What a destination is known as: exactly this one.

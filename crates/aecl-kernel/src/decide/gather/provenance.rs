@@ -11,12 +11,12 @@ use crate::provenance::atoms::{self, Atom, wanted};
 use crate::provenance::goal::{Asks, How, Reading};
 use crate::provenance::ingest::Mark;
 use crate::provenance::labels::SECRET;
-use crate::provenance::proof::{Leaf, Proof, Provenance, is_blank, leaves, needs_proof, suffices};
+use crate::provenance::proof::{Leaf, Proof, Provenance, egress, is_blank, judged, suffices, wants_proof};
 use crate::provenance::{canon, links, secrets};
 use crate::read::action::Action;
 use crate::read::plan;
 use crate::record::approval::People;
-use crate::record::facts::{FactStore, RunFact, keys};
+use crate::record::facts::{EDITION, FactStore, RunFact, keys};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -89,8 +89,8 @@ struct Search<'a, S> {
 impl<S: FactStore> Search<'_, S> {
     fn proofs(&mut self, leaf: &Leaf<'_>, action: &Action) -> Result<Vec<Proof>, S::Error> {
         let mut out = BTreeSet::new();
-        for atom in wanted(leaf.argument.class, leaf.value) {
-            if let Some(how) = self.goals.names_for(leaf.argument.class, &atom) {
+        for atom in wanted(leaf.class, leaf.value) {
+            if let Some(how) = self.goals.names_for(leaf.class, &atom) {
                 out.insert(Proof { by: Endorses::User, how: Some(how), named: false });
             }
             for mark in self.marks(&atom)? {
@@ -101,7 +101,7 @@ impl<S: FactStore> Search<'_, S> {
         if self.agreed && self.is_planned(leaf, action) {
             out.insert(Proof { by: Endorses::User, how: Some(How::Quoted), named: false });
         }
-        if leaf.argument.class.is_destination() && is_listed(self.typed, &leaf.pointer) {
+        if leaf.class.is_destination() && is_listed(self.typed, &leaf.pointer) {
             out.insert(Proof { by: Endorses::Operator, how: None, named: false });
         }
         Ok(out.into_iter().collect())
@@ -111,7 +111,7 @@ impl<S: FactStore> Search<'_, S> {
     /// be their words, like the goal beside it.
     fn is_planned(&self, leaf: &Leaf<'_>, action: &Action) -> bool {
         let own = self.plan.as_ref().filter(|_| !self.late);
-        own.is_some_and(|plan| plan.says(&action.name, &leaf.pointer, leaf.argument.class, leaf.value))
+        own.is_some_and(|plan| plan.says(&action.name, &leaf.pointer, leaf.class, leaf.value))
     }
 
     /// What outputs and people said about this atom, in the run and those it was delegated from.
@@ -159,7 +159,7 @@ impl<S: FactStore> Search<'_, S> {
     fn is_grounded(&self, leaves: &[Leaf<'_>]) -> bool {
         let contents = leaves
             .iter()
-            .filter(|l| matches!(l.argument.class, Class::Content | Class::TargetName | Class::TargetPath));
+            .filter(|l| matches!(l.class, Class::Content | Class::TargetName | Class::TargetPath));
         let words =
             contents.filter_map(|l| l.value.as_str()).flat_map(|text| text.split_whitespace().take(64));
         words.take(GROUND_MAX).any(|word| {
@@ -203,9 +203,10 @@ impl Provenance {
             _ => None,
         };
         let mut search = Search { space, runs, goals, plan: plan.clone(), late: run.late, agreed, typed };
-        let leaves = leaves(action, typed);
+        let leaves = judged(action, typed, EDITION);
         let mut out = Self {
             proofs: BTreeMap::new(),
+            leading: BTreeMap::new(),
             links: BTreeSet::new(),
             secrets: BTreeSet::new(),
             grounded: search.is_grounded(&leaves),
@@ -222,41 +223,44 @@ impl Provenance {
         if let Some(calls) = search.space.find(keys::Calls(run.principal.run.clone(), action.name.clone()))? {
             out.earlier = calls;
         }
-        for leaf in leaves.iter().filter(|l| needs_proof(l.argument.class, changes)).take(LEAVES_MAX) {
+        for leaf in leaves.iter().filter(|l| wants_proof(l, changes)).take(LEAVES_MAX) {
             if is_blank(leaf, typed) {
                 out.blank.insert(leaf.pointer.clone());
             }
             let proofs = search.proofs(leaf, action)?;
             if !proofs.is_empty() {
-                out.proofs.insert(leaf.pointer.clone(), proofs);
+                let kept = if leaf.leads() { &mut out.leading } else { &mut out.proofs };
+                kept.insert(leaf.pointer.clone(), proofs);
             }
             if let Some(planned) = out.unagreed.as_mut().filter(|_| search.is_planned(leaf, action)) {
                 planned.insert(leaf.pointer.clone());
             }
         }
-        out.elsewhere = leaves.iter().filter(|l| l.argument.class.is_destination()).any(|leaf| {
-            let proofs = out.proofs.get(&leaf.pointer).map_or(&[][..], Vec::as_slice);
-            let kind = atoms::own_kind(leaf.argument.class);
+        out.elsewhere = leaves.iter().filter(|l| l.class.is_destination()).any(|leaf| {
+            let kind = atoms::own_kind(leaf.class);
             let intent = &typed.intent;
             let spelt =
                 kind.is_some_and(|kind| search.goals.0.iter().any(|goal| goal.spells_out(kind, intent)));
-            spelt && !suffices(leaf.argument.class, typed, proofs)
+            spelt && !suffices(leaf.class, typed, out.of(leaf))
         });
-        if changes && typed.egress != Egress::None {
-            let contents = leaves.iter().filter(|l| l.argument.class == Class::Content);
+        let leaves_us = egress(typed, &leaves) != Egress::None;
+        if changes && leaves_us {
+            let contents = leaves.iter().filter(|l| l.class == Class::Content);
             for (i, leaf) in contents.enumerate().take(LEAVES_MAX + 1) {
                 if i == LEAVES_MAX || search.has_stray_link(leaf.value)? {
                     out.links.insert(leaf.pointer.clone());
                 }
             }
         }
-        if typed.egress != Egress::None && run.labels.classes.contains(SECRET) {
-            for (i, leaf) in leaves.iter().enumerate().take(LEAVES_MAX + 1) {
+        if leaves_us && run.labels.classes.contains(SECRET) {
+            let once = leaves.iter().filter(|l| !l.leads());
+            for (i, leaf) in once.enumerate().take(LEAVES_MAX + 1) {
                 if i == LEAVES_MAX || search.has_secret(leaf.value)? {
                     out.secrets.insert(leaf.pointer.clone());
                 }
             }
         }
+        // By what an argument is for, the goal may ask for the action; by a value that leads somewhere else it does not.
         let named = leaves.iter().filter(|l| l.argument.class.is_destination()).any(|l| {
             out.proofs.get(&l.pointer).is_some_and(|p| p.iter().any(|p| p.by == Endorses::User || p.named))
         });

@@ -16,7 +16,7 @@ const COUNTRIES: &str = "ac ad ae af ag al am ao aq ar as at au aw ax az ba bb b
     cc cd cf cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj dk dm do dz ec ee eg er es et eu fi fj fk fm fo fr ga gd ge gf gg \
     gh gi gl gm gn gp gq gr gs gt gu gw gy hk hm hn hr ht hu id ie il im in io iq ir is it je jm jo jp ke kg kh ki km kn kp kr kw \
     ky kz la lb lc li lk lr ls lt lu lv ly ma mc me mg mh mn mo mp mq mr ms mt mu mv mw mx my mz na nc ne nf ng ni nl no np nr nu \
-    nz om pa pe pg ph pk pm pn pr pt pw qa re ro ru rw sa sb sc sd se sg si sk sl sm sn sr ss st su sv sx sy sz tc td tg th tj tl \
+    nz om pa pe pg ph pk pm pn pr pt pw py qa re ro rs ru rw sa sb sc sd se sg si sk sl sm sn sr ss st su sv sx sy sz tc td tg th tj tl \
     tm tn to tr tt tv tw tz ua ug uk us uy uz va vc ve vg vi vn vu wf ws ye yt za zm zw";
 
 /// General domains, as far as they are much used, or much misused.
@@ -74,6 +74,77 @@ pub(super) fn is_link(word: &str) -> bool {
     (leads && known && !has(FILES, end)) || (rest.contains('?') && has(FILES, end))
 }
 
+/// Second levels under which countries give out names: `acme.co.uk`.
+const SECOND: &str = "ac co com edu gob gov ne net or org";
+/// A label of a host that is as long carries something.
+const LABEL_MIN: usize = 20;
+
+/// Whether a value that begins with a host has something behind it, with which it goes there. Names of files that end as
+/// hosts do lead there with a path or a query behind them, since nothing stands below a file.
+pub(super) fn goes_beyond(word: &str) -> bool {
+    let (host, rest) = cut(word);
+    if host.parse::<Ipv4Addr>().is_ok() {
+        return is_port(rest)
+            || (rest.len() > 1 && rest.starts_with(['/', '\\', '?', '#']) && !is_mask(rest));
+    }
+    if !fits(host) || !ends_in_letters(host) {
+        return false;
+    }
+    let query = rest.split_once('?').is_some_and(|(_, query)| !query.is_empty());
+    let path = rest.len() > 1 && rest.starts_with(['/', '\\', '#']);
+    query || (path && (ends_known(host) || is_file(host))) || (is_port(rest) && ends_known(host))
+}
+
+/// Whether a host by itself has labels that carry something, besides those that somebody has to own.
+pub(super) fn carries(word: &str) -> bool {
+    let (host, rest) = cut(word);
+    if !fits(host) || !matches!(rest, "" | "/") || !ends_known(host) {
+        return false;
+    }
+    let labels: Vec<&str> = host.split('.').collect();
+    let [spare @ .., second, end] = labels.as_slice() else { return false };
+    let spare = match spare {
+        [spare @ .., _] if has(SECOND, second) && end.len() == 2 => spare,
+        spare => spare,
+    };
+    match spare {
+        [] => false,
+        // `com.acme.app` is the name of a program, and `www` carries nothing.
+        [one] if one.eq_ignore_ascii_case("www") || has(ALONE, one) => false,
+        spare => has(ALONE, end) || spare.iter().any(|label| label.len() >= LABEL_MIN),
+    }
+}
+
+/// Whether a word is a host or a number of one, and nothing else: for an argument that is called a place.
+pub(super) fn is_place(word: &str) -> bool {
+    let (host, rest) = cut(word);
+    let alone = matches!(rest, "" | "/") || is_port(rest);
+    alone && ((fits(host) && ends_known(host)) || is_number(host))
+}
+
+/// Whether it is the number of a host, as it is usually written.
+pub(super) fn is_number(text: &str) -> bool {
+    text.split(':').next().is_some_and(|host| host.parse::<Ipv4Addr>().is_ok())
+}
+
+/// Whether a host ends as hosts do, and files do not.
+pub(super) fn ends_known(host: &str) -> bool {
+    let host = host.split(':').next().unwrap_or_default().trim_end_matches('.');
+    let end = host.rsplit('.').next().unwrap_or_default();
+    let known = has(ALONE, end) || has(COUNTRIES, end) || has(GENERAL, end) || is_encoded(end);
+    fits(host) && known && (has(ALONE, end) || !has(FILES, end))
+}
+
+fn is_file(host: &str) -> bool {
+    let end = host.rsplit('.').next().unwrap_or_default();
+    has(FILES, end) && (has(COUNTRIES, end) || has(GENERAL, end) || has("mov zip", end))
+}
+
+fn ends_in_letters(host: &str) -> bool {
+    let end = host.rsplit('.').next().unwrap_or_default();
+    is_encoded(end) || (end.chars().count() >= 2 && end.chars().all(char::is_alphabetic))
+}
+
 /// A host, and what follows it.
 fn cut(text: &str) -> (&str, &str) {
     let at = text.find(['/', '\\', ':', '?', '#']).unwrap_or(text.len());
@@ -82,7 +153,7 @@ fn cut(text: &str) -> (&str, &str) {
 }
 
 /// Labels with a dot between them.
-fn fits(host: &str) -> bool {
+pub(super) fn fits(host: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
     };
