@@ -203,6 +203,7 @@ impl Definition {
             Annotations::ReadOnly | Annotations::OnlyStricter => {
                 let description = self.pinned.get("description").and_then(Value::as_str).unwrap_or_default();
                 verbs::name_reads(own)
+                    && !(description.trim().is_empty() && verbs::ends_in_a_verb(own))
                     && verbs::text_reads(description)
                     && self.says_it_changes().is_none()
                     && !languages::takes_another(&self.pinned)
@@ -463,7 +464,11 @@ mod tests {
             ("list_item", "Lists the item for sale", "write"),
             ("get_quote_accept", "Gets a quote.", "write"),
             ("get_vote", "Gets the vote of a member.", "read"),
-            ("get_vote", "", "read"),
+            ("get_votes", "", "read"),
+            ("get_vote", "", "write"),
+            ("list_pop", "", "write"),
+            ("get_lock", " ", "write"),
+            ("get_lock", "Gets the state of a lock.", "read"),
         ] {
             let it =
                 define(json!({"name": name, "description": description, "inputSchema": {"type": "object"}}));
@@ -544,6 +549,53 @@ mod tests {
             ("fetch", "Fetches a page.", "method", json!({"enum": ["GET", "POST"]}), "write"),
             ("fetch", "Fetches a page.", "method", json!({"enum": ["GET", "HEAD"]}), "read"),
             ("get_orders", "Gets orders.", "payment_method", text(), "read"),
+            ("get_rows", "Gets rows of SurrealDB.", "query", text(), "write"),
+            ("get_rows", "Gets rows.", "surql", text(), "write"),
+            (
+                "find",
+                "Finds documents.",
+                "pipeline",
+                json!({"type": "array", "items": {"type": "object"}}),
+                "write",
+            ),
+            (
+                "query",
+                "Queries a graph.",
+                "traversal",
+                json!({"type": "string", "description": "Gremlin"}),
+                "write",
+            ),
+            (
+                "query",
+                "Queries it.",
+                "what",
+                json!({"type": "string", "description": "The program to run"}),
+                "write",
+            ),
+            (
+                "get_value",
+                "Gets a value.",
+                "x",
+                json!({"type": "string", "description": "Expression to evaluate."}),
+                "write",
+            ),
+            ("list_deals", "Lists deals.", "stages", json!({"type": "array", "items": text()}), "read"),
+            ("get_metrics", "Gets metrics.", "aggregation", json!({"enum": ["sum", "avg"]}), "read"),
+            ("get_pipeline", "Gets a pipeline.", "pipeline", text(), "read"),
+            (
+                "get_rows",
+                "Gets rows.",
+                "limit",
+                json!({"type": "integer", "description": "How many to run"}),
+                "read",
+            ),
+            (
+                "get_page",
+                "Gets a page.",
+                "when",
+                json!({"type": "string", "description": "A time to run at, if any is set"}),
+                "read",
+            ),
         ] {
             let tool = define(json!({"name": name, "description": about, "inputSchema": {"type": "object",
                 "properties": {argument: schema}}}));

@@ -15,12 +15,19 @@ const SQL: [&str; 26] = [
 ];
 /// Languages that can change something, and what is asked in them.
 #[rustfmt::skip]
-const OTHERS: [&str; 16] = [
-    "aql", "arangodb", "cql", "cypher", "dgraph", "edgeql", "fauna", "fql", "gql", "graphql", "gremlin", "mutation",
-    "n1ql", "neo4j", "sparql", "surrealql",
+const OTHERS: [&str; 21] = [
+    "aql", "arangodb", "cql", "cypher", "dgraph", "edgeql", "fauna", "fql", "gql", "graphql", "gremlin",
+    "janusgraph", "mutation", "n1ql", "neo4j", "opencypher", "sparql", "surql", "surrealdb", "surrealql", "typeql",
 ];
 /// Arguments that hold such a query, besides.
-const TEXTS: [&str; 6] = ["body", "document", "expression", "operation", "payload", "text"];
+#[rustfmt::skip]
+const TEXTS: [&str; 10] = [
+    "body", "document", "expression", "operation", "payload", "pipeline", "program", "stages", "text", "traversal",
+];
+/// Arguments that hold one where they are lists of steps.
+const STEPS: [&str; 3] = ["pipeline", "stages", "traversal"];
+/// What is done with a text that is a program, as its description says: "Expression to evaluate".
+const RUN: [&str; 5] = ["eval", "evaluate", "interpret", "invoke", "run"];
 
 /// Whether an argument is a query, and its tool speaks of SQL: what is said to be read only is not believed of it.
 pub(super) fn takes_sql(typed: &TypedAction, name: &str) -> bool {
@@ -39,7 +46,39 @@ pub(super) fn takes_another(tool: &Value) -> bool {
     let arguments = tool.pointer("/inputSchema/properties").and_then(Value::as_object);
     arguments.into_iter().flatten().any(|(name, argument)| {
         let holds = has(name, &QUERIES) || has(name, &TEXTS);
-        has(name, &OTHERS) || (holds && (speaks || has(&text(argument, "description"), &OTHERS)))
+        let about = text(argument, "description");
+        // Steps are objects; names of them are what is looked for.
+        let of = |at: &str| argument.pointer(at).and_then(Value::as_str);
+        let is_list = of("/type") == Some("array")
+            && matches!(of("/items/type"), None | Some("object"))
+            && argument.pointer("/items/enum").is_none();
+        has(name, &OTHERS)
+            || (holds && (speaks || has(&about, &OTHERS)))
+            || (is_list && has(name, &STEPS))
+            || (is_free(argument) && !has(&about, &SQL) && is_run(&about))
+    })
+}
+
+/// Whether any text will do.
+fn is_free(argument: &Value) -> bool {
+    let is_text = match argument.get("type") {
+        Some(Value::String(kind)) => kind == "string",
+        Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "string"),
+        _ => argument.get("anyOf").is_none() && argument.get("oneOf").is_none(),
+    };
+    is_text && argument.get("enum").is_none() && argument.get("const").is_none()
+}
+
+/// Whether a description says of an argument that it is run.
+fn is_run(about: &str) -> bool {
+    let words: Vec<String> = about
+        .split_whitespace()
+        .map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase())
+        .collect();
+    words.windows(2).enumerate().any(|(at, two)| {
+        let [to, verb] = two else { return false };
+        // "the query to run", and not "whether to run it" or "how many to run".
+        at > 0 && at < 6 && to == "to" && RUN.contains(&verb.as_str()) && words.len() <= at + 4
     })
 }
 

@@ -111,6 +111,13 @@ pub(super) fn name_reads(own: &str) -> bool {
     begins && name_changes(own).is_none() && !joins_the_unknown(&words)
 }
 
+/// Whether a name ends in a word that is as often a verb: `list_pop`, `get_lock`. Where nothing else is said, nobody knows
+/// which it is.
+pub(super) fn ends_in_a_verb(own: &str) -> bool {
+    let words = words(own);
+    words.len() > 1 && words.last().is_some_and(|last| SOMETIMES.contains(&last.as_str()))
+}
+
 /// Whether a word that nobody knows stands where a verb does: `search_and_nuke`, `get_all_then_xyz`. Of several things
 /// that are read the last one is many: `get_users_and_groups`.
 fn joins_the_unknown(words: &[String]) -> bool {

@@ -103,7 +103,11 @@ impl<'a> Walk<'a> {
             ("$defs" | "definitions" | "dependentSchemas" | "dependencies", Value::Object(parts)) => {
                 parts.values().find_map(|part| self.look(part, None, depth + 1))
             }
-            ("default" | "examples" | "example", _) => None,
+            ("default" | "examples" | "example", _) => chosen_before(value, of),
+            ("pattern", Value::String(pattern)) => {
+                let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+                pattern.split(|c| !word(c)).find_map(|option| choice(&Value::String(option.to_owned()), of))
+            }
             _ => self.look(value, of, depth + 1),
         })
     }
@@ -227,6 +231,14 @@ fn choice(listed: &Value, of: Option<&str>) -> Option<String> {
         });
         (changes || is_foreign(option).is_some()).then(|| option.to_owned())
     })
+}
+
+/// The choice that is one of a change, among those that an argument is shown with. Where it chooses nothing they are any
+/// words.
+fn chosen_before(shown: &Value, of: Option<&str>) -> Option<String> {
+    let of_choice =
+        of.map(words).unwrap_or_default().last().is_some_and(|last| CHOICES.contains(&singular(last)));
+    if of_choice { choice(shown, of) } else { None }
 }
 
 /// A title that repeats the name of its argument says nothing new.
