@@ -1,7 +1,11 @@
 //! A record that is gone, whole or in what proofs are made from.
 
 use crate::record::{scene, scene_with};
-use aecl_ledger::store::{Batch, Sqlite, Store as _};
+use aecl_gate::config::Home;
+use aecl_kernel::base::digest::Digest;
+use aecl_kernel::record::event::{Entry, Erased, Event};
+use aecl_ledger::store::{Batch, EntryRow, Sqlite, Store as _, with_nodes};
+use aecl_proof::{Checkpoint, Frontier, leaf_hash};
 use serde_json::json;
 use std::path::Path;
 
@@ -175,4 +179,60 @@ fn an_entry_that_was_changed_is_refused_at_a_start_and_never_made_to_fit() {
         assert!(refused.contains("[ledger_unavailable]") && refused.contains("not the one"), "{refused}");
     }
     aecl.run(&["log", "verify"]).ended(5);
+}
+
+/// As a program writes it that erases what entries commit to.
+fn erase_on_record(home: &Home, payloads: &[[u8; 32]]) {
+    let key = aecl_gate::keys::read(&home.keys().join("ledger.pem")).unwrap();
+    let mut store = Sqlite::open(&home.data()).unwrap();
+    let first = store.head().unwrap().size;
+    let mut tree = with_nodes(&mut store, |nodes| Frontier::load(first, nodes)).unwrap().unwrap();
+    let (_, last) = store.entries(first - 1, 1).unwrap().pop().unwrap();
+    let last: Entry = serde_json::from_slice(&last).unwrap();
+    let (mut entries, mut nodes) = (Vec::new(), Vec::new());
+    for (position, payload) in (first..).zip(payloads) {
+        let erased =
+            Erased { payload: Digest::from_bytes(*payload), ground: "art. 17".into(), by: "ann".into() };
+        let event = Event::Erased(erased);
+        let entry = Entry { position, run: None, seq: None, beside: None, event, ..last.clone() };
+        let bytes = serde_json::to_vec(&entry).unwrap();
+        tree.append(leaf_hash(&bytes), &mut nodes);
+        entries.push(EntryRow { bytes: bytes.into(), run: None, action: None });
+    }
+    let head = Checkpoint::new(home.read().unwrap().origin, tree.size(), tree.root()).unwrap();
+    let checkpoint = Some(head.sign(&key).unwrap());
+    store.commit(&Batch { first, entries, nodes, checkpoint, ..Batch::default() }).unwrap();
+    drop(store);
+    let raw = rusqlite::Connection::open(home.data().join("ledger.db")).unwrap();
+    for payload in payloads {
+        assert_eq!(raw.execute("DELETE FROM payloads WHERE commitment = ?1", [payload]).unwrap(), 1);
+    }
+}
+
+#[test]
+fn what_was_erased_on_record_is_missed_by_no_start() {
+    let scene = scene();
+    let aecl = &scene.aecl;
+    let served = aecl.serve();
+    let (_, token) = served.open_run(&scene.keys.orchestrator, "payer");
+    served.propose(&token, "mail.read", json!({"id": "m1"}));
+    drop(served);
+    // What opens and closes it in good order.
+    aecl.run(&["kill", "list"]).ended(0);
+    let home = Home::new(aecl.dir().to_owned());
+    let payloads = {
+        let raw = rusqlite::Connection::open(home.data().join("ledger.db")).unwrap();
+        let mut statement = raw.prepare("SELECT commitment FROM payloads WHERE subject <> 'bundle'").unwrap();
+        let rows = statement.query_map((), |row| row.get::<_, [u8; 32]>(0)).unwrap();
+        rows.collect::<Result<Vec<_>, _>>().unwrap()
+    };
+    assert!(payloads.len() > 2, "a goal, arguments and an output: {}", payloads.len());
+    erase_on_record(&home, &payloads);
+    aecl.run(&["kill", "list"]).ended(0);
+    let err = aecl.serve().ended();
+    assert!(!err.contains("payloads"), "{err}");
+    let told = aecl.run(&["log", "tail", "--json"]).ended(0).out;
+    assert!(told.contains("\"kind\":\"erased\"") && !told.contains("payloads_differ"), "{told}");
+    let verified = aecl.run(&["log", "verify"]).ended(0).out;
+    assert!(verified.contains(&format!("{} erased on record", payloads.len())), "{verified}");
 }
