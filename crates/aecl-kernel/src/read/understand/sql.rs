@@ -8,11 +8,13 @@ mod bound;
 mod functions;
 mod guard;
 mod kind;
+mod types;
 
 use crate::define::catalogue::dialect::Dialect;
 use serde::{Deserialize, Serialize};
 use sqlparser::ast::{
-    Expr, Ident, ObjectName, ObjectNamePart, Query, SetExpr, Statement, TableFactor, Visit, Visitor,
+    Expr, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, Statement, TableFactor, Visit,
+    Visitor,
 };
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
@@ -167,6 +169,19 @@ impl Seen {
         ControlFlow::Continue(())
     }
 
+    /// A text as the name of a column: where nobody knows which database reads it, it may be a value of some type.
+    fn text_as_name(&self, item: &SelectItem) -> ControlFlow<String> {
+        match item {
+            SelectItem::ExprWithAlias { alias, .. }
+                if alias.quote_style == Some('\'') && self.dialect == Dialect::Generic =>
+            {
+                let why = format!("the text '{}' stands where one database has a name", alias.value);
+                ControlFlow::Break(why)
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
     fn call(&mut self, name: &str) {
         if !functions::only_computes(name) {
             let words = format!("calls `{}`, which may do anything", plain(name));
@@ -216,6 +231,10 @@ impl Visitor for Seen {
     /// A name that is a word of the language: one reader took it for a name, a database may take it for the word, as
     /// in `SELECT a LIKE FROM t`, and then everything around it means something else.
     fn pre_visit_ident(&mut self, name: &Ident) -> ControlFlow<String> {
+        // To PostgreSQL `t 'x'` makes a value of the type `t`.
+        if name.quote_style == Some('\'') && self.dialect == Dialect::Postgres {
+            return ControlFlow::Break(format!("the text '{}' stands in the place of a name", name.value));
+        }
         if name.quote_style.is_none() && guard::is_reserved(&name.value) {
             return ControlFlow::Break(format!("`{}` stands in the place of a name", name.value));
         }
@@ -242,6 +261,7 @@ impl Visitor for Seen {
         while let Some(part) = parts.pop() {
             match part {
                 SetExpr::Select(select) => {
+                    select.projection.iter().try_for_each(|item| self.text_as_name(item))?;
                     if let Some(into) = &select.into {
                         // A table that is made, a variable that is set: a change either way.
                         self.statements.push(kind::structure(format!(
@@ -284,6 +304,11 @@ impl Visitor for Seen {
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<String> {
+        // To SQLite a type is a word, and runs nothing.
+        if let Some(name) = types::of_others(expr).filter(|_| self.dialect != Dialect::Sqlite) {
+            let words = format!("makes a value of the type `{name}`, which may do anything");
+            self.statements.push(SqlStatement { effect: SqlEffect::Exec, bounded: false, rows: None, words });
+        }
         match expr {
             Expr::Function(function) => self.call(&function.name.to_string()),
             Expr::BinaryOp { op, .. } if kind::assigns(op) => {

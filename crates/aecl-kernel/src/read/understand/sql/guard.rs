@@ -43,6 +43,9 @@ pub(super) fn tokens(text: &str, dialect: Dialect) -> Result<Vec<Token>, String>
         Tokenizer::new(dialect.rules(), text).tokenize().map_err(|e| super::plain(&e.to_string()))?;
     count(&tokens)?;
     glued(&tokens)?;
+    if matches!(dialect, Dialect::Generic | Dialect::Postgres) {
+        operators(&tokens)?;
+    }
     Ok(tokens)
 }
 
@@ -116,6 +119,48 @@ fn glued(tokens: &[Token]) -> Result<(), String> {
         true => Err("two texts stand side by side, which databases read differently".into()),
         false => Ok(()),
     }
+}
+
+/// What operators of PostgreSQL are made of.
+const SIGNS: [char; 15] = ['+', '-', '*', '/', '<', '>', '=', '~', '!', '@', '#', '%', '^', '&', '|'];
+/// One of these in it makes a row of signs one operator, whatever it ends with.
+const BINDING: [char; 8] = ['~', '!', '@', '#', '%', '^', '&', '|'];
+
+/// PostgreSQL takes the longest row of signs for one operator, which somebody may have defined: `@@@` is no `@@` before a
+/// `@`.
+fn operators(tokens: &[Token]) -> Result<(), String> {
+    let mut row = String::new();
+    let mut parts = 0;
+    for token in tokens {
+        let text = match token {
+            Token::Word(word) if word.quote_style.is_none() && word.value.starts_with('@') => {
+                let name = word.value.strip_prefix('@').unwrap_or_default();
+                let name = name.strip_prefix('@').unwrap_or(name);
+                match name.starts_with(SIGNS) || name.is_empty() {
+                    true => return Err(one_operator(&word.value)),
+                    false => String::new(),
+                }
+            }
+            Token::Word(_) | Token::Whitespace(_) => String::new(),
+            token => Some(token.to_string())
+                .filter(|text| text.chars().all(|c| SIGNS.contains(&c)))
+                .unwrap_or_default(),
+        };
+        if text.is_empty() {
+            (row, parts) = (String::new(), 0);
+            continue;
+        }
+        row.push_str(&text);
+        parts += 1;
+        if parts > 1 && row.contains(BINDING) {
+            return Err(one_operator(&row));
+        }
+    }
+    Ok(())
+}
+
+fn one_operator(signs: &str) -> String {
+    format!("`{signs}` is one operator to one database and several to another; put spaces between them")
 }
 
 /// A placeholder that begins with a number and goes on otherwise.

@@ -292,6 +292,54 @@ fn functions_that_do_more_than_compute_are_the_worst() {
     }
 }
 
+/// PostgreSQL calls what belongs to a type, an operator or a domain that somebody has defined.
+#[test]
+fn types_and_operators_of_somebody_else_are_called() {
+    for text in [
+        "SELECT 'x'::evil",
+        "SELECT CAST(a AS public.evil) FROM t",
+        "SELECT evil 'x'",
+        "SELECT '{}'::evil[]",
+        "SELECT a::evil(3) FROM t",
+        "SELECT 'x'::\"Inet\"",
+        "SELECT 'x'::my.inet",
+        "SELECT * FROM t WHERE a = 'x'::evil",
+        "SELECT json_object('a': 1 RETURNING evil)",
+        "EXPLAIN SELECT 'x'::evil",
+        "SELECT a OPERATOR(public.+) b FROM t",
+        "SELECT a <#> b FROM t",
+        "SELECT a ### b FROM t",
+        "SELECT @@@ a FROM t",
+        "SELECT @@@a FROM t",
+        "SELECT a @@@ 'x' FROM t",
+        "SELECT a||-b FROM t",
+        "SELECT a =@ b FROM t",
+    ] {
+        let sql = read(text, Dialect::Postgres);
+        assert_eq!(sql.effect(), SqlEffect::Exec, "{text}: {sql:?}");
+        let sql = read(text, Dialect::Generic);
+        assert_eq!(sql.effect(), SqlEffect::Exec, "{text}: {sql:?}");
+    }
+    assert_eq!(
+        says("SELECT 'x'::evil", Dialect::Postgres),
+        "exec unbounded ? rows: reads rows + makes a value of the type `evil`, which may do anything"
+    );
+    for text in [
+        "SELECT a::inet, b::numeric(10, 2), c::text[], d::int4 FROM t",
+        "SELECT CAST(a AS varchar(20)), '1'::pg_catalog.int4, 't'::regclass FROM t",
+        "SELECT date '2026-01-01', timestamp with time zone '2026-01-01', interval '1 day'",
+        "SELECT a::timestamptz, b::jsonb, c::uuid, d::double precision, e::bool, f::money FROM t",
+        "SELECT a || b, a ->> 'x', a @> b, a ~ 'x', a && b FROM t",
+        "SELECT a||b, a->>'x', a@>b, a~'x', count(*) FROM t",
+        "SELECT a=-1, a * -1, a <> -b FROM t",
+        "SELECT @a FROM t",
+        "SELECT a!~~*'x' FROM t",
+    ] {
+        assert_eq!(read(text, Dialect::Postgres).effect(), SqlEffect::Read, "{text}");
+    }
+    assert_eq!(read("SELECT CAST(a AS evil) FROM t", Dialect::Sqlite).effect(), SqlEffect::Read);
+}
+
 #[test]
 fn kinds_that_run_something_else_are_the_worst() {
     for text in [

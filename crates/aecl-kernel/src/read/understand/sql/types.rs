@@ -1,0 +1,121 @@
+//! Types that a database brings along. Making a value of any other runs what somebody has defined: the check of a domain,
+//! the function of a cast, or that which reads the type.
+
+use super::plain;
+use sqlparser::ast::{
+    ArrayElemTypeDef, DataType, Expr, FunctionArgumentClause, FunctionArguments, TypedString,
+};
+
+/// Those of PostgreSQL that the parser knows by no word of their own.
+const BUILT_IN: [&str; 57] = [
+    "aclitem",
+    "bpchar",
+    "char",
+    "cid",
+    "cidr",
+    "circle",
+    "daterange",
+    "decimal",
+    "inet",
+    "int4multirange",
+    "int4range",
+    "int8multirange",
+    "int8range",
+    "jsonpath",
+    "line",
+    "lseg",
+    "macaddr",
+    "macaddr8",
+    "money",
+    "name",
+    "nummultirange",
+    "numrange",
+    "oid",
+    "oidvector",
+    "path",
+    "pg_lsn",
+    "pg_snapshot",
+    "point",
+    "polygon",
+    "refcursor",
+    "regclass",
+    "regcollation",
+    "regconfig",
+    "regdictionary",
+    "regnamespace",
+    "regoper",
+    "regoperator",
+    "regproc",
+    "regprocedure",
+    "regrole",
+    "regtype",
+    "text",
+    "tid",
+    "timetz",
+    "tsmultirange",
+    "tsquery",
+    "tsrange",
+    "tstzmultirange",
+    "tstzrange",
+    "tsvector",
+    "txid_snapshot",
+    "uuid",
+    "varbit",
+    "varchar",
+    "xid",
+    "xid8",
+    "xml",
+];
+
+/// The type of which this makes a value, in words, if it is one of somebody's own.
+pub(super) fn of_others(expr: &Expr) -> Option<String> {
+    let is_others = |data_type: &&DataType| !is_built_in(data_type);
+    let made: Option<&DataType> = match expr {
+        Expr::Cast { data_type, .. } | Expr::TypedString(TypedString { data_type, .. }) => Some(data_type),
+        Expr::Convert { data_type, .. } => data_type.as_ref(),
+        Expr::Function(function) => match &function.args {
+            FunctionArguments::List(list) => list.clauses.iter().find_map(returned),
+            FunctionArguments::None | FunctionArguments::Subquery(_) => None,
+        },
+        _ => None,
+    };
+    made.filter(is_others).map(|data_type| plain(&data_type.to_string()))
+}
+
+fn returned(clause: &FunctionArgumentClause) -> Option<&DataType> {
+    match clause {
+        FunctionArgumentClause::JsonReturningClause(returning) => Some(&returning.data_type),
+        _ => None,
+    }
+}
+
+// Every word of the parser's own is a type that some database brings along; one that this database does not know is an error
+// there, or a name in a schema, which is `Custom` here, too.
+fn is_built_in(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Custom(name, _) => {
+            let parts: Vec<String> = name.0.iter().map(|part| part.to_string().to_lowercase()).collect();
+            let known = |name: &str| BUILT_IN.binary_search(&name).is_ok();
+            match parts.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+                [name] => known(name),
+                ["pg_catalog", _] => true,
+                _ => false,
+            }
+        }
+        DataType::Array(
+            ArrayElemTypeDef::AngleBracket(of)
+            | ArrayElemTypeDef::SquareBracket(of, _)
+            | ArrayElemTypeDef::Parenthesis(of)
+            | ArrayElemTypeDef::Qualified(of, _),
+        ) => is_built_in(of),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_types_are_sorted_so_that_they_can_be_searched() {
+        assert!(super::BUILT_IN.is_sorted());
+    }
+}
