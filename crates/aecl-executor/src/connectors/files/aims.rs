@@ -269,6 +269,36 @@ mod tests {
     }
 
     #[test]
+    fn a_repository_further_down_or_without_a_work_tree_names_what_is_marked() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        write(&at("a/b/.git/config"), "[core]\n\tfsmonitor = ../../run.sh\n\thooksPath = hk\n");
+        write(&at("mods/.git/modules/c/config"), "[core]\nworktree = ../../../../c\nfsmonitor = ./fsm\n");
+        write(&at("c/.git"), "gitdir: ../mods/.git/modules/c\n");
+        // A repository under some name, of which no work tree is checked out, or one elsewhere.
+        for bare in ["fixtures/one", "fixtures/two"] {
+            write(&at(bare).join("HEAD"), "ref: refs/heads/main\n");
+            fs::create_dir(at(bare).join("objects")).unwrap();
+            fs::create_dir(at(bare).join("refs")).unwrap();
+        }
+        write(&at("fixtures/one/config"), "[core]\nbare = true\nhooksPath = ../../scripts\n");
+        write(&at("fixtures/two/config"), "[core]\nworktree = ../../tree\nfsmonitor = ./fsm\n");
+        // None: git looks for all three.
+        write(&at("none/HEAD"), "x");
+        write(&at("none/config"), "[core]\nfsmonitor = ../other.sh\n");
+        for made in ["scripts", "tree"] {
+            fs::create_dir(at(made)).unwrap();
+        }
+        let marks = ["run.sh", "a/b/hk/pre-commit", "c/fsm", "scripts/post-update", "tree/fsm"];
+        let others = ["other.sh", "tree/x", "c/x", "fsm", "a/b/x"];
+        assert_eq!(marked(dir.path(), &OfUser::default(), &[&marks[..], &others].concat()), marks);
+        // What changes lies in one, or in a directory of one.
+        write(&at("fixtures/one/config"), "[core]\nbare = true\nhooksPath = sub/hk\n");
+        assert_eq!(marked(&at("fixtures/one"), &OfUser::default(), &["sub/hk/update"]), ["sub/hk/update"]);
+        assert_eq!(marked(&at("fixtures/one/refs"), &OfUser::default(), &["x"]).len(), 0);
+    }
+
+    #[test]
     fn what_git_would_run_once_it_is_there_is_marked() {
         let dir = tempfile::tempdir().unwrap();
         let at = |path: &str| dir.path().join(path);

@@ -1,16 +1,18 @@
-//! What git's configuration names: of the repositories where something changes, also where `.git` is a file, of the one
-//! around all of it, and of the user.
+//! What git's configuration names: of the repositories where something changes and below, also where `.git` is a file and
+//! where they have no work tree, of the one around all of it, and of the user.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::{Looking, plain};
-use crate::root_dir::{PathState, read_plain};
+use super::{Looking, below, plain};
+use crate::root_dir::{Name, PathState, read_plain};
 
 /// Files of git's configuration that are read, and how many bytes of each.
-const CONFIGS_MAX: usize = 48;
+const CONFIGS_MAX: usize = 512;
 const CONFIG_BYTES_MAX: u64 = 256 << 10;
+/// Names that are looked at for repositories, the nearest to the top first.
+const NESTED_NAMES_MAX: usize = 16_384;
 
 /// Where git looks for what counts in every repository.
 #[derive(Debug, Default)]
@@ -66,7 +68,10 @@ impl<'a, 'b> Configurations<'a, 'b> {
     pub(super) fn read(mut self, directories: &BTreeSet<&str>) {
         let here = self.looking.here.clone();
         let mut tops = Vec::new();
-        for dir in directories {
+        let nested = self.nested();
+        let all: BTreeSet<&str> =
+            directories.iter().copied().chain(nested.iter().map(String::as_str)).collect();
+        for dir in all {
             let dir = if dir.is_empty() { here.clone() } else { here.join(dir) };
             if self.repository(&dir) {
                 tops.push(dir);
@@ -82,7 +87,7 @@ impl<'a, 'b> Configurations<'a, 'b> {
             self.queue.push_back(Config { file, from: tops.clone(), is_users: true });
         }
         let mut seen = BTreeSet::new();
-        while let Some(config) = self.queue.pop_front() {
+        while let Some(mut config) = self.queue.pop_front() {
             if !seen.insert(config.file.clone()) {
                 continue;
             }
@@ -94,6 +99,7 @@ impl<'a, 'b> Configurations<'a, 'b> {
                 Ok(Some(text)) => {
                     // A value may go on in the next line.
                     for text in [text.replace("\\\n", ""), text] {
+                        self.work_trees(&mut config, &text);
                         settings(&text).into_iter().for_each(|setting| self.named(&config, &setting));
                     }
                 }
@@ -103,10 +109,57 @@ impl<'a, 'b> Configurations<'a, 'b> {
         }
     }
 
+    /// Directories that may be the top of a repository, or one without a work tree.
+    fn nested(&self) -> Vec<String> {
+        let place = self.looking.place;
+        let (mut found, mut left) = (Vec::new(), NESTED_NAMES_MAX);
+        let mut queue = VecDeque::from([String::new()]);
+        while let Some(dir) = queue.pop_front().filter(|_| left > 0) {
+            let (names, _) = place.names(&dir, left).unwrap_or_default();
+            left = left.saturating_sub(names.len());
+            for name in names {
+                let Name::Plain(name) = name else { continue };
+                if matches!(name.as_str(), ".git" | "HEAD") {
+                    found.push(dir.clone());
+                }
+                let path = below(&dir, &name);
+                // What is in it is git's own.
+                if name != ".git" && matches!(place.look(&path), Ok(PathState::Directory(_))) {
+                    queue.push_back(path);
+                }
+            }
+        }
+        found
+    }
+
+    /// Where the commands of a configuration run, if it says so.
+    fn work_trees(&self, config: &mut Config, text: &str) {
+        let around = config.file.parent().map(Path::to_owned).filter(|_| !config.is_users);
+        let said = settings(text).into_iter().filter(|setting| setting.key.eq_ignore_ascii_case("worktree"));
+        for setting in said {
+            let value = setting.value.trim().trim_matches('"');
+            let tree = around.as_ref().and_then(|around| plain(&around.join(value)));
+            config.from.extend(tree);
+        }
+    }
+
+    /// A directory that git takes for a repository without a work tree, whatever it is called.
+    fn bare(&mut self, dir: &Path) -> bool {
+        let is_there = |name: &str| dir.join(name).symlink_metadata().is_ok();
+        let is_one = ["HEAD", "objects", "refs"].into_iter().all(is_there);
+        if is_one {
+            for name in ["config", "config.worktree"] {
+                let from = vec![dir.to_owned()];
+                self.queue.push_back(Config { file: dir.join(name), from, is_users: false });
+            }
+        }
+        is_one
+    }
+
     /// Puts the configuration of a repository with this top into the queue, if it is one.
     fn repository(&mut self, top: &Path) -> bool {
         let git = top.join(".git");
-        let Ok(about) = git.symlink_metadata() else { return false };
+        let Ok(about) = git.symlink_metadata() else { return self.bare(top) };
         let dir = if about.is_dir() {
             git
         } else {
