@@ -18,6 +18,7 @@ breaks a target is written to `.cache/fuzz/TARGET-crash-...`, which the target t
   mcp        messages between MCP clients and servers, beside another reader
   clients    configurations of MCP clients, and changes of them
   secrets    the secret store's files
+  scrub      texts that spell a secret, and what is left of them
 
 These link whole crates, whose first build takes minutes:
 
@@ -49,7 +50,7 @@ const LIGHT: &str = "aecl-fuzz";
 const READERS: &str = "aecl-fuzz-readers";
 const OUTSIDE: &str = "aecl-fuzz-outside";
 
-const TARGETS: [Target; 16] = [
+const TARGETS: [Target; 17] = [
     Target { name: "order", package: LIGHT },
     Target { name: "reports", package: LIGHT },
     Target { name: "frames", package: LIGHT },
@@ -57,6 +58,7 @@ const TARGETS: [Target; 16] = [
     Target { name: "mcp", package: LIGHT },
     Target { name: "clients", package: LIGHT },
     Target { name: "secrets", package: LIGHT },
+    Target { name: "scrub", package: LIGHT },
     Target { name: "json", package: READERS },
     Target { name: "sql", package: READERS },
     Target { name: "shell", package: READERS },

@@ -102,15 +102,25 @@ pub(crate) fn without<'a>(text: &'a str, secrets: &[(&str, &Spelled)], is_cut: b
     let (mut clean, mut at) = (String::with_capacity(text.len()), 0);
     for place in &places.all {
         let before = text.get(at..place.from).unwrap_or_default();
-        // A backslash that would escape the first character of what is put in is of the spelling.
-        let slashes = before.bytes().rev().take_while(|byte| *byte == b'\\').count();
-        clean.push_str(before.get(..before.len() - slashes % 2).unwrap_or_default());
+        clean.push_str(before_escape(before));
         let name = secrets.get(place.which).map_or("", |(name, _)| *name);
         clean.push_str(&format!("[secret {name}]"));
         at = place.to;
     }
     clean.push_str(text.get(at..end).unwrap_or_default());
     Cow::Owned(clean)
+}
+
+/// The text up to what would escape the first character of what is put in behind it: a backslash, or the beginning of a
+/// `\uXXXX` whose last digits were of the spelling. In a string in a string, that begins with more than one backslash.
+fn before_escape(text: &str) -> &str {
+    let digits = text.bytes().rev().take(4).take_while(u8::is_ascii_hexdigit).count();
+    let escape = text.get(..text.len() - digits).and_then(|rest| rest.strip_suffix('u'));
+    if let Some(begun) = escape.filter(|begun| digits < 4 && begun.ends_with('\\')) {
+        return begun.trim_end_matches('\\');
+    }
+    let slashes = text.bytes().rev().take_while(|byte| *byte == b'\\').count();
+    text.get(..text.len() - slashes % 2).unwrap_or_default()
 }
 
 struct Search<'a> {
@@ -459,6 +469,15 @@ mod tests {
         // The `n` is of the line break as well as of the secret.
         let clean = without("{\"a\":\"\\nabcdefgh\"}", &[("s", &spelled("nabcdefgh"))], false).into_owned();
         assert_eq!(clean, "{\"a\":\"[secret s]\"}");
+        // Digits of an escape are of the secret as well.
+        for begin in ["\\u", "\\u0", "\\u00e", "\\\\u0", "\\\\\\u0"] {
+            let text = format!("{{\"a\":\"é{begin}abababababab\"}}");
+            let clean = without(&text, &[("s", &spelled("abababababab"))], false).into_owned();
+            assert_eq!(clean, "{\"a\":\"é[secret s]\"}", "{text}");
+        }
+        let whole =
+            without("\"\\u00e9abababababab\"", &[("s", &spelled("abababababab"))], false).into_owned();
+        assert_eq!(whole, "\"\\u00e9[secret s]\"");
     }
 
     #[test]
