@@ -7,7 +7,7 @@
 //! everything: `NO_CPU=1 chrt -f 50 target/release/cage` runs at real-time priority, for which the cage must
 //! have no limit on processor time.
 
-use aecl_sandbox::{Backend, Cage, Clocks, Limits, Network, Termination, Program, run, start};
+use aecl_sandbox::{Backend, Cage, Clocks, Limits, Network, Program, Termination, run, start};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
