@@ -23,6 +23,8 @@ pub struct FactsReport {
     pub elsewhere: Vec<u64>,
     /// Level and index of nodes of the tree that are not those of the entries below them.
     pub nodes: Vec<(u8, u64)>,
+    /// What of the store does not hold together in itself, in words.
+    pub broken: Vec<String>,
 }
 
 /// A fact that is stored otherwise than the entries say.
@@ -51,13 +53,15 @@ struct Compared {
     found_by: Vec<FoundBy>,
     /// Nodes of the tree that are others, as they should be.
     nodes: Vec<Node>,
+    /// What of the store does not hold together.
+    broken: Vec<String>,
 }
 
 impl Compared {
     fn in_words(&self) -> Option<String> {
         let rows = self.rows.iter().map(|(key, stored, told)| (key, stored.is_some(), told.is_some()));
         let nodes = self.nodes.iter().map(|(level, index, _)| (*level, *index));
-        in_words(rows, self.found_by.iter().map(|entry| entry.position), nodes)
+        in_words(&self.broken, rows, self.found_by.iter().map(|entry| entry.position), nodes)
     }
 }
 
@@ -66,7 +70,7 @@ impl Compared {
 /// nodes of the tree, and where those differ that the head is made of, the entries are not those that were signed, which is
 /// an error. Nobody may write meanwhile, and all facts must fit into memory.
 pub fn verify_facts(store: &mut dyn Store) -> Result<FactsReport, LedgerError> {
-    let Compared { facts, rows, found_by, nodes } = compare(store)?;
+    let Compared { facts, rows, found_by, nodes, broken } = compare(store)?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let differs = rows.into_iter().map(|(key, stored, told)| Differs {
         key,
@@ -75,7 +79,7 @@ pub fn verify_facts(store: &mut dyn Store) -> Result<FactsReport, LedgerError> {
     });
     let elsewhere = found_by.into_iter().map(|entry| entry.position).collect();
     let nodes = nodes.into_iter().map(|(level, index, _)| (level, index)).collect();
-    Ok(FactsReport { facts, differs: differs.collect(), elsewhere, nodes })
+    Ok(FactsReport { facts, differs: differs.collect(), elsewhere, nodes, broken })
 }
 
 /// The same at a start, if there are no more entries than this. Gives whether it did.
@@ -109,7 +113,7 @@ impl FactsReport {
     /// What differs, in a line; nothing if all is as the entries say.
     pub fn in_words(&self) -> Option<String> {
         let differs = self.differs.iter().map(|d| (&d.key, d.stored.is_some(), d.told.is_some()));
-        in_words(differs, self.elsewhere.iter().copied(), self.nodes.iter().copied())
+        in_words(&self.broken, differs, self.elsewhere.iter().copied(), self.nodes.iter().copied())
     }
 }
 
@@ -117,11 +121,12 @@ impl FactsReport {
 const NAMED: usize = 10;
 
 fn in_words<'a>(
+    broken: &[String],
     differs: impl ExactSizeIterator<Item = (&'a String, bool, bool)>,
     elsewhere: impl ExactSizeIterator<Item = u64>,
     nodes: impl ExactSizeIterator<Item = (u8, u64)>,
 ) -> Option<String> {
-    let more = (differs.len() + elsewhere.len() + nodes.len()).saturating_sub(NAMED);
+    let more = (broken.len() + differs.len() + elsewhere.len() + nodes.len()).saturating_sub(NAMED);
     let name = |(key, stored, told): (&String, bool, bool)| match (stored, told) {
         (false, true) => format!("`{key}` is missing"),
         (true, false) => format!("`{key}` follows from no entry"),
@@ -130,7 +135,8 @@ fn in_words<'a>(
     let moved =
         |position: u64| format!("the entry {position} is found under another run or action than its own");
     let nodes = nodes.map(|(level, index)| tree::in_words(level, index));
-    let named: Vec<String> = differs.map(name).chain(elsewhere.map(moved)).chain(nodes).take(NAMED).collect();
+    let told = differs.map(name).chain(elsewhere.map(moved)).chain(nodes);
+    let named: Vec<String> = broken.iter().cloned().chain(told).take(NAMED).collect();
     let more = if more > 0 { format!(", and {more} more") } else { String::new() };
     (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
 }
@@ -142,6 +148,7 @@ const INDEX_ROWS: usize = 256;
 /// entries is found elsewhere than where it belongs; and which nodes are not those of their tree.
 fn compare(store: &mut dyn Store) -> Result<Compared, LedgerError> {
     let size = store.head()?.size;
+    let broken = store.broken()?;
     let mut folded: BTreeMap<Key, Fact> = BTreeMap::new();
     let mut goals: BTreeMap<String, Digest> = BTreeMap::new();
     let mut beside = Folded::default();
@@ -206,5 +213,5 @@ fn compare(store: &mut dyn Store) -> Result<Compared, LedgerError> {
             rows.push((key, None, Some(told)));
         }
     }
-    Ok(Compared { facts, rows, found_by, nodes })
+    Ok(Compared { facts, rows, found_by, nodes, broken })
 }

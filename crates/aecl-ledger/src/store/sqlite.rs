@@ -307,6 +307,11 @@ impl Store for Sqlite {
         self.poison.after(outcome)
     }
 
+    fn broken(&mut self) -> Result<Vec<String>, StoreError> {
+        self.poison.check()?;
+        tables::broken(&self.connection)
+    }
+
     fn reader(&self) -> Result<Box<dyn Store>, StoreError> {
         self.poison.check()?;
         let view = Self::open_existing_read_only(&self.dir)?;

@@ -163,6 +163,45 @@ fn a_node_that_was_changed_is_refused_at_a_start_and_made_anew() {
     }
 }
 
+/// Fills the index of actions with less than all, under the words that it was made with.
+fn hollow_index(data: &Path) {
+    let raw = rusqlite::Connection::open(data.join("ledger.db")).unwrap();
+    let words = "SELECT sql FROM sqlite_schema WHERE name = 'entries_by_action'";
+    let words: String = raw.query_row(words, (), |row| row.get(0)).unwrap();
+    raw.execute_batch(
+        "DROP INDEX entries_by_action; CREATE INDEX entries_by_action ON entries (action, position) \
+         WHERE action IS NOT NULL AND position < 1; PRAGMA writable_schema = 1",
+    )
+    .unwrap();
+    raw.execute("UPDATE sqlite_schema SET sql = ?1 WHERE name = 'entries_by_action'", [words]).unwrap();
+    raw.execute_batch("PRAGMA writable_schema = RESET").unwrap();
+}
+
+#[test]
+fn an_index_that_holds_less_than_its_table_is_refused_at_a_start_and_filled_anew() {
+    for entries_max in [100_000, 1] {
+        let scene = scene_with(json!({"limits": {"start_entries_max": entries_max}}));
+        let aecl = &scene.aecl;
+        let served = aecl.serve();
+        let (_, token) = served.open_run(&scene.keys.orchestrator, "payer");
+        let action = served.propose(&token, "mail.read", json!({"id": "m1"}));
+        let action = action["action"].as_str().unwrap_or_else(|| panic!("{action}")).to_owned();
+        drop(served);
+        hollow_index(&aecl.dir().join("data"));
+        let said = "entries_by_action";
+        let found = aecl.run(&["log", "verify"]).ended(5);
+        assert!(found.out.contains(said) && found.err.contains("aecl log rebuild-facts"), "{}", found.out);
+        let doctor = aecl.run(&["doctor"]).ended(1).out;
+        assert!(doctor.contains(said), "{doctor}");
+        let refused = aecl.run(&["serve"]).ended(1).err;
+        assert!(refused.contains("[facts_differ]") && refused.contains(said), "{refused}");
+        let mended = aecl.run(&["log", "rebuild-facts"]).ended(0).out;
+        assert!(mended.contains(said), "{mended}");
+        aecl.run(&["log", "verify"]).ended(0);
+        assert!(aecl.run(&["log", "show", &action]).ended(0).out.contains("mail.read"));
+    }
+}
+
 #[test]
 fn an_entry_that_was_changed_is_refused_at_a_start_and_never_made_to_fit() {
     let scene = scene();

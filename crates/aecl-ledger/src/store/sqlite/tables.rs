@@ -44,10 +44,36 @@ fn nodes_beyond(connection: &Connection) -> Result<Vec<String>, StoreError> {
     find().map_err(failed("look for nodes beyond the tree"))
 }
 
-/// Takes away what is none of ours and makes what is missing. A table of ours that is another stays, since it holds what
+/// Most of what does not hold together that is named.
+const BROKEN_NAMED: usize = 3;
+
+/// What does not hold together, in words. SQLite keeps the words of an index and what it holds apart: with the words of
+/// ours, it can hold less than the table.
+pub(super) fn broken(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let check = || {
+        let mut statement = connection.prepare(&format!("PRAGMA integrity_check({BROKEN_NAMED})"))?;
+        statement.query_map((), |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
+    };
+    let found = check().map_err(failed("check the database"))?.into_iter();
+    Ok(found.filter(|said| said != "ok").map(|said| format!("the database is damaged: {said}")).collect())
+}
+
+/// Fills the indexes anew from their tables, where something does not hold together.
+fn reindex(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let wrong = broken(connection)?;
+    if !wrong.is_empty() {
+        connection.execute_batch("REINDEX").map_err(failed("fill the indexes anew"))?;
+        if let Some(still) = broken(connection)?.into_iter().next() {
+            return Err(StoreError::Corrupt { what: format!("{still}; put back a copy of the store") });
+        }
+    }
+    Ok(wrong)
+}
+
+/// Takes away what is none of ours, makes what is missing, and fills indexes that are not those of their tables. A table of ours that is another stays, since it holds what
 /// nobody could make again.
 pub(super) fn mend(connection: &mut Connection) -> Result<Vec<String>, StoreError> {
-    let wrong = differ(connection)?;
+    let mut wrong = differ(connection)?;
     let (found, ours) = (made(connection)?, as_made()?);
     let is_table = |made: Option<&(String, Option<String>)>| made.is_some_and(|(kind, _)| kind == "table");
     let other = |name: &&String| is_table(ours.get(*name)) && found.get(*name) != ours.get(*name);
@@ -75,6 +101,7 @@ pub(super) fn mend(connection: &mut Connection) -> Result<Vec<String>, StoreErro
         }
         Ok(())
     })?;
+    wrong.extend(reindex(connection)?);
     Ok(wrong)
 }
 
