@@ -45,11 +45,19 @@ impl Writer {
                 .ok_or_else(|| LedgerError::Tampered("the checkpoint is missing".into()))?;
             let checkpoint = Checkpoint::open(signed, &signer.origin, &signer.verifier()?)
                 .map_err(|e| LedgerError::Tampered(format!("{e}; is this the key of this ledger?")))?;
-            if checkpoint.size() != head.size || checkpoint.root() != frontier.root() {
+            if checkpoint.size() != head.size {
                 return Err(LedgerError::Tampered(format!(
                     "it has {} entries, {} were signed",
                     head.size,
                     checkpoint.size()
+                )));
+            }
+            if checkpoint.root() != frontier.root() {
+                return Err(LedgerError::Tampered(format!(
+                    "its root is {}, that of the signed head is {}: entries or nodes were changed; keep the files as they \
+                     are, and compare with an export or a backup",
+                    frontier.root(),
+                    checkpoint.root()
                 )));
             }
             let last = store.entries(head.size - 1, 1)?.pop();

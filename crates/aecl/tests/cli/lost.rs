@@ -121,13 +121,17 @@ fn a_long_ledger_that_differs_stops_as_soon_as_it_is_compared() {
 
 /// Runs this where nothing keeps the tree as it is, and puts back what does.
 fn edit_unguarded(data: &Path, sql: &str) {
+    unguarded(data, |raw| assert_ne!(raw.execute(sql, ()).unwrap(), 0, "{sql}"));
+}
+
+fn unguarded(data: &Path, edit: impl FnOnce(&rusqlite::Connection)) {
     let raw = rusqlite::Connection::open(data.join("ledger.db")).unwrap();
     let words = "SELECT group_concat(sql, ';') FROM sqlite_schema WHERE type = 'trigger'";
     let guards: String = raw.query_row(words, (), |row| row.get(0)).unwrap();
     let names = "SELECT group_concat('DROP TRIGGER ' || name, ';') FROM sqlite_schema WHERE type = 'trigger'";
     let drop: String = raw.query_row(names, (), |row| row.get(0)).unwrap();
     raw.execute_batch(&drop).unwrap();
-    assert_ne!(raw.execute(sql, ()).unwrap(), 0, "{sql}");
+    edit(&raw);
     raw.execute_batch(&guards).unwrap();
 }
 
@@ -218,6 +222,31 @@ fn an_entry_that_was_changed_is_refused_at_a_start_and_never_made_to_fit() {
         assert!(refused.contains("[ledger_unavailable]") && refused.contains("not the one"), "{refused}");
     }
     aecl.run(&["log", "verify"]).ended(5);
+    grow_tree_anew(&aecl.dir().join("data"));
+    for command in [&["serve"][..], &["kill", "list"], &["log", "rebuild-facts"]] {
+        let refused = aecl.run(command).ended(1).err;
+        let said = "that of the signed head is";
+        assert!(refused.contains("[ledger_unavailable]") && refused.contains(said), "{refused}");
+    }
+    aecl.run(&["log", "verify"]).ended(5);
+    let doctor = aecl.run(&["doctor"]).ended(1).out;
+    assert!(doctor.contains("is not that of the signed head"), "{doctor}");
+}
+
+/// All nodes as they follow from the entries that are there, whatever was signed.
+fn grow_tree_anew(data: &Path) {
+    unguarded(data, |raw| {
+        let mut entries = raw.prepare("SELECT bytes FROM entries ORDER BY position").unwrap();
+        let (mut tree, mut nodes) = (Frontier::new(), Vec::new());
+        for bytes in entries.query_map((), |row| row.get::<_, Vec<u8>>(0)).unwrap() {
+            tree.append(leaf_hash(&bytes.unwrap()), &mut nodes);
+        }
+        raw.execute("DELETE FROM nodes", ()).unwrap();
+        for (level, position, hash) in nodes {
+            let position = i64::try_from(position).unwrap();
+            raw.execute("INSERT INTO nodes VALUES (?1, ?2, ?3)", (level, position, hash.0)).unwrap();
+        }
+    });
 }
 
 /// As a program writes it that erases what entries commit to.

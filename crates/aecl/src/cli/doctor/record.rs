@@ -5,9 +5,9 @@ use aecl_gate::keys;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::record::event::Entry;
 use aecl_ledger::replay::{FactsReport, START_ENTRIES_MAX};
-use aecl_ledger::store::{Sqlite, Store};
+use aecl_ledger::store::{Sqlite, Store, with_nodes};
 use aecl_ledger::{LedgerError, verify_facts, verify_payloads};
-use aecl_proof::{Checkpoint, VerifierKey};
+use aecl_proof::{Checkpoint, Frontier, VerifierKey};
 
 /// What was seen of the ledger.
 #[derive(Debug, Default)]
@@ -84,6 +84,12 @@ fn read(seen: &Seen) -> Result<Record, String> {
     let checkpoint = Checkpoint::open(&signed, &config.origin, &key).map_err(|e| e.to_string())?;
     if checkpoint.size() != head.size {
         return Err(format!("there are {} entries, but {} are signed", head.size, checkpoint.size()));
+    }
+    let tree = with_nodes(&mut store, |nodes| Frontier::load(head.size, nodes)).map_err(|e| e.to_string())?;
+    if tree.map_err(|e| e.to_string())?.root() != checkpoint.root() {
+        return Err(
+            "the root of its tree is not that of the signed head: entries or nodes were changed".into()
+        );
     }
     let last = store.entries(head.size.saturating_sub(1), 1).map_err(|e| e.to_string())?;
     let last = last.first().and_then(|(_, bytes)| serde_json::from_slice::<Entry>(bytes).ok());

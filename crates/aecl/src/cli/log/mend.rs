@@ -59,13 +59,23 @@ impl Record {
         code: &str,
         message: impl FnOnce(u64) -> String,
     ) -> std::result::Result<u64, Error> {
-        let signer = Signer { origin: self.signer.origin.clone(), key: self.signer.key.clone() };
-        let ledger = Ledger::open(Box::new(self.store()?), signer)?;
+        let ledger = self.ledger()?;
         let runtime = runtime()?;
         let size = runtime.block_on(ledger.head())?.size;
         runtime.block_on(ledger.fault(code, message(size), clock::wall()))?;
         ledger.close();
         Ok(size)
+    }
+
+    /// Refuses where the tree does not lead to the signed head.
+    pub(super) fn leads_to_its_head(&self) -> std::result::Result<(), Error> {
+        self.ledger()?.close();
+        Ok(())
+    }
+
+    fn ledger(&self) -> std::result::Result<Ledger, Error> {
+        let signer = Signer { origin: self.signer.origin.clone(), key: self.signer.key.clone() };
+        Ok(Ledger::open(Box::new(self.store()?), signer)?)
     }
 }
 

@@ -14,6 +14,7 @@ pub(super) fn run(common: &Common) -> Result {
     let found = verify_facts(&mut record.store()?)?;
     let differs: Vec<String> = mended.into_iter().chain(found.in_words()).collect();
     if differs.is_empty() {
+        record.leads_to_its_head()?;
         return done(common, &json!({ "replaced": 0 }), "All facts are as the entries say.");
     }
     let differs = differs.join(", ");
