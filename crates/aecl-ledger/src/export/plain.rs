@@ -1,7 +1,7 @@
 //! Reading files that somebody else has made: no link is followed on the way, nothing is waited for, and no file is read
 //! that is longer than it can be.
 
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{Error, Read as _, Result};
@@ -21,7 +21,8 @@ const NO_FILE: &str = "it is no plain file (a directory, pipe, socket or device)
 /// # Errors
 /// When it is not there, no plain file, behind a link, or longer.
 pub(super) fn read(dir: &Path, inner: &str, most: u64) -> Result<Vec<u8>> {
-    let mut at = File::open(dir)?;
+    let entered = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut at: File = openat(CWD, dir, entered, Mode::empty())?.into();
     let (above, name) = inner.rsplit_once('/').unwrap_or(("", inner));
     let mut walked = String::new();
     for part in above.split('/').filter(|part| !part.is_empty()) {

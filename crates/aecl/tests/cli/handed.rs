@@ -86,6 +86,17 @@ fn a_file_that_is_named_is_neither_waited_for_nor_read_without_end() {
             assert!(said.contains(why), "{args:?}: {said}");
         }
     }
+    let (waits, policy) = (waits.to_str().unwrap(), aecl.dir().join("policy"));
+    for (args, code) in [
+        (&["policy", "simulate", "--bundle", policy.to_str().unwrap(), "--export", waits][..], 1),
+        (&["policy", "simulate", "--bundle", waits], 1),
+        (&["log", "verify", waits], 5),
+        (&["log", "export", waits], 1),
+    ] {
+        let said = aecl.run(args).ended(code);
+        let said = said.err + &said.out;
+        assert!(said.contains("Not a directory") || said.contains("File exists"), "{args:?}: {said}");
+    }
     // What the shell hands over is waited for.
     let export = place.path().join("export");
     aecl.run(&["log", "export", export.to_str().unwrap()]).ended(0);
