@@ -305,7 +305,7 @@ impl Visitor for Seen {
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<String> {
         // To SQLite a type is a word, and runs nothing.
-        if let Some(name) = types::of_others(expr).filter(|_| self.dialect != Dialect::Sqlite) {
+        if let Some(name) = types::of_others(expr, self.dialect).filter(|_| self.dialect != Dialect::Sqlite) {
             let words = format!("makes a value of the type `{name}`, which may do anything");
             self.statements.push(SqlStatement { effect: SqlEffect::Exec, bounded: false, rows: None, words });
         }

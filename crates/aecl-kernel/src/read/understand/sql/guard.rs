@@ -38,13 +38,18 @@ pub(super) fn tokens(text: &str, dialect: Dialect) -> Result<Vec<Token>, String>
     if dialect != Dialect::Postgres && dollar_quoted(text) {
         return Err("it has `$…$`, which one database reads as a text and another as a name".into());
     }
+    // The tokenizer takes it for `<<|`.
+    let is_misread = |(at, _)| !text.get(..at).is_some_and(|before: &str| before.ends_with(['<', '&']));
+    if dialect == Dialect::Postgres && text.match_indices("<|").any(is_misread) {
+        return Err(one_operator("<|"));
+    }
     comments(text)?;
     let tokens =
         Tokenizer::new(dialect.rules(), text).tokenize().map_err(|e| super::plain(&e.to_string()))?;
     count(&tokens)?;
     glued(&tokens)?;
     if matches!(dialect, Dialect::Generic | Dialect::Postgres) {
-        operators(&tokens)?;
+        operators(&tokens, dialect == Dialect::Postgres)?;
     }
     Ok(tokens)
 }
@@ -121,46 +126,75 @@ fn glued(tokens: &[Token]) -> Result<(), String> {
     }
 }
 
-/// What operators of PostgreSQL are made of.
-const SIGNS: [char; 15] = ['+', '-', '*', '/', '<', '>', '=', '~', '!', '@', '#', '%', '^', '&', '|'];
-/// One of these in it makes a row of signs one operator, whatever it ends with.
-const BINDING: [char; 8] = ['~', '!', '@', '#', '%', '^', '&', '|'];
+/// What operators are made of.
+const SIGNS: [char; 16] = ['+', '-', '*', '/', '<', '>', '=', '~', '!', '@', '#', '%', '^', '&', '|', '?'];
+/// One of these in it makes a row of signs one operator of PostgreSQL, whatever it ends with.
+const BINDING: [char; 9] = ['~', '!', '@', '#', '%', '^', '&', '|', '?'];
+/// Operators that PostgreSQL brings along, of which none calls what somebody has defined unless it is defined anew.
+#[rustfmt::skip]
+const BUILT_IN: [&str; 75] = [
+    "!!", "!=", "!~", "!~*", "!~~", "!~~*", "#", "##", "#-", "#>", "#>>", "%", "&", "&&", "&<", "&<|", "&>", "*",
+    "*<", "*<=", "*<>", "*=", "*>", "*>=", "+", "-", "->", "->>", "-|-", "/", "<", "<->", "<<", "<<=", "<<|", "<=",
+    "<>", "<@", "<^", "=", "=>", ">", ">=", ">>", ">>=", ">^", "?", "?#", "?&", "?-", "?-|", "?|", "?||", "@", "@-@",
+    "@>", "@?", "@@", "^", "^@", "|", "|&>", "|/", "|>>", "||", "||/", "~", "~*", "~<=~", "~<~", "~=", "~>=~", "~>~",
+    "~~", "~~*",
+];
 
 /// PostgreSQL takes the longest row of signs for one operator, which somebody may have defined: `@@@` is no `@@` before a
-/// `@`.
-fn operators(tokens: &[Token]) -> Result<(), String> {
+/// `@`. Where nobody knows the database, a row that others take for several is not read; there a `?` is a place for a value.
+fn operators(tokens: &[Token], is_postgres: bool) -> Result<(), String> {
     let mut row = String::new();
     let mut parts = 0;
-    for token in tokens {
-        let text = match token {
+    for token in tokens.iter().chain([&Token::EOF]) {
+        match token {
             Token::Word(word) if word.quote_style.is_none() && word.value.starts_with('@') => {
                 let name = word.value.strip_prefix('@').unwrap_or_default();
                 let name = name.strip_prefix('@').unwrap_or(name);
-                match name.starts_with(SIGNS) || name.is_empty() {
-                    true => return Err(one_operator(&word.value)),
-                    false => String::new(),
+                if name.starts_with(SIGNS) || name.is_empty() {
+                    return Err(one_operator(&word.value));
                 }
             }
-            Token::Word(_) | Token::Whitespace(_) => String::new(),
-            token => Some(token.to_string())
-                .filter(|text| text.chars().all(|c| SIGNS.contains(&c)))
-                .unwrap_or_default(),
-        };
-        if text.is_empty() {
-            (row, parts) = (String::new(), 0);
-            continue;
+            token => {
+                let text = token.to_string();
+                let is_place = matches!(token, Token::Placeholder(_)) && !is_postgres;
+                if !text.is_empty() && !is_place && text.chars().all(|c| SIGNS.contains(&c)) {
+                    row.push_str(&text);
+                    parts += 1;
+                    continue;
+                }
+            }
         }
-        row.push_str(&text);
-        parts += 1;
-        if parts > 1 && row.contains(BINDING) {
+        let is_odd = match is_postgres {
+            true => !is_built_in(&row),
+            false => parts > 1 && row.contains(BINDING),
+        };
+        if is_odd {
             return Err(one_operator(&row));
         }
+        (row, parts) = (String::new(), 0);
     }
     Ok(())
 }
 
+/// Whether a row of signs, as PostgreSQL divides it, is nothing but what it brings along.
+fn is_built_in(row: &str) -> bool {
+    let operator = match row.contains(BINDING) {
+        true => row,
+        // What ends with a sign of a number ends before it.
+        false => row.get(..1).map_or("", |first| {
+            match row.get(1..).unwrap_or_default().trim_end_matches(['+', '-']) {
+                "" => first,
+                rest => row.get(..=rest.len()).unwrap_or_default(),
+            }
+        }),
+    };
+    operator.is_empty() || BUILT_IN.contains(&operator)
+}
+
 fn one_operator(signs: &str) -> String {
-    format!("`{signs}` is one operator to one database and several to another; put spaces between them")
+    format!(
+        "`{signs}` is an operator that somebody may have defined; put spaces between signs that are several"
+    )
 }
 
 /// A placeholder that begins with a number and goes on otherwise.

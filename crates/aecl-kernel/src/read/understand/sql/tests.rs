@@ -320,6 +320,24 @@ fn types_and_operators_of_somebody_else_are_called() {
         let sql = read(text, Dialect::Generic);
         assert_eq!(sql.effect(), SqlEffect::Exec, "{text}: {sql:?}");
     }
+    // Words of other databases name what somebody has defined, and so do signs.
+    for text in [
+        "SELECT 'x'::tinyint",
+        "SELECT CAST('x' AS datetime)",
+        "SELECT datetime 'y'",
+        "SELECT a::int4 unsigned FROM t",
+        "SELECT a::double FROM t",
+        "SELECT a <=> b FROM t",
+        "SELECT a == b FROM t",
+        "SELECT a <| b FROM t",
+        "SELECT a ?+ b FROM t",
+        "SELECT a ?@@ b FROM t",
+        "SELECT a !=+ b, a !? b FROM t",
+        "SELECT a FROM t ORDER BY a USING OPERATOR(evil.<<<)",
+    ] {
+        let sql = read(text, Dialect::Postgres);
+        assert_eq!(sql.effect(), SqlEffect::Exec, "{text}: {sql:?}");
+    }
     assert_eq!(
         says("SELECT 'x'::evil", Dialect::Postgres),
         "exec unbounded ? rows: reads rows + makes a value of the type `evil`, which may do anything"
@@ -334,6 +352,8 @@ fn types_and_operators_of_somebody_else_are_called() {
         "SELECT a=-1, a * -1, a <> -b FROM t",
         "SELECT @a FROM t",
         "SELECT a!~~*'x' FROM t",
+        "SELECT a <> -1, a <-> b, a ? 'x', a ?| b, a #>> b, a->0, a-1, a=-1, -a, +a, t.*, 2*3 FROM t",
+        "SELECT a::float(24), b::character varying(9), c::time(3) with time zone, d::interval, e::bit(3) FROM t",
     ] {
         assert_eq!(read(text, Dialect::Postgres).effect(), SqlEffect::Read, "{text}");
     }

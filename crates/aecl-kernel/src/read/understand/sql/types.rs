@@ -2,6 +2,7 @@
 //! the function of a cast, or that which reads the type.
 
 use super::plain;
+use crate::define::catalogue::dialect::Dialect;
 use sqlparser::ast::{
     ArrayElemTypeDef, DataType, Expr, FunctionArgumentClause, FunctionArguments, TypedString,
 };
@@ -67,9 +68,21 @@ const BUILT_IN: [&str; 57] = [
     "xml",
 ];
 
+/// Those for which the parser has words, as it writes them. Its other words are types of other databases, and may name what
+/// somebody has defined in this one.
+#[rustfmt::skip]
+const WORDS: [&str; 51] = [
+    "bigint", "bit", "bit varying", "bool", "boolean", "box", "bpchar", "bytea", "char", "char varying", "character",
+    "character varying", "circle", "date", "dec", "decimal", "double precision", "float", "float4", "float8", "int",
+    "int2", "int4", "int8", "integer", "json", "jsonb", "line", "lseg", "numeric", "path", "point", "polygon", "real",
+    "regclass", "smallint", "text", "time", "time with time zone", "time without time zone", "timestamp",
+    "timestamp with time zone", "timestamp without time zone", "timestamptz", "timetz", "tsquery", "tsvector", "uuid",
+    "varbit", "varchar", "xml",
+];
+
 /// The type of which this makes a value, in words, if it is one of somebody's own.
-pub(super) fn of_others(expr: &Expr) -> Option<String> {
-    let is_others = |data_type: &&DataType| !is_built_in(data_type);
+pub(super) fn of_others(expr: &Expr, dialect: Dialect) -> Option<String> {
+    let is_others = |data_type: &&DataType| !is_built_in(data_type, dialect == Dialect::Postgres);
     let made: Option<&DataType> = match expr {
         Expr::Cast { data_type, .. } | Expr::TypedString(TypedString { data_type, .. }) => Some(data_type),
         Expr::Convert { data_type, .. } => data_type.as_ref(),
@@ -89,9 +102,7 @@ fn returned(clause: &FunctionArgumentClause) -> Option<&DataType> {
     }
 }
 
-// Every word of the parser's own is a type that some database brings along; one that this database does not know is an error
-// there, or a name in a schema, which is `Custom` here, too.
-fn is_built_in(data_type: &DataType) -> bool {
+fn is_built_in(data_type: &DataType, is_postgres: bool) -> bool {
     match data_type {
         DataType::Custom(name, _) => {
             let parts: Vec<String> = name.0.iter().map(|part| part.to_string().to_lowercase()).collect();
@@ -107,9 +118,26 @@ fn is_built_in(data_type: &DataType) -> bool {
             | ArrayElemTypeDef::SquareBracket(of, _)
             | ArrayElemTypeDef::Parenthesis(of)
             | ArrayElemTypeDef::Qualified(of, _),
-        ) => is_built_in(of),
-        _ => true,
+        ) => is_built_in(of, is_postgres),
+        // Every word of the parser's own is a type that some database brings along.
+        _ => !is_postgres || is_word(data_type),
     }
+}
+
+/// Whether PostgreSQL has a type of this name: without lengths, and of an interval without its fields.
+fn is_word(data_type: &DataType) -> bool {
+    let text = data_type.to_string().to_lowercase();
+    let mut depth = 0_i32;
+    let mut bare = String::with_capacity(text.len());
+    for c in text.chars() {
+        depth += i32::from(c == '(');
+        if depth == 0 {
+            bare.push(c);
+        }
+        depth -= i32::from(c == ')');
+    }
+    let name = bare.split_whitespace().collect::<Vec<_>>().join(" ");
+    name.starts_with("interval") || WORDS.contains(&name.as_str())
 }
 
 #[cfg(test)]
