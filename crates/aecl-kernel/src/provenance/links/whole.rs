@@ -24,10 +24,16 @@ const SCHEME_MAX: usize = 32;
 const ITEMS: [char; 6] = [',', ';', '|', '\n', '\r', '\t'];
 /// Words of arguments that are places: a host alone leads there.
 #[rustfmt::skip]
-const PLACES: [&str; 22] = [
-    "broker", "callback", "endpoint", "feed", "gateway", "host", "hostname", "instance", "mirror", "node", "origin", "peer",
-    "proxy", "registry", "relay", "remote", "server", "sitemap", "tracker", "upstream", "webhook", "webpage",
+const PLACES: [&str; 40] = [
+    "authority", "broker", "callback", "domain", "dsn", "endpoint", "feed", "forward", "fqdn", "gateway", "host", "hostname",
+    "href", "instance", "link", "mirror", "mx", "nameserver", "netloc", "node", "origin", "peer", "proxy", "redirect",
+    "registry", "relay", "remote", "resolver", "server", "site", "sitemap", "smtp", "src", "tracker", "upstream", "uri", "url",
+    "webhook", "webpage", "website",
 ];
+/// What a setting of a connection calls the host.
+const HOST_KEYS: [&str; 5] = ["addr", "address", "host", "hostaddr", "server"];
+/// How Windows begins a share, behind which a host stands.
+const SHARES: [&str; 3] = [r"\\?\UNC\", r"\\.\UNC\", "//?/UNC/"];
 
 /// The role of a destination that this value has, if it leads outside. `pointer` is where it stands. `text`: the argument
 /// holds what is written or run, so that only a value of one word is an address.
@@ -40,7 +46,16 @@ pub(in super::super) fn leads(pointer: &str, value: &str, text: bool) -> Option<
     let place = is_place(pointer);
     readings(shown).iter().find_map(|reading| {
         let scheme = has_address(reading).then_some(Class::DestUrl);
-        scheme.or_else(|| reading.split(ITEMS).find_map(|item| of_item(item, place)))
+        let set = || sets_host(reading).then_some(Class::DestUrl);
+        scheme.or_else(set).or_else(|| reading.split(ITEMS).find_map(|item| of_item(item, place)))
+    })
+}
+
+/// `host=acme.com user=x`, `Server=acme.com;Password=x`.
+fn sets_host(text: &str) -> bool {
+    text.split([' ', ';', '(', ')', '&']).filter_map(|part| part.split_once('=')).any(|(key, value)| {
+        let named = HOST_KEYS.iter().any(|known| key.trim().eq_ignore_ascii_case(known));
+        named && hosts::is_place(value.trim().trim_matches(['"', '\'']))
     })
 }
 
@@ -104,15 +119,20 @@ fn goes_out(scheme: &str, rest: &str) -> bool {
         return rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '[' | '%' | '/' | '\\' | '_'));
     }
     if scheme.eq_ignore_ascii_case("file") {
-        return host.len() > 2 && !host.eq_ignore_ascii_case("localhost");
+        return is_share_of_file(rest) || (host.len() > 2 && !host.eq_ignore_ascii_case("localhost"));
     }
     rest.starts_with('[') || host.contains('@') || hosts::ends_known(host) || hosts::is_number(host)
+}
+
+/// Two more slashes, behind which a host stands.
+fn is_share_of_file(rest: &str) -> bool {
+    rest.strip_prefix("//").is_some_and(|host| host.starts_with(char::is_alphanumeric))
 }
 
 fn of_item(item: &str, place: bool) -> Option<Class> {
     let around =
         |c: char| c.is_whitespace() || AROUND.contains(&c) || matches!(c, '"' | '<' | '(' | ')' | '[' | '}');
-    let item = item.trim_matches(char::is_whitespace);
+    let item = item.trim_matches(|c: char| c.is_whitespace() || c.is_control());
     // `Eve <eve@host>`
     let item = item.strip_suffix('>').and_then(|item| item.rsplit_once('<')).map_or(item, |(_, inner)| inner);
     let bare = item.trim_matches(around);
@@ -121,13 +141,18 @@ fn of_item(item: &str, place: bool) -> Option<Class> {
         return None;
     }
     let alone = word.len() == bare.len();
-    if is_called_mail(word) || (alone && is_mailbox(word)) {
+    let mailbox = word.split('?').next().unwrap_or_default();
+    if is_called_mail(word) || (alone && is_mailbox(mailbox)) {
         return Some(Class::DestEmail);
     }
     let slashes = word.bytes().take_while(|b| is_slash(*b)).count();
     let rest = word.get(slashes..).unwrap_or_default();
     let beside = slashes >= 2 && (rest.starts_with('[') || hosts::is_host(rest) || is_share(word, rest));
     let leads = beside
+        || SHARES
+            .iter()
+            .any(|share| word.get(..share.len()).is_some_and(|head| head.eq_ignore_ascii_case(share)))
+        || is_file_of_host(word)
         || after_scheme(word).is_some()
         || is_copied_to(word)
         || hosts::goes_beyond(word)
@@ -140,19 +165,36 @@ fn is_called_mail(word: &str) -> bool {
     head.is_some_and(|head| head.eq_ignore_ascii_case("mailto"))
 }
 
-/// A mailbox, and no version of a package (`lodash@4.17.21`).
+/// `file:\\host\x`, which browsers read as they read slashes.
+fn is_file_of_host(word: &str) -> bool {
+    let rest = word.get(5..).filter(|_| word.get(..5).is_some_and(|head| head.eq_ignore_ascii_case("file:")));
+    let Some(rest) = rest else { return false };
+    let slashes = rest.bytes().take_while(|b| is_slash(*b)).count();
+    matches!(slashes, 2 | 4) && hosts::is_host(rest.get(slashes..).unwrap_or_default())
+}
+
+/// Ends of what has an `@` in its name and is no mailbox: `icon@2x.png`, `user@1000.service`.
+const NO_MAILBOX: [&str; 8] = ["gif", "jpeg", "jpg", "pdf", "png", "service", "svg", "webp"];
+
+/// A mailbox, and no version of a package (`lodash@4.17.21`). What else has an `@` in it leads there if hosts end so.
 fn is_mailbox(word: &str) -> bool {
     let Some((local, host)) = word.rsplit_once('@') else { return false };
     let end = host.rsplit('.').next().unwrap_or_default();
-    let named = !local.is_empty() && !local.contains([':', '/', '=', '\\']);
-    named && hosts::fits(host) && end.chars().count() >= 2 && end.chars().all(char::is_alphabetic)
+    let odd = local.contains([':', '/', '=', '\\']);
+    !local.is_empty()
+        && (!odd || hosts::ends_known(host))
+        && hosts::fits(host)
+        && !NO_MAILBOX.iter().any(|file| file.eq_ignore_ascii_case(end))
+        && end.chars().count() >= 2
+        && end.chars().all(char::is_alphabetic)
 }
 
 /// `\\host\share`.
 fn is_share(word: &str, rest: &str) -> bool {
     let host = rest.split(['\\', '/']).next().unwrap_or_default();
     let below = rest.get(host.len()..).unwrap_or_default();
-    let named = host.len() >= 2 && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    let named =
+        host.len() >= 2 && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@'));
     word.starts_with("\\\\") && named && below.len() >= 2
 }
 
@@ -165,8 +207,11 @@ fn is_copied_to(word: &str) -> bool {
     let ends =
         host.rsplit('.').next().is_some_and(|end| end.len() >= 2 && end.chars().all(char::is_alphabetic));
     match user {
-        Some(user) => !user.is_empty() && below && ends,
-        None => below && path.starts_with(':') && path.contains('/') && hosts::ends_known(host),
+        Some(user) => !user.is_empty() && below && (ends || hosts::is_number(host)),
+        None => {
+            let is_path = path.contains('/') || path.ends_with(".git");
+            below && path.starts_with(':') && is_path && hosts::ends_known(host)
+        }
     }
 }
 
