@@ -154,6 +154,8 @@ fn operators(tokens: &[Token], is_postgres: bool) -> Result<(), String> {
                     return Err(one_operator(&word.value));
                 }
             }
+            // Neither a name nor a comment is made of signs, whatever stands in it.
+            Token::Word(_) | Token::Whitespace(_) => {}
             token => {
                 let text = token.to_string();
                 let is_place = matches!(token, Token::Placeholder(_)) && !is_postgres;
@@ -178,17 +180,12 @@ fn operators(tokens: &[Token], is_postgres: bool) -> Result<(), String> {
 
 /// Whether a row of signs, as PostgreSQL divides it, is nothing but what it brings along.
 fn is_built_in(row: &str) -> bool {
-    let operator = match row.contains(BINDING) {
-        true => row,
-        // What ends with a sign of a number ends before it.
-        false => row.get(..1).map_or("", |first| {
-            match row.get(1..).unwrap_or_default().trim_end_matches(['+', '-']) {
-                "" => first,
-                rest => row.get(..=rest.len()).unwrap_or_default(),
-            }
-        }),
+    let end = match row.contains(BINDING) {
+        true => row.len(),
+        // What ends with a sign of a number ends before it, and is not nothing.
+        false => row.trim_end_matches(['+', '-']).len().max(1),
     };
-    operator.is_empty() || BUILT_IN.contains(&operator)
+    row.is_empty() || row.get(..end).is_some_and(|operator| BUILT_IN.contains(&operator))
 }
 
 fn one_operator(signs: &str) -> String {

@@ -352,6 +352,7 @@ fn types_and_operators_of_somebody_else_are_called() {
         "SELECT a=-1, a * -1, a <> -b FROM t",
         "SELECT @a FROM t",
         "SELECT a!~~*'x' FROM t",
+        "SELECT a /**/ FROM t",
         "SELECT a <> -1, a <-> b, a ? 'x', a ?| b, a #>> b, a->0, a-1, a=-1, -a, +a, t.*, 2*3 FROM t",
         "SELECT a::float(24), b::character varying(9), c::time(3) with time zone, d::interval, e::bit(3) FROM t",
     ] {

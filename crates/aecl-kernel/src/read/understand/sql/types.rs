@@ -7,77 +7,20 @@ use sqlparser::ast::{
     ArrayElemTypeDef, DataType, Expr, FunctionArgumentClause, FunctionArguments, TypedString,
 };
 
-/// Those of PostgreSQL that the parser knows by no word of their own.
-const BUILT_IN: [&str; 57] = [
-    "aclitem",
-    "bpchar",
-    "char",
-    "cid",
-    "cidr",
-    "circle",
-    "daterange",
-    "decimal",
-    "inet",
-    "int4multirange",
-    "int4range",
-    "int8multirange",
-    "int8range",
-    "jsonpath",
-    "line",
-    "lseg",
-    "macaddr",
-    "macaddr8",
-    "money",
-    "name",
-    "nummultirange",
-    "numrange",
-    "oid",
-    "oidvector",
-    "path",
-    "pg_lsn",
-    "pg_snapshot",
-    "point",
-    "polygon",
-    "refcursor",
-    "regclass",
-    "regcollation",
-    "regconfig",
-    "regdictionary",
-    "regnamespace",
-    "regoper",
-    "regoperator",
-    "regproc",
-    "regprocedure",
-    "regrole",
-    "regtype",
-    "text",
-    "tid",
-    "timetz",
-    "tsmultirange",
-    "tsquery",
-    "tsrange",
-    "tstzmultirange",
-    "tstzrange",
-    "tsvector",
-    "txid_snapshot",
-    "uuid",
-    "varbit",
-    "varchar",
-    "xid",
-    "xid8",
-    "xml",
-];
-
-/// Those for which the parser has words, as it writes them. Its other words are types of other databases, and may name what
+/// Those of PostgreSQL, as the parser writes them. What else it has a word for is a type of other databases, and may name what
 /// somebody has defined in this one.
 #[rustfmt::skip]
-const WORDS: [&str; 51] = [
-    "bigint", "bit", "bit varying", "bool", "boolean", "box", "bpchar", "bytea", "char", "char varying", "character",
-    "character varying", "circle", "date", "dec", "decimal", "double precision", "float", "float4", "float8", "int",
-    "int2", "int4", "int8", "integer", "json", "jsonb", "line", "lseg", "numeric", "path", "point", "polygon", "real",
-    "regclass", "smallint", "text", "time", "time with time zone", "time without time zone", "timestamp",
-    "timestamp with time zone", "timestamp without time zone", "timestamptz", "timetz", "tsquery", "tsvector", "uuid",
-    "varbit", "varchar", "xml",
+const BUILT_IN: [&str; 90] = [
+    "aclitem", "bigint", "bit", "bit varying", "bool", "boolean", "box", "bpchar", "bytea", "char", "char varying",
+    "character", "character varying", "cid", "cidr", "circle", "date", "daterange", "dec", "decimal",
+    "double precision", "float", "float4", "float8", "inet", "int", "int2", "int4", "int4multirange", "int4range",
+    "int8", "int8multirange", "int8range", "integer", "json", "jsonb", "jsonpath", "line", "lseg", "macaddr",
+    "macaddr8", "money", "name", "numeric", "nummultirange", "numrange", "oid", "oidvector", "path", "pg_lsn",
+    "pg_snapshot", "point", "polygon", "real", "refcursor", "regclass", "regcollation", "regconfig", "regdictionary",
+    "regnamespace", "regoper", "regoperator", "regproc", "regprocedure", "regrole", "regtype", "smallint", "text",
+    "tid", "time", "time with time zone", "time without time zone", "timestamp", "timestamp with time zone",
+    "timestamp without time zone", "timestamptz", "timetz", "tsmultirange", "tsquery", "tsrange", "tstzmultirange",
+    "tstzrange", "tsvector", "txid_snapshot", "uuid", "varbit", "varchar", "xid", "xid8", "xml",
 ];
 
 /// The type of which this makes a value, in words, if it is one of somebody's own.
@@ -106,7 +49,6 @@ fn is_built_in(data_type: &DataType, is_postgres: bool) -> bool {
     match data_type {
         DataType::Custom(name, _) => {
             let parts: Vec<String> = name.0.iter().map(|part| part.to_string().to_lowercase()).collect();
-            let known = |name: &str| BUILT_IN.binary_search(&name).is_ok();
             match parts.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
                 [name] => known(name),
                 ["pg_catalog", _] => true,
@@ -124,6 +66,10 @@ fn is_built_in(data_type: &DataType, is_postgres: bool) -> bool {
     }
 }
 
+fn known(name: &str) -> bool {
+    BUILT_IN.binary_search(&name).is_ok()
+}
+
 /// Whether PostgreSQL has a type of this name: without lengths, and of an interval without its fields.
 fn is_word(data_type: &DataType) -> bool {
     let text = data_type.to_string().to_lowercase();
@@ -137,7 +83,7 @@ fn is_word(data_type: &DataType) -> bool {
         depth -= i32::from(c == ')');
     }
     let name = bare.split_whitespace().collect::<Vec<_>>().join(" ");
-    name.starts_with("interval") || WORDS.contains(&name.as_str())
+    name.starts_with("interval") || known(&name)
 }
 
 #[cfg(test)]
