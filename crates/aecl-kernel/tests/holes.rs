@@ -579,6 +579,13 @@ fn a_reader_goes_nowhere_that_nobody_has_named() {
     }
     let mail = json!({"recipient": "thief@foe.example"});
     assert_eq!(run.says("look", mail), "require_approval unproven_destination");
+    // Who is named is not whoever is named with something behind it.
+    let mut named = Run::new("Look up ann@acme.com").tainted();
+    assert_eq!(named.says("look", json!({"recipient": "ann@acme.com"})), "allow");
+    for more in ["ann@acme.com?subject=c2VjcmV0", "c2VjcmV0:x@acme.com", "c2VjcmV0=ann@acme.com"] {
+        let said = named.says("look", json!({"recipient": more}));
+        assert!(said.starts_with("require_approval "), "{more}: {said}");
+    }
     for arguments in [json!({"filter": "notes.txt"}), json!({"said": format!("as said at {AWAY} before")})] {
         assert_eq!(run.says("look", arguments.clone()), "allow", "{arguments}");
     }

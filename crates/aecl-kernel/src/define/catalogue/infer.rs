@@ -26,7 +26,8 @@ pub fn words(name: &str) -> Vec<String> {
     out
 }
 
-fn any(words: &[String], of: &[&str]) -> bool {
+/// Whether one of these words is among those, or several of it.
+pub fn any(words: &[String], of: &[&str]) -> bool {
     words.iter().any(|w| of.contains(&w.as_str()) || w.strip_suffix('s').is_some_and(|w| of.contains(&w)))
 }
 
@@ -35,6 +36,9 @@ fn own_words(name: &str) -> Vec<String> {
     words(name.rsplit_once('.').map_or(name, |(_, tool)| tool))
 }
 
+/// Words of arguments that are addresses to every edition.
+const URLS: &[&str] =
+    &["url", "uri", "link", "website", "endpoint", "webhook", "host", "hostname", "domain", "site"];
 const MONEY: &[&str] = &[
     "pay",
     "payment",
@@ -129,9 +133,7 @@ fn of_name(action: &[String], effect: Effect, name: &str, schema: &Value) -> Cla
     if is(&["sql", "statement"]) || (is(&["query"]) && any(action, &["sql", "db", "database"])) {
         return Class::QuerySql;
     }
-    if is(&["url", "uri", "link", "website", "endpoint", "webhook", "host", "hostname", "domain", "site"])
-        || schema.get("format").and_then(Value::as_str).is_some_and(|f| f == "uri")
-    {
+    if is(URLS) || schema.get("format").and_then(Value::as_str).is_some_and(|f| f == "uri") {
         return Class::DestUrl;
     }
     // A read sends nothing but what it asks for.
@@ -229,6 +231,11 @@ const ABOUT: &[&str] =
     &["body", "comment", "content", "data", "description", "html", "id", "message", "note", "query", "text"];
 /// In how many words a description has said what an argument is.
 const SAID_FIRST: usize = 6;
+
+/// Whether an argument of these words is an address, whatever its tool does.
+pub fn is_called_address(names: &[String]) -> bool {
+    any(names, URLS) || any(names, ADDRESSES)
+}
 
 /// Whether an argument is an address by its name, its format or the words with which its description begins. More than
 /// [`classes`] takes for one, which recorded decisions rest on.

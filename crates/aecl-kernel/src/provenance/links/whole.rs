@@ -7,7 +7,7 @@
 
 use super::{AROUND, after_scheme, entities, hosts, is_slash, plain};
 use crate::define::catalogue::flow::Class;
-use crate::define::catalogue::infer::words;
+use crate::define::catalogue::infer::{any, is_called_address, words};
 use std::borrow::Cow;
 
 /// Schemes that go out, whatever stands behind them.
@@ -22,13 +22,32 @@ const NETWORK: [&str; 54] = [
 const SCHEME_MAX: usize = 32;
 /// Between the items of a list.
 const ITEMS: [char; 6] = [',', ';', '|', '\n', '\r', '\t'];
-/// Words of arguments that are places: a host alone leads there.
-#[rustfmt::skip]
-const PLACES: [&str; 40] = [
-    "authority", "broker", "callback", "domain", "dsn", "endpoint", "feed", "forward", "fqdn", "gateway", "host", "hostname",
-    "href", "instance", "link", "mirror", "mx", "nameserver", "netloc", "node", "origin", "peer", "proxy", "redirect",
-    "registry", "relay", "remote", "resolver", "server", "site", "sitemap", "smtp", "src", "tracker", "upstream", "uri", "url",
-    "webhook", "webpage", "website",
+/// Words of arguments that are places, beside those that an import takes for addresses: a host alone leads there.
+const PLACES: [&str; 24] = [
+    "authority",
+    "broker",
+    "dsn",
+    "forward",
+    "fqdn",
+    "gateway",
+    "instance",
+    "mirror",
+    "mx",
+    "nameserver",
+    "netloc",
+    "node",
+    "origin",
+    "peer",
+    "registry",
+    "relay",
+    "remote",
+    "resolver",
+    "server",
+    "smtp",
+    "src",
+    "tracker",
+    "upstream",
+    "webpage",
 ];
 /// What a setting of a connection calls the host.
 const HOST_KEYS: [&str; 5] = ["addr", "address", "host", "hostaddr", "server"];
@@ -218,8 +237,6 @@ fn is_copied_to(word: &str) -> bool {
 /// Whether the argument is called a place.
 fn is_place(pointer: &str) -> bool {
     let name = pointer.rsplit('/').find(|step| !step.bytes().all(|b| b.is_ascii_digit()));
-    words(name.unwrap_or_default()).iter().any(|word| {
-        let word = word.strip_suffix('s').filter(|one| PLACES.contains(one)).unwrap_or(word);
-        PLACES.contains(&word)
-    })
+    let words = words(name.unwrap_or_default());
+    is_called_address(&words) || any(&words, &PLACES)
 }
