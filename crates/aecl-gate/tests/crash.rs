@@ -182,6 +182,9 @@ impl Store for Crashing {
     fn renew_nodes(&mut self, nodes: &[Node]) -> Result<(), StoreError> {
         self.inner.renew_nodes(nodes)
     }
+    fn broken(&mut self) -> Result<Vec<String>, StoreError> {
+        self.inner.broken()
+    }
     fn reader(&self) -> Result<Box<dyn Store>, StoreError> {
         self.inner.reader()
     }

@@ -83,9 +83,7 @@ pub trait Store: Send {
     fn renew_nodes(&mut self, nodes: &[Node]) -> Result<(), StoreError>;
 
     /// What of the store does not hold together in itself, in words: an index that is not the one of its table.
-    fn broken(&mut self) -> Result<Vec<String>, StoreError> {
-        Ok(Vec::new())
-    }
+    fn broken(&mut self) -> Result<Vec<String>, StoreError>;
 
     /// A second, read-only view, for listings. No decision may rest on it: it can lag behind.
     fn reader(&self) -> Result<Box<dyn Store>, StoreError>;

@@ -176,6 +176,10 @@ impl Store for Export {
         Err(StoreError::ReadOnly)
     }
 
+    fn broken(&mut self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     fn payload(&mut self, commitment: &Hash) -> Result<Option<PayloadRow>, StoreError> {
         let name = payload_name(&Digest::from_bytes(commitment.0));
         let path = self.dir.join(&name);

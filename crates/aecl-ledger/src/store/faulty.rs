@@ -215,6 +215,10 @@ impl Store for Faulty {
         self.call(StoreCall::Commit, |store| store.renew_nodes(nodes))
     }
 
+    fn broken(&mut self) -> Result<Vec<String>, StoreError> {
+        self.inner.broken()
+    }
+
     fn reader(&self) -> Result<Box<dyn Store>, StoreError> {
         self.poison.check()?;
         match self.faults.meet(StoreCall::Reader) {

@@ -144,6 +144,10 @@ impl Store for Memory {
         self.poison.after(outcome)
     }
 
+    fn broken(&mut self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     fn reader(&self) -> Result<Box<dyn Store>, StoreError> {
         self.poison.check()?;
         Ok(Box::new(Self { read_only: true, ..self.reopen() }))

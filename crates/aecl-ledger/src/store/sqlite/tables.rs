@@ -70,8 +70,8 @@ fn reindex(connection: &Connection) -> Result<Vec<String>, StoreError> {
     Ok(wrong)
 }
 
-/// Takes away what is none of ours, makes what is missing, and fills indexes that are not those of their tables. A table of ours that is another stays, since it holds what
-/// nobody could make again.
+/// Takes away what is none of ours, makes what is missing, and fills indexes that are not those of their tables. A table of
+/// ours that is another stays, since it holds what nobody could make again.
 pub(super) fn mend(connection: &mut Connection) -> Result<Vec<String>, StoreError> {
     let mut wrong = differ(connection)?;
     let (found, ours) = (made(connection)?, as_made()?);
