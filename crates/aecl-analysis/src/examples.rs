@@ -5,7 +5,7 @@ use super::situation::Situation;
 use aecl_kernel::base::code::Code;
 use aecl_kernel::base::id::{AgentId, BadId, Environment, TenantId};
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::define::cage::Cages;
+use aecl_kernel::define::isolation::Cages;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::example::Example;
 use aecl_kernel::policy::problem::{Problem, Source, did_you_mean, read_each};

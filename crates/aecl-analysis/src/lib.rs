@@ -12,4 +12,4 @@ pub mod prove;
 pub mod residual;
 mod sample;
 pub mod situation;
-pub mod trial;
+pub mod what_if;

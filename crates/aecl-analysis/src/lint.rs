@@ -2,9 +2,9 @@
 
 mod spelled;
 
-use aecl_kernel::define::cage::Tier;
 use aecl_kernel::define::catalogue::flow::Class;
 use aecl_kernel::define::catalogue::{ActionManifest, Effect};
+use aecl_kernel::define::isolation::Tier;
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Problem;

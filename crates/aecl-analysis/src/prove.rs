@@ -10,15 +10,15 @@
 //! speaks against a claim is judged by all checks before it counts as one.
 
 mod case;
-mod floors;
+mod compare;
+mod minimums;
 mod property;
 mod rules;
-mod than;
 
 pub use case::Case;
+pub use compare::{Change, Than};
 pub(super) use property::check;
 pub use rules::{RuleFault, RuleFinding};
-pub use than::{Change, Than};
 
 use aecl_kernel::base::id::{ActionName, AgentId};
 use aecl_kernel::define::manifest::AgentManifest;
@@ -118,13 +118,13 @@ pub fn prove_rules(bundle: &Bundle, ask: Ask<'_>) -> Vec<RuleFinding> {
 
 /// Asks whether a bundle newly allows anything, compared with another.
 pub fn prove_than(new: &Bundle, old: &Bundle, ask: Ask<'_>) -> Than {
-    than::prove(new, old, ask)
+    compare::prove(new, old, ask)
 }
 
 /// The policies for an agent and action, with what other checks say about every request.
 struct Held {
     own: Vec<Told>,
-    floors: Vec<floors::Floor>,
+    floors: Vec<minimums::Floor>,
     /// It is about this agent.
     who: Option<Value>,
 }
@@ -136,7 +136,7 @@ impl Held {
         let own: Vec<Told> = bundle.policies().of(&agent.agent_id, action.as_str());
         (!own.is_empty()).then(|| Self {
             own,
-            floors: floors::of(agent, typed, bundle),
+            floors: minimums::of(agent, typed, bundle),
             who: only(&format!("principal == Agent::\"{}\"", agent.agent_id)),
         })
     }

@@ -8,9 +8,9 @@ use aecl_kernel::base::id::{
 use aecl_kernel::base::json::Limits;
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::decide::question::{Fresh, Question};
+use aecl_kernel::decide::request::{Fresh, Question};
 use aecl_kernel::decide::{Ruling, decide};
-use aecl_kernel::define::cage::Cages;
+use aecl_kernel::define::isolation::Cages;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::provenance::proof::Provenance;

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aecl_kernel::base::traffic::Traffic;
-use aecl_kernel::define::cage::Tier;
+use aecl_kernel::define::isolation::Tier;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 

@@ -4,7 +4,7 @@
 use aecl_executor::connectors::files::{FilesConnector, FilesSpec};
 use aecl_executor::connectors::process::{ProcessConnector, ProcessSpec};
 use aecl_executor::{Call, CallResult, Connector, ConnectorSpec, DryRun, Reconciled, fake};
-use aecl_kernel::define::cage::Tier;
+use aecl_kernel::define::isolation::Tier;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -373,7 +373,7 @@ async fn nothing_runs_in_less_than_the_permit_asks_for() {
     let dir = tempfile::tempdir().unwrap();
     let spec = json!({ "argv": ["sh", "-c", "echo ran"],
         "views": [{ "source": dir.path(), "at": "/data" }] });
-    let is_here = |tier: Tier, found: &[aecl_kernel::define::cage::Found]| {
+    let is_here = |tier: Tier, found: &[aecl_kernel::define::isolation::Found]| {
         found.iter().any(|f| f.available && f.tier >= tier)
     };
     let found = connector().await.find_cages(&[], Some(&["native".to_owned()])).await.unwrap();

@@ -10,7 +10,7 @@ use aecl_executor::judge::JudgeSpec;
 use aecl_executor::root_dir::read_plain;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{AgentId, Environment, PersonId, TenantId};
-use aecl_kernel::define::cage::{Cages, Lowered, Tier};
+use aecl_kernel::define::isolation::{Cages, Lowered, Tier};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_ledger::replay::START_ENTRIES_MAX;
 use aecl_ledger::store::{Sqlite, StoreError};

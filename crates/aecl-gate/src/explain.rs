@@ -8,7 +8,7 @@ use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, AgentId, Environment, RunId, TenantId, UserId};
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::decide::decide;
-use aecl_kernel::decide::question::Question;
+use aecl_kernel::decide::request::Question;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::provenance::proof::Provenance;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};

@@ -16,7 +16,7 @@ use aecl_executor::connectors::mcp::UpstreamSpec;
 use aecl_executor::judge::Judge;
 use aecl_kernel::base::code::{self, Code};
 use aecl_kernel::base::json;
-use aecl_kernel::define::cage::Cages;
+use aecl_kernel::define::isolation::Cages;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::record::approval::People;
 use aecl_ledger::Ledger;

@@ -1,7 +1,7 @@
 //! Fresh names: sortable by time, unguessable in the rest.
 
 use aecl_kernel::base::id::{ActionId, ApprovalId, BadId, RunId};
-use aecl_kernel::decide::question::Fresh;
+use aecl_kernel::decide::request::Fresh;
 
 fn fresh(prefix: &str) -> String {
     format!("{prefix}_{}", uuid::Uuid::now_v7().simple())

@@ -8,7 +8,7 @@ use crate::ids;
 use aecl_executor::judge::{Judge, JudgeSpec};
 use aecl_kernel::base::evidence::Evidence;
 use aecl_kernel::decide::decide;
-use aecl_kernel::decide::question::Question;
+use aecl_kernel::decide::request::Question;
 use aecl_kernel::define::catalogue::flow::{Class, DryRunRule};
 use aecl_kernel::provenance::proof::leaves;
 use aecl_kernel::read::action::{Action, Mode};

@@ -14,7 +14,7 @@ use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::evidence::Evidence;
 use aecl_kernel::base::id::ActionId;
 use aecl_kernel::base::principal::Principal;
-use aecl_kernel::decide::question::Question;
+use aecl_kernel::decide::request::Question;
 use aecl_kernel::decide::{Permit, Refusal, Ruling, Wait, decide};
 use aecl_kernel::read::action::{Action, Mode, Proposal};
 use aecl_kernel::record::approval::Ask;

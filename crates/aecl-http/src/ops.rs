@@ -8,7 +8,7 @@ use aecl_gate::clock::ClockStanding;
 use aecl_gate::config::MetricsReaders;
 use aecl_gate::metrics::{BUCKETS_MS, Histogram};
 use aecl_kernel::base::code;
-use aecl_kernel::define::cage::{Found, Offers};
+use aecl_kernel::define::isolation::{Found, Offers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;

@@ -9,15 +9,15 @@ pub mod checks;
 mod cover;
 pub mod gather;
 pub mod isolation;
-pub mod question;
+pub mod request;
 
 use crate::base::code::{self, Code};
 use crate::base::id::{ActionId, ApprovalId};
 use crate::base::time::Timestamp;
 use crate::decide::approvers::excluded_from;
 use crate::decide::isolation::{chosen, held};
-use crate::decide::question::{Findings, Fresh, Question};
-use crate::define::cage::Choice;
+use crate::decide::request::{Findings, Fresh, Question};
+use crate::define::isolation::Choice;
 use crate::read::action::Action;
 use crate::record::approval::people::{counting, lapsed};
 use crate::record::approval::{Ask, AskState, Confirm, Need, Vote, Voters};

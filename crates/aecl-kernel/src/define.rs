@@ -1,7 +1,7 @@
 //! What people wrote: the catalogue of actions, the manifests of agents, and the words that both use.
 
-pub mod cage;
 pub mod catalogue;
 pub mod compensation;
+pub mod isolation;
 pub mod manifest;
 pub mod risk;

@@ -6,6 +6,7 @@
 
 mod actions;
 pub mod bundle;
+mod code_arguments;
 pub(crate) mod compile;
 pub mod example;
 mod manifests;
@@ -13,7 +14,6 @@ mod nesting;
 pub mod own_rule;
 pub mod problem;
 pub mod property;
-mod runs;
 mod typing;
 
 use crate::base::id::{ActionName, AgentId};
@@ -303,7 +303,7 @@ impl Policies {
         ));
         pairs.push(("compensating".into(), flag(action.compensates.is_some())));
         if let Some(typed) = &action.typed {
-            runs::expressions(typed, &action.runs, &mut pairs)?;
+            code_arguments::expressions(typed, &action.runs, &mut pairs)?;
         }
         let run = q.facts.run.as_ref();
         pairs.push((

@@ -7,5 +7,5 @@ pub mod decision;
 pub mod event;
 pub mod facts;
 pub mod goal;
-pub mod past;
+pub mod history;
 pub mod usage;

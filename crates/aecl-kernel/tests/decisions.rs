@@ -21,11 +21,11 @@ use aecl_kernel::base::id::{ActionId, AgentId, Environment, ProjectId, RunId, Te
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::Ruling;
-use aecl_kernel::define::cage::Tier;
+use aecl_kernel::define::isolation::Tier;
 use aecl_kernel::read::action::{Mode, Proposal};
 use aecl_kernel::record::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind};
 use aecl_kernel::record::facts::{Fact, Key, KillScope};
-use aecl_kernel::record::past::Sum;
+use aecl_kernel::record::history::Sum;
 use aecl_kernel::record::usage::Meter;
 use expect_test::expect_file;
 use page::Page;

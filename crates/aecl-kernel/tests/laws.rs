@@ -10,7 +10,7 @@ use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, PersonId, RunId};
 use aecl_kernel::base::json::Limits;
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::decide::question::{Fresh, Question};
+use aecl_kernel::decide::request::{Fresh, Question};
 use aecl_kernel::decide::{Ruling, decide};
 use aecl_kernel::define::catalogue::Reversibility;
 use aecl_kernel::define::catalogue::flow::Egress;

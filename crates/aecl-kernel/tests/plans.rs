@@ -467,7 +467,7 @@ fn who_brings_a_plan_does_not_agree_to_it() {
         cages: None,
         now,
     };
-    let fresh = aecl_kernel::decide::question::Fresh {
+    let fresh = aecl_kernel::decide::request::Fresh {
         action: aecl_kernel::base::id::ActionId::new("act_9").unwrap(),
         approval: ApprovalId::new("apr_9").unwrap(),
     };

@@ -9,7 +9,7 @@
     reason = "tests; this one runs a shell"
 )]
 
-use aecl_kernel::read::understand::shell::{Line, read};
+use aecl_kernel::read::code_arguments::shell::{Line, read};
 use proptest::prelude::*;
 use serde_json::json;
 use std::process::{Command, Stdio};

@@ -14,7 +14,7 @@ use aecl_kernel::base::id::{ActionId, ApprovalId, PersonId, RunId};
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::base::traffic::Traffic;
-use aecl_kernel::decide::question::{Fresh, Question};
+use aecl_kernel::decide::request::{Fresh, Question};
 use aecl_kernel::decide::{Ruling, decide};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::ingest::{Trusted, at_worst};

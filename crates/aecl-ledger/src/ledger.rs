@@ -14,7 +14,7 @@ use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, ApprovalId, RunId};
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::Ruling;
-use aecl_kernel::define::cage::Cages;
+use aecl_kernel::define::isolation::Cages;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::read::action::Action;
 use aecl_kernel::record::approval::{Ask, People, Vote};

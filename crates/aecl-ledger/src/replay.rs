@@ -23,7 +23,7 @@ use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, RunId};
 use aecl_kernel::base::json::Limits;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::decide;
-use aecl_kernel::decide::question::{Fresh, Question};
+use aecl_kernel::decide::request::{Fresh, Question};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::read::action::{Action, Mode, is_unread};

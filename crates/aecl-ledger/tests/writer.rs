@@ -13,7 +13,7 @@ use aecl_analysis::load::VettedBundle;
 use aecl_kernel::base::id::AgentId;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::Ruling;
-use aecl_kernel::define::cage::Cages;
+use aecl_kernel::define::isolation::Cages;
 use aecl_kernel::read::action::{Mode, Proposal};
 use aecl_kernel::record::approval::AskState;
 use aecl_kernel::record::decision::Verdict;

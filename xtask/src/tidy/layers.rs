@@ -332,7 +332,7 @@ mod tests {
             ("record/facts", "use crate::base::id::{self, Id};"),
             ("record/event", "use super::facts::Fact;"),
             ("decide", "mod question;\nuse crate::record::facts::Fact;"),
-            ("decide/question", ""),
+            ("decide/request", ""),
         ]
         .into_iter()
         .map(|(name, text)| (format!("{}{name}.rs", sources(ROOM)), text.to_owned()))
@@ -388,10 +388,10 @@ mod tests {
         // Over three files, and through the face of a layer.
         one(
             &[
-                ("decide/question", "use crate::decide::Permit;"),
+                ("decide/request", "use crate::decide::Permit;"),
                 ("decide", "mod question;\nfn f(q: question::Question) {}"),
             ],
-            &["decide/question.rs:1 needs", "decide.rs:2 needs"],
+            &["decide/request.rs:1 needs", "decide.rs:2 needs"],
         );
     }
 

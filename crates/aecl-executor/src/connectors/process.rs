@@ -16,7 +16,7 @@ mod views;
 pub mod wasm;
 mod words;
 
-use aecl_kernel::define::cage;
+use aecl_kernel::define::isolation;
 use aecl_sandbox::{
     AppliedSandbox, CgroupVersion, Ended, Level, Program, Running, SandboxError, Termination, start,
 };
@@ -82,14 +82,14 @@ impl ProcessConnector {
         &self,
         described: &[Backend],
         allowed: Option<&[String]>,
-    ) -> Result<Vec<cage::Found>, String> {
+    ) -> Result<Vec<isolation::Found>, String> {
         let backends = pick::backends(described, allowed)?;
         Ok(self.cages.find_out(&backends).await)
     }
 
     /// Finds out whether modules of WebAssembly run here, in a cage of those that were found. That a worker is
     /// there says nothing.
-    pub async fn find_worker(&self) -> cage::Modules {
+    pub async fn find_worker(&self) -> isolation::Modules {
         self.cages.try_worker().await
     }
 }
@@ -101,15 +101,15 @@ enum ProcessError {
     #[error(transparent)]
     Sandbox(SandboxError),
     #[error("nothing that was found out about this host holds a program in `{0}` or stronger; `aecl doctor`")]
-    NoCage(cage::Tier),
+    NoCage(isolation::Tier),
     #[error("nothing here that holds a program in `{least}` or stronger gives it all that it needs: {lacks}")]
-    Unable { least: cage::Tier, lacks: String },
+    Unable { least: isolation::Tier, lacks: String },
     #[error(transparent)]
     Image(NoImage),
     #[error("the permit does not say how strongly the program must be held; report this")]
     NoTier,
     #[error("the permit asks for `{least}`, and the program was held by `{held}`; it was ended, report this")]
-    Weaker { least: cage::Tier, held: String },
+    Weaker { least: isolation::Tier, held: String },
     #[error("the call was cancelled; the program was ended")]
     Cancelled,
     #[error(transparent)]

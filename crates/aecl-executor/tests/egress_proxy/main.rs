@@ -17,7 +17,7 @@ use aecl_egress::vault::Vault;
 use aecl_executor::connectors::process::{ProcessConnector, ProcessSpec};
 use aecl_executor::{Call, CallResult, Connector, ConnectorSpec, DryRun, Executor, Reconciled, fake};
 use aecl_kernel::base::traffic::Traffic;
-use aecl_kernel::define::cage::Tier;
+use aecl_kernel::define::isolation::Tier;
 use serde_json::{Value, json};
 use world::{OurNames, plain, target, tls};
 

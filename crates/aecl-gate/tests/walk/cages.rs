@@ -7,7 +7,7 @@ use aecl_executor::{Connectors, Executor};
 use aecl_gate::submit::{Answer, Submission};
 use aecl_gate::{Clock, Gate, Parts, Session};
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::define::cage::Tier;
+use aecl_kernel::define::isolation::Tier;
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::read::action::Mode;
 use aecl_kernel::record::event::Event;

@@ -2,7 +2,7 @@
 
 use crate::base::id::AgentId;
 use crate::base::principal::Principal;
-use crate::decide::question::Question;
+use crate::decide::request::Question;
 use crate::policy::bundle::Bundle;
 use crate::record::approval::{Requirement, Voters};
 use crate::record::facts::RunFact;

@@ -26,7 +26,7 @@ mod what_runs;
 
 pub use data_flow::unproven;
 
-use crate::decide::question::{Findings, Question};
+use crate::decide::request::{Findings, Question};
 use crate::record::decision::{CATALOGUE, KILL_SWITCH, TOKEN};
 
 /// One concern.

@@ -4,7 +4,7 @@
 
 use crate::base::code;
 use crate::decide::approvers::excluded_from;
-use crate::decide::question::Question;
+use crate::decide::request::Question;
 use crate::define::catalogue::TypedAction;
 use crate::define::catalogue::flow::Class;
 use crate::provenance::proof::{judged, wants_proof};

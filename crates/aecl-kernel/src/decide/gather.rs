@@ -17,7 +17,7 @@ use crate::record::cover::Cover;
 use crate::record::facts::{
     EDITION, Fact, FactStore, Facts, Key, KillScope, Original, keys, meter_of, rate_of,
 };
-use crate::record::past::Past;
+use crate::record::history::Past;
 use std::collections::BTreeMap;
 
 impl Facts {

@@ -1,7 +1,7 @@
 //! How strongly the program of an action has to be held, and what follows from what this host has.
 
-use crate::decide::question::{self, Question};
-use crate::define::cage::{Choice, Demand, Tier};
+use crate::decide::request::{self, Question};
+use crate::define::isolation::{Choice, Demand, Tier};
 
 /// What is asked for of the cage of an action, if a program carries it out here: the strongest of everything
 /// that has a say. Nothing that is added makes it weaker.
@@ -19,7 +19,7 @@ pub fn demand(q: &Question<'_>) -> Option<Demand> {
         let tier = q.bundle.agent(&holder.agent).and_then(|manifest| manifest.min_tier);
         ask(tier, &|| format!("the manifest of `{}` asks for it", holder.agent));
     }
-    let untrusted = question::is_tainted(q).then_some(q.bundle.cages().untrusted_tier);
+    let untrusted = request::is_tainted(q).then_some(q.bundle.cages().untrusted_tier);
     ask(untrusted, &|| "the run has read what a stranger may have written".into());
     Some(demand)
 }

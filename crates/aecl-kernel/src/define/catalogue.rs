@@ -9,7 +9,7 @@ mod weight;
 use crate::base::amount;
 use crate::base::digest::Digest;
 use crate::base::id::{ActionName, Environment};
-use crate::define::cage::{Needs, Tier};
+use crate::define::isolation::{Needs, Tier};
 use flow::{Argument, Class, DryRunRule, Egress, Intent, OutputLabel, Resolver};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! The agent manifest: what one agent may do. The article's JSON is accepted word for word.
 
 use crate::base::id::{AgentId, Environment, PersonId, ProjectId, TenantId, UserId};
-use crate::define::cage::Tier;
+use crate::define::isolation::Tier;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;

@@ -2,12 +2,12 @@
 //! an entry of a list that is not written as it is compared never matches.
 
 use super::problem::{Homes, Problem, did_you_mean};
-use crate::define::cage::Needs;
 use crate::define::catalogue::flow::{Class, Endorses};
 use crate::define::catalogue::{
     ActionManifest, ApprovalRule, Catalogue, DestinationField, DestinationKind, Reversibility, TypedAction,
     nearest, pointer_of,
 };
+use crate::define::isolation::Needs;
 use crate::read::action::destination;
 use serde_json::Value;
 

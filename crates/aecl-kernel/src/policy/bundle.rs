@@ -5,8 +5,8 @@
 
 use crate::base::digest::Digest;
 use crate::base::id::AgentId;
-use crate::define::cage;
 use crate::define::catalogue::{ActionManifest, Catalogue};
+use crate::define::isolation;
 use crate::define::manifest::AgentManifest;
 use crate::define::risk::Weights;
 use crate::policy::compile::RuleText;
@@ -25,7 +25,7 @@ pub struct Bundle {
     agents: BTreeMap<AgentId, Arc<AgentManifest>>,
     policies: Policies,
     weights: Weights,
-    cages: cage::Rules,
+    cages: isolation::Rules,
     warnings: Vec<Problem>,
     sources: Vec<Source>,
     examples: usize,
@@ -53,7 +53,7 @@ impl Bundle {
         let mut catalogue = Catalogue::default();
         let mut agents = BTreeMap::new();
         let mut homes = Homes::default();
-        let (mut weights, mut cages) = (Weights::default(), cage::Rules::default());
+        let (mut weights, mut cages) = (Weights::default(), isolation::Rules::default());
         let mut rules = Vec::new();
         let mut examples = Vec::new();
         let mut properties = Vec::new();
@@ -150,7 +150,7 @@ impl Bundle {
         &self.weights
     }
     /// What holds programs whatever the action.
-    pub fn cages(&self) -> &cage::Rules {
+    pub fn cages(&self) -> &isolation::Rules {
         &self.cages
     }
     /// Whether some action is carried out by a program, so that it matters what this host can hold it with.

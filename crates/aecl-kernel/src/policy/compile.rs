@@ -337,7 +337,7 @@ fn schema(catalogue: &Catalogue, types: &BTreeMap<ActionName, ArgumentType>) -> 
                 context.insert("amount".into(), json!({"type": "Extension", "name": "decimal"}));
                 context.insert("unit".into(), json!({"type": "String"}));
             }
-            super::runs::declare(typed, context);
+            super::code_arguments::declare(typed, context);
             if manifest.fields.rows.is_some() {
                 context.insert("rows".into(), optional("Long"));
             }

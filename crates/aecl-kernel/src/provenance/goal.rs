@@ -4,7 +4,7 @@
 //! mails and pages into it: what stands fenced, behind `>` or in a quotation of more than 200 characters is
 //! third-party. Names in a sentence that forbids something are not endorsed by it.
 
-mod asks;
+mod intent;
 mod negation;
 mod numbers;
 mod quotes;
@@ -13,7 +13,7 @@ mod tests;
 mod things;
 mod words;
 
-pub use asks::Asks;
+pub use intent::Asks;
 
 use super::atoms::{Atom, Kind, is_rooted};
 use super::canon;
@@ -80,7 +80,7 @@ impl Reading {
     /// Reads a goal in one pass over its text.
     pub fn of(goal: &str) -> Self {
         let own = quotes::without_pasted(goal);
-        let mut reading = Self { delegates: asks::delegates(&own), ..Self::default() };
+        let mut reading = Self { delegates: intent::delegates(&own), ..Self::default() };
         reading.read_words(&own);
         reading.read_quotes(&own);
         reading.read_names();

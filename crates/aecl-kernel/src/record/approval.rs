@@ -13,7 +13,7 @@ use crate::base::code::{self, Code};
 use crate::base::digest::Digest;
 use crate::base::id::{ActionId, ApprovalId, PersonId, RunId};
 use crate::base::time::Timestamp;
-use crate::define::cage::Tier;
+use crate::define::isolation::Tier;
 use crate::record::approval::plan::PlanAsked;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;

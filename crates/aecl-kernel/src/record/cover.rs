@@ -5,7 +5,7 @@
 use crate::base::digest::Digest;
 use crate::base::id::ApprovalId;
 use crate::base::time::Timestamp;
-use crate::define::cage::Tier;
+use crate::define::isolation::Tier;
 use crate::record::approval::{AskState, Need, Vote};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;

@@ -3,11 +3,11 @@
 
 use crate::base::code::{self, Code};
 use crate::base::id::{ActionId, ApprovalId};
-use crate::define::cage::Tier;
 use crate::define::catalogue::flow::Class;
+use crate::define::isolation::Tier;
 use crate::define::risk::Risk;
 use crate::record::approval::{Need, Requirement};
-use crate::record::past::Added;
+use crate::record::history::Added;
 use crate::record::usage::{Hold, Rate};
 use serde::{Deserialize, Serialize};
 

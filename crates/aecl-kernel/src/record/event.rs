@@ -10,8 +10,8 @@ use crate::base::id::{ActionId, ApprovalId, PersonId, RunId};
 use crate::base::principal::Principal;
 use crate::base::time::Timestamp;
 use crate::base::traffic::Traffic;
-use crate::define::cage::Cages;
 use crate::define::catalogue::Compensation;
+use crate::define::isolation::Cages;
 use crate::provenance::labels::Labels;
 use crate::read::action::{Mode, Problem, Proposal};
 use crate::read::plan::{Place, Standing};
@@ -21,7 +21,7 @@ use crate::record::facts::{
     ActionFact, ActionState, FactStore, Facts, Kill, KillScope, RunFact, Undo, Used, keys,
 };
 use crate::record::goal::Goal;
-use crate::record::past::Added;
+use crate::record::history::Added;
 use crate::record::usage::Meter;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};

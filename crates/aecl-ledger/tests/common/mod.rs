@@ -9,7 +9,7 @@ use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, Environment, PersonId
 use aecl_kernel::base::json::Limits;
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::decide::question::Fresh;
+use aecl_kernel::decide::request::Fresh;
 use aecl_kernel::decide::{Permit, Refusal, Ruling, Wait};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;

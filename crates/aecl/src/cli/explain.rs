@@ -12,7 +12,7 @@ use aecl_gate::config::Home;
 use aecl_gate::{clock, loader};
 use aecl_kernel::base::id::{AgentId, Environment, ProjectId, TenantId, UserId};
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::define::cage::Cages;
+use aecl_kernel::define::isolation::Cages;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::record::decision::Verdict;

@@ -17,7 +17,7 @@ use aecl_egress::egress::{Names, SystemNames};
 use aecl_executor::connectors::files::{KeepJournals, RecoveredKeep};
 use aecl_executor::connectors::process::pick::NotHeld;
 use aecl_executor::connectors::process::{ProcessSpec, Views, egress_proxy, tell};
-use aecl_kernel::define::cage::Tier;
+use aecl_kernel::define::isolation::Tier;
 use aecl_sandbox::{Image, ImageDigest, Images, SandboxError, Stream, Termination};
 use asked::Asked;
 use cage::{Choice, NotStarted};

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use aecl_kernel::read::understand::shell::{self, COMMANDS_MAX, Command, Runs};
+use aecl_kernel::read::code_arguments::shell::{self, COMMANDS_MAX, Command, Runs};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 

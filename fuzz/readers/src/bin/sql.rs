@@ -4,7 +4,7 @@
 #![no_main]
 
 use aecl_kernel::define::catalogue::dialect::Dialect;
-use aecl_kernel::read::understand::sql::{self, Sql, SqlEffect};
+use aecl_kernel::read::code_arguments::sql::{self, Sql, SqlEffect};
 use libfuzzer_sys::fuzz_target;
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};

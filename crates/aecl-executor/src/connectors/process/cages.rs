@@ -1,7 +1,7 @@
 //! What programs are held with here: tried out once, then chosen from for each call. Never weaker than the
 //! permit says.
 
-use aecl_kernel::define::cage;
+use aecl_kernel::define::isolation;
 use aecl_sandbox::{Backend, Found, Offers, Tier, probe};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -13,7 +13,7 @@ pub(super) struct Cages(Arc<RwLock<Arc<[Found]>>>);
 
 impl Cages {
     /// Builds and attacks each cage, and keeps what came of it.
-    pub(super) async fn find_out(&self, backends: &[Backend]) -> Vec<cage::Found> {
+    pub(super) async fn find_out(&self, backends: &[Backend]) -> Vec<isolation::Found> {
         let found = probe(backends).await;
         let told = found.iter().filter_map(recorded).collect();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = found.into();
@@ -21,18 +21,18 @@ impl Cages {
     }
 
     /// Runs a module that does nothing by the worker, in the weakest cage that can show it.
-    pub(super) async fn try_worker(&self) -> cage::Modules {
+    pub(super) async fn try_worker(&self) -> isolation::Modules {
         let found = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         let tried = wasm::try_worker(&found).await;
         let (available, reason, version) = match tried {
             Ok(tried) => (true, format!("`{}`", tried.path.display()), tried.version),
             Err(why) => (false, why, String::new()),
         };
-        cage::Modules { available, reason: short(&reason), version: short(&version) }
+        isolation::Modules { available, reason: short(&reason), version: short(&version) }
     }
 
     /// What holds this program: the weakest that is strong enough and gives it all that it needs.
-    pub(super) fn fit(&self, least: cage::Tier, needs: cage::Needs) -> Result<Fit, ProcessError> {
+    pub(super) fn fit(&self, least: isolation::Tier, needs: isolation::Needs) -> Result<Fit, ProcessError> {
         let found = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         fit(&found, least, needs)
     }
@@ -56,7 +56,11 @@ impl Fit {
 
 /// Chooses the weakest available backend that is at least so strong and gives all that is needed, by the same
 /// words as the decision did.
-pub(super) fn fit(found: &[Found], least: cage::Tier, needs: cage::Needs) -> Result<Fit, ProcessError> {
+pub(super) fn fit(
+    found: &[Found],
+    least: isolation::Tier,
+    needs: isolation::Needs,
+) -> Result<Fit, ProcessError> {
     let strong = || {
         let told = found.iter().filter_map(|f| Some((f, recorded(f)?)));
         told.filter(|(_, told)| told.available && told.tier >= least)
@@ -76,12 +80,12 @@ pub(super) fn fit(found: &[Found], least: cage::Tier, needs: cage::Needs) -> Res
 
 /// The tier as decisions know it; supervision is none.
 #[must_use]
-pub fn tier(tier: Tier) -> Option<cage::Tier> {
+pub fn tier(tier: Tier) -> Option<isolation::Tier> {
     match tier {
         Tier::Process => None,
-        Tier::Native => Some(cage::Tier::Native),
-        Tier::Gvisor => Some(cage::Tier::Gvisor),
-        Tier::Microvm => Some(cage::Tier::Microvm),
+        Tier::Native => Some(isolation::Tier::Native),
+        Tier::Gvisor => Some(isolation::Tier::Gvisor),
+        Tier::Microvm => Some(isolation::Tier::Microvm),
     }
 }
 
@@ -94,9 +98,9 @@ fn short(text: &str) -> String {
 
 /// What was found out about a backend, as it goes on record; nothing for what is no tier.
 #[must_use]
-pub fn recorded(found: &Found) -> Option<cage::Found> {
+pub fn recorded(found: &Found) -> Option<isolation::Found> {
     let Offers { views, overlays, listener, unlimited_memory, host_programs } = found.offers;
-    Some(cage::Found {
+    Some(isolation::Found {
         backend: found.backend.name().to_owned(),
         tier: tier(found.backend.tier())?,
         available: found.available,
@@ -104,14 +108,14 @@ pub fn recorded(found: &Found) -> Option<cage::Found> {
         version: short(&found.version),
         memory: found.enforced.memory,
         cpu: found.enforced.cpu,
-        offers: Some(cage::Offers { views, overlays, listener, unlimited_memory, host_programs }),
+        offers: Some(isolation::Offers { views, overlays, listener, unlimited_memory, host_programs }),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aecl_kernel::define::cage::Needs;
+    use aecl_kernel::define::isolation::Needs;
     use aecl_sandbox::{Enforced, Firecracker, Machine, Pinned, Runtime};
 
     fn native(available: bool, memory: bool) -> Found {
@@ -159,7 +163,7 @@ mod tests {
         let open = Needs::default();
         for found in [vec![], vec![native(false, true)], vec![native(true, true)], vec![native(true, false)]]
         {
-            for least in cage::Tier::ALL {
+            for least in isolation::Tier::ALL {
                 for needs in [open, Needs { memory: true, ..open }] {
                     if let Ok(fit) = fit(&found, least, needs) {
                         assert!(tier(fit.backend().tier()) >= Some(least), "{found:?} {least}");
@@ -168,16 +172,16 @@ mod tests {
                 }
             }
         }
-        assert!(fit(&[native(true, false)], cage::Tier::Native, open).is_ok());
-        assert!(fit(&[native(true, true)], cage::Tier::Gvisor, open).is_err());
-        let error = fit(&[native(true, false)], cage::Tier::Native, Needs { memory: true, ..open });
+        assert!(fit(&[native(true, false)], isolation::Tier::Native, open).is_ok());
+        assert!(fit(&[native(true, true)], isolation::Tier::Gvisor, open).is_err());
+        let error = fit(&[native(true, false)], isolation::Tier::Native, Needs { memory: true, ..open });
         assert!(matches!(error, Err(ProcessError::Unable { .. })));
     }
 
     /// What is strong enough and cannot do it is passed over, for something as strong or stronger.
     #[test]
     fn the_weakest_is_taken_that_is_strong_enough_and_able() {
-        use cage::Tier::{Gvisor, Microvm, Native};
+        use isolation::Tier::{Gvisor, Microvm, Native};
         let memory = Needs { memory: true, ..Needs::default() };
         let (views, overlays, listener) = (
             Needs { views: true, ..memory },

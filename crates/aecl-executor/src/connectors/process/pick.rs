@@ -1,7 +1,7 @@
 //! What holds a program that somebody runs by hand: chosen as for an action, and of this host no more is found out
 //! than that takes.
 
-use aecl_kernel::define::cage::{self, Cages, Choice, Demand, Lowered};
+use aecl_kernel::define::isolation::{self, Cages, Choice, Demand, Lowered};
 use aecl_sandbox::{Backend, Found, ProbeCache, probe};
 
 use super::cages::{Fit, fit, recorded, tier};
@@ -65,12 +65,12 @@ impl NotHeld {
         let nearest = strong.iter().find(|found| !is_missing(found)).or_else(|| strong.first());
         let cause = match (nearest, least) {
             (Some(nearest), _) => format!("`{}`: {}", nearest.backend, nearest.reason),
-            (None, cage::Tier::Microvm) => {
+            (None, isolation::Tier::Microvm) => {
                 "no machine is described; `sandbox.machines` in aecl.yaml names those \
                                             there are, where `--dir` names its directory"
                     .to_owned()
             }
-            (None, cage::Tier::Native | cage::Tier::Gvisor) => {
+            (None, isolation::Tier::Native | isolation::Tier::Gvisor) => {
                 "`sandbox.backends` in aecl.yaml leaves out what is so strong".to_owned()
             }
         };
@@ -166,8 +166,8 @@ fn preferred(known: &[Backend], allowed: Option<&[String]>) -> Result<Vec<Backen
 }
 
 /// Those of such a tier, as [`fit`] prefers them. What is no tier holds nothing.
-fn weakest_first(backends: &[Backend], of: impl Fn(cage::Tier) -> bool) -> Vec<&Backend> {
-    let mut strong: Vec<(cage::Tier, &Backend)> = backends
+fn weakest_first(backends: &[Backend], of: impl Fn(isolation::Tier) -> bool) -> Vec<&Backend> {
+    let mut strong: Vec<(isolation::Tier, &Backend)> = backends
         .iter()
         .filter_map(|backend| Some((tier(backend.tier())?, backend)))
         .filter(|(tier, _)| of(*tier))
@@ -179,7 +179,7 @@ fn weakest_first(backends: &[Backend], of: impl Fn(cage::Tier) -> bool) -> Vec<&
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aecl_kernel::define::cage::{Needs, Tier};
+    use aecl_kernel::define::isolation::{Needs, Tier};
     use aecl_sandbox::Runtime;
     use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! What a program may have, checked, and as its cage has it.
 
-use aecl_kernel::define::cage;
 use aecl_kernel::define::catalogue::ActionManifest;
+use aecl_kernel::define::isolation;
 use aecl_sandbox::{Access, Backend, Cage, Clocks, Image, Network, Program, View};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -85,8 +85,8 @@ impl ProcessSpec {
 
     /// What it needs of its cage.
     #[must_use]
-    pub fn needs(&self) -> cage::Needs {
-        cage::Needs {
+    pub fn needs(&self) -> isolation::Needs {
+        isolation::Needs {
             memory: self.limits.memory_max_mib.is_some(),
             cpu: self.limits.cpu_max_millicores.is_some(),
             // The files of an image, a module with its worker, and the certificates that go with a credential are views

@@ -4,7 +4,7 @@
 use super::ProcessSpec;
 use aecl_kernel::define::catalogue::ActionManifest;
 use aecl_kernel::define::catalogue::flow::Class;
-use aecl_kernel::read::understand::shell::{Runs, code_in};
+use aecl_kernel::read::code_arguments::shell::{Runs, code_in};
 
 /// Whether an argument is put in there.
 pub(super) fn has_placeholder(template: &str) -> bool {

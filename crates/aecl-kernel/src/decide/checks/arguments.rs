@@ -2,7 +2,7 @@
 //! a value that a rule cannot read must never make a rule go quiet.
 
 use crate::base::code;
-use crate::decide::question::{Findings, Question};
+use crate::decide::request::{Findings, Question};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let others = [code::ACTION_UNKNOWN, code::REQUEST_INVALID, code::DESTINATION_INVALID];

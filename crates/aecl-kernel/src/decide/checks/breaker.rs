@@ -1,7 +1,7 @@
 //! Has exactly this call failed again and again? An agent in a loop does not notice; the breaker does.
 
 use crate::base::code;
-use crate::decide::question::{Findings, Question};
+use crate::decide::request::{Findings, Question};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let Some(manifest) = q.bundle.agent(&q.action.principal.agent) else { return };

@@ -4,7 +4,7 @@
 
 use crate::base::code;
 use crate::base::principal::Principal;
-use crate::decide::question::{Findings, Question};
+use crate::decide::request::{Findings, Question};
 use crate::define::manifest::applies;
 use crate::record::facts::{meter_of, window_of};
 use crate::record::usage::{Hold, Meter};

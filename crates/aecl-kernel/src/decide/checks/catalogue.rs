@@ -2,7 +2,7 @@
 //! was reviewed; then nobody has judged what it does now.
 
 use crate::base::code;
-use crate::decide::question::{Findings, Question};
+use crate::decide::request::{Findings, Question};
 use crate::read::action::Mode;
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {

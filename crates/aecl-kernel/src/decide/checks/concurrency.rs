@@ -2,7 +2,7 @@
 //! conclusion, whatever the outcome.
 
 use crate::base::code;
-use crate::decide::question::{Findings, Question};
+use crate::decide::request::{Findings, Question};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let Some(manifest) = q.bundle.agent(&q.action.principal.agent) else { return };

@@ -4,7 +4,7 @@
 
 use crate::base::code::{self, Code};
 use crate::base::digest::Digest;
-use crate::decide::question::{Findings, Question, is_strict, is_tainted, understood};
+use crate::decide::request::{Findings, Question, is_strict, is_tainted, understood};
 use crate::define::catalogue::TypedAction;
 use crate::define::catalogue::flow::{Class, Egress, Endorses};
 use crate::provenance::atoms::plain;

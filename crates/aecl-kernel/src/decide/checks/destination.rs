@@ -2,7 +2,7 @@
 //! begins at a label; an empty list means nowhere, never anywhere.
 
 use crate::base::code;
-use crate::decide::question::{Findings, Question};
+use crate::decide::request::{Findings, Question};
 use crate::define::catalogue::DestinationKind;
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {

@@ -2,7 +2,7 @@
 //! it; an agent cannot step from sandbox to production by saying so.
 
 use crate::base::code;
-use crate::decide::question::{Findings, Question};
+use crate::decide::request::{Findings, Question};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let here = &q.action.principal.environment;

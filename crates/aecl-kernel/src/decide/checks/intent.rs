@@ -2,7 +2,7 @@
 //! agent's own mode `strict` where a value that matters is unproven, too.
 
 use crate::base::code;
-use crate::decide::question::{Findings, Question, is_strict, is_tainted, understood};
+use crate::decide::request::{Findings, Question, is_strict, is_tainted, understood};
 use crate::provenance::goal::Asks;
 use crate::read::plan::Standing;
 

@@ -1,7 +1,7 @@
 //! Is a kill switch on: for everything, the tenant, the agent, this run or a run it came from?
 
 use crate::base::code;
-use crate::decide::question::{Findings, Question};
+use crate::decide::request::{Findings, Question};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     for (scope, kill) in &q.facts.kills {

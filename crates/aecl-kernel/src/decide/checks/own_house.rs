@@ -6,7 +6,7 @@
 
 use crate::base::code;
 use crate::base::evidence::Reach;
-use crate::decide::question::{Findings, Question};
+use crate::decide::request::{Findings, Question};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     for evidence in q.evidence {

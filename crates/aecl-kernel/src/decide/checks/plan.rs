@@ -2,7 +2,7 @@
 //! blocked if a value that matters is unproven, too. An agent's manifest may want people to agree to the plan first.
 
 use crate::base::code;
-use crate::decide::question::{Findings, Question, is_strict, understood};
+use crate::decide::request::{Findings, Question, is_strict, understood};
 use crate::define::catalogue::TypedAction;
 use crate::define::manifest::Plans;
 use crate::provenance::proof::Provenance;

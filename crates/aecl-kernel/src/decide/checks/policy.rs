@@ -3,7 +3,7 @@
 
 use crate::base::code;
 use crate::base::id::AgentId;
-use crate::decide::question::{Findings, Question};
+use crate::decide::request::{Findings, Question};
 use crate::policy::{Answer, Reason};
 use crate::record::approval::Requirement;
 

@@ -2,7 +2,7 @@
 //! the limit passes, then calls pass at the limit's pace.
 
 use crate::base::code;
-use crate::decide::question::{Findings, Question};
+use crate::decide::request::{Findings, Question};
 use crate::define::manifest::applies;
 use crate::record::facts::rate_of;
 use crate::record::usage::Rate;

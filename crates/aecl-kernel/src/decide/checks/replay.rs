@@ -2,7 +2,7 @@
 //! something else is a mistake or an attack, and is refused.
 
 use crate::base::code;
-use crate::decide::question::{Findings, Question};
+use crate::decide::request::{Findings, Question};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     for problem in q.action.problems.iter().filter(|p| p.code == code::REQUEST_INVALID) {

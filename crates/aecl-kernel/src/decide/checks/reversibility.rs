@@ -3,7 +3,7 @@
 
 use super::data_flow;
 use crate::base::code;
-use crate::decide::question::{Findings, Question};
+use crate::decide::request::{Findings, Question};
 use crate::define::catalogue::{Reversibility, TypedAction};
 use crate::provenance::goal::Asks;
 use crate::provenance::proof::judged;

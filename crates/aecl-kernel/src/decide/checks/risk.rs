@@ -4,11 +4,11 @@ use super::table;
 use crate::base::code::{self, Code};
 use crate::base::evidence::counted;
 use crate::decide::gather::history::Trace;
-use crate::decide::question::{Findings, Question};
+use crate::decide::request::{Findings, Question};
 use crate::define::risk::{Exposure, Recent, assess};
 use crate::provenance::proof::{egress, judged, leaves};
-use crate::read::understand::What;
-use crate::read::understand::sql::SqlEffect;
+use crate::read::code_arguments::What;
+use crate::read::code_arguments::sql::SqlEffect;
 use crate::record::approval::Requirement;
 use crate::record::decision::Doubt;
 use rust_decimal::Decimal;
@@ -71,7 +71,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
 /// The largest share of its limit, in hundredths, that an amount takes. Above the limit a person is asked,
 /// whatever the score.
 fn share_of_limit(q: &Question<'_>, findings: &mut Findings) -> Option<u32> {
-    let typed = crate::decide::question::understood(q)?;
+    let typed = crate::decide::request::understood(q)?;
     let limited = typed.roles.iter().any(|(_, argument)| argument.limit.is_some());
     if !limited {
         return None;
@@ -88,7 +88,7 @@ fn share_of_limit(q: &Question<'_>, findings: &mut Findings) -> Option<u32> {
         if share > 100 {
             let about = vec![Doubt { at: leaf.pointer.clone(), class: leaf.argument.class }];
             let text = format!("`{}` is above its limit of {limit}", leaf.pointer.trim_start_matches('/'));
-            findings.row(code::AMOUNT_ABOVE_LIMIT, crate::decide::question::is_strict(q), text, about);
+            findings.row(code::AMOUNT_ABOVE_LIMIT, crate::decide::request::is_strict(q), text, about);
         }
         most = most.max(Some(share));
     }
@@ -114,7 +114,7 @@ fn share_of_day(q: &Question<'_>, trace: &Trace, findings: &mut Findings) -> Opt
             let text = format!(
                 "`{at}` comes to {sum} for the same destination in 24 hours, and its limit is {limit}"
             );
-            findings.row(code::SUM_ABOVE_LIMIT, crate::decide::question::is_strict(q), text, Vec::new());
+            findings.row(code::SUM_ABOVE_LIMIT, crate::decide::request::is_strict(q), text, Vec::new());
         }
     }
     most.values().map(|(sum, limit)| share(*sum, *limit)).max()

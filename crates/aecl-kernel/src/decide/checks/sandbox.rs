@@ -3,8 +3,8 @@
 
 use crate::base::code;
 use crate::decide::isolation::chosen;
-use crate::decide::question::{Findings, Question};
-use crate::define::cage::{Cages, Choice, Demand};
+use crate::decide::request::{Findings, Question};
+use crate::define::isolation::{Cages, Choice, Demand};
 use crate::read::action::Mode;
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {

@@ -2,7 +2,7 @@
 //! than the principal's is a step across a border, whatever the agent says about it.
 
 use crate::base::code;
-use crate::decide::question::{Findings, Question};
+use crate::decide::request::{Findings, Question};
 use crate::define::manifest::DAYS;
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {

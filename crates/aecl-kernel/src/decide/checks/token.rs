@@ -2,7 +2,7 @@
 //! revoked or borrowed one ends here.
 
 use crate::base::code;
-use crate::decide::question::{Findings, Question};
+use crate::decide::request::{Findings, Question};
 use crate::record::approval::{Ask, AskState};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {

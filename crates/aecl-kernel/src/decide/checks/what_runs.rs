@@ -3,11 +3,11 @@
 //! does more than its action was declared to do does not happen.
 
 use crate::base::code;
-use crate::decide::question::{Findings, Question};
+use crate::decide::request::{Findings, Question};
 use crate::define::catalogue::Effect;
-use crate::read::understand::shell::Line;
-use crate::read::understand::sql::{Sql, SqlEffect};
-use crate::read::understand::{Run, What};
+use crate::read::code_arguments::shell::Line;
+use crate::read::code_arguments::sql::{Sql, SqlEffect};
+use crate::read::code_arguments::{Run, What};
 
 pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     let Some(typed) = &q.action.typed else { return };

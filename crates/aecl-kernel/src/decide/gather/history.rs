@@ -11,7 +11,7 @@ use crate::provenance::atoms::{plain, wanted};
 use crate::provenance::proof::{Leaf, judged, leaves};
 use crate::read::action::Action;
 use crate::record::facts::{FactStore, RunFact, keys};
-use crate::record::past::{Added, Past};
+use crate::record::history::{Added, Past};
 use rust_decimal::Decimal;
 use serde_json::Value;
 use std::collections::BTreeSet;

@@ -5,7 +5,7 @@ use crate::base::digest::Digest;
 use crate::base::json::write_canonical;
 use crate::base::principal::Principal;
 use crate::base::time::Timestamp;
-use crate::define::cage::Tier;
+use crate::define::isolation::Tier;
 use crate::record::goal::Goal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -74,7 +74,7 @@ keys! {
     Revoked(token: String) => Timestamp,
     Trust(run: RunId, atom: Digest) => Vec<Mark>,
     Calls(run: RunId, action: String) => u64,
-    Sum(name: String) => crate::record::past::Sum,
+    Sum(name: String) => crate::record::history::Sum,
     Known(name: String) => Timestamp,
 }
 
@@ -83,7 +83,7 @@ keys! {
 pub struct Cages;
 
 impl FactKey for Cages {
-    type Value = crate::define::cage::Cages;
+    type Value = crate::define::isolation::Cages;
 
     fn key(self) -> Key {
         Key::Cages

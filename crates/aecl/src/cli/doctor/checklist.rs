@@ -9,8 +9,8 @@ use crate::cli::show::{count, duration};
 use aecl_executor::connectors::mcp::Transport;
 use aecl_executor::connectors::process::ProcessConnector;
 use aecl_gate::config::Config;
-use aecl_kernel::define::cage::{Cages, Choice, Demand, Tier};
 use aecl_kernel::define::catalogue::{Effect, Reversibility, TypedAction};
+use aecl_kernel::define::isolation::{Cages, Choice, Demand, Tier};
 use aecl_kernel::policy::bundle::Bundle;
 use serde::Serialize;
 

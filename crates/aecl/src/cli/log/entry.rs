@@ -2,7 +2,7 @@
 
 use super::source::{Row, Source};
 use crate::cli::show::{Page, Tone, count, inert_line};
-use aecl_kernel::define::cage::{Cages, Found};
+use aecl_kernel::define::isolation::{Cages, Found};
 use aecl_kernel::record::approval::summary::short;
 use aecl_kernel::record::event::{Event, Lapse, OutcomeKind};
 use aecl_ledger::PayloadKind;

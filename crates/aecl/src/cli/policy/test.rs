@@ -4,7 +4,7 @@ use super::check;
 use crate::cli::show::{self, Page, Table, Tone, count};
 use crate::cli::{Common, Error, Exit, Result};
 use aecl_analysis::examples::Tried;
-use aecl_analysis::trial::{Trial, try_examples};
+use aecl_analysis::what_if::{Trial, try_examples};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::record::decision::Verdict;

@@ -9,7 +9,7 @@ use aecl_executor::connectors::process::wasm::NoModule;
 use aecl_executor::connectors::process::{held, tier as decided};
 use aecl_gate::GateError;
 use aecl_gate::config::Home;
-use aecl_kernel::define::cage::{Demand, Lowered, Tier};
+use aecl_kernel::define::isolation::{Demand, Lowered, Tier};
 use aecl_sandbox::{
     Backend, Cage, CgroupVersion, Image, ProbeCache, Program, Running, SandboxError, Terminal,
 };

@@ -4,7 +4,7 @@ use super::super::Profile;
 use crate::cli::Error;
 use aecl_egress::egress::HostName;
 use aecl_executor::connectors::process::LimitsSpec;
-use aecl_kernel::define::cage::Tier;
+use aecl_kernel::define::isolation::Tier;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Deserializer};

@@ -5,7 +5,7 @@ use super::{narrowed, stays_as_it_is, take};
 use crate::cli::run::Asked;
 use aecl_egress::broker::Allow;
 use aecl_executor::connectors::process::{AccessSpec, ProcessSpec, ViewSpec};
-use aecl_kernel::define::cage::Tier;
+use aecl_kernel::define::isolation::Tier;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::json;

@@ -3,9 +3,9 @@
 
 use crate::define::catalogue::TypedAction;
 use crate::define::catalogue::flow::Class;
-use crate::read::understand::shell::Line;
-use crate::read::understand::sql::Sql;
-use crate::read::understand::{Run, What};
+use crate::read::code_arguments::shell::Line;
+use crate::read::code_arguments::sql::Sql;
+use crate::read::code_arguments::{Run, What};
 use cedar_policy::RestrictedExpression;
 use serde_json::{Map, Value, json};
 

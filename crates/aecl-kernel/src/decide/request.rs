@@ -14,7 +14,7 @@ use crate::read::action::Action;
 use crate::record::approval::Requirement;
 use crate::record::decision::{Doubt, Finding, Verdict};
 use crate::record::facts::Facts;
-use crate::record::past::Added;
+use crate::record::history::Added;
 use crate::record::usage::{Hold, Rate};
 
 /// A question to the kernel.
