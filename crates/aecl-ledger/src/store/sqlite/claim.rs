@@ -3,6 +3,7 @@
 
 use crate::store::StoreError;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use rustix::io::retry_on_intr;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -21,6 +22,8 @@ pub(super) fn take(path: &Path, dir: &Path) -> Result<Option<File>, StoreError> 
     if !prepared(place) {
         return Ok(None);
     }
+    // Whoever tidies up holds what others left for a moment, and it may be what we are about to take.
+    let _alone = one_at_a_time(place);
     remove_left(place, path);
     for _ in 0..TRIES {
         let Some(mut file) = opened(path, OFlags::CREATE) else { return Ok(None) };
@@ -47,6 +50,14 @@ fn prepared(place: &Path) -> bool {
         about.is_dir() && about.uid() == rustix::process::geteuid().as_raw() && about.mode() & 0o022 == 0
     };
     made.is_ok() && place.symlink_metadata().is_ok_and(is_ours)
+}
+
+/// Claims are taken and tidied up by one process at a time, for as long as this is kept. Some file systems know no locks.
+fn one_at_a_time(place: &Path) -> Option<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let place = File::from(open(place, flags, Mode::empty()).ok()?);
+    retry_on_intr(|| flock(&place, FlockOperation::LockExclusive)).ok()?;
+    Some(place)
 }
 
 fn opened(path: &Path, more: OFlags) -> Option<File> {

@@ -302,6 +302,21 @@ fn a_key_writes_one_ledger_at_a_time() {
     Sqlite::open_with_key(&dir, &key).unwrap();
 }
 
+/// Each of them looks whether what another one left is still somebody's.
+#[test]
+fn a_claim_is_taken_beside_others_who_tidy_up() {
+    let place = tempfile::tempdir().unwrap();
+    let take = |name: &str| claim::take(&place.path().join("ledgers").join(name), place.path());
+    std::thread::scope(|scope| {
+        for name in ["a", "b", "c", "d"] {
+            scope.spawn(move || (0..500).for_each(|_| assert!(take(name).unwrap().is_some(), "{name}")));
+        }
+    });
+    let held = take("a").unwrap();
+    assert!(matches!(take("a"), Err(StoreError::Locked { .. })));
+    drop(held);
+}
+
 #[test]
 fn a_record_that_is_gone_is_not_begun_again_by_itself() {
     let place = tempfile::tempdir().unwrap();
