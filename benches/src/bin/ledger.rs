@@ -8,7 +8,7 @@ use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, Environment, RunId, T
 use aecl_kernel::base::json::Limits;
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::decide::request::{Fresh, Question};
+use aecl_kernel::decide::request::{DecisionRequest, NewIds};
 use aecl_kernel::decide::{Ruling, decide};
 use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::catalogue::flow::Endorses;
@@ -142,9 +142,9 @@ fn proposal(principal: &Principal, n: u64) -> Proposal {
     }
 }
 
-fn fresh(n: u64) -> Fresh {
+fn fresh(n: u64) -> NewIds {
     // As long as a real one.
-    Fresh {
+    NewIds {
         action: ActionId::new(&format!("act_{n:032x}")).unwrap(),
         approval: ApprovalId::new(&format!("apr_{n:032x}")).unwrap(),
     }
@@ -225,7 +225,8 @@ fn provenance() {
     println!("  {}", verdict.decision().reason());
     let (few_action, many_action, bundle) = (few.action.clone(), many.action.clone(), few.bundle.clone());
     let facts = few.facts.clone();
-    let asks = Question { action: &few_action, facts: &facts, bundle: &bundle, evidence: &[], now: NOON };
+    let asks =
+        DecisionRequest { action: &few_action, facts: &facts, bundle: &bundle, evidence: &[], now: NOON };
     let (few_space, many_space) = (&mut few.space, &mut many.space);
     let times = medians(
         400,
@@ -311,8 +312,13 @@ fn pathological() {
         let action = Arc::new(Action::parse(proposal, scene.bundle.catalogue(), &limits));
         let start = Instant::now();
         let facts = Facts::gather(&action, &scene.bundle, None, NOON, &mut scene.space).unwrap();
-        let question =
-            Question { action: &action, facts: &facts, bundle: &scene.bundle, evidence: &[], now: NOON };
+        let question = DecisionRequest {
+            action: &action,
+            facts: &facts,
+            bundle: &scene.bundle,
+            evidence: &[],
+            now: NOON,
+        };
         drop(std::hint::black_box(decide(&question, &action, fresh(1))));
         worst = worst.max((start.elapsed(), name));
     }
@@ -324,8 +330,14 @@ fn pathological() {
 }
 
 impl Scene {
-    fn question(&self) -> Question<'_> {
-        Question { action: &self.action, facts: &self.facts, bundle: &self.bundle, evidence: &[], now: NOON }
+    fn question(&self) -> DecisionRequest<'_> {
+        DecisionRequest {
+            action: &self.action,
+            facts: &self.facts,
+            bundle: &self.bundle,
+            evidence: &[],
+            now: NOON,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use aecl_kernel::base::code::{self, Code};
 use aecl_kernel::base::id::PersonId;
 use aecl_kernel::base::json::Limits;
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::decide::request::{Fresh, Question};
+use aecl_kernel::decide::request::{DecisionRequest, NewIds};
 use aecl_kernel::decide::{self, approvers, checks, isolation};
 use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::catalogue::flow::{Class, covers, is_at_or_above};
@@ -21,8 +21,8 @@ use aecl_kernel::provenance::proof::{Provenance, judged, needs_proof};
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::read::plan::{Constraint, Step};
 use aecl_kernel::record::approval::plan::{PlanAsked, StepAsked};
-use aecl_kernel::record::approval::{Ask, AskState, Confirm, Need};
-use aecl_kernel::record::decision::{Doubt, Finding, Verdict};
+use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState, Quorum, TypedConfirmation};
+use aecl_kernel::record::decision::{Finding, UnprovenArgument, Verdict};
 use aecl_kernel::record::facts::{EDITION, Fact, FactStore as _, Facts, Key, RunFact, keys};
 use aecl_kernel::record::goal::Goal;
 use aecl_kernel::record::history::Past;
@@ -45,7 +45,7 @@ pub struct Outlook {
     /// The steps, in order.
     pub steps: Vec<StepOutlook>,
     /// Everybody who must agree, and by when.
-    pub need: Need,
+    pub need: Quorum,
 }
 
 /// One step.
@@ -64,9 +64,9 @@ pub struct StepOutlook {
     /// Arguments that matter and are left open. A call that gives one is asked about by itself.
     pub open: Vec<Open>,
     /// Destinations that the plan names and nobody else.
-    pub unnamed: Vec<Doubt>,
+    pub unnamed: Vec<UnprovenArgument>,
     /// What of them has to be typed: where the values stand, and the values.
-    typed_ends: Vec<(Doubt, Value)>,
+    typed_ends: Vec<(UnprovenArgument, Value)>,
 }
 
 /// An argument that matters and that a step leaves open.
@@ -125,7 +125,7 @@ impl Stated<'_> {
             let why = format!("the plan lists {listed} values; people are asked about {LISTED_MAX} at most");
             return Err(invalid(why));
         }
-        let mut need = Need::default();
+        let mut need = Quorum::default();
         let mut steps = Vec::new();
         for (i, step) in plan.steps.iter().enumerate() {
             steps.push(self.look(i + 1, step, &mut need)?);
@@ -137,7 +137,7 @@ impl Stated<'_> {
     }
 
     /// The request to people. `asker` has brought the plan, so somebody else has to agree to it.
-    pub fn ask(&self, asker: Option<&PersonId>, fresh: &Fresh) -> Result<Ask, Refused> {
+    pub fn ask(&self, asker: Option<&PersonId>, fresh: &NewIds) -> Result<ApprovalRequest, Refused> {
         self.may_ask()?;
         let Outlook { steps, need } = self.outlook()?;
         let expires_at = self.now.plus_s(need.expires_s).min(self.run.expires_at);
@@ -156,7 +156,7 @@ impl Stated<'_> {
             tier: step.tier,
             asks: asks(step),
         };
-        Ok(Ask {
+        Ok(ApprovalRequest {
             approval: fresh.approval.clone(),
             action: fresh.action.clone(),
             run: principal.run.clone(),
@@ -164,7 +164,7 @@ impl Stated<'_> {
             need,
             excluded,
             votes: Vec::new(),
-            state: AskState::Pending,
+            state: ApprovalState::Pending,
             asked_at: self.now,
             rows: None,
             confirm: confirm(&steps, fresh)?,
@@ -190,7 +190,7 @@ impl Stated<'_> {
         })
     }
 
-    fn look(&self, number: usize, step: &Step, need: &mut Need) -> Result<StepOutlook, Refused> {
+    fn look(&self, number: usize, step: &Step, need: &mut Quorum) -> Result<StepOutlook, Refused> {
         let of_step = |why: String| invalid(format!("step {number} of the plan, `{}`: {why}", step.action));
         let Some(typed) = self.bundle.catalogue().find(&step.action) else {
             let near = self.bundle.catalogue().nearest(&step.action);
@@ -221,7 +221,7 @@ impl Stated<'_> {
     }
 
     /// Judges one sample of a step, and adds what is found.
-    fn try_out(&self, value: Value, sampled: &BTreeSet<String>, out: &mut StepOutlook, need: &mut Need) {
+    fn try_out(&self, value: Value, sampled: &BTreeSet<String>, out: &mut StepOutlook, need: &mut Quorum) {
         let action = self.action(&out.step.action, &value);
         let mut run = RunFact {
             planned: true,
@@ -241,8 +241,13 @@ impl Stated<'_> {
         let Ok(past) = Past::gather(&action, self.lineage, EDITION, &mut BTreeMap::new());
         facts.past = past;
         facts.cages = out.typed.cage.as_ref().and(self.cages).cloned();
-        let question =
-            Question { action: &action, facts: &facts, bundle: self.bundle, evidence: &[], now: self.now };
+        let question = DecisionRequest {
+            action: &action,
+            facts: &facts,
+            bundle: self.bundle,
+            evidence: &[],
+            now: self.now,
+        };
         let found = decide::found(&question);
         let of_plan = [code::OFF_PLAN, code::PLAN_NOT_APPROVED];
         let about_sample = |f: &Finding| {
@@ -332,12 +337,12 @@ fn invalid(why: impl Into<String>) -> Refused {
     (code::REQUEST_INVALID, why.into())
 }
 
-fn confirm(steps: &[StepOutlook], fresh: &Fresh) -> Result<Vec<Confirm>, Refused> {
-    let mut out: Vec<Confirm> = Vec::new();
+fn confirm(steps: &[StepOutlook], fresh: &NewIds) -> Result<Vec<TypedConfirmation>, Refused> {
+    let mut out: Vec<TypedConfirmation> = Vec::new();
     for (number, step) in (0u32..).zip(steps) {
         for (doubt, value) in &step.typed_ends {
-            let one = Confirm::of(&fresh.approval, &doubt.at, doubt.class, value);
-            let one = one.map(|confirm| Confirm { step: Some(number), ..confirm });
+            let one = TypedConfirmation::of(&fresh.approval, &doubt.at, doubt.class, value);
+            let one = one.map(|confirm| TypedConfirmation { step: Some(number), ..confirm });
             out.extend(one.filter(|one| out.iter().all(|known| known.typed != one.typed)));
         }
     }

@@ -8,7 +8,7 @@ use aecl_kernel::base::id::{
 use aecl_kernel::base::json::Limits;
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::decide::request::{Fresh, Question};
+use aecl_kernel::decide::request::{DecisionRequest, NewIds};
 use aecl_kernel::decide::{Ruling, decide};
 use aecl_kernel::define::isolation::Cages;
 use aecl_kernel::policy::bundle::Bundle;
@@ -104,8 +104,9 @@ impl Situation {
             facts.provenance = Provenance::as_if_asked_for(&action);
         }
         let fresh =
-            Fresh { action: ActionId::new("act_example")?, approval: ApprovalId::new("apr_example")? };
-        let question = Question { action: &action, facts: &facts, bundle, evidence: &[], now: self.at };
+            NewIds { action: ActionId::new("act_example")?, approval: ApprovalId::new("apr_example")? };
+        let question =
+            DecisionRequest { action: &action, facts: &facts, bundle, evidence: &[], now: self.at };
         let ruling = decide(&question, &action, fresh);
         Ok((action, ruling))
     }

@@ -4,7 +4,7 @@ use crate::error::GateError;
 use crate::gate::Gate;
 use aecl_kernel::base::id::ActionId;
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::record::approval::Ask;
+use aecl_kernel::record::approval::ApprovalRequest;
 use aecl_kernel::record::decision::Decision;
 use aecl_kernel::record::event::{Event, OutcomeKind};
 use aecl_kernel::record::facts::ActionState;
@@ -48,7 +48,7 @@ pub enum End {
         message: String,
     },
     /// It waits for people. Nothing was executed.
-    Pending(Box<Ask>),
+    Pending(Box<ApprovalRequest>),
     /// The agent may do it by itself, once.
     Permitted {
         /// The signed permit.

@@ -16,7 +16,7 @@ use aecl_kernel::provenance::ingest::{Mark, Trusted};
 use aecl_kernel::provenance::proof::endorsed;
 use aecl_kernel::provenance::seen;
 use aecl_kernel::read::action::{Action, Mode};
-use aecl_kernel::record::approval::{Ask, AskState, Vote};
+use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState, Vote};
 use aecl_kernel::record::event::{Event, Ruled};
 use aecl_kernel::record::facts::{ActionFact, ActionState};
 use aecl_kernel::record::goal::Goal;
@@ -28,7 +28,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The request.
-    pub ask: Ask,
+    pub ask: ApprovalRequest,
     /// Where it stands now, and whose yes does not count any more.
     pub tally: Tally,
     /// The action that waits.
@@ -121,7 +121,7 @@ pub const EXCERPT_MAX: usize = 16_000;
 
 impl Gate {
     /// Requests that are open, oldest first.
-    pub async fn approvals(&self, limit: usize) -> Result<Vec<Ask>, GateError> {
+    pub async fn approvals(&self, limit: usize) -> Result<Vec<ApprovalRequest>, GateError> {
         let mut asks = self.0.ledger.open_approvals(limit).await?;
         let now = self.now();
         asks.retain(|ask| ask.is_open(now));
@@ -175,7 +175,7 @@ impl Gate {
 
     /// Where the run has seen the values that are asked about. A search for the eyes of a person: the
     /// decision was made without it.
-    async fn find_places(&self, ask: &Ask, out: &mut [UnprovenValue]) -> Result<(), GateError> {
+    async fn find_places(&self, ask: &ApprovalRequest, out: &mut [UnprovenValue]) -> Result<(), GateError> {
         if out.is_empty() {
             return Ok(());
         }
@@ -195,7 +195,7 @@ impl Gate {
     }
 
     /// The outputs of a run before this request, oldest first.
-    async fn outputs(&self, ask: &Ask) -> Result<Vec<(ActionId, String, Digest)>, GateError> {
+    async fn outputs(&self, ask: &ApprovalRequest) -> Result<Vec<(ActionId, String, Digest)>, GateError> {
         let (mut out, mut after) = (Vec::new(), None);
         loop {
             let entries = self.0.ledger.entries_of_run(&ask.run, after, 512).await?;
@@ -218,7 +218,7 @@ impl Gate {
     }
 
     /// The atoms that a yes to this request endorses, if the person says so.
-    async fn endorsed(&self, ask: &Ask) -> Result<Vec<Trusted>, GateError> {
+    async fn endorsed(&self, ask: &ApprovalRequest) -> Result<Vec<Trusted>, GateError> {
         let ruled = self.last_ruling(&ask.action).await?;
         let arguments = self.arguments(&ruled.arguments).await?.unwrap_or(Value::Null);
         let mark = Mark { by: Endorses::User, named: false, secret: false };
@@ -227,7 +227,7 @@ impl Gate {
         Ok(atoms.map(|atom| Trusted { atom, mark }).collect())
     }
 
-    async fn history(&self, ask: &Ask) -> Result<Vec<EarlierAction>, GateError> {
+    async fn history(&self, ask: &ApprovalRequest) -> Result<Vec<EarlierAction>, GateError> {
         let mut ids: Vec<ActionId> = Vec::new();
         let mut after = None;
         loop {
@@ -276,12 +276,17 @@ impl Gate {
         yes: bool,
         reason: String,
         view: Option<Digest>,
-    ) -> Result<Ask, GateError> {
+    ) -> Result<ApprovalRequest, GateError> {
         self.reply(by, id, Reply { yes, reason, view, ..Reply::default() }).await
     }
 
     /// The same, with everything that an answer can say.
-    pub async fn reply(&self, by: &Identity, id: &ApprovalId, reply: Reply) -> Result<Ask, GateError> {
+    pub async fn reply(
+        &self,
+        by: &Identity,
+        id: &ApprovalId,
+        reply: Reply,
+    ) -> Result<ApprovalRequest, GateError> {
         let Reply { yes, reason, view, endorse, confirm } = reply;
         let Identity::Person { id: person, groups } = by else {
             let message = format!(
@@ -307,16 +312,16 @@ impl Gate {
         self.0.waits.ring(&action);
         self.ring_all(&ends);
         match (state, &ask.plan) {
-            (AskState::Approved, None) => self.carry_on(&action).await?,
-            (AskState::Approved, Some(_)) => self.go_on_with(&[ask.run.clone()].into()).await?,
-            (AskState::Rejected, Some(_)) => self.end_what_waits_in(&ask.run).await?,
+            (ApprovalState::Approved, None) => self.carry_on(&action).await?,
+            (ApprovalState::Approved, Some(_)) => self.go_on_with(&[ask.run.clone()].into()).await?,
+            (ApprovalState::Rejected, Some(_)) => self.end_what_waits_in(&ask.run).await?,
             _ => {}
         }
         Ok(self.0.ledger.approval(id).await?.ok_or_else(|| LedgerError::NoApproval(id.clone()))?)
     }
 
     /// Whether somebody may answer here at all; whether they are asked is judged with the answer, on record.
-    async fn may_answer(&self, by: &Identity, ask: &Ask) -> Result<(), GateError> {
+    async fn may_answer(&self, by: &Identity, ask: &ApprovalRequest) -> Result<(), GateError> {
         let refused = |why: &str| {
             let message = format!("`{}` may not answer `{}`: {why}", by.name(), ask.approval);
             Err(GateError::refused(code::APPROVER_REFUSED, message))

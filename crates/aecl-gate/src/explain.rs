@@ -8,7 +8,7 @@ use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, AgentId, Environment, RunId, TenantId, UserId};
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::decide::decide;
-use aecl_kernel::decide::request::Question;
+use aecl_kernel::decide::request::DecisionRequest;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::provenance::proof::Provenance;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
@@ -120,7 +120,8 @@ impl Gate {
         } else if facts.run.as_ref().is_some_and(|run| run.labels.untrusted) {
             facts.provenance = Provenance::as_if_asked_for(&action);
         }
-        let question = Question { action: &action, facts: &facts, bundle: &bundle, evidence: &[], now };
+        let question =
+            DecisionRequest { action: &action, facts: &facts, bundle: &bundle, evidence: &[], now };
         let decision = decide(&question, &action, ids::for_decision()?).decision().clone();
         Ok(Explained { action, decision, bundle: bundle.hash(), without_usage })
     }

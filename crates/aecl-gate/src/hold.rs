@@ -6,7 +6,7 @@ use crate::gate::Gate;
 use crate::wait::Turn;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::ActionId;
-use aecl_kernel::record::approval::{Ask, AskState};
+use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
 use aecl_kernel::record::facts::ActionState;
 use aecl_ledger::LedgerError;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ pub(crate) enum WaitEnd {
     Over(Answer),
     /// Time is up, or nobody wants it any longer. A yes that comes at the same moment is for the identical
     /// call.
-    NoLonger(Box<Ask>),
+    NoLonger(Box<ApprovalRequest>),
 }
 
 impl Gate {
@@ -52,7 +52,7 @@ impl Gate {
                 return Ok(WaitEnd::NoLonger(Box::new(ask)));
             }
             // Whoever comes first after a yes carries the action on; the others get how it ended.
-            let agreed = ask.state_at(self.now()) == AskState::Approved && !fact.resume;
+            let agreed = ask.state_at(self.now()) == ApprovalState::Approved && !fact.resume;
             // A plan that was agreed to meanwhile may cover it.
             let covered = !planned && !fact.resume && self.is_plan_agreed(&fact.run).await?;
             if fact.state == ActionState::Waiting && (agreed || covered) {

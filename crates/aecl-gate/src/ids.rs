@@ -1,7 +1,7 @@
 //! Fresh names: sortable by time, unguessable in the rest.
 
 use aecl_kernel::base::id::{ActionId, ApprovalId, BadId, RunId};
-use aecl_kernel::decide::request::Fresh;
+use aecl_kernel::decide::request::NewIds;
 
 fn fresh(prefix: &str) -> String {
     format!("{prefix}_{}", uuid::Uuid::now_v7().simple())
@@ -18,6 +18,6 @@ pub(crate) fn token() -> String {
 }
 
 /// Names for what a decision may create.
-pub(crate) fn for_decision() -> Result<Fresh, BadId> {
-    Ok(Fresh { action: ActionId::new(&fresh("act"))?, approval: ApprovalId::new(&fresh("apr"))? })
+pub(crate) fn for_decision() -> Result<NewIds, BadId> {
+    Ok(NewIds { action: ActionId::new(&fresh("act"))?, approval: ApprovalId::new(&fresh("apr"))? })
 }

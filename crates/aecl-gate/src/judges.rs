@@ -8,7 +8,7 @@ use crate::ids;
 use aecl_executor::judge::{Judge, JudgeSpec};
 use aecl_kernel::base::evidence::Evidence;
 use aecl_kernel::decide::decide;
-use aecl_kernel::decide::request::Question;
+use aecl_kernel::decide::request::DecisionRequest;
 use aecl_kernel::define::catalogue::flow::{Class, DryRunRule};
 use aecl_kernel::provenance::proof::leaves;
 use aecl_kernel::read::action::{Action, Mode};
@@ -32,7 +32,7 @@ impl Gate {
         let (bundle, now) = (self.bundle(), self.now());
         let facts =
             self.0.ledger.facts(action.clone(), bundle.clone(), Some(self.people()), self.now()).await?;
-        let question = Question { action, facts: &facts, bundle: &bundle, evidence: &[], now };
+        let question = DecisionRequest { action, facts: &facts, bundle: &bundle, evidence: &[], now };
         let first = decide(&question, action, ids::for_decision()?).decision().clone();
         if first.verdict == Verdict::Block || first.replays.is_some() {
             return Ok(Vec::new());

@@ -4,7 +4,7 @@ use crate::answer::{Answer, End};
 use crate::error::GateError;
 use crate::gate::Gate;
 use aecl_kernel::read::action::Action;
-use aecl_kernel::record::approval::{Ask, Vote};
+use aecl_kernel::record::approval::{ApprovalRequest, Vote};
 use std::sync::Arc;
 
 /// Refusal of one answer: who said no, and why, in a message of ours.
@@ -54,7 +54,7 @@ impl Gate {
 }
 
 /// What stands on a request that was rejected.
-fn said_no(ask: &Ask) -> Option<String> {
+fn said_no(ask: &ApprovalRequest) -> Option<String> {
     ask.votes.iter().find(|vote| !vote.yes).map(in_words)
 }
 

@@ -16,7 +16,7 @@ use aecl_kernel::define::manifest::Plans;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::plan::Place;
-use aecl_kernel::record::approval::{Ask, AskState};
+use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
 use aecl_kernel::record::decision::Decision;
 use aecl_kernel::record::facts::{Fact, FactStore as _, Key, RunFact, keys};
 use aecl_kernel::record::goal::Goal;
@@ -39,7 +39,7 @@ pub(crate) struct PlanWish<'a> {
 #[derive(Debug)]
 pub struct PlanRequest {
     /// The request.
-    pub ask: Ask,
+    pub ask: ApprovalRequest,
     /// Where it stands now, and whose yes does not count any more.
     pub tally: Tally,
     /// The run.
@@ -73,7 +73,7 @@ impl Gate {
         goal: &Goal,
         expires_at: Timestamp,
         wish: PlanWish<'_>,
-    ) -> Result<Option<Ask>, GateError> {
+    ) -> Result<Option<ApprovalRequest>, GateError> {
         let bundle = self.bundle();
         let lineage = self.lineage(wish.parent).await?;
         let holders = std::iter::once(principal).chain(lineage.runs.iter().map(|run| &run.principal));
@@ -121,7 +121,7 @@ impl Gate {
     }
 
     /// A request about a plan with everything around it.
-    pub async fn plan_request(&self, ask: Ask) -> Result<PlanRequest, GateError> {
+    pub async fn plan_request(&self, ask: ApprovalRequest) -> Result<PlanRequest, GateError> {
         let (bundle, cages, now) = (self.bundle(), self.cages(), self.now());
         let run = self.run_fact(&ask.run).await?;
         let lineage = self.lineage(run.ancestors.first()).await?;
@@ -147,7 +147,11 @@ impl Gate {
     }
 
     /// The request about the plan of a run, once people have answered it, it has expired or the time is up.
-    pub async fn plan_answered(&self, run: &RunId, wait: Duration) -> Result<Option<Ask>, GateError> {
+    pub async fn plan_answered(
+        &self,
+        run: &RunId,
+        wait: Duration,
+    ) -> Result<Option<ApprovalRequest>, GateError> {
         let Some(id) = self.run_fact(run).await?.plan_approval else { return Ok(None) };
         let deadline = tokio::time::Instant::now() + wait;
         let action = self.ask(&id).await?.action;
@@ -158,7 +162,7 @@ impl Gate {
             ring.as_mut().enable();
             let ask = self.ask(&id).await?;
             let state = self.tally_of(&ask).await?.state;
-            if state != AskState::Pending || tokio::time::Instant::now() >= deadline {
+            if state != ApprovalState::Pending || tokio::time::Instant::now() >= deadline {
                 return Ok(Some(ask));
             }
             tokio::select! {
@@ -171,7 +175,7 @@ impl Gate {
     /// Whether people have agreed to the plan of a run.
     pub(crate) async fn is_plan_agreed(&self, run: &RunId) -> Result<bool, GateError> {
         let Some(id) = self.run_fact(run).await?.plan_approval else { return Ok(false) };
-        Ok(self.tally_of(&self.ask(&id).await?).await?.state == AskState::Approved)
+        Ok(self.tally_of(&self.ask(&id).await?).await?.state == ApprovalState::Approved)
     }
 }
 

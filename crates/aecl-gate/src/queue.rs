@@ -8,7 +8,7 @@ use aecl_kernel::base::code;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{AgentId, RunId};
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::record::approval::{AskState, People};
+use aecl_kernel::record::approval::{ApprovalState, People};
 use aecl_ledger::queue::Place;
 use aecl_ledger::{Queue, Waiting};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub enum QueueOrder {
 #[derive(Debug, Clone, Default)]
 pub struct QueueFilter {
     /// Only in this state: pending, or approved and not used yet.
-    pub state: Option<AskState>,
+    pub state: Option<ApprovalState>,
     /// Only of this agent.
     pub agent: Option<AgentId>,
     /// Only of this run.

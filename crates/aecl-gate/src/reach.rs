@@ -7,7 +7,7 @@ use aecl_kernel::base::code;
 use aecl_kernel::base::id::{ActionId, AgentId, RunId, TenantId};
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::define::manifest::AgentManifest;
-use aecl_kernel::record::approval::Ask;
+use aecl_kernel::record::approval::ApprovalRequest;
 use aecl_kernel::record::event::Event;
 use aecl_kernel::record::facts::{ActionFact, RunFact};
 use aecl_ledger::LedgerError;
@@ -145,7 +145,7 @@ impl Gate {
     }
 
     /// Whether it may read a request: whom it asks, whom it is for, and whoever looks after all of them.
-    pub fn sees_request(&self, by: &Identity, ask: &Ask, principal: &Principal) -> bool {
+    pub fn sees_request(&self, by: &Identity, ask: &ApprovalRequest, principal: &Principal) -> bool {
         let concerned = match by {
             Identity::Local => true,
             Identity::Orchestrator { .. } => false,
@@ -172,7 +172,8 @@ impl Gate {
         if principal.user.as_ref().is_some_and(|u| u.as_str().eq_ignore_ascii_case(id.as_str())) {
             return Ok(true);
         }
-        let asks = |ask: &Ask| ask.need.requirements.iter().any(|r| !r.groups.is_disjoint(groups));
+        let asks =
+            |ask: &ApprovalRequest| ask.need.requirements.iter().any(|r| !r.groups.is_disjoint(groups));
         if self.open_in(&principal.run).iter().any(|waiting| asks(&waiting.ask)) {
             return Ok(true);
         }

@@ -4,7 +4,7 @@ use crate::error::GateError;
 use crate::gate::Gate;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, ApprovalId, RunId};
-use aecl_kernel::record::approval::Ask;
+use aecl_kernel::record::approval::ApprovalRequest;
 use aecl_kernel::record::event::{Event, Ruled};
 use aecl_kernel::record::facts::{ActionFact, RunFact};
 use aecl_ledger::{LedgerError, PayloadKind};
@@ -39,7 +39,7 @@ impl Gate {
     }
 
     /// A request, whatever it is about.
-    pub async fn ask(&self, id: &ApprovalId) -> Result<Ask, GateError> {
+    pub async fn ask(&self, id: &ApprovalId) -> Result<ApprovalRequest, GateError> {
         Ok(self.0.ledger.approval(id).await?.ok_or_else(|| LedgerError::NoApproval(id.clone()))?)
     }
 }

@@ -11,7 +11,7 @@ use aecl_executor::CallContext;
 use aecl_kernel::base::code;
 use aecl_kernel::base::id::{ActionId, RunId};
 use aecl_kernel::read::action::Credential;
-use aecl_kernel::record::approval::AskState;
+use aecl_kernel::record::approval::ApprovalState;
 use aecl_kernel::record::facts::ActionState;
 use aecl_ledger::{Again, PayloadKind};
 use std::collections::BTreeSet;
@@ -118,7 +118,7 @@ impl Gate {
     /// Carries on what people have agreed to and nobody has carried out yet.
     pub(crate) async fn carry_on_agreed(&self) -> Result<(), GateError> {
         let mut planned = BTreeSet::new();
-        let agreed = |w: &aecl_ledger::Waiting| w.ask.state == AskState::Approved;
+        let agreed = |w: &aecl_ledger::Waiting| w.ask.state == ApprovalState::Approved;
         for waiting in self.open_requests(agreed) {
             match waiting.ask.plan {
                 None => self.carry_on(&waiting.ask.action).await?,
@@ -148,7 +148,7 @@ impl Gate {
             return Ok(());
         }
         for waiting in runs.iter().flat_map(|run| self.open_in(run)) {
-            if waiting.ask.plan.is_none() && waiting.ask.state == AskState::Pending {
+            if waiting.ask.plan.is_none() && waiting.ask.state == ApprovalState::Pending {
                 self.0.waits.ring(&waiting.ask.action);
                 self.carry_on(&waiting.ask.action).await?;
             }

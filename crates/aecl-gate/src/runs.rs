@@ -13,7 +13,7 @@ use aecl_kernel::base::json::Document;
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::read::plan::Plan;
-use aecl_kernel::record::approval::Ask;
+use aecl_kernel::record::approval::ApprovalRequest;
 use aecl_kernel::record::goal::Goal;
 use aecl_ledger::{OpenRun, Waiting};
 use serde_json::Value;
@@ -60,7 +60,7 @@ pub struct OpenedRun {
     /// When the run ends at the latest.
     pub expires_at: Timestamp,
     /// The request to people about its plan, if there is one.
-    pub plan: Option<Ask>,
+    pub plan: Option<ApprovalRequest>,
 }
 
 impl Gate {

@@ -14,10 +14,10 @@ use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::evidence::Evidence;
 use aecl_kernel::base::id::ActionId;
 use aecl_kernel::base::principal::Principal;
-use aecl_kernel::decide::request::Question;
+use aecl_kernel::decide::request::DecisionRequest;
 use aecl_kernel::decide::{Permit, Refusal, Ruling, Wait, decide};
 use aecl_kernel::read::action::{Action, Mode, Proposal};
-use aecl_kernel::record::approval::Ask;
+use aecl_kernel::record::approval::ApprovalRequest;
 use aecl_kernel::record::decision::Verdict;
 use aecl_ledger::{Again, Receipt, Recorded, Rule};
 use serde_json::Value;
@@ -69,7 +69,7 @@ impl Gate {
         &self,
         session: &Session,
         submission: Submission,
-        held: &(dyn Fn(&Ask) + Send + Sync),
+        held: &(dyn Fn(&ApprovalRequest) + Send + Sync),
     ) -> Result<Answer, GateError> {
         // A task of its own: a caller that goes away between the permit and the attempt would leave an action
         // that has started and that nobody carries out.
@@ -93,7 +93,7 @@ impl Gate {
         session: &Session,
         submission: Submission,
         until: &CancellationToken,
-        held: &tokio::sync::mpsc::UnboundedSender<Ask>,
+        held: &tokio::sync::mpsc::UnboundedSender<ApprovalRequest>,
         turn: Option<(Turn, Again)>,
     ) -> Result<Answer, GateError> {
         let Submission { wait, context, .. } = &submission;
@@ -221,7 +221,7 @@ impl Gate {
         let bundle = self.bundle();
         let facts =
             self.0.ledger.facts(action.clone(), bundle.clone(), Some(self.people()), self.now()).await?;
-        let question = Question { action, facts: &facts, bundle: &bundle, evidence, now };
+        let question = DecisionRequest { action, facts: &facts, bundle: &bundle, evidence, now };
         let ruling = decide(&question, action, ids::for_decision()?);
         match &ruling {
             Ruling::Allowed(_) => return Ok(None),

@@ -8,7 +8,7 @@ use aecl_kernel::base::id::PersonId;
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::record::approval::people::{Member, lapsed};
-use aecl_kernel::record::approval::{Ask, AskState, People};
+use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState, People};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
     /// Where it stands now.
-    pub state: AskState,
+    pub state: ApprovalState,
     /// Why a person's yes does not count any more.
     pub lapsed: BTreeMap<PersonId, &'static str>,
     /// Those who have answered and may answer anew.
@@ -25,12 +25,17 @@ pub struct Tally {
 
 impl Tally {
     /// What was decided just now, and so rests on the people of now already.
-    pub fn decided(ask: &Ask) -> Self {
+    pub fn decided(ask: &ApprovalRequest) -> Self {
         Self { state: ask.state, lapsed: BTreeMap::new(), anew: BTreeSet::new() }
     }
 
     /// Of a request in what this principal has proposed, among these people.
-    pub(crate) fn among(people: &People, ask: &Ask, principal: &Principal, now: Timestamp) -> Self {
+    pub(crate) fn among(
+        people: &People,
+        ask: &ApprovalRequest,
+        principal: &Principal,
+        now: Timestamp,
+    ) -> Self {
         let voters = people.voters(&ask.votes, principal);
         // Once it is over, nobody's yes is used any more.
         let lapsed = if ask.is_open(now) { lapsed(&ask.votes, Some(&voters)) } else { BTreeMap::new() };
@@ -47,20 +52,21 @@ impl Gate {
     }
 
     /// Where a request stands in what this principal has proposed.
-    pub fn tally(&self, ask: &Ask, principal: &Principal) -> Tally {
+    pub fn tally(&self, ask: &ApprovalRequest, principal: &Principal) -> Tally {
         Tally::among(&self.people(), ask, principal, self.now())
     }
 
     /// The same, where only the request is known.
-    pub async fn tally_of(&self, ask: &Ask) -> Result<Tally, GateError> {
+    pub async fn tally_of(&self, ask: &ApprovalRequest) -> Result<Tally, GateError> {
         let run = self.run_fact(&ask.run).await?;
         Ok(self.tally(ask, &run.principal))
     }
 
     /// A request that is approved on record and open again, since a yes does not count any more, as what it is.
-    pub(crate) async fn as_it_stands(&self, mut ask: Ask) -> Result<Ask, GateError> {
-        if ask.state == AskState::Approved && self.tally_of(&ask).await?.state == AskState::Pending {
-            ask.state = AskState::Pending;
+    pub(crate) async fn as_it_stands(&self, mut ask: ApprovalRequest) -> Result<ApprovalRequest, GateError> {
+        if ask.state == ApprovalState::Approved && self.tally_of(&ask).await?.state == ApprovalState::Pending
+        {
+            ask.state = ApprovalState::Pending;
         }
         Ok(ask)
     }

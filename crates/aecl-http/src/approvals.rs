@@ -16,7 +16,7 @@ use aecl_kernel::base::code::{self, Code};
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{AgentId, ApprovalId, RunId};
 use aecl_kernel::base::principal::Principal;
-use aecl_kernel::record::approval::{Ask, AskState};
+use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
 use aecl_kernel::record::event::Event;
 use aecl_kernel::record::facts::ActionState;
 use aecl_ledger::LedgerError;
@@ -58,8 +58,8 @@ impl Filter {
         let bad = |why: String| Problem::of(code::REQUEST_INVALID, why);
         let state = match self.state.as_deref() {
             None => None,
-            Some("pending") => Some(AskState::Pending),
-            Some("approved") => Some(AskState::Approved),
+            Some("pending") => Some(ApprovalState::Pending),
+            Some("approved") => Some(ApprovalState::Approved),
             Some(other) => {
                 let why = "is no state of an open request; `pending` and `approved` are";
                 return Err(bad(format!("`{other:.40}` {why}")));
@@ -197,7 +197,12 @@ async fn read(
     Ok(full)
 }
 
-fn may_see(app: &App, reader: &Identity, ask: &Ask, principal: &Principal) -> Result<(), Problem> {
+fn may_see(
+    app: &App,
+    reader: &Identity,
+    ask: &ApprovalRequest,
+    principal: &Principal,
+) -> Result<(), Problem> {
     if app.gate.sees_request(reader, ask, principal) {
         return Ok(());
     }
@@ -223,7 +228,7 @@ fn full(app: &App, request: Request, reader: &Identity) -> ApprovalDetail {
     let summary = summary::summarize(&app.gate, &request);
     let may_answer = match reader {
         Identity::Person { id, groups } => {
-            request.tally.state == AskState::Pending
+            request.tally.state == ApprovalState::Pending
                 && request.ask.may_answer(id, groups)
                 && (request.tally.anew.contains(id) || request.ask.votes.iter().all(|v| v.person != *id))
                 && !reader.is_auditor()

@@ -5,7 +5,7 @@ use super::server::{self, Listeners};
 use super::{Options, watch};
 use aecl_gate::config::Home;
 use aecl_gate::{Gate, GateError};
-use aecl_kernel::record::approval::{Ask, AskState};
+use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
 use aecl_mcp::stdio;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -123,7 +123,7 @@ impl Host {
         loop {
             ticks.tick().await;
             // A plan that was agreed to waits for nobody.
-            let waits = |ask: &Ask| ask.plan.is_none() || ask.state == AskState::Pending;
+            let waits = |ask: &ApprovalRequest| ask.plan.is_none() || ask.state == ApprovalState::Pending;
             let open = self.gate.approvals(OPEN_MAX).await.map_or(true, |asks| asks.iter().any(waits));
             if self.connections() > 0 || self.gate.underway() > 0 || open {
                 since = tokio::time::Instant::now();

@@ -10,7 +10,7 @@ use aecl_gate::Identity;
 use aecl_gate::plans::PlanRequest;
 use aecl_kernel::define::risk::Risk;
 use aecl_kernel::read::plan::Constraint;
-use aecl_kernel::record::approval::AskState;
+use aecl_kernel::record::approval::ApprovalState;
 use aecl_kernel::record::approval::summary::plan_title;
 use aecl_kernel::record::decision::{self, Finding, Verdict};
 use serde_json::Value;
@@ -25,8 +25,8 @@ pub(super) fn full(app: &App, request: PlanRequest, reader: &Identity) -> Approv
     let may_answer = match reader {
         Identity::Person { id, groups } => {
             let voted = request.ask.votes.iter().any(|v| v.person == *id && !request.tally.anew.contains(id));
-            let open = (request.tally.state == AskState::Pending && !voted)
-                || request.tally.state == AskState::Approved;
+            let open = (request.tally.state == ApprovalState::Pending && !voted)
+                || request.tally.state == ApprovalState::Approved;
             open && request.ask.may_answer(id, groups) && !reader.is_auditor()
         }
         Identity::Orchestrator { .. } | Identity::Local => false,

@@ -16,11 +16,11 @@ use crate::base::id::{ActionId, ApprovalId};
 use crate::base::time::Timestamp;
 use crate::decide::approvers::excluded_from;
 use crate::decide::isolation::{chosen, held};
-use crate::decide::request::{Findings, Fresh, Question};
+use crate::decide::request::{DecisionRequest, Findings, NewIds};
 use crate::define::isolation::Choice;
 use crate::read::action::Action;
 use crate::record::approval::people::{counting, lapsed};
-use crate::record::approval::{Ask, AskState, Confirm, Need, Vote, Voters};
+use crate::record::approval::{ApprovalRequest, ApprovalState, Quorum, TypedConfirmation, Vote, Voters};
 use crate::record::decision::{Decision, Finding, Obligation, Verdict};
 use crate::record::facts::ActionState;
 use std::collections::BTreeSet;
@@ -100,7 +100,7 @@ pub struct Wait {
     /// Why.
     pub decision: Arc<Decision>,
     /// The request, new or the one that is already open for this digest.
-    pub ask: Ask,
+    pub ask: ApprovalRequest,
 }
 
 /// The recorded outcome, again.
@@ -167,7 +167,7 @@ impl<P> Ruling<P> {
 }
 
 /// Decides what happens with an action.
-pub fn decide(question: &Question<'_>, action: &Arc<Action>, fresh: Fresh) -> Ruling {
+pub fn decide(question: &DecisionRequest<'_>, action: &Arc<Action>, fresh: NewIds) -> Ruling {
     debug_assert!(std::ptr::eq(question.action, &**action), "the question is about this action");
     let (decision, ask) = judge(question, &fresh);
     let decision = Arc::new(decision);
@@ -191,7 +191,7 @@ pub fn decide(question: &Question<'_>, action: &Arc<Action>, fresh: Fresh) -> Ru
 }
 
 /// What the checks find.
-pub fn found(question: &Question<'_>) -> Findings {
+pub fn found(question: &DecisionRequest<'_>) -> Findings {
     let mut findings = Findings::default();
     for check in checks::ALL {
         findings.check = check.name;
@@ -200,7 +200,7 @@ pub fn found(question: &Question<'_>) -> Findings {
     findings
 }
 
-fn judge(question: &Question<'_>, fresh: &Fresh) -> (Decision, Option<Ask>) {
+fn judge(question: &DecisionRequest<'_>, fresh: &NewIds) -> (Decision, Option<ApprovalRequest>) {
     let Findings { list, policies, risk, holds, rates, adds, .. } = found(question);
     let verdict = list.iter().map(|f| f.verdict).max().unwrap_or(Verdict::Allow);
     let mut decision = Decision {
@@ -238,7 +238,7 @@ fn judge(question: &Question<'_>, fresh: &Fresh) -> (Decision, Option<Ask>) {
 }
 
 /// The recorded action, if this is the same proposal again and its proposer may still be answered.
-fn replayed(question: &Question<'_>, decision: &Decision) -> Option<ActionId> {
+fn replayed(question: &DecisionRequest<'_>, decision: &Decision) -> Option<ActionId> {
     let (used, state) = question.facts.used.as_ref()?;
     let bars = |finding: &Finding| checks::ALL.iter().any(|c| c.bars_replay && c.name == finding.check);
     let barred = decision.findings.iter().any(|f| f.verdict == Verdict::Block && bars(f));
@@ -249,7 +249,7 @@ fn replayed(question: &Question<'_>, decision: &Decision) -> Option<ActionId> {
     (over && !barred && used.digest == question.action.digest).then(|| used.action.clone())
 }
 
-fn obligations(question: &Question<'_>) -> Vec<Obligation> {
+fn obligations(question: &DecisionRequest<'_>) -> Vec<Obligation> {
     let timeout_ms = question.action.typed.as_ref().map_or(30_000, |t| t.manifest.timeout_ms);
     let agent = question.bundle.agent(&question.action.principal.agent);
     let scope = agent.and_then(|manifest| manifest.credential_scope.clone());
@@ -283,8 +283,8 @@ fn as_shown(obligations: &mut Vec<Obligation>, shown: Option<u64>) {
 }
 
 /// Who must agree, as these findings ask.
-pub fn need_of(question: &Question<'_>, findings: &[Finding]) -> Need {
-    let mut need = Need::default();
+pub fn need_of(question: &DecisionRequest<'_>, findings: &[Finding]) -> Quorum {
+    let mut need = Quorum::default();
     for finding in findings.iter().filter(|f| f.verdict == Verdict::RequireApproval) {
         if let (Some(asks), Some(expires_s)) = (&finding.asks, finding.expires_s) {
             need.add(asks.clone(), expires_s);
@@ -298,7 +298,7 @@ pub fn need_of(question: &Question<'_>, findings: &[Finding]) -> Need {
 }
 
 /// Whether the plan that people agreed to answers for this call. If it was agreed to and does not, that is told.
-fn is_covered(question: &Question<'_>, decision: &mut Decision, need: &Need) -> bool {
+fn is_covered(question: &DecisionRequest<'_>, decision: &mut Decision, need: &Quorum) -> bool {
     let agreed = question.facts.cover.as_ref().filter(|cover| cover.is_agreed(question.now));
     let Some(cover) = agreed else { return false };
     let confirm = confirm_for(question, &decision.findings, &cover.approval);
@@ -319,21 +319,27 @@ fn is_covered(question: &Question<'_>, decision: &mut Decision, need: &Need) -> 
 }
 
 /// Sets the request for approval of this digest, and that of the plan, beside what the current policy asks.
-fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Option<Ask> {
+fn answer(
+    question: &DecisionRequest<'_>,
+    decision: &mut Decision,
+    fresh: &NewIds,
+) -> Option<ApprovalRequest> {
     let need = need_of(question, &decision.findings);
     decision.need = Some(need.clone());
     // A no to exactly this stays a no.
     let same = question.facts.ask.as_ref().filter(|ask| ask.digest == question.action.digest);
     let state = same.map(|ask| ask.state_at(question.now));
-    if state != Some(AskState::Rejected) && is_covered(question, decision, &need) {
-        let waits = |ask: &&Ask| matches!(ask.state_at(question.now), AskState::Pending | AskState::Approved);
+    if state != Some(ApprovalState::Rejected) && is_covered(question, decision, &need) {
+        let waits = |ask: &&ApprovalRequest| {
+            matches!(ask.state_at(question.now), ApprovalState::Pending | ApprovalState::Approved)
+        };
         return same.filter(waits).cloned();
     }
     let open = question.facts.ask.as_ref().filter(|ask| ask.digest == question.action.digest);
     // A yes to a stronger cage is none to a weaker one. A no stays a no.
-    let weaker = |ask: &&Ask| {
+    let weaker = |ask: &&ApprovalRequest| {
         held(question).0 < ask.tier
-            && matches!(ask.state_at(question.now), AskState::Approved | AskState::Pending)
+            && matches!(ask.state_at(question.now), ApprovalState::Approved | ApprovalState::Pending)
     };
     let open = open.filter(|ask| !weaker(ask));
     let confirm =
@@ -347,7 +353,7 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
         ask.counting(voters, &excluded)
     });
     match open.map(|ask| (ask, ask.state_at(question.now))) {
-        Some((ask, AskState::Approved))
+        Some((ask, ApprovalState::Approved))
             if need.met_by(&votes)
                 && (confirm.is_empty() || need.people() > 1 || typed(ask, &votes, voters)) =>
         {
@@ -358,13 +364,13 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
             as_shown(&mut decision.obligations, ask.rows);
             Some(ask.clone())
         }
-        Some((ask, AskState::Approved | AskState::Pending)) => {
+        Some((ask, ApprovalState::Approved | ApprovalState::Pending)) => {
             // The policy may ask for more people now, or for others, than when the request was made.
             let now = excluded_from(question);
             let excluded = ask.excluded.union(&now).cloned().collect();
-            Some(Ask { need, excluded, confirm, state: AskState::Pending, ..ask.clone() })
+            Some(ApprovalRequest { need, excluded, confirm, state: ApprovalState::Pending, ..ask.clone() })
         }
-        Some((ask, AskState::Rejected)) if question.now < ask.expires_at => {
+        Some((ask, ApprovalState::Rejected)) if question.now < ask.expires_at => {
             let who = ask.votes.iter().find(|v| !v.yes).map_or("somebody".into(), |v| v.person.to_string());
             decision.verdict = Verdict::Block;
             decision.headline = Some(code::APPROVAL_REJECTED);
@@ -372,25 +378,27 @@ fn answer(question: &Question<'_>, decision: &mut Decision, fresh: &Fresh) -> Op
             decision.findings.push(of_approval(code::APPROVAL_REJECTED, message));
             None
         }
-        Some((_, AskState::Rejected | AskState::Expired | AskState::Used | AskState::Withdrawn)) | None => {
-            match asked_too_often(question) {
-                Some(message) => {
-                    decision.verdict = Verdict::Block;
-                    decision.headline = Some(code::QUESTIONS_EXHAUSTED);
-                    decision.findings.push(of_approval(code::QUESTIONS_EXHAUSTED, message));
-                    None
-                }
-                None => {
-                    let confirm = confirm_for(question, &decision.findings, &fresh.approval);
-                    Some(new_ask(question, need, confirm, fresh))
-                }
+        Some((
+            _,
+            ApprovalState::Rejected | ApprovalState::Expired | ApprovalState::Used | ApprovalState::Withdrawn,
+        ))
+        | None => match asked_too_often(question) {
+            Some(message) => {
+                decision.verdict = Verdict::Block;
+                decision.headline = Some(code::QUESTIONS_EXHAUSTED);
+                decision.findings.push(of_approval(code::QUESTIONS_EXHAUSTED, message));
+                None
             }
-        }
+            None => {
+                let confirm = confirm_for(question, &decision.findings, &fresh.approval);
+                Some(new_ask(question, need, confirm, fresh))
+            }
+        },
     }
 }
 
 /// Whether somebody whose yes counts has typed the ends. Before people were asked for, everybody's counted.
-fn typed(ask: &Ask, votes: &[Vote], voters: Option<&Voters>) -> bool {
+fn typed(ask: &ApprovalRequest, votes: &[Vote], voters: Option<&Voters>) -> bool {
     let votes = if voters.is_some() { votes } else { &ask.votes };
     votes.iter().any(|vote| vote.yes && vote.confirmed)
 }
@@ -429,7 +437,7 @@ fn of_approval(code: Code, message: String) -> Finding {
 }
 
 /// Why nobody is asked any more: who is asked over and over says yes in the end. An undo may always ask.
-fn asked_too_often(question: &Question<'_>) -> Option<String> {
+fn asked_too_often(question: &DecisionRequest<'_>) -> Option<String> {
     if question.action.compensates.is_some() {
         return None;
     }
@@ -445,7 +453,11 @@ fn asked_too_often(question: &Question<'_>) -> Option<String> {
 }
 
 /// The destinations whose ends a person has to type: of severity 3, and named by nobody who is trusted.
-fn confirm_for(question: &Question<'_>, findings: &[Finding], approval: &ApprovalId) -> Vec<Confirm> {
+fn confirm_for(
+    question: &DecisionRequest<'_>,
+    findings: &[Finding],
+    approval: &ApprovalId,
+) -> Vec<TypedConfirmation> {
     let grave = question.action.typed.as_ref().is_some_and(|t| t.manifest.severity() >= 3);
     let doubts = findings
         .iter()
@@ -454,15 +466,20 @@ fn confirm_for(question: &Question<'_>, findings: &[Finding], approval: &Approva
         .filter(|doubt| doubt.class.is_destination());
     let typed = doubts.filter_map(|doubt| {
         let value = question.action.arguments.pointer(&doubt.at)?;
-        Confirm::of(approval, &doubt.at, doubt.class, value)
+        TypedConfirmation::of(approval, &doubt.at, doubt.class, value)
     });
     typed.collect()
 }
 
-fn new_ask(question: &Question<'_>, need: Need, confirm: Vec<Confirm>, fresh: &Fresh) -> Ask {
+fn new_ask(
+    question: &DecisionRequest<'_>,
+    need: Quorum,
+    confirm: Vec<TypedConfirmation>,
+    fresh: &NewIds,
+) -> ApprovalRequest {
     let principal = &question.action.principal;
     let (tier, instead_of) = held(question);
-    Ask {
+    ApprovalRequest {
         approval: fresh.approval.clone(),
         action: fresh.action.clone(),
         run: principal.run.clone(),
@@ -472,7 +489,7 @@ fn new_ask(question: &Question<'_>, need: Need, confirm: Vec<Confirm>, fresh: &F
         confirm,
         excluded: excluded_from(question),
         votes: Vec::new(),
-        state: AskState::Pending,
+        state: ApprovalState::Pending,
         asked_at: question.now,
         rows: crate::base::evidence::counted(question.evidence),
         tier,

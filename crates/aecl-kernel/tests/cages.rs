@@ -8,7 +8,7 @@ use aecl_analysis::lint::lint;
 use aecl_analysis::load::VettedBundle;
 use aecl_kernel::base::id::{ActionId, ApprovalId, RunId};
 use aecl_kernel::base::json::Limits;
-use aecl_kernel::decide::request::{Fresh, Question};
+use aecl_kernel::decide::request::{DecisionRequest, NewIds};
 use aecl_kernel::decide::{Ruling, decide};
 use aecl_kernel::define::isolation::{Cages, Choice, Found, Lack, Lowered, Modules, Needs, Offers, Tier};
 use aecl_kernel::policy::bundle::Bundle;
@@ -180,8 +180,8 @@ fn a_decision_from_before_the_probe_stays_as_it_was() {
     let Ok(facts) = Facts::gather(&action, &world.bundle, None, world.now, &mut space);
     let of = |facts: &Facts| {
         let question =
-            Question { action: &action, facts, bundle: &world.bundle, evidence: &[], now: world.now };
-        let fresh = Fresh { action: ActionId::new("x").unwrap(), approval: ApprovalId::new("y").unwrap() };
+            DecisionRequest { action: &action, facts, bundle: &world.bundle, evidence: &[], now: world.now };
+        let fresh = NewIds { action: ActionId::new("x").unwrap(), approval: ApprovalId::new("y").unwrap() };
         decide(&question, &action, fresh).decision().clone()
     };
     assert_eq!(of(&facts).headline.unwrap().as_str(), "sandbox_unavailable", "now nobody has looked");
@@ -396,14 +396,14 @@ fn replay_equals_history() {
         let action = Arc::new(Action::parse(proposal, world.bundle.catalogue(), &Limits::default()));
         let text = serde_json::to_string(&**ruled).unwrap();
         let ruled: aecl_kernel::record::event::Ruled = serde_json::from_str(&text).unwrap();
-        let question = Question {
+        let question = DecisionRequest {
             action: &action,
             facts: &ruled.facts,
             bundle: &world.bundle,
             evidence: &[],
             now: ruled.now,
         };
-        let fresh = Fresh { action: ruled.action.clone(), approval: ApprovalId::new("y").unwrap() };
+        let fresh = NewIds { action: ruled.action.clone(), approval: ApprovalId::new("y").unwrap() };
         let made = decide(&question, &action, fresh).decision().clone();
         assert_eq!(serde_json::to_string(&*made).unwrap(), serde_json::to_string(&*ruled.decision).unwrap());
         decisions += 1;

@@ -10,7 +10,7 @@ use aecl_kernel::base::principal::Principal;
 use aecl_kernel::decide::Ruling;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::read::action::Mode;
-use aecl_kernel::record::approval::AskState;
+use aecl_kernel::record::approval::ApprovalState;
 use aecl_kernel::record::event::{BudgetAdjusted, Event, OutcomeKind};
 use aecl_kernel::record::facts::{ActionState, Fact, Key, KillScope, Undo};
 use aecl_kernel::record::usage::Meter;
@@ -277,7 +277,7 @@ fn rule_that_cannot_be_evaluated_is_a_no() {
 fn approval_is_for_one_digest() {
     let (mut world, who) = world_with(json!({}), ASK_OVER_TEN);
     let ask = wait(&world.propose(proposal(&who, "pay", &pay("11"))));
-    assert_eq!(world.answer(&ask.approval, "zoe", &["leads"], true), Ok(AskState::Approved));
+    assert_eq!(world.answer(&ask.approval, "zoe", &["leads"], true), Ok(ApprovalState::Approved));
     for other in [pay("500"), pay("12"), json!({"amount": "11", "currency": "USD"}), pay(11)] {
         let ruling = world.propose(proposal(&who, "pay", &other));
         assert_ne!(wait(&ruling).approval, ask.approval, "{other} is something else");
@@ -395,7 +395,7 @@ fn self_approval_is_for_the_user_and_not_for_the_agent() {
     let (mut world, who) = world_with(json!({"self_approval": true}), ASK_OVER_TEN);
     let ask = wait(&world.propose(proposal(&who, "pay", &pay("11"))));
     assert_eq!(world.answer(&ask.approval, "a", &["leads"], true), Err("approver_refused"));
-    assert_eq!(world.answer(&ask.approval, "ann", &["leads"], true), Ok(AskState::Approved));
+    assert_eq!(world.answer(&ask.approval, "ann", &["leads"], true), Ok(ApprovalState::Approved));
 }
 
 /// One person passed both stages.
@@ -404,10 +404,10 @@ fn one_person_fills_one_of_two_seats() {
     let rule = ASK_OVER_TEN.replace("@approvers", "@count(\"2\") @approvers");
     let (mut world, who) = world_with(json!({}), &rule);
     let ask = wait(&world.propose(proposal(&who, "pay", &pay("11"))));
-    assert_eq!(world.answer(&ask.approval, "zoe", &["leads"], true), Ok(AskState::Pending));
+    assert_eq!(world.answer(&ask.approval, "zoe", &["leads"], true), Ok(ApprovalState::Pending));
     assert_eq!(world.answer(&ask.approval, "zoe", &["leads"], true), Err("approver_twice"));
     assert_eq!(says(&world.propose(proposal(&who, "pay", &pay("11")))), "require_approval approval_rule");
-    assert_eq!(world.answer(&ask.approval, "yan", &["leads"], true), Ok(AskState::Approved));
+    assert_eq!(world.answer(&ask.approval, "yan", &["leads"], true), Ok(ApprovalState::Approved));
     assert_eq!(says(&world.propose(proposal(&who, "pay", &pay("11")))), "allow");
 }
 
@@ -420,10 +420,10 @@ fn one_person_in_two_groups_is_one_person() {
     );
     let (mut world, who) = world_with(json!({}), &rules);
     let ask = wait(&world.propose(proposal(&who, "pay", &pay("11"))));
-    assert_eq!(world.answer(&ask.approval, "zoe", &["leads", "security"], true), Ok(AskState::Pending));
+    assert_eq!(world.answer(&ask.approval, "zoe", &["leads", "security"], true), Ok(ApprovalState::Pending));
     assert_eq!(
         world.answer(&ask.approval, "yan", &["leads"], true),
-        Ok(AskState::Approved),
+        Ok(ApprovalState::Approved),
         "zoe moves to the other seat"
     );
 }
@@ -458,7 +458,7 @@ fn identical_proposals_wait_as_one() {
 fn no_is_an_answer() {
     let (mut world, who) = world_with(json!({}), ASK_OVER_TEN);
     let ask = wait(&world.propose(proposal(&who, "pay", &pay("11"))));
-    assert_eq!(world.answer(&ask.approval, "zoe", &["leads"], false), Ok(AskState::Rejected));
+    assert_eq!(world.answer(&ask.approval, "zoe", &["leads"], false), Ok(ApprovalState::Rejected));
     assert_eq!(says(&world.propose(proposal(&who, "pay", &pay("11")))), "block approval_rejected");
     assert_eq!(world.answer(&ask.approval, "yan", &["leads"], true), Err("approval_closed"));
     assert_eq!(world.action(&ask.action).state, ActionState::Rejected);

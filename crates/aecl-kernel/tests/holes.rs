@@ -417,7 +417,7 @@ fn a_yes_to_a_strangers_account_is_typed() {
     }
     assert_eq!(run.world.entries.len(), before, "nothing is on record, so nothing is lost");
     let answer = run.world.answer_typing(&ask.approval, operator, true, &["12 12"]);
-    assert_eq!(answer, Ok(aecl_kernel::record::approval::AskState::Approved));
+    assert_eq!(answer, Ok(aecl_kernel::record::approval::ApprovalState::Approved));
     assert_eq!(run.says("pay", pay), "allow");
 }
 
@@ -426,7 +426,7 @@ fn a_no_is_never_typed() {
     let mut run = Run::new("Read my mail").mail(&format!("account {EVIL}"));
     let ask = world::wait(&run.propose("pay", json!({"to": EVIL, "amount": 5})));
     let answer = run.world.answer(&ask.approval, "olga", &["operators"], false);
-    assert_eq!(answer, Ok(aecl_kernel::record::approval::AskState::Rejected));
+    assert_eq!(answer, Ok(aecl_kernel::record::approval::ApprovalState::Rejected));
 }
 
 #[test]

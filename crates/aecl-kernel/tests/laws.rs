@@ -10,14 +10,14 @@ use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, PersonId, RunId};
 use aecl_kernel::base::json::Limits;
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::decide::request::{Fresh, Question};
+use aecl_kernel::decide::request::{DecisionRequest, NewIds};
 use aecl_kernel::decide::{Ruling, decide};
 use aecl_kernel::define::catalogue::Reversibility;
 use aecl_kernel::define::catalogue::flow::Egress;
 use aecl_kernel::define::risk::{Exposure, Recent, Weights, assess};
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::{Action, Mode};
-use aecl_kernel::record::approval::{AskState, Need, Requirement, Vote};
+use aecl_kernel::record::approval::{ApprovalState, ApproverRule, Quorum, Vote};
 use aecl_kernel::record::decision::Verdict;
 use aecl_kernel::record::event::{Entry, Event, OutcomeKind};
 use aecl_kernel::record::facts::{Fact, Facts, Key, Kill, KillScope};
@@ -65,7 +65,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Story {
     world: World,
     runs: Vec<Principal>,
-    asks: Vec<aecl_kernel::record::approval::Ask>,
+    asks: Vec<aecl_kernel::record::approval::ApprovalRequest>,
     permits: Vec<ActionId>,
 }
 
@@ -137,7 +137,7 @@ impl Story {
                 if let Some(ask) = self.asks.get(ask % self.asks.len().max(1)).cloned() {
                     let now = self.world.now;
                     let open = matches!(self.world.space.get(&Key::Approval(ask.approval.clone())),
-                        Some(Fact::Approval(a)) if matches!(a.state, AskState::Pending | AskState::Approved) && a.state_at(now) == AskState::Expired);
+                        Some(Fact::Approval(a)) if matches!(a.state, ApprovalState::Pending | ApprovalState::Approved) && a.state_at(now) == ApprovalState::Expired);
                     if open {
                         self.world.expire(&ask);
                     }
@@ -214,14 +214,14 @@ fn again(entry: &Entry, world: &World, arguments: &Value) -> Option<(Vec<u8>, Ve
     };
     let action = Arc::new(Action::parse(proposal, world.bundle.catalogue(), &Limits::default()));
     assert_eq!(action.digest, ruled.digest);
-    let question = Question {
+    let question = DecisionRequest {
         action: &action,
         facts: &ruled.facts,
         bundle: &world.bundle,
         evidence: &ruled.evidence,
         now: ruled.now,
     };
-    let fresh = Fresh { action: ActionId::new("x").unwrap(), approval: ApprovalId::new("y").unwrap() };
+    let fresh = NewIds { action: ActionId::new("x").unwrap(), approval: ApprovalId::new("y").unwrap() };
     let ruling = decide(&question, &action, fresh);
     Some((serde_json::to_vec(&**ruling.decision()).unwrap(), serde_json::to_vec(&*ruled.decision).unwrap()))
 }
@@ -340,8 +340,8 @@ fn every_kind_of_event_reads_back() {
 // --- Nothing loosens
 
 fn verdict(world: &World, action: &Arc<Action>, facts: &Facts, evidence: &[Evidence]) -> Verdict {
-    let question = Question { action, facts, bundle: &world.bundle, evidence, now: world.now };
-    let fresh = Fresh { action: ActionId::new("x").unwrap(), approval: ApprovalId::new("y").unwrap() };
+    let question = DecisionRequest { action, facts, bundle: &world.bundle, evidence, now: world.now };
+    let fresh = NewIds { action: ActionId::new("x").unwrap(), approval: ApprovalId::new("y").unwrap() };
     decide(&question, action, fresh).decision().verdict
 }
 
@@ -408,9 +408,9 @@ proptest! {
     #[test]
     fn only_enough_people_turn_a_question_into_a_yes(count in 1u32..4, voters in proptest::collection::vec((0..5u8, 0..3usize, any::<bool>()), 0..8)) {
         let groups = [&["leads"][..], &["security"], &["leads", "security"]];
-        let mut need = Need::default();
-        need.add(Requirement { groups: ["leads".to_owned()].into(), count }, 60);
-        need.add(Requirement { groups: ["security".to_owned()].into(), count: 1 }, 60);
+        let mut need = Quorum::default();
+        need.add(ApproverRule { groups: ["leads".to_owned()].into(), count }, 60);
+        need.add(ApproverRule { groups: ["security".to_owned()].into(), count: 1 }, 60);
         let votes: Vec<Vote> = voters.iter().map(|(person, group, yes)| Vote {
             person: PersonId::new(&format!("p{person}")).unwrap(),
             groups: groups[*group].iter().map(|g| (*g).to_owned()).collect(),

@@ -8,7 +8,7 @@ use aecl_analysis::load::VettedBundle;
 use aecl_kernel::base::id::{ApprovalId, PersonId};
 use aecl_kernel::decide::Ruling;
 use aecl_kernel::policy::bundle::Bundle;
-use aecl_kernel::record::approval::{Ask, AskState};
+use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
 use aecl_kernel::record::event::Event;
 use aecl_kernel::record::facts::{Fact, Key};
 use bank::{EVIL, IBAN, STANDARD};
@@ -65,7 +65,7 @@ fn step_of(name: &str, arguments: &Value, times: u32) -> Value {
 }
 
 /// A run with a plan, put before people.
-fn asked(bundle: &Arc<Bundle>, goal: &str, steps: &[Value]) -> (World, Ask) {
+fn asked(bundle: &Arc<Bundle>, goal: &str, steps: &[Value]) -> (World, ApprovalRequest) {
     let mut world = World::new(bundle.clone());
     let who = principal("a");
     world.open_for(&who, goal, Some(json!({"steps": steps})));
@@ -74,7 +74,7 @@ fn asked(bundle: &Arc<Bundle>, goal: &str, steps: &[Value]) -> (World, Ask) {
 }
 
 /// The same, and everybody has agreed.
-fn agreed(bundle: &Arc<Bundle>, steps: &[Value]) -> (World, Ask) {
+fn agreed(bundle: &Arc<Bundle>, steps: &[Value]) -> (World, ApprovalRequest) {
     let goal = format!("Remit 100 to {IBAN} and tidy up the file f-1");
     let (mut world, ask) = asked(bundle, &goal, steps);
     assert!(ask.confirm.is_empty(), "the goal names it");
@@ -90,7 +90,7 @@ fn does(world: &mut World, name: &str, arguments: &Value) -> String {
     says(&propose(world, name, arguments))
 }
 
-fn state(world: &World, approval: &ApprovalId) -> AskState {
+fn state(world: &World, approval: &ApprovalId) -> ApprovalState {
     match world.space.get(&Key::Approval(approval.clone())) {
         Some(Fact::Approval(ask)) => ask.state_at(world.now),
         other => panic!("{other:?}"),
@@ -116,7 +116,7 @@ fn a_yes_to_the_plan_is_a_yes_to_each_step_as_often_as_it_says() {
     assert_eq!(does(&mut world, "remit", &remit(IBAN, 100)), "require_approval off_plan", "often enough");
     assert_eq!(does(&mut world, "shred", &json!({"id": "f-1"})), "allow");
     assert_eq!(does(&mut world, "shred", &json!({"id": "f-1"})), "require_approval off_plan");
-    assert_eq!(state(&world, &ask.approval), AskState::Approved, "it is not used up by one step");
+    assert_eq!(state(&world, &ask.approval), ApprovalState::Approved, "it is not used up by one step");
 }
 
 #[test]
@@ -127,7 +127,11 @@ fn what_waits_by_itself_goes_on_as_the_same_action() {
     world.everybody_agrees(&ask);
     let id = permit(&propose(&mut world, "remit", &remit(IBAN, 100)));
     assert_eq!(id, single.action);
-    assert_eq!(state(&world, &single.approval), AskState::Withdrawn, "nobody is asked about it any more");
+    assert_eq!(
+        state(&world, &single.approval),
+        ApprovalState::Withdrawn,
+        "nobody is asked about it any more"
+    );
     assert_eq!(world.answer(&single.approval, "bob", OPS, true), Err("approval_closed"));
     let (mut world, ask) =
         asked(&OFFICE, &format!("Remit 100 to {IBAN}"), &[step_of("remit", &remit(IBAN, 100), 1)]);
@@ -298,11 +302,11 @@ fn everybody_agrees_whom_a_step_would_ask() {
     assert_eq!(world.answer(&ask.approval, "bob", &["visitors"], true), Err("approver_refused"));
     assert_eq!(world.answer(&ask.approval, "ann", security, true), Err("approver_refused"), "it is her run");
     assert_eq!(world.answer(&ask.approval, "a", security, true), Err("approver_refused"));
-    assert_eq!(world.answer(&ask.approval, "bob", security, true), Ok(AskState::Pending));
+    assert_eq!(world.answer(&ask.approval, "bob", security, true), Ok(ApprovalState::Pending));
     assert_eq!(world.answer(&ask.approval, "bob", security, true), Err("approver_twice"));
     assert_eq!(does(&mut world, "jot", &json!({"text": "rent"})), "allow", "it never asked");
-    assert_eq!(world.answer(&ask.approval, "cid", security, true), Ok(AskState::Pending));
-    assert_eq!(world.answer(&ask.approval, "dan", OPS, true), Ok(AskState::Approved));
+    assert_eq!(world.answer(&ask.approval, "cid", security, true), Ok(ApprovalState::Pending));
+    assert_eq!(world.answer(&ask.approval, "dan", OPS, true), Ok(ApprovalState::Approved));
     assert_eq!(does(&mut world, "remit", &remit(IBAN, 100)), "allow");
     assert_eq!(does(&mut world, "grant", &json!({"who": "bob"})), "allow");
 }
@@ -313,7 +317,10 @@ fn a_destination_that_only_the_plan_names_is_typed() {
     assert_eq!(ask.what_to_type(), "the last 4 characters of `to` in step 1");
     assert_eq!(world.answer(&ask.approval, "bob", OPS, true), Err("confirmation_wanted"));
     assert_eq!(world.answer_typing(&ask.approval, ("bob", OPS), true, &["0000"]), Err("confirmation_wanted"));
-    assert_eq!(world.answer_typing(&ask.approval, ("bob", OPS), true, &["6819"]), Ok(AskState::Approved));
+    assert_eq!(
+        world.answer_typing(&ask.approval, ("bob", OPS), true, &["6819"]),
+        Ok(ApprovalState::Approved)
+    );
     assert_eq!(does(&mut world, "remit", &remit(IBAN, 100)), "allow");
 }
 
@@ -357,7 +364,7 @@ fn a_no_ends_the_run_before_the_yes_and_after_it() {
             );
         }
         // Whoever agreed may take it back.
-        assert_eq!(world.answer(&ask.approval, "bob", OPS, false), Ok(AskState::Rejected));
+        assert_eq!(world.answer(&ask.approval, "bob", OPS, false), Ok(ApprovalState::Rejected));
         assert_eq!(does(&mut world, "remit", &remit(IBAN, 100)), "block run_closed");
         assert_eq!(does(&mut world, "read_mail", &json!({})), "block run_closed");
         assert_eq!(world.answer(&ask.approval, "cid", OPS, false), Err("approval_closed"));
@@ -371,12 +378,12 @@ fn a_yes_to_a_plan_expires_and_ends_with_the_run() {
     let (mut late, _) = (world.clone(), world.later_s(599));
     assert_eq!(does(&mut world, "remit", &remit(IBAN, 100)), "allow");
     late.close(&principal("a").run);
-    assert_eq!(state(&late, &ask.approval), AskState::Withdrawn);
+    assert_eq!(state(&late, &ask.approval), ApprovalState::Withdrawn);
     assert!(!late.space.contains_key(&Key::Open(ask.approval.clone())), "nobody sees it in the queue");
     let (mut world, ask) = agreed(&OFFICE, &[step_of("grant", &json!({"who": "bob"}), 3)]);
     assert_eq!(does(&mut world, "grant", &json!({"who": "bob"})), "allow");
     world.later_s(600);
-    assert_eq!(state(&world, &ask.approval), AskState::Expired);
+    assert_eq!(state(&world, &ask.approval), ApprovalState::Expired);
     assert_eq!(does(&mut world, "grant", &json!({"who": "bob"})), "require_approval approval_rule");
 }
 
@@ -467,7 +474,7 @@ fn who_brings_a_plan_does_not_agree_to_it() {
         cages: None,
         now,
     };
-    let fresh = aecl_kernel::decide::request::Fresh {
+    let fresh = aecl_kernel::decide::request::NewIds {
         action: aecl_kernel::base::id::ActionId::new("act_9").unwrap(),
         approval: ApprovalId::new("apr_9").unwrap(),
     };
@@ -478,7 +485,7 @@ fn who_brings_a_plan_does_not_agree_to_it() {
 // --- A plan that waits
 
 /// A run of the bank's that has a plan, is asked about it or not, and has read a stranger's mail.
-fn reading(bundle: &Arc<Bundle>, goal: &str, asks: bool) -> (World, Option<Ask>) {
+fn reading(bundle: &Arc<Bundle>, goal: &str, asks: bool) -> (World, Option<ApprovalRequest>) {
     let steps = [
         step_of("get_page", &json!({"url": "https://rates.example/today"}), 9),
         step_of("pay", &remit(IBAN, 100), 9),
@@ -494,7 +501,7 @@ fn reading(bundle: &Arc<Bundle>, goal: &str, asks: bool) -> (World, Option<Ask>)
     (world, ask)
 }
 
-fn agree(world: &mut World, ask: &Ask) {
+fn agree(world: &mut World, ask: &ApprovalRequest) {
     let people = ["person_1", "person_2"].into_iter().take(ask.need.people() as usize);
     for person in people {
         world.answer_typing(&ask.approval, (person, OPS), true, &["6819"]).unwrap();
@@ -532,7 +539,7 @@ fn a_plan_that_waits_vouches_for_nothing() {
         assert_eq!(all(&world), waits, "nobody has agreed yet");
         let said_no = {
             let mut world = world.clone();
-            assert_eq!(world.answer(&ask.approval, "person_1", OPS, false), Ok(AskState::Rejected));
+            assert_eq!(world.answer(&ask.approval, "person_1", OPS, false), Ok(ApprovalState::Rejected));
             all(&world)
         };
         assert_eq!(said_no, ["block run_closed"; 4]);

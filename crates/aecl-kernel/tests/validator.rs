@@ -610,14 +610,14 @@ fn verdict_and_replay(
         &aecl_kernel::base::json::Limits::default(),
     ));
     let bundle = STANDARD.clone();
-    let question = aecl_kernel::decide::request::Question {
+    let question = aecl_kernel::decide::request::DecisionRequest {
         action: &action,
         facts: &facts,
         bundle: &bundle,
         evidence: &[],
         now: ruled.now,
     };
-    let fresh = aecl_kernel::decide::request::Fresh {
+    let fresh = aecl_kernel::decide::request::NewIds {
         action: ruled.action.clone(),
         approval: aecl_kernel::base::id::ApprovalId::new("apr_again").unwrap(),
     };

@@ -14,7 +14,7 @@ use aecl_kernel::base::id::{ActionId, ApprovalId, PersonId, RunId};
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::base::traffic::Traffic;
-use aecl_kernel::decide::request::{Fresh, Question};
+use aecl_kernel::decide::request::{DecisionRequest, NewIds};
 use aecl_kernel::decide::{Ruling, decide};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::ingest::{Trusted, at_worst};
@@ -22,7 +22,7 @@ use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::{Action, Mode};
 use aecl_kernel::read::plan::Plan;
 use aecl_kernel::record::approval::plan::PlanAsked;
-use aecl_kernel::record::approval::{Ask, AskState, People, Summary, Vote};
+use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState, People, Summary, Vote};
 use aecl_kernel::record::event::{
     self, Answered, Concluded, Event, Expired, Lapse, OutcomeKind, Ruled, Started,
 };
@@ -43,7 +43,7 @@ pub struct Rule {
     /// The policy in force.
     pub bundle: Arc<Bundle>,
     /// Names for what the decision may create.
-    pub fresh: Fresh,
+    pub fresh: NewIds,
     /// The action that waits and is asked about again, if this is no new proposal.
     pub again: Option<Again>,
     /// Who may answer now; where nobody knows, votes are what they were.
@@ -96,7 +96,7 @@ pub struct OpenRun {
     /// run that a kill switch has stopped is not gone on from.
     pub follows: Option<RunId>,
     /// The request to people about its plan, if there is one: on record with the run, or neither is.
-    pub ask: Option<Ask>,
+    pub ask: Option<ApprovalRequest>,
     /// Who opens it.
     pub by: String,
     /// People who never approve what it proposes.
@@ -221,7 +221,8 @@ fn write_rule(rule: Rule, batch: &mut OpenBatch) -> Written<Recorded<Ruling>> {
     let now = batch.time(now)?;
     batch.bundle(&bundle, now)?;
     let facts = Facts::gather(&action, &bundle, people.as_deref(), now, &mut batch.group)?;
-    let question = Question { action: &action, facts: &facts, bundle: &bundle, evidence: &evidence, now };
+    let question =
+        DecisionRequest { action: &action, facts: &facts, bundle: &bundle, evidence: &evidence, now };
     let waited = waited(facts.ask.as_ref(), again.as_ref(), now, batch)?;
     let fresh_id = fresh.action.clone();
     // What waits already is the same action, whatever is said of it now.
@@ -304,7 +305,7 @@ fn write_rule(rule: Rule, batch: &mut OpenBatch) -> Written<Recorded<Ruling>> {
 fn ask(
     run: &RunId,
     now: Timestamp,
-    ask: Ask,
+    ask: ApprovalRequest,
     mut summary: Summary,
     batch: &mut OpenBatch,
 ) -> Result<(), LedgerError> {
@@ -409,7 +410,7 @@ fn write_answer(answering: Answering, batch: &mut OpenBatch) -> Written<Recorded
     let endorses = answered.endorsers(&ask).is_some();
     let endorsed = if endorses { endorsed } else { Vec::new() };
     let index = append_trusted(&ask.run, at, Event::Answered(answered.clone()), &endorsed, batch)?;
-    if state == AskState::Rejected && ask.plan.is_some() {
+    if state == ApprovalState::Rejected && ask.plan.is_some() {
         close_unplanned(&ask.run, &answered.vote, at, batch)?;
         withdraw_ended(&ending, at, batch)?;
     }
@@ -437,8 +438,8 @@ fn close_unplanned(
 fn write_expiry(id: &ApprovalId, now: Timestamp, batch: &mut OpenBatch) -> Result<bool, LedgerError> {
     let now = batch.time(now)?;
     let Some(ask) = batch.group.find(keys::Approval(id.clone()))? else { return Ok(false) };
-    let open = matches!(ask.state, AskState::Pending | AskState::Approved);
-    if !open || ask.state_at(now) != AskState::Expired {
+    let open = matches!(ask.state, ApprovalState::Pending | ApprovalState::Approved);
+    if !open || ask.state_at(now) != ApprovalState::Expired {
         return Ok(false);
     }
     let expired = Expired { approval: id.clone(), action: ask.action.clone(), lapse: Lapse::of(&ask) };
@@ -504,7 +505,7 @@ fn write_run(open: OpenRun, now: Timestamp, batch: &mut OpenBatch) -> Written<Re
         barred: open.barred,
     };
     let bound = match &open.ask {
-        Some(Ask { plan: Some(asked), digest, run: of, expires_at: until, .. }) => {
+        Some(ApprovalRequest { plan: Some(asked), digest, run: of, expires_at: until, .. }) => {
             let stated = PlanAsked::digest(&open.goal, &opened.principal, asked.bundle, *until);
             *digest == stated && *of == run && *until <= expires_at && opened.planned
         }

@@ -17,7 +17,7 @@ use aecl_kernel::decide::Ruling;
 use aecl_kernel::define::isolation::Cages;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::read::action::Action;
-use aecl_kernel::record::approval::{Ask, People, Vote};
+use aecl_kernel::record::approval::{ApprovalRequest, People, Vote};
 use aecl_kernel::record::event::{
     Answered, BudgetAdjusted, Concluded, Entry, Event, Fault, Heartbeat, KillChanged, RunClosed, TokenIssued,
     TokenRevoked,
@@ -358,7 +358,7 @@ impl Ledger {
     }
 
     /// A request for approval.
-    pub async fn approval(&self, id: &ApprovalId) -> Result<Option<Ask>, LedgerError> {
+    pub async fn approval(&self, id: &ApprovalId) -> Result<Option<ApprovalRequest>, LedgerError> {
         self.find(keys::Approval(id.clone())).await
     }
 
@@ -387,7 +387,7 @@ impl Ledger {
     }
 
     /// Requests for approval that are open, by id, at most `limit`.
-    pub async fn open_approvals(&self, limit: usize) -> Result<Vec<Ask>, LedgerError> {
+    pub async fn open_approvals(&self, limit: usize) -> Result<Vec<ApprovalRequest>, LedgerError> {
         self.read(move |store| {
             let mut asks = Vec::new();
             for (name, _) in store.scan("open/", None, limit)? {

@@ -8,7 +8,7 @@ use crate::store::Store;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ApprovalId, RunId};
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::record::approval::{Ask, AskState, Summary};
+use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState, Summary};
 use aecl_kernel::record::event::{Entry, Event};
 use aecl_kernel::record::facts::{
     Fact, FactStore as _, Key,
@@ -24,7 +24,7 @@ const CHUNK: usize = 512;
 #[derive(Debug, Clone)]
 pub struct Waiting {
     /// The request, without what can be long: what has to be typed, reasons, the steps of a plan.
-    pub ask: Ask,
+    pub ask: ApprovalRequest,
     /// Whether a yes has to be typed.
     pub typed: bool,
     /// What it is about.
@@ -34,7 +34,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    fn new(ask: &Ask, summary: Arc<Summary>, ancestors: Vec<RunId>) -> Self {
+    fn new(ask: &ApprovalRequest, summary: Arc<Summary>, ancestors: Vec<RunId>) -> Self {
         let typed = ask.wants_confirmation();
         let mut ask = ask.clone();
         ask.confirm = Vec::new();
@@ -196,7 +196,7 @@ fn many<K: FactKey>(
 }
 
 /// What is known of a request from before there were summaries.
-fn recall(store: &mut dyn Store, ask: &Ask) -> Result<Summary, LedgerError> {
+fn recall(store: &mut dyn Store, ask: &ApprovalRequest) -> Result<Summary, LedgerError> {
     let (mut number, mut of) = (0, None);
     for (position, bytes) in store.entries_of_action(ask.action.as_str())? {
         let entry: Entry = serde_json::from_slice(&bytes)
@@ -219,7 +219,7 @@ fn recall(store: &mut dyn Store, ask: &Ask) -> Result<Summary, LedgerError> {
 /// What a sheet says about a request: how it stands, or that it is not open any more.
 pub(crate) struct News {
     id: ApprovalId,
-    ask: Option<Box<Ask>>,
+    ask: Option<Box<ApprovalRequest>>,
     summary: Option<Arc<Summary>>,
     ancestors: Option<Vec<RunId>>,
 }
@@ -229,7 +229,7 @@ pub(crate) fn news(changes: &Changes) -> Vec<News> {
     let mut out = Vec::new();
     for (key, fact) in changes.iter() {
         let (Key::Approval(id), Some(Fact::Approval(ask))) = (key, fact) else { continue };
-        let open = matches!(ask.state, AskState::Pending | AskState::Approved);
+        let open = matches!(ask.state, ApprovalState::Pending | ApprovalState::Approved);
         let summary = match changes.find(&Key::Summary(id.clone())) {
             Some(Some(Fact::Summary(summary))) => Some(Arc::new((**summary).clone())),
             _ => None,

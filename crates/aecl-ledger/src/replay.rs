@@ -23,7 +23,7 @@ use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, RunId};
 use aecl_kernel::base::json::Limits;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::decide;
-use aecl_kernel::decide::request::{Fresh, Question};
+use aecl_kernel::decide::request::{DecisionRequest, NewIds};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::read::action::{Action, Mode, is_unread};
@@ -353,10 +353,10 @@ impl Again {
 
     fn decide(&self, action: &Arc<Action>, facts: &Facts, bundle: &Bundle) -> Arc<Decision> {
         let (evidence, now) = (&self.ruled.evidence, self.ruled.now);
-        let question = Question { action, facts, bundle, evidence, now };
+        let question = DecisionRequest { action, facts, bundle, evidence, now };
         // Names do not decide: whatever stands here, the decision is the same.
         let approval = ApprovalId::new("apr_again").expect("a constant that is a name");
-        let fresh = Fresh { action: self.ruled.action.clone(), approval };
+        let fresh = NewIds { action: self.ruled.action.clone(), approval };
         decide(&question, action, fresh).decision().clone()
     }
 

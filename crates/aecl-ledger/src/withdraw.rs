@@ -8,7 +8,7 @@ use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, ApprovalId, RunId};
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::Ruling;
-use aecl_kernel::record::approval::{Ask, AskState};
+use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
 use aecl_kernel::record::decision::Decision;
 use aecl_kernel::record::event::{Event, Withdrawn};
 use aecl_kernel::record::facts::{ActionState, FactStore, RunFact, keys};
@@ -27,7 +27,7 @@ pub struct Again {
 
 /// A request that is open for what is decided about now.
 pub(crate) struct Waited {
-    ask: Ask,
+    ask: ApprovalRequest,
     unattended: bool,
 }
 
@@ -41,7 +41,7 @@ impl Waited {
 /// The requests that are open for what is decided about now: for the same digest, and for what is asked about again,
 /// which may have another digest by now.
 pub(crate) fn waited(
-    known: Option<&Ask>,
+    known: Option<&ApprovalRequest>,
     again: Option<&Again>,
     now: Timestamp,
     batch: &mut OpenBatch,
@@ -59,7 +59,7 @@ pub(crate) fn waited(
 }
 
 /// The request that an action waits for.
-fn open_for(action: &ActionId, batch: &mut OpenBatch) -> Result<Option<Ask>, LedgerError> {
+fn open_for(action: &ActionId, batch: &mut OpenBatch) -> Result<Option<ApprovalRequest>, LedgerError> {
     let approval = match batch.group.find(keys::Action(action.clone()))? {
         Some(fact) if fact.state == ActionState::Waiting => fact.approval,
         _ => None,
@@ -70,9 +70,9 @@ fn open_for(action: &ActionId, batch: &mut OpenBatch) -> Result<Option<Ask>, Led
     }
 }
 
-fn open(approval: &ApprovalId, batch: &mut OpenBatch) -> Result<Option<Ask>, LedgerError> {
+fn open(approval: &ApprovalId, batch: &mut OpenBatch) -> Result<Option<ApprovalRequest>, LedgerError> {
     Ok(match batch.group.find(keys::Approval(approval.clone()))? {
-        Some(ask) if matches!(ask.state, AskState::Pending | AskState::Approved) => Some(ask),
+        Some(ask) if matches!(ask.state, ApprovalState::Pending | ApprovalState::Approved) => Some(ask),
         _ => None,
     })
 }
@@ -105,15 +105,15 @@ pub(crate) fn withdraw_ruled(
     Ok(over)
 }
 
-fn carried_out(ask: &Ask, id: &ActionId) -> (Option<Code>, String) {
+fn carried_out(ask: &ApprovalRequest, id: &ActionId) -> (Option<Code>, String) {
     if ask.action == *id {
         return (None, "it goes on without an answer: the policy of now does not ask".into());
     }
     (Some(code::APPROVAL_CLOSED), format!("it is carried out as `{id}`, as it is defined now"))
 }
 
-fn asked_anew(ask: &Ask, anew: &Ask) -> (Option<Code>, String) {
-    let Ask { approval, action, .. } = anew;
+fn asked_anew(ask: &ApprovalRequest, anew: &ApprovalRequest) -> (Option<Code>, String) {
+    let ApprovalRequest { approval, action, .. } = anew;
     let code = (ask.action != *action).then_some(code::APPROVAL_CLOSED);
     (code, format!("it is asked about otherwise now: `{approval}` about `{action}`"))
 }
@@ -161,7 +161,7 @@ fn run_fact(run: &RunId, batch: &mut OpenBatch) -> Result<Option<RunFact>, Ledge
 }
 
 fn withdraw(
-    ask: Ask,
+    ask: ApprovalRequest,
     code: Option<Code>,
     message: String,
     now: Timestamp,

@@ -9,7 +9,7 @@
 
 mod common;
 
-use aecl_kernel::record::approval::AskState;
+use aecl_kernel::record::approval::ApprovalState;
 use aecl_ledger::store::{Faults, Faulty, Memory, StoreCall};
 use aecl_ledger::{Queue, Waiting};
 use common::*;
@@ -80,10 +80,10 @@ fn the_queue_follows_every_answer_and_is_the_same_after_a_restart() {
         let long = world.ledger.queue(titles).into_iter().find(|(_, title)| title.starts_with("db.drop"));
         assert!(long.is_some_and(|(_, title)| title.len() <= 180 && title.contains('…')));
         let first = world.ledger.queue(|q| q.by_number(Some(u64::MAX)).last().cloned().unwrap());
-        assert_eq!(world.vote(&first.ask, "ann", &["ops"], true).await.unwrap(), AskState::Pending);
+        assert_eq!(world.vote(&first.ask, "ann", &["ops"], true).await.unwrap(), ApprovalState::Pending);
         let voted = world.ledger.queue(|q| q.by_number(None).last().cloned().unwrap());
         assert_eq!((voted.ask.votes.len(), voted.summary.number), (1, first.summary.number));
-        assert_eq!(world.vote(&first.ask, "ben", &["ops"], false).await.unwrap(), AskState::Rejected);
+        assert_eq!(world.vote(&first.ask, "ben", &["ops"], false).await.unwrap(), ApprovalState::Rejected);
         let now = world.ledger.queue(titles);
         assert_eq!(now.len(), 30);
         let of_run = world.ledger.queue(|q| (q.of_run(&first.ask.run).count(), q.of_run(&ask.run).count()));

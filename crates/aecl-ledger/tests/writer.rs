@@ -15,7 +15,7 @@ use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::Ruling;
 use aecl_kernel::define::isolation::Cages;
 use aecl_kernel::read::action::{Mode, Proposal};
-use aecl_kernel::record::approval::AskState;
+use aecl_kernel::record::approval::ApprovalState;
 use aecl_kernel::record::decision::Verdict;
 use aecl_kernel::record::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind, TokenIssued};
 use aecl_kernel::record::facts::{ActionState, Fact, KillScope};
@@ -122,7 +122,7 @@ fn a_yes_allows_once() {
         let again = waiting(drop_it().await);
         assert_eq!((&again.ask, &again.id), (&ask, &wait.id));
 
-        assert_eq!(world.vote(&ask, "olga", &["operators"], true).await.unwrap(), AskState::Approved);
+        assert_eq!(world.vote(&ask, "olga", &["operators"], true).await.unwrap(), ApprovalState::Approved);
         let permit = allowed(drop_it().await);
         assert_eq!(permit.get().id(), &wait.id);
         assert_eq!(permit.get().decision().approval.as_ref(), Some(&ask.approval));
@@ -182,10 +182,10 @@ fn m_of_n_are_distinct_people() {
         assert_eq!(refused("bot", &["ops"]).await, "approver_refused");
         assert_eq!(refused("ursula", &["ops"]).await, "approver_refused");
         assert_eq!(refused("zoe", &["marketing"]).await, "approver_refused");
-        assert_eq!(vote("ann", &["ops"], true).await.unwrap(), AskState::Pending);
+        assert_eq!(vote("ann", &["ops"], true).await.unwrap(), ApprovalState::Pending);
         assert_eq!(refused("ann", &["ops"]).await, "approver_twice");
         waiting(run.propose("keys.turn", json!({"n": 1})).await);
-        assert_eq!(vote("ben", &["ops"], true).await.unwrap(), AskState::Approved);
+        assert_eq!(vote("ben", &["ops"], true).await.unwrap(), ApprovalState::Approved);
         assert_eq!(refused("cid", &["ops"]).await, "approval_closed");
         allowed(run.propose("keys.turn", json!({"n": 1})).await);
     });
@@ -196,7 +196,7 @@ fn a_no_ends_it() {
     on_each_store(async |world| {
         let run = world.run("bot").await;
         let wait = waiting(run.propose("keys.turn", json!({})).await);
-        assert_eq!(world.vote(&wait.ask, "ann", &["ops"], false).await.unwrap(), AskState::Rejected);
+        assert_eq!(world.vote(&wait.ask, "ann", &["ops"], false).await.unwrap(), ApprovalState::Rejected);
         assert!(world.vote(&wait.ask, "ben", &["ops"], true).await.is_err());
         assert_eq!(code(run.propose("keys.turn", json!({})).await), "approval_rejected");
         let fact = world.ledger.action(&wait.id).await.unwrap().unwrap();

@@ -7,7 +7,7 @@ use crate::text::is_hidden;
 use aecl_executor::connectors::mcp::RawReply;
 use aecl_gate::no::No;
 use aecl_kernel::base::id::ActionId;
-use aecl_kernel::record::approval::Ask;
+use aecl_kernel::record::approval::ApprovalRequest;
 use serde_json::{Map, Value, json};
 
 /// A call that was not simply carried out.
@@ -28,7 +28,7 @@ pub(super) struct Form {
 }
 
 /// What people are told of the cage where it is weaker than what was asked for.
-pub(super) fn held(ask: &Ask) -> String {
+pub(super) fn held(ask: &ApprovalRequest) -> String {
     match (ask.tier, ask.instead_of) {
         (Some(tier), Some(asked)) => format!(
             " It would run in `{tier}` and not in `{asked}`, which is not available on this machine; the operator accepts that."
@@ -45,7 +45,7 @@ impl Told {
     }
 
     /// A person has to say yes first.
-    pub(super) fn pending(ask: &Ask, url: &str, action: &ActionId) -> Self {
+    pub(super) fn pending(ask: &ApprovalRequest, url: &str, action: &ActionId) -> Self {
         let text = format!(
             "This call needs a person's approval. Nothing was executed. The request `{id}` is open until {until}; it is answered at {url}. \
              When it is approved, make this call again with exactly the same arguments: it is then carried out, once. \

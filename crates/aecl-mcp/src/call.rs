@@ -5,7 +5,7 @@ use super::proposal::COMPLETION;
 use super::wire::{Refusal, asking, members_of, raw};
 use aecl_executor::connectors::mcp::RawReply;
 use aecl_gate::submit::End;
-use aecl_kernel::record::approval::{Ask, AskState};
+use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl ClientSession {
         self.goes_to(request, &call.server);
         self.comes_to(request.number, Phase::Proposed);
         let (tell, told) = watch::channel(None);
-        let held = |ask: &Ask| {
+        let held = |ask: &ApprovalRequest| {
             self.comes_to(request.number, Phase::Held(ask.approval.clone()));
             drop(tell.send_replace(Some(ask.clone())));
         };
@@ -77,7 +77,7 @@ impl ClientSession {
         &self,
         request: &Request<'_>,
         token: Option<&RawValue>,
-        mut held: watch::Receiver<Option<Ask>>,
+        mut held: watch::Receiver<Option<ApprovalRequest>>,
     ) -> std::convert::Infallible {
         let config = self.gate.config();
         let mut ticks = tokio::time::interval(Duration::from_millis(config.approvals.progress_ms.max(100)));
@@ -98,7 +98,7 @@ impl ClientSession {
             );
             let note = asking(None, "notifications/progress", Some(&raw(params)));
             let asked = self.gate.ledger().approval(&ask.approval).await;
-            if !asked.ok().flatten().is_some_and(|ask| ask.state == AskState::Pending) {
+            if !asked.ok().flatten().is_some_and(|ask| ask.state == ApprovalState::Pending) {
                 break;
             }
             request.out.send(note).await;

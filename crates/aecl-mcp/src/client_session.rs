@@ -10,7 +10,7 @@ use aecl_executor::connectors::mcp::{Inbound, Upstream};
 use aecl_gate::{Gate, GateError, Session};
 use aecl_kernel::base::code;
 use aecl_kernel::base::id::{ApprovalId, RunId};
-use aecl_kernel::record::approval::AskState;
+use aecl_kernel::record::approval::ApprovalState;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -195,7 +195,7 @@ impl ClientSession {
                 Phase::Proposed => true,
                 Phase::Held(ask) => {
                     let ask = self.gate.ledger().approval(&ask).await;
-                    !matches!(ask, Ok(Some(ask)) if ask.state == AskState::Pending)
+                    !matches!(ask, Ok(Some(ask)) if ask.state == ApprovalState::Pending)
                 }
             };
             if !goes_on {

@@ -11,7 +11,7 @@ use super::wire::{INTERNAL_ERROR, INVALID_PARAMS, Refusal, members_of, raw_value
 use aecl_executor::connectors::mcp::RawReply;
 use aecl_gate::submit::{Answer, End};
 use aecl_kernel::define::catalogue::Idempotency;
-use aecl_kernel::record::approval::Ask;
+use aecl_kernel::record::approval::ApprovalRequest;
 use aecl_kernel::record::event::OutcomeKind;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -77,7 +77,7 @@ impl ClientSession {
 
     /// Where the client can show a page to its person, it is asked to, a few times. Its answer is never
     /// taken for a yes: it only brings the call back.
-    fn ask_client(&self, call: &Call, ask: &Ask) -> Option<RawReply> {
+    fn ask_client(&self, call: &Call, ask: &ApprovalRequest) -> Option<RawReply> {
         let before = call.round.as_ref().filter(|round| round.approval == ask.approval.as_str());
         let round = before.map_or(0, |round| round.round) + 1;
         if !self.can_show_page(call) || call.is_declined || round > ROUNDS_MAX {
@@ -149,7 +149,7 @@ impl ClientSession {
     }
 
     /// Asks the client to show the page on which people answer.
-    pub(super) fn page_question(&self, action: &str, ask: &Ask) -> Value {
+    pub(super) fn page_question(&self, action: &str, ask: &ApprovalRequest) -> Value {
         let message = format!(
             "`{action}` waits for a person's approval. Open the page to see what exactly would happen and to answer.{}",
             held(ask)
@@ -161,13 +161,13 @@ impl ClientSession {
     }
 
     /// In a line, for whoever looks at a call that waits.
-    pub(super) fn waiting_for(&self, ask: &Ask) -> String {
+    pub(super) fn waiting_for(&self, ask: &ApprovalRequest) -> String {
         let groups: Vec<&str> =
             ask.need.requirements.iter().flat_map(|r| r.groups.iter().map(String::as_str)).collect();
         format!("waiting for approval {} by {}: {}", ask.approval, groups.join(", "), self.page_of(ask))
     }
 
-    fn page_of(&self, ask: &Ask) -> String {
+    fn page_of(&self, ask: &ApprovalRequest) -> String {
         format!("{}/approvals/{}", self.gate.config().url(), ask.approval)
     }
 }

@@ -3,7 +3,7 @@
 use super::negotiated::Negotiated;
 use aecl_executor::connectors::mcp::RawReply;
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::record::approval::Ask;
+use aecl_kernel::record::approval::ApprovalRequest;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,7 +48,7 @@ pub(super) enum Stage {
     /// It was proposed.
     Proposed,
     /// People are asked. Whether the client is asked to show them the page.
-    Waiting { ask: Box<Ask>, shows_page: bool },
+    Waiting { ask: Box<ApprovalRequest>, shows_page: bool },
     /// This is its answer.
     Over(RawReply),
     /// It is not carried out any more by itself.

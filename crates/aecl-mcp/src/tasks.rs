@@ -18,7 +18,7 @@ use super::wire::{
 use aecl_executor::connectors::mcp::RawReply;
 use aecl_gate::submit::{Answer, End};
 use aecl_kernel::base::code;
-use aecl_kernel::record::approval::Ask;
+use aecl_kernel::record::approval::ApprovalRequest;
 use aecl_kernel::record::facts::ActionState;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -67,7 +67,7 @@ impl ClientSession {
         self: &Arc<Self>,
         call: Call,
         answer: Answer,
-        ask: &Ask,
+        ask: &ApprovalRequest,
     ) -> Result<RawReply, Box<(Call, Answer)>> {
         let open_ms = ask.expires_at.0.saturating_sub(self.gate.now().0);
         let ttl_ms = u64::try_from(open_ms).unwrap_or(0).saturating_add(KEPT_MS);

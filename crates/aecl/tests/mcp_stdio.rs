@@ -3,7 +3,7 @@
 
 mod mcp_home;
 
-use aecl_kernel::record::approval::AskState;
+use aecl_kernel::record::approval::ApprovalState;
 use aecl_kernel::record::facts::ActionState;
 use mcp_home::{Client, Place, answer, approver, asked, status};
 use serde_json::{Value, json};
@@ -263,7 +263,7 @@ async fn a_client_that_vanishes_leaves_the_request_open_and_comes_back_for_it() 
     let ask = asked(&gate).await;
     client.leave().await;
     let still = gate.ledger().approval(&ask.approval).await.unwrap().unwrap();
-    assert_eq!(still.state, AskState::Pending);
+    assert_eq!(still.state, ApprovalState::Pending);
     answer(&gate, ask.approval.as_str(), true).await;
     assert_eq!(place.count("wrote"), 0, "a yes alone does nothing when nobody waits");
     let mut client = Client::legacy(&gate, place.hello("legacy")).await;

@@ -55,7 +55,8 @@ async fn settled(house: &House, before: u32, when: &str) {
         // A yes that is used is an action that has begun, in one step: so look for the yes first.
         let approved = house.gate.approvals(10).await.unwrap();
         let open = house.begun().await.len() + house.gate.underway();
-        if open == 0 && !approved.iter().any(|a| a.state == aecl_kernel::record::approval::AskState::Approved)
+        if open == 0
+            && !approved.iter().any(|a| a.state == aecl_kernel::record::approval::ApprovalState::Approved)
         {
             break;
         }

@@ -9,7 +9,7 @@ use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, AgentId, PersonId};
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::policy::problem::Source;
-use aecl_kernel::record::approval::Ask;
+use aecl_kernel::record::approval::ApprovalRequest;
 use aecl_kernel::record::event::{Entry, Event};
 use aecl_kernel::record::facts::ActionState;
 use aecl_ledger::replay::{redecide, verify_facts};
@@ -238,7 +238,7 @@ impl House {
     }
 
     /// The one request that is open, once there is one.
-    pub async fn asked(&self) -> Ask {
+    pub async fn asked(&self) -> ApprovalRequest {
         for _ in 0..1000 {
             if let Some(ask) = self.gate.approvals(10).await.unwrap().pop() {
                 return ask;
@@ -248,11 +248,11 @@ impl House {
         panic!("nobody was asked");
     }
 
-    pub async fn yes(&self, who: &str, ask: &Ask) -> Result<Ask, GateError> {
+    pub async fn yes(&self, who: &str, ask: &ApprovalRequest) -> Result<ApprovalRequest, GateError> {
         self.gate.answer(&person(who), &ask.approval, true, String::new(), None).await
     }
 
-    pub async fn no(&self, who: &str, ask: &Ask) -> Result<Ask, GateError> {
+    pub async fn no(&self, who: &str, ask: &ApprovalRequest) -> Result<ApprovalRequest, GateError> {
         self.gate.answer(&person(who), &ask.approval, false, "not today".into(), None).await
     }
 

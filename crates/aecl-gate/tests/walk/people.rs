@@ -5,7 +5,7 @@ use aecl_executor::CallContext;
 use aecl_executor::fake::Mood;
 use aecl_gate::Identity;
 use aecl_gate::submit::Submission;
-use aecl_kernel::record::approval::AskState;
+use aecl_kernel::record::approval::ApprovalState;
 use aecl_kernel::record::facts::ActionState;
 use serde_json::json;
 use std::time::Duration;
@@ -19,7 +19,7 @@ async fn a_yes_carries_out_what_waited() {
     let ask = house.asked().await;
     assert_eq!(house.world.effects_in_all(), 0, "nothing happens before the yes");
     let answered = house.yes("bob", &ask).await.unwrap();
-    assert!(matches!(answered.state, AskState::Approved | AskState::Used), "{:?}", answered.state);
+    assert!(matches!(answered.state, ApprovalState::Approved | ApprovalState::Used), "{:?}", answered.state);
     let answer = waiting.await.unwrap().unwrap();
     assert_eq!((end(&answer).as_str(), &answer.action), ("done", &ask.action));
     assert_eq!(house.world.effects_in_all(), 1);
@@ -85,7 +85,7 @@ async fn a_no_ends_the_wait_and_stays_a_no() {
     let run = house.clerk().await;
     let waiting = house.propose(&run, submission("pay", json!({"eur": 30})));
     let ask = house.asked().await;
-    assert_eq!(house.no("bob", &ask).await.unwrap().state, AskState::Rejected);
+    assert_eq!(house.no("bob", &ask).await.unwrap().state, ApprovalState::Rejected);
     assert_eq!(end(&waiting.await.unwrap().unwrap()), "blocked approval_rejected");
     assert_eq!(end(&house.submit(&run, "pay", json!({"eur": 30})).await), "blocked approval_rejected");
     assert_eq!(house.yes("cid", &ask).await.unwrap_err().code().as_str(), "approval_closed");
@@ -125,7 +125,7 @@ async fn two_people_means_two_people() {
     let run = house.clerk().await;
     let waiting = house.propose(&run, submission("wire", json!({"eur": 30})));
     let ask = house.asked().await;
-    assert_eq!(house.yes("bob", &ask).await.unwrap().state, AskState::Pending);
+    assert_eq!(house.yes("bob", &ask).await.unwrap().state, ApprovalState::Pending);
     assert_eq!(house.yes("bob", &ask).await.unwrap_err().code().as_str(), "approver_twice");
     assert_eq!(house.world.effects_in_all(), 0);
     house.yes("cid", &ask).await.unwrap();

@@ -5,7 +5,7 @@ use aecl_executor::CallContext;
 use aecl_gate::runs::RunRequest;
 use aecl_gate::submit::Submission;
 use aecl_gate::{GateError, Session};
-use aecl_kernel::record::approval::{Ask, AskState};
+use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
 use aecl_kernel::record::event::Event;
 use aecl_kernel::record::facts::ActionState;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// A run with a plan that people are asked about.
-async fn planned(house: &House, steps: Value) -> Result<(Session, Ask), GateError> {
+async fn planned(house: &House, steps: Value) -> Result<(Session, ApprovalRequest), GateError> {
     let plan = Some(json!({"steps": steps}));
     let request = RunRequest { goal: "pay 30".into(), plan, approve_plan: true, ..request("clerk") };
     let opened = house.gate.open_run(&person("ann"), request).await?;
@@ -35,7 +35,7 @@ async fn a_yes_to_the_plan_carries_its_steps_out_without_asking() {
         "approver_refused",
         "she has brought it"
     );
-    assert_eq!(house.yes("bob", &ask).await.unwrap().state, AskState::Approved);
+    assert_eq!(house.yes("bob", &ask).await.unwrap().state, ApprovalState::Approved);
     for _ in 0..2 {
         let answer = house.submit(&run, "pay", json!({"eur": 30})).await;
         assert_eq!(end(&answer), "done");
@@ -160,7 +160,7 @@ async fn a_no_ends_the_run_and_says_who_said_it() {
     house.yes("bob", &ask).await.unwrap();
     assert_eq!(end(&house.submit(&run, "pay", json!({"eur": 30})).await), "done");
     assert_eq!(house.no("eve", &ask).await.unwrap_err().code().as_str(), "approval_unknown");
-    assert_eq!(house.no("bob", &ask).await.unwrap().state, AskState::Rejected);
+    assert_eq!(house.no("bob", &ask).await.unwrap().state, ApprovalState::Rejected);
     let refused = house.submit(&run, "pay", json!({"eur": 30})).await;
     assert_eq!(end(&refused), "blocked run_closed");
     let closed = house.gate.ledger().run(&run.principal.run).await.unwrap().unwrap().closed.unwrap();
@@ -179,7 +179,7 @@ async fn nobody_answers_and_the_run_goes_on_without() {
     assert_eq!(end(&house.submit(&run, "pay", json!({"eur": 30})).await), "pending pending");
     let answered =
         house.gate.plan_answered(&run.principal.run, Duration::from_secs(60)).await.unwrap().unwrap();
-    assert_eq!(answered.state, AskState::Expired);
+    assert_eq!(answered.state, ApprovalState::Expired);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -191,7 +191,7 @@ async fn whoever_opens_the_run_can_wait_for_the_answer() {
     tokio::time::sleep(Duration::from_millis(30)).await;
     assert!(!waits.is_finished());
     house.yes("bob", &ask).await.unwrap();
-    assert_eq!(waits.await.unwrap().unwrap().unwrap().state, AskState::Approved);
+    assert_eq!(waits.await.unwrap().unwrap().unwrap().state, ApprovalState::Approved);
     let none = house.clerk().await;
     assert!(house.gate.plan_answered(&none.principal.run, Duration::from_secs(60)).await.unwrap().is_none());
 }

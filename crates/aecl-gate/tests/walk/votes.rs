@@ -7,7 +7,7 @@ use aecl_gate::approvals::Reply;
 use aecl_gate::queue::QueueFilter;
 use aecl_gate::submit::{Answer, Submission};
 use aecl_kernel::base::id::{PersonId, UserId};
-use aecl_kernel::record::approval::AskState;
+use aecl_kernel::record::approval::ApprovalState;
 use serde_json::{Value, json};
 
 /// The people of the house, but for bob.
@@ -45,7 +45,7 @@ async fn a_yes_counts_as_long_as_its_voter_may_say_it() {
         let pay = json!({"eur": 30});
         assert_eq!(end(&house.submit(&run, "pay", pay.clone()).await), "pending pending");
         let ask = house.asked().await;
-        assert_eq!(house.yes("bob", &ask).await.unwrap().state, AskState::Approved);
+        assert_eq!(house.yes("bob", &ask).await.unwrap().state, ApprovalState::Approved);
         let house = house.reopened_with_people(bob.clone()).await;
         let answer = house.submit(&run, "pay", pay.clone()).await;
         if counts {
@@ -77,15 +77,15 @@ async fn what_a_dead_yes_had_settled_is_open_again_for_others_at_once() {
         let wanted = QueueFilter { state: Some(state), ..QueueFilter::default() };
         house.gate.queue(&wanted, |_| true).unwrap().requests
     };
-    assert_eq!(listed(&house, AskState::Approved).len(), 1);
+    assert_eq!(listed(&house, ApprovalState::Approved).len(), 1);
     let house = house.reopened_with_people(without_bob()).await;
     // Nobody has proposed anything since.
-    let [queued] = &listed(&house, AskState::Pending)[..] else { panic!("it is not in the queue") };
+    let [queued] = &listed(&house, ApprovalState::Pending)[..] else { panic!("it is not in the queue") };
     assert!(queued.tally.lapsed.contains_key(&PersonId::new("bob").unwrap()));
-    assert!(listed(&house, AskState::Approved).is_empty());
+    assert!(listed(&house, ApprovalState::Approved).is_empty());
     let card = house.gate.request(&ask.approval).await.unwrap();
     assert_eq!(card.tally, queued.tally);
-    assert_eq!(house.yes("cid", &ask).await.unwrap().state, AskState::Approved);
+    assert_eq!(house.yes("cid", &ask).await.unwrap().state, ApprovalState::Approved);
     assert_eq!(end(&house.submit(&run, "pay", json!({"eur": 30})).await), "done");
     house.verified().await;
 }
@@ -97,19 +97,19 @@ async fn of_two_who_are_needed_none_may_have_left() {
     let wire = || json!({"eur": 30});
     house.submit(&run, "wire", wire()).await;
     let ask = house.asked().await;
-    assert_eq!(house.yes("bob", &ask).await.unwrap().state, AskState::Pending);
+    assert_eq!(house.yes("bob", &ask).await.unwrap().state, ApprovalState::Pending);
     let house = house.reopened_with_people(without_bob()).await;
-    assert_eq!(house.yes("cid", &ask).await.unwrap().state, AskState::Pending, "one of two");
+    assert_eq!(house.yes("cid", &ask).await.unwrap().state, ApprovalState::Pending, "one of two");
     assert_eq!(end(&house.submit(&run, "wire", wire()).await), "pending pending");
     assert_eq!(house.yes("cid", &ask).await.unwrap_err().code().as_str(), "approver_twice");
-    assert_eq!(house.yes("dan", &ask).await.unwrap().state, AskState::Approved);
+    assert_eq!(house.yes("dan", &ask).await.unwrap().state, ApprovalState::Approved);
     // Both of them leave after that, and a third comes.
     let third = json!([
         known("ann", json!({"groups": ["operators"]})),
         known("fay", json!({"groups": ["operators"]}))
     ]);
     let house = house.reopened_with_people(third).await;
-    assert_eq!(house.yes("fay", &ask).await.unwrap().state, AskState::Pending, "one of two");
+    assert_eq!(house.yes("fay", &ask).await.unwrap().state, ApprovalState::Pending, "one of two");
     assert_eq!(end(&house.submit(&run, "wire", wire()).await), "pending pending");
     let house = house.reopened_with_people(everybody()).await;
     assert_eq!(house.gate.ask(&ask.approval).await.unwrap().votes.len(), 4);
@@ -119,7 +119,7 @@ async fn of_two_who_are_needed_none_may_have_left() {
         "asked anew, answered anew"
     );
     assert_eq!(house.world.effects_in_all(), 0);
-    assert_eq!(house.yes("bob", &ask).await.unwrap().state, AskState::Approved);
+    assert_eq!(house.yes("bob", &ask).await.unwrap().state, ApprovalState::Approved);
     assert_eq!(house.yes("cid", &ask).await.unwrap_err().code().as_str(), "approval_closed");
     assert_eq!(end(&house.submit(&run, "wire", wire()).await), "done");
     house.verified().await;
@@ -144,7 +144,7 @@ async fn whoever_has_other_groups_now_answers_anew() {
     assert_eq!(ask.votes.len(), 1);
     let answer = house.submit(&run, "pay", json!({"eur": 30})).await;
     assert_eq!(end(&answer), "pending pending", "it was asked anew meanwhile, and is answered anew");
-    assert_eq!(house.yes("bob", &ask).await.unwrap().state, AskState::Approved);
+    assert_eq!(house.yes("bob", &ask).await.unwrap().state, ApprovalState::Approved);
     assert_eq!(end(&house.submit(&run, "pay", json!({"eur": 30})).await), "done");
     house.verified().await;
 }
@@ -166,7 +166,7 @@ async fn a_plan_covers_nothing_once_who_agreed_has_left() {
         answer.decision.unwrap().findings.iter().find(|f| f.code.as_str() == "plan_does_not_cover").cloned();
     assert!(why.unwrap().message.contains("the yes of `bob` does not count any more"));
     // Somebody else agrees to the rest of it.
-    assert_eq!(house.yes("cid", &ask).await.unwrap().state, AskState::Approved);
+    assert_eq!(house.yes("cid", &ask).await.unwrap().state, ApprovalState::Approved);
     assert_eq!(end(&house.submit(&run, "pay", json!({"eur": 30})).await), "done");
     house.verified().await;
 }

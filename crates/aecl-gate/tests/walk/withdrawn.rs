@@ -8,7 +8,7 @@ use aecl_gate::submit::{Answer, Submission};
 use aecl_gate::{Gate, Session};
 use aecl_kernel::base::id::{ActionId, ApprovalId};
 use aecl_kernel::read::plan::Plan;
-use aecl_kernel::record::approval::{Ask, AskState};
+use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
 use aecl_kernel::record::event::Event;
 use aecl_kernel::record::facts::{ActionState, Fact, KillScope};
 use aecl_kernel::record::usage::Meter;
@@ -33,16 +33,16 @@ async fn polled(gate: &Gate, id: &ActionId) -> Answer {
     gate.status(id, PATIENCE, &CancellationToken::new()).await.unwrap().1
 }
 
-async fn state_of(gate: &Gate, approval: &ApprovalId) -> AskState {
+async fn state_of(gate: &Gate, approval: &ApprovalId) -> ApprovalState {
     gate.ledger().approval(approval).await.unwrap().unwrap().state
 }
 
-async fn yes(gate: &Gate, ask: &Ask) -> Result<Ask, &'static str> {
+async fn yes(gate: &Gate, ask: &ApprovalRequest) -> Result<ApprovalRequest, &'static str> {
     let answered = gate.answer(&person("bob"), &ask.approval, true, String::new(), None).await;
     answered.map_err(|e| e.code().as_str())
 }
 
-async fn the_ask(gate: &Gate) -> Ask {
+async fn the_ask(gate: &Gate) -> ApprovalRequest {
     gate.approvals(10).await.unwrap().pop().unwrap()
 }
 
@@ -96,7 +96,7 @@ async fn what_the_policy_of_now_refuses_after_the_yes_is_over() {
         assert_eq!(end(&answer), "blocked action_blocked", "{way}");
         assert!(format!("{:?}", answer.end).contains("nothing was executed"), "{way}: {:?}", answer.end);
         assert!(gate.approvals(10).await.unwrap().is_empty(), "{way}");
-        assert_eq!(state_of(&gate, &ask.approval).await, AskState::Withdrawn, "{way}");
+        assert_eq!(state_of(&gate, &ask.approval).await, ApprovalState::Withdrawn, "{way}");
         assert_eq!(yes(&gate, &ask).await.unwrap_err(), "approval_closed", "{way}");
     }
 }
@@ -124,7 +124,7 @@ async fn a_yes_outlasts_what_time_or_another_token_can_put_right() {
     house.gate.revoke(&person("ann"), &run.principal.run, of).await.unwrap();
     assert_eq!(end(&house.gate.submit(&revoked, pay(600)).await.unwrap()), "blocked token_revoked");
     assert_eq!(house.state(&ask.action).await, ActionState::Waiting);
-    assert_eq!(state_of(&house.gate, &ask.approval).await, AskState::Approved);
+    assert_eq!(state_of(&house.gate, &ask.approval).await, ApprovalState::Approved);
     // Nobody comes back for what is to be carried on by itself, so there it is over.
     house.yes("bob", &waiting[1]).await.unwrap();
     assert_eq!(end(&polled(&house.gate, &waiting[1].action).await), "blocked budget_exceeded");
@@ -282,7 +282,7 @@ async fn whoever_waits_for_people_to_answer_about_a_plan_hears_that_its_run_has_
     house.submit(&opened.session, "look", json!({"at": "a page"})).await;
     house.gate.close_run(&person("ann"), &opened.session.principal.run, "enough".into()).await.unwrap();
     for one in waits {
-        assert_eq!(one.await.unwrap().unwrap().unwrap().state, AskState::Withdrawn);
+        assert_eq!(one.await.unwrap().unwrap().unwrap().state, ApprovalState::Withdrawn);
     }
     assert!(house.gate.approvals(10).await.unwrap().is_empty());
     house.verified().await;
@@ -299,7 +299,7 @@ async fn what_is_stopped_waits_on_and_goes_on_when_the_switch_is_lifted() {
     house.yes("bob", &ask).await.unwrap();
     house.ruled("blocked", 1).await;
     assert_eq!(house.state(&pending.action).await, ActionState::Waiting);
-    assert_eq!(state_of(&house.gate, &ask.approval).await, AskState::Approved);
+    assert_eq!(state_of(&house.gate, &ask.approval).await, ApprovalState::Approved);
     assert_eq!(house.world.effects_in_all(), 0);
     house.gate.lift(&person("ann"), scope, "fixed".into()).await.unwrap();
     house.until(&pending.action, ActionState::Done).await;
@@ -323,8 +323,8 @@ async fn what_is_defined_otherwise_meanwhile_is_asked_about_anew_as_the_same_act
         rewrite(dir.path(), &gate, "actions/all.json", r#""expires_s":600"#, r#""expires_s":500"#).await;
         yes(&gate, &ask).await.unwrap();
         let anew = newer(&gate, &ask).await;
-        assert_eq!((&anew.action, anew.state), (&pending.action, AskState::Pending));
-        assert_eq!(state_of(&gate, &ask.approval).await, AskState::Withdrawn);
+        assert_eq!((&anew.action, anew.state), (&pending.action, ApprovalState::Pending));
+        assert_eq!(state_of(&gate, &ask.approval).await, ApprovalState::Withdrawn);
         assert_eq!(gate.approvals(10).await.unwrap().len(), 1);
         yes(&gate, &anew).await.unwrap();
         // There is no server to reach: what matters is that it was carried out, under its own name.
@@ -340,7 +340,7 @@ async fn what_is_defined_otherwise_meanwhile_is_asked_about_anew_as_the_same_act
 }
 
 /// The request that has taken the place of this one.
-async fn newer(gate: &Gate, ask: &Ask) -> Ask {
+async fn newer(gate: &Gate, ask: &ApprovalRequest) -> ApprovalRequest {
     for _ in 0..1000 {
         let open = gate.approvals(10).await.unwrap();
         if let Some(other) = open.into_iter().find(|other| other.approval != ask.approval) {
@@ -372,7 +372,7 @@ async fn what_nobody_has_to_agree_to_any_more_is_carried_out_once_as_what_waited
     let again = gate.submit(&run, note()).await.unwrap();
     assert_eq!(again.action, pending.action, "what waits already is the same action");
     assert!(!end(&again).starts_with("pending"), "{}", end(&again));
-    assert_eq!(state_of(&gate, &ask.approval).await, AskState::Withdrawn);
+    assert_eq!(state_of(&gate, &ask.approval).await, ApprovalState::Withdrawn);
     assert_eq!(yes(&gate, &ask).await.unwrap_err(), "approval_closed");
     let entries = gate.ledger().entries(0, 1000).await.unwrap();
     assert_eq!(entries.iter().filter(|e| matches!(e.event, Event::Started(_))).count(), 1);

@@ -5,7 +5,7 @@ use crate::wire::summary::ApprovalSummary;
 use aecl_gate::approvals::{EarlierAction, UnprovenValue};
 use aecl_gate::queue::Queued as GateQueued;
 use aecl_gate::votes::Tally;
-use aecl_kernel::record::approval::{Ask, Vote as KernelVote};
+use aecl_kernel::record::approval::{ApprovalRequest, Vote as KernelVote};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -80,7 +80,7 @@ impl Approval {
     }
 
     /// A request as it stands; `url` is where the pages are.
-    pub fn of(ask: &Ask, tally: &Tally, url: &str) -> Self {
+    pub fn of(ask: &ApprovalRequest, tally: &Tally, url: &str) -> Self {
         Self {
             id: ask.approval.to_string(),
             url: format!("{url}/approvals/{}", ask.approval),
@@ -111,7 +111,7 @@ pub struct Confirmation {
     pub what: String,
 }
 
-fn typed(ask: &Ask) -> Vec<Confirmation> {
+fn typed(ask: &ApprovalRequest) -> Vec<Confirmation> {
     let wanted = ask.confirm.iter().filter(|_| ask.wants_confirmation());
     wanted.map(|c| Confirmation { at: c.at.clone(), step: c.step.map(|s| s + 1), what: c.words() }).collect()
 }

@@ -78,7 +78,7 @@ pub struct Decision {
 }
 
 /// Who must agree, on the wire.
-pub fn requirements(need: &aecl_kernel::record::approval::Need) -> Vec<Requirement> {
+pub fn requirements(need: &aecl_kernel::record::approval::Quorum) -> Vec<Requirement> {
     need.requirements
         .iter()
         .map(|r| Requirement { groups: r.groups.iter().cloned().collect(), count: r.count })

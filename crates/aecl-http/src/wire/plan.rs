@@ -1,7 +1,7 @@
 //! Plans that people are asked about.
 
 use super::ServerWords;
-use aecl_kernel::record::approval::{Ask, AskState};
+use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -21,7 +21,7 @@ pub struct PlanApproval {
 
 impl PlanApproval {
     /// A request as it stands; `url` is where the pages are.
-    pub fn of(ask: &Ask, state: AskState, url: &str) -> Self {
+    pub fn of(ask: &ApprovalRequest, state: ApprovalState, url: &str) -> Self {
         Self {
             id: ask.approval.to_string(),
             url: format!("{url}/approvals/{}", ask.approval),

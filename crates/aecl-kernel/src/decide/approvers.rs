@@ -2,15 +2,15 @@
 
 use crate::base::id::AgentId;
 use crate::base::principal::Principal;
-use crate::decide::request::Question;
+use crate::decide::request::DecisionRequest;
 use crate::policy::bundle::Bundle;
-use crate::record::approval::{Requirement, Voters};
+use crate::record::approval::{ApproverRule, Voters};
 use crate::record::facts::RunFact;
 use std::collections::BTreeSet;
 
 /// Who may not answer, as the policy is now: whoever opened the run, or one that it was delegated from, has proposed
 /// what is asked about as much as the agent has.
-pub(crate) fn excluded_from(question: &Question<'_>) -> BTreeSet<String> {
+pub(crate) fn excluded_from(question: &DecisionRequest<'_>) -> BTreeSet<String> {
     let facts = question.facts;
     let runs = facts.run.iter().chain(&facts.lineage);
     excluded_in(runs, &question.action.principal, question.bundle, facts.voters.as_ref())
@@ -47,13 +47,13 @@ pub fn excluded(principal: &Principal, bundle: &Bundle) -> BTreeSet<String> {
 }
 
 /// Who answers when a check, not a rule, asks for a person: the approver groups of the agent.
-pub(crate) fn approvers(question: &Question<'_>) -> Requirement {
+pub(crate) fn approvers(question: &DecisionRequest<'_>) -> ApproverRule {
     approvers_of(question.bundle, &question.action.principal.agent)
 }
 
 /// The approver groups of an agent.
-pub fn approvers_of(bundle: &Bundle, agent: &AgentId) -> Requirement {
+pub fn approvers_of(bundle: &Bundle, agent: &AgentId) -> ApproverRule {
     let manifest = bundle.agent(agent);
     let groups = manifest.map(|m| m.approvers.clone()).filter(|g| !g.is_empty());
-    Requirement { groups: groups.unwrap_or_else(|| ["operators".to_owned()].into()), count: 1 }
+    ApproverRule { groups: groups.unwrap_or_else(|| ["operators".to_owned()].into()), count: 1 }
 }

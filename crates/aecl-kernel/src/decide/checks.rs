@@ -26,7 +26,7 @@ mod what_runs;
 
 pub use data_flow::unproven;
 
-use crate::decide::request::{Findings, Question};
+use crate::decide::request::{DecisionRequest, Findings};
 use crate::record::decision::{CATALOGUE, KILL_SWITCH, TOKEN};
 
 /// One concern.
@@ -35,12 +35,12 @@ pub struct Check {
     /// Its name in findings and reference.
     pub name: &'static str,
     /// Looks, and says what it found.
-    pub run: fn(&Question<'_>, &mut Findings),
+    pub run: fn(&DecisionRequest<'_>, &mut Findings),
     /// What it blocks is not answered with what is on record of the same proposal either.
     pub bars_replay: bool,
 }
 
-const fn check(name: &'static str, run: fn(&Question<'_>, &mut Findings)) -> Check {
+const fn check(name: &'static str, run: fn(&DecisionRequest<'_>, &mut Findings)) -> Check {
     Check { name, run, bars_replay: false }
 }
 

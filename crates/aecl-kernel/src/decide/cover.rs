@@ -4,19 +4,19 @@
 
 use crate::base::code;
 use crate::decide::approvers::excluded_from;
-use crate::decide::request::Question;
+use crate::decide::request::DecisionRequest;
 use crate::define::catalogue::TypedAction;
 use crate::define::catalogue::flow::Class;
 use crate::provenance::proof::{judged, wants_proof};
 use crate::read::action::Action;
 use crate::record::approval::people::{counting, lapsed};
-use crate::record::approval::{Confirm, Need, Vote};
+use crate::record::approval::{Quorum, TypedConfirmation, Vote};
 use crate::record::cover::Cover;
 use crate::record::decision::{Finding, Verdict};
 
 impl Cover {
     /// The same, by people who may still say so.
-    pub(crate) fn is_agreed_still(&self, q: &Question<'_>) -> bool {
+    pub(crate) fn is_agreed_still(&self, q: &DecisionRequest<'_>) -> bool {
         let stands = |voters| self.need.met_by(&counting(&self.votes, Some(voters), &excluded_from(q)));
         self.is_agreed(q.now) && q.facts.voters.as_ref().is_none_or(stands)
     }
@@ -30,10 +30,10 @@ impl Cover {
     /// would have to be typed, `votes` the answers that count.
     pub(crate) fn lacks(
         &self,
-        q: &Question<'_>,
+        q: &DecisionRequest<'_>,
         findings: &[Finding],
-        need: &Need,
-        confirm: &[Confirm],
+        need: &Quorum,
+        confirm: &[TypedConfirmation],
         votes: &[Vote],
     ) -> Option<String> {
         let Some(typed) = q.action.typed.as_deref() else {
@@ -79,7 +79,7 @@ impl Cover {
     }
 
     /// Whether people have answered this finding when they agreed to the plan: what it is about stood before them.
-    fn answers(&self, q: &Question<'_>, typed: &TypedAction, finding: &Finding) -> bool {
+    fn answers(&self, q: &DecisionRequest<'_>, typed: &TypedAction, finding: &Finding) -> bool {
         let leaves = judged(q.action, typed, q.facts.edition);
         let spelt_out = || leaves.iter().all(|leaf| self.exact.contains(&leaf.pointer));
         let about =

@@ -1,11 +1,11 @@
 //! How strongly the program of an action has to be held, and what follows from what this host has.
 
-use crate::decide::request::{self, Question};
+use crate::decide::request::{self, DecisionRequest};
 use crate::define::isolation::{Choice, Demand, Tier};
 
 /// What is asked for of the cage of an action, if a program carries it out here: the strongest of everything
 /// that has a say. Nothing that is added makes it weaker.
-pub fn demand(q: &Question<'_>) -> Option<Demand> {
+pub fn demand(q: &DecisionRequest<'_>) -> Option<Demand> {
     let typed = q.action.typed.as_ref()?;
     let mut demand =
         Demand { tier: Tier::Native, why: "every program runs in a cage".into(), needs: typed.cage? };
@@ -26,14 +26,14 @@ pub fn demand(q: &Question<'_>) -> Option<Demand> {
 
 /// What is asked for and what follows from it. Nothing for what no program carries out, and for what was
 /// recorded before anybody asked.
-pub fn chosen(q: &Question<'_>) -> Option<(Demand, Choice)> {
+pub fn chosen(q: &DecisionRequest<'_>) -> Option<(Demand, Choice)> {
     let (demand, cages) = (demand(q)?, q.facts.cages.as_ref()?);
     let choice = cages.choose(demand.tier, demand.needs);
     Some((demand, choice))
 }
 
 /// How strongly the program would be held, and what was asked for if that is more.
-pub fn held(question: &Question<'_>) -> (Option<Tier>, Option<Tier>) {
+pub fn held(question: &DecisionRequest<'_>) -> (Option<Tier>, Option<Tier>) {
     match chosen(question) {
         Some((_, Choice::Held { tier, instead_of })) => (Some(tier), instead_of),
         Some((_, Choice::Nothing | Choice::Unable | Choice::NoWorker)) | None => (None, None),

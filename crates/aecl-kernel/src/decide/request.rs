@@ -11,15 +11,15 @@ use crate::define::risk::Risk;
 use crate::policy::PolicyRequest;
 use crate::policy::bundle::Bundle;
 use crate::read::action::Action;
-use crate::record::approval::Requirement;
-use crate::record::decision::{Doubt, Finding, Verdict};
+use crate::record::approval::ApproverRule;
+use crate::record::decision::{Finding, UnprovenArgument, Verdict};
 use crate::record::facts::Facts;
 use crate::record::history::Added;
 use crate::record::usage::{Hold, Rate};
 
 /// A question to the kernel.
 #[derive(Debug)]
-pub struct Question<'a> {
+pub struct DecisionRequest<'a> {
     /// What is proposed.
     pub action: &'a Action,
     /// What is known.
@@ -32,7 +32,7 @@ pub struct Question<'a> {
     pub now: Timestamp,
 }
 
-impl<'a> Question<'a> {
+impl<'a> DecisionRequest<'a> {
     /// What of it policy is asked.
     pub fn of_policy(&self) -> PolicyRequest<'a> {
         PolicyRequest { action: self.action, facts: self.facts }
@@ -41,7 +41,7 @@ impl<'a> Question<'a> {
 
 /// Names for what a decision may create. Randomness comes from outside.
 #[derive(Debug, Clone)]
-pub struct Fresh {
+pub struct NewIds {
     /// For a new action.
     pub action: ActionId,
     /// For a new request for approval.
@@ -73,7 +73,7 @@ impl Findings {
     }
 
     /// A person has to agree.
-    pub fn ask(&mut self, code: Code, message: impl Into<String>, asks: Requirement, expires_s: u64) {
+    pub fn ask(&mut self, code: Code, message: impl Into<String>, asks: ApproverRule, expires_s: u64) {
         self.add(code, Verdict::RequireApproval, message.into(), Some(asks), Some(expires_s));
     }
 
@@ -88,7 +88,13 @@ impl Findings {
     }
 
     /// What a row of the decision table says about arguments.
-    pub(crate) fn row(&mut self, code: Code, strict: bool, message: impl Into<String>, about: Vec<Doubt>) {
+    pub(crate) fn row(
+        &mut self,
+        code: Code,
+        strict: bool,
+        message: impl Into<String>,
+        about: Vec<UnprovenArgument>,
+    ) {
         self.add(code, table::verdict(code, strict), message.into(), None, None);
         if let Some(finding) = self.list.last_mut() {
             finding.about = about;
@@ -110,7 +116,7 @@ impl Findings {
         code: Code,
         verdict: Verdict,
         message: String,
-        asks: Option<Requirement>,
+        asks: Option<ApproverRule>,
         expires_s: Option<u64>,
     ) {
         self.list.push(Finding {
@@ -126,18 +132,18 @@ impl Findings {
 }
 
 /// The definition of an action that was understood. What was not is blocked by others.
-pub(crate) fn understood<'a>(question: &Question<'a>) -> Option<&'a TypedAction> {
+pub(crate) fn understood<'a>(question: &DecisionRequest<'a>) -> Option<&'a TypedAction> {
     question.action.typed.as_deref().filter(|_| question.action.problems.is_empty())
 }
 
 /// Whether the agent, or one that it acts for, is strict.
-pub(crate) fn is_strict(question: &Question<'_>) -> bool {
+pub(crate) fn is_strict(question: &DecisionRequest<'_>) -> bool {
     let holders = question.facts.holders(&question.action.principal);
     let mut manifests = holders.filter_map(|holder| question.bundle.agent(&holder.agent));
     manifests.any(|manifest| manifest.mode == Strictness::Strict)
 }
 
 /// Whether the run has read what strangers may have written.
-pub(crate) fn is_tainted(question: &Question<'_>) -> bool {
+pub(crate) fn is_tainted(question: &DecisionRequest<'_>) -> bool {
     question.facts.run.as_ref().is_some_and(|run| run.labels.untrusted)
 }

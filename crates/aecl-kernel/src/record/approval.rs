@@ -5,7 +5,7 @@ pub mod people;
 pub mod plan;
 pub mod summary;
 
-pub use confirm::Confirm;
+pub use confirm::TypedConfirmation;
 pub use people::{Member, People, Voters};
 pub use summary::Summary;
 
@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 
 /// Who must agree for one reason: `count` distinct people out of these groups.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Requirement {
+pub struct ApproverRule {
     /// Groups whose members count.
     pub groups: BTreeSet<String>,
     /// How many distinct people.
@@ -29,16 +29,16 @@ pub struct Requirement {
 
 /// Everybody who must agree, and by when.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Need {
+pub struct Quorum {
     /// The requirements; all of them must be met, each by people of its own.
-    pub requirements: Vec<Requirement>,
+    pub requirements: Vec<ApproverRule>,
     /// Seconds until the request expires: the shortest of all reasons.
     pub expires_s: u64,
 }
 
-impl Need {
+impl Quorum {
     /// Adds a reason. The same groups asked twice are asked once, with the larger count.
-    pub fn add(&mut self, requirement: Requirement, expires_s: u64) {
+    pub fn add(&mut self, requirement: ApproverRule, expires_s: u64) {
         self.expires_s = if self.expires_s == 0 { expires_s } else { self.expires_s.min(expires_s) };
         match self.requirements.iter_mut().find(|r| r.groups == requirement.groups) {
             Some(same) => same.count = same.count.max(requirement.count),
@@ -133,7 +133,7 @@ pub struct Vote {
 /// Where a request for approval stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum AskState {
+pub enum ApprovalState {
     /// Waiting for people.
     Pending,
     /// Enough people said yes; not used yet.
@@ -149,23 +149,23 @@ pub enum AskState {
     Withdrawn,
 }
 
-impl AskState {
+impl ApprovalState {
     /// The name in records and answers.
     pub fn name(self) -> &'static str {
         match self {
-            AskState::Pending => "pending",
-            AskState::Approved => "approved",
-            AskState::Rejected => "rejected",
-            AskState::Expired => "expired",
-            AskState::Used => "used",
-            AskState::Withdrawn => "withdrawn",
+            ApprovalState::Pending => "pending",
+            ApprovalState::Approved => "approved",
+            ApprovalState::Rejected => "rejected",
+            ApprovalState::Expired => "expired",
+            ApprovalState::Used => "used",
+            ApprovalState::Withdrawn => "withdrawn",
         }
     }
 }
 
 /// A request for a person's yes to one digest: of an action, or of the plan of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ask {
+pub struct ApprovalRequest {
     /// Its name.
     pub approval: ApprovalId,
     /// The action that waits. For a plan there is none; then this is only the name under which its entries are found.
@@ -176,7 +176,7 @@ pub struct Ask {
     /// What exactly is asked about.
     pub digest: Digest,
     /// Who must agree.
-    pub need: Need,
+    pub need: Quorum,
     /// Who may not: the user the run acts for (unless the manifest says otherwise), and people excluded by name.
     #[serde(default)]
     pub excluded: BTreeSet<String>,
@@ -184,7 +184,7 @@ pub struct Ask {
     #[serde(default)]
     pub votes: Vec<Vote>,
     /// Where it stands.
-    pub state: AskState,
+    pub state: ApprovalState,
     /// When it was asked.
     pub asked_at: Timestamp,
     /// How many rows it would touch, as counted then and shown to whoever answers.
@@ -192,7 +192,7 @@ pub struct Ask {
     pub rows: Option<u64>,
     /// The destinations whose ends have to be typed if one person's yes is enough.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub confirm: Vec<Confirm>,
+    pub confirm: Vec<TypedConfirmation>,
     /// How strongly the program is held, as shown to whoever answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,
@@ -206,39 +206,41 @@ pub struct Ask {
     pub expires_at: Timestamp,
 }
 
-impl Ask {
+impl ApprovalRequest {
     /// Whether it waits for people or for its use.
     pub fn is_open(&self, now: Timestamp) -> bool {
-        matches!(self.state_at(now), AskState::Pending | AskState::Approved)
+        matches!(self.state_at(now), ApprovalState::Pending | ApprovalState::Approved)
     }
 
     /// Where it stands at this moment: what is past its time has expired, whatever is written.
-    pub fn state_at(&self, now: Timestamp) -> AskState {
+    pub fn state_at(&self, now: Timestamp) -> ApprovalState {
         match self.state {
-            AskState::Pending | AskState::Approved if now >= self.expires_at => AskState::Expired,
+            ApprovalState::Pending | ApprovalState::Approved if now >= self.expires_at => {
+                ApprovalState::Expired
+            }
             state => state,
         }
     }
 
     /// Where the request stands once this person has answered, or why the answer does not count. `voters`: what those
     /// are now who have answered, this person among them.
-    pub fn admit(&self, vote: &Vote, voters: Option<&Voters>) -> Result<AskState, (Code, String)> {
+    pub fn admit(&self, vote: &Vote, voters: Option<&Voters>) -> Result<ApprovalState, (Code, String)> {
         let id = &self.approval;
         match self.state_among(voters, vote.at) {
-            AskState::Pending => {}
-            AskState::Expired => {
+            ApprovalState::Pending => {}
+            ApprovalState::Expired => {
                 return Err((
                     code::APPROVAL_EXPIRED,
                     format!("`{id}` expired at {}; nothing was executed", self.expires_at),
                 ));
             }
             // A yes to a plan lasts, so it can be taken back; also by those who gave it.
-            AskState::Approved if self.plan.is_some() && !vote.yes => return self.take_back(vote),
-            AskState::Withdrawn => {
+            ApprovalState::Approved if self.plan.is_some() && !vote.yes => return self.take_back(vote),
+            ApprovalState::Withdrawn => {
                 let message = format!("`{id}` was withdrawn: nothing waits for an answer to it any more");
                 return Err((code::APPROVAL_CLOSED, message));
             }
-            state @ (AskState::Approved | AskState::Rejected | AskState::Used) => {
+            state @ (ApprovalState::Approved | ApprovalState::Rejected | ApprovalState::Used) => {
                 return Err((code::APPROVAL_CLOSED, format!("`{id}` is {} already", state.name())));
             }
         }
@@ -250,7 +252,7 @@ impl Ask {
         }
         self.is_for(vote)?;
         if !vote.yes {
-            return Ok(AskState::Rejected);
+            return Ok(ApprovalState::Rejected);
         }
         if self.wants_confirmation() && !vote.confirmed {
             let message = format!("a yes to `{id}` is typed: {}; it still waits", self.what_to_type());
@@ -262,7 +264,7 @@ impl Ask {
         // Records that were made before people were asked for count those, too, who were excluded later.
         let excluded = if voters.is_some() { &self.excluded } else { &nobody };
         let met = self.need.met_by(&after.counting(voters, excluded));
-        Ok(if met { AskState::Approved } else { AskState::Pending })
+        Ok(if met { ApprovalState::Approved } else { ApprovalState::Pending })
     }
 
     /// Adds an answer. It takes the place of an earlier one, where the same person may answer anew.
@@ -288,8 +290,8 @@ impl Ask {
         Err((code::APPROVER_REFUSED, format!("`{}` may not answer `{}`: {why}", vote.person, self.approval)))
     }
 
-    fn take_back(&self, vote: &Vote) -> Result<AskState, (Code, String)> {
-        self.is_for(vote).map(|()| AskState::Rejected)
+    fn take_back(&self, vote: &Vote) -> Result<ApprovalState, (Code, String)> {
+        self.is_for(vote).map(|()| ApprovalState::Rejected)
     }
 
     /// Whether this person may answer.
@@ -321,9 +323,9 @@ mod tests {
 
     #[test]
     fn one_person_fills_one_seat() {
-        let mut need = Need::default();
-        need.add(Requirement { groups: set(&["finance"]), count: 1 }, 3600);
-        need.add(Requirement { groups: set(&["security"]), count: 1 }, 60);
+        let mut need = Quorum::default();
+        need.add(ApproverRule { groups: set(&["finance"]), count: 1 }, 3600);
+        need.add(ApproverRule { groups: set(&["security"]), count: 1 }, 60);
         assert_eq!(need.expires_s, 60);
         let (ann, bob) = (vote("ann", &["finance", "security"]), vote("bob", &["finance"]));
         assert!(!need.met_by(std::slice::from_ref(&ann)));
@@ -331,14 +333,14 @@ mod tests {
         assert!(need.met_by(&[ann.clone(), bob.clone()]));
         assert!(need.met_by(&[bob.clone(), ann]));
         assert!(!need.met_by(&[bob.clone(), vote("cid", &["finance"])]));
-        assert!(!Need::default().met_by(&[bob]), "no requirement is no yes");
+        assert!(!Quorum::default().met_by(&[bob]), "no requirement is no yes");
     }
 
     #[test]
     fn m_of_n_counts_distinct_people() {
-        let mut need = Need::default();
-        need.add(Requirement { groups: set(&["ops"]), count: 2 }, 60);
-        need.add(Requirement { groups: set(&["ops"]), count: 1 }, 60);
+        let mut need = Quorum::default();
+        need.add(ApproverRule { groups: set(&["ops"]), count: 2 }, 60);
+        need.add(ApproverRule { groups: set(&["ops"]), count: 1 }, 60);
         assert_eq!(need.requirements.len(), 1);
         assert!(!need.met_by(&[vote("ann", &["ops"]), vote("ann", &["ops"])]));
         assert!(need.met_by(&[vote("ann", &["ops"]), vote("bob", &["ops"])]));

@@ -6,7 +6,7 @@ use crate::base::digest::Digest;
 use crate::base::id::ApprovalId;
 use crate::base::time::Timestamp;
 use crate::define::isolation::Tier;
-use crate::record::approval::{AskState, Need, Vote};
+use crate::record::approval::{ApprovalState, Quorum, Vote};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -18,15 +18,15 @@ pub struct Cover {
     /// The step, from 0.
     pub step: u32,
     /// What was written when it was read.
-    pub state: AskState,
+    pub state: ApprovalState,
     /// Until when a yes counts.
     pub expires_at: Timestamp,
     /// Who answered what.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub votes: Vec<Vote>,
     /// Who had to agree to it. Decisions that were recorded before this was asked have nobody.
-    #[serde(default, skip_serializing_if = "Need::is_nobody")]
-    pub need: Need,
+    #[serde(default, skip_serializing_if = "Quorum::is_nobody")]
+    pub need: Quorum,
     /// The definition of the action that was put before people.
     pub definition: Digest,
     /// How strongly its program was to be held then.
@@ -46,6 +46,6 @@ pub struct Cover {
 impl Cover {
     /// Whether enough people have agreed, and their yes still counts.
     pub fn is_agreed(&self, now: Timestamp) -> bool {
-        self.state == AskState::Approved && now < self.expires_at
+        self.state == ApprovalState::Approved && now < self.expires_at
     }
 }

@@ -6,7 +6,7 @@ use crate::base::id::{ActionId, ApprovalId};
 use crate::define::catalogue::flow::Class;
 use crate::define::isolation::Tier;
 use crate::define::risk::Risk;
-use crate::record::approval::{Need, Requirement};
+use crate::record::approval::{ApproverRule, Quorum};
 use crate::record::history::Added;
 use crate::record::usage::{Hold, Rate};
 use serde::{Deserialize, Serialize};
@@ -52,18 +52,18 @@ pub struct Finding {
     pub message: String,
     /// Who must agree, if the finding asks for somebody in particular.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asks: Option<Requirement>,
+    pub asks: Option<ApproverRule>,
     /// Seconds until that request expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_s: Option<u64>,
     /// The arguments that it is about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub about: Vec<Doubt>,
+    pub about: Vec<UnprovenArgument>,
 }
 
 /// An argument that nobody who is trusted stands behind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Doubt {
+pub struct UnprovenArgument {
     /// Where it stands, as a JSON pointer into the arguments. The value itself is personal and stays there.
     pub at: String,
     /// Its role.
@@ -123,7 +123,7 @@ pub struct Decision {
     pub obligations: Vec<Obligation>,
     /// Who must agree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub need: Option<Need>,
+    pub need: Option<Quorum>,
     /// The yes that was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalId>,

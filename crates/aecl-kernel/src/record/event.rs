@@ -15,7 +15,7 @@ use crate::define::isolation::Cages;
 use crate::provenance::labels::Labels;
 use crate::read::action::{Mode, Problem, Proposal};
 use crate::read::plan::{Place, Standing};
-use crate::record::approval::{Ask, AskState, Vote, Voters};
+use crate::record::approval::{ApprovalRequest, ApprovalState, Vote, Voters};
 use crate::record::decision::{Decision, Verdict};
 use crate::record::facts::{
     ActionFact, ActionState, FactStore, Facts, Kill, KillScope, RunFact, Undo, Used, keys,
@@ -75,7 +75,7 @@ pub enum Event {
     Ruled(Box<Ruled>),
     /// A person was asked.
     #[serde(with = "asked")]
-    Asked(Box<Ask>),
+    Asked(Box<ApprovalRequest>),
     /// A person answered.
     Answered(Answered),
     /// Nobody answered in time.
@@ -263,7 +263,7 @@ pub struct Answered {
     /// Who answered what.
     pub vote: Vote,
     /// Where the request stands now.
-    pub state: AskState,
+    pub state: ApprovalState,
     /// SHA-256 of the view that was shown, if the surface reported it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub view: Option<Digest>,
@@ -274,7 +274,7 @@ pub struct Answered {
 
 impl Answered {
     /// Everybody whose yes counts, if with this answer all of them stand behind the values that were asked about.
-    pub fn endorsers(&self, before: &Ask) -> Option<Vec<Vote>> {
+    pub fn endorsers(&self, before: &ApprovalRequest) -> Option<Vec<Vote>> {
         let mut after = before.clone();
         after.take(self.vote.clone(), self.voters.as_ref());
         let mut counting = match &self.voters {
@@ -282,7 +282,8 @@ impl Answered {
             None => after.votes,
         };
         counting.retain(|vote| vote.yes);
-        (self.state == AskState::Approved && counting.iter().all(|vote| vote.endorse)).then_some(counting)
+        (self.state == ApprovalState::Approved && counting.iter().all(|vote| vote.endorse))
+            .then_some(counting)
     }
 }
 
@@ -313,11 +314,18 @@ pub enum Lapse {
 
 impl Lapse {
     /// Of a request whose time is over.
-    pub fn of(ask: &Ask) -> Self {
+    pub fn of(ask: &ApprovalRequest) -> Self {
         match ask.state {
-            AskState::Approved | AskState::Used => Lapse::Approved,
-            AskState::Pending | AskState::Rejected | AskState::Expired | AskState::Withdrawn => {
-                if ask.votes.is_empty() { Lapse::Unanswered } else { Lapse::Incomplete }
+            ApprovalState::Approved | ApprovalState::Used => Lapse::Approved,
+            ApprovalState::Pending
+            | ApprovalState::Rejected
+            | ApprovalState::Expired
+            | ApprovalState::Withdrawn => {
+                if ask.votes.is_empty() {
+                    Lapse::Unanswered
+                } else {
+                    Lapse::Incomplete
+                }
             }
         }
     }
@@ -501,24 +509,26 @@ pub struct Fault {
 /// A request has a run of its own, and so has an entry: in an entry the request stands under `ask`, because
 /// a key that stands twice is read by everybody as they like.
 mod asked {
-    use super::Ask;
+    use super::ApprovalRequest;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[derive(Serialize)]
     struct Written<'a> {
-        ask: &'a Ask,
+        ask: &'a ApprovalRequest,
     }
 
     #[derive(Deserialize)]
     struct Read {
-        ask: Box<Ask>,
+        ask: Box<ApprovalRequest>,
     }
 
-    pub(super) fn serialize<S: Serializer>(ask: &Ask, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(ask: &ApprovalRequest, serializer: S) -> Result<S::Ok, S::Error> {
         Written { ask }.serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<Ask>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Box<ApprovalRequest>, D::Error> {
         Read::deserialize(deserializer).map(|read| read.ask)
     }
 }
@@ -583,7 +593,7 @@ impl Entry {
             }
             Event::Answered(e) => self.answered(e, space)?,
             Event::Expired(e) => {
-                self.close_ask(&e.approval, AskState::Expired, space)?;
+                self.close_ask(&e.approval, ApprovalState::Expired, space)?;
                 let why = e.lapse.message();
                 self.end_wait(
                     &e.action,
@@ -671,10 +681,10 @@ impl Entry {
     /// Nobody has to answer any more.
     fn withdraw<S: FactStore>(&self, id: &ApprovalId, space: &mut S) -> Result<(), S::Error> {
         let open = match space.find(keys::Approval(id.clone()))? {
-            Some(ask) => matches!(ask.state, AskState::Pending | AskState::Approved),
+            Some(ask) => matches!(ask.state, ApprovalState::Pending | ApprovalState::Approved),
             None => false,
         };
-        if open { self.close_ask(id, AskState::Withdrawn, space) } else { Ok(()) }
+        if open { self.close_ask(id, ApprovalState::Withdrawn, space) } else { Ok(()) }
     }
 
     fn ruled<S: FactStore>(&self, e: &Ruled, space: &mut S) -> Result<(), S::Error> {
@@ -735,7 +745,7 @@ impl Entry {
             }
         }
         match (&e.decision.approval, e.decision.plan_step) {
-            (Some(approval), None) => self.close_ask(approval, AskState::Used, space)?,
+            (Some(approval), None) => self.close_ask(approval, ApprovalState::Used, space)?,
             // A yes to a plan is used once by each step; the request about this call alone has become needless.
             (Some(_), Some(_)) => {
                 if let Some(ask) = e.facts.ask.as_ref().filter(|ask| ask.action == e.action) {
@@ -787,7 +797,7 @@ impl Entry {
             ask.state = e.state;
             space.put(key, ask);
         }
-        if e.state == AskState::Rejected {
+        if e.state == ApprovalState::Rejected {
             space.take_away(keys::Open(e.approval.clone()));
             space.take_away(keys::Summary(e.approval.clone()));
             let message = format!("`{}` said no: {}", e.vote.person, e.vote.reason);
@@ -900,7 +910,7 @@ impl Entry {
     fn close_ask<S: FactStore>(
         &self,
         id: &ApprovalId,
-        state: AskState,
+        state: ApprovalState,
         space: &mut S,
     ) -> Result<(), S::Error> {
         let key = keys::Approval(id.clone());

@@ -15,7 +15,7 @@ use crate::provenance::ingest::{Mark, TRUSTED_MAX, Trusted};
 use crate::provenance::labels::{Labels, SECRET_UNTRACKED};
 use crate::provenance::proof::Provenance;
 use crate::read::plan::Place;
-use crate::record::approval::{Ask, Summary, Voters};
+use crate::record::approval::{ApprovalRequest, Summary, Voters};
 use crate::record::cover::Cover;
 use crate::record::goal::Goal;
 use crate::record::history::{Past, Sum};
@@ -129,7 +129,7 @@ pub enum Fact {
     Active(u64),
     Idempotency(Used),
     AskOf(ApprovalId),
-    Approval(Ask),
+    Approval(ApprovalRequest),
     Open(Timestamp),
     Summary(Box<Summary>),
     Action(Box<ActionFact>),
@@ -393,7 +393,7 @@ pub struct Facts {
     pub used: Option<(Used, ActionState)>,
     /// The request for approval of this digest.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ask: Option<Ask>,
+    pub ask: Option<ApprovalRequest>,
     /// The action that this one undoes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub original: Option<Original>,

@@ -2,7 +2,7 @@
 
 use crate::Scene;
 use aecl_kernel::decide::Ruling;
-use aecl_kernel::record::approval::Need;
+use aecl_kernel::record::approval::Quorum;
 use aecl_kernel::record::facts::Facts;
 use serde_json::Value;
 
@@ -90,7 +90,7 @@ fn held(ruling: &Ruling) -> String {
     }
 }
 
-fn asked(need: Option<&Need>) -> String {
+fn asked(need: Option<&Quorum>) -> String {
     let Some(need) = need else { return String::new() };
     let who = need
         .requirements

@@ -3,7 +3,7 @@
 use crate::Scene;
 use crate::page::Page;
 use crate::world::permit;
-use aecl_kernel::record::approval::Ask;
+use aecl_kernel::record::approval::ApprovalRequest;
 use aecl_kernel::record::event::Event;
 use aecl_kernel::record::facts::{Fact, Key, KillScope};
 use serde_json::{Value, json};
@@ -92,7 +92,7 @@ impl Scene {
     }
 
     /// The run has a plan with this as its step, spelt out, and people are asked about it.
-    fn plan(&mut self, times: u32) -> Ask {
+    fn plan(&mut self, times: u32) -> ApprovalRequest {
         let arguments: serde_json::Map<String, Value> =
             serde_json::from_slice(&self.proposal.arguments).unwrap();
         let equals = |(name, value): (&String, &Value)| (format!("/{name}"), json!({"equals": value}));
@@ -100,7 +100,7 @@ impl Scene {
         self.plan_of(json!({"action": self.proposal.name, "arguments": equals, "times": times}))
     }
 
-    fn plan_of(&mut self, step: Value) -> Ask {
+    fn plan_of(&mut self, step: Value) -> ApprovalRequest {
         let goal = String::from_utf8(self.proposal.arguments.clone()).unwrap();
         self.world.open_for(&self.who, &goal, Some(json!({"steps": [step]})));
         let mut ask = self.world.ask_about_plan(&self.who).unwrap();

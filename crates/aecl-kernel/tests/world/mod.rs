@@ -11,7 +11,7 @@ use aecl_kernel::base::id::{ActionId, ApprovalId, PersonId, RunId};
 use aecl_kernel::base::json::Limits;
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::decide::request::{Fresh, Question};
+use aecl_kernel::decide::request::{DecisionRequest, NewIds};
 use aecl_kernel::decide::{Ruling, decide};
 use aecl_kernel::define::isolation::{Cages, Found, Lowered, Modules, Offers, Tier};
 use aecl_kernel::policy::bundle::Bundle;
@@ -19,7 +19,7 @@ use aecl_kernel::policy::problem::{Problem, Source};
 use aecl_kernel::provenance::ingest::ingest;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
-use aecl_kernel::record::approval::{Ask, AskState, Vote};
+use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState, Vote};
 use aecl_kernel::record::event::{
     Answered, Concluded, Entry, Event, Expired, KillChanged, Lapse, OutcomeKind, Ruled, RunClosed, RunOpened,
     Started, TokenRevoked, VERSION, state_goal,
@@ -149,13 +149,13 @@ impl World {
     }
 
     /// Puts the plan of a run before people, as whoever opens the run wants.
-    pub fn ask_about_plan(&mut self, who: &Principal) -> Result<Ask, (Code, String)> {
+    pub fn ask_about_plan(&mut self, who: &Principal) -> Result<ApprovalRequest, (Code, String)> {
         let Some(Fact::Goal(goal)) = self.space.get(&Key::Goal(who.run.clone())).cloned() else {
             panic!("no goal")
         };
         let run = self.run(&who.run);
         let lineage: Vec<RunFact> = run.ancestors.iter().map(|id| self.run(id)).collect();
-        let fresh = Fresh {
+        let fresh = NewIds {
             action: ActionId::new(&self.name("act")).unwrap(),
             approval: ApprovalId::new(&self.name("apr")).unwrap(),
         };
@@ -235,13 +235,14 @@ impl World {
         let action = Arc::new(Action::parse(proposal, self.bundle.catalogue(), &Limits::default()));
         let Ok(mut facts) = Facts::gather(&action, &self.bundle, None, self.now, &mut self.space);
         change(&mut facts);
-        let fresh = Fresh {
+        let fresh = NewIds {
             action: ActionId::new(&self.name("act")).unwrap(),
             approval: ApprovalId::new(&self.name("apr")).unwrap(),
         };
         let fresh_id = fresh.action.clone();
         let bundle = self.bundle.clone();
-        let question = Question { action: &action, facts: &facts, bundle: &bundle, evidence, now: self.now };
+        let question =
+            DecisionRequest { action: &action, facts: &facts, bundle: &bundle, evidence, now: self.now };
         let ruling = decide(&question, &action, fresh);
         let id = match &ruling {
             Ruling::Allowed(permit) => permit.id().clone(),
@@ -298,7 +299,7 @@ impl World {
         person: &str,
         groups: &[&str],
         yes: bool,
-    ) -> Result<AskState, &'static str> {
+    ) -> Result<ApprovalState, &'static str> {
         self.answer_typing(approval, (person, groups), yes, &[])
     }
 
@@ -309,7 +310,7 @@ impl World {
         (person, groups): (&str, &[&str]),
         yes: bool,
         typed: &[&str],
-    ) -> Result<AskState, &'static str> {
+    ) -> Result<ApprovalState, &'static str> {
         let Some(Fact::Approval(ask)) = self.space.get(&Key::Approval(approval.clone())).cloned() else {
             return Err("approval_unknown");
         };
@@ -332,14 +333,14 @@ impl World {
             voters: None,
         };
         self.record(Some(&ask.run), Event::Answered(answered));
-        if state == AskState::Rejected && ask.plan.is_some() {
+        if state == ApprovalState::Rejected && ask.plan.is_some() {
             self.close(&ask.run);
         }
         Ok(state)
     }
 
     /// As many distinct people as the request needs say yes.
-    pub fn everybody_agrees(&mut self, ask: &Ask) {
+    pub fn everybody_agrees(&mut self, ask: &ApprovalRequest) {
         let mut n = 0;
         for requirement in &ask.need.requirements {
             let groups: Vec<&str> = requirement.groups.iter().map(String::as_str).collect();
@@ -351,7 +352,7 @@ impl World {
     }
 
     /// The sweeper records that nobody answered in time.
-    pub fn expire(&mut self, ask: &Ask) {
+    pub fn expire(&mut self, ask: &ApprovalRequest) {
         let lapse = Lapse::of(ask);
         let expired = Expired { approval: ask.approval.clone(), action: ask.action.clone(), lapse };
         self.record(Some(&ask.run), Event::Expired(expired));
@@ -490,7 +491,7 @@ pub fn permit(ruling: &Ruling) -> ActionId {
 
 /// The request that a ruling waits for.
 #[track_caller]
-pub fn wait(ruling: &Ruling) -> Ask {
+pub fn wait(ruling: &Ruling) -> ApprovalRequest {
     match ruling {
         Ruling::Waiting(wait) => wait.ask.clone(),
         other => panic!("not waiting: {} {:#?}", says(other), other.decision().findings),

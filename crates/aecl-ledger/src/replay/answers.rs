@@ -4,7 +4,7 @@ use super::{each_entry, read};
 use crate::error::LedgerError;
 use crate::store::Store;
 use aecl_kernel::base::id::{ActionId, ApprovalId};
-use aecl_kernel::record::approval::AskState;
+use aecl_kernel::record::approval::ApprovalState;
 use aecl_kernel::record::decision::Verdict;
 use aecl_kernel::record::event::{Entry, Event};
 use serde::Serialize;
@@ -55,7 +55,7 @@ pub fn answers(
     agent: Option<&str>,
 ) -> Result<Answers, LedgerError> {
     let mut risks: BTreeMap<ActionId, u32> = BTreeMap::new();
-    let mut asked: BTreeMap<ApprovalId, (u32, AskState)> = BTreeMap::new();
+    let mut asked: BTreeMap<ApprovalId, (u32, ApprovalState)> = BTreeMap::new();
     each_entry(store, range, &mut |_, position, bytes| {
         let entry: Entry = read(position, bytes)?;
         match entry.event {
@@ -67,7 +67,7 @@ pub fn answers(
             }
             Event::Asked(ask) => {
                 if let Some(points) = risks.get(&ask.action) {
-                    asked.entry(ask.approval).or_insert((*points, AskState::Pending));
+                    asked.entry(ask.approval).or_insert((*points, ApprovalState::Pending));
                 }
             }
             Event::Answered(answered) => {
@@ -77,13 +77,13 @@ pub fn answers(
             }
             Event::Expired(expired) => {
                 // A yes that nobody used was a yes.
-                if let Some((_, state @ AskState::Pending)) = asked.get_mut(&expired.approval) {
-                    *state = AskState::Expired;
+                if let Some((_, state @ ApprovalState::Pending)) = asked.get_mut(&expired.approval) {
+                    *state = ApprovalState::Expired;
                 }
             }
             Event::Withdrawn(withdrawn) => {
-                if let Some((_, state @ AskState::Pending)) = asked.get_mut(&withdrawn.approval) {
-                    *state = AskState::Withdrawn;
+                if let Some((_, state @ ApprovalState::Pending)) = asked.get_mut(&withdrawn.approval) {
+                    *state = ApprovalState::Withdrawn;
                 }
             }
             _ => {}
@@ -95,12 +95,12 @@ pub fn answers(
         let from = (points / WIDTH).min(100 / WIDTH - 1) * WIDTH;
         let band = bands.entry(from).or_insert(Band { from, ..Band::default() });
         match state {
-            AskState::Pending => band.waiting += 1,
-            AskState::Approved | AskState::Used => band.approved += 1,
-            AskState::Rejected => band.rejected += 1,
-            AskState::Expired => band.expired += 1,
+            ApprovalState::Pending => band.waiting += 1,
+            ApprovalState::Approved | ApprovalState::Used => band.approved += 1,
+            ApprovalState::Rejected => band.rejected += 1,
+            ApprovalState::Expired => band.expired += 1,
             // Nobody said anything about it.
-            AskState::Withdrawn => {}
+            ApprovalState::Withdrawn => {}
         }
     }
     Ok(Answers { requests: asked.len() as u64, bands: bands.into_values().collect() })

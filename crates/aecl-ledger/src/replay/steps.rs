@@ -13,7 +13,7 @@ use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::base::traffic::Traffic;
 use aecl_kernel::read::action::{Mode, Problem};
-use aecl_kernel::record::approval::{AskState, Need, Vote};
+use aecl_kernel::record::approval::{ApprovalState, Quorum, Vote};
 use aecl_kernel::record::decision::Decision;
 use aecl_kernel::record::event::{Entry, Event, OutcomeKind};
 use aecl_kernel::record::facts::Facts;
@@ -66,9 +66,9 @@ pub enum StepKind {
         decision: Arc<Decision>,
     },
     /// People were asked.
-    Asked { approval: ApprovalId, action: ActionId, need: Need, expires_at: Timestamp },
+    Asked { approval: ApprovalId, action: ActionId, need: Quorum, expires_at: Timestamp },
     /// A person answered.
-    Answered { approval: ApprovalId, action: ActionId, vote: Vote, state: AskState },
+    Answered { approval: ApprovalId, action: ActionId, vote: Vote, state: ApprovalState },
     /// Nobody answered in time.
     Expired { approval: ApprovalId, action: ActionId },
     /// Nobody has to answer any more.

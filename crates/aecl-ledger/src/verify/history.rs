@@ -7,7 +7,7 @@ use crate::payload::PayloadKind;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, ApprovalId};
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::record::approval::{Ask, AskState};
+use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
 use aecl_kernel::record::event::{Answered, Entry, Event, Expired, Lapse, Ruled, VERSION, Withdrawn};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
@@ -27,7 +27,7 @@ pub(super) struct HistoryCheck<'a> {
     // Those of them whose end is not known.
     open: HashMap<String, (u64, &'static str)>,
     // Requests for approval that can still be answered or used.
-    asks: HashMap<String, Ask>,
+    asks: HashMap<String, ApprovalRequest>,
     // Of those about a plan, how often each step was used.
     steps: HashMap<String, Vec<u32>>,
     // Those that were used, refused or withdrawn, or have expired.
@@ -284,7 +284,7 @@ impl<'a> HistoryCheck<'a> {
         if ask.action != ruled.action {
             return wrong(&format!("was given for `{}`", ask.action));
         }
-        if ask.state_at(ruled.now) != AskState::Approved {
+        if ask.state_at(ruled.now) != ApprovalState::Approved {
             return wrong(&format!("is {}", ask.state_at(ruled.now).name()));
         }
         if !is_met(ruled, &ask) {
@@ -312,7 +312,7 @@ impl<'a> HistoryCheck<'a> {
         if ask.run != ruled.principal.run {
             return wrong("is for the plan of another run");
         }
-        if ask.state_at(ruled.now) != AskState::Approved {
+        if ask.state_at(ruled.now) != ApprovalState::Approved {
             return wrong(&format!("is {}", ask.state_at(ruled.now).name()));
         }
         if ruled.definition != Some(shown.definition) {
@@ -421,10 +421,10 @@ impl<'a> HistoryCheck<'a> {
         }
     }
 
-    fn asked(&mut self, position: u64, ask: Ask) -> Result<(), AuditFinding> {
+    fn asked(&mut self, position: u64, ask: ApprovalRequest) -> Result<(), AuditFinding> {
         let id = ask.approval.as_str();
         let wrong = |what: &str| Err(AuditFinding::history(position, format!("the approval `{id}` {what}")));
-        if ask.state != AskState::Pending {
+        if ask.state != ApprovalState::Pending {
             return wrong("is answered before it is asked for");
         }
         if self.closed.contains(&self.name(id)) {
@@ -462,7 +462,7 @@ impl<'a> HistoryCheck<'a> {
             Ok(state) => ask.state = state,
         }
         ask.take(answered.vote, answered.voters.as_ref());
-        if ask.state == AskState::Rejected {
+        if ask.state == ApprovalState::Rejected {
             self.asks.remove(id);
             self.closed.insert(name);
         }
@@ -472,10 +472,12 @@ impl<'a> HistoryCheck<'a> {
     fn expired(&mut self, position: u64, at: Timestamp, expired: &Expired) -> Result<(), AuditFinding> {
         let id = expired.approval.as_str();
         // Older entries say of each that nobody answered.
-        let told = |ask: &Ask| [Lapse::Unanswered, Lapse::of(ask)].contains(&expired.lapse);
+        let told = |ask: &ApprovalRequest| [Lapse::Unanswered, Lapse::of(ask)].contains(&expired.lapse);
         match self.asks.remove(id) {
             Some(ask)
-                if ask.state_at(at) == AskState::Expired && ask.action == expired.action && told(&ask) =>
+                if ask.state_at(at) == ApprovalState::Expired
+                    && ask.action == expired.action
+                    && told(&ask) =>
             {
                 self.closed.insert(self.name(id));
                 Ok(())
@@ -503,7 +505,7 @@ impl<'a> HistoryCheck<'a> {
 }
 
 /// Whether as many people as are needed have agreed whose yes counted when it was used.
-fn is_met(ruled: &Ruled, ask: &Ask) -> bool {
+fn is_met(ruled: &Ruled, ask: &ApprovalRequest) -> bool {
     let votes = ask.counting(ruled.facts.voters.as_ref(), &BTreeSet::new());
     ruled.decision.need.as_ref().is_some_and(|need| need.met_by(&votes))
 }

@@ -9,14 +9,14 @@ use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, Environment, PersonId
 use aecl_kernel::base::json::Limits;
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::decide::request::Fresh;
+use aecl_kernel::decide::request::NewIds;
 use aecl_kernel::decide::{Permit, Refusal, Ruling, Wait};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::read::plan::Place;
-use aecl_kernel::record::approval::{Ask, Vote};
+use aecl_kernel::record::approval::{ApprovalRequest, Vote};
 use aecl_kernel::record::event::{Concluded, Entry, OutcomeKind};
 use aecl_kernel::record::facts::{Fact, Key, RunFact};
 use aecl_kernel::record::goal::Goal;
@@ -137,9 +137,9 @@ impl World {
         self.names.fetch_add(1, Ordering::SeqCst)
     }
 
-    pub fn fresh(&self) -> Fresh {
+    pub fn fresh(&self) -> NewIds {
         let n = self.number();
-        Fresh {
+        NewIds {
             action: action_id(&format!("act_{n}")),
             approval: ApprovalId::new(&format!("apr_{n}")).unwrap(),
         }
@@ -166,7 +166,7 @@ impl World {
     }
 
     /// A run with a plan that people are asked about.
-    pub async fn planned(&self, steps: Value) -> (Run, Ask) {
+    pub async fn planned(&self, steps: Value) -> (Run, ApprovalRequest) {
         let principal = principal("bot", &format!("run_{}", self.number()));
         let goal = Goal::new("as planned".into(), Some(json!({"steps": steps})));
         let (now, expires_at) = (self.now(), self.now().plus_s(1200));
@@ -241,11 +241,11 @@ impl World {
 
     pub async fn vote(
         &self,
-        ask: &Ask,
+        ask: &ApprovalRequest,
         person: &str,
         groups: &[&str],
         yes: bool,
-    ) -> Result<aecl_kernel::record::approval::AskState, LedgerError> {
+    ) -> Result<aecl_kernel::record::approval::ApprovalState, LedgerError> {
         let vote = Vote {
             person: PersonId::new(person).unwrap(),
             groups: groups.iter().map(|g| (*g).to_owned()).collect(),

@@ -6,7 +6,7 @@ use aecl_executor::connectors::mcp::Transport;
 use aecl_gate::config::Home;
 use aecl_gate::{Gate, Identity};
 use aecl_kernel::base::id::{AgentId, ApprovalId, PersonId};
-use aecl_kernel::record::approval::{Ask, AskState};
+use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -241,17 +241,17 @@ pub fn approver() -> Identity {
     Identity::Person { id: PersonId::new("ann").unwrap(), groups: BTreeSet::from(["operators".to_owned()]) }
 }
 
-pub async fn answer(gate: &Gate, approval: &str, yes: bool) -> Ask {
+pub async fn answer(gate: &Gate, approval: &str, yes: bool) -> ApprovalRequest {
     let id = ApprovalId::new(approval).unwrap();
     gate.answer(&approver(), &id, yes, String::new(), None).await.unwrap()
 }
 
 /// Waits until somebody is asked, and gives the request.
-pub async fn asked(gate: &Gate) -> Ask {
+pub async fn asked(gate: &Gate) -> ApprovalRequest {
     let ask = async {
         loop {
             let asks = gate.approvals(10).await.unwrap();
-            if let Some(ask) = asks.into_iter().find(|ask| ask.state == AskState::Pending) {
+            if let Some(ask) = asks.into_iter().find(|ask| ask.state == ApprovalState::Pending) {
                 return ask;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,9 +1,9 @@
 //! Has exactly this call failed again and again? An agent in a loop does not notice; the breaker does.
 
 use crate::base::code;
-use crate::decide::request::{Findings, Question};
+use crate::decide::request::{DecisionRequest, Findings};
 
-pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let Some(manifest) = q.bundle.agent(&q.action.principal.agent) else { return };
     let Some(run) = &q.facts.run else { return };
     if run.failing == Some(q.action.digest) && run.failures >= manifest.breaker_after.max(1) {

@@ -4,13 +4,13 @@
 
 use crate::base::code;
 use crate::base::principal::Principal;
-use crate::decide::request::{Findings, Question};
+use crate::decide::request::{DecisionRequest, Findings};
 use crate::define::manifest::applies;
 use crate::record::facts::{meter_of, window_of};
 use crate::record::usage::{Hold, Meter};
 use rust_decimal::Decimal;
 
-pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     // Undoing is never starved by an exhausted budget.
     if q.action.compensates.is_some() {
         return;
@@ -33,7 +33,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     }
 }
 
-fn hold(q: &Question<'_>, holder: &Principal, charges: &[(&str, Decimal)], findings: &mut Findings) {
+fn hold(q: &DecisionRequest<'_>, holder: &Principal, charges: &[(&str, Decimal)], findings: &mut Findings) {
     let Some(manifest) = q.bundle.agent(&holder.agent) else { return };
     let budgets: Vec<_> = manifest.budgets.iter().filter(|b| applies(&b.actions, &q.action.name)).collect();
     // A budget in euros is no leave to spend dollars.
@@ -94,7 +94,7 @@ fn hold(q: &Question<'_>, holder: &Principal, charges: &[(&str, Decimal)], findi
 }
 
 /// What the action takes, by unit.
-fn charges<'q>(q: &Question<'q>) -> Vec<(&'q str, Decimal)> {
+fn charges<'q>(q: &DecisionRequest<'q>) -> Vec<(&'q str, Decimal)> {
     let mut charges = vec![("calls", Decimal::ONE)];
     if let Some(rows) = q.action.rows {
         charges.push(("rows", Decimal::from(rows)));

@@ -2,10 +2,10 @@
 //! was reviewed; then nobody has judged what it does now.
 
 use crate::base::code;
-use crate::decide::request::{Findings, Question};
+use crate::decide::request::{DecisionRequest, Findings};
 use crate::read::action::Mode;
 
-pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     for problem in q.action.problems.iter().filter(|p| p.code == code::ACTION_UNKNOWN) {
         findings.block(problem.code, problem.message.clone());
     }

@@ -2,9 +2,9 @@
 //! conclusion, whatever the outcome.
 
 use crate::base::code;
-use crate::decide::request::{Findings, Question};
+use crate::decide::request::{DecisionRequest, Findings};
 
-pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let Some(manifest) = q.bundle.agent(&q.action.principal.agent) else { return };
     if let Some(most) = manifest.max_concurrent_calls
         && q.facts.active >= most

@@ -4,18 +4,18 @@
 
 use crate::base::code::{self, Code};
 use crate::base::digest::Digest;
-use crate::decide::request::{Findings, Question, is_strict, is_tainted, understood};
+use crate::decide::request::{DecisionRequest, Findings, is_strict, is_tainted, understood};
 use crate::define::catalogue::TypedAction;
 use crate::define::catalogue::flow::{Class, Egress, Endorses};
 use crate::provenance::atoms::plain;
 use crate::provenance::canon;
 use crate::provenance::labels::SECRET_UNTRACKED;
 use crate::provenance::proof::{Leaf, Provenance, egress, judged, suffices, wants_proof};
-use crate::record::decision::Doubt;
+use crate::record::decision::UnprovenArgument;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let Some(typed) = understood(q) else { return };
     let changes = typed.manifest.effect.changes_something();
     let mut leaves = judged(q.action, typed, q.facts.edition);
@@ -29,9 +29,9 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     }
     let Some(provenance) = &q.facts.provenance else { return unknown(q, &leaves, changes, findings) };
     let strict = is_strict(q);
-    let about = |pointers: &mut dyn Iterator<Item = &String>| -> Vec<Doubt> {
+    let about = |pointers: &mut dyn Iterator<Item = &String>| -> Vec<UnprovenArgument> {
         let class = |at: &str| typed.roles.of_pointer(at).map_or(Class::Content, |a| a.class);
-        pointers.map(|at| Doubt { at: at.clone(), class: class(at) }).collect()
+        pointers.map(|at| UnprovenArgument { at: at.clone(), class: class(at) }).collect()
     };
     if !provenance.secrets.is_empty() {
         let about = about(&mut provenance.secrets.iter());
@@ -39,7 +39,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     }
     let unproven = unproven(&leaves, typed, provenance);
     for (code, message) in QUESTIONS {
-        let about: Vec<Doubt> =
+        let about: Vec<UnprovenArgument> =
             unproven.iter().filter(|(c, _)| c == code).map(|(_, doubt)| doubt.clone()).collect();
         if !about.is_empty() {
             findings.row(*code, strict, format!("{message}: {}", names(&about)), about);
@@ -61,7 +61,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
 
 /// The address is one that the server itself has listed: what is offered is its digest. Asking for it tells nobody
 /// anything. What is pinned is offered as a whole definition.
-fn is_listed(q: &Question<'_>, typed: &TypedAction, leaf: &Leaf<'_>) -> bool {
+fn is_listed(q: &DecisionRequest<'_>, typed: &TypedAction, leaf: &Leaf<'_>) -> bool {
     let offered = q.action.offered.filter(|_| typed.manifest.pin.is_none());
     let text = leaf.value.as_str().filter(|_| leaf.class == Class::DestUrl);
     offered.zip(text).is_some_and(|(offered, text)| offered == Digest::of(text.as_bytes()))
@@ -69,9 +69,10 @@ fn is_listed(q: &Question<'_>, typed: &TypedAction, leaf: &Leaf<'_>) -> bool {
 
 /// Nobody has looked where the values come from, or the answer is lost: nothing is proven then. An undo is made of
 /// what is on record, so nobody has to ask.
-fn unknown(q: &Question<'_>, leaves: &[Leaf<'_>], changes: bool, findings: &mut Findings) {
+fn unknown(q: &DecisionRequest<'_>, leaves: &[Leaf<'_>], changes: bool, findings: &mut Findings) {
     let wanting = leaves.iter().filter(|l| wants_proof(l, changes));
-    let about: Vec<Doubt> = wanting.map(|l| Doubt { at: l.pointer.clone(), class: l.class }).collect();
+    let about: Vec<UnprovenArgument> =
+        wanting.map(|l| UnprovenArgument { at: l.pointer.clone(), class: l.class }).collect();
     if q.action.compensates.is_none() && (changes || !about.is_empty()) {
         let text = format!(
             "the run has read what strangers wrote, and where the arguments of `{}` come from is not known",
@@ -82,7 +83,7 @@ fn unknown(q: &Question<'_>, leaves: &[Leaf<'_>], changes: bool, findings: &mut 
 }
 
 /// A secret value that is not kept track of may be in anything that leaves.
-fn untracked(q: &Question<'_>, typed: &TypedAction, leaves: &[Leaf<'_>], findings: &mut Findings) {
+fn untracked(q: &DecisionRequest<'_>, typed: &TypedAction, leaves: &[Leaf<'_>], findings: &mut Findings) {
     let untracked = q.facts.run.as_ref().is_some_and(|run| run.labels.classes.contains(SECRET_UNTRACKED));
     if untracked && egress(typed, leaves) != Egress::None {
         let text = format!(
@@ -105,7 +106,7 @@ const QUESTIONS: &[(Code, &str)] = &[
     (code::UNPROVEN_FETCH, "the user has not named the page"),
 ];
 
-fn names(about: &[Doubt]) -> String {
+fn names(about: &[UnprovenArgument]) -> String {
     let names: Vec<String> =
         about.iter().take(8).map(|d| format!("`{}`", d.at.trim_start_matches('/'))).collect();
     let more = about.len().saturating_sub(8);
@@ -132,7 +133,7 @@ fn canonical(leaves: &[Leaf<'_>], edition: u32, findings: &mut Findings) {
             None if class == Class::DestUrl && has_user(text) => "has a user name before the host",
             None => continue,
         };
-        let about = vec![Doubt { at: leaf.pointer.clone(), class }];
+        let about = vec![UnprovenArgument { at: leaf.pointer.clone(), class }];
         findings.row(code::SINK_NOT_CANONICAL, true, format!("{} {why}", names(&about)), about);
     }
 }
@@ -143,7 +144,11 @@ fn has_user(url: &str) -> bool {
 }
 
 /// Every value that needs a proof and has none that is good enough.
-pub fn unproven(leaves: &[Leaf<'_>], typed: &TypedAction, provenance: &Provenance) -> Vec<(Code, Doubt)> {
+pub fn unproven(
+    leaves: &[Leaf<'_>],
+    typed: &TypedAction,
+    provenance: &Provenance,
+) -> Vec<(Code, UnprovenArgument)> {
     let changes = typed.manifest.effect.changes_something();
     let mut out = Vec::new();
     for leaf in leaves {
@@ -153,7 +158,7 @@ pub fn unproven(leaves: &[Leaf<'_>], typed: &TypedAction, provenance: &Provenanc
             continue;
         }
         if !suffices(class, typed, provenance.of(leaf)) {
-            out.push((code_of(class, changes), Doubt { at: leaf.pointer.clone(), class }));
+            out.push((code_of(class, changes), UnprovenArgument { at: leaf.pointer.clone(), class }));
         }
     }
     out
@@ -200,7 +205,7 @@ fn is_proven_elsewhere(leaves: &[Leaf<'_>]) -> bool {
 
 /// Private data, a stranger's words and a way out: then the user has to have named where it goes.
 fn outside(
-    q: &Question<'_>,
+    q: &DecisionRequest<'_>,
     typed: &TypedAction,
     leaves: &[Leaf<'_>],
     provenance: &Provenance,

@@ -2,10 +2,10 @@
 //! begins at a label; an empty list means nowhere, never anywhere.
 
 use crate::base::code;
-use crate::decide::request::{Findings, Question};
+use crate::decide::request::{DecisionRequest, Findings};
 use crate::define::catalogue::DestinationKind;
 
-pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     for problem in q.action.problems.iter().filter(|p| p.code == code::DESTINATION_INVALID) {
         findings.block(problem.code, problem.message.clone());
     }

@@ -2,9 +2,9 @@
 //! it; an agent cannot step from sandbox to production by saying so.
 
 use crate::base::code;
-use crate::decide::request::{Findings, Question};
+use crate::decide::request::{DecisionRequest, Findings};
 
-pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let here = &q.action.principal.environment;
     let agent = &q.action.principal.agent;
     if let Some(manifest) = q.bundle.agent(agent)

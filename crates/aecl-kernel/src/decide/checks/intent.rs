@@ -2,11 +2,11 @@
 //! agent's own mode `strict` where a value that matters is unproven, too.
 
 use crate::base::code;
-use crate::decide::request::{Findings, Question, is_strict, is_tainted, understood};
+use crate::decide::request::{DecisionRequest, Findings, is_strict, is_tainted, understood};
 use crate::provenance::goal::Asks;
 use crate::read::plan::Standing;
 
-pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let Some(typed) = understood(q).filter(|t| t.manifest.effect.changes_something()) else { return };
     let Some(provenance) = q.facts.provenance.as_ref().filter(|_| is_tainted(q)) else { return };
     // What is declared counts, and not the words around it; what still needs people's yes only asks for it.

@@ -6,9 +6,9 @@
 
 use crate::base::code;
 use crate::base::evidence::Reach;
-use crate::decide::request::{Findings, Question};
+use crate::decide::request::{DecisionRequest, Findings};
 
-pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     for evidence in q.evidence {
         let said = evidence.said.as_str();
         match evidence.reach {

@@ -2,14 +2,14 @@
 //! blocked if a value that matters is unproven, too. An agent's manifest may want people to agree to the plan first.
 
 use crate::base::code;
-use crate::decide::request::{Findings, Question, is_strict, understood};
+use crate::decide::request::{DecisionRequest, Findings, is_strict, understood};
 use crate::define::catalogue::TypedAction;
 use crate::define::manifest::Plans;
 use crate::provenance::proof::Provenance;
 use crate::read::plan::Standing;
 use crate::record::decision::Finding;
 
-pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let Some(typed) = understood(q) else { return };
     if typed.manifest.effect.changes_something() && q.action.compensates.is_none() {
         agreed(q, typed, findings);
@@ -48,7 +48,7 @@ fn is_unproven(findings: &Findings, provenance: &Provenance) -> bool {
 }
 
 /// Whether people have agreed to the plan, where the agent or one that it acts for needs that.
-fn agreed(q: &Question<'_>, typed: &TypedAction, findings: &mut Findings) {
+fn agreed(q: &DecisionRequest<'_>, typed: &TypedAction, findings: &mut Findings) {
     let wants = |agent| q.bundle.agent(agent).is_some_and(|m| m.plans == Plans::Approve);
     let Some(holder) = q.facts.holders(&q.action.principal).find(|holder| wants(&holder.agent)) else {
         return;

@@ -3,11 +3,11 @@
 
 use crate::base::code;
 use crate::base::id::AgentId;
-use crate::decide::request::{Findings, Question};
+use crate::decide::request::{DecisionRequest, Findings};
 use crate::policy::{Answer, Reason};
-use crate::record::approval::Requirement;
+use crate::record::approval::ApproverRule;
 
-pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     // What was not understood has no types to ask about; `catalogue` and `arguments` have blocked it.
     if !q.action.problems.is_empty() || q.action.typed.is_none() {
         return;
@@ -22,7 +22,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
     }
 }
 
-fn ask(q: &Question<'_>, agent: &AgentId, findings: &mut Findings) {
+fn ask(q: &DecisionRequest<'_>, agent: &AgentId, findings: &mut Findings) {
     let (answer, policies) = q.bundle.policies().ask(q.of_policy(), agent);
     findings.policies.extend(policies);
     match answer {
@@ -54,7 +54,7 @@ fn ask(q: &Question<'_>, agent: &AgentId, findings: &mut Findings) {
     }
 }
 
-fn requirement(q: &Question<'_>, reason: &Reason) -> Requirement {
+fn requirement(q: &DecisionRequest<'_>, reason: &Reason) -> ApproverRule {
     let mut requirement = crate::decide::approvers::approvers(q);
     if !reason.approvers.is_empty() {
         requirement.groups = reason.approvers.clone();

@@ -2,12 +2,12 @@
 //! the limit passes, then calls pass at the limit's pace.
 
 use crate::base::code;
-use crate::decide::request::{Findings, Question};
+use crate::decide::request::{DecisionRequest, Findings};
 use crate::define::manifest::applies;
 use crate::record::facts::rate_of;
 use crate::record::usage::Rate;
 
-pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let principal = &q.action.principal;
     let Some(manifest) = q.bundle.agent(&principal.agent) else { return };
     if q.action.compensates.is_some() {

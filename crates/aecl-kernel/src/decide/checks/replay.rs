@@ -2,9 +2,9 @@
 //! something else is a mistake or an attack, and is refused.
 
 use crate::base::code;
-use crate::decide::request::{Findings, Question};
+use crate::decide::request::{DecisionRequest, Findings};
 
-pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     for problem in q.action.problems.iter().filter(|p| p.code == code::REQUEST_INVALID) {
         findings.block(problem.code, problem.message.clone());
     }

@@ -3,14 +3,14 @@
 
 use super::data_flow;
 use crate::base::code;
-use crate::decide::request::{Findings, Question};
+use crate::decide::request::{DecisionRequest, Findings};
 use crate::define::catalogue::{Reversibility, TypedAction};
 use crate::provenance::goal::Asks;
 use crate::provenance::proof::judged;
 use crate::read::plan::Standing;
 use crate::record::facts::{ActionState, Undo};
 
-pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     if q.action.compensates.is_some() {
         return undo(q, findings);
     }
@@ -33,7 +33,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
 
 /// Whether everything that matters is what somebody who is trusted has named, and the goal or the plan asks for
 /// the action. Also before the run has read what strangers wrote: a model can be wrong all by itself.
-fn is_proven(q: &Question<'_>, typed: &TypedAction) -> bool {
+fn is_proven(q: &DecisionRequest<'_>, typed: &TypedAction) -> bool {
     let Some(provenance) = &q.facts.provenance else { return false };
     let planned = match &provenance.plan {
         Some(standing) => matches!(standing, Standing::Step { .. } | Standing::Read),
@@ -44,7 +44,7 @@ fn is_proven(q: &Question<'_>, typed: &TypedAction) -> bool {
     is_asked && data_flow::unproven(&judged(q.action, typed, q.facts.edition), typed, provenance).is_empty()
 }
 
-fn undo(q: &Question<'_>, findings: &mut Findings) {
+fn undo(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let Some(original) = &q.facts.original else {
         findings.block(code::UNDO_REFUSED, "there is no such action to undo");
         return;

@@ -4,17 +4,17 @@ use super::table;
 use crate::base::code::{self, Code};
 use crate::base::evidence::counted;
 use crate::decide::gather::history::Trace;
-use crate::decide::request::{Findings, Question};
+use crate::decide::request::{DecisionRequest, Findings};
 use crate::define::risk::{Exposure, Recent, assess};
 use crate::provenance::proof::{egress, judged, leaves};
 use crate::read::code_arguments::What;
 use crate::read::code_arguments::sql::SqlEffect;
-use crate::record::approval::Requirement;
-use crate::record::decision::Doubt;
+use crate::record::approval::ApproverRule;
+use crate::record::decision::UnprovenArgument;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
-pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let Some(typed) = &q.action.typed else { return };
     let manifest = &typed.manifest;
     let compensation = manifest.compensation.as_ref();
@@ -60,7 +60,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         );
         let two = q.bundle.weights().two_people_from;
         if two > 0 && findings.risk.points >= two {
-            let requirement = Requirement { count: 2, ..crate::decide::approvers::approvers(q) };
+            let requirement = ApproverRule { count: 2, ..crate::decide::approvers::approvers(q) };
             findings.ask(code::RISK_ABOVE_THRESHOLD, text, requirement, 3600);
         } else {
             findings.ask_somebody(code::RISK_ABOVE_THRESHOLD, text);
@@ -70,7 +70,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
 
 /// The largest share of its limit, in hundredths, that an amount takes. Above the limit a person is asked,
 /// whatever the score.
-fn share_of_limit(q: &Question<'_>, findings: &mut Findings) -> Option<u32> {
+fn share_of_limit(q: &DecisionRequest<'_>, findings: &mut Findings) -> Option<u32> {
     let typed = crate::decide::request::understood(q)?;
     let limited = typed.roles.iter().any(|(_, argument)| argument.limit.is_some());
     if !limited {
@@ -86,7 +86,7 @@ fn share_of_limit(q: &Question<'_>, findings: &mut Findings) -> Option<u32> {
             None => u32::MAX,
         };
         if share > 100 {
-            let about = vec![Doubt { at: leaf.pointer.clone(), class: leaf.argument.class }];
+            let about = vec![UnprovenArgument { at: leaf.pointer.clone(), class: leaf.argument.class }];
             let text = format!("`{}` is above its limit of {limit}", leaf.pointer.trim_start_matches('/'));
             findings.row(code::AMOUNT_ABOVE_LIMIT, crate::decide::request::is_strict(q), text, about);
         }
@@ -97,7 +97,7 @@ fn share_of_limit(q: &Question<'_>, findings: &mut Findings) -> Option<u32> {
 
 /// The largest share of its limit, in hundredths, that an argument takes together with what the agent sent to the
 /// same destination in the last 24 hours. Many small amounts are a large one.
-fn share_of_day(q: &Question<'_>, trace: &Trace, findings: &mut Findings) -> Option<u32> {
+fn share_of_day(q: &DecisionRequest<'_>, trace: &Trace, findings: &mut Findings) -> Option<u32> {
     let past = q.facts.past.as_ref()?;
     let mut most: BTreeMap<&str, (Decimal, Decimal)> = BTreeMap::new();
     for limited in &trace.limited {
@@ -127,7 +127,7 @@ fn share(n: Decimal, limit: Decimal) -> u32 {
 }
 
 /// What the agent, and those it acts for, did before.
-fn recent(q: &Question<'_>, trace: &Trace) -> Recent {
+fn recent(q: &DecisionRequest<'_>, trace: &Trace) -> Recent {
     let Some(past) = &q.facts.past else { return Recent::default() };
     let sums =
         trace.spent.iter().map(|(name, n)| past.sum(name, q.now).checked_add(*n).unwrap_or(Decimal::MAX));
@@ -140,7 +140,7 @@ fn recent(q: &Question<'_>, trace: &Trace) -> Recent {
 
 /// How many rows or recipients: what an argument says, what its SQL says, what was counted; the largest. A
 /// change of rows that says nothing and was not counted is the worst count.
-fn rows(q: &Question<'_>) -> Option<u64> {
+fn rows(q: &DecisionRequest<'_>) -> Option<u64> {
     let counted = counted(q.evidence);
     let of_sql = q.action.runs.iter().filter_map(|run| match &run.what {
         What::Sql(sql) if sql.effect() != SqlEffect::Read => sql.rows().or(counted).or(Some(u64::MAX)),

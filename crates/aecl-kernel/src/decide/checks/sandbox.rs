@@ -3,11 +3,11 @@
 
 use crate::base::code;
 use crate::decide::isolation::chosen;
-use crate::decide::request::{Findings, Question};
+use crate::decide::request::{DecisionRequest, Findings};
 use crate::define::isolation::{Cages, Choice, Demand};
 use crate::read::action::Mode;
 
-pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let Some((demand, choice)) = chosen(q) else { return };
     let Demand { tier, why, .. } = &demand;
     if q.action.mode == Mode::Authorize {

@@ -2,10 +2,10 @@
 //! than the principal's is a step across a border, whatever the agent says about it.
 
 use crate::base::code;
-use crate::decide::request::{Findings, Question};
+use crate::decide::request::{DecisionRequest, Findings};
 use crate::define::manifest::DAYS;
 
-pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let principal = &q.action.principal;
     // An argument that is left out may mean every tenant.
     let field = q.action.typed.as_ref().and_then(|t| t.manifest.fields.tenant.as_deref());
@@ -63,7 +63,7 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
 
 /// Credentials belong to a scope as agents do; having none is a scope of its own. A delegated run uses none that
 /// the runs it came from could not use.
-fn credentials(q: &Question<'_>, findings: &mut Findings) {
+fn credentials(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let Some(typed) = q.action.typed.as_ref().filter(|t| t.manifest.uses_credentials()) else { return };
     let wanted = &typed.manifest.credential_scope;
     let mut said = Vec::new();

@@ -2,10 +2,10 @@
 //! revoked or borrowed one ends here.
 
 use crate::base::code;
-use crate::decide::request::{Findings, Question};
-use crate::record::approval::{Ask, AskState};
+use crate::decide::request::{DecisionRequest, Findings};
+use crate::record::approval::{ApprovalRequest, ApprovalState};
 
-pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let (credential, principal) = (&q.action.credential, &q.action.principal);
     if credential.run != principal.run || credential.agent != principal.agent {
         findings.block(
@@ -32,8 +32,9 @@ pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
         findings.block(code::RUN_CLOSED, format!("the run has ended: {why}"));
     }
     // A run that waits for a person lives until the answer can be used.
-    let waits =
-        |a: &&Ask| a.digest == q.action.digest && matches!(a.state, AskState::Pending | AskState::Approved);
+    let waits = |a: &&ApprovalRequest| {
+        a.digest == q.action.digest && matches!(a.state, ApprovalState::Pending | ApprovalState::Approved)
+    };
     let waits_until = q.facts.ask.as_ref().filter(waits).map(|a| a.expires_at);
     if q.now >= run.expires_at && waits_until.is_none_or(|until| q.now >= until) {
         findings.block(code::RUN_EXPIRED, format!("the run ended at {}; open a new one", run.expires_at));

@@ -3,13 +3,13 @@
 //! does more than its action was declared to do does not happen.
 
 use crate::base::code;
-use crate::decide::request::{Findings, Question};
+use crate::decide::request::{DecisionRequest, Findings};
 use crate::define::catalogue::Effect;
 use crate::read::code_arguments::shell::Line;
 use crate::read::code_arguments::sql::{Sql, SqlEffect};
 use crate::read::code_arguments::{Run, What};
 
-pub(super) fn check(q: &Question<'_>, findings: &mut Findings) {
+pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let Some(typed) = &q.action.typed else { return };
     for run in &q.action.runs {
         let before = findings.list.len();

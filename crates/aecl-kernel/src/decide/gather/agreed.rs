@@ -4,7 +4,7 @@ use crate::base::time::Timestamp;
 use crate::decide::approvers::excluded_in;
 use crate::define::manifest::Plans;
 use crate::policy::bundle::Bundle;
-use crate::record::approval::{AskState, People};
+use crate::record::approval::{ApprovalState, People};
 use crate::record::facts::{FactStore, RunFact, keys};
 
 /// Whether nobody has to agree to the plan of this run, or everybody has who has to. One fact is read, of a run whose
@@ -28,5 +28,5 @@ pub(super) fn holds<S: FactStore>(
     let runs = std::iter::once(run).chain(lineage);
     let excluded = excluded_in(runs, &run.principal, bundle, voters.as_ref());
     let votes = ask.counting(voters.as_ref(), &excluded);
-    Ok(ask.state_at(now) == AskState::Approved && ask.need.met_by(&votes))
+    Ok(ask.state_at(now) == ApprovalState::Approved && ask.need.met_by(&votes))
 }

@@ -1,7 +1,7 @@
 //! A yes that is typed. Where grave harm can come of it and nobody who is trusted has named where it goes, one
 //! click of one person is too little: who agrees types the end of the destination, and so has looked at it.
 
-use super::Ask;
+use super::ApprovalRequest;
 use crate::base::digest::Digest;
 use crate::base::id::ApprovalId;
 use crate::define::catalogue::flow::Class;
@@ -14,7 +14,7 @@ const TYPED: usize = 4;
 
 /// A destination whose end has to be typed. The record has its digest, since the value may be erased.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Confirm {
+pub struct TypedConfirmation {
     /// Where the destination stands in the arguments, as a JSON pointer.
     pub at: String,
     /// Its role.
@@ -26,7 +26,7 @@ pub struct Confirm {
     pub step: Option<u32>,
 }
 
-impl Confirm {
+impl TypedConfirmation {
     /// What has to be typed for this value, unless there is nothing to type.
     pub fn of(approval: &ApprovalId, at: &str, class: Class, value: &Value) -> Option<Self> {
         let end = end(class, &plain(value)?)?;
@@ -64,7 +64,7 @@ fn digest(approval: &ApprovalId, typed: &str) -> Digest {
     Digest::of_parts("aecl/confirm/v1", &[approval.as_str().as_bytes(), typed.as_bytes()])
 }
 
-impl Ask {
+impl ApprovalRequest {
     /// Whether a yes has to be typed: one person decides, about a destination that nobody who is trusted has named.
     pub fn wants_confirmation(&self) -> bool {
         !self.confirm.is_empty() && self.need.people() < 2
@@ -78,7 +78,7 @@ impl Ask {
 
     /// What has to be typed, in words.
     pub fn what_to_type(&self) -> String {
-        self.confirm.iter().map(Confirm::words).collect::<Vec<_>>().join(", and ")
+        self.confirm.iter().map(TypedConfirmation::words).collect::<Vec<_>>().join(", and ")
     }
 }
 

@@ -3,8 +3,8 @@
 //!
 //! Voters are looked up one by one, so a decision costs the same however many people there are.
 
-use super::Ask;
-use super::AskState;
+use super::ApprovalRequest;
+use super::ApprovalState;
 use super::Vote;
 use crate::base::id::{PersonId, TenantId};
 use crate::base::principal::Principal;
@@ -30,7 +30,7 @@ pub struct People {
 
 /// What a voter is now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct VoterStatus {
     /// Of the groups for which they have answered, those they still answer for.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub groups: BTreeSet<String>,
@@ -42,7 +42,7 @@ pub struct Standing {
 /// What those are now who have answered. Whoever is not listed is nobody here any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Voters(pub BTreeMap<PersonId, Standing>);
+pub struct Voters(pub BTreeMap<PersonId, VoterStatus>);
 
 impl People {
     /// Adds a person, with every name under which runs are opened for them.
@@ -66,7 +66,7 @@ impl People {
         let mut voters = Voters::default();
         for (person, groups) in answered {
             let Some(member) = self.members.get(person) else { continue };
-            let standing = voters.0.entry(person.clone()).or_insert_with(|| Standing {
+            let standing = voters.0.entry(person.clone()).or_insert_with(|| VoterStatus {
                 groups: BTreeSet::new(),
                 own: principal.user.as_ref().is_some_and(|user| self.is_named(person, user.as_str())),
             });
@@ -126,7 +126,7 @@ pub fn lapsed(votes: &[Vote], voters: Option<&Voters>) -> BTreeMap<PersonId, &'s
     votes.iter().filter_map(why).collect()
 }
 
-impl Ask {
+impl ApprovalRequest {
     /// The answers that count.
     pub fn counting(&self, voters: Option<&Voters>, excluded: &BTreeSet<String>) -> Vec<Vote> {
         counting(&self.votes, voters, excluded)
@@ -138,16 +138,16 @@ impl Ask {
         let Some(voters) = voters.filter(|_| !self.votes.is_empty()) else { return false };
         let is_met = || self.need.met_by(&self.counting(Some(voters), &self.excluded));
         lapsed(&self.votes, Some(voters)).contains_key(person)
-            || (self.state == AskState::Pending && is_met())
+            || (self.state == ApprovalState::Pending && is_met())
     }
 
     /// Where it stands at this moment among the people of now: a yes that does not count any more leaves it open.
-    pub fn state_among(&self, voters: Option<&Voters>, now: Timestamp) -> AskState {
+    pub fn state_among(&self, voters: Option<&Voters>, now: Timestamp) -> ApprovalState {
         match self.state_at(now) {
-            AskState::Approved
+            ApprovalState::Approved
                 if voters.is_some() && !self.need.met_by(&self.counting(voters, &self.excluded)) =>
             {
-                AskState::Pending
+                ApprovalState::Pending
             }
             state => state,
         }
@@ -157,7 +157,7 @@ impl Ask {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::approval::{Need, Requirement};
+    use crate::record::approval::{ApproverRule, Quorum};
 
     fn set(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
@@ -216,8 +216,8 @@ mod tests {
 
     #[test]
     fn who_has_left_takes_a_seat_and_no_more() {
-        let mut need = Need::default();
-        need.add(Requirement { groups: set(&["x"]), count: 2 }, 60);
+        let mut need = Quorum::default();
+        need.add(ApproverRule { groups: set(&["x"]), count: 2 }, 60);
         let votes = [vote("ann", &["x"], true), vote("bob", &["x"], true)];
         let both = people(&[("ann", &["x"], None), ("bob", &["x"], None)]);
         let met = |people: &People| {

@@ -15,7 +15,7 @@ use crate::base::digest::Digest;
 use crate::base::id::{ActionId, AgentId, ApprovalId, RunId};
 use crate::base::time::Timestamp;
 use crate::provenance::ingest::Mark;
-use crate::record::approval::Ask;
+use crate::record::approval::ApprovalRequest;
 
 /// The key of one kind of fact.
 pub trait FactKey {
@@ -66,7 +66,7 @@ keys! {
     Active(agent: AgentId) => u64,
     Idempotency(run: RunId, key: String) => Used,
     AskOf(digest: Digest) => ApprovalId,
-    Approval(id: ApprovalId) => Ask,
+    Approval(id: ApprovalId) => ApprovalRequest,
     Open(id: ApprovalId) => Timestamp,
     Summary(id: ApprovalId) => Box<crate::record::approval::Summary>,
     Action(id: ActionId) => Box<ActionFact>,
