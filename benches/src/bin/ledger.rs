@@ -19,7 +19,7 @@ use aecl_kernel::provenance::ingest::{Mark, ingest};
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::record::event::OutcomeKind;
-use aecl_kernel::record::facts::{Fact, Facts, Key};
+use aecl_kernel::record::facts::{Fact, FactKey, Facts};
 use aecl_kernel::record::goal::Goal;
 use aecl_ledger::store::{Memory, Sqlite, Store};
 use aecl_ledger::{
@@ -181,7 +181,7 @@ struct Scene {
     bundle: Arc<Bundle>,
     action: Arc<Action>,
     facts: Facts,
-    space: BTreeMap<Key, Fact>,
+    space: BTreeMap<FactKey, Fact>,
 }
 
 fn scene(rules: usize) -> Scene {
@@ -190,7 +190,7 @@ fn scene(rules: usize) -> Scene {
     let action = Arc::new(Action::parse(proposal(&principal, 1), bundle.catalogue(), &Limits::default()));
     let run = json!({"run": {"principal": principal, "goal": format!("sha256:{}", "00".repeat(32)),
         "opened_at": NOON, "expires_at": NOON.plus_s(900), "calls": 3, "labels": Labels::default(), "next_seq": 7}});
-    let mut space = BTreeMap::from([(Key::Run(principal.run), serde_json::from_value(run).unwrap())]);
+    let mut space = BTreeMap::from([(FactKey::Run(principal.run), serde_json::from_value(run).unwrap())]);
     let facts = Facts::gather(&action, &bundle, None, NOON, &mut space).unwrap();
     Scene { bundle, action, facts, space }
 }
@@ -200,15 +200,15 @@ fn scene(rules: usize) -> Scene {
 fn tainted(atoms: usize) -> Scene {
     let mut scene = scene(10);
     let run = scene.action.principal.run.clone();
-    if let Some(Fact::Run(fact)) = scene.space.get_mut(&Key::Run(run.clone())) {
+    if let Some(Fact::Run(fact)) = scene.space.get_mut(&FactKey::Run(run.clone())) {
         fact.labels.untrusted = true;
     }
     let goal = "Read the complaint, then refund 12.5 for order-00000001 because the parcel never came";
-    scene.space.insert(Key::Goal(run.clone()), Fact::Goal(Goal::new(goal.into(), None)));
+    scene.space.insert(FactKey::Goal(run.clone()), Fact::Goal(Goal::new(goal.into(), None)));
     let mark = Mark { by: Endorses::System, named: false, secret: false };
     for n in 0..atoms {
         let atom = Atom { kind: Kind::Id, text: format!("order-{n:08}") };
-        scene.space.insert(Key::Trust(run.clone(), atom.digest()), Fact::Trust(vec![mark]));
+        scene.space.insert(FactKey::Trust(run.clone(), atom.digest()), Fact::Trust(vec![mark]));
     }
     scene.facts = Facts::gather(&scene.action, &scene.bundle, None, NOON, &mut scene.space).unwrap();
     scene
@@ -295,7 +295,7 @@ fn pathological() {
     let mut scene = tainted(10);
     let run = scene.action.principal.run.clone();
     let long = "a ".repeat(8 * 1024);
-    scene.space.insert(Key::Goal(run), Fact::Goal(Goal::new(long, None)));
+    scene.space.insert(FactKey::Goal(run), Fact::Goal(Goal::new(long, None)));
     let mut worst = (Duration::ZERO, "");
     for (name, value) in [
         ("one word", "a".repeat(1_000_000)),

@@ -23,9 +23,9 @@ use aecl_kernel::read::plan::{Constraint, Step};
 use aecl_kernel::record::approval::plan::{PlanAsked, StepAsked};
 use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState, Quorum, TypedConfirmation};
 use aecl_kernel::record::decision::{Finding, UnprovenArgument, Verdict};
-use aecl_kernel::record::facts::{EDITION, Fact, FactStore as _, Facts, Key, RunFact, keys};
+use aecl_kernel::record::facts::{EDITION, Fact, FactKey, FactStore as _, Facts, RunFact, keys};
 use aecl_kernel::record::goal::Goal;
-use aecl_kernel::record::history::Past;
+use aecl_kernel::record::history::History;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -97,7 +97,7 @@ pub struct Stated<'a> {
     /// The runs that it was delegated from, nearest first.
     pub lineage: &'a [RunFact],
     /// Their goals, by run.
-    pub known: &'a BTreeMap<Key, Fact>,
+    pub known: &'a BTreeMap<FactKey, Fact>,
     /// The policy.
     pub bundle: &'a Bundle,
     /// What this host can hold programs with, if that is known.
@@ -238,7 +238,7 @@ impl Stated<'_> {
         let Ok(provenance) = Provenance::gather(&action, &run, self.lineage, true, None, &mut space);
         facts.provenance = provenance;
         // Nobody knows what it will have done by then, so everything is its first time.
-        let Ok(past) = Past::gather(&action, self.lineage, EDITION, &mut BTreeMap::new());
+        let Ok(past) = History::gather(&action, self.lineage, EDITION, &mut BTreeMap::new());
         facts.past = past;
         facts.cages = out.typed.cage.as_ref().and(self.cages).cloned();
         let question = DecisionRequest {

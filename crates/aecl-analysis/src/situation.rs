@@ -16,7 +16,7 @@ use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::provenance::proof::Provenance;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::read::plan::Place;
-use aecl_kernel::record::facts::{EDITION, Fact, FactStore as _, Facts, Key, RunFact, keys};
+use aecl_kernel::record::facts::{EDITION, Fact, FactKey, FactStore as _, Facts, RunFact, keys};
 use aecl_kernel::record::goal::Goal;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ impl Situation {
     pub(super) fn rule_knowing(
         &self,
         bundle: &Bundle,
-        known: &BTreeMap<Key, Fact>,
+        known: &BTreeMap<FactKey, Fact>,
     ) -> Result<(Arc<Action>, Ruling), BadId> {
         let run = Self::of_run()?;
         let principal = Principal {

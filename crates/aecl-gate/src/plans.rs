@@ -18,7 +18,7 @@ use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::plan::Place;
 use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
 use aecl_kernel::record::decision::Decision;
-use aecl_kernel::record::facts::{Fact, FactStore as _, Key, RunFact, keys};
+use aecl_kernel::record::facts::{Fact, FactKey, FactStore as _, RunFact, keys};
 use aecl_kernel::record::goal::Goal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -56,7 +56,7 @@ pub struct PlanRequest {
 #[derive(Default)]
 struct Lineage {
     runs: Vec<RunFact>,
-    goals: BTreeMap<Key, Fact>,
+    goals: BTreeMap<FactKey, Fact>,
 }
 
 /// Whether a decision says how its call stands to the plan, so that a yes to the plan was looked at or changes nothing.

@@ -410,8 +410,8 @@ fn replay_equals_history() {
     }
     assert_eq!(decisions, 6);
     assert_eq!(
-        again.get(&aecl_kernel::record::facts::Key::Cages),
-        world.space.get(&aecl_kernel::record::facts::Key::Cages)
+        again.get(&aecl_kernel::record::facts::FactKey::Cages),
+        world.space.get(&aecl_kernel::record::facts::FactKey::Cages)
     );
 }
 

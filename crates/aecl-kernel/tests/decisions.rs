@@ -24,7 +24,7 @@ use aecl_kernel::decide::Ruling;
 use aecl_kernel::define::isolation::Tier;
 use aecl_kernel::read::action::{Mode, Proposal};
 use aecl_kernel::record::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind};
-use aecl_kernel::record::facts::{Fact, Key, KillScope};
+use aecl_kernel::record::facts::{Fact, FactKey, KillScope};
 use aecl_kernel::record::history::Sum;
 use aecl_kernel::record::usage::Meter;
 use expect_test::expect_file;
@@ -201,7 +201,7 @@ impl Scene {
             "token revoked" => self.world.revoke("tok_1"),
             "token of another run" => self.proposal.credential.run = RunId::new("run_2").unwrap(),
             "token of another agent" => self.proposal.credential.agent = AgentId::new("ops_agent").unwrap(),
-            "run never opened" => drop(self.world.space.remove(&Key::Run(self.who.run.clone()))),
+            "run never opened" => drop(self.world.space.remove(&FactKey::Run(self.who.run.clone()))),
             "run opened for globex" => {
                 let mut other = self.who.clone();
                 other.tenant = TenantId::new("globex").unwrap();
@@ -342,10 +342,10 @@ impl Scene {
             "45,000 EUR paid in 24 hours" => {
                 let name = format!("agent:{}/acme/EUR", self.who.agent);
                 let sum = Sum::default().with(self.world.now, 45_000.into());
-                self.world.space.insert(Key::Sum(name), Fact::Sum(sum));
+                self.world.space.insert(FactKey::Sum(name), Fact::Sum(sum));
             }
             "10 questions asked" => {
-                let key = Key::Run(self.who.run.clone());
+                let key = FactKey::Run(self.who.run.clone());
                 let Some(Fact::Run(run)) = self.world.space.get_mut(&key) else { panic!("no run") };
                 run.questions = 10;
             }
@@ -417,7 +417,7 @@ impl Scene {
             "undoes what never was" => self.proposal.compensates = Some(ActionId::new("act_999").unwrap()),
             "undoes another agent's" => {
                 let id = self.undo_of("refund_payment", refund(), Some(OutcomeKind::Done));
-                let Some(Fact::Action(fact)) = self.world.space.get_mut(&Key::Action(id)) else {
+                let Some(Fact::Action(fact)) = self.world.space.get_mut(&FactKey::Action(id)) else {
                     panic!("no action")
                 };
                 fact.agent = AgentId::new("ops_agent").unwrap();

@@ -12,7 +12,7 @@ use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::read::action::Mode;
 use aecl_kernel::record::approval::ApprovalState;
 use aecl_kernel::record::event::{BudgetAdjusted, Event, OutcomeKind};
-use aecl_kernel::record::facts::{ActionState, Fact, Key, KillScope, Undo};
+use aecl_kernel::record::facts::{ActionState, Fact, FactKey, KillScope, Undo};
 use aecl_kernel::record::usage::Meter;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -640,8 +640,11 @@ fn slot_is_given_back_whatever_the_outcome() {
         // Resolved, or told once more: a slot is given back once.
         world.conclude(&id, OutcomeKind::Done);
     }
-    assert!(!world.space.contains_key(&Key::Active(AgentId::new("a").unwrap())), "nothing is left behind");
-    assert!(!world.space.keys().any(|k| matches!(k, Key::InFlight(_))));
+    assert!(
+        !world.space.contains_key(&FactKey::Active(AgentId::new("a").unwrap())),
+        "nothing is left behind"
+    );
+    assert!(!world.space.keys().any(|k| matches!(k, FactKey::InFlight(_))));
 }
 
 /// A refused or waiting call took a slot, a call or money with it.
@@ -662,7 +665,7 @@ fn what_is_not_allowed_takes_nothing() {
     let left: Vec<_> = world
         .space
         .keys()
-        .filter(|k| matches!(k, Key::Rate(_) | Key::Active(_) | Key::InFlight(_)))
+        .filter(|k| matches!(k, FactKey::Rate(_) | FactKey::Active(_) | FactKey::InFlight(_)))
         .collect();
     assert!(left.is_empty(), "{left:?}");
 }
@@ -678,7 +681,9 @@ fn person_is_not_asked_about_what_is_refused_anyway() {
         ruling.decision().findings.iter().any(|f| f.code.as_str() == "approval_rule"),
         "but it is on record"
     );
-    assert!(!world.space.keys().any(|k| matches!(k, Key::Approval(_) | Key::Open(_) | Key::AskOf(_))));
+    assert!(
+        !world.space.keys().any(|k| matches!(k, FactKey::Approval(_) | FactKey::Open(_) | FactKey::AskOf(_)))
+    );
 }
 
 // --- Replay
@@ -764,7 +769,7 @@ fn child_of(world: &mut World, parent: &Principal, agent: &str, run: &str) -> Pr
     let mut child = principal(agent);
     child.run = RunId::new(run).unwrap();
     let mut ancestors = vec![parent.run.clone()];
-    if let Some(Fact::Run(fact)) = world.space.get(&Key::Run(parent.run.clone())) {
+    if let Some(Fact::Run(fact)) = world.space.get(&FactKey::Run(parent.run.clone())) {
         ancestors.extend(fact.ancestors.clone());
     }
     world.open_child(&child, &ancestors);
@@ -804,7 +809,7 @@ fn child_ends_with_its_parent() {
     assert_eq!(says(&world.propose(proposal(&child, "read", &json!({"what": "x"})))), "block run_closed");
     let (mut world, who) = world_with(json!({}), "");
     let child = child_of(&mut world, &who, "b", "run_2");
-    world.space.remove(&Key::Run(who.run.clone()));
+    world.space.remove(&FactKey::Run(who.run.clone()));
     assert_eq!(
         says(&world.propose(proposal(&child, "read", &json!({"what": "x"})))),
         "block run_unknown",

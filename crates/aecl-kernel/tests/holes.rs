@@ -8,7 +8,7 @@ mod world;
 use aecl_analysis::load::VettedBundle;
 use aecl_kernel::provenance::ingest::TRUSTED_MAX;
 use aecl_kernel::provenance::labels::SECRET_UNTRACKED;
-use aecl_kernel::record::facts::{Fact, Key};
+use aecl_kernel::record::facts::{Fact, FactKey};
 use bank::{EVIL, IBAN, Run, STANDARD};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -41,11 +41,11 @@ fn what_is_not_known_is_not_proven() {
 fn an_erased_goal_or_plan_permits_nothing_that_it_permitted() {
     let pay = json!({"to": IBAN, "amount": 50});
     let mut run = Run::new(&format!("Pay 50 to {IBAN}")).tainted();
-    run.world.space.remove(&Key::Goal(principal("a").run));
+    run.world.space.remove(&FactKey::Goal(principal("a").run));
     assert_eq!(run.says("pay", pay.clone()), "require_approval unproven_destination");
     let plan = json!({"steps": [{"action": "pay", "arguments": {"/to": {"equals": IBAN}}}]});
     let mut run = Run::of(&STANDARD, "Do the usual", Some(plan));
-    run.world.space.remove(&Key::Goal(principal("a").run));
+    run.world.space.remove(&FactKey::Goal(principal("a").run));
     assert_eq!(run.says("pay", pay.clone()), "require_approval off_plan");
     assert_eq!(says_without_provenance(&mut run, "pay", &pay), "require_approval off_plan");
 }
@@ -54,7 +54,7 @@ fn an_erased_goal_or_plan_permits_nothing_that_it_permitted() {
 fn a_plan_that_was_stated_after_a_stranger_was_read_proves_nothing() {
     let plan = json!({"steps": [{"action": "pay", "arguments": {"/to": {"equals": EVIL}}}]});
     let mut run = Run::of(&STANDARD, "Pay the bill", Some(plan)).tainted();
-    let key = Key::Run(principal("a").run);
+    let key = FactKey::Run(principal("a").run);
     let Some(Fact::Run(mut fact)) = run.world.space.get(&key).cloned() else { panic!("no run") };
     fact.late = true;
     run.world.space.insert(key, Fact::Run(fact));
@@ -108,7 +108,7 @@ fn a_secret_that_cannot_be_recognised_asks_before_anything_leaves() {
 #[test]
 fn a_full_index_does_not_let_a_secret_out() {
     let mut run = Run::new("Read the key, read my mail and mail bob@example.com").tainted();
-    let key = Key::Run(principal("a").run);
+    let key = FactKey::Run(principal("a").run);
     let Some(Fact::Run(mut fact)) = run.world.space.get(&key).cloned() else { panic!("no run") };
     fact.trusted_bytes = TRUSTED_MAX;
     run.world.space.insert(key, Fact::Run(fact));
@@ -177,7 +177,7 @@ fn six_small_payments_are_one_large_one() {
 fn a_sum_is_counted_in_its_own_unit_and_once() {
     let mut run = treasury("article", &json!({}));
     assert_eq!(says(&pays(&mut run, "ACC100001", 25_000)), "allow");
-    let sums: Vec<_> = run.world.space.iter().filter(|(k, _)| matches!(k, Key::Sum(_))).collect();
+    let sums: Vec<_> = run.world.space.iter().filter(|(k, _)| matches!(k, FactKey::Sum(_))).collect();
     assert_eq!(sums.len(), 2, "{sums:?}");
     let third = pays(&mut run, "ACC100002", 30_000);
     let amount_day = third.decision().risk.factors.iter().find(|f| f.name == "amount_day").unwrap();
@@ -356,7 +356,7 @@ fn what_came_before_costs_the_same_however_much_it_was() {
     };
     let past = ruled.facts.past.as_ref().unwrap();
     assert!(past.sums.values().all(|sum| sum.by_hour.len() <= 25));
-    let kept = run.world.space.keys().filter(|k| matches!(k, Key::Sum(_) | Key::Known(_))).count();
+    let kept = run.world.space.keys().filter(|k| matches!(k, FactKey::Sum(_) | FactKey::Known(_))).count();
     assert_eq!(kept, 4, "one unit, one account, one action, one destination");
 }
 
@@ -549,7 +549,7 @@ fn an_answer_is_one_thing_and_a_dry_run_is_no_permit() {
     let ruling = run.world.propose(asked);
     assert!(matches!(ruling, aecl_kernel::decide::Ruling::Answered(_)), "{}", says(&ruling));
     assert!(
-        !run.world.space.keys().any(|k| matches!(k, Key::Sum(_) | Key::Known(_))),
+        !run.world.space.keys().any(|k| matches!(k, FactKey::Sum(_) | FactKey::Known(_))),
         "and it adds to nothing"
     );
 }

@@ -20,7 +20,7 @@ use aecl_kernel::read::action::{Action, Mode};
 use aecl_kernel::record::approval::{ApprovalState, ApproverRule, Quorum, Vote};
 use aecl_kernel::record::decision::Verdict;
 use aecl_kernel::record::event::{Entry, Event, OutcomeKind};
-use aecl_kernel::record::facts::{Fact, Facts, Key, Kill, KillScope};
+use aecl_kernel::record::facts::{Fact, FactKey, Facts, Kill, KillScope};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -136,7 +136,7 @@ impl Story {
             Step::Expire { ask } => {
                 if let Some(ask) = self.asks.get(ask % self.asks.len().max(1)).cloned() {
                     let now = self.world.now;
-                    let open = matches!(self.world.space.get(&Key::Approval(ask.approval.clone())),
+                    let open = matches!(self.world.space.get(&FactKey::Approval(ask.approval.clone())),
                         Some(Fact::Approval(a)) if matches!(a.state, ApprovalState::Pending | ApprovalState::Approved) && a.state_at(now) == ApprovalState::Expired);
                     if open {
                         self.world.expire(&ask);
@@ -190,7 +190,7 @@ fn limit(meter: &str) -> Decimal {
     Decimal::from(limit)
 }
 
-fn folded(entries: &[Entry]) -> BTreeMap<Key, Fact> {
+fn folded(entries: &[Entry]) -> BTreeMap<FactKey, Fact> {
     let mut space = BTreeMap::new();
     for entry in entries {
         let Ok(()) = entry.apply(&mut space);
@@ -238,7 +238,7 @@ proptest! {
                 prop_assert!(meter.used >= Decimal::ZERO && meter.held >= Decimal::ZERO, "{name}: {meter:?} after {step:?}");
                 prop_assert!(meter.used + meter.held <= limit(&name), "{name}: {meter:?} after {step:?}");
             }
-            let active = |agent: &str| match story.world.space.get(&Key::Active(AgentId::new(agent).unwrap())) {
+            let active = |agent: &str| match story.world.space.get(&FactKey::Active(AgentId::new(agent).unwrap())) {
                 Some(Fact::Active(n)) => *n,
                 _ => 0,
             };
@@ -562,7 +562,7 @@ proptest! {
             let mut world = World::new(bundle(&agents, &actions, rules));
             let who = principal(["a", "b"][agent]);
             world.open(&who);
-            if let Some(Fact::Run(run)) = world.space.get_mut(&Key::Run(who.run.clone())) {
+            if let Some(Fact::Run(run)) = world.space.get_mut(&FactKey::Run(who.run.clone())) {
                 run.calls = calls;
                 run.labels = Labels { untrusted, private, ..Labels::default() };
             }

@@ -10,7 +10,7 @@ use aecl_kernel::decide::Ruling;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
 use aecl_kernel::record::event::Event;
-use aecl_kernel::record::facts::{Fact, Key};
+use aecl_kernel::record::facts::{Fact, FactKey};
 use bank::{EVIL, IBAN, STANDARD};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -91,7 +91,7 @@ fn does(world: &mut World, name: &str, arguments: &Value) -> String {
 }
 
 fn state(world: &World, approval: &ApprovalId) -> ApprovalState {
-    match world.space.get(&Key::Approval(approval.clone())) {
+    match world.space.get(&FactKey::Approval(approval.clone())) {
         Some(Fact::Approval(ask)) => ask.state_at(world.now),
         other => panic!("{other:?}"),
     }
@@ -237,9 +237,11 @@ fn what_people_have_not_seen_asks() {
         let who = principal("a");
         let plan = json!({"steps": [step_of("remit", &remit(IBAN, 1), 1)]});
         world.open_for(&who, "Pay the landlord", Some(plan));
-        let Some(Fact::Run(mut run)) = world.space.get(&Key::Run(who.run.clone())).cloned() else { panic!() };
+        let Some(Fact::Run(mut run)) = world.space.get(&FactKey::Run(who.run.clone())).cloned() else {
+            panic!()
+        };
         (run.late, run.labels.untrusted) = (true, true);
-        world.space.insert(Key::Run(who.run.clone()), Fact::Run(run));
+        world.space.insert(FactKey::Run(who.run.clone()), Fact::Run(run));
         let mut ask = world.ask_about_plan(&who).unwrap();
         if typed.is_empty() {
             ask.confirm.clear();
@@ -334,9 +336,11 @@ fn a_plan_of_a_delegated_run_answers_for_what_strangers_may_have_said() {
         &format!("Remit 100 to {IBAN}"),
         Some(json!({"steps": [step_of("remit", &remit(IBAN, 100), 1)]})),
     );
-    let Some(Fact::Run(mut fact)) = world.space.get(&Key::Run(who.run.clone())).cloned() else { panic!() };
+    let Some(Fact::Run(mut fact)) = world.space.get(&FactKey::Run(who.run.clone())).cloned() else {
+        panic!()
+    };
     (fact.late, fact.labels.untrusted) = (true, true);
-    world.space.insert(Key::Run(who.run.clone()), Fact::Run(fact));
+    world.space.insert(FactKey::Run(who.run.clone()), Fact::Run(fact));
     assert_eq!(does(&mut world, "remit", &remit(IBAN, 100)), "require_approval unproven_destination");
     let ask = world.ask_about_plan(&who).unwrap();
     assert_eq!(ask.confirm.len(), 1);
@@ -379,7 +383,7 @@ fn a_yes_to_a_plan_expires_and_ends_with_the_run() {
     assert_eq!(does(&mut world, "remit", &remit(IBAN, 100)), "allow");
     late.close(&principal("a").run);
     assert_eq!(state(&late, &ask.approval), ApprovalState::Withdrawn);
-    assert!(!late.space.contains_key(&Key::Open(ask.approval.clone())), "nobody sees it in the queue");
+    assert!(!late.space.contains_key(&FactKey::Open(ask.approval.clone())), "nobody sees it in the queue");
     let (mut world, ask) = agreed(&OFFICE, &[step_of("grant", &json!({"who": "bob"}), 3)]);
     assert_eq!(does(&mut world, "grant", &json!({"who": "bob"})), "allow");
     world.later_s(600);
@@ -462,7 +466,7 @@ fn who_brings_a_plan_does_not_agree_to_it() {
     let mut world = World::new(STANDARD.clone());
     let who = principal("a");
     world.open_for(&who, "x", Some(json!({"steps": [{"action": "balance"}]})));
-    let Some(Fact::Goal(goal)) = world.space.get(&Key::Goal(who.run.clone())).cloned() else { panic!() };
+    let Some(Fact::Goal(goal)) = world.space.get(&FactKey::Goal(who.run.clone())).cloned() else { panic!() };
     let (run, bundle, now) = (world.run(&who.run), world.bundle.clone(), world.now);
     let known = std::collections::BTreeMap::new();
     let stated = aecl_analysis::outlook::Stated {
@@ -546,11 +550,11 @@ fn a_plan_that_waits_vouches_for_nothing() {
         let mut expired = world.clone();
         expired.later_s(3600);
         expired.expire(&ask);
-        let Some(Fact::Run(mut run)) = expired.space.get(&Key::Run(ask.run.clone())).cloned() else {
+        let Some(Fact::Run(mut run)) = expired.space.get(&FactKey::Run(ask.run.clone())).cloned() else {
             panic!()
         };
         run.expires_at = expired.now.plus_s(60);
-        expired.space.insert(Key::Run(ask.run.clone()), Fact::Run(run));
+        expired.space.insert(FactKey::Run(ask.run.clone()), Fact::Run(run));
         assert_eq!(expired.run(&ask.run).plan_approval.as_ref(), Some(&ask.approval));
         assert!(all(&expired).iter().all(|said| said != "allow"), "{:?}", all(&expired));
         agree(&mut world, &ask);
@@ -650,12 +654,12 @@ proptest! {
         let mut space = std::collections::BTreeMap::new();
         for (key, fact) in &with.space {
             // The goal is beside the entries.
-            if matches!(key, Key::Goal(_)) { space.insert(key.clone(), fact.clone()); }
+            if matches!(key, FactKey::Goal(_)) { space.insert(key.clone(), fact.clone()); }
         }
         for entry in &with.entries {
             let Ok(()) = entry.apply(&mut space);
         }
-        let run = Key::Run(principal("a").run);
+        let run = FactKey::Run(principal("a").run);
         let (Some(Fact::Run(a)), Some(Fact::Run(b))) = (space.get(&run), with.space.get(&run)) else { panic!() };
         prop_assert_eq!((&a.step, &a.plan_approval, a.calls), (&b.step, &b.plan_approval, b.calls));
         if let Some(Event::Ruled(ruled)) = with.entries.iter().rev().map(|e| &e.event).find(|e| matches!(e, Event::Ruled(_))) {

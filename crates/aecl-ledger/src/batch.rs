@@ -11,7 +11,7 @@ use aecl_kernel::base::id::RunId;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::record::event::{BundleLoaded, Entry, Event, Fault, VERSION};
-use aecl_kernel::record::facts::{Fact, FactStore, Key, keys};
+use aecl_kernel::record::facts::{Fact, FactKey, FactStore, keys};
 use aecl_proof::{Hash, leaf_hash};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -189,7 +189,7 @@ impl OpenBatch {
         run: &RunId,
         at: Timestamp,
         event: Event,
-        beside: BTreeMap<Key, Fact>,
+        beside: BTreeMap<FactKey, Fact>,
     ) -> Result<usize, LedgerError> {
         let content = beside::content(&beside)?;
         let committed = self.payload(PayloadKind::Beside, content, run.as_str());

@@ -7,12 +7,12 @@ use crate::store::Store;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::RunId;
 use aecl_kernel::record::event::{Entry, Event};
-use aecl_kernel::record::facts::{Fact, FactStore, Key};
+use aecl_kernel::record::facts::{Fact, FactKey, FactStore};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is committed to: each fact under its key.
-pub(crate) fn content(facts: &BTreeMap<Key, Fact>) -> Result<Vec<u8>, LedgerError> {
+pub(crate) fn content(facts: &BTreeMap<FactKey, Fact>) -> Result<Vec<u8>, LedgerError> {
     let named: BTreeMap<String, &Fact> = facts.iter().map(|(key, fact)| (key.to_string(), fact)).collect();
     serde_json::to_vec(&named).map_err(|source| LedgerError::Unreadable { key: "beside".into(), source })
 }
@@ -20,7 +20,7 @@ pub(crate) fn content(facts: &BTreeMap<Key, Fact>) -> Result<Vec<u8>, LedgerErro
 /// Facts that are to stand beside an entry, over those that are known.
 pub(crate) struct Beside<'a, S> {
     known: &'a mut S,
-    pub(crate) facts: BTreeMap<Key, Fact>,
+    pub(crate) facts: BTreeMap<FactKey, Fact>,
 }
 
 impl<'a, S> Beside<'a, S> {
@@ -32,14 +32,14 @@ impl<'a, S> Beside<'a, S> {
 impl<S: FactStore> FactStore for Beside<'_, S> {
     type Error = S::Error;
 
-    fn fact(&mut self, key: &Key) -> Result<Option<Fact>, S::Error> {
+    fn fact(&mut self, key: &FactKey) -> Result<Option<Fact>, S::Error> {
         match self.facts.get(key) {
             Some(fact) => Ok(Some(fact.clone())),
             None => self.known.fact(key),
         }
     }
 
-    fn set(&mut self, key: Key, fact: Option<Fact>) {
+    fn set(&mut self, key: FactKey, fact: Option<Fact>) {
         match fact {
             Some(fact) => drop(self.facts.insert(key, fact)),
             None => drop(self.facts.remove(&key)),
@@ -116,7 +116,7 @@ impl Folded {
 
     /// All entries are taken: requests that are not open any more are not in short, either. Whoever takes away what an
     /// entry commits to could put anything in the place of the facts, so that is refused unless it was erased on record.
-    pub(crate) fn end(&mut self, folded: &BTreeMap<Key, Fact>) -> Result<(), LedgerError> {
+    pub(crate) fn end(&mut self, folded: &BTreeMap<FactKey, Fact>) -> Result<(), LedgerError> {
         for (committed, (position, run)) in std::mem::take(&mut self.gone) {
             if !self.erased.contains(&committed) {
                 return Err(LedgerError::FactsDiffer(format!(
@@ -129,7 +129,7 @@ impl Folded {
         let open: BTreeSet<String> = folded
             .keys()
             .filter_map(|key| match key {
-                Key::Open(id) => Some(format!("summary/{id}")),
+                FactKey::Open(id) => Some(format!("summary/{id}")),
                 _ => None,
             })
             .collect();

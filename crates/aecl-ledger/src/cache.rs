@@ -4,7 +4,7 @@
 use crate::error::LedgerError;
 use crate::goal;
 use crate::store::Store;
-use aecl_kernel::record::facts::{Fact, FactStore, Key};
+use aecl_kernel::record::facts::{Fact, FactKey, FactStore};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use std::sync::Arc;
 /// old one. Memory stays the same however many runs and actions there have been.
 #[derive(Default)]
 pub(crate) struct Cache {
-    young: HashMap<Key, Option<Fact>>,
-    old: HashMap<Key, Option<Fact>>,
+    young: HashMap<FactKey, Option<Fact>>,
+    old: HashMap<FactKey, Option<Fact>>,
 }
 
 /// A fact as it is stored: a key, and nothing if it is to be deleted.
@@ -23,7 +23,7 @@ pub(crate) type FactRow = (String, Option<Vec<u8>>);
 const GENERATION: usize = 4096;
 
 impl Cache {
-    fn find(&mut self, key: &Key) -> Option<Option<Fact>> {
+    fn find(&mut self, key: &FactKey) -> Option<Option<Fact>> {
         if let Some(fact) = self.young.get(key) {
             return Some(fact.clone());
         }
@@ -32,7 +32,7 @@ impl Cache {
         Some(fact)
     }
 
-    fn keep(&mut self, key: Key, fact: Option<Fact>) {
+    fn keep(&mut self, key: FactKey, fact: Option<Fact>) {
         if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);
         }
@@ -47,7 +47,7 @@ impl Cache {
             self.old.remove(key);
             match key {
                 // No decision reads them, and they may be long.
-                Key::Goal(_) | Key::Summary(_) => {}
+                FactKey::Goal(_) | FactKey::Summary(_) => {}
                 key => self.keep(key.clone(), fact.clone()),
             }
         }
@@ -56,12 +56,12 @@ impl Cache {
 
 /// Facts that a sheet changes.
 #[derive(Default)]
-pub(crate) struct Changes(BTreeMap<Key, Option<Fact>>);
+pub(crate) struct Changes(BTreeMap<FactKey, Option<Fact>>);
 
 impl Changes {
     /// The same as rows.
     pub(crate) fn rows(&self) -> Result<Vec<FactRow>, LedgerError> {
-        let row = |(key, fact): (&Key, &Option<Fact>)| {
+        let row = |(key, fact): (&FactKey, &Option<Fact>)| {
             let name = key.to_string();
             let bytes = fact.as_ref().map(serde_json::to_vec).transpose();
             let bytes = bytes.map_err(|source| LedgerError::Unreadable { key: name.clone(), source })?;
@@ -71,12 +71,12 @@ impl Changes {
     }
 
     /// All of them.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, Option<&Fact>)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&FactKey, Option<&Fact>)> {
         self.0.iter().map(|(key, fact)| (key, fact.as_ref()))
     }
 
     /// What it says about a key, if anything.
-    pub(crate) fn find(&self, key: &Key) -> Option<Option<&Fact>> {
+    pub(crate) fn find(&self, key: &FactKey) -> Option<Option<&Fact>> {
         self.0.get(key).map(Option::as_ref)
     }
 }
@@ -91,7 +91,7 @@ pub(crate) struct Group {
     underway: Arc<Changes>,
     changes: Changes,
     // What the present job has replaced, latest last.
-    replaced: Vec<(Key, Option<Option<Fact>>)>,
+    replaced: Vec<(FactKey, Option<Option<Fact>>)>,
 }
 
 impl Group {
@@ -131,7 +131,7 @@ impl Group {
 impl FactStore for Group {
     type Error = LedgerError;
 
-    fn fact(&mut self, key: &Key) -> Result<Option<Fact>, LedgerError> {
+    fn fact(&mut self, key: &FactKey) -> Result<Option<Fact>, LedgerError> {
         if let Some(fact) = self.changes.0.get(key).or_else(|| self.underway.0.get(key)) {
             return Ok(fact.clone());
         }
@@ -143,7 +143,7 @@ impl FactStore for Group {
         Ok(fact)
     }
 
-    fn set(&mut self, key: Key, fact: Option<Fact>) {
+    fn set(&mut self, key: FactKey, fact: Option<Fact>) {
         let before = self.changes.0.insert(key.clone(), fact);
         self.replaced.push((key, before));
     }
@@ -155,19 +155,19 @@ pub(crate) struct View<'a>(pub(crate) &'a mut dyn Store);
 impl FactStore for View<'_> {
     type Error = LedgerError;
 
-    fn fact(&mut self, key: &Key) -> Result<Option<Fact>, LedgerError> {
+    fn fact(&mut self, key: &FactKey) -> Result<Option<Fact>, LedgerError> {
         load(self.0, key)
     }
 
     // Whoever looks changes nothing.
-    fn set(&mut self, _: Key, _: Option<Fact>) {}
+    fn set(&mut self, _: FactKey, _: Option<Fact>) {}
 }
 
 /// The fact under a key in a store. A goal counts only if its run was opened with it.
-pub(crate) fn load(store: &mut dyn Store, key: &Key) -> Result<Option<Fact>, LedgerError> {
+pub(crate) fn load(store: &mut dyn Store, key: &FactKey) -> Result<Option<Fact>, LedgerError> {
     let name = key.to_string();
     let found = store.load(std::slice::from_ref(&name))?.into_iter().next().flatten();
-    if let (Key::Goal(run), Some(stored)) = (key, &found) {
+    if let (FactKey::Goal(run), Some(stored)) = (key, &found) {
         goal::check(store, run, stored)?;
     }
     found.map(|bytes| read(&name, &bytes)).transpose()

@@ -7,14 +7,14 @@ use crate::store::Store;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::RunId;
 use aecl_kernel::record::event::{Entry, Event};
-use aecl_kernel::record::facts::Key;
+use aecl_kernel::record::facts::FactKey;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// Where the goal of the run that this entry opens is kept, and the commitment to it.
-pub(crate) fn stated(entry: &Entry) -> Option<(Key, Digest)> {
+pub(crate) fn stated(entry: &Entry) -> Option<(FactKey, Digest)> {
     match (&entry.run, &entry.event) {
-        (Some(run), Event::RunOpened(opened)) => Some((Key::Goal(run.clone()), opened.stated)),
+        (Some(run), Event::RunOpened(opened)) => Some((FactKey::Goal(run.clone()), opened.stated)),
         _ => None,
     }
 }
@@ -38,7 +38,7 @@ pub(crate) fn row(store: &mut dyn Store, key: &str, stated: &Digest) -> Result<O
 
 /// Refuses what is stored as the goal of a run, unless the run was opened with it.
 pub(crate) fn check(store: &mut dyn Store, run: &RunId, stored: &[u8]) -> Result<(), LedgerError> {
-    let key = Key::Goal(run.clone());
+    let key = FactKey::Goal(run.clone());
     let name = key.to_string();
     let unreadable = |source| LedgerError::Unreadable { key: name.clone(), source };
     let first = store.entries_of_run(run.as_str(), None, 1)?.into_iter().next();

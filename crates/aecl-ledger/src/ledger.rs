@@ -24,7 +24,7 @@ use aecl_kernel::record::event::{
 };
 use aecl_kernel::record::facts::{
     ActionFact, Fact, FactStore as _, Facts, KillScope, RunFact,
-    keys::{self, FactKey},
+    keys::{self, TypedKey},
 };
 use aecl_kernel::record::goal::Goal;
 use aecl_proof::VerifierKey;
@@ -325,7 +325,7 @@ impl Ledger {
 
     async fn find<K>(&self, key: K) -> Result<Option<K::Value>, LedgerError>
     where
-        K: FactKey<Value: Send + 'static> + Send + 'static,
+        K: TypedKey<Value: Send + 'static> + Send + 'static,
     {
         self.read(move |store| cache::View(store).find(key)).await
     }

@@ -11,8 +11,8 @@ use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState, Summary};
 use aecl_kernel::record::event::{Entry, Event};
 use aecl_kernel::record::facts::{
-    Fact, FactStore as _, Key,
-    keys::{self, FactKey},
+    Fact, FactKey, FactStore as _,
+    keys::{self, TypedKey},
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -182,7 +182,7 @@ fn less<K: std::hash::Hash + Eq>(groups: &mut Groups<K>, key: &K, number: u64) {
     }
 }
 
-fn many<K: FactKey>(
+fn many<K: TypedKey>(
     store: &mut dyn Store,
     keys: impl Iterator<Item = K>,
 ) -> Result<Vec<Option<K::Value>>, LedgerError> {
@@ -228,14 +228,14 @@ pub(crate) struct News {
 pub(crate) fn news(changes: &Changes) -> Vec<News> {
     let mut out = Vec::new();
     for (key, fact) in changes.iter() {
-        let (Key::Approval(id), Some(Fact::Approval(ask))) = (key, fact) else { continue };
+        let (FactKey::Approval(id), Some(Fact::Approval(ask))) = (key, fact) else { continue };
         let open = matches!(ask.state, ApprovalState::Pending | ApprovalState::Approved);
-        let summary = match changes.find(&Key::Summary(id.clone())) {
+        let summary = match changes.find(&FactKey::Summary(id.clone())) {
             Some(Some(Fact::Summary(summary))) => Some(Arc::new((**summary).clone())),
             _ => None,
         };
         // An entry of a run counts in it, so a sheet that speaks of a request has its run, too.
-        let ancestors = match changes.find(&Key::Run(ask.run.clone())) {
+        let ancestors = match changes.find(&FactKey::Run(ask.run.clone())) {
             Some(Some(Fact::Run(run))) => Some(run.ancestors.clone()),
             _ => None,
         };

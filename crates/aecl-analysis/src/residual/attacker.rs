@@ -10,7 +10,7 @@ use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::atoms::wanted;
 use aecl_kernel::provenance::ingest::Mark;
 use aecl_kernel::record::decision::Verdict;
-use aecl_kernel::record::facts::{Fact, FactStore as _, Key, keys};
+use aecl_kernel::record::facts::{Fact, FactKey, FactStore as _, keys};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub(super) struct Attacker<'a> {
     bundle: &'a Bundle,
     situation: Situation,
     pieces: Vec<Piece>,
-    known: BTreeMap<Key, Fact>,
+    known: BTreeMap<FactKey, Fact>,
 }
 
 /// What was found: arguments, and where each is from.

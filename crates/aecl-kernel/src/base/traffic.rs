@@ -18,7 +18,7 @@ const SAFE: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     /// What is alike stands once and is counted.
-    pub connections: Vec<Connection>,
+    pub connections: Vec<ConnectionRecord>,
     /// How many were let through.
     pub let_through: u64,
     /// How many were refused; nothing left.
@@ -38,7 +38,7 @@ pub struct Traffic {
 
 /// A connection, or several to the same place that came out alike.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Connection {
+pub struct ConnectionRecord {
     /// `HOST:PORT`. When it could not be read as that: what was asked for, with everything written out that a
     /// reader could obey.
     pub to: String,
@@ -67,8 +67,8 @@ pub struct Connection {
 
 impl Traffic {
     /// Takes one more. Its texts may be anybody's: they are shortened and made inert.
-    pub fn add(&mut self, connection: Connection) {
-        let mut new = Connection {
+    pub fn add(&mut self, connection: ConnectionRecord) {
+        let mut new = ConnectionRecord {
             to: inert(&connection.to, TO_MAX),
             method: inert(&connection.method, METHOD_MAX),
             why: inert(&connection.why, WHY_MAX),
@@ -96,12 +96,12 @@ impl Traffic {
     }
 
     /// Those that were refused.
-    pub fn refusals(&self) -> impl Iterator<Item = &Connection> {
+    pub fn refusals(&self) -> impl Iterator<Item = &ConnectionRecord> {
         self.connections.iter().filter(|connection| !connection.let_through)
     }
 }
 
-impl Connection {
+impl ConnectionRecord {
     fn is_like(&self, other: &Self) -> bool {
         let key =
             |c: &Self| (c.to.clone(), c.method.clone(), c.address.clone(), c.let_through, c.code.clone());
@@ -109,7 +109,7 @@ impl Connection {
     }
 }
 
-impl std::fmt::Display for Connection {
+impl std::fmt::Display for ConnectionRecord {
     /// One line: what, how often, how much, why not.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let method = if self.method.is_empty() { "unreadable:" } else { &self.method };
@@ -159,9 +159,17 @@ fn is_zero(n: &u64) -> bool {
 mod tests {
     use super::*;
 
-    fn to(to: &str, let_through: bool) -> Connection {
+    fn to(to: &str, let_through: bool) -> ConnectionRecord {
         let (to, method) = (to.to_owned(), "GET".to_owned());
-        Connection { to, method, let_through, times: 1, out_bytes: 10, in_bytes: 1, ..Connection::default() }
+        ConnectionRecord {
+            to,
+            method,
+            let_through,
+            times: 1,
+            out_bytes: 10,
+            in_bytes: 1,
+            ..ConnectionRecord::default()
+        }
     }
 
     #[test]
@@ -178,9 +186,9 @@ mod tests {
         let last = traffic.connections.last().unwrap();
         assert_eq!((last.to.as_str(), last.times, last.out_bytes), ("good.test:80", 2, 20));
         assert!(!traffic.acted);
-        traffic.add(Connection { method: "CONNECT".into(), ..to("good.test:443", false) });
+        traffic.add(ConnectionRecord { method: "CONNECT".into(), ..to("good.test:443", false) });
         assert!(!traffic.acted, "what was refused has changed nothing");
-        traffic.add(Connection { method: "CONNECT".into(), ..to("good.test:443", true) });
+        traffic.add(ConnectionRecord { method: "CONNECT".into(), ..to("good.test:443", true) });
         assert!(traffic.acted);
     }
 
@@ -189,7 +197,7 @@ mod tests {
         let mut traffic = Traffic::default();
         for n in 0..200 {
             let worst = "\"\\\u{1b}\u{202e}é\n".repeat(1_000);
-            traffic.add(Connection {
+            traffic.add(ConnectionRecord {
                 to: format!("{n}{worst}"),
                 method: worst.clone(),
                 address: Some("[2001:db8:1111:2222:3333:4444:5555:6666]:65535".into()),

@@ -15,9 +15,9 @@ use crate::read::action::{Action, Mode};
 use crate::record::approval::{People, Vote};
 use crate::record::cover::Cover;
 use crate::record::facts::{
-    EDITION, Fact, FactStore, Facts, Key, KillScope, Original, keys, meter_of, rate_of,
+    EDITION, Fact, FactKey, FactStore, Facts, KillScope, Original, keys, meter_of, rate_of,
 };
-use crate::record::history::Past;
+use crate::record::history::History;
 use std::collections::BTreeMap;
 
 impl Facts {
@@ -108,7 +108,7 @@ impl Facts {
         if let Some(people) = people.filter(|_| !votes.is_empty()) {
             facts.voters = Some(people.voters(votes, principal));
         }
-        facts.past = Past::gather(action, &facts.lineage, facts.edition, space)?;
+        facts.past = History::gather(action, &facts.lineage, facts.edition, space)?;
         if action.typed.as_ref().is_some_and(|typed| typed.cage.is_some()) {
             // Where nobody has found out, there are none.
             facts.cages = Some(space.find(keys::Cages)?.unwrap_or_default());
@@ -121,7 +121,7 @@ impl Facts {
     #[must_use]
     pub fn as_of_a_new_agent(self, action: &Action, bundle: &Bundle) -> Self {
         // There is no run, so there is no plan whose yes could expire.
-        let (now, mut nothing) = (Timestamp(0), BTreeMap::<Key, Fact>::new());
+        let (now, mut nothing) = (Timestamp(0), BTreeMap::<FactKey, Fact>::new());
         let Ok(new) = Facts::gather(action, bundle, None, now, &mut nothing);
         Facts { kills: self.kills, original: self.original, revoked: self.revoked, cages: self.cages, ..new }
     }

@@ -14,8 +14,8 @@ use crate::read::action::Action;
 use crate::record::approval::ApproverRule;
 use crate::record::decision::{Finding, UnprovenArgument, Verdict};
 use crate::record::facts::Facts;
-use crate::record::history::Added;
-use crate::record::usage::{Hold, Rate};
+use crate::record::history::HistoryDelta;
+use crate::record::usage::{BudgetHold, Rate};
 
 /// A question to the kernel.
 #[derive(Debug)]
@@ -58,11 +58,11 @@ pub struct Findings {
     /// The risk.
     pub risk: Risk,
     /// What an allow takes from budgets.
-    pub holds: Vec<Hold>,
+    pub holds: Vec<BudgetHold>,
     /// How an allow leaves the rates.
     pub rates: Vec<(String, Rate)>,
     /// What an allow adds to what is known of the agent.
-    pub adds: Vec<Added>,
+    pub adds: Vec<HistoryDelta>,
     pub(crate) check: &'static str,
 }
 

@@ -7,8 +7,8 @@ use crate::define::catalogue::flow::Class;
 use crate::define::isolation::Tier;
 use crate::define::risk::Risk;
 use crate::record::approval::{ApproverRule, Quorum};
-use crate::record::history::Added;
-use crate::record::usage::{Hold, Rate};
+use crate::record::history::HistoryDelta;
+use crate::record::usage::{BudgetHold, Rate};
 use serde::{Deserialize, Serialize};
 
 /// What a finding or a decision says. Later is stricter.
@@ -132,13 +132,13 @@ pub struct Decision {
     pub plan_step: Option<u32>,
     /// What is taken from budgets until the outcome is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub holds: Vec<Hold>,
+    pub holds: Vec<BudgetHold>,
     /// How the rates stand afterwards.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rates: Vec<(String, Rate)>,
     /// What is added to what is known of the agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub adds: Vec<Added>,
+    pub adds: Vec<HistoryDelta>,
     /// The action whose recorded outcome is the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replays: Option<ActionId>,

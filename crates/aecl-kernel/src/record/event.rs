@@ -21,7 +21,7 @@ use crate::record::facts::{
     ActionFact, ActionState, FactStore, Facts, Kill, KillScope, RunFact, Undo, Used, keys,
 };
 use crate::record::goal::Goal;
-use crate::record::history::Added;
+use crate::record::history::HistoryDelta;
 use crate::record::usage::Meter;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -766,12 +766,12 @@ impl Entry {
         }
         for added in &e.decision.adds {
             match added {
-                Added::Sum(name, amount) => {
+                HistoryDelta::Sum(name, amount) => {
                     let key = keys::Sum(name.clone());
                     let sum = space.find(key.clone())?.unwrap_or_default();
                     space.put(key, sum.with(e.now, *amount));
                 }
-                Added::Known(name) => space.put(keys::Known(name.clone()), e.now),
+                HistoryDelta::Known(name) => space.put(keys::Known(name.clone()), e.now),
             }
         }
         let key = keys::Active(e.principal.agent.clone());

@@ -18,9 +18,9 @@ use crate::read::plan::Place;
 use crate::record::approval::{ApprovalRequest, Summary, Voters};
 use crate::record::cover::Cover;
 use crate::record::goal::Goal;
-use crate::record::history::{Past, Sum};
-use crate::record::usage::{Hold, Meter, Rate};
-use keys::FactKey;
+use crate::record::history::{History, Sum};
+use crate::record::usage::{BudgetHold, Meter, Rate};
+use keys::TypedKey;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -28,7 +28,7 @@ use std::fmt;
 /// Where a fact is kept.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
-pub enum Key {
+pub enum FactKey {
     Run(RunId),
     Goal(RunId),
     Kill(KillScope),
@@ -56,28 +56,28 @@ pub enum Key {
     Cages,
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for FactKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Key::Run(run) => write!(f, "run/{run}"),
-            Key::Goal(run) => write!(f, "goal/{run}"),
-            Key::Kill(scope) => write!(f, "kill/{scope}"),
-            Key::Meter(name) => write!(f, "meter/{name}"),
-            Key::Rate(name) => write!(f, "rate/{name}"),
-            Key::Active(agent) => write!(f, "active/{agent}"),
-            Key::Idempotency(run, key) => write!(f, "idem/{run}/{key}"),
-            Key::AskOf(digest) => write!(f, "ask/{}", digest.hex()),
-            Key::Approval(id) => write!(f, "approval/{id}"),
-            Key::Open(id) => write!(f, "open/{id}"),
-            Key::Summary(id) => write!(f, "summary/{id}"),
-            Key::Action(id) => write!(f, "action/{id}"),
-            Key::InFlight(id) => write!(f, "flight/{id}"),
-            Key::Revoked(token) => write!(f, "revoked/{token}"),
-            Key::Trust(run, atom) => write!(f, "trust/{run}/{}", atom.hex()),
-            Key::Calls(run, action) => write!(f, "calls/{run}/{action}"),
-            Key::Sum(name) => write!(f, "sum/{name}"),
-            Key::Known(name) => write!(f, "known/{name}"),
-            Key::Cages => f.write_str("cages"),
+            FactKey::Run(run) => write!(f, "run/{run}"),
+            FactKey::Goal(run) => write!(f, "goal/{run}"),
+            FactKey::Kill(scope) => write!(f, "kill/{scope}"),
+            FactKey::Meter(name) => write!(f, "meter/{name}"),
+            FactKey::Rate(name) => write!(f, "rate/{name}"),
+            FactKey::Active(agent) => write!(f, "active/{agent}"),
+            FactKey::Idempotency(run, key) => write!(f, "idem/{run}/{key}"),
+            FactKey::AskOf(digest) => write!(f, "ask/{}", digest.hex()),
+            FactKey::Approval(id) => write!(f, "approval/{id}"),
+            FactKey::Open(id) => write!(f, "open/{id}"),
+            FactKey::Summary(id) => write!(f, "summary/{id}"),
+            FactKey::Action(id) => write!(f, "action/{id}"),
+            FactKey::InFlight(id) => write!(f, "flight/{id}"),
+            FactKey::Revoked(token) => write!(f, "revoked/{token}"),
+            FactKey::Trust(run, atom) => write!(f, "trust/{run}/{}", atom.hex()),
+            FactKey::Calls(run, action) => write!(f, "calls/{run}/{action}"),
+            FactKey::Sum(name) => write!(f, "sum/{name}"),
+            FactKey::Known(name) => write!(f, "known/{name}"),
+            FactKey::Cages => f.write_str("cages"),
         }
     }
 }
@@ -329,7 +329,7 @@ pub struct ActionFact {
     pub idempotency_key: Option<String>,
     /// What it holds of budgets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub holds: Vec<Hold>,
+    pub holds: Vec<BudgetHold>,
     /// Commitment to the arguments.
     pub arguments: Digest,
     /// Commitment to the output, once there is one.
@@ -410,7 +410,7 @@ pub struct Facts {
     pub cover: Option<Cover>,
     /// What the agent did before. Decisions that were recorded before this was asked have none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub past: Option<Past>,
+    pub past: Option<History>,
     /// What this host can hold programs with, where a program carries the action out. Decisions that were
     /// recorded before this was asked have none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -444,35 +444,35 @@ pub trait FactStore {
     /// Why a fact cannot be read.
     type Error;
     /// The fact under a key, of whatever kind.
-    fn fact(&mut self, key: &Key) -> Result<Option<Fact>, Self::Error>;
+    fn fact(&mut self, key: &FactKey) -> Result<Option<Fact>, Self::Error>;
     /// Puts a fact of whatever kind under a key, or takes it away.
-    fn set(&mut self, key: Key, fact: Option<Fact>);
+    fn set(&mut self, key: FactKey, fact: Option<Fact>);
 
     /// What stands under this key.
-    fn find<K: FactKey>(&mut self, key: K) -> Result<Option<K::Value>, Self::Error> {
+    fn find<K: TypedKey>(&mut self, key: K) -> Result<Option<K::Value>, Self::Error> {
         Ok(self.fact(&key.key())?.and_then(K::value))
     }
     /// Whether anything stands under this key.
-    fn has<K: FactKey>(&mut self, key: K) -> Result<bool, Self::Error> {
+    fn has<K: TypedKey>(&mut self, key: K) -> Result<bool, Self::Error> {
         Ok(self.fact(&key.key())?.is_some())
     }
     /// Puts this there.
-    fn put<K: FactKey>(&mut self, key: K, value: K::Value) {
+    fn put<K: TypedKey>(&mut self, key: K, value: K::Value) {
         self.set(key.key(), Some(K::fact(value)));
     }
     /// Nothing stands there any more.
-    fn take_away<K: FactKey>(&mut self, key: K) {
+    fn take_away<K: TypedKey>(&mut self, key: K) {
         self.set(key.key(), None);
     }
 }
 
 /// Facts in memory, for examples and tests.
-impl FactStore for BTreeMap<Key, Fact> {
+impl FactStore for BTreeMap<FactKey, Fact> {
     type Error = std::convert::Infallible;
-    fn fact(&mut self, key: &Key) -> Result<Option<Fact>, Self::Error> {
+    fn fact(&mut self, key: &FactKey) -> Result<Option<Fact>, Self::Error> {
         Ok(self.get(key).cloned())
     }
-    fn set(&mut self, key: Key, fact: Option<Fact>) {
+    fn set(&mut self, key: FactKey, fact: Option<Fact>) {
         match fact {
             Some(fact) => drop(self.insert(key, fact)),
             None => drop(self.remove(&key)),

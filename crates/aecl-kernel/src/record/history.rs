@@ -45,7 +45,7 @@ fn hour(now: Timestamp) -> i64 {
 /// What is known about what the agent, and those it acts for, did before.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Past {
+pub struct History {
     /// Sums that this action would add to.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sums: BTreeMap<String, Sum>,
@@ -57,7 +57,7 @@ pub struct Past {
 /// What a permit adds to what is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Added {
+pub enum HistoryDelta {
     /// So much to a sum.
     Sum(String, Decimal),
     /// It has been done, or reached.

@@ -34,7 +34,7 @@ pub struct Rate {
 
 /// A part of a budget that an action holds until it is concluded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
+pub struct BudgetHold {
     /// The meter.
     pub meter: String,
     /// The window in which it was taken.

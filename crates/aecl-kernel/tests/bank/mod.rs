@@ -139,7 +139,7 @@ impl Run {
     }
 
     pub fn labels(&self) -> (bool, bool) {
-        let key = aecl_kernel::record::facts::Key::Run(principal("a").run);
+        let key = aecl_kernel::record::facts::FactKey::Run(principal("a").run);
         match self.world.space.get(&key) {
             Some(aecl_kernel::record::facts::Fact::Run(run)) => (run.labels.untrusted, run.labels.private),
             _ => panic!("no run"),

@@ -5,7 +5,7 @@ use crate::page::Page;
 use crate::world::permit;
 use aecl_kernel::record::approval::ApprovalRequest;
 use aecl_kernel::record::event::Event;
-use aecl_kernel::record::facts::{Fact, Key, KillScope};
+use aecl_kernel::record::facts::{Fact, FactKey, KillScope};
 use serde_json::{Value, json};
 
 /// Their part of the page.
@@ -82,7 +82,7 @@ impl Scene {
                 self.set("plan approved");
                 self.world.later_s(3600);
                 self.proposal.credential.expires_at = self.world.now.plus_s(60);
-                let key = Key::Run(self.who.run.clone());
+                let key = FactKey::Run(self.who.run.clone());
                 let Some(Fact::Run(run)) = self.world.space.get_mut(&key) else { panic!("no run") };
                 run.expires_at = self.world.now.plus_s(60);
             }

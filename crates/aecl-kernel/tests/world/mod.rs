@@ -24,7 +24,7 @@ use aecl_kernel::record::event::{
     Answered, Concluded, Entry, Event, Expired, KillChanged, Lapse, OutcomeKind, Ruled, RunClosed, RunOpened,
     Started, TokenRevoked, VERSION, state_goal,
 };
-use aecl_kernel::record::facts::{ActionFact, Fact, Facts, Key, KillScope, RunFact, affordable, rest_on};
+use aecl_kernel::record::facts::{ActionFact, Fact, FactKey, Facts, KillScope, RunFact, affordable, rest_on};
 use aecl_kernel::record::goal::Goal;
 use aecl_kernel::record::usage::Meter;
 use serde_json::{Value, json};
@@ -99,7 +99,7 @@ pub fn tuesday() -> Timestamp {
 #[derive(Clone)]
 pub struct World {
     pub bundle: Arc<Bundle>,
-    pub space: BTreeMap<Key, Fact>,
+    pub space: BTreeMap<FactKey, Fact>,
     pub entries: Vec<Entry>,
     pub now: Timestamp,
     names: u32,
@@ -122,7 +122,7 @@ impl World {
 
     /// Records an event and folds it into the facts.
     pub fn record(&mut self, run: Option<&RunId>, event: Event) {
-        let seq = run.map(|run| match self.space.get(&Key::Run(run.clone())) {
+        let seq = run.map(|run| match self.space.get(&FactKey::Run(run.clone())) {
             Some(Fact::Run(fact)) => fact.next_seq,
             _ => 0,
         });
@@ -140,17 +140,17 @@ impl World {
     /// Opens a run for this goal, with a plan if there is one.
     pub fn open_for(&mut self, principal: &Principal, goal: &str, plan: Option<Value>) {
         self.open(principal);
-        let Some(Fact::Run(mut fact)) = self.space.get(&Key::Run(principal.run.clone())).cloned() else {
+        let Some(Fact::Run(mut fact)) = self.space.get(&FactKey::Run(principal.run.clone())).cloned() else {
             panic!("no run")
         };
         fact.planned = plan.is_some();
-        self.space.insert(Key::Run(principal.run.clone()), Fact::Run(fact));
+        self.space.insert(FactKey::Run(principal.run.clone()), Fact::Run(fact));
         state_goal(&principal.run, Goal::new(goal.into(), plan), &mut self.space);
     }
 
     /// Puts the plan of a run before people, as whoever opens the run wants.
     pub fn ask_about_plan(&mut self, who: &Principal) -> Result<ApprovalRequest, (Code, String)> {
-        let Some(Fact::Goal(goal)) = self.space.get(&Key::Goal(who.run.clone())).cloned() else {
+        let Some(Fact::Goal(goal)) = self.space.get(&FactKey::Goal(who.run.clone())).cloned() else {
             panic!("no goal")
         };
         let run = self.run(&who.run);
@@ -179,7 +179,7 @@ impl World {
     pub fn answers(&mut self, id: &ActionId, output: &Value) {
         let action = self.action(id);
         let typed = self.bundle.catalogue().find(&action.name).unwrap().clone();
-        let goal = match self.space.get(&Key::Goal(action.run.clone())) {
+        let goal = match self.space.get(&FactKey::Goal(action.run.clone())) {
             Some(Fact::Goal(goal)) if !self.run(&action.run).late => Some(goal.reading()),
             _ => None,
         };
@@ -311,7 +311,7 @@ impl World {
         yes: bool,
         typed: &[&str],
     ) -> Result<ApprovalState, &'static str> {
-        let Some(Fact::Approval(ask)) = self.space.get(&Key::Approval(approval.clone())).cloned() else {
+        let Some(Fact::Approval(ask)) = self.space.get(&FactKey::Approval(approval.clone())).cloned() else {
             return Err("approval_unknown");
         };
         let vote = Vote {
@@ -446,11 +446,11 @@ impl World {
 
     /// The run has seen an output with these labels.
     pub fn seen(&mut self, run: &RunId, untrusted: bool, private: bool) {
-        let Some(Fact::Run(mut fact)) = self.space.get(&Key::Run(run.clone())).cloned() else {
+        let Some(Fact::Run(mut fact)) = self.space.get(&FactKey::Run(run.clone())).cloned() else {
             panic!("no run")
         };
         fact.labels.join(&Labels { untrusted, private, ..Labels::default() });
-        self.space.insert(Key::Run(run.clone()), Fact::Run(fact));
+        self.space.insert(FactKey::Run(run.clone()), Fact::Run(fact));
     }
 
     pub fn later_s(&mut self, seconds: u64) {
@@ -458,22 +458,22 @@ impl World {
     }
 
     pub fn run(&self, id: &RunId) -> RunFact {
-        match self.space.get(&Key::Run(id.clone())) {
+        match self.space.get(&FactKey::Run(id.clone())) {
             Some(Fact::Run(fact)) => fact.clone(),
             other => panic!("no run {id}: {other:?}"),
         }
     }
 
     pub fn action(&self, id: &ActionId) -> ActionFact {
-        match self.space.get(&Key::Action(id.clone())) {
+        match self.space.get(&FactKey::Action(id.clone())) {
             Some(Fact::Action(fact)) => (**fact).clone(),
             other => panic!("no action {id}: {other:?}"),
         }
     }
 
     pub fn meters(&self) -> BTreeMap<String, Meter> {
-        let meter = |(key, fact): (&Key, &Fact)| match (key, fact) {
-            (Key::Meter(name), Fact::Meter(meter)) => Some((name.clone(), meter.clone())),
+        let meter = |(key, fact): (&FactKey, &Fact)| match (key, fact) {
+            (FactKey::Meter(name), Fact::Meter(meter)) => Some((name.clone(), meter.clone())),
             _ => None,
         };
         self.space.iter().filter_map(meter).collect()

@@ -7,7 +7,7 @@ use crate::goal;
 use crate::store::{Batch, FoundBy, Store};
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::record::event::Entry;
-use aecl_kernel::record::facts::{Fact, Key};
+use aecl_kernel::record::facts::{Fact, FactKey};
 use aecl_proof::Node;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -149,7 +149,7 @@ const INDEX_ROWS: usize = 256;
 fn compare(store: &mut dyn Store) -> Result<Compared, LedgerError> {
     let size = store.head()?.size;
     let broken = store.broken()?;
-    let mut folded: BTreeMap<Key, Fact> = BTreeMap::new();
+    let mut folded: BTreeMap<FactKey, Fact> = BTreeMap::new();
     let mut goals: BTreeMap<String, Digest> = BTreeMap::new();
     let mut beside = Folded::default();
     let (mut found_by, mut index) = (Vec::new(), Vec::new().into_iter());

@@ -18,7 +18,7 @@ use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::read::plan::Place;
 use aecl_kernel::record::approval::{ApprovalRequest, Vote};
 use aecl_kernel::record::event::{Concluded, Entry, OutcomeKind};
-use aecl_kernel::record::facts::{Fact, Key, RunFact};
+use aecl_kernel::record::facts::{Fact, FactKey, RunFact};
 use aecl_kernel::record::goal::Goal;
 use aecl_kernel::record::usage::Meter;
 use aecl_ledger::store::{Memory, Store};
@@ -259,7 +259,7 @@ impl World {
     }
 
     pub async fn meter(&self, name: &str) -> Meter {
-        let key = Key::Meter(name.into()).to_string();
+        let key = FactKey::Meter(name.into()).to_string();
         let bytes = self.ledger.read(move |store| Ok(store.load(&[key])?.remove(0))).await.unwrap();
         match bytes.map(|b| serde_json::from_slice::<Fact>(&b).unwrap()) {
             Some(Fact::Meter(meter)) => meter,

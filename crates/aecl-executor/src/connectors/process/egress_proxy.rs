@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aecl_kernel::base::traffic::{Connection, Traffic};
+use aecl_kernel::base::traffic::{ConnectionRecord, Traffic};
 use aecl_sandbox::Listener;
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
@@ -72,7 +72,7 @@ impl ConnectionSink for Record {
             ConnectionOutcome::Refused { code, why } => (false, Some((*code).to_owned()), why.clone()),
         };
         let to = connection.to.as_ref().map(ToString::to_string);
-        let row = Connection {
+        let row = ConnectionRecord {
             to: to.or_else(|| connection.asked.clone()).unwrap_or_default(),
             method: connection.method.clone().unwrap_or_default(),
             address: connection.address.map(|address| address.to_string()),

@@ -7,7 +7,7 @@ use crate::base::principal::Principal;
 use crate::decide::request::{DecisionRequest, Findings};
 use crate::define::manifest::applies;
 use crate::record::facts::{meter_of, window_of};
-use crate::record::usage::{Hold, Meter};
+use crate::record::usage::{BudgetHold, Meter};
 use rust_decimal::Decimal;
 
 pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
@@ -73,7 +73,7 @@ fn hold(q: &DecisionRequest<'_>, holder: &Principal, charges: &[(&str, Decimal)]
             Some(total) if total <= budget.limit => {
                 // The same meter may be reached through a parent of the same agent; it is charged once.
                 if !findings.holds.iter().any(|h| h.meter == meter) {
-                    findings.holds.push(Hold { meter, window: state.window, amount });
+                    findings.holds.push(BudgetHold { meter, window: state.window, amount });
                 }
             }
             _ => {

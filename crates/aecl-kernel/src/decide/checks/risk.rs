@@ -3,7 +3,7 @@
 use super::table;
 use crate::base::code::{self, Code};
 use crate::base::evidence::counted;
-use crate::decide::gather::history::Trace;
+use crate::decide::gather::history::ActionTrace;
 use crate::decide::request::{DecisionRequest, Findings};
 use crate::define::risk::{Exposure, Recent, assess};
 use crate::provenance::proof::{egress, judged, leaves};
@@ -18,7 +18,7 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let Some(typed) = &q.action.typed else { return };
     let manifest = &typed.manifest;
     let compensation = manifest.compensation.as_ref();
-    let trace = Trace::of(q.action, q.facts.holders(&q.action.principal), q.facts.edition);
+    let trace = ActionTrace::of(q.action, q.facts.holders(&q.action.principal), q.facts.edition);
     let of_limit = share_of_limit(q, findings).max(share_of_day(q, &trace, findings));
     let mut doubts: Vec<Code> =
         findings.list.iter().map(|f| f.code).filter(|c| table::row(*c).is_some()).collect();
@@ -97,7 +97,7 @@ fn share_of_limit(q: &DecisionRequest<'_>, findings: &mut Findings) -> Option<u3
 
 /// The largest share of its limit, in hundredths, that an argument takes together with what the agent sent to the
 /// same destination in the last 24 hours. Many small amounts are a large one.
-fn share_of_day(q: &DecisionRequest<'_>, trace: &Trace, findings: &mut Findings) -> Option<u32> {
+fn share_of_day(q: &DecisionRequest<'_>, trace: &ActionTrace, findings: &mut Findings) -> Option<u32> {
     let past = q.facts.past.as_ref()?;
     let mut most: BTreeMap<&str, (Decimal, Decimal)> = BTreeMap::new();
     for limited in &trace.limited {
@@ -127,7 +127,7 @@ fn share(n: Decimal, limit: Decimal) -> u32 {
 }
 
 /// What the agent, and those it acts for, did before.
-fn recent(q: &DecisionRequest<'_>, trace: &Trace) -> Recent {
+fn recent(q: &DecisionRequest<'_>, trace: &ActionTrace) -> Recent {
     let Some(past) = &q.facts.past else { return Recent::default() };
     let sums =
         trace.spent.iter().map(|(name, n)| past.sum(name, q.now).checked_add(*n).unwrap_or(Decimal::MAX));

@@ -11,7 +11,7 @@ use crate::provenance::atoms::{plain, wanted};
 use crate::provenance::proof::{Leaf, judged, leaves};
 use crate::read::action::Action;
 use crate::record::facts::{FactStore, RunFact, keys};
-use crate::record::history::{Added, Past};
+use crate::record::history::{History, HistoryDelta};
 use rust_decimal::Decimal;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ pub(crate) const DESTINATIONS_MAX: usize = 64;
 
 /// What an action adds up with, and what it may be the first of. Names only: nothing is read here.
 #[derive(Debug, Default)]
-pub(crate) struct Trace {
+pub(crate) struct ActionTrace {
     /// Its amount, in sums of its unit: one of each agent whose limits it uses up.
     pub(crate) spent: Vec<(String, Decimal)>,
     /// Its arguments that have a limit, in sums of the same argument towards the same destination.
@@ -32,7 +32,7 @@ pub(crate) struct Trace {
     pub(crate) reaches: BTreeSet<String>,
 }
 
-impl Trace {
+impl ActionTrace {
     /// The trace of an understood action that changes something, as this edition counts. An undo adds to nothing.
     pub(crate) fn of<'a>(
         action: &Action,
@@ -68,12 +68,12 @@ impl Trace {
     }
 
     /// What a permit adds.
-    pub(crate) fn added(self, first: &BTreeSet<String>) -> Vec<Added> {
+    pub(crate) fn added(self, first: &BTreeSet<String>) -> Vec<HistoryDelta> {
         let limited = self.limited.into_iter().map(|l| (l.name, l.amount));
-        let sums = self.spent.into_iter().chain(limited).map(|(name, n)| Added::Sum(name, n));
+        let sums = self.spent.into_iter().chain(limited).map(|(name, n)| HistoryDelta::Sum(name, n));
         let known =
             self.does.into_iter().chain(self.reaches).filter(|name| is_kept(name) && first.contains(name));
-        sums.chain(known.map(Added::Known)).collect()
+        sums.chain(known.map(HistoryDelta::Known)).collect()
     }
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn known_as(class: Class, value: &Value) -> Option<Digest> {
     }
 }
 
-impl Past {
+impl History {
     /// Looks up what an action adds to. Nothing, where it adds to nothing.
     pub fn gather<S: FactStore>(
         action: &Action,
@@ -103,7 +103,7 @@ impl Past {
         space: &mut S,
     ) -> Result<Option<Self>, S::Error> {
         let holders = std::iter::once(&action.principal).chain(lineage.iter().map(|run| &run.principal));
-        let trace = Trace::of(action, holders, edition);
+        let trace = ActionTrace::of(action, holders, edition);
         let mut out = Self::default();
         let names = trace.spent.into_iter().map(|(name, _)| name);
         let limited = trace.limited.into_iter().flat_map(|l| l.earlier.into_iter().chain([l.name]));

@@ -10,7 +10,7 @@
 //! }
 //! ```
 
-use super::{ActionFact, Fact, Key, KillScope, RunFact, Used};
+use super::{ActionFact, Fact, FactKey, KillScope, RunFact, Used};
 use crate::base::digest::Digest;
 use crate::base::id::{ActionId, AgentId, ApprovalId, RunId};
 use crate::base::time::Timestamp;
@@ -18,11 +18,11 @@ use crate::provenance::ingest::Mark;
 use crate::record::approval::ApprovalRequest;
 
 /// The key of one kind of fact.
-pub trait FactKey {
+pub trait TypedKey {
     /// What stands there.
     type Value;
     /// The key as it is stored.
-    fn key(self) -> Key;
+    fn key(self) -> FactKey;
     /// What stands there, as it is stored.
     fn fact(value: Self::Value) -> Fact;
     /// What is stored there, if it is of this kind.
@@ -35,12 +35,12 @@ macro_rules! keys {
         #[derive(Debug, Clone)]
         pub struct $name($(pub $of),+);
 
-        impl FactKey for $name {
+        impl TypedKey for $name {
             type Value = $value;
 
-            fn key(self) -> Key {
+            fn key(self) -> FactKey {
                 let Self($($part),+) = self;
-                Key::$name($($part),+)
+                FactKey::$name($($part),+)
             }
 
             fn fact(value: $value) -> Fact {
@@ -82,11 +82,11 @@ keys! {
 #[derive(Debug, Clone)]
 pub struct Cages;
 
-impl FactKey for Cages {
+impl TypedKey for Cages {
     type Value = crate::define::isolation::Cages;
 
-    fn key(self) -> Key {
-        Key::Cages
+    fn key(self) -> FactKey {
+        FactKey::Cages
     }
 
     fn fact(value: Self::Value) -> Fact {

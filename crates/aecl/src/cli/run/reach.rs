@@ -3,7 +3,7 @@
 use crate::cli::Error;
 use crate::cli::show;
 use aecl_egress::broker::Allow;
-use aecl_kernel::base::traffic::{Connection, Traffic};
+use aecl_kernel::base::traffic::{ConnectionRecord, Traffic};
 use serde_json::json;
 
 /// The methods of plain HTTP that `http://` on the command line stands for.
@@ -48,7 +48,7 @@ pub(super) fn say_refused(traffic: &Traffic) {
     }
 }
 
-fn hint(refused: &Connection) -> Option<String> {
+fn hint(refused: &ConnectionRecord) -> Option<String> {
     let place = refused.to.strip_suffix(":443").unwrap_or(&refused.to);
     match (refused.code.as_deref()?, refused.method.as_str()) {
         ("egress_denied", "") => {
