@@ -303,7 +303,7 @@ impl Policies {
         ));
         pairs.push(("compensating".into(), flag(action.compensates.is_some())));
         if let Some(typed) = &action.typed {
-            code_arguments::expressions(typed, &action.runs, &mut pairs)?;
+            code_arguments::expressions(typed, &action.code_arguments, &mut pairs)?;
         }
         let run = q.facts.run.as_ref();
         pairs.push((

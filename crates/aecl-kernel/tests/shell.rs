@@ -9,7 +9,7 @@
     reason = "tests; this one runs a shell"
 )]
 
-use aecl_kernel::read::code_arguments::shell::{Line, read};
+use aecl_kernel::read::code_arguments::shell::{CommandLine, read};
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 use serde_json::json;
@@ -76,7 +76,7 @@ fn said(text: &str) -> Vec<Vec<String>> {
     .collect()
 }
 
-fn lists(line: &Line, ran: &[String]) -> bool {
+fn lists(line: &CommandLine, ran: &[String]) -> bool {
     line.commands.iter().any(|c| c.program == ran[0] && c.arguments == ran[1..])
 }
 

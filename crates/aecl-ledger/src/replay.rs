@@ -343,7 +343,7 @@ impl Again {
             action.problems.clone_from(&ruled.problems);
             (action.resource, action.tenant, action.amount, action.rows) = (None, None, None, None);
             action.destinations.clear();
-            action.runs.clear();
+            action.code_arguments.clear();
         }
         if ruled.facts.edition == 0 {
             action.forget_mode();

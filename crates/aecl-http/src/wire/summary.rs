@@ -88,8 +88,11 @@ pub fn summarize(gate: &Gate, request: &Request) -> ApprovalSummary {
 
 /// What its SQL or command line would do, and how many rows were counted when it was asked.
 fn runs(action: &Action, request: &Request) -> Vec<String> {
-    let mut out: Vec<String> =
-        action.runs.iter().flat_map(aecl_kernel::read::code_arguments::Run::words).collect();
+    let mut out: Vec<String> = action
+        .code_arguments
+        .iter()
+        .flat_map(aecl_kernel::read::code_arguments::CodeArgument::words)
+        .collect();
     out.extend(request.ask.rows.map(|rows| {
         format!(
             "touches {} {}; if it is more by then, nothing happens",

@@ -3,9 +3,9 @@
 
 use crate::define::catalogue::TypedAction;
 use crate::define::catalogue::flow::Class;
-use crate::read::code_arguments::shell::Line;
+use crate::read::code_arguments::shell::CommandLine;
 use crate::read::code_arguments::sql::Sql;
-use crate::read::code_arguments::{Run, What};
+use crate::read::code_arguments::{CodeArgument, ParsedCode};
 use cedar_policy::RestrictedExpression;
 use serde_json::{Map, Value, json};
 
@@ -29,20 +29,20 @@ pub(super) fn declare(typed: &TypedAction, context: &mut Map<String, Value>) {
 /// Adds the values. What runs in several arguments is taken together, the worst of each.
 pub(super) fn expressions(
     typed: &TypedAction,
-    runs: &[Run],
+    arguments: &[CodeArgument],
     pairs: &mut Vec<(String, RestrictedExpression)>,
 ) -> Result<(), String> {
     if typed.roles.has(Class::QuerySql) {
-        let all = runs.iter().filter_map(|run| match &run.what {
-            What::Sql(sql) => Some(sql),
-            What::Command(_) => None,
+        let all = arguments.iter().filter_map(|argument| match &argument.code {
+            ParsedCode::Sql(sql) => Some(sql),
+            ParsedCode::Command(_) => None,
         });
         pairs.push(("sql".into(), sql(&all.collect::<Vec<_>>())?));
     }
     if typed.roles.has(Class::Command) {
-        let all = runs.iter().filter_map(|run| match &run.what {
-            What::Command(line) => Some(line),
-            What::Sql(_) => None,
+        let all = arguments.iter().filter_map(|argument| match &argument.code {
+            ParsedCode::Command(line) => Some(line),
+            ParsedCode::Sql(_) => None,
         });
         pairs.push(("command".into(), command(&all.collect::<Vec<_>>())?));
     }
@@ -61,7 +61,7 @@ fn sql(all: &[&Sql]) -> Result<RestrictedExpression, String> {
     ])
 }
 
-fn command(all: &[&Line]) -> Result<RestrictedExpression, String> {
+fn command(all: &[&CommandLine]) -> Result<RestrictedExpression, String> {
     let programs: Vec<String> = all.iter().flat_map(|line| line.programs()).collect();
     record(vec![
         ("programs", texts(programs.iter().map(String::as_str))),

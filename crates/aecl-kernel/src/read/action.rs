@@ -108,7 +108,7 @@ pub struct Action {
     /// The tenant that an argument names.
     pub tenant: Option<String>,
     /// What the SQL and the command lines among its arguments would do.
-    pub runs: Vec<crate::read::code_arguments::Run>,
+    pub code_arguments: Vec<crate::read::code_arguments::CodeArgument>,
     /// What was not understood; any of these blocks.
     pub problems: Vec<Problem>,
 }
@@ -178,7 +178,7 @@ impl Action {
             amount: None,
             rows: None,
             tenant: None,
-            runs: Vec::new(),
+            code_arguments: Vec::new(),
             problems,
         };
         action.understand();
@@ -205,7 +205,7 @@ impl Action {
         if !self.problems.is_empty() {
             return;
         }
-        self.runs = crate::read::code_arguments::runs(&typed, self.arguments.value());
+        self.code_arguments = crate::read::code_arguments::find(&typed, self.arguments.value());
         let fields = &typed.manifest.fields;
         self.resource = fields.resource.as_deref().and_then(|p| self.arguments.pointer(p)).map(plain);
         self.tenant = fields.tenant.as_deref().and_then(|p| self.arguments.pointer(p)).map(plain);

@@ -15,44 +15,44 @@ const VALUES_MAX: usize = 64;
 
 /// An argument that runs, and what it would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
+pub struct CodeArgument {
     /// JSON pointer to it, with `*` where the manifest has one.
     pub at: String,
     /// The manifest says that it runs; otherwise its name suggests it.
     pub declared: bool,
     /// What it would do.
-    pub what: What,
+    pub code: ParsedCode,
 }
 
 /// What runs, understood as far as it can be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
+pub enum ParsedCode {
     /// SQL.
     Sql(sql::Sql),
     /// A command line.
-    Command(shell::Line),
+    Command(shell::CommandLine),
 }
 
-impl Run {
+impl CodeArgument {
     /// In words, one line for each thing that it would do.
     pub fn words(&self) -> Vec<String> {
-        match &self.what {
-            What::Sql(sql) => sql.words(),
-            What::Command(line) => line.words(),
+        match &self.code {
+            ParsedCode::Sql(sql) => sql.words(),
+            ParsedCode::Command(line) => line.words(),
         }
     }
 
     /// Whether it is known to change nothing.
     pub fn only_looks(&self) -> bool {
-        match &self.what {
-            What::Sql(sql) => sql.effect() == sql::SqlEffect::Read,
-            What::Command(line) => line.simple(),
+        match &self.code {
+            ParsedCode::Sql(sql) => sql.effect() == sql::SqlEffect::Read,
+            ParsedCode::Command(line) => line.simple(),
         }
     }
 }
 
 /// Everything among the arguments that runs. They fit the schema.
-pub fn runs(typed: &TypedAction, arguments: &Value) -> Vec<Run> {
+pub fn find(typed: &TypedAction, arguments: &Value) -> Vec<CodeArgument> {
     let mut out = Vec::new();
     for (pattern, argument) in typed.roles.iter().filter(|(_, a)| is_run(a.class)) {
         let declared =
@@ -61,14 +61,14 @@ pub fn runs(typed: &TypedAction, arguments: &Value) -> Vec<Run> {
         if !declared && argument.class == Class::Command && !runs_programs(typed) {
             continue;
         }
-        let run = |what| Run { at: pattern.to_owned(), declared, what };
+        let parsed = |code| CodeArgument { at: pattern.to_owned(), declared, code };
         let mut found = Vec::new();
         values(arguments, &pattern.split('/').skip(1).collect::<Vec<_>>(), &mut found);
         if found.len() > VALUES_MAX {
-            out.push(run(too_many(argument.class)));
+            out.push(parsed(too_many(argument.class)));
             continue;
         }
-        out.extend(found.into_iter().map(|value| run(what(pattern, argument, value))));
+        out.extend(found.into_iter().map(|value| parsed(read(pattern, argument, value))));
     }
     out
 }
@@ -81,12 +81,12 @@ fn runs_programs(typed: &TypedAction) -> bool {
     typed.manifest.effect == crate::define::catalogue::Effect::Execute
 }
 
-fn what(pattern: &str, argument: &Argument, value: &Value) -> What {
+fn read(pattern: &str, argument: &Argument, value: &Value) -> ParsedCode {
     match (argument.class, value) {
-        (Class::QuerySql, Value::String(text)) => What::Sql(sql::read(text, argument.dialect)),
-        (Class::QuerySql, _) => What::Sql(sql::Sql::unread("it is no text")),
-        (_, Value::Array(items)) if names_several(pattern) => What::Command(shell::read_each(items)),
-        _ => What::Command(shell::read(value)),
+        (Class::QuerySql, Value::String(text)) => ParsedCode::Sql(sql::read(text, argument.dialect)),
+        (Class::QuerySql, _) => ParsedCode::Sql(sql::Sql::unread("it is no text")),
+        (_, Value::Array(items)) if names_several(pattern) => ParsedCode::Command(shell::read_each(items)),
+        _ => ParsedCode::Command(shell::read(value)),
     }
 }
 
@@ -99,11 +99,11 @@ fn names_several(pattern: &str) -> bool {
         .any(|word| ["commands", "cmds", "lines", "scripts", "programs", "codes"].contains(&word.as_str()))
 }
 
-fn too_many(class: Class) -> What {
+fn too_many(class: Class) -> ParsedCode {
     let why = format!("there are more than {VALUES_MAX} of them");
     match class {
-        Class::QuerySql => What::Sql(sql::Sql::unread(why)),
-        _ => What::Command(shell::Line { commands: Vec::new(), unread: Some(why) }),
+        Class::QuerySql => ParsedCode::Sql(sql::Sql::unread(why)),
+        _ => ParsedCode::Command(shell::CommandLine { commands: Vec::new(), unread: Some(why) }),
     }
 }
 

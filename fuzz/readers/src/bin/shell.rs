@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use aecl_kernel::read::code_arguments::shell::{self, COMMANDS_MAX, Command, Runs};
+use aecl_kernel::read::code_arguments::shell::{self, COMMANDS_MAX, Command, Interpretation};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
         let code = shell::code_in(&words, |_| true);
         assert!(code.words.keys().all(|at| *at < words.len()), "code in a word that is not there");
         // Its own word decides what runs.
-        let own = code.words.get(&0).is_some_and(|(_, runs)| *runs != Runs::Line);
+        let own = code.words.get(&0).is_some_and(|(_, runs)| *runs != Interpretation::Line);
         assert!(own, "a program's own word is not what is run: {words:?}");
     }
     if line.simple() {

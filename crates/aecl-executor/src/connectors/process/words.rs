@@ -4,7 +4,7 @@
 use super::ProcessSpec;
 use aecl_kernel::define::catalogue::ActionManifest;
 use aecl_kernel::define::catalogue::flow::Class;
-use aecl_kernel::read::code_arguments::shell::{Runs, code_in};
+use aecl_kernel::read::code_arguments::shell::{Interpretation, code_in};
 
 /// Whether an argument is put in there.
 pub(super) fn has_placeholder(template: &str) -> bool {
@@ -21,11 +21,11 @@ pub(super) fn check(spec: &ProcessSpec, manifest: &ActionManifest) -> Result<(),
             only_placeholder(word, scalar_only).is_some_and(|name| is_command(manifest, name))
         };
         match runs {
-            Runs::Line if judged(true) => {}
-            Runs::Program if judged(false) => {}
-            Runs::Line => return Err(line(word, program)),
-            Runs::Program => return Err(chosen(word)),
-            Runs::Other => return Err(other("argv", word, program)),
+            Interpretation::Line if judged(true) => {}
+            Interpretation::Program if judged(false) => {}
+            Interpretation::Line => return Err(line(word, program)),
+            Interpretation::Program => return Err(chosen(word)),
+            Interpretation::Other => return Err(other("argv", word, program)),
         }
     }
     match (&code.input, &spec.stdin) {

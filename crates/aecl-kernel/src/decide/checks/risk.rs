@@ -7,7 +7,7 @@ use crate::decide::gather::history::ActionTrace;
 use crate::decide::request::{DecisionRequest, Findings};
 use crate::define::risk::{Exposure, Recent, assess};
 use crate::provenance::proof::{egress, judged, leaves};
-use crate::read::code_arguments::What;
+use crate::read::code_arguments::ParsedCode;
 use crate::read::code_arguments::sql::SqlEffect;
 use crate::record::approval::ApproverRule;
 use crate::record::decision::UnprovenArgument;
@@ -142,9 +142,9 @@ fn recent(q: &DecisionRequest<'_>, trace: &ActionTrace) -> Recent {
 /// change of rows that says nothing and was not counted is the worst count.
 fn rows(q: &DecisionRequest<'_>) -> Option<u64> {
     let counted = counted(q.evidence);
-    let of_sql = q.action.runs.iter().filter_map(|run| match &run.what {
-        What::Sql(sql) if sql.effect() != SqlEffect::Read => sql.rows().or(counted).or(Some(u64::MAX)),
-        What::Sql(_) | What::Command(_) => None,
+    let of_sql = q.action.code_arguments.iter().filter_map(|argument| match &argument.code {
+        ParsedCode::Sql(sql) if sql.effect() != SqlEffect::Read => sql.rows().or(counted).or(Some(u64::MAX)),
+        ParsedCode::Sql(_) | ParsedCode::Command(_) => None,
     });
     q.action.rows.into_iter().chain(of_sql).chain(counted).max()
 }

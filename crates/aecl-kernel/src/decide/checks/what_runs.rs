@@ -5,32 +5,32 @@
 use crate::base::code;
 use crate::decide::request::{DecisionRequest, Findings};
 use crate::define::catalogue::Effect;
-use crate::read::code_arguments::shell::Line;
+use crate::read::code_arguments::shell::CommandLine;
 use crate::read::code_arguments::sql::{Sql, SqlEffect};
-use crate::read::code_arguments::{Run, What};
+use crate::read::code_arguments::{CodeArgument, ParsedCode};
 
 pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let Some(typed) = &q.action.typed else { return };
-    for run in &q.action.runs {
+    for argument in &q.action.code_arguments {
         let before = findings.list.len();
-        match &run.what {
-            What::Sql(sql) => of_sql(sql, run, typed.manifest.effect, findings),
-            What::Command(line) => of_line(line, findings),
+        match &argument.code {
+            ParsedCode::Sql(sql) => of_sql(sql, argument, typed.manifest.effect, findings),
+            ParsedCode::Command(line) => of_line(line, findings),
         }
         // Worth knowing where nobody is asked about it.
-        if findings.list.len() == before && !run.only_looks() {
-            findings.note(code::WHAT_RUNS, run.words().join("; "));
+        if findings.list.len() == before && !argument.only_looks() {
+            findings.note(code::WHAT_RUNS, argument.words().join("; "));
         }
     }
 }
 
-fn of_sql(sql: &Sql, run: &Run, declared: Effect, findings: &mut Findings) {
+fn of_sql(sql: &Sql, argument: &CodeArgument, declared: Effect, findings: &mut Findings) {
     let words = sql.words().join("; ");
     if sql.unread.is_some() {
         return findings.ask_somebody(code::SQL_UNREAD, words);
     }
     let effect = sql.effect();
-    if run.declared && goes_beyond(effect, declared) {
+    if argument.declared && goes_beyond(effect, declared) {
         let declared = declared.name();
         findings.block(
             code::SQL_BEYOND_EFFECT,
@@ -44,7 +44,7 @@ fn of_sql(sql: &Sql, run: &Run, declared: Effect, findings: &mut Findings) {
     } else if sql.side_by_side > 1 && effect > SqlEffect::Read {
         let n = sql.side_by_side;
         findings.ask_somebody(code::SQL_SEVERAL, format!("{n} statements at once: {words}"));
-    } else if !run.declared && effect > SqlEffect::Read && !declared.changes_something() {
+    } else if !argument.declared && effect > SqlEffect::Read && !declared.changes_something() {
         // The role is a guess, so it asks instead of blocking.
         findings.ask_somebody(
             code::SQL_BEYOND_EFFECT,
@@ -65,7 +65,7 @@ fn goes_beyond(effect: SqlEffect, declared: Effect) -> bool {
     }
 }
 
-fn of_line(line: &Line, findings: &mut Findings) {
+fn of_line(line: &CommandLine, findings: &mut Findings) {
     let words = || line.words().join("; ");
     if line.unread.is_some() {
         findings.ask_somebody(code::COMMAND_UNREAD, format!("{} ({})", words(), line.why()));

@@ -9,7 +9,7 @@ mod code;
 mod lex;
 mod listed;
 
-pub use code::{Code, Runs, code_in};
+pub use code::{CodeWords, Interpretation, code_in};
 use lex::{Lexer, Piece};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -34,14 +34,14 @@ pub struct Command {
 
 /// A command line, understood as far as it can be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Line {
+pub struct CommandLine {
     /// Every command that was seen, also inside substitutions.
     pub commands: Vec<Command>,
     /// Why the list may be incomplete; `None` if the line runs exactly these commands as they are written.
     pub unread: Option<String>,
 }
 
-impl Line {
+impl CommandLine {
     /// Whether it runs exactly the listed commands, and each is known to look only.
     pub fn simple(&self) -> bool {
         self.unread.is_none() && !self.commands.is_empty() && self.commands.iter().all(|c| c.beyond.is_none())
@@ -86,7 +86,7 @@ impl Command {
 }
 
 /// Reads an argument: a line for a shell, or a list of a program and its arguments.
-pub fn read(value: &Value) -> Line {
+pub fn read(value: &Value) -> CommandLine {
     match value {
         Value::String(line) => line_of(line),
         Value::Array(items) => {
@@ -101,8 +101,8 @@ pub fn read(value: &Value) -> Line {
 }
 
 /// Reads a list whose items are commands, each by itself: they are all of one line.
-pub fn read_each(items: &[Value]) -> Line {
-    let mut all = Line::default();
+pub fn read_each(items: &[Value]) -> CommandLine {
+    let mut all = CommandLine::default();
     for item in items {
         let line = read(item);
         all.commands.extend(line.commands);
@@ -116,12 +116,12 @@ pub fn read_each(items: &[Value]) -> Line {
     all
 }
 
-fn unread(why: &str) -> Line {
-    Line { commands: Vec::new(), unread: Some(why.to_owned()) }
+fn unread(why: &str) -> CommandLine {
+    CommandLine { commands: Vec::new(), unread: Some(why.to_owned()) }
 }
 
 /// A program with its arguments, which no shell looks at.
-fn list_of(words: &[&str]) -> Line {
+fn list_of(words: &[&str]) -> CommandLine {
     if words.iter().map(|w| w.len()).sum::<usize>() > BYTES_MAX {
         return unread("it is too long");
     }
@@ -137,7 +137,7 @@ fn list_of(words: &[&str]) -> Line {
         arguments: rest.iter().map(|w| (*w).to_owned()).collect(),
         beyond: None,
     };
-    let mut line = Line::default();
+    let mut line = CommandLine::default();
     finish(Some(command), &mut line);
     // `["bash", "-c", "…"]`: what it is given is a line again, and is shown.
     if listed::is_shell(base(program)) {
@@ -151,11 +151,11 @@ fn list_of(words: &[&str]) -> Line {
 
 /// A line for a shell, with everything inside it. Takes time linear in at most [`BYTES_MAX`] bytes, for each
 /// level of substitution that is looked into.
-fn line_of(text: &str) -> Line {
+fn line_of(text: &str) -> CommandLine {
     if text.len() > BYTES_MAX {
         return unread(&format!("it is longer than {} KiB", BYTES_MAX / 1024));
     }
-    let mut line = Line::default();
+    let mut line = CommandLine::default();
     let mut inside = vec![(text.to_owned(), 0)];
     while let Some((text, depth)) = inside.pop() {
         let mut found = read_one(&text, &mut line);
@@ -171,12 +171,12 @@ fn line_of(text: &str) -> Line {
     line
 }
 
-fn note(line: &mut Line, why: &str) {
+fn note(line: &mut CommandLine, why: &str) {
     line.unread.get_or_insert_with(|| why.to_owned());
 }
 
 /// Adds the commands of one text. Gives the texts inside it that are lines again.
-fn read_one(text: &str, line: &mut Line) -> Vec<String> {
+fn read_one(text: &str, line: &mut CommandLine) -> Vec<String> {
     let mut lexer = Lexer::new(text);
     let mut current: Option<Command> = None;
     let mut to: Option<String> = None;
@@ -218,7 +218,7 @@ fn read_one(text: &str, line: &mut Line) -> Vec<String> {
 }
 
 /// Words that are syntax where a command begins, and variables that are set there.
-fn word_that_begins(word: &str, line: &mut Line) -> bool {
+fn word_that_begins(word: &str, line: &mut CommandLine) -> bool {
     const SYNTAX: [&str; 20] = [
         "!", "[[", "{", "}", "case", "coproc", "do", "done", "elif", "else", "esac", "fi", "for", "function",
         "if", "select", "then", "time", "until", "while",
@@ -240,7 +240,7 @@ fn word_that_begins(word: &str, line: &mut Line) -> bool {
 }
 
 /// Only what leads nowhere or joins two streams of one command is harmless.
-fn redirect(sign: &str, target: &str, line: &mut Line, current: &mut Option<Command>) {
+fn redirect(sign: &str, target: &str, line: &mut CommandLine, current: &mut Option<Command>) {
     let joins = matches!(sign, ">&" | "<&") && (target == "-" || target.chars().all(|c| c.is_ascii_digit()));
     let harmless = joins || (target == "/dev/null" && sign != "<>");
     if !harmless {
@@ -253,7 +253,7 @@ fn redirect(sign: &str, target: &str, line: &mut Line, current: &mut Option<Comm
     }
 }
 
-fn finish(command: Option<Command>, line: &mut Line) {
+fn finish(command: Option<Command>, line: &mut CommandLine) {
     let Some(mut command) = command else { return };
     if command.beyond.is_none() {
         command.beyond = listed::beyond(&command);

@@ -67,8 +67,11 @@ impl Asked<'_> {
         known("lands at", Some(action.destinations.join(", ")).filter(|d| !d.is_empty()));
         known("amount", action.amount.as_ref().map(ToString::to_string));
         known("rows", action.rows.map(|n| n.to_string()));
-        let runs: Vec<String> =
-            action.runs.iter().flat_map(aecl_kernel::read::code_arguments::Run::words).collect();
+        let runs: Vec<String> = action
+            .code_arguments
+            .iter()
+            .flat_map(aecl_kernel::read::code_arguments::CodeArgument::words)
+            .collect();
         known("it", Some(runs.join("\n")).filter(|r| !r.is_empty()));
         let cage = decision.findings.iter().find(|f| f.check == "sandbox");
         known("cage", cage.map(|f| f.message.clone()));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 /// What runs a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Runs {
+pub enum Interpretation {
     /// A shell reads it as a line, as [`read`](super::read) does.
     Line,
     /// It is a program, or one with its words as a list.
@@ -19,16 +19,16 @@ pub enum Runs {
 
 /// What is code of a program's words and input.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Code {
+pub struct CodeWords {
     /// By place among the words: the program that runs it, and as what. The program's own word is among them.
-    pub words: BTreeMap<usize, (String, Runs)>,
+    pub words: BTreeMap<usize, (String, Interpretation)>,
     /// The program that runs its input as code.
     pub input: Option<String>,
 }
 
 /// What is code there. `open` says which words nobody knows yet.
-pub fn code_in(words: &[String], open: impl Fn(&str) -> bool) -> Code {
-    let mut reader = Reader { words, open: &open, code: Code::default() };
+pub fn code_in(words: &[String], open: impl Fn(&str) -> bool) -> CodeWords {
+    let mut reader = Reader { words, open: &open, code: CodeWords::default() };
     reader.program(0);
     reader.code
 }
@@ -36,7 +36,7 @@ pub fn code_in(words: &[String], open: impl Fn(&str) -> bool) -> Code {
 struct Reader<'a> {
     words: &'a [String],
     open: &'a dyn Fn(&str) -> bool,
-    code: Code,
+    code: CodeWords,
 }
 
 impl<'a> Reader<'a> {
@@ -49,20 +49,20 @@ impl<'a> Reader<'a> {
     }
 
     /// Only what nobody knows yet is of interest; what the author wrote is his.
-    fn mark(&mut self, place: usize, program: &str, runs: Runs) {
+    fn mark(&mut self, place: usize, program: &str, runs: Interpretation) {
         if self.is_open(place) {
             self.code.words.entry(place).or_insert_with(|| (program.to_owned(), runs));
         }
     }
 
     fn rest(&mut self, from: usize, program: &str) {
-        (from..self.words.len()).for_each(|place| self.mark(place, program, Runs::Other));
+        (from..self.words.len()).for_each(|place| self.mark(place, program, Interpretation::Other));
     }
 
     fn program(&mut self, place: usize) {
         let Some(word) = self.at(place) else { return };
         if self.is_open(place) {
-            self.mark(place, word, Runs::Program);
+            self.mark(place, word, Interpretation::Program);
             return self.rest(place + 1, word);
         }
         let program = base(word);
@@ -105,13 +105,13 @@ impl<'a> Reader<'a> {
 
     fn interpreter(&mut self, from: usize, program: &str, behind: &[&str], valued: &[&str]) {
         let is_shell = listed::is_shell(program);
-        let runs = if is_shell { Runs::Line } else { Runs::Other };
+        let runs = if is_shell { Interpretation::Line } else { Interpretation::Other };
         let (mut at, mut wanted, mut had) = (from, false, false);
         while let Some(word) = self.at(at) {
             let is_option = word.starts_with(['-', '+']) && word != "-";
             if is_option {
                 // What is put together from a value of others may be any option.
-                self.mark(at, program, Runs::Other);
+                self.mark(at, program, Interpretation::Other);
                 let is_code = behind.iter().any(|b| listed::is(word, b));
                 let is_attached = is_code && !is_shell && word.starts_with("--") && word.contains('=');
                 had |= is_attached;
@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
                     && self.at(at + 1).is_some_and(|next| !(self.open)(next) || sets(next));
                 at += usize::from(has_value);
             } else if wanted || !had {
-                self.mark(at, program, if wanted { runs } else { Runs::Other });
+                self.mark(at, program, if wanted { runs } else { Interpretation::Other });
                 if INPUT.contains(&word) {
                     self.code.input = Some(program.to_owned());
                 }
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
         while let Some(word) = self.at(at) {
             let sets = word.split_once('=').is_some_and(|(name, _)| !name.contains('{'));
             if word.starts_with('-') {
-                self.mark(at, program, Runs::Other);
+                self.mark(at, program, Interpretation::Other);
                 // `env -S` takes a line.
                 if program == "env" && (word.starts_with("-S") || word.starts_with("--s")) {
                     self.rest(at + 1, program);
@@ -165,7 +165,7 @@ impl<'a> Reader<'a> {
                     break;
                 }
                 operands -= 1;
-                self.mark(at, program, Runs::Other);
+                self.mark(at, program, Interpretation::Other);
             }
             at += 1;
         }
