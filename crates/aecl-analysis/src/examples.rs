@@ -5,7 +5,7 @@ use super::situation::Situation;
 use aecl_kernel::base::code::Code;
 use aecl_kernel::base::id::{AgentId, BadId, Environment, TenantId};
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::define::isolation::Cages;
+use aecl_kernel::define::isolation::HostIsolation;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::example::Example;
 use aecl_kernel::policy::problem::{Problem, Source, did_you_mean, read_each};
@@ -69,7 +69,7 @@ pub(super) fn situation(example: &Example) -> Result<Situation, BadId> {
         labels: example.labels.clone(),
         goal: example.goal.clone(),
         // What a host lacks is no matter of policy.
-        cages: Cages::every(),
+        cages: HostIsolation::every(),
         at: example.at.unwrap_or(Timestamp(1_767_225_600_000)),
     })
 }

@@ -4,7 +4,7 @@ mod spelled;
 
 use aecl_kernel::define::catalogue::flow::Class;
 use aecl_kernel::define::catalogue::{ActionManifest, Effect};
-use aecl_kernel::define::isolation::Tier;
+use aecl_kernel::define::isolation::IsolationTier;
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Problem;
@@ -88,7 +88,7 @@ pub fn lint(bundle: &Bundle) -> Vec<Lint> {
         of_action(bundle, &typed.manifest, &typed.roles, &mut say);
     }
     let tier = bundle.cages().untrusted_tier;
-    if tier < Tier::Microvm {
+    if tier < IsolationTier::Microvm {
         say(
             "untrusted_tier_lowered",
             &bundle.file_of("sandbox"),

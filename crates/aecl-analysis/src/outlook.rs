@@ -14,7 +14,7 @@ use aecl_kernel::decide::request::{DecisionRequest, NewIds};
 use aecl_kernel::decide::{self, approvers, checks, isolation};
 use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::catalogue::flow::{Class, covers, is_at_or_above};
-use aecl_kernel::define::isolation::{Cages, Tier};
+use aecl_kernel::define::isolation::{HostIsolation, IsolationTier};
 use aecl_kernel::define::risk::Risk;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::proof::{Provenance, judged, needs_proof};
@@ -60,7 +60,7 @@ pub struct StepOutlook {
     /// How risky it is at most.
     pub risk: Risk,
     /// How strongly its program would be held.
-    pub tier: Option<Tier>,
+    pub tier: Option<IsolationTier>,
     /// Arguments that matter and are left open. A call that gives one is asked about by itself.
     pub open: Vec<Open>,
     /// Destinations that the plan names and nobody else.
@@ -101,7 +101,7 @@ pub struct Stated<'a> {
     /// The policy.
     pub bundle: &'a Bundle,
     /// What this host can hold programs with, if that is known.
-    pub cages: Option<&'a Cages>,
+    pub cages: Option<&'a HostIsolation>,
     /// The time.
     pub now: Timestamp,
 }

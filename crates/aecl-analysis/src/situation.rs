@@ -10,7 +10,7 @@ use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::request::{DecisionRequest, NewIds};
 use aecl_kernel::decide::{Ruling, decide};
-use aecl_kernel::define::isolation::Cages;
+use aecl_kernel::define::isolation::HostIsolation;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::provenance::proof::Provenance;
@@ -43,7 +43,7 @@ pub struct Situation {
     /// What the run is for. Without it nobody asks where arguments come from.
     pub goal: Option<String>,
     /// What holds programs there.
-    pub cages: Cages,
+    pub cages: HostIsolation,
     /// When.
     pub at: Timestamp,
 }

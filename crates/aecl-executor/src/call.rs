@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aecl_kernel::base::traffic::Traffic;
-use aecl_kernel::define::isolation::Tier;
+use aecl_kernel::define::isolation::IsolationTier;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
@@ -36,9 +36,9 @@ pub struct Call {
     /// The most rows that it may touch; if it touches more, it is rolled back.
     pub rows_max: Option<u64>,
     /// How strongly a program must be held, at least. Without it none runs.
-    pub tier: Option<Tier>,
+    pub tier: Option<IsolationTier>,
     /// How strongly it would have to be held, where the operator accepts less.
-    pub instead_of: Option<Tier>,
+    pub instead_of: Option<IsolationTier>,
     /// What is left of the run in which a program may go on, in milliseconds; no limit when absent.
     pub task_left_ms: Option<u64>,
     /// The largest output that is handed back.

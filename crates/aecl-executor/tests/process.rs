@@ -4,7 +4,7 @@
 use aecl_executor::connectors::files::{FilesConnector, FilesSpec};
 use aecl_executor::connectors::process::{ProcessConnector, ProcessSpec};
 use aecl_executor::{Call, CallResult, Connector, ConnectorSpec, DryRun, Reconciled, fake};
-use aecl_kernel::define::isolation::Tier;
+use aecl_kernel::define::isolation::IsolationTier;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn call(spec: &Value, arguments: &Value) -> Call {
     let mut call = fake::call("run", &arguments.to_string());
     call.connector = ConnectorSpec::Process(Box::new(spec));
     call.timeout_ms = 20_000;
-    call.tier = Some(Tier::Native);
+    call.tier = Some(IsolationTier::Native);
     call
 }
 
@@ -26,7 +26,7 @@ fn call(spec: &Value, arguments: &Value) -> Call {
 async fn connector() -> ProcessConnector {
     let process = ProcessConnector::default();
     let found = process.find_cages(&[], Some(&["native".to_owned()])).await.unwrap();
-    assert!(found.iter().any(|f| f.tier == Tier::Native && f.available), "{found:?}");
+    assert!(found.iter().any(|f| f.tier == IsolationTier::Native && f.available), "{found:?}");
     process
 }
 
@@ -373,11 +373,11 @@ async fn nothing_runs_in_less_than_the_permit_asks_for() {
     let dir = tempfile::tempdir().unwrap();
     let spec = json!({ "argv": ["sh", "-c", "echo ran"],
         "views": [{ "source": dir.path(), "at": "/data" }] });
-    let is_here = |tier: Tier, found: &[aecl_kernel::define::isolation::Found]| {
+    let is_here = |tier: IsolationTier, found: &[aecl_kernel::define::isolation::BackendReport]| {
         found.iter().any(|f| f.available && f.tier >= tier)
     };
     let found = connector().await.find_cages(&[], Some(&["native".to_owned()])).await.unwrap();
-    for tier in Tier::ALL {
+    for tier in IsolationTier::ALL {
         let mut call = call(&spec, &json!({}));
         call.tier = Some(tier);
         match connector().await.perform(&call).await {
@@ -431,7 +431,7 @@ async fn each_of_the_three_clocks_has_an_outcome_of_its_own() {
 #[tokio::test]
 async fn a_lowered_tier_stands_with_the_cage_on_record() {
     let mut call = call(&shell(), &json!({ "line": "true" }));
-    call.instead_of = Some(Tier::Microvm);
+    call.instead_of = Some(IsolationTier::Microvm);
     done(&call).await;
     let cage = call.cage.get().unwrap();
     assert!(

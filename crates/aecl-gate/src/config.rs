@@ -10,7 +10,7 @@ use aecl_executor::judge::JudgeSpec;
 use aecl_executor::root_dir::read_plain;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{AgentId, Environment, PersonId, TenantId};
-use aecl_kernel::define::isolation::{Cages, Lowered, Tier};
+use aecl_kernel::define::isolation::{HostIsolation, IsolationTier, Lowered};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_ledger::replay::START_ENTRIES_MAX;
 use aecl_ledger::store::{Sqlite, StoreError};
@@ -112,7 +112,7 @@ pub struct Sandbox {
     pub docker: Option<Docker>,
     /// Where what is asked for is not available, nothing below this is accepted; absent: nothing less at all.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub accept_lower_tier: Option<Tier>,
+    pub accept_lower_tier: Option<IsolationTier>,
     /// Why less is accepted. It stands in every decision that rests on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -136,10 +136,14 @@ impl Sandbox {
     ///
     /// # Errors
     /// When the list of backends names what is not known here.
-    pub async fn find_out(&self, process: &ProcessConnector, bundle: &Bundle) -> Result<Cages, String> {
+    pub async fn find_out(
+        &self,
+        process: &ProcessConnector,
+        bundle: &Bundle,
+    ) -> Result<HostIsolation, String> {
         let found = process.find_cages(&self.described(), self.backends.as_deref()).await?;
         let modules = if bundle.needs_modules() { Some(process.find_worker().await) } else { None };
-        Ok(Cages { found, modules, lowered: self.lowered() })
+        Ok(HostIsolation { found, modules, lowered: self.lowered() })
     }
 
     /// Of it what can only take something away: which of the backends that every host is asked for may be used. Who

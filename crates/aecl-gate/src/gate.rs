@@ -16,7 +16,7 @@ use aecl_executor::connectors::mcp::UpstreamSpec;
 use aecl_executor::judge::Judge;
 use aecl_kernel::base::code::{self, Code};
 use aecl_kernel::base::json;
-use aecl_kernel::define::isolation::Cages;
+use aecl_kernel::define::isolation::HostIsolation;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::record::approval::People;
 use aecl_ledger::Ledger;
@@ -52,7 +52,7 @@ pub(crate) struct Inner {
     /// One reload at a time, so that what was read last is what counts.
     pub(crate) reloading: tokio::sync::Mutex<()>,
     /// What programs are held with, once somebody has looked.
-    pub(crate) cages: ArcSwapOption<Cages>,
+    pub(crate) cages: ArcSwapOption<HostIsolation>,
     /// Where it is really listened on, once that is known.
     pub(crate) listening: OnceLock<String>,
 }
@@ -137,7 +137,7 @@ impl Gate {
         self.0.home.as_ref()
     }
     /// What programs are held with here, if some action is carried out by one.
-    pub fn cages(&self) -> Option<Arc<Cages>> {
+    pub fn cages(&self) -> Option<Arc<HostIsolation>> {
         self.0.cages.load_full()
     }
     /// The time, by which everything is judged.

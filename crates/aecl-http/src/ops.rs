@@ -8,7 +8,7 @@ use aecl_gate::clock::ClockStanding;
 use aecl_gate::config::MetricsReaders;
 use aecl_gate::metrics::{BUCKETS_MS, Histogram};
 use aecl_kernel::base::code;
-use aecl_kernel::define::isolation::{Found, Offers};
+use aecl_kernel::define::isolation::{BackendReport, Capabilities};
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
@@ -104,8 +104,8 @@ impl Health {
 }
 
 impl HeldBy {
-    fn of(found: &Found) -> Self {
-        let offers = found.offers.unwrap_or(Offers::ALL);
+    fn of(found: &BackendReport) -> Self {
+        let offers = found.offers.unwrap_or(Capabilities::ALL);
         Self {
             backend: found.backend.clone(),
             tier: found.tier.name(),

@@ -15,9 +15,9 @@ use crate::base::code::{self, Code};
 use crate::base::id::{ActionId, ApprovalId};
 use crate::base::time::Timestamp;
 use crate::decide::approvers::excluded_from;
-use crate::decide::isolation::{chosen, held};
+use crate::decide::isolation::{held, selection};
 use crate::decide::request::{DecisionRequest, Findings, NewIds};
-use crate::define::isolation::Choice;
+use crate::define::isolation::Selection;
 use crate::read::action::Action;
 use crate::record::approval::people::{counting, lapsed};
 use crate::record::approval::{ApprovalRequest, ApprovalState, Quorum, TypedConfirmation, Vote, Voters};
@@ -257,7 +257,7 @@ fn obligations(question: &DecisionRequest<'_>) -> Vec<Obligation> {
     obligations.extend(scope.map(|scope| Obligation::CredentialScope { scope }));
     let counted = crate::base::evidence::counted(question.evidence);
     obligations.extend(counted.map(|rows_max| Obligation::Rows { rows_max }));
-    if let Some((_, Choice::Held { tier, instead_of })) = chosen(question) {
+    if let Some((_, Selection::Held { tier, instead_of })) = selection(question) {
         obligations.push(Obligation::Tier { tier, instead_of });
         // What people have agreed to after the end of the run has the time of its own call.
         let left_ms = question.facts.run.as_ref().map(|run| run.expires_at.since_ms(question.now));

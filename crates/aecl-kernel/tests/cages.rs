@@ -10,7 +10,10 @@ use aecl_kernel::base::id::{ActionId, ApprovalId, RunId};
 use aecl_kernel::base::json::Limits;
 use aecl_kernel::decide::request::{DecisionRequest, NewIds};
 use aecl_kernel::decide::{Ruling, decide};
-use aecl_kernel::define::isolation::{Cages, Choice, Found, Lack, Lowered, Modules, Needs, Offers, Tier};
+use aecl_kernel::define::isolation::{
+    BackendReport, Capabilities, HostIsolation, IsolationTier, Lowered, MissingCapability, Modules,
+    Requirements, Selection,
+};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::read::action::Action;
@@ -57,7 +60,7 @@ fn run(world: &mut World) -> Ruling {
 }
 
 /// What holds it, or will once people have agreed.
-fn tier_of(ruling: &Ruling) -> Option<Tier> {
+fn tier_of(ruling: &Ruling) -> Option<IsolationTier> {
     match ruling {
         Ruling::Waiting(wait) => wait.ask.tier,
         ruling => ruling.decision().tier().map(|(tier, _)| tier),
@@ -141,7 +144,7 @@ fn a_refusal_says_what_is_missing_and_what_to_do() {
          install Firecracker or QEMU, or accept less with `sandbox.accept_lower_tier` in aecl.yaml"
     );
     assert_eq!(ruling.decision().obligations, []);
-    world.probed(&["native, no limit"], Some(Tier::Native));
+    world.probed(&["native, no limit"], Some(IsolationTier::Native));
     let ruling = run(&mut world);
     assert!(
         ruling
@@ -196,16 +199,16 @@ fn a_yes_to_a_stronger_cage_is_none_to_a_weaker_one() {
     let mut world = world(bundle(Value::Null, Value::Null, None, true), true);
     world.probed(&["native", "firecracker (microvm)"], None);
     let ask = wait(&run(&mut world));
-    assert_eq!(ask.tier, Some(Tier::Microvm));
+    assert_eq!(ask.tier, Some(IsolationTier::Microvm));
     world.everybody_agrees(&ask);
-    world.probed(&["native"], Some(Tier::Native));
+    world.probed(&["native"], Some(IsolationTier::Native));
     let again = wait(&run(&mut world));
     assert_ne!(again.approval, ask.approval);
-    assert_eq!(again.tier, Some(Tier::Native));
+    assert_eq!(again.tier, Some(IsolationTier::Native));
     world.everybody_agrees(&again);
     let ruling = run(&mut world);
     permit(&ruling);
-    assert_eq!(ruling.decision().tier(), Some((Tier::Native, Some(Tier::Microvm))));
+    assert_eq!(ruling.decision().tier(), Some((IsolationTier::Native, Some(IsolationTier::Microvm))));
 
     // To a stronger one it is.
     let mut world = self::world(bundle(Value::Null, Value::Null, None, true), false);
@@ -215,7 +218,7 @@ fn a_yes_to_a_stronger_cage_is_none_to_a_weaker_one() {
     world.seen(&principal("a").run, true, false);
     let ruling = run(&mut world);
     permit(&ruling);
-    assert_eq!(ruling.decision().tier(), Some((Tier::Microvm, None)));
+    assert_eq!(ruling.decision().tier(), Some((IsolationTier::Microvm, None)));
 }
 
 /// The task is the run: what is left of it goes along, and what people agreed to after its end has the time of
@@ -244,7 +247,7 @@ fn a_program_ends_with_its_run() {
 /// backend's reason and what to do.
 #[test]
 fn what_is_strong_enough_must_also_be_able() {
-    let of = |connector: Value, least: &str, here: &[&str], lowered: Option<Tier>| {
+    let of = |connector: Value, least: &str, here: &[&str], lowered: Option<IsolationTier>| {
         let mut all = sources(json!(least), Value::Null, None, true);
         let mut action: Value = serde_json::from_str(&all[1].text).unwrap();
         action[0]["connector"].as_object_mut().unwrap().extend(connector.as_object().unwrap().clone());
@@ -301,9 +304,9 @@ fn what_is_strong_enough_must_also_be_able() {
         )
     );
     // The operator's word counts here, too, and is not said again where it does not help.
-    assert_eq!(of(egress.clone(), "gvisor", &all, Some(Tier::Native)), "ask, in native");
+    assert_eq!(of(egress.clone(), "gvisor", &all, Some(IsolationTier::Native)), "ask, in native");
     assert_eq!(
-        of(egress.clone(), "microvm", strong, Some(Tier::Gvisor)),
+        of(egress.clone(), "microvm", strong, Some(IsolationTier::Gvisor)),
         format!(
             "{}: `runsc` gives no way out (`egress`), `firecracker` gives no way out (`egress`); take `egress` out of \
              its connector",
@@ -360,21 +363,24 @@ fn an_entry_of_before_reads_back_as_it_was_written() {
     let Event::SandboxProbed(cages) = event else { panic!() };
     let found = &cages.found[0];
     assert_eq!(found.offers, None);
-    let needs = Needs { listener: true, views: true, overlays: true, ..Needs::default() };
+    let needs = Requirements { listener: true, views: true, overlays: true, ..Requirements::default() };
     assert_eq!(needs.lack(found), None);
-    assert_eq!(Needs { cpu: true, ..needs }.lack(found), Some(Lack::Cpu));
-    let now = Cages {
-        found: vec![Found { offers: Some(Offers::ALL), ..found.clone() }],
+    assert_eq!(Requirements { cpu: true, ..needs }.lack(found), Some(MissingCapability::Cpu));
+    let now = HostIsolation {
+        found: vec![BackendReport { offers: Some(Capabilities::ALL), ..found.clone() }],
         modules: None,
         lowered: None,
     };
     assert!(!cages.means_the_same(&now), "so the next start puts it on record");
     assert_eq!(cages.modules, None);
     let asked = Modules { available: true, reason: "`/usr/bin/aecl-wasm`".into(), version: "1".into() };
-    let now = Cages { modules: Some(asked.clone()), ..cages.clone() };
+    let now = HostIsolation { modules: Some(asked.clone()), ..cages.clone() };
     assert!(!cages.means_the_same(&now), "nor the word about modules");
     let moved = Modules { reason: "`/opt/aecl-wasm`".into(), ..asked };
-    assert!(now.means_the_same(&Cages { modules: Some(moved), ..cages }), "where it is does not matter");
+    assert!(
+        now.means_the_same(&HostIsolation { modules: Some(moved), ..cages }),
+        "where it is does not matter"
+    );
 }
 
 /// What is folded from the entries is what decisions rest on, and each can be made again from its own entry.
@@ -382,7 +388,7 @@ fn an_entry_of_before_reads_back_as_it_was_written() {
 fn replay_equals_history() {
     let mut world = world(bundle(Value::Null, Value::Null, None, false), false);
     for found in [&["native"][..], &["native, missing"], &["native", "runsc (gvisor)"]] {
-        world.probed(found, Some(Tier::Gvisor));
+        world.probed(found, Some(IsolationTier::Gvisor));
         run(&mut world);
         world.seen(&principal("a").run, true, false);
         run(&mut world);
@@ -415,19 +421,19 @@ fn replay_equals_history() {
     );
 }
 
-fn tier() -> impl Strategy<Value = Tier> {
-    prop::sample::select(Tier::ALL.to_vec())
+fn tier() -> impl Strategy<Value = IsolationTier> {
+    prop::sample::select(IsolationTier::ALL.to_vec())
 }
 
-fn offers() -> impl Strategy<Value = Option<Offers>> {
+fn offers() -> impl Strategy<Value = Option<Capabilities>> {
     let one = any::<[bool; 5]>().prop_map(|[views, overlays, listener, unlimited_memory, host_programs]| {
-        Offers { views, overlays, listener, unlimited_memory, host_programs }
+        Capabilities { views, overlays, listener, unlimited_memory, host_programs }
     });
     proptest::option::of(one)
 }
 
-fn needs() -> impl Strategy<Value = Needs> {
-    any::<[bool; 6]>().prop_map(|[memory, cpu, views, overlays, listener, module]| Needs {
+fn needs() -> impl Strategy<Value = Requirements> {
+    any::<[bool; 6]>().prop_map(|[memory, cpu, views, overlays, listener, module]| Requirements {
         memory,
         cpu,
         views,
@@ -437,29 +443,31 @@ fn needs() -> impl Strategy<Value = Needs> {
     })
 }
 
-fn found() -> impl Strategy<Value = Found> {
-    (tier(), any::<[bool; 3]>(), offers()).prop_map(|(tier, [available, memory, cpu], offers)| Found {
-        backend: "b".into(),
-        tier,
-        available,
-        reason: String::new(),
-        version: String::new(),
-        memory,
-        cpu,
-        offers,
+fn found() -> impl Strategy<Value = BackendReport> {
+    (tier(), any::<[bool; 3]>(), offers()).prop_map(|(tier, [available, memory, cpu], offers)| {
+        BackendReport {
+            backend: "b".into(),
+            tier,
+            available,
+            reason: String::new(),
+            version: String::new(),
+            memory,
+            cpu,
+            offers,
+        }
     })
 }
 
-fn held(choice: Choice) -> Option<Tier> {
+fn held(choice: Selection) -> Option<IsolationTier> {
     match choice {
-        Choice::Held { tier, .. } => Some(tier),
-        Choice::Nothing | Choice::Unable | Choice::NoWorker => None,
+        Selection::Held { tier, .. } => Some(tier),
+        Selection::Nothing | Selection::Unable | Selection::NoWorker => None,
     }
 }
 
 /// Said once more, by what a cage is asked for.
-fn gives(found: &Found, needs: Needs) -> bool {
-    let offers = found.offers.unwrap_or(Offers::ALL);
+fn gives(found: &BackendReport, needs: Requirements) -> bool {
+    let offers = found.offers.unwrap_or(Capabilities::ALL);
     [
         (needs.memory, found.memory),
         (needs.cpu, found.cpu),
@@ -483,17 +491,17 @@ proptest! {
     ) {
         let lowered = lowered.map(|to| Lowered { to, reason: "r".into() });
         let worker = |available| Modules { available, reason: String::new(), version: String::new() };
-        let cages = Cages { found, modules: modules.map(worker), lowered };
-        if let Choice::Held { tier, instead_of } = cages.choose(least, needs) {
+        let cages = HostIsolation { found, modules: modules.map(worker), lowered };
+        if let Selection::Held { tier, instead_of } = cages.choose(least, needs) {
             prop_assert!(!needs.module || modules != Some(false), "no module without its worker");
-            let fits = |f: &&Found| f.available && f.tier >= tier && gives(f, needs);
+            let fits = |f: &&BackendReport| f.available && f.tier >= tier && gives(f, needs);
             prop_assert!(cages.found.iter().any(|f| fits(&f)), "nothing that is chosen is missing");
             match instead_of {
                 None => prop_assert_eq!(tier, least),
                 Some(asked) => {
                     prop_assert_eq!(asked, least);
                     prop_assert!(cages.lowered.as_ref().is_some_and(|l| l.to <= tier) && tier < least);
-                    let fits = |f: &Found| f.available && gives(f, needs);
+                    let fits = |f: &BackendReport| f.available && gives(f, needs);
                     prop_assert!(!cages.found.iter().any(|f| fits(f) && f.tier >= least), "only for lack of it");
                 }
             }
@@ -507,7 +515,7 @@ proptest! {
         lowered in proptest::option::of(tier()), needs in needs(),
     ) {
         let (less, more) = (one.min(other), one.max(other));
-        let cages = Cages { found, modules: None, lowered: lowered.map(|to| Lowered { to, reason: "r".into() }) };
+        let cages = HostIsolation { found, modules: None, lowered: lowered.map(|to| Lowered { to, reason: "r".into() }) };
         if let (Some(before), Some(after)) = (held(cages.choose(less, needs)), held(cages.choose(more, needs))) {
             prop_assert!(after >= before, "{before} became {after}");
         }
@@ -520,7 +528,7 @@ proptest! {
         agent in proptest::option::of(tier()), rule in tier(), lowered in proptest::option::of(tier()),
     ) {
         let bundle = bundle(json!(action), json!(agent), Some(json!({ "untrusted_tier": rule })), false);
-        let cages = Cages { found, modules: None, lowered: lowered.map(|to| Lowered { to, reason: "r".into() }) };
+        let cages = HostIsolation { found, modules: None, lowered: lowered.map(|to| Lowered { to, reason: "r".into() }) };
         let of = |untrusted| {
             let mut world = world(bundle.clone(), untrusted);
             world.record(None, Event::SandboxProbed(cages.clone()));

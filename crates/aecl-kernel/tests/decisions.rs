@@ -21,7 +21,7 @@ use aecl_kernel::base::id::{ActionId, AgentId, Environment, ProjectId, RunId, Te
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::Ruling;
-use aecl_kernel::define::isolation::Tier;
+use aecl_kernel::define::isolation::IsolationTier;
 use aecl_kernel::read::action::{Mode, Proposal};
 use aecl_kernel::record::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind};
 use aecl_kernel::record::facts::{Fact, FactKey, KillScope};
@@ -36,7 +36,7 @@ const GVISOR: &str = "runsc (gvisor), no overlays, no way out";
 const MACHINE: &str = "firecracker (microvm), no views, no overlays, no way out, a size";
 
 /// What there is to hold programs, and less than what is asked for that the operator accepts.
-const HERE: [(&str, &[&str], Option<Tier>); 15] = [
+const HERE: [(&str, &[&str], Option<IsolationTier>); 15] = [
     ("native is here", &["native"], None),
     ("native without limits", &["native, no limit"], None),
     ("native fails its self-test", &["native, missing"], None),
@@ -44,14 +44,18 @@ const HERE: [(&str, &[&str], Option<Tier>); 15] = [
     ("all three are here", &["native", "runsc (gvisor)", "firecracker (microvm)"], None),
     ("untrusted, native is here", &["native"], None),
     ("untrusted, all three", &["native", "runsc (gvisor)", "firecracker (microvm)"], None),
-    ("untrusted, native accepted", &["native", "firecracker (microvm), missing"], Some(Tier::Native)),
-    ("untrusted, and gvisor is here", &["native", "runsc (gvisor)"], Some(Tier::Native)),
-    ("untrusted, gvisor accepted", &["native"], Some(Tier::Gvisor)),
-    ("untrusted, accepted, no limits", &["native, no limit"], Some(Tier::Native)),
+    (
+        "untrusted, native accepted",
+        &["native", "firecracker (microvm), missing"],
+        Some(IsolationTier::Native),
+    ),
+    ("untrusted, and gvisor is here", &["native", "runsc (gvisor)"], Some(IsolationTier::Native)),
+    ("untrusted, gvisor accepted", &["native"], Some(IsolationTier::Gvisor)),
+    ("untrusted, accepted, no limits", &["native, no limit"], Some(IsolationTier::Native)),
     ("gvisor and a machine are here", &[GVISOR, MACHINE], None),
     ("native, gvisor and a machine", &["native", GVISOR, MACHINE], None),
     ("untrusted, all of them", &["native", GVISOR, MACHINE], None),
-    ("untrusted, all accepted", &["native", GVISOR, MACHINE], Some(Tier::Native)),
+    ("untrusted, all accepted", &["native", GVISOR, MACHINE], Some(IsolationTier::Native)),
 ];
 
 /// One proposal that is about to be made.

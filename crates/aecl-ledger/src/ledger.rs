@@ -14,7 +14,7 @@ use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, ApprovalId, RunId};
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::Ruling;
-use aecl_kernel::define::isolation::Cages;
+use aecl_kernel::define::isolation::HostIsolation;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::read::action::Action;
 use aecl_kernel::record::approval::{ApprovalRequest, People, Vote};
@@ -239,7 +239,11 @@ impl Ledger {
     }
 
     /// Records what this host can hold programs with; decisions from now on rest on it.
-    pub async fn sandbox_probed(&self, cages: Cages, now: Timestamp) -> Result<Recorded<()>, LedgerError> {
+    pub async fn sandbox_probed(
+        &self,
+        cages: HostIsolation,
+        now: Timestamp,
+    ) -> Result<Recorded<()>, LedgerError> {
         self.ask(|reply| Command::Note(None, Event::SandboxProbed(cages), now, reply)).await
     }
 

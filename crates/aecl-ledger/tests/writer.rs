@@ -13,7 +13,7 @@ use aecl_analysis::load::VettedBundle;
 use aecl_kernel::base::id::AgentId;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::Ruling;
-use aecl_kernel::define::isolation::Cages;
+use aecl_kernel::define::isolation::HostIsolation;
 use aecl_kernel::read::action::{Mode, Proposal};
 use aecl_kernel::record::approval::ApprovalState;
 use aecl_kernel::record::decision::Verdict;
@@ -643,7 +643,7 @@ fn what_is_refused_after_its_first_entry_leaves_none() {
 #[test]
 fn what_holds_programs_is_on_record_and_a_fact() {
     on_each_store(async |world| {
-        for cages in [Cages::default(), Cages::every()] {
+        for cages in [HostIsolation::default(), HostIsolation::every()] {
             world.ledger.sandbox_probed(cages.clone(), world.now()).await.unwrap();
             assert_eq!(world.kinds().await.last(), Some(&"sandbox_probed"));
             let kept = all_facts(&world).await.into_iter().find(|(key, _)| key == "cages").unwrap().1;

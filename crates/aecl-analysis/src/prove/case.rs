@@ -11,7 +11,7 @@ use aecl_kernel::base::code::Code;
 use aecl_kernel::base::id::{ActionName, BadId, Environment, ProjectId, TenantId, UserId};
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::define::catalogue::TypedAction;
-use aecl_kernel::define::isolation::Cages;
+use aecl_kernel::define::isolation::HostIsolation;
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::property::Never;
@@ -341,7 +341,7 @@ impl Case {
             labels: self.labels.clone(),
             goal: None,
             // What a host lacks is no promise of the policy.
-            cages: Cages::every(),
+            cages: HostIsolation::every(),
             at: inside(agent),
         })
     }

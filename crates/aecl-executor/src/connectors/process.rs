@@ -82,7 +82,7 @@ impl ProcessConnector {
         &self,
         described: &[Backend],
         allowed: Option<&[String]>,
-    ) -> Result<Vec<isolation::Found>, String> {
+    ) -> Result<Vec<isolation::BackendReport>, String> {
         let backends = pick::backends(described, allowed)?;
         Ok(self.cages.find_out(&backends).await)
     }
@@ -101,15 +101,15 @@ enum ProcessError {
     #[error(transparent)]
     Sandbox(SandboxError),
     #[error("nothing that was found out about this host holds a program in `{0}` or stronger; `aecl doctor`")]
-    NoCage(isolation::Tier),
+    NoCage(isolation::IsolationTier),
     #[error("nothing here that holds a program in `{least}` or stronger gives it all that it needs: {lacks}")]
-    Unable { least: isolation::Tier, lacks: String },
+    Unable { least: isolation::IsolationTier, lacks: String },
     #[error(transparent)]
     Image(NoImage),
     #[error("the permit does not say how strongly the program must be held; report this")]
     NoTier,
     #[error("the permit asks for `{least}`, and the program was held by `{held}`; it was ended, report this")]
-    Weaker { least: isolation::Tier, held: String },
+    Weaker { least: isolation::IsolationTier, held: String },
     #[error("the call was cancelled; the program was ended")]
     Cancelled,
     #[error(transparent)]

@@ -17,7 +17,7 @@ use aecl_egress::vault::Vault;
 use aecl_executor::connectors::process::{ProcessConnector, ProcessSpec};
 use aecl_executor::{Call, CallResult, Connector, ConnectorSpec, DryRun, Executor, Reconciled, fake};
 use aecl_kernel::base::traffic::Traffic;
-use aecl_kernel::define::isolation::Tier;
+use aecl_kernel::define::isolation::IsolationTier;
 use serde_json::{Value, json};
 use world::{OurNames, plain, target, tls};
 
@@ -95,7 +95,7 @@ fn call(argv: &[&str], more: &Value) -> Call {
     let mut call = fake::call("run", &Value::Object(words).to_string());
     call.connector = ConnectorSpec::Process(Box::new(spec));
     call.timeout_ms = 60_000;
-    call.tier = Some(Tier::Native);
+    call.tier = Some(IsolationTier::Native);
     call
 }
 

@@ -7,7 +7,7 @@ use aecl_executor::{Connectors, Executor};
 use aecl_gate::submit::{Answer, Submission};
 use aecl_gate::{Clock, Gate, Parts, Session};
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::define::isolation::Tier;
+use aecl_kernel::define::isolation::IsolationTier;
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::read::action::Mode;
 use aecl_kernel::record::event::Event;
@@ -112,7 +112,7 @@ async fn a_clean_run_gets_what_is_here_and_a_tainted_one_gets_no_less_than_it_ne
     let shop = Shop::open(json!({ "backends": ["native"] })).await;
     let built = shop.does("build").await;
     assert_eq!(end(&built), "done");
-    assert_eq!(built.decision.as_ref().unwrap().tier(), Some((Tier::Native, None)));
+    assert_eq!(built.decision.as_ref().unwrap().tier(), Some((IsolationTier::Native, None)));
     assert!(shop.ran_in(&built).await.starts_with("native: "), "{}", shop.ran_in(&built).await);
     assert_eq!(end(&shop.does("walled").await), "blocked sandbox_unavailable", "the action asks for more");
 
@@ -175,14 +175,14 @@ async fn what_the_operator_accepts_stands_wherever_it_was_used() {
         other => {
             assert_eq!(other, "pending pending");
             let ask = shop.gate.approvals(10).await.unwrap().pop().unwrap();
-            assert_eq!(ask.tier, Some(Tier::Native));
+            assert_eq!(ask.tier, Some(IsolationTier::Native));
             shop.gate.answer(&person("bob"), &ask.approval, true, String::new(), None).await.unwrap();
             shop.does("build").await
         }
     };
     assert_eq!(end(&built), "done");
     let decision = built.decision.clone().unwrap();
-    assert_eq!(decision.tier(), Some((Tier::Native, Some(Tier::Microvm))));
+    assert_eq!(decision.tier(), Some((IsolationTier::Native, Some(IsolationTier::Microvm))));
     let lowered = decision.findings.iter().find(|f| f.code.as_str() == "sandbox_lowered").unwrap();
     assert!(lowered.message.contains("the operator accepts that: no KVM until March"), "{}", lowered.message);
     let cage = shop.ran_in(&built).await;
@@ -222,7 +222,7 @@ async fn what_is_here_is_on_record_before_anything_is_decided_and_only_where_a_p
     assert!(error.contains("needs a `reason`"), "{error}");
     fs::write(&config, format!("{accept}  reason: a trial\n")).unwrap();
     gate.reload().await.unwrap();
-    assert_eq!(gate.cages().unwrap().lowered.as_ref().unwrap().to, Tier::Native);
+    assert_eq!(gate.cages().unwrap().lowered.as_ref().unwrap().to, IsolationTier::Native);
     assert_eq!(probed().await, 2);
     fs::write(&config, "origin: example.com/walk\nsandbox:\n  backends: [nativ]\n").unwrap();
     let error = gate.reload().await.unwrap_err().to_string();

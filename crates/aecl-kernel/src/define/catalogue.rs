@@ -9,7 +9,7 @@ mod weight;
 use crate::base::amount;
 use crate::base::digest::Digest;
 use crate::base::id::{ActionName, Environment};
-use crate::define::isolation::{Needs, Tier};
+use crate::define::isolation::{IsolationTier, Requirements};
 use flow::{Argument, Class, DryRunRule, Egress, Intent, OutputLabel, Resolver};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -304,7 +304,7 @@ pub struct ActionManifest {
     pub credential_scope: Option<String>,
     /// How strongly the program that carries it out is held, at least.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_tier: Option<Tier>,
+    pub min_tier: Option<IsolationTier>,
     /// For an imported tool: the digest of name, description and schema that a person accepted.
     #[serde(default)]
     pub pin: Option<Digest>,
@@ -406,7 +406,7 @@ pub struct TypedAction {
     /// The words by which a goal asks for it.
     pub intent: Intent,
     /// What it needs of its cage, if a program carries it out here.
-    pub cage: Option<Needs>,
+    pub cage: Option<Requirements>,
     /// A check for each label of the output that has a pattern.
     patterns: Vec<Option<jsonschema::Validator>>,
     validator: jsonschema::Validator,
@@ -509,7 +509,7 @@ impl TypedAction {
         } else {
             manifest.intent.clone()
         };
-        let cage = Needs::of(&manifest);
+        let cage = Requirements::of(&manifest);
         Ok(Self { manifest, digest, schema, roles, egress, intent, cage, patterns, validator, written })
     }
 
@@ -586,7 +586,7 @@ pub fn nearest<T: fmt::Display>(name: &str, candidates: impl Iterator<Item = T>)
         .map(|(_, c)| c)
 }
 
-impl Needs {
+impl Requirements {
     /// What the action needs, if a program carries it out here. A limit of memory is there unless the entry
     /// says that there is none.
     pub(crate) fn of(manifest: &ActionManifest) -> Option<Self> {

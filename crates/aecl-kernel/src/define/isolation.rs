@@ -11,7 +11,7 @@ use std::fmt;
 /// never the other way round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Tier {
+pub enum IsolationTier {
     /// Namespaces, system call filter, no rights, limits. The kernel is shared.
     Native,
     /// A kernel of its own in user space.
@@ -20,30 +20,31 @@ pub enum Tier {
     Microvm,
 }
 
-impl Tier {
+impl IsolationTier {
     /// Every tier, from weak to strong.
-    pub const ALL: [Tier; 3] = [Tier::Native, Tier::Gvisor, Tier::Microvm];
+    pub const ALL: [IsolationTier; 3] =
+        [IsolationTier::Native, IsolationTier::Gvisor, IsolationTier::Microvm];
 
     /// As policies and records write it.
     pub fn name(self) -> &'static str {
         match self {
-            Tier::Native => "native",
-            Tier::Gvisor => "gvisor",
-            Tier::Microvm => "microvm",
+            IsolationTier::Native => "native",
+            IsolationTier::Gvisor => "gvisor",
+            IsolationTier::Microvm => "microvm",
         }
     }
 
     /// What gives a host this tier.
     fn way(self) -> &'static str {
         match self {
-            Tier::Native => "run AECL on Linux with user namespaces",
-            Tier::Gvisor => "install gVisor (`runsc`)",
-            Tier::Microvm => "run AECL on a host with KVM and install Firecracker or QEMU",
+            IsolationTier::Native => "run AECL on Linux with user namespaces",
+            IsolationTier::Gvisor => "install gVisor (`runsc`)",
+            IsolationTier::Microvm => "run AECL on a host with KVM and install Firecracker or QEMU",
         }
     }
 }
 
-impl fmt::Display for Tier {
+impl fmt::Display for IsolationTier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -54,18 +55,18 @@ impl fmt::Display for Tier {
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
     /// What holds a program in a run that has read what strangers may have written.
-    pub untrusted_tier: Tier,
+    pub untrusted_tier: IsolationTier,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { untrusted_tier: Tier::Microvm }
+        Self { untrusted_tier: IsolationTier::Microvm }
     }
 }
 
 /// What an action that is carried out by a program needs of its cage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Needs {
+pub struct Requirements {
     /// It has a limit of memory.
     pub memory: bool,
     /// It has a limit of processor time per second.
@@ -80,19 +81,19 @@ pub struct Needs {
     pub module: bool,
 }
 
-impl Needs {
+impl Requirements {
     /// The first of it that a backend does not give.
-    pub fn lack(self, found: &Found) -> Option<Lack> {
+    pub fn lack(self, found: &BackendReport) -> Option<MissingCapability> {
         // What was recorded before anybody asked comes out as it did.
-        let gives = found.offers.unwrap_or(Offers::ALL);
+        let gives = found.offers.unwrap_or(Capabilities::ALL);
         [
-            (self.memory && !found.memory, Lack::Memory),
-            (self.cpu && !found.cpu, Lack::Cpu),
-            (!self.memory && !gives.unlimited_memory, Lack::UnlimitedMemory),
-            (self.views && !gives.views, Lack::Views),
-            (self.overlays && !gives.overlays, Lack::Overlays),
-            (self.listener && !gives.listener, Lack::Listener),
-            (self.module && !gives.host_programs, Lack::HostPrograms),
+            (self.memory && !found.memory, MissingCapability::Memory),
+            (self.cpu && !found.cpu, MissingCapability::Cpu),
+            (!self.memory && !gives.unlimited_memory, MissingCapability::UnlimitedMemory),
+            (self.views && !gives.views, MissingCapability::Views),
+            (self.overlays && !gives.overlays, MissingCapability::Overlays),
+            (self.listener && !gives.listener, MissingCapability::Listener),
+            (self.module && !gives.host_programs, MissingCapability::HostPrograms),
         ]
         .into_iter()
         .find_map(|(lacks, lack)| lacks.then_some(lack))
@@ -101,7 +102,7 @@ impl Needs {
 
 /// What a program needs of its cage and a backend does not give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lack {
+pub enum MissingCapability {
     /// Its limit of memory would not be enforced.
     Memory,
     /// Its limit of processor time would not be enforced.
@@ -118,48 +119,56 @@ pub enum Lack {
     HostPrograms,
 }
 
-impl Lack {
+impl MissingCapability {
     /// What the backend does not do, with the words of the catalogue.
     pub fn what(self) -> &'static str {
         match self {
-            Lack::Memory => "enforces no `memory_max_mib`",
-            Lack::Cpu => "enforces no `cpu_max_millicores`",
-            Lack::UnlimitedMemory => "has a size, so `memory_max_mib` cannot be null",
-            Lack::Views => "shows nothing of this host (`views`)",
-            Lack::Overlays => "has no layer above a view (`access: overlay`)",
-            Lack::Listener => "gives no way out (`egress`)",
-            Lack::HostPrograms => "has programs of its own and no worker for modules (`wasm`)",
+            MissingCapability::Memory => "enforces no `memory_max_mib`",
+            MissingCapability::Cpu => "enforces no `cpu_max_millicores`",
+            MissingCapability::UnlimitedMemory => "has a size, so `memory_max_mib` cannot be null",
+            MissingCapability::Views => "shows nothing of this host (`views`)",
+            MissingCapability::Overlays => "has no layer above a view (`access: overlay`)",
+            MissingCapability::Listener => "gives no way out (`egress`)",
+            MissingCapability::HostPrograms => "has programs of its own and no worker for modules (`wasm`)",
         }
     }
 
     /// How the entry of the action can do without.
     fn way(self) -> &'static str {
         match self {
-            Lack::Memory => "write `memory_max_mib: null` in its connector",
-            Lack::Cpu => "write `cpu_max_millicores: null` in its connector",
-            Lack::UnlimitedMemory => "say `memory_max_mib` in its connector",
-            Lack::Views => "give the program what it reads as `stdin`, without an image or a module",
-            Lack::Overlays => "show the view `read_only` and let the program write to `/scratch`",
-            Lack::Listener => "take `egress` out of its connector",
-            Lack::HostPrograms => "let a program of the machine's disk do it (`argv` instead of `wasm`)",
+            MissingCapability::Memory => "write `memory_max_mib: null` in its connector",
+            MissingCapability::Cpu => "write `cpu_max_millicores: null` in its connector",
+            MissingCapability::UnlimitedMemory => "say `memory_max_mib` in its connector",
+            MissingCapability::Views => {
+                "give the program what it reads as `stdin`, without an image or a module"
+            }
+            MissingCapability::Overlays => {
+                "show the view `read_only` and let the program write to `/scratch`"
+            }
+            MissingCapability::Listener => "take `egress` out of its connector",
+            MissingCapability::HostPrograms => {
+                "let a program of the machine's disk do it (`argv` instead of `wasm`)"
+            }
         }
     }
 
     /// The limit that would not be enforced, as the catalogue writes it.
     fn limit(self) -> Option<&'static str> {
         match self {
-            Lack::Memory => Some("memory_max_mib"),
-            Lack::Cpu => Some("cpu_max_millicores"),
-            Lack::UnlimitedMemory | Lack::Views | Lack::Overlays | Lack::Listener | Lack::HostPrograms => {
-                None
-            }
+            MissingCapability::Memory => Some("memory_max_mib"),
+            MissingCapability::Cpu => Some("cpu_max_millicores"),
+            MissingCapability::UnlimitedMemory
+            | MissingCapability::Views
+            | MissingCapability::Overlays
+            | MissingCapability::Listener
+            | MissingCapability::HostPrograms => None,
         }
     }
 }
 
 /// What a backend can give a program, beside limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Offers {
+pub struct Capabilities {
     /// Directories and files of the host.
     pub views: bool,
     /// A layer above one of them that takes what is written.
@@ -182,7 +191,7 @@ fn is_so(given: &bool) -> bool {
     *given
 }
 
-impl Offers {
+impl Capabilities {
     /// Everything.
     pub const ALL: Self =
         Self { views: true, overlays: true, listener: true, unlimited_memory: true, host_programs: true };
@@ -190,11 +199,11 @@ impl Offers {
 
 /// What was found out about one way to hold programs, by building a cage and attacking it from inside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Found {
+pub struct BackendReport {
     /// What builds the cage.
     pub backend: String,
     /// How strongly it holds.
-    pub tier: Tier,
+    pub tier: IsolationTier,
     /// Whether programs may be held with it.
     pub available: bool,
     /// Why not, and what to do; or what holds it.
@@ -207,7 +216,7 @@ pub struct Found {
     pub cpu: bool,
     /// What else it can give; absent in what was recorded before anybody asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offers: Option<Offers>,
+    pub offers: Option<Capabilities>,
 }
 
 /// What was found out about modules of WebAssembly, by running one.
@@ -225,16 +234,16 @@ pub struct Modules {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lowered {
     /// Nothing below this.
-    pub to: Tier,
+    pub to: IsolationTier,
     /// Why.
     pub reason: String,
 }
 
 /// What this host can hold programs with, as it was found out and recorded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cages {
+pub struct HostIsolation {
     /// All that was tried and may be used, in the order of preference.
-    pub found: Vec<Found>,
+    pub found: Vec<BackendReport>,
     /// Whether modules run here; absent where no action is carried out by one, and in what was recorded before
     /// anybody asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -244,10 +253,10 @@ pub struct Cages {
     pub lowered: Option<Lowered>,
 }
 
-impl Cages {
+impl HostIsolation {
     /// A host that can hold a program in every way: policies are tried out on it.
     pub fn every() -> Self {
-        let found = |tier: Tier| Found {
+        let found = |tier: IsolationTier| BackendReport {
             backend: tier.name().into(),
             tier,
             available: true,
@@ -255,17 +264,18 @@ impl Cages {
             version: String::new(),
             memory: true,
             cpu: true,
-            offers: Some(Offers::ALL),
+            offers: Some(Capabilities::ALL),
         };
         let modules = Modules { available: true, reason: "assumed".into(), version: String::new() };
-        Self { found: Tier::ALL.map(found).into(), modules: Some(modules), lowered: None }
+        Self { found: IsolationTier::ALL.map(found).into(), modules: Some(modules), lowered: None }
     }
 
     /// Whether the same follows from both. How a cage that is there was held may differ each time it is tried.
     pub fn means_the_same(&self, other: &Self) -> bool {
         let of = |cages: &Self| {
             let found = cages.found.iter().cloned();
-            let told = found.map(|f| if f.available { Found { reason: String::new(), ..f } } else { f });
+            let told =
+                found.map(|f| if f.available { BackendReport { reason: String::new(), ..f } } else { f });
             let modules = cages.modules.clone();
             let modules =
                 modules.map(|m| if m.available { Modules { reason: String::new(), ..m } } else { m });
@@ -274,17 +284,17 @@ impl Cages {
         of(self) == of(other)
     }
 
-    fn available(&self, least: Tier) -> impl Iterator<Item = &Found> {
+    fn available(&self, least: IsolationTier) -> impl Iterator<Item = &BackendReport> {
         self.found.iter().filter(move |f| f.available && f.tier >= least)
     }
 
     /// What follows for a program that is to be held at least so strongly, and for a module that needs its worker,
     /// too.
-    pub fn choose(&self, least: Tier, needs: Needs) -> Choice {
+    pub fn choose(&self, least: IsolationTier, needs: Requirements) -> Selection {
         match self.cage(least, needs) {
             // What was recorded before anybody asked comes out as it did.
-            Choice::Held { .. } if needs.module && self.modules.as_ref().is_some_and(|m| !m.available) => {
-                Choice::NoWorker
+            Selection::Held { .. } if needs.module && self.modules.as_ref().is_some_and(|m| !m.available) => {
+                Selection::NoWorker
             }
             choice => choice,
         }
@@ -292,30 +302,30 @@ impl Cages {
 
     /// What does not give a program all that it needs is as good as not there, for the operator's word, too:
     /// otherwise who asks for more could get what who asks for less is refused.
-    fn cage(&self, least: Tier, needs: Needs) -> Choice {
-        let fits = |found: &&Found| needs.lack(found).is_none();
+    fn cage(&self, least: IsolationTier, needs: Requirements) -> Selection {
+        let fits = |found: &&BackendReport| needs.lack(found).is_none();
         if self.available(least).any(|f| fits(&f)) {
-            return Choice::Held { tier: least, instead_of: None };
+            return Selection::Held { tier: least, instead_of: None };
         }
         let accepted = self.accepted(least);
         let strongest = accepted.and_then(|to| self.available(to).filter(fits).map(|f| f.tier).max());
         if let Some(tier) = strongest {
-            return Choice::Held { tier, instead_of: Some(least) };
+            return Selection::Held { tier, instead_of: Some(least) };
         }
         match self.available(accepted.unwrap_or(least)).next() {
-            Some(_) => Choice::Unable,
-            None => Choice::Nothing,
+            Some(_) => Selection::Unable,
+            None => Selection::Nothing,
         }
     }
 
     /// What the operator accepts instead, if that is less.
-    fn accepted(&self, least: Tier) -> Option<Tier> {
+    fn accepted(&self, least: IsolationTier) -> Option<IsolationTier> {
         self.lowered.as_ref().map(|lowered| lowered.to).filter(|to| *to < least)
     }
 
     /// Why nothing that is here and strong enough gives a program all that it needs, and what to do.
-    pub fn unable(&self, demand: &Demand) -> String {
-        let Demand { tier: least, why, needs } = demand;
+    pub fn unable(&self, demand: &RequiredIsolation) -> String {
+        let RequiredIsolation { tier: least, why, needs } = demand;
         let accepted = self.accepted(*least);
         let strong = self.available(accepted.unwrap_or(*least));
         let lacks: Vec<_> = strong.filter_map(|f| Some((f.backend.as_str(), needs.lack(f)?))).collect();
@@ -330,9 +340,9 @@ impl Cages {
         }
         let each: Vec<String> =
             lacks.iter().map(|(backend, lack)| format!("`{backend}` {}", lack.what())).collect();
-        let ways: BTreeSet<Lack> = lacks.iter().map(|(_, lack)| *lack).collect();
-        let ways: Vec<&str> = ways.into_iter().map(Lack::way).collect();
-        let less = match (accepted, *least > Tier::Native) {
+        let ways: BTreeSet<MissingCapability> = lacks.iter().map(|(_, lack)| *lack).collect();
+        let ways: Vec<&str> = ways.into_iter().map(MissingCapability::way).collect();
+        let less = match (accepted, *least > IsolationTier::Native) {
             (None, true) => ", or accept less with `sandbox.accept_lower_tier` in aecl.yaml",
             (Some(_), _) | (None, false) => "",
         };
@@ -345,8 +355,8 @@ impl Cages {
     }
 
     /// Why nothing holds a program as strongly as is asked for, and each way out.
-    pub fn unavailable(&self, demand: &Demand) -> String {
-        let Demand { tier, why, .. } = demand;
+    pub fn unavailable(&self, demand: &RequiredIsolation) -> String {
+        let RequiredIsolation { tier, why, .. } = demand;
         format!(
             "it must run in `{tier}` or stronger ({why}), and {}, or accept less with `sandbox.accept_lower_tier` in \
              aecl.yaml",
@@ -361,14 +371,14 @@ impl Cages {
     }
 
     /// Why nothing holds a program so strongly, and what to do.
-    pub fn lack(&self, least: Tier) -> String {
+    pub fn lack(&self, least: IsolationTier) -> String {
         let why: Vec<String> = self
             .found
             .iter()
             .filter(|f| f.tier >= least)
             .map(|f| format!("; `{}`: {}", f.backend, f.reason))
             .collect();
-        let there: Vec<&str> = self.available(Tier::Native).map(|f| f.tier.name()).collect();
+        let there: Vec<&str> = self.available(IsolationTier::Native).map(|f| f.tier.name()).collect();
         let there = match there.as_slice() {
             [] => String::new(),
             some => format!(" (here is `{}`)", some.join("`, `")),
@@ -379,13 +389,13 @@ impl Cages {
 
 /// What follows from what is asked for and what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Choice {
+pub enum Selection {
     /// The program is held at least so strongly.
     Held {
         /// How strongly, at least.
-        tier: Tier,
+        tier: IsolationTier,
         /// What was asked for, if the operator accepts less.
-        instead_of: Option<Tier>,
+        instead_of: Option<IsolationTier>,
     },
     /// Nothing here holds it that strongly.
     Nothing,
@@ -397,11 +407,11 @@ pub enum Choice {
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Demand {
+pub struct RequiredIsolation {
     /// How strongly, at least.
-    pub tier: Tier,
+    pub tier: IsolationTier,
     /// Because of what.
     pub why: String,
     /// What it needs of its cage.
-    pub needs: Needs,
+    pub needs: Requirements,
 }

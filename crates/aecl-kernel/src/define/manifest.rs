@@ -1,7 +1,7 @@
 //! The agent manifest: what one agent may do. The article's JSON is accepted word for word.
 
 use crate::base::id::{AgentId, Environment, PersonId, ProjectId, TenantId, UserId};
-use crate::define::isolation::Tier;
+use crate::define::isolation::IsolationTier;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -267,7 +267,7 @@ pub struct AgentManifest {
     pub plans: Plans,
     /// How strongly the programs are held that carry out its actions, at least.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_tier: Option<Tier>,
+    pub min_tier: Option<IsolationTier>,
     /// For whom it may act; empty means for anybody.
     #[serde(default)]
     pub on_behalf_of: BTreeSet<UserId>,

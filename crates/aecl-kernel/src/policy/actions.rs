@@ -7,7 +7,7 @@ use crate::define::catalogue::{
     ActionManifest, ApprovalRule, Catalogue, DestinationField, DestinationKind, Reversibility, TypedAction,
     nearest, pointer_of,
 };
-use crate::define::isolation::Needs;
+use crate::define::isolation::Requirements;
 use crate::read::action::destination;
 use serde_json::Value;
 
@@ -54,7 +54,7 @@ pub(super) fn add(
     {
         error(format!("the cost {cost} is negative: it would refund the budget that it should use"));
     }
-    if manifest.min_tier.is_some() && Needs::of(&manifest).is_none() {
+    if manifest.min_tier.is_some() && Requirements::of(&manifest).is_none() {
         error("`min_tier` says how a program is held, and only a `process` connector runs one".into());
     }
     for message in manifest.fields.destination.iter().flat_map(unlike_compared) {

@@ -13,7 +13,7 @@ use crate::base::code::{self, Code};
 use crate::base::digest::Digest;
 use crate::base::id::{ActionId, ApprovalId, PersonId, RunId};
 use crate::base::time::Timestamp;
-use crate::define::isolation::Tier;
+use crate::define::isolation::IsolationTier;
 use crate::record::approval::plan::PlanAsked;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -195,10 +195,10 @@ pub struct ApprovalRequest {
     pub confirm: Vec<TypedConfirmation>,
     /// How strongly the program is held, as shown to whoever answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tier: Option<Tier>,
+    pub tier: Option<IsolationTier>,
     /// How strongly it would have to be held, where the operator accepts less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instead_of: Option<Tier>,
+    pub instead_of: Option<IsolationTier>,
     /// The plan that is asked about, if it is no action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanAsked>,

@@ -5,7 +5,7 @@
 use crate::base::digest::Digest;
 use crate::base::id::ApprovalId;
 use crate::base::time::Timestamp;
-use crate::define::isolation::Tier;
+use crate::define::isolation::IsolationTier;
 use crate::record::approval::{ApprovalState, Quorum, Vote};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -31,7 +31,7 @@ pub struct Cover {
     pub definition: Digest,
     /// How strongly its program was to be held then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tier: Option<Tier>,
+    pub tier: Option<IsolationTier>,
     /// What was typed with a yes, if something had to be.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub typed: BTreeSet<Digest>,

@@ -4,7 +4,7 @@
 use crate::base::code::{self, Code};
 use crate::base::id::{ActionId, ApprovalId};
 use crate::define::catalogue::flow::Class;
-use crate::define::isolation::Tier;
+use crate::define::isolation::IsolationTier;
 use crate::define::risk::Risk;
 use crate::record::approval::{ApproverRule, Quorum};
 use crate::record::history::HistoryDelta;
@@ -92,10 +92,10 @@ pub enum Obligation {
     /// Carry it out at least this isolated.
     Tier {
         /// The tier.
-        tier: Tier,
+        tier: IsolationTier,
         /// The tier that was asked for, where the operator accepts less.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        instead_of: Option<Tier>,
+        instead_of: Option<IsolationTier>,
     },
     /// End the attempt with the run.
     Task {
@@ -183,7 +183,7 @@ impl Decision {
     }
 
     /// How strongly the program is held at least that carries it out, and what was asked for if that is more.
-    pub fn tier(&self) -> Option<(Tier, Option<Tier>)> {
+    pub fn tier(&self) -> Option<(IsolationTier, Option<IsolationTier>)> {
         self.obligations.iter().find_map(|obligation| match obligation {
             Obligation::Tier { tier, instead_of } => Some((*tier, *instead_of)),
             Obligation::Timeout { .. }

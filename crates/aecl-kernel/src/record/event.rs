@@ -11,7 +11,7 @@ use crate::base::principal::Principal;
 use crate::base::time::Timestamp;
 use crate::base::traffic::Traffic;
 use crate::define::catalogue::Compensation;
-use crate::define::isolation::Cages;
+use crate::define::isolation::HostIsolation;
 use crate::provenance::labels::Labels;
 use crate::read::action::{Mode, Problem, Proposal};
 use crate::read::plan::{Place, Standing};
@@ -62,7 +62,7 @@ pub enum Event {
     /// A bundle came into force.
     BundleLoaded(BundleLoaded),
     /// What this host can hold programs with was found out.
-    SandboxProbed(Cages),
+    SandboxProbed(HostIsolation),
     /// A run began.
     RunOpened(Box<RunOpened>),
     /// A run ended.

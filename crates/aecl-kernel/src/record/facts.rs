@@ -9,7 +9,7 @@ use crate::base::id::{ActionId, AgentId, ApprovalId, PersonId, RunId, TenantId};
 use crate::base::principal::Principal;
 use crate::base::time::Timestamp;
 use crate::define::catalogue::Compensation;
-use crate::define::isolation::Cages;
+use crate::define::isolation::HostIsolation;
 use crate::define::manifest::{Budget, Of, Per, RateLimit};
 use crate::provenance::ingest::{Mark, TRUSTED_MAX, Trusted};
 use crate::provenance::labels::{Labels, SECRET_UNTRACKED};
@@ -139,7 +139,7 @@ pub enum Fact {
     Calls(u64),
     Sum(Sum),
     Known(Timestamp),
-    Cages(Cages),
+    Cages(HostIsolation),
 }
 
 /// A run, as decisions need it. Its goal is kept apart, since it may be personal.
@@ -414,7 +414,7 @@ pub struct Facts {
     /// What this host can hold programs with, where a program carries the action out. Decisions that were
     /// recorded before this was asked have none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cages: Option<Cages>,
+    pub cages: Option<HostIsolation>,
     /// What those are now who have answered. Decisions that were recorded before this was asked have none, and no
     /// decision has that is made where nobody has answered.
     #[serde(skip_serializing_if = "Option::is_none")]

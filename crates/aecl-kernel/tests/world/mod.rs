@@ -13,7 +13,9 @@ use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::request::{DecisionRequest, NewIds};
 use aecl_kernel::decide::{Ruling, decide};
-use aecl_kernel::define::isolation::{Cages, Found, Lowered, Modules, Offers, Tier};
+use aecl_kernel::define::isolation::{
+    BackendReport, Capabilities, HostIsolation, IsolationTier, Lowered, Modules,
+};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::{Problem, Source};
 use aecl_kernel::provenance::ingest::ingest;
@@ -399,11 +401,11 @@ impl World {
 
     /// The gate has found out what holds programs here. All limits are enforced and everything is given, unless
     /// it says so; `before` is from before anybody asked what is given. `modules` and `no modules` are no backend.
-    pub fn probed(&mut self, found: &[&str], lowered: Option<Tier>) {
+    pub fn probed(&mut self, found: &[&str], lowered: Option<IsolationTier>) {
         let one = |words: &&str| {
-            let tier = Tier::ALL.into_iter().find(|tier| words.contains(tier.name())).unwrap();
+            let tier = IsolationTier::ALL.into_iter().find(|tier| words.contains(tier.name())).unwrap();
             let (memory, cpu) = (!words.contains("no limit"), !words.contains("no limit"));
-            Found {
+            BackendReport {
                 backend: words.split([' ', ',']).next().unwrap().into(),
                 tier,
                 available: !words.contains("missing"),
@@ -411,7 +413,7 @@ impl World {
                 version: "1".into(),
                 memory,
                 cpu,
-                offers: (!words.contains("before")).then(|| Offers {
+                offers: (!words.contains("before")).then(|| Capabilities {
                     views: !words.contains("no views"),
                     overlays: !words.contains("no overlays"),
                     listener: !words.contains("no way out"),
@@ -429,7 +431,7 @@ impl World {
             version: "1".into(),
         });
         let found = found.iter().map(one).collect();
-        self.record(None, Event::SandboxProbed(Cages { found, modules, lowered }));
+        self.record(None, Event::SandboxProbed(HostIsolation { found, modules, lowered }));
     }
 
     pub fn kill(&mut self, scope: KillScope) {

@@ -12,7 +12,7 @@ use aecl_gate::config::Home;
 use aecl_gate::{clock, loader};
 use aecl_kernel::base::id::{AgentId, Environment, ProjectId, TenantId, UserId};
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::define::isolation::Cages;
+use aecl_kernel::define::isolation::HostIsolation;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::record::decision::Verdict;
@@ -133,13 +133,13 @@ fn situation(home: &Home, args: &Args, action: String) -> std::result::Result<Si
         user: args.user.as_deref().map(UserId::new).transpose()?,
         labels: Labels { untrusted: args.untrusted, private: args.private, ..Labels::default() },
         goal: args.goal.clone(),
-        cages: Cages::default(),
+        cages: HostIsolation::default(),
         at,
     })
 }
 
 /// What programs would be held with on this host, found out now.
-fn cages(home: &Home, bundle: &Bundle) -> std::result::Result<Cages, Error> {
+fn cages(home: &Home, bundle: &Bundle) -> std::result::Result<HostIsolation, Error> {
     let sandbox = home.sandbox()?;
     let process = ProcessConnector::default();
     runtime()?.block_on(sandbox.find_out(&process, bundle)).map_err(Error::new)

@@ -17,7 +17,7 @@ use aecl_egress::egress::{Names, SystemNames};
 use aecl_executor::connectors::files::{KeepJournals, RecoveredKeep};
 use aecl_executor::connectors::process::pick::NotHeld;
 use aecl_executor::connectors::process::{ProcessSpec, Views, egress_proxy, tell};
-use aecl_kernel::define::isolation::Tier;
+use aecl_kernel::define::isolation::IsolationTier;
 use aecl_sandbox::{Image, ImageDigest, Images, SandboxError, Stream, Termination};
 use asked::Asked;
 use cage::{Choice, NotStarted};
@@ -114,7 +114,7 @@ pub struct Args {
     timeout: Option<u64>,
     /// Hold it at least so strongly. The policy may ask for more, and is not overruled.
     #[arg(long, value_name = "TIER", value_parser = cage::tier())]
-    tier: Option<Tier>,
+    tier: Option<IsolationTier>,
     /// Hold it by this and nothing else: native, runc, crun, runsc, or qemu and firecracker where aecl.yaml names
     /// machines. It has to be as strong as what is asked for.
     #[arg(long, value_name = "NAME")]

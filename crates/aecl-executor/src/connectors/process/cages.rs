@@ -13,7 +13,7 @@ pub(super) struct Cages(Arc<RwLock<Arc<[Found]>>>);
 
 impl Cages {
     /// Builds and attacks each cage, and keeps what came of it.
-    pub(super) async fn find_out(&self, backends: &[Backend]) -> Vec<isolation::Found> {
+    pub(super) async fn find_out(&self, backends: &[Backend]) -> Vec<isolation::BackendReport> {
         let found = probe(backends).await;
         let told = found.iter().filter_map(recorded).collect();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = found.into();
@@ -32,7 +32,11 @@ impl Cages {
     }
 
     /// What holds this program: the weakest that is strong enough and gives it all that it needs.
-    pub(super) fn fit(&self, least: isolation::Tier, needs: isolation::Needs) -> Result<Fit, ProcessError> {
+    pub(super) fn fit(
+        &self,
+        least: isolation::IsolationTier,
+        needs: isolation::Requirements,
+    ) -> Result<Fit, ProcessError> {
         let found = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         fit(&found, least, needs)
     }
@@ -58,8 +62,8 @@ impl Fit {
 /// words as the decision did.
 pub(super) fn fit(
     found: &[Found],
-    least: isolation::Tier,
-    needs: isolation::Needs,
+    least: isolation::IsolationTier,
+    needs: isolation::Requirements,
 ) -> Result<Fit, ProcessError> {
     let strong = || {
         let told = found.iter().filter_map(|f| Some((f, recorded(f)?)));
@@ -80,12 +84,12 @@ pub(super) fn fit(
 
 /// The tier as decisions know it; supervision is none.
 #[must_use]
-pub fn tier(tier: Tier) -> Option<isolation::Tier> {
+pub fn tier(tier: Tier) -> Option<isolation::IsolationTier> {
     match tier {
         Tier::Process => None,
-        Tier::Native => Some(isolation::Tier::Native),
-        Tier::Gvisor => Some(isolation::Tier::Gvisor),
-        Tier::Microvm => Some(isolation::Tier::Microvm),
+        Tier::Native => Some(isolation::IsolationTier::Native),
+        Tier::Gvisor => Some(isolation::IsolationTier::Gvisor),
+        Tier::Microvm => Some(isolation::IsolationTier::Microvm),
     }
 }
 
@@ -98,9 +102,9 @@ fn short(text: &str) -> String {
 
 /// What was found out about a backend, as it goes on record; nothing for what is no tier.
 #[must_use]
-pub fn recorded(found: &Found) -> Option<isolation::Found> {
+pub fn recorded(found: &Found) -> Option<isolation::BackendReport> {
     let Offers { views, overlays, listener, unlimited_memory, host_programs } = found.offers;
-    Some(isolation::Found {
+    Some(isolation::BackendReport {
         backend: found.backend.name().to_owned(),
         tier: tier(found.backend.tier())?,
         available: found.available,
@@ -108,14 +112,14 @@ pub fn recorded(found: &Found) -> Option<isolation::Found> {
         version: short(&found.version),
         memory: found.enforced.memory,
         cpu: found.enforced.cpu,
-        offers: Some(isolation::Offers { views, overlays, listener, unlimited_memory, host_programs }),
+        offers: Some(isolation::Capabilities { views, overlays, listener, unlimited_memory, host_programs }),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aecl_kernel::define::isolation::Needs;
+    use aecl_kernel::define::isolation::Requirements;
     use aecl_sandbox::{Enforced, Firecracker, Machine, Pinned, Runtime};
 
     fn native(available: bool, memory: bool) -> Found {
@@ -160,11 +164,11 @@ mod tests {
 
     #[test]
     fn nothing_that_is_held_is_held_less_than_asked_for() {
-        let open = Needs::default();
+        let open = Requirements::default();
         for found in [vec![], vec![native(false, true)], vec![native(true, true)], vec![native(true, false)]]
         {
-            for least in isolation::Tier::ALL {
-                for needs in [open, Needs { memory: true, ..open }] {
+            for least in isolation::IsolationTier::ALL {
+                for needs in [open, Requirements { memory: true, ..open }] {
                     if let Ok(fit) = fit(&found, least, needs) {
                         assert!(tier(fit.backend().tier()) >= Some(least), "{found:?} {least}");
                         assert!(found.iter().any(|f| f.available && f.backend == *fit.backend()));
@@ -172,23 +176,27 @@ mod tests {
                 }
             }
         }
-        assert!(fit(&[native(true, false)], isolation::Tier::Native, open).is_ok());
-        assert!(fit(&[native(true, true)], isolation::Tier::Gvisor, open).is_err());
-        let error = fit(&[native(true, false)], isolation::Tier::Native, Needs { memory: true, ..open });
+        assert!(fit(&[native(true, false)], isolation::IsolationTier::Native, open).is_ok());
+        assert!(fit(&[native(true, true)], isolation::IsolationTier::Gvisor, open).is_err());
+        let error = fit(
+            &[native(true, false)],
+            isolation::IsolationTier::Native,
+            Requirements { memory: true, ..open },
+        );
         assert!(matches!(error, Err(ProcessError::Unable { .. })));
     }
 
     /// What is strong enough and cannot do it is passed over, for something as strong or stronger.
     #[test]
     fn the_weakest_is_taken_that_is_strong_enough_and_able() {
-        use isolation::Tier::{Gvisor, Microvm, Native};
-        let memory = Needs { memory: true, ..Needs::default() };
+        use isolation::IsolationTier::{Gvisor, Microvm, Native};
+        let memory = Requirements { memory: true, ..Requirements::default() };
         let (views, overlays, listener) = (
-            Needs { views: true, ..memory },
-            Needs { views: true, overlays: true, ..memory },
-            Needs { listener: true, ..memory },
+            Requirements { views: true, ..memory },
+            Requirements { views: true, overlays: true, ..memory },
+            Requirements { listener: true, ..memory },
         );
-        let module = Needs { module: true, ..views };
+        let module = Requirements { module: true, ..views };
         let all = [firecracker(), runsc(), native(true, true)];
         let without_overlays =
             Found { offers: Offers { overlays: false, ..native(true, true).offers }, ..native(true, true) };
@@ -197,7 +205,7 @@ mod tests {
         let offers = Offers { views: false, overlays: false, ..firecracker().offers };
         let blind = [Found { offers, ..firecracker() }];
         let other = [without_overlays, runc];
-        let open = Needs::default();
+        let open = Requirements::default();
         for (found, least, needs, expected) in [
             (&all[..], Native, memory, "native"),
             (&all, Gvisor, memory, "runsc"),

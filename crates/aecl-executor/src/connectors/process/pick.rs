@@ -1,7 +1,7 @@
 //! What holds a program that somebody runs by hand: chosen as for an action, and of this host no more is found out
 //! than that takes.
 
-use aecl_kernel::define::isolation::{self, Cages, Choice, Demand, Lowered};
+use aecl_kernel::define::isolation::{self, HostIsolation, Lowered, RequiredIsolation, Selection};
 use aecl_sandbox::{Backend, Found, ProbeCache, probe};
 
 use super::cages::{Fit, fit, recorded, tier};
@@ -50,8 +50,8 @@ impl NotHeld {
 
     /// Nothing that was tried is strong enough, and there may have been nothing to try. Of all that is wrong one
     /// thing is told: whoever has installed something wants to know about that, and nobody wants to read of six.
-    fn too_weak(backends: &[Backend], tried: &[Found], demand: &Demand) -> Self {
-        let Demand { tier: least, why: asked, .. } = demand;
+    fn too_weak(backends: &[Backend], tried: &[Found], demand: &RequiredIsolation) -> Self {
+        let RequiredIsolation { tier: least, why: asked, .. } = demand;
         if backends.is_empty() {
             return Self::unavailable(format!(
                 "`sandbox.backends` in aecl.yaml names none, so nothing may hold a program; name `{}` there, or \
@@ -65,12 +65,12 @@ impl NotHeld {
         let nearest = strong.iter().find(|found| !is_missing(found)).or_else(|| strong.first());
         let cause = match (nearest, least) {
             (Some(nearest), _) => format!("`{}`: {}", nearest.backend, nearest.reason),
-            (None, isolation::Tier::Microvm) => {
+            (None, isolation::IsolationTier::Microvm) => {
                 "no machine is described; `sandbox.machines` in aecl.yaml names those \
                                             there are, where `--dir` names its directory"
                     .to_owned()
             }
-            (None, isolation::Tier::Native | isolation::Tier::Gvisor) => {
+            (None, isolation::IsolationTier::Native | isolation::IsolationTier::Gvisor) => {
                 "`sandbox.backends` in aecl.yaml leaves out what is so strong".to_owned()
             }
         };
@@ -84,7 +84,7 @@ impl NotHeld {
 
 /// What [`pick`] tries first: the weakest that would be strong enough, as far as its kind goes.
 #[must_use]
-pub fn first<'a>(backends: &'a [Backend], demand: &Demand) -> Option<&'a Backend> {
+pub fn first<'a>(backends: &'a [Backend], demand: &RequiredIsolation) -> Option<&'a Backend> {
     weakest_first(backends, |tier| tier >= demand.tier).into_iter().next()
 }
 
@@ -97,7 +97,7 @@ pub fn first<'a>(backends: &'a [Backend], demand: &Demand) -> Option<&'a Backend
 pub async fn pick(
     backends: &[Backend],
     lowered: Option<Lowered>,
-    demand: &Demand,
+    demand: &RequiredIsolation,
     memory: Option<&ProbeCache>,
 ) -> Result<Picked, NotHeld> {
     let (mut tried, mut remembered): (Vec<Found>, Vec<Backend>) = Default::default();
@@ -115,18 +115,18 @@ pub async fn pick(
         try_out(backend, memory, &mut tried, &mut remembered).await;
     }
     // Whether modules run is seen when one is to run.
-    let cages = Cages { found: tried.iter().filter_map(recorded).collect(), modules: None, lowered };
+    let cages = HostIsolation { found: tried.iter().filter_map(recorded).collect(), modules: None, lowered };
     match cages.choose(demand.tier, demand.needs) {
-        Choice::Held { tier, .. } => match fit(&tried, tier, demand.needs).map(Fit::into_found) {
+        Selection::Held { tier, .. } => match fit(&tried, tier, demand.needs).map(Fit::into_found) {
             Ok(found) => {
                 let is_remembered = is_in(&remembered, &found);
                 Ok(Picked { found, lowered: cages.lowered, is_remembered })
             }
             Err(error) => Err(NotHeld::unavailable(error.to_string())),
         },
-        Choice::NoWorker => Err(NotHeld::unavailable(cages.no_worker())),
-        Choice::Nothing => Err(NotHeld::too_weak(backends, &tried, demand)),
-        Choice::Unable => Err(NotHeld::Unenforceable(cages.unable(demand))),
+        Selection::NoWorker => Err(NotHeld::unavailable(cages.no_worker())),
+        Selection::Nothing => Err(NotHeld::too_weak(backends, &tried, demand)),
+        Selection::Unable => Err(NotHeld::Unenforceable(cages.unable(demand))),
     }
 }
 
@@ -166,8 +166,8 @@ fn preferred(known: &[Backend], allowed: Option<&[String]>) -> Result<Vec<Backen
 }
 
 /// Those of such a tier, as [`fit`] prefers them. What is no tier holds nothing.
-fn weakest_first(backends: &[Backend], of: impl Fn(isolation::Tier) -> bool) -> Vec<&Backend> {
-    let mut strong: Vec<(isolation::Tier, &Backend)> = backends
+fn weakest_first(backends: &[Backend], of: impl Fn(isolation::IsolationTier) -> bool) -> Vec<&Backend> {
+    let mut strong: Vec<(isolation::IsolationTier, &Backend)> = backends
         .iter()
         .filter_map(|backend| Some((tier(backend.tier())?, backend)))
         .filter(|(tier, _)| of(*tier))
@@ -179,12 +179,12 @@ fn weakest_first(backends: &[Backend], of: impl Fn(isolation::Tier) -> bool) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aecl_kernel::define::isolation::{Needs, Tier};
+    use aecl_kernel::define::isolation::{IsolationTier, Requirements};
     use aecl_sandbox::Runtime;
     use serde_json::json;
 
-    fn demand(tier: Tier) -> Demand {
-        Demand { tier, why: "a test".into(), needs: Needs::default() }
+    fn demand(tier: IsolationTier) -> RequiredIsolation {
+        RequiredIsolation { tier, why: "a test".into(), needs: Requirements::default() }
     }
 
     /// Nothing of this name is installed anywhere.
@@ -216,10 +216,10 @@ mod tests {
         let runc = Backend::Runc(Runtime::named("runc"));
         let runsc = Backend::Runsc(Runtime::named("runsc"));
         let all = [machine(false), runsc.clone(), runc.clone(), Backend::Native];
-        assert_eq!(first(&all, &demand(Tier::Native)), Some(&runc), "the first of its tier");
-        assert_eq!(first(&all, &demand(Tier::Gvisor)), Some(&runsc));
-        assert_eq!(first(&all, &demand(Tier::Microvm)), Some(&machine(false)));
-        assert_eq!(first(&[machine(true)], &demand(Tier::Native)), None, "emulation is no tier");
+        assert_eq!(first(&all, &demand(IsolationTier::Native)), Some(&runc), "the first of its tier");
+        assert_eq!(first(&all, &demand(IsolationTier::Gvisor)), Some(&runsc));
+        assert_eq!(first(&all, &demand(IsolationTier::Microvm)), Some(&machine(false)));
+        assert_eq!(first(&[machine(true)], &demand(IsolationTier::Native)), None, "emulation is no tier");
     }
 
     #[tokio::test]
@@ -227,7 +227,7 @@ mod tests {
         let backends = [Backend::Native, missing(Backend::Runsc), machine(true)];
         let word = |to| Some(Lowered { to, reason: "a trial".into() });
         let Err(NotHeld::Unavailable { why, each }) =
-            pick(&backends, None, &demand(Tier::Gvisor), None).await
+            pick(&backends, None, &demand(IsolationTier::Gvisor), None).await
         else {
             panic!("nothing here is that strong")
         };
@@ -236,25 +236,30 @@ mod tests {
             "{why}"
         );
         assert!(!why.contains("native") && each.len() == 1, "it was not tried: {why} {each:?}");
-        let less = pick(&backends, word(Tier::Native), &demand(Tier::Gvisor), None).await.unwrap();
-        assert_eq!((less.found.backend, less.lowered), (Backend::Native, word(Tier::Native)));
-        let no_less = pick(&backends, word(Tier::Gvisor), &demand(Tier::Microvm), None).await;
+        let less =
+            pick(&backends, word(IsolationTier::Native), &demand(IsolationTier::Gvisor), None).await.unwrap();
+        assert_eq!((less.found.backend, less.lowered), (Backend::Native, word(IsolationTier::Native)));
+        let no_less =
+            pick(&backends, word(IsolationTier::Gvisor), &demand(IsolationTier::Microvm), None).await;
         assert!(matches!(no_less, Err(NotHeld::Unavailable { .. })), "{no_less:?}");
         // One cause, whatever else is wrong, and each for who wants it.
         let emulated = [missing(Backend::Crun), missing(Backend::Runc), missing(Backend::Runsc)];
         let Err(NotHeld::Unavailable { why, each }) =
-            pick(&emulated, None, &demand(Tier::Native), None).await
+            pick(&emulated, None, &demand(IsolationTier::Native), None).await
         else {
             panic!("none of them is installed")
         };
         assert!(why.matches("is not installed").count() == 1 && each.len() == 3, "{why} {each:?}");
         // A list without a name is a reason of its own, not one of this host.
-        let Err(NotHeld::Unavailable { why, .. }) = pick(&[], None, &demand(Tier::Native), None).await else {
+        let Err(NotHeld::Unavailable { why, .. }) =
+            pick(&[], None, &demand(IsolationTier::Native), None).await
+        else {
             panic!("nothing may hold it")
         };
         assert!(why.starts_with("`sandbox.backends` in aecl.yaml names none"), "{why}");
         // Where what is asked for is there, the word changes nothing.
-        let enough = pick(&backends, word(Tier::Native), &demand(Tier::Native), None).await.unwrap();
+        let enough =
+            pick(&backends, word(IsolationTier::Native), &demand(IsolationTier::Native), None).await.unwrap();
         assert_eq!((enough.found.backend, enough.lowered), (Backend::Native, None));
     }
 }

@@ -85,8 +85,8 @@ impl ProcessSpec {
 
     /// What it needs of its cage.
     #[must_use]
-    pub fn needs(&self) -> isolation::Needs {
-        isolation::Needs {
+    pub fn needs(&self) -> isolation::Requirements {
+        isolation::Requirements {
             memory: self.limits.memory_max_mib.is_some(),
             cpu: self.limits.cpu_max_millicores.is_some(),
             // The files of an image, a module with its worker, and the certificates that go with a credential are views

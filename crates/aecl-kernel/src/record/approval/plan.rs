@@ -5,7 +5,7 @@ use crate::base::digest::Digest;
 use crate::base::json::write_canonical;
 use crate::base::principal::Principal;
 use crate::base::time::Timestamp;
-use crate::define::isolation::Tier;
+use crate::define::isolation::IsolationTier;
 use crate::record::goal::Goal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -42,7 +42,7 @@ pub struct StepAsked {
     pub times: u32,
     /// How strongly its program would be held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tier: Option<Tier>,
+    pub tier: Option<IsolationTier>,
     /// What it would have asked about by itself.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub asks: BTreeSet<Code>,

@@ -83,7 +83,7 @@ keys! {
 pub struct Cages;
 
 impl TypedKey for Cages {
-    type Value = crate::define::isolation::Cages;
+    type Value = crate::define::isolation::HostIsolation;
 
     fn key(self) -> FactKey {
         FactKey::Cages

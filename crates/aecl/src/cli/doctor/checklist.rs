@@ -10,7 +10,7 @@ use aecl_executor::connectors::mcp::Transport;
 use aecl_executor::connectors::process::ProcessConnector;
 use aecl_gate::config::Config;
 use aecl_kernel::define::catalogue::{Effect, Reversibility, TypedAction};
-use aecl_kernel::define::isolation::{Cages, Choice, Demand, Tier};
+use aecl_kernel::define::isolation::{HostIsolation, IsolationTier, RequiredIsolation, Selection};
 use aecl_kernel::policy::bundle::Bundle;
 use serde::Serialize;
 
@@ -183,9 +183,9 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
     let cages = match runtime().map(|runtime| runtime.block_on(sandbox.find_out(&process, bundle))) {
         Ok(Ok(cages)) => cages,
         Ok(Err(message)) => return not_met(message, "correct aecl.yaml"),
-        Err(_) => Cages { lowered: sandbox.lowered(), ..Cages::default() },
+        Err(_) => HostIsolation { lowered: sandbox.lowered(), ..HostIsolation::default() },
     };
-    let held = |tier: Tier| cages.found.iter().find(|found| found.available && found.tier >= tier);
+    let held = |tier: IsolationTier| cages.found.iter().find(|found| found.available && found.tier >= tier);
     let Some(holds) = held(least) else {
         return not_met(
             format!("{} need a cage of tier `{least}`, and this host has none", listed(&caged)),
@@ -199,10 +199,10 @@ fn sandbox(bundle: &Bundle, config: Option<&Config>) -> Said {
     }
     let all: Vec<_> =
         bundle.catalogue().iter().filter_map(|(name, t)| Some((name.to_string(), t.cage?))).collect();
-    let unable = |tier: Tier| {
+    let unable = |tier: IsolationTier| {
         all.iter().find_map(|(name, needs)| {
-            let demand = Demand { tier, why: "the policy asks for it".into(), needs: *needs };
-            (cages.choose(tier, *needs) == Choice::Unable).then(|| (name.clone(), cages.unable(&demand)))
+            let demand = RequiredIsolation { tier, why: "the policy asks for it".into(), needs: *needs };
+            (cages.choose(tier, *needs) == Selection::Unable).then(|| (name.clone(), cages.unable(&demand)))
         })
     };
     if let Some((name, why)) = unable(least) {

@@ -12,7 +12,9 @@ use aecl_executor::connectors::process::{recorded, wasm};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::define::catalogue::TypedAction;
-use aecl_kernel::define::isolation::{Cages, Choice, Demand, Needs, Tier};
+use aecl_kernel::define::isolation::{
+    HostIsolation, IsolationTier, RequiredIsolation, Requirements, Selection,
+};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_sandbox::{Backend, Docker, Found, Offers, Program, Termination, VirtualMachine, probe};
 use serde::Serialize;
@@ -121,7 +123,8 @@ pub(super) fn run(home: &Home, machines: Option<&Path>, docker: Option<&Path>, j
     });
     let modules = modules(runtime.block_on(wasm::try_worker(&all)), bundle.as_ref());
     // What is missing for modules is said once, for all of them.
-    let cages = Cages { found: all.iter().filter_map(recorded).collect(), modules: None, lowered: None };
+    let cages =
+        HostIsolation { found: all.iter().filter_map(recorded).collect(), modules: None, lowered: None };
     let needs: Vec<Need> = needs.into_iter().map(|need| need.against(&cages)).collect();
     let sound =
         needs.iter().all(|need| need.met || !need.always) && (modules.available || modules.actions == 0);
@@ -150,10 +153,10 @@ fn modules(tried: std::result::Result<wasm::WorkerTrial, String>, bundle: Option
 }
 
 /// How strongly the programs of this policy are held whatever their runs have read.
-pub(super) fn least_tier(bundle: &Bundle) -> Tier {
+pub(super) fn least_tier(bundle: &Bundle) -> IsolationTier {
     let caged = bundle.catalogue().iter().filter(|(_, typed)| typed.cage.is_some());
     let asked = caged.filter_map(|(_, typed)| typed.manifest.min_tier);
-    asked.chain(bundle.agents().filter_map(|agent| agent.min_tier)).max().unwrap_or(Tier::Native)
+    asked.chain(bundle.agents().filter_map(|agent| agent.min_tier)).max().unwrap_or(IsolationTier::Native)
 }
 
 /// Whether a module carries it out.
@@ -164,7 +167,7 @@ pub(super) fn is_module(typed: &TypedAction) -> bool {
 /// What this installation's actions need.
 #[derive(Debug, Serialize)]
 struct Need {
-    tier: Tier,
+    tier: IsolationTier,
     #[serde(rename = "for")]
     what: String,
     /// They never run without. Otherwise they are blocked in some runs only.
@@ -174,20 +177,20 @@ struct Need {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     blocked: BTreeMap<String, String>,
     #[serde(skip)]
-    programs: Vec<(String, Needs)>,
+    programs: Vec<(String, Requirements)>,
 }
 
 impl Need {
     /// The same, with what comes of it on this host.
-    fn against(mut self, cages: &Cages) -> Self {
+    fn against(mut self, cages: &HostIsolation) -> Self {
         for (name, needs) in &self.programs {
             let (tier, needs) = (self.tier, *needs);
-            let demand = Demand { tier, why: "the policy asks for it".into(), needs };
+            let demand = RequiredIsolation { tier, why: "the policy asks for it".into(), needs };
             let why = match cages.choose(tier, needs) {
-                Choice::Held { .. } => continue,
-                Choice::Nothing => cages.lack(tier),
-                Choice::NoWorker => cages.no_worker(),
-                Choice::Unable => cages.unable(&demand),
+                Selection::Held { .. } => continue,
+                Selection::Nothing => cages.lack(tier),
+                Selection::NoWorker => cages.no_worker(),
+                Selection::Unable => cages.unable(&demand),
             };
             self.blocked.insert(name.clone(), why);
         }
@@ -219,7 +222,7 @@ fn needs(bundle: Option<&Bundle>) -> Vec<Need> {
     let what = format!("{} that {run}", count(caged.len(), "action"));
     let programs: Vec<_> =
         caged.iter().filter_map(|(name, typed)| Some((name.to_string(), typed.cage?))).collect();
-    let need = |tier: Tier, what: String, always: bool| {
+    let need = |tier: IsolationTier, what: String, always: bool| {
         let (blocked, programs) = (BTreeMap::new(), programs.clone());
         Need { tier, what, always, met: false, blocked, programs }
     };
@@ -340,8 +343,8 @@ fn page(rows: &[Row], modules: &Modules, needs: &[Need], described: Described, l
              (docs/reference/isolation.md).",
         );
     }
-    let holds = |tier: &&Tier| rows.iter().any(|row| row.available && row.tier == tier.name());
-    let strongest = Tier::ALL.iter().rev().find(holds).map_or("none", |tier| tier.name());
+    let holds = |tier: &&IsolationTier| rows.iter().any(|row| row.available && row.tier == tier.name());
+    let strongest = IsolationTier::ALL.iter().rev().find(holds).map_or("none", |tier| tier.name());
     if needs.is_empty() {
         page.line(format!("No action here runs a program. The strongest tier is {strongest}."));
     }

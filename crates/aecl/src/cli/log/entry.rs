@@ -2,7 +2,7 @@
 
 use super::source::{Row, Source};
 use crate::cli::show::{Page, Tone, count, inert_line};
-use aecl_kernel::define::isolation::{Cages, Found};
+use aecl_kernel::define::isolation::{BackendReport, HostIsolation};
 use aecl_kernel::record::approval::summary::short;
 use aecl_kernel::record::event::{Event, Lapse, OutcomeKind};
 use aecl_ledger::PayloadKind;
@@ -147,8 +147,8 @@ fn main_argument(arguments: &Value) -> Option<String> {
     told.min_by_key(|(rank, _)| *rank).map(|(_, text)| text)
 }
 
-fn cages(cages: &Cages) -> String {
-    let one = |found: &Found| {
+fn cages(cages: &HostIsolation) -> String {
+    let one = |found: &BackendReport| {
         let is = if found.available { "here" } else { "not here" };
         format!("`{}` ({}) is {is}: {}", found.backend, found.tier, found.reason)
     };

@@ -5,7 +5,7 @@ use crate::cli::image::named;
 use crate::cli::{Error, input};
 use aecl_executor::connectors::process::{AccessSpec, ProcessSpec, ViewSpec};
 use aecl_kernel::define::catalogue::ActionManifest;
-use aecl_kernel::define::isolation::{Demand, Tier};
+use aecl_kernel::define::isolation::{IsolationTier, RequiredIsolation};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ pub(super) struct Asked {
     pub hidden: BTreeSet<PathBuf>,
     pub read_only: BTreeSet<PathBuf>,
     /// How strongly it is held at least, and because of whose word.
-    pub tier: Tier,
+    pub tier: IsolationTier,
     pub why: String,
 }
 
@@ -90,8 +90,8 @@ impl Asked {
     }
 
     /// What is asked of a cage.
-    pub(super) fn demand(&self) -> Demand {
-        Demand { tier: self.tier, why: self.why.clone(), needs: self.spec.needs() }
+    pub(super) fn demand(&self) -> RequiredIsolation {
+        RequiredIsolation { tier: self.tier, why: self.why.clone(), needs: self.spec.needs() }
     }
 }
 
@@ -101,7 +101,7 @@ struct Policy {
     /// How it is called in messages.
     name: String,
     connector: Map<String, Value>,
-    min_tier: Option<Tier>,
+    min_tier: Option<IsolationTier>,
     timeout: Option<Duration>,
 }
 
@@ -155,7 +155,7 @@ impl Policy {
     }
 
     /// How strongly the command is held at least, and because of whose word.
-    fn tier(&self, raised: Option<Tier>) -> Result<(Tier, String), Error> {
+    fn tier(&self, raised: Option<IsolationTier>) -> Result<(IsolationTier, String), Error> {
         let asked = |who: &str| format!("`{who}` asks for it");
         match (self.min_tier, raised) {
             (Some(policy), Some(raised)) if raised < policy => Err(Error::new(format!(
@@ -165,7 +165,7 @@ impl Policy {
             .hint("leave `--tier` out, or ask for more with it")),
             (policy, Some(raised)) if policy < Some(raised) => Ok((raised, asked("--tier"))),
             (Some(policy), _) => Ok((policy, asked(&self.name))),
-            (None, _) => Ok((Tier::Native, "every program runs in a cage".into())),
+            (None, _) => Ok((IsolationTier::Native, "every program runs in a cage".into())),
         }
     }
 }

@@ -9,7 +9,7 @@ use aecl_executor::connectors::process::wasm::NoModule;
 use aecl_executor::connectors::process::{held, tier as decided};
 use aecl_gate::GateError;
 use aecl_gate::config::Home;
-use aecl_kernel::define::isolation::{Demand, Lowered, Tier};
+use aecl_kernel::define::isolation::{IsolationTier, Lowered, RequiredIsolation};
 use aecl_sandbox::{
     Backend, Cage, CgroupVersion, Image, ProbeCache, Program, Running, SandboxError, Terminal,
 };
@@ -18,9 +18,11 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// The tiers as words of the command line.
-pub(super) fn tier() -> impl TypedValueParser<Value = Tier> {
-    let names = clap::builder::PossibleValuesParser::new(Tier::ALL.map(Tier::name));
-    names.try_map(|said| Tier::ALL.into_iter().find(|tier| tier.name() == said).ok_or("this is no tier"))
+pub(super) fn tier() -> impl TypedValueParser<Value = IsolationTier> {
+    let names = clap::builder::PossibleValuesParser::new(IsolationTier::ALL.map(IsolationTier::name));
+    names.try_map(|said| {
+        IsolationTier::ALL.into_iter().find(|tier| tier.name() == said).ok_or("this is no tier")
+    })
 }
 
 /// What may hold the command, and what is asked for.
@@ -78,7 +80,11 @@ pub(super) struct Started {
 
 impl Choice {
     /// What the configuration allows, or of it the one that is named.
-    pub(super) fn of(common: &Common, named: Option<&str>, demand: &Demand) -> Result<Self, Error> {
+    pub(super) fn of(
+        common: &Common,
+        named: Option<&str>,
+        demand: &RequiredIsolation,
+    ) -> Result<Self, Error> {
         // Commands are run where strangers' files are. Those may be a configuration.
         let home = if common.how == How::Unnamed { Path::new(place::IN_PROJECT) } else { &common.dir };
         // What has only the name holds no configuration.
@@ -175,7 +181,7 @@ impl Choice {
         &self,
         asked: &Asked,
         image: Option<&Image>,
-        demand: &Demand,
+        demand: &RequiredIsolation,
         memory: Option<&ProbeCache>,
     ) -> Result<Started, (NotStarted, Option<Backend>)> {
         let picked = pick::pick(&self.backends, self.lowered.clone(), demand, memory).await;
@@ -217,7 +223,7 @@ pub(super) fn is_for_want_of_memory(refused: &NotStarted) -> bool {
 
 async fn begin(
     prepared: Result<Prepared, NoModule>,
-    demand: Demand,
+    demand: RequiredIsolation,
     lowered: Option<Lowered>,
     version: String,
 ) -> Result<Started, NotStarted> {
@@ -240,12 +246,12 @@ pub(super) struct Held {
     pub cage: String,
     really: aecl_sandbox::AppliedSandbox,
     version: String,
-    demand: Demand,
+    demand: RequiredIsolation,
     lowered: Option<Lowered>,
 }
 
 impl Held {
-    fn of(running: &Running, demand: Demand, lowered: Option<Lowered>, version: String) -> Self {
+    fn of(running: &Running, demand: RequiredIsolation, lowered: Option<Lowered>, version: String) -> Self {
         let really = running.held().clone();
         Self { cage: held(&really), really, version, demand, lowered }
     }

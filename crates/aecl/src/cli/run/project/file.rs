@@ -4,7 +4,7 @@ use super::super::Profile;
 use crate::cli::Error;
 use aecl_egress::egress::HostName;
 use aecl_executor::connectors::process::LimitsSpec;
-use aecl_kernel::define::isolation::Tier;
+use aecl_kernel::define::isolation::IsolationTier;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Deserializer};
@@ -29,7 +29,7 @@ const MEMORY_MIN_MIB: u64 = 4;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ProjectFile {
     /// Held at least so strongly.
-    pub(super) min_tier: Option<Tier>,
+    pub(super) min_tier: Option<IsolationTier>,
     /// It takes no longer, in seconds.
     pub(super) timeout_max_s: Option<NonZeroU64>,
     /// No more than that.

@@ -5,7 +5,7 @@ use super::{narrowed, stays_as_it_is, take};
 use crate::cli::run::Asked;
 use aecl_egress::broker::Allow;
 use aecl_executor::connectors::process::{AccessSpec, ProcessSpec, ViewSpec};
-use aecl_kernel::define::isolation::Tier;
+use aecl_kernel::define::isolation::IsolationTier;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::json;
@@ -24,7 +24,7 @@ fn asked(spec: ProcessSpec) -> Asked {
         caches: BTreeSet::new(),
         hidden: BTreeSet::new(),
         read_only: BTreeSet::new(),
-        tier: Tier::Native,
+        tier: IsolationTier::Native,
         why: "every program runs in a cage".into(),
     }
 }
@@ -76,7 +76,7 @@ prop_compose! {
         spec.cwd = cwd.map(Into::into);
         let access = |can_write| if can_write { AccessSpec::Overlay } else { AccessSpec::ReadOnly };
         spec.views = views.into_iter().map(|(source, can_write)| view(source, access(can_write))).collect();
-        Asked { timeout: Duration::from_secs(timeout), tier: Tier::ALL[tier], ..asked(spec) }
+        Asked { timeout: Duration::from_secs(timeout), tier: IsolationTier::ALL[tier], ..asked(spec) }
     }
 }
 
@@ -88,7 +88,7 @@ fn any_file() -> impl Strategy<Value = String> {
         (prop::sample::select(HOSTS.to_vec()), proptest::option::of(prop::sample::select(PORTS.to_vec())));
     let path = prop::sample::select(vec![".", "a", "a/b", "./c", "a/b/d", "e"]);
     (
-        proptest::option::of(prop::sample::select(Tier::ALL.to_vec())),
+        proptest::option::of(prop::sample::select(IsolationTier::ALL.to_vec())),
         proptest::option::of(number),
         vec(limit, 0..4),
         proptest::option::of(vec(place, 0..4)),
