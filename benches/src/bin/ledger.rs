@@ -14,8 +14,8 @@ use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::catalogue::flow::Endorses;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
-use aecl_kernel::provenance::atoms::{Atom, Kind};
-use aecl_kernel::provenance::ingest::{Mark, ingest};
+use aecl_kernel::provenance::atoms::{Atom, AtomKind};
+use aecl_kernel::provenance::ingest::{Endorsement, ingest};
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::record::event::OutcomeKind;
@@ -205,9 +205,9 @@ fn tainted(atoms: usize) -> Scene {
     }
     let goal = "Read the complaint, then refund 12.5 for order-00000001 because the parcel never came";
     scene.space.insert(FactKey::Goal(run.clone()), Fact::Goal(Goal::new(goal.into(), None)));
-    let mark = Mark { by: Endorses::System, named: false, secret: false };
+    let mark = Endorsement { by: Endorses::System, named: false, secret: false };
     for n in 0..atoms {
-        let atom = Atom { kind: Kind::Id, text: format!("order-{n:08}") };
+        let atom = Atom { kind: AtomKind::Id, text: format!("order-{n:08}") };
         scene.space.insert(FactKey::Trust(run.clone(), atom.digest()), Fact::Trust(vec![mark]));
     }
     scene.facts = Facts::gather(&scene.action, &scene.bundle, None, NOON, &mut scene.space).unwrap();

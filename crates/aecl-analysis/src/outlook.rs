@@ -226,7 +226,7 @@ impl Stated<'_> {
         let mut run = RunFact {
             planned: true,
             plan_approval: None,
-            step: aecl_kernel::read::plan::Place::default(),
+            step: aecl_kernel::read::plan::PlanProgress::default(),
             ..self.run.clone()
         };
         run.labels.untrusted = true;

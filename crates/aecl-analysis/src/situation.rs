@@ -15,7 +15,7 @@ use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::provenance::proof::Provenance;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
-use aecl_kernel::read::plan::Place;
+use aecl_kernel::read::plan::PlanProgress;
 use aecl_kernel::record::facts::{EDITION, Fact, FactKey, FactStore as _, Facts, RunFact, keys};
 use aecl_kernel::record::goal::Goal;
 use std::collections::BTreeMap;
@@ -129,7 +129,7 @@ impl Situation {
             planned: false,
             plan_approval: None,
             questions: 0,
-            step: Place::default(),
+            step: PlanProgress::default(),
             trusted_bytes: 0,
             barred: std::collections::BTreeSet::new(),
             endorsers: std::collections::BTreeMap::new(),

@@ -12,7 +12,7 @@ use aecl_kernel::base::id::{ActionId, ApprovalId};
 use aecl_kernel::base::json::Limits;
 use aecl_kernel::define::catalogue::flow::{Class, Endorses};
 use aecl_kernel::policy::bundle::Bundle;
-use aecl_kernel::provenance::ingest::{Mark, Trusted};
+use aecl_kernel::provenance::ingest::{Endorsement, Trusted};
 use aecl_kernel::provenance::proof::endorsed;
 use aecl_kernel::provenance::seen;
 use aecl_kernel::read::action::{Action, Mode};
@@ -221,7 +221,7 @@ impl Gate {
     async fn endorsed(&self, ask: &ApprovalRequest) -> Result<Vec<Trusted>, GateError> {
         let ruled = self.last_ruling(&ask.action).await?;
         let arguments = self.arguments(&ruled.arguments).await?.unwrap_or(Value::Null);
-        let mark = Mark { by: Endorses::User, named: false, secret: false };
+        let mark = Endorsement { by: Endorses::User, named: false, secret: false };
         let doubts = ruled.decision.findings.iter().flat_map(|f| &f.about);
         let atoms = doubts.filter_map(|d| Some(endorsed(d.class, arguments.pointer(&d.at)?))).flatten();
         Ok(atoms.map(|atom| Trusted { atom, mark }).collect())

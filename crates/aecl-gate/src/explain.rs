@@ -107,7 +107,7 @@ impl Gate {
             planned: false,
             plan_approval: None,
             questions: 0,
-            step: aecl_kernel::read::plan::Place::default(),
+            step: aecl_kernel::read::plan::PlanProgress::default(),
             trusted_bytes: 0,
             barred: std::collections::BTreeSet::new(),
             endorsers: BTreeMap::new(),

@@ -15,7 +15,7 @@ use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::define::manifest::Plans;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::labels::Labels;
-use aecl_kernel::read::plan::Place;
+use aecl_kernel::read::plan::PlanProgress;
 use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
 use aecl_kernel::record::decision::Decision;
 use aecl_kernel::record::facts::{Fact, FactKey, FactStore as _, RunFact, keys};
@@ -209,7 +209,7 @@ fn before(
         failures: 0,
         next_seq: 0,
         planned: true,
-        step: Place::default(),
+        step: PlanProgress::default(),
         plan_approval: None,
         questions: 0,
         trusted_bytes: 0,

@@ -8,7 +8,7 @@ mod world;
 
 use aecl_kernel::define::catalogue::flow::Class;
 use aecl_kernel::provenance::atoms::wanted;
-use aecl_kernel::provenance::goal::{How, Reading};
+use aecl_kernel::provenance::goal::{MentionKind, ParsedGoal};
 use bank::Run;
 use serde_json::json;
 
@@ -33,10 +33,10 @@ fn proves(cells: &[&str]) -> &'static str {
         "path" => Class::TargetPath,
         other => panic!("{other}"),
     };
-    let goal = Reading::of(goal);
+    let goal = ParsedGoal::of(goal);
     let named = wanted(class, &(*value).into()).into_iter().any(|atom| {
         let how = if class.is_destination() { goal.names_destination(&atom) } else { goal.names(&atom) };
-        how.is_some_and(|how| how != How::Words || class == Class::TargetPath)
+        how.is_some_and(|how| how != MentionKind::Words || class == Class::TargetPath)
     });
     if named { "proves" } else { "names" }
 }

@@ -7,7 +7,7 @@ mod world;
 
 use aecl_analysis::load::VettedBundle;
 use aecl_kernel::policy::problem::Source;
-use aecl_kernel::provenance::goal::Reading;
+use aecl_kernel::provenance::goal::ParsedGoal;
 use aecl_kernel::provenance::ingest::ingest;
 use bank::{EVIL, IBAN, Run, STANDARD};
 use serde_json::{Value, json};
@@ -297,7 +297,7 @@ fn what_is_deleted_was_named_even_if_it_can_be_undone() {
 #[test]
 fn a_list_that_somebody_narrowed_has_no_largest() {
     let typed = STANDARD.catalogue().find("list_files").unwrap().clone();
-    let goal = Reading::of("Delete the largest file");
+    let goal = ParsedGoal::of("Delete the largest file");
     let named = |output: Value, whole: bool| -> Vec<String> {
         let taken = ingest(&typed, output.to_string().as_bytes(), false, Some(&goal), whole);
         taken.trusted.into_iter().filter(|t| t.mark.named).map(|t| t.atom.text).collect()

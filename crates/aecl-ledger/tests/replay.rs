@@ -13,7 +13,7 @@ use aecl_analysis::load::VettedBundle;
 use aecl_kernel::define::catalogue::flow::{Class, Endorses};
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::provenance::atoms::wanted;
-use aecl_kernel::provenance::ingest::{Mark, Trusted};
+use aecl_kernel::provenance::ingest::{Endorsement, Trusted};
 use aecl_kernel::record::event::{Entry, Event, OutcomeKind};
 use aecl_ledger::replay::rebuild_facts;
 use aecl_ledger::store::{Batch, EntryRow, Memory, PayloadRow, Store};
@@ -249,7 +249,7 @@ fn resting() -> Memory {
         let run = world.run_named("bot", "run_a").await.unwrap();
         for secret in [false, true] {
             let permit = run.allowed("pay.send", json!({"amount": 1, "to": "bob"})).await;
-            let mark = Mark { by: Endorses::System, named: false, secret };
+            let mark = Endorsement { by: Endorses::System, named: false, secret };
             let atoms = wanted(Class::DestAccount, &json!("DE02120300000000202051"));
             let trusted = atoms.into_iter().map(|atom| Trusted { atom, mark }).collect();
             let conclusion = Conclusion { trusted, ..conclusion(permit.get().id(), OutcomeKind::Done) };

@@ -8,7 +8,7 @@ use aecl_kernel::define::catalogue::flow::{Class, Endorses, Form};
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::provenance::atoms::wanted;
-use aecl_kernel::provenance::ingest::Mark;
+use aecl_kernel::provenance::ingest::Endorsement;
 use aecl_kernel::record::decision::Verdict;
 use aecl_kernel::record::facts::{Fact, FactKey, FactStore as _, keys};
 use serde_json::{Map, Value, json};
@@ -193,7 +193,7 @@ const CLASSES: &[Class] = &[
 ];
 
 /// Who may stand behind a value of this form, as the outputs of what the agent may do are labelled.
-fn marks(bundle: &Bundle, agent: &AgentManifest, form: Form) -> Vec<Mark> {
+fn marks(bundle: &Bundle, agent: &AgentManifest, form: Form) -> Vec<Endorsement> {
     let may = |name: &str| {
         AgentManifest::lists(&agent.allowed_actions, name) || agent.context_rules.contains_key(name)
     };
@@ -208,7 +208,7 @@ fn marks(bundle: &Bundle, agent: &AgentManifest, form: Form) -> Vec<Mark> {
     }
     out.sort_unstable();
     out.dedup();
-    out.into_iter().map(|by| Mark { by, named: false, secret: false }).collect()
+    out.into_iter().map(|by| Endorsement { by, named: false, secret: false }).collect()
 }
 
 /// Everything that a goal says, piece by piece.

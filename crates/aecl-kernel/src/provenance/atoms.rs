@@ -11,7 +11,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
-pub enum Kind {
+pub enum AtomKind {
     Email,
     Url,
     Account,
@@ -22,17 +22,17 @@ pub enum Kind {
     Secret,
 }
 
-impl Kind {
+impl AtomKind {
     fn name(self) -> &'static str {
         match self {
-            Kind::Email => "email",
-            Kind::Url => "url",
-            Kind::Account => "account",
-            Kind::Number => "number",
-            Kind::Id => "id",
-            Kind::Path => "path",
-            Kind::Phrase => "phrase",
-            Kind::Secret => "secret",
+            AtomKind::Email => "email",
+            AtomKind::Url => "url",
+            AtomKind::Account => "account",
+            AtomKind::Number => "number",
+            AtomKind::Id => "id",
+            AtomKind::Path => "path",
+            AtomKind::Phrase => "phrase",
+            AtomKind::Secret => "secret",
         }
     }
 }
@@ -41,13 +41,13 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Atom {
     /// Its kind.
-    pub kind: Kind,
+    pub kind: AtomKind,
     /// Its canonical text.
     pub text: String,
 }
 
 impl Atom {
-    fn new(kind: Kind, text: Option<String>) -> Option<Self> {
+    fn new(kind: AtomKind, text: Option<String>) -> Option<Self> {
         text.map(|text| Self { kind, text })
     }
 
@@ -77,55 +77,55 @@ pub fn wanted(class: Class, value: &Value) -> Vec<Atom> {
     if canon::dirt(&text).is_some() {
         return Vec::new();
     }
-    let kinds: &[Kind] = match class {
-        Class::DestEmail => &[Kind::Email],
-        Class::DestUrl => &[Kind::Url],
-        Class::DestAccount => &[Kind::Account, Kind::Phrase],
-        Class::DestName => &[Kind::Phrase, Kind::Email],
-        Class::TargetId => &[Kind::Id],
-        Class::TargetName => &[Kind::Phrase, Kind::Id, Kind::Path, Kind::Email],
-        Class::TargetPath => &[Kind::Path],
-        Class::Magnitude => &[Kind::Number],
-        Class::Credential => &[Kind::Secret],
-        Class::Profile => &[Kind::Phrase, Kind::Email],
-        Class::Attachments => &[Kind::Path, Kind::Id, Kind::Phrase],
-        Class::Command | Class::QuerySql => &[Kind::Secret],
+    let kinds: &[AtomKind] = match class {
+        Class::DestEmail => &[AtomKind::Email],
+        Class::DestUrl => &[AtomKind::Url],
+        Class::DestAccount => &[AtomKind::Account, AtomKind::Phrase],
+        Class::DestName => &[AtomKind::Phrase, AtomKind::Email],
+        Class::TargetId => &[AtomKind::Id],
+        Class::TargetName => &[AtomKind::Phrase, AtomKind::Id, AtomKind::Path, AtomKind::Email],
+        Class::TargetPath => &[AtomKind::Path],
+        Class::Magnitude => &[AtomKind::Number],
+        Class::Credential => &[AtomKind::Secret],
+        Class::Profile => &[AtomKind::Phrase, AtomKind::Email],
+        Class::Attachments => &[AtomKind::Path, AtomKind::Id, AtomKind::Phrase],
+        Class::Command | Class::QuerySql => &[AtomKind::Secret],
         Class::Content | Class::Time | Class::Flag | Class::Selector => &[],
     };
     // A goal quotes files, too, and a file is nobody to whom money goes.
     let is_file = class == Class::DestAccount && canon::has_extension(&text);
     // Nor is a path that begins elsewhere the name that it ends in.
     let is_phrase = !is_file && !is_rooted(&text);
-    let kinds = kinds.iter().filter(|kind| is_phrase || **kind != Kind::Phrase);
+    let kinds = kinds.iter().filter(|kind| is_phrase || **kind != AtomKind::Phrase);
     kinds.filter_map(|kind| atom(*kind, value, &text)).collect()
 }
 
-fn atom(kind: Kind, value: &Value, text: &str) -> Option<Atom> {
+fn atom(kind: AtomKind, value: &Value, text: &str) -> Option<Atom> {
     let canonical = match kind {
-        Kind::Email => canon::email(text),
-        Kind::Url => canon::url(text),
-        Kind::Account => canon::account(text),
+        AtomKind::Email => canon::email(text),
+        AtomKind::Url => canon::url(text),
+        AtomKind::Account => canon::account(text),
         // A number of JSON has one reading already; only text can be ambiguous.
-        Kind::Number => match value {
+        AtomKind::Number => match value {
             Value::Number(n) => {
                 crate::base::amount::decimal(&Value::Number(n.clone())).map(|d| d.normalize().to_string())
             }
             _ => canon::number(text),
         },
-        Kind::Id => canon::id(text),
-        Kind::Path => canon::path(text),
-        Kind::Phrase => canon::phrase(text),
-        Kind::Secret => (!text.is_empty()).then(|| text.to_owned()),
+        AtomKind::Id => canon::id(text),
+        AtomKind::Path => canon::path(text),
+        AtomKind::Phrase => canon::phrase(text),
+        AtomKind::Secret => (!text.is_empty()).then(|| text.to_owned()),
     };
     Atom::new(kind, canonical)
 }
 
 /// The kind in which a destination is spelt out, so that it cannot be meant for anything else.
-pub fn own_kind(class: Class) -> Option<Kind> {
+pub fn own_kind(class: Class) -> Option<AtomKind> {
     match class {
-        Class::DestEmail => Some(Kind::Email),
-        Class::DestUrl => Some(Kind::Url),
-        Class::DestAccount => Some(Kind::Account),
+        Class::DestEmail => Some(AtomKind::Email),
+        Class::DestUrl => Some(AtomKind::Url),
+        Class::DestAccount => Some(AtomKind::Account),
         // A name may be meant for anything; the others are no destinations.
         Class::DestName
         | Class::TargetId
@@ -150,49 +150,49 @@ pub fn given(form: Option<Form>, key: &str, value: &Value) -> Vec<Atom> {
     if canon::dirt(&text).is_some() {
         return Vec::new();
     }
-    let kinds: Vec<Kind> = match form {
-        Some(Form::Number) => vec![Kind::Number],
+    let kinds: Vec<AtomKind> = match form {
+        Some(Form::Number) => vec![AtomKind::Number],
         Some(Form::Date | Form::Flag) => vec![],
-        Some(Form::Id) => vec![Kind::Id],
-        Some(Form::Email) => vec![Kind::Email],
-        Some(Form::Url) => vec![Kind::Url],
-        Some(Form::Account) => vec![Kind::Account],
-        Some(Form::Path) => vec![Kind::Path],
-        Some(Form::Name) => vec![Kind::Phrase],
+        Some(Form::Id) => vec![AtomKind::Id],
+        Some(Form::Email) => vec![AtomKind::Email],
+        Some(Form::Url) => vec![AtomKind::Url],
+        Some(Form::Account) => vec![AtomKind::Account],
+        Some(Form::Path) => vec![AtomKind::Path],
+        Some(Form::Name) => vec![AtomKind::Phrase],
         None => guessed(key, value, &text),
     };
     kinds.into_iter().filter_map(|kind| atom(kind, value, &text)).collect()
 }
 
-fn guessed(key: &str, value: &Value, text: &str) -> Vec<Kind> {
+fn guessed(key: &str, value: &Value, text: &str) -> Vec<AtomKind> {
     let words = crate::define::catalogue::infer::words(key);
     let last = words.last().map_or("", String::as_str);
     if matches!(last, "id" | "ids" | "uuid" | "key" | "number" | "no") {
-        return vec![Kind::Id];
+        return vec![AtomKind::Id];
     }
     if canon::is_date(text) {
         return vec![];
     }
     if value.is_number() {
-        return vec![Kind::Number];
+        return vec![AtomKind::Number];
     }
     if canon::email(text).is_some() {
-        return vec![Kind::Email];
+        return vec![AtomKind::Email];
     }
     if text.contains("://") || text.starts_with("www.") {
-        return vec![Kind::Url];
+        return vec![AtomKind::Url];
     }
     if matches!(last, "iban" | "account" | "bic") {
-        return vec![Kind::Account];
+        return vec![AtomKind::Account];
     }
     let one_word = !text.contains(char::is_whitespace);
     if one_word && (text.contains('/') || has_extension(text)) {
-        return vec![Kind::Path];
+        return vec![AtomKind::Path];
     }
     if one_word && text.bytes().any(|b| b.is_ascii_digit()) {
-        return vec![Kind::Id];
+        return vec![AtomKind::Id];
     }
-    vec![Kind::Phrase]
+    vec![AtomKind::Phrase]
 }
 
 /// Whether a path begins elsewhere than in the working directory, or is hidden there.
@@ -220,14 +220,14 @@ mod tests {
         let kinds = |form, key: &str, value: Value| {
             given(form, key, &value).into_iter().map(|a| a.kind).collect::<Vec<_>>()
         };
-        assert_eq!(kinds(Some(Form::Id), "x", json!("7")), [Kind::Id]);
-        assert_eq!(kinds(Some(Form::Number), "x", json!(7)), [Kind::Number]);
+        assert_eq!(kinds(Some(Form::Id), "x", json!("7")), [AtomKind::Id]);
+        assert_eq!(kinds(Some(Form::Number), "x", json!(7)), [AtomKind::Number]);
         assert_eq!(kinds(None, "date", json!("2026-01-02")), []);
-        assert_eq!(kinds(None, "file_id", json!(13)), [Kind::Id]);
-        assert_eq!(kinds(None, "amount", json!(13.5)), [Kind::Number]);
-        assert_eq!(kinds(None, "email", json!("a@b.example")), [Kind::Email]);
-        assert_eq!(kinds(None, "iban", json!("DE89370400440532013000")), [Kind::Account]);
-        assert_eq!(kinds(None, "name", json!("David Smith")), [Kind::Phrase]);
+        assert_eq!(kinds(None, "file_id", json!(13)), [AtomKind::Id]);
+        assert_eq!(kinds(None, "amount", json!(13.5)), [AtomKind::Number]);
+        assert_eq!(kinds(None, "email", json!("a@b.example")), [AtomKind::Email]);
+        assert_eq!(kinds(None, "iban", json!("DE89370400440532013000")), [AtomKind::Account]);
+        assert_eq!(kinds(None, "name", json!("David Smith")), [AtomKind::Phrase]);
         assert_eq!(kinds(None, "name", json!("Dav\u{200b}id")), []);
     }
 
@@ -236,8 +236,8 @@ mod tests {
         let kinds =
             |class, value: &str| wanted(class, &json!(value)).into_iter().map(|a| a.kind).collect::<Vec<_>>();
         assert_eq!(kinds(Class::DestAccount, "bill-december-2023.txt"), []);
-        assert_eq!(kinds(Class::DestAccount, "Spotify"), [Kind::Phrase]);
-        assert_eq!(kinds(Class::DestAccount, "J. Smith"), [Kind::Phrase]);
-        assert_eq!(kinds(Class::DestName, "news.txt"), [Kind::Phrase]);
+        assert_eq!(kinds(Class::DestAccount, "Spotify"), [AtomKind::Phrase]);
+        assert_eq!(kinds(Class::DestAccount, "J. Smith"), [AtomKind::Phrase]);
+        assert_eq!(kinds(Class::DestName, "news.txt"), [AtomKind::Phrase]);
     }
 }

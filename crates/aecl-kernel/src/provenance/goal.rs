@@ -13,9 +13,9 @@ mod tests;
 mod things;
 mod words;
 
-pub use intent::Asks;
+pub use intent::IntentMatch;
 
-use super::atoms::{Atom, Kind, is_rooted};
+use super::atoms::{Atom, AtomKind, is_rooted};
 use super::canon;
 use crate::define::catalogue::flow::Intent;
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,7 @@ const ANEW: &[&str] = &["additionally", "also", "besides", "furthermore", "moreo
 /// How a goal names something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum How {
+pub enum MentionKind {
     /// In quotation marks.
     Quoted,
     /// As a thing of its own kind: an address, an account, a number, a file.
@@ -43,22 +43,22 @@ pub enum How {
 
 /// What a goal says.
 #[derive(Debug, Clone, Default)]
-pub struct Reading {
-    atoms: BTreeMap<Atom, How>,
+pub struct ParsedGoal {
+    atoms: BTreeMap<Atom, MentionKind>,
     /// Numbers and names of bills, orders, files: they name these, and never where something goes.
-    references: BTreeMap<Atom, How>,
+    references: BTreeMap<Atom, MentionKind>,
     words: Vec<Word>,
     /// It hands the decision over to what will be read: "do what the mail says".
     pub delegates: bool,
     /// It asks for more than one of something.
     pub plural: bool,
     /// Which record of a list it means, if it says so by how that stands to all others.
-    pub extreme: Option<Extreme>,
+    pub extreme: Option<Superlative>,
 }
 
 /// A record of a list by how it stands to all others: "the largest file", "the oldest backup".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Extreme {
+pub enum Superlative {
     /// By its number, the highest.
     Largest,
     /// By its number, the lowest.
@@ -69,14 +69,14 @@ pub enum Extreme {
     Oldest,
 }
 
-const EXTREMES: &[(Extreme, &[&str])] = &[
-    (Extreme::Largest, &["biggest", "greatest", "highest", "largest"]),
-    (Extreme::Smallest, &["cheapest", "lowest", "smallest"]),
-    (Extreme::Newest, &["latest", "newest"]),
-    (Extreme::Oldest, &["earliest", "oldest"]),
+const EXTREMES: &[(Superlative, &[&str])] = &[
+    (Superlative::Largest, &["biggest", "greatest", "highest", "largest"]),
+    (Superlative::Smallest, &["cheapest", "lowest", "smallest"]),
+    (Superlative::Newest, &["latest", "newest"]),
+    (Superlative::Oldest, &["earliest", "oldest"]),
 ];
 
-impl Reading {
+impl ParsedGoal {
     /// Reads a goal in one pass over its text.
     pub fn of(goal: &str) -> Self {
         let own = quotes::without_pasted(goal);
@@ -85,15 +85,15 @@ impl Reading {
         reading.read_quotes(&own);
         reading.read_names();
         reading.read_tokens(&own);
-        let of_kind = |kind: Kind| reading.atoms.keys().filter(|a| a.kind == kind).count();
-        let several = [Kind::Email, Kind::Url].into_iter().any(|kind| of_kind(kind) > 1);
+        let of_kind = |kind: AtomKind| reading.atoms.keys().filter(|a| a.kind == kind).count();
+        let several = [AtomKind::Email, AtomKind::Url].into_iter().any(|kind| of_kind(kind) > 1);
         reading.extreme = reading.extreme();
         reading.plural = several || reading.words.iter().any(|w| PLURALS.contains(&w.text.as_str()));
         reading
     }
 
     /// Two different ones could each mean any of two records, so they mean none.
-    fn extreme(&self) -> Option<Extreme> {
+    fn extreme(&self) -> Option<Superlative> {
         let of = |word: &Word| EXTREMES.iter().find(|(_, words)| words.contains(&word.text.as_str()));
         let mut meant = self.words.iter().filter_map(|word| Some((of(word)?.0, word.negated)));
         let (first, _) = meant.next().filter(|(_, negated)| !negated)?;
@@ -101,26 +101,26 @@ impl Reading {
     }
 
     /// How the goal names this, if it does.
-    pub fn names(&self, atom: &Atom) -> Option<How> {
+    pub fn names(&self, atom: &Atom) -> Option<MentionKind> {
         let reference = self.references.get(atom).copied();
         [self.names_destination(atom), reference].into_iter().flatten().min()
     }
 
     /// How the goal names this as something that an action may go to, if it does. Whoever writes a bill chooses
     /// its number, so that the number of something is no account.
-    pub fn names_destination(&self, atom: &Atom) -> Option<How> {
+    pub fn names_destination(&self, atom: &Atom) -> Option<MentionKind> {
         if let Some(how) = self.atoms.get(atom) {
             return Some(*how);
         }
         // A name in the goal is no file elsewhere: "notes.txt" is neither `/notes.txt` nor `~/notes.txt`.
-        let path = atom.kind == Kind::Path && !is_rooted(&atom.text);
-        ((path || atom.kind == Kind::Phrase) && self.has_phrase(&atom.text)).then_some(How::Words)
+        let path = atom.kind == AtomKind::Path && !is_rooted(&atom.text);
+        ((path || atom.kind == AtomKind::Phrase) && self.has_phrase(&atom.text)).then_some(MentionKind::Words)
     }
 
     /// Whether the goal names something of this kind in its own writing (an address, a link, an account) where
     /// it may mean an action with these words. An order that begins with "also" does not look back.
-    pub fn spells_out(&self, kind: Kind, intent: &Intent) -> bool {
-        let spelt = self.atoms.iter().filter(|(atom, how)| atom.kind == kind && **how <= How::Typed);
+    pub fn spells_out(&self, kind: AtomKind, intent: &Intent) -> bool {
+        let spelt = self.atoms.iter().filter(|(atom, how)| atom.kind == kind && **how <= MentionKind::Typed);
         let anew = |at: &usize| {
             let before = self.words.iter().take(*at).skip(at.saturating_sub(3));
             before.into_iter().any(|w| ANEW.contains(&w.text.as_str()))
@@ -161,7 +161,8 @@ impl Reading {
         if phrase.split(' ').count() <= NAME_WORDS && names.iter().any(named) {
             return true;
         }
-        let quoted = self.names(&Atom { kind: Kind::Phrase, text: phrase.clone() }) == Some(How::Quoted);
+        let quoted =
+            self.names(&Atom { kind: AtomKind::Phrase, text: phrase.clone() }) == Some(MentionKind::Quoted);
         // What the goal wants done is no name of what it is done to.
         let begins = |at: usize| {
             let before = at.checked_sub(1).and_then(|i| self.words.get(i));

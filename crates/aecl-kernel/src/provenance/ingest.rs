@@ -5,7 +5,7 @@
 
 use super::atoms::{self, Atom};
 use super::canon;
-use super::goal::{Extreme, Reading};
+use super::goal::{ParsedGoal, Superlative};
 use super::labels::{Labels, SECRET, SECRET_UNTRACKED};
 use crate::base::json::{Document, Limits};
 use crate::define::catalogue::TypedAction;
@@ -27,7 +27,7 @@ const NARROW: (usize, usize) = (64, 3);
 
 /// What an atom is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Mark {
+pub struct Endorsement {
     /// Who stands behind it.
     pub by: Endorses,
     /// The goal names another value of the same record.
@@ -44,7 +44,7 @@ pub struct Trusted {
     /// The atom.
     pub atom: Atom,
     /// Its worth.
-    pub mark: Mark,
+    pub mark: Endorsement,
 }
 
 /// What an output carries into a run.
@@ -79,7 +79,7 @@ pub fn ingest(
     typed: &TypedAction,
     output: &[u8],
     failed: bool,
-    goal: Option<&Reading>,
+    goal: Option<&ParsedGoal>,
     whole: bool,
 ) -> Ingested {
     let declared = Labels::of(&typed.manifest.output);
@@ -163,7 +163,7 @@ fn repeats(structured: &Value, text: &str) -> bool {
 
 struct Walk<'a> {
     typed: &'a TypedAction,
-    goal: Option<&'a Reading>,
+    goal: Option<&'a ParsedGoal>,
     whole: bool,
     out: Ingested,
     path: String,
@@ -205,8 +205,8 @@ impl Walk<'_> {
     fn extreme(&self, items: &[Value]) -> Option<usize> {
         let extreme = self.goal?.extreme.filter(|_| self.whole && items.len() > 1)?;
         let form = match extreme {
-            Extreme::Largest | Extreme::Smallest => Form::Number,
-            Extreme::Newest | Extreme::Oldest => Form::Date,
+            Superlative::Largest | Superlative::Smallest => Form::Number,
+            Superlative::Newest | Superlative::Oldest => Form::Date,
         };
         let item = format!("{}/0", self.path);
         let labels = self.typed.manifest.outputs.iter();
@@ -223,8 +223,8 @@ impl Walk<'_> {
         let ranks: Vec<Rank> = items.iter().map(value).collect::<Option<_>>()?;
         let alike = ranks.windows(2).all(|pair| matches!(pair, [a, b] if a.compares(b)));
         let most = match extreme {
-            Extreme::Largest | Extreme::Newest => ranks.iter().max(),
-            Extreme::Smallest | Extreme::Oldest => ranks.iter().min(),
+            Superlative::Largest | Superlative::Newest => ranks.iter().max(),
+            Superlative::Smallest | Superlative::Oldest => ranks.iter().min(),
         }?;
         let mut places = ranks.iter().enumerate().filter(|(_, rank)| *rank == most).map(|(i, _)| i);
         let place = places.next()?;
@@ -273,7 +273,7 @@ impl Walk<'_> {
         let taints = label.taints || !holds;
         self.out.labels.untrusted |= taints && can_speak(value);
         if holds && proves(self.typed, label) {
-            self.trust(label.form, key, value, Mark { by: label.endorses, named, secret: false });
+            self.trust(label.form, key, value, Endorsement { by: label.endorses, named, secret: false });
         }
     }
 
@@ -284,7 +284,7 @@ impl Walk<'_> {
         self.out.labels.untrusted |= output.untrusted && can_speak(value);
         let read = !self.typed.manifest.effect.changes_something();
         if !output.untrusted && read && is_narrow(None, value) {
-            self.trust(None, key, value, Mark { by: Endorses::System, named: false, secret: false });
+            self.trust(None, key, value, Endorsement { by: Endorses::System, named: false, secret: false });
         }
     }
 
@@ -297,12 +297,12 @@ impl Walk<'_> {
             return;
         }
         self.secrets += 1;
-        let atom = Atom { kind: atoms::Kind::Secret, text };
-        let mark = Mark { by: Endorses::Made, named: false, secret: true };
+        let atom = Atom { kind: atoms::AtomKind::Secret, text };
+        let mark = Endorsement { by: Endorses::Made, named: false, secret: true };
         self.out.trusted.push(Trusted { atom, mark });
     }
 
-    fn trust(&mut self, form: Option<Form>, key: &str, value: &Value, mark: Mark) {
+    fn trust(&mut self, form: Option<Form>, key: &str, value: &Value, mark: Endorsement) {
         for atom in atoms::given(form, key, value) {
             self.push(Trusted { atom, mark });
         }

@@ -14,7 +14,7 @@ mod whole;
 pub(super) use accounts::looks_like_account;
 pub(super) use whole::leads;
 
-use super::atoms::{Atom, Kind};
+use super::atoms::{Atom, AtomKind};
 use super::canon;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use std::borrow::Cow;
@@ -40,7 +40,7 @@ pub fn links(text: &str, max: usize) -> (Vec<Atom>, bool) {
         }
     }
     accounts::each(&text, |account| {
-        found.push(Some(Atom { kind: Kind::Account, text: account }));
+        found.push(Some(Atom { kind: AtomKind::Account, text: account }));
         !found.more
     });
     (found.atoms, found.more)
@@ -67,7 +67,7 @@ impl Found {
 fn of_word(word: &str) -> Option<Atom> {
     let url = |text: &str| {
         let canonical = canon::url(text).unwrap_or_else(|| text.to_owned());
-        Some(Atom { kind: Kind::Url, text: canonical })
+        Some(Atom { kind: AtomKind::Url, text: canonical })
     };
     if word.contains("://") || is_www(word) {
         return url(word);
@@ -84,7 +84,7 @@ fn of_word(word: &str) -> Option<Atom> {
         is.then(|| canon::account(word).unwrap_or_else(|| word.to_owned()))
     };
     if let Some(text) = account() {
-        return Some(Atom { kind: Kind::Account, text });
+        return Some(Atom { kind: AtomKind::Account, text });
     }
     // The value of an attribute without quotation marks.
     let bare = word.split_once('=').filter(|(name, _)| name.bytes().all(|b| b.is_ascii_alphabetic()));
@@ -159,7 +159,7 @@ fn mailbox(word: &str) -> Option<Atom> {
             host.rsplit('.').next().is_some_and(|end| end.len() >= 2 && !end.contains(char::is_numeric));
         (named && leads).then_some(address)
     })?;
-    Some(Atom { kind: Kind::Email, text })
+    Some(Atom { kind: AtomKind::Email, text })
 }
 
 #[cfg(test)]

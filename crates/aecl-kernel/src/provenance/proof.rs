@@ -4,8 +4,8 @@
 //!
 //! The work depends on the arguments and the goal (16 KiB), never on how long the run is.
 
-use super::atoms::{Atom, Kind, wanted};
-use super::goal::{Asks, How};
+use super::atoms::{Atom, AtomKind, wanted};
+use super::goal::{IntentMatch, MentionKind};
 use super::labels::each_leaf;
 use super::links;
 use crate::define::catalogue::dialect::Dialect;
@@ -19,12 +19,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Who stands behind a value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Proof {
+pub struct Backing {
     /// Who.
     pub by: Endorses,
     /// How the goal names it, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub how: Option<How>,
+    pub how: Option<MentionKind>,
     /// For a record: the goal names another value of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub named: bool,
@@ -35,11 +35,11 @@ pub struct Proof {
 pub struct Provenance {
     /// Proofs, by JSON pointer. What needs one and has none is not listed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub proofs: BTreeMap<String, Vec<Proof>>,
+    pub proofs: BTreeMap<String, Vec<Backing>>,
     /// The same of values that lead outside, although their role is no destination: who stands behind them as one.
     /// Decisions that were recorded before this was looked at have none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub leading: BTreeMap<String, Vec<Proof>>,
+    pub leading: BTreeMap<String, Vec<Backing>>,
     /// Contents with a link, address or account that nobody trusted has named.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub links: BTreeSet<String>,
@@ -50,7 +50,7 @@ pub struct Provenance {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub grounded: bool,
     /// Whether the goal asks for it.
-    pub asks: Asks,
+    pub asks: IntentMatch,
     /// The goal hands the decision over to what is read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub delegates: bool,
@@ -65,7 +65,7 @@ pub struct Provenance {
     pub earlier: u64,
     /// How it stands to the plan, if one was declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plan: Option<plan::Standing>,
+    pub plan: Option<plan::PlanMatch>,
     /// People have to agree to the plan, and no yes of theirs counts: it binds the run and vouches for nothing. These are
     /// the values for which it would. Decisions that were recorded before this was asked took its word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -182,7 +182,7 @@ pub fn is_blank(leaf: &Leaf<'_>, typed: &TypedAction) -> bool {
 }
 
 /// Whether these proofs are enough for this role in this action.
-pub fn suffices(class: Class, typed: &TypedAction, proofs: &[Proof]) -> bool {
+pub fn suffices(class: Class, typed: &TypedAction, proofs: &[Backing]) -> bool {
     let irreversible = typed.manifest.reversibility() == Reversibility::Irreversible;
     // A goal that leaves the choice of what is deleted leaves it to whoever wrote what the run has read.
     let destroys = irreversible || typed.manifest.effect == Effect::Delete;
@@ -190,20 +190,22 @@ pub fn suffices(class: Class, typed: &TypedAction, proofs: &[Proof]) -> bool {
     let member =
         proofs.iter().any(|p| matches!(p.by, Endorses::Directory | Endorses::Tenant | Endorses::System));
     let closed = typed.manifest.resolver.is_some();
-    proofs.iter().any(|proof| match (proof.by, proof.how.unwrap_or(How::Typed)) {
+    proofs.iter().any(|proof| match (proof.by, proof.how.unwrap_or(MentionKind::Typed)) {
         (Endorses::User, how) => match class {
-            Class::DestEmail | Class::DestUrl | Class::Magnitude => matches!(how, How::Quoted | How::Typed),
-            Class::Credential => matches!(how, How::Quoted | How::Typed),
-            Class::Command | Class::QuerySql => how == How::Quoted,
-            Class::DestAccount => how != How::Words,
+            Class::DestEmail | Class::DestUrl | Class::Magnitude => {
+                matches!(how, MentionKind::Quoted | MentionKind::Typed)
+            }
+            Class::Credential => matches!(how, MentionKind::Quoted | MentionKind::Typed),
+            Class::Command | Class::QuerySql => how == MentionKind::Quoted,
+            Class::DestAccount => how != MentionKind::Words,
             // A capital makes no channel: where names can be looked up, they must exist.
             Class::DestName => match how {
-                How::Quoted | How::Typed => true,
-                How::Proper => !closed || member,
-                How::Words => member,
+                MentionKind::Quoted | MentionKind::Typed => true,
+                MentionKind::Proper => !closed || member,
+                MentionKind::Words => member,
             },
             Class::TargetId | Class::TargetName | Class::TargetPath | Class::Attachments => {
-                how != How::Words || !irreversible
+                how != MentionKind::Words || !irreversible
             }
             Class::Profile => true,
             Class::Content | Class::Time | Class::Flag | Class::Selector => true,
@@ -228,7 +230,7 @@ pub fn suffices(class: Class, typed: &TypedAction, proofs: &[Proof]) -> bool {
 
 impl Provenance {
     /// Who stands behind a value in the role in which it is judged.
-    pub fn of(&self, leaf: &Leaf<'_>) -> &[Proof] {
+    pub fn of(&self, leaf: &Leaf<'_>) -> &[Backing] {
         let proofs = if leaf.leads() { &self.leading } else { &self.proofs };
         proofs.get(&leaf.pointer).map_or(&[], Vec::as_slice)
     }
@@ -237,7 +239,7 @@ impl Provenance {
     /// The worst case for whoever asks what could get through.
     pub fn as_if_asked_for(action: &Action) -> Option<Self> {
         let typed = action.typed.as_deref().filter(|_| action.problems.is_empty())?;
-        let named = || vec![Proof { by: Endorses::User, how: Some(How::Quoted), named: false }];
+        let named = || vec![Backing { by: Endorses::User, how: Some(MentionKind::Quoted), named: false }];
         let (leading, proofs): (Vec<_>, Vec<_>) =
             judged(action, typed, LEADING).into_iter().partition(Leaf::leads);
         let all = |leaves: Vec<Leaf<'_>>| leaves.into_iter().map(|leaf| (leaf.pointer, named())).collect();
@@ -247,7 +249,7 @@ impl Provenance {
             links: BTreeSet::new(),
             secrets: BTreeSet::new(),
             grounded: true,
-            asks: Asks::Strongly { verb: String::new() },
+            asks: IntentMatch::Strongly { verb: String::new() },
             delegates: false,
             elsewhere: false,
             plural: true,
@@ -263,7 +265,7 @@ impl Provenance {
 pub fn endorsed(class: Class, value: &Value) -> Vec<Atom> {
     let mut atoms = wanted(class, value);
     atoms.retain(|a| {
-        a.kind != Kind::Secret || matches!(class, Class::Credential | Class::Command | Class::QuerySql)
+        a.kind != AtomKind::Secret || matches!(class, Class::Credential | Class::Command | Class::QuerySql)
     });
     atoms
 }

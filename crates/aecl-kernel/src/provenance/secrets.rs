@@ -1,7 +1,7 @@
 //! A secret that leaves, in clear or in a common encoding. Only here is anything decoded: on the side of
 //! trust one value has one writing. Compression, encryption and paraphrase are known misses.
 
-use super::atoms::{Atom, Kind};
+use super::atoms::{Atom, AtomKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use std::collections::BTreeSet;
@@ -44,7 +44,7 @@ pub(crate) fn candidates(text: &str) -> BTreeSet<Atom> {
 
 fn note(text: &str, out: &mut BTreeSet<Atom>) {
     if (6..=256).contains(&text.len()) && out.len() < CANDIDATES_MAX {
-        out.insert(Atom { kind: Kind::Secret, text: text.to_owned() });
+        out.insert(Atom { kind: AtomKind::Secret, text: text.to_owned() });
     }
 }
 

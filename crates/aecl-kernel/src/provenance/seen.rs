@@ -14,7 +14,7 @@ const PLACES_MAX: usize = 3;
 
 /// One place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct ValuePlace {
     /// A JSON pointer into the output; empty for the whole.
     pub path: String,
     /// The words around it, at most 80 characters. A stranger's text: show it as inert.
@@ -22,7 +22,7 @@ pub struct Place {
 }
 
 /// The places of an output in which a value stands, at most three.
-pub fn places(value: &str, output: &[u8]) -> Vec<Place> {
+pub fn places(value: &str, output: &[u8]) -> Vec<ValuePlace> {
     let mut out = Vec::new();
     if value.is_empty() || value.len() > WANTED_MAX {
         return out;
@@ -35,7 +35,7 @@ pub fn places(value: &str, output: &[u8]) -> Vec<Place> {
     out
 }
 
-fn walk(wanted: &str, value: &Value, path: &mut String, out: &mut Vec<Place>) {
+fn walk(wanted: &str, value: &Value, path: &mut String, out: &mut Vec<ValuePlace>) {
     each_leaf(value, path, &mut |leaf, path| match leaf {
         Value::String(text) => {
             // A tool of an MCP server answers JSON inside of text; its own paths say more.
@@ -53,14 +53,14 @@ fn walk(wanted: &str, value: &Value, path: &mut String, out: &mut Vec<Place>) {
     });
 }
 
-fn look(wanted: &str, text: &str, path: &str, out: &mut Vec<Place>) {
+fn look(wanted: &str, text: &str, path: &str, out: &mut Vec<ValuePlace>) {
     if out.len() >= PLACES_MAX {
         return;
     }
     // Grouped as people write accounts, it is still the same.
     let at = find(text, wanted).map(|at| (at, wanted.len())).or_else(|| spaced(text, wanted));
     if let Some((at, length)) = at {
-        out.push(Place { path: path.to_owned(), excerpt: excerpt(text, at, length) });
+        out.push(ValuePlace { path: path.to_owned(), excerpt: excerpt(text, at, length) });
     }
 }
 

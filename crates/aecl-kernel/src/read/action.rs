@@ -65,7 +65,7 @@ pub struct Proposal {
 
 /// Why a proposal is not understood. It becomes a finding of the check of the same concern.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
+pub struct ProposalProblem {
     /// Which kind.
     pub code: Code,
     /// What exactly, in words.
@@ -110,7 +110,7 @@ pub struct Action {
     /// What the SQL and the command lines among its arguments would do.
     pub code_arguments: Vec<crate::read::code_arguments::CodeArgument>,
     /// What was not understood; any of these blocks.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<ProposalProblem>,
 }
 
 impl Action {
@@ -125,7 +125,7 @@ impl Action {
         let arguments = match Document::parse(&proposal.arguments, limits) {
             Ok(document) if document.value().is_object() => document,
             Ok(_) => {
-                problems.push(Problem {
+                problems.push(ProposalProblem {
                     code: code::ARGUMENTS_NOT_OBJECT,
                     message: "the arguments must be a JSON object".into(),
                 });
@@ -133,7 +133,7 @@ impl Action {
             }
             Err(JsonError { code, message, offset }) => {
                 let message = format!("{message} at byte {offset} of the arguments");
-                problems.push(Problem { code, message });
+                problems.push(ProposalProblem { code, message });
                 Document::empty()
             }
         };
@@ -147,7 +147,7 @@ impl Action {
             let shown: String = name.chars().filter(|c| !c.is_control() && !is_invisible(*c)).collect();
             let hint = catalogue.nearest(&name).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
             let message = format!("the catalogue has no action `{shown}`{hint}");
-            problems.push(Problem { code: code::ACTION_UNKNOWN, message });
+            problems.push(ProposalProblem { code: code::ACTION_UNKNOWN, message });
         }
         let digest = if problems.iter().any(|p| p.code != code::ACTION_UNKNOWN) {
             // Not understood: the digest names the bytes that came, so that a repeat is recognised.
@@ -159,7 +159,7 @@ impl Action {
         if let Some(key) = proposal.idempotency_key.as_deref().filter(|key| !is_key(key)) {
             let message =
                 format!("the idempotency key `{}` must be 1 to 255 visible ASCII characters", visible(key));
-            problems.push(Problem { code: code::REQUEST_INVALID, message });
+            problems.push(ProposalProblem { code: code::REQUEST_INVALID, message });
         }
         let mut action = Self {
             principal: proposal.principal,
@@ -200,7 +200,7 @@ impl Action {
             return;
         }
         for violation in typed.violations(self.arguments.value()) {
-            self.problems.push(Problem { code: code::ARGUMENTS_INVALID, message: violation });
+            self.problems.push(ProposalProblem { code: code::ARGUMENTS_INVALID, message: violation });
         }
         if !self.problems.is_empty() {
             return;
@@ -220,7 +220,9 @@ impl Action {
         if let Some(field) = &fields.destination {
             match destinations(field, self.arguments.pointer(&field.value)) {
                 Ok(found) => self.destinations = found,
-                Err(message) => self.problems.push(Problem { code: code::DESTINATION_INVALID, message }),
+                Err(message) => {
+                    self.problems.push(ProposalProblem { code: code::DESTINATION_INVALID, message })
+                }
             }
         }
         if let Some(field) = &fields.amount {
@@ -243,7 +245,7 @@ impl Action {
             };
             match read {
                 Ok(amount) => self.amount = Some(amount),
-                Err(message) => self.problems.push(Problem { code: code::AMOUNT_INVALID, message }),
+                Err(message) => self.problems.push(ProposalProblem { code: code::AMOUNT_INVALID, message }),
             }
         }
     }

@@ -52,14 +52,14 @@ pub enum Constraint {
 
 /// How far a run has come in its plan.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct PlanProgress {
     /// The step that was carried out last.
     pub step: u32,
     /// How often.
     pub times: u32,
 }
 
-impl Place {
+impl PlanProgress {
     pub(crate) fn is_start(&self) -> bool {
         *self == Self::default()
     }
@@ -74,7 +74,7 @@ impl Place {
 /// How an action stands to the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
-pub enum Standing {
+pub enum PlanMatch {
     /// It is this step.
     Step {
         /// Its number, from 0.
@@ -108,8 +108,8 @@ impl Plan {
     }
 
     /// How an action stands to the plan, from this place on.
-    pub fn stands(&self, action: &Action, place: Place) -> Standing {
-        let mut standing = Standing::Unlisted;
+    pub fn stands(&self, action: &Action, place: PlanProgress) -> PlanMatch {
+        let mut standing = PlanMatch::Unlisted;
         for (i, step) in self.steps.iter().enumerate() {
             let number = u32::try_from(i).unwrap_or(u32::MAX);
             if step.action != action.name {
@@ -118,14 +118,14 @@ impl Plan {
             let fits = step.arguments.iter().all(|(pointer, c)| c.admits(action.arguments.pointer(pointer)));
             let turn = number > place.step || (number == place.step && place.times < step.times);
             match (fits, turn) {
-                (true, true) => return Standing::Step { step: number },
-                (true, false) => standing = Standing::Over,
-                (false, _) if standing == Standing::Unlisted => standing = Standing::Otherwise,
+                (true, true) => return PlanMatch::Step { step: number },
+                (true, false) => standing = PlanMatch::Over,
+                (false, _) if standing == PlanMatch::Unlisted => standing = PlanMatch::Otherwise,
                 (false, _) => {}
             }
         }
-        if standing == Standing::Unlisted && !action.changes_something() {
-            return Standing::Read;
+        if standing == PlanMatch::Unlisted && !action.changes_something() {
+            return PlanMatch::Read;
         }
         standing
     }

@@ -13,8 +13,8 @@ use crate::base::traffic::Traffic;
 use crate::define::catalogue::Compensation;
 use crate::define::isolation::HostIsolation;
 use crate::provenance::labels::Labels;
-use crate::read::action::{Mode, Problem, Proposal};
-use crate::read::plan::{Place, Standing};
+use crate::read::action::{Mode, Proposal, ProposalProblem};
+use crate::read::plan::{PlanMatch, PlanProgress};
 use crate::record::approval::{ApprovalRequest, ApprovalState, Vote, Voters};
 use crate::record::decision::{Decision, Verdict};
 use crate::record::facts::{
@@ -219,7 +219,7 @@ pub struct Ruled {
     pub compensates: Option<ActionId>,
     /// Why it was not understood, if it was not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub problems: Vec<Problem>,
+    pub problems: Vec<ProposalProblem>,
     /// The policy that was asked.
     pub bundle: Digest,
     /// The time that was used.
@@ -655,7 +655,7 @@ impl Entry {
             next_seq: self.seq.map_or(0, |s| s + 1),
             late: e.late,
             planned: e.planned,
-            step: Place::default(),
+            step: PlanProgress::default(),
             plan_approval: None,
             questions: 0,
             trusted_bytes: 0,
@@ -740,7 +740,7 @@ impl Entry {
         if let Some(provenance) = &e.facts.provenance {
             let key = keys::Calls(e.principal.run.clone(), e.name.clone());
             space.put(key, provenance.earlier + 1);
-            if let Some(Standing::Step { step }) = provenance.plan {
+            if let Some(PlanMatch::Step { step }) = provenance.plan {
                 self.change_run(space, |run| run.step = run.step.after(step))?;
             }
         }

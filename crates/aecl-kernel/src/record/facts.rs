@@ -11,10 +11,10 @@ use crate::base::time::Timestamp;
 use crate::define::catalogue::Compensation;
 use crate::define::isolation::HostIsolation;
 use crate::define::manifest::{Budget, Of, Per, RateLimit};
-use crate::provenance::ingest::{Mark, TRUSTED_MAX, Trusted};
+use crate::provenance::ingest::{Endorsement, TRUSTED_MAX, Trusted};
 use crate::provenance::labels::{Labels, SECRET_UNTRACKED};
 use crate::provenance::proof::Provenance;
-use crate::read::plan::Place;
+use crate::read::plan::PlanProgress;
 use crate::record::approval::{ApprovalRequest, Summary, Voters};
 use crate::record::cover::Cover;
 use crate::record::goal::Goal;
@@ -135,7 +135,7 @@ pub enum Fact {
     Action(Box<ActionFact>),
     InFlight(Timestamp),
     Revoked(Timestamp),
-    Trust(Vec<Mark>),
+    Trust(Vec<Endorsement>),
     Calls(u64),
     Sum(Sum),
     Known(Timestamp),
@@ -181,8 +181,8 @@ pub struct RunFact {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub planned: bool,
     /// How far it has come in the plan.
-    #[serde(default, skip_serializing_if = "Place::is_start")]
-    pub step: Place,
+    #[serde(default, skip_serializing_if = "PlanProgress::is_start")]
+    pub step: PlanProgress,
     /// The request for people's yes to the plan, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_approval: Option<ApprovalId>,

@@ -1,13 +1,13 @@
 //! What a run is for, in words and as a plan. It is read once, when somebody asks.
 
-use crate::provenance::goal::Reading;
+use crate::provenance::goal::ParsedGoal;
 use crate::read::plan::Plan;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::{Arc, OnceLock};
 
 /// What the words of a goal say, and its plan.
-type ReadGoal = (Arc<Reading>, Option<Arc<Plan>>);
+type ReadGoal = (Arc<ParsedGoal>, Option<Arc<Plan>>);
 
 /// What a run is for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,12 +37,12 @@ impl Goal {
     fn read(&self) -> &ReadGoal {
         self.read.get_or_init(|| {
             let plan = self.plan.as_ref().and_then(Plan::read).and_then(Result::ok);
-            (Arc::new(Reading::of(&self.text)), plan.map(Arc::new))
+            (Arc::new(ParsedGoal::of(&self.text)), plan.map(Arc::new))
         })
     }
 
     /// What the words say.
-    pub fn reading(&self) -> Arc<Reading> {
+    pub fn reading(&self) -> Arc<ParsedGoal> {
         self.read().0.clone()
     }
 

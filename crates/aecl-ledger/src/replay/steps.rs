@@ -12,7 +12,7 @@ use aecl_kernel::base::id::{ActionId, ApprovalId, RunId};
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::base::traffic::Traffic;
-use aecl_kernel::read::action::{Mode, Problem};
+use aecl_kernel::read::action::{Mode, ProposalProblem};
 use aecl_kernel::record::approval::{ApprovalState, Quorum, Vote};
 use aecl_kernel::record::decision::Decision;
 use aecl_kernel::record::event::{Entry, Event, OutcomeKind};
@@ -57,7 +57,7 @@ pub enum StepKind {
         mode: Mode,
         idempotency_key: Option<String>,
         compensates: Option<ActionId>,
-        problems: Vec<Problem>,
+        problems: Vec<ProposalProblem>,
         known: Box<Facts>,
         evidence: Vec<Evidence>,
         bundle: Digest,

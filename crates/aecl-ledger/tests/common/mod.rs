@@ -15,7 +15,7 @@ use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
-use aecl_kernel::read::plan::Place;
+use aecl_kernel::read::plan::PlanProgress;
 use aecl_kernel::record::approval::{ApprovalRequest, Vote};
 use aecl_kernel::record::event::{Concluded, Entry, OutcomeKind};
 use aecl_kernel::record::facts::{Fact, FactKey, RunFact};
@@ -185,7 +185,7 @@ impl World {
             next_seq: 0,
             late: false,
             planned: true,
-            step: Place::default(),
+            step: PlanProgress::default(),
             plan_approval: None,
             questions: 0,
             trusted_bytes: 0,

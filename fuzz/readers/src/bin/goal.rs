@@ -3,8 +3,8 @@
 #![no_main]
 
 use aecl_kernel::define::catalogue::flow::{Class, Intent};
-use aecl_kernel::provenance::atoms::{self, Kind};
-use aecl_kernel::provenance::goal::Reading;
+use aecl_kernel::provenance::atoms::{self, AtomKind};
+use aecl_kernel::provenance::goal::ParsedGoal;
 use aecl_kernel::provenance::{canon, links, seen};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -35,8 +35,8 @@ fn one_writing(value: &str) {
 }
 
 fn named(goal: &str, value: &str) {
-    let reading = Reading::of(goal);
-    let pasted = Reading::of(&goal.lines().map(|line| format!("> {line}\n")).collect::<String>());
+    let reading = ParsedGoal::of(goal);
+    let pasted = ParsedGoal::of(&goal.lines().map(|line| format!("> {line}\n")).collect::<String>());
     let values = [Value::from(value), serde_json::from_str(value).unwrap_or_default()];
     for (class, value) in
         Class::ALL.into_iter().flat_map(|class| values.each_ref().map(|value| (class, value)))
@@ -48,7 +48,7 @@ fn named(goal: &str, value: &str) {
                 reading.names_destination(&atom).is_none() || how.is_some(),
                 "a destination, and not named"
             );
-            if atom.kind == Kind::Email && how.is_some() {
+            if atom.kind == AtomKind::Email && how.is_some() {
                 // A domain may be written in several ways, what stands before it in one.
                 let local = atom.text.rsplit_once('@').map_or("", |(local, _)| local);
                 let stands = goal.contains(local);
@@ -61,7 +61,10 @@ fn named(goal: &str, value: &str) {
         weak: ["make"].map(String::from).into(),
         objects: ["payment"].map(String::from).into(),
     };
-    let _ =
-        (reading.asks(&intent, true), reading.asks(&intent, false), reading.spells_out(Kind::Email, &intent));
+    let _ = (
+        reading.asks(&intent, true),
+        reading.asks(&intent, false),
+        reading.spells_out(AtomKind::Email, &intent),
+    );
     let _ = (reading.names_record(value), reading.has_word(value));
 }

@@ -3,8 +3,8 @@
 
 use crate::base::code;
 use crate::decide::request::{DecisionRequest, Findings, is_strict, is_tainted, understood};
-use crate::provenance::goal::Asks;
-use crate::read::plan::Standing;
+use crate::provenance::goal::IntentMatch;
+use crate::read::plan::PlanMatch;
 
 pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let Some(typed) = understood(q).filter(|t| t.manifest.effect.changes_something()) else { return };
@@ -12,43 +12,43 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     // What is declared counts, and not the words around it; what still needs people's yes only asks for it.
     let strict = match &provenance.plan {
         None => is_strict(q),
-        Some(Standing::Step { .. }) if provenance.unagreed.is_some() => false,
+        Some(PlanMatch::Step { .. }) if provenance.unagreed.is_some() => false,
         Some(_) => return,
     };
     let name = &typed.manifest.name;
     match &provenance.asks {
-        Asks::No if strict && findings.has_row(8) && !provenance.delegates => {
+        IntentMatch::No if strict && findings.has_row(8) && !provenance.delegates => {
             let text = format!(
                 "the goal does not ask for `{name}`, and a value that matters comes from nobody who is trusted"
             );
             findings.row(code::OFF_INTENT_UNPROVEN, strict, text, Vec::new());
         }
-        Asks::No => {
+        IntentMatch::No => {
             let text =
                 format!("the goal does not ask for `{name}`, and the run has read what strangers wrote");
             findings.row(code::OFF_INTENT, strict, text, Vec::new());
         }
-        Asks::Strongly { .. } | Asks::Weakly { .. }
+        IntentMatch::Strongly { .. } | IntentMatch::Weakly { .. }
             if strict && provenance.elsewhere && !provenance.delegates =>
         {
             let text = format!("the goal spells out where `{name}` goes, and this goes elsewhere");
             findings.row(code::OFF_INTENT_UNPROVEN, strict, text, Vec::new());
         }
-        Asks::Strongly { .. } | Asks::Weakly { .. }
+        IntentMatch::Strongly { .. } | IntentMatch::Weakly { .. }
             if provenance.earlier > 0 && !provenance.plural && !names_several(&provenance.asks) =>
         {
             let text =
                 format!("the goal asks for one `{name}`, and this is number {}", provenance.earlier + 1);
             findings.row(code::MORE_THAN_ASKED, strict, text, Vec::new());
         }
-        Asks::Strongly { .. } | Asks::Weakly { .. } => {}
+        IntentMatch::Strongly { .. } | IntentMatch::Weakly { .. } => {}
     }
 }
 
 /// "Delete the files" asks for several.
-fn names_several(asks: &Asks) -> bool {
+fn names_several(asks: &IntentMatch) -> bool {
     match asks {
-        Asks::Weakly { object: Some(object), .. } => object.ends_with('s') && !object.ends_with("ss"),
-        Asks::Weakly { object: None, .. } | Asks::Strongly { .. } | Asks::No => false,
+        IntentMatch::Weakly { object: Some(object), .. } => object.ends_with('s') && !object.ends_with("ss"),
+        IntentMatch::Weakly { object: None, .. } | IntentMatch::Strongly { .. } | IntentMatch::No => false,
     }
 }

@@ -6,7 +6,7 @@ use crate::decide::request::{DecisionRequest, Findings, is_strict, understood};
 use crate::define::catalogue::TypedAction;
 use crate::define::manifest::Plans;
 use crate::provenance::proof::Provenance;
-use crate::read::plan::Standing;
+use crate::read::plan::PlanMatch;
 use crate::record::decision::Finding;
 
 pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
@@ -25,10 +25,10 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
         return;
     };
     let why = match standing {
-        Standing::Step { .. } | Standing::Read => return,
-        Standing::Unlisted => format!("the declared plan has no step `{name}`"),
-        Standing::Otherwise => format!("the declared plan has `{name}` with other arguments"),
-        Standing::Over => format!("the step `{name}` of the declared plan is over"),
+        PlanMatch::Step { .. } | PlanMatch::Read => return,
+        PlanMatch::Unlisted => format!("the declared plan has no step `{name}`"),
+        PlanMatch::Otherwise => format!("the declared plan has `{name}` with other arguments"),
+        PlanMatch::Over => format!("the step `{name}` of the declared plan is over"),
     };
     let unproven = is_unproven(findings, provenance);
     let (code, why) = match unproven {

@@ -5,9 +5,9 @@ use super::data_flow;
 use crate::base::code;
 use crate::decide::request::{DecisionRequest, Findings};
 use crate::define::catalogue::{Reversibility, TypedAction};
-use crate::provenance::goal::Asks;
+use crate::provenance::goal::IntentMatch;
 use crate::provenance::proof::judged;
-use crate::read::plan::Standing;
+use crate::read::plan::PlanMatch;
 use crate::record::facts::{ActionState, Undo};
 
 pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
@@ -36,11 +36,11 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
 fn is_proven(q: &DecisionRequest<'_>, typed: &TypedAction) -> bool {
     let Some(provenance) = &q.facts.provenance else { return false };
     let planned = match &provenance.plan {
-        Some(standing) => matches!(standing, Standing::Step { .. } | Standing::Read),
+        Some(standing) => matches!(standing, PlanMatch::Step { .. } | PlanMatch::Read),
         None => true,
     };
     let by_words = provenance.plan.is_none() || provenance.unagreed.is_some();
-    let is_asked = planned && (!by_words || provenance.asks != Asks::No);
+    let is_asked = planned && (!by_words || provenance.asks != IntentMatch::No);
     is_asked && data_flow::unproven(&judged(q.action, typed, q.facts.edition), typed, provenance).is_empty()
 }
 

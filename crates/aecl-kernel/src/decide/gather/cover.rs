@@ -3,7 +3,7 @@
 use crate::define::catalogue::flow::is_at_or_above;
 use crate::provenance::proof::judged;
 use crate::read::action::Action;
-use crate::read::plan::Standing;
+use crate::read::plan::PlanMatch;
 use crate::record::cover::Cover;
 use crate::record::facts::{EDITION, FactStore, RunFact, keys};
 use std::collections::BTreeSet;
@@ -13,10 +13,10 @@ impl Cover {
     pub(crate) fn gather<S: FactStore>(
         action: &Action,
         run: &RunFact,
-        standing: Option<Standing>,
+        standing: Option<PlanMatch>,
         space: &mut S,
     ) -> Result<Option<Self>, S::Error> {
-        let (Some(approval), Some(Standing::Step { step })) = (&run.plan_approval, standing) else {
+        let (Some(approval), Some(PlanMatch::Step { step })) = (&run.plan_approval, standing) else {
             return Ok(None);
         };
         let Some(ask) = space.find(keys::Approval(approval.clone()))? else {

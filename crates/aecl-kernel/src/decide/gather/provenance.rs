@@ -8,10 +8,10 @@ use crate::base::id::RunId;
 use crate::define::catalogue::TypedAction;
 use crate::define::catalogue::flow::{Class, Egress, Endorses, is_at_or_above};
 use crate::provenance::atoms::{self, Atom, wanted};
-use crate::provenance::goal::{Asks, How, Reading};
-use crate::provenance::ingest::Mark;
+use crate::provenance::goal::{IntentMatch, MentionKind, ParsedGoal};
+use crate::provenance::ingest::Endorsement;
 use crate::provenance::labels::SECRET;
-use crate::provenance::proof::{Leaf, Proof, Provenance, egress, is_blank, judged, suffices, wants_proof};
+use crate::provenance::proof::{Backing, Leaf, Provenance, egress, is_blank, judged, suffices, wants_proof};
 use crate::provenance::{canon, links, secrets};
 use crate::read::action::Action;
 use crate::read::plan;
@@ -31,7 +31,7 @@ const GROUND_MAX: usize = 512;
 const LINKS_MAX: usize = 64;
 
 /// What the goals of a run and of those it was delegated from say.
-struct Goals(Vec<Arc<Reading>>);
+struct Goals(Vec<Arc<ParsedGoal>>);
 
 impl Goals {
     /// A goal that was stated after strangers had been read may be their words. The goal of whoever
@@ -46,11 +46,11 @@ impl Goals {
         Ok(Self(out))
     }
 
-    fn names(&self, atom: &Atom) -> Option<How> {
+    fn names(&self, atom: &Atom) -> Option<MentionKind> {
         self.0.iter().filter_map(|goal| goal.names(atom)).min()
     }
 
-    fn names_for(&self, class: Class, atom: &Atom) -> Option<How> {
+    fn names_for(&self, class: Class, atom: &Atom) -> Option<MentionKind> {
         if class.is_destination() {
             return self.0.iter().filter_map(|goal| goal.names_destination(atom)).min();
         }
@@ -87,22 +87,22 @@ struct Search<'a, S> {
 }
 
 impl<S: FactStore> Search<'_, S> {
-    fn proofs(&mut self, leaf: &Leaf<'_>, action: &Action) -> Result<Vec<Proof>, S::Error> {
+    fn proofs(&mut self, leaf: &Leaf<'_>, action: &Action) -> Result<Vec<Backing>, S::Error> {
         let mut out = BTreeSet::new();
         for atom in wanted(leaf.class, leaf.value) {
             if let Some(how) = self.goals.names_for(leaf.class, &atom) {
-                out.insert(Proof { by: Endorses::User, how: Some(how), named: false });
+                out.insert(Backing { by: Endorses::User, how: Some(how), named: false });
             }
             for mark in self.marks(&atom)? {
-                out.insert(Proof { by: mark.by, how: None, named: mark.named });
+                out.insert(Backing { by: mark.by, how: None, named: mark.named });
             }
         }
         // One that needs people's yes is nobody's word without it.
         if self.agreed && self.is_planned(leaf, action) {
-            out.insert(Proof { by: Endorses::User, how: Some(How::Quoted), named: false });
+            out.insert(Backing { by: Endorses::User, how: Some(MentionKind::Quoted), named: false });
         }
         if leaf.class.is_destination() && is_listed(self.typed, &leaf.pointer) {
-            out.insert(Proof { by: Endorses::Operator, how: None, named: false });
+            out.insert(Backing { by: Endorses::Operator, how: None, named: false });
         }
         Ok(out.into_iter().collect())
     }
@@ -115,12 +115,12 @@ impl<S: FactStore> Search<'_, S> {
     }
 
     /// What outputs and people said about this atom, in the run and those it was delegated from.
-    fn marks(&mut self, atom: &Atom) -> Result<Vec<Mark>, S::Error> {
+    fn marks(&mut self, atom: &Atom) -> Result<Vec<Endorsement>, S::Error> {
         let digest = atom.digest();
         let mut out = Vec::new();
         for Rests { run, on_people } in &self.runs {
             if let Some(marks) = self.space.find(keys::Trust(run.clone(), digest))? {
-                let counts = |m: &Mark| !m.secret && (*on_people || m.by != Endorses::User);
+                let counts = |m: &Endorsement| !m.secret && (*on_people || m.by != Endorses::User);
                 out.extend(marks.into_iter().filter(counts));
             }
         }
@@ -210,7 +210,7 @@ impl Provenance {
             links: BTreeSet::new(),
             secrets: BTreeSet::new(),
             grounded: search.is_grounded(&leaves),
-            asks: Asks::No,
+            asks: IntentMatch::No,
             delegates: search.goals.0.iter().any(|goal| goal.delegates),
             elsewhere: false,
             plural: search.goals.0.iter().any(|goal| goal.plural),
@@ -269,8 +269,8 @@ impl Provenance {
             .0
             .iter()
             .map(|goal| goal.asks(&typed.intent, named))
-            .find(|a| *a != Asks::No)
-            .unwrap_or(Asks::No);
+            .find(|a| *a != IntentMatch::No)
+            .unwrap_or(IntentMatch::No);
         Ok(Some(out))
     }
 }

@@ -1,14 +1,14 @@
 //! What a goal asks for: verbs that order, and whether it hands the decision over.
 
 use super::words::{DETERMINERS, ORDER_BEFORE};
-use super::{Reading, canon};
+use super::{ParsedGoal, canon};
 use crate::define::catalogue::flow::Intent;
 use serde::{Deserialize, Serialize};
 
 /// How far a goal asks for an action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "asks")]
-pub enum Asks {
+pub enum IntentMatch {
     /// With a verb that asks for nothing else.
     Strongly {
         /// The verb.
@@ -26,30 +26,33 @@ pub enum Asks {
     No,
 }
 
-impl Reading {
+impl ParsedGoal {
     /// Whether the goal asks for an action with these words. `destination`: it names where the action goes.
-    pub fn asks(&self, intent: &Intent, destination: bool) -> Asks {
+    pub fn asks(&self, intent: &Intent, destination: bool) -> IntentMatch {
         let mut weak = None;
         for (i, word) in self.words.iter().enumerate() {
             if !self.orders(i, intent) {
                 continue;
             }
             if intent.strong.contains(&word.text) {
-                return Asks::Strongly { verb: word.text.clone() };
+                return IntentMatch::Strongly { verb: word.text.clone() };
             }
             weak = weak.or_else(|| Some((word.text.clone(), self.object_near(i, intent)?)));
         }
         match weak {
-            Some((verb, object)) => Asks::Weakly { verb, object: Some(object) },
+            Some((verb, object)) => IntentMatch::Weakly { verb, object: Some(object) },
             None if destination => {
                 let verb = self
                     .words
                     .iter()
                     .enumerate()
                     .find(|(i, w)| !w.negated && intent.weak.contains(&w.text) && self.is_order(*i));
-                verb.map_or(Asks::No, |(_, w)| Asks::Weakly { verb: w.text.clone(), object: None })
+                verb.map_or(IntentMatch::No, |(_, w)| IntentMatch::Weakly {
+                    verb: w.text.clone(),
+                    object: None,
+                })
             }
-            None => Asks::No,
+            None => IntentMatch::No,
         }
     }
 

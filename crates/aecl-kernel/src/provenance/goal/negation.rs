@@ -1,7 +1,7 @@
 //! Sentences that forbid or contrast: what they name is not endorsed by them. English is read, and a few words of its
 //! neighbours; what is overlooked in another language is named like anything else.
 
-use super::Reading;
+use super::ParsedGoal;
 use super::words::{WORDS_MAX, Word};
 
 /// What forbids from there on.
@@ -95,7 +95,7 @@ enum Scope {
     Clause,
 }
 
-impl Reading {
+impl ParsedGoal {
     /// Reads what a sentence, the words from `start` on, forbids; "don't forget to" forbids nothing.
     pub(super) fn negate(&mut self, start: usize) {
         let Some(sentence) = self.words.get_mut(start..) else { return };

@@ -6,7 +6,7 @@
 
 use super::super::canon;
 use super::super::reference::is_money;
-use super::Reading;
+use super::ParsedGoal;
 use super::words::{DETERMINERS, MONTHS, Word};
 
 /// Words that end as several do, and are none; and money.
@@ -32,7 +32,7 @@ const WANTED_WITHIN: usize = 24;
 /// What stands before the number of what there is.
 const HAVING: &[&str] = &["are", "got", "had", "has", "have", "is", "of", "was", "were", "with"];
 
-impl Reading {
+impl ParsedGoal {
     /// Whether the number at this place of the text is no amount and no count of what is to be done.
     pub(super) fn is_of_something_else(&self, at: usize, digits: &str, token: &str) -> bool {
         let place = self.words.partition_point(|word| word.end <= at);

@@ -1,12 +1,12 @@
 //! What stands in quotation marks, and what was pasted.
 
 use super::super::reference::{Meant, is_code, meant};
-use super::{How, Kind, Reading, canon};
+use super::{AtomKind, MentionKind, ParsedGoal, canon};
 
 /// A quotation that is longer than this, in characters, was pasted.
 const QUOTED_MAX: usize = 200;
 
-impl Reading {
+impl ParsedGoal {
     /// What stands in quotation marks.
     pub(super) fn read_quotes(&mut self, text: &str) {
         for (open, close) in [('"', '"'), ('“', '”'), ('`', '`'), ('‘', '’'), ('\'', '\'')] {
@@ -36,18 +36,18 @@ impl Reading {
         if canon::dirt(quoted).is_some() {
             return;
         }
-        self.note(Kind::Secret, Some(quoted.to_owned()), How::Quoted);
-        self.note_account(quoted, (before, after), How::Quoted);
+        self.note(AtomKind::Secret, Some(quoted.to_owned()), MentionKind::Quoted);
+        self.note_account(quoted, (before, after), MentionKind::Quoted);
         let as_what = meant(before, after, false);
         if as_what == Meant::Reference || (as_what == Meant::Bare && is_code(quoted)) {
-            self.note_reference(Kind::Phrase, canon::phrase(quoted), How::Quoted);
+            self.note_reference(AtomKind::Phrase, canon::phrase(quoted), MentionKind::Quoted);
         } else {
-            self.note(Kind::Phrase, canon::phrase(quoted), How::Quoted);
+            self.note(AtomKind::Phrase, canon::phrase(quoted), MentionKind::Quoted);
         }
-        self.note(Kind::Path, canon::path(quoted), How::Quoted);
-        self.note(Kind::Id, canon::id(quoted), How::Quoted);
-        self.note(Kind::Email, canon::email(quoted), How::Quoted);
-        self.note(Kind::Url, canon::url(quoted), How::Quoted);
+        self.note(AtomKind::Path, canon::path(quoted), MentionKind::Quoted);
+        self.note(AtomKind::Id, canon::id(quoted), MentionKind::Quoted);
+        self.note(AtomKind::Email, canon::email(quoted), MentionKind::Quoted);
+        self.note(AtomKind::Url, canon::url(quoted), MentionKind::Quoted);
     }
 }
 

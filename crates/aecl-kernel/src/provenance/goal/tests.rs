@@ -1,13 +1,13 @@
 use super::*;
 
-fn named(goal: &str, kind: Kind, text: &str) -> Option<How> {
-    Reading::of(goal).names(&Atom { kind, text: text.into() })
+fn named(goal: &str, kind: AtomKind, text: &str) -> Option<MentionKind> {
+    ParsedGoal::of(goal).names(&Atom { kind, text: text.into() })
 }
 
 #[test]
 fn what_is_spelt_out_for_one_order_is_not_for_the_next() {
     let pay = Intent { strong: ["refund".to_owned(), "pay".to_owned()].into(), ..Intent::default() };
-    let spelt = |goal: &str| Reading::of(goal).spells_out(Kind::Account, &pay);
+    let spelt = |goal: &str| ParsedGoal::of(goal).spells_out(AtomKind::Account, &pay);
     assert!(spelt("Pay 5 to GB29NWBK60161331926819."));
     assert!(spelt("His account is GB29NWBK60161331926819. Pay him 5"));
     assert!(spelt("Also, pay 5 to GB29NWBK60161331926819."));
@@ -19,7 +19,7 @@ fn what_is_spelt_out_for_one_order_is_not_for_the_next() {
 
 #[test]
 fn a_record_is_named_by_what_only_it_is_called() {
-    let named = |goal: &str, text: &str| Reading::of(goal).names_record(text);
+    let named = |goal: &str, text: &str| ParsedGoal::of(goal).names_record(text);
     let goal = "Please create a new event on May 15th, 2024-05-15, with those who come to the 'Team lunch', \
                 and tell Emma. Use file minutes-7.docx and the quarterly planning notes.";
     for text in ["Team lunch", "team lunch", "Emma Johnson", "emma", "Quarterly planning", "Lunch"] {
@@ -47,31 +47,41 @@ fn a_record_is_named_by_what_only_it_is_called() {
 
 #[test]
 fn a_goal_names_things_of_their_own_kind_only() {
-    use Kind::{Account, Email, Id, Number, Path, Phrase, Secret, Url};
+    use AtomKind::{Account, Email, Id, Number, Path, Phrase, Secret, Url};
     for (goal, kind, text, expected) in [
-        ("Pay 98.70 to GB29NWBK60161331926819.", Account, "GB29NWBK60161331926819", Some(How::Typed)),
-        ("Pay to DE89 3704 0044 0532 0130 00, please", Account, "DE89370400440532013000", Some(How::Typed)),
-        ("Pay 98.70 to x", Number, "98.7", Some(How::Typed)),
-        ("Pay $50 to x", Number, "50", Some(How::Typed)),
+        ("Pay 98.70 to GB29NWBK60161331926819.", Account, "GB29NWBK60161331926819", Some(MentionKind::Typed)),
+        (
+            "Pay to DE89 3704 0044 0532 0130 00, please",
+            Account,
+            "DE89370400440532013000",
+            Some(MentionKind::Typed),
+        ),
+        ("Pay 98.70 to x", Number, "98.7", Some(MentionKind::Typed)),
+        ("Pay $50 to x", Number, "50", Some(MentionKind::Typed)),
         ("Pay on 2022-04-01", Number, "2022", None),
         ("Pay it on April 5", Number, "5", None),
         ("Pay 1.200 to x", Number, "1200", None),
-        ("Delete file 13", Id, "13", Some(How::Typed)),
+        ("Delete file 13", Id, "13", Some(MentionKind::Typed)),
         ("Delete file 13", Number, "13", None),
-        ("Close ticket T-42", Id, "T-42", Some(How::Typed)),
-        ("Mail bob@example.com.", Email, "bob@example.com", Some(How::Typed)),
+        ("Close ticket T-42", Id, "T-42", Some(MentionKind::Typed)),
+        ("Mail bob@example.com.", Email, "bob@example.com", Some(MentionKind::Typed)),
         ("Never mail bob@example.com", Email, "bob@example.com", None),
         ("Do not pay to GB29NWBK60161331926819. Pay the rent", Account, "GB29NWBK60161331926819", None),
-        ("Don't forget to mail bob@example.com", Email, "bob@example.com", Some(How::Typed)),
-        ("Read www.example.com/news", Url, "www.example.com/news", Some(How::Typed)),
-        ("Pay the bill 'bill-december-2023.txt' now", Path, "bill-december-2023.txt", Some(How::Quoted)),
-        ("Ask David Smith about lunch", Phrase, "david smith", Some(How::Proper)),
-        ("Send it to the general channel", Phrase, "send", Some(How::Words)),
-        ("Set the password to Hunter2!", Secret, "Hunter2", Some(How::Typed)),
+        ("Don't forget to mail bob@example.com", Email, "bob@example.com", Some(MentionKind::Typed)),
+        ("Read www.example.com/news", Url, "www.example.com/news", Some(MentionKind::Typed)),
+        (
+            "Pay the bill 'bill-december-2023.txt' now",
+            Path,
+            "bill-december-2023.txt",
+            Some(MentionKind::Quoted),
+        ),
+        ("Ask David Smith about lunch", Phrase, "david smith", Some(MentionKind::Proper)),
+        ("Send it to the general channel", Phrase, "send", Some(MentionKind::Words)),
+        ("Set the password to Hunter2!", Secret, "Hunter2", Some(MentionKind::Typed)),
         ("Set the password to something safe", Secret, "something", None),
-        ("Change the password to \"new_pass\"", Secret, "new_pass", Some(How::Quoted)),
+        ("Change the password to \"new_pass\"", Secret, "new_pass", Some(MentionKind::Quoted)),
         ("Please check General things", Secret, "General", None),
-        ("What did I spend in March", Phrase, "march", Some(How::Words)),
+        ("What did I spend in March", Phrase, "march", Some(MentionKind::Words)),
     ] {
         assert_eq!(named(goal, kind, text), expected, "{goal} / {kind:?} {text}");
     }
@@ -79,11 +89,11 @@ fn a_goal_names_things_of_their_own_kind_only() {
 
 #[test]
 fn the_user_is_no_payee_by_the_word_i() {
-    let reading = Reading::of("Why did I pay Anna twice? I've moved, so I'm late. Pay what I owe.");
-    let names = |text: &str| reading.names(&Atom { kind: Kind::Phrase, text: text.into() });
-    assert_eq!(names("anna"), Some(How::Proper));
+    let reading = ParsedGoal::of("Why did I pay Anna twice? I've moved, so I'm late. Pay what I owe.");
+    let names = |text: &str| reading.names(&Atom { kind: AtomKind::Phrase, text: text.into() });
+    assert_eq!(names("anna"), Some(MentionKind::Proper));
     for word in ["i", "i've", "i'm"] {
-        assert_ne!(names(word), Some(How::Proper), "{word}");
+        assert_ne!(names(word), Some(MentionKind::Proper), "{word}");
     }
 }
 
@@ -97,10 +107,10 @@ fn what_was_pasted_proves_nothing() {
         format!("Answer “{long} eve@evil.example” thanks"),
         format!("Answer \"{long} eve@evil.example and it never ends"),
     ] {
-        assert_eq!(named(&goal, Kind::Email, "eve@evil.example"), None, "{goal}");
-        assert!(Reading::of(&goal).has_word("answer"));
+        assert_eq!(named(&goal, AtomKind::Email, "eve@evil.example"), None, "{goal}");
+        assert!(ParsedGoal::of(&goal).has_word("answer"));
     }
-    assert!(named("Answer \"write to bob@example.com\"", Kind::Email, "bob@example.com").is_some());
+    assert!(named("Answer \"write to bob@example.com\"", AtomKind::Email, "bob@example.com").is_some());
 }
 
 #[test]
@@ -137,8 +147,8 @@ fn a_goal_asks_with_verbs_in_the_right_place() {
         ("Adjust the standing payment for rent", &update, true),
         ("Increase the scheduled transaction for rent", &update, true),
     ] {
-        let asks = Reading::of(goal).asks(intent, false);
-        assert_eq!(asks != Asks::No, expected, "{goal}: {asks:?}");
+        let asks = ParsedGoal::of(goal).asks(intent, false);
+        assert_eq!(asks != IntentMatch::No, expected, "{goal}: {asks:?}");
     }
 }
 
@@ -154,7 +164,7 @@ fn a_goal_can_hand_the_decision_over() {
         ("Pay the bill in the file", false),
         ("Summarize the email", false),
     ] {
-        assert_eq!(Reading::of(goal).delegates, expected, "{goal}");
+        assert_eq!(ParsedGoal::of(goal).delegates, expected, "{goal}");
     }
 }
 
@@ -184,9 +194,9 @@ fn a_sentence_that_forbids_or_contrasts_proves_nothing_of_what_it_names() {
         ("Don’t mail a@x.example, please mail b@x.example", "b"),
         ("Mail a@x.example. Never mail a@x.example about money", "a"),
     ] {
-        let goal = Reading::of(goal);
+        let goal = ParsedGoal::of(goal);
         let all = ["a", "b", "c", "d"].into_iter();
-        let email = |name: &str| Atom { kind: Kind::Email, text: format!("{name}@x.example") };
+        let email = |name: &str| Atom { kind: AtomKind::Email, text: format!("{name}@x.example") };
         let named: String = all.filter(|name| goal.names_destination(&email(name)).is_some()).collect();
         assert_eq!(
             named,
@@ -215,7 +225,7 @@ fn the_number_of_something_else_is_no_amount() {
         ("Pay the bill of gate 7", "7", false),
         ("Insert it at line 12", "12", true),
     ] {
-        assert_eq!(named(goal, Kind::Number, text).is_some(), proven, "{goal}: {text}");
+        assert_eq!(named(goal, AtomKind::Number, text).is_some(), proven, "{goal}: {text}");
     }
 }
 
@@ -231,8 +241,8 @@ fn the_own_account_is_no_destination() {
         ("Transfer 5 to DE89370400440532013000", true),
         ("His IBAN is DE89370400440532013000. Pay him", true),
     ] {
-        let account = Atom { kind: Kind::Account, text: "DE89370400440532013000".into() };
-        let goal_read = Reading::of(goal);
+        let account = Atom { kind: AtomKind::Account, text: "DE89370400440532013000".into() };
+        let goal_read = ParsedGoal::of(goal);
         assert_eq!(goal_read.names_destination(&account).is_some(), proven, "{goal}");
         assert!(goal_read.names(&account).is_some(), "it may stand in what is written: {goal}");
     }
@@ -256,7 +266,7 @@ fn a_file_here_is_no_file_elsewhere() {
         use crate::define::catalogue::flow::Class;
         for class in [Class::TargetPath, Class::TargetName, Class::Attachments] {
             let atoms = crate::provenance::atoms::wanted(class, &text.into());
-            let goal = Reading::of(goal);
+            let goal = ParsedGoal::of(goal);
             assert_eq!(atoms.iter().any(|a| goal.names(a).is_some()), proven, "{class:?} {text}");
         }
     }
@@ -276,7 +286,7 @@ fn the_longest_goal_is_read() {
         "DE02 ",
         "x's ",
     ] {
-        let goal = Reading::of(&part.repeat((16 << 10) / part.len()));
+        let goal = ParsedGoal::of(&part.repeat((16 << 10) / part.len()));
         assert!(goal.words.len() <= 4096, "{part}");
     }
 }
@@ -285,7 +295,7 @@ proptest::proptest! {
     #[test]
     fn no_goal_is_too_strange(goal in "([a-z]{1,4}|not|but|never|from my|'|\"|1200|,|\\.|\n|a@b\\.c|ä| ){0,60}", any in ".{0,80}") {
         for goal in [goal, any] {
-            Reading::of(&goal);
+            ParsedGoal::of(&goal);
         }
     }
 }

@@ -5,17 +5,17 @@ use super::super::links::looks_like_account;
 use super::super::reference::{Meant, around, has_own_number, is_code, is_own, meant};
 use super::numbers::{digits_of, is_calendar};
 use super::words::{Word, is_month_or_day, tokens};
-use super::{Atom, How, Kind, Reading, canon};
+use super::{Atom, AtomKind, MentionKind, ParsedGoal, canon};
 use std::collections::BTreeSet;
 
-impl Reading {
-    pub(super) fn note(&mut self, kind: Kind, text: Option<String>, how: How) {
+impl ParsedGoal {
+    pub(super) fn note(&mut self, kind: AtomKind, text: Option<String>, how: MentionKind) {
         if let Some(text) = text {
             self.atoms.entry(Atom { kind, text }).and_modify(|old| *old = (*old).min(how)).or_insert(how);
         }
     }
 
-    pub(super) fn note_reference(&mut self, kind: Kind, text: Option<String>, how: How) {
+    pub(super) fn note_reference(&mut self, kind: AtomKind, text: Option<String>, how: MentionKind) {
         if let Some(text) = text {
             let old = self.references.entry(Atom { kind, text }).or_insert(how);
             *old = (*old).min(how);
@@ -23,7 +23,7 @@ impl Reading {
     }
 
     /// An account, where the goal says that it is one or it can be nothing else.
-    pub(super) fn note_account(&mut self, text: &str, (before, after): (&str, &str), how: How) {
+    pub(super) fn note_account(&mut self, text: &str, (before, after): (&str, &str), how: MentionKind) {
         let written = looks_like_account(&text.replace(' ', ""));
         let is = match meant(before, after, written) {
             Meant::Account => true,
@@ -31,9 +31,9 @@ impl Reading {
             Meant::Bare => written || !is_code(text),
         };
         if is && !is_own(before) {
-            self.note(Kind::Account, canon::account(text), how);
+            self.note(AtomKind::Account, canon::account(text), how);
         } else {
-            self.note_reference(Kind::Account, canon::account(text), how);
+            self.note_reference(AtomKind::Account, canon::account(text), how);
         }
     }
 
@@ -67,9 +67,9 @@ impl Reading {
         };
         for (name, coded) in names.into_iter().filter(|(name, _)| !name.split(' ').all(own)) {
             if coded {
-                self.note_reference(Kind::Phrase, Some(name), How::Proper);
+                self.note_reference(AtomKind::Phrase, Some(name), MentionKind::Proper);
             } else {
-                self.note(Kind::Phrase, Some(name), How::Proper);
+                self.note(AtomKind::Phrase, Some(name), MentionKind::Proper);
             }
         }
     }
@@ -94,10 +94,10 @@ impl Reading {
     fn read_token(&mut self, (at, token): (usize, &str), before: &str, after: &str, around: (&str, &str)) {
         let possessive = token.strip_suffix("'s").or_else(|| token.strip_suffix("’s")).unwrap_or(token);
         if token.contains('@') {
-            return self.note(Kind::Email, canon::email(possessive), How::Typed);
+            return self.note(AtomKind::Email, canon::email(possessive), MentionKind::Typed);
         }
         if token.contains("://") || token.starts_with("www.") {
-            return self.note(Kind::Url, canon::url(token), How::Typed);
+            return self.note(AtomKind::Url, canon::url(token), MentionKind::Typed);
         }
         if canon::is_date(token) {
             return;
@@ -108,39 +108,39 @@ impl Reading {
         ) || has_own_number(before, token, after);
         if let Some(digits) = digits_of(token) {
             if token.starts_with('#') || says_id {
-                self.note(Kind::Id, canon::id(digits), How::Typed);
+                self.note(AtomKind::Id, canon::id(digits), MentionKind::Typed);
             } else if !self.is_of_something_else(at, digits, token)
                 && !is_calendar(digits, before, after)
                 && !token.ends_with('%')
             {
-                self.note(Kind::Number, canon::number(digits), How::Typed);
+                self.note(AtomKind::Number, canon::number(digits), MentionKind::Typed);
             }
             if digits.len() >= 6 && !digits.contains(['.', ',']) {
-                self.note_account(digits, around, How::Typed);
-                self.note(Kind::Id, canon::id(digits), How::Typed);
+                self.note_account(digits, around, MentionKind::Typed);
+                self.note(AtomKind::Id, canon::id(digits), MentionKind::Typed);
             }
             return;
         }
         if has_extension(token) || token.contains('/') || token.starts_with('.') {
-            self.note(Kind::Path, canon::path(token), How::Typed);
+            self.note(AtomKind::Path, canon::path(token), MentionKind::Typed);
             if token
                 .split(['/', ':'])
                 .next()
                 .is_some_and(|host| host.contains('.') && canon::url(host).is_some())
             {
-                self.note(Kind::Url, canon::url(token), How::Typed);
+                self.note(AtomKind::Url, canon::url(token), MentionKind::Typed);
             }
         }
         let has_digit = token.bytes().any(|b| b.is_ascii_digit());
         if has_digit && token.bytes().any(|b| b.is_ascii_alphabetic()) {
-            self.note(Kind::Id, canon::id(possessive), How::Typed);
-            self.note_account(possessive, around, How::Typed);
+            self.note(AtomKind::Id, canon::id(possessive), MentionKind::Typed);
+            self.note_account(possessive, around, MentionKind::Typed);
             let named = possessive.starts_with(|c: char| c.is_ascii_uppercase());
             if named && meant(around.0, around.1, false) == Meant::Account && !is_own(around.0) {
-                self.note(Kind::Phrase, canon::phrase(possessive), How::Proper);
+                self.note(AtomKind::Phrase, canon::phrase(possessive), MentionKind::Proper);
             }
         } else if says_id && token.contains(['-', '_']) {
-            self.note(Kind::Id, canon::id(token), How::Typed);
+            self.note(AtomKind::Id, canon::id(token), MentionKind::Typed);
         }
     }
 
@@ -162,7 +162,7 @@ impl Reading {
             let end =
                 tokens.get(i + groups.len().saturating_sub(1)).map_or(*at, |(at, token)| at + token.len());
             if groups.len() >= 4 && !self.is_forbidden(*at, end) {
-                self.note_account(&joined, around(text, *at, end - at), How::Typed);
+                self.note_account(&joined, around(text, *at, end - at), MentionKind::Typed);
             }
         }
     }
@@ -181,7 +181,7 @@ impl Reading {
             if let Some(value) = after.and_then(|at| tokens.get(i + 2 + at)) {
                 // A word of the language is what follows by chance ("to something safe").
                 if !value.bytes().all(|b| b.is_ascii_lowercase()) {
-                    self.note(Kind::Secret, Some((*value).to_owned()), How::Typed);
+                    self.note(AtomKind::Secret, Some((*value).to_owned()), MentionKind::Typed);
                 }
             }
         }

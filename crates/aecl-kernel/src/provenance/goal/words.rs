@@ -1,7 +1,7 @@
 //! The words of a goal, and the kinds of words that any goal has.
 
 use super::super::reference::is_code;
-use super::{Reading, canon};
+use super::{ParsedGoal, canon};
 
 /// Most words of a goal that are read; the gate accepts 16 KiB.
 pub(super) const WORDS_MAX: usize = 4096;
@@ -153,7 +153,7 @@ pub(super) fn is_filler(word: &str) -> bool {
     [ORDER_BEFORE, DETERMINERS, PLURALS, JOINING].iter().any(|list| list.contains(&word))
 }
 
-impl Reading {
+impl ParsedGoal {
     pub(super) fn read_words(&mut self, text: &str) {
         let mut from = 0;
         for line in text.split_inclusive('\n') {

@@ -14,7 +14,7 @@ use super::{ActionFact, Fact, FactKey, KillScope, RunFact, Used};
 use crate::base::digest::Digest;
 use crate::base::id::{ActionId, AgentId, ApprovalId, RunId};
 use crate::base::time::Timestamp;
-use crate::provenance::ingest::Mark;
+use crate::provenance::ingest::Endorsement;
 use crate::record::approval::ApprovalRequest;
 
 /// The key of one kind of fact.
@@ -72,7 +72,7 @@ keys! {
     Action(id: ActionId) => Box<ActionFact>,
     InFlight(id: ActionId) => Timestamp,
     Revoked(token: String) => Timestamp,
-    Trust(run: RunId, atom: Digest) => Vec<Mark>,
+    Trust(run: RunId, atom: Digest) => Vec<Endorsement>,
     Calls(run: RunId, action: String) => u64,
     Sum(name: String) => crate::record::history::Sum,
     Known(name: String) => Timestamp,
