@@ -1,14 +1,14 @@
 //! Examples: situations with the decision that they must get. A bundle whose examples come out wrong does
 //! not load.
 
-use super::situation::Situation;
+use super::situation::AssumedSituation;
 use aecl_kernel::base::code::Code;
 use aecl_kernel::base::id::{AgentId, BadId, Environment, TenantId};
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::define::isolation::HostIsolation;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::example::Example;
-use aecl_kernel::policy::problem::{Problem, Source, did_you_mean, read_each};
+use aecl_kernel::policy::problem::{BundleProblem, Source, did_you_mean, read_each};
 use aecl_kernel::record::decision::Verdict;
 use serde::Serialize;
 use serde_json::Value;
@@ -57,8 +57,8 @@ pub(super) fn tried(example: &Example, path: &str, bundle: &Bundle) -> Result<Tr
 }
 
 /// The situation that an example describes.
-pub(super) fn situation(example: &Example) -> Result<Situation, BadId> {
-    Ok(Situation {
+pub(super) fn situation(example: &Example) -> Result<AssumedSituation, BadId> {
+    Ok(AssumedSituation {
         agent: example.agent.clone(),
         action: example.action.clone(),
         arguments: Value::Object(example.arguments.clone()).to_string().into_bytes(),
@@ -77,7 +77,7 @@ pub(super) fn situation(example: &Example) -> Result<Situation, BadId> {
 /// The examples of a bundle.
 pub(super) fn of(bundle: &Bundle) -> Vec<Example> {
     // They were read when the bundle was compiled.
-    let mut problems: Vec<Problem> = Vec::new();
+    let mut problems: Vec<BundleProblem> = Vec::new();
     let about = bundle.sources().iter().filter(|s| s.path.starts_with("examples/"));
     about.flat_map(|source: &Source| read_each(source, &mut problems)).collect()
 }

@@ -7,7 +7,7 @@ use aecl_kernel::define::catalogue::{ActionManifest, Effect};
 use aecl_kernel::define::isolation::IsolationTier;
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::policy::bundle::Bundle;
-use aecl_kernel::policy::problem::Problem;
+use aecl_kernel::policy::problem::BundleProblem;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -215,7 +215,7 @@ fn may(agent: &AgentManifest, action: &str) -> bool {
 }
 
 /// What a warning of the loader is about.
-fn of_warning(problem: &Problem) -> &'static str {
+fn of_warning(problem: &BundleProblem) -> &'static str {
     let has = |words: &str| problem.message.contains(words);
     if has("has the wildcard") {
         "wildcard"

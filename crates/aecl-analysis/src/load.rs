@@ -2,7 +2,7 @@
 
 use crate::{examples, prove};
 use aecl_kernel::policy::bundle::{Assembled, Bundle};
-use aecl_kernel::policy::problem::{Problem, Source};
+use aecl_kernel::policy::problem::{BundleProblem, Source};
 use std::ops::Deref;
 
 /// A bundle whose claims were checked and whose examples come out right. The gate takes no other.
@@ -21,14 +21,14 @@ pub struct VettedBundle(Bundle);
 
 impl VettedBundle {
     /// Compiles sources, runs their examples, and gives the bundle or everything that is wrong.
-    pub fn load(sources: Vec<Source>) -> Result<Self, Vec<Problem>> {
+    pub fn load(sources: Vec<Source>) -> Result<Self, Vec<BundleProblem>> {
         let Assembled { bundle, properties, examples, mut problems } = Bundle::assemble(sources)?;
         for (path, property) in &properties {
             prove::check(&bundle, path, property, &mut problems);
         }
         for (path, example) in &examples {
             if let Err(message) = examples::check(example, &bundle) {
-                problems.push(Problem::error(path, message));
+                problems.push(BundleProblem::error(path, message));
             }
         }
         match problems.iter().any(|p| p.fatal) {

@@ -5,7 +5,7 @@
 //! answer is worth, stands here.
 //!
 //! Rules and manifests are policies already. What other checks say about every request alike joins them as
-//! policies, too (`floors`). What depends on what a run has read, on the time, on the score or on what was
+//! policies, too (`minimums`). What depends on what a run has read, on the time, on the score or on what was
 //! spent does not; it can only make a decision stricter, so what is proven holds with it. A request that
 //! speaks against a claim is judged by all checks before it counts as one.
 
@@ -16,7 +16,7 @@ mod property;
 mod rules;
 
 pub use case::Case;
-pub use compare::{Change, Than};
+pub use compare::{ComparedAction, Comparison};
 pub(super) use property::check;
 pub use rules::{RuleFault, RuleFinding};
 
@@ -24,7 +24,7 @@ use aecl_kernel::base::id::{ActionName, AgentId};
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::property::Property;
-use aecl_kernel::policy::{Policies, Told};
+use aecl_kernel::policy::{Policies, PolicyView};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ pub enum Question {
 
 /// What they answer.
 #[derive(Debug, Clone)]
-pub enum Answer {
+pub enum SolverAnswer {
     /// Yes, this one: its context in Cedar's JSON.
     Yes(Value),
     /// No, none.
@@ -63,12 +63,12 @@ pub enum Answer {
 }
 
 /// Whoever answers.
-pub type Ask<'a> = &'a mut dyn FnMut(&Question) -> Answer;
+pub type Solver<'a> = &'a mut dyn FnMut(&Question) -> SolverAnswer;
 
 /// What came out for one agent and action.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
-pub enum Outcome {
+pub enum ProofOutcome {
     /// It holds for every request.
     Proven {
         /// What it rests on.
@@ -103,28 +103,28 @@ pub struct Proof {
     pub action: ActionName,
     /// What came out.
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub outcome: ProofOutcome,
 }
 
 /// Asks about one claim, for every agent and action that it is about.
-pub fn prove(bundle: &Bundle, property: &Property, ask: Ask<'_>) -> Vec<Proof> {
+pub fn prove(bundle: &Bundle, property: &Property, ask: Solver<'_>) -> Vec<Proof> {
     property::prove(bundle, property, ask)
 }
 
 /// Asks which rules that people wrote can never matter, always do, or cannot always be evaluated.
-pub fn prove_rules(bundle: &Bundle, ask: Ask<'_>) -> Vec<RuleFinding> {
+pub fn prove_rules(bundle: &Bundle, ask: Solver<'_>) -> Vec<RuleFinding> {
     rules::prove(bundle, ask)
 }
 
 /// Asks whether a bundle newly allows anything, compared with another.
-pub fn prove_than(new: &Bundle, old: &Bundle, ask: Ask<'_>) -> Than {
+pub fn prove_than(new: &Bundle, old: &Bundle, ask: Solver<'_>) -> Comparison {
     compare::prove(new, old, ask)
 }
 
 /// The policies for an agent and action, with what other checks say about every request.
 struct Held {
-    own: Vec<Told>,
-    floors: Vec<minimums::Floor>,
+    own: Vec<PolicyView>,
+    minimums: Vec<minimums::Minimum>,
     /// It is about this agent.
     who: Option<Value>,
 }
@@ -133,29 +133,29 @@ impl Held {
     /// Nothing for an agent whom no policy lets do it.
     fn of(bundle: &Bundle, agent: &AgentManifest, action: &ActionName) -> Option<Self> {
         let typed = bundle.catalogue().find(action.as_str())?;
-        let own: Vec<Told> = bundle.policies().of(&agent.agent_id, action.as_str());
+        let own: Vec<PolicyView> = bundle.policies().of(&agent.agent_id, action.as_str());
         (!own.is_empty()).then(|| Self {
             own,
-            floors: minimums::of(agent, typed, bundle),
+            minimums: minimums::of(agent, typed, bundle),
             who: only(&format!("principal == Agent::\"{}\"", agent.agent_id)),
         })
     }
 
     /// All of it, as policies.
     fn all(&self) -> Vec<Value> {
-        let floors = self.floors.iter().filter_map(|f| f.policy());
-        self.own.iter().map(|told| told.json.clone()).chain(floors).chain(self.who.clone()).collect()
+        let minimums = self.minimums.iter().filter_map(|f| f.policy());
+        self.own.iter().map(|told| told.json.clone()).chain(minimums).chain(self.who.clone()).collect()
     }
 
     /// What blocks without asking anybody, and what is true of every request.
     fn given(&self) -> Vec<Value> {
-        let floors = self.floors.iter().filter(|f| !f.asks).filter_map(|f| f.policy());
-        floors.chain(self.who.clone()).collect()
+        let minimums = self.minimums.iter().filter(|f| !f.asks).filter_map(|f| f.policy());
+        minimums.chain(self.who.clone()).collect()
     }
 
     /// All checks that take part.
     fn checks(&self) -> String {
-        let mut names: Vec<&str> = self.floors.iter().map(|f| f.check).collect();
+        let mut names: Vec<&str> = self.minimums.iter().map(|f| f.check).collect();
         names.sort_unstable();
         names.dedup();
         if names.is_empty() {

@@ -13,7 +13,7 @@ mod attacker;
 
 use super::examples;
 use super::sample;
-use super::situation::Situation;
+use super::situation::AssumedSituation;
 use aecl_kernel::base::id::{ActionName, AgentId, BadId};
 use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::policy::bundle::Bundle;
@@ -105,8 +105,8 @@ fn tasks_of(
     agent: &AgentId,
     examples: &[Example],
     goals: &[String],
-) -> Result<Vec<(Option<String>, Situation)>, BadId> {
-    let mut tasks: Vec<(Option<String>, Situation)> = Vec::new();
+) -> Result<Vec<(Option<String>, AssumedSituation)>, BadId> {
+    let mut tasks: Vec<(Option<String>, AssumedSituation)> = Vec::new();
     let mut seen = BTreeSet::new();
     for example in examples.iter().filter(|e| e.agent == *agent) {
         let task = examples::situation(example)?;
@@ -116,7 +116,7 @@ fn tasks_of(
         }
     }
     for goal in goals {
-        let task = Situation { goal: Some(goal.clone()), ..bare(agent)? };
+        let task = AssumedSituation { goal: Some(goal.clone()), ..bare(agent)? };
         tasks.push((Some(goal.chars().take(60).collect()), task));
     }
     if tasks.is_empty() {
@@ -126,7 +126,7 @@ fn tasks_of(
 }
 
 /// What makes a task: everything but the action, its arguments and what was read.
-fn task_of(situation: &Situation) -> String {
+fn task_of(situation: &AssumedSituation) -> String {
     let mut task = situation.clone();
     task.action.clear();
     task.arguments.clear();
@@ -134,7 +134,7 @@ fn task_of(situation: &Situation) -> String {
     format!("{task:?}")
 }
 
-fn bare(agent: &AgentId) -> Result<Situation, BadId> {
+fn bare(agent: &AgentId) -> Result<AssumedSituation, BadId> {
     let example: Result<Example, _> =
         serde_json::from_value(json!({"name": "", "agent": agent, "action": "", "expect": "allow"}));
     match example {

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 /// Who proposes what, where and when. Nothing is used of its budgets, and nobody has agreed to anything.
 #[derive(Debug, Clone)]
-pub struct Situation {
+pub struct AssumedSituation {
     /// Who proposes.
     pub agent: AgentId,
     /// What.
@@ -48,7 +48,7 @@ pub struct Situation {
     pub at: Timestamp,
 }
 
-impl Situation {
+impl AssumedSituation {
     /// The run, by its name.
     pub(super) fn of_run() -> Result<RunId, BadId> {
         RunId::new("run_example")

@@ -5,7 +5,7 @@ use crate::examples::{self, Tried};
 use crate::load::VettedBundle;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::example::Example;
-use aecl_kernel::policy::problem::{Problem, Source, read_each};
+use aecl_kernel::policy::problem::{BundleProblem, Source, read_each};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -22,14 +22,14 @@ pub struct Reached {
 
 /// All examples, and all rules.
 #[derive(Debug, Clone, Serialize)]
-pub struct Trial {
+pub struct WhatIf {
     /// The examples, in the order of their files.
     pub examples: Vec<Tried>,
     /// The rules that hold or forbid, sorted by id. What merely allows is not among them.
     pub rules: Vec<Reached>,
 }
 
-impl Trial {
+impl WhatIf {
     /// Examples that come out wrong.
     pub fn failed(&self) -> impl Iterator<Item = &Tried> {
         self.examples.iter().filter(|e| !e.passed)
@@ -42,7 +42,7 @@ impl Trial {
 }
 
 /// Compiles a bundle without its examples, and tries those one by one.
-pub fn try_examples(sources: Vec<Source>) -> Result<(Bundle, Trial), Vec<Problem>> {
+pub fn try_examples(sources: Vec<Source>) -> Result<(Bundle, WhatIf), Vec<BundleProblem>> {
     let (about, rest): (Vec<_>, Vec<_>) = sources.into_iter().partition(|s| s.path.starts_with("examples/"));
     let bundle = VettedBundle::load(rest)?.into_bundle();
     let mut problems = Vec::new();
@@ -51,7 +51,7 @@ pub fn try_examples(sources: Vec<Source>) -> Result<(Bundle, Trial), Vec<Problem
         for example in read_each::<Example>(source, &mut problems) {
             match examples::tried(&example, &source.path, &bundle) {
                 Ok(one) => tried.push(one),
-                Err(message) => problems.push(Problem::error(&source.path, message)),
+                Err(message) => problems.push(BundleProblem::error(&source.path, message)),
             }
         }
     }
@@ -59,7 +59,7 @@ pub fn try_examples(sources: Vec<Source>) -> Result<(Bundle, Trial), Vec<Problem
         return Err(problems);
     }
     let rules = reached(&bundle, &tried);
-    Ok((bundle, Trial { examples: tried, rules }))
+    Ok((bundle, WhatIf { examples: tried, rules }))
 }
 
 fn reached(bundle: &Bundle, tried: &[Tried]) -> Vec<Reached> {

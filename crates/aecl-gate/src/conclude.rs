@@ -6,7 +6,7 @@ use aecl_executor::Outcome;
 use aecl_kernel::base::id::{ActionId, RunId};
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::define::catalogue::flow::{Endorses, Form};
-use aecl_kernel::define::catalogue::{Output, TypedAction};
+use aecl_kernel::define::catalogue::{OutputDeclaration, TypedAction};
 use aecl_kernel::provenance::ingest::{Ingested, at_worst, ingest};
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::record::event::OutcomeKind;
@@ -44,12 +44,12 @@ impl Gate {
             let mut labels = Labels::default();
             // Nobody here has seen what came back; that is not to say that nobody has.
             if outcome.kind == OutcomeKind::Unknown {
-                labels.join(&typed.map_or_else(|| Labels::of(&Output::default()), at_worst));
+                labels.join(&typed.map_or_else(|| Labels::of(&OutputDeclaration::default()), at_worst));
             }
             return Ok(Ingested { labels, trusted: Vec::new() });
         };
         let Some(typed) = typed else {
-            let labels = Labels::of(&Output::default());
+            let labels = Labels::of(&OutputDeclaration::default());
             return Ok(Ingested { labels, trusted: Vec::new() });
         };
         let mut goal = None;

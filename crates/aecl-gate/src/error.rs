@@ -38,10 +38,10 @@ pub enum GateError {
     },
     /// The bundle does not compile.
     #[error("the policy bundle does not load:\n{}", list(.0))]
-    Bundle(Vec<aecl_kernel::policy::problem::Problem>),
+    Bundle(Vec<aecl_kernel::policy::problem::BundleProblem>),
 }
 
-fn list(problems: &[aecl_kernel::policy::problem::Problem]) -> String {
+fn list(problems: &[aecl_kernel::policy::problem::BundleProblem]) -> String {
     problems.iter().map(|p| format!("  {p}")).collect::<Vec<_>>().join("\n")
 }
 

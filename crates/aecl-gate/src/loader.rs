@@ -5,8 +5,8 @@ use aecl_analysis::load::VettedBundle;
 use aecl_executor::Executor;
 use aecl_executor::root_dir::read_plain;
 use aecl_kernel::base::json::Document;
-use aecl_kernel::define::catalogue::flow::Egress;
-use aecl_kernel::policy::problem::{Problem, Source};
+use aecl_kernel::define::catalogue::flow::Audience;
+use aecl_kernel::policy::problem::{BundleProblem, Source};
 use std::path::Path;
 
 /// Largest file of a bundle, in bytes, and all of them.
@@ -23,18 +23,22 @@ pub fn load(dir: &Path) -> Result<VettedBundle, GateError> {
     let mut problems = Vec::new();
     for (name, typed) in bundle.catalogue().iter() {
         let reaches = typed.manifest.connector.get("egress").and_then(|list| list.as_array());
-        if typed.egress == Egress::None && reaches.is_some_and(|list| !list.is_empty()) {
+        if typed.egress == Audience::None && reaches.is_some_and(|list| !list.is_empty()) {
             let message = format!(
                 "`{name}`: its connector's `egress` names places to reach, and its own `egress` says `none`; say \
                  `external`, or `tenant` if all of them are yours"
             );
-            problems.push(Problem { path: "actions".into(), message, fatal: true });
+            problems.push(BundleProblem { path: "actions".into(), message, fatal: true });
         }
         // An action without a connector can be authorised, but not carried out.
         if !typed.manifest.connector.is_null()
             && let Err(e) = Executor::check_action(&typed.manifest)
         {
-            problems.push(Problem { path: "actions".into(), message: format!("`{name}`: {e}"), fatal: true });
+            problems.push(BundleProblem {
+                path: "actions".into(),
+                message: format!("`{name}`: {e}"),
+                fatal: true,
+            });
         }
     }
     if problems.is_empty() { Ok(bundle) } else { Err(GateError::Bundle(problems)) }
@@ -50,7 +54,7 @@ pub fn sources(dir: &Path) -> Result<Vec<Source>, GateError> {
 /// A bundle that is being read, and how much more of it is.
 struct Reading {
     out: Vec<Source>,
-    problems: Vec<Problem>,
+    problems: Vec<BundleProblem>,
     names: usize,
     bytes: u64,
 }
@@ -114,8 +118,8 @@ enum Unread {
     Io(std::io::Error),
 }
 
-fn fatal(path: &str, message: String) -> Problem {
-    Problem { path: path.into(), message, fatal: true }
+fn fatal(path: &str, message: String) -> BundleProblem {
+    BundleProblem { path: path.into(), message, fatal: true }
 }
 
 fn from_yaml(text: &str) -> Result<String, String> {

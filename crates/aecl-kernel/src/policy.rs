@@ -51,7 +51,7 @@ pub struct Reason {
 
 /// What policy says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum PolicyAnswer {
     /// Something permits and nothing forbids.
     Allow,
     /// Nothing permits.
@@ -66,7 +66,7 @@ pub enum Answer {
 
 /// A policy, for whoever analyses it.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct PolicyView {
     /// In Cedar's JSON.
     pub json: Value,
     /// What it asks for.
@@ -142,12 +142,12 @@ impl Policies {
     }
 
     /// The policies that can matter for this agent and action, for whoever analyses them elsewhere.
-    pub fn of(&self, agent: &AgentId, action: &str) -> Vec<Told> {
+    pub fn of(&self, agent: &AgentId, action: &str) -> Vec<PolicyView> {
         let Some(slice) = self.slice(agent, action) else { return Vec::new() };
         let told = |policy: &Policy| {
             let json = policy.to_json().ok()?;
             let id: &str = policy.id().as_ref();
-            Some(Told {
+            Some(PolicyView {
                 reason: slice.reasons.get(id)?.clone(),
                 asks: json.to_string().contains(r#""attr":"granted""#),
                 forbids: policy.effect() == Effect::Forbid,
@@ -190,33 +190,33 @@ impl Policies {
 
     /// Asks about an action that was understood. Also gives the ids of the policies that decided.
     /// `agent` is the principal's, or that of a run it was delegated from.
-    pub fn ask(&self, q: PolicyRequest<'_>, agent: &AgentId) -> (Answer, Vec<String>) {
+    pub fn ask(&self, q: PolicyRequest<'_>, agent: &AgentId) -> (PolicyAnswer, Vec<String>) {
         let Some(slice) = self.slice(agent, &q.action.name) else {
-            return (Answer::NotAllowed, Vec::new());
+            return (PolicyAnswer::NotAllowed, Vec::new());
         };
         let first = match self.evaluate(slice, q, agent, false) {
             Ok(response) => response,
-            Err(message) => return (Answer::Error(message), Vec::new()),
+            Err(message) => return (PolicyAnswer::Error(message), Vec::new()),
         };
         if first.allowed {
-            return (Answer::Allow, first.policies);
+            return (PolicyAnswer::Allow, first.policies);
         }
         if first.policies.is_empty() {
-            return (Answer::NotAllowed, Vec::new());
+            return (PolicyAnswer::NotAllowed, Vec::new());
         }
         let second = match self.evaluate(slice, q, agent, true) {
             Ok(response) => response,
-            Err(message) => return (Answer::Error(message), Vec::new()),
+            Err(message) => return (PolicyAnswer::Error(message), Vec::new()),
         };
         let reasons =
             |ids: &[String]| ids.iter().filter_map(|id| slice.reasons.get(id)).cloned().collect::<Vec<_>>();
         if second.allowed {
-            return (Answer::NeedsApproval(reasons(&first.policies)), first.policies);
+            return (PolicyAnswer::NeedsApproval(reasons(&first.policies)), first.policies);
         }
         if second.policies.is_empty() {
-            return (Answer::NotAllowed, first.policies);
+            return (PolicyAnswer::NotAllowed, first.policies);
         }
-        (Answer::Forbid(reasons(&second.policies)), second.policies)
+        (PolicyAnswer::Forbid(reasons(&second.policies)), second.policies)
     }
 
     /// One evaluation of the slice, without anything else around it: the unit of the speed promise.

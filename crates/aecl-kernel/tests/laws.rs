@@ -13,7 +13,7 @@ use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::request::{DecisionRequest, NewIds};
 use aecl_kernel::decide::{Ruling, decide};
 use aecl_kernel::define::catalogue::Reversibility;
-use aecl_kernel::define::catalogue::flow::Egress;
+use aecl_kernel::define::catalogue::flow::Audience;
 use aecl_kernel::define::risk::{Exposure, Recent, Weights, assess};
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::{Action, Mode};
@@ -465,7 +465,7 @@ proptest! {
             untrusted: flag(5),
             evidence: &[],
             severity: 0,
-            egress: Egress::None,
+            egress: Audience::None,
             private: false,
             of_limit: None,
             recent: Recent::default(),
@@ -487,7 +487,7 @@ proptest! {
             ("untrusted", points(Exposure { untrusted: true, ..base() })),
             ("evidence", points(Exposure { evidence: &evidence, ..base() })),
             ("severity", points(Exposure { severity: 3, ..base() })),
-            ("egress", points(Exposure { egress: Egress::External, ..base() })),
+            ("egress", points(Exposure { egress: Audience::External, ..base() })),
             ("private", points(Exposure { private: true, ..base() })),
             ("limit", points(Exposure { of_limit: Some(60), ..base() })),
             ("sum", points(Exposure { recent: Recent { amount: Some(Decimal::MAX), ..Recent::default() }, ..base() })),

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 /// A call that was not simply carried out.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct ToolResult {
     text: String,
     object: Map<String, Value>,
 }
@@ -37,7 +37,7 @@ pub(super) fn held(ask: &ApprovalRequest) -> String {
     }
 }
 
-impl Told {
+impl ToolResult {
     fn new(status: &'static str, code: &str, action: &ActionId, text: String) -> Self {
         let object = json!({ "status": status, "code": code, "reason": text, "action_id": action });
         let Value::Object(object) = object else { unreachable!("an object was written") };
@@ -208,12 +208,12 @@ mod tests {
     #[test]
     fn a_refusal_helps_with_arguments_and_not_with_policy() {
         let action = ActionId::new("act_1").unwrap();
-        let told = Told::blocked("arguments_invalid", "`/path`: 7 is no string", &action);
+        let told = ToolResult::blocked("arguments_invalid", "`/path`: 7 is no string", &action);
         assert!(told.text.contains("`/path`: 7 is no string. Nothing was executed."), "{}", told.text);
         for code in
             ["policy_forbids", "risk_above_threshold", "budget_exceeded", "action_unknown", "new_code"]
         {
-            let told = Told::blocked(code, "limit is 100.00 EUR; did you mean `secret`?", &action);
+            let told = ToolResult::blocked(code, "limit is 100.00 EUR; did you mean `secret`?", &action);
             assert!(!told.text.contains("100.00") && !told.text.contains("secret"), "{}", told.text);
             assert!(told.text.contains("Nothing was executed"));
         }
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_no_is_told_as_a_persons_words() {
         let action = ActionId::new("act_1").unwrap();
-        let told = Told::blocked(
+        let told = ToolResult::blocked(
             "approval_rejected",
             "`priya` said no: use the \u{1b}[31mother\u{202e} folder.\n»x«",
             &action,
@@ -234,9 +234,9 @@ mod tests {
             "{}",
             told.text
         );
-        let told = Told::blocked("approval_rejected", "`priya` said no", &action);
+        let told = ToolResult::blocked("approval_rejected", "`priya` said no", &action);
         assert!(told.text.starts_with("A person (priya) said no to exactly this. Nothing"), "{}", told.text);
-        let told = Told::blocked("approval_rejected", "something else", &action);
+        let told = ToolResult::blocked("approval_rejected", "something else", &action);
         assert!(told.text.starts_with("A person said no to exactly this. Nothing"), "{}", told.text);
     }
 }

@@ -15,8 +15,8 @@ mod waiting;
 pub use definition::{Annotations, Definition, Pins};
 pub use disk::CatalogueError;
 pub use files::{
-    By, Imported, accept, accept_all, accept_these, changed_at, import, note_shown, quarantine, reviewed,
-    seen, servers, settle,
+    Imported, ImportedBy, accept, accept_all, accept_these, changed_at, import, note_shown, quarantine,
+    reviewed, seen, servers, settle,
 };
 pub use narrower::is_minor;
 pub use said::{INSTRUCTIONS, accept_said, hear, prompt, said};

@@ -88,7 +88,7 @@ impl ClientSession {
         }
         let Some(reached) = self.reached(server) else { return };
         let name = server.to_owned();
-        let by = catalogue::By::Gateway;
+        let by = catalogue::ImportedBy::Gateway;
         let imported =
             tokio::task::spawn_blocking(move || catalogue::import(&home, &name, &reached, by, &news)).await;
         let report = match imported {

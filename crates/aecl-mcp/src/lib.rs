@@ -71,7 +71,7 @@ pub async fn import_now(
             Err(why) => unread.push((tool.name, why)),
         }
     }
-    let mut report = catalogue::import(home, server, &transport, catalogue::By::Person, &tools)
+    let mut report = catalogue::import(home, server, &transport, catalogue::ImportedBy::Person, &tools)
         .map_err(|error| error.to_string())?;
     report.refused.append(&mut unread);
     Ok(report)

@@ -1,6 +1,6 @@
 //! What a client is answered, once the gate has answered, and what it is asked while people are.
 
-use super::answer::{Told, held};
+use super::answer::{ToolResult, held};
 use super::client_session::ClientSession;
 use super::list_page::with_privacy;
 use super::meta::stated;
@@ -27,7 +27,7 @@ impl ClientSession {
         match answer.end {
             End::Pending(ask) => self
                 .ask_client(call, &ask)
-                .unwrap_or_else(|| Told::pending(&ask, &self.page_of(&ask), &action).reply(call.form)),
+                .unwrap_or_else(|| ToolResult::pending(&ask, &self.page_of(&ask), &action).reply(call.form)),
             // The model has to read it to do better; an error of the protocol stays with its client.
             End::Blocked { code, message } if code.starts_with("json_") && !call.form.is_tool => {
                 Refusal::coded(INVALID_PARAMS, code, format!("{message}; nothing was executed")).reply()
@@ -35,13 +35,13 @@ impl ClientSession {
             End::Blocked { code: "arguments_invalid", message } => {
                 let message =
                     self.unlisted(call).map_or(message.clone(), |unlisted| format!("{unlisted}; {message}"));
-                Told::blocked("arguments_invalid", &message, &action).reply(call.form)
+                ToolResult::blocked("arguments_invalid", &message, &action).reply(call.form)
             }
             End::Blocked { code: "tool_changed", .. } if unreachable.is_some() => {
                 let why = unreachable.unwrap_or_default();
-                Told::failed("upstream_not_connected", why, &action).reply(call.form)
+                ToolResult::failed("upstream_not_connected", why, &action).reply(call.form)
             }
-            End::Blocked { code, message } => Told::blocked(code, &message, &action).reply(call.form),
+            End::Blocked { code, message } => ToolResult::blocked(code, &message, &action).reply(call.form),
             End::Concluded { outcome, code, message, output, .. } => {
                 let output = output.and_then(|bytes| String::from_utf8(bytes).ok());
                 let output = output.and_then(|text| RawValue::from_string(text).ok());
@@ -54,9 +54,11 @@ impl ClientSession {
                     (OutcomeKind::Failed, Some(output)) => RawReply::Result(output),
                     (OutcomeKind::Done, None) => {
                         let why = "it was done, but its answer is not kept any more";
-                        Told::failed("output_gone", why, &action).reply(call.form)
+                        ToolResult::failed("output_gone", why, &action).reply(call.form)
                     }
-                    (OutcomeKind::Failed, None) => Told::failed(&code, &message, &action).reply(call.form),
+                    (OutcomeKind::Failed, None) => {
+                        ToolResult::failed(&code, &message, &action).reply(call.form)
+                    }
                     (OutcomeKind::Unknown, _) => {
                         let harmless = self
                             .gate
@@ -64,7 +66,7 @@ impl ClientSession {
                             .catalogue()
                             .find(&call.action)
                             .is_some_and(|typed| typed.manifest.idempotency == Idempotency::Pure);
-                        Told::unknown(&code, &message, harmless, &action).reply(call.form)
+                        ToolResult::unknown(&code, &message, harmless, &action).reply(call.form)
                     }
                 }
             }

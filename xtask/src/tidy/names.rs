@@ -4,30 +4,10 @@ use super::{Found, House};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names that several public types share, and why. The list only shrinks: a name that needs it no more fails the run.
-const SHARED: [(&str, &str); 23] = [
-    ("Answer", "a gate's, Cedar's and a solver's"),
+const SHARED: [(&str, &str); 3] = [
     ("Args", "of a command, in the file of each"),
-    ("Cages", "of a host, and the key of that fact"),
-    ("Change", "of a file, and between two bundles"),
-    ("Code", "of an error, and what runs in an argument"),
-    ("Connection", "of a program in a cage: the open one, and the one that is recorded"),
-    ("Egress", "the way out, and whom an action reaches, as the catalogue says it"),
     ("Error", "of a command, and of the demo"),
-    ("Found", "about a backend: when it is tried, and as it is recorded"),
-    ("Hold", "of a budget, and in the launcher's orders"),
-    ("How", "a goal names something, and a home was found"),
-    ("Kind", "of a value, and of a frame"),
     ("Limits", "each room has its own"),
-    ("Offers", "of a backend: when it is tried, and as it is recorded"),
-    ("Outcome", "of an attempt, and of a proof"),
-    ("Output", "of an action, and of a program"),
-    ("Place", "in an output, and in a plan"),
-    ("Problem", "of HTTP, of a policy and of a proposal"),
-    ("Proof", "about a bundle, and behind a value"),
-    ("Question", "to `decide`, and to a solver"),
-    ("Situation", "as it is asked about, and as it is tried out"),
-    ("Standing", "of a plan, and of a person"),
-    ("Tier", "as a sandbox gives it, and as decisions know it"),
 ];
 
 /// Rooms whose descriptions may still begin with a question. The list only shrinks.

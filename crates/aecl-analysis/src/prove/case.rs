@@ -1,12 +1,12 @@
 //! A request that speaks against a claim, made whole and judged by all checks.
 
 use super::Against;
-use super::Ask;
-use super::Outcome;
+use super::ProofOutcome;
 use super::Question;
+use super::Solver;
 use super::only;
 use crate::examples;
-use crate::situation::Situation;
+use crate::situation::AssumedSituation;
 use aecl_kernel::base::code::Code;
 use aecl_kernel::base::id::{ActionName, BadId, Environment, ProjectId, TenantId, UserId};
 use aecl_kernel::base::time::Timestamp;
@@ -66,8 +66,8 @@ pub(super) fn settle(
     question: &dyn Fn(&[Value]) -> Question,
     against: Against<'_>,
     by: String,
-    ask: Ask<'_>,
-) -> Outcome {
+    ask: Solver<'_>,
+) -> ProofOutcome {
     let judge = |context: &Value| Case::judged(bundle, agent, action, context).map(|(case, _)| case);
     let speaks = |case: &Case| against(case);
     find(bundle, agent, action, question, &judge, &speaks, by, ask)
@@ -83,8 +83,8 @@ pub(super) fn settle_people(
     against: Against<'_>,
     never: &Never,
     by: String,
-    ask: Ask<'_>,
-) -> Outcome {
+    ask: Solver<'_>,
+) -> ProofOutcome {
     let fewer = std::cell::Cell::new(false);
     let judge = |context: &Value| {
         let (case, decision) = Case::judged(bundle, agent, action, context)?;
@@ -109,12 +109,12 @@ fn find(
     judge: &dyn Fn(&Value) -> Result<Case, BadId>,
     speaks: &dyn Fn(&Case) -> bool,
     by: String,
-    ask: Ask<'_>,
-) -> Outcome {
+    ask: Solver<'_>,
+) -> ProofOutcome {
     let any = match ask(&question(&[])).found() {
-        Ok(None) => return Outcome::Proven { by },
+        Ok(None) => return ProofOutcome::Proven { by },
         Ok(Some(context)) => context,
-        Err(why) => return Outcome::Unknown { why },
+        Err(why) => return ProofOutcome::Unknown { why },
     };
     let mut first = None;
     let ordinary = ordinary(bundle, agent, action, &limits(&question(&[])));
@@ -123,15 +123,17 @@ fn find(
         let Ok(Some(context)) = ask(&question(&more)).found() else { continue };
         if let Ok(case) = judge(&context) {
             if speaks(&case) {
-                return Outcome::Refuted { case: Box::new(case) };
+                return ProofOutcome::Refuted { case: Box::new(case) };
             }
             first.get_or_insert(case);
         }
     }
     match (judge(&any), first) {
-        (Ok(case), _) if speaks(&case) => Outcome::Refuted { case: Box::new(case) },
-        (_, Some(case)) | (Ok(case), None) => Outcome::Unproven { case: Box::new(case) },
-        (Err(e), None) => Outcome::Unknown { why: format!("the request that was found makes no sense: {e}") },
+        (Ok(case), _) if speaks(&case) => ProofOutcome::Refuted { case: Box::new(case) },
+        (_, Some(case)) | (Ok(case), None) => ProofOutcome::Unproven { case: Box::new(case) },
+        (Err(e), None) => {
+            ProofOutcome::Unknown { why: format!("the request that was found makes no sense: {e}") }
+        }
     }
 }
 
@@ -329,8 +331,12 @@ impl Case {
     }
 
     /// The same as a situation that any bundle can judge.
-    pub(super) fn situation(&self, agent: &AgentManifest, action: &ActionName) -> Result<Situation, BadId> {
-        Ok(Situation {
+    pub(super) fn situation(
+        &self,
+        agent: &AgentManifest,
+        action: &ActionName,
+    ) -> Result<AssumedSituation, BadId> {
+        Ok(AssumedSituation {
             agent: agent.agent_id.clone(),
             action: action.to_string(),
             arguments: self.arguments.to_string().into_bytes(),

@@ -1,11 +1,11 @@
 //! Whether one bundle allows anything that another does not.
 
-use super::Answer;
-use super::Ask;
 use super::Case;
 use super::Held;
-use super::Outcome;
+use super::ProofOutcome;
 use super::Question;
+use super::Solver;
+use super::SolverAnswer;
 use super::case;
 use super::granted;
 use aecl_kernel::base::id::{ActionName, AgentId};
@@ -19,16 +19,16 @@ use std::collections::BTreeSet;
 
 /// How two bundles compare.
 #[derive(Debug, Clone, Serialize)]
-pub struct Than {
+pub struct Comparison {
     /// What was found for each agent and action.
-    pub changes: Vec<Change>,
+    pub changes: Vec<ComparedAction>,
     /// What differs and is not compared: it stands in no policy.
     pub left_out: Vec<String>,
 }
 
 /// One agent and action.
 #[derive(Debug, Clone, Serialize)]
-pub struct Change {
+pub struct ComparedAction {
     /// The agent.
     pub agent: AgentId,
     /// The action.
@@ -37,10 +37,10 @@ pub struct Change {
     pub approved: bool,
     /// Whether nothing is newly allowed.
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub outcome: ProofOutcome,
 }
 
-pub(super) fn prove(new: &Bundle, old: &Bundle, ask: Ask<'_>) -> Than {
+pub(super) fn prove(new: &Bundle, old: &Bundle, ask: Solver<'_>) -> Comparison {
     let mut changes = Vec::new();
     for agent in new.agents() {
         for (action, _) in new.catalogue().iter() {
@@ -51,16 +51,16 @@ pub(super) fn prove(new: &Bundle, old: &Bundle, ask: Ask<'_>) -> Than {
                     Some(before)
                         if same(&held, before) && schema_of(new, action) == schema_of(old, action) =>
                     {
-                        Outcome::Proven { by: "the same policies as before".into() }
+                        ProofOutcome::Proven { by: "the same policies as before".into() }
                     }
                     _ => compare(new, old, agent, action, &held, before.as_ref(), approved, ask),
                 };
                 let agent = agent.agent_id.clone();
-                changes.push(Change { agent, action: action.clone(), approved, outcome });
+                changes.push(ComparedAction { agent, action: action.clone(), approved, outcome });
             }
         }
     }
-    Than { changes, left_out: left_out(new, old) }
+    Comparison { changes, left_out: left_out(new, old) }
 }
 
 /// What rules can see of one action.
@@ -82,17 +82,17 @@ fn compare(
     held: &Held,
     before: Option<&Held>,
     approved: bool,
-    ask: Ask<'_>,
-) -> Outcome {
+    ask: Solver<'_>,
+) -> ProofOutcome {
     // A rule that fails blocks, and the question takes it as silent: for the bundle before, that is the wrong side.
     for told in before.iter().flat_map(|b| &b.own) {
         match ask(&Question::Errors { action: action.clone(), errors: told.json.clone() }) {
-            Answer::No => {}
-            Answer::Yes(_) => {
+            SolverAnswer::No => {}
+            SolverAnswer::Yes(_) => {
                 let why = format!("`{}` of the other bundle cannot always be evaluated", told.reason.id);
-                return Outcome::Unknown { why };
+                return ProofOutcome::Unknown { why };
             }
-            Answer::Unknown(why) => return Outcome::Unknown { why },
+            SolverAnswer::Unknown(why) => return ProofOutcome::Unknown { why },
         }
     }
     let mut allows = held.all();
@@ -112,7 +112,7 @@ fn compare(
         case::settle(new, agent, action, &question, &|case| case.verdict.is_some(), held.checks(), ask);
     match found {
         // Both bundles judge it with all of their checks; what is not looser there is only unproven.
-        Outcome::Refuted { case } if !stricter_before(&case) => Outcome::Unproven { case },
+        ProofOutcome::Refuted { case } if !stricter_before(&case) => ProofOutcome::Unproven { case },
         other => other,
     }
 }

@@ -13,7 +13,7 @@ use std::fmt::Display;
 
 /// A condition that every request meets which is not blocked, or not asked about.
 #[derive(Debug)]
-pub(super) struct Floor {
+pub(super) struct Minimum {
     /// The check that sees to it.
     pub check: &'static str,
     /// It asks for a person; otherwise it blocks.
@@ -22,15 +22,15 @@ pub(super) struct Floor {
     pub condition: String,
 }
 
-impl Floor {
+impl Minimum {
     pub(super) fn policy(&self) -> Option<Value> {
         only(&self.condition)
     }
 }
 
-pub(super) fn of(agent: &AgentManifest, typed: &TypedAction, bundle: &Bundle) -> Vec<Floor> {
+pub(super) fn of(agent: &AgentManifest, typed: &TypedAction, bundle: &Bundle) -> Vec<Minimum> {
     let mut out = Vec::new();
-    let mut block = |check, condition: String| out.push(Floor { check, asks: false, condition });
+    let mut block = |check, condition: String| out.push(Minimum { check, asks: false, condition });
     // Names are never empty.
     for name in ["tenant", "environment"] {
         block("arguments", format!("context.{name} != \"\""));
@@ -57,7 +57,7 @@ pub(super) fn of(agent: &AgentManifest, typed: &TypedAction, bundle: &Bundle) ->
     };
     if asks && manifest.effect.changes_something() {
         let condition = "context.compensating || context.approval.granted".into();
-        out.push(Floor { check: "reversibility", asks: true, condition });
+        out.push(Minimum { check: "reversibility", asks: true, condition });
     }
     // A condition that does not fit takes part in nothing, which makes proofs harder and none wrong.
     out.retain(|floor| bundle.policies().condition(&typed.manifest.name, &floor.condition).is_ok());

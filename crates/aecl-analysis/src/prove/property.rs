@@ -1,12 +1,12 @@
 //! What a bundle claims about itself: `properties/*.yaml`.
 
-use super::Answer;
-use super::Ask;
 use super::Case;
 use super::Held;
-use super::Outcome;
 use super::Proof;
+use super::ProofOutcome;
 use super::Question;
+use super::Solver;
+use super::SolverAnswer;
 use super::anything;
 use super::case;
 use super::granted;
@@ -15,9 +15,9 @@ use super::only;
 use aecl_kernel::base::code;
 use aecl_kernel::base::id::{ActionName, AgentId};
 use aecl_kernel::define::manifest::AgentManifest;
-use aecl_kernel::policy::Told;
+use aecl_kernel::policy::PolicyView;
 use aecl_kernel::policy::bundle::Bundle;
-use aecl_kernel::policy::problem::{Problem, did_you_mean};
+use aecl_kernel::policy::problem::{BundleProblem, did_you_mean};
 use aecl_kernel::policy::property::{Never, Property, Select, Without};
 use aecl_kernel::record::decision::Verdict;
 use std::collections::BTreeSet;
@@ -39,9 +39,10 @@ fn pairs(bundle: &Bundle, select: &Select) -> Vec<(AgentId, ActionName)> {
 }
 
 /// Says everything that is wrong with a claim before anybody asks about it.
-pub(crate) fn check(bundle: &Bundle, path: &str, property: &Property, problems: &mut Vec<Problem>) {
-    let mut wrong =
-        |message: String| problems.push(Problem::error(path, format!("`{}`: {message}", property.name)));
+pub(crate) fn check(bundle: &Bundle, path: &str, property: &Property, problems: &mut Vec<BundleProblem>) {
+    let mut wrong = |message: String| {
+        problems.push(BundleProblem::error(path, format!("`{}`: {message}", property.name)))
+    };
     if property.never.is_some() == property.always.is_some() {
         wrong("a property says either `never` or `always`".into());
         return;
@@ -80,7 +81,7 @@ pub(crate) fn check(bundle: &Bundle, path: &str, property: &Property, problems: 
     }
 }
 
-pub(super) fn prove(bundle: &Bundle, property: &Property, ask: Ask<'_>) -> Vec<Proof> {
+pub(super) fn prove(bundle: &Bundle, property: &Property, ask: Solver<'_>) -> Vec<Proof> {
     let select = property.select();
     let mut out = Vec::new();
     for (agent, action) in pairs(bundle, &select) {
@@ -100,10 +101,10 @@ fn of_never(
     manifest: &AgentManifest,
     action: &ActionName,
     never: &Never,
-    ask: Ask<'_>,
-) -> Outcome {
+    ask: Solver<'_>,
+) -> ProofOutcome {
     let Some(held) = Held::of(bundle, manifest, action) else {
-        return Outcome::Proven { by: "nothing permits it".into() };
+        return ProofOutcome::Proven { by: "nothing permits it".into() };
     };
     let mut allows = held.all();
     allows.extend(never.when.as_deref().and_then(only));
@@ -122,11 +123,11 @@ fn of_never(
         but_not: None,
     };
     let outcome = case::settle(bundle, manifest, action, &question, &against, by, ask);
-    if !enough || !matches!(outcome, Outcome::Proven { .. }) {
+    if !enough || !matches!(outcome, ProofOutcome::Proven { .. }) {
         return outcome;
     }
     // Nobody is passed over; now, whether it is those who have to be asked.
-    let wanted = |told: &Told| {
+    let wanted = |told: &PolicyView| {
         let of = if told.reason.approvers.is_empty() { &manifest.approvers } else { &told.reason.approvers };
         let enough = never.people.is_none_or(|people| told.reason.count >= people);
         !told.asks || (enough && (never.of.is_empty() || of.is_subset(&never.of)))
@@ -153,8 +154,8 @@ fn of_always(
     manifest: &AgentManifest,
     action: &ActionName,
     select: &Select,
-    ask: Ask<'_>,
-) -> Outcome {
+    ask: Solver<'_>,
+) -> ProofOutcome {
     // What is no request, because its arguments are none, speaks against nothing.
     let is_one = |case: &Case| {
         ![Some(code::ARGUMENTS_INVALID), Some(code::AMOUNT_INVALID), Some(code::DESTINATION_INVALID)]
@@ -171,7 +172,7 @@ fn of_always(
     };
     let mut possible = vec![anything()];
     // What is no request at all, is out of scope or above a budget speaks against nothing.
-    let given = held.floors.iter().filter(|f| !f.asks && f.condition != "false");
+    let given = held.minimums.iter().filter(|f| !f.asks && f.condition != "false");
     possible.extend(given.filter_map(|f| f.policy()).chain(held.who.clone()));
     possible.extend(select.when.as_deref().and_then(only));
     possible.extend(granted(false));
@@ -183,17 +184,17 @@ fn of_always(
     };
     match case::settle(bundle, manifest, action, &question, &against, held.checks(), ask) {
         // The rest of the checks can only be stricter, so that nothing is proven about what they leave.
-        Outcome::Proven { by } => Outcome::Proven { by: format!("{by}, as far as they decide") },
+        ProofOutcome::Proven { by } => ProofOutcome::Proven { by: format!("{by}, as far as they decide") },
         other => other,
     }
 }
-impl Answer {
+impl SolverAnswer {
     /// The request, if there is one.
     pub(super) fn found(self) -> Result<Option<serde_json::Value>, String> {
         match self {
-            Answer::Yes(context) => Ok(Some(context)),
-            Answer::No => Ok(None),
-            Answer::Unknown(why) => Err(why),
+            SolverAnswer::Yes(context) => Ok(Some(context)),
+            SolverAnswer::No => Ok(None),
+            SolverAnswer::Unknown(why) => Err(why),
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Rules that people wrote and that can never matter, always do, or cannot always be evaluated.
 
-use super::Ask;
 use super::Held;
 use super::Question;
+use super::Solver;
 use super::anything;
 use super::granted;
 use super::matches;
 use aecl_kernel::base::id::{ActionName, AgentId};
-use aecl_kernel::policy::Told;
+use aecl_kernel::policy::PolicyView;
 use aecl_kernel::policy::bundle::Bundle;
 use serde::Serialize;
 use serde_json::Value;
@@ -52,7 +52,7 @@ pub enum RuleFault {
     },
 }
 
-pub(super) fn prove(bundle: &Bundle, ask: Ask<'_>) -> Vec<RuleFinding> {
+pub(super) fn prove(bundle: &Bundle, ask: Solver<'_>) -> Vec<RuleFinding> {
     let mut out = Vec::new();
     // Of two that say the same, one may go.
     let mut gone = BTreeSet::new();
@@ -76,7 +76,7 @@ struct About<'a> {
     pairs: &'a [(AgentId, ActionName)],
     /// Rules that nobody may rest on.
     gone: &'a BTreeSet<String>,
-    ask: Ask<'a>,
+    ask: Solver<'a>,
     unknown: Vec<String>,
 }
 
@@ -91,7 +91,7 @@ impl About<'_> {
         let mut by = BTreeSet::new();
         let gone = self.gone;
         let shadowed = self.everywhere(|held, rule| {
-            let others: Vec<&Told> = held
+            let others: Vec<&PolicyView> = held
                 .own
                 .iter()
                 .filter(|other| covers(other, rule) && !gone.contains(&other.reason.id))
@@ -115,7 +115,7 @@ impl About<'_> {
         (always && says_something).then_some(RuleFault::Always)
     }
 
-    fn told(&self) -> Option<Told> {
+    fn told(&self) -> Option<PolicyView> {
         let (agent, action) = self.pairs.first()?;
         self.bundle.policies().of(agent, action.as_str()).into_iter().find(|told| told.reason.id == self.id)
     }
@@ -123,7 +123,7 @@ impl About<'_> {
     /// Whether in each place of the rule what the first allow, given the last, the second allow, too.
     fn everywhere(
         &mut self,
-        mut of: impl FnMut(&Held, &Told) -> (Vec<Value>, Vec<Value>, Vec<Value>),
+        mut of: impl FnMut(&Held, &PolicyView) -> (Vec<Value>, Vec<Value>, Vec<Value>),
     ) -> bool {
         for (agent, action) in self.pairs {
             let Some(held) = self.bundle.agent(agent).and_then(|m| Held::of(self.bundle, m, action)) else {
@@ -165,11 +165,11 @@ impl About<'_> {
 }
 
 /// Whether `other` forbids, or asks for at least what `rule` asks for.
-fn covers(other: &Told, rule: &Told) -> bool {
+fn covers(other: &PolicyView, rule: &PolicyView) -> bool {
     let same = other.reason.approvers == rule.reason.approvers && other.reason.count >= rule.reason.count;
     other.forbids && other.reason.id != rule.reason.id && (!other.asks || (rule.asks && same))
 }
 
-fn conditions(rule: &Told) -> usize {
+fn conditions(rule: &PolicyView) -> usize {
     rule.json.get("conditions").and_then(Value::as_array).map_or(0, Vec::len)
 }

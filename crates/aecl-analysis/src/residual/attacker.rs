@@ -1,6 +1,6 @@
 //! An attacker with a task: what he can put into arguments, and how he looks for a set that asks nobody.
 
-use crate::situation::Situation;
+use crate::situation::AssumedSituation;
 use aecl_kernel::base::code;
 use aecl_kernel::base::id::{ActionName, BadId};
 use aecl_kernel::define::catalogue::TypedAction;
@@ -29,7 +29,7 @@ struct Piece {
 /// An attacker in the run of one task.
 pub(super) struct Attacker<'a> {
     bundle: &'a Bundle,
-    situation: Situation,
+    situation: AssumedSituation,
     pieces: Vec<Piece>,
     known: BTreeMap<FactKey, Fact>,
 }
@@ -41,7 +41,11 @@ pub(super) type Found = (Value, BTreeMap<String, &'static str>);
 type Weight = (Verdict, usize, u32);
 
 impl<'a> Attacker<'a> {
-    pub(super) fn new(bundle: &'a Bundle, agent: &AgentManifest, task: &Situation) -> Result<Self, BadId> {
+    pub(super) fn new(
+        bundle: &'a Bundle,
+        agent: &AgentManifest,
+        task: &AssumedSituation,
+    ) -> Result<Self, BadId> {
         let mut situation = task.clone();
         situation.labels.untrusted = true;
         situation.labels.private = true;
@@ -56,7 +60,7 @@ impl<'a> Attacker<'a> {
                 continue;
             }
             for atom in CLASSES.iter().flat_map(|class| wanted(*class, &value)) {
-                known.put(keys::Trust(Situation::of_run()?, atom.digest()), marks.clone());
+                known.put(keys::Trust(AssumedSituation::of_run()?, atom.digest()), marks.clone());
             }
             pieces.push(Piece { value, from: "an output that somebody trusted stands behind" });
         }

@@ -10,7 +10,7 @@ use crate::base::amount;
 use crate::base::digest::Digest;
 use crate::base::id::{ActionName, Environment};
 use crate::define::isolation::{IsolationTier, Requirements};
-use flow::{Argument, Class, DryRunRule, Egress, Intent, OutputLabel, Resolver};
+use flow::{Argument, Audience, Class, DryRunRule, Intent, OutputLabel, Resolver};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -215,8 +215,8 @@ pub struct Fields {
 
 /// What an action's output carries into the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Output {
+#[serde(deny_unknown_fields, default, expecting = "struct Output")]
+pub struct OutputDeclaration {
     /// It may carry text that a stranger wrote.
     pub untrusted: bool,
     /// It may carry private data.
@@ -233,7 +233,7 @@ impl Compensation {
     }
 }
 
-impl Default for Output {
+impl Default for OutputDeclaration {
     // Unknown is third-party and private: the strict reading.
     fn default() -> Self {
         Self { untrusted: true, private: true, classes: BTreeSet::new() }
@@ -274,7 +274,7 @@ pub struct ActionManifest {
     pub fields: Fields,
     /// What its output carries.
     #[serde(default)]
-    pub output: Output,
+    pub output: OutputDeclaration,
     /// Environments in which it exists; empty means all.
     #[serde(default)]
     pub environments: BTreeSet<Environment>,
@@ -313,7 +313,7 @@ pub struct ActionManifest {
     pub severity: Option<u8>,
     /// Whom its effect reaches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub egress: Option<Egress>,
+    pub egress: Option<Audience>,
     /// The roles of its arguments.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub args: BTreeMap<String, Argument>,
@@ -402,7 +402,7 @@ pub struct TypedAction {
     /// The roles of its arguments: what the manifest says, and for the others what names suggest.
     pub roles: Roles,
     /// Whom its effect reaches.
-    pub egress: Egress,
+    pub egress: Audience,
     /// The words by which a goal asks for it.
     pub intent: Intent,
     /// What it needs of its cage, if a program carries it out here.

@@ -2,7 +2,7 @@
 
 use crate::base::code::{self, Code};
 use crate::define::catalogue::Reversibility;
-use crate::define::catalogue::flow::Egress;
+use crate::define::catalogue::flow::Audience;
 use rust_decimal::Decimal;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -192,7 +192,7 @@ pub struct Exposure<'a> {
     /// How bad the worst is that can come of it, 0 to 3.
     pub severity: u8,
     /// Whom it reaches.
-    pub egress: Egress,
+    pub egress: Audience,
     /// The run has private data.
     pub private: bool,
     /// The share of its limit that the amount takes, in hundredths, where an argument has a limit.
@@ -258,7 +258,7 @@ pub fn assess(e: &Exposure<'_>, weights: &Weights) -> Risk {
         }
         (Reversibility::Compensatable, false) | (Reversibility::Reversible, _) => {}
     }
-    if e.changes && e.egress == Egress::External && weights.external > 0 {
+    if e.changes && e.egress == Audience::External && weights.external > 0 {
         add("external", weights.external, "reaches the outside".into(), "manifest");
     }
     if e.changes && e.severity >= 3 && weights.severity > 0 {

@@ -1,7 +1,7 @@
 //! What can be wrong with an action beyond its form: a field that points to nothing is never checked, and
 //! an entry of a list that is not written as it is compared never matches.
 
-use super::problem::{Homes, Problem, did_you_mean};
+use super::problem::{BundleProblem, Homes, did_you_mean};
 use crate::define::catalogue::flow::{Class, Endorses};
 use crate::define::catalogue::{
     ActionManifest, ApprovalRule, Catalogue, DestinationField, DestinationKind, Reversibility, TypedAction,
@@ -19,10 +19,11 @@ pub(super) fn add(
     path: &str,
     manifest: ActionManifest,
     catalogue: &mut Catalogue,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<BundleProblem>,
 ) {
     let name = manifest.name.clone();
-    let mut error = |message: String| problems.push(Problem::error(path, format!("`{name}`: {message}")));
+    let mut error =
+        |message: String| problems.push(BundleProblem::error(path, format!("`{name}`: {message}")));
     if name.as_str().starts_with("effect:") || name.as_str().starts_with("reversibility:") {
         error("names that begin with `effect:` and `reversibility:` are groups of actions".into());
         return;
@@ -222,7 +223,7 @@ fn unlike_compared(field: &DestinationField) -> Vec<String> {
 }
 
 /// Whether every look-up exists, and only looks.
-pub(super) fn check_resolvers(catalogue: &Catalogue, homes: &Homes, problems: &mut Vec<Problem>) {
+pub(super) fn check_resolvers(catalogue: &Catalogue, homes: &Homes, problems: &mut Vec<BundleProblem>) {
     for (name, typed) in catalogue.iter() {
         let Some(resolver) = &typed.manifest.resolver else { continue };
         let message = match catalogue.find(resolver.as_str()) {
@@ -235,12 +236,12 @@ pub(super) fn check_resolvers(catalogue: &Catalogue, homes: &Homes, problems: &m
             }
             Some(_) => continue,
         };
-        problems.push(Problem::error(homes.action(name), message));
+        problems.push(BundleProblem::error(homes.action(name), message));
     }
 }
 
 /// Whether every compensation exists and can be fed.
-pub(super) fn check_compensations(catalogue: &Catalogue, homes: &Homes, problems: &mut Vec<Problem>) {
+pub(super) fn check_compensations(catalogue: &Catalogue, homes: &Homes, problems: &mut Vec<BundleProblem>) {
     for (name, typed) in catalogue.iter() {
         let manifest = &typed.manifest;
         let path = homes.action(name);
@@ -248,13 +249,13 @@ pub(super) fn check_compensations(catalogue: &Catalogue, homes: &Homes, problems
             let action = compensation.action.as_str();
             if catalogue.find(action).is_none() {
                 let hint = did_you_mean(action, catalogue.iter().map(|(name, _)| name));
-                problems.push(Problem::error(
+                problems.push(BundleProblem::error(
                     &path,
                     format!("`{name}`: its compensation `{action}` is not in the catalogue{hint}"),
                 ));
             }
             if let Err(e) = compensation.check() {
-                problems.push(Problem::error(&path, format!("`{name}`: {e}")));
+                problems.push(BundleProblem::error(&path, format!("`{name}`: {e}")));
             }
         } else if manifest.effect.changes_something() && manifest.reversibility() != Reversibility::Reversible
         {
@@ -263,7 +264,8 @@ pub(super) fn check_compensations(catalogue: &Catalogue, homes: &Homes, problems
                     true => "waits for a person unless everything that matters is proven",
                     false => "always waits for a person",
                 };
-            problems.push(Problem::warning(&path, format!("`{name}` names no compensation, so it {when}")));
+            problems
+                .push(BundleProblem::warning(&path, format!("`{name}` names no compensation, so it {when}")));
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::define::manifest::AgentManifest;
 use crate::define::risk::Weights;
 use crate::policy::compile::RuleText;
 use crate::policy::example::Example;
-use crate::policy::problem::{Homes, Problem, Source, read_each};
+use crate::policy::problem::{BundleProblem, Homes, Source, read_each};
 use crate::policy::property::Property;
 use crate::policy::{Policies, actions, manifests};
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ pub struct Bundle {
     policies: Policies,
     weights: Weights,
     cages: isolation::Rules,
-    warnings: Vec<Problem>,
+    warnings: Vec<BundleProblem>,
     sources: Vec<Source>,
     examples: usize,
     properties: Vec<Property>,
@@ -42,12 +42,12 @@ pub struct Assembled {
     /// Examples, each with its file.
     pub examples: Vec<(String, Example)>,
     /// What is doubtful so far.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<BundleProblem>,
 }
 
 impl Bundle {
     /// Compiles sources, or gives everything that is wrong. Nothing that it claims or shows is tried.
-    pub fn assemble(mut sources: Vec<Source>) -> Result<Assembled, Vec<Problem>> {
+    pub fn assemble(mut sources: Vec<Source>) -> Result<Assembled, Vec<BundleProblem>> {
         sources.sort();
         let mut problems = Vec::new();
         let mut catalogue = Catalogue::default();
@@ -71,7 +71,7 @@ impl Bundle {
                         let id = manifest.agent_id.clone();
                         homes.agents.entry(id.clone()).or_insert_with(|| path.to_owned());
                         if agents.insert(id.clone(), Arc::new(manifest)).is_some() {
-                            problems.push(Problem::error(path, format!("the agent `{id}` is declared twice")));
+                            problems.push(BundleProblem::error(path, format!("the agent `{id}` is declared twice")));
                         }
                     }
                 }
@@ -90,7 +90,7 @@ impl Bundle {
                     alone(path, "sandbox", &sources, &mut problems);
                     cages = read_each(source, &mut problems).pop().unwrap_or_default();
                 }
-                _ => problems.push(Problem::error(
+                _ => problems.push(BundleProblem::error(
                     path,
                     "not a place that a bundle has; known are agents/, actions/, rules/, examples/, properties/, risk.json and sandbox.json".into(),
                 )),
@@ -102,7 +102,7 @@ impl Bundle {
             manifests::check(manifest, &catalogue, &homes, &mut problems);
         }
         let policies = Policies::compile(&catalogue, &agents, &rules, &mut problems);
-        let fatal = |problems: &[Problem]| problems.iter().any(|p| p.fatal);
+        let fatal = |problems: &[BundleProblem]| problems.iter().any(|p| p.fatal);
         let Some(policies) = policies.filter(|_| !fatal(&problems)) else { return Err(problems) };
         let hash = hash(&sources);
         let bundle = Self {
@@ -121,7 +121,7 @@ impl Bundle {
     }
 
     /// The same, with what is doubtful about it.
-    pub fn with_warnings(self, warnings: Vec<Problem>) -> Self {
+    pub fn with_warnings(self, warnings: Vec<BundleProblem>) -> Self {
         Self { warnings, ..self }
     }
 
@@ -163,7 +163,7 @@ impl Bundle {
         self.catalogue.iter().any(|(_, typed)| typed.cage.is_some_and(|needs| needs.module))
     }
     /// What is doubtful.
-    pub fn warnings(&self) -> &[Problem] {
+    pub fn warnings(&self) -> &[BundleProblem] {
         &self.warnings
     }
     /// What it was compiled from.
@@ -191,9 +191,12 @@ fn only<'a>(sources: &'a [Source], name: &str) -> Option<&'a str> {
 }
 
 /// Refuses a second one in another spelling: nobody could tell which of them counts.
-fn alone(path: &str, name: &str, sources: &[Source], problems: &mut Vec<Problem>) {
+fn alone(path: &str, name: &str, sources: &[Source], problems: &mut Vec<BundleProblem>) {
     if let Some(first) = only(sources, name).filter(|first| *first != path) {
-        problems.push(Problem::error(path, format!("`{first}` is there as well; a bundle has one of them")));
+        problems.push(BundleProblem::error(
+            path,
+            format!("`{first}` is there as well; a bundle has one of them"),
+        ));
     }
 }
 

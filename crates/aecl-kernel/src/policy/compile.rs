@@ -12,7 +12,7 @@ use crate::define::manifest::{AgentManifest, Consent, DATA_OWNERS};
 use crate::policy::actions::COUNT_MAX;
 use crate::policy::compile;
 use crate::policy::own_rule::OwnRule;
-use crate::policy::problem::Problem;
+use crate::policy::problem::BundleProblem;
 use cedar_policy::{
     ActionConstraint, Authorizer, Effect, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint,
     Schema, ValidationMode, Validator,
@@ -36,20 +36,22 @@ impl Policies {
         catalogue: &Catalogue,
         agents: &BTreeMap<AgentId, Arc<AgentManifest>>,
         rules: &[RuleText<'_>],
-        problems: &mut Vec<Problem>,
+        problems: &mut Vec<BundleProblem>,
     ) -> Option<Self> {
         let types = types(catalogue);
         let schema = match Schema::from_json_value(schema(catalogue, &types)) {
             Ok(schema) => schema,
             Err(e) => {
-                problems.push(Problem::error("actions", format!("the policy schema cannot be built: {e}")));
+                problems
+                    .push(BundleProblem::error("actions", format!("the policy schema cannot be built: {e}")));
                 return None;
             }
         };
         let entities = match schema.action_entities() {
             Ok(entities) => entities,
             Err(e) => {
-                problems.push(Problem::error("actions", format!("the policy schema cannot be built: {e}")));
+                problems
+                    .push(BundleProblem::error("actions", format!("the policy schema cannot be built: {e}")));
                 return None;
             }
         };
@@ -81,7 +83,7 @@ impl Policies {
                 let reasons = policies.iter().map(|(_, r)| (r.id.clone(), r.clone())).collect();
                 match PolicySet::from_policies(policies.into_iter().map(|(p, _)| p)) {
                     Ok(set) => drop(by_action.insert(name.clone(), Slice { set, reasons })),
-                    Err(e) => problems.push(Problem::error(format!("agents ({agent})"), e.to_string())),
+                    Err(e) => problems.push(BundleProblem::error(format!("agents ({agent})"), e.to_string())),
                 }
             }
             slices.insert(agent.clone(), by_action);
@@ -102,23 +104,23 @@ impl Rule {
     }
 }
 
-fn read_rules(rules: &[RuleText<'_>], validator: &Validator, problems: &mut Vec<Problem>) -> Vec<Rule> {
+fn read_rules(rules: &[RuleText<'_>], validator: &Validator, problems: &mut Vec<BundleProblem>) -> Vec<Rule> {
     let mut all = Vec::new();
     let mut ids = BTreeSet::new();
     for file in rules {
         if let Err(e) = nesting::look(file.text) {
-            problems.push(Problem::error(file.path, format!("the rules cannot be read: {e}")));
+            problems.push(BundleProblem::error(file.path, format!("the rules cannot be read: {e}")));
             continue;
         }
         let set: PolicySet = match file.text.parse() {
             Ok(set) => set,
             Err(e) => {
-                problems.push(Problem::error(file.path, format!("the rules cannot be read: {e}")));
+                problems.push(BundleProblem::error(file.path, format!("the rules cannot be read: {e}")));
                 continue;
             }
         };
         if set.templates().next().is_some() {
-            problems.push(Problem::error(
+            problems.push(BundleProblem::error(
                 file.path,
                 "templates are not supported; write the policy out".to_owned(),
             ));
@@ -126,21 +128,21 @@ fn read_rules(rules: &[RuleText<'_>], validator: &Validator, problems: &mut Vec<
         }
         let result = validator.validate(&set, ValidationMode::Strict);
         for e in result.validation_errors() {
-            problems.push(Problem::error(file.path, by_its_name(e.policy_id(), &set, e.to_string())));
+            problems.push(BundleProblem::error(file.path, by_its_name(e.policy_id(), &set, e.to_string())));
         }
         for w in result.validation_warnings() {
-            problems.push(Problem::warning(file.path, by_its_name(w.policy_id(), &set, w.to_string())));
+            problems.push(BundleProblem::warning(file.path, by_its_name(w.policy_id(), &set, w.to_string())));
         }
         for policy in set.policies() {
             let name = policy.annotation("id").map_or_else(|| policy.id().to_string(), str::to_owned);
             let id = format!("{}#{name}", file.path);
             if !ids.insert(id.clone()) {
-                problems.push(Problem::error(file.path, format!("the id `{name}` stands twice")));
+                problems.push(BundleProblem::error(file.path, format!("the id `{name}` stands twice")));
                 continue;
             }
             if policy.effect() == Effect::Permit {
                 // A second way to permit would be a second door beside the manifests.
-                problems.push(Problem::warning(
+                problems.push(BundleProblem::warning(
                     file.path,
                     format!("`{name}` has no effect: only an agent's manifest permits, rules forbid"),
                 ));
@@ -162,10 +164,10 @@ fn by_its_name(id: &PolicyId, set: &PolicySet, message: String) -> String {
     }
 }
 
-fn reason_of(policy: &Policy, id: &str, path: &str, problems: &mut Vec<Problem>) -> Option<Reason> {
+fn reason_of(policy: &Policy, id: &str, path: &str, problems: &mut Vec<BundleProblem>) -> Option<Reason> {
     for (key, _) in policy.annotations() {
         if !["id", "reason", "approvers", "count", "expires_s"].contains(&key) {
-            problems.push(Problem::error(
+            problems.push(BundleProblem::error(
                 path,
                 format!(
                     "`{id}`: unknown annotation `@{key}`; known are @id @reason @approvers @count @expires_s"
@@ -194,8 +196,9 @@ fn reason_of(policy: &Policy, id: &str, path: &str, problems: &mut Vec<Problem>)
             expires_s,
         }),
         (count, expires) => {
-            problems
-                .extend([count.err(), expires.err()].into_iter().flatten().map(|e| Problem::error(path, e)));
+            problems.extend(
+                [count.err(), expires.err()].into_iter().flatten().map(|e| BundleProblem::error(path, e)),
+            );
             None
         }
     }
@@ -211,7 +214,7 @@ fn generated(
     action: &ActionName,
     always: Option<&ApprovalRule>,
     catalogue: &Catalogue,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<BundleProblem>,
 ) -> Vec<(Policy, Reason)> {
     let agent = &manifest.agent_id;
     let name = action.as_str();
@@ -238,7 +241,9 @@ fn generated(
         let reason = Reason { id: id.clone(), text, approvers, count, expires_s };
         match Policy::parse(Some(PolicyId::new(&id)), body) {
             Ok(policy) => out.push((policy, reason)),
-            Err(e) => problems.push(Problem::error(format!("agents ({agent})"), format!("`{id}`: {e}"))),
+            Err(e) => {
+                problems.push(BundleProblem::error(format!("agents ({agent})"), format!("`{id}`: {e}")))
+            }
         }
     };
     if listed {

@@ -2,7 +2,7 @@
 //! have no effect.
 
 use super::actions::COUNT_MAX;
-use super::problem::{Homes, Problem, did_you_mean};
+use super::problem::{BundleProblem, Homes, did_you_mean};
 use crate::define::catalogue::Catalogue;
 use crate::define::manifest::{AgentManifest, Budget, DAYS, applies};
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ pub(super) fn check(
     manifest: &AgentManifest,
     catalogue: &Catalogue,
     homes: &Homes,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<BundleProblem>,
 ) {
     let mut said =
         Said { path: homes.agent(&manifest.agent_id), agent: manifest.agent_id.to_string(), problems };
@@ -38,15 +38,15 @@ pub(super) fn check(
 struct Said<'a> {
     path: String,
     agent: String,
-    problems: &'a mut Vec<Problem>,
+    problems: &'a mut Vec<BundleProblem>,
 }
 
 impl Said<'_> {
     fn error(&mut self, message: String) {
-        self.problems.push(Problem::error(&self.path, format!("`{}`: {message}", self.agent)));
+        self.problems.push(BundleProblem::error(&self.path, format!("`{}`: {message}", self.agent)));
     }
     fn warning(&mut self, message: String) {
-        self.problems.push(Problem::warning(&self.path, format!("`{}`: {message}", self.agent)));
+        self.problems.push(BundleProblem::warning(&self.path, format!("`{}`: {message}", self.agent)));
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Source {
 
 /// Something wrong or doubtful in a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
+pub struct BundleProblem {
     /// Which file.
     pub path: String,
     /// What.
@@ -29,7 +29,7 @@ pub struct Problem {
     pub fatal: bool,
 }
 
-impl Problem {
+impl BundleProblem {
     /// The bundle does not load because of this.
     pub fn error(path: impl Into<String>, message: String) -> Self {
         Self { path: path.into(), message, fatal: true }
@@ -40,7 +40,7 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for BundleProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}: {}", self.path, if self.fatal { "error" } else { "warning" }, self.message)
     }
@@ -68,12 +68,12 @@ pub fn did_you_mean<T: fmt::Display>(name: &str, candidates: impl Iterator<Item 
 }
 
 /// Reads a file that holds one thing or a list of them.
-pub fn read_each<T: DeserializeOwned>(source: &Source, problems: &mut Vec<Problem>) -> Vec<T> {
+pub fn read_each<T: DeserializeOwned>(source: &Source, problems: &mut Vec<BundleProblem>) -> Vec<T> {
     let limits = Limits { bytes_max: 16 << 20, ..Limits::default() };
     let document = match Document::parse(source.text.as_bytes(), &limits) {
         Ok(document) => document,
         Err(e) => {
-            problems.push(Problem::error(&source.path, e.to_string()));
+            problems.push(BundleProblem::error(&source.path, e.to_string()));
             return Vec::new();
         }
     };
@@ -89,7 +89,10 @@ pub fn read_each<T: DeserializeOwned>(source: &Source, problems: &mut Vec<Proble
             Ok(read) => out.push(read),
             Err(e) => {
                 let what = named.map_or_else(|| format!("item {}", i + 1), |n| format!("`{n}`"));
-                problems.push(Problem::error(&source.path, format!("{what}: {}", with_hint(&e.to_string()))));
+                problems.push(BundleProblem::error(
+                    &source.path,
+                    format!("{what}: {}", with_hint(&e.to_string())),
+                ));
             }
         }
     }

@@ -4,7 +4,7 @@
 //! argument that matters is acceptable only if exactly this value, as a thing of its kind, stands where
 //! trusted people put it. Whether it also stands in a stranger's text decides nothing.
 
-use crate::define::catalogue::Output;
+use crate::define::catalogue::OutputDeclaration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -31,7 +31,7 @@ pub struct Labels {
 
 impl Labels {
     /// The labels of an output, as the catalogue declares them for all of it.
-    pub fn of(output: &Output) -> Self {
+    pub fn of(output: &OutputDeclaration) -> Self {
         Self { untrusted: output.untrusted, private: output.private, classes: output.classes.clone() }
     }
 

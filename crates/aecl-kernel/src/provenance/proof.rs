@@ -9,7 +9,7 @@ use super::goal::{IntentMatch, MentionKind};
 use super::labels::each_leaf;
 use super::links;
 use crate::define::catalogue::dialect::Dialect;
-use crate::define::catalogue::flow::{Argument, Class, Egress, Endorses};
+use crate::define::catalogue::flow::{Argument, Audience, Class, Endorses};
 use crate::define::catalogue::{Effect, Reversibility, TypedAction};
 use crate::read::action::Action;
 use crate::read::plan;
@@ -151,8 +151,8 @@ fn leads(role: Class, pointer: &str, text: &str, changes: bool) -> Option<Class>
 }
 
 /// Whom the effect reaches with these values.
-pub fn egress(typed: &TypedAction, leaves: &[Leaf<'_>]) -> Egress {
-    if leaves.iter().any(Leaf::leads) { Egress::External } else { typed.egress }
+pub fn egress(typed: &TypedAction, leaves: &[Leaf<'_>]) -> Audience {
+    if leaves.iter().any(Leaf::leads) { Audience::External } else { typed.egress }
 }
 
 /// Whether a value must be proven before the action may happen.

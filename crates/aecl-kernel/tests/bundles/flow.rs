@@ -3,7 +3,7 @@
 use super::{agent, check, pay, read, with_action, with_agent};
 use crate::world::{World, action, bundle, principal, proposal};
 use aecl_kernel::base::json::Limits;
-use aecl_kernel::define::catalogue::flow::{Class, Egress};
+use aecl_kernel::define::catalogue::flow::{Audience, Class};
 use aecl_kernel::read::action::Action;
 use expect_test::expect;
 use serde_json::{Value, json};
@@ -114,7 +114,7 @@ fn what_an_action_does_not_say_is_read_from_its_names() {
     assert_eq!(class("read", "/what"), Some(Class::Selector));
     assert_eq!(class("pay", "/nothing"), None);
     assert_eq!((typed("pay").manifest.severity(), typed("read").manifest.severity()), (3, 0));
-    assert_eq!((typed("pay").egress, typed("read").egress), (Egress::External, Egress::None));
+    assert_eq!((typed("pay").egress, typed("read").egress), (Audience::External, Audience::None));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use aecl_kernel::define::isolation::{
     BackendReport, Capabilities, HostIsolation, IsolationTier, Lowered, Modules,
 };
 use aecl_kernel::policy::bundle::Bundle;
-use aecl_kernel::policy::problem::{Problem, Source};
+use aecl_kernel::policy::problem::{BundleProblem, Source};
 use aecl_kernel::provenance::ingest::ingest;
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
@@ -58,7 +58,7 @@ static ACME: LazyLock<Arc<Bundle>> = LazyLock::new(|| {
 });
 
 /// Problems, one a line.
-pub fn lines(problems: &[Problem]) -> String {
+pub fn lines(problems: &[BundleProblem]) -> String {
     problems.iter().map(|p| format!("{p}\n")).collect()
 }
 

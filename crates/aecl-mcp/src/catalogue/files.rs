@@ -34,7 +34,7 @@ pub struct Imported {
 
 /// Who has tools taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
+pub enum ImportedBy {
     /// A person, who is shown what was guessed.
     Person,
     /// The gateway, when it meets them.
@@ -52,7 +52,7 @@ pub fn import(
     home: &Home,
     server: &str,
     reached: &Transport,
-    by: By,
+    by: ImportedBy,
     tools: &[Definition],
 ) -> Result<Imported, CatalogueError> {
     let desk = Desk::open(home, server)?;
@@ -85,7 +85,7 @@ pub fn import(
     let is_known = known.values().any(|seen| seen.accepted.is_some());
     let mut unreviewed = BTreeSet::new();
     for (name, entry, tool) in &mut fresh {
-        let asks = by == By::Gateway && is_known && tool.is_some() && by_wildcard(&desk.bundle, name);
+        let asks = by == ImportedBy::Gateway && is_known && tool.is_some() && by_wildcard(&desk.bundle, name);
         let Some(members) = entry.as_object_mut() else { continue };
         if asks && members.get("effect").and_then(Value::as_str) == Some("read") {
             members.insert("approval".into(), first_time());
@@ -352,7 +352,7 @@ impl<'a> Desk<'a> {
         let mut sources: Vec<Source> = self.sources.iter().filter(|s| s.path != place).cloned().collect();
         let text = serde_json::to_string(entries).map_err(|error| error.to_string())?;
         sources.push(Source { path: place, text });
-        let fatal = |problems: Vec<aecl_kernel::policy::problem::Problem>| {
+        let fatal = |problems: Vec<aecl_kernel::policy::problem::BundleProblem>| {
             let lines = problems.iter().filter(|p| p.fatal).map(ToString::to_string);
             lines.collect::<Vec<_>>().join("; ")
         };

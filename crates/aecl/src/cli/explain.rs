@@ -6,7 +6,7 @@ mod record;
 
 use super::show::{self, count};
 use super::{Common, Error, Exit, Result, runtime};
-use aecl_analysis::situation::Situation;
+use aecl_analysis::situation::AssumedSituation;
 use aecl_executor::connectors::process::ProcessConnector;
 use aecl_gate::config::Home;
 use aecl_gate::{clock, loader};
@@ -108,7 +108,7 @@ fn exit(verdict: Verdict) -> Exit {
     }
 }
 
-fn situation(home: &Home, args: &Args, action: String) -> std::result::Result<Situation, Error> {
+fn situation(home: &Home, args: &Args, action: String) -> std::result::Result<AssumedSituation, Error> {
     let config = if home.config().exists() { Some(home.read()?) } else { None };
     let named = |given: &Option<String>, configured: Option<String>, otherwise: &str| {
         given.clone().or(configured).unwrap_or_else(|| otherwise.to_owned())
@@ -123,7 +123,7 @@ fn situation(home: &Home, args: &Args, action: String) -> std::result::Result<Si
                 .hint("write 2026-03-01T08:00:00Z")
         })?,
     };
-    Ok(Situation {
+    Ok(AssumedSituation {
         agent: AgentId::new(&args.agent)?,
         action,
         arguments: arguments(args.arguments.as_deref())?,

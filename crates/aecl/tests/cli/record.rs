@@ -2,7 +2,7 @@
 
 use crate::common::{self, count};
 use crate::program::{Aecl, Served};
-use aecl::mcp::catalogue::{self, By, Definition};
+use aecl::mcp::catalogue::{self, Definition, ImportedBy};
 use aecl_executor::connectors::mcp::Transport;
 use aecl_gate::config::Home;
 use aecl_ledger::store::{Batch, FoundBy, Sqlite, Store as _};
@@ -535,7 +535,7 @@ fn whoever_looks_at_the_queue_is_told_of_servers_that_changed() {
         Definition::read(&serde_json::value::RawValue::from_string(raw).unwrap()).unwrap()
     };
     let reached: Transport = serde_json::from_value(json!({"kind": "stdio", "command": "tiny"})).unwrap();
-    catalogue::import(&home, "tiny", &reached, By::Person, &[tool("Gets a.")]).unwrap();
+    catalogue::import(&home, "tiny", &reached, ImportedBy::Person, &[tool("Gets a.")]).unwrap();
     let served = aecl.serve();
     let quiet = aecl.run(&["approvals"]).ended(0);
     assert!(!quiet.err.contains("tiny"), "{}", quiet.err);

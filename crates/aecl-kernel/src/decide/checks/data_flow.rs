@@ -6,7 +6,7 @@ use crate::base::code::{self, Code};
 use crate::base::digest::Digest;
 use crate::decide::request::{DecisionRequest, Findings, is_strict, is_tainted, understood};
 use crate::define::catalogue::TypedAction;
-use crate::define::catalogue::flow::{Class, Egress, Endorses};
+use crate::define::catalogue::flow::{Audience, Class, Endorses};
 use crate::provenance::atoms::plain;
 use crate::provenance::canon;
 use crate::provenance::labels::SECRET_UNTRACKED;
@@ -85,7 +85,7 @@ fn unknown(q: &DecisionRequest<'_>, leaves: &[Leaf<'_>], changes: bool, findings
 /// A secret value that is not kept track of may be in anything that leaves.
 fn untracked(q: &DecisionRequest<'_>, typed: &TypedAction, leaves: &[Leaf<'_>], findings: &mut Findings) {
     let untracked = q.facts.run.as_ref().is_some_and(|run| run.labels.classes.contains(SECRET_UNTRACKED));
-    if untracked && egress(typed, leaves) != Egress::None {
+    if untracked && egress(typed, leaves) != Audience::None {
         let text = format!(
             "the run has read secret values that are too long, too short or too many to be recognised, and `{}` may carry one out",
             q.action.name
@@ -214,7 +214,7 @@ fn outside(
     let private = q.facts.run.as_ref().is_some_and(|run| run.labels.private);
     let asked = [code::UNPROVEN_DESTINATION, code::UNPROVEN_FETCH];
     let known = findings.list.iter().any(|f| asked.contains(&f.code));
-    if !private || egress(typed, leaves) != Egress::External || known {
+    if !private || egress(typed, leaves) != Audience::External || known {
         return;
     }
     let said = |leaf: &&Leaf<'_>| {

@@ -4,7 +4,7 @@
 use crate::base::code;
 use crate::base::id::AgentId;
 use crate::decide::request::{DecisionRequest, Findings};
-use crate::policy::{Answer, Reason};
+use crate::policy::{PolicyAnswer, Reason};
 use crate::record::approval::ApproverRule;
 
 pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
@@ -26,14 +26,14 @@ fn ask(q: &DecisionRequest<'_>, agent: &AgentId, findings: &mut Findings) {
     let (answer, policies) = q.bundle.policies().ask(q.of_policy(), agent);
     findings.policies.extend(policies);
     match answer {
-        Answer::Allow => {}
-        Answer::NotAllowed => {
+        PolicyAnswer::Allow => {}
+        PolicyAnswer::NotAllowed => {
             findings.block(
                 code::NOT_ALLOWED,
                 format!("the manifest of `{agent}` does not list `{}`", q.action.name),
             );
         }
-        Answer::Forbid(reasons) => {
+        PolicyAnswer::Forbid(reasons) => {
             for reason in reasons {
                 let code = if reason.id.starts_with("agents/") && reason.id.ends_with("/blocked") {
                     code::ACTION_BLOCKED
@@ -43,14 +43,14 @@ fn ask(q: &DecisionRequest<'_>, agent: &AgentId, findings: &mut Findings) {
                 findings.block(code, format!("{} (policy `{}`)", reason.text, reason.id));
             }
         }
-        Answer::NeedsApproval(reasons) => {
+        PolicyAnswer::NeedsApproval(reasons) => {
             for reason in reasons {
                 let requirement = requirement(q, &reason);
                 let text = format!("{} (policy `{}`)", reason.text, reason.id);
                 findings.ask(code::APPROVAL_RULE, text, requirement, reason.expires_s);
             }
         }
-        Answer::Error(message) => findings.block(code::POLICY_ERROR, message),
+        PolicyAnswer::Error(message) => findings.block(code::POLICY_ERROR, message),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::base::id::RunId;
 use crate::define::catalogue::TypedAction;
-use crate::define::catalogue::flow::{Class, Egress, Endorses, is_at_or_above};
+use crate::define::catalogue::flow::{Audience, Class, Endorses, is_at_or_above};
 use crate::provenance::atoms::{self, Atom, wanted};
 use crate::provenance::goal::{IntentMatch, MentionKind, ParsedGoal};
 use crate::provenance::ingest::Endorsement;
@@ -243,7 +243,7 @@ impl Provenance {
                 kind.is_some_and(|kind| search.goals.0.iter().any(|goal| goal.spells_out(kind, intent)));
             spelt && !suffices(leaf.class, typed, out.of(leaf))
         });
-        let leaves_us = egress(typed, &leaves) != Egress::None;
+        let leaves_us = egress(typed, &leaves) != Audience::None;
         if changes && leaves_us {
             let contents = leaves.iter().filter(|l| l.class == Class::Content);
             for (i, leaf) in contents.enumerate().take(LEAVES_MAX + 1) {

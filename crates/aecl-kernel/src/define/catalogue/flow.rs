@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 /// Whom the effect of an action reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Egress {
+pub enum Audience {
     /// Nobody but the system that is acted on.
     None,
     /// People and systems of the same tenant.

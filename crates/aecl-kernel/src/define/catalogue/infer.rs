@@ -1,7 +1,7 @@
 //! What the names in a definition suggest. Nobody has reviewed this, so a guess is never weaker than what a
 //! careful reader would write: what no rule knows must be proven like the target of a change.
 
-use super::flow::{Class, Egress, Intent};
+use super::flow::{Audience, Class, Intent};
 use super::{DestinationKind, Effect, Fields};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -280,13 +280,13 @@ pub fn severity(action: &str, effect: Effect) -> u8 {
 }
 
 /// Whom it reaches.
-pub fn egress(action: &str, effect: Effect, classes: impl Iterator<Item = Class>) -> Egress {
+pub fn egress(action: &str, effect: Effect, classes: impl Iterator<Item = Class>) -> Audience {
     let reaches = classes.into_iter().any(|c| c.is_destination() || matches!(c, Class::Command));
     match effect {
-        Effect::Send | Effect::Pay | Effect::Execute => Egress::External,
+        Effect::Send | Effect::Pay | Effect::Execute => Audience::External,
         Effect::Read | Effect::Write | Effect::Delete | Effect::Grant | Effect::Deploy => {
             let sends = effect.changes_something() && any(&own_words(action), SENDS);
-            if reaches || sends { Egress::External } else { Egress::None }
+            if reaches || sends { Audience::External } else { Audience::None }
         }
     }
 }

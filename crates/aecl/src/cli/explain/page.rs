@@ -2,7 +2,7 @@
 
 use crate::cli::show::{Field, Page, Tone, duration, inert_line, people};
 use crate::http::wire::description;
-use aecl_analysis::situation::Situation;
+use aecl_analysis::situation::AssumedSituation;
 use aecl_executor::connectors::process::reaches;
 use aecl_kernel::decide::Ruling;
 use aecl_kernel::define::catalogue::Reversibility;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 /// What was asked and what came of it.
 pub(super) struct Asked<'a> {
-    pub situation: &'a Situation,
+    pub situation: &'a AssumedSituation,
     pub bundle: &'a Bundle,
     pub action: &'a Action,
     pub ruling: &'a Ruling,

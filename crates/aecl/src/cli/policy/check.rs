@@ -9,7 +9,7 @@ use aecl_gate::{GateError, loader};
 use aecl_kernel::base::evidence::Reach;
 use aecl_kernel::define::catalogue::Reversibility;
 use aecl_kernel::policy::bundle::Bundle;
-use aecl_kernel::policy::problem::Problem;
+use aecl_kernel::policy::problem::BundleProblem;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -30,13 +30,13 @@ pub(super) fn run(common: &Common, dir: Option<PathBuf>, strict: bool) -> Result
 /// - An imported tool, or one that says itself that it is irreversible, names no way back: a person is asked each time.
 /// - A wildcard covers what a server adds later, as long as all that it covers is imported: what is new asks a person the
 ///   first time.
-pub(in crate::cli) fn doubtful(bundle: &Bundle) -> Vec<Problem> {
+pub(in crate::cli) fn doubtful(bundle: &Bundle) -> Vec<BundleProblem> {
     let own = own_names(bundle);
     let says_irreversible = |name: &str| {
         let typed = bundle.catalogue().find(name);
         typed.is_some_and(|typed| typed.manifest.reversibility == Some(Reversibility::Irreversible))
     };
-    let accepted = |problem: &Problem| {
+    let accepted = |problem: &BundleProblem| {
         if let Some(prefix) = wildcard(&problem.message) {
             return !own.iter().any(|name| name.starts_with(prefix));
         }
@@ -68,18 +68,24 @@ fn own_names(bundle: &Bundle) -> BTreeSet<String> {
 }
 
 /// Whether keys are for tenants that nobody has meant them for.
-fn boundary(common: &Common) -> Option<Problem> {
+fn boundary(common: &Common) -> Option<BundleProblem> {
     let home = Home::new(&common.dir);
     // A configuration that cannot be read is for `aecl doctor`.
     let (found, todo) = Boundary::of(&home, &home.read().ok()?).warning()?;
-    Some(Problem { path: "aecl.yaml".into(), message: format!("{found}; {todo}"), fatal: false })
+    Some(BundleProblem { path: "aecl.yaml".into(), message: format!("{found}; {todo}"), fatal: false })
 }
 
-fn loads(common: &Common, dir: &Path, bundle: &Bundle, boundary: Option<Problem>, strict: bool) -> Result {
+fn loads(
+    common: &Common,
+    dir: &Path,
+    bundle: &Bundle,
+    boundary: Option<BundleProblem>,
+    strict: bool,
+) -> Result {
     let mut warnings = doubtful(bundle);
     warnings.extend(boundary);
     // What only the file system of this host can tell.
-    warnings.extend(reach::shown(bundle).into_iter().map(|(what, reach)| Problem {
+    warnings.extend(reach::shown(bundle).into_iter().map(|(what, reach)| BundleProblem {
         path: "actions".into(),
         message: match reach {
             Reach::Into => format!("{what} is of AECL's own directory, so it is refused whenever it is used"),
@@ -121,7 +127,7 @@ fn loads(common: &Common, dir: &Path, bundle: &Bundle, boundary: Option<Problem>
     Ok(if fails { Exit::Failed } else { Exit::Done })
 }
 
-pub(super) fn refused(common: &Common, dir: &Path, problems: &[Problem]) -> Result {
+pub(super) fn refused(common: &Common, dir: &Path, problems: &[BundleProblem]) -> Result {
     if common.json {
         show::print_json(&json!({
             "loads": false, "dir": dir.display().to_string(), "code": "bundle_invalid",
@@ -141,7 +147,7 @@ pub(super) fn refused(common: &Common, dir: &Path, problems: &[Problem]) -> Resu
     Ok(Exit::Failed)
 }
 
-fn list(page: &mut Page, problems: &[Problem]) {
+fn list(page: &mut Page, problems: &[BundleProblem]) {
     // What stops it comes last, where the eye is.
     for fatal in [false, true] {
         for problem in problems.iter().filter(|p| p.fatal == fatal) {
@@ -156,7 +162,7 @@ fn list(page: &mut Page, problems: &[Problem]) {
     }
 }
 
-fn problems_json(problems: &[Problem]) -> Value {
+fn problems_json(problems: &[BundleProblem]) -> Value {
     problems
         .iter()
         .map(|p| json!({"file": p.path, "message": p.message, "severity": if p.fatal { "error" } else { "warning" }}))

@@ -1,7 +1,7 @@
 //! What follows from manifest and catalogue for an action before its arguments are known. Rules, amounts,
 //! budgets and what a run has read can only make it stricter; `aecl explain` judges with arguments.
 
-use aecl_kernel::define::catalogue::flow::Egress;
+use aecl_kernel::define::catalogue::flow::Audience;
 use aecl_kernel::define::catalogue::{ActionManifest, Reversibility};
 use aecl_kernel::define::manifest::{AgentManifest, Consent};
 use aecl_kernel::define::risk::{Exposure, Recent, assess};
@@ -91,7 +91,7 @@ pub(super) fn of(
             untrusted: false,
             evidence: &[],
             severity: action.severity(),
-            egress: bundle.catalogue().find(name).map_or(Egress::External, |t| t.egress),
+            egress: bundle.catalogue().find(name).map_or(Audience::External, |t| t.egress),
             private: false,
             of_limit: None,
             recent: Recent::default(),

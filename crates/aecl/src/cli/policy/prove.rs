@@ -6,7 +6,7 @@ mod solver;
 
 use crate::cli::show;
 use crate::cli::{Common, Error, Exit, Result};
-use aecl_analysis::prove::{self, Outcome, Proof, RuleFinding, Than};
+use aecl_analysis::prove::{self, Comparison, Proof, ProofOutcome, RuleFinding};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::policy::Policies;
@@ -54,21 +54,22 @@ pub(super) struct Findings {
     rules: Vec<RuleFinding>,
     /// The comparison.
     #[serde(skip_serializing_if = "Option::is_none")]
-    than: Option<Than>,
+    than: Option<Comparison>,
 }
 
 impl Findings {
-    fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
+    fn outcomes(&self) -> impl Iterator<Item = &ProofOutcome> {
         let compared = self.than.iter().flat_map(|than| &than.changes).map(|change| &change.outcome);
         self.properties.iter().map(|proof| &proof.outcome).chain(compared)
     }
 
     fn exit(&self) -> Exit {
-        let refuted = |o: &Outcome| matches!(o, Outcome::Refuted { .. } | Outcome::Unproven { .. });
+        let refuted =
+            |o: &ProofOutcome| matches!(o, ProofOutcome::Refuted { .. } | ProofOutcome::Unproven { .. });
         if self.outcomes().any(refuted) || self.rules.iter().any(|rule| rule.fault.is_some()) {
             return Exit::Failed;
         }
-        let unknown = self.outcomes().any(|o| matches!(o, Outcome::Unknown { .. }));
+        let unknown = self.outcomes().any(|o| matches!(o, ProofOutcome::Unknown { .. }));
         let doubtful = self.rules.iter().any(|rule| !rule.unknown.is_empty());
         if unknown || doubtful { Exit::Unknown } else { Exit::Done }
     }

@@ -4,7 +4,7 @@ use super::check;
 use crate::cli::show::{self, Page, Table, Tone, count};
 use crate::cli::{Common, Error, Exit, Result};
 use aecl_analysis::examples::Tried;
-use aecl_analysis::what_if::{Trial, try_examples};
+use aecl_analysis::what_if::{WhatIf, try_examples};
 use aecl_gate::config::Home;
 use aecl_gate::loader;
 use aecl_kernel::record::decision::Verdict;
@@ -37,7 +37,7 @@ pub(super) fn run(common: &Common, dir: Option<PathBuf>, strict: bool) -> Result
     Ok(if fails { Exit::Failed } else { Exit::Done })
 }
 
-fn page(trial: &Trial) -> Page {
+fn page(trial: &WhatIf) -> Page {
     let mut page = Page::new();
     let mut table = Table::new(&["", "EXAMPLE", "AGENT", "ACTION", "DECISION"]);
     for example in &trial.examples {

@@ -2,7 +2,7 @@
 
 use super::Findings;
 use crate::cli::show::{Page, Tone, count, inert_line};
-use aecl_analysis::prove::{Case, Change, Outcome, RuleFault};
+use aecl_analysis::prove::{Case, ComparedAction, ProofOutcome, RuleFault};
 use aecl_kernel::record::decision::Verdict;
 use serde_json::{Value, json};
 
@@ -102,34 +102,34 @@ impl Report<'_> {
     }
 }
 
-fn manner(change: &Change) -> &'static str {
+fn manner(change: &ComparedAction) -> &'static str {
     if change.approved { "with a yes" } else { "without a person" }
 }
 
-fn word(outcome: &Outcome) -> (Tone, &'static str) {
+fn word(outcome: &ProofOutcome) -> (Tone, &'static str) {
     match outcome {
-        Outcome::Proven { .. } => (Tone::Good, "proven"),
-        Outcome::Refuted { .. } => (Tone::Bad, "refuted"),
-        Outcome::Unproven { .. } => (Tone::Mind, "unproven"),
-        Outcome::Unknown { .. } => (Tone::Mind, "unknown"),
+        ProofOutcome::Proven { .. } => (Tone::Good, "proven"),
+        ProofOutcome::Refuted { .. } => (Tone::Bad, "refuted"),
+        ProofOutcome::Unproven { .. } => (Tone::Mind, "unproven"),
+        ProofOutcome::Unknown { .. } => (Tone::Mind, "unknown"),
     }
 }
 
-fn outcome(page: &mut Page, whom: &str, outcome: &Outcome) {
+fn outcome(page: &mut Page, whom: &str, outcome: &ProofOutcome) {
     let (tone, name) = word(outcome);
     let name = page.word(tone, name);
     match outcome {
-        Outcome::Proven { by } => {
+        ProofOutcome::Proven { by } => {
             page.line(format!("  {name}  {}: {}", inert_line(whom), inert_line(by)));
         }
-        Outcome::Unknown { why } => {
+        ProofOutcome::Unknown { why } => {
             page.line(format!("  {name}  {}: {}", inert_line(whom), inert_line(why)));
         }
-        Outcome::Refuted { case } => {
+        ProofOutcome::Refuted { case } => {
             page.line(format!("  {name}  {}", inert_line(whom)));
             told(page, case);
         }
-        Outcome::Unproven { case } => {
+        ProofOutcome::Unproven { case } => {
             page.line(format!(
                 "  {name}  {}: manifests and rules alone do not keep this from happening",
                 inert_line(whom)

@@ -1,7 +1,7 @@
 //! The program that answers: where it is, how it is spoken to, and when it has had its time.
 
 use crate::cli::{Error, Exit, show};
-use aecl_analysis::prove::{Answer, Question};
+use aecl_analysis::prove::{Question, SolverAnswer};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -73,9 +73,9 @@ impl Solver {
     }
 
     /// Asks. Whatever goes wrong, nothing is proven by it.
-    pub(super) fn ask(&mut self, question: &Question) -> Answer {
+    pub(super) fn ask(&mut self, question: &Question) -> SolverAnswer {
         if let Some(why) = &self.failed {
-            return Answer::Unknown(why.clone());
+            return SolverAnswer::Unknown(why.clone());
         }
         let left = self.ends.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -85,19 +85,19 @@ impl Solver {
         self.show();
         let question = match serde_json::to_value(question) {
             Ok(question) => question,
-            Err(e) => return Answer::Unknown(e.to_string()),
+            Err(e) => return SolverAnswer::Unknown(e.to_string()),
         };
         let said_back = match self.exchange(&question, left.min(self.each)) {
             Ok(said_back) => said_back,
             Err(why) => return self.fail(why),
         };
         match said(&said_back, "answer") {
-            "no" => Answer::No,
+            "no" => SolverAnswer::No,
             "yes" => match said_back.pointer("/request/context") {
-                Some(context) => Answer::Yes(context.clone()),
-                None => Answer::Unknown("a request without its context".into()),
+                Some(context) => SolverAnswer::Yes(context.clone()),
+                None => SolverAnswer::Unknown("a request without its context".into()),
             },
-            _ => Answer::Unknown(said(&said_back, "why").to_owned()),
+            _ => SolverAnswer::Unknown(said(&said_back, "why").to_owned()),
         }
     }
 
@@ -124,11 +124,11 @@ impl Solver {
         }
     }
 
-    fn fail(&mut self, why: String) -> Answer {
+    fn fail(&mut self, why: String) -> SolverAnswer {
         // A late answer would be taken for that to the next question.
         drop(self.child.kill());
         self.failed = Some(why.clone());
-        Answer::Unknown(why)
+        SolverAnswer::Unknown(why)
     }
 
     fn exchange(&mut self, question: &Value, most: Duration) -> Result<Value, String> {
