@@ -106,7 +106,7 @@ pub struct Stated<'a> {
     pub now: Timestamp,
 }
 
-/// Why a plan is not put before people.
+/// Code and reason for which a plan is not put before people.
 pub type Refused = (Code, String);
 
 impl Stated<'_> {

@@ -28,7 +28,7 @@ use aecl_kernel::policy::{Policies, PolicyView};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// What others can be asked.
+/// Question to a solver.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub enum Question {
@@ -51,7 +51,7 @@ pub enum Question {
     },
 }
 
-/// What they answer.
+/// Answer of a solver.
 #[derive(Debug, Clone)]
 pub enum SolverAnswer {
     /// Yes, this one: its context in Cedar's JSON.
@@ -62,10 +62,10 @@ pub enum SolverAnswer {
     Unknown(String),
 }
 
-/// Whoever answers.
+/// Solver that questions are put to.
 pub type Solver<'a> = &'a mut dyn FnMut(&Question) -> SolverAnswer;
 
-/// What came out for one agent and action.
+/// Outcome of a proof, for one agent and action.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum ProofOutcome {

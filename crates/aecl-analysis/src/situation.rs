@@ -21,7 +21,8 @@ use aecl_kernel::record::goal::Goal;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Who proposes what, where and when. Nothing is used of its budgets, and nobody has agreed to anything.
+/// Situation that is made up: who proposes what, where and when. Nothing is used of its budgets, and nobody has agreed
+/// to anything.
 #[derive(Debug, Clone)]
 pub struct AssumedSituation {
     /// Who proposes.

@@ -114,7 +114,7 @@ pub struct Replay {
     pub decision: Arc<Decision>,
 }
 
-/// What follows from a decision. `P` is what a yes is shown by; the ledger puts in a permit that is on record.
+/// Ruling that follows from a decision. `P` is what a yes is shown by; the ledger puts in a permit that is on record.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "it is made once for a decision and moved a few times")]
 pub enum Ruling<P = Permit> {

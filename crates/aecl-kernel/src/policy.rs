@@ -34,7 +34,7 @@ use typing::{ArgumentType, MadeDecimal};
 /// Most operators of a rule that is looked through for lints.
 const SHORT_OPERATORS_MAX: usize = 200;
 
-/// Why a policy forbids, or asks.
+/// Reason of a policy to forbid, or to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
     /// The policy.
@@ -49,7 +49,7 @@ pub struct Reason {
     pub expires_s: u64,
 }
 
-/// What policy says.
+/// Answer of policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PolicyAnswer {
     /// Something permits and nothing forbids.
@@ -77,7 +77,7 @@ pub struct PolicyView {
     pub forbids: bool,
 }
 
-/// What policy is asked: nothing of what has been decided, and nothing of whom the bundle names.
+/// Request to policy: nothing of what has been decided, and nothing of whom the bundle names.
 #[derive(Debug, Clone, Copy)]
 pub struct PolicyRequest<'a> {
     /// What is proposed.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-/// Who stands in front, and of what.
+/// Opening of a session: who stands in front, and of what.
 #[derive(Debug, Clone)]
 pub struct Opening {
     /// The agent that acts.
@@ -30,7 +30,7 @@ pub struct Opening {
     pub user: Option<UserId>,
 }
 
-/// Where messages for the client go while one of its requests is underway.
+/// Outbound messages for the client, while one of its requests is underway.
 #[derive(Debug, Clone)]
 pub struct Outbound(pub mpsc::Sender<Box<RawValue>>);
 

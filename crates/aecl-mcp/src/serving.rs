@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 /// The host name of the pages on this machine, which no other program there has.
 pub const PAGES: &str = "aecl.localhost";
 
-/// Who sits at the other end of a connection.
+/// Peer at the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
     /// Anybody who can reach the port.

@@ -37,7 +37,7 @@ const GRACE: Duration = Duration::from_secs(120);
 /// The same when we are about to end ourselves.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
-/// What stands on the first line of `mcp.sock`: who stands in front of what.
+/// Request on the first line of `mcp.sock`: who stands in front of what.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttachRequest {
@@ -79,7 +79,7 @@ impl std::fmt::Debug for AttachRequest {
     }
 }
 
-/// The answer to a hello.
+/// Reply to a request to attach.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttachReply {
@@ -96,7 +96,7 @@ pub struct AttachReply {
     pub error: Option<Complaint>,
 }
 
-/// Why a client was not taken in.
+/// Complaint about a client that was not taken in.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Complaint {
     /// The stable code.

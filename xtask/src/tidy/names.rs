@@ -1,7 +1,7 @@
 //! A name stands for one thing, and a description begins with the word that somebody searches for.
 
 use super::{Found, House};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Names that several public types share, and why. The list only shrinks: a name that needs it no more fails the run.
 const SHARED: [(&str, &str); 3] = [
@@ -9,9 +9,6 @@ const SHARED: [(&str, &str); 3] = [
     ("Error", "of a command, and of the demo"),
     ("Limits", "each room has its own"),
 ];
-
-/// Rooms whose descriptions may still begin with a question. The list only shrinks.
-const ASKING: [&str; 3] = ["aecl-analysis", "aecl-kernel", "aecl-mcp"];
 
 const QUESTIONS: [&str; 10] =
     ["How", "What", "When", "Where", "Whether", "Which", "Who", "Whoever", "Whom", "Why"];
@@ -28,17 +25,11 @@ struct Type<'a> {
 
 pub fn check(house: &House, found: &mut Found) -> Result<(), String> {
     let mut places: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    let mut asking = BTreeSet::new();
     for file in house.ending(".rs").filter(|file| is_of_a_room(file)) {
         let text = house.text(file).unwrap_or_default();
-        let room = file.split('/').nth(1).unwrap_or_default();
         for Type { name, said } in types(&text) {
             places.entry(name.to_owned()).or_default().push(file);
-            if !begins_with_a_question(said) {
-                continue;
-            }
-            asking.insert(room.to_owned());
-            if !ASKING.contains(&room) {
+            if begins_with_a_question(said) {
                 found.error(format!(
                     "{file}: the description of `{name}` begins with a question; begin with the noun that a reader searches for"
                 ));
@@ -48,9 +39,6 @@ pub fn check(house: &House, found: &mut Found) -> Result<(), String> {
     let shared: Vec<&str> = SHARED.iter().map(|(name, _)| *name).collect();
     for wrong in wrongs(&places, &shared) {
         found.error(wrong);
-    }
-    for room in ASKING.iter().filter(|room| !asking.contains(**room)) {
-        found.error(format!("xtask/src/tidy/names.rs: `{room}` asks no more; take it out of `ASKING`"));
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// How two bundles compare.
+/// Comparison of two bundles.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
     /// What was found for each agent and action.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// What was found about a rule.
+/// Finding about a rule.
 #[derive(Debug, Clone, Serialize)]
 pub struct RuleFinding {
     /// Its id.
@@ -28,7 +28,7 @@ pub struct RuleFinding {
     pub unknown: Vec<String>,
 }
 
-/// What can be wrong with a rule.
+/// Fault of a rule.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "snake_case", tag = "fault")]
 pub enum RuleFault {

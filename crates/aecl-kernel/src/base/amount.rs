@@ -16,7 +16,7 @@ pub struct Amount {
     pub unit: String,
 }
 
-/// Why a value is no amount.
+/// Reason why a value is no amount.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadAmount {
     /// Not a decimal number at all.

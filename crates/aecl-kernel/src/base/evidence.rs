@@ -21,7 +21,7 @@ pub struct Evidence {
     pub reach: Option<Reach>,
 }
 
-/// How a value stands to a directory of ours: the home of a door, with its keys, its policy and its record.
+/// Reach of a value: how it stands to a directory of ours, the home of a door with its keys, its policy and its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// The largest integer that every JSON reader keeps: 2^53 - 1.
 pub const MAX_SAFE_INTEGER: i64 = 9_007_199_254_740_991;
 
-/// How much JSON is accepted. Every limit is explicit.
+/// Limits of the JSON that is accepted. Every one is explicit.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Longest text, in bytes.
@@ -51,7 +51,7 @@ impl Default for Limits {
     }
 }
 
-/// Why a text was refused, and where.
+/// Error in a text that is not accepted: why, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message} at byte {offset}")]
 pub struct JsonError {

@@ -17,7 +17,7 @@ use crate::record::facts::Facts;
 use crate::record::history::HistoryDelta;
 use crate::record::usage::{BudgetHold, Rate};
 
-/// A question to the kernel.
+/// Request for a decision: everything that it may rest on.
 #[derive(Debug)]
 pub struct DecisionRequest<'a> {
     /// What is proposed.
@@ -48,7 +48,7 @@ pub struct NewIds {
     pub approval: ApprovalId,
 }
 
-/// What the checks have found so far.
+/// Findings of the checks so far.
 #[derive(Debug, Default)]
 pub struct Findings {
     /// The findings, in order.

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-/// What kind of change an action makes.
+/// Effect of an action: the kind of change that it makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -75,7 +75,7 @@ impl Effect {
     }
 }
 
-/// Whether an action can be taken back.
+/// Reversibility of an action: whether it can be taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reversibility {
@@ -102,7 +102,7 @@ impl Reversibility {
     }
 }
 
-/// What may be done when an attempt ends without an answer.
+/// Idempotency of an action: what may be done when an attempt ends without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Idempotency {
@@ -117,7 +117,7 @@ pub enum Idempotency {
     Opaque,
 }
 
-/// Who must agree, always.
+/// Approvers of an action, whatever else is decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalRule {
@@ -148,7 +148,7 @@ fn an_hour() -> u64 {
     3600
 }
 
-/// Which argument is the amount, and in which unit.
+/// Argument that is the amount, and its unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AmountField {
@@ -165,7 +165,7 @@ pub struct AmountField {
     pub scale: Option<u32>,
 }
 
-/// How a destination is written and compared.
+/// Kind of a destination: how it is written and compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DestinationKind {
@@ -179,7 +179,7 @@ pub enum DestinationKind {
     Name,
 }
 
-/// Which argument says where the effect lands.
+/// Argument that says where the effect lands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DestinationField {
@@ -192,7 +192,7 @@ pub struct DestinationField {
     pub allowed: Option<BTreeSet<String>>,
 }
 
-/// Which arguments mean what.
+/// Meanings of the arguments: which is the amount, the destination and so on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fields {
@@ -213,7 +213,7 @@ pub struct Fields {
     pub tenant: Option<String>,
 }
 
-/// What an action's output carries into the run.
+/// Output of an action, as the catalogue declares it: what it carries into the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, expecting = "struct Output")]
 pub struct OutputDeclaration {

@@ -3,7 +3,7 @@
 use crate::define::catalogue::Compensation;
 use serde_json::{Map, Value};
 
-/// Why the compensation cannot be proposed.
+/// Reason why the compensation cannot be proposed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadCompensation {
     /// A value that the template takes from the original is not there.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// How strongly a program is held, from weak to strong. What is stronger may stand in for what is weaker,
-/// never the other way round.
+/// Tier of isolation: how strongly a program is held, from weak to strong. What is stronger may stand in for what is
+/// weaker, never the other way round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IsolationTier {
@@ -64,7 +64,7 @@ impl Default for Rules {
     }
 }
 
-/// What an action that is carried out by a program needs of its cage.
+/// Requirements of an action that a program carries out: what it needs of its cage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Requirements {
     /// It has a limit of memory.
@@ -100,7 +100,7 @@ impl Requirements {
     }
 }
 
-/// What a program needs of its cage and a backend does not give.
+/// Capability that a program needs of its cage and a backend does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MissingCapability {
     /// Its limit of memory would not be enforced.
@@ -166,7 +166,7 @@ impl MissingCapability {
     }
 }
 
-/// What a backend can give a program, beside limits.
+/// Capabilities of a backend, beside limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
     /// Directories and files of the host.
@@ -197,7 +197,7 @@ impl Capabilities {
         Self { views: true, overlays: true, listener: true, unlimited_memory: true, host_programs: true };
 }
 
-/// What was found out about one way to hold programs, by building a cage and attacking it from inside.
+/// Report about a backend, found out by building a cage with it and attacking that from inside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackendReport {
     /// What builds the cage.
@@ -219,7 +219,7 @@ pub struct BackendReport {
     pub offers: Option<Capabilities>,
 }
 
-/// What was found out about modules of WebAssembly, by running one.
+/// Report about modules of WebAssembly, found out by running one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Modules {
     /// Whether they run here.
@@ -239,7 +239,7 @@ pub struct Lowered {
     pub reason: String,
 }
 
-/// What this host can hold programs with, as it was found out and recorded.
+/// Isolation that this host can give programs, as it was found out and recorded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostIsolation {
     /// All that was tried and may be used, in the order of preference.
@@ -387,7 +387,7 @@ impl HostIsolation {
     }
 }
 
-/// What follows from what is asked for and what is there.
+/// Selection among what is there, for what is required.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection {
     /// The program is held at least so strongly.
@@ -405,7 +405,7 @@ pub enum Selection {
     NoWorker,
 }
 
-/// What is asked for.
+/// Isolation that is required.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequiredIsolation {
     /// How strongly, at least.

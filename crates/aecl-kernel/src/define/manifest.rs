@@ -70,7 +70,7 @@ impl<'de> Deserialize<'de> for ContextRule {
     }
 }
 
-/// What a limit is counted over.
+/// Span that a limit is counted over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -93,7 +93,7 @@ impl Per {
     }
 }
 
-/// Whose limit it is.
+/// Holder of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -136,7 +136,7 @@ pub struct RateLimit {
     pub actions: BTreeSet<String>,
 }
 
-/// Where an agent may act. Empty means anywhere.
+/// Scopes in which an agent may act. Empty means anywhere.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scopes {
@@ -148,7 +148,7 @@ pub struct Scopes {
     pub environments: BTreeSet<Environment>,
 }
 
-/// When an agent may act, in UTC.
+/// Hours in which an agent may act, in UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hours {
@@ -177,7 +177,7 @@ impl Hours {
 /// The names of the days, Monday first.
 pub const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
-/// How strict an agent is once it has read what strangers wrote.
+/// Strictness towards an agent once it has read what strangers wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Strictness {
@@ -194,7 +194,7 @@ impl Strictness {
     }
 }
 
-/// Whether people have to agree to the plan of a run.
+/// Rule for plans: whether people have to agree to that of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Plans {
@@ -211,7 +211,7 @@ impl Plans {
     }
 }
 
-/// What one agent may do.
+/// Manifest of one agent: what it may do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgentManifest {

@@ -168,7 +168,7 @@ impl Default for Weights {
     }
 }
 
-/// What the factors are made from.
+/// Exposure of an action: what the factors are made from.
 #[derive(Debug)]
 pub struct Exposure<'a> {
     /// How much, if the action has an amount.
@@ -203,7 +203,7 @@ pub struct Exposure<'a> {
     pub doubts: &'a [Code],
 }
 
-/// What the agent did before, as far as it counts for risk.
+/// Recent acts of the agent, as far as they count for risk.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Recent {
     /// What the amounts of the last 24 hours come to, with this one.

@@ -18,7 +18,7 @@ pub struct Property {
     pub always: Option<Select>,
 }
 
-/// What never happens.
+/// Claim that something never happens.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Never {
@@ -48,7 +48,7 @@ pub struct Never {
     pub of: BTreeSet<String>,
 }
 
-/// What it does not happen without.
+/// Condition without which it does not happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Without {
@@ -56,7 +56,7 @@ pub enum Without {
     Approval,
 }
 
-/// Which requests a claim is about.
+/// Selection of the requests that a claim is about.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Select {

@@ -7,7 +7,7 @@ use crate::define::catalogue::flow::{Class, Form};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What kind of thing a value is. A date is no amount, and the id of a record is no account.
+/// Kind of a value. A date is no amount, and the id of a record is no account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]

@@ -9,7 +9,7 @@ use icu_properties::props::{GeneralCategory, Script};
 use rust_decimal::Decimal;
 use std::str::FromStr;
 
-/// What is wrong with a text whose letters are not what they seem.
+/// Dirt in a text: letters that are not what they seem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dirt {
     /// Characters that nobody sees, that turn the reading direction, or that steer a terminal or a header.

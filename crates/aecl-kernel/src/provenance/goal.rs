@@ -27,7 +27,7 @@ const NAME_WORDS: usize = 3;
 /// What begins a matter of its own.
 const ANEW: &[&str] = &["additionally", "also", "besides", "furthermore", "moreover"];
 
-/// How a goal names something.
+/// Kind of a mention: how a goal names something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MentionKind {
@@ -41,7 +41,7 @@ pub enum MentionKind {
     Words,
 }
 
-/// What a goal says.
+/// Goal that was read: what it says.
 #[derive(Debug, Clone, Default)]
 pub struct ParsedGoal {
     atoms: BTreeMap<Atom, MentionKind>,

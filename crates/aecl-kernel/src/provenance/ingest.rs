@@ -25,7 +25,7 @@ const ATOMS_MAX: usize = 4096;
 /// Longest narrow value, in characters, and its most words.
 const NARROW: (usize, usize) = (64, 3);
 
-/// What an atom is worth.
+/// Endorsement of an atom: what it is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Endorsement {
     /// Who stands behind it.
@@ -47,7 +47,7 @@ pub struct Trusted {
     pub mark: Endorsement,
 }
 
-/// What an output carries into a run.
+/// Labels and trusted values that an output brings into a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ingested {
     /// What the run has seen from now on.

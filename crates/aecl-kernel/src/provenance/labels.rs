@@ -15,7 +15,7 @@ pub const SECRET: &str = "secret";
 /// A run that has it has read secret values that cannot be recognised again: too long, too short or too many.
 pub const SECRET_UNTRACKED: &str = "secret_untracked";
 
-/// What the outputs that a run has received carried.
+/// Labels of the outputs that a run has received.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Labels {
     /// Text that a stranger may have written.

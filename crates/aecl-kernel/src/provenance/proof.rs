@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Who stands behind a value.
+/// Backing of a value: who stands behind it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Backing {
     /// Who.
@@ -30,7 +30,7 @@ pub struct Backing {
     pub named: bool,
 }
 
-/// What is known about where the arguments come from, and whether the goal asks for the action.
+/// Provenance of the arguments, and whether the goal asks for the action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
     /// Proofs, by JSON pointer. What needs one and has none is not listed.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// What the proposer wants: an effect, leave to make it itself, or only an answer.
+/// Mode of a proposal: an effect, leave to make it oneself, or only an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -26,7 +26,7 @@ pub enum Mode {
     DryRun,
 }
 
-/// What a bearer of a run token presented; the gate has verified the signature.
+/// Credential of the bearer of a run token; the gate has verified the signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
     /// The token's id, by which it is revoked.
@@ -39,7 +39,7 @@ pub struct Credential {
     pub expires_at: Timestamp,
 }
 
-/// What an agent sent: bytes and a name, not yet understood.
+/// Proposal of an agent: bytes and a name, not yet understood.
 #[derive(Debug, Clone)]
 pub struct Proposal {
     /// Who proposes, from the credential and the run.
@@ -63,7 +63,7 @@ pub struct Proposal {
     pub resume: bool,
 }
 
-/// Why a proposal is not understood. It becomes a finding of the check of the same concern.
+/// Problem for which a proposal is not understood. It becomes a finding of the check of the same concern.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProposalProblem {
     /// Which kind.

@@ -13,7 +13,7 @@ use serde_json::Value;
 /// Most values that are read in one action.
 const VALUES_MAX: usize = 64;
 
-/// An argument that runs, and what it would do.
+/// Argument that is code, and what it would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodeArgument {
     /// JSON pointer to it, with `*` where the manifest has one.
@@ -24,7 +24,7 @@ pub struct CodeArgument {
     pub code: ParsedCode,
 }
 
-/// What runs, understood as far as it can be.
+/// Code, understood as far as it can be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ParsedCode {
     /// SQL.

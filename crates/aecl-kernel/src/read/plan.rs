@@ -38,7 +38,7 @@ fn once() -> u32 {
     1
 }
 
-/// What an argument may be.
+/// Constraint on an argument.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Constraint {
@@ -50,7 +50,7 @@ pub enum Constraint {
     AtMost(serde_json::Number),
 }
 
-/// How far a run has come in its plan.
+/// Progress of a run in its plan.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanProgress {
     /// The step that was carried out last.
@@ -71,7 +71,7 @@ impl PlanProgress {
     }
 }
 
-/// How an action stands to the plan.
+/// Match of an action with the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum PlanMatch {

@@ -18,7 +18,7 @@ use crate::record::approval::plan::PlanAsked;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Who must agree for one reason: `count` distinct people out of these groups.
+/// Rule for who must agree for one reason: `count` distinct people out of these groups.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ApproverRule {
     /// Groups whose members count.
@@ -27,7 +27,7 @@ pub struct ApproverRule {
     pub count: u32,
 }
 
-/// Everybody who must agree, and by when.
+/// Quorum of a request: everybody who must agree, and by when.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quorum {
     /// The requirements; all of them must be met, each by people of its own.
@@ -130,7 +130,7 @@ pub struct Vote {
     pub confirmed: bool,
 }
 
-/// Where a request for approval stands.
+/// State of a request for approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ApprovalState {
@@ -163,7 +163,7 @@ impl ApprovalState {
     }
 }
 
-/// A request for a person's yes to one digest: of an action, or of the plan of a run.
+/// Request for a person's yes to one digest: of an action, or of the plan of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRequest {
     /// Its name.

@@ -10,7 +10,7 @@ use crate::record::approval::{ApprovalState, Quorum, Vote};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// What is known of the request to approve the plan, for the step that an action is.
+/// Cover of an action by the plan: what is known of the request to approve it, for the step that the action is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cover {
     /// The request.

@@ -11,7 +11,7 @@ use crate::record::history::HistoryDelta;
 use crate::record::usage::{BudgetHold, Rate};
 use serde::{Deserialize, Serialize};
 
-/// What a finding or a decision says. Later is stricter.
+/// Verdict of a finding or a decision. Later is stricter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -39,7 +39,7 @@ pub(crate) const TOKEN: &str = "token";
 pub(crate) const KILL_SWITCH: &str = "kill_switch";
 pub(crate) const CATALOGUE: &str = "catalogue";
 
-/// What one check says.
+/// Finding of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// Which check.
@@ -61,7 +61,7 @@ pub struct Finding {
     pub about: Vec<UnprovenArgument>,
 }
 
-/// An argument that nobody who is trusted stands behind.
+/// Argument that nobody who is trusted stands behind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnprovenArgument {
     /// Where it stands, as a JSON pointer into the arguments. The value itself is personal and stays there.
@@ -70,7 +70,7 @@ pub struct UnprovenArgument {
     pub class: Class,
 }
 
-/// What comes with an allow.
+/// Obligation that comes with an allow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Obligation {
@@ -104,7 +104,7 @@ pub enum Obligation {
     },
 }
 
-/// What was decided, and everything that follows from it.
+/// Decision, and everything that follows from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// Allow, require approval or block.

@@ -55,7 +55,7 @@ pub struct Entry {
     pub event: Event,
 }
 
-/// What happened.
+/// Event that an entry records.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
@@ -299,7 +299,7 @@ pub struct Expired {
     pub lapse: Lapse,
 }
 
-/// How far a request had come when its time was over.
+/// Lapse of a request: how far it had come when its time was over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lapse {
@@ -373,7 +373,7 @@ pub struct Started {
     pub labels: Option<Labels>,
 }
 
-/// How an attempt ended.
+/// Outcome of an attempt: how it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeKind {

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// Where a fact is kept.
+/// Key that a fact is kept under.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum FactKey {
@@ -82,7 +82,7 @@ impl fmt::Display for FactKey {
     }
 }
 
-/// What a kill switch stops.
+/// Scope of a kill switch: what it stops.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -240,7 +240,7 @@ pub struct Used {
     pub action: ActionId,
 }
 
-/// Where an action stands.
+/// State of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionState {
@@ -278,7 +278,7 @@ impl ActionState {
     }
 }
 
-/// Whether an action has been undone.
+/// Undo of an action: whether it has happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Undo {
@@ -363,7 +363,7 @@ fn is_first(edition: &u32) -> bool {
     *edition == 0
 }
 
-/// What one decision was based on. It is recorded with the decision.
+/// Facts that one decision was based on. They are recorded with the decision.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Facts {
@@ -421,7 +421,7 @@ pub struct Facts {
     pub voters: Option<Voters>,
 }
 
-/// What a decision about an undo needs to know of the original.
+/// Original of an undo, as far as a decision about that needs to know it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Original {
     /// Where it stands.
@@ -439,7 +439,7 @@ pub struct Original {
     pub reported: bool,
 }
 
-/// Where facts come from and go to: the writer's cache, a store, a map in a test.
+/// Store of facts: the writer's cache, a database, a map in a test.
 pub trait FactStore {
     /// Why a fact cannot be read.
     type Error;

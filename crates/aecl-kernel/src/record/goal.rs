@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 /// What the words of a goal say, and its plan.
 type ReadGoal = (Arc<ParsedGoal>, Option<Arc<Plan>>);
 
-/// What a run is for.
+/// Goal of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Goal {
     /// In words.

@@ -42,7 +42,7 @@ fn hour(now: Timestamp) -> i64 {
     now.0.div_euclid(3_600_000)
 }
 
-/// What is known about what the agent, and those it acts for, did before.
+/// History of the agent, and of those it acts for, as far as an action adds to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct History {
@@ -54,7 +54,7 @@ pub struct History {
     pub first: BTreeSet<String>,
 }
 
-/// What a permit adds to what is known.
+/// Addition of a permit to the history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HistoryDelta {

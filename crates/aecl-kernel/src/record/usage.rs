@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-/// What of a budget is used and held.
+/// Meter of a budget: what of it is used and held.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meter {
     /// The number of the window that `used` counts: hours or days since 1970; 0 without a window.

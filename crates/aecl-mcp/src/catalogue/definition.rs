@@ -17,7 +17,7 @@ const LOOK: [&str; 2] = ["title", "_meta"];
 /// Under which name AECL speaks in a `_meta`.
 const OURS: &str = "aecl";
 
-/// What the annotations of a server's tools count for.
+/// Annotations of a server's tools: what they count for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Annotations {
     /// They may make an entry stricter.

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Why the catalogue could not be changed.
+/// Reason why the catalogue could not be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
     /// A file.

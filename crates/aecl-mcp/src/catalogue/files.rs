@@ -21,7 +21,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 
-/// What an import did.
+/// Tools that an import has added, and those that it has not.
 #[derive(Debug, Default, Clone, Serialize)]
 pub struct Imported {
     /// Entries that are new.
@@ -32,7 +32,7 @@ pub struct Imported {
     pub refused: Vec<(String, String)>,
 }
 
-/// Who has tools taken in.
+/// Importer of tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImportedBy {
     /// A person, who is shown what was guessed.

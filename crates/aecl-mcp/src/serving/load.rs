@@ -10,7 +10,7 @@ use hyper::body::Body as _;
 
 use super::shares::{NoShare, Share};
 
-/// What a request weighs: the bytes of its body, on the account of whoever sends it. They weigh until the request is
+/// Load of a request: the bytes of its body, on the account of whoever sends it. They weigh until the request is
 /// answered to its end, since so long they may lie in memory.
 #[derive(Debug, Clone)]
 pub struct Load(Arc<Mutex<Share>>);
@@ -26,7 +26,7 @@ impl Load {
     }
 }
 
-/// Why there is no body.
+/// Reason why there is no body.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NoBody {
     /// It is longer than this.

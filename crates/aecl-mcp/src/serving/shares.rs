@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What is shared out, and who has how much of it.
+/// Shares of something that is given out, and who has how much of it.
 #[derive(Debug, Clone)]
 pub struct Shares {
     each: usize,
@@ -18,7 +18,7 @@ struct Taken {
     all: usize,
 }
 
-/// Why somebody gets no more.
+/// Reason why somebody gets no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoShare {
     /// They have all that one may have, which is so much.
@@ -53,7 +53,7 @@ impl Shares {
     }
 }
 
-/// What somebody has taken, given back when it is dropped.
+/// Share that somebody has taken, given back when it is dropped.
 #[derive(Debug)]
 pub struct Share {
     shares: Shares,

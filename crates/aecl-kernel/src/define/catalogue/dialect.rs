@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sqlparser::dialect;
 
-/// Which database's SQL it is.
+/// Dialect of SQL: the database that it is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Dialect {

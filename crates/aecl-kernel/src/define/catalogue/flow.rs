@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Whom the effect of an action reaches.
+/// Audience of an action: whom its effect reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Audience {
@@ -189,7 +189,7 @@ impl Endorses {
     }
 }
 
-/// How confidential a value is. Later is more.
+/// Confidentiality of a value. Later is more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -201,7 +201,7 @@ pub enum Conf {
     Secret,
 }
 
-/// What form a value has. A label that says more than `third` holds only for values of a narrow form.
+/// Form of a value. A label that says more than `third` holds only for values of a narrow form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
@@ -276,7 +276,7 @@ impl Intent {
     }
 }
 
-/// What can be found out before the action is carried out.
+/// Dry run of an action: what can be found out before it is carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DryRunRule {

@@ -5,7 +5,7 @@ use super::{ParsedGoal, canon};
 use crate::define::catalogue::flow::Intent;
 use serde::{Deserialize, Serialize};
 
-/// How far a goal asks for an action.
+/// Match of a goal with the intent of an action: how far it asks for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "asks")]
 pub enum IntentMatch {

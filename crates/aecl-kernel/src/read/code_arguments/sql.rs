@@ -24,7 +24,7 @@ use std::ops::ControlFlow;
 /// Longest text that is read, in bytes.
 pub const BYTES_MAX: usize = 64 * 1024;
 
-/// What a statement does at the worst. Later is worse.
+/// Effect of a statement at the worst. Later is worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SqlEffect {

@@ -28,7 +28,7 @@ pub struct People {
     names: BTreeMap<String, PersonId>,
 }
 
-/// What a voter is now.
+/// Status of a voter at this moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VoterStatus {
     /// Of the groups for which they have answered, those they still answer for.
@@ -39,7 +39,7 @@ pub struct VoterStatus {
     pub own: bool,
 }
 
-/// What those are now who have answered. Whoever is not listed is nobody here any more.
+/// Voters, as they are now. Whoever is not listed is nobody here any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Voters(pub BTreeMap<PersonId, VoterStatus>);

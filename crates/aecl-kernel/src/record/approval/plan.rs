@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// What was put before people, as it is recorded. The plan itself stands with the goal, where it can be erased.
+/// Plan that was put before people, as it is recorded. The plan itself stands with the goal, where it can be erased.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanAsked {
     /// The policy that was asked.

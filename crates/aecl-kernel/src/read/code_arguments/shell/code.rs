@@ -6,7 +6,7 @@ use super::base;
 use super::listed::{self, Takes};
 use std::collections::BTreeMap;
 
-/// What runs a word.
+/// Interpretation of a word by the program that it is given to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interpretation {
     /// A shell reads it as a line, as [`read`](super::read) does.
@@ -17,7 +17,7 @@ pub enum Interpretation {
     Other,
 }
 
-/// What is code of a program's words and input.
+/// Words of a program that are code, and its input, if that is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CodeWords {
     /// By place among the words: the program that runs it, and as what. The program's own word is among them.
