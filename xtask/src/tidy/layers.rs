@@ -315,7 +315,7 @@ mod tests {
 
 | layer | files | knows |
 |---|---|---|
-| `decide` | `question` | all |
+| `decide` | `request` | all |
 | `record` | `facts`, `event` | what is below |
 | `base` | `id`, `code` | nothing |
 
@@ -331,7 +331,7 @@ mod tests {
             ("record", "pub mod event;\npub mod facts;"),
             ("record/facts", "use crate::base::id::{self, Id};"),
             ("record/event", "use super::facts::Fact;"),
-            ("decide", "mod question;\nuse crate::record::facts::Fact;"),
+            ("decide", "mod request;\nuse crate::record::facts::Fact;"),
             ("decide/request", ""),
         ]
         .into_iter()
@@ -389,7 +389,7 @@ mod tests {
         one(
             &[
                 ("decide/request", "use crate::decide::Permit;"),
-                ("decide", "mod question;\nfn f(q: question::Question) {}"),
+                ("decide", "mod request;\nfn f(q: request::Request) {}"),
             ],
             &["decide/request.rs:1 needs", "decide.rs:2 needs"],
         );

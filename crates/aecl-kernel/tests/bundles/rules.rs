@@ -235,8 +235,8 @@ fn what_only_a_yes_allows_needs_a_person_and_what_it_does_not_is_refused() {
         format!("{} {:?}{asks}", says(&ruling), ruling.decision().policies)
     };
     expect![[r#"allow ["agents/a/pay/allowed"]"#]].assert_eq(&pay(10, "x"));
-    expect![[r#"require_approval approval_rule ["rules/all.cedar#ask"] Need { requirements: [Requirement { groups: {"a", "b"}, count: 2 }], expires_s: 60 }"#]].assert_eq(&pay(11, "x"));
-    expect![[r#"require_approval approval_rule ["rules/all.cedar#ask"] Need { requirements: [Requirement { groups: {"a", "b"}, count: 2 }], expires_s: 60 }"#]].assert_eq(&pay(100, "x"));
+    expect![[r#"require_approval approval_rule ["rules/all.cedar#ask"] Quorum { requirements: [ApproverRule { groups: {"a", "b"}, count: 2 }], expires_s: 60 }"#]].assert_eq(&pay(11, "x"));
+    expect![[r#"require_approval approval_rule ["rules/all.cedar#ask"] Quorum { requirements: [ApproverRule { groups: {"a", "b"}, count: 2 }], expires_s: 60 }"#]].assert_eq(&pay(100, "x"));
     expect![[r#"block policy_forbids ["rules/all.cedar#never"]"#]].assert_eq(&pay(101, "x"));
     expect![[r#"allow ["agents/a/pay/allowed"]"#]].assert_eq(&pay(10, "back"));
     expect![[r#"block policy_forbids ["rules/all.cedar#backwards"]"#]].assert_eq(&pay(11, "back"));
