@@ -28,9 +28,11 @@ These link whole crates, whose first build takes minutes:
   goal       goals, and what they name
   entry      entries of a ledger
   notes      what a verifier is handed: notes, keys, tiles
+  export     exports of a ledger, changed and made up, as a whole
   heads      what programs in a cage ask the broker for
   hello      TLS hellos at the broker, beside another reader
   layers     layers of images, unpacked into a real directory
+  image      what says of which layers an image is: index, lists, manifests, configurations
 ";
 
 /// A target, and the package in `fuzz/` that it is in.
@@ -50,7 +52,7 @@ const LIGHT: &str = "aecl-fuzz";
 const READERS: &str = "aecl-fuzz-readers";
 const OUTSIDE: &str = "aecl-fuzz-outside";
 
-const TARGETS: [Target; 17] = [
+const TARGETS: [Target; 19] = [
     Target { name: "order", package: LIGHT },
     Target { name: "reports", package: LIGHT },
     Target { name: "frames", package: LIGHT },
@@ -65,9 +67,11 @@ const TARGETS: [Target; 17] = [
     Target { name: "goal", package: READERS },
     Target { name: "entry", package: READERS },
     Target { name: "notes", package: READERS },
+    Target { name: "export", package: READERS },
     Target { name: "heads", package: OUTSIDE },
     Target { name: "hello", package: OUTSIDE },
     Target { name: "layers", package: OUTSIDE },
+    Target { name: "image", package: OUTSIDE },
 ];
 
 /// How long each target runs, if nobody says how long, in seconds.
