@@ -33,6 +33,8 @@ These link whole crates, whose first build takes minutes:
   hello      TLS hellos at the broker, beside another reader
   layers     layers of images, unpacked into a real directory
   image      what says of which layers an image is: index, lists, manifests, configurations
+  config     aecl.yaml
+  policy     the directory of a policy: Cedar, manifests, claims, examples
 ";
 
 /// A target, and the package in `fuzz/` that it is in.
@@ -51,8 +53,9 @@ impl Target {
 const LIGHT: &str = "aecl-fuzz";
 const READERS: &str = "aecl-fuzz-readers";
 const OUTSIDE: &str = "aecl-fuzz-outside";
+const GATE: &str = "aecl-fuzz-gate";
 
-const TARGETS: [Target; 19] = [
+const TARGETS: [Target; 21] = [
     Target { name: "order", package: LIGHT },
     Target { name: "reports", package: LIGHT },
     Target { name: "frames", package: LIGHT },
@@ -72,6 +75,8 @@ const TARGETS: [Target; 19] = [
     Target { name: "hello", package: OUTSIDE },
     Target { name: "layers", package: OUTSIDE },
     Target { name: "image", package: OUTSIDE },
+    Target { name: "config", package: GATE },
+    Target { name: "policy", package: GATE },
 ];
 
 /// How long each target runs, if nobody says how long, in seconds.
