@@ -1,6 +1,7 @@
 //! What every kind of backend does, each in its own way.
 
 use async_trait::async_trait;
+use std::path::PathBuf;
 
 use crate::cage::Cage;
 use crate::ended::AppliedSandbox;
@@ -38,6 +39,13 @@ pub(crate) trait Driver: Sync {
 
     /// The version of a program that was only believed to be the right one once a cage was built with it.
     async fn version_after(&self, _backend: &Backend) -> Option<String> {
+        None
+    }
+
+    /// Files that what is found out about this backend rests on, if it may be remembered. What is looked at before each
+    /// start need not be among them. Our own launcher refuses by itself what it cannot build, and a daemon's containers are
+    /// another program's to make: of neither anything is remembered.
+    fn remembered_with(&self, _backend: &Backend) -> Option<Vec<PathBuf>> {
         None
     }
 

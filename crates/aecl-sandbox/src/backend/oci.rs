@@ -21,7 +21,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::sleep;
 
 use runtime::Kind;
-pub(crate) use runtime::{Facts, believe, facts};
+pub(crate) use runtime::{Facts, believe, facts, has_runtime};
 
 use async_trait::async_trait;
 
@@ -65,6 +65,10 @@ impl Driver for Oci {
         // The loopback of gVisor is in its own kernel, and what is written above a view stays there.
         let is_gvisor = matches!(backend, Backend::Runsc(_));
         Offers { overlays: !is_gvisor, listener: !is_gvisor, ..Offers::ALL }
+    }
+
+    fn remembered_with(&self, _backend: &Backend) -> Option<Vec<PathBuf>> {
+        Some(Vec::new())
     }
 
     async fn attack(&self, cage: &Cage) -> Result<Attacked, SandboxError> {

@@ -18,6 +18,7 @@ mod shared_files;
 mod start;
 
 use async_trait::async_trait;
+use std::path::PathBuf;
 
 use crate::cage::Cage;
 use crate::driver::{Attacked, Driver, Installed};
@@ -53,6 +54,11 @@ impl Driver for Machines {
         let shows = shared_files::tool().is_ok();
         // It has a size, and the programs of its disk.
         Offers { views: shows, overlays: shows, unlimited_memory: false, host_programs: false, ..Offers::ALL }
+    }
+
+    // What runs in the machine is pinned, and looked at before each start.
+    fn remembered_with(&self, backend: &Backend) -> Option<Vec<PathBuf>> {
+        Some(vec![backend.machine()?.0.to_owned()])
     }
 
     async fn attack(&self, cage: &Cage) -> Result<Attacked, SandboxError> {

@@ -19,7 +19,7 @@ use rustix::time::ClockId;
 use serde::{Deserialize, Serialize};
 
 use super::{Attack, Enforced, Found, Offers, probe_one};
-use crate::backend::oci;
+use crate::backend::{self, oci};
 use crate::host::{cgroup, name::numbered};
 use crate::tier::Backend;
 
@@ -98,10 +98,10 @@ impl ProbeCache {
         let kept: Kept = serde_json::from_str(&text).ok()?;
         let age = now_s.checked_sub(kept.at_s)?;
         let enforced = Enforced { memory: kept.memory, cpu: kept.cpu };
-        let is_runtime = matches!(backend, Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_));
+        let is_runtime = oci::has_runtime(backend);
         if age > BELIEVED_MAX.as_secs()
             || kept.rests_on != rests_on
-            || (is_runtime && enforced != cgroup::enforced())
+            || (backend.is_limited_by_our_cgroups() && enforced != cgroup::enforced())
         {
             return None;
         }
@@ -199,16 +199,10 @@ fn now_s() -> u64 {
     u64::try_from(rustix::time::clock_gettime(ClockId::Boottime).tv_sec).unwrap_or_default()
 }
 
-/// Everything on which the answer rests. `None` for what may change without our seeing it: a daemon's containers are
-/// another program's to make.
+/// Everything on which the answer rests. `None` for what is not remembered.
 fn rests_on(backend: &Backend) -> Option<Vec<String>> {
-    let program = match backend {
-        // Its launcher refuses by itself what it cannot build.
-        Backend::Native | Backend::Docker(_) => return None,
-        Backend::Runc(_) | Backend::Crun(_) | Backend::Runsc(_) => String::new(),
-        // What runs in the machine is pinned, and looked at before each start.
-        Backend::Qemu(_) | Backend::Firecracker(_) => stamp(backend.machine()?.0)?,
-    };
+    let files = backend::of(backend).remembered_with(backend)?;
+    let program: String = files.iter().map(|file| stamp(file)).collect::<Option<_>>()?;
     let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let namespace = |name: &str| {
         fs::read_link(format!("/proc/self/ns/{name}"))

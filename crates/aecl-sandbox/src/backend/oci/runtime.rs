@@ -43,6 +43,11 @@ fn of(backend: &Backend) -> Option<(Kind, &Runtime)> {
     }
 }
 
+/// Whether a runtime builds the cages of this backend.
+pub(crate) fn has_runtime(backend: &Backend) -> bool {
+    of(backend).is_some()
+}
+
 /// A runtime that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Installed {
