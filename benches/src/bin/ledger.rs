@@ -21,7 +21,7 @@ use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
 use aecl_kernel::record::event::OutcomeKind;
 use aecl_kernel::record::facts::{Fact, FactKey, Facts};
 use aecl_kernel::record::goal::Goal;
-use aecl_ledger::store::{Memory, Sqlite, Store};
+use aecl_ledger::store::{Memory, Store, StoreConfig, StorePlace};
 use aecl_ledger::{
     Auditor, Conclusion, Ledger, OpenRun, Rule, Signer, export, redecide, verify_data, verify_export,
 };
@@ -483,12 +483,20 @@ fn on_disk() -> tempfile::TempDir {
     tempfile::TempDir::new_in(std::env::var("AECL_BENCH_DIR").unwrap_or("/tmp".into())).unwrap()
 }
 
+fn place(data: &std::path::Path) -> Box<dyn StorePlace> {
+    StoreConfig::default().place(data, None)
+}
+
+fn written(data: &std::path::Path) -> Box<dyn Store> {
+    place(data).write(None).unwrap()
+}
+
 fn durable() {
     let bundle = bundle(10);
     let numbers = Arc::new(AtomicU64::new(1));
     let dir = on_disk();
     let memory = Ledger::open(Box::new(Memory::new()), signer()).unwrap();
-    let sqlite = Ledger::open(Box::new(Sqlite::open(dir.path()).unwrap()), signer()).unwrap();
+    let sqlite = Ledger::open(written(dir.path()), signer()).unwrap();
     let (mut in_memory, mut on_disk_rate) = (Vec::new(), Vec::new());
     for round in 0..6 {
         let memory = rate(&memory, &bundle, 64, 200, &numbers, false);
@@ -550,7 +558,7 @@ fn growth() {
     let bundle = bundle(10);
     let numbers = Arc::new(AtomicU64::new(1));
     let dir = on_disk();
-    let ledger = Ledger::open(Box::new(Sqlite::open(dir.path()).unwrap()), signer()).unwrap();
+    let ledger = Ledger::open(written(dir.path()), signer()).unwrap();
     // The caches fill up first.
     rate(&ledger, &bundle, 100, 300, &numbers, true);
     let before = resident_kib();
@@ -567,13 +575,13 @@ fn big() {
     let numbers = Arc::new(AtomicU64::new(1));
     let dir = on_disk();
     let data = dir.path().join("data");
-    let ledger = Ledger::open(Box::new(Sqlite::open(&data).unwrap()), signer()).unwrap();
+    let ledger = Ledger::open(written(&data), signer()).unwrap();
     let start = Instant::now();
     let mut size = 0;
     while size < 1_000_000 {
         let each = 300.min((1_000_000 - size) / 3 / 256 + 1);
         rate(&ledger, &bundle, 256, each, &numbers, true);
-        size = Sqlite::open_existing_read_only(&data).unwrap().head().unwrap().size;
+        size = place(&data).read().unwrap().head().unwrap().size;
     }
     line("entries", size.to_string(), "");
     line(
@@ -585,12 +593,12 @@ fn big() {
     ledger.close();
 
     let start = Instant::now();
-    let ledger = Ledger::open(Box::new(Sqlite::open(&data).unwrap()), signer()).unwrap();
+    let ledger = Ledger::open(written(&data), signer()).unwrap();
     line("start-up", format!("{:.3} s", start.elapsed().as_secs_f64()), "< 2 s");
     ledger.close();
 
-    let mut store = Sqlite::open_existing_read_only(&data).unwrap();
-    speed_of_verifying(&mut store, Some(&data), verifier);
+    let mut store = place(&data).read().unwrap();
+    speed_of_verifying(&mut *store, Some(&data), verifier);
 }
 
 /// The same on a smaller ledger in memory, without any disk.
@@ -628,7 +636,7 @@ fn speed_of_verifying(store: &mut dyn Store, data: Option<&std::path::Path>, ver
     let mut files = || drop(verify_export(&out, &auditor, None).unwrap());
     let mut database = || {
         if let Some(data) = data {
-            drop(verify_data(data, &auditor, None).unwrap());
+            drop(verify_data(&*place(data), &auditor, None).unwrap());
         }
     };
     let times = medians(5, 1, &mut [&mut merkle, &mut files, &mut database]);

@@ -13,7 +13,7 @@ use aecl_kernel::base::id::{AgentId, Environment, PersonId, TenantId};
 use aecl_kernel::define::isolation::{HostIsolation, IsolationTier, Lowered};
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_ledger::replay::START_ENTRIES_MAX;
-use aecl_ledger::store::{Sqlite, StoreError};
+use aecl_ledger::store::{Store, StoreConfig, StoreError, StorePlace};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -27,6 +27,9 @@ pub struct Config {
     /// Where `aecl serve` listens.
     #[serde(default = "listen")]
     pub listen: String,
+    /// What keeps the ledger.
+    #[serde(default)]
+    pub store: StoreConfig,
     /// How people reach the pages, for links; by default `http://` and `listen`.
     #[serde(default)]
     pub public_url: Option<String>,
@@ -374,17 +377,21 @@ impl Home {
     ///
     /// # Errors
     /// When somebody else writes it, or the store refuses.
-    pub fn ledger(&self, key: &ed25519_dalek::VerifyingKey) -> Result<Sqlite, StoreError> {
-        let (data, key_file) = (self.data(), self.keys().join("ledger.pem"));
+    pub fn ledger(
+        &self,
+        store: &StoreConfig,
+        key: &ed25519_dalek::VerifyingKey,
+    ) -> Result<Box<dyn Store>, StoreError> {
         let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
         let state = named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")));
-        match state {
-            Some(state) => {
-                let name = Digest::of(key.as_bytes()).hex();
-                Sqlite::open_claimed(&data, &key_file, &state.join("aecl/ledgers").join(name))
-            }
-            None => Sqlite::open_with_key(&data, &key_file),
-        }
+        let name = Digest::of(key.as_bytes()).hex();
+        let claim = state.map(|state| state.join("aecl/ledgers").join(name));
+        self.place(store).write(claim.as_deref())
+    }
+    /// The place of its ledger in this store.
+    #[must_use]
+    pub fn place(&self, store: &StoreConfig) -> Box<dyn StorePlace> {
+        store.place(&self.data(), Some(&self.keys().join("ledger.pem")))
     }
     /// The log-ins at servers, in an encrypted store of their own under the same key.
     pub fn logins(&self) -> LoginStore {
@@ -414,6 +421,20 @@ impl Home {
         Config::parse(&text).map_err(|message| GateError::Config { path, message })
     }
 
+    /// The place of its ledger, also where all that the configuration says beside `store` is wrong.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read, or names a store that there is not.
+    pub fn record(&self) -> Result<Box<dyn StorePlace>, GateError> {
+        let path = self.config();
+        if let Ok(false) = path.try_exists() {
+            return Ok(self.place(&StoreConfig::default()));
+        }
+        let store = store_in(&text(&path, CONFIG_BYTES_MAX)?)
+            .map_err(|message| GateError::Config { path, message })?;
+        Ok(self.place(&store))
+    }
+
     /// What the configuration says of cages; where there is none, nothing.
     pub fn sandbox(&self) -> Result<Sandbox, GateError> {
         // What cannot be looked at may be there.
@@ -422,6 +443,17 @@ impl Home {
             Ok(true) | Err(_) => Ok(self.read()?.sandbox),
         }
     }
+}
+
+/// The store that a configuration names, whatever else is wrong with it. What is wrong with that is said without the line on
+/// which it stands: an address may hold a password, and the message is put on record.
+fn store_in(text: &str) -> Result<StoreConfig, String> {
+    #[derive(Deserialize)]
+    struct OnlyStore {
+        store: Option<String>,
+    }
+    let OnlyStore { store } = serde_saphyr::from_str(text).map_err(|e| e.to_string())?;
+    store.map_or(Ok(StoreConfig::default()), StoreConfig::try_from)
 }
 
 /// Largest `aecl.yaml`, in bytes.
@@ -441,7 +473,8 @@ fn text(path: &Path, bytes_max: u64) -> Result<String, GateError> {
 impl Config {
     /// Reads the text of `aecl.yaml`, or says what is wrong with it and where.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let config: Config = serde_saphyr::from_str(text).map_err(|e| e.to_string())?;
+        let wrong = |e: serde_saphyr::Error| store_in(text).err().unwrap_or_else(|| e.to_string());
+        let config: Config = serde_saphyr::from_str(text).map_err(wrong)?;
         config.check()?;
         Ok(config)
     }

@@ -4,9 +4,8 @@
 use crate::error::GateError;
 use crate::gate::Gate;
 use aecl_kernel::base::code;
-use aecl_ledger::store::Sqlite;
+use aecl_ledger::store::Store;
 use aecl_ledger::{LedgerError, verify_facts};
-use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -16,24 +15,26 @@ struct Compared {
     payloads: Result<Option<String>, LedgerError>,
 }
 
-fn compare(data: &Path) -> Compared {
+fn compare(view: &dyn Store) -> Compared {
     let facts = || {
         // Of one moment: others write meanwhile.
-        let mut store = Sqlite::open_snapshot(data)?;
-        Ok(verify_facts(&mut store)?.in_words())
+        let mut store = view.snapshot()?;
+        Ok(verify_facts(&mut *store)?.in_words())
     };
-    Compared { facts: facts(), payloads: crate::payloads::compare(data, u64::MAX) }
+    Compared { facts: facts(), payloads: crate::payloads::compare(view, u64::MAX) }
 }
 
 impl Gate {
     /// Compares, and heeds what comes of it. Nobody waits for it.
     pub(crate) fn compare_later(&self) -> Result<(), GateError> {
-        let Some(home) = self.home() else { return Ok(()) };
+        if self.home().is_none() {
+            return Ok(());
+        }
         tracing::info!("this ledger is long: it is compared with what stands beside it while AECL runs");
-        let (data, gate) = (home.data(), Arc::downgrade(&self.0));
+        let (view, gate) = (self.ledger().reader()?, Arc::downgrade(&self.0));
         let (tell, told) = oneshot::channel();
         // A thread of its own: a runtime that ends would wait for one of its.
-        let compared = move || drop(tell.send(compare(&data)));
+        let compared = move || drop(tell.send(compare(&*view)));
         std::thread::Builder::new().name("compare".into()).spawn(compared).map_err(|error| {
             LedgerError::Stopped(format!("the thread that compares it cannot start: {error}"))
         })?;

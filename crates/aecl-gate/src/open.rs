@@ -54,11 +54,13 @@ impl Gate {
         let ledger_key = keys::read(&home.keys().join("ledger.pem"))?;
         let token_key = keys::read(&home.keys().join("tokens.pem"))?;
         keys::private_dir(&home.data())?;
-        let store = home.ledger(&ledger_key.verifying_key()).map_err(aecl_ledger::LedgerError::from)?;
+        let store = home
+            .ledger(&config.store, &ledger_key.verifying_key())
+            .map_err(aecl_ledger::LedgerError::from)?;
         let parts = Parts {
             config,
             bundle,
-            store: Box::new(store),
+            store,
             ledger_key,
             token_key,
             executor: Executor::new(Connectors::new(home.vault(), &home.images())),
@@ -75,11 +77,12 @@ impl Gate {
     async fn assemble(parts: Parts, home: Option<Home>) -> Result<Self, GateError> {
         let Parts { config, bundle, store, ledger_key, token_key, executor, clock } = parts;
         let ledger = Ledger::open(store, Signer { origin: config.origin.clone(), key: ledger_key })?;
+        let view = home.is_some().then(|| ledger.reader()).transpose()?;
         // One beside the other: either reads the whole record.
         let entries_max = config.limits.start_entries_max;
         let (facts, payloads) = tokio::join!(
             ledger.read(move |store| facts_at_start(store, entries_max)),
-            crate::payloads::differ(home.as_ref(), entries_max)
+            crate::payloads::differ(view, entries_max)
         );
         let is_compared = facts?;
         clock.goes_on_from(ledger.opened_after());
@@ -141,6 +144,10 @@ impl Gate {
         };
         if config.origin != self.config().origin {
             let message = "`origin` cannot change while a ledger has this name".to_owned();
+            return Err(GateError::Config { path: home.config(), message });
+        }
+        if config.store != self.config().store {
+            let message = "`store` cannot change while a ledger is kept there; stop AECL first".to_owned();
             return Err(GateError::Config { path: home.config(), message });
         }
         configure_vault(&self.0.executor, &config, Some(home))?;

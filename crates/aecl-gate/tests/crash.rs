@@ -23,7 +23,7 @@ use aecl_kernel::base::id::{ActionId, AgentId, PersonId};
 use aecl_kernel::policy::problem::Source;
 use aecl_kernel::record::event::{Event, OutcomeKind};
 use aecl_kernel::record::facts::ActionState;
-use aecl_ledger::store::{Batch, FoundBy, Hash, Head, Node, PayloadRow, Sqlite, Store, StoreError};
+use aecl_ledger::store::{Batch, FoundBy, Hash, Head, Node, PayloadRow, Store, StoreConfig, StoreError};
 use ed25519_dalek::SigningKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -176,6 +176,9 @@ impl Store for Crashing {
     fn payload(&mut self, commitment: &Hash) -> Result<Option<PayloadRow>, StoreError> {
         self.inner.payload(commitment)
     }
+    fn payloads_beyond(&mut self, known: &dyn Fn(&Hash) -> bool) -> Result<Vec<Hash>, StoreError> {
+        self.inner.payloads_beyond(known)
+    }
     fn node(&mut self, level: u8, index: u64) -> Result<Option<Hash>, StoreError> {
         self.inner.node(level, index)
     }
@@ -184,6 +187,12 @@ impl Store for Crashing {
     }
     fn broken(&mut self) -> Result<Vec<String>, StoreError> {
         self.inner.broken()
+    }
+    fn tables_differ(&mut self) -> Result<Vec<String>, StoreError> {
+        self.inner.tables_differ()
+    }
+    fn snapshot(&self) -> Result<Box<dyn Store>, StoreError> {
+        self.inner.snapshot()
     }
     fn reader(&self) -> Result<Box<dyn Store>, StoreError> {
         self.inner.reader()
@@ -217,7 +226,7 @@ fn bundle(target: &str) -> VettedBundle {
 }
 
 async fn open(dir: &Path, target: &str, crash: Option<(u32, bool)>) -> Gate {
-    let store: Box<dyn Store> = Box::new(Sqlite::open(dir).unwrap());
+    let store = StoreConfig::default().place(dir, None).write(None).unwrap();
     let store = match crash {
         Some((left, after)) => Box::new(Crashing { inner: store, left, after }),
         None => store,

@@ -327,6 +327,12 @@ impl Ledger {
         tokio::task::spawn_blocking(work).await.map_err(|e| LedgerError::Stopped(e.to_string()))?
     }
 
+    /// A view of one's own, for whoever reads for long: it keeps nobody waiting, and the ledger may end before it.
+    pub fn reader(&self) -> Result<Box<dyn Store>, LedgerError> {
+        let reader = self.reader.lock().map_err(|_| LedgerError::Stopped("a reader has panicked".into()))?;
+        Ok(reader.reader()?)
+    }
+
     async fn find<K>(&self, key: K) -> Result<Option<K::Value>, LedgerError>
     where
         K: TypedKey<Value: Send + 'static> + Send + 'static,

@@ -12,15 +12,18 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+mod config;
 pub mod faulty;
 pub mod memory;
+mod place;
 mod poison;
-pub mod sqlite;
+mod sqlite;
 mod tree;
 
+pub use config::StoreConfig;
 pub use faulty::{Faults, Faulty, InjectedFault, StoreCall};
 pub use memory::Memory;
-pub use sqlite::Sqlite;
+pub use place::StorePlace;
 pub use tree::{StoredNodes, with_nodes};
 
 /// A durable place for one ledger. All stores pass the same tests (`store/suite.rs`).
@@ -66,6 +69,9 @@ pub trait Store: Send {
     /// The payload behind a commitment.
     fn payload(&mut self, commitment: &Hash) -> Result<Option<PayloadRow>, StoreError>;
 
+    /// The payloads that are not known to be committed to.
+    fn payloads_beyond(&mut self, known: &dyn Fn(&Hash) -> bool) -> Result<Vec<Hash>, StoreError>;
+
     /// A complete node of the Merkle tree.
     fn node(&mut self, level: u8, index: u64) -> Result<Option<Hash>, StoreError>;
 
@@ -85,8 +91,14 @@ pub trait Store: Send {
     /// What of the store does not hold together in itself, in words: an index that is not the one of its table.
     fn broken(&mut self) -> Result<Vec<String>, StoreError>;
 
+    /// What of its tables, and of what guards them, is not as it was made, in words.
+    fn tables_differ(&mut self) -> Result<Vec<String>, StoreError>;
+
     /// A second, read-only view, for listings. No decision may rest on it: it can lag behind.
     fn reader(&self) -> Result<Box<dyn Store>, StoreError>;
+
+    /// The same, as it is now: what is written meanwhile is not seen. It may cost the writer space while it is open.
+    fn snapshot(&self) -> Result<Box<dyn Store>, StoreError>;
 
     /// Whether what is written here is still what others find here. An error if it was removed or replaced.
     fn still_there(&mut self) -> Result<(), StoreError> {
@@ -265,13 +277,13 @@ pub enum StoreError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// SQLite refused.
+    /// What keeps the rows refused.
     #[error("could not {tried}")]
-    Sqlite {
+    Refused {
         /// What was tried.
         tried: &'static str,
-        /// What SQLite said.
-        source: rusqlite::Error,
+        /// What it said.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 

@@ -13,7 +13,7 @@ use crate::error::LedgerError;
 use crate::export::Export;
 use crate::payload::{PayloadKind, commitment};
 use crate::replay::verify_facts;
-use crate::store::{Sqlite, Store, StoreError};
+use crate::store::{Store, StoreError, StorePlace};
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::ActionId;
 use aecl_kernel::base::time::Timestamp;
@@ -177,17 +177,17 @@ pub fn verify_export(
     Ok(report)
 }
 
-/// Verifies the store in this data directory, also while a server has it open.
+/// Verifies the store in this place, also while a server has it open.
 pub fn verify_data(
-    dir: &Path,
+    place: &dyn StorePlace,
     auditor: &Auditor,
     kept_head: Option<&str>,
 ) -> Result<AuditReport, AuditFinding> {
     // Of one moment: a server may go on writing.
-    let mut store = Sqlite::open_snapshot(dir)?;
-    let (mut report, papers) = verify(&mut store, None, auditor, kept_head)?;
+    let mut store = place.read()?.snapshot()?;
+    let (mut report, papers) = verify(&mut *store, None, auditor, kept_head)?;
     if auditor.payloads {
-        papers.nothing_more(&store)?;
+        papers.nothing_more(&mut *store)?;
     }
     if auditor.facts {
         let differ = store.tables_differ()?;
@@ -195,7 +195,7 @@ pub fn verify_data(
             let what = format!("the store's tables are not as they were made: {}", differ.join(", "));
             return Err(AuditFinding { position: None, what, class: FindingClass::Facts });
         }
-        report.facts = Some(facts(&mut store)?);
+        report.facts = Some(facts(&mut *store)?);
     }
     Ok(report)
 }
@@ -232,7 +232,7 @@ pub fn verify_store(
 
 /// Compares payloads with what the entries commit to, and says how many there are. Signature, tree and story are
 /// taken for granted.
-pub fn verify_payloads(store: &mut Sqlite) -> Result<u64, AuditFinding> {
+pub fn verify_payloads(store: &mut dyn Store) -> Result<u64, AuditFinding> {
     let size = store.head()?.size;
     let (mut papers, mut position) = (Papers::default(), 0);
     while position < size {
@@ -498,7 +498,7 @@ impl Papers {
     }
 
     /// Whether the store has payloads that no entry commits to.
-    fn nothing_more(&self, store: &Sqlite) -> Result<(), AuditFinding> {
+    fn nothing_more(&self, store: &mut dyn Store) -> Result<(), AuditFinding> {
         let more = store.payloads_beyond(&|commitment| {
             self.good.contains(commitment) || self.erased.contains(&Digest::from_bytes(commitment.0))
         })?;

@@ -13,7 +13,7 @@ mod common;
 use aecl_kernel::decide::Ruling;
 use aecl_kernel::record::event::OutcomeKind;
 use aecl_kernel::record::facts::ActionState;
-use aecl_ledger::store::{Faults, Faulty, InjectedFault, Memory, Sqlite, Store, StoreCall};
+use aecl_ledger::store::{Faults, Faulty, InjectedFault, Memory, Store, StoreCall};
 use aecl_ledger::{Ledger, LedgerError, Receipt, Signer, verify_facts, verify_store};
 use aecl_proof::note::SigningKey;
 use aecl_proof::{Hash, leaf_hash};
@@ -265,7 +265,7 @@ fn a_caller_that_has_gone_is_no_error() {
 #[test]
 fn a_restart_goes_on_where_it_was() {
     let dir = scratch();
-    let open = || World::open(Box::new(Sqlite::open(dir.path()).unwrap()));
+    let open = || World::open(on_disk(dir.path()));
     let (ask, underway, head) = {
         let world = open();
         let kept = block_on(async {
@@ -332,7 +332,7 @@ fn another_key_or_name_does_not_open_it() {
 #[test]
 fn a_second_process_is_kept_out() {
     let dir = scratch();
-    let world = World::open(Box::new(Sqlite::open(dir.path()).unwrap()));
+    let world = World::open(on_disk(dir.path()));
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "hammer", "--nocapture"])
         .env(CHILD, dir.path())
@@ -350,8 +350,8 @@ const CHILD: &str = "AECL_TEST_LEDGER_CHILD";
 #[test]
 fn hammer() {
     let Some(dir) = std::env::var_os(CHILD) else { return };
-    let store = Sqlite::open(Path::new(&dir)).map_err(|error| panic!("{error}")).unwrap();
-    let world = World::open(Box::new(store));
+    let store = file(Path::new(&dir)).write(None).map_err(|error| panic!("{error}")).unwrap();
+    let world = World::open(store);
     block_on(async {
         world.names_from(world.size().await * 100 + 1);
         let tasks: Vec<_> = (0..8)
@@ -427,13 +427,13 @@ fn what_was_acknowledged_survives_kill_9() {
         });
         child.wait().unwrap();
 
-        let mut store = Sqlite::open(dir.path()).unwrap();
-        let report = verify_store(&mut store, &auditor(), kept.as_deref()).unwrap();
+        let mut store = on_disk(dir.path());
+        let report = verify_store(&mut *store, &auditor(), kept.as_deref()).unwrap();
         let entries = store.entries(0, usize::MAX).unwrap();
         for (position, leaf) in &acknowledged {
             assert_eq!(leaf_hash(&entries[*position as usize].1), *leaf, "round {round}, entry {position}");
         }
-        let facts = verify_facts(&mut store).unwrap();
+        let facts = verify_facts(&mut *store).unwrap();
         assert!(facts.differs.is_empty(), "round {round}: {:#?}", facts.differs);
         assert!(report.entries as usize >= acknowledged.len());
         kept = store.head().unwrap().checkpoint;
@@ -461,7 +461,7 @@ fn a_full_disk_stops_everything_and_loses_nothing() {
     let _unmount = Unmount(dir.path());
     let data = dir.path().join("data");
     let mut acknowledged = Vec::new();
-    let world = World::open(Box::new(Sqlite::open(&data).unwrap()));
+    let world = World::open(on_disk(&data));
     block_on(async {
         let error = loop {
             if let Err(error) = work(&world, &mut acknowledged).await {
@@ -476,9 +476,9 @@ fn a_full_disk_stops_everything_and_loses_nothing() {
     let world_now = world.now();
     world.ledger.close();
     assert!(mount("remount,size=64m"));
-    let mut store = Sqlite::open(&data).unwrap();
-    check(&mut store, &acknowledged);
-    let again = World::open(Box::new(store));
+    let mut store = on_disk(&data);
+    check(&mut *store, &acknowledged);
+    let again = World::open(store);
     again.names_from(100_000);
     again.pass(world_now.0 - again.now().0);
     block_on(async {

@@ -12,7 +12,7 @@ mod common;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::record::event::{Entry, Event, Heartbeat, KillChanged, OutcomeKind};
 use aecl_kernel::record::facts::KillScope;
-use aecl_ledger::store::{Batch, EntryRow, Memory, Sqlite, Store};
+use aecl_ledger::store::{Batch, EntryRow, Memory, Store};
 use aecl_ledger::{
     AuditFinding, AuditReport, Auditor, export, verify_data, verify_export, verify_payloads, verify_store,
 };
@@ -585,7 +585,7 @@ fn an_export_is_not_written_over_another() {
 #[test]
 fn the_database_is_verified_while_a_server_has_it_open() {
     let dir = scratch();
-    let world = World::open(Box::new(Sqlite::open(dir.path()).unwrap()));
+    let world = World::open(on_disk(dir.path()));
     block_on(async {
         let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         let writing = {
@@ -608,8 +608,9 @@ fn the_database_is_verified_while_a_server_has_it_open() {
         while entries == 0 || rounds < 20 {
             rounds += 1;
             let path = path.clone();
-            let report =
-                tokio::task::spawn_blocking(move || verify_data(&path, &auditor(), None)).await.unwrap();
+            let report = tokio::task::spawn_blocking(move || verify_data(&*file(&path), &auditor(), None))
+                .await
+                .unwrap();
             match report {
                 Ok(report) => entries = report.entries,
                 Err(finding) => assert_eq!(finding.what, "there is no signed head"),
@@ -618,28 +619,28 @@ fn the_database_is_verified_while_a_server_has_it_open() {
         stop.store(true, std::sync::atomic::Ordering::SeqCst);
         writing.await.unwrap();
     });
-    verify_data(dir.path(), &auditor(), None).unwrap();
+    verify_data(&*file(dir.path()), &auditor(), None).unwrap();
 }
 
 #[test]
 fn a_changed_database_is_found() {
     let check = |sql: &str, position: Option<u64>, expected: &str| {
         let dir = scratch();
-        let world = World::open(Box::new(Sqlite::open(dir.path()).unwrap()));
+        let world = World::open(on_disk(dir.path()));
         block_on(history(&world));
         world.ledger.close();
         let raw = rusqlite::Connection::open(dir.path().join("ledger.db")).unwrap();
         raw.execute_batch("DROP TRIGGER entries_stay; DROP TRIGGER entries_remain; DROP TRIGGER nodes_stay; DROP TRIGGER nodes_remain").unwrap();
         assert_ne!(raw.execute(sql, ()).unwrap(), 0);
         drop(raw);
-        let wrong = verify_data(dir.path(), &Auditor { facts: false, ..auditor() }, None).err();
+        let wrong = verify_data(&*file(dir.path()), &Auditor { facts: false, ..auditor() }, None).err();
         if wrong.is_none() {
             // What is derived from the entries is compared once the tables are as they were made.
-            let guards = verify_data(dir.path(), &auditor(), None).unwrap_err();
+            let guards = verify_data(&*file(dir.path()), &auditor(), None).unwrap_err();
             assert!(guards.what.contains("the trigger `nodes_stay` is missing"), "{guards}");
-            assert_eq!(Sqlite::mend_tables(dir.path()).unwrap().len(), 4);
+            assert_eq!(file(dir.path()).mend_tables().unwrap().len(), 4);
         }
-        let finding = verify_data(dir.path(), &auditor(), None).expect_err(sql);
+        let finding = verify_data(&*file(dir.path()), &auditor(), None).expect_err(sql);
         assert_eq!(finding.position, position, "{sql}: {finding}");
         assert!(finding.what.contains(expected), "{sql}: {finding}");
     };
@@ -682,24 +683,25 @@ fn a_changed_database_is_found() {
 fn what_is_taken_out_or_put_in_beside_the_record_is_found() {
     let check = |sql: &str, position: Option<u64>, expected: &str| {
         let dir = scratch();
-        let world = World::open(Box::new(Sqlite::open(dir.path()).unwrap()));
+        let world = World::open(on_disk(dir.path()));
         block_on(history(&world));
         world.ledger.close();
-        assert_ne!(verify_payloads(&mut Sqlite::open_existing_read_only(dir.path()).unwrap()).unwrap(), 0);
+        assert_ne!(verify_payloads(&mut *file(dir.path()).read().unwrap()).unwrap(), 0);
         let raw = rusqlite::Connection::open(dir.path().join("ledger.db")).unwrap();
         assert_ne!(raw.execute(sql, ()).unwrap(), 0);
         drop(raw);
-        let mut store = Sqlite::open_existing_read_only(dir.path()).unwrap();
-        let looked = verify_payloads(&mut store).expect_err(sql);
-        for finding in [looked, verify_data(dir.path(), &auditor(), None).expect_err(sql)] {
+        let mut store = file(dir.path()).read().unwrap();
+        let looked = verify_payloads(&mut *store).expect_err(sql);
+        for finding in [looked, verify_data(&*file(dir.path()), &auditor(), None).expect_err(sql)] {
             assert_eq!(finding.position, position, "{sql}: {finding}");
             assert!(finding.what.contains(expected), "{sql}: {finding}");
         }
         // Facts that stand beside the entries are what payloads say.
-        verify_data(dir.path(), &Auditor { payloads: false, facts: false, ..auditor() }, None).unwrap();
+        verify_data(&*file(dir.path()), &Auditor { payloads: false, facts: false, ..auditor() }, None)
+            .unwrap();
         // Whoever is handed an export without payloads is not promised any.
         let out = scratch();
-        export(&mut store, out.path(), false, &mut |_| {}).unwrap();
+        export(&mut *store, out.path(), false, &mut |_| {}).unwrap();
         verify(out.path()).unwrap();
     };
     check("DELETE FROM payloads", Some(0), "its payload is not there and was not erased on record");

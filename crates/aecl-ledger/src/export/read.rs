@@ -180,6 +180,10 @@ impl Store for Export {
         Ok(Vec::new())
     }
 
+    fn tables_differ(&mut self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     fn payload(&mut self, commitment: &Hash) -> Result<Option<PayloadRow>, StoreError> {
         let name = payload_name(&Digest::from_bytes(commitment.0));
         let path = self.dir.join(&name);
@@ -202,6 +206,10 @@ impl Store for Export {
         Ok(Some(PayloadRow { commitment: *commitment, salt, content, subject: String::new() }))
     }
 
+    fn payloads_beyond(&mut self, _known: &dyn Fn(&Hash) -> bool) -> Result<Vec<Hash>, StoreError> {
+        Err(StoreError::NotHere("list of payloads"))
+    }
+
     fn node(&mut self, level: u8, index: u64) -> Result<Option<Hash>, StoreError> {
         // Tiles hold each eighth level; the others are computed from the one below.
         if !level.is_multiple_of(8) {
@@ -221,6 +229,10 @@ impl Store for Export {
 
     fn reader(&self) -> Result<Box<dyn Store>, StoreError> {
         Ok(Box::new(self.clone()))
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Store>, StoreError> {
+        self.reader()
     }
 }
 

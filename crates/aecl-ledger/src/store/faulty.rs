@@ -131,6 +131,23 @@ impl Faulty {
         (Self { inner, faults: faults.clone(), poison: Poison::default() }, faults)
     }
 
+    fn view(
+        &self,
+        open: impl FnOnce(&dyn Store) -> Result<Box<dyn Store>, StoreError>,
+    ) -> Result<Box<dyn Store>, StoreError> {
+        self.poison.check()?;
+        match self.faults.meet(StoreCall::Reader) {
+            // The same hand is on its views.
+            None | Some(InjectedFault::Block) => {
+                let (inner, faults) = (open(&*self.inner)?, self.faults.clone());
+                Ok(Box::new(Self { inner, faults, poison: Poison::default() }))
+            }
+            Some(
+                InjectedFault::Fail | InjectedFault::BlockAndFail | InjectedFault::Full | InjectedFault::Lie,
+            ) => Err(injected()),
+        }
+    }
+
     fn call<T>(
         &mut self,
         call: StoreCall,
@@ -195,6 +212,10 @@ impl Store for Faulty {
         self.call(StoreCall::Payload, |store| store.payload(commitment))
     }
 
+    fn payloads_beyond(&mut self, known: &dyn Fn(&Hash) -> bool) -> Result<Vec<Hash>, StoreError> {
+        self.call(StoreCall::Payload, |store| store.payloads_beyond(known))
+    }
+
     fn found_by(&mut self, from: u64, limit: usize) -> Result<Vec<FoundBy>, StoreError> {
         self.call(StoreCall::Entries, |store| store.found_by(from, limit))
     }
@@ -219,18 +240,16 @@ impl Store for Faulty {
         self.inner.broken()
     }
 
+    fn tables_differ(&mut self) -> Result<Vec<String>, StoreError> {
+        self.inner.tables_differ()
+    }
+
     fn reader(&self) -> Result<Box<dyn Store>, StoreError> {
-        self.poison.check()?;
-        match self.faults.meet(StoreCall::Reader) {
-            // The same hand is on its views.
-            None | Some(InjectedFault::Block) => {
-                let (inner, faults) = (self.inner.reader()?, self.faults.clone());
-                Ok(Box::new(Self { inner, faults, poison: Poison::default() }))
-            }
-            Some(
-                InjectedFault::Fail | InjectedFault::BlockAndFail | InjectedFault::Full | InjectedFault::Lie,
-            ) => Err(injected()),
-        }
+        self.view(|inner| inner.reader())
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Store>, StoreError> {
+        self.view(|inner| inner.snapshot())
     }
 }
 

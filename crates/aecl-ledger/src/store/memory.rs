@@ -15,7 +15,7 @@ pub struct Memory {
     read_only: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct State {
     entries: Vec<EntryRow>,
     by_run: BTreeMap<String, Vec<u64>>,
@@ -130,6 +130,10 @@ impl Store for Memory {
         Ok(self.state()?.payloads.get(commitment).cloned())
     }
 
+    fn payloads_beyond(&mut self, known: &dyn Fn(&Hash) -> bool) -> Result<Vec<Hash>, StoreError> {
+        Ok(self.state()?.payloads.keys().filter(|commitment| !known(commitment)).copied().collect())
+    }
+
     fn node(&mut self, level: u8, index: u64) -> Result<Option<Hash>, StoreError> {
         Ok(self.state()?.nodes.get(&(level, index)).copied())
     }
@@ -148,9 +152,18 @@ impl Store for Memory {
         Ok(Vec::new())
     }
 
+    fn tables_differ(&mut self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     fn reader(&self) -> Result<Box<dyn Store>, StoreError> {
         self.poison.check()?;
         Ok(Box::new(Self { read_only: true, ..self.reopen() }))
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Store>, StoreError> {
+        let state = Arc::new(Mutex::new(self.state()?.clone()));
+        Ok(Box::new(Self { state, read_only: true, ..Self::default() }))
     }
 }
 

@@ -15,13 +15,16 @@ use std::path::{Path, PathBuf};
 mod claim;
 mod files;
 mod open;
+mod place;
 mod schema;
 mod tables;
 mod write;
 
+pub(super) use place::Place;
+
 /// A store in `<dir>/ledger.db`.
 #[derive(Debug)]
-pub struct Sqlite {
+struct Sqlite {
     // Taken away before the database is shut, which is before the locks are given back: fields are dropped in this order.
     #[expect(dead_code, reason = "what it does, it does when it is dropped")]
     mark: Option<open::Mark>,
@@ -39,7 +42,7 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens the store in this directory for reading and writing. What is missing is created, readable by this
     /// user only. Refused while another process has it open, and if it was made by another schema version.
-    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+    fn open(dir: &Path) -> Result<Self, StoreError> {
         Self::open_begun(dir, None)
     }
 
@@ -57,7 +60,7 @@ impl Sqlite {
 
     /// The same for the ledger that this key signs: refused also while another process writes a ledger with it
     /// that is no longer in this directory, and where there was a record with it and now there is none.
-    pub fn open_with_key(dir: &Path, key: &Path) -> Result<Self, StoreError> {
+    fn open_with_key(dir: &Path, key: &Path) -> Result<Self, StoreError> {
         let held = open::hold(key, dir)?;
         let begun = open::Begun::beside(key);
         let mut store = Self::open_begun(dir, Some(begun.clone()))?;
@@ -71,49 +74,23 @@ impl Sqlite {
     /// The same, refused also while another process of this user writes a ledger with a copy of the key: both would sign
     /// heads of one ledger. `claim` is a file for that outside of every copy, named after the key, in a directory of
     /// nothing else; where it has no place, nothing is noticed.
-    pub fn open_claimed(dir: &Path, key: &Path, claim: &Path) -> Result<Self, StoreError> {
+    fn open_claimed(dir: &Path, key: &Path, claim: &Path) -> Result<Self, StoreError> {
         let claimed = claim::take(claim, dir)?;
         let mut store = Self::open_with_key(dir, key)?;
         store.locks.extend(claimed);
         Ok(store)
     }
 
-    /// Refuses where a record was begun with this key and now there is none. Looks only.
-    pub fn find_record(dir: &Path, key: &Path) -> Result<(), StoreError> {
-        open::find_record(dir, Some(&open::Begun::beside(key)))
-    }
-
-    /// Accepts that the whole record is gone, so that another one begins. Gives whether that was so.
-    pub fn forget_missing_record(dir: &Path, key: &Path) -> Result<bool, StoreError> {
-        open::forget_missing_record(dir, &open::Begun::beside(key))
-    }
-
-    /// Accepts that the log of a store is missing whose last process has not ended in order, so that it opens again
-    /// as far as it goes. Gives whether that was so.
-    pub fn forget_missing_log(dir: &Path) -> Result<bool, StoreError> {
-        open::forget_missing_log(dir)
-    }
-
-    /// Puts the tables of this store, and what guards them, back as they were made: what is none of ours is taken
-    /// away, what is missing comes again. What they hold stays. Gives what was done, in words.
-    pub fn mend_tables(dir: &Path) -> Result<Vec<String>, StoreError> {
-        let _lock = open::lock(dir)?;
-        open::find_log(dir)?;
-        // Where the last process was killed, its mark would outlive the log, which ends with this connection.
-        let _mark = open::Mark::of_existing(dir)?;
-        tables::mend(&mut open::unchecked(dir)?)
-    }
-
     /// Opens an existing store for reading, also while a server has it open or where nothing can be written.
-    pub fn open_existing_read_only(dir: &Path) -> Result<Self, StoreError> {
+    fn open_existing_read_only(dir: &Path) -> Result<Self, StoreError> {
         let connection = open::read_only(dir)?;
         let poison = Poison::default();
         let (locks, dir) = (Vec::new(), dir.to_owned());
         Ok(Self { mark: None, connection, poison, locks, files: None, begun: None, dir })
     }
 
-    /// The same, as it is now: what is written meanwhile is not seen. The log grows while it is open.
-    pub fn open_snapshot(dir: &Path) -> Result<Self, StoreError> {
+    /// The same, as it is now. The log grows while it is open.
+    fn open_snapshot(dir: &Path) -> Result<Self, StoreError> {
         let store = Self::open_existing_read_only(dir)?;
         // The transaction begins with its first read.
         let begin = || {
@@ -122,24 +99,6 @@ impl Sqlite {
         };
         begin().map_err(failed("begin to read"))?;
         Ok(store)
-    }
-
-    /// What of its tables, and of what guards them, is not as it was made, in words.
-    pub fn tables_differ(&self) -> Result<Vec<String>, StoreError> {
-        self.poison.check()?;
-        tables::differ(&self.connection)
-    }
-
-    /// The payloads that are not known to be committed to.
-    pub(crate) fn payloads_beyond(&self, known: &dyn Fn(&Hash) -> bool) -> Result<Vec<Hash>, StoreError> {
-        self.poison.check()?;
-        let find = || {
-            let mut statement = self.connection.prepare_cached(schema::COMMITMENTS)?;
-            let all = statement.query_map((), |row| row.get(0).map(Hash))?;
-            all.filter(|row| row.as_ref().map_or(true, |commitment| !known(commitment)))
-                .collect::<rusqlite::Result<Vec<_>>>()
-        };
-        find().map_err(failed("list payloads"))
     }
 
     fn row<T>(
@@ -275,6 +234,17 @@ impl Store for Sqlite {
         })
     }
 
+    fn payloads_beyond(&mut self, known: &dyn Fn(&Hash) -> bool) -> Result<Vec<Hash>, StoreError> {
+        self.poison.check()?;
+        let find = || {
+            let mut statement = self.connection.prepare_cached(schema::COMMITMENTS)?;
+            let all = statement.query_map((), |row| row.get(0).map(Hash))?;
+            all.filter(|row| row.as_ref().map_or(true, |commitment| !known(commitment)))
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
+        find().map_err(failed("list payloads"))
+    }
+
     fn node(&mut self, level: u8, index: u64) -> Result<Option<Hash>, StoreError> {
         self.row(schema::NODE, (level, capped(index)), |row| row.get(0).map(Hash))
     }
@@ -312,10 +282,20 @@ impl Store for Sqlite {
         tables::broken(&self.connection)
     }
 
+    fn tables_differ(&mut self) -> Result<Vec<String>, StoreError> {
+        self.poison.check()?;
+        tables::differ(&self.connection)
+    }
+
     fn reader(&self) -> Result<Box<dyn Store>, StoreError> {
         self.poison.check()?;
         let view = Self::open_existing_read_only(&self.dir)?;
         Ok(Box::new(Self { files: self.files.clone(), ..view }))
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Store>, StoreError> {
+        self.poison.check()?;
+        Ok(Box::new(Self::open_snapshot(&self.dir)?))
     }
 
     fn still_there(&mut self) -> Result<(), StoreError> {
@@ -344,7 +324,7 @@ fn failed(tried: &'static str) -> impl FnOnce(rusqlite::Error) -> StoreError {
             | rusqlite::ErrorCode::NotADatabase
             | rusqlite::ErrorCode::ConstraintViolation,
         ) => StoreError::Corrupt { what: format!("could not {tried}: {source}") },
-        Some(_) | None => StoreError::Sqlite { tried, source },
+        Some(_) | None => StoreError::Refused { tried, source: source.into() },
     }
 }
 

@@ -1,6 +1,6 @@
 //! What every store must do. `suite::on!(open)` makes one test of each check, on the stores that `open` returns.
 
-use super::{Batch, EntryRow, FoundBy, PayloadRow, Store, StoreError, with_nodes};
+use super::{Batch, EntryRow, FoundBy, PayloadRow, Store, StoreConfig, StoreError, with_nodes};
 use aecl_proof::{Frontier, Hash, inclusion_proof, leaf_hash, root_of, verify_inclusion};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -25,6 +25,8 @@ macro_rules! on {
             a_reader_sees_what_is_committed_and_writes_nothing
             bytes_are_kept_as_they_are
             the_tree_grows_across_batches
+            a_snapshot_is_of_one_moment
+            payloads_beyond_what_is_known_are_listed
         }
     };
     ($open:ident; $($check:ident)*) => {
@@ -95,6 +97,9 @@ pub(crate) fn a_new_store_is_empty((mut store, _dir): Opened) {
     assert!(store.entries_of_action("a").unwrap().is_empty());
     assert!(store.payload(&Hash([0; 32])).unwrap().is_none());
     assert!(store.node(0, 0).unwrap().is_none());
+    assert!(store.payloads_beyond(&|_| false).unwrap().is_empty());
+    assert!(store.tables_differ().unwrap().is_empty());
+    assert!(store.broken().unwrap().is_empty());
 }
 
 pub(crate) fn what_was_committed_is_read_back((mut store, _dir): Opened) {
@@ -149,7 +154,9 @@ pub(crate) fn a_failed_batch_leaves_nothing_and_poisons((mut store, _dir): Opene
         store.entries_of_action("a").map(drop),
         store.payload(&Hash([0; 32])).map(drop),
         store.node(0, 0).map(drop),
+        store.payloads_beyond(&|_| true).map(drop),
         store.reader().map(drop),
+        store.snapshot().map(drop),
     ];
     for outcome in outcomes {
         assert!(matches!(outcome, Err(StoreError::Poisoned { .. })), "{outcome:?}");
@@ -301,4 +308,51 @@ pub(crate) fn nodes_are_read_in_rows_and_put_right((mut store, _dir): Opened) {
     assert_eq!(store.node(2, 1).unwrap(), Some(right));
     assert!(store.reader().unwrap().renew_nodes(&[(2, 1, right)]).is_err());
     store.commit(&batch(9, 7)).unwrap();
+}
+
+pub(crate) fn a_snapshot_is_of_one_moment((mut store, _dir): Opened) {
+    store.commit(&batch(0, 2)).unwrap();
+    let mut views = [store.snapshot().unwrap(), store.reader().unwrap().snapshot().unwrap()];
+    store.commit(&batch(2, 3)).unwrap();
+    for view in &mut views {
+        assert_eq!(view.head().unwrap().size, 2);
+        assert_eq!(view.entries(0, 9).unwrap(), numbered(0..2));
+        assert_eq!(load(&mut **view, "size"), Some(b"2".to_vec()));
+        assert_eq!(view.payload(&payload(3).commitment).unwrap(), None);
+        assert!(matches!(view.commit(&batch(2, 1)), Err(StoreError::ReadOnly)));
+    }
+    assert_eq!(store.snapshot().unwrap().head().unwrap().size, 5);
+}
+
+pub(crate) fn payloads_beyond_what_is_known_are_listed((mut store, _dir): Opened) {
+    store.commit(&batch(0, 3)).unwrap();
+    let known = [payload(0).commitment, payload(2).commitment];
+    assert_eq!(store.payloads_beyond(&|one| known.contains(one)).unwrap(), [payload(1).commitment]);
+    assert!(store.payloads_beyond(&|_| true).unwrap().is_empty());
+}
+
+/// What every place of a store must do.
+pub(crate) fn of_place(config: &StoreConfig) {
+    let home = tempfile::tempdir().unwrap();
+    let (data, key) = (home.path().join("data"), home.path().join("key"));
+    std::fs::write(&key, "a key").unwrap();
+    let place = config.place(&data, Some(&key));
+    assert!(!place.is_begun().unwrap(), "{config:?}");
+    assert!(place.read().is_err() && place.hold().unwrap().is_none(), "{config:?}: looking makes nothing");
+
+    let mut store = place.write(None).unwrap();
+    store.commit(&batch(0, 3)).unwrap();
+    assert!(place.write(None).is_err() && place.hold().is_err(), "{config:?}: one process writes");
+    let mut view = place.read().unwrap();
+    assert_eq!(view.head().unwrap().size, 3);
+    assert!(matches!(view.commit(&batch(3, 1)), Err(StoreError::ReadOnly)));
+    drop((view, store));
+
+    let held = place.hold().unwrap().unwrap();
+    assert!(place.write(None).is_err(), "{config:?}: it is held");
+    drop(held);
+    assert!(place.is_begun().unwrap());
+    assert!(place.mend_tables().unwrap().is_empty() && place.accept_lost_end().unwrap().is_none());
+    assert!(!place.accept_lost_record().unwrap(), "{config:?}: nothing is lost");
+    assert_eq!(place.write(None).unwrap().entries(0, 9).unwrap(), numbered(0..3));
 }

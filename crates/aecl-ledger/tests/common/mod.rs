@@ -21,7 +21,7 @@ use aecl_kernel::record::event::{Concluded, Entry, OutcomeKind};
 use aecl_kernel::record::facts::{Fact, FactKey, RunFact};
 use aecl_kernel::record::goal::Goal;
 use aecl_kernel::record::usage::Meter;
-use aecl_ledger::store::{Memory, Store};
+use aecl_ledger::store::{Memory, Store, StoreConfig, StorePlace};
 use aecl_ledger::{
     Auditor, Conclusion, Export, Ledger, LedgerError, OpenRun, Recorded, Rule, Signer, export, redecide,
     verify_export, verify_facts, verify_store,
@@ -31,6 +31,7 @@ use ed25519_dalek::SigningKey;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -412,16 +413,23 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(work)
 }
 
+/// Place of a ledger in this directory, without a key.
+pub fn file(dir: &Path) -> Box<dyn StorePlace> {
+    StoreConfig::default().place(dir, None)
+}
+
+/// The store in it, for writing.
+pub fn on_disk(dir: &Path) -> Box<dyn Store> {
+    file(dir).write(None).unwrap()
+}
+
 /// Runs a test on every store.
 pub fn on_each_store<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
-    let dir = scratch();
+    let dirs: Vec<_> = StoreConfig::all().map(|kind| (kind, scratch())).collect();
+    let durable = dirs.iter().map(|(kind, dir)| kind.place(dir.path(), None).write(None).unwrap());
     let (faulty, _faults) = aecl_ledger::store::Faulty::new(Box::new(Memory::new()));
-    let stores: [Box<dyn Store>; 3] = [
-        Box::new(Memory::new()),
-        Box::new(aecl_ledger::store::Sqlite::open(dir.path()).unwrap()),
-        Box::new(faulty),
-    ];
-    for store in stores {
+    let forgetful: [Box<dyn Store>; 2] = [Box::new(Memory::new()), Box::new(faulty)];
+    for store in forgetful.into_iter().chain(durable) {
         block_on(async {
             let world = World::open(store);
             test(world.clone()).await;

@@ -4,7 +4,7 @@ use super::place::{self, How};
 use super::show;
 use super::{Common, Error, Exit, Result};
 use aecl_gate::config::Home;
-use aecl_ledger::store::Sqlite;
+use aecl_ledger::store::Store;
 use clap::Subcommand;
 use serde_json::json;
 use std::fs;
@@ -152,7 +152,7 @@ fn without_links(path: &Path) -> PathBuf {
 }
 
 /// Nobody serves this home, and nobody begins to as long as what comes back is kept.
-fn only_us(home: &Home) -> std::result::Result<Option<Sqlite>, Error> {
+fn only_us(home: &Home) -> std::result::Result<Option<Box<dyn Store>>, Error> {
     let busy = |why: String| {
         Error::new(format!("somebody serves this home ({why}); nothing was moved"))
             .hint("stop that process; `aecl mcp` ends with its client, and its server ten minutes later")
@@ -162,10 +162,7 @@ fn only_us(home: &Home) -> std::result::Result<Option<Sqlite>, Error> {
             return Err(busy(format!("`data/{socket}` answers")));
         }
     }
-    if !home.data().join("ledger.db").exists() {
-        return Ok(None);
-    }
-    Sqlite::open(&home.data()).map(Some).map_err(|e| busy(e.to_string()))
+    home.record()?.hold().map_err(|e| busy(e.to_string()))
 }
 
 /// All of it or nothing is at the new place.

@@ -252,3 +252,31 @@ fn a_second_tenant_is_noticed_while_keys_name_none() {
         aecl.run(&args).ended(1);
     }
 }
+
+#[test]
+fn the_store_is_chosen_by_the_configuration() {
+    let place = tempfile::tempdir().unwrap();
+    let aecl = Aecl::on(&place.path().join("home"));
+    aecl.run(&["init"]).ended(0);
+    let path = aecl.dir().join("aecl.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let write = |store: &str| std::fs::write(&path, text.replace("store: sqlite\n", store)).unwrap();
+    assert!(text.contains("\nstore: sqlite\n"));
+    aecl.run(&["kill", "list"]).ended(0);
+    for known in ["", "store: sqlite\n"] {
+        write(known);
+        aecl.run(&["kill", "list"]).ended(0);
+        aecl.run(&["log", "verify"]).ended(0);
+    }
+    write("store: postgres://aecl:hunter2@db/ledger\n");
+    for command in [&["kill", "list"][..], &["serve"], &["doctor"], &["log", "tail"], &["home", "move"]] {
+        let ran = aecl.run(command).ended(1);
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(said.contains("`store` names `postgres`"), "{command:?}: {said}");
+        assert!(said.contains("write `store: sqlite`, or leave the key out"), "{command:?}: {said}");
+        assert!(!said.contains("hunter2"), "{command:?}: {said}");
+    }
+    // What else is wrong keeps nobody from looking at the record.
+    write("listne: 127.0.0.1:7600\n");
+    aecl.run(&["log", "tail"]).ended(0);
+}

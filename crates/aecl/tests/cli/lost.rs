@@ -4,7 +4,7 @@ use crate::record::{scene, scene_with};
 use aecl_gate::config::Home;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::record::event::{Entry, Erased, Event};
-use aecl_ledger::store::{Batch, EntryRow, Sqlite, Store as _, with_nodes};
+use aecl_ledger::store::{Batch, EntryRow, StoreConfig, with_nodes};
 use aecl_proof::{Checkpoint, Frontier, leaf_hash};
 use serde_json::json;
 use std::path::Path;
@@ -26,7 +26,7 @@ const LOSSES: [Loss; 5] = [
     ("a database without an entry is there", |data| {
         without_database(data);
         let other = tempfile::tempdir().unwrap();
-        drop(Sqlite::open(other.path()).unwrap());
+        drop(StoreConfig::default().place(other.path(), None).write(None).unwrap());
         std::fs::copy(other.path().join("ledger.db"), data.join("ledger.db")).unwrap();
     }),
 ];
@@ -103,7 +103,7 @@ fn a_long_ledger_that_differs_stops_as_soon_as_it_is_compared() {
     let served = aecl.serve();
     assert_eq!(served.get(&scene.keys.olga, "/v1/kill")["kills"][0]["reason"], "reads too much");
     drop(served);
-    let mut store = Sqlite::open(&aecl.dir().join("data")).unwrap();
+    let mut store = Home::new(aecl.dir()).record().unwrap().hold().unwrap().unwrap();
     let (kill, _) = store.scan("kill/", None, 1).unwrap().pop().unwrap();
     let first = store.head().unwrap().size;
     store.commit(&Batch { first, facts: vec![(kill.clone(), None)], ..Batch::default() }).unwrap();
@@ -252,9 +252,9 @@ fn grow_tree_anew(data: &Path) {
 /// As a program writes it that erases what entries commit to.
 fn erase_on_record(home: &Home, payloads: &[[u8; 32]]) {
     let key = aecl_gate::keys::read(&home.keys().join("ledger.pem")).unwrap();
-    let mut store = Sqlite::open(&home.data()).unwrap();
+    let mut store = home.record().unwrap().hold().unwrap().unwrap();
     let first = store.head().unwrap().size;
-    let mut tree = with_nodes(&mut store, |nodes| Frontier::load(first, nodes)).unwrap().unwrap();
+    let mut tree = with_nodes(&mut *store, |nodes| Frontier::load(first, nodes)).unwrap().unwrap();
     let (_, last) = store.entries(first - 1, 1).unwrap().pop().unwrap();
     let last: Entry = serde_json::from_slice(&last).unwrap();
     let (mut entries, mut nodes) = (Vec::new(), Vec::new());

@@ -5,7 +5,7 @@ use crate::program::{Aecl, Served};
 use aecl::mcp::catalogue::{self, Definition, ImportedBy};
 use aecl_executor::connectors::mcp::Transport;
 use aecl_gate::config::Home;
-use aecl_ledger::store::{Batch, FoundBy, Sqlite, Store as _};
+use aecl_ledger::store::{Batch, FoundBy};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -405,7 +405,7 @@ fn facts_that_were_edited_are_found_refused_at_a_start_and_made_anew() {
     assert!(good.contains("nothing changed, dropped or moved up to this head"), "{good}");
     assert!(good.contains("without `--head` nobody can know what came after this head"), "{good}");
 
-    let mut store = Sqlite::open(&aecl.dir().join("data")).unwrap();
+    let mut store = Home::new(aecl.dir()).record().unwrap().hold().unwrap().unwrap();
     let (kill, _) = store.scan("kill/", None, 1).unwrap().pop().unwrap();
     let first = store.head().unwrap().size;
     store.commit(&Batch { first, facts: vec![(kill.clone(), None)], ..Batch::default() }).unwrap();
@@ -480,7 +480,7 @@ fn a_goal_that_is_not_the_recorded_one_is_found_refused_at_a_start_and_made_anew
         (key.clone(), None, format!("`{key}` is missing")),
         (format!("{key}x"), other(Value::Null), format!("`{key}x` follows from no entry")),
     ] {
-        let mut store = Sqlite::open(&aecl.dir().join("data")).unwrap();
+        let mut store = Home::new(aecl.dir()).record().unwrap().hold().unwrap().unwrap();
         let first = store.head().unwrap().size;
         let facts = vec![(key, value.map(String::into_bytes))];
         store.commit(&Batch { first, facts, ..Batch::default() }).unwrap();
@@ -504,9 +504,8 @@ fn an_entry_that_is_found_nowhere_is_told_of_and_put_back() {
     let (_, token) = served.open_run(&scene.keys.orchestrator, "payer");
     served.propose(&token, "mail.read", json!({"id": "m1"}));
     drop(served);
-    let data = aecl.dir().join("data");
     let run = {
-        let mut store = Sqlite::open(&data).unwrap();
+        let mut store = Home::new(aecl.dir()).record().unwrap().hold().unwrap().unwrap();
         let mut found = store.found_by(0, 1000).unwrap();
         found.retain(|entry| entry.action.is_some());
         let hidden: Vec<_> =

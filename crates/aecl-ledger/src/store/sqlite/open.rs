@@ -61,6 +61,11 @@ pub(super) fn locked(dir: &Path) -> StoreError {
 /// that file loses the end of the record, and SQLite opens the rest without a word.
 const MARK: &str = "unclosed";
 
+/// Whether there is a database.
+pub(super) fn exists(dir: &Path) -> bool {
+    dir.join(DATABASE).exists()
+}
+
 /// Refuses a store that was not shut in order and whose log is missing. The caller holds the lock.
 pub(super) fn find_log(dir: &Path) -> Result<(), StoreError> {
     if log_is_missing(dir) { Err(StoreError::LogMissing { path: dir.join(SIDES[0]) }) } else { Ok(()) }
@@ -78,7 +83,7 @@ pub(super) fn forget_missing_log(dir: &Path) -> Result<bool, StoreError> {
 }
 
 fn log_is_missing(dir: &Path) -> bool {
-    dir.join(MARK).exists() && dir.join(DATABASE).exists() && !dir.join(SIDES[0]).exists()
+    dir.join(MARK).exists() && exists(dir) && !dir.join(SIDES[0]).exists()
 }
 
 /// Beside the key of a ledger: a record was begun with it. The directory of data may be lost whole; then this tells.
@@ -109,9 +114,9 @@ pub(super) fn find_record(dir: &Path, begun: Option<&Begun>) -> Result<(), Store
 }
 
 /// Takes back that there was a record, where it is gone, so that another one begins. Gives whether that was so.
-pub(super) fn forget_missing_record(dir: &Path, begun: &Begun) -> Result<bool, StoreError> {
+pub(super) fn forget_missing_record(dir: &Path, begun: Option<&Begun>) -> Result<bool, StoreError> {
     let _lock = lock(dir)?;
-    if !is_lost(dir, Some(begun))? {
+    if !is_lost(dir, begun)? {
         return Ok(false);
     }
     // A log of the old record would be played into the new one. It is kept, since it may be all that is left.
@@ -119,7 +124,8 @@ pub(super) fn forget_missing_record(dir: &Path, begun: &Begun) -> Result<bool, S
     if log.exists() {
         std::fs::rename(&log, &kept).map_err(io("rename", &log))?;
     }
-    for path in [dir.join(SIDES[1]), dir.join(MARK), begun.0.clone()] {
+    let begun = begun.map(|begun| begun.0.clone());
+    for path in [dir.join(SIDES[1]), dir.join(MARK)].into_iter().chain(begun) {
         match std::fs::remove_file(&path) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -174,7 +180,7 @@ impl Mark {
 
     /// The same, if there is a database.
     pub(super) fn of_existing(dir: &Path) -> Result<Option<Self>, StoreError> {
-        if dir.join(DATABASE).exists() { Self::set(dir).map(Some) } else { Ok(None) }
+        if exists(dir) { Self::set(dir).map(Some) } else { Ok(None) }
     }
 }
 
@@ -228,14 +234,15 @@ pub(super) fn read_only(dir: &Path) -> Result<Connection, StoreError> {
     let path = dir.join(DATABASE);
     path.metadata().map_err(io("open", &path))?;
     let attempt = connect_read_only(&path, OpenFlags::SQLITE_OPEN_READ_ONLY);
-    let no_place = |error: &rusqlite::Error| {
-        matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+    let no_place = |error: &(dyn std::error::Error + 'static)| {
+        let code = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+        matches!(code, Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
     };
     match attempt {
         // A directory where nothing can be written has no place for SQLite's side files. That is no loss if
         // there were none: then the file was closed in order, is the whole truth, and nobody is writing it.
-        Err(StoreError::Sqlite { ref source, .. })
-            if no_place(source) && !SIDES.iter().any(|side| dir.join(side).exists()) =>
+        Err(StoreError::Refused { ref source, .. })
+            if no_place(&**source) && !SIDES.iter().any(|side| dir.join(side).exists()) =>
         {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
             connect_read_only(Path::new(&immutable_uri(&path)), flags)

@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::StorePlace as _;
 use crate::store::suite;
 use proptest::prelude::*;
 use std::io::{BufRead as _, BufReader};
@@ -265,7 +266,7 @@ fn after(take_away: impl FnOnce(&Path)) -> String {
     let error = store.commit(&suite::batch(2, 1)).unwrap_err();
     assert!(matches!(
         store.commit(&suite::batch(2, 1)),
-        Err(StoreError::Poisoned { .. } | StoreError::Sqlite { .. })
+        Err(StoreError::Poisoned { .. } | StoreError::Refused { .. })
     ));
     let StoreError::Replaced { path } = seen else { panic!("{error}: {seen}") };
     path.file_name().unwrap().to_string_lossy().into_owned()
@@ -328,8 +329,8 @@ fn a_record_that_is_gone_is_not_begun_again_by_itself() {
     drop(Sqlite::open_with_key(&dir, &key).unwrap());
     std::fs::remove_dir_all(&dir).unwrap();
     assert!(lost() && lost());
-    assert!(Sqlite::forget_missing_record(&dir, &key).unwrap());
-    assert!(!Sqlite::forget_missing_record(&dir, &key).unwrap());
+    assert!(Place::new(&dir, Some(&key)).accept_lost_record().unwrap());
+    assert!(!Place::new(&dir, Some(&key)).accept_lost_record().unwrap());
     // One that is killed after its first entry, and loses all but its log.
     let mut store = Sqlite::open_with_key(&dir, &key).unwrap();
     store.commit(&suite::batch(0, 2)).unwrap();
@@ -339,7 +340,7 @@ fn a_record_that_is_gone_is_not_begun_again_by_itself() {
     std::fs::write(dir.join("ledger.db-wal"), &log).unwrap();
     assert!(lost());
     assert!(matches!(Sqlite::open(&dir), Err(StoreError::RecordMissing { .. })), "whoever brings no key");
-    assert!(Sqlite::forget_missing_record(&dir, &key).unwrap());
+    assert!(Place::new(&dir, Some(&key)).accept_lost_record().unwrap());
     assert_eq!(Sqlite::open_with_key(&dir, &key).unwrap().head().unwrap().size, 0);
     assert_eq!(std::fs::read(dir.join("ledger.db-wal.lost")).unwrap(), log);
 }
@@ -371,9 +372,9 @@ fn a_log_that_is_missing_after_a_crash_is_noticed() {
         let Err(StoreError::LogMissing { path }) = Sqlite::open(&cut) else { panic!("it opens") };
         assert!(path.ends_with("ledger.db-wal"));
     }
-    assert!(Sqlite::forget_missing_log(&cut).unwrap());
-    assert!(!Sqlite::forget_missing_log(&cut).unwrap());
-    assert!(!Sqlite::forget_missing_log(&whole).unwrap());
+    assert_eq!(Place::new(&cut, None).accept_lost_end().unwrap().as_deref(), Some("ledger.db-wal"));
+    assert!(Place::new(&cut, None).accept_lost_end().unwrap().is_none());
+    assert!(Place::new(&whole, None).accept_lost_end().unwrap().is_none());
     drop(Sqlite::open(&cut));
 }
 
@@ -393,7 +394,7 @@ fn what_is_refused_or_mended_after_a_kill_has_lost_no_log() {
     }
     std::fs::write(killed.path().join("unclosed"), "").unwrap();
     std::fs::copy(dir.path().join("ledger.db-wal"), killed.path().join("ledger.db-wal")).unwrap();
-    assert_eq!(Sqlite::mend_tables(killed.path()).unwrap().len(), 1);
+    assert_eq!(Place::new(killed.path(), None).mend_tables().unwrap().len(), 1);
     assert_eq!(Sqlite::open(killed.path()).unwrap().head().unwrap().size, 3);
 }
 
@@ -424,14 +425,14 @@ fn tables_that_somebody_has_changed_are_named_and_put_back() {
         let words = refused.to_string();
         assert!(words.contains(named) && words.contains("aecl log rebuild-facts"), "{change}: {words}");
         // Whoever only reads can, and is told.
-        let store = Sqlite::open_existing_read_only(dir.path()).unwrap();
+        let mut store = Sqlite::open_existing_read_only(dir.path()).unwrap();
         assert_eq!(store.tables_differ().unwrap(), [named], "{change}");
         drop(store);
-        assert_eq!(Sqlite::mend_tables(dir.path()).unwrap(), [named], "{change}");
+        assert_eq!(Place::new(dir.path(), None).mend_tables().unwrap(), [named], "{change}");
         assert_eq!(Sqlite::open(dir.path()).unwrap().head().unwrap().size, 3, "{change}");
     }
-    assert!(Sqlite::mend_tables(dir.path()).unwrap().is_empty());
+    assert!(Place::new(dir.path(), None).mend_tables().unwrap().is_empty());
     raw(&dir).execute_batch("ALTER TABLE facts ADD COLUMN more TEXT").unwrap();
-    let refused = Sqlite::mend_tables(dir.path()).unwrap_err().to_string();
+    let refused = Place::new(dir.path(), None).mend_tables().unwrap_err().to_string();
     assert!(refused.contains("the table `facts` is not the one that was made"), "{refused}");
 }

@@ -4,7 +4,7 @@ use super::stage::{Stage, shown};
 use crate::cli::Error;
 use crate::cli::show::Tone;
 use aecl_demo::World;
-use aecl_ledger::store::Sqlite;
+use aecl_gate::config::Home;
 use aecl_ledger::{AuditFinding, AuditReport, Auditor, Ledger, export, verify_export};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub(super) fn play(stage: &Stage, world: &World, ledger: &Ledger) -> Result<Valu
          auditor gets the entries as files and trusts nobody; the public key is all it takes.",
     );
     let (copy, changed) = (world.dir.join("export"), world.dir.join("export-changed"));
-    written(&world.home().data(), &copy)?;
+    written(&world.home(), &copy)?;
     let auditor = Auditor::new(ledger.origin().to_string(), ledger.verifier().clone());
     let report = verify_export(&copy, &auditor, None)
         .map_err(|e| Error::new(format!("the record does not verify: {e}")))?;
@@ -35,7 +35,7 @@ pub(super) fn play(stage: &Stage, world: &World, ledger: &Ledger) -> Result<Valu
             report.payloads
         ));
     });
-    written(&world.home().data(), &changed)?;
+    written(&world.home(), &changed)?;
     let place = flip(&changed)?;
     stage.gap();
     stage.say(&format!("Now somebody flips one bit in a copy: {place}."));
@@ -61,10 +61,10 @@ fn told(stage: &Stage, dir: &Path, result: &Result<&AuditReport, &AuditFinding>)
     });
 }
 
-fn written(data: &Path, dir: &Path) -> Result<(), Error> {
+fn written(home: &Home, dir: &Path) -> Result<(), Error> {
     let fail = |e: &dyn std::fmt::Display| Error::new(format!("the record cannot be exported: {e}"));
-    let mut store = Sqlite::open_existing_read_only(data).map_err(|e| fail(&e))?;
-    export(&mut store, dir, true, &mut |_| {}).map_err(|e| fail(&e))?;
+    let mut store = home.record()?.read().map_err(|e| fail(&e))?;
+    export(&mut *store, dir, true, &mut |_| {}).map_err(|e| fail(&e))?;
     Ok(())
 }
 

@@ -7,7 +7,6 @@ use aecl_gate::config::{Config, Home};
 use aecl_gate::identity::{AUDITORS, OPERATORS};
 use aecl_kernel::base::id::TenantId;
 use aecl_kernel::record::facts::Fact;
-use aecl_ledger::store::{Sqlite, Store};
 use std::collections::BTreeSet;
 
 /// How many runs are looked through for their tenants.
@@ -60,7 +59,7 @@ impl Boundary {
 /// The tenants of the runs on record, of the first of them where there are very many.
 fn seen(home: &Home) -> BTreeSet<TenantId> {
     let mut out = BTreeSet::new();
-    let Ok(mut store) = Sqlite::open_existing_read_only(&home.data()) else { return out };
+    let Some(mut store) = home.record().ok().and_then(|place| place.read().ok()) else { return out };
     let (mut after, mut runs): (Option<String>, usize) = (None, 0);
     while runs < RUNS_MAX {
         let Ok(found) = store.scan("run/", after.as_deref(), CHUNK) else { break };

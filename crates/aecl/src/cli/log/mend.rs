@@ -5,16 +5,15 @@ use crate::cli::show::{self, Page, Tone};
 use crate::cli::{Common, Error, Exit, Result, runtime};
 use aecl_gate::config::Home;
 use aecl_gate::{clock, keys};
-use aecl_ledger::store::{Sqlite, StoreError};
+use aecl_ledger::store::{Store, StoreConfig, StoreError, StorePlace};
 use aecl_ledger::{Ledger, Signer};
 use serde_json::Value;
-use std::path::PathBuf;
 
 /// The record of a home.
 pub(super) struct Record {
-    pub(super) data: PathBuf,
     home: Home,
-    key_file: PathBuf,
+    config: StoreConfig,
+    place: Box<dyn StorePlace>,
     signer: Signer,
 }
 
@@ -22,8 +21,7 @@ impl Record {
     /// The record of the home that is meant, if anything was ever recorded there. `else_hint` says what that means.
     pub(super) fn of(common: &Common, else_hint: &str) -> std::result::Result<Self, Error> {
         let record = Self::of_lost(common)?;
-        Sqlite::find_record(&record.data, &record.key_file).map_err(failed)?;
-        match record.data.join("ledger.db").exists() {
+        match record.place.is_begun().map_err(failed)? {
             true => Ok(record),
             false => Err(Error::new("nothing is recorded yet").hint(else_hint)),
         }
@@ -33,24 +31,28 @@ impl Record {
     pub(super) fn of_lost(common: &Common) -> std::result::Result<Self, Error> {
         let home = Home::new(&common.dir);
         let config = home.read()?;
-        let key_file = home.keys().join("ledger.pem");
-        let signer = Signer { origin: config.origin, key: keys::read(&key_file)? };
-        Ok(Self { data: home.data(), home, key_file, signer })
+        let signer = Signer { origin: config.origin, key: keys::read(&home.keys().join("ledger.pem"))? };
+        Ok(Self { place: home.place(&config.store), home, config: config.store, signer })
     }
 
     /// Accepts that it is gone. Gives whether that was so.
-    pub(super) fn forget_missing(&self) -> std::result::Result<bool, Error> {
-        Sqlite::forget_missing_record(&self.data, &self.key_file).map_err(not_ours)
+    pub(super) fn accept_lost(&self) -> std::result::Result<bool, Error> {
+        self.place.accept_lost_record().map_err(not_ours)
+    }
+
+    /// Accepts that its end is gone. Gives what is missing, if anything is.
+    pub(super) fn accept_lost_end(&self) -> std::result::Result<Option<String>, Error> {
+        self.place.accept_lost_end().map_err(failed)
     }
 
     /// Its store, which is then ours alone.
-    pub(super) fn store(&self) -> std::result::Result<Sqlite, Error> {
-        self.home.ledger(&self.signer.key.verifying_key()).map_err(not_ours)
+    pub(super) fn store(&self) -> std::result::Result<Box<dyn Store>, Error> {
+        self.home.ledger(&self.config, &self.signer.key.verifying_key()).map_err(not_ours)
     }
 
     /// Puts its tables back as they were made, and gives what was wrong with them.
     pub(super) fn mend_tables(&self) -> std::result::Result<Vec<String>, Error> {
-        Sqlite::mend_tables(&self.data).map_err(not_ours)
+        self.place.mend_tables().map_err(not_ours)
     }
 
     /// Puts on record what is done to it. `message` is told how many entries stand before. How many those are.
@@ -75,7 +77,7 @@ impl Record {
 
     fn ledger(&self) -> std::result::Result<Ledger, Error> {
         let signer = Signer { origin: self.signer.origin.clone(), key: self.signer.key.clone() };
-        Ok(Ledger::open(Box::new(self.store()?), signer)?)
+        Ok(Ledger::open(self.store()?, signer)?)
     }
 }
 

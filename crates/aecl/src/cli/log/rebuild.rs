@@ -11,7 +11,7 @@ pub(super) fn run(common: &Common) -> Result {
     let record = Record::of(common, "there is nothing to make anew")?;
     // Before anything is recorded: in tables that somebody has changed, no entry may be written.
     let mended = record.mend_tables()?;
-    let found = verify_facts(&mut record.store()?)?;
+    let found = verify_facts(&mut *record.store()?)?;
     let differs: Vec<String> = mended.into_iter().chain(found.in_words()).collect();
     if differs.is_empty() {
         record.leads_to_its_head()?;
@@ -22,7 +22,7 @@ pub(super) fn run(common: &Common) -> Result {
     record.note("facts_rebuilt", |_| {
         format!("facts are made anew from the entries, on request; before, {differs}")
     })?;
-    let replaced = rebuild_facts(&mut record.store()?)?;
+    let replaced = rebuild_facts(&mut *record.store()?)?;
     let text = format!("{} made anew from the entries: {differs}.", count(replaced, "fact"));
     done(common, &json!({ "replaced": replaced }), &text)
 }

@@ -6,14 +6,14 @@ use aecl_gate::config::Home;
 use aecl_gate::keys;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::record::event::{Entry, Event};
-use aecl_ledger::store::{Sqlite, Store};
+use aecl_ledger::store::Store;
 use aecl_ledger::{PayloadKind, payload};
 use aecl_proof::VerifierKey;
 use serde_json::{Value, json};
 
-/// The ledger's files, for reading.
+/// The ledger, for reading.
 pub(in crate::cli) struct Source {
-    store: Sqlite,
+    store: Box<dyn Store>,
 }
 
 impl Source {
@@ -23,16 +23,16 @@ impl Source {
             return Err(Error::new(format!("there is no `{}`", home.config().display()))
                 .hint("run `aecl init`, or say where it is with --dir"));
         }
-        Sqlite::find_record(&home.data(), &home.keys().join("ledger.pem")).map_err(failed)?;
-        if !home.data().join("ledger.db").exists() {
+        let place = home.record()?;
+        if !place.is_begun().map_err(failed)? {
             return Err(Error::new("nothing is recorded yet")
                 .hint("the record begins when AECL runs for the first time: `aecl serve` or `aecl mcp`"));
         }
-        Ok(Self { store: Sqlite::open_existing_read_only(&home.data()).map_err(failed)? })
+        Ok(Self { store: place.read().map_err(failed)? })
     }
 
     pub(in crate::cli) fn store(&mut self) -> &mut dyn Store {
-        &mut self.store
+        &mut *self.store
     }
 
     /// How many entries there are.
@@ -81,7 +81,7 @@ impl Source {
         kind: PayloadKind,
         digest: &Digest,
     ) -> std::result::Result<Option<Value>, Error> {
-        let bytes = payload(&mut self.store, kind, digest)?;
+        let bytes = payload(&mut *self.store, kind, digest)?;
         Ok(bytes.map(|b| {
             serde_json::from_slice(&b)
                 .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&b).into_owned()))

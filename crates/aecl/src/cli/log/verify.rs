@@ -59,7 +59,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result {
         Some(dir) => verify_export(dir, &auditor, kept.as_deref()),
         None => {
             source::Source::open(common)?;
-            verify_data(&Home::new(&common.dir).data(), &auditor, kept.as_deref())
+            verify_data(&*Home::new(&common.dir).record()?, &auditor, kept.as_deref())
         }
     };
     match found {
