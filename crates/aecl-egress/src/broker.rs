@@ -31,7 +31,6 @@ use std::time::{Duration, Instant};
 
 use aecl_sandbox::Listener;
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -41,8 +40,7 @@ pub use credentials::{CredentialSubstitution, Credentials};
 pub use rules::{Allow, AllowList, CredentialRule, RuleError};
 
 /// Limits of all connections of one broker together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Most connections at once; more wait until one ends.
     pub at_once: u32,

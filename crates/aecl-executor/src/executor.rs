@@ -4,9 +4,11 @@ use crate::call::Call;
 use crate::connector::{CallPlan, CallResult, Connector, DryRun, Reconciled};
 use crate::connectors::Connectors;
 use crate::connectors::files::{self, ShownFiles};
+use crate::connectors::{process, sql};
 use crate::depth;
 use crate::house::{self, Places};
 use crate::spec::ConnectorSpec;
+use aecl_egress::vault::references;
 use aecl_kernel::base::evidence::{Evidence, Reach};
 use aecl_kernel::base::traffic::Traffic;
 use aecl_kernel::decide::Permit;
@@ -87,21 +89,21 @@ impl Executor {
     pub fn check(connector: &serde_json::Value) -> Result<ConnectorSpec, String> {
         let spec: ConnectorSpec =
             serde_json::from_value(connector.clone()).map_err(|e| format!("`connector`: {e}"))?;
-        if let ConnectorSpec::Sql(sql) = &spec {
-            sql.check().map_err(|e| format!("`connector`: {e}"))?;
+        if let ConnectorSpec::Sql(statement) = &spec {
+            sql::check(statement).map_err(|e| format!("`connector`: {e}"))?;
         }
-        if let ConnectorSpec::Process(process) = &spec {
-            process.check().map_err(|e| format!("`connector`: {e}"))?;
+        if let ConnectorSpec::Process(program) = &spec {
+            process::spec::check(program).map_err(|e| format!("`connector`: {e}"))?;
         }
-        spec.check_secrets().map_err(|e| format!("`connector`: {e}"))?;
+        check_secrets(&spec).map_err(|e| format!("`connector`: {e}"))?;
         Ok(spec)
     }
 
     /// Checks how this action is to be carried out, and that none of its arguments becomes code there.
     pub fn check_action(manifest: &ActionManifest) -> Result<ConnectorSpec, String> {
         let spec = Self::check(&manifest.connector)?;
-        if let ConnectorSpec::Process(process) = &spec {
-            process.check_words(manifest).map_err(|e| format!("`connector`: {e}"))?;
+        if let ConnectorSpec::Process(program) = &spec {
+            process::words::check(program, manifest).map_err(|e| format!("`connector`: {e}"))?;
         }
         Ok(spec)
     }
@@ -256,6 +258,27 @@ impl Executor {
         match call(id, action, key, CallContext::default(), max_output_bytes) {
             Ok(call) => self.connectors.reconcile(&call).await,
             Err(message) => Reconciled::StillUnknown { message },
+        }
+    }
+}
+
+/// What is wrong with the secret references in it.
+fn check_secrets(spec: &ConnectorSpec) -> Result<(), String> {
+    match spec {
+        ConnectorSpec::Mcp { .. } => Ok(()),
+        ConnectorSpec::Http(spec) => {
+            spec.headers.values().try_for_each(|text| references(text).map(drop).map_err(|e| e.to_string()))
+        }
+        ConnectorSpec::Sql(spec) if spec.statement.contains("{secret:") => {
+            Err("a statement holds no secrets: what it says is shown to people and kept".into())
+        }
+        ConnectorSpec::Sql(_) | ConnectorSpec::Files(_) => Ok(()),
+        ConnectorSpec::Process(spec) => {
+            let texts = spec.argv.iter().chain(spec.env.values()).chain(&spec.stdin);
+            if texts.into_iter().any(|text| text.contains("{secret:")) {
+                return Err("a program in a cage gets no secrets: it could tell them to anybody".into());
+            }
+            Ok(())
         }
     }
 }

@@ -3,86 +3,41 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 
-use serde::{Deserialize, Serialize};
-
 use super::credentials::is_plain_path;
 use super::head::is_token;
 use crate::egress::{Destination, HostName};
 use crate::vault::references;
 
-/// One place that may be reached, as a manifest writes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// One place that may be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allow {
     /// A host name, or `*.suffix` for every name below a suffix (not the suffix itself).
     pub host: String,
     /// The port.
-    #[serde(default = "https")]
     pub port: NonZeroU16,
     /// The methods of plain HTTP. Empty means TLS through `CONNECT`, where no method can be seen; named, it
     /// means plain HTTP with these methods and no `CONNECT`.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub methods: BTreeSet<String>,
     /// Whether its addresses may be loopback or private networks. Metadata services stay shut.
-    #[serde(default)]
     pub allow_private: bool,
     /// A credential that the broker puts into requests to this host. It is then met by its methods and paths only,
     /// and TLS ends at the broker.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialRule>,
 }
 
 /// Credential that a program may use without having it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialRule {
     /// Where it is, as `{secret:REFERENCE}`.
     pub secret: String,
     /// The variable in which the program finds its placeholder.
     pub variable: String,
     /// The only header in which the placeholder is replaced; what stands around it stays.
-    #[serde(default = "authorization")]
     pub header: String,
     /// The methods of requests to the host.
     pub methods: BTreeSet<String>,
     /// Requests go to this path and below.
-    #[serde(default = "root")]
     pub path: String,
-}
-
-impl Allow {
-    /// Whom it lets a program reach, and how, for people.
-    #[must_use]
-    pub fn words(&self) -> String {
-        let list = |methods: &BTreeSet<String>| methods.iter().cloned().collect::<Vec<_>>().join(", ");
-        let (port, host) = (self.port, &self.host);
-        let whom = match host.strip_prefix("*.") {
-            Some(suffix) => format!("every name below `{suffix}`, port {port}"),
-            None => format!("`{host}`, port {port}"),
-        };
-        let how = match &self.credential {
-            Some(CredentialRule { variable, methods, path, .. }) => format!(
-                "{} at `{path}` and below, with the credential `{variable}`, which the program does not see",
-                list(methods)
-            ),
-            None if self.methods.is_empty() => "over TLS, so nobody sees what is said there".into(),
-            None => format!("over plain HTTP: {}", list(&self.methods)),
-        };
-        let private = if self.allow_private { "; this machine and private networks, too" } else { "" };
-        format!("{whom}, {how}{private}")
-    }
-}
-
-fn authorization() -> String {
-    "authorization".into()
-}
-
-fn root() -> String {
-    "/".into()
-}
-
-fn https() -> NonZeroU16 {
-    NonZeroU16::MIN.saturating_add(442)
 }
 
 /// Errors of a list that is refused when it is read.
@@ -227,43 +182,24 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
-    fn list(json: serde_json::Value) -> Result<AllowList, String> {
-        let list = serde_json::from_value(json).map_err(|e| e.to_string())?;
-        AllowList::new(list).map_err(|e| e.to_string())
-    }
-
-    #[test]
-    fn a_rule_in_words_says_whom_how_and_with_what() {
-        let check = |rule: serde_json::Value, words: &str| {
-            assert_eq!(serde_json::from_value::<Allow>(rule).unwrap().words(), words);
-        };
-        let tls = "over TLS, so nobody sees what is said there";
-        check(
-            serde_json::json!({ "host": "api.example.com" }),
-            &format!("`api.example.com`, port 443, {tls}"),
-        );
-        check(
-            serde_json::json!({ "host": "*.example.com", "port": 8443 }),
-            &format!("every name below `example.com`, port 8443, {tls}"),
-        );
-        check(
-            serde_json::json!({ "host": "mirror", "port": 80, "methods": ["GET", "HEAD"], "allow_private": true }),
-            "`mirror`, port 80, over plain HTTP: GET, HEAD; this machine and private networks, too",
-        );
-        let credential = serde_json::json!({ "secret": "{secret:env:T}", "variable": "TOKEN", "methods": ["POST"], "path": "/v1" });
-        check(
-            serde_json::json!({ "host": "api.example.com", "credential": credential }),
-            "`api.example.com`, port 443, POST at `/v1` and below, with the credential `TOKEN`, which the program does not see",
-        );
+    fn allow(host: &str, port: u16, methods: &[&str]) -> Allow {
+        let methods = methods.iter().map(|method| (*method).to_owned()).collect();
+        Allow {
+            host: host.into(),
+            port: NonZeroU16::new(port).unwrap(),
+            methods,
+            allow_private: false,
+            credential: None,
+        }
     }
 
     #[test]
     fn a_list_covers_what_it_names_and_nothing_near_it() {
-        let list = list(serde_json::json!([
-            {"host": "api.allowed.com"},
-            {"host": "*.Wild.com", "port": 8443},
-            {"host": "plain.com", "port": 80, "methods": ["GET", "HEAD"]},
-        ]))
+        let list = AllowList::new(vec![
+            allow("api.allowed.com", 443, &[]),
+            allow("*.Wild.com", 8443, &[]),
+            allow("plain.com", 80, &["GET", "HEAD"]),
+        ])
         .unwrap();
         let check = |to: &str, method: Option<&str>, allowed: bool| {
             let to = Destination::parse(to, None).unwrap();
@@ -319,12 +255,10 @@ mod tests {
             "https://a.b",
             "a.b.",
         ] {
-            assert!(list(serde_json::json!([{"host": host}])).is_err(), "{host}");
+            assert!(AllowList::new(vec![allow(host, 443, &[])]).is_err(), "{host}");
         }
         for method in ["get", "", "CONNECT", "GET "] {
-            assert!(list(serde_json::json!([{"host": "a.b", "methods": [method]}])).is_err(), "{method}");
+            assert!(AllowList::new(vec![allow("a.b", 443, &[method])]).is_err(), "{method}");
         }
-        assert!(list(serde_json::json!([{"host": "a.b", "port": 0}])).is_err());
-        assert!(list(serde_json::json!([{"host": "a.b", "ports": 1}])).is_err());
     }
 }

@@ -9,12 +9,12 @@ mod cages;
 mod changes;
 mod credentials;
 mod egress_proxy;
-mod image;
+pub mod image;
 pub mod pick;
-mod spec;
+pub mod spec;
 mod views;
 pub mod wasm;
-mod words;
+pub(crate) mod words;
 
 use aecl_kernel::define::isolation;
 use aecl_sandbox::{
@@ -33,8 +33,10 @@ use crate::arguments::Arguments;
 use crate::call::Call;
 use crate::connector::{CallPlan, CallResult, Connector, DryRun, Reconciled};
 use crate::spec::ConnectorSpec;
-pub use crate::spec::process::{AccessSpec, ImageSpec, LimitsSpec, ProcessSpec, StdoutSpec, ViewSpec};
-use aecl_egress::broker::{Allow, AllowList, Credentials};
+pub use crate::spec::process::{
+    AccessSpec, AllowSpec, ImageSpec, LimitsSpec, ProcessSpec, StdoutSpec, ViewSpec,
+};
+use aecl_egress::broker::{AllowList, Credentials};
 use aecl_egress::egress::{Names, SystemNames};
 use aecl_egress::vault::Vault;
 pub use aecl_sandbox::{Backend, Docker, VirtualMachine};
@@ -268,7 +270,7 @@ fn prepare(call: &Call, spec: &ProcessSpec) -> Result<(Program, Option<Vec<u8>>)
         Some(template) => Some(arguments.fill(template, str::to_owned).map_err(|e| wrong(&e))?.into_bytes()),
         None => None,
     };
-    Ok((spec.program(argv), input))
+    Ok((spec::program(spec, argv), input))
 }
 
 /// Runs the program and reads what it left.
@@ -278,7 +280,7 @@ async fn run(
     process: &ProcessConnector,
 ) -> Result<(Ended, Vec<u8>), ProcessError> {
     let (mut program, mut input) = prepare(call, spec)?;
-    let list = spec.check().map_err(ProcessError::Arguments)?;
+    let list = spec::check(spec).map_err(ProcessError::Arguments)?;
     let least = call.tier.ok_or(ProcessError::NoTier)?;
     let fit = process.cages.fit(least, spec.needs())?;
     let begun = Instant::now();
@@ -292,10 +294,10 @@ async fn run(
     // To unpack an image is part of the call that needs it first.
     let past = begun.elapsed();
     let left = call.task_left().map(|left| left.saturating_sub(past));
-    let clocks = spec.clocks(call.timeout().saturating_sub(past), left);
-    let mut cage = spec.cage(fit.backend().clone(), image, clocks);
+    let clocks = spec::clocks(spec, call.timeout().saturating_sub(past), left);
+    let mut cage = spec::cage(spec, fit.backend().clone(), image, clocks);
     if let Some(wasm) = &spec.wasm {
-        let work = wasm.work(spec, program.argv, fit.backend()).await?;
+        let work = wasm::work(wasm, spec, program.argv, fit.backend()).await?;
         (program, input) = (work.program, Some([work.order, input.unwrap_or_default()].concat()));
         cage.views.push(work.view);
     }
@@ -353,7 +355,7 @@ pub fn reaches(connector: &Value) -> Vec<String> {
         Ok(ConnectorSpec::Process(spec)) if spec.egress.is_empty() => {
             vec!["nobody: its cage has no way out".into()]
         }
-        Ok(ConnectorSpec::Process(spec)) => spec.egress.iter().map(Allow::words).collect(),
+        Ok(ConnectorSpec::Process(spec)) => spec.egress.iter().map(AllowSpec::words).collect(),
         Ok(_) | Err(_) => Vec::new(),
     }
 }
@@ -376,7 +378,13 @@ pub fn egress_proxy(
         backend: running.held().backend.clone(),
         why: "it has no listener for the `egress` of this program; run it in the tier `native`".into(),
     })?;
-    Ok(Some(EgressProxy::open(listener, list, spec.egress_limits, names.clone(), credentials)))
+    Ok(Some(EgressProxy::open(
+        listener,
+        list,
+        spec::broker_limits(spec.egress_limits),
+        names.clone(),
+        credentials,
+    )))
 }
 
 /// What is told of the end: how, what it said, what it changed beside the views as they were when it began. It reads

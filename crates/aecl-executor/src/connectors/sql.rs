@@ -20,22 +20,20 @@ use crate::spec::ConnectorSpec;
 pub use crate::spec::sql::{SqlMode, SqlSpec};
 use rows::{bind, changed, rows};
 
-impl SqlSpec {
-    /// What is wrong with it, if something is.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        match (self.statement.is_empty(), &self.statement_from) {
-            (false, None) | (true, Some(_)) => Ok(()),
-            _ => Err("a sql connector needs either `statement` or `statement_from`".into()),
-        }
+/// What is wrong with it, if something is.
+pub(crate) fn check(spec: &SqlSpec) -> Result<(), String> {
+    match (spec.statement.is_empty(), &spec.statement_from) {
+        (false, None) | (true, Some(_)) => Ok(()),
+        _ => Err("a sql connector needs either `statement` or `statement_from`".into()),
     }
+}
 
-    fn statement(&self, call: &Call) -> Result<String, SqlError> {
-        let Some(name) = &self.statement_from else { return Ok(self.statement.clone()) };
-        let arguments: Value =
-            serde_json::from_slice(&call.arguments).map_err(|e| SqlError::Arguments(e.to_string()))?;
-        let text = arguments.get(name).and_then(Value::as_str);
-        text.map(str::to_owned).ok_or_else(|| SqlError::Missing(name.clone()))
-    }
+fn statement(spec: &SqlSpec, call: &Call) -> Result<String, SqlError> {
+    let Some(name) = &spec.statement_from else { return Ok(spec.statement.clone()) };
+    let arguments: Value =
+        serde_json::from_slice(&call.arguments).map_err(|e| SqlError::Arguments(e.to_string()))?;
+    let text = arguments.get(name).and_then(Value::as_str);
+    text.map(str::to_owned).ok_or_else(|| SqlError::Missing(name.clone()))
 }
 
 /// Acts on SQLite databases.
@@ -171,7 +169,7 @@ impl Connector for SqlConnector {
 
 /// The statement that the action is about.
 async fn run_own(call: &Call, spec: &SqlSpec, end: End) -> Result<Ran, SqlError> {
-    run(call, spec, &spec.statement(call)?, spec.mode, end).await
+    run(call, spec, &statement(spec, call)?, spec.mode, end).await
 }
 
 async fn run(call: &Call, spec: &SqlSpec, statement: &str, mode: SqlMode, end: End) -> Result<Ran, SqlError> {

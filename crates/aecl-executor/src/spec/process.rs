@@ -1,10 +1,10 @@
 //! A program in a cage, as the catalogue writes it: what it may have.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use aecl_egress::broker::{Allow, Limits};
-use aecl_sandbox::Pinned;
+use aecl_kernel::define::isolation::Requirements;
 use serde::{Deserialize, Serialize};
 
 /// A program in a cage.
@@ -39,10 +39,10 @@ pub struct ProcessSpec {
     pub views: Vec<ViewSpec>,
     /// Whom it can reach, through the broker; by default nobody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub egress: Vec<Allow>,
+    pub egress: Vec<AllowSpec>,
     /// What all its connections may use up.
     #[serde(default)]
-    pub egress_limits: Limits,
+    pub egress_limits: EgressLimitsSpec,
     /// How much it may use.
     #[serde(default)]
     pub limits: LimitsSpec,
@@ -53,6 +53,26 @@ pub struct ProcessSpec {
 
 fn zero() -> BTreeSet<i32> {
     BTreeSet::from([0])
+}
+
+impl ProcessSpec {
+    /// What it needs of its cage.
+    #[must_use]
+    pub fn needs(&self) -> Requirements {
+        Requirements {
+            memory: self.limits.memory_max_mib.is_some(),
+            cpu: self.limits.cpu_max_millicores.is_some(),
+            // The files of an image, a module with its worker, and the certificates that go with a credential are views
+            // of ours.
+            views: !self.views.is_empty()
+                || self.image.is_some()
+                || self.wasm.is_some()
+                || self.egress.iter().any(|allow| allow.credential.is_some()),
+            overlays: self.views.iter().any(|view| view.access == AccessSpec::Overlay),
+            listener: !self.egress.is_empty(),
+            module: self.wasm.is_some(),
+        }
+    }
 }
 
 /// Format of a program's standard output.
@@ -88,6 +108,121 @@ pub enum AccessSpec {
     ReadOnly,
     /// Write, into a layer above; the host's files stay as they are, and the changes come back as data.
     Overlay,
+}
+
+/// A place that a program may reach.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AllowSpec {
+    /// A host name, or `*.suffix` for every name below a suffix (not the suffix itself).
+    pub host: String,
+    /// The port.
+    #[serde(default = "https")]
+    pub port: NonZeroU16,
+    /// The methods of plain HTTP. Empty means TLS through `CONNECT`, where no method can be seen; named, it
+    /// means plain HTTP with these methods and no `CONNECT`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub methods: BTreeSet<String>,
+    /// Whether its addresses may be loopback or private networks. Metadata services stay shut.
+    #[serde(default)]
+    pub allow_private: bool,
+    /// A credential that the broker puts into requests to this host. It is then met by its methods and paths only,
+    /// and TLS ends at the broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialSpec>,
+}
+
+/// Credential that a program may use without having it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialSpec {
+    /// Where it is, as `{secret:REFERENCE}`.
+    pub secret: String,
+    /// The variable in which the program finds its placeholder.
+    pub variable: String,
+    /// The only header in which the placeholder is replaced; what stands around it stays.
+    #[serde(default = "authorization")]
+    pub header: String,
+    /// The methods of requests to the host.
+    pub methods: BTreeSet<String>,
+    /// Requests go to this path and below.
+    #[serde(default = "root")]
+    pub path: String,
+}
+
+impl AllowSpec {
+    /// Whom it lets a program reach, and how, for people.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let list = |methods: &BTreeSet<String>| methods.iter().cloned().collect::<Vec<_>>().join(", ");
+        let (port, host) = (self.port, &self.host);
+        let whom = match host.strip_prefix("*.") {
+            Some(suffix) => format!("every name below `{suffix}`, port {port}"),
+            None => format!("`{host}`, port {port}"),
+        };
+        let how = match &self.credential {
+            Some(CredentialSpec { variable, methods, path, .. }) => format!(
+                "{} at `{path}` and below, with the credential `{variable}`, which the program does not see",
+                list(methods)
+            ),
+            None if self.methods.is_empty() => "over TLS, so nobody sees what is said there".into(),
+            None => format!("over plain HTTP: {}", list(&self.methods)),
+        };
+        let private = if self.allow_private { "; this machine and private networks, too" } else { "" };
+        format!("{whom}, {how}{private}")
+    }
+}
+
+fn authorization() -> String {
+    "authorization".into()
+}
+
+fn root() -> String {
+    "/".into()
+}
+
+fn https() -> NonZeroU16 {
+    NonZeroU16::MIN.saturating_add(442)
+}
+
+/// Limits of all connections of a program together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EgressLimitsSpec {
+    /// Most connections at once; more wait until one ends.
+    pub at_once: u32,
+    /// Most connections; after them the listener closes.
+    pub connections: u64,
+    /// Longest head of a request, in bytes.
+    pub head_bytes_max: usize,
+    /// Time for head and TLS hello to arrive, in milliseconds.
+    pub head_ms: u64,
+    /// Time for look-up and dialling, in milliseconds.
+    pub connect_ms: u64,
+    /// Longest silence in both directions, in milliseconds.
+    pub idle_ms: u64,
+    /// Longest life of one connection, in milliseconds.
+    pub connection_ms: u64,
+    /// Most bytes that leave, of all connections together.
+    pub out_bytes_max: u64,
+    /// Most bytes that come in, of all connections together.
+    pub in_bytes_max: u64,
+}
+
+impl Default for EgressLimitsSpec {
+    fn default() -> Self {
+        Self {
+            at_once: 64,
+            connections: 10_000,
+            head_bytes_max: 16 << 10,
+            head_ms: 10_000,
+            connect_ms: 10_000,
+            idle_ms: 60_000,
+            connection_ms: 1_200_000,
+            out_bytes_max: 64 << 20,
+            in_bytes_max: 1 << 30,
+        }
+    }
 }
 
 /// Limits of a program, with everything it starts. What this host cannot enforce is refused.
@@ -173,12 +308,22 @@ impl ImageSpec {
     }
 }
 
+/// A file of a module and what it must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModuleSpec {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The SHA-256 of its bytes, in hexadecimal digits, as `sha256sum` prints it.
+    pub sha256: String,
+}
+
 /// Rights of a module, beside what the cage gives its worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WasmSpec {
     /// The module or component, a binary file of this host. Another file at the same place does not run.
-    pub module: Pinned,
+    pub module: ModuleSpec,
     /// How many units of fuel it may use, about one for each instruction; `null` leaves that to the clocks.
     #[serde(default = "fuel_max")]
     pub fuel_max: Option<u64>,
@@ -208,4 +353,46 @@ fn table_elements_max() -> u64 {
 
 fn stack_max_kib() -> u64 {
     1024
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_rule_in_words_says_whom_how_and_with_what() {
+        let check = |rule: serde_json::Value, words: &str| {
+            assert_eq!(serde_json::from_value::<AllowSpec>(rule).unwrap().words(), words);
+        };
+        let tls = "over TLS, so nobody sees what is said there";
+        check(
+            serde_json::json!({ "host": "api.example.com" }),
+            &format!("`api.example.com`, port 443, {tls}"),
+        );
+        check(
+            serde_json::json!({ "host": "*.example.com", "port": 8443 }),
+            &format!("every name below `example.com`, port 8443, {tls}"),
+        );
+        check(
+            serde_json::json!({ "host": "mirror", "port": 80, "methods": ["GET", "HEAD"], "allow_private": true }),
+            "`mirror`, port 80, over plain HTTP: GET, HEAD; this machine and private networks, too",
+        );
+        let credential = serde_json::json!({ "secret": "{secret:env:T}", "variable": "TOKEN", "methods": ["POST"], "path": "/v1" });
+        check(
+            serde_json::json!({ "host": "api.example.com", "credential": credential }),
+            "`api.example.com`, port 443, POST at `/v1` and below, with the credential `TOKEN`, which the program does not see",
+        );
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_meant_is_not_read() {
+        for rule in [
+            serde_json::json!({ "host": "a.b", "port": 0 }),
+            serde_json::json!({ "host": "a.b", "ports": 1 }),
+            serde_json::json!({ "port": 443 }),
+        ] {
+            serde_json::from_value::<AllowSpec>(rule).unwrap_err();
+        }
+    }
 }

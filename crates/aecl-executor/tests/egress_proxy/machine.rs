@@ -8,9 +8,8 @@ mod emulated;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aecl_egress::broker::AllowList;
 use aecl_egress::egress::Names;
-use aecl_executor::connectors::process::{ProcessSpec, egress_proxy};
+use aecl_executor::connectors::process::{ProcessSpec, egress_proxy, spec};
 use aecl_sandbox::{Cage, Clocks, Limits, Network, Program, Termination, start};
 use serde_json::json;
 
@@ -47,8 +46,8 @@ async fn a_program_in_a_machine_reaches_whom_its_action_names_and_nobody_else() 
     let names = Arc::new(OurNames::default());
     names.answers.lock().unwrap().insert("web.test".into(), vec![vec!["127.0.0.1".parse().unwrap()]]);
     let egress = json!([plain("web.test", web.port, &["GET"])]);
-    let list = AllowList::new(serde_json::from_value(egress.clone()).unwrap()).unwrap();
     let spec: ProcessSpec = serde_json::from_value(json!({ "argv": ["sh"], "egress": egress })).unwrap();
+    let list = spec::check(&spec).unwrap();
     let script = format!(
         "busybox wget -q -O - http://web.test:{0}/x; echo; busybox wget -q -O - http://evil.test:{0}/ 2>&1; \
          busybox nc 127.0.0.1 {0} < /dev/null 2>&1; true",

@@ -2,7 +2,7 @@
 
 use super::show::{self, Page, Table, Tone};
 use super::{Common, Error, Exit, Result};
-use aecl_executor::connectors::process::ImageSpec;
+use aecl_executor::connectors::process::{ImageSpec, image};
 use aecl_gate::config::Home;
 use aecl_sandbox::{ImageError, Images, Layout};
 use clap::Subcommand;
@@ -119,8 +119,8 @@ fn list(common: &Common, layout: &Path) -> Result {
 
 fn unpack(common: &Common, said: &str) -> Result {
     let spec = named(said)?;
-    let digest = spec.check().map_err(Error::new)?;
-    let image = Images::new(images_dir(common)?).unpack(&spec.layout, &digest, spec.limits())?;
+    let digest = image::check(&spec).map_err(Error::new)?;
+    let image = Images::new(images_dir(common)?).unpack(&spec.layout, &digest, image::limits(&spec))?;
     if common.json {
         show::print_json(&json!({ "digest": digest.to_string(), "tree": image.tree() }));
         return Ok(Exit::Done);

@@ -16,7 +16,7 @@ use super::{Common, Error, Exit, Result, runtime, runtime_of_one_thread};
 use aecl_egress::egress::{Names, SystemNames};
 use aecl_executor::connectors::files::{KeepJournals, RecoveredKeep};
 use aecl_executor::connectors::process::pick::NotHeld;
-use aecl_executor::connectors::process::{ProcessSpec, Views, egress_proxy, tell};
+use aecl_executor::connectors::process::{self, ProcessSpec, Views, egress_proxy, tell};
 use aecl_kernel::define::isolation::IsolationTier;
 use aecl_sandbox::{Image, ImageDigest, Images, SandboxError, Stream, Termination};
 use asked::Asked;
@@ -207,7 +207,7 @@ async fn caged(
     journals: Option<&KeepJournals>,
 ) -> Result {
     let spec = &asked.spec;
-    let list = spec.check().map_err(Error::new)?;
+    let list = process::spec::check(spec).map_err(Error::new)?;
     if spec.egress.iter().any(|allow| allow.credential.is_some()) {
         return Err(Error::new("a `credential` is used by actions of the catalogue, not by `aecl run`")
             .hint("take it out of the policy, or make the command an action"));
@@ -384,7 +384,7 @@ fn image(common: &Common, spec: &ProcessSpec) -> std::result::Result<Option<Imag
         return Ok(Some(there));
     }
     show::say("aecl: unpacking the image, which is done once");
-    Ok(Some(images.unpack(&image.layout, &digest, image.limits())?))
+    Ok(Some(images.unpack(&image.layout, &digest, process::image::limits(image))?))
 }
 
 /// Nothing here holds it so.

@@ -8,41 +8,39 @@ use std::time::Duration;
 use crate::call::Call;
 use crate::spec::process::ImageSpec;
 
-impl ImageSpec {
-    /// Which image it is.
-    ///
-    /// # Errors
-    /// When that is not said as it should be; what to say instead, as far as the layout tells.
-    pub fn check(&self) -> Result<ImageDigest, String> {
-        if !self.layout.is_absolute() {
-            return Err(format!("`image.layout` is `{}`; say an absolute path", self.layout.display()));
-        }
-        match &self.digest {
-            Some(text) => ImageDigest::parse(text).map_err(|e| format!("`image`: {e}; {}", self.offered())),
-            None => Err(format!("`image` has no `digest`; {}", self.offered())),
-        }
+/// Which image it is.
+///
+/// # Errors
+/// When that is not said as it should be; what to say instead, as far as the layout tells.
+pub fn check(spec: &ImageSpec) -> Result<ImageDigest, String> {
+    if !spec.layout.is_absolute() {
+        return Err(format!("`image.layout` is `{}`; say an absolute path", spec.layout.display()));
     }
-
-    fn offered(&self) -> String {
-        const SHOWN: usize = 10;
-        let offers = match Layout::open(&self.layout).and_then(|layout| layout.offers()) {
-            Ok(offers) => offers,
-            Err(error) => return error.to_string(),
-        };
-        let words: Vec<String> = offers.iter().take(SHOWN).map(ToString::to_string).collect();
-        match words.is_empty() {
-            true => format!("`{}` offers none", self.layout.display()),
-            false => format!("`{}` offers {}", self.layout.display(), words.join(", ")),
-        }
+    match &spec.digest {
+        Some(text) => ImageDigest::parse(text).map_err(|e| format!("`image`: {e}; {}", offered(spec))),
+        None => Err(format!("`image` has no `digest`; {}", offered(spec))),
     }
+}
 
-    /// How much it may be.
-    #[must_use]
-    pub fn limits(&self) -> ImageLimits {
-        ImageLimits {
-            unpacked_max_bytes: self.unpacked_max_mib.saturating_mul(1 << 20),
-            files_max: self.files_max,
-        }
+fn offered(spec: &ImageSpec) -> String {
+    const SHOWN: usize = 10;
+    let offers = match Layout::open(&spec.layout).and_then(|layout| layout.offers()) {
+        Ok(offers) => offers,
+        Err(error) => return error.to_string(),
+    };
+    let words: Vec<String> = offers.iter().take(SHOWN).map(ToString::to_string).collect();
+    match words.is_empty() {
+        true => format!("`{}` offers none", spec.layout.display()),
+        false => format!("`{}` offers {}", spec.layout.display(), words.join(", ")),
+    }
+}
+
+/// How much it may be.
+#[must_use]
+pub fn limits(spec: &ImageSpec) -> ImageLimits {
+    ImageLimits {
+        unpacked_max_bytes: spec.unpacked_max_mib.saturating_mul(1 << 20),
+        files_max: spec.files_max,
     }
 }
 
@@ -73,10 +71,10 @@ pub(super) async fn ready(
     call: &Call,
     patience: Duration,
 ) -> Result<Image, NoImage> {
-    let digest = spec.check().map_err(NoImage::Spec)?;
+    let digest = check(spec).map_err(NoImage::Spec)?;
     let images = Images::new(kept_in.ok_or(NoImage::NoPlace)?.to_owned());
-    let (layout, limits, wanted) = (spec.layout.clone(), spec.limits(), digest.clone());
-    let work = tokio::task::spawn_blocking(move || images.unpack(&layout, &wanted, limits));
+    let (layout, most, wanted) = (spec.layout.clone(), limits(spec), digest.clone());
+    let work = tokio::task::spawn_blocking(move || images.unpack(&layout, &wanted, most));
     tokio::select! {
         done = tokio::time::timeout(patience, work) => match done {
             Ok(Ok(image)) => Ok(image?),

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use aecl_sandbox::{Access, Backend, Clocks, Found, Pinned, PinnedError, Program, Termination, Tier, View};
+use aecl_sandbox::{Access, Backend, Clocks, Found, PinnedError, Program, Termination, Tier, View};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
-pub use crate::spec::process::WasmSpec;
-use crate::spec::process::{AccessSpec, LimitsSpec, ProcessSpec};
+use super::spec;
+use crate::spec::process::{AccessSpec, LimitsSpec, ModuleSpec, ProcessSpec, WasmSpec};
 
 /// Of the words between us and the worker; `wasm/src/order.rs` has the same number.
 const PROTOCOL: u64 = 1;
@@ -72,95 +72,91 @@ pub struct Work {
     pub order: Vec<u8>,
 }
 
-impl WasmSpec {
-    /// What cannot be meant.
-    pub(super) fn check(&self, spec: &ProcessSpec) -> Result<(), String> {
-        let hex = |digit: char| digit.is_ascii_hexdigit();
-        if self.module.sha256.len() != 64 || !self.module.sha256.chars().all(hex) {
-            return Err(
-                "`wasm.module.sha256` is not a SHA-256 in 64 hexadecimal digits; `sha256sum` prints it"
-                    .into(),
-            );
-        }
-        if !self.module.path.is_absolute() {
-            return Err(format!(
-                "`wasm.module.path` must be absolute, and `{}` is not",
-                self.module.path.display()
-            ));
-        }
-        if !spec.egress.is_empty() {
-            return Err("a module of `wasm` reaches nobody, so `egress` beside it must be empty".into());
-        }
-        if spec.image.is_some() {
-            return Err("the worker of `wasm` is a program of this host; leave `image` out".into());
-        }
-        if spec.cwd.is_some() {
-            return Err(
-                "a module of `wasm` has no working directory; leave `cwd` out and name its `views`".into()
-            );
-        }
-        for (name, value, most) in [
-            ("fuel_max", self.fuel_max.unwrap_or(1), u64::MAX),
-            ("memory_max_mib", self.memory_max_mib, 1 << 20),
-            ("table_elements_max", self.table_elements_max.max(1), u64::MAX),
-            ("stack_max_kib", self.stack_max_kib, STACK_MAX_KIB),
-        ] {
-            if value == 0 || value > most {
-                return Err(format!("`wasm.{name}` is {value}; it goes from 1 to {most}"));
-            }
-        }
-        match spec.limits.memory_max_mib {
-            Some(cage) if self.memory_max_mib >= cage => Err(format!(
-                "`wasm.memory_max_mib` is {} and `limits.memory_max_mib` {cage}; the compiler has to fit beside the \
-                 module, so the second must be larger",
-                self.memory_max_mib
-            )),
-            _ => Ok(()),
+/// What cannot be meant.
+pub(super) fn check(wasm: &WasmSpec, spec: &ProcessSpec) -> Result<(), String> {
+    let hex = |digit: char| digit.is_ascii_hexdigit();
+    if wasm.module.sha256.len() != 64 || !wasm.module.sha256.chars().all(hex) {
+        return Err(
+            "`wasm.module.sha256` is not a SHA-256 in 64 hexadecimal digits; `sha256sum` prints it".into()
+        );
+    }
+    if !wasm.module.path.is_absolute() {
+        return Err(format!(
+            "`wasm.module.path` must be absolute, and `{}` is not",
+            wasm.module.path.display()
+        ));
+    }
+    if !spec.egress.is_empty() {
+        return Err("a module of `wasm` reaches nobody, so `egress` beside it must be empty".into());
+    }
+    if spec.image.is_some() {
+        return Err("the worker of `wasm` is a program of this host; leave `image` out".into());
+    }
+    if spec.cwd.is_some() {
+        return Err(
+            "a module of `wasm` has no working directory; leave `cwd` out and name its `views`".into()
+        );
+    }
+    for (name, value, most) in [
+        ("fuel_max", wasm.fuel_max.unwrap_or(1), u64::MAX),
+        ("memory_max_mib", wasm.memory_max_mib, 1 << 20),
+        ("table_elements_max", wasm.table_elements_max.max(1), u64::MAX),
+        ("stack_max_kib", wasm.stack_max_kib, STACK_MAX_KIB),
+    ] {
+        if value == 0 || value > most {
+            return Err(format!("`wasm.{name}` is {value}; it goes from 1 to {most}"));
         }
     }
-
-    /// The worker and its order, for a module with these arguments in such a cage.
-    ///
-    /// # Errors
-    /// When the cage cannot show the worker, there is none, or the module cannot be read or is another one.
-    pub async fn work(
-        &self,
-        spec: &ProcessSpec,
-        args: Vec<String>,
-        cage: &Backend,
-    ) -> Result<Work, NoModule> {
-        if cage.tier() >= Tier::Microvm {
-            return Err(NoModule::Machine(cage.clone()));
-        }
-        let file = self.module.clone();
-        let module = tokio::task::spawn_blocking(move || file.read(MODULE_MAX_BYTES)).await;
-        let module = module.map_err(|_| NoModule::Broke)??;
-        let worker = find().map_err(NoModule::Worker)?;
-        Ok(self.order(spec, &args, &module, worker))
+    match spec.limits.memory_max_mib {
+        Some(cage) if wasm.memory_max_mib >= cage => Err(format!(
+            "`wasm.memory_max_mib` is {} and `limits.memory_max_mib` {cage}; the compiler has to fit beside the \
+             module, so the second must be larger",
+            wasm.memory_max_mib
+        )),
+        _ => Ok(()),
     }
+}
 
-    fn order(&self, spec: &ProcessSpec, args: &[String], module: &[u8], worker: PathBuf) -> Work {
-        let dirs: Vec<_> = spec
-            .views
-            .iter()
-            .map(|view| json!({ "at": view.at, "write": view.access == AccessSpec::Overlay }))
-            .collect();
-        let order = json!({
-            "protocol": PROTOCOL, "module_bytes": module.len(), "args": args, "env": spec.env, "dirs": dirs,
-            "fuel_max": self.fuel_max, "memory_max_bytes": self.memory_max_mib.saturating_mul(1 << 20),
-            "table_elements_max": self.table_elements_max,
-            "stack_max_bytes": self.stack_max_kib.saturating_mul(1 << 10),
-        });
-        let mut order = format!("{order}\n").into_bytes();
-        order.extend_from_slice(module);
-        // Without these it starts a thread for each core of the host, which the cage may not allow.
-        let env =
-            ["TOKIO_WORKER_THREADS", "RAYON_NUM_THREADS"].map(|name| (name.to_owned(), THREADS.to_owned()));
-        Work {
-            program: Program { argv: vec![AT.to_owned()], env: BTreeMap::from(env), cwd: None },
-            view: View { source: worker, at: AT.into(), access: Access::ReadOnly },
-            order,
-        }
+/// The worker and its order, for a module with these arguments in such a cage.
+///
+/// # Errors
+/// When the cage cannot show the worker, there is none, or the module cannot be read or is another one.
+pub async fn work(
+    wasm: &WasmSpec,
+    spec: &ProcessSpec,
+    args: Vec<String>,
+    cage: &Backend,
+) -> Result<Work, NoModule> {
+    if cage.tier() >= Tier::Microvm {
+        return Err(NoModule::Machine(cage.clone()));
+    }
+    let file = spec::pinned(&wasm.module);
+    let module = tokio::task::spawn_blocking(move || file.read(MODULE_MAX_BYTES)).await;
+    let module = module.map_err(|_| NoModule::Broke)??;
+    let worker = find().map_err(NoModule::Worker)?;
+    Ok(order(wasm, spec, &args, &module, worker))
+}
+
+fn order(wasm: &WasmSpec, spec: &ProcessSpec, args: &[String], module: &[u8], worker: PathBuf) -> Work {
+    let dirs: Vec<_> = spec
+        .views
+        .iter()
+        .map(|view| json!({ "at": view.at, "write": view.access == AccessSpec::Overlay }))
+        .collect();
+    let order = json!({
+        "protocol": PROTOCOL, "module_bytes": module.len(), "args": args, "env": spec.env, "dirs": dirs,
+        "fuel_max": wasm.fuel_max, "memory_max_bytes": wasm.memory_max_mib.saturating_mul(1 << 20),
+        "table_elements_max": wasm.table_elements_max,
+        "stack_max_bytes": wasm.stack_max_kib.saturating_mul(1 << 10),
+    });
+    let mut order = format!("{order}\n").into_bytes();
+    order.extend_from_slice(module);
+    // Without these it starts a thread for each core of the host, which the cage may not allow.
+    let env = ["TOKIO_WORKER_THREADS", "RAYON_NUM_THREADS"].map(|name| (name.to_owned(), THREADS.to_owned()));
+    Work {
+        program: Program { argv: vec![AT.to_owned()], env: BTreeMap::from(env), cwd: None },
+        view: View { source: worker, at: AT.into(), access: Access::ReadOnly },
+        order,
     }
 }
 
@@ -252,11 +248,11 @@ pub async fn try_worker(found: &[Found]) -> Result<WorkerTrial, String> {
         limits: LimitsSpec { memory_max_mib: None, ..LimitsSpec::default() },
         ..serde_json::from_value(json!({ "argv": ["nothing"] })).map_err(|e| e.to_string())?
     };
-    let module = Pinned { path: path.clone(), sha256: String::new() };
+    let module = ModuleSpec { path: path.clone(), sha256: String::new() };
     let wasm: WasmSpec = serde_json::from_value(json!({ "module": module })).map_err(|e| e.to_string())?;
-    let version = in_cage(cage, &spec, wasm.order(&spec, &[], &[], path.clone()), &["--version"]).await?;
+    let version = in_cage(cage, &spec, order(&wasm, &spec, &[], &[], path.clone()), &["--version"]).await?;
     let begun = Instant::now();
-    in_cage(cage, &spec, wasm.order(&spec, &["nothing".into()], &NOTHING, path.clone()), &[]).await?;
+    in_cage(cage, &spec, order(&wasm, &spec, &["nothing".into()], &NOTHING, path.clone()), &[]).await?;
     Ok(WorkerTrial { path, version: version.trim().to_owned(), took: begun.elapsed() })
 }
 
@@ -265,8 +261,12 @@ async fn in_cage(found: &Found, spec: &ProcessSpec, work: Work, words: &[&str]) 
     let time = Duration::from_secs(20);
     let Work { mut program, view, order } = work;
     program.argv.extend(words.iter().map(|word| (*word).to_owned()));
-    let mut cage =
-        spec.cage(found.backend.clone(), None, Clocks { call: time, task_left: time, lifetime_left: time });
+    let mut cage = spec::cage(
+        spec,
+        found.backend.clone(),
+        None,
+        Clocks { call: time, task_left: time, lifetime_left: time },
+    );
     cage.views.push(view);
     let mut running = aecl_sandbox::start(program, cage).await.map_err(|e| e.to_string())?;
     if let Some(mut stdin) = running.stdin.take() {
@@ -297,7 +297,7 @@ mod tests {
         .unwrap();
         let work = |backend: Backend| {
             let (wasm, spec) = (&wasm, &spec);
-            async move { wasm.work(spec, vec![], &backend).await.map(drop).unwrap_err() }
+            async move { super::work(wasm, spec, vec![], &backend).await.map(drop).unwrap_err() }
         };
         let refused = work(machine.into()).await;
         assert_eq!(refused.code(), "wasm_worker");

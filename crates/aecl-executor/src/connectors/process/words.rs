@@ -12,8 +12,15 @@ pub(super) fn has_placeholder(template: &str) -> bool {
     template.split('{').skip(1).any(|name| !name.starts_with("secret:"))
 }
 
-/// Whether no argument of this action becomes code.
-pub(super) fn check(spec: &ProcessSpec, manifest: &ActionManifest) -> Result<(), String> {
+/// Checks that no argument of this action becomes code, unless it is read and judged as a command.
+///
+/// # Errors
+/// When one would; which, in words, and the way out.
+pub fn check(spec: &ProcessSpec, manifest: &ActionManifest) -> Result<(), String> {
+    // A module has the words as its arguments, and its own name is the first of them.
+    if spec.wasm.is_some() {
+        return Ok(());
+    }
     let code = code_in(&spec.argv, has_placeholder);
     for (place, (program, runs)) in &code.words {
         let word = spec.argv.get(*place).map_or("", String::as_str);

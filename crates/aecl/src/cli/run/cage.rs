@@ -5,8 +5,8 @@ use crate::cli::place::{self, How};
 use crate::cli::show;
 use crate::cli::{Common, Error};
 use aecl_executor::connectors::process::pick::{self, NotHeld, Picked};
-use aecl_executor::connectors::process::wasm::NoModule;
-use aecl_executor::connectors::process::{held, tier as decided};
+use aecl_executor::connectors::process::wasm::{self, NoModule};
+use aecl_executor::connectors::process::{held, spec, tier as decided};
 use aecl_gate::GateError;
 use aecl_gate::config::Home;
 use aecl_kernel::define::isolation::{IsolationTier, Lowered, RequiredIsolation};
@@ -57,13 +57,13 @@ impl Prepared {
     /// The command, or the worker of its module with the order.
     pub(super) async fn of(asked: &Asked, image: Option<Image>, backend: Backend) -> Result<Self, NoModule> {
         let spec = &asked.spec;
-        let mut cage = spec.cage(backend, image, spec.clocks(asked.timeout, None));
+        let mut cage = spec::cage(spec, backend, image, spec::clocks(spec, asked.timeout, None));
         cage.limits.process_memory_max_bytes = asked.process_memory_max_bytes;
         let Some(wasm) = &spec.wasm else {
-            let program = spec.program(spec.argv.clone());
+            let program = spec::program(spec, spec.argv.clone());
             return Ok(Self { program, cage, before: Vec::new(), terminal: asked.terminal });
         };
-        let work = wasm.work(spec, spec.argv.clone(), &cage.backend).await?;
+        let work = wasm::work(wasm, spec, spec.argv.clone(), &cage.backend).await?;
         cage.views.push(work.view);
         Ok(Self { program: work.program, cage, before: work.order, terminal: false })
     }

@@ -9,8 +9,7 @@ mod file;
 use super::{Args, Asked};
 use crate::cli::Error;
 use crate::cli::show;
-use aecl_egress::broker::Allow;
-use aecl_executor::connectors::process::{AccessSpec, LimitsSpec, ProcessSpec};
+use aecl_executor::connectors::process::{AccessSpec, AllowSpec, LimitsSpec, ProcessSpec};
 use file::{Place, ProjectFile};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -89,9 +88,9 @@ fn take(dir: &Path, file: &ProjectFile, asked: &mut Asked) -> Vec<String> {
     if let Some(hosts) = &file.hosts {
         let narrowed = narrowed(&asked.spec.egress, hosts);
         if narrowed != asked.spec.egress {
-            let words = |list: &[Allow]| match list {
+            let words = |list: &[AllowSpec]| match list {
                 [] => "nobody".to_owned(),
-                some => some.iter().map(Allow::words).collect::<Vec<_>>().join("; "),
+                some => some.iter().map(AllowSpec::words).collect::<Vec<_>>().join("; "),
             };
             what.push(format!("it reaches {}, and not {}", words(&narrowed), words(&asked.spec.egress)));
             asked.spec.egress = narrowed;
@@ -123,13 +122,13 @@ fn take_limits(file: &ProjectFile, limits: &mut LimitsSpec, what: &mut Vec<Strin
 }
 
 /// Whom both reach. The sequence stays, since of two rules for one place the first counts.
-fn narrowed(list: &[Allow], hosts: &[Place]) -> Vec<Allow> {
+fn narrowed(list: &[AllowSpec], hosts: &[Place]) -> Vec<AllowSpec> {
     let mut left = Vec::new();
     for allow in list {
         for host in hosts.iter().filter_map(|place| place.shared_with(&allow.host, allow.port)) {
-            let allow = Allow { host, ..allow.clone() };
-            let is_in = |earlier: &Allow| {
-                let same = Allow { host: allow.host.clone(), ..earlier.clone() } == allow;
+            let allow = AllowSpec { host, ..allow.clone() };
+            let is_in = |earlier: &AllowSpec| {
+                let same = AllowSpec { host: allow.host.clone(), ..earlier.clone() } == allow;
                 same && (earlier.host == allow.host || file::covers(&earlier.host, &allow.host))
             };
             if !left.iter().any(is_in) {

@@ -2,7 +2,7 @@
 
 use crate::cli::Error;
 use crate::cli::show;
-use aecl_egress::broker::Allow;
+use aecl_executor::connectors::process::AllowSpec;
 use aecl_kernel::base::traffic::{ConnectionRecord, Traffic};
 use serde_json::json;
 
@@ -13,7 +13,7 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 const TOLD_MAX: usize = 10;
 
 /// Reads `HOST`, `HOST:PORT`, or either behind `http://` or `https://`.
-pub(super) fn allow(said: &str, allow_private: bool) -> Result<Allow, Error> {
+pub(super) fn allow(said: &str, allow_private: bool) -> Result<AllowSpec, Error> {
     let (plain, place) = match (said.strip_prefix("http://"), said.strip_prefix("https://")) {
         (Some(place), _) => (true, place),
         (None, Some(place)) => (false, place),

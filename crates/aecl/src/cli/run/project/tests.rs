@@ -3,8 +3,7 @@
 use super::file::{Limit, NAME, ProjectFile};
 use super::{narrowed, stays_as_it_is, take};
 use crate::cli::run::Asked;
-use aecl_egress::broker::Allow;
-use aecl_executor::connectors::process::{AccessSpec, ProcessSpec, ViewSpec};
+use aecl_executor::connectors::process::{AccessSpec, AllowSpec, ProcessSpec, ViewSpec};
 use aecl_kernel::define::isolation::IsolationTier;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -49,7 +48,7 @@ prop_compose! {
         port in prop::sample::select(PORTS.to_vec()),
         methods in vec(prop::sample::select(vec!["GET", "POST"]), 0..3),
         allow_private in any::<bool>(),
-    ) -> Allow {
+    ) -> AllowSpec {
         let methods: BTreeSet<_> = methods.into_iter().collect();
         let rule = json!({ "host": host, "port": port, "methods": methods, "allow_private": allow_private });
         serde_json::from_value(rule).unwrap()
@@ -121,7 +120,7 @@ fn any_file() -> impl Strategy<Value = String> {
 }
 
 /// The rule that a broker would go by: the first that covers it.
-fn rule<'a>(list: &'a [Allow], name: &str, port: u16, method: Option<&str>) -> Option<&'a Allow> {
+fn rule<'a>(list: &'a [AllowSpec], name: &str, port: u16, method: Option<&str>) -> Option<&'a AllowSpec> {
     let covers = |host: &str| {
         let host = host.to_ascii_lowercase();
         match host.strip_prefix("*.") {
@@ -211,7 +210,7 @@ fn whatever_a_project_says_it_gives_nothing() {
 
 #[test]
 fn hosts_that_are_said_in_each_other_are_said_once() {
-    let allow = |host: &str| Allow {
+    let allow = |host: &str| AllowSpec {
         host: host.to_owned(),
         ..serde_json::from_str(r#"{"host": "*.a.test"}"#).unwrap()
     };
