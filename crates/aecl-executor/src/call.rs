@@ -8,7 +8,7 @@ use aecl_kernel::define::isolation::IsolationTier;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
-use crate::spec::ConnectorSpec;
+use aecl_kernel::define::connector::ConnectorSpec;
 
 /// One attempt to act. Nobody judges it again; nobody may change it.
 #[derive(Clone, Debug)]

@@ -14,9 +14,9 @@ use async_trait::async_trait;
 use crate::call::Call;
 use crate::connector::{CallPlan, CallResult, Connector, DryRun, Reconciled};
 use crate::house::Places;
-use crate::spec::ConnectorSpec;
 use aecl_egress::egress::{Egress, SystemNames};
 use aecl_egress::vault::Vault;
+use aecl_kernel::define::connector::ConnectorSpec;
 use aecl_kernel::read::action::Action;
 
 /// All ways of acting.

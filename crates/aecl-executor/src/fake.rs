@@ -174,7 +174,7 @@ pub fn call(action: &str, arguments: &str) -> Call {
         action_id: format!("act-{action}"),
         action: action.to_owned(),
         arguments: arguments.as_bytes().into(),
-        connector: crate::spec::ConnectorSpec::Mcp {
+        connector: aecl_kernel::define::connector::ConnectorSpec::Mcp {
             server: "fake".into(),
             tool: action.into(),
             method: None,

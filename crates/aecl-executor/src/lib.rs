@@ -18,10 +18,8 @@ pub mod fake;
 pub mod house;
 pub mod judge;
 pub mod root_dir;
-mod spec;
 
 pub use call::Call;
 pub use connector::{CallPlan, CallResult, Connector, DryRun, Reconciled};
 pub use connectors::Connectors;
 pub use executor::{CallContext, Executor, Outcome};
-pub use spec::ConnectorSpec;

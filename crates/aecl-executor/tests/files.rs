@@ -1,9 +1,11 @@
 //! Changes of files in a real directory.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-use aecl_executor::connectors::files::{FilesConnector, FilesSpec};
-use aecl_executor::{Call, CallResult, Connector, ConnectorSpec, DryRun, Reconciled, fake};
+use aecl_executor::connectors::files::FilesConnector;
+use aecl_executor::{Call, CallResult, Connector, DryRun, Reconciled, fake};
 use aecl_kernel::base::digest::Digest;
+use aecl_kernel::define::connector::ConnectorSpec;
+use aecl_kernel::define::connector::files::FilesSpec;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;

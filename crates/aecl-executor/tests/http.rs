@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aecl_executor::connectors::http::{HttpConnector, HttpSpec};
-use aecl_executor::{Call, CallPlan, CallResult, Connector, ConnectorSpec, DryRun, Reconciled, fake};
+use aecl_executor::connectors::http::HttpConnector;
+use aecl_executor::{Call, CallPlan, CallResult, Connector, DryRun, Reconciled, fake};
+use aecl_kernel::define::connector::ConnectorSpec;
+use aecl_kernel::define::connector::http::HttpSpec;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};

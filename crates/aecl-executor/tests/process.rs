@@ -1,9 +1,12 @@
 //! Programs in real cages.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-use aecl_executor::connectors::files::{FilesConnector, FilesSpec};
-use aecl_executor::connectors::process::{ProcessConnector, ProcessSpec};
-use aecl_executor::{Call, CallResult, Connector, ConnectorSpec, DryRun, Reconciled, fake};
+use aecl_executor::connectors::files::FilesConnector;
+use aecl_executor::connectors::process::ProcessConnector;
+use aecl_executor::{Call, CallResult, Connector, DryRun, Reconciled, fake};
+use aecl_kernel::define::connector::ConnectorSpec;
+use aecl_kernel::define::connector::files::FilesSpec;
+use aecl_kernel::define::connector::process::ProcessSpec;
 use aecl_kernel::define::isolation::IsolationTier;
 use serde_json::{Value, json};
 use std::fs;

@@ -1,8 +1,10 @@
 //! SQL statements against a real SQLite file.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-use aecl_executor::connectors::sql::{SqlConnector, SqlMode, SqlSpec};
-use aecl_executor::{Call, CallPlan, CallResult, Connector, ConnectorSpec, DryRun, Reconciled, fake};
+use aecl_executor::connectors::sql::SqlConnector;
+use aecl_executor::{Call, CallPlan, CallResult, Connector, DryRun, Reconciled, fake};
+use aecl_kernel::define::connector::ConnectorSpec;
+use aecl_kernel::define::connector::sql::{SqlMode, SqlSpec};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 

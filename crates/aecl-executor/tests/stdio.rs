@@ -10,7 +10,8 @@ use aecl_egress::vault::Vault;
 use aecl_executor::connectors::mcp::{
     ClientFace, Era, Handshake, McpConnector, RawReply, Transport, Upstream, UpstreamSpec,
 };
-use aecl_executor::{Call, CallResult, Connector, ConnectorSpec, fake};
+use aecl_executor::{Call, CallResult, Connector, fake};
+use aecl_kernel::define::connector::ConnectorSpec;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;

@@ -11,7 +11,8 @@ use aecl_egress::vault::Vault;
 use aecl_executor::connectors::mcp::{
     ClientFace, Era, Handshake, McpConnector, Transport, Upstream, UpstreamSpec,
 };
-use aecl_executor::{Call, CallResult, Connector, ConnectorSpec, fake};
+use aecl_executor::{Call, CallResult, Connector, fake};
+use aecl_kernel::define::connector::ConnectorSpec;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 
 use aecl_egress::egress::Egress;
 use aecl_egress::vault::{RemoteSpec, Vault};
-use aecl_executor::connectors::http::{HttpConnector, HttpSpec};
+use aecl_executor::connectors::http::HttpConnector;
 use aecl_executor::connectors::mcp::{
     ClientFace, Handshake, McpConnector, Transport, Upstream, UpstreamSpec,
 };
-use aecl_executor::{Call, CallResult, Connector, ConnectorSpec, fake};
+use aecl_executor::{Call, CallResult, Connector, fake};
+use aecl_kernel::define::connector::ConnectorSpec;
+use aecl_kernel::define::connector::http::HttpSpec;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};

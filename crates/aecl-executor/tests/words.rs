@@ -5,8 +5,9 @@
 
 use aecl_executor::Executor;
 use aecl_executor::connectors::process::ProcessConnector;
-use aecl_executor::{CallResult, Connector as _, ConnectorSpec};
+use aecl_executor::{CallResult, Connector as _};
 use aecl_kernel::define::catalogue::ActionManifest;
+use aecl_kernel::define::connector::ConnectorSpec;
 use serde_json::{Value, json};
 
 fn checked(connector: Value) -> Result<ConnectorSpec, String> {

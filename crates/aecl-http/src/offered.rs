@@ -2,8 +2,9 @@
 //! offers now.
 
 use super::App;
-use aecl_executor::{ConnectorSpec, Executor};
+use aecl_executor::Executor;
 use aecl_kernel::base::digest::Digest;
+use aecl_kernel::define::connector::ConnectorSpec;
 use aecl_mcp::catalogue::Definition;
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod compensation;
+pub mod connector;
 pub mod isolation;
 pub mod manifest;
 pub mod risk;

@@ -11,10 +11,10 @@ use reqwest::{Method, Request, Response, StatusCode, Url};
 use crate::arguments::{Arguments, TemplateError};
 use crate::call::Call;
 use crate::connector::{CallPlan, CallResult, Connector, DryRun, Reconciled};
-use crate::spec::ConnectorSpec;
-pub use crate::spec::http::{Body, HttpSpec, Lookup};
 use aecl_egress::egress::{Egress, EgressError, innermost, parse_url, refusal};
 use aecl_egress::vault::{self, Use, Vault, VaultError};
+use aecl_kernel::define::connector::ConnectorSpec;
+use aecl_kernel::define::connector::http::{Body, HttpSpec};
 
 /// Acts through REST endpoints.
 #[derive(Clone, Default)]

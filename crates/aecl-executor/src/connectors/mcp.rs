@@ -39,7 +39,7 @@ pub use upstream::{ACTING, Upstream};
 
 use crate::call::Call;
 use crate::connector::{CallPlan, CallResult, Connector, DryRun, Reconciled};
-use crate::spec::ConnectorSpec;
+use aecl_kernel::define::connector::ConnectorSpec;
 
 /// Acts through upstream servers, by their name.
 #[derive(Default)]

@@ -32,13 +32,11 @@ use super::files::Content;
 use crate::arguments::Arguments;
 use crate::call::Call;
 use crate::connector::{CallPlan, CallResult, Connector, DryRun, Reconciled};
-use crate::spec::ConnectorSpec;
-pub use crate::spec::process::{
-    AccessSpec, AllowSpec, ImageSpec, LimitsSpec, ProcessSpec, StdoutSpec, ViewSpec,
-};
 use aecl_egress::broker::{AllowList, Credentials};
 use aecl_egress::egress::{Names, SystemNames};
 use aecl_egress::vault::Vault;
+use aecl_kernel::define::connector::ConnectorSpec;
+use aecl_kernel::define::connector::process::{AccessSpec, AllowSpec, ProcessSpec, StdoutSpec};
 pub use aecl_sandbox::{Backend, Docker, VirtualMachine};
 use cages::Cages;
 pub use cages::{recorded, tier};

@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 
 use crate::call::Call;
 use crate::connector::{CallPlan, CallResult, Connector, DryRun, Reconciled};
-use crate::spec::ConnectorSpec;
-pub use crate::spec::sql::{SqlMode, SqlSpec};
+use aecl_kernel::define::connector::ConnectorSpec;
+use aecl_kernel::define::connector::sql::{SqlMode, SqlSpec};
 use rows::{bind, changed, rows};
 
 /// What is wrong with it, if something is.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aecl_egress::egress::Names;
-use aecl_executor::connectors::process::{ProcessSpec, egress_proxy, spec};
+use aecl_executor::connectors::process::{egress_proxy, spec};
+use aecl_kernel::define::connector::process::ProcessSpec;
 use aecl_sandbox::{Cage, Clocks, Limits, Network, Program, Termination, start};
 use serde_json::json;
 

@@ -14,9 +14,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aecl_egress::vault::Vault;
-use aecl_executor::connectors::process::{ProcessConnector, ProcessSpec};
-use aecl_executor::{Call, CallResult, Connector, ConnectorSpec, DryRun, Executor, Reconciled, fake};
+use aecl_executor::connectors::process::ProcessConnector;
+use aecl_executor::{Call, CallResult, Connector, DryRun, Executor, Reconciled, fake};
 use aecl_kernel::base::traffic::Traffic;
+use aecl_kernel::define::connector::ConnectorSpec;
+use aecl_kernel::define::connector::process::ProcessSpec;
 use aecl_kernel::define::isolation::IsolationTier;
 use serde_json::{Value, json};
 use world::{OurNames, plain, target, tls};

@@ -2,8 +2,9 @@
 
 use super::show::{self, Page, Table, Tone};
 use super::{Common, Error, Exit, Result};
-use aecl_executor::connectors::process::{ImageSpec, image};
+use aecl_executor::connectors::process::image;
 use aecl_gate::config::Home;
+use aecl_kernel::define::connector::process::ImageSpec;
 use aecl_sandbox::{ImageError, Images, Layout};
 use clap::Subcommand;
 use serde_json::json;

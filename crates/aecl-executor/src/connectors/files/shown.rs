@@ -140,8 +140,8 @@ fn both_ends(mut all: Vec<String>, most: usize) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::fake;
-    use crate::spec::ConnectorSpec;
     use aecl_kernel::base::digest::Digest;
+    use aecl_kernel::define::connector::ConnectorSpec;
     use serde_json::{Value, json};
     use std::fs;
 

@@ -272,7 +272,8 @@ mod tests {
             let bundle =
                 Bundle::assemble(vec![Source { path: "actions/a.json".into(), text: action.to_string() }]);
             let needs = bundle.unwrap().bundle.catalogue().find("run").unwrap().cage.unwrap();
-            let Ok(crate::spec::ConnectorSpec::Process(spec)) = crate::executor::Executor::check(&connector)
+            let Ok(aecl_kernel::define::connector::ConnectorSpec::Process(spec)) =
+                crate::executor::Executor::check(&connector)
             else {
                 panic!("{connector}")
             };

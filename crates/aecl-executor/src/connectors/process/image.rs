@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::call::Call;
-use crate::spec::process::ImageSpec;
+use aecl_kernel::define::connector::process::ImageSpec;
 
 /// Which image it is.
 ///

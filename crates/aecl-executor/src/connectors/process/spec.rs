@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{credentials, egress_proxy, image, wasm, words};
-use crate::spec::process::{
+use aecl_egress::broker::{self, Allow, AllowList, CredentialRule};
+use aecl_kernel::define::connector::process::{
     AccessSpec, AllowSpec, CredentialSpec, EgressLimitsSpec, ModuleSpec, ProcessSpec, ViewSpec,
 };
-use aecl_egress::broker::{self, Allow, AllowList, CredentialRule};
 
 /// Whom it can reach, read and checked.
 ///

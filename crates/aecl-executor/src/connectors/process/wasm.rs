@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
 use super::spec;
-use crate::spec::process::{AccessSpec, LimitsSpec, ModuleSpec, ProcessSpec, WasmSpec};
+use aecl_kernel::define::connector::process::{AccessSpec, LimitsSpec, ModuleSpec, ProcessSpec, WasmSpec};
 
 /// Of the words between us and the worker; `wasm/src/order.rs` has the same number.
 const PROTOCOL: u64 = 1;

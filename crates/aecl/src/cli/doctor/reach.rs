@@ -2,10 +2,11 @@
 //! configuration.
 
 use super::{Check, Seen};
+use aecl_executor::Executor;
 use aecl_executor::connectors::mcp::Transport;
 use aecl_executor::house::{Places, look_at};
-use aecl_executor::{ConnectorSpec, Executor};
 use aecl_kernel::base::evidence::Reach;
+use aecl_kernel::define::connector::ConnectorSpec;
 use aecl_kernel::policy::bundle::Bundle;
 use rustix::process::geteuid;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};

@@ -4,8 +4,8 @@ use super::{Check, Seen};
 use crate::cli::servers::{State, standing};
 use crate::cli::show::count;
 use aecl_egress::vault::{SecretRef, references};
-use aecl_executor::ConnectorSpec;
 use aecl_executor::Executor;
+use aecl_kernel::define::connector::ConnectorSpec;
 use std::collections::BTreeSet;
 
 pub(super) fn look(seen: &Seen, checks: &mut Vec<Check>) {

@@ -3,8 +3,8 @@
 use super::{Args, profile, reach, through};
 use crate::cli::image::named;
 use crate::cli::{Error, input};
-use aecl_executor::connectors::process::{AccessSpec, ProcessSpec, ViewSpec};
 use aecl_kernel::define::catalogue::ActionManifest;
+use aecl_kernel::define::connector::process::{AccessSpec, ProcessSpec, ViewSpec};
 use aecl_kernel::define::isolation::{IsolationTier, RequiredIsolation};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;

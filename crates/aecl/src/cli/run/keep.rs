@@ -5,7 +5,8 @@ use super::terminal::{Answer, Terminal};
 use crate::cli::Error;
 use crate::cli::show::{self, inert_line};
 use aecl_executor::connectors::files::{Changes, FilePlan, FilesError, KeepJournals};
-use aecl_executor::connectors::process::{AccessSpec, ProcessSpec, ViewSpec, Views};
+use aecl_executor::connectors::process::Views;
+use aecl_kernel::define::connector::process::{AccessSpec, ProcessSpec, ViewSpec};
 use serde_json::{Value, json};
 
 /// What became of the changes.

@@ -5,7 +5,7 @@
 //! the cage: what a stranger's build script put into a cache that is kept would run in the next build.
 
 use crate::cli::show;
-use aecl_executor::connectors::process::{AccessSpec, ProcessSpec, ViewSpec};
+use aecl_kernel::define::connector::process::{AccessSpec, ProcessSpec, ViewSpec};
 use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ mod file;
 use super::{Args, Asked};
 use crate::cli::Error;
 use crate::cli::show;
-use aecl_executor::connectors::process::{AccessSpec, AllowSpec, LimitsSpec, ProcessSpec};
+use aecl_kernel::define::connector::process::{AccessSpec, AllowSpec, LimitsSpec, ProcessSpec};
 use file::{Place, ProjectFile};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

@@ -2,8 +2,8 @@
 
 use crate::cli::Error;
 use crate::cli::show;
-use aecl_executor::connectors::process::AllowSpec;
 use aecl_kernel::base::traffic::{ConnectionRecord, Traffic};
+use aecl_kernel::define::connector::process::AllowSpec;
 use serde_json::json;
 
 /// The methods of plain HTTP that `http://` on the command line stands for.

@@ -5,7 +5,7 @@ use crate::cli::place::keeps_dir;
 use crate::cli::show::{self, inert_line};
 use crate::cli::{Common, Error, Exit, Result};
 use aecl_executor::connectors::files::{KeepEnd, KeepJournals, LeftPlace, RecoveredKeep};
-use aecl_executor::connectors::process::ProcessSpec;
+use aecl_kernel::define::connector::process::ProcessSpec;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 

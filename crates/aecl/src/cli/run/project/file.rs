@@ -3,7 +3,7 @@
 use super::super::Profile;
 use crate::cli::Error;
 use aecl_egress::egress::HostName;
-use aecl_executor::connectors::process::LimitsSpec;
+use aecl_kernel::define::connector::process::LimitsSpec;
 use aecl_kernel::define::isolation::IsolationTier;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;

@@ -3,7 +3,7 @@
 use super::file::{Limit, NAME, ProjectFile};
 use super::{narrowed, stays_as_it_is, take};
 use crate::cli::run::Asked;
-use aecl_executor::connectors::process::{AccessSpec, AllowSpec, ProcessSpec, ViewSpec};
+use aecl_kernel::define::connector::process::{AccessSpec, AllowSpec, ProcessSpec, ViewSpec};
 use aecl_kernel::define::isolation::IsolationTier;
 use proptest::collection::vec;
 use proptest::prelude::*;

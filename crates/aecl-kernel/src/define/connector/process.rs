@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use aecl_kernel::define::isolation::Requirements;
+use crate::define::isolation::Requirements;
 use serde::{Deserialize, Serialize};
 
 /// A program in a cage.
