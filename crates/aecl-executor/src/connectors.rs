@@ -6,7 +6,7 @@ pub mod mcp;
 pub mod process;
 pub mod sql;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -56,20 +56,18 @@ impl Connectors {
     /// From where the values of an action are looked up: where whoever carries it out is.
     pub(crate) fn places(&self, action: &Action, session: Option<&str>) -> Places {
         let ours = std::env::current_dir().ok();
-        let connector = action.typed.as_ref().map(|typed| &typed.manifest.connector);
-        let said = |key: &str| connector.and_then(|connector| connector.get(key)?.as_str());
-        let (base, apart) = match said("kind") {
-            Some("files") => (said("root").map(PathBuf::from), false),
-            Some("http" | "sql" | "process") => (ours, true),
-            Some("mcp") => {
-                let server = said("server").and_then(|server| self.mcp.upstream(session, server));
-                match server.as_ref().map(mcp::Upstream::transport) {
+        let connector = action.typed.as_ref().and_then(|typed| typed.connector());
+        let (base, apart) = match connector {
+            Some(ConnectorSpec::Files(spec)) => (Some(spec.root.clone()), false),
+            Some(ConnectorSpec::Http(_) | ConnectorSpec::Sql(_) | ConnectorSpec::Process(_)) => (ours, true),
+            Some(ConnectorSpec::Mcp { server, .. }) => {
+                match self.mcp.upstream(session, server).as_ref().map(mcp::Upstream::transport) {
                     Some(mcp::Transport::Stdio { cwd, .. }) => (cwd.clone().or(ours), false),
                     Some(mcp::Transport::Http { url, .. }) => (ours, !is_here(url)),
                     None => (ours, false),
                 }
             }
-            _ => (ours, false),
+            None => (ours, false),
         };
         Places { bases: base.into_iter().collect(), apart }
     }

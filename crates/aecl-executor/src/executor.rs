@@ -11,7 +11,7 @@ use aecl_egress::vault::references;
 use aecl_kernel::base::evidence::{Evidence, Reach};
 use aecl_kernel::base::traffic::Traffic;
 use aecl_kernel::decide::Permit;
-use aecl_kernel::define::catalogue::ActionManifest;
+use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::catalogue::flow::Class;
 use aecl_kernel::define::connector::ConnectorSpec;
 use aecl_kernel::provenance::proof::leaves;
@@ -85,25 +85,31 @@ impl Executor {
         &self.connectors
     }
 
-    /// Checks how something is carried out, by itself.
-    pub fn check(connector: &serde_json::Value) -> Result<ConnectorSpec, String> {
-        let spec: ConnectorSpec =
-            serde_json::from_value(connector.clone()).map_err(|e| format!("`connector`: {e}"))?;
-        if let ConnectorSpec::Sql(statement) = &spec {
-            sql::check(statement).map_err(|e| format!("`connector`: {e}"))?;
-        }
-        if let ConnectorSpec::Process(program) = &spec {
-            process::spec::check(program).map_err(|e| format!("`connector`: {e}"))?;
-        }
-        check_secrets(&spec).map_err(|e| format!("`connector`: {e}"))?;
-        Ok(spec)
+    /// Checks that a connector can be meant, by itself.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn check(spec: &ConnectorSpec) -> Result<(), String> {
+        let checked = match spec {
+            ConnectorSpec::Sql(statement) => sql::check(statement),
+            ConnectorSpec::Process(program) => process::spec::check(program).map(drop),
+            ConnectorSpec::Mcp { .. } | ConnectorSpec::Http(_) | ConnectorSpec::Files(_) => Ok(()),
+        };
+        checked.and_then(|()| check_secrets(spec)).map_err(|e| format!("`connector`: {e}"))
     }
 
-    /// Checks how this action is to be carried out, and that none of its arguments becomes code there.
-    pub fn check_action(manifest: &ActionManifest) -> Result<ConnectorSpec, String> {
-        let spec = Self::check(&manifest.connector)?;
-        if let ConnectorSpec::Process(program) = &spec {
-            process::words::check(program, manifest).map_err(|e| format!("`connector`: {e}"))?;
+    /// The connector of this action, if it can be carried out as it says and none of its arguments becomes code there.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn check_action(typed: &TypedAction) -> Result<&ConnectorSpec, String> {
+        let spec = typed.readable_connector().map_err(ToString::to_string)?;
+        let spec = spec.ok_or_else(|| {
+            format!("`{}` has no `connector`, so only an agent can carry it out", typed.manifest.name)
+        })?;
+        Self::check(spec)?;
+        if let ConnectorSpec::Process(program) = spec {
+            process::words::check(program, &typed.manifest).map_err(|e| format!("`connector`: {e}"))?;
         }
         Ok(spec)
     }
@@ -328,7 +334,7 @@ fn call(
         action_id: id.to_owned(),
         action: action.name.clone(),
         arguments: action.arguments.canonical().clone(),
-        connector: Executor::check_action(&typed.manifest)?,
+        connector: Executor::check_action(typed)?.clone(),
         timeout_ms: typed.manifest.timeout_ms,
         idempotency_key: key,
         meta: context.meta,

@@ -544,7 +544,8 @@ async fn a_program_of_an_image_runs_and_the_record_names_the_digest() {
         (json!({ "layout": dir.path() }), "is no OCI image layout".into()),
     ] {
         let connector = json!({ "kind": "process", "argv": ["/busybox"], "image": image });
-        let why = aecl_executor::Executor::check(&connector).unwrap_err();
+        let spec = ConnectorSpec::read(&connector).unwrap().unwrap();
+        let why = aecl_executor::Executor::check(&spec).unwrap_err();
         assert!(why.contains(&expected), "{why}");
     }
     let nowhere = connector().await;

@@ -6,7 +6,7 @@
 use aecl_executor::Executor;
 use aecl_executor::connectors::process::ProcessConnector;
 use aecl_executor::{CallResult, Connector as _};
-use aecl_kernel::define::catalogue::ActionManifest;
+use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::connector::ConnectorSpec;
 use serde_json::{Value, json};
 
@@ -18,13 +18,13 @@ fn checked(connector: Value) -> Result<ConnectorSpec, String> {
         .into_iter()
         .collect::<serde_json::Map<_, _>>()
         .into();
-    let manifest: ActionManifest = serde_json::from_value(json!({
+    let manifest = serde_json::from_value(json!({
         "name": "grep.it", "effect": "read", "connector": connector,
         "arguments": { "type": "object", "properties": properties },
         "args": { "line": { "class": "command" }, "y": { "class": "selector" } },
     }))
     .unwrap();
-    Executor::check_action(&manifest)
+    Executor::check_action(&TypedAction::compile(manifest).unwrap()).cloned()
 }
 
 fn of(words: &str) -> Result<ConnectorSpec, String> {

@@ -6,6 +6,7 @@ use aecl_executor::Executor;
 use aecl_executor::root_dir::read_plain;
 use aecl_kernel::base::json::Document;
 use aecl_kernel::define::catalogue::flow::Audience;
+use aecl_kernel::define::connector::ConnectorSpec;
 use aecl_kernel::policy::problem::{BundleProblem, Source};
 use std::path::Path;
 
@@ -22,8 +23,8 @@ pub fn load(dir: &Path) -> Result<VettedBundle, GateError> {
     let bundle = VettedBundle::load(sources(dir)?).map_err(GateError::Bundle)?;
     let mut problems = Vec::new();
     for (name, typed) in bundle.catalogue().iter() {
-        let reaches = typed.manifest.connector.get("egress").and_then(|list| list.as_array());
-        if typed.egress == Audience::None && reaches.is_some_and(|list| !list.is_empty()) {
+        let program = typed.connector().and_then(ConnectorSpec::program);
+        if typed.egress == Audience::None && program.is_some_and(|program| !program.egress.is_empty()) {
             let message = format!(
                 "`{name}`: its connector's `egress` names places to reach, and its own `egress` says `none`; say \
                  `external`, or `tenant` if all of them are yours"
@@ -31,8 +32,8 @@ pub fn load(dir: &Path) -> Result<VettedBundle, GateError> {
             problems.push(BundleProblem { path: "actions".into(), message, fatal: true });
         }
         // An action without a connector can be authorised, but not carried out.
-        if !typed.manifest.connector.is_null()
-            && let Err(e) = Executor::check_action(&typed.manifest)
+        if typed.readable_connector() != Ok(None)
+            && let Err(e) = Executor::check_action(typed)
         {
             problems.push(BundleProblem {
                 path: "actions".into(),

@@ -2,7 +2,6 @@
 //! offers now.
 
 use super::App;
-use aecl_executor::Executor;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::define::connector::ConnectorSpec;
 use aecl_mcp::catalogue::Definition;
@@ -16,12 +15,10 @@ impl App {
     /// tool, or the server does not offer it or cannot be asked; then a pinned action is blocked.
     pub(super) async fn offered(&self, action: &str) -> Option<Digest> {
         let bundle = self.gate.bundle();
-        let manifest = &bundle.catalogue().find(action)?.manifest;
-        let accepted = manifest.pin?;
-        let Ok(ConnectorSpec::Mcp { server, tool, .. }) = Executor::check(&manifest.connector) else {
-            return None;
-        };
-        let upstream = self.gate.executor().connectors().mcp.upstream(None, &server)?;
+        let typed = bundle.catalogue().find(action)?;
+        let accepted = typed.manifest.pin?;
+        let Some(ConnectorSpec::Mcp { server, tool, .. }) = typed.connector() else { return None };
+        let upstream = self.gate.executor().connectors().mcp.upstream(None, server)?;
         let listed = match upstream.tools(LISTING).await {
             Ok(listed) => listed,
             Err(error) => {
@@ -29,7 +26,7 @@ impl App {
                 return None;
             }
         };
-        let tool = listed.iter().find(|t| t.name == tool)?;
+        let tool = listed.iter().find(|t| t.name == *tool)?;
         Definition::of_tool(tool).ok().map(|definition| definition.pins.beside(Some(accepted)))
     }
 }

@@ -108,7 +108,7 @@ fn of_step(number: usize, look: &StepOutlook, stale: bool) -> PlanStep {
         undo,
         undoable,
         cage: look.findings.iter().find(|f| f.check == "sandbox").map(|f| f.message.clone()),
-        reaches: reaches(&look.typed.manifest.connector),
+        reaches: reaches(&look.typed),
         covered: !stale && look.open.iter().all(|open| !open.required),
         open: look.open.iter().map(open).collect(),
         unnamed: look.unnamed.iter().map(|doubt| doubt.at.clone()).collect(),

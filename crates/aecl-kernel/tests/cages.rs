@@ -313,6 +313,11 @@ fn what_is_strong_enough_must_also_be_able() {
             asks("microvm")
         )
     );
+    // A program with a key that is none: nobody can read what it may have, so it is held by what gives everything.
+    let unread = json!({ "view": [{ "source": "/srv", "at": "/srv" }] });
+    assert_eq!(of(json!({}), "gvisor", &all, None), "ask, in gvisor");
+    assert!(of(unread.clone(), "gvisor", &all, None).starts_with("block sandbox_unenforceable"));
+    assert_eq!(of(unread, "gvisor", &["runsc (gvisor)"], None), "ask, in gvisor");
     // From before anybody asked what backends give: as it was decided then.
     assert_eq!(of(egress, "gvisor", &["runsc (gvisor), before"], None), "ask, in gvisor");
 }

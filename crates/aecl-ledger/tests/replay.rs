@@ -172,6 +172,24 @@ fn another_policy_shows_what_it_changes() {
     assert_eq!(changed(&rule), ["2 run_a pay.send: allow -> block policy_forbids"]);
 }
 
+/// A policy on record may name a connector that this version cannot read. The gate would not load it; what was decided with
+/// it is decided again as it was.
+#[test]
+fn a_connector_that_is_not_read_any_more_does_not_end_a_replay() {
+    let memory = memory();
+    for connector in [json!({ "kind": "smtp" }), json!({ "kind": "sql", "query": "SELECT 1" })] {
+        let mut sources = sources();
+        for source in &mut sources {
+            let with = format!(r#""name":"pay.send","connector":{connector}"#);
+            source.text = source.text.replace(r#""name":"pay.send""#, &with);
+        }
+        assert!(sources.iter().any(|source| source.text.contains("connector")));
+        let bundle = VettedBundle::load(sources).unwrap_or_else(|p| panic!("{p:#?}"));
+        let compared = against(&mut memory.reopen(), 0..u64::MAX, &bundle).unwrap();
+        assert_eq!((compared.decisions, compared.unavailable.len(), compared.changes.len()), (4, 0, 0));
+    }
+}
+
 #[test]
 fn a_run_is_told_step_by_step() {
     let mut memory = memory();

@@ -35,6 +35,7 @@ use crate::connector::{CallPlan, CallResult, Connector, DryRun, Reconciled};
 use aecl_egress::broker::{AllowList, Credentials};
 use aecl_egress::egress::{Names, SystemNames};
 use aecl_egress::vault::Vault;
+use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::connector::ConnectorSpec;
 use aecl_kernel::define::connector::process::{AccessSpec, AllowSpec, ProcessSpec, StdoutSpec};
 pub use aecl_sandbox::{Backend, Docker, VirtualMachine};
@@ -346,15 +347,13 @@ async fn run(
     told.await.unwrap_or(Err(ProcessError::Worker))
 }
 
-/// Whom the program of a connector may reach, in words for people; nothing for what is no program in a cage.
+/// Whom the program of an action may reach, in words for people; nothing for what is no program in a cage.
 #[must_use]
-pub fn reaches(connector: &Value) -> Vec<String> {
-    match serde_json::from_value(connector.clone()) {
-        Ok(ConnectorSpec::Process(spec)) if spec.egress.is_empty() => {
-            vec!["nobody: its cage has no way out".into()]
-        }
-        Ok(ConnectorSpec::Process(spec)) => spec.egress.iter().map(AllowSpec::words).collect(),
-        Ok(_) | Err(_) => Vec::new(),
+pub fn reaches(typed: &TypedAction) -> Vec<String> {
+    match typed.connector().and_then(ConnectorSpec::program) {
+        Some(program) if program.egress.is_empty() => vec!["nobody: its cage has no way out".into()],
+        Some(program) => program.egress.iter().map(AllowSpec::words).collect(),
+        None => Vec::new(),
     }
 }
 

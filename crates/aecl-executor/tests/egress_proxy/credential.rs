@@ -2,7 +2,7 @@
 
 use super::peers::{certificate, server};
 use super::{House, OK, Value, call, json, plain, target};
-use aecl_executor::{CallResult, Connector as _, Executor};
+use aecl_executor::{CallResult, Connector as _};
 use std::process::Command;
 
 const SECRET: &str = "s3cret-\"quoted\"-0123456789";
@@ -172,7 +172,7 @@ async fn supervisor() {
 fn a_credential_is_bound_to_something_or_refused() {
     let fine = json!({ "secret": "{secret:env:TOKEN}", "variable": "TOKEN", "methods": ["GET"] });
     let check = |rule: Value, env: Value| {
-        Executor::check(&json!({ "kind": "process", "argv": ["true"], "egress": [rule], "env": env }))
+        super::checked(&json!({ "kind": "process", "argv": ["true"], "egress": [rule], "env": env }))
     };
     check(json!({ "host": "a.b", "credential": fine }), json!({})).unwrap();
     let with = |key: &str, value: Value| {

@@ -76,7 +76,7 @@ pub fn summarize(gate: &Gate, request: &Request) -> ApprovalSummary {
         runs: runs(&action, request),
         cage: cage.map(|f| f.message.clone()),
         lowered: cage.is_some_and(|f| f.code == code::SANDBOX_LOWERED),
-        reaches: action.typed.as_ref().map_or_else(Vec::new, |t| reaches(&t.manifest.connector)),
+        reaches: action.typed.as_deref().map_or_else(Vec::new, reaches),
         amount,
         undo,
         undoable,

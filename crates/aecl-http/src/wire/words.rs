@@ -2,6 +2,7 @@
 //! server's name, and is cut.
 
 use aecl_kernel::define::catalogue::TypedAction;
+use aecl_kernel::define::connector::ConnectorSpec;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -39,9 +40,8 @@ pub fn description(typed: &TypedAction) -> (String, Option<ServerWords>) {
 
 /// The server whose tool an action is. What stands for a server's resources, prompts and completions AECL describes.
 pub fn server(typed: &TypedAction) -> Option<&str> {
-    let of = |key: &str| typed.manifest.connector.get(key).and_then(serde_json::Value::as_str);
-    (of("kind") == Some("mcp") && of("method").is_none_or(|method| method == "tools/call"))
-        .then(|| of("server").unwrap_or_default())
+    let ConnectorSpec::Mcp { server, method, .. } = typed.connector()? else { return None };
+    method.as_deref().is_none_or(|method| method == "tools/call").then_some(server)
 }
 
 fn cut(server: &str, text: &str) -> ServerWords {

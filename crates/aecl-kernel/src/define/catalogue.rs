@@ -9,6 +9,7 @@ mod weight;
 use crate::base::amount;
 use crate::base::digest::Digest;
 use crate::base::id::{ActionName, Environment};
+use crate::define::connector::{ConnectorSpec, UnreadableConnector};
 use crate::define::isolation::{IsolationTier, Requirements};
 use flow::{Argument, Audience, Class, DryRunRule, Intent, OutputLabel, Resolver};
 use rust_decimal::Decimal;
@@ -296,7 +297,7 @@ pub struct ActionManifest {
     /// How it is undone.
     #[serde(default)]
     pub compensation: Option<Compensation>,
-    /// How it is carried out. Only the executor reads it.
+    /// How it is carried out, as it is written. [`TypedAction::connector`] is what that means.
     #[serde(default)]
     pub connector: Value,
     /// The scope of the credentials that carrying it out uses. An agent of another scope cannot use them.
@@ -407,6 +408,7 @@ pub struct TypedAction {
     pub intent: Intent,
     /// What it needs of its cage, if a program carries it out here.
     pub cage: Option<Requirements>,
+    connector: Result<Option<ConnectorSpec>, UnreadableConnector>,
     /// A check for each label of the output that has a pattern.
     patterns: Vec<Option<jsonschema::Validator>>,
     validator: jsonschema::Validator,
@@ -509,8 +511,34 @@ impl TypedAction {
         } else {
             manifest.intent.clone()
         };
-        let cage = Requirements::of(&manifest);
-        Ok(Self { manifest, digest, schema, roles, egress, intent, cage, patterns, validator, written })
+        let connector = ConnectorSpec::read(&manifest.connector);
+        let cage = match &connector {
+            Ok(spec) => spec.as_ref().and_then(ConnectorSpec::needs),
+            Err(unreadable) => unreadable.needs(),
+        };
+        Ok(Self {
+            manifest,
+            digest,
+            schema,
+            roles,
+            egress,
+            intent,
+            cage,
+            connector,
+            patterns,
+            validator,
+            written,
+        })
+    }
+
+    /// Connector that carries it out, if it has one that can be read.
+    pub fn connector(&self) -> Option<&ConnectorSpec> {
+        self.connector.as_ref().ok()?.as_ref()
+    }
+
+    /// The same; what cannot be read is told apart from what is not there.
+    pub fn readable_connector(&self) -> Result<Option<&ConnectorSpec>, &UnreadableConnector> {
+        self.connector.as_ref().map(Option::as_ref)
     }
 
     /// Whether a value has the pattern that the label of this number asks for, if it asks for one.
@@ -584,32 +612,4 @@ pub fn nearest<T: fmt::Display>(name: &str, candidates: impl Iterator<Item = T>)
         .filter(|(distance, c)| *distance <= 1 + c.to_string().chars().count() / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, c)| c)
-}
-
-impl Requirements {
-    /// What the action needs, if a program carries it out here. A limit of memory is there unless the entry
-    /// says that there is none.
-    pub(crate) fn of(manifest: &ActionManifest) -> Option<Self> {
-        let connector = &manifest.connector;
-        if connector.get("kind").and_then(Value::as_str) != Some("process") {
-            return None;
-        }
-        let limit = |name: &str| connector.get("limits").and_then(|limits| limits.get(name));
-        let list = |name: &str| connector.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let has = |item: &Value, name: &str| item.get(name).is_some_and(|value| !value.is_null());
-        let (views, egress) = (list("views"), list("egress"));
-        Some(Self {
-            memory: limit("memory_max_mib") != Some(&Value::Null),
-            cpu: limit("cpu_max_millicores").is_some_and(|limit| !limit.is_null()),
-            // The files of an image, a module with its worker, and the certificates that go with a credential are views
-            // of ours.
-            views: !views.is_empty()
-                || has(connector, "image")
-                || has(connector, "wasm")
-                || egress.iter().any(|allow| has(allow, "credential")),
-            overlays: views.iter().any(|view| view.get("access").is_some_and(|access| access == "overlay")),
-            listener: !egress.is_empty(),
-            module: has(connector, "wasm"),
-        })
-    }
 }

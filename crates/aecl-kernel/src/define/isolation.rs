@@ -82,6 +82,10 @@ pub struct Requirements {
 }
 
 impl Requirements {
+    /// Everything: what a program needs of which nobody can read what it may have.
+    pub const ALL: Self =
+        Self { memory: true, cpu: true, views: true, overlays: true, listener: true, module: true };
+
     /// The first of it that a backend does not give.
     pub fn lack(self, found: &BackendReport) -> Option<MissingCapability> {
         // What was recorded before anybody asked comes out as it did.

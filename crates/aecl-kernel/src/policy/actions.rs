@@ -7,7 +7,6 @@ use crate::define::catalogue::{
     ActionManifest, ApprovalRule, Catalogue, DestinationField, DestinationKind, Reversibility, TypedAction,
     nearest, pointer_of,
 };
-use crate::define::isolation::Requirements;
 use crate::read::action::destination;
 use serde_json::Value;
 
@@ -55,9 +54,6 @@ pub(super) fn add(
     {
         error(format!("the cost {cost} is negative: it would refund the budget that it should use"));
     }
-    if manifest.min_tier.is_some() && Requirements::of(&manifest).is_none() {
-        error("`min_tier` says how a program is held, and only a `process` connector runs one".into());
-    }
     for message in manifest.fields.destination.iter().flat_map(unlike_compared) {
         error(message);
     }
@@ -66,6 +62,11 @@ pub(super) fn add(
     }
     match TypedAction::compile(manifest.clone()) {
         Ok(typed) => {
+            if typed.manifest.min_tier.is_some() && typed.cage.is_none() {
+                error(
+                    "`min_tier` says how a program is held, and only a `process` connector runs one".into(),
+                );
+            }
             for (what, pointer) in pointers.iter().filter(|(_, pointer)| pointer.starts_with('/')) {
                 if let Err(hint) = leads_somewhere(pointer, &typed.schema) {
                     error(format!("`{what}` points to `{pointer}`, which `arguments` does not list{hint}"));

@@ -7,6 +7,7 @@ use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::json::Document;
 use aecl_kernel::define::catalogue::flow::Class;
 use aecl_kernel::define::catalogue::{ActionManifest, TypedAction, infer};
+use aecl_kernel::define::connector::ConnectorSpec;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -172,7 +173,7 @@ impl Definition {
             "description": self.pinned.get("description").and_then(Value::as_str).unwrap_or_default(),
             "arguments": arguments,
             "output": { "untrusted": true, "private": true },
-            "connector": { "kind": "mcp", "server": server, "tool": self.name },
+            "connector": ConnectorSpec::Mcp { server: server.into(), tool: self.name.clone(), method: None },
             "pin": self.pins.whole,
         });
         self.defaults(server, annotations, &mut entry);
@@ -336,7 +337,11 @@ pub(super) fn companions(server: &str) -> Vec<Value> {
             "idempotency": "pure",
             "arguments": arguments,
             "output": { "untrusted": true, "private": true },
-            "connector": { "kind": "mcp", "server": server, "tool": "", "method": method },
+            "connector": ConnectorSpec::Mcp {
+                server: server.into(),
+                tool: String::new(),
+                method: Some(method.into()),
+            },
         })
     };
     let uri = json!({ "type": "object", "required": ["uri"], "properties": { "uri": { "type": "string" } } });

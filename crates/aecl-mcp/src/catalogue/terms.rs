@@ -4,6 +4,7 @@ use super::definition::Annotations;
 use super::seen::Seen;
 use aecl_executor::connectors::mcp::Transport;
 use aecl_gate::config::Home;
+use aecl_kernel::define::connector::ConnectorKind;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -53,7 +54,7 @@ pub(super) fn retimed(
     for entry in entries {
         let name = entry.get("name").and_then(Value::as_str).unwrap_or_default();
         let tool = tool_of(server, name);
-        let is_ours = entry.pointer("/connector/kind").and_then(Value::as_str) == Some("mcp");
+        let is_ours = entry.get("connector").and_then(ConnectorKind::of) == Some(ConnectorKind::Mcp);
         let written = known.get(&tool).and_then(|seen| seen.timeout_ms);
         let Some(members) = entry.as_object_mut().filter(|_| is_ours) else { continue };
         let stands = members.get("timeout_ms").map(Value::as_u64);

@@ -9,6 +9,7 @@ use aecl_gate::config::Home;
 use aecl_gate::identity::hash_key;
 use aecl_gate::loader;
 use aecl_kernel::define::catalogue::TypedAction;
+use aecl_kernel::define::connector::ConnectorSpec;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -125,7 +126,7 @@ fn row(name: &str, typed: &TypedAction, changed: &BTreeMap<String, &str>) -> Val
         "name": name,
         "effect": manifest.effect.name(),
         "reversibility": manifest.reversibility().name(),
-        "connector": manifest.connector.get("kind"),
+        "connector": typed.connector().map(ConnectorSpec::kind),
         "pin": manifest.pin,
         "state": state,
     })

@@ -2,7 +2,6 @@
 //! configuration.
 
 use super::{Check, Seen};
-use aecl_executor::Executor;
 use aecl_executor::connectors::mcp::Transport;
 use aecl_executor::house::{Places, look_at};
 use aecl_kernel::base::evidence::Reach;
@@ -10,7 +9,7 @@ use aecl_kernel::define::connector::ConnectorSpec;
 use aecl_kernel::policy::bundle::Bundle;
 use rustix::process::geteuid;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub(super) fn look(seen: &Seen, checks: &mut Vec<Check>) {
     if seen.config.is_none() {
@@ -95,12 +94,12 @@ fn reach(path: &str, base: Option<&Path>) -> Option<(Reach, String)> {
 pub(in crate::cli) fn shown(bundle: &Bundle) -> Vec<(String, Reach)> {
     let mut found = Vec::new();
     for (name, typed) in bundle.catalogue().iter() {
-        let paths: Vec<(&str, PathBuf)> = match Executor::check(&typed.manifest.connector) {
-            Ok(ConnectorSpec::Process(spec)) => {
-                spec.views.iter().map(|view| ("the view", view.source.clone())).collect()
+        let paths: Vec<(&str, &Path)> = match typed.connector() {
+            Some(ConnectorSpec::Process(spec)) => {
+                spec.views.iter().map(|view| ("the view", view.source.as_path())).collect()
             }
-            Ok(ConnectorSpec::Files(spec)) => vec![("the root", spec.root)],
-            Ok(ConnectorSpec::Mcp { .. } | ConnectorSpec::Http(_) | ConnectorSpec::Sql(_)) | Err(_) => {
+            Some(ConnectorSpec::Files(spec)) => vec![("the root", &spec.root)],
+            Some(ConnectorSpec::Mcp { .. } | ConnectorSpec::Http(_) | ConnectorSpec::Sql(_)) | None => {
                 Vec::new()
             }
         };

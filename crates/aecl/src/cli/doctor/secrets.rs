@@ -4,7 +4,6 @@ use super::{Check, Seen};
 use crate::cli::servers::{State, standing};
 use crate::cli::show::count;
 use aecl_egress::vault::{SecretRef, references};
-use aecl_executor::Executor;
 use aecl_kernel::define::connector::ConnectorSpec;
 use std::collections::BTreeSet;
 
@@ -76,10 +75,8 @@ pub(super) fn logins(seen: &Seen, checks: &mut Vec<Check>) {
 pub(super) fn scopes(seen: &Seen, checks: &mut Vec<Check>) {
     let (Some(config), Some(bundle)) = (&seen.config, &seen.bundle) else { return };
     for (name, typed) in bundle.catalogue().iter() {
-        let Ok(ConnectorSpec::Mcp { server, .. }) = Executor::check(&typed.manifest.connector) else {
-            continue;
-        };
-        let Some(transport) = config.servers.get(&server) else { continue };
+        let Some(ConnectorSpec::Mcp { server, .. }) = typed.connector() else { continue };
+        let Some(transport) = config.servers.get(server) else { continue };
         let (wanted, said) = (transport.credential_scope(), typed.manifest.credential_scope.as_deref());
         if transport.uses_credentials() && wanted != said {
             let shown = |scope: Option<&str>| scope.map_or("none".to_owned(), |scope| format!("`{scope}`"));

@@ -110,7 +110,7 @@ impl Asked<'_> {
 
     /// Whom the program that carries it out may reach.
     fn reaches(&self) -> Vec<String> {
-        self.action.typed.as_ref().map_or_else(Vec::new, |typed| reaches(&typed.manifest.connector))
+        self.action.typed.as_deref().map_or_else(Vec::new, reaches)
     }
 
     fn threshold(&self) -> Option<String> {

@@ -4,6 +4,7 @@ use super::{Args, profile, reach, through};
 use crate::cli::image::named;
 use crate::cli::{Error, input};
 use aecl_kernel::define::catalogue::ActionManifest;
+use aecl_kernel::define::connector::ConnectorKind;
 use aecl_kernel::define::connector::process::{AccessSpec, ProcessSpec, ViewSpec};
 use aecl_kernel::define::isolation::{IsolationTier, RequiredIsolation};
 use serde_json::{Map, Value, json};
@@ -129,8 +130,8 @@ impl Policy {
     fn of_action(name: String, said: Map<String, Value>) -> Result<Self, String> {
         let action: ActionManifest =
             serde_json::from_value(Value::Object(said)).map_err(|e| e.to_string())?;
-        let kind = action.connector.get("kind").and_then(Value::as_str).unwrap_or_default();
-        if kind != "process" {
+        if ConnectorKind::of(&action.connector) != Some(ConnectorKind::Process) {
+            let kind = action.connector.get("kind").and_then(Value::as_str).unwrap_or_default();
             return Err(format!(
                 "a connector of the kind `{kind}` carries out `{}`, and only a `process` runs in a cage",
                 action.name
@@ -144,11 +145,13 @@ impl Policy {
         Ok(Self { name, connector, min_tier: action.min_tier, timeout })
     }
 
-    fn of_connector(name: String, mut connector: Map<String, Value>) -> Result<Self, String> {
+    fn of_connector(name: String, said: Map<String, Value>) -> Result<Self, String> {
+        let kind = ConnectorKind::of(&Value::Object(said.clone()));
+        let mut connector = said;
         let min_tier = connector.remove("min_tier").filter(|said| !said.is_null());
         let min_tier =
             min_tier.map(serde_json::from_value).transpose().map_err(|e| format!("`min_tier`: {e}"))?;
-        if connector.get("kind").and_then(Value::as_str) == Some("process") {
+        if kind == Some(ConnectorKind::Process) {
             connector.remove("kind");
         }
         Ok(Self { name, connector, min_tier, timeout: None })
