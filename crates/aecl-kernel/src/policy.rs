@@ -8,6 +8,7 @@ mod actions;
 pub mod bundle;
 mod code_arguments;
 pub(crate) mod compile;
+pub mod context;
 pub mod example;
 mod manifests;
 mod nesting;
@@ -17,19 +18,15 @@ pub mod property;
 mod typing;
 
 use crate::base::id::{ActionName, AgentId};
+use crate::policy::context::{PolicyRequest, Situation};
 use crate::policy::own_rule::OwnRule;
-use crate::provenance::{proof, spelling};
-use crate::read::action::Action;
-use crate::record::facts::Facts;
 use cedar_policy::{
-    Authorizer, Context, Decision, Effect, Entities, EntityId, EntityTypeName, EntityUid, Policy, PolicySet,
-    Request, RestrictedExpression, Schema, ValidationMode, Validator,
+    Authorizer, Decision, Effect, Entities, Policy, PolicySet, Schema, ValidationMode, Validator,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
-use std::sync::LazyLock;
-use typing::{ArgumentType, MadeDecimal};
+use typing::ArgumentType;
 
 /// Most operators of a rule that is looked through for lints.
 const SHORT_OPERATORS_MAX: usize = 200;
@@ -75,15 +72,6 @@ pub struct PolicyView {
     pub asks: bool,
     /// It forbids; otherwise it permits.
     pub forbids: bool,
-}
-
-/// Request to policy: nothing of what has been decided, and nothing of whom the bundle names.
-#[derive(Debug, Clone, Copy)]
-pub struct PolicyRequest<'a> {
-    /// What is proposed.
-    pub action: &'a Action,
-    /// What is known.
-    pub facts: &'a Facts,
 }
 
 /// The arguments of a schema that rules see: `text`, `long`, `decimal` or another kind, and whether they are
@@ -194,7 +182,11 @@ impl Policies {
         let Some(slice) = self.slice(agent, &q.action.name) else {
             return (PolicyAnswer::NotAllowed, Vec::new());
         };
-        let first = match self.evaluate(slice, q, agent, false) {
+        let situation = match Situation::of(q, &self.types) {
+            Ok(situation) => situation,
+            Err(message) => return (PolicyAnswer::Error(message), Vec::new()),
+        };
+        let first = match self.evaluate(slice, &situation, agent, false) {
             Ok(response) => response,
             Err(message) => return (PolicyAnswer::Error(message), Vec::new()),
         };
@@ -204,7 +196,7 @@ impl Policies {
         if first.policies.is_empty() {
             return (PolicyAnswer::NotAllowed, Vec::new());
         }
-        let second = match self.evaluate(slice, q, agent, true) {
+        let second = match self.evaluate(slice, &situation, agent, true) {
             Ok(response) => response,
             Err(message) => return (PolicyAnswer::Error(message), Vec::new()),
         };
@@ -223,7 +215,7 @@ impl Policies {
     #[doc(hidden)]
     pub fn evaluate_bare(&self, q: PolicyRequest<'_>) -> Option<impl Fn() -> bool + '_> {
         let slice = self.slice(&q.action.principal.agent, &q.action.name)?;
-        let request = self.request(q, &q.action.principal.agent, false).ok()?;
+        let request = Situation::of(q, &self.types).ok()?.request(&q.action.principal.agent, false).ok()?;
         Some(move || {
             self.authorizer.is_authorized(&request, &slice.set, &self.entities).decision() == Decision::Allow
         })
@@ -232,11 +224,11 @@ impl Policies {
     fn evaluate(
         &self,
         slice: &Slice,
-        q: PolicyRequest<'_>,
+        situation: &Situation,
         agent: &AgentId,
         granted: bool,
     ) -> Result<Response, String> {
-        let request = self.request(q, agent, granted)?;
+        let request = situation.request(agent, granted)?;
         let response = self.authorizer.is_authorized(&request, &slice.set, &self.entities);
         // An error makes Cedar skip the policy. A forbid that is skipped is a deny gone quiet, so any
         // error is a no.
@@ -247,102 +239,9 @@ impl Policies {
         policies.sort();
         Ok(Response { allowed: response.decision() == Decision::Allow, policies })
     }
-
-    fn request(&self, q: PolicyRequest<'_>, agent: &AgentId, granted: bool) -> Result<Request, String> {
-        let action = q.action;
-        let resource = uid("Resource", action.resource.as_deref().unwrap_or("none"))?;
-        let context = self.context(q, granted)?;
-        Request::new(uid("Agent", agent.as_str())?, uid("Action", &action.name)?, resource, context, None)
-            .map_err(|e| format!("the request cannot be built: {e}"))
-    }
-
-    fn context(&self, q: PolicyRequest<'_>, granted: bool) -> Result<Context, String> {
-        let action = q.action;
-        let string = |s: &str| RestrictedExpression::new_string(s.to_owned());
-        let flag = RestrictedExpression::new_bool;
-        let record = |fields: Vec<(String, RestrictedExpression)>| {
-            RestrictedExpression::new_record(fields).map_err(|e| format!("the context cannot be built: {e}"))
-        };
-        let mut pairs: Vec<(String, RestrictedExpression)> = Vec::with_capacity(12);
-        let amount = action.amount.as_ref().map(|a| MadeDecimal::of(a.value)).transpose()?;
-        if let Some(argument_type) = self.types.get(action.name.as_str()) {
-            pairs.push((
-                "args".into(),
-                argument_type
-                    .expression(action.arguments.value(), amount.as_ref())?
-                    .ok_or("the arguments are no record")?,
-            ));
-        }
-        pairs.push(("tenant".into(), string(action.principal.tenant.as_str())));
-        pairs.push(("environment".into(), string(action.principal.environment.as_str())));
-        if let Some(project) = &action.principal.project {
-            pairs.push(("project".into(), string(project.as_str())));
-        }
-        if let Some(user) = &action.principal.user {
-            pairs.push(("user".into(), string(user.as_str())));
-        }
-        if let (Some(made), Some(amount)) = (amount, &action.amount) {
-            pairs.push(("amount".into(), made.expression));
-            pairs.push(("unit".into(), string(&amount.unit)));
-        }
-        if let Some(rows) = action.rows {
-            pairs.push((
-                "rows".into(),
-                RestrictedExpression::new_long(i64::try_from(rows).unwrap_or(i64::MAX)),
-            ));
-        }
-        pairs.push((
-            "destinations".into(),
-            RestrictedExpression::new_set(action.destinations.iter().map(|d| string(d))),
-        ));
-        pairs.push((
-            "reaches".into(),
-            RestrictedExpression::new_set(
-                reached(action, q.facts.edition).map(RestrictedExpression::new_string),
-            ),
-        ));
-        pairs.push(("compensating".into(), flag(action.compensates.is_some())));
-        if let Some(typed) = &action.typed {
-            code_arguments::expressions(typed, &action.code_arguments, &mut pairs)?;
-        }
-        let run = q.facts.run.as_ref();
-        pairs.push((
-            "run".into(),
-            record(vec![
-                ("untrusted".into(), flag(run.is_some_and(|r| r.labels.untrusted))),
-                ("private".into(), flag(run.is_some_and(|r| r.labels.private))),
-                (
-                    "calls".into(),
-                    RestrictedExpression::new_long(
-                        run.map_or(0, |r| i64::try_from(r.calls).unwrap_or(i64::MAX)),
-                    ),
-                ),
-            ])?,
-        ));
-        pairs.push(("approval".into(), record(vec![("granted".into(), flag(granted))])?));
-        Context::from_pairs(pairs).map_err(|e| format!("the context cannot be built: {e}"))
-    }
-}
-
-/// Where an action goes, by the arguments that are destinations or lead outside, each in the form in which allowances count it: a rule
-/// that names one account means it however it is written.
-fn reached(action: &Action, edition: u32) -> impl Iterator<Item = String> {
-    let leaves = action.typed.as_deref().map(|typed| proof::judged(action, typed, edition));
-    let to = leaves.into_iter().flatten().filter(|leaf| leaf.class.is_destination());
-    to.filter_map(|leaf| spelling::counted(leaf.class, leaf.value))
 }
 
 struct Response {
     allowed: bool,
     policies: Vec<String>,
-}
-
-fn uid(kind: &str, id: &str) -> Result<EntityUid, String> {
-    // Reading the name of a type is as much work as evaluating a small policy, and there are three of them.
-    static KINDS: LazyLock<BTreeMap<&str, EntityTypeName>> = LazyLock::new(|| {
-        let read = |kind| EntityTypeName::from_str(kind).ok().map(|name| (kind, name));
-        ["Agent", "Action", "Resource"].into_iter().filter_map(read).collect()
-    });
-    let kind = KINDS.get(kind).ok_or_else(|| format!("`{kind}` is no type of the schema"))?;
-    Ok(EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id)))
 }

@@ -3,9 +3,9 @@
 use super::Policies;
 use super::Reason;
 use super::Slice;
+use super::context::uid;
 use super::nesting;
 use super::typing::ArgumentType;
-use super::uid;
 use crate::base::id::{ActionName, AgentId};
 use crate::define::catalogue::{self, ApprovalRule, Catalogue, Reversibility};
 use crate::define::manifest::{AgentManifest, Consent, DATA_OWNERS};

@@ -1,11 +1,13 @@
 //! JSON Schema as Cedar types: which arguments rules can see, and as what.
 
 use crate::base::json::number_text;
-use cedar_policy::RestrictedExpression;
+use cedar_policy_core::ast::{ExtensionFunction, Name, PartialValue, Value as CedarValue};
+use cedar_policy_core::extensions::Extensions;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 /// The type of an argument, as rules see it. What has no Cedar type is hidden: a rule that names it does
 /// not compile, instead of never matching.
@@ -120,11 +122,11 @@ impl ArgumentType {
 
     /// A value as this type; `None` where an optional value is absent or null. A value that does not fit
     /// is an error, and so a no. `made` is a decimal that need not be made once more.
-    pub(super) fn expression(
+    pub(super) fn value(
         &self,
         value: &Value,
         made: Option<&MadeDecimal>,
-    ) -> Result<Option<RestrictedExpression>, String> {
+    ) -> Result<Option<CedarValue>, String> {
         let misfit = || {
             Err(format!(
                 "`{}` has not the type that its schema declares",
@@ -133,15 +135,15 @@ impl ArgumentType {
         };
         Ok(Some(match (self, value) {
             (_, Value::Null) => return Ok(None),
-            (Self::Bool, Value::Bool(b)) => RestrictedExpression::new_bool(*b),
+            (Self::Bool, Value::Bool(b)) => (*b).into(),
             (Self::Long, Value::Number(n)) => match n.as_i64() {
-                Some(i) => RestrictedExpression::new_long(i),
+                Some(i) => i.into(),
                 None => return misfit(),
             },
-            (Self::Text, Value::String(s)) => RestrictedExpression::new_string(s.clone()),
+            (Self::Text, Value::String(s)) => s.as_str().into(),
             (Self::Decimal, Value::Number(n)) => match Decimal::from_str(&number_text(n)) {
                 Ok(d) => match made.filter(|made| made.value == d) {
-                    Some(made) => made.expression.clone(),
+                    Some(made) => made.in_cedar.clone(),
                     None => decimal(&d)?,
                 },
                 Err(_) => return misfit(),
@@ -149,50 +151,69 @@ impl ArgumentType {
             (Self::Set(inner), Value::Array(items)) => {
                 let mut out = Vec::with_capacity(items.len());
                 for item in items {
-                    match inner.expression(item, made)? {
-                        Some(e) => out.push(e),
+                    match inner.value(item, made)? {
+                        Some(value) => out.push(value),
                         None => return misfit(),
                     }
                 }
-                RestrictedExpression::new_set(out)
+                CedarValue::set(out, None)
             }
             (Self::Record(fields), Value::Object(map)) => {
                 let mut out = Vec::with_capacity(fields.len());
                 for (name, (inner, required)) in fields {
-                    match map.get(name).map(|v| inner.expression(v, made)).transpose()?.flatten() {
-                        Some(e) => out.push((name.clone(), e)),
+                    match map.get(name).map(|v| inner.value(v, made)).transpose()?.flatten() {
+                        Some(value) => out.push((name.as_str(), value)),
                         None if *required => return misfit(),
                         None => {}
                     }
                 }
-                RestrictedExpression::new_record(out).map_err(|e| e.to_string())?
+                CedarValue::record(out, None)
             }
             _ => return misfit(),
         }))
     }
 }
 
-/// A decimal and what it is in Cedar. To make one, Cedar parses the name of its type, which takes as long as
-/// evaluating a small policy; an amount stands in an argument and beside the arguments.
+/// A decimal and what it is in Cedar. To make one, Cedar reads a text with a regular expression; an amount stands in an
+/// argument and beside the arguments.
 pub(super) struct MadeDecimal {
     value: Decimal,
-    pub(super) expression: RestrictedExpression,
+    pub(super) in_cedar: CedarValue,
 }
 
 impl MadeDecimal {
     pub(super) fn of(value: Decimal) -> Result<Self, String> {
-        Ok(Self { value, expression: decimal(&value)? })
+        Ok(Self { value, in_cedar: decimal(&value)? })
     }
 }
 
 /// A decimal as Cedar has them: four digits after the point, about 9 × 10^14 at most. Others are an error,
 /// and so a no.
-fn decimal(value: &Decimal) -> Result<RestrictedExpression, String> {
+fn decimal(value: &Decimal) -> Result<CedarValue, String> {
+    // Looked up once: the name of a function is read by a parser.
+    static MAKE: LazyLock<Option<&ExtensionFunction>> = LazyLock::new(|| {
+        let name = Name::parse_unqualified_name("decimal").ok()?;
+        Extensions::all_available().func(&name).ok()
+    });
     let normal = value.normalize();
     if normal.scale() > 4 || normal.abs() >= Decimal::new(922_337_203_685_477, 0) {
         return Err(format!(
             "`{value}` is beyond what rules can compare: four digits after the point, 15 before"
         ));
     }
-    Ok(RestrictedExpression::new_decimal(format!("{normal:.4}")))
+    let make = MAKE.ok_or("Cedar was built without decimals")?;
+    match make.call(&[format!("{normal:.4}").into()]).map_err(|e| e.to_string())? {
+        PartialValue::Value(value) => Ok(value),
+        PartialValue::Residual(_) => Err(format!("`{value}` is no decimal to Cedar")),
+    }
+}
+
+/// A number, which may be more than Cedar counts to.
+pub(super) fn long(number: u64) -> CedarValue {
+    i64::try_from(number).unwrap_or(i64::MAX).into()
+}
+
+/// A set of texts.
+pub(super) fn texts<T: Into<CedarValue>>(all: impl IntoIterator<Item = T>) -> CedarValue {
+    CedarValue::set(all.into_iter().map(Into::into), None)
 }
