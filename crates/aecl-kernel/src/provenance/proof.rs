@@ -11,7 +11,7 @@ use super::links;
 use crate::define::catalogue::dialect::Dialect;
 use crate::define::catalogue::flow::{Argument, Audience, Class, Endorses};
 use crate::define::catalogue::{Effect, Reversibility, TypedAction};
-use crate::read::action::Action;
+use crate::read::action::{Action, Leading};
 use crate::read::plan;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -129,13 +129,25 @@ pub fn leaves<'a>(action: &'a Action, typed: &'a TypedAction) -> Vec<Leaf<'a>> {
 pub fn judged<'a>(action: &'a Action, typed: &'a TypedAction, edition: u32) -> Vec<Leaf<'a>> {
     let mut out = leaves(action, typed);
     if edition >= LEADING {
-        let changes = typed.manifest.effect.changes_something();
-        each_leaf(action.arguments.value(), &mut String::new(), &mut |value, path| {
-            let argument = typed.roles.of_pointer(path).unwrap_or(&UNSAID);
-            let class = value.as_str().and_then(|text| leads(argument.class, path, text, changes));
-            out.extend(class.map(|class| Leaf { pointer: path.clone(), argument, class, value }));
-        });
+        let leading = action.leading(|| leading(action, typed)).iter();
+        out.extend(leading.map(|Leading { pointer, class }| {
+            // Nobody stands behind nothing.
+            let value = action.arguments.pointer(pointer).unwrap_or(&Value::Null);
+            let argument = typed.roles.of_pointer(pointer).unwrap_or(&UNSAID);
+            Leaf { pointer: pointer.clone(), argument, class: *class, value }
+        }));
     }
+    out
+}
+
+fn leading(action: &Action, typed: &TypedAction) -> Vec<Leading> {
+    let changes = typed.manifest.effect.changes_something();
+    let mut out = Vec::new();
+    each_leaf(action.arguments.value(), &mut String::new(), &mut |value, pointer| {
+        let role = typed.roles.of_pointer(pointer).map_or(UNSAID.class, |argument| argument.class);
+        let class = value.as_str().and_then(|text| leads(role, pointer, text, changes));
+        out.extend(class.map(|class| Leading { pointer: pointer.clone(), class }));
+    });
     out
 }
 

@@ -8,10 +8,11 @@ use crate::base::json::{Document, JsonError, Limits};
 use crate::base::principal::Principal;
 use crate::base::text::{is_invisible, visible};
 use crate::base::time::Timestamp;
+use crate::define::catalogue::flow::Class;
 use crate::define::catalogue::{DestinationField, DestinationKind, TypedAction};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Mode of a proposal: an effect, leave to make it oneself, or only an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -111,6 +112,16 @@ pub struct Action {
     pub code_arguments: Vec<crate::read::code_arguments::CodeArgument>,
     /// What was not understood; any of these blocks.
     pub problems: Vec<ProposalProblem>,
+    leading: OnceLock<Vec<Leading>>,
+}
+
+/// A value that leads outside, although its role is no destination.
+#[derive(Debug, Clone)]
+pub struct Leading {
+    /// Where, as a JSON pointer.
+    pub pointer: String,
+    /// The destination that it is.
+    pub class: Class,
 }
 
 impl Action {
@@ -180,6 +191,7 @@ impl Action {
             tenant: None,
             code_arguments: Vec::new(),
             problems,
+            leading: OnceLock::new(),
         };
         action.understand();
         action
@@ -248,6 +260,11 @@ impl Action {
                 Err(message) => self.problems.push(ProposalProblem { code: code::AMOUNT_INVALID, message }),
             }
         }
+    }
+
+    /// The values that lead outside, which are looked for once: every check and look-up asks for them.
+    pub(crate) fn leading(&self, find: impl FnOnce() -> Vec<Leading>) -> &[Leading] {
+        self.leading.get_or_init(find)
     }
 
     /// The kind of change, for what is known; the worst for what is not.
