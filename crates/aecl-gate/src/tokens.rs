@@ -3,6 +3,7 @@
 
 use crate::error::GateError;
 use aecl_kernel::base::code;
+use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{AgentId, RunId};
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::Permit;
@@ -13,6 +14,8 @@ use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::EncodePrivateKey;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Makes and verifies tokens.
 pub struct Tokens {
@@ -20,7 +23,18 @@ pub struct Tokens {
     encoding: EncodingKey,
     decoding: DecodingKey,
     public: [u8; 32],
+    verified: Mutex<HashMap<Digest, Verified>>,
 }
+
+/// What a token says whose signature, issuer and audience were looked at.
+#[derive(Clone)]
+struct Verified {
+    credential: Credential,
+    issued_at: Timestamp,
+}
+
+/// Most tokens that are kept in mind; one that is not is verified again.
+const VERIFIED_MAX: usize = 4096;
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -70,6 +84,7 @@ impl Tokens {
             encoding: EncodingKey::from_ed_der(pem.as_bytes()),
             decoding: DecodingKey::from_ed_der(&public),
             public,
+            verified: Mutex::default(),
         })
     }
 
@@ -79,7 +94,7 @@ impl Tokens {
     }
 
     fn kid(&self) -> String {
-        aecl_kernel::base::digest::Digest::of(&self.public).short()
+        Digest::of(&self.public).short()
     }
 
     fn header(&self, typ: &str) -> Header {
@@ -119,8 +134,35 @@ impl Tokens {
 
     /// Verifies signature, issuer and audience. Whether it is still alive is judged with the action, on record.
     pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Credential, GateError> {
-        let bad =
-            |why: &str| GateError::refused(code::TOKEN_INVALID, format!("the run token is not valid: {why}"));
+        let name = Digest::of(token.as_bytes());
+        let known = self.verified().get(&name).cloned();
+        let Verified { credential, issued_at } = match known {
+            Some(verified) => verified,
+            None => self.keep(name, self.read(token)?),
+        };
+        // Time here never goes back, so this ledger has not given it out.
+        if issued_at > now {
+            return Err(invalid(
+                "it was given out later than this ledger has come to; an older copy of the ledger was put back",
+            ));
+        }
+        Ok(credential)
+    }
+
+    fn keep(&self, name: Digest, token: Verified) -> Verified {
+        let mut verified = self.verified();
+        if verified.len() >= VERIFIED_MAX {
+            verified.clear();
+        }
+        verified.insert(name, token.clone());
+        token
+    }
+
+    fn verified(&self) -> MutexGuard<'_, HashMap<Digest, Verified>> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, token: &str) -> Result<Verified, GateError> {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&self.issuer]);
         validation.set_audience(&[RUN]);
@@ -128,23 +170,18 @@ impl Tokens {
         // Expiry is a check like any other: it is judged against our time and recorded.
         validation.validate_exp = false;
         let data = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation)
-            .map_err(|e| bad(&e.to_string()))?;
+            .map_err(|e| invalid(&e.to_string()))?;
         if data.header.typ.as_deref() != Some("at+jwt") {
-            return Err(bad("it is a token of another type"));
+            return Err(invalid("it is a token of another type"));
         }
         let claims = data.claims;
-        // Time here never goes back, so this ledger has not given it out.
-        if claims.iat.saturating_mul(1000) > now.0 {
-            return Err(bad(
-                "it was given out later than this ledger has come to; an older copy of the ledger was put back",
-            ));
-        }
-        Ok(Credential {
+        let credential = Credential {
             id: claims.jti,
-            run: RunId::new(&claims.run).map_err(|_| bad("it names no run"))?,
-            agent: AgentId::new(&claims.sub).map_err(|_| bad("it names no agent"))?,
+            run: RunId::new(&claims.run).map_err(|_| invalid("it names no run"))?,
+            agent: AgentId::new(&claims.sub).map_err(|_| invalid("it names no agent"))?,
             expires_at: Timestamp(claims.exp.saturating_mul(1000)),
-        })
+        };
+        Ok(Verified { credential, issued_at: Timestamp(claims.iat.saturating_mul(1000)) })
     }
 
     /// A permit that can be verified offline with the public key, by the wall clock of whoever does.
@@ -170,4 +207,8 @@ impl Tokens {
         jsonwebtoken::encode(&self.header("aecl-permit+jwt"), &claims, &self.encoding)
             .map_err(|e| GateError::refused(code::INTERNAL, format!("the permit cannot be signed: {e}")))
     }
+}
+
+fn invalid(why: &str) -> GateError {
+    GateError::refused(code::TOKEN_INVALID, format!("the run token is not valid: {why}"))
 }
