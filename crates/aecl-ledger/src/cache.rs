@@ -10,10 +10,15 @@ use std::sync::Arc;
 
 /// A bounded cache in two generations: what is used moves to the young one, what is not falls out with the
 /// old one. Memory stays the same however many runs and actions there have been.
-#[derive(Default)]
-pub(crate) struct Cache {
-    young: HashMap<FactKey, Option<Fact>>,
-    old: HashMap<FactKey, Option<Fact>>,
+pub(crate) struct Generations<T> {
+    young: HashMap<FactKey, T>,
+    old: HashMap<FactKey, T>,
+}
+
+impl<T> Default for Generations<T> {
+    fn default() -> Self {
+        Self { young: HashMap::new(), old: HashMap::new() }
+    }
 }
 
 /// A fact as it is stored: a key, and nothing if it is to be deleted.
@@ -22,32 +27,46 @@ pub(crate) type FactRow = (String, Option<Vec<u8>>);
 /// Facts in one generation.
 const GENERATION: usize = 4096;
 
-impl Cache {
-    fn find(&mut self, key: &FactKey) -> Option<Option<Fact>> {
-        if let Some(fact) = self.young.get(key) {
-            return Some(fact.clone());
+impl<T> Generations<T> {
+    /// What is kept under a key.
+    pub(crate) fn find(&mut self, key: &FactKey) -> Option<&T> {
+        if !self.young.contains_key(key) {
+            let kept = self.old.remove(key)?;
+            self.keep(key.clone(), kept);
         }
-        let fact = self.old.remove(key)?;
-        self.keep(key.clone(), fact.clone());
-        Some(fact)
+        self.young.get(key)
     }
 
-    fn keep(&mut self, key: FactKey, fact: Option<Fact>) {
+    /// Keeps something, and forgets what was kept under the key.
+    pub(crate) fn keep(&mut self, key: FactKey, value: T) {
         if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(key, fact);
+        self.old.remove(&key);
+        self.young.insert(key, value);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+
+    fn forget(&mut self, key: &FactKey) {
+        self.young.remove(key);
+        self.old.remove(key);
     }
 }
+
+/// What the writer has read and written.
+type Cache = Generations<Option<Fact>>;
 
 impl Cache {
     /// Takes over what a durable sheet has changed.
     fn absorb(&mut self, changes: &Changes) {
         for (key, fact) in &changes.0 {
-            self.old.remove(key);
             match key {
                 // No decision reads them, and they may be long.
-                FactKey::Goal(_) | FactKey::Summary(_) => {}
+                FactKey::Goal(_) | FactKey::Summary(_) => self.forget(key),
                 key => self.keep(key.clone(), fact.clone()),
             }
         }
@@ -59,6 +78,11 @@ impl Cache {
 pub(crate) struct Changes(BTreeMap<FactKey, Option<Fact>>);
 
 impl Changes {
+    #[cfg(test)]
+    pub(crate) fn set(&mut self, key: FactKey, fact: Option<Fact>) {
+        self.0.insert(key, fact);
+    }
+
     /// The same as rows.
     pub(crate) fn rows(&self) -> Result<Vec<FactRow>, LedgerError> {
         let row = |(key, fact): (&FactKey, &Option<Fact>)| {
@@ -136,7 +160,7 @@ impl FactStore for Group {
             return Ok(fact.clone());
         }
         if let Some(fact) = self.cache.find(key) {
-            return Ok(fact);
+            return Ok(fact.clone());
         }
         let fact = load(&mut *self.store, key)?;
         self.cache.keep(key.clone(), fact.clone());

@@ -2,6 +2,7 @@
 
 use crate::batch::SealedBatch;
 use crate::error::LedgerError;
+use crate::known::Known;
 use crate::queue::{Queue, news};
 use crate::recorded::Receipt;
 use crate::signer::Signer;
@@ -16,6 +17,7 @@ pub(crate) struct Flusher {
     pub(crate) signer: Signer,
     pub(crate) origin: Arc<str>,
     pub(crate) queue: Arc<RwLock<Queue>>,
+    pub(crate) known: Arc<Known>,
 }
 
 impl Flusher {
@@ -27,10 +29,12 @@ impl Flusher {
         durable: impl FnOnce(),
     ) -> bool {
         let answers = std::mem::take(&mut sealed.answers);
-        let news = news(&sealed.changes);
+        let (news, changes) = (news(&sealed.changes), sealed.changes.clone());
         match self.flush(sealed) {
             Ok(receipts) => {
                 durable();
+                // Whoever is answered is known as the answer says.
+                self.known.follow(&changes);
                 // Whoever is answered finds in the queue what the answer speaks of.
                 if !news.is_empty() {
                     self.queue.write().unwrap_or_else(PoisonError::into_inner).follow(news);

@@ -3,8 +3,10 @@
 use crate::cache;
 use crate::command::{Answering, Command, Conclusion, OpenRun, Rule};
 use crate::error::LedgerError;
+use crate::known::{Known, Look, Missed};
 use crate::payload::{PayloadKind, Salts, payload};
 use crate::queue::{Queue, Waiting};
+use crate::readers::{Reach, Readers};
 use crate::recorded::Recorded;
 use crate::signer::Signer;
 use crate::store::{Head, Store};
@@ -40,7 +42,8 @@ const QUEUE_MAX: usize = 8192;
 #[derive(Clone)]
 pub struct Ledger {
     commands: SyncSender<Command>,
-    reader: Arc<Mutex<Box<dyn Store>>>,
+    readers: Readers,
+    known: Arc<Known>,
     queue: Arc<RwLock<Queue>>,
     origin: Arc<str>,
     verifier: VerifierKey,
@@ -84,7 +87,8 @@ impl Ledger {
         let verifier = signer.verifier()?;
         let origin: Arc<str> = signer.origin.as_str().into();
         let writer = Writer::open(store, signer, salts)?;
-        let (reader, opened_after, open) = (writer.reader()?, writer.last_at(), writer.queue());
+        let (readers, known) = (Readers::of(writer.reader()?), writer.known());
+        let (opened_after, open) = (writer.last_at(), writer.queue());
         let (commands, queue) = sync_channel(QUEUE_MAX);
         let stopped = Arc::new(OnceLock::new());
         let why = stopped.clone();
@@ -101,8 +105,7 @@ impl Ledger {
             .spawn(work)
             .map_err(|e| LedgerError::Stopped(format!("the writer's thread cannot start: {e}")))?;
         let writer = Arc::new(Mutex::new(Some(handle)));
-        let reader = Arc::new(Mutex::new(reader));
-        Ok(Self { commands, reader, queue: open, origin, verifier, opened_after, stopped, writer })
+        Ok(Self { commands, readers, known, queue: open, origin, verifier, opened_after, stopped, writer })
     }
 
     /// The name of this ledger.
@@ -133,7 +136,7 @@ impl Ledger {
 
     /// Looks whether the record is still where it was opened. If it is not, nothing is recorded any more.
     pub async fn still_there(&self) -> Result<(), LedgerError> {
-        let looked = self.read(|store| Ok(store.still_there()?)).await;
+        let looked = self.readers.read(Reach::LookUp, |store| Ok(store.still_there()?)).await;
         if let Err(error) = &looked {
             // The first reason is the one that counts.
             drop(self.stopped.set(error.to_string()));
@@ -318,26 +321,33 @@ impl Ledger {
         &self,
         read: impl FnOnce(&mut dyn Store) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let reader = self.reader.clone();
-        let work = move || {
-            let mut store =
-                reader.lock().map_err(|_| LedgerError::Stopped("a reader has panicked".into()))?;
-            read(&mut **store)
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|e| LedgerError::Stopped(e.to_string()))?
+        self.readers.read(Reach::Listing, read).await
+    }
+
+    /// Looks a few facts up: in memory where they are known, and otherwise in a second view of the store.
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl Fn(&mut Look<'_>) -> Result<T, Missed> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        match look(&mut Look { known: &self.known, store: None }) {
+            Err(Missed::Unknown) => {}
+            found => return Ok(found?),
+        }
+        let known = self.known.clone();
+        let ask = move |store: &mut dyn Store| Ok(look(&mut Look { known: &known, store: Some(store) })?);
+        self.readers.read(Reach::LookUp, ask).await
     }
 
     /// A view of one's own, for whoever reads for long: it keeps nobody waiting, and the ledger may end before it.
     pub fn reader(&self) -> Result<Box<dyn Store>, LedgerError> {
-        let reader = self.reader.lock().map_err(|_| LedgerError::Stopped("a reader has panicked".into()))?;
-        Ok(reader.reader()?)
+        self.readers.view()
     }
 
     async fn find<K>(&self, key: K) -> Result<Option<K::Value>, LedgerError>
     where
-        K: TypedKey<Value: Send + 'static> + Send + 'static,
+        K: TypedKey<Value: Send + 'static> + Clone + Send + 'static,
     {
-        self.read(move |store| cache::View(store).find(key)).await
+        self.look(move |facts| facts.find(key.clone())).await
     }
 
     /// A run.
@@ -348,13 +358,12 @@ impl Ledger {
     /// A run as it counts now: with what those have read by now from which it comes.
     pub async fn run_now(&self, id: &RunId) -> Result<Option<RunFact>, LedgerError> {
         let key = keys::Run(id.clone());
-        let hear = move |store: &mut dyn Store| {
-            let mut view = cache::View(store);
-            let Some(mut run) = view.find(key)? else { return Ok(None) };
-            run.hears(&mut view)?;
+        let hear = move |facts: &mut Look<'_>| {
+            let Some(mut run) = facts.find(key.clone())? else { return Ok(None) };
+            run.hears(facts)?;
             Ok(Some(run))
         };
-        self.read(hear).await
+        self.look(hear).await
     }
 
     /// What a run is for.
@@ -388,7 +397,7 @@ impl Ledger {
         let gather = move |store: &mut dyn Store| {
             Facts::gather(&action, &bundle, people.as_deref(), now, &mut cache::View(store))
         };
-        self.read(gather).await
+        self.readers.read(Reach::LookUp, gather).await
     }
 
     /// Looks at the requests that are open, in short. It reads nothing from the store, and writes wait meanwhile.
@@ -412,12 +421,16 @@ impl Ledger {
 
     /// The first of these kill switches that is on.
     pub async fn killed(&self, scopes: &[KillScope]) -> Result<Option<KillScope>, LedgerError> {
-        for scope in scopes {
-            if self.find(keys::Kill(scope.clone())).await?.is_some() {
-                return Ok(Some(scope.clone()));
+        let scopes = scopes.to_vec();
+        let first = move |facts: &mut Look<'_>| {
+            for scope in &scopes {
+                if facts.has(keys::Kill(scope.clone()))? {
+                    return Ok(Some(scope.clone()));
+                }
             }
-        }
-        Ok(None)
+            Ok(None)
+        };
+        self.look(first).await
     }
 
     /// Actions that are started and not concluded, at most `limit`.
@@ -478,12 +491,12 @@ impl Ledger {
     /// The content behind a commitment, if it is still there and is what was committed to.
     pub async fn payload(&self, kind: PayloadKind, digest: &Digest) -> Result<Option<Vec<u8>>, LedgerError> {
         let digest = *digest;
-        self.read(move |store| payload(store, kind, &digest)).await
+        self.readers.read(Reach::LookUp, move |store| payload(store, kind, &digest)).await
     }
 
     /// How far the ledger has come.
     pub async fn head(&self) -> Result<Head, LedgerError> {
-        self.read(|store| Ok(store.head()?)).await
+        self.readers.read(Reach::LookUp, |store| Ok(store.head()?)).await
     }
 }
 

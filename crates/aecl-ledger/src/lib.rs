@@ -19,9 +19,11 @@ mod flush;
 mod goal;
 #[cfg(test)]
 mod golden;
+mod known;
 mod ledger;
 mod payload;
 pub mod queue;
+mod readers;
 mod recorded;
 pub mod replay;
 mod reply;

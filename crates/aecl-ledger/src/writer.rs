@@ -6,6 +6,7 @@ use crate::batch::{OpenBatch, SealedBatch};
 use crate::command::Command;
 use crate::error::LedgerError;
 use crate::flush::Flusher;
+use crate::known::Known;
 use crate::payload::Salts;
 use crate::queue::Queue;
 use crate::signer::Signer;
@@ -69,7 +70,8 @@ impl Writer {
         let origin: Arc<str> = signer.origin.as_str().into();
         let queue = Arc::new(RwLock::new(Queue::load(&mut *store)?));
         let batch = OpenBatch::new(store.reader()?, origin.clone(), head.size, last_at, salts);
-        Ok(Self { batch, flusher: Flusher { store, frontier, signer, origin, queue } })
+        let known = Arc::default();
+        Ok(Self { batch, flusher: Flusher { store, frontier, signer, origin, queue, known } })
     }
 
     /// When the last entry was recorded.
@@ -85,6 +87,11 @@ impl Writer {
     /// The requests that are open, as they will be kept.
     pub(crate) fn queue(&self) -> Arc<RwLock<Queue>> {
         self.flusher.queue.clone()
+    }
+
+    /// What requests ask for, as it will be kept.
+    pub(crate) fn known(&self) -> Arc<Known> {
+        self.flusher.known.clone()
     }
 
     /// Works until every handle is gone, or until something cannot be recorded. Then `stopped` says why,

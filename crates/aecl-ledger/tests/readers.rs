@@ -1,0 +1,97 @@
+//! Who looks waits for nobody who lists, and never sees what is over.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
+mod common;
+
+use aecl_kernel::record::event::KillChanged;
+use aecl_kernel::record::facts::KillScope;
+use aecl_ledger::LedgerError;
+use aecl_ledger::store::Store;
+use common::*;
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Asks for a run and whether it is stopped until it is over.
+async fn ask_on(world: World, scope: KillScope, over: Arc<AtomicBool>) {
+    let KillScope::Run(run) = &scope else { panic!("{scope}") };
+    while !over.load(Ordering::Relaxed) {
+        world.ledger.run_now(run).await.unwrap();
+        world.ledger.killed(std::slice::from_ref(&scope)).await.unwrap();
+    }
+}
+
+#[test]
+fn what_is_on_record_is_known_to_whoever_asks_afterwards() {
+    on_each_store(async |world| {
+        for round in 0..40 {
+            let run = world.run_named("bot", &format!("run_{round}")).await.unwrap();
+            let scope = KillScope::Run(run.id().clone());
+            let over = Arc::new(AtomicBool::new(false));
+            // Others go to the store for the same facts while they change.
+            let others = [(); 3].map(|()| tokio::spawn(ask_on(world.clone(), scope.clone(), over.clone())));
+            run.done("pay.send", json!({"amount": 1})).await;
+            assert_eq!(world.ledger.run_now(run.id()).await.unwrap().unwrap().calls, 1);
+            let change = || KillChanged { scope: scope.clone(), by: "olga".into(), reason: String::new() };
+            let is_killed =
+                async || world.ledger.killed(std::slice::from_ref(&scope)).await.unwrap().is_some();
+            world.ledger.kill(change(), world.now()).await.unwrap();
+            assert!(is_killed().await);
+            world.ledger.lift(change(), world.now()).await.unwrap();
+            assert!(!is_killed().await);
+            over.store(true, Ordering::Relaxed);
+            for other in others {
+                other.await.unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_list_keeps_no_look_up_waiting() {
+    on_each_store(async |world| {
+        let run = world.run("bot").await;
+        let action = run.done("pay.send", json!({"amount": 1})).await;
+        let (begun, mut has_begun) = tokio::sync::mpsc::unbounded_channel();
+        let (mut ends, mut lists) = (Vec::new(), Vec::new());
+        // More than are read at once.
+        for _ in 0..5 {
+            let (end, until) = std::sync::mpsc::channel::<()>();
+            let (ledger, begun) = (world.ledger.clone(), begun.clone());
+            let list = move |store: &mut dyn Store| {
+                begun.send(()).unwrap();
+                assert!(until.recv().is_err());
+                Ok(store.head()?.size)
+            };
+            lists.push(tokio::spawn(async move { ledger.read(list).await }));
+            ends.push(end);
+        }
+        has_begun.recv().await.unwrap();
+        assert!(world.ledger.action(&action).await.unwrap().is_some());
+        assert!(world.ledger.run(run.id()).await.unwrap().is_some());
+        assert!(world.ledger.head().await.unwrap().size > 0);
+        drop(ends);
+        for list in lists {
+            assert!(list.await.unwrap().unwrap() > 0);
+        }
+    });
+}
+
+#[test]
+fn who_panics_takes_no_view_from_others() {
+    on_each_store(async |world| {
+        world.run("bot").await;
+        for _ in 0..20 {
+            let panics = |_: &mut dyn Store| -> Result<(), LedgerError> { panic!("as it should") };
+            assert!(world.ledger.read(panics).await.is_err());
+        }
+        let size = world.ledger.read(|store| Ok(store.head()?.size)).await.unwrap();
+        assert_eq!(size, world.size().await);
+    });
+}
