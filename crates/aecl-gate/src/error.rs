@@ -50,6 +50,21 @@ impl GateError {
         Self::Refused { code, message: message.into() }
     }
 
+    /// What of it may stand on record: nothing that is quoted from a file, since a secret may stand beside the mistake.
+    pub(crate) fn on_record(&self) -> String {
+        match self {
+            Self::Config { path, .. } => {
+                format!("`{}` cannot be used; `aecl doctor` says what is wrong with it", path.display())
+            }
+            Self::Bundle(problems) => {
+                let lines = problems.iter().map(|problem| problem.to_string());
+                let first = lines.map(|told| told.lines().next().unwrap_or_default().to_owned());
+                format!("the policy bundle does not load: {}", first.collect::<Vec<_>>().join("; "))
+            }
+            Self::Ledger(_) | Self::Refused { .. } | Self::File { .. } => self.to_string(),
+        }
+    }
+
     /// The stable code.
     pub fn code(&self) -> Code {
         match self {

@@ -138,7 +138,7 @@ impl Gate {
         let (config, bundle) = match read {
             Ok(read) => read,
             Err(error) => {
-                self.0.ledger.fault("bundle_refused", error.to_string(), self.now()).await?;
+                self.0.ledger.fault("bundle_refused", error.on_record(), self.now()).await?;
                 return Err(error);
             }
         };
@@ -165,7 +165,7 @@ impl Gate {
         let judges = match prepared.await {
             Ok(judges) => judges,
             Err(error) => {
-                self.0.ledger.fault("bundle_refused", error.to_string(), self.now()).await?;
+                self.0.ledger.fault("bundle_refused", error.on_record(), self.now()).await?;
                 return Err(error);
             }
         };

@@ -44,6 +44,40 @@ async fn a_bad_bundle_leaves_the_good_one_in_force_and_is_on_record() {
 }
 
 #[tokio::test]
+async fn nothing_that_stands_beside_a_mistake_is_put_on_record() {
+    let (dir, gate) = home().await;
+    let (config, agents) = (dir.path().join("aecl.yaml"), dir.path().join("policy/agents/all.json"));
+    let good = fs::read_to_string(&agents).unwrap();
+    let server = "servers:\n  crm:\n    command: [crm, --token, hunter2]\n";
+    for wrong in [
+        format!("origin: example.com/walk\n{server}    timout_ms: 3\n"),
+        format!("origin: example.com/walk\n{server}origin: again\n"),
+        "origin: example.com/walk\nservers: hunter2\n".to_owned(),
+        format!("origin: [\n{server}"),
+    ] {
+        fs::write(&config, &wrong).unwrap();
+        assert_eq!(gate.reload().await.unwrap_err().code().as_str(), "config_invalid", "{wrong}");
+    }
+    fs::write(&config, "origin: example.com/walk\n").unwrap();
+    let near = "\n- {agent_id: a, allowed_actions: []}\n- {agent_id: b, owner: hunter2}\n- {agent_id: [}\n";
+    fs::remove_file(&agents).unwrap();
+    fs::write(agents.with_extension("yaml"), near).unwrap();
+    assert_eq!(gate.reload().await.unwrap_err().code().as_str(), "bundle_invalid");
+    fs::remove_file(agents.with_extension("yaml")).unwrap();
+    fs::write(&agents, good).unwrap();
+    let entries = gate.ledger().entries(0, 100).await.unwrap();
+    let refused: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| match &entry.event {
+            Event::Fault(fault) if fault.code == "bundle_refused" => Some(fault.message.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(refused.len(), 5, "{refused:#?}");
+    assert!(refused.iter().all(|message| !message.contains("hunter2")), "{refused:#?}");
+}
+
+#[tokio::test]
 async fn a_new_bundle_counts_for_what_waits_already() {
     let (dir, gate) = home().await;
     let run = gate.open_run(&person("ann"), request("clerk")).await.unwrap().session;
