@@ -527,6 +527,21 @@ fn an_image_is_named_by_a_digest_that_is_offered() {
 }
 
 #[test]
+fn a_list_that_is_named_often_is_read_once() {
+    let place = Place::new();
+    let one = json!({ "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": layout::digest(b"one"),
+        "size": 3, "platform": { "os": "linux", "architecture": "amd64" } });
+    // With room in it, of which nothing is anybody's.
+    let list = format!(r#"{{"schemaVersion":2,{}"manifests":[{one},{one}]}}"#, " ".repeat(4_000_000));
+    layout::write(&place.layout(), &[plain(&Layer::new())], &json!({}));
+    let list = layout::blob(&place.layout(), "application/vnd.oci.image.index.v1+json", list.as_bytes());
+    layout::index(&place.layout(), &vec![list; 900]);
+    let offers = Layout::open(&place.layout()).unwrap().offers().unwrap();
+    assert_eq!(offers.iter().filter(|offer| offer.is_list).count(), 900);
+    assert_eq!(offers.len(), 902);
+}
+
+#[test]
 fn what_is_no_layout_or_no_image_for_us_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let open = |path: &Path| Layout::open(path).and_then(|l| l.offers()).unwrap_err().to_string();

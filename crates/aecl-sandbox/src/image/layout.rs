@@ -250,6 +250,8 @@ impl Layout {
                 Kind::List if depth >= LISTS_DEPTH_MAX => {
                     return Err(self.is_none("its lists are nested too deeply"));
                 }
+                // Each list is read once, however often it is named: it may be long, and be named a thousand times.
+                Kind::List if found.iter().any(|known| known.digest == one.digest) => found.push(one),
                 Kind::List => {
                     found.push(one.clone());
                     // Of images for other systems, some tools copy the list and not the images.
