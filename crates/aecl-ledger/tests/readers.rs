@@ -11,8 +11,8 @@ mod common;
 
 use aecl_kernel::record::event::KillChanged;
 use aecl_kernel::record::facts::KillScope;
-use aecl_ledger::LedgerError;
-use aecl_ledger::store::Store;
+use aecl_ledger::store::{Memory, Store};
+use aecl_ledger::{Export, LedgerError, export};
 use common::*;
 use serde_json::json;
 use std::sync::Arc;
@@ -93,5 +93,33 @@ fn who_panics_takes_no_view_from_others() {
         }
         let size = world.ledger.read(|store| Ok(store.head()?.size)).await.unwrap();
         assert_eq!(size, world.size().await);
+    });
+}
+
+#[test]
+fn an_export_is_paged_through_as_its_ledger_is() {
+    let store = Memory::new();
+    block_on(async {
+        let world = World::open(Box::new(store.reopen()));
+        let runs = [world.run("bot").await, world.run("bot").await];
+        // More than one file of entries, and of both runs in each.
+        for turn in 0..140 {
+            runs[turn % 2].done("pay.send", json!({"amount": 0.5})).await;
+        }
+        let dir = scratch();
+        let out = dir.path().join("export");
+        export(&mut store.reopen(), &out, false, &mut |_| {}).unwrap();
+        let (mut export, mut store) = (Export::open(&out).unwrap(), store.reopen());
+        assert!(store.head().unwrap().size > 256);
+        for run in &runs {
+            let (mut after, mut pages) = (None, 0);
+            loop {
+                let page = export.entries_of_run(run.id().as_str(), after, 50).unwrap();
+                assert_eq!(page, store.entries_of_run(run.id().as_str(), after, 50).unwrap());
+                let Some((last, _)) = page.last() else { break };
+                (after, pages) = (Some(*last), pages + 1);
+            }
+            assert!(pages > 3, "{pages}");
+        }
     });
 }

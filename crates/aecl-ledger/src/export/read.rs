@@ -84,10 +84,16 @@ impl Export {
         Ok(entries.map(|(at, place)| (at, bytes.get(place).unwrap_or_default().to_vec())).collect())
     }
 
-    fn find(&self, wanted: impl Fn(&Found) -> bool) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+    /// Entries from a position on that are wanted, at most `limit`.
+    fn find(
+        &self,
+        from: u64,
+        limit: usize,
+        wanted: impl Fn(&Found) -> bool,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
         let mut found = Vec::new();
-        let mut position = 0;
-        while position < self.size {
+        let mut position = from;
+        while position < self.size && found.len() < limit {
             for (at, bytes) in self.bundle(position, usize::from(TILE_WIDTH))? {
                 let read: Found = serde_json::from_slice(&bytes)
                     .map_err(|e| StoreError::Corrupt { what: format!("entry {at} cannot be read: {e}") })?;
@@ -97,6 +103,7 @@ impl Export {
                 position = at + 1;
             }
         }
+        found.truncate(limit);
         Ok(found)
     }
 }
@@ -154,14 +161,12 @@ impl Store for Export {
         after: Option<u64>,
         limit: usize,
     ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        let mut found = self.find(|entry| entry.run.as_deref() == Some(run))?;
-        found.retain(|(at, _)| after.is_none_or(|after| *at > after));
-        found.truncate(limit);
-        Ok(found)
+        let from = after.map_or(0, |after| after.saturating_add(1));
+        self.find(from, limit, |entry| entry.run.as_deref() == Some(run))
     }
 
     fn entries_of_action(&mut self, action: &str) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        self.find(|entry| entry.action.as_deref() == Some(action))
+        self.find(0, usize::MAX, |entry| entry.action.as_deref() == Some(action))
     }
 
     fn found_by(&mut self, _from: u64, _limit: usize) -> Result<Vec<FoundBy>, StoreError> {
