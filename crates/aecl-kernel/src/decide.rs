@@ -18,11 +18,12 @@ use crate::decide::approvers::excluded_from;
 use crate::decide::isolation::{held, selection};
 use crate::decide::request::{DecisionRequest, Findings, NewIds};
 use crate::define::isolation::Selection;
+use crate::provenance::proof;
 use crate::read::action::Action;
 use crate::record::approval::people::{counting, lapsed};
 use crate::record::approval::{ApprovalRequest, ApprovalState, Quorum, TypedConfirmation, Vote, Voters};
 use crate::record::decision::{Decision, Finding, Obligation, Verdict};
-use crate::record::facts::ActionState;
+use crate::record::facts::{ActionState, EDITION};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -163,6 +164,13 @@ impl<P> Ruling<P> {
             Ruling::Replayed(replay) => Ruling::Replayed(replay),
             Ruling::Answered(refusal) => Ruling::Answered(refusal),
         }
+    }
+}
+
+/// Finds out about an action what depends on nothing else, so that whoever decides one after the other finds it done.
+pub fn prepare(action: &Action) {
+    if let Some(typed) = action.typed.as_deref().filter(|_| action.problems.is_empty()) {
+        drop(proof::judged(action, typed, EDITION));
     }
 }
 

@@ -15,7 +15,7 @@ use crate::writer::Writer;
 use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::{ActionId, ApprovalId, RunId};
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::decide::Ruling;
+use aecl_kernel::decide::{Ruling, prepare};
 use aecl_kernel::define::isolation::HostIsolation;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::read::action::Action;
@@ -173,6 +173,8 @@ impl Ledger {
 
     /// Reads the facts, decides and records: one step. What comes back is durable.
     pub async fn rule(&self, rule: Rule) -> Result<Recorded<Ruling>, LedgerError> {
+        // Whoever asks does this, and not the writer, for whom all wait.
+        prepare(&rule.action);
         self.ask(|reply| Command::Rule(rule, reply)).await
     }
 
