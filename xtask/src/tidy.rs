@@ -3,6 +3,7 @@
 mod arrows;
 mod attacks;
 mod codes;
+mod fakes;
 mod layers;
 mod length;
 mod links;
@@ -32,6 +33,7 @@ cargo xtask tidy: rules of the house that no other tool knows.
   codes      every error code has its entry in docs/reference/errors.md, and the other way round
   promises   a test that SPECIFICATION.md names is there
   attacks    docs/reference/attacks.md has no gap, and its tests are there
+  fakes      what stands in for the world in tests is in no program
   readmes    each room has a short README.md: what it is, what it never does, where to begin
 
 A line that must break `words` says why and carries the words `tidy: allow`.
@@ -88,7 +90,7 @@ impl House {
 
 type Rule = fn(&House, &mut Found) -> Result<(), String>;
 
-const RULES: [(&str, Rule); 11] = [
+const RULES: [(&str, Rule); 12] = [
     ("arrows", arrows::check),
     ("layers", layers::check),
     ("reasons", reasons::check),
@@ -97,6 +99,7 @@ const RULES: [(&str, Rule); 11] = [
     ("names", names::check),
     ("words", words::check),
     ("codes", codes::check),
+    ("fakes", fakes::check),
     ("promises", promises::check),
     ("attacks", attacks::check),
     ("readmes", readmes::check),

@@ -11,7 +11,21 @@ use tokio_util::sync::CancellationToken;
 use aecl_kernel::define::connector::ConnectorSpec;
 
 /// One attempt to act. Nobody judges it again; nobody may change it.
+///
+/// It is made of a permit, in this room:
+///
+/// ```compile_fail,E0639
+/// use aecl_executor::Call;
+/// fn forged(like: &Call) -> Call {
+///     let Call { action_id, action, arguments, connector, timeout_ms, idempotency_key, meta, extra, session,
+///         credential_scope, rows_max, tier, instead_of, task_left_ms, max_output_bytes, cancel, cage, traffic, .. } =
+///         like.clone();
+///     Call { action_id, action, arguments, connector, timeout_ms, idempotency_key, meta, extra, session,
+///         credential_scope, rows_max, tier, instead_of, task_left_ms, max_output_bytes, cancel, cage, traffic }
+/// }
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Call {
     /// The action's identifier, for logs and look-ups.
     pub action_id: String,
