@@ -1,4 +1,4 @@
-//! Hot facts, as the writer sees them: what this page has changed, over what the sheet before it has changed,
+//! Hot facts, as the writer sees them: what this batch has changed, over what the batch before it has changed,
 //! over a bounded cache, over the store.
 
 use crate::error::LedgerError;
@@ -61,7 +61,7 @@ impl<T> Generations<T> {
 type Cache = Generations<Option<Fact>>;
 
 impl Cache {
-    /// Takes over what a durable sheet has changed.
+    /// Takes over what a durable batch has changed.
     fn absorb(&mut self, changes: &Changes) {
         for (key, fact) in &changes.0 {
             match key {
@@ -73,7 +73,7 @@ impl Cache {
     }
 }
 
-/// Facts that a sheet changes.
+/// Facts that a batch changes.
 #[derive(Default)]
 pub(crate) struct Changes(BTreeMap<FactKey, Option<Fact>>);
 
@@ -105,12 +105,12 @@ impl Changes {
     }
 }
 
-/// The facts while a page is written.
+/// The facts while a batch is written.
 pub(crate) struct Group {
     // A second view of the store: what it does not show yet is in `underway`.
     store: Box<dyn Store>,
     cache: Cache,
-    // What the sheet has changed that is being made durable. The cache may forget, so this does not go there
+    // What the batch has changed that is being made durable. The cache may forget, so this does not go there
     // before the store shows it.
     underway: Arc<Changes>,
     changes: Changes,

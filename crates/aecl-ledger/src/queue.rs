@@ -133,7 +133,7 @@ impl Queue {
         Some(waiting)
     }
 
-    /// Follows what a sheet has changed.
+    /// Follows what a batch has changed.
     pub(crate) fn follow(&mut self, news: Vec<News>) {
         for News { id, ask, summary, ancestors } in news {
             let Some(ask) = ask else {
@@ -216,7 +216,7 @@ fn recall(store: &mut dyn Store, ask: &ApprovalRequest) -> Result<Summary, Ledge
     }
 }
 
-/// What a sheet says about a request: how it stands, or that it is not open any more.
+/// What a batch says about a request: how it stands, or that it is not open any more.
 pub(crate) struct News {
     id: ApprovalId,
     ask: Option<Box<ApprovalRequest>>,
@@ -224,7 +224,7 @@ pub(crate) struct News {
     ancestors: Option<Vec<RunId>>,
 }
 
-/// What a sheet says about requests.
+/// What a batch says about requests.
 pub(crate) fn news(changes: &Changes) -> Vec<News> {
     let mut out = Vec::new();
     for (key, fact) in changes.iter() {
@@ -234,7 +234,7 @@ pub(crate) fn news(changes: &Changes) -> Vec<News> {
             Some(Some(Fact::Summary(summary))) => Some(Arc::new((**summary).clone())),
             _ => None,
         };
-        // An entry of a run counts in it, so a sheet that speaks of a request has its run, too.
+        // An entry of a run counts in it, so a batch that speaks of a request has its run, too.
         let ancestors = match changes.find(&FactKey::Run(ask.run.clone())) {
             Some(Some(Fact::Run(run))) => Some(run.ancestors.clone()),
             _ => None,

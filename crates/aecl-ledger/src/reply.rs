@@ -1,4 +1,4 @@
-//! What is kept for whoever waits until their page is durable.
+//! What is kept for whoever waits until their batch is durable.
 
 use crate::error::LedgerError;
 use crate::recorded::Receipt;

@@ -19,10 +19,10 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
 /// Most commands in one batch.
-const SHEET_MAX: usize = 256;
+const BATCH_MAX: usize = 256;
 /// With so many, a batch is sealed although more commands are there: two half groups on their way are better than
 /// a whole one and nothing.
-const SHEET_ENOUGH: usize = 32;
+const BATCH_ENOUGH: usize = 32;
 /// How long to look at the flusher before looking at the queue again.
 const PATIENCE: Duration = Duration::from_micros(100);
 
@@ -103,11 +103,11 @@ impl Writer {
         let (say, settled) = channel();
         std::thread::scope(|scope| {
             let flush = || {
-                // Moved in here: when this thread ends, the desk hears of it.
+                // Moved in here: when this thread ends, the writer hears of it.
                 let (queue, say) = (queue, say);
                 for sealed in queue {
                     let Ok(mut flusher) = flusher.lock() else { return };
-                    // A desk that is gone by then has learned of it from `stopped`.
+                    // A writer that is gone by then has learned of it from `stopped`.
                     if !flusher.make(sealed, stopped, || drop(say.send(Settled))) {
                         return;
                     }
@@ -118,14 +118,14 @@ impl Writer {
                 drop(stopped.set(format!("the flusher's thread cannot start: {error}")));
                 return;
             }
-            Desk { batch, flusher: &flusher, sealed_batches, settled, underway: false, stopped }
+            Writing { batch, flusher: &flusher, sealed_batches, settled, underway: false, stopped }
                 .work(commands);
         });
     }
 }
 
 /// Where decisions are made and handed on.
-struct Desk<'a> {
+struct Writing<'a> {
     batch: OpenBatch,
     flusher: &'a Mutex<Flusher>,
     sealed_batches: Sender<SealedBatch>,
@@ -141,7 +141,7 @@ struct Settled;
 /// Nothing more can be recorded.
 struct Over;
 
-impl Desk<'_> {
+impl Writing<'_> {
     fn work(mut self, commands: &Receiver<Command>) {
         if self.until_over(commands).is_err() {
             // The flusher, or a fact that could not be read, has said why.
@@ -161,7 +161,7 @@ impl Desk<'_> {
                 return Ok(());
             }
             self.look(idle)?;
-            if !self.underway && (idle || self.batch.waiting() >= SHEET_ENOUGH) {
+            if !self.underway && (idle || self.batch.waiting() >= BATCH_ENOUGH) {
                 self.hand_on()?;
             }
         }
@@ -195,7 +195,7 @@ impl Desk<'_> {
         if !self.underway {
             return Ok(());
         }
-        let settled = if self.batch.waiting() >= SHEET_MAX {
+        let settled = if self.batch.waiting() >= BATCH_MAX {
             self.settled.recv().map(Some).map_err(|_| Over)?
         } else if idle {
             match self.settled.recv_timeout(PATIENCE) {
