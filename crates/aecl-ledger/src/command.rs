@@ -147,7 +147,6 @@ impl From<LedgerError> for Abort {
             | LedgerError::Tampered(_)
             | LedgerError::Stopped(_) => Abort::Break(error),
             LedgerError::Overloaded(_)
-            | LedgerError::Busy { .. }
             | LedgerError::TooLarge { .. }
             | LedgerError::NoRun(_)
             | LedgerError::RunExists(_)

@@ -16,14 +16,6 @@ pub enum LedgerError {
     /// More is waiting than is accepted.
     #[error("{0} records are waiting; try again later")]
     Overloaded(usize),
-    /// All views of the store are in use.
-    #[error("{views} others have been reading for {waited_s} s; try again later")]
-    Busy {
-        /// How many there are.
-        views: usize,
-        /// How long somebody waited for one.
-        waited_s: u64,
-    },
     /// An entry would be longer than the format has room for.
     #[error("the entry would be {bytes} bytes; the limit is {limit}")]
     TooLarge {
@@ -90,7 +82,7 @@ impl LedgerError {
                 code::LEDGER_UNAVAILABLE
             }
             Self::FactsDiffer(_) => code::FACTS_DIFFER,
-            Self::Overloaded(_) | Self::Busy { .. } => code::OVERLOADED,
+            Self::Overloaded(_) => code::OVERLOADED,
             Self::TooLarge { .. } => code::ENTRY_TOO_LARGE,
             Self::NoRun(_) => code::RUN_UNKNOWN,
             Self::RunExists(_) => code::REQUEST_INVALID,

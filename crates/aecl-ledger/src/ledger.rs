@@ -87,7 +87,7 @@ impl Ledger {
         let verifier = signer.verifier()?;
         let origin: Arc<str> = signer.origin.as_str().into();
         let writer = Writer::open(store, signer, salts)?;
-        let (readers, known) = (Readers::of(writer.reader()?), writer.known());
+        let (readers, known) = (Readers::of(writer.reader()?)?, writer.known());
         let (opened_after, open) = (writer.last_at(), writer.queue());
         let (commands, queue) = sync_channel(QUEUE_MAX);
         let stopped = Arc::new(OnceLock::new());
@@ -487,7 +487,9 @@ impl Ledger {
     /// Entries about an action.
     pub async fn entries_of_action(&self, action: &ActionId) -> Result<Vec<Entry>, LedgerError> {
         let action = action.to_string();
-        self.read(move |store| store.entries_of_action(&action)?.into_iter().map(parse).collect()).await
+        let look =
+            move |store: &mut dyn Store| store.entries_of_action(&action)?.into_iter().map(parse).collect();
+        self.readers.read(Reach::LookUp, look).await
     }
 
     /// The content behind a commitment, if it is still there and is what was committed to.

@@ -1,23 +1,20 @@
-//! Views of the store for whoever looks: a few for short look-ups and others for long listings, so that a list makes no
-//! look-up wait, and no two look-ups wait for each other.
+//! Views of the store for whoever looks: some for short look-ups and others for long listings, so that a list makes no
+//! look-up wait. All of them are opened at the start; whoever finds none free waits for one.
 
 use crate::error::LedgerError;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Look-ups at once.
-const LOOK_UPS: usize = 4;
+const LOOK_UPS: usize = 3;
 /// Listings at once.
 const LISTINGS: usize = 2;
-/// How long somebody waits for a view.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How much is read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Reach {
-    /// What stands under a few keys.
+    /// What stands under a few keys, or is about one action.
     LookUp,
     /// Rows by the page, or all of them.
     Listing,
@@ -38,16 +35,18 @@ struct Lane {
 }
 
 impl Lane {
-    fn of(views: usize) -> Self {
-        Self { permits: Arc::new(Semaphore::new(views)), idle: Arc::default() }
+    fn of(source: &dyn Store, views: usize) -> Result<Self, StoreError> {
+        let idle = (0..views).map(|_| source.reader()).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { permits: Arc::new(Semaphore::new(views)), idle: Arc::new(Mutex::new(idle)) })
     }
 }
 
 impl Readers {
     /// Views of what this one shows.
-    pub(crate) fn of(source: Box<dyn Store>) -> Self {
-        let source = Arc::new(Mutex::new(source));
-        Self { source, look_ups: Lane::of(LOOK_UPS), listings: Lane::of(LISTINGS) }
+    pub(crate) fn of(source: Box<dyn Store>) -> Result<Self, LedgerError> {
+        let look_ups = Lane::of(&*source, LOOK_UPS)?;
+        let listings = Lane::of(&*source, LISTINGS)?;
+        Ok(Self { source: Arc::new(Mutex::new(source)), look_ups, listings })
     }
 
     /// A view that is nobody else's.
@@ -61,23 +60,19 @@ impl Readers {
         reach: Reach,
         read: impl FnOnce(&mut dyn Store) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let (lane, views) = match reach {
-            Reach::LookUp => (self.look_ups.clone(), LOOK_UPS),
-            Reach::Listing => (self.listings.clone(), LISTINGS),
+        let lane = match reach {
+            Reach::LookUp => self.look_ups.clone(),
+            Reach::Listing => self.listings.clone(),
         };
-        let Ok(permit) = tokio::time::timeout(PATIENCE, lane.permits.acquire_owned()).await else {
-            return Err(LedgerError::Busy { views, waited_s: PATIENCE.as_secs() });
-        };
+        // Without a deadline: who is told to come back later does not know whether what was asked for has been done.
+        let permit = lane.permits.acquire_owned().await;
         let permit = permit.map_err(|_| LedgerError::Stopped("nothing is read any more".into()))?;
         let readers = self.clone();
         let work = move || {
             let _permit = permit;
             let idle = lane.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let mut view = match idle {
-                Some(view) => view,
-                None => readers.view()?,
-            };
             // Whoever panics takes the view along.
+            let mut view = idle.map_or_else(|| readers.view(), Ok)?;
             let found = read(&mut *view);
             lane.idle.lock().unwrap_or_else(PoisonError::into_inner).push(view);
             found
