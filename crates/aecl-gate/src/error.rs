@@ -41,6 +41,10 @@ pub enum GateError {
     Bundle(Vec<aecl_kernel::policy::problem::BundleProblem>),
 }
 
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
 fn list(problems: &[aecl_kernel::policy::problem::BundleProblem]) -> String {
     problems.iter().map(|p| format!("  {p}")).collect::<Vec<_>>().join("\n")
 }
@@ -50,16 +54,24 @@ impl GateError {
         Self::Refused { code, message: message.into() }
     }
 
-    /// What of it may stand on record: nothing that is quoted from a file, since a secret may stand beside the mistake.
-    pub(crate) fn on_record(&self) -> String {
+    /// What of it may stand on record: no line of a file, since a secret may stand beside the mistake.
+    pub fn on_record(&self) -> String {
         match self {
             Self::Config { path, .. } => {
                 format!("`{}` cannot be used; `aecl doctor` says what is wrong with it", path.display())
             }
+            Self::Ledger(_) | Self::Refused { .. } | Self::File { .. } | Self::Bundle(_) => self.in_log(),
+        }
+    }
+
+    /// What of it may stand in a log: no line around the mistake.
+    pub fn in_log(&self) -> String {
+        match self {
+            Self::Config { path, message } => format!("`{}`: {}", path.display(), first_line(message)),
             Self::Bundle(problems) => {
-                let lines = problems.iter().map(|problem| problem.to_string());
-                let first = lines.map(|told| told.lines().next().unwrap_or_default().to_owned());
-                format!("the policy bundle does not load: {}", first.collect::<Vec<_>>().join("; "))
+                let problems: Vec<_> =
+                    problems.iter().map(|p| first_line(&p.to_string()).to_owned()).collect();
+                format!("the policy bundle does not load: {}", problems.join("; "))
             }
             Self::Ledger(_) | Self::Refused { .. } | Self::File { .. } => self.to_string(),
         }

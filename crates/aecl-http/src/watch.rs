@@ -28,7 +28,10 @@ pub async fn files(gate: Gate) {
             Ok(true) => tracing::info!(bundle = %gate.bundle().hash(), "the policy was reloaded"),
             Ok(false) => {}
             Err(error) => {
-                tracing::error!(%error, "what was changed does not load; the running policy stays");
+                tracing::error!(
+                    error = error.in_log(),
+                    "what was changed does not load; the running policy stays"
+                );
             }
         }
     }

@@ -94,7 +94,7 @@ impl ClientSession {
         let report = match imported {
             Ok(Ok(report)) => report,
             Ok(Err(error)) => {
-                return self.fault(server, "", "import_failed", error.to_string()).await;
+                return self.fault(server, "", "import_failed", error.on_record()).await;
             }
             Err(error) => return self.fault(server, "", "import_failed", error.to_string()).await,
         };
@@ -109,7 +109,7 @@ impl ClientSession {
             tracing::info!(server, tools = report.added.join(" "), "tools were taken into the catalogue");
         }
         if let Err(error) = self.gate.reload().await {
-            tracing::error!(%error, "the policy does not load; the one in force stays");
+            tracing::error!(error = error.in_log(), "the policy does not load; the one in force stays");
         }
     }
 
@@ -142,12 +142,19 @@ impl ClientSession {
         match tokio::task::spawn_blocking(move || catalogue::reviewed(&home, &server, &tool)).await {
             Ok(Ok(true)) => {
                 if let Err(error) = self.gate.reload().await {
-                    tracing::error!(%error, "the policy does not load; the one in force stays");
+                    tracing::error!(
+                        error = error.in_log(),
+                        "the policy does not load; the one in force stays"
+                    );
                 }
             }
             Ok(Ok(false)) => {}
             Ok(Err(error)) => {
-                tracing::error!(name, %error, "it could not be noted that a tool was looked at")
+                tracing::error!(
+                    name,
+                    error = error.on_record(),
+                    "it could not be noted that a tool was looked at"
+                )
             }
             Err(error) => tracing::error!(name, %error, "it could not be noted that a tool was looked at"),
         }

@@ -56,7 +56,9 @@ async fn nothing_that_stands_beside_a_mistake_is_put_on_record() {
         format!("origin: [\n{server}"),
     ] {
         fs::write(&config, &wrong).unwrap();
-        assert_eq!(gate.reload().await.unwrap_err().code().as_str(), "config_invalid", "{wrong}");
+        let error = gate.reload().await.unwrap_err();
+        assert_eq!(error.code().as_str(), "config_invalid", "{wrong}");
+        assert!(!error.in_log().contains("--token"), "{}", error.in_log());
     }
     fs::write(&config, "origin: example.com/walk\n").unwrap();
     let near = "\n- {agent_id: a, allowed_actions: []}\n- {agent_id: b, owner: hunter2}\n- {agent_id: [}\n";

@@ -56,9 +56,10 @@ impl TryFrom<String> for StoreConfig {
     }
 }
 
-/// Of an address only what stands before the colon: the rest may hold a password, and this text is put on record.
+/// Of an address only the first word: the rest may hold a password.
 fn unknown(text: &str) -> String {
-    let said: String = text.split(':').next().unwrap_or_default().chars().take(40).collect();
+    let ends = |c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_';
+    let said: String = text.split(ends).next().unwrap_or_default().chars().take(40).collect();
     let names = Kind::ALL.map(|kind| format!("`store: {}`", kind.name())).join(" or ");
     format!(
         "`store` names `{said}`, which this version cannot keep a ledger in; write {names}, or leave the key out for \
@@ -92,6 +93,7 @@ mod tests {
             "{said}"
         );
         assert!(!said.contains("hunter2"), "{said}");
+        assert!(!unknown("host=db password=hunter2").contains("hunter2"));
         for text in ["", "Sqlite", "sqlite:", "sqlite://data", "memory"] {
             assert!(StoreConfig::try_from(text.to_owned()).is_err(), "{text}");
         }

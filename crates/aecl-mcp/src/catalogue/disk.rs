@@ -39,6 +39,16 @@ pub enum CatalogueError {
     },
 }
 
+impl CatalogueError {
+    /// What of it may stand on record, or in a log: no line of a file.
+    pub(crate) fn on_record(&self) -> String {
+        match self {
+            Self::Policy(error) => error.on_record(),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// Where the definitions of a server's tools are kept that were seen.
 pub(super) fn seen_file(home: &Home, server: &str) -> PathBuf {
     home.data().join("tools").join(format!("{server}.json"))

@@ -24,10 +24,10 @@ pub fn check(spec: &ProcessSpec) -> Result<AllowList, String> {
             "`env` sets `{name}`, which leads to the broker where `egress` names places; remove it from `env`"
         ));
     }
-    if let Some((name, value)) = spec.env.iter().find(|(_, value)| words::has_placeholder(value)) {
+    if let Some((name, _)) = spec.env.iter().find(|(_, value)| words::has_placeholder(value)) {
         return Err(format!(
-            "`env` sets `{name}` to `{value}`, and no argument is put into a variable; give it as a word of \
-             `argv`, as in `argv: [env, \"{name}={value}\", PROGRAM]`"
+            "`env` sets `{name}` to a text with a placeholder, and no argument is put into a variable; give it as a word of \
+             `argv`, as in `argv: [env, \"{name}={{argument}}\", PROGRAM]`"
         ));
     }
     let credentials = spec.egress.iter().filter_map(|allow| allow.credential.as_ref());

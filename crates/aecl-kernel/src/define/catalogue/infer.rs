@@ -216,7 +216,8 @@ fn of_name(action: &[String], effect: Effect, name: &str, schema: &Value) -> Cla
     }
 }
 
-/// Names of arguments that are addresses wherever they stand.
+/// Names of arguments that are addresses wherever they stand. What leads outside is judged by them, too, so one more is a new
+/// edition of facts, once somebody holds a record.
 const ADDRESSES: &[&str] =
     &["callback", "feed", "hook", "href", "permalink", "postback", "proxy", "redirect", "rss", "sitemap"];
 /// Names that are addresses where a tool goes to the web, and files or anything else where it does not.
