@@ -446,7 +446,7 @@ impl Home {
 }
 
 /// The store that a configuration names, whatever else is wrong with it. What is wrong with that is said without the line on
-/// which it stands: an address may hold a password, and the message is put on record.
+/// which it stands: an address may hold a password.
 fn store_in(text: &str) -> Result<StoreConfig, String> {
     #[derive(Deserialize)]
     struct OnlyStore {

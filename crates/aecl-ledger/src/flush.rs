@@ -55,8 +55,6 @@ impl Flusher {
     fn flush(&mut self, sealed: SealedBatch) -> Result<Vec<Receipt>, LedgerError> {
         let SealedBatch { first, entries, leaves, payloads, changes, .. } = sealed;
         let facts = changes.rows()?;
-        // The writer needs them for itself again.
-        drop(changes);
         let mut nodes = Vec::with_capacity(leaves.len() * 2);
         for (leaf, _) in &leaves {
             self.frontier.append(*leaf, &mut nodes);

@@ -96,16 +96,17 @@ impl FactStore for Look<'_> {
     type Error = Missed;
 
     fn fact(&mut self, key: &FactKey) -> Result<Option<Fact>, Missed> {
-        let is_asked = is_asked(key);
-        if let Some(fact) = self.known.find(key).filter(|_| is_asked) {
+        if !is_asked(key) {
+            let store = self.store.as_deref_mut().ok_or(Missed::Unknown)?;
+            return load(store, key).map_err(Missed::Failed);
+        }
+        if let Some(fact) = self.known.find(key) {
             return Ok(fact);
         }
         let store = self.store.as_deref_mut().ok_or(Missed::Unknown)?;
-        let ticket = is_asked.then(|| self.known.seek(key));
+        let ticket = self.known.seek(key);
         let fact = load(store, key).map_err(Missed::Failed)?;
-        if let Some(ticket) = ticket {
-            self.known.found(key, ticket, fact.clone());
-        }
+        self.known.found(key, ticket, fact.clone());
         Ok(fact)
     }
 
