@@ -62,22 +62,6 @@ pub struct Limits {
     pub in_bytes_max: u64,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            at_once: 64,
-            connections: 10_000,
-            head_bytes_max: 16 << 10,
-            head_ms: 10_000,
-            connect_ms: 10_000,
-            idle_ms: 60_000,
-            connection_ms: 1_200_000,
-            out_bytes_max: 64 << 20,
-            in_bytes_max: 1 << 30,
-        }
-    }
-}
-
 /// A connection that is about to leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionOpening {

@@ -64,7 +64,17 @@ pub struct World {
 
 /// Short, so that what waits for them does not wait long.
 pub fn limits() -> Limits {
-    Limits { head_ms: 300, connect_ms: 1_000, idle_ms: 1_000, ..Limits::default() }
+    Limits {
+        at_once: 64,
+        connections: 10_000,
+        head_bytes_max: 16 << 10,
+        head_ms: 300,
+        connect_ms: 1_000,
+        idle_ms: 1_000,
+        connection_ms: 1_200_000,
+        out_bytes_max: 64 << 20,
+        in_bytes_max: 1 << 30,
+    }
 }
 
 impl World {
