@@ -1,7 +1,7 @@
 //! What every request asks first: its run, whether its token was revoked, what is stopped. It is in memory, bounded, and as
 //! true as the store: what is committed stands here before anybody is answered.
 
-use crate::cache::{Changes, Generations, load};
+use crate::cache::{Changes, Generations, load, load_measured};
 use crate::error::LedgerError;
 use crate::store::Store;
 use aecl_kernel::record::facts::{Fact, FactKey, FactStore};
@@ -47,23 +47,25 @@ impl Known {
         let mut state = self.state();
         state.tickets += 1;
         let ticket = state.tickets;
-        state.facts.keep(key.clone(), Slot::Sought(ticket));
+        state.facts.keep(key.clone(), Slot::Sought(ticket), 0);
         ticket
     }
 
     /// Keeps what the store had, unless something was committed since.
-    fn found(&self, key: &FactKey, ticket: u64, fact: Option<Fact>) {
+    fn found(&self, key: &FactKey, ticket: u64, fact: Option<Fact>, stored: usize) {
         let mut state = self.state();
         if matches!(state.facts.find(key), Some(Slot::Sought(mine)) if *mine == ticket) {
-            state.facts.keep(key.clone(), Slot::Found(fact.map(Arc::new)));
+            state.facts.keep(key.clone(), Slot::Found(fact.map(Arc::new)), stored);
         }
     }
 
     /// Takes over what was committed.
     pub(crate) fn follow(&self, changes: &Changes) {
-        let asked = changes.iter().filter(|(key, _)| is_asked(key));
+        let asked = changes.written().filter(|(key, ..)| is_asked(key));
         let mut state = self.state();
-        asked.for_each(|(key, fact)| state.facts.keep(key.clone(), Slot::Found(fact.cloned().map(Arc::new))));
+        for (key, fact, stored) in asked {
+            state.facts.keep(key.clone(), Slot::Found(fact.cloned().map(Arc::new)), stored);
+        }
     }
 }
 
@@ -105,8 +107,8 @@ impl FactStore for Look<'_> {
         }
         let store = self.store.as_deref_mut().ok_or(Missed::Unknown)?;
         let ticket = self.known.seek(key);
-        let fact = load(store, key).map_err(Missed::Failed)?;
-        self.known.found(key, ticket, fact.clone());
+        let (fact, stored) = load_measured(store, key).map_err(Missed::Failed)?;
+        self.known.found(key, ticket, fact.clone(), stored);
         Ok(fact)
     }
 
@@ -117,6 +119,7 @@ impl FactStore for Look<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::GENERATION_BYTES;
     use aecl_kernel::base::time::Timestamp;
 
     fn key() -> FactKey {
@@ -130,6 +133,7 @@ mod tests {
     fn committed(known: &Known, fact: Option<Fact>) {
         let mut changes = Changes::default();
         changes.set(key(), fact);
+        changes.rows().unwrap();
         known.follow(&changes);
     }
 
@@ -138,7 +142,7 @@ mod tests {
         let known = Known::default();
         let ticket = known.seek(&key());
         committed(&known, revoked(1));
-        known.found(&key(), ticket, None);
+        known.found(&key(), ticket, None, 0);
         assert_eq!(known.find(&key()), Some(revoked(1)));
     }
 
@@ -146,9 +150,9 @@ mod tests {
     fn of_two_who_look_the_later_counts() {
         let known = Known::default();
         let (early, late) = (known.seek(&key()), known.seek(&key()));
-        known.found(&key(), early, revoked(1));
+        known.found(&key(), early, revoked(1), 9);
         assert_eq!(known.find(&key()), None);
-        known.found(&key(), late, revoked(2));
+        known.found(&key(), late, revoked(2), 9);
         assert_eq!(known.find(&key()), Some(revoked(2)));
     }
 
@@ -159,8 +163,8 @@ mod tests {
         for n in 0..20_000 {
             known.seek(&FactKey::Revoked(n.to_string()));
         }
-        known.found(&key(), ticket, revoked(1));
+        known.found(&key(), ticket, revoked(1), 9);
         assert_eq!(known.find(&key()), None);
-        assert!(known.state().facts.len() <= 2 * 4096);
+        assert!(known.state().facts.bytes() <= 2 * GENERATION_BYTES);
     }
 }

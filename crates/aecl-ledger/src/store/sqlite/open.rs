@@ -15,6 +15,11 @@ pub(super) const DATABASE: &str = "ledger.db";
 pub(super) const SIDES: [&str; 2] = ["ledger.db-wal", "ledger.db-shm"];
 pub(super) const LOCK: &str = "lock";
 
+/// Pages that the writing connection keeps, in KiB: those of the trees that it writes to at random.
+const WRITER_KIB: i64 = 8 << 10;
+/// Pages that a view keeps. Each commit of another connection empties them all, so more are of no use to it.
+const VIEW_KIB: i64 = 1 << 10;
+
 /// Takes the directory for this process; it is free again when the file is closed, also by a crash.
 pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io("create", dir))?;
@@ -278,7 +283,7 @@ fn harden(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "recursive_triggers", true)?;
     // A disk error under a memory map is a signal, not an error code.
     connection.pragma_update(None, "mmap_size", 0)?;
-    connection.pragma_update(None, "cache_size", -32_768)?;
+    connection.pragma_update(None, "cache_size", -VIEW_KIB)?;
     connection.pragma_update(None, "temp_store", "memory")
 }
 
@@ -288,6 +293,7 @@ fn durable(connection: &Connection) -> Result<(), StoreError> {
         let mode: String =
             connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
         connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "cache_size", -WRITER_KIB)?;
         // macOS: without these a flush ends in the cache of the disk. Elsewhere they do nothing.
         connection.pragma_update(None, "fullfsync", true)?;
         connection.pragma_update(None, "checkpoint_fullfsync", true)?;

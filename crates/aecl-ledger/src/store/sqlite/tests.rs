@@ -144,6 +144,17 @@ fn no_statement_reads_a_whole_table() {
 }
 
 #[test]
+fn a_store_and_its_views_keep_few_pages_in_memory() {
+    let dir = TempDir::new().unwrap();
+    let store = Sqlite::open(dir.path()).unwrap();
+    let view = Sqlite::open_existing_read_only(dir.path()).unwrap();
+    let kib = |store: &Sqlite| {
+        -store.connection.pragma_query_value(None, "cache_size", |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!((kib(&store), kib(&view)), (8 << 10, 1 << 10));
+}
+
+#[test]
 fn a_deleted_fact_leaves_no_bytes_in_the_file() {
     let dir = TempDir::new().unwrap();
     let secret = b"the key of a person who asked to be forgotten";
