@@ -1,7 +1,8 @@
 //! What a decision costs, beside what it cannot do without. All figures that count are ratios within one
 //! run: the machine may be busy.
 //!
-//! `cargo run --release --bin ledger [decide|provenance|durable|big|memory]...` in `benches/`.
+//! `cargo run --release --bin ledger [decide|provenance|durable|memory|verify|big]...` in `benches/`. Each part runs in a
+//! process of its own, so that none is measured with what another has left in memory.
 
 use aecl_analysis::load::VettedBundle;
 use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, Environment, RunId, TenantId};
@@ -29,6 +30,7 @@ use aecl_proof::{Frontier, VerifierKey, leaf_hash};
 use ed25519_dalek::SigningKey;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -46,12 +48,21 @@ fn main() {
         ("verify", verify),
         ("big", big),
     ];
-    for (name, part) in parts {
-        if wanted.is_empty() || wanted.iter().any(|w| w == name) {
+    let of = |name: &str| parts.iter().find(|(known, _)| *known == name);
+    match &wanted[..] {
+        [one] => {
+            let (name, part) = of(one).unwrap_or_else(|| panic!("there is no part `{one}`"));
             println!("{name}");
             part();
         }
+        [] => parts.iter().for_each(|(name, _)| alone(name)),
+        several => several.iter().for_each(|name| alone(name)),
     }
+}
+
+fn alone(part: &str) {
+    let program = std::env::current_exe().unwrap();
+    assert!(Command::new(program).arg(part).status().unwrap().success(), "{part}");
 }
 
 fn line(what: &str, value: String, target: &str) {
