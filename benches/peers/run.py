@@ -12,6 +12,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -99,6 +100,7 @@ class Trouble(Exception):
 
 def main():
     args = arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         measure(args)
     except (Trouble, OSError) as trouble:
@@ -177,8 +179,8 @@ def installed(cache):
     words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
     if subprocess.run([python, *words, "--requirement", HERE / "requirements.txt"]).returncode != 0:
         raise Trouble(
-            f"pip did not install {HERE / 'requirements.txt'}; the reason is above. The versions have wheels for "
-            "Python 3.11 to 3.13: try one of these, with a way to the Python package index"
+            f"pip did not install {HERE / 'requirements.txt'}; the reason is above. It needs a way to the Python "
+            "package index, and wheels for this Python: 3.11 has them all"
         )
     mark.write_bytes(wanted)
     return python
@@ -243,7 +245,7 @@ class Worker:
 
 
 class Ledger:
-    """Our own measurement in Rust: what the same costs without a socket. It is run once a round."""
+    """Our own measurement in Rust: what the same costs without a socket."""
 
     loaded, busy = None, {}
 
@@ -252,9 +254,9 @@ class Ledger:
         self.program, self.folder, self.said = args.ledger.resolve(), folder, {}
 
     def seconds(self, row):
-        part, _ = row.do.split(":")
+        """A row that is asked for a second time begins the next run."""
         if row.do not in self.said:
-            self.said = self.figures(part)
+            self.said = self.figures(row.do.split(":")[0])
         return self.said.pop(row.do)
 
     def figures(self, part):
@@ -324,18 +326,25 @@ def same_answers(workers):
 
 
 def one_round(rows, workers, turn):
-    """Each row once, each round beginning with another."""
-    start = turn % len(rows)
-    return {row.key: workers[row.worker, row.rules].seconds(row) for row in rows[start:] + rows[:start]}
+    """Each row once, each round beginning with another. What a row is read beside is measured again just before it."""
+    start, named = turn % len(rows), {row.key: row for row in rows}
+    taken, ratios = {}, {}
+    for row in rows[start:] + rows[:start]:
+        beside = named.get(row.beside)
+        near = beside and workers[beside.worker, beside.rules].seconds(beside)
+        taken[row.key] = workers[row.worker, row.rules].seconds(row)
+        if beside:
+            ratios[row.key] = taken[row.key] / near
+    return taken, ratios
 
 
 def summary(row, rounds):
-    times = sorted(taken[row.key] for taken in rounds)
+    times = sorted(taken[row.key] for taken, _ in rounds)
     told = {"key": row.key, "words": row.words, "seconds": statistics.median(times)}
     told["range"] = [times[0], times[-1]]
     if row.beside:
         told["beside"] = row.beside
-        told["ratio"] = statistics.median(taken[row.key] / taken[row.beside] for taken in rounds)
+        told["ratio"] = statistics.median(ratios[row.key] for _, ratios in rounds)
     return told
 
 
