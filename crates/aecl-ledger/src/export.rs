@@ -58,12 +58,12 @@ pub enum ExportError {
     Broken(String),
 }
 
-/// Progress of an export.
+/// Progress of an export, in files, or of a verification, in entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Files that are there.
+    /// How many are there, or are verified.
     pub done: u64,
-    /// Files in all.
+    /// How many there are in all.
     pub total: u64,
 }
 

@@ -44,6 +44,7 @@ pub use recorded::{Receipt, Recorded};
 pub use replay::{against, redecide, steps, verify_facts};
 pub use signer::Signer;
 pub use verify::{
-    AuditFinding, AuditReport, Auditor, verify_data, verify_export, verify_payloads, verify_store,
+    AuditFinding, AuditReport, Auditor, verify_data, verify_data_with_progress, verify_export,
+    verify_export_with_progress, verify_payloads, verify_store,
 };
 pub use withdraw::{Again, WITHDRAWN_AT_ONCE};

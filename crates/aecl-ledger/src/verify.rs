@@ -5,25 +5,29 @@
 //! somebody kept. The pinned key and origin are the only things believed. Entries are read once, in order;
 //! what is remembered of them is a few bytes for each run and action.
 
+mod entries;
 mod history;
 mod line;
+mod payloads;
+mod read;
 mod tree;
+mod turns;
+
+pub use payloads::verify_payloads;
 
 use crate::error::LedgerError;
-use crate::export::Export;
-use crate::payload::{PayloadKind, commitment};
+use crate::export::{Export, Progress};
 use crate::replay::verify_facts;
 use crate::store::{Store, StoreError, StorePlace};
-use aecl_kernel::base::digest::Digest;
 use aecl_kernel::base::id::ActionId;
 use aecl_kernel::base::time::Timestamp;
 use aecl_proof::{Checkpoint, Frontier, Hash, VerifierKey};
-use history::HistoryCheck;
+use entries::Checked;
+use payloads::Papers;
+use read::Names;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
-use tree::Chunk;
 
 /// Auditor's own knowledge: nothing of it comes from what is checked.
 #[derive(Debug, Clone)]
@@ -38,12 +42,19 @@ pub struct Auditor {
     pub payloads: bool,
     /// Compare what decisions are made from with what the entries say, where both are there.
     pub facts: bool,
+    /// Threads that read entries beside each other: by default as many as there are cores, and at most 8. What is found
+    /// does not depend on it; each has up to 256 entries in memory.
+    pub readers: usize,
 }
+
+/// Beyond that, what is done in order is what takes the time.
+const READERS_MAX: usize = 8;
 
 impl Auditor {
     /// Pins an origin and a key.
     pub fn new(origin: impl Into<String>, key: VerifierKey) -> Self {
-        Self { origin: origin.into(), key, silence_s: 600, payloads: true, facts: true }
+        let readers = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(READERS_MAX));
+        Self { origin: origin.into(), key, silence_s: 600, payloads: true, facts: true, readers }
     }
 }
 
@@ -166,10 +177,20 @@ pub fn verify_export(
     auditor: &Auditor,
     kept_head: Option<&str>,
 ) -> Result<AuditReport, AuditFinding> {
+    verify_export_with_progress(dir, auditor, kept_head, &mut |_| {})
+}
+
+/// Verifies an export, and says after each of its files how far it is.
+pub fn verify_export_with_progress(
+    dir: &Path,
+    auditor: &Auditor,
+    kept_head: Option<&str>,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<AuditReport, AuditFinding> {
     let mut export = Export::open(dir)?;
     let files = export.clone();
     let auditor = &Auditor { payloads: auditor.payloads && export.has_payloads(), ..auditor.clone() };
-    let (mut report, _) = verify(&mut export, Some(files), auditor, kept_head)?;
+    let (mut report, _) = verify(&mut export, Some(&files), auditor, kept_head, progress)?;
     if let Some(what) = export.beyond()? {
         let position = report.entries;
         report.warnings.push(Warning { position, what });
@@ -183,9 +204,19 @@ pub fn verify_data(
     auditor: &Auditor,
     kept_head: Option<&str>,
 ) -> Result<AuditReport, AuditFinding> {
+    verify_data_with_progress(place, auditor, kept_head, &mut |_| {})
+}
+
+/// Verifies the store in this place, and says how many entries it has come by.
+pub fn verify_data_with_progress(
+    place: &dyn StorePlace,
+    auditor: &Auditor,
+    kept_head: Option<&str>,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<AuditReport, AuditFinding> {
     // Of one moment: a server may go on writing.
     let mut store = place.read()?.snapshot()?;
-    let (mut report, papers) = verify(&mut *store, None, auditor, kept_head)?;
+    let (mut report, papers) = verify(&mut *store, None, auditor, kept_head, progress)?;
     if auditor.payloads {
         papers.nothing_more(&mut *store)?;
     }
@@ -227,42 +258,18 @@ pub fn verify_store(
     auditor: &Auditor,
     kept_head: Option<&str>,
 ) -> Result<AuditReport, AuditFinding> {
-    verify(store, None, auditor, kept_head).map(|(report, _)| report)
+    verify(store, None, auditor, kept_head, &mut |_| {}).map(|(report, _)| report)
 }
 
-/// Compares payloads with what the entries commit to, and says how many there are. Signature, tree and story are
-/// taken for granted.
-pub fn verify_payloads(store: &mut dyn Store) -> Result<u64, AuditFinding> {
-    let size = store.head()?.size;
-    let (mut papers, mut position) = (Papers::default(), 0);
-    while position < size {
-        let chunk = store.entries(position, CHUNK)?;
-        if chunk.is_empty() {
-            return Err(AuditFinding::proof(Some(position), "it is missing"));
-        }
-        for (at, bytes) in chunk {
-            position = at + 1;
-            let line = line::read(&bytes).map_err(|what| AuditFinding::history(at, what))?;
-            let said = history::said_of_payloads(&line);
-            for (payload, digest) in said.filter_map(|(payload, text)| Some((payload, Digest::parse(text)?)))
-            {
-                papers.check(store, payload, digest, at)?;
-            }
-        }
-    }
-    papers.all_there()?;
-    papers.nothing_more(store)?;
-    Ok(papers.good.len() as u64)
-}
-
-/// Entries that are read at once: a multiple of the width of a tile.
-const CHUNK: usize = 1024;
+/// Entries that are read at once: as many as a full file of an export has.
+const CHUNK: usize = aecl_proof::tile::TILE_WIDTH as usize;
 
 fn verify(
     store: &mut dyn Store,
-    files: Option<Export>,
+    files: Option<&Export>,
     auditor: &Auditor,
     kept_head: Option<&str>,
+    progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<(AuditReport, Papers), AuditFinding> {
     let head = head(store, auditor)?;
     let kept = kept_head.map(|kept| open(kept, auditor, "kept head")).transpose()?;
@@ -275,67 +282,9 @@ fn verify(
         );
         return Err(AuditFinding::proof(Some(head.size()), what));
     }
-    let mut history = HistoryCheck::new(auditor);
-    let mut papers = Papers::default();
-    // Hashing has a thread of its own. It gets each chunk before the story is read, so that of two things
-    // that are wrong the earlier one is known.
-    let (told, hashed) = std::thread::scope(|scope| {
-        let (chunks, queue) = std::sync::mpsc::sync_channel::<Arc<Chunk>>(4);
-        let (kept, size) = (kept.as_ref().map(Checkpoint::size), head.size());
-        let tiles = files.as_ref().map(Export::tiles);
-        let hasher = scope.spawn(move || tree::grow(&queue, size, kept, tiles));
-        let mut check_entries = || -> Result<(), AuditFinding> {
-            let mut position = 0;
-            while position < head.size() {
-                let chunk = Arc::new(match &files {
-                    Some(files) => {
-                        let (first, bytes, places) = files.file(position)?;
-                        Chunk::File(first, bytes, places)
-                    }
-                    None => {
-                        let limit = CHUNK.min(usize::try_from(head.size() - position).unwrap_or(CHUNK));
-                        Chunk::Rows(store.entries(position, limit)?)
-                    }
-                });
-                if chunk.len() == 0 {
-                    return Err(AuditFinding::proof(Some(position), "it is missing"));
-                }
-                // The hasher has found something and stopped listening.
-                if chunks.send(chunk.clone()).is_err() {
-                    return Ok(());
-                }
-                for (at, bytes) in chunk.iter() {
-                    if at != position {
-                        return Err(AuditFinding::proof(Some(position), "it is missing"));
-                    }
-                    for (kind, digest) in history.check_entry(position, bytes)? {
-                        papers.check(store, kind, digest, position)?;
-                    }
-                    position += 1;
-                }
-            }
-            history.end()
-        };
-        let told = check_entries();
-        drop(chunks);
-        (told, hasher.join())
-    });
-    let Ok(hashed) = hashed else {
-        return Err(AuditFinding {
-            position: None,
-            what: "the hasher has panicked".into(),
-            class: FindingClass::Unreadable,
-        });
-    };
-    let grown = match (told, hashed) {
-        (Ok(()), Ok(grown)) => grown,
-        (Err(finding), Ok(_)) | (Ok(()), Err(finding)) => return Err(finding),
-        // Bytes that are not what was hashed explain a story that makes no sense, not the other way round.
-        (Err(told), Err(hashed)) => {
-            let told_first = told.position.unwrap_or(u64::MAX) < hashed.position.unwrap_or(u64::MAX);
-            return Err(if told_first { told } else { hashed });
-        }
-    };
+    let (names, sizes) = (Names::new(), (head.size(), kept.as_ref().map(Checkpoint::size)));
+    let Checked { history, papers, grown } =
+        entries::check(store, files, (auditor, &names), sizes, progress)?;
     against_heads(store, &grown, &head, kept.as_ref())?;
     // An export leaves payloads out where it is meant to; a store has all that are not erased on record.
     if files.is_none() {
@@ -419,101 +368,5 @@ fn edge(store: &mut dyn Store, tree: &Frontier) -> Result<(), AuditFinding> {
     match stored {
         Some(stored) if stored == *tree => Ok(()),
         _ => Err(AuditFinding::proof(None, "the stored nodes of the tree are not those of the entries")),
-    }
-}
-
-/// Payloads beside the chain.
-#[derive(Default)]
-struct Papers {
-    /// Those that are as committed.
-    good: BTreeSet<Hash>,
-    /// Those that are not there, and the first entry that commits to each.
-    missing: BTreeMap<Digest, u64>,
-    erased: BTreeSet<Digest>,
-}
-
-/// What an entry says about a payload.
-pub(crate) enum PayloadRef {
-    /// It is committed to, and filed under this subject, if the entry says which.
-    Committed(PayloadKind, Option<String>),
-    /// It is erased.
-    Erased,
-}
-
-impl Papers {
-    fn check(
-        &mut self,
-        store: &mut dyn Store,
-        payload: PayloadRef,
-        digest: Digest,
-        position: u64,
-    ) -> Result<(), AuditFinding> {
-        let PayloadRef::Committed(kind, subject) = payload else {
-            self.erased.insert(digest);
-            return Ok(());
-        };
-        let hash = Hash(*digest.bytes());
-        match store.payload(&hash) {
-            Ok(None) => drop(self.missing.entry(digest).or_insert(position)),
-            Ok(Some(row)) if commitment(&row.salt, kind, &row.content) == digest => {
-                // An export names no subject.
-                if let Some(subject) = subject.filter(|s| !row.subject.is_empty() && *s != row.subject) {
-                    let what = format!(
-                        "its payload {} is filed under `{}` and belongs to `{subject}`",
-                        digest.hex(),
-                        row.subject
-                    );
-                    return Err(AuditFinding {
-                        position: Some(position),
-                        what,
-                        class: FindingClass::Payloads,
-                    });
-                }
-                self.good.insert(hash);
-            }
-            Ok(Some(_)) => {
-                let what = format!("its payload {} is not what was committed to", digest.hex());
-                return Err(AuditFinding::proof(Some(position), what));
-            }
-            Err(error) => {
-                let what = format!("its payload: {}", crate::error::chain(&error));
-                return Err(AuditFinding { position: Some(position), what, class: FindingClass::Unreadable });
-            }
-        }
-        Ok(())
-    }
-
-    /// Payloads that are gone, and not erased on record.
-    fn gone(&self) -> impl Iterator<Item = u64> {
-        self.missing.iter().filter(|(digest, _)| !self.erased.contains(digest)).map(|(_, position)| *position)
-    }
-
-    fn all_there(&self) -> Result<(), AuditFinding> {
-        let Some(first) = self.gone().min() else { return Ok(()) };
-        let what = format!(
-            "its payload is not there and was not erased on record, as of {} in all: they were taken out beside the record",
-            self.gone().count()
-        );
-        Err(AuditFinding { position: Some(first), what, class: FindingClass::Payloads })
-    }
-
-    /// Whether the store has payloads that no entry commits to.
-    fn nothing_more(&self, store: &mut dyn Store) -> Result<(), AuditFinding> {
-        let more = store.payloads_beyond(&|commitment| {
-            self.good.contains(commitment) || self.erased.contains(&Digest::from_bytes(commitment.0))
-        })?;
-        let Some(first) = more.first() else { return Ok(()) };
-        let what = format!(
-            "{} payloads are committed to by no entry, {} among them: they were put in beside the record",
-            more.len(),
-            Digest::from_bytes(first.0).hex()
-        );
-        Err(AuditFinding { position: None, what, class: FindingClass::Payloads })
-    }
-
-    fn report(&self, report: &mut AuditReport) {
-        report.payloads = self.good.len() as u64;
-        report.payloads_erased = self.erased.len() as u64;
-        report.payloads_missing = self.gone().count() as u64;
     }
 }

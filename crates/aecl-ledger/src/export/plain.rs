@@ -30,10 +30,12 @@ pub(super) fn read(dir: &Path, inner: &str, most: u64) -> Result<Vec<u8>> {
         at = opened(&at, part, OFlags::DIRECTORY).map_err(|error| of_part(&walked, error))?;
     }
     let file = opened(&at, name, OFlags::empty())?;
-    if !file.metadata()?.is_file() {
+    let found = file.metadata()?;
+    if !found.is_file() {
         return Err(Error::other(NO_FILE));
     }
-    let mut bytes = Vec::new();
+    // One more, so that the end is seen without growing.
+    let mut bytes = Vec::with_capacity(usize::try_from(found.len().min(most)).unwrap_or_default() + 1);
     file.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         return Err(Error::other(format!("it has more than {most} bytes")));

@@ -1,76 +1,91 @@
 //! Do the entries make sense together? Each run counts its own entries, what is started was allowed and
 //! ends once, a yes is used once and for what it was given.
 
-use super::line::{self, Line};
-use super::{AuditFinding, AuditReport, Auditor, OpenAction, PayloadRef, WARNINGS_MAX, Warning};
-use crate::payload::PayloadKind;
-use aecl_kernel::base::digest::Digest;
+use super::line::Line;
+use super::read::{ByName, Name, Names, Said};
+use super::{AuditFinding, AuditReport, Auditor, OpenAction, WARNINGS_MAX, Warning};
 use aecl_kernel::base::id::{ActionId, ApprovalId};
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::record::approval::{ApprovalRequest, ApprovalState};
 use aecl_kernel::record::event::{Answered, Entry, Event, Expired, Lapse, Ruled, VERSION, Withdrawn};
+use std::collections::hash_map;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::hash::{BuildHasher as _, RandomState};
 
 /// What has been told so far.
 pub(super) struct HistoryCheck<'a> {
     auditor: &'a Auditor,
-    names: (RandomState, RandomState),
+    names: &'a Names,
     // The time of the last entry, as it is written.
     at: String,
     // The next number in each run.
-    runs: HashMap<Name, u64>,
+    runs: HashMap<Name, u64, ByName>,
     // Actions that were started, and whether their end is known.
-    over: HashMap<Name, bool>,
+    over: HashMap<Name, bool, ByName>,
     // Those of them that have failed, as only their agent says.
-    doubtful: HashSet<Name>,
+    doubtful: HashSet<Name, ByName>,
     // Those of them whose end is not known.
-    open: HashMap<String, (u64, &'static str)>,
+    open: HashMap<Name, Open, ByName>,
     // Requests for approval that can still be answered or used.
     asks: HashMap<String, ApprovalRequest>,
     // Of those about a plan, how often each step was used.
     steps: HashMap<String, Vec<u32>>,
     // Those that were used, refused or withdrawn, or have expired.
-    closed: HashSet<Name>,
+    closed: HashSet<Name, ByName>,
     // An allow whose attempt must be the next entry.
-    due: Option<(u64, String, Option<String>)>,
+    due: Option<Due>,
     kinds: [u64; Event::KINDS.len()],
+    decisions: BTreeMap<&'static str, u64>,
     ends: BTreeMap<&'static str, u64>,
     report: AuditReport,
 }
 
-/// A name, hashed with keys that nobody knows. It stands for the name: two names that are the same here
-/// cannot be made on purpose.
-type Name = (u64, u64);
+/// An action whose end is not known, and its last entry.
+struct Open {
+    action: String,
+    position: u64,
+    state: &'static str,
+}
+
+/// An allow whose attempt is not on record yet.
+struct Due {
+    position: u64,
+    action: String,
+    name: Name,
+    run: Option<Name>,
+}
+
+impl Due {
+    fn missing(self) -> AuditFinding {
+        let what = format!("it allows `{}`, but no attempt is on record", self.action);
+        AuditFinding::history(self.position, what)
+    }
+}
 
 impl<'a> HistoryCheck<'a> {
-    pub(super) fn new(auditor: &'a Auditor) -> Self {
+    pub(super) fn new(auditor: &'a Auditor, names: &'a Names) -> Self {
         Self {
             auditor,
-            names: (RandomState::new(), RandomState::new()),
+            names,
             at: String::new(),
-            runs: HashMap::new(),
-            over: HashMap::new(),
-            doubtful: HashSet::new(),
-            open: HashMap::new(),
+            runs: HashMap::default(),
+            over: HashMap::default(),
+            doubtful: HashSet::default(),
+            open: HashMap::default(),
             asks: HashMap::new(),
             steps: HashMap::new(),
-            closed: HashSet::new(),
+            closed: HashSet::default(),
             due: None,
             kinds: [0; Event::KINDS.len()],
+            decisions: BTreeMap::new(),
             ends: BTreeMap::new(),
             report: AuditReport::default(),
         }
     }
 
-    /// Takes the next entry. Gives the payloads that it commits to or takes back.
-    pub(super) fn check_entry(
-        &mut self,
-        position: u64,
-        bytes: &[u8],
-    ) -> Result<Vec<(PayloadRef, Digest)>, AuditFinding> {
+    /// Takes the next entry.
+    pub(super) fn check_entry(&mut self, position: u64, said: Said<'_>) -> Result<(), AuditFinding> {
         let wrong = |what: String| AuditFinding::history(position, what);
-        let line = line::read(bytes).map_err(wrong)?;
+        let line = &said.line;
         let (Some(v), Some(says), Some(at), Some(name)) = (line.v, line.position, line.at, line.kind) else {
             return Err(wrong("it has no version, position, time or kind".into()));
         };
@@ -81,49 +96,32 @@ impl<'a> HistoryCheck<'a> {
             return Err(wrong(format!("it says that it is entry {says}")));
         }
         // Another one may mean anything.
-        let Some(kind) = Event::KINDS.iter().position(|kind| *kind == name) else {
+        let Some(count) = said.kind.and_then(|kind| self.kinds.get_mut(kind)) else {
             return Err(wrong(format!("its kind `{name}` is unknown to this program")));
         };
-        if let Some(count) = self.kinds.get_mut(kind) {
-            *count += 1;
-        }
+        *count += 1;
         self.time(position, at)?;
-        self.sequence(position, name, &line)?;
-        if let Some((ruled, action, run)) = self.due.take() {
-            let same = name == "started" && line.action == Some(&action) && line.run == run.as_deref();
+        self.sequence(position, name, &said)?;
+        if let Some(due) = self.due.take() {
+            let same = name == "started" && said.action == Some(due.name) && said.run == due.run;
             if !same {
-                return Err(AuditFinding::history(
-                    ruled,
-                    format!("it allows `{action}`, but no attempt is on record"),
-                ));
+                return Err(due.missing());
             }
-            self.started(position, &line, action)?;
+            self.started(position, line, due)?;
         } else if name == "started" {
             return Err(wrong(format!("`{}` was started without an allow", line.action.unwrap_or_default())));
         }
         match name {
-            "ruled" => self.ruled(position, &line, bytes)?,
-            "concluded" => self.concluded(position, &line)?,
-            "started" => {}
-            _ => self.other(position, bytes)?,
+            "ruled" => self.ruled(position, said),
+            "concluded" => self.concluded(position, &said),
+            "started" => Ok(()),
+            _ => self.other(position, said),
         }
-        let said = said_of_payloads(&line).filter(|_| self.auditor.payloads);
-        let read = |(payload, text): (PayloadRef, &str)| match Digest::parse(text) {
-            Some(digest) => Ok((payload, digest)),
-            None => Err(wrong(format!("`{text}` is no digest"))),
-        };
-        said.map(read).collect()
     }
 
     /// No more entries.
     pub(super) fn end(&mut self) -> Result<(), AuditFinding> {
-        match self.due.take() {
-            Some((ruled, action, _)) => Err(AuditFinding::history(
-                ruled,
-                format!("it allows `{action}`, but no attempt is on record"),
-            )),
-            None => Ok(()),
-        }
+        self.due.take().map_or(Ok(()), |due| Err(due.missing()))
     }
 
     /// What was told.
@@ -131,12 +129,15 @@ impl<'a> HistoryCheck<'a> {
         for (kind, count) in Event::KINDS.iter().zip(self.kinds).filter(|(_, count)| *count > 0) {
             self.report.kinds.insert((*kind).to_owned(), count);
         }
+        for (decision, count) in self.decisions {
+            self.report.decisions.insert(decision.to_owned(), count);
+        }
         for (end, count) in self.ends {
             self.report.actions.insert(end.to_owned(), count);
         }
-        let mut open: Vec<_> = self.open.into_iter().collect();
-        open.sort_by_key(|(_, (position, _))| *position);
-        for (action, (position, state)) in open {
+        let mut open: Vec<_> = self.open.into_values().collect();
+        open.sort_by_key(|open| open.position);
+        for Open { action, position, state } in open {
             *self.report.actions.entry(state.to_owned()).or_default() += 1;
             if let Ok(action) = ActionId::new(&action) {
                 self.report.open.push(OpenAction { action, state: state.to_owned(), position });
@@ -149,7 +150,7 @@ impl<'a> HistoryCheck<'a> {
     }
 
     fn name(&self, text: &str) -> Name {
-        (self.names.0.hash_one(text), self.names.1.hash_one(text))
+        self.names.name(text)
     }
 
     fn warn(&mut self, position: u64, what: String) {
@@ -169,7 +170,7 @@ impl<'a> HistoryCheck<'a> {
             return wrong(format!("`{text}` is no time as entries write it"));
         }
         // Times of this form are in the order of their texts. Within a minute there is no more to know.
-        let minute = |text: &str| text.get(..16).map(str::to_owned);
+        let minute = |text: &str| text.as_bytes().first_chunk::<16>().copied();
         if text < self.at.as_str() {
             return wrong(format!("it was recorded at {text}, before the entry before it ({})", self.at));
         }
@@ -190,15 +191,15 @@ impl<'a> HistoryCheck<'a> {
         Ok(())
     }
 
-    fn sequence(&mut self, position: u64, kind: &str, line: &Line<'_>) -> Result<(), AuditFinding> {
+    fn sequence(&mut self, position: u64, kind: &str, said: &Said<'_>) -> Result<(), AuditFinding> {
         let wrong = |what: String| Err(AuditFinding::history(position, what));
-        let Some(run) = line.run else {
+        let line = &said.line;
+        let Some((run, name)) = line.run.zip(said.run) else {
             return match line.seq {
                 None => Ok(()),
                 Some(_) => wrong("it counts in a run, but names none".into()),
             };
         };
-        let name = self.name(run);
         match (self.runs.get_mut(&name), kind) {
             (Some(_), "run_opened") => wrong(format!("run `{run}` is opened a second time")),
             (None, "run_opened") if line.seq == Some(0) => {
@@ -222,9 +223,11 @@ impl<'a> HistoryCheck<'a> {
         }
     }
 
-    fn ruled(&mut self, position: u64, line: &Line<'_>, bytes: &[u8]) -> Result<(), AuditFinding> {
+    fn ruled(&mut self, position: u64, said: Said<'_>) -> Result<(), AuditFinding> {
         let wrong = |what: String| Err(AuditFinding::history(position, what));
-        let (Some(action), Some(decision), Some(outcome)) = (line.action, &line.decision, line.outcome)
+        let Said { line, run, action: name, whole, .. } = said;
+        let (Some((action, name)), Some(decision), Some(outcome)) =
+            (line.action.zip(name), &line.decision, line.outcome)
         else {
             return wrong("it is a decision without action, outcome or verdict".into());
         };
@@ -241,23 +244,23 @@ impl<'a> HistoryCheck<'a> {
         if outcome != expected {
             return wrong(format!("it says `{outcome}`, but its decision means `{expected}`"));
         }
-        *self.report.decisions.entry(expected.to_owned()).or_default() += 1;
+        *self.decisions.entry(expected).or_default() += 1;
         if expected != "approved" {
             return Ok(());
         }
-        if self.over.contains_key(&self.name(action)) {
+        if self.over.contains_key(&name) {
             return wrong(format!("`{action}` was started before, and is allowed again"));
         }
         if line.seq.is_none() {
             return wrong(format!("`{action}` is allowed for a run that was never opened"));
         }
         if decision.approval.is_some() {
-            match read(position, bytes)?.event {
+            match entry(position, whole)?.event {
                 Event::Ruled(ruled) => self.yes(position, &ruled)?,
                 _ => return wrong("it is no decision".into()),
             }
         }
-        self.due = Some((position, action.to_owned(), line.run.map(str::to_owned)));
+        self.due = Some(Due { position, action: action.to_owned(), name, run });
         Ok(())
     }
 
@@ -339,18 +342,19 @@ impl<'a> HistoryCheck<'a> {
         Ok(())
     }
 
-    fn started(&mut self, position: u64, line: &Line<'_>, action: String) -> Result<(), AuditFinding> {
+    fn started(&mut self, position: u64, line: &Line<'_>, due: Due) -> Result<(), AuditFinding> {
         if line.attempt != Some(1) {
             return Err(AuditFinding::history(position, "the first attempt is number 1"));
         }
-        self.over.insert(self.name(&action), false);
-        self.open.insert(action, (position, "started"));
+        self.over.insert(due.name, false);
+        self.open.insert(due.name, Open { action: due.action, position, state: "started" });
         Ok(())
     }
 
-    fn concluded(&mut self, position: u64, line: &Line<'_>) -> Result<(), AuditFinding> {
+    fn concluded(&mut self, position: u64, said: &Said<'_>) -> Result<(), AuditFinding> {
         let wrong = |what: String| Err(AuditFinding::history(position, what));
-        let (Some(action), Some(outcome)) = (line.action, line.outcome) else {
+        let line = &said.line;
+        let (Some((action, name)), Some(outcome)) = (line.action.zip(said.action), line.outcome) else {
             return wrong("it is a conclusion without action or outcome".into());
         };
         let end = match outcome {
@@ -359,40 +363,43 @@ impl<'a> HistoryCheck<'a> {
             "unknown" => None,
             _ => return wrong(format!("`{outcome}` is no outcome")),
         };
-        let name = self.name(action);
-        match (self.over.get(&name), self.open.get_mut(action)) {
-            (None, _) => return wrong(format!("`{action}` ends without having been started")),
+        let Some(over) = self.over.get_mut(&name) else {
+            return wrong(format!("`{action}` ends without having been started"));
+        };
+        match (*over, self.open.entry(name)) {
             // Only the agent had said that it failed; somebody has found out what came of it.
-            (Some(true), None)
+            (true, hash_map::Entry::Vacant(_))
                 if end.is_some() && line.resolved_by.is_some() && self.doubtful.remove(&name) =>
             {
                 if let Some(failed) = self.ends.get_mut("failed") {
                     *failed = failed.saturating_sub(1);
                 }
             }
-            (Some(true), _) | (Some(false), None) => return wrong(format!("`{action}` ends a second time")),
-            (Some(false), Some((at, state))) => {
-                if *state == "unknown" && (end.is_none() || line.resolved_by.is_none()) {
-                    return wrong(format!(
-                        "`{action}` is unknown, and only somebody who found out can say more"
-                    ));
-                }
-                (*at, *state) = (position, "unknown");
+            (true, _) | (false, hash_map::Entry::Vacant(_)) => {
+                return wrong(format!("`{action}` ends a second time"));
+            }
+            (false, hash_map::Entry::Occupied(open))
+                if open.get().state == "unknown" && (end.is_none() || line.resolved_by.is_none()) =>
+            {
+                return wrong(format!("`{action}` is unknown, and only somebody who found out can say more"));
+            }
+            (false, hash_map::Entry::Occupied(open)) if end.is_some() => drop(open.remove()),
+            (false, hash_map::Entry::Occupied(mut open)) => {
+                (open.get_mut().position, open.get_mut().state) = (position, "unknown");
             }
         }
         if let Some(end) = end {
-            self.open.remove(action);
             if line.reported == Some(true) && end == "failed" {
                 self.doubtful.insert(name);
             }
-            self.over.insert(name, true);
+            *over = true;
             *self.ends.entry(end).or_default() += 1;
         }
         Ok(())
     }
 
-    fn other(&mut self, position: u64, bytes: &[u8]) -> Result<(), AuditFinding> {
-        let entry = read(position, bytes)?;
+    fn other(&mut self, position: u64, said: Said<'_>) -> Result<(), AuditFinding> {
+        let entry = entry(position, said.whole)?;
         match entry.event {
             Event::Asked(ask) => self.asked(position, *ask),
             Event::Answered(answered) => self.answered(position, answered),
@@ -510,9 +517,10 @@ fn is_met(ruled: &Ruled, ask: &ApprovalRequest) -> bool {
     ruled.decision.need.as_ref().is_some_and(|need| need.met_by(&votes))
 }
 
-fn read(position: u64, bytes: &[u8]) -> Result<Entry, AuditFinding> {
-    serde_json::from_slice(bytes)
-        .map_err(|e| AuditFinding::history(position, format!("it cannot be read: {e}")))
+/// All of an entry whose line is not enough. It was read wherever that is so.
+fn entry(position: u64, whole: Option<Result<Box<Entry>, String>>) -> Result<Box<Entry>, AuditFinding> {
+    let whole = whole.unwrap_or_else(|| Err("it was not read".into()));
+    whole.map_err(|what| AuditFinding::history(position, what))
 }
 
 /// Whether this is a time as entries write it: `2026-01-01T12:00:00.000Z`.
@@ -523,26 +531,4 @@ fn is_time(text: &str) -> bool {
             b'0' => byte.is_ascii_digit(),
             other => byte == *other,
         })
-}
-
-/// What an entry says about a payload, and which.
-pub(super) fn said_of_payloads<'a>(line: &Line<'a>) -> impl Iterator<Item = (PayloadRef, &'a str)> + use<'a> {
-    let subject = line.run.map(str::to_owned);
-    let beside = line.beside.map(|text| (PayloadRef::Committed(PayloadKind::Beside, subject), text));
-    said_of_a_payload(line).into_iter().chain(beside)
-}
-
-fn said_of_a_payload<'a>(line: &Line<'a>) -> Option<(PayloadRef, &'a str)> {
-    let committed = |kind, subject: Option<&str>| PayloadRef::Committed(kind, subject.map(str::to_owned));
-    let payload = match line.kind? {
-        // Whoever was turned away at the door has left a digest and no content.
-        "ruled" if line.unkept == Some(true) => return None,
-        "ruled" => committed(PayloadKind::Arguments, line.run),
-        "concluded" => committed(PayloadKind::Output, line.run),
-        "run_opened" => committed(PayloadKind::Stated, line.run),
-        "bundle_loaded" => committed(PayloadKind::Bundle, Some("bundle")),
-        "erased" => PayloadRef::Erased,
-        _ => return None,
-    };
-    Some((payload, line.payload?))
 }

@@ -3,39 +3,16 @@
 use super::AuditFinding;
 use crate::export::Tiles;
 use aecl_proof::tile::TILE_WIDTH;
-use aecl_proof::{Frontier, Hash, TilePath, leaf_hash};
-use std::ops::Range;
-use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use aecl_proof::{Frontier, Hash, Node, TilePath};
 
-/// Entries with their positions, as they lie in the ledger.
-pub(super) enum Chunk {
-    /// Rows of a store.
-    Rows(Vec<(u64, Vec<u8>)>),
-    /// A file of an export: the position of its first entry, its bytes, and where the entries lie in it.
-    File(u64, Vec<u8>, Vec<Range<usize>>),
-}
-
-impl Chunk {
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Rows(rows) => rows.len(),
-            Self::File(_, _, places) => places.len(),
-        }
-    }
-
-    pub(super) fn entry(&self, nth: usize) -> Option<(u64, &[u8])> {
-        match self {
-            Self::Rows(rows) => rows.get(nth).map(|(at, bytes)| (*at, bytes.as_slice())),
-            Self::File(first, bytes, places) => {
-                Some((first + nth as u64, bytes.get(places.get(nth)?.clone())?))
-            }
-        }
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        (0..self.len()).map_while(|nth| self.entry(nth))
-    }
+/// The tree over the leaves so far.
+pub(super) struct Growing {
+    size: u64,
+    tree: Frontier,
+    rows: Option<Rows>,
+    // The size of the kept head, and the root at it.
+    kept: (Option<u64>, Option<Hash>),
+    complete: Vec<Node>,
 }
 
 /// What came out.
@@ -46,33 +23,35 @@ pub(super) struct Grown {
     pub(super) kept: Option<Hash>,
 }
 
-/// Grows the tree of `size` leaves, and compares it with the tiles if there are any.
-pub(super) fn grow(
-    chunks: &Receiver<Arc<Chunk>>,
-    size: u64,
-    kept: Option<u64>,
-    tiles: Option<Tiles>,
-) -> Result<Grown, AuditFinding> {
-    let mut tree = Frontier::new();
-    let mut rows = tiles.map(|tiles| Rows { tiles, size, open: Vec::new() });
-    let mut root_then = (kept == Some(0)).then(|| tree.root());
-    let mut complete = Vec::new();
-    for chunk in chunks {
-        for (_, bytes) in chunk.iter() {
-            tree.append(leaf_hash(bytes), &mut complete);
-            if let Some(rows) = &mut rows {
-                complete.drain(..).try_for_each(|(level, _, hash)| rows.add(level, hash))?;
+impl Growing {
+    /// Becomes a tree of `size` leaves, that is compared with the tiles if there are any.
+    pub(super) fn new(size: u64, kept: Option<u64>, tiles: Option<Tiles>) -> Self {
+        let tree = Frontier::new();
+        let root = (kept == Some(0)).then(|| tree.root());
+        let rows = tiles.map(|tiles| Rows { tiles, size, open: Vec::new() });
+        Self { size, tree, rows, kept: (kept, root), complete: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, leaves: impl IntoIterator<Item = Hash>) -> Result<(), AuditFinding> {
+        for leaf in leaves {
+            self.tree.append(leaf, &mut self.complete);
+            if let Some(rows) = &mut self.rows {
+                self.complete.drain(..).try_for_each(|(level, _, hash)| rows.add(level, hash))?;
             }
-            complete.clear();
-            if kept == Some(tree.size()) {
-                root_then = Some(tree.root());
+            self.complete.clear();
+            if self.kept.0 == Some(self.tree.size()) {
+                self.kept.1 = Some(self.tree.root());
             }
         }
+        match &mut self.rows {
+            Some(rows) if self.tree.size() == self.size => rows.end(),
+            _ => Ok(()),
+        }
     }
-    if let Some(mut rows) = rows.filter(|_| tree.size() == size) {
-        rows.end()?;
+
+    pub(super) fn grown(self) -> Grown {
+        Grown { tree: self.tree, kept: self.kept.1 }
     }
-    Ok(Grown { tree, kept: root_then })
 }
 
 /// The tiles of each level, compared as they fill up.
