@@ -11,12 +11,14 @@ use std::io::{IsTerminal, Write};
 mod decision;
 mod json;
 mod log;
+mod percent;
 pub(crate) mod rows;
 mod table;
 
 pub(crate) use decision::people;
 pub(crate) use json::Field;
 pub(crate) use log::Log as LogWriter;
+pub(crate) use percent::Percent;
 pub(crate) use table::Table;
 
 /// What a word means, so that it can be coloured where colour is wanted.

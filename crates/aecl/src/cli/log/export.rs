@@ -1,11 +1,10 @@
 //! `aecl log export`.
 
 use super::source::Source;
-use crate::cli::show::{self, Page, Tone};
+use crate::cli::show::{self, Page, Percent, Tone};
 use crate::cli::{Common, Error, Exit, Result};
 use aecl_ledger::{Progress, export};
 use serde_json::json;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 /// Arguments.
@@ -21,20 +20,11 @@ pub(super) struct Args {
 
 pub(super) fn run(common: &Common, args: &Args) -> Result {
     let mut source = Source::open(common)?;
-    let loud = std::io::stderr().is_terminal() && !common.json;
-    let mut told = 0;
-    let mut progress = |p: Progress| {
-        // Every hundredth of the way, so that a long export is seen to move.
-        let now = p.done.saturating_mul(100).checked_div(p.total).unwrap_or(100);
-        if loud && now > told {
-            told = now;
-            eprint!("\r{now} %");
-            if now == 100 {
-                eprintln!();
-            }
-        }
-    };
-    let exported = export(source.store(), &args.to, args.payloads, &mut progress).map_err(|e| {
+    let mut percent = Percent::new(common);
+    let mut progress = |p: Progress| percent.tell(p.done, p.total);
+    let exported = export(source.store(), &args.to, args.payloads, &mut progress);
+    drop(percent);
+    let exported = exported.map_err(|e| {
         Error::new(e.to_string())
             .hint("an export is continued in its own directory, or begun in an empty one")
     })?;

@@ -1,11 +1,11 @@
 //! `aecl log verify`: nothing is believed but the pinned key.
 
 use super::source;
-use crate::cli::show::{self, Page, Tone, count};
+use crate::cli::show::{self, Page, Percent, Tone, count};
 use crate::cli::{Common, Error, Exit, Result, input};
 use aecl_gate::config::Home;
 use aecl_ledger::verify::{AuditFinding, AuditReport, FindingClass};
-use aecl_ledger::{Auditor, verify_data, verify_export};
+use aecl_ledger::{Auditor, Progress, verify_data_with_progress, verify_export_with_progress};
 use aecl_proof::VerifierKey;
 use serde_json::json;
 use std::path::PathBuf;
@@ -55,13 +55,18 @@ pub(super) fn run(common: &Common, args: &Args) -> Result {
     let mut auditor = Auditor::new(key.name(), key.clone());
     auditor.payloads = !args.no_payloads;
     auditor.facts = !args.no_facts;
+    let mut percent = Percent::new(common);
+    let mut progress = |p: Progress| percent.tell(p.done, p.total);
+    let kept = kept.as_deref();
     let found = match &args.export {
-        Some(dir) => verify_export(dir, &auditor, kept.as_deref()),
+        Some(dir) => verify_export_with_progress(dir, &auditor, kept, &mut progress),
         None => {
             source::Source::open(common)?;
-            verify_data(&*Home::new(&common.dir).record()?, &auditor, kept.as_deref())
+            let place = Home::new(&common.dir).record()?;
+            verify_data_with_progress(&*place, &auditor, kept, &mut progress)
         }
     };
+    drop(percent);
     match found {
         Ok(report) => {
             if common.json {
