@@ -1,7 +1,8 @@
 //! The first message of a TLS client, read as far as it says where it wants to go.
 //!
 //! It is never changed and never trusted: the name in it has to be the one that was judged. A hello without
-//! a name, with two, or with an encrypted one (ECH) could end at another host behind the same address.
+//! a name, with two, or with an encrypted one (ECH) could end at another host behind the same address. Not by rustls's
+//! `Acceptor`: what it shows of a hello does not say whether an encrypted name is in it.
 
 /// What can be said about bytes that may be a hello.
 #[derive(Debug, PartialEq, Eq)]

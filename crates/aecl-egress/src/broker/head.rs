@@ -1,4 +1,7 @@
 //! The head of a request to the proxy, read strictly: what two readers could take differently is refused.
+//!
+//! Not by `httparse`, which is made to read what is there: it takes a lone LF for the end of a line, empty lines before
+//! the first one and bytes beyond ASCII in values, so whatever it finds would have to be looked for in the bytes again.
 
 use crate::egress::Destination;
 
