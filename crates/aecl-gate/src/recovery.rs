@@ -8,11 +8,12 @@ use crate::identity::{Identity, Session};
 use aecl_executor::{Outcome, Reconciled};
 use aecl_kernel::base::code;
 use aecl_kernel::base::id::ActionId;
+use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::define::catalogue::Idempotency;
 use aecl_kernel::read::action::{Action, Mode, Proposal};
 use aecl_kernel::record::event::{Event, OutcomeKind};
 use aecl_kernel::record::facts::{ActionFact, ActionState};
-use aecl_ledger::{LedgerError, PayloadKind};
+use aecl_ledger::{LedgerError, PayloadKind, Stage};
 use std::sync::Arc;
 
 /// Most open things that are looked at in one sweep.
@@ -22,7 +23,7 @@ impl Gate {
     /// After a start: concludes what the last process left open, withdraws what waits in runs that have ended, and carries
     /// on what was approved meanwhile.
     pub(crate) async fn recover(&self) -> Result<(), GateError> {
-        for id in self.0.ledger.in_flight(SWEEP_MAX).await? {
+        for id in self.0.ledger.in_flight_since(Stage::Running, Timestamp(i64::MAX)) {
             let fact = self.action_fact(&id).await?;
             if fact.state == ActionState::Started && fact.mode == Mode::Execute {
                 let mut outcome = self.look_up(&id, &fact).await?;
@@ -43,7 +44,7 @@ impl Gate {
     /// until its time-out has passed, so a "not there" counts only after that. Gives how many were resolved.
     pub async fn reconcile(&self) -> Result<usize, GateError> {
         let mut resolved = 0;
-        for id in self.0.ledger.in_flight(SWEEP_MAX).await? {
+        for id in self.0.ledger.in_flight_since(Stage::Unknown, self.now()) {
             let fact = self.action_fact(&id).await?;
             let timeout_ms = self.bundle().catalogue().find(&fact.name).map_or(0, |t| t.manifest.timeout_ms);
             let late = self.now() >= fact.changed_at.plus_s(timeout_ms.div_ceil(1000));

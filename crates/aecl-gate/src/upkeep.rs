@@ -6,11 +6,12 @@ use crate::recovery::SWEEP_MAX;
 use crate::standing::Said;
 use crate::submit::PERMIT_TTL_S;
 use aecl_executor::Outcome;
-use aecl_kernel::read::action::Mode;
 use aecl_kernel::record::event::OutcomeKind;
-use aecl_kernel::record::facts::ActionState;
+use aecl_ledger::{LedgerError, Stage};
 use std::time::Duration;
 
+/// How long a report may still come once a permit has ended, in seconds.
+const REPORT_GRACE_S: u64 = 30;
 /// How often unknown outcomes are looked up at their targets, in seconds.
 const RECONCILE_S: u64 = 15;
 
@@ -26,21 +27,23 @@ impl Gate {
                 done += 1;
             }
         }
-        for id in self.0.ledger.in_flight(SWEEP_MAX).await? {
-            let fact = self.action_fact(&id).await?;
-            let late = now >= fact.changed_at.plus_s(PERMIT_TTL_S + 30);
-            if fact.mode == Mode::Authorize && fact.state == ActionState::Started && late {
-                let outcome = Outcome {
-                    kind: OutcomeKind::Unknown,
-                    code: Some("no_report".into()),
-                    message: "a permit was given out and nobody has reported what came of it".into(),
-                    output: None,
-                    may_have_acted: false,
-                    sandbox: "agent".into(),
-                    traffic: None,
-                };
-                self.conclude(&id, outcome, fact.changed_at, None).await?;
-                done += 1;
+        let late = now.minus_s(PERMIT_TTL_S + REPORT_GRACE_S);
+        for id in self.0.ledger.in_flight_since(Stage::Permitted, late) {
+            let since = self.action_fact(&id).await?.changed_at;
+            let outcome = Outcome {
+                kind: OutcomeKind::Unknown,
+                code: Some("no_report".into()),
+                message: "a permit was given out and nobody has reported what came of it".into(),
+                output: None,
+                may_have_acted: false,
+                sandbox: "agent".into(),
+                traffic: None,
+            };
+            match self.conclude(&id, outcome, since, None).await {
+                Ok(_) => done += 1,
+                // Its agent has reported after all.
+                Err(GateError::Ledger(LedgerError::WrongState { .. })) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(done)
@@ -69,7 +72,7 @@ impl Gate {
             silent_s = if head.size == size { silent_s + 1 } else { 0 };
             size = head.size;
             if silent_s >= self.config().limits.heartbeat_s {
-                let in_flight = self.0.ledger.in_flight(SWEEP_MAX).await.map_or(0, |f| f.len() as u64);
+                let in_flight = self.0.ledger.in_flight().len() as u64;
                 if let Err(error) = self.0.ledger.heartbeat(in_flight, self.now()).await {
                     tracing::error!(%error, "the heartbeat cannot be recorded");
                 }

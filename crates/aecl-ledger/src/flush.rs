@@ -2,6 +2,7 @@
 
 use crate::batch::SealedBatch;
 use crate::error::LedgerError;
+use crate::in_flight::InFlight;
 use crate::known::Known;
 use crate::queue::{Queue, news};
 use crate::recorded::Receipt;
@@ -17,6 +18,7 @@ pub(crate) struct Flusher {
     pub(crate) signer: Signer,
     pub(crate) origin: Arc<str>,
     pub(crate) queue: Arc<RwLock<Queue>>,
+    pub(crate) in_flight: Arc<RwLock<InFlight>>,
     pub(crate) known: Arc<Known>,
 }
 
@@ -35,6 +37,7 @@ impl Flusher {
                 durable();
                 // Whoever is answered is known as the answer says.
                 self.known.follow(&changes);
+                self.in_flight.write().unwrap_or_else(PoisonError::into_inner).follow(&changes);
                 // Whoever is answered finds in the queue what the answer speaks of.
                 if !news.is_empty() {
                     self.queue.write().unwrap_or_else(PoisonError::into_inner).follow(news);

@@ -3,6 +3,7 @@
 use crate::cache;
 use crate::command::{Answering, Command, Conclusion, OpenRun, Rule};
 use crate::error::LedgerError;
+use crate::in_flight::{InFlight, Stage};
 use crate::known::{Known, Look, Missed};
 use crate::payload::{PayloadKind, Salts, payload};
 use crate::queue::{Queue, Waiting};
@@ -45,6 +46,7 @@ pub struct Ledger {
     readers: Readers,
     known: Arc<Known>,
     queue: Arc<RwLock<Queue>>,
+    in_flight: Arc<RwLock<InFlight>>,
     origin: Arc<str>,
     verifier: VerifierKey,
     opened_after: Timestamp,
@@ -88,7 +90,7 @@ impl Ledger {
         let origin: Arc<str> = signer.origin.as_str().into();
         let writer = Writer::open(store, signer, salts)?;
         let (readers, known) = (Readers::of(writer.reader()?)?, writer.known());
-        let (opened_after, open) = (writer.last_at(), writer.queue());
+        let (opened_after, open, in_flight) = (writer.last_at(), writer.queue(), writer.in_flight());
         let (commands, queue) = sync_channel(QUEUE_MAX);
         let stopped = Arc::new(OnceLock::new());
         let why = stopped.clone();
@@ -105,7 +107,18 @@ impl Ledger {
             .spawn(work)
             .map_err(|e| LedgerError::Stopped(format!("the writer's thread cannot start: {e}")))?;
         let writer = Arc::new(Mutex::new(Some(handle)));
-        Ok(Self { commands, readers, known, queue: open, origin, verifier, opened_after, stopped, writer })
+        Ok(Self {
+            commands,
+            readers,
+            known,
+            queue: open,
+            in_flight,
+            origin,
+            verifier,
+            opened_after,
+            stopped,
+            writer,
+        })
     }
 
     /// The name of this ledger.
@@ -435,9 +448,15 @@ impl Ledger {
         self.look(first).await
     }
 
-    /// Actions that are started and not concluded, at most `limit`.
-    pub async fn in_flight(&self, limit: usize) -> Result<Vec<ActionId>, LedgerError> {
-        self.names("flight/", limit, |name| ActionId::new(name).ok()).await
+    /// Actions that are started and have no conclusion. It reads nothing from the store.
+    pub fn in_flight(&self) -> Vec<ActionId> {
+        self.in_flight.read().unwrap_or_else(PoisonError::into_inner).all().cloned().collect()
+    }
+
+    /// Those that have been at this stage since then or longer, the oldest first.
+    pub fn in_flight_since(&self, stage: Stage, then: Timestamp) -> Vec<ActionId> {
+        let in_flight = self.in_flight.read().unwrap_or_else(PoisonError::into_inner);
+        in_flight.since(stage, then).cloned().collect()
     }
 
     /// Kill switches that are on, by scope.
@@ -450,19 +469,6 @@ impl Ledger {
                     Ok((name.trim_start_matches("kill/").to_owned(), cache::read(&name, &bytes)?))
                 })
                 .collect()
-        })
-        .await
-    }
-
-    async fn names<T: Send + 'static>(
-        &self,
-        prefix: &'static str,
-        limit: usize,
-        make: fn(&str) -> Option<T>,
-    ) -> Result<Vec<T>, LedgerError> {
-        self.read(move |store| {
-            let found = store.scan(prefix, None, limit)?;
-            Ok(found.iter().filter_map(|(name, _)| name.strip_prefix(prefix).and_then(make)).collect())
         })
         .await
     }

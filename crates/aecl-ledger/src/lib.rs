@@ -19,6 +19,7 @@ mod flush;
 mod goal;
 #[cfg(test)]
 mod golden;
+mod in_flight;
 mod known;
 mod ledger;
 mod payload;
@@ -37,6 +38,7 @@ pub use batch::ENTRY_BYTES_MAX;
 pub use command::{Answering, Conclusion, OpenRun, Rule};
 pub use error::LedgerError;
 pub use export::{Export, ExportError, Exported, Progress, export};
+pub use in_flight::Stage;
 pub use ledger::Ledger;
 pub use payload::{PayloadKind, commitment, payload};
 pub use queue::{Queue, Waiting};

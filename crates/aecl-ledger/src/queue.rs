@@ -182,7 +182,8 @@ fn less<K: std::hash::Hash + Eq>(groups: &mut Groups<K>, key: &K, number: u64) {
     }
 }
 
-fn many<K: TypedKey>(
+/// The facts under these keys.
+pub(crate) fn many<K: TypedKey>(
     store: &mut dyn Store,
     keys: impl Iterator<Item = K>,
 ) -> Result<Vec<Option<K::Value>>, LedgerError> {

@@ -6,6 +6,7 @@ use crate::batch::{OpenBatch, SealedBatch};
 use crate::command::Command;
 use crate::error::LedgerError;
 use crate::flush::Flusher;
+use crate::in_flight::InFlight;
 use crate::known::Known;
 use crate::payload::Salts;
 use crate::queue::Queue;
@@ -69,9 +70,10 @@ impl Writer {
         }
         let origin: Arc<str> = signer.origin.as_str().into();
         let queue = Arc::new(RwLock::new(Queue::load(&mut *store)?));
+        let in_flight = Arc::new(RwLock::new(InFlight::load(&mut *store)?));
         let batch = OpenBatch::new(store.reader()?, origin.clone(), head.size, last_at, salts);
         let known = Arc::default();
-        Ok(Self { batch, flusher: Flusher { store, frontier, signer, origin, queue, known } })
+        Ok(Self { batch, flusher: Flusher { store, frontier, signer, origin, queue, in_flight, known } })
     }
 
     /// When the last entry was recorded.
@@ -87,6 +89,11 @@ impl Writer {
     /// The requests that are open, as they will be kept.
     pub(crate) fn queue(&self) -> Arc<RwLock<Queue>> {
         self.flusher.queue.clone()
+    }
+
+    /// What is underway, as it will be kept.
+    pub(crate) fn in_flight(&self) -> Arc<RwLock<InFlight>> {
+        self.flusher.in_flight.clone()
     }
 
     /// What requests ask for, as it will be kept.

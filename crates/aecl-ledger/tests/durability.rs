@@ -257,7 +257,7 @@ fn a_caller_that_has_gone_is_no_error() {
         faults.release();
         run.done("note.read", json!({"id": "next"})).await;
         // It is on record that it may have happened, so somebody has to look.
-        assert_eq!(world.ledger.in_flight(9).await.unwrap().len(), 1);
+        assert_eq!(world.ledger.in_flight().len(), 1);
         check(&mut memory, &Vec::new());
     });
 }
@@ -272,7 +272,7 @@ fn a_restart_goes_on_where_it_was() {
             let run = world.run_named("bot", "run_a").await.unwrap();
             run.done("pay.send", json!({"amount": 60})).await;
             allowed(run.keyed("k", "pay.send", json!({"amount": 30})).await);
-            let underway = world.ledger.in_flight(9).await.unwrap().remove(0);
+            let underway = world.ledger.in_flight().remove(0);
             let ask = waiting(run.propose("keys.turn", json!({"n": 1})).await).ask.clone();
             world.vote(&ask, "ann", &["ops"], true).await.unwrap();
             (ask, underway, world.ledger.head().await.unwrap())

@@ -20,7 +20,8 @@ use aecl_kernel::record::decision::Verdict;
 use aecl_kernel::record::event::{BudgetAdjusted, Event, KillChanged, OutcomeKind, TokenIssued};
 use aecl_kernel::record::facts::{ActionState, Fact, KillScope};
 use aecl_kernel::record::usage::Meter;
-use aecl_ledger::{LedgerError, OpenRun, PayloadKind};
+use aecl_ledger::store::Memory;
+use aecl_ledger::{LedgerError, OpenRun, PayloadKind, Stage};
 use common::*;
 use rust_decimal::Decimal;
 use serde_json::json;
@@ -35,11 +36,11 @@ fn an_allow_is_started_and_concluded_on_record() {
         let run = world.run("bot").await;
         let permit = run.allowed("pay.send", json!({"amount": 30, "to": "bob"})).await;
         assert_eq!(world.euros().await, (euros(0), euros(30)));
-        assert_eq!(world.ledger.in_flight(9).await.unwrap(), [permit.get().id().clone()]);
+        assert_eq!(world.ledger.in_flight(), [permit.get().id().clone()]);
         let done = world.conclude(permit.get().id(), OutcomeKind::Done).await.unwrap();
         assert_eq!(done.get().rollback_token.as_deref(), Some("rbk_act_2"));
         assert_eq!(world.euros().await, (euros(30), euros(0)));
-        assert!(world.ledger.in_flight(9).await.unwrap().is_empty());
+        assert!(world.ledger.in_flight().is_empty());
         assert_eq!(world.kinds().await, ["run_opened", "bundle_loaded", "ruled", "started", "concluded"]);
 
         let fact = world.ledger.action(permit.get().id()).await.unwrap().unwrap();
@@ -357,6 +358,41 @@ fn a_slot_is_given_back_with_any_outcome() {
 }
 
 #[test]
+fn what_is_underway_is_known_by_stage_and_age_and_again_after_a_start() {
+    let stored = Memory::new();
+    let stages = [Stage::Running, Stage::Permitted, Stage::Unknown, Stage::Unreported];
+    let seen = |world: &World, then: Timestamp| stages.map(|stage| world.ledger.in_flight_since(stage, then));
+    let world = World::open(Box::new(stored.reopen()));
+    let (early, late) = block_on(async {
+        let run = world.run("bot").await;
+        let mut ids = Vec::new();
+        for n in 0..8 {
+            world.pass(1000);
+            let mode = if n % 2 == 0 { Mode::Execute } else { Mode::Authorize };
+            let arguments = json!({"id": n.to_string()}).to_string();
+            let proposal = Proposal { mode, ..run.proposal("note.read", &arguments) };
+            ids.push(allowed(run.submit(proposal).await.unwrap()).get().id().clone());
+        }
+        let early = world.now();
+        world.pass(1000);
+        for id in &ids[..4] {
+            world.conclude(id, OutcomeKind::Unknown).await.unwrap();
+        }
+        world.resolve(&ids[2], OutcomeKind::Done).await.unwrap();
+        world.conclude(&ids[6], OutcomeKind::Done).await.unwrap();
+        let of = |wanted: &[usize]| wanted.iter().map(|n| ids[*n].clone()).collect::<Vec<_>>();
+        ((early, [of(&[4]), of(&[5, 7]), of(&[]), of(&[])]), [of(&[4]), of(&[5, 7]), of(&[0]), of(&[1, 3])])
+    });
+    assert_eq!(seen(&world, early.0), early.1);
+    assert_eq!(seen(&world, world.now()), late);
+    assert_eq!(seen(&world, world.now().minus_s(3600)), [vec![], vec![], vec![], vec![]]);
+    let now = world.now();
+    world.ledger.close();
+    let world = World::open(Box::new(stored.reopen()));
+    assert_eq!(seen(&world, now), late);
+}
+
+#[test]
 fn unknown_keeps_what_it_holds_until_somebody_finds_out() {
     on_each_store(async |world| {
         let run = world.run("bot").await;
@@ -365,14 +401,14 @@ fn unknown_keeps_what_it_holds_until_somebody_finds_out() {
             let id = permit.get().id();
             world.conclude(id, OutcomeKind::Unknown).await.unwrap();
             assert_eq!(world.euros().await.1, euros(50));
-            assert_eq!(world.ledger.in_flight(9).await.unwrap(), std::slice::from_ref(id));
+            assert_eq!(world.ledger.in_flight(), std::slice::from_ref(id));
             // Nobody resolves by claiming the attempt again, and nobody resolves into nothing.
             assert!(world.conclude(id, OutcomeKind::Done).await.is_err());
             assert!(world.resolve(id, OutcomeKind::Unknown).await.is_err());
             let resolved = world.resolve(id, end).await.unwrap();
             assert_eq!(resolved.get().resolved_by.as_deref(), Some("ann"));
             assert_eq!(world.euros().await, (euros(used), euros(0)));
-            assert!(world.ledger.in_flight(9).await.unwrap().is_empty());
+            assert!(world.ledger.in_flight().is_empty());
             assert!(world.resolve(id, end).await.is_err());
         }
     });
@@ -610,7 +646,7 @@ fn an_entry_that_is_too_long_is_refused_and_nothing_happens() {
         let id = open.get().id();
         let long = aecl_ledger::Conclusion { sandbox: long(), ..conclusion(id, OutcomeKind::Done) };
         assert!(world.ledger.conclude(long, world.now()).await.is_err());
-        assert_eq!(world.ledger.in_flight(9).await.unwrap(), std::slice::from_ref(id));
+        assert_eq!(world.ledger.in_flight(), std::slice::from_ref(id));
         world.conclude(id, OutcomeKind::Done).await.unwrap();
     });
 }

@@ -551,7 +551,7 @@ async fn a_client_that_vanishes_leaves_nothing_half_done() {
     }
     // Every proposal that was read is carried through, whoever has hung up.
     let settled = async {
-        while !s.gate.ledger().in_flight(10).await.unwrap().is_empty() || s.gate.underway() > 0 {
+        while !s.gate.ledger().in_flight().is_empty() || s.gate.underway() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

@@ -300,7 +300,7 @@ async fn what_has_begun_is_concluded_when_the_client_vanishes() {
     let mut client = Client::legacy(&gate, place.hello("legacy")).await;
     client.begin("tools/call", json!({"name": "get_slow", "arguments": {"s": 1}})).await;
     place.until("slow begins").await;
-    let run = gate.ledger().in_flight(10).await.unwrap();
+    let run = gate.ledger().in_flight();
     client.leave().await;
     let fact = gate.ledger().action(&run[0]).await.unwrap().unwrap();
     assert_eq!(fact.state, ActionState::Done);

@@ -292,7 +292,7 @@ impl House {
     /// Actions that were begun and have no conclusion at all.
     pub async fn begun(&self) -> Vec<ActionId> {
         let mut begun = Vec::new();
-        for id in self.gate.ledger().in_flight(100).await.unwrap() {
+        for id in self.gate.ledger().in_flight() {
             if self.state(&id).await == ActionState::Started {
                 begun.push(id);
             }

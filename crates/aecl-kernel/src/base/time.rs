@@ -13,6 +13,11 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX / 1000).saturating_mul(1000)))
     }
 
+    /// This moment, so many seconds earlier.
+    pub fn minus_s(self, seconds: u64) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(seconds).unwrap_or(i64::MAX / 1000).saturating_mul(1000)))
+    }
+
     /// Milliseconds from `earlier` to this moment; 0 if it is not later.
     pub fn since_ms(self, earlier: Timestamp) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
