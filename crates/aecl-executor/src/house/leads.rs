@@ -4,6 +4,7 @@ use aecl_kernel::base::evidence::Reach;
 use aecl_sandbox::{is_home, never_shown};
 use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -25,12 +26,35 @@ pub(super) struct Homes {
     numbers: OnceCell<HashSet<(u64, u64)>>,
     /// Which home a directory lies in, of those that were looked at.
     seen: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
+    /// Where directories lead in which something was looked for that is not there: most values are no paths, and all of
+    /// them would be in the same few directories.
+    led: RefCell<HashMap<PathBuf, Option<Real>>>,
+}
+
+/// Where a path leads with all links followed.
+#[derive(Clone)]
+struct Real {
+    /// As far as it is there.
+    there: PathBuf,
+    /// Names below that are not there, the last one first.
+    beyond: Vec<OsString>,
+}
+
+impl Real {
+    fn whole(&self) -> PathBuf {
+        self.beyond.iter().rev().fold(self.there.clone(), |path, name| path.join(name))
+    }
 }
 
 impl Homes {
     /// What this process knows of.
     pub(super) fn known() -> Self {
-        Self { known: never_shown(), numbers: OnceCell::new(), seen: RefCell::default() }
+        Self {
+            known: never_shown(),
+            numbers: OnceCell::new(),
+            seen: RefCell::default(),
+            led: RefCell::default(),
+        }
     }
 
     /// The home that a text names by its path.
@@ -47,13 +71,41 @@ impl Homes {
         if is_anothers(path) {
             return Some((Reach::Unseen, path.to_owned()));
         }
-        let real = real(path, 0)?;
-        if let Some(home) = self.home_of(&real) {
+        let real = self.real(path, 0)?;
+        let whole = real.whole();
+        // What is not there is a home only if it is known as one.
+        let missing = self.known.iter().find(|home| whole.starts_with(home) && !real.there.starts_with(home));
+        if let Some(home) = missing.cloned().or_else(|| self.home_of(&real.there)) {
             return Some((Reach::Into, home));
         }
-        let around = self.known.iter().find(|home| home.starts_with(&real));
-        let usual = Some(real.join(USUAL)).filter(|dir| is_home(dir));
-        around.cloned().or(usual).map(|home| (Reach::Around, home))
+        let around = self.known.iter().find(|home| home.starts_with(&whole));
+        let usual = || Some(whole.join(USUAL)).filter(|dir| real.beyond.is_empty() && is_home(dir));
+        around.cloned().or_else(usual).map(|home| (Reach::Around, home))
+    }
+
+    /// Where it leads with all links followed, also those that lead to what is not there yet. What cannot be looked at
+    /// with our rights cannot be opened with them.
+    fn real(&self, path: &Path, links: usize) -> Option<Real> {
+        if fs::symlink_metadata(path).is_ok() {
+            if let Ok(there) = path.canonicalize() {
+                return Some(Real { there, beyond: Vec::new() });
+            }
+            if links < LINKS_MAX
+                && let Ok(target) = fs::read_link(path)
+            {
+                return self.real(&path.parent().unwrap_or(path).join(target), links + 1);
+            }
+        }
+        let (name, above) = (path.file_name()?, path.parent()?);
+        // How many links were followed on the way here is a limit and no answer.
+        let known = self.led.borrow().get(above).filter(|_| links == 0).cloned();
+        let led = known.unwrap_or_else(|| self.real(above, links));
+        if links == 0 {
+            self.led.borrow_mut().insert(above.to_owned(), led.clone());
+        }
+        let mut led = led?;
+        led.beyond.insert(0, name.to_owned());
+        Some(led)
     }
 
     fn home_of(&self, path: &Path) -> Option<PathBuf> {
@@ -117,26 +169,4 @@ fn is_anothers(path: &Path) -> bool {
 /// Input, output and talk of a program.
 fn is_standard(number: &str) -> bool {
     matches!(number, "0" | "1" | "2")
-}
-
-/// Where it leads with all links followed, also those that lead to what is not there yet. What cannot be looked at with
-/// our rights cannot be opened with them.
-fn real(path: &Path, links: usize) -> Option<PathBuf> {
-    let mut rest = Vec::new();
-    let mut at = path.to_owned();
-    loop {
-        if let Ok(found) = at.canonicalize() {
-            return Some(rest.iter().rev().fold(found, |path, name| path.join(name)));
-        }
-        if links < LINKS_MAX
-            && let Ok(target) = fs::read_link(&at)
-        {
-            let target = at.parent().unwrap_or(&at).join(target);
-            return real(&rest.iter().rev().fold(target, |path, name| path.join(name)), links + 1);
-        }
-        rest.push(at.file_name()?.to_owned());
-        if !at.pop() {
-            return None;
-        }
-    }
 }
