@@ -4,39 +4,28 @@
 //! `cargo run --release --bin ledger [decide|provenance|durable|memory|verify|big]...` in `benches/`. Each part runs in a
 //! process of its own, so that none is measured with what another has left in memory.
 
-use aecl_analysis::load::VettedBundle;
-use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, Environment, RunId, TenantId};
+use aecl_benches::*;
 use aecl_kernel::base::json::Limits;
-use aecl_kernel::base::principal::Principal;
-use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::decide::request::{DecisionRequest, NewIds};
+use aecl_kernel::decide::request::DecisionRequest;
 use aecl_kernel::decide::{Ruling, decide};
 use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::catalogue::flow::Endorses;
 use aecl_kernel::policy::bundle::Bundle;
-use aecl_kernel::policy::problem::Source;
 use aecl_kernel::provenance::atoms::{Atom, AtomKind};
 use aecl_kernel::provenance::ingest::{Endorsement, ingest};
 use aecl_kernel::provenance::labels::Labels;
-use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
-use aecl_kernel::record::event::OutcomeKind;
+use aecl_kernel::read::action::Action;
 use aecl_kernel::record::facts::{Fact, FactKey, Facts};
 use aecl_kernel::record::goal::Goal;
-use aecl_ledger::store::{Memory, Store, StoreConfig, StorePlace};
-use aecl_ledger::{
-    Auditor, Conclusion, Ledger, OpenRun, Rule, Signer, export, redecide, verify_data, verify_export,
-};
+use aecl_ledger::store::{Memory, Store};
+use aecl_ledger::{Auditor, Ledger, export, redecide, verify_data, verify_export};
 use aecl_proof::{Frontier, VerifierKey, leaf_hash};
-use ed25519_dalek::SigningKey;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
-
-const NOON: Timestamp = Timestamp(1_767_268_800_000);
-const ORIGIN: &str = "ledger.bench/acme";
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
@@ -63,128 +52,6 @@ fn main() {
 fn alone(part: &str) {
     let program = std::env::current_exe().unwrap();
     assert!(Command::new(program).arg(part).status().unwrap().success(), "{part}");
-}
-
-fn line(what: &str, value: String, target: &str) {
-    println!("  {what:<62} {value:>14}   {target}");
-}
-
-fn ratio(what: &str, value: f64, target: &str) {
-    line(what, format!("{value:.2}"), target);
-}
-
-fn micros(what: &str, value: Duration) {
-    line(what, format!("{:.1} µs", value.as_secs_f64() * 1e6), "");
-}
-
-/// A bundle like one that somebody would have, and `rules` rules about other agents.
-fn bundle(rules: usize) -> Arc<Bundle> {
-    let mut actions = vec![json!({
-        "name": "payments.refund", "effect": "pay", "reversibility": "reversible",
-        "description": "Pays back an order",
-        "arguments": {"type": "object", "required": ["order", "amount"], "properties": {
-            "order": {"type": "string", "maxLength": 40}, "amount": {"type": "number"},
-            "reason": {"type": "string"}, "notify": {"type": "boolean"}}},
-        "fields": {"amount": {"value": "/amount", "unit": "EUR"}, "resource": "/order"},
-    })];
-    actions.extend((0..20).map(|n| {
-        json!({"name": format!("crm.read{n}"), "effect": "read",
-            "arguments": {"type": "object", "properties": {"id": {"type": "string"}}}})
-    }));
-    let agent = json!({
-        "agent_id": "support", "allowed_actions": ["payments.refund", "crm.read0", "crm.read1"],
-        "blocked_actions": ["crm.read9"], "max_tool_calls_per_run": 1_000_000_000u64,
-        "budgets": [{"unit": "EUR", "limit": "900000000", "per": "day", "of": "tenant"}],
-        "rate_limits": [{"calls": 1_000_000_000u64, "per_s": 1}],
-    });
-    let mut cedar = String::new();
-    for n in 0..5 {
-        cedar += &format!(
-            "@id(\"own{n}\") forbid (principal == Agent::\"support\", action == Action::\"payments.refund\", resource) \
-             when {{ context.amount.greaterThan(decimal(\"{}.0\")) }};\n",
-            5000 + n
-        );
-    }
-    for n in 5..rules {
-        cedar += &format!(
-            "@id(\"r{n}\") forbid (principal == Agent::\"agent{n}\", action == Action::\"payments.refund\", resource) \
-             when {{ context.amount.greaterThan(decimal(\"{n}.0\")) }};\n"
-        );
-    }
-    let sources = vec![
-        Source { path: "actions/all.json".into(), text: serde_json::to_string(&actions).unwrap() },
-        Source { path: "agents/support.json".into(), text: agent.to_string() },
-        Source { path: "rules/all.cedar".into(), text: cedar },
-    ];
-    Arc::new(VettedBundle::load(sources).unwrap_or_else(|p| panic!("{p:#?}")).into_bundle())
-}
-
-fn principal(run: &str) -> Principal {
-    Principal {
-        agent: AgentId::new("support").unwrap(),
-        user: None,
-        tenant: TenantId::new("acme").unwrap(),
-        project: None,
-        environment: Environment::new("test").unwrap(),
-        run: RunId::new(run).unwrap(),
-    }
-}
-
-fn proposal(principal: &Principal, n: u64) -> Proposal {
-    let credential = Credential {
-        id: format!("tok_{}", principal.run),
-        run: principal.run.clone(),
-        agent: principal.agent.clone(),
-        expires_at: NOON.plus_s(900),
-    };
-    Proposal {
-        principal: principal.clone(),
-        credential,
-        name: "payments.refund".into(),
-        arguments: format!(
-            r#"{{"order":"order-{n:08}","amount":12.5,"reason":"the parcel never came","notify":true}}"#
-        )
-        .into_bytes(),
-        mode: Mode::Execute,
-        idempotency_key: None,
-        offered: None,
-        compensates: None,
-        resume: false,
-    }
-}
-
-fn fresh(n: u64) -> NewIds {
-    // As long as a real one.
-    NewIds {
-        action: ActionId::new(&format!("act_{n:032x}")).unwrap(),
-        approval: ApprovalId::new(&format!("apr_{n:032x}")).unwrap(),
-    }
-}
-
-fn open_run(principal: &Principal) -> OpenRun {
-    OpenRun {
-        principal: principal.clone(),
-        goal: Goal::new("answer the complaint about an order that never came".into(), None),
-        expires_at: NOON.plus_s(1_000_000),
-        parent: None,
-        follows: None,
-        ask: None,
-        by: "bench".into(),
-        barred: BTreeSet::new(),
-    }
-}
-
-/// Medians of several things, measured in turns so that a busy moment hits all of them.
-fn medians(rounds: usize, inner: u32, things: &mut [&mut dyn FnMut()]) -> Vec<Duration> {
-    let mut times = vec![Vec::with_capacity(rounds); things.len()];
-    for _ in 0..rounds {
-        for (thing, times) in things.iter_mut().zip(&mut times) {
-            let start = Instant::now();
-            (0..inner).for_each(|_| thing());
-            times.push(start.elapsed() / inner);
-        }
-    }
-    times.into_iter().map(|mut t| *t.select_nth_unstable(rounds / 2).1).collect()
 }
 
 /// A decision in memory, with everything that it looks up.
@@ -405,103 +272,6 @@ fn decisions() {
     ratio("10,000 rules / 10 rules", times[1].as_secs_f64() / times[0].as_secs_f64(), "<= 1.3");
 }
 
-fn signer() -> Signer {
-    Signer { origin: ORIGIN.into(), key: SigningKey::from_bytes(&[7; 32]) }
-}
-
-/// One client: decides, and concludes if `conclude`.
-async fn client(
-    ledger: &Ledger,
-    bundle: &Arc<Bundle>,
-    principal: &Principal,
-    numbers: &AtomicU64,
-    conclude: bool,
-) {
-    let n = numbers.fetch_add(1, Ordering::Relaxed);
-    let action = Arc::new(Action::parse(proposal(principal, n), bundle.catalogue(), &Limits::default()));
-    let rule = Rule {
-        action,
-        evidence: Vec::new(),
-        bundle: bundle.clone(),
-        people: None,
-        fresh: fresh(n),
-        again: None,
-        now: NOON,
-    };
-    let Ruling::Allowed(permit) = ledger.rule(rule).await.unwrap().split().0 else {
-        panic!("expected an allow")
-    };
-    if conclude {
-        let conclusion = Conclusion {
-            action: permit.get().id().clone(),
-            outcome: OutcomeKind::Done,
-            code: None,
-            message: String::new(),
-            output: Some(br#"{"refund":"re_1234567890","status":"succeeded"}"#.to_vec()),
-            may_have_acted: false,
-            labels: Labels::default(),
-            trusted: Vec::new(),
-            latency_ms: 12,
-            sandbox: "none".into(),
-            traffic: None,
-            resolved_by: None,
-        };
-        ledger.conclude(conclusion, NOON).await.unwrap();
-    }
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
-}
-
-/// Actions per second with so many clients, each with a run of its own.
-fn rate(
-    ledger: &Ledger,
-    bundle: &Arc<Bundle>,
-    clients: u64,
-    each: u64,
-    numbers: &Arc<AtomicU64>,
-    conclude: bool,
-) -> f64 {
-    let runtime = runtime();
-    runtime.block_on(async {
-        let mut runs = Vec::new();
-        for _ in 0..clients {
-            let principal = principal(&format!("run_{:032x}", numbers.fetch_add(1, Ordering::Relaxed)));
-            ledger.open_run(open_run(&principal), NOON).await.unwrap();
-            runs.push(principal);
-        }
-        let start = Instant::now();
-        let tasks: Vec<_> = runs
-            .into_iter()
-            .map(|principal| {
-                let (ledger, bundle, numbers) = (ledger.clone(), bundle.clone(), numbers.clone());
-                tokio::spawn(async move {
-                    for _ in 0..each {
-                        client(&ledger, &bundle, &principal, &numbers, conclude).await;
-                    }
-                })
-            })
-            .collect();
-        for task in tasks {
-            task.await.unwrap();
-        }
-        (clients * each) as f64 / start.elapsed().as_secs_f64()
-    })
-}
-
-fn on_disk() -> tempfile::TempDir {
-    tempfile::TempDir::new_in(std::env::var("AECL_BENCH_DIR").unwrap_or("/tmp".into())).unwrap()
-}
-
-fn place(data: &std::path::Path) -> Box<dyn StorePlace> {
-    StoreConfig::default().place(data, None)
-}
-
-fn written(data: &std::path::Path) -> Box<dyn Store> {
-    place(data).write(None).unwrap()
-}
-
 fn durable() {
     let bundle = bundle(10);
     let numbers = Arc::new(AtomicU64::new(1));
@@ -509,12 +279,15 @@ fn durable() {
     let memory = Ledger::open(Box::new(Memory::new()), signer()).unwrap();
     let sqlite = Ledger::open(written(dir.path()), signer()).unwrap();
     let (mut in_memory, mut on_disk_rate) = (Vec::new(), Vec::new());
+    let mut bytes = 0;
     for round in 0..6 {
+        let before = folder_bytes(dir.path());
         let memory = rate(&memory, &bundle, 64, 200, &numbers, false);
         let sqlite = rate(&sqlite, &bundle, 64, 200, &numbers, false);
         if round > 0 {
             in_memory.push(memory);
             on_disk_rate.push(sqlite);
+            bytes += (folder_bytes(dir.path()) - before) / (5 * 64 * 200);
         }
     }
     let median = |rates: &mut Vec<f64>| {
@@ -525,6 +298,10 @@ fn durable() {
     line("decisions/s, 64 clients, store in memory", format!("{ceiling:.0}"), "");
     line("decisions/s, 64 clients, SQLite, synchronous=FULL", format!("{durable:.0}"), "");
     ratio("durable / in memory", durable / ceiling, ">= 0.60");
+    let bare = bare_groups(dir.path(), usize::try_from(bytes).unwrap());
+    line("bytes on disk for each", bytes.to_string(), "");
+    line("bare SQLite, as many bytes in groups of 32, rows/s", format!("{bare:.0}"), "");
+    ratio("durable / bare SQLite", durable / bare, ">= 0.25");
 
     // One client, one after the other.
     let runtime = runtime();
@@ -557,6 +334,37 @@ fn durable() {
         decided.as_secs_f64() / (commit + in_memory).as_secs_f64(),
         "<= 1.5",
     );
+}
+
+/// What the files of a folder take, in bytes.
+fn folder_bytes(folder: &std::path::Path) -> u64 {
+    let files = std::fs::read_dir(folder).unwrap().flatten();
+    files.map(|file| file.metadata().unwrap()).filter(|file| file.is_file()).map(|file| file.len()).sum()
+}
+
+/// Rows of so many bytes that SQLite takes in a second, 32 a commit, and nothing else is done.
+fn bare_groups(folder: &std::path::Path, bytes: usize) -> f64 {
+    let mut raw = rusqlite::Connection::open(folder.join("bare.db")).unwrap();
+    raw.execute_batch(
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t (id INTEGER PRIMARY KEY, x BLOB)",
+    )
+    .unwrap();
+    let row = vec![7u8; bytes];
+    let mut rates: Vec<f64> = (0..5)
+        .map(|_| {
+            let begun = Instant::now();
+            for _ in 0..200 {
+                let group = raw.transaction().unwrap();
+                for _ in 0..32 {
+                    group.prepare_cached("INSERT INTO t (x) VALUES (?1)").unwrap().execute([&row]).unwrap();
+                }
+                group.commit().unwrap();
+            }
+            200.0 * 32.0 / begun.elapsed().as_secs_f64()
+        })
+        .collect();
+    rates.sort_by(f64::total_cmp);
+    rates[2]
 }
 
 fn resident_kib() -> f64 {

@@ -1,0 +1,263 @@
+//! What the measurements share: the work that is measured, and how.
+
+use aecl_analysis::load::VettedBundle;
+use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, Environment, RunId, TenantId};
+use aecl_kernel::base::json::Limits;
+use aecl_kernel::base::principal::Principal;
+use aecl_kernel::base::time::Timestamp;
+use aecl_kernel::decide::Ruling;
+use aecl_kernel::decide::request::NewIds;
+use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::policy::problem::Source;
+use aecl_kernel::provenance::labels::Labels;
+use aecl_kernel::read::action::{Action, Credential, Mode, Proposal};
+use aecl_kernel::record::event::OutcomeKind;
+use aecl_kernel::record::goal::Goal;
+use aecl_ledger::store::{Store, StoreConfig, StorePlace};
+use aecl_ledger::{Conclusion, Ledger, OpenRun, Rule, Signer};
+use ed25519_dalek::SigningKey;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// When it is.
+pub const NOON: Timestamp = Timestamp(1_767_268_800_000);
+/// Whose ledger it is.
+pub const ORIGIN: &str = "ledger.bench/acme";
+
+/// One line of the table.
+pub fn line(what: &str, value: String, target: &str) {
+    println!("  {what:<62} {value:>14}   {target}");
+}
+
+/// A ratio.
+pub fn ratio(what: &str, value: f64, target: &str) {
+    line(what, format!("{value:.2}"), target);
+}
+
+/// A time in microseconds.
+pub fn micros(what: &str, value: Duration) {
+    line(what, format!("{:.1} µs", value.as_secs_f64() * 1e6), "");
+}
+
+/// Files of a bundle like one that somebody would have, and `rules` rules about other agents.
+pub fn sources(rules: usize) -> Vec<Source> {
+    let mut actions = vec![json!({
+        "name": "payments.refund", "effect": "pay", "reversibility": "reversible",
+        "description": "Pays back an order", "output": {"untrusted": false, "private": false},
+        "arguments": {"type": "object", "required": ["order", "amount"], "properties": {
+            "order": {"type": "string", "maxLength": 40}, "amount": {"type": "number"},
+            "reason": {"type": "string"}, "notify": {"type": "boolean"}}},
+        "fields": {"amount": {"value": "/amount", "unit": "EUR"}, "resource": "/order"},
+    })];
+    actions.extend((0..20).map(|n| {
+        json!({"name": format!("crm.read{n}"), "effect": "read",
+            "arguments": {"type": "object", "properties": {"id": {"type": "string"}}}})
+    }));
+    let agent = json!({
+        "agent_id": "support", "allowed_actions": ["payments.refund", "crm.read0", "crm.read1"],
+        "blocked_actions": ["crm.read9"], "max_tool_calls_per_run": 1_000_000_000u64,
+        "budgets": [{"unit": "EUR", "limit": "900000000", "per": "day", "of": "tenant"}],
+        "rate_limits": [{"calls": 1_000_000_000u64, "per_s": 1}],
+    });
+    let mut cedar = String::new();
+    for n in 0..5 {
+        cedar += &format!(
+            "@id(\"own{n}\") forbid (principal == Agent::\"support\", action == Action::\"payments.refund\", resource) \
+             when {{ context.amount.greaterThan(decimal(\"{}.0\")) }};\n",
+            5000 + n
+        );
+    }
+    for n in 5..rules {
+        cedar += &format!(
+            "@id(\"r{n}\") forbid (principal == Agent::\"agent{n}\", action == Action::\"payments.refund\", resource) \
+             when {{ context.amount.greaterThan(decimal(\"{n}.0\")) }};\n"
+        );
+    }
+    vec![
+        Source { path: "actions/all.json".into(), text: serde_json::to_string(&actions).unwrap() },
+        Source { path: "agents/support.json".into(), text: agent.to_string() },
+        Source { path: "rules/all.cedar".into(), text: cedar },
+    ]
+}
+
+/// The same, loaded.
+pub fn bundle(rules: usize) -> Arc<Bundle> {
+    Arc::new(VettedBundle::load(sources(rules)).unwrap_or_else(|p| panic!("{p:#?}")).into_bundle())
+}
+
+/// Who acts.
+pub fn principal(run: &str) -> Principal {
+    Principal {
+        agent: AgentId::new("support").unwrap(),
+        user: None,
+        tenant: TenantId::new("acme").unwrap(),
+        project: None,
+        environment: Environment::new("test").unwrap(),
+        run: RunId::new(run).unwrap(),
+    }
+}
+
+/// What is proposed.
+pub fn proposal(principal: &Principal, n: u64) -> Proposal {
+    let credential = Credential {
+        id: format!("tok_{}", principal.run),
+        run: principal.run.clone(),
+        agent: principal.agent.clone(),
+        expires_at: NOON.plus_s(900),
+    };
+    Proposal {
+        principal: principal.clone(),
+        credential,
+        name: "payments.refund".into(),
+        arguments: format!(
+            r#"{{"order":"order-{n:08}","amount":12.5,"reason":"the parcel never came","notify":true}}"#
+        )
+        .into_bytes(),
+        mode: Mode::Execute,
+        idempotency_key: None,
+        offered: None,
+        compensates: None,
+        resume: false,
+    }
+}
+
+/// Names for a decision.
+pub fn fresh(n: u64) -> NewIds {
+    // As long as a real one.
+    NewIds {
+        action: ActionId::new(&format!("act_{n:032x}")).unwrap(),
+        approval: ApprovalId::new(&format!("apr_{n:032x}")).unwrap(),
+    }
+}
+
+/// A run to act in.
+pub fn open_run(principal: &Principal) -> OpenRun {
+    OpenRun {
+        principal: principal.clone(),
+        goal: Goal::new("answer the complaint about an order that never came".into(), None),
+        expires_at: NOON.plus_s(1_000_000),
+        parent: None,
+        follows: None,
+        ask: None,
+        by: "bench".into(),
+        barred: BTreeSet::new(),
+    }
+}
+
+/// Medians of several things, measured in turns so that a busy moment hits all of them.
+pub fn medians(rounds: usize, inner: u32, things: &mut [&mut dyn FnMut()]) -> Vec<Duration> {
+    let mut times = vec![Vec::with_capacity(rounds); things.len()];
+    for _ in 0..rounds {
+        for (thing, times) in things.iter_mut().zip(&mut times) {
+            let start = Instant::now();
+            (0..inner).for_each(|_| thing());
+            times.push(start.elapsed() / inner);
+        }
+    }
+    times.into_iter().map(|mut t| *t.select_nth_unstable(rounds / 2).1).collect()
+}
+
+/// Who signs.
+pub fn signer() -> Signer {
+    Signer { origin: ORIGIN.into(), key: SigningKey::from_bytes(&[7; 32]) }
+}
+
+/// One client: decides, and concludes if `conclude`.
+pub async fn client(
+    ledger: &Ledger,
+    bundle: &Arc<Bundle>,
+    principal: &Principal,
+    numbers: &AtomicU64,
+    conclude: bool,
+) {
+    let n = numbers.fetch_add(1, Ordering::Relaxed);
+    let action = Arc::new(Action::parse(proposal(principal, n), bundle.catalogue(), &Limits::default()));
+    let rule = Rule {
+        action,
+        evidence: Vec::new(),
+        bundle: bundle.clone(),
+        people: None,
+        fresh: fresh(n),
+        again: None,
+        now: NOON,
+    };
+    let Ruling::Allowed(permit) = ledger.rule(rule).await.unwrap().split().0 else {
+        panic!("expected an allow")
+    };
+    if conclude {
+        let conclusion = Conclusion {
+            action: permit.get().id().clone(),
+            outcome: OutcomeKind::Done,
+            code: None,
+            message: String::new(),
+            output: Some(br#"{"refund":"re_1234567890","status":"succeeded"}"#.to_vec()),
+            may_have_acted: false,
+            labels: Labels::default(),
+            trusted: Vec::new(),
+            latency_ms: 12,
+            sandbox: "none".into(),
+            traffic: None,
+            resolved_by: None,
+        };
+        ledger.conclude(conclusion, NOON).await.unwrap();
+    }
+}
+
+/// As the server has it.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// Actions per second with so many clients, each with a run of its own.
+pub fn rate(
+    ledger: &Ledger,
+    bundle: &Arc<Bundle>,
+    clients: u64,
+    each: u64,
+    numbers: &Arc<AtomicU64>,
+    conclude: bool,
+) -> f64 {
+    let runtime = runtime();
+    runtime.block_on(async {
+        let mut runs = Vec::new();
+        for _ in 0..clients {
+            let principal = principal(&format!("run_{:032x}", numbers.fetch_add(1, Ordering::Relaxed)));
+            ledger.open_run(open_run(&principal), NOON).await.unwrap();
+            runs.push(principal);
+        }
+        let start = Instant::now();
+        let tasks: Vec<_> = runs
+            .into_iter()
+            .map(|principal| {
+                let (ledger, bundle, numbers) = (ledger.clone(), bundle.clone(), numbers.clone());
+                tokio::spawn(async move {
+                    for _ in 0..each {
+                        client(&ledger, &bundle, &principal, &numbers, conclude).await;
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        (clients * each) as f64 / start.elapsed().as_secs_f64()
+    })
+}
+
+/// A folder on the disk that is to be measured (`AECL_BENCH_DIR`).
+pub fn on_disk() -> tempfile::TempDir {
+    tempfile::TempDir::new_in(std::env::var("AECL_BENCH_DIR").unwrap_or("/tmp".into())).unwrap()
+}
+
+/// The store there.
+pub fn place(data: &std::path::Path) -> Box<dyn StorePlace> {
+    StoreConfig::default().place(data, None)
+}
+
+/// The same, to write.
+pub fn written(data: &std::path::Path) -> Box<dyn Store> {
+    place(data).write(None).unwrap()
+}
