@@ -32,7 +32,8 @@ import peer  # noqa: E402
 from attacks import WORDINGS, Attacks  # noqa: E402
 from program import Program  # noqa: E402
 from report import check, end, fail  # noqa: E402
-from world import Serving, World  # noqa: E402
+from serving import Serving  # noqa: E402
+from world import World  # noqa: E402
 
 SUITES = ("banking", "workspace")
 MODES = ("standard", "strict")
@@ -143,7 +144,7 @@ def aecl(world, folder):
     orchestrator = gateway.run(gateway.aecl(home, "keys", "add", "orchestrator", "suite", *agents)).strip()
     people = [gateway.run(gateway.aecl(home, "keys", "add", "person", who, "--group", GROUP)).strip() for who in PEOPLE]
     url = f"http://127.0.0.1:{port}"
-    with Serving(world, upstream), gateway.Process(gateway.serve(home, port), f"{url}/readyz", folder / "log"):
+    with Serving(f"agentdojo-{name}", world, upstream), gateway.Process(gateway.serve(home, port), f"{url}/readyz", folder / "log"):
         yield home, Program(url, orchestrator, people)
 
 

@@ -5,15 +5,10 @@ Names, descriptions and schemas are the suite's; results are structured as the S
 would do it: an object as it is, anything else under `result`.
 """
 
-import threading
-import time
-
 import mcp_types as t
-import uvicorn
 import yaml
 from agentdojo.functions_runtime import FunctionsRuntime
 from agentdojo.task_suite.load_suites import get_suite
-from mcp.server.lowlevel import Server
 from pydantic import TypeAdapter
 
 BENCHMARK = "v1.2.2"
@@ -61,32 +56,3 @@ def wrapped_schema(schema):
     if "$defs" in schema:
         wrapped["$defs"] = schema["$defs"]
     return wrapped
-
-
-class Serving:
-    """Serves a world over Streamable HTTP as long as the `with` block lives."""
-
-    def __init__(self, world, port):
-        async def list_tools(context, params):
-            return t.ListToolsResult(tools=world.tools())
-
-        async def call_tool(context, params):
-            return world.call(params.name, params.arguments or {})
-
-        server = Server(f"agentdojo-{world.suite.name}", version="1", on_list_tools=list_tools, on_call_tool=call_tool)
-        config = uvicorn.Config(server.streamable_http_app(), host="127.0.0.1", port=port, log_level="warning")
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, daemon=True)
-
-    def __enter__(self):
-        self.thread.start()
-        end = time.monotonic() + 30
-        while not self.server.started:
-            if time.monotonic() > end or not self.thread.is_alive():
-                raise RuntimeError("the suite's MCP server does not start")
-            time.sleep(0.02)
-        return self
-
-    def __exit__(self, *_):
-        self.server.should_exit = True
-        self.thread.join(10)

@@ -4,9 +4,9 @@
 
 mod aarch64;
 mod check;
-mod dojo;
 mod fuzz;
 mod install;
+mod measure;
 mod peers;
 mod programs;
 mod test;
@@ -21,6 +21,7 @@ Usage: cargo xtask <command>
 
   test [--fast] [--only STEP]   everything that shows that AECL works
   dojo                          AgentDojo's attacks through a running AECL, all of them
+  field                         tasks and attacks of our own domains, likewise
   aarch64 [--launcher]          cages on aarch64, in an emulated machine
   fuzz [--seconds N] [TARGET]   libFuzzer on what reads hostile bytes
   check                         format, lints, tidy, documentation: what a commit must pass
@@ -37,7 +38,8 @@ fn main() -> ExitCode {
     };
     let run: fn(&[String]) -> Result<bool, String> = match command {
         "test" => test::run,
-        "dojo" => dojo::run,
+        "dojo" => measure::dojo,
+        "field" => measure::field,
         "aarch64" => aarch64::run,
         "fuzz" => fuzz::run,
         "check" => check::run,
