@@ -195,8 +195,10 @@ def main():
                     continue
                 for mode, f in told.items():
                     show(name, bundle, mode, f)
-                    solved = f["solved"] == f["tasks"]
-                    hold(f"{name} {mode}: every task is solved after a yes", solved, f"{f['solved']} of {f['tasks']}")
+                    # `strict` refuses some of what `standard` asks about.
+                    if mode == "standard":
+                        solved = f"{f['solved']} of {f['tasks']}"
+                        hold(f"{name}: every task is solved after a yes", f["solved"] == f["tasks"], solved)
                     key = (domain.half, bundle, mode)
                     total.setdefault(key, Counter()).update(f)
                 print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
