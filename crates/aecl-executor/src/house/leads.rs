@@ -4,15 +4,17 @@ use aecl_kernel::base::evidence::Reach;
 use aecl_sandbox::{is_home, never_shown};
 use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// No file system takes a longer name in one call.
 const PATH_MAX: usize = 4_096;
-/// Links that are followed from one path, of those that lead to nothing yet.
-const LINKS_MAX: usize = 8;
+/// Links that are followed from one path: more than the kernel does, since other programs follow them one by one.
+const LINKS_MAX: usize = 256;
+/// Longer paths are not remembered.
+const KEPT_MAX: usize = 512;
 /// The most directories and files of homes that are known by their numbers.
 const NUMBERS_MAX: usize = 2_048;
 /// What homes in projects are called.
@@ -28,21 +30,26 @@ pub(super) struct Homes {
     seen: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
     /// Where directories lead in which something was looked for that is not there: most values are no paths, and all of
     /// them would be in the same few directories.
-    led: RefCell<HashMap<PathBuf, Option<Real>>>,
+    led: RefCell<HashMap<PathBuf, PathBuf>>,
 }
 
 /// Where a path leads with all links followed.
-#[derive(Clone)]
 struct Real {
-    /// As far as it is there.
+    /// As far as it is there, and beyond what nobody could look at.
     there: PathBuf,
-    /// Names below that are not there, the last one first.
-    beyond: Vec<OsString>,
+    /// Names below that are surely not there.
+    beyond: PathBuf,
+    /// All of `there` was looked at.
+    seen: bool,
 }
 
 impl Real {
     fn whole(&self) -> PathBuf {
-        self.beyond.iter().rev().fold(self.there.clone(), |path, name| path.join(name))
+        if self.beyond.as_os_str().is_empty() { self.there.clone() } else { self.there.join(&self.beyond) }
+    }
+
+    fn is_there(&self) -> bool {
+        self.seen && self.beyond.as_os_str().is_empty()
     }
 }
 
@@ -71,7 +78,7 @@ impl Homes {
         if is_anothers(path) {
             return Some((Reach::Unseen, path.to_owned()));
         }
-        let real = self.real(path, 0)?;
+        let real = self.real(path)?;
         let whole = real.whole();
         // What is not there is a home only if it is known as one.
         let missing = self.known.iter().find(|home| whole.starts_with(home) && !real.there.starts_with(home));
@@ -79,43 +86,45 @@ impl Homes {
             return Some((Reach::Into, home));
         }
         let around = self.known.iter().find(|home| home.starts_with(&whole));
-        let usual = || Some(whole.join(USUAL)).filter(|dir| real.beyond.is_empty() && is_home(dir));
+        let usual =
+            || Some(whole.join(USUAL)).filter(|dir| real.beyond.as_os_str().is_empty() && is_home(dir));
         around.cloned().or_else(usual).map(|home| (Reach::Around, home))
     }
 
-    /// Where it leads with all links followed, also those that lead to what is not there yet. What cannot be looked at
-    /// with our rights cannot be opened with them.
-    fn real(&self, path: &Path, links: usize) -> Option<Real> {
-        if fs::symlink_metadata(path).is_ok() {
-            if let Ok(there) = path.canonicalize() {
-                return Some(Real { there, beyond: Vec::new() });
-            }
-            if links < LINKS_MAX
-                && let Ok(target) = fs::read_link(path)
-            {
-                return self.real(&path.parent().unwrap_or(path).join(target), links + 1);
-            }
+    fn real(&self, path: &Path) -> Option<Real> {
+        if let (Some(above), Some(name)) = (path.parent(), path.file_name())
+            && let Some(dir) = self.directory(above)
+        {
+            return follow(dir, Path::new(name));
         }
-        let (name, above) = (path.file_name()?, path.parent()?);
-        // How many links were followed on the way here is a limit and no answer.
-        let known = self.led.borrow().get(above).filter(|_| links == 0).cloned();
-        let led = known.unwrap_or_else(|| self.real(above, links));
-        if links == 0 {
-            self.led.borrow_mut().insert(above.to_owned(), led.clone());
+        follow(PathBuf::from("/"), path)
+    }
+
+    /// Where a directory leads, if it is there.
+    fn directory(&self, path: &Path) -> Option<PathBuf> {
+        if let Some(led) = self.led.borrow().get(path) {
+            return Some(led.clone());
         }
-        let mut led = led?;
-        led.beyond.insert(0, name.to_owned());
+        let led = follow(PathBuf::from("/"), path).filter(Real::is_there)?.there;
+        self.led.borrow_mut().insert(path.to_owned(), led.clone());
         Some(led)
     }
 
     fn home_of(&self, path: &Path) -> Option<PathBuf> {
-        if let Some(seen) = self.seen.borrow().get(path) {
-            return seen.clone();
+        let (mut passed, mut home) = (Vec::new(), None);
+        for dir in path.ancestors() {
+            if let Some(seen) = self.seen.borrow().get(dir) {
+                home.clone_from(seen);
+                break;
+            }
+            passed.push(dir);
+            if self.known.iter().any(|home| home == dir) || is_home(dir) || self.has_number(dir) {
+                home = Some(dir.to_owned());
+                break;
+            }
         }
-        let itself = self.known.iter().any(|home| home == path) || is_home(path) || self.has_number(path);
-        let home =
-            if itself { Some(path.to_owned()) } else { path.parent().and_then(|dir| self.home_of(dir)) };
-        self.seen.borrow_mut().insert(path.to_owned(), home.clone());
+        let kept = passed.into_iter().filter(|dir| dir.as_os_str().len() <= KEPT_MAX);
+        self.seen.borrow_mut().extend(kept.map(|dir| (dir.to_owned(), home.clone())));
         home
     }
 
@@ -146,6 +155,55 @@ fn numbers(known: &[PathBuf]) -> HashSet<(u64, u64)> {
         }
     }
     found
+}
+
+/// Where a path leads from a directory, name by name, as the kernel goes: what stands in a link comes before the rest. Also
+/// where it leads to what is not there yet. What cannot be looked at with our rights cannot be opened with them. Nothing,
+/// where `..` stands behind what is not there.
+fn follow(from: PathBuf, path: &Path) -> Option<Real> {
+    let mut rest = vec![path.to_owned()];
+    let (mut there, mut seen, mut links) = (from, true, 0);
+    while let Some(path) = rest.pop() {
+        let mut parts = path.components();
+        let Some(part) = parts.next() else { continue };
+        if !parts.as_path().as_os_str().is_empty() {
+            rest.push(parts.as_path().to_owned());
+        }
+        let name = match part {
+            Component::Normal(name) => name,
+            Component::RootDir => {
+                there = PathBuf::from("/");
+                continue;
+            }
+            Component::ParentDir => {
+                there.pop();
+                continue;
+            }
+            Component::CurDir | Component::Prefix(_) => continue,
+        };
+        there.push(name);
+        match there.symlink_metadata() {
+            Ok(about) if about.is_symlink() => match fs::read_link(&there) {
+                Ok(target) if links < LINKS_MAX => {
+                    links += 1;
+                    there.pop();
+                    rest.push(target);
+                }
+                Ok(_) | Err(_) => seen = false,
+            },
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) && seen => {
+                there.pop();
+                let mut beyond = PathBuf::from(name);
+                beyond.extend(rest.iter().rev());
+                let is_plain = beyond.components().all(|part| matches!(part, Component::Normal(_)));
+                return is_plain.then_some(Real { there, beyond, seen });
+            }
+            // Too long for one call, or out of sight: it may be there all the same.
+            Err(_) => seen = false,
+        }
+    }
+    Some(Real { there, beyond: PathBuf::new(), seen })
 }
 
 /// What `/proc` has of another program, or of whoever asks, is not what it has of us.

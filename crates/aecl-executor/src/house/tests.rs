@@ -85,6 +85,41 @@ fn every_spelling_of_a_way_into_a_home_is_found() {
 }
 
 #[test]
+fn a_link_leads_where_it_leads_however_long_or_entangled() {
+    let place = Place::new();
+    let (top, deep) = (place.top(), "d".repeat(200));
+    fs::create_dir_all(top.join(&deep).join("x")).unwrap();
+    // The kernel starts at the link, so the whole may be longer than one call takes.
+    let end = "../share/home/keys/new.key";
+    let long = format!("{}{end}", "x/../".repeat((4095 - end.len()) / 5));
+    symlink(&long, top.join(&deep).join("dangling")).unwrap();
+    assert_eq!(place.reach(json!(top.join(&deep).join("dangling"))), Some(Reach::Into));
+    // More links than one call follows, before one that leads home: other programs follow them one by one.
+    fs::create_dir(top.join("many")).unwrap();
+    for n in 0..41 {
+        symlink(format!("l{}", n + 1), top.join(format!("many/l{n}"))).unwrap();
+    }
+    symlink(".", top.join("many/l41")).unwrap();
+    symlink(top.join("share/home"), top.join("many/home")).unwrap();
+    assert_eq!(place.reach(json!(top.join("many/l0/home/aecl.yaml"))), Some(Reach::Into));
+}
+
+#[test]
+fn paths_of_many_names_take_neither_stack_nor_memory() {
+    let place = Place::new();
+    let top = place.top();
+    let below = "/a".repeat(2_000);
+    for n in 0..9 {
+        symlink(format!("k{}{below}", n + 1), top.join(format!("k{n}"))).unwrap();
+    }
+    let mut values: Vec<String> = (0..200).map(|n| format!("/none{n}{below}")).collect();
+    values.push(top.join("k0").display().to_string());
+    let look = move || place.reach(json!(values));
+    let thread = std::thread::Builder::new().stack_size(512 << 10).spawn(look).unwrap();
+    assert_eq!(thread.join().unwrap(), None);
+}
+
+#[test]
 fn a_home_is_known_by_its_number_whatever_its_name() {
     let place = Place::new();
     let top = place.top();
