@@ -46,18 +46,39 @@ impl Gate {
         let mut resolved = 0;
         for id in self.0.ledger.in_flight_since(Stage::Unknown, self.now()) {
             let fact = self.action_fact(&id).await?;
-            let timeout_ms = self.bundle().catalogue().find(&fact.name).map_or(0, |t| t.manifest.timeout_ms);
+            let bundle = self.bundle();
+            let manifest = bundle.catalogue().find(&fact.name).map(|typed| &typed.manifest);
+            // What no target can be asked about is for people, however much of it there is.
+            if manifest.is_some_and(|manifest| manifest.idempotency == Idempotency::Opaque) {
+                continue;
+            }
+            let timeout_ms = manifest.map_or(0, |manifest| manifest.timeout_ms);
             let late = self.now() >= fact.changed_at.plus_s(timeout_ms.div_ceil(1000));
             if fact.state != ActionState::Unknown || fact.mode != Mode::Execute || !late {
                 continue;
             }
             let outcome = self.look_up(&id, &fact).await?;
             if outcome.kind != OutcomeKind::Unknown {
-                self.conclude(&id, outcome, fact.changed_at, Some("reconciler".into())).await?;
-                resolved += 1;
+                let by = Some("reconciler".into());
+                resolved += usize::from(self.conclude_late(&id, outcome, fact.changed_at, by).await?);
             }
         }
         Ok(resolved)
+    }
+
+    /// Puts on record what was found out afterwards. False where somebody else was faster, who knows better.
+    pub(crate) async fn conclude_late(
+        &self,
+        id: &ActionId,
+        outcome: Outcome,
+        since: Timestamp,
+        resolved_by: Option<String>,
+    ) -> Result<bool, GateError> {
+        match self.conclude(id, outcome, since, resolved_by).await {
+            Ok(_) => Ok(true),
+            Err(GateError::Ledger(LedgerError::WrongState { .. })) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// What became of an attempt whose end nobody saw.

@@ -7,7 +7,7 @@ use crate::standing::Said;
 use crate::submit::PERMIT_TTL_S;
 use aecl_executor::Outcome;
 use aecl_kernel::record::event::OutcomeKind;
-use aecl_ledger::{LedgerError, Stage};
+use aecl_ledger::Stage;
 use std::time::Duration;
 
 /// How long a report may still come once a permit has ended, in seconds.
@@ -39,12 +39,7 @@ impl Gate {
                 sandbox: "agent".into(),
                 traffic: None,
             };
-            match self.conclude(&id, outcome, since, None).await {
-                Ok(_) => done += 1,
-                // Its agent has reported after all.
-                Err(GateError::Ledger(LedgerError::WrongState { .. })) => {}
-                Err(error) => return Err(error),
-            }
+            done += usize::from(self.conclude_late(&id, outcome, since, None).await?);
         }
         Ok(done)
     }
