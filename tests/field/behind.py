@@ -37,8 +37,14 @@ class Behind:
         schema = self.outputs.get(name)
         if schema is None:
             return t.CallToolResult(content=content)
-        # What is no object stands under one name, as the SDKs do it; of some servers that is JSON as text.
-        if isinstance(value, dict) and not schema.get("x-fastmcp-wrap-result"):
-            return t.CallToolResult(content=content, structured_content=value)
-        is_text = schema.get("properties", {}).get("result", {}).get("type") == "string"
-        return t.CallToolResult(content=content, structured_content={"result": text_of(value) if is_text else value})
+        return t.CallToolResult(content=content, structured_content=structured(value, schema))
+
+
+def structured(value, schema):
+    """The value as its schema wants it: as it is, or under the one name that the schema has for what is no object."""
+    fields = schema.get("properties", {})
+    fits = isinstance(value, dict) and (value.keys() <= fields.keys() or schema.get("additionalProperties", True))
+    if (fits and not schema.get("x-fastmcp-wrap-result")) or not fields:
+        return value
+    name, declared = next(iter(fields.items()))
+    return {name: text_of(value) if declared.get("type") == "string" else value}
