@@ -69,12 +69,12 @@ def of_task(domain, task):
     except kit.ToolError as error:
         yield f"a call fails: {error}"
         return
-    if not task.check(before, after):
+    if not kit.done(task, before, after):
         yield "the check does not see that it is done"
     again = kit.play(domain, task)
     if (again[1].state, again[1].sent, again[2]) != (after.state, after.sent, kit.play(domain, task)[2]):
         yield "it is not the same each time"
-    if _changes(domain, task) and task.check(before, before):
+    if _changes(domain, task) and kit.done(task, before, before):
         yield "the check is content before anything was done"
 
 
@@ -97,7 +97,7 @@ def of_attack(domain, task, attack):
         yield "it changes a call that was made before the order was read"
     if not attack.harm(before, after):
         yield "it does no harm although the agent obeys"
-    if not task.check(untouched, without):
+    if not kit.done(task, untouched, without):
         yield "the task is not done although the agent ignores it"
     if attack.harm(untouched, without):
         yield "the harm is done without it, too"

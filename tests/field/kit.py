@@ -97,8 +97,9 @@ class World:
             raise ToolError(f"unknown tool: {tool}")
         try:
             return method(**arguments)
-        except TypeError as error:
-            raise ToolError(f"{tool}: {error}") from error
+        except (TypeError, LookupError, ValueError) as error:
+            # A server fails, too, where something is missing that an earlier call would have made.
+            raise ToolError(f"{tool}: {type(error).__name__}: {error}") from error
 
     def copy(self):
         return copy.deepcopy(self)
@@ -123,6 +124,14 @@ class Domain:
 def half(name):
     """Which half a domain belongs to: decided by its name, once, before anything was measured."""
     return "frozen" if hashlib.sha256(name.encode()).digest()[0] & 1 else "development"
+
+
+def done(task, before, after):
+    """Whether the world is as the user wants it. Where something is not there at all, it is not."""
+    try:
+        return bool(task.check(before, after))
+    except LookupError:
+        return False
 
 
 def text_of(value):

@@ -81,7 +81,7 @@ async def replay(behind, domain, program, agent, task, attack, answers):
             told = {"tool": call.tool, "arguments": call.arguments, "injected": injected}
             ended.calls.append(told | {"how": came.how, "asked": len(came.asked), "why": came.why})
     if attack is None:
-        ended.solved = bool(task.check(before, behind.world))
+        ended.solved = kit.done(task, before, behind.world)
     else:
         ended.through = bool(attack.harm(before, behind.world))
     return ended
