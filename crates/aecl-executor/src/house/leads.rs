@@ -28,8 +28,8 @@ pub(super) struct Homes {
     numbers: OnceCell<HashSet<(u64, u64)>>,
     /// Which home a directory lies in, of those that were looked at.
     seen: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
-    /// Where directories lead in which something was looked for that is not there: most values are no paths, and all of
-    /// them would be in the same few directories.
+    /// Where directories lead in which something was looked for: most values are no paths, and all of them would be in
+    /// the same few directories. Long paths are not remembered.
     led: RefCell<HashMap<PathBuf, PathBuf>>,
 }
 
@@ -106,7 +106,9 @@ impl Homes {
             return Some(led.clone());
         }
         let led = follow(PathBuf::from("/"), path).filter(Real::is_there)?.there;
-        self.led.borrow_mut().insert(path.to_owned(), led.clone());
+        if path.as_os_str().len() <= KEPT_MAX {
+            self.led.borrow_mut().insert(path.to_owned(), led.clone());
+        }
         Some(led)
     }
 
