@@ -17,7 +17,7 @@ use common::*;
 use proptest::prelude::*;
 use serde_json::json;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::LazyLock;
 use tempfile::TempDir;
 
@@ -90,16 +90,6 @@ fn found_in_store(store: &Memory) -> String {
 /// Which entry it is about.
 fn position(found: &str) -> Option<u64> {
     serde_json::from_str::<serde_json::Value>(found).unwrap()["position"].as_u64()
-}
-
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found.sort();
-    found
 }
 
 #[test]

@@ -84,16 +84,6 @@ fn signed(entries: &[Vec<u8>]) -> Memory {
     memory
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found.sort();
-    found
-}
-
 #[test]
 fn an_export_tells_what_happened() {
     let mut memory = memory();
