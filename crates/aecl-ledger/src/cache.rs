@@ -85,7 +85,8 @@ impl<T> Generations<T> {
         self.young.bytes + self.old.bytes
     }
 
-    fn forget(&mut self, key: &FactKey) {
+    /// Nothing is known of it any more.
+    pub(crate) fn forget(&mut self, key: &FactKey) {
         self.young.take(key);
         self.old.take(key);
     }

@@ -1,5 +1,5 @@
-//! What every request asks first: its run, whether its token was revoked, what is stopped. It is in memory, bounded, and as
-//! true as the store: what is committed stands here before anybody is answered.
+//! What every request asks first: its run and what that is for, whether its token was revoked, what is stopped. It is in
+//! memory, bounded, and as true as the store: what is committed stands here before anybody is answered.
 
 use crate::cache::{Changes, Generations, load, load_measured};
 use crate::error::LedgerError;
@@ -26,7 +26,7 @@ enum Slot {
 
 /// Whether requests ask for it.
 fn is_asked(key: &FactKey) -> bool {
-    matches!(key, FactKey::Run(_) | FactKey::Revoked(_) | FactKey::Kill(_))
+    matches!(key, FactKey::Run(_) | FactKey::Goal(_) | FactKey::Revoked(_) | FactKey::Kill(_))
 }
 
 impl Known {
@@ -64,6 +64,11 @@ impl Known {
         let asked = changes.written().filter(|(key, ..)| is_asked(key));
         let mut state = self.state();
         for (key, fact, stored) in asked {
+            // It may be long, and few are looked at.
+            if matches!(key, FactKey::Goal(_)) {
+                state.facts.forget(key);
+                continue;
+            }
             state.facts.keep(key.clone(), Slot::Found(fact.cloned().map(Arc::new)), stored);
         }
     }

@@ -10,24 +10,10 @@
 mod common;
 
 use aecl_kernel::record::approval::ApprovalState;
-use aecl_ledger::store::{Faults, Faulty, Memory, StoreCall};
+use aecl_ledger::store::{Faulty, Memory};
 use aecl_ledger::{Queue, Waiting};
 use common::*;
 use serde_json::json;
-
-const READS: [StoreCall; 7] = [
-    StoreCall::Head,
-    StoreCall::Load,
-    StoreCall::Scan,
-    StoreCall::Entries,
-    StoreCall::EntriesOfRun,
-    StoreCall::EntriesOfAction,
-    StoreCall::Payload,
-];
-
-fn reads(faults: &Faults) -> u64 {
-    READS.iter().map(|call| faults.made(*call)).sum()
-}
 
 /// So many requests that are open, each after calls of its run and with something long in it.
 async fn asked(world: &World, count: u64) {

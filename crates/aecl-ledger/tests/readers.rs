@@ -9,9 +9,10 @@
 
 mod common;
 
+use aecl_kernel::base::id::RunId;
 use aecl_kernel::record::event::KillChanged;
 use aecl_kernel::record::facts::KillScope;
-use aecl_ledger::store::{Memory, Store};
+use aecl_ledger::store::{Faulty, Memory, Store};
 use aecl_ledger::{Export, LedgerError, export};
 use common::*;
 use serde_json::json;
@@ -23,6 +24,7 @@ async fn ask_on(world: World, scope: KillScope, over: Arc<AtomicBool>) {
     let KillScope::Run(run) = &scope else { panic!("{scope}") };
     while !over.load(Ordering::Relaxed) {
         world.ledger.run_now(run).await.unwrap();
+        assert_eq!(world.ledger.goal(run).await.unwrap().unwrap().text, format!("what {run} is for"));
         world.ledger.killed(std::slice::from_ref(&scope)).await.unwrap();
     }
 }
@@ -50,6 +52,32 @@ fn what_is_on_record_is_known_to_whoever_asks_afterwards() {
                 other.await.unwrap();
             }
         }
+    });
+}
+
+#[test]
+fn what_requests_ask_for_is_read_from_the_store_once() {
+    block_on(async {
+        let (store, faults) = Faulty::new(Box::new(Memory::new()));
+        let world = World::open(Box::new(store));
+        let run = world.run("bot").await;
+        let (id, scope) = (run.id(), [KillScope::Run(run.id().clone())]);
+        let look = async || {
+            assert!(world.ledger.run_now(id).await.unwrap().is_some());
+            assert!(world.ledger.goal(id).await.unwrap().is_some());
+            assert!(world.ledger.revoked("tok").await.unwrap().is_none());
+            assert!(world.ledger.killed(&scope).await.unwrap().is_none());
+        };
+        let unread = reads(&faults);
+        look().await;
+        let before = reads(&faults);
+        assert!(before > unread, "of {id}");
+        look().await;
+        assert_eq!(reads(&faults), before);
+        // Neither a goal that was looked for before it was stated.
+        assert!(world.ledger.goal(&RunId::new("run_later").unwrap()).await.unwrap().is_none());
+        let later = world.run_named("bot", "run_later").await.unwrap();
+        assert_eq!(world.ledger.goal(later.id()).await.unwrap().unwrap().text, "what run_later is for");
     });
 }
 

@@ -21,7 +21,7 @@ use aecl_kernel::record::event::{Concluded, Entry, OutcomeKind};
 use aecl_kernel::record::facts::{Fact, FactKey, RunFact};
 use aecl_kernel::record::goal::Goal;
 use aecl_kernel::record::usage::Meter;
-use aecl_ledger::store::{Memory, Store, StoreConfig, StorePlace};
+use aecl_ledger::store::{Faults, Memory, Store, StoreCall, StoreConfig, StorePlace};
 use aecl_ledger::{
     Auditor, Conclusion, Export, Ledger, LedgerError, OpenRun, Recorded, Rule, Signer, export, redecide,
     verify_export, verify_facts, verify_store,
@@ -504,4 +504,19 @@ pub fn files(dir: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+const READS: [StoreCall; 7] = [
+    StoreCall::Head,
+    StoreCall::Load,
+    StoreCall::Scan,
+    StoreCall::Entries,
+    StoreCall::EntriesOfRun,
+    StoreCall::EntriesOfAction,
+    StoreCall::Payload,
+];
+
+/// How often a store was read.
+pub fn reads(faults: &Faults) -> u64 {
+    READS.iter().map(|call| faults.made(*call)).sum()
 }
