@@ -16,8 +16,12 @@ use aecl_kernel::record::goal::Goal;
 use aecl_ledger::store::{Store, StoreConfig, StorePlace};
 use aecl_ledger::{Conclusion, Ledger, OpenRun, Rule, Signer};
 use ed25519_dalek::SigningKey;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -26,6 +30,9 @@ use std::time::{Duration, Instant};
 pub const NOON: Timestamp = Timestamp(1_767_268_800_000);
 /// Whose ledger it is.
 pub const ORIGIN: &str = "ledger.bench/acme";
+
+/// Set where a measurement is to be `aecl`: one build, one command.
+pub const ROLE: &str = "BENCH_IS_AECL";
 
 /// One line of the table.
 pub fn line(what: &str, value: String, target: &str) {
@@ -245,6 +252,68 @@ pub fn rate(
         }
         (clients * each) as f64 / start.elapsed().as_secs_f64()
     })
+}
+
+/// `aecl` with a home.
+pub fn aecl(home: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.env(ROLE, "1").env("AECL_LOG", "error").env("RUST_LOG", "error").arg("--dir").arg(home);
+    command
+}
+
+/// The process that owns a home. It does not outlive us, however we end.
+pub struct Serving {
+    pub child: Child,
+    pub address: String,
+}
+
+impl Serving {
+    /// On a port that is free.
+    pub fn start(home: &Path) -> Self {
+        let mut serve = aecl(home);
+        serve.args(["--json", "serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
+        let mut serving = Self { child: serve.spawn().unwrap(), address: String::new() };
+        let mut said = String::new();
+        BufReader::new(serving.child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        let said: Value = serde_json::from_str(&said).unwrap();
+        said["listen"].as_str().unwrap().clone_into(&mut serving.address);
+        serving
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+/// At once.
+pub fn end(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// One HTTP message with a `Content-Length`: its first line and its body. Nothing at the end.
+pub fn message(stream: &mut BufReader<TcpStream>) -> Option<(String, Vec<u8>)> {
+    let (mut first, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+        if line == "\r\n" {
+            break;
+        }
+        if first.is_empty() {
+            first = line;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    Some((first, body))
 }
 
 /// A folder on the disk that is to be measured (`AECL_BENCH_DIR`).

@@ -12,16 +12,14 @@ use aecl_kernel::read::action::Action;
 use aecl_kernel::record::facts::Facts;
 use aecl_ledger::Ledger;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Set where this program is to be `aecl`: one build, one command.
-const ROLE: &str = "BENCH_IS_AECL";
 const ROUNDS: usize = 5;
 const CLIENTS: usize = 64;
 /// Clients whose slowest answers are looked at.
@@ -67,9 +65,9 @@ fn processor(server: &Server, here: &Here) {
     let mut spent: [Vec<f64>; 4] = Default::default();
     for _ in 0..ROUNDS {
         for (ask, spent) in [Ask::Health, Ask::Look, Ask::Decide].into_iter().zip(&mut spent) {
-            let before = processor_time(server.child.id());
+            let before = processor_time(server.serving.child.id());
             let answered = server.load(CLIENTS, ask, SPELL).len();
-            let after = processor_time(server.child.id());
+            let after = processor_time(server.serving.child.id());
             spent.push((after - before).as_secs_f64() / answered as f64);
         }
         let before = processor_time(std::process::id());
@@ -206,8 +204,7 @@ enum Ask {
 
 /// `aecl serve` with the bundle that the other measurements use, and a run for each client.
 struct Server {
-    child: Child,
-    address: String,
+    serving: Serving,
     key: String,
     runs: Vec<(String, String)>,
 }
@@ -215,17 +212,12 @@ struct Server {
 impl Server {
     fn start(scratch: &Path) -> Self {
         let home = scratch.join("home");
-        let aecl = || {
-            let mut command = Command::new(std::env::current_exe().unwrap());
-            command.env(ROLE, "1").env("RUST_LOG", "error").arg("--dir").arg(&home);
-            command
-        };
         let done = |command: &mut Command| {
             let out = command.output().unwrap();
             assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
             String::from_utf8(out.stdout).unwrap()
         };
-        done(aecl().args(["init", "--example", "finance", "--origin", "bench/aecl"]));
+        done(aecl(&home).args(["init", "--example", "finance", "--origin", "bench/aecl"]));
         std::fs::remove_dir_all(home.join("policy")).unwrap();
         for source in sources(10) {
             let path = home.join("policy").join(&source.path);
@@ -236,17 +228,11 @@ impl Server {
         let text = std::fs::read_to_string(&config).unwrap();
         let text = text.replace("\ntenant: default", "\ntenant: acme");
         std::fs::write(&config, text.replace("\nenvironment: production", "\nenvironment: test")).unwrap();
-        let key = done(aecl().args(["keys", "add", "orchestrator", "planner", "--agent", "support"]));
-        let mut serve = aecl();
-        serve.args(["--json", "serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
-        let mut child = serve.spawn().unwrap();
-        let mut said = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        let said: Value = serde_json::from_str(&said).unwrap();
-        let address = said["listen"].as_str().unwrap().to_owned();
+        let key = done(aecl(&home).args(["keys", "add", "orchestrator", "planner", "--agent", "support"]));
+        let serving = Serving::start(&home);
         let operator = std::fs::read_to_string(home.join("keys/operator.key")).unwrap();
-        let mut server = Self { child, address, key: operator.trim().to_owned(), runs: Vec::new() };
-        let mut wire = Wire::open(&server.address, key.trim(), "");
+        let mut server = Self { serving, key: operator.trim().to_owned(), runs: Vec::new() };
+        let mut wire = Wire::open(&server.serving.address, key.trim(), "");
         let goal = json!({"agent": "support", "goal": "answer the complaint about an order that never came"});
         for _ in 0..CLIENTS {
             let run = wire.send("POST", "/v1/runs", key.trim(), &goal.to_string());
@@ -258,7 +244,7 @@ impl Server {
 
     fn wire(&self, client: usize) -> Wire {
         let (run, token) = &self.runs[client];
-        let mut wire = Wire::open(&self.address, token, run);
+        let mut wire = Wire::open(&self.serving.address, token, run);
         wire.key.clone_from(&self.key);
         wire
     }
@@ -281,13 +267,6 @@ impl Server {
                 .collect();
             clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
         })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }
 
@@ -337,22 +316,7 @@ impl Wire {
             body.len()
         );
         self.stream.get_mut().write_all(text.as_bytes()).unwrap();
-        let (mut status, mut length) = (String::new(), 0);
-        loop {
-            let mut line = String::new();
-            assert!(self.stream.read_line(&mut line).unwrap() > 0, "the connection ends");
-            if status.is_empty() {
-                status.clone_from(&line);
-            }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body).unwrap();
+        let (status, body) = message(&mut self.stream).expect("an answer");
         let waits = body.windows(9).any(|some| some == b"\"pending\"" || some == b"\"blocked\"");
         assert!(status.contains(" 20") && !waits, "{status}{}", String::from_utf8_lossy(&body));
         body

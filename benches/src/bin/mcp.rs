@@ -4,15 +4,14 @@
 //!
 //! `cargo run --release --features mcp --bin mcp [stdio|http]...` in `benches/`. Needs `python3` for the server on pipes.
 
+use aecl_benches::{ROLE, Serving, aecl, end, message, micros};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-/// Set where this program is to be `aecl`: one build, one command.
-const ROLE: &str = "BENCH_IS_AECL";
 const WARM_UP: usize = 200;
 const CALLS: usize = 2_000;
 const STATELESS: &str = "2026-07-28";
@@ -53,7 +52,7 @@ fn stdio(scratch: &Path) {
     let mut direct = Command::new("python3");
     direct.args(&server("direct")[1..]);
     let (attached, embedded) = (home(scratch, "attached"), home(scratch, "embedded"));
-    let (serving, _) = serve(&attached);
+    let serving = Serving::start(&attached);
     let mut pipes = [
         Pipe::start(direct),
         Pipe::start(wrapped(&attached, &[])),
@@ -98,11 +97,11 @@ fn http(scratch: &Path) {
     );
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace("servers: {}", &servers)).unwrap();
-    let (serving, gateway) = serve(&home);
+    let serving = Serving::start(&home);
     let key = std::fs::read_to_string(home.join("keys/operator.key")).unwrap();
     let mut ways = [
         Wire::open(&upstream.to_string(), "/mcp", None),
-        Wire::open(&gateway, "/mcp/bench", Some(key.trim())),
+        Wire::open(&serving.address, "/mcp/bench", Some(key.trim())),
     ];
     let mut disk = Disk::open(scratch);
     let mut taken: [Vec<Duration>; 3] = Default::default();
@@ -131,10 +130,6 @@ fn p50(mut taken: Vec<Duration>) -> Duration {
     taken[taken.len() / 2]
 }
 
-fn micros(what: &str, value: Duration) {
-    println!("  {what:<62} {:>10.1} µs", value.as_secs_f64() * 1e6);
-}
-
 fn added(what: &str, through: Duration, direct: Duration, commit: Duration) {
     let more = through.saturating_sub(direct);
     micros(what, through);
@@ -146,44 +141,12 @@ fn added(what: &str, through: Duration, direct: Duration, commit: Duration) {
     );
 }
 
-fn aecl(home: &Path) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.env(ROLE, "1").env("AECL_LOG", "error").env("RUST_LOG", "error").arg("--dir").arg(home);
-    command
-}
-
 fn home(scratch: &Path, name: &str) -> PathBuf {
     let home = scratch.join(name);
     let mut init = aecl(&home);
     init.args(["init", "--agent", "bench", "--server", "tiny", "--origin", "bench/aecl"]);
     assert!(init.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
     home
-}
-
-/// The process that owns a home, and where it listens.
-fn serve(home: &Path) -> (Serving, String) {
-    let mut serve = aecl(home);
-    serve.args(["--json", "serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
-    let mut serving = Serving(serve.spawn().unwrap());
-    let mut said = String::new();
-    BufReader::new(serving.0.stdout.take().unwrap()).read_line(&mut said).unwrap();
-    let said: Value = serde_json::from_str(&said).unwrap();
-    let listen = said["listen"].as_str().unwrap().to_owned();
-    (serving, listen)
-}
-
-/// It does not outlive us, however we end.
-struct Serving(Child);
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        end(&mut self.0);
-    }
-}
-
-fn end(child: &mut Child) {
-    let _ = child.kill();
-    let _ = child.wait();
 }
 
 /// A client on two pipes.
@@ -285,28 +248,6 @@ impl Wire {
         assert!(answer["result"]["content"].is_array(), "{answer}");
         spent
     }
-}
-
-/// One HTTP message with a `Content-Length`; nothing at the end.
-fn message(stream: &mut BufReader<TcpStream>) -> Option<(String, Vec<u8>)> {
-    let mut head = String::new();
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if stream.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
-        head.push_str(&line);
-        if line == "\r\n" {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).ok()?;
-    Some((head, body))
 }
 
 /// A server of the stateless era with one tool that reads.
