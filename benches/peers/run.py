@@ -114,8 +114,8 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="3 rounds instead of 7, and no 10,000 rules")
     parser.add_argument("--only", default=",".join(GROUPS), help="groups, with commas between them")
     parser.add_argument("--json", type=Path, help="where to write everything that was measured")
-    parser.add_argument("--aecl", type=Path, help="the program; otherwise the release build of this checkout")
-    parser.add_argument("--ledger", type=Path, help="the `ledger` of benches/; otherwise its release build")
+    parser.add_argument("--aecl", type=Path, help="the program; otherwise this checkout's, built as it is handed out")
+    parser.add_argument("--ledger", type=Path, help="the `ledger` of benches/; otherwise built likewise")
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     parser.add_argument("--cache", type=Path, default=home / "aecl-peers", help="where the peers are installed")
     parser.add_argument("--scratch", type=Path, help="on which disk stores are written; otherwise the cache's")
@@ -129,8 +129,8 @@ def arguments():
 def measure(args):
     if sys.version_info < (3, 11):
         raise Trouble(f"the peers need Python 3.11 or newer, and this is {platform.python_version()}")
-    args.aecl = args.aecl or built("aecl", ROOT, "--package", "aecl")
-    args.ledger = args.ledger or built("ledger", ROOT / "benches")
+    args.aecl = args.aecl or built("aecl", "aecl")
+    args.ledger = args.ledger or built("ledger", "aecl-benches", "--no-default-features")
     for program in (args.aecl, args.ledger):
         if not os.access(program, os.X_OK):
             raise Trouble(f"`{program}` is no program; build it, or leave the option out")
@@ -151,15 +151,15 @@ def measure(args):
         args.json.write_text(json.dumps(told, indent=1) + "\n")
 
 
-def built(name, folder, *more):
-    """The release build, which takes some minutes the first time."""
-    words = ["cargo", "build", "--release", "--bin", name, *more]
-    print(f"{' '.join(words)} in {folder}", file=sys.stderr)
+def built(name, package, *more):
+    """As it is handed out, which takes some ten minutes the first time."""
+    words = ["cargo", "build", "--profile", "dist", "--package", package, "--bin", name, *more]
+    print(" ".join(words), file=sys.stderr)
     if shutil.which("cargo") is None:
         raise Trouble(f"there is no `cargo`; install Rust, or name the program with --{name}")
-    if subprocess.run(words, cwd=folder).returncode != 0:
+    if subprocess.run(words, cwd=ROOT).returncode != 0:
         raise Trouble(f"`{name}` was not built; the reason is above")
-    return Path(os.environ.get("CARGO_TARGET_DIR") or folder / "target") / "release" / name
+    return Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "dist" / name
 
 
 def installed(cache):

@@ -4,12 +4,12 @@ use crate::programs::{cargo, watch};
 use crate::tidy;
 
 /// Workspaces of their own. Their lints are not looked at here: that would build what they depend on once more.
-const BESIDE: [&str; 4] = ["benches", "fuzz", "prove", "wasm"];
+const BESIDE: [&str; 3] = ["fuzz", "prove", "wasm"];
 
 const HELP: &str = "\
 cargo xtask check: format, lints, tidy and documentation, in this order.
 
-  cargo fmt --all --check                and the same in benches, fuzz, prove and wasm
+  cargo fmt --all --check                and the same in fuzz, prove and wasm
   cargo clippy --workspace --all-targets -- -D warnings
   cargo xtask tidy
   cargo doc --workspace --no-deps        with RUSTDOCFLAGS=-D warnings

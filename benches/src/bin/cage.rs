@@ -2,9 +2,9 @@
 //! bubblewrap, which has namespaces and mounts but neither seccomp, landlock, cgroup nor limits here. The
 //! three take turns, so that they meet the same machine; what counts are the ratios.
 //!
-//! `cargo run --release --bin cage` in `benches/`, as root for cgroups. bubblewrap is the Debian package of
+//! `cargo run --profile dist --bin cage` in `benches/`, as root for cgroups. bubblewrap is the Debian package of
 //! that name; without it its lines are missing. On a busy machine the hand-overs between processes drown
-//! everything: `NO_CPU=1 chrt -f 50 target/release/cage` runs at real-time priority, for which the cage must
+//! everything: `NO_CPU=1 chrt -f 50 ../target/dist/cage` runs at real-time priority, for which the cage must
 //! have no limit on processor time.
 
 use aecl_sandbox::{Backend, Cage, Clocks, Limits, Network, Program, Termination, run, start};

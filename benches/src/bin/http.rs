@@ -2,7 +2,7 @@
 //! nothing, one commit. `aecl serve` in a process of its own, over real sockets; all figures that count are ratios within
 //! one run.
 //!
-//! `cargo run --release --features mcp --bin http [processor|rate|alone|lists]...` in `benches/`.
+//! `cargo run --profile dist --bin http [processor|rate|alone|lists]...` in `benches/`.
 
 use aecl_benches::*;
 use aecl_kernel::base::json::Limits;

@@ -1,7 +1,7 @@
 //! What a decision costs, beside what it cannot do without. All figures that count are ratios within one
 //! run: the machine may be busy.
 //!
-//! `cargo run --release --bin ledger [decide|provenance|durable|memory|verify|big]...` in `benches/`. Each part runs in a
+//! `cargo run --profile dist --bin ledger [decide|provenance|durable|memory|verify|big]...` in `benches/`. Each part runs in a
 //! process of its own, so that none is measured with what another has left in memory.
 
 use aecl_benches::*;

@@ -2,7 +2,7 @@
 //! each in turn, so that a busy machine is as busy for both. A call that is let through is two durable
 //! commits (ruled and started, concluded); what those cost on this disk is measured in between.
 //!
-//! `cargo run --release --features mcp --bin mcp [stdio|http]...` in `benches/`. Needs `python3` for the server on pipes.
+//! `cargo run --profile dist --bin mcp [stdio|http]...` in `benches/`. Needs `python3` for the server on pipes.
 
 use aecl_benches::{ROLE, Serving, aecl, end, message, micros};
 use serde_json::{Value, json};
@@ -16,12 +16,15 @@ const WARM_UP: usize = 200;
 const CALLS: usize = 2_000;
 const STATELESS: &str = "2026-07-28";
 
+/// What is measured in a folder of its own.
+type Part = (&'static str, fn(&Path));
+
 fn main() -> ExitCode {
     if std::env::var_os(ROLE).is_some() {
         return aecl::cli::main();
     }
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let parts: [(&str, fn(&Path)); 2] = [("stdio", stdio), ("http", http)];
+    let parts: [Part; 2] = [("stdio", stdio), ("http", http)];
     for (name, part) in parts {
         if wanted.is_empty() || wanted.iter().any(|w| w == name) {
             println!("{name}");

@@ -3,7 +3,7 @@
 //! ours, without the filter. They take turns around the same `true`, so that they meet the same machine; what counts are
 //! the ratios of medians. Processor time is that of what was waited for.
 //!
-//! `cargo run --release --bin run` in `benches/`, with `aecl` built (`cargo build --profile dist -p aecl`) or named in `AECL`,
+//! `cargo run --profile dist --bin run` in `benches/`, with `aecl` built (`cargo build --profile dist -p aecl`) or named in `AECL`,
 //! as root, who tries both as root and as a user without rights. What is not installed is left out.
 
 use std::fs;
