@@ -9,11 +9,15 @@
 
 mod common;
 
-use common::Served;
+use aecl_kernel::policy::problem::Source;
+use common::{Served, actions, agents, count};
 use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::Barrier;
 
 /// Far longer than anything takes here; only so that a test which waits for ever says so.
 const FOREVER: Duration = Duration::from_secs(60);
@@ -54,6 +58,66 @@ async fn metric(s: &Served, name: &str) -> u64 {
     let text = s.get(&s.keys.olga, "/metrics").await.text;
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+}
+
+/// A payer who may transfer without being asked about, and has so many euros a day.
+async fn with_budget(limit: &str) -> Served {
+    let policy = |world: &Path| {
+        let mut agents = agents();
+        agents[0]["allowed_actions"] = json!(["payments.transfer"]);
+        agents[0]["context_rules"] = json!({});
+        agents[0]["auto_approve_threshold"] = json!("0.90");
+        agents[0]["budgets"] = json!([{"unit": "EUR", "limit": limit, "per": "day"}]);
+        let source = |path: &str, value: Value| Source { path: path.into(), text: value.to_string() };
+        vec![source("actions/all.json", actions(world)), source("agents/all.json", agents)]
+    };
+    // All of them come from one address, and none has said yet who it is.
+    Served::of(json!({"limits": {"strangers_max": 512}}), policy).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_clients_at_once_spend_exactly_the_budget() {
+    many_files();
+    let s = Arc::new(with_budget("100").await);
+    // Noon: a day does not end while they pay.
+    s.later(86_400 + 43_200 - (aecl_gate::clock::wall().0 / 1000).rem_euclid(86_400));
+    let mut tokens = Vec::new();
+    for _ in 0..200 {
+        tokens.push(s.run("payer").await.1);
+    }
+    let ready = Arc::new(Barrier::new(tokens.len()));
+    let clients = tokens.into_iter().map(|token| {
+        let (s, ready) = (s.clone(), ready.clone());
+        tokio::spawn(async move {
+            // A connection of its own, as another process has.
+            let http = reqwest::Client::new();
+            let call = json!({"action": "payments.transfer",
+                "arguments": {"account": "acc-9", "amount": "0.70", "currency": "EUR"}});
+            ready.wait().await;
+            let (mut paid, mut calls) = (0, 0);
+            while calls < 2 {
+                let request = http.post(format!("http://{}/v1/actions", s.address)).bearer_auth(&token);
+                let request = request.header("content-type", "application/json").body(call.to_string());
+                let told = request.send().await.unwrap().text().await.unwrap();
+                let told: Value = serde_json::from_str(&told).unwrap();
+                match (told["state"].as_str(), told["code"].as_str()) {
+                    (Some("done"), _) => (paid, calls) = (paid + 1, calls + 1),
+                    (Some("blocked"), Some("budget_exceeded")) => calls += 1,
+                    // So many are underway of one agent; nothing was proposed.
+                    (None, Some("overloaded")) => tokio::time::sleep(Duration::from_millis(20)).await,
+                    _ => panic!("{told}"),
+                }
+            }
+            paid
+        })
+    });
+    let clients: Vec<_> = clients.collect();
+    let mut paid = 0;
+    for client in clients {
+        paid += in_time("an answer for each", client).await.unwrap();
+    }
+    // 142 times 0.70 is 99.40; one more would be 100.10.
+    assert_eq!((paid, count(&s.world, "payments")), (142, 142));
 }
 
 #[tokio::test]
