@@ -1,4 +1,7 @@
 //! What the measurements share: the work that is measured, and how.
+//!
+//! With `AECL_BENCH_QUICK` they do a tenth of their work. With `AECL_BENCH_RATIOS` each ratio goes to the end of that file,
+//! too, as one JSON object a line; `cargo xtask bench` compares them with what is written down.
 
 use aecl_analysis::load::VettedBundle;
 use aecl_kernel::base::id::{ActionId, AgentId, ApprovalId, Environment, RunId, TenantId};
@@ -18,7 +21,8 @@ use aecl_ledger::{Conclusion, Ledger, OpenRun, Rule, Signer};
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read};
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -39,9 +43,18 @@ pub fn line(what: &str, value: String, target: &str) {
     println!("  {what:<62} {value:>14}   {target}");
 }
 
-/// A ratio.
+/// A ratio to something that the machine does in the same run.
 pub fn ratio(what: &str, value: f64, target: &str) {
     line(what, format!("{value:.2}"), target);
+    if let Some(path) = std::env::var_os("AECL_BENCH_RATIOS") {
+        let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+        writeln!(file, "{}", json!({"what": what, "value": value, "target": target})).unwrap();
+    }
+}
+
+/// How often something is done: so often, or a tenth of it.
+pub fn rounds(whole: usize) -> usize {
+    if std::env::var_os("AECL_BENCH_QUICK").is_some() { whole.div_ceil(10) } else { whole }
 }
 
 /// A time in microseconds.
@@ -155,7 +168,8 @@ pub fn open_run(principal: &Principal) -> OpenRun {
 }
 
 /// Medians of several things, measured in turns so that a busy moment hits all of them.
-pub fn medians(rounds: usize, inner: u32, things: &mut [&mut dyn FnMut()]) -> Vec<Duration> {
+pub fn medians(whole: usize, inner: u32, things: &mut [&mut dyn FnMut()]) -> Vec<Duration> {
+    let rounds = rounds(whole);
     let mut times = vec![Vec::with_capacity(rounds); things.len()];
     for _ in 0..rounds {
         for (thing, times) in things.iter_mut().zip(&mut times) {
@@ -314,6 +328,24 @@ pub fn message(stream: &mut BufReader<TcpStream>) -> Option<(String, Vec<u8>)> {
     let mut body = vec![0; length];
     stream.read_exact(&mut body).ok()?;
     Some((first, body))
+}
+
+/// What a durable commit costs here and now.
+pub struct Disk(rusqlite::Connection);
+
+impl Disk {
+    /// A file in this folder.
+    pub fn open(folder: &Path) -> Self {
+        let db = rusqlite::Connection::open(folder.join("commit.db")).unwrap();
+        db.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t (x BLOB);")
+            .unwrap();
+        Self(db)
+    }
+
+    /// One of 2 KiB.
+    pub fn commit(&self) {
+        assert_eq!(self.0.execute("INSERT INTO t VALUES (?1)", [[7u8; 2048]]).unwrap(), 1);
+    }
 }
 
 /// A folder on the disk that is to be measured (`AECL_BENCH_DIR`).

@@ -3,6 +3,7 @@
 //! One command per file. What a command needs and does is in its `HELP`.
 
 mod aarch64;
+mod bench;
 mod check;
 mod fuzz;
 mod install;
@@ -20,6 +21,7 @@ The caretaker of the house.
 Usage: cargo xtask <command>
 
   test [--fast] [--only STEP]   everything that shows that AECL works
+  bench [--quick] [NAME]        what AECL costs, as ratios to what nobody can do without
   dojo                          AgentDojo's attacks through a running AECL, all of them
   field                         tasks and attacks of our own domains, likewise
   aarch64 [--launcher]          cages on aarch64, in an emulated machine
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     };
     let run: fn(&[String]) -> Result<bool, String> = match command {
         "test" => test::run,
+        "bench" => bench::run,
         "dojo" => measure::dojo,
         "field" => measure::field,
         "aarch64" => aarch64::run,

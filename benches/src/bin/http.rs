@@ -20,11 +20,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-const ROUNDS: usize = 5;
 const CLIENTS: usize = 64;
 /// Clients whose slowest answers are looked at.
 const FEW: usize = 8;
-const SPELL: Duration = Duration::from_millis(1500);
 
 fn main() -> ExitCode {
     if std::env::var_os(ROLE).is_some() {
@@ -48,6 +46,11 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// How long clients ask the same.
+fn spell() -> Duration {
+    Duration::from_millis(rounds(1500) as u64)
+}
+
 /// Processor time of a process so far.
 fn processor_time(process: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
@@ -63,10 +66,10 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn processor(server: &Server, here: &Here) {
     let mut spent: [Vec<f64>; 4] = Default::default();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds(5) {
         for (ask, spent) in [Ask::Health, Ask::Look, Ask::Decide].into_iter().zip(&mut spent) {
             let before = processor_time(server.serving.child.id());
-            let answered = server.load(CLIENTS, ask, SPELL).len();
+            let answered = server.load(CLIENTS, ask, spell()).len();
             let after = processor_time(server.serving.child.id());
             spent.push((after - before).as_secs_f64() / answered as f64);
         }
@@ -87,8 +90,8 @@ fn processor(server: &Server, here: &Here) {
 
 fn rates(server: &Server, here: &Here) {
     let (mut over, mut without) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        over.push(server.load(CLIENTS, Ask::Decide, SPELL).len() as f64 / SPELL.as_secs_f64());
+    for _ in 0..rounds(5) {
+        over.push(server.load(CLIENTS, Ask::Decide, spell()).len() as f64 / spell().as_secs_f64());
         without.push(here.decisions().1);
     }
     let (over, without) = (median(over), median(without));
@@ -99,17 +102,15 @@ fn rates(server: &Server, here: &Here) {
 }
 
 fn alone(server: &Server, here: &Here, scratch: &Path) {
-    let disk = rusqlite::Connection::open(scratch.join("commit.db")).unwrap();
-    disk.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t (x BLOB);").unwrap();
+    let disk = Disk::open(scratch);
     let (mut health, mut decide) = (server.wire(0), server.wire(1));
-    let record = vec![7u8; 2048];
     let times = medians(
         1000,
         1,
         &mut [
             &mut || assert!(health.ask(Ask::Health) > Duration::ZERO),
             &mut || assert!(decide.ask(Ask::Decide) > Duration::ZERO),
-            &mut || assert_eq!(disk.execute("INSERT INTO t VALUES (?1)", [&record]).unwrap(), 1),
+            &mut || disk.commit(),
             &mut || here.decision(),
         ],
     );
@@ -126,8 +127,8 @@ fn alone(server: &Server, here: &Here, scratch: &Path) {
 /// One connection lists a thousand entries at a time, again and again, while others decide.
 fn beside_lists(server: &Server) {
     let (mut with, mut without) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        without.push(p99(server.load(FEW, Ask::Decide, SPELL)));
+    for _ in 0..rounds(5) {
+        without.push(p99(server.load(FEW, Ask::Decide, spell())));
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -136,7 +137,7 @@ fn beside_lists(server: &Server) {
                     wire.ask(Ask::List);
                 }
             });
-            with.push(p99(server.load(FEW, Ask::Decide, SPELL)));
+            with.push(p99(server.load(FEW, Ask::Decide, spell())));
             over.store(true, Ordering::Relaxed);
         });
     }
@@ -176,7 +177,8 @@ impl Here {
 
     /// How many, and how many a second.
     fn decisions(&self) -> (u64, f64) {
-        (64 * 250, rate(&self.ledger, &self.bundle, 64, 250, &self.numbers, false))
+        let each = rounds(250) as u64;
+        (64 * each, rate(&self.ledger, &self.bundle, 64, each, &self.numbers, false))
     }
 
     fn decision(&self) {
