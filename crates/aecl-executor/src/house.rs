@@ -10,6 +10,7 @@
 
 mod keys;
 mod leads;
+mod numbers;
 mod words;
 
 use aecl_kernel::base::evidence::{Evidence, Reach};

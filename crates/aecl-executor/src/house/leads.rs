@@ -1,5 +1,6 @@
 //! Where a path leads on this host.
 
+use super::numbers::{Number, number, numbers_of};
 use aecl_kernel::base::evidence::Reach;
 use aecl_sandbox::{is_home, never_shown};
 use std::cell::{OnceCell, RefCell};
@@ -8,6 +9,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 /// No file system takes a longer name in one call.
 const PATH_MAX: usize = 4_096;
@@ -15,17 +17,13 @@ const PATH_MAX: usize = 4_096;
 const LINKS_MAX: usize = 256;
 /// Longer paths are not remembered.
 const KEPT_MAX: usize = 512;
-/// The most directories and files of homes that are known by their numbers.
-const NUMBERS_MAX: usize = 2_048;
 /// What homes in projects are called.
 const USUAL: &str = ".aecl";
 
 /// Homes of AECL, as far as they are known before anybody looks.
 pub(super) struct Homes {
     known: Vec<PathBuf>,
-    /// Device and number of each directory at their top, and of each file in these: how a home is recognised by
-    /// another way.
-    numbers: OnceCell<HashSet<(u64, u64)>>,
+    numbers: OnceCell<Arc<HashSet<Number>>>,
     /// Which home a directory lies in, of those that were looked at.
     seen: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
     /// Where directories lead in which something was looked for: most values are no paths, and all of them would be in
@@ -136,27 +134,8 @@ impl Homes {
         if about.is_file() && about.nlink() < 2 {
             return false;
         }
-        let numbers = self.numbers.get_or_init(|| numbers(&self.known));
-        numbers.contains(&(about.dev(), about.ino()))
+        self.numbers.get_or_init(|| numbers_of(&self.known)).contains(&number(&about))
     }
-}
-
-fn numbers(known: &[PathBuf]) -> HashSet<(u64, u64)> {
-    let mut found = HashSet::new();
-    let mut waiting: Vec<(PathBuf, usize)> = known.iter().map(|home| (home.clone(), 0)).collect();
-    while let Some((path, depth)) = waiting.pop() {
-        let Ok(about) = fs::symlink_metadata(&path) else { continue };
-        if found.len() >= NUMBERS_MAX {
-            break;
-        }
-        found.insert((about.dev(), about.ino()));
-        // Images of programs are many files and no secrets; they lie deeper.
-        if about.is_dir() && depth < 3 {
-            let below = fs::read_dir(&path).into_iter().flatten().flatten();
-            waiting.extend(below.map(|entry| (entry.path(), depth + 1)));
-        }
-    }
-    found
 }
 
 /// Where a path leads from a directory, name by name, as the kernel goes: what stands in a link comes before the rest. Also
