@@ -185,8 +185,8 @@ impl Definition {
         Ok(entry)
     }
 
-    /// A read only if its name begins with a word of reading, its description, if there is one, with another, and neither
-    /// name, titles, description, arguments nor annotations hold one of a change, nor does it take a query in a language
+    /// A read only if its name begins with a word of reading, or holds one and has a description, its description, if there
+    /// is one, begins with another, and neither name, titles, description, arguments nor annotations hold one of a change, nor does it take a query in a language
     /// that can change something and that nobody here reads. Annotations are hints of the server, which make an entry stricter; that they
     /// make it looser takes an operator who [trusts](Annotations) this server's.
     #[must_use]
@@ -203,9 +203,7 @@ impl Definition {
             Annotations::ReadOnly if hint("readOnlyHint") == Some(true) => verbs::name_changes(own).is_none(),
             Annotations::ReadOnly | Annotations::OnlyStricter => {
                 let description = self.pinned.get("description").and_then(Value::as_str).unwrap_or_default();
-                verbs::name_reads(own)
-                    && !(description.trim().is_empty() && verbs::ends_in_a_verb(own))
-                    && verbs::text_reads(description)
+                verbs::says_it_reads(own, description)
                     && self.says_it_changes().is_none()
                     && !languages::takes_another(&self.pinned)
             }
@@ -454,6 +452,66 @@ mod tests {
             assert_eq!(it.reads("git", Annotations::OnlyStricter), reads, "{name}");
             let entry = it.entry("git", Annotations::OnlyStricter).unwrap();
             assert_eq!(entry["effect"], if reads { "read" } else { "write" }, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_word_of_reading_behind_others_counts_beside_a_description_that_reads() {
+        for (name, description, effect) in [
+            ("ledgerly-list-invoices", "Lists invoices of a month.", "read"),
+            ("wiki_page_read", "Reads a page as Markdown.", "read"),
+            ("depotctl_describe", "Describe a shelf, a bay or a truck", "read"),
+            ("wiki_page_read", "Returns a page as Markdown.", "write"),
+            ("acme_batch_get_rows", "Gets many rows at once.", "read"),
+            ("acmeGetRows", "Gets many rows at once.", "read"),
+            ("wiki_page_read", "", "write"),
+            ("zap_list", "Lists all zaps.", "write"),
+            ("nuke_list", "Nukes the list.", "write"),
+            ("acme_charge_check", "Checks a card.", "write"),
+            ("guest_check_in", "Checks who came.", "write"),
+            ("acme_get_and_frobnicate", "Gets a row.", "write"),
+            ("acme_get_rows_delete", "Gets rows.", "write"),
+            ("acme_rows", "Gets rows.", "write"),
+            // A verb behind a noun.
+            ("redis_list_pop", "Returns the last element of the list.", "write"),
+            ("trello_list_archive", "Gets the list out of sight.", "write"),
+            ("wallet_check_transfer", "Checks and moves.", "write"),
+            ("void_check", "Checks nothing.", "write"),
+            ("refresh_view", "Views it anew.", "write"),
+            ("email_list", "Lists whom it was mailed to.", "write"),
+            ("acme_get_lock", "Gets the lock.", "write"),
+            ("acme_get_then_frob", "Gets it.", "write"),
+        ] {
+            let it =
+                define(json!({"name": name, "description": description, "inputSchema": {"type": "object"}}));
+            let entry = it.entry("s", Annotations::OnlyStricter).unwrap();
+            assert_eq!(entry["effect"], effect, "{name}: {description}");
+        }
+    }
+
+    #[test]
+    fn a_description_with_headings_begins_where_the_first_one_ends() {
+        let about = |purpose: &str| {
+            format!(
+                "\n    \u{1F3AF} Purpose:\n      1. {purpose}\n\n    \u{1F4E6} Returns:\n      1. A page of rows.\n"
+            )
+        };
+        for (description, effect) in [
+            (about("Retrieves a page of rows of a kind."), "read"),
+            (about("This tool retrieves a page of rows."), "read"),
+            ("## Description\nFetches the rows of a table.".into(), "read"),
+            ("**Summary** - Lists rows.".into(), "read"),
+            (about("Establishes rows of a kind."), "write"),
+            (about("Retrieves a page of rows. It then deletes them."), "write"),
+            ("Warning:\n  1. Lists rows.".into(), "write"),
+            ("Purpose".into(), "write"),
+            ("1.".into(), "write"),
+        ] {
+            let it = define(
+                json!({"name": "list_rows", "description": description, "inputSchema": {"type": "object"}}),
+            );
+            let entry = it.entry("s", Annotations::OnlyStricter).unwrap();
+            assert_eq!(entry["effect"], effect, "{description}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a tool says of itself, read for the words of a change. `get_and_delete_all` begins like a read and is none.
 //!
-//! This only ever makes an entry stricter: what is overlooked here has still to begin with a word of reading, its name and
-//! its description, and what is found here by mistake asks a person, who can correct the entry. It does not see through a server that
+//! This only ever makes an entry stricter: what is overlooked here has still to have a word of reading in its name and
+//! at the beginning of its description, and what is found here by mistake asks a person, who can correct the entry. It does not see through a server that
 //! lies; that is what pins, labels and the manifest are for. It knows English words alone, in every writing of their
 //! letters.
 
@@ -10,16 +10,18 @@ mod opening;
 mod text;
 
 pub(super) use arguments::argument_changes;
-pub(super) use opening::text_reads;
 pub(super) use text::{text_changes, title_changes};
 
 use aecl_kernel::provenance::canon::plain;
+use opening::{text_reads, text_reads_by_name};
 
 /// First words of names that promise to change nothing.
 const READS: [&str; 15] = [
     "get", "list", "read", "search", "find", "describe", "show", "view", "query", "count", "fetch", "lookup",
     "check", "retrieve", "explain",
 ];
+/// Of these, the ones that are hardly ever nouns.
+const HARDLY_NOUNS: [&str; 6] = ["get", "read", "find", "describe", "retrieve", "explain"];
 /// Nouns that promise the same where they are the whole name, or stand before what they are of. `log_workout` is no
 /// log, so `log` counts alone only.
 const READS_OF: [&str; 7] = ["stat", "head", "tail", "tree", "status", "diff", "info"];
@@ -94,9 +96,17 @@ const NOUNS_IN_TEXT: &[&str] = &[
 /// Words after which a verb follows.
 const LINKS: [&str; 5] = ["and", "or", "then", "to", "n"];
 
-/// Whether a tool's name begins with a word of reading and holds no word of a change. `own` is the name without the
-/// server's own name before it.
-pub(super) fn name_reads(own: &str) -> bool {
+/// Whether a tool's name and description say that it reads. `own` is the name without the server's own name before it.
+pub(super) fn says_it_reads(own: &str, description: &str) -> bool {
+    let by_name = match description.trim().is_empty() {
+        true => name_reads(own) && !ends_in_a_verb(own),
+        false => name_reads(own) || (name_holds_reading(own) && text_reads_by_name(description)),
+    };
+    by_name && text_reads(description)
+}
+
+/// Whether a tool's name begins with a word of reading and holds no word of a change.
+fn name_reads(own: &str) -> bool {
     let words = words(own);
     let rest = words.get(1..).unwrap_or_default();
     let begins = match words.first().map(String::as_str) {
@@ -111,9 +121,29 @@ pub(super) fn name_reads(own: &str) -> bool {
     begins && name_changes(own).is_none() && !joins_the_unknown(&words)
 }
 
+/// Whether a name holds a word of reading behind words that are none of reading or of a change: what the server calls
+/// itself, or what the tool is about. `crm-list-deals`, `wiki_page_read`. A verb that nobody knows could stand there, so it
+/// counts only beside a description that begins with such a word, too; a word that is as often a noun (`list_pop`,
+/// `check_stop`) does not count, but `list` before what is many; and behind it no word may be a verb at all.
+fn name_holds_reading(own: &str) -> bool {
+    let words = words(own);
+    let Some(at) = words.iter().position(|word| is_verb(word)) else { return false };
+    let (word, rest) = (words.get(at).map_or("", String::as_str), words.get(at + 1..).unwrap_or_default());
+    let are_many = rest.last().is_some_and(|last| last.ends_with('s'));
+    let reads = HARDLY_NOUNS.contains(&word) || (word == "list" && are_many);
+    let is_other = |word: &String| is_verb(word) || LINKS.contains(&word.as_str());
+    at > 0 && reads && !rest.iter().any(is_other) && name_changes(own).is_none()
+}
+
+/// Whether a word is one of reading or of a change, or may be.
+fn is_verb(word: &str) -> bool {
+    let lists: [&[&str]; 5] = [&READS, &READS_OF, ALWAYS, EXECUTES, SOMETIMES];
+    lists.iter().any(|list| list.contains(&word)) || joined(word)
+}
+
 /// Whether a name ends in a word that is as often a verb: `list_pop`, `get_lock`. Where nothing else is said, nobody knows
 /// which it is.
-pub(super) fn ends_in_a_verb(own: &str) -> bool {
+fn ends_in_a_verb(own: &str) -> bool {
     let words = words(own);
     words.len() > 1 && words.last().is_some_and(|last| SOMETIMES.contains(&last.as_str()))
 }

@@ -42,6 +42,8 @@ const LEADS: [&[&str]; 13] = [
     &["use", "this", "tool", "to"],
     &["use", "this", "to"],
 ];
+/// Headings under which a description says what the tool does.
+const HEADINGS: [&str; 6] = ["about", "description", "function", "overview", "purpose", "summary"];
 /// Things that are read, where no verb begins the sentence: "The current weather", "A list of users".
 #[rustfmt::skip]
 const THINGS: [&str; 17] = [
@@ -52,16 +54,34 @@ const THINGS: [&str; 17] = [
 /// Whether a description, if there is one, begins by saying that something is read, and names no verb beside it that
 /// nobody knows.
 pub(in super::super) fn text_reads(text: &str) -> bool {
-    let Some(plain) = plain(text) else { return false };
+    let Some(first) = opening(text) else { return false };
+    first.is_empty() || clause_reads(&first)
+}
+
+/// Whether it begins with a verb with which names of reads begin, too. "Returns the list." may follow anything.
+pub(super) fn text_reads_by_name(text: &str) -> bool {
+    let first = opening(text).unwrap_or_default();
+    without_leads(&first).first().and_then(|first| reading(first)).is_some_and(|verb| READS.contains(&verb))
+}
+
+/// The words of the first clause that says something. None, if letters of two scripts are mixed; no words, if nothing is
+/// said at all.
+fn opening(text: &str) -> Option<Vec<String>> {
+    let plain = plain(text)?;
     let text = plain.trim();
-    if text.is_empty() {
-        return true;
-    }
     // "Notion | Retrieve a user": whose it is.
     let text = text.split_once(" | ").filter(|(who, _)| !who.contains(' ')).map_or(text, |(_, rest)| rest);
     let ends = ['.', '!', '?', ';', ':', '\n', '\r', '•', '*', '(', ')', '—', '–'];
-    let first = text.split(ends).map(sentence_words).find(|words| !words.is_empty());
-    first.is_some_and(|words| clause_reads(&words))
+    let mut clauses = text.split(ends).map(sentence_words);
+    let first = clauses.find(|words| !words.is_empty() && !is_heading(words));
+    // Headings alone say nothing that reads.
+    first.or_else(|| Some(if text.is_empty() { Vec::new() } else { vec![text.to_owned()] }))
+}
+
+/// "Purpose:", and the number of what stands below.
+fn is_heading(words: &[String]) -> bool {
+    let [word] = words else { return false };
+    HEADINGS.contains(&word.as_str()) || word.chars().all(char::is_numeric)
 }
 
 fn clause_reads(words: &[String]) -> bool {
