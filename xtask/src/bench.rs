@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: what AECL costs, and whether it costs much more than what is written down.
 
-use crate::programs::{cargo, exists, metadata, root, watch};
+use crate::programs::{cargo, exists, root, target, watch};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -73,10 +73,7 @@ fn built(profile: &str) -> Result<Option<PathBuf>, String> {
     if !watch(&mut cargo(&words))? {
         return Ok(None);
     }
-    let about = metadata()?;
-    let target = about.get("target_directory").and_then(Value::as_str);
-    let target = target.ok_or("`cargo metadata` names no target directory")?;
-    Ok(Some(Path::new(target).join(if profile == "dev" { "debug" } else { profile })))
+    Ok(Some(target()?.join(if profile == "dev" { "debug" } else { profile })))
 }
 
 fn whole(names: &[&str]) -> Result<bool, String> {

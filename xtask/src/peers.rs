@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::install::Installed;
-use crate::programs::{metadata, root, watch_lines};
+use crate::programs::{root, target, watch_lines};
 use crate::test::Tally;
 
 /// Whoever has not answered after this long never will.
@@ -65,7 +65,5 @@ pub fn environment<'a>(command: &'a mut Command, installed: &Installed) -> Resul
 }
 
 fn aecl_binary() -> Result<PathBuf, String> {
-    let metadata = metadata()?;
-    let target = metadata.get("target_directory").and_then(|path| path.as_str());
-    Ok(PathBuf::from(target.ok_or("`cargo metadata` names no target directory")?).join("debug/aecl"))
+    Ok(target()?.join("debug/aecl"))
 }

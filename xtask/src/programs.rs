@@ -68,6 +68,13 @@ pub fn metadata() -> Result<Value, String> {
     serde_json::from_str(&text).map_err(|error| format!("`cargo metadata` gave no JSON: {error}"))
 }
 
+/// Where cargo puts what it builds.
+pub fn target() -> Result<PathBuf, String> {
+    let metadata = metadata()?;
+    let target = metadata.get("target_directory").and_then(Value::as_str);
+    target.map(PathBuf::from).ok_or_else(|| "`cargo metadata` names no target directory".into())
+}
+
 fn relay(stream: impl Read, lines: &Mutex<Vec<String>>) {
     for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
