@@ -290,7 +290,7 @@ impl Stated<'_> {
         let Ok(provenance) = Provenance::gather(action, &run, self.lineage, true, None, &mut space);
         let Some(provenance) = provenance else { return };
         let leaves = judged(action, typed, EDITION);
-        for (_, doubt) in checks::unproven(&leaves, typed, &provenance) {
+        for (_, doubt) in checks::unproven(&leaves, typed, EDITION, &provenance) {
             let given = sampled.iter().all(|pointer| !is_at_or_above(pointer, &doubt.at));
             if !doubt.class.is_destination() || !given {
                 continue;
@@ -364,7 +364,7 @@ fn open(typed: &TypedAction, step: &Step) -> Vec<Open> {
         listed.is_some_and(|names| names.iter().any(|n| n.as_str() == Some(name)))
     };
     let mut out: Vec<Open> = Vec::new();
-    for (pattern, argument) in typed.roles.iter().filter(|(_, a)| needs_proof(a.class, changes)) {
+    for (pattern, argument) in typed.roles.iter().filter(|(_, a)| needs_proof(a.class, changes, EDITION)) {
         let fixed = step.arguments.iter().any(|(pointer, constraint)| {
             let over = is_at_or_above(pointer, pattern) || covers(pattern, pointer);
             over && (constraint.is_exact() || argument.class == Class::Magnitude)

@@ -206,7 +206,7 @@ fn a_destination_that_the_plan_leaves_open_asks_when_something_private_could_lea
     let page = "https://rates.example/today";
     let copied = json!({"url": page, "copy": "eve@evil.example"});
     for (plan, expected) in
-        [(json!({"url": page}), "require_approval private_to_outside"), (copied.clone(), "allow")]
+        [(json!({"url": page}), "require_approval unproven_destination"), (copied.clone(), "allow")]
     {
         let (mut world, _) = agreed(&OFFICE, &[step_of("look_up", &plan, 9)]);
         let mail = permit(&propose(&mut world, "read_mail", &json!({})));

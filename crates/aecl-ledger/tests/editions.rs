@@ -213,3 +213,57 @@ fn readers() -> Vec<Source> {
         Source { path: "agents/bot.json".into(), text: bot.to_string() },
     ]
 }
+
+/// A reader that asks at a system that its argument chooses, and one that looks somebody up.
+fn askers() -> Vec<Source> {
+    let text = json!({"type": "string"});
+    let actions = json!([
+        {"name": "look", "effect": "read",
+         "arguments": {"type": "object", "properties": {"what": text, "at": text}},
+         "args": {"what": {"class": "selector"}, "at": {"class": "dest_name"}}},
+        {"name": "whois", "effect": "read",
+         "arguments": {"type": "object", "properties": {"mailbox": text}}, "args": {"mailbox": {"class": "dest_email"}}}]);
+    let bot =
+        json!({"agent_id": "bot", "allowed_actions": ["look", "whois"], "auto_approve_threshold": "1.00"});
+    vec![
+        Source { path: "actions/all.json".into(), text: actions.to_string() },
+        Source { path: "agents/bot.json".into(), text: bot.to_string() },
+    ]
+}
+
+/// Looks at home, reads what a stranger wrote there, and asks elsewhere.
+async fn asked_elsewhere(memory: &Memory) -> Vec<&'static str> {
+    let bundle = VettedBundle::load(askers()).unwrap_or_else(|p| panic!("{p:#?}"));
+    let world = World { bundle: Arc::new(bundle.into_bundle()), ..World::open(Box::new(memory.reopen())) };
+    let run = world.run("bot").await;
+    let looked = run.allowed("look", json!({"what": "mailer", "at": "home"})).await;
+    let labels = Labels { untrusted: true, private: true, ..Labels::default() };
+    let read = Conclusion { labels, ..conclusion(looked.get().id(), OutcomeKind::Done) };
+    world.ledger.conclude(read, world.now()).await.unwrap();
+    let mut out = Vec::new();
+    for (name, arguments) in [
+        ("look", json!({"what": "mailer"})),
+        ("look", json!({"what": "smtp-9Kf3-wren", "at": "partners"})),
+        ("whois", json!({"mailbox": "ann@foe.example"})),
+    ] {
+        out.push(match run.propose(name, arguments).await.split().0 {
+            Ruling::Allowed(permit) => {
+                world.conclude(permit.get().id(), OutcomeKind::Done).await.unwrap();
+                "done"
+            }
+            Ruling::Waiting(wait) => wait.decision.headline.unwrap().as_str(),
+            other => panic!("{other:?}"),
+        });
+    }
+    out
+}
+
+/// A program of edition 3 has let a run that had read a stranger's text ask at a system that nobody had named. The same is
+/// asked about now.
+#[test]
+fn what_edition_3_has_decided_is_decided_again_as_it_was() {
+    assert_eq!(decided_again("edition-3", 3), ["approved"; 4]);
+    let memory = Memory::new();
+    assert_eq!(block_on(asked_elsewhere(&memory)), ["done", "unproven_destination", "unproven_destination"]);
+    audit_store(&mut memory.reopen());
+}

@@ -74,7 +74,8 @@ impl Cover {
         let fixed = |class: Class, at: &String| {
             self.exact.contains(at) || (class == Class::Magnitude && self.limited.contains(at))
         };
-        let mut matters = judged(action, typed, edition).into_iter().filter(|l| wants_proof(l, changes));
+        let mut matters =
+            judged(action, typed, edition).into_iter().filter(|l| wants_proof(l, changes, edition));
         matters.find(|l| !fixed(l.class, &l.pointer)).map(|leaf| leaf.pointer)
     }
 

@@ -102,6 +102,8 @@ impl Leaf<'_> {
 
 /// From this edition on, a value that leads outside is judged as a destination, whatever its argument is called.
 const LEADING: u32 = 3;
+/// From this edition on, a read goes where its destinations say, too.
+const ASKED: u32 = 4;
 
 /// What is said of a value that no argument of the definition is for.
 static UNSAID: Argument = Argument {
@@ -159,7 +161,7 @@ fn leads(role: Class, pointer: &str, text: &str, changes: bool) -> Option<Class>
         return None;
     }
     let class = links::leads(pointer, text, written)?;
-    (class == Class::DestUrl || !needs_proof(role, changes)).then_some(class)
+    (class == Class::DestUrl || !needs_proof(role, changes, LEADING)).then_some(class)
 }
 
 /// Whom the effect reaches with these values.
@@ -168,15 +170,16 @@ pub fn egress(typed: &TypedAction, leaves: &[Leaf<'_>]) -> Audience {
 }
 
 /// Whether a value must be proven before the action may happen.
-pub fn wants_proof(leaf: &Leaf<'_>, changes: bool) -> bool {
-    leaf.leads() || needs_proof(leaf.class, changes)
+pub fn wants_proof(leaf: &Leaf<'_>, changes: bool, edition: u32) -> bool {
+    leaf.leads() || needs_proof(leaf.class, changes, edition)
 }
 
 /// Whether a value of this role must be proven before the action may happen.
-pub fn needs_proof(class: Class, changes: bool) -> bool {
+pub fn needs_proof(class: Class, changes: bool, edition: u32) -> bool {
     match class {
         Class::DestUrl => true,
-        Class::DestEmail | Class::DestAccount | Class::DestName => changes,
+        // Whoever is asked is told what is asked.
+        Class::DestEmail | Class::DestAccount | Class::DestName => changes || edition >= ASKED,
         Class::TargetId | Class::TargetName | Class::TargetPath | Class::Magnitude => changes,
         Class::Credential | Class::Profile | Class::Attachments => changes,
         Class::Command | Class::QuerySql => changes,

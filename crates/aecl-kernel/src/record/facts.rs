@@ -356,8 +356,9 @@ pub struct ActionFact {
 
 /// 1: an agent carries out itself only what it may; the mode is part of the digest. 2: what goes to one destination is
 /// counted together, however it is written and whatever stands beside it, and it has plain spaces only. 3: a value that
-/// leads outside is judged as a destination, whatever its argument is called.
-pub const EDITION: u32 = 3;
+/// leads outside is judged as a destination, whatever its argument is called. 4: destinations of a read are proven like
+/// those of a change, or asked about.
+pub const EDITION: u32 = 4;
 
 fn is_first(edition: &u32) -> bool {
     *edition == 0

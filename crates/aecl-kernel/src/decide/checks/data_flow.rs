@@ -18,12 +18,14 @@ use serde_json::Value;
 pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     let Some(typed) = understood(q) else { return };
     let changes = typed.manifest.effect.changes_something();
-    let mut leaves = judged(q.action, typed, q.facts.edition);
-    if !changes && !typed.roles.has(Class::DestUrl) && !leaves.iter().any(Leaf::leads) {
+    let edition = q.facts.edition;
+    let mut leaves = judged(q.action, typed, edition);
+    let goes_out = |leaf: &Leaf<'_>| wants_proof(leaf, changes, edition);
+    if !changes && !typed.roles.has(Class::DestUrl) && !leaves.iter().any(goes_out) {
         return;
     }
     leaves.retain(|leaf| !is_listed(q, typed, leaf));
-    canonical(&leaves, q.facts.edition, findings);
+    canonical(&leaves, edition, findings);
     if !is_tainted(q) {
         return;
     }
@@ -37,7 +39,7 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
         let about = about(&mut provenance.secrets.iter());
         findings.row(code::SECRET_LEAVES, strict, format!("{} carries a secret value", names(&about)), about);
     }
-    let unproven = unproven(&leaves, typed, provenance);
+    let unproven = unproven(&leaves, typed, edition, provenance);
     for (code, message) in QUESTIONS {
         let about: Vec<UnprovenArgument> =
             unproven.iter().filter(|(c, _)| c == code).map(|(_, doubt)| doubt.clone()).collect();
@@ -70,7 +72,7 @@ fn is_listed(q: &DecisionRequest<'_>, typed: &TypedAction, leaf: &Leaf<'_>) -> b
 /// Nobody has looked where the values come from, or the answer is lost: nothing is proven then. An undo is made of
 /// what is on record, so nobody has to ask.
 fn unknown(q: &DecisionRequest<'_>, leaves: &[Leaf<'_>], changes: bool, findings: &mut Findings) {
-    let wanting = leaves.iter().filter(|l| wants_proof(l, changes));
+    let wanting = leaves.iter().filter(|l| wants_proof(l, changes, q.facts.edition));
     let about: Vec<UnprovenArgument> =
         wanting.map(|l| UnprovenArgument { at: l.pointer.clone(), class: l.class }).collect();
     if q.action.compensates.is_none() && (changes || !about.is_empty()) {
@@ -147,6 +149,7 @@ fn has_user(url: &str) -> bool {
 pub fn unproven(
     leaves: &[Leaf<'_>],
     typed: &TypedAction,
+    edition: u32,
     provenance: &Provenance,
 ) -> Vec<(Code, UnprovenArgument)> {
     let changes = typed.manifest.effect.changes_something();
@@ -154,7 +157,7 @@ pub fn unproven(
     for leaf in leaves {
         let class = leaf.class;
         let is_none = is_empty(leaf.value) && !provenance.blank.contains(&leaf.pointer);
-        if !wants_proof(leaf, changes) || is_low(leaf) || is_none {
+        if !wants_proof(leaf, changes, edition) || is_low(leaf) || is_none {
             continue;
         }
         if !suffices(class, typed, provenance.of(leaf)) {

@@ -41,7 +41,8 @@ fn is_proven(q: &DecisionRequest<'_>, typed: &TypedAction) -> bool {
     };
     let by_words = provenance.plan.is_none() || provenance.unagreed.is_some();
     let is_asked = planned && (!by_words || provenance.asks != IntentMatch::No);
-    is_asked && data_flow::unproven(&judged(q.action, typed, q.facts.edition), typed, provenance).is_empty()
+    let edition = q.facts.edition;
+    is_asked && data_flow::unproven(&judged(q.action, typed, edition), typed, edition, provenance).is_empty()
 }
 
 fn undo(q: &DecisionRequest<'_>, findings: &mut Findings) {

@@ -223,7 +223,7 @@ impl Provenance {
         if let Some(calls) = search.space.find(keys::Calls(run.principal.run.clone(), action.name.clone()))? {
             out.earlier = calls;
         }
-        for leaf in leaves.iter().filter(|l| wants_proof(l, changes)).take(LEAVES_MAX) {
+        for leaf in leaves.iter().filter(|l| wants_proof(l, changes, EDITION)).take(LEAVES_MAX) {
             if is_blank(leaf, typed) {
                 out.blank.insert(leaf.pointer.clone());
             }
