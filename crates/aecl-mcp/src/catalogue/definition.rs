@@ -313,7 +313,23 @@ fn class_of(typed: &TypedAction, name: &str, guessed: Class) -> Class {
     match guessed {
         Class::Credential | Class::Command | Class::QuerySql => guessed,
         _ if is_address => Class::DestUrl,
+        Class::Selector if schema.is_some_and(|schema| says_at_whom(name, schema)) => Class::DestName,
         _ => guessed,
+    }
+}
+
+/// Whether an argument of a read chooses the system that is asked: another cluster, another tenant. Whoever runs it is told
+/// what is asked.
+fn says_at_whom(name: &str, schema: &Value) -> bool {
+    const SYSTEMS: [&str; 7] =
+        ["cluster", "datasource", "instance", "kubeconfig", "server", "tenant", "workspace"];
+    let is_system = |word: &String| SYSTEMS.contains(&word.as_str());
+    let about = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+    match verbs::words(name).last() {
+        // A text may have a context, too.
+        Some(last) if last == "context" => verbs::words(about).iter().any(is_system),
+        Some(last) => is_system(last),
+        None => false,
     }
 }
 
@@ -587,6 +603,26 @@ mod tests {
             let entry = tool.entry("s", Annotations::OnlyStricter).unwrap();
             assert_eq!(entry["args"][argument]["class"], "dest_url", "{name} {argument}");
             assert_eq!(entry["egress"], "external", "{name} {argument}");
+        }
+    }
+
+    #[test]
+    fn what_chooses_the_system_that_is_asked_is_a_destination_of_a_read() {
+        for (name, argument, about, class) in [
+            ("get_pods", "cluster", "", "dest_name"),
+            ("get_pods", "cluster_name", "How many clusters there are", "selector"),
+            ("list_rows", "tenant", "", "dest_name"),
+            ("query_rows", "targetServer", "", "dest_name"),
+            ("get_pods", "context", "Context of the kubeconfig", "dest_name"),
+            ("search_docs", "context", "What the question is about", "selector"),
+            ("delete_pods", "cluster", "", "target_name"),
+        ] {
+            let tool = define(json!({"name": name, "inputSchema": {"type": "object",
+                "properties": {argument: {"type": "string", "description": about}}}}));
+            let entry = tool.entry("s", Annotations::OnlyStricter).unwrap();
+            assert_eq!(entry["args"][argument]["class"], class, "{name} {argument}");
+            let egress = if class == "dest_name" { "external" } else { "none" };
+            assert_eq!(entry["egress"], egress, "{name} {argument}");
         }
     }
 

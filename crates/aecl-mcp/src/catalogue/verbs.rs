@@ -193,7 +193,7 @@ fn joined(word: &str) -> bool {
 }
 
 /// The words of `getAndDelete`, `get_and_delete`, `get-and-delete`, `getHTTPAndDelete` and `get2delete`.
-fn words(name: &str) -> Vec<String> {
+pub(super) fn words(name: &str) -> Vec<String> {
     // Letters of two scripts are two words, none of which anybody knows.
     let letters: Vec<char> = plain(name).unwrap_or_default().chars().collect();
     let mut out = vec![String::new()];
