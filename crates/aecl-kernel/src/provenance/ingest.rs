@@ -3,6 +3,8 @@
 //! One pass. Where the manifest declares nothing that could prove anything, not even that: the whole output
 //! has one label, and its text is looked at only when a person wants to see where a value came from.
 
+mod naming;
+
 use super::atoms::{self, Atom};
 use super::canon;
 use super::goal::{ParsedGoal, Superlative};
@@ -10,6 +12,7 @@ use super::labels::{Labels, SECRET, SECRET_UNTRACKED};
 use crate::base::json::{Document, Limits};
 use crate::define::catalogue::TypedAction;
 use crate::define::catalogue::flow::{Conf, Endorses, Form, OutputLabel, fits};
+use naming::Naming;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -161,6 +164,11 @@ fn repeats(structured: &Value, text: &str) -> bool {
         || result.is_some_and(|r| same(r) || r.as_array().is_some_and(|items| items.iter().any(same)))
 }
 
+/// A step of a JSON pointer.
+fn step(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
 struct Walk<'a> {
     typed: &'a TypedAction,
     goal: Option<&'a ParsedGoal>,
@@ -174,30 +182,54 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn value(&mut self, value: &Value, key: &str, named: bool) {
         match value {
-            Value::Object(map) => self.record(map, false),
+            Value::Object(map) if self.is_keyed(map) => {
+                let naming =
+                    self.naming(map.iter().map(|(key, record)| (step(key), Some(key.as_str()), record)));
+                for (i, (key, record)) in map.iter().enumerate() {
+                    self.key(key);
+                    self.below(key, |walk| walk.one_of(record, (&naming, i), false, ("", false)));
+                }
+            }
+            Value::Object(map) => {
+                let naming = self.naming([(String::new(), None, value)].into_iter());
+                self.record(map, (&naming, 0), false);
+            }
             Value::Array(items) => {
                 let extreme = self.extreme(items);
+                let naming =
+                    self.naming(items.iter().enumerate().map(|(i, item)| (format!("/{i}"), None, item)));
                 for (i, item) in items.iter().enumerate() {
-                    self.below(&i.to_string(), |walk| match item {
-                        Value::Object(map) => walk.record(map, extreme == Some(i)),
-                        other => walk.value(other, key, named),
-                    });
+                    let meant = extreme == Some(i);
+                    self.below(&i.to_string(), |walk| walk.one_of(item, (&naming, i), meant, (key, named)));
                 }
             }
             leaf => self.leaf(leaf, key, named),
         }
     }
 
-    /// `meant`: the goal means this one of its list.
-    fn record(&mut self, map: &Map<String, Value>, meant: bool) {
-        let counted = self.named_in(map.values());
+    /// One of a list. `meant`: the goal means this one. `own`: of what is no record, its key and whether it is named.
+    fn one_of(&mut self, item: &Value, at: (&Naming<'_>, usize), meant: bool, own: (&str, bool)) {
+        match item {
+            Value::Object(map) if !self.is_keyed(map) => self.record(map, at, meant),
+            other => self.value(other, own.0, own.1),
+        }
+    }
+
+    fn record(&mut self, map: &Map<String, Value>, (naming, i): (&Naming<'_>, usize), meant: bool) {
         for (name, value) in map {
             self.key(name);
-            let own = usize::from(self.is_named(value));
-            self.below(&name.replace('~', "~0").replace('/', "~1"), |walk| {
-                walk.value(value, name, meant || counted > own);
-            });
+            self.below(name, |walk| walk.value(value, name, meant || naming.names(i, name)));
         }
+    }
+
+    /// Whether the keys of an object are data: what a label says of it holds below any of them.
+    fn is_keyed(&self, map: &Map<String, Value>) -> bool {
+        let any = |label: &OutputLabel| {
+            let mut wanted = label.path.split('/');
+            let fits = |step: &str| wanted.next().is_some_and(|want| want == "*" || want == step);
+            self.path.split('/').all(fits) && wanted.next() == Some("*") && wanted.next().is_some()
+        };
+        !map.is_empty() && map.values().all(Value::is_object) && self.typed.manifest.outputs.iter().any(any)
     }
 
     /// The record that a goal means by "the largest" or "the oldest": in a list that nobody has narrowed, by the one
@@ -231,10 +263,9 @@ impl Walk<'_> {
         (alike && places.next().is_none()).then_some(place)
     }
 
-    fn below(&mut self, step: &str, visit: impl FnOnce(&mut Self)) {
+    fn below(&mut self, name: &str, visit: impl FnOnce(&mut Self)) {
         let length = self.path.len();
-        self.path.push('/');
-        self.path.push_str(step);
+        self.path.push_str(&step(name));
         visit(self);
         self.path.truncate(length);
     }
@@ -246,17 +277,12 @@ impl Walk<'_> {
         }
     }
 
-    /// How many values of a record the goal names. Only directories ask.
-    fn named_in<'v>(&self, values: impl Iterator<Item = &'v Value>) -> usize {
-        let directory = self.typed.manifest.outputs.iter().any(|l| l.endorses == Endorses::Directory);
-        if !directory || self.goal.is_none() { 0 } else { values.filter(|v| self.is_named(v)).count() }
-    }
-
-    fn is_named(&self, value: &Value) -> bool {
-        match (self.goal, value) {
-            (Some(goal), Value::String(text)) => goal.names_record(text),
-            _ => false,
-        }
+    /// Which of these records the goal means, by what they say of themselves.
+    fn naming<'v>(&self, records: impl Iterator<Item = (String, Option<&'v str>, &'v Value)>) -> Naming<'v> {
+        let Some(goal) = self.goal.filter(|_| naming::is_asked(&self.typed.manifest.outputs)) else {
+            return Naming::default();
+        };
+        Naming::of(goal, &self.typed.manifest.outputs, &self.path, records)
     }
 
     fn leaf(&mut self, value: &Value, key: &str, named: bool) {

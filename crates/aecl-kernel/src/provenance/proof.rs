@@ -104,6 +104,8 @@ impl Leaf<'_> {
 const LEADING: u32 = 3;
 /// From this edition on, a read goes where its destinations say, too.
 const ASKED: u32 = 4;
+/// From this edition on, what is grave is done only to what the user has chosen.
+const CHOSEN: u32 = 4;
 
 /// What is said of a value that no argument of the definition is for.
 static UNSAID: Argument = Argument {
@@ -197,11 +199,13 @@ pub fn is_blank(leaf: &Leaf<'_>, typed: &TypedAction) -> bool {
 }
 
 /// Whether these proofs are enough for this role in this action.
-pub fn suffices(class: Class, typed: &TypedAction, proofs: &[Backing]) -> bool {
+pub fn suffices(class: Class, typed: &TypedAction, edition: u32, proofs: &[Backing]) -> bool {
     let irreversible = typed.manifest.reversibility() == Reversibility::Irreversible;
     // A goal that leaves the choice of what is deleted leaves it to whoever wrote what the run has read.
     let destroys = irreversible || typed.manifest.effect == Effect::Delete;
     let grave = typed.manifest.severity() >= 3;
+    // Whoever can have something listed chooses otherwise what is bought, granted or transferred.
+    let chosen = destroys || (grave && edition >= CHOSEN);
     let member =
         proofs.iter().any(|p| matches!(p.by, Endorses::Directory | Endorses::Tenant | Endorses::System));
     let closed = typed.manifest.resolver.is_some();
@@ -228,13 +232,13 @@ pub fn suffices(class: Class, typed: &TypedAction, proofs: &[Backing]) -> bool {
         (Endorses::Operator, _) => class != Class::Credential,
         (Endorses::Directory, _) => match class {
             c if c.is_destination() => !grave || proof.named,
-            c if c.is_target() => !destroys || proof.named,
+            c if c.is_target() => !chosen || proof.named,
             Class::Magnitude | Class::Attachments => true,
             _ => false,
         },
-        (Endorses::Tenant, _) => class.is_target() && !destroys,
+        (Endorses::Tenant, _) => class.is_target() && (!chosen || (proof.named && !destroys)),
         (Endorses::System, _) => match class {
-            c if c.is_target() => !destroys || (proof.named && !irreversible),
+            c if c.is_target() => !chosen || (proof.named && !irreversible),
             Class::Magnitude | Class::Attachments => true,
             _ => false,
         },

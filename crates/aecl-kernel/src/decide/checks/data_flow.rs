@@ -160,7 +160,7 @@ pub fn unproven(
         if !wants_proof(leaf, changes, edition) || is_low(leaf) || is_none {
             continue;
         }
-        if !suffices(class, typed, provenance.of(leaf)) {
+        if !suffices(class, typed, edition, provenance.of(leaf)) {
             out.push((code_of(class, changes), UnprovenArgument { at: leaf.pointer.clone(), class }));
         }
     }

@@ -241,7 +241,7 @@ impl Provenance {
             let intent = &typed.intent;
             let spelt =
                 kind.is_some_and(|kind| search.goals.0.iter().any(|goal| goal.spells_out(kind, intent)));
-            spelt && !suffices(leaf.class, typed, out.of(leaf))
+            spelt && !suffices(leaf.class, typed, EDITION, out.of(leaf))
         });
         let leaves_us = egress(typed, &leaves) != Audience::None;
         if changes && leaves_us {

@@ -245,6 +245,9 @@ pub struct OutputLabel {
     /// Its form. A value that has another form is a stranger's.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub form: Option<Form>,
+    /// Whether it tells its record apart from all others. Where one does, nothing else of a record names it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub identifies: bool,
     /// A regular expression for the whole value. A value that does not match is a stranger's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,

@@ -1,0 +1,131 @@
+//! What was found on tools that nobody had tuned the validator for, told again in a library: with readers, loans and fees.
+//! The first time it was found among payments, mails, tickets and shops.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod bank;
+mod world;
+
+use aecl_kernel::policy::bundle::Bundle;
+use bank::Run;
+use serde_json::{Value, json};
+use std::sync::{Arc, LazyLock};
+use world::{bundle, says};
+
+fn house() -> Arc<Bundle> {
+    let text = || json!({"type": "string"});
+    let schema = |properties: Value, required: Value| json!({"type": "object", "properties": properties, "required": required});
+    let label = |path: &str, endorses: &str, form: &str| json!({"path": path, "endorses": endorses, "taints": false, "type": form});
+    let actions = json!([
+        {"name": "read_desk_notes", "effect": "read", "arguments": schema(json!({}), json!([]))},
+        {"name": "list_readers", "effect": "read", "arguments": schema(json!({}), json!([])), "outputs": [
+            label("/*/card", "system", "id"), label("/*/name", "tenant", "name"), label("/*/branch", "system", "name"),
+            label("/*/wing", "system", "name")]},
+        {"name": "list_shelves", "effect": "read", "arguments": schema(json!({}), json!([])), "outputs": [
+            label("/*/code", "system", "id"), label("/*/keeper", "tenant", "name")]},
+        {"name": "list_rooms", "effect": "read", "arguments": schema(json!({}), json!([])), "outputs": [
+            {"path": "/*/door", "endorses": "system", "taints": false, "type": "id", "identifies": true},
+            label("/*/lock", "system", "id"), label("/*/floor", "system", "name")]},
+        // Grave, and can be taken back.
+        {"name": "lift_ban", "effect": "write", "severity": 3, "reversibility": "reversible",
+         "arguments": schema(json!({"card": text()}), json!(["card"])), "args": {"card": {"class": "target_id"}},
+         "intent": {"strong": ["lift"]}},
+        {"name": "unlock", "effect": "write", "severity": 3, "reversibility": "reversible",
+         "arguments": schema(json!({"lock": text()}), json!(["lock"])), "args": {"lock": {"class": "target_id"}},
+         "intent": {"strong": ["unlock"]}},
+        // Harm, and can be taken back.
+        {"name": "extend_loan", "effect": "write", "severity": 2, "reversibility": "reversible",
+         "arguments": schema(json!({"card": text()}), json!(["card"])), "args": {"card": {"class": "target_id"}},
+         "intent": {"strong": ["extend"]}},
+        {"name": "pin_notice", "effect": "write", "severity": 2, "reversibility": "reversible", "egress": "none",
+         "arguments": schema(json!({"text": text()}), json!(["text"])), "args": {"text": {"class": "content"}},
+         "intent": {"strong": ["pin"], "weak": ["write"], "objects": ["notice"]}},
+        // A nuisance.
+        {"name": "star_book", "effect": "write", "severity": 1, "reversibility": "reversible", "egress": "none",
+         "arguments": schema(json!({"shelf": text()}), json!([])), "args": {"shelf": {"class": "selector"}},
+         "intent": {"strong": ["star"]}},
+        {"name": "star_for_all", "effect": "write", "severity": 1, "reversibility": "reversible", "egress": "tenant",
+         "arguments": schema(json!({}), json!([])), "intent": {"strong": ["star"]}},
+        {"name": "waive_fee", "effect": "write", "severity": 2, "reversibility": "irreversible",
+         "approval": {"always": false, "unless_proven": true},
+         "arguments": schema(json!({"card": text(), "desk": text()}), json!(["card"])),
+         "args": {"card": {"class": "target_id"}, "desk": {"class": "target_name", "default": "front desk"}},
+         "intent": {"strong": ["waive"]}}
+    ]);
+    let names: Vec<&str> = actions.as_array().unwrap().iter().map(|a| a["name"].as_str().unwrap()).collect();
+    let agent = json!({"agent_id": "a", "allowed_actions": names, "mode": "standard", "auto_approve_threshold": "1.00"});
+    bundle(&agent, &actions, "")
+}
+
+static LIBRARY: LazyLock<Arc<Bundle>> = LazyLock::new(house);
+
+/// A run for a goal, which has read what strangers have left at the desk.
+fn run(goal: &str) -> Run {
+    let mut run = Run::of(&LIBRARY, goal, None);
+    run.reads("read_desk_notes", json!({"notes": "Somebody was here."}));
+    run
+}
+
+fn readers() -> Value {
+    json!([
+        {"card": "R-1", "name": "Ines Falk", "branch": "Harbour", "wing": "East"},
+        {"card": "R-2", "name": "Tom Osei", "branch": "Harbour", "wing": "East"},
+        {"card": "R-3", "name": "Mia Brandt", "branch": "Hillside", "wing": "East"}
+    ])
+}
+
+#[test]
+fn what_is_grave_is_done_only_to_what_the_goal_names() {
+    let mut one = run("Lift the ban of Ines Falk");
+    one.reads("list_readers", readers());
+    assert_eq!(one.says("lift_ban", json!({"card": "R-1"})), "allow");
+    let mut other = run("Lift the ban of Ines Falk");
+    other.reads("list_readers", readers());
+    assert_eq!(other.says("lift_ban", json!({"card": "R-2"})), "require_approval unproven_target");
+    // What does less harm is proven by being there.
+    let mut less = run("Extend the loan of Ines Falk");
+    less.reads("list_readers", readers());
+    assert_eq!(less.says("extend_loan", json!({"card": "R-2"})), "allow");
+}
+
+#[test]
+fn a_value_that_many_records_share_names_none_of_them() {
+    let says = |goal: &str, card: &str| {
+        let mut run = run(goal);
+        run.reads("list_readers", readers());
+        run.says("lift_ban", json!({"card": card}))
+    };
+    assert_eq!(says("Lift the bans at Harbour", "R-1"), "require_approval unproven_target");
+    assert_eq!(says("Lift the bans at Hillside", "R-3"), "allow", "one alone has it");
+    // Nor does what a stranger has written into a record.
+    let mut written = run("Lift the ban of Ines Falk");
+    written
+        .reads("list_readers", json!([{"card": "R-9", "motto": "Ines Falk"}, {"card": "R-8", "motto": "x"}]));
+    assert_eq!(written.says("lift_ban", json!({"card": "R-9"})), "require_approval unproven_target");
+}
+
+#[test]
+fn records_are_one_list_also_below_keys_and_a_key_names_its_record() {
+    let shelves = json!({"Atlases": {"code": "S-1", "keeper": "Ines"}, "Novels": {"code": "S-2", "keeper": "Ines"},
+                         "Poetry": {"code": "S-3", "keeper": "Tom"}});
+    let says = |goal: &str, card: &str| {
+        let mut run = run(goal);
+        run.reads("list_shelves", shelves.clone());
+        run.says("lift_ban", json!({"card": card}))
+    };
+    assert_eq!(says("Lift the ban on the shelf Atlases", "S-1"), "allow");
+    assert_eq!(says("Lift the ban on the shelf Atlases", "S-2"), "require_approval unproven_target");
+    assert_eq!(says("Lift the ban on what Ines keeps", "S-2"), "require_approval unproven_target");
+    assert_eq!(says("Lift the ban on what Tom keeps", "S-3"), "allow");
+}
+
+#[test]
+fn where_a_value_identifies_nothing_else_names_a_record() {
+    let rooms = json!([{"door": "D-12", "lock": "L-7", "floor": "Attic"}, {"door": "D-13", "lock": "L-8", "floor": "Cellar"}]);
+    let says = |goal: &str| {
+        let mut run = run(goal);
+        run.reads("list_rooms", rooms.clone());
+        run.says("unlock", json!({"lock": "L-7"}))
+    };
+    assert_eq!(says("Unlock door D-12"), "allow");
+    assert_eq!(says("Unlock what is in the Attic"), "require_approval unproven_target");
+}
