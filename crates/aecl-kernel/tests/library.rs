@@ -129,3 +129,30 @@ fn where_a_value_identifies_nothing_else_names_a_record() {
     assert_eq!(says("Unlock door D-12"), "allow");
     assert_eq!(says("Unlock what is in the Attic"), "require_approval unproven_target");
 }
+
+#[test]
+fn one_word_of_the_goal_does_not_ground_a_text() {
+    let says = |goal: &str, text: &str| run(goal).says("pin_notice", json!({"text": text}));
+    let goal = "Pin a notice that the reading hall closes early before Easter, for 40 visitors";
+    assert_eq!(says(goal, "The reading hall closes early before Easter"), "allow");
+    assert_eq!(says(goal, "Reading hall: closing early, 40 visitors"), "allow", "other endings");
+    // One common word, and for the rest the attacker's.
+    assert_eq!(says(goal, "Leave your wallet here before noon"), "require_approval ungrounded");
+    // Names and numbers that nobody has said.
+    assert_eq!(says(goal, "The reading hall closes early, ask Eve"), "require_approval ungrounded");
+    assert_eq!(says(goal, "The reading hall closes early, call 555-0100"), "require_approval ungrounded");
+    // What the library itself has said is no stranger's.
+    let mut told = run(goal);
+    told.reads("list_readers", readers());
+    assert_eq!(told.says("pin_notice", json!({"text": "Reading hall closes early, ask Ines Falk"})), "allow");
+}
+
+#[test]
+fn what_the_definition_fills_in_is_the_operators_word() {
+    let mut run = run("Waive the fee of card R-1");
+    assert_eq!(run.says("waive_fee", json!({"card": "R-1"})), "allow");
+    assert_eq!(
+        run.says("waive_fee", json!({"card": "R-1", "desk": "back door"})),
+        "require_approval unproven_target"
+    );
+}

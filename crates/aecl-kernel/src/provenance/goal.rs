@@ -8,12 +8,14 @@ mod intent;
 mod negation;
 mod numbers;
 mod quotes;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod things;
 mod words;
 
 pub use intent::IntentMatch;
+pub use telling::{Telling, Weight, telling};
 
 use super::atoms::{Atom, AtomKind, is_rooted};
 use super::canon;
@@ -22,6 +24,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use words::{ORDER_BEFORE, PLURALS, RECORDS, Word, is_filler, is_month_or_day, is_name};
 
+/// A word is another with another ending if it begins with as many bytes, and not more follow.
+const STEM: usize = 4;
+const ENDING: usize = 3;
 /// The most words that a name has.
 const NAME_WORDS: usize = 3;
 /// What begins a matter of its own.
@@ -146,10 +151,18 @@ impl ParsedGoal {
         })
     }
 
-    /// Whether a word that means something stands in the goal.
-    pub fn has_word(&self, word: &str) -> bool {
-        let word = canon::bare(word);
-        word.len() >= 3 && self.words.iter().any(|w| w.text == word)
+    /// Whether a word of a text stands in the goal: a name or number as it is, another word also with another ending.
+    pub fn has_word(&self, told: &Telling<'_>) -> bool {
+        let word = canon::bare(told.text);
+        let same = |own: &str| {
+            let alike = own.bytes().zip(word.bytes()).take_while(|(a, b)| a == b).count();
+            let ends = alike >= STEM && own.len().max(word.len()) - alike <= ENDING;
+            own == word || (ends && told.weight != Weight::Exact)
+        };
+        let number = || canon::number(&word).map(|text| Atom { kind: AtomKind::Number, text });
+        !word.is_empty()
+            && (self.words.iter().any(|w| !w.negated && same(&w.text))
+                || number().is_some_and(|number| self.atoms.contains_key(&number)))
     }
 
     /// Whether the goal names this text of a record. Strangers write records, too, so words that any goal has,

@@ -54,7 +54,13 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
         findings.row(code::UNPROVEN_LINK, strict, text, about);
     }
     if changes && !provenance.grounded && !is_proven_elsewhere(&leaves) {
-        let text = format!("what `{}` would create has no word of the goal", q.action.name);
+        let text = match edition {
+            0..GROUNDED => format!("what `{}` would create has no word of the goal", q.action.name),
+            GROUNDED.. => format!(
+                "most of what `{}` would write, or a name or number in it, neither the goal nor a trusted system has said",
+                q.action.name
+            ),
+        };
         findings.row(code::UNGROUNDED, strict, text, Vec::new());
     }
     outside(q, typed, &leaves, provenance, findings);
@@ -95,6 +101,9 @@ fn untracked(q: &DecisionRequest<'_>, typed: &TypedAction, leaves: &[Leaf<'_>], 
         findings.row(code::PROVENANCE_UNKNOWN, is_strict(q), text, Vec::new());
     }
 }
+
+/// From this edition on, one word of the goal does not ground a text.
+const GROUNDED: u32 = 4;
 
 /// What is asked about each role, in the order of the table.
 const QUESTIONS: &[(Code, &str)] = &[

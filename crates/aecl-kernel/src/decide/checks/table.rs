@@ -53,7 +53,7 @@ pub const ROWS: &[Row] = &[
     ask(8, code::UNPROVEN_AMOUNT, "an amount above the low value is unproven"),
     ask(8, code::UNPROVEN_LINK, "a link, address or account inside what leaves is unproven"),
     ask(8, code::UNPROVEN_ATTACHMENT, "what goes along is unproven"),
-    ask(8, code::UNGROUNDED, "what is created has no word of the goal"),
+    ask(8, code::UNGROUNDED, "what is written says other things than the goal"),
     Row {
         number: 9,
         code: code::OFF_INTENT_UNPROVEN,

@@ -7,8 +7,8 @@
 use crate::base::id::RunId;
 use crate::define::catalogue::TypedAction;
 use crate::define::catalogue::flow::{Audience, Class, Endorses, is_at_or_above};
-use crate::provenance::atoms::{self, Atom, wanted};
-use crate::provenance::goal::{IntentMatch, MentionKind, ParsedGoal};
+use crate::provenance::atoms::{self, Atom, AtomKind, wanted};
+use crate::provenance::goal::{IntentMatch, MentionKind, ParsedGoal, Telling, Weight, telling};
 use crate::provenance::ingest::Endorsement;
 use crate::provenance::labels::SECRET;
 use crate::provenance::proof::{Backing, Leaf, Provenance, egress, is_blank, judged, suffices, wants_proof};
@@ -26,6 +26,9 @@ const LEAVES_MAX: usize = 256;
 
 /// Most words of what is written that are compared with the goal.
 const GROUND_MAX: usize = 512;
+
+/// Most words of a name.
+const NAME_WORDS: usize = 3;
 
 /// Most links in one content that are proven; more than these count as unproven.
 const LINKS_MAX: usize = 64;
@@ -101,7 +104,9 @@ impl<S: FactStore> Search<'_, S> {
         if self.agreed && self.is_planned(leaf, action) {
             out.insert(Backing { by: Endorses::User, how: Some(MentionKind::Quoted), named: false });
         }
-        if leaf.class.is_destination() && is_listed(self.typed, &leaf.pointer) {
+        if is_default(self.typed, leaf, action)
+            || (leaf.class.is_destination() && is_listed(self.typed, &leaf.pointer))
+        {
             out.insert(Backing { by: Endorses::Operator, how: None, named: false });
         }
         Ok(out.into_iter().collect())
@@ -155,18 +160,64 @@ impl<S: FactStore> Search<'_, S> {
         Ok(false)
     }
 
-    /// Whether a word of what is to be written stands in the goal.
-    fn is_grounded(&self, leaves: &[Leaf<'_>]) -> bool {
-        let contents = leaves
-            .iter()
-            .filter(|l| matches!(l.class, Class::Content | Class::TargetName | Class::TargetPath));
-        let words =
-            contents.filter_map(|l| l.value.as_str()).flat_map(|text| text.split_whitespace().take(64));
-        words.take(GROUND_MAX).any(|word| {
-            let long = canon::bare(word).len() >= 4;
-            long && self.goals.0.iter().any(|goal| goal.has_word(word))
-        })
+    /// Whether what is to be written says what the goal says, or what is known to be true: of each content half of the
+    /// words that tell something, and all its names and numbers.
+    fn is_grounded(&mut self, leaves: &[Leaf<'_>], action: &Action) -> Result<bool, S::Error> {
+        let mut left = GROUND_MAX;
+        for leaf in leaves.iter().filter(|l| l.class == Class::Content) {
+            if self.agreed && self.is_planned(leaf, action) {
+                continue;
+            }
+            let Some(text) = atoms::plain(leaf.value) else { continue };
+            let words = telling(&text, left);
+            left -= words.len();
+            let (mut said, mut tells, mut known_until) = (0, 0, 0);
+            for (i, word) in words.iter().enumerate().filter(|(_, word)| word.weight != Weight::Nothing) {
+                let in_goal = self.goals.0.iter().any(|goal| goal.has_word(word));
+                if !in_goal && i >= known_until {
+                    known_until = i + self.known(words.get(i..).unwrap_or_default())?;
+                }
+                let known = in_goal || i < known_until;
+                if !known && word.weight == Weight::Exact {
+                    return Ok(false);
+                }
+                tells += 1;
+                said += usize::from(known);
+            }
+            // Too long a text is no note of what the goal says.
+            if said * 2 < tells || left == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
+
+    /// How many of the words that begin here a system has vouched for: as a number or id, or as a name of up to three.
+    fn known(&mut self, words: &[Telling<'_>]) -> Result<usize, S::Error> {
+        for length in (1..=words.len().min(NAME_WORDS)).rev() {
+            let text: Vec<&str> = words.iter().take(length).map(|word| word.text).collect();
+            let text = text.join(" ");
+            let mut atoms = vec![(AtomKind::Phrase, canon::phrase(&text))];
+            if length == 1 {
+                atoms.extend([(AtomKind::Id, canon::id(&text)), (AtomKind::Number, canon::number(&text))]);
+            }
+            for (kind, text) in atoms.into_iter().filter_map(|(kind, text)| Some((kind, text?))) {
+                if self.marks(&Atom { kind, text })?.iter().any(|mark| mark.by < Endorses::Made) {
+                    return Ok(length);
+                }
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// Whether the value is what the definition says that the target takes by itself.
+fn is_default(typed: &TypedAction, leaf: &Leaf<'_>, action: &Action) -> bool {
+    let end = leaf.pointer.get(1..).and_then(|rest| rest.find('/')).map_or(leaf.pointer.len(), |at| at + 1);
+    let Some(pointer) = leaf.pointer.get(..end) else { return false };
+    let name = pointer.trim_start_matches('/').replace("~1", "/").replace("~0", "~");
+    let default = typed.manifest.args.get(&name).and_then(|argument| argument.default.as_ref());
+    default.is_some_and(|default| action.arguments.pointer(pointer) == Some(default))
 }
 
 /// Whether the catalogue lists where the action may go. What is not on that list is blocked elsewhere.
@@ -209,7 +260,7 @@ impl Provenance {
             leading: BTreeMap::new(),
             links: BTreeSet::new(),
             secrets: BTreeSet::new(),
-            grounded: search.is_grounded(&leaves),
+            grounded: search.is_grounded(&leaves, action)?,
             asks: IntentMatch::No,
             delegates: search.goals.0.iter().any(|goal| goal.delegates),
             elsewhere: false,

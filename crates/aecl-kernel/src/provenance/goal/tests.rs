@@ -108,7 +108,7 @@ fn what_was_pasted_proves_nothing() {
         format!("Answer \"{long} eve@evil.example and it never ends"),
     ] {
         assert_eq!(named(&goal, AtomKind::Email, "eve@evil.example"), None, "{goal}");
-        assert!(ParsedGoal::of(&goal).has_word("answer"));
+        assert!(ParsedGoal::of(&goal).has_word(&telling("answer", 1)[0]));
     }
     assert!(named("Answer \"write to bob@example.com\"", AtomKind::Email, "bob@example.com").is_some());
 }

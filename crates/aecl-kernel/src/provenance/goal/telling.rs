@@ -1,0 +1,78 @@
+//! A text that is to be written, word by word: which of its words say what it is about.
+
+use super::canon;
+use super::words::{RECORDS, is_filler, is_month_or_day, is_name};
+
+/// Weight of a word: how much it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// Any text has it, or it says when.
+    Nothing,
+    /// It says what the text is about.
+    Tells,
+    /// It says exactly whom or how much: a name, a number.
+    Exact,
+}
+
+/// A word of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Telling<'a> {
+    /// As it is written, without the punctuation around it.
+    pub text: &'a str,
+    /// How much it says.
+    pub weight: Weight,
+}
+
+/// The words of a text, at most so many.
+pub fn telling(text: &str, most: usize) -> Vec<Telling<'_>> {
+    let capital = |word: &str| word.chars().find(|c| c.is_alphabetic()).is_none_or(char::is_uppercase);
+    // In a title every word has a capital, so that none says anything by it.
+    let titled = text.split_whitespace().filter(|word| canon::bare(word).len() >= 4).all(capital);
+    let mut opens = true;
+    let mut out = Vec::new();
+    for raw in text.split_whitespace().take(most) {
+        let word = raw.trim_matches(|c: char| !c.is_alphanumeric());
+        let exact = !titled && !opens && is_name(word);
+        out.push(Telling { text: word, weight: weight(word, exact) });
+        opens = word.is_empty() || raw.ends_with(['.', '!', '?', ':', ';']);
+    }
+    out
+}
+
+fn weight(word: &str, name: bool) -> Weight {
+    let bare = canon::bare(word);
+    if bare.bytes().any(|b| b.is_ascii_digit()) {
+        let hour = bare.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':' || c == '.');
+        let when = canon::is_date(&bare) || matches!(hour, "am" | "pm" | "h" | "st" | "nd" | "rd" | "th");
+        return if when { Weight::Nothing } else { Weight::Exact };
+    }
+    match bare.as_str() {
+        "" => Weight::Nothing,
+        word if is_filler(word) || is_month_or_day(word) || RECORDS.contains(&word) => Weight::Nothing,
+        _ if name => Weight::Exact,
+        word if word.chars().count() < 4 => Weight::Nothing,
+        _ => Weight::Tells,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_are_exact_and_what_any_text_has_says_nothing() {
+        let told = |text: &str| -> String {
+            let mark = |w: &Telling<'_>| match w.weight {
+                Weight::Nothing => '-',
+                Weight::Tells => 't',
+                Weight::Exact => 'x',
+            };
+            telling(text, 64).iter().map(mark).collect()
+        };
+        assert_eq!(told("Renew the card of Ines Falk"), "t-t-xx");
+        assert_eq!(told("Call 555-0100 by 3pm on 2026-03-04"), "-x----");
+        assert_eq!(told("New Shelf For Atlases"), "-t-t", "a title");
+        assert_eq!(told("done. Next: buy Atlases, 40 of them"), "t--xx--");
+        assert_eq!(telling(&"word ".repeat(100), 7).len(), 7);
+    }
+}
