@@ -6,10 +6,11 @@ mod bank;
 mod world;
 
 use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::record::event::OutcomeKind;
 use bank::Run;
 use serde_json::{Value, json};
 use std::sync::{Arc, LazyLock};
-use world::{bundle, says};
+use world::{bundle, permit, says};
 
 fn house() -> Arc<Bundle> {
     let text = || json!({"type": "string"});
@@ -155,4 +156,18 @@ fn what_the_definition_fills_in_is_the_operators_word() {
         run.says("waive_fee", json!({"card": "R-1", "desk": "back door"})),
         "require_approval unproven_target"
     );
+}
+
+#[test]
+fn what_has_failed_is_none_of_those_that_were_asked_for() {
+    for (how, expected) in [
+        (OutcomeKind::Failed, "allow"),
+        (OutcomeKind::Done, "require_approval more_than_asked"),
+        (OutcomeKind::Unknown, "require_approval more_than_asked"),
+    ] {
+        let mut run = run("Extend the loan of card R-1");
+        let id = permit(&run.propose("extend_loan", json!({"card": "R-1"})));
+        run.world.conclude(&id, how);
+        assert_eq!(run.says("extend_loan", json!({"card": "R-1"})), expected, "{how:?}");
+    }
 }

@@ -831,6 +831,13 @@ impl Entry {
             OutcomeKind::Done | OutcomeKind::Failed => std::mem::take(&mut action.holds),
         };
         let (compensates, agent, digest) = (action.compensates.clone(), action.agent.clone(), action.digest);
+        // What has not happened is none of those that were asked for.
+        if e.outcome == OutcomeKind::Failed && !is_doubtful {
+            let key = keys::Calls(action.run.clone(), action.name.clone());
+            if let Some(calls) = space.find(key.clone())? {
+                space.put(key, calls.saturating_sub(1));
+            }
+        }
         space.put(key, action);
         // What is unknown stays open until somebody has found out.
         match e.outcome {
