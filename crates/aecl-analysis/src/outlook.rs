@@ -253,7 +253,8 @@ impl Stated<'_> {
         let about_sample = |f: &Finding| {
             let on_sample = |at: &str| sampled.iter().any(|pointer| is_at_or_above(pointer, at));
             let content = f.code == code::UNGROUNDED && !sampled.is_empty();
-            content || (!f.about.is_empty() && f.about.iter().all(|doubt| on_sample(&doubt.at)))
+            let sampled_only = f.code != code::IRREVERSIBLE && !f.about.is_empty();
+            content || (sampled_only && f.about.iter().all(|doubt| on_sample(&doubt.at)))
         };
         let told: Vec<Finding> =
             found.list.into_iter().filter(|f| !of_plan.contains(&f.code) && !about_sample(f)).collect();

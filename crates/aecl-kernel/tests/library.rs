@@ -6,11 +6,12 @@ mod bank;
 mod world;
 
 use aecl_kernel::policy::bundle::Bundle;
+use aecl_kernel::record::decision::Verdict;
 use aecl_kernel::record::event::OutcomeKind;
 use bank::Run;
 use serde_json::{Value, json};
 use std::sync::{Arc, LazyLock};
-use world::{bundle, permit, says};
+use world::{bundle, permit, principal, proposal, says};
 
 fn house() -> Arc<Bundle> {
     let text = || json!({"type": "string"});
@@ -149,6 +150,49 @@ fn one_word_of_the_goal_does_not_ground_a_text() {
 }
 
 #[test]
+fn a_nuisance_that_nobody_asked_for_is_told_and_not_asked_about() {
+    let mut run = run("Summarize the notes at the desk");
+    let ruling = run.propose("star_book", json!({"shelf": "S-1"}));
+    let finding = ruling.decision().findings.iter().find(|f| f.code.as_str() == "off_intent").unwrap();
+    assert_eq!((finding.verdict, ruling.decision().verdict), (Verdict::Allow, Verdict::Allow));
+    assert_eq!(run.says("star_for_all", json!({})), "require_approval off_intent", "others see it");
+    assert_eq!(
+        run.says("pin_notice", json!({"text": "notes at the desk"})),
+        "require_approval off_intent",
+        "harm"
+    );
+}
+
+#[test]
+fn what_edition_3_has_decided_stays_as_it_was() {
+    let again = |goal: &str, name: &str, arguments: Value| {
+        let mut run = run(goal);
+        run.reads("list_readers", readers());
+        let proposal = proposal(&principal("a"), name, &arguments);
+        run.world.propose_knowing(proposal, &[], |facts| facts.edition = 3)
+    };
+    let ban = again("Lift the ban of Ines Falk", "lift_ban", json!({"card": "R-2"}));
+    assert_eq!(says(&ban), "allow");
+    let star = again("Summarize the notes at the desk", "star_book", json!({"shelf": "S-1"}));
+    assert_eq!(says(&star), "require_approval off_intent");
+    for (name, arguments, text) in [
+        ("waive_fee", json!({"card": "R-2"}), "`waive_fee` cannot be undone"),
+        (
+            "pin_notice",
+            json!({"text": "Leave your wallet"}),
+            "what `pin_notice` would create has no word of the goal",
+        ),
+    ] {
+        let ruling = again("Waive the fee of card R-1, pin a notice", name, arguments);
+        assert!(
+            ruling.decision().findings.iter().any(|f| f.message == text),
+            "{name}: {:?}",
+            ruling.decision()
+        );
+    }
+}
+
+#[test]
 fn what_the_definition_fills_in_is_the_operators_word() {
     let mut run = run("Waive the fee of card R-1");
     assert_eq!(run.says("waive_fee", json!({"card": "R-1"})), "allow");
@@ -170,4 +214,21 @@ fn what_has_failed_is_none_of_those_that_were_asked_for() {
         run.world.conclude(&id, how);
         assert_eq!(run.says("extend_loan", json!({"card": "R-1"})), expected, "{how:?}");
     }
+}
+
+#[test]
+fn who_is_asked_about_what_cannot_be_undone_is_told_what_is_missing() {
+    let told = |goal: &str, card: &str| {
+        let ruling = Run::of(&LIBRARY, goal, None).propose("waive_fee", json!({"card": card}));
+        let finding =
+            ruling.decision().findings.iter().find(|f| f.code.as_str() == "irreversible").cloned().unwrap();
+        let about: Vec<String> = finding.about.iter().map(|doubt| doubt.at.clone()).collect();
+        (finding.message, about)
+    };
+    let (why, about) = told("Waive the fee of card R-1", "R-2");
+    assert_eq!(why, "`waive_fee` cannot be undone, and nobody who is trusted has named `card`");
+    assert_eq!(about, ["/card"]);
+    let (why, about) = told("Look at card R-2", "R-2");
+    assert_eq!(why, "`waive_fee` cannot be undone, and the goal does not ask for it");
+    assert!(about.is_empty());
 }

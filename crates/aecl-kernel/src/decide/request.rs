@@ -96,6 +96,11 @@ impl Findings {
         about: Vec<UnprovenArgument>,
     ) {
         self.add(code, table::verdict(code, strict), message.into(), None, None);
+        self.about(about);
+    }
+
+    /// What the last finding is about.
+    pub(crate) fn about(&mut self, about: Vec<UnprovenArgument>) {
         if let Some(finding) = self.list.last_mut() {
             finding.about = about;
         }

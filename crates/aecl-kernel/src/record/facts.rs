@@ -357,7 +357,8 @@ pub struct ActionFact {
 /// 1: an agent carries out itself only what it may; the mode is part of the digest. 2: what goes to one destination is
 /// counted together, however it is written and whatever stands beside it, and it has plain spaces only. 3: a value that
 /// leads outside is judged as a destination, whatever its argument is called. 4: destinations of a read are proven like
-/// those of a change, or asked about.
+/// those of a change, or asked about; what is grave is done only to what was chosen, a nuisance is told and not asked about,
+/// and who is asked about what cannot be undone is told what is missing.
 pub const EDITION: u32 = 4;
 
 fn is_first(edition: &u32) -> bool {

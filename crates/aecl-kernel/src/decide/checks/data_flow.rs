@@ -117,7 +117,7 @@ const QUESTIONS: &[(Code, &str)] = &[
     (code::UNPROVEN_FETCH, "the user has not named the page"),
 ];
 
-fn names(about: &[UnprovenArgument]) -> String {
+pub(super) fn names(about: &[UnprovenArgument]) -> String {
     let names: Vec<String> =
         about.iter().take(8).map(|d| format!("`{}`", d.at.trim_start_matches('/'))).collect();
     let more = about.len().saturating_sub(8);

@@ -3,7 +3,10 @@
 
 use crate::base::code;
 use crate::decide::request::{DecisionRequest, Findings, is_strict, is_tainted, understood};
+use crate::define::catalogue::flow::Audience;
+use crate::define::catalogue::{Reversibility, TypedAction};
 use crate::provenance::goal::IntentMatch;
+use crate::provenance::proof::{egress, judged};
 use crate::read::plan::PlanMatch;
 
 pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
@@ -26,6 +29,9 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
         IntentMatch::No => {
             let text =
                 format!("the goal does not ask for `{name}`, and the run has read what strangers wrote");
+            if !findings.has_row(8) && is_nuisance(q, typed) {
+                return findings.note(code::OFF_INTENT, text);
+            }
             findings.row(code::OFF_INTENT, strict, text, Vec::new());
         }
         IntentMatch::Strongly { .. } | IntentMatch::Weakly { .. }
@@ -43,6 +49,21 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
         }
         IntentMatch::Strongly { .. } | IntentMatch::Weakly { .. } => {}
     }
+}
+
+/// From this edition on, what is a nuisance at most and can be taken back is told and not asked about.
+const TOLD: u32 = 4;
+
+/// Whether nobody is harmed where the goal does not ask for it: it can be taken back, and reaches nobody else.
+fn is_nuisance(q: &DecisionRequest<'_>, typed: &TypedAction) -> bool {
+    let manifest = &typed.manifest;
+    let back = match manifest.reversibility() {
+        Reversibility::Reversible => true,
+        Reversibility::Compensatable => manifest.compensation.is_some(),
+        Reversibility::Irreversible => false,
+    };
+    let within = egress(typed, &judged(q.action, typed, q.facts.edition)) == Audience::None;
+    q.facts.edition >= TOLD && manifest.severity() <= 1 && back && within
 }
 
 /// "Delete the files" asks for several.

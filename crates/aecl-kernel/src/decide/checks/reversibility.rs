@@ -20,10 +20,7 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
         return;
     }
     match (manifest.reversibility(), &manifest.compensation) {
-        (Reversibility::Irreversible, _) if manifest.unless_proven() && is_proven(q, typed) => {}
-        (Reversibility::Irreversible, _) => {
-            findings.ask_somebody(code::IRREVERSIBLE, format!("`{}` cannot be undone", q.action.name));
-        }
+        (Reversibility::Irreversible, _) => irreversible(q, typed, findings),
         (Reversibility::Compensatable, None) => {
             findings.ask_somebody(code::UNCOMPENSATED, format!("`{}` names no compensation", q.action.name));
         }
@@ -31,18 +28,43 @@ pub(super) fn check(q: &DecisionRequest<'_>, findings: &mut Findings) {
     }
 }
 
-/// Whether everything that matters is what somebody who is trusted has named, and the goal or the plan asks for
+/// From this edition on, who is asked is told what is missing.
+const SAID: u32 = 4;
+
+/// It passes where everything that matters is what somebody who is trusted has named, and the goal or the plan asks for
 /// the action. Also before the run has read what strangers wrote: a model can be wrong all by itself.
-fn is_proven(q: &DecisionRequest<'_>, typed: &TypedAction) -> bool {
-    let Some(provenance) = &q.facts.provenance else { return false };
+fn irreversible(q: &DecisionRequest<'_>, typed: &TypedAction, findings: &mut Findings) {
+    let (name, edition) = (&q.action.name, q.facts.edition);
+    let provenance = q.facts.provenance.as_ref().filter(|_| typed.manifest.unless_proven());
+    let Some(provenance) = provenance else {
+        return findings.ask_somebody(code::IRREVERSIBLE, format!("`{name}` cannot be undone"));
+    };
     let planned = match &provenance.plan {
         Some(standing) => matches!(standing, PlanMatch::Step { .. } | PlanMatch::Read),
         None => true,
     };
     let by_words = provenance.plan.is_none() || provenance.unagreed.is_some();
     let is_asked = planned && (!by_words || provenance.asks != IntentMatch::No);
-    let edition = q.facts.edition;
-    is_asked && data_flow::unproven(&judged(q.action, typed, edition), typed, edition, provenance).is_empty()
+    let unproven = data_flow::unproven(&judged(q.action, typed, edition), typed, edition, provenance);
+    if is_asked && unproven.is_empty() {
+        return;
+    }
+    if edition < SAID {
+        return findings.ask_somebody(code::IRREVERSIBLE, format!("`{name}` cannot be undone"));
+    }
+    let about: Vec<_> = unproven.into_iter().map(|(_, doubt)| doubt).collect();
+    let why = match (is_asked, about.is_empty()) {
+        (true, _) => format!("nobody who is trusted has named {}", data_flow::names(&about)),
+        (false, true) => "the goal does not ask for it".to_owned(),
+        (false, false) => {
+            format!(
+                "the goal does not ask for it, and nobody who is trusted has named {}",
+                data_flow::names(&about)
+            )
+        }
+    };
+    findings.ask_somebody(code::IRREVERSIBLE, format!("`{name}` cannot be undone, and {why}"));
+    findings.about(about);
 }
 
 fn undo(q: &DecisionRequest<'_>, findings: &mut Findings) {

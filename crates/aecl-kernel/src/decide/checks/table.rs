@@ -61,7 +61,7 @@ pub const ROWS: &[Row] = &[
         strict: Verdict::Block,
         when: "the goal does not ask for it nor hand the decision over, and row 8 speaks",
     },
-    ask(9, code::OFF_INTENT, "the goal does not ask for it"),
+    ask(9, code::OFF_INTENT, "the goal does not ask for it, and it is more than a nuisance"),
     ask(9, code::MORE_THAN_ASKED, "the goal asks for one, and this is another"),
     ask(10, code::PRIVATE_TO_OUTSIDE, "the run has private data, and the user has not named where it goes"),
     ask(11, code::UNPROVEN_FETCH, "a page is fetched that the user has not named"),

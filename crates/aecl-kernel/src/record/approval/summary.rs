@@ -171,6 +171,9 @@ fn plainer(finding: &Finding) -> (u8, String) {
     let named = finding.about.first().map(|doubt| doubt.at.trim_start_matches('/'));
     let text = match (plain, named) {
         ("", _) => finding.message.clone(),
+        (plain, Some(at)) if finding.code == code::IRREVERSIBLE => {
+            format!("{plain}, and its task does not name `{at}`.")
+        }
         (plain, Some(at)) => format!("{plain}: `{at}`."),
         (plain, None) => format!("{plain}."),
     };
