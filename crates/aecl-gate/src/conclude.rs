@@ -5,9 +5,8 @@ use crate::gate::Gate;
 use aecl_executor::Outcome;
 use aecl_kernel::base::id::{ActionId, RunId};
 use aecl_kernel::base::time::Timestamp;
-use aecl_kernel::define::catalogue::flow::{Endorses, Form};
 use aecl_kernel::define::catalogue::{OutputDeclaration, TypedAction};
-use aecl_kernel::provenance::ingest::{Ingested, at_worst, ingest};
+use aecl_kernel::provenance::ingest::{Ingested, at_worst, ingest, reads_goal};
 use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::record::event::OutcomeKind;
 use aecl_ledger::{Conclusion, Receipt};
@@ -53,12 +52,7 @@ impl Gate {
             return Ok(Ingested { labels, trusted: Vec::new() });
         };
         let mut goal = None;
-        let lists = typed.manifest.outputs.iter().any(|label| match label.endorses {
-            Endorses::Directory => true,
-            Endorses::System => whole && matches!(label.form, Some(Form::Number | Form::Date)),
-            _ => false,
-        });
-        if lists {
+        if reads_goal(typed) {
             // A goal that was stated after strangers had been read may be their words, and means no record.
             let late = self.0.ledger.run(run).await?.is_none_or(|run| run.late);
             goal = self.0.ledger.goal(run).await?.filter(|_| !late).map(|goal| goal.reading());

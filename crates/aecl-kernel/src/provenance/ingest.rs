@@ -65,6 +65,11 @@ pub fn is_read(typed: &TypedAction) -> bool {
     !manifest.outputs.is_empty() || (!manifest.output.untrusted && !manifest.effect.changes_something())
 }
 
+/// Whether what an output proves depends on the goal of its run.
+pub fn reads_goal(typed: &TypedAction) -> bool {
+    naming::is_asked(&typed.manifest.outputs)
+}
+
 /// What the output of an action may carry, if nobody here reads it.
 pub fn at_worst(typed: &TypedAction) -> Labels {
     let mut labels = Labels::of(&typed.manifest.output);
