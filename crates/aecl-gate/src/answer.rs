@@ -40,6 +40,8 @@ pub enum End {
         /// The outcome was on record already; nothing was executed now.
         replayed: bool,
     },
+    /// It was begun and has not ended: nobody knows yet what comes of it.
+    Underway,
     /// It was refused.
     Blocked {
         /// The stable code.
@@ -78,11 +80,11 @@ impl Gate {
         };
         let code = fact.code.map(|c| c.as_str());
         let end = match fact.state {
-            ActionState::Done | ActionState::Failed | ActionState::Unknown | ActionState::Started => {
+            ActionState::Started => End::Underway,
+            ActionState::Done | ActionState::Failed | ActionState::Unknown => {
                 let outcome = match fact.state {
                     ActionState::Done => OutcomeKind::Done,
                     ActionState::Failed => OutcomeKind::Failed,
-                    // Underway, and nobody knows yet.
                     _ => OutcomeKind::Unknown,
                 };
                 End::Concluded {

@@ -11,6 +11,11 @@ use aecl_kernel::provenance::labels::Labels;
 use aecl_kernel::record::event::OutcomeKind;
 use aecl_ledger::{Conclusion, Receipt};
 
+/// What an output may carry that nobody here has read.
+pub(crate) fn worst(typed: Option<&TypedAction>) -> Labels {
+    typed.map_or_else(|| Labels::of(&OutputDeclaration::default()), at_worst)
+}
+
 impl Gate {
     /// Puts an outcome on record; only then it is answered.
     pub(crate) async fn conclude(
@@ -43,13 +48,12 @@ impl Gate {
             let mut labels = Labels::default();
             // Nobody here has seen what came back; that is not to say that nobody has.
             if outcome.kind == OutcomeKind::Unknown {
-                labels.join(&typed.map_or_else(|| Labels::of(&OutputDeclaration::default()), at_worst));
+                labels.join(&worst(typed));
             }
             return Ok(Ingested { labels, trusted: Vec::new() });
         };
         let Some(typed) = typed else {
-            let labels = Labels::of(&OutputDeclaration::default());
-            return Ok(Ingested { labels, trusted: Vec::new() });
+            return Ok(Ingested { labels: worst(None), trusted: Vec::new() });
         };
         let mut goal = None;
         if reads_goal(typed) {

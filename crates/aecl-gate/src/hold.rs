@@ -48,29 +48,61 @@ impl Gate {
             };
             let ask = self.0.ledger.approval(&approval).await?;
             let ask = self.as_it_stands(ask.ok_or(LedgerError::NoApproval(approval))?).await?;
-            if one.is_cancelled() || other.is_cancelled() {
-                return Ok(WaitEnd::NoLonger(Box::new(ask)));
-            }
+            let is_wanted = !one.is_cancelled() && !other.is_cancelled();
             // Whoever comes first after a yes carries the action on; the others get how it ended.
             let agreed = ask.state_at(self.now()) == ApprovalState::Approved && !fact.resume;
             // A plan that was agreed to meanwhile may cover it.
             let covered = !planned && !fact.resume && self.is_plan_agreed(&fact.run).await?;
-            if fact.state == ActionState::Waiting && (agreed || covered) {
+            if is_wanted && fact.state == ActionState::Waiting && (agreed || covered) {
                 return Ok(WaitEnd::AskAgain(turn));
             }
             drop(turn);
-            let late = async {
-                match deadline {
-                    Some(deadline) => tokio::time::sleep_until(deadline).await,
-                    None => std::future::pending().await,
-                }
-            };
+            if !is_wanted || deadline.is_some_and(|deadline| tokio::time::Instant::now() >= deadline) {
+                // What somebody else carries out waits for nobody.
+                return Ok(match fact.state {
+                    ActionState::Started => WaitEnd::Over(self.recorded_answer(id, None, true).await?),
+                    _ => WaitEnd::NoLonger(Box::new(ask)),
+                });
+            }
             tokio::select! {
                 () = &mut ring => {}
-                () = late => return Ok(WaitEnd::NoLonger(Box::new(ask))),
+                () = at(deadline) => {}
                 () = one.cancelled() => {}
                 () = other.cancelled() => {}
             }
         }
+    }
+
+    /// Waits while an action is underway; at most until the deadline, and until either token fires.
+    pub(crate) async fn until_ended(
+        &self,
+        id: &ActionId,
+        deadline: tokio::time::Instant,
+        ends: [&CancellationToken; 2],
+    ) -> Result<(), GateError> {
+        let [one, other] = ends;
+        let listening = self.0.waits.listen(id);
+        loop {
+            let ring = listening.next();
+            tokio::pin!(ring);
+            ring.as_mut().enable();
+            if self.action_fact(id).await?.state != ActionState::Started {
+                return Ok(());
+            }
+            tokio::select! {
+                () = &mut ring => {}
+                () = at(Some(deadline)) => return Ok(()),
+                () = one.cancelled() => return Ok(()),
+                () = other.cancelled() => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Comes at the deadline, or never.
+async fn at(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }

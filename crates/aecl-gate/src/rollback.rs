@@ -132,7 +132,7 @@ impl Gate {
         };
         Ok(match &answer.end {
             End::Concluded { outcome: OutcomeKind::Done, .. } => UndoResult::Undone(answer),
-            End::Pending(_) => UndoResult::Waits(answer),
+            End::Pending(_) | End::Underway => UndoResult::Waits(answer),
             End::Concluded { .. } | End::Blocked { .. } | End::Permitted { .. } | End::Asked { .. } => {
                 UndoResult::Stopped(answer)
             }

@@ -1,6 +1,7 @@
 //! The walk: submit → parse → rule → wait → perform → conclude. What happens to an action, and in which
 //! order, is written here and nowhere else.
 
+use crate::conclude::worst;
 use crate::error::GateError;
 use crate::gate::Gate;
 use crate::hold::WaitEnd;
@@ -16,9 +17,11 @@ use aecl_kernel::base::id::ActionId;
 use aecl_kernel::base::principal::Principal;
 use aecl_kernel::decide::request::DecisionRequest;
 use aecl_kernel::decide::{Permit, Refusal, Ruling, Wait, decide};
+use aecl_kernel::provenance::ingest::Ingested;
 use aecl_kernel::read::action::{Action, Mode, Proposal};
 use aecl_kernel::record::approval::ApprovalRequest;
 use aecl_kernel::record::decision::Verdict;
+use aecl_kernel::record::event::OutcomeKind;
 use aecl_ledger::{Again, Receipt, Recorded, Rule};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -136,6 +139,7 @@ impl Gate {
                 }
                 Ruling::Answered(refusal) => return Ok(self.dry_run(refusal, receipt)),
                 Ruling::Replayed(replay) => {
+                    self.until_ended(&replay.original, deadline, [&context.cancel, until]).await?;
                     return self.recorded_answer(&replay.original, Some(replay.decision), true).await;
                 }
                 Ruling::Waiting(wait) => {
@@ -289,12 +293,25 @@ impl Gate {
         let most = self.config().limits.output_bytes_max;
         self.0.underway.fetch_add(1, Ordering::SeqCst);
         let outcome = self.0.executor.perform(permit, context, most).await;
-        let concluded = match self.label_output(name.as_deref(), &run, &outcome, whole).await {
-            Ok(taken) => self.conclude_with(&id, outcome, taken, since, None).await,
-            Err(error) => Err(error),
-        };
+        let taken = self.label_output(name.as_deref(), &run, &outcome, whole).await.unwrap_or_else(|error| {
+            tracing::error!(action = %id, %error, "an output could not be read for labels and counts for the worst");
+            Ingested { labels: worst(name.as_deref()), trusted: Vec::new() }
+        });
+        let concluded = self.conclude_with(&id, outcome, taken, since, None).await;
         self.0.underway.fetch_sub(1, Ordering::SeqCst);
-        let (outcome, receipt) = concluded?;
+        let (outcome, receipt) = match concluded {
+            Ok(concluded) => concluded,
+            // The record has that it was begun. It may have happened, so no error may say that nothing was done.
+            Err(error) => {
+                tracing::error!(action = %id, %error, "what came of an attempt could not be recorded");
+                let message = "it was begun, and what came of it could not be recorded; once the ledger records again, \
+                               it is looked up at its target or waits for a person to find out";
+                let (outcome, code) = (OutcomeKind::Unknown, Some("interrupted".to_owned()));
+                let message = message.to_owned();
+                let end = End::Concluded { outcome, code, message, output: None, replayed: false };
+                return Ok(Answer { action: id, end, decision: Some(decision), receipt: None });
+            }
+        };
         self.0.metrics.outcome(&agent, name.as_ref().map(|t| &t.manifest.name), outcome.kind.name());
         let Outcome { kind, code, message, output, .. } = outcome;
         let end = End::Concluded { outcome: kind, code, message, output, replayed: false };

@@ -32,7 +32,8 @@ pub struct Wait {
 
 /// A wait is no error: nothing was executed, and somebody is asked.
 fn answered(action: Action) -> (StatusCode, Json<Action>) {
-    let status = if action.state == "pending" { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let status =
+        if matches!(action.state, "pending" | "started") { StatusCode::ACCEPTED } else { StatusCode::OK };
     (status, Json(action))
 }
 

@@ -71,7 +71,7 @@ fn complete(operation: &mut Value, names: &[String]) {
             "201" => "It was made.",
             "202" => "It waits for people; nothing was executed.",
             "204" => "It is so.",
-            "503" => "Nothing can be recorded, so nothing is done.",
+            "503" => "Nothing can be recorded, so nothing new is begun.",
             _ => "Refused; `code` says why.",
         };
         if let Some(response) = response.as_object_mut() {

@@ -126,7 +126,9 @@ fn hint(code: Code) -> Option<&'static str> {
         code::RUN_CLOSED | code::RUN_EXPIRED => "open a new run at `POST /v1/runs`",
         code::APPROVAL_EXPIRED => "nothing was executed; the agent has to propose it again",
         code::OVERLOADED => "try again in a second",
-        code::LEDGER_UNAVAILABLE => "nothing was done; look at the server's log, then restart it",
+        code::LEDGER_UNAVAILABLE => {
+            "nothing was begun for this request; look at the server's log, then restart it"
+        }
         _ => return None,
     })
 }
@@ -135,13 +137,19 @@ impl From<GateError> for Problem {
     fn from(error: GateError) -> Self {
         let code = error.code();
         let problem = match &error {
-            GateError::Ledger(LedgerError::WrongState { .. }) => {
-                Problem::new(StatusCode::CONFLICT, code, error.to_string())
+            GateError::Ledger(LedgerError::WrongState { state, .. }) => {
+                let problem = Problem::new(StatusCode::CONFLICT, code, error.to_string());
+                match *state {
+                    "started" => problem.hint(
+                        "it is underway, or its permit may still be used; look again once its outcome is known or unknown",
+                    ),
+                    _ => problem,
+                }
             }
             // The reason can name our files; it is for our log.
             GateError::Ledger(_) if code == code::LEDGER_UNAVAILABLE => {
                 tracing::error!(%error, "the ledger is unavailable");
-                Problem::of(code, "the ledger cannot record, so nothing is done")
+                Problem::of(code, "the ledger cannot record, so nothing new is begun")
             }
             _ => Problem::of(code, error.to_string()),
         };

@@ -325,7 +325,8 @@ fn write_conclusion(c: Conclusion, now: Timestamp, batch: &mut OpenBatch) -> Wri
         return Err(LedgerError::NoAction(c.action).into());
     };
     let open = match fact.state {
-        ActionState::Started => true,
+        // Whoever carries it out says how it ended. Nobody can have found that out before.
+        ActionState::Started => c.resolved_by.is_none(),
         ActionState::Unknown => c.resolved_by.is_some() && c.outcome != OutcomeKind::Unknown,
         // Only the agent has said so; somebody else may know better.
         ActionState::Failed if fact.reported => c.resolved_by.is_some() && c.outcome != OutcomeKind::Unknown,

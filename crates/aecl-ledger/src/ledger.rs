@@ -172,16 +172,19 @@ impl Ledger {
         make: impl FnOnce(oneshot::Sender<Result<T, LedgerError>>) -> Command,
     ) -> Result<T, LedgerError> {
         let (reply, answer) = oneshot::channel();
-        let gone = || LedgerError::Stopped(self.stopped().unwrap_or("the writer is gone").to_owned());
         if self.stopped().is_some() {
-            return Err(gone());
+            return Err(self.gone());
         }
         match self.commands.try_send(make(reply)) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(LedgerError::Overloaded(QUEUE_MAX)),
-            Err(TrySendError::Disconnected(_)) => return Err(gone()),
+            Err(TrySendError::Disconnected(_)) => return Err(self.gone()),
         }
-        answer.await.map_err(|_| gone())?
+        answer.await.map_err(|_| self.gone())?
+    }
+
+    fn gone(&self) -> LedgerError {
+        LedgerError::Stopped(self.stopped().unwrap_or("the writer is gone").to_owned())
     }
 
     /// Reads the facts, decides and records: one step. What comes back is durable.
@@ -197,7 +200,18 @@ impl Ledger {
         conclusion: Conclusion,
         now: Timestamp,
     ) -> Result<Recorded<Concluded>, LedgerError> {
-        self.ask(|reply| Command::Conclude(conclusion, now, reply)).await
+        // What has happened is recorded however many wait: no answer says "try again" for it.
+        let (reply, answer) = oneshot::channel();
+        match self.commands.try_send(Command::Conclude(conclusion, now, reply)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(command)) => {
+                let commands = self.commands.clone();
+                let sent = tokio::task::spawn_blocking(move || commands.send(command)).await;
+                sent.map_err(|_| self.gone())?.map_err(|_| self.gone())?;
+            }
+            Err(TrySendError::Disconnected(_)) => return Err(self.gone()),
+        }
+        answer.await.map_err(|_| self.gone())?
     }
 
     /// Records a person's answer, if it counts. `vote.at` is the wall clock.

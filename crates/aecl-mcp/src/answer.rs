@@ -143,6 +143,12 @@ impl ToolResult {
         Self::new("failed", code, action, text)
     }
 
+    /// It was begun for another call with the same key.
+    pub(super) fn underway(action: &ActionId) -> Self {
+        let text = "The identical call is underway, and how it ends is not known yet. Do not call it anew; wait, then look.";
+        Self::new("started", "underway", action, text.to_owned())
+    }
+
     /// Nobody knows what happened.
     pub(super) fn unknown(code: &str, message: &str, is_harmless: bool, action: &ActionId) -> Self {
         let next = if is_harmless {

@@ -70,6 +70,7 @@ impl ClientSession {
                     }
                 }
             }
+            End::Underway => ToolResult::underway(&action).reply(call.form),
             // Neither is asked for here.
             End::Permitted { .. } | End::Asked { .. } => {
                 Refusal::new(INTERNAL_ERROR, "the gate gave an answer to another question").reply()

@@ -141,7 +141,7 @@ impl ClientSession {
         let carry = self.carry(call, &task.cancel);
         let answer = self.gate.carry_on_for(&answer.action, carry, &task.until).await?;
         Ok(match answer.end {
-            End::Pending(_) => None,
+            End::Pending(_) | End::Underway => None,
             End::Concluded { .. } | End::Blocked { .. } | End::Permitted { .. } | End::Asked { .. } => {
                 Some(self.put(call, answer, unreachable))
             }

@@ -371,6 +371,7 @@ pub fn end(answer: &Answer) -> String {
         }
         End::Blocked { code, .. } => format!("blocked {code}"),
         End::Pending(ask) => format!("pending {}", ask.state.name()),
+        End::Underway => "underway".into(),
         End::Permitted { .. } => "permitted".into(),
         End::Asked { .. } => "asked".into(),
     }

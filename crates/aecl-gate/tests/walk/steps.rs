@@ -1,9 +1,11 @@
 //! The target is slow, refuses, breaks, is silent, answers twice, panics; the store fails before and after.
 
-use crate::house::{House, PATIENCE, end, keyed, submission};
+use crate::house::{House, PATIENCE, end, keyed, person, submission};
 use aecl_executor::CallContext;
 use aecl_executor::fake::Mood;
 use aecl_gate::submit::{End, Submission};
+use aecl_kernel::base::id::ActionId;
+use aecl_kernel::read::action::Mode;
 use aecl_kernel::record::facts::ActionState;
 use aecl_ledger::store::{InjectedFault, StoreCall};
 use serde_json::json;
@@ -87,14 +89,16 @@ async fn a_store_that_fails_at_the_ruling_stops_the_effect() {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_at_the_conclusion_gives_no_answer_and_is_found_out_later() {
+async fn what_came_of_it_and_cannot_be_recorded_is_unknown_and_found_out_later() {
     for fault in [InjectedFault::Fail, InjectedFault::Full] {
         let house = House::new().await;
         let run = house.clerk().await;
         let ruling = house.faults.made(StoreCall::Commit) + 1;
         house.faults.plan(StoreCall::Commit, ruling + 1, fault);
-        let error = house.gate.submit(&run, keyed("note", json!({"text": "a"}), "k1")).await.unwrap_err();
-        assert_eq!(error.code().as_str(), "ledger_unavailable", "{error}");
+        // It happened, so no answer may say that nothing was done, and none what came of it.
+        let answer = house.gate.submit(&run, keyed("note", json!({"text": "a"}), "k1")).await.unwrap();
+        assert_eq!(end(&answer), "unknown interrupted");
+        assert!(matches!(answer.end, End::Concluded { output: None, .. }) && answer.receipt.is_none());
         assert_eq!(house.world.effects_in_all(), 1, "it happened");
         let house = house.reopened().await;
         // The target remembers the key, so what happened is known now.
@@ -102,6 +106,59 @@ async fn a_store_that_fails_at_the_conclusion_gives_no_answer_and_is_found_out_l
         assert_eq!(end(&again), "done (replayed)");
         assert_eq!(house.world.effects_in_all(), 1, "{fault:?}");
     }
+}
+
+/// Tells when the one action that was begun is known to be underway.
+async fn begun(house: &House) -> ActionId {
+    for _ in 0..1000 {
+        if let Some(action) = house.begun().await.pop() {
+            return action;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("nothing was begun")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeat_while_it_is_underway_says_so_and_can_wait_for_the_outcome() {
+    let house = House::new().await;
+    let run = house.clerk().await;
+    house.world.turn(Mood::Slow(Duration::from_secs(1)));
+    let call = || keyed("rename", json!({"name": "p1"}), "k1");
+    let work = house.propose(&run, call());
+    let action = begun(&house).await;
+    let at_once = house.gate.submit(&run, call()).await.unwrap();
+    assert_eq!((end(&at_once).as_str(), &at_once.action), ("underway", &action));
+    let waiting = house.gate.submit(&run, Submission { wait: PATIENCE, ..call() }).await.unwrap();
+    assert_eq!((end(&waiting).as_str(), &waiting.action), ("done (replayed)", &action));
+    assert_eq!(end(&work.await.unwrap().unwrap()), "done");
+    assert_eq!(house.world.effects_in_all(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_finds_out_about_what_is_underway() {
+    let house = House::new().await;
+    let run = house.clerk().await;
+    house.world.turn(Mood::Slow(Duration::from_secs(1)));
+    let work = house.propose(&run, submission("transfer", json!({"to": "x", "eur": 5})));
+    let action = begun(&house).await;
+    for done in [true, false] {
+        let refused = house.gate.resolve(&person("ann"), &action, done, "looked".into()).await.unwrap_err();
+        assert_eq!(refused.code().as_str(), "request_invalid");
+        assert!(refused.to_string().contains("started"), "{refused}");
+    }
+    assert_eq!(end(&work.await.unwrap().unwrap()), "done", "what the target said is on record");
+    assert_eq!(house.state(&action).await, ActionState::Done);
+    // Nor about a permit that its agent may still use.
+    let permitted = house
+        .gate
+        .submit(&run, Submission { mode: Mode::Authorize, ..submission("spend", json!({"eur": 5})) });
+    let permitted = permitted.await.unwrap();
+    assert_eq!(end(&permitted), "permitted");
+    assert!(house.gate.resolve(&person("ann"), &permitted.action, false, "looked".into()).await.is_err());
+    house.pass(90);
+    house.gate.sweep().await.unwrap();
+    house.gate.resolve(&person("ann"), &permitted.action, false, "looked".into()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

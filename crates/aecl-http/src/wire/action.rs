@@ -219,6 +219,10 @@ impl Action {
                 (action.code, action.message, action.replayed) = (code, message, replayed);
                 action.output = output.as_deref().map(Verbatim::of);
             }
+            End::Underway => {
+                action.state = "started";
+                action.message = "it is underway; ask again, or wait with `wait_s`".into();
+            }
             End::Blocked { code, message } => {
                 action.state = match code {
                     "approval_rejected" | "approval_expired" => "rejected",
