@@ -232,3 +232,20 @@ fn who_is_asked_about_what_cannot_be_undone_is_told_what_is_missing() {
     assert_eq!(why, "`waive_fee` cannot be undone, and the goal does not ask for it");
     assert!(about.is_empty());
 }
+
+#[test]
+fn a_thing_is_named_by_what_the_goal_says_it_is() {
+    let says = |goal: &str, card: &str| run(goal).says("waive_fee", json!({"card": card}));
+    assert_eq!(says("Waive the fee of card lemon", "lemon"), "allow");
+    assert_eq!(says("Waive the fee of the lemon card", "lemon"), "allow");
+    assert_eq!(says("Waive lemon and plum", "plum"), "allow");
+    assert_eq!(says("Waive the fee of card lemon_2", "lemon_2"), "allow");
+    // The word stands there for another reason.
+    for goal in [
+        "Waive the fee, there will be lemon cake",
+        "Look at the lemon. Waive the fee",
+        "Never waive lemon, waive",
+    ] {
+        assert_eq!(says(goal, "lemon"), "require_approval unproven_target", "{goal}");
+    }
+}
