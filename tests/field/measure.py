@@ -5,7 +5,7 @@ done, when the person says no to what the attacker wants, and when the person sa
 
 Usage: measure.py [--domain NAME]... [--mode MODE]... [--answers WHICH]... [--bundle WHICH]... [--details FILE]
   --bundle import    what `aecl catalog import` makes of the definitions, and nobody has looked at it (default)
-  --bundle reviewed  the manifests in `policy/`, written from the definitions only
+  --bundle reviewed  what `policy/` says over that, written by people who had seen neither tasks nor attacks
   --details FILE     one JSON object a line: every task and every attack with what was asked and why
 """
 
@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import shutil
 import sys
 import tempfile
 import time
@@ -29,6 +28,7 @@ import definitions  # noqa: E402
 import gateway  # noqa: E402
 import kit  # noqa: E402
 import peer  # noqa: E402
+import yaml  # noqa: E402
 from behind import Behind  # noqa: E402
 from program import Program  # noqa: E402
 from report import check as hold  # noqa: E402
@@ -98,7 +98,7 @@ def aecl(domain, behind, bundle, folder):
     with Serving(f"field-{name}", behind, upstream):
         gateway.run(gateway.import_catalogue(home, name))
         if bundle == "reviewed":
-            shutil.copytree(HERE / "policy" / name, home / "policy", dirs_exist_ok=True)
+            review(name, home / "policy")
         manifest = (home / f"policy/agents/{AGENT}.yaml").read_text()
         for mode in MODES:
             text = manifest.replace(f'agent_id: "{AGENT}"', f'agent_id: "{AGENT}_{mode}"')
@@ -111,6 +111,20 @@ def aecl(domain, behind, bundle, folder):
         url = f"http://127.0.0.1:{port}"
         with gateway.Process(gateway.serve(home, port), f"{url}/readyz", folder / "log"):
             yield home, Program(url, orchestrator, people)
+
+
+def review(name, policy):
+    """Writes over an imported policy what whoever reviewed it has written; points for risk are our own then."""
+    file = policy / f"actions/mcp-{name}.json"
+    actions = json.loads(file.read_text())
+    known = {action["name"]: action for action in actions}
+    for tool, said in yaml.safe_load((HERE / f"policy/{name}.yaml").read_text()).items():
+        action = known[f"{name}.{tool}"]
+        action |= said | {"args": action.get("args", {}) | said.get("args", {})}
+    file.write_text(json.dumps(actions, indent=2))
+    agent = policy / f"agents/{AGENT}.yaml"
+    agent.write_text(agent.read_text().replace('"0.60"', '"1.00"'))
+    (policy / "risk.json").write_text('{"profile": "standard"}')
 
 
 async def measure(domain, modes, answers, bundle, details):
