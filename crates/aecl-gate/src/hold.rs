@@ -40,6 +40,10 @@ impl Gate {
             let ring = listening.next();
             tokio::pin!(ring);
             ring.as_mut().enable();
+            // Nothing will be told any more.
+            if let Some(why) = self.0.ledger.stopped() {
+                return Err(LedgerError::Stopped(why.to_owned()).into());
+            }
             let turn = listening.again().turn().await;
             let fact = self.action_fact(id).await?;
             let (ActionState::Waiting | ActionState::Started, Some(approval)) = (fact.state, fact.approval)
@@ -86,6 +90,10 @@ impl Gate {
             let ring = listening.next();
             tokio::pin!(ring);
             ring.as_mut().enable();
+            // Nothing will be told any more.
+            if let Some(why) = self.0.ledger.stopped() {
+                return Err(LedgerError::Stopped(why.to_owned()).into());
+            }
             if self.action_fact(id).await?.state != ActionState::Started {
                 return Ok(());
             }

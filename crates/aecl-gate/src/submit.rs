@@ -126,7 +126,11 @@ impl Gate {
             if again.is_none()
                 && let Some(answer) = self.done_before(&action, &evidence).await?
             {
-                return Ok(answer);
+                if !matches!(answer.end, End::Underway) {
+                    return Ok(answer);
+                }
+                self.until_ended(&answer.action, deadline, [&context.cancel, until]).await?;
+                return self.recorded_answer(&answer.action, answer.decision, true).await;
             }
             let (ruling, receipt) = self.rule(&action, &evidence, again.take()).await?.split();
             drop(turn.take());
@@ -304,6 +308,7 @@ impl Gate {
             // The record has that it was begun. It may have happened, so no error may say that nothing was done.
             Err(error) => {
                 tracing::error!(action = %id, %error, "what came of an attempt could not be recorded");
+                self.0.waits.ring(&id);
                 let message = "it was begun, and what came of it could not be recorded; once the ledger records again, \
                                it is looked up at its target or waits for a person to find out";
                 let (outcome, code) = (OutcomeKind::Unknown, Some("interrupted".to_owned()));

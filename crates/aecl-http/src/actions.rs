@@ -30,7 +30,7 @@ pub struct Wait {
     wait_s: u64,
 }
 
-/// A wait is no error: nothing was executed, and somebody is asked.
+/// What has not ended is no error: it waits for people, or it is underway.
 fn answered(action: Action) -> (StatusCode, Json<Action>) {
     let status =
         if matches!(action.state, "pending" | "started") { StatusCode::ACCEPTED } else { StatusCode::OK };

@@ -69,7 +69,9 @@ fn complete(operation: &mut Value, names: &[String]) {
         let word = match status.as_str() {
             "200" => "As asked.",
             "201" => "It was made.",
-            "202" => "It waits for people; nothing was executed.",
+            "202" => {
+                "It waits for people and nothing was executed (`pending`), or it is underway (`started`)."
+            }
             "204" => "It is so.",
             "503" => "Nothing can be recorded, so nothing new is begun.",
             _ => "Refused; `code` says why.",

@@ -27,6 +27,11 @@ fn house() -> Arc<Bundle> {
         {"name": "list_rooms", "effect": "read", "arguments": schema(json!({}), json!([])), "outputs": [
             {"path": "/*/door", "endorses": "system", "taints": false, "type": "id", "identifies": true},
             label("/*/lock", "system", "id"), label("/*/floor", "system", "name")]},
+        {"name": "list_nested", "effect": "read", "arguments": schema(json!({}), json!([])), "outputs": [
+            label("/*/card", "system", "id"), label("/*/branch", "system", "name"), label("/*/*/card", "system", "id"),
+            label("/*/*/branch", "system", "name")]},
+        {"name": "list_contacts", "effect": "read", "arguments": schema(json!({}), json!([])), "outputs": [
+            label("/*/email", "directory", "email")]},
         // Grave, and can be taken back.
         {"name": "lift_ban", "effect": "write", "severity": 3, "reversibility": "reversible",
          "arguments": schema(json!({"card": text()}), json!(["card"])), "args": {"card": {"class": "target_id"}},
@@ -121,6 +126,38 @@ fn records_are_one_list_also_below_keys_and_a_key_names_its_record() {
 }
 
 #[test]
+fn what_stands_inside_of_a_record_names_nothing() {
+    for nested in [
+        json!([{"in": {"card": "R-1", "branch": "Harbour"}}, {"in": {"card": "R-2", "branch": "Harbour"}}]),
+        json!({"a": {"card": "R-1", "branch": "Harbour"}, "b": {"card": "R-2", "branch": "Harbour"}, "total": 2}),
+        json!([[{"card": "R-1", "branch": "Harbour"}], [{"card": "R-2", "branch": "Harbour"}]]),
+    ] {
+        let mut run = run("Lift the ban at Harbour");
+        run.reads("list_nested", nested.clone());
+        assert_eq!(
+            run.says("lift_ban", json!({"card": "R-2"})),
+            "require_approval unproven_target",
+            "{nested}"
+        );
+    }
+}
+
+#[test]
+fn records_that_all_have_what_the_goal_names_are_read_in_time() {
+    // Each with a field of its own, and two with half of all fields.
+    let many: Vec<Value> = (0..20_000).map(|i| json!({"name": "Ines Falk", (format!("f{i}")): i})).collect();
+    let fields = |from: usize| -> serde_json::Map<String, Value> {
+        (from..from + 40_000).map(|i| (format!("f{i}"), json!("Ines Falk"))).collect()
+    };
+    for output in [json!(many), json!([fields(0), fields(40_000)])] {
+        let mut run = run("Lift the ban of Ines Falk");
+        run.reads("list_readers", output.clone());
+        run.reads("list_contacts", output);
+        assert_eq!(run.says("lift_ban", json!({"card": "R-2"})), "require_approval unproven_target");
+    }
+}
+
+#[test]
 fn where_a_value_identifies_nothing_else_names_a_record() {
     let rooms = json!([{"door": "D-12", "lock": "L-7", "floor": "Attic"}, {"door": "D-13", "lock": "L-8", "floor": "Cellar"}]);
     let says = |goal: &str| {
@@ -143,6 +180,10 @@ fn one_word_of_the_goal_does_not_ground_a_text() {
     // Names and numbers that nobody has said.
     assert_eq!(says(goal, "The reading hall closes early, ask Eve"), "require_approval ungrounded");
     assert_eq!(says(goal, "The reading hall closes early, call 555-0100"), "require_approval ungrounded");
+    // Small words say something, too, and no hour has three digits.
+    assert_eq!(says(goal, "cut off bob, pay all to eve 500h"), "require_approval ungrounded");
+    assert_eq!(says(goal, "of all"), "require_approval ungrounded");
+    assert_eq!(says("Pin a notice of the meeting", "Meeting, 10:30"), "allow");
     // What the library itself has said is no stranger's.
     let mut told = run(goal);
     told.reads("list_readers", readers());
@@ -204,14 +245,15 @@ fn what_the_definition_fills_in_is_the_operators_word() {
 
 #[test]
 fn what_has_failed_is_none_of_those_that_were_asked_for() {
-    for (how, expected) in [
-        (OutcomeKind::Failed, "allow"),
-        (OutcomeKind::Done, "require_approval more_than_asked"),
-        (OutcomeKind::Unknown, "require_approval more_than_asked"),
+    for (how, may_have_acted, expected) in [
+        (OutcomeKind::Failed, false, "allow"),
+        (OutcomeKind::Failed, true, "require_approval more_than_asked"),
+        (OutcomeKind::Done, false, "require_approval more_than_asked"),
+        (OutcomeKind::Unknown, false, "require_approval more_than_asked"),
     ] {
         let mut run = run("Extend the loan of card R-1");
         let id = permit(&run.propose("extend_loan", json!({"card": "R-1"})));
-        run.world.conclude(&id, how);
+        run.world.conclude_maybe(&id, how, may_have_acted);
         assert_eq!(run.says("extend_loan", json!({"card": "R-1"})), expected, "{how:?}");
     }
 }

@@ -201,6 +201,9 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<Recorded<Concluded>, LedgerError> {
         // What has happened is recorded however many wait: no answer says "try again" for it.
+        if self.stopped().is_some() {
+            return Err(self.gone());
+        }
         let (reply, answer) = oneshot::channel();
         match self.commands.try_send(Command::Conclude(conclusion, now, reply)) {
             Ok(()) => {}

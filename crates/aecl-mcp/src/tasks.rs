@@ -141,10 +141,12 @@ impl ClientSession {
         let carry = self.carry(call, &task.cancel);
         let answer = self.gate.carry_on_for(&answer.action, carry, &task.until).await?;
         Ok(match answer.end {
-            End::Pending(_) | End::Underway => None,
-            End::Concluded { .. } | End::Blocked { .. } | End::Permitted { .. } | End::Asked { .. } => {
-                Some(self.put(call, answer, unreachable))
-            }
+            End::Pending(_) => None,
+            End::Concluded { .. }
+            | End::Underway
+            | End::Blocked { .. }
+            | End::Permitted { .. }
+            | End::Asked { .. } => Some(self.put(call, answer, unreachable)),
         })
     }
 

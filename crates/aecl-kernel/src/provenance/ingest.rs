@@ -106,7 +106,9 @@ pub fn ingest(
         Ok(_) | Err(_) => return strict(),
     };
     let Some((root, apart)) = envelope(read) else { return strict() };
-    let mut walk = Walk { typed, goal, whole, out: Ingested::default(), path: String::new(), secrets: 0 };
+    let (path, nameable) = (String::new(), naming::VALUES_MAX);
+    let mut walk =
+        Walk { typed, goal, whole, out: Ingested::default(), path, inner: 0, nameable, secrets: 0 };
     walk.out.labels.classes.clone_from(&typed.manifest.output.classes);
     walk.value(&root, "", false);
     if apart {
@@ -180,6 +182,10 @@ struct Walk<'a> {
     whole: bool,
     out: Ingested,
     path: String,
+    /// In how many lists, and parts of records, this is.
+    inner: usize,
+    /// How many values may still be compared with the goal.
+    nameable: usize,
     /// How many of what is kept are secret values.
     secrets: usize,
 }
@@ -188,15 +194,15 @@ impl Walk<'_> {
     fn value(&mut self, value: &Value, key: &str, named: bool) {
         match value {
             Value::Object(map) if self.is_keyed(map) => {
-                let naming =
-                    self.naming(map.iter().map(|(key, record)| (step(key), Some(key.as_str()), record)));
+                let records = map.iter().map(|(key, record)| (step(key), Some(key.as_str()), record));
+                let naming = self.naming(records);
                 for (i, (key, record)) in map.iter().enumerate() {
                     self.key(key);
-                    self.below(key, |walk| walk.one_of(record, (&naming, i), false, ("", false)));
+                    self.inside(key, |walk| walk.one_of(record, (&naming, i), false, ("", false)));
                 }
             }
             Value::Object(map) => {
-                let naming = self.naming([(String::new(), None, value)].into_iter());
+                let naming = self.naming(std::iter::once((String::new(), None, value)));
                 self.record(map, (&naming, 0), false);
             }
             Value::Array(items) => {
@@ -205,7 +211,7 @@ impl Walk<'_> {
                     self.naming(items.iter().enumerate().map(|(i, item)| (format!("/{i}"), None, item)));
                 for (i, item) in items.iter().enumerate() {
                     let meant = extreme == Some(i);
-                    self.below(&i.to_string(), |walk| walk.one_of(item, (&naming, i), meant, (key, named)));
+                    self.inside(&i.to_string(), |walk| walk.one_of(item, (&naming, i), meant, (key, named)));
                 }
             }
             leaf => self.leaf(leaf, key, named),
@@ -221,10 +227,14 @@ impl Walk<'_> {
     }
 
     fn record(&mut self, map: &Map<String, Value>, (naming, i): (&Naming<'_>, usize), meant: bool) {
+        // Of several parts of a record each is one of a kind, so that a name in it says nothing.
+        let parts = map.values().filter(|value| value.is_object()).count();
+        self.inner += usize::from(parts > 1);
         for (name, value) in map {
             self.key(name);
             self.below(name, |walk| walk.value(value, name, meant || naming.names(i, name)));
         }
+        self.inner -= usize::from(parts > 1);
     }
 
     /// Whether the keys of an object are data: what a label says of it holds below any of them.
@@ -268,6 +278,13 @@ impl Walk<'_> {
         (alike && places.next().is_none()).then_some(place)
     }
 
+    /// The same inside of a list.
+    fn inside(&mut self, name: &str, visit: impl FnOnce(&mut Self)) {
+        self.inner += 1;
+        self.below(name, visit);
+        self.inner -= 1;
+    }
+
     fn below(&mut self, name: &str, visit: impl FnOnce(&mut Self)) {
         let length = self.path.len();
         self.path.push_str(&step(name));
@@ -282,12 +299,19 @@ impl Walk<'_> {
         }
     }
 
-    /// Which of these records the goal means, by what they say of themselves.
-    fn naming<'v>(&self, records: impl Iterator<Item = (String, Option<&'v str>, &'v Value)>) -> Naming<'v> {
-        let Some(goal) = self.goal.filter(|_| naming::is_asked(&self.typed.manifest.outputs)) else {
-            return Naming::default();
-        };
-        Naming::of(goal, &self.typed.manifest.outputs, &self.path, records)
+    /// Which of these records the goal means, by what they say of themselves: each with where it stands below here, and
+    /// its key where that is data. What stands inside of a record has others of its kind in other records, so no name in
+    /// it tells it apart.
+    fn naming<'v>(
+        &mut self,
+        records: impl Iterator<Item = (String, Option<&'v str>, &'v Value)>,
+    ) -> Naming<'v> {
+        let asked = self.inner == 0 && naming::is_asked(&self.typed.manifest.outputs);
+        let Some(goal) = self.goal.filter(|_| asked) else { return Naming::default() };
+        let path = &self.path;
+        let records =
+            records.map(|(place, key, value)| naming::Record { path: format!("{path}{place}"), key, value });
+        Naming::of(goal, self.typed, records, &mut self.nameable)
     }
 
     fn leaf(&mut self, value: &Value, key: &str, named: bool) {

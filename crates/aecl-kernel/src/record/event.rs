@@ -561,6 +561,9 @@ impl Event {
     }
 }
 
+/// From this edition on, what has failed for certain is not counted.
+const COUNTED: u32 = 4;
+
 impl Entry {
     /// Folds the entry into the facts. This is the only way in which facts change.
     ///
@@ -719,6 +722,7 @@ impl Entry {
             idempotency_key: e.idempotency_key.clone(),
             holds: e.decision.holds.clone(),
             arguments: e.arguments,
+            counted: allowed && e.facts.edition >= COUNTED && e.facts.provenance.is_some(),
             output: None,
             compensation: e.compensation.clone(),
             undo: Undo::No,
@@ -832,7 +836,7 @@ impl Entry {
         };
         let (compensates, agent, digest) = (action.compensates.clone(), action.agent.clone(), action.digest);
         // What has not happened is none of those that were asked for.
-        if e.outcome == OutcomeKind::Failed && !is_doubtful {
+        if action.counted && e.outcome == OutcomeKind::Failed && !is_doubtful && !e.may_have_acted {
             let key = keys::Calls(action.run.clone(), action.name.clone());
             if let Some(calls) = space.find(key.clone())? {
                 space.put(key, calls.saturating_sub(1));

@@ -332,6 +332,9 @@ pub struct ActionFact {
     pub holds: Vec<BudgetHold>,
     /// Commitment to the arguments.
     pub arguments: Digest,
+    /// It is one of those that are counted as asked for, until it has failed for certain. None of before edition 4 is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub counted: bool,
     /// Commitment to the output, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Digest>,

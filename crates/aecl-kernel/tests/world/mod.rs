@@ -189,7 +189,7 @@ impl World {
         let taken = ingest(&typed, output.to_string().as_bytes(), false, goal.as_deref(), whole);
         let mut labels = taken.labels;
         let (trusted, bytes) = affordable(&taken.trusted, self.run(&action.run).trusted_bytes, &mut labels);
-        self.conclude_taking(id, OutcomeKind::Done, labels, bytes);
+        self.conclude_taking(id, OutcomeKind::Done, labels, bytes, false);
         let Ok(()) = rest_on(&action.run, trusted, &mut self.space);
     }
 
@@ -366,10 +366,22 @@ impl World {
     }
 
     pub fn conclude_with(&mut self, id: &ActionId, outcome: OutcomeKind, labels: Labels) {
-        self.conclude_taking(id, outcome, labels, 0);
+        self.conclude_taking(id, outcome, labels, 0, false);
     }
 
-    fn conclude_taking(&mut self, id: &ActionId, outcome: OutcomeKind, labels: Labels, trusted_bytes: u64) {
+    /// The same; where it has failed, part of it may have happened.
+    pub fn conclude_maybe(&mut self, id: &ActionId, outcome: OutcomeKind, may_have_acted: bool) {
+        self.conclude_taking(id, outcome, Labels::default(), 0, may_have_acted);
+    }
+
+    fn conclude_taking(
+        &mut self,
+        id: &ActionId,
+        outcome: OutcomeKind,
+        labels: Labels,
+        trusted_bytes: u64,
+        may_have_acted: bool,
+    ) {
         let run = self.action(id).run;
         let concluded = Concluded {
             action: id.clone(),
@@ -378,7 +390,7 @@ impl World {
             message: String::new(),
             output: None,
             output_bytes: 0,
-            may_have_acted: false,
+            may_have_acted,
             labels,
             trusted_bytes,
             latency_ms: 1,

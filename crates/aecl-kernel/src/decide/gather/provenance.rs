@@ -93,10 +93,11 @@ impl<S: FactStore> Search<'_, S> {
     fn proofs(&mut self, leaf: &Leaf<'_>, action: &Action) -> Result<Vec<Backing>, S::Error> {
         let mut out = BTreeSet::new();
         for atom in wanted(leaf.class, leaf.value) {
-        let is_thing = leaf.class.is_target() || matches!(leaf.class, Class::DestName | Class::Attachments);
-        if is_thing && leaf.value.as_str().is_some_and(|name| self.is_called(name, &leaf.pointer)) {
-            out.insert(Backing { by: Endorses::User, how: Some(MentionKind::Proper), named: false });
-        }
+            let is_thing =
+                leaf.class.is_target() || matches!(leaf.class, Class::DestName | Class::Attachments);
+            if is_thing && leaf.value.as_str().is_some_and(|name| self.is_called(name, &leaf.pointer)) {
+                out.insert(Backing { by: Endorses::User, how: Some(MentionKind::Proper), named: false });
+            }
             if let Some(how) = self.goals.names_for(leaf.class, &atom) {
                 out.insert(Backing { by: Endorses::User, how: Some(how), named: false });
             }
@@ -187,8 +188,9 @@ impl<S: FactStore> Search<'_, S> {
             let words = telling(&text, left);
             left -= words.len();
             let (mut said, mut tells, mut known_until) = (0, 0, 0);
-            for (i, word) in words.iter().enumerate().filter(|(_, word)| word.weight != Weight::Nothing) {
-                let in_goal = self.goals.0.iter().any(|goal| goal.has_word(word));
+            let tells_something = |word: &&Telling<'_>| matches!(word.weight, Weight::Tells | Weight::Exact);
+            for (i, word) in words.iter().enumerate().filter(|(_, word)| tells_something(word)) {
+                let in_goal = self.is_said(word);
                 if !in_goal && i >= known_until {
                     known_until = i + self.known(words.get(i..).unwrap_or_default())?;
                 }
@@ -199,12 +201,20 @@ impl<S: FactStore> Search<'_, S> {
                 tells += 1;
                 said += usize::from(known);
             }
+            // A text of small words says something, too.
+            let mut kinds = words.iter().filter(|word| word.weight == Weight::Kind);
+            let speaks = words.iter().any(|word| word.weight != Weight::When);
+            let says_nothing = tells == 0 && speaks && !kinds.any(|word| self.is_said(word));
             // Too long a text is no note of what the goal says.
-            if said * 2 < tells || left == 0 {
+            if said * 2 < tells || says_nothing || left == 0 {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    fn is_said(&self, word: &Telling<'_>) -> bool {
+        self.goals.0.iter().any(|goal| goal.has_word(word))
     }
 
     /// How many of the words that begin here a system has vouched for: as a number or id, or as a name of up to three.

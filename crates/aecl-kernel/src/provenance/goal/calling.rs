@@ -8,6 +8,13 @@ use std::collections::BTreeSet;
 
 /// What may stand between a noun and a name.
 const CALLED: &[&str] = &["called", "named", "is"];
+/// What may follow a thing that something is ordered for.
+const FOLLOWS: &[&str] = &[
+    "and", "as", "at", "because", "before", "after", "by", "for", "from", "if", "in", "into", "now", "of",
+    "on", "or", "so", "then", "to", "when", "with",
+];
+/// What tells where or whose something is, so that nothing before it is done to what follows.
+const PLACES: &[&str] = &["by", "for", "from", "in", "of"];
 /// Farthest that an order stands before what it is about, in words.
 const ORDER_MAX: usize = 12;
 
@@ -33,7 +40,7 @@ impl ParsedGoal {
             stands
                 && (self.is_said_before(at, &is_noun)
                     || self.is_said_after(at + wanted.len(), &is_noun)
-                    || self.is_ordered(at, &is_noun, intent))
+                    || (self.is_whole(at + wanted.len()) && self.is_ordered(at, &is_noun, intent)))
         })
     }
 
@@ -47,7 +54,18 @@ impl ParsedGoal {
     fn is_said_after(&self, end: usize, is_noun: &dyn Fn(&str) -> bool) -> bool {
         let last = end.checked_sub(1).and_then(|last| self.words.get(last));
         let next = self.words.get(end).filter(|next| last.is_some_and(|last| last.sentence == next.sentence));
-        next.is_some_and(|next| is_noun(&next.text) && last.is_some_and(|last| !last.comma))
+        // "The archive files" are many, and none is called that.
+        let one =
+            |word: &Word| is_noun(&word.text) && (!word.text.ends_with('s') || word.text.ends_with("ss"));
+        next.is_some_and(|next| one(next) && last.is_some_and(|last| !last.comma))
+    }
+
+    /// Whether nothing follows that the words before only describe: "remove admin" is whole, "remove admin rights" is not.
+    fn is_whole(&self, end: usize) -> bool {
+        let last = end.checked_sub(1).and_then(|last| self.words.get(last));
+        let next = self.words.get(end).filter(|next| last.is_some_and(|last| last.sentence == next.sentence));
+        let follows = |next: &Word| FOLLOWS.contains(&next.text.as_str());
+        last.is_some_and(|last| last.comma) || next.is_none_or(follows)
     }
 
     /// "Restart web", "restart web, the api and checkout".
@@ -60,7 +78,8 @@ impl ParsedGoal {
             }
             // One thing of a list stands before a comma or an "and".
             let joins = matches!(text, "and" | "or");
-            if !(item || joins || word.comma || is_noun(text) || DETERMINERS.contains(&text)) {
+            let describes = DETERMINERS.contains(&text) && !PLACES.contains(&text);
+            if !(item || joins || word.comma || is_noun(text) || describes) {
                 return false;
             }
             item = joins;
@@ -110,6 +129,9 @@ mod tests {
             ("Tell me about the weather and restock it", "weather"),
             ("Look at the shelf, then write", "then"),
             ("Restock my list", "list"),
+            ("Restock atl copies", "atl"),
+            ("Clear the atl books", "atl"),
+            ("Clear the books in harbour", "harbour"),
         ] {
             assert!(!calls(goal, name), "{goal}: {name}");
         }

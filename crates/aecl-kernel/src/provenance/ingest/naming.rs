@@ -3,24 +3,39 @@
 //! common.
 
 use super::{is_narrow, step};
+use crate::define::catalogue::TypedAction;
 use crate::define::catalogue::flow::{Endorses, OutputLabel, fits};
 use crate::provenance::atoms::{Atom, AtomKind, plain};
 use crate::provenance::canon;
 use crate::provenance::goal::{MentionKind, ParsedGoal};
 use serde_json::{Map, Value};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most values of one output that are compared with the goal. What comes after names nothing.
+pub(super) const VALUES_MAX: usize = 10_000;
+/// Most different values by which the goal may name records of one list. With more, it names none.
+const NAMES_MAX: usize = 64;
 
 /// The values by which the goal names records of one list.
 #[derive(Debug, Default)]
 pub(super) struct Naming<'v> {
-    records: Vec<Option<&'v Map<String, Value>>>,
-    /// For each record: its values that stand in the goal, and their fields. Its key has none.
-    values: Vec<Vec<(String, Option<&'v str>)>>,
-    /// The records that have such a value.
-    having: BTreeMap<String, Vec<usize>>,
-    /// Whether all that have it have the same in a field.
-    agree: RefCell<BTreeMap<(String, String), bool>>,
+    /// For each record: which of the names it has, and in which field. Several fields, or its key, are none.
+    values: Vec<BTreeMap<usize, Option<&'v str>>>,
+    /// For each name that several records have: the fields in which all of these say the same.
+    agree: Vec<Option<BTreeSet<&'v str>>>,
+}
+
+/// The records that have a name.
+type Having<'v> = Vec<&'v Map<String, Value>>;
+
+/// One of the records of a list.
+pub(super) struct Record<'v> {
+    /// Where it stands.
+    pub(super) path: String,
+    /// Its key, where that is data.
+    pub(super) key: Option<&'v str>,
+    /// Itself, whatever it is.
+    pub(super) value: &'v Value,
 }
 
 /// Whether any value of an output is worth more where the goal names its record.
@@ -29,53 +44,81 @@ pub(super) fn is_asked(labels: &[OutputLabel]) -> bool {
 }
 
 impl<'v> Naming<'v> {
-    /// `records`: where each stands below `path`, its key where that is data, and itself.
+    /// `left`: how many values may still be compared with the goal.
     pub(super) fn of(
         goal: &ParsedGoal,
-        labels: &[OutputLabel],
-        path: &str,
-        records: impl Iterator<Item = (String, Option<&'v str>, &'v Value)>,
+        typed: &TypedAction,
+        records: impl Iterator<Item = Record<'v>>,
+        left: &mut usize,
     ) -> Self {
+        let identified = typed.manifest.outputs.iter().any(|label| label.identifies);
+        let mut names: BTreeMap<String, (usize, Having<'v>)> = BTreeMap::new();
         let mut out = Self::default();
-        for (i, (place, key, record)) in records.enumerate() {
-            let map = record.as_object();
-            let keyed = key.filter(|key| goal.names_record(key)).and_then(canon::phrase);
-            let mut values: Vec<_> = keyed.map(|phrase| (phrase, None)).into_iter().collect();
-            for (field, value) in map.into_iter().flatten() {
-                if is_in_goal(goal, value) && tells(labels, &format!("{path}{place}{}", step(field)), value) {
-                    values.extend(
-                        plain(value).and_then(|text| Some((canon::phrase(&text)?, Some(field.as_str())))),
-                    );
+        for Record { path, key, value } in records {
+            let mut own = BTreeMap::new();
+            let map = value.as_object();
+            let fields = map.into_iter().flatten().map(|(field, value)| (Some(field.as_str()), value));
+            let is_directory = is_directory(&typed.manifest.outputs, &path);
+            let mut said: Vec<(Option<&'v str>, String)> = Vec::new();
+            if let Some(key) = key.filter(|_| !identified && *left > 0) {
+                *left -= 1;
+                said.extend(
+                    canon::phrase(key).filter(|_| goal.names_record(key)).map(|phrase| (None, phrase)),
+                );
+            }
+            for (field, value) in fields {
+                let at = || format!("{path}{}", step(field.unwrap_or_default()));
+                let tells = (is_directory && !identified && value.is_string())
+                    || vouched(typed, &at(), value).is_some_and(|label| !identified || label.identifies);
+                if *left == 0 || !tells {
+                    continue;
+                }
+                *left -= 1;
+                let text = plain(value).filter(|_| is_in_goal(goal, value));
+                said.extend(text.and_then(|text| canon::phrase(&text)).map(|phrase| (field, phrase)));
+            }
+            for (field, phrase) in said {
+                let next = names.len();
+                let (number, having) = names.entry(phrase).or_insert((next, Vec::new()));
+                match own.entry(*number) {
+                    std::collections::btree_map::Entry::Vacant(place) => {
+                        place.insert(field);
+                        having.extend(map);
+                    }
+                    std::collections::btree_map::Entry::Occupied(mut place) => drop(place.insert(None)),
                 }
             }
-            for (phrase, _) in &values {
-                let having = out.having.entry(phrase.clone()).or_default();
-                if having.last() != Some(&i) {
-                    having.push(i);
-                }
-            }
-            out.records.push(map);
-            out.values.push(values);
+            out.values.push(own);
         }
+        if names.len() > NAMES_MAX {
+            return Self::default();
+        }
+        let mut agree: Vec<_> =
+            names.into_values().map(|(number, having)| (number, agreed(&having))).collect();
+        agree.sort_by_key(|(number, _)| *number);
+        out.agree = agree.into_iter().map(|(_, fields)| fields).collect();
         out
     }
 
     /// Whether the goal names this record by something else than this field, and what the field says is meant with it.
     pub(super) fn names(&self, record: usize, field: &str) -> bool {
-        let values = self.values.get(record).map_or(&[][..], Vec::as_slice);
-        values.iter().any(|(phrase, at)| *at != Some(field) && self.agree(phrase, field))
-    }
-
-    fn agree(&self, phrase: &str, field: &str) -> bool {
-        let Some(having) = self.having.get(phrase).filter(|having| having.len() > 1) else { return true };
-        let mut known = self.agree.borrow_mut();
-        *known.entry((phrase.to_owned(), field.to_owned())).or_insert_with(|| {
-            let mut said =
-                having.iter().map(|i| self.records.get(*i).copied().flatten().and_then(|r| r.get(field)));
-            let first = said.next();
-            said.all(|other| Some(other) == first)
+        let mut values = self.values.get(record).into_iter().flatten();
+        values.any(|(name, at)| {
+            let agree =
+                self.agree.get(*name).is_some_and(|fields| fields.as_ref().is_none_or(|f| f.contains(field)));
+            *at != Some(field) && agree
         })
     }
+}
+
+/// The fields in which all of several records say the same.
+fn agreed<'v>(having: &[&'v Map<String, Value>]) -> Option<BTreeSet<&'v str>> {
+    let (first, others) = having.split_first().filter(|(_, others)| !others.is_empty())?;
+    let mut fields: BTreeSet<&str> = first.keys().map(String::as_str).collect();
+    for other in others {
+        fields.retain(|field| first.get(*field) == other.get(*field));
+    }
+    Some(fields)
 }
 
 fn is_in_goal(goal: &ParsedGoal, value: &Value) -> bool {
@@ -89,16 +132,18 @@ fn is_in_goal(goal: &ParsedGoal, value: &Value) -> bool {
     }
 }
 
-/// Whether a value may name its record: what a directory holds, its owner has written; of everything else only what is
-/// vouched for, and where something is said to identify records, nothing else.
-fn tells(labels: &[OutputLabel], at: &str, value: &Value) -> bool {
-    let own = labels.iter().find(|label| fits(&label.path, at));
-    if labels.iter().any(|label| label.identifies) {
-        return own.is_some_and(|label| label.identifies);
-    }
-    let directory = labels.iter().any(|label| label.endorses == Endorses::Directory);
-    directory && value.is_string()
-        || own.is_some_and(|label| {
-            label.endorses <= Endorses::System && !label.taints && is_narrow(label.form, value)
-        })
+/// Whether a record is one of a directory: what such a one holds, its owner has written.
+fn is_directory(labels: &[OutputLabel], record: &str) -> bool {
+    labels.iter().any(|label| {
+        let above = label.path.rsplit_once('/').map_or("", |(above, _)| above);
+        label.endorses == Endorses::Directory && fits(above, record)
+    })
+}
+
+/// The label that vouches for this value, if one does.
+fn vouched<'t>(typed: &'t TypedAction, at: &str, value: &Value) -> Option<&'t OutputLabel> {
+    let labels = typed.manifest.outputs.iter().enumerate();
+    let (i, label) = labels.into_iter().find(|(_, label)| fits(&label.path, at))?;
+    let holds = label.endorses <= Endorses::System && !label.taints && is_narrow(label.form, value);
+    (holds && plain(value).is_none_or(|text| typed.has_pattern(i, &text))).then_some(label)
 }
