@@ -129,6 +129,7 @@ impl Gate {
                 if !matches!(answer.end, End::Underway) {
                     return Ok(answer);
                 }
+                drop(turn.take());
                 self.until_ended(&answer.action, deadline, [&context.cancel, until]).await?;
                 return self.recorded_answer(&answer.action, answer.decision, true).await;
             }

@@ -4,7 +4,6 @@
 //! mails and pages into it: what stands fenced, behind `>` or in a quotation of more than 200 characters is
 //! third-party. Names in a sentence that forbids something are not endorsed by it.
 
-mod calling;
 mod intent;
 mod negation;
 mod numbers;
@@ -147,17 +146,9 @@ impl ParsedGoal {
         if !meant || wanted.is_empty() {
             return false;
         }
-        let stands = self.words.windows(wanted.len()).any(|window| {
+        self.words.windows(wanted.len()).any(|window| {
             window.iter().zip(&wanted).all(|(word, wanted)| !word.negated && word.text == *wanted)
-        });
-        // "Config map" is `configmap`.
-        let joined = |word: &String| {
-            self.words.windows(2).any(|pair| match pair {
-                [a, b] => !a.negated && !b.negated && !a.comma && word.strip_prefix(&a.text) == Some(&b.text),
-                _ => false,
-            })
-        };
-        stands || matches!(wanted.as_slice(), [one] if joined(one))
+        })
     }
 
     /// Whether a word of a text stands in the goal: a name or number as it is, another word also with another ending.

@@ -5,8 +5,8 @@
 //! The work depends on the arguments and the goal (16 KiB), never on how long the run is.
 
 use crate::base::id::RunId;
+use crate::define::catalogue::TypedAction;
 use crate::define::catalogue::flow::{Audience, Class, Endorses, is_at_or_above};
-use crate::define::catalogue::{TypedAction, infer};
 use crate::provenance::atoms::{self, Atom, AtomKind, wanted};
 use crate::provenance::goal::{IntentMatch, MentionKind, ParsedGoal, Telling, Weight, telling};
 use crate::provenance::ingest::Endorsement;
@@ -93,11 +93,6 @@ impl<S: FactStore> Search<'_, S> {
     fn proofs(&mut self, leaf: &Leaf<'_>, action: &Action) -> Result<Vec<Backing>, S::Error> {
         let mut out = BTreeSet::new();
         for atom in wanted(leaf.class, leaf.value) {
-            let is_thing =
-                leaf.class.is_target() || matches!(leaf.class, Class::DestName | Class::Attachments);
-            if is_thing && leaf.value.as_str().is_some_and(|name| self.is_called(name, &leaf.pointer)) {
-                out.insert(Backing { by: Endorses::User, how: Some(MentionKind::Proper), named: false });
-            }
             if let Some(how) = self.goals.names_for(leaf.class, &atom) {
                 out.insert(Backing { by: Endorses::User, how: Some(how), named: false });
             }
@@ -118,17 +113,6 @@ impl<S: FactStore> Search<'_, S> {
     }
 
     /// Whether the plan has this value, by whoever opened the run. One that was declared after strangers had been read may
-    /// Whether the goal calls something by this name, of the kind that the argument or its action is about.
-    fn is_called(&self, name: &str, pointer: &str) -> bool {
-        if canon::dirt(name).is_some() {
-            return false;
-        }
-        let words = infer::words(pointer.rsplit('/').find(|step| !is_index(step)).unwrap_or_default());
-        let kinds = words.into_iter().filter(|word| !KINDLESS.contains(&word.as_str()));
-        let nouns = kinds.chain(self.typed.intent.objects.iter().cloned()).collect();
-        self.goals.0.iter().any(|goal| goal.calls(name, &nouns, &self.typed.intent))
-    }
-
     /// be their words, like the goal beside it.
     fn is_planned(&self, leaf: &Leaf<'_>, action: &Action) -> bool {
         let own = self.plan.as_ref().filter(|_| !self.late);
@@ -202,11 +186,12 @@ impl<S: FactStore> Search<'_, S> {
                 said += usize::from(known);
             }
             // A text of small words says something, too.
-            let mut kinds = words.iter().filter(|word| word.weight == Weight::Kind);
-            let speaks = words.iter().any(|word| word.weight != Weight::When);
-            let says_nothing = tells == 0 && speaks && !kinds.any(|word| self.is_said(word));
+            // What the goal says has to be about it, whatever else a system has vouched for.
+            let about = |word: &Telling<'_>| !matches!(word.weight, Weight::Nothing | Weight::When);
+            let is_about =
+                text.trim().is_empty() || words.iter().any(|word| about(word) && self.is_said(word));
             // Too long a text is no note of what the goal says.
-            if said * 2 < tells || says_nothing || left == 0 {
+            if said * 2 < tells || !is_about || left == 0 {
                 return Ok(false);
             }
         }
@@ -246,13 +231,6 @@ fn is_default(typed: &TypedAction, leaf: &Leaf<'_>, action: &Action) -> bool {
 }
 
 /// Whether the catalogue lists where the action may go. What is not on that list is blocked elsewhere.
-/// Words of the name of an argument that do not say what it is.
-const KINDLESS: [&str; 7] = ["id", "ids", "identifier", "key", "name", "names", "title"];
-
-fn is_index(step: &str) -> bool {
-    step.bytes().all(|b| b.is_ascii_digit())
-}
-
 fn is_listed(typed: &TypedAction, pointer: &str) -> bool {
     let field = typed.manifest.fields.destination.as_ref();
     field.is_some_and(|d| {

@@ -131,11 +131,6 @@ impl ParsedGoal {
                 self.note(AtomKind::Url, canon::url(token), MentionKind::Typed);
             }
         }
-        // What nobody writes in a sentence is the name of a thing.
-        if token.contains('_') && canon::id(token).is_some() {
-            self.note_reference(AtomKind::Id, canon::id(token), MentionKind::Typed);
-            self.note_reference(AtomKind::Phrase, canon::phrase(token), MentionKind::Proper);
-        }
         let has_digit = token.bytes().any(|b| b.is_ascii_digit());
         if has_digit && token.bytes().any(|b| b.is_ascii_alphabetic()) {
             self.note(AtomKind::Id, canon::id(possessive), MentionKind::Typed);

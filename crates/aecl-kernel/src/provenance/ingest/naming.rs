@@ -74,7 +74,9 @@ impl<'v> Naming<'v> {
                     continue;
                 }
                 *left -= 1;
-                let text = plain(value).filter(|_| is_in_goal(goal, value));
+                // One name of several is enough only where the owner of a directory has given it.
+                let whole = |text: &str| is_directory || is_whole_in_goal(goal, text);
+                let text = plain(value).filter(|text| is_in_goal(goal, value) && whole(text));
                 said.extend(text.and_then(|text| canon::phrase(&text)).map(|phrase| (field, phrase)));
             }
             for (field, phrase) in said {
@@ -90,7 +92,8 @@ impl<'v> Naming<'v> {
             }
             out.values.push(own);
         }
-        if names.len() > NAMES_MAX {
+        // What was not compared may be named, too.
+        if names.len() > NAMES_MAX || *left == 0 {
             return Self::default();
         }
         let mut agree: Vec<_> =
@@ -119,6 +122,13 @@ fn agreed<'v>(having: &[&'v Map<String, Value>]) -> Option<BTreeSet<&'v str>> {
         fields.retain(|field| first.get(*field) == other.get(*field));
     }
     Some(fields)
+}
+
+/// Whether all of a text stands in the goal, as one.
+fn is_whole_in_goal(goal: &ParsedGoal, text: &str) -> bool {
+    let atoms = [(AtomKind::Phrase, canon::phrase(text)), (AtomKind::Id, canon::id(text))];
+    let mut atoms = atoms.into_iter().filter_map(|(kind, text)| Some(Atom { kind, text: text? }));
+    atoms.any(|atom| goal.names(&atom).is_some())
 }
 
 fn is_in_goal(goal: &ParsedGoal, value: &Value) -> bool {
