@@ -3,7 +3,7 @@
 mod spelled;
 
 use aecl_kernel::define::catalogue::flow::Class;
-use aecl_kernel::define::catalogue::{ActionManifest, Effect};
+use aecl_kernel::define::catalogue::{Effect, TypedAction};
 use aecl_kernel::define::isolation::IsolationTier;
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::policy::bundle::Bundle;
@@ -66,7 +66,8 @@ pub fn lint(bundle: &Bundle) -> Vec<Lint> {
         let reached: BTreeSet<&str> = rule.pairs.iter().map(|(_, action)| action.as_str()).collect();
         let reached: Vec<_> = reached
             .into_iter()
-            .filter_map(|action| bundle.catalogue().find(action).map(AsRef::as_ref))
+            .filter_map(|action| bundle.catalogue().find(action))
+            .flat_map(|typed| typed.variants().map(AsRef::as_ref))
             .collect();
         for doubt in spelled::doubts(name, rule, &reached) {
             say("one_spelling", path, doubt);
@@ -84,8 +85,8 @@ pub fn lint(bundle: &Bundle) -> Vec<Lint> {
     for agent in bundle.agents() {
         of_agent(bundle, agent, &mut say);
     }
-    for (_, typed) in bundle.catalogue().iter() {
-        of_action(bundle, &typed.manifest, &typed.roles, &mut say);
+    for typed in bundle.catalogue().iter().flat_map(|(_, typed)| typed.variants()) {
+        of_action(bundle, typed, &mut say);
     }
     let tier = bundle.cages().untrusted_tier;
     if tier < IsolationTier::Microvm {
@@ -126,7 +127,9 @@ fn of_agent(bundle: &Bundle, agent: &AgentManifest, say: &mut dyn FnMut(&str, &s
     let pays = bundle
         .catalogue()
         .iter()
-        .any(|(name, typed)| typed.manifest.effect == Effect::Pay && may(agent, name.as_str()));
+        .filter(|(name, _)| may(agent, name.as_str()))
+        .flat_map(|(_, typed)| typed.variants())
+        .any(|typed| typed.manifest.effect == Effect::Pay);
     let limited = agent.budgets.iter().any(|b| !matches!(b.unit.as_str(), "calls" | "rows" | "bytes"));
     if pays && !limited {
         say(
@@ -146,19 +149,16 @@ fn of_agent(bundle: &Bundle, agent: &AgentManifest, say: &mut dyn FnMut(&str, &s
     }
 }
 
-fn of_action(
-    bundle: &Bundle,
-    action: &ActionManifest,
-    roles: &aecl_kernel::define::catalogue::Roles,
-    say: &mut dyn FnMut(&str, &str, String),
-) {
+fn of_action(bundle: &Bundle, typed: &TypedAction, say: &mut dyn FnMut(&str, &str, String)) {
+    let (action, roles) = (&typed.manifest, &typed.roles);
     let name = &action.name;
+    let called = typed.called();
     let goes_out = matches!(action.effect, Effect::Send | Effect::Pay);
     if goes_out && action.fields.destination.as_ref().is_some_and(|d| d.allowed.is_none()) {
         say(
             "open_destination",
             "actions",
-            format!("`{name}` may go anywhere; list `fields.destination.allowed` if that is not meant"),
+            format!("{called} may go anywhere; list `fields.destination.allowed` if that is not meant"),
         );
     }
     for (pointer, argument) in roles.iter() {
@@ -167,24 +167,23 @@ fn of_action(
                 "doubtful",
                 "actions",
                 format!(
-                    "`{name}`: the SQL at `{pointer}` has no `dialect`, so what databases read differently waits for a person"
+                    "{called}: the SQL at `{pointer}` has no `dialect`, so what databases read differently waits for a person"
                 ),
             );
         }
     }
-    if action.effect == Effect::Execute
-        && bundle.catalogue().find(name.as_str()).is_some_and(|t| t.cage.is_none())
-    {
+    if action.effect == Effect::Execute && typed.cage.is_none() {
         say(
             "uncaged_program",
             "actions",
             format!(
-                "`{name}` runs code and has no `process` connector: no tier can be asked for where it runs"
+                "{called} runs code and has no `process` connector: no tier can be asked for where it runs"
             ),
         );
     }
     let used = bundle.agents().any(|agent| may(agent, name.as_str()));
-    let serves = bundle.catalogue().iter().any(|(_, other)| {
+    let mut all = bundle.catalogue().iter().flat_map(|(_, other)| other.variants());
+    let serves = all.any(|other| {
         let other = &other.manifest;
         other.compensation.as_ref().is_some_and(|c| c.action == *name)
             || other.resolver.as_ref() == Some(name)

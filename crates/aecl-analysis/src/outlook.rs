@@ -12,8 +12,8 @@ use aecl_kernel::base::json::Limits;
 use aecl_kernel::base::time::Timestamp;
 use aecl_kernel::decide::request::{DecisionRequest, NewIds};
 use aecl_kernel::decide::{self, approvers, checks, isolation};
-use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::catalogue::flow::{Class, covers, is_at_or_above};
+use aecl_kernel::define::catalogue::{TypedAction, pointer_of};
 use aecl_kernel::define::isolation::{HostIsolation, IsolationTier};
 use aecl_kernel::define::risk::Risk;
 use aecl_kernel::policy::bundle::Bundle;
@@ -198,6 +198,12 @@ impl Stated<'_> {
             return Err(of_step(format!("the catalogue has no such action{hint}")));
         };
         let Samples { values, open: sampled } = samples(typed, step).map_err(of_step)?;
+        if let Some(name) = undecided(typed, step) {
+            return Err(of_step(format!(
+                "it leaves `{name}` open, which says what kind of call it is; say what it `equals`"
+            )));
+        }
+        let typed = &self.variant(typed, &values);
         let mut out = StepOutlook {
             step: step.clone(),
             typed: typed.clone(),
@@ -218,6 +224,14 @@ impl Stated<'_> {
             Some(finding) => Err(of_step(format!("it would be refused: {}", finding.message))),
             None => Ok(out),
         }
+    }
+
+    /// The case that all samples of a step are of; the entry itself where they are of several.
+    fn variant(&self, entry: &Arc<TypedAction>, values: &[Value]) -> Arc<TypedAction> {
+        let name = entry.manifest.name.as_str();
+        let mut each = values.iter().filter_map(|value| self.action(name, value).typed.clone());
+        let first = each.next().filter(|first| each.all(|other| other.variant == first.variant));
+        first.unwrap_or_else(|| entry.clone())
     }
 
     /// Judges one sample of a step, and adds what is found.
@@ -328,6 +342,14 @@ impl Stated<'_> {
         };
         Arc::new(Action::parse(proposal, self.bundle.catalogue(), &Limits::default()))
     }
+}
+
+/// An argument that says which case of an action a call is, and of which the step says nothing: what people would agree to
+/// could be any of them.
+fn undecided<'a>(entry: &'a TypedAction, step: &Step) -> Option<&'a str> {
+    let names = entry.manifest.cases.iter().flat_map(|case| case.when.keys());
+    let said = |name: &&String| step.arguments.get(&pointer_of(name)).is_some_and(Constraint::is_exact);
+    names.into_iter().find(|name| !said(name)).map(String::as_str)
 }
 
 /// Refusals that no value of an argument changes.
@@ -461,7 +483,7 @@ fn fill(typed: &TypedAction, value: &mut Value, open: &mut BTreeSet<String>) {
         if map.contains_key(name) {
             continue;
         }
-        let pointer = aecl_kernel::define::catalogue::pointer_of(name);
+        let pointer = pointer_of(name);
         let schema = typed.schema.pointer(&format!("/properties{pointer}")).unwrap_or(&Value::Null);
         if let Some(sample) = choices(typed, &pointer, schema).into_iter().next() {
             map.insert(name.to_owned(), sample);

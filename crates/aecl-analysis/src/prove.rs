@@ -21,12 +21,14 @@ pub(super) use property::check;
 pub use rules::{RuleFault, RuleFinding};
 
 use aecl_kernel::base::id::{ActionName, AgentId};
+use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::property::Property;
 use aecl_kernel::policy::{Policies, PolicyView};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Question to a solver.
 #[derive(Debug, Clone, Serialize)]
@@ -101,6 +103,9 @@ pub struct Proof {
     pub agent: AgentId,
     /// The action.
     pub action: ActionName,
+    /// Which of its calls, if it is about a case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
     /// What came out.
     #[serde(flatten)]
     pub outcome: ProofOutcome,
@@ -125,18 +130,28 @@ pub fn prove_than(new: &Bundle, old: &Bundle, ask: Solver<'_>) -> Comparison {
 struct Held {
     own: Vec<PolicyView>,
     minimums: Vec<minimums::Minimum>,
+    /// Which calls it is about, where an action has cases.
+    calls: Vec<String>,
     /// It is about this agent.
     who: Option<Value>,
 }
 
 impl Held {
-    /// Nothing for an agent whom no policy lets do it.
-    fn of(bundle: &Bundle, agent: &AgentManifest, action: &ActionName) -> Option<Self> {
-        let typed = bundle.catalogue().find(action.as_str())?;
-        let own: Vec<PolicyView> = bundle.policies().of(&agent.agent_id, action.as_str());
+    /// About each variant of an action. Nothing for an agent whom no policy lets do it.
+    fn each(bundle: &Bundle, agent: &AgentManifest, action: &ActionName) -> Vec<(Arc<TypedAction>, Self)> {
+        let entry = bundle.catalogue().find(action.as_str());
+        let variants = entry.into_iter().flat_map(TypedAction::variants);
+        variants.filter_map(|typed| Some((typed.clone(), Self::of(bundle, agent, typed)?))).collect()
+    }
+
+    /// About one of them.
+    fn of(bundle: &Bundle, agent: &AgentManifest, typed: &TypedAction) -> Option<Self> {
+        let name = typed.manifest.name.as_str();
+        let own: Vec<PolicyView> = bundle.policies().of(&agent.agent_id, name, typed.variant);
         (!own.is_empty()).then(|| Self {
             own,
             minimums: minimums::of(agent, typed, bundle),
+            calls: minimums::calls(typed, bundle),
             who: only(&format!("principal == Agent::\"{}\"", agent.agent_id)),
         })
     }

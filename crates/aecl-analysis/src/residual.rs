@@ -16,6 +16,7 @@ use super::sample;
 use super::situation::AssumedSituation;
 use aecl_kernel::base::id::{ActionName, AgentId, BadId};
 use aecl_kernel::define::catalogue::TypedAction;
+use aecl_kernel::define::catalogue::cases::CallCase;
 use aecl_kernel::policy::bundle::Bundle;
 use aecl_kernel::policy::example::Example;
 use attacker::Attacker;
@@ -36,6 +37,9 @@ pub struct Pair {
     pub task: Option<String>,
     /// The action.
     pub action: ActionName,
+    /// Which of its calls, if it is a case of an action.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
     /// Arguments with which nobody is asked, if some were found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub through: Option<Value>,
@@ -79,16 +83,20 @@ pub fn residual(bundle: &Bundle, goals: &[String]) -> Result<Residual, BadId> {
         let tasks = tasks_of(agent, &examples, goals)?;
         for (task, situation) in &tasks {
             let attacker = Attacker::new(bundle, manifest, situation)?;
-            for (name, typed) in
-                bundle.catalogue().iter().filter(|(_, t)| t.manifest.effect.changes_something())
-            {
-                let tries = arguments(typed, known.get(name.as_str()).map_or(&[][..], Vec::as_slice));
+            let all = bundle.catalogue().iter().flat_map(|(name, typed)| {
+                // A case that only reads is no action that changes something.
+                typed.variants().map(move |variant| (name, typed, variant))
+            });
+            for (name, entry, typed) in all.filter(|(_, _, t)| t.manifest.effect.changes_something()) {
+                let mut tries = arguments(typed, known.get(name.as_str()).map_or(&[][..], Vec::as_slice));
+                tries.iter_mut().for_each(|set| aim(set, entry, typed));
                 let found = attacker.attack(name, typed, &tries)?;
                 let (through, from) = found.map_or((None, BTreeMap::new()), |(v, from)| (Some(v), from));
                 pairs.push(Pair {
                     agent: agent.clone(),
                     task: task.clone(),
                     action: name.clone(),
+                    when: typed.when.clone(),
                     through,
                     from,
                     severity: typed.manifest.severity(),
@@ -170,6 +178,19 @@ fn arguments(typed: &TypedAction, known: &[Value]) -> Vec<Value> {
     out.extend(sets.into_iter().map(Value::Object));
     out.truncate(TRIES_MAX + known.len());
     out
+}
+
+/// Makes arguments those of a variant, as far as they can be written by name.
+fn aim(arguments: &mut Value, entry: &TypedAction, typed: &TypedAction) {
+    let case = typed.variant.checked_sub(1).and_then(|case| entry.manifest.cases.get(case));
+    let Some(members) = arguments.as_object_mut() else { return };
+    for (name, wanted) in case.iter().flat_map(|case| &case.when) {
+        let Some(name) = CallCase::argument(name) else { continue };
+        match wanted.values().first() {
+            Some(Value::Null) | None => drop(members.remove(&name)),
+            Some(value) => drop(members.insert(name, value.clone())),
+        }
+    }
 }
 
 /// Values for one argument.

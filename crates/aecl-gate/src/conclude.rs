@@ -27,10 +27,10 @@ impl Gate {
     ) -> Result<(Outcome, Receipt), GateError> {
         let outcome = outcome.fit_to_tell();
         let fact = self.action_fact(id).await?;
-        let typed = self.bundle().catalogue().find(&fact.name).cloned();
+        let bundle = self.bundle();
         // Only the definition that was judged says what its output carries.
-        let same = typed.filter(|t| Some(t.digest) == fact.definition);
-        let mut taken = self.label_output(same.as_deref(), &fact.run, &outcome, false).await?;
+        let same = bundle.catalogue().judged(&fact.name, fact.definition);
+        let mut taken = self.label_output(same.map(AsRef::as_ref), &fact.run, &outcome, false).await?;
         // What an agent reports of itself, and what a look-up found, taints; it proves nothing.
         taken.trusted.clear();
         self.conclude_with(id, outcome, taken, since, resolved_by).await

@@ -24,7 +24,8 @@ pub fn load(dir: &Path) -> Result<VettedBundle, GateError> {
     let mut problems = Vec::new();
     for (name, typed) in bundle.catalogue().iter() {
         let program = typed.connector().and_then(ConnectorSpec::program);
-        if typed.egress == Audience::None && program.is_some_and(|program| !program.egress.is_empty()) {
+        let says_none = typed.variants().any(|variant| variant.egress == Audience::None);
+        if says_none && program.is_some_and(|program| !program.egress.is_empty()) {
             let message = format!(
                 "`{name}`: its connector's `egress` names places to reach, and its own `egress` says `none`; say \
                  `external`, or `tenant` if all of them are yours"

@@ -47,7 +47,9 @@ impl Gate {
         for id in self.0.ledger.in_flight_since(Stage::Unknown, self.now()) {
             let fact = self.action_fact(&id).await?;
             let bundle = self.bundle();
-            let manifest = bundle.catalogue().find(&fact.name).map(|typed| &typed.manifest);
+            let catalogue = bundle.catalogue();
+            let typed = catalogue.judged(&fact.name, fact.definition).or_else(|| catalogue.find(&fact.name));
+            let manifest = typed.map(|typed| &typed.manifest);
             // What no target can be asked about is for people, however much of it there is.
             if manifest.is_some_and(|manifest| manifest.idempotency == Idempotency::Opaque) {
                 continue;

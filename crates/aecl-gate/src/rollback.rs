@@ -175,7 +175,9 @@ impl Gate {
             ActionState::Blocked | ActionState::Waiting | ActionState::Rejected | ActionState::Asked => false,
         };
         let bundle = self.bundle();
-        let typed = bundle.catalogue().find(&fact.name);
+        // What has changed since and had cases may have been any of them.
+        let catalogue = bundle.catalogue();
+        let typed = catalogue.judged(&fact.name, fact.definition).or_else(|| catalogue.find(&fact.name));
         let only_reads = typed.is_some_and(|typed| !typed.manifest.effect.changes_something());
         happened && !only_reads && fact.compensates.is_none()
     }

@@ -236,7 +236,10 @@ fn full(app: &App, request: Request, reader: &Identity) -> ApprovalDetail {
         Identity::Orchestrator { .. } | Identity::Local => false,
     };
     let bundle = app.gate.bundle();
-    let untrusted = |name: &str| bundle.catalogue().find(name).is_none_or(|t| t.manifest.output.untrusted);
+    let untrusted = |name: &str| {
+        let typed = bundle.catalogue().find(name);
+        typed.is_none_or(|typed| typed.variants().any(|variant| variant.manifest.output.untrusted))
+    };
     let principal = &request.ruled.principal;
     let (goal, plan) = request.goal.map_or((None, None), |g| (Some(g.text), g.plan));
     ApprovalDetail {

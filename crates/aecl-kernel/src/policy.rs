@@ -20,12 +20,14 @@ mod typing;
 use crate::base::id::{ActionName, AgentId};
 use crate::policy::context::{PolicyRequest, Situation};
 use crate::policy::own_rule::OwnRule;
+use crate::read::action::Action;
 use cedar_policy::{
     Authorizer, Decision, Effect, Entities, Policy, PolicySet, Schema, ValidationMode, Validator,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
+use std::sync::Arc;
 use typing::ArgumentType;
 
 /// Most operators of a rule that is looked through for lints.
@@ -81,10 +83,12 @@ pub fn argument_types(schema: &Value) -> BTreeMap<String, (&'static str, bool)> 
     fields.into_iter().map(|(name, (kind, always))| (name, (kind.word(), always))).collect()
 }
 
-/// The policies that can matter for one agent and one action.
+/// The policies that can matter for one agent and one variant of an action.
 struct Slice {
     set: PolicySet,
     reasons: BTreeMap<String, Reason>,
+    /// The action in the groups of this variant, where it has several.
+    entities: Option<Arc<Entities>>,
 }
 
 /// All policies of a bundle.
@@ -92,7 +96,8 @@ pub struct Policies {
     authorizer: Authorizer,
     entities: Entities,
     schema: Schema,
-    slices: BTreeMap<AgentId, BTreeMap<ActionName, Slice>>,
+    /// By agent and action; for each of its variants one.
+    slices: BTreeMap<AgentId, BTreeMap<ActionName, Vec<Slice>>>,
     types: BTreeMap<ActionName, ArgumentType>,
     own: BTreeMap<String, OwnRule>,
 }
@@ -111,7 +116,7 @@ impl Policies {
 
     /// How many policies can matter for this agent and action.
     pub fn slice_len(&self, agent: &AgentId, action: &str) -> usize {
-        self.slice(agent, action).map_or(0, |s| s.set.policies().count())
+        self.slice(agent, action, 0).map_or(0, |s| s.set.policies().count())
     }
 
     /// The rules that people wrote, by id, with the agents and actions for which each can matter.
@@ -122,18 +127,24 @@ impl Policies {
     /// The policies that manifests became: agent, action, id, and what it says.
     pub fn generated(&self) -> impl Iterator<Item = (&AgentId, &ActionName, &str, &str)> {
         self.slices.iter().flat_map(|(agent, actions)| {
-            actions.iter().flat_map(move |(action, slice)| {
-                let made = slice.reasons.values().filter(|r| r.id.starts_with("agents/"));
-                made.map(move |r| (agent, action, r.id.as_str(), r.text.as_str()))
+            actions.iter().flat_map(move |(action, slices)| {
+                let reasons = slices.iter().flat_map(|slice| slice.reasons.values());
+                let made = reasons.filter(|r| r.id.starts_with("agents/")).map(|r| (&r.id, &r.text));
+                let once: BTreeMap<_, _> = made.collect();
+                once.into_iter().map(move |(id, text)| (agent, action, id.as_str(), text.as_str()))
             })
         })
     }
 
-    /// The policies that can matter for this agent and action, for whoever analyses them elsewhere.
-    pub fn of(&self, agent: &AgentId, action: &str) -> Vec<PolicyView> {
-        let Some(slice) = self.slice(agent, action) else { return Vec::new() };
+    /// The policies that can matter for this agent and a variant of this action, for whoever analyses them elsewhere.
+    pub fn of(&self, agent: &AgentId, action: &str, variant: usize) -> Vec<PolicyView> {
+        let Some(slice) = self.slice(agent, action, variant) else { return Vec::new() };
         let told = |policy: &Policy| {
-            let json = policy.to_json().ok()?;
+            let mut json = policy.to_json().ok()?;
+            // In which groups it is differs from variant to variant; that the policy is about this one is known.
+            if let Some(members) = json.as_object_mut().filter(|_| slice.entities.is_some()) {
+                members.insert("action".into(), json!({"op": "All"}));
+            }
             let id: &str = policy.id().as_ref();
             Some(PolicyView {
                 reason: slice.reasons.get(id)?.clone(),
@@ -172,14 +183,22 @@ impl Policies {
         result.validation_errors().next().map_or(Ok(()), |e| Err(e.to_string()))
     }
 
-    fn slice(&self, agent: &AgentId, action: &str) -> Option<&Slice> {
-        self.slices.get(agent)?.get(action)
+    fn slice(&self, agent: &AgentId, action: &str, variant: usize) -> Option<&Slice> {
+        self.slices.get(agent)?.get(action)?.get(variant)
+    }
+
+    fn slice_of(&self, agent: &AgentId, action: &Action) -> Option<&Slice> {
+        self.slice(agent, &action.name, action.typed.as_ref().map_or(0, |typed| typed.variant))
+    }
+
+    fn entities<'a>(&'a self, slice: &'a Slice) -> &'a Entities {
+        slice.entities.as_deref().unwrap_or(&self.entities)
     }
 
     /// Asks about an action that was understood. Also gives the ids of the policies that decided.
     /// `agent` is the principal's, or that of a run it was delegated from.
     pub fn ask(&self, q: PolicyRequest<'_>, agent: &AgentId) -> (PolicyAnswer, Vec<String>) {
-        let Some(slice) = self.slice(agent, &q.action.name) else {
+        let Some(slice) = self.slice_of(agent, q.action) else {
             return (PolicyAnswer::NotAllowed, Vec::new());
         };
         let situation = match Situation::of(q, &self.types) {
@@ -214,10 +233,11 @@ impl Policies {
     /// One evaluation of the slice, without anything else around it: the unit of the speed promise.
     #[doc(hidden)]
     pub fn evaluate_bare(&self, q: PolicyRequest<'_>) -> Option<impl Fn() -> bool + '_> {
-        let slice = self.slice(&q.action.principal.agent, &q.action.name)?;
+        let slice = self.slice_of(&q.action.principal.agent, q.action)?;
         let request = Situation::of(q, &self.types).ok()?.request(&q.action.principal.agent, false).ok()?;
         Some(move || {
-            self.authorizer.is_authorized(&request, &slice.set, &self.entities).decision() == Decision::Allow
+            self.authorizer.is_authorized(&request, &slice.set, self.entities(slice)).decision()
+                == Decision::Allow
         })
     }
 
@@ -229,7 +249,7 @@ impl Policies {
         granted: bool,
     ) -> Result<Response, String> {
         let request = situation.request(agent, granted)?;
-        let response = self.authorizer.is_authorized(&request, &slice.set, &self.entities);
+        let response = self.authorizer.is_authorized(&request, &slice.set, self.entities(slice));
         // An error makes Cedar skip the policy. A forbid that is skipped is a deny gone quiet, so any
         // error is a no.
         if let Some(error) = response.diagnostics().errors().next() {

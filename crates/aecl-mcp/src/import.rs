@@ -135,8 +135,11 @@ impl ClientSession {
     pub(super) async fn was_agreed_to(&self, server: &str, tool: &str) {
         let name = names::action(server, tool);
         let bundle = self.gate.bundle();
-        let asks =
-            bundle.catalogue().find(&name).is_some_and(|typed| typed.manifest.always_approval().is_some());
+        // A yes to one kind of call is none to the others.
+        let asks = bundle
+            .catalogue()
+            .find(&name)
+            .is_some_and(|typed| typed.manifest.always_approval().is_some() && !typed.is_one_of_several());
         let Some(home) = self.gate.home().cloned().filter(|_| asks) else { return };
         let (server, tool) = (server.to_owned(), tool.to_owned());
         match tokio::task::spawn_blocking(move || catalogue::reviewed(&home, &server, &tool)).await {

@@ -60,12 +60,10 @@ impl ClientSession {
                         ToolResult::failed(&code, &message, &action).reply(call.form)
                     }
                     (OutcomeKind::Unknown, _) => {
-                        let harmless = self
-                            .gate
-                            .bundle()
-                            .catalogue()
-                            .find(&call.action)
-                            .is_some_and(|typed| typed.manifest.idempotency == Idempotency::Pure);
+                        let harmless =
+                            self.gate.bundle().catalogue().find(&call.action).is_some_and(|typed| {
+                                typed.variants().all(|v| v.manifest.idempotency == Idempotency::Pure)
+                            });
                         ToolResult::unknown(&code, &message, harmless, &action).reply(call.form)
                     }
                 }

@@ -123,7 +123,7 @@ fn is_listed(typed: &TypedAction, pattern: &str) -> bool {
             && field.allowed.is_some()
             && is_at_or_above(&field.value, pattern)
     });
-    let mut schema = Some(&typed.schema);
+    let mut schema = Some(typed.schema.as_ref());
     for step in pattern.split('/').skip(1).filter(|step| *step != "*") {
         let object = schema.map(within_lists);
         schema = object.and_then(|s| s.get("properties")?.get(step.replace("~1", "/").replace("~0", "~")));

@@ -62,15 +62,15 @@ pub struct Case {
 pub(super) fn settle(
     bundle: &Bundle,
     agent: &AgentManifest,
-    action: &ActionName,
+    typed: &TypedAction,
     question: &dyn Fn(&[Value]) -> Question,
     against: Against<'_>,
     by: String,
     ask: Solver<'_>,
 ) -> ProofOutcome {
-    let judge = |context: &Value| Case::judged(bundle, agent, action, context).map(|(case, _)| case);
+    let judge = |context: &Value| Case::judged(bundle, agent, typed, context).map(|(case, _)| case);
     let speaks = |case: &Case| against(case);
-    find(bundle, agent, action, question, &judge, &speaks, by, ask)
+    find(bundle, agent, typed, question, &judge, &speaks, by, ask)
 }
 
 /// The same where it is about who has to agree.
@@ -78,7 +78,7 @@ pub(super) fn settle(
 pub(super) fn settle_people(
     bundle: &Bundle,
     agent: &AgentManifest,
-    action: &ActionName,
+    typed: &TypedAction,
     question: &dyn Fn(&[Value]) -> Question,
     against: Against<'_>,
     never: &Never,
@@ -87,7 +87,7 @@ pub(super) fn settle_people(
 ) -> ProofOutcome {
     let fewer = std::cell::Cell::new(false);
     let judge = |context: &Value| {
-        let (case, decision) = Case::judged(bundle, agent, action, context)?;
+        let (case, decision) = Case::judged(bundle, agent, typed, context)?;
         let asked = decision.need.iter().flat_map(|need| &need.requirements);
         let enough = asked.into_iter().any(|r| {
             never.people.is_none_or(|people| r.count >= people)
@@ -97,14 +97,14 @@ pub(super) fn settle_people(
         Ok(case)
     };
     let speaks = |case: &Case| against(case) && fewer.get();
-    find(bundle, agent, action, question, &judge, &speaks, by, ask)
+    find(bundle, agent, typed, question, &judge, &speaks, by, ask)
 }
 
 #[expect(clippy::too_many_arguments, reason = "what both ways to settle have in common")]
 fn find(
     bundle: &Bundle,
     agent: &AgentManifest,
-    action: &ActionName,
+    typed: &TypedAction,
     question: &dyn Fn(&[Value]) -> Question,
     judge: &dyn Fn(&Value) -> Result<Case, BadId>,
     speaks: &dyn Fn(&Case) -> bool,
@@ -117,7 +117,7 @@ fn find(
         Err(why) => return ProofOutcome::Unknown { why },
     };
     let mut first = None;
-    let ordinary = ordinary(bundle, agent, action, &limits(&question(&[])));
+    let ordinary = ordinary(bundle, agent, typed, &limits(&question(&[])));
     for narrower in &ordinary {
         let more: Vec<Value> = narrower.iter().filter_map(|condition| only(condition)).collect();
         let Ok(Some(context)) = ask(&question(&more)).found() else { continue };
@@ -141,15 +141,15 @@ fn find(
 fn ordinary(
     bundle: &Bundle,
     agent: &AgentManifest,
-    action: &ActionName,
+    typed: &TypedAction,
     limits: &[Decimal],
 ) -> Vec<Vec<String>> {
     let first = |set: Option<String>, usual: &str| set.unwrap_or_else(|| usual.to_owned());
     let environments = agent.scopes.environments.iter();
-    let here = bundle.catalogue().find(action.as_str()).map(|t| &t.manifest.environments);
+    let here = &typed.manifest.environments;
     let environment = environments
-        .filter(|e| here.is_none_or(|h| h.is_empty() || h.contains(*e)))
-        .chain(here.into_iter().flatten())
+        .filter(|e| here.is_empty() || here.contains(*e))
+        .chain(here)
         .map(ToString::to_string)
         .next();
     let tenant = agent.scopes.tenants.iter().next().map(ToString::to_string);
@@ -171,10 +171,10 @@ fn ordinary(
     let place = format!("context.environment == \"{}\"", first(environment, "production"));
     let elsewhere = "context.environment == \"staging\"".to_owned();
     let fresh = ["!context.run.untrusted".to_owned(), "!context.run.private".to_owned()];
-    let mut known: Vec<Vec<String>> = texts_of_examples(bundle, action);
-    known.push(plain_texts(bundle, action));
-    known.push(goes_there(bundle, action));
-    if bundle.catalogue().find(action.as_str()).is_some_and(|t| t.manifest.fields.amount.is_some()) {
+    let mut known: Vec<Vec<String>> = texts_of_examples(bundle, typed);
+    known.push(plain_texts(typed));
+    known.push(goes_there(typed));
+    if typed.manifest.fields.amount.is_some() {
         // Amounts at the limits that policies name: first whole ones, then with a fraction.
         let one_of = |step: Decimal| {
             let near = limits.iter().flat_map(|limit| [*limit, limit + step, limit - step]);
@@ -230,9 +230,9 @@ fn limits(question: &Question) -> Vec<Decimal> {
 }
 
 /// Texts as the examples of the bundle have them; everything else is left open.
-fn texts_of_examples(bundle: &Bundle, action: &ActionName) -> Vec<Vec<String>> {
+fn texts_of_examples(bundle: &Bundle, typed: &TypedAction) -> Vec<Vec<String>> {
     let mut out: Vec<Vec<String>> = Vec::new();
-    let Some(typed) = bundle.catalogue().find(action.as_str()) else { return out };
+    let action = &typed.manifest.name;
     let types = aecl_kernel::policy::argument_types(&typed.schema);
     for example in examples::of(bundle).iter().filter(|e| e.action == action.as_str()) {
         let texts = example.arguments.iter().filter_map(|(name, value)| {
@@ -243,7 +243,7 @@ fn texts_of_examples(bundle: &Bundle, action: &ActionName) -> Vec<Vec<String>> {
             Some(format!("{has}context.args[\"{name}\"] == \"{text}\""))
         });
         let mut texts: Vec<String> = texts.collect();
-        texts.extend(goes_there(bundle, action));
+        texts.extend(goes_there(typed));
         if !out.contains(&texts) {
             out.push(texts);
         }
@@ -253,9 +253,8 @@ fn texts_of_examples(bundle: &Bundle, action: &ActionName) -> Vec<Vec<String>> {
 }
 
 /// Texts that their schemas take, and nothing that may be left out.
-fn plain_texts(bundle: &Bundle, action: &ActionName) -> Vec<String> {
-    let mut out = goes_there(bundle, action);
-    let Some(typed) = bundle.catalogue().find(action.as_str()) else { return out };
+fn plain_texts(typed: &TypedAction) -> Vec<String> {
+    let mut out = goes_there(typed);
     for (name, (kind, needed)) in aecl_kernel::policy::argument_types(&typed.schema) {
         let plain = |t: &str| t.chars().all(|c| (' '..='~').contains(&c) && !matches!(c, '"' | '\\'));
         if !plain(&name) {
@@ -279,12 +278,11 @@ fn plain_texts(bundle: &Bundle, action: &ActionName) -> Vec<String> {
 }
 
 /// The destination that rules see is the one in the arguments.
-fn goes_there(bundle: &Bundle, action: &ActionName) -> Vec<String> {
-    let typed = bundle.catalogue().find(action.as_str());
-    let name = typed.and_then(|typed| {
-        let pointer = typed.manifest.fields.destination.as_ref()?.value.strip_prefix('/')?;
+fn goes_there(typed: &TypedAction) -> Vec<String> {
+    let destination = typed.manifest.fields.destination.as_ref();
+    let name = destination.and_then(|field| field.value.strip_prefix('/')).filter(|pointer| {
         let types = aecl_kernel::policy::argument_types(&typed.schema);
-        (types.get(pointer) == Some(&("text", true))).then_some(pointer)
+        types.get(*pointer) == Some(&("text", true))
     });
     name.map(|name| format!("context.destinations == [context.args[\"{name}\"]]")).into_iter().collect()
 }
@@ -294,14 +292,14 @@ impl Case {
     pub(super) fn judged(
         bundle: &Bundle,
         agent: &AgentManifest,
-        action: &ActionName,
+        typed: &TypedAction,
         context: &Value,
     ) -> Result<(Self, Decision), BadId> {
         let text = |key: &str| context.get(key).and_then(Value::as_str).map(str::to_owned);
         let flag = |at: &str| context.pointer(at).and_then(Value::as_bool).unwrap_or_default();
         let labels =
             Labels { untrusted: flag("/run/untrusted"), private: flag("/run/private"), ..Labels::default() };
-        let arguments = arguments(bundle, action, context);
+        let arguments = arguments(bundle, typed, context);
         let (tenant, environment) =
             (text("tenant").unwrap_or_default(), text("environment").unwrap_or_default());
         let mut case = Self {
@@ -319,9 +317,11 @@ impl Case {
             reason: String::new(),
             policies: Vec::new(),
         };
-        let (_, ruling) = case.situation(agent, action)?.rule(bundle)?;
+        let (judged, ruling) = case.situation(agent, &typed.manifest.name)?.rule(bundle)?;
         let decision = ruling.decision();
-        if !case.compensating {
+        // What rules do not see may have made it a call of another case, which speaks for and against nothing here.
+        let is_one = judged.typed.as_ref().is_some_and(|judged| judged.variant == typed.variant);
+        if is_one && !case.compensating {
             case.verdict = Some(decision.verdict);
             case.code = decision.headline;
             case.reason = decision.reason().to_owned();
@@ -371,9 +371,9 @@ fn inside(agent: &AgentManifest) -> Timestamp {
 }
 
 /// The arguments of a request: what rules see, and what they do not from schema and examples.
-fn arguments(bundle: &Bundle, action: &ActionName, context: &Value) -> Value {
+fn arguments(bundle: &Bundle, typed: &TypedAction, context: &Value) -> Value {
     let mut out = context.get("args").map(plain).and_then(|v| v.as_object().cloned()).unwrap_or_default();
-    let Some(typed) = bundle.catalogue().find(action.as_str()) else { return Value::Object(out) };
+    let action = &typed.manifest.name;
     let fields = &typed.manifest.fields;
     if let Some(field) = &fields.amount {
         let amount = context.get("amount").map(plain).unwrap_or_default();

@@ -8,7 +8,10 @@ use super::Solver;
 use super::SolverAnswer;
 use super::case;
 use super::granted;
+use super::only;
 use aecl_kernel::base::id::{ActionName, AgentId};
+use aecl_kernel::define::catalogue::TypedAction;
+use aecl_kernel::define::catalogue::cases::CallCase;
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::policy::Policies;
 use aecl_kernel::policy::bundle::Bundle;
@@ -16,6 +19,7 @@ use aecl_kernel::record::decision::Verdict;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Comparison of two bundles.
 #[derive(Debug, Clone, Serialize)]
@@ -44,16 +48,18 @@ pub(super) fn prove(new: &Bundle, old: &Bundle, ask: Solver<'_>) -> Comparison {
     let mut changes = Vec::new();
     for agent in new.agents() {
         for (action, _) in new.catalogue().iter() {
-            let Some(held) = Held::of(new, agent, action) else { continue };
-            let before = old.agent(&agent.agent_id).and_then(|m| Held::of(old, m, action));
+            let held = Held::each(new, agent, action);
+            if held.is_empty() {
+                continue;
+            }
+            let before = old.agent(&agent.agent_id).map(|m| Held::each(old, m, action)).unwrap_or_default();
+            let same = same(&held, &before)
+                && schema_of(new, action) == schema_of(old, action)
+                && cases_of(new, action) == cases_of(old, action);
             for approved in [false, true] {
-                let outcome = match &before {
-                    Some(before)
-                        if same(&held, before) && schema_of(new, action) == schema_of(old, action) =>
-                    {
-                        ProofOutcome::Proven { by: "the same policies as before".into() }
-                    }
-                    _ => compare(new, old, agent, action, &held, before.as_ref(), approved, ask),
+                let outcome = match same {
+                    true => ProofOutcome::Proven { by: "the same policies as before".into() },
+                    false => compare_all(new, old, agent, &held, &before, approved, ask),
                 };
                 let agent = agent.agent_id.clone();
                 changes.push(ComparedAction { agent, action: action.clone(), approved, outcome });
@@ -69,8 +75,40 @@ fn schema_of(bundle: &Bundle, action: &ActionName) -> Option<Value> {
     schema.get("")?.get("actions")?.get(action.as_str()).cloned()
 }
 
-fn same(new: &Held, old: &Held) -> bool {
-    new.all() == old.all()
+/// Which calls are told apart, also by what rules do not see.
+fn cases_of<'a>(bundle: &'a Bundle, action: &ActionName) -> Option<&'a [CallCase]> {
+    bundle.catalogue().find(action.as_str()).map(|typed| typed.manifest.cases.as_slice())
+}
+
+fn same(new: &[(Arc<TypedAction>, Held)], old: &[(Arc<TypedAction>, Held)]) -> bool {
+    new.iter().map(|(_, held)| held.all()).eq(old.iter().map(|(_, held)| held.all()))
+}
+
+/// Each variant of an action beside each of what it was before, for the calls that are both.
+fn compare_all(
+    new: &Bundle,
+    old: &Bundle,
+    agent: &AgentManifest,
+    held: &[(Arc<TypedAction>, Held)],
+    before: &[(Arc<TypedAction>, Held)],
+    approved: bool,
+    ask: Solver<'_>,
+) -> ProofOutcome {
+    let (mut proven, mut open) = (None, None);
+    for (typed, held) in held {
+        let before: Vec<_> = match before {
+            [] => vec![None],
+            each => each.iter().map(|(_, before)| Some(before)).collect(),
+        };
+        for before in before {
+            match compare(new, old, agent, typed, held, before, approved, ask) {
+                refuted @ ProofOutcome::Refuted { .. } => return refuted,
+                found @ ProofOutcome::Proven { .. } => proven = Some(found),
+                other => drop(open.get_or_insert(other)),
+            }
+        }
+    }
+    open.or(proven).unwrap_or_else(|| ProofOutcome::Proven { by: "nothing permits it".into() })
 }
 
 #[expect(clippy::too_many_arguments, reason = "two bundles, and one place in both")]
@@ -78,12 +116,13 @@ fn compare(
     new: &Bundle,
     old: &Bundle,
     agent: &AgentManifest,
-    action: &ActionName,
+    typed: &TypedAction,
     held: &Held,
     before: Option<&Held>,
     approved: bool,
     ask: Solver<'_>,
 ) -> ProofOutcome {
+    let action = &typed.manifest.name;
     // A rule that fails blocks, and the question takes it as silent: for the bundle before, that is the wrong side.
     for told in before.iter().flat_map(|b| &b.own) {
         match ask(&Question::Errors { action: action.clone(), errors: told.json.clone() }) {
@@ -97,6 +136,7 @@ fn compare(
     }
     let mut allows = held.all();
     allows.extend(granted(approved));
+    allows.extend(before.iter().flat_map(|before| &before.calls).filter_map(|calls| only(calls)));
     let but_not = before.map(Held::all);
     let question = |more: &[Value]| Question::Allows {
         action: action.clone(),
@@ -109,7 +149,7 @@ fn compare(
         case.verdict.is_some_and(|now| was.is_none_or(|was| was >= limit && now < was))
     };
     let found =
-        case::settle(new, agent, action, &question, &|case| case.verdict.is_some(), held.checks(), ask);
+        case::settle(new, agent, typed, &question, &|case| case.verdict.is_some(), held.checks(), ask);
     match found {
         // Both bundles judge it with all of their checks; what is not looser there is only unproven.
         ProofOutcome::Refuted { case } if !stricter_before(&case) => ProofOutcome::Unproven { case },

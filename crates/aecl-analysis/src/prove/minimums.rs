@@ -3,12 +3,13 @@
 //! say more than that check does: a proof rests on it.
 
 use super::only;
+use aecl_kernel::define::catalogue::cases::CallCase;
 use aecl_kernel::define::catalogue::{Reversibility, TypedAction};
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::policy::bundle::Bundle;
 use rust_decimal::Decimal;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 /// A condition that every request meets which is not blocked, or not asked about.
@@ -38,6 +39,9 @@ pub(super) fn of(agent: &AgentManifest, typed: &TypedAction, bundle: &Bundle) ->
     for name in ["project", "user"] {
         block("arguments", format!("if context has {name} then context.{name} != \"\" else true"));
     }
+    for condition in calls(typed, bundle) {
+        block("arguments", condition);
+    }
     arguments(typed, &mut block);
     places(agent, typed, &mut block);
     spending(agent, typed, &mut block);
@@ -47,7 +51,7 @@ pub(super) fn of(agent: &AgentManifest, typed: &TypedAction, bundle: &Bundle) ->
     let manifest = &typed.manifest;
     let undoes =
         |other: &TypedAction| other.manifest.compensation.as_ref().is_some_and(|c| c.action == manifest.name);
-    if !bundle.catalogue().iter().any(|(_, other)| undoes(other)) {
+    if !bundle.catalogue().iter().flat_map(|(_, other)| other.variants()).any(|other| undoes(other)) {
         block("reversibility", "!context.compensating".into());
     }
     let asks = match (manifest.reversibility(), &manifest.compensation) {
@@ -62,6 +66,58 @@ pub(super) fn of(agent: &AgentManifest, typed: &TypedAction, bundle: &Bundle) ->
     // A condition that does not fit takes part in nothing, which makes proofs harder and none wrong.
     out.retain(|floor| bundle.policies().condition(&typed.manifest.name, &floor.condition).is_ok());
     out
+}
+
+/// Which calls a variant of an action is for: those that its case describes and no case before it. What Cedar does not see
+/// says nothing here.
+pub(super) fn calls(typed: &TypedAction, bundle: &Bundle) -> Vec<String> {
+    let Some(entry) = bundle.catalogue().find(typed.manifest.name.as_str()) else { return Vec::new() };
+    let types = aecl_kernel::policy::argument_types(&typed.schema);
+    let each = entry.manifest.cases.iter().map(|case| described(case, &types)).collect::<Vec<_>>();
+    let (before, own) = match typed.variant.checked_sub(1) {
+        Some(case) => (each.get(..case).unwrap_or_default(), each.get(case)),
+        None => (each.as_slice(), None),
+    };
+    // Half of a condition would take away too much where it is denied, and too little is what it may be otherwise.
+    let not = before.iter().filter(|case| case.whole).map(|case| format!("!({})", case.condition));
+    not.chain(own.into_iter().map(|case| case.condition.clone())).collect()
+}
+
+/// What a case says of the arguments, as far as Cedar sees them.
+struct Described {
+    condition: String,
+    /// It is all that the case says.
+    whole: bool,
+}
+
+fn described(case: &CallCase, types: &BTreeMap<String, (&'static str, bool)>) -> Described {
+    let one = |name: &str, wanted: &[Value]| {
+        let name = CallCase::argument(name)?;
+        let ((kind, needed), quoted) = (types.get(&name)?, text(&name)?);
+        let path = format!("context.args[{quoted}]");
+        let written = |value: &Value| match (*kind, value) {
+            ("text", Value::String(value)) => text(value),
+            ("long", Value::Number(n)) => n.as_i64().map(|n| format!("({n})")),
+            ("bool", Value::Bool(value)) => Some(value.to_string()),
+            _ => None,
+        };
+        let (missing, there): (Vec<_>, Vec<_>) = wanted.iter().partition(|value| value.is_null());
+        let there = there.into_iter().map(written).collect::<Option<Vec<_>>>()?;
+        let is_one = match there.is_empty() {
+            true => "false".to_owned(),
+            false => format!("[{}].contains({path})", there.join(", ")),
+        };
+        Some(match *needed {
+            true => is_one,
+            false => {
+                format!("(if context.args has {quoted} then {is_one} else {})", !missing.is_empty())
+            }
+        })
+    };
+    let all: Vec<_> = case.when.iter().map(|(name, wanted)| one(name, wanted.values())).collect();
+    let whole = all.iter().all(Option::is_some);
+    let all: Vec<String> = all.into_iter().flatten().collect();
+    Described { condition: if all.is_empty() { "true".into() } else { all.join(" && ") }, whole }
 }
 
 /// Single steps of the arguments whose values Cedar sees.

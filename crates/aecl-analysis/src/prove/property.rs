@@ -11,9 +11,11 @@ use super::anything;
 use super::case;
 use super::granted;
 use super::matches;
+use super::minimums;
 use super::only;
 use aecl_kernel::base::code;
 use aecl_kernel::base::id::{ActionName, AgentId};
+use aecl_kernel::define::catalogue::TypedAction;
 use aecl_kernel::define::manifest::AgentManifest;
 use aecl_kernel::policy::PolicyView;
 use aecl_kernel::policy::bundle::Bundle;
@@ -21,17 +23,20 @@ use aecl_kernel::policy::problem::{BundleProblem, did_you_mean};
 use aecl_kernel::policy::property::{Never, Property, Select, Without};
 use aecl_kernel::record::decision::Verdict;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Every agent and action that a claim is about.
-fn pairs(bundle: &Bundle, select: &Select) -> Vec<(AgentId, ActionName)> {
+fn pairs(bundle: &Bundle, select: &Select) -> Vec<(AgentId, Arc<TypedAction>)> {
     let any = |set: &BTreeSet<String>, name: &str| set.is_empty() || set.contains(name);
     let mut out = Vec::new();
     for agent in bundle.agents().filter(|a| any(&select.agent, a.agent_id.as_str())) {
-        for (name, typed) in bundle.catalogue().iter() {
+        let all =
+            bundle.catalogue().iter().flat_map(|(name, typed)| typed.variants().map(move |v| (name, v)));
+        for (name, typed) in all {
             let manifest = &typed.manifest;
             let severe = select.severity.is_none_or(|least| manifest.severity() >= least);
             if severe && any(&select.action, name.as_str()) && any(&select.effect, manifest.effect.name()) {
-                out.push((agent.agent_id.clone(), name.clone()));
+                out.push((agent.agent_id.clone(), typed.clone()));
             }
         }
     }
@@ -70,7 +75,7 @@ pub(crate) fn check(bundle: &Bundle, path: &str, property: &Property, problems: 
         wrong("no agent and action of the bundle is what it speaks of".into());
     }
     if let Some(when) = &select.when {
-        let mut actions: Vec<&ActionName> = pairs.iter().map(|(_, action)| action).collect();
+        let mut actions: Vec<&ActionName> = pairs.iter().map(|(_, typed)| &typed.manifest.name).collect();
         actions.sort();
         actions.dedup();
         for action in actions {
@@ -84,14 +89,15 @@ pub(crate) fn check(bundle: &Bundle, path: &str, property: &Property, problems: 
 pub(super) fn prove(bundle: &Bundle, property: &Property, ask: Solver<'_>) -> Vec<Proof> {
     let select = property.select();
     let mut out = Vec::new();
-    for (agent, action) in pairs(bundle, &select) {
+    for (agent, typed) in pairs(bundle, &select) {
         let Some(manifest) = bundle.agent(&agent) else { continue };
         let outcome = match (&property.never, &property.always) {
-            (Some(never), _) => of_never(bundle, manifest, &action, never, ask),
-            (None, Some(_)) => of_always(bundle, manifest, &action, &select, ask),
+            (Some(never), _) => of_never(bundle, manifest, &typed, never, ask),
+            (None, Some(_)) => of_always(bundle, manifest, &typed, &select, ask),
             (None, None) => continue,
         };
-        out.push(Proof { property: property.name.clone(), agent, action, outcome });
+        let (action, when) = (typed.manifest.name.clone(), typed.when.clone());
+        out.push(Proof { property: property.name.clone(), agent, action, when, outcome });
     }
     out
 }
@@ -99,11 +105,11 @@ pub(super) fn prove(bundle: &Bundle, property: &Property, ask: Solver<'_>) -> Ve
 fn of_never(
     bundle: &Bundle,
     manifest: &AgentManifest,
-    action: &ActionName,
+    typed: &TypedAction,
     never: &Never,
     ask: Solver<'_>,
 ) -> ProofOutcome {
-    let Some(held) = Held::of(bundle, manifest, action) else {
+    let Some(held) = Held::of(bundle, manifest, typed) else {
         return ProofOutcome::Proven { by: "nothing permits it".into() };
     };
     let mut allows = held.all();
@@ -118,11 +124,11 @@ fn of_never(
         None => case.verdict.is_some_and(|verdict| verdict != Verdict::Block),
     };
     let question = |more: &[serde_json::Value]| Question::Allows {
-        action: action.clone(),
+        action: typed.manifest.name.clone(),
         allows: allows.iter().chain(more).cloned().collect(),
         but_not: None,
     };
-    let outcome = case::settle(bundle, manifest, action, &question, &against, by, ask);
+    let outcome = case::settle(bundle, manifest, typed, &question, &against, by, ask);
     if !enough || !matches!(outcome, ProofOutcome::Proven { .. }) {
         return outcome;
     }
@@ -141,18 +147,18 @@ fn of_never(
     let forbids = held.own.iter().filter(|told| told.forbids);
     let others: Vec<_> = forbids.filter(|told| wanted(told)).map(|told| matches(&told.json)).collect();
     let question = |more: &[serde_json::Value]| Question::Allows {
-        action: action.clone(),
+        action: typed.manifest.name.clone(),
         allows: possible.iter().chain(more).cloned().collect(),
         but_not: (!others.is_empty()).then(|| others.clone()),
     };
     let short = |case: &Case| case.verdict.is_some_and(|verdict| verdict != Verdict::Block);
-    case::settle_people(bundle, manifest, action, &question, &short, never, held.checks(), ask)
+    case::settle_people(bundle, manifest, typed, &question, &short, never, held.checks(), ask)
 }
 
 fn of_always(
     bundle: &Bundle,
     manifest: &AgentManifest,
-    action: &ActionName,
+    typed: &TypedAction,
     select: &Select,
     ask: Solver<'_>,
 ) -> ProofOutcome {
@@ -162,13 +168,14 @@ fn of_always(
             .contains(&case.code)
     };
     let against = |case: &Case| case.verdict.is_some_and(|verdict| verdict != Verdict::Allow) && is_one(case);
-    let Some(held) = Held::of(bundle, manifest, action) else {
+    let Some(held) = Held::of(bundle, manifest, typed) else {
+        let calls: Vec<_> = minimums::calls(typed, bundle).iter().filter_map(|c| only(c)).collect();
         let question = |more: &[serde_json::Value]| Question::Allows {
-            action: action.clone(),
-            allows: std::iter::once(anything()).chain(more.iter().cloned()).collect(),
+            action: typed.manifest.name.clone(),
+            allows: std::iter::once(anything()).chain(calls.iter().chain(more).cloned()).collect(),
             but_not: None,
         };
-        return case::settle(bundle, manifest, action, &question, &against, String::new(), ask);
+        return case::settle(bundle, manifest, typed, &question, &against, String::new(), ask);
     };
     let mut possible = vec![anything()];
     // What is no request at all, is out of scope or above a budget speaks against nothing.
@@ -178,11 +185,11 @@ fn of_always(
     possible.extend(granted(false));
     let others = held.all();
     let question = |more: &[serde_json::Value]| Question::Allows {
-        action: action.clone(),
+        action: typed.manifest.name.clone(),
         allows: possible.iter().chain(more).cloned().collect(),
         but_not: Some(others.clone()),
     };
-    match case::settle(bundle, manifest, action, &question, &against, held.checks(), ask) {
+    match case::settle(bundle, manifest, typed, &question, &against, held.checks(), ask) {
         // The rest of the checks can only be stricter, so that nothing is proven about what they leave.
         ProofOutcome::Proven { by } => ProofOutcome::Proven { by: format!("{by}, as far as they decide") },
         other => other,

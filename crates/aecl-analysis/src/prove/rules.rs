@@ -117,7 +117,10 @@ impl About<'_> {
 
     fn told(&self) -> Option<PolicyView> {
         let (agent, action) = self.pairs.first()?;
-        self.bundle.policies().of(agent, action.as_str()).into_iter().find(|told| told.reason.id == self.id)
+        let entry = self.bundle.catalogue().find(action.as_str())?;
+        let variants = entry.variants().map(|typed| typed.variant);
+        let mut told = variants.flat_map(|v| self.bundle.policies().of(agent, action.as_str(), v));
+        told.find(|told| told.reason.id == self.id)
     }
 
     /// Whether in each place of the rule what the first allow, given the last, the second allow, too.
@@ -126,19 +129,19 @@ impl About<'_> {
         mut of: impl FnMut(&Held, &PolicyView) -> (Vec<Value>, Vec<Value>, Vec<Value>),
     ) -> bool {
         for (agent, action) in self.pairs {
-            let Some(held) = self.bundle.agent(agent).and_then(|m| Held::of(self.bundle, m, action)) else {
-                continue;
-            };
-            let Some(rule) = held.own.iter().find(|told| told.reason.id == self.id) else { continue };
-            let (mut allows, but_not, given) = of(&held, rule);
-            allows.extend(given);
-            let but_not = (!but_not.is_empty()).then_some(but_not);
-            match (self.ask)(&Question::Allows { action: action.clone(), allows, but_not }).found() {
-                Ok(None) => {}
-                Ok(Some(_)) => return false,
-                Err(why) => {
-                    self.unknown.push(format!("{agent}, {action}: {why}"));
-                    return false;
+            let manifest = self.bundle.agent(agent);
+            for (_, held) in manifest.map(|m| Held::each(self.bundle, m, action)).unwrap_or_default() {
+                let Some(rule) = held.own.iter().find(|told| told.reason.id == self.id) else { continue };
+                let (mut allows, but_not, given) = of(&held, rule);
+                allows.extend(given);
+                let but_not = (!but_not.is_empty()).then_some(but_not);
+                match (self.ask)(&Question::Allows { action: action.clone(), allows, but_not }).found() {
+                    Ok(None) => {}
+                    Ok(Some(_)) => return false,
+                    Err(why) => {
+                        self.unknown.push(format!("{agent}, {action}: {why}"));
+                        return false;
+                    }
                 }
             }
         }

@@ -152,8 +152,12 @@ impl<'a> Attacker<'a> {
         let mut situation = self.situation.clone();
         situation.action = action.to_string();
         situation.arguments = Value::Object(arguments.clone()).to_string().into_bytes();
-        let (_, ruling) = situation.rule_knowing(self.bundle, &self.known)?;
+        let (judged, ruling) = situation.rule_knowing(self.bundle, &self.known)?;
         let decision = ruling.decision();
+        // Arguments of another case are another action, which is tried by itself.
+        if judged.typed.as_ref().is_none_or(|judged| judged.variant != typed.variant) {
+            return Ok(((Verdict::Block, usize::MAX, u32::MAX), false));
+        }
         let against = decision.findings.iter().filter(|f| f.verdict > Verdict::Allow);
         let always = |found: code::Code| {
             [code::NOT_ALLOWED, code::ACTION_BLOCKED, code::UNCOMPENSATED, code::ENVIRONMENT_REFUSED]
@@ -202,7 +206,8 @@ fn marks(bundle: &Bundle, agent: &AgentManifest, form: Form) -> Vec<Endorsement>
         AgentManifest::lists(&agent.allowed_actions, name) || agent.context_rules.contains_key(name)
     };
     let mut out = Vec::new();
-    for (_, typed) in bundle.catalogue().iter().filter(|(name, _)| may(name.as_str())) {
+    let entries = bundle.catalogue().iter().filter(|(name, _)| may(name.as_str()));
+    for typed in entries.flat_map(|(_, typed)| typed.variants()) {
         let manifest = &typed.manifest;
         let labels = manifest.outputs.iter().filter(|label| label.form.is_none_or(|f| f == form));
         out.extend(labels.map(|label| label.endorses).filter(|by| *by <= Endorses::Agent));

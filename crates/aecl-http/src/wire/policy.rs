@@ -130,8 +130,40 @@ pub struct Typed {
     pub always_asks: bool,
     /// JSON Schema of the arguments, as it is enforced.
     pub arguments: Value,
+    /// What is different for calls with certain arguments; the first that describes a call counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cases: Vec<TypedCase>,
     /// Which definition this is.
     pub digest: String,
+}
+
+/// A case of an action.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TypedCase {
+    /// Which calls it describes, in words.
+    pub when: String,
+    /// What kind of change it makes.
+    pub effect: &'static str,
+    /// Whether it can be taken back.
+    pub reversibility: &'static str,
+    /// The action that undoes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undone_by: Option<String>,
+    /// A person always has to agree.
+    pub always_asks: bool,
+}
+
+impl From<&TypedAction> for TypedCase {
+    fn from(t: &TypedAction) -> Self {
+        let m = &t.manifest;
+        Self {
+            when: t.when.clone().unwrap_or_default(),
+            effect: m.effect.name(),
+            reversibility: m.reversibility().name(),
+            undone_by: m.compensation.as_ref().map(|c| c.action.to_string()),
+            always_asks: m.always_approval().is_some(),
+        }
+    }
 }
 
 impl From<&TypedAction> for Typed {
@@ -145,7 +177,8 @@ impl From<&TypedAction> for Typed {
             reversibility: m.reversibility().name(),
             undone_by: m.compensation.as_ref().map(|c| c.action.to_string()),
             always_asks: m.always_approval().is_some(),
-            arguments: t.schema.clone(),
+            arguments: Value::clone(&t.schema),
+            cases: t.cases.iter().map(|case| TypedCase::from(&**case)).collect(),
             digest: t.digest.to_string(),
         }
     }
@@ -181,9 +214,9 @@ impl Policy {
         let seen: Vec<&AgentManifest> = bundle.agents().map(|m| &**m).filter(|m| sees(m)).collect();
         let offered = |name: &str| seen.iter().any(|m| m.offers(name));
         let undoes = |t: &TypedAction| t.manifest.compensation.as_ref().map(|c| c.action.to_string());
-        let catalogue = || bundle.catalogue().iter().map(|(name, typed)| (name.as_str(), &**typed));
-        let undone_with: BTreeSet<String> =
-            catalogue().filter(|(name, _)| offered(name)).filter_map(|(_, typed)| undoes(typed)).collect();
+        let catalogue = || bundle.catalogue().iter().map(|(name, typed)| (name.as_str(), typed));
+        let variants = catalogue().filter(|(name, _)| offered(name)).flat_map(|(_, typed)| typed.variants());
+        let undone_with: BTreeSet<String> = variants.filter_map(|typed| undoes(typed)).collect();
         let concerns = |name: &str| whole || offered(name) || undone_with.contains(name);
         // A warning names whatever it is about.
         let warnings = bundle.warnings().iter().filter(|_| whole);
@@ -191,7 +224,7 @@ impl Policy {
             bundle: bundle.hash().to_string(),
             whole,
             agents: seen.iter().map(|m| Agent::from(*m)).collect(),
-            actions: catalogue().filter(|(n, _)| concerns(n)).map(|(_, t)| Typed::from(t)).collect(),
+            actions: catalogue().filter(|(n, _)| concerns(n)).map(|(_, t)| Typed::from(&**t)).collect(),
             warnings: warnings
                 .map(|p| Warning { path: p.path.clone(), message: p.message.clone() })
                 .collect(),

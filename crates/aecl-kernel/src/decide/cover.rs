@@ -40,7 +40,13 @@ impl Cover {
             return Some(format!("the catalogue does not know `{}`", q.action.name));
         };
         if typed.digest != self.definition {
-            return Some(format!("the definition of `{}` has changed since", q.action.name));
+            let name = &q.action.name;
+            return Some(match typed.cases.is_empty() && typed.when.is_none() {
+                true => format!("the definition of `{name}` has changed since"),
+                false => format!(
+                    "people agreed to calls of another case of `{name}`, or its definition has changed since"
+                ),
+            });
         }
         if crate::decide::isolation::held(q).0 < self.tier {
             return Some("its program would be held less strongly than people were shown".into());

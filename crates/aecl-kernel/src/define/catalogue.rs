@@ -1,5 +1,6 @@
 //! The catalogue: every action that exists, typed. What is not in it cannot happen.
 
+pub mod cases;
 mod closing;
 pub mod dialect;
 pub mod flow;
@@ -13,6 +14,7 @@ use crate::base::amount;
 use crate::base::digest::Digest;
 use crate::base::id::{ActionName, Environment};
 use crate::define::isolation::IsolationTier;
+use cases::CallCase;
 use flow::{Argument, Audience, DryRunRule, Intent, OutputLabel, Resolver};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -105,7 +107,7 @@ impl Reversibility {
 }
 
 /// Idempotency of an action: what may be done when an attempt ends without an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Idempotency {
     /// No effect: it may simply be done again.
@@ -117,6 +119,18 @@ pub enum Idempotency {
     /// At most once; a person resolves what is unknown.
     #[default]
     Opaque,
+}
+
+impl Idempotency {
+    /// The name as manifests write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Idempotency::Pure => "pure",
+            Idempotency::Keyed => "keyed",
+            Idempotency::Verifiable => "verifiable",
+            Idempotency::Opaque => "opaque",
+        }
+    }
 }
 
 /// Approvers of an action, whatever else is decided.
@@ -331,6 +345,9 @@ pub struct ActionManifest {
     /// What can be found out before it is carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<DryRunRule>,
+    /// What is different for calls with certain arguments. The first that describes a call counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cases: Vec<CallCase>,
     /// An agent may carry it out itself with a permit, although AECL can.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub authorize: bool,
@@ -401,18 +418,24 @@ pub struct Catalogue {
 
 impl Catalogue {
     /// Adds an action; a name that is taken is refused.
-    pub fn add(&mut self, action: TypedAction) -> Result<(), String> {
+    pub fn add(&mut self, action: impl Into<Arc<TypedAction>>) -> Result<(), String> {
+        let action = action.into();
         let name = action.manifest.name.clone();
         if self.actions.contains_key(&name) {
             return Err(format!("the action `{name}` is declared twice"));
         }
-        self.actions.insert(name, Arc::new(action));
+        self.actions.insert(name, action);
         Ok(())
     }
 
     /// The action of this exact name.
     pub fn find(&self, name: &str) -> Option<&Arc<TypedAction>> {
         self.actions.get(name)
+    }
+
+    /// What was judged under this name as this definition, if it is still the same: the entry, or one of its cases.
+    pub fn judged(&self, name: &str, definition: Option<Digest>) -> Option<&Arc<TypedAction>> {
+        self.find(name)?.variants().find(|variant| Some(variant.digest) == definition)
     }
 
     /// All actions, by name.

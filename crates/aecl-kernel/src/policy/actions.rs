@@ -2,6 +2,7 @@
 //! an entry of a list that is not written as it is compared never matches.
 
 use super::problem::{BundleProblem, Homes, did_you_mean};
+use crate::define::catalogue::cases;
 use crate::define::catalogue::flow::{Class, Endorses};
 use crate::define::catalogue::{
     ActionManifest, ApprovalRule, Catalogue, DestinationField, DestinationKind, Reversibility, TypedAction,
@@ -9,6 +10,7 @@ use crate::define::catalogue::{
 };
 use crate::read::action::destination;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Most people that a request can ask for.
 pub(crate) const COUNT_MAX: u32 = 64;
@@ -27,63 +29,122 @@ pub(super) fn add(
         error("names that begin with `effect:` and `reversibility:` are groups of actions".into());
         return;
     }
-    let pointers = pointers(&manifest);
-    for (what, pointer) in &pointers {
-        if !pointer.starts_with('/') {
-            error(format!("`{what}` must be a JSON pointer such as `/{pointer}`"));
-        }
+    let mut wrong = form_problems(&manifest);
+    for (i, case) in manifest.cases.iter().enumerate() {
+        let its = form_problems(&case.manifest(&manifest));
+        // What is wrong with the entry is said once.
+        let its: Vec<_> = its.into_iter().filter(|message| !wrong.contains(message)).collect();
+        wrong.extend(its.into_iter().map(|message| format!("`cases[{i}]`: {message}")));
     }
-    if let Some(amount) = &manifest.fields.amount
-        && amount.unit.is_some() == amount.unit_at.is_some()
-    {
-        error("`fields.amount` needs either `unit` or `unit_at`".into());
-    }
-    if !(1..=3_600_000).contains(&manifest.timeout_ms) {
-        error("`timeout_ms` must be between 1 and 3,600,000".into());
-    }
-    if let Some(ApprovalRule { count, expires_s, .. }) = manifest.approval
-        && (!(1..=COUNT_MAX).contains(&count) || expires_s == 0)
-    {
-        error(format!("`approval` needs a `count` from 1 to {COUNT_MAX} and an `expires_s` above 0"));
-    }
-    if manifest.unless_proven() && manifest.always_approval().is_some() {
-        error("`approval` has `unless_proven` and asks always; say `always: false`, or leave `unless_proven` out".into());
-    }
-    if let Some(cost) = &manifest.cost
-        && cost.value.is_sign_negative()
-    {
-        error(format!("the cost {cost} is negative: it would refund the budget that it should use"));
-    }
-    for message in manifest.fields.destination.iter().flat_map(unlike_compared) {
-        error(message);
-    }
-    for message in flow_problems(&manifest) {
-        error(message);
-    }
-    match TypedAction::compile(manifest.clone()) {
+    wrong.into_iter().for_each(&mut error);
+    match TypedAction::compile(manifest).map(Arc::new) {
         Ok(typed) => {
-            if typed.manifest.min_tier.is_some() && typed.cage.is_none() {
-                error(
-                    "`min_tier` says how a program is held, and only a `process` connector runs one".into(),
-                );
+            let mut wrong = schema_problems(&typed);
+            for case in &typed.cases {
+                let its = schema_problems(case);
+                let its: Vec<_> = its.into_iter().filter(|message| !wrong.contains(message)).collect();
+                wrong.extend(its.into_iter().map(|message| format!("{}: {message}", case.called())));
             }
-            for (what, pointer) in pointers.iter().filter(|(_, pointer)| pointer.starts_with('/')) {
-                if let Err(hint) = leads_somewhere(pointer, &typed.schema) {
-                    error(format!("`{what}` points to `{pointer}`, which `arguments` does not list{hint}"));
-                }
-            }
-            for name in manifest.args.keys() {
-                let pointer = pointer_of(name);
-                if let Err(hint) = leads_somewhere(&pointer, &typed.schema) {
-                    error(format!("`args` names `{name}`, which `arguments` does not list{hint}"));
-                }
-            }
+            wrong.extend(when_problems(&typed));
+            wrong.extend(cases::problems(&typed));
+            wrong.into_iter().for_each(&mut error);
             if let Err(e) = catalogue.add(typed) {
                 error(e);
             }
         }
         Err(e) => error(e),
     }
+}
+
+/// What is wrong with a manifest before anybody looks at its schema.
+fn form_problems(manifest: &ActionManifest) -> Vec<String> {
+    let mut out = Vec::new();
+    for (what, pointer) in pointers(manifest) {
+        if !pointer.starts_with('/') {
+            out.push(format!("`{what}` must be a JSON pointer such as `/{pointer}`"));
+        }
+    }
+    if let Some(amount) = &manifest.fields.amount
+        && amount.unit.is_some() == amount.unit_at.is_some()
+    {
+        out.push("`fields.amount` needs either `unit` or `unit_at`".into());
+    }
+    if !(1..=3_600_000).contains(&manifest.timeout_ms) {
+        out.push("`timeout_ms` must be between 1 and 3,600,000".into());
+    }
+    if let Some(ApprovalRule { count, expires_s, .. }) = manifest.approval
+        && (!(1..=COUNT_MAX).contains(&count) || expires_s == 0)
+    {
+        out.push(format!("`approval` needs a `count` from 1 to {COUNT_MAX} and an `expires_s` above 0"));
+    }
+    if manifest.unless_proven() && manifest.always_approval().is_some() {
+        out.push("`approval` has `unless_proven` and asks always; say `always: false`, or leave `unless_proven` out".into());
+    }
+    if let Some(cost) = &manifest.cost
+        && cost.value.is_sign_negative()
+    {
+        out.push(format!("the cost {cost} is negative: it would refund the budget that it should use"));
+    }
+    out.extend(manifest.fields.destination.iter().flat_map(unlike_compared));
+    out.extend(flow_problems(manifest));
+    out
+}
+
+/// What is wrong with a manifest beside its schema: a name that leads nowhere is never looked at.
+fn schema_problems(typed: &TypedAction) -> Vec<String> {
+    let mut out = Vec::new();
+    if typed.manifest.min_tier.is_some() && typed.cage.is_none() {
+        out.push("`min_tier` says how a program is held, and only a `process` connector runs one".into());
+    }
+    let pointers = pointers(&typed.manifest);
+    for (what, pointer) in pointers.into_iter().filter(|(_, pointer)| pointer.starts_with('/')) {
+        if let Err(hint) = leads_somewhere(pointer, &typed.schema) {
+            out.push(format!("`{what}` points to `{pointer}`, which `arguments` does not list{hint}"));
+        }
+    }
+    for name in typed.manifest.args.keys() {
+        if let Err(hint) = leads_somewhere(&pointer_of(name), &typed.schema) {
+            out.push(format!("`args` names `{name}`, which `arguments` does not list{hint}"));
+        }
+    }
+    out
+}
+
+/// What is wrong with the calls that cases say they are for.
+fn when_problems(typed: &TypedAction) -> Vec<String> {
+    let mut out = Vec::new();
+    for (i, case) in typed.manifest.cases.iter().enumerate() {
+        for (name, wanted) in &case.when {
+            let pointer = pointer_of(name);
+            // One entry of a list says nothing about the others.
+            let of_list = |step: &str| step == "*" || step == "-" || step.parse::<u64>().is_ok();
+            if pointer.split('/').any(of_list) {
+                out.push(format!(
+                    "`cases[{i}].when` names `{name}`; a case looks at one value, without `*` and not in a list"
+                ));
+                continue;
+            }
+            if let Err(hint) = leads_somewhere(&pointer, &typed.schema) {
+                out.push(format!("`cases[{i}].when` names `{name}`, which `arguments` does not list{hint}"));
+                continue;
+            }
+            let property = pointer.replace('/', "/properties/");
+            let listed = typed.schema.pointer(&property).and_then(|schema| schema.get("enum")?.as_array());
+            for value in wanted.values().iter().filter(|value| !value.is_null()) {
+                let Some(listed) = listed.filter(|listed| !listed.contains(value)) else { continue };
+                let hint = value.as_str().map_or_else(String::new, |text| {
+                    did_you_mean(text, listed.iter().filter_map(Value::as_str))
+                });
+                out.push(format!("`cases[{i}].when`: `{name}` is never {value}{hint}"));
+            }
+        }
+        for (name, _) in case.args.iter().filter(|(_, argument)| argument.default.is_some()) {
+            out.push(format!(
+                "`cases[{i}].args.{name}` has a `default`; which case a call is, is found with all defaults filled in, so say it in the entry's `args`"
+            ));
+        }
+    }
+    out
 }
 
 fn pointers(manifest: &ActionManifest) -> Vec<(&'static str, &str)> {
@@ -244,29 +305,38 @@ pub(super) fn check_resolvers(catalogue: &Catalogue, homes: &Homes, problems: &m
 /// Whether every compensation exists and can be fed.
 pub(super) fn check_compensations(catalogue: &Catalogue, homes: &Homes, problems: &mut Vec<BundleProblem>) {
     for (name, typed) in catalogue.iter() {
-        let manifest = &typed.manifest;
         let path = homes.action(name);
-        if let Some(compensation) = &manifest.compensation {
-            let action = compensation.action.as_str();
-            if catalogue.find(action).is_none() {
-                let hint = did_you_mean(action, catalogue.iter().map(|(name, _)| name));
-                problems.push(BundleProblem::error(
-                    &path,
-                    format!("`{name}`: its compensation `{action}` is not in the catalogue{hint}"),
-                ));
-            }
-            if let Err(e) = compensation.check() {
-                problems.push(BundleProblem::error(&path, format!("`{name}`: {e}")));
-            }
-        } else if manifest.effect.changes_something() && manifest.reversibility() != Reversibility::Reversible
-        {
-            let when =
-                match manifest.unless_proven() && manifest.reversibility() == Reversibility::Irreversible {
-                    true => "waits for a person unless everything that matters is proven",
-                    false => "always waits for a person",
-                };
-            problems
-                .push(BundleProblem::warning(&path, format!("`{name}` names no compensation, so it {when}")));
+        for variant in typed.variants() {
+            check_compensation(variant, catalogue, &path, problems);
         }
+    }
+}
+
+fn check_compensation(
+    typed: &TypedAction,
+    catalogue: &Catalogue,
+    path: &str,
+    problems: &mut Vec<BundleProblem>,
+) {
+    let manifest = &typed.manifest;
+    let name = typed.called();
+    if let Some(compensation) = &manifest.compensation {
+        let action = compensation.action.as_str();
+        if catalogue.find(action).is_none() {
+            let hint = did_you_mean(action, catalogue.iter().map(|(name, _)| name));
+            problems.push(BundleProblem::error(
+                path,
+                format!("{name}: its compensation `{action}` is not in the catalogue{hint}"),
+            ));
+        }
+        if let Err(e) = compensation.check() {
+            problems.push(BundleProblem::error(path, format!("{name}: {e}")));
+        }
+    } else if manifest.effect.changes_something() && manifest.reversibility() != Reversibility::Reversible {
+        let when = match manifest.unless_proven() && manifest.reversibility() == Reversibility::Irreversible {
+            true => "waits for a person unless everything that matters is proven",
+            false => "always waits for a person",
+        };
+        problems.push(BundleProblem::warning(path, format!("{name} names no compensation, so it {when}")));
     }
 }

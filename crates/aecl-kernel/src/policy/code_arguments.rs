@@ -1,5 +1,5 @@
 //! What runs, as rules see it: `context.sql` and `context.command`. Both are always there for an action that
-//! has such an argument, so that a rule needs no `has`.
+//! has such an argument in all of its cases, so that a rule needs no `has`.
 
 use super::typing::{long, texts};
 use crate::define::catalogue::TypedAction;
@@ -8,23 +8,25 @@ use crate::read::code_arguments::shell::CommandLine;
 use crate::read::code_arguments::sql::Sql;
 use crate::read::code_arguments::{CodeArgument, ParsedCode};
 use cedar_policy_core::ast::Value as CedarValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-/// Adds the types to the schema of an action's context.
-pub(super) fn declare(typed: &TypedAction, context: &mut Map<String, Value>) {
-    let texts = || json!({"type": "Set", "element": {"type": "String"}});
-    if typed.roles.has(Class::QuerySql) {
-        let attributes = json!({
-            "effect": {"type": "String"}, "tables": texts(), "bounded": {"type": "Boolean"},
-            "understood": {"type": "Boolean"}, "statements": {"type": "Long"},
-        });
-        context.insert("sql".into(), json!({"type": "Record", "attributes": attributes}));
-    }
-    if typed.roles.has(Class::Command) {
-        let attributes =
-            json!({"programs": texts(), "simple": {"type": "Boolean"}, "understood": {"type": "Boolean"}});
-        context.insert("command".into(), json!({"type": "Record", "attributes": attributes}));
-    }
+/// The type of `context.sql`.
+pub(super) fn sql_type() -> Value {
+    json!({"type": "Record", "attributes": {
+        "effect": {"type": "String"}, "tables": texts_type(), "bounded": {"type": "Boolean"},
+        "understood": {"type": "Boolean"}, "statements": {"type": "Long"},
+    }})
+}
+
+/// The type of `context.command`.
+pub(super) fn command_type() -> Value {
+    json!({"type": "Record", "attributes": {
+        "programs": texts_type(), "simple": {"type": "Boolean"}, "understood": {"type": "Boolean"},
+    }})
+}
+
+fn texts_type() -> Value {
+    json!({"type": "Set", "element": {"type": "String"}})
 }
 
 /// Adds the values. What runs in several arguments is taken together, the worst of each.

@@ -3,19 +3,21 @@
 use super::Policies;
 use super::Reason;
 use super::Slice;
+use super::code_arguments;
 use super::context::uid;
 use super::nesting;
 use super::typing::ArgumentType;
 use crate::base::id::{ActionName, AgentId};
-use crate::define::catalogue::{self, ApprovalRule, Catalogue, Reversibility};
+use crate::define::catalogue::flow::Class;
+use crate::define::catalogue::{self, ActionManifest, Catalogue, Reversibility, TypedAction};
 use crate::define::manifest::{AgentManifest, Consent, DATA_OWNERS};
 use crate::policy::actions::COUNT_MAX;
 use crate::policy::compile;
 use crate::policy::own_rule::OwnRule;
 use crate::policy::problem::BundleProblem;
 use cedar_policy::{
-    ActionConstraint, Authorizer, Effect, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint,
-    Schema, ValidationMode, Validator,
+    ActionConstraint, Authorizer, Effect, Entities, Entity, EntityUid, Policy, PolicyId, PolicySet,
+    PrincipalConstraint, Schema, ValidationMode, Validator,
 };
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +57,16 @@ impl Policies {
                 return None;
             }
         };
+        let grouped = match grouped(catalogue) {
+            Ok(grouped) => grouped,
+            Err(e) => {
+                problems.push(BundleProblem::error(
+                    "actions",
+                    format!("the groups of cases cannot be built: {e}"),
+                ));
+                return None;
+            }
+        };
         let validator = Validator::new(schema.clone());
         let written = read_rules(rules, &validator, problems);
         let mut own: BTreeMap<String, OwnRule> = written.iter().map(Rule::told).collect();
@@ -65,25 +77,45 @@ impl Policies {
                 written.iter().filter(|r| may_match_principal(&r.policy, agent)).collect();
             let mut by_action = BTreeMap::new();
             for (name, typed) in catalogue.iter() {
-                let mut policies =
-                    generated(manifest, name, typed.manifest.always_approval(), catalogue, problems);
-                // Nothing permits: the answer is `NotAllowed` without asking.
-                if policies.is_empty() {
-                    continue;
-                }
-                let groups = groups(typed.manifest.effect.name(), typed.manifest.reversibility().name());
-                for rule in &for_agent {
-                    if may_match_action(&rule.policy, name, &groups) {
-                        if let Some(told) = own.get_mut(&rule.reason.id) {
-                            told.pairs.push((agent.clone(), name.clone()));
+                let mut slices = Vec::new();
+                for variant in typed.variants() {
+                    let mut policies = generated(manifest, variant, catalogue, problems);
+                    // Nothing permits: the answer is `NotAllowed` without asking.
+                    if policies.is_empty() {
+                        break;
+                    }
+                    let groups = groups(variant);
+                    for rule in for_agent.iter().filter(|rule| may_match_action(&rule.policy, name, &groups))
+                    {
+                        if !typed.cases.is_empty() && rule.looks_at_action() {
+                            let message = format!(
+                                "`{}` looks at `action` in a condition, and what `{name}` is differs from case to case; name actions and groups in the head, as in `action in Action::\"effect:pay\"`",
+                                rule.reason.id
+                            );
+                            let problem = BundleProblem::error("rules", message);
+                            if !problems.contains(&problem) {
+                                problems.push(problem);
+                            }
+                        }
+                        let told = own.get_mut(&rule.reason.id).map(|told| &mut told.pairs);
+                        let pair = (agent.clone(), name.clone());
+                        // The same action stands there once, however many of its variants it is about.
+                        if let Some(pairs) = told.filter(|pairs| pairs.last() != Some(&pair)) {
+                            pairs.push(pair);
                         }
                         policies.push((rule.policy.clone(), rule.reason.clone()));
                     }
+                    let reasons = policies.iter().map(|(_, r)| (r.id.clone(), r.clone())).collect();
+                    let entities = grouped.get(name).and_then(|each| each.get(variant.variant)).cloned();
+                    match PolicySet::from_policies(policies.into_iter().map(|(p, _)| p)) {
+                        Ok(set) => slices.push(Slice { set, reasons, entities }),
+                        Err(e) => {
+                            problems.push(BundleProblem::error(format!("agents ({agent})"), e.to_string()));
+                        }
+                    }
                 }
-                let reasons = policies.iter().map(|(_, r)| (r.id.clone(), r.clone())).collect();
-                match PolicySet::from_policies(policies.into_iter().map(|(p, _)| p)) {
-                    Ok(set) => drop(by_action.insert(name.clone(), Slice { set, reasons })),
-                    Err(e) => problems.push(BundleProblem::error(format!("agents ({agent})"), e.to_string())),
+                if !slices.is_empty() {
+                    by_action.insert(name.clone(), slices);
                 }
             }
             slices.insert(agent.clone(), by_action);
@@ -98,6 +130,13 @@ struct Rule {
 }
 
 impl Rule {
+    /// Whether one of its conditions does.
+    fn looks_at_action(&self) -> bool {
+        let json = self.policy.to_json().unwrap_or_default();
+        json.get("conditions")
+            .is_some_and(|conditions| conditions.to_string().contains(r#"{"Var":"action"}"#))
+    }
+
     fn told(&self) -> (String, OwnRule) {
         let (says, text) = (self.reason.text.clone(), self.policy.to_string());
         (self.reason.id.clone(), OwnRule { says, text, pairs: Vec::new() })
@@ -208,22 +247,22 @@ fn words(list: &str) -> impl Iterator<Item = String> + '_ {
     list.split([',', ' ']).filter(|w| !w.is_empty()).map(str::to_owned)
 }
 
-/// The policies that a manifest means for one action.
+/// The policies that a manifest means for one variant of an action.
 fn generated(
     manifest: &AgentManifest,
-    action: &ActionName,
-    always: Option<&ApprovalRule>,
+    variant: &TypedAction,
     catalogue: &Catalogue,
     problems: &mut Vec<BundleProblem>,
 ) -> Vec<(Policy, Reason)> {
     let agent = &manifest.agent_id;
+    let action = &variant.manifest.name;
     let name = action.as_str();
     let rule = manifest.context_rules.get(name);
     let blocked = AgentManifest::lists(&manifest.blocked_actions, name);
     let listed = AgentManifest::lists(&manifest.allowed_actions, name) || rule.is_some();
     // What undoes an action that the agent may do may be done, too, but only to undo.
     let undoes = catalogue.iter().any(|(other, typed)| {
-        typed.manifest.compensation.as_ref().is_some_and(|c| c.action == *action)
+        typed.variants().filter_map(|v| v.manifest.compensation.as_ref()).any(|c| c.action == *action)
             && (AgentManifest::lists(&manifest.allowed_actions, other.as_str())
                 || manifest.context_rules.contains_key(other.as_str()))
             && !AgentManifest::lists(&manifest.blocked_actions, other.as_str())
@@ -284,7 +323,7 @@ fn generated(
         );
     }
     // Undoing is what a person has asked for or agreed to with the original.
-    if let Some(rule) = always {
+    if let Some(rule) = variant.manifest.always_approval() {
         let text = format!("`{name}` always requires approval");
         let body = format!("forbid({head}) {unless};");
         add("always_approval", text, body, Some((&rule.approvers, rule.count, rule.expires_s)));
@@ -298,8 +337,33 @@ fn quote(text: &str) -> String {
 }
 
 /// The groups of actions that rules can name: `Action::"effect:pay"`, `Action::"reversibility:irreversible"`.
-fn groups(effect: &str, reversibility: &str) -> [String; 2] {
-    [format!("effect:{effect}"), format!("reversibility:{reversibility}")]
+/// Calls that no case describes may be any of them, so the entry is in the groups of all.
+fn groups(typed: &TypedAction) -> BTreeSet<String> {
+    let own = |manifest: &ActionManifest| {
+        let (effect, reversibility) = (manifest.effect.name(), manifest.reversibility().name());
+        [format!("effect:{effect}"), format!("reversibility:{reversibility}")]
+    };
+    let cases = typed.cases.iter().flat_map(|case| own(&case.manifest));
+    cases.chain(own(&typed.manifest)).collect()
+}
+
+/// For each action with cases the action as each of its variants sees it: in the groups of that variant. A rule names the
+/// action in the same way for all of them.
+fn grouped(catalogue: &Catalogue) -> Result<BTreeMap<ActionName, Vec<Arc<Entities>>>, String> {
+    let mut out = BTreeMap::new();
+    for (name, typed) in catalogue.iter().filter(|(_, typed)| !typed.cases.is_empty()) {
+        let each = typed.variants().map(|variant| {
+            let groups = groups(variant);
+            let parents = groups.iter().map(|group| uid("Action", group)).collect::<Result<Vec<_>, _>>()?;
+            let bare = parents.iter().cloned().map(|group| Entity::new_no_attrs(group, Default::default()));
+            let bare: Vec<Entity> = bare.collect();
+            let action = Entity::new_no_attrs(uid("Action", name.as_str())?, parents.into_iter().collect());
+            let entities = Entities::from_entities(bare.into_iter().chain([action]), None);
+            entities.map(Arc::new).map_err(|e| e.to_string())
+        });
+        out.insert(name.clone(), each.collect::<Result<_, String>>()?);
+    }
+    Ok(out)
 }
 
 fn types(catalogue: &Catalogue) -> BTreeMap<ActionName, ArgumentType> {
@@ -317,8 +381,8 @@ fn schema(catalogue: &Catalogue, types: &BTreeMap<ActionName, ArgumentType>) -> 
     let mut actions: Map<String, Value> =
         effects.chain(reversibilities).map(|group| (group, json!({}))).collect();
     for (name, typed) in catalogue.iter() {
-        let manifest = &typed.manifest;
-        let groups = groups(manifest.effect.name(), manifest.reversibility().name());
+        // Whatever one of its variants is in; which of them it is, the arguments of a call say.
+        let groups = groups(typed);
         let optional = |kind: &str| json!({"type": kind, "required": false});
         let args =
             types.get(name).map_or_else(|| json!({"type": "Record", "attributes": {}}), ArgumentType::schema);
@@ -338,12 +402,24 @@ fn schema(catalogue: &Catalogue, types: &BTreeMap<ActionName, ArgumentType>) -> 
         });
         if let Some(context) = context.as_object_mut() {
             // An action with an amount always has one when rules are asked: without it, it is blocked before.
-            if manifest.fields.amount.is_some() {
-                context.insert("amount".into(), json!({"type": "Extension", "name": "decimal"}));
-                context.insert("unit".into(), json!({"type": "String"}));
-            }
-            super::code_arguments::declare(typed, context);
-            if manifest.fields.rows.is_some() {
+            let amount = || json!({"type": "Extension", "name": "decimal"});
+            declare(context, typed, "amount", |v| v.manifest.fields.amount.is_some(), amount());
+            declare(
+                context,
+                typed,
+                "unit",
+                |v| v.manifest.fields.amount.is_some(),
+                json!({"type": "String"}),
+            );
+            declare(context, typed, "sql", |v| v.roles.has(Class::QuerySql), code_arguments::sql_type());
+            declare(
+                context,
+                typed,
+                "command",
+                |v| v.roles.has(Class::Command),
+                code_arguments::command_type(),
+            );
+            if typed.variants().any(|v| v.manifest.fields.rows.is_some()) {
                 context.insert("rows".into(), optional("Long"));
             }
         }
@@ -362,6 +438,23 @@ fn schema(catalogue: &Catalogue, types: &BTreeMap<ActionName, ArgumentType>) -> 
     json!({"": {"entityTypes": {"Agent": {}, "Resource": {}}, "actions": actions}})
 }
 
+/// Declares what the requests about some variants of an action have: optional, unless all of them have it.
+fn declare(
+    context: &mut Map<String, Value>,
+    typed: &Arc<TypedAction>,
+    name: &str,
+    has: impl Fn(&TypedAction) -> bool,
+    mut what: Value,
+) {
+    if !typed.variants().any(|variant| has(variant)) {
+        return;
+    }
+    if let Some(what) = what.as_object_mut().filter(|_| !typed.variants().all(|variant| has(variant))) {
+        what.insert("required".into(), false.into());
+    }
+    context.insert(name.into(), what);
+}
+
 fn may_match_principal(policy: &Policy, agent: &AgentId) -> bool {
     let is = |uid: &EntityUid| uid.id().unescaped() == agent.as_str();
     match policy.principal_constraint() {
@@ -372,7 +465,7 @@ fn may_match_principal(policy: &Policy, agent: &AgentId) -> bool {
     }
 }
 
-fn may_match_action(policy: &Policy, action: &ActionName, groups: &[String]) -> bool {
+fn may_match_action(policy: &Policy, action: &ActionName, groups: &BTreeSet<String>) -> bool {
     let is = |uid: &EntityUid| {
         let id = uid.id().unescaped();
         id == action.as_str() || groups.iter().any(|g| g == id)

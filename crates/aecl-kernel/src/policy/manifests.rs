@@ -118,13 +118,17 @@ fn check_actions(list: &str, actions: &BTreeSet<String>, catalogue: &Catalogue, 
 fn is_ever_charged(budget: &Budget, catalogue: &Catalogue) -> bool {
     let unit = &budget.unit;
     unit == "calls"
-        || catalogue.iter().filter(|(name, _)| applies(&budget.actions, name.as_str())).any(|(_, typed)| {
-            let manifest = &typed.manifest;
-            let amount = manifest.fields.amount.as_ref();
-            let in_amount = amount.is_some_and(|a| a.unit.as_ref().is_none_or(|u| u == unit));
-            let in_rows = unit == "rows" && manifest.fields.rows.is_some();
-            in_amount || in_rows || manifest.cost.as_ref().is_some_and(|c| c.unit == *unit)
-        })
+        || catalogue
+            .iter()
+            .filter(|(name, _)| applies(&budget.actions, name.as_str()))
+            .flat_map(|(_, typed)| typed.variants())
+            .any(|typed| {
+                let manifest = &typed.manifest;
+                let amount = manifest.fields.amount.as_ref();
+                let in_amount = amount.is_some_and(|a| a.unit.as_ref().is_none_or(|u| u == unit));
+                let in_rows = unit == "rows" && manifest.fields.rows.is_some();
+                in_amount || in_rows || manifest.cost.as_ref().is_some_and(|c| c.unit == *unit)
+            })
 }
 
 fn hint(action: &str, catalogue: &Catalogue) -> String {

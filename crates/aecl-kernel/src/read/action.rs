@@ -82,7 +82,7 @@ pub struct Action {
     pub credential: Credential,
     /// The name as sent (it may be unknown).
     pub name: String,
-    /// The definition, if the catalogue has one.
+    /// The definition, if the catalogue has one; of one with cases the one that describes this call.
     pub typed: Option<Arc<TypedAction>>,
     /// The arguments: these bytes are judged, approved, executed and logged.
     pub arguments: Document,
@@ -154,6 +154,7 @@ impl Action {
             Some(typed) => filled_in(typed, arguments),
             None => arguments,
         };
+        let typed = typed.map(|typed| typed.for_call(arguments.value()).clone());
         if typed.is_none() {
             let shown: String = name.chars().filter(|c| !c.is_control() && !is_invisible(*c)).collect();
             let hint = catalogue.nearest(&name).map_or(String::new(), |n| format!("; did you mean `{n}`?"));

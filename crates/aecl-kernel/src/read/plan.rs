@@ -34,6 +34,13 @@ pub struct Step {
     pub times: u32,
 }
 
+impl Step {
+    /// Whether the action has the arguments that it names.
+    fn fits(&self, action: &Action) -> bool {
+        self.arguments.iter().all(|(pointer, c)| c.admits(action.arguments.pointer(pointer)))
+    }
+}
+
 fn once() -> u32 {
     1
 }
@@ -115,7 +122,7 @@ impl Plan {
             if step.action != action.name {
                 continue;
             }
-            let fits = step.arguments.iter().all(|(pointer, c)| c.admits(action.arguments.pointer(pointer)));
+            let fits = step.fits(action);
             let turn = number > place.step || (number == place.step && place.times < step.times);
             match (fits, turn) {
                 (true, true) => return PlanMatch::Step { step: number },
@@ -132,9 +139,12 @@ impl Plan {
 
     /// Whether a step with this action names exactly this value at this place. An upper limit names amounts of this role,
     /// from nothing upwards: less than nothing is below every limit, and may be the opposite.
-    pub fn says(&self, action: &str, pointer: &str, class: Class, value: &Value) -> bool {
+    pub fn says(&self, action: &Action, pointer: &str, class: Class, value: &Value) -> bool {
         let limits = || class == Class::Magnitude && decimal(value).is_some_and(|n| !n.is_sign_negative());
-        let steps = self.steps.iter().filter(|step| step.action == action);
+        // A step that looks at something does not name what another one deletes, though both are calls of one tool.
+        let several = action.typed.as_ref().is_some_and(|typed| typed.is_one_of_several());
+        let own = |step: &&Step| step.action == action.name && (!several || step.fits(action));
+        let steps = self.steps.iter().filter(own);
         steps.filter_map(|step| step.arguments.get(pointer)).any(|constraint| {
             let names = match constraint {
                 Constraint::Equals(_) | Constraint::OneOf(_) => true,

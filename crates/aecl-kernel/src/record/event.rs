@@ -11,6 +11,7 @@ use crate::base::principal::Principal;
 use crate::base::time::Timestamp;
 use crate::base::traffic::Traffic;
 use crate::define::catalogue::Compensation;
+use crate::define::catalogue::Effect;
 use crate::define::isolation::HostIsolation;
 use crate::provenance::labels::Labels;
 use crate::read::action::{Mode, Proposal, ProposalProblem};
@@ -214,6 +215,9 @@ pub struct Ruled {
     /// The definition in the catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<Digest>,
+    /// What kind of change it makes, where the action has cases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Effect>,
     /// The action that this one undoes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensates: Option<ActionId>,
@@ -728,6 +732,7 @@ impl Entry {
             undo: Undo::No,
             compensates: e.compensates.clone(),
             definition: e.definition,
+            kind: e.kind,
             reported: false,
             position: self.position,
         };
@@ -742,7 +747,7 @@ impl Entry {
         }
         self.change_lineage(space, |run| run.calls += 1)?;
         if let Some(provenance) = &e.facts.provenance {
-            let key = keys::Calls(e.principal.run.clone(), e.name.clone());
+            let key = keys::calls(&e.principal.run, &e.name, e.kind);
             space.put(key, provenance.earlier + 1);
             if let Some(PlanMatch::Step { step }) = provenance.plan {
                 self.change_run(space, |run| run.step = run.step.after(step))?;
@@ -837,7 +842,7 @@ impl Entry {
         let (compensates, agent, digest) = (action.compensates.clone(), action.agent.clone(), action.digest);
         // What has not happened is none of those that were asked for.
         if action.counted && e.outcome == OutcomeKind::Failed && !is_doubtful && !e.may_have_acted {
-            let key = keys::Calls(action.run.clone(), action.name.clone());
+            let key = keys::calls(&action.run, &action.name, action.kind);
             if let Some(calls) = space.find(key.clone())? {
                 space.put(key, calls.saturating_sub(1));
             }

@@ -9,6 +9,7 @@ use crate::base::id::{ActionId, AgentId, ApprovalId, PersonId, RunId, TenantId};
 use crate::base::principal::Principal;
 use crate::base::time::Timestamp;
 use crate::define::catalogue::Compensation;
+use crate::define::catalogue::Effect;
 use crate::define::isolation::HostIsolation;
 use crate::define::manifest::{Budget, Of, Per, RateLimit};
 use crate::provenance::ingest::{Endorsement, TRUSTED_MAX, Trusted};
@@ -350,6 +351,9 @@ pub struct ActionFact {
     /// The definition that was judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<Digest>,
+    /// What kind of change it makes, where the action has cases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Effect>,
     /// That it failed is the agent's own report, so it has given nothing back; somebody may still find out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reported: bool,

@@ -173,7 +173,7 @@ fn unknown_key_is_an_error_with_a_suggestion() {
     check(
         with_action(json!({"reversable": true})),
         expect![[r#"
-            actions/all.json: error: `pay`: unknown field `reversable`, expected one of `name`, `description`, `effect`, `reversibility`, `arguments`, `fields`, `output`, `environments`, `cost`, `bulk`, `idempotency`, `timeout_ms`, `approval`, `compensation`, `connector`, `credential_scope`, `min_tier`, `pin`, `severity`, `egress`, `args`, `outputs`, `intent`, `resolver`, `dry_run`, `authorize`
+            actions/all.json: error: `pay`: unknown field `reversable`, expected one of `name`, `description`, `effect`, `reversibility`, `arguments`, `fields`, `output`, `environments`, `cost`, `bulk`, `idempotency`, `timeout_ms`, `approval`, `compensation`, `connector`, `credential_scope`, `min_tier`, `pin`, `severity`, `egress`, `args`, `outputs`, `intent`, `resolver`, `dry_run`, `cases`, `authorize`
             agents/all.json: warning: `a`: `allowed_actions` names `pay`, which the catalogue does not have
             does not load
         "#]],

@@ -177,10 +177,15 @@ impl World {
         Ok(ask)
     }
 
+    /// A proposal as it is understood here.
+    pub fn parsed(&self, proposal: Proposal) -> Action {
+        Action::parse(proposal, self.bundle.catalogue(), &Limits::default())
+    }
+
     /// Carries out what was permitted: the target answers this.
     pub fn answers(&mut self, id: &ActionId, output: &Value) {
         let action = self.action(id);
-        let typed = self.bundle.catalogue().find(&action.name).unwrap().clone();
+        let typed = self.bundle.catalogue().judged(&action.name, action.definition).unwrap().clone();
         let goal = match self.space.get(&FactKey::Goal(action.run.clone())) {
             Some(Fact::Goal(goal)) if !self.run(&action.run).late => Some(goal.reading()),
             _ => None,
@@ -269,6 +274,7 @@ impl World {
             idempotency_key: action.idempotency_key.clone(),
             offered: action.offered,
             definition: action.typed.as_ref().map(|t| t.digest),
+            kind: action.typed.as_ref().and_then(|t| t.kind()),
             compensates: action.compensates.clone(),
             problems: action.problems.clone(),
             bundle: self.bundle.hash(),

@@ -116,7 +116,7 @@ impl<S: FactStore> Search<'_, S> {
     /// be their words, like the goal beside it.
     fn is_planned(&self, leaf: &Leaf<'_>, action: &Action) -> bool {
         let own = self.plan.as_ref().filter(|_| !self.late);
-        own.is_some_and(|plan| plan.says(&action.name, &leaf.pointer, leaf.class, leaf.value))
+        own.is_some_and(|plan| plan.says(action, &leaf.pointer, leaf.class, leaf.value))
     }
 
     /// What outputs and people said about this atom, in the run and those it was delegated from.
@@ -281,7 +281,7 @@ impl Provenance {
             blank: BTreeSet::new(),
         };
         let changes = typed.manifest.effect.changes_something();
-        if let Some(calls) = search.space.find(keys::Calls(run.principal.run.clone(), action.name.clone()))? {
+        if let Some(calls) = search.space.find(keys::calls(&run.principal.run, &action.name, typed.kind()))? {
             out.earlier = calls;
         }
         for leaf in leaves.iter().filter(|l| wants_proof(l, changes, EDITION)).take(LEAVES_MAX) {

@@ -22,6 +22,17 @@ pub enum Audience {
     External,
 }
 
+impl Audience {
+    /// The name as manifests write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Audience::None => "none",
+            Audience::Tenant => "tenant",
+            Audience::External => "external",
+        }
+    }
+}
+
 /// The role of an argument: what goes wrong if a stranger chose its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -110,6 +121,11 @@ impl Class {
     /// Where the effect lands.
     pub fn is_destination(self) -> bool {
         matches!(self, Class::DestEmail | Class::DestUrl | Class::DestAccount | Class::DestName)
+    }
+
+    /// Whether its value can do harm by itself.
+    pub fn matters(self) -> bool {
+        !matches!(self, Class::Content | Class::Time | Class::Flag | Class::Selector)
     }
 
     /// What is changed.
@@ -273,6 +289,16 @@ pub struct Intent {
 }
 
 impl Intent {
+    /// The words of all of them.
+    pub fn any(all: impl Iterator<Item = Self>) -> Self {
+        all.fold(Self::default(), |mut any, one| {
+            any.strong.extend(one.strong);
+            any.weak.extend(one.weak);
+            any.objects.extend(one.objects);
+            any
+        })
+    }
+
     /// Whether nothing is said.
     pub fn is_empty(&self) -> bool {
         self.strong.is_empty() && self.weak.is_empty() && self.objects.is_empty()

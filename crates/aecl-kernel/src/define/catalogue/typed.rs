@@ -1,13 +1,14 @@
 //! A typed action: a manifest with everything that is worked out from it once, when the bundle loads.
 
 use super::flow::{Argument, Audience, Class, Intent};
-use super::{ActionManifest, closing, flow, infer, weight};
+use super::{ActionManifest, Effect, cases, closing, flow, infer, weight};
 use crate::base::digest::Digest;
 use crate::define::connector::{ConnectorSpec, UnreadableConnector};
 use crate::define::isolation::Requirements;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use std::fmt;
+use std::sync::Arc;
 
 /// A manifest with its compiled schema.
 pub struct TypedAction {
@@ -16,7 +17,7 @@ pub struct TypedAction {
     /// SHA-256 of the manifest's canonical JSON: which definition was judged.
     pub digest: Digest,
     /// The schema as it is enforced: closed.
-    pub schema: Value,
+    pub schema: Arc<Value>,
     /// The roles of its arguments: what the manifest says, and for the others what names suggest.
     pub roles: Roles,
     /// Whom its effect reaches.
@@ -25,12 +26,48 @@ pub struct TypedAction {
     pub intent: Intent,
     /// What it needs of its cage, if a program carries it out here.
     pub cage: Option<Requirements>,
+    /// Its cases, each as an action by itself, in the order of the manifest.
+    pub cases: Vec<Arc<TypedAction>>,
+    /// Which variant of its entry it is: 0 is the entry itself, 1 its first case.
+    pub variant: usize,
+    /// For a case, which calls it describes, in words.
+    pub when: Option<String>,
     connector: Result<Option<ConnectorSpec>, UnreadableConnector>,
     /// A check for each label of the output that has a pattern.
     patterns: Vec<Option<jsonschema::Validator>>,
-    validator: jsonschema::Validator,
+    validator: Arc<jsonschema::Validator>,
     /// The schema as it was written, where closing it may have changed more than what is unknown.
-    written: Option<jsonschema::Validator>,
+    written: Option<Arc<jsonschema::Validator>>,
+}
+
+/// The checks of a schema, which an entry and its cases have in common.
+#[derive(Clone)]
+struct Checked {
+    schema: Arc<Value>,
+    validator: Arc<jsonschema::Validator>,
+    written: Option<Arc<jsonschema::Validator>>,
+}
+
+impl Checked {
+    fn of(arguments: &Value) -> Result<Self, String> {
+        if weight::is_too_heavy(arguments) {
+            return Err(format!(
+                "`arguments` means more than {} places once its references are followed; write a smaller schema",
+                weight::PLACES_MAX
+            ));
+        }
+        let (schema, apart) = closing::closed(arguments);
+        if schema.pointer("/type") != Some(&Value::String("object".into())) {
+            return Err("`arguments` must be a JSON Schema with `\"type\": \"object\"`".into());
+        }
+        // The default build of the validator has no way to fetch a remote `$ref`: such a schema fails here.
+        let build = |schema: &Value| {
+            let options = jsonschema::options().should_validate_formats(true);
+            options.build(schema).map(Arc::new).map_err(|e| format!("`arguments`: {e}"))
+        };
+        let written = if apart { Some(build(arguments)?) } else { None };
+        Ok(Self { validator: build(&schema)?, schema: Arc::new(schema), written })
+    }
 }
 
 /// The roles of an action's arguments.
@@ -90,23 +127,23 @@ impl fmt::Debug for TypedAction {
 impl TypedAction {
     /// Compiles a manifest. The error names what is wrong with it.
     pub fn compile(manifest: ActionManifest) -> Result<Self, String> {
-        if weight::is_too_heavy(&manifest.arguments) {
-            return Err(format!(
-                "`arguments` means more than {} places once its references are followed; write a smaller schema",
-                weight::PLACES_MAX
-            ));
-        }
-        let (schema, apart) = closing::closed(&manifest.arguments);
-        if schema.pointer("/type") != Some(&Value::String("object".into())) {
-            return Err("`arguments` must be a JSON Schema with `\"type\": \"object\"`".into());
-        }
-        // The default build of the validator has no way to fetch a remote `$ref`: such a schema fails here.
-        let build = |schema: &Value| {
-            let options = jsonschema::options().should_validate_formats(true);
-            options.build(schema).map_err(|e| format!("`arguments`: {e}"))
-        };
-        let written = if apart { Some(build(&manifest.arguments)?) } else { None };
-        let validator = build(&schema)?;
+        let checked = Checked::of(&manifest.arguments)?;
+        let cases = manifest.cases.iter().enumerate().map(|(i, case)| {
+            let names = case.names(manifest.name.as_str());
+            let own = Self::variant(case.manifest(&manifest), checked.clone(), &names);
+            let own = own.map_err(|e| format!("`cases[{i}]`: {e}"))?;
+            // Two cases may say the same, and which calls they are for makes the difference.
+            let when = serde_json::to_vec(&case.when).map_err(|e| e.to_string())?;
+            let digest = Digest::of_parts("aecl/case/v1", &[own.digest.to_string().as_bytes(), &when]);
+            Ok::<_, String>(Arc::new(Self { digest, variant: i + 1, when: Some(case.told()), ..own }))
+        });
+        let cases = cases.collect::<Result<_, _>>()?;
+        let names = [manifest.name.to_string()];
+        Ok(Self { cases, ..Self::variant(manifest, checked, &names)? })
+    }
+
+    /// One variant of an entry. `names`: as what it would be known if it were a tool by itself.
+    fn variant(manifest: ActionManifest, checked: Checked, names: &[String]) -> Result<Self, String> {
         let value = serde_json::to_value(&manifest).map_err(|e| e.to_string())?;
         let digest = crate::base::json::Document::from_value(value).map_err(|e| e.to_string())?.digest();
         let mut patterns = Vec::new();
@@ -119,20 +156,23 @@ impl TypedAction {
             });
             patterns.push(compiled.transpose()?);
         }
-        let roles = Roles::of(&manifest, &schema);
-        let name = manifest.name.as_str();
-        let classes = roles.iter().map(|(_, argument)| argument.class);
-        let egress = manifest.egress.unwrap_or_else(|| infer::egress(name, manifest.effect, classes));
-        let intent = if manifest.intent.is_empty() {
-            infer::intent(name, manifest.effect, roles.has(Class::Profile))
-        } else {
-            manifest.intent.clone()
+        let roles = Roles::of(&manifest, &checked.schema);
+        let effect = manifest.effect;
+        let egress = manifest.egress.unwrap_or_else(|| {
+            let classes = || roles.iter().map(|(_, argument)| argument.class);
+            let each = names.iter().map(|name| infer::egress(name, effect, classes()));
+            each.max().unwrap_or(Audience::External)
+        });
+        let intent = match manifest.intent.is_empty() {
+            true => Intent::any(names.iter().map(|n| infer::intent(n, effect, roles.has(Class::Profile)))),
+            false => manifest.intent.clone(),
         };
         let connector = ConnectorSpec::read(&manifest.connector);
         let cage = match &connector {
             Ok(spec) => spec.as_ref().and_then(ConnectorSpec::needs),
             Err(unreadable) => unreadable.needs(),
         };
+        let Checked { schema, validator, written } = checked;
         Ok(Self {
             manifest,
             digest,
@@ -141,11 +181,44 @@ impl TypedAction {
             egress,
             intent,
             cage,
+            cases: Vec::new(),
+            variant: 0,
+            when: None,
             connector,
             patterns,
             validator,
             written,
         })
+    }
+
+    /// The entry itself, and its cases.
+    pub fn variants(self: &Arc<Self>) -> impl Iterator<Item = &Arc<Self>> {
+        std::iter::once(self).chain(&self.cases)
+    }
+
+    /// Whether its entry tells calls apart.
+    pub fn is_one_of_several(&self) -> bool {
+        self.when.is_some() || !self.cases.is_empty()
+    }
+
+    /// What kind of change a call of it makes, where its entry has several.
+    pub fn kind(&self) -> Option<Effect> {
+        self.is_one_of_several().then_some(self.manifest.effect)
+    }
+
+    /// Its name, and for a case which calls it describes.
+    pub fn called(&self) -> String {
+        match &self.when {
+            Some(when) => format!("`{}` where {when}", self.manifest.name),
+            None => format!("`{}`", self.manifest.name),
+        }
+    }
+
+    /// The variant that describes a call with these arguments.
+    pub fn for_call(self: &Arc<Self>, arguments: &Value) -> &Arc<Self> {
+        let described = |case: &cases::CallCase| case.describes(arguments);
+        let case = self.manifest.cases.iter().position(described);
+        case.and_then(|case| self.cases.get(case)).unwrap_or(self)
     }
 
     /// Connector that carries it out, if it has one that can be read.
@@ -169,7 +242,8 @@ impl TypedAction {
     /// What is wrong with these arguments, as `path: message`; at most eight lines.
     pub fn violations(&self, arguments: &Value) -> Vec<String> {
         let wrong = |validator: &&jsonschema::Validator| !validator.is_valid(arguments);
-        let Some(validator) = self.written.iter().chain([&self.validator]).find(wrong) else {
+        let all = self.written.iter().chain([&self.validator]).map(Arc::as_ref);
+        let Some(validator) = all.into_iter().find(wrong) else {
             return Vec::new();
         };
         let mut found: Vec<String> = validator

@@ -14,6 +14,7 @@ use super::{ActionFact, Fact, FactKey, KillScope, RunFact, Used};
 use crate::base::digest::Digest;
 use crate::base::id::{ActionId, AgentId, ApprovalId, RunId};
 use crate::base::time::Timestamp;
+use crate::define::catalogue::Effect;
 use crate::provenance::ingest::Endorsement;
 use crate::record::approval::ApprovalRequest;
 
@@ -99,4 +100,9 @@ impl TypedKey for Cages {
             _ => None,
         }
     }
+}
+
+/// The calls of an action in a run; where it has cases, those of one kind: to look three times is not to delete three times.
+pub fn calls(run: &RunId, action: &str, kind: Option<Effect>) -> Calls {
+    Calls(run.clone(), kind.map_or_else(|| action.to_owned(), |kind| format!("{action}#{}", kind.name())))
 }
